@@ -1,0 +1,44 @@
+/** What every engine offers. An engine knows the graph and nothing else of ours. */
+import type { Program } from '../graph/program.ts';
+import type { HostArray } from '../graph/types.ts';
+
+export type EngineName = 'tensorflow' | 'portable';
+
+/** What the user is told about the engine that runs. */
+export interface EngineDescription {
+  readonly name: EngineName;
+  /** For example "TensorFlow 2.21.0, CPU (AVX512, AMX)" or "tfjs 4.22.0, wasm with SIMD". */
+  readonly summary: string;
+  readonly device: 'cpu' | 'gpu';
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** The values of one variable; `zeros` needs no memory on this side. */
+export interface VariableData {
+  readonly name: string;
+  readonly data: HostArray | 'zeros';
+}
+
+export interface Engine {
+  readonly description: EngineDescription;
+  compile(program: Program): Promise<Session>;
+}
+
+/**
+ * A compiled program with its variables. Element types on the host: float32 → Float32Array, int32 → Int32Array,
+ * bfloat16 → Uint16Array (its bits), uint8 and bool → Uint8Array, int8 → Int8Array.
+ */
+export interface Session {
+  /** Fills variables, taking them one by one, so that a model larger than the heap streams through. A variable never loaded must not be read. */
+  load(values: AsyncIterable<VariableData> | Iterable<VariableData>): Promise<void>;
+  /** The whole of a variable. */
+  read(variable: string): Promise<HostArray>;
+  /** Runs one signature. Every feed must be given, with the exact number of elements; throws EngineError otherwise. */
+  run(signature: string, feeds: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>>;
+  dispose(): Promise<void>;
+}
+
+/** The engine is missing, broken, or was asked for something it cannot do; the message says which command mends it. */
+export class EngineError extends Error {
+  override name = 'EngineError';
+}

@@ -1,0 +1,103 @@
+/** The attributes of every graph operation: the one list of operations that the tables of rules and kernels must complete. */
+import type { DType, HostArray, Shape } from './types.ts';
+
+export type None = Record<never, never>;
+
+export interface Reduction {
+  readonly axes: readonly number[];
+  readonly keepDims: boolean;
+}
+
+/** Geometry of a 2-D convolution or pooling over `[batch, height, width, channels]`; padding is explicit. */
+export interface Window2d {
+  readonly strides: readonly [number, number];
+  readonly padding: readonly [top: number, bottom: number, left: number, right: number];
+  readonly dilations: readonly [number, number];
+}
+
+export interface Pool2d extends Window2d {
+  readonly size: readonly [number, number];
+}
+
+/** Decay rates of Adam; what changes from step to step comes in as inputs. */
+export interface AdamRates {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+}
+
+export interface OpAttributes {
+  // sources
+  feed: { readonly name: string; readonly spec: { readonly shape: Shape; readonly dtype: DType } };
+  constant: { readonly value: HostArray; readonly shape: Shape; readonly dtype: DType };
+  /** The value of a variable at this place in the schedule (an alias of its buffer, not a copy). */
+  read: { readonly variable: string; readonly shape: Shape; readonly dtype: DType };
+  /** Uniform in [0, 1); `seed` is an int32[2] input, so that the same seed gives the same numbers again. */
+  randomUniform: { readonly shape: Shape };
+  // element by element
+  neg: None;
+  abs: None;
+  sign: None;
+  exp: None;
+  log: None;
+  sqrt: None;
+  rsqrt: None;
+  square: None;
+  reciprocal: None;
+  tanh: None;
+  sigmoid: None;
+  erf: None;
+  relu: None;
+  sin: None;
+  cos: None;
+  cast: { readonly dtype: DType };
+  add: None;
+  sub: None;
+  mul: None;
+  div: None;
+  maximum: None;
+  minimum: None;
+  equal: None;
+  less: None;
+  greaterEqual: None;
+  logicalAnd: None;
+  select: None;
+  /** dy · y · (1 − y): the gradient of the sigmoid from its output. */
+  sigmoidGrad: None;
+  // reductions
+  sum: Reduction;
+  max: Reduction;
+  argmax: { readonly axis: number };
+  softmax: None;
+  // shape
+  reshape: { readonly shape: Shape };
+  transpose: { readonly perm: readonly number[] };
+  slice: { readonly begin: readonly number[]; readonly size: readonly number[] };
+  pad: { readonly before: readonly number[]; readonly after: readonly number[]; readonly value: number };
+  concat: { readonly axis: number };
+  broadcast: { readonly shape: Shape };
+  // indexing
+  gather: { readonly axis: number };
+  /** Sums the rows of `data` [n, …] that share an id: [count, …]. Ids below 0 are dropped. */
+  segmentSum: { readonly count: number };
+  oneHot: { readonly depth: number };
+  // products
+  matmul: { readonly transposeA: boolean; readonly transposeB: boolean };
+  /** x [batch, h, w, in] with a filter [out, kh, kw, in / groups]. */
+  conv2d: Window2d & { readonly groups: number };
+  conv2dInputGrad: Window2d & { readonly groups: number; readonly inputShape: Shape };
+  conv2dFilterGrad: Window2d & { readonly groups: number; readonly filterShape: Shape };
+  maxPool2d: Pool2d;
+  maxPool2dGrad: Pool2d;
+  // effects on variables; each gives a scalar token
+  assign: { readonly variable: string };
+  assignAdd: { readonly variable: string };
+  /** Writes `values` [r, …] over the rows `rows` [r] of a variable, in place. */
+  updateRows: { readonly variable: string };
+  /** One step of Adam on a whole variable with its two moments, in place (Kingma & Ba 2015, algorithm 1). */
+  adam: AdamRates & { readonly variable: string; readonly m: string; readonly v: string };
+  /** A scalar that is there when all inputs have run. */
+  group: None;
+}
+
+export type OpName = keyof OpAttributes;

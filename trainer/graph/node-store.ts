@@ -1,0 +1,91 @@
+/** The nodes of a static-shape tensor graph under construction. The order in which nodes are made is the order in which they run. */
+import type { OpAttributes, OpName } from './attributes.ts';
+import type { GradientRule } from './op-rule.ts';
+import { inferSpec, isPure } from './op-table.ts';
+import type { DType, Shape, TensorSpec } from './types.ts';
+
+/** One operation and the tensor it gives. Immutable but for the two notes that the gradient reads. */
+export interface Node<Op extends OpName = OpName> extends TensorSpec {
+  readonly id: number;
+  readonly op: Op;
+  readonly inputs: readonly Node[];
+  readonly attrs: OpAttributes[Op];
+  /** The checkpointed block that this node was made in; −1 outside any. */
+  readonly block: number;
+  /** True for the copy of a forward node that the backward pass computes again. */
+  readonly recomputed: boolean;
+  /** True where computing again is cheap even though the operation is a product (attention scores). */
+  readonly cheap: boolean;
+  /** Set on the output of a composite: its gradient is taken as one, and the nodes inside are passed over. */
+  custom?: CustomGradient;
+  /** Set on the input of a block: kept for the backward pass by every recompute policy. */
+  boundary?: boolean;
+}
+
+export interface CustomGradient {
+  readonly inputs: readonly Node[];
+  readonly rule: GradientRule;
+}
+
+export interface VariableSpec extends TensorSpec {
+  readonly name: string;
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+interface Context {
+  readonly block: number;
+  readonly recomputed: boolean;
+  readonly cheap: boolean;
+}
+
+export class NodeStore {
+  readonly nodes: Node[] = [];
+  readonly variables = new Map<string, VariableSpec>();
+  private readonly known = new Map<string, Node>();
+  private context: Context = { block: -1, recomputed: false, cheap: false };
+
+  /**
+   * Adds an operation, or finds the node that already computes it (common subexpressions are handled here and nowhere else).
+   * @throws GraphError when the inputs do not fit the operation
+   */
+  node<Op extends OpName>(op: Op, inputs: readonly Node[], attrs: OpAttributes[Op]): Node {
+    const { recomputed } = this.context;
+    const key = isPure(op) && !recomputed ? this.keyOf(op, inputs, attrs) : undefined;
+    const found = key === undefined ? undefined : this.known.get(key);
+    if (found) return found;
+    const made: Node = { id: this.nodes.length, op, inputs, attrs, ...inferSpec(op, inputs, attrs), ...this.context };
+    this.nodes.push(made);
+    if (key !== undefined) this.known.set(key, made);
+    return made;
+  }
+
+  /** Declares a variable (once) and gives its current value. */
+  read(variable: VariableSpec): Node {
+    this.declare(variable);
+    return this.node('read', [], { variable: variable.name, shape: variable.shape, dtype: variable.dtype });
+  }
+
+  declare(variable: VariableSpec): void {
+    this.variables.set(variable.name, variable);
+  }
+
+  /** Builds under a changed context: inside a block, as a recomputation, or as cheap to recompute. */
+  within<T>(change: Partial<Context>, build: () => T): T {
+    const before = this.context;
+    this.context = { ...before, ...change };
+    try {
+      return build();
+    } finally {
+      this.context = before;
+    }
+  }
+
+  private keyOf(op: OpName, inputs: readonly Node[], attrs: object): string | undefined {
+    if (op === 'constant') {
+      const { value, shape, dtype } = attrs as OpAttributes['constant'];
+      return value.length > 64 ? undefined : `constant ${dtype} [${shape}] ${value.join()}`;
+    }
+    return `${op} ${inputs.map(input => input.id).join()} ${JSON.stringify(attrs)}`;
+  }
+}

@@ -1,0 +1,40 @@
+/** What the graph has to know of an operation: its shape, its gradient, its cost, and how it treats buffers. */
+import type { OpAttributes, OpName } from './attributes.ts';
+import type { Graph, Node } from './graph.ts';
+import type { TensorSpec } from './types.ts';
+
+/** What a gradient rule is given. Forward values are asked for, so that only what is needed is kept or recomputed. */
+export interface GradientContext<Op extends OpName = OpName> {
+  readonly graph: Graph;
+  readonly node: Node<Op>;
+  /** Gradient of the loss towards the output, of the output's shape. */
+  readonly dy: Node;
+  /** Is the gradient towards input i asked for? */
+  wants(i: number): boolean;
+  /** Rows of input i towards which the gradient is asked for; undefined means all of it. */
+  rows(i: number): Node | undefined;
+  /** The forward value of a node, kept or computed again as the recompute policy says. */
+  value(node: Node): Node;
+}
+
+/** Gradients towards the inputs, in their order; undefined where none flows. */
+export type GradientRule<Op extends OpName = OpName> = (context: GradientContext<Op>) => readonly (Node | undefined)[];
+
+export interface OpRule<Op extends OpName> {
+  /** Shape and dtype of the output. Throws GraphError when the inputs do not fit. */
+  readonly infer: (inputs: readonly TensorSpec[], attrs: OpAttributes[Op]) => TensorSpec;
+  /** `null`: no gradient flows through this operation. */
+  readonly gradient: GradientRule<Op> | null;
+  /** Floating-point operations of one run. */
+  readonly flops: (inputs: readonly TensorSpec[], output: TensorSpec, attrs: OpAttributes[Op]) => number;
+  /** `view`: the output is the first input's buffer. `reuse`: it may take over a dying input's buffer of its size. `fresh`: neither. */
+  readonly buffer: 'view' | 'reuse' | 'fresh';
+  /** Inputs whose rule can give the gradient of chosen rows alone. */
+  readonly rowAware?: readonly number[];
+  /** True where row i of the output depends on row i of the input alone, so that a choice of rows passes through. */
+  readonly rowwise?: boolean;
+  /** False for effects and random numbers of no seed: never merged, never dropped when asked for. */
+  readonly pure?: false;
+  /** True where it is worth keeping the result for the backward pass rather than computing it again. */
+  readonly costly?: boolean;
+}

@@ -1,0 +1,81 @@
+/** Convolution and pooling over [batch, height, width, channels]; filters are [out, kh, kw, in / groups], so that a row is a channel. */
+import type { Window2d } from '../attributes.ts';
+import type { Node } from '../graph.ts';
+import type { OpTable } from '../op-table.ts';
+import { elementCount, GraphError, type Shape } from '../types.ts';
+
+/** Output height and width of a window of `size` over an image. */
+export function windowOutput(height: number, width: number, size: readonly [number, number], window: Window2d): [number, number] {
+  const { strides, padding, dilations } = window;
+  const along = (n: number, k: number, axis: 0 | 1, before: number, after: number) =>
+    Math.floor((n + before + after - dilations[axis] * (k - 1) - 1) / strides[axis]) + 1;
+  return [along(height, size[0], 0, padding[0], padding[1]), along(width, size[1], 1, padding[2], padding[3])];
+}
+
+function image(shape: Shape | undefined): [number, number, number, number] {
+  if (shape?.length !== 4) throw new GraphError('an image is [batch, height, width, channels]');
+  return shape as unknown as [number, number, number, number];
+}
+
+const filterFlops = (filter: Shape, outputPositions: number): number => 2 * elementCount(filter) * outputPositions;
+
+export const convolutionRules: Pick<OpTable, 'conv2d' | 'conv2dInputGrad' | 'conv2dFilterGrad' | 'maxPool2d' | 'maxPool2dGrad'> = {
+  conv2d: {
+    infer: ([x, filter], attrs) => {
+      const [batch, height, width, channels] = image(x?.shape);
+      const [out, kh, kw, perGroup] = image(filter?.shape);
+      if (channels !== perGroup * attrs.groups || out % attrs.groups)
+        throw new GraphError(`${channels} channels, ${attrs.groups} groups and the filter disagree`);
+      return { shape: [batch, ...windowOutput(height, width, [kh, kw], attrs), out], dtype: x?.dtype ?? 'float32' };
+    },
+    gradient: ({ graph, dy, node, wants, rows, value }) => {
+      const [x, filter] = node.inputs as [Node, Node];
+      const { attrs } = node;
+      const towardsFilter = () => {
+        const chosen = rows(1);
+        // A group reads its own channels only, so a choice of rows across groups takes the whole gradient and keeps what it needs.
+        if (chosen && attrs.groups === 1) {
+          const filterShape = [chosen.shape[0] as number, ...filter.shape.slice(1)];
+          return graph.node('conv2dFilterGrad', [value(x), graph.gather(dy, chosen, -1)], { ...attrs, filterShape });
+        }
+        const all = graph.node('conv2dFilterGrad', [value(x), dy], { ...attrs, filterShape: filter.shape });
+        return chosen ? graph.gather(all, chosen) : all;
+      };
+      const gradFilter = wants(1) ? towardsFilter() : undefined;
+      return [wants(0) ? graph.node('conv2dInputGrad', [dy, value(filter)], { ...attrs, inputShape: x.shape }) : undefined, gradFilter];
+    },
+    flops: ([, filter], output) => filterFlops(filter?.shape ?? [], elementCount(output.shape.slice(0, 3))),
+    buffer: 'fresh',
+    rowAware: [1],
+    costly: true,
+  },
+  conv2dInputGrad: {
+    infer: ([dy], { inputShape }) => ({ shape: inputShape, dtype: dy?.dtype ?? 'float32' }),
+    gradient: null,
+    flops: ([dy, filter]) => filterFlops(filter?.shape ?? [], elementCount(dy?.shape.slice(0, 3) ?? [])),
+    buffer: 'fresh',
+    costly: true,
+  },
+  conv2dFilterGrad: {
+    infer: ([x], { filterShape }) => ({ shape: filterShape, dtype: x?.dtype ?? 'float32' }),
+    gradient: null,
+    flops: ([, dy], output) => filterFlops(output.shape, elementCount(dy?.shape.slice(0, 3) ?? [])),
+    buffer: 'fresh',
+    costly: true,
+  },
+  maxPool2d: {
+    infer: ([x], attrs) => {
+      const [batch, height, width, channels] = image(x?.shape);
+      return { shape: [batch, ...windowOutput(height, width, attrs.size, attrs), channels], dtype: x?.dtype ?? 'float32' };
+    },
+    gradient: ({ graph, dy, node, value }) => [graph.node('maxPool2dGrad', [value(node.inputs[0] as Node), value(node), dy], node.attrs)],
+    flops: (_, output, { size }) => elementCount(output.shape) * size[0] * size[1],
+    buffer: 'fresh',
+  },
+  maxPool2dGrad: {
+    infer: ([x]) => ({ shape: x?.shape ?? [], dtype: x?.dtype ?? 'float32' }),
+    gradient: null,
+    flops: ([, y], _, { size }) => elementCount(y?.shape ?? []) * size[0] * size[1],
+    buffer: 'fresh',
+  },
+};

@@ -1,0 +1,27 @@
+/** Operations that change a variable. Each gives a scalar token, so that a signature can ask for it. */
+import type { OpRule } from '../op-rule.ts';
+import type { OpTable } from '../op-table.ts';
+import { elementCount, GraphError } from '../types.ts';
+
+type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'adam' | 'group';
+
+const effect = { gradient: null, buffer: 'fresh', pure: false } as const;
+const token = () => ({ shape: [], dtype: 'bool' }) as const;
+const perElement: OpRule<'assignAdd'>['flops'] = ([x]) => elementCount(x?.shape ?? []);
+
+export const effectRules: Pick<OpTable, Effects> = {
+  assign: { ...effect, infer: token, flops: () => 0 },
+  assignAdd: { ...effect, infer: token, flops: perElement },
+  updateRows: {
+    ...effect,
+    infer: ([rows, values]) => {
+      if (rows?.dtype !== 'int32' || rows.shape.length !== 1) throw new GraphError('rows must be int32[r]');
+      if (values?.shape[0] !== rows.shape[0]) throw new GraphError('one value a row is needed');
+      return token();
+    },
+    flops: () => 0,
+  },
+  /** Inputs: gradient, learning rate, β₁ᵗ, β₂ᵗ. */
+  adam: { ...effect, infer: token, flops: ([g]) => 12 * elementCount(g?.shape ?? []) },
+  group: { ...effect, infer: token, flops: () => 0 },
+};

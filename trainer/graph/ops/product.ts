@@ -1,0 +1,47 @@
+/** The matrix product, where nearly all the time goes. */
+import type { Node } from '../graph.ts';
+import type { OpTable } from '../op-table.ts';
+import { elementCount, GraphError, sameShape } from '../types.ts';
+
+export const productRules: Pick<OpTable, 'matmul'> = {
+  matmul: {
+    infer: ([a, b], { transposeA, transposeB }) => {
+      if (!a || !b || a.shape.length < 2 || a.shape.length !== b.shape.length)
+        throw new GraphError('two matrices of equal rank are needed');
+      const lead = a.shape.slice(0, -2);
+      if (!sameShape(lead, b.shape.slice(0, -2))) throw new GraphError('leading axes differ');
+      if (a.dtype !== b.dtype) throw new GraphError('the element types differ');
+      const [m, k] = transposeA ? [a.shape.at(-1), a.shape.at(-2)] : [a.shape.at(-2), a.shape.at(-1)];
+      const [inner, n] = transposeB ? [b.shape.at(-1), b.shape.at(-2)] : [b.shape.at(-2), b.shape.at(-1)];
+      if (k !== inner) throw new GraphError(`inner sizes ${k} and ${inner} differ`);
+      return { shape: [...lead, m as number, n as number], dtype: a.dtype };
+    },
+    /**
+     * C = A·B: dA = dC·Bᵀ, dB = Aᵀ·dC. Where only some rows of a weight W [out, in] are asked for (x·Wᵀ, the form of every
+     * linear layer), dW[rows] = gather(dC, rows)ᵀ·x and the gradient of the other rows is never formed.
+     */
+    gradient: ({ graph, dy, node, wants, rows, value }) => {
+      const [a, b] = node.inputs as [Node, Node];
+      const { transposeA, transposeB } = node.attrs;
+      const towardsA = () =>
+        transposeA
+          ? graph.matmul(value(b), dy, { transposeA: transposeB, transposeB: true })
+          : graph.matmul(dy, value(b), { transposeB: !transposeB });
+      const towardsB = () => {
+        const chosen = rows(1);
+        const g = chosen ? (transposeB ? graph.gather(dy, chosen, -1) : dy) : dy;
+        if (chosen && !transposeB) throw new GraphError('rows of a weight need the form x·Wᵀ');
+        return transposeB
+          ? graph.matmul(g, value(a), { transposeA: true, transposeB: transposeA })
+          : graph.matmul(value(a), g, { transposeA: !transposeA });
+      };
+      // Towards the weight first: its operands are at hand, and the gradient of a few rows is small.
+      const gradB = wants(1) ? towardsB() : undefined;
+      return [wants(0) ? towardsA() : undefined, gradB];
+    },
+    flops: ([a], output, { transposeA }) => 2 * elementCount(output.shape) * (a?.shape.at(transposeA ? -2 : -1) ?? 0),
+    buffer: 'fresh',
+    rowAware: [1],
+    costly: true,
+  },
+};

@@ -1,0 +1,55 @@
+/** A program: several signatures over one set of variables. This is what an engine compiles. */
+import type { Graph, Node, VariableSpec } from './graph.ts';
+import { GraphError, sameShape } from './types.ts';
+
+/** One entry point: what it is fed, what it gives, and every node it needs, in the order in which they run. */
+export interface Signature {
+  readonly feeds: readonly Node<'feed'>[];
+  readonly outputs: Readonly<Record<string, Node>>;
+  readonly schedule: readonly Node[];
+}
+
+export interface Program {
+  readonly variables: readonly VariableSpec[];
+  readonly signatures: Readonly<Record<string, Signature>>;
+}
+
+/** What a builder hands over: a finished graph, its named outputs, and the effects that must happen though nobody reads them. */
+export interface Traced {
+  readonly graph: Graph;
+  readonly outputs: Readonly<Record<string, Node>>;
+  readonly effects: readonly Node[];
+}
+
+/**
+ * Drops what nothing asks for and joins the signatures over their variables.
+ * @throws GraphError when two signatures disagree about a variable
+ */
+export function assemble(traces: Readonly<Record<string, Traced>>): Program {
+  const variables = new Map<string, VariableSpec>();
+  const signatures: Record<string, Signature> = {};
+  for (const [name, trace] of Object.entries(traces)) {
+    for (const variable of trace.graph.variables.values()) {
+      const known = variables.get(variable.name);
+      if (known && !(sameShape(known.shape, variable.shape) && known.dtype === variable.dtype))
+        throw new GraphError(`variable ${variable.name} has two shapes: [${known.shape}] and [${variable.shape}] (in ${name})`);
+      variables.set(variable.name, variable);
+    }
+    signatures[name] = toSignature(trace);
+  }
+  return { variables: [...variables.values()], signatures };
+}
+
+function toSignature({ graph, outputs, effects }: Traced): Signature {
+  const needed = new Set<Node>();
+  const stack = [...Object.values(outputs), ...effects];
+  while (stack.length > 0) {
+    const node = stack.pop() as Node;
+    if (needed.has(node)) continue;
+    needed.add(node);
+    stack.push(...node.inputs);
+  }
+  const schedule = graph.nodes.filter(node => needed.has(node));
+  const feeds = schedule.filter((node): node is Node<'feed'> => node.op === 'feed');
+  return { feeds, outputs, schedule };
+}

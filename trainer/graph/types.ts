@@ -1,0 +1,51 @@
+/** The element types, shapes and error of the tensor graph. */
+
+export type DType = 'float32' | 'bfloat16' | 'int32' | 'uint8' | 'int8' | 'bool';
+
+export type Shape = readonly number[];
+
+/** What is known of a tensor before anything runs. */
+export interface TensorSpec {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+export type HostArray = Float32Array | Int32Array | Uint8Array | Int8Array | Uint16Array;
+
+const BYTES: Record<DType, number> = { float32: 4, bfloat16: 2, int32: 4, uint8: 1, int8: 1, bool: 1 };
+
+export const bytesPerElement = (dtype: DType): number => BYTES[dtype];
+
+export const elementCount = (shape: Shape): number => shape.reduce((n, d) => n * d, 1);
+
+export const byteSize = (spec: TensorSpec): number => elementCount(spec.shape) * BYTES[spec.dtype];
+
+export const sameShape = (a: Shape, b: Shape): boolean => a.length === b.length && a.every((d, i) => d === b[i]);
+
+export const showSpec = (spec: TensorSpec): string => `${spec.dtype}[${spec.shape.join(', ')}]`;
+
+/** A graph that cannot be built: a mistake of the program that builds it, or a model that does not fit its inputs. */
+export class GraphError extends Error {
+  override name = 'GraphError';
+}
+
+/**
+ * The shape of a broadcast of `a` and `b` (NumPy's rule: align at the right, a size of 1 stretches).
+ * @throws GraphError when two sizes differ and neither is 1
+ */
+export function broadcastShapes(a: Shape, b: Shape): Shape {
+  const rank = Math.max(a.length, b.length);
+  return Array.from({ length: rank }, (_, i) => {
+    const x = a[i - rank + a.length] ?? 1;
+    const y = b[i - rank + b.length] ?? 1;
+    if (x !== y && x !== 1 && y !== 1) throw new GraphError(`shapes [${a}] and [${b}] do not broadcast`);
+    return x === 1 ? y : x;
+  });
+}
+
+/** A negative axis counts from the end. */
+export function resolveAxis(axis: number, rank: number): number {
+  const resolved = axis < 0 ? axis + rank : axis;
+  if (resolved < 0 || resolved >= rank) throw new GraphError(`axis ${axis} is outside a tensor of rank ${rank}`);
+  return resolved;
+}
