@@ -16,6 +16,8 @@ export interface Node<Op extends OpName = OpName> extends TensorSpec {
   readonly recomputed: boolean;
   /** True where computing again is cheap even though the operation is a product (attention scores). */
   readonly cheap: boolean;
+  /** 0 in the forward pass, 1 in the backward pass; an expression is shared within a phase, so that the backward pass keeps nothing unawares. */
+  readonly phase: number;
   /** Set on the output of a composite: its gradient is taken as one, and the nodes inside are passed over. */
   custom?: CustomGradient;
   /** Set on the input of a block: kept for the backward pass by every recompute policy. */
@@ -37,13 +39,19 @@ interface Context {
   readonly block: number;
   readonly recomputed: boolean;
   readonly cheap: boolean;
+  readonly phase: number;
 }
+
+/** These give the same tensor wherever they stand, so every phase shares them. */
+const SOURCES: ReadonlySet<OpName> = new Set<OpName>(['feed', 'constant', 'read']);
 
 export class NodeStore {
   readonly nodes: Node[] = [];
   readonly variables = new Map<string, VariableSpec>();
+  /** The input of each checkpointed block, in their order. */
+  readonly boundaries: Node[] = [];
   private readonly known = new Map<string, Node>();
-  private context: Context = { block: -1, recomputed: false, cheap: false };
+  private context: Context = { block: -1, recomputed: false, cheap: false, phase: 0 };
 
   /**
    * Adds an operation, or finds the node that already computes it (common subexpressions are handled here and nowhere else).
@@ -81,11 +89,19 @@ export class NodeStore {
     }
   }
 
+  /** Builds one checkpointed block over `input`, which every recompute policy may keep as the block's start. */
+  checkpointed<T>(input: Node, build: () => T): T {
+    input.boundary = true;
+    const block = this.boundaries.push(input) - 1;
+    return this.within({ block }, build);
+  }
+
   private keyOf(op: OpName, inputs: readonly Node[], attrs: object): string | undefined {
     if (op === 'constant') {
       const { value, shape, dtype } = attrs as OpAttributes['constant'];
       return value.length > 64 ? undefined : `constant ${dtype} [${shape}] ${value.join()}`;
     }
-    return `${op} ${inputs.map(input => input.id).join()} ${JSON.stringify(attrs)}`;
+    const phase = SOURCES.has(op) ? 0 : this.context.phase;
+    return `${phase} ${op} ${inputs.map(input => input.id).join()} ${JSON.stringify(attrs)}`;
   }
 }

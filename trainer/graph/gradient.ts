@@ -1,0 +1,87 @@
+/** Reverse-mode differentiation: from seeds back to exactly the nodes asked for, with a recompute policy for the forward values. */
+import type { Graph, Node } from './graph.ts';
+import { ruleOf } from './op-table.ts';
+import { type RecomputePolicy, Rematerializer } from './recompute.ts';
+import { GraphError } from './types.ts';
+
+export interface BackwardParams {
+  /** Where the gradient comes from: each node with the gradient of the loss towards it. */
+  readonly seeds: readonly { readonly node: Node; readonly gradient: Node }[];
+  /** Where it is wanted. With `rows` (int32 [r]) only those rows of a variable: the gradient is [r, …] and the rest is never formed. */
+  readonly wrt: ReadonlyMap<Node, { readonly rows?: Node }>;
+  readonly policy: RecomputePolicy;
+  /** Called as soon as a gradient is final, while the backward pass is still being built: the place for an update. */
+  readonly onReady?: (node: Node, gradient: Node) => void;
+}
+
+/**
+ * Builds the backward pass. It runs in the reverse order of the forward pass, so one block's gradients are alive at a time.
+ * @returns the gradient of each wanted node that the seeds reach
+ * @throws GraphError when a seed has another shape than its node
+ */
+export function backward(graph: Graph, params: BackwardParams): Map<Node, Node> {
+  const { seeds, wrt } = params;
+  const gradients = new Map<Node, Node>();
+  const final = new Map<Node, Node>();
+  const forward = graph.nodes.slice();
+  const rowsOf = (node: Node): Node | undefined => {
+    const target = wrt.get(node);
+    if (target) return target.rows;
+    return ruleOf(node.op).rowwise ? rowsOf(node.inputs[0] as Node) : undefined;
+  };
+
+  graph.within({ phase: 1 }, () => {
+    const active = activeNodes(forward, wrt);
+    const values = new Rematerializer(graph, params.policy);
+    const accumulate = (node: Node, gradient: Node) => {
+      const before = gradients.get(node);
+      gradients.set(node, before ? graph.add(before, gradient) : gradient);
+    };
+    for (const { node, gradient } of seeds) {
+      if (node.shape.join() !== gradient.shape.join()) throw new GraphError(`a seed of [${gradient.shape}] for a node of [${node.shape}]`);
+      accumulate(node, gradient);
+    }
+    for (const node of forward.reverse()) {
+      const dy = gradients.get(node);
+      if (!dy || !active.has(node)) continue;
+      gradients.delete(node);
+      if (wrt.has(node)) {
+        final.set(node, dy);
+        params.onReady?.(node, dy);
+      }
+      const inputs = node.custom?.inputs ?? node.inputs;
+      const rule = node.custom?.rule ?? ruleOf(node.op).gradient;
+      if (!rule || !inputs.some(input => active.has(input))) continue;
+      const rowAware = node.custom ? [] : (ruleOf(node.op).rowAware ?? []);
+      const passesRows = !node.custom && ruleOf(node.op).rowwise;
+      const found = graph.within({ block: node.block }, () =>
+        rule({
+          graph,
+          node,
+          dy,
+          wants: i => active.has(inputs[i] as Node),
+          rows: i => rowsOf(inputs[i] as Node),
+          value: wanted => values.value(wanted, node.block),
+        }),
+      );
+      found.forEach((gradient, i) => {
+        const input = inputs[i];
+        if (!gradient || !input || !active.has(input)) return;
+        const rows = rowsOf(input);
+        accumulate(input, rows && !rowAware.includes(i) && !passesRows ? graph.gather(gradient, rows) : gradient);
+      });
+    }
+  });
+  return final;
+}
+
+/** The nodes through which a gradient can reach something wanted. */
+function activeNodes(forward: readonly Node[], wrt: ReadonlyMap<Node, unknown>): Set<Node> {
+  const active = new Set<Node>();
+  for (const node of forward) {
+    const inputs = node.custom?.inputs ?? node.inputs;
+    const flows = node.custom !== undefined || ruleOf(node.op).gradient !== null;
+    if (wrt.has(node) || (flows && inputs.some(input => active.has(input)))) active.add(node);
+  }
+  return active;
+}

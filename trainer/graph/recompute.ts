@@ -1,0 +1,79 @@
+/** Which forward values the backward pass finds kept, and which it computes again. */
+import type { Graph, Node } from './graph.ts';
+import { ruleOf } from './op-table.ts';
+
+/**
+ * none: everything is kept. cheap: products are kept, what is cheap is computed again. block: only the input of each block is kept.
+ * sqrt: only the input of every ⌈√blocks⌉-th block is kept (Chen et al. 2016).
+ */
+export const RECOMPUTE_POLICIES = ['none', 'cheap', 'block', 'sqrt'] as const;
+export type RecomputePolicy = (typeof RECOMPUTE_POLICIES)[number];
+
+const isSource = (node: Node): boolean => node.op === 'read' || node.op === 'feed' || node.op === 'constant';
+
+/** A change of a weight's element type: as large as the weight, so never kept. */
+const isWeightView = (node: Node): boolean => ruleOf(node.op).rowwise === true && isSource(node.inputs[0] as Node);
+
+/** A number a row, such as a mean square: it costs nothing to keep. */
+const isStatistic = (node: Node): boolean => node.shape.at(-1) === 1;
+
+/** Answers with forward values. Copies live as long as their block's backward pass, which is why one is made for each backward pass. */
+export class Rematerializer {
+  private readonly graph: Graph;
+  private readonly policy: RecomputePolicy;
+  private readonly stride: number;
+  private copies = new Map<Node, Node>();
+  private block = -1;
+  /** Copies of block inputs of the group at work, under `sqrt`. */
+  private starts = new Map<Node, Node>();
+  private group = -1;
+
+  constructor(graph: Graph, policy: RecomputePolicy) {
+    this.graph = graph;
+    this.policy = policy;
+    this.stride = policy === 'sqrt' ? Math.ceil(Math.sqrt(graph.boundaries.length)) : 1;
+  }
+
+  /** The value of a forward node for the backward pass of a block. */
+  value(node: Node, block: number): Node {
+    if (block !== this.block) {
+      this.copies = new Map();
+      this.block = block;
+      if (block >= 0) this.enter(Math.floor(block / this.stride), block);
+    }
+    return this.find(node, this.copies);
+  }
+
+  /** Computes the block inputs of a group from its kept first one, dropping what is inside the blocks again. */
+  private enter(group: number, last: number): void {
+    if (group === this.group) return;
+    this.group = group;
+    this.starts = new Map();
+    for (let block = group * this.stride + 1; block <= last; block++) {
+      const start = this.graph.boundaries[block] as Node;
+      this.starts.set(start, this.copy(start, new Map()));
+    }
+  }
+
+  private find(node: Node, copies: Map<Node, Node>): Node {
+    if (this.isKept(node)) return node;
+    const known = this.starts.get(node) ?? copies.get(node);
+    if (known) return known;
+    const made = this.copy(node, copies);
+    copies.set(node, made);
+    return made;
+  }
+
+  private copy(node: Node, copies: Map<Node, Node>): Node {
+    const inputs = node.inputs.map(input => this.find(input, copies));
+    return this.graph.within({ recomputed: true, block: node.block, cheap: node.cheap }, () => this.graph.node(node.op, inputs, node.attrs));
+  }
+
+  private isKept(node: Node): boolean {
+    if (isSource(node) || node.recomputed || node.phase > 0) return true;
+    if (isWeightView(node)) return false;
+    if (this.policy === 'none' || node.block < 0) return true;
+    if (node.boundary) return this.policy !== 'sqrt' || this.graph.boundaries.indexOf(node) % this.stride === 0;
+    return this.policy === 'cheap' && ((ruleOf(node.op).costly === true && !node.cheap) || isStatistic(node));
+  }
+}

@@ -1,0 +1,50 @@
+/** Activation functions, under the names of Hugging Face's `hidden_act`. */
+import type { Graph, Node } from '../../graph/graph.ts';
+
+export type Activation = (graph: Graph, x: Node) => Node;
+
+/** x · σ(x). */
+const silu: Activation = (graph, x) => graph.mul(x, graph.sigmoid(x));
+
+/** x · Φ(x), with the error function. */
+const gelu: Activation = (graph, x) => graph.mul(graph.mul(x, 0.5), graph.add(graph.erf(graph.mul(x, Math.SQRT1_2)), 1));
+
+/** The tanh approximation of GELU (Hendrycks & Gimpel 2016). */
+const geluTanh: Activation = (graph, x) => {
+  const inner = graph.mul(graph.add(x, graph.mul(graph.mul(graph.square(x), x), 0.044715)), Math.sqrt(2 / Math.PI));
+  return graph.mul(graph.mul(x, 0.5), graph.add(graph.tanh(inner), 1));
+};
+
+export const activations: Readonly<Record<string, Activation>> = {
+  silu,
+  swish: silu,
+  gelu,
+  gelu_new: geluTanh,
+  gelu_pytorch_tanh: geluTanh,
+  gelu_fast: geluTanh,
+  relu: (graph, x) => graph.relu(x),
+  tanh: (graph, x) => graph.tanh(x),
+};
+
+/**
+ * silu(gate) · up (Shazeer 2020). With s = σ(gate) and a = gate·s: dup = dy·a, dgate = dy·up·(s + a·(1 − s)).
+ * @param gate [rows, features]
+ * @param up [rows, features]
+ */
+export function swiglu(graph: Graph, gate: Node, up: Node): Node {
+  const s = graph.sigmoid(gate);
+  const a = graph.mul(gate, s);
+  const y = graph.mul(a, up);
+  y.custom = {
+    inputs: [gate, up],
+    rule: ({ dy, wants, value }) => {
+      const towardsUp = wants(1) ? graph.mul(dy, value(a)) : undefined;
+      const towardsGate = () => {
+        const inner = graph.mul(dy, value(up));
+        return graph.add(graph.mul(inner, value(s)), graph.node('sigmoidGrad', [value(s), graph.mul(inner, value(gate))], {}));
+      };
+      return [wants(0) ? towardsGate() : undefined, towardsUp];
+    },
+  };
+  return y;
+}

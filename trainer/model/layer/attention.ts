@@ -1,0 +1,114 @@
+/** Softmax attention in chunks of queries, so that the whole score matrix is never held and causal work is halved. */
+import type { Graph, Node } from '../../graph/graph.ts';
+
+/** Which keys a query may see. */
+export type AttentionMask =
+  | { readonly kind: 'all' }
+  | { readonly kind: 'causal' }
+  /** Added to the scores, [batch, queries, keys] (0 where seen, very negative where not); `causal`: keys after the query are never seen. */
+  | { readonly kind: 'bias'; readonly bias: Node; readonly causal: boolean };
+
+export interface AttentionParams {
+  /** [batch, heads, queries, headDim]; heads is a multiple of the key-value heads, and neighbours share one. */
+  readonly q: Node;
+  /** [batch, kvHeads, keys, headDim]. */
+  readonly k: Node;
+  /** [batch, kvHeads, keys, headDim]. */
+  readonly v: Node;
+  readonly scale: number;
+  readonly mask: AttentionMask;
+  /** Queries a chunk; a causal chunk sees only the keys up to its end. */
+  readonly chunk: number;
+}
+
+/** Low enough that exp() of it is 0, high enough that a row of nothing else stays finite. */
+export const HIDDEN = -1e9;
+
+/** Long sequences take more chunks; below 64 queries a product no longer fills the machine. */
+export const queryChunk = (queries: number): number => Math.max(64, Math.ceil(queries / 8));
+
+/** @returns [batch, heads, queries, headDim] */
+export function attention(graph: Graph, params: AttentionParams): Node {
+  const { q, k, mask } = params;
+  const queries = q.shape[2] as number;
+  const keys = k.shape[2] as number;
+  const causal = mask.kind === 'causal' || (mask.kind === 'bias' && mask.causal);
+  const parts: Node[] = [];
+  for (let begin = 0; begin < queries; begin += params.chunk) {
+    const size = Math.min(params.chunk, queries - begin);
+    parts.push(attendChunk(graph, params, { begin, size, seen: causal ? begin + size : keys }));
+  }
+  return graph.concat(parts, 2);
+}
+
+/**
+ * One chunk of queries. With P the softmax, O = P·V and D = Σ dO∘O over the head's features:
+ * dV = Pᵀ·dO, dS = P∘(dO·Vᵀ − D), dQ = dS·K, dK = dSᵀ·Q (the backward pass of FlashAttention, Dao et al. 2022, eq. 4).
+ */
+function attendChunk(graph: Graph, params: AttentionParams, part: { begin: number; size: number; seen: number }): Node {
+  const { q, k, v, scale } = params;
+  const [batch, heads, , dim] = q.shape as [number, number, number, number];
+  const kvHeads = k.shape[1] as number;
+  const rows = (heads / kvHeads) * part.size;
+  const fold = (x: Node) => graph.reshape(x, [batch, kvHeads, rows, dim]);
+  const queries = graph.mul(fold(graph.sliceAxis(q, 2, part.begin, part.size)), scale);
+  const keys = graph.sliceAxis(k, 2, 0, part.seen);
+  const values = graph.sliceAxis(v, 2, 0, part.seen);
+  const scores = graph.within({ cheap: true }, () => graph.matmul(queries, keys, { transposeB: true }));
+  const p = graph.softmax(hide(graph, scores, params.mask, part, heads));
+  const out = graph.matmul(p, values);
+  out.custom = {
+    inputs: [queries, keys, values],
+    rule: ({ dy, wants, value }) => {
+      const probabilities = value(p);
+      const towardsValues = wants(2) ? graph.matmul(probabilities, dy, { transposeA: true }) : undefined;
+      if (!wants(0) && !wants(1)) return [undefined, undefined, towardsValues];
+      const drift = graph.sum(graph.mul(dy, value(out)), [-1], true);
+      const towardsP = graph.matmul(dy, value(values), { transposeB: true });
+      const towardsScores = graph.mul(probabilities, graph.sub(towardsP, drift));
+      return [
+        wants(0) ? graph.matmul(towardsScores, value(keys)) : undefined,
+        wants(1) ? graph.matmul(towardsScores, value(queries), { transposeA: true }) : undefined,
+        towardsValues,
+      ];
+    },
+  };
+  return graph.reshape(out, [batch, heads, part.size, dim]);
+}
+
+/** Scores [batch, kvHeads, group · size, seen] with hidden keys pushed down. */
+function hide(graph: Graph, scores: Node, mask: AttentionMask, part: { begin: number; size: number; seen: number }, heads: number): Node {
+  const { begin, size, seen } = part;
+  const [batch, kvHeads, rows] = scores.shape as [number, number, number, number];
+  switch (mask.kind) {
+    case 'all':
+      return scores;
+    case 'causal': {
+      const flat = graph.reshape(scores, [batch * heads, size, seen]);
+      return graph.reshape(graph.add(flat, causalBias(graph, begin, size, seen)), [batch, kvHeads, rows, seen]);
+    }
+    case 'bias': {
+      const bias = graph.slice(mask.bias, [0, begin, 0], [mask.bias.shape[0] as number, size, seen]);
+      const perHead = graph.reshape(bias, [mask.bias.shape[0] as number, 1, size, seen]);
+      return graph.reshape(graph.add(graph.reshape(scores, [batch, heads, size, seen]), perHead), [batch, kvHeads, rows, seen]);
+    }
+  }
+}
+
+/** [size, seen]: query i (at position begin + i) may see keys 0 … begin + i. */
+function causalBias(graph: Graph, begin: number, size: number, seen: number): Node {
+  const bias = new Float32Array(size * seen);
+  for (let i = 0; i < size; i++) bias.fill(HIDDEN, i * seen + begin + i + 1, (i + 1) * seen);
+  return sharedConstant(graph, `causal ${begin} ${size} ${seen}`, bias, [size, seen]);
+}
+
+const shared = new WeakMap<Graph, Map<string, Node>>();
+
+/** One constant for all layers of a graph. */
+function sharedConstant(graph: Graph, key: string, value: Float32Array, shape: readonly number[]): Node {
+  const known = shared.get(graph) ?? new Map<string, Node>();
+  shared.set(graph, known);
+  const found = known.get(key) ?? graph.constant(value, shape, 'float32');
+  known.set(key, found);
+  return found;
+}

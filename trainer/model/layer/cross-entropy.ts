@@ -1,0 +1,117 @@
+/** The language-model head with its loss, in chunks of positions, so that logits of the whole batch are never held. */
+import type { Graph, Node } from '../../graph/graph.ts';
+
+export interface HeadLossParams {
+  /** Final hidden states, [rows, features]. */
+  readonly hidden: Node;
+  /** Output embedding, [vocabulary, features]. */
+  readonly weight: Node;
+  /** int32 [targets]: the row of `hidden` whose output predicts each target. */
+  readonly targetPositions: Node;
+  /** int32 [targets]. */
+  readonly targetIds: Node;
+  /** float32 [targets]: 0 fills up; the loss is Σ weight · NLL. */
+  readonly targetWeights: Node;
+}
+
+export interface HeadLoss {
+  /** Σ weight · NLL, a scalar. */
+  readonly loss: Node;
+  /** NLL of each target in nats, [targets]. */
+  readonly nll: Node;
+  /** 1 where the target is the likeliest token, [targets]. */
+  readonly hits: Node;
+}
+
+/** What a chunk of logits may take: small enough to matter little beside a block, large enough to fill a product. */
+const LOGIT_BYTES = 16 * 2 ** 20;
+
+export const targetChunk = (vocabulary: number): number => Math.max(16, Math.floor(LOGIT_BYTES / 4 / vocabulary / 16) * 16);
+
+/**
+ * Loss without a gradient. With p the softmax of the logits z: log Σ exp z = max z − log max p, which neither overflows nor underflows;
+ * the target's own logit is a dot product with one row of the weight.
+ */
+export function headLoss(graph: Graph, params: HeadLossParams): HeadLoss {
+  const chunks = splitTargets(graph, params).map(chunk => {
+    const { nll, hits } = chunkLoss(graph, chunk, params.weight);
+    return { nll, hits, loss: graph.sumAll(graph.mul(nll, chunk.weights)) };
+  });
+  return join(graph, chunks);
+}
+
+/**
+ * Loss and its gradient in one sweep: each chunk's logits are used for both while they are there.
+ * dhidden = w·(p·W − W[target]); dW = pᵀ·(w·h) − scatter(w·h at the targets).
+ * @returns the loss, with the seeds of the backward pass
+ */
+export function headLossWithGradient(
+  graph: Graph,
+  params: HeadLossParams,
+  wants: { readonly weight: boolean },
+): HeadLoss & { readonly seeds: { node: Node; gradient: Node }[] } {
+  const { weight, hidden, targetPositions } = params;
+  const vocabulary = weight.shape[0] as number;
+  const towardsHidden: Node[] = [];
+  let towardsWeight: Node | undefined;
+  const chunks = splitTargets(graph, params).map(chunk => {
+    const { nll, hits, p, targetRows } = chunkLoss(graph, chunk, weight);
+    const w = graph.reshape(chunk.weights, [chunk.weights.shape[0] as number, 1]);
+    towardsHidden.push(graph.mul(graph.sub(graph.matmul(p, weight), targetRows), w));
+    if (wants.weight) {
+      const weighted = graph.mul(chunk.hidden, w);
+      const spread = graph.sub(graph.matmul(p, weighted, { transposeA: true }), graph.segmentSum(weighted, chunk.ids, vocabulary));
+      towardsWeight = towardsWeight ? graph.add(towardsWeight, spread) : spread;
+    }
+    return { nll, hits, loss: graph.sumAll(graph.mul(nll, chunk.weights)) };
+  });
+  const seeds = [{ node: hidden, gradient: graph.segmentSum(graph.concat(towardsHidden, 0), targetPositions, hidden.shape[0] as number) }];
+  if (towardsWeight) seeds.push({ node: weight, gradient: towardsWeight });
+  return { ...join(graph, chunks), seeds };
+}
+
+interface Chunk {
+  readonly hidden: Node;
+  readonly ids: Node;
+  readonly weights: Node;
+}
+
+function splitTargets(graph: Graph, params: HeadLossParams): Chunk[] {
+  const targets = params.targetIds.shape[0] as number;
+  const step = targetChunk(params.weight.shape[0] as number);
+  const chunks: Chunk[] = [];
+  for (let begin = 0; begin < targets; begin += step) {
+    const size = Math.min(step, targets - begin);
+    chunks.push({
+      hidden: graph.gather(params.hidden, graph.sliceAxis(params.targetPositions, 0, begin, size)),
+      ids: graph.sliceAxis(params.targetIds, 0, begin, size),
+      weights: graph.sliceAxis(params.targetWeights, 0, begin, size),
+    });
+  }
+  return chunks;
+}
+
+function chunkLoss(graph: Graph, { hidden, ids }: Chunk, weight: Node): { nll: Node; hits: Node; p: Node; targetRows: Node } {
+  const logits = graph.matmul(hidden, weight, { transposeB: true });
+  const top = graph.max(logits, [-1]);
+  const p = graph.softmax(logits);
+  const logSum = graph.sub(top, graph.log(graph.max(p, [-1])));
+  const targetRows = graph.gather(weight, ids);
+  const nll = graph.sub(logSum, graph.sum(graph.mul(hidden, targetRows), [-1]));
+  const hits = graph.cast(graph.equal(graph.argmax(p, -1), ids), 'float32');
+  return { nll, hits, p, targetRows };
+}
+
+function join(graph: Graph, chunks: readonly { loss: Node; nll: Node; hits: Node }[]): HeadLoss {
+  return {
+    loss: chunks.map(chunk => chunk.loss).reduce((a, b) => graph.add(a, b)),
+    nll: graph.concat(
+      chunks.map(chunk => chunk.nll),
+      0,
+    ),
+    hits: graph.concat(
+      chunks.map(chunk => chunk.hits),
+      0,
+    ),
+  };
+}

@@ -1,0 +1,65 @@
+/** Root-mean-square and layer normalisation over the last axis, each with a gradient in the fewest passes over memory. */
+import type { Graph, Node } from '../../graph/graph.ts';
+
+interface NormParams {
+  readonly x: Node;
+  /** Scale of one row of x, [features]. */
+  readonly scale: Node;
+  readonly epsilon: number;
+}
+
+/**
+ * y = x / √(mean(x²) + ε) · scale (Zhang & Sennrich 2019).
+ * With x̂ = x·inv and h = dy·scale: dx = inv · (h − x̂ · mean(h·x̂)); dscale = Σ dy·x̂.
+ */
+export function rmsNorm(graph: Graph, { x, scale, epsilon }: NormParams): Node {
+  const inverse = graph.rsqrt(graph.add(graph.mean(graph.square(x), [-1], true), epsilon));
+  const normal = graph.mul(x, inverse);
+  const y = graph.mul(normal, scale);
+  y.custom = {
+    inputs: [x, scale],
+    rule: ({ dy, wants, value }) => {
+      const hat = value(normal);
+      const towardsX = () => {
+        const h = graph.mul(dy, scale);
+        return graph.mul(graph.sub(h, graph.mul(hat, graph.mean(graph.mul(h, hat), [-1], true))), value(inverse));
+      };
+      const gradScale = wants(1) ? sumRows(graph, graph.mul(dy, hat)) : undefined;
+      return [wants(0) ? towardsX() : undefined, gradScale];
+    },
+  };
+  return y;
+}
+
+/**
+ * y = (x − mean) / √(variance + ε) · scale + shift (Ba et al. 2016).
+ * With x̂ the normalised x and h = dy·scale: dx = inv · (h − mean(h) − x̂ · mean(h·x̂)).
+ */
+export function layerNorm(graph: Graph, { x, scale, shift, epsilon }: NormParams & { readonly shift: Node }): Node {
+  const centred = graph.sub(x, graph.mean(x, [-1], true));
+  const inverse = graph.rsqrt(graph.add(graph.mean(graph.square(centred), [-1], true), epsilon));
+  const normal = graph.mul(centred, inverse);
+  const y = graph.add(graph.mul(normal, scale), shift);
+  y.custom = {
+    inputs: [x, scale, shift],
+    rule: ({ dy, wants, value }) => {
+      const hat = value(normal);
+      const towardsX = () => {
+        const h = graph.mul(dy, scale);
+        const straight = graph.sub(h, graph.mean(h, [-1], true));
+        return graph.mul(graph.sub(straight, graph.mul(hat, graph.mean(graph.mul(h, hat), [-1], true))), value(inverse));
+      };
+      const gradScale = wants(1) ? sumRows(graph, graph.mul(dy, hat)) : undefined;
+      const gradShift = wants(2) ? sumRows(graph, dy) : undefined;
+      return [wants(0) ? towardsX() : undefined, gradScale, gradShift];
+    },
+  };
+  return y;
+}
+
+/** Sums all axes but the last. */
+export const sumRows = (graph: Graph, x: Node): Node =>
+  graph.sum(
+    x,
+    x.shape.slice(0, -1).map((_, i) => i),
+  );
