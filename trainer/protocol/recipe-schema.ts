@@ -1,0 +1,65 @@
+/** The recipe: every setting once. The type, the defaults, the JSON Schema and the documentation for hover and completion all come from `recipeFields`. */
+import { batchSettings, dataGroup, sampleSettings } from './recipe/data-settings.ts';
+import { importanceSettings, methodSettings, modelSettings } from './recipe/model-settings.ts';
+import { runSettings } from './recipe/run-settings.ts';
+import type { Fields, Group, Resolved, Setting } from './recipe/setting.ts';
+import { group, isGroup } from './recipe/setting.ts';
+import { optimizerSettings, scheduleSettings } from './recipe/training-settings.ts';
+import type { JsonSchema } from './recipe/value-type.ts';
+
+/** In the order in which a recipe is written; a derived default reads only settings above it. */
+export const recipeFields = {
+  ...modelSettings,
+  ...methodSettings,
+  data: dataGroup,
+  ...sampleSettings,
+  ...batchSettings,
+  ...scheduleSettings,
+  ...optimizerSettings,
+  importance: group('How rows are scored and chosen (spsft).', importanceSettings),
+  ...runSettings,
+} as const satisfies Fields;
+
+/** A recipe with every default filled in. What may stay without a value (`r` under full, `output_dir` …) is optional. */
+export interface Recipe extends Resolved<typeof recipeFields> {}
+
+export type { Group, Setting } from './recipe/setting.ts';
+export { isGroup } from './recipe/setting.ts';
+export type { JsonSchema, ValueType } from './recipe/value-type.ts';
+
+/** Every setting by its dotted path ("data.train"), in the order of the table. */
+export const settings: Readonly<Record<string, Setting>> = Object.fromEntries(flatten(recipeFields, ''));
+
+/** The groups by their path ("data"). */
+export const groups: Readonly<Record<string, Group>> = Object.fromEntries(
+  Object.entries<Setting | Group>(recipeFields).filter((entry): entry is [string, Group] => isGroup(entry[1])),
+);
+
+/** The JSON Schema (draft 2020-12) of a recipe as it is written, before defaults. */
+export function recipeJsonSchema(): JsonSchema {
+  return { $schema: 'https://json-schema.org/draft/2020-12/schema', title: 'Rowtune recipe', ...fieldsSchema(recipeFields) };
+}
+
+function* flatten(fields: Fields, prefix: string): Generator<[string, Setting]> {
+  for (const [name, entry] of Object.entries(fields)) {
+    if (isGroup(entry)) yield* flatten(entry.fields, `${prefix}${name}.`);
+    else yield [prefix + name, entry];
+  }
+}
+
+function fieldsSchema(fields: Fields): JsonSchema {
+  const entries = Object.entries(fields);
+  const requiredNames = entries.filter(([, entry]) => !isGroup(entry) && entry.presence === 'required').map(([name]) => name);
+  return {
+    type: 'object',
+    additionalProperties: false,
+    properties: Object.fromEntries(entries.map(([name, entry]) => [name, entrySchema(entry)])),
+    ...(requiredNames.length > 0 ? { required: requiredNames } : {}),
+  };
+}
+
+function entrySchema(entry: Setting | Group): JsonSchema {
+  if (isGroup(entry)) return { description: entry.doc, ...fieldsSchema(entry.fields) };
+  const description = entry.memory === undefined ? entry.doc : `${entry.doc} Memory: ${entry.memory}`;
+  return { ...entry.type.jsonSchema, description, ...(entry.fixedDefault === undefined ? {} : { default: entry.fixedDefault }) };
+}

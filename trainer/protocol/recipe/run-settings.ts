@@ -1,0 +1,42 @@
+/** Settings of the run: logging, evaluation, checkpoints, and where they go. */
+import type { Given } from './setting.ts';
+import { defaulted, derived, optional } from './setting.ts';
+import { choice, flag, integer, text } from './value-type.ts';
+
+const steps = () => integer({ min: 1, max: 2 ** 31 - 1 });
+
+const strategies = () =>
+  choice({
+    no: 'Never during training.',
+    steps: 'Every so many updates.',
+    epoch: 'At the end of each epoch.',
+  });
+
+const hasEvaluationData = (given: Given): boolean =>
+  (Array.isArray(given['data.eval']) && given['data.eval'].length > 0) || (typeof given.val_size === 'number' && given.val_size > 0);
+
+export const runSettings = {
+  logging_steps: defaulted(steps(), 1, { doc: 'Updates from one line of metrics to the next.' }),
+  eval_strategy: derived(strategies(), "'epoch' with held-out data, else 'no'", given => (hasEvaluationData(given) ? 'epoch' : 'no'), {
+    doc: 'When the held-out data is evaluated.',
+  }),
+  eval_steps: defaulted(steps(), 100, { doc: "Updates from one evaluation to the next, with eval_strategy 'steps'." }),
+  save_strategy: derived(
+    strategies(),
+    "that of eval_strategy, but 'epoch' for 'no'",
+    given => (given.eval_strategy === 'steps' ? 'steps' : 'epoch'),
+    { doc: 'When a checkpoint is saved; one is always saved at the end.' },
+  ),
+  save_steps: derived(steps(), 'that of eval_steps', given => Number(given.eval_steps), {
+    doc: "Updates from one checkpoint to the next, with save_strategy 'steps'.",
+  }),
+  save_total_limit: defaulted(integer({ min: 1, max: 1_000_000 }), 2, { doc: 'How many checkpoints are kept; the oldest goes first.' }),
+  load_best_model_at_end: defaulted(flag(), false, { doc: 'Ends with the checkpoint whose evaluation was best.' }),
+  metric_for_best_model: defaulted(
+    choice({ loss: 'The mean loss, lower is better.', accuracy: 'The share of right labels, higher is better.' }),
+    'loss',
+    { doc: 'The evaluation metric that decides which checkpoint is best.' },
+  ),
+  output_dir: optional(text({ noun: 'path' }), { doc: 'The folder of the run; without it, a folder under runs/ named after the recipe.' }),
+  overwrite_output_dir: defaulted(flag(), false, { doc: 'Permits a run to replace what is in output_dir.' }),
+};

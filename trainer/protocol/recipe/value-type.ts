@@ -1,0 +1,177 @@
+/** The types a setting can have. Each knows its name for people, its JSON Schema, its choices, and how to check a value from outside. */
+
+export type JsonSchema = Readonly<Record<string, unknown>>;
+
+/** One thing wrong inside a value: `path` leads from the value to it, `expected` reads after "expected". */
+export interface Mismatch {
+  readonly code: 'wrong-type' | 'out-of-range' | 'not-a-choice';
+  readonly path: readonly (string | number)[];
+  readonly expected: string;
+  readonly value: unknown;
+  /** The entries to choose from, for a did-you-mean. */
+  readonly choices?: readonly string[];
+}
+
+export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly mismatches: readonly Mismatch[] };
+
+export interface ValueType<T> {
+  /** For example "integer ≥ 1"; reads after "expected". */
+  readonly name: string;
+  readonly jsonSchema: JsonSchema;
+  /** The permitted words with a sentence each, where the type has any. */
+  readonly choices?: Readonly<Record<string, string>>;
+  readonly minimum?: number;
+  readonly maximum?: number;
+  /** True where any text is a value, so that a command line need not quote it. */
+  readonly isText?: boolean;
+  /** Checks a plain value and brings it to its resolved form (a single entry becomes a list of one). */
+  check(value: unknown): Checked<T>;
+}
+
+export interface Bounds {
+  readonly min?: number;
+  readonly max?: number;
+  /** The value must be greater than `min`, not only equal to it. */
+  readonly aboveMin?: boolean;
+}
+
+/** A line of text in a recipe is a name or a path; the longest legal path on Linux is 4096 bytes. */
+const MAX_TEXT = 4096;
+/** A prompt template or a list of labels can be long, but a recipe is a page, not a data set. */
+const MAX_LIST = 10_000;
+
+const ok = <T>(value: T): Checked<T> => ({ ok: true, value });
+const mismatch = (code: Mismatch['code'], expected: string, value: unknown, choices?: readonly string[]): Checked<never> => ({
+  ok: false,
+  mismatches: [{ code, path: [], expected, value, choices }],
+});
+
+function boundsText({ min, max, aboveMin }: Bounds): string {
+  if (min !== undefined && max !== undefined) return aboveMin ? ` above ${min} and at most ${max}` : ` from ${min} to ${max}`;
+  if (min !== undefined) return aboveMin ? ` above ${min}` : ` ≥ ${min}`;
+  return max === undefined ? '' : ` ≤ ${max}`;
+}
+
+function numeric(noun: string, schemaType: string, isKind: (value: number) => boolean, bounds: Bounds): ValueType<number> {
+  const { min, max, aboveMin } = bounds;
+  const name = noun + boundsText(bounds);
+  const minimumKey = aboveMin ? 'exclusiveMinimum' : 'minimum';
+  return {
+    name,
+    jsonSchema: { type: schemaType, ...(min === undefined ? {} : { [minimumKey]: min }), ...(max === undefined ? {} : { maximum: max }) },
+    minimum: min,
+    maximum: max,
+    check(value) {
+      if (typeof value !== 'number' || !Number.isFinite(value) || !isKind(value)) return mismatch('wrong-type', name, value);
+      const tooLow = min !== undefined && (aboveMin ? value <= min : value < min);
+      return tooLow || (max !== undefined && value > max) ? mismatch('out-of-range', name, value) : ok(value);
+    },
+  };
+}
+
+/** A whole number that JavaScript holds exactly. */
+export const integer = (bounds: Bounds = {}): ValueType<number> =>
+  numeric('integer', 'integer', Number.isSafeInteger, { ...bounds, max: bounds.max ?? Number.MAX_SAFE_INTEGER });
+
+/** A finite number. */
+export const number = (bounds: Bounds = {}): ValueType<number> => numeric('number', 'number', () => true, bounds);
+
+export function flag(): ValueType<boolean> {
+  const name = 'true or false';
+  return {
+    name,
+    jsonSchema: { type: 'boolean' },
+    check: value => (typeof value === 'boolean' ? ok(value) : mismatch('wrong-type', name, value)),
+  };
+}
+
+export interface TextOptions {
+  /** What kind of text: "path", "folder, .gguf file or hub name". */
+  readonly noun?: string;
+  /** Says what is wrong with the text, or nothing. */
+  readonly refuse?: (text: string) => string | undefined;
+  readonly maxLength?: number;
+}
+
+/** Text that is not empty. */
+export function text({ noun = 'text', refuse, maxLength = MAX_TEXT }: TextOptions = {}): ValueType<string> {
+  return {
+    name: noun,
+    jsonSchema: { type: 'string', minLength: 1, maxLength },
+    isText: true,
+    check(value) {
+      if (typeof value !== 'string') return mismatch('wrong-type', noun, value);
+      if (value.trim() === '') return mismatch('out-of-range', `${noun} that is not empty`, value);
+      if (value.length > maxLength) return mismatch('out-of-range', `${noun} of at most ${maxLength} characters`, value);
+      const refusal = refuse?.(value);
+      return refusal === undefined ? ok(value) : mismatch('out-of-range', `${noun} (${refusal})`, value);
+    },
+  };
+}
+
+/** One of a few words, each with a sentence that says what it does. */
+export function choice<const C extends Readonly<Record<string, string>>>(choices: C): ValueType<keyof C & string> {
+  const words = Object.keys(choices);
+  const name = words.length === 1 ? `'${words[0]}'` : `one of ${words.map(word => `'${word}'`).join(', ')}`;
+  const isWord = (value: unknown): value is keyof C & string => typeof value === 'string' && Object.hasOwn(choices, value);
+  return {
+    name,
+    jsonSchema: { type: 'string', enum: words },
+    choices,
+    check: value => (isWord(value) ? ok(value) : mismatch('not-a-choice', name, value, words)),
+  };
+}
+
+/** A list; a single entry stands for a list of one. Resolves to a list. */
+export function listOf<T>(entry: ValueType<T>, noun: string): ValueType<readonly T[]> {
+  return {
+    name: noun,
+    jsonSchema: { anyOf: [{ type: 'array', items: entry.jsonSchema, maxItems: MAX_LIST }, entry.jsonSchema] },
+    choices: entry.choices,
+    check(value) {
+      if (value !== null && typeof value === 'object' && !Array.isArray(value)) return mismatch('wrong-type', noun, value);
+      if (!Array.isArray(value)) {
+        const single = entry.check(value);
+        return single.ok ? ok([single.value]) : single;
+      }
+      if (value.length > MAX_LIST) return mismatch('out-of-range', `${noun} of at most ${MAX_LIST} entries`, value);
+      const entries: T[] = [];
+      const mismatches: Mismatch[] = [];
+      for (const [index, item] of value.entries()) {
+        const checked = entry.check(item);
+        if (checked.ok) entries.push(checked.value);
+        else mismatches.push(...checked.mismatches.map(found => ({ ...found, path: [index, ...found.path] })));
+      }
+      return mismatches.length === 0 ? ok(entries) : { ok: false, mismatches };
+    },
+  };
+}
+
+/** A map whose keys are among a few words and whose values are all of one type. */
+export function mapOf<const C extends Readonly<Record<string, string>>, T>(
+  keys: C,
+  entry: ValueType<T>,
+  noun: string,
+): ValueType<{ readonly [K in keyof C]?: T }> {
+  const key = choice(keys);
+  const properties = Object.fromEntries(Object.keys(keys).map(word => [word, entry.jsonSchema]));
+  return {
+    name: noun,
+    jsonSchema: { type: 'object', properties, additionalProperties: false },
+    choices: keys,
+    check(value) {
+      if (value === null || typeof value !== 'object' || Array.isArray(value)) return mismatch('wrong-type', noun, value);
+      const entries: [string, T][] = [];
+      const mismatches: Mismatch[] = [];
+      for (const [word, item] of Object.entries(value)) {
+        const checkedKey = key.check(word);
+        const checked = entry.check(item);
+        if (!checkedKey.ok) mismatches.push(...checkedKey.mismatches.map(found => ({ ...found, path: [word] })));
+        else if (!checked.ok) mismatches.push(...checked.mismatches.map(found => ({ ...found, path: [word, ...found.path] })));
+        else entries.push([word, checked.value]);
+      }
+      // Every key was checked against `keys` above.
+      return mismatches.length === 0 ? ok(Object.fromEntries(entries) as { [K in keyof C]?: T }) : { ok: false, mismatches };
+    },
+  };
+}
