@@ -1,0 +1,47 @@
+/** config.json and its neighbours as plain records: size bounded, syntax errors with their place. What the keys mean is the model room's business. */
+import { readFile, stat } from 'node:fs/promises';
+import { ModelFileError } from './model-file-error.ts';
+import { isRecord, JsonSyntaxError, parseStrictJson } from './strict-json.ts';
+
+/** Real ones have a few kilobytes; label maps of large classifiers reach some hundred. */
+export const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
+
+export type ModelConfig = Readonly<Record<string, unknown>>;
+
+/** @throws ModelFileError when the file is missing, too large, not JSON (line and column) or not an object */
+export async function readConfigFile(path: string): Promise<ModelConfig> {
+  const size = await fileSize(path);
+  if (size === undefined)
+    throw new ModelFileError(path, 'does not exist', 'A model folder needs a config.json: check the path, or download the model again.');
+  if (size > MAX_CONFIG_BYTES)
+    throw new ModelFileError(path, `has ${size} bytes; a config may have ${MAX_CONFIG_BYTES}`, 'Check that this is the right file.');
+  return parseConfig(path, await readFile(path, 'utf8'));
+}
+
+/** Like {@link readConfigFile}, for a file that a model may lack. */
+export async function readOptionalConfigFile(path: string): Promise<ModelConfig | undefined> {
+  return (await fileSize(path)) === undefined ? undefined : readConfigFile(path);
+}
+
+/** The pure part: `text` is the file's content, `path` is for messages. */
+export function parseConfig(path: string, text: string): ModelConfig {
+  let value: unknown;
+  try {
+    value = parseStrictJson(text, { allowNonFinite: true });
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    throw new ModelFileError(path, `is not valid JSON: ${error.message}`, 'Correct it there, or download it again.');
+  }
+  if (!isRecord(value)) throw new ModelFileError(path, 'does not hold a JSON object', 'Correct it, or download it again.');
+  return value;
+}
+
+/** Undefined when there is no such file. */
+export async function fileSize(path: string): Promise<number | undefined> {
+  try {
+    const stats = await stat(path);
+    return stats.isFile() ? stats.size : undefined;
+  } catch {
+    return undefined;
+  }
+}

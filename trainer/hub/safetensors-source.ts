@@ -1,0 +1,203 @@
+/** Safetensors files as a TensorSource: one file, or shards named by an index. Positioned reads, one tensor in memory at a time. */
+import { readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { type ByteFile, openByteFile } from './byte-file.ts';
+import { bf16ToFloat32, f16ToFloat32 } from './float-format.ts';
+import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';
+import { readSafetensorsHeader, type SafetensorsEntry } from './safetensors-header.ts';
+import { isRecord, parseStrictJson } from './strict-json.ts';
+import { fingerprintTensors, type TensorInfo, type TensorSource } from './tensor-source.ts';
+
+/** The index of a 1T-parameter model is under 10 MB. */
+const MAX_INDEX_BYTES = 64 * 1024 * 1024;
+/** More shards than any published model has; each costs one open file. */
+const MAX_SHARDS = 1024;
+/** Conversion scratch: large enough for full disk speed, small against any model. */
+const CONVERT_BYTES = 4 * 1024 * 1024;
+
+export const SINGLE_FILE = 'model.safetensors';
+export const INDEX_FILE = 'model.safetensors.index.json';
+
+export interface SafetensorsSource extends TensorSource {
+  /** File → the names of its tensors, in order: what an export in the same sharding needs. */
+  readonly shards: ReadonlyMap<string, readonly string[]>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+interface Located {
+  readonly file: ByteFile;
+  readonly entry: SafetensorsEntry;
+}
+
+/**
+ * Opens a `.safetensors` file or a `.safetensors.index.json`.
+ * @throws ModelFileError with every problem of a file, or every disagreement between index and shards
+ */
+export async function openSafetensors(path: string): Promise<SafetensorsSource> {
+  return path.endsWith('.json') ? openSharded(path) : openShards([path]);
+}
+
+async function openShards(paths: readonly string[], check?: (located: ReadonlyMap<string, Located>) => void): Promise<SafetensorsSource> {
+  const files: ByteFile[] = [];
+  const closeAll = async (): Promise<void> => {
+    await Promise.all(files.map(file => file.close()));
+  };
+  try {
+    const located = new Map<string, Located>();
+    const shards = new Map<string, string[]>();
+    let metadata: Readonly<Record<string, string>> = {};
+    for (const path of paths) {
+      const file = await openByteFile(path);
+      files.push(file);
+      const header = await readSafetensorsHeader(file);
+      metadata = { ...metadata, ...header.metadata };
+      for (const entry of header.entries) {
+        if (located.has(entry.name)) {
+          throw new ModelFileError(path, [{ tensor: entry.name, message: 'is also in another shard' }], 'Remove one of the two shards.');
+        }
+        located.set(entry.name, { file, entry });
+      }
+      shards.set(
+        basename(path),
+        header.entries.map(entry => entry.name),
+      );
+    }
+    check?.(located);
+    return sourceOf({ located, shards, metadata, path: paths[0] ?? '', close: closeAll });
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function openSharded(indexPath: string): Promise<SafetensorsSource> {
+  const weightMap = await readIndex(indexPath);
+  const folder = dirname(indexPath);
+  const names = [...new Set(weightMap.values())];
+  return openShards(
+    names.map(name => join(folder, name)),
+    located => {
+      const problems: FileProblem[] = [];
+      for (const [tensor, shard] of weightMap) {
+        const found = located.get(tensor);
+        if (found === undefined || basename(found.file.path) !== shard)
+          problems.push({ tensor, message: `is not in ${shard}, where the index places it` });
+      }
+      for (const tensor of located.keys())
+        if (!weightMap.has(tensor)) problems.push({ tensor, message: 'is in a shard, but not in the index' });
+      if (problems.length > 0)
+        throw new ModelFileError(indexPath, problems, 'Index and shards are of different models: download all of them again.');
+    },
+  );
+}
+
+/** @throws ModelFileError for anything but `{weight_map: {tensor: plain file name}}` */
+export async function readIndex(path: string): Promise<Map<string, string>> {
+  const remedy = 'Download the index again.';
+  const { size } = await stat(path);
+  if (size > MAX_INDEX_BYTES) throw new ModelFileError(path, `has ${size} bytes; an index may have ${MAX_INDEX_BYTES}`, remedy);
+  let json: unknown;
+  try {
+    json = parseStrictJson(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new ModelFileError(path, `is not valid JSON: ${(error as Error).message}`, remedy);
+  }
+  const map = isRecord(json) ? json.weight_map : undefined;
+  if (!isRecord(map)) throw new ModelFileError(path, 'has no weight_map object', remedy);
+  const problems: FileProblem[] = [];
+  const result = new Map<string, string>();
+  for (const [tensor, shard] of Object.entries(map)) {
+    if (typeof shard === 'string' && /^[\w.-]+\.safetensors$/.test(shard)) result.set(tensor, shard);
+    else problems.push({ tensor, message: `is placed in ${clip(JSON.stringify(shard))}, which is no plain .safetensors file name` });
+  }
+  const shards = new Set(result.values()).size;
+  if (shards > MAX_SHARDS) problems.push({ message: `names ${shards} shards; at most ${MAX_SHARDS} are opened` });
+  if (problems.length > 0) throw new ModelFileError(path, problems, remedy);
+  return result;
+}
+
+function sourceOf(input: {
+  readonly located: ReadonlyMap<string, Located>;
+  readonly shards: ReadonlyMap<string, readonly string[]>;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly path: string;
+  readonly close: () => Promise<void>;
+}): SafetensorsSource {
+  const { located } = input;
+  const find = (name: string): Located => {
+    const found = located.get(name);
+    if (found === undefined)
+      throw new ModelFileError(
+        input.path,
+        [{ tensor: name, message: 'is not in this model' }],
+        'Check that config.json belongs to these weights.',
+      );
+    return found;
+  };
+  const tensors = new Map<string, TensorInfo>();
+  for (const [name, { entry }] of located) {
+    tensors.set(name, { name, dtype: entry.dtype, shape: entry.shape, byteLength: entry.byteLength });
+  }
+  return {
+    tensors,
+    shards: input.shards,
+    metadata: input.metadata,
+    readFloat32: async name => {
+      const { file, entry } = find(name);
+      return readAsFloat32(file, entry);
+    },
+    readRaw: async name => {
+      const { file, entry } = find(name);
+      return file.read(entry.position, entry.byteLength);
+    },
+    fingerprint: () =>
+      fingerprintTensors(tensors.values(), (tensor, start, end) => {
+        const { file, entry } = find(tensor.name);
+        return file.read(entry.position + start, end - start);
+      }),
+    close: input.close,
+  };
+}
+
+async function readAsFloat32(file: ByteFile, entry: SafetensorsEntry): Promise<Float32Array> {
+  const count = entry.shape.reduce((n, d) => n * d, 1);
+  switch (entry.dtype) {
+    case 'F32': {
+      const out = new Float32Array(count);
+      await file.readInto(new Uint8Array(out.buffer), entry.position);
+      return out;
+    }
+    case 'BF16':
+      return convertChunks(file, entry, count, (bytes, out) => bf16ToFloat32(new Uint16Array(bytes.buffer, 0, out.length), out));
+    case 'F16':
+      return convertChunks(file, entry, count, (bytes, out) => f16ToFloat32(new Uint16Array(bytes.buffer, 0, out.length), out));
+    case 'F64':
+      return convertChunks(file, entry, count, (bytes, out) => out.set(new Float64Array(bytes.buffer, 0, out.length)));
+    default:
+      throw new ModelFileError(
+        file.path,
+        [{ tensor: entry.name, message: `is ${entry.dtype}, which is not read as floating-point weights` }],
+        'Convert the weights to F32, F16 or BF16.',
+      );
+  }
+}
+
+/** `convert` gets a scratch buffer that starts at offset 0 of its memory, and the part of the result to fill. */
+async function convertChunks(
+  file: ByteFile,
+  entry: SafetensorsEntry,
+  count: number,
+  convert: (bytes: Uint8Array<ArrayBuffer>, out: Float32Array) => void,
+): Promise<Float32Array> {
+  const out = new Float32Array(count);
+  if (count === 0) return out;
+  const width = entry.byteLength / count;
+  const perChunk = CONVERT_BYTES / width;
+  const scratch = new Uint8Array(Math.min(entry.byteLength, CONVERT_BYTES));
+  for (let done = 0; done < count; done += perChunk) {
+    const n = Math.min(perChunk, count - done);
+    await file.readInto(scratch.subarray(0, n * width), entry.position + done * width);
+    convert(scratch, out.subarray(done, done + n));
+  }
+  return out;
+}

@@ -1,0 +1,101 @@
+/** Named arrays of a model, whatever file holds them: read one at a time, so that a model larger than the heap streams through. */
+import { createHash } from 'node:crypto';
+
+/** Element types as safetensors names them; `GGML` is a block-quantised GGUF type, which has no size per element. */
+export type TensorDType =
+  | 'F64'
+  | 'F32'
+  | 'F16'
+  | 'BF16'
+  | 'F8_E4M3'
+  | 'F8_E5M2'
+  | 'I64'
+  | 'I32'
+  | 'I16'
+  | 'I8'
+  | 'U64'
+  | 'U32'
+  | 'U16'
+  | 'U8'
+  | 'BOOL'
+  | 'GGML';
+
+export interface TensorInfo {
+  readonly name: string;
+  readonly dtype: TensorDType;
+  /** Row-major, as PyTorch shows it: `[out, in]` for a linear layer. Empty for a scalar. */
+  readonly shape: readonly number[];
+  /** The bytes it takes in its file. */
+  readonly byteLength: number;
+  /** The GGUF type, for example `Q4_K`, where dtype is `GGML`. */
+  readonly quantization?: string;
+}
+
+export interface TensorSource {
+  /** In the order of the file. Names are Hugging Face's. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /**
+   * The values as float32, row-major, `product(shape)` of them; F64, F16, BF16 and quantised types are converted.
+   * @throws ModelFileError for an unknown name, an integer type, or a file that changed or cannot be read
+   */
+  readFloat32(name: string): Promise<Float32Array>;
+  /** The bytes as stored (little-endian). For GGUF: blocks in the order of the file, so q and k rows are still permuted. */
+  readRaw(name: string): Promise<Uint8Array>;
+  /** See {@link fingerprintTensors}. */
+  fingerprint(): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** Bytes of one element; zero for block-quantised types. */
+export const ELEMENT_BYTES: Readonly<Record<TensorDType, number>> = {
+  F64: 8,
+  F32: 4,
+  F16: 2,
+  BF16: 2,
+  F8_E4M3: 1,
+  F8_E5M2: 1,
+  I64: 8,
+  I32: 4,
+  I16: 2,
+  I8: 1,
+  U64: 8,
+  U32: 4,
+  U16: 2,
+  U8: 1,
+  BOOL: 1,
+  GGML: 0,
+};
+
+/** Tensors up to this size are hashed whole: norms and biases, where a small change is all that differs. */
+const HASH_WHOLE_BYTES = 16384;
+/** Larger ones are sampled at evenly spaced places: 16 × 256 bytes of each, about 1 MB in all for a 135M model. */
+const SAMPLES = 16;
+const SAMPLE_BYTES = 256;
+
+/**
+ * Identifies weights: sha256 over every tensor's name, type and shape (sorted by name) and over bytes sampled at fixed places of each.
+ * The same weights give the same value whatever the shards, the metadata or the order in the file are. It is fast (milliseconds) and meant
+ * to notice that an adapter meets the wrong base; it is no proof against tampering, since bytes between the samples are not read.
+ * @param readBytes bytes of a tensor from `start` (inclusive) to `end` (exclusive), counted from the tensor's first byte
+ */
+export async function fingerprintTensors(
+  tensors: Iterable<TensorInfo>,
+  readBytes: (tensor: TensorInfo, start: number, end: number) => Promise<Uint8Array>,
+): Promise<string> {
+  const hash = createHash('sha256');
+  const sorted = [...tensors].sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const tensor of sorted) {
+    hash.update(JSON.stringify([tensor.name, tensor.quantization ?? tensor.dtype, tensor.shape]));
+    for (const [start, end] of sampledRanges(tensor.byteLength)) hash.update(await readBytes(tensor, start, end));
+  }
+  return hash.digest('hex');
+}
+
+function sampledRanges(byteLength: number): Array<[number, number]> {
+  if (byteLength <= HASH_WHOLE_BYTES) return byteLength === 0 ? [] : [[0, byteLength]];
+  const last = byteLength - SAMPLE_BYTES;
+  return Array.from({ length: SAMPLES }, (_, i) => {
+    const start = Math.floor((last * i) / (SAMPLES - 1));
+    return [start, start + SAMPLE_BYTES];
+  });
+}
