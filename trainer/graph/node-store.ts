@@ -68,10 +68,10 @@ export class NodeStore {
     return made;
   }
 
-  /** Declares a variable (once) and gives its current value. */
-  read(variable: VariableSpec): Node {
+  /** Declares a variable (once) and gives its value; a read behind a write in the same signature takes another version. */
+  read(variable: VariableSpec, version = 0): Node {
     this.declare(variable);
-    return this.node('read', [], { variable: variable.name, shape: variable.shape, dtype: variable.dtype });
+    return this.node('read', [], { variable: variable.name, shape: variable.shape, dtype: variable.dtype, version });
   }
 
   declare(variable: VariableSpec): void {

@@ -66,7 +66,9 @@ export class Rematerializer {
 
   private copy(node: Node, copies: Map<Node, Node>): Node {
     const inputs = node.inputs.map(input => this.find(input, copies));
-    return this.graph.within({ recomputed: true, block: node.block, cheap: node.cheap }, () => this.graph.node(node.op, inputs, node.attrs));
+    return this.graph.within({ recomputed: true, block: node.block, cheap: node.cheap }, () =>
+      this.graph.node(node.op, inputs, node.attrs),
+    );
   }
 
   private isKept(node: Node): boolean {

@@ -70,7 +70,7 @@ export const indexingRules: Pick<OpTable, 'gather' | 'segmentSum' | 'oneHot'> = 
 };
 
 /** Gradient of the chosen rows of an embedding: (rows = ids)·dy, a product of [r, n] and [n, d] that never forms [vocabulary, d]. */
-function rowSum(graph: Graph, dy: Node, ids: Node, rows: Node): Node {
+export function rowSum(graph: Graph, dy: Node, ids: Node, rows: Node): Node {
   const n = ids.shape[0] as number;
   const r = rows.shape[0] as number;
   const width = elementCount(dy.shape.slice(1));

@@ -1,5 +1,6 @@
 /** The language-model head with its loss, in chunks of positions, so that logits of the whole batch are never held. */
 import type { Graph, Node } from '../../graph/graph.ts';
+import { rowSum } from '../../graph/ops/indexing.ts';
 
 export interface HeadLossParams {
   /** Final hidden states, [rows, features]. */
@@ -48,7 +49,7 @@ export function headLoss(graph: Graph, params: HeadLossParams): HeadLoss {
 export function headLossWithGradient(
   graph: Graph,
   params: HeadLossParams,
-  wants: { readonly weight: boolean },
+  wants: { readonly weight: 'none' | 'all' | { readonly rows: Node } },
 ): HeadLoss & { readonly seeds: { node: Node; gradient: Node }[] } {
   const { weight, hidden, targetPositions } = params;
   const vocabulary = weight.shape[0] as number;
@@ -58,9 +59,15 @@ export function headLossWithGradient(
     const { nll, hits, p, targetRows } = chunkLoss(graph, chunk, weight);
     const w = graph.reshape(chunk.weights, [chunk.weights.shape[0] as number, 1]);
     towardsHidden.push(graph.mul(graph.sub(graph.matmul(p, weight), targetRows), w));
-    if (wants.weight) {
+    if (wants.weight !== 'none') {
       const weighted = graph.mul(chunk.hidden, w);
-      const spread = graph.sub(graph.matmul(p, weighted, { transposeA: true }), graph.segmentSum(weighted, chunk.ids, vocabulary));
+      const spread =
+        wants.weight === 'all'
+          ? graph.sub(graph.matmul(p, weighted, { transposeA: true }), graph.segmentSum(weighted, chunk.ids, vocabulary))
+          : graph.sub(
+              graph.matmul(graph.gather(p, wants.weight.rows, -1), weighted, { transposeA: true }),
+              rowSum(graph, weighted, chunk.ids, wants.weight.rows),
+            );
       towardsWeight = towardsWeight ? graph.add(towardsWeight, spread) : spread;
     }
     return { nll, hits, loss: graph.sumAll(graph.mul(nll, chunk.weights)) };

@@ -80,10 +80,7 @@ export function rotate(graph: Graph, x: Node, { cos, sin }: RotaryTables, backwa
   const first = graph.sliceAxis(x, -1, 0, half);
   const second = graph.sliceAxis(x, -1, half, half);
   const [a, b] = backwards ? ([graph.add, graph.sub] as const) : ([graph.sub, graph.add] as const);
-  const y = graph.concat(
-    [a(graph.mul(first, cos), graph.mul(second, sin)), b(graph.mul(second, cos), graph.mul(first, sin))],
-    -1,
-  );
+  const y = graph.concat([a(graph.mul(first, cos), graph.mul(second, sin)), b(graph.mul(second, cos), graph.mul(first, sin))], -1);
   if (!backwards) y.custom = { inputs: [x], rule: ({ dy }) => [rotate(graph, dy, { cos, sin }, true)] };
   return y;
 }
