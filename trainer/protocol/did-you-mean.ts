@@ -1,0 +1,26 @@
+/** The nearest known word to a misspelt one. */
+import { distance } from 'fastest-levenshtein';
+
+/** Longer text is no misspelt word, and the distance costs the product of both lengths. */
+const MAX_WORD = 64;
+
+/** Case, hyphens and underscores are style, not spelling. */
+const plain = (word: string): string => word.toLowerCase().replace(/[-_\s]/g, '');
+
+/** The candidate that `word` was most likely meant to be, or nothing when none is near: up to a third of its letters may differ. */
+export function didYouMean(word: string, candidates: readonly string[]): string | undefined {
+  if (word.length > MAX_WORD) return undefined;
+  const wanted = plain(word);
+  let best: string | undefined;
+  let bestDistance = Number.POSITIVE_INFINITY;
+  for (const candidate of candidates) {
+    const found = plain(candidate);
+    const gap = distance(wanted, found);
+    const allowed = Math.floor(Math.max(wanted.length, found.length) / 3);
+    if (gap <= allowed && gap < bestDistance) {
+      best = candidate;
+      bestDistance = gap;
+    }
+  }
+  return best;
+}

@@ -1,0 +1,144 @@
+/** Names that other fine-tuning tools use for our settings, and words that they use for our values. */
+
+/** Where a foreign key belongs here: `to` is a dotted path, `note` says what else changes or why there is no such setting. */
+export interface ForeignKey {
+  readonly to?: string;
+  readonly note?: string;
+}
+
+const renamed = (to: string, ...names: string[]): [string, ForeignKey][] => names.map(name => [name, { to }]);
+const changed = (to: string, note: string, ...names: string[]): [string, ForeignKey][] => names.map(name => [name, { to, note }]);
+const absent = (note: string, ...names: string[]): [string, ForeignKey][] => names.map(name => [name, { note }]);
+
+/** Keys of LLaMA-Factory, Axolotl, torchtune, Unsloth, PEFT and mlx-lm at the top level of a recipe. */
+export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntries([
+  ...renamed('model', 'base_model', 'model_name_or_path', 'model_name', 'pretrained_model_name_or_path', 'model_path'),
+  ...renamed('revision', 'model_revision', 'revision_of_model'),
+  ...renamed('method', 'finetuning_type', 'adapter', 'fine_tune_type', 'peft_type'),
+  ...renamed('r', 'lora_r', 'lora_rank', 'rank'),
+  ...renamed('lora_alpha', 'alpha'),
+  ...renamed('lora_dropout', 'dropout'),
+  ...renamed('target_modules', 'lora_target', 'lora_target_modules', 'lora_attn_modules', 'lora_modules'),
+  ...renamed('dtype', 'torch_dtype', 'compute_dtype', 'precision'),
+  ...changed('dtype', "write dtype: float32; other formats aren't available yet", 'bf16', 'fp16', 'tf32', 'load_in_half'),
+  ...renamed(
+    'data.train',
+    'datasets',
+    'dataset',
+    'dataset_path',
+    'train_file',
+    'train_data',
+    'data_path',
+    'train_dataset',
+    'training_data',
+  ),
+  ...renamed('data.eval', 'test_datasets', 'eval_dataset', 'validation_file', 'eval_data', 'eval_file', 'dataset_valid', 'valid_data'),
+  ...renamed('data.format', 'dataset_format', 'data_format', 'dataset_type'),
+  ...renamed('data.prompt', 'prompt_template'),
+  ...renamed('data.labels', 'label_names', 'class_names'),
+  ...renamed('data.max_samples', 'max_train_samples', 'n_train'),
+  ...renamed('data.completion_only', 'mask_prompt', 'completion_only_loss', 'assistant_only_loss', 'train_on_responses_only'),
+  ...changed('data.completion_only', 'its value is the opposite', 'train_on_inputs', 'train_on_prompt', 'train_on_input'),
+  ...renamed('val_size', 'val_set_size', 'validation_split', 'validation_split_percentage', 'test_size'),
+  ...renamed('max_length', 'sequence_len', 'cutoff_len', 'max_seq_length', 'max_seq_len', 'block_size', 'model_max_length'),
+  ...renamed('packing', 'sample_packing', 'packed'),
+  ...renamed(
+    'per_device_train_batch_size',
+    'micro_batch_size',
+    'batch_size',
+    'train_batch_size',
+    'per_gpu_train_batch_size',
+    'per_device_batch_size',
+  ),
+  ...renamed('per_device_eval_batch_size', 'eval_batch_size', 'per_gpu_eval_batch_size'),
+  ...renamed('gradient_accumulation_steps', 'grad_accumulation_steps', 'gradient_accumulation', 'grad_accum', 'accumulate_grad_batches'),
+  ...renamed('num_train_epochs', 'num_epochs', 'epochs', 'n_epochs', 'max_epochs'),
+  ...renamed('max_steps', 'iters', 'max_steps_per_epoch', 'num_steps', 'max_train_steps', 'total_steps'),
+  ...renamed('learning_rate', 'lr'),
+  ...renamed('lr_scheduler_type', 'lr_scheduler', 'scheduler', 'lr_schedule', 'schedule'),
+  ...renamed('min_learning_rate', 'min_lr', 'cosine_min_lr', 'lr_min'),
+  ...changed('min_learning_rate', 'it is a rate here, not a ratio of learning_rate', 'cosine_min_lr_ratio', 'min_lr_ratio'),
+  ...renamed('warmup_steps', 'num_warmup_steps', 'warmup', 'warmup_iters'),
+  ...renamed('optim', 'optimizer', 'optimizer_type', 'optim_type'),
+  ...renamed('weight_decay', 'wd'),
+  ...renamed('adam_epsilon', 'adam_eps', 'eps'),
+  ...renamed('max_grad_norm', 'clip_grad_norm', 'grad_clip', 'gradient_clipping', 'gradient_clip_val', 'max_norm'),
+  ...changed(
+    'recompute',
+    'true becomes block, false becomes none',
+    'gradient_checkpointing',
+    'grad_checkpoint',
+    'use_gradient_checkpointing',
+    'enable_activation_checkpointing',
+  ),
+  ...renamed('logging_steps', 'log_every_n_steps', 'steps_per_report', 'log_interval'),
+  ...renamed('eval_strategy', 'evaluation_strategy'),
+  ...renamed('eval_steps', 'steps_per_eval', 'eval_every', 'eval_interval', 'evals_per_epoch'),
+  ...renamed('save_steps', 'save_every', 'save_interval', 'saves_per_epoch'),
+  ...renamed('output_dir', 'adapter_path', 'output_path', 'save_dir', 'out_dir'),
+  ...renamed('overwrite_output_dir', 'overwrite'),
+  ...renamed('seed', 'random_seed', 'random_state', 'data_seed'),
+  ...renamed('name', 'run_name', 'project_name', 'wandb_name'),
+  ...renamed('importance.measure', 'importance_measure', 'pruning_metric'),
+  ...renamed('threads', 'num_threads', 'n_threads'),
+  ...absent('quantised base models are not available yet', 'load_in_4bit', 'load_in_8bit', 'quantization_bit', 'quantization_config'),
+  ...absent('the chat template of the model is used', 'template', 'chat_template'),
+  ...absent('metrics go to the run folder and to no tracker', 'report_to', 'wandb_project', 'use_wandb', 'metric_logger'),
+  ...absent('tokens are read from HF_TOKEN in the environment', 'hf_token', 'token', 'use_auth_token', 'hf_hub_token'),
+  ...absent('attention is compiled into the step', 'flash_attention', 'flash_attn', 'attn_implementation', 'xformers_attention'),
+  ...absent('one device trains one run', 'deepspeed', 'fsdp', 'fsdp_config', 'ddp', 'local_rank'),
+  ...absent('use target_modules to choose layers', 'num_layers', 'layers_to_transform', 'lora_layers'),
+  ...absent('write r, lora_alpha and lora_dropout at the top level', 'lora_parameters', 'lora_config', 'peft_config'),
+]);
+
+/** Words for values of one setting, by the setting's path: the word here, or why there is none. */
+export const foreignValues: Readonly<Record<string, Readonly<Record<string, ForeignKey>>>> = {
+  method: Object.fromEntries([
+    ...renamed('full', 'fft', 'full_finetune', 'dense', 'none'),
+    ...renamed('spsft', 'sparse', 'rows', 'pruning'),
+    ...absent('quantised base models are not available yet; use lora', 'qlora'),
+    ...absent('it is not available yet; use lora', 'dora', 'rosa', 'vera'),
+    ...absent('it is not available yet; use freeze: [attention, mlp, norm, embedding] with method: full', 'head'),
+  ]),
+  dtype: Object.fromEntries([
+    ...renamed('float32', 'fp32', 'f32', 'float', 'torch.float32'),
+    ...absent('bfloat16 is not available yet', 'bfloat16', 'bf16', 'torch.bfloat16'),
+    ...absent('float16 overflows in training and is not available', 'float16', 'fp16', 'half'),
+  ]),
+  task: Object.fromEntries([
+    ...renamed('causal_lm', 'sft', 'pt', 'lm', 'text-generation'),
+    ...renamed('sequence_classification', 'seq_cls', 'text-classification'),
+    ...renamed('image_classification', 'image-classification'),
+  ]),
+  optim: Object.fromEntries([
+    ...renamed('adamw', 'adamw_torch', 'adamw_torch_fused', 'adamw_hf', 'adamw_8bit', 'paged_adamw_8bit', 'adamw_bnb_8bit'),
+  ]),
+  lr_scheduler_type: Object.fromEntries([
+    ...renamed('cosine', 'cosine_with_min_lr', 'cosine_decay', 'cosine_with_restarts'),
+    ...renamed('constant', 'constant_with_warmup', 'none'),
+    ...renamed('linear', 'linear_schedule', 'linear_decay'),
+  ]),
+  eval_strategy: Object.fromEntries([
+    ...renamed('epoch', 'epochs'),
+    ...renamed('steps', 'step'),
+    ...renamed('no', 'false', 'none', 'never'),
+  ]),
+  save_strategy: Object.fromEntries([
+    ...renamed('epoch', 'epochs'),
+    ...renamed('steps', 'step'),
+    ...renamed('no', 'false', 'none', 'never'),
+  ]),
+  metric_for_best_model: Object.fromEntries([...renamed('loss', 'eval_loss'), ...renamed('accuracy', 'eval_accuracy', 'acc')]),
+  engine: Object.fromEntries([...renamed('tensorflow', 'tf', 'cuda', 'gpu'), ...renamed('portable', 'webgpu', 'wasm', 'tfjs', 'cpu')]),
+  recompute: Object.fromEntries([...renamed('block', 'true', 'full'), ...renamed('none', 'false', 'no')]),
+  'data.format': Object.fromEntries([
+    ...renamed('messages', 'chat', 'openai', 'chatml', 'chat_template'),
+    ...renamed('sharegpt', 'conversations'),
+    ...renamed('text', 'completion', 'pretrain', 'plain'),
+    ...renamed('prompt_completion', 'completions', 'prompt-completion'),
+  ]),
+  'importance.measure': Object.fromEntries([
+    ...renamed('magnitude', 'l2', 'norm', 'weight'),
+    ...absent('it is not available yet; use taylor', 'qmtaylor', 'classwise', 'wanda'),
+  ]),
+};

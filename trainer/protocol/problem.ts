@@ -1,0 +1,67 @@
+/** What can be wrong with a recipe: a stable code, a place, a sentence and often a way out; and how it prints in a terminal. */
+import { maskTokens } from './literal-token.ts';
+
+/** A place in a text as in the Language Server Protocol: lines and columns from 0, columns in UTF-16 units. */
+export interface Position {
+  readonly line: number;
+  readonly column: number;
+}
+
+/** `end` is exclusive. */
+export interface Range {
+  readonly start: Position;
+  readonly end: Position;
+}
+
+export type Severity = 'error' | 'warning' | 'info';
+
+/** A way out that an editor can apply. Values are YAML text; `move-key` names the dotted path where the key belongs. */
+export type Suggestion =
+  | { readonly kind: 'rename-key'; readonly to: string }
+  | { readonly kind: 'move-key'; readonly to: string }
+  | { readonly kind: 'remove-key' }
+  | { readonly kind: 'replace-value'; readonly to: string };
+
+export interface Problem {
+  /** Stable, kebab-case: 'unknown-key'. */
+  readonly code: string;
+  readonly severity: Severity;
+  readonly message: string;
+  readonly path: readonly (string | number)[];
+  /** In the file, or in `override` where that is set. */
+  readonly range: Range;
+  readonly suggestion?: Suggestion;
+  /** The text of the command-line override at fault; without it the file is. */
+  readonly override?: string;
+}
+
+export const hasErrors = (problems: readonly Problem[]): boolean => problems.some(({ severity }) => severity === 'error');
+
+/** A terminal line longer than this wraps and the caret no longer points; the excerpt is cut around the place. */
+const MAX_EXCERPT = 120;
+
+/**
+ * One block a problem: `file:line:column severity code message` (from 1), then the line at fault with a caret below.
+ * Tokens are masked and control characters shown as '·', since this goes to logs.
+ */
+export function formatProblems(problems: readonly Problem[], fileName: string, text: string): string {
+  const lines = text.split(/\r\n|\r|\n/);
+  return problems.map(problem => formatProblem(problem, fileName, lines)).join('\n');
+}
+
+function formatProblem({ code, severity, message, range, override }: Problem, fileName: string, lines: readonly string[]): string {
+  const { line, column } = range.start;
+  const place = override === undefined ? `${fileName}:${line + 1}:${column + 1}` : `command line:${column + 1}`;
+  const source = override === undefined ? lines[line] : override;
+  const head = `${place} ${severity} ${code} ${message}`;
+  if (source === undefined || source.trim() === '') return head;
+  const from = Math.max(0, Math.min(column - MAX_EXCERPT / 2, source.length - MAX_EXCERPT));
+  const shown = printable(maskTokens(source)).slice(from, from + MAX_EXCERPT);
+  const end = range.end.line === line ? range.end.column : source.length;
+  const width = Math.max(1, Math.min(end, from + shown.length) - column);
+  const gutter = override === undefined ? String(line + 1) : '';
+  const blank = ' '.repeat(gutter.length);
+  return `${head}\n  ${gutter} | ${shown}\n  ${blank} | ${' '.repeat(Math.max(0, column - from))}${'^'.repeat(width)}`;
+}
+
+const printable = (text: string): string => text.replace(/\t/g, ' ').replace(/\p{Cc}/gu, '·');
