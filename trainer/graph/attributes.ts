@@ -23,7 +23,6 @@ export interface Pool2d extends Window2d {
 export interface AdamRates {
   readonly beta1: number;
   readonly beta2: number;
-  readonly epsilon: number;
 }
 
 export interface OpAttributes {

@@ -21,7 +21,10 @@ export const effectRules: Pick<OpTable, Effects> = {
     },
     flops: () => 0,
   },
-  /** Inputs: gradient, learning rate, β₁ᵗ, β₂ᵗ. */
+  /**
+   * Inputs: gradient, learning rate, β₁ᵗ, β₂ᵗ, ε. As TensorFlow's ResourceApplyAdam, ε is added to √v before the bias correction:
+   * change = rate · √(1 − β₂ᵗ) / (1 − β₁ᵗ) · m / (√v + ε). PyTorch corrects first; feeding ε · √(1 − β₂ᵗ) makes the two equal.
+   */
   adam: { ...effect, infer: token, flops: ([g]) => 12 * elementCount(g?.shape ?? []) },
   group: { ...effect, infer: token, flops: () => 0 },
 };
