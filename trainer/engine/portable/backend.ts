@@ -1,0 +1,78 @@
+/** Opens one of tfjs's backends: what the machine offers, loaded only when asked for. */
+import * as tf from '@tensorflow/tfjs-core';
+import { EngineError } from '../engine.ts';
+import { resolveWasmFolder } from './wasm-folder.ts';
+import { findAdapter, registerWebgpu } from './webgpu.ts';
+
+export type BackendName = 'webgpu' | 'wasm' | 'cpu';
+
+export interface OpenBackend {
+  readonly name: BackendName;
+  /** What the user is told, for example "wasm with SIMD, 1 thread". */
+  readonly summary: string;
+  readonly device: 'cpu' | 'gpu';
+}
+
+/**
+ * Opens a backend; `auto` takes webgpu where there is a GPU (not one drawn by software), else wasm, else plain JavaScript, and logs each step down.
+ * @throws EngineError when the backend that was asked for by name cannot be opened
+ */
+export async function openBackend(wanted: BackendName | 'auto', log: (line: string) => void): Promise<OpenBackend> {
+  // Production mode: no advice about other packages on the console.
+  tf.enableProdMode();
+  if (wanted !== 'auto') return openers[wanted]();
+  for (const name of ['webgpu', 'wasm'] as const) {
+    try {
+      if (name === 'webgpu' && (await findAdapter()).software)
+        log('portable engine: no GPU found (only a software adapter), so not webgpu');
+      else return await openers[name]();
+    } catch (error) {
+      log(`portable engine: ${name} is not available: ${error instanceof Error ? error.message : error}`);
+    }
+  }
+  return openers.cpu();
+}
+
+const openers: Readonly<Record<BackendName, () => Promise<OpenBackend>>> = { webgpu: openWebgpu, wasm: openWasm, cpu: openCpu };
+
+async function openWebgpu(): Promise<OpenBackend> {
+  const adapter = await registerWebgpu();
+  await activate('webgpu');
+  return { name: 'webgpu', summary: `webgpu on ${adapter.label}`, device: adapter.software ? 'cpu' : 'gpu' };
+}
+
+async function openWasm(): Promise<OpenBackend> {
+  const wasm = await import('@tensorflow/tfjs-backend-wasm');
+  wasm.setWasmPaths(resolveWasmFolder());
+  await withoutNewListeners(() => activate('wasm'));
+  const simd = await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT');
+  const threads = (await tf.env().getAsync('WASM_HAS_MULTITHREAD_SUPPORT')) ? wasm.getThreadsCount() : 1;
+  const summary = `wasm ${simd ? 'with' : 'without'} SIMD, ${threads} thread${threads === 1 ? '' : 's'}`;
+  return { name: 'wasm', summary, device: 'cpu' };
+}
+
+async function openCpu(): Promise<OpenBackend> {
+  await import('@tensorflow/tfjs-backend-cpu');
+  await activate('cpu');
+  return { name: 'cpu', summary: 'plain JavaScript (slow)', device: 'cpu' };
+}
+
+async function activate(name: BackendName): Promise<void> {
+  if (!(await tf.setBackend(name))) throw new EngineError(`tfjs could not start its ${name} backend`);
+  await tf.ready();
+}
+
+/** The wasm loader throws every unhandled rejection of the process again; that is for the process to decide, so its listeners are taken off. */
+async function withoutNewListeners(work: () => Promise<void>): Promise<void> {
+  const before = (['uncaughtException', 'unhandledRejection'] as const).map(event => ({
+    event,
+    known: new Set(process.rawListeners(event)),
+  }));
+  try {
+    await work();
+  } finally {
+    for (const { event, known } of before)
+      for (const listener of process.rawListeners(event))
+        if (!known.has(listener)) process.removeListener(event, listener as (...args: unknown[]) => void);
+  }
+}

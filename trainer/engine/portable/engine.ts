@@ -1,0 +1,31 @@
+/** The portable engine: the graph interpreted on tfjs. What a machine without TensorFlow gets, and the reference that others are tested against. */
+import { version_core } from '@tensorflow/tfjs-core';
+import type { Program } from '../../graph/program.ts';
+import type { Engine, EngineDescription, Session } from '../engine.ts';
+import { type BackendName, openBackend } from './backend.ts';
+import { PortableSession } from './session.ts';
+
+export interface PortableOptions {
+  readonly backend?: BackendName | 'auto';
+  /** Is told, a line each, why a better backend was passed over. */
+  readonly log?: (line: string) => void;
+}
+
+/**
+ * Opens the engine on one backend of tfjs.
+ * @throws EngineError when the backend asked for by name cannot be opened; the message says how to mend it
+ */
+export async function openPortable({ backend = 'auto', log = () => undefined }: PortableOptions = {}): Promise<Engine> {
+  const opened = await openBackend(backend, log);
+  const description: EngineDescription = {
+    name: 'portable',
+    summary: `tfjs ${version_core}, ${opened.summary}`,
+    device: opened.device,
+    versions: { tfjs: version_core, node: process.versions.node },
+  };
+  log(`portable engine: ${description.summary}`);
+  return {
+    description,
+    compile: async (program: Program): Promise<Session> => new PortableSession(program, opened.name),
+  };
+}

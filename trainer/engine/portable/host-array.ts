@@ -1,0 +1,78 @@
+/**
+ * Between host arrays and tfjs tensors. tfjs knows float32, int32 and bool: uint8 and int8 live as int32, bfloat16 lives as float32 whose
+ * low 16 bits are zero (every cast to bfloat16 rounds; results of bfloat16 operations are rounded too, as an engine that stores them would).
+ */
+import { type DataType, type Tensor, tensor } from '@tensorflow/tfjs-core';
+import { type DType, elementCount, type HostArray, type TensorSpec } from '../../graph/types.ts';
+import { EngineError } from '../engine.ts';
+
+const STORED: Record<DType, DataType & ('float32' | 'int32' | 'bool')> = {
+  float32: 'float32',
+  bfloat16: 'float32',
+  int32: 'int32',
+  uint8: 'int32',
+  int8: 'int32',
+  bool: 'bool',
+};
+
+export const storedType = (dtype: DType): 'float32' | 'int32' | 'bool' => STORED[dtype];
+
+const HOST: Record<DType, { new (length: number): HostArray; readonly name: string }> = {
+  float32: Float32Array,
+  bfloat16: Uint16Array,
+  int32: Int32Array,
+  uint8: Uint8Array,
+  int8: Int8Array,
+  bool: Uint8Array,
+};
+
+/**
+ * Copies a host array to the backend.
+ * @throws EngineError when the array has another element type or another number of elements than `spec`; `what` names it
+ */
+export function upload(data: HostArray, spec: TensorSpec, what: string): Tensor {
+  checkHostArray(data, spec, what);
+  return tensor(toStored(data, spec.dtype), [...spec.shape], STORED[spec.dtype]);
+}
+
+/** @throws EngineError when the array does not fit `spec` */
+export function checkHostArray(data: HostArray | undefined, spec: TensorSpec, what: string): asserts data is HostArray {
+  const expected = HOST[spec.dtype];
+  const wanted = `${what} needs ${elementCount(spec.shape)} elements in a ${expected.name} (${spec.dtype}[${spec.shape.join(', ')}])`;
+  if (!data) throw new EngineError(`${wanted}; nothing was given`);
+  if (!(data instanceof expected)) throw new EngineError(`${wanted}; a ${data.constructor.name} was given`);
+  if (data.length !== elementCount(spec.shape)) throw new EngineError(`${wanted}; ${data.length} were given`);
+}
+
+/** The whole of a tensor as the host array of `dtype`, an array of its own. */
+export async function download(value: Tensor, dtype: DType): Promise<HostArray> {
+  const data = (await value.data()) as Float32Array | Int32Array | Uint8Array;
+  if (dtype === 'bfloat16') return float32ToBfloat16Bits(data as Float32Array);
+  const host = new HOST[dtype](data.length);
+  host.set(data);
+  return host;
+}
+
+function toStored(data: HostArray, dtype: DType): Float32Array | Int32Array | Uint8Array {
+  if (dtype === 'bfloat16') return bfloat16BitsToFloat32(data as Uint16Array);
+  // A copy: the cpu backend keeps the array that it is given, and the caller may write to it again.
+  if (STORED[dtype] === 'int32') return Int32Array.from(data);
+  return dtype === 'bool' ? Uint8Array.from(data) : Float32Array.from(data);
+}
+
+function bfloat16BitsToFloat32(bits: Uint16Array): Float32Array {
+  const wide = new Uint32Array(bits.length);
+  for (let i = 0; i < bits.length; i++) wide[i] = (bits[i] as number) << 16;
+  return new Float32Array(wide.buffer);
+}
+
+/** Rounds to nearest, ties to even; a NaN stays one. */
+export function float32ToBfloat16Bits(values: Float32Array): Uint16Array {
+  const wide = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const bits = new Uint16Array(values.length);
+  for (let i = 0; i < bits.length; i++) {
+    const word = wide[i] as number;
+    bits[i] = Number.isNaN(values[i]) ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  }
+  return bits;
+}

@@ -1,0 +1,24 @@
+/** One kernel for each operation; a missing one does not compile. */
+import type { OpName } from '../../graph/attributes.ts';
+import type { Kernel, KernelTable } from './kernel.ts';
+import { convolutionKernels } from './kernels/convolution.ts';
+import { effectKernels } from './kernels/effect.ts';
+import { elementwiseKernels } from './kernels/elementwise.ts';
+import { indexingKernels } from './kernels/indexing.ts';
+import { productKernels } from './kernels/product.ts';
+import { reductionKernels } from './kernels/reduction.ts';
+import { shapeKernels } from './kernels/shape.ts';
+import { sourceKernels } from './kernels/source.ts';
+
+export const kernelTable: KernelTable = {
+  ...sourceKernels,
+  ...elementwiseKernels,
+  ...reductionKernels,
+  ...shapeKernels,
+  ...indexingKernels,
+  ...productKernels,
+  ...convolutionKernels,
+  ...effectKernels,
+};
+
+export const kernelOf = <Op extends OpName>(op: Op): Kernel<Op> => kernelTable[op] as unknown as Kernel<Op>;

@@ -1,0 +1,129 @@
+/**
+ * Kernels of convolution and pooling. Only the plain forward convolution is a kernel of tfjs; the gradients, groups, and stride together with
+ * dilation are sums over the taps of the window (taps.ts), because no backend has them all: wasm lacks the gradient towards the filter,
+ * tfjs has no gradient under dilation, and groups nowhere.
+ */
+import * as tf from '@tensorflow/tfjs-core';
+import type { Window2d } from '../../../graph/attributes.ts';
+import { windowOutput } from '../../../graph/ops/convolution.ts';
+import { type KernelTable, one, three, two } from '../kernel.ts';
+import { cropImage, type Image, imageOf, paddedSize, padImage, putTap, type Tap, takeTap, tapsOf } from './taps.ts';
+
+type Convolutions = 'conv2d' | 'conv2dInputGrad' | 'conv2dFilterGrad' | 'maxPool2d' | 'maxPool2dGrad';
+
+/** Loses against every number of an image. Finite, because not every GPU keeps infinities. */
+const LOWEST = -3.4028234663852886e38;
+
+export const convolutionKernels: Pick<KernelTable, Convolutions> = {
+  conv2d: {
+    device: ({ inputs, attrs }) => {
+      const [x, filter] = two(inputs);
+      const padded = padImage(x, attrs, 0);
+      const strided = attrs.strides.some(n => n > 1);
+      const dilated = attrs.dilations.some(n => n > 1);
+      if (attrs.groups > 1 || (strided && dilated)) return convolveByTaps(padded, filter, imageOf(x), attrs);
+      const hwio = tf.transpose(filter, [1, 2, 3, 0]) as tf.Tensor4D;
+      return tf.conv2d(padded as tf.Tensor4D, hwio, [...attrs.strides], 'valid', 'NHWC', [...attrs.dilations]);
+    },
+  },
+  conv2dInputGrad: {
+    device: ({ inputs, attrs }) => {
+      const [dy, filter] = two(inputs);
+      const input = attrs.inputShape as unknown as Image;
+      const [, kh, kw] = imageOf(filter);
+      const size = paddedSize(input, attrs);
+      const grouped = toGroups(dy, attrs.groups);
+      const [batch, height, width] = imageOf(dy);
+      const seen = (tap: Tap) => fromGroups(tf.matMul(grouped, filterTap(filter, tap, attrs.groups)), [batch, height, width]);
+      return cropImage(
+        total(tapsOf([kh, kw], attrs), tap => putTap(seen(tap), tap, attrs, size)),
+        input,
+        attrs,
+      );
+    },
+  },
+  conv2dFilterGrad: {
+    device: ({ inputs, attrs }) => {
+      const [x, dy] = two(inputs);
+      const [out, kh, kw, perGroup] = attrs.filterShape as unknown as Image;
+      const padded = padImage(x, attrs, 0);
+      const [, height, width] = imageOf(dy);
+      const grouped = toGroups(dy, attrs.groups);
+      const parts = tapsOf([kh, kw], attrs).map(tap =>
+        tf.tidy(() => {
+          const seen = toGroups(takeTap(padded, tap, attrs, [height, width]), attrs.groups);
+          return tf.reshape(tf.matMul(grouped, seen, true, false), [out, 1, perGroup]);
+        }),
+      );
+      return tf.reshape(tf.concat(parts, 1), [out, kh, kw, perGroup]);
+    },
+  },
+  maxPool2d: {
+    device: ({ inputs, attrs }) => {
+      const x = one(inputs);
+      const padded = padImage(x, attrs, LOWEST);
+      const [, height, width] = imageOf(x);
+      const positions = windowOutput(height, width, attrs.size, attrs);
+      return tapsOf(attrs.size, attrs)
+        .map(tap => takeTap(padded, tap, attrs, positions))
+        .reduce((best, seen) => tf.maximum(best, seen));
+    },
+  },
+  // All of dy goes to the first place, in row order, that attains the maximum, as in TensorFlow and PyTorch.
+  maxPool2dGrad: {
+    device: ({ inputs, attrs }) => {
+      const [x, y, dy] = three(inputs);
+      const padded = padImage(x, attrs, LOWEST);
+      const [, height, width] = imageOf(y);
+      const size = paddedSize(imageOf(x), attrs);
+      let open: tf.Tensor = tf.onesLike(y);
+      const dx = total(tapsOf(attrs.size, attrs), tap => {
+        const attained = tf.cast(tf.equal(takeTap(padded, tap, attrs, [height, width]), y), 'float32');
+        const taken = tf.mul(attained, open);
+        const still = tf.keep(tf.sub(open, taken));
+        open.dispose();
+        open = still;
+        return putTap(tf.mul(taken, dy), tap, attrs, size);
+      });
+      open.dispose();
+      return cropImage(dx, imageOf(x), attrs);
+    },
+  },
+};
+
+function convolveByTaps(padded: tf.Tensor, filter: tf.Tensor, input: Image, attrs: Window2d & { groups: number }): tf.Tensor {
+  const [, kh, kw] = imageOf(filter);
+  const positions = windowOutput(input[1], input[2], [kh, kw], attrs);
+  return total(tapsOf([kh, kw], attrs), tap => {
+    const seen = toGroups(takeTap(padded, tap, attrs, positions), attrs.groups);
+    return fromGroups(tf.matMul(seen, filterTap(filter, tap, attrs.groups), false, true), [input[0], ...positions]);
+  });
+}
+
+/** The sum over taps, with no more than two terms alive at a time. */
+function total(taps: readonly Tap[], term: (tap: Tap) => tf.Tensor): tf.Tensor {
+  let sum: tf.Tensor | undefined;
+  for (const tap of taps) {
+    const before = sum;
+    sum = tf.tidy(() => (before ? tf.add(before, term(tap)) : term(tap)));
+    before?.dispose();
+  }
+  return sum as tf.Tensor;
+}
+
+/** [batch, height, width, channels] → [groups, positions, channels / groups]. */
+function toGroups(image: tf.Tensor, groups: number): tf.Tensor {
+  const channels = image.shape.at(-1) as number;
+  return tf.transpose(tf.reshape(image, [image.size / channels, groups, channels / groups]), [1, 0, 2]);
+}
+
+function fromGroups(grouped: tf.Tensor, [batch, height, width]: readonly [number, number, number]): tf.Tensor {
+  const [groups, , perGroup] = grouped.shape as [number, number, number];
+  return tf.reshape(tf.transpose(grouped, [1, 0, 2]), [batch, height, width, groups * perGroup]);
+}
+
+/** One tap of a filter [out, kh, kw, in / groups], as [groups, out / groups, in / groups]. */
+function filterTap(filter: tf.Tensor, { i, j }: Tap, groups: number): tf.Tensor {
+  const [out, , , perGroup] = imageOf(filter);
+  return tf.reshape(tf.slice(filter, [0, i, j, 0], [out, 1, 1, perGroup]), [groups, out / groups, perGroup]);
+}

@@ -1,0 +1,48 @@
+/** Kernels of the operations that change a variable. Each gives a scalar token. */
+import * as tf from '@tensorflow/tfjs-core';
+import { type KernelTable, one, two } from '../kernel.ts';
+
+type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'adam' | 'group';
+
+const token = (): tf.Tensor => tf.scalar(true, 'bool');
+
+export const effectKernels: Pick<KernelTable, Effects> = {
+  assign: {
+    device: ({ inputs, attrs, variables }) => {
+      variables.set(attrs.variable, one(inputs));
+      return token();
+    },
+  },
+  assignAdd: {
+    device: ({ inputs, attrs, variables }) => {
+      variables.set(attrs.variable, tf.add(variables.get(attrs.variable), one(inputs)));
+      return token();
+    },
+  },
+  updateRows: {
+    device: ({ inputs, attrs, variables }) => {
+      const [rows, values] = two(inputs);
+      const before = variables.get(attrs.variable);
+      variables.set(attrs.variable, tf.tensorScatterUpdate(before, tf.reshape(rows, [rows.size, 1]), values));
+      return token();
+    },
+  },
+  // As TensorFlow's ResourceApplyAdam: the bias correction is in the rate, ε is added to √v uncorrected.
+  adam: {
+    device: ({ inputs, attrs, variables }) => {
+      const [gradient, rate, beta1Power, beta2Power, epsilon] = inputs as unknown as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+      const step = tf.div(tf.mul(rate, tf.sqrt(tf.sub(1, beta2Power))), tf.sub(1, beta1Power));
+      const m = blend(variables.get(attrs.m), gradient, attrs.beta1);
+      const v = blend(variables.get(attrs.v), tf.square(gradient), attrs.beta2);
+      const change = tf.div(tf.mul(m, step), tf.add(tf.sqrt(v), epsilon));
+      variables.set(attrs.m, m);
+      variables.set(attrs.v, v);
+      variables.set(attrs.variable, tf.sub(variables.get(attrs.variable), change));
+      return token();
+    },
+  },
+  group: { device: token },
+};
+
+/** An exponential moving average, written as old + (new − old) · (1 − decay) as TensorFlow does. */
+const blend = (old: tf.Tensor, fresh: tf.Tensor, decay: number): tf.Tensor => tf.add(old, tf.mul(tf.sub(fresh, old), 1 - decay));

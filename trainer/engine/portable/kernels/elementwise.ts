@@ -1,0 +1,75 @@
+/** Kernels of the operations that work element by element. */
+import * as tf from '@tensorflow/tfjs-core';
+import { storedType } from '../host-array.ts';
+import { type KernelTable, one, three, two } from '../kernel.ts';
+import { roundToBfloat16 } from './bfloat16.ts';
+import { erf } from './erf.ts';
+
+type Unary = 'neg' | 'abs' | 'sign' | 'exp' | 'log' | 'sqrt' | 'rsqrt' | 'square' | 'reciprocal' | 'tanh' | 'sigmoid' | 'erf' | 'relu';
+type Elementwise =
+  | Unary
+  | 'sin'
+  | 'cos'
+  | 'cast'
+  | 'add'
+  | 'sub'
+  | 'mul'
+  | 'div'
+  | 'maximum'
+  | 'minimum'
+  | 'equal'
+  | 'less'
+  | 'greaterEqual'
+  | 'logicalAnd'
+  | 'select'
+  | 'sigmoidGrad';
+
+const unary = (f: (x: tf.Tensor) => tf.Tensor) => ({ device: ({ inputs }: { inputs: readonly tf.Tensor[] }) => f(one(inputs)) });
+const binary = (f: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor) => ({
+  device: ({ inputs }: { inputs: readonly tf.Tensor[] }) => f(...two(inputs)),
+});
+
+export const elementwiseKernels: Pick<KernelTable, Elementwise> = {
+  neg: unary(tf.neg),
+  abs: unary(tf.abs),
+  sign: unary(tf.sign),
+  exp: unary(tf.exp),
+  log: unary(tf.log),
+  sqrt: unary(tf.sqrt),
+  rsqrt: unary(tf.rsqrt),
+  square: unary(tf.square),
+  reciprocal: unary(tf.reciprocal),
+  tanh: unary(tf.tanh),
+  sigmoid: unary(tf.sigmoid),
+  erf: unary(erf),
+  relu: unary(tf.relu),
+  sin: unary(tf.sin),
+  cos: unary(tf.cos),
+  // To bool by comparison: some backends cut 0.5 down to 0 first. Float to integer cuts off towards zero.
+  cast: {
+    device: ({ inputs, attrs }) => {
+      const x = one(inputs);
+      if (attrs.dtype === 'bool') return x.dtype === 'bool' ? x : tf.notEqual(x, 0);
+      const stored = storedType(attrs.dtype);
+      const cast = x.dtype === stored ? x : tf.cast(x, stored);
+      return attrs.dtype === 'bfloat16' ? roundToBfloat16(cast) : cast;
+    },
+  },
+  add: binary(tf.add),
+  sub: binary(tf.sub),
+  mul: binary(tf.mul),
+  div: binary(tf.div),
+  maximum: binary(tf.maximum),
+  minimum: binary(tf.minimum),
+  equal: binary(tf.equal),
+  less: binary(tf.less),
+  greaterEqual: binary(tf.greaterEqual),
+  logicalAnd: binary(tf.logicalAnd),
+  select: {
+    device: ({ inputs }) => {
+      const [condition, a, b] = three(inputs);
+      return tf.where(condition, a, b);
+    },
+  },
+  sigmoidGrad: binary((y, dy) => tf.mul(dy, tf.mul(y, tf.sub(1, y)))),
+};

@@ -1,0 +1,40 @@
+/**
+ * Uniform random numbers from a counter: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+ * Number i depends on the seed and on i alone, so the same seed gives the same numbers on every backend.
+ */
+const MULTIPLIER = [0xd2511f53, 0xcd9e8d57] as const;
+const WEYL = [0x9e3779b9, 0xbb67ae85] as const;
+const ROUNDS = 10;
+
+/** The four 32-bit words of block `counter` (a 64-bit counter of two words) under a key of two words. */
+export function philox4x32(counter: readonly [number, number], key: readonly [number, number]): [number, number, number, number] {
+  let [a, b, c, d] = [counter[0] >>> 0, counter[1] >>> 0, 0, 0];
+  let [k0, k1] = [key[0] >>> 0, key[1] >>> 0];
+  for (let round = 0; round < ROUNDS; round++) {
+    const [high0, low0] = multiply(MULTIPLIER[0], a);
+    const [high1, low1] = multiply(MULTIPLIER[1], c);
+    [a, b, c, d] = [(high1 ^ b ^ k0) >>> 0, low1, (high0 ^ d ^ k1) >>> 0, low0];
+    k0 = (k0 + WEYL[0]) >>> 0;
+    k1 = (k1 + WEYL[1]) >>> 0;
+  }
+  return [a, b, c, d];
+}
+
+/** `count` numbers in [0, 1), multiples of 2⁻²⁴ (all that a float32 below 1 holds evenly), from a seed of two words. */
+export function uniform(seed: readonly [number, number], count: number): Float32Array {
+  const values = new Float32Array(count);
+  for (let block = 0; block * 4 < count; block++) {
+    const words = philox4x32([block, Math.floor(block / 2 ** 32)], seed);
+    for (let lane = 0; lane < 4 && block * 4 + lane < count; lane++) values[block * 4 + lane] = ((words[lane] as number) >>> 8) * 2 ** -24;
+  }
+  return values;
+}
+
+/** High and low word of the 64-bit product of two 32-bit words, in halves of 16 bits so that nothing exceeds 2⁵³. */
+function multiply(x: number, y: number): [number, number] {
+  const [xHigh, xLow, yHigh, yLow] = [x >>> 16, x & 0xffff, y >>> 16, y & 0xffff];
+  const low = xLow * yLow;
+  const middle = xHigh * yLow + (low >>> 16);
+  const cross = xLow * yHigh + (middle % 65536);
+  return [(xHigh * yHigh + Math.floor(middle / 65536) + Math.floor(cross / 65536)) >>> 0, Math.imul(x, y) >>> 0];
+}

@@ -1,0 +1,15 @@
+/** When each tensor of a schedule may be freed: after its last reader has run. */
+import type { Node } from '../../graph/graph.ts';
+import type { Signature } from '../../graph/program.ts';
+
+/** Entry i lists the nodes whose tensors nobody reads after node i of the schedule has run. Outputs are in no entry. */
+export function releasePlan({ schedule, outputs }: Signature): Node[][] {
+  const lastReader = new Map<Node, number>();
+  schedule.forEach((node, at) => {
+    for (const used of [node, ...node.inputs]) lastReader.set(used, at);
+  });
+  for (const output of Object.values(outputs)) lastReader.delete(output);
+  const plan: Node[][] = schedule.map(() => []);
+  for (const [node, at] of lastReader) plan[at]?.push(node);
+  return plan;
+}

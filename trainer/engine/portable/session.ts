@@ -1,0 +1,128 @@
+/** Interprets the signatures of a program operation by operation, and frees each tensor as soon as its last reader has run. */
+import { clone, type Tensor, tidy, zeros } from '@tensorflow/tfjs-core';
+import type { OpName } from '../../graph/attributes.ts';
+import type { Node } from '../../graph/graph.ts';
+import type { Program, Signature } from '../../graph/program.ts';
+import type { HostArray } from '../../graph/types.ts';
+import { EngineError, type Session, type VariableData } from '../engine.ts';
+import { checkHostArray, download, storedType, upload } from './host-array.ts';
+import type { HostKernel, KernelCall } from './kernel.ts';
+import { kernelOf } from './kernel-table.ts';
+import { roundToBfloat16 } from './kernels/bfloat16.ts';
+import { releasePlan } from './release-plan.ts';
+import { takeTurn } from './turn.ts';
+import { VariableStore } from './variable-store.ts';
+
+interface Compiled {
+  readonly signature: Signature;
+  readonly release: readonly (readonly Node[])[];
+}
+
+type Feeds = Readonly<Record<string, HostArray>>;
+
+/** Operations that give back numbers they were given: a bfloat16 result of theirs needs no rounding. */
+const MOVES: ReadonlySet<OpName> = new Set<OpName>([
+  'feed',
+  'constant',
+  'read',
+  'cast',
+  'neg',
+  'abs',
+  'sign',
+  'relu',
+  'maximum',
+  'minimum',
+  'select',
+  'max',
+  'reshape',
+  'transpose',
+  'slice',
+  'concat',
+  'broadcast',
+  'gather',
+]);
+
+export class PortableSession implements Session {
+  private readonly backend: string;
+  private readonly variables: VariableStore;
+  private readonly compiled: ReadonlyMap<string, Compiled>;
+
+  constructor(program: Program, backend: string) {
+    this.backend = backend;
+    this.variables = new VariableStore(program.variables);
+    this.compiled = new Map(
+      Object.entries(program.signatures).map(([name, signature]) => [name, { signature, release: releasePlan(signature) }]),
+    );
+  }
+
+  async load(values: AsyncIterable<VariableData> | Iterable<VariableData>): Promise<void> {
+    for await (const { name, data } of values) {
+      const spec = this.variables.spec(name);
+      await takeTurn(this.backend, async () => {
+        const value = data === 'zeros' ? zeros([...spec.shape], storedType(spec.dtype)) : upload(data, spec, `variable ${name}`);
+        this.variables.set(name, value);
+        value.dispose();
+      });
+    }
+  }
+
+  read(variable: string): Promise<HostArray> {
+    return takeTurn(this.backend, () => download(this.variables.get(variable), this.variables.spec(variable).dtype));
+  }
+
+  async run(name: string, feeds: Feeds): Promise<Record<string, HostArray>> {
+    const compiled = this.compiled.get(name);
+    if (!compiled) throw new EngineError(`the program has no signature ${name}; it has ${[...this.compiled.keys()].join(', ')}`);
+    for (const feed of compiled.signature.feeds)
+      checkHostArray(feeds[feed.attrs.name], feed.attrs.spec, `${name}: feed ${feed.attrs.name}`);
+    return takeTurn(this.backend, () => this.interpret(compiled, feeds));
+  }
+
+  async dispose(): Promise<void> {
+    await takeTurn(this.backend, async () => this.variables.dispose());
+  }
+
+  private async interpret({ signature, release }: Compiled, feeds: Feeds): Promise<Record<string, HostArray>> {
+    const values = new Map<Node, Tensor>();
+    try {
+      for (const [at, node] of signature.schedule.entries()) {
+        values.set(node, await this.compute(node, values, feeds));
+        for (const dead of release[at] ?? []) {
+          values.get(dead)?.dispose();
+          values.delete(dead);
+        }
+      }
+      const results: Record<string, HostArray> = {};
+      for (const [name, node] of Object.entries(signature.outputs)) results[name] = await download(values.get(node) as Tensor, node.dtype);
+      return results;
+    } finally {
+      for (const value of values.values()) value.dispose();
+    }
+  }
+
+  private async compute(node: Node, values: ReadonlyMap<Node, Tensor>, feeds: Feeds): Promise<Tensor> {
+    const inputs = node.inputs.map(input => values.get(input) as Tensor);
+    const kernel = kernelOf(node.op);
+    try {
+      if ('host' in kernel) return await computeOnHost(kernel, node, inputs);
+      const { attrs, dtype, shape } = node;
+      const call: KernelCall<OpName> = { inputs, attrs, dtype, shape, node, variables: this.variables, feeds };
+      return tidy(() => {
+        const result = kernel.device(call);
+        const rounded = node.dtype === 'bfloat16' && !MOVES.has(node.op) ? roundToBfloat16(result) : result;
+        // A handle of its own (the data is shared), so that each node's can be freed by itself.
+        return inputs.includes(rounded) || node.op === 'read' ? clone(rounded) : rounded;
+      });
+    } catch (error) {
+      if (error instanceof EngineError) throw error;
+      throw new EngineError(`${node.op} (node ${node.id}, ${this.backend} backend): ${error instanceof Error ? error.message : error}`, {
+        cause: error,
+      });
+    }
+  }
+}
+
+async function computeOnHost(kernel: HostKernel<OpName>, node: Node, inputs: readonly Tensor[]): Promise<Tensor> {
+  const arrays = await Promise.all(inputs.map((input, i) => download(input, (node.inputs[i] as Node).dtype)));
+  return upload(kernel.host(arrays, node.attrs), node, node.op);
+}

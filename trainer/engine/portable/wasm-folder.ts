@@ -1,0 +1,28 @@
+/** Where the three tfjs-backend-wasm*.wasm files lie. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { dirname, join, sep } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { EngineError } from '../engine.ts';
+
+/** All of them are needed: which one is loaded depends on the processor. */
+export const WASM_FILES = ['tfjs-backend-wasm.wasm', 'tfjs-backend-wasm-simd.wasm', 'tfjs-backend-wasm-threaded-simd.wasm'] as const;
+
+/**
+ * The folder with the wasm files, with a separator at its end: `wasm/` beside the bundle, else the installed npm package.
+ * @throws EngineError when neither has them
+ */
+export function resolveWasmFolder(moduleUrl: string = import.meta.url): string {
+  const beside = join(dirname(fileURLToPath(moduleUrl)), 'wasm');
+  const folder = [beside, installedFolder(moduleUrl)].find(dir => dir && WASM_FILES.every(file => existsSync(join(dir, file))));
+  if (!folder) throw new EngineError(`the WebAssembly files of tfjs are neither in ${beside} nor installed: run "npm run build"`);
+  return folder + sep;
+}
+
+function installedFolder(moduleUrl: string): string | undefined {
+  try {
+    return dirname(createRequire(moduleUrl).resolve('@tensorflow/tfjs-backend-wasm'));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,73 @@
+/** WebGPU under Node: Dawn from the npm package `webgpu`, made to look as in a browser before tfjs's backend loads. Optional at run time. */
+import { EngineError } from '../engine.ts';
+
+export interface Adapter {
+  /** For people, for example "NVIDIA L4 (Ada Lovelace)". */
+  readonly label: string;
+  /** Drawn by the CPU (lavapipe, SwiftShader): true, but slower than wasm. */
+  readonly software: boolean;
+}
+
+/** What is used of WebGPU here; tfjs uses the rest. */
+interface Gpu {
+  requestAdapter(options: { powerPreference: 'high-performance' }): Promise<{ info: AdapterInfo } | null>;
+}
+
+interface AdapterInfo {
+  readonly vendor: string;
+  readonly architecture: string;
+  readonly device: string;
+  readonly description: string;
+  readonly isFallbackAdapter?: boolean;
+}
+
+const INSTALL = 'npm install webgpu@0.6.2 @tensorflow/tfjs-backend-webgpu@4.22.0';
+const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|basic render/i;
+
+let installed: Promise<Gpu> | undefined;
+
+/** Loads Dawn once a process. @throws EngineError when the packages are not installed, with the command that installs them */
+function installGpu(): Promise<Gpu> {
+  installed ??= (async () => {
+    const { create, globals } = await optional(() => import('webgpu'));
+    Object.assign(globalThis, globals);
+    const gpu = create([]) as unknown as Gpu;
+    Object.defineProperty(globalThis, 'navigator', {
+      value: { gpu, userAgent: `Node.js/${process.version}` },
+      configurable: true,
+      writable: true,
+    });
+    return gpu;
+  })();
+  return installed;
+}
+
+/** @throws EngineError when the packages are missing or the machine has no adapter at all */
+export async function findAdapter(): Promise<Adapter> {
+  const gpu = await installGpu();
+  const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
+  if (!adapter)
+    throw new EngineError('WebGPU finds no adapter: install a Vulkan driver (Debian, Ubuntu: apt-get install mesa-vulkan-drivers)');
+  const { vendor, architecture, device, description, isFallbackAdapter } = adapter.info;
+  const label = description || device || [vendor, architecture].filter(Boolean).join(' ') || 'an unnamed adapter';
+  return { label, software: isFallbackAdapter === true || SOFTWARE.test(`${architecture} ${device} ${description}`) };
+}
+
+/** Makes tfjs know the backend `webgpu`. @throws EngineError as `findAdapter` does */
+export async function registerWebgpu(): Promise<Adapter> {
+  const adapter = await findAdapter();
+  await optional(() => import('@tensorflow/tfjs-backend-webgpu'));
+  return adapter;
+}
+
+async function optional<T>(load: () => Promise<T>): Promise<T> {
+  try {
+    return await load();
+  } catch (error) {
+    throw new EngineError(`the webgpu backend is not installed or does not load here (${reason(error)}): run "${INSTALL}"`, {
+      cause: error,
+    });
+  }
+}
+
+const reason = (error: unknown): string => (error instanceof Error ? (error.message.split('\n')[0] as string) : String(error));
