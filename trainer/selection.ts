@@ -1,0 +1,56 @@
+/** Which rows of which layers are trained: from scores and a budget to plain data. Pure, and the same for the same scores. */
+import type { ModuleSpec } from './model/model-spec.ts';
+
+/** Module name → its chosen rows, ascending. */
+export type Selection = ReadonlyMap<string, Int32Array>;
+
+/** Module name → one score a row. */
+export type Scores = ReadonlyMap<string, Float32Array>;
+
+/** Rows a layer, or the share of each layer's rows. */
+export type Budget = { readonly r: number } | { readonly ratio: number };
+
+/** A budget that the model cannot meet: which layers, how many rows they have. */
+export class SelectionError extends Error {
+  override name = 'SelectionError';
+}
+
+/** Rows of a module that a budget pays for; at least one. */
+export function rowBudget(module: ModuleSpec, budget: Budget): number {
+  const rows = module.weight.shape[0] as number;
+  return 'r' in budget ? budget.r : Math.max(1, Math.round(budget.ratio * rows));
+}
+
+/**
+ * The highest-scoring rows of each module; of equal scores the lower row comes first.
+ * @throws SelectionError where a layer has fewer rows than the budget, naming all such layers, or where a score is missing or not finite
+ */
+export function selectRows(modules: readonly ModuleSpec[], scores: Scores, budget: Budget): Selection {
+  const small = modules.filter(module => rowBudget(module, budget) > (module.weight.shape[0] as number));
+  if (small.length > 0 && 'r' in budget) {
+    const fewest = Math.min(...small.map(module => module.weight.shape[0] as number));
+    const shown = small.slice(0, 3).map(module => `${module.name} (${module.weight.shape[0]} rows)`);
+    throw new SelectionError(
+      `r ${budget.r} is above the rows of ${small.length} layers: ${shown.join(', ')}${small.length > 3 ? ', …' : ''}; set r to ${fewest} or less, leave these layers out of target_modules, or give a ratio`,
+    );
+  }
+  return new Map(modules.map(module => [module.name, topRows(scoresOf(module, scores), rowBudget(module, budget))]));
+}
+
+function scoresOf(module: ModuleSpec, scores: Scores): Float32Array {
+  const found = scores.get(module.name);
+  if (!found) throw new SelectionError(`there is no importance score for ${module.name}; compute the importance of this model again`);
+  if (found.length !== module.weight.shape[0])
+    throw new SelectionError(
+      `${module.name} has ${module.weight.shape[0]} rows but ${found.length} scores; the scores belong to another model`,
+    );
+  const bad = found.findIndex(score => !Number.isFinite(score));
+  if (bad >= 0) throw new SelectionError(`the score of row ${bad} of ${module.name} is ${found[bad]}; compute the importance again`);
+  return found;
+}
+
+/** The r rows of highest score, ascending by row. */
+export function topRows(scores: Float32Array, r: number): Int32Array {
+  const order = Int32Array.from(scores, (_, i) => i).sort((a, b) => (scores[b] as number) - (scores[a] as number) || a - b);
+  return order.slice(0, r).sort();
+}

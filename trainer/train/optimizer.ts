@@ -1,0 +1,108 @@
+/** Optimizers as graph transformations: a gradient and the state of one trainable become effects that update it. */
+import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
+import type { Trainable } from '../method/method.ts';
+
+export type OptimizerName = 'adamw' | 'adam' | 'sgd';
+
+export interface OptimizerSettings {
+  readonly name: OptimizerName;
+  readonly weightDecay: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly momentum: number;
+}
+
+/** What changes from step to step, as scalar feeds. */
+export const OPTIMIZER_FEEDS = ['learningRate', 'beta1Power', 'beta2Power', 'epsilon'] as const;
+export type OptimizerFeeds = Readonly<Record<(typeof OPTIMIZER_FEEDS)[number], number>>;
+
+/** Values of the feeds at update number `step` (from 1). ε is scaled so that PyTorch's form comes out: see the `adam` operation. */
+export function optimizerFeeds(settings: OptimizerSettings, learningRate: number, step: number): OptimizerFeeds {
+  const beta2Power = settings.beta2 ** step;
+  return {
+    learningRate,
+    beta1Power: settings.beta1 ** step,
+    beta2Power,
+    epsilon: settings.epsilon * Math.sqrt(1 - beta2Power),
+  };
+}
+
+/** The variables that an optimizer keeps for a trainable, of the trainable's own shape. */
+export const optimizerState = (settings: OptimizerSettings, trainable: Trainable): VariableSpec[] =>
+  stateNames(settings).map(name => ({ name: `${trainable.name}.${name}`, shape: trainable.shape, dtype: 'float32' }));
+
+const stateNames = ({ name, momentum }: OptimizerSettings): readonly string[] =>
+  name === 'sgd' ? (momentum > 0 ? ['momentum'] : []) : ['m', 'v'];
+
+/** Feed nodes of a signature that updates. */
+export function declareFeeds(graph: Graph): Readonly<Record<keyof OptimizerFeeds, Node>> {
+  const feed = (name: string) => graph.feed(name, []);
+  return { learningRate: feed('learningRate'), beta1Power: feed('beta1Power'), beta2Power: feed('beta2Power'), epsilon: feed('epsilon') };
+}
+
+export interface UpdateParams {
+  readonly settings: OptimizerSettings;
+  readonly trainable: Trainable;
+  /** Of the trainable's shape. */
+  readonly gradient: Node;
+  readonly feeds: Readonly<Record<keyof OptimizerFeeds, Node>>;
+}
+
+/** The effects that move one trainable by one step. */
+export function update(graph: Graph, params: UpdateParams): Node[] {
+  const { trainable, settings } = params;
+  if (!trainable.rows && settings.name !== 'sgd') return updateWhole(graph, params);
+  const rows = trainable.rows && graph.read(trainable.rows.variable);
+  const weights = graph.read(trainable.variable);
+  const current = rows ? graph.gather(weights, rows) : weights;
+  const { next, effects } = settings.name === 'sgd' ? sgd(graph, params, current) : adamRows(graph, params, current);
+  const write = rows ? graph.updateRows(trainable.variable.name, rows, next) : graph.assign(trainable.variable.name, next);
+  return [...effects, write];
+}
+
+/** Adam on a whole variable, by the engine's fused operation. */
+function updateWhole(graph: Graph, { settings, trainable, gradient, feeds }: UpdateParams): Node[] {
+  const [m, v] = optimizerState(settings, trainable) as [VariableSpec, VariableSpec];
+  graph.declare(m);
+  graph.declare(v);
+  const weights = graph.read(trainable.variable);
+  const decay = settings.weightDecay;
+  const coupled = settings.name === 'adam' && decay > 0 ? graph.add(gradient, graph.mul(weights, decay)) : gradient;
+  const shrink =
+    settings.name === 'adamw' && decay > 0
+      ? [graph.assignAdd(trainable.variable.name, graph.mul(weights, graph.mul(feeds.learningRate, -decay)))]
+      : [];
+  const step = graph.node('adam', [coupled, feeds.learningRate, feeds.beta1Power, feeds.beta2Power, feeds.epsilon], {
+    variable: trainable.variable.name,
+    m: m.name,
+    v: v.name,
+    beta1: settings.beta1,
+    beta2: settings.beta2,
+  });
+  return [...shrink, step];
+}
+
+/** Adam on rows alone (Kingma & Ba 2015; decoupled decay as Loshchilov & Hutter 2019). */
+function adamRows(graph: Graph, { settings, trainable, gradient, feeds }: UpdateParams, current: Node): { next: Node; effects: Node[] } {
+  const [mState, vState] = optimizerState(settings, trainable) as [VariableSpec, VariableSpec];
+  const { beta1, beta2, weightDecay } = settings;
+  const decoupled = settings.name === 'adamw';
+  const g = !decoupled && weightDecay > 0 ? graph.add(gradient, graph.mul(current, weightDecay)) : gradient;
+  const m = graph.add(graph.mul(graph.read(mState), beta1), graph.mul(g, 1 - beta1));
+  const v = graph.add(graph.mul(graph.read(vState), beta2), graph.mul(graph.square(g), 1 - beta2));
+  const one = graph.scalar(1);
+  const rate = graph.div(graph.mul(feeds.learningRate, graph.sqrt(graph.sub(one, feeds.beta2Power))), graph.sub(one, feeds.beta1Power));
+  const change = graph.div(graph.mul(m, rate), graph.add(graph.sqrt(v), feeds.epsilon));
+  const kept = decoupled && weightDecay > 0 ? graph.mul(current, graph.sub(one, graph.mul(feeds.learningRate, weightDecay))) : current;
+  return { next: graph.sub(kept, change), effects: [graph.assign(mState.name, m), graph.assign(vState.name, v)] };
+}
+
+/** Stochastic gradient descent with PyTorch's momentum: b ← µ·b + g; w ← w − rate·b. */
+function sgd(graph: Graph, { settings, trainable, gradient, feeds }: UpdateParams, current: Node): { next: Node; effects: Node[] } {
+  const g = settings.weightDecay > 0 ? graph.add(gradient, graph.mul(current, settings.weightDecay)) : gradient;
+  const [momentum] = optimizerState(settings, trainable);
+  if (!momentum) return { next: graph.sub(current, graph.mul(g, feeds.learningRate)), effects: [] };
+  const b = graph.add(graph.mul(graph.read(momentum), settings.momentum), g);
+  return { next: graph.sub(current, graph.mul(b, feeds.learningRate)), effects: [graph.assign(momentum.name, b)] };
+}
