@@ -13,7 +13,7 @@ const absent = (note: string, ...names: string[]): [string, ForeignKey][] => nam
 /** Keys of LLaMA-Factory, Axolotl, torchtune, Unsloth, PEFT and mlx-lm at the top level of a recipe. */
 export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntries([
   ...renamed('model', 'base_model', 'model_name_or_path', 'model_name', 'pretrained_model_name_or_path', 'model_path'),
-  ...renamed('revision', 'model_revision', 'revision_of_model'),
+  ...renamed('revision', 'model_revision'),
   ...renamed('method', 'finetuning_type', 'adapter', 'fine_tune_type', 'peft_type'),
   ...renamed('r', 'lora_r', 'lora_rank', 'rank'),
   ...renamed('lora_alpha', 'alpha'),
@@ -73,8 +73,10 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ),
   ...renamed('logging_steps', 'log_every_n_steps', 'steps_per_report', 'log_interval'),
   ...renamed('eval_strategy', 'evaluation_strategy'),
-  ...renamed('eval_steps', 'steps_per_eval', 'eval_every', 'eval_interval', 'evals_per_epoch'),
-  ...renamed('save_steps', 'save_every', 'save_interval', 'saves_per_epoch'),
+  ...renamed('eval_steps', 'steps_per_eval', 'eval_every', 'eval_interval'),
+  ...renamed('save_steps', 'save_every', 'save_interval'),
+  ...changed('eval_steps', 'it counts updates, not evaluations an epoch', 'evals_per_epoch'),
+  ...changed('save_steps', 'it counts updates, not checkpoints an epoch', 'saves_per_epoch'),
   ...renamed('output_dir', 'adapter_path', 'output_path', 'save_dir', 'out_dir'),
   ...renamed('overwrite_output_dir', 'overwrite'),
   ...renamed('seed', 'random_seed', 'random_state', 'data_seed'),

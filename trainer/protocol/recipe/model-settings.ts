@@ -5,6 +5,12 @@ import { choice, flag, integer, listOf, number, text } from './value-type.ts';
 /** Python's and PyTorch's seeds are 32-bit; the same bound keeps a recipe portable. */
 export const MAX_SEED = 2 ** 32 - 1;
 
+/** A name becomes a folder on any system. */
+const refuseName = (name: string): string | undefined =>
+  /^[\p{L}\p{N}_][\p{L}\p{N}._ -]*$/u.test(name) && !/[. ]$/.test(name)
+    ? undefined
+    : 'letters, digits, spaces and . _ - only, as it names a folder';
+
 const refuseModule = (name: string): string | undefined => {
   if (!name.startsWith('/')) return undefined;
   if (name.length < 3 || !name.endsWith('/')) return 'a regular expression is written /between slashes/';
@@ -17,7 +23,9 @@ const refuseModule = (name: string): string | undefined => {
 };
 
 export const modelSettings = {
-  name: optional(text({ noun: 'name', maxLength: 100 }), { doc: 'A name for the run, used for its folder and in lists.' }),
+  name: optional(text({ noun: 'name', maxLength: 100, refuse: refuseName }), {
+    doc: 'A name for the run, used for its folder and in lists.',
+  }),
   model: required(text({ noun: 'folder, .gguf file or hub name' }), {
     doc: 'The base model: a folder with config.json and safetensors, a .gguf file, or a name on the Hugging Face hub.',
     memory: 'Its parameters are held once, in the dtype of the run.',

@@ -10,6 +10,8 @@ export interface Mismatch {
   readonly value: unknown;
   /** The entries to choose from, for a did-you-mean. */
   readonly choices?: readonly string[];
+  /** The key at the end of `path` is at fault, not its value. */
+  readonly onKey?: boolean;
 }
 
 export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly mismatches: readonly Mismatch[] };
@@ -166,7 +168,7 @@ export function mapOf<const C extends Readonly<Record<string, string>>, T>(
       for (const [word, item] of Object.entries(value)) {
         const checkedKey = key.check(word);
         const checked = entry.check(item);
-        if (!checkedKey.ok) mismatches.push(...checkedKey.mismatches.map(found => ({ ...found, path: [word] })));
+        if (!checkedKey.ok) mismatches.push(...checkedKey.mismatches.map(found => ({ ...found, path: [word], onKey: true })));
         else if (!checked.ok) mismatches.push(...checked.mismatches.map(found => ({ ...found, path: [word, ...found.path] })));
         else entries.push([word, checked.value]);
       }

@@ -1,0 +1,137 @@
+/** From the text of a recipe to a resolved recipe and every problem in it. The command line, the trainer and the editor all read recipes here. */
+import { findTokens } from './literal-token.ts';
+import type { Position, Problem, Range } from './problem.ts';
+import { hasErrors } from './problem.ts';
+import { checkSettings } from './recipe/check-settings.ts';
+import { follow, type Located, locate, START } from './recipe/located.ts';
+import { applyOverrides } from './recipe/overrides.ts';
+import type { Rule } from './recipe/rule.ts';
+import { recipeRules } from './recipe-rules.ts';
+import { groups, type Recipe, settings } from './recipe-schema.ts';
+
+export interface ParseOptions {
+  /** Decides whether hints for YAML readers make sense; nothing is read from disk. */
+  readonly fileName?: string;
+  /** `key=value` with dotted keys and YAML values; they beat the file, the last one wins, and an empty value takes a key away. */
+  readonly overrides?: readonly string[];
+}
+
+export interface ParsedRecipe {
+  /** With every default filled in; only where no problem is an error. */
+  readonly recipe?: Recipe;
+  /** In the order of the text, those of overrides last. */
+  readonly problems: readonly Problem[];
+  /** The values that are right and the defaults of all others, whatever else is wrong. */
+  readonly resolved: Readonly<Record<string, unknown>>;
+}
+
+/** Reads a recipe in YAML or JSON. Never throws, half-typed text included; all problems come at once. */
+export function parseRecipe(text: string, { fileName = '', overrides = [] }: ParseOptions = {}): ParsedRecipe {
+  const file = locate(text.replace(/^\uFEFF/, ' '));
+  const { root, problems: overrideProblems } = applyOverrides(file.root, overrides);
+  const { values, invalid, problems: settingProblems } = checkSettings(root);
+  const resolved = resolve(values);
+  // Every setting is valid or at its default; a rule that reads `model` where it is missing is not run.
+  const recipe = resolved as unknown as Recipe;
+  const found = [
+    ...file.problems,
+    ...overrideProblems,
+    ...settingProblems,
+    ...runRules(recipe, values, invalid, root),
+    ...literalTokens(text, overrides),
+    ...(fileName.endsWith('.json') || root === undefined ? [] : numberHints(root, [])),
+  ];
+  const problems = found
+    .map(problem => (problem.range === START && problem.override === undefined ? { ...problem, range: firstKey(file.root) } : problem))
+    .sort(inOrder);
+  return hasErrors(problems) ? { problems, resolved } : { recipe, problems, resolved };
+}
+
+/** Fills in the defaults in the order of the table, so that a default may depend on what stands before it. */
+function resolve(values: ReadonlyMap<string, unknown>): Record<string, unknown> {
+  const given: Record<string, unknown> = {};
+  const resolved: Record<string, unknown> = {};
+  const nested: Record<string, Record<string, unknown>> = Object.fromEntries(Object.keys(groups).map(name => [name, {}]));
+  for (const [path, setting] of Object.entries(settings)) {
+    const value = values.has(path) ? values.get(path) : setting.resolveDefault(given);
+    const [group = '', name] = path.split('.');
+    const home = name === undefined ? resolved : nested[group];
+    if (name !== undefined) resolved[group] = home;
+    if (value === undefined || home === undefined) continue;
+    given[path] = value;
+    home[name ?? group] = value;
+  }
+  return resolved;
+}
+
+function runRules(
+  recipe: Recipe,
+  values: ReadonlyMap<string, unknown>,
+  invalid: ReadonlySet<string>,
+  root: Located | undefined,
+): Problem[] {
+  const runnable = recipeRules.filter(({ reads }) => !reads.some(path => invalid.has(path)));
+  return runnable.flatMap((rule: Rule) => {
+    const findings = rule.check(recipe, path => values.has(path)) ?? [];
+    return (Array.isArray(findings) ? findings : [findings]).map(({ at, on, message, suggestion }): Problem => {
+      const path = at.split('.');
+      const { found, complete } = root === undefined ? { found: undefined, complete: false } : follow(root, path);
+      const range = found === undefined ? START : on === 'key' || !complete ? (found.keyRange ?? START) : found.range;
+      // What is at its default can't be replaced or removed where it stands.
+      return {
+        code: rule.code,
+        severity: rule.severity,
+        message,
+        path,
+        range,
+        suggestion: complete ? suggestion : undefined,
+        override: found?.override,
+      };
+    });
+  });
+}
+
+function literalTokens(text: string, overrides: readonly string[]): Problem[] {
+  const message = 'an access token in a recipe ends up in run folders and repositories: set HF_TOKEN in the environment instead';
+  const report = (range: Range, override?: string): Problem => ({
+    code: 'literal-token',
+    severity: 'error',
+    message,
+    path: [],
+    range,
+    override,
+  });
+  const inFile = findTokens(text).map(({ start, end }) => report({ start: positionAt(text, start), end: positionAt(text, end) }));
+  const inOverrides = overrides.flatMap(override =>
+    findTokens(override).map(({ start, end }) => report({ start: { line: 0, column: start }, end: { line: 0, column: end } }, override)),
+  );
+  return [...inFile, ...inOverrides];
+}
+
+function positionAt(text: string, offset: number): Position {
+  const before = text.slice(0, offset);
+  return { line: before.split('\n').length - 1, column: offset - (before.lastIndexOf('\n') + 1) };
+}
+
+/** YAML 1.1 readers (PyYAML) take a number with an exponent for text unless it has a dot and a signed exponent. */
+function numberHints({ content, range, override }: Located, path: readonly (string | number)[]): Problem[] {
+  if (content.kind === 'list') return content.items.flatMap((item, index) => numberHints(item, [...path, index]));
+  if (content.kind === 'map') return [...content.entries].flatMap(([key, value]) => numberHints(value, [...path, key]));
+  if (typeof content.value !== 'number' || override !== undefined) return [];
+  const parts = /^([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)$/.exec(content.source);
+  if (parts === null || (parts[2] !== undefined && parts[3] !== '')) return [];
+  const to = `${parts[1]}${parts[2] ?? '.0'}e${parts[3] === '' ? '+' : parts[3]}${parts[4]}`;
+  const message = `Python's YAML reader takes ${content.source} for text; ${to} is a number for every reader`;
+  return [{ code: 'number-format', severity: 'info', message, path, range, suggestion: { kind: 'replace-value', to } }];
+}
+
+/** What concerns the whole recipe is shown on its first key. */
+function firstKey(root: Located | undefined): Range {
+  if (root?.content.kind !== 'map') return START;
+  return [...root.content.entries.values()][0]?.keyRange ?? START;
+}
+
+const inOrder = (a: Problem, b: Problem): number =>
+  Number(a.override !== undefined) - Number(b.override !== undefined) ||
+  a.range.start.line - b.range.start.line ||
+  a.range.start.column - b.range.start.column;

@@ -1,0 +1,196 @@
+/** Checks located values against the table of settings: unknown keys, wrong types and bounds, what is missing. */
+import { didYouMean } from '../did-you-mean.ts';
+import { foreignKeys, foreignValues } from '../foreign-keys.ts';
+import { maskTokens } from '../literal-token.ts';
+import type { Problem, Suggestion } from '../problem.ts';
+import { groups, recipeFields, type Setting, settings } from '../recipe-schema.ts';
+import { follow, type Located, START, toPlain } from './located.ts';
+import { type Fields, isGroup } from './setting.ts';
+import type { Mismatch, ValueType } from './value-type.ts';
+
+export interface CheckedSettings {
+  /** The values that are right, in their resolved form, by dotted path. */
+  readonly values: ReadonlyMap<string, unknown>;
+  /** The paths that were given and are wrong, or required and missing. */
+  readonly invalid: ReadonlySet<string>;
+  readonly problems: readonly Problem[];
+}
+
+/** All problems at once. `root` is nothing for an empty text. */
+export function checkSettings(root: Located | undefined): CheckedSettings {
+  const check = new Check(root);
+  if (root !== undefined && root.content.kind !== 'map')
+    check.report(root, [], 'wrong-type', `expected settings as 'key: value', got ${show(toPlain(root))}`);
+  else if (root !== undefined) check.fields(recipeFields, root, []);
+  check.missing();
+  return check;
+}
+
+class Check implements CheckedSettings {
+  readonly values = new Map<string, unknown>();
+  readonly invalid = new Set<string>();
+  readonly problems: Problem[] = [];
+  readonly #root: Located | undefined;
+
+  constructor(root: Located | undefined) {
+    this.#root = root;
+  }
+
+  fields(fields: Fields, { content }: Located, path: readonly string[]): void {
+    if (content.kind !== 'map') return;
+    for (const [name, located] of content.entries) {
+      const entryPath = [...path, name];
+      const entry = Object.hasOwn(fields, name) ? fields[name] : undefined;
+      if (entry === undefined) this.#unknownKey(fields, name, located, path);
+      else if (isMissingValue(located)) this.#noValue(located, entryPath);
+      else if (!isGroup(entry)) this.#setting(entry, located, entryPath);
+      else if (located.content.kind === 'map') this.fields(entry.fields, located, entryPath);
+      else if (!isNull(located)) this.#wrongGroup(name, entry.fields, located, entryPath);
+    }
+  }
+
+  missing(): void {
+    for (const [path, { presence, doc }] of Object.entries(settings)) {
+      if (presence !== 'required' || this.values.has(path) || this.invalid.has(path)) continue;
+      this.invalid.add(path);
+      this.problems.push({ code: 'missing-key', severity: 'error', message: `'${path}' is required: ${doc}`, path: [path], range: START });
+    }
+  }
+
+  report(
+    located: Located,
+    path: readonly (string | number)[],
+    code: string,
+    message: string,
+    suggestion?: Suggestion,
+    onKey = false,
+  ): void {
+    const range = onKey ? (located.keyRange ?? located.range) : located.range;
+    this.problems.push({ code, severity: 'error', message, path, range, suggestion, override: located.override });
+  }
+
+  #noValue(located: Located, path: readonly string[]): void {
+    this.invalid.add(path.join('.'));
+    this.report(located, path, 'empty-value', `'${path.join('.')}' has no value: write one, or delete the line`, undefined, true);
+  }
+
+  #wrongGroup(name: string, fields: Fields, located: Located, path: readonly string[]): void {
+    for (const field of Object.keys(fields)) this.invalid.add(`${name}.${field}`);
+    const expected = `settings under it (${Object.keys(fields).slice(0, 3).join(', ')} …)`;
+    this.report(
+      located,
+      path,
+      'wrong-type',
+      `'${name}' expected ${expected}, got ${show(toPlain(located))}`,
+      undefined,
+      located.content.kind === 'list',
+    );
+  }
+
+  #setting({ type }: Setting, located: Located, path: readonly string[]): void {
+    // A null that is written out means: as if not given.
+    if (isNull(located)) return;
+    const dotted = path.join('.');
+    const checked = type.check(toPlain(located));
+    if (checked.ok) {
+      this.values.set(dotted, checked.value);
+      return;
+    }
+    this.invalid.add(dotted);
+    for (const mismatch of checked.mismatches) {
+      const { found } = follow(located, mismatch.path);
+      const isBlock = found.content.kind !== 'scalar' && found.range.start.line !== found.range.end.line;
+      const { message, suggestion } = explain(mismatch, type, dotted);
+      this.report(found, [...path, ...mismatch.path], mismatch.code, message, suggestion, mismatch.onKey || isBlock);
+    }
+  }
+
+  #unknownKey(fields: Fields, name: string, located: Located, path: readonly string[]): void {
+    const groupPath = path.join('.');
+    const foreign = Object.hasOwn(foreignKeys, name) ? foreignKeys[name] : undefined;
+    const home =
+      Object.keys(settings).find(candidate => candidate !== name && candidate.split('.').at(-1) === name) ??
+      (Object.hasOwn(settings, name) || Object.hasOwn(groups, name) ? name : undefined);
+    const note = foreign?.note === undefined ? '' : `; ${foreign.note}`;
+    const entryPath = [...path, name];
+    const found = (code: string, message: string, to?: string): void =>
+      this.report(located, entryPath, code, message, to === undefined ? undefined : this.#rename(to, groupPath), true);
+    if (foreign !== undefined && foreign.to === undefined)
+      found('foreign-key', `'${name}' is a key of another tool and has no counterpart${note}`);
+    else if (foreign?.to !== undefined && home !== foreign.to)
+      found('foreign-key', `'${name}' is called '${foreign.to}' here${note}`, foreign.to);
+    else if (home !== undefined)
+      found('misplaced-key', `'${name}' belongs ${home.includes('.') ? `under '${home.split('.')[0]}'` : 'at the top level'}`, home);
+    else {
+      const near = didYouMean(name, Object.keys(fields));
+      const farther =
+        near === undefined
+          ? didYouMean(
+              name,
+              Object.keys(settings).map(candidate => candidate.split('.').at(-1) ?? candidate),
+            )
+          : undefined;
+      const farHome = Object.keys(settings).find(candidate => candidate.split('.').at(-1) === farther);
+      const to = near === undefined ? farHome : [...path, near].join('.');
+      const where = groupPath === '' ? '' : ` under '${groupPath}'`;
+      found(
+        'unknown-key',
+        `there is no setting '${show(name).slice(1, -1)}'${where}${to === undefined ? '' : `; did you mean '${near ?? to}'?`}`,
+        to,
+      );
+    }
+  }
+
+  /** Offers no rename onto a key that is there already. */
+  #rename(to: string, groupPath: string): Suggestion {
+    const steps = to.split('.');
+    if (this.#root !== undefined && follow(this.#root, steps).complete) return { kind: 'remove-key' };
+    const home = steps.slice(0, -1).join('.');
+    return home === groupPath ? { kind: 'rename-key', to: steps.at(-1) ?? to } : { kind: 'move-key', to };
+  }
+}
+
+const isNull = ({ content }: Located): boolean => content.kind === 'scalar' && content.value === null;
+const isMissingValue = (located: Located): boolean => isNull(located) && located.content.kind === 'scalar' && located.content.source === '';
+
+/** The sentence and the way out for one mismatch. */
+function explain(
+  { expected, value, choices, path }: Mismatch,
+  type: ValueType<unknown>,
+  dotted: string,
+): { message: string; suggestion?: Suggestion } {
+  const word = String(value).toLowerCase();
+  const table = Object.hasOwn(foreignValues, dotted) ? foreignValues[dotted] : undefined;
+  const foreign = choices !== undefined && table !== undefined && Object.hasOwn(table, word) ? table[word] : undefined;
+  const got = `'${dotted}' expected ${expected}, got ${show(value)}`;
+  if (foreign?.note !== undefined) return { message: `${got}: ${foreign.note}` };
+  const to =
+    foreign?.to ??
+    (choices === undefined
+      ? converted(value, path.length === 0 ? type : undefined)
+      : typeof value === 'string'
+        ? didYouMean(value, choices)
+        : undefined);
+  return to === undefined ? { message: got } : { message: `${got}; did you mean ${to}?`, suggestion: { kind: 'replace-value', to } };
+}
+
+/** A number or a truth value that was quoted, or a word that older YAML takes for one. */
+function converted(value: unknown, type: ValueType<unknown> | undefined): string | undefined {
+  if (type === undefined) return typeof value === 'number' || typeof value === 'boolean' ? `'${value}'` : undefined;
+  if (typeof value === 'number' || typeof value === 'boolean') return type.isText ? `'${value}'` : undefined;
+  if (typeof value !== 'string') return undefined;
+  const truth = { yes: true, on: true, true: true, no: false, off: false, false: false }[value.toLowerCase()];
+  if (truth !== undefined && type.check(truth).ok) return String(truth);
+  const amount = value.trim() === '' ? Number.NaN : Number(value.replaceAll('_', ''));
+  return type.check(amount).ok ? String(amount) : undefined;
+}
+
+/** A value for a message: short, quoted where it is text, with tokens masked. */
+function show(value: unknown): string {
+  if (value === null || value === undefined) return 'nothing';
+  if (Array.isArray(value)) return `a list of ${value.length}`;
+  if (typeof value === 'object') return 'a map';
+  if (typeof value !== 'string') return `the ${typeof value === 'number' ? 'number' : 'value'} ${String(value)}`;
+  const shown = maskTokens(value).replace(/\p{Cc}/gu, '·');
+  return `'${shown.length > 60 ? `${shown.slice(0, 60)}…` : shown}'`;
+}

@@ -1,0 +1,89 @@
+/** Settings that do nothing beside others: a warning where one is written with a value that differs from its default. */
+import type { Recipe } from '../recipe-schema.ts';
+import { settings } from '../recipe-schema.ts';
+import type { Rule, SettingPath } from './rule.ts';
+
+interface Condition {
+  readonly settings: readonly SettingPath[];
+  /** When they are used, after "only". */
+  readonly when: string;
+  readonly reads: readonly SettingPath[];
+  readonly isUsed: (recipe: Recipe) => boolean;
+}
+
+const conditions: readonly Condition[] = [
+  { settings: ['lora_alpha', 'lora_dropout'], when: 'with method: lora', reads: ['method'], isUsed: ({ method }) => method === 'lora' },
+  { settings: ['r'], when: 'with method: spsft or lora', reads: ['method'], isUsed: ({ method }) => method !== 'full' },
+  {
+    settings: ['ratio', 'importance.measure', 'importance.scores'],
+    when: 'with method: spsft',
+    reads: ['method'],
+    isUsed: ({ method }) => method === 'spsft',
+  },
+  {
+    settings: ['importance.samples', 'importance.batch_size'],
+    when: 'with a Taylor measure',
+    reads: ['method', 'importance.measure'],
+    isUsed: ({ method, importance }) => method === 'spsft' && importance.measure.startsWith('taylor'),
+  },
+  {
+    settings: ['importance.exact'],
+    when: 'with importance.measure: taylor',
+    reads: ['method', 'importance.measure'],
+    isUsed: ({ method, importance }) => method === 'spsft' && importance.measure === 'taylor',
+  },
+  { settings: ['momentum'], when: 'with optim: sgd', reads: ['optim'], isUsed: ({ optim }) => optim === 'sgd' },
+  {
+    settings: ['adam_beta1', 'adam_beta2', 'adam_epsilon'],
+    when: 'with optim: adamw or adam',
+    reads: ['optim'],
+    isUsed: ({ optim }) => optim !== 'sgd',
+  },
+  {
+    settings: ['min_learning_rate'],
+    when: 'with lr_scheduler_type: cosine',
+    reads: ['lr_scheduler_type'],
+    isUsed: ({ lr_scheduler_type }) => lr_scheduler_type === 'cosine',
+  },
+  {
+    settings: ['eval_steps'],
+    when: 'with eval_strategy: steps',
+    reads: ['eval_strategy'],
+    isUsed: ({ eval_strategy }) => eval_strategy === 'steps',
+  },
+  {
+    settings: ['save_steps'],
+    when: 'with save_strategy: steps',
+    reads: ['save_strategy'],
+    isUsed: ({ save_strategy }) => save_strategy === 'steps',
+  },
+  {
+    settings: ['metric_for_best_model'],
+    when: 'with load_best_model_at_end: true',
+    reads: ['load_best_model_at_end'],
+    isUsed: ({ load_best_model_at_end }) => load_best_model_at_end,
+  },
+];
+
+export const ignoredRules: readonly Rule[] = conditions.flatMap(({ settings: paths, when, reads, isUsed }) =>
+  paths.map(
+    (path): Rule => ({
+      code: 'ignored-key',
+      severity: 'warning',
+      doc: `'${path}' is used only ${when}.`,
+      reads: [path, ...reads],
+      check: (recipe, given) =>
+        given(path) && !isUsed(recipe) && !isDefault(recipe, path)
+          ? { at: path, on: 'key', message: `'${path}' is used only ${when}`, suggestion: { kind: 'remove-key' } }
+          : undefined,
+    }),
+  ),
+);
+
+/** A stored recipe has every setting written out; those at their default are no sign of a mistake. */
+function isDefault(recipe: Recipe, path: SettingPath): boolean {
+  const resolved: Record<string, unknown> = { ...recipe };
+  for (const group of ['data', 'importance'] as const)
+    for (const [name, value] of Object.entries(recipe[group])) resolved[`${group}.${name}`] = value;
+  return JSON.stringify(settings[path]?.resolveDefault(resolved)) === JSON.stringify(resolved[path]);
+}

@@ -1,0 +1,185 @@
+/** A value with its place in the text: what YAML or JSON becomes before it is checked. */
+import type { LineCounter } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, LineCounter as YamlLineCounter } from 'yaml';
+import type { Problem, Range } from '../problem.ts';
+
+export interface Located {
+  readonly content:
+    | { readonly kind: 'scalar'; readonly value: unknown /** As written. */; readonly source: string }
+    | { readonly kind: 'list'; readonly items: readonly Located[] }
+    | { readonly kind: 'map'; readonly entries: ReadonlyMap<string, Located> };
+  readonly range: Range;
+  /** Of the key that leads here, in a map. */
+  readonly keyRange?: Range;
+  /** The whole text of the override that gave it; without it the file did. */
+  readonly override?: string;
+}
+
+export interface LocatedText {
+  readonly root: Located | undefined;
+  readonly problems: readonly Problem[];
+}
+
+/** A recipe is a page. A quarter of a megabyte leaves room for thousands of label names and keeps a keystroke in the editor fast. */
+export const MAX_RECIPE_CHARACTERS = 256 * 1024;
+/** Nodes after aliases are followed: ten levels of ten aliases would be ten thousand million. */
+const MAX_NODES = 50_000;
+/** The schema nests three deep. */
+const MAX_DEPTH = 16;
+/** More than this many problems of syntax are one problem. */
+const MAX_SYNTAX_PROBLEMS = 50;
+
+export const START: Range = { start: { line: 0, column: 0 }, end: { line: 0, column: 0 } };
+
+export interface LocateOptions {
+  /** The override that the text is part of. */
+  readonly override?: string;
+  /** Where in the override the text begins. */
+  readonly offset?: number;
+}
+
+/** Reads YAML 1.2 (and so JSON) without throwing; what is damaged is left out and reported. */
+export function locate(text: string, { override, offset = 0 }: LocateOptions = {}): LocatedText {
+  const problem = (code: string, message: string, range: Range): Problem => ({
+    code,
+    severity: 'error',
+    message,
+    path: [],
+    range,
+    override,
+  });
+  if (text.length > MAX_RECIPE_CHARACTERS) {
+    return {
+      root: undefined,
+      problems: [problem('too-large', `a recipe has at most ${MAX_RECIPE_CHARACTERS} characters, this has ${text.length}`, START)],
+    };
+  }
+  const lineCounter = new YamlLineCounter();
+  const toRange = (start: number, end: number): Range =>
+    shift({ start: position(lineCounter, start), end: position(lineCounter, Math.max(start, end)) }, offset);
+  try {
+    // Duplicates are found below: the library compares every pair of keys.
+    const document = parseDocument(text, {
+      lineCounter,
+      keepSourceTokens: true,
+      uniqueKeys: false,
+      merge: false,
+      prettyErrors: false,
+      logLevel: 'silent',
+    });
+    const walk = new Walk(document, override, toRange);
+    const root = document.contents === null ? undefined : walk.node(document.contents, [], 0);
+    const syntax = document.errors
+      .slice(0, MAX_SYNTAX_PROBLEMS)
+      .map(error => problem('invalid-yaml', error.message.split('\n')[0] ?? error.message, toRange(error.pos[0], error.pos[1])));
+    return { root, problems: [...syntax, ...walk.problems] };
+  } catch (error) {
+    // Nesting beyond the stack of the YAML library arrives here.
+    const reason = error instanceof RangeError ? 'it is nested too deeply' : error instanceof Error ? error.message : String(error);
+    return { root: undefined, problems: [problem('invalid-yaml', `this can't be read: ${reason}`, START)] };
+  }
+}
+
+/** The plain value, without places. */
+export function toPlain({ content }: Located): unknown {
+  if (content.kind === 'scalar') return content.value;
+  if (content.kind === 'list') return content.items.map(toPlain);
+  return Object.fromEntries([...content.entries].map(([key, value]) => [key, toPlain(value)]));
+}
+
+/** The deepest located value on the way along `path`, and whether the way was walked to its end. */
+export function follow(root: Located, path: readonly (string | number)[]): { readonly found: Located; readonly complete: boolean } {
+  let found = root;
+  for (const step of path) {
+    const { content } = found;
+    const next =
+      content.kind === 'map' ? content.entries.get(String(step)) : content.kind === 'list' ? content.items[Number(step)] : undefined;
+    if (next === undefined) return { found, complete: false };
+    found = next;
+  }
+  return { found, complete: true };
+}
+
+function position(lineCounter: LineCounter, offset: number): Range['start'] {
+  const { line, col } = lineCounter.linePos(offset);
+  return { line: Math.max(0, line - 1), column: Math.max(0, col - 1) };
+}
+
+/** Only the first line of an override's value stands behind its key. */
+const shift = ({ start, end }: Range, offset: number): Range => ({
+  start: { line: start.line, column: start.column + (start.line === 0 ? offset : 0) },
+  end: { line: end.line, column: end.column + (end.line === 0 ? offset : 0) },
+});
+
+class Walk {
+  readonly problems: Problem[] = [];
+  readonly #document: Document;
+  readonly #override: string | undefined;
+  readonly #toRange: (start: number, end: number) => Range;
+  #nodes = 0;
+
+  constructor(document: Document, override: string | undefined, toRange: (start: number, end: number) => Range) {
+    this.#document = document;
+    this.#override = override;
+    this.#toRange = toRange;
+  }
+
+  node(node: unknown, path: readonly (string | number)[], depth: number): Located | undefined {
+    const range = this.#range(node);
+    this.#nodes += 1;
+    if (this.#nodes > MAX_NODES || depth > MAX_DEPTH) {
+      const message =
+        depth > MAX_DEPTH ? `nested deeper than ${MAX_DEPTH} levels` : `more than ${MAX_NODES} values once aliases are followed`;
+      if (!this.problems.some(({ code }) => code === 'too-large')) this.#report('too-large', message, path, range);
+      return undefined;
+    }
+    const place = { range, override: this.#override };
+    if (isAlias(node)) {
+      const target = node.resolve(this.#document);
+      if (target !== undefined) return this.node(target, path, depth + 1);
+      this.#report('invalid-yaml', `no anchor '&${node.source}' stands before this`, path, range);
+      return undefined;
+    }
+    if (isMap(node)) return { ...place, content: { kind: 'map', entries: this.#entries(node.items, path, depth) } };
+    if (isSeq(node)) {
+      const items = node.items.map((item, index) => this.node(item, [...path, index], depth + 1));
+      return { ...place, content: { kind: 'list', items: items.filter(item => item !== undefined) } };
+    }
+    if (!isScalar(node)) return undefined;
+    return { ...place, content: { kind: 'scalar', value: node.value, source: node.source ?? '' } };
+  }
+
+  #entries(items: readonly { key: unknown; value: unknown }[], path: readonly (string | number)[], depth: number): Map<string, Located> {
+    const entries = new Map<string, Located>();
+    for (const { key, value } of items) {
+      const keyRange = this.#range(key);
+      if (!isScalar(key)) {
+        this.#report('unknown-key', 'a key is one word', path, keyRange);
+        continue;
+      }
+      const name = typeof key.value === 'string' ? key.value : (key.source ?? String(key.value));
+      if (entries.has(name)) {
+        this.#report('duplicate-key', `'${name}' is given twice; keep one`, [...path, name], keyRange);
+        continue;
+      }
+      const located = this.node(value, [...path, name], depth + 1) ?? {
+        content: { kind: 'scalar' as const, value: null, source: '' },
+        range: { start: keyRange.end, end: keyRange.end },
+        override: this.#override,
+      };
+      entries.set(name, { ...located, keyRange });
+    }
+    return entries;
+  }
+
+  #range(node: unknown): Range {
+    const range = isNode(node) ? node.range : undefined;
+    return range ? this.#toRange(range[0], range[1]) : START;
+  }
+
+  #report(code: string, message: string, path: readonly (string | number)[], range: Range): void {
+    this.problems.push({ code, severity: 'error', message, path, range, override: this.#override });
+  }
+}
+
+const isNode = (node: unknown): node is Node => isMap(node) || isSeq(node) || isScalar(node) || isAlias(node);

@@ -1,0 +1,58 @@
+/** Writes a resolved recipe as YAML that reads back to the same recipe, in Python too. */
+import { Document, isScalar, visit } from 'yaml';
+import { groups, type Recipe, settings } from './recipe-schema.ts';
+
+export interface StringifyOptions {
+  /** Puts the sentence of each setting above it as a comment. */
+  readonly comments?: boolean;
+}
+
+/** Every setting that has a value, in the order of the table. Lists are written in one line. */
+export function stringifyRecipe(recipe: Recipe, { comments = false }: StringifyOptions = {}): string {
+  const lines: string[] = [];
+  let openGroup = '';
+  for (const [path, { doc }] of Object.entries(settings)) {
+    const [first = '', second] = path.split('.');
+    const value = valueAt(recipe, first, second);
+    if (value === undefined) continue;
+    if (second !== undefined && openGroup !== first) {
+      if (comments) lines.push(`# ${groups[first]?.doc}`);
+      lines.push(`${first}:`);
+    }
+    openGroup = second === undefined ? '' : first;
+    const indent = second === undefined ? '' : '  ';
+    if (comments) lines.push(`${indent}# ${doc}`);
+    lines.push(`${indent}${second ?? first}: ${inOneLine(value)}`);
+  }
+  return `${lines.join('\n')}\n`;
+}
+
+function valueAt(recipe: Recipe, first: string, second: string | undefined): unknown {
+  const top: unknown = Object.entries(recipe).find(([name]) => name === first)?.[1];
+  if (second === undefined || top === null || typeof top !== 'object') return top;
+  return Object.entries(top).find(([name]) => name === second)?.[1];
+}
+
+/** Flow style, and text in double quotes where a line break, YAML 1.1 or 1.2 would read something else. */
+function inOneLine(value: unknown): string {
+  if (typeof value === 'number') return pythonNumber(value);
+  const document = new Document(value, { compat: 'yaml-1.1', version: '1.2' });
+  visit(document, {
+    Scalar: (_, node) => {
+      if (isScalar(node) && typeof node.value === 'string' && /[\r\n]/.test(node.value)) node.type = 'QUOTE_DOUBLE';
+    },
+    Collection: (_, node) => {
+      node.flow = true;
+    },
+  });
+  return document
+    .toString({ lineWidth: 0, flowCollectionPadding: false, doubleQuotedMinMultiLineLength: Number.MAX_SAFE_INTEGER })
+    .trimEnd();
+}
+
+/** 1e-7 is text for PyYAML, 1.0e-7 a number. */
+function pythonNumber(value: number): string {
+  const shown = Object.is(value, -0) ? '0' : value !== 0 && Math.abs(value) < 1e-3 ? value.toExponential() : String(value);
+  const [mantissa = shown, exponent] = shown.split('e');
+  return exponent === undefined ? shown : `${mantissa.includes('.') ? mantissa : `${mantissa}.0`}e${exponent}`;
+}
