@@ -1,6 +1,9 @@
 /** One way to open a model, whatever it is: a folder, a file, or a name on the hub. */
 import { readdir, readFile, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { ggufConfig, ggufGenerationConfig } from './gguf-config.ts';
+import { openGguf } from './gguf-source.ts';
+import { ggufTokenizerFiles } from './gguf-tokenizer.ts';
 import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from './model-config.ts';
 import { ModelFileError } from './model-file-error.ts';
 import { INDEX_FILE, openSafetensors, SINGLE_FILE } from './safetensors-source.ts';
@@ -36,8 +39,7 @@ const COPIED_ON_EXPORT = ['generation_config.json', 'preprocessor_config.json', 
  * @throws ModelFileError that says what is missing or wrong and what to do
  */
 export async function openModel(nameOrPath: string): Promise<ModelFolder> {
-  const path = nameOrPath;
-  return openFolder(nameOrPath, path);
+  return openLocal(nameOrPath, nameOrPath);
 }
 
 /** Config and tensor names, types and shapes of a local model; every file is closed again. */
@@ -47,12 +49,47 @@ export async function readModelHeaders(path: string): Promise<ModelHeaders> {
   return { config: model.config, tensors: model.weights.tensors };
 }
 
-async function openFolder(source: string, path: string): Promise<ModelFolder> {
+async function openLocal(source: string, path: string): Promise<ModelFolder> {
   const isFile = (await stat(path)).isFile();
-  const dir = isFile ? dirname(path) : path;
+  if (isFile) return path.endsWith('.gguf') ? openGgufModel(source, path) : openFolder(source, dirname(path), path);
+  const gguf = await findGguf(path);
+  return gguf === undefined ? openFolder(source, path, await findWeights(path)) : openGgufModel(source, gguf);
+}
+
+/** @throws ModelFileError when the folder has several and no safetensors */
+async function findGguf(dir: string): Promise<string | undefined> {
+  const names = await readdir(dir);
+  const found = names.filter(name => name.endsWith('.gguf'));
+  if (found.length === 0 || names.includes(SINGLE_FILE) || names.includes(INDEX_FILE)) return undefined;
+  if (found.length > 1)
+    throw new ModelFileError(dir, `has ${found.length} GGUF files (${found.join(', ')})`, 'Give the path of the one you mean.');
+  return join(dir, found[0] ?? '');
+}
+
+async function openGgufModel(source: string, path: string): Promise<ModelFolder> {
+  const { header, weights, ropeFactors } = await openGguf(path);
+  try {
+    const generationConfig = ggufGenerationConfig(header);
+    return {
+      source,
+      kind: 'gguf',
+      dir: dirname(path),
+      config: ggufConfig({ path, header, tensors: weights.tensors, ropeFactors }),
+      weights,
+      generationConfig,
+      exportFiles: [],
+      loadTokenizer: async () => createTokenizer({ source: path, files: ggufTokenizerFiles(path, header), generationConfig }),
+    };
+  } catch (error) {
+    await weights.close();
+    throw error;
+  }
+}
+
+async function openFolder(source: string, dir: string, weightsPath: string): Promise<ModelFolder> {
   const config = await readConfigFile(join(dir, 'config.json'));
   const generationConfig = await readOptionalConfigFile(join(dir, 'generation_config.json'));
-  const weights = await openSafetensors(isFile ? path : await findWeights(dir));
+  const weights = await openSafetensors(weightsPath);
   const present = new Set(await readdir(dir));
   return {
     source,

@@ -1,0 +1,42 @@
+/** llama.cpp's tensor names → Hugging Face's, for the decoder families that share Llama's layout (llama, mistral, qwen2). */
+
+const GLOBAL: Readonly<Record<string, string>> = {
+  token_embd: 'model.embed_tokens',
+  output_norm: 'model.norm',
+  output: 'lm_head',
+};
+
+const BLOCK: Readonly<Record<string, string>> = {
+  attn_norm: 'input_layernorm',
+  attn_q: 'self_attn.q_proj',
+  attn_k: 'self_attn.k_proj',
+  attn_v: 'self_attn.v_proj',
+  attn_output: 'self_attn.o_proj',
+  ffn_norm: 'post_attention_layernorm',
+  ffn_gate: 'mlp.gate_proj',
+  ffn_up: 'mlp.up_proj',
+  ffn_down: 'mlp.down_proj',
+};
+
+/** Tensors that hold no weights of the Hugging Face model: rotary frequency factors, which become part of the config. */
+export const ROPE_FACTORS = 'rope_freqs.weight';
+
+/** Undefined for a name these families do not have. */
+export function huggingFaceName(name: string): string | undefined {
+  const match = /^(?:blk\.(\d{1,5})\.)?(\w+)\.(weight|bias)$/.exec(name);
+  const [, block, stem, suffix] = match ?? [];
+  if (stem === undefined || suffix === undefined) return undefined;
+  const table = block === undefined ? GLOBAL : BLOCK;
+  if (!Object.hasOwn(table, stem)) return undefined;
+  return `${block === undefined ? '' : `model.layers.${Number(block)}.`}${table[stem]}.${suffix}`;
+}
+
+/**
+ * For arch llama the converter interleaves the two halves of each head of q and k. The row of the file that holds row `row` of
+ * Hugging Face's order (`headDim` rows a head).
+ */
+export function permutedRow(row: number, headDim: number): number {
+  const within = row % headDim;
+  const half = headDim / 2;
+  return row - within + (within < half ? 2 * within : 2 * (within - half) + 1);
+}

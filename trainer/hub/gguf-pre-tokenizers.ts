@@ -1,0 +1,53 @@
+/** How the byte-level vocabularies of GGUF files split text before their merges apply, by llama.cpp's name for it. */
+
+export interface BytePreTokenizer {
+  readonly normalizer: Record<string, unknown> | null;
+  /** Pre-tokenizer components before the final ByteLevel. */
+  readonly steps: ReadonlyArray<Record<string, unknown>>;
+  /** Whether that ByteLevel splits by GPT-2's own pattern. */
+  readonly useByteLevelRegex: boolean;
+  /** A word that is a token as a whole is taken without merging. */
+  readonly ignoreMerges: boolean;
+  /** What llama.cpp does when the file does not say. */
+  readonly addBos: boolean;
+}
+
+const split = (pattern: string): Record<string, unknown> => ({
+  type: 'Split',
+  pattern: { Regex: pattern },
+  behavior: 'Isolated',
+  invert: false,
+});
+
+const words = (numbers: string): string =>
+  `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${numbers}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
+
+const GPT2: BytePreTokenizer = { normalizer: null, steps: [], useByteLevelRegex: true, ignoreMerges: false, addBos: false };
+const DIGITS: BytePreTokenizer = { ...GPT2, steps: [{ type: 'Digits', individual_digits: true }] };
+const LLAMA3: BytePreTokenizer = {
+  normalizer: null,
+  steps: [split(words('\\p{N}{1,3}'))],
+  useByteLevelRegex: false,
+  ignoreMerges: true,
+  addBos: true,
+};
+const QWEN2: BytePreTokenizer = {
+  normalizer: { type: 'NFC' },
+  steps: [split(words('\\p{N}'))],
+  useByteLevelRegex: false,
+  ignoreMerges: false,
+  addBos: false,
+};
+
+export const BYTE_LEVEL_PRE_TOKENIZERS: Readonly<Record<string, BytePreTokenizer>> = {
+  'gpt-2': GPT2,
+  smollm: DIGITS,
+  starcoder: DIGITS,
+  refact: DIGITS,
+  'llama-bpe': LLAMA3,
+  llama3: LLAMA3,
+  'llama-v3': LLAMA3,
+  'smaug-bpe': LLAMA3,
+  qwen2: QWEN2,
+  'deepseek-r1-qwen': QWEN2,
+};
