@@ -1,0 +1,46 @@
+/** Compiles the addon's own two sources against the libtensorflow that was installed beside them. */
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { EngineError } from '../engine.ts';
+import { ADDON_PACKAGE, addonPath } from './engine-folder.ts';
+import { runCommand } from './run-command.ts';
+
+const packageFolder = (folder: string): string => path.join(folder, 'node_modules', ...ADDON_PACKAGE.split('/'));
+
+/** What the addon's sources include of TensorFlow; the headers that these need are found from them. */
+export function addonHeaders(folder: string): string[] {
+  const sources = path.join(packageFolder(folder), 'binding');
+  const text = readdirSync(sources).map(file => readFileSync(path.join(sources, file), 'utf8'));
+  return [...new Set([...text.join('\n').matchAll(/^#include "(tensorflow\/[^"]+)"/gm)].map(found => found[1] ?? ''))];
+}
+
+/** Where wheels are unpacked, as pip would: the CUDA build looks for `nvidia/<name>/lib` beside `tensorflow/`. */
+export const runtimeFolder = (folder: string): string => path.join(folder, 'runtime');
+
+/**
+ * Builds `lib/napi-v8/tfjs_binding.node` inside the npm package.
+ * @throws EngineError with the compiler's words
+ */
+export async function buildAddon(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
+  const sourceFolder = path.join(packageFolder(folder), 'binding');
+  const libraries = path.join(runtimeFolder(folder), 'tensorflow');
+  const output = addonPath(folder);
+  mkdirSync(path.dirname(output), { recursive: true });
+  const sources = readdirSync(sourceFolder).filter(file => file.endsWith('.cc'));
+  const fromOutput = path.relative(path.dirname(output), libraries);
+  const args = [
+    ...['-std=c++17', '-O2', '-shared', '-fPIC', '-DNAPI_VERSION=8', '-o', output],
+    ...sources.map(file => path.join(sourceFolder, file)),
+    ...[
+      '-I',
+      packageFolder(folder),
+      '-I',
+      path.join(libraries, 'include'),
+      '-I',
+      path.join(folder, 'node_modules', 'node-api-headers', 'include'),
+    ],
+    ...['-L', libraries, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2', `-Wl,-rpath,$ORIGIN/${fromOutput}`],
+  ];
+  const result = await runCommand('g++', args, { onTick });
+  if (result.status !== 0) throw new EngineError(`g++ could not compile the addon of ${ADDON_PACKAGE}:\n${result.output.trim()}`);
+}

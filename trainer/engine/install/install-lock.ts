@@ -1,0 +1,56 @@
+/** Lets one install run at a time for each cache folder, across processes. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { setTimeout as delay } from 'node:timers/promises';
+import { EngineError } from '../engine.ts';
+
+/** Longer than a slow line takes for the CUDA wheels (about 3 GB); an install that takes longer is stuck. */
+const LONGEST_WAIT_MS = 60 * 60_000;
+const POLL_MS = 500;
+
+/** Is the process that wrote this lock still there? */
+function holderOf(file: string): number | undefined {
+  try {
+    const pid = Number.parseInt(readFileSync(file, 'utf8'), 10);
+    if (!(pid > 0)) return undefined;
+    process.kill(pid, 0);
+    return pid;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM' ? -1 : undefined;
+  }
+}
+
+function tryLock(file: string): boolean {
+  try {
+    writeFileSync(file, String(process.pid), { flag: 'wx' });
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+}
+
+/**
+ * Runs `work` while holding the lock file. Waits for another install; a lock whose process is gone is taken over.
+ * @throws EngineError after an hour of waiting
+ */
+export async function withInstallLock<T>(file: string, log: (line: string) => void, work: () => Promise<T>): Promise<T> {
+  const started = Date.now();
+  let told = false;
+  while (!tryLock(file)) {
+    const holder = holderOf(file);
+    if (holder === undefined) {
+      rmSync(file, { force: true });
+      continue;
+    }
+    if (!told) log(`another install is running (process ${holder}); waiting for it`);
+    told = true;
+    if (Date.now() - started > LONGEST_WAIT_MS)
+      throw new EngineError(`waited an hour for another install (process ${holder}); end it, or remove ${file}`);
+    await delay(POLL_MS);
+  }
+  try {
+    return await work();
+  } finally {
+    rmSync(file, { force: true });
+  }
+}

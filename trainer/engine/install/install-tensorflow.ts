@@ -1,0 +1,166 @@
+/** Installs the TensorFlow engine: npm package, libtensorflow from the Python wheel, addon compiled, loaded and tried. */
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { EngineError } from '../engine.ts';
+import { workerEnvironment } from '../tensorflow/environment.ts';
+import { addonHeaders, buildAddon, runtimeFolder } from './build-addon.ts';
+import {
+  ADDON_PACKAGE,
+  ADDON_VERSION,
+  addonPath,
+  type EngineManifest,
+  engineName,
+  enginesFolder,
+  type InstalledEngine,
+  partialFolder,
+  readManifest,
+  TENSORFLOW_VERSION,
+  type Variant,
+} from './engine-folder.ts';
+import { withInstallLock } from './install-lock.ts';
+import { runCommand } from './run-command.ts';
+import { findNpm, findNvidiaGpu, requireCompiler, requirePlatform, requirePython } from './toolchain.ts';
+import { fetchWheel, type Progress, sha256OfFile, type WheelContext } from './wheel.ts';
+
+const NODE_API_HEADERS = 'node-api-headers@1.9.0';
+
+export interface InstallParams {
+  readonly cacheDir: string;
+  readonly variant: 'auto' | Variant;
+  /** One line for the user, at the start of each step. */
+  readonly log: (line: string) => void;
+  /** At least once a second during long steps. */
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/**
+ * Installs into `<cacheDir>/engines/tensorflow-<version>-<variant>/` and returns it; at once when it is there already. An
+ * install that was cut off goes on where it stopped. `auto` takes the CUDA build when an NVIDIA GPU is found.
+ * @throws EngineError when a tool is missing, a download fails, or the result does not compute
+ */
+export async function installTensorflow({ cacheDir, variant, log, onProgress = () => {} }: InstallParams): Promise<InstalledEngine> {
+  requirePlatform();
+  const gpu = variant === 'auto' ? await findNvidiaGpu() : undefined;
+  const chosen: Variant = variant === 'auto' ? (gpu ? 'cuda' : 'cpu') : variant;
+  if (variant === 'auto')
+    log(gpu ? `found ${gpu.name} (driver ${gpu.driver}): taking the CUDA build` : 'no NVIDIA GPU found: taking the CPU build');
+  mkdirSync(enginesFolder(cacheDir), { recursive: true });
+  return withInstallLock(path.join(enginesFolder(cacheDir), '.install.lock'), log, async () => {
+    const folder = path.join(enginesFolder(cacheDir), engineName(chosen));
+    const present = readManifest(folder);
+    if (present && existsSync(addonPath(folder))) {
+      log(`${engineName(chosen)} is installed already in ${folder}`);
+      return { name: engineName(chosen), folder, manifest: present };
+    }
+    const partial = partialFolder(cacheDir, chosen);
+    if (existsSync(partial)) log('an earlier install was cut off; going on with it');
+    mkdirSync(partial, { recursive: true });
+    const manifest = await build({ partial, variant: chosen, downloads: path.join(cacheDir, 'downloads'), log, onProgress });
+    writeFileSync(path.join(partial, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+    rmSync(folder, { recursive: true, force: true });
+    renameSync(partial, folder);
+    rmSync(path.join(cacheDir, 'downloads'), { recursive: true, force: true });
+    log(`installed ${engineName(chosen)} in ${folder}`);
+    return { name: engineName(chosen), folder, manifest };
+  });
+}
+
+interface BuildParams {
+  readonly partial: string;
+  readonly variant: Variant;
+  readonly downloads: string;
+  readonly log: (line: string) => void;
+  readonly onProgress: (progress: Progress) => void;
+}
+
+async function build({ partial, variant, downloads, log, onProgress }: BuildParams): Promise<EngineManifest> {
+  const python = await requirePython();
+  log(`compiling with ${await requireCompiler()}`);
+  const done = new StepNotes(path.join(partial, 'steps.json'));
+  const tick = (step: string) => (elapsedSeconds: number) => onProgress({ step, elapsedSeconds });
+
+  await done.once('npm', async () => {
+    log(`installing ${ADDON_PACKAGE}@${ADDON_VERSION} with npm (without its own download)`);
+    await npmInstall(partial, tick('npm install'));
+    return [];
+  });
+  const wheels = await done.once('wheels', () => fetchWheels({ python, downloads, log, onProgress }, partial, variant));
+  log('compiling the addon (about 20 seconds)');
+  await buildAddon(partial, tick('compile'));
+  log('loading it and multiplying two matrices');
+  await verifyAddon(partial, tick('verify'));
+  rmSync(path.join(runtimeFolder(partial), 'tensorflow', 'include'), { recursive: true, force: true });
+  return {
+    format: 1,
+    tensorflow: TENSORFLOW_VERSION,
+    addonPackage: `${ADDON_PACKAGE}@${ADDON_VERSION}`,
+    variant,
+    wheels: wheels as EngineManifest['wheels'],
+    addonSha256: await sha256OfFile(addonPath(partial)),
+    installedAt: new Date().toISOString(),
+  };
+}
+
+/** Which steps of an install are behind it, and what each gave; kept in a file so that the next attempt goes on from there. */
+class StepNotes {
+  private readonly file: string;
+  private readonly notes: Record<string, unknown>;
+
+  constructor(file: string) {
+    this.file = file;
+    this.notes = existsSync(file) ? readNotes(file) : {};
+  }
+
+  async once(step: string, work: () => Promise<unknown>): Promise<unknown> {
+    if (step in this.notes) return this.notes[step];
+    this.notes[step] = await work();
+    writeFileSync(this.file, JSON.stringify(this.notes));
+    return this.notes[step];
+  }
+}
+
+function readNotes(file: string): Record<string, unknown> {
+  try {
+    return JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+  } catch {
+    return {}; // cut off while writing: do the steps again
+  }
+}
+
+async function npmInstall(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
+  writeFileSync(path.join(folder, 'package.json'), '{ "private": true }\n');
+  const { program, prefix } = await findNpm();
+  const options = ['--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--no-package-lock', '--omit=dev'];
+  const args = [...prefix, 'install', ...options, `${ADDON_PACKAGE}@${ADDON_VERSION}`, NODE_API_HEADERS];
+  const result = await runCommand(program, args, { cwd: folder, onTick });
+  if (result.status !== 0) throw new EngineError(`npm could not install ${ADDON_PACKAGE}:\n${result.output.trim()}`);
+}
+
+/** The wheel of TensorFlow, and for CUDA the NVIDIA libraries that it names. PyPI has no `tensorflow-cpu` for arm64; its `tensorflow` is that. */
+async function fetchWheels(context: WheelContext, folder: string, variant: Variant): Promise<EngineManifest['wheels']> {
+  const project = variant === 'cpu' && process.arch === 'x64' ? 'tensorflow-cpu' : 'tensorflow';
+  const target = runtimeFolder(folder);
+  const main = await fetchWheel(context, `${project}==${TENSORFLOW_VERSION}`, target, 'tensorflow', addonHeaders(folder));
+  const files = [main.wheel];
+  if (variant === 'cuda')
+    for (const requirement of main.cudaRequirements) files.push((await fetchWheel(context, requirement, target, 'nvidia', [])).wheel);
+  return Promise.all(files.map(async file => ({ name: path.basename(file), sha256: await sha256OfFile(file) })));
+}
+
+/** Loads the addon in a process of its own (a broken one ends the process) and checks [[1, 2], [3, 4]]·[[5, 6], [7, 8]]. */
+async function verifyAddon(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
+  const script = `
+    const b = require(${JSON.stringify(addonPath(folder))});
+    const tensor = values => b.createTensor([2, 2], b.TF_FLOAT, Float32Array.from(values));
+    const attrs = [
+      { name: 'T', type: b.TF_ATTR_TYPE, value: b.TF_FLOAT },
+      { name: 'transpose_a', type: b.TF_ATTR_BOOL, value: false },
+      { name: 'transpose_b', type: b.TF_ATTR_BOOL, value: false },
+    ];
+    const [product] = b.executeOp('MatMul', attrs, [tensor([1, 2, 3, 4]), tensor([5, 6, 7, 8])], 1);
+    const got = Array.from(b.tensorDataSync(product.id)).join();
+    if (got !== '19,22,43,50') throw new Error('the product is ' + got);
+    console.log('TensorFlow ' + b.TF_Version);`;
+  const result = await runCommand(process.execPath, ['-e', script], { env: workerEnvironment({ threads: 1 }), onTick });
+  if (result.status !== 0) throw new EngineError(`the engine was built but does not work:\n${result.output.trim()}`);
+}

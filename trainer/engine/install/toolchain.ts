@@ -1,0 +1,90 @@
+/** Finds what the TensorFlow engine is built with: Python with pip, a C++ compiler, npm; and looks for an NVIDIA GPU. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { EngineError } from '../engine.ts';
+import { runCommand } from './run-command.ts';
+
+/** The first pip that knows `manylinux_2_27` tags is 20.3 (PEP 600). */
+const OLDEST_PIP = [20, 3] as const;
+
+const MEANWHILE = 'The portable engine works without it meanwhile (engine: portable).';
+
+export interface Python {
+  readonly command: string;
+  readonly pythonVersion: string;
+  readonly pipVersion: string;
+}
+
+/** True when dotted version `version` is at least `oldest`. */
+export function isAtLeast(version: string, oldest: readonly [major: number, minor: number]): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(part => Number.parseInt(part, 10) || 0);
+  return major > oldest[0] || (major === oldest[0] && minor >= oldest[1]);
+}
+
+/** Python 3 with pip; undefined with the reason when there is none. */
+export async function findPython(): Promise<Python | { readonly missing: string }> {
+  let missing = 'python3 was not found';
+  for (const command of ['python3', 'python']) {
+    const python = await runCommand(command, ['-c', 'import sys; print(sys.version.split()[0])']);
+    if (python.status !== 0 || !isAtLeast(python.output.trim(), [3, 8])) continue;
+    const pip = await runCommand(command, ['-m', 'pip', '--version']);
+    const pipVersion = /^pip (\S+)/.exec(pip.output)?.[1];
+    if (!pipVersion) missing = `${command} is there but has no pip`;
+    else if (!isAtLeast(pipVersion, OLDEST_PIP)) missing = `pip ${pipVersion} is too old (${OLDEST_PIP.join('.')} or later is needed)`;
+    else return { command, pythonVersion: python.output.trim(), pipVersion };
+  }
+  return { missing };
+}
+
+/** @throws EngineError naming the package to install */
+export async function requirePython(): Promise<Python> {
+  const found = await findPython();
+  if ('missing' in found)
+    throw new EngineError(
+      `${found.missing}. Install it: sudo apt install python3 python3-pip (Debian, Ubuntu) or sudo dnf install python3-pip (Fedora). ${MEANWHILE}`,
+    );
+  return found;
+}
+
+/** The first line of `g++ --version`; undefined without a compiler. */
+export async function findCompiler(): Promise<string | undefined> {
+  const found = await runCommand('g++', ['--version']);
+  return found.status === 0 ? found.output.split('\n')[0] : undefined;
+}
+
+/** @throws EngineError naming the package to install */
+export async function requireCompiler(): Promise<string> {
+  const found = await findCompiler();
+  if (!found)
+    throw new EngineError(
+      `g++ was not found. Install it: sudo apt install g++ (Debian, Ubuntu) or sudo dnf install gcc-c++ (Fedora). ${MEANWHILE}`,
+    );
+  return found;
+}
+
+/** How to start npm: the script beside the running Node, where every distribution of Node puts it, or `npm` on the path. */
+export async function findNpm(nodePath: string = process.execPath): Promise<{ program: string; prefix: string[] }> {
+  const root = path.dirname(path.dirname(nodePath));
+  const beside = ['lib/node_modules', 'share/nodejs', 'share'].map(folder => path.join(root, folder, 'npm', 'bin', 'npm-cli.js'));
+  const script = [...beside, process.env.npm_execpath ?? ''].find(file => file.endsWith('npm-cli.js') && existsSync(file));
+  if (script) return { program: nodePath, prefix: [script] };
+  const onPath = await runCommand('npm', ['--version']);
+  if (onPath.status === 0) return { program: 'npm', prefix: [] };
+  throw new EngineError(`npm was not found beside ${nodePath} or on the path. Install it: sudo apt install npm. ${MEANWHILE}`);
+}
+
+/** Name and driver of the first NVIDIA GPU; undefined without one. */
+export async function findNvidiaGpu(): Promise<{ name: string; driver: string } | undefined> {
+  const asked = await runCommand('nvidia-smi', ['--query-gpu=name,driver_version', '--format=csv,noheader']);
+  const [name, driver] = asked.output.split('\n')[0]?.split(',') ?? [];
+  if (asked.status === 0 && name && driver) return { name: name.trim(), driver: driver.trim() };
+  return existsSync('/proc/driver/nvidia/version') ? { name: 'NVIDIA GPU', driver: 'unknown' } : undefined;
+}
+
+/** @throws EngineError where this engine cannot be built */
+export function requirePlatform(platform: string = process.platform, arch: string = process.arch): void {
+  if (platform !== 'linux' || (arch !== 'x64' && arch !== 'arm64'))
+    throw new EngineError(
+      `the tensorflow engine runs on Linux (x64, arm64), not on ${platform} ${arch}. Use engine: portable, which runs on any GPU through WebGPU.`,
+    );
+}

@@ -1,0 +1,31 @@
+/** The compiled addon of @tensorflow/tfjs-node-gpu, used directly: sessions and tensors, without the eager library above it. */
+import type { HostArray } from '../../graph/types.ts';
+import { EngineError } from '../engine.ts';
+import { addonPath, engineRequire, type InstalledEngine } from '../install/engine-folder.ts';
+
+/** What is used of the addon. Tensors are numbers that must be deleted. */
+export interface Addon {
+  readonly TF_Version: string;
+  isUsingGpuDevice(): boolean;
+  /** Shares the array's memory; the array must not change until the tensor is deleted. */
+  createTensor(shape: readonly number[], dtype: number, values: HostArray): number;
+  deleteTensor(id: number): void;
+  /** A copy of the values. */
+  tensorDataSync(id: number): HostArray;
+  loadSavedModel(folder: string, tags: string): number;
+  deleteSavedModel(session: number): void;
+  /** Feeds and fetches are names with `:0`, joined by commas. Blocks until the run is over. */
+  runSavedModel(session: number, tensors: readonly number[], feeds: string, fetches: string): { readonly id: number }[];
+  getNumOfTensors(): number;
+}
+
+/** @throws EngineError when the addon does not load */
+export function loadAddon({ name, folder }: InstalledEngine): Addon {
+  try {
+    return engineRequire(folder)(addonPath(folder)) as Addon;
+  } catch (error) {
+    throw new EngineError(
+      `${name} does not load: ${(error as Error).message}\nInstall it anew: rowtune engine remove ${name} && rowtune engine install`,
+    );
+  }
+}

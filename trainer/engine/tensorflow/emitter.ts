@@ -1,0 +1,68 @@
+/** Collects the NodeDefs of one program and holds them in the order of the schedule. */
+import type { DType, HostArray, Shape } from '../../graph/types.ts';
+import { type Attributes, attr, type NodeDef } from './node-def.ts';
+
+/** Constants up to this many elements are shared by content: axes, shapes, scalars. */
+const SHARED_CONSTANT_ELEMENTS = 64;
+
+export class Emitter {
+  readonly nodes: NodeDef[];
+  private readonly scope: string;
+  private readonly constants = new Map<string, string>();
+  private count = 0;
+  private last: string | undefined;
+
+  /** @param scope prefix of every node made here, unlike that of any other emitter over the same `nodes` */
+  constructor(scope: string, nodes: NodeDef[]) {
+    this.scope = scope;
+    this.nodes = nodes;
+  }
+
+  /**
+   * Adds an operation that runs after everything emitted before it. TensorFlow runs what is ready in any order, and puts off
+   * what nothing waits for; memory was planned for the order of the schedule, so each node waits for the one before it.
+   * @returns its name, which stands for its output
+   */
+  emit(op: string, inputs: readonly string[], attributes: Attributes = {}): string {
+    const wait = this.last !== undefined && !inputs.includes(this.last) ? [`^${this.last}`] : [];
+    this.last = this.add(op, [...inputs, ...wait], attributes);
+    return this.last;
+  }
+
+  /** Adds an operation outside the order: a source. */
+  source(op: string, attributes: Attributes): string {
+    return this.add(op, [], attributes);
+  }
+
+  constant(value: HostArray, shape: Shape, dtype: DType): string {
+    const key = value.length <= SHARED_CONSTANT_ELEMENTS ? `${dtype} [${shape}] ${Array.from(value, showExactly).join()}` : undefined;
+    const known = key === undefined ? undefined : this.constants.get(key);
+    if (known !== undefined) return known;
+    const name = this.source('Const', { dtype: attr.type(dtype), value: attr.tensor(value, shape, dtype) });
+    if (key !== undefined) this.constants.set(key, name);
+    return name;
+  }
+
+  /** An int32 vector: axes, a shape, a permutation. */
+  ints(values: readonly number[]): string {
+    return this.constant(Int32Array.from(values), [values.length], 'int32');
+  }
+
+  int(value: number): string {
+    return this.constant(Int32Array.of(value), [], 'int32');
+  }
+
+  /** A scalar `true` that is there when everything emitted so far has run. */
+  token(): string {
+    const wait = this.last === undefined ? [] : [`^${this.last}`];
+    return this.add('Const', wait, { dtype: attr.type('bool'), value: attr.tensor(Uint8Array.of(1), [], 'bool') });
+  }
+
+  private add(op: string, input: readonly string[], attributes: Attributes): string {
+    const name = `${this.scope}/${op}_${this.count++}`;
+    this.nodes.push({ name, op, input, attr: attributes });
+    return name;
+  }
+}
+
+const showExactly = (value: number): string => (Object.is(value, -0) ? '-0' : String(value));

@@ -1,0 +1,63 @@
+/** The forms in which tensors cross to and from the addon: it takes float32, int32, uint8 and bool, and gives float32, int32 and bool. */
+import { bytesPerElement, type DType, elementCount, type HostArray, type Shape, type TensorSpec } from '../../graph/types.ts';
+import type { Emitter } from './emitter.ts';
+import { scalarOf } from './kernels/scalar.ts';
+import { attr } from './node-def.ts';
+
+interface HostForm {
+  readonly shape: Shape;
+  readonly dtype: DType;
+}
+
+/** What is fed for a tensor: bfloat16 and int8 go in as their bytes. */
+export function fedForm({ shape, dtype }: TensorSpec): HostForm {
+  if (dtype === 'bfloat16') return { shape: [...shape, 2], dtype: 'uint8' };
+  return { shape, dtype: dtype === 'int8' ? 'uint8' : dtype };
+}
+
+export const fedData = (data: HostArray, dtype: DType): HostArray =>
+  dtype === 'bfloat16' || dtype === 'int8' ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : data;
+
+/** A placeholder, and the tensor that it stands for. */
+export function emitFeed(emitter: Emitter, spec: TensorSpec): { placeholder: string; value: string } {
+  const form = fedForm(spec);
+  const placeholder = emitter.source('Placeholder', { dtype: attr.type(form.dtype), shape: attr.shape(form.shape) });
+  if (form.dtype === spec.dtype) return { placeholder, value: placeholder };
+  return { placeholder, value: emitter.emit('Bitcast', [placeholder], { T: attr.type(form.dtype), type: attr.type(spec.dtype) }) };
+}
+
+/** The tensor in a form that the addon can give: bfloat16, uint8 and int8 as int32 with four bytes each, padded to full ones. */
+export function emitFetch(emitter: Emitter, value: string, { shape, dtype }: TensorSpec): string {
+  if (dtype === 'float32' || dtype === 'int32' || dtype === 'bool') return value;
+  const perInt = 4 / bytesPerElement(dtype);
+  const count = elementCount(shape);
+  const padding = (perInt - (count % perInt)) % perInt;
+  const T = attr.type(dtype);
+  let flat = emitter.emit('Reshape', [value, emitter.ints([count])], { T, Tshape: attr.type('int32') });
+  if (padding > 0) {
+    const extra = [emitter.constant(Int32Array.of(0, padding), [1, 2], 'int32'), emitter.constant(scalarOf(0, dtype), [], dtype)];
+    flat = emitter.emit('PadV2', [flat, ...extra], { T, Tpaddings: attr.type('int32') });
+  }
+  const rows = emitter.emit('Reshape', [flat, emitter.ints([(count + padding) / perInt, perInt])], { T, Tshape: attr.type('int32') });
+  return emitter.emit('Bitcast', [rows], { T, type: attr.type('int32') });
+}
+
+/** Reads what `emitFetch` gave. */
+export function fetchedData(data: HostArray, { shape, dtype }: TensorSpec): HostArray {
+  const count = elementCount(shape);
+  if (dtype === 'bfloat16') return new Uint16Array(data.buffer, data.byteOffset, count);
+  if (dtype === 'uint8') return new Uint8Array(data.buffer, data.byteOffset, count);
+  if (dtype === 'int8') return new Int8Array(data.buffer, data.byteOffset, count);
+  return data;
+}
+
+type HostArrayType = { readonly name: string; readonly from: new (buffer: ArrayBuffer) => HostArray };
+
+export const HOST_ARRAY: Record<DType, HostArrayType> = {
+  float32: { name: 'Float32Array', from: Float32Array },
+  bfloat16: { name: 'Uint16Array', from: Uint16Array },
+  int32: { name: 'Int32Array', from: Int32Array },
+  uint8: { name: 'Uint8Array', from: Uint8Array },
+  int8: { name: 'Int8Array', from: Int8Array },
+  bool: { name: 'Uint8Array', from: Uint8Array },
+};

@@ -1,0 +1,61 @@
+/** Effects on variables, in place wherever TensorFlow can. */
+import type { OpName } from '../../../graph/attributes.ts';
+import type { Node } from '../../../graph/node-store.ts';
+import type { Emitter } from '../emitter.ts';
+import { inputAt, type LoweringTable } from '../lowering.ts';
+import { attr } from '../node-def.ts';
+
+const MOVES: ReadonlySet<OpName> = new Set(['cast', 'transpose', 'slice', 'pad', 'concat', 'broadcast', 'gather']);
+const SIMPLIFIABLE: ReadonlySet<OpName> = new Set(['add', 'sub', 'mul', 'div', 'maximum', 'minimum', 'select']);
+
+/**
+ * Could the buffer of this value belong to a feed, a constant or another variable? TensorFlow adopts the buffer that it assigns,
+ * and its graph optimizer turns x·1, x + 0 and moves that move nothing into x; a later update in place would then change both.
+ */
+function mayShareBuffer(node: Node): boolean {
+  if (node.op === 'feed' || node.op === 'constant' || node.op === 'read') return true;
+  if (node.op === 'reshape') return mayShareBuffer(inputAt({ node }, 0));
+  return MOVES.has(node.op) || isStatic(node) || (SIMPLIFIABLE.has(node.op) && node.inputs.some(isStatic));
+}
+
+/** Does the value depend on constants alone, so that TensorFlow folds it into one? */
+const isStatic = (node: Node): boolean => node.op === 'constant' || (node.inputs.length > 0 && node.inputs.every(isStatic));
+
+function ownBuffer(emitter: Emitter, value: string, node: Node): string {
+  return mayShareBuffer(node) ? emitter.emit('DeepCopy', [value], { T: attr.type(node.dtype) }) : value;
+}
+
+/** Effects give no output: their tokens are made when something reads them. */
+function done(_: string): undefined {
+  return undefined;
+}
+
+export const effectLowerings = {
+  assign: ({ emitter, inputs: [value = ''], node, attrs, handle }) => {
+    const source = inputAt({ node }, 0);
+    return done(
+      emitter.emit('AssignVariableOp', [handle(attrs.variable), ownBuffer(emitter, value, source)], { dtype: attr.type(source.dtype) }),
+    );
+  },
+  assignAdd: ({ emitter, inputs: [value = ''], attrs, handle, variableType }) =>
+    done(emitter.emit('AssignAddVariableOp', [handle(attrs.variable), value], { dtype: attr.type(variableType(attrs.variable)) })),
+  // Never ResourceScatter*: it makes every later read copy the whole variable. A fresh read is an alias of the buffer.
+  updateRows: ({ emitter, inputs: [rows = '', values = ''], attrs, handle, variableType }) => {
+    const T = attr.type(variableType(attrs.variable));
+    const alias = emitter.emit('ReadVariableOp', [handle(attrs.variable)], { dtype: T });
+    return done(emitter.emit('InplaceUpdate', [alias, rows, values], { T }));
+  },
+  adam: ({ emitter, inputs: [gradient = '', rate = '', beta1Power = '', beta2Power = '', epsilon = ''], attrs, handle, variableType }) => {
+    const scalar = (value: number) => emitter.constant(Float32Array.of(value), [], 'float32');
+    const state = [attrs.variable, attrs.m, attrs.v].map(handle);
+    const rates = [beta1Power, beta2Power, rate, scalar(attrs.beta1), scalar(attrs.beta2), epsilon];
+    return done(
+      emitter.emit('ResourceApplyAdam', [...state, ...rates, gradient], {
+        T: attr.type(variableType(attrs.variable)),
+        use_locking: attr.bool(false),
+        use_nesterov: attr.bool(false),
+      }),
+    );
+  },
+  group: () => undefined,
+} satisfies Partial<LoweringTable>;

@@ -1,0 +1,147 @@
+/** From a program to one TensorFlow graph: every signature and the nodes that load and read variables, over shared variables. */
+import type { OpName } from '../../graph/attributes.ts';
+import type { Node, VariableSpec } from '../../graph/node-store.ts';
+import type { Program, Signature } from '../../graph/program.ts';
+import { GraphError, type TensorSpec } from '../../graph/types.ts';
+import { Emitter } from './emitter.ts';
+import { emitFeed, emitFetch } from './host-form.ts';
+import { effectLowerings } from './kernels/effects.ts';
+import { elementwiseLowerings } from './kernels/elementwise.ts';
+import { indexingLowerings } from './kernels/indexing.ts';
+import { productLowerings } from './kernels/products.ts';
+import { reductionLowerings } from './kernels/reductions.ts';
+import { shapeLowerings } from './kernels/shapes.ts';
+import { sourceLowerings } from './kernels/sources.ts';
+import type { Lowering, LoweringTable } from './lowering.ts';
+import { attr, type NodeDef } from './node-def.ts';
+
+/** One lowering for each operation; a missing one does not compile. */
+export const lowerings: LoweringTable = {
+  ...sourceLowerings,
+  ...elementwiseLowerings,
+  ...reductionLowerings,
+  ...shapeLowerings,
+  ...indexingLowerings,
+  ...productLowerings,
+  ...effectLowerings,
+};
+
+/** A tensor at the border: the node to feed or fetch, and what the host holds. */
+export interface Port {
+  readonly name: string;
+  readonly node: string;
+  readonly spec: TensorSpec;
+}
+
+export interface LoweredSignature {
+  readonly feeds: readonly Port[];
+  readonly outputs: readonly Port[];
+  /** Fetched when there is no output: it is there when every effect has happened. */
+  readonly done: string;
+}
+
+export interface LoweredVariable {
+  readonly spec: VariableSpec;
+  /** Feed `load.node` and fetch `loaded` to fill the variable. */
+  readonly load: Port;
+  readonly loaded: string;
+  /** Fetch to fill the variable with zeros. */
+  readonly zeroed: string;
+  readonly read: Port;
+}
+
+export interface LoweredProgram {
+  readonly nodes: readonly NodeDef[];
+  readonly signatures: ReadonlyMap<string, LoweredSignature>;
+  readonly variables: ReadonlyMap<string, LoweredVariable>;
+}
+
+export function lowerProgram(program: Program): LoweredProgram {
+  const nodes: NodeDef[] = [];
+  const handles = new Map<string, string>();
+  const types = new Map<string, Node['dtype']>();
+  const variables = new Map<string, LoweredVariable>();
+  program.variables.forEach((spec, i) => {
+    const handle = new Emitter(`variable${i}`, nodes).source('VarHandleOp', {
+      dtype: attr.type(spec.dtype),
+      shape: attr.shape(spec.shape),
+      shared_name: attr.string(`variable${i}`),
+    });
+    handles.set(spec.name, handle);
+    types.set(spec.name, spec.dtype);
+    variables.set(spec.name, lowerVariable(spec, handle, i, nodes));
+  });
+  const signatures = new Map<string, LoweredSignature>();
+  const find = <T>(map: ReadonlyMap<string, T>, variable: string): T => {
+    const found = map.get(variable);
+    if (found === undefined) throw new GraphError(`variable ${variable} is not declared in the program`);
+    return found;
+  };
+  Object.entries(program.signatures).forEach(([name, signature], i) => {
+    const emitter = new Emitter(`signature${i}`, nodes);
+    signatures.set(name, lowerSignature(signature, emitter, { handle: v => find(handles, v), variableType: v => find(types, v) }));
+  });
+  return { nodes, signatures, variables };
+}
+
+/** Separate chains, so that loading one variable does not wait for another. */
+function lowerVariable(spec: VariableSpec, handle: string, i: number, nodes: NodeDef[]): LoweredVariable {
+  const T = attr.type(spec.dtype);
+  const load = new Emitter(`load${i}`, nodes);
+  const { placeholder, value } = emitFeed(load, spec);
+  // The fed buffer belongs to the host, so the variable gets a copy.
+  load.emit('AssignVariableOp', [handle, load.emit('DeepCopy', [value], { T })], { dtype: T });
+  const zero = new Emitter(`zero${i}`, nodes);
+  // Empty is not folded into a constant, as Fill would be.
+  const zeros = zero.emit('Empty', [zero.ints(spec.shape)], { dtype: T, init: attr.bool(true) });
+  zero.emit('AssignVariableOp', [handle, zeros], { dtype: T });
+  const read = new Emitter(`read${i}`, nodes);
+  const current = emitFetch(read, read.emit('ReadVariableOp', [handle], { dtype: T }), spec);
+  return {
+    spec,
+    load: { name: spec.name, node: placeholder, spec },
+    loaded: load.token(),
+    zeroed: zero.token(),
+    read: { name: spec.name, node: current, spec },
+  };
+}
+
+interface VariableLookup {
+  handle(variable: string): string;
+  variableType(variable: string): Node['dtype'];
+}
+
+function lowerSignature(signature: Signature, emitter: Emitter, lookup: VariableLookup): LoweredSignature {
+  const values = new Map<Node, string>();
+  const feeds = signature.feeds.map(node => {
+    const { placeholder, value } = emitFeed(emitter, node);
+    values.set(node, value);
+    return { name: node.attrs.name, node: placeholder, spec: node };
+  });
+  // The output of an effect is a token; everything runs in order, so one made now stands for an effect made before.
+  const valueOf = (node: Node): string => values.get(node) ?? emitter.token();
+  for (const node of signature.schedule) {
+    if (node.op === 'feed') continue;
+    const lowering = lowerings[node.op] as unknown as Lowering<OpName>;
+    const inputs = node.op === 'group' ? [] : node.inputs.map(valueOf);
+    const value = lowering({ node, attrs: node.attrs, inputs, emitter, ...lookup });
+    if (value !== undefined) values.set(node, value);
+  }
+  const updated = new Set(
+    signature.schedule.flatMap(node => ('variable' in node.attrs && node.op !== 'read' ? [node.attrs.variable] : [])),
+  );
+  const fetched = Object.entries(signature.outputs).map(([name, node]) => {
+    // What is fetched of a variable that is also changed here must not change with it.
+    const isLiveAlias = node.op === 'read' && updated.has((node as Node<'read'>).attrs.variable);
+    const value = valueOf(node);
+    return {
+      name,
+      spec: node,
+      node: emitFetch(emitter, isLiveAlias ? emitter.emit('DeepCopy', [value], { T: attr.type(node.dtype) }) : value, node),
+    };
+  });
+  const outputs = fetched.map(port => ({ ...port, node: emitter.emit('Identity', [port.node], { T: attr.type(fetchedType(port.spec)) }) }));
+  return { feeds, outputs, done: emitter.token() };
+}
+
+const fetchedType = ({ dtype }: TensorSpec): Node['dtype'] => (dtype === 'float32' || dtype === 'bool' ? dtype : 'int32');

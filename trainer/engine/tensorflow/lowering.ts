@@ -1,0 +1,24 @@
+/** What a lowering is: how one graph operation becomes TensorFlow operations. */
+import type { OpAttributes, OpName } from '../../graph/attributes.ts';
+import type { Node } from '../../graph/node-store.ts';
+import type { Emitter } from './emitter.ts';
+
+export interface LoweringContext<Op extends OpName> {
+  readonly node: Node<Op>;
+  readonly attrs: OpAttributes[Op];
+  /** Names of the inputs' outputs, in their order. */
+  readonly inputs: readonly string[];
+  readonly emitter: Emitter;
+  /** The handle of a variable. */
+  handle(variable: string): string;
+  /** Element type of a variable. */
+  variableType(variable: string): Node['dtype'];
+}
+
+/** Emits the operation; gives the name of its output, or undefined for an effect, whose token is made when something reads it. */
+export type Lowering<Op extends OpName> = (context: LoweringContext<Op>) => string | undefined;
+
+export type LoweringTable = { readonly [Op in OpName]: Lowering<Op> };
+
+/** The input at `i`. The graph's shape rules have checked that it is there. */
+export const inputAt = ({ node }: { readonly node: Node }, i: number): Node => node.inputs[i] as Node;

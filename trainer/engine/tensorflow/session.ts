@@ -1,0 +1,137 @@
+/** A program loaded into TensorFlow: runs its signatures and moves variables in and out. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import type { Program } from '../../graph/program.ts';
+import { elementCount, type HostArray } from '../../graph/types.ts';
+import { EngineError, type Session, type VariableData } from '../engine.ts';
+import type { Addon } from './addon.ts';
+import { fedData, fedForm, fetchedData, HOST_ARRAY } from './host-form.ts';
+import { type LoweredProgram, type LoweredVariable, lowerProgram, type Port } from './lower.ts';
+import { DATA_TYPE } from './node-def.ts';
+import { encodeSavedModel, SERVE_TAG } from './saved-model.ts';
+
+/** One run that loads variables holds at most this much twice (the host's copy and TensorFlow's). */
+const LOAD_BATCH_BYTES = 64 * 2 ** 20;
+
+interface Fed {
+  readonly port: Port;
+  readonly data: HostArray;
+}
+
+/**
+ * Writes the program as a SavedModel and opens it as one session.
+ * @throws EngineError when TensorFlow refuses it
+ */
+export function openSession(addon: Addon, program: Program): Session {
+  const lowered = lowerProgram(program);
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-program-'));
+  try {
+    writeFileSync(path.join(folder, 'saved_model.pb'), encodeSavedModel(lowered.nodes));
+    return new TensorflowSession(addon, lowered, addon.loadSavedModel(folder, SERVE_TAG));
+  } catch (error) {
+    throw new EngineError(`TensorFlow could not load the program: ${(error as Error).message}`);
+  } finally {
+    // TensorFlow has read the graph; the file is not needed again.
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+class TensorflowSession implements Session {
+  private readonly addon: Addon;
+  private readonly program: LoweredProgram;
+  private session: number | undefined;
+
+  constructor(addon: Addon, program: LoweredProgram, session: number) {
+    this.addon = addon;
+    this.program = program;
+    this.session = session;
+  }
+
+  async load(values: AsyncIterable<VariableData> | Iterable<VariableData>): Promise<void> {
+    let batch: Fed[] = [];
+    let loaded: string[] = [];
+    let bytes = 0;
+    const flush = () => {
+      if (loaded.length > 0) this.execute('load', batch, loaded);
+      batch = [];
+      loaded = [];
+      bytes = 0;
+    };
+    const zeroed: string[] = [];
+    for await (const { name, data } of values) {
+      const variable = this.variable(name);
+      if (data === 'zeros') {
+        zeroed.push(variable.zeroed);
+        continue;
+      }
+      checkData(data, variable.load, `variable ${name}`);
+      if (bytes + data.byteLength > LOAD_BATCH_BYTES) flush();
+      batch.push({ port: variable.load, data });
+      loaded.push(variable.loaded);
+      bytes += data.byteLength;
+    }
+    flush();
+    if (zeroed.length > 0) this.execute('load', [], zeroed);
+  }
+
+  async read(name: string): Promise<HostArray> {
+    const { read } = this.variable(name);
+    const [data] = this.execute(`read of ${name}`, [], [read.node]);
+    return fetchedData(data as HostArray, read.spec);
+  }
+
+  async run(name: string, feeds: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>> {
+    const signature = this.program.signatures.get(name);
+    if (!signature)
+      throw new EngineError(`the program has no signature '${name}'; it has ${[...this.program.signatures.keys()].join(', ')}`);
+    const fed = signature.feeds.map(port => {
+      const data = feeds[port.name];
+      if (!data) throw new EngineError(`signature ${name}: feed '${port.name}' is missing`);
+      checkData(data, port, `signature ${name}: feed '${port.name}'`);
+      return { port, data };
+    });
+    const fetched = this.execute(name, fed, signature.outputs.length > 0 ? signature.outputs.map(port => port.node) : [signature.done]);
+    return Object.fromEntries(signature.outputs.map((port, i) => [port.name, fetchedData(fetched[i] as HostArray, port.spec)]));
+  }
+
+  async dispose(): Promise<void> {
+    if (this.session !== undefined) this.addon.deleteSavedModel(this.session);
+    this.session = undefined;
+  }
+
+  private variable(name: string): LoweredVariable {
+    const variable = this.program.variables.get(name);
+    if (!variable) throw new EngineError(`the program has no variable '${name}'`);
+    return variable;
+  }
+
+  /** One blocking run. Every tensor made for it is deleted, whatever happens. */
+  private execute(what: string, fed: readonly Fed[], fetches: readonly string[]): HostArray[] {
+    const { addon, session } = this;
+    if (session === undefined) throw new EngineError(`${what}: the session is closed`);
+    const tensors: number[] = [];
+    try {
+      for (const { port, data } of fed) {
+        const form = fedForm(port.spec);
+        tensors.push(addon.createTensor(form.shape, DATA_TYPE[form.dtype], fedData(data, port.spec.dtype)));
+      }
+      const fedNames = fed.map(({ port }) => `${port.node}:0`).join();
+      const results = addon.runSavedModel(session, tensors, fedNames, fetches.map(name => `${name}:0`).join());
+      tensors.push(...results.map(result => result.id));
+      return results.map(result => addon.tensorDataSync(result.id));
+    } catch (error) {
+      throw new EngineError(`${what}: ${(error as Error).message}`);
+    } finally {
+      for (const id of tensors) addon.deleteTensor(id);
+    }
+  }
+}
+
+function checkData(data: HostArray, { spec }: Port, where: string): void {
+  const expected = HOST_ARRAY[spec.dtype].name;
+  const count = elementCount(spec.shape);
+  if (data.constructor.name !== expected)
+    throw new EngineError(`${where} is a ${data.constructor.name}; ${spec.dtype} takes a ${expected}`);
+  if (data.length !== count) throw new EngineError(`${where} has ${data.length} elements; [${spec.shape}] takes ${count}`);
+}
