@@ -1,0 +1,124 @@
+/** Messages to the text a chat model was trained on, and which part of that text the assistant wrote. */
+import { Template } from '@huggingface/jinja';
+import { formatTime } from './strftime.ts';
+import type { Tokenizer } from './tokenizer.ts';
+
+/** The longest published templates have some 30 KB. */
+export const MAX_TEMPLATE_BYTES = 1024 * 1024;
+
+export interface ChatMessage {
+  readonly role: string;
+  readonly content: string;
+  /** Whatever else the template understands (`tool_calls`, `name` …). */
+  readonly [key: string]: unknown;
+}
+
+/** A stretch of the rendered text. `completion` is what the assistant wrote, its end token included: the part to learn. */
+export interface ChatPiece {
+  readonly text: string;
+  readonly completion: boolean;
+}
+
+export interface ChatTemplate {
+  /** The text of the conversation; with `addGenerationPrompt` it ends where the assistant begins to write. */
+  render(messages: readonly ChatMessage[], options: { readonly addGenerationPrompt: boolean }): string;
+  /** The same text without generation prompt, in pieces: joined, they are `render(messages, {addGenerationPrompt: false})`. */
+  renderWithMask(messages: readonly ChatMessage[]): ChatPiece[];
+}
+
+/** The model has no chat template, the template is broken, or it refuses these messages. */
+export class ChatTemplateError extends Error {
+  override name = 'ChatTemplateError';
+}
+
+/**
+ * @param template Jinja source; `tokenizer.chatTemplate` is the model's own
+ * @param specialTokens `bos_token`, `eos_token` … which templates write into the text
+ * @param now for templates that state the date
+ * @throws ChatTemplateError when the source is too long or does not parse
+ */
+export function createChatTemplate(input: {
+  readonly template: string;
+  readonly specialTokens: Readonly<Record<string, string>>;
+  readonly now?: () => Date;
+}): ChatTemplate {
+  const { specialTokens, now = () => new Date() } = input;
+  const compiled = compile(input.template);
+  const render = (messages: readonly ChatMessage[], options: { readonly addGenerationPrompt: boolean }): string => {
+    try {
+      return compiled.render({
+        ...specialTokens,
+        messages,
+        add_generation_prompt: options.addGenerationPrompt,
+        raise_exception: (message: unknown) => {
+          throw new ChatTemplateError(String(message));
+        },
+        strftime_now: (format: unknown) => formatTime(now(), String(format)),
+      });
+    } catch (error) {
+      throw new ChatTemplateError(
+        `the chat template refuses these ${messages.length} messages (${roles(messages)}): ${(error as Error).message}`,
+      );
+    }
+  };
+  return { render, renderWithMask: messages => maskCompletions(messages, render) };
+}
+
+/** @throws ChatTemplateError when the tokenizer has none */
+export function chatTemplateOf(tokenizer: Pick<Tokenizer, 'chatTemplate' | 'specialTokens'>): ChatTemplate {
+  if (tokenizer.chatTemplate === undefined) {
+    throw new ChatTemplateError('this model has no chat template: use an instruction-tuned model, or data with a prompt and a completion');
+  }
+  return createChatTemplate({ template: tokenizer.chatTemplate, specialTokens: tokenizer.specialTokens });
+}
+
+function compile(source: string): Template {
+  if (source.length > MAX_TEMPLATE_BYTES)
+    throw new ChatTemplateError(`the chat template has ${source.length} characters; at most ${MAX_TEMPLATE_BYTES} are read`);
+  try {
+    return new Template(source);
+  } catch (error) {
+    throw new ChatTemplateError(`the chat template cannot be parsed: ${(error as Error).message}`);
+  }
+}
+
+/**
+ * What message i added to the text, from where the generation prompt before it ends, is the completion. Found by rendering the conversation
+ * up to each assistant message: it must be a prefix of the whole, else the template rewrites earlier turns and no mask exists.
+ */
+function maskCompletions(messages: readonly ChatMessage[], render: ChatTemplate['render']): ChatPiece[] {
+  const whole = render(messages, { addGenerationPrompt: false });
+  const pieces: ChatPiece[] = [];
+  let done = 0;
+  const add = (end: number, completion: boolean): void => {
+    if (end > done) pieces.push({ text: whole.slice(done, end), completion });
+    done = Math.max(done, end);
+  };
+  messages.forEach((message, i) => {
+    if (message.role !== 'assistant') return;
+    const before = messages.slice(0, i);
+    const end = i === messages.length - 1 ? whole : render(messages.slice(0, i + 1), { addGenerationPrompt: false });
+    const base = i === 0 ? '' : render(before, { addGenerationPrompt: false });
+    if (!whole.startsWith(end) || !end.startsWith(base)) {
+      throw new ChatTemplateError(
+        `the chat template renders turn ${i + 1} differently once others follow, so the assistant's words cannot be told apart: use one assistant message, the last, per conversation`,
+      );
+    }
+    const prompt = i === 0 ? '' : render(before, { addGenerationPrompt: true });
+    add(Math.max(base.length, commonPrefix(prompt, end)), false);
+    add(end.length, true);
+  });
+  add(whole.length, false);
+  return pieces;
+}
+
+function commonPrefix(a: string, b: string): number {
+  let i = 0;
+  while (i < a.length && i < b.length && a[i] === b[i]) i++;
+  return i;
+}
+
+const roles = (messages: readonly ChatMessage[]): string => {
+  const shown = messages.slice(0, 8).map(message => message.role);
+  return messages.length > 8 ? `${shown.join(', ')}, …` : shown.join(', ');
+};

@@ -1,0 +1,104 @@
+/** Writes safetensors as a stream, one tensor in memory at a time: to a temporary name in the same folder, flushed, then renamed. */
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, open, rename, rm } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { float32ToBf16, float32ToF16 } from './float-format.ts';
+import { ModelFileError } from './model-file-error.ts';
+import { ELEMENT_BYTES, type TensorDType } from './tensor-source.ts';
+
+export interface TensorEntry {
+  readonly name: string;
+  readonly dtype: Exclude<TensorDType, 'GGML'>;
+  readonly shape: readonly number[];
+  /** The bytes as stored, little-endian, `product(shape)` × element size of them; called once, when their turn comes. */
+  readonly data: () => Uint8Array | Promise<Uint8Array>;
+}
+
+/** The data of a tensor in pieces of this size go to the disk; larger calls are refused by some systems. */
+const WRITE_BYTES = 64 * 1024 * 1024;
+/** Readers map the file: data aligned to 8 bytes can be used in place. */
+const ALIGNMENT = 8;
+
+/**
+ * The file appears under `path` complete or not at all; an older file of that name stays until then. Sizes come first (`entries`), values
+ * are asked for one by one.
+ * @throws ModelFileError when a name appears twice or a tensor's bytes are not as many as its shape says; the error of the disk otherwise
+ */
+export async function writeSafetensors(
+  path: string,
+  entries: readonly TensorEntry[],
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<void> {
+  const header = buildHeader(path, entries, metadata);
+  const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
+  const handle = await open(temporary, 'wx');
+  try {
+    try {
+      await writeAll(handle, header);
+      for (const entry of entries) await writeAll(handle, await checkedData(path, entry));
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await rename(temporary, path);
+  } catch (error) {
+    await rm(temporary, { force: true });
+    throw error;
+  }
+  await syncFolder(dirname(path));
+}
+
+/** float32 values as bytes of another floating-point type, rounded to nearest, ties to even. */
+export function encodeFloat32(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): Uint8Array {
+  const stored = dtype === 'F32' ? values : dtype === 'F16' ? float32ToF16(values) : float32ToBf16(values);
+  return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
+}
+
+const byteLengthOf = (entry: TensorEntry): number => entry.shape.reduce((n, d) => n * d, ELEMENT_BYTES[entry.dtype]);
+
+function buildHeader(path: string, entries: readonly TensorEntry[], metadata: Readonly<Record<string, string>>): Uint8Array {
+  const fields = new Map<string, unknown>();
+  if (Object.keys(metadata).length > 0) fields.set('__metadata__', metadata);
+  let offset = 0;
+  for (const entry of entries) {
+    if (fields.has(entry.name))
+      throw new ModelFileError(path, [{ tensor: entry.name, message: 'is to be written twice' }], 'Give every tensor its own name.');
+    const end = offset + byteLengthOf(entry);
+    fields.set(entry.name, { dtype: entry.dtype, shape: entry.shape, data_offsets: [offset, end] });
+    offset = end;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(fields)));
+  const length = Math.ceil(json.length / ALIGNMENT) * ALIGNMENT;
+  const bytes = new Uint8Array(8 + length).fill(0x20, 8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(json, 8);
+  return bytes;
+}
+
+async function checkedData(path: string, entry: TensorEntry): Promise<Uint8Array> {
+  const data = await entry.data();
+  const expected = byteLengthOf(entry);
+  if (data.length !== expected) {
+    const message = `is ${entry.dtype} [${entry.shape.join(', ')}], which is ${expected} bytes, but ${data.length} were given`;
+    throw new ModelFileError(path, [{ tensor: entry.name, message }], 'Give the values of this shape.');
+  }
+  return data;
+}
+
+async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, done, Math.min(WRITE_BYTES, bytes.length - done));
+    done += bytesWritten;
+  }
+}
+
+/** Makes the rename itself durable; Windows cannot open folders and does not need it. */
+async function syncFolder(folder: string): Promise<void> {
+  if (process.platform === 'win32') return;
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
