@@ -119,11 +119,11 @@ function lowerSignature(signature: Signature, emitter: Emitter, lookup: Variable
     return { name: node.attrs.name, node: placeholder, spec: node };
   });
   // The output of an effect is a token; everything runs in order, so one made now stands for an effect made before.
-  const valueOf = (node: Node): string => values.get(node) ?? emitter.token();
+  const nameOf = (node: Node): string => values.get(node) ?? emitter.token();
   for (const node of signature.schedule) {
     if (node.op === 'feed') continue;
     const lowering = lowerings[node.op] as unknown as Lowering<OpName>;
-    const inputs = node.op === 'group' ? [] : node.inputs.map(valueOf);
+    const inputs = node.op === 'group' ? [] : node.inputs.map(nameOf);
     const value = lowering({ node, attrs: node.attrs, inputs, emitter, ...lookup });
     if (value !== undefined) values.set(node, value);
   }
@@ -133,7 +133,7 @@ function lowerSignature(signature: Signature, emitter: Emitter, lookup: Variable
   const fetched = Object.entries(signature.outputs).map(([name, node]) => {
     // What is fetched of a variable that is also changed here must not change with it.
     const isLiveAlias = node.op === 'read' && updated.has((node as Node<'read'>).attrs.variable);
-    const value = valueOf(node);
+    const value = nameOf(node);
     return {
       name,
       spec: node,

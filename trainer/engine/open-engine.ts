@@ -1,0 +1,20 @@
+/** Opens an engine by name. Each is imported only when it is the one that runs. */
+import type { Engine, EngineName } from './engine.ts';
+
+export interface OpenParams {
+  readonly cacheDir: string;
+  /** One line for the user. */
+  readonly log?: (line: string) => void;
+}
+
+const openers: Record<EngineName, (params: OpenParams) => Promise<Engine>> = {
+  tensorflow: async ({ cacheDir }) => (await import('./tensorflow/engine.ts')).openTensorflow({ cacheDir }),
+  portable: async ({ log }) => (await import('./portable/engine.ts')).openPortable({ log }),
+};
+
+/**
+ * Opens an engine in this process. A TensorFlow run blocks the thread, so this belongs in a worker process that was started with
+ * `workerEnvironment`.
+ * @throws EngineError when it is not installed or does not load
+ */
+export const openEngine = (name: EngineName, params: OpenParams): Promise<Engine> => openers[name](params);
