@@ -7,6 +7,7 @@ import * as tf from '@tensorflow/tfjs-core';
 import type { Window2d } from '../../../graph/attributes.ts';
 import { windowOutput } from '../../../graph/ops/convolution.ts';
 import { type KernelTable, one, three, two } from '../kernel.ts';
+import { matmul } from './product.ts';
 import { cropImage, type Image, imageOf, paddedSize, padImage, putTap, type Tap, takeTap, tapsOf } from './taps.ts';
 
 type Convolutions = 'conv2d' | 'conv2dInputGrad' | 'conv2dFilterGrad' | 'maxPool2d' | 'maxPool2dGrad';
@@ -34,7 +35,7 @@ export const convolutionKernels: Pick<KernelTable, Convolutions> = {
       const size = paddedSize(input, attrs);
       const grouped = toGroups(dy, attrs.groups);
       const [batch, height, width] = imageOf(dy);
-      const seen = (tap: Tap) => fromGroups(tf.matMul(grouped, filterTap(filter, tap, attrs.groups)), [batch, height, width]);
+      const seen = (tap: Tap) => fromGroups(matmul(grouped, filterTap(filter, tap, attrs.groups), false, false), [batch, height, width]);
       return cropImage(
         total(tapsOf([kh, kw], attrs), tap => putTap(seen(tap), tap, attrs, size)),
         input,
@@ -52,7 +53,7 @@ export const convolutionKernels: Pick<KernelTable, Convolutions> = {
       const parts = tapsOf([kh, kw], attrs).map(tap =>
         tf.tidy(() => {
           const seen = toGroups(takeTap(padded, tap, attrs, [height, width]), attrs.groups);
-          return tf.reshape(tf.matMul(grouped, seen, true, false), [out, 1, perGroup]);
+          return tf.reshape(matmul(grouped, seen, true, false), [out, 1, perGroup]);
         }),
       );
       return tf.reshape(tf.concat(parts, 1), [out, kh, kw, perGroup]);
@@ -96,7 +97,7 @@ function convolveByTaps(padded: tf.Tensor, filter: tf.Tensor, input: Image, attr
   const positions = windowOutput(input[1], input[2], [kh, kw], attrs);
   return total(tapsOf([kh, kw], attrs), tap => {
     const seen = toGroups(takeTap(padded, tap, attrs, positions), attrs.groups);
-    return fromGroups(tf.matMul(seen, filterTap(filter, tap, attrs.groups), false, true), [input[0], ...positions]);
+    return fromGroups(matmul(seen, filterTap(filter, tap, attrs.groups), false, true), [input[0], ...positions]);
   });
 }
 

@@ -30,7 +30,13 @@ export const effectKernels: Pick<KernelTable, Effects> = {
   // As TensorFlow's ResourceApplyAdam: the bias correction is in the rate, ε is added to √v uncorrected.
   adam: {
     device: ({ inputs, attrs, variables }) => {
-      const [gradient, rate, beta1Power, beta2Power, epsilon] = inputs as unknown as [tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor, tf.Tensor];
+      const [gradient, rate, beta1Power, beta2Power, epsilon] = inputs as unknown as [
+        tf.Tensor,
+        tf.Tensor,
+        tf.Tensor,
+        tf.Tensor,
+        tf.Tensor,
+      ];
       const step = tf.div(tf.mul(rate, tf.sqrt(tf.sub(1, beta2Power))), tf.sub(1, beta1Power));
       const m = blend(variables.get(attrs.m), gradient, attrs.beta1);
       const v = blend(variables.get(attrs.v), tf.square(gradient), attrs.beta2);
