@@ -10,7 +10,8 @@ import { HIDDEN } from '../model/layer/attention.ts';
 import { headLoss, headLossWithGradient } from '../model/layer/cross-entropy.ts';
 import type { CausalModel, TokenInputs } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
-import { declareFeeds, type OptimizerSettings, optimizerState, update } from './optimizer.ts';
+import { declareFeeds, type OptimizerSettings, update } from './optimizer.ts';
+import { snapshotTraces } from './snapshot.ts';
 
 /** The static shape of one kind of batch. */
 export interface BatchShape {
@@ -40,10 +41,6 @@ export const trainSignature = (shape: BatchShape): string => `train/${shapeName(
 export const evalSignature = (shape: BatchShape): string => `eval/${shapeName(shape)}`;
 /** Applies accumulated gradients. */
 export const APPLY = 'apply';
-/** Gives every trained number and its optimizer state. */
-export const SNAPSHOT = 'snapshot';
-/** Puts a snapshot back. */
-export const RESTORE = 'restore';
 
 /** Signatures for every shape of batch, and for reading and restoring what is trained. */
 export function trainProgram(params: TrainProgramParams): Program {
@@ -51,17 +48,7 @@ export function trainProgram(params: TrainProgramParams): Program {
   for (const shape of params.trainShapes) traces[trainSignature(shape)] = traceTrain(params, shape);
   for (const shape of params.evalShapes) traces[evalSignature(shape)] = traceEval(params, shape);
   if (params.accumulationSteps > 1) traces[APPLY] = traceApply(params);
-  traces[SNAPSHOT] = traceSnapshot(params);
-  traces[RESTORE] = traceRestore(params);
-  return assemble(traces);
-}
-
-/** Everything that training changes, as named tensors of the trained shapes: the checkpoint's contents. */
-export function snapshotSpecs({ attachment, optimizer }: Pick<TrainProgramParams, 'attachment' | 'optimizer'>): VariableSpec[] {
-  return attachment.trainables.flatMap(trainable => [
-    { name: trainable.name, shape: trainable.shape, dtype: 'float32' as const },
-    ...optimizerState(optimizer, trainable),
-  ]);
+  return assemble({ ...traces, ...snapshotTraces(params.attachment, params.optimizer) });
 }
 
 const gradientOf = (trainable: Trainable): VariableSpec => ({
@@ -189,34 +176,4 @@ function traceEval({ model, attachment, packed }: TrainProgramParams, shape: Bat
   const weight = graph.read({ ...model.head.weight, dtype: 'float32' });
   const { loss, nll, hits } = headLoss(graph, { hidden, weight, ...feeds });
   return { graph, outputs: { loss, nll, hits }, effects: [] };
-}
-
-function traceSnapshot({ attachment, optimizer }: TrainProgramParams): Traced {
-  const graph = new TensorGraph();
-  const outputs: Record<string, Node> = {};
-  for (const trainable of attachment.trainables) {
-    const weights = graph.read(trainable.variable);
-    outputs[trainable.name] = trainable.rows ? graph.gather(weights, graph.read(trainable.rows.variable)) : weights;
-    for (const state of optimizerState(optimizer, trainable)) outputs[state.name] = graph.read(state);
-  }
-  return { graph, outputs, effects: [] };
-}
-
-function traceRestore({ attachment, optimizer }: TrainProgramParams): Traced {
-  const graph = new TensorGraph();
-  const effects: Node[] = [];
-  for (const trainable of attachment.trainables) {
-    graph.declare(trainable.variable);
-    const values = graph.feed(trainable.name, trainable.shape);
-    effects.push(
-      trainable.rows
-        ? graph.updateRows(trainable.variable.name, graph.read(trainable.rows.variable), values)
-        : graph.assign(trainable.variable.name, values),
-    );
-    for (const state of optimizerState(optimizer, trainable)) {
-      graph.declare(state);
-      effects.push(graph.assign(state.name, graph.feed(state.name, state.shape)));
-    }
-  }
-  return { graph, outputs: { done: graph.scalar(1) }, effects };
 }

@@ -5,7 +5,7 @@ import type { Graph, Node } from '../../graph/graph.ts';
 export type AttentionMask =
   | { readonly kind: 'all' }
   | { readonly kind: 'causal' }
-  /** Added to the scores, [batch, queries, keys] (0 where seen, very negative where not); `causal`: keys after the query are never seen. */
+  /** Added to the scores, [batch, queries, keys] (0 where seen, very negative where not); `causal`: keys after the query are never seen, whatever the bias says. */
   | { readonly kind: 'bias'; readonly bias: Node; readonly causal: boolean };
 
 export interface AttentionParams {
@@ -88,8 +88,12 @@ function hide(graph: Graph, scores: Node, mask: AttentionMask, part: { begin: nu
       return graph.reshape(graph.add(flat, causalBias(graph, begin, size, seen)), [batch, kvHeads, rows, seen]);
     }
     case 'bias': {
-      const bias = graph.slice(mask.bias, [0, begin, 0], [mask.bias.shape[0] as number, size, seen]);
-      const perHead = graph.reshape(bias, [mask.bias.shape[0] as number, 1, size, seen]);
+      // The same for all layers, so it belongs to no block and is kept.
+      const perHead = graph.within({ block: -1 }, () => {
+        const part = graph.slice(mask.bias, [0, begin, 0], [mask.bias.shape[0] as number, size, seen]);
+        const whole = mask.causal ? graph.add(part, causalBias(graph, begin, size, seen)) : part;
+        return graph.reshape(whole, [mask.bias.shape[0] as number, 1, size, seen]);
+      });
       return graph.reshape(graph.add(graph.reshape(scores, [batch, heads, size, seen]), perHead), [batch, kvHeads, rows, seen]);
     }
   }

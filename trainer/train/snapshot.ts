@@ -1,0 +1,107 @@
+/** Taking out and putting back everything that training changes: trained numbers and optimizer state, a part at a time. */
+import type { Session } from '../engine/engine.ts';
+import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
+import type { Traced } from '../graph/program.ts';
+import { byteSize, type HostArray } from '../graph/types.ts';
+import type { Attachment, Trainable } from '../method/method.ts';
+import { type OptimizerSettings, optimizerState } from './optimizer.ts';
+
+/** One tensor of a snapshot; with rows it is those rows of the variable, in their order. */
+interface Part {
+  readonly spec: VariableSpec;
+  readonly variable: VariableSpec;
+  readonly rows?: VariableSpec;
+}
+
+/** A part is copied to the host whole; this many bytes at a time keep the copy small beside the model. */
+const GROUP_BYTES = 64 * 2 ** 20;
+
+/** The tensors of a snapshot, by name: each trainable under its own, its optimizer state under `<name>.<state>`. */
+export const snapshotSpecs = (attachment: Attachment, optimizer: OptimizerSettings): VariableSpec[] =>
+  partsOf(attachment, optimizer).map(part => part.spec);
+
+const partsOf = (attachment: Attachment, optimizer: OptimizerSettings): Part[] =>
+  attachment.trainables.flatMap(trainable => [
+    trainedPart(trainable),
+    ...optimizerState(optimizer, trainable).map(state => ({ spec: state, variable: state })),
+  ]);
+
+const trainedPart = (trainable: Trainable): Part => ({
+  spec: { name: trainable.name, shape: trainable.shape, dtype: 'float32' },
+  variable: trainable.variable,
+  rows: trainable.rows?.variable,
+});
+
+function groupsOf(parts: readonly Part[]): Part[][] {
+  const groups: Part[][] = [];
+  let room = 0;
+  for (const part of parts) {
+    const size = byteSize(part.spec);
+    if (size > room || groups.length === 0) {
+      groups.push([]);
+      room = GROUP_BYTES;
+    }
+    groups.at(-1)?.push(part);
+    room -= size;
+  }
+  return groups;
+}
+
+const snapshotName = (group: number): string => `snapshot/${group}`;
+const restoreName = (group: number): string => `restore/${group}`;
+
+/** The signatures that `readSnapshot` and `writeSnapshot` run. */
+export function snapshotTraces(attachment: Attachment, optimizer: OptimizerSettings): Record<string, Traced> {
+  const traces: Record<string, Traced> = {};
+  groupsOf(partsOf(attachment, optimizer)).forEach((group, i) => {
+    traces[snapshotName(i)] = traceRead(group);
+    traces[restoreName(i)] = traceWrite(group);
+  });
+  return traces;
+}
+
+function traceRead(group: readonly Part[]): Traced {
+  const graph = new Graph();
+  const outputs: Record<string, Node> = {};
+  for (const { spec, variable, rows } of group) {
+    const value = graph.read(variable);
+    outputs[spec.name] = rows ? graph.gather(value, graph.read(rows)) : value;
+  }
+  return { graph, outputs, effects: [] };
+}
+
+function traceWrite(group: readonly Part[]): Traced {
+  const graph = new Graph();
+  const effects = group.map(({ spec, variable, rows }) => {
+    graph.declare(variable);
+    const value = graph.feed(spec.name, spec.shape);
+    return rows ? graph.updateRows(variable.name, graph.read(rows), value) : graph.assign(variable.name, value);
+  });
+  return { graph, outputs: { done: graph.scalar(1) }, effects };
+}
+
+/** Everything that training has changed, tensor by tensor. */
+export async function* readSnapshot(
+  session: Session,
+  attachment: Attachment,
+  optimizer: OptimizerSettings,
+): AsyncGenerator<{ readonly spec: VariableSpec; readonly data: HostArray }> {
+  for (const [i, group] of groupsOf(partsOf(attachment, optimizer)).entries()) {
+    const values = await session.run(snapshotName(i), {});
+    for (const { spec } of group) yield { spec, data: values[spec.name] as HostArray };
+  }
+}
+
+/** Puts a snapshot back; `read` gives each tensor by name. */
+export async function writeSnapshot(
+  session: Session,
+  attachment: Attachment,
+  optimizer: OptimizerSettings,
+  read: (name: string) => Promise<HostArray>,
+): Promise<void> {
+  for (const [i, group] of groupsOf(partsOf(attachment, optimizer)).entries()) {
+    const feeds: Record<string, HostArray> = {};
+    for (const { spec } of group) feeds[spec.name] = await read(spec.name);
+    await session.run(restoreName(i), feeds);
+  }
+}
