@@ -1,0 +1,33 @@
+/** The engines that this machine can run, beside the reference. Each that it cannot is named with its reason. */
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import type { Engine } from '../../trainer/engine/engine.ts';
+import { openEngine } from '../../trainer/engine/open-engine.ts';
+import { openPortable } from '../../trainer/engine/portable/engine.ts';
+
+export interface EngineUnderTest {
+  readonly name: string;
+  readonly engine?: Engine;
+  /** Why it does not run here. */
+  readonly missing?: string;
+}
+
+/** The slow obvious interpreter that every other engine is compared with. */
+export const openReference = (): Promise<Engine> => openPortable({ backend: 'cpu' });
+
+/** The folder in which the tests look for an installed TensorFlow: as the command line does. */
+const cacheDir = process.env.ROWTUNE_CACHE ?? join(homedir(), '.cache', 'rowtune');
+
+export const openOthers = (): Promise<EngineUnderTest[]> =>
+  Promise.all([
+    attempt('portable, wasm', () => openPortable({ backend: 'wasm' })),
+    attempt('tensorflow', () => openEngine('tensorflow', { cacheDir })),
+  ]);
+
+async function attempt(name: string, open: () => Promise<Engine>): Promise<EngineUnderTest> {
+  try {
+    return { name, engine: await open() };
+  } catch (error) {
+    return { name, missing: error instanceof Error ? error.message : String(error) };
+  }
+}

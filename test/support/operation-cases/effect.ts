@@ -1,0 +1,94 @@
+/** Cases of the operations that change a variable. */
+import type { Node } from '../../../trainer/graph/graph.ts';
+import { floats, floatsOf, ints } from '../operation-case.ts';
+import type { CaseTable } from '../operation-table.ts';
+
+const RATES = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+const STEP = 3;
+
+export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' | 'adam' | 'group'> = {
+  assign: [
+    {
+      title: 'assign',
+      feeds: { x: floats([2, 2]) },
+      variables: { w: floatsOf([2, 2], [1, 2, 3, 4]) },
+      build: (graph, { x }) => ({ effects: [graph.assign('w', x as Node)] }),
+      expectedVariables: ({ x = [] }) => ({ w: x }),
+    },
+    {
+      title: 'assign of one variable to another',
+      variables: { v: floatsOf([2], [5, 6]), w: floatsOf([2], [1, 2]) },
+      build: graph => ({ effects: [graph.assign('w', graph.read({ name: 'v', shape: [2], dtype: 'float32' }))] }),
+      expectedVariables: () => ({ v: [5, 6], w: [5, 6] }),
+    },
+  ],
+  assignAdd: [
+    {
+      title: 'assignAdd, read again after it',
+      feeds: { x: floatsOf([2], [0.5, -1]) },
+      variables: { w: floatsOf([2], [1, 2]) },
+      build: (graph, { x }) => ({ effects: [graph.assignAdd('w', x as Node)] }),
+      expectedVariables: () => ({ w: [1.5, 1] }),
+    },
+  ],
+  updateRows: [
+    {
+      title: 'updateRows of a matrix',
+      feeds: { rows: ints([2], [3, 1]), x: floats([2, 3]) },
+      variables: { w: floats([4, 3], { seed: 8 }) },
+      build: (graph, { rows, x }) => ({ effects: [graph.updateRows('w', rows as Node, x as Node)] }),
+      expectedVariables: ({ w = [], x = [] }) => ({ w: [...w.slice(0, 3), ...x.slice(3, 6), ...w.slice(6, 9), ...x.slice(0, 3)] }),
+    },
+    {
+      title: 'updateRows of a vector',
+      feeds: { rows: ints([2], [0, 2]), x: floatsOf([2], [7, 8]) },
+      variables: { w: floatsOf([3], [1, 2, 3]) },
+      build: (graph, { rows, x }) => ({ effects: [graph.updateRows('w', rows as Node, x as Node)] }),
+      expectedVariables: () => ({ w: [7, 2, 8] }),
+    },
+    {
+      title: 'updateRows of filters',
+      feeds: { rows: ints([1], [1]), x: floats([1, 2, 1, 2]) },
+      variables: { w: floats([2, 2, 1, 2], { seed: 8 }) },
+      build: (graph, { rows, x }) => ({ effects: [graph.updateRows('w', rows as Node, x as Node)] }),
+      expectedVariables: ({ w = [], x = [] }) => ({ w: [...w.slice(0, 4), ...x] }),
+    },
+  ],
+  adam: [
+    {
+      title: 'adam',
+      feeds: {
+        g: floats([2, 3], { seed: 3 }),
+        rate: floatsOf([], [0.01]),
+        beta1Power: floatsOf([], [RATES.beta1 ** STEP]),
+        beta2Power: floatsOf([], [RATES.beta2 ** STEP]),
+      },
+      variables: { w: floats([2, 3], { seed: 5 }), m: floats([2, 3], { seed: 6 }), v: floats([2, 3], { low: 0.01, high: 1, seed: 7 }) },
+      build: (graph, { g, rate, beta1Power, beta2Power }) => ({
+        effects: [graph.node('adam', [g, rate, beta1Power, beta2Power] as Node[], { ...RATES, variable: 'w', m: 'm', v: 'v' })],
+      }),
+      expectedVariables: ({ g = [], w = [], m = [], v = [] }) => {
+        const fresh = g.map((x, i) => ({
+          m: RATES.beta1 * (m[i] as number) + (1 - RATES.beta1) * x,
+          v: RATES.beta2 * (v[i] as number) + (1 - RATES.beta2) * x * x,
+        }));
+        const rate = (0.01 * Math.sqrt(1 - RATES.beta2 ** STEP)) / (1 - RATES.beta1 ** STEP);
+        return {
+          w: w.map((x, i) => x - (rate * (fresh[i]?.m ?? 0)) / (Math.sqrt(fresh[i]?.v ?? 0) + RATES.epsilon)),
+          m: fresh.map(state => state.m),
+          v: fresh.map(state => state.v),
+        };
+      },
+      tolerance: 2e-5,
+    },
+  ],
+  group: [
+    {
+      title: 'group waits for its effects',
+      feeds: { x: floatsOf([1], [2]) },
+      variables: { a: floatsOf([1], [1]), b: floatsOf([1], [1]) },
+      build: (graph, { x }) => ({ effects: [graph.group([graph.assign('a', x as Node), graph.assignAdd('b', x as Node)])] }),
+      expectedVariables: () => ({ a: [2], b: [3] }),
+    },
+  ],
+};

@@ -1,0 +1,92 @@
+/** Every operation of the graph: against a naive formula, between engines, and its gradient against finite differences. */
+import { describe, expect, it } from 'vitest';
+import { opTable } from '../../../trainer/graph/op-table.ts';
+import { expectClose } from '../../support/closeness.ts';
+import { openOthers, openReference } from '../../support/engines.ts';
+import { finiteDifferences } from '../../support/finite-differences.ts';
+import { allCases, caseTable } from '../../support/operation-table.ts';
+import { forwardProgram, numbersOf, runCase, runGradients } from '../../support/run-case.ts';
+
+/** Between two float32 implementations, per 1 + |value|: sums in another order and other polynomials for exp. */
+const ENGINE_TOLERANCE = 1e-5;
+
+/** Central differences in float32 with a step of 4e-3: truncation and rounding are about 1e-4 each for these functions. */
+const DIFFERENCE_TOLERANCE = 2e-3;
+
+const reference = await openReference();
+const others = await openOthers();
+
+describe('the table of cases', () => {
+  it('names every operation once', () => expect(Object.keys(caseTable).sort()).toEqual(Object.keys(opTable).sort()));
+
+  it.each(Object.entries(caseTable))('has cases of %s that run it', (op, tests) => {
+    expect(tests.length).toBeGreaterThan(0);
+    for (const test of tests) {
+      const ops = forwardProgram(test).signatures.run?.schedule.map(node => node.op) ?? [];
+      if (test !== tests[0]) continue;
+      expect(ops).toContain(op);
+    }
+  });
+
+  it.each(Object.entries(opTable).filter(([, rule]) => rule.gradient))(
+    'checks the gradient of %s, or that of an operation that is its inverse',
+    op => expect(caseTable[op as keyof typeof caseTable].some(test => test.gradients)).toBe(true),
+  );
+});
+
+describe('on the plain cpu backend, against a naive formula', () => {
+  for (const { test } of allCases.filter(({ test }) => test.expected || test.expectedVariables))
+    it(test.title, async () => {
+      const { y, variables } = await runCase(reference, test);
+      const numbers = numbersOf(test);
+      if (test.expected) expectClose(y, test.expected(numbers), test.tolerance ?? ENGINE_TOLERANCE);
+      for (const [name, expected] of Object.entries(test.expectedVariables?.(numbers) ?? {}))
+        expectClose(variables[name] ?? [], expected, test.tolerance ?? ENGINE_TOLERANCE, name);
+    });
+});
+
+describe('gradients on the plain cpu backend', () => {
+  for (const { test } of allCases.filter(({ test }) => test.gradients))
+    it(`${test.title}: against finite differences`, async () => {
+      const names = Object.keys(test.gradients ?? {});
+      const gradients = await runGradients(reference, test, names, false);
+      for (const name of names) {
+        const slopes = await finiteDifferences(reference, test, name);
+        expectClose(
+          gradients[name] ?? [],
+          pickRows(slopes, test.feeds?.[name]?.shape[0] ?? 1, test.gradients?.[name]?.rows),
+          DIFFERENCE_TOLERANCE,
+          name,
+        );
+      }
+    });
+
+  for (const { test } of allCases.filter(({ test }) => test.expectedGradients))
+    it(`${test.title}: against the closed form`, async () => {
+      const expected = test.expectedGradients ?? {};
+      const gradients = await runGradients(reference, test, Object.keys(expected), true);
+      for (const [name, values] of Object.entries(expected)) expectClose(gradients[name] ?? [], values, 1e-6, name);
+    });
+});
+
+for (const { name, engine, missing } of others)
+  describe.skipIf(!engine)(`${name} against the plain cpu backend${missing ? ` (skipped: ${missing})` : ''}`, () => {
+    for (const { test } of allCases)
+      it(test.title, async () => {
+        if (!engine) return;
+        const [actual, expected] = [await runCase(engine, test), await runCase(reference, test)];
+        const tolerance = test.tolerance ?? ENGINE_TOLERANCE;
+        expectClose(actual.y, expected.y, tolerance);
+        for (const [variable, values] of Object.entries(expected.variables))
+          expectClose(actual.variables[variable] ?? [], values, tolerance, variable);
+        const wanted = Object.keys({ ...test.gradients, ...test.expectedGradients });
+        if (wanted.length === 0) return;
+        const [ours, theirs] = [await runGradients(engine, test, wanted, false), await runGradients(reference, test, wanted, false)];
+        for (const input of wanted) expectClose(ours[input] ?? [], theirs[input] ?? [], tolerance, `gradient of ${input}`);
+      });
+  });
+
+function pickRows(values: readonly number[], rowCount: number, rows: readonly number[] | undefined): readonly number[] {
+  const width = values.length / rowCount;
+  return rows ? rows.flatMap(row => values.slice(row * width, (row + 1) * width)) : values;
+}
