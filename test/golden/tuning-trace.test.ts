@@ -1,0 +1,120 @@
+/** Four steps of AdamW on the tiny Llama, for each method, against PyTorch and PEFT: losses within 1e-4, row scores within 1e-4 relative. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Engine } from '../../trainer/engine/engine.ts';
+import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../../trainer/graph/recompute.ts';
+import type { HostArray } from '../../trainer/graph/types.ts';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import { openSafetensors } from '../../trainer/hub/safetensors-source.ts';
+import { magnitude } from '../../trainer/importance/measure.ts';
+import type { Attachment, MethodName } from '../../trainer/method/method.ts';
+import { methods } from '../../trainer/method/methods.ts';
+import { causalModel } from '../../trainer/model/load-model.ts';
+import type { CausalModel } from '../../trainer/model/model-spec.ts';
+import { weightStream } from '../../trainer/model/weight-stream.ts';
+import type { Selection } from '../../trainer/selection.ts';
+import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
+import { trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
+import { loadVariables } from '../../trainer/train/variables.ts';
+import { openOthers, openReference } from '../support/engines.ts';
+
+const goldenFolder = import.meta.dirname;
+
+interface Trace {
+  readonly input_ids: { readonly shape: [number, number]; readonly data: number[] };
+  readonly optimizer: { readonly lr: number; readonly betas: [number, number]; readonly eps: number };
+  readonly row_importance: Record<string, Record<string, number[]>>;
+  readonly full: { readonly losses: number[]; readonly trainable: number };
+}
+
+const trace = JSON.parse(await readFile(join(goldenFolder, 'llama_tuning_trace.json'), 'utf8')) as Trace & Record<string, Trace['full']>;
+const folder = await openModel(join(goldenFolder, 'llama'));
+const model = causalModel(folder.config);
+const { lr, betas, eps } = trace.optimizer;
+const optimizer = { name: 'adamw', weightDecay: 0, beta1: betas[0], beta2: betas[1], epsilon: eps, momentum: 0 } as const;
+
+/** Losses before each of four steps and after the last. */
+async function losses(engine: Engine, model: CausalModel, attachment: Attachment, recompute: RecomputePolicy, start: ReadonlyMap<string, HostArray>) {
+  const [batch, tokens] = trace.input_ids.shape;
+  const shape = { batch, tokens, targets: batch * (tokens - 1) };
+  const program = trainProgram({
+    model,
+    attachment,
+    optimizer,
+    maxGradNorm: 0,
+    accumulationSteps: 1,
+    recompute,
+    packed: false,
+    trainShapes: [shape],
+    evalShapes: [],
+  });
+  const session = await engine.compile(program);
+  await loadVariables(session, { model: weightStream(model, folder.weights), attachment, optimizer, start });
+  const positions = Array.from({ length: batch * tokens }, (_, i) => i).filter(i => i % tokens < tokens - 1);
+  const feeds = {
+    ids: Int32Array.from(trace.input_ids.data),
+    targetPositions: Int32Array.from(positions),
+    targetIds: Int32Array.from(positions, i => trace.input_ids.data[i + 1] as number),
+    targetWeights: new Float32Array(positions.length).fill(1 / positions.length),
+    seed: Int32Array.of(0, 0),
+  };
+  const found: number[] = [];
+  for (let step = 1; step <= 5; step++) {
+    const scalars = Object.entries(optimizerFeeds(optimizer, lr, step)).map(([name, value]) => [name, Float32Array.of(value)]);
+    const out = await session.run(trainSignature(shape), { ...feeds, ...Object.fromEntries(scalars) });
+    found.push((out.loss as Float32Array)[0] as number);
+  }
+  await session.dispose();
+  return found;
+}
+
+function attach(method: MethodName, selection: Selection = new Map()): Attachment {
+  return methods[method].attach(
+    model,
+    { targetModules: ['all-linear'], freeze: [], budget: { r: 4 }, loraAlpha: 16, loraDropout: 0, seed: 0 },
+    selection,
+  );
+}
+
+const chosen = (measure: string): Selection =>
+  new Map(Object.entries(trace.row_importance).map(([name, scores]) => [name, Int32Array.from(scores[measure] as number[])]));
+
+async function loraStart(): Promise<ReadonlyMap<string, Float32Array>> {
+  const source = await openSafetensors(join(goldenFolder, 'llama_lora_adapter', 'adapter_model.safetensors'));
+  const start = new Map<string, Float32Array>();
+  for (const name of source.tensors.keys()) start.set(name.replace('base_model.model.', ''), await source.readFloat32(name));
+  await source.close();
+  return start;
+}
+
+const cases = [
+  { name: 'full', expected: 'full', attachment: attach('full'), start: new Map() },
+  { name: 'spsft by magnitude', expected: 'spsft_magnitude_r4', attachment: attach('spsft', chosen('top4_magnitude')), start: new Map() },
+  { name: 'spsft by Taylor', expected: 'spsft_taylor_r4', attachment: attach('spsft', chosen('top4_taylor')), start: new Map() },
+  { name: 'lora', expected: 'lora_r4_alpha16', attachment: attach('lora'), start: await loraStart() },
+] as const;
+
+for (const { name: engineName, engine, missing } of [{ name: 'portable, cpu', engine: await openReference(), missing: undefined }, ...(await openOthers())])
+  describe(engineName, () => {
+    if (!engine) return test.skip(`not here: ${missing}`);
+    for (const { name, expected, attachment, start } of cases)
+      for (const recompute of RECOMPUTE_POLICIES)
+        test(`${name}, recompute ${recompute}`, async () => {
+          const found = await losses(engine, model, attachment, recompute, start);
+          const wanted = trace[expected] as Trace['full'];
+          found.forEach((loss, i) => expect(loss).toBeCloseTo(wanted.losses[i] as number, 4));
+        });
+  });
+
+describe('row scores', () => {
+  test('magnitude is the L2 norm of each row', async () => {
+    for (const [name, scores] of Object.entries(trace.row_importance)) {
+      const weight = await folder.weights.readFloat32(`${name}.weight`);
+      const expected = scores.magnitude_l2 as number[];
+      magnitude(weight, expected.length).forEach((score, i) => {
+        expect(Math.abs(score / (expected[i] as number) - 1)).toBeLessThan(1e-4);
+      });
+    }
+  });
+});

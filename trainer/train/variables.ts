@@ -1,0 +1,34 @@
+/** Fills the variables of a program: the model's weights, what the method adds, the chosen rows, and zeros for the optimizer. */
+import type { Session, VariableData } from '../engine/engine.ts';
+import type { HostArray } from '../graph/types.ts';
+import type { Attachment } from '../method/method.ts';
+import { type OptimizerSettings, optimizerState } from './optimizer.ts';
+
+export interface StartValues {
+  readonly model: AsyncIterable<VariableData>;
+  readonly attachment: Attachment;
+  /** Left out where nothing is trained. */
+  readonly optimizer?: OptimizerSettings;
+  /** Gradients are summed over batches, from zero. */
+  readonly accumulates?: boolean;
+  /** Values that stand in place of the method's own start, by variable: an adapter that is loaded. */
+  readonly start?: ReadonlyMap<string, HostArray>;
+}
+
+export async function loadVariables(session: Session, values: StartValues): Promise<void> {
+  await session.load(allValues(values));
+}
+
+async function* allValues({ model, attachment, optimizer, accumulates, start }: StartValues): AsyncGenerator<VariableData> {
+  yield* model;
+  for (const value of attachment.initial()) yield { name: value.name, data: start?.get(value.name) ?? value.data };
+  const rows = new Set<string>();
+  for (const trainable of attachment.trainables) {
+    if (trainable.rows && !rows.has(trainable.rows.variable.name)) {
+      rows.add(trainable.rows.variable.name);
+      yield { name: trainable.rows.variable.name, data: trainable.rows.indices };
+    }
+    if (optimizer) for (const state of optimizerState(optimizer, trainable)) yield { name: state.name, data: 'zeros' };
+    if (accumulates) yield { name: `${trainable.name}.gradient`, data: 'zeros' };
+  }
+}
