@@ -7,7 +7,7 @@ const MAX_WORD = 64;
 /** Case, hyphens and underscores are style, not spelling. */
 const plain = (word: string): string => word.toLowerCase().replace(/[-_\s]/g, '');
 
-/** The candidate that `word` was most likely meant to be, or nothing when none is near: up to a third of its letters may differ. */
+/** The candidate that `word` was most likely meant to be, or nothing when none is near: up to two in five of its letters may differ, since swapping two counts twice. */
 export function didYouMean(word: string, candidates: readonly string[]): string | undefined {
   if (word.length > MAX_WORD) return undefined;
   const wanted = plain(word);
@@ -16,8 +16,8 @@ export function didYouMean(word: string, candidates: readonly string[]): string 
   for (const candidate of candidates) {
     const found = plain(candidate);
     const gap = distance(wanted, found);
-    const allowed = Math.floor(Math.max(wanted.length, found.length) / 3);
-    if (gap <= allowed && gap < bestDistance) {
+    const allowed = Math.max(1, Math.floor(Math.max(wanted.length, found.length) * 0.4));
+    if (gap <= allowed && gap < Math.min(bestDistance, Math.max(1, wanted.length))) {
       best = candidate;
       bestDistance = gap;
     }

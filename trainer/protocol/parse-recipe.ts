@@ -27,7 +27,7 @@ export interface ParsedRecipe {
 
 /** Reads a recipe in YAML or JSON. Never throws, half-typed text included; all problems come at once. */
 export function parseRecipe(text: string, { fileName = '', overrides = [] }: ParseOptions = {}): ParsedRecipe {
-  const file = locate(text.replace(/^\uFEFF/, ' '));
+  const file = locate(text);
   const { root, problems: overrideProblems } = applyOverrides(file.root, overrides);
   const { values, invalid, problems: settingProblems } = checkSettings(root);
   const resolved = resolve(values);

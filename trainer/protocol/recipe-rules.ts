@@ -7,6 +7,8 @@ export type { Finding, Rule } from './recipe/rule.ts';
 
 const hasEvaluationData = ({ data, val_size }: Recipe): boolean => data.eval.length > 0 || val_size > 0;
 const isTaylor = ({ importance }: Recipe): boolean => importance.measure.startsWith('taylor');
+/** Taylor scores are still to be computed. */
+const needsGradients = (recipe: Recipe): boolean => recipe.method === 'spsft' && isTaylor(recipe) && recipe.importance.scores === undefined;
 const labelled = new Set(['auto', 'text_label']);
 
 export const recipeRules: readonly Rule[] = [
@@ -186,9 +188,9 @@ export const recipeRules: readonly Rule[] = [
     code: 'no-training-data',
     severity: 'warning',
     doc: 'A recipe without data can be estimated, but not trained.',
-    reads: ['data.train', 'importance.measure'],
+    reads: ['method', 'data.train', 'importance.measure', 'importance.scores'],
     check: recipe =>
-      recipe.data.train.length === 0 && (recipe.method !== 'spsft' || !isTaylor(recipe))
+      recipe.data.train.length === 0 && !needsGradients(recipe)
         ? { at: 'data.train', on: 'key', message: "there is no training data: give 'data.train' a path" }
         : undefined,
   },
@@ -198,7 +200,7 @@ export const recipeRules: readonly Rule[] = [
     doc: 'Taylor measures need gradients and so data, unless saved scores are used.',
     reads: ['method', 'importance.measure', 'importance.scores', 'data.train'],
     check: recipe =>
-      recipe.method === 'spsft' && isTaylor(recipe) && recipe.data.train.length === 0 && recipe.importance.scores === undefined
+      recipe.data.train.length === 0 && needsGradients(recipe)
         ? {
             at: 'importance.measure',
             message: `'${recipe.importance.measure}' needs 'data.train'; magnitude needs no data`,

@@ -144,6 +144,8 @@ class Check implements CheckedSettings {
   /** Offers no rename onto a key that is there already. */
   #rename(to: string, groupPath: string): Suggestion {
     const steps = to.split('.');
+    // The value stands under another name: neither missing nor at its default.
+    this.invalid.add(to);
     if (this.#root !== undefined && follow(this.#root, steps).complete) return { kind: 'remove-key' };
     const home = steps.slice(0, -1).join('.');
     return home === groupPath ? { kind: 'rename-key', to: steps.at(-1) ?? to } : { kind: 'move-key', to };

@@ -65,7 +65,7 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
       uniqueKeys: false,
       merge: false,
       prettyErrors: false,
-      logLevel: 'silent',
+      logLevel: 'error',
     });
     const walk = new Walk(document, override, toRange);
     const root = document.contents === null ? undefined : walk.node(document.contents, [], 0);
@@ -162,7 +162,10 @@ class Walk {
         this.#report('duplicate-key', `'${name}' is given twice; keep one`, [...path, name], keyRange);
         continue;
       }
-      const located = this.node(value, [...path, name], depth + 1) ?? {
+      const read = this.node(value, [...path, name], depth + 1);
+      // What could not be read has its problem already; only a key with nothing behind it counts as empty.
+      if (read === undefined && value !== null) continue;
+      const located = read ?? {
         content: { kind: 'scalar' as const, value: null, source: '' },
         range: { start: keyRange.end, end: keyRange.end },
         override: this.#override,

@@ -1,0 +1,36 @@
+/**
+ * The one helper through which recipe fixtures touch the parser. A fixture is a recipe with, under each line, the problems of that line:
+ * carets, severity, code and the way out. Lines that begin with `$ ` are command-line overrides.
+ */
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import type { Problem } from '../../../trainer/protocol/problem.ts';
+
+const isNote = (line: string): boolean => /^\s*\^+ (?:error|warning|info) /.test(line);
+
+/** Strips the notes, parses, and writes the notes back as they should be. */
+export function checkRecipe(fixture: string): string {
+  const lines = fixture.split('\n').filter(line => !isNote(line));
+  const isOverride = (line: string): boolean => line.startsWith('$ ');
+  const recipe = lines.filter(line => !isOverride(line));
+  const overrides = lines.filter(isOverride);
+  const { problems } = parseRecipe(recipe.join('\n'), {
+    fileName: 'fixture.rowtune.yaml',
+    overrides: overrides.map(line => line.slice(2)),
+  });
+  const ofFile = recipe.flatMap((line, index) => [
+    line,
+    ...problems.filter(({ override, range }) => override === undefined && range.start.line === index).map(found => note(found, line, 0)),
+  ]);
+  const ofOverrides = overrides.flatMap(line => [
+    line,
+    ...problems.filter(({ override }) => override === line.slice(2)).map(found => note(found, line, 2)),
+  ]);
+  return [...ofFile, ...ofOverrides].join('\n');
+}
+
+function note({ range, severity, code, suggestion }: Problem, line: string, shift: number): string {
+  const end = range.end.line === range.start.line ? range.end.column + shift : line.length;
+  const start = range.start.column + shift;
+  const wayOut = suggestion === undefined ? '' : ` ${suggestion.kind}${'to' in suggestion ? ` ${suggestion.to}` : ''}`;
+  return `${' '.repeat(start)}${'^'.repeat(Math.max(1, end - start))} ${severity} ${code}${wayOut}`;
+}
