@@ -3,7 +3,9 @@ import type { Node } from '../../../trainer/graph/graph.ts';
 import { floats, floatsOf, ints } from '../operation-case.ts';
 import type { CaseTable } from '../operation-table.ts';
 
-const RATES = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8 };
+const RATES = { beta1: 0.9, beta2: 0.999 };
+/** Large, so that its place in the formula shows. */
+const EPSILON = 0.05;
 const STEP = 3;
 
 export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' | 'adam' | 'group'> = {
@@ -62,10 +64,11 @@ export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' 
         rate: floatsOf([], [0.01]),
         beta1Power: floatsOf([], [RATES.beta1 ** STEP]),
         beta2Power: floatsOf([], [RATES.beta2 ** STEP]),
+        epsilon: floatsOf([], [EPSILON]),
       },
       variables: { w: floats([2, 3], { seed: 5 }), m: floats([2, 3], { seed: 6 }), v: floats([2, 3], { low: 0.01, high: 1, seed: 7 }) },
-      build: (graph, { g, rate, beta1Power, beta2Power }) => ({
-        effects: [graph.node('adam', [g, rate, beta1Power, beta2Power] as Node[], { ...RATES, variable: 'w', m: 'm', v: 'v' })],
+      build: (graph, { g, rate, beta1Power, beta2Power, epsilon }) => ({
+        effects: [graph.node('adam', [g, rate, beta1Power, beta2Power, epsilon] as Node[], { ...RATES, variable: 'w', m: 'm', v: 'v' })],
       }),
       expectedVariables: ({ g = [], w = [], m = [], v = [] }) => {
         const fresh = g.map((x, i) => ({
@@ -74,7 +77,7 @@ export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' 
         }));
         const rate = (0.01 * Math.sqrt(1 - RATES.beta2 ** STEP)) / (1 - RATES.beta1 ** STEP);
         return {
-          w: w.map((x, i) => x - (rate * (fresh[i]?.m ?? 0)) / (Math.sqrt(fresh[i]?.v ?? 0) + RATES.epsilon)),
+          w: w.map((x, i) => x - (rate * (fresh[i]?.m ?? 0)) / (Math.sqrt(fresh[i]?.v ?? 0) + EPSILON)),
           m: fresh.map(state => state.m),
           v: fresh.map(state => state.v),
         };

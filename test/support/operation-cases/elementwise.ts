@@ -59,10 +59,21 @@ const PAIRS: readonly (readonly [Shape, Shape])[] = [
   [[2, 2], []],
 ];
 
-function binary(op: BinaryOp, f: (a: number, b: number) => number, b = { low: -1.5, high: 1.5 }): OperationCase[] {
+type Make = (shape: Shape, seed: number) => Data;
+
+const anywhere: Make = (shape, seed) => floats(shape, { seed });
+const positive: Make = (shape, seed) => floats(shape, { low: 0.5, high: 2, seed });
+/** On a grid of 0.1, shifted by the seed, so that two inputs of different seeds are never close to a tie. */
+const onGrid: Make = (shape, seed) =>
+  floatsOf(
+    shape,
+    Array.from(floats(shape, { seed }).data, x => Math.round(x * 10) / 10 + seed / 100),
+  );
+
+function binary(op: BinaryOp, f: (a: number, b: number) => number, a: Make = anywhere, b: Make = a): OperationCase[] {
   return PAIRS.map(([left, right]) => ({
     title: `${op} of [${left}] and [${right}]`,
-    feeds: { a: floats(left, { seed: 3 }), b: floats(right, { ...b, seed: 9 }) },
+    feeds: { a: a(left, 3), b: b(right, 8) },
     build: (graph, inputs) => ({ y: graph[op](inputs.a as Node, inputs.b as Node) }),
     expected: ({ a = [], b = [] }) => pointwise(broadcastShapes(left, right), a, left, b, right, f),
     gradients: whole('a', 'b'),
@@ -173,9 +184,9 @@ export const elementwiseCases: Pick<CaseTable, UnaryOp | BinaryOp | Comparison |
   add: [...binary('add', (a, b) => a + b), integers('add', (a, b) => a + b)],
   sub: [...binary('sub', (a, b) => a - b), integers('sub', (a, b) => a - b)],
   mul: [...binary('mul', (a, b) => a * b), integers('mul', (a, b) => a * b)],
-  div: binary('div', (a, b) => a / b, { low: 0.5, high: 2 }),
-  maximum: [...binary('maximum', Math.max), integers('maximum', Math.max), tie('maximum', [1, 0, 1], [0, 1, 0])],
-  minimum: [...binary('minimum', Math.min), integers('minimum', Math.min), tie('minimum', [1, 1, 0], [0, 0, 1])],
+  div: binary('div', (a, b) => a / b, anywhere, positive),
+  maximum: [...binary('maximum', Math.max, onGrid), integers('maximum', Math.max), tie('maximum', [1, 0, 1], [0, 1, 0])],
+  minimum: [...binary('minimum', Math.min, onGrid), integers('minimum', Math.min), tie('minimum', [1, 1, 0], [0, 0, 1])],
   equal: comparison('equal', (a, b) => a === b),
   less: comparison('less', (a, b) => a < b),
   greaterEqual: comparison('greaterEqual', (a, b) => a >= b),

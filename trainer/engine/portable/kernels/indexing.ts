@@ -21,5 +21,6 @@ export const indexingKernels: Pick<KernelTable, 'gather' | 'segmentSum' | 'oneHo
       return tf.reshape(tf.slice(sums, [0, 0], [count, width]), [count, ...data.shape.slice(1)]);
     },
   },
-  oneHot: { device: ({ inputs, attrs }) => tf.oneHot(one(inputs) as tf.Tensor1D, attrs.depth, 1, 0, 'float32') },
+  // As int32 first: the wasm backend writes integers into a float32 result.
+  oneHot: { device: ({ inputs, attrs }) => tf.cast(tf.oneHot(one(inputs) as tf.Tensor1D, attrs.depth, 1, 0, 'int32'), 'float32') },
 };
