@@ -8,6 +8,9 @@ import { follow, type Located, START, toPlain } from './located.ts';
 import { type Fields, isGroup } from './setting.ts';
 import type { Mismatch, ValueType } from './value-type.ts';
 
+/** A file with more problems than this is no recipe, and guessing at each of its keys would hold up the editor. */
+const MAX_GUESSED = 200;
+
 export interface CheckedSettings {
   /** The values that are right, in their resolved form, by dotted path. */
   readonly values: ReadonlyMap<string, unknown>;
@@ -122,9 +125,9 @@ class Check implements CheckedSettings {
     else if (home !== undefined)
       found('misplaced-key', `'${name}' belongs ${home.includes('.') ? `under '${home.split('.')[0]}'` : 'at the top level'}`, home);
     else {
-      const near = didYouMean(name, Object.keys(fields));
+      const near = this.problems.length < MAX_GUESSED ? didYouMean(name, Object.keys(fields)) : undefined;
       const farther =
-        near === undefined
+        near === undefined && this.problems.length < MAX_GUESSED
           ? didYouMean(
               name,
               Object.keys(settings).map(candidate => candidate.split('.').at(-1) ?? candidate),
