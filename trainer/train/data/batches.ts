@@ -1,0 +1,116 @@
+/** Fills the arrays of a planned batch, and walks through the batches of a run by a cursor that is enough to resume. */
+import type { BatchPlan, Bucket, PlannedBatch } from './batch-plan.ts';
+import type { TokenSequence } from './types.ts';
+
+export interface Batch {
+  readonly bucket: Bucket;
+  /** [batch × tokens]; padding is `padId`. */
+  readonly ids: Int32Array;
+  /** [batch × tokens] the sequence of a row that a token belongs to, from 1; 0 is padding. Attention stays within a segment. */
+  readonly segments: Int32Array;
+  /** [batch × tokens] from 0 in each segment; 0 in padding. */
+  readonly positions: Int32Array;
+  /** [targets] flat index b·tokens + t of the position whose output predicts the target: the one before it. */
+  readonly targetPositions: Int32Array;
+  /** [targets] */
+  readonly targetIds: Int32Array;
+  /** [targets] 1, or 0 in slots that only fill the shape. */
+  readonly targetWeights: Float32Array;
+  /** The sequences in the batch, row by row. */
+  readonly sampleIndices: readonly number[];
+  /** [targets] the sequence of each target as an index into the plan's sequences; −1 in slots that only fill the shape. */
+  readonly targetSamples: Int32Array;
+  /** Tokens that are no padding. */
+  readonly tokenCount: number;
+  readonly targetCount: number;
+}
+
+/** The next batch to train on: all that has to be saved of the data. */
+export interface DataCursor {
+  readonly epoch: number;
+  readonly batchIndex: number;
+}
+
+export interface OptimizerStep {
+  /** Micro-batches whose gradients are added up. */
+  readonly batches: readonly Batch[];
+  /** The loss of every micro-batch is its summed loss over this. */
+  readonly targetCount: number;
+  readonly next: DataCursor;
+}
+
+export const dataStart: DataCursor = { epoch: 0, batchIndex: 0 };
+
+/** Optimizer steps an epoch; the last one takes the batches that are left. */
+export function stepsPerEpoch(plan: BatchPlan, accumulationSteps: number): number {
+  return Math.ceil(plan.batchesPerEpoch / accumulationSteps);
+}
+
+/** The batches of the optimizer step at a cursor; a step ends with its epoch. Throws RangeError for a cursor outside the plan. */
+export function stepAt(plan: BatchPlan, cursor: DataCursor, accumulationSteps: number, padId: number): OptimizerStep {
+  const { epoch, batchIndex } = cursor;
+  const planned = plan.epoch(epoch).slice(batchIndex, batchIndex + accumulationSteps);
+  if (planned.length === 0) throw new RangeError(`batch ${batchIndex} of epoch ${epoch}: the epoch has ${plan.batchesPerEpoch}`);
+  const batches = planned.map(batch => fillBatch(plan.sequences, batch, padId));
+  const end = batchIndex + planned.length;
+  return {
+    batches,
+    targetCount: batches.reduce((sum, batch) => sum + batch.targetCount, 0),
+    next: end < plan.batchesPerEpoch ? { epoch, batchIndex: end } : { epoch: epoch + 1, batchIndex: 0 },
+  };
+}
+
+/** The batches of one epoch in order, as an evaluation reads them. */
+export function* epochBatches(plan: BatchPlan, epoch: number, padId: number): Generator<Batch> {
+  for (const batch of plan.epoch(epoch)) yield fillBatch(plan.sequences, batch, padId);
+}
+
+/** The arrays of a batch. Rows that are missing in a short batch are padding without targets. */
+export function fillBatch(sequences: readonly TokenSequence[], { bucket, rows }: PlannedBatch, padId: number): Batch {
+  const { batch, tokens, targets } = bucket;
+  const ids = new Int32Array(batch * tokens).fill(padId);
+  const segments = new Int32Array(batch * tokens);
+  const positions = new Int32Array(batch * tokens);
+  const targetPositions = new Int32Array(targets);
+  const targetIds = new Int32Array(targets);
+  const targetWeights = new Float32Array(targets);
+  const targetSamples = new Int32Array(targets).fill(-1);
+  const sampleIndices: number[] = [];
+  let tokenCount = 0;
+  let targetCount = 0;
+  for (const [rowIdx, row] of rows.entries()) {
+    let start = rowIdx * tokens;
+    for (const [order, sampleIdx] of row.sequences.entries()) {
+      const sequence = sequences[sampleIdx];
+      if (sequence === undefined) throw new RangeError(`no sequence ${sampleIdx} among ${sequences.length}`);
+      const { ids: tokenIds, train } = sequence;
+      ids.set(tokenIds, start);
+      segments.fill(order + 1, start, start + tokenIds.length);
+      for (const [position, id] of tokenIds.entries()) {
+        positions[start + position] = position;
+        if (train[position] !== 1) continue;
+        targetPositions[targetCount] = start + position - 1;
+        targetIds[targetCount] = id;
+        targetWeights[targetCount] = 1;
+        targetSamples[targetCount] = sampleIdx;
+        targetCount++;
+      }
+      sampleIndices.push(sampleIdx);
+      start += tokenIds.length;
+      tokenCount += tokenIds.length;
+    }
+  }
+  return {
+    bucket,
+    ids,
+    segments,
+    positions,
+    targetPositions,
+    targetIds,
+    targetWeights,
+    sampleIndices,
+    targetSamples,
+    tokenCount,
+    targetCount,
+  };
+}

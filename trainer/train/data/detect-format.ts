@@ -1,0 +1,94 @@
+/** Tells how a sample is laid out from its keys, renames columns, and holds all samples to one layout. */
+import { closest, distance } from 'fastest-levenshtein';
+import { DataError } from './data-error.ts';
+import type { DataFormat, DataRecord } from './types.ts';
+
+/** The keys each format must have, in the order in which formats are tried: what is more specific comes first. */
+export const formatKeys = {
+  messages: ['messages'],
+  sharegpt: ['conversations'],
+  alpaca: ['instruction', 'output'],
+  prompt_completion: ['prompt', 'completion'],
+  text_label: ['text', 'label'],
+  text: ['text'],
+} as const satisfies Record<DataFormat, readonly string[]>;
+
+const formatOrder = Object.keys(formatKeys) as DataFormat[];
+
+/** Our name of a key → its name in the data. */
+export type ColumnNames = Readonly<Record<string, string>>;
+
+export interface DetectedFormat {
+  readonly format: DataFormat;
+  /** For the log: 'the samples have the keys "text" and "label"'. */
+  readonly reason: string;
+}
+
+/** Gives the columns their expected names. Throws DataError (file, line, key) for a column that the sample lacks. */
+export function renameColumns(record: DataRecord, columns: ColumnNames): DataRecord {
+  const renames = Object.entries(columns).filter(([ours, theirs]) => ours !== theirs);
+  if (renames.length === 0) return record;
+  const value: Record<string, unknown> = { ...record.value };
+  for (const [, theirs] of renames) delete value[theirs];
+  for (const [ours, theirs] of renames) {
+    if (!Object.hasOwn(record.value, theirs)) throw missingColumn(record, ours, theirs);
+    value[ours] = record.value[theirs];
+  }
+  return { ...record, value };
+}
+
+/** The format of a record whose columns have their expected names. Throws DataError where no format fits its keys. */
+export function detectFormat(record: DataRecord): DetectedFormat {
+  const format = fittingFormat(record);
+  if (format !== undefined)
+    return { format, reason: `the samples have the key${plural(formatKeys[format])} ${quoted(formatKeys[format])}` };
+  const keys = Object.keys(record.value);
+  const known = formatOrder.map(name => `${name} (${formatKeys[name].join(', ')})`).join('; ');
+  throw new DataError({
+    file: record.file,
+    line: record.line,
+    problem: `the keys ${keys.length === 0 ? 'are none' : quoted(keys)}, expected those of one of: ${known}`,
+    advice: `Rename them in the recipe, for example columns: {text: ${keys[0] ?? 'body'}}`,
+  });
+}
+
+/** Throws DataError at the first record of another format than `first`. */
+export function checkSameFormat(record: DataRecord, expected: DataFormat, first: DataRecord): void {
+  const found = fittingFormat(record);
+  if (found === expected) return;
+  const missing = formatKeys[expected].find(key => !Object.hasOwn(record.value, key));
+  const what = found === undefined || missing === undefined ? '' : `${found}, `;
+  throw new DataError({
+    file: record.file,
+    line: record.line,
+    key: missing,
+    problem: `mixed data: this sample is ${what}unlike the first one (${first.file}:${first.line}), which is ${expected}`,
+    advice: 'Keep one format in the data of one run, or set data: format',
+  });
+}
+
+function fittingFormat({ value }: DataRecord): DataFormat | undefined {
+  return formatOrder.find(format => formatKeys[format].every(key => Object.hasOwn(value, key)));
+}
+
+function missingColumn(record: DataRecord, ours: string, theirs: string): DataError {
+  const keys = Object.keys(record.value);
+  const near = keys.length === 0 ? '' : closest(theirs, keys);
+  const hint = near !== '' && distance(theirs, near) <= Math.max(2, theirs.length / 3) ? `; did you mean "${near}"?` : '';
+  return new DataError({
+    file: record.file,
+    line: record.line,
+    key: theirs,
+    problem: `no such column${hint} The sample has ${keys.length === 0 ? 'no keys' : quoted(keys)}`,
+    advice: `Mend columns: {${ours}: ${theirs}} in the recipe`,
+  });
+}
+
+function quoted(keys: readonly string[]): string {
+  const names = keys.slice(0, 20).map(key => `"${key}"`);
+  return keys.length > 20 ? `${names.join(', ')} …` : names.length < 3 ? names.join(' and ') : names.join(', ');
+}
+
+function plural(values: readonly unknown[]): string {
+  return values.length === 1 ? '' : 's';
+}

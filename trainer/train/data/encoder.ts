@@ -1,0 +1,73 @@
+/** Encodes stretches of text so that their ids, one after the other, are what the tokenizer gives for text that goes on. */
+import type { TextTokenizer } from './types.ts';
+
+/** Text longer than this is encoded in blocks: time and memory of an encoder grow faster than its text. */
+const BLOCK_CHARACTERS = 2 ** 16;
+
+/** How far a block may grow in search of a line break before a letter, where no tokenizer joins what is on both sides. */
+const BLOCK_SEARCH = 2 ** 14;
+
+export interface Encoder {
+  /** The beginning of a sequence: with BOS where the tokenizer writes one, never with a closing EOS. */
+  start(text: string): number[];
+  /** The beginning of a sequence that writes its own special tokens. */
+  startPlain(text: string): number[];
+  /** What follows other text: no special tokens of its own, and no space that the tokenizer puts before a word at the start. */
+  next(text: string): number[];
+}
+
+/**
+ * A prompt is encoded alone, as generation sees it, and its completion by `next`: no merge crosses the boundary.
+ * SentencePiece tokenizers put a space before text; `next` finds out once whether this one does and then encodes behind a line
+ * break, whose own ids it takes off.
+ */
+export function createEncoder(tokenizer: TextTokenizer): Encoder {
+  const plain = (text: string) => [...tokenizer.encode(text, { addSpecialTokens: false })];
+  const anchor = plain('\n');
+  const doubled = tokenizer.decode([...plain('a'), ...plain('a')]);
+  const addsSpace = doubled !== 'aa' && anchor.length > 0;
+  const nextBlock = (text: string) => {
+    if (!addsSpace) return plain(text);
+    const ids = plain(`\n${text}`);
+    return anchor.every((id, index) => ids[index] === id) ? ids.slice(anchor.length) : plain(text);
+  };
+  const inBlocks = (text: string, first: (block: string) => number[]) => {
+    if (text.length <= BLOCK_CHARACTERS) return first(text);
+    const parts = textBlocks(text).map((block, index) => (index === 0 ? first(block) : nextBlock(block)));
+    return parts.flat();
+  };
+  return {
+    start: text => inBlocks(text, block => withoutClosing([...tokenizer.encode(block, { addSpecialTokens: true })], tokenizer, block)),
+    startPlain: text => inBlocks(text, plain),
+    next: text => (text === '' ? [] : inBlocks(text, nextBlock)),
+  };
+
+  /** Takes off an EOS that the tokenizer adds by itself, but not one that the text spells out. */
+  function withoutClosing(ids: number[], { eosIds }: TextTokenizer, text: string): number[] {
+    const last = ids.at(-1);
+    if (last === undefined || !eosIds.includes(last)) return ids;
+    return plain(text).at(-1) === last ? ids : ids.slice(0, -1);
+  }
+}
+
+/** Cuts after line breaks that come before a letter; a text without any is cut where the search ends, between two characters. */
+function textBlocks(text: string): string[] {
+  const blocks: string[] = [];
+  const boundary = /\n(?=\p{L})/gu;
+  for (let start = 0; start < text.length; ) {
+    boundary.lastIndex = start + BLOCK_CHARACTERS;
+    const limit = start + BLOCK_CHARACTERS + BLOCK_SEARCH;
+    const found = limit >= text.length ? undefined : boundary.exec(text.slice(0, limit))?.index;
+    const end = found === undefined ? safeCut(text, limit) : found + 1;
+    blocks.push(text.slice(start, end));
+    start = end;
+  }
+  return blocks;
+}
+
+/** The position, or the one before it where it would part a surrogate pair. */
+export function safeCut(text: string, position: number): number {
+  if (position >= text.length) return text.length;
+  const unit = text.charCodeAt(position);
+  return unit >= 0xdc00 && unit <= 0xdfff ? position - 1 : position;
+}

@@ -1,0 +1,74 @@
+/** Turns the paths of a recipe (files and folders) into the list of data files, in a fixed order. */
+import { readdir, stat } from 'node:fs/promises';
+import { extname, join } from 'node:path';
+import { DataError } from './data-error.ts';
+
+/** A folder with more files is hardly one data set; listing it further would only fill memory. */
+export const MAX_FILES = 100_000;
+
+export const dataExtensions = ['.jsonl', '.ndjson', '.json', '.csv', '.tsv', '.parquet', '.txt'] as const;
+export type DataExtension = (typeof dataExtensions)[number];
+
+export interface DataFile {
+  readonly file: string;
+  readonly extension: DataExtension;
+  readonly bytes: number;
+}
+
+/**
+ * Files in the order given; a folder gives its data files and those of its folders, sorted by path, hidden ones left out.
+ * Throws DataError for a path that is missing, empty or of an unknown kind.
+ */
+export async function listDataFiles(paths: readonly string[]): Promise<DataFile[]> {
+  if (paths.length === 0) throw new DataError({ problem: 'no data file is named', advice: 'Name one under data: train' });
+  const files: DataFile[] = [];
+  for (const path of paths) {
+    const status = await stat(path).catch(() => undefined);
+    if (status === undefined) throw new DataError({ file: path, problem: 'no such file or folder', advice: 'Check the path' });
+    const before = files.length;
+    if (status.isDirectory()) await addFolder(path, files);
+    else if (!addFile(path, status.size, files)) throw unknownKind(path);
+    if (files.length === before) {
+      throw new DataError({
+        file: path,
+        problem: 'the folder holds no data file',
+        advice: `Data files end in ${dataExtensions.join(', ')}`,
+      });
+    }
+  }
+  return files;
+}
+
+async function addFolder(folder: string, files: DataFile[]): Promise<void> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const entry of entries) {
+    if (entry.name.startsWith('.')) continue;
+    const path = join(folder, entry.name);
+    if (entry.isDirectory()) await addFolder(path, files);
+    else if (entry.isFile()) addFile(path, (await stat(path)).size, files);
+    if (files.length > MAX_FILES) {
+      throw new DataError({
+        file: folder,
+        problem: `more than ${MAX_FILES} files`,
+        advice: 'Join them into one JSON Lines or Parquet file',
+      });
+    }
+  }
+}
+
+function addFile(file: string, bytes: number, files: DataFile[]): boolean {
+  const suffix = extname(file).toLowerCase();
+  const extension = dataExtensions.find(known => known === suffix);
+  if (extension === undefined) return false;
+  files.push({ file, extension, bytes });
+  return true;
+}
+
+function unknownKind(file: string): DataError {
+  return new DataError({
+    file,
+    problem: `a file that ends in "${extname(file)}", expected one of ${dataExtensions.join(', ')}`,
+    advice: 'Rename or convert it',
+  });
+}

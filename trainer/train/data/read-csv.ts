@@ -1,0 +1,65 @@
+/** Records of comma- and tab-separated files with a header line. Every value is a string. */
+import { Readable } from 'node:stream';
+import type { CsvError, Info } from 'csv-parse';
+import { parse } from 'csv-parse';
+import { DataError } from './data-error.ts';
+import type { DataRecord } from './types.ts';
+import { MAX_LINE_CHARACTERS, readUtf8 } from './utf8-stream.ts';
+
+/** Commas with quoted fields (RFC 4180), or tabs without quoting (the IANA definition of TSV, and what GLUE's files need). */
+export async function* readCsv(file: string, delimiter: ',' | '\t'): AsyncGenerator<DataRecord> {
+  const parser = parse({
+    delimiter,
+    quote: delimiter === ',' ? '"' : null,
+    bom: true,
+    columns: header => checkedHeader(file, header),
+    info: true,
+    skip_empty_lines: true,
+    max_record_size: MAX_LINE_CHARACTERS,
+  });
+  const source = Readable.from(readUtf8(file));
+  source.on('error', cause => parser.destroy(cause));
+  source.pipe(parser);
+  // The parser says where a record ends; it starts on the line after the one before it, the header being the first.
+  let lastLine = 1;
+  try {
+    for await (const { record, info } of parser as AsyncIterable<{ record: Record<string, string>; info: Info }>) {
+      const newlines = Object.values(record).reduce((sum, value) => sum + (value.match(/\r?\n/g)?.length ?? 0), 0);
+      lastLine = info.lines;
+      yield { file, line: info.lines - newlines, value: record };
+    }
+  } catch (error) {
+    throw error instanceof DataError ? error : csvError(file, lastLine, error);
+  } finally {
+    source.destroy();
+    parser.destroy();
+  }
+}
+
+function checkedHeader(file: string, header: readonly string[]): string[] {
+  const names = header.map(name => name.trim());
+  const bad = names.find((name, index) => name === '' || names.indexOf(name) !== index);
+  if (bad === undefined) return names;
+  const problem = bad === '' ? 'a column without a name in the header' : `the column "${bad}" appears twice in the header`;
+  throw new DataError({ file, line: 1, problem, advice: 'Give each column its own name in the first line' });
+}
+
+function csvError(file: string, lastLine: number, cause: unknown): DataError {
+  const { code, message, lines } = cause as Partial<CsvError> & { lines?: number };
+  const line = lines ?? lastLine + 1;
+  if (code === 'CSV_RECORD_INCONSISTENT_COLUMNS') {
+    const { record, columns } = cause as { record?: unknown[]; columns?: unknown[] };
+    const counts = `${record?.length ?? 'another number of'} fields, expected ${columns?.length ?? 'as many'} as in the header`;
+    return new DataError(
+      { file, line, problem: counts, advice: 'Quote fields that hold commas or line breaks, or use JSON Lines' },
+      { cause },
+    );
+  }
+  if (code === 'CSV_QUOTE_NOT_CLOSED') {
+    return new DataError(
+      { file, line, problem: 'a quoted field that is never closed', advice: 'Close it; inside a field write "" for a quote' },
+      { cause },
+    );
+  }
+  return new DataError({ file, line, problem: message ?? String(cause), advice: 'Mend the line, or use JSON Lines' }, { cause });
+}

@@ -1,0 +1,154 @@
+/** Pieces of text → token ids with a flag for each target, cut to length so that what is trained survives. */
+import type { DataPlace } from './data-error.ts';
+import { DataError } from './data-error.ts';
+import type { Encoder } from './encoder.ts';
+import { safeCut } from './encoder.ts';
+import type { FormattedExample, Piece, TokenSequence } from './types.ts';
+import { countTargets } from './types.ts';
+
+/** What a sample longer than allowed loses: the end or the middle of its flexible stretch, or `error`. */
+export type Truncation = 'end' | 'middle' | 'error';
+
+export interface TokenizeSettings {
+  readonly encoder: Encoder;
+  /** In tokens; what is longer is cut, as `truncation` says. Infinity leaves the sequence whole. */
+  readonly maxLength: number;
+  readonly truncation: Truncation;
+  /** Ends a trained text that no chat template ends, so that generation learns to stop. */
+  readonly eosId?: number;
+}
+
+export type TokenizeResult =
+  | { readonly kind: 'kept'; readonly sequence: TokenSequence; readonly truncated: boolean }
+  | { readonly kind: 'dropped'; readonly reason: DropReason };
+
+/** no_target: nothing to learn in the sample. cut_off: nothing left after cutting it to length. */
+export type DropReason = 'no_target' | 'cut_off';
+
+/**
+ * The characters that are encoded of a stretch which is cut anyway, per token kept: few tokens stand for more, and where they do
+ * the stretch is read further.
+ */
+const CHARACTERS_PER_TOKEN = 8;
+
+/** Where a text is cut, this many tokens may differ from those of the whole text. */
+const EDGE_MARGIN = 16;
+
+/** Throws DataError where the sample is longer than `maxLength` and cutting is not allowed. */
+export function tokenizeExample(example: FormattedExample, settings: TokenizeSettings, place: DataPlace): TokenizeResult {
+  const { encoder, maxLength, truncation } = settings;
+  const [prompt, ...others] = trainRuns(example.pieces);
+  if (prompt === undefined || ![prompt, ...others].some(run => run.train)) return { kind: 'dropped', reason: 'no_target' };
+  const rest: EncodedRun[] = others.map(({ train, pieces }) => ({ train, ids: encoder.next(textOf(pieces)) }));
+  const last = rest.at(-1);
+  if (!example.chat && settings.eosId !== undefined && last?.train) last.ids.push(settings.eosId);
+  const spare = maxLength - rest.reduce((sum, run) => sum + run.ids.length, 0);
+  const encode = (text: string) => (example.chat ? encoder.startPlain(text) : encoder.start(text));
+
+  const stretch = prompt.pieces.find(piece => piece.shrink)?.text;
+  const surelyLong = truncation !== 'error' && stretch !== undefined && surelyLonger(stretch, maxLength, encoder);
+  const whole = surelyLong ? undefined : encode(textOf(prompt.pieces));
+  if (whole !== undefined && last === undefined && !example.chat && settings.eosId !== undefined) whole.push(settings.eosId);
+  if (whole !== undefined && whole.length <= spare) return result([{ train: prompt.train, ids: whole }, ...rest], false);
+  if (whole !== undefined && truncation === 'error') throw tooLong(whole.length + maxLength - spare, maxLength, place);
+
+  const shortened = stretch === undefined ? undefined : shortenPrompt(prompt.pieces, spare, encode, settings);
+  const ids = shortened ?? whole ?? encode(textOf(prompt.pieces));
+  return result([{ train: prompt.train, ids }, ...rest], true, maxLength);
+}
+
+interface Run {
+  readonly train: boolean;
+  readonly pieces: readonly Piece[];
+}
+
+interface EncodedRun {
+  readonly train: boolean;
+  readonly ids: number[];
+}
+
+/** Neighbouring pieces with the same flag: each run is encoded as a whole. */
+function trainRuns(pieces: readonly Piece[]): Run[] {
+  const runs: { train: boolean; pieces: Piece[] }[] = [];
+  for (const piece of pieces) {
+    const last = runs.at(-1);
+    if (last?.train === piece.train) last.pieces.push(piece);
+    else runs.push({ train: piece.train, pieces: [piece] });
+  }
+  return runs;
+}
+
+/**
+ * A prompt of at most `budget` tokens: the fixed text around the flexible stretch stays, the stretch loses its end or its middle.
+ * Undefined where the fixed text alone is too long.
+ */
+function shortenPrompt(
+  pieces: readonly Piece[],
+  budget: number,
+  encode: (text: string) => number[],
+  { encoder, truncation }: TokenizeSettings,
+): number[] | undefined {
+  const at = pieces.findIndex(piece => piece.shrink);
+  const head = encode(textOf(pieces.slice(0, at)));
+  const tail = encoder.next(textOf(pieces.slice(at + 1)));
+  const room = budget - head.length - tail.length;
+  if (room < 0) return undefined;
+  const stretch = pieces[at]?.text ?? '';
+  if (truncation === 'end') return [...head, ...firstTokens(stretch, room, encoder), ...tail];
+  const front = Math.ceil(room / 2);
+  return [...head, ...firstTokens(stretch, front, encoder), ...lastTokens(stretch, room - front, encoder), ...tail];
+}
+
+/** Whether the text has more tokens than `limit`, told from its beginning; false where only all of it would tell. */
+function surelyLonger(text: string, limit: number, encoder: Encoder): boolean {
+  return text.length > (limit + EDGE_MARGIN) * CHARACTERS_PER_TOKEN && firstTokens(text, limit + 1, encoder).length > limit;
+}
+
+function textOf(pieces: readonly Piece[]): string {
+  return pieces.map(piece => piece.text).join('');
+}
+
+/** The first `count` tokens of a text, encoding little more of it than needed. */
+function firstTokens(text: string, count: number, encoder: Encoder): number[] {
+  return edgeTokens(text, count, encoder, characters => text.slice(0, safeCut(text, characters))).slice(0, count);
+}
+
+function lastTokens(text: string, count: number, encoder: Encoder): number[] {
+  const ids = edgeTokens(text, count, encoder, characters => text.slice(safeCut(text, text.length - characters)));
+  return count === 0 ? [] : ids.slice(-count);
+}
+
+/** Doubles the characters until there are clearly more tokens than asked for: the last few may differ from those of the whole text. */
+function edgeTokens(text: string, count: number, encoder: Encoder, edge: (characters: number) => string): number[] {
+  for (let characters = (count + EDGE_MARGIN) * CHARACTERS_PER_TOKEN; characters < text.length; characters *= 2) {
+    const ids = encoder.next(edge(characters));
+    if (ids.length >= count + EDGE_MARGIN) return ids;
+  }
+  return encoder.next(text);
+}
+
+/** The sequence up to its last target: what comes after it predicts nothing that is learned. */
+function result(runs: readonly EncodedRun[], truncated: boolean, maxLength = Number.POSITIVE_INFINITY): TokenizeResult {
+  const ids = Int32Array.from(runs.flatMap(run => run.ids));
+  const train = new Uint8Array(ids.length);
+  let start = 0;
+  for (const run of runs) {
+    const end = start + run.ids.length;
+    if (run.train) train.fill(1, start, end);
+    start = end;
+  }
+  const end = Math.min(maxLength, train.lastIndexOf(1) + 1);
+  const sequence = { ids: ids.slice(0, end), train: train.slice(0, end) };
+  // Nothing comes before the first token that could predict it.
+  sequence.train[0] = 0;
+  if (countTargets(sequence) > 0) return { kind: 'kept', sequence, truncated };
+  return { kind: 'dropped', reason: truncated ? 'cut_off' : 'no_target' };
+}
+
+function tooLong(length: number, maxLength: number, place: DataPlace): DataError {
+  return new DataError({
+    ...place,
+    problem: `the sample is ${length} tokens long, expected at most ${maxLength}`,
+    advice: 'Raise max_length (up to the positions of the model), or allow samples to be cut',
+  });
+}
