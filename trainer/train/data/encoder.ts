@@ -24,7 +24,7 @@ export interface Encoder {
 export function createEncoder(tokenizer: TextTokenizer): Encoder {
   const plain = (text: string) => [...tokenizer.encode(text, { addSpecialTokens: false })];
   const anchor = plain('\n');
-  const doubled = tokenizer.decode([...plain('a'), ...plain('a')]);
+  const doubled = tokenizer.decode([...plain('a'), ...plain('a')], { skipSpecialTokens: false });
   const addsSpace = doubled !== 'aa' && anchor.length > 0;
   const nextBlock = (text: string) => {
     if (!addsSpace) return plain(text);

@@ -31,7 +31,9 @@ export function splitSamples({ count, validation, seed, labels }: SplitSettings)
   const strata = new Map<string, number[]>();
   for (const index of permutation(count, createRandom(seed, SPLIT))) {
     const label = labels?.[index] ?? '';
-    strata.set(label, [...(strata.get(label) ?? []), index]);
+    const stratum = strata.get(label);
+    if (stratum === undefined) strata.set(label, [index]);
+    else stratum.push(index);
   }
   const names = [...strata.keys()].sort();
   const shares = largestRemainders(

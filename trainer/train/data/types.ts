@@ -22,10 +22,9 @@ export type RenderChat = (messages: readonly ChatMessage[], options: { addGenera
 /** What this room needs of a tokenizer. */
 export interface TextTokenizer {
   encode(text: string, options: { addSpecialTokens: boolean }): readonly number[];
-  decode(ids: readonly number[], options?: { skipSpecialTokens?: boolean }): string;
-  readonly bosId?: number;
+  decode(ids: readonly number[], options: { skipSpecialTokens: boolean }): string;
+  /** The tokenizer's own comes first. */
   readonly eosIds: readonly number[];
-  readonly padId?: number;
 }
 
 /** A stretch of a sample's text; neighbours with the same `train` are tokenised as one. */
