@@ -5,6 +5,7 @@ import type { Program, Signature } from '../../graph/program.ts';
 import { GraphError, type TensorSpec } from '../../graph/types.ts';
 import { Emitter } from './emitter.ts';
 import { emitFeed, emitFetch } from './host-form.ts';
+import { convolutionLowerings } from './kernels/convolutions.ts';
 import { effectLowerings } from './kernels/effects.ts';
 import { elementwiseLowerings } from './kernels/elementwise.ts';
 import { indexingLowerings } from './kernels/indexing.ts';
@@ -23,6 +24,7 @@ export const lowerings: LoweringTable = {
   ...shapeLowerings,
   ...indexingLowerings,
   ...productLowerings,
+  ...convolutionLowerings,
   ...effectLowerings,
 };
 
