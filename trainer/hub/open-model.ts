@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { ggufConfig, ggufGenerationConfig } from './gguf-config.ts';
 import { openGguf } from './gguf-source.ts';
 import { ggufTokenizerFiles } from './gguf-tokenizer.ts';
+import { type DownloadOptions, downloadModel, isHubName } from './hub-download.ts';
 import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from './model-config.ts';
 import { ModelFileError } from './model-file-error.ts';
 import { INDEX_FILE, openSafetensors, SINGLE_FILE } from './safetensors-source.ts';
@@ -35,16 +36,27 @@ export interface ModelHeaders {
 const COPIED_ON_EXPORT = ['generation_config.json', 'preprocessor_config.json', 'processor_config.json'] as const;
 
 /**
- * Opens a model folder.
- * @throws ModelFileError that says what is missing or wrong and what to do
+ * Opens a folder, a `.gguf` or `.safetensors` file, a folder with one GGUF file, or a model by its name on the hub (`org/name`), which is
+ * downloaded unless the cache has it. A local path of that name goes before the hub; without `options` only local paths are opened.
+ * @throws ModelFileError or HubError that says what is missing or wrong and what to do
  */
-export async function openModel(nameOrPath: string): Promise<ModelFolder> {
-  return openLocal(nameOrPath, nameOrPath);
+export async function openModel(nameOrPath: string, options?: DownloadOptions): Promise<ModelFolder> {
+  if (await exists(nameOrPath)) return openLocal(nameOrPath, nameOrPath);
+  if (!/^[^./~\\]/.test(nameOrPath) || !isHubName(nameOrPath)) {
+    throw new ModelFileError(
+      nameOrPath,
+      'is no folder, no file and no name on the hub',
+      'Check the path; a name on the hub has the form organisation/name.',
+    );
+  }
+  if (options === undefined) throw new ModelFileError(nameOrPath, 'does not exist', 'Check the path.');
+  return openLocal(nameOrPath, await downloadModel(nameOrPath, options));
 }
 
 /** Config and tensor names, types and shapes of a local model; every file is closed again. */
 export async function readModelHeaders(path: string): Promise<ModelHeaders> {
-  const model = await openModel(path);
+  if (!(await exists(path))) throw new ModelFileError(path, 'does not exist', 'Check the path, or download the model first.');
+  const model = await openLocal(path, path);
   await model.weights.close();
   return { config: model.config, tensors: model.weights.tensors };
 }
@@ -125,4 +137,13 @@ async function readTokenizerFiles(dir: string): Promise<Map<string, string>> {
     files.set(name, await readFile(join(dir, name), 'utf8'));
   }
   return files;
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await stat(path);
+    return true;
+  } catch {
+    return false;
+  }
 }

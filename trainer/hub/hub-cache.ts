@@ -1,0 +1,97 @@
+/** The cache folder: `<cacheDir>/models/<org>--<name>/<commit>/…`, which commit a revision meant, and which commits are complete. */
+import { mkdir, open, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { HubError } from './hub-error.ts';
+import { fileSize } from './model-config.ts';
+
+/** Written last: its presence says that every file is there and verified. */
+const COMPLETE = '.complete';
+/** Left free for everything else on the disk. */
+const SPARE_BYTES = 256 * 1024 * 1024;
+
+export const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision);
+
+export const repoFolder = (cacheDir: string, repo: string): string => join(cacheDir, 'models', repo.replace('/', '--'));
+
+/** Revisions may hold slashes (`refs/pr/1`). */
+const revisionFile = (folder: string, revision: string): string => join(folder, 'revisions', encodeURIComponent(revision));
+
+/** The folder of a complete earlier download, where there is one. */
+export async function findComplete(folder: string, revision: string): Promise<string | undefined> {
+  const commit = isCommit(revision) ? revision : await readCommit(revisionFile(folder, revision));
+  if (commit === undefined) return undefined;
+  const dir = join(folder, commit);
+  return (await fileSize(join(dir, COMPLETE))) === undefined ? undefined : dir;
+}
+
+async function readCommit(path: string): Promise<string | undefined> {
+  if ((await fileSize(path)) !== 40) return undefined;
+  const text = await readFile(path, 'utf8');
+  return isCommit(text) ? text : undefined;
+}
+
+export async function markComplete(dir: string): Promise<void> {
+  await writeFile(join(dir, COMPLETE), '');
+}
+
+export async function rememberRevision(folder: string, revision: string, commit: string): Promise<void> {
+  if (isCommit(revision)) return;
+  const path = revisionFile(folder, revision);
+  await mkdir(join(folder, 'revisions'), { recursive: true });
+  await writeFile(`${path}.${process.pid}.tmp`, commit);
+  await rename(`${path}.${process.pid}.tmp`, path);
+}
+
+/** @throws HubError when the disk of `dir` has not that many bytes and some to spare */
+export async function requireSpace(dir: string, bytes: number): Promise<void> {
+  const { bavail, bsize } = await statfs(dir);
+  const free = bavail * bsize;
+  if (free < bytes + SPARE_BYTES) {
+    const mb = (n: number): string => `${Math.ceil(n / 1e6)} MB`;
+    throw new HubError(
+      'disk',
+      `${dir} has ${mb(free)} free, the download needs ${mb(bytes)} and ${mb(SPARE_BYTES)} to spare: free some space or choose another cache folder`,
+    );
+  }
+}
+
+/**
+ * Runs `work` while no other process downloads into `dir`; a lock left by a process that is gone is taken over.
+ * @throws HubError when another one does
+ */
+export async function withLock<T>(dir: string, work: () => Promise<T>): Promise<T> {
+  const path = join(dir, '.lock');
+  await takeLock(path, dir);
+  try {
+    return await work();
+  } finally {
+    await rm(path, { force: true });
+  }
+}
+
+async function takeLock(path: string, dir: string): Promise<void> {
+  for (let attempt = 0; attempt < 2; attempt++) {
+    try {
+      const handle = await open(path, 'wx');
+      await handle.writeFile(String(process.pid));
+      await handle.close();
+      return;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+      const owner = Number(await readFile(path, 'utf8').catch(() => ''));
+      if (isAlive(owner)) throw new HubError('busy', `process ${owner} is downloading into ${dir}: wait for it, or end it`);
+      await rm(path, { force: true });
+    }
+  }
+  throw new HubError('busy', `another process has just begun to download into ${dir}: wait for it`);
+}
+
+function isAlive(pid: number): boolean {
+  if (!Number.isInteger(pid) || pid <= 0) return false;
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}

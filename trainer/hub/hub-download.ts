@@ -1,0 +1,148 @@
+/** A model by its name on the hub, as a folder in the cache. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { findComplete, isCommit, markComplete, rememberRevision, repoFolder, requireSpace, withLock } from './hub-cache.ts';
+import { HubError } from './hub-error.ts';
+import { type HubListing, neededFiles, parseListing } from './hub-files.ts';
+import { type HubClient, requestJson } from './hub-http.ts';
+import { type Transfer, transferOnce } from './hub-transfer.ts';
+import { fileSize } from './model-config.ts';
+
+export const DEFAULT_ENDPOINT = 'https://huggingface.co';
+/** Attempts without a single new byte before giving up. */
+const MAX_ATTEMPTS = 5;
+const MAX_RETRY_DELAY_MS = 30_000;
+
+export interface DownloadProgress {
+  readonly file: string;
+  readonly fileBytes: number;
+  readonly fileSize: number;
+  /** Of all files of this download. */
+  readonly bytes: number;
+  readonly totalBytes: number;
+}
+
+export interface DownloadOptions {
+  readonly cacheDir: string;
+  /** A branch, tag or commit; `main` when absent. */
+  readonly revision?: string | undefined;
+  readonly endpoint?: string | undefined;
+  /** Sent to the endpoint's own host only. */
+  readonly token?: string | undefined;
+  /** Take what the cache has and ask nothing of the network. */
+  readonly offline?: boolean | undefined;
+  readonly onProgress?: ((progress: DownloadProgress) => void) | undefined;
+  /** Told when the hub cannot be reached and an earlier download is used, and of each retry. */
+  readonly onWarning?: ((message: string) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Before the second attempt; doubles with each. 1000 when absent. */
+  readonly retryDelayMs?: number | undefined;
+}
+
+/** `org/name`; a few old models have no organisation. */
+export const isHubName = (name: string): boolean => /^(?:\w[\w.-]{0,95}\/)?\w[\w.-]{0,95}$/.test(name) && !name.includes('..');
+
+/**
+ * Downloads what a model needs (config, tokenizer, safetensors or the only GGUF file) unless the cache has it, and returns its folder.
+ * A download that broke off is continued by the next call.
+ * @throws HubError that says what to do
+ */
+export async function downloadModel(repo: string, options: DownloadOptions): Promise<string> {
+  const revision = options.revision ?? 'main';
+  if (!isHubName(repo)) throw new HubError('missing', `"${repo}" is no name of a model on the hub: it has the form organisation/name`);
+  const folder = repoFolder(options.cacheDir, repo);
+  const complete = await findComplete(folder, revision);
+  if (complete !== undefined && (options.offline || isCommit(revision))) return complete;
+  if (options.offline) {
+    throw new HubError(
+      'offline',
+      `${repo} (${revision}) is not in the cache ${options.cacheDir} and the network is switched off: go online once, or use a local folder`,
+    );
+  }
+  const endpoint = (options.endpoint ?? DEFAULT_ENDPOINT).replace(/\/+$/, '');
+  const client: HubClient = { endpoint, token: options.token, signal: options.signal };
+  let listing: HubListing;
+  try {
+    listing = await withRetries(options, () => fetchListing(client, repo, revision));
+  } catch (error) {
+    if (complete === undefined || !(error instanceof HubError) || !error.transient) throw error;
+    options.onWarning?.(`${error.message}; the copy in the cache is used`);
+    return complete;
+  }
+  const dir = join(folder, listing.commit);
+  if ((await findComplete(folder, listing.commit)) === undefined) {
+    await mkdir(dir, { recursive: true });
+    await withLock(dir, () => downloadFiles({ repo, dir, client, listing, options }));
+    await markComplete(dir);
+  }
+  await rememberRevision(folder, revision, listing.commit);
+  return dir;
+}
+
+async function fetchListing(client: HubClient, repo: string, revision: string): Promise<HubListing> {
+  const url = `${client.endpoint}/api/models/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
+  return parseListing(await requestJson(client, url), repo);
+}
+
+async function downloadFiles(input: {
+  readonly repo: string;
+  readonly dir: string;
+  readonly client: HubClient;
+  readonly listing: HubListing;
+  readonly options: DownloadOptions;
+}): Promise<void> {
+  const { dir, client, options } = input;
+  const files = neededFiles(input.listing, input.repo);
+  const totalBytes = files.reduce((n, file) => n + file.size, 0);
+  let missing = 0;
+  for (const file of files)
+    missing += file.size - ((await fileSize(join(dir, file.name))) ?? (await fileSize(join(dir, `${file.name}.part`))) ?? 0);
+  await requireSpace(dir, Math.max(0, missing));
+  let before = 0;
+  for (const file of files) {
+    const path = join(dir, file.name);
+    const report = (bytes: number): void =>
+      options.onProgress?.({ file: file.name, fileBytes: bytes, fileSize: file.size, bytes: before + bytes, totalBytes });
+    if ((await fileSize(path)) !== file.size) {
+      const url = `${client.endpoint}/${input.repo}/resolve/${input.listing.commit}/${encodeURIComponent(file.name)}`;
+      await transfer({ client, url, file, path, onBytes: report }, options);
+    }
+    report(file.size);
+    before += file.size;
+  }
+}
+
+async function transfer(once: Transfer, options: DownloadOptions): Promise<void> {
+  const partSize = async (): Promise<number> => (await fileSize(`${once.path}.part`)) ?? 0;
+  try {
+    await withRetries(options, () => transferOnce(once), partSize);
+  } catch (error) {
+    if (!(error instanceof HubError) || !error.transient || error.failure === 'damaged') throw error;
+    const message = `${error.message}; ${await partSize()} of ${once.file.size} bytes of ${once.file.name} are kept: the same command continues there`;
+    throw new HubError('interrupted', message, { cause: error });
+  }
+}
+
+/** Tries transient failures again, waiting longer each time; attempts that moved forward (by `progress`) do not count. */
+async function withRetries<T>(
+  options: DownloadOptions,
+  work: () => Promise<T>,
+  progress: () => Promise<number> = async () => 0,
+): Promise<T> {
+  let failures = 0;
+  for (;;) {
+    const before = await progress();
+    try {
+      return await work();
+    } catch (error) {
+      options.signal?.throwIfAborted();
+      if (!(error instanceof HubError) || !error.transient) throw error;
+      failures = (await progress()) > before ? 1 : failures + 1;
+      if (failures >= MAX_ATTEMPTS) throw error;
+      const waitMs = Math.min(MAX_RETRY_DELAY_MS, (options.retryDelayMs ?? 1000) * 2 ** (failures - 1));
+      options.onWarning?.(`${error.message}; next attempt in ${(waitMs / 1000).toFixed(1)} s`);
+      await delay(waitMs, undefined, options.signal === undefined ? {} : { signal: options.signal });
+    }
+  }
+}

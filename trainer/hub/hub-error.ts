@@ -1,0 +1,30 @@
+/** What can go wrong between here and the hub. */
+
+export type HubFailure =
+  /** The terms are not accepted, the token is missing or lacks access. */
+  | 'gated'
+  /** No such repository, revision or file. */
+  | 'missing'
+  /** Nothing was asked of the network, or it could not be reached. */
+  | 'offline'
+  /** The transfer broke off again and again; the part that came is kept. */
+  | 'interrupted'
+  /** What arrived is not what the hub announced. */
+  | 'damaged'
+  | 'disk'
+  /** Another process is downloading the same model. */
+  | 'busy'
+  | 'server';
+
+export class HubError extends Error {
+  override name = 'HubError';
+  readonly failure: HubFailure;
+  /** Whether trying the same again can help. */
+  readonly transient: boolean;
+
+  constructor(failure: HubFailure, message: string, options: { readonly transient?: boolean; readonly cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.failure = failure;
+    this.transient = options.transient ?? false;
+  }
+}

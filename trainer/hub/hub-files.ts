@@ -1,0 +1,81 @@
+/** Which files of a repository a model needs. */
+import { HubError } from './hub-error.ts';
+import { INDEX_FILE, SINGLE_FILE } from './safetensors-source.ts';
+import { isRecord } from './strict-json.ts';
+import { TOKENIZER_FILES } from './tokenizer.ts';
+
+export interface HubFile {
+  readonly name: string;
+  readonly size: number;
+  /** Of the content, for large files. */
+  readonly sha256: string | undefined;
+  /** Git's blob hash, for small files. */
+  readonly gitSha1: string | undefined;
+}
+
+export interface HubListing {
+  readonly commit: string;
+  readonly files: readonly HubFile[];
+}
+
+const SMALL_FILES: ReadonlySet<string> = new Set([
+  'config.json',
+  'generation_config.json',
+  'preprocessor_config.json',
+  'processor_config.json',
+  ...TOKENIZER_FILES,
+]);
+/** Anything but weights; the largest tokenizer.json has 33 MB. */
+const MAX_SMALL_FILE_BYTES = 256 * 1024 * 1024;
+
+/** @throws HubError when the answer of the hub is not a listing */
+export function parseListing(json: unknown, repo: string): HubListing {
+  const commit = isRecord(json) ? json.sha : undefined;
+  const siblings = isRecord(json) ? json.siblings : undefined;
+  if (typeof commit !== 'string' || !/^[0-9a-f]{40}$/.test(commit) || !Array.isArray(siblings)) {
+    throw new HubError('server', `the listing of ${repo} has no commit or no files: check the endpoint`);
+  }
+  return { commit, files: siblings.filter(isRecord).flatMap(parseFile) };
+}
+
+function parseFile(raw: Record<string, unknown>): HubFile[] {
+  const { rfilename: name, blobId } = raw;
+  const lfs = isRecord(raw.lfs) ? raw.lfs : undefined;
+  const size = lfs?.size ?? raw.size;
+  if (typeof name !== 'string' || !/^[\w-][\w.-]{0,200}$/.test(name)) return []; // folders and odd names are never needed
+  if (typeof size !== 'number' || !Number.isSafeInteger(size) || size < 0) return [];
+  const sha256 = lfs?.sha256;
+  const isHash = (value: unknown, length: number): value is string =>
+    typeof value === 'string' && value.length === length && /^[0-9a-f]+$/.test(value);
+  return [
+    { name, size, sha256: isHash(sha256, 64) ? sha256 : undefined, gitSha1: lfs === undefined && isHash(blobId, 40) ? blobId : undefined },
+  ];
+}
+
+/**
+ * Config, tokenizer and weights: one safetensors file, else its shards with their index, else the only GGUF file. Small files come first.
+ * @throws HubError when there are no weights that are read, or several GGUF files
+ */
+export function neededFiles(listing: HubListing, repo: string): HubFile[] {
+  const small = listing.files.filter(file => SMALL_FILES.has(file.name));
+  const tooLarge = small.find(file => file.size > MAX_SMALL_FILE_BYTES);
+  if (tooLarge !== undefined)
+    throw new HubError('server', `${tooLarge.name} of ${repo} has ${tooLarge.size} bytes; at most ${MAX_SMALL_FILE_BYTES} are read`);
+  return [...small, ...weightFiles(listing, repo)];
+}
+
+function weightFiles({ files }: HubListing, repo: string): HubFile[] {
+  const single = files.find(file => file.name === SINGLE_FILE);
+  if (single !== undefined) return [single];
+  const index = files.find(file => file.name === INDEX_FILE);
+  if (index !== undefined) return [index, ...files.filter(file => /^model-\d+-of-\d+\.safetensors$/.test(file.name))];
+  const gguf = files.filter(file => file.name.endsWith('.gguf'));
+  if (gguf.length === 1) return gguf;
+  const names = gguf.map(file => file.name).join(', ');
+  throw new HubError(
+    'missing',
+    gguf.length > 1
+      ? `${repo} has ${gguf.length} GGUF files (${names}): download the one you want and give its path`
+      : `${repo} has neither ${SINGLE_FILE}, ${INDEX_FILE} nor a GGUF file: pickled weights are not read; choose a repository with safetensors`,
+  );
+}

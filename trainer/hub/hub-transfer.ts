@@ -1,0 +1,137 @@
+/** One file from the hub to the disk: resumed where it broke off, hashed on the way, renamed when it is whole. */
+import { createHash, type Hash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { type FileHandle, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { HubError } from './hub-error.ts';
+import type { HubFile } from './hub-files.ts';
+import { type HubClient, networkError, request, STALL_TIMEOUT_MS } from './hub-http.ts';
+import { fileSize } from './model-config.ts';
+
+export interface Transfer {
+  readonly client: HubClient;
+  readonly url: string;
+  readonly file: HubFile;
+  /** Where it will be; `<path>.part` holds what came so far, `<path>.part.etag` whose bytes these are. */
+  readonly path: string;
+  /** Bytes of this file on the disk. */
+  readonly onBytes: (bytes: number) => void;
+}
+
+/**
+ * One attempt. What came before it broke off stays in the `.part` file for the next.
+ * @throws HubError; transient when another attempt can help
+ */
+export async function transferOnce(transfer: Transfer): Promise<void> {
+  const part = `${transfer.path}.part`;
+  const etagPath = `${part}.etag`;
+  let start = (await fileSize(part)) ?? 0;
+  if (start > transfer.file.size) start = 0;
+  const stall = new StallGuard(transfer.client.signal);
+  try {
+    const response = await stall.watch(
+      request(transfer.client, transfer.url, start > 0 && start < transfer.file.size ? { range: `bytes=${start}-` } : {}, stall.signal),
+    );
+    const etag = response.headers.get('etag') ?? '';
+    if (!(await continues(response, start, etag, etagPath))) start = 0;
+    if (response.status === 416) {
+      await rm(part, { force: true });
+      throw new HubError('interrupted', `${transfer.url} has no bytes from ${start} on`, { transient: true });
+    }
+    await writeFile(etagPath, etag);
+    await receive({ transfer, part, response, start, stall });
+  } finally {
+    stall.end();
+  }
+  await rm(etagPath, { force: true });
+  await rename(part, transfer.path);
+}
+
+/** Whether the answer goes on where the part ends, and is of the same content. */
+async function continues(response: Response, start: number, etag: string, etagPath: string): Promise<boolean> {
+  if (start === 0 || response.status !== 206) return false;
+  const from = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1];
+  if (Number(from) === start && etag === (await readFile(etagPath, 'utf8').catch(() => undefined))) return true;
+  await rm(etagPath, { force: true });
+  await response.body?.cancel();
+  throw new HubError('interrupted', 'the file on the hub is not the one that was begun: it is fetched again', { transient: true });
+}
+
+async function receive(input: { transfer: Transfer; part: string; response: Response; start: number; stall: StallGuard }): Promise<void> {
+  const { transfer, part, response, start, stall } = input;
+  const { file } = transfer;
+  const hash = file.sha256 === undefined ? createHash('sha1').update(`blob ${file.size}\0`) : createHash('sha256');
+  if (start > 0) await hashFile(hash, part, start);
+  const handle = await open(part, start > 0 ? 'r+' : 'w');
+  let size = start;
+  try {
+    for await (const chunk of response.body ?? []) {
+      stall.alive();
+      if (size + chunk.length > file.size)
+        throw new HubError('damaged', `${file.name} is longer than the ${file.size} bytes the hub announced`);
+      await writeAt(handle, chunk, size);
+      hash.update(chunk);
+      size += chunk.length;
+      transfer.onBytes(size);
+    }
+    await handle.sync();
+  } catch (error) {
+    throw error instanceof HubError || isDiskError(error) ? diskOr(error, part) : networkError(new URL(transfer.url), error);
+  } finally {
+    await handle.close();
+  }
+  if (size < file.size)
+    throw new HubError('interrupted', `${file.name} broke off after ${size} of ${file.size} bytes`, { transient: true });
+  const expected = file.sha256 ?? file.gitSha1;
+  if (expected !== undefined && hash.digest('hex') !== expected) {
+    await rm(part, { force: true });
+    throw new HubError('damaged', `${file.name} arrived damaged (its hash differs from the hub's)`, { transient: true });
+  }
+}
+
+async function hashFile(hash: Hash, path: string, bytes: number): Promise<void> {
+  for await (const chunk of createReadStream(path, { end: bytes - 1 })) hash.update(chunk as Uint8Array);
+}
+
+async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) done += (await handle.write(bytes, done, bytes.length - done, position + done)).bytesWritten;
+}
+
+const DISK_CODES: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS', 'EACCES', 'EFBIG']);
+
+const isDiskError = (error: unknown): boolean => DISK_CODES.has((error as NodeJS.ErrnoException).code);
+
+const diskOr = (error: unknown, part: string): HubError =>
+  error instanceof HubError
+    ? error
+    : new HubError('disk', `${part} cannot be written (${(error as Error).message}): free some space or choose another cache folder`);
+
+/** Aborts a transfer of which nothing was heard for a while. */
+class StallGuard {
+  readonly signal: AbortSignal;
+  private readonly controller = new AbortController();
+  private timer: NodeJS.Timeout;
+
+  constructor(outer: AbortSignal | undefined) {
+    this.signal = outer === undefined ? this.controller.signal : AbortSignal.any([outer, this.controller.signal]);
+    this.timer = this.start();
+  }
+
+  alive(): void {
+    clearTimeout(this.timer);
+    this.timer = this.start();
+  }
+
+  async watch<T>(work: Promise<T>): Promise<T> {
+    const result = await work;
+    this.alive();
+    return result;
+  }
+
+  end(): void {
+    clearTimeout(this.timer);
+  }
+
+  private start(): NodeJS.Timeout {
+    return setTimeout(() => this.controller.abort(new Error(`nothing came for ${STALL_TIMEOUT_MS / 1000} s`)), STALL_TIMEOUT_MS);
+  }
+}
