@@ -1,8 +1,8 @@
 /** Convolution and pooling. Filters are [out, kh, kw, in / groups] in the graph and [kh, kw, in / groups, out] in TensorFlow. */
-import type { Pool2d, Window2d } from '../../../graph/attributes.ts';
+import type { OpName, Pool2d, Window2d } from '../../../graph/attributes.ts';
 import { type DType, GraphError, type Shape } from '../../../graph/types.ts';
 import type { Emitter } from '../emitter.ts';
-import { inputAt, type LoweringTable } from '../lowering.ts';
+import { inputAt, type LoweringContext, type LoweringTable } from '../lowering.ts';
 import { type Attributes, attr } from '../node-def.ts';
 import { scalarOf } from './scalar.ts';
 
@@ -12,119 +12,109 @@ const FROM_TENSORFLOW = [3, 0, 1, 2];
 const transposed = (emitter: Emitter, x: string, perm: readonly number[], dtype: DType): string =>
   emitter.emit('Transpose', [x, emitter.ints(perm)], { T: attr.type(dtype), Tperm: attr.type('int32') });
 
-function convolution({ strides, padding: [top, bottom, left, right], dilations }: Window2d, dtype: DType): Attributes {
-  const padded = top + bottom + left + right > 0;
-  return {
-    T: attr.type(dtype),
-    strides: attr.ints([1, ...strides, 1]),
-    dilations: attr.ints([1, ...dilations, 1]),
-    padding: attr.string(padded ? 'EXPLICIT' : 'VALID'),
-    explicit_paddings: attr.ints(padded ? [0, 0, top, bottom, left, right, 0, 0] : []),
-    data_format: attr.string('NHWC'),
-    use_cudnn_on_gpu: attr.bool(true),
-  };
+/** What TensorFlow's SAME puts before and after an axis. */
+function samePadding(size: number, kernel: number, stride: number, dilation: number): [before: number, after: number] {
+  const reach = (Math.ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1;
+  const total = Math.max(reach - size, 0);
+  return [Math.floor(total / 2), total - Math.floor(total / 2)];
 }
 
-function pooling({ size, strides, dilations }: Pool2d, dtype: DType): Attributes {
-  if (dilations.some(d => d !== 1)) throw new GraphError('dilated max pooling is not supported by this engine');
-  return {
-    T: attr.type(dtype),
-    ksize: attr.ints([1, ...size, 1]),
-    strides: attr.ints([1, ...strides, 1]),
-    padding: attr.string('VALID'),
-    data_format: attr.string('NHWC'),
-  };
+/**
+ * oneDNN takes VALID and SAME only. With EXPLICIT padding TensorFlow falls back to a kernel that is slower and knows neither groups
+ * nor dilation in its gradients. So padding that is not SAME's is done beforehand.
+ */
+type Padding = 'VALID' | 'SAME' | 'BEFOREHAND';
+
+function paddingOf([, height = 0, width = 0]: Shape, [kh, kw]: readonly [number, number], window: Window2d): Padding {
+  const { padding, strides, dilations } = window;
+  if (padding.every(n => n === 0)) return 'VALID';
+  const same = [...samePadding(height, kh, strides[0], dilations[0]), ...samePadding(width, kw, strides[1], dilations[1])];
+  return same.every((n, i) => n === padding[i]) ? 'SAME' : 'BEFOREHAND';
 }
 
-const hasPadding = ({ padding }: Window2d): boolean => padding.some(n => n > 0);
+const windowAttributes = ({ strides }: Window2d, padding: Padding, dtype: DType): Attributes => ({
+  T: attr.type(dtype),
+  strides: attr.ints([1, ...strides, 1]),
+  padding: attr.string(padding === 'SAME' ? 'SAME' : 'VALID'),
+  data_format: attr.string('NHWC'),
+});
 
-/** Padding of a maximum never wins, so it is −∞. */
-function padForMax(emitter: Emitter, x: string, window: Window2d, dtype: DType): string {
-  if (!hasPadding(window)) return x;
-  const [top, bottom, left, right] = window.padding;
+const convolution = (window: Window2d, padding: Padding, dtype: DType): Attributes => ({
+  ...windowAttributes(window, padding, dtype),
+  dilations: attr.ints([1, ...window.dilations, 1]),
+  explicit_paddings: attr.ints([]),
+  use_cudnn_on_gpu: attr.bool(true),
+});
+
+function pooling(window: Pool2d, padding: Padding, dtype: DType): Attributes {
+  if (window.dilations.some(d => d !== 1)) throw new GraphError('dilated max pooling is not supported by this engine');
+  return { ...windowAttributes(window, padding, dtype), ksize: attr.ints([1, ...window.size, 1]) };
+}
+
+function padImage(emitter: Emitter, x: string, { padding }: Window2d, value: number, dtype: DType): string {
+  const [top, bottom, left, right] = padding;
   const paddings = emitter.constant(Int32Array.of(0, 0, top, bottom, left, right, 0, 0), [4, 2], 'int32');
-  const lowest = emitter.constant(scalarOf(Number.NEGATIVE_INFINITY, dtype), [], dtype);
-  return emitter.emit('PadV2', [x, paddings, lowest], { T: attr.type(dtype), Tpaddings: attr.type('int32') });
+  const around = emitter.constant(scalarOf(value, dtype), [], dtype);
+  return emitter.emit('PadV2', [x, paddings, around], { T: attr.type(dtype), Tpaddings: attr.type('int32') });
 }
 
-const filterInTensorflow = ([out = 0, kh = 0, kw = 0, perGroup = 0]: Shape): number[] => [kh, kw, perGroup, out];
-
-/** Zeros between the entries of a filter in TensorFlow's order, so that it does without dilation what it did with it. */
-function dilate(
-  emitter: Emitter,
-  filter: string,
-  [kh = 0, kw = 0, perGroup = 0, out = 0]: Shape,
-  [dh, dw]: Window2d['dilations'],
-  dtype: DType,
-) {
-  const move = moves(emitter, dtype);
-  const apart = move.reshape(filter, [kh, 1, kw, 1, perGroup, out]);
-  const stuffed = move.pad(apart, [0, dh - 1, 0, dw - 1, 0, 0]);
-  const wide = move.reshape(stuffed, [kh * dh, kw * dw, perGroup, out]);
-  return move.slice(wide, dilatedSize([kh, kw, perGroup, out], [dh, dw]));
+/** The image without its padding. */
+function cropImage(emitter: Emitter, x: string, shape: Shape, { padding }: Window2d, dtype: DType): string {
+  const begin = emitter.ints([0, padding[0], padding[2], 0]);
+  return emitter.emit('Slice', [x, begin, emitter.ints(shape)], { T: attr.type(dtype), Index: attr.type('int32') });
 }
 
-/** The entries of a dilated filter's gradient that are not between others: `dilate` backwards. */
-function contract(
-  emitter: Emitter,
-  gradient: string,
-  [kh = 0, kw = 0, perGroup = 0, out = 0]: Shape,
-  [dh, dw]: Window2d['dilations'],
-  dtype: DType,
-) {
-  const move = moves(emitter, dtype);
-  const full = move.pad(gradient, [dh - 1, dw - 1, 0, 0]);
-  const apart = move.reshape(full, [kh, dh, kw, dw, perGroup, out]);
-  return move.reshape(move.slice(apart, [kh, 1, kw, 1, perGroup, out]), [kh, kw, perGroup, out]);
-}
-
-const dilatedSize = ([kh = 0, kw = 0, ...rest]: Shape, [dh, dw]: Window2d['dilations']): number[] => [
-  (kh - 1) * dh + 1,
-  (kw - 1) * dw + 1,
-  ...rest,
+const paddedShape = ([batch = 0, height = 0, width = 0, channels = 0]: Shape, { padding }: Window2d): number[] => [
+  batch,
+  height + padding[0] + padding[1],
+  width + padding[2] + padding[3],
+  channels,
 ];
 
-const isDilated = ({ dilations }: Window2d): boolean => dilations.some(d => d > 1);
+const kernelSize = ([, kh = 0, kw = 0]: Shape): [number, number] => [kh, kw];
 
-const undilated = <W extends Window2d>(window: W): W => ({ ...window, dilations: [1, 1] });
-
-function moves(emitter: Emitter, dtype: DType) {
-  const T = attr.type(dtype);
-  return {
-    reshape: (x: string, shape: Shape) => emitter.emit('Reshape', [x, emitter.ints(shape)], { T, Tshape: attr.type('int32') }),
-    slice: (x: string, size: Shape, begin: Shape = size.map(() => 0)) =>
-      emitter.emit('Slice', [x, emitter.ints(begin), emitter.ints(size)], { T, Index: attr.type('int32') }),
-    /** Pads each axis at its end. */
-    pad: (x: string, after: Shape) => {
-      const paddings = emitter.constant(Int32Array.from(after.flatMap(n => [0, n])), [after.length, 2], 'int32');
-      return emitter.emit('PadV2', [x, paddings, emitter.constant(scalarOf(0, dtype), [], dtype)], { T, Tpaddings: attr.type('int32') });
-    },
-  };
+/** The image that the convolution or pooling reads, and its attributes. */
+function windowed<Op extends OpName & ('conv2d' | 'conv2dFilterGrad' | 'maxPool2d' | 'maxPool2dGrad')>(
+  { emitter, inputs: [x = ''], node, attrs }: Pick<LoweringContext<Op>, 'emitter' | 'inputs' | 'node'> & { readonly attrs: Window2d },
+  kernel: [number, number],
+  value: number,
+): { image: string; padding: Padding } {
+  const padding = paddingOf(inputAt({ node }, 0).shape, kernel, attrs);
+  return { padding, image: padding === 'BEFOREHAND' ? padImage(emitter, x, attrs, value, node.dtype) : x };
 }
 
 export const convolutionLowerings = {
-  conv2d: ({ emitter, inputs: [x = '', filter = ''], node, attrs }) =>
-    emitter.emit('Conv2D', [x, transposed(emitter, filter, TO_TENSORFLOW, node.dtype)], convolution(attrs, node.dtype)),
-  // TensorFlow's gradients on the CPU know no dilation, so there it is written out into the filter.
-  conv2dInputGrad: ({ emitter, inputs: [dy = '', filter = ''], node, attrs }) => {
-    const ours = transposed(emitter, filter, TO_TENSORFLOW, node.dtype);
-    const shape = filterInTensorflow(inputAt({ node }, 1).shape);
-    const wide = isDilated(attrs) ? dilate(emitter, ours, shape, attrs.dilations, node.dtype) : ours;
-    return emitter.emit('Conv2DBackpropInput', [emitter.ints(attrs.inputShape), wide, dy], convolution(undilated(attrs), node.dtype));
+  conv2d: context => {
+    const { emitter, inputs, node, attrs } = context;
+    const { image, padding } = windowed(context, kernelSize(inputAt({ node }, 1).shape), 0);
+    const filter = transposed(emitter, inputs[1] ?? '', TO_TENSORFLOW, node.dtype);
+    return emitter.emit('Conv2D', [image, filter], convolution(attrs, padding, node.dtype));
   },
-  conv2dFilterGrad: ({ emitter, inputs: [x = '', dy = ''], node, attrs }) => {
-    const shape = filterInTensorflow(attrs.filterShape);
-    const sizes = emitter.ints(dilatedSize(shape, attrs.dilations));
-    const wide = emitter.emit('Conv2DBackpropFilter', [x, sizes, dy], convolution(undilated(attrs), node.dtype));
-    const gradient = isDilated(attrs) ? contract(emitter, wide, shape, attrs.dilations, node.dtype) : wide;
+  conv2dInputGrad: ({ emitter, inputs: [dy = '', filter = ''], node, attrs }) => {
+    const padding = paddingOf(attrs.inputShape, kernelSize(inputAt({ node }, 1).shape), attrs);
+    const sizes = emitter.ints(padding === 'BEFOREHAND' ? paddedShape(attrs.inputShape, attrs) : attrs.inputShape);
+    const inputs = [sizes, transposed(emitter, filter, TO_TENSORFLOW, node.dtype), dy];
+    const gradient = emitter.emit('Conv2DBackpropInput', inputs, convolution(attrs, padding, node.dtype));
+    return padding === 'BEFOREHAND' ? cropImage(emitter, gradient, attrs.inputShape, attrs, node.dtype) : gradient;
+  },
+  conv2dFilterGrad: context => {
+    const { emitter, inputs, node, attrs } = context;
+    const [out = 0, kh = 0, kw = 0, perGroup = 0] = attrs.filterShape;
+    const { image, padding } = windowed(context, [kh, kw], 0);
+    const sizes = emitter.ints([kh, kw, perGroup, out]);
+    const gradient = emitter.emit('Conv2DBackpropFilter', [image, sizes, inputs[1] ?? ''], convolution(attrs, padding, node.dtype));
     return transposed(emitter, gradient, FROM_TENSORFLOW, node.dtype);
   },
-  maxPool2d: ({ emitter, inputs: [x = ''], node, attrs }) =>
-    emitter.emit('MaxPool', [padForMax(emitter, x, attrs, node.dtype)], pooling(attrs, node.dtype)),
-  maxPool2dGrad: ({ emitter, inputs: [x = '', y = '', dy = ''], node, attrs }) => {
-    const padded = padForMax(emitter, x, attrs, node.dtype);
-    const gradient = emitter.emit('MaxPoolGrad', [padded, y, dy], pooling(attrs, node.dtype));
-    if (!hasPadding(attrs)) return gradient;
-    return moves(emitter, node.dtype).slice(gradient, inputAt({ node }, 0).shape, [0, attrs.padding[0], attrs.padding[2], 0]);
+  // Padding of a maximum never wins: TensorFlow's SAME leaves it out, ours is −∞.
+  maxPool2d: context => {
+    const { emitter, node, attrs } = context;
+    const { image, padding } = windowed(context, [...attrs.size], Number.NEGATIVE_INFINITY);
+    return emitter.emit('MaxPool', [image], pooling(attrs, padding, node.dtype));
+  },
+  maxPool2dGrad: context => {
+    const { emitter, inputs, node, attrs } = context;
+    const { image, padding } = windowed(context, [...attrs.size], Number.NEGATIVE_INFINITY);
+    const gradient = emitter.emit('MaxPoolGrad', [image, inputs[1] ?? '', inputs[2] ?? ''], pooling(attrs, padding, node.dtype));
+    return padding === 'BEFOREHAND' ? cropImage(emitter, gradient, node.shape, attrs, node.dtype) : gradient;
   },
 } satisfies Partial<LoweringTable>;
