@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { EngineError } from '../engine.ts';
 import { resolveWasmFolder } from './wasm-folder.ts';
-import { findAdapter, registerWebgpu } from './webgpu.ts';
+import { findAdapter, registerWebgpu, watchDevice } from './webgpu.ts';
 
 export type BackendName = 'webgpu' | 'wasm' | 'cpu';
 
@@ -11,7 +11,11 @@ export interface OpenBackend {
   /** What the user is told, for example "wasm with SIMD, 1 thread". */
   readonly summary: string;
   readonly device: 'cpu' | 'gpu';
+  /** What went wrong on the device since the last call: a GPU reports a bad shader or lost memory late, and computes zeros meanwhile. */
+  readonly takeFault: () => string | undefined;
 }
+
+const noFault = (): undefined => undefined;
 
 /**
  * Opens a backend; `auto` takes webgpu where there is a GPU (not one drawn by software), else wasm, else plain JavaScript, and logs each step down.
@@ -38,7 +42,12 @@ const openers: Readonly<Record<BackendName, () => Promise<OpenBackend>>> = { web
 async function openWebgpu(): Promise<OpenBackend> {
   const adapter = await registerWebgpu();
   await activate('webgpu');
-  return { name: 'webgpu', summary: `webgpu on ${adapter.label}`, device: adapter.software ? 'cpu' : 'gpu' };
+  return {
+    name: 'webgpu',
+    summary: `webgpu on ${adapter.label}`,
+    device: adapter.software ? 'cpu' : 'gpu',
+    takeFault: watchDevice(tf.backend()),
+  };
 }
 
 async function openWasm(): Promise<OpenBackend> {
@@ -48,13 +57,13 @@ async function openWasm(): Promise<OpenBackend> {
   const simd = await tf.env().getAsync('WASM_HAS_SIMD_SUPPORT');
   const threads = (await tf.env().getAsync('WASM_HAS_MULTITHREAD_SUPPORT')) ? wasm.getThreadsCount() : 1;
   const summary = `wasm ${simd ? 'with' : 'without'} SIMD, ${threads} thread${threads === 1 ? '' : 's'}`;
-  return { name: 'wasm', summary, device: 'cpu' };
+  return { name: 'wasm', summary, device: 'cpu', takeFault: noFault };
 }
 
 async function openCpu(): Promise<OpenBackend> {
   await import('@tensorflow/tfjs-backend-cpu');
   await activate('cpu');
-  return { name: 'cpu', summary: 'plain JavaScript (slow)', device: 'cpu' };
+  return { name: 'cpu', summary: 'plain JavaScript (slow)', device: 'cpu', takeFault: noFault };
 }
 
 async function activate(name: BackendName): Promise<void> {

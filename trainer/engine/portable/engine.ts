@@ -26,6 +26,6 @@ export async function openPortable({ backend = 'auto', log = () => undefined }: 
   log(`portable engine: ${description.summary}`);
   return {
     description,
-    compile: async (program: Program): Promise<Session> => new PortableSession(program, opened.name),
+    compile: async (program: Program): Promise<Session> => new PortableSession(program, opened),
   };
 }

@@ -5,6 +5,7 @@ import type { Node } from '../../graph/graph.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import type { HostArray } from '../../graph/types.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
+import type { OpenBackend } from './backend.ts';
 import { checkHostArray, download, storedType, upload } from './host-array.ts';
 import type { HostKernel, KernelCall } from './kernel.ts';
 import { kernelOf } from './kernel-table.ts';
@@ -43,11 +44,11 @@ const MOVES: ReadonlySet<OpName> = new Set<OpName>([
 ]);
 
 export class PortableSession implements Session {
-  private readonly backend: string;
+  private readonly backend: OpenBackend;
   private readonly variables: VariableStore;
   private readonly compiled: ReadonlyMap<string, Compiled>;
 
-  constructor(program: Program, backend: string) {
+  constructor(program: Program, backend: OpenBackend) {
     this.backend = backend;
     this.variables = new VariableStore(program.variables);
     this.compiled = new Map(
@@ -58,7 +59,7 @@ export class PortableSession implements Session {
   async load(values: AsyncIterable<VariableData> | Iterable<VariableData>): Promise<void> {
     for await (const { name, data } of values) {
       const spec = this.variables.spec(name);
-      await takeTurn(this.backend, async () => {
+      await takeTurn(this.backend.name, async () => {
         const value = data === 'zeros' ? zeros([...spec.shape], storedType(spec.dtype)) : upload(data, spec, `variable ${name}`);
         this.variables.set(name, value);
         value.dispose();
@@ -67,7 +68,7 @@ export class PortableSession implements Session {
   }
 
   read(variable: string): Promise<HostArray> {
-    return takeTurn(this.backend, () => download(this.variables.get(variable), this.variables.spec(variable).dtype));
+    return takeTurn(this.backend.name, () => download(this.variables.get(variable), this.variables.spec(variable).dtype));
   }
 
   async run(name: string, feeds: Feeds): Promise<Record<string, HostArray>> {
@@ -75,11 +76,11 @@ export class PortableSession implements Session {
     if (!compiled) throw new EngineError(`the program has no signature ${name}; it has ${[...this.compiled.keys()].join(', ')}`);
     for (const feed of compiled.signature.feeds)
       checkHostArray(feeds[feed.attrs.name], feed.attrs.spec, `${name}: feed ${feed.attrs.name}`);
-    return takeTurn(this.backend, () => this.interpret(compiled, feeds));
+    return takeTurn(this.backend.name, () => this.interpret(compiled, feeds));
   }
 
   async dispose(): Promise<void> {
-    await takeTurn(this.backend, async () => this.variables.dispose());
+    await takeTurn(this.backend.name, async () => this.variables.dispose());
   }
 
   private async interpret({ signature, release }: Compiled, feeds: Feeds): Promise<Record<string, HostArray>> {
@@ -94,6 +95,8 @@ export class PortableSession implements Session {
       }
       const results: Record<string, HostArray> = {};
       for (const [name, node] of Object.entries(signature.outputs)) results[name] = await download(values.get(node) as Tensor, node.dtype);
+      const fault = this.backend.takeFault();
+      if (fault) throw new EngineError(`the ${this.backend.name} device failed: ${fault}`);
       return results;
     } finally {
       for (const value of values.values()) value.dispose();
@@ -115,9 +118,12 @@ export class PortableSession implements Session {
       });
     } catch (error) {
       if (error instanceof EngineError) throw error;
-      throw new EngineError(`${node.op} (node ${node.id}, ${this.backend} backend): ${error instanceof Error ? error.message : error}`, {
-        cause: error,
-      });
+      throw new EngineError(
+        `${node.op} (node ${node.id}, ${this.backend.name} backend): ${error instanceof Error ? error.message : error}`,
+        {
+          cause: error,
+        },
+      );
     }
   }
 }

@@ -60,6 +60,32 @@ export async function registerWebgpu(): Promise<Adapter> {
   return adapter;
 }
 
+/** What is used here of the GPU device inside tfjs's backend. */
+interface WatchedDevice {
+  addEventListener(type: 'uncapturederror', listener: (event: { error: { message: string } }) => void): void;
+}
+
+const faults = new WeakMap<object, { first?: string }>();
+
+/** Notes the first error that the device reports; the function that is given back hands it over once. */
+export function watchDevice(backend: object): () => string | undefined {
+  let noted = faults.get(backend);
+  if (!noted) {
+    const fresh: { first?: string } = {};
+    (backend as { device: WatchedDevice }).device.addEventListener('uncapturederror', ({ error }) => {
+      fresh.first ??= error.message;
+    });
+    faults.set(backend, fresh);
+    noted = fresh;
+  }
+  const state = noted;
+  return () => {
+    const { first } = state;
+    state.first = undefined;
+    return first;
+  };
+}
+
 async function optional<T>(load: () => Promise<T>): Promise<T> {
   try {
     return await load();

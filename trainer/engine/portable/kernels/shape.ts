@@ -1,6 +1,7 @@
 /** Kernels of the operations that move elements about. */
 import * as tf from '@tensorflow/tfjs-core';
 import { type KernelTable, one } from '../kernel.ts';
+import { padAxes } from './pad.ts';
 
 export const shapeKernels: Pick<KernelTable, 'reshape' | 'transpose' | 'slice' | 'pad' | 'concat' | 'broadcast'> = {
   reshape: { device: ({ inputs, attrs }) => tf.reshape(one(inputs), [...attrs.shape]) },
@@ -8,9 +9,9 @@ export const shapeKernels: Pick<KernelTable, 'reshape' | 'transpose' | 'slice' |
   slice: { device: ({ inputs, attrs }) => tf.slice(one(inputs), [...attrs.begin], [...attrs.size]) },
   pad: {
     device: ({ inputs, attrs }) =>
-      tf.pad(
+      padAxes(
         one(inputs),
-        attrs.before.map((n, i) => [n, attrs.after[i] as number] as [number, number]),
+        attrs.before.map((n, i) => [n, attrs.after[i] as number] as const),
         attrs.value,
       ),
   },

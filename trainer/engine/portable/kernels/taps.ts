@@ -4,6 +4,7 @@
  */
 import * as tf from '@tensorflow/tfjs-core';
 import type { Window2d } from '../../../graph/attributes.ts';
+import { padAxes } from './pad.ts';
 
 export type Image = readonly [batch: number, height: number, width: number, channels: number];
 
@@ -25,7 +26,7 @@ export function tapsOf(size: readonly [number, number], { dilations }: Window2d)
 
 export function padImage(x: tf.Tensor, { padding: [top, bottom, left, right] }: Window2d, value: number): tf.Tensor {
   if (top + bottom + left + right === 0) return x;
-  return tf.pad(
+  return padAxes(
     x,
     [
       [0, 0],
@@ -59,24 +60,32 @@ export function putTap(values: tf.Tensor, tap: Tap, { strides: [down, across] }:
   const [tall, wide] = [(height - 1) * down + 1, (width - 1) * across + 1];
   const spread = tf.slice(
     tf.reshape(
-      tf.pad(tf.reshape(values, [batch, height, 1, width, channels * 1]), [
-        [0, 0],
-        [0, 0],
-        [0, down - 1],
-        [0, 0],
-        [0, (across - 1) * channels],
-      ]),
+      padAxes(
+        tf.reshape(values, [batch, height, 1, width, channels]),
+        [
+          [0, 0],
+          [0, 0],
+          [0, down - 1],
+          [0, 0],
+          [0, (across - 1) * channels],
+        ],
+        0,
+      ),
       [batch, height * down, width * across, channels],
     ),
     [0, 0, 0, 0],
     [batch, tall, wide, channels],
   );
-  return tf.pad(spread, [
-    [0, 0],
-    [tap.top, padded[0] - tap.top - tall],
-    [tap.left, padded[1] - tap.left - wide],
-    [0, 0],
-  ]);
+  return padAxes(
+    spread,
+    [
+      [0, 0],
+      [tap.top, padded[0] - tap.top - tall],
+      [tap.left, padded[1] - tap.left - wide],
+      [0, 0],
+    ],
+    0,
+  );
 }
 
 /** Height and width of the padded image. */

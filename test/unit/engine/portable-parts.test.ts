@@ -1,0 +1,78 @@
+/** The parts of the portable engine that need no backend. */
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join, sep } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { describe, expect, it } from 'vitest';
+import { float32ToBfloat16Bits } from '../../../trainer/engine/portable/host-array.ts';
+import { philox4x32, uniform } from '../../../trainer/engine/portable/philox.ts';
+import { releasePlan } from '../../../trainer/engine/portable/release-plan.ts';
+import { resolveWasmFolder, WASM_FILES } from '../../../trainer/engine/portable/wasm-folder.ts';
+import { Graph } from '../../../trainer/graph/graph.ts';
+import { assemble, type Signature } from '../../../trainer/graph/program.ts';
+
+describe('Philox4x32-10', () => {
+  // Known answers of the authors' Random123 library (kat_vectors), those with the two upper counter words 0.
+  it('gives the known answer for zeros', () =>
+    expect(philox4x32([0, 0], [0, 0])).toEqual([0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]));
+
+  it('fills [0, 1) evenly', () => {
+    const numbers = uniform([3, 4], 40_000);
+    expect(Math.max(...numbers)).toBeLessThan(1);
+    expect(Math.min(...numbers)).toBeGreaterThanOrEqual(0);
+    const bins = new Array<number>(10).fill(0);
+    for (const x of numbers) bins[Math.floor(x * 10)] = (bins[Math.floor(x * 10)] as number) + 1;
+    // Each bin holds 4000 ± 60 (one standard deviation); six of them are allowed.
+    for (const count of bins) expect(Math.abs(count - 4000)).toBeLessThan(360);
+  });
+
+  it('gives number i whatever the count', () => expect(uniform([3, 4], 10).slice(0, 7)).toEqual(uniform([3, 4], 7)));
+});
+
+it('rounds to bfloat16 to nearest, ties to even', () => {
+  const bits = float32ToBfloat16Bits(Float32Array.of(1, 1.00390625, 1.01171875, -1.004, Number.POSITIVE_INFINITY, Number.NaN, 3.4e38));
+  expect(Array.from(bits, b => b.toString(16))).toEqual(['3f80', '3f80', '3f82', 'bf81', '7f80', '7fc0', '7f80']);
+});
+
+describe('the release plan', () => {
+  const graph = new Graph();
+  const x = graph.feed('x', [2]);
+  const hidden = graph.exp(x);
+  const y = graph.add(graph.mul(hidden, hidden), x);
+  const effect = graph.assign('w', hidden);
+  graph.declare({ name: 'w', shape: [2], dtype: 'float32' });
+  const signature = assemble({ run: { graph, outputs: { y }, effects: [effect] } }).signatures.run as Signature;
+  const plan = releasePlan(signature);
+
+  it('frees each tensor once, right after its last reader', () => {
+    const freed = plan.flat();
+    expect(new Set(freed).size).toBe(freed.length);
+    const readersOf = (node: unknown) =>
+      signature.schedule.flatMap((other, at) =>
+        other === node || other.inputs.includes(other === node ? other : (node as never)) ? [at] : [],
+      );
+    plan.forEach((nodes, at) => {
+      for (const node of nodes) expect(Math.max(...readersOf(node))).toBe(at);
+    });
+  });
+
+  it('keeps the outputs and frees all else', () =>
+    expect(new Set(plan.flat())).toEqual(new Set(signature.schedule.filter(node => node !== y))));
+});
+
+describe('the folder of the wasm files', () => {
+  it('is the installed package when run from source', () => expect(resolveWasmFolder()).toMatch(/tfjs-backend-wasm.dist.$/));
+
+  it('is wasm/ beside the bundle where that is whole', async () => {
+    const dist = await mkdtemp(join(tmpdir(), 'rowtune-wasm-'));
+    try {
+      const url = pathToFileURL(join(dist, 'trainer.mjs')).href;
+      expect(() => resolveWasmFolder(url)).toThrow(/npm run build/);
+      await mkdir(join(dist, 'wasm'));
+      for (const file of WASM_FILES) await writeFile(join(dist, 'wasm', file), '');
+      expect(resolveWasmFolder(url)).toBe(join(dist, 'wasm') + sep);
+    } finally {
+      await rm(dist, { recursive: true });
+    }
+  });
+});
