@@ -122,28 +122,38 @@ function lowerSignature(signature: Signature, emitter: Emitter, lookup: Variable
   });
   // The output of an effect is a token; everything runs in order, so one made now stands for an effect made before.
   const nameOf = (node: Node): string => values.get(node) ?? emitter.token();
-  for (const node of signature.schedule) {
-    if (node.op === 'feed') continue;
+  const lastWrite = new Map(signature.schedule.flatMap((node, i) => writtenBy(node).map(variable => [variable, i] as const)));
+  const isOutput = new Set(Object.values(signature.outputs));
+  const kept = new Map<Node, string>();
+  signature.schedule.forEach((node, i) => {
+    if (node.op === 'feed') return;
     const lowering = lowerings[node.op] as unknown as Lowering<OpName>;
     const inputs = node.op === 'group' ? [] : node.inputs.map(nameOf);
     const value = lowering({ node, attrs: node.attrs, inputs, emitter, ...lookup });
     if (value !== undefined) values.set(node, value);
-  }
-  const updated = new Set(
-    signature.schedule.flatMap(node => ('variable' in node.attrs && node.op !== 'read' ? [node.attrs.variable] : [])),
-  );
+    // A read is an alias of the variable: what is given out of it must not change with a later write.
+    const alias = isOutput.has(node) ? aliasedVariable(node) : undefined;
+    if (value !== undefined && alias !== undefined && i < (lastWrite.get(alias) ?? -1))
+      kept.set(node, emitter.emit('DeepCopy', [value], { T: attr.type(node.dtype) }));
+  });
   const fetched = Object.entries(signature.outputs).map(([name, node]) => {
-    // What is fetched of a variable that is also changed here must not change with it.
-    const isLiveAlias = node.op === 'read' && updated.has((node as Node<'read'>).attrs.variable);
-    const value = nameOf(node);
-    return {
-      name,
-      spec: node,
-      node: emitFetch(emitter, isLiveAlias ? emitter.emit('DeepCopy', [value], { T: attr.type(node.dtype) }) : value, node),
-    };
+    return { name, spec: node, node: emitFetch(emitter, kept.get(node) ?? nameOf(node), node) };
   });
   const outputs = fetched.map(port => ({ ...port, node: emitter.emit('Identity', [port.node], { T: attr.type(fetchedType(port.spec)) }) }));
   return { feeds, outputs, done: emitter.token() };
 }
 
 const fetchedType = ({ dtype }: TensorSpec): Node['dtype'] => (dtype === 'float32' || dtype === 'bool' ? dtype : 'int32');
+
+function writtenBy(node: Node): string[] {
+  const { attrs, op } = node;
+  if (op === 'read' || !('variable' in attrs)) return [];
+  return op === 'adam' ? [attrs.variable, (node as Node<'adam'>).attrs.m, (node as Node<'adam'>).attrs.v] : [attrs.variable];
+}
+
+/** The variable whose buffer this value is. */
+function aliasedVariable(node: Node): string | undefined {
+  if (node.op === 'read') return (node as Node<'read'>).attrs.variable;
+  const [input] = node.inputs;
+  return node.op === 'reshape' && input ? aliasedVariable(input) : undefined;
+}
