@@ -1,0 +1,59 @@
+/** The judgement of the doctor: from facts to problems, each with what mends it. */
+import { describe, expect, it } from 'vitest';
+import { diagnose, findProblems } from '../../../trainer/engine/doctor.ts';
+import { parseAvailableMemory, parseCpuFeatures } from '../../../trainer/engine/machine.ts';
+
+const healthy: Parameters<typeof findProblems>[0] = {
+  node: '20.1.0',
+  platform: 'linux x64',
+  machine: { cpu: { model: 'x', cores: 2, features: [] }, memory: { totalBytes: 8e9, availableBytes: 4e9 } },
+  disk: { folder: '/cache', freeBytes: 1e11 },
+  compiler: 'g++ 12',
+  installedEngines: ['tensorflow-2.21.0-cpu'],
+  engine: { name: 'tensorflow', summary: '', device: 'cpu', versions: {}, matmulGflops: 90 },
+};
+const gpu = { name: 'RTX', driver: '470' };
+
+describe('findProblems', () => {
+  it('finds none on a healthy machine', () => expect(findProblems(healthy)).toEqual([]));
+
+  it.each([
+    ['an old Node', { node: '18.2.0' }, 'Node 20'],
+    ['a GPU under the CPU build', { gpu }, '--variant cuda'],
+    ['a GPU that the CUDA build cannot use', { gpu, installedEngines: ['tensorflow-2.21.0-cuda'] }, 'driver'],
+    ['no compiler', { installedEngines: [], compiler: undefined }, 'apt install g++'],
+    ['no Python', { installedEngines: [], pythonMissing: 'python3 was not found' }, 'apt install python3'],
+    ['a full disk', { disk: { folder: '/cache', freeBytes: 1e9 } }, 'ROWTUNE_CACHE'],
+    ['a slow engine', { engine: { ...healthy.engine, name: 'portable', matmulGflops: 2 } }, 'rowtune engine install'],
+  ])('names the remedy of %s', (_, facts, remedy) => {
+    const problems = findProblems({ ...healthy, ...facts } as typeof healthy);
+    expect(problems).toHaveLength(1);
+    expect(problems[0]?.remedy).toContain(remedy);
+  });
+});
+
+describe('diagnose', () => {
+  it('measures the portable engine when it is asked for', async () => {
+    const { engine, machine, problems } = await diagnose({ requested: 'portable', cacheDir: '/nonexistent' });
+    expect(engine?.name).toBe('portable');
+    expect(engine?.matmulGflops).toBeGreaterThan(0);
+    expect(machine.memory.availableBytes).toBeGreaterThan(0);
+    expect(problems.every(problem => problem.remedy.length > 0)).toBe(true);
+  });
+
+  it('lists an engine that was asked for and is missing as a problem', async () => {
+    const { engine, problems } = await diagnose({ requested: 'tensorflow', cacheDir: '/nonexistent' });
+    expect(engine).toBeUndefined();
+    expect(problems[0]).toMatchObject({ severity: 'error', remedy: 'rowtune engine install' });
+  });
+});
+
+describe('machine', () => {
+  it('reads the features of a processor and the memory that is available', () => {
+    expect(parseCpuFeatures('model\t: x\nflags\t\t: fpu avx2 avx512f amx_bf16\n')).toEqual(['AVX2', 'AVX512', 'AMX']);
+    expect(parseCpuFeatures('Features\t: fp asimd\n')).toEqual(['NEON']);
+    expect(parseCpuFeatures('')).toEqual([]);
+    expect(parseAvailableMemory('MemTotal:  9 kB\nMemAvailable:   2048 kB\n')).toBe(2 ** 21);
+    expect(parseAvailableMemory('')).toBeUndefined();
+  });
+});

@@ -1,0 +1,108 @@
+/** What `rowtune doctor` tells: the engine, the machine under it, and for each problem the command that mends it. */
+import { chooseEngine, type EngineRequest } from './choose-engine.ts';
+import { type EngineDescription, EngineError } from './engine.ts';
+import { listEngines } from './install/engine-folder.ts';
+import { findCompiler, findNvidiaGpu, findPython } from './install/toolchain.ts';
+import { describeMachine, freeDiskBytes, type Machine } from './machine.ts';
+import { measureMatmul } from './measure-matmul.ts';
+import { openEngine } from './open-engine.ts';
+
+export interface Diagnosis {
+  readonly node: string;
+  readonly platform: string;
+  readonly machine: Machine;
+  readonly gpu?: { readonly name: string; readonly driver: string };
+  readonly disk: { readonly folder: string; readonly freeBytes: number };
+  readonly python?: string;
+  readonly compiler?: string;
+  readonly installedEngines: readonly string[];
+  /** The engine that would run, opened; undefined when none opens. */
+  readonly engine?: EngineDescription & { readonly matmulGflops: number };
+  readonly problems: readonly EngineProblem[];
+}
+
+export interface EngineProblem {
+  readonly severity: 'error' | 'warning';
+  readonly message: string;
+  /** A command to type, or the setting to change. */
+  readonly remedy: string;
+}
+
+/** The smallest rate that a CPU of the last ten years with a working vector unit gives on one core. */
+const SLOW_CPU_GFLOPS = 15;
+/** An engine, a small model and a checkpoint. */
+const LOW_DISK_BYTES = 4e9;
+const OLDEST_NODE = 20;
+
+/**
+ * Looks at everything once. Opens the engine in this process, so it belongs in a worker started with `workerEnvironment`.
+ * Never throws for a broken engine: that is a problem in the list.
+ */
+export async function diagnose(request: EngineRequest): Promise<Diagnosis> {
+  const [python, compiler, gpu] = await Promise.all([findPython(), findCompiler(), findNvidiaGpu()]);
+  const opened = await tryEngine(request);
+  const facts = {
+    node: process.versions.node,
+    platform: `${process.platform} ${process.arch}`,
+    machine: describeMachine(),
+    gpu,
+    disk: { folder: request.cacheDir, freeBytes: freeDiskBytes(request.cacheDir) },
+    python: 'missing' in python ? undefined : `${python.pythonVersion}, pip ${python.pipVersion}`,
+    compiler,
+    installedEngines: listEngines(request.cacheDir).map(engine => engine.name),
+    engine: opened.engine,
+  };
+  const pythonMissing = 'missing' in python ? python.missing : undefined;
+  return { ...facts, problems: [...opened.problems, ...findProblems({ ...facts, pythonMissing })] };
+}
+
+async function tryEngine(request: EngineRequest): Promise<Pick<Diagnosis, 'engine' | 'problems'>> {
+  try {
+    const { name, warning } = chooseEngine(request);
+    const engine = await openEngine(name, { cacheDir: request.cacheDir });
+    const description = { ...engine.description, matmulGflops: await measureMatmul(engine) };
+    const problems: EngineProblem[] = warning ? [{ severity: 'warning', message: warning, remedy: 'rowtune engine install' }] : [];
+    return { engine: description, problems };
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    return { problems: [{ severity: 'error', message: error.message, remedy: 'rowtune engine install' }] };
+  }
+}
+
+type Facts = Omit<Diagnosis, 'problems'> & { readonly pythonMissing?: string };
+
+/** Judges the facts; pure. */
+export function findProblems({ engine, gpu, node, disk, compiler, installedEngines, platform, pythonMissing }: Facts): EngineProblem[] {
+  const problems: EngineProblem[] = [];
+  const warn = (message: string, remedy: string) => problems.push({ severity: 'warning', message, remedy });
+  if (Number.parseInt(node, 10) < OLDEST_NODE)
+    problems.push({
+      severity: 'error',
+      message: `Node ${node} is too old; ${OLDEST_NODE} or later is needed`,
+      remedy: 'install Node 20 or later',
+    });
+  if (gpu && engine?.name === 'tensorflow' && engine.device === 'cpu') {
+    const hasCuda = installedEngines.some(name => name.endsWith('-cuda'));
+    if (hasCuda)
+      warn(
+        `${gpu.name} (driver ${gpu.driver}) is there but TensorFlow cannot use it and computes on the CPU; CUDA 12 needs driver 525 or later`,
+        'update the NVIDIA driver, then: nvidia-smi',
+      );
+    else warn(`${gpu.name} is there but the CPU build is installed`, 'rowtune engine install --variant cuda');
+  }
+  if (engine?.device === 'cpu' && engine.matmulGflops < SLOW_CPU_GFLOPS)
+    warn(
+      `matrix products run at ${engine.matmulGflops.toFixed(0)} GFLOP/s, which is slow for a CPU`,
+      engine.name === 'portable' ? 'rowtune engine install' : 'end other programs that compute, then: rowtune doctor',
+    );
+  const canInstall = platform.startsWith('linux') && installedEngines.length === 0;
+  if (canInstall && pythonMissing)
+    warn(`the tensorflow engine cannot be installed: ${pythonMissing}`, 'sudo apt install python3 python3-pip');
+  if (canInstall && !compiler) warn('the tensorflow engine cannot be installed: g++ was not found', 'sudo apt install g++');
+  if (disk.freeBytes < LOW_DISK_BYTES)
+    warn(
+      `only ${(disk.freeBytes / 1e9).toFixed(1)} GB are free in ${disk.folder}`,
+      `free some space, or set ROWTUNE_CACHE to another folder`,
+    );
+  return problems;
+}

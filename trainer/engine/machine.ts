@@ -1,0 +1,54 @@
+/** What the machine is: processor, memory, disk. Plain facts, no judgement. */
+import { readFileSync, statfsSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+/** Instruction sets that decide how fast a matrix product is, best last. */
+const CPU_FEATURES = { avx2: 'AVX2', avx512f: 'AVX512', avx512_bf16: 'AVX512-BF16', amx_bf16: 'AMX', asimd: 'NEON', sve: 'SVE' };
+
+export interface Machine {
+  readonly cpu: { readonly model: string; readonly cores: number; readonly features: readonly string[] };
+  readonly memory: { readonly totalBytes: number; readonly availableBytes: number };
+}
+
+/** The features among `CPU_FEATURES` that the text of /proc/cpuinfo names. */
+export function parseCpuFeatures(cpuinfo: string): string[] {
+  const flags = new Set(/^(?:flags|Features)\s*:\s*(.*)$/m.exec(cpuinfo)?.[1]?.split(/\s+/));
+  return Object.entries(CPU_FEATURES).flatMap(([flag, name]) => (flags.has(flag) ? [name] : []));
+}
+
+/** Bytes that programs can still take, from the text of /proc/meminfo; what is only cached counts as free. */
+export function parseAvailableMemory(meminfo: string): number | undefined {
+  const kibibytes = /^MemAvailable:\s+(\d+) kB$/m.exec(meminfo)?.[1];
+  return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
+}
+
+export const cpuFeatures = (): string[] => parseCpuFeatures(readText('/proc/cpuinfo'));
+
+export function describeMachine(): Machine {
+  const processors = os.cpus();
+  return {
+    cpu: { model: processors[0]?.model.trim() ?? 'unknown', cores: os.availableParallelism(), features: cpuFeatures() },
+    memory: { totalBytes: os.totalmem(), availableBytes: parseAvailableMemory(readText('/proc/meminfo')) ?? os.freemem() },
+  };
+}
+
+/** Bytes free to this user on the disk of `folder`, or of its nearest parent that exists. */
+export function freeDiskBytes(folder: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  } catch {
+    const parent = path.dirname(folder);
+    return parent === folder ? 0 : freeDiskBytes(parent);
+  }
+}
+
+/** Empty where the file is not there: other systems than Linux. */
+function readText(file: string): string {
+  try {
+    return readFileSync(file, 'utf8');
+  } catch {
+    return '';
+  }
+}

@@ -1,0 +1,37 @@
+/** How fast an engine multiplies matrices: the one number that says what to expect of it. */
+import { Graph } from '../graph/graph.ts';
+import { assemble } from '../graph/program.ts';
+import type { Engine } from './engine.ts';
+
+/** The shape of a linear layer of a small model over one batch: 512 tokens, 576 to 1536 features. */
+const [TOKENS, IN, OUT] = [512, 576, 1536];
+/** Products in one run, so that the cost of starting a run does not count. */
+const PRODUCTS = 8;
+const MEASURE_MS = 500;
+
+/** float32 matrix product, in GFLOP/s: the best run of half a second after one to warm up. */
+export async function measureMatmul(engine: Engine): Promise<number> {
+  const graph = new Graph();
+  const x = graph.feed('x', [TOKENS, IN]);
+  const products = Array.from({ length: PRODUCTS }, (_, i) => {
+    const w = graph.read({ name: `w${i}`, shape: [OUT, IN], dtype: 'float32' });
+    return graph.max(graph.matmul(x, w, { transposeB: true }), [0, 1]);
+  });
+  const y = products.reduce((sum, product) => graph.add(sum, product));
+  const session = await engine.compile(assemble({ main: { graph, outputs: { y }, effects: [] } }));
+  try {
+    await session.load(products.map((_, i) => ({ name: `w${i}`, data: new Float32Array(OUT * IN).fill(1 / 64) })));
+    const feeds = { x: new Float32Array(TOKENS * IN).fill(1 / 32) };
+    await session.run('main', feeds);
+    let best = Number.POSITIVE_INFINITY;
+    const started = performance.now();
+    do {
+      const before = performance.now();
+      await session.run('main', feeds);
+      best = Math.min(best, performance.now() - before);
+    } while (performance.now() - started < MEASURE_MS);
+    return (2 * TOKENS * IN * OUT * PRODUCTS) / (best * 1e6);
+  } finally {
+    await session.dispose();
+  }
+}
