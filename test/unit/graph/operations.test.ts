@@ -1,5 +1,6 @@
 /** Every operation of the graph: against a naive formula, between engines, and its gradient against finite differences. */
 import { describe, expect, it } from 'vitest';
+import type { OpName } from '../../../trainer/graph/attributes.ts';
 import { opTable } from '../../../trainer/graph/op-table.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
@@ -19,18 +20,13 @@ const others = await openOthers();
 describe('the table of cases', () => {
   it('names every operation once', () => expect(Object.keys(caseTable).sort()).toEqual(Object.keys(opTable).sort()));
 
-  it.each(Object.entries(caseTable))('has cases of %s that run it', (op, tests) => {
-    expect(tests.length).toBeGreaterThan(0);
-    for (const test of tests) {
-      const ops = forwardProgram(test).signatures.run?.schedule.map(node => node.op) ?? [];
-      if (test !== tests[0]) continue;
-      expect(ops).toContain(op);
-    }
+  it.each(Object.entries(caseTable))('has a case that runs %s', (op, tests) => {
+    const ran = tests.flatMap(test => forwardProgram(test).signatures.run?.schedule.map(node => node.op) ?? []);
+    expect(ran).toContain(op);
   });
 
-  it.each(Object.entries(opTable).filter(([, rule]) => rule.gradient))(
-    'checks the gradient of %s, or that of an operation that is its inverse',
-    op => expect(caseTable[op as keyof typeof caseTable].some(test => test.gradients)).toBe(true),
+  it.each(Object.entries(opTable).flatMap(([op, rule]) => (rule.gradient ? [op as OpName] : [])))('has a case for the gradient of %s', op =>
+    expect(caseTable[op].some(test => test.gradients)).toBe(true),
   );
 });
 

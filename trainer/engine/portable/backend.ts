@@ -1,6 +1,7 @@
 /** Opens one of tfjs's backends: what the machine offers, loaded only when asked for. */
 import * as tf from '@tensorflow/tfjs-core';
 import { EngineError } from '../engine.ts';
+import { inTurn } from './turn.ts';
 import { resolveWasmFolder } from './wasm-folder.ts';
 import { findAdapter, registerWebgpu, watchDevice } from './webgpu.ts';
 
@@ -21,7 +22,10 @@ const noFault = (): undefined => undefined;
  * Opens a backend; `auto` takes webgpu where there is a GPU (not one drawn by software), else wasm, else plain JavaScript, and logs each step down.
  * @throws EngineError when the backend that was asked for by name cannot be opened
  */
-export async function openBackend(wanted: BackendName | 'auto', log: (line: string) => void): Promise<OpenBackend> {
+export const openBackend = (wanted: BackendName | 'auto', log: (line: string) => void): Promise<OpenBackend> =>
+  inTurn(() => open(wanted, log));
+
+async function open(wanted: BackendName | 'auto', log: (line: string) => void): Promise<OpenBackend> {
   // Production mode: no advice about other packages on the console.
   tf.enableProdMode();
   if (wanted !== 'auto') return openers[wanted]();
@@ -67,8 +71,18 @@ async function openCpu(): Promise<OpenBackend> {
 }
 
 async function activate(name: BackendName): Promise<void> {
-  if (!(await tf.setBackend(name))) throw new EngineError(`tfjs could not start its ${name} backend`);
+  if (!(await tf.setBackend(name))) throw new EngineError(`tfjs could not start its ${name} backend: ${await reasonOfFailure(name)}`);
   await tf.ready();
+}
+
+/** tfjs keeps the reason to itself, so the backend is made once more to hear it. */
+async function reasonOfFailure(name: BackendName): Promise<string> {
+  try {
+    await tf.findBackendFactory(name)?.();
+    return 'no reason was given';
+  } catch (error) {
+    return error instanceof Error ? error.message : ((error as { message?: string })?.message ?? String(error));
+  }
 }
 
 /** The wasm loader throws every unhandled rejection of the process again; that is for the process to decide, so its listeners are taken off. */

@@ -53,11 +53,11 @@ export async function download(value: Tensor, dtype: DType): Promise<HostArray> 
   return host;
 }
 
+/** Always a copy: the cpu backend keeps the array that it is given, and the caller may write to it again. */
 function toStored(data: HostArray, dtype: DType): Float32Array | Int32Array | Uint8Array {
   if (dtype === 'bfloat16') return bfloat16BitsToFloat32(data as Uint16Array);
-  // A copy: the cpu backend keeps the array that it is given, and the caller may write to it again.
-  if (STORED[dtype] === 'int32') return Int32Array.from(data);
-  return dtype === 'bool' ? Uint8Array.from(data) : Float32Array.from(data);
+  if (dtype === 'int8' || dtype === 'uint8') return Int32Array.from(data);
+  return (data as Float32Array | Int32Array | Uint8Array).slice();
 }
 
 function bfloat16BitsToFloat32(bits: Uint16Array): Float32Array {

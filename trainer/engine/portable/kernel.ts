@@ -1,17 +1,12 @@
 /** What a kernel is: the code that runs one graph operation on tfjs tensors. */
 import type { Tensor } from '@tensorflow/tfjs-core';
 import type { OpAttributes, OpName } from '../../graph/attributes.ts';
-import type { Node } from '../../graph/graph.ts';
-import type { DType, HostArray, Shape } from '../../graph/types.ts';
+import type { HostArray } from '../../graph/types.ts';
 import type { VariableStore } from './variable-store.ts';
 
 export interface KernelCall<Op extends OpName> {
   readonly inputs: readonly Tensor[];
   readonly attrs: OpAttributes[Op];
-  /** The element type and shape that the graph promises for the output. */
-  readonly dtype: DType;
-  readonly shape: Shape;
-  readonly node: Node<Op>;
   readonly variables: VariableStore;
   readonly feeds: Readonly<Record<string, HostArray>>;
 }

@@ -11,7 +11,7 @@ import type { HostKernel, KernelCall } from './kernel.ts';
 import { kernelOf } from './kernel-table.ts';
 import { roundToBfloat16 } from './kernels/bfloat16.ts';
 import { releasePlan } from './release-plan.ts';
-import { takeTurn } from './turn.ts';
+import { withBackend } from './turn.ts';
 import { VariableStore } from './variable-store.ts';
 
 interface Compiled {
@@ -59,7 +59,7 @@ export class PortableSession implements Session {
   async load(values: AsyncIterable<VariableData> | Iterable<VariableData>): Promise<void> {
     for await (const { name, data } of values) {
       const spec = this.variables.spec(name);
-      await takeTurn(this.backend.name, async () => {
+      await withBackend(this.backend.name, async () => {
         const value = data === 'zeros' ? zeros([...spec.shape], storedType(spec.dtype)) : upload(data, spec, `variable ${name}`);
         this.variables.set(name, value);
         value.dispose();
@@ -68,7 +68,7 @@ export class PortableSession implements Session {
   }
 
   read(variable: string): Promise<HostArray> {
-    return takeTurn(this.backend.name, () => download(this.variables.get(variable), this.variables.spec(variable).dtype));
+    return withBackend(this.backend.name, () => download(this.variables.get(variable), this.variables.spec(variable).dtype));
   }
 
   async run(name: string, feeds: Feeds): Promise<Record<string, HostArray>> {
@@ -76,11 +76,11 @@ export class PortableSession implements Session {
     if (!compiled) throw new EngineError(`the program has no signature ${name}; it has ${[...this.compiled.keys()].join(', ')}`);
     for (const feed of compiled.signature.feeds)
       checkHostArray(feeds[feed.attrs.name], feed.attrs.spec, `${name}: feed ${feed.attrs.name}`);
-    return takeTurn(this.backend.name, () => this.interpret(compiled, feeds));
+    return withBackend(this.backend.name, () => this.interpret(compiled, feeds));
   }
 
   async dispose(): Promise<void> {
-    await takeTurn(this.backend.name, async () => this.variables.dispose());
+    await withBackend(this.backend.name, async () => this.variables.dispose());
   }
 
   private async interpret({ signature, release }: Compiled, feeds: Feeds): Promise<Record<string, HostArray>> {
@@ -108,8 +108,7 @@ export class PortableSession implements Session {
     const kernel = kernelOf(node.op);
     try {
       if ('host' in kernel) return await computeOnHost(kernel, node, inputs);
-      const { attrs, dtype, shape } = node;
-      const call: KernelCall<OpName> = { inputs, attrs, dtype, shape, node, variables: this.variables, feeds };
+      const call: KernelCall<OpName> = { inputs, attrs: node.attrs, variables: this.variables, feeds };
       return tidy(() => {
         const result = kernel.device(call);
         const rounded = node.dtype === 'bfloat16' && !MOVES.has(node.op) ? roundToBfloat16(result) : result;

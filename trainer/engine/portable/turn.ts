@@ -1,14 +1,18 @@
-/** tfjs has one current backend a process, so sessions of different backends take turns. */
+/** tfjs has one current backend a process, so whoever needs one takes turns. */
 import { getBackend, setBackend } from '@tensorflow/tfjs-core';
 
 let previous: Promise<unknown> = Promise.resolve();
 
-/** Runs `work` alone, with `backend` current. Work queued before runs first, whether or not it failed. */
-export function takeTurn<T>(backend: string, work: () => Promise<T>): Promise<T> {
-  const mine = previous.then(async () => {
-    if (getBackend() !== backend) await setBackend(backend);
-    return work();
-  });
+/** Runs `work` alone. Work queued before runs first, whether or not it fails. */
+export function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const mine = previous.then(work);
   previous = mine.catch(() => undefined);
   return mine;
 }
+
+/** Runs `work` alone, with `backend` current. */
+export const withBackend = <T>(backend: string, work: () => Promise<T>): Promise<T> =>
+  inTurn(async () => {
+    if (getBackend() !== backend) await setBackend(backend);
+    return work();
+  });
