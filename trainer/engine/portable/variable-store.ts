@@ -33,11 +33,6 @@ export class VariableStore {
     this.tensors.set(name, kept);
   }
 
-  /** Number of variables that hold a tensor. */
-  get count(): number {
-    return this.tensors.size;
-  }
-
   dispose(): void {
     for (const tensor of this.tensors.values()) tensor.dispose();
     this.tensors.clear();
