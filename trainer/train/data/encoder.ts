@@ -7,6 +7,9 @@ const BLOCK_CHARACTERS = 2 ** 16;
 /** How far a block may grow in search of a line break before a letter, where no tokenizer joins what is on both sides. */
 const BLOCK_SEARCH = 2 ** 14;
 
+const REMEMBERED_CHARACTERS = 512;
+const REMEMBERED_TEXTS = 256;
+
 export interface Encoder {
   /** The beginning of a sequence: with BOS where the tokenizer writes one, never with a closing EOS. */
   start(text: string): number[];
@@ -37,9 +40,11 @@ export function createEncoder(tokenizer: TextTokenizer): Encoder {
     return parts.flat();
   };
   return {
-    start: text => inBlocks(text, block => withoutClosing([...tokenizer.encode(block, { addSpecialTokens: true })], tokenizer, block)),
-    startPlain: text => inBlocks(text, plain),
-    next: text => (text === '' ? [] : inBlocks(text, nextBlock)),
+    start: remembering(text =>
+      inBlocks(text, block => withoutClosing([...tokenizer.encode(block, { addSpecialTokens: true })], tokenizer, block)),
+    ),
+    startPlain: remembering(text => inBlocks(text, plain)),
+    next: remembering(text => (text === '' ? [] : inBlocks(text, nextBlock))),
   };
 
   /** Takes off an EOS that the tokenizer adds by itself, but not one that the text spells out. */
@@ -48,6 +53,20 @@ export function createEncoder(tokenizer: TextTokenizer): Encoder {
     if (last === undefined || !eosIds.includes(last)) return ids;
     return plain(text).at(-1) === last ? ids : ids.slice(0, -1);
   }
+}
+
+/** Templates and labels come back with every sample: the ids of short texts are kept, the oldest forgotten first. */
+function remembering(encode: (text: string) => readonly number[]): (text: string) => number[] {
+  const known = new Map<string, readonly number[]>();
+  return text => {
+    if (text.length > REMEMBERED_CHARACTERS) return [...encode(text)];
+    const ids = known.get(text) ?? encode(text);
+    known.delete(text);
+    known.set(text, ids);
+    const [oldest] = known.size > REMEMBERED_TEXTS ? known.keys() : [];
+    if (oldest !== undefined) known.delete(oldest);
+    return [...ids];
+  };
 }
 
 /** Cuts after line breaks that come before a letter; a text without any is cut where the search ends, between two characters. */

@@ -20,16 +20,20 @@ export async function* readCsv(file: string, delimiter: ',' | '\t'): AsyncGenera
   const source = Readable.from(readUtf8(file));
   source.on('error', cause => parser.destroy(cause));
   source.pipe(parser);
-  // The parser says where a record ends; it starts on the line after the one before it, the header being the first.
+  // The parser says where a record ends, and counts a CRLF inside quotes as two lines: both are taken back.
+  let countedTwice = 0;
   let lastLine = 1;
   try {
     for await (const { record, info } of parser as AsyncIterable<{ record: Record<string, string>; info: Info }>) {
-      const newlines = Object.values(record).reduce((sum, value) => sum + (value.match(/\r?\n/g)?.length ?? 0), 0);
-      lastLine = info.lines;
-      yield { file, line: info.lines - newlines, value: record };
+      const text = Object.values(record).join('');
+      const breaks = text.match(/[\r\n]/g)?.length ?? 0;
+      const line = info.lines - breaks - countedTwice;
+      countedTwice += text.match(/\r\n/g)?.length ?? 0;
+      lastLine = info.lines - countedTwice;
+      yield { file, line, value: record };
     }
   } catch (error) {
-    throw error instanceof DataError ? error : csvError(file, lastLine, error);
+    throw error instanceof DataError ? error : csvError(file, lastLine, countedTwice, error);
   } finally {
     source.destroy();
     parser.destroy();
@@ -44,9 +48,9 @@ function checkedHeader(file: string, header: readonly string[]): string[] {
   throw new DataError({ file, line: 1, problem, advice: 'Give each column its own name in the first line' });
 }
 
-function csvError(file: string, lastLine: number, cause: unknown): DataError {
+function csvError(file: string, lastLine: number, countedTwice: number, cause: unknown): DataError {
   const { code, message, lines } = cause as Partial<CsvError> & { lines?: number };
-  const line = lines ?? lastLine + 1;
+  const line = lines === undefined ? lastLine + 1 : lines - countedTwice;
   if (code === 'CSV_RECORD_INCONSISTENT_COLUMNS') {
     const { record, columns } = cause as { record?: unknown[]; columns?: unknown[] };
     const counts = `${record?.length ?? 'another number of'} fields, expected ${columns?.length ?? 'as many'} as in the header`;

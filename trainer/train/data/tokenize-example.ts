@@ -25,11 +25,8 @@ export type TokenizeResult =
 /** no_target: nothing to learn in the sample. cut_off: nothing left after cutting it to length. */
 export type DropReason = 'no_target' | 'cut_off';
 
-/**
- * The characters that are encoded of a stretch which is cut anyway, per token kept: few tokens stand for more, and where they do
- * the stretch is read further.
- */
-const CHARACTERS_PER_TOKEN = 8;
+/** The characters first encoded for each token needed of a long stretch; where they give fewer tokens, more is read. */
+const CHARACTERS_PER_TOKEN = 4;
 
 /** Where a text is cut, this many tokens may differ from those of the whole text. */
 const EDGE_MARGIN = 16;
@@ -37,22 +34,24 @@ const EDGE_MARGIN = 16;
 /** Throws DataError where the sample is longer than `maxLength` and cutting is not allowed. */
 export function tokenizeExample(example: FormattedExample, settings: TokenizeSettings, place: DataPlace): TokenizeResult {
   const { encoder, maxLength, truncation } = settings;
-  const [prompt, ...others] = trainRuns(example.pieces);
-  if (prompt === undefined || ![prompt, ...others].some(run => run.train)) return { kind: 'dropped', reason: 'no_target' };
+  // What comes after the last target predicts nothing that is learned.
+  const [prompt, ...others] = trainRuns(example.pieces.slice(0, example.pieces.findLastIndex(piece => piece.train) + 1));
+  if (prompt === undefined) return { kind: 'dropped', reason: 'no_target' };
   const rest: EncodedRun[] = others.map(({ train, pieces }) => ({ train, ids: encoder.next(textOf(pieces)) }));
   const last = rest.at(-1);
   if (!example.chat && settings.eosId !== undefined && last?.train) last.ids.push(settings.eosId);
   const spare = maxLength - rest.reduce((sum, run) => sum + run.ids.length, 0);
   const encode = (text: string) => (example.chat ? encoder.startPlain(text) : encoder.start(text));
 
-  const stretch = prompt.pieces.find(piece => piece.shrink)?.text;
-  const surelyLong = truncation !== 'error' && stretch !== undefined && surelyLonger(stretch, maxLength, encoder);
-  const whole = surelyLong ? undefined : encode(textOf(prompt.pieces));
+  // Of a long stretch only its beginning is encoded, where that already shows that the rest is cut away.
+  const stretch = truncation === 'error' ? undefined : prompt.pieces.find(piece => piece.shrink)?.text;
+  const start = stretch === undefined ? [] : firstTokens(stretch, maxLength + 1, encoder);
+  const whole = start.length > maxLength ? undefined : encode(textOf(prompt.pieces));
   if (whole !== undefined && last === undefined && !example.chat && settings.eosId !== undefined) whole.push(settings.eosId);
   if (whole !== undefined && whole.length <= spare) return result([{ train: prompt.train, ids: whole }, ...rest], false);
   if (whole !== undefined && truncation === 'error') throw tooLong(whole.length + maxLength - spare, maxLength, place);
 
-  const shortened = stretch === undefined ? undefined : shortenPrompt(prompt.pieces, spare, encode, settings);
+  const shortened = stretch === undefined ? undefined : shortenPrompt(prompt.pieces, start, spare, encode, settings);
   const ids = shortened ?? whole ?? encode(textOf(prompt.pieces));
   return result([{ train: prompt.train, ids }, ...rest], true, maxLength);
 }
@@ -79,11 +78,12 @@ function trainRuns(pieces: readonly Piece[]): Run[] {
 }
 
 /**
- * A prompt of at most `budget` tokens: the fixed text around the flexible stretch stays, the stretch loses its end or its middle.
- * Undefined where the fixed text alone is too long.
+ * A prompt of at most `budget` tokens: the fixed text around the flexible stretch stays, the stretch, whose first tokens are given,
+ * loses its end or its middle. Undefined where the fixed text alone is too long.
  */
 function shortenPrompt(
   pieces: readonly Piece[],
+  start: readonly number[],
   budget: number,
   encode: (text: string) => number[],
   { encoder, truncation }: TokenizeSettings,
@@ -93,15 +93,9 @@ function shortenPrompt(
   const tail = encoder.next(textOf(pieces.slice(at + 1)));
   const room = budget - head.length - tail.length;
   if (room < 0) return undefined;
-  const stretch = pieces[at]?.text ?? '';
-  if (truncation === 'end') return [...head, ...firstTokens(stretch, room, encoder), ...tail];
+  if (truncation === 'end') return [...head, ...start.slice(0, room), ...tail];
   const front = Math.ceil(room / 2);
-  return [...head, ...firstTokens(stretch, front, encoder), ...lastTokens(stretch, room - front, encoder), ...tail];
-}
-
-/** Whether the text has more tokens than `limit`, told from its beginning; false where only all of it would tell. */
-function surelyLonger(text: string, limit: number, encoder: Encoder): boolean {
-  return text.length > (limit + EDGE_MARGIN) * CHARACTERS_PER_TOKEN && firstTokens(text, limit + 1, encoder).length > limit;
+  return [...head, ...start.slice(0, front), ...lastTokens(pieces[at]?.text ?? '', room - front, encoder), ...tail];
 }
 
 function textOf(pieces: readonly Piece[]): string {
@@ -118,16 +112,19 @@ function lastTokens(text: string, count: number, encoder: Encoder): number[] {
   return count === 0 ? [] : ids.slice(-count);
 }
 
-/** Doubles the characters until there are clearly more tokens than asked for: the last few may differ from those of the whole text. */
+/** Reads on until there are clearly more tokens than asked for: the last few may differ from those of the whole text. */
 function edgeTokens(text: string, count: number, encoder: Encoder, edge: (characters: number) => string): number[] {
-  for (let characters = (count + EDGE_MARGIN) * CHARACTERS_PER_TOKEN; characters < text.length; characters *= 2) {
+  const needed = count + EDGE_MARGIN;
+  for (let characters = needed * CHARACTERS_PER_TOKEN; characters < text.length; ) {
     const ids = encoder.next(edge(characters));
-    if (ids.length >= count + EDGE_MARGIN) return ids;
+    if (ids.length >= needed) return ids;
+    characters *= Math.min(4, 1.2 * (needed / Math.max(1, ids.length)));
+    characters = Math.ceil(characters);
   }
   return encoder.next(text);
 }
 
-/** The sequence up to its last target: what comes after it predicts nothing that is learned. */
+/** The sequence, at most `maxLength` long and up to its last target. */
 function result(runs: readonly EncodedRun[], truncated: boolean, maxLength = Number.POSITIVE_INFINITY): TokenizeResult {
   const ids = Int32Array.from(runs.flatMap(run => run.ids));
   const train = new Uint8Array(ids.length);
