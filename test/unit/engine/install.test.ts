@@ -1,0 +1,202 @@
+/** The parts of the engine install that need no network: wheels, lock, tools. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { describe, expect, it, vi } from 'vitest';
+import { withInstallLock } from '../../../trainer/engine/install/install-lock.ts';
+import { runCommand } from '../../../trainer/engine/install/run-command.ts';
+import { findNpm, findPython, isAtLeast, requirePlatform } from '../../../trainer/engine/install/toolchain.ts';
+import { downloadWheel, fetchWheel, findWheel, type WheelContext } from '../../../trainer/engine/install/wheel.ts';
+
+const python = await findPython();
+const noPython = 'missing' in python ? `(skipped: ${python.missing})` : '';
+
+const WHEEL = 'tensorflow_cpu-9.9.9-py3-none-any.whl';
+
+/** A small wheel like TensorFlow's: two libraries, headers that include one another, RECORD, the CUDA extra. */
+const MAKE_WHEEL = `
+import base64, hashlib, sys, zipfile
+info = 'tensorflow_cpu-9.9.9.dist-info/'
+files = {
+  'tensorflow/libtensorflow_cc.so.2': b'cc' * 50000,
+  'tensorflow/libtensorflow_framework.so.2': b'framework' * 1000,
+  'tensorflow/include/a.h': b'#include "b/b.h"\\n#include <stdio.h>\\n',
+  'tensorflow/include/b/b.h': b'  # include "a.h"\\n',
+  'tensorflow/include/unused.h': b'',
+  info + 'METADATA': b'Metadata-Version: 2.1\\nName: tensorflow_cpu\\nVersion: 9.9.9\\nRequires-Dist: numpy\\nRequires-Dist: nvidia-a-cu12<13.0,>=12.5; extra == "and-cuda"\\n',
+  info + 'WHEEL': b'Wheel-Version: 1.0\\nRoot-Is-Purelib: false\\nTag: py3-none-any\\n',
+}
+record = ''
+for name, data in files.items():
+  digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b'=').decode()
+  record += '%s,sha256=%s,%d\\n' % (name, digest, len(data))
+if len(sys.argv) > 2:
+  files['tensorflow/libtensorflow_cc.so.2'] = b'other' * 20000
+with zipfile.ZipFile(sys.argv[1], 'w') as z:
+  for name, data in files.items():
+    z.writestr(name, data)
+  z.writestr(info + 'RECORD', record)
+`;
+
+function makeWheel(folder: string, ...flags: string[]): string {
+  const wheel = path.join(folder, WHEEL);
+  mkdirSync(folder, { recursive: true });
+  if ('missing' in python) throw new Error('these tests are skipped without Python');
+  expect(spawnSync(python.command, ['-c', MAKE_WHEEL, wheel, ...flags]).status).toBe(0);
+  return wheel;
+}
+
+/** Folders with a wheel source that pip finds instead of the network. */
+function setUp() {
+  const root = mkdtempSync(path.join(os.tmpdir(), 'rowtune-install-'));
+  const lines: string[] = [];
+  const folders = { downloads: path.join(root, 'downloads'), source: path.join(root, 'source'), target: path.join(root, 'runtime') };
+  if ('missing' in python) throw new Error('these tests are skipped without Python');
+  const context: WheelContext = { python, downloads: folders.downloads, log: line => lines.push(line), onProgress: () => undefined };
+  return { ...folders, lines, context };
+}
+
+const fetch = (context: WheelContext, target: string) => fetchWheel(context, 'tensorflow-cpu==9.9.9', target, 'tensorflow', ['a.h']);
+
+/** Lets pip see only a folder, as the user may with these variables. */
+async function offline<T>(source: string, work: () => Promise<T>): Promise<T> {
+  vi.stubEnv('PIP_NO_INDEX', '1');
+  vi.stubEnv('PIP_FIND_LINKS', source);
+  try {
+    return await work();
+  } finally {
+    vi.unstubAllEnvs();
+  }
+}
+
+describe.skipIf(noPython)(`wheels ${noPython}`, () => {
+  it('takes the libraries, the headers that are reached, and the CUDA requirements', async () => {
+    const { downloads, target, context } = setUp();
+    makeWheel(downloads);
+    const { cudaRequirements, wheel } = await fetch(context, target);
+    expect(cudaRequirements).toEqual(['nvidia-a-cu12<13.0,>=12.5']);
+    expect(path.basename(wheel)).toBe(WHEEL);
+    expect(readFileSync(path.join(target, 'tensorflow/libtensorflow_cc.so.2')).length).toBe(100_000);
+    expect(existsSync(path.join(target, 'tensorflow/include/b/b.h'))).toBe(true);
+    expect(existsSync(path.join(target, 'tensorflow/include/unused.h'))).toBe(false);
+  });
+
+  it.each([
+    ['cut off', (wheel: string) => writeFileSync(wheel, readFileSync(wheel).subarray(0, 5000))],
+    [
+      'changed in one byte',
+      (wheel: string) =>
+        writeFileSync(
+          wheel,
+          readFileSync(wheel).map((byte, i) => (i === 2000 ? byte ^ 1 : byte)),
+        ),
+    ],
+    ['not what RECORD says', (wheel: string) => void makeWheel(path.dirname(wheel), 'lie')],
+  ])('throws away a wheel that is %s and downloads it again', async (_, damage) => {
+    const { downloads, source, target, context, lines } = setUp();
+    makeWheel(source);
+    damage(makeWheel(downloads));
+    await offline(source, () => fetch(context, target));
+    expect(lines.join('\n')).toMatch(/is damaged .*downloading it again/);
+    expect(readFileSync(path.join(target, 'tensorflow/libtensorflow_cc.so.2'), 'latin1').startsWith('cccc')).toBe(true);
+  });
+
+  it('says so when the wheel is damaged at its source, and keeps nothing of it', async () => {
+    const { downloads, source, target, context } = setUp();
+    makeWheel(source, 'lie');
+    await expect(offline(source, () => fetch(context, target))).rejects.toThrow(/damaged twice over.*rowtune engine install/);
+    expect(existsSync(path.join(downloads, WHEEL))).toBe(false);
+  });
+
+  it('takes the wheel of another Python where this one has none', async () => {
+    const { source, context, lines } = setUp();
+    const wheel = makeWheel(source);
+    const other = wheel.replace('py3-none', 'cp312-none');
+    renameSync(wheel, other);
+    const got = await offline(source, () => downloadWheel(context, 'tensorflow-cpu==9.9.9'));
+    expect(path.basename(got)).toBe(path.basename(other));
+    if (!('missing' in python) && !python.pythonVersion.startsWith('3.12')) expect(lines.join('\n')).toContain('Python 3.12');
+  });
+
+  it('gives pip’s own words when there is nothing to download', async () => {
+    const { source, context } = setUp();
+    mkdirSync(source);
+    await expect(offline(source, () => downloadWheel(context, 'tensorflow-cpu==9.9.9'))).rejects.toThrow(/No matching distribution/);
+  });
+});
+
+describe('findWheel', () => {
+  it('knows a project by any spelling, and an exact version', () => {
+    const files = ['nvidia_cublas_cu12-12.5.3.2-py3-none-any.whl', 'x.txt', WHEEL];
+    expect(findWheel(files, 'nvidia-cublas-cu12<13.0,>=12.5.3.2')).toBe(files[0]);
+    expect(findWheel(files, 'tensorflow-cpu==9.9.9')).toBe(WHEEL);
+    expect(findWheel(files, 'tensorflow-cpu==9.9.8')).toBeUndefined();
+    expect(findWheel(files, 'tensorflow==9.9.9')).toBeUndefined();
+  });
+});
+
+describe('withInstallLock', () => {
+  const lockFile = () => path.join(mkdtempSync(path.join(os.tmpdir(), 'rowtune-lock-')), 'lock');
+
+  it('lets one at a time, tells who waits, and is free again after a failure', async () => {
+    const file = lockFile();
+    const events: string[] = [];
+    const first = withInstallLock(
+      file,
+      () => undefined,
+      async () => {
+        events.push('first in');
+        await delay(100);
+        events.push('first out');
+        throw new Error('failed');
+      },
+    );
+    const second = withInstallLock(
+      file,
+      line => events.push(line),
+      async () => events.push('second in'),
+    );
+    await expect(first).rejects.toThrow('failed');
+    await second;
+    expect(events).toEqual(['first in', `another install is running (process ${process.pid}); waiting for it`, 'first out', 'second in']);
+    expect(existsSync(file)).toBe(false);
+  });
+
+  it('takes over the lock of a process that is gone', async () => {
+    const file = lockFile();
+    const gone = spawnSync(process.execPath, ['-e', 'console.log(process.pid)'], { encoding: 'utf8' }).stdout;
+    writeFileSync(file, gone);
+    expect(
+      await withInstallLock(
+        file,
+        () => undefined,
+        async () => 'done',
+      ),
+    ).toBe('done');
+  });
+});
+
+describe('tools', () => {
+  it('compares versions', () => {
+    expect(isAtLeast('20.3', [20, 3])).toBe(true);
+    expect(isAtLeast('20.2.9', [20, 3])).toBe(false);
+    expect(isAtLeast('23.0rc1', [20, 3])).toBe(true);
+  });
+
+  it('finds an npm that runs', async () => {
+    const { program, prefix } = await findNpm();
+    expect(await runCommand(program, [...prefix, '--version'])).toMatchObject({ status: 0 });
+  });
+
+  it('gives the output of a program that is not there as a result', async () => {
+    expect(await runCommand('rowtune-no-such-program', [])).toMatchObject({ status: -1, output: expect.stringContaining('ENOENT') });
+  });
+
+  it('points to the portable engine on other systems', () => {
+    expect(() => requirePlatform('darwin', 'arm64')).toThrow(/engine: portable/);
+    expect(() => requirePlatform('win32', 'x64')).toThrow(/engine: portable/);
+    expect(() => requirePlatform('linux', 'x64')).not.toThrow();
+  });
+});
