@@ -142,8 +142,14 @@ async function openRecords(
 ): Promise<{ records: AsyncGenerator<DataRecord>; detected: DetectedFormat }> {
   const start = await source.next();
   if (start.done === true) throw new DataError({ problem: 'the data holds no sample', advice: 'Check that the files are not empty' });
-  const first = renameColumns(start.value, columns);
-  const detected = format === 'auto' ? detectFormat(first) : { format, reason: 'set in the recipe' };
+  const { first, detected } = await detect(start.value).catch(async error => {
+    await source.return(undefined);
+    throw error;
+  });
+  async function detect(record: DataRecord): Promise<{ first: DataRecord; detected: DetectedFormat }> {
+    const renamed = renameColumns(record, columns);
+    return { first: renamed, detected: format === 'auto' ? detectFormat(renamed) : { format, reason: 'set in the recipe' } };
+  }
   async function* records() {
     yield first;
     for await (const given of source) {

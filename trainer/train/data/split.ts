@@ -1,6 +1,7 @@
 /** Parts samples into training and validation by a seed, in equal shares of each label. */
 import { DataError } from './data-error.ts';
 import { createRandom, permutation } from './random.ts';
+import type { Example } from './types.ts';
 
 export interface SplitSettings {
   readonly count: number;
@@ -19,6 +20,28 @@ export interface Split {
 
 /** The stream of random numbers of the split; the batches take others. */
 const SPLIT = 3;
+
+/** Below this many samples the parts of long documents are split instead: a text in one file can hold out a share of itself too. */
+const MIN_DOCUMENTS = 20;
+
+/** Parts examples, the parts of one document staying together where there are enough documents. Labels share equally. */
+export function splitExamples(
+  examples: readonly Example[],
+  { validation, seed }: Pick<SplitSettings, 'validation' | 'seed'>,
+): { train: Example[]; validation: Example[] } {
+  const documents = new Map<string, Example[]>();
+  for (const example of examples) {
+    const name = `${example.file}:${example.line}`;
+    const parts = documents.get(name);
+    if (parts === undefined) documents.set(name, [example]);
+    else parts.push(example);
+  }
+  const units = documents.size < MIN_DOCUMENTS ? examples.map(example => [example]) : [...documents.values()];
+  const labels = units.map(([first]) => first?.label ?? '');
+  const split = splitSamples({ count: units.length, validation, seed, labels });
+  const pick = (indices: readonly number[]) => indices.flatMap(index => units[index] ?? []);
+  return { train: pick(split.train), validation: pick(split.validation) };
+}
 
 /** A pure function of its settings. Throws DataError where no sample would be left on one side. */
 export function splitSamples({ count, validation, seed, labels }: SplitSettings): Split {
