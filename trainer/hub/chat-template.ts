@@ -1,5 +1,5 @@
 /** Messages to the text a chat model was trained on, and which part of that text the assistant wrote. */
-import { Template } from '@huggingface/jinja';
+import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 import { formatTime } from './strftime.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
@@ -46,15 +46,16 @@ export function createChatTemplate(input: {
   const compiled = compile(input.template);
   const render = (messages: readonly ChatMessage[], options: { readonly addGenerationPrompt: boolean }): string => {
     try {
-      return compiled.render({
-        ...specialTokens,
-        messages,
-        add_generation_prompt: options.addGenerationPrompt,
-        raise_exception: (message: unknown) => {
-          throw new ChatTemplateError(String(message));
-        },
+      const environment = new Environment();
+      const globals = {
+        ...CONSTANTS,
+        range,
+        raise_exception: raiseException,
         strftime_now: (format: unknown) => formatTime(now(), String(format)),
-      });
+      };
+      const variables = { ...globals, ...specialTokens, messages, add_generation_prompt: options.addGenerationPrompt };
+      for (const [name, value] of Object.entries(variables)) environment.set(name, value);
+      return String(new Interpreter(environment).run(compiled).value);
     } catch (error) {
       throw new ChatTemplateError(
         `the chat template refuses these ${messages.length} messages (${roles(messages)}): ${(error as Error).message}`,
@@ -72,11 +73,28 @@ export function chatTemplateOf(tokenizer: Pick<Tokenizer, 'chatTemplate' | 'spec
   return createChatTemplate({ template: tokenizer.chatTemplate, specialTokens: tokenizer.specialTokens });
 }
 
-function compile(source: string): Template {
+/** The names every template may use. The library's own `Template` would add a `strftime_now` that speaks the machine's language. */
+const CONSTANTS = { true: true, false: false, none: null, True: true, False: false, None: null };
+/** Templates count messages; a longer range would only fill memory. */
+const MAX_RANGE = 100_000;
+
+function raiseException(message: unknown): never {
+  throw new ChatTemplateError(String(message));
+}
+
+/** Python's `range(stop)`, `range(start, stop)`, `range(start, stop, step)`. */
+function range(first: number, second?: number, step = 1): number[] {
+  const [start, stop] = second === undefined ? [0, first] : [first, second];
+  const length = Math.max(0, Math.ceil((stop - start) / step));
+  if (!(length <= MAX_RANGE)) throw new ChatTemplateError(`a range of ${length} is longer than ${MAX_RANGE}`);
+  return Array.from({ length }, (_, i) => start + i * step);
+}
+
+function compile(source: string): ReturnType<typeof parse> {
   if (source.length > MAX_TEMPLATE_BYTES)
     throw new ChatTemplateError(`the chat template has ${source.length} characters; at most ${MAX_TEMPLATE_BYTES} are read`);
   try {
-    return new Template(source);
+    return parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })); // as Transformers sets Jinja
   } catch (error) {
     throw new ChatTemplateError(`the chat template cannot be parsed: ${(error as Error).message}`);
   }

