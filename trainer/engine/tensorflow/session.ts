@@ -2,6 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Program } from '../../graph/program.ts';
 import { elementCount, type HostArray } from '../../graph/types.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
@@ -20,7 +21,9 @@ interface Fed {
 }
 
 /**
- * Writes the program as a SavedModel and opens it as one session.
+ * Writes the program as a SavedModel and opens it as one session. TensorFlow optimizes a signature on its first run, by its feeds
+ * and fetches: 1.3 s for 6,000 nodes on one core, of which waiting in order is 0.2 s; a run then costs 2 µs a node. It keeps the
+ * order. Without that optimizer a training step of 15,000 nodes started 1 s earlier, took 2% longer and 9 MB more.
  * @throws EngineError when TensorFlow refuses it
  */
 export function openSession(addon: Addon, program: Program): Session {
@@ -52,11 +55,13 @@ class TensorflowSession implements Session {
     let batch: Fed[] = [];
     let loaded: string[] = [];
     let bytes = 0;
-    const flush = () => {
+    const flush = async () => {
       if (loaded.length > 0) this.execute('load', batch, loaded);
       batch = [];
       loaded = [];
       bytes = 0;
+      // The addon's hold on the arrays ends with this turn of the event loop; only then can they be collected.
+      await nextTurn();
     };
     const zeroed: string[] = [];
     for await (const { name, data } of values) {
@@ -66,12 +71,12 @@ class TensorflowSession implements Session {
         continue;
       }
       checkData(data, variable.load, `variable ${name}`);
-      if (bytes + data.byteLength > LOAD_BATCH_BYTES) flush();
+      if (bytes + data.byteLength > LOAD_BATCH_BYTES) await flush();
       batch.push({ port: variable.load, data });
       loaded.push(variable.loaded);
       bytes += data.byteLength;
     }
-    flush();
+    await flush();
     if (zeroed.length > 0) this.execute('load', [], zeroed);
   }
 
