@@ -1,7 +1,8 @@
 /** Compiles the addon's own two sources against the libtensorflow that was installed beside them. */
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
+import { ADDON_HEADER } from './addon-header.ts';
 import { ADDON_PACKAGE, addonPath } from './engine-folder.ts';
 import { runCommand } from './run-command.ts';
 
@@ -26,10 +27,12 @@ export async function buildAddon(folder: string, onTick: (elapsedSeconds: number
   const libraries = path.join(runtimeFolder(folder), 'tensorflow');
   const output = addonPath(folder);
   mkdirSync(path.dirname(output), { recursive: true });
+  const header = path.join(folder, 'session-options.h');
+  writeFileSync(header, ADDON_HEADER);
   const sources = readdirSync(sourceFolder).filter(file => file.endsWith('.cc'));
   const fromOutput = path.relative(path.dirname(output), libraries);
   const args = [
-    ...['-std=c++17', '-O2', '-shared', '-fPIC', '-DNAPI_VERSION=8', '-o', output],
+    ...['-std=c++17', '-O2', '-shared', '-fPIC', '-DNAPI_VERSION=8', '-include', header, '-o', output],
     ...sources.map(file => path.join(sourceFolder, file)),
     ...[
       '-I',

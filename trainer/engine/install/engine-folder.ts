@@ -13,7 +13,7 @@ export const ADDON_PACKAGE = '@tensorflow/tfjs-node-gpu';
 export type Variant = 'cpu' | 'cuda';
 
 const manifestSchema = z.object({
-  format: z.literal(1),
+  format: z.literal(2),
   tensorflow: z.string(),
   addonPackage: z.string(),
   variant: z.enum(['cpu', 'cuda']),

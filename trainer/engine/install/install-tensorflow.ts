@@ -91,7 +91,7 @@ async function build({ partial, variant, downloads, log, onProgress }: BuildPara
   await verifyAddon(partial, tick('verify'));
   rmSync(path.join(runtimeFolder(partial), 'tensorflow', 'include'), { recursive: true, force: true });
   return {
-    format: 1,
+    format: 2,
     tensorflow: TENSORFLOW_VERSION,
     addonPackage: `${ADDON_PACKAGE}@${ADDON_VERSION}`,
     variant,

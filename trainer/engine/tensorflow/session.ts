@@ -2,7 +2,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Program } from '../../graph/program.ts';
 import { elementCount, type HostArray } from '../../graph/types.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
@@ -31,7 +30,9 @@ export function openSession(addon: Addon, program: Program): Session {
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-program-'));
   try {
     writeFileSync(path.join(folder, 'saved_model.pb'), encodeSavedModel(lowered.nodes));
-    return new TensorflowSession(addon, lowered, addon.loadSavedModel(folder, SERVE_TAG));
+    const { signatures, variables } = lowered;
+    // The nodes themselves are not kept: TensorFlow has its own copy.
+    return new TensorflowSession(addon, { signatures, variables }, addon.loadSavedModel(folder, SERVE_TAG));
   } catch (error) {
     throw new EngineError(`TensorFlow could not load the program: ${(error as Error).message}`);
   } finally {
@@ -42,10 +43,10 @@ export function openSession(addon: Addon, program: Program): Session {
 
 class TensorflowSession implements Session {
   private readonly addon: Addon;
-  private readonly program: LoweredProgram;
+  private readonly program: Pick<LoweredProgram, 'signatures' | 'variables'>;
   private session: number | undefined;
 
-  constructor(addon: Addon, program: LoweredProgram, session: number) {
+  constructor(addon: Addon, program: Pick<LoweredProgram, 'signatures' | 'variables'>, session: number) {
     this.addon = addon;
     this.program = program;
     this.session = session;
@@ -55,13 +56,11 @@ class TensorflowSession implements Session {
     let batch: Fed[] = [];
     let loaded: string[] = [];
     let bytes = 0;
-    const flush = async () => {
+    const flush = () => {
       if (loaded.length > 0) this.execute('load', batch, loaded);
       batch = [];
       loaded = [];
       bytes = 0;
-      // The addon's hold on the arrays ends with this turn of the event loop; only then can they be collected.
-      await nextTurn();
     };
     const zeroed: string[] = [];
     for await (const { name, data } of values) {
@@ -71,12 +70,12 @@ class TensorflowSession implements Session {
         continue;
       }
       checkData(data, variable.load, `variable ${name}`);
-      if (bytes + data.byteLength > LOAD_BATCH_BYTES) await flush();
+      if (bytes + data.byteLength > LOAD_BATCH_BYTES) flush();
       batch.push({ port: variable.load, data });
       loaded.push(variable.loaded);
       bytes += data.byteLength;
     }
-    await flush();
+    flush();
     if (zeroed.length > 0) this.execute('load', [], zeroed);
   }
 
