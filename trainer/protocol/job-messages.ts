@@ -1,33 +1,49 @@
 /** What a parent (command line or daemon) and a worker process say to each other. One request, then events one way and commands the other. */
 import type { Recipe } from './recipe-schema.ts';
 
-/** What a worker is started for; paths are absolute. */
-export type JobRequest =
-  | {
-      readonly kind: 'train';
-      readonly recipe: Recipe;
-      readonly runDir: string /** The folder that relative paths of the recipe start from. */;
-      readonly baseDir: string;
-    }
+/** Where a job finds things; paths are absolute. */
+export interface JobContext {
+  /** Engines, models and their caches. */
+  readonly cacheDir: string;
+  /** The folder that relative paths of a recipe start from. */
+  readonly baseDir: string;
+  /** The value of ROWTUNE_ENGINE, where it is set. */
+  readonly engineFromEnvironment?: string;
+  readonly hub: { readonly endpoint?: string; readonly token?: string; readonly offline: boolean };
+}
+
+/** What a worker is started for. An `adapter` is a run folder, one of its checkpoints, or an exported adapter (ours or PEFT's). */
+export type JobRequest = { readonly context: JobContext } & (
+  | { readonly kind: 'train'; readonly recipe: Recipe; readonly runDir: string }
   | { readonly kind: 'resume'; readonly runDir: string; readonly overrides: readonly string[] }
-  | { readonly kind: 'importance'; readonly recipe: Recipe; readonly baseDir: string; readonly outputFile: string }
-  | { readonly kind: 'evaluate'; readonly recipe: Recipe; readonly baseDir: string; readonly adapterDir?: string }
+  | { readonly kind: 'importance'; readonly recipe: Recipe; readonly outputFile: string }
+  | { readonly kind: 'evaluate'; readonly recipe: Recipe; readonly adapter?: string }
   | {
       readonly kind: 'generate';
       readonly model: string;
-      readonly adapterDir?: string;
+      readonly revision: string;
+      readonly adapter?: string;
       readonly prompt: string;
       readonly options: GenerateOptions;
     }
-  | { readonly kind: 'export'; readonly runDir: string; readonly format: ExportFormat; readonly outputDir: string }
+  | {
+      readonly kind: 'export';
+      readonly adapter: string;
+      readonly format: ExportFormat;
+      readonly outputDir: string;
+      readonly overwrite: boolean;
+    }
   | { readonly kind: 'verify'; readonly modelDir: string; readonly engine: Recipe['engine'] }
-  | { readonly kind: 'doctor'; readonly engine: Recipe['engine'] };
+  | { readonly kind: 'doctor'; readonly engine: Recipe['engine'] }
+);
 
 export type JobKind = JobRequest['kind'];
 export type ExportFormat = 'adapter' | 'merged' | 'peft';
 
 export interface GenerateOptions {
   readonly engine: Recipe['engine'];
+  /** Wraps the prompt as a user's turn by the model's chat template, where it has one. */
+  readonly chat: boolean;
   readonly maxNewTokens: number;
   /** 0 decodes greedily. */
   readonly temperature: number;
