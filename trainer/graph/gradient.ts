@@ -10,8 +10,11 @@ export interface BackwardParams {
   /** Where it is wanted. With `rows` (int32 [r]) only those rows of a variable: the gradient is [r, …] and the rest is never formed. */
   readonly wrt: ReadonlyMap<Node, { readonly rows?: Node }>;
   readonly policy: RecomputePolicy;
-  /** Called as soon as a gradient is final, while the backward pass is still being built: the place for an update. */
-  readonly onReady?: (node: Node, gradient: Node) => void;
+  /**
+   * Called as soon as a gradient is final, while the backward pass is still being built: the place for an update. `value` gives
+   * forward values of the block at work, kept or computed again.
+   */
+  readonly onReady?: (node: Node, gradient: Node, value: (wanted: Node) => Node) => void;
 }
 
 /**
@@ -47,7 +50,7 @@ export function backward(graph: Graph, params: BackwardParams): Map<Node, Node> 
       gradients.delete(node);
       if (wrt.has(node)) {
         final.set(node, dy);
-        params.onReady?.(node, dy);
+        params.onReady?.(node, dy, wanted => values.value(wanted, node.block));
       }
       const inputs = node.custom?.inputs ?? node.inputs;
       const rule = node.custom?.rule ?? ruleOf(node.op).gradient;

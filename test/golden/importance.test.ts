@@ -1,0 +1,73 @@
+/** Row scores of the tiny Llama by every measure, against PyTorch (1e-4 relative to the layer's largest), whole and in sweeps. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import type { MeasureName } from '../../trainer/importance/measure.ts';
+import { scoreModel, sweepsOf } from '../../trainer/importance/score-model.ts';
+import { targetModules } from '../../trainer/method/targets.ts';
+import { causalModel } from '../../trainer/model/load-model.ts';
+import { createBatchPlan } from '../../trainer/train/data/batch-plan.ts';
+import { epochBatches } from '../../trainer/train/data/batches.ts';
+import { openOthers, openReference } from '../support/engines.ts';
+
+const trace = JSON.parse(await readFile(join(import.meta.dirname, 'llama_tuning_trace.json'), 'utf8')) as {
+  readonly input_ids: { readonly shape: [number, number]; readonly data: number[] };
+  readonly row_importance: Record<string, Record<string, number[]>>;
+};
+const folder = await openModel(join(import.meta.dirname, 'llama'));
+const model = causalModel(folder.config);
+const modules = targetModules(model, { targetModules: ['all-linear'], freeze: [] });
+const [rows, tokens] = trace.input_ids.shape;
+const sequences = Array.from({ length: rows }, (_, row) => ({
+  ids: Int32Array.from(trace.input_ids.data.slice(row * tokens, (row + 1) * tokens)),
+  train: Uint8Array.from({ length: tokens }, (_, i) => Math.min(i, 1)),
+}));
+
+const batchesOf = (batchSize: number) => [
+  ...epochBatches(
+    createBatchPlan(sequences, {
+      batchSize,
+      maxLength: tokens,
+      packing: false,
+      shuffle: false,
+      seed: 0,
+      maxBuckets: 1,
+      multipleOf: 4,
+      targetMultiple: 1,
+      maxTargetSizes: 1,
+    }),
+    0,
+    0,
+  ),
+];
+
+const cases: { measure: MeasureName; expected: string; batchSize: number; exact: boolean }[] = [
+  { measure: 'magnitude', expected: 'magnitude_l2', batchSize: 2, exact: false },
+  { measure: 'taylor', expected: 'taylor_sum_abs', batchSize: 2, exact: false },
+  { measure: 'taylor', expected: 'taylor_sum_abs', batchSize: 1, exact: true },
+  { measure: 'taylor_row', expected: 'taylor_abs_sum', batchSize: 1, exact: false },
+];
+
+for (const { name, engine, missing } of [{ name: 'portable, cpu', engine: await openReference(), missing: '' }, ...(await openOthers())])
+  describe(name, () => {
+    if (!engine) return test.skip(`not here: ${missing}`);
+    test.each(cases)('$measure, batches of $batchSize, exact $exact', async ({ measure, expected, batchSize, exact }) => {
+      const data = { engine, batches: batchesOf(batchSize), packed: false, recompute: 'cheap' as const, exact, sweepBytes: 100_000 };
+      const scores = await scoreModel({ measure, model, modules, weights: folder.weights, seed: 0, data });
+      for (const [module, reference] of Object.entries(trace.row_importance)) {
+        const wanted = reference[expected] as number[];
+        const largest = Math.max(...wanted);
+        scores.get(module)?.forEach((score, row) => {
+          expect(Math.abs(score - (wanted[row] as number)) / largest).toBeLessThan(1e-4);
+        });
+        expect(scores.get(module)).toHaveLength(wanted.length);
+      }
+    });
+  });
+
+test('sweeps hold every module once, last first, within the bytes', () => {
+  const sweeps = sweepsOf(modules, 100_000);
+  expect(sweeps.length).toBeGreaterThan(1);
+  expect(sweeps.flat()).toEqual([...modules].reverse());
+});
