@@ -57,6 +57,8 @@ export async function installTensorflow({ cacheDir, variant, log, onProgress = (
     mkdirSync(partial, { recursive: true });
     const manifest = await build({ partial, variant: chosen, downloads: path.join(cacheDir, 'downloads'), log, onProgress });
     writeFileSync(path.join(partial, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+    // Only now: an attempt that goes on with this one compiles again and needs the headers.
+    rmSync(path.join(runtimeFolder(partial), 'tensorflow', 'include'), { recursive: true, force: true });
     rmSync(folder, { recursive: true, force: true });
     renameSync(partial, folder);
     rmSync(path.join(cacheDir, 'downloads'), { recursive: true, force: true });
@@ -89,7 +91,6 @@ async function build({ partial, variant, downloads, log, onProgress }: BuildPara
   await buildAddon(partial, tick('compile'));
   log('loading it and multiplying two matrices');
   await verifyAddon(partial, tick('verify'));
-  rmSync(path.join(runtimeFolder(partial), 'tensorflow', 'include'), { recursive: true, force: true });
   return {
     format: 2,
     tensorflow: TENSORFLOW_VERSION,
