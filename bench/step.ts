@@ -2,8 +2,8 @@
 import { chooseEngine } from '../trainer/engine/choose-engine.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { liveness, signatureFlops } from '../trainer/graph/liveness.ts';
-import type { RecomputePolicy } from '../trainer/graph/recompute.ts';
 import type { Signature } from '../trainer/graph/program.ts';
+import type { RecomputePolicy } from '../trainer/graph/recompute.ts';
 import { openModel } from '../trainer/hub/open-model.ts';
 import { magnitude } from '../trainer/importance/measure.ts';
 import { processMemory, resetPeak } from '../trainer/memory/measure.ts';
@@ -40,7 +40,8 @@ const model = causalModel(folder.config);
 const targets = { targetModules: ['all-linear'], freeze: [] };
 
 async function attach(): Promise<Attachment> {
-  const method = request.method === 'inference' ? 'spsft' : request.method;
+  const { method } = request;
+  if (method === 'inference') return { method: 'full', trainables: [], initial: () => [] };
   const budget = { r: request.r };
   const modules = targetModules(model, targets);
   const scores = new Map<string, Float32Array>();
@@ -83,19 +84,26 @@ globalThis.gc?.();
 resetPeak();
 const { residentBytes } = processMemory();
 let firstPeak = 0;
+let cpuStart = process.cpuUsage();
 const seconds: number[] = [];
 const losses: number[] = [];
 for (let step = 1; step <= request.warmUp + request.steps; step++) {
+  if (step === request.warmUp + 1) cpuStart = process.cpuUsage();
   const begin = performance.now();
   const scalars = Object.entries(optimizerFeeds(optimizer, 1e-4, step)).map(([name, value]) => [name, Float32Array.of(value)]);
   const feeds = trains ? { ...batch, ...Object.fromEntries(scalars), seed: Int32Array.of(0, step) } : batch;
   const { loss } = await session.run(trains ? trainSignature(shape) : evalSignature(shape), feeds);
   seconds.push((performance.now() - begin) / 1000);
-  if (step === 1) { firstPeak = processMemory().peakBytes; resetPeak(); }
+  if (step === 1) {
+    firstPeak = processMemory().peakBytes;
+    resetPeak();
+  }
   losses.push((loss as Float32Array)[0] as number);
 }
 const signature = program.signatures[trains ? trainSignature(shape) : evalSignature(shape)] as Signature;
-const sorted = seconds.slice(request.warmUp).sort((a, b) => a - b);
+const cpu = process.cpuUsage(cpuStart);
+const stepSeconds = seconds.slice(request.warmUp);
+const sorted = [...stepSeconds].sort((a, b) => a - b);
 console.log(
   JSON.stringify({
     ...request,
@@ -107,6 +115,8 @@ console.log(
     loadSeconds,
     firstStepSeconds: seconds[0],
     secondsPerStep: sorted[Math.floor(sorted.length / 2)],
+    stepSeconds,
+    cpuSeconds: (cpu.user + cpu.system) / 1e6,
     residentBytes,
     firstPeak,
     afterBytes: processMemory().residentBytes,

@@ -1,0 +1,38 @@
+/** Brings what both sides need into the cache: the engine, and the demo model as a Hugging Face folder of float32 weights. */
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { locateEngine } from '../trainer/engine/install/engine-folder.ts';
+import { installTensorflow } from '../trainer/engine/install/install-tensorflow.ts';
+import { openModel } from '../trainer/hub/open-model.ts';
+import { SINGLE_FILE } from '../trainer/hub/safetensors-source.ts';
+import { encodeFloat32, writeSafetensors } from '../trainer/hub/safetensors-writer.ts';
+
+export async function ensureEngine(cacheDir: string, log: (line: string) => void): Promise<void> {
+  if (!locateEngine(cacheDir)) await installTensorflow({ cacheDir, variant: 'cpu', log });
+}
+
+/**
+ * Writes the weights of a model (a GGUF file, say) as float32 safetensors with their config, once: the weights come last, and appear whole.
+ * @returns the folder
+ */
+export async function float32Folder(source: string, target: string, log: (line: string) => void): Promise<string> {
+  const weightsPath = path.join(target, SINGLE_FILE);
+  if (existsSync(weightsPath)) return target;
+  log(`writing float32 weights of ${source} into ${target}`);
+  await mkdir(target, { recursive: true });
+  const { config, weights } = await openModel(source);
+  try {
+    await writeFile(path.join(target, 'config.json'), `${JSON.stringify({ ...config, torch_dtype: 'float32' }, null, 2)}\n`);
+    const entries = [...weights.tensors.values()].map(({ name, shape }) => ({
+      name,
+      dtype: 'F32' as const,
+      shape,
+      data: async () => encodeFloat32(await weights.readFloat32(name), 'F32'),
+    }));
+    await writeSafetensors(weightsPath, entries, { format: 'pt' });
+  } finally {
+    await weights.close();
+  }
+  return target;
+}

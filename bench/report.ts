@@ -1,0 +1,111 @@
+/** The results as Markdown. Pure. */
+import { BATCH, describe, isInference, TOKENS } from './configuration.ts';
+import type { Ratio, Row } from './ratios.ts';
+
+export interface Facts {
+  readonly date: string;
+  readonly cpu: string;
+  readonly features: readonly string[];
+  readonly cores: number;
+  readonly memoryBytes: number;
+  readonly kernel: string;
+  readonly versions: Readonly<Record<string, string>>;
+}
+
+/** Float32 matrix products of a linear layer's size, in GFLOP/s. */
+export type Rates = { readonly rowtune: number; readonly pytorch: number };
+
+export interface Results {
+  readonly facts: Facts;
+  readonly threads: number;
+  readonly steps: number;
+  readonly rates: Rates;
+  readonly rows: readonly Row[];
+  readonly ratios: readonly Ratio[];
+  /** Why a number is to be doubted. */
+  readonly notes: readonly string[];
+}
+
+/** Below this, on one core, others took so much of it that the time says little. */
+const QUIET_CPU_SHARE = 0.95;
+
+/** Rows whose core was not theirs alone. */
+export const disturbed = (rows: readonly Row[]): string[] =>
+  rows
+    .filter(row => row.threads === 1 && row.cpuShare < QUIET_CPU_SHARE)
+    .map(row => `${describe(row)}: other processes took ${Math.round(100 * (1 - row.cpuShare))}% of its core`);
+
+const table = (header: readonly string[], lines: readonly (readonly string[])[]): string =>
+  [header, header.map((_, i) => (i === 0 ? '---' : '---:')), ...lines].map(cells => `| ${cells.join(' | ')} |`).join('\n');
+
+const megabytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
+
+/** Operations that the method needs, whatever is computed again: those of our own step that keeps everything. */
+function usefulFlops(row: Row, rows: readonly Row[]): number | undefined {
+  return rows.find(
+    other => other.method === row.method && other.dropout === row.dropout && other.setting === 'none' && other.flops !== undefined,
+  )?.flops;
+}
+
+function rowLine(row: Row, rows: readonly Row[], peakRate: number): string[] {
+  const flops = usefulFlops(row, rows);
+  return [
+    describe(row),
+    row.secondsPerStep.toFixed(2),
+    ((BATCH * TOKENS) / row.secondsPerStep).toFixed(0),
+    isInference(row) ? '–' : megabytes(row.memoryBytes),
+    megabytes(row.peakBytes),
+    row.trainable.toLocaleString('en'),
+    flops === undefined ? '–' : `${((100 * flops) / row.secondsPerStep / (peakRate * 1e9)).toFixed(0)}%`,
+    `${(100 * row.cpuShare).toFixed(0)}%`,
+    row.loadAverage.toFixed(1),
+  ];
+}
+
+export const rowsTable = ({ rows, rates }: Pick<Results, 'rows' | 'rates'>): string =>
+  table(
+    ['', 's/step', 'tokens/s', 'MiB', 'peak MiB', 'trained', 'of matmul rate', 'CPU used', 'load before'],
+    rows.map(row => rowLine(row, rows, Math.max(rates.rowtune, rates.pytorch))),
+  );
+
+export const ratiosTable = (ratios: readonly Ratio[]): string =>
+  table(
+    ['ours / theirs', 'our recompute', 'time', 'to reach', 'memory', 'to reach', 'reached'],
+    ratios.map(({ name, setting, time, targetTime, memory, targetMemory, reached }) => [
+      name,
+      setting,
+      time.toFixed(3),
+      `≤ ${targetTime}`,
+      memory.toFixed(3),
+      `≤ ${targetMemory}`,
+      reached ? 'yes' : 'no',
+    ]),
+  );
+
+export function markdown(results: Results): string {
+  const { facts, threads, steps, rates, ratios, notes } = results;
+  const versions = Object.entries(facts.versions).map(([name, version]) => `${name} ${version}`);
+  return `# SmolLM2-135M, ${threads === 1 ? 'one core' : `${threads} cores`}
+
+Written by \`npm run bench\`. float32, batch ${BATCH} × ${TOKENS} tokens, every token a label, all linear layers, AdamW. Each line is a process of its own,
+pinned to ${threads === 1 ? 'one core' : `${threads} cores`}, ours and PyTorch's in turn; s/step is the median of ${steps} steps after warm-up. MiB is the peak of the resident memory less that of inference
+by the same implementation, both counted from when the weights are loaded, our compilation included; peak MiB is the whole process.
+Both sides load the same weights and the same batch, and their first losses agree.
+
+- ${facts.date}
+- ${facts.cpu}, ${facts.cores} cores, ${facts.features.join(', ')}; ${(facts.memoryBytes / 2 ** 30).toFixed(0)} GiB; ${facts.kernel}
+- ${versions.join(', ')}
+- float32 matrix products: ours ${rates.rowtune.toFixed(0)} GFLOP/s, PyTorch ${rates.pytorch.toFixed(0)} GFLOP/s. "of matmul rate" is the share of the better one that
+  the operations of the step make, those computed again not counted.
+
+## Ratios
+
+${ratiosTable(ratios)}
+
+Of our recompute levels, the ratio takes the fastest (for the leanest setting: the smallest) that meets its targets; where none does, the nearest.
+
+## Measurements
+
+${rowsTable(results)}
+${notes.length > 0 ? `\n## Doubts\n\n${notes.map(note => `- ${note}`).join('\n')}\n` : ''}`;
+}
