@@ -1,0 +1,76 @@
+/** What a fresh clone needs before anything else runs: packages, the bundles, the engine. Plain Node, since it runs before `npm ci`. */
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+
+export const root = path.dirname(import.meta.dirname);
+
+export const say = line => process.stderr.write(`${line}\n`);
+
+export class StepError extends Error {
+  name = 'StepError';
+}
+
+/** Runs a program, its stdout shown on stderr. @throws StepError when it fails */
+export function run(program, args, options = {}) {
+  const { status, error } = spawnSync(program, args, { cwd: root, stdio: ['ignore', 2, 2], ...options });
+  if (status !== 0) throw new StepError(`${[program, ...args].join(' ')} failed (${error?.message ?? `exit status ${status}`})`);
+}
+
+/** npm itself, started without a shell: on Windows `npm` is a script that only a shell finds. */
+function npm(args) {
+  const script = process.env.npm_execpath;
+  if (script?.endsWith('.js')) run(process.execPath, [script, ...args]);
+  else run(process.platform === 'win32' ? 'npm.cmd' : 'npm', args, { shell: process.platform === 'win32' });
+}
+
+/** True when node_modules holds exactly the versions of package-lock.json; npm's own record in node_modules says what is there. */
+export function packagesAreInstalled() {
+  const record = path.join(root, 'node_modules', '.package-lock.json');
+  if (!existsSync(record)) return false;
+  const wanted = JSON.parse(readFileSync(path.join(root, 'package-lock.json'), 'utf8')).packages;
+  const present = JSON.parse(readFileSync(record, 'utf8')).packages;
+  return Object.entries(wanted).every(
+    ([name, { version, optional }]) =>
+      name === '' || present[name]?.version === version || (optional === true && present[name] === undefined),
+  );
+}
+
+export function ensurePackages() {
+  if (packagesAreInstalled()) return;
+  say('installing the packages of package-lock.json (npm ci)');
+  npm(['ci', '--no-audit', '--no-fund']);
+}
+
+/** Always: it takes less than a second, less than finding out whether it is needed would be worth. */
+export function buildBundles() {
+  run(process.execPath, [path.join(root, 'scripts', 'build.mjs')]);
+}
+
+/**
+ * Runs the command line and gives what it prints with --json. Its own messages go to stderr as they come.
+ * @returns {{ status: number, value: any }}
+ */
+export function rowtune(args, options = {}) {
+  const { status, stdout, error } = spawnSync(process.execPath, [path.join(root, 'bin', 'rowtune.mjs'), ...args, '--json'], {
+    cwd: root,
+    stdio: ['ignore', 'pipe', 'inherit'],
+    encoding: 'utf8',
+    maxBuffer: 64 * 2 ** 20,
+    ...options,
+  });
+  if (error) throw new StepError(`rowtune ${args.join(' ')} could not be started: ${error.message}`);
+  return { status: status ?? 1, value: JSON.parse(stdout.trim().split('\n').at(-1) ?? 'null') };
+}
+
+/** Where engines, models and data lie. The command line decides it; nobody else does. */
+export const cacheFolder = () => rowtune(['engine', 'list']).value.cacheDir;
+
+/** Installs TensorFlow where it can be; without it the portable engine runs, and that is said. @returns {boolean} whether it is there */
+export function ensureEngine() {
+  const { value } = rowtune(['engine', 'list']);
+  if (value.engines.length > 0) return true;
+  const { status } = rowtune(['engine', 'install']);
+  if (status !== 0) say('going on with the portable engine, which needs nothing and is slower');
+  return status === 0;
+}

@@ -1,0 +1,76 @@
+/** What every command has in common: its options, its terminal, and the one place where errors end. */
+import type { Command } from 'commander';
+import { CliError, EXIT, type ExitStatus } from './cli-error.ts';
+import { openLogFile } from './log-file.ts';
+import type { Settings } from './settings.ts';
+import { openTerminal, type Terminal } from './terminal.ts';
+
+export interface CommandContext {
+  readonly settings: Settings;
+  readonly terminal: Terminal;
+  /** Where relative paths start from. */
+  readonly cwd: string;
+}
+
+/** What --json prints, and the exit status where it is not 0. */
+export interface CommandResult {
+  readonly value: unknown;
+  readonly exitStatus?: ExitStatus;
+}
+
+export interface Surroundings {
+  readonly settings: Settings;
+  readonly cwd: string;
+}
+
+/** Adds one command to the program. */
+export type AddCommand = (program: Command, surroundings: Surroundings) => void;
+
+/** The options of every command, and its examples below --help. */
+export function withCommonOptions(command: Command, examples: readonly string[]): Command {
+  return command
+    .option('--json', 'print one JSON object as the last line of stdout, and nothing else there')
+    .option('--verbose', 'say more, and show the stack of an unexpected error')
+    .addHelpText('after', `\nExamples:\n${examples.map(example => `  $ ${example}`).join('\n')}`);
+}
+
+/** Runs the work of a command; never rejects. The exit status is set, so that pending output is still written. */
+export async function runCommandWork(
+  command: Command,
+  { settings, cwd }: Surroundings,
+  work: (context: CommandContext) => Promise<CommandResult>,
+): Promise<void> {
+  const { json = false, verbose = false } = command.opts<{ json?: boolean; verbose?: boolean }>();
+  const log = openLogFile(settings.cacheDir, command.name());
+  const terminal = openTerminal({ json, verbose, color: settings.color, log });
+  try {
+    const { value, exitStatus = EXIT.ok } = await work({ settings, terminal, cwd });
+    terminal.finish(value);
+    process.exitCode = exitStatus;
+  } catch (error) {
+    process.exitCode = reportError(error, terminal);
+  }
+}
+
+/** Shows an error in its own words. One that nobody foresaw keeps its stack in the log; --verbose shows it. */
+export function reportError(error: unknown, terminal: Terminal): ExitStatus {
+  const { message, hint, code, exitStatus, details } = error instanceof CliError ? error : foreign(error, terminal);
+  terminal.progress.end();
+  terminal.say('error', message);
+  if (hint !== undefined) terminal.say('info', hint);
+  if (terminal.verbose && error instanceof Error && !(error instanceof CliError)) terminal.say('info', error.stack ?? '');
+  terminal.finish({ ok: false, error: { code, message, hint, ...details } });
+  return exitStatus;
+}
+
+/** Errors with a name of their own were written for the user; others are faults of the program. */
+function foreign(error: unknown, terminal: Terminal): CliError {
+  const builtIn = !(error instanceof Error) || /^(Error|TypeError|RangeError|ReferenceError|SyntaxError)$/.test(error.name);
+  const message = error instanceof Error ? error.message : String(error);
+  if (!builtIn) return new CliError(message, { code: kebab((error as Error).name) });
+  terminal.log.append(error instanceof Error ? (error.stack ?? message) : message);
+  return new CliError(message, { code: 'unexpected', hint: `Details are in ${terminal.log.path}; --verbose shows them here.` });
+}
+
+/** ModelFileError → model-file-error. */
+const kebab = (name: string): string => name.replaceAll(/(?<=[a-z\d])[A-Z]/g, letter => `-${letter}`).toLowerCase();

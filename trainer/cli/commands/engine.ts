@@ -1,0 +1,104 @@
+/** `rowtune engine install | list | remove`: the TensorFlow engine in the cache folder. */
+import { type Command, Option } from 'commander';
+import { listEngines, removeEngine, type Variant } from '../../engine/install/engine-folder.ts';
+import { installTensorflow } from '../../engine/install/install-tensorflow.ts';
+import type { Progress } from '../../engine/install/wheel.ts';
+import {
+  type AddCommand,
+  type CommandContext,
+  type CommandResult,
+  runCommandWork,
+  type Surroundings,
+  withCommonOptions,
+} from '../command.ts';
+import { byteSize, duration, table } from '../format.ts';
+
+export const addEngine: AddCommand = (program, surroundings) => {
+  const engine = program.command('engine').description('install, list or remove the TensorFlow engine');
+  addInstall(engine, surroundings);
+  addList(engine, surroundings);
+  addRemove(engine, surroundings);
+};
+
+function addInstall(engine: Command, surroundings: Surroundings): void {
+  const command = engine
+    .command('install')
+    .description('install TensorFlow: its wheel from PyPI, and the addon compiled here; an install that was cut off goes on')
+    .addOption(
+      new Option('--variant <name>', 'which build; auto takes CUDA where there is an NVIDIA GPU')
+        .choices(['auto', 'cpu', 'cuda'])
+        .default('auto'),
+    );
+  withCommonOptions(command, ['rowtune engine install', 'rowtune engine install --variant cuda']).action(() =>
+    runCommandWork(command, surroundings, context => install(context, command.opts<{ variant: 'auto' | Variant }>().variant)),
+  );
+}
+
+function addList(engine: Command, surroundings: Surroundings): void {
+  const command = engine.command('list').description('show the installed engines and the cache folder');
+  withCommonOptions(command, ['rowtune engine list', 'rowtune engine list --json']).action(() =>
+    runCommandWork(command, surroundings, list),
+  );
+}
+
+function addRemove(engine: Command, surroundings: Surroundings): void {
+  const command = engine
+    .command('remove')
+    .description('remove an installed engine')
+    .argument('<name>', 'as `rowtune engine list` shows it');
+  withCommonOptions(command, ['rowtune engine remove tensorflow-2.21.0-cpu']).action((name: string) =>
+    runCommandWork(command, surroundings, context => remove(context, name)),
+  );
+}
+
+async function install({ settings, terminal }: CommandContext, variant: 'auto' | Variant): Promise<CommandResult> {
+  const { name, folder, manifest } = await installTensorflow({
+    cacheDir: settings.cacheDir,
+    variant,
+    log: line => terminal.say('info', line),
+    onProgress: progressReporter(line => terminal.say('info', line)),
+  });
+  terminal.print(`${name} is ready in ${folder}`);
+  return { value: { ok: true, name, folder, manifest } };
+}
+
+/** From one line about a step to the next. */
+const REPORT_SECONDS = 5;
+
+/** Steps whose size nobody knows beforehand (pip, the compiler) have no bar: a line every few seconds. */
+function progressReporter(say: (line: string) => void): (progress: Progress) => void {
+  let shown = { step: '', elapsedSeconds: 0 };
+  return ({ step, elapsedSeconds, bytes, totalBytes }) => {
+    if (step !== shown.step) shown = { step, elapsedSeconds: 0 };
+    if (elapsedSeconds - shown.elapsedSeconds < REPORT_SECONDS) return;
+    shown = { step, elapsedSeconds };
+    const amount =
+      bytes === undefined ? '' : totalBytes === undefined ? `, ${byteSize(bytes)}` : `, ${byteSize(bytes)} of ${byteSize(totalBytes)}`;
+    const rate = bytes === undefined ? '' : `, ${byteSize(bytes / elapsedSeconds)}/s`;
+    const left = bytes && totalBytes ? `, ${duration((elapsedSeconds * (totalBytes - bytes)) / bytes)} left` : '';
+    say(`  ${step}: ${duration(elapsedSeconds)}${amount}${rate}${left}`);
+  };
+}
+
+async function list({ settings, terminal }: CommandContext): Promise<CommandResult> {
+  const engines = listEngines(settings.cacheDir).map(({ name, folder, manifest }) => ({ name, folder, manifest }));
+  const rows = engines.map(({ name, folder, manifest }) => [
+    name,
+    manifest.tensorflow,
+    manifest.variant,
+    manifest.installedAt.slice(0, 10),
+    folder,
+  ]);
+  terminal.print(
+    engines.length === 0
+      ? `no engine is installed in ${settings.cacheDir}; the portable engine needs none. To install TensorFlow: rowtune engine install`
+      : table([['name', 'version', 'build', 'installed', 'folder'], ...rows]),
+  );
+  return { value: { ok: true, cacheDir: settings.cacheDir, engines } };
+}
+
+async function remove({ settings, terminal }: CommandContext, name: string): Promise<CommandResult> {
+  const removed = removeEngine(settings.cacheDir, name);
+  for (const folder of removed) terminal.print(`removed ${folder}`);
+  return { value: { ok: true, removed } };
+}

@@ -1,0 +1,49 @@
+/** Numbers, times, sizes and tables as people read them in a terminal. */
+
+/** 12.3 s, 2 min 5 s, 1 h 3 min. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return 'unknown';
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${Math.floor(whole / 3600)} h ${Math.floor((whole % 3600) / 60)} min`;
+}
+
+/** Decimal units, as disks and the rest of the project count: 12.3 MB. */
+export function byteSize(bytes: number): string {
+  const units = ['B', 'kB', 'MB', 'GB', 'TB'];
+  let value = bytes;
+  let unit = 0;
+  while (Math.abs(value) >= 1000 && unit < units.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${unit === 0 || Math.abs(value) >= 100 ? value.toFixed(0) : value.toFixed(1)} ${units[unit]}`;
+}
+
+export const grouped = (value: number): string => value.toLocaleString('en-US');
+
+export const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)}%`;
+
+/** Four digits that count: 0.5012, 12.35, 1.5e-5. */
+export function compact(value: number): string {
+  if (Number.isInteger(value)) return String(value);
+  const size = Math.abs(value);
+  return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
+}
+
+/** Columns of equal width, two spaces apart; columns whose cells are all numbers below the header are set to the right. */
+export function table(rows: readonly (readonly string[])[]): string {
+  const columns = Math.max(0, ...rows.map(row => row.length));
+  const widths = Array.from({ length: columns }, (_, i) => Math.max(...rows.map(row => row[i]?.length ?? 0)));
+  const numeric = widths.map((_, i) => rows.length > 1 && rows.slice(1).every(row => /^[-+\d.,]*(e[-+]?\d+)?%?$/.test(row[i] ?? '')));
+  return rows
+    .map(row =>
+      widths
+        .map((width, i) => (numeric[i] ? (row[i] ?? '').padStart(width) : (row[i] ?? '').padEnd(width)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}

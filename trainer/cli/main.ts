@@ -1,0 +1,42 @@
+/** The command line's entry: reads the surroundings once, declares the commands, and turns a wrong usage into exit status 2. */
+import os from 'node:os';
+import { Command, CommanderError } from 'commander';
+import manifest from '../../package.json' with { type: 'json' };
+import { EXIT } from './cli-error.ts';
+import type { AddCommand } from './command.ts';
+import { addEngine } from './commands/engine.ts';
+import { addLint } from './commands/lint.ts';
+import { resolveSettings } from './settings.ts';
+
+/** In the order in which --help lists them. */
+const commands: readonly AddCommand[] = [addLint, addEngine];
+
+const program = new Command('rowtune')
+  .description('Fine-tune real models by training only the rows that matter.')
+  .version(manifest.version)
+  .showHelpAfterError('(--help shows the usage)')
+  .addHelpText('after', '\nExit status: 0 done, 1 failed, 2 bad recipe or usage, 130 aborted.');
+const settings = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
+for (const add of commands) add(program, { settings, cwd: process.cwd() });
+throwOnExit(program);
+
+// A reader that goes away (`| head`) is no fault.
+process.stdout.on('error', error => {
+  if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
+  process.exit(EXIT.ok);
+});
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  if (process.exitCode === EXIT.usage && process.argv.includes('--json'))
+    process.stdout.write(`${JSON.stringify({ ok: false, error: { code: 'usage', message: error.message } })}\n`);
+}
+
+/** commander would end the process itself, with its own status. */
+function throwOnExit(command: Command): void {
+  command.exitOverride();
+  for (const child of command.commands) throwOnExit(child);
+}

@@ -1,0 +1,141 @@
+/** Shows how far a job is: a bar in a terminal, a plain line every few seconds elsewhere. Always on stderr. */
+import { SingleBar } from 'cli-progress';
+import type { WorkerEvent } from '../protocol/job-messages.ts';
+import { compact, duration, grouped } from './format.ts';
+
+export type ProgressEvent = Extract<WorkerEvent, { type: 'progress' }>;
+
+export interface ProgressView {
+  update(event: ProgressEvent): void;
+  /** The newest numbers of the run, shown beside the progress. */
+  metrics(values: Readonly<Record<string, number>>): void;
+  /** Runs `write` with the bar out of the way. */
+  aside(write: () => void): void;
+  /** Ends what is shown. */
+  end(): void;
+}
+
+export interface ProgressStream {
+  readonly isTTY?: boolean;
+  write(text: string): unknown;
+}
+
+/** From one plain line to the next: often enough to see life, rare enough for a log. */
+const LINE_INTERVAL_MS = 5000;
+/** What is shown of the metrics, in this order. */
+const SHOWN_METRICS = ['loss', 'eval_loss', 'eval_accuracy'];
+
+export const progressView = (stream: NodeJS.WriteStream): ProgressView => (stream.isTTY ? barView(stream) : lineView(stream));
+
+/** Rate and time left, measured here where the event does not bring them. */
+class Pace {
+  private phase = '';
+  private startedMs = 0;
+  private startedAt = 0;
+
+  of({ phase, done, total, ratePerSecond, secondsLeft }: ProgressEvent, nowMs: number): { rate?: number; left?: number } {
+    if (phase !== this.phase || done < this.startedAt) {
+      this.phase = phase;
+      this.startedMs = nowMs;
+      this.startedAt = done;
+    }
+    const seconds = (nowMs - this.startedMs) / 1000;
+    const rate = ratePerSecond ?? (done > this.startedAt && seconds > 0 ? (done - this.startedAt) / seconds : undefined);
+    return { rate, left: secondsLeft ?? (rate ? (total - done) / rate : undefined) };
+  }
+}
+
+const isBytes = (unit: string): boolean => unit === 'bytes';
+
+function amounts({ done, total, unit }: ProgressEvent): string {
+  return isBytes(unit) ? `${(done / 1e6).toFixed(0)}/${(total / 1e6).toFixed(0)} MB` : `${grouped(done)}/${grouped(total)} ${unit}`;
+}
+
+function rateText(rate: number | undefined, unit: string): string {
+  if (rate === undefined) return '';
+  if (isBytes(unit)) return `${(rate / 1e6).toFixed(1)} MB/s`;
+  const singular = unit.replace(/(ch|sh|x)es$|s$/, '$1');
+  return rate >= 1 || rate === 0 ? `${compact(rate)} ${unit}/s` : `${compact(1 / rate)} s a ${singular}`;
+}
+
+/** One line for an event: "train 12/120 steps, loss 0.52, 1.6 s a step, 2 min 54 s left". */
+export function progressLine(event: ProgressEvent, pace: { rate?: number; left?: number }, metrics: string): string {
+  const left = pace.left === undefined || event.done >= event.total ? '' : `${duration(pace.left)} left`;
+  return [`${event.phase} ${amounts(event)}`, event.message ?? '', metrics, rateText(pace.rate, event.unit), left]
+    .filter(Boolean)
+    .join(', ');
+}
+
+function metricsText(values: Readonly<Record<string, number>>): string {
+  return SHOWN_METRICS.flatMap(name => {
+    const value = values[name];
+    return value === undefined ? [] : [`${name} ${compact(value)}`];
+  }).join(', ');
+}
+
+function lineView(stream: ProgressStream): ProgressView {
+  const pace = new Pace();
+  let metrics: Record<string, number> = {};
+  let shownMs = Number.NEGATIVE_INFINITY;
+  let shown = '';
+  return {
+    update: event => {
+      const now = Date.now();
+      const state = pace.of(event, now);
+      const key = `${event.phase} ${event.done}`;
+      if (key === shown || (event.done < event.total && now - shownMs < LINE_INTERVAL_MS)) return;
+      shownMs = now;
+      shown = key;
+      stream.write(`${progressLine(event, state, metricsText(metrics))}\n`);
+    },
+    metrics: values => {
+      metrics = { ...metrics, ...values };
+    },
+    aside: write => write(),
+    end: () => {
+      metrics = {};
+    },
+  };
+}
+
+function barView(stream: NodeJS.WriteStream): ProgressView {
+  const pace = new Pace();
+  let metrics: Record<string, number> = {};
+  let bar: SingleBar | undefined;
+  let last: ProgressEvent | undefined;
+  const stop = (): void => {
+    bar?.stop();
+    bar = undefined;
+  };
+  const show = (event: ProgressEvent): void => {
+    const text = progressLine(event, pace.of(event, Date.now()), metricsText(metrics));
+    if (bar === undefined) {
+      bar = new SingleBar({ stream, format: '{bar} {text}', barsize: 20, clearOnComplete: true, hideCursor: true, gracefulExit: false });
+      bar.start(Math.max(1, event.total), event.done, { text });
+    } else {
+      bar.setTotal(Math.max(1, event.total));
+      bar.update(event.done, { text });
+    }
+  };
+  return {
+    update: event => {
+      if (last !== undefined && last.phase !== event.phase) stop();
+      last = event;
+      show(event);
+    },
+    metrics: values => {
+      metrics = { ...metrics, ...values };
+    },
+    aside: write => {
+      const active = bar !== undefined;
+      stop();
+      write();
+      if (active && last !== undefined && last.done < last.total) show(last);
+    },
+    end: () => {
+      stop();
+      last = undefined;
+      metrics = {};
+    },
+  };
+}

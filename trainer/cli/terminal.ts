@@ -1,0 +1,61 @@
+/** What a command says and where: results on stdout, everything else on stderr, and with --json one object as the last line of stdout. */
+import { styleText } from 'node:util';
+import type { LogLevel } from '../protocol/job-messages.ts';
+import type { LogFile } from './log-file.ts';
+import { type ProgressView, progressView } from './progress.ts';
+
+export interface Terminal {
+  readonly json: boolean;
+  readonly verbose: boolean;
+  readonly log: LogFile;
+  readonly progress: ProgressView;
+  /** A line for people on stderr; 'debug' only with --verbose, and always into the log. */
+  say(level: LogLevel, message: string): void;
+  /** A result for people on stdout; nothing with --json, where `finish` gives the result. */
+  print(text: string): void;
+  /** Text as it comes, without a line end. */
+  stream(chunk: string): void;
+  /** The result for programs: one line on stdout with --json, nothing otherwise. Called once, last. */
+  finish(value: unknown): void;
+}
+
+export interface TerminalOptions {
+  readonly json: boolean;
+  readonly verbose: boolean;
+  readonly color: boolean;
+  readonly log: LogFile;
+  readonly stdout?: NodeJS.WriteStream;
+  readonly stderr?: NodeJS.WriteStream;
+}
+
+const styles = { debug: 'dim', info: undefined, warning: 'yellow', error: 'red' } as const;
+const prefixes: Readonly<Record<LogLevel, string>> = { debug: '', info: '', warning: 'warning: ', error: 'error: ' };
+
+export function openTerminal(options: TerminalOptions): Terminal {
+  const { json, verbose, log, stdout = process.stdout, stderr = process.stderr } = options;
+  const colored = options.color && stderr.isTTY === true;
+  const progress = progressView(stderr);
+  return {
+    json,
+    verbose,
+    log,
+    progress,
+    say: (level, message) => {
+      if (level === 'debug') log.append(message);
+      if (level === 'debug' && !verbose) return;
+      const style = styles[level];
+      const text = `${prefixes[level]}${message}`;
+      progress.aside(() => stderr.write(`${colored && style ? styleText(style, text) : text}\n`));
+    },
+    print: text => {
+      if (!json) progress.aside(() => stdout.write(`${text}\n`));
+    },
+    stream: chunk => {
+      if (!json) stdout.write(chunk);
+    },
+    finish: value => {
+      progress.end();
+      if (json) stdout.write(`${JSON.stringify(value)}\n`);
+    },
+  };
+}

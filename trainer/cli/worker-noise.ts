@@ -1,0 +1,16 @@
+/** Tells what TensorFlow, CUDA and Node say of themselves at every start from what a user should know. */
+
+/** A line of Abseil's or TensorFlow's log below an error: "2026-01-02 03:04:05.678: I tensorflow/core/…", "I0000 00:00:17…". */
+const BELOW_ERROR = /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |[IW]\d{4} \d\d:\d\d:)/;
+
+const NOISE: readonly RegExp[] = [
+  BELOW_ERROR,
+  /^WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR/,
+  // A machine without a GPU, and libraries that are registered twice in TensorFlow's own build: both are always so.
+  /failed call to cuInit|Unable to register cu(FFT|DNN|BLAS) factory|computation_placer already registered/,
+  /^To enable the following instructions: .* rebuild TensorFlow/,
+  /\(Use `node --trace-(warnings|deprecation) \.\.\.` to show where the warning was created\)/,
+  /\[DEP0(040|169)\] DeprecationWarning/,
+];
+
+export const isNoise = (line: string): boolean => line.trim() === '' || NOISE.some(pattern => pattern.test(line));
