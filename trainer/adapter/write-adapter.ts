@@ -1,0 +1,88 @@
+/** Writes an adapter: trained tensors and rows as safetensors, its description as JSON, each complete or not at all. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import manifest from '../../package.json' with { type: 'json' };
+import type { HostArray } from '../graph/types.ts';
+import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
+import type { Attachment } from '../method/method.ts';
+import {
+  ADAPTER_DESCRIPTION,
+  ADAPTER_VERSION,
+  ADAPTER_WEIGHTS,
+  type AdapterBase,
+  type AdapterDescription,
+  type LoraRank,
+  moduleOf,
+  rowsTensor,
+} from './adapter.ts';
+import { writeTextFile } from './write-text-file.ts';
+
+/** One trained tensor, float32; `data` is called once, when its turn comes. */
+export interface AdapterTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly data: () => HostArray | Promise<HostArray>;
+}
+
+export interface AdapterContents {
+  readonly description: AdapterDescription;
+  readonly tensors: readonly AdapterTensor[];
+}
+
+export const CREATED_BY = `rowtune ${manifest.version}`;
+
+/** What an attachment trains, in the adapter's words. @param alpha the recipe's lora_alpha; only lora needs it */
+export function describeAdapter(attachment: Attachment, base: AdapterBase, alpha: number): AdapterDescription {
+  const rows = new Map<string, Int32Array>();
+  const lora = new Map<string, LoraRank>();
+  const modules = new Set<string>();
+  for (const { name, rows: chosen, shape } of attachment.trainables) {
+    const module = moduleOf(name);
+    modules.add(module);
+    if (chosen) rows.set(module, chosen.indices);
+    if (attachment.method === 'lora' && name.endsWith('.lora_A.weight')) lora.set(module, { r: shape[0] as number, alpha });
+  }
+  return { method: attachment.method, base, modules: [...modules], rows, lora, createdBy: CREATED_BY };
+}
+
+/**
+ * Makes `dir` and writes both files, the description last. The names of `tensors` are those of `Attachment.trainables`; their rows come
+ * from the description.
+ * @throws the error of the disk
+ */
+export async function writeAdapter(dir: string, { description, tensors }: AdapterContents): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  const rows = [...description.rows].map(
+    ([module, indices]): TensorEntry => ({
+      name: rowsTensor(module),
+      dtype: 'I32',
+      shape: [indices.length],
+      data: () => new Uint8Array(indices.buffer, indices.byteOffset, indices.byteLength),
+    }),
+  );
+  const trained = tensors.map(
+    ({ name, shape, data }): TensorEntry => ({
+      name,
+      dtype: 'F32',
+      shape,
+      data: async () => encodeFloat32((await data()) as Float32Array, 'F32'),
+    }),
+  );
+  await writeSafetensors(join(dir, ADAPTER_WEIGHTS), [...rows, ...trained], { format: 'pt' });
+  await writeTextFile(join(dir, ADAPTER_DESCRIPTION), descriptionJson(description));
+}
+
+function descriptionJson({ method, base, modules, rows, lora, createdBy }: AdapterDescription): string {
+  const json = {
+    version: ADAPTER_VERSION,
+    created_by: createdBy,
+    method,
+    base,
+    modules,
+    ...(rows.size > 0 ? { rows: Object.fromEntries([...rows].map(([module, indices]) => [module, [...indices]])) } : {}),
+    ...(lora.size > 0 ? { lora: Object.fromEntries(lora) } : {}),
+  };
+  // One line a list of rows: the file is read by people too.
+  const text = JSON.stringify(json, null, 2);
+  return `${text.replaceAll(/\[[\s\d,]+\]/g, list => list.replaceAll(/\s+/g, ' '))}\n`;
+}
