@@ -37,7 +37,15 @@ const configSchema = z.looseObject({
   mlp_bias: z.boolean().default(false),
   sliding_window: z.number().int().positive().nullish(),
   use_sliding_window: z.boolean().optional(),
+  max_window_layers: z.number().int().nonnegative().nullish(),
+  layer_types: z
+    .array(z.enum(['full_attention', 'sliding_attention']))
+    .max(512)
+    .nullish(),
 });
+
+/** Transformers' default for Qwen2. */
+const QWEN2_MAX_WINDOW_LAYERS = 28;
 
 const families = {
   LlamaForCausalLM: 'llama',
@@ -64,8 +72,8 @@ export function llamaConfig(architecture: keyof typeof families, json: Readonly<
   if (c.num_attention_heads % kvHeads)
     wrong.push(`num_attention_heads ${c.num_attention_heads} is no multiple of num_key_value_heads ${kvHeads}`);
   if (!activations[c.hidden_act]) wrong.push(`hidden_act "${c.hidden_act}" is not one of ${Object.keys(activations).join(', ')}`);
-  const window =
-    family === 'mistral' || (family === 'qwen2' && c.use_sliding_window === true) ? (c.sliding_window ?? undefined) : undefined;
+  if (c.layer_types && c.layer_types.length !== c.num_hidden_layers)
+    wrong.push(`layer_types has ${c.layer_types.length} entries for num_hidden_layers ${c.num_hidden_layers}`);
   if (wrong.length > 0) throw new ModelConfigError(`config.json contradicts itself: ${wrong.join('; ')}`);
   return {
     family,
@@ -85,8 +93,16 @@ export function llamaConfig(architecture: keyof typeof families, json: Readonly<
     qkvBias: family === 'qwen2' || c.attention_bias,
     outputBias: family === 'llama' && c.attention_bias,
     mlpBias: family === 'llama' && c.mlp_bias,
-    slidingWindow: window,
+    slidingWindow: slidingWindow(family, c),
   };
+}
+
+/** Mistral windows every block; Qwen2 those from `max_window_layers` on, and only where `use_sliding_window` says so. */
+function slidingWindow(family: LlamaConfig['family'], c: z.infer<typeof configSchema>): LlamaConfig['slidingWindow'] {
+  if (!c.sliding_window || family === 'llama' || (family === 'qwen2' && c.use_sliding_window !== true)) return undefined;
+  const first = family === 'qwen2' ? (c.max_window_layers ?? QWEN2_MAX_WINDOW_LAYERS) : 0;
+  const listed = c.layer_types?.map(type => type === 'sliding_attention');
+  return { size: c.sliding_window, blocks: listed ?? Array.from({ length: c.num_hidden_layers }, (_, layer) => layer >= first) };
 }
 
 function ropeScaling(rope: z.infer<typeof ropeSchema> | undefined, maxPositions: number): RopeScaling {

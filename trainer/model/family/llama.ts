@@ -26,8 +26,8 @@ export interface LlamaConfig {
   readonly qkvBias: boolean;
   readonly outputBias: boolean;
   readonly mlpBias: boolean;
-  /** Keys that a query sees, counted back from itself; undefined: all. */
-  readonly slidingWindow?: number;
+  /** In some blocks a query sees only the last `size` keys, itself among them. */
+  readonly slidingWindow?: { readonly size: number; readonly blocks: readonly boolean[] };
 }
 
 interface Block {
@@ -112,11 +112,12 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
   const [batch, tokens] = inputs.ids.shape as [number, number];
   const frequencies = ropeFrequencies(config.headDim, config.ropeTheta, config.ropeScaling);
   const rotary = inputs.positions ? rotaryTablesAt(graph, frequencies, inputs.positions) : rotaryTables(graph, frequencies, tokens);
-  const mask = withWindow(graph, inputs.mask, tokens, config.slidingWindow);
+  const narrow = withWindow(graph, inputs.mask, tokens, config.slidingWindow?.size);
   let x = tracer.embedding(embedding, graph.reshape(inputs.ids, [batch * tokens]));
   blocks.forEach((block, layer) => {
     x = graph.checkpointed(x, () => {
       const normal = tracer.rmsNorm(block.inputNorm, x, config.epsilon);
+      const mask = config.slidingWindow?.blocks[layer] ? narrow : inputs.mask;
       const attended = attend(tracer, { config, block, layer, x: normal, batch, tokens, rotary, inputs: { ...inputs, mask } });
       const middle = graph.add(x, tracer.linear(block.o, attended));
       return graph.add(middle, mlp(tracer, config, block, tracer.rmsNorm(block.postNorm, middle, config.epsilon)));
