@@ -35,6 +35,10 @@ export interface AdapterDescription {
   readonly rows: Selection;
   /** lora: rank and alpha of each module. Empty for other methods. */
   readonly lora: ReadonlyMap<string, LoraRank>;
+  /** Updates that it was trained for, where the tool that wrote it says so. */
+  readonly step?: number;
+  /** The label names that prompts of text_label data listed. */
+  readonly labels?: readonly string[];
   /** For example `rowtune 0.1.0`. */
   readonly createdBy: string;
 }

@@ -1,23 +1,26 @@
 /** Which checkpoint of a run folder speaks for the run. */
 import { readdir } from 'node:fs/promises';
-import { join } from 'node:path';
-import { fileSize } from '../hub/model-config.ts';
+import { basename, join } from 'node:path';
+import { fileSize, readOptionalConfigFile } from '../hub/model-config.ts';
 import { ADAPTER_DESCRIPTION } from './adapter.ts';
 
-/** `checkpoint-<update>`, as Hugging Face names them. */
-const CHECKPOINT = /^checkpoint-(\d+)$/;
+/** In a run folder; `step-<update>` is a checkpoint. */
+const CHECKPOINTS = 'checkpoints';
+/** Its `checkpoint` names the one that a finished run ends with: the best where it was asked for. */
+const SUMMARY = 'summary.json';
 
-/** The complete checkpoint of the latest update; undefined where the folder has none. */
+/** The checkpoint that the run's summary names, else the latest complete one; undefined where there is none. */
 export async function findCheckpoint(runDir: string): Promise<string | undefined> {
-  for (const folder of [join(runDir, 'checkpoints'), runDir]) {
-    const names = await readdir(folder).catch(() => []);
-    const latestFirst = names
-      .flatMap(name => {
-        const update = CHECKPOINT.exec(name)?.[1];
-        return update === undefined ? [] : [{ path: join(folder, name), update: Number(update) }];
-      })
-      .sort((a, b) => b.update - a.update);
-    for (const { path } of latestFirst) if ((await fileSize(join(path, ADAPTER_DESCRIPTION))) !== undefined) return path;
+  const summary = await readOptionalConfigFile(join(runDir, SUMMARY));
+  const named = typeof summary?.checkpoint === 'string' ? [basename(summary.checkpoint)] : [];
+  const names = await readdir(join(runDir, CHECKPOINTS)).catch(() => []);
+  const latestFirst = names.filter(name => updateOf(name) >= 0).sort((a, b) => updateOf(b) - updateOf(a));
+  for (const name of [...named, ...latestFirst]) {
+    const dir = join(runDir, CHECKPOINTS, name);
+    if ((await fileSize(join(dir, ADAPTER_DESCRIPTION))) !== undefined) return dir;
   }
   return undefined;
 }
+
+/** −1 for what is no checkpoint. */
+const updateOf = (name: string): number => Number(/^step-(\d+)$/.exec(name)?.[1] ?? -1);

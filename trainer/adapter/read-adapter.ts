@@ -59,6 +59,8 @@ const descriptionSchema = z.object({
     )
     .default({}),
   lora: z.record(z.string(), rank).default({}),
+  step: z.int().nonnegative().optional(),
+  labels: z.array(z.string()).optional(),
 });
 
 async function openOurs(dir: string): Promise<Adapter> {

@@ -72,11 +72,13 @@ export async function writeAdapter(dir: string, { description, tensors }: Adapte
   await writeTextFile(join(dir, ADAPTER_DESCRIPTION), descriptionJson(description));
 }
 
-function descriptionJson({ method, base, modules, rows, lora, createdBy }: AdapterDescription): string {
+function descriptionJson({ method, base, modules, rows, lora, step, labels, createdBy }: AdapterDescription): string {
   const json = {
     version: ADAPTER_VERSION,
     created_by: createdBy,
     method,
+    step,
+    labels,
     base,
     modules,
     ...(rows.size > 0 ? { rows: Object.fromEntries([...rows].map(([module, indices]) => [module, [...indices]])) } : {}),
