@@ -1,0 +1,98 @@
+/** The plan of the benchmark, and what it makes of the numbers of its processes. */
+import { describe, expect, test } from 'vitest';
+import { type Configuration, isInference, describe as name, plan } from '../../../bench/configuration.ts';
+import { TARGETS } from '../../../bench/ratios.ts';
+import { compareWork, coresFor, median, type RawRow, withMemory } from '../../../bench/run-side.ts';
+import { RECOMPUTE_POLICIES } from '../../../trainer/graph/recompute.ts';
+
+const raw = (row: Partial<RawRow>): RawRow => ({
+  implementation: 'rowtune',
+  method: 'lora',
+  r: 16,
+  dropout: 0,
+  setting: 'none',
+  checkpointing: false,
+  threads: 1,
+  secondsPerStep: 1,
+  stepSeconds: [1],
+  peakBytes: 100,
+  residentBytes: 50,
+  trainable: 7,
+  cpuShare: 1,
+  loadAverage: 0,
+  losses: [2.5],
+  ...row,
+});
+
+describe('plan', () => {
+  test.each([true, false])('quick %s: inference of both sides first, then in turn, nothing twice', quick => {
+    const configurations = plan({ quick });
+    expect(configurations.slice(0, 2).every(isInference)).toBe(true);
+    expect(new Set(configurations.map(name)).size).toBe(configurations.length);
+    const theirs = configurations.filter(one => one.implementation === 'pytorch').length;
+    const inTurn = configurations.slice(0, 2 * theirs).map(one => one.implementation);
+    expect(inTurn).toEqual(Array.from({ length: theirs }, () => ['rowtune', 'pytorch']).flat());
+  });
+
+  test.each([true, false])('quick %s: has what every target needs', quick => {
+    const has = (wanted: Partial<Configuration>) =>
+      plan({ quick }).some(one => Object.entries(wanted).every(([key, value]) => one[key as keyof Configuration] === value));
+    for (const { method, dropout, bounds } of TARGETS) {
+      expect(has({ implementation: 'rowtune', method, dropout })).toBe(true);
+      for (const bound of bounds)
+        expect(has({ implementation: 'pytorch', method: 'lora', dropout: bound.dropout, setting: bound.setting })).toBe(true);
+    }
+  });
+
+  test('the whole run has each of our methods at every recompute level', () => {
+    for (const [method, dropout] of [
+      ['full', 0],
+      ['lora', 0.1],
+      ['lora', 0],
+      ['spsft', 0],
+    ] as const) {
+      const ours = plan({ quick: false }).filter(
+        one => one.implementation === 'rowtune' && one.method === method && one.dropout === dropout,
+      );
+      expect(ours.map(one => one.setting).sort()).toEqual([...RECOMPUTE_POLICIES].sort());
+    }
+  });
+});
+
+describe('cores', () => {
+  test('are the last of those allowed', () => {
+    expect(coresFor(1, 'Cpus_allowed_list:\t0-3,8-9\n')).toEqual([9]);
+    expect(coresFor(3, 'Cpus_allowed_list:\t0-3,8-9\n')).toEqual([3, 8, 9]);
+  });
+
+  test('too few are an error that names the option', () => {
+    expect(() => coresFor(2, 'Cpus_allowed_list:\t5\n')).toThrow(/only 1 may be used.*--threads/);
+  });
+});
+
+test.each([
+  [[3], 3],
+  [[5, 1, 2], 2],
+  [[4, 1, 2, 9], 3],
+])('median of %j', (values, expected) => {
+  expect(median(values)).toBe(expected);
+});
+
+describe('rows', () => {
+  const inference = raw({ method: 'inference', peakBytes: 60 });
+
+  test('count memory from the inference of their own side and number of cores', () => {
+    const rows = [inference, raw({}), raw({ implementation: 'pytorch', peakBytes: 500 }), raw({ threads: 2 })];
+    expect(withMemory(rows).map(row => row.memoryBytes)).toEqual([0, 40]);
+  });
+
+  test('of the same work raise no complaint', () => {
+    expect(compareWork([inference, raw({}), raw({ implementation: 'pytorch', losses: [2.5004] })])).toEqual([]);
+  });
+
+  test('that start at another loss, or train another number of parameters, do', () => {
+    expect(compareWork([inference, raw({ losses: [2.6] })])).toHaveLength(1);
+    expect(compareWork([inference, raw({ losses: [Number.NaN] })])).toHaveLength(1);
+    expect(compareWork([inference, raw({}), raw({ implementation: 'pytorch', trainable: 8 })])).toHaveLength(1);
+  });
+});
