@@ -1,0 +1,77 @@
+/**
+ * `npm run demo`: in a fresh clone, from nothing to a fine-tuned model. Installs, builds, fetches a real model and real data, scores the
+ * rows, trains, and shows what it gave. `npm run demo -- text` continues pre-training on plain text instead; `npm run demo -- tiny`
+ * needs no download. What was fetched is kept; further `key=value` go to the recipe.
+ */
+import { spawnSync } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
+
+const OLDEST_NODE = 20;
+
+async function main([first, ...rest]) {
+  if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE)
+    throw new StepError(`Node ${process.versions.node} is too old: ${OLDEST_NODE} or later is needed`);
+  const name = first in demos ? first : 'spam';
+  const overrides = first === undefined || first in demos ? rest : [first, ...rest];
+  ensurePackages();
+  buildBundles();
+  ensureEngine();
+  return demos[name](path.join(cacheFolder(), 'demo'), overrides);
+}
+
+/** Each returns the exit status of its training. The modules are loaded here because they use packages that `main` installs. */
+const demos = {
+  async spam(folder, overrides) {
+    const { ensureModel } = await import('./demo/model.mjs');
+    const { ensureSpamData } = await import('./demo/spam-data.mjs');
+    const model = await ensureModel(path.dirname(folder));
+    const { train, heldOut } = ensureSpamData(path.join(folder, 'spam'));
+    const settings = [`model=${model}`, `data.train=${train}`, `data.eval=${heldOut}`];
+    const recipe = path.join('examples', 'spam.rowtune.yaml');
+    const scores = path.join(folder, 'spam', `scores-${digest(path.join(root, recipe))}.safetensors`);
+    if (!existsSync(scores)) {
+      const status = rowtune(['importance', recipe, ...settings, '--output', scores]);
+      if (status !== 0) return status;
+    }
+    return rowtune(['train', recipe, ...settings, `importance.scores=${scores}`, ...overrides]);
+  },
+  async text(folder, overrides) {
+    const { ensureModel } = await import('./demo/model.mjs');
+    const { ensureTextData } = await import('./demo/text-data.mjs');
+    const model = await ensureModel(path.dirname(folder));
+    const data = ensureTextData(path.join(folder, 'text'));
+    return rowtune([
+      'train',
+      path.join('examples', 'continue-pretraining.rowtune.yaml'),
+      `model=${model}`,
+      `data.train=${data}`,
+      ...overrides,
+    ]);
+  },
+  async tiny(folder, overrides) {
+    const { ensureTiny } = await import('./demo/tiny.mjs');
+    const { model, data } = ensureTiny(path.join(folder, 'tiny'));
+    return rowtune(['train', path.join('examples', 'tiny.rowtune.yaml'), `model=${model}`, `data.train=${data}`, ...overrides]);
+  },
+};
+
+/** Scores of a recipe that was edited since are not taken for its own. */
+const digest = file => createHash('sha256').update(readFileSync(file)).digest('hex').slice(0, 8);
+
+/** The command as anyone could type it, with its own output. Ctrl-C reaches it by itself; this process waits for it. */
+function rowtune(args) {
+  say(`\n$ rowtune ${args.map(arg => (/[\s"']/.test(arg) ? JSON.stringify(arg) : arg)).join(' ')}`);
+  const { status } = spawnSync(process.execPath, [path.join(root, 'bin', 'rowtune.mjs'), ...args], { cwd: root, stdio: 'inherit' });
+  return status ?? 1;
+}
+
+try {
+  process.exitCode = await main(process.argv.slice(2));
+} catch (error) {
+  if (!(error instanceof StepError)) throw error;
+  say(`\n${error.message}`);
+  process.exitCode = 1;
+}

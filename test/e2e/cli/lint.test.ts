@@ -1,0 +1,107 @@
+/** `rowtune lint` and what every command has in common: exit statuses, places, JSON. */
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { cli, cliJson, withFolder } from './run-cli.ts';
+
+const BAD = 'model: m\nlearning_rat: 1.0e-4\ndata:\n  train: d.jsonl\nr: many\n';
+
+const withRecipe = <T>(text: string, use: (file: string, folder: string) => Promise<T>): Promise<T> =>
+  withFolder(async folder => {
+    const file = path.join(folder, 'a.rowtune.yaml');
+    await writeFile(file, text);
+    return use(file, folder);
+  });
+
+describe('lint', () => {
+  test('examples are right', async () => {
+    const { status, value } = await cliJson(['lint', 'examples/spam.rowtune.yaml', 'examples/lora.rowtune.yaml']);
+    expect(status).toBe(0);
+    expect(value).toEqual({
+      ok: true,
+      files: [
+        { file: 'examples/spam.rowtune.yaml', problems: [] },
+        { file: 'examples/lora.rowtune.yaml', problems: [] },
+      ],
+    });
+  });
+
+  test('every problem with line and column', () =>
+    withRecipe(BAD, async file => {
+      const { status, stdout } = await cli(['lint', file]);
+      expect(status).toBe(2);
+      expect(stdout).toContain(`${file}:2:1 error unknown-key`);
+      expect(stdout).toContain('learning_rate');
+      expect(stdout).toContain(`${file}:5:4 error`);
+    }));
+
+  test('as JSON', () =>
+    withRecipe(BAD, async file => {
+      const { status, value } = await cliJson(['lint', file]);
+      expect(status).toBe(2);
+      expect(value).toMatchObject({ ok: false, files: [{ problems: [{ code: 'unknown-key', line: 2, column: 1 }, { line: 5, column: 4 }] }] });
+    }));
+
+  test('a file that is not there', async () => {
+    const { status, value } = await cliJson(['lint', 'no-such.yaml']);
+    expect(status).toBe(2);
+    expect(value).toMatchObject({ ok: false, error: { code: 'recipe-unreadable' } });
+  });
+});
+
+describe('bad recipes', () => {
+  test.each(['train', 'importance', 'evaluate', 'estimate'])('%s ends with status 2 before anything starts', command =>
+    withRecipe(BAD, async (file, folder) => {
+      const { status, stderr, value } = await cliJson([command, file], { cwd: folder });
+      expect(status).toBe(2);
+      expect(stderr).toContain(`${file}:2:1 error unknown-key`);
+      expect(value).toMatchObject({ ok: false, error: { code: 'bad-recipe', problems: [{ line: 2 }, { line: 5 }] } });
+    }),
+  );
+
+  test('an override is checked like the file', () =>
+    withRecipe('model: m\ndata: {train: d.jsonl}\n', async (file, folder) => {
+      const { status, stderr } = await cli(['train', file, 'learning_rat=1'], { cwd: folder });
+      expect(status).toBe(2);
+      expect(stderr).toContain('command line:1 error unknown-key');
+    }));
+});
+
+describe('usage', () => {
+  test('help with examples, status 0', async () => {
+    const { status, stdout } = await cli(['train', '--help']);
+    expect(status).toBe(0);
+    expect(stdout).toContain('Examples:');
+    expect(stdout).toContain('key=value');
+  });
+
+  test.each([[['nonsense']], [['verify']], [['export', 'x', '--output', 'y']], [['generate', 'm', '--top-p', '2', '--prompt', 'x']], [['train', '--wrong']]])(
+    '%j ends with status 2',
+    async args => {
+      const { status, stdout, stderr } = await cli(args);
+      expect(status).toBe(2);
+      expect(stdout).toBe('');
+      expect(stderr).toContain('error:');
+    },
+  );
+
+  test('with --json a usage error is an object too', async () => {
+    const { status, value } = await cliJson(['nonsense']);
+    expect(status).toBe(2);
+    expect(value).toMatchObject({ ok: false, error: { code: 'usage' } });
+  });
+
+  test('engine list', async () => {
+    const { status, value } = await withFolder(folder => cliJson(['engine', 'list'], { env: { ROWTUNE_CACHE: folder } }));
+    expect(status).toBe(0);
+    expect(value).toMatchObject({ ok: true, engines: [] });
+  });
+
+  test('engine remove of what is not there names what is', async () => {
+    const { status, stderr, stdout } = await withFolder(folder => cli(['engine', 'remove', '../x'], { env: { ROWTUNE_CACHE: folder } }));
+    expect(status).toBe(1);
+    expect(stdout).toBe('');
+    expect(stderr).toContain("no engine named '../x'");
+    expect(stderr).not.toContain('    at ');
+  });
+});

@@ -1,0 +1,61 @@
+/** `rowtune verify` on the reference folders of the Llama family, on every engine that is here. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { cp, readFile, writeFile } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { listEngines } from '../../../trainer/engine/install/engine-folder.ts';
+import { resolveSettings } from '../../../trainer/cli/settings.ts';
+import { cli, cliJson, golden, withFolder } from './run-cli.ts';
+
+/** What `trainer/model` has for now. */
+const FAMILIES = new Set(['llama', 'qwen2', 'mistral']);
+const folders = readdirSync(golden).filter(name => {
+  const config = path.join(golden, name, 'config.json');
+  if (!existsSync(config) || !existsSync(path.join(golden, name, 'golden.json'))) return false;
+  return FAMILIES.has((JSON.parse(readFileSync(config, 'utf8')) as { model_type: string }).model_type);
+});
+const { cacheDir } = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
+const engines = [
+  { name: 'portable', here: true },
+  { name: 'tensorflow', here: listEngines(cacheDir).length > 0 },
+];
+
+for (const { name, here } of engines)
+  describe.skipIf(!here)(`on ${name}${here ? '' : ' (skipped: not installed; rowtune engine install)'}`, () => {
+    test.each(folders)('%s', async folder => {
+      const { status, value, stderr } = await cliJson(['verify', path.join(golden, folder), '--engine', name]);
+      expect(Object.keys(value), stderr).toEqual(['ok', 'engine', 'checks']);
+      const checks = value.checks as { name: string; error: number; tolerance: number; ok: boolean }[];
+      expect(checks.filter(({ ok }) => !ok)).toEqual([]);
+      expect(checks.length).toBeGreaterThan(3);
+      for (const check of checks) expect(Object.keys(check)).toEqual(['name', 'error', 'tolerance', 'ok']);
+      expect(value).toMatchObject({ ok: true });
+      expect(status).toBe(0);
+    });
+  });
+
+test('several folders at once', async () => {
+  const { status, value } = await cliJson(['verify', path.join(golden, 'llama'), path.join(golden, 'llama'), '--engine', 'portable']);
+  expect(status).toBe(0);
+  expect((value.checks as { name: string }[])[0]?.name).toContain('llama: logits');
+});
+
+test('a wrong number is found: status 1', () =>
+  withFolder(async folder => {
+    await cp(path.join(golden, 'llama'), folder, { recursive: true });
+    const file = path.join(folder, 'golden.json');
+    const reference = JSON.parse(await readFile(file, 'utf8')) as { loss: number };
+    await writeFile(file, JSON.stringify({ ...reference, loss: reference.loss + 0.01 }));
+    const { status, stdout } = await cli(['verify', folder, '--engine', 'portable']);
+    expect(status).toBe(1);
+    expect(stdout).toMatch(/^loss .*FAILED$/m);
+    expect(stdout).toContain('1 of ');
+  }));
+
+test('a folder without reference numbers', () =>
+  withFolder(async folder => {
+    const { status, value } = await cliJson(['verify', folder, '--engine', 'portable']);
+    expect(status).toBe(1);
+    expect(value).toMatchObject({ ok: false, error: { code: 'reference' } });
+  }));

@@ -1,0 +1,21 @@
+/** Every recipe in examples/ is right, without so much as a warning. */
+import { readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { expect, test } from 'vitest';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { formatProblems } from '../../../trainer/protocol/problem.ts';
+
+const folder = path.join(import.meta.dirname, '..', '..', '..', 'examples');
+const recipes = readdirSync(folder).filter(name => name.endsWith('.rowtune.yaml'));
+
+test('there are examples of each method and kind of data', () =>
+  expect(recipes).toEqual(
+    expect.arrayContaining(['alpaca.rowtune.yaml', 'continue-pretraining.rowtune.yaml', 'lora.rowtune.yaml', 'spam.rowtune.yaml']),
+  ));
+
+test.each(recipes)('%s', name => {
+  const text = readFileSync(path.join(folder, name), 'utf8');
+  const { problems, recipe } = parseRecipe(text, { fileName: name });
+  expect(formatProblems(problems, name, text)).toBe('');
+  expect(recipe).toBeDefined();
+});

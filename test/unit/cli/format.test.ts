@@ -1,0 +1,40 @@
+/** Numbers, times and tables as a terminal shows them. */
+import { describe, expect, test } from 'vitest';
+import { byteSize, compact, duration, table } from '../../../trainer/cli/format.ts';
+
+test.each([
+  [0.512, '0.5 s'],
+  [59.6, '1 min 0 s'],
+  [12.3, '12 s'],
+  [174, '2 min 54 s'],
+  [3780, '1 h 3 min'],
+  [Number.NaN, 'unknown'],
+])('duration %d', (seconds, shown) => expect(duration(seconds)).toBe(shown));
+
+test.each([
+  [999, '999 B'],
+  [98_362_432, '98.4 MB'],
+  [572e6, '572 MB'],
+  [-1500, '-1.5 kB'],
+])('bytes %d', (bytes, shown) => expect(byteSize(bytes)).toBe(shown));
+
+test.each([
+  [0.50123, '0.5012'],
+  [3e-7, '3.00e-7'],
+  [12, '12'],
+  [0, '0'],
+])('number %d', (value, shown) => expect(compact(value)).toBe(shown));
+
+describe('table', () => {
+  test('columns line up, numbers to the right', () => {
+    expect(
+      table([
+        ['name', 'loss'],
+        ['a', '0.5'],
+        ['longer', '12.25'],
+      ]),
+    ).toBe(['name     loss', 'a         0.5', 'longer  12.25'].join('\n'));
+  });
+
+  test('nothing', () => expect(table([])).toBe(''));
+});

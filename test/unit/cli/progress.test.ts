@@ -1,0 +1,56 @@
+/** Progress where there is no terminal: few lines, each with amount, rate and time left. */
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { lineView, type ProgressEvent, progressLine } from '../../../trainer/cli/progress.ts';
+
+const event = (done: number, rest: Partial<ProgressEvent> = {}): ProgressEvent => ({
+  type: 'progress',
+  phase: 'train',
+  done,
+  total: 120,
+  unit: 'steps',
+  ...rest,
+});
+
+describe('one line', () => {
+  test('slower than one a second', () =>
+    expect(progressLine(event(12), { rate: 0.625, left: 172.8 }, 'loss 0.52')).toBe(
+      'train 12/120 steps, loss 0.52, 1.6 s a step, 2 min 53 s left',
+    ));
+  test('faster than one a second', () =>
+    expect(progressLine(event(12), { rate: 4, left: 27 }, '')).toBe('train 12/120 steps, 4 steps/s, 27 s left'));
+  test('batches', () => expect(progressLine(event(1, { unit: 'batches' }), { rate: 0.5 }, '')).toContain('2 s a batch'));
+  test('bytes', () =>
+    expect(progressLine(event(50e6, { total: 100e6, unit: 'bytes', phase: 'download' }), { rate: 2e6, left: 25 }, '')).toBe(
+      'download 50/100 MB, 2.0 MB/s, 25 s left',
+    ));
+  test('done', () => expect(progressLine(event(120), { rate: 4, left: 0 }, '')).toBe('train 120/120 steps, 4 steps/s'));
+});
+
+describe('many events', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  const shown = (seconds: number): string[] => {
+    const lines: string[] = [];
+    const view = lineView({ write: text => lines.push(text.trimEnd()) });
+    for (let done = 0; done <= 120; done++) {
+      view.metrics({ loss: done });
+      view.update(event(done));
+      vi.advanceTimersByTime((seconds * 1000) / 120);
+    }
+    return lines;
+  };
+
+  test('one line in five seconds, and the last', () => {
+    const lines = shown(60);
+    expect(lines.length).toBe(13);
+    expect(lines[6]).toBe('train 60/120 steps, loss 60, 2 steps/s, 30 s left');
+    expect(lines.at(-1)).toBe('train 120/120 steps, loss 120, 2 steps/s');
+  });
+
+  test('a quick phase has its first and its last', () => expect(shown(1).length).toBe(2));
+});

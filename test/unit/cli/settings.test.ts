@@ -1,0 +1,53 @@
+/** What the command line takes from its surroundings. */
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { jobContext, resolveSettings } from '../../../trainer/cli/settings.ts';
+
+const resolve = (env: Record<string, string>, platform = 'linux') => resolveSettings({ env, platform, home: '/home/ada' });
+
+describe('cache folder', () => {
+  test.each([
+    ['linux', {}, '/home/ada/.cache/rowtune'],
+    ['darwin', {}, '/home/ada/Library/Caches/rowtune'],
+    ['linux', { ROWTUNE_CACHE: '/data/rt' }, '/data/rt'],
+    ['linux', { ROWTUNE_CACHE: '' }, '/home/ada/.cache/rowtune'],
+    ['win32', { LOCALAPPDATA: '/ada/local' }, '/ada/local/rowtune/cache'],
+  ])('%s %j', (platform, env, expected) => expect(resolve(env, platform).cacheDir).toBe(expected));
+
+  test('a relative one starts from the working folder', () => expect(resolve({ ROWTUNE_CACHE: 'c' }).cacheDir).toBe(path.resolve('c')));
+});
+
+describe('hub and engine', () => {
+  test('nothing set', () => {
+    expect(resolve({})).toMatchObject({
+      engineFromEnvironment: undefined,
+      hub: { endpoint: undefined, token: undefined, offline: false },
+      color: true,
+    });
+  });
+
+  test('everything set', () => {
+    const settings = resolve({
+      ROWTUNE_ENGINE: 'portable',
+      HF_TOKEN: 'hf_x',
+      HF_ENDPOINT: 'https://hub.example',
+      HF_HUB_OFFLINE: '1',
+      NO_COLOR: '1',
+    });
+    expect(settings).toMatchObject({
+      engineFromEnvironment: 'portable',
+      hub: { endpoint: 'https://hub.example', token: 'hf_x', offline: true },
+      color: false,
+    });
+    expect(jobContext(settings, '/work')).toEqual({
+      cacheDir: '/home/ada/.cache/rowtune',
+      baseDir: '/work',
+      engineFromEnvironment: 'portable',
+      hub: settings.hub,
+    });
+  });
+
+  test.each(['0', 'false', 'no', ''])('HF_HUB_OFFLINE=%s is off', value =>
+    expect(resolve({ HF_HUB_OFFLINE: value }).hub.offline).toBe(false),
+  );
+});
