@@ -112,7 +112,7 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
   const [batch, tokens] = inputs.ids.shape as [number, number];
   const frequencies = ropeFrequencies(config.headDim, config.ropeTheta, config.ropeScaling);
   const rotary = inputs.positions ? rotaryTablesAt(graph, frequencies, inputs.positions) : rotaryTables(graph, frequencies, tokens);
-  const narrow = withWindow(graph, inputs.mask, tokens, config.slidingWindow?.size);
+  const narrow = withWindow(graph, inputs, tokens, config.slidingWindow?.size);
   let x = tracer.embedding(embedding, graph.reshape(inputs.ids, [batch * tokens]));
   blocks.forEach((block, layer) => {
     x = graph.checkpointed(x, () => {
@@ -158,11 +158,26 @@ function mlp(tracer: Tracer, config: LlamaConfig, block: Block, x: Node): Node {
   return tracer.linear(block.down, gated);
 }
 
-/** Hides the keys that lie further back than the window, where a sequence is long enough for that. */
-function withWindow(graph: Graph, mask: AttentionMask, tokens: number, window: number | undefined): AttentionMask {
-  if (window === undefined || tokens <= window || mask.kind === 'all') return mask;
+/** Hides the keys that lie further back than the window, where a sequence (or its cache) is long enough for that. */
+function withWindow(graph: Graph, { mask, positions, cache }: TokenInputs, tokens: number, window: number | undefined): AttentionMask {
+  if (window === undefined || mask.kind === 'all') return mask;
+  if (cache && positions && mask.kind === 'bias') return withCachedWindow(graph, mask, positions, window);
+  if (tokens <= window) return mask;
   const far = new Float32Array(tokens * tokens);
   for (let i = window; i < tokens; i++) far.fill(HIDDEN, i * tokens, i * tokens + i - window + 1);
   const bias = graph.constant(far, [1, tokens, tokens], 'float32');
   return { kind: 'bias', bias: mask.kind === 'bias' ? graph.add(mask.bias, bias) : bias, causal: true };
+}
+
+/** In a cache, key j is the token at position j. */
+function withCachedWindow(graph: Graph, mask: AttentionMask & { kind: 'bias' }, positions: Node, window: number): AttentionMask {
+  const [batch, tokens, keys] = mask.bias.shape as [number, number, number];
+  if (keys <= window) return mask;
+  const keyPositions = graph.constant(
+    Int32Array.from({ length: keys }, (_, i) => i),
+    [1, 1, keys],
+    'int32',
+  );
+  const isNear = graph.less(graph.sub(graph.reshape(positions, [batch, tokens, 1]), keyPositions), window);
+  return { ...mask, bias: graph.add(mask.bias, graph.select(isNear, graph.scalar(0), graph.scalar(HIDDEN))) };
 }

@@ -1,0 +1,109 @@
+/** A model in an engine that reads a prompt once and then goes on token by token. */
+import { untouched } from '../adapter/apply-adapter.ts';
+import type { Engine, Session } from '../engine/engine.ts';
+import type { HostArray } from '../graph/types.ts';
+import type { Attachment } from '../method/method.ts';
+import type { CausalModel } from '../model/model-spec.ts';
+import { type WeightSource, weightStream } from '../model/weight-stream.ts';
+import { loadVariables } from '../train/variables.ts';
+import { cacheVariables, DECODE, decodeProgram, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
+
+/** A model with what stands beside its weights: `applyAdapter` gives one; a base has weights alone. */
+export interface InferenceModel {
+  readonly model: CausalModel;
+  readonly weights: WeightSource;
+  readonly attachment?: Attachment;
+  readonly start?: ReadonlyMap<string, HostArray>;
+}
+
+export interface OpenDecoderParams extends InferenceModel {
+  readonly engine: Engine;
+  /** Tokens, of prompt and answer together, that must have room. */
+  readonly tokens: number;
+  readonly onLoad?: (done: number, total: number) => void;
+}
+
+/** A prompt or an answer that does not fit, or a model whose numbers are not finite. */
+export class GenerateError extends Error {
+  override name = 'GenerateError';
+}
+
+/** The smallest cache: short questions and answers share one program. */
+const SMALLEST_CONTEXT = 256;
+
+/** Room in the cache for so many tokens: a power of two, so that few programs are ever compiled, and never more than the model's positions. */
+export function contextBucket(tokens: number, maxPositions: number): number {
+  let room = SMALLEST_CONTEXT;
+  while (room < tokens) room *= 2;
+  return Math.ceil(Math.min(room, Math.max(tokens, maxPositions)) / PREFILL_TOKENS) * PREFILL_TOKENS;
+}
+
+/** Compiles and loads. The caller disposes it. */
+export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
+  const { engine, model, weights, attachment = untouched, start, onLoad } = params;
+  const tokens = contextBucket(params.tokens, model.maxPositions);
+  const session = await engine.compile(decodeProgram({ model, linearHook: attachment.linearHook, tokens }));
+  try {
+    await loadVariables(session, { model: weightStream(model, weights, onLoad), attachment, start });
+    await session.load(cacheVariables(model, tokens).flatMap(({ k, v }) => [k, v].map(({ name }) => ({ name, data: 'zeros' as const }))));
+    return new Decoder(session, tokens);
+  } catch (error) {
+    await session.dispose();
+    throw error;
+  }
+}
+
+export class Decoder {
+  /** Tokens that the cache has room for. */
+  readonly capacity: number;
+  private readonly session: Session;
+  private length = 0;
+
+  constructor(session: Session, capacity: number) {
+    this.session = session;
+    this.capacity = capacity;
+  }
+
+  /** Tokens read so far. */
+  get position(): number {
+    return this.length;
+  }
+
+  /**
+   * Forgets what was read and reads a prompt.
+   * @param isCancelled asked between stretches; the logits are then of the part that was read
+   * @returns logits [vocabulary] of the token after it
+   * @throws GenerateError where it is empty or has no room
+   */
+  async read(ids: readonly number[], isCancelled: () => boolean = () => false): Promise<Float32Array> {
+    if (ids.length === 0) throw new GenerateError('the prompt has no tokens');
+    this.length = 0;
+    let logits = new Float32Array();
+    for (let begin = 0; begin < ids.length && !(begin > 0 && isCancelled()); begin += PREFILL_TOKENS)
+      logits = await this.advance(PREFILL, ids.slice(begin, begin + PREFILL_TOKENS), PREFILL_TOKENS);
+    return logits;
+  }
+
+  /** Reads one more token. @returns logits [vocabulary] of the one after it */
+  next(id: number): Promise<Float32Array> {
+    return this.advance(DECODE, [id], 1);
+  }
+
+  dispose(): Promise<void> {
+    return this.session.dispose();
+  }
+
+  private async advance(signature: string, ids: readonly number[], width: number): Promise<Float32Array<ArrayBuffer>> {
+    if (this.length + ids.length > this.capacity)
+      throw new GenerateError(`there is room for ${this.capacity} tokens; this would be token ${this.length + ids.length}`);
+    const padded = new Int32Array(width);
+    padded.set(ids);
+    const { logits } = await this.session.run(signature, {
+      ids: padded,
+      positions: Int32Array.from({ length: width }, (_, i) => this.length + i),
+      last: Int32Array.of(ids.length - 1),
+    });
+    this.length += ids.length;
+    return logits as Float32Array<ArrayBuffer>;
+  }
+}

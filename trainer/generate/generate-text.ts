@@ -1,0 +1,132 @@
+/** Text from a model: prompt in, words out as they come, until the model ends it or the room does. */
+import { applyAdapter } from '../adapter/apply-adapter.ts';
+import { readAdapter } from '../adapter/read-adapter.ts';
+import type { Engine } from '../engine/engine.ts';
+import type { ModelFolder } from '../hub/open-model.ts';
+import type { Tokenizer } from '../hub/tokenizer.ts';
+import { causalModel } from '../model/load-model.ts';
+import type { GenerateOptions } from '../protocol/job-messages.ts';
+import { Random } from '../random.ts';
+import { type Decoder, GenerateError, openDecoder } from './decoder.ts';
+import { encodePrompt } from './prompt.ts';
+import { type SamplingSettings, sampleToken } from './sample.ts';
+
+export type FinishReason = 'end' | 'max_new_tokens' | 'max_positions' | 'stopped';
+
+export interface GeneratedText {
+  readonly text: string;
+  readonly ids: readonly number[];
+  readonly promptTokens: number;
+  /** Was the prompt wrapped by the chat template? */
+  readonly chat: boolean;
+  readonly finishReason: FinishReason;
+  /** Reading the prompt, up to the first token. */
+  readonly promptSeconds: number;
+  /** Of the tokens after the first; 0 where there are none. */
+  readonly tokensPerSecond: number;
+}
+
+export interface GenerateTextParams {
+  readonly engine: Engine;
+  /** A base model, or a merged export. The caller closes it. */
+  readonly folder: ModelFolder;
+  /** A run, a checkpoint or an exported adapter of ours or of PEFT, on top of it. */
+  readonly adapterPath?: string;
+  readonly prompt: string;
+  readonly options: Omit<GenerateOptions, 'engine'>;
+  readonly onText?: (chunk: string) => void;
+  readonly onLoad?: (done: number, total: number) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Loads, generates and lets go again.
+ * @throws GenerateError where the prompt has no room, AdapterError where the adapter does not fit
+ */
+export async function generateText(params: GenerateTextParams): Promise<GeneratedText> {
+  const { engine, folder, adapterPath, options, onLoad } = params;
+  const model = causalModel(folder.config);
+  const tokenizer = await folder.loadTokenizer();
+  const prompt = encodePrompt(tokenizer, params.prompt, options.chat);
+  const room = model.maxPositions - prompt.ids.length;
+  if (room < 1)
+    throw new GenerateError(
+      `the prompt has ${prompt.ids.length} tokens; this model has ${model.maxPositions} positions: shorten the prompt`,
+    );
+  const adapter = adapterPath === undefined ? undefined : await readAdapter(adapterPath);
+  try {
+    const { weights } = folder;
+    const tuned = adapter ? await applyAdapter({ model, weights, fingerprint: await weights.fingerprint(), adapter }) : { weights };
+    const tokens = prompt.ids.length + Math.min(options.maxNewTokens, room);
+    const decoder = await openDecoder({ engine, model, ...tuned, tokens, onLoad });
+    try {
+      return { ...(await decode({ ...params, ...prompt, decoder, tokenizer, maxTokens: model.maxPositions })), chat: prompt.chat };
+    } finally {
+      await decoder.dispose();
+    }
+  } finally {
+    await adapter?.close();
+  }
+}
+
+export interface DecodeParams {
+  readonly decoder: Decoder;
+  readonly tokenizer: Pick<Tokenizer, 'decodeStream' | 'eosIds'>;
+  /** The prompt. */
+  readonly ids: readonly number[];
+  /** Of prompt and answer together. */
+  readonly maxTokens: number;
+  readonly options: SamplingSettings & { readonly maxNewTokens: number; readonly seed: number };
+  readonly onText?: (chunk: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/** One answer from an open decoder, which may be used again: the same prompt and seed give the same answer. */
+export async function decode(params: DecodeParams): Promise<Omit<GeneratedText, 'chat'>> {
+  const { decoder, tokenizer, options, signal } = params;
+  const random = new Random(options.seed);
+  const stream = tokenizer.decodeStream();
+  const ids: number[] = [];
+  let text = '';
+  const say = (chunk: string): void => {
+    text += chunk;
+    if (chunk !== '') params.onText?.(chunk);
+  };
+  const begin = performance.now();
+  let logits = await decoder.read(params.ids, () => signal?.aborted === true);
+  const firstAt = performance.now();
+  let finishReason: FinishReason | undefined = signal?.aborted ? 'stopped' : undefined;
+  while (finishReason === undefined) {
+    const id = sampleToken(checkFinite(logits), options, random);
+    if (tokenizer.eosIds.includes(id)) finishReason = 'end';
+    else {
+      ids.push(id);
+      say(stream.push(id));
+      finishReason = reasonToStop(params, ids.length);
+      if (finishReason === undefined) logits = await decoder.next(id);
+    }
+  }
+  say(stream.end());
+  const seconds = (performance.now() - firstAt) / 1000;
+  return {
+    text,
+    ids,
+    promptTokens: params.ids.length,
+    finishReason,
+    promptSeconds: (firstAt - begin) / 1000,
+    tokensPerSecond: ids.length > 1 ? (ids.length - 1) / seconds : 0,
+  };
+}
+
+function reasonToStop({ ids, maxTokens, options, signal }: DecodeParams, generated: number): FinishReason | undefined {
+  if (signal?.aborted) return 'stopped';
+  if (generated >= options.maxNewTokens) return 'max_new_tokens';
+  return ids.length + generated >= maxTokens ? 'max_positions' : undefined;
+}
+
+function checkFinite(logits: Float32Array): Float32Array {
+  const bad = logits.findIndex(value => !Number.isFinite(value));
+  if (bad >= 0)
+    throw new GenerateError(`the model gives ${logits[bad]} for token ${bad}: its weights are damaged, or the training diverged`);
+  return logits;
+}

@@ -1,0 +1,18 @@
+/** From what the user typed to the tokens that the model reads. */
+import { chatTemplateOf } from '../hub/chat-template.ts';
+import type { Tokenizer } from '../hub/tokenizer.ts';
+import { createEncoder } from '../train/data/encoder.ts';
+
+export interface EncodedPrompt {
+  readonly ids: readonly number[];
+  /** Was it wrapped as a user's turn? */
+  readonly chat: boolean;
+}
+
+/** With `chat`, and where the model has a chat template, the prompt becomes a user's turn and the answer's beginning; else it is text to go on with. */
+export function encodePrompt(tokenizer: Tokenizer, prompt: string, chat: boolean): EncodedPrompt {
+  if (!chat || tokenizer.chatTemplate === undefined) return { ids: createEncoder(tokenizer).start(prompt), chat: false };
+  const text = chatTemplateOf(tokenizer).render([{ role: 'user', content: prompt }], { addGenerationPrompt: true });
+  // The template writes the special tokens itself.
+  return { ids: tokenizer.encode(text, { addSpecialTokens: false }), chat: true };
+}

@@ -1,0 +1,57 @@
+/** From logits to the next token: greedy, or drawn with temperature, top-k and top-p, in Transformers' order. Pure. */
+import type { Random } from '../random.ts';
+
+export interface SamplingSettings {
+  /** 0 decodes greedily. */
+  readonly temperature: number;
+  /** Keeps this many likeliest tokens; 0 keeps all. */
+  readonly topK: number;
+  /** Keeps the likeliest tokens that together reach this probability; 1 keeps all. */
+  readonly topP: number;
+}
+
+/** One token with its probability after all restrictions; they sum to 1. */
+export interface Candidate {
+  readonly id: number;
+  readonly probability: number;
+}
+
+/** @returns the next token's id; `random` is drawn from once, and not at all at temperature 0 */
+export function sampleToken(logits: Float32Array, settings: SamplingSettings, random: Random): number {
+  if (settings.temperature === 0) return likeliest(logits);
+  const kept = candidates(logits, settings);
+  let left = random.uniform();
+  for (const { id, probability } of kept) {
+    left -= probability;
+    if (left < 0) return id;
+  }
+  return (kept.at(-1) as Candidate).id;
+}
+
+/** The id of the largest logit; of equals the first. */
+export function likeliest(logits: Float32Array): number {
+  let best = 0;
+  for (let id = 1; id < logits.length; id++) if ((logits[id] as number) > (logits[best] as number)) best = id;
+  return best;
+}
+
+/** The tokens that may be drawn, likeliest first (of equals the lower id). Temperature first, then top-k, then top-p over what is left. */
+export function candidates(logits: Float32Array, { temperature, topK, topP }: SamplingSettings): Candidate[] {
+  const order = Int32Array.from(logits, (_, id) => id).sort((a, b) => (logits[b] as number) - (logits[a] as number) || a - b);
+  const first = normalized(topK > 0 ? order.subarray(0, topK) : order, logits, temperature);
+  let sum = 0;
+  const enough = first.findIndex(({ probability }) => {
+    sum += probability;
+    return sum >= topP;
+  });
+  if (topP >= 1 || enough < 0) return first;
+  return first.slice(0, enough + 1).map(({ id, probability }) => ({ id, probability: probability / sum }));
+}
+
+/** Softmax over the given tokens, which are sorted: the first has the largest logit. */
+function normalized(ids: Int32Array, logits: Float32Array, temperature: number): Candidate[] {
+  const largest = logits[ids[0] ?? 0] as number;
+  const weights = Array.from(ids, id => Math.exp(((logits[id] as number) - largest) / temperature));
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  return weights.map((weight, i) => ({ id: ids[i] as number, probability: weight / total }));
+}
