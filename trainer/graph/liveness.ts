@@ -14,50 +14,67 @@ export interface Liveness {
 }
 
 /** Walks a schedule in the order in which engines run it: a buffer lives from the node that makes it to the last that reads it. */
-export function liveness(signature: Signature): Liveness {
-  const { schedule } = signature;
-  const order = new Map(schedule.map((node, i) => [node, i]));
-  const owners = schedule.map(() => -1);
-  const lastUse = new Map<number, number>();
-  schedule.forEach((node, i) => {
-    owners[i] = ownerOf(node, i, order, owners);
-    for (const input of node.inputs) touch(owners[order.get(input) as number] as number, i);
-  });
-  for (const output of Object.values(signature.outputs)) touch(owners[order.get(output) as number] as number, schedule.length);
-
-  function touch(owner: number, at: number): void {
-    if (owner >= 0) lastUse.set(owner, Math.max(lastUse.get(owner) ?? at, at));
-  }
-
-  const dying = new Map<number, number[]>();
-  for (const [owner, at] of lastUse) dying.set(at, [...(dying.get(at) ?? []), owner]);
+export function liveness({ schedule, outputs }: Signature): Liveness {
+  const { owners, ownerOf } = findOwners(schedule);
+  const dying = findDying(schedule, Object.values(outputs), ownerOf);
+  const sizes = Float64Array.from(schedule, (node, i) => (owners[i] === i ? byteSize(node) : 0));
   const bytes = new Float64Array(schedule.length);
   let alive = 0;
   let peakAt = 0;
   schedule.forEach((node, i) => {
-    const dies = dying.get(i) ?? [];
-    const size = owners[i] === i ? byteSize(node) : 0;
-    const takesOver = size > 0 && ruleOf(node.op).buffer === 'reuse' && dies.some(owner => isInput(node, owner) && byteSize(schedule[owner] as Node) === size);
+    const dies = dying[i] ?? [];
+    const size = sizes[i] as number;
+    const takesOver =
+      size > 0 &&
+      ruleOf(node.op).buffer === 'reuse' &&
+      dies.some(owner => sizes[owner] === size && node.inputs.some(input => ownerOf(input) === owner));
     bytes[i] = alive + (takesOver ? 0 : size);
-    if (bytes[i] > (bytes[peakAt] as number)) peakAt = i;
+    if ((bytes[i] as number) > (bytes[peakAt] as number)) peakAt = i;
     alive += size;
-    for (const owner of dies) alive -= byteSize(schedule[owner] as Node);
-    if (owners[i] === i && !lastUse.has(i)) alive -= size;
+    for (const owner of dies) alive -= sizes[owner] as number;
   });
-
-  function isInput(node: Node, owner: number): boolean {
-    return node.inputs.some(input => owners[order.get(input) as number] === owner);
-  }
   return { bytes, peakBytes: bytes[peakAt] ?? 0, peakAt };
 }
 
-/** The place of the node whose buffer this one uses; −1 for variables and constants, which live outside. */
-function ownerOf(node: Node, at: number, order: ReadonlyMap<Node, number>, owners: readonly number[]): number {
-  if (node.op === 'constant' || node.op === 'read') return -1;
-  if (ruleOf(node.op).buffer !== 'view') return at;
-  return owners[order.get(node.inputs[0] as Node) as number] as number;
+/** For each place the place of the node whose buffer it uses; −1 for variables and constants, which live outside. */
+function findOwners(schedule: readonly Node[]): { owners: Int32Array; ownerOf: (node: Node) => number } {
+  const places = new Int32Array((schedule.at(-1)?.id ?? -1) + 1);
+  const owners = new Int32Array(schedule.length);
+  const ownerOf = (node: Node): number => owners[places[node.id] as number] as number;
+  schedule.forEach((node, i) => {
+    places[node.id] = i;
+    const outside = node.op === 'constant' || node.op === 'read';
+    owners[i] = outside ? -1 : ruleOf(node.op).buffer === 'view' ? ownerOf(node.inputs[0] as Node) : i;
+  });
+  return { owners, ownerOf };
+}
+
+/** For each place the owners whose buffers nobody reads after it; what is given out is in no list. */
+function findDying(schedule: readonly Node[], outputs: readonly Node[], ownerOf: (node: Node) => number): (number[] | undefined)[] {
+  const lastUse = new Int32Array(schedule.length);
+  schedule.forEach((node, i) => {
+    lastUse[i] = i;
+    for (const input of node.inputs) {
+      const owner = ownerOf(input);
+      if (owner >= 0) lastUse[owner] = i;
+    }
+  });
+  for (const output of outputs) {
+    const owner = ownerOf(output);
+    if (owner >= 0) lastUse[owner] = schedule.length;
+  }
+  const dying: (number[] | undefined)[] = new Array(schedule.length);
+  lastUse.forEach((at, owner) => {
+    const list = dying[at];
+    if (list) list.push(owner);
+    else if (at < schedule.length) dying[at] = [owner];
+  });
+  return dying;
 }
 
 /** Floating-point operations of one run. */
 export const signatureFlops = (signature: Signature): number =>
-  signature.schedule.reduce((sum, node) => sum + (ruleOf(node.op).flops as (i: readonly Node[], o: Node, a: object) => number)(node.inputs, node, node.attrs), 0);
+  signature.schedule.reduce(
+    (sum, node) => sum + (ruleOf(node.op).flops as (i: readonly Node[], o: Node, a: object) => number)(node.inputs, node, node.attrs),
+    0,
+  );

@@ -1,4 +1,5 @@
 /** A program: several signatures over one set of variables. This is what an engine compiles. */
+import { checkAliases } from './alias.ts';
 import type { Graph, Node, VariableSpec } from './graph.ts';
 import { GraphError, sameShape } from './types.ts';
 
@@ -23,7 +24,7 @@ export interface Traced {
 
 /**
  * Drops what nothing asks for and joins the signatures over their variables.
- * @throws GraphError when two signatures disagree about a variable
+ * @throws GraphError when two signatures disagree about a variable, or a value of a variable is used after an update of it
  */
 export function assemble(traces: Readonly<Record<string, Traced>>): Program {
   const variables = new Map<string, VariableSpec>();
@@ -35,21 +36,23 @@ export function assemble(traces: Readonly<Record<string, Traced>>): Program {
         throw new GraphError(`variable ${variable.name} has two shapes: [${known.shape}] and [${variable.shape}] (in ${name})`);
       variables.set(variable.name, variable);
     }
-    signatures[name] = toSignature(trace);
+    const signature = toSignature(trace);
+    checkAliases(name, signature.schedule);
+    signatures[name] = signature;
   }
   return { variables: [...variables.values()], signatures };
 }
 
 function toSignature({ graph, outputs, effects }: Traced): Signature {
-  const needed = new Set<Node>();
+  const needed = new Uint8Array(graph.nodes.length);
   const stack = [...Object.values(outputs), ...effects];
   while (stack.length > 0) {
     const node = stack.pop() as Node;
-    if (needed.has(node)) continue;
-    needed.add(node);
+    if (needed[node.id]) continue;
+    needed[node.id] = 1;
     stack.push(...node.inputs);
   }
-  const schedule = graph.nodes.filter(node => needed.has(node));
+  const schedule = graph.nodes.filter(node => needed[node.id]);
   const feeds = schedule.filter((node): node is Node<'feed'> => node.op === 'feed');
   return { feeds, outputs, schedule };
 }

@@ -1,4 +1,5 @@
 /** From a program to one TensorFlow graph: every signature and the nodes that load and read variables, over shared variables. */
+import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
 import type { Program, Signature } from '../../graph/program.ts';
@@ -122,7 +123,7 @@ function lowerSignature(signature: Signature, emitter: Emitter, lookup: Variable
   });
   // The output of an effect is a token; everything runs in order, so one made now stands for an effect made before.
   const nameOf = (node: Node): string => values.get(node) ?? emitter.token();
-  const lastWrite = new Map(signature.schedule.flatMap((node, i) => writtenBy(node).map(variable => [variable, i] as const)));
+  const lastWrite = new Map(signature.schedule.flatMap((node, i) => writtenVariables(node).map(variable => [variable, i] as const)));
   const isOutput = new Set(Object.values(signature.outputs));
   const kept = new Map<Node, string>();
   signature.schedule.forEach((node, i) => {
@@ -132,7 +133,7 @@ function lowerSignature(signature: Signature, emitter: Emitter, lookup: Variable
     const value = lowering({ node, attrs: node.attrs, inputs, emitter, ...lookup });
     if (value !== undefined) values.set(node, value);
     // A read is an alias of the variable: what is given out of it must not change with a later write.
-    const alias = isOutput.has(node) ? aliasedVariable(node) : undefined;
+    const alias = isOutput.has(node) ? aliasedRead(node)?.attrs.variable : undefined;
     if (value !== undefined && alias !== undefined && i < (lastWrite.get(alias) ?? -1))
       kept.set(node, emitter.emit('DeepCopy', [value], { T: attr.type(node.dtype) }));
   });
@@ -144,16 +145,3 @@ function lowerSignature(signature: Signature, emitter: Emitter, lookup: Variable
 }
 
 const fetchedType = ({ dtype }: TensorSpec): Node['dtype'] => (dtype === 'float32' || dtype === 'bool' ? dtype : 'int32');
-
-function writtenBy(node: Node): string[] {
-  const { attrs, op } = node;
-  if (op === 'read' || !('variable' in attrs)) return [];
-  return op === 'adam' ? [attrs.variable, (node as Node<'adam'>).attrs.m, (node as Node<'adam'>).attrs.v] : [attrs.variable];
-}
-
-/** The variable whose buffer this value is. */
-function aliasedVariable(node: Node): string | undefined {
-  if (node.op === 'read') return (node as Node<'read'>).attrs.variable;
-  const [input] = node.inputs;
-  return node.op === 'reshape' && input ? aliasedVariable(input) : undefined;
-}

@@ -101,18 +101,20 @@ function hide(graph: Graph, scores: Node, mask: AttentionMask, part: { begin: nu
 
 /** [size, seen]: query i (at position begin + i) may see keys 0 … begin + i. */
 function causalBias(graph: Graph, begin: number, size: number, seen: number): Node {
-  const bias = new Float32Array(size * seen);
-  for (let i = 0; i < size; i++) bias.fill(HIDDEN, i * seen + begin + i + 1, (i + 1) * seen);
-  return sharedConstant(graph, `causal ${begin} ${size} ${seen}`, bias, [size, seen]);
+  return sharedConstant(graph, `causal ${begin} ${size} ${seen}`, [size, seen], () => {
+    const bias = new Float32Array(size * seen);
+    for (let i = 0; i < size; i++) bias.fill(HIDDEN, i * seen + begin + i + 1, (i + 1) * seen);
+    return bias;
+  });
 }
 
 const shared = new WeakMap<Graph, Map<string, Node>>();
 
 /** One constant for all layers of a graph. */
-function sharedConstant(graph: Graph, key: string, value: Float32Array, shape: readonly number[]): Node {
+function sharedConstant(graph: Graph, key: string, shape: readonly number[], fill: () => Float32Array): Node {
   const known = shared.get(graph) ?? new Map<string, Node>();
   shared.set(graph, known);
-  const found = known.get(key) ?? graph.constant(value, shape, 'float32');
+  const found = known.get(key) ?? graph.constant(fill(), shape, 'float32');
   known.set(key, found);
   return found;
 }

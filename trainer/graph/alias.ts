@@ -1,0 +1,40 @@
+/** Which values are the buffer of a variable, and the law that nobody reads such a value after the variable has changed. */
+import type { Node } from './graph.ts';
+import { ruleOf } from './op-table.ts';
+import { GraphError } from './types.ts';
+
+/** The variables that an effect changes. */
+export function writtenVariables(node: Node): readonly string[] {
+  if (node.op === 'read' || !('variable' in node.attrs)) return [];
+  const { variable } = node.attrs;
+  if (node.op !== 'adam') return [variable];
+  const { m, v } = (node as Node<'adam'>).attrs;
+  return [variable, m, v];
+}
+
+/** The read whose buffer this value is; undefined where it has a buffer of its own. */
+export function aliasedRead(node: Node): Node<'read'> | undefined {
+  if (node.op === 'read') return node as Node<'read'>;
+  const [input] = node.inputs;
+  return input && ruleOf(node.op).buffer === 'view' ? aliasedRead(input) : undefined;
+}
+
+/**
+ * Engines update in place, so a value read before an update must not be used behind it: it would be the old one on one engine and the
+ * new one on another. (What a signature gives out is safe: engines copy it.)
+ * @throws GraphError that names the variable and the operation
+ */
+export function checkAliases(signature: string, schedule: readonly Node[]): void {
+  const writtenAt = new Map<string, number>();
+  schedule.forEach((node, at) => {
+    for (const input of node.inputs) {
+      const read = aliasedRead(input);
+      // Nodes are numbered in the order of the schedule.
+      if (read && (writtenAt.get(read.attrs.variable) ?? -1) > read.id)
+        throw new GraphError(
+          `${signature}: ${node.op} (node ${node.id}, place ${at}) uses ${read.attrs.variable} as it was read before an update; read it again with another version, or use it earlier`,
+        );
+    }
+    for (const variable of writtenVariables(node)) writtenAt.set(variable, node.id);
+  });
+}
