@@ -20,6 +20,8 @@ export interface Node<Op extends OpName = OpName> extends TensorSpec {
   readonly phase: number;
   /** Set on the output of a composite: its gradient is taken as one, and the nodes inside are passed over. */
   custom?: CustomGradient;
+  /** Set where this tensor is the one to keep for the backward pass, in place of the product that it is a cheap form of. */
+  kept?: boolean;
   /** Set on the input of a block: kept for the backward pass by every recompute policy. */
   boundary?: boolean;
 }

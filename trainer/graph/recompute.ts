@@ -76,6 +76,6 @@ export class Rematerializer {
     if (isWeightView(node)) return false;
     if (this.policy === 'none' || node.block < 0) return true;
     if (node.boundary) return this.policy !== 'sqrt' || this.graph.boundaries.indexOf(node) % this.stride === 0;
-    return this.policy === 'cheap' && ((ruleOf(node.op).costly === true && !node.cheap) || isStatistic(node));
+    return this.policy === 'cheap' && (node.kept === true || (ruleOf(node.op).costly === true && !node.cheap) || isStatistic(node));
   }
 }

@@ -25,7 +25,7 @@ export interface AttentionParams {
 export const HIDDEN = -1e9;
 
 /** Long sequences take more chunks; below 64 queries a product no longer fills the machine. */
-export const queryChunk = (queries: number): number => Math.max(64, Math.ceil(queries / 8));
+export const queryChunk = (queries: number): number => Math.max(128, Math.ceil(queries / 8));
 
 /** @returns [batch, heads, queries, headDim] */
 export function attention(graph: Graph, params: AttentionParams): Node {

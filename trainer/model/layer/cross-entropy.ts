@@ -25,7 +25,7 @@ export interface HeadLoss {
 }
 
 /** What a chunk of logits may take: small enough to matter little beside a block, large enough to fill a product. */
-const LOGIT_BYTES = 16 * 2 ** 20;
+const LOGIT_BYTES = 26 * 2 ** 20;
 
 export const targetChunk = (vocabulary: number): number => Math.max(16, Math.floor(LOGIT_BYTES / 4 / vocabulary / 16) * 16);
 
