@@ -1,0 +1,130 @@
+/** The `merged` export: a Hugging Face folder with the base's types and shards, and everything that travels with a model. */
+import { copyFile, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { Adapter } from '../adapter/adapter.ts';
+import { writeTextFile } from '../adapter/write-text-file.ts';
+import { fileSize } from '../hub/model-config.ts';
+import type { ModelFolder } from '../hub/open-model.ts';
+import { INDEX_FILE, type SafetensorsSource, SINGLE_FILE } from '../hub/safetensors-source.ts';
+import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
+import { ELEMENT_BYTES, type TensorInfo, type TensorSource } from '../hub/tensor-source.ts';
+import type { Tokenizer } from '../hub/tokenizer.ts';
+import type { CausalModel } from '../model/model-spec.ts';
+import type { WeightSource } from '../model/weight-stream.ts';
+import { isTuned, mergedWeights } from './merge.ts';
+
+/** What the tensors of a GGUF base become, which are stored in blocks: float32 keeps every bit of what was tuned. */
+export type WeightType = 'float32' | 'bfloat16' | 'float16';
+
+export interface MergedParams {
+  readonly folder: ModelFolder;
+  readonly model: CausalModel;
+  readonly adapter: Adapter;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly ggufType: WeightType;
+  readonly onTensor?: (done: number, total: number) => void;
+}
+
+const STORED = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as const;
+/** Hugging Face's usual size of a shard, for bases that have none. */
+const SHARD_BYTES = 5e9;
+/** Other forms of a tokenizer, for programs that read those. */
+const COPIED = ['tokenizer.model', 'vocab.json', 'merges.txt', 'LICENSE'] as const;
+
+type StoredType = TensorEntry['dtype'];
+
+/** A tensor of a GGUF file, and only that, changes its type. */
+const storedType = ({ dtype }: TensorInfo, { folder, ggufType }: Pick<MergedParams, 'folder' | 'ggufType'>): StoredType =>
+  folder.kind === 'gguf' || dtype === 'GGML' ? STORED[ggufType] : dtype;
+
+const storedBytes = (info: TensorInfo, params: Pick<MergedParams, 'folder' | 'ggufType'>): number =>
+  info.shape.reduce((n, d) => n * d, ELEMENT_BYTES[storedType(info, params)]);
+
+/** The types that trained numbers are rounded to. */
+export const tunedTypes = (params: MergedParams): Set<StoredType> =>
+  new Set(
+    [...params.folder.weights.tensors.values()].filter(({ name }) => isTuned(params.adapter, name)).map(info => storedType(info, params)),
+  );
+
+export const mergedBytes = (params: MergedParams): number =>
+  [...params.folder.weights.tensors.values()].reduce((sum, info) => sum + storedBytes(info, params), 0);
+
+/** Writes everything into `dir`, an empty folder; of the weights one tensor is in memory at a time. */
+export async function writeMerged(dir: string, params: MergedParams): Promise<void> {
+  const { folder, tokenizer } = params;
+  await writeWeights(dir, params);
+  if (folder.kind === 'gguf') {
+    await writeJson(join(dir, 'config.json'), { ...folder.config, torch_dtype: params.ggufType });
+    if (folder.generationConfig) await writeJson(join(dir, 'generation_config.json'), folder.generationConfig);
+  } else {
+    await writeTextFile(join(dir, 'config.json'), await readFile(join(folder.dir, 'config.json'), 'utf8'));
+    for (const name of [...folder.exportFiles, ...COPIED])
+      if ((await fileSize(join(folder.dir, name))) !== undefined) await copyFile(join(folder.dir, name), join(dir, name));
+  }
+  for (const [name, text] of tokenizer?.files() ?? []) await writeTextFile(join(dir, name), text);
+}
+
+const writeJson = (path: string, value: unknown): Promise<void> => writeTextFile(path, `${JSON.stringify(value, null, 2)}\n`);
+
+async function writeWeights(dir: string, params: MergedParams): Promise<void> {
+  const { weights } = params.folder;
+  const merged = mergedWeights(weights, params.adapter);
+  const shards = shardsOf(params);
+  let done = 0;
+  const entryOf = (name: string): TensorEntry => {
+    const info = weights.tensors.get(name) as TensorInfo;
+    const dtype = storedType(info, params);
+    const data = async (): Promise<Uint8Array> => {
+      const bytes = await tensorBytes({ name, dtype, params, merged });
+      params.onTensor?.(++done, weights.tensors.size);
+      return bytes;
+    };
+    return { name, dtype, shape: info.shape, data };
+  };
+  for (const [file, names] of shards) await writeSafetensors(join(dir, file), names.map(entryOf), { format: 'pt' });
+  if (shards.size === 1 && shards.has(SINGLE_FILE)) return;
+  const weightMap = Object.fromEntries([...shards].flatMap(([file, names]) => names.map(name => [name, file])));
+  await writeJson(join(dir, INDEX_FILE), { metadata: { total_size: mergedBytes(params) }, weight_map: weightMap });
+}
+
+interface TensorBytesParams {
+  readonly name: string;
+  readonly dtype: StoredType;
+  readonly params: MergedParams;
+  readonly merged: WeightSource;
+}
+
+/** Untouched tensors keep their bytes. */
+async function tensorBytes({ name, dtype, params, merged }: TensorBytesParams): Promise<Uint8Array> {
+  const { folder, adapter, model } = params;
+  // A file may hold the tied head a second time: it must stay the embedding's twin.
+  const source = isTiedCopy(name, model) ? model.head.weight.name : name;
+  if (folder.kind !== 'gguf' && !isTuned(adapter, source)) return folder.weights.readRaw(name);
+  const values = await merged.readFloat32(source);
+  return dtype === 'F64' ? new Uint8Array(Float64Array.from(values).buffer) : encodeFloat32(values, dtype as 'F32' | 'F16' | 'BF16');
+}
+
+const isTiedCopy = (name: string, model: CausalModel): boolean => name === 'lm_head.weight' && model.head.weight.name !== name;
+
+const hasShards = (weights: TensorSource): weights is SafetensorsSource => 'shards' in weights;
+
+/** File → its tensors: as in the base; a base of one file, whatever its name, stays one. */
+function shardsOf(params: MergedParams): ReadonlyMap<string, readonly string[]> {
+  const { weights } = params.folder;
+  const names = [...weights.tensors.keys()];
+  if (hasShards(weights)) return weights.shards.size > 1 ? weights.shards : new Map([[SINGLE_FILE, names]]);
+  const parts: string[][] = [];
+  let room = 0;
+  for (const info of weights.tensors.values()) {
+    const bytes = storedBytes(info, params);
+    if (parts.length === 0 || bytes > room) {
+      parts.push([]);
+      room = SHARD_BYTES;
+    }
+    parts.at(-1)?.push(info.name);
+    room -= bytes;
+  }
+  if (parts.length === 1) return new Map([[SINGLE_FILE, names]]);
+  const padded = (n: number): string => String(n).padStart(5, '0');
+  return new Map(parts.map((part, i) => [`model-${padded(i + 1)}-of-${padded(parts.length)}.safetensors`, part]));
+}

@@ -1,0 +1,63 @@
+/** Does an export compute what was trained? The same prompt through both, every logit compared. */
+
+import { untouched } from '../adapter/apply-adapter.ts';
+import type { Engine } from '../engine/engine.ts';
+import { LOGITS, logitsProgram } from '../generate/decode-program.ts';
+import type { InferenceModel } from '../generate/decoder.ts';
+import { encodePrompt } from '../generate/prompt.ts';
+import type { Tokenizer } from '../hub/tokenizer.ts';
+import { weightStream } from '../model/weight-stream.ts';
+import { loadVariables } from '../train/variables.ts';
+
+/** Sent through both models: letters, digits and punctuation, as a user's turn where the model has a chat template. */
+const SMOKE_PROMPT = 'Name three rivers, and say in one sentence where each of them begins: 1.';
+/** Of a model without a tokenizer. */
+const SMOKE_TOKENS = 32;
+
+/**
+ * The prompt's ids; without a tokenizer, ids spread over the vocabulary.
+ * @param model its positions bound the length
+ */
+export function smokeIds({ vocabularySize, maxPositions }: InferenceModel['model'], tokenizer: Tokenizer | undefined): Int32Array {
+  const ids = tokenizer
+    ? encodePrompt(tokenizer, SMOKE_PROMPT, true).ids
+    : Array.from({ length: SMOKE_TOKENS }, (_, i) => Math.floor(((i * 0.618034) % 1) * vocabularySize));
+  return Int32Array.from(ids.slice(0, maxPositions));
+}
+
+/** Logits [tokens · vocabulary] of one sequence, by a program that is let go again. */
+export async function sequenceLogits(engine: Engine, tuned: InferenceModel, ids: Int32Array): Promise<Float32Array> {
+  const { model, weights, attachment = untouched, start } = tuned;
+  const session = await engine.compile(logitsProgram({ model, linearHook: attachment.linearHook, tokens: ids.length }));
+  try {
+    await loadVariables(session, { model: weightStream(model, weights), attachment, start });
+    return (await session.run(LOGITS, { ids })).logits as Float32Array;
+  } finally {
+    await session.dispose();
+  }
+}
+
+export interface Difference {
+  /** Largest absolute difference of any logit. */
+  readonly largest: number;
+  /** What it may be. */
+  readonly tolerance: number;
+}
+
+/**
+ * What rounding trained numbers to a type may do to logits, as a share of the largest logit: float32 leaves the order of summation; half
+ * and bfloat16 keep 11 and 8 bits of each weight, and errors add up through the layers.
+ */
+const SHARES: Readonly<Record<string, number>> = { F64: 1e-5, F32: 1e-5, F16: 5e-3, BF16: 4e-2 };
+
+/** @param types what the trained numbers were rounded to */
+export function compareLogits(found: Float32Array, expected: Float32Array, types: Iterable<string>): Difference {
+  let [largest, scale] = [found.length === expected.length ? 0 : Number.POSITIVE_INFINITY, 1];
+  expected.forEach((value, i) => {
+    const difference = Math.abs((found[i] as number) - value);
+    largest = Number.isFinite(difference) ? Math.max(largest, difference) : Number.POSITIVE_INFINITY;
+    scale = Math.max(scale, Math.abs(value));
+  });
+  const share = Math.max(SHARES.F32 as number, ...[...types].map(type => SHARES[type] ?? 0));
+  return { largest, tolerance: share * scale };
+}
