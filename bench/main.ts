@@ -5,7 +5,7 @@ import path from 'node:path';
 import { ADDON_PACKAGE, ADDON_VERSION, TENSORFLOW_VERSION } from '../trainer/engine/install/engine-folder.ts';
 import { describeMachine } from '../trainer/engine/machine.ts';
 import { type Configuration, describe, guessSeconds, plan } from './configuration.ts';
-import { ensureEngine, float32Folder } from './prepare.ts';
+import { float32Folder } from './float32-folder.ts';
 import { computeRatios, TARGETS } from './ratios.ts';
 import { disturbed, type Facts, markdown, type Results, ratiosTable, rowsTable } from './report.ts';
 import { compareWork, coresFor, measure, measureRates, peerVersions, type RawRow, type Sides, withMemory } from './run-side.ts';
@@ -98,7 +98,6 @@ async function writeResults(folder: string, results: Results): Promise<void> {
 /** @returns false when something could not be measured, or the two sides did not do the same work */
 export async function runBench(params: BenchParams): Promise<boolean> {
   for (const threads of params.threads) coresFor(threads);
-  await ensureEngine(params.cacheDir, log);
   const sides: Sides = {
     cacheDir: params.cacheDir,
     python: params.python,
@@ -107,8 +106,8 @@ export async function runBench(params: BenchParams): Promise<boolean> {
     scripts: import.meta.dirname,
   };
   const facts = await gatherFacts(sides);
-  const configurations = plan(params);
-  const guesses = params.threads.flatMap(threads => configurations.map(one => guessSeconds(one, threads, params.steps)));
+  const { quick } = params;
+  const guesses = params.threads.flatMap(threads => plan({ quick, threads }).map(one => guessSeconds(one, threads, params.steps)));
   const clock = new Clock(guesses.reduce((sum, guess) => sum + guess, 0));
   log(`${guesses.length} processes, about ${minutes(clock.left())}; leave the machine alone meanwhile`);
   const all: Results[] = [];
@@ -118,10 +117,10 @@ export async function runBench(params: BenchParams): Promise<boolean> {
     log(
       `${threads} core${threads > 1 ? 's' : ''}: matrix products at ${rates.rowtune.toFixed(0)} (ours) and ${rates.pytorch.toFixed(0)} (PyTorch) GFLOP/s`,
     );
-    const { rows, failures: failed } = await measureAll(sides, configurations, params, threads, clock);
+    const { rows, failures: failed } = await measureAll(sides, plan({ quick, threads }), params, threads, clock);
     const notes = [...failed, ...disturbed(rows)];
     const results = { facts, threads, steps: params.steps, rates, rows, ratios: computeRatios(rows, threads), notes };
-    if (!params.quick) await writeResults(path.join(params.root, 'bench', 'results'), results);
+    if (!quick) await writeResults(path.join(params.root, 'bench', 'results'), results);
     failures.push(...failed);
     all.push(results);
   }

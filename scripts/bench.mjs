@@ -1,10 +1,8 @@
 /** `npm run bench`: this project against PyTorch and PEFT, on the same weights, in one run. See bench/main.ts. */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { build } from 'esbuild';
-import { cacheFolder } from './cache-folder.mjs';
-import { fetchModel } from './fetch-model.mjs';
 import { ensurePython } from './python-venv.mjs';
+import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
 
 const HELP = `npm run bench [-- options]
   --threads 1,2  numbers of cores, measured one after the other (default 1,2)
@@ -16,9 +14,6 @@ The results go to bench/results/. ROWTUNE_PYTHON names a Python that has the pac
 /** A benchmark of more is a slip of the keyboard. */
 const MOST_THREADS = 256;
 const MOST_STEPS = 1000;
-
-const root = path.dirname(import.meta.dirname);
-const log = line => console.error(line);
 
 function wholeNumber(text, most, option) {
   const value = Number(text);
@@ -47,6 +42,7 @@ function readArguments() {
 }
 
 async function bundle() {
+  const { build } = await import('esbuild');
   const outdir = path.join(root, 'dist', 'bench');
   const entryPoints = ['main', 'step', 'matmul'].map(name => path.join(root, 'bench', `${name}.ts`));
   await build({
@@ -63,13 +59,25 @@ async function bundle() {
   return path.join(outdir, 'main.mjs');
 }
 
-/** @returns {Promise<number>} the exit status: 2 for wrong arguments, 1 when something could not be measured */
+/** Brings everything that both sides need, then measures. @returns {Promise<number>} 1 when something could not be measured */
+async function prepareAndRun(wanted) {
+  ensurePackages();
+  buildBundles();
+  if (!ensureEngine()) throw new StepError('the benchmark measures the TensorFlow engine, which could not be installed');
+  const cacheDir = cacheFolder();
+  const { ensureModel } = await import('./demo/model.mjs');
+  const model = await ensureModel(cacheDir);
+  const { runBench } = await import(await bundle());
+  return (await runBench({ ...wanted, root, cacheDir, python: ensurePython({ cacheDir, log: say }), model })) ? 0 : 1;
+}
+
+/** @returns {Promise<number>} the exit status: 2 for wrong arguments */
 async function main() {
   let wanted;
   try {
     wanted = readArguments();
   } catch (error) {
-    log(`${error.message}\n${HELP}`);
+    say(`${error.message}\n${HELP}`);
     return 2;
   }
   if (wanted.help) {
@@ -77,13 +85,9 @@ async function main() {
     return 0;
   }
   try {
-    const cacheDir = cacheFolder();
-    const { runBench } = await import(await bundle());
-    return (await runBench({ ...wanted, root, cacheDir, python: ensurePython({ cacheDir, log }), model: fetchModel({ cacheDir, log }) }))
-      ? 0
-      : 1;
+    return await prepareAndRun(wanted);
   } catch (error) {
-    log(`bench: ${error.message}`);
+    say(`bench: ${error.message}`);
     return 1;
   }
 }

@@ -3,6 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { run } from './steps.mjs';
 
 const REQUIREMENTS = path.join(import.meta.dirname, 'python-requirements.txt');
 
@@ -11,7 +12,7 @@ const REQUIREMENTS = path.join(import.meta.dirname, 'python-requirements.txt');
  * install that was cut off is gone on with. ROWTUNE_PYTHON names a Python that has the packages already, and nothing is installed.
  * @param {{ cacheDir: string, log: (line: string) => void }} params
  * @returns {string} the path of the Python to run
- * @throws Error that says what is missing
+ * @throws StepError when Python 3.10 or later, its pip or the network is missing
  */
 export function ensurePython({ cacheDir, log }) {
   if (process.env.ROWTUNE_PYTHON) return process.env.ROWTUNE_PYTHON;
@@ -24,8 +25,8 @@ export function ensurePython({ cacheDir, log }) {
   log(`making a Python environment with PyTorch, Transformers and PEFT in ${folder} (some minutes, once)`);
   const pip = makeEnvironment(folder, python);
   const options = ['--disable-pip-version-check', '--no-input', '--progress-bar', 'off', '--only-binary=:all:'];
-  run(pip, ['install', ...options, '-r', REQUIREMENTS], 'pip could not install PyTorch, Transformers and PEFT');
-  run([python], ['-c', 'import torch, transformers, peft'], 'the Python environment does not work');
+  run(pip[0], [...pip.slice(1), 'install', ...options, '-r', REQUIREMENTS]);
+  run(python, ['-c', 'import torch, transformers, peft']);
   writeFileSync(complete, '');
   return python;
 }
@@ -34,12 +35,6 @@ export function ensurePython({ cacheDir, log }) {
 function makeEnvironment(folder, python) {
   if (spawnSync('python3', ['-m', 'venv', folder], { stdio: 'ignore' }).status === 0) return [python, '-m', 'pip'];
   // Debian's Python has venv and pip but not what puts pip into a venv; pip 22.3 and later install into one from outside.
-  run(['python3'], ['-m', 'venv', '--clear', '--without-pip', folder], 'Python 3.10 or later with its venv module is needed');
+  run('python3', ['-m', 'venv', '--clear', '--without-pip', folder]);
   return ['python3', '-m', 'pip', '--python', python];
-}
-
-/** Output goes to stderr: stdout belongs to the caller's result. */
-function run([program, ...first], args, failure) {
-  const { status, error } = spawnSync(program, [...first, ...args], { stdio: ['ignore', 2, 2] });
-  if (status !== 0) throw new Error(`${failure} (${error?.message ?? `exit status ${status}`}); see the lines above`);
 }

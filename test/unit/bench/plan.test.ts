@@ -26,7 +26,7 @@ const raw = (row: Partial<RawRow>): RawRow => ({
 
 describe('plan', () => {
   test.each([true, false])('quick %s: inference of both sides first, then in turn, nothing twice', quick => {
-    const configurations = plan({ quick });
+    const configurations = plan({ quick, threads: 2 });
     expect(configurations.slice(0, 2).every(isInference)).toBe(true);
     expect(new Set(configurations.map(name)).size).toBe(configurations.length);
     const theirs = configurations.filter(one => one.implementation === 'pytorch').length;
@@ -36,7 +36,7 @@ describe('plan', () => {
 
   test.each([true, false])('quick %s: has what every target needs', quick => {
     const has = (wanted: Partial<Configuration>) =>
-      plan({ quick }).some(one => Object.entries(wanted).every(([key, value]) => one[key as keyof Configuration] === value));
+      plan({ quick, threads: 2 }).some(one => Object.entries(wanted).every(([key, value]) => one[key as keyof Configuration] === value));
     for (const { method, dropout, bounds } of TARGETS) {
       expect(has({ implementation: 'rowtune', method, dropout })).toBe(true);
       for (const bound of bounds)
@@ -51,7 +51,7 @@ describe('plan', () => {
       ['lora', 0],
       ['spsft', 0],
     ] as const) {
-      const ours = plan({ quick: false }).filter(
+      const ours = plan({ quick: false, threads: 1 }).filter(
         one => one.implementation === 'rowtune' && one.method === method && one.dropout === dropout,
       );
       expect(ours.map(one => one.setting).sort()).toEqual([...RECOMPUTE_POLICIES].sort());

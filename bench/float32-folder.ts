@@ -1,16 +1,10 @@
-/** Brings what both sides need into the cache: the engine, and the demo model as a Hugging Face folder of float32 weights. */
+/** The weights that both sides load: a model as a Hugging Face folder of float32 safetensors. */
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { locateEngine } from '../trainer/engine/install/engine-folder.ts';
-import { installTensorflow } from '../trainer/engine/install/install-tensorflow.ts';
 import { openModel } from '../trainer/hub/open-model.ts';
 import { SINGLE_FILE } from '../trainer/hub/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../trainer/hub/safetensors-writer.ts';
-
-export async function ensureEngine(cacheDir: string, log: (line: string) => void): Promise<void> {
-  if (!locateEngine(cacheDir)) await installTensorflow({ cacheDir, variant: 'cpu', log });
-}
 
 /**
  * Writes the weights of a model (a GGUF file, say) as float32 safetensors with their config, once: the weights come last, and appear whole.
