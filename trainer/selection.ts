@@ -26,6 +26,21 @@ export function rowBudget(module: ModuleSpec, budget: Budget): number {
  * @throws SelectionError where a layer has fewer rows than the budget, naming all such layers, or where a score is missing or not finite
  */
 export function selectRows(modules: readonly ModuleSpec[], scores: Scores, budget: Budget): Selection {
+  checkBudget(modules, budget);
+  return new Map(modules.map(module => [module.name, topRows(scoresOf(module, scores), rowBudget(module, budget))]));
+}
+
+/**
+ * As many rows as the budget pays for, whichever they are: enough to know sizes.
+ * @throws SelectionError where a layer has fewer rows than the budget
+ */
+export function firstRows(modules: readonly ModuleSpec[], budget: Budget): Selection {
+  checkBudget(modules, budget);
+  return new Map(modules.map(module => [module.name, Int32Array.from({ length: rowBudget(module, budget) }, (_, i) => i)]));
+}
+
+/** @throws SelectionError that names the layers with fewer rows than the budget */
+export function checkBudget(modules: readonly ModuleSpec[], budget: Budget): void {
   const small = modules.filter(module => rowBudget(module, budget) > (module.weight.shape[0] as number));
   if (small.length > 0 && 'r' in budget) {
     const fewest = Math.min(...small.map(module => module.weight.shape[0] as number));
@@ -34,7 +49,6 @@ export function selectRows(modules: readonly ModuleSpec[], scores: Scores, budge
       `r ${budget.r} is above the rows of ${small.length} layers: ${shown.join(', ')}${small.length > 3 ? ', …' : ''}; set r to ${fewest} or less, leave these layers out of target_modules, or give a ratio`,
     );
   }
-  return new Map(modules.map(module => [module.name, topRows(scoresOf(module, scores), rowBudget(module, budget))]));
 }
 
 function scoresOf(module: ModuleSpec, scores: Scores): Float32Array {

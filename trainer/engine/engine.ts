@@ -1,6 +1,8 @@
 /** What every engine offers. An engine knows the graph and nothing else of ours. */
-import type { Program } from '../graph/program.ts';
+import type { Program, VariableData } from '../graph/program.ts';
 import type { HostArray } from '../graph/types.ts';
+
+export type { VariableData } from '../graph/program.ts';
 
 export type EngineName = 'tensorflow' | 'portable';
 
@@ -11,12 +13,6 @@ export interface EngineDescription {
   readonly summary: string;
   readonly device: 'cpu' | 'gpu';
   readonly versions: Readonly<Record<string, string>>;
-}
-
-/** The values of one variable; `zeros` needs no memory on this side. */
-export interface VariableData {
-  readonly name: string;
-  readonly data: HostArray | 'zeros';
 }
 
 export interface Engine {

@@ -1,7 +1,7 @@
 /** A program: several signatures over one set of variables. This is what an engine compiles. */
 import { checkAliases } from './alias.ts';
 import type { Graph, Node, VariableSpec } from './graph.ts';
-import { GraphError, sameShape } from './types.ts';
+import { GraphError, type HostArray, sameShape } from './types.ts';
 
 /** One entry point: what it is fed, what it gives, and every node it needs, in the order in which they run. */
 export interface Signature {
@@ -13,6 +13,12 @@ export interface Signature {
 export interface Program {
   readonly variables: readonly VariableSpec[];
   readonly signatures: Readonly<Record<string, Signature>>;
+}
+
+/** The values of one variable, on their way into an engine; `zeros` needs no memory on this side. */
+export interface VariableData {
+  readonly name: string;
+  readonly data: HostArray | 'zeros';
 }
 
 /** What a builder hands over: a finished graph, its named outputs, and the effects that must happen though nobody reads them. */
@@ -45,12 +51,10 @@ export function assemble(traces: Readonly<Record<string, Traced>>): Program {
 
 function toSignature({ graph, outputs, effects }: Traced): Signature {
   const needed = new Uint8Array(graph.nodes.length);
-  const stack = [...Object.values(outputs), ...effects];
-  while (stack.length > 0) {
-    const node = stack.pop() as Node;
-    if (needed[node.id]) continue;
-    needed[node.id] = 1;
-    stack.push(...node.inputs);
+  for (const node of [...Object.values(outputs), ...effects]) needed[node.id] = 1;
+  // Inputs stand before the nodes that read them, so one sweep from the end finds all.
+  for (let id = graph.nodes.length - 1; id >= 0; id--) {
+    if (needed[id]) for (const input of (graph.nodes[id] as Node).inputs) needed[input.id] = 1;
   }
   const schedule = graph.nodes.filter(node => needed[node.id]);
   const feeds = schedule.filter((node): node is Node<'feed'> => node.op === 'feed');

@@ -1,6 +1,6 @@
 /** Low-rank adaptation (Hu et al. 2021): y = x·Wᵀ + (alpha / r) · dropout(x)·Aᵀ·Bᵀ. */
-import type { VariableData } from '../engine/engine.ts';
 import type { VariableSpec } from '../graph/graph.ts';
+import type { VariableData } from '../graph/program.ts';
 import { dropout } from '../model/layer/dropout.ts';
 import type { ModuleSpec } from '../model/model-spec.ts';
 import type { LinearHook } from '../model/tracer.ts';
@@ -50,7 +50,10 @@ function loraHook(pairs: ReadonlyMap<string, LoraPair>, scale: number, rate: num
     const dropped = seed && rate > 0 ? dropout(graph, x, { rate, seed, stream: order.get(module.name) as number }) : x;
     const low = graph.within({ cheap: true }, () => graph.matmul(dropped, graph.read(pair.a), { transposeB: true }));
     const product = graph.matmul(graph.mul(low, scale), graph.read(pair.b), { transposeB: true });
-    return graph.add(y, product);
+    const sum = graph.add(y, product);
+    // The sum is what the backward pass reads; without this, both parts of it would be kept.
+    sum.kept = true;
+    return sum;
   };
 }
 

@@ -1,6 +1,6 @@
 /** What a method of tuning is: where it puts trained numbers, what it does in the forward pass, and how it merges. */
-import type { VariableData } from '../engine/engine.ts';
 import type { VariableSpec } from '../graph/graph.ts';
+import type { VariableData } from '../graph/program.ts';
 import type { CausalModel, ModelPart } from '../model/model-spec.ts';
 import type { LinearHook } from '../model/tracer.ts';
 import type { Budget, Selection } from '../selection.ts';

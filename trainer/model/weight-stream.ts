@@ -1,8 +1,8 @@
 /** A model's weights on their way into an engine, one tensor at a time. */
-import type { VariableData } from '../engine/engine.ts';
+import type { VariableData } from '../graph/program.ts';
+import { weightMismatches } from './load-model.ts';
 import type { CausalModel } from './model-spec.ts';
 import { ModelConfigError } from './model-spec.ts';
-import { weightMismatches } from './load-model.ts';
 
 /** Where weights come from: a weight file, by the names that the model uses. */
 export interface WeightSource {
@@ -11,10 +11,12 @@ export interface WeightSource {
 }
 
 /** @throws ModelConfigError that lists everything in which config.json and the weights disagree */
-export function checkWeights(model: CausalModel, weights: WeightSource): void {
+export function checkWeights(model: CausalModel, weights: Pick<WeightSource, 'tensors'>): void {
   const wrong = weightMismatches(model, weights.tensors);
   if (wrong.length > 0)
-    throw new ModelConfigError(`the weights do not fit config.json in ${wrong.length} place${wrong.length > 1 ? 's' : ''}:\n  ${wrong.join('\n  ')}`);
+    throw new ModelConfigError(
+      `the weights do not fit config.json in ${wrong.length} place${wrong.length > 1 ? 's' : ''}:\n  ${wrong.join('\n  ')}`,
+    );
 }
 
 export async function* weightStream(

@@ -1,0 +1,22 @@
+/** From a recipe to the settings of method and optimizer: what the trainer and the estimate have to agree on. */
+import type { MethodSettings } from '../method/method.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { OptimizerSettings } from './optimizer.ts';
+
+export const methodSettings = (recipe: Recipe): MethodSettings => ({
+  targetModules: recipe.target_modules,
+  freeze: recipe.freeze,
+  budget: recipe.ratio === undefined ? { r: recipe.r ?? 0 } : { ratio: recipe.ratio },
+  loraAlpha: recipe.lora_alpha,
+  loraDropout: recipe.lora_dropout,
+  seed: recipe.seed,
+});
+
+export const optimizerSettings = (recipe: Recipe): OptimizerSettings => ({
+  name: recipe.optim,
+  weightDecay: recipe.weight_decay,
+  beta1: recipe.adam_beta1,
+  beta2: recipe.adam_beta2,
+  epsilon: recipe.adam_epsilon,
+  momentum: recipe.momentum,
+});
