@@ -34,6 +34,8 @@ export interface TrainProgramParams {
   readonly packed: boolean;
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];
+  /** Evaluation also gives the logits of these tokens at one position a row: which of a few answers the model would begin. */
+  readonly labelTokens?: readonly number[];
 }
 
 export const shapeName = ({ batch, tokens, targets }: BatchShape): string => `${batch}x${tokens}x${targets}`;
@@ -168,12 +170,16 @@ function traceApply({ attachment, optimizer, maxGradNorm }: TrainProgramParams):
   return { graph, outputs: { gradNorm: norm }, effects };
 }
 
-function traceEval({ model, attachment, packed }: TrainProgramParams, shape: BatchShape): Traced {
+/** Feeds `labelPositions` int32 [batch] (flat, as target positions) and gives `labelScores` [batch, labels] where there are label tokens. */
+function traceEval({ model, attachment, packed, labelTokens }: TrainProgramParams, shape: BatchShape): Traced {
   const graph = new TensorGraph();
   const feeds = declareBatch(graph, shape, packed);
   const tracer = new Tracer({ graph, linearHook: attachment.linearHook });
   const hidden = model.hidden(tracer, feeds.inputs);
   const weight = graph.read({ ...model.head.weight, dtype: 'float32' });
   const { loss, nll, hits } = headLoss(graph, { hidden, weight, ...feeds });
-  return { graph, outputs: { loss, nll, hits }, effects: [] };
+  if (!labelTokens) return { graph, outputs: { loss, nll, hits }, effects: [] };
+  const asked = graph.gather(hidden, graph.feed('labelPositions', [shape.batch], 'int32'));
+  const answers = graph.gather(weight, graph.constant(Int32Array.from(labelTokens), [labelTokens.length], 'int32'));
+  return { graph, outputs: { loss, nll, hits, labelScores: graph.matmul(asked, answers, { transposeB: true }) }, effects: [] };
 }

@@ -1,0 +1,105 @@
+/** Importance and selection: which rows of which modules are trained, from saved scores or by computing them. */
+import path from 'node:path';
+import { describeMachine } from '../engine/machine.ts';
+import { measureNeeds } from '../importance/measure.ts';
+import { type ImportanceData, scoreModel } from '../importance/score-model.ts';
+import { loadScores, type ScoresOrigin } from '../importance/scores-file.ts';
+import type { ModuleSpec } from '../model/model-spec.ts';
+import type { JobContext } from '../protocol/job-messages.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { type Budget, rowBudget, type Scores, SelectionError, selectRows } from '../selection.ts';
+import { createBatchPlan } from '../train/data/batch-plan.ts';
+import { epochBatches } from '../train/data/batches.ts';
+import { createRandom, permutation } from '../train/data/random.ts';
+import type { Example } from '../train/data/types.ts';
+import { BUCKETS } from './batch-settings.ts';
+import type { Job } from './job.ts';
+import type { Base } from './open-base.ts';
+import { padIdOf } from './pad-id.ts';
+
+/** The stream of random numbers that draws the samples; batches and the split take others. */
+const SAMPLES = 4;
+
+/** The mean gradients of one sweep of the exact measure may take this share of the free memory. */
+const SWEEP_SHARE = 0.25;
+
+export interface ComputeScoresParams {
+  readonly recipe: Recipe;
+  readonly base: Base;
+  readonly modules: readonly ModuleSpec[];
+  /** The training samples; the measures that need data look at some of them. */
+  readonly examples: readonly Example[];
+  readonly context: JobContext;
+  readonly job: Job;
+}
+
+export interface ComputedScores {
+  readonly scores: Scores;
+  readonly origin: ScoresOrigin;
+  /** Read from `importance.scores`, not computed now. */
+  readonly saved: boolean;
+}
+
+/** The scores that a recipe asks for. @throws ImportanceError, RunError 'stopped' */
+export async function computeScores(params: ComputeScoresParams): Promise<ComputedScores> {
+  const { recipe, base, modules, context, job } = params;
+  const { measure, seed, exact, scores: file } = recipe.importance;
+  if (file !== undefined) {
+    job.phase('importance', `reading the scores in ${file}`);
+    return { ...(await loadScores(path.resolve(context.baseDir, file), base.fingerprint)), saved: true };
+  }
+  job.phase('importance', `scoring the rows of ${modules.length} modules by ${measure}`);
+  const needsData = measureNeeds[measure] === 'gradients' || measureNeeds[measure] === 'outputs';
+  const data = needsData ? importanceData(params) : undefined;
+  let report: ((done: number) => void) | undefined;
+  const scores = await scoreModel({
+    measure,
+    model: base.model,
+    modules,
+    weights: base.folder.weights,
+    seed,
+    data: data?.data,
+    isCancelled: () => job.stop !== undefined,
+    onProgress: (done, total, unit) => {
+      report ??= job.progress('importance', total, unit, done - 1);
+      report(done);
+    },
+  }).catch((error: unknown) => {
+    job.checkStop();
+    throw error;
+  });
+  return { scores, origin: { measure, base: base.fingerprint, seed, samples: data?.samples ?? 0, exact }, saved: false };
+}
+
+function importanceData({ recipe, base, examples }: ComputeScoresParams): { data: ImportanceData; samples: number } | undefined {
+  if (examples.length === 0) return undefined;
+  const { samples, batch_size: batchSize, seed, exact } = recipe.importance;
+  const drawn = [...permutation(examples.length, createRandom(seed, SAMPLES)).slice(0, samples)].sort((a, b) => a - b);
+  const chosen = drawn.flatMap(index => examples[index] ?? []);
+  const plan = createBatchPlan(chosen, {
+    batchSize,
+    maxLength: recipe.max_length,
+    packing: recipe.packing,
+    shuffle: false,
+    seed,
+    ...BUCKETS,
+  });
+  const data: ImportanceData = {
+    engine: base.engine,
+    batches: [...epochBatches(plan, 0, padIdOf(base))],
+    packed: recipe.packing,
+    recompute: recipe.recompute === 'auto' ? 'cheap' : recipe.recompute,
+    exact,
+    sweepBytes: SWEEP_SHARE * describeMachine().memory.availableBytes,
+  };
+  return { data, samples: chosen.length };
+}
+
+/** @throws SelectionError before anything costly where the budget can't be met */
+export function checkBudget(modules: readonly ModuleSpec[], budget: Budget): void {
+  if (modules.some(module => rowBudget(module, budget) > (module.weight.shape[0] ?? 0))) {
+    const even = new Map(modules.map(module => [module.name, new Float32Array(module.weight.shape[0] ?? 0)]));
+    selectRows(modules, even, budget);
+    throw new SelectionError('a layer has fewer rows than the budget asks for');
+  }
+}

@@ -1,0 +1,29 @@
+/** What each kind of job does. */
+import { diagnose } from '../engine/doctor.ts';
+import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
+import { evaluateJob } from './evaluate-run.ts';
+import { importanceJob } from './importance-run.ts';
+import type { Job } from './job.ts';
+import { exportJob, generateJob } from './model-jobs.ts';
+import { resumeJob, trainJob } from './train-run.ts';
+import { verifyJob } from './verify-run.ts';
+
+type Handlers = { readonly [Kind in JobKind]: (request: Extract<JobRequest, { kind: Kind }>, job: Job) => Promise<unknown> };
+
+const handlers: Handlers = {
+  train: trainJob,
+  resume: resumeJob,
+  importance: importanceJob,
+  evaluate: evaluateJob,
+  generate: generateJob,
+  export: exportJob,
+  verify: verifyJob,
+  doctor: ({ engine, context }) =>
+    diagnose({ requested: engine, fromEnvironment: context.engineFromEnvironment, cacheDir: context.cacheDir }),
+};
+
+/** Resolves with the value of the job's result event. */
+export function runJob(request: JobRequest, job: Job): Promise<unknown> {
+  const handle = handlers[request.kind] as (request: JobRequest, job: Job) => Promise<unknown>;
+  return handle(request, job);
+}

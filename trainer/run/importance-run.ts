@@ -1,0 +1,42 @@
+/** The job 'importance': the scores of every targeted row, saved for selection and for looking at. */
+import { mkdir } from 'node:fs/promises';
+import path from 'node:path';
+import { measureNeeds } from '../importance/measure.ts';
+import { type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
+import { targetModules } from '../method/targets.ts';
+import type { JobRequest } from '../protocol/job-messages.ts';
+import { methodSettings } from '../train/recipe-settings.ts';
+import { computeScores } from './choose-rows.ts';
+import type { Job } from './job.ts';
+import { loadTrainingData } from './load-data.ts';
+import { openBase } from './open-base.ts';
+
+export interface ImportanceResult extends ScoresOrigin {
+  readonly file: string;
+  readonly modules: number;
+  readonly rows: number;
+  readonly seconds: number;
+  readonly engine: string;
+}
+
+/** @throws ImportanceError, RunError 'no-data' where the measure needs data, RunError 'stopped' */
+export async function importanceJob(request: Extract<JobRequest, { kind: 'importance' }>, job: Job): Promise<ImportanceResult> {
+  const { context, outputFile } = request;
+  // Saved scores are an input of training; here they are made.
+  const recipe = { ...request.recipe, importance: { ...request.recipe.importance, scores: undefined } };
+  const base = await openBase({ ...recipe, context, job });
+  try {
+    const modules = targetModules(base.model, methodSettings(recipe));
+    const need = measureNeeds[recipe.importance.measure];
+    const examples = need === 'gradients' || need === 'outputs' ? (await loadTrainingData({ recipe, base, context, job })).train : [];
+    const started = performance.now();
+    const { scores, origin } = await computeScores({ recipe, base, modules, examples, context, job });
+    const seconds = (performance.now() - started) / 1000;
+    await mkdir(path.dirname(outputFile), { recursive: true });
+    await saveScores(outputFile, scores, origin);
+    const rows = [...scores.values()].reduce((sum, values) => sum + values.length, 0);
+    return { file: outputFile, modules: scores.size, rows, seconds, engine: base.engine.description.summary, ...origin };
+  } finally {
+    await base.folder.weights.close();
+  }
+}

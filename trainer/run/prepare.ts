@@ -1,0 +1,207 @@
+/** From a recipe to everything that training needs: engine, model, data, chosen rows, one compiled program with its variables loaded. */
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import type { AdapterDescription } from '../adapter/adapter.ts';
+import { describeAdapter } from '../adapter/write-adapter.ts';
+import type { Session } from '../engine/engine.ts';
+import { saveScores } from '../importance/scores-file.ts';
+import { processMemory } from '../memory/measure.ts';
+import type { Attachment } from '../method/method.ts';
+import { methods } from '../method/methods.ts';
+import { targetModules } from '../method/targets.ts';
+import { weightStream } from '../model/weight-stream.ts';
+import type { JobContext } from '../protocol/job-messages.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { type Selection, selectRows } from '../selection.ts';
+import { type BatchPlan, type Bucket, createBatchPlan } from '../train/data/batch-plan.ts';
+import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
+import { writeSnapshot } from '../train/snapshot.ts';
+import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
+import { loadVariables } from '../train/variables.ts';
+import { trainBatchSettings } from './batch-settings.ts';
+import { chooseRecompute, describeRecompute, modelBytes, type RecomputeChoice, tuningBytes } from './choose-recompute.ts';
+import { checkBudget, computeScores } from './choose-rows.ts';
+import { type Coverage, coverageOf, describeCoverage } from './coverage.ts';
+import { writeJson } from './durable-file.ts';
+import { createEvalSet, type EvalSet } from './eval-set.ts';
+import type { Job } from './job.ts';
+import type { Checkpoint } from './load-checkpoint.ts';
+import { loadTrainingData, type RunData } from './load-data.ts';
+import { type Base, openBase } from './open-base.ts';
+import { padIdOf } from './pad-id.ts';
+import { RunError } from './run-error.ts';
+import { RUN_FILES } from './run-folder.ts';
+
+export interface PrepareParams {
+  readonly recipe: Recipe;
+  readonly runDir: string;
+  readonly context: JobContext;
+  readonly job: Job;
+  /** When the run was begun, ISO 8601. */
+  readonly startedAt: string;
+  /** Where the run goes on. */
+  readonly checkpoint?: Checkpoint;
+}
+
+export interface Prepared {
+  readonly recipe: Recipe;
+  readonly base: Base;
+  readonly plan: BatchPlan;
+  /** Where there is held-out data. */
+  readonly evalSet: EvalSet | undefined;
+  readonly attachment: Attachment;
+  readonly program: TrainProgramParams;
+  readonly recompute: RecomputeChoice;
+  readonly coverage: Coverage;
+  readonly adapter: AdapterDescription;
+  readonly session: Session;
+  readonly padId: number;
+  /** Resident before the model came, and what of the rest is known by its shapes. */
+  readonly memory: { readonly baselineBytes: number; readonly modelBytes: number; readonly tuningBytes: number };
+}
+
+/** The caller closes `base.folder.weights` and disposes of `session`. */
+export async function prepareTraining(params: PrepareParams): Promise<Prepared> {
+  const { recipe, job, startedAt } = params;
+  if (recipe.task !== 'causal_lm') throw new RunError('unsupported', `the task ${recipe.task} can't be trained yet`, 'Set task: causal_lm');
+  const base = await openBase({ ...params, ...recipe, now: () => new Date(startedAt) });
+  try {
+    checkBase(params, base);
+    const { model } = base;
+    const settings = methodSettings(recipe);
+    if (methods[recipe.method].choosesRows) checkBudget(targetModules(model, settings), settings.budget);
+    const data = await loadTrainingData({ ...params, base });
+    const attachment = await attach(params, base, data);
+    const coverage = coverageOf(model, attachment);
+    await reportCoverage(params, attachment, coverage);
+    return await compile(params, { base, data, attachment, coverage });
+  } catch (error) {
+    await base.folder.weights.close();
+    throw error;
+  } finally {
+    job.note('debug', `prepared; resident ${Math.round(processMemory().residentBytes / 1e6)} MB`);
+  }
+}
+
+function checkBase({ checkpoint, recipe }: PrepareParams, { fingerprint }: Base): void {
+  if (checkpoint && checkpoint.state.baseFingerprint !== fingerprint)
+    throw new RunError(
+      'checkpoint-mismatch',
+      `the weights of ${recipe.model} are not those that the run began with`,
+      'Put the old weights back, or start a new run',
+    );
+}
+
+/** A run that goes on keeps its rows; a new one chooses them. */
+async function attach(params: PrepareParams, base: Base, data: RunData): Promise<Attachment> {
+  const { recipe, checkpoint, runDir } = params;
+  const settings = methodSettings(recipe);
+  const { attach: attachMethod, choosesRows } = methods[recipe.method];
+  if (!choosesRows) return attachMethod(base.model, settings, new Map());
+  if (checkpoint) return attachMethod(base.model, settings, checkpoint.adapter.description.rows);
+  const modules = targetModules(base.model, settings);
+  const { scores, origin, saved } = await computeScores({ ...params, base, modules, examples: data.train });
+  if (!saved) await saveScores(path.join(runDir, RUN_FILES.scores), scores, origin);
+  return attachMethod(base.model, settings, selectRows(modules, scores, settings.budget));
+}
+
+async function reportCoverage({ runDir, job }: PrepareParams, attachment: Attachment, coverage: Coverage): Promise<void> {
+  for (const line of describeCoverage(coverage).split('\n')) job.log('info', line);
+  await writeJson(path.join(runDir, RUN_FILES.coverage), coverage);
+  const rows: Selection = new Map(
+    attachment.trainables.flatMap(({ rows }) => (rows ? [[rows.variable.name.replace(/\.rows$/, ''), rows.indices]] : [])),
+  );
+  if (rows.size === 0) return;
+  const selection = Object.fromEntries([...rows].map(([module, indices]) => [module, [...indices]]));
+  await writeFile(path.join(runDir, RUN_FILES.selection), `${JSON.stringify(selection)}\n`);
+}
+
+interface Parts {
+  readonly base: Base;
+  readonly data: RunData;
+  readonly attachment: Attachment;
+  readonly coverage: Coverage;
+}
+
+async function compile(params: PrepareParams, { base, data, attachment, coverage }: Parts): Promise<Prepared> {
+  const { recipe, job, checkpoint } = params;
+  const plan = createBatchPlan(data.train, trainBatchSettings(recipe));
+  const evalSet = data.held.length > 0 ? evalSetOf(recipe, base, data) : undefined;
+  job.note(
+    'info',
+    `batches: ${plan.buckets.map(({ batch, tokens, targets }) => `${batch}×${tokens} (${targets} targets)`).join(', ')}; padding ${(100 * plan.paddingShare).toFixed(1)}%`,
+  );
+  const parts = {
+    model: base.model,
+    attachment,
+    optimizer: optimizerSettings(recipe),
+    maxGradNorm: recipe.max_grad_norm,
+    accumulationSteps: recipe.gradient_accumulation_steps,
+    packed: recipe.packing,
+  };
+  job.phase('compile', 'building the training program');
+  const wanted = recipe.recompute === 'auto' && checkpoint ? checkpoint.state.recompute : recipe.recompute;
+  const recompute = chooseRecompute(wanted, parts, largest(plan));
+  job.log(recompute.fits ? 'info' : 'warning', describeRecompute(wanted, recompute));
+  const program: TrainProgramParams = {
+    ...parts,
+    recompute: recompute.policy,
+    trainShapes: plan.buckets,
+    // Without held-out data one forward pass still shows what inference takes.
+    evalShapes: evalSet ? evalSet.plan.buckets : [largest(plan)],
+    labelTokens: evalSet?.scoring?.kind === 'begin' ? evalSet.scoring.tokens : undefined,
+  };
+  const memory = { baselineBytes: processMemory().residentBytes, modelBytes: modelBytes(base.model), tuningBytes: tuningBytes(parts) };
+  const session = await base.engine.compile(trainProgram(program));
+  try {
+    await fill(params, base, program, session);
+  } catch (error) {
+    await session.dispose();
+    throw error;
+  }
+  const adapter = describe(recipe, base, attachment, data);
+  return { recipe, base, plan, evalSet, attachment, program, recompute, coverage, adapter, session, padId: padIdOf(base), memory };
+}
+
+/** The shape that takes the most memory. */
+export const largest = ({ buckets }: BatchPlan): Bucket =>
+  buckets.reduce((a, b) => (b.tokens > a.tokens || (b.tokens === a.tokens && b.targets > a.targets) ? b : a));
+
+const evalSetOf = (recipe: Recipe, { model }: Base, data: RunData): EvalSet =>
+  createEvalSet({
+    examples: data.held,
+    labels: data.labels,
+    batchSize: recipe.per_device_eval_batch_size,
+    packing: recipe.packing,
+    maxPositions: model.maxPositions,
+    seed: recipe.seed,
+  });
+
+async function fill(
+  { job, checkpoint }: PrepareParams,
+  { model, folder }: Base,
+  program: TrainProgramParams,
+  session: Session,
+): Promise<void> {
+  const { attachment, optimizer, accumulationSteps } = program;
+  const report = job.progress('load', model.parameters.length, 'tensors');
+  await loadVariables(session, {
+    model: weightStream(model, folder.weights, done => report(done)),
+    attachment,
+    optimizer,
+    accumulates: accumulationSteps > 1,
+  });
+  if (!checkpoint) return;
+  checkpoint.check(attachment, optimizer);
+  await writeSnapshot(session, attachment, optimizer, name => checkpoint.read(name));
+}
+
+function describe(recipe: Recipe, { folder, fingerprint }: Base, attachment: Attachment, { labels }: RunData): AdapterDescription {
+  const architecture = Array.isArray(folder.config.architectures) ? String(folder.config.architectures[0]) : undefined;
+  const described = describeAdapter(
+    attachment,
+    { source: recipe.model, revision: recipe.revision, fingerprint, architecture },
+    recipe.lora_alpha,
+  );
+  return { ...described, labels: labels.length > 0 ? labels.map(({ name }) => name) : undefined };
+}

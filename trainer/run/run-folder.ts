@@ -1,0 +1,114 @@
+/** A run folder: its layout, how one is begun, and the list of all runs under a folder. */
+import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { writeTextFile } from '../adapter/write-text-file.ts';
+import { parseRecipe } from '../protocol/parse-recipe.ts';
+import { hasErrors } from '../protocol/problem.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
+import { METRICS_FILE } from './metrics-file.ts';
+import { RunError } from './run-error.ts';
+import { isRunning, LOCK_FILE, takeRunLock } from './run-lock.ts';
+import { type RunState, readRunState, STATE_FILE } from './run-state.ts';
+
+/** Everything that a run writes, by its name in the folder. The lock and state.json are not in this list. */
+export const RUN_FILES = {
+  /** The recipe with every default filled in. */
+  recipe: 'recipe.yaml',
+  log: 'log.txt',
+  metrics: METRICS_FILE,
+  /** Which modules are trained, how many rows of each. */
+  coverage: 'coverage.json',
+  /** Module → its trained rows. */
+  selection: 'selection.json',
+  scores: 'scores.safetensors',
+  checkpoints: 'checkpoints',
+  summary: 'summary.json',
+} as const;
+
+/** Deeper folders are not searched for runs. */
+const MAX_LIST_DEPTH = 3;
+
+/**
+ * Makes the folder for a new run and takes its lock.
+ * @param say is told what was taken over or replaced
+ * @returns gives the lock back
+ * @throws RunError 'output-not-empty' where something is in it and may not be replaced, 'run-busy' where a run is at work there
+ */
+export async function beginRunFolder(runDir: string, overwrite: boolean, say: (message: string) => void): Promise<() => void> {
+  await mkdir(runDir, { recursive: true });
+  const release = takeRunLock(runDir, say);
+  try {
+    const present = (await readdir(runDir)).filter(name => name !== LOCK_FILE);
+    if (present.length > 0 && !overwrite)
+      throw new RunError(
+        'output-not-empty',
+        `the output folder ${runDir} is not empty`,
+        'Choose another output_dir, go on with what is there by: rowtune resume, or replace it with overwrite_output_dir=true',
+      );
+    if (present.length > 0) say(`replacing the run in ${runDir}`);
+    await clearRunFolder(runDir);
+    return release;
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** Takes away what an earlier run left; only names that a run writes, so that a wrong output_dir costs nothing else. */
+async function clearRunFolder(runDir: string): Promise<void> {
+  const own: string[] = [...Object.values(RUN_FILES), `${RUN_FILES.scores}.json`, STATE_FILE];
+  for (const name of own) await rm(path.join(runDir, name), { recursive: true, force: true });
+}
+
+export const writeRunRecipe = (runDir: string, recipe: Recipe): Promise<void> =>
+  writeTextFile(path.join(runDir, RUN_FILES.recipe), stringifyRecipe(recipe));
+
+/** @throws RunError where there is no recipe or it can't be read, with all its problems */
+export async function readRunRecipe(runDir: string, overrides: readonly string[] = []): Promise<Recipe> {
+  const file = path.join(runDir, RUN_FILES.recipe);
+  const text = await readFile(file, 'utf8').catch(() => undefined);
+  if (text === undefined) throw new RunError('run-missing', `${runDir} is no run folder: ${RUN_FILES.recipe} is missing`);
+  const { recipe, problems } = parseRecipe(text, { fileName: file, overrides });
+  if (recipe && !hasErrors(problems)) return recipe;
+  const wrong = problems.filter(({ severity }) => severity === 'error').map(({ message }) => message);
+  throw new RunError(overrides.length > 0 ? 'invalid-override' : 'run-missing', `${file}: ${wrong.join('; ')}`);
+}
+
+/** A line of `rowtune runs`. A run whose process is gone without a word is 'interrupted'. */
+export interface RunSummary extends Omit<RunState, 'state'> {
+  readonly runDir: string;
+  readonly state: RunState['state'] | 'interrupted';
+  /** Since something was last heard of it. */
+  readonly ageSeconds: number;
+}
+
+export async function summarizeRun(runDir: string, now = Date.now()): Promise<RunSummary | undefined> {
+  const state = await readRunState(runDir);
+  if (!state) return undefined;
+  const isActive = state.state === 'preparing' || state.state === 'running';
+  const ageSeconds = Math.max(0, (now - Date.parse(state.updatedAt)) / 1000);
+  return { ...state, runDir, state: isActive && !isRunning(state) ? 'interrupted' : state.state, ageSeconds };
+}
+
+/** Runs at or under a folder, newest first. */
+export async function listRuns(root: string): Promise<RunSummary[]> {
+  const found: RunSummary[] = [];
+  await search(root, 0);
+  return found.sort((a, b) => b.startedAt.localeCompare(a.startedAt));
+
+  async function search(folder: string, depth: number): Promise<void> {
+    const run = await summarizeRun(folder);
+    if (run) found.push(run);
+    if (run || depth === MAX_LIST_DEPTH) return;
+    for (const name of await readdir(folder).catch(() => [])) {
+      if (name.startsWith('.') || name === 'node_modules') continue;
+      const inside = path.join(folder, name);
+      const isFolder = await stat(inside).then(
+        found => found.isDirectory(),
+        () => false,
+      );
+      if (isFolder) await search(inside, depth + 1);
+    }
+  }
+}

@@ -1,0 +1,68 @@
+/** state.json of a run folder: how far the run is, for everyone who looks from outside. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { writeJson } from './durable-file.ts';
+import { ownIdentity, type ProcessIdentity } from './run-lock.ts';
+
+const stateSchema = z.object({
+  state: z.enum(['preparing', 'running', 'stopped', 'finished', 'failed']),
+  /** Why it stopped or failed. */
+  reason: z.string().optional(),
+  name: z.string(),
+  step: z.number(),
+  totalSteps: z.number(),
+  epoch: z.number().optional(),
+  loss: z.number().optional(),
+  pid: z.number(),
+  startTime: z.string().optional(),
+  startedAt: z.string(),
+  updatedAt: z.string(),
+});
+
+export type RunState = z.infer<typeof stateSchema>;
+
+export const STATE_FILE = 'state.json';
+
+/** Between two writes that only move the numbers on; every write costs a flush to the disk. */
+const WRITE_INTERVAL_MS = 1000;
+
+/** Undefined where there is none, or nothing that can be read as one. */
+export async function readRunState(runDir: string): Promise<RunState | undefined> {
+  try {
+    return stateSchema.parse(JSON.parse(await readFile(path.join(runDir, STATE_FILE), 'utf8')));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Keeps the state of the run that this process works on. */
+export class StateKeeper {
+  private readonly file: string;
+  private current: RunState;
+  private writtenMs = Number.NEGATIVE_INFINITY;
+
+  constructor(runDir: string, start: { readonly name: string; readonly startedAt: string; readonly step?: number }) {
+    this.file = path.join(runDir, STATE_FILE);
+    const identity: ProcessIdentity = ownIdentity();
+    this.current = { state: 'preparing', step: 0, totalSteps: 0, updatedAt: start.startedAt, ...identity, ...start };
+  }
+
+  get state(): RunState {
+    return this.current;
+  }
+
+  /** Written at once where the state itself changes. */
+  async update(change: Partial<Omit<RunState, 'pid' | 'startTime' | 'startedAt' | 'updatedAt'>>): Promise<void> {
+    const nowMs = performance.now();
+    const isDue = change.state !== undefined || nowMs - this.writtenMs >= WRITE_INTERVAL_MS;
+    this.current = { ...this.current, ...change, updatedAt: new Date().toISOString() };
+    if (!isDue) return;
+    this.writtenMs = nowMs;
+    await this.write();
+  }
+
+  async write(): Promise<void> {
+    await writeJson(this.file, this.current);
+  }
+}

@@ -1,0 +1,259 @@
+/** The loop: update after update, with metrics, evaluation, checkpoints, the watch over the loss, and the wish to stop in between. */
+import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
+import { dataStart, stepsPerEpoch } from '../train/data/batches.ts';
+import { learningRateAt, type ScheduleSettings, warmupStepsOf } from '../train/schedule.ts';
+import { pruneCheckpoints, saveCheckpoint, type TrainerState } from './checkpoint.ts';
+import { type Evaluation, evaluate, evaluationMetrics } from './evaluate.ts';
+import type { Job } from './job.ts';
+import type { MemoryMeter } from './memory-meter.ts';
+import { appendMetrics } from './metrics-file.ts';
+import type { Prepared } from './prepare.ts';
+import { RunError } from './run-error.ts';
+import type { StateKeeper } from './run-state.ts';
+import { type StepResult, trainStep } from './train-step.ts';
+
+export interface TrainLoopParams {
+  readonly prepared: Prepared;
+  readonly runDir: string;
+  readonly job: Job;
+  readonly keeper: StateKeeper;
+  readonly memory: MemoryMeter;
+  /** Where the run goes on; left out, it begins. */
+  readonly start?: TrainerState;
+  /** Of the untouched model. */
+  readonly before?: Evaluation;
+}
+
+export interface LoopOutcome {
+  readonly step: number;
+  readonly totalSteps: number;
+  /** The newest checkpoint; undefined where the run was stopped without saving before the first. */
+  readonly checkpoint: string | undefined;
+  readonly best: TrainerState['best'];
+  /** Of the last update, where there was one after it. */
+  readonly evaluation: Evaluation | undefined;
+  /** Of this process, in order. */
+  readonly stepSeconds: readonly number[];
+  readonly tokensPerSecond: number;
+  readonly finished: boolean;
+}
+
+/** max_steps, else the epochs in whole updates. */
+export function totalStepsOf({ recipe, plan }: Pick<Prepared, 'recipe' | 'plan'>): number {
+  const perEpoch = stepsPerEpoch(plan, recipe.gradient_accumulation_steps);
+  return recipe.max_steps > 0 ? recipe.max_steps : Math.ceil(recipe.num_train_epochs * perEpoch);
+}
+
+/** @throws RunError 'loss-diverged' or 'disk-full'; the checkpoints written before stay good */
+export function runTrainLoop(params: TrainLoopParams): Promise<LoopOutcome> {
+  return new TrainLoop(params).run();
+}
+
+/** The state of a run before its first update. */
+export function firstState(prepared: Prepared, before: Evaluation | undefined): TrainerState {
+  return {
+    version: 1,
+    step: 0,
+    cursor: dataStart,
+    tokens: 0,
+    targets: 0,
+    trainSeconds: 0,
+    firstLoss: 0,
+    window: { loss: 0, steps: 0, tokens: 0, seconds: 0 },
+    before: before && { ...before },
+    baseFingerprint: prepared.base.fingerprint,
+    recipe: stringifyRecipe(prepared.recipe),
+    recompute: prepared.recompute.policy,
+    engine: prepared.base.engine.description.name,
+  };
+}
+
+class TrainLoop {
+  private readonly params: TrainLoopParams;
+  private readonly schedule: ScheduleSettings;
+  private readonly stepSeconds: number[] = [];
+  private state: TrainerState;
+  private savedStep = -1;
+  private checkpoint: string | undefined;
+  private evaluation: Evaluation | undefined;
+  private tokens = 0;
+
+  constructor(params: TrainLoopParams) {
+    const { prepared, start, before } = params;
+    const { recipe } = prepared;
+    const totalSteps = totalStepsOf(prepared);
+    this.params = params;
+    this.state = start ? { ...start, recipe: stringifyRecipe(recipe), recompute: prepared.recompute.policy } : firstState(prepared, before);
+    this.schedule = {
+      type: recipe.lr_scheduler_type,
+      learningRate: recipe.learning_rate,
+      minLearningRate: recipe.min_learning_rate,
+      warmupSteps: warmupStepsOf({ steps: recipe.warmup_steps, ratio: recipe.warmup_ratio, totalSteps }),
+      totalSteps,
+    };
+    if (start) this.savedStep = start.step;
+  }
+
+  async run(): Promise<LoopOutcome> {
+    const { job, keeper, memory } = this.params;
+    const { totalSteps } = this.schedule;
+    await keeper.update({ state: 'running', step: this.state.step, totalSteps });
+    job.phase('train', `training: ${totalSteps - this.state.step} of ${totalSteps} updates`);
+    const report = job.progress('train', totalSteps, 'steps', this.state.step);
+    while (this.state.step < totalSteps) {
+      await job.breathe();
+      if (job.stop) break;
+      const loss = await this.update();
+      report(this.state.step, `loss ${loss.toPrecision(4)}`);
+      await this.afterUpdate();
+    }
+    memory.endTraining();
+    const { stop } = job;
+    const finished = !stop && this.state.step >= totalSteps;
+    if (this.savedStep !== this.state.step && (stop === undefined || stop.save)) await this.save();
+    const seconds = this.stepSeconds.reduce((sum, one) => sum + one, 0);
+    return {
+      step: this.state.step,
+      totalSteps,
+      checkpoint: this.checkpoint,
+      best: this.state.best,
+      evaluation: this.evaluation,
+      stepSeconds: this.stepSeconds,
+      tokensPerSecond: seconds > 0 ? this.tokens / seconds : 0,
+      finished,
+    };
+  }
+
+  private async update(): Promise<number> {
+    const { prepared } = this.params;
+    const { state } = this;
+    const step = state.step + 1;
+    const rate = learningRateAt(this.schedule, state.step);
+    const started = performance.now();
+    const result = await trainStep(prepared, state.cursor, step, rate);
+    const seconds = (performance.now() - started) / 1000;
+    this.stepSeconds.push(seconds);
+    this.tokens += result.tokens;
+    this.evaluation = undefined;
+    this.watch(result, step);
+    const { window } = state;
+    this.state = {
+      ...state,
+      step,
+      cursor: result.next,
+      tokens: state.tokens + result.tokens,
+      targets: state.targets + result.targets,
+      trainSeconds: state.trainSeconds + seconds,
+      firstLoss: state.step === 0 ? result.loss : state.firstLoss,
+      window: {
+        loss: window.loss + result.loss,
+        steps: window.steps + 1,
+        tokens: window.tokens + result.tokens,
+        seconds: window.seconds + seconds,
+      },
+    };
+    await this.record(result, rate);
+    return result.loss;
+  }
+
+  private get epoch(): number {
+    const { epoch, batchIndex } = this.state.cursor;
+    return epoch + batchIndex / this.params.prepared.plan.batchesPerEpoch;
+  }
+
+  /** A line of metrics every `logging_steps` and for the last update: means since the line before. */
+  private async record({ gradNorm }: StepResult, learningRate: number): Promise<void> {
+    const { prepared, keeper } = this.params;
+    const { step, window } = this.state;
+    const loss = window.loss / window.steps;
+    await keeper.update({ step, epoch: this.epoch, loss });
+    if (step % prepared.recipe.logging_steps !== 0 && step !== this.schedule.totalSteps) return;
+    await this.emit({
+      loss,
+      learning_rate: learningRate,
+      grad_norm: gradNorm,
+      tokens_per_second: window.tokens / window.seconds,
+      seconds: window.seconds / window.steps,
+    });
+    this.state = { ...this.state, window: { loss: 0, steps: 0, tokens: 0, seconds: 0 } };
+  }
+
+  private async emit(values: Readonly<Record<string, number>>): Promise<void> {
+    const { job, runDir } = this.params;
+    const { step } = this.state;
+    await appendMetrics(runDir, { step, epoch: this.epoch, ...values });
+    job.emit({ type: 'metrics', step, values: { epoch: this.epoch, ...values } });
+  }
+
+  /** @throws RunError where the loss is no number or far above where it began */
+  private watch({ loss, gradNorm }: StepResult, step: number): void {
+    const { recipe } = this.params.prepared;
+    const limit = this.state.step === 0 ? Number.POSITIVE_INFINITY : recipe.max_loss_ratio * this.state.firstLoss;
+    if (Number.isFinite(loss) && Number.isFinite(gradNorm) && loss <= limit) return;
+    const what = Number.isFinite(loss)
+      ? Number.isFinite(gradNorm)
+        ? `the loss is ${loss.toPrecision(4)}, more than ${recipe.max_loss_ratio} times the first (${this.state.firstLoss.toPrecision(4)})`
+        : 'the gradient is not a finite number'
+      : 'the loss is not a finite number';
+    throw diverged(`${what} at step ${step}`);
+  }
+
+  private async afterUpdate(): Promise<void> {
+    const { prepared, job } = this.params;
+    const { recipe, evalSet } = prepared;
+    const { step, cursor } = this.state;
+    const isDue = (strategy: 'no' | 'steps' | 'epoch', every: number): boolean =>
+      strategy === 'steps' ? step % every === 0 : strategy === 'epoch' && cursor.batchIndex === 0;
+    let isBest = false;
+    if (evalSet && isDue(recipe.eval_strategy, recipe.eval_steps)) isBest = await this.evaluate();
+    if (job.stop) return;
+    if (isDue(recipe.save_strategy, recipe.save_steps) || (isBest && recipe.load_best_model_at_end)) await this.save();
+  }
+
+  /** @returns whether it is the best so far */
+  private async evaluate(): Promise<boolean> {
+    const { prepared, job, memory } = this.params;
+    const { evalSet, session, padId, recipe } = prepared;
+    if (!evalSet) return false;
+    memory.endTraining();
+    const found = await evaluate({ session, set: evalSet, padId, job });
+    memory.skip();
+    if (!found) return false;
+    if (!Number.isFinite(found.loss)) throw diverged(`the evaluation loss is not a finite number at step ${this.state.step}`);
+    this.evaluation = found;
+    await this.emit(evaluationMetrics(found));
+    const value = recipe.metric_for_best_model === 'loss' ? -found.loss : (found.labels?.accuracy ?? found.tokenAccuracy);
+    const { best, step } = this.state;
+    if (best && best.value >= value) return false;
+    this.state = { ...this.state, best: { step, value, evaluation: { ...found } } };
+    return true;
+  }
+
+  private async save(): Promise<void> {
+    const { prepared, runDir, job, memory } = this.params;
+    const { session, attachment, program, adapter, recipe } = prepared;
+    const { step, best } = this.state;
+    memory.endTraining();
+    const state = this.state;
+    this.checkpoint = await saveCheckpoint({
+      runDir,
+      session,
+      attachment,
+      optimizer: program.optimizer,
+      adapter: { ...adapter, step },
+      state,
+    });
+    this.savedStep = step;
+    job.note('info', `saved ${this.checkpoint}`);
+    const keep = new Set([step, ...(recipe.load_best_model_at_end && best ? [best.step] : [])]);
+    await pruneCheckpoints(runDir, recipe.save_total_limit, keep);
+    memory.skip();
+  }
+}
+
+const diverged = (what: string): RunError =>
+  new RunError(
+    'loss-diverged',
+    `training was stopped: ${what}`,
+    'Lower learning_rate, add a warm-up, or look at the data around this step; checkpoints written before are good',
+  );

@@ -1,0 +1,197 @@
+/** The jobs 'train' and 'resume': a run folder from its first file to its summary. */
+import path from 'node:path';
+import { byteSize } from '../graph/types.ts';
+import type { JobContext, JobRequest } from '../protocol/job-messages.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { listCheckpoints, removeLeftovers } from './checkpoint.ts';
+import { writeJson } from './durable-file.ts';
+import { type Evaluation, evaluate } from './evaluate.ts';
+import type { Job } from './job.ts';
+import { type Checkpoint, openLastCheckpoint } from './load-checkpoint.ts';
+import { MemoryMeter, type MemorySplit } from './memory-meter.ts';
+import { rewindMetrics } from './metrics-file.ts';
+import { type Prepared, prepareTraining } from './prepare.ts';
+import { measureInference, rehearse } from './rehearse.ts';
+import { checkUnchanged, readResumeRecipe } from './resume-recipe.ts';
+import { describeFailure, RunError } from './run-error.ts';
+import { beginRunFolder, RUN_FILES, writeRunRecipe } from './run-folder.ts';
+import { takeRunLock } from './run-lock.ts';
+import { readRunState, StateKeeper } from './run-state.ts';
+import { type LoopOutcome, runTrainLoop, totalStepsOf } from './train-loop.ts';
+
+/** What 'train' and 'resume' give; also summary.json. */
+export interface TrainResult {
+  readonly state: 'finished' | 'stopped';
+  readonly runDir: string;
+  /** The best one with load_best_model_at_end, else the last; null where nothing was saved. */
+  readonly checkpoint: string | null;
+  readonly steps: number;
+  readonly totalSteps: number;
+  /** Of the held-out data, before the first update and at the end; null without such data, or where the run was stopped. */
+  readonly before: Evaluation | null;
+  readonly after: Evaluation | null;
+  readonly trainable: number;
+  readonly trainableShare: number;
+  /** Median of this process. */
+  readonly secondsPerStep: number | null;
+  readonly tokensPerSecond: number;
+  /** Bytes; null on a GPU, whose memory the process does not hold. */
+  readonly memory: MemorySplit | null;
+  readonly engine: string;
+  readonly recompute: string;
+}
+
+type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
+
+export async function trainJob({ recipe, runDir, context }: Request<'train'>, job: Job): Promise<TrainResult> {
+  const release = await beginRunFolder(runDir, recipe.overwrite_output_dir, message => job.log('warning', message));
+  try {
+    await writeRunRecipe(runDir, recipe);
+    const keeper = new StateKeeper(runDir, { name: nameOf(recipe, runDir), startedAt: new Date().toISOString() });
+    return await guarded({ recipe, runDir, context, job, keeper });
+  } finally {
+    release();
+  }
+}
+
+export async function resumeJob({ runDir, overrides, context }: Request<'resume'>, job: Job): Promise<TrainResult> {
+  const recipe = await readResumeRecipe(runDir, overrides);
+  const release = takeRunLock(runDir, message => job.log('warning', message));
+  let checkpoint: Checkpoint | undefined;
+  try {
+    await removeLeftovers(runDir);
+    checkpoint = await openLastCheckpoint(runDir, job);
+    const earlier = await readRunState(runDir);
+    const step = checkpoint?.state.step ?? 0;
+    const startedAt = earlier?.startedAt ?? new Date().toISOString();
+    if (checkpoint) checkUnchanged(checkpoint, recipe);
+    const keeper = new StateKeeper(runDir, { name: nameOf(recipe, runDir), startedAt, step });
+    const wasFinished = earlier?.state === 'finished';
+    return await guarded({ recipe, runDir, context, job, keeper, checkpoint, wasFinished });
+  } finally {
+    await checkpoint?.close();
+    release();
+  }
+}
+
+const nameOf = (recipe: Recipe, runDir: string): string => recipe.name ?? path.basename(runDir);
+
+interface RunParams {
+  readonly recipe: Recipe;
+  readonly runDir: string;
+  readonly context: JobContext;
+  readonly job: Job;
+  readonly keeper: StateKeeper;
+  readonly checkpoint?: Checkpoint;
+  readonly wasFinished?: boolean;
+}
+
+/** Keeps in state.json how the run ended, whatever ended it. */
+async function guarded(params: RunParams): Promise<TrainResult> {
+  const { runDir, job, keeper, checkpoint } = params;
+  job.logTo(path.join(runDir, RUN_FILES.log));
+  try {
+    await keeper.update({ state: 'preparing' });
+    if (checkpoint) job.log('info', `going on from step ${checkpoint.state.step}`);
+    return await run(params);
+  } catch (error) {
+    const isStop = error instanceof RunError && error.code === 'stopped';
+    const reason = isStop ? (job.stop?.reason ?? error.message) : describeFailure(error).event.message;
+    await keeper.update({ state: isStop ? 'stopped' : 'failed', reason }).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function run(params: RunParams): Promise<TrainResult> {
+  const { runDir, job, keeper, checkpoint, recipe } = params;
+  const prepared = await prepareTraining({ ...params, startedAt: keeper.state.startedAt });
+  try {
+    checkNothingLeft(params, prepared);
+    const { attachment, program, memory: known } = prepared;
+    const gradientBytes = program.maxGradNorm > 0 && program.accumulationSteps === 1 ? bytesOf(attachment.trainables) : 0;
+    const memory = new MemoryMeter({ ...known, gradientBytes });
+    await rewindMetrics(runDir, checkpoint ? checkpoint.state.step : -1);
+    let before = checkpoint?.state.before as Evaluation | undefined;
+    if (checkpoint) {
+      await measureInference(prepared);
+      memory.endInference();
+    } else before = await rehearse({ prepared, runDir, job, memory });
+    job.checkStop();
+    if (checkpoint) await writeRunRecipe(runDir, recipe);
+    const outcome = await runTrainLoop({ prepared, runDir, job, keeper, memory, start: checkpoint?.state, before });
+    return await finish(params, { prepared, outcome, before, memory });
+  } finally {
+    await prepared.session.dispose();
+    await prepared.base.folder.weights.close();
+  }
+}
+
+const bytesOf = (trainables: readonly { readonly shape: readonly number[] }[]): number =>
+  trainables.reduce((sum, { shape }) => sum + byteSize({ shape, dtype: 'float32' }), 0);
+
+function checkNothingLeft({ checkpoint, wasFinished, runDir }: RunParams, prepared: Prepared): void {
+  const total = totalStepsOf(prepared);
+  if (wasFinished && checkpoint && checkpoint.state.step >= total)
+    throw new RunError(
+      'nothing-left',
+      `the run in ${runDir} has done all its ${total} updates`,
+      'To train it further, raise num_train_epochs or max_steps: rowtune resume … num_train_epochs=…',
+    );
+}
+
+interface Finish {
+  readonly prepared: Prepared;
+  readonly outcome: LoopOutcome;
+  readonly before: Evaluation | undefined;
+  readonly memory: MemoryMeter;
+}
+
+async function finish({ runDir, job, keeper, recipe }: RunParams, { prepared, outcome, before, memory }: Finish): Promise<TrainResult> {
+  const { coverage, base, recompute } = prepared;
+  const best = outcome.finished && recipe.load_best_model_at_end ? outcome.best : undefined;
+  const last = (await listCheckpoints(runDir)).find(({ step }) => step === (best?.step ?? outcome.step));
+  const after = outcome.finished ? await evaluateEnd(prepared, job, outcome, best?.step) : undefined;
+  const finished = outcome.finished && !job.stop;
+  const result: TrainResult = {
+    state: finished ? 'finished' : 'stopped',
+    runDir,
+    checkpoint: last?.folder ?? null,
+    steps: outcome.step,
+    totalSteps: outcome.totalSteps,
+    before: before ?? null,
+    after: after ?? null,
+    trainable: coverage.trainable,
+    trainableShare: coverage.share,
+    secondsPerStep: median(outcome.stepSeconds),
+    tokensPerSecond: outcome.tokensPerSecond,
+    memory: base.engine.description.device === 'cpu' ? memory.split() : null,
+    engine: base.engine.description.summary,
+    recompute: recompute.policy,
+  };
+  await writeJson(path.join(runDir, RUN_FILES.summary), result);
+  await keeper.update({ state: result.state, step: outcome.step, reason: finished ? undefined : job.stop?.reason });
+  job.log('info', finished ? `finished after ${outcome.step} updates` : `stopped after ${outcome.step} of ${outcome.totalSteps} updates`);
+  return result;
+}
+
+/** The numbers of what the run hands over: of the best checkpoint where that is asked for, else of the last update. */
+async function evaluateEnd(
+  prepared: Prepared,
+  job: Job,
+  outcome: LoopOutcome,
+  bestStep: number | undefined,
+): Promise<Evaluation | undefined> {
+  const { session, evalSet, padId } = prepared;
+  if (bestStep !== undefined && bestStep !== outcome.step) {
+    job.log('info', `the best checkpoint is that of step ${bestStep}`);
+    return outcome.best?.evaluation as Evaluation | undefined;
+  }
+  if (outcome.evaluation || !evalSet) return outcome.evaluation;
+  job.phase('evaluate', 'evaluating the trained model');
+  return evaluate({ session, set: evalSet, padId, job });
+}
+
+function median(values: readonly number[]): number | null {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? null;
+}

@@ -1,0 +1,20 @@
+/** An engine whose runs let the process hear its parent in between: TensorFlow blocks the thread, and so would a loop over it. */
+import type { Engine } from '../engine/engine.ts';
+import type { Job } from './job.ts';
+
+export const yieldingEngine = (engine: Engine, job: Job): Engine => ({
+  description: engine.description,
+  compile: async program => {
+    await job.breathe();
+    const session = await engine.compile(program);
+    return {
+      load: values => session.load(values),
+      read: variable => session.read(variable),
+      dispose: () => session.dispose(),
+      run: async (signature, feeds) => {
+        await job.breathe();
+        return session.run(signature, feeds);
+      },
+    };
+  },
+});

@@ -1,0 +1,53 @@
+/** The worker process: takes one job from its parent, does it, tells how it went, ends. */
+import process from 'node:process';
+import type { JobRequest, WorkerCommand, WorkerEvent } from './protocol/job-messages.ts';
+import { runJob } from './run/handlers.ts';
+import { Job } from './run/job.ts';
+import { describeFailure } from './run/run-error.ts';
+
+const job = new Job(send);
+let begun = false;
+
+/** A parent that is gone hears nothing; the run folder has everything. */
+function send(event: WorkerEvent): void {
+  if (process.connected) process.send?.(event, () => undefined);
+}
+
+/** Resolves when the event is on its way. */
+function sendLast(event: WorkerEvent): Promise<void> {
+  return new Promise(resolve => {
+    if (process.connected && process.send) process.send(event, () => resolve());
+    else resolve();
+  });
+}
+
+async function work(request: JobRequest): Promise<void> {
+  let status = 0;
+  try {
+    await sendLast({ type: 'result', value: await runJob(request, job) });
+  } catch (error) {
+    const { event, unexpected } = describeFailure(error);
+    job.note('error', unexpected && error instanceof Error ? (error.stack ?? error.message) : event.message);
+    await sendLast(event);
+    status = 1;
+  }
+  // Engines keep threads and timers of their own; nothing of ours is left to do.
+  process.exit(status);
+}
+
+process.on('message', message => {
+  if (begun) {
+    const { save } = message as WorkerCommand;
+    job.requestStop({ save, reason: 'asked to stop' });
+    return;
+  }
+  begun = true;
+  void work(message as JobRequest);
+});
+process.on('disconnect', () => {
+  if (!begun) process.exit(1);
+  job.requestStop({ save: true, reason: 'the process that started it is gone' });
+});
+process.on('SIGTERM', () => job.requestStop({ save: true, reason: 'asked to stop (SIGTERM)' }));
+// The terminal sends it to everyone in the group; what it means is the parent's to say.
+process.on('SIGINT', () => undefined);
