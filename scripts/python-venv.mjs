@@ -7,27 +7,44 @@ import { run } from './steps.mjs';
 
 const REQUIREMENTS = path.join(import.meta.dirname, 'python-requirements.txt');
 
-/**
- * Makes the environment once for each set of requirements (about 1 GB on the disk) and returns its Python at once afterwards; an
- * install that was cut off is gone on with. ROWTUNE_PYTHON names a Python that has the packages already, and nothing is installed.
- * @param {{ cacheDir: string, log: (line: string) => void }} params
- * @returns {string} the path of the Python to run
- * @throws StepError when Python 3.10 or later, its pip or the network is missing
- */
-export function ensurePython({ cacheDir, log }) {
-  if (process.env.ROWTUNE_PYTHON) return process.env.ROWTUNE_PYTHON;
+/** Where the environment of these requirements lies, its Python, and the file that says it is complete. */
+function environmentIn(cacheDir) {
   const digest = createHash('sha256').update(readFileSync(REQUIREMENTS)).digest('hex').slice(0, 12);
   const folder = path.join(cacheDir, 'python', digest);
-  const python = path.join(folder, 'bin', 'python');
-  const complete = path.join(folder, '.complete');
-  if (existsSync(complete)) return python;
+  return { folder, python: path.join(folder, 'bin', 'python'), complete: path.join(folder, '.complete') };
+}
+
+/**
+ * ROWTUNE_PYTHON names a Python that has the packages already; else it is the environment's, where that is complete.
+ * @param {{ cacheDir: string }} params
+ * @returns {string | undefined} the path of the Python to run
+ */
+export function findPython({ cacheDir }) {
+  if (process.env.ROWTUNE_PYTHON) return process.env.ROWTUNE_PYTHON;
+  const { python, complete } = environmentIn(cacheDir);
+  return existsSync(complete) ? python : undefined;
+}
+
+/**
+ * Makes the environment once for each set of requirements (about 1 GB on the disk) and returns its Python at once afterwards; an
+ * install that was cut off is gone on with. Where ROWTUNE_PYTHON is set, nothing is installed.
+ * @param {{ cacheDir: string, log: (line: string) => void }} params
+ * @returns {string} the path of the Python to run
+ * @throws Error that says what is missing
+ */
+export function ensurePython({ cacheDir, log }) {
+  const found = findPython({ cacheDir });
+  if (found) return found;
+  const { folder, python, complete } = environmentIn(cacheDir);
+  const begin = performance.now();
   mkdirSync(path.dirname(folder), { recursive: true });
   log(`making a Python environment with PyTorch, Transformers and PEFT in ${folder} (some minutes, once)`);
   const pip = makeEnvironment(folder, python);
   const options = ['--disable-pip-version-check', '--no-input', '--progress-bar', 'off', '--only-binary=:all:'];
-  run(pip[0], [...pip.slice(1), 'install', ...options, '-r', REQUIREMENTS]);
-  run(python, ['-c', 'import torch, transformers, peft']);
+  run(pip, ['install', ...options, '-r', REQUIREMENTS], 'pip could not install PyTorch, Transformers and PEFT');
+  run([python], ['-c', 'import torch, transformers, peft'], 'the Python environment does not work');
   writeFileSync(complete, '');
+  log(`the Python environment took ${Math.round((performance.now() - begin) / 1000)} s`);
   return python;
 }
 

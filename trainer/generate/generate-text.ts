@@ -36,7 +36,8 @@ export interface GenerateTextParams {
   readonly options: Omit<GenerateOptions, 'engine'>;
   readonly onText?: (chunk: string) => void;
   readonly onLoad?: (done: number, total: number) => void;
-  readonly signal?: AbortSignal;
+  /** Asked between tokens; what was said so far is then the answer. */
+  readonly isCancelled?: () => boolean;
 }
 
 /**
@@ -78,12 +79,13 @@ export interface DecodeParams {
   readonly maxTokens: number;
   readonly options: SamplingSettings & { readonly maxNewTokens: number; readonly seed: number };
   readonly onText?: (chunk: string) => void;
-  readonly signal?: AbortSignal;
+  /** Asked between tokens; what was said so far is then the answer. */
+  readonly isCancelled?: () => boolean;
 }
 
 /** One answer from an open decoder, which may be used again: the same prompt and seed give the same answer. */
 export async function decode(params: DecodeParams): Promise<Omit<GeneratedText, 'chat'>> {
-  const { decoder, tokenizer, options, signal } = params;
+  const { decoder, tokenizer, options, isCancelled } = params;
   const random = new Random(options.seed);
   const stream = tokenizer.decodeStream();
   const ids: number[] = [];
@@ -93,9 +95,9 @@ export async function decode(params: DecodeParams): Promise<Omit<GeneratedText, 
     if (chunk !== '') params.onText?.(chunk);
   };
   const begin = performance.now();
-  let logits = await decoder.read(params.ids, () => signal?.aborted === true);
+  let logits = await decoder.read(params.ids, isCancelled);
   const firstAt = performance.now();
-  let finishReason: FinishReason | undefined = signal?.aborted ? 'stopped' : undefined;
+  let finishReason: FinishReason | undefined = isCancelled?.() ? 'stopped' : undefined;
   while (finishReason === undefined) {
     const id = sampleToken(checkFinite(logits), options, random);
     if (tokenizer.eosIds.includes(id)) finishReason = 'end';
@@ -118,8 +120,8 @@ export async function decode(params: DecodeParams): Promise<Omit<GeneratedText, 
   };
 }
 
-function reasonToStop({ ids, maxTokens, options, signal }: DecodeParams, generated: number): FinishReason | undefined {
-  if (signal?.aborted) return 'stopped';
+function reasonToStop({ ids, maxTokens, options, isCancelled }: DecodeParams, generated: number): FinishReason | undefined {
+  if (isCancelled?.()) return 'stopped';
   if (generated >= options.maxNewTokens) return 'max_new_tokens';
   return ids.length + generated >= maxTokens ? 'max_positions' : undefined;
 }

@@ -1,0 +1,82 @@
+/** What we export loads in Transformers and PEFT and gives our logits (1e-4). Python is the one of `scripts/python-venv.mjs`. */
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { applyAdapter } from '../../trainer/adapter/apply-adapter.ts';
+import { readAdapter } from '../../trainer/adapter/read-adapter.ts';
+import { exportModel } from '../../trainer/export/export-model.ts';
+import { sequenceLogits } from '../../trainer/export/smoke-test.ts';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import { causalModel } from '../../trainer/model/load-model.ts';
+import type { ExportFormat } from '../../trainer/protocol/job-messages.ts';
+import { largestDifference } from '../../trainer/verify/verify-model.ts';
+import { openReference } from '../support/engines.ts';
+import { TINY_LLAMA, type TinyAdapterParams, temporaryFolder, tinyAdapter } from '../support/tiny-adapter.ts';
+import { locatePython } from './python.ts';
+
+const cacheDir = process.env.ROWTUNE_CACHE ?? join(homedir(), '.cache', 'rowtune');
+const python = await locatePython(cacheDir);
+const ids = Array.from({ length: 24 }, (_, i) => (i * 41 + 5) % 128);
+
+const cases: (Omit<TinyAdapterParams, 'engine'> & { name: string; format: Exclude<ExportFormat, 'adapter'> })[] = [
+  { name: 'spsft merged', method: 'spsft', budget: { r: 5 }, format: 'merged' },
+  {
+    name: 'spsft with norms and embedding, merged',
+    method: 'spsft',
+    budget: { r: 5 },
+    targets: ['all-linear', 'embed_tokens', 'norm', 'input_layernorm'],
+    format: 'merged',
+  },
+  { name: 'lora merged', method: 'lora', budget: { r: 4 }, format: 'merged' },
+  { name: 'full merged', method: 'full', budget: { r: 1 }, format: 'merged' },
+  { name: 'spsft peft', method: 'spsft', budget: { r: 5 }, format: 'peft' },
+  { name: 'spsft of a tenth, ranks differ, peft', method: 'spsft', budget: { ratio: 0.1 }, format: 'peft' },
+  {
+    name: 'lora of some modules, peft',
+    method: 'lora',
+    budget: { r: 3 },
+    targets: ['q_proj', 'model.layers.1.mlp.down_proj'],
+    format: 'peft',
+  },
+];
+
+describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python ? ` (skipped: ${python.missing})` : ''}`, () => {
+  const ours = new Map<string, Float32Array>();
+  let theirs: Record<string, number[][]> = {};
+
+  beforeAll(async () => {
+    const engine = await openReference();
+    const folders: Record<'merged' | 'peft', Record<string, string>> = { merged: {}, peft: {} };
+    const work = await temporaryFolder();
+    for (const [i, { name, format, ...tuning }] of cases.entries()) {
+      const adapterPath = await tinyAdapter({ engine, ...tuning });
+      const outputDir = join(work, `export-${i}`);
+      const openBase = ({ source }: { source: string }) => openModel(source);
+      await exportModel({ adapterPath, format, outputDir, overwrite: false, engine, openBase });
+      folders[format][name] = outputDir;
+      const folder = await openModel(TINY_LLAMA);
+      const adapter = await readAdapter(adapterPath);
+      const model = causalModel(folder.config);
+      const tuned = await applyAdapter({ model, weights: folder.weights, fingerprint: await folder.weights.fingerprint(), adapter });
+      ours.set(name, await sequenceLogits(engine, { model, ...tuned }, Int32Array.from(ids)));
+      await Promise.all([adapter.close(), folder.weights.close()]);
+    }
+    const request = join(work, 'request.json');
+    await writeFile(request, JSON.stringify({ ids, base: TINY_LLAMA, ...folders }));
+    if (!('python' in python)) return;
+    const { stdout } = await promisify(execFile)(python.python, [join(import.meta.dirname, 'load_exports.py'), request], {
+      maxBuffer: 64 * 2 ** 20,
+      env: { ...process.env, HF_HUB_OFFLINE: '1', TRANSFORMERS_OFFLINE: '1' },
+    });
+    theirs = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}');
+  }, 600_000);
+
+  test.each(cases)('$name', ({ name }) => {
+    expect(existsSync(TINY_LLAMA)).toBe(true);
+    expect(largestDifference(ours.get(name) as Float32Array, theirs[name]?.flat() ?? [])).toBeLessThan(1e-4);
+  });
+});

@@ -1,0 +1,31 @@
+"""Logits of exported folders by Transformers and PEFT, in float32.
+
+Usage: load_exports.py REQUEST.json — {"ids": [...], "base": DIR, "merged": {name: DIR}, "peft": {name: DIR}}
+Prints {name: logits [tokens][vocabulary]} for each; an unexpected or missing weight is an error.
+"""
+import json
+import sys
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForCausalLM
+
+
+def load(folder):
+    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    wrong = {key: sorted(map(str, names)) for key, names in info.items() if names}
+    assert not wrong, f"{folder}: {wrong}"
+    return model.eval()
+
+
+def logits(model, ids):
+    with torch.no_grad():
+        return model(torch.tensor([ids])).logits[0].tolist()
+
+
+with open(sys.argv[1]) as file:
+    request = json.load(file)
+found = {name: logits(load(folder), request["ids"]) for name, folder in request["merged"].items()}
+for name, folder in request["peft"].items():
+    found[name] = logits(PeftModel.from_pretrained(load(request["base"]), folder).eval(), request["ids"])
+print(json.dumps(found))

@@ -1,0 +1,92 @@
+/** A tiny Llama, tuned for a few steps by any method, saved as an adapter. */
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { describeAdapter, writeAdapter } from '../../trainer/adapter/write-adapter.ts';
+import type { Engine } from '../../trainer/engine/engine.ts';
+import type { HostArray } from '../../trainer/graph/types.ts';
+import { type ModelFolder, openModel } from '../../trainer/hub/open-model.ts';
+import { magnitude } from '../../trainer/importance/measure.ts';
+import type { MethodName } from '../../trainer/method/method.ts';
+import { methods } from '../../trainer/method/methods.ts';
+import { targetModules } from '../../trainer/method/targets.ts';
+import { causalModel } from '../../trainer/model/load-model.ts';
+import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { type Budget, selectRows } from '../../trainer/selection.ts';
+import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
+import { readSnapshot } from '../../trainer/train/snapshot.ts';
+import { trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
+import { loadVariables } from '../../trainer/train/variables.ts';
+
+export const TINY_LLAMA = join(import.meta.dirname, '..', 'golden', 'llama');
+const STEPS = 4;
+const optimizer = { name: 'adamw', weightDecay: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 } as const;
+
+export interface TinyAdapterParams {
+  readonly engine: Engine;
+  readonly method: MethodName;
+  readonly budget: Budget;
+  readonly targets?: readonly string[];
+  readonly base?: string;
+}
+
+export const temporaryFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'rowtune-test-'));
+
+/** @returns the adapter's folder */
+export async function tinyAdapter({
+  engine,
+  method,
+  budget,
+  targets = ['all-linear'],
+  base = TINY_LLAMA,
+}: TinyAdapterParams): Promise<string> {
+  const folder = await openModel(base);
+  const model = causalModel(folder.config);
+  const settings = { targetModules: targets, freeze: [], budget, loraAlpha: 16, loraDropout: 0, seed: 3 };
+  const selection = method === 'spsft' ? await byMagnitude(folder, targets, budget) : new Map();
+  const attachment = methods[method].attach(model, settings, selection);
+  const shape = { batch: 1, tokens: 16, targets: 15 };
+  const program = trainProgram({
+    model,
+    attachment,
+    optimizer,
+    maxGradNorm: 0,
+    accumulationSteps: 1,
+    recompute: 'none',
+    packed: false,
+    trainShapes: [shape],
+    evalShapes: [],
+  });
+  const session = await engine.compile(program);
+  await loadVariables(session, { model: weightStream(model, folder.weights), attachment, optimizer });
+  const ids = Int32Array.from({ length: shape.tokens }, (_, i) => (i * 31 + 7) % model.vocabularySize);
+  for (let step = 1; step <= STEPS; step++) {
+    const rates = Object.entries(optimizerFeeds(optimizer, 0.02, step)).map(([name, value]) => [name, Float32Array.of(value)]);
+    await session.run(trainSignature(shape), {
+      ids,
+      targetPositions: Int32Array.from({ length: shape.targets }, (_, i) => i),
+      targetIds: ids.slice(1),
+      targetWeights: new Float32Array(shape.targets).fill(1 / shape.targets),
+      seed: Int32Array.of(0, step),
+      ...Object.fromEntries(rates),
+    });
+  }
+  const values = new Map<string, HostArray>();
+  for await (const { spec, data } of readSnapshot(session, attachment, optimizer)) values.set(spec.name, data);
+  await session.dispose();
+  const fingerprint = await folder.weights.fingerprint();
+  await folder.weights.close();
+  const description = describeAdapter(attachment, { source: base, revision: '', fingerprint }, settings.loraAlpha);
+  const tensors = attachment.trainables.map(({ name, shape: of }) => ({ name, shape: of, data: () => values.get(name) as HostArray }));
+  const dir = join(await temporaryFolder(), 'adapter');
+  await writeAdapter(dir, { description, tensors });
+  return dir;
+}
+
+async function byMagnitude(folder: ModelFolder, targets: readonly string[], budget: Budget) {
+  const modules = targetModules(causalModel(folder.config), { targetModules: targets, freeze: [] });
+  const scores = new Map<string, Float32Array>();
+  for (const { name, weight } of modules)
+    scores.set(name, magnitude(await folder.weights.readFloat32(weight.name), weight.shape[0] as number));
+  return selectRows(modules, scores, budget);
+}
