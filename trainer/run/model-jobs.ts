@@ -20,7 +20,7 @@ export async function generateJob(request: Request<'generate'>, job: Job): Promi
       adapterPath,
       prompt,
       options,
-      signal: job.signal,
+      isCancelled: () => job.stop !== undefined,
       onText: chunk => job.emit({ type: 'text', chunk }),
       onLoad: (done, total) => {
         report ??= job.progress('load', total, 'tensors');

@@ -1,0 +1,34 @@
+/** A real worker process, as a parent sees it. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { workerEnvironment } from '../../trainer/engine/tensorflow/environment.ts';
+import type { JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
+
+const WORKER = join(import.meta.dirname, '..', '..', 'dist', 'worker.js');
+
+export interface WorkerRun {
+  readonly child: ChildProcess;
+  readonly events: readonly WorkerEvent[];
+  /** When the process is gone and all it said has come. */
+  readonly ended: Promise<{ readonly status: number | null; readonly signal: NodeJS.Signals | null; readonly last: WorkerEvent | undefined }>;
+}
+
+export function startWorker(request: JobRequest, onEvent: (event: WorkerEvent, child: ChildProcess) => void = () => undefined): WorkerRun {
+  if (!existsSync(WORKER)) throw new Error('dist/worker.js is missing: npm run build');
+  const events: WorkerEvent[] = [];
+  const child = fork(WORKER, [], { env: { ...process.env, ...workerEnvironment({ threads: 1 }) }, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+  const ended = new Promise<Awaited<WorkerRun['ended']>>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('message', message => {
+      events.push(message as WorkerEvent);
+      onEvent(message as WorkerEvent, child);
+    });
+    child.on('close', (status, signal) => {
+      const last = events.at(-1);
+      resolve({ status, signal, last: last?.type === 'result' || last?.type === 'failed' ? last : undefined });
+    });
+  });
+  child.send(request);
+  return { child, events, ended };
+}
