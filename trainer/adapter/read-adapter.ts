@@ -94,9 +94,13 @@ async function readDescription(dir: string): Promise<AdapterDescription> {
     const problems = parsed.error.issues.map(issue => `${ADAPTER_DESCRIPTION}: ${issue.path.join('.') || 'it'}: ${issue.message}`);
     throw new AdapterError(dir, problems, `This version reads format ${ADAPTER_VERSION}. ${remedy}`);
   }
-  const { created_by, rows, lora, ...rest } = parsed.data;
+  const { created_by, rows, lora, method, base, modules, step, labels } = parsed.data;
   return {
-    ...rest,
+    method,
+    base,
+    modules,
+    step,
+    labels,
     createdBy: created_by,
     rows: new Map(Object.entries(rows).map(([module, indices]) => [module, Int32Array.from(indices)])),
     lora: new Map(Object.entries(lora)),

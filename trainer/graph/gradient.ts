@@ -41,7 +41,10 @@ export function backward(graph: Graph, params: BackwardParams): Map<Node, Node> 
       gradients.set(node, before ? graph.add(before, gradient) : gradient);
     };
     for (const { node, gradient } of seeds) {
-      if (node.shape.join() !== gradient.shape.join()) throw new GraphError(`a seed of [${gradient.shape}] for a node of [${node.shape}]`);
+      // Of a node whose chosen rows are asked for, the seed is that of the rows.
+      const rows = rowsOf(node);
+      const expected = rows ? [...rows.shape, ...node.shape.slice(1)] : node.shape;
+      if (gradient.shape.join() !== expected.join()) throw new GraphError(`a seed of [${gradient.shape}] where [${expected}] is due`);
       accumulate(node, gradient);
     }
     for (const node of forward.reverse()) {

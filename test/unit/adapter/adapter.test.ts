@@ -1,0 +1,166 @@
+/** Adapters on the disk: written, found, read, checked against a base. */
+import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { ADAPTER_DESCRIPTION, type Adapter, type AdapterDescription } from '../../../trainer/adapter/adapter.ts';
+import { adapterMismatches, checkAdapter } from '../../../trainer/adapter/check-adapter.ts';
+import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
+import { writeAdapter } from '../../../trainer/adapter/write-adapter.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { causalModel } from '../../../trainer/model/load-model.ts';
+import { TINY_LLAMA, temporaryFolder } from '../../support/tiny-adapter.ts';
+
+const folder = await openModel(TINY_LLAMA);
+const model = causalModel(folder.config);
+const fingerprint = await folder.weights.fingerprint();
+const q = 'model.layers.0.self_attn.q_proj';
+const norm = 'model.norm';
+
+const description: AdapterDescription = {
+  method: 'spsft',
+  base: { source: TINY_LLAMA, revision: 'main', fingerprint, architecture: 'LlamaForCausalLM' },
+  modules: [q, norm],
+  rows: new Map([
+    [q, Int32Array.of(0, 7, 63)],
+    [norm, Int32Array.of(5)],
+  ]),
+  lora: new Map(),
+  step: 12,
+  labels: ['ham', 'spam'],
+  createdBy: 'a test',
+};
+const values = Float32Array.from({ length: 3 * 64 }, (_, i) => i / 7);
+const tensors = [
+  { name: `${q}.weight`, shape: [3, 64], data: () => values },
+  { name: `${norm}.weight`, shape: [1], data: async () => Float32Array.of(-2) },
+];
+
+async function written(change: Partial<AdapterDescription> = {}, changed = tensors): Promise<string> {
+  const dir = join(await temporaryFolder(), 'adapter');
+  await writeAdapter(dir, { description: { ...description, ...change }, tensors: changed });
+  return dir;
+}
+
+async function using<T>(path: string, use: (adapter: Adapter) => T | Promise<T>): Promise<T> {
+  const adapter = await readAdapter(path);
+  try {
+    return await use(adapter);
+  } finally {
+    await adapter.close();
+  }
+}
+
+describe('ours', () => {
+  test('what is written is read', async () => {
+    const dir = await written();
+    await using(dir, async adapter => {
+      expect(adapter.description).toEqual(description);
+      expect([...adapter.tensors.keys()]).toEqual([`${q}.weight`, `${norm}.weight`]);
+      expect(await adapter.readFloat32(`${q}.weight`)).toEqual(values);
+      expect(() => checkAdapter(adapter, model, fingerprint)).not.toThrow();
+    });
+  });
+
+  test('all mismatches in one error', async () => {
+    const gone = 'model.layers.9.mlp.up_proj';
+    const dir = await written(
+      {
+        modules: [q, norm, gone],
+        rows: new Map([
+          [q, Int32Array.of(7, 7, 64)],
+          [norm, Int32Array.of(5)],
+          [gone, Int32Array.of(1)],
+        ]),
+      },
+      [{ name: `${q}.weight`, shape: [3, 4], data: () => new Float32Array(12) }],
+    );
+    await using(dir, adapter => {
+      const problems = adapterMismatches(adapter, model, 'f'.repeat(64));
+      expect(problems.map(problem => problem.replaceAll(/[0-9a-f]{12}…/g, '#'))).toEqual([
+        'was trained on weights with the fingerprint #, these have #',
+        `row 64 of ${q} is outside its 64 rows`,
+        `the rows of ${q} do not ascend: 7 follows 7`,
+        `tunes ${gone}, which this llama does not have`,
+        `${q}.weight is [3,4], this model needs [3,64]`,
+        `${norm}.weight [1] is missing`,
+      ]);
+      expect(() => checkAdapter(adapter, model, fingerprint)).toThrow(/outside its 64 rows[\s\S]+do not ascend[\s\S]+Give|give that model/);
+    });
+  });
+
+  test.each([
+    ['cut off', (text: string) => text.slice(0, -40), /is not JSON/],
+    ['of a later format', (text: string) => text.replace('"version": 1', '"version": 2'), /version[\s\S]+reads format 1/],
+    ['of an unknown method', (text: string) => text.replace('spsft', 'magic'), /method/],
+    ['with other rows than the tensors', (text: string) => text.replace('63', '62'), /differ between the two files/],
+  ])('a description %s', async (_, damage, message) => {
+    const dir = await written();
+    const path = join(dir, ADAPTER_DESCRIPTION);
+    await writeFile(path, damage(await readFile(path, 'utf8')));
+    await expect(readAdapter(dir)).rejects.toThrow(message);
+  });
+});
+
+describe('a run folder', () => {
+  test('gives the checkpoint that its summary names, else the latest complete one', async () => {
+    const run = await temporaryFolder();
+    await expect(readAdapter(run)).rejects.toThrow(/no checkpoint/);
+    for (const [name, step] of [
+      ['step-000003', 3],
+      ['step-000020', 20],
+    ] as const)
+      await cp(await written({ step }), join(run, 'checkpoints', name), { recursive: true });
+    await mkdir(join(run, 'checkpoints', 'step-000021'));
+    expect(await using(run, ({ description: { step } }) => step)).toBe(20);
+    await writeFile(join(run, 'summary.json'), JSON.stringify({ checkpoint: 'checkpoints/step-000003' }));
+    expect(await using(run, ({ description: { step } }) => step)).toBe(3);
+    expect(await using(join(run, 'checkpoints', 'step-000020'), ({ description: { step } }) => step)).toBe(20);
+  });
+
+  test('that is none', async () => {
+    await expect(readAdapter(join(TINY_LLAMA, 'nowhere'))).rejects.toThrow(/is no folder/);
+  });
+});
+
+describe('PEFT', () => {
+  const golden = join(TINY_LLAMA, '..', 'llama_lora_adapter');
+
+  async function changed(change: Record<string, unknown>): Promise<string> {
+    const dir = await temporaryFolder();
+    await cp(golden, dir, { recursive: true });
+    const config = JSON.parse(await readFile(join(golden, 'adapter_config.json'), 'utf8'));
+    await writeFile(join(dir, 'adapter_config.json'), JSON.stringify({ ...config, ...change }));
+    return dir;
+  }
+
+  test('LoRA', async () => {
+    await using(golden, async adapter => {
+      expect(adapter.description.modules).toHaveLength(14);
+      expect(adapter.description.lora.get(q)).toEqual({ r: 4, alpha: 16 });
+      expect(adapterMismatches(adapter, model, fingerprint)).toEqual([]);
+      expect(await adapter.readFloat32(`${q}.lora_A.weight`)).toHaveLength(4 * 64);
+    });
+  });
+
+  test('rank-stabilised scale and patterns', async () => {
+    const dir = await changed({ use_rslora: true, alpha_pattern: { q_proj: 6 } });
+    await using(dir, ({ description: { lora } }) => {
+      expect(lora.get(q)).toEqual({ r: 4, alpha: 12 });
+      expect(lora.get('model.layers.1.mlp.up_proj')).toEqual({ r: 4, alpha: 32 });
+    });
+  });
+
+  test.each([
+    [{ r: 8 }, /has rank 4; adapter_config.json says 8/],
+    [{ use_dora: true }, /sets use_dora/],
+    [{ bias: 'all', modules_to_save: ['lm_head'] }, /modules_to_save[\s\S]+bias to all/],
+    [{ peft_type: 'IA3' }, /of the type IA3/],
+    [{ lora_alpha: 'big' }, /lora_alpha/],
+  ])('%o is refused', async (change, message) => {
+    await expect(changed(change).then(readAdapter)).rejects.toThrow(message);
+  });
+
+  test('DoRA is refused', async () => {
+    await expect(readAdapter(join(golden, '..', 'llama_dora_adapter'))).rejects.toThrow(/use_dora/);
+  });
+});

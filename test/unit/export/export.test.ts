@@ -1,0 +1,251 @@
+/** Exports of a briefly tuned tiny Llama: every form of every method opens again and computes what was trained; bases of every storage. */
+import { existsSync } from 'node:fs';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { applyAdapter } from '../../../trainer/adapter/apply-adapter.ts';
+import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
+import type { Engine } from '../../../trainer/engine/engine.ts';
+import { type ExportParams, exportModel } from '../../../trainer/export/export-model.ts';
+import { addProduct, mergedWeights } from '../../../trainer/export/merge.ts';
+import { compareLogits, sequenceLogits, smokeIds } from '../../../trainer/export/smoke-test.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { INDEX_FILE, openSafetensors, SINGLE_FILE } from '../../../trainer/hub/safetensors-source.ts';
+import { encodeFloat32, writeSafetensors } from '../../../trainer/hub/safetensors-writer.ts';
+import type { MethodName } from '../../../trainer/method/method.ts';
+import { causalModel } from '../../../trainer/model/load-model.ts';
+import { largestDifference } from '../../../trainer/verify/verify-model.ts';
+import { openReference } from '../../support/engines.ts';
+import { TINY_LLAMA, temporaryFolder, tinyAdapter } from '../../support/tiny-adapter.ts';
+
+let engine: Engine;
+const adapters = new Map<MethodName, string>();
+
+beforeAll(async () => {
+  engine = await openReference();
+  for (const method of ['spsft', 'lora', 'full'] as const) adapters.set(method, await tinyAdapter({ engine, method, budget: { r: 4 } }));
+});
+
+const output = async (): Promise<string> => join(await temporaryFolder(), 'out');
+
+const run = async (adapterPath: string, change: Partial<ExportParams> & Pick<ExportParams, 'format'>) =>
+  exportModel({
+    adapterPath,
+    outputDir: await output(),
+    overwrite: false,
+    engine,
+    openBase: ({ source }) => openModel(source),
+    ...change,
+  });
+
+async function logitsOf(path: string): Promise<Float32Array> {
+  const folder = await openModel(path);
+  const model = causalModel(folder.config);
+  const logits = await sequenceLogits(engine, { model, weights: folder.weights }, smokeIds(model, undefined));
+  await folder.weights.close();
+  return logits;
+}
+
+describe('every form of every method', () => {
+  test.each([
+    ['spsft', 'adapter'],
+    ['spsft', 'merged'],
+    ['spsft', 'peft'],
+    ['lora', 'adapter'],
+    ['lora', 'merged'],
+    ['lora', 'peft'],
+    ['full', 'adapter'],
+    ['full', 'merged'],
+  ] as const)('%s as %s', async (method, format) => {
+    const result = await run(adapters.get(method) as string, { format });
+    expect(result.largestDifference).toBeLessThan(1e-4);
+    expect(await readdir(result.outputDir)).toEqual(result.files);
+    expect(await readdir(dirname(result.outputDir))).toEqual(['out']);
+    if (format === 'merged') {
+      // What was trained is in it: the base computes something else.
+      expect(largestDifference(await logitsOf(result.outputDir), [...(await logitsOf(TINY_LLAMA))])).toBeGreaterThan(1e-2);
+      return;
+    }
+    // An export is an adapter again, and exports to the same merged weights.
+    const [first, second] = await Promise.all(
+      [adapters.get(method) as string, result.outputDir].map(path =>
+        run(path, { format: 'merged', openBase: () => openModel(TINY_LLAMA) }),
+      ),
+    );
+    expect(largestDifference(await logitsOf(first?.outputDir ?? ''), [...(await logitsOf(second?.outputDir ?? ''))])).toBeLessThan(1e-5);
+  });
+
+  test('full as peft is refused', async () => {
+    await expect(run(adapters.get('full') as string, { format: 'peft' })).rejects.toThrow(/export it as merged/);
+  });
+
+  test('rows of a norm and of the embedding as peft are refused by name', async () => {
+    const adapterPath = await tinyAdapter({
+      engine,
+      method: 'spsft',
+      budget: { r: 2 },
+      targets: ['norm', 'embed_tokens', 'q_proj', 'lm_head'],
+    });
+    await expect(run(adapterPath, { format: 'peft' })).rejects.toThrow(
+      /model\.embed_tokens \(embedding\), model\.norm \(norm\), lm_head \(output head\)/,
+    );
+  });
+
+  test('rows outside the selection keep every bit', async () => {
+    const { outputDir } = await run(adapters.get('spsft') as string, { format: 'merged' });
+    const [base, merged, adapter] = [
+      await openModel(TINY_LLAMA),
+      await openModel(outputDir),
+      await readAdapter(adapters.get('spsft') as string),
+    ];
+    for (const [name, { shape }] of base.weights.tensors) {
+      const [before, after] = await Promise.all([base, merged].map(({ weights }) => weights.readFloat32(name)));
+      const rows = adapter.description.rows.get(name.replace(/\.weight$/, '')) ?? [];
+      const width = (before as Float32Array).length / (shape[0] as number);
+      const changed = [...(before as Float32Array).keys()].filter(i => before?.[i] !== after?.[i]).map(i => Math.floor(i / width));
+      expect(new Set(changed), name).toEqual(new Set(rows));
+    }
+  });
+});
+
+describe('bases', () => {
+  test('sharded bfloat16: same shards, same types', async () => {
+    const base = await temporaryFolder();
+    const source = await openModel(TINY_LLAMA);
+    const names = [...source.weights.tensors.keys()];
+    const weightMap: Record<string, string> = {};
+    for (const [file, part] of [
+      ['model-00001-of-00002.safetensors', names.slice(0, 9)] as const,
+      ['model-00002-of-00002.safetensors', names.slice(9)] as const,
+    ]) {
+      const entries = part.map(name => ({
+        name,
+        // A norm in float32 among them, as some models have it.
+        dtype: name === 'model.norm.weight' ? ('F32' as const) : ('BF16' as const),
+        shape: source.weights.tensors.get(name)?.shape ?? [],
+        data: async () => encodeFloat32(await source.weights.readFloat32(name), name === 'model.norm.weight' ? 'F32' : 'BF16'),
+      }));
+      await writeSafetensors(join(base, file), entries);
+      for (const name of part) weightMap[name] = file;
+    }
+    await writeFile(join(base, INDEX_FILE), JSON.stringify({ metadata: {}, weight_map: weightMap }));
+    for (const file of ['config.json', 'generation_config.json']) await cp(join(TINY_LLAMA, file), join(base, file));
+    for (const method of ['spsft', 'lora'] as const) {
+      const adapterPath = await tinyAdapter({ engine, method, budget: { r: 4 }, base });
+      const result = await run(adapterPath, { format: 'merged' });
+      expect(result.files).toEqual([
+        'config.json',
+        'generation_config.json',
+        'model-00001-of-00002.safetensors',
+        'model-00002-of-00002.safetensors',
+        INDEX_FILE,
+      ]);
+      const [a, b] = [await openSafetensors(join(base, INDEX_FILE)), await openSafetensors(join(result.outputDir, INDEX_FILE))];
+      expect(b.shards).toEqual(a.shards);
+      expect([...b.tensors.values()]).toEqual([...a.tensors.values()]);
+      expect(JSON.parse(await readFile(join(result.outputDir, INDEX_FILE), 'utf8')).metadata.total_size).toBe(
+        [...a.tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0),
+      );
+    }
+  });
+
+  test('another base is refused, and nothing is written', async () => {
+    const outputDir = await output();
+    const other = join(TINY_LLAMA, '..', 'llama_biased');
+    await expect(run(adapters.get('spsft') as string, { format: 'merged', outputDir, openBase: () => openModel(other) })).rejects.toThrow(
+      /fingerprint[\s\S]+this model needs/,
+    );
+    expect(existsSync(outputDir)).toBe(false);
+  });
+});
+
+describe('the output folder', () => {
+  test('is replaced only where that is permitted', async () => {
+    const outputDir = await output();
+    await mkdir(outputDir);
+    await writeFile(join(outputDir, 'mine.txt'), 'precious');
+    const adapterPath = adapters.get('spsft') as string;
+    await expect(run(adapterPath, { format: 'adapter', outputDir })).rejects.toThrow(/not empty[\s\S]+--overwrite/);
+    expect(await readdir(outputDir)).toEqual(['mine.txt']);
+    const { files } = await run(adapterPath, { format: 'adapter', outputDir, overwrite: true });
+    expect(files).toEqual(['adapter_model.safetensors', 'rowtune_adapter.json']);
+  });
+
+  test.each([
+    ['the adapter itself', (dir: string) => dir],
+    ['a folder around it', (dir: string) => dirname(dir)],
+  ])('is not %s', async (_, place) => {
+    const adapterPath = adapters.get('spsft') as string;
+    await expect(run(adapterPath, { format: 'adapter', outputDir: place(adapterPath), overwrite: true })).rejects.toThrow(
+      /holds what is exported/,
+    );
+    expect(existsSync(adapterPath)).toBe(true);
+  });
+
+  test('an export that computes something else is thrown away', async () => {
+    const outputDir = await output();
+    const truth = engine;
+    let runs = 0;
+    const lying: Engine = {
+      description: truth.description,
+      compile: async program => {
+        const session = await truth.compile(program);
+        const scale = runs++ === 0 ? 1 : 1.01;
+        return Object.assign(Object.create(session), {
+          run: async (...given: Parameters<typeof session.run>) => {
+            const { logits } = await session.run(...given);
+            return { logits: Float32Array.from(logits ?? [], value => value * scale) };
+          },
+        });
+      },
+    };
+    await expect(run(adapters.get('lora') as string, { format: 'merged', outputDir, engine: lying })).rejects.toThrow(
+      /differs from the tuned model by/,
+    );
+    expect(await readdir(dirname(outputDir))).toEqual([]);
+  });
+});
+
+describe('merging', () => {
+  test('W + (alpha / r)·B·A against the definition', () => {
+    const [out, width, r, alpha] = [5, 7, 3, 6];
+    const random = (n: number, seed: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 12.9898 + seed) * 3);
+    const [w, a, b] = [random(out * width, 1), random(r * width, 2), random(out * r, 3)];
+    const expected = w.map((value, at) => {
+      const [i, j] = [Math.floor(at / width), at % width];
+      let sum = 0;
+      for (let k = 0; k < r; k++) sum += (b[i * r + k] as number) * (a[k * width + j] as number);
+      return value + (alpha / r) * sum;
+    });
+    expect(largestDifference(addProduct(w, a, b, { r, alpha }), [...expected])).toBeLessThan(2e-6);
+  });
+
+  test('merged LoRA equals attached LoRA', async () => {
+    const folder = await openModel(TINY_LLAMA);
+    const model = causalModel(folder.config);
+    const adapter = await readAdapter(join(TINY_LLAMA, '..', 'llama_lora_adapter'));
+    const attached = await applyAdapter({ model, weights: folder.weights, fingerprint: 'unknown to PEFT', adapter });
+    const ids = smokeIds(model, undefined);
+    const [one, other] = [
+      await sequenceLogits(engine, { model, ...attached }, ids),
+      await sequenceLogits(engine, { model, weights: mergedWeights(folder.weights, adapter) }, ids),
+    ];
+    expect(compareLogits(one, other, ['F32']).largest).toBeLessThan(1e-5);
+  });
+
+  test('a difference is judged by the type of the weights', () => {
+    const expected = Float32Array.of(-20, 10);
+    expect(compareLogits(Float32Array.of(-20, 10.1), expected, ['BF16'])).toEqual({
+      largest: expect.closeTo(0.1, 5),
+      tolerance: expect.closeTo(0.8, 5),
+    });
+    expect(compareLogits(Float32Array.of(-20, 10.1), expected, ['F32']).tolerance).toBeLessThan(1e-3);
+    expect(compareLogits(Float32Array.of(Number.NaN, 10), expected, ['F32']).largest).toBe(Number.POSITIVE_INFINITY);
+    expect(compareLogits(Float32Array.of(1), expected, ['F32']).largest).toBe(Number.POSITIVE_INFINITY);
+  });
+});
+
+test('a merged folder of one file is named as Transformers expects', async () => {
+  const { files } = await run(adapters.get('spsft') as string, { format: 'merged' });
+  expect(files).toContain(SINGLE_FILE);
+});
