@@ -118,7 +118,7 @@ export async function runBench(params: BenchParams): Promise<boolean> {
       `${threads} core${threads > 1 ? 's' : ''}: matrix products at ${rates.rowtune.toFixed(0)} (ours) and ${rates.pytorch.toFixed(0)} (PyTorch) GFLOP/s`,
     );
     const { rows, failures: failed } = await measureAll(sides, plan({ quick, threads }), params, threads, clock);
-    const notes = [...failed, ...disturbed(rows)];
+    const notes = [...failed, ...disturbed(rows, facts.cores)];
     const results = { facts, threads, steps: params.steps, rates, rows, ratios: computeRatios(rows, threads), notes };
     if (!quick) await writeResults(path.join(params.root, 'bench', 'results'), results);
     failures.push(...failed);

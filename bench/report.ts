@@ -28,12 +28,17 @@ export interface Results {
 
 /** Below this, on one core, others took so much of it that the time says little. */
 const QUIET_CPU_SHARE = 0.95;
+/** A load of this much more than there are cores is a machine with more to do than it can. */
+const QUIET_EXTRA_LOAD = 0.5;
 
-/** Rows whose core was not theirs alone. */
-export const disturbed = (rows: readonly Row[]): string[] =>
-  rows
-    .filter(row => row.threads === 1 && row.cpuShare < QUIET_CPU_SHARE)
-    .map(row => `${describe(row)}: other processes took ${Math.round(100 * (1 - row.cpuShare))}% of its core`);
+/** Rows whose cores were not theirs alone. */
+export const disturbed = (rows: readonly Row[], cores: number): string[] =>
+  rows.flatMap(row => {
+    const lost = row.threads === 1 && row.cpuShare < QUIET_CPU_SHARE;
+    if (lost) return [`${describe(row)}: other processes took ${Math.round(100 * (1 - row.cpuShare))}% of its core`];
+    const isBusy = row.loadAverage > cores + QUIET_EXTRA_LOAD;
+    return isBusy ? [`${describe(row)}: others were at work before it started (load ${row.loadAverage.toFixed(1)})`] : [];
+  });
 
 const table = (header: readonly string[], lines: readonly (readonly string[])[]): string =>
   [header, header.map((_, i) => (i === 0 ? '---' : '---:')), ...lines].map(cells => `| ${cells.join(' | ')} |`).join('\n');

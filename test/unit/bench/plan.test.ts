@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { type Configuration, isInference, describe as name, plan } from '../../../bench/configuration.ts';
 import { TARGETS } from '../../../bench/ratios.ts';
+import { disturbed } from '../../../bench/report.ts';
 import { compareWork, coresFor, median, type RawRow, withMemory } from '../../../bench/run-side.ts';
 import { RECOMPUTE_POLICIES } from '../../../trainer/graph/recompute.ts';
 
@@ -94,5 +95,12 @@ describe('rows', () => {
     expect(compareWork([inference, raw({ losses: [2.6] })])).toHaveLength(1);
     expect(compareWork([inference, raw({ losses: [Number.NaN] })])).toHaveLength(1);
     expect(compareWork([inference, raw({}), raw({ implementation: 'pytorch', trainable: 8 })])).toHaveLength(1);
+  });
+
+  test('measured on a machine with other work are named', () => {
+    const row = { ...raw({}), memoryBytes: 1 };
+    expect(disturbed([row], 2)).toEqual([]);
+    expect(disturbed([{ ...row, cpuShare: 0.6 }], 2)).toEqual(['rowtune lora r16 dropout 0 none: other processes took 40% of its core']);
+    expect(disturbed([{ ...row, threads: 2, cpuShare: 0.6, loadAverage: 3.1 }], 2)).toHaveLength(1);
   });
 });
