@@ -1,4 +1,4 @@
-/** Messages to the text a chat model was trained on, and which part of that text the assistant wrote. */
+/** Messages to the text a chat model was trained on. */
 import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
 import { formatTime } from './strftime.ts';
 import type { Tokenizer } from './tokenizer.ts';
@@ -13,17 +13,9 @@ export interface ChatMessage {
   readonly [key: string]: unknown;
 }
 
-/** A stretch of the rendered text. `completion` is what the assistant wrote, its end token included: the part to learn. */
-export interface ChatPiece {
-  readonly text: string;
-  readonly completion: boolean;
-}
-
 export interface ChatTemplate {
   /** The text of the conversation; with `addGenerationPrompt` it ends where the assistant begins to write. */
   render(messages: readonly ChatMessage[], options: { readonly addGenerationPrompt: boolean }): string;
-  /** The same text without generation prompt, in pieces: joined, they are `render(messages, {addGenerationPrompt: false})`. */
-  renderWithMask(messages: readonly ChatMessage[]): ChatPiece[];
 }
 
 /** The model has no chat template, the template is broken, or it refuses these messages. */
@@ -62,7 +54,7 @@ export function createChatTemplate(input: {
       );
     }
   };
-  return { render, renderWithMask: messages => maskCompletions(messages, render) };
+  return { render };
 }
 
 /** @throws ChatTemplateError when the tokenizer has none */
@@ -98,42 +90,6 @@ function compile(source: string): ReturnType<typeof parse> {
   } catch (error) {
     throw new ChatTemplateError(`the chat template cannot be parsed: ${(error as Error).message}`);
   }
-}
-
-/**
- * What message i added to the text, from where the generation prompt before it ends, is the completion. Found by rendering the conversation
- * up to each assistant message: it must be a prefix of the whole, else the template rewrites earlier turns and no mask exists.
- */
-function maskCompletions(messages: readonly ChatMessage[], render: ChatTemplate['render']): ChatPiece[] {
-  const whole = render(messages, { addGenerationPrompt: false });
-  const pieces: ChatPiece[] = [];
-  let done = 0;
-  const add = (end: number, completion: boolean): void => {
-    if (end > done) pieces.push({ text: whole.slice(done, end), completion });
-    done = Math.max(done, end);
-  };
-  messages.forEach((message, i) => {
-    if (message.role !== 'assistant') return;
-    const before = messages.slice(0, i);
-    const end = i === messages.length - 1 ? whole : render(messages.slice(0, i + 1), { addGenerationPrompt: false });
-    const base = i === 0 ? '' : render(before, { addGenerationPrompt: false });
-    if (!whole.startsWith(end) || !end.startsWith(base)) {
-      throw new ChatTemplateError(
-        `the chat template renders turn ${i + 1} differently once others follow, so the assistant's words cannot be told apart: use one assistant message, the last, per conversation`,
-      );
-    }
-    const prompt = i === 0 ? '' : render(before, { addGenerationPrompt: true });
-    add(Math.max(base.length, commonPrefix(prompt, end)), false);
-    add(end.length, true);
-  });
-  add(whole.length, false);
-  return pieces;
-}
-
-function commonPrefix(a: string, b: string): number {
-  let i = 0;
-  while (i < a.length && i < b.length && a[i] === b[i]) i++;
-  return i;
 }
 
 const roles = (messages: readonly ChatMessage[]): string => {

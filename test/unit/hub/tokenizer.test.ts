@@ -96,22 +96,10 @@ describe('chat template', () => {
   const user = { role: 'user', content: 'Q' };
   const assistant = { role: 'assistant', content: 'A' };
 
-  test('renders, and tells what the assistant wrote', () => {
+  test('renders, with and without the prompt of the next turn', () => {
     const template = create(chatml);
     expect(template.render([user], { addGenerationPrompt: true })).toBe('<s><|user|>Q<|end|>\n<|assistant|>');
-    expect(template.renderWithMask([user, assistant, user, assistant, user])).toEqual([
-      { text: '<s><|user|>Q<|end|>\n<|assistant|>', completion: false },
-      { text: 'A<|end|>\n', completion: true },
-      { text: '<|user|>Q<|end|>\n<|assistant|>', completion: false },
-      { text: 'A<|end|>\n', completion: true },
-      { text: '<|user|>Q<|end|>\n', completion: false },
-    ]);
-    expect(template.renderWithMask([user])).toEqual([{ text: '<s><|user|>Q<|end|>\n', completion: false }]);
-  });
-
-  test('a template that rewrites earlier turns has no mask but for the last', () => {
-    const template = create("{% for m in messages %}{{ m.role + (':' if loop.last else '-') + m.content }}{% endfor %}");
-    expect(() => template.renderWithMask([user, assistant, user, assistant])).toThrow('renders turn 2 differently once others follow');
+    expect(template.render([user, assistant], { addGenerationPrompt: false })).toBe('<s><|user|>Q<|end|>\n<|assistant|>A<|end|>\n');
   });
 
   test('raise_exception, broken syntax and the date', () => {
@@ -132,8 +120,7 @@ describe('chat template', () => {
     const model = await openModel(goldenPath('gguf/tiny-llama.gguf'));
     const tokenizer = await model.loadTokenizer();
     await model.weights.close();
-    const pieces = chatTemplateOf(tokenizer).renderWithMask([user, assistant]);
-    expect(pieces.at(-1)).toEqual({ text: 'A<|im_end|>\n', completion: true });
+    expect(chatTemplateOf(tokenizer).render([user, assistant], { addGenerationPrompt: false })).toMatch(/A<\|im_end\|>\n$/);
   });
 });
 
