@@ -1,0 +1,159 @@
+/** Training of a tiny model on an engine: the one place in the tests of methods that touches sessions and feeds. */
+import { join } from 'node:path';
+import type { Engine, Session } from '../../trainer/engine/engine.ts';
+import type { RecomputePolicy } from '../../trainer/graph/recompute.ts';
+import type { HostArray } from '../../trainer/graph/types.ts';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import type { Attachment } from '../../trainer/method/method.ts';
+import { causalModel } from '../../trainer/model/load-model.ts';
+import type { CausalModel } from '../../trainer/model/model-spec.ts';
+import { type WeightSource, weightStream } from '../../trainer/model/weight-stream.ts';
+import { type OptimizerSettings, optimizerFeeds } from '../../trainer/train/optimizer.ts';
+import { readSnapshot, writeSnapshot } from '../../trainer/train/snapshot.ts';
+import { APPLY, type BatchShape, evalSignature, trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
+import { loadVariables } from '../../trainer/train/variables.ts';
+import { randomNumbers } from './operation-case.ts';
+
+export const adamw: OptimizerSettings = { name: 'adamw', weightDecay: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 };
+/** Moves each number by exactly its gradient, at a learning rate of 1. */
+export const plainSgd: OptimizerSettings = { ...adamw, name: 'sgd', weightDecay: 0 };
+
+export interface TinyModel {
+  readonly model: CausalModel;
+  readonly weights: WeightSource;
+}
+
+/** A model folder of `test/golden`, its weights in memory. */
+export async function openTiny(name: string): Promise<TinyModel> {
+  const folder = await openModel(join(import.meta.dirname, '..', 'golden', name));
+  const values = new Map<string, Float32Array>();
+  for (const tensor of folder.weights.tensors.keys()) values.set(tensor, await folder.weights.readFloat32(tensor));
+  await folder.weights.close();
+  const weights = { tensors: folder.weights.tensors, readFloat32: async (tensor: string) => (values.get(tensor) as Float32Array).slice() };
+  return { model: causalModel(folder.config), weights };
+}
+
+const TOKENS = 10;
+const BATCH = 2;
+export const wholeShape: BatchShape = { batch: BATCH, tokens: TOKENS, targets: BATCH * (TOKENS - 1) };
+export const halfShape: BatchShape = { batch: 1, tokens: TOKENS, targets: TOKENS - 1 };
+
+/** Rows [from, to) of a fixed batch; every token but the first of a row is a target, and the loss is the mean over the whole batch. */
+export function feedsOf(vocabulary: number, from = 0, to = BATCH): Record<string, HostArray> {
+  const all = Int32Array.from(randomNumbers(BATCH * TOKENS, 0, vocabulary, 5), Math.floor);
+  const ids = all.slice(from * TOKENS, to * TOKENS);
+  const targetPositions = Int32Array.from(ids.keys()).filter(i => i % TOKENS < TOKENS - 1);
+  return {
+    ids,
+    targetPositions,
+    targetIds: targetPositions.map(i => ids[i + 1] as number),
+    targetWeights: new Float32Array(targetPositions.length).fill(1 / wholeShape.targets),
+    seed: Int32Array.of(0, 0),
+  };
+}
+
+export interface TinyRunParams {
+  readonly engine: Engine;
+  readonly tiny: TinyModel;
+  readonly attachment: Attachment;
+  readonly optimizer?: OptimizerSettings;
+  readonly learningRate?: number;
+  readonly maxGradNorm?: number;
+  readonly accumulationSteps?: number;
+  readonly recompute?: RecomputePolicy;
+}
+
+export class TinyRun {
+  readonly session: Session;
+  private readonly params: TinyRunParams;
+  private stepsDone = 0;
+
+  private constructor(session: Session, params: TinyRunParams) {
+    this.session = session;
+    this.params = params;
+  }
+
+  static async open(params: TinyRunParams): Promise<TinyRun> {
+    const { attachment, tiny, optimizer = adamw, accumulationSteps = 1, maxGradNorm = 0, recompute = 'none' } = params;
+    const session = await params.engine.compile(
+      trainProgram({
+        model: tiny.model,
+        attachment,
+        optimizer,
+        maxGradNorm,
+        accumulationSteps,
+        recompute,
+        packed: false,
+        trainShapes: attachment.trainables.length > 0 ? [wholeShape, halfShape] : [],
+        evalShapes: [wholeShape],
+      }),
+    );
+    const model = weightStream(tiny.model, tiny.weights);
+    await loadVariables(session, { model, attachment, optimizer, accumulates: accumulationSteps > 1 });
+    return new TinyRun(session, params);
+  }
+
+  private get batch(): Record<string, HostArray> {
+    return feedsOf(this.params.tiny.model.vocabularySize);
+  }
+
+  private scalars(): Record<string, HostArray> {
+    const { optimizer = adamw, learningRate = 1e-2 } = this.params;
+    const values = optimizerFeeds(optimizer, learningRate, ++this.stepsDone);
+    return Object.fromEntries(Object.entries(values).map(([name, value]) => [name, Float32Array.of(value)]));
+  }
+
+  /** One update on the whole batch. */
+  async step(seed = 0): Promise<{ loss: number; gradNorm: number }> {
+    const feeds = { ...this.batch, ...this.scalars(), seed: Int32Array.of(0, seed) };
+    const { loss, gradNorm } = await this.session.run(trainSignature(wholeShape), feeds);
+    return { loss: loss?.[0] ?? Number.NaN, gradNorm: gradNorm?.[0] ?? Number.NaN };
+  }
+
+  async steps(count: number): Promise<number[]> {
+    const losses: number[] = [];
+    for (let i = 0; i < count; i++) losses.push((await this.step()).loss);
+    return losses;
+  }
+
+  /** One update from two halves of the batch. */
+  async accumulatedStep(): Promise<{ gradNorm: number }> {
+    const { vocabularySize } = this.params.tiny.model;
+    for (const row of [0, 1]) await this.session.run(trainSignature(halfShape), feedsOf(vocabularySize, row, row + 1));
+    const { gradNorm } = await this.session.run(APPLY, this.scalars());
+    return { gradNorm: gradNorm?.[0] ?? Number.NaN };
+  }
+
+  async evaluate(): Promise<number> {
+    const { loss } = await this.session.run(evalSignature(wholeShape), this.batch);
+    return loss?.[0] ?? Number.NaN;
+  }
+
+  /** Everything that training changes, by name. */
+  async snapshot(): Promise<Map<string, HostArray>> {
+    const { attachment, optimizer = adamw } = this.params;
+    const parts = new Map<string, HostArray>();
+    for await (const { spec, data } of readSnapshot(this.session, attachment, optimizer)) parts.set(spec.name, data.slice());
+    return parts;
+  }
+
+  async restore(parts: ReadonlyMap<string, HostArray>, stepsDone: number): Promise<void> {
+    const { attachment, optimizer = adamw } = this.params;
+    await writeSnapshot(this.session, attachment, optimizer, async name => parts.get(name) as HostArray);
+    this.stepsDone = stepsDone;
+  }
+
+  dispose(): Promise<void> {
+    return this.session.dispose();
+  }
+}
+
+/** Opens a run, uses it, and disposes of it. */
+export async function withTinyRun<T>(params: TinyRunParams, use: (run: TinyRun) => Promise<T>): Promise<T> {
+  const run = await TinyRun.open(params);
+  try {
+    return await use(run);
+  } finally {
+    await run.dispose();
+  }
+}

@@ -1,0 +1,236 @@
+/** The laws that every method keeps, on every engine: one table of variants, one of laws. */
+import { describe, expect, test } from 'vitest';
+import type { Engine } from '../../../trainer/engine/engine.ts';
+import type { HostArray } from '../../../trainer/graph/types.ts';
+import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../../../trainer/method/method.ts';
+import { methods } from '../../../trainer/method/methods.ts';
+import { targetModules } from '../../../trainer/method/targets.ts';
+import { selectRows } from '../../../trainer/selection.ts';
+import { expectClose } from '../../support/closeness.ts';
+import { openOthers, openReference } from '../../support/engines.ts';
+import { randomNumbers } from '../../support/operation-case.ts';
+import { adamw, openTiny, plainSgd, TinyRun, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
+
+/** Every linear layer has a bias; head and embedding are apart. */
+const tiny = await openTiny('llama_biased');
+const [H, I, K, L, V] = [32, 48, 16, 2, 64] as const;
+const R = 4;
+
+interface Variant {
+  readonly title: string;
+  readonly method: MethodName;
+  readonly settings?: Partial<MethodSettings>;
+  /** The closed formula of the number of trained parameters. */
+  readonly count: number;
+  /** The share of the loss that must be gone after 30 steps; 3% where not given. */
+  readonly learns?: number;
+}
+
+const inAttention = { spsft: R * 4 * (H + 1), lora: R * (4 * H + 2 * (H + K)) };
+const inMlp = { spsft: R * (2 * (H + 1) + I + 1), lora: R * 3 * (H + I) };
+const attentionWeights = 2 * (H * H + H) + 2 * (K * H + K);
+const everything = 2 * V * H + H + L * (2 * H + attentionWeights + 3 * H * I + 2 * I + H);
+
+const variants: readonly Variant[] = [
+  { title: 'spsft', method: 'spsft', count: L * (inAttention.spsft + inMlp.spsft) },
+  { title: 'FA-spsft', method: 'spsft', settings: { freeze: ['attention'] }, count: L * inMlp.spsft },
+  {
+    title: 'spsft by ratio',
+    method: 'spsft',
+    settings: { budget: { ratio: 0.25 } },
+    count: L * ((2 * (H / 4) + 2 * (K / 4) + 2 * (I / 4)) * (H + 1) + (H / 4) * (I + 1)),
+  },
+  {
+    title: 'spsft with norms',
+    method: 'spsft',
+    settings: { targetModules: ['all-linear', 'input_layernorm'] },
+    count: L * (inAttention.spsft + inMlp.spsft + R),
+  },
+  { title: 'spsft of norms alone', method: 'spsft', settings: { targetModules: ['input_layernorm'] }, count: L * R, learns: 0.002 },
+  { title: 'spsft of the head', method: 'spsft', settings: { targetModules: ['lm_head'] }, count: R * H },
+  {
+    title: 'spsft of the embedding',
+    method: 'spsft',
+    settings: { targetModules: ['embed_tokens'], budget: { r: V / 2 } },
+    count: (V / 2) * H,
+  },
+  { title: 'lora', method: 'lora', count: L * (inAttention.lora + inMlp.lora) },
+  { title: 'FA-lora', method: 'lora', settings: { freeze: ['attention'] }, count: L * inMlp.lora },
+  { title: 'full', method: 'full', count: everything },
+  { title: 'FA-full', method: 'full', settings: { freeze: ['attention'] }, count: everything - L * attentionWeights },
+];
+
+test('every method is in the table', () => {
+  expect(new Set(variants.map(({ method }) => method))).toEqual(new Set(Object.keys(methods)));
+});
+
+function attach(method: MethodName, changes: Partial<MethodSettings> = {}): Attachment {
+  const settings: MethodSettings = {
+    targetModules: ['all-linear'],
+    freeze: [],
+    budget: { r: R },
+    loraAlpha: 8,
+    loraDropout: 0,
+    seed: 3,
+    ...changes,
+  };
+  if (!methods[method].choosesRows) return methods[method].attach(tiny.model, settings, new Map());
+  const modules = targetModules(tiny.model, settings);
+  const scores = new Map(
+    modules.map(({ name, weight }, i) => [name, Float32Array.from(randomNumbers(weight.shape[0] as number, 0, 1, i + 1))]),
+  );
+  return methods[method].attach(tiny.model, settings, selectRows(modules, scores, settings.budget));
+}
+
+const untouched: Attachment = { method: 'full', trainables: [], initial: () => [] };
+
+/** The rows of a parameter that a method may change; `all` where that is every one. */
+function trainedRows({ trainables }: Attachment, parameter: string): ReadonlySet<number> | 'all' {
+  const found = trainables.filter(({ variable }) => variable.name === parameter);
+  if (found.some(({ rows }) => !rows)) return 'all';
+  return new Set(found.flatMap(({ rows }) => [...(rows?.indices ?? [])]));
+}
+
+interface LawContext {
+  readonly variant: Variant;
+  readonly attachment: Attachment;
+  /** Engine, model and attachment of the variant. */
+  readonly base: TinyRunParams;
+}
+
+const laws: Readonly<Record<string, (context: LawContext) => Promise<void>>> = {
+  'trains as many numbers as its formula says': async ({ variant, attachment }) => {
+    expect(trainableCount(attachment)).toBe(variant.count);
+  },
+
+  'attached and untrained it equals the base': async ({ base }) => {
+    const expected = await withTinyRun({ ...base, attachment: untouched }, run => run.evaluate());
+    expect(await withTinyRun(base, run => run.evaluate())).toBe(expected);
+  },
+
+  'what it does not train stays the same to the bit': async ({ base, attachment }) => {
+    await withTinyRun(base, async run => {
+      await run.steps(3);
+      let moved = 0;
+      for (const { name, shape } of tiny.model.parameters) {
+        const [before, after] = [await tiny.weights.readFloat32(name), await run.session.read(name)];
+        const trained = trainedRows(attachment, name);
+        const width = before.length / (shape[0] as number);
+        before.forEach((value, i) => {
+          if (trained === 'all' || trained.has(Math.floor(i / width))) moved += value === after[i] ? 0 : 1;
+          else if (!Object.is(value, after[i])) throw new Error(`${name}[${i}] went from ${value} to ${after[i]}`);
+        });
+      }
+      if (attachment.method === 'lora') expect(moved).toBe(0);
+      else expect(moved).toBeGreaterThan(0.5 * trainableCount(attachment));
+    });
+  },
+
+  'loss falls on a batch that can be memorised': async ({ base, variant }) => {
+    await withTinyRun({ ...base, learningRate: 2e-2 }, async run => {
+      const first = await run.evaluate();
+      await run.steps(30);
+      expect(await run.evaluate()).toBeLessThan((1 - (variant.learns ?? 0.03)) * first);
+    });
+  },
+
+  'restored from a snapshot it goes on to the bit': async ({ base }) => {
+    const { parts, onwards } = await withTinyRun(base, async run => {
+      await run.steps(3);
+      const parts = await run.snapshot();
+      const onwards = await run.steps(2);
+      await run.restore(parts, 3);
+      expect(await run.steps(2)).toEqual(onwards);
+      return { parts, onwards };
+    });
+    await withTinyRun(base, async run => {
+      await run.restore(parts, 3);
+      expect(await run.steps(2)).toEqual(onwards);
+    });
+  },
+
+  'two half batches equal a whole one': async ({ base }) => {
+    const plain = { ...base, optimizer: plainSgd, learningRate: 0.1 };
+    const whole = await withTinyRun(plain, async run => {
+      await run.steps(2);
+      return run.snapshot();
+    });
+    const halves = await withTinyRun({ ...plain, accumulationSteps: 2 }, async run => {
+      for (let i = 0; i < 2; i++) await run.accumulatedStep();
+      return run.snapshot();
+    });
+    expectSame(halves, whole, 1e-5);
+  },
+
+  "clipping is PyTorch's": async ({ base }) => {
+    const plain = { ...base, optimizer: plainSgd, learningRate: 1 };
+    const change = (maxGradNorm: number, accumulationSteps = 1) =>
+      withTinyRun({ ...plain, maxGradNorm, accumulationSteps }, async run => {
+        const before = await run.snapshot();
+        const { gradNorm } = accumulationSteps > 1 ? await run.accumulatedStep() : await run.step();
+        const after = await run.snapshot();
+        return { gradNorm, moved: [...before].flatMap(([name, values]) => Array.from(values, (x, i) => x - (after.get(name)?.[i] ?? 0))) };
+      });
+    const free = await change(0);
+    const norm = Math.sqrt(free.moved.reduce((sum, x) => sum + x * x, 0));
+    expect(free.gradNorm / norm).toBeCloseTo(1, 4);
+    for (const most of [norm / 3, norm * 3]) {
+      const factor = Math.min(1, most / (norm + 1e-6));
+      for (const clipped of [await change(most), await change(most, 2)]) {
+        expect(clipped.gradNorm / norm).toBeCloseTo(1, 4);
+        expectClose(
+          clipped.moved,
+          free.moved.map(x => x * factor),
+          1e-5,
+        );
+      }
+    }
+  },
+};
+
+function expectSame(found: ReadonlyMap<string, HostArray>, wanted: ReadonlyMap<string, HostArray>, tolerance: number): void {
+  expect([...found.keys()]).toEqual([...wanted.keys()]);
+  for (const [name, values] of wanted) expectClose(Array.from(found.get(name) ?? []), Array.from(values), tolerance, name);
+}
+
+const engines = [
+  { name: 'portable, cpu', engine: await openReference(), missing: undefined },
+  ...(await openOthers()).filter(({ name }) => name === 'tensorflow'),
+];
+
+for (const { name, engine, missing } of engines)
+  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
+    for (const variant of variants)
+      describe(variant.title, () => {
+        const attachment = attach(variant.method, variant.settings);
+        test.each(Object.entries(laws))('%s', (_, law) =>
+          law({ variant, attachment, base: { engine: engine as Engine, tiny, attachment, optimizer: adamw } }),
+        );
+      });
+
+    test('dropout of lora follows the seed, and evaluation has none', async () => {
+      const base = { engine: engine as Engine, tiny, learningRate: 0.05 };
+      const trained = await withTinyRun({ ...base, attachment: attach('lora') }, async run => {
+        await run.steps(3);
+        return run.snapshot();
+      });
+      const dropping = { ...base, attachment: attach('lora', { loraDropout: 0.5 }) };
+      const open = async () => {
+        const run = await TinyRun.open(dropping);
+        await run.restore(trained, 3);
+        return run;
+      };
+      const runs = await Promise.all([open(), open(), open()]);
+      const evaluations = await Promise.all(runs.map(run => run.evaluate()));
+      const [one, same, other] = await Promise.all(runs.map((run, i) => run.step(i < 2 ? 7 : 8)));
+      await Promise.all(runs.map(run => run.dispose()));
+      expect(same?.loss).toBe(one?.loss);
+      expect(other?.loss).not.toBe(one?.loss);
+      const plain = await withTinyRun({ ...base, attachment: attach('lora') }, async run => {
+        await run.restore(trained, 3);
+        return run.evaluate();
+      });
+      expect(evaluations).toEqual([plain, plain, plain]);
+      expect(one?.loss).not.toBe(plain);
+    });
+  });

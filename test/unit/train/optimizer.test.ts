@@ -1,0 +1,112 @@
+/** Each optimizer, on whole weights and on rows of them, against a naive one in double precision, which is checked against PyTorch. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Engine } from '../../../trainer/engine/engine.ts';
+import { Graph } from '../../../trainer/graph/graph.ts';
+import { assemble } from '../../../trainer/graph/program.ts';
+import type { Trainable } from '../../../trainer/method/method.ts';
+import { declareFeeds, type OptimizerSettings, optimizerFeeds, optimizerState, update } from '../../../trainer/train/optimizer.ts';
+import { expectClose } from '../../support/closeness.ts';
+import { openOthers, openReference } from '../../support/engines.ts';
+
+interface Trace {
+  readonly start: number[];
+  readonly gradients: number[][];
+  readonly learning_rate: number;
+  readonly weight_decay: number;
+  readonly betas: [number, number];
+  readonly epsilon: number;
+  readonly momentum: number;
+  readonly after: Record<'adamw' | 'adam' | 'sgd' | 'momentum', number[][]>;
+}
+
+const trace = JSON.parse(await readFile(join(import.meta.dirname, '..', '..', 'golden', 'optimizer_trace.json'), 'utf8')) as Trace;
+const common = { weightDecay: trace.weight_decay, beta1: trace.betas[0], beta2: trace.betas[1], epsilon: trace.epsilon };
+const cases: Record<keyof Trace['after'], OptimizerSettings> = {
+  adamw: { ...common, name: 'adamw', momentum: 0 },
+  adam: { ...common, name: 'adam', momentum: 0 },
+  sgd: { ...common, name: 'sgd', momentum: 0 },
+  momentum: { ...common, name: 'sgd', momentum: trace.momentum },
+};
+
+/** Each number by itself, by the textbook. */
+function naive(settings: OptimizerSettings, rate: number): (w: number, g: number) => number {
+  let [m, v, b, step] = [0, 0, 0, 0];
+  const { beta1, beta2, epsilon, momentum, weightDecay: decay } = settings;
+  return (w, gradient) => {
+    step++;
+    const decoupled = settings.name === 'adamw';
+    const g = decoupled ? gradient : gradient + decay * w;
+    if (settings.name === 'sgd') {
+      b = momentum * b + g;
+      return w - rate * b;
+    }
+    m = beta1 * m + (1 - beta1) * g;
+    v = beta2 * v + (1 - beta2) * g * g;
+    const change = m / (1 - beta1 ** step) / (Math.sqrt(v / (1 - beta2 ** step)) + epsilon);
+    return (decoupled ? w * (1 - rate * decay) : w) - rate * change;
+  };
+}
+
+function naiveSteps(settings: OptimizerSettings): number[][] {
+  const one = trace.start.map(() => naive(settings, trace.learning_rate));
+  let w = trace.start;
+  return trace.gradients.map(g => {
+    w = w.map((x, i) => (one[i] as (w: number, g: number) => number)(x, g[i] as number));
+    return w;
+  });
+}
+
+test.each(Object.keys(cases) as (keyof Trace['after'])[])('the naive %s equals PyTorch', name => {
+  naiveSteps(cases[name]).forEach((w, step) => {
+    expectClose(w, trace.after[name][step] as number[], 1e-12);
+  });
+});
+
+/** The five numbers as one column: all of the variable, or its rows 1, 2, 4, 5, 7. */
+async function ourSteps(engine: Engine, settings: OptimizerSettings, rows?: Int32Array): Promise<{ steps: number[][]; others: number[] }> {
+  const count = trace.start.length;
+  const places = rows ?? Int32Array.from(trace.start.keys());
+  const variable = { name: 'w', shape: [rows ? 8 : count, 1], dtype: 'float32' as const };
+  const rowSpec = { name: 'w.rows', shape: [count], dtype: 'int32' as const };
+  const trainable: Trainable = { name: 'w', variable, shape: [count, 1], ...(rows && { rows: { variable: rowSpec, indices: rows } }) };
+  const graph = new Graph();
+  const effects = update(graph, { settings, trainable, gradient: graph.feed('gradient', [count, 1]), feeds: declareFeeds(graph) });
+  const session = await engine.compile(assemble({ step: { graph, outputs: { done: graph.scalar(1) }, effects } }));
+  const start = new Float32Array(variable.shape[0] as number).fill(9);
+  places.forEach((row, i) => {
+    start[row] = trace.start[i] as number;
+  });
+  await session.load([
+    { name: 'w', data: start },
+    ...(rows ? [{ name: 'w.rows', data: rows }] : []),
+    ...optimizerState(settings, trainable).map(({ name }) => ({ name, data: 'zeros' as const })),
+  ]);
+  const steps: number[][] = [];
+  for (const [i, g] of trace.gradients.entries()) {
+    const scalars = Object.entries(optimizerFeeds(settings, trace.learning_rate, i + 1)).map(([name, x]) => [name, Float32Array.of(x)]);
+    await session.run('step', { gradient: Float32Array.from(g), ...Object.fromEntries(scalars) });
+    const w = await session.read('w');
+    steps.push(Array.from(places, row => w[row] as number));
+  }
+  const last = await session.read('w');
+  await session.dispose();
+  return { steps, others: Array.from(last).filter((_, i) => !places.includes(i)) };
+}
+
+const engines = [{ name: 'portable, cpu', engine: await openReference(), missing: undefined }, ...(await openOthers())];
+for (const { name: engineName, engine, missing } of engines)
+  describe.skipIf(!engine)(`${engineName}${missing ? ` (skipped: ${missing})` : ''}`, () => {
+    for (const [name, settings] of Object.entries(cases))
+      for (const rows of [undefined, Int32Array.of(1, 2, 4, 5, 7)])
+        for (const weightDecay of [settings.weightDecay, 0])
+          test(`${name}, decay ${weightDecay}, ${rows ? 'rows' : 'whole'}`, async () => {
+            const chosen = { ...settings, weightDecay };
+            const { steps, others } = await ourSteps(engine as Engine, chosen, rows);
+            naiveSteps(chosen).forEach((w, step) => {
+              expectClose(steps[step] as number[], w, 1e-5, `step ${step + 1}`);
+            });
+            expect(others).toEqual(rows ? [9, 9, 9] : []);
+          });
+  });
