@@ -1,0 +1,181 @@
+/** The invariants of the tree that no compiler holds: which room may import which, names, sizes, and what must not be written down. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join, normalize } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const root = join(import.meta.dirname, '..', '..');
+const git = (...args: string[]): string[] => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).split('\0').filter(Boolean);
+/** Tracked, and new files that are not ignored; a folder without git has no such list. */
+const isCheckout = existsSync(join(root, '.git'));
+const files = isCheckout
+  ? git('ls-files', '-z', '--cached', '--others', '--exclude-standard').filter(file => existsSync(join(root, file)))
+  : [];
+const read = (file: string): string => readFileSync(join(root, file), 'utf8');
+/** A tool's own file has the form that the tool asks for. */
+const sources = files.filter(file => /\.tsx?$/.test(file) && !file.endsWith('.config.ts'));
+const shipped = sources.filter(file => /^(trainer|server|client|media)\//.test(file));
+
+interface Import {
+  readonly file: string;
+  /** As written, or the path from the root where it is one of ours. */
+  readonly target: string;
+  readonly ours: boolean;
+}
+
+/** Static and dynamic imports and re-exports; types too, as they tie rooms together no less. */
+function importsOf(file: string): Import[] {
+  const pattern = /(?:^|\n)\s*(?:import|export)\s(?:[^'";]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g;
+  return [...read(file).matchAll(pattern)].map(([, fixed, dynamic]) => {
+    const written = (fixed ?? dynamic) as string;
+    const ours = written.startsWith('.');
+    return { file, target: ours ? normalize(join(dirname(file), written)) : written, ours };
+  });
+}
+
+const imports = shipped.flatMap(importsOf);
+
+/**
+ * A room is a folder; `trainer/x.ts` is a room of its own. Each lists the rooms it may import beside itself and trainer/protocol;
+ * a room below is never among those that import it.
+ */
+const rooms: Readonly<Record<string, readonly string[]>> = {
+  'trainer/protocol': [],
+  'trainer/random.ts': [],
+  'trainer/graph': [],
+  'trainer/hub': [],
+  'trainer/engine': ['trainer/graph'],
+  'trainer/model': ['trainer/graph'],
+  'trainer/selection.ts': ['trainer/model'],
+  'trainer/method': ['trainer/selection.ts', 'trainer/model', 'trainer/graph', 'trainer/random.ts'],
+  'trainer/train': ['trainer/method', 'trainer/model', 'trainer/graph', 'trainer/engine', 'trainer/hub', 'trainer/random.ts'],
+  'trainer/importance': [
+    'trainer/train',
+    'trainer/selection.ts',
+    'trainer/model',
+    'trainer/graph',
+    'trainer/engine',
+    'trainer/hub',
+    'trainer/random.ts',
+  ],
+  'trainer/memory': ['trainer/train', 'trainer/method', 'trainer/selection.ts', 'trainer/model', 'trainer/graph'],
+  'trainer/verify': ['trainer/model', 'trainer/graph', 'trainer/engine', 'trainer/hub'],
+  'trainer/adapter': ['trainer/train', 'trainer/method', 'trainer/selection.ts', 'trainer/model', 'trainer/graph', 'trainer/hub'],
+  'trainer/generate': [
+    'trainer/adapter',
+    'trainer/train',
+    'trainer/method',
+    'trainer/model',
+    'trainer/graph',
+    'trainer/engine',
+    'trainer/hub',
+    'trainer/random.ts',
+  ],
+  'trainer/export': [
+    'trainer/adapter',
+    'trainer/generate',
+    'trainer/verify',
+    'trainer/train',
+    'trainer/method',
+    'trainer/selection.ts',
+    'trainer/model',
+    'trainer/graph',
+    'trainer/engine',
+    'trainer/hub',
+  ],
+  'trainer/run': [
+    'trainer/adapter',
+    'trainer/generate',
+    'trainer/export',
+    'trainer/verify',
+    'trainer/memory',
+    'trainer/importance',
+    'trainer/train',
+    'trainer/method',
+    'trainer/selection.ts',
+    'trainer/model',
+    'trainer/graph',
+    'trainer/engine',
+    'trainer/hub',
+    'trainer/random.ts',
+  ],
+  'trainer/worker.ts': ['trainer/run'],
+  'trainer/cli': ['trainer/run', 'trainer/engine', 'trainer/hub', 'trainer/memory', 'trainer/train', 'trainer/graph', 'trainer/export'],
+  server: ['trainer/hub', 'trainer/graph', 'trainer/memory'],
+  client: [],
+  media: [],
+};
+
+const roomOf = (path: string): string =>
+  Object.keys(rooms).find(room => path === room || path.startsWith(`${room}/`)) ?? `no room of the table (${path})`;
+
+describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git checkout)'}`, () => {
+  test('arrows between rooms', () => {
+    const wrong = imports.filter(({ file, target, ours }) => {
+      if (!ours || target.endsWith('package.json')) return false;
+      const [from, to] = [roomOf(file), roomOf(target)];
+      return from !== to && to !== 'trainer/protocol' && !rooms[from]?.includes(to);
+    });
+    expect(wrong.map(({ file, target }) => `${file} → ${target}`)).toEqual([]);
+  });
+
+  test('the table of rooms has no circle', () => {
+    const below = (room: string, path: readonly string[] = []): void => {
+      if (path.includes(room)) throw new Error([...path, room].join(' → '));
+      for (const next of rooms[room] ?? []) below(next, [...path, room]);
+    };
+    for (const room of Object.keys(rooms)) below(room);
+  });
+
+  test('only client imports vscode', () => {
+    expect(imports.filter(({ file, target }) => target === 'vscode' && !file.startsWith('client/'))).toEqual([]);
+  });
+
+  test('protocol and media run without node', () => {
+    const isNode = (target: string) => target.startsWith('node:') || builtinModules.includes(target);
+    expect(imports.filter(({ file, target }) => /^(trainer\/protocol|media)\//.test(file) && isNode(target))).toEqual([]);
+  });
+
+  test('the graph runs anywhere: it imports nothing from outside', () => {
+    expect(imports.filter(({ file, ours }) => file.startsWith('trainer/graph/') && !ours)).toEqual([]);
+  });
+
+  test('TensorFlow and tfjs are known to the engine alone', () => {
+    expect(imports.filter(({ file, target }) => target.startsWith('@tensorflow/') && !file.startsWith('trainer/engine/'))).toEqual([]);
+  });
+
+  test('no default exports', () => {
+    expect(sources.filter(file => /^export default /m.test(read(file)))).toEqual([]);
+  });
+
+  test('file names are kebab-case', () => {
+    const kebab = /^[a-z0-9]+(-[a-z0-9]+)*(\.(test|fixtures\.test|d))?\.tsx?$/;
+    expect(sources.filter(file => !kebab.test(file.slice(file.lastIndexOf('/') + 1)))).toEqual([]);
+  });
+
+  test('no file is longer than 400 lines', () => {
+    expect(sources.filter(file => read(file).split('\n').length > 401)).toEqual([]);
+  });
+
+  test('every file begins by saying what it is for', () => {
+    expect(shipped.filter(file => !/^(#![^\n]*\n)?\/\*\*/.test(read(file)))).toEqual([]);
+  });
+
+  test('nothing names a machine or a registry', () => {
+    // Put together, so that this file does not name them itself. The home of a made-up user, ada, is for tests of paths.
+    const words = ['/ro|ot/', '/ho|me/(?!ada/)', '/Us|ers/(?!ada/)', '/wo|rk/', 'registry\\.np|mjs', 'py|pi\\.org', '/tm|p/w/'];
+    const pattern = new RegExp(words.map(word => word.replace('|', '')).join('|'));
+    const text = files.filter(file => /\.(tsx?|mjs|js|py|json|md|ya?ml|txt|sh|npmrc)$/.test(file) && !file.includes('golden.json'));
+    const named = text.flatMap(file =>
+      read(file)
+        .split('\n')
+        .flatMap((line, i) => (pattern.test(line) ? [`${file}:${i + 1}: ${line.trim().slice(0, 120)}`] : [])),
+    );
+    expect(named).toEqual([]);
+  });
+
+  test('package-lock.json tells no address', () => {
+    expect(read('package-lock.json')).not.toContain('"resolved"');
+  });
+});
