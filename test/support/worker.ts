@@ -11,13 +11,20 @@ export interface WorkerRun {
   readonly child: ChildProcess;
   readonly events: readonly WorkerEvent[];
   /** When the process is gone and all it said has come. */
-  readonly ended: Promise<{ readonly status: number | null; readonly signal: NodeJS.Signals | null; readonly last: WorkerEvent | undefined }>;
+  readonly ended: Promise<{
+    readonly status: number | null;
+    readonly signal: NodeJS.Signals | null;
+    readonly last: WorkerEvent | undefined;
+  }>;
 }
 
 export function startWorker(request: JobRequest, onEvent: (event: WorkerEvent, child: ChildProcess) => void = () => undefined): WorkerRun {
   if (!existsSync(WORKER)) throw new Error('dist/worker.js is missing: npm run build');
   const events: WorkerEvent[] = [];
-  const child = fork(WORKER, [], { env: { ...process.env, ...workerEnvironment({ threads: 1 }) }, stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+  const child = fork(WORKER, [], {
+    env: { ...process.env, ...workerEnvironment({ threads: 1 }) },
+    stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+  });
   const ended = new Promise<Awaited<WorkerRun['ended']>>((resolve, reject) => {
     child.on('error', reject);
     child.on('message', message => {

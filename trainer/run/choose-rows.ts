@@ -7,7 +7,7 @@ import { loadScores, type ScoresOrigin } from '../importance/scores-file.ts';
 import type { ModuleSpec } from '../model/model-spec.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
-import { type Budget, rowBudget, type Scores, SelectionError, selectRows } from '../selection.ts';
+import type { Scores } from '../selection.ts';
 import { createBatchPlan } from '../train/data/batch-plan.ts';
 import { epochBatches } from '../train/data/batches.ts';
 import { createRandom, permutation } from '../train/data/random.ts';
@@ -93,13 +93,4 @@ function importanceData({ recipe, base, examples }: ComputeScoresParams): { data
     sweepBytes: SWEEP_SHARE * describeMachine().memory.availableBytes,
   };
   return { data, samples: chosen.length };
-}
-
-/** @throws SelectionError before anything costly where the budget can't be met */
-export function checkBudget(modules: readonly ModuleSpec[], budget: Budget): void {
-  if (modules.some(module => rowBudget(module, budget) > (module.weight.shape[0] ?? 0))) {
-    const even = new Map(modules.map(module => [module.name, new Float32Array(module.weight.shape[0] ?? 0)]));
-    selectRows(modules, even, budget);
-    throw new SelectionError('a layer has fewer rows than the budget asks for');
-  }
 }

@@ -12,7 +12,7 @@ import { loadTrainingData } from './load-data.ts';
 import { openBase } from './open-base.ts';
 
 export interface ImportanceResult extends ScoresOrigin {
-  readonly file: string;
+  readonly outputFile: string;
   readonly modules: number;
   readonly rows: number;
   readonly seconds: number;
@@ -35,7 +35,7 @@ export async function importanceJob(request: Extract<JobRequest, { kind: 'import
     await mkdir(path.dirname(outputFile), { recursive: true });
     await saveScores(outputFile, scores, origin);
     const rows = [...scores.values()].reduce((sum, values) => sum + values.length, 0);
-    return { file: outputFile, modules: scores.size, rows, seconds, engine: base.engine.description.summary, ...origin };
+    return { outputFile, modules: scores.size, rows, seconds, engine: base.engine.description.summary, ...origin };
   } finally {
     await base.folder.weights.close();
   }

@@ -12,15 +12,15 @@ import { targetModules } from '../method/targets.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
-import { type Selection, selectRows } from '../selection.ts';
+import { checkBudget, type Selection, selectRows } from '../selection.ts';
 import { type BatchPlan, type Bucket, createBatchPlan } from '../train/data/batch-plan.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
 import { writeSnapshot } from '../train/snapshot.ts';
 import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
 import { loadVariables } from '../train/variables.ts';
 import { trainBatchSettings } from './batch-settings.ts';
-import { chooseRecompute, describeRecompute, modelBytes, type RecomputeChoice, tuningBytes } from './choose-recompute.ts';
-import { checkBudget, computeScores } from './choose-rows.ts';
+import { chooseRecompute, describeRecompute, type RecomputeChoice, tuningBytes } from './choose-recompute.ts';
+import { computeScores } from './choose-rows.ts';
 import { type Coverage, coverageOf, describeCoverage } from './coverage.ts';
 import { writeJson } from './durable-file.ts';
 import { createEvalSet, type EvalSet } from './eval-set.ts';
@@ -57,7 +57,7 @@ export interface Prepared {
   readonly session: Session;
   readonly padId: number;
   /** Resident before the model came, and what of the rest is known by its shapes. */
-  readonly memory: { readonly baselineBytes: number; readonly modelBytes: number; readonly tuningBytes: number };
+  readonly memory: { readonly baselineBytes: number; readonly tuningBytes: number };
 }
 
 /** The caller closes `base.folder.weights` and disposes of `session`. */
@@ -140,9 +140,10 @@ async function compile(params: PrepareParams, { base, data, attachment, coverage
     packed: recipe.packing,
   };
   job.phase('compile', 'building the training program');
-  const wanted = recipe.recompute === 'auto' && checkpoint ? checkpoint.state.recompute : recipe.recompute;
-  const recompute = chooseRecompute(wanted, parts, largest(plan));
-  job.log(recompute.fits ? 'info' : 'warning', describeRecompute(wanted, recompute));
+  // A run that goes on keeps its level unless it is told another.
+  const recomputing = recipe.recompute === 'auto' && checkpoint ? { ...recipe, recompute: checkpoint.state.recompute } : recipe;
+  const recompute = chooseRecompute(recomputing, base, largest(plan));
+  job.log(recompute.fits ? 'info' : 'warning', describeRecompute(recomputing, recompute));
   const program: TrainProgramParams = {
     ...parts,
     recompute: recompute.policy,
@@ -151,7 +152,7 @@ async function compile(params: PrepareParams, { base, data, attachment, coverage
     evalShapes: evalSet ? evalSet.plan.buckets : [largest(plan)],
     labelTokens: evalSet?.scoring?.kind === 'begin' ? evalSet.scoring.tokens : undefined,
   };
-  const memory = { baselineBytes: processMemory().residentBytes, modelBytes: modelBytes(base.model), tuningBytes: tuningBytes(parts) };
+  const memory = { baselineBytes: processMemory().residentBytes, tuningBytes: tuningBytes(recompute.estimate) };
   const session = await base.engine.compile(trainProgram(program));
   try {
     await fill(params, base, program, session);

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { byteSize } from '../graph/types.ts';
 import type { JobContext, JobRequest } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import { withAbsolutePaths } from './absolute-paths.ts';
 import { listCheckpoints, removeLeftovers } from './checkpoint.ts';
 import { writeJson } from './durable-file.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
@@ -43,7 +44,8 @@ export interface TrainResult {
 
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
 
-export async function trainJob({ recipe, runDir, context }: Request<'train'>, job: Job): Promise<TrainResult> {
+export async function trainJob({ recipe: given, runDir, context }: Request<'train'>, job: Job): Promise<TrainResult> {
+  const recipe = withAbsolutePaths(given, context.baseDir);
   const release = await beginRunFolder(runDir, recipe.overwrite_output_dir, message => job.log('warning', message));
   try {
     await writeRunRecipe(runDir, recipe);

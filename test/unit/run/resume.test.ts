@@ -1,0 +1,116 @@
+/** A run that was stopped and goes on has the losses of one that was not, to the bit, on every engine that is here. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { listCheckpoints } from '../../../trainer/run/checkpoint.ts';
+import { readMetrics } from '../../../trainer/run/metrics-file.ts';
+import { describeFailure } from '../../../trainer/run/run-error.ts';
+import type { TrainResult } from '../../../trainer/run/train-run.ts';
+import { openOthers } from '../../support/engines.ts';
+import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+
+const task = makeTinyTask();
+afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
+const { context } = task;
+const engines = ['portable', 'tensorflow'] as const;
+const hasTensorflow = (await openOthers()).some(({ name, engine }) => name === 'tensorflow' && engine);
+
+/** Every piece of state that a run has is in play: order, dropout, accumulation, clipping, momentum, warm-up, windows of metrics. */
+const cases: { name: string; settings: string[]; stopAt: number }[] = [
+  { name: 'spsft, accumulated and clipped', settings: ['gradient_accumulation_steps=2', 'max_grad_norm=0.5', 'warmup_steps=2'], stopAt: 4 },
+  {
+    name: 'lora with dropout',
+    settings: ['method=lora', 'r=4', 'lora_dropout=0.2', 'max_grad_norm=0.5', 'lr_scheduler_type=cosine'],
+    stopAt: 3,
+  },
+  {
+    name: 'full, packed, plain SGD with momentum',
+    settings: ['method=full', 'packing=true', 'optim=sgd', 'momentum=0.9', 'max_grad_norm=0'],
+    stopAt: 2,
+  },
+];
+
+for (const engine of engines)
+  describe.skipIf(engine === 'tensorflow' && !hasTensorflow)(
+    `${engine}${engine === 'tensorflow' && !hasTensorflow ? ' (not installed)' : ''}`,
+    () => {
+      test.each(cases)('$name', async ({ name, settings, stopAt }) => {
+        const recipe = task.recipe(`engine=${engine}`, 'max_steps=6', 'save_strategy="no"', ...settings);
+        const dir = join(task.folder, `${engine} ${name}`);
+        const whole = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: `${dir} whole`, context });
+        const runDir = `${dir} parts`;
+        const first = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir, context }, stopAfter(stopAt));
+        expect(first.value).toMatchObject({ state: 'stopped', steps: stopAt, after: null });
+        const second = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
+        expect(second.value).toMatchObject({ state: 'finished', steps: 6 });
+        expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
+        expect(second.value.after?.loss).toBe(whole.value.after?.loss);
+        expect(second.value.before?.loss).toBe(whole.value.before?.loss);
+        const steps = (await readMetrics(runDir)).filter(line => line.loss !== undefined).map(line => line.step);
+        expect(steps).toEqual([1, 2, 3, 4, 5, 6]);
+      });
+    },
+  );
+
+describe('what may change', () => {
+  const runDir = join(task.folder, 'changes');
+  const resume = (overrides: string[] = []) => runInProcess<TrainResult>({ kind: 'resume', runDir, overrides, context });
+  const failureOf = async (work: () => Promise<unknown>) =>
+    work().then(
+      () => undefined,
+      error => describeFailure(error).event,
+    );
+
+  test('the length of the run may, and the rest is refused by name', async () => {
+    const recipe = task.recipe('engine=portable', 'max_steps=2');
+    await runInProcess({ kind: 'train', recipe, runDir, context });
+    expect(await failureOf(() => resume())).toMatchObject({ code: 'nothing-left' });
+    expect(await failureOf(() => resume(['learning_rate=1']))).toMatchObject({
+      code: 'invalid-override',
+      message: expect.stringContaining('learning_rate'),
+    });
+    expect(await failureOf(() => resume(['max_steps=many']))).toMatchObject({ code: 'invalid-override' });
+    expect((await resume(['max_steps=3'])).value).toMatchObject({ state: 'finished', steps: 3, totalSteps: 3 });
+  });
+
+  test('a recipe that was edited in between is refused by the name of the setting', async () => {
+    const file = join(runDir, 'recipe.yaml');
+    const text = readFileSync(file, 'utf8');
+    writeFileSync(file, text.replace(/^weight_decay: .*$/m, 'weight_decay: 0.5'));
+    const failure = await failureOf(() => resume(['max_steps=9']));
+    expect(failure).toMatchObject({ code: 'checkpoint-mismatch', message: expect.stringContaining('weight_decay (0, now 0.5)') });
+    writeFileSync(file, text);
+  });
+
+  test('a damaged newest checkpoint is passed over aloud', async () => {
+    await resume(['max_steps=5']);
+    const [older, newest] = await listCheckpoints(runDir);
+    expect(older?.step).toBe(3);
+    const file = join(newest?.folder ?? '', 'adapter_model.safetensors');
+    writeFileSync(file, readFileSync(file).subarray(0, 1000));
+    const { value, events } = await resume(['max_steps=6']);
+    expect(value).toMatchObject({ state: 'finished', steps: 6 });
+    expect(events.some(event => event.type === 'log' && event.level === 'warning' && event.message.includes('damaged'))).toBe(true);
+    expect(events.some(event => event.type === 'log' && event.message === 'going on from step 3')).toBe(true);
+  });
+
+  test('other weights under the same name are refused', async () => {
+    const weights = join(task.folder, 'model', 'model.safetensors');
+    const bytes = readFileSync(weights);
+    const changed = Buffer.from(bytes);
+    changed.fill(0, changed.length - 4096);
+    writeFileSync(weights, changed);
+    expect(await failureOf(() => resume(['max_steps=9']))).toMatchObject({
+      code: 'checkpoint-mismatch',
+      message: expect.stringContaining('weights'),
+    });
+    writeFileSync(weights, bytes);
+  });
+
+  test('a folder that is no run', async () => {
+    expect(await failureOf(() => runInProcess({ kind: 'resume', runDir: task.folder, overrides: [], context }))).toMatchObject({
+      code: 'run-missing',
+    });
+  });
+});

@@ -1,0 +1,16 @@
+/** A recipe whose paths mean the same from any folder: what a run folder keeps. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+
+/** A model that is no path from here is a name on the hub and stays as it is. */
+export function withAbsolutePaths(recipe: Recipe, baseDir: string): Recipe {
+  const absolute = (file: string): string => path.resolve(baseDir, file);
+  const { data, importance } = recipe;
+  return {
+    ...recipe,
+    model: existsSync(absolute(recipe.model)) ? absolute(recipe.model) : recipe.model,
+    data: { ...data, train: data.train.map(absolute), eval: data.eval.map(absolute) },
+    importance: { ...importance, scores: importance.scores === undefined ? undefined : absolute(importance.scores) },
+  };
+}
