@@ -164,7 +164,7 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
 
   test('nothing names a machine or a registry', () => {
     // Put together, so that this file does not name them itself. The home of a made-up user, ada, is for tests of paths.
-    const words = ['/ro|ot/', '/ho|me/(?!ada/)', '/Us|ers/(?!ada/)', '/wo|rk/', 'registry\\.np|mjs', 'py|pi\\.org', '/tm|p/w/'];
+    const words = ['/ro|ot/', '/ho|me/(?!ada\\b)', '/Us|ers/(?!ada\\b)', '/wo|rk/', 'registry\\.np|mjs', 'py|pi\\.org', '/tm|p/w/'];
     const pattern = new RegExp(words.map(word => word.replace('|', '')).join('|'));
     const text = files.filter(file => /\.(tsx?|mjs|js|py|json|md|ya?ml|txt|sh|npmrc)$/.test(file) && !file.includes('golden.json'));
     const named = text.flatMap(file =>
