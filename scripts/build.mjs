@@ -1,5 +1,5 @@
 /** Bundles the entry points into dist/: the command line, the worker, the language server, the extension and the pages. */
-import { copyFileSync, existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 import { build } from 'esbuild';
@@ -36,7 +36,7 @@ async function buildAll() {
   await Promise.all([
     build({
       ...shared,
-      entryPoints: Object.fromEntries(Object.entries(NODE_ENTRIES).filter(([, f]) => existsSync(path.join(root, f)))),
+      entryPoints: NODE_ENTRIES,
       outdir: 'dist',
       platform: 'node',
       format: 'esm',

@@ -65,10 +65,16 @@ export function reportError(error: unknown, terminal: Terminal): ExitStatus {
 
 /** Errors with a name of their own were written for the user; others are faults of the program. */
 function foreign(error: unknown, terminal: Terminal): CliError {
-  const builtIn = !(error instanceof Error) || /^(Error|TypeError|RangeError|ReferenceError|SyntaxError)$/.test(error.name);
-  const message = error instanceof Error ? error.message : String(error);
-  if (!builtIn) return new CliError(message, { code: kebab((error as Error).name) });
-  terminal.log.append(error instanceof Error ? (error.stack ?? message) : message);
+  if (!(error instanceof Error)) return new CliError(String(error), { code: 'unexpected' });
+  const { name, message } = error;
+  if (!/^(Error|TypeError|RangeError|ReferenceError|SyntaxError)$/.test(name)) {
+    const { code, hint } = error as { readonly code?: unknown; readonly hint?: unknown };
+    return new CliError(message, {
+      code: typeof code === 'string' ? code : kebab(name),
+      hint: typeof hint === 'string' ? hint : undefined,
+    });
+  }
+  terminal.log.append(error.stack ?? message);
   return new CliError(message, { code: 'unexpected', hint: `Details are in ${terminal.log.path}; --verbose shows them here.` });
 }
 

@@ -4,12 +4,35 @@ import { Command, CommanderError } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { EXIT } from './cli-error.ts';
 import type { AddCommand } from './command.ts';
+import { addDoctor } from './commands/doctor.ts';
 import { addEngine } from './commands/engine.ts';
+import { addEstimate } from './commands/estimate.ts';
+import { addEvaluate } from './commands/evaluate.ts';
+import { addExport } from './commands/export.ts';
+import { addGenerate } from './commands/generate.ts';
+import { addImportance } from './commands/importance.ts';
 import { addLint } from './commands/lint.ts';
+import { addResume } from './commands/resume.ts';
+import { addRuns } from './commands/runs.ts';
+import { addTrain } from './commands/train.ts';
+import { addVerify } from './commands/verify.ts';
 import { resolveSettings } from './settings.ts';
 
 /** In the order in which --help lists them. */
-const commands: readonly AddCommand[] = [addLint, addEngine];
+const commands: readonly AddCommand[] = [
+  addTrain,
+  addResume,
+  addImportance,
+  addEstimate,
+  addLint,
+  addEvaluate,
+  addGenerate,
+  addExport,
+  addVerify,
+  addRuns,
+  addDoctor,
+  addEngine,
+];
 
 const program = new Command('rowtune')
   .description('Fine-tune real models by training only the rows that matter.')

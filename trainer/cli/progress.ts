@@ -73,7 +73,8 @@ function metricsText(values: Readonly<Record<string, number>>): string {
   }).join(', ');
 }
 
-function lineView(stream: ProgressStream): ProgressView {
+/** For logs and pipes: at most one line every few seconds, and one at the end of each phase. */
+export function lineView(stream: ProgressStream): ProgressView {
   const pace = new Pace();
   let metrics: Record<string, number> = {};
   let shownMs = Number.NEGATIVE_INFINITY;
@@ -98,6 +99,7 @@ function lineView(stream: ProgressStream): ProgressView {
   };
 }
 
+/** For a terminal. */
 function barView(stream: NodeJS.WriteStream): ProgressView {
   const pace = new Pace();
   let metrics: Record<string, number> = {};

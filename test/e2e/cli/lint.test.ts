@@ -39,7 +39,17 @@ describe('lint', () => {
     withRecipe(BAD, async file => {
       const { status, value } = await cliJson(['lint', file]);
       expect(status).toBe(2);
-      expect(value).toMatchObject({ ok: false, files: [{ problems: [{ code: 'unknown-key', line: 2, column: 1 }, { line: 5, column: 4 }] }] });
+      expect(value).toMatchObject({
+        ok: false,
+        files: [
+          {
+            problems: [
+              { code: 'unknown-key', line: 2, column: 1 },
+              { line: 5, column: 4 },
+            ],
+          },
+        ],
+      });
     }));
 
   test('a file that is not there', async () => {
@@ -75,15 +85,18 @@ describe('usage', () => {
     expect(stdout).toContain('key=value');
   });
 
-  test.each([[['nonsense']], [['verify']], [['export', 'x', '--output', 'y']], [['generate', 'm', '--top-p', '2', '--prompt', 'x']], [['train', '--wrong']]])(
-    '%j ends with status 2',
-    async args => {
-      const { status, stdout, stderr } = await cli(args);
-      expect(status).toBe(2);
-      expect(stdout).toBe('');
-      expect(stderr).toContain('error:');
-    },
-  );
+  test.each([
+    [['nonsense']],
+    [['verify']],
+    [['export', 'x', '--output', 'y']],
+    [['generate', 'm', '--top-p', '2', '--prompt', 'x']],
+    [['train', '--wrong']],
+  ])('%j ends with status 2', async args => {
+    const { status, stdout, stderr } = await cli(args);
+    expect(status).toBe(2);
+    expect(stdout).toBe('');
+    expect(stderr).toContain('error:');
+  });
 
   test('with --json a usage error is an object too', async () => {
     const { status, value } = await cliJson(['nonsense']);

@@ -43,7 +43,10 @@ export function cli(args: readonly string[], { cwd = root, env = {}, stdin = '',
 }
 
 /** With --json: stdout is one line, an object. */
-export async function cliJson(args: readonly string[], options?: CliOptions): Promise<CliRun & { readonly value: Record<string, unknown> }> {
+export async function cliJson(
+  args: readonly string[],
+  options?: CliOptions,
+): Promise<CliRun & { readonly value: Record<string, unknown> }> {
   const run = await cli([...args, '--json'], options);
   const lines = run.stdout.split('\n');
   if (lines.length !== 2 || lines[1] !== '') throw new Error(`stdout is not one line:\n${run.stdout}\nstderr:\n${run.stderr}`);

@@ -1,0 +1,208 @@
+/** Training through the command line on a tiny model: train, evaluate, generate, export, and every way in which a run can be cut short. */
+import { existsSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { summarizeRun } from '../../../trainer/run/run-folder.ts';
+import { cli, cliJson, makeTinyTask } from './run-cli.ts';
+
+let folder: string;
+let recipe: string;
+beforeAll(async () => {
+  folder = await mkdtemp(path.join(os.tmpdir(), 'rowtune-e2e-'));
+  ({ recipe } = await makeTinyTask(folder));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+/** The engine of the machine; the wasm one is tried by `verify`. */
+const here = {
+  get cwd() {
+    return folder;
+  },
+};
+/** A run that does not end by itself while a test looks on. */
+const LONG = 'num_train_epochs=100000';
+const metricsOf = async (run: string): Promise<{ step: number; loss?: number }[]> =>
+  (await readFile(path.join(folder, run, 'metrics.jsonl'), 'utf8'))
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as { step: number; loss?: number });
+
+describe('a run from end to end', () => {
+  test('train: a table on stdout, progress on stderr', async () => {
+    const { status, stdout, stderr } = await cli(['train', recipe, 'output_dir=runs/tiny'], here);
+    expect(status, stderr).toBe(0);
+    for (const row of ['accuracy', 'loss', 'trainable parameters', 'tokens a second', 'mem_M', 'mem_FT', 'mem_Aux', 'mem_TTL', 'adapter'])
+      expect(stdout).toContain(row);
+    expect(stderr).toMatch(/18\/18 steps/);
+    expect(stderr).not.toContain(String.fromCharCode(27));
+  });
+
+  test('the same again in another folder, as JSON, with the same losses', async () => {
+    const { status, value } = await cliJson(['train', recipe, 'output_dir=runs/again'], here);
+    expect(status).toBe(0);
+    expect(value).toMatchObject({ ok: true, runDir: path.join(folder, 'runs', 'again') });
+    const losses = async (run: string) => (await metricsOf(run)).map(({ loss }) => loss).filter(loss => loss !== undefined);
+    expect(await losses('runs/again')).toEqual(await losses('runs/tiny'));
+  });
+
+  test('a folder that is in use is refused', async () => {
+    const { status, value } = await cliJson(['train', recipe, 'output_dir=runs/tiny'], here);
+    expect(status).toBe(1);
+    expect(value).toMatchObject({ ok: false, error: { code: 'output-not-empty' } });
+  });
+
+  test('without output_dir a free folder under runs/ is taken', async () => {
+    const { value } = await cliJson(['train', recipe, 'max_steps=1'], here);
+    expect(value).toMatchObject({ runDir: path.join(folder, 'runs', 'tiny-2') });
+  });
+
+  test('runs lists them, newest first', async () => {
+    const { value, status } = await cliJson(['runs'], here);
+    expect(status).toBe(0);
+    const runs = value.runs as { runDir: string; state: string; step: number }[];
+    expect(runs.map(run => path.basename(run.runDir))).toEqual(['tiny-2', 'again', 'tiny']);
+    expect(runs.every(({ state }) => state === 'finished')).toBe(true);
+    expect((await cli(['runs'], here)).stdout).toMatch(/^tiny +finished +18\/18/m);
+  });
+
+  test('evaluate: the run beats its base', async () => {
+    const base = await cliJson(['evaluate', recipe], here);
+    const run = await cliJson(['evaluate', 'runs/tiny'], here);
+    expect([base.status, run.status]).toEqual([0, 0]);
+    expect(Number(run.value.loss)).toBeLessThan(Number(base.value.loss));
+  });
+
+  test('importance, and a run that uses the scores', async () => {
+    const { status, value } = await cliJson(
+      ['importance', recipe, 'importance.measure=taylor_row', '--output', 'scores.safetensors'],
+      here,
+    );
+    expect(status).toBe(0);
+    expect(value).toMatchObject({ ok: true, outputFile: path.join(folder, 'scores.safetensors') });
+    expect(existsSync(path.join(folder, 'scores.safetensors.json'))).toBe(true);
+    const run = await cliJson(
+      ['train', recipe, 'importance.measure=taylor_row', 'importance.scores=scores.safetensors', 'max_steps=1', 'output_dir=runs/scored'],
+      here,
+    );
+    expect(run.status, run.stderr).toBe(0);
+  });
+
+  test('generate: from a run, the prompt from stdin, the same text twice', async () => {
+    const args = ['generate', 'runs/tiny', '--no-chat', '--max-new-tokens', '6'];
+    const first = await cli(args, { ...here, stdin: 'WIN $$$ 3\n:' });
+    expect(first.status, first.stderr).toBe(0);
+    expect(first.stdout.trim()).not.toBe('');
+    const { status, value } = await cliJson([...args, '--prompt', 'WIN $$$ 3\n:'], here);
+    expect(status).toBe(0);
+    expect(String(value.text).trim()).toBe(first.stdout.trim());
+  });
+
+  test.each(['adapter', 'merged', 'peft'])('export as %s, usable again', async format => {
+    const { status, value, stderr } = await cliJson(['export', 'runs/tiny', '--format', format, '--output', `out-${format}`], here);
+    expect(status, stderr).toBe(0);
+    expect(value).toMatchObject({ ok: true, outputDir: path.join(folder, `out-${format}`) });
+    const source = format === 'merged' ? [recipe, `model=out-${format}`] : [recipe, '--adapter', `out-${format}`];
+    const exported = await cliJson(['evaluate', ...source], here);
+    const run = await cliJson(['evaluate', 'runs/tiny'], here);
+    expect(exported.status, exported.stderr).toBe(0);
+    expect(Number(exported.value.loss)).toBeCloseTo(Number(run.value.loss), 4);
+  });
+});
+
+describe('cut short', () => {
+  const startOf = (run: string) => cli.bind(undefined, ['train', recipe, LONG, `output_dir=${run}`, '--json']);
+  const training = /\btrain \d+\//;
+
+  test('Ctrl-C stops and saves; resume goes on', async () => {
+    let interrupted = false;
+    const { status, stderr, stdout } = await startOf('runs/stopped')({
+      ...here,
+      onStderr: (text, child) => {
+        if (interrupted || !training.test(text)) return;
+        interrupted = true;
+        child.kill('SIGINT');
+      },
+    });
+    expect(stderr).toContain('stopping after this step and saving');
+    expect(status, stderr).toBe(0);
+    expect(JSON.parse(stdout)).toMatchObject({ ok: true });
+    const stopped = await summarizeRun(path.join(folder, 'runs/stopped'));
+    expect(stopped?.state).toBe('stopped');
+    const step = stopped?.step ?? 0;
+    const resumed = await cliJson(['resume', 'runs/stopped', `max_steps=${step + 3}`], here);
+    expect(resumed.status, resumed.stderr).toBe(0);
+    expect(await summarizeRun(path.join(folder, 'runs/stopped'))).toMatchObject({ state: 'finished', step: step + 3 });
+    const steps = (await metricsOf('runs/stopped')).filter(({ loss }) => loss !== undefined).map(line => line.step);
+    expect(steps).toEqual(Array.from({ length: step + 3 }, (_, i) => i + 1));
+  });
+
+  test('a second Ctrl-C aborts: status 130, no process left', async () => {
+    let count = 0;
+    const { status, stderr } = await startOf('runs/aborted')({
+      ...here,
+      onStderr: (text, child) => {
+        if ((count === 0 && text.includes('opening')) || (count === 1 && text.includes('press Ctrl-C again'))) {
+          count++;
+          child.kill('SIGINT');
+        }
+      },
+    });
+    expect(status, stderr).toBe(130);
+    expect(stderr).toContain('aborted');
+  });
+
+  test('a killed worker is explained, and resumes', async () => {
+    let killed = false;
+    const { status, stderr, stdout } = await startOf('runs/killed')({
+      ...here,
+      onStderr: async (text, child) => {
+        if (killed || !training.test(text)) return;
+        killed = true;
+        const state = await summarizeRun(path.join(folder, 'runs/killed'));
+        if (state === undefined || state.pid === child.pid) throw new Error('the worker is no process of its own');
+        process.kill(state.pid, 'SIGKILL');
+      },
+    });
+    expect(status).toBe(1);
+    expect(stderr).toContain('most likely because the memory ran out');
+    expect(stderr).toContain('rowtune resume runs/killed');
+    expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'out-of-memory' } });
+    expect((await summarizeRun(path.join(folder, 'runs/killed')))?.state).toBe('interrupted');
+  });
+
+  test('when the command itself is killed, the worker saves and ends', async () => {
+    let killed = false;
+    await startOf('runs/orphan')({
+      ...here,
+      onStderr: (text, child) => {
+        if (killed || !training.test(text)) return;
+        killed = true;
+        child.kill('SIGKILL');
+      },
+    });
+    const deadline = Date.now() + 30_000;
+    let state = await summarizeRun(path.join(folder, 'runs/orphan'));
+    while (state?.state === 'running' && Date.now() < deadline) {
+      await delay(100);
+      state = await summarizeRun(path.join(folder, 'runs/orphan'));
+    }
+    expect(state?.state).toBe('stopped');
+  });
+});
+
+test('resume of what is no run: status 2', async () => {
+  const { status, value } = await cliJson(['resume', '.'], here);
+  expect(status).toBe(2);
+  expect(value).toMatchObject({ ok: false, error: { code: 'run-missing' } });
+});
+
+test('a model that is not there', async () => {
+  const { status, value, stderr } = await cliJson(['train', recipe, 'model=./no-such-model', 'output_dir=runs/none'], here);
+  expect(status).toBe(1);
+  expect(value).toMatchObject({ ok: false });
+  expect(stderr).toContain('no-such-model');
+  expect(stderr).not.toContain('    at ');
+});

@@ -1,0 +1,44 @@
+/** `rowtune doctor`: the engine and the machine under it, and for each problem the command that mends it. */
+import type { Diagnosis } from '../../engine/doctor.ts';
+import { EXIT } from '../cli-error.ts';
+import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { byteSize, table } from '../format.ts';
+import { type EngineOptions, engineOption } from '../job-command.ts';
+import { runWorker } from '../run-worker.ts';
+import { jobContext } from '../settings.ts';
+
+export const addDoctor: AddCommand = (program, surroundings) => {
+  const command = program
+    .command('doctor')
+    .description('show the engine, the machine, and how to mend what is wrong')
+    .addOption(engineOption());
+  withCommonOptions(command, ['rowtune doctor', 'rowtune doctor --engine portable']).action(() =>
+    runCommandWork(command, surroundings, context => doctor(context, command.opts<EngineOptions>())),
+  );
+};
+
+async function doctor({ settings, terminal, cwd }: CommandContext, { engine }: EngineOptions): Promise<CommandResult> {
+  const request = { kind: 'doctor', context: jobContext(settings, cwd), engine } as const;
+  const diagnosis = (await runWorker({ request, terminal, threads: 0 })) as Diagnosis;
+  terminal.print(describe(diagnosis));
+  const ok = !diagnosis.problems.some(({ severity }) => severity === 'error');
+  return { value: { ok, ...diagnosis }, exitStatus: ok ? EXIT.ok : EXIT.failed };
+}
+
+function describe({ engine, machine, gpu, disk, node, platform, python, compiler, installedEngines, problems }: Diagnosis): string {
+  const rows = [
+    ['engine', engine?.summary ?? 'none'],
+    ...(engine ? [['matrix products', `${engine.matmulGflops.toFixed(0)} GFLOP/s`]] : []),
+    ...Object.entries(engine?.versions ?? {}).map(([name, version]) => [`  ${name}`, version]),
+    ['installed', installedEngines.join(', ') || 'none (the portable engine needs none)'],
+    ['processor', `${machine.cpu.model}, ${machine.cpu.cores} cores${machine.cpu.features.map(feature => `, ${feature}`).join('')}`],
+    ['memory', `${byteSize(machine.memory.availableBytes)} of ${byteSize(machine.memory.totalBytes)} available`],
+    ['GPU', gpu ? `${gpu.name}, driver ${gpu.driver}` : 'no NVIDIA GPU'],
+    ['disk', `${byteSize(disk.freeBytes)} free in ${disk.folder}`],
+    ['system', `${platform}, Node ${node}`],
+    ['Python', python ?? 'missing'],
+    ['compiler', compiler ?? 'missing'],
+  ];
+  const found = problems.map(({ severity, message, remedy }) => `${severity}: ${message}\n  mend it: ${remedy}`);
+  return [table(rows), ...(found.length === 0 ? ['no problems found'] : found)].join('\n');
+}

@@ -1,0 +1,43 @@
+/** `rowtune evaluate`: loss and accuracy on held-out data, of a base model or of what a run made of it. */
+import path from 'node:path';
+import type { EvaluateResult } from '../../run/evaluate-run.ts';
+import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { table } from '../format.ts';
+import { recipeOrRun, withOverrides } from '../job-command.ts';
+import { metricRows } from '../run-table.ts';
+import { runWorker } from '../run-worker.ts';
+import { jobContext } from '../settings.ts';
+
+export const addEvaluate: AddCommand = (program, surroundings) => {
+  const command = withOverrides(
+    program
+      .command('evaluate')
+      .description('evaluate on held-out data: a run with what it trained, a recipe with its base model')
+      .argument('<recipe|run>', 'a recipe, or a run folder'),
+  ).option('--adapter <dir>', 'a run, a checkpoint or an exported adapter to put on the model');
+  withCommonOptions(command, [
+    'rowtune evaluate runs/spam',
+    'rowtune evaluate spam.rowtune.yaml --adapter spam-adapter data.eval=other.jsonl',
+  ]).action((source: string, overrides: string[]) =>
+    runCommandWork(command, surroundings, context => evaluate(context, source, overrides, command.opts<{ adapter?: string }>().adapter)),
+  );
+};
+
+async function evaluate(
+  context: CommandContext,
+  source: string,
+  overrides: readonly string[],
+  adapter: string | undefined,
+): Promise<CommandResult> {
+  const { settings, terminal, cwd } = context;
+  const { recipe, runDir } = await recipeOrRun(context, source, overrides);
+  const request = {
+    kind: 'evaluate',
+    context: jobContext(settings, cwd),
+    recipe,
+    adapter: adapter === undefined ? runDir : path.resolve(cwd, adapter),
+  } as const;
+  const value = (await runWorker({ request, terminal, threads: recipe.threads })) as EvaluateResult;
+  terminal.print(table(metricRows(value)));
+  return { value: { ok: true, ...value } };
+}

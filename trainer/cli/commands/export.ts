@@ -1,0 +1,50 @@
+/** `rowtune export`: what a run trained, as a small adapter, a whole model, or an adapter for PEFT. */
+import path from 'node:path';
+import { Option } from 'commander';
+import type { ExportFormat } from '../../protocol/job-messages.ts';
+import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { runWorker } from '../run-worker.ts';
+import { jobContext } from '../settings.ts';
+
+interface Options {
+  readonly format: ExportFormat;
+  readonly output: string;
+  readonly overwrite?: boolean;
+}
+
+export const addExport: AddCommand = (program, surroundings) => {
+  const command = program
+    .command('export')
+    .description('write what a run trained; the result is loaded again and compared by its logits')
+    .argument('<run>', 'a run folder, or one of its checkpoints')
+    .addOption(
+      new Option('--format <name>', 'adapter: rows and indices; merged: a whole Hugging Face folder; peft: an adapter that PEFT loads')
+        .choices(['adapter', 'merged', 'peft'])
+        .makeOptionMandatory(),
+    )
+    .requiredOption('--output <dir>', 'the folder to write')
+    .option('--overwrite', 'permit to replace what is in it');
+  withCommonOptions(command, [
+    'rowtune export runs/spam --format merged --output spam-model',
+    'rowtune export runs/spam --format peft --output spam-peft',
+  ]).action((run: string) => runCommandWork(command, surroundings, context => exportRun(context, run, command.opts<Options>())));
+};
+
+async function exportRun(
+  { settings, terminal, cwd }: CommandContext,
+  run: string,
+  { format, output, overwrite = false }: Options,
+): Promise<CommandResult> {
+  const outputDir = path.resolve(cwd, output);
+  const request = {
+    kind: 'export',
+    context: jobContext(settings, cwd),
+    adapter: path.resolve(cwd, run),
+    format,
+    outputDir,
+    overwrite,
+  } as const;
+  const value = (await runWorker({ request, terminal, threads: 0 })) as object;
+  terminal.print(`wrote ${outputDir}`);
+  return { value: { ok: true, outputDir, ...value } };
+}

@@ -1,0 +1,83 @@
+/** `rowtune generate`: text from a base model, a run or an exported folder, streamed as it comes. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { text as readAll } from 'node:stream/consumers';
+import type { GenerateOptions } from '../../protocol/job-messages.ts';
+import { readRunRecipe } from '../../run/run-folder.ts';
+import { CliError, EXIT } from '../cli-error.ts';
+import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { engineOption, isRunFolder, numberOption } from '../job-command.ts';
+import { runWorker } from '../run-worker.ts';
+import { jobContext } from '../settings.ts';
+
+interface Options extends GenerateOptions {
+  readonly prompt?: string;
+  readonly adapter?: string;
+  readonly revision: string;
+}
+
+export const addGenerate: AddCommand = (program, surroundings) => {
+  const command = program
+    .command('generate')
+    .description('generate text; the prompt comes from --prompt or stdin')
+    .argument('<model>', 'a run folder, a model folder, a .gguf file or a name on the hub')
+    .option('--prompt <text>', 'the prompt; without it stdin is read')
+    .option('--adapter <dir>', 'a run, a checkpoint or an exported adapter to put on the model')
+    .option('--revision <name>', 'branch, tag or commit of a model on the hub', 'main')
+    .option('--temperature <number>', '0 takes the likeliest token each time', numberOption({ min: 0, max: 100 }), 0)
+    .option('--top-p <number>', 'draws from the likeliest tokens that together have this probability', numberOption({ min: 0, max: 1 }), 1)
+    .option('--top-k <count>', 'draws from this many likeliest tokens; 0 from all', numberOption({ min: 0, integer: true }), 0)
+    .option('--max-new-tokens <count>', 'ends after this many tokens', numberOption({ min: 1, max: 1_000_000, integer: true }), 128)
+    .option('--seed <number>', 'the seed of the draws', numberOption({ min: 0, max: 2 ** 32 - 1, integer: true }), 42)
+    .option('--no-chat', 'gives the prompt to the model as it is, not as a turn of a conversation')
+    .option('--chat', 'wraps the prompt by the chat template of the model, where it has one (the default)', true)
+    .addOption(engineOption());
+  const examples = [
+    'rowtune generate runs/spam --prompt "Is this e-mail spam or ham? …"',
+    'rowtune generate HuggingFaceTB/SmolLM2-135M-Instruct --temperature 0.7 --top-p 0.9 < prompt.txt',
+  ];
+  withCommonOptions(command, examples).action((model: string) =>
+    runCommandWork(command, surroundings, context => generate(context, model, command.opts<Options>())),
+  );
+};
+
+async function generate(context: CommandContext, model: string, options: Options): Promise<CommandResult> {
+  const { settings, terminal, cwd } = context;
+  const { prompt: given, adapter, revision, engine, chat, maxNewTokens, temperature, topP, topK, seed } = options;
+  const source = await modelAndAdapter(model, adapter, revision, cwd);
+  const prompt = given ?? (await promptFromStdin());
+  const request = {
+    kind: 'generate',
+    context: jobContext(settings, cwd),
+    ...source,
+    prompt,
+    options: { engine, chat, maxNewTokens, temperature, topP, topK, seed },
+  } as const;
+  const value = (await runWorker({ request, terminal, threads: 0 })) as object;
+  terminal.stream('\n');
+  return { value: { ok: true, ...value } };
+}
+
+/** A run folder stands for its base model with what it trained. */
+async function modelAndAdapter(model: string, adapter: string | undefined, revision: string, cwd: string) {
+  const local = path.resolve(cwd, model);
+  const full = adapter === undefined ? undefined : path.resolve(cwd, adapter);
+  if (isRunFolder(local)) {
+    const recipe = await readRunRecipe(local);
+    return { model: recipe.model, revision: recipe.revision, adapter: full ?? local };
+  }
+  return { model: existsSync(local) ? local : model, revision, adapter: full };
+}
+
+async function promptFromStdin(): Promise<string> {
+  if (process.stdin.isTTY)
+    throw new CliError('there is no prompt', { code: 'usage', exitStatus: EXIT.usage, hint: 'Give --prompt "…", or pipe a text in.' });
+  const prompt = (await readAll(process.stdin)).trimEnd();
+  if (prompt === '')
+    throw new CliError('the prompt on stdin is empty', {
+      code: 'usage',
+      exitStatus: EXIT.usage,
+      hint: 'Give --prompt "…", or pipe a text in.',
+    });
+  return prompt;
+}

@@ -1,0 +1,38 @@
+/** `rowtune importance`: scores of every row, saved, to be looked at or used by several runs. */
+import path from 'node:path';
+import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { withOverrides } from '../job-command.ts';
+import { readRecipe } from '../read-recipe.ts';
+import { runWorker } from '../run-worker.ts';
+import { jobContext } from '../settings.ts';
+
+export const addImportance: AddCommand = (program, surroundings) => {
+  const command = withOverrides(
+    program
+      .command('importance')
+      .description('score every row by the measure of a recipe and save the scores')
+      .argument('<recipe>', 'a recipe'),
+  ).option('--output <file>', 'the file of scores (.safetensors; a summary in JSON goes beside it); without it, RECIPE.scores.safetensors');
+  const examples = [
+    'rowtune importance spam.rowtune.yaml --output scores.safetensors',
+    'rowtune train spam.rowtune.yaml importance.scores=scores.safetensors',
+  ];
+  withCommonOptions(command, examples).action((file: string, overrides: string[]) =>
+    runCommandWork(command, surroundings, context => importance(context, file, overrides, command.opts<{ output?: string }>().output)),
+  );
+};
+
+async function importance(
+  context: CommandContext,
+  file: string,
+  overrides: readonly string[],
+  output: string | undefined,
+): Promise<CommandResult> {
+  const { settings, terminal, cwd } = context;
+  const recipe = await readRecipe(context, file, overrides);
+  const outputFile = path.resolve(cwd, output ?? `${path.basename(file).replace(/(\.rowtune)?\.(ya?ml|json)$/i, '')}.scores.safetensors`);
+  const request = { kind: 'importance', context: jobContext(settings, cwd), recipe, outputFile } as const;
+  const value = (await runWorker({ request, terminal, threads: recipe.threads })) as object;
+  terminal.print(`wrote ${outputFile}`);
+  return { value: { ok: true, outputFile, ...value } };
+}

@@ -1,0 +1,50 @@
+/** What a run gave, as people read it: what changed, what it cost, where it is. */
+import type { Evaluation } from '../run/evaluate.ts';
+import type { TrainResult } from '../run/train-run.ts';
+import { byteSize, compact, duration, grouped, percent, table } from './format.ts';
+
+/** The rows of one evaluation or of several beside each other: name, then a number each. */
+export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
+  const row = (name: string, show: (evaluation: Evaluation) => string | undefined): string[][] => {
+    const shown = evaluations.map(show);
+    return shown.some(cell => cell === undefined) ? [] : [[name, ...shown.map(cell => cell ?? '')]];
+  };
+  return [
+    ...row('accuracy', ({ labels }) => (labels ? percent(labels.accuracy) : undefined)),
+    ...row('always the commonest', ({ labels }) => (labels ? percent(labels.majority) : undefined)),
+    ...row('loss', ({ loss }) => compact(loss)),
+    ...row('perplexity', ({ perplexity }) => compact(perplexity)),
+    ...row('token accuracy', ({ tokenAccuracy }) => percent(tokenAccuracy)),
+    ...row('samples', ({ samples }) => grouped(samples)),
+  ];
+}
+
+/** Two tables: held-out numbers before and after, and what the run took. */
+export function runTable(result: TrainResult, place: (folder: string) => string): string {
+  const { before, after, memory, checkpoint, secondsPerStep, tokensPerSecond, state, steps, totalSteps } = result;
+  const quality =
+    before && after
+      ? [table([['held-out data', 'before', 'after'], ...metricRows(before, after)])]
+      : before
+        ? [table([['held-out data', 'before'], ...metricRows(before)])]
+        : [];
+  const cost = [
+    ['steps', state === 'finished' ? grouped(steps) : `${grouped(steps)} of ${grouped(totalSteps)} (stopped)`],
+    ['trainable parameters', `${grouped(result.trainable)} (${percent(result.trainableShare, 2)})`],
+    ['seconds a step', secondsPerStep === null ? 'no step was made' : duration(secondsPerStep)],
+    ['tokens a second', compact(tokensPerSecond)],
+    ['engine', result.engine],
+    ['recompute', result.recompute],
+    ...(memory === null ? [['memory', "on the GPU, not in this process's"]] : memoryRows(memory)),
+    ['adapter', checkpoint === null ? 'nothing was saved' : place(checkpoint)],
+  ];
+  return [...quality, table(cost)].join('\n\n');
+}
+
+/** The split of the paper: mem_TTL = mem_M + mem_FT + mem_Aux. */
+const memoryRows = ({ mem_M, mem_FT, mem_Aux, mem_TTL, mem }: NonNullable<TrainResult['memory']>): string[][] => [
+  ['mem_M', `${byteSize(mem_M)} for inference of the model`],
+  ['mem_FT', `${byteSize(mem_FT)} for trained parameters, gradients, optimizer`],
+  ['mem_Aux', `${byteSize(mem_Aux)} for activations and the rest`],
+  ['mem_TTL', `${byteSize(mem_TTL)} in all, ${byteSize(mem)} over inference`],
+];
