@@ -33,6 +33,13 @@ const cases: (Omit<TinyAdapterParams, 'engine'> & { name: string; format: Exclud
   },
   { name: 'lora merged', method: 'lora', budget: { r: 4 }, format: 'merged' },
   { name: 'full merged', method: 'full', budget: { r: 1 }, format: 'merged' },
+  {
+    name: 'spsft on GGUF, merged',
+    method: 'spsft',
+    budget: { r: 5 },
+    base: join(TINY_LLAMA, '..', 'gguf', 'tiny-llama.gguf'),
+    format: 'merged',
+  },
   { name: 'spsft peft', method: 'spsft', budget: { r: 5 }, format: 'peft' },
   { name: 'spsft of a tenth, ranks differ, peft', method: 'spsft', budget: { ratio: 0.1 }, format: 'peft' },
   {
@@ -58,7 +65,7 @@ describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python
       const openBase = ({ source }: { source: string }) => openModel(source);
       await exportModel({ adapterPath, format, outputDir, overwrite: false, engine, openBase });
       folders[format][name] = outputDir;
-      const folder = await openModel(TINY_LLAMA);
+      const folder = await openModel(tuning.base ?? TINY_LLAMA);
       const adapter = await readAdapter(adapterPath);
       const model = causalModel(folder.config);
       const tuned = await applyAdapter({ model, weights: folder.weights, fingerprint: await folder.weights.fingerprint(), adapter });

@@ -1,7 +1,8 @@
 /** A tiny Llama, tuned for a few steps by any method, saved as an adapter. */
-import { mkdtemp } from 'node:fs/promises';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { afterAll } from 'vitest';
 import { describeAdapter, writeAdapter } from '../../trainer/adapter/write-adapter.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
@@ -30,7 +31,22 @@ export interface TinyAdapterParams {
   readonly base?: string;
 }
 
-export const temporaryFolder = (): Promise<string> => mkdtemp(join(tmpdir(), 'rowtune-test-'));
+const temporary: string[] = [];
+afterAll(() => Promise.all(temporary.map(folder => rm(folder, { recursive: true, force: true }))));
+
+/** An empty folder that goes when the file's tests are done. */
+export async function temporaryFolder(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), 'rowtune-adapter-'));
+  temporary.push(folder);
+  return folder;
+}
+
+/** A copy of the tiny Llama that has a tokenizer, of one token a character. */
+export async function tinyWithTokenizer(): Promise<string> {
+  const folder = await temporaryFolder();
+  for (const part of ['llama', 'tiny-tokenizer']) await cp(join(TINY_LLAMA, '..', part), folder, { recursive: true });
+  return folder;
+}
 
 /** @returns the adapter's folder */
 export async function tinyAdapter({

@@ -13,15 +13,17 @@ import { loadVariables } from '../train/variables.ts';
 const SMOKE_PROMPT = 'Name three rivers, and say in one sentence where each of them begins: 1.';
 /** Of a model without a tokenizer. */
 const SMOKE_TOKENS = 32;
+/** Multiples of it spread evenly. */
+const GOLDEN_RATIO = 0.618034;
 
 /**
- * The prompt's ids; without a tokenizer, ids spread over the vocabulary.
+ * The prompt's ids; without a tokenizer, or with one of another vocabulary, ids spread over the model's own.
  * @param model its positions bound the length
  */
 export function smokeIds({ vocabularySize, maxPositions }: InferenceModel['model'], tokenizer: Tokenizer | undefined): Int32Array {
-  const ids = tokenizer
-    ? encodePrompt(tokenizer, SMOKE_PROMPT, true).ids
-    : Array.from({ length: SMOKE_TOKENS }, (_, i) => Math.floor(((i * 0.618034) % 1) * vocabularySize));
+  const prompt = tokenizer ? encodePrompt(tokenizer, SMOKE_PROMPT, true).ids : [];
+  const isUsable = prompt.length > 0 && prompt.every(id => id < vocabularySize);
+  const ids = isUsable ? prompt : Array.from({ length: SMOKE_TOKENS }, (_, i) => Math.floor(((i * GOLDEN_RATIO) % 1) * vocabularySize));
   return Int32Array.from(ids.slice(0, maxPositions));
 }
 

@@ -42,13 +42,18 @@ export interface GenerateTextParams {
 
 /**
  * Loads, generates and lets go again.
- * @throws GenerateError where the prompt has no room, AdapterError where the adapter does not fit
+ * @throws GenerateError where the prompt has no room or no place in the vocabulary, AdapterError where the adapter does not fit
  */
 export async function generateText(params: GenerateTextParams): Promise<GeneratedText> {
   const { engine, folder, adapterPath, options, onLoad } = params;
   const model = causalModel(folder.config);
   const tokenizer = await folder.loadTokenizer();
   const prompt = encodePrompt(tokenizer, params.prompt, options.chat);
+  const unknown = prompt.ids.find(id => id >= model.vocabularySize);
+  if (unknown !== undefined)
+    throw new GenerateError(
+      `the tokenizer gives the id ${unknown}, but the model has ${model.vocabularySize} tokens: the two are not of one model`,
+    );
   const room = model.maxPositions - prompt.ids.length;
   if (room < 1)
     throw new GenerateError(

@@ -1,7 +1,7 @@
 /** Adapters on the disk: written, found, read, checked against a base. */
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { afterAll, describe, expect, test } from 'vitest';
 import { ADAPTER_DESCRIPTION, type Adapter, type AdapterDescription } from '../../../trainer/adapter/adapter.ts';
 import { adapterMismatches, checkAdapter } from '../../../trainer/adapter/check-adapter.ts';
 import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
@@ -12,6 +12,7 @@ import { TINY_LLAMA, temporaryFolder } from '../../support/tiny-adapter.ts';
 
 const folder = await openModel(TINY_LLAMA);
 const model = causalModel(folder.config);
+afterAll(() => folder.weights.close());
 const fingerprint = await folder.weights.fingerprint();
 const q = 'model.layers.0.self_attn.q_proj';
 const norm = 'model.norm';

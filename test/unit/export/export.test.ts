@@ -2,21 +2,23 @@
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { afterEach, beforeAll, describe, expect, test } from 'vitest';
+import type { Adapter } from '../../../trainer/adapter/adapter.ts';
 import { applyAdapter } from '../../../trainer/adapter/apply-adapter.ts';
 import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { type ExportParams, exportModel } from '../../../trainer/export/export-model.ts';
 import { addProduct, mergedWeights } from '../../../trainer/export/merge.ts';
 import { compareLogits, sequenceLogits, smokeIds } from '../../../trainer/export/smoke-test.ts';
-import { openModel } from '../../../trainer/hub/open-model.ts';
+import { encodePrompt } from '../../../trainer/generate/prompt.ts';
+import { type ModelFolder, openModel } from '../../../trainer/hub/open-model.ts';
 import { INDEX_FILE, openSafetensors, SINGLE_FILE } from '../../../trainer/hub/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../../../trainer/hub/safetensors-writer.ts';
 import type { MethodName } from '../../../trainer/method/method.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { largestDifference } from '../../../trainer/verify/verify-model.ts';
 import { openReference } from '../../support/engines.ts';
-import { TINY_LLAMA, temporaryFolder, tinyAdapter } from '../../support/tiny-adapter.ts';
+import { TINY_LLAMA, temporaryFolder, tinyAdapter, tinyWithTokenizer } from '../../support/tiny-adapter.ts';
 
 let engine: Engine;
 const adapters = new Map<MethodName, string>();
@@ -25,6 +27,22 @@ beforeAll(async () => {
   engine = await openReference();
   for (const method of ['spsft', 'lora', 'full'] as const) adapters.set(method, await tinyAdapter({ engine, method, budget: { r: 4 } }));
 });
+
+const open: (() => Promise<void>)[] = [];
+afterEach(() => Promise.all(open.splice(0).map(close => close())));
+
+/** Closed after the test. */
+async function openFolder(path: string): Promise<ModelFolder> {
+  const folder = await openModel(path);
+  open.push(() => folder.weights.close());
+  return folder;
+}
+
+async function openAdapter(path: string): Promise<Adapter> {
+  const adapter = await readAdapter(path);
+  open.push(() => adapter.close());
+  return adapter;
+}
 
 const output = async (): Promise<string> => join(await temporaryFolder(), 'out');
 
@@ -39,10 +57,9 @@ const run = async (adapterPath: string, change: Partial<ExportParams> & Pick<Exp
   });
 
 async function logitsOf(path: string): Promise<Float32Array> {
-  const folder = await openModel(path);
+  const folder = await openFolder(path);
   const model = causalModel(folder.config);
   const logits = await sequenceLogits(engine, { model, weights: folder.weights }, smokeIds(model, undefined));
-  await folder.weights.close();
   return logits;
 }
 
@@ -94,9 +111,9 @@ describe('every form of every method', () => {
   test('rows outside the selection keep every bit', async () => {
     const { outputDir } = await run(adapters.get('spsft') as string, { format: 'merged' });
     const [base, merged, adapter] = [
-      await openModel(TINY_LLAMA),
-      await openModel(outputDir),
-      await readAdapter(adapters.get('spsft') as string),
+      await openFolder(TINY_LLAMA),
+      await openFolder(outputDir),
+      await openAdapter(adapters.get('spsft') as string),
     ];
     for (const [name, { shape }] of base.weights.tensors) {
       const [before, after] = await Promise.all([base, merged].map(({ weights }) => weights.readFloat32(name)));
@@ -111,7 +128,7 @@ describe('every form of every method', () => {
 describe('bases', () => {
   test('sharded bfloat16: same shards, same types', async () => {
     const base = await temporaryFolder();
-    const source = await openModel(TINY_LLAMA);
+    const source = await openFolder(TINY_LLAMA);
     const names = [...source.weights.tensors.keys()];
     const weightMap: Record<string, string> = {};
     for (const [file, part] of [
@@ -141,11 +158,50 @@ describe('bases', () => {
         INDEX_FILE,
       ]);
       const [a, b] = [await openSafetensors(join(base, INDEX_FILE)), await openSafetensors(join(result.outputDir, INDEX_FILE))];
+      open.push(a.close, b.close);
       expect(b.shards).toEqual(a.shards);
       expect([...b.tensors.values()]).toEqual([...a.tensors.values()]);
       expect(JSON.parse(await readFile(join(result.outputDir, INDEX_FILE), 'utf8')).metadata.total_size).toBe(
         [...a.tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0),
       );
+    }
+  });
+
+  test('GGUF: float32 unless another type is asked for, and what travels with a model is written out', async () => {
+    const base = join(TINY_LLAMA, '..', 'gguf', 'tiny-llama.gguf');
+    const adapterPath = await tinyAdapter({ engine, method: 'spsft', budget: { r: 4 }, base });
+    for (const [ggufType, dtype, tolerance] of [
+      [undefined, 'F32', 1e-4],
+      ['bfloat16', 'BF16', 1],
+      ['float16', 'F16', 1e-1],
+    ] as const) {
+      const { outputDir, files, largestDifference: found } = await run(adapterPath, { format: 'merged', ggufType });
+      expect(files).toEqual(['config.json', 'generation_config.json', SINGLE_FILE, 'tokenizer.json', 'tokenizer_config.json']);
+      expect(found).toBeLessThan(tolerance);
+      const merged = await openFolder(outputDir);
+      expect(new Set([...merged.weights.tensors.values()].map(tensor => tensor.dtype))).toEqual(new Set([dtype]));
+      expect(merged.config.torch_dtype).toBe(ggufType ?? 'float32');
+    }
+  });
+
+  test('the chat template and the tokenizer travel along', async () => {
+    const base = await tinyWithTokenizer();
+    const template = "{% for message in messages %}{{ message.role + ':' + message.content + '\\n' }}{% endfor %}";
+    await writeFile(join(base, 'chat_template.jinja'), template);
+    const { outputDir, files } = await run(await tinyAdapter({ engine, method: 'lora', budget: { r: 2 }, base }), { format: 'merged' });
+    expect(files).toEqual([
+      'chat_template.jinja',
+      'config.json',
+      'generation_config.json',
+      SINGLE_FILE,
+      'tokenizer.json',
+      'tokenizer_config.json',
+    ]);
+    const [ours, theirs] = [await openFolder(outputDir), await openFolder(base)];
+    for (const text of ['{"a": 1}', 'two words\n']) {
+      const [a, b] = await Promise.all([ours, theirs].map(async folder => encodePrompt(await folder.loadTokenizer(), text, true)));
+      expect(a).toEqual(b);
+      expect(a?.chat).toBe(true);
     }
   });
 
@@ -221,9 +277,9 @@ describe('merging', () => {
   });
 
   test('merged LoRA equals attached LoRA', async () => {
-    const folder = await openModel(TINY_LLAMA);
+    const folder = await openFolder(TINY_LLAMA);
     const model = causalModel(folder.config);
-    const adapter = await readAdapter(join(TINY_LLAMA, '..', 'llama_lora_adapter'));
+    const adapter = await openAdapter(join(TINY_LLAMA, '..', 'llama_lora_adapter'));
     const attached = await applyAdapter({ model, weights: folder.weights, fingerprint: 'unknown to PEFT', adapter });
     const ids = smokeIds(model, undefined);
     const [one, other] = [
@@ -239,7 +295,7 @@ describe('merging', () => {
       largest: expect.closeTo(0.1, 5),
       tolerance: expect.closeTo(2, 5),
     });
-    expect(compareLogits(Float32Array.of(-20, 10.1), expected, ['F32']).tolerance).toBeLessThan(1e-3);
+    expect(compareLogits(Float32Array.of(-20, 10.1), expected, ['F32']).tolerance).toBeCloseTo(1e-3, 6);
     expect(compareLogits(Float32Array.of(Number.NaN, 10), expected, ['F32']).largest).toBe(Number.POSITIVE_INFINITY);
     expect(compareLogits(Float32Array.of(1), expected, ['F32']).largest).toBe(Number.POSITIVE_INFINITY);
   });
