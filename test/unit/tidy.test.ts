@@ -102,7 +102,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   ],
   'trainer/worker.ts': ['trainer/run'],
   'trainer/cli': ['trainer/run', 'trainer/engine', 'trainer/hub', 'trainer/memory', 'trainer/train', 'trainer/graph', 'trainer/export'],
-  server: ['trainer/hub', 'trainer/graph', 'trainer/memory'],
+  // The pure rooms: nothing that opens an engine.
+  server: ['trainer/hub', 'trainer/graph', 'trainer/model', 'trainer/method', 'trainer/selection.ts', 'trainer/train', 'trainer/memory'],
   client: [],
   media: [],
 };

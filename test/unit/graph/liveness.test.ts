@@ -1,0 +1,75 @@
+/** Liveness against small cases worked out by hand; a float32 [4] is 16 bytes. */
+import { describe, expect, test } from 'vitest';
+import { Graph, type Node } from '../../../trainer/graph/graph.ts';
+import { liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';
+import { assemble, type Signature } from '../../../trainer/graph/program.ts';
+
+function signatureOf(build: (graph: Graph, x: Node) => Readonly<Record<string, Node>>): Signature {
+  const graph = new Graph();
+  const outputs = build(graph, graph.feed('x', [4]));
+  return assemble({ run: { graph, outputs, effects: [] } }).signatures.run as Signature;
+}
+
+/** Bytes at each place of the schedule. */
+const bytes = (build: Parameters<typeof signatureOf>[0]): number[] => [...liveness(signatureOf(build)).bytes];
+
+describe('bytes at each place', () => {
+  test('a chain of element-wise operations works in one buffer', () =>
+    expect(bytes((g, x) => ({ y: g.exp(g.neg(x)) }))).toEqual([16, 16, 16]));
+
+  test('an input that is needed again is not taken over', () => expect(bytes((g, x) => ({ y: g.add(g.neg(x), x) }))).toEqual([16, 32, 32]));
+
+  test('a fresh operation needs input and output at once', () =>
+    expect(bytes((g, x) => ({ y: g.slice(g.transpose(g.reshape(x, [2, 2]), [1, 0]), [0, 0], [1, 2]) }))).toEqual([16, 16, 32, 24]));
+
+  test('a view keeps its source alive', () => {
+    // x, view, −view over x's buffer, then a sum of 4 bytes beside it.
+    expect(bytes((g, x) => ({ y: g.sumAll(g.neg(g.reshape(x, [2, 2]))) }))).toEqual([16, 16, 16, 20]);
+    // The source is read through the view after its own last reader.
+    expect(
+      bytes((g, x) => {
+        const view = g.reshape(x, [2, 2]);
+        const s = g.sumAll(x);
+        return { y: g.mul(g.exp(view), s) };
+      }),
+    ).toEqual([16, 16, 20, 20, 20]);
+  });
+
+  test('an output stays to the end, one given through a view too', () => {
+    expect(bytes((g, x) => ({ a: g.exp(x), b: g.neg(g.exp(x)) }))).toEqual([16, 16, 32]);
+    expect(bytes((g, x) => ({ a: g.reshape(x, [2, 2]), b: g.neg(x) }))).toEqual([16, 16, 32]);
+  });
+
+  test('variables and constants live outside', () =>
+    expect(bytes((g, x) => ({ y: g.add(g.mul(x, g.read({ name: 'w', shape: [4], dtype: 'float32' })), 2) }))).toEqual([
+      16, 16, 16, 16, 16,
+    ]));
+
+  test('an input that nobody reads is gone at once', () => {
+    const graph = new Graph();
+    const x = graph.feed('x', [4]);
+    const effect = graph.assign('w', x);
+    graph.declare({ name: 'w', shape: [4], dtype: 'float32' });
+    const y = graph.feed('y', [2]);
+    const { run } = assemble({ run: { graph, outputs: { y: graph.neg(y) }, effects: [effect] } }).signatures;
+    // The token of an effect is one byte, and nobody reads it.
+    expect([...liveness(run as Signature).bytes]).toEqual([16, 17, 8, 8]);
+  });
+});
+
+test('the peak is the largest of them, at the first place that has it', () => {
+  const { peakBytes, peakAt } = liveness(signatureOf((g, x) => ({ y: g.sumAll(g.broadcast(g.reshape(x, [4, 1]), [4, 8])) })));
+  expect({ peakBytes, peakAt }).toEqual({ peakBytes: 16 + 128, peakAt: 2 });
+});
+
+test('an empty signature needs nothing', () => {
+  const { run } = assemble({ run: { graph: new Graph(), outputs: {}, effects: [] } }).signatures;
+  expect(liveness(run as Signature)).toMatchObject({ peakBytes: 0, peakAt: 0 });
+});
+
+test('a product of [2, 3] and [3, 5] is 60 operations', () => {
+  const graph = new Graph();
+  const y = graph.matmul(graph.feed('a', [2, 3]), graph.feed('b', [3, 5]));
+  const { run } = assemble({ run: { graph, outputs: { y }, effects: [] } }).signatures;
+  expect(signatureFlops(run as Signature)).toBe(60);
+});

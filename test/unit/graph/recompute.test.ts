@@ -1,0 +1,110 @@
+/** Levels of recomputation: the same gradients to the bit, less memory at each level, and what is kept. */
+import { describe, expect, test } from 'vitest';
+import { backward } from '../../../trainer/graph/gradient.ts';
+import { Graph, type Node } from '../../../trainer/graph/graph.ts';
+import { liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';
+import { assemble, type Signature } from '../../../trainer/graph/program.ts';
+import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../../../trainer/graph/recompute.ts';
+import { attachForEstimate } from '../../../trainer/memory/predict.ts';
+import { causalModel } from '../../../trainer/model/load-model.ts';
+import { trainProgram, trainSignature } from '../../../trainer/train/train-program.ts';
+import { eightBlocks } from '../../support/llama-sizes.ts';
+import { randomNumbers } from '../../support/operation-case.ts';
+import { adamw } from '../../support/tiny-training.ts';
+import { runGraph } from './run-graph.ts';
+
+const BLOCKS = 8;
+const WIDTH = 6;
+const ROWS = 48;
+const weight = (i: number) => ({ name: `w${i}`, shape: [WIDTH, WIDTH], dtype: 'float32' as const });
+
+/** Eight blocks of x + tanh(norm(x)·Wᵀ). */
+function toy(policy: RecomputePolicy) {
+  const graph = new Graph();
+  let x = graph.feed('x', [ROWS, WIDTH]);
+  const weights: Node[] = [];
+  for (let i = 0; i < BLOCKS; i++)
+    x = graph.checkpointed(x, () => {
+      const w = graph.read(weight(i));
+      weights.push(w);
+      const scale = graph.rsqrt(graph.add(graph.mean(graph.square(x), [-1], true), 1e-3));
+      const product = graph.matmul(graph.mul(x, scale), w, { transposeB: true });
+      return graph.add(x, graph.mul(graph.tanh(product), graph.sigmoid(product)));
+    });
+  const forward = graph.nodes.length;
+  const gradients = backward(graph, { seeds: [{ node: x, gradient: graph.mul(x, 2) }], wrt: new Map(weights.map(w => [w, {}])), policy });
+  const outputs = Object.fromEntries(weights.map((w, i) => [`g${i}`, gradients.get(w) as Node]));
+  return { graph, outputs, effects: [], forward };
+}
+
+/** Forward nodes that the backward pass reads, by block. */
+function kept({ graph, forward }: ReturnType<typeof toy>): Node[] {
+  const behind = graph.nodes.slice(forward).filter(node => node.phase === 1);
+  const used = new Set(behind.flatMap(node => node.inputs));
+  return graph.nodes.slice(0, forward).filter(node => used.has(node) && !['read', 'constant', 'feed'].includes(node.op));
+}
+
+describe('a toy of eight blocks', () => {
+  const feeds = { x: Float32Array.from(randomNumbers(ROWS * WIDTH, -1, 1, 1)) };
+  const variables = Object.fromEntries(
+    Array.from({ length: BLOCKS }, (_, i) => [`w${i}`, Float32Array.from(randomNumbers(WIDTH * WIDTH, -0.5, 0.5, i + 2))]),
+  );
+
+  test.each(RECOMPUTE_POLICIES)('%s: the same gradients to the bit', async policy => {
+    expect(await runGraph(toy(policy), feeds, variables)).toEqual(await runGraph(toy('none'), feeds, variables));
+  });
+
+  test('memory falls from none to sqrt', () => {
+    const peaks = RECOMPUTE_POLICIES.map(policy => liveness(assemble({ run: toy(policy) }).signatures.run as Signature).peakBytes);
+    expect(peaks).toEqual([...peaks].sort((a, b) => b - a));
+    expect(new Set(peaks).size).toBe(RECOMPUTE_POLICIES.length);
+  });
+
+  test('none computes nothing again', () => expect(toy('none').graph.nodes.filter(node => node.recomputed)).toEqual([]));
+
+  test('cheap keeps products, block inputs and statistics of a row', () => {
+    const found = kept(toy('cheap'));
+    expect(found.every(node => node.op === 'matmul' || node.boundary || node.shape.at(-1) === 1)).toBe(true);
+    expect(toy('cheap').graph.nodes.filter(node => node.recomputed && node.op === 'matmul')).toEqual([]);
+  });
+
+  test('block keeps the input of each block', () => {
+    const run = toy('block');
+    const boundaries = new Set(run.graph.boundaries);
+    expect(kept(run).filter(node => !boundaries.has(node) && node.block >= 0 && node.block < BLOCKS - 1)).toEqual([]);
+  });
+
+  test('sqrt keeps the input of every third of eight blocks', () => {
+    const run = toy('sqrt');
+    const used = kept(run).filter(node => node.boundary);
+    expect(used.map(node => run.graph.boundaries.indexOf(node))).toEqual([3, 6]);
+  });
+});
+
+describe('a llama of eight blocks', () => {
+  const model = causalModel(eightBlocks);
+  const shape = { batch: 2, tokens: 32, targets: 62 };
+  const settings = { targetModules: ['all-linear'], freeze: [], budget: { r: 2 }, loraAlpha: 16, loraDropout: 0.1, seed: 0 };
+
+  test.each(['spsft', 'lora', 'full'] as const)('%s: memory falls and work grows from none to sqrt', method => {
+    const signatures = RECOMPUTE_POLICIES.map(recompute => {
+      const program = trainProgram({
+        model,
+        attachment: attachForEstimate(model, method, settings),
+        optimizer: adamw,
+        maxGradNorm: 0,
+        accumulationSteps: 1,
+        recompute,
+        packed: false,
+        trainShapes: [shape],
+        evalShapes: [],
+      });
+      return program.signatures[trainSignature(shape)] as Signature;
+    });
+    const peaks = signatures.map(signature => liveness(signature).peakBytes);
+    const flops = signatures.map(signatureFlops);
+    expect(peaks).toEqual([...peaks].sort((a, b) => b - a));
+    expect(flops).toEqual([...flops].sort((a, b) => a - b));
+    expect(peaks.at(-1)).toBeLessThan(0.4 * (peaks[0] as number));
+  });
+});

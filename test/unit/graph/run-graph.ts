@@ -1,0 +1,27 @@
+/** Runs a graph that a test has built, on the reference engine. */
+import type { Node } from '../../../trainer/graph/graph.ts';
+import { assemble, type Traced } from '../../../trainer/graph/program.ts';
+import type { HostArray } from '../../../trainer/graph/types.ts';
+import { openReference } from '../../support/engines.ts';
+
+const engine = await openReference();
+
+/** The outputs of one run; of `variables` those that the graph has are loaded. */
+export async function runGraph(
+  traced: Traced,
+  feeds: Readonly<Record<string, HostArray>>,
+  variables: Readonly<Record<string, HostArray>> = {},
+): Promise<Record<string, number[]>> {
+  const session = await engine.compile(assemble({ run: traced }));
+  await session.load(
+    Object.entries(variables)
+      .filter(([name]) => traced.graph.variables.has(name))
+      .map(([name, data]) => ({ name, data })),
+  );
+  const outputs = await session.run('run', feeds);
+  await session.dispose();
+  return Object.fromEntries(Object.entries(outputs).map(([name, values]) => [name, Array.from(values)]));
+}
+
+/** The operations of a schedule, in their order. */
+export const opsOf = (nodes: readonly Node[]): string[] => nodes.map(node => node.op);
