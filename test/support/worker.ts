@@ -31,10 +31,13 @@ export function startWorker(request: JobRequest, onEvent: (event: WorkerEvent, c
       events.push(message as WorkerEvent);
       onEvent(message as WorkerEvent, child);
     });
-    child.on('close', (status, signal) => {
+    const finish = (status: number | null, signal: NodeJS.Signals | null): void => {
       const last = events.at(-1);
       resolve({ status, signal, last: last?.type === 'result' || last?.type === 'failed' ? last : undefined });
-    });
+    };
+    child.on('close', finish);
+    // A child that was disconnected from does not close.
+    child.on('exit', (status, signal) => child.connected || finish(status, signal));
   });
   child.send(request);
   return { child, events, ended };

@@ -7,7 +7,7 @@ import type { Bucket } from '../train/data/batch-plan.ts';
 import type { Base } from './open-base.ts';
 
 /** The rest is for the system and for other programs. */
-const USABLE_SHARE = 0.5;
+export const USABLE_SHARE = 0.5;
 
 export interface RecomputeChoice {
   readonly policy: RecomputePolicy;
@@ -35,8 +35,8 @@ export function describeRecompute(
   { recompute }: Pick<Recipe, 'recompute'>,
   { policy, estimate, availableBytes, fits }: RecomputeChoice,
 ): string {
-  const { totalBytes, weightsBytes, optimizerBytes, activationBytes } = estimate;
-  const split = `${megabytes(weightsBytes)} weights, ${megabytes(optimizerBytes)} optimizer, ${megabytes(activationBytes)} activations`;
+  const { totalBytes, weightsBytes, optimizerBytes, activationBytes, engineOverheadBytes } = estimate;
+  const split = `${megabytes(weightsBytes)} weights, ${megabytes(optimizerBytes)} optimizer, ${megabytes(activationBytes)} activations, ${megabytes(engineOverheadBytes)} engine`;
   const memory = `about ${megabytes(totalBytes)} (${split}) of ${megabytes(availableBytes)} free`;
   if (recompute !== 'auto') return `recompute: ${policy}; ${memory}`;
   return fits

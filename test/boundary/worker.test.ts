@@ -1,0 +1,123 @@
+/** The worker as a process: what it says, how it stops, and that being killed at any moment costs nothing but the time since the last checkpoint. */
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
+import { readMetrics } from '../../trainer/run/metrics-file.ts';
+import { summarizeRun } from '../../trainer/run/run-folder.ts';
+import { makeTinyTask } from '../support/tiny-task.ts';
+import { startWorker } from '../support/worker.ts';
+
+const task = makeTinyTask();
+afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
+const { context } = task;
+const STEPS = 40;
+/** Longer than any test looks on. */
+const LONG = ['num_train_epochs=100000', 'save_strategy="no"'];
+const train = (name: string, ...overrides: string[]): JobRequest & { readonly runDir: string } => ({
+  kind: 'train',
+  recipe: task.recipe(...overrides),
+  runDir: join(task.folder, name),
+  context,
+});
+const isUpdate = (event: WorkerEvent): boolean => event.type === 'metrics' && event.values.loss !== undefined;
+const lossesOf = async (runDir: string) =>
+  (await readMetrics(runDir)).flatMap(({ step, loss }) => (loss === undefined ? [] : [{ step, loss }]));
+
+describe('one job', () => {
+  test('verify: phases, then a result, then the end', async () => {
+    const modelDir = join(import.meta.dirname, '..', 'golden', 'llama');
+    const { ended, events } = startWorker({ kind: 'verify', modelDir, engine: 'auto', context });
+    const { status, last } = await ended;
+    expect(last).toMatchObject({ type: 'result', value: { ok: true } });
+    expect(status).toBe(0);
+    expect(events[0]).toMatchObject({ type: 'phase', name: 'verify' });
+  });
+
+  test('doctor', async () => {
+    const { last } = await startWorker({ kind: 'doctor', engine: 'auto', context }).ended;
+    expect(last).toMatchObject({ type: 'result', value: { node: process.versions.node } });
+  });
+
+  test('a known error comes with a code and without a stack', async () => {
+    const { status, last } = await startWorker(train('nowhere', 'model=./no-such-model')).ended;
+    expect(last).toMatchObject({ type: 'failed', code: 'model-file', message: expect.stringContaining('no-such-model') });
+    expect(JSON.stringify(last)).not.toContain('    at ');
+    expect(status).toBe(1);
+  });
+
+  test('an engine that is asked for by name and missing is an error', async () => {
+    const request: JobRequest = {
+      ...train('no-engine', 'engine=tensorflow'),
+      context: { ...context, cacheDir: join(task.folder, 'empty') },
+    };
+    const { last } = await startWorker(request).ended;
+    expect(last).toMatchObject({ type: 'failed', code: 'engine', message: expect.stringContaining('rowtune engine install') });
+  });
+});
+
+describe('stopping', () => {
+  const cases: { how: string; stop: (child: ReturnType<typeof startWorker>['child']) => void }[] = [
+    { how: 'the stop command', stop: child => child.send({ type: 'stop', save: true }) },
+    { how: 'SIGTERM', stop: child => child.kill('SIGTERM') },
+    { how: 'a parent that is gone', stop: child => child.disconnect() },
+  ];
+  test.each(cases)('$how: a checkpoint of the last update, and the end', async ({ how, stop }) => {
+    const request = train(`stop ${how}`, ...LONG);
+    let asked = false;
+    const { ended } = startWorker(request, (event, child) => {
+      if (asked || !isUpdate(event)) return;
+      asked = true;
+      child.kill('SIGINT'); // means nothing to a worker
+      stop(child);
+    });
+    const { status } = await ended;
+    expect(status).toBe(0);
+    const run = await summarizeRun(request.runDir);
+    expect(run).toMatchObject({ state: 'stopped' });
+    expect(readdirSync(join(request.runDir, 'checkpoints'))).toEqual([`step-${String(run?.step).padStart(6, '0')}`]);
+  });
+
+  test('a second run in a folder at work is refused', async () => {
+    const request = train('busy', ...LONG);
+    let second: ReturnType<typeof startWorker>['ended'] | undefined;
+    const first = startWorker(request, event => {
+      if (isUpdate(event)) second ??= startWorker({ kind: 'resume', runDir: request.runDir, overrides: [], context }).ended;
+    });
+    while (!second) await delay(20);
+    expect((await second).last).toMatchObject({ type: 'failed', code: 'run-busy' });
+    first.child.send({ type: 'stop', save: false });
+    expect((await first.ended).status).toBe(0);
+  });
+});
+
+describe('SIGKILL', () => {
+  test('at any moment, again and again: resume ends with the losses of a run that nobody killed', async () => {
+    const settings = ['save_strategy=steps', 'save_steps=1', `max_steps=${STEPS}`, 'gradient_accumulation_steps=2', 'max_grad_norm=0.5'];
+    const whole = train('whole', ...settings);
+    expect((await startWorker(whole).ended).status).toBe(0);
+    const request = train('killed', ...settings);
+    // In preparation, in the rehearsal, in an update or a save, at moments that differ from run to run.
+    const phases = ['compile', 'rehearse', 'train', 'train', 'train'];
+    let job: JobRequest = request;
+    for (const [i, phase] of phases.entries()) {
+      let armed = false;
+      const { ended, child } = startWorker(job, event => {
+        if (armed || event.type !== 'phase' || event.name !== phase) return;
+        armed = true;
+        setTimeout(() => child.kill('SIGKILL'), Math.random() * (phase === 'train' ? 150 : 60));
+      });
+      // A kill can come when the work is done already, which is a moment like any other.
+      const { signal, status } = await ended;
+      expect(signal === 'SIGKILL' || status === 0, `${phase} ${i}: ${status}`).toBe(true);
+      if (status === 0) break;
+      expect((await summarizeRun(request.runDir))?.state).toBe('interrupted');
+      job = { kind: 'resume', runDir: request.runDir, overrides: [], context };
+    }
+    const { last } = await startWorker(job).ended;
+    expect(last).toMatchObject({ type: 'result', value: { state: 'finished', steps: STEPS } });
+    expect(await lossesOf(request.runDir)).toEqual(await lossesOf(whole.runDir));
+    expect(readdirSync(join(request.runDir, 'checkpoints')).sort()).toEqual(['step-000039', 'step-000040']);
+  });
+});
