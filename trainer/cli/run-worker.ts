@@ -1,13 +1,8 @@
 /** Runs one job in a worker process: TensorFlow blocks the thread it runs on, and what ends the worker must not end the command. */
-import { type ChildProcess, fork } from 'node:child_process';
-import os from 'node:os';
-import { createInterface } from 'node:readline';
-import { fileURLToPath } from 'node:url';
-import { workerEnvironment } from '../engine/tensorflow/environment.ts';
-import type { JobRequest, WorkerCommand, WorkerEvent } from '../protocol/job-messages.ts';
+import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../jobs/worker-process.ts';
+import type { JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { Terminal } from './terminal.ts';
-import { isNoise } from './worker-noise.ts';
 
 export interface RunWorkerParams {
   readonly request: JobRequest;
@@ -20,12 +15,8 @@ export interface RunWorkerParams {
   readonly resumeCommand?: string;
 }
 
-/** Beside this bundle. */
-const WORKER_FILE = fileURLToPath(new URL('./worker.js', import.meta.url));
 const STOPPING = 'stopping after this step and saving; press Ctrl-C again to abort';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** The last lines of a worker that died without a word of its own. */
-const KEPT_LINES = 20;
 
 /**
  * Resolves with the value of the job's result. The first Ctrl-C (or SIGTERM, SIGHUP) lets training save and end, the second kills it;
@@ -33,48 +24,30 @@ const KEPT_LINES = 20;
  * @throws CliError with the worker's own code, message and hint; with what ended it where it died; with status 130 where it was aborted
  */
 export async function runWorker(params: RunWorkerParams): Promise<unknown> {
-  const { terminal, threads } = params;
-  const child = fork(WORKER_FILE, [], {
-    // A process group of its own: the terminal's Ctrl-C reaches only this process, which passes it on as a message.
-    detached: true,
-    env: { ...process.env, ...workerEnvironment({ threads: threads || os.availableParallelism() }) },
-    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  const { request, terminal, threads, onEvent } = params;
+  const worker = startWorkerProcess({
+    request,
+    threads,
+    onEvent: event => {
+      if (onEvent?.(event) !== true) show(event, terminal);
+    },
+    onLine: line => terminal.say('debug', line),
   });
-  const lines = keepOutput(child, terminal);
-  const interrupts = listenForSignals(child, params);
+  const interrupts = listenForSignals(worker, params);
   try {
-    const outcome = await waitForEnd(child, params);
+    const outcome = await worker.ended.catch(notStarted);
     if (outcome.last?.type === 'result') return outcome.last.value;
     if (interrupts.aborted()) throw aborted(params);
     if (outcome.last?.type === 'failed') throw failed(outcome.last);
-    throw died(outcome, lines, params);
+    throw died(outcome, params);
   } finally {
     interrupts.dispose();
     terminal.progress.end();
   }
 }
 
-interface Outcome {
-  readonly last?: Extract<WorkerEvent, { type: 'result' | 'failed' }>;
-  readonly status: number | null;
-  readonly signal: NodeJS.Signals | null;
-}
-
-function waitForEnd(child: ChildProcess, { request, terminal, onEvent }: RunWorkerParams): Promise<Outcome> {
-  return new Promise((resolve, reject) => {
-    let last: Outcome['last'];
-    child.on('message', message => {
-      const event = message as WorkerEvent;
-      if (event.type === 'result' || event.type === 'failed') last = event;
-      else if (onEvent?.(event) !== true) show(event, terminal);
-    });
-    child.on('error', error =>
-      reject(new CliError(`the worker could not be started: ${error.message}`, { code: 'worker-start', hint: 'Build it: npm run build' })),
-    );
-    // 'close' and not 'exit': by then every message and line of the worker has come.
-    child.on('close', (status, signal) => resolve({ last, status, signal }));
-    child.send(request);
-  });
+function notStarted(error: Error): never {
+  throw new CliError(`the worker could not be started: ${error.message}`, { code: 'worker-start', hint: 'Build it: npm run build' });
 }
 
 function show(event: WorkerEvent, terminal: Terminal): void {
@@ -100,34 +73,18 @@ function show(event: WorkerEvent, terminal: Terminal): void {
   }
 }
 
-/** Both streams of the worker go into the log without the noise; the last lines are returned, to explain a death. */
-function keepOutput(child: ChildProcess, terminal: Terminal): string[] {
-  const kept: string[] = [];
-  for (const stream of [child.stdout, child.stderr]) {
-    if (stream === null) continue;
-    createInterface({ input: stream }).on('line', line => {
-      if (isNoise(line)) return;
-      terminal.say('debug', line);
-      kept.push(line);
-      if (kept.length > KEPT_LINES) kept.shift();
-    });
-  }
-  return kept;
-}
-
-function listenForSignals(child: ChildProcess, { request, terminal }: RunWorkerParams): { aborted(): boolean; dispose(): void } {
+function listenForSignals(worker: WorkerProcess, { request, terminal }: RunWorkerParams): { aborted(): boolean; dispose(): void } {
   const saves = request.kind === 'train' || request.kind === 'resume';
   let count = 0;
   let aborted = false;
   const onSignal = (): void => {
     count++;
-    if (saves && count === 1 && child.connected) {
+    if (saves && count === 1 && worker.stop(true)) {
       terminal.say('info', STOPPING);
-      child.send({ type: 'stop', save: true } satisfies WorkerCommand);
       return;
     }
     aborted = true;
-    child.kill('SIGKILL');
+    worker.kill();
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
   return {
@@ -147,20 +104,8 @@ function failed({ code, message, hint }: Extract<WorkerEvent, { type: 'failed' }
   return new CliError(message, { code, hint });
 }
 
-function died({ status, signal }: Outcome, lines: readonly string[], { resumeCommand, terminal }: RunWorkerParams): CliError {
+function died(outcome: WorkerOutcome, { resumeCommand, terminal }: RunWorkerParams): CliError {
+  const { code, message, hint = `The log is ${terminal.log.path}.` } = explainDeath(outcome);
   const goOn = resumeCommand === undefined ? '' : ` Go on from the last checkpoint, where there is one: ${resumeCommand}`;
-  const less = `Take less memory (a smaller per_device_train_batch_size or max_length, recompute: block).${goOn}`;
-  const heapFull = lines.some(line => /heap out of memory|std::bad_alloc|RESOURCE_EXHAUSTED/i.test(line));
-  if (heapFull) return new CliError('the worker ran out of memory', { code: 'out-of-memory', hint: less });
-  if (signal === 'SIGKILL')
-    return new CliError('the system killed the worker (SIGKILL), most likely because the memory ran out', {
-      code: 'out-of-memory',
-      hint: less,
-    });
-  const how = signal === null ? `with exit status ${status}` : `by ${signal}`;
-  const tail = lines.length === 0 ? '' : `; its last words:\n${lines.slice(-5).join('\n')}`;
-  return new CliError(`the worker ended unexpectedly ${how}${tail}`, {
-    code: 'worker-died',
-    hint: `The log is ${terminal.log.path}.${goOn}`,
-  });
+  return new CliError(message, { code, hint: `${hint}${goOn}` });
 }

@@ -1,6 +1,6 @@
 /** What of a worker's stderr is kept. */
 import { describe, expect, test } from 'vitest';
-import { isNoise } from '../../../trainer/cli/worker-noise.ts';
+import { isNoise } from '../../../trainer/jobs/worker-noise.ts';
 
 describe('noise', () => {
   test.each([

@@ -1,0 +1,111 @@
+/** One job in a worker process of its own: TensorFlow blocks the thread it runs on, and what ends the worker must not end the parent. */
+import { type ChildProcess, fork } from 'node:child_process';
+import os from 'node:os';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { workerEnvironment } from '../engine/tensorflow/environment.ts';
+import type { JobRequest, WorkerCommand, WorkerEvent } from '../protocol/job-messages.ts';
+import { isNoise } from './worker-noise.ts';
+
+export type WorkerEnd = Extract<WorkerEvent, { type: 'result' | 'failed' }>;
+
+export interface WorkerProcessParams {
+  readonly request: JobRequest;
+  /** Cores that one operation may use; 0 takes all. */
+  readonly threads: number;
+  /** Where the worker's bundle is not beside this one. */
+  readonly workerFile?: string;
+  /** Every event but the last, which is in the outcome. */
+  onEvent(event: Exclude<WorkerEvent, WorkerEnd>): void;
+  /** A line of the worker's own output, without what TensorFlow and Node say at every start. */
+  onLine(line: string): void;
+}
+
+export interface WorkerOutcome {
+  readonly last?: WorkerEnd;
+  readonly status: number | null;
+  readonly signal: NodeJS.Signals | null;
+  /** The last lines it wrote. */
+  readonly lines: readonly string[];
+}
+
+export interface WorkerProcess {
+  readonly pid: number | undefined;
+  /** When the process is gone and everything it said has come; rejects where it could not be started. */
+  readonly ended: Promise<WorkerOutcome>;
+  /** Asks it to end after the update in hand; false where it no longer listens. */
+  stop(save: boolean): boolean;
+  kill(): void;
+}
+
+/** The bundle beside this one. */
+const WORKER_FILE = fileURLToPath(new URL('./worker.js', import.meta.url));
+/** Enough to explain a death. */
+const KEPT_LINES = 20;
+
+export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE, onEvent, onLine }: WorkerProcessParams): WorkerProcess {
+  const child = fork(workerFile, [], {
+    // A process group of its own: the terminal's Ctrl-C reaches only the parent, which passes it on as a message.
+    detached: true,
+    env: { ...process.env, ...workerEnvironment({ threads: threads || os.availableParallelism() }) },
+    // Not the parent's: a daemon that runs from its sources needs flags that the worker's bundle does not.
+    execArgv: [],
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  });
+  const lines = keepLines(child, onLine);
+  const ended = new Promise<WorkerOutcome>((resolve, reject) => {
+    let last: WorkerEnd | undefined;
+    child.on('message', message => {
+      const event = message as WorkerEvent;
+      if (event.type === 'result' || event.type === 'failed') last = event;
+      else onEvent(event);
+    });
+    child.on('error', reject);
+    // 'close' and not 'exit': by then every message and line of the worker has come.
+    child.on('close', (status, signal) => resolve({ last, status, signal, lines }));
+  });
+  // Where it could not be started, 'error' says so.
+  child.send(request, () => undefined);
+  return {
+    pid: child.pid,
+    ended,
+    stop: save => child.connected && child.send({ type: 'stop', save } satisfies WorkerCommand, () => undefined),
+    kill: () => void child.kill('SIGKILL'),
+  };
+}
+
+function keepLines(child: ChildProcess, onLine: (line: string) => void): readonly string[] {
+  const kept: string[] = [];
+  for (const stream of [child.stdout, child.stderr]) {
+    if (stream === null) continue;
+    createInterface({ input: stream }).on('line', line => {
+      if (isNoise(line)) return;
+      onLine(line);
+      kept.push(line);
+      if (kept.length > KEPT_LINES) kept.shift();
+    });
+  }
+  return kept;
+}
+
+export interface Death {
+  readonly code: 'out-of-memory' | 'worker-died';
+  readonly message: string;
+  readonly hint?: string;
+}
+
+/** Why a worker ended that said neither result nor failure. */
+export function explainDeath({ status, signal, lines }: WorkerOutcome): Death {
+  const hint = 'Take less memory (a smaller per_device_train_batch_size or max_length, recompute: block).';
+  const heapFull = lines.some(line => /heap out of memory|std::bad_alloc|RESOURCE_EXHAUSTED/i.test(line));
+  if (heapFull) return { code: 'out-of-memory', message: 'the worker ran out of memory', hint };
+  if (signal === 'SIGKILL')
+    return {
+      code: 'out-of-memory',
+      message: 'the system killed the worker (SIGKILL), most likely because the memory ran out',
+      hint,
+    };
+  const how = signal === null ? `with exit status ${status}` : `by ${signal}`;
+  const tail = lines.length === 0 ? '' : `; its last words:\n${lines.slice(-5).join('\n')}`;
+  return { code: 'worker-died', message: `the worker ended unexpectedly ${how}${tail}` };
+}
