@@ -1,8 +1,9 @@
 /** The folder of an export: built beside its place, and put there when it is complete and found good. */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { freeDiskBytes } from '../engine/machine.ts';
+import { syncFolder } from '../hub/safetensors-writer.ts';
 import { ExportError } from './export-error.ts';
 
 /** Left free for everything else on the disk. */
@@ -68,15 +69,4 @@ function requireSpace(folder: string, bytes: number): void {
     throw new ExportError(
       `the export needs ${mb(bytes)} and ${mb(SPARE_BYTES)} to spare in ${folder}, which has ${mb(free)} free: free some space or choose another output folder`,
     );
-}
-
-/** Makes names in a folder durable; Windows cannot open folders and does not need it. */
-async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
