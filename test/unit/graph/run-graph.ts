@@ -1,16 +1,18 @@
-/** Runs a graph that a test has built, on the reference engine. */
+/** Runs a graph that a test has built, on the reference engine where none is given. */
+import type { Engine } from '../../../trainer/engine/engine.ts';
 import type { Node } from '../../../trainer/graph/graph.ts';
 import { assemble, type Traced } from '../../../trainer/graph/program.ts';
 import type { HostArray } from '../../../trainer/graph/types.ts';
 import { openReference } from '../../support/engines.ts';
 
-const engine = await openReference();
+const reference = await openReference();
 
 /** The outputs of one run; of `variables` those that the graph has are loaded. */
 export async function runGraph(
   traced: Traced,
   feeds: Readonly<Record<string, HostArray>>,
   variables: Readonly<Record<string, HostArray>> = {},
+  engine: Engine = reference,
 ): Promise<Record<string, number[]>> {
   const session = await engine.compile(assemble({ run: traced }));
   await session.load(

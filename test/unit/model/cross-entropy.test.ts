@@ -1,0 +1,106 @@
+/** The head with its loss: against naive log-softmax, and the gradient in one sweep against the gradient of the loss. */
+import { describe, expect, test } from 'vitest';
+import { openPortable } from '../../../trainer/engine/portable/engine.ts';
+import { backward } from '../../../trainer/graph/gradient.ts';
+import { Graph, type Node } from '../../../trainer/graph/graph.ts';
+import { headLoss, headLossWithGradient, targetChunk } from '../../../trainer/model/layer/cross-entropy.ts';
+import { expectClose } from '../../support/closeness.ts';
+import { randomNumbers } from '../../support/operation-case.ts';
+import { runGraph } from '../graph/run-graph.ts';
+
+const FEATURES = 3;
+const ROWS = 9;
+
+/** More targets than a chunk of 16 holds where the vocabulary is large; one row is asked twice, one weight is 0. */
+function build(vocabulary: number, targets: number) {
+  const graph = new Graph();
+  const positions = Int32Array.from({ length: targets }, (_, i) => (i * 5) % ROWS);
+  const ids = Int32Array.from({ length: targets }, (_, i) => (i * 7 + 2) % vocabulary);
+  const weights = Float32Array.from({ length: targets }, (_, i) => (i === 1 ? 0 : 0.1 + (i % 3) / 10));
+  const params = {
+    hidden: graph.feed('hidden', [ROWS, FEATURES]),
+    weight: graph.read({ name: 'weight', shape: [vocabulary, FEATURES], dtype: 'float32' }),
+    targetPositions: graph.constant(positions, [targets], 'int32'),
+    targetIds: graph.constant(ids, [targets], 'int32'),
+    targetWeights: graph.constant(weights, [targets], 'float32'),
+  };
+  const hidden = Float32Array.from(randomNumbers(ROWS * FEATURES, -2, 2, 1));
+  const weight = Float32Array.from(randomNumbers(vocabulary * FEATURES, -2, 2, 2));
+  return { graph, params, positions, ids, weights, hidden, weight };
+}
+
+function naive({ positions, ids, weights, hidden, weight }: ReturnType<typeof build>, vocabulary: number) {
+  const rows = Array.from(positions, (position, t) => {
+    const h = hidden.slice(position * FEATURES, (position + 1) * FEATURES);
+    const logits = Array.from({ length: vocabulary }, (_, v) => h.reduce((sum, x, i) => sum + x * (weight[v * FEATURES + i] as number), 0));
+    const logSum = Math.log(logits.reduce((sum, z) => sum + Math.exp(z), 0));
+    const best = logits.reduce((top, z, v) => (z > (logits[top] as number) ? v : top), 0);
+    return { nll: logSum - (logits[ids[t] as number] as number), hit: best === ids[t] ? 1 : 0 };
+  });
+  return {
+    nll: rows.map(({ nll }) => nll),
+    hits: rows.map(({ hit }) => hit),
+    loss: rows.reduce((sum, { nll }, t) => sum + nll * (weights[t] as number), 0),
+  };
+}
+
+/** Some millions of logits take the reference ten seconds. */
+const engine = await openPortable({ backend: 'wasm' });
+
+/** The second takes two chunks. */
+const sizes = [
+  { vocabulary: 11, targets: 6 },
+  { vocabulary: 300_000, targets: 24 },
+];
+
+test('the sizes below cover one chunk and several', () => {
+  expect(targetChunk(11)).toBeGreaterThan(6);
+  expect(targetChunk(300_000)).toBeLessThan(24);
+});
+
+describe.each(sizes)('$vocabulary tokens, $targets targets', ({ vocabulary, targets }) => {
+  test('loss, NLL and hits are those of a log-softmax', async () => {
+    const made = build(vocabulary, targets);
+    const expected = naive(made, vocabulary);
+    const swept = headLossWithGradient(made.graph, made.params, { weight: 'none' });
+    for (const found of [headLoss(made.graph, made.params), swept]) {
+      const outputs = { loss: found.loss, nll: found.nll, hits: found.hits };
+      const {
+        loss = [],
+        nll = [],
+        hits,
+      } = await runGraph({ graph: made.graph, outputs, effects: [] }, { hidden: made.hidden }, { weight: made.weight }, engine);
+      expectClose(loss, [expected.loss], 1e-5);
+      expectClose(nll, expected.nll, 1e-5);
+      expect(hits).toEqual(expected.hits);
+    }
+  });
+});
+
+describe('the gradient in one sweep', () => {
+  const [vocabulary, targets] = [13, 8];
+  const rows = Int32Array.of(2, 3, 9);
+
+  async function gradientsOfLoss() {
+    const { graph, params, hidden, weight } = build(vocabulary, targets);
+    const { loss } = headLoss(graph, params);
+    const wrt = new Map([params.hidden, params.weight].map(node => [node, {}]));
+    const found = backward(graph, { seeds: [{ node: loss, gradient: graph.scalar(1) }], wrt, policy: 'none' });
+    const outputs = { hidden: found.get(params.hidden) as Node, weight: found.get(params.weight) as Node };
+    return runGraph({ graph, outputs, effects: [] }, { hidden }, { weight });
+  }
+
+  test.each(['none', 'all', 'rows'] as const)('towards the hidden states and %s of the weight', async kind => {
+    const expected = await gradientsOfLoss();
+    const { graph, params, hidden, weight } = build(vocabulary, targets);
+    const chosen = kind === 'rows' ? { rows: graph.constant(rows, [3], 'int32') } : kind;
+    const { seeds } = headLossWithGradient(graph, params, { weight: chosen });
+    expect(seeds.map(({ node }) => node)).toEqual(kind === 'none' ? [params.hidden] : [params.hidden, params.weight]);
+    const outputs = Object.fromEntries(seeds.map(({ gradient }, i) => [i === 0 ? 'hidden' : 'weight', gradient]));
+    const found = await runGraph({ graph, outputs, effects: [] }, { hidden }, { weight });
+    expectClose(found.hidden ?? [], expected.hidden ?? [], 2e-6);
+    const all = expected.weight ?? [];
+    const wanted = kind === 'rows' ? Array.from(rows).flatMap(row => all.slice(row * FEATURES, (row + 1) * FEATURES)) : all;
+    if (kind !== 'none') expectClose(found.weight ?? [], wanted, 2e-6);
+  });
+});

@@ -1,0 +1,201 @@
+/** Each layer against a naive one in double precision, and its own gradient against differences of the naive one. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Node } from '../../../trainer/graph/graph.ts';
+import { activations, swiglu } from '../../../trainer/model/layer/activation.ts';
+import { type AttentionMask, attention, HIDDEN } from '../../../trainer/model/layer/attention.ts';
+import { layerNorm, rmsNorm } from '../../../trainer/model/layer/norm.ts';
+import { ropeFrequencies, rotaryTables, rotaryTablesAt, rotate } from '../../../trainer/model/layer/rotary.ts';
+import { expectClose } from '../../support/closeness.ts';
+import { erf } from '../../support/naive.ts';
+import { type BuildLayer, forward, gradients, type Inputs, inputsOf, numericGradients } from './run-layer.ts';
+
+type Numbers = Readonly<Record<string, number[]>>;
+type Naive = (inputs: Numbers) => number[];
+const numbersOf = (inputs: Inputs): Numbers =>
+  Object.fromEntries(Object.entries(inputs).map(([name, { data }]) => [name, Array.from(data)]));
+const part = (values: readonly number[] | undefined, index: number, width: number): number[] =>
+  (values ?? []).slice(index * width, (index + 1) * width);
+const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
+const mean = (values: readonly number[]): number => values.reduce((sum, x) => sum + x, 0) / values.length;
+const dot = (a: readonly number[], b: readonly number[]): number => a.reduce((sum, x, i) => sum + x * (b[i] as number), 0);
+
+async function compare(inputs: Inputs, build: BuildLayer, naive: Naive): Promise<void> {
+  expectClose(await forward(inputs, build), naive(numbersOf(inputs)), 2e-6, 'forward');
+  const [ours, theirs] = [await gradients(inputs, build), numericGradients(inputs, naive)];
+  for (const name of Object.keys(inputs)) expectClose(ours[name] ?? [], theirs[name] ?? [], 2e-5, `gradient of ${name}`);
+}
+
+describe('normalisation', () => {
+  const shapes = { x: [3, 6], scale: [6], shift: [6] };
+  const epsilon = 1e-3;
+
+  test('rmsNorm', () =>
+    compare(
+      inputsOf({ x: shapes.x, scale: shapes.scale }),
+      (graph, { x, scale }) => rmsNorm(graph, { x: x as Node, scale: scale as Node, epsilon }),
+      ({ x, scale = [] }) =>
+        range(3).flatMap(row => {
+          const values = part(x, row, 6);
+          const size = Math.sqrt(mean(values.map(v => v * v)) + epsilon);
+          return values.map((v, i) => (v / size) * (scale[i] as number));
+        }),
+    ));
+
+  test('layerNorm', () =>
+    compare(
+      inputsOf(shapes),
+      (graph, { x, scale, shift }) => layerNorm(graph, { x: x as Node, scale: scale as Node, shift: shift as Node, epsilon }),
+      ({ x, scale = [], shift = [] }) =>
+        range(3).flatMap(row => {
+          const values = part(x, row, 6);
+          const centred = values.map(v => v - mean(values));
+          const size = Math.sqrt(mean(centred.map(v => v * v)) + epsilon);
+          return centred.map((v, i) => (v / size) * (scale[i] as number) + (shift[i] as number));
+        }),
+    ));
+});
+
+describe('activations', () => {
+  const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+  const geluTanh = (x: number): number => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)));
+  const naive: Readonly<Record<string, (x: number) => number>> = {
+    silu: x => x * sigmoid(x),
+    swish: x => x * sigmoid(x),
+    gelu: x => 0.5 * x * (1 + erf(x / Math.SQRT2)),
+    gelu_new: geluTanh,
+    gelu_pytorch_tanh: geluTanh,
+    gelu_fast: geluTanh,
+    relu: x => Math.max(0, x),
+    tanh: Math.tanh,
+  };
+  test('all are here', () => expect(Object.keys(naive)).toEqual(Object.keys(activations)));
+  test.each(Object.keys(naive))('%s', name =>
+    compare(
+      inputsOf({ x: [4, 5] }),
+      (graph, { x }) => (activations[name] as (typeof activations)[string])(graph, x as Node),
+      ({ x = [] }) => x.map(naive[name] as (x: number) => number),
+    ),
+  );
+  test('swiglu', () =>
+    compare(
+      inputsOf({ gate: [3, 4], up: [3, 4] }),
+      (graph, { gate, up }) => swiglu(graph, gate as Node, up as Node),
+      ({ gate = [], up = [] }) => gate.map((g, i) => g * sigmoid(g) * (up[i] as number)),
+    ));
+});
+
+describe('rotary', () => {
+  const frequencies = ropeFrequencies(6, 100, { type: 'default' });
+  const turned = (positions: (row: number, token: number) => number): Naive => {
+    return ({ x = [] }) =>
+      range(2 * 3 * 4).flatMap(at => {
+        const values = part(x, at, 6);
+        const position = positions(Math.floor(at / 12), at % 4);
+        return values.map((v, i) => {
+          const angle = position * (frequencies[i % 3] as number);
+          const other = i < 3 ? -(values[i + 3] as number) : (values[i - 3] as number);
+          return v * Math.cos(angle) + other * Math.sin(angle);
+        });
+      });
+  };
+
+  test('positions from 0', () =>
+    compare(
+      inputsOf({ x: [2, 3, 4, 6] }),
+      (graph, { x }) => rotate(graph, x as Node, rotaryTables(graph, frequencies, 4)),
+      turned((_, token) => token),
+    ));
+
+  test('positions of each row', () => {
+    const positions = Int32Array.of(0, 1, 0, 1, 5, 6, 7, 8);
+    return compare(
+      inputsOf({ x: [2, 3, 4, 6] }),
+      (graph, { x }) => rotate(graph, x as Node, rotaryTablesAt(graph, frequencies, graph.constant(positions, [2, 4], 'int32'))),
+      turned((row, token) => positions[row * 4 + token] as number),
+    );
+  });
+
+  test("scalings are Transformers'", async () => {
+    const table = JSON.parse(await readFile(join(import.meta.dirname, '..', '..', 'golden', 'rope_frequencies.json'), 'utf8'));
+    const { llama3, linear } = table;
+    const close = (found: Float64Array, wanted: readonly number[]) => {
+      expect(found.length).toBe(wanted.length);
+      found.forEach((f, i) => {
+        expect(f / (wanted[i] as number)).toBeCloseTo(1, 5);
+      });
+    };
+    close(ropeFrequencies(table.head_dim, table.theta, { type: 'linear', factor: linear.factor }), linear.frequencies);
+    close(
+      ropeFrequencies(table.head_dim, table.theta, {
+        type: 'llama3',
+        factor: llama3.factor,
+        lowFreqFactor: llama3.low_freq_factor,
+        highFreqFactor: llama3.high_freq_factor,
+        originalMaxPositions: llama3.original_max_position_embeddings,
+      }),
+      llama3.frequencies,
+    );
+  });
+});
+
+describe('attention', () => {
+  const [BATCH, HEADS, KV, TOKENS, DIM] = [2, 4, 2, 5, 3] as const;
+  const scale = 0.6;
+  const inputs = inputsOf({ q: [BATCH, HEADS, TOKENS, DIM], k: [BATCH, KV, TOKENS, DIM], v: [BATCH, KV, TOKENS, DIM] });
+  /** Row 1 is two samples, of two and three tokens. */
+  const apart = (batch: number, i: number, j: number) => batch === 0 || i < 2 === j < 2;
+  const bias = Float32Array.from({ length: BATCH * TOKENS * TOKENS }, (_, at) =>
+    apart(Math.floor(at / 25), Math.floor((at % 25) / 5), at % 5) ? 0 : HIDDEN,
+  );
+  const window = Float32Array.from({ length: TOKENS * TOKENS }, (_, at) => (Math.floor(at / 5) - (at % 5) < 2 ? 0 : HIDDEN));
+  const masks: Readonly<
+    Record<
+      string,
+      {
+        seen: (batch: number, i: number, j: number) => boolean;
+        mask: (constant: (data: Float32Array, batch: number) => Node) => AttentionMask;
+      }
+    >
+  > = {
+    all: { seen: () => true, mask: () => ({ kind: 'all' }) },
+    causal: { seen: (_, i, j) => j <= i, mask: () => ({ kind: 'causal' }) },
+    'bias, causal': {
+      seen: (batch, i, j) => j <= i && apart(batch, i, j),
+      mask: constant => ({ kind: 'bias', bias: constant(bias, BATCH), causal: true }),
+    },
+    'bias alone': { seen: apart, mask: constant => ({ kind: 'bias', bias: constant(bias, BATCH), causal: false }) },
+    'a window of two keys': {
+      seen: (_, i, j) => j <= i && i - j < 2,
+      mask: constant => ({ kind: 'bias', bias: constant(window, 1), causal: true }),
+    },
+  };
+  const naive =
+    (seen: (batch: number, i: number, j: number) => boolean): Naive =>
+    ({ q, k, v }) =>
+      range(BATCH * HEADS * TOKENS).flatMap(at => {
+        const [batch, head, i] = [Math.floor(at / (HEADS * TOKENS)), Math.floor(at / TOKENS) % HEADS, at % TOKENS];
+        const keyRow = (j: number) => (batch * KV + Math.floor(head / (HEADS / KV))) * TOKENS + j;
+        const weights = range(TOKENS).map(j => (seen(batch, i, j) ? Math.exp(scale * dot(part(q, at, DIM), part(k, keyRow(j), DIM))) : 0));
+        const total = weights.reduce((sum, w) => sum + w, 0);
+        return range(DIM).map(d => weights.reduce((sum, w, j) => sum + (w / total) * (part(v, keyRow(j), DIM)[d] as number), 0));
+      });
+
+  for (const [name, { seen, mask }] of Object.entries(masks))
+    test.each([1, 2, 3, 5])(`${name}, %i queries a chunk`, chunk =>
+      compare(
+        inputs,
+        (graph, { q, k, v }) =>
+          attention(graph, {
+            q: q as Node,
+            k: k as Node,
+            v: v as Node,
+            scale,
+            mask: mask((data, batch) => graph.constant(data, [batch, TOKENS, TOKENS], 'float32')),
+            chunk,
+          }),
+        naive(seen),
+      ),
+    );
+});
