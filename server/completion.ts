@@ -1,0 +1,110 @@
+/** Keys and values to choose from at a cursor, from the schema, the model, the data and the folders nearby. */
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { moduleNames } from '../trainer/method/targets.ts';
+import type { Position, Range } from '../trainer/protocol/problem.ts';
+import { type Fields, isGroup } from '../trainer/protocol/recipe/setting.ts';
+import { groups, recipeFields, settings } from '../trainer/protocol/recipe-schema.ts';
+import { dataExtensions } from '../trainer/train/data/list-files.ts';
+import { type TypingSpot, typingSpot } from './cursor.ts';
+import { settingText } from './hover.ts';
+import type { RecipeView } from './recipe-view.ts';
+
+export interface Choice {
+  readonly label: string;
+  readonly kind: 'key' | 'group' | 'value' | 'module' | 'folder' | 'file' | 'column';
+  readonly insert: string;
+  readonly range: Range;
+  readonly detail?: string;
+  readonly documentation?: string;
+}
+
+type Entry = Omit<Choice, 'range' | 'insert'> & { readonly insert?: string };
+
+const MAX_ENTRIES = 500;
+const FILE_SETTINGS = new Set(['data.train', 'data.eval']);
+
+/** Never rejects: a folder that can't be read has no entries. */
+export async function completionsAt(view: RecipeView, at: Position): Promise<Choice[]> {
+  const spot = typingSpot(view.text, at);
+  if (spot === undefined) return [];
+  const entries = await entriesAt(view, spot);
+  const isJson = path.extname(view.file) === '.json';
+  return entries.map(entry => ({
+    ...entry,
+    range: spot.range,
+    insert: entry.insert ?? (isJson || entry.kind === 'folder' || entry.kind === 'file' ? entry.label : yamlWord(entry.label)),
+  }));
+}
+
+async function entriesAt(view: RecipeView, { kind, path: keys, word }: TypingSpot): Promise<Entry[]> {
+  const dotted = keys.join('.');
+  if (kind === 'key') return dotted === 'data.columns' ? columnParts(view) : keyEntries(view, keys);
+  if (dotted === 'target_modules') return moduleEntries(view);
+  if (dotted === 'model') return fileEntries(view.baseDir, word, () => false);
+  if (FILE_SETTINGS.has(dotted)) return fileEntries(view.baseDir, word, isDataFile);
+  if (keys[0] === 'data' && keys[1] === 'columns') return columnEntries(view);
+  const type = Object.hasOwn(settings, dotted) ? settings[dotted]?.type : undefined;
+  if (type?.choices !== undefined)
+    return Object.entries(type.choices).map(([label, documentation]): Entry => ({ label, kind: 'value', documentation }));
+  return type?.jsonSchema.type === 'boolean' ? ['true', 'false'].map((label): Entry => ({ label, kind: 'value' })) : [];
+}
+
+function keyEntries({ root, parsed }: RecipeView, keys: readonly string[]): Entry[] {
+  const [top] = keys;
+  const fields: Fields | undefined = top === undefined ? recipeFields : keys.length === 1 ? groups[top]?.fields : undefined;
+  if (fields === undefined || parsed === undefined) return [];
+  const home = root?.content.kind === 'map' ? (top === undefined ? root : root.content.entries.get(top)) : undefined;
+  const given = home?.content.kind === 'map' ? home.content.entries : new Map();
+  return Object.entries(fields).flatMap(([label, entry]): Entry[] => {
+    if (given.has(label)) return [];
+    if (isGroup(entry)) return [{ label, kind: 'group', insert: `${label}:\n  `, documentation: entry.doc }];
+    const dotted = top === undefined ? label : `${top}.${label}`;
+    return [{ label, kind: 'key', insert: `${label}: `, detail: entry.type.name, documentation: settingText(dotted, entry) }];
+  });
+}
+
+function moduleEntries({ model }: RecipeView): Entry[] {
+  const all: Entry = { label: 'all-linear', kind: 'module', documentation: 'Every linear layer of the blocks, not the output head.' };
+  if (model?.kind !== 'ready') return [all];
+  const { modules } = model.model;
+  return [
+    all,
+    ...moduleNames(model.model).map((label): Entry => {
+      const ofName = modules.filter(({ name }) => name.endsWith(`.${label}`) || name === label);
+      const shape = ofName[0]?.weight.shape.join(' × ') ?? '';
+      return { label, kind: 'module', detail: `${ofName.length} × [${shape}], ${ofName[0]?.part ?? ''}` };
+    }),
+  ];
+}
+
+const columnParts = ({ root }: RecipeView): Entry[] =>
+  root === undefined
+    ? []
+    : Object.entries(settings['data.columns']?.type.choices ?? {}).map(([label, documentation]) => ({
+        label,
+        kind: 'key',
+        insert: `${label}: `,
+        documentation,
+      }));
+
+const columnEntries = ({ data }: RecipeView): Entry[] =>
+  [...new Set(data.flatMap(({ columns }) => columns))].map(label => ({ label, kind: 'column', detail: 'column of the data' }));
+
+const isDataFile = (name: string): boolean => dataExtensions.some(extension => name.toLowerCase().endsWith(extension));
+
+/** Folders, and the files that are wanted, in the folder that the typed path names. */
+async function fileEntries(baseDir: string, typed: string, isWanted: (name: string) => boolean): Promise<Entry[]> {
+  const folder = typed.slice(0, typed.lastIndexOf('/') + 1);
+  const found = await readdir(path.resolve(baseDir, folder), { withFileTypes: true }).catch(() => []);
+  return found.slice(0, MAX_ENTRIES).flatMap((entry): Entry[] => {
+    if (entry.name.startsWith('.')) return [];
+    const label = folder + entry.name;
+    if (entry.isDirectory() || entry.isSymbolicLink()) return entry.name === 'node_modules' ? [] : [{ label, kind: 'folder' }];
+    return isWanted(entry.name) || entry.name.endsWith('.gguf') ? [{ label, kind: 'file' }] : [];
+  });
+}
+
+/** YAML reads a plain word as text unless it looks like something else. */
+const yamlWord = (word: string): string =>
+  /^[A-Za-z_][\w./-]*$/.test(word) || /^(?:true|false)$/.test(word) ? word : JSON.stringify(word);

@@ -1,0 +1,83 @@
+/** Where a cursor stands in a recipe: by the parsed text, and by its lines where it is half typed. */
+import type { Position, Range } from '../trainer/protocol/problem.ts';
+import type { Located } from '../trainer/protocol/recipe/located.ts';
+
+export interface Spot {
+  readonly path: readonly (string | number)[];
+  readonly located: Located;
+  readonly on: 'key' | 'value';
+}
+
+export const contains = ({ start, end }: Range, at: Position): boolean => !before(at, start) && !before(end, at);
+
+export const overlaps = (a: Range, b: Range): boolean => !before(a.end, b.start) && !before(b.end, a.start);
+
+const before = (a: Position, b: Position): boolean => a.line < b.line || (a.line === b.line && a.column < b.column);
+
+/** The innermost key or value under a position. */
+export function spotAt(root: Located | undefined, at: Position, path: readonly (string | number)[] = []): Spot | undefined {
+  if (root === undefined) return undefined;
+  const { content } = root;
+  const children: [string | number, Located][] =
+    content.kind === 'map' ? [...content.entries] : content.kind === 'list' ? [...content.items.entries()] : [];
+  for (const [step, located] of children) {
+    const here = [...path, step];
+    if (located.keyRange !== undefined && contains(located.keyRange, at)) return { path: here, located, on: 'key' };
+    if (!contains(located.range, at)) continue;
+    return spotAt(located, at, here) ?? { path: here, located, on: 'value' };
+  }
+  return undefined;
+}
+
+/** What is being typed: a key in a group (the empty path is the top level), or a value of a setting. */
+export interface TypingSpot {
+  readonly kind: 'key' | 'value';
+  /** Of the group, or of the setting. */
+  readonly path: readonly string[];
+  /** The word before and after the cursor, which a completion replaces. */
+  readonly range: Range;
+  readonly word: string;
+}
+
+/** A key with what stands before and behind it; quotes as in JSON are allowed. */
+const KEY = /^(\s*)["']?([\w.-]+)["']?\s*:(?:\s|$)/;
+const indentOf = (line: string): number => /^\s*/.exec(line)?.[0].length ?? 0;
+
+/** Works on lines alone, so that text that does not parse has completions too. */
+export function typingSpot(text: string, at: Position): TypingSpot | undefined {
+  const lines = text.split(/\r?\n/);
+  const line = lines[at.line];
+  if (line === undefined) return undefined;
+  const left = line.slice(0, at.column);
+  if (/(?:^|\s)#/.test(left)) return undefined;
+  const key = KEY.exec(left);
+  const inFlow = /\{[^}]*$/.test(left);
+  const word = (inFlow || key !== null || /^\s*- /.test(left) ? /[^\s,[\]{}:"']*$/ : /[\w.-]*$/).exec(left)?.[0] ?? '';
+  const rest = /^[^\s,[\]{}:"'#]*/.exec(line.slice(at.column))?.[0] ?? '';
+  const range = { start: { line: at.line, column: at.column - word.length }, end: { line: at.line, column: at.column + rest.length } };
+  const name = key?.[2];
+  if (key !== null && name !== undefined) {
+    const path = [...parentsOf(lines, at.line, indentOf(line)), name];
+    if (!inFlow) return { kind: 'value', path, range, word };
+    const inner = /([\w.-]+)["']?\s*:\s*[^,{}]*$/.exec(left.slice(left.lastIndexOf('{')))?.[1];
+    return inner === undefined ? { kind: 'key', path, range, word } : { kind: 'value', path: [...path, inner], range, word };
+  }
+  const isItem = /^\s*-(?:\s|$)/.test(line);
+  const parents = parentsOf(lines, at.line, isItem ? indentOf(line) + 1 : Math.min(indentOf(line), at.column - word.length));
+  return { kind: isItem ? 'value' : 'key', path: parents, range, word };
+}
+
+/** The keys above that hold a line of this indentation, outermost first. */
+function parentsOf(lines: readonly string[], line: number, indent: number): string[] {
+  const parents: string[] = [];
+  let limit = indent;
+  for (let i = line - 1; i >= 0 && limit > 0; i--) {
+    const text = lines[i] ?? '';
+    const key = KEY.exec(text);
+    const found = indentOf(text);
+    if (key?.[2] === undefined || found >= limit) continue;
+    parents.unshift(key[2]);
+    limit = found;
+  }
+  return parents;
+}

@@ -1,0 +1,99 @@
+/** What is known of a recipe's data files: whether they are there, the columns, and the first sample that can't be used. */
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
+import { DataError } from '../trainer/train/data/data-error.ts';
+import { checkSameFormat, detectFormat, renameColumns } from '../trainer/train/data/detect-format.ts';
+import { type FormatSettings, formatExample } from '../trainer/train/data/format-example.ts';
+import { listDataFiles } from '../trainer/train/data/list-files.ts';
+import { readRecords } from '../trainer/train/data/read-records.ts';
+import type { DataFormat, DataRecord, RenderChat } from '../trainer/train/data/types.ts';
+import { nearbyName } from './model-facts.ts';
+
+export interface DataFact {
+  /** As the recipe writes it. */
+  readonly written: string;
+  readonly full: string;
+  readonly state: 'ok' | 'missing' | 'unreadable' | 'bad-sample';
+  readonly isFolder: boolean;
+  readonly reason?: string;
+  /** From 1, in `full`. */
+  readonly line?: number;
+  readonly key?: string;
+  readonly suggestion?: string;
+  /** Keys of the first sample, under their names in the data. */
+  readonly columns: readonly string[];
+  readonly format?: DataFormat;
+}
+
+/** Enough to meet a wrong key or type that runs through the file, and quick. */
+const CHECKED_SAMPLES = 20;
+/** A .json file is parsed in one piece and a .parquet row group may be large: larger files are left to the trainer. */
+const MAX_WHOLE_BYTES = 4 * 2 ** 20;
+const MAX_CACHED = 64;
+
+type DataSettings = Recipe['data'];
+
+export class DataCache {
+  readonly #entries = new Map<string, Promise<DataFact>>();
+
+  /** Never rejects. */
+  async look(written: string, data: DataSettings, baseDir: string): Promise<DataFact> {
+    const full = path.resolve(baseDir, written);
+    const found = await stat(full).catch(() => undefined);
+    const base = { written, full, isFolder: found?.isDirectory() === true, columns: [] };
+    if (found === undefined) return { ...base, state: 'missing', suggestion: await nearbyName(written, full) };
+    // A half-typed path may be the root of the disk: folders are left to the trainer.
+    if (base.isFolder) return { ...base, state: 'ok' };
+    const key = JSON.stringify([full, found.mtimeMs, found.size, data.format, data.columns, data.labels]);
+    const known = this.#entries.get(key) ?? inspect(base, data, found.size);
+    this.#entries.delete(key);
+    this.#entries.set(key, known);
+    const [oldest] = this.#entries.keys();
+    if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
+    return known;
+  }
+}
+
+async function inspect(base: Omit<DataFact, 'state'>, data: DataSettings, bytes: number): Promise<DataFact> {
+  let first: DataRecord | undefined;
+  let format: DataFormat | undefined;
+  try {
+    const files = await listDataFiles([base.full]);
+    const isWhole = files.some(({ extension }) => extension === '.json' || extension === '.parquet');
+    if (isWhole && bytes > MAX_WHOLE_BYTES) return { ...base, state: 'ok' };
+    let renamedFirst: DataRecord | undefined;
+    for await (const record of readRecords({ files, maxSamples: CHECKED_SAMPLES, textSplit: 'file' })) {
+      first ??= record;
+      const renamed = renameColumns(record, data.columns);
+      renamedFirst ??= renamed;
+      format ??= data.format === 'auto' ? detectFormat(renamed).format : data.format;
+      if (data.format === 'auto') checkSameFormat(renamed, format, renamedFirst);
+      formatExample(renamed, formatSettings(format, data));
+    }
+    const columns = columnsOf(first);
+    if (first === undefined) return { ...base, state: 'unreadable', reason: 'the file holds no sample' };
+    return { ...base, state: 'ok', columns, format };
+  } catch (error) {
+    const columns = columnsOf(first);
+    if (!(error instanceof DataError)) return { ...base, state: 'unreadable', reason: String(error), columns };
+    const { line, key } = error.place;
+    const reason = `${error.problem}. ${error.advice}`;
+    return { ...base, state: line === undefined ? 'unreadable' : 'bad-sample', reason, line, key, columns, format };
+  }
+}
+
+const columnsOf = (record: DataRecord | undefined): string[] => Object.keys(record?.value ?? {}).slice(0, 200);
+
+/** The template of the model says only how a chat is written; any will do to see whether there is one. */
+const plainChat: RenderChat = messages => messages.map(({ role, content }) => `${role}: ${content}\n`).join('');
+
+const formatSettings = (format: DataFormat, data: DataSettings): FormatSettings => ({
+  format,
+  promptTemplate: data.prompt,
+  labels: data.labels,
+  shownLabels: data.labels,
+  chat: false,
+  completionOnly: data.completion_only,
+  renderChat: plainChat,
+});

@@ -1,0 +1,163 @@
+/** What is wrong with a recipe beside its model, its data and this machine. Pure: the facts are given. */
+import { byteSize } from '../trainer/cli/format.ts';
+import type { RecipeEstimate } from '../trainer/memory/predict.ts';
+import { moduleNames, TargetError, targetModules } from '../trainer/method/targets.ts';
+import type { CausalModel } from '../trainer/model/model-spec.ts';
+import { didYouMean } from '../trainer/protocol/did-you-mean.ts';
+import type { Severity, Suggestion } from '../trainer/protocol/problem.ts';
+import { follow, START } from '../trainer/protocol/recipe/located.ts';
+import type { ModelFacts } from './model-facts.ts';
+import type { RecipeView, ServerProblem } from './recipe-view.ts';
+
+/** The codes of this file, in the order in which they are looked for. */
+export const factCodes = [
+  'model-not-found',
+  'unsupported-model',
+  'unreadable-model',
+  'model-mismatch',
+  'unknown-module',
+  'nothing-to-train',
+  'rank-above-layer',
+  'length-above-positions',
+  'data-not-found',
+  'unreadable-data',
+  'bad-sample',
+  'memory-above-free',
+] as const;
+
+export type FactCode = (typeof factCodes)[number];
+
+interface Report {
+  readonly code: FactCode;
+  readonly severity?: Severity;
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+  readonly replaceBy?: string;
+  readonly related?: ServerProblem['related'];
+}
+
+export function factProblems(view: RecipeView): ServerProblem[] {
+  const reports = [...modelProblems(view), ...dataProblems(view), ...memoryProblems(view)];
+  return reports.map(report => place(view, report));
+}
+
+/** On the value where the text gives one, else on the nearest key that it gives. */
+function place({ root }: RecipeView, { severity = 'error', replaceBy, ...report }: Report): ServerProblem {
+  const { found, complete } = root === undefined ? { found: undefined, complete: false } : follow(root, report.path);
+  const isWritten = complete || found?.content.kind === 'scalar';
+  const suggestion: Suggestion | undefined = replaceBy !== undefined && isWritten ? { kind: 'replace-value', to: replaceBy } : undefined;
+  const isRoot = found === root;
+  const range = found === undefined || isRoot ? (modelKey(root) ?? START) : isWritten ? found.range : (found.keyRange ?? found.range);
+  return { ...report, severity, range, suggestion };
+}
+
+const modelKey = (root: RecipeView['root']) =>
+  root?.content.kind === 'map' ? (root.content.entries.get('model') ?? [...root.content.entries.values()][0])?.keyRange : undefined;
+
+function* modelProblems({ model, values }: RecipeView): Generator<Report> {
+  if (model === undefined || model.kind === 'not-downloaded') return;
+  if (model.kind !== 'ready') yield unusable(model, values.model ?? '');
+  else {
+    yield* targetProblems(model.model, values);
+    const { maxPositions } = model.model;
+    if (values.max_length > maxPositions)
+      yield {
+        code: 'length-above-positions',
+        path: ['max_length'],
+        message: `max_length is ${values.max_length}, but the model has ${maxPositions} positions`,
+        replaceBy: String(maxPositions),
+      };
+  }
+}
+
+function unusable(model: Exclude<ModelFacts, { kind: 'ready' | 'not-downloaded' }>, written: string): Report {
+  const path = ['model'];
+  if (model.kind === 'missing') {
+    const hint = model.suggestion === undefined ? '' : `; did you mean '${model.suggestion}'?`;
+    const message = `there is no model at '${written}', and it is no name on the hub${hint}`;
+    return { code: 'model-not-found', path, message, replaceBy: model.suggestion };
+  }
+  const codes = { unsupported: 'unsupported-model', unreadable: 'unreadable-model', mismatch: 'model-mismatch' } as const;
+  return { code: codes[model.kind], path, message: model.reason };
+}
+
+function* targetProblems(model: CausalModel, values: RecipeView['values']): Generator<Report> {
+  let idle = 0;
+  const names = [...moduleNames(model), 'all-linear'];
+  for (const [i, entry] of values.target_modules.entries()) {
+    if (matches(model, [entry], [])) continue;
+    idle++;
+    const near = didYouMean(entry, names);
+    const hint = near === undefined ? `; its modules are ${names.join(', ')}` : `; did you mean '${near}'?`;
+    yield {
+      code: 'unknown-module',
+      path: ['target_modules', i],
+      message: `'${entry}' matches nothing in this ${model.family}${hint}`,
+      replaceBy: near,
+    };
+  }
+  if (idle > 0) return;
+  const modules = matches(model, values.target_modules, values.freeze);
+  if (modules === undefined) {
+    const message = `nothing is left to train: freeze [${values.freeze.join(', ')}] covers every target`;
+    yield { code: 'nothing-to-train', path: ['freeze'], message };
+    return;
+  }
+  if (values.method === 'full' || values.r === undefined || values.ratio !== undefined) return;
+  const { method, r } = values;
+  const limits = modules.map(({ name, weight: { shape } }) => ({ name, most: method === 'lora' ? Math.min(...shape) : (shape[0] ?? 0) }));
+  const small = limits.filter(({ most }) => most < r);
+  const fewest = Math.min(...small.map(({ most }) => most));
+  const [first] = small;
+  if (first === undefined) return;
+  const what = method === 'lora' ? 'the rank that a weight can have' : 'the rows';
+  const message = `r is ${r}, above ${what} of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}, for example ${first.name} (${first.most}); at most ${fewest} fits all`;
+  yield { code: 'rank-above-layer', severity: method === 'lora' ? 'warning' : 'error', path: ['r'], message, replaceBy: String(fewest) };
+}
+
+function matches(model: CausalModel, targets: readonly string[], freeze: RecipeView['values']['freeze']) {
+  try {
+    return targetModules(model, { targetModules: targets, freeze });
+  } catch (error) {
+    if (error instanceof TargetError) return undefined;
+    throw error;
+  }
+}
+
+function* dataProblems({ data, values }: RecipeView): Generator<Report> {
+  const places = (['train', 'eval'] as const).flatMap(part => values.data[part].map((_, i) => ['data', part, i]));
+  for (const [i, fact] of data.entries()) {
+    const path = places[i] ?? ['data'];
+    if (fact.state === 'missing') {
+      const hint = fact.suggestion === undefined ? '' : `; did you mean '${fact.suggestion}'?`;
+      yield { code: 'data-not-found', path, message: `there is no file or folder '${fact.written}'${hint}`, replaceBy: fact.suggestion };
+    } else if (fact.state === 'unreadable') yield { code: 'unreadable-data', path, message: fact.reason ?? 'it cannot be read' };
+    else if (fact.state === 'bad-sample') {
+      const line = fact.line ?? 1;
+      const key = fact.key === undefined ? '' : `key "${fact.key}": `;
+      const message = `${key}${fact.reason}`;
+      yield { code: 'bad-sample', path, message: `line ${line}: ${message}`, related: { file: fact.full, line: line - 1, message } };
+    }
+  }
+}
+
+function* memoryProblems({ estimate, availableBytes, values }: RecipeView): Generator<Report> {
+  if (estimate === undefined || estimate.totalBytes <= availableBytes) return;
+  const message = `this run takes about ${byteSize(estimate.totalBytes)} and ${byteSize(availableBytes)} are free: ${memorySplit(estimate)}`;
+  const batch = values.per_device_train_batch_size;
+  const path = [batch > 1 ? 'per_device_train_batch_size' : 'max_length'];
+  yield { code: 'memory-above-free', severity: 'warning', path, message };
+}
+
+/** "538 MB weights, 12 MB optimizer, 1.2 GB activations (recompute: block), 690 MB engine" */
+export function memorySplit(estimate: RecipeEstimate): string {
+  const parts: [number, string][] = [
+    [estimate.weightsBytes, 'weights'],
+    [estimate.trainedBytes, 'added by the method'],
+    [estimate.gradientBytes, 'accumulated gradients'],
+    [estimate.optimizerBytes, 'optimizer'],
+    [estimate.activationBytes, `activations (recompute: ${estimate.recompute})`],
+    [estimate.engineOverheadBytes, 'engine'],
+  ];
+  return parts.flatMap(([bytes, name]) => (bytes > 0 ? [`${byteSize(bytes)} ${name}`] : [])).join(', ');
+}

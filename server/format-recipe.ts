@@ -1,0 +1,15 @@
+/** Formats a recipe: two spaces, one space behind a colon, comments and order as they are. Pure. */
+import path from 'node:path';
+import { parseDocument } from 'yaml';
+import { smallestChange, type TextChange } from './text-edits.ts';
+
+/** Nothing for text with errors of syntax, or that is in shape already. */
+export function formatRecipe(text: string, file: string): TextChange | undefined {
+  const document = parseDocument(text, { keepSourceTokens: true, uniqueKeys: false, logLevel: 'error', prettyErrors: false });
+  if (document.errors.length > 0 || document.contents === null) return undefined;
+  const formatted =
+    path.extname(file) === '.json'
+      ? `${JSON.stringify(document.toJS(), undefined, 2)}\n`
+      : document.toString({ lineWidth: 0, indent: 2, flowCollectionPadding: false });
+  return smallestChange(text, formatted);
+}

@@ -1,0 +1,57 @@
+/** Numbers that follow from a recipe, shown behind the settings they follow from. Pure. */
+import { byteSize, percent } from '../trainer/cli/format.ts';
+import { attachForEstimate } from '../trainer/memory/predict.ts';
+import { trainableCount } from '../trainer/method/method.ts';
+import { TargetError } from '../trainer/method/targets.ts';
+import type { Position } from '../trainer/protocol/problem.ts';
+import { follow } from '../trainer/protocol/recipe/located.ts';
+import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
+import { SelectionError } from '../trainer/selection.ts';
+import { methodSettings } from '../trainer/train/recipe-settings.ts';
+import { memorySplit } from './fact-problems.ts';
+import { shareText } from './hover.ts';
+import type { RecipeView } from './recipe-view.ts';
+
+export interface Hint {
+  readonly at: Position;
+  readonly label: string;
+  readonly tooltip?: string;
+}
+
+export function inlayHints(view: RecipeView): Hint[] {
+  const hints: Hint[] = [];
+  /** Behind the first of the settings that the text gives. */
+  const add = (keys: readonly string[], label: string | undefined, tooltip?: string): void => {
+    const at = keys.map(key => endOf(view, key)).find(end => end !== undefined);
+    if (at !== undefined && label !== undefined) hints.push({ at, label, tooltip });
+  };
+  add(['r', 'ratio', 'method', 'model'], trainedText(view));
+  const { estimate, availableBytes, values } = view;
+  if (estimate !== undefined) {
+    const level = values.recompute === 'auto' ? `, recompute: ${estimate.recompute}` : '';
+    const label = `${byteSize(estimate.totalBytes)} of ${byteSize(availableBytes)} free${level}`;
+    add(['recompute', 'per_device_train_batch_size', 'max_length', 'model'], label, memorySplit(estimate));
+  }
+  const effective = values.per_device_train_batch_size * values.gradient_accumulation_steps;
+  if (values.gradient_accumulation_steps > 1) add(['gradient_accumulation_steps'], `${effective} samples an update`);
+  return hints;
+}
+
+function endOf({ root }: RecipeView, key: string): Position | undefined {
+  if (root === undefined) return undefined;
+  const { found, complete } = follow(root, [key]);
+  return complete && found.content.kind === 'scalar' && found.content.value !== null ? found.range.end : undefined;
+}
+
+/** "1.2M trained, 0.9%"; nothing where the method does not fit the model, which is a problem of its own. */
+function trainedText({ model, values }: RecipeView): string | undefined {
+  if (model?.kind !== 'ready') return undefined;
+  try {
+    const trainable = trainableCount(attachForEstimate(model.model, values.method, methodSettings(values as Recipe)));
+    const all = model.model.parameters.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0);
+    return values.method === 'full' && trainable === all ? percent(1, 0) : shareText(trainable, trainable / all);
+  } catch (error) {
+    if (error instanceof TargetError || error instanceof SelectionError) return undefined;
+    throw error;
+  }
+}

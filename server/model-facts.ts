@@ -1,0 +1,108 @@
+/** What is known of a recipe's model from its headers, kept until one of its files changes. */
+import { readdir, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { findComplete, repoFolder } from '../trainer/hub/hub-cache.ts';
+import { isHubName } from '../trainer/hub/hub-download.ts';
+import type { ModelFileError } from '../trainer/hub/model-file-error.ts';
+import { type ModelHeaders, readModelHeaders } from '../trainer/hub/open-model.ts';
+import { causalModel, supportedArchitectures, weightMismatches } from '../trainer/model/load-model.ts';
+import { type CausalModel, ModelConfigError } from '../trainer/model/model-spec.ts';
+import { didYouMean } from '../trainer/protocol/did-you-mean.ts';
+
+export type ModelFacts =
+  | { readonly kind: 'ready'; readonly path: string; readonly model: CausalModel; readonly headers: ModelHeaders; readonly id: string }
+  /** A name on the hub that was not downloaded yet: nothing is known and nothing is wrong. */
+  | { readonly kind: 'not-downloaded' }
+  | { readonly kind: 'missing'; readonly suggestion?: string }
+  | { readonly kind: 'unsupported' | 'unreadable' | 'mismatch'; readonly path: string; readonly reason: string };
+
+/** A model folder holds tens of files; one with more is looked at only this far. */
+const MAX_FILES = 2000;
+/** Headers of the largest models take tens of megabytes; an editor has few recipes open. */
+const MAX_CACHED = 8;
+const MODEL_FILES = /\.(?:safetensors|gguf|json)$/;
+
+interface Cached {
+  readonly id: string;
+  readonly facts: Promise<ModelFacts>;
+}
+
+export class ModelCache {
+  readonly #cacheDir: string;
+  readonly #entries = new Map<string, Cached>();
+
+  /** @param cacheDir the folder of downloaded models */
+  constructor(cacheDir: string) {
+    this.#cacheDir = cacheDir;
+  }
+
+  /** Never rejects: what is wrong with the model is a fact. */
+  async look(name: string, revision: string, baseDir: string): Promise<ModelFacts> {
+    const local = path.resolve(baseDir, name);
+    const id = await fingerprint(local);
+    if (id !== undefined) return this.#cached(local, id);
+    if (isHubName(name) && !(await hasParentFolder(name, local))) {
+      const downloaded = await findComplete(repoFolder(this.#cacheDir, name), revision).catch(() => undefined);
+      const downloadedId = downloaded === undefined ? undefined : await fingerprint(downloaded);
+      if (downloaded === undefined || downloadedId === undefined) return { kind: 'not-downloaded' };
+      return this.#cached(downloaded, downloadedId);
+    }
+    return { kind: 'missing', suggestion: await nearbyName(name, local) };
+  }
+
+  #cached(file: string, id: string): Promise<ModelFacts> {
+    const known = this.#entries.get(file);
+    this.#entries.delete(file);
+    const entry = known?.id === id ? known : { id, facts: readFacts(file, id) };
+    this.#entries.set(file, entry);
+    const [oldest] = this.#entries.keys();
+    if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
+    return entry.facts;
+  }
+}
+
+/** Names, times and sizes of the files of a model; undefined where there is no such file or folder. */
+async function fingerprint(file: string): Promise<string | undefined> {
+  const found = await stat(file).catch(() => undefined);
+  if (found === undefined) return undefined;
+  const folder = found.isDirectory() ? file : path.dirname(file);
+  const names = (await readdir(folder).catch(() => [])).filter(name => MODEL_FILES.test(name)).slice(0, MAX_FILES);
+  const stats = await Promise.all(names.map(name => stat(path.join(folder, name)).catch(() => undefined)));
+  return [file, ...names.map((name, i) => `${name}:${stats[i]?.mtimeMs}:${stats[i]?.size}`)].join('\n');
+}
+
+async function readFacts(file: string, id: string): Promise<ModelFacts> {
+  try {
+    const headers = await readModelHeaders(file);
+    const model = causalModel(headers.config);
+    const [first, ...more] = weightMismatches(model, headers.tensors);
+    if (first === undefined) return { kind: 'ready', path: file, model, headers, id };
+    const rest = more.length === 0 ? '' : `, and ${more.length} more`;
+    return { kind: 'mismatch', path: file, reason: `the weights do not fit config.json: ${first}${rest}` };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const isUnsupported = error instanceof ModelConfigError && !supportedArchitectures.some(name => reason.includes(`describe a ${name}`));
+    return { kind: isUnsupported ? 'unsupported' : 'unreadable', path: file, reason: remedied(error) ?? reason };
+  }
+}
+
+/** The path stands in the recipe already; the rest of the message is what matters. */
+function remedied(error: unknown): string | undefined {
+  const { problems, remedy, file } = error as Partial<ModelFileError>;
+  const [first] = problems ?? [];
+  return first === undefined || file === undefined ? undefined : `${path.basename(file)} ${first.message}. ${remedy}`;
+}
+
+/** `models/smol` is more likely a misspelt folder than a name on the hub where there is a folder `models`. */
+async function hasParentFolder(name: string, local: string): Promise<boolean> {
+  return name.includes('/') && (await stat(path.dirname(local)).catch(() => undefined))?.isDirectory() === true;
+}
+
+/** The entry beside the missing one whose name is nearest, written as the user wrote the path. */
+export async function nearbyName(written: string, full: string): Promise<string | undefined> {
+  const names = (await readdir(path.dirname(full)).catch(() => [])).filter(name => !name.startsWith('.')).slice(0, MAX_FILES);
+  const near = didYouMean(path.basename(full), names);
+  if (near === undefined) return undefined;
+  const cut = Math.max(written.lastIndexOf('/'), written.lastIndexOf('\\'));
+  return written.slice(0, cut + 1) + near;
+}

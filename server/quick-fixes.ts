@@ -1,0 +1,76 @@
+/** Ways out of a problem as edits of the text. Pure. */
+import path from 'node:path';
+import { parseDocument } from 'yaml';
+import type { Problem } from '../trainer/protocol/problem.ts';
+import type { RecipeView, ServerProblem } from './recipe-view.ts';
+import { editDocument, putPair, smallestChange, type TextChange, takePair } from './text-edits.ts';
+
+export interface QuickFix {
+  readonly title: string;
+  readonly change: TextChange;
+  /** The one that is most likely right. */
+  readonly preferred: boolean;
+  readonly problem: ServerProblem;
+}
+
+export function quickFixes(view: RecipeView, problems: readonly ServerProblem[]): QuickFix[] {
+  return problems.flatMap(problem => {
+    const found = problem.code === 'memory-above-free' ? smallerBatch(view) : suggested(view, problem);
+    return found?.change === undefined ? [] : [{ title: found.title, change: found.change, preferred: true, problem }];
+  });
+}
+
+interface Fix {
+  readonly title: string;
+  readonly change: TextChange | undefined;
+}
+
+function suggested({ text, file }: RecipeView, problem: Problem): Fix | undefined {
+  const { suggestion, range, path: keys } = problem;
+  if (suggestion === undefined || problem.override !== undefined) return undefined;
+  const isJson = path.extname(file) === '.json';
+  const key = String(keys.at(-1));
+  const edited = (change: Parameters<typeof editDocument>[2]): TextChange | undefined => {
+    const after = editDocument(text, isJson, change);
+    return after === undefined ? undefined : smallestChange(text, after);
+  };
+  switch (suggestion.kind) {
+    case 'rename-key':
+      return { title: `Rename to '${suggestion.to}'`, change: { range, newText: isJson ? JSON.stringify(suggestion.to) : suggestion.to } };
+    case 'replace-value':
+      return { title: `Replace by ${suggestion.to}`, change: { range, newText: isJson ? asJson(suggestion.to) : asYaml(suggestion.to) } };
+    case 'remove-key':
+      return { title: `Remove '${key}'`, change: edited(document => void takePair(document, keys)) };
+    case 'move-key':
+      return {
+        title: `Move to '${suggestion.to}'`,
+        change: edited(document => {
+          const pair = takePair(document, keys);
+          if (pair !== undefined) putPair(document, pair, suggestion.to);
+        }),
+      };
+  }
+}
+
+/** Half the memory of activations and the same effective batch. */
+function smallerBatch({ text, file, values }: RecipeView): Fix | undefined {
+  const batch = values.per_device_train_batch_size;
+  if (batch < 2) return undefined;
+  const half = Math.floor(batch / 2);
+  const steps = values.gradient_accumulation_steps * 2;
+  const after = editDocument(text, path.extname(file) === '.json', document => {
+    document.set('per_device_train_batch_size', half);
+    document.set('gradient_accumulation_steps', steps);
+  });
+  const title = `Batches of ${half}, ${steps} of them an update`;
+  return { title, change: after === undefined ? undefined : smallestChange(text, after) };
+}
+
+/** Suggestions are YAML text. */
+const asJson = (to: string): string => JSON.stringify(parseDocument(to).toJS()) ?? JSON.stringify(to);
+
+/** A path may hold what YAML reads as something else; what is quoted already reads back as it should. */
+function asYaml(to: string): string {
+  const document = parseDocument(to);
+  return document.errors.length === 0 && document.warnings.length === 0 && !/: |#/.test(to) ? to : JSON.stringify(to);
+}

@@ -1,0 +1,56 @@
+/** A recipe as the editor shows it: its text, what the parser says, and the facts of model, data and machine that it speaks of. */
+import type { RecipeEstimate } from '../trainer/memory/predict.ts';
+import { type ParsedRecipe, parseRecipe } from '../trainer/protocol/parse-recipe.ts';
+import type { Problem } from '../trainer/protocol/problem.ts';
+import { type Located, locate } from '../trainer/protocol/recipe/located.ts';
+import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
+import type { DataCache, DataFact } from './data-facts.ts';
+import type { ModelCache, ModelFacts } from './model-facts.ts';
+
+/** A problem that may speak of a place in another file. */
+export interface ServerProblem extends Problem {
+  readonly related?: { readonly file: string; readonly line: number; readonly message: string };
+}
+
+export interface RecipeView {
+  readonly text: string;
+  /** Absolute. */
+  readonly file: string;
+  readonly baseDir: string;
+  readonly parsed: ParsedRecipe;
+  readonly root?: Located;
+  /** Right values and defaults for all others; `model` may be missing. */
+  readonly values: Partial<Recipe> & Omit<Recipe, 'model'>;
+  /** Undefined where the recipe names none. */
+  readonly model?: ModelFacts;
+  readonly data: readonly DataFact[];
+  readonly availableBytes: number;
+  /** Undefined until it has been computed. */
+  readonly estimate?: RecipeEstimate;
+}
+
+export interface ViewSources {
+  readonly models: ModelCache;
+  readonly data: DataCache;
+  readonly availableBytes: () => number;
+}
+
+/** More data files than this in one recipe are not looked at while typing. */
+const MAX_DATA_FILES = 20;
+
+/** Never rejects: half-typed text has a view too. */
+export async function readRecipeView(
+  document: Pick<RecipeView, 'text' | 'file' | 'baseDir'>,
+  { models, data, availableBytes }: ViewSources,
+): Promise<RecipeView> {
+  const { text, file, baseDir } = document;
+  const parsed = parseRecipe(text, { fileName: file });
+  // Every setting is valid or at its default, apart from a model that may be missing.
+  const values = parsed.resolved as unknown as RecipeView['values'];
+  const files = [...values.data.train, ...values.data.eval].slice(0, MAX_DATA_FILES);
+  const [model, ...facts] = await Promise.all([
+    values.model === undefined ? undefined : models.look(values.model, values.revision, baseDir),
+    ...files.map(written => data.look(written, values.data, baseDir)),
+  ]);
+  return { ...document, parsed, root: locate(text).root, values, model, data: facts, availableBytes: availableBytes() };
+}

@@ -1,0 +1,62 @@
+/** Edits of a recipe's text: the smallest replacement that brings about a change of its document, comments kept. */
+import { type Document, isMap, isScalar, type Pair, parseDocument } from 'yaml';
+import type { Range } from '../trainer/protocol/problem.ts';
+
+/** As in the Language Server Protocol, with our positions. */
+export interface TextChange {
+  readonly range: Range;
+  readonly newText: string;
+}
+
+/** Only the lines that differ. */
+export function smallestChange(before: string, after: string): TextChange | undefined {
+  if (before === after) return undefined;
+  const a = before.split('\n');
+  const b = after.split('\n');
+  let head = 0;
+  while (head < a.length - 1 && head < b.length - 1 && a[head] === b[head]) head++;
+  let tail = 0;
+  while (tail < a.length - 1 - head && tail < b.length - 1 - head && a.at(-1 - tail) === b.at(-1 - tail)) tail++;
+  const last = a.length - 1 - tail;
+  return {
+    range: { start: { line: head, column: 0 }, end: { line: last, column: a[last]?.length ?? 0 } },
+    newText: b.slice(head, b.length - tail).join('\n'),
+  };
+}
+
+/**
+ * The text after `change` of its document, in its own style: JSON stays JSON with its indentation, YAML keeps its comments.
+ * Undefined where the text has errors of syntax.
+ */
+export function editDocument(text: string, isJson: boolean, change: (document: Document) => void): string | undefined {
+  const document = parseDocument(text, { keepSourceTokens: true, logLevel: 'error', prettyErrors: false });
+  if (document.errors.length > 0) return undefined;
+  change(document);
+  if (!isJson) return document.toString({ lineWidth: 0, indent: indentOf(text), flowCollectionPadding: /\{ /.test(text) });
+  return `${JSON.stringify(document.toJS(), undefined, indentOf(text))}${text.endsWith('\n') ? '\n' : ''}`;
+}
+
+/** Spaces of one level: those of the first indented line. */
+const indentOf = (text: string): number => Math.min(8, /^( +)[^\s#-]/m.exec(text)?.[1]?.length ?? 2);
+
+/** Takes a pair out of its map; undefined where it isn't there. */
+export function takePair(document: Document, path: readonly (string | number)[]): Pair | undefined {
+  const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1));
+  if (!isMap(parent)) return undefined;
+  const at = parent.items.findIndex(({ key }) => isScalar(key) && String(key.value) === String(path.at(-1)));
+  const [pair] = at < 0 ? [] : parent.items.splice(at, 1);
+  // A group without settings would read as one without a value.
+  if (parent.items.length === 0 && path.length > 1) document.deleteIn(path.slice(0, -1));
+  return pair;
+}
+
+/** Puts a pair under a dotted path, whose group is made where it is missing. */
+export function putPair(document: Document, pair: Pair, to: string): void {
+  const steps = to.split('.');
+  const home = steps.slice(0, -1);
+  if (home.length > 0 && !isMap(document.getIn(home))) document.setIn(home, document.createNode({}));
+  const parent = home.length === 0 ? document.contents : document.getIn(home);
+  if (!isMap(parent)) return;
+  if (parent.items.length === 0) parent.flow = false;
+  parent.items.push(document.createPair(steps.at(-1), pair.value));
+}

@@ -1,0 +1,129 @@
+/** From the values of this room to those of the Language Server Protocol. Pure. */
+import { pathToFileURL } from 'node:url';
+import {
+  type CodeAction,
+  CodeActionKind,
+  type CodeLens,
+  type CompletionItem,
+  CompletionItemKind,
+  type Diagnostic,
+  DiagnosticSeverity,
+  type DocumentLink,
+  type DocumentSymbol,
+  type FoldingRange,
+  type Hover,
+  type InlayHint,
+  type Range as LspRange,
+  MarkupKind,
+  SymbolKind,
+  type TextEdit,
+} from 'vscode-languageserver/node';
+import type { Position, Range, Severity } from '../trainer/protocol/problem.ts';
+import type { Choice } from './completion.ts';
+import type { HoverText } from './hover.ts';
+import type { Hint } from './inlay-hints.ts';
+import type { FileLink, Fold, OutlineEntry } from './outline.ts';
+import type { QuickFix } from './quick-fixes.ts';
+import type { ServerProblem } from './recipe-view.ts';
+import type { TextChange } from './text-edits.ts';
+
+const severities: Readonly<Record<Severity, DiagnosticSeverity>> = {
+  error: DiagnosticSeverity.Error,
+  warning: DiagnosticSeverity.Warning,
+  info: DiagnosticSeverity.Information,
+};
+
+export const toPosition = ({ line, column }: Position) => ({ line, character: column });
+export const toRange = ({ start, end }: Range): LspRange => ({ start: toPosition(start), end: toPosition(end) });
+export const fromPosition = ({ line, character }: { line: number; character: number }): Position => ({ line, column: character });
+export const fromRange = ({ start, end }: LspRange): Range => ({ start: fromPosition(start), end: fromPosition(end) });
+
+/** @param docs the address of the page that has a section for each code */
+export function toDiagnostic({ code, severity, message, range, related }: ServerProblem, docs: string): Diagnostic {
+  const diagnostic: Diagnostic = {
+    range: toRange(range),
+    severity: severities[severity],
+    code,
+    codeDescription: { href: `${docs}#${code}` },
+    source: 'rowtune',
+    message,
+  };
+  if (related === undefined) return diagnostic;
+  const place = toPosition({ line: related.line, column: 0 });
+  const location = { uri: pathToFileURL(related.file).href, range: { start: place, end: place } };
+  return { ...diagnostic, relatedInformation: [{ location, message: related.message }] };
+}
+
+export const toEdit = ({ range, newText }: TextChange): TextEdit => ({ range: toRange(range), newText });
+
+export const toCodeAction = ({ title, change, preferred, problem }: QuickFix, uri: string, docs: string): CodeAction => ({
+  title,
+  kind: CodeActionKind.QuickFix,
+  isPreferred: preferred,
+  diagnostics: [toDiagnostic(problem, docs)],
+  edit: { changes: { [uri]: [toEdit(change)] } },
+});
+
+export const toHover = ({ markdown, range }: HoverText): Hover => ({
+  contents: { kind: MarkupKind.Markdown, value: markdown },
+  range: toRange(range),
+});
+
+const choiceKinds: Readonly<Record<Choice['kind'], CompletionItemKind>> = {
+  key: CompletionItemKind.Property,
+  group: CompletionItemKind.Module,
+  value: CompletionItemKind.EnumMember,
+  module: CompletionItemKind.Class,
+  folder: CompletionItemKind.Folder,
+  file: CompletionItemKind.File,
+  column: CompletionItemKind.Field,
+};
+
+/** The order is the table's, not the alphabet's. */
+export const toCompletion = ({ label, kind, insert, range, detail, documentation }: Choice, index: number): CompletionItem => ({
+  label,
+  kind: choiceKinds[kind],
+  detail,
+  sortText: String(index).padStart(4, '0'),
+  documentation: documentation === undefined ? undefined : { kind: MarkupKind.Markdown, value: documentation },
+  textEdit: { range: toRange(range), newText: insert },
+});
+
+export const toInlayHint = ({ at, label, tooltip }: Hint): InlayHint => ({
+  position: toPosition(at),
+  label,
+  tooltip,
+  paddingLeft: true,
+});
+
+const symbolKinds: Readonly<Record<OutlineEntry['kind'], SymbolKind>> = {
+  group: SymbolKind.Object,
+  list: SymbolKind.Array,
+  setting: SymbolKind.Property,
+};
+
+export const toSymbol = ({ name, detail, kind, range, keyRange, children }: OutlineEntry): DocumentSymbol => ({
+  name,
+  detail,
+  kind: symbolKinds[kind],
+  range: toRange(range),
+  selectionRange: toRange(keyRange),
+  children: children.map(toSymbol),
+});
+
+export const toFold = ({ startLine, endLine, kind }: Fold): FoldingRange => ({ startLine, endLine, kind });
+
+export const toLink = ({ range, file }: FileLink): DocumentLink => ({ range: toRange(range), target: pathToFileURL(file).href });
+
+const lensCommands = [
+  ['▶ Train', 'rowtune.train'],
+  ['Importance', 'rowtune.importance'],
+  ['Estimate memory', 'rowtune.estimate'],
+] as const;
+
+/** Above the first line: what can be done with a recipe. The client has the commands; each gets the recipe's address. */
+export const codeLenses = (uri: string): CodeLens[] =>
+  lensCommands.map(([title, command]) => ({
+    range: { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } },
+    command: { title, command, arguments: [uri] },
+  }));
