@@ -22,7 +22,7 @@ export interface EngineOptions {
 
 /** The overrides of a recipe, after its name. */
 export const withOverrides = (command: Command): Command =>
-  command.argument('[overrides...]', 'settings that beat the recipe, for example learning_rate=1e-4 data.train=mails.jsonl');
+  command.argument('[overrides...]', 'key=value settings that beat the recipe, for example learning_rate=1e-4 data.train=mails.jsonl');
 
 export const isRunFolder = (folder: string): boolean => existsSync(path.join(folder, RUN_FILES.recipe));
 

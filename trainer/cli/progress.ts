@@ -61,9 +61,7 @@ function rateText(rate: number | undefined, unit: string): string {
 /** One line for an event: "train 12/120 steps, loss 0.52, 1.6 s a step, 2 min 54 s left". */
 export function progressLine(event: ProgressEvent, pace: { rate?: number; left?: number }, metrics: string): string {
   const left = pace.left === undefined || event.done >= event.total ? '' : `${duration(pace.left)} left`;
-  return [`${event.phase} ${amounts(event)}`, event.message ?? '', metrics, rateText(pace.rate, event.unit), left]
-    .filter(Boolean)
-    .join(', ');
+  return [`${event.phase} ${amounts(event)}`, event.message ?? metrics, rateText(pace.rate, event.unit), left].filter(Boolean).join(', ');
 }
 
 function metricsText(values: Readonly<Record<string, number>>): string {

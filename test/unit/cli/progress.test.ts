@@ -23,6 +23,8 @@ describe('one line', () => {
     expect(progressLine(event(50e6, { total: 100e6, unit: 'bytes', phase: 'download' }), { rate: 2e6, left: 25 }, '')).toBe(
       'download 50/100 MB, 2.0 MB/s, 25 s left',
     ));
+  test('its own words go before the numbers of the run', () =>
+    expect(progressLine(event(12, { message: 'loss 0.5' }), {}, 'loss 0.52')).toBe('train 12/120 steps, loss 0.5'));
   test('done', () => expect(progressLine(event(120), { rate: 4, left: 0 }, '')).toBe('train 120/120 steps, 4 steps/s'));
 });
 
