@@ -1,4 +1,6 @@
 /** The memory of a run, split as the paper does: the model, what fine-tuning adds, and the rest. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { processMemory, resetPeak } from '../memory/measure.ts';
 
 export interface MemorySplit {
@@ -15,7 +17,7 @@ export interface MemorySplit {
 }
 
 export interface MemoryMeterParams {
-  /** Resident before the model was loaded; all figures are above it. */
+  /** Resident before anything of the model was loaded; all figures are above it. */
   readonly baselineBytes: number;
   /** Held from the start beside the weights: factors, optimizer state, gradients between batches. */
   readonly tuningBytes: number;
@@ -31,6 +33,7 @@ export class MemoryMeter {
 
   constructor(params: MemoryMeterParams) {
     this.params = params;
+    collectGarbage();
     resetPeak();
   }
 
@@ -62,4 +65,17 @@ export class MemoryMeter {
     const tuning = Math.min(tuningBytes + gradientBytes, total - model);
     return { mem_M: model, mem_FT: tuning, mem_Aux: total - model - tuning, mem_TTL: total, mem: total - model };
   }
+}
+
+/** Bytes resident now, without what the host's side has let go of. */
+export function residentBytes(): number {
+  collectGarbage();
+  return processMemory().residentBytes;
+}
+
+/** Weights pass through the heap on their way to the engine: what is left of them there would be counted. */
+function collectGarbage(): void {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  collect();
 }

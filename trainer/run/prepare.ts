@@ -27,6 +27,7 @@ import { createEvalSet, type EvalSet } from './eval-set.ts';
 import type { Job } from './job.ts';
 import type { Checkpoint } from './load-checkpoint.ts';
 import { loadTrainingData, type RunData } from './load-data.ts';
+import { residentBytes } from './memory-meter.ts';
 import { type Base, openBase } from './open-base.ts';
 import { padIdOf } from './pad-id.ts';
 import { RunError } from './run-error.ts';
@@ -71,10 +72,12 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const settings = methodSettings(recipe);
     if (methods[recipe.method].choosesRows) checkBudget(targetModules(model, settings), settings.budget);
     const data = await loadTrainingData({ ...params, base });
+    // Before importance, whose session leaves memory to the next.
+    const baselineBytes = residentBytes();
     const attachment = await attach(params, base, data);
     const coverage = coverageOf(model, attachment);
     await reportCoverage(params, attachment, coverage);
-    return await compile(params, { base, data, attachment, coverage });
+    return await compile(params, { base, data, attachment, coverage, baselineBytes });
   } catch (error) {
     await base.folder.weights.close();
     throw error;
@@ -121,9 +124,10 @@ interface Parts {
   readonly data: RunData;
   readonly attachment: Attachment;
   readonly coverage: Coverage;
+  readonly baselineBytes: number;
 }
 
-async function compile(params: PrepareParams, { base, data, attachment, coverage }: Parts): Promise<Prepared> {
+async function compile(params: PrepareParams, { base, data, attachment, coverage, baselineBytes }: Parts): Promise<Prepared> {
   const { recipe, job, checkpoint } = params;
   const plan = createBatchPlan(data.train, trainBatchSettings(recipe));
   const evalSet = data.held.length > 0 ? evalSetOf(recipe, base, data) : undefined;
@@ -152,7 +156,7 @@ async function compile(params: PrepareParams, { base, data, attachment, coverage
     evalShapes: evalSet ? evalSet.plan.buckets : [largest(plan)],
     labelTokens: evalSet?.scoring?.kind === 'begin' ? evalSet.scoring.tokens : undefined,
   };
-  const memory = { baselineBytes: processMemory().residentBytes, tuningBytes: tuningBytes(recompute.estimate) };
+  const memory = { baselineBytes, tuningBytes: tuningBytes(recompute.estimate) };
   const session = await base.engine.compile(trainProgram(program));
   try {
     await fill(params, base, program, session);

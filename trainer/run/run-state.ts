@@ -1,8 +1,9 @@
 /** state.json of a run folder: how far the run is, for everyone who looks from outside. */
-import { readFile } from 'node:fs/promises';
+import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from './durable-file.ts';
+import { systemErrorCode } from './run-error.ts';
 import { ownIdentity, type ProcessIdentity } from './run-lock.ts';
 
 const stateSchema = z.object({
@@ -62,7 +63,24 @@ export class StateKeeper {
     await this.write();
   }
 
-  async write(): Promise<void> {
-    await writeJson(this.file, this.current);
+  private async write(): Promise<void> {
+    try {
+      await writeJson(this.file, this.current);
+    } catch (error) {
+      const code = systemErrorCode(error);
+      if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+      await overwrite(this.file, `${JSON.stringify(this.current, null, 2)}\n`);
+    }
+  }
+}
+
+/** On a full disk the block that the old state stands in still takes the new one, which says why the run failed. */
+async function overwrite(file: string, text: string): Promise<void> {
+  const handle = await open(file, 'r+');
+  try {
+    await handle.write(text, 0);
+    await handle.truncate(Buffer.byteLength(text));
+  } finally {
+    await handle.close();
   }
 }
