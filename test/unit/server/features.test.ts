@@ -1,0 +1,130 @@
+/** Hover, completion, hints, symbols, folding and links, asked for at the `|` of a text. */
+import { rmSync } from 'node:fs';
+import { afterAll, describe, expect, it } from 'vitest';
+import { completionsAt } from '../../../server/completion.ts';
+import { hoverAt } from '../../../server/hover.ts';
+import { inlayHints } from '../../../server/inlay-hints.ts';
+import { foldsOf, linksOf, symbolsOf } from '../../../server/outline.ts';
+import { applyChange, atCursor, makeWorkspace, viewOf } from './check-view.ts';
+
+const folder = makeWorkspace();
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+async function labels(marked: string): Promise<string[]> {
+  const { text, at } = atCursor(marked);
+  return (await completionsAt(await viewOf(text, { folder }), at)).map(({ label }) => label);
+}
+
+async function completed(marked: string, label: string): Promise<string> {
+  const { text, at } = atCursor(marked);
+  const found = (await completionsAt(await viewOf(text, { folder }), at)).find(choice => choice.label === label);
+  return found === undefined ? `no ${label}` : applyChange(text, { range: found.range, newText: found.insert });
+}
+
+async function hover(marked: string): Promise<string | undefined> {
+  const { text, at } = atCursor(marked);
+  return hoverAt(await viewOf(text, { folder }), at)?.markdown;
+}
+
+describe('completion', () => {
+  it('offers the keys that are not given yet', async () => {
+    const found = await labels('model: m\nlear|');
+    expect(found).toContain('learning_rate');
+    expect(found).toContain('data');
+    expect(found).not.toContain('model');
+    expect(await completed('model: m\nlear|', 'learning_rate')).toBe('model: m\nlearning_rate: ');
+    expect(await completed('model: m\nda|', 'data')).toBe('model: m\ndata:\n  ');
+  });
+
+  it('offers the keys of a group in block and flow style', async () => {
+    expect(await labels('data:\n  fo|')).toContain('format');
+    expect(await labels('data:\n  train: x\n  |')).not.toContain('train');
+    expect(await labels('data: {tr|')).toContain('train');
+  });
+
+  it('offers choices with their words, and truth values', async () => {
+    expect(await labels('model: m\nmethod: |')).toEqual(['spsft', 'lora', 'full']);
+    expect(await labels('importance:\n  measure: tay|')).toContain('taylor_row');
+    expect(await labels('packing: |')).toEqual(['true', 'false']);
+    expect(await labels('data: {format: |}')).toContain('alpaca');
+    expect(await labels('freeze:\n  - |')).toContain('attention');
+    expect(await labels('freeze: [mlp, |]')).toContain('attention');
+  });
+
+  it('offers the modules of this model', async () => {
+    const found = await labels('model: models/tiny\ntarget_modules: [|]');
+    expect(found[0]).toBe('all-linear');
+    expect(found).toEqual(expect.arrayContaining(['q_proj', 'down_proj', 'lm_head']));
+    expect(await completed('model: models/tiny\ntarget_modules:\n  - q_|', 'q_proj')).toBe(
+      'model: models/tiny\ntarget_modules:\n  - q_proj',
+    );
+  });
+
+  it('offers models, data files and columns of this data', async () => {
+    expect(await labels('model: |')).toEqual(expect.arrayContaining(['models', 'bert']));
+    expect(await completed('model: models/t|', 'models/tiny')).toBe('model: models/tiny');
+    const files = await labels('data:\n  train: |');
+    expect(files).toContain('spam.jsonl');
+    expect(files).not.toContain('notes.docx');
+    expect(await labels('data:\n  train: mails.csv\n  columns: {text: |}')).toEqual(['body', 'kind']);
+    expect(await labels('data:\n  train: mails.csv\n  columns:\n    text: |')).toEqual(['body', 'kind']);
+  });
+
+  it('offers nothing in a comment', async () => expect(await labels('model: m # lear|')).toEqual([]));
+});
+
+describe('hover', () => {
+  it('tells doc, default, bounds and memory of a setting', async () => {
+    const text = await hover('model: m\nper_device_train_|batch_size: 2');
+    expect(text).toContain('integer from 1 to 4096, default 4');
+    expect(text).toContain('Samples in one forward and backward pass.');
+    expect(text).toContain('*Memory:* Activations grow in proportion.');
+  });
+
+  it('tells what a choice means', async () => expect(await hover('model: m\nmethod: lo|ra')).toMatch(/^`lora`: Train a low-rank product/));
+  it('tells family, parameters and blocks of the model', async () =>
+    expect(await hover('model: models|/tiny')).toMatch(/\*llama\*, .* parameters .*, 2 blocks/));
+  it('tells what a group is for', async () => expect(await hover('da|ta:\n  train: x')).toContain('Where the samples are'));
+  it('tells the memory of the run', async () =>
+    expect(await hover('model: models/tiny\nr: 8\nmax_leng|th: 32\ndata: {train: spam.jsonl}')).toContain('This run: about'));
+  it('has nothing to say of an unknown key', async () => expect(await hover('mod|ell: m')).toBeUndefined());
+});
+
+describe('inlay hints', () => {
+  it('show trained parameters, memory and the effective batch', async () => {
+    const text =
+      'model: models/tiny\nr: 8\nmax_length: 32\nper_device_train_batch_size: 2\ngradient_accumulation_steps: 4\ndata: {train: spam.jsonl}\n';
+    const hints = inlayHints(await viewOf(text, { folder }));
+    expect(hints.map(({ at }) => at.line)).toEqual([1, 3, 4]);
+    expect(hints[0]?.label).toMatch(/trained, [\d.]+%/);
+    expect(hints[1]?.label).toMatch(/of 64.* free, recompute: none/);
+    expect(hints[2]?.label).toBe('8 samples an update');
+  });
+
+  it('say nothing where the model is not known', async () =>
+    expect(inlayHints(await viewOf('model: someone/some-model\nr: 8\ndata: {train: spam.jsonl}', { folder }))).toEqual([]));
+});
+
+describe('outline', () => {
+  const text = '# one\n# two\nmodel: models/tiny\ndata:\n  train: spam.jsonl\n  eval: nowhere.jsonl\nr: 8\n';
+
+  it('lists settings with those of groups below', async () => {
+    const symbols = symbolsOf((await viewOf(text, { folder })).root);
+    expect(symbols.map(({ name }) => name)).toEqual(['model', 'data', 'r']);
+    expect(symbols[1]?.children.map(({ name, detail }) => `${name} ${detail}`)).toEqual(['train spam.jsonl', 'eval nowhere.jsonl']);
+  });
+
+  it('folds groups and comments', async () =>
+    expect(foldsOf(await viewOf(text, { folder }))).toEqual([
+      { startLine: 3, endLine: 5 },
+      { startLine: 0, endLine: 1, kind: 'comment' },
+    ]));
+
+  it('links what is there', async () => {
+    const links = linksOf(await viewOf(text, { folder }));
+    expect(links.map(({ file, range }) => `${file.slice(folder.length)} ${range.start.line}`)).toEqual([
+      '/models/tiny/config.json 2',
+      '/spam.jsonl 4',
+    ]);
+  });
+});
