@@ -27,7 +27,10 @@ async function work(request: JobRequest): Promise<void> {
     await sendLast({ type: 'result', value: await runJob(request, job) });
   } catch (error) {
     const { event, unexpected } = describeFailure(error);
-    job.note('error', unexpected && error instanceof Error ? (error.stack ?? error.message) : event.message);
+    const details = unexpected && error instanceof Error ? (error.stack ?? error.message) : event.message;
+    job.note('error', details);
+    // A job without a run folder has only its parent's log.
+    if (unexpected) console.error(details);
     await sendLast(event);
     status = 1;
   }
