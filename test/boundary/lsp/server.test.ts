@@ -1,0 +1,156 @@
+/** The language server as an editor meets it: the bundled process over its standard streams, from initialize to exit. */
+import { spawn } from 'node:child_process';
+import { rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { makeWorkspace } from '../../unit/server/check-view.ts';
+import { LanguageClient } from './language-client.ts';
+
+const folder = makeWorkspace();
+const uri = pathToFileURL(path.join(folder, 'a.rowtune.yaml')).href;
+const clients: LanguageClient[] = [];
+const connect = (): LanguageClient => {
+  const client = new LanguageClient();
+  clients.push(client);
+  return client;
+};
+
+afterEach(() => {
+  for (const client of clients.splice(0)) {
+    client.connection.dispose();
+    client.process.kill('SIGKILL');
+  }
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const text = 'model: models/tiny\nr: 8\nmax_length: 32\nlearning_rat: 1.0e-4\ndata:\n  train: spam.jsonl\n';
+const open = (client: LanguageClient, content: string, at = uri): Promise<void> =>
+  client.notify('textDocument/didOpen', { textDocument: { uri: at, languageId: 'yaml', version: 1, text: content } });
+const change = (client: LanguageClient, content: string, version: number): Promise<void> =>
+  client.notify('textDocument/didChange', { textDocument: { uri, version }, contentChanges: [{ text: content }] });
+
+interface Action {
+  readonly title: string;
+  readonly edit: { readonly changes: Record<string, { range: { start: Place; end: Place }; newText: string }[]> };
+}
+interface Place {
+  readonly line: number;
+  readonly character: number;
+}
+
+function apply(before: string, { edit }: Action): string {
+  const [found] = edit.changes[uri] ?? [];
+  if (found === undefined) return before;
+  const lines = before.split('\n');
+  const offset = ({ line, character }: Place): number => lines.slice(0, line).reduce((sum, { length }) => sum + length + 1, 0) + character;
+  return before.slice(0, offset(found.range.start)) + found.newText + before.slice(offset(found.range.end));
+}
+
+describe('an editor that takes what is pushed', () => {
+  it('sees a typo, fixes it, hovers, completes, and leaves', async () => {
+    const client = connect();
+    const { capabilities } = await client.initialize({});
+    expect(capabilities).toMatchObject({ hoverProvider: true, inlayHintProvider: true });
+    expect(capabilities).not.toHaveProperty('diagnosticProvider');
+
+    await open(client, text);
+    const [problem] = await client.diagnostics(uri, ({ length }) => length === 1);
+    expect(problem).toMatchObject({ code: 'unknown-key', severity: 1 });
+    expect(problem?.codeDescription.href).toMatch(/docs\/diagnostics\.md#unknown-key$/);
+
+    const range = { start: { line: 3, character: 2 }, end: { line: 3, character: 2 } };
+    const [action] = await client.request<Action[]>('textDocument/codeAction', {
+      textDocument: { uri },
+      range,
+      context: { diagnostics: [problem] },
+    });
+    if (action === undefined) throw new Error('no code action');
+    expect(action.title).toBe("Rename to 'learning_rate'");
+    const fixed = apply(text, action);
+    expect(fixed).toContain('\nlearning_rate: 1.0e-4\n');
+    await change(client, fixed, 2);
+    await client.diagnostics(uri, ({ length }) => length === 0);
+
+    const hover = await client.request<{ contents: { value: string } }>('textDocument/hover', {
+      textDocument: { uri },
+      position: { line: 0, character: 9 },
+    });
+    expect(hover.contents.value).toContain('2 blocks');
+    const items = await client.request<{ label: string }[]>('textDocument/completion', {
+      textDocument: { uri },
+      position: { line: 5, character: 9 },
+    });
+    expect(items.map(({ label }) => label)).toContain('spam.jsonl');
+    const lenses = await client.request<{ command: { command: string } }[]>('textDocument/codeLens', { textDocument: { uri } });
+    expect(lenses.map(({ command }) => command.command)).toEqual(['rowtune.train', 'rowtune.importance', 'rowtune.estimate']);
+    for (const method of ['documentSymbol', 'foldingRange', 'documentLink', 'formatting'])
+      expect(Array.isArray(await client.request(`textDocument/${method}`, { textDocument: { uri }, options: {} }))).toBe(true);
+    expect(await client.shutdown()).toBe(0);
+  });
+
+  it('gets the memory hint once nobody types', async () => {
+    const client = connect();
+    await client.initialize({});
+    await open(client, text.replace('learning_rat:', 'learning_rate:'));
+    await client.diagnostics(uri, ({ length }) => length === 0);
+    const whole = { start: { line: 0, character: 0 }, end: { line: 99, character: 0 } };
+    await expect
+      .poll(async () => client.request<{ label: string }[]>('textDocument/inlayHint', { textDocument: { uri }, range: whole }), {
+        timeout: 20_000,
+      })
+      .toEqual(expect.arrayContaining([expect.objectContaining({ label: expect.stringContaining(' free, recompute: ') })]));
+  });
+
+  it('is told about a model folder that changes', async () => {
+    const client = connect();
+    await client.initialize({});
+    await open(client, 'model: models/tiny\nr: 8\nmax_length: 32\ndata:\n  train: later.jsonl\n');
+    await client.diagnostics(uri, found => found.some(({ code }) => code === 'data-not-found'));
+    writeFileSync(path.join(folder, 'later.jsonl'), '{"text":"a","label":"b"}\n');
+    await client.notify('workspace/didChangeWatchedFiles', { changes: [] });
+    await client.diagnostics(uri, ({ length }) => length === 0);
+  });
+
+  it('sees what is wrong with a config.json at its key', async () => {
+    const client = connect();
+    await client.initialize({});
+    const config = pathToFileURL(path.join(folder, 'models', 'tiny', 'config.json')).href;
+    await open(client, '{"architectures": ["LlamaForCausalLM"],\n "vocab_size": -5}', config);
+    const found = await client.diagnostics(config, ({ length }) => length > 0);
+    expect(found.map(({ code }) => code)).toContain('contradictory-config');
+  });
+
+  it('survives garbage, typed one key at a time', async () => {
+    const client = connect();
+    await client.initialize({});
+    await open(client, '');
+    for (const [i, content] of ['{', '[', ': :', '- - -', '\t\t', '"', '&a [*a]', 'model: [', 'data: {train', '? ?'].entries()) {
+      await change(client, content, i + 2);
+      const at = { textDocument: { uri }, position: { line: 0, character: content.length } };
+      await client.request('textDocument/completion', at);
+      await client.request('textDocument/hover', at);
+      await client.request('textDocument/formatting', { ...at, options: {} });
+    }
+    await change(client, text, 99);
+    expect(await client.diagnostics(uri, ([first]) => first?.code === 'unknown-key')).toHaveLength(1);
+  });
+});
+
+it('an editor that pulls gets its diagnostics by asking', async () => {
+  const client = connect();
+  const { capabilities } = await client.initialize({ textDocument: { diagnostic: {} } });
+  expect(capabilities).toHaveProperty('diagnosticProvider');
+  await open(client, text);
+  const report = await client.request<{ items: { code: string }[] }>('textDocument/diagnostic', { textDocument: { uri } });
+  expect(report.items.map(({ code }) => code)).toEqual(['unknown-key']);
+});
+
+it('ends when the editor is gone', async () => {
+  const editor = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore' });
+  const client = connect();
+  await client.initialize({}, editor.pid);
+  editor.kill('SIGKILL');
+  // It looks every three seconds.
+  expect(await client.exited).not.toBeUndefined();
+}, 20_000);
