@@ -4,6 +4,7 @@ import { Command, CommanderError } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
 import { EXIT } from './cli-error.ts';
 import type { AddCommand } from './command.ts';
+import { addDaemon } from './commands/daemon.ts';
 import { addDoctor } from './commands/doctor.ts';
 import { addEngine } from './commands/engine.ts';
 import { addEstimate } from './commands/estimate.ts';
@@ -30,6 +31,7 @@ const commands: readonly AddCommand[] = [
   addExport,
   addVerify,
   addRuns,
+  addDaemon,
   addDoctor,
   addEngine,
 ];

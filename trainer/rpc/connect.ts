@@ -1,0 +1,166 @@
+/** The client's end: finds the daemon of a state folder or takes its address, shakes hands, and makes typed requests. */
+import { type CancellationToken, createMessageConnection, NullLogger, ResponseError } from 'vscode-jsonrpc/node';
+import { WebSocket } from 'ws';
+import type { WorkerEvent } from '../protocol/job-messages.ts';
+import {
+  clientNotifications,
+  type InitializeResult,
+  MAX_FRAME_BYTES,
+  type ParamsOf,
+  PROTOCOL_VERSION,
+  type RequestName,
+  type RequestParams,
+  type RequestResult,
+  type RpcErrorData,
+  requests,
+  type ServerNotificationName,
+  SUBPROTOCOL,
+  serverNotifications,
+} from '../protocol/rpc-messages.ts';
+import { socketTransport } from '../protocol/socket-transport.ts';
+import { DaemonError } from './daemon-error.ts';
+import { readDiscovery } from './discovery.ts';
+import { WORKER_PROGRESS } from './session.ts';
+import { fromWebSocket } from './web-socket.ts';
+
+/** A daemon that can't answer in this time is no use; a tunnel to another continent takes a second. */
+const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** What a client lets wait for a daemon that does not read. */
+const MAX_QUEUED_BYTES = 4 * MAX_FRAME_BYTES;
+
+export type DaemonAddress = { readonly stateDir: string } | { readonly url: string; readonly token: string };
+
+export interface ConnectOptions {
+  readonly client: { readonly name: string; readonly version: string };
+  /** Whether `job/event` and `job/changed` are wanted. */
+  readonly events?: boolean;
+  readonly timeoutMs?: number;
+}
+
+export interface DaemonClient {
+  readonly server: InitializeResult;
+  /** @throws DaemonError with the daemon's code and hint; 'daemon-gone' where the connection ends first */
+  request<Name extends RequestName>(name: Name, params: RequestParams<Name>, token?: CancellationToken): Promise<RequestResult<Name>>;
+  on<Name extends ServerNotificationName>(name: Name, listener: (params: ParamsOf<(typeof serverNotifications)[Name]>) => void): () => void;
+  /** Events that a request with this progress token brings. */
+  onProgress(token: string, listener: (event: WorkerEvent) => void): () => void;
+  /** Tells the daemon to end, after `shutdown`. */
+  exit(): Promise<void>;
+  close(): void;
+  /** Resolves with the reason when the connection is gone. */
+  readonly closed: Promise<string>;
+}
+
+/** @throws DaemonError 'daemon-missing', 'daemon-refused', 'daemon-gone', 'protocol-mismatch' */
+export async function connectDaemon(address: DaemonAddress, options: ConnectOptions): Promise<DaemonClient> {
+  const { url, token } = 'url' in address ? address : await addressOf(address.stateDir);
+  const timeoutMs = options.timeoutMs ?? HANDSHAKE_TIMEOUT_MS;
+  const socket = await open(url, token, timeoutMs);
+  const transport = socketTransport(fromWebSocket(socket), { maxQueuedBytes: MAX_QUEUED_BYTES });
+  const connection = createMessageConnection(transport.reader, transport.writer, NullLogger);
+  const closed = new Promise<string>(resolve => {
+    socket.on('close', (code, reason) => resolve(reason.toString() || `the connection was closed (${code})`));
+  });
+  const gone = closed.then(reason => {
+    connection.dispose();
+    throw new DaemonError('daemon-gone', `the daemon is gone: ${reason}`, { hint: 'Start it: rowtune daemon start' });
+  });
+  // Requests take their own view of it.
+  gone.catch(() => undefined);
+  connection.listen();
+
+  const request: DaemonClient['request'] = async (name, params, cancellation) => {
+    const { method } = requests[name];
+    const answer = cancellation ? connection.sendRequest(method, params, cancellation) : connection.sendRequest(method, params);
+    // Whichever loses the race is not waited for.
+    answer.catch(() => undefined);
+    return (await Promise.race([answer.catch(error => rethrow(error, socket, gone)), gone])) as never;
+  };
+
+  const greeting = request('initialize', {
+    protocol: PROTOCOL_VERSION,
+    client: options.client,
+    capabilities: { events: options.events ?? false },
+  });
+  try {
+    const server = await within(
+      greeting,
+      timeoutMs,
+      () => new DaemonError('daemon-missing', `${url} does not answer within ${timeoutMs} ms`),
+    );
+    await connection.sendNotification(clientNotifications.initialized.method, {});
+    return {
+      server,
+      request,
+      on: (name, listener) => {
+        const handle = connection.onNotification(serverNotifications[name].method, listener);
+        return () => handle.dispose();
+      },
+      onProgress: (progressToken, listener) => {
+        const handle = connection.onProgress(WORKER_PROGRESS, progressToken, listener);
+        return () => handle.dispose();
+      },
+      exit: () => connection.sendNotification(clientNotifications.exit.method, {}),
+      close: () => socket.close(1000, 'the client is done'),
+      closed,
+    };
+  } catch (error) {
+    socket.terminate();
+    throw error;
+  }
+}
+
+async function addressOf(stateDir: string): Promise<{ readonly url: string; readonly token: string }> {
+  const found = await readDiscovery(stateDir);
+  if (found === undefined)
+    throw new DaemonError('daemon-missing', `no daemon runs for ${stateDir}`, { hint: 'Start it: rowtune daemon start' });
+  return { url: `ws://127.0.0.1:${found.port}`, token: found.token };
+}
+
+function open(url: string, token: string, timeoutMs: number): Promise<WebSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(url, SUBPROTOCOL, {
+      headers: { authorization: `Bearer ${token}` },
+      handshakeTimeout: timeoutMs,
+      maxPayload: MAX_FRAME_BYTES,
+      perMessageDeflate: false,
+    });
+    socket.once('open', () => {
+      socket.on('error', () => socket.terminate());
+      resolve(socket);
+    });
+    socket.once('unexpected-response', (_, response) => {
+      socket.on('error', () => undefined);
+      socket.terminate();
+      const hint = response.statusCode === 401 ? 'The token is not the one of this start of the daemon' : undefined;
+      reject(new DaemonError('daemon-refused', `${url} refuses the connection (HTTP ${response.statusCode})`, { hint }));
+    });
+    socket.once('error', error =>
+      reject(
+        new DaemonError('daemon-missing', `no daemon answers at ${url}: ${error.message}`, { hint: 'Start it: rowtune daemon start' }),
+      ),
+    );
+  });
+}
+
+/** The daemon's error in its own words; what the connection says of its own end is replaced by the reason. */
+async function rethrow(error: unknown, socket: WebSocket, gone: Promise<never>): Promise<never> {
+  if (error instanceof ResponseError && error.data !== undefined) {
+    const { code, hint, ...details } = error.data as RpcErrorData;
+    throw new DaemonError(code, error.message, { hint, details });
+  }
+  if (socket.readyState !== WebSocket.OPEN) await gone;
+  throw error;
+}
+
+async function within<T>(work: Promise<T>, timeoutMs: number, late: () => Error): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(late()), timeoutMs);
+  });
+  try {
+    return await Promise.race([work, limit]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,215 @@
+/** The daemon: one for a user and state folder. Clients come and go; its jobs run on. */
+import { randomBytes } from 'node:crypto';
+import { mkdir } from 'node:fs/promises';
+import type { WebSocket } from 'ws';
+import manifest from '../../package.json' with { type: 'json' };
+import type { JobContext, WorkerEvent } from '../protocol/job-messages.ts';
+import { type InitializeResult, type JobEvent, MAX_FRAME_BYTES, PROTOCOL_VERSION, requests } from '../protocol/rpc-messages.ts';
+import { socketTransport } from '../protocol/socket-transport.ts';
+import { connectDaemon } from './connect.ts';
+import { openDaemonLog } from './daemon-log.ts';
+import { claimStateDir, type Discovery, releaseStateDir } from './discovery.ts';
+import { EventRing } from './event-ring.ts';
+import type { Services } from './handlers.ts';
+import { hasEnded, JobQueue } from './job-queue.ts';
+import { openJobsFile, readJobs } from './jobs-file.ts';
+import { listen } from './listen.ts';
+import { openSession, type Session } from './session.ts';
+import { fromWebSocket } from './web-socket.ts';
+
+/** What waits for a client that does not read: two of the largest messages. */
+const MAX_QUEUED_BYTES = 2 * MAX_FRAME_BYTES;
+/** From a connection to its `initialize`. */
+const HANDSHAKE_MS = 10_000;
+/** Another daemon on this machine answers at once, or never. */
+const RIVAL_TIMEOUT_MS = 3000;
+/** From the answer to `shutdown` to the end without `exit`. */
+const EXIT_WAIT_MS = 2000;
+
+export interface DaemonOptions {
+  readonly stateDir: string;
+  readonly cacheDir: string;
+  /** Without jobs and clients for this long it ends; 0 never. */
+  readonly idleExitMs: number;
+  readonly engineFromEnvironment?: string;
+  readonly hub: JobContext['hub'];
+  /** Where the worker's bundle is not beside this one. */
+  readonly workerFile?: string;
+  readonly maxFrameBytes?: number;
+  readonly maxQueuedBytes?: number;
+}
+
+export interface Daemon {
+  readonly discovery: Discovery;
+  /** Stops the jobs (training saves), then ends. */
+  stop(): Promise<void>;
+  /** When it has ended, whoever asked for it. */
+  readonly ended: Promise<void>;
+}
+
+/** @throws DaemonError 'daemon-running' where another one answers for this state folder */
+export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
+  const { stateDir, cacheDir, idleExitMs, hub, engineFromEnvironment, maxFrameBytes = MAX_FRAME_BYTES } = options;
+  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const log = openDaemonLog(stateDir);
+  const startedAt = new Date().toISOString();
+  const startedMs = performance.now();
+  const token = randomBytes(32).toString('hex');
+  const sessions = new Map<WebSocket, Session>();
+  const watchers = new Map<string, Set<(event: WorkerEvent) => void>>();
+  const ring = new EventRing(startedAt);
+  let idleTimer: NodeJS.Timeout | undefined;
+  let ending: Promise<void> | undefined;
+
+  const jobs = new JobQueue({
+    workerFile: options.workerFile,
+    known: await readJobs(stateDir),
+    onChange: record => {
+      jobsFile.save();
+      for (const session of sessions.values()) session.notify('jobChanged', record);
+      if (hasEnded(record))
+        log.write('info', `job ${record.id} (${record.kind}) ${record.state}${record.failure ? `: ${record.failure.message}` : ''}`);
+      watchIdle();
+    },
+    onEvent: publish,
+    onLine: (id, line) => log.write('debug', `job ${id}: ${line}`),
+  });
+  const jobsFile = openJobsFile(
+    stateDir,
+    () => jobs.list(),
+    error => log.write('error', `jobs.json can't be written: ${String(error)}`),
+  );
+  let end = (): void => undefined;
+  const ended = new Promise<void>(resolve => {
+    end = resolve;
+  });
+  const services: Services = {
+    queue: jobs,
+    ring,
+    cacheDir,
+    jobSettings: { cacheDir, engineFromEnvironment, hub },
+    status: () => {
+      const records = jobs.list();
+      const queued = records.filter(({ state }) => state === 'queued').length;
+      const over = records.filter(hasEnded).length;
+      return {
+        version: manifest.version,
+        pid: process.pid,
+        startedAt,
+        uptimeSeconds: (performance.now() - startedMs) / 1000,
+        clients: sessions.size,
+        jobs: { queued, running: records.length - queued - over, ended: over },
+        rssBytes: process.memoryUsage.rss(),
+        logFile: log.path,
+        seq: ring.seq,
+      };
+    },
+    stopJobs: async () => {
+      await jobs.close();
+      setTimeout(() => void stop(), EXIT_WAIT_MS).unref();
+    },
+  };
+  const door = await listen({ token, maxFrameBytes, onClient: welcome, onRefused: reason => log.write('warning', `refused: ${reason}`) });
+  const discovery: Discovery = { port: door.port, pid: process.pid, startedAt, token, version: manifest.version };
+  try {
+    await claimStateDir(stateDir, discovery, answers, message => log.write('warning', message));
+  } catch (error) {
+    await door.close();
+    throw error;
+  }
+  log.write('info', `rowtune ${manifest.version} listens on 127.0.0.1:${door.port}, process ${process.pid}`);
+  watchIdle();
+  return { discovery, stop, ended };
+
+  function welcome(socket: WebSocket): void {
+    const dropped = (reason: string): void => log.write('warning', `dropped a client: it ${reason}`);
+    socket.on('error', error => log.write('warning', `a client's connection failed: ${error.message}`));
+    const transport = socketTransport(fromWebSocket(socket), {
+      maxQueuedBytes: options.maxQueuedBytes ?? MAX_QUEUED_BYTES,
+      onDropped: dropped,
+    });
+    const say = (message: string): void => log.write('warning', message);
+    const session = openSession({
+      transport,
+      services,
+      greeting,
+      logger: { error: say, warn: say, info: () => undefined, log: () => undefined },
+      watch,
+      onInitialized: ({ name, version }) => log.write('info', `client ${name} ${version}`),
+      onExit: () => void stop(),
+    });
+    sessions.set(socket, session);
+    clearTimeout(idleTimer);
+    const late = setTimeout(() => !session.isInitialized && socket.close(1008, 'no initialize came'), HANDSHAKE_MS).unref();
+    socket.on('close', () => {
+      clearTimeout(late);
+      session.dispose();
+      sessions.delete(socket);
+      watchIdle();
+    });
+  }
+
+  function greeting(): InitializeResult {
+    const methods = Object.values(requests).map(({ method }) => method);
+    return {
+      protocol: PROTOCOL_VERSION,
+      version: manifest.version,
+      pid: process.pid,
+      startedAt,
+      capabilities: { requests: methods },
+      seq: ring.seq,
+    };
+  }
+
+  function publish(jobId: string, event: JobEvent['event']): void {
+    const entry = ring.add(jobId, event);
+    for (const session of sessions.values()) session.notify('jobEvent', entry);
+    if (event.type !== 'state') for (const listener of watchers.get(jobId) ?? []) listener(event);
+  }
+
+  function watch(jobId: string, listener: (event: WorkerEvent) => void): () => void {
+    const all = watchers.get(jobId) ?? new Set();
+    watchers.set(jobId, all.add(listener));
+    return () => {
+      all.delete(listener);
+      if (all.size === 0) watchers.delete(jobId);
+    };
+  }
+
+  function watchIdle(): void {
+    clearTimeout(idleTimer);
+    if (idleExitMs === 0 || sessions.size > 0 || jobs.active > 0) return;
+    idleTimer = setTimeout(() => {
+      log.write('info', 'idle: no jobs and no clients');
+      void stop();
+    }, idleExitMs).unref();
+  }
+
+  function stop(): Promise<void> {
+    ending ??= (async () => {
+      clearTimeout(idleTimer);
+      await jobs.close();
+      await jobsFile.flush();
+      await releaseStateDir(stateDir, discovery);
+      await door.close();
+      log.write('info', 'ended');
+      end();
+    })();
+    return ending;
+  }
+}
+
+/** Whether the daemon of a discovery file is alive and the one that wrote it. */
+async function answers({ port, token, pid }: Discovery): Promise<boolean> {
+  try {
+    const client = await connectDaemon(
+      { url: `ws://127.0.0.1:${port}`, token },
+      { client: { name: 'rowtune daemon', version: manifest.version }, timeoutMs: RIVAL_TIMEOUT_MS },
+    );
+    client.close();
+    return client.server.pid === pid;
+  } catch (error) {
+    // It is ours and speaks another protocol, or is just starting: alive all the same.
+    return (error as { readonly code?: unknown }).code === 'protocol-mismatch';
+  }
+}

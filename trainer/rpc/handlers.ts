@@ -1,0 +1,156 @@
+/** What the daemon does for each request: one table, checked against the protocol by the compiler. */
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { listEngines } from '../engine/install/engine-folder.ts';
+import { describeMachine, freeDiskBytes } from '../engine/machine.ts';
+import type { JobContext, JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
+import type { DaemonStatus, RequestName, RequestParams, RequestResult, StartOptions } from '../protocol/rpc-messages.ts';
+import { listRuns, RUN_FILES, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
+import { DaemonError } from './daemon-error.ts';
+import type { EventRing } from './event-ring.ts';
+import { hasEnded, type JobQueue, type NewJob } from './job-queue.ts';
+import { listModels } from './models.ts';
+import { estimate, recipeName, recipeOf, runFolderFor } from './recipes.ts';
+import { tailFile } from './tail-file.ts';
+
+export interface Services {
+  readonly queue: JobQueue;
+  readonly ring: EventRing;
+  readonly cacheDir: string;
+  /** Engine and hub of every job, as the daemon was started with. */
+  readonly jobSettings: Omit<JobContext, 'baseDir'>;
+  status(): DaemonStatus;
+  /** Stops all jobs; resolves when they have ended. */
+  stopJobs(): Promise<void>;
+}
+
+/** What a handler may know of the connection. */
+export interface Call {
+  onCancelled(listener: () => void): void;
+  progress(token: string, event: WorkerEvent): void;
+  /** Events of one job for as long as the call lasts. */
+  watch(jobId: string, listener: (event: WorkerEvent) => void): () => void;
+}
+
+export type Handlers = {
+  readonly [Name in Exclude<RequestName, 'initialize'>]: (
+    params: RequestParams<Name>,
+    services: Services,
+    call: Call,
+  ) => RequestResult<Name> | Promise<RequestResult<Name>>;
+};
+
+export const handlers: Handlers = {
+  daemonStatus: (_, { status }) => status(),
+  engineStatus: (_, { cacheDir }) => ({
+    machine: describeMachine(),
+    installedEngines: listEngines(cacheDir).map(({ name }) => name),
+    freeDiskBytes: freeDiskBytes(cacheDir),
+  }),
+  listModels: ({ folders }, { cacheDir }) => listModels(cacheDir, folders),
+  listRuns: async ({ folders }) => (await Promise.all(folders.map(listRuns))).flat(),
+  tailRun: ({ runDir, file, from }) => tailFile(path.join(runDir, RUN_FILES[file]), from),
+  deleteRun: async ({ runDir }, { queue }) => {
+    const run = await summarizeRun(runDir);
+    // The state file is what tells a run from any other folder that a path may name.
+    if (run === undefined) throw new DaemonError('run-missing', `${runDir} is no run folder`);
+    const isUsed = queue.list().some(record => record.runDir === runDir && !hasEnded(record));
+    if (isUsed || run.state === 'running' || run.state === 'preparing')
+      throw new DaemonError('run-busy', `a job is at work in ${runDir}`, { hint: 'Stop it first' });
+    await rm(runDir, { recursive: true, force: true });
+    return {};
+  },
+  estimate: ({ recipe }, { cacheDir }) => estimate(recipe, cacheDir),
+  train: (params, services) =>
+    once(params, services, async () => {
+      const { recipe: source } = params;
+      const recipe = recipeOf(source);
+      const runDir = params.runDir ?? (await runFolderFor(recipe, source, takenFolders(services.queue)));
+      const request = { kind: 'train', context: contextOf(services, source.baseDir), recipe, runDir } as const;
+      return { request, threads: recipe.threads, title: recipeName(recipe, source.fileName), runDir };
+    }),
+  resume: (params, services) =>
+    once(params, services, async () => {
+      const { runDir, overrides = [] } = params;
+      const { threads } = await readRunRecipe(runDir, overrides);
+      const request = { kind: 'resume', context: contextOf(services, runDir), runDir, overrides } as const;
+      return { request, threads, title: path.basename(runDir), runDir };
+    }),
+  importance: (params, services) =>
+    once(params, services, async () => {
+      const { recipe: source, outputFile } = params;
+      const recipe = recipeOf(source);
+      const request = { kind: 'importance', context: contextOf(services, source.baseDir), recipe, outputFile } as const;
+      return { request, threads: recipe.threads, title: recipeName(recipe, source.fileName) };
+    }),
+  evaluate: (params, services) =>
+    once(params, services, async () => {
+      const { recipe: source, adapter } = params;
+      const recipe = recipeOf(source);
+      const request = { kind: 'evaluate', context: contextOf(services, source.baseDir), recipe, adapter } as const;
+      return { request, threads: recipe.threads, title: recipeName(recipe, source.fileName) };
+    }),
+  generate: (params, services) =>
+    once(params, services, async () => {
+      const { id: _, priority: __, baseDir, ...rest } = params;
+      return { request: { kind: 'generate', context: contextOf(services, baseDir), ...rest }, threads: 0, title: params.model };
+    }),
+  exportRun: (params, services) =>
+    once(params, services, async () => {
+      const { id: _, priority: __, ...rest } = params;
+      const request: JobRequest = { kind: 'export', context: contextOf(services, path.dirname(rest.outputDir)), ...rest };
+      return { request, threads: 0, title: path.basename(rest.adapter) };
+    }),
+  verify: (params, services) =>
+    once(params, services, async () => {
+      const { modelDir, engine } = params;
+      const request = { kind: 'verify', context: contextOf(services, modelDir), modelDir, engine } as const;
+      return { request, threads: 0, title: path.basename(modelDir) };
+    }),
+  doctor: (params, services) =>
+    once(params, services, async () => {
+      const request = { kind: 'doctor', context: contextOf(services, services.cacheDir), engine: params.engine } as const;
+      return { request, threads: 0, title: 'doctor' };
+    }),
+  listJobs: (_, { queue }) => queue.list(),
+  waitForJob: ({ id, progressToken, abortOnCancel = false }, { queue }, call) =>
+    new Promise((resolve, reject) => {
+      const unwatch = progressToken === undefined ? () => undefined : call.watch(id, event => call.progress(progressToken, event));
+      const forget = queue.whenEnded(id, record => {
+        unwatch();
+        resolve(record);
+      });
+      call.onCancelled(() => {
+        unwatch();
+        forget();
+        if (abortOnCancel) queue.abort(id);
+        reject(new DaemonError('cancelled', 'the request was cancelled'));
+      });
+    }),
+  stopJob: ({ id }, { queue }) => queue.stop(id),
+  abortJob: ({ id }, { queue }) => queue.abort(id),
+  prioritizeJob: ({ id, priority }, { queue }) => queue.prioritize(id, priority),
+  eventsSince: ({ seq, epoch }, { ring }) => ring.since(seq, epoch),
+  shutdown: async (_, { stopJobs }) => {
+    await stopJobs();
+    return {};
+  },
+};
+
+/** Starts whose folder is still being looked for, one after the other: two must not find the same one. */
+let starting: Promise<unknown> = Promise.resolve();
+
+function once(
+  { id, priority = 0 }: StartOptions,
+  { queue }: Services,
+  prepare: () => Promise<Omit<NewJob, 'id' | 'priority'>>,
+): Promise<RequestResult<'train'>> {
+  const start = starting.then(async () => queue.find(id) ?? queue.add({ id, priority, ...(await prepare()) }));
+  starting = start.catch(() => undefined);
+  return start;
+}
+
+const contextOf = ({ jobSettings }: Services, baseDir: string): JobContext => ({ ...jobSettings, baseDir });
+
+const takenFolders = (queue: JobQueue): ReadonlySet<string> =>
+  new Set(queue.list().flatMap(record => (record.runDir === undefined || hasEnded(record) ? [] : [record.runDir])));

@@ -1,0 +1,243 @@
+/** The jobs of the daemon: in order of priority, one at a time on the device, each in a worker process of its own. */
+import { existsSync, readdirSync } from 'node:fs';
+import path from 'node:path';
+import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../jobs/worker-process.ts';
+import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
+import type { JobEvent, JobRecord, JobState } from '../protocol/rpc-messages.ts';
+import { RUN_FILES } from '../run/run-folder.ts';
+import { DaemonError } from './daemon-error.ts';
+
+/** More than anyone queues by hand; a script that starts jobs in a loop is stopped here. */
+const MAX_QUEUED = 1000;
+/** Records of ended jobs that are kept; their results are in run folders anyway. */
+const MAX_ENDED = 200;
+/** From the wish to end a job without saving to its SIGKILL: a compiled step can't be interrupted. */
+const ABORT_GRACE_MS = 5000;
+
+export interface QueueParams {
+  readonly workerFile?: string;
+  /** Records of earlier starts of the daemon. */
+  readonly known: readonly JobRecord[];
+  onChange(record: JobRecord): void;
+  onEvent(jobId: string, event: JobEvent['event']): void;
+  onLine(jobId: string, line: string): void;
+}
+
+export interface NewJob {
+  readonly id: string;
+  readonly priority: number;
+  readonly title: string;
+  readonly request: JobRequest;
+  /** Cores that one operation may use; 0 takes all. */
+  readonly threads: number;
+  readonly runDir?: string;
+}
+
+interface Job {
+  record: JobRecord;
+  readonly order: number;
+  readonly work?: NewJob;
+  worker?: WorkerProcess;
+  wish?: 'stop' | 'abort';
+  readonly waiting: Set<(record: JobRecord) => void>;
+}
+
+/** A look at the machine waits for no training: doctor has a lane of its own. */
+const laneOf = (kind: JobKind): string => (kind === 'doctor' ? 'look' : 'device');
+const SAVING: readonly JobKind[] = ['train', 'resume'];
+const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed'];
+export const hasEnded = ({ state }: JobRecord): boolean => ENDED.includes(state);
+
+export class JobQueue {
+  private readonly jobs = new Map<string, Job>();
+  private readonly params: QueueParams;
+  private order = 0;
+  private isClosed = false;
+
+  constructor(params: QueueParams) {
+    this.params = params;
+    for (const record of params.known) this.jobs.set(record.id, { record: asLeft(record), order: this.order++, waiting: new Set() });
+  }
+
+  /** In the order they came. */
+  list(): JobRecord[] {
+    return [...this.jobs.values()].map(({ record }) => record);
+  }
+
+  find(id: string): JobRecord | undefined {
+    return this.jobs.get(id)?.record;
+  }
+
+  get active(): number {
+    return this.list().filter(record => !hasEnded(record)).length;
+  }
+
+  /** @throws DaemonError 'queue-full', 'shutting-down' */
+  add(work: NewJob): JobRecord {
+    const known = this.jobs.get(work.id);
+    if (known) return known.record;
+    if (this.isClosed) throw new DaemonError('shutting-down', 'the daemon is ending and takes no more jobs');
+    if (this.active >= MAX_QUEUED)
+      throw new DaemonError('queue-full', `${MAX_QUEUED} jobs wait already`, { hint: 'Wait for some of them, or stop them' });
+    const { id, priority, title, runDir } = work;
+    const record: JobRecord = {
+      id,
+      kind: work.request.kind,
+      state: 'queued',
+      priority,
+      title,
+      runDir,
+      createdAt: new Date().toISOString(),
+    };
+    this.jobs.set(id, { record, work, order: this.order++, waiting: new Set() });
+    this.forgetOldest();
+    this.params.onChange(record);
+    this.params.onEvent(id, { type: 'state', state: 'queued' });
+    this.startNext();
+    return this.jobs.get(id)?.record ?? record;
+  }
+
+  /** Training saves and ends, others end; what is queued leaves the queue. */
+  stop(id: string): JobRecord {
+    return this.end(id, 'stop');
+  }
+
+  abort(id: string): JobRecord {
+    return this.end(id, 'abort');
+  }
+
+  prioritize(id: string, priority: number): JobRecord {
+    const job = this.get(id);
+    this.change(job, { priority });
+    return job.record;
+  }
+
+  /** Calls back once, when the job has ended; at once where it has. @returns takes the callback away */
+  whenEnded(id: string, callback: (record: JobRecord) => void): () => void {
+    const job = this.get(id);
+    if (hasEnded(job.record)) callback(job.record);
+    else job.waiting.add(callback);
+    return () => void job.waiting.delete(callback);
+  }
+
+  /** Takes no more jobs, stops all (training saves), and resolves when every worker is gone. */
+  async close(): Promise<void> {
+    this.isClosed = true;
+    const active = this.list().filter(record => !hasEnded(record));
+    await Promise.all(
+      active.map(({ id }) => {
+        const ended = new Promise<void>(resolve => this.whenEnded(id, () => resolve()));
+        this.stop(id);
+        return ended;
+      }),
+    );
+  }
+
+  /** @throws DaemonError 'job-missing' */
+  private get(id: string): Job {
+    const job = this.jobs.get(id);
+    if (job) return job;
+    throw new DaemonError('job-missing', `there is no job ${JSON.stringify(id)}`, { hint: 'Ask for the list of jobs' });
+  }
+
+  private end(id: string, wish: 'stop' | 'abort'): JobRecord {
+    const job = this.get(id);
+    if (hasEnded(job.record)) return job.record;
+    if (job.wish !== 'abort') job.wish = wish;
+    if (job.worker === undefined) {
+      this.finish(job, { state: wish === 'stop' ? 'stopped' : 'aborted' });
+      return job.record;
+    }
+    const { worker } = job;
+    const saves = job.wish === 'stop' && SAVING.includes(job.record.kind);
+    if (!worker.stop(saves)) worker.kill();
+    if (!saves) setTimeout(() => !hasEnded(job.record) && worker.kill(), ABORT_GRACE_MS).unref();
+    this.change(job, { state: 'stopping' });
+    return job.record;
+  }
+
+  private startNext(): void {
+    const all = [...this.jobs.values()];
+    const busy = new Set(all.flatMap(({ worker, record }) => (worker ? [laneOf(record.kind)] : [])));
+    const queued = all.filter(({ record }) => record.state === 'queued');
+    queued.sort((a, b) => b.record.priority - a.record.priority || a.order - b.order);
+    for (const job of queued) {
+      const lane = laneOf(job.record.kind);
+      if (busy.has(lane)) continue;
+      busy.add(lane);
+      this.start(job);
+    }
+  }
+
+  private start(job: Job): void {
+    if (job.work === undefined) return;
+    const { id, request, threads } = job.work;
+    const worker = startWorkerProcess({
+      request,
+      threads,
+      workerFile: this.params.workerFile,
+      onEvent: event => {
+        if (event.type === 'phase') this.change(job, { phase: event.name });
+        else if (event.type === 'progress') job.record = { ...job.record, progress: event };
+        else if (event.type === 'metrics') job.record = { ...job.record, metrics: { step: event.step, values: event.values } };
+        this.params.onEvent(id, event);
+      },
+      onLine: line => this.params.onLine(id, line),
+    });
+    job.worker = worker;
+    this.change(job, { state: 'running', startedAt: new Date().toISOString(), pid: worker.pid });
+    worker.ended.then(
+      outcome => this.finish(job, outcomeOf(job, outcome)),
+      (error: Error) =>
+        this.finish(job, {
+          state: 'failed',
+          failure: { code: 'worker-start', message: `the worker could not be started: ${error.message}`, hint: 'Install rowtune anew' },
+        }),
+    );
+  }
+
+  private finish(job: Job, end: Partial<JobRecord>): void {
+    job.worker = undefined;
+    const resume = end.state === 'succeeded' ? undefined : resumeOffer(job.record);
+    this.change(job, { ...end, resume, pid: undefined, endedAt: new Date().toISOString() });
+    for (const callback of job.waiting) callback(job.record);
+    job.waiting.clear();
+    this.startNext();
+  }
+
+  private change(job: Job, change: Partial<JobRecord>): void {
+    const before = job.record.state;
+    job.record = { ...job.record, ...change };
+    this.params.onChange(job.record);
+    if (job.record.state !== before) this.params.onEvent(job.record.id, { type: 'state', state: job.record.state });
+  }
+
+  private forgetOldest(): void {
+    const ended = [...this.jobs.values()].filter(({ record }) => hasEnded(record));
+    for (const { record } of ended.slice(0, Math.max(0, ended.length - MAX_ENDED))) this.jobs.delete(record.id);
+  }
+}
+
+function outcomeOf({ wish }: Job, outcome: WorkerOutcome): Partial<JobRecord> {
+  const { last } = outcome;
+  if (last?.type === 'result')
+    return { state: wish === undefined ? 'succeeded' : wish === 'stop' ? 'stopped' : 'aborted', result: last.value };
+  if (wish === 'abort') return { state: 'aborted' };
+  if (wish === 'stop' && (last === undefined || last.code === 'stopped')) return { state: 'stopped' };
+  if (last) return { state: 'failed', failure: { code: last.code, message: last.message, hint: last.hint } };
+  return { state: 'failed', failure: explainDeath(outcome) };
+}
+
+/** A job of an earlier daemon that was not seen to end. Its worker saves and ends when its parent is gone. */
+function asLeft(record: JobRecord): JobRecord {
+  if (hasEnded(record)) return record;
+  const failure = { code: 'daemon-ended', message: 'the daemon ended while this job was queued or running' };
+  return { ...record, state: 'failed', failure, pid: undefined, endedAt: new Date().toISOString(), resume: resumeOffer(record) };
+}
+
+/** A run that has a checkpoint can go on. */
+function resumeOffer({ kind, runDir }: JobRecord): JobRecord['resume'] {
+  if (runDir === undefined || !SAVING.includes(kind)) return undefined;
+  const folder = path.join(runDir, RUN_FILES.checkpoints);
+  return existsSync(folder) && readdirSync(folder).length > 0 ? { runDir } : undefined;
+}

@@ -1,0 +1,112 @@
+/** The door of the daemon: a WebSocket on 127.0.0.1 that opens only to who has the token, and never to a web page. */
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { createServer, type IncomingMessage } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { type WebSocket, WebSocketServer } from 'ws';
+import { SUBPROTOCOL, TOKEN_PROTOCOL } from '../protocol/rpc-messages.ts';
+
+/** Every window has one or two; more is a leak in a client. */
+const MAX_CLIENTS = 64;
+/** A request for an upgrade is a few hundred bytes and comes at once. */
+const HEADERS_TIMEOUT_MS = 10_000;
+/** A peer that is gone without a word (sleep, a cut line) is noticed after two of these. */
+const PING_INTERVAL_MS = 30_000;
+
+export interface ListenParams {
+  readonly token: string;
+  readonly maxFrameBytes: number;
+  onClient(socket: WebSocket): void;
+  onRefused(reason: string): void;
+}
+
+export interface Door {
+  readonly port: number;
+  /** Takes no more clients and drops those that are there. */
+  close(): Promise<void>;
+}
+
+export async function listen({ token, maxFrameBytes, onClient, onRefused }: ListenParams): Promise<Door> {
+  const http = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2000 });
+  // perMessageDeflate would let a small frame become a large one.
+  const sockets = new WebSocketServer({
+    noServer: true,
+    maxPayload: maxFrameBytes,
+    perMessageDeflate: false,
+    handleProtocols: offered => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+  });
+  http.on('request', (_, response) => {
+    response.writeHead(426, { connection: 'close', upgrade: 'websocket' }).end();
+  });
+  http.on('clientError', (_, socket) => socket.destroy());
+  http.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    const refusal = whyRefused(request, token) ?? (sockets.clients.size >= MAX_CLIENTS ? tooMany : undefined);
+    if (refusal) {
+      onRefused(refusal.reason);
+      refuse(socket, refusal.status);
+      return;
+    }
+    sockets.handleUpgrade(request, socket, head, accepted => onClient(accepted));
+  });
+  const unanswered = new WeakSet<WebSocket>();
+  const pings = setInterval(() => {
+    for (const socket of sockets.clients) {
+      if (unanswered.has(socket)) socket.terminate();
+      unanswered.add(socket);
+      socket.once('pong', () => unanswered.delete(socket));
+      socket.ping();
+    }
+  }, PING_INTERVAL_MS).unref();
+  await new Promise<void>((resolve, reject) => {
+    http.once('error', reject);
+    http.listen({ host: '127.0.0.1', port: 0 }, resolve);
+  });
+  return {
+    port: (http.address() as AddressInfo).port,
+    close: async () => {
+      clearInterval(pings);
+      const closed = new Promise<void>(resolve => http.close(() => resolve()));
+      for (const socket of sockets.clients) socket.close(1001, 'the daemon ends');
+      const timer = setTimeout(() => {
+        for (const socket of sockets.clients) socket.terminate();
+        http.closeAllConnections();
+      }, 500);
+      await closed;
+      clearTimeout(timer);
+    },
+  };
+}
+
+interface Refusal {
+  readonly status: string;
+  readonly reason: string;
+}
+
+const tooMany: Refusal = { status: '503 Service Unavailable', reason: `more than ${MAX_CLIENTS} clients` };
+
+/** Undefined where the door opens. */
+function whyRefused({ headers }: IncomingMessage, token: string): Refusal | undefined {
+  // Every browser names the origin of the page that opens a WebSocket, and no page has business here, token or not.
+  if (headers.origin !== undefined) return { status: '403 Forbidden', reason: 'a web page (Origin header)' };
+  const given = givenToken(headers);
+  if (given === undefined) return { status: '401 Unauthorized', reason: 'no token' };
+  return isSame(given, token) ? undefined : { status: '401 Unauthorized', reason: 'a wrong token' };
+}
+
+function givenToken(headers: IncomingMessage['headers']): string | undefined {
+  const bearer = /^Bearer (\S+)$/i.exec(headers.authorization ?? '')?.[1];
+  if (bearer !== undefined) return bearer;
+  const offered = (headers['sec-websocket-protocol'] ?? '').split(',').map(name => name.trim());
+  return offered.find(name => name.startsWith(TOKEN_PROTOCOL))?.slice(TOKEN_PROTOCOL.length);
+}
+
+/** In a time that tells nothing about where they differ. */
+function isSame(a: string, b: string): boolean {
+  const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
+  return timingSafeEqual(digest(a), digest(b));
+}
+
+function refuse(socket: Duplex, status: string): void {
+  socket.end(`HTTP/1.1 ${status}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`, () => socket.destroy());
+}

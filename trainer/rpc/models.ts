@@ -1,0 +1,51 @@
+/** The models at hand: the cache of the hub and folders that a client names; their headers alone are read. */
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { readModelHeaders } from '../hub/open-model.ts';
+import type { ModelInfo } from '../protocol/rpc-messages.ts';
+
+/** A model folder lies at most this deep below a folder that a client names. */
+const MAX_DEPTH = 3;
+const MAX_MODELS = 500;
+
+export async function listModels(cacheDir: string, folders: readonly string[]): Promise<ModelInfo[]> {
+  const found: { readonly name: string; readonly path: string; readonly source: ModelInfo['source'] }[] = [];
+  for (const repo of await names(path.join(cacheDir, 'models')))
+    for (const commit of await names(path.join(cacheDir, 'models', repo))) {
+      const folder = path.join(cacheDir, 'models', repo, commit);
+      if ((await names(folder)).includes('.complete')) found.push({ name: repo.replace('--', '/'), path: folder, source: 'cache' });
+    }
+  for (const folder of folders) await search(folder, 0);
+  return Promise.all(found.slice(0, MAX_MODELS).map(describe));
+
+  async function search(folder: string, depth: number): Promise<void> {
+    const inside = await readdir(folder, { withFileTypes: true }).catch(() => []);
+    const files = new Set(inside.filter(entry => !entry.isDirectory()).map(({ name }) => name));
+    if (files.has('config.json') && [...files].some(name => name.endsWith('.safetensors')))
+      found.push({ name: path.basename(folder), path: folder, source: 'folder' });
+    for (const name of files)
+      if (name.endsWith('.gguf')) found.push({ name: path.basename(name, '.gguf'), path: path.join(folder, name), source: 'folder' });
+    if (depth === MAX_DEPTH || found.length >= MAX_MODELS) return;
+    for (const entry of inside)
+      if (entry.isDirectory() && !entry.name.startsWith('.') && entry.name !== 'node_modules' && entry.name !== 'checkpoints')
+        await search(path.join(folder, entry.name), depth + 1);
+  }
+}
+
+const names = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);
+
+async function describe(found: Pick<ModelInfo, 'name' | 'path' | 'source'>): Promise<ModelInfo> {
+  try {
+    const { config, tensors } = await readModelHeaders(found.path);
+    const all = [...tensors.values()];
+    return {
+      ...found,
+      family: typeof config.model_type === 'string' ? config.model_type : undefined,
+      parameters: all.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+      weightBytes: all.reduce((sum, { byteLength }) => sum + byteLength, 0),
+      dtypes: [...new Set(all.map(({ dtype, quantization }) => quantization ?? dtype))].sort(),
+    };
+  } catch (error) {
+    return { ...found, problem: error instanceof Error ? error.message : String(error) };
+  }
+}

@@ -1,0 +1,95 @@
+/** What each request must bring, checked before a handler sees it; the compiler holds these against the types of the protocol. */
+import path from 'node:path';
+import { z } from 'zod';
+import type { RequestName, RequestParams } from '../protocol/rpc-messages.ts';
+import { DaemonError } from './daemon-error.ts';
+
+/** Names and paths; longer than any path a system takes. */
+const MAX_TEXT = 4096;
+/** As the recipe reader of the command line. */
+const MAX_RECIPE_CHARACTERS = 2 ** 20;
+const MAX_LIST = 256;
+
+const text = z.string().min(1).max(MAX_TEXT);
+const absolute = text.refine(path.isAbsolute, 'an absolute path');
+const id = z.string().min(1).max(200);
+const folders = z.array(absolute).max(MAX_LIST);
+const priority = z.number().min(-1000).max(1000);
+const start = { id, priority: priority.optional() };
+const overrides = z.array(text).max(MAX_LIST).optional();
+const engine = z.enum(['auto', 'tensorflow', 'portable']);
+const recipe = z.strictObject({
+  text: z.string().max(MAX_RECIPE_CHARACTERS),
+  fileName: z.string().max(MAX_TEXT),
+  baseDir: absolute,
+  overrides,
+});
+const nothing = z.strictObject({});
+const oneJob = z.strictObject({ id });
+
+const generateOptions = z.strictObject({
+  engine,
+  chat: z.boolean(),
+  maxNewTokens: z.int().min(1).max(1_000_000),
+  temperature: z.number().min(0).max(100),
+  topP: z.number().min(0).max(1),
+  topK: z.int().min(0),
+  seed: z
+    .int()
+    .min(0)
+    .max(2 ** 32 - 1),
+});
+
+const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Name>> } = {
+  // Loose: a newer client may say more of itself.
+  initialize: z.object({
+    protocol: z.int(),
+    client: z.object({ name: text, version: text }),
+    capabilities: z.object({ events: z.boolean() }),
+  }),
+  daemonStatus: nothing,
+  engineStatus: nothing,
+  listModels: z.strictObject({ folders }),
+  listRuns: z.strictObject({ folders }),
+  tailRun: z.strictObject({ runDir: absolute, file: z.enum(['metrics', 'log']), from: z.int().min(0) }),
+  deleteRun: z.strictObject({ runDir: absolute }),
+  estimate: z.strictObject({ recipe }),
+  train: z.strictObject({ ...start, recipe, runDir: absolute.optional() }),
+  resume: z.strictObject({ ...start, runDir: absolute, overrides }),
+  importance: z.strictObject({ ...start, recipe, outputFile: absolute }),
+  evaluate: z.strictObject({ ...start, recipe, adapter: absolute.optional() }),
+  generate: z.strictObject({
+    ...start,
+    model: text,
+    revision: text,
+    baseDir: absolute,
+    adapter: absolute.optional(),
+    prompt: z.string().max(2 ** 20),
+    options: generateOptions,
+  }),
+  exportRun: z.strictObject({
+    ...start,
+    adapter: absolute,
+    format: z.enum(['adapter', 'merged', 'peft']),
+    outputDir: absolute,
+    overwrite: z.boolean(),
+  }),
+  verify: z.strictObject({ ...start, modelDir: absolute, engine }),
+  doctor: z.strictObject({ ...start, engine }),
+  listJobs: nothing,
+  waitForJob: z.strictObject({ id, progressToken: text.optional(), abortOnCancel: z.boolean().optional() }),
+  stopJob: oneJob,
+  abortJob: oneJob,
+  prioritizeJob: z.strictObject({ id, priority }),
+  eventsSince: z.strictObject({ seq: z.int().min(0), epoch: text }),
+  shutdown: nothing,
+};
+
+/** @throws DaemonError 'bad-params' with the place and what was expected */
+export function checkParams<Name extends RequestName>(name: Name, method: string, params: unknown): RequestParams<Name> {
+  const schema: z.ZodType<RequestParams<Name>> = paramSchemas[name];
+  const checked = schema.safeParse(params ?? {});
+  if (checked.success) return checked.data;
+  const wrong = checked.error.issues.slice(0, 5).map(({ path: keys, message }) => `${keys.join('.') || 'params'}: ${message}`);
+  throw new DaemonError('bad-params', `${method}: ${wrong.join('; ')}`, { hint: 'Client and daemon may be of different versions' });
+}

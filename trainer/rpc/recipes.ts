@@ -1,0 +1,57 @@
+/** A recipe that came as text: parsed, and what hangs on it: the folder of its run, the memory it would take. */
+import { existsSync } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import { describeMachine } from '../engine/machine.ts';
+import { findComplete, repoFolder } from '../hub/hub-cache.ts';
+import { isHubName } from '../hub/hub-download.ts';
+import { readModelHeaders } from '../hub/open-model.ts';
+import { estimateRecipe } from '../memory/predict.ts';
+import { parseRecipe } from '../protocol/parse-recipe.ts';
+import { hasErrors } from '../protocol/problem.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { RecipeSource } from '../protocol/rpc-messages.ts';
+import { DaemonError } from './daemon-error.ts';
+
+/** @throws DaemonError 'bad-recipe' with all problems and their places */
+export function recipeOf({ text, fileName, overrides = [] }: RecipeSource): Recipe {
+  const { recipe, problems } = parseRecipe(text, { fileName, overrides });
+  if (recipe && !hasErrors(problems)) return recipe;
+  const errors = problems.filter(({ severity }) => severity === 'error');
+  throw new DaemonError('bad-recipe', `${fileName}: ${errors.map(({ message }) => message).join('; ')}`, { details: { problems } });
+}
+
+export const recipeName = ({ name }: Recipe, fileName: string): string =>
+  name ?? (path.basename(fileName).replace(/(\.rowtune)?\.(ya?ml|json)$/i, '') || 'run');
+
+/** Where the run of a recipe goes: spam, spam-2, spam-3 …; folders of jobs that still wait are taken. */
+export async function runFolderFor(recipe: Recipe, { baseDir, fileName }: RecipeSource, taken: ReadonlySet<string>): Promise<string> {
+  if (recipe.output_dir !== undefined) return path.resolve(baseDir, recipe.output_dir);
+  const name = recipeName(recipe, fileName);
+  for (let count = 1; ; count++) {
+    const folder = path.resolve(baseDir, 'runs', count === 1 ? name : `${name}-${count}`);
+    const isEmpty = (await readdir(folder).catch(() => [])).length === 0;
+    if (isEmpty && !taken.has(folder)) return folder;
+  }
+}
+
+/**
+ * The memory of a run from headers alone, against what is free now.
+ * @throws DaemonError 'model-missing' where the model is not on this machine yet
+ */
+export async function estimate(source: RecipeSource, cacheDir: string): Promise<unknown> {
+  const recipe = recipeOf(source);
+  const headers = await readModelHeaders(await modelPath(recipe, source.baseDir, cacheDir));
+  const { availableBytes } = describeMachine().memory;
+  return { ...estimateRecipe({ recipe, headers, allLevels: true, compare: true }), availableBytes };
+}
+
+async function modelPath({ model, revision }: Recipe, baseDir: string, cacheDir: string): Promise<string> {
+  const local = path.resolve(baseDir, model);
+  if (existsSync(local)) return local;
+  const cached = isHubName(model) ? await findComplete(repoFolder(cacheDir, model), revision) : undefined;
+  if (cached !== undefined) return cached;
+  throw new DaemonError('model-missing', `${model} is neither in ${baseDir} nor in the cache`, {
+    hint: 'Check the path; a model of the hub is downloaded by its first use',
+  });
+}

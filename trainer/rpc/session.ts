@@ -1,0 +1,143 @@
+/** One client: its handshake, its requests, the events it asked for. */
+import {
+  type CancellationToken,
+  createMessageConnection,
+  ErrorCodes,
+  type Logger,
+  type MessageConnection,
+  ProgressType,
+  ResponseError,
+} from 'vscode-jsonrpc/node';
+import type { WorkerEvent } from '../protocol/job-messages.ts';
+import {
+  clientNotifications,
+  type InitializeResult,
+  type ParamsOf,
+  PROTOCOL_VERSION,
+  type RequestName,
+  RPC_ERROR,
+  type RpcErrorData,
+  requests,
+  type ServerNotificationName,
+  serverNotifications,
+} from '../protocol/rpc-messages.ts';
+import type { SocketTransport } from '../protocol/socket-transport.ts';
+import { describeFailure } from '../run/run-error.ts';
+import { DaemonError } from './daemon-error.ts';
+import { type Call, type Handlers, handlers, type Services } from './handlers.ts';
+import { checkParams } from './param-schemas.ts';
+
+/** Requests of one client that are being worked on; a waiting request counts. */
+const MAX_IN_FLIGHT = 1000;
+
+export const WORKER_PROGRESS = new ProgressType<WorkerEvent>();
+
+export interface SessionParams {
+  readonly transport: SocketTransport;
+  readonly services: Services;
+  readonly greeting: () => InitializeResult;
+  readonly logger: Logger;
+  watch(jobId: string, listener: (event: WorkerEvent) => void): () => void;
+  onInitialized(client: { readonly name: string; readonly version: string }): void;
+  onExit(): void;
+}
+
+export interface Session {
+  /** Nothing for a client that asked for no events. */
+  notify<Name extends ServerNotificationName>(name: Name, params: ParamsOf<(typeof serverNotifications)[Name]>): void;
+  readonly isInitialized: boolean;
+  dispose(): void;
+}
+
+const nameOfMethod = new Map<string, RequestName>(Object.entries(requests).map(([name, { method }]) => [method, name as RequestName]));
+
+export function openSession(params: SessionParams): Session {
+  const { transport, services, logger } = params;
+  const connection = createMessageConnection(transport.reader, transport.writer, logger);
+  let wantsEvents = false;
+  let isInitialized = false;
+  let inFlight = 0;
+
+  const answer = async (method: string, given: unknown, token: CancellationToken): Promise<unknown> => {
+    const name = nameOfMethod.get(method);
+    if (name === undefined)
+      return new ResponseError(ErrorCodes.MethodNotFound, `there is no request ${JSON.stringify(method.slice(0, 100))}`);
+    if (inFlight >= MAX_IN_FLIGHT) return asResponse(new DaemonError('too-many-requests', `more than ${MAX_IN_FLIGHT} requests at once`));
+    inFlight++;
+    try {
+      if (name === 'initialize') {
+        const { protocol, client, capabilities } = checkParams('initialize', method, given);
+        if (protocol !== PROTOCOL_VERSION) throw mismatch(client, protocol);
+        wantsEvents = capabilities.events;
+        isInitialized = true;
+        params.onInitialized(client);
+        return params.greeting();
+      }
+      if (!isInitialized) return new ResponseError(RPC_ERROR.notInitialized, `${method} came before initialize`);
+      return await handle(name, method, given, token);
+    } catch (error) {
+      if (token.isCancellationRequested) return new ResponseError(RPC_ERROR.requestCancelled, 'the request was cancelled');
+      return asResponse(error, logger);
+    } finally {
+      inFlight--;
+    }
+  };
+
+  const handle = (name: keyof Handlers, method: string, given: unknown, token: CancellationToken): unknown => {
+    // The table pairs each name with the handler of its own parameters; TypeScript can't follow that through a variable.
+    const handler = handlers[name] as (params: unknown, services: Services, call: Call) => unknown;
+    return handler(checkParams(name, method, given), services, callOf(connection, token, params.watch));
+  };
+
+  connection.onRequest((method, given, token) => answer(method, given, token));
+  connection.onNotification(clientNotifications.exit.method, () => {
+    if (isInitialized) params.onExit();
+  });
+  connection.onNotification(clientNotifications.initialized.method, () => undefined);
+  connection.onClose(() => connection.dispose());
+  connection.listen();
+  return {
+    notify: (name, value) => {
+      if (!wantsEvents) return;
+      // The transport has told why it was closed; what was missed can be asked for.
+      connection.sendNotification(serverNotifications[name].method, value).catch(() => undefined);
+    },
+    get isInitialized() {
+      return isInitialized;
+    },
+    dispose: () => {
+      wantsEvents = false;
+      connection.dispose();
+    },
+  };
+}
+
+function callOf(connection: MessageConnection, token: CancellationToken, watch: SessionParams['watch']): Call {
+  return {
+    onCancelled: listener => {
+      if (token.isCancellationRequested) listener();
+      else token.onCancellationRequested(listener);
+    },
+    progress: (id, event) => {
+      connection.sendProgress(WORKER_PROGRESS, id, event).catch(() => undefined);
+    },
+    watch,
+  };
+}
+
+function mismatch(client: { readonly name: string; readonly version: string }, protocol: number): DaemonError {
+  return new DaemonError(
+    'protocol-mismatch',
+    `this daemon speaks protocol ${PROTOCOL_VERSION}, ${client.name} ${client.version} speaks ${protocol}`,
+    { hint: 'Bring both to the same version; end the old daemon with: rowtune daemon stop' },
+  );
+}
+
+/** An error as the client gets it: the sentence as message, code and hint as data. */
+function asResponse(error: unknown, logger?: Logger): ResponseError<RpcErrorData> {
+  if (error instanceof DaemonError)
+    return new ResponseError(RPC_ERROR.failed, error.message, { code: error.code, hint: error.hint, ...error.details });
+  const { event, unexpected } = describeFailure(error);
+  if (unexpected) logger?.error(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  return new ResponseError(RPC_ERROR.failed, event.message, { code: event.code, hint: event.hint });
+}
