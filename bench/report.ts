@@ -93,8 +93,8 @@ export function markdown(results: Results): string {
   return `# SmolLM2-135M, ${threads === 1 ? 'one core' : `${threads} cores`}
 
 Written by \`npm run bench\`. float32, batch ${BATCH} × ${TOKENS} tokens, every token a label, all linear layers, AdamW. Each line is a process of its own,
-pinned to ${threads === 1 ? 'one core' : `${threads} cores`}, ours and PyTorch's in turn; s/step is the median of ${steps} steps after warm-up. MiB is the peak of the resident memory less that of inference
-by the same implementation, both counted from when the weights are loaded, our compilation included; peak MiB is the whole process.
+pinned to ${threads === 1 ? 'one core' : `${threads} cores`}, ours and PyTorch's in turn; s/step is the median of ${steps} ${steps === 1 ? 'step' : 'steps'} after warm-up. MiB is the peak of the resident memory less that of inference
+by the same implementation, both counted from when the weights are loaded, our compilation of the step included; peak MiB is the whole process.
 Both sides load the same weights and the same batch, and their first losses agree.
 
 - ${facts.date}

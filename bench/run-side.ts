@@ -20,8 +20,8 @@ export interface Sides {
 }
 
 /** What one process tells of itself. */
-interface Measured extends Pick<Row, 'stepSeconds' | 'peakBytes' | 'residentBytes' | 'trainable' | 'losses' | 'flops'> {
-  /** Peak until the end of the first step, where `peakBytes` counts only what came after: compiling is paid for too. */
+export interface Measured extends Pick<Row, 'stepSeconds' | 'peakBytes' | 'residentBytes' | 'trainable' | 'losses' | 'flops'> {
+  /** Peak until the end of the first step, where `peakBytes` counts only what came after. */
   readonly firstPeak?: number;
   /** Processor time of the measured steps. */
   readonly cpuSeconds: number;
@@ -86,6 +86,14 @@ export function median(values: readonly number[]): number {
   return ((sorted[Math.ceil(middle) - 1] as number) + (sorted[Math.floor(middle)] as number)) / 2;
 }
 
+/**
+ * Of training, the first step counts, and with it what compiling takes. Of inference it does not: it begins on top of what loading left
+ * in the heap, which goes back to the system when the first run ends. Counted in, the leftover would make the baseline larger and every
+ * difference smaller, since training fills it unseen. PyTorch's side gives its leftover back before it starts, and has no `firstPeak`.
+ */
+export const peakOf = (configuration: Configuration, { peakBytes, firstPeak = 0 }: Pick<Measured, 'peakBytes' | 'firstPeak'>): number =>
+  isInference(configuration) ? peakBytes : Math.max(peakBytes, firstPeak);
+
 /** @throws BenchError when its process fails */
 export async function measure(sides: Sides, configuration: Configuration, threads: number, steps: number): Promise<RawRow> {
   const loadAverage = os.loadavg()[0] as number;
@@ -107,7 +115,7 @@ export async function measure(sides: Sides, configuration: Configuration, thread
     checkpointing: checkpoints(configuration),
     threads,
     secondsPerStep: median(stepSeconds),
-    peakBytes: Math.max(measured.peakBytes, measured.firstPeak ?? 0),
+    peakBytes: peakOf(configuration, measured),
     cpuShare: measured.cpuSeconds / stepSeconds.reduce((sum, seconds) => sum + seconds, 0) / threads,
     ...{ stepSeconds, residentBytes, trainable, losses, flops, loadAverage },
   };

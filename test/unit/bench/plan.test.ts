@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { type Configuration, isInference, describe as name, plan } from '../../../bench/configuration.ts';
 import { TARGETS } from '../../../bench/ratios.ts';
 import { disturbed } from '../../../bench/report.ts';
-import { compareWork, coresFor, median, type RawRow, withMemory } from '../../../bench/run-side.ts';
+import { compareWork, coresFor, median, peakOf, type RawRow, withMemory } from '../../../bench/run-side.ts';
 import { RECOMPUTE_POLICIES } from '../../../trainer/graph/recompute.ts';
 
 const raw = (row: Partial<RawRow>): RawRow => ({
@@ -85,6 +85,12 @@ describe('rows', () => {
   test('count memory from the inference of their own side and number of cores', () => {
     const rows = [inference, raw({}), raw({ implementation: 'pytorch', peakBytes: 500 }), raw({ threads: 2 })];
     expect(withMemory(rows).map(row => row.memoryBytes)).toEqual([0, 40]);
+  });
+
+  test('pay for compiling the step; leftovers of loading do not raise the baseline', () => {
+    expect(peakOf(raw({}), { peakBytes: 100, firstPeak: 130 })).toBe(130);
+    expect(peakOf(raw({}), { peakBytes: 100 })).toBe(100);
+    expect(peakOf(inference, { peakBytes: 60, firstPeak: 90 })).toBe(60);
   });
 
   test('of the same work raise no complaint', () => {
