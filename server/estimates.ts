@@ -1,9 +1,7 @@
 /** Memory estimates of recipes, computed while nobody types and kept until something changes that they depend on. */
 
-import { estimateRecipe, type RecipeEstimate } from '../trainer/memory/predict.ts';
-import { TargetError } from '../trainer/method/targets.ts';
-import { ModelConfigError } from '../trainer/model/model-spec.ts';
-import { SelectionError } from '../trainer/selection.ts';
+import type { EstimateParams, RecipeEstimate } from '../trainer/memory/predict.ts';
+import type { EstimateAnswer } from './estimate-thread.ts';
 import type { RecipeView } from './recipe-view.ts';
 
 /** As a run does: the rest is for the system and for other programs. */
@@ -13,6 +11,9 @@ const ROUNDED_BYTES = 256 * 2 ** 20;
 const MAX_CACHED = 32;
 /** A second of work for a model of a hundred blocks: the largest dense models have 126. */
 const MAX_BLOCKS = 200;
+
+/** Computes, here or in another thread. */
+export type AnswerEstimate = (params: EstimateParams) => EstimateAnswer | Promise<EstimateAnswer>;
 
 export class EstimateCache {
   readonly #entries = new Map<string, RecipeEstimate | undefined>();
@@ -29,13 +30,17 @@ export class EstimateCache {
     return key !== undefined && !this.#entries.has(key);
   }
 
-  /** Milliseconds for a small model, some hundred for one of 8 billion parameters. */
-  compute(view: RecipeView): void {
+  /** Nothing new where it is known already. Rejects where `answer` does, or on a mistake of ours. */
+  async compute(view: RecipeView, answer: AnswerEstimate): Promise<void> {
     const key = keyOf(view);
-    if (key === undefined || this.#entries.has(key)) return;
-    this.#entries.set(key, estimate(view));
+    const { recipe } = view.parsed;
+    if (key === undefined || recipe === undefined || view.model?.kind !== 'ready' || this.#entries.has(key)) return;
+    const { config, tensors } = view.model.headers;
+    const answered = await answer({ recipe, headers: { config, tensors }, usableBytes: USABLE_SHARE * view.availableBytes });
+    this.#entries.set(key, 'failed' in answered ? undefined : answered.estimate);
     const [oldest] = this.#entries.keys();
     if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
+    if ('failed' in answered) throw new Error(answered.failed);
   }
 }
 
@@ -44,15 +49,4 @@ function keyOf({ parsed: { recipe }, model, availableBytes }: RecipeView): strin
   if (recipe === undefined || model?.kind !== 'ready' || model.model.blocks > MAX_BLOCKS) return undefined;
   const rounded = recipe.recompute === 'auto' ? Math.round(availableBytes / ROUNDED_BYTES) : 0;
   return JSON.stringify([{ ...recipe, name: '', data: '', output_dir: '', learning_rate: 0 }, model.id, rounded]);
-}
-
-/** Nothing where the method does not fit the model, which is a problem of its own. */
-function estimate({ parsed: { recipe }, model, availableBytes }: RecipeView): RecipeEstimate | undefined {
-  if (recipe === undefined || model?.kind !== 'ready') return undefined;
-  try {
-    return estimateRecipe({ recipe, headers: model.headers, usableBytes: USABLE_SHARE * availableBytes });
-  } catch (error) {
-    if (error instanceof TargetError || error instanceof SelectionError || error instanceof ModelConfigError) return undefined;
-    throw error;
-  }
 }

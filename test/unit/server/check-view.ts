@@ -6,6 +6,7 @@ import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DataCache } from '../../../server/data-facts.ts';
+import { answerEstimate } from '../../../server/estimate-thread.ts';
 import { EstimateCache } from '../../../server/estimates.ts';
 import { factProblems } from '../../../server/fact-problems.ts';
 import { ModelCache } from '../../../server/model-facts.ts';
@@ -47,7 +48,7 @@ export async function viewOf(text: string, { folder, name = 'a.rowtune.yaml', av
   const sources = { models: new ModelCache(path.join(folder, 'cache')), data: new DataCache(), availableBytes: () => availableBytes };
   const view = await readRecipeView({ text, file: path.join(folder, name), baseDir: folder }, sources);
   const estimates = new EstimateCache();
-  estimates.compute(view);
+  await estimates.compute(view, answerEstimate);
   return { ...view, estimate: estimates.peek(view) };
 }
 

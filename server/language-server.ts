@@ -1,0 +1,213 @@
+/** Connects the editor's requests to the functions that answer them. */
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { CodeActionKind, createConnection, type InitializeParams, TextDocumentSyncKind } from 'vscode-languageserver/node';
+import { describeMachine } from '../trainer/engine/machine.ts';
+import { completionsAt } from './completion.ts';
+import { overlaps } from './cursor.ts';
+import { DataCache } from './data-facts.ts';
+import { Documents } from './documents.ts';
+import { EstimateWorker } from './estimate-worker.ts';
+import { EstimateCache } from './estimates.ts';
+import { formatRecipe } from './format-recipe.ts';
+import { hoverAt } from './hover.ts';
+import { inlayHints } from './inlay-hints.ts';
+import { ModelCache } from './model-facts.ts';
+import { foldsOf, linksOf, symbolsOf } from './outline.ts';
+import { quickFixes } from './quick-fixes.ts';
+import type { RecipeView } from './recipe-view.ts';
+import {
+  codeLenses,
+  fromPosition,
+  fromRange,
+  toCodeAction,
+  toCompletion,
+  toDiagnostic,
+  toEdit,
+  toFold,
+  toHover,
+  toInlayHint,
+  toLink,
+  toSymbol,
+} from './to-protocol.ts';
+
+/** Two keystrokes nearer than this give one round of diagnostics. */
+const DEBOUNCE_MS = 25;
+/** An estimate takes longer than a keystroke may: it waits until nobody types. */
+const IDLE_MS = 300;
+
+/** The page of this package that has a section for each code; both the sources and the bundle are one folder below its root. */
+const docs = new URL('../docs/diagnostics.md', import.meta.url).href;
+const cacheDir = process.env.ROWTUNE_CACHE ?? path.join(os.homedir(), '.cache', 'rowtune');
+const estimates = new EstimateCache();
+const estimator = new EstimateWorker(new URL(import.meta.url));
+/** Documents whose estimate waits for the one that is being computed. */
+const waiting = new Set<string>();
+let isEstimating = false;
+/** Looked at again when nobody types: it takes longer than a keystroke may. */
+let availableBytes = describeMachine().memory.availableBytes;
+const documents = new Documents(
+  { models: new ModelCache(cacheDir), data: new DataCache(), availableBytes: () => availableBytes },
+  estimates,
+);
+const connection = createConnection();
+const client = { pulls: false, refreshesDiagnostics: false, refreshesHints: false };
+const timers = new Map<string, NodeJS.Timeout>();
+
+connection.onInitialize(({ capabilities: { textDocument, workspace }, workspaceFolders }: InitializeParams) => {
+  client.pulls = textDocument?.diagnostic !== undefined;
+  client.refreshesDiagnostics = workspace?.diagnostics?.refreshSupport === true;
+  client.refreshesHints = workspace?.inlayHint?.refreshSupport === true;
+  const folder = workspaceFolders?.[0]?.uri;
+  if (folder?.startsWith('file:')) documents.folder = fileURLToPath(folder);
+  return {
+    serverInfo: { name: 'rowtune' },
+    capabilities: {
+      // A recipe is a page, so the whole text comes with every change.
+      textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Full, save: true },
+      ...(client.pulls ? { diagnosticProvider: { interFileDependencies: true, workspaceDiagnostics: false } } : {}),
+      codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix] },
+      hoverProvider: true,
+      completionProvider: { triggerCharacters: [':', ' ', '/', '-', '[', ','] },
+      inlayHintProvider: true,
+      documentSymbolProvider: true,
+      documentLinkProvider: {},
+      foldingRangeProvider: true,
+      documentFormattingProvider: true,
+      codeLensProvider: {},
+    },
+  };
+});
+
+connection.onDidOpenTextDocument(({ textDocument: { uri, text } }) => {
+  documents.set(uri, text);
+  schedule(uri, 0);
+});
+connection.onDidChangeTextDocument(({ textDocument: { uri }, contentChanges }) => {
+  documents.set(uri, contentChanges.at(-1)?.text ?? '');
+  schedule(uri, DEBOUNCE_MS);
+});
+connection.onDidSaveTextDocument(scheduleAll);
+connection.onDidChangeWatchedFiles(scheduleAll);
+connection.onDidCloseTextDocument(({ textDocument: { uri } }) => {
+  documents.close(uri);
+  clearTimeout(timers.get(uri));
+  timers.delete(uri);
+  if (!client.pulls) void connection.sendDiagnostics({ uri, diagnostics: [] });
+});
+
+connection.languages.diagnostics.on(async ({ textDocument: { uri } }) => ({
+  kind: 'full' as const,
+  items: await guarded('diagnostics', [], () => diagnosticsOf(uri)),
+}));
+connection.onCodeAction(({ textDocument: { uri }, range }) =>
+  withView('codeAction', uri, [], async view => {
+    const problems = (await documents.problems(uri)).filter(problem => overlaps(problem.range, fromRange(range)));
+    return quickFixes(view, problems).map(fix => toCodeAction(fix, uri, docs));
+  }),
+);
+connection.onHover(({ textDocument: { uri }, position }) =>
+  withView('hover', uri, null, view => {
+    const found = hoverAt(view, fromPosition(position));
+    return found === undefined ? null : toHover(found);
+  }),
+);
+connection.onCompletion(({ textDocument: { uri }, position }) =>
+  withView('completion', uri, [], async view => (await completionsAt(view, fromPosition(position))).map(toCompletion)),
+);
+connection.languages.inlayHint.on(({ textDocument: { uri }, range }) =>
+  withView('inlayHint', uri, [], view =>
+    inlayHints(view)
+      .map(toInlayHint)
+      .filter(({ position: { line } }) => line >= range.start.line && line <= range.end.line),
+  ),
+);
+connection.onDocumentSymbol(({ textDocument: { uri } }) => withView('symbols', uri, [], view => symbolsOf(view.root).map(toSymbol)));
+connection.onFoldingRanges(({ textDocument: { uri } }) => withView('folding', uri, [], view => foldsOf(view).map(toFold)));
+connection.onDocumentLinks(({ textDocument: { uri } }) => withView('links', uri, [], view => linksOf(view).map(toLink)));
+connection.onCodeLens(({ textDocument: { uri } }) => withView('codeLens', uri, [], () => codeLenses(uri)));
+connection.onDocumentFormatting(({ textDocument: { uri } }) =>
+  withView('formatting', uri, [], ({ text, file }) => {
+    const change = formatRecipe(text, file);
+    return change === undefined ? [] : [toEdit(change)];
+  }),
+);
+connection.listen();
+
+/** The one boundary: what goes wrong is logged, and the editor gets an empty answer. */
+async function guarded<T>(what: string, fallback: T, work: () => Promise<T> | T): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    connection.console.error(`${what}: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}`);
+    return fallback;
+  }
+}
+
+function withView<T>(what: string, uri: string, fallback: T, work: (view: RecipeView) => Promise<T> | T): Promise<T> {
+  return guarded(what, fallback, async () => {
+    const view = await documents.view(uri);
+    return view === undefined ? fallback : work(view);
+  });
+}
+
+const diagnosticsOf = async (uri: string) => (await documents.problems(uri)).map(problem => toDiagnostic(problem, docs));
+
+function scheduleAll(): void {
+  documents.forgetViews();
+  for (const uri of documents.uris()) schedule(uri, DEBOUNCE_MS);
+}
+
+/** Diagnostics soon, the estimate once nobody types. */
+function schedule(uri: string, delayMs: number): void {
+  clearTimeout(timers.get(uri));
+  timers.set(
+    uri,
+    setTimeout(() => {
+      timers.set(
+        uri,
+        setTimeout(() => void guarded('estimate', undefined, () => estimate(uri)), IDLE_MS),
+      );
+      void guarded('diagnostics', undefined, () => publish(uri));
+    }, delayMs),
+  );
+}
+
+async function publish(uri: string): Promise<void> {
+  if (client.pulls) return;
+  const text = documents.text(uri);
+  const diagnostics = await diagnosticsOf(uri);
+  // A round of its own follows every change.
+  if (text !== undefined && documents.text(uri) === text) await connection.sendDiagnostics({ uri, diagnostics });
+}
+
+/** One at a time; a document that comes meanwhile waits. */
+async function estimate(uri: string): Promise<void> {
+  if (isEstimating) {
+    waiting.add(uri);
+    return;
+  }
+  isEstimating = true;
+  try {
+    await refreshEstimate(uri);
+  } finally {
+    isEstimating = false;
+    const [next] = waiting;
+    if (next !== undefined) {
+      waiting.delete(next);
+      void guarded('estimate', undefined, () => estimate(next));
+    }
+  }
+}
+
+async function refreshEstimate(uri: string): Promise<void> {
+  availableBytes = describeMachine().memory.availableBytes;
+  documents.forgetViews();
+  const view = await documents.view(uri);
+  if (view === undefined || !estimates.isDue(view)) return;
+  await estimates.compute(view, params => estimator.run(params));
+  await publish(uri);
+  if (client.pulls && client.refreshesDiagnostics) await connection.languages.diagnostics.refresh();
+  if (client.refreshesHints) await connection.languages.inlayHint.refresh();
+}
