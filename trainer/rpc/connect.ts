@@ -70,6 +70,7 @@ export async function connectDaemon(address: DaemonAddress, options: ConnectOpti
   connection.listen();
 
   const request: DaemonClient['request'] = async (name, params, cancellation) => {
+    if (socket.readyState !== WebSocket.OPEN) return gone;
     const { method } = requests[name];
     const answer = cancellation ? connection.sendRequest(method, params, cancellation) : connection.sendRequest(method, params);
     // Whichever loses the race is not waited for.
