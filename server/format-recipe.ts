@@ -1,11 +1,10 @@
 /** Formats a recipe: two spaces, one space behind a colon, comments and order as they are. Pure. */
 import path from 'node:path';
-import { parseDocument } from 'yaml';
-import { smallestChange, type TextChange } from './text-edits.ts';
+import { parseForEditing, smallestChange, type TextChange } from './text-edits.ts';
 
 /** Nothing for text with errors of syntax, or that is in shape already. */
 export function formatRecipe(text: string, file: string): TextChange | undefined {
-  const document = parseDocument(text, { keepSourceTokens: true, uniqueKeys: false, logLevel: 'error', prettyErrors: false });
+  const document = parseForEditing(text);
   if (document.errors.length > 0 || document.contents === null) return undefined;
   const formatted =
     path.extname(file) === '.json'

@@ -15,7 +15,7 @@ import { hoverAt } from './hover.ts';
 import { inlayHints } from './inlay-hints.ts';
 import { ModelCache } from './model-facts.ts';
 import { foldsOf, linksOf, symbolsOf } from './outline.ts';
-import { quickFixes } from './quick-fixes.ts';
+import { fixAll, quickFixes } from './quick-fixes.ts';
 import type { RecipeView } from './recipe-view.ts';
 import {
   codeLenses,
@@ -25,6 +25,7 @@ import {
   toCompletion,
   toDiagnostic,
   toEdit,
+  toFixAll,
   toFold,
   toHover,
   toInlayHint,
@@ -67,7 +68,7 @@ connection.onInitialize(({ capabilities: { textDocument, workspace }, workspaceF
       // A recipe is a page, so the whole text comes with every change.
       textDocumentSync: { openClose: true, change: TextDocumentSyncKind.Full, save: true },
       ...(client.pulls ? { diagnosticProvider: { interFileDependencies: true, workspaceDiagnostics: false } } : {}),
-      codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix] },
+      codeActionProvider: { codeActionKinds: [CodeActionKind.QuickFix, CodeActionKind.SourceFixAll] },
       hoverProvider: true,
       completionProvider: { triggerCharacters: [':', ' ', '/', '-', '[', ','] },
       inlayHintProvider: true,
@@ -104,7 +105,8 @@ connection.languages.diagnostics.on(async ({ textDocument: { uri } }) => ({
 connection.onCodeAction(({ textDocument: { uri }, range }) =>
   withView('codeAction', uri, [], async view => {
     const problems = (await documents.problems(uri)).filter(problem => overlaps(problem.range, fromRange(range)));
-    return quickFixes(view, problems).map(fix => toCodeAction(fix, uri, docs));
+    const all = fixAll(view);
+    return [...quickFixes(view, problems).map(fix => toCodeAction(fix, uri, docs)), ...(all === undefined ? [] : [toFixAll(all, uri)])];
   }),
 );
 connection.onHover(({ textDocument: { uri }, position }) =>

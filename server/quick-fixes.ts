@@ -1,9 +1,11 @@
 /** Ways out of a problem as edits of the text. Pure. */
 import path from 'node:path';
 import { parseDocument } from 'yaml';
+import { foreignKeys } from '../trainer/protocol/foreign-keys.ts';
+import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import type { Problem } from '../trainer/protocol/problem.ts';
 import type { RecipeView, ServerProblem } from './recipe-view.ts';
-import { editDocument, putPair, smallestChange, type TextChange, takePair } from './text-edits.ts';
+import { applyChange, editDocument, putPair, smallestChange, type TextChange, takePair } from './text-edits.ts';
 
 export interface QuickFix {
   readonly title: string;
@@ -20,12 +22,36 @@ export function quickFixes(view: RecipeView, problems: readonly ServerProblem[])
   });
 }
 
+/** More fixes than a recipe has keys. */
+const MAX_FIXES = 200;
+
+/**
+ * All errors of the text itself mended whose way out is certain, so that a recipe of another tool becomes one of ours. Keys whose meaning
+ * differs here, and keys that would be lost, are left to the user.
+ */
+export function fixAll({ text, file }: Pick<RecipeView, 'text' | 'file'>): TextChange | undefined {
+  let now = text;
+  for (let i = 0; i < MAX_FIXES; i++) {
+    const certain = parseRecipe(now, { fileName: file }).problems.filter(isCertain);
+    const found = certain.map(problem => suggested({ text: now, file }, problem)?.change).find(change => change !== undefined);
+    if (found === undefined) break;
+    now = applyChange(now, found);
+  }
+  return smallestChange(text, now);
+}
+
+function isCertain({ severity, suggestion, path: keys }: Problem): boolean {
+  const key = String(keys.at(-1));
+  const hasNote = Object.hasOwn(foreignKeys, key) && foreignKeys[key]?.note !== undefined;
+  return severity === 'error' && suggestion !== undefined && suggestion.kind !== 'remove-key' && !hasNote;
+}
+
 interface Fix {
   readonly title: string;
   readonly change: TextChange | undefined;
 }
 
-function suggested({ text, file }: RecipeView, problem: Problem): Fix | undefined {
+function suggested({ text, file }: Pick<RecipeView, 'text' | 'file'>, problem: Problem): Fix | undefined {
   const { suggestion, range, path: keys } = problem;
   if (suggestion === undefined || problem.override !== undefined) return undefined;
   const isJson = path.extname(file) === '.json';

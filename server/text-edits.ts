@@ -1,11 +1,19 @@
 /** Edits of a recipe's text: the smallest replacement that brings about a change of its document, comments kept. */
-import { type Document, isMap, isScalar, type Pair, parseDocument } from 'yaml';
+import { type Document, isMap, isScalar, type Pair, parseDocument, type Tags } from 'yaml';
 import type { Range } from '../trainer/protocol/problem.ts';
 
 /** As in the Language Server Protocol, with our positions. */
 export interface TextChange {
   readonly range: Range;
   readonly newText: string;
+}
+
+/** The text after a change. */
+export function applyChange(text: string, { range, newText }: TextChange): string {
+  const lines = text.split('\n');
+  const offset = ({ line, column }: Range['start']): number =>
+    lines.slice(0, line).reduce((sum, { length }) => sum + length + 1, 0) + column;
+  return text.slice(0, offset(range.start)) + newText + text.slice(offset(range.end));
 }
 
 /** Only the lines that differ. */
@@ -29,12 +37,28 @@ export function smallestChange(before: string, after: string): TextChange | unde
  * Undefined where the text has errors of syntax.
  */
 export function editDocument(text: string, isJson: boolean, change: (document: Document) => void): string | undefined {
-  const document = parseDocument(text, { keepSourceTokens: true, logLevel: 'error', prettyErrors: false });
+  const document = parseForEditing(text);
   if (document.errors.length > 0) return undefined;
   change(document);
   if (!isJson) return document.toString({ lineWidth: 0, indent: indentOf(text), flowCollectionPadding: /\{ /.test(text) });
   return `${JSON.stringify(document.toJS(), undefined, indentOf(text))}${text.endsWith('\n') ? '\n' : ''}`;
 }
+
+/** A document that writes everything that is not changed as it was, numbers included: 1.0e-4 stays what PyYAML takes for a number. */
+export const parseForEditing = (text: string): Document =>
+  parseDocument(text, { keepSourceTokens: true, uniqueKeys: false, logLevel: 'error', prettyErrors: false, customTags: keepNumbers });
+
+const keepNumbers = (tags: Tags): Tags =>
+  tags.map(tag => {
+    if (typeof tag === 'string' || tag.collection !== undefined || !/:(?:int|float)$/.test(tag.tag)) return tag;
+    const { stringify } = tag;
+    return {
+      ...tag,
+      // A number that was set anew still has the old source.
+      stringify: (item, ...rest) =>
+        item.source !== undefined && Number(item.source) === item.value ? item.source : (stringify?.(item, ...rest) ?? String(item.value)),
+    };
+  });
 
 /** Spaces of one level: those of the first indented line. */
 const indentOf = (text: string): number => Math.min(8, /^( +)[^\s#-]/m.exec(text)?.[1]?.length ?? 2);

@@ -64,6 +64,12 @@ export const toCodeAction = ({ title, change, preferred, problem }: QuickFix, ur
   edit: { changes: { [uri]: [toEdit(change)] } },
 });
 
+export const toFixAll = (change: TextChange, uri: string): CodeAction => ({
+  title: 'Fix every error that has a certain fix',
+  kind: CodeActionKind.SourceFixAll,
+  edit: { changes: { [uri]: [toEdit(change)] } },
+});
+
 export const toHover = ({ markdown, range }: HoverText): Hover => ({
   contents: { kind: MarkupKind.Markdown, value: markdown },
   range: toRange(range),

@@ -79,11 +79,3 @@ export function atCursor(marked: string): { text: string; at: { line: number; co
   const before = marked.slice(0, offset).split('\n');
   return { text: marked.slice(0, offset) + marked.slice(offset + 1), at: { line: before.length - 1, column: before.at(-1)?.length ?? 0 } };
 }
-
-/** The text after a change. */
-export function applyChange(text: string, { range, newText }: { range: ServerProblem['range']; newText: string }): string {
-  const lines = text.split('\n');
-  const offset = ({ line, column }: { line: number; column: number }): number =>
-    lines.slice(0, line).reduce((sum, { length }) => sum + length + 1, 0) + column;
-  return text.slice(0, offset(range.start)) + newText + text.slice(offset(range.end));
-}

@@ -5,7 +5,8 @@ import { completionsAt } from '../../../server/completion.ts';
 import { hoverAt } from '../../../server/hover.ts';
 import { inlayHints } from '../../../server/inlay-hints.ts';
 import { foldsOf, linksOf, symbolsOf } from '../../../server/outline.ts';
-import { applyChange, atCursor, makeWorkspace, viewOf } from './check-view.ts';
+import { applyChange } from '../../../server/text-edits.ts';
+import { atCursor, makeWorkspace, viewOf } from './check-view.ts';
 
 const folder = makeWorkspace();
 afterAll(() => rmSync(folder, { recursive: true, force: true }));

@@ -2,9 +2,9 @@
 import { rmSync } from 'node:fs';
 import { afterAll, describe, expect, it } from 'vitest';
 import { formatRecipe } from '../../../server/format-recipe.ts';
-import { quickFixes } from '../../../server/quick-fixes.ts';
-import { smallestChange } from '../../../server/text-edits.ts';
-import { applyChange, makeWorkspace, problemsOf, viewOf } from './check-view.ts';
+import { fixAll, quickFixes } from '../../../server/quick-fixes.ts';
+import { applyChange, smallestChange } from '../../../server/text-edits.ts';
+import { makeWorkspace, problemsOf, viewOf } from './check-view.ts';
 
 const folder = makeWorkspace();
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -65,6 +65,27 @@ describe('quick fixes', () => {
   });
 });
 
+describe('fix all', () => {
+  const all = (text: string): string => {
+    const change = fixAll({ text, file: 'a.rowtune.yaml' });
+    return change === undefined ? text : applyChange(text, change);
+  };
+
+  it('turns a recipe of another tool into one of ours', () =>
+    expect(
+      all(
+        'base_model: m # the base\nadapter: lora\nlora_r: 8\nlr: 1.0e-4\nsequence_len: 256\ndataset: spam.jsonl\noptimizer: adamw_torch\n',
+      ),
+    ).toBe('model: m # the base\nmethod: lora\nr: 8\nlearning_rate: 1.0e-4\nmax_length: 256\noptim: adamw\ndata:\n  train: spam.jsonl\n'));
+
+  it('leaves what means something else here', () => {
+    const text = 'model: m\ntrain_on_inputs: true\ndata:\n  train: spam.jsonl\n';
+    expect(all(text)).toBe(text);
+  });
+
+  it('leaves text that does not parse', () => expect(all('model: [')).toBe('model: ['));
+});
+
 describe('changes', () => {
   it('cover only the lines that differ', () => {
     expect(smallestChange('a\nb\nc\n', 'a\nx\nc\n')).toEqual({
@@ -93,8 +114,8 @@ describe('formatting', () => {
   };
 
   it('keeps comments, order and blank lines', () => {
-    expect(format('# top\nmodel:    m   # here\n\ndata:\n     train:   [ a.jsonl,b.jsonl ]\n')).toBe(
-      '# top\nmodel: m # here\n\ndata:\n  train: [a.jsonl, b.jsonl]\n',
+    expect(format('# top\nmodel:    m   # here\n\nlearning_rate:  1.0e-4\nr: 0x10\ndata:\n     train:   [ a.jsonl,b.jsonl ]\n')).toBe(
+      '# top\nmodel: m # here\n\nlearning_rate: 1.0e-4\nr: 0x10\ndata:\n  train: [a.jsonl, b.jsonl]\n',
     );
   });
 
