@@ -1,6 +1,6 @@
-/** Formats a recipe: two spaces, one space behind a colon, comments and order as they are. Pure. */
+/** Formats a recipe: two spaces of indentation, one behind a colon; comments and order stay as they are. Pure. */
 import path from 'node:path';
-import { parseForEditing, smallestChange, type TextChange } from './text-edits.ts';
+import { keepAlignment, parseForEditing, smallestChange, type TextChange } from './text-edits.ts';
 
 /** Nothing for text with errors of syntax, or that is in shape already. */
 export function formatRecipe(text: string, file: string): TextChange | undefined {
@@ -9,6 +9,6 @@ export function formatRecipe(text: string, file: string): TextChange | undefined
   const formatted =
     path.extname(file) === '.json'
       ? `${JSON.stringify(document.toJS(), undefined, 2)}\n`
-      : document.toString({ lineWidth: 0, indent: 2, flowCollectionPadding: false });
+      : keepAlignment(text, document.toString({ lineWidth: 0, indent: 2, flowCollectionPadding: false }));
   return smallestChange(text, formatted);
 }

@@ -40,8 +40,25 @@ export function editDocument(text: string, isJson: boolean, change: (document: D
   const document = parseForEditing(text);
   if (document.errors.length > 0) return undefined;
   change(document);
-  if (!isJson) return document.toString({ lineWidth: 0, indent: indentOf(text), flowCollectionPadding: /\{ /.test(text) });
+  if (!isJson) {
+    const written = document.toString({ lineWidth: 0, indent: indentOf(text), flowCollectionPadding: /\{ /.test(text) });
+    return keepAlignment(text, written);
+  }
   return `${JSON.stringify(document.toJS(), undefined, indentOf(text))}${text.endsWith('\n') ? '\n' : ''}`;
+}
+
+/** Comments that stood in a column stay there: lines that are the same but for the space before '#' are taken from the text before. */
+export function keepAlignment(before: string, after: string): string {
+  const originals = new Map<string, string | undefined>();
+  for (const line of before.split('\n')) {
+    const plain = line.replace(/(\S)\s+#/, '$1 #');
+    // Where two lines differ in that space only, it may belong to a text.
+    originals.set(plain, originals.has(plain) && originals.get(plain) !== line ? undefined : line);
+  }
+  return after
+    .split('\n')
+    .map(line => originals.get(line) ?? line)
+    .join('\n');
 }
 
 /** A document that writes everything that is not changed as it was, numbers included: 1.0e-4 stays what PyYAML takes for a number. */

@@ -1,5 +1,6 @@
 /** Quick fixes: the text before and after, in YAML and JSON, with comments kept. */
-import { rmSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { formatRecipe } from '../../../server/format-recipe.ts';
 import { fixAll, quickFixes } from '../../../server/quick-fixes.ts';
@@ -117,6 +118,12 @@ describe('formatting', () => {
     expect(format('# top\nmodel:    m   # here\n\nlearning_rate:  1.0e-4\nr: 0x10\ndata:\n     train:   [ a.jsonl,b.jsonl ]\n')).toBe(
       '# top\nmodel: m # here\n\nlearning_rate: 1.0e-4\nr: 0x10\ndata:\n  train: [a.jsonl, b.jsonl]\n',
     );
+  });
+
+  it('leaves the examples alone, aligned comments included', () => {
+    const examples = path.join(import.meta.dirname, '..', '..', '..', 'examples');
+    for (const name of readdirSync(examples).filter(file => file.endsWith('.yaml')))
+      expect(formatRecipe(readFileSync(path.join(examples, name), 'utf8'), name)).toBeUndefined();
   });
 
   it('leaves alone what does not parse, and what is in shape', () => {
