@@ -1,15 +1,11 @@
 /** What the commands share that start a worker: names on the command line, folders, options. */
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { RUN_FILES, readRunRecipe } from '../run/run-folder.ts';
 import type { CommandContext } from './command.ts';
 import { readRecipe } from './read-recipe.ts';
-
-/** Where runs go whose recipe names no folder. */
-export const RUNS_FOLDER = 'runs';
 
 export const engineOption = (): Option =>
   new Option('--engine <name>', 'what computes; auto takes TensorFlow where it is installed')
@@ -25,18 +21,6 @@ export const withOverrides = (command: Command): Command =>
   command.argument('[overrides...]', 'key=value settings that beat the recipe, for example learning_rate=1e-4 data.train=mails.jsonl');
 
 export const isRunFolder = (folder: string): boolean => existsSync(path.join(folder, RUN_FILES.recipe));
-
-/** The run folder that is in the way is not used twice: spam, spam-2, spam-3 … */
-export async function freeRunFolder(cwd: string, recipe: Recipe, recipeFile: string): Promise<string> {
-  if (recipe.output_dir !== undefined) return path.resolve(cwd, recipe.output_dir);
-  const name = recipe.name ?? path.basename(recipeFile).replace(/(\.rowtune)?\.(ya?ml|json)$/i, '');
-  for (let count = 1; ; count++) {
-    const folder = path.resolve(cwd, RUNS_FOLDER, count === 1 ? name : `${name}-${count}`);
-    if (await isEmpty(folder)) return folder;
-  }
-}
-
-const isEmpty = async (folder: string): Promise<boolean> => (await readdir(folder).catch(() => [])).length === 0;
 
 /** As short as a folder can be said from here. */
 export function shownPath(folder: string, cwd: string): string {

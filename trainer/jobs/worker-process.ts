@@ -49,7 +49,8 @@ export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE,
     detached: true,
     env: { ...process.env, ...workerEnvironment({ threads: threads || os.availableParallelism() }) },
     // Not the parent's: a daemon that runs from its sources needs flags that the worker's bundle does not.
-    execArgv: [],
+    // The engine collects the host's copies of weights once they are loaded.
+    execArgv: ['--expose-gc'],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const lines = keepLines(child, onLine);

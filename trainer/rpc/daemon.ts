@@ -104,6 +104,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         seq: ring.seq,
       };
     },
+    recorded: () => jobsFile.flush(),
     stopJobs: async () => {
       await jobs.close();
       setTimeout(() => void stop(), EXIT_WAIT_MS).unref();

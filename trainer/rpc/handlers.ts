@@ -3,14 +3,15 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { listEngines } from '../engine/install/engine-folder.ts';
 import { describeMachine, freeDiskBytes } from '../engine/machine.ts';
+import { freeRunFolder, recipeName } from '../jobs/free-run-folder.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
-import type { DaemonStatus, RequestName, RequestParams, RequestResult, StartOptions } from '../protocol/rpc-messages.ts';
+import type { DaemonStatus, JobRecord, RequestName, RequestParams, RequestResult, StartOptions } from '../protocol/rpc-messages.ts';
 import { listRuns, RUN_FILES, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
 import { DaemonError } from './daemon-error.ts';
 import type { EventRing } from './event-ring.ts';
 import { hasEnded, type JobQueue, type NewJob } from './job-queue.ts';
 import { listModels } from './models.ts';
-import { estimate, recipeName, recipeOf, runFolderFor } from './recipes.ts';
+import { estimate, recipeOf } from './recipes.ts';
 import { tailFile } from './tail-file.ts';
 
 export interface Services {
@@ -20,6 +21,8 @@ export interface Services {
   /** Engine and hub of every job, as the daemon was started with. */
   readonly jobSettings: Omit<JobContext, 'baseDir'>;
   status(): DaemonStatus;
+  /** When the records of all jobs are on the disk: a start that was answered is not forgotten. */
+  recorded(): Promise<void>;
   /** Stops all jobs; resolves when they have ended. */
   stopJobs(): Promise<void>;
 }
@@ -65,7 +68,9 @@ export const handlers: Handlers = {
     once(params, services, async () => {
       const { recipe: source } = params;
       const recipe = recipeOf(source);
-      const runDir = params.runDir ?? (await runFolderFor(recipe, source, takenFolders(services.queue)));
+      const runDir =
+        params.runDir ??
+        (await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir, taken: takenFolders(services.queue) }));
       const request = { kind: 'train', context: contextOf(services, source.baseDir), recipe, runDir } as const;
       return { request, threads: recipe.threads, title: recipeName(recipe, source.fileName), runDir };
     }),
@@ -142,10 +147,14 @@ let starting: Promise<unknown> = Promise.resolve();
 
 function once(
   { id, priority = 0 }: StartOptions,
-  { queue }: Services,
+  { queue, recorded }: Services,
   prepare: () => Promise<Omit<NewJob, 'id' | 'priority'>>,
-): Promise<RequestResult<'train'>> {
-  const start = starting.then(async () => queue.find(id) ?? queue.add({ id, priority, ...(await prepare()) }));
+): Promise<JobRecord> {
+  const start = starting.then(async () => {
+    const record = queue.find(id) ?? queue.add({ id, priority, ...(await prepare()) });
+    await recorded();
+    return record;
+  });
   starting = start.catch(() => undefined);
   return start;
 }

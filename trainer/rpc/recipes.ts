@@ -1,6 +1,5 @@
-/** A recipe that came as text: parsed, and what hangs on it: the folder of its run, the memory it would take. */
+/** A recipe that came as text: parsed, and the memory that its run would take. */
 import { existsSync } from 'node:fs';
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { describeMachine } from '../engine/machine.ts';
 import { findComplete, repoFolder } from '../hub/hub-cache.ts';
@@ -19,20 +18,6 @@ export function recipeOf({ text, fileName, overrides = [] }: RecipeSource): Reci
   if (recipe && !hasErrors(problems)) return recipe;
   const errors = problems.filter(({ severity }) => severity === 'error');
   throw new DaemonError('bad-recipe', `${fileName}: ${errors.map(({ message }) => message).join('; ')}`, { details: { problems } });
-}
-
-export const recipeName = ({ name }: Recipe, fileName: string): string =>
-  name ?? (path.basename(fileName).replace(/(\.rowtune)?\.(ya?ml|json)$/i, '') || 'run');
-
-/** Where the run of a recipe goes: spam, spam-2, spam-3 …; folders of jobs that still wait are taken. */
-export async function runFolderFor(recipe: Recipe, { baseDir, fileName }: RecipeSource, taken: ReadonlySet<string>): Promise<string> {
-  if (recipe.output_dir !== undefined) return path.resolve(baseDir, recipe.output_dir);
-  const name = recipeName(recipe, fileName);
-  for (let count = 1; ; count++) {
-    const folder = path.resolve(baseDir, 'runs', count === 1 ? name : `${name}-${count}`);
-    const isEmpty = (await readdir(folder).catch(() => [])).length === 0;
-    if (isEmpty && !taken.has(folder)) return folder;
-  }
 }
 
 /**

@@ -1,9 +1,10 @@
 /** `rowtune runs`: every run below a folder, newest first. */
 import path from 'node:path';
+import { RUNS_FOLDER } from '../../jobs/free-run-folder.ts';
 import { listRuns, type RunSummary } from '../../run/run-folder.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { compact, duration, table } from '../format.ts';
-import { RUNS_FOLDER, shownPath } from '../job-command.ts';
+import { shownPath } from '../job-command.ts';
 
 export const addRuns: AddCommand = (program, surroundings) => {
   const command = program.command('runs').description('list runs, newest first').argument('[dir]', 'where to look', RUNS_FOLDER);

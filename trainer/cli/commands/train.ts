@@ -1,7 +1,9 @@
 /** `rowtune train`: a recipe from data to an adapter, in a run folder of its own. */
+
+import { freeRunFolder } from '../../jobs/free-run-folder.ts';
 import type { TrainResult } from '../../run/train-run.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { freeRunFolder, shownPath, withOverrides } from '../job-command.ts';
+import { shownPath, withOverrides } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runTable } from '../run-table.ts';
 import { runWorker } from '../run-worker.ts';
@@ -20,7 +22,7 @@ export const addTrain: AddCommand = (program, surroundings) => {
 async function train(context: CommandContext, file: string, overrides: readonly string[]): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
   const recipe = await readRecipe(context, file, overrides);
-  const runDir = await freeRunFolder(cwd, recipe, file);
+  const runDir = await freeRunFolder({ recipe, recipeFile: file, baseDir: cwd });
   const request = { kind: 'train', context: jobContext(settings, cwd), recipe, runDir } as const;
   const value = await runWorker({ request, terminal, threads: recipe.threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);
