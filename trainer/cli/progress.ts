@@ -64,7 +64,9 @@ export function progressLine(event: ProgressEvent, pace: { rate?: number; left?:
   return [`${event.phase} ${amounts(event)}`, event.message ?? metrics, rateText(pace.rate, event.unit), left].filter(Boolean).join(', ');
 }
 
-function metricsText(values: Readonly<Record<string, number>>): string {
+/** Beside the progress of training only: another phase would repeat what is past. */
+function metricsText({ phase }: ProgressEvent, values: Readonly<Record<string, number>>): string {
+  if (phase !== 'train') return '';
   return SHOWN_METRICS.flatMap(name => {
     const value = values[name];
     return value === undefined ? [] : [`${name} ${compact(value)}`];
@@ -85,7 +87,7 @@ export function lineView(stream: ProgressStream): ProgressView {
       if (key === shown || (event.done < event.total && now - shownMs < LINE_INTERVAL_MS)) return;
       shownMs = now;
       shown = key;
-      stream.write(`${progressLine(event, state, metricsText(metrics))}\n`);
+      stream.write(`${progressLine(event, state, metricsText(event, metrics))}\n`);
     },
     metrics: values => {
       metrics = { ...metrics, ...values };
@@ -108,7 +110,7 @@ function barView(stream: NodeJS.WriteStream): ProgressView {
     bar = undefined;
   };
   const show = (event: ProgressEvent): void => {
-    const text = progressLine(event, pace.of(event, Date.now()), metricsText(metrics));
+    const text = progressLine(event, pace.of(event, Date.now()), metricsText(event, metrics));
     if (bar === undefined) {
       bar = new SingleBar({ stream, format: '{bar} {text}', barsize: 20, clearOnComplete: true, hideCursor: true, gracefulExit: false });
       bar.start(Math.max(1, event.total), event.done, { text });

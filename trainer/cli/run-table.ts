@@ -1,7 +1,7 @@
 /** What a run gave, as people read it: what changed, what it cost, where it is. */
 import type { Evaluation } from '../run/evaluate.ts';
 import type { TrainResult } from '../run/train-run.ts';
-import { byteSize, compact, duration, grouped, percent, table } from './format.ts';
+import { byteSize, compact, grouped, percent, table } from './format.ts';
 
 /** The rows of one evaluation or of several beside each other: name, then a number each. */
 export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
@@ -31,7 +31,7 @@ export function runTable(result: TrainResult, place: (folder: string) => string)
   const cost = [
     ['steps', state === 'finished' ? grouped(steps) : `${grouped(steps)} of ${grouped(totalSteps)} (stopped)`],
     ['trainable parameters', `${grouped(result.trainable)} (${percent(result.trainableShare, 2)})`],
-    ['seconds a step', secondsPerStep === null ? 'no step was made' : duration(secondsPerStep)],
+    ['seconds a step', secondsPerStep === null ? 'no step was made' : compact(secondsPerStep)],
     ['tokens a second', compact(tokensPerSecond)],
     ['engine', result.engine],
     ['recompute', result.recompute],
