@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { runCommand } from '../trainer/engine/install/run-command.ts';
-import { workerEnvironment } from '../trainer/engine/tensorflow/environment.ts';
+import { WORKER_FLAGS, workerEnvironment } from '../trainer/engine/tensorflow/environment.ts';
 import { BATCH, type Configuration, checkpoints, describe, isInference, TOKENS, WARM_UP_STEPS } from './configuration.ts';
 import type { Row } from './ratios.ts';
 
@@ -63,7 +63,7 @@ async function runPinned(command: readonly string[], threads: number, env: Reado
 
 const runOurs = (sides: Sides, script: string, request: object, threads: number): Promise<unknown> =>
   runPinned(
-    [process.execPath, '--expose-gc', path.join(sides.scripts, script), JSON.stringify({ cacheDir: sides.cacheDir, ...request })],
+    [process.execPath, ...WORKER_FLAGS, path.join(sides.scripts, script), JSON.stringify({ cacheDir: sides.cacheDir, ...request })],
     threads,
     workerEnvironment({ threads }),
   );

@@ -3,7 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import os from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { workerEnvironment } from '../engine/tensorflow/environment.ts';
+import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environment.ts';
 import type { JobRequest, WorkerCommand, WorkerEvent } from '../protocol/job-messages.ts';
 import { isNoise } from './worker-noise.ts';
 
@@ -49,8 +49,7 @@ export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE,
     detached: true,
     env: { ...process.env, ...workerEnvironment({ threads: threads || os.availableParallelism() }) },
     // Not the parent's: a daemon that runs from its sources needs flags that the worker's bundle does not.
-    // The engine collects the host's copies of weights once they are loaded.
-    execArgv: ['--expose-gc'],
+    execArgv: [...WORKER_FLAGS],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const lines = keepLines(child, onLine);

@@ -5,10 +5,9 @@ import { z } from 'zod';
 /** Reference files are small by design; a larger one is not one. */
 const MAX_GOLDEN_BYTES = 64 * 2 ** 20;
 
-const tensor = z.object({ shape: z.array(z.number().int().positive()), data: z.array(z.number()) }).refine(
-  ({ shape, data }) => shape.reduce((n, d) => n * d, 1) === data.length,
-  'the data does not fill the shape',
-);
+const tensor = z
+  .object({ shape: z.array(z.number().int().positive()), data: z.array(z.number()) })
+  .refine(({ shape, data }) => shape.reduce((n, d) => n * d, 1) === data.length, 'the data does not fill the shape');
 
 const goldenSchema = z.looseObject({
   model: z.string(),
@@ -30,7 +29,8 @@ export class GoldenError extends Error {
 export async function readGolden(path: string): Promise<Golden> {
   const found = await stat(path).catch(() => undefined);
   if (!found) throw new GoldenError(`${path} is missing: verify needs the reference numbers of a model beside it`);
-  if (found.size > MAX_GOLDEN_BYTES) throw new GoldenError(`${path} has ${found.size} bytes; a reference file has at most ${MAX_GOLDEN_BYTES}`);
+  if (found.size > MAX_GOLDEN_BYTES)
+    throw new GoldenError(`${path} has ${found.size} bytes; a reference file has at most ${MAX_GOLDEN_BYTES}`);
   const parsed = goldenSchema.safeParse(parseJson(path, await readFile(path, 'utf8')));
   if (parsed.success) return parsed.data;
   const first = parsed.error.issues[0];

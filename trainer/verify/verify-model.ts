@@ -1,7 +1,7 @@
 /** Compares a model folder with the reference numbers beside it: logits, loss and the gradient of every parameter. */
 import type { Session } from '../engine/engine.ts';
-import { Graph, type Node } from '../graph/graph.ts';
 import { backward } from '../graph/gradient.ts';
+import { Graph, type Node } from '../graph/graph.ts';
 import { assemble, type Program } from '../graph/program.ts';
 import type { HostArray } from '../graph/types.ts';
 import { HIDDEN } from '../model/layer/attention.ts';
@@ -100,4 +100,3 @@ export function largestDifference(found: HostArray | readonly number[], expected
   }
   return worst;
 }
-

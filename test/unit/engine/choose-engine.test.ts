@@ -9,6 +9,7 @@ import {
   enginesFolder,
   listEngines,
   locateEngine,
+  MANIFEST_FORMAT,
   partialFolder,
   removeEngine,
   TENSORFLOW_VERSION,
@@ -21,7 +22,7 @@ function pretendInstalled(cacheDir: string, variant: 'cpu' | 'cuda', tensorflow 
   const folder = path.join(enginesFolder(cacheDir), name);
   mkdirSync(path.dirname(addonPath(folder)), { recursive: true });
   writeFileSync(addonPath(folder), '');
-  const manifest = { format: 2, tensorflow, addonPackage: 'p@1', variant, wheels: [], addonSha256: '', installedAt: '' };
+  const manifest = { format: MANIFEST_FORMAT, tensorflow, addonPackage: 'p@1', variant, wheels: [], addonSha256: '', installedAt: '' };
   writeFileSync(path.join(folder, 'manifest.json'), JSON.stringify(manifest));
   return name;
 }

@@ -1,9 +1,10 @@
-/** Compiles the addon's own two sources against the libtensorflow that was installed beside them. */
+/** Compiles the addon's own two sources, and our small one for the heap, against the libtensorflow that was installed beside them. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
 import { ADDON_HEADER } from './addon-header.ts';
-import { ADDON_PACKAGE, addonPath } from './engine-folder.ts';
+import { ADDON_PACKAGE, addonPath, heapPath } from './engine-folder.ts';
+import { HEAP_SOURCE } from './heap-source.ts';
 import { runCommand } from './run-command.ts';
 
 const packageFolder = (folder: string): string => path.join(folder, 'node_modules', ...ADDON_PACKAGE.split('/'));
@@ -31,19 +32,23 @@ export async function buildAddon(folder: string, onTick: (elapsedSeconds: number
   writeFileSync(header, ADDON_HEADER);
   const sources = readdirSync(sourceFolder).filter(file => file.endsWith('.cc'));
   const fromOutput = path.relative(path.dirname(output), libraries);
-  const args = [
-    ...['-std=c++17', '-O2', '-shared', '-fPIC', '-DNAPI_VERSION=8', '-include', header, '-o', output],
-    ...sources.map(file => path.join(sourceFolder, file)),
-    ...[
-      '-I',
-      packageFolder(folder),
-      '-I',
-      path.join(libraries, 'include'),
-      '-I',
-      path.join(folder, 'node_modules', 'node-api-headers', 'include'),
+  const nodeHeaders = path.join(folder, 'node_modules', 'node-api-headers', 'include');
+  const heapSource = path.join(folder, 'heap.cc');
+  writeFileSync(heapSource, HEAP_SOURCE);
+  const common = ['-std=c++17', '-O2', '-shared', '-fPIC', '-DNAPI_VERSION=8', '-I', nodeHeaders];
+  await compile([...common, heapSource, '-o', heapPath(folder)], onTick);
+  await compile(
+    [
+      ...[...common, '-include', header, '-o', output],
+      ...sources.map(file => path.join(sourceFolder, file)),
+      ...['-I', packageFolder(folder), '-I', path.join(libraries, 'include')],
+      ...['-L', libraries, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2', `-Wl,-rpath,$ORIGIN/${fromOutput}`],
     ],
-    ...['-L', libraries, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2', `-Wl,-rpath,$ORIGIN/${fromOutput}`],
-  ];
-  const result = await runCommand('g++', args, { onTick });
+    onTick,
+  );
+}
+
+async function compile(args: readonly string[], onTick: (elapsedSeconds: number) => void): Promise<void> {
+  const result = await runCommand('g++', [...args], { onTick });
   if (result.status !== 0) throw new EngineError(`g++ could not compile the addon of ${ADDON_PACKAGE}:\n${result.output.trim()}`);
 }

@@ -12,8 +12,11 @@ export const ADDON_PACKAGE = '@tensorflow/tfjs-node-gpu';
 
 export type Variant = 'cpu' | 'cuda';
 
+/** Raised when the addon is built in another way: engines of an older format are built anew. */
+export const MANIFEST_FORMAT = 3;
+
 const manifestSchema = z.object({
-  format: z.literal(2),
+  format: z.literal(MANIFEST_FORMAT),
   tensorflow: z.string(),
   addonPackage: z.string(),
   variant: z.enum(['cpu', 'cuda']),
@@ -42,6 +45,9 @@ export const partialFolder = (cacheDir: string, variant: Variant): string =>
 /** The compiled addon inside an engine folder. */
 export const addonPath = (folder: string): string =>
   path.join(folder, 'node_modules', ...ADDON_PACKAGE.split('/'), 'lib', 'napi-v8', 'tfjs_binding.node');
+
+/** Our own addon for the heap, beside it. */
+export const heapPath = (folder: string): string => path.join(path.dirname(addonPath(folder)), 'rowtune_heap.node');
 
 /** A `require` that starts in the engine folder, since the engine is not among this program's own packages. */
 export const engineRequire = (folder: string): NodeJS.Require => createRequire(path.join(folder, 'package.json'));

@@ -12,6 +12,7 @@ import {
   engineName,
   enginesFolder,
   type InstalledEngine,
+  MANIFEST_FORMAT,
   partialFolder,
   readManifest,
   TENSORFLOW_VERSION,
@@ -92,7 +93,7 @@ async function build({ partial, variant, downloads, log, onProgress }: BuildPara
   log('loading it and multiplying two matrices');
   await verifyAddon(partial, tick('verify'));
   return {
-    format: 2,
+    format: MANIFEST_FORMAT,
     tensorflow: TENSORFLOW_VERSION,
     addonPackage: `${ADDON_PACKAGE}@${ADDON_VERSION}`,
     variant,

@@ -59,7 +59,8 @@ export class Emitter {
   }
 
   private add(op: string, input: readonly string[], attributes: Attributes): string {
-    const name = `${this.scope}/${op}_${this.count++}`;
+    // TensorFlow holds every name several times, and up to 15 characters cost nothing beside the string itself.
+    const name = `${this.scope}/${(this.count++).toString(36)}`;
     this.nodes.push({ name, op, input, attr: attributes });
     return name;
   }

@@ -3,6 +3,7 @@ import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { type InstalledEngine, locateEngine } from '../install/engine-folder.ts';
 import { cpuFeatures } from '../machine.ts';
 import { type Addon, loadAddon } from './addon.ts';
+import { Heap } from './heap.ts';
 import { openSession } from './session.ts';
 
 /**
@@ -13,7 +14,10 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
   const installed = locateEngine(cacheDir);
   if (!installed) throw new EngineError('the tensorflow engine is not installed; run: rowtune engine install');
   const addon = loadAddon(installed);
-  return { description: describe(addon, installed), compile: async program => openSession(addon, program) };
+  const description = describe(addon, installed);
+  // On a GPU the tensors are elsewhere, and the host's heap is left alone.
+  const heap = description.device === 'cpu' ? new Heap(installed) : undefined;
+  return { description, compile: async program => openSession(addon, program, heap) };
 }
 
 function describe(addon: Addon, { manifest }: InstalledEngine): EngineDescription {

@@ -1,5 +1,7 @@
 /** The environment of a worker process that runs TensorFlow. The addon takes no session options, so this is where they are set. */
 
+import { LOAD_MAP_BYTES } from './heap.ts';
+
 /**
  * Variables to start a worker with; they must be there before the process starts, since libc and TensorFlow read them once.
  * @param threads cores that one operation may use
@@ -13,10 +15,9 @@ export function workerEnvironment({ threads }: { readonly threads: number }): Re
     OMP_NUM_THREADS: String(threads),
     // Errors only: start-up notes would be taken for faults in the run's log.
     TF_CPP_MIN_LOG_LEVEL: '2',
-    // Large tensors (logits, embeddings) go back to the system when freed. Smaller ones stay in the heap, where the next tensor takes
-    // their place: mapping each anew costs 8% of a step in page faults, for no less memory at the peak.
-    MALLOC_MMAP_THRESHOLD_: String(4 * 2 ** 20),
-    // The heap's end is given back after a run (addon-header.ts), not at every free within one.
+    // Where a session begins, by loading; it moves the border itself (heap.ts).
+    MALLOC_MMAP_THRESHOLD_: String(LOAD_MAP_BYTES),
+    // The heap's end is given back between phases (heap.ts), not at every free within a step.
     MALLOC_TRIM_THRESHOLD_: String(512 * 2 ** 20),
     // One heap: schedule and kernels run one after the other, and a heap a thread keeps what each has freed.
     MALLOC_ARENA_MAX: '1',
@@ -24,3 +25,6 @@ export function workerEnvironment({ threads }: { readonly threads: number }): Re
     TF_FORCE_GPU_ALLOW_GROWTH: 'true',
   };
 }
+
+/** Node's flags for a worker: weights that were loaded are collected on asking, and a small nursery keeps JavaScript's heap from growing for them. */
+export const WORKER_FLAGS: readonly string[] = ['--expose-gc', '--max-semi-space-size=4'];

@@ -19,9 +19,10 @@ export const fedData = (data: HostArray, dtype: DType): HostArray =>
   dtype === 'bfloat16' || dtype === 'int8' ? new Uint8Array(data.buffer, data.byteOffset, data.byteLength) : data;
 
 /** A placeholder, and the tensor that it stands for. */
-export function emitFeed(emitter: Emitter, spec: TensorSpec): { placeholder: string; value: string } {
+export function emitFeed(emitter: Emitter, spec: TensorSpec, shape?: 'any shape'): { placeholder: string; value: string } {
   const form = fedForm(spec);
-  const placeholder = emitter.source('Placeholder', { dtype: attr.type(form.dtype), shape: attr.shape(form.shape) });
+  const dtype = attr.type(form.dtype);
+  const placeholder = emitter.source('Placeholder', shape === undefined ? { dtype, shape: attr.shape(form.shape) } : { dtype });
   if (form.dtype === spec.dtype) return { placeholder, value: placeholder };
   return { placeholder, value: emitter.emit('Bitcast', [placeholder], { T: attr.type(form.dtype), type: attr.type(spec.dtype) }) };
 }

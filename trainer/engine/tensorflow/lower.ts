@@ -3,7 +3,7 @@ import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
 import type { Program, Signature } from '../../graph/program.ts';
-import { GraphError, type TensorSpec } from '../../graph/types.ts';
+import { GraphError, type Shape, type TensorSpec } from '../../graph/types.ts';
 import { Emitter } from './emitter.ts';
 import { emitFeed, emitFetch } from './host-form.ts';
 import { convolutionLowerings } from './kernels/convolutions.ts';
@@ -36,20 +36,23 @@ export interface Port {
   readonly spec: TensorSpec;
 }
 
+/** Part of the error that a guarded signature ends with. */
+export const GUARDED = 'compiled only';
+
 export interface LoweredSignature {
   readonly feeds: readonly Port[];
   readonly outputs: readonly Port[];
   /** Fetched when there is no output: it is there when every effect has happened. */
   readonly done: string;
+  /** Fed 0 to run; fed NaN, nothing behind it runs, but the signature is compiled. */
+  readonly guard: Port;
 }
 
 export interface LoweredVariable {
   readonly spec: VariableSpec;
-  /** Feed `load.node` and fetch `loaded` to fill the variable. */
+  /** Feed `load.node`, with all values or with one for every element, and fetch `loaded` to fill the variable. */
   readonly load: Port;
   readonly loaded: string;
-  /** Fetch to fill the variable with zeros. */
-  readonly zeroed: string;
   readonly read: Port;
 }
 
@@ -64,15 +67,17 @@ export function lowerProgram(program: Program): LoweredProgram {
   const handles = new Map<string, string>();
   const types = new Map<string, Node['dtype']>();
   const variables = new Map<string, LoweredVariable>();
+  const shapes = new Emitter('d', nodes);
+  const sources = new Emitter('v', nodes);
   program.variables.forEach((spec, i) => {
-    const handle = new Emitter(`variable${i}`, nodes).source('VarHandleOp', {
+    const handle = sources.source('VarHandleOp', {
       dtype: attr.type(spec.dtype),
       shape: attr.shape(spec.shape),
-      shared_name: attr.string(`variable${i}`),
+      shared_name: attr.string(`v${i}`),
     });
     handles.set(spec.name, handle);
     types.set(spec.name, spec.dtype);
-    variables.set(spec.name, lowerVariable(spec, handle, i, nodes));
+    variables.set(spec.name, lowerVariable(spec, handle, i, { nodes, dims: shape => shapes.ints(shape) }));
   });
   const signatures = new Map<string, LoweredSignature>();
   const find = <T>(map: ReadonlyMap<string, T>, variable: string): T => {
@@ -81,30 +86,32 @@ export function lowerProgram(program: Program): LoweredProgram {
     return found;
   };
   Object.entries(program.signatures).forEach(([name, signature], i) => {
-    const emitter = new Emitter(`signature${i}`, nodes);
+    const emitter = new Emitter(`s${i}`, nodes);
     signatures.set(name, lowerSignature(signature, emitter, { handle: v => find(handles, v), variableType: v => find(types, v) }));
   });
   return { nodes, signatures, variables };
 }
 
+interface VariableNodes {
+  readonly nodes: NodeDef[];
+  /** A shape as a constant, one for all variables of that shape. */
+  readonly dims: (shape: Shape) => string;
+}
+
 /** Separate chains, so that loading one variable does not wait for another. */
-function lowerVariable(spec: VariableSpec, handle: string, i: number, nodes: NodeDef[]): LoweredVariable {
+function lowerVariable(spec: VariableSpec, handle: string, i: number, { nodes, dims }: VariableNodes): LoweredVariable {
   const T = attr.type(spec.dtype);
-  const load = new Emitter(`load${i}`, nodes);
-  const { placeholder, value } = emitFeed(load, spec);
+  const load = new Emitter(`l${i}`, nodes);
+  const { placeholder, value } = emitFeed(load, spec, 'any shape');
+  const filled = load.emit('BroadcastTo', [value, dims(spec.shape)], { T, Tidx: attr.type('int32') });
   // The fed buffer belongs to the host, so the variable gets a copy.
-  load.emit('AssignVariableOp', [handle, load.emit('DeepCopy', [value], { T })], { dtype: T });
-  const zero = new Emitter(`zero${i}`, nodes);
-  // Empty is not folded into a constant, as Fill would be.
-  const zeros = zero.emit('Empty', [zero.ints(spec.shape)], { dtype: T, init: attr.bool(true) });
-  zero.emit('AssignVariableOp', [handle, zeros], { dtype: T });
-  const read = new Emitter(`read${i}`, nodes);
+  load.emit('AssignVariableOp', [handle, load.emit('DeepCopy', [filled], { T })], { dtype: T });
+  const read = new Emitter(`r${i}`, nodes);
   const current = emitFetch(read, read.emit('ReadVariableOp', [handle], { dtype: T }), spec);
   return {
     spec,
     load: { name: spec.name, node: placeholder, spec },
     loaded: load.token(),
-    zeroed: zero.token(),
     read: { name: spec.name, node: current, spec },
   };
 }
@@ -116,6 +123,9 @@ interface VariableLookup {
 
 function lowerSignature(signature: Signature, emitter: Emitter, lookup: VariableLookup): LoweredSignature {
   const values = new Map<Node, string>();
+  const guardSpec = { shape: [], dtype: 'float32' } as const;
+  const guard = emitFeed(emitter, guardSpec).placeholder;
+  emitter.emit('CheckNumerics', [guard], { T: attr.type('float32'), message: attr.string(GUARDED) });
   const feeds = signature.feeds.map(node => {
     const { placeholder, value } = emitFeed(emitter, node);
     values.set(node, value);
@@ -141,7 +151,7 @@ function lowerSignature(signature: Signature, emitter: Emitter, lookup: Variable
     return { name, spec: node, node: emitFetch(emitter, kept.get(node) ?? nameOf(node), node) };
   });
   const outputs = fetched.map(port => ({ ...port, node: emitter.emit('Identity', [port.node], { T: attr.type(fetchedType(port.spec)) }) }));
-  return { feeds, outputs, done: emitter.token() };
+  return { feeds, outputs, done: emitter.token(), guard: { name: 'guard', node: guard, spec: guardSpec } };
 }
 
 const fetchedType = ({ dtype }: TensorSpec): Node['dtype'] => (dtype === 'float32' || dtype === 'bool' ? dtype : 'int32');

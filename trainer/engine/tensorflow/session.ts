@@ -3,11 +3,12 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import type { Program } from '../../graph/program.ts';
-import { elementCount, type HostArray } from '../../graph/types.ts';
+import { byteSize, bytesPerElement, type DType, elementCount, type HostArray } from '../../graph/types.ts';
 import { EngineError, type Session, type VariableData } from '../engine.ts';
 import type { Addon } from './addon.ts';
+import type { Heap } from './heap.ts';
 import { fedData, fedForm, fetchedData, HOST_ARRAY } from './host-form.ts';
-import { type LoweredProgram, type LoweredVariable, lowerProgram, type Port } from './lower.ts';
+import { GUARDED, type LoweredProgram, type LoweredSignature, type LoweredVariable, lowerProgram, type Port } from './lower.ts';
 import { DATA_TYPE } from './node-def.ts';
 import { encodeSavedModel, SERVE_TAG } from './saved-model.ts';
 
@@ -25,14 +26,14 @@ interface Fed {
  * costs about 2 µs a node beyond the arithmetic, and the waits that hold the order cost nothing measurable.
  * @throws EngineError when TensorFlow refuses it
  */
-export function openSession(addon: Addon, program: Program): Session {
+export function openSession(addon: Addon, program: Program, heap: Heap | undefined): Session {
   const lowered = lowerProgram(program);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-program-'));
   try {
     writeFileSync(path.join(folder, 'saved_model.pb'), encodeSavedModel(lowered.nodes));
     const { signatures, variables } = lowered;
     // The nodes themselves are not kept: TensorFlow has its own copy.
-    return new TensorflowSession(addon, { signatures, variables }, addon.loadSavedModel(folder, SERVE_TAG));
+    return new TensorflowSession(addon, { signatures, variables }, addon.loadSavedModel(folder, SERVE_TAG), heap);
   } catch (error) {
     throw new EngineError(`TensorFlow could not load the program: ${(error as Error).message}`);
   } finally {
@@ -44,15 +45,19 @@ export function openSession(addon: Addon, program: Program): Session {
 class TensorflowSession implements Session {
   private readonly addon: Addon;
   private readonly program: Pick<LoweredProgram, 'signatures' | 'variables'>;
+  private readonly heap: Heap | undefined;
+  private readonly compiled = new Set<string>();
   private session: number | undefined;
 
-  constructor(addon: Addon, program: Pick<LoweredProgram, 'signatures' | 'variables'>, session: number) {
+  constructor(addon: Addon, program: Pick<LoweredProgram, 'signatures' | 'variables'>, session: number, heap: Heap | undefined) {
     this.addon = addon;
     this.program = program;
     this.session = session;
+    this.heap = heap;
   }
 
   async load(values: AsyncIterable<VariableData> | Iterable<VariableData>): Promise<void> {
+    this.heap?.beginLoad();
     let batch: Fed[] = [];
     let loaded: string[] = [];
     let bytes = 0;
@@ -62,21 +67,20 @@ class TensorflowSession implements Session {
       loaded = [];
       bytes = 0;
     };
-    const zeroed: string[] = [];
     for await (const { name, data } of values) {
       const variable = this.variable(name);
-      if (data === 'zeros') {
-        zeroed.push(variable.zeroed);
-        continue;
-      }
-      checkData(data, variable.load, `variable ${name}`);
-      if (bytes + data.byteLength > LOAD_BATCH_BYTES) flush();
-      batch.push({ port: variable.load, data });
+      const { load } = variable;
+      if (data !== 'zeros') checkData(data, load, `variable ${name}`);
+      const size = byteSize(load.spec);
+      if (bytes + size > LOAD_BATCH_BYTES) flush();
+      batch.push(
+        data === 'zeros' ? { port: { ...load, spec: { ...load.spec, shape: [] } }, data: oneZero(load.spec.dtype) } : { port: load, data },
+      );
       loaded.push(variable.loaded);
-      bytes += data.byteLength;
+      bytes += size;
     }
     flush();
-    if (zeroed.length > 0) this.execute('load', [], zeroed);
+    this.heap?.endLoad();
   }
 
   async read(name: string): Promise<HostArray> {
@@ -95,8 +99,21 @@ class TensorflowSession implements Session {
       checkData(data, port, `signature ${name}: feed '${port.name}'`);
       return { port, data };
     });
-    const fetched = this.execute(name, fed, signature.outputs.length > 0 ? signature.outputs.map(port => port.node) : [signature.done]);
+    const fetches = signature.outputs.length > 0 ? signature.outputs.map(port => port.node) : [signature.done];
+    if (this.heap && !this.compiled.has(name)) this.compileOnly(name, signature, fed, fetches);
+    const fetched = this.execute(name, [...fed, { port: signature.guard, data: Float32Array.of(0) }], fetches);
     return Object.fromEntries(signature.outputs.map((port, i) => [port.name, fetchedData(fetched[i] as HostArray, port.spec)]));
+  }
+
+  /** Compiling leaves much freed memory behind; done apart from the first run, it can go back before that run's tensors come. */
+  private compileOnly(name: string, { guard }: LoweredSignature, fed: readonly Fed[], fetches: readonly string[]): void {
+    try {
+      this.execute(name, [...fed, { port: guard, data: Float32Array.of(Number.NaN) }], fetches);
+    } catch (error) {
+      if (!(error as Error).message.includes(GUARDED)) throw error;
+    }
+    this.compiled.add(name);
+    this.heap?.afterCompile();
   }
 
   async dispose(): Promise<void> {
@@ -131,6 +148,8 @@ class TensorflowSession implements Session {
     }
   }
 }
+
+const oneZero = (dtype: DType): HostArray => new HOST_ARRAY[dtype].from(new ArrayBuffer(bytesPerElement(dtype)));
 
 function checkData(data: HostArray, { spec }: Port, where: string): void {
   const expected = HOST_ARRAY[spec.dtype].name;
