@@ -1,31 +1,84 @@
-/** Seeded random numbers: the same on every machine, so that a run can be repeated and resumed. */
+/**
+ * Seeded random numbers: xoshiro128** (Blackman and Vigna, 2018), seeded through splitmix32 from a list of integers, so that every draw
+ * is a pure function of, for example, (seed, epoch) and equal on every machine: a run can be repeated and resumed.
+ */
 
-/** A 32-bit seed from a number and a name (FNV-1a), so that each use has a stream of its own. */
+export interface Random {
+  /** Uniform over 0 … 2³² − 1. */
+  uint32(): number;
+  /** Uniform over 0 … limit − 1, without bias; limit from 1 to 2³². */
+  below(limit: number): number;
+  /** Uniform in [0, 1). */
+  uniform(): number;
+}
+
+/** A 32-bit key from a number and a name (FNV-1a), so that each use has a stream of its own. */
 export function hashSeed(seed: number, name: string): number {
   let hash = (0x811c9dc5 ^ seed) >>> 0;
   for (let i = 0; i < name.length; i++) hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193) >>> 0;
   return hash;
 }
 
-/** SplitMix32 (a 32-bit form of Steele et al. 2014): one word of state, passes the usual tests for this use. */
-export class Random {
-  private state: number;
+const rotateLeft = (value: number, by: number) => (value << by) | (value >>> (32 - by));
 
-  constructor(seed: number) {
-    this.state = seed >>> 0;
-  }
+/** A generator for these keys; other keys, or the same in another order, give an unrelated stream. Keys are integers up to 2⁵³. */
+export function createRandom(...keys: readonly number[]): Random {
+  const [first = 1, second = 2, third = 3, fourth = 4] = seedState(keys);
+  let [a, b, c, d] = [first, second, third, fourth];
+  const uint32 = () => {
+    const result = Math.imul(rotateLeft(Math.imul(b, 5), 7), 9) >>> 0;
+    const shifted = b << 9;
+    c ^= a;
+    d ^= b;
+    b ^= c;
+    a ^= d;
+    c ^= shifted;
+    d = rotateLeft(d, 11);
+    return result;
+  };
+  const below = (limit: number) => {
+    // Draws at or above the largest multiple of `limit` would favour small values: they are drawn again.
+    const fair = 2 ** 32 - (2 ** 32 % limit);
+    let draw = uint32();
+    while (draw >= fair) draw = uint32();
+    return draw % limit;
+  };
+  return { uint32, below, uniform: () => uint32() / 2 ** 32 };
+}
 
-  /** A whole number in [0, 2³²). */
-  next(): number {
-    this.state = (this.state + 0x9e3779b9) >>> 0;
-    let z = this.state;
-    z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
-    z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
-    return (z ^ (z >>> 15)) >>> 0;
+/** Fisher and Yates, in place; returns its argument. */
+export function shuffle<T extends unknown[] | Int32Array>(values: T, random: Random): T {
+  for (let last = values.length - 1; last > 0; last--) {
+    const other = random.below(last + 1);
+    const kept = values[last];
+    values[last] = values[other];
+    values[other] = kept;
   }
+  return values;
+}
 
-  /** Uniform in [0, 1). */
-  uniform(): number {
-    return this.next() / 2 ** 32;
+/** The numbers 0 … count − 1 in random order. */
+export function permutation(count: number, random: Random): Int32Array {
+  return shuffle(
+    Int32Array.from({ length: count }, (_, index) => index),
+    random,
+  );
+}
+
+/** Four words, never all zero, that depend on every bit of every key. */
+function seedState(keys: readonly number[]): number[] {
+  let state = 0x9e3779b9;
+  for (const key of keys) {
+    state = mix(state ^ (key >>> 0));
+    state = mix(state + Math.floor(key / 2 ** 32) + 0x85ebca6b);
   }
+  return [1, 2, 3, 4].map(step => mix(state + Math.imul(step, 0x9e3779b9)) || step);
+}
+
+/** The finaliser of splitmix32. */
+function mix(value: number): number {
+  let z = value | 0;
+  z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);
+  z = Math.imul(z ^ (z >>> 15), 0x735a2d97);
+  return (z ^ (z >>> 15)) >>> 0;
 }

@@ -6,7 +6,7 @@ import type { ModelFolder } from '../hub/open-model.ts';
 import type { Tokenizer } from '../hub/tokenizer.ts';
 import { causalModel } from '../model/load-model.ts';
 import type { GenerateOptions } from '../protocol/job-messages.ts';
-import { Random } from '../random.ts';
+import { createRandom } from '../random.ts';
 import { type Decoder, GenerateError, openDecoder } from './decoder.ts';
 import { encodePrompt } from './prompt.ts';
 import { type SamplingSettings, sampleToken } from './sample.ts';
@@ -91,7 +91,7 @@ export interface DecodeParams {
 /** One answer from an open decoder, which may be used again: the same prompt and seed give the same answer. */
 export async function decode(params: DecodeParams): Promise<Omit<GeneratedText, 'chat'>> {
   const { decoder, tokenizer, options, isCancelled } = params;
-  const random = new Random(options.seed);
+  const random = createRandom(options.seed);
   const stream = tokenizer.decodeStream();
   const ids: number[] = [];
   let text = '';

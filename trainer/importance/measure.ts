@@ -1,6 +1,6 @@
 /** The measures of importance: for each, what it needs and how a row's score comes about. */
 import type { Graph, Node } from '../graph/graph.ts';
-import { hashSeed, Random } from '../random.ts';
+import { createRandom, hashSeed } from '../random.ts';
 
 export type MeasureName = 'magnitude' | 'taylor' | 'taylor_row' | 'random';
 
@@ -28,7 +28,7 @@ export function magnitude(weight: Float32Array, rows: number): Float32Array {
 
 /** Uniform in [0, 1), from the seed and the module's name: the control that every measure has to beat. */
 export function randomScores(name: string, rows: number, seed: number): Float32Array {
-  const random = new Random(hashSeed(seed, name));
+  const random = createRandom(hashSeed(seed, name));
   return Float32Array.from({ length: rows }, () => random.uniform());
 }
 

@@ -4,7 +4,7 @@ import type { VariableData } from '../graph/program.ts';
 import { dropout } from '../model/layer/dropout.ts';
 import type { ModuleSpec } from '../model/model-spec.ts';
 import type { LinearHook } from '../model/tracer.ts';
-import { hashSeed, Random } from '../random.ts';
+import { createRandom, hashSeed } from '../random.ts';
 import type { Attach, Trainable } from './method.ts';
 import { TargetError, targetModules } from './targets.ts';
 
@@ -60,7 +60,7 @@ function loraHook(pairs: ReadonlyMap<string, LoraPair>, scale: number, rate: num
 /** A: uniform in ±1/√in, as Kaiming's with a = √5, which PEFT uses; B: zeros. */
 function* initialPairs(pairs: ReadonlyMap<string, LoraPair>, seed: number): Generator<VariableData> {
   for (const { a, b } of pairs.values()) {
-    const random = new Random(hashSeed(seed, a.name));
+    const random = createRandom(hashSeed(seed, a.name));
     const bound = 1 / Math.sqrt(a.shape[1] as number);
     const count = (a.shape[0] as number) * (a.shape[1] as number);
     yield { name: a.name, data: Float32Array.from({ length: count }, () => (2 * random.uniform() - 1) * bound) };

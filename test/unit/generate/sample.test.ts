@@ -1,7 +1,7 @@
 /** Sampling against a naive version: restrictions one after the other on plain lists. */
 import { describe, expect, test } from 'vitest';
 import { candidates, likeliest, type SamplingSettings, sampleToken } from '../../../trainer/generate/sample.ts';
-import { Random } from '../../../trainer/random.ts';
+import { createRandom } from '../../../trainer/random.ts';
 
 const logits = Float32Array.of(0.1, 2.5, -3, 2.5, 1.2, 0, -0.4, 1.9);
 
@@ -31,15 +31,15 @@ test.each(settings)('candidates of %o', setting => {
 
 describe('draws', () => {
   test('temperature 0 takes the first of the largest and draws no number', () => {
-    const random = new Random(1);
+    const random = createRandom(1);
     expect(sampleToken(logits, { temperature: 0, topK: 0, topP: 1 }, random)).toBe(1);
-    expect(random.next()).toBe(new Random(1).next());
+    expect(random.uint32()).toBe(createRandom(1).uint32());
     expect(likeliest(Float32Array.of(Number.NEGATIVE_INFINITY, -5))).toBe(1);
   });
 
   test('frequencies follow the probabilities', () => {
     const setting = { temperature: 0.8, topK: 5, topP: 0.9 };
-    const random = new Random(7);
+    const random = createRandom(7);
     const counts = new Map<number, number>();
     const draws = 20_000;
     for (let i = 0; i < draws; i++) {
@@ -54,7 +54,7 @@ describe('draws', () => {
 
   test('one seed, one sequence', () => {
     const draw = (seed: number) => {
-      const random = new Random(seed);
+      const random = createRandom(seed);
       return Array.from({ length: 32 }, () => sampleToken(logits, { temperature: 1, topK: 0, topP: 1 }, random));
     };
     expect(draw(3)).toEqual(draw(3));

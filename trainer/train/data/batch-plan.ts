@@ -1,8 +1,9 @@
 /** Plans the batches of every epoch: static shapes, and an order that is a pure function of (seed, epoch). */
+
+import { createRandom, permutation, shuffle } from '../../random.ts';
 import { chooseBuckets } from './choose-buckets.ts';
 import { DataError } from './data-error.ts';
 import { packSequences } from './pack-sequences.ts';
-import { createRandom, permutation, shuffle } from './random.ts';
 import type { TokenSequence } from './types.ts';
 import { countTargets } from './types.ts';
 

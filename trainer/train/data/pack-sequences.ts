@@ -1,5 +1,5 @@
 /** Fits sequences into rows of one length, and cuts documents into sequences that fit. */
-import { createRandom, permutation } from './random.ts';
+import { createRandom, permutation } from '../../random.ts';
 import type { TokenSequence } from './types.ts';
 
 /**

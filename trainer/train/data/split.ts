@@ -1,6 +1,7 @@
 /** Parts samples into training and validation by a seed, in equal shares of each label. */
+
+import { createRandom, permutation } from '../../random.ts';
 import { DataError } from './data-error.ts';
-import { createRandom, permutation } from './random.ts';
 import type { Example } from './types.ts';
 
 export interface SplitSettings {

@@ -1,12 +1,12 @@
 /** Laws of batches: every target once an epoch, nothing across segments, little padding, an order that can be resumed. */
 import { describe, expect, it } from 'vitest';
+import { createRandom, permutation } from '../../../../trainer/random.ts';
 import type { BatchSettings } from '../../../../trainer/train/data/batch-plan.ts';
 import { createBatchPlan } from '../../../../trainer/train/data/batch-plan.ts';
 import type { Batch } from '../../../../trainer/train/data/batches.ts';
 import { dataStart, epochBatches, stepAt, stepsPerEpoch } from '../../../../trainer/train/data/batches.ts';
 import { chooseBuckets } from '../../../../trainer/train/data/choose-buckets.ts';
 import { chunkSequence, packSequences } from '../../../../trainer/train/data/pack-sequences.ts';
-import { createRandom, permutation } from '../../../../trainer/train/data/random.ts';
 import type { TokenSequence } from '../../../../trainer/train/data/types.ts';
 import { countTargets } from '../../../../trainer/train/data/types.ts';
 
