@@ -31,7 +31,7 @@ const demos = {
     const { train, heldOut } = ensureSpamData(path.join(folder, 'spam'));
     const settings = [`model=${model}`, `data.train=${train}`, `data.eval=${heldOut}`];
     const recipe = path.join('examples', 'spam.rowtune.yaml');
-    const scores = path.join(folder, 'spam', `scores-${digest(path.join(root, recipe))}.safetensors`);
+    const scores = path.join(folder, 'spam', `scores-${digest([path.join(root, recipe), train])}.safetensors`);
     if (!existsSync(scores)) {
       const status = rowtune(['importance', recipe, ...settings, '--output', scores]);
       if (status !== 0) return status;
@@ -58,8 +58,12 @@ const demos = {
   },
 };
 
-/** Scores of a recipe that was edited since are not taken for its own. */
-const digest = file => createHash('sha256').update(readFileSync(file)).digest('hex').slice(0, 8);
+/** Scores for a recipe or data that changed since are not taken for these. */
+function digest(files) {
+  const hash = createHash('sha256');
+  for (const file of files) hash.update(readFileSync(file));
+  return hash.digest('hex').slice(0, 8);
+}
 
 /** The command as anyone could type it, with its own output. Ctrl-C reaches it by itself; this process waits for it. */
 function rowtune(args) {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { readMail } from './mail.mjs';
 
 /** Enough to learn from in the minutes that a demo has; the rest of the corpus stays unused. */
-export const TRAIN_MAILS = 320;
+export const TRAIN_MAILS = 240;
 export const HELD_OUT_MAILS = 200;
 const SEED = 42;
 /** Shorter bodies say nothing: an attachment, or a picture. */
@@ -13,9 +13,10 @@ const SHORTEST_BODY = 40;
 
 /** @returns {{ train: string, heldOut: string }} paths of two files of lines {"text", "label"}, written at the first call */
 export function ensureSpamData(folder) {
-  // The sizes are in the names, so that files of another version of the demo are not taken for these.
-  const train = path.join(folder, `train-${TRAIN_MAILS}.jsonl`);
-  const heldOut = path.join(folder, `heldout-${HELD_OUT_MAILS}.jsonl`);
+  // Both sizes are in both names: halves of two versions of the split could overlap.
+  const split = `${TRAIN_MAILS}-${HELD_OUT_MAILS}`;
+  const train = path.join(folder, `train-${split}.jsonl`);
+  const heldOut = path.join(folder, `heldout-${split}.jsonl`);
   if (existsSync(train) && existsSync(heldOut)) return { train, heldOut };
   const perLabel = (TRAIN_MAILS + HELD_OUT_MAILS) / 2;
   const random = mulberry32(SEED);
