@@ -23,7 +23,7 @@ const here = {
   },
 };
 /** A run that does not end by itself while a test looks on. */
-const LONG = 'num_train_epochs=100000';
+const LONG = ['num_train_epochs=100000', 'eval_strategy=no', 'save_strategy=no'];
 const metricsOf = async (run: string): Promise<{ step: number; loss?: number }[]> =>
   (await readFile(path.join(folder, run, 'metrics.jsonl'), 'utf8'))
     .trim()
@@ -113,7 +113,7 @@ describe('a run from end to end', () => {
 });
 
 describe('cut short', () => {
-  const startOf = (run: string) => cli.bind(undefined, ['train', recipe, LONG, `output_dir=${run}`, '--json']);
+  const startOf = (run: string) => cli.bind(undefined, ['train', recipe, ...LONG, `output_dir=${run}`, '--json']);
   const training = /\btrain \d+\//;
 
   test('Ctrl-C stops and saves; resume goes on', async () => {
@@ -171,9 +171,12 @@ describe('cut short', () => {
     expect(stderr).toContain('rowtune resume runs/killed');
     expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'out-of-memory' } });
     expect((await summarizeRun(path.join(folder, 'runs/killed')))?.state).toBe('interrupted');
+    const resumed = await cliJson(['resume', 'runs/killed', 'max_steps=5'], here);
+    expect(resumed.status, resumed.stderr).toBe(0);
+    expect(resumed.value).toMatchObject({ ok: true, state: 'finished', steps: 5 });
   });
 
-  test('when the command itself is killed, the worker saves and ends', async () => {
+  test('when the command itself is killed, the worker saves and ends', { timeout: 180_000 }, async () => {
     let killed = false;
     await startOf('runs/orphan')({
       ...here,
@@ -183,7 +186,7 @@ describe('cut short', () => {
         child.kill('SIGKILL');
       },
     });
-    const deadline = Date.now() + 30_000;
+    const deadline = Date.now() + 120_000;
     let state = await summarizeRun(path.join(folder, 'runs/orphan'));
     while (state?.state === 'running' && Date.now() < deadline) {
       await delay(100);
