@@ -77,16 +77,17 @@ function metricsText({ phase }: ProgressEvent, values: Readonly<Record<string, n
 export function lineView(stream: ProgressStream): ProgressView {
   const pace = new Pace();
   let metrics: Record<string, number> = {};
-  let shownMs = Number.NEGATIVE_INFINITY;
-  let shown = '';
+  /** Of each phase and of the end of each phase: evaluations that come after every epoch neither fill a log nor silence the training. */
+  const shownMs = new Map<string, number>();
+  const isDue = (key: string, now: number): boolean => now - (shownMs.get(key) ?? Number.NEGATIVE_INFINITY) >= LINE_INTERVAL_MS;
   return {
     update: event => {
       const now = Date.now();
       const state = pace.of(event, now);
-      const key = `${event.phase} ${event.done}`;
-      if (key === shown || (event.done < event.total && now - shownMs < LINE_INTERVAL_MS)) return;
-      shownMs = now;
-      shown = key;
+      const end = event.done >= event.total ? `${event.phase} end` : undefined;
+      if (!isDue(event.phase, now) && !(end !== undefined && isDue(end, now))) return;
+      shownMs.set(event.phase, now);
+      if (end !== undefined) shownMs.set(end, now);
       stream.write(`${progressLine(event, state, metricsText(event, metrics))}\n`);
     },
     metrics: values => {

@@ -55,4 +55,16 @@ describe('many events', () => {
   });
 
   test('a quick phase has its first and its last', () => expect(shown(1).length).toBe(2));
+
+  test('evaluations after every short epoch neither fill the log nor silence the training', () => {
+    const lines: string[] = [];
+    const view = lineView({ write: text => lines.push(text.trimEnd()) });
+    for (let done = 1; done <= 100; done++) {
+      view.update(event(done));
+      view.update(event(2, { phase: 'evaluate', total: 2, unit: 'batches' }));
+      vi.advanceTimersByTime(200);
+    }
+    expect(lines.filter(line => line.startsWith('train ')).length).toBe(4);
+    expect(lines.filter(line => line.startsWith('evaluate ')).length).toBe(4);
+  });
 });
