@@ -14,6 +14,7 @@ import { firstRows } from '../selection.ts';
 import { optimizerState } from '../train/optimizer.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
 import { type BatchShape, evalSignature, trainProgram, trainSignature } from '../train/train-program.ts';
+import { updateGroups } from '../train/update-group.ts';
 import { nearestRank } from './nearest-rank.ts';
 
 /**
@@ -210,6 +211,6 @@ function heldBytes(recipe: Recipe, model: CausalModel, { trainables }: Attachmen
     weightsBytes: sum(model.parameters.map(({ shape }) => byteSize({ shape, dtype: 'float32' }))),
     trainedBytes: sum([...added, ...rows.values()].map(byteSize)),
     gradientBytes: recipe.gradient_accumulation_steps > 1 ? sum(trainables.map(({ shape }) => byteSize({ shape, dtype: 'float32' }))) : 0,
-    optimizerBytes: sum(trainables.flatMap(trainable => optimizerState(optimizer, trainable).map(byteSize))),
+    optimizerBytes: sum(updateGroups(trainables).flatMap(group => optimizerState(optimizer, group).map(byteSize))),
   };
 }

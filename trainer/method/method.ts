@@ -15,6 +15,8 @@ export interface Trainable {
   readonly variable: VariableSpec;
   /** Only these rows of the variable are trained, in place; undefined: all of it. */
   readonly rows?: { readonly variable: VariableSpec; readonly indices: Int32Array };
+  /** Trainables of one batch have rows of one length and get their gradients close together, so one update serves them all. */
+  readonly batch?: string;
   /** Shape of what is trained: [r, …] with rows, else the variable's. */
   readonly shape: readonly number[];
 }

@@ -13,6 +13,7 @@ export const attachSpsft: Attach = (model, settings, selection) => {
       name: parameter.name,
       variable: { ...parameter, dtype: 'float32' },
       rows: { variable, indices: rows },
+      batch: module.layer >= 0 && parameter.shape.length === 2 ? `layer ${module.layer}, width ${parameter.shape[1]}` : undefined,
       shape: [rows.length, ...parameter.shape.slice(1)],
     });
     return module.bias ? [over(module.weight), over(module.bias)] : [over(module.weight)];

@@ -1,6 +1,7 @@
 /** Optimizers as graph transformations: a gradient and the state of one trainable become effects that update it. */
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { Trainable } from '../method/method.ts';
+import { joinMembers, splitMembers, type UpdateGroup } from './update-group.ts';
 
 export type OptimizerName = 'adamw' | 'adam' | 'sgd';
 
@@ -28,9 +29,9 @@ export function optimizerFeeds(settings: OptimizerSettings, learningRate: number
   };
 }
 
-/** The variables that an optimizer keeps for a trainable, of the trainable's own shape. */
-export const optimizerState = (settings: OptimizerSettings, trainable: Trainable): VariableSpec[] =>
-  stateNames(settings).map(name => ({ name: `${trainable.name}.${name}`, shape: trainable.shape, dtype: 'float32' }));
+/** The variables that an optimizer keeps for a group, of the group's own shape. */
+export const optimizerState = (settings: OptimizerSettings, group: UpdateGroup): VariableSpec[] =>
+  stateNames(settings).map(name => ({ name: `${group.name}.${name}`, shape: group.shape, dtype: 'float32' }));
 
 const stateNames = ({ name, momentum }: OptimizerSettings): readonly string[] =>
   name === 'sgd' ? (momentum > 0 ? ['momentum'] : []) : ['m', 'v'];
@@ -43,27 +44,34 @@ export function declareFeeds(graph: Graph): Readonly<Record<keyof OptimizerFeeds
 
 export interface UpdateParams {
   readonly settings: OptimizerSettings;
-  readonly trainable: Trainable;
-  /** Of the trainable's shape. */
+  readonly group: UpdateGroup;
+  /** Of the group's shape. */
   readonly gradient: Node;
   readonly feeds: Readonly<Record<keyof OptimizerFeeds, Node>>;
 }
 
-/** The effects that move one trainable by one step. */
+/** The effects that move one group by one step. */
 export function update(graph: Graph, params: UpdateParams): Node[] {
-  const { trainable, settings } = params;
-  if (!trainable.rows && settings.name !== 'sgd') return updateWhole(graph, params);
-  const rows = trainable.rows && graph.read(trainable.rows.variable);
-  const weights = graph.read(trainable.variable);
-  const current = rows ? graph.gather(weights, rows) : weights;
+  const { group, settings } = params;
+  const [only] = group.members as [Trainable];
+  if (!only.rows && settings.name !== 'sgd') return updateWhole(graph, params, only);
+  const current = joinMembers(
+    graph,
+    group.members.map(({ variable, rows }) =>
+      rows ? graph.gather(graph.read(variable), graph.read(rows.variable)) : graph.read(variable),
+    ),
+  );
   const { next, effects } = settings.name === 'sgd' ? sgd(graph, params, current) : adamRows(graph, params, current);
-  const write = rows ? graph.updateRows(trainable.variable.name, rows, next) : graph.assign(trainable.variable.name, next);
-  return [...effects, write];
+  const writes = splitMembers(graph, group, next).map((part, i) => {
+    const { variable, rows } = group.members[i] as Trainable;
+    return rows ? graph.updateRows(variable.name, graph.read(rows.variable), part) : graph.assign(variable.name, part);
+  });
+  return [...effects, ...writes];
 }
 
 /** Adam on a whole variable, by the engine's fused operation. */
-function updateWhole(graph: Graph, { settings, trainable, gradient, feeds }: UpdateParams): Node[] {
-  const [m, v] = optimizerState(settings, trainable) as [VariableSpec, VariableSpec];
+function updateWhole(graph: Graph, { settings, group, gradient, feeds }: UpdateParams, trainable: Trainable): Node[] {
+  const [m, v] = optimizerState(settings, group) as [VariableSpec, VariableSpec];
   graph.declare(m);
   graph.declare(v);
   const weights = graph.read(trainable.variable);
@@ -84,8 +92,8 @@ function updateWhole(graph: Graph, { settings, trainable, gradient, feeds }: Upd
 }
 
 /** Adam on rows alone (Kingma & Ba 2015; decoupled decay as Loshchilov & Hutter 2019). */
-function adamRows(graph: Graph, { settings, trainable, gradient, feeds }: UpdateParams, current: Node): { next: Node; effects: Node[] } {
-  const [mState, vState] = optimizerState(settings, trainable) as [VariableSpec, VariableSpec];
+function adamRows(graph: Graph, { settings, group, gradient, feeds }: UpdateParams, current: Node): { next: Node; effects: Node[] } {
+  const [mState, vState] = optimizerState(settings, group) as [VariableSpec, VariableSpec];
   const { beta1, beta2, weightDecay } = settings;
   const decoupled = settings.name === 'adamw';
   const g = !decoupled && weightDecay > 0 ? graph.add(gradient, graph.mul(current, weightDecay)) : gradient;
@@ -99,9 +107,9 @@ function adamRows(graph: Graph, { settings, trainable, gradient, feeds }: Update
 }
 
 /** Stochastic gradient descent with PyTorch's momentum: b ← µ·b + g; w ← w − rate·b. */
-function sgd(graph: Graph, { settings, trainable, gradient, feeds }: UpdateParams, current: Node): { next: Node; effects: Node[] } {
+function sgd(graph: Graph, { settings, group, gradient, feeds }: UpdateParams, current: Node): { next: Node; effects: Node[] } {
   const g = settings.weightDecay > 0 ? graph.add(gradient, graph.mul(current, settings.weightDecay)) : gradient;
-  const [momentum] = optimizerState(settings, trainable);
+  const [momentum] = optimizerState(settings, group);
   if (!momentum) return { next: graph.sub(current, graph.mul(g, feeds.learningRate)), effects: [] };
   const b = graph.add(graph.mul(graph.read(momentum), settings.momentum), g);
   return { next: graph.sub(current, graph.mul(b, feeds.learningRate)), effects: [graph.assign(momentum.name, b)] };

@@ -5,6 +5,7 @@ import type { Traced } from '../graph/program.ts';
 import { byteSize, type HostArray } from '../graph/types.ts';
 import type { Attachment, Trainable } from '../method/method.ts';
 import { type OptimizerSettings, optimizerState } from './optimizer.ts';
+import { updateGroups } from './update-group.ts';
 
 /** One tensor of a snapshot; with rows it is those rows of the variable, in their order. */
 interface Part {
@@ -16,14 +17,14 @@ interface Part {
 /** A part is copied to the host whole; this many bytes at a time keep the copy small beside the model. */
 const GROUP_BYTES = 64 * 2 ** 20;
 
-/** The tensors of a snapshot, by name: each trainable under its own, its optimizer state under `<name>.<state>`. */
+/** The tensors of a snapshot, by name: each trainable under its own, the optimizer state of a group under `<group>.<state>`. */
 export const snapshotSpecs = (attachment: Attachment, optimizer: OptimizerSettings): VariableSpec[] =>
   partsOf(attachment, optimizer).map(part => part.spec);
 
 const partsOf = (attachment: Attachment, optimizer: OptimizerSettings): Part[] =>
-  attachment.trainables.flatMap(trainable => [
-    trainedPart(trainable),
-    ...optimizerState(optimizer, trainable).map(state => ({ spec: state, variable: state })),
+  updateGroups(attachment.trainables).flatMap(group => [
+    ...group.members.map(trainedPart),
+    ...optimizerState(optimizer, group).map(state => ({ spec: state, variable: state })),
   ]);
 
 const trainedPart = (trainable: Trainable): Part => ({

@@ -12,6 +12,7 @@ import type { CausalModel, TokenInputs } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import { declareFeeds, type OptimizerSettings, update } from './optimizer.ts';
 import { snapshotTraces } from './snapshot.ts';
+import { gradientVariable, joinMembers, type UpdateGroup, updateGroups } from './update-group.ts';
 
 /** The static shape of one kind of batch. */
 export interface BatchShape {
@@ -52,12 +53,6 @@ export function trainProgram(params: TrainProgramParams): Program {
   if (params.accumulationSteps > 1) traces[APPLY] = traceApply(params);
   return assemble({ ...traces, ...snapshotTraces(params.attachment, params.optimizer) });
 }
-
-const gradientOf = (trainable: Trainable): VariableSpec => ({
-  name: `${trainable.name}.gradient`,
-  shape: trainable.shape,
-  dtype: 'float32',
-});
 
 export interface LossFeeds {
   readonly inputs: TokenInputs;
@@ -117,7 +112,10 @@ class GradientSink {
   private readonly graph: Graph;
   private readonly params: TrainProgramParams;
   private readonly feeds: ReturnType<typeof declareFeeds> | undefined;
-  private readonly held: { trainable: Trainable; gradient: Node }[] = [];
+  private readonly groupOf = new Map<Trainable, UpdateGroup>();
+  /** Gradients of groups that are not complete yet. */
+  private readonly arrived = new Map<Trainable, Node>();
+  private readonly held: { group: UpdateGroup; gradient: Node }[] = [];
   private readonly effects: Node[] = [];
   private squares: Node | undefined;
 
@@ -125,19 +123,27 @@ class GradientSink {
     this.graph = graph;
     this.params = params;
     this.feeds = params.accumulationSteps > 1 ? undefined : declareFeeds(graph);
+    for (const group of updateGroups(params.attachment.trainables)) for (const member of group.members) this.groupOf.set(member, group);
   }
 
   take(trainable: Trainable, gradient: Node): void {
+    this.arrived.set(trainable, gradient);
+    const group = this.groupOf.get(trainable) as UpdateGroup;
+    const parts = group.members.map(member => this.arrived.get(member));
+    if (parts.every(part => part !== undefined)) this.takeGroup(group, joinMembers(this.graph, parts));
+  }
+
+  private takeGroup(group: UpdateGroup, gradient: Node): void {
     const { graph, params } = this;
     if (!this.feeds) {
-      graph.declare(gradientOf(trainable));
-      this.effects.push(graph.assignAdd(gradientOf(trainable).name, gradient));
+      graph.declare(gradientVariable(group));
+      this.effects.push(graph.assignAdd(gradientVariable(group).name, gradient));
       return;
     }
     const square = graph.sumAll(graph.square(gradient));
     this.squares = this.squares ? graph.add(this.squares, square) : square;
-    if (params.maxGradNorm > 0) this.held.push({ trainable, gradient });
-    else this.effects.push(...update(graph, { settings: params.optimizer, trainable, gradient, feeds: this.feeds }));
+    if (params.maxGradNorm > 0) this.held.push({ group, gradient });
+    else this.effects.push(...update(graph, { settings: params.optimizer, group, gradient, feeds: this.feeds }));
   }
 
   finish(): { effects: Node[]; outputs: Record<string, Node> } {
@@ -146,8 +152,8 @@ class GradientSink {
     const norm = graph.sqrt(squares);
     if (this.held.length > 0) {
       const scale = clipScale(graph, norm, params.maxGradNorm);
-      for (const { trainable, gradient } of this.held)
-        this.effects.push(...update(graph, { settings: params.optimizer, trainable, gradient: graph.mul(gradient, scale), feeds }));
+      for (const { group, gradient } of this.held)
+        this.effects.push(...update(graph, { settings: params.optimizer, group, gradient: graph.mul(gradient, scale), feeds }));
     }
     return { effects: this.effects, outputs: { gradNorm: norm } };
   }
@@ -159,13 +165,13 @@ const clipScale = (graph: Graph, norm: Node, most: number): Node => graph.minimu
 function traceApply({ attachment, optimizer, maxGradNorm }: TrainProgramParams): Traced {
   const graph = new TensorGraph();
   const feeds = declareFeeds(graph);
-  const gradients = attachment.trainables.map(trainable => ({ trainable, gradient: graph.read(gradientOf(trainable)) }));
+  const gradients = updateGroups(attachment.trainables).map(group => ({ group, gradient: graph.read(gradientVariable(group)) }));
   const norm = graph.sqrt(gradients.map(({ gradient }) => graph.sumAll(graph.square(gradient))).reduce((a, b) => graph.add(a, b)));
   const scale = maxGradNorm > 0 ? clipScale(graph, norm, maxGradNorm) : undefined;
-  const effects = gradients.flatMap(({ trainable, gradient }) => {
+  const effects = gradients.flatMap(({ group, gradient }) => {
     const scaled = scale ? graph.mul(gradient, scale) : gradient;
-    const moved = update(graph, { settings: optimizer, trainable, gradient: scaled, feeds });
-    return [...moved, graph.assign(gradientOf(trainable).name, graph.zeros(trainable.shape))];
+    const moved = update(graph, { settings: optimizer, group, gradient: scaled, feeds });
+    return [...moved, graph.assign(gradientVariable(group).name, graph.zeros(group.shape))];
   });
   return { graph, outputs: { gradNorm: norm }, effects };
 }

@@ -3,6 +3,7 @@ import type { Session, VariableData } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import { type OptimizerSettings, optimizerState } from './optimizer.ts';
+import { gradientVariable, updateGroups } from './update-group.ts';
 
 export interface StartValues {
   readonly model: AsyncIterable<VariableData>;
@@ -28,7 +29,9 @@ async function* allValues({ model, attachment, optimizer, accumulates, start }: 
       rows.add(trainable.rows.variable.name);
       yield { name: trainable.rows.variable.name, data: trainable.rows.indices };
     }
-    if (optimizer) for (const state of optimizerState(optimizer, trainable)) yield { name: state.name, data: 'zeros' };
-    if (accumulates) yield { name: `${trainable.name}.gradient`, data: 'zeros' };
+  }
+  for (const group of updateGroups(attachment.trainables)) {
+    if (optimizer) for (const state of optimizerState(optimizer, group)) yield { name: state.name, data: 'zeros' };
+    if (accumulates) yield { name: gradientVariable(group).name, data: 'zeros' };
   }
 }

@@ -7,6 +7,7 @@ import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import type { Trainable } from '../../../trainer/method/method.ts';
 import { declareFeeds, type OptimizerSettings, optimizerFeeds, optimizerState, update } from '../../../trainer/train/optimizer.ts';
+import { type UpdateGroup, updateGroups } from '../../../trainer/train/update-group.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 
@@ -71,8 +72,9 @@ async function ourSteps(engine: Engine, settings: OptimizerSettings, rows?: Int3
   const variable = { name: 'w', shape: [rows ? 8 : count, 1], dtype: 'float32' as const };
   const rowSpec = { name: 'w.rows', shape: [count], dtype: 'int32' as const };
   const trainable: Trainable = { name: 'w', variable, shape: [count, 1], ...(rows && { rows: { variable: rowSpec, indices: rows } }) };
+  const [group] = updateGroups([trainable]) as [UpdateGroup];
   const graph = new Graph();
-  const effects = update(graph, { settings, trainable, gradient: graph.feed('gradient', [count, 1]), feeds: declareFeeds(graph) });
+  const effects = update(graph, { settings, group, gradient: graph.feed('gradient', [count, 1]), feeds: declareFeeds(graph) });
   const session = await engine.compile(assemble({ step: { graph, outputs: { done: graph.scalar(1) }, effects } }));
   const start = new Float32Array(variable.shape[0] as number).fill(9);
   places.forEach((row, i) => {
@@ -81,7 +83,7 @@ async function ourSteps(engine: Engine, settings: OptimizerSettings, rows?: Int3
   await session.load([
     { name: 'w', data: start },
     ...(rows ? [{ name: 'w.rows', data: rows }] : []),
-    ...optimizerState(settings, trainable).map(({ name }) => ({ name, data: 'zeros' as const })),
+    ...optimizerState(settings, group).map(({ name }) => ({ name, data: 'zeros' as const })),
   ]);
   const steps: number[][] = [];
   for (const [i, g] of trace.gradients.entries()) {
