@@ -1,7 +1,7 @@
 /** The programs of training: what is compiled once and run for every batch. */
 
 import { backward } from '../graph/gradient.ts';
-import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
+import type { Graph, Node } from '../graph/graph.ts';
 import { Graph as TensorGraph } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
