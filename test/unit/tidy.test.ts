@@ -128,7 +128,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/cli/format.ts',
     'trainer/engine/machine.ts',
   ],
-  client: [],
+  client: ['trainer/rpc', 'trainer/cli/format.ts'],
   media: [],
 };
 

@@ -1,0 +1,80 @@
+/** The document of a page: a strict policy, one script, one style sheet, and the state that it is drawn from after a reload. */
+import type { PageState } from './page-services.ts';
+
+export interface PageDocument {
+  readonly title: string;
+  readonly scriptUri: string;
+  /** Absent where the page has none. */
+  readonly styleUri?: string;
+  /** What the editor calls the origin of the extension's own files. */
+  readonly cspSource: string;
+  /** Fresh for every document. */
+  readonly nonce: string;
+  readonly state: PageState;
+}
+
+/** The message by which the host replaces the state that survives a reload; the page never sees it. */
+export const KEEP_STATE = 'rowtune.keepState';
+
+const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
+const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, char => ESCAPES[char] ?? char);
+
+/** JSON that can stand inside a script element. */
+const scriptJson = (value: unknown): string => JSON.stringify(value).replace(/</g, '\\u003c');
+
+/**
+ * The page's own `setState` and `getState` keep working: what it keeps lies in `view`, beside the host's state, so that the editor's
+ * one state per page brings both back.
+ */
+const keepBoth = (state: PageState): string => `
+const api = acquireVsCodeApi();
+let host = ${scriptJson(state)};
+let view = api.getState()?.view;
+const keep = () => api.setState({ host, view });
+keep();
+addEventListener('message', event => {
+  if (event.data?.type !== ${scriptJson(KEEP_STATE)}) return;
+  event.stopImmediatePropagation();
+  host = event.data.state;
+  keep();
+});
+globalThis.acquireVsCodeApi = () => ({
+  postMessage: (message, transfer) => api.postMessage(message, transfer),
+  getState: () => view,
+  setState: next => { view = next; keep(); return next; },
+});`;
+
+/** The state that `pageHtml`'s script keeps, out of what the editor gives back after a reload. */
+export function restoredState(kept: unknown): PageState {
+  const host = typeof kept === 'object' && kept !== null ? (kept as { host?: unknown }).host : undefined;
+  return typeof host === 'object' && host !== null ? (host as PageState) : {};
+}
+
+/** Nothing is loaded but the extension's own files, and no socket can be opened: `connect-src` is closed by the default. */
+export function pageHtml({ title, scriptUri, styleUri, cspSource, nonce, state }: PageDocument): string {
+  const policy = [
+    "default-src 'none'",
+    `script-src 'nonce-${nonce}'`,
+    `style-src ${cspSource}`,
+    `img-src ${cspSource} data: blob:`,
+    `font-src ${cspSource}`,
+    "base-uri 'none'",
+    "form-action 'none'",
+  ].join('; ');
+  const style = styleUri === undefined ? '' : `<link rel="stylesheet" href="${escapeHtml(styleUri)}">`;
+  return `<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${escapeHtml(policy)}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>${escapeHtml(title)}</title>
+${style}
+</head>
+<body>
+<script nonce="${nonce}">${keepBoth(state)}</script>
+<script nonce="${nonce}" type="module" src="${escapeHtml(scriptUri)}"></script>
+</body>
+</html>
+`;
+}

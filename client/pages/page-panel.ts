@@ -1,0 +1,106 @@
+/** The editor's side of a page: makes the webview, joins it with its host, and draws it again after a reload. */
+import { randomBytes } from 'node:crypto';
+import { existsSync } from 'node:fs';
+import { type Disposable, Uri, ViewColumn, type WebviewPanel, window } from 'vscode';
+import { KEEP_STATE, pageHtml, restoredState } from './page-html.ts';
+import type { ConnectPage, PageKind, PageServices, PageState } from './page-services.ts';
+
+export interface PageDefinition {
+  readonly kind: PageKind;
+  readonly title: string;
+  /** A file of media/ for the tab. */
+  readonly icon: string;
+  /** Loaded when the first page of the kind opens. Its messages are the host's own business: here they are only passed on. */
+  readonly connect: () => Promise<ConnectPage<never>>;
+}
+
+export interface Pages extends Disposable {
+  open(kind: PageKind, state: PageState): Promise<void>;
+}
+
+interface OpenPage {
+  readonly panel: WebviewPanel;
+  readonly kind: PageKind;
+  /** As JSON, to find the page that is asked for again. */
+  key: string;
+}
+
+/** The name under which the editor knows a page's kind. */
+export const viewType = (kind: PageKind): string => `rowtune.${kind}`;
+
+/**
+ * @param extensionUri the folder of the extension
+ * @param services made for the pages; asked for when the first one opens
+ */
+export function createPages(extensionUri: Uri, definitions: readonly PageDefinition[], services: () => PageServices): Pages {
+  const open = new Set<OpenPage>();
+  const media = Uri.joinPath(extensionUri, 'dist', 'media');
+
+  async function fill(panel: WebviewPanel, definition: PageDefinition, state: PageState): Promise<void> {
+    const { kind, title } = definition;
+    const page: OpenPage = { panel, kind, key: JSON.stringify(state) };
+    open.add(page);
+    let isOpen = true;
+    const early: unknown[] = [];
+    let receive = (message: unknown): void => void early.push(message);
+    panel.webview.onDidReceiveMessage((message: unknown) => receive(message));
+    const disposed = new Promise<void>(resolve => panel.onDidDispose(resolve));
+    panel.onDidDispose(() => {
+      isOpen = false;
+      open.delete(page);
+    });
+    panel.iconPath = Uri.joinPath(extensionUri, 'media', definition.icon);
+    panel.webview.options = { enableScripts: true, localResourceRoots: [media] };
+    const style = Uri.joinPath(media, `${kind}.css`);
+    panel.webview.html = pageHtml({
+      title,
+      scriptUri: String(panel.webview.asWebviewUri(Uri.joinPath(media, `${kind}.js`))),
+      styleUri: existsSync(style.fsPath) ? String(panel.webview.asWebviewUri(style)) : undefined,
+      cspSource: panel.webview.cspSource,
+      nonce: randomBytes(16).toString('base64url'),
+      state,
+    });
+    const post = (message: unknown): void => {
+      if (isOpen) void panel.webview.postMessage(message);
+    };
+    const connect = await definition.connect();
+    if (!isOpen) return;
+    const host = connect({
+      state,
+      services: services(),
+      post,
+      keep: next => {
+        page.key = JSON.stringify(next);
+        post({ type: KEEP_STATE, state: next });
+      },
+      setTitle: text => {
+        if (isOpen) panel.title = text;
+      },
+    });
+    void disposed.then(() => host.dispose());
+    receive = message => host.receive(message);
+    for (const message of early) host.receive(message);
+  }
+
+  const serializers = definitions.map(definition =>
+    window.registerWebviewPanelSerializer(viewType(definition.kind), {
+      deserializeWebviewPanel: (panel, kept: unknown) => fill(panel, definition, restoredState(kept)),
+    }),
+  );
+
+  return {
+    async open(kind, state) {
+      const key = JSON.stringify(state);
+      const there = [...open].find(page => page.kind === kind && page.key === key);
+      if (there) return there.panel.reveal();
+      const definition = definitions.find(each => each.kind === kind);
+      if (definition === undefined) throw new Error(`no page of kind ${kind}`);
+      const options = { enableScripts: true, retainContextWhenHidden: false, enableFindWidget: true };
+      await fill(window.createWebviewPanel(viewType(kind), definition.title, ViewColumn.Active, options), definition, state);
+    },
+    dispose() {
+      for (const serializer of serializers) serializer.dispose();
+      for (const { panel } of open) panel.dispose();
+    },
+  };
+}
