@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import manifest from '../../package.json' with { type: 'json' };
 import type { HostArray } from '../graph/types.ts';
+import { writeTextFile } from '../hub/durable-file.ts';
 import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
 import type { Attachment } from '../method/method.ts';
 import {
@@ -15,7 +16,6 @@ import {
   moduleOf,
   rowsTensor,
 } from './adapter.ts';
-import { writeTextFile } from './write-text-file.ts';
 
 /** One trained tensor, float32; `data` is called once, when its turn comes. */
 export interface AdapterTensor {

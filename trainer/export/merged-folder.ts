@@ -2,7 +2,7 @@
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Adapter } from '../adapter/adapter.ts';
-import { writeTextFile } from '../adapter/write-text-file.ts';
+import { writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { fileSize } from '../hub/model-config.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { INDEX_FILE, type SafetensorsSource, SINGLE_FILE } from '../hub/safetensors-source.ts';
@@ -63,8 +63,6 @@ export async function writeMerged(dir: string, params: MergedParams): Promise<vo
   }
   for (const [name, text] of tokenizer?.files() ?? []) await writeTextFile(join(dir, name), text);
 }
-
-const writeJson = (path: string, value: unknown): Promise<void> => writeTextFile(path, `${JSON.stringify(value, null, 2)}\n`);
 
 async function writeWeights(dir: string, params: MergedParams): Promise<void> {
   const { weights } = params.folder;

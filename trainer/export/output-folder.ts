@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { freeDiskBytes } from '../engine/machine.ts';
-import { syncFolder } from '../hub/safetensors-writer.ts';
+import { syncFolder } from '../hub/durable-file.ts';
 import { ExportError } from './export-error.ts';
 
 /** Left free for everything else on the disk. */

@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { ADAPTER_WEIGHTS, type Adapter, type LoraRank } from '../adapter/adapter.ts';
 import { PEFT_CONFIG, PEFT_PREFIX } from '../adapter/read-peft.ts';
-import { writeTextFile } from '../adapter/write-text-file.ts';
+import { writeTextFile } from '../hub/durable-file.ts';
 import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
 import type { CausalModel, ModuleSpec } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-stream.ts';

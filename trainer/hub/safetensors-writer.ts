@@ -1,7 +1,6 @@
-/** Writes safetensors as a stream, one tensor in memory at a time: to a temporary name in the same folder, flushed, then renamed. */
-import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+/** Writes safetensors as a stream, one tensor in memory at a time. */
+import type { FileHandle } from 'node:fs/promises';
+import { writeDurably } from './durable-file.ts';
 import { float32ToBf16, float32ToF16 } from './float-format.ts';
 import { ModelFileError } from './model-file-error.ts';
 import { ELEMENT_BYTES, type TensorDType } from './tensor-source.ts';
@@ -30,22 +29,10 @@ export async function writeSafetensors(
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const header = buildHeader(path, entries, metadata);
-  const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
-  const handle = await open(temporary, 'wx');
-  try {
-    try {
-      await writeAll(handle, header);
-      for (const entry of entries) await writeAll(handle, await checkedData(path, entry));
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
-  await syncFolder(dirname(path));
+  await writeDurably(path, async handle => {
+    await writeAll(handle, header);
+    for (const entry of entries) await writeAll(handle, await checkedData(path, entry));
+  });
 }
 
 /** float32 values as bytes of another floating-point type, rounded to nearest, ties to even. */
@@ -89,16 +76,5 @@ async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
     const { bytesWritten } = await handle.write(bytes, done, Math.min(WRITE_BYTES, bytes.length - done));
     done += bytesWritten;
-  }
-}
-
-/** Makes names in a folder durable (a rename, for one); Windows cannot open folders and does not need it. */
-export async function syncFolder(folder: string): Promise<void> {
-  if (process.platform === 'win32') return;
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

@@ -2,7 +2,7 @@
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { writeTextFile } from '../adapter/write-text-file.ts';
+import { writeTextFile } from '../hub/durable-file.ts';
 import type { JobRecord } from '../protocol/rpc-messages.ts';
 
 /** Thousands of records; a larger file is not ours. */

@@ -8,11 +8,11 @@ import type { Session } from '../engine/engine.ts';
 import { freeDiskBytes } from '../engine/machine.ts';
 import type { VariableSpec } from '../graph/graph.ts';
 import { byteSize, type HostArray } from '../graph/types.ts';
-import { encodeFloat32, syncFolder, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
+import { syncFolder, writeJson } from '../hub/durable-file.ts';
+import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
 import type { Attachment } from '../method/method.ts';
 import type { OptimizerSettings } from '../train/optimizer.ts';
 import { readSnapshot, snapshotSpecs } from '../train/snapshot.ts';
-import { writeJson } from './durable-file.ts';
 import { RunError, systemErrorCode } from './run-error.ts';
 import { RUN_FILES } from './run-folder.ts';
 

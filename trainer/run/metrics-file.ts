@@ -1,7 +1,7 @@
 /** metrics.jsonl: one JSON object a line, appended; a line that a killed process left half written is dropped on resume. */
 import { appendFile, readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { writeTextFile } from '../adapter/write-text-file.ts';
+import { writeTextFile } from '../hub/durable-file.ts';
 
 export const METRICS_FILE = 'metrics.jsonl';
 

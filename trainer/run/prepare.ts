@@ -1,9 +1,9 @@
 /** From a recipe to everything that training needs: engine, model, data, chosen rows, one compiled program with its variables loaded. */
-import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { AdapterDescription } from '../adapter/adapter.ts';
 import { describeAdapter } from '../adapter/write-adapter.ts';
 import type { Session } from '../engine/engine.ts';
+import { writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { saveScores } from '../importance/scores-file.ts';
 import { processMemory } from '../memory/measure.ts';
 import type { Attachment } from '../method/method.ts';
@@ -22,7 +22,6 @@ import { trainBatchSettings } from './batch-settings.ts';
 import { chooseRecompute, describeRecompute, type RecomputeChoice, tuningBytes } from './choose-recompute.ts';
 import { computeScores } from './choose-rows.ts';
 import { type Coverage, coverageOf, describeCoverage } from './coverage.ts';
-import { writeJson } from './durable-file.ts';
 import { createEvalSet, type EvalSet } from './eval-set.ts';
 import type { Job } from './job.ts';
 import type { Checkpoint } from './load-checkpoint.ts';
@@ -116,7 +115,7 @@ async function reportCoverage({ runDir, job }: PrepareParams, attachment: Attach
   );
   if (rows.size === 0) return;
   const selection = Object.fromEntries([...rows].map(([module, indices]) => [module, [...indices]]));
-  await writeFile(path.join(runDir, RUN_FILES.selection), `${JSON.stringify(selection)}\n`);
+  await writeTextFile(path.join(runDir, RUN_FILES.selection), `${JSON.stringify(selection)}\n`);
 }
 
 interface Parts {

@@ -1,7 +1,7 @@
 /** A run folder: its layout, how one is begun, and the list of all runs under a folder. */
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { writeTextFile } from '../adapter/write-text-file.ts';
+import { writeTextFile } from '../hub/durable-file.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';

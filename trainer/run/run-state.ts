@@ -2,7 +2,7 @@
 import { open, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { writeJson } from './durable-file.ts';
+import { writeJson } from '../hub/durable-file.ts';
 import { systemErrorCode } from './run-error.ts';
 import { ownIdentity, type ProcessIdentity } from './run-lock.ts';
 

@@ -1,11 +1,11 @@
 /** The jobs 'train' and 'resume': a run folder from its first file to its summary. */
 import path from 'node:path';
 import { byteSize } from '../graph/types.ts';
+import { writeJson } from '../hub/durable-file.ts';
 import type { JobContext, JobRequest } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { withAbsolutePaths } from './absolute-paths.ts';
 import { listCheckpoints, removeLeftovers } from './checkpoint.ts';
-import { writeJson } from './durable-file.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
 import type { Job } from './job.ts';
 import { type Checkpoint, openLastCheckpoint } from './load-checkpoint.ts';

@@ -1,7 +1,7 @@
 /** Optimizers as graph transformations: a gradient and the state of one trainable become effects that update it. */
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { Trainable } from '../method/method.ts';
-import { joinMembers, splitMembers, type UpdateGroup } from './update-group.ts';
+import { splitMembers, type UpdateGroup } from './update-group.ts';
 
 export type OptimizerName = 'adamw' | 'adam' | 'sgd';
 
@@ -55,11 +55,11 @@ export function update(graph: Graph, params: UpdateParams): Node[] {
   const { group, settings } = params;
   const [only] = group.members as [Trainable];
   if (!only.rows && settings.name !== 'sgd') return updateWhole(graph, params, only);
-  const current = joinMembers(
-    graph,
+  const current = graph.concat(
     group.members.map(({ variable, rows }) =>
       rows ? graph.gather(graph.read(variable), graph.read(rows.variable)) : graph.read(variable),
     ),
+    0,
   );
   const { next, effects } = settings.name === 'sgd' ? sgd(graph, params, current) : adamRows(graph, params, current);
   const writes = splitMembers(graph, group, next).map((part, i) => {

@@ -6,24 +6,14 @@ import { Graph as TensorGraph } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { Attachment, Trainable } from '../method/method.ts';
-import { HIDDEN } from '../model/layer/attention.ts';
-import { headLoss, headLossWithGradient } from '../model/layer/cross-entropy.ts';
-import type { CausalModel, TokenInputs } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import { declareFeeds, type OptimizerSettings, update } from './optimizer.ts';
 import { snapshotTraces } from './snapshot.ts';
-import { gradientVariable, joinMembers, type UpdateGroup, updateGroups } from './update-group.ts';
-
-/** The static shape of one kind of batch. */
-export interface BatchShape {
-  readonly batch: number;
-  readonly tokens: number;
-  /** Room for positions that count in the loss. */
-  readonly targets: number;
-}
+import { type BatchShape, shapeName, type Task } from './task.ts';
+import { gradientVariable, type UpdateGroup, updateGroups } from './update-group.ts';
 
 export interface TrainProgramParams {
-  readonly model: CausalModel;
+  readonly task: Task;
   readonly attachment: Attachment;
   readonly optimizer: OptimizerSettings;
   /** Largest global gradient norm; 0: no clipping, and each update is applied as soon as its gradient exists. */
@@ -31,15 +21,10 @@ export interface TrainProgramParams {
   /** Above 1, gradients are summed over this many batches and applied by a signature of their own. */
   readonly accumulationSteps: number;
   readonly recompute: RecomputePolicy;
-  /** Several samples share a row; attention keeps them apart. */
-  readonly packed: boolean;
   readonly trainShapes: readonly BatchShape[];
   readonly evalShapes: readonly BatchShape[];
-  /** Evaluation also gives the logits of these tokens at one position a row: which of a few answers the model would begin. */
-  readonly labelTokens?: readonly number[];
 }
 
-export const shapeName = ({ batch, tokens, targets }: BatchShape): string => `${batch}x${tokens}x${targets}`;
 export const trainSignature = (shape: BatchShape): string => `train/${shapeName(shape)}`;
 export const evalSignature = (shape: BatchShape): string => `eval/${shapeName(shape)}`;
 /** Applies accumulated gradients. */
@@ -54,48 +39,18 @@ export function trainProgram(params: TrainProgramParams): Program {
   return assemble({ ...traces, ...snapshotTraces(params.attachment, params.optimizer) });
 }
 
-export interface LossFeeds {
-  readonly inputs: TokenInputs;
-  readonly targetPositions: Node;
-  readonly targetIds: Node;
-  readonly targetWeights: Node;
-}
-
-/** Declares the feeds of a batch of tokens with its targets. */
-export function declareBatch(graph: Graph, { batch, tokens, targets }: BatchShape, packed: boolean): LossFeeds {
-  const ids = graph.feed('ids', [batch, tokens], 'int32');
-  const common = {
-    targetPositions: graph.feed('targetPositions', [targets], 'int32'),
-    targetIds: graph.feed('targetIds', [targets], 'int32'),
-    targetWeights: graph.feed('targetWeights', [targets]),
-  };
-  // Right padding needs no mask: a causal query never sees what comes after it.
-  if (!packed) return { ...common, inputs: { ids, mask: { kind: 'causal' } } };
-  const segments = graph.feed('segments', [batch, tokens], 'int32');
-  const same = graph.equal(graph.reshape(segments, [batch, tokens, 1]), graph.reshape(segments, [batch, 1, tokens]));
-  const bias = graph.select(same, graph.scalar(0), graph.scalar(HIDDEN));
-  return {
-    ...common,
-    inputs: { ids, mask: { kind: 'bias', bias, causal: true }, positions: graph.feed('positions', [batch, tokens], 'int32') },
-  };
-}
-
 function traceTrain(params: TrainProgramParams, shape: BatchShape): Traced {
-  const { model, attachment } = params;
+  const { task, attachment } = params;
   const graph = new TensorGraph();
-  const feeds = declareBatch(graph, shape, params.packed);
   const tracer = new Tracer({ graph, linearHook: attachment.linearHook, seed: graph.feed('seed', [2], 'int32') });
-  const hidden = model.hidden(tracer, feeds.inputs);
-  const targets = new Map(attachment.trainables.map(trainable => [graph.read(trainable.variable), trainable]));
-  const head = graph.read({ ...model.head.weight, dtype: 'float32' });
-  const trainedHead = targets.get(head);
+  const targets = new Map<Node, Trainable>();
   const rowsOf = (trainable: Trainable) => trainable.rows && graph.read(trainable.rows.variable);
-  const headRows = trainedHead && rowsOf(trainedHead);
-  const { loss, seeds } = headLossWithGradient(
-    graph,
-    { hidden, weight: head, ...feeds },
-    { weight: trainedHead ? (headRows ? { rows: headRows } : 'all') : 'none' },
-  );
+  const { loss, seeds } = task.loss(tracer, shape, parameter => {
+    const trained = attachment.trainables.find(({ variable }) => variable.name === parameter.name);
+    const rows = trained && rowsOf(trained);
+    return trained ? (rows ? { rows } : 'all') : 'none';
+  });
+  for (const trainable of attachment.trainables) targets.set(graph.read(trainable.variable), trainable);
   const apply = new GradientSink(graph, params);
   backward(graph, {
     seeds,
@@ -130,7 +85,7 @@ class GradientSink {
     this.arrived.set(trainable, gradient);
     const group = this.groupOf.get(trainable) as UpdateGroup;
     const parts = group.members.map(member => this.arrived.get(member));
-    if (parts.every(part => part !== undefined)) this.takeGroup(group, joinMembers(this.graph, parts));
+    if (parts.every(part => part !== undefined)) this.takeGroup(group, this.graph.concat(parts, 0));
   }
 
   private takeGroup(group: UpdateGroup, gradient: Node): void {
@@ -176,16 +131,8 @@ function traceApply({ attachment, optimizer, maxGradNorm }: TrainProgramParams):
   return { graph, outputs: { gradNorm: norm }, effects };
 }
 
-/** Feeds `labelPositions` int32 [batch] (flat, as target positions) and gives `labelScores` [batch, labels] where there are label tokens. */
-function traceEval({ model, attachment, packed, labelTokens }: TrainProgramParams, shape: BatchShape): Traced {
+function traceEval({ task, attachment }: TrainProgramParams, shape: BatchShape): Traced {
   const graph = new TensorGraph();
-  const feeds = declareBatch(graph, shape, packed);
-  const tracer = new Tracer({ graph, linearHook: attachment.linearHook });
-  const hidden = model.hidden(tracer, feeds.inputs);
-  const weight = graph.read({ ...model.head.weight, dtype: 'float32' });
-  const { loss, nll, hits } = headLoss(graph, { hidden, weight, ...feeds });
-  if (!labelTokens) return { graph, outputs: { loss, nll, hits }, effects: [] };
-  const asked = graph.gather(hidden, graph.feed('labelPositions', [shape.batch], 'int32'));
-  const answers = graph.gather(weight, graph.constant(Int32Array.from(labelTokens), [labelTokens.length], 'int32'));
-  return { graph, outputs: { loss, nll, hits, labelScores: graph.matmul(asked, answers, { transposeB: true }) }, effects: [] };
+  const outputs = task.evaluation(new Tracer({ graph, linearHook: attachment.linearHook }), shape);
+  return { graph, outputs, effects: [] };
 }

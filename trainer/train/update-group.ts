@@ -37,9 +37,6 @@ export const gradientVariable = (group: UpdateGroup): VariableSpec => ({
   dtype: 'float32',
 });
 
-/** Puts the members' parts one under the other. */
-export const joinMembers = (graph: Graph, parts: readonly Node[]): Node => graph.concat(parts, 0);
-
 /** The parts of a joined tensor, one for each member. */
 export function splitMembers(graph: Graph, { members }: UpdateGroup, joined: Node): Node[] {
   let begin = 0;
