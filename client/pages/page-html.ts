@@ -28,7 +28,7 @@ const scriptJson = (value: unknown): string => JSON.stringify(value).replace(/</
  */
 const keepBoth = (state: PageState): string => `
 const api = acquireVsCodeApi();
-let host = ${scriptJson(state)};
+let host = api.getState()?.host ?? ${scriptJson(state)};
 let view = api.getState()?.view;
 const keep = () => api.setState({ host, view });
 keep();
