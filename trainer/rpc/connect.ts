@@ -20,8 +20,8 @@ import {
 import { socketTransport } from '../protocol/socket-transport.ts';
 import { DaemonError } from './daemon-error.ts';
 import { readDiscovery } from './discovery.ts';
-import { WORKER_PROGRESS } from './session.ts';
 import { fromWebSocket } from './web-socket.ts';
+import { WORKER_PROGRESS } from './worker-progress.ts';
 
 /** A daemon that can't answer in this time is no use; a tunnel to another continent takes a second. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;

@@ -5,7 +5,6 @@ import {
   ErrorCodes,
   type Logger,
   type MessageConnection,
-  ProgressType,
   ResponseError,
 } from 'vscode-jsonrpc/node';
 import type { WorkerEvent } from '../protocol/job-messages.ts';
@@ -26,11 +25,10 @@ import { describeFailure } from '../run/run-error.ts';
 import { DaemonError } from './daemon-error.ts';
 import { type Call, type Handlers, handlers, type Services } from './handlers.ts';
 import { checkParams } from './param-schemas.ts';
+import { WORKER_PROGRESS } from './worker-progress.ts';
 
 /** Requests of one client that are being worked on; a waiting request counts. */
 const MAX_IN_FLIGHT = 1000;
-
-export const WORKER_PROGRESS = new ProgressType<WorkerEvent>();
 
 export interface SessionParams {
   readonly transport: SocketTransport;

@@ -1,0 +1,5 @@
+/** The kind of `$/progress` that brings the events of a job; apart from the sessions, so that a client needs none of the daemon's code. */
+import { ProgressType } from 'vscode-jsonrpc/node';
+import type { WorkerEvent } from '../protocol/job-messages.ts';
+
+export const WORKER_PROGRESS = new ProgressType<WorkerEvent>();
