@@ -8,7 +8,7 @@ import { groups, recipeFields, settings } from '../trainer/protocol/recipe-schem
 import { dataExtensions } from '../trainer/train/data/list-files.ts';
 import { type TypingSpot, typingSpot } from './cursor.ts';
 import { settingText } from './hover.ts';
-import type { RecipeView } from './recipe-view.ts';
+import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 
 export interface Choice {
   readonly label: string;

@@ -3,10 +3,10 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { readModelHeaders } from '../trainer/hub/open-model.ts';
-import { configProblems, isModelConfig } from './config-problems.ts';
-import type { EstimateCache } from './estimates.ts';
-import { factProblems } from './fact-problems.ts';
-import { type RecipeView, readRecipeView, type ServerProblem, type ViewSources } from './recipe-view.ts';
+import { configProblems, isModelConfig } from '../trainer/lint/config-problems.ts';
+import type { EstimateCache } from '../trainer/lint/estimates.ts';
+import { factProblems } from '../trainer/lint/fact-problems.ts';
+import { type RecipeView, readRecipeView, type LintProblem, type ViewSources } from '../trainer/lint/recipe-view.ts';
 
 export type DocumentKind = 'recipe' | 'config';
 
@@ -75,14 +75,14 @@ export class Documents {
     return { ...view, estimate: this.#estimates.peek(view) };
   }
 
-  async problems(uri: string): Promise<readonly ServerProblem[]> {
+  async problems(uri: string): Promise<readonly LintProblem[]> {
     const open = this.#open.get(uri);
     if (open?.kind === 'config') return this.#configProblems(open);
     const view = await this.view(uri);
     return view === undefined ? [] : [...view.parsed.problems, ...factProblems(view)];
   }
 
-  async #configProblems({ uri, text }: Open): Promise<readonly ServerProblem[]> {
+  async #configProblems({ uri, text }: Open): Promise<readonly LintProblem[]> {
     if (!isModelConfig(text)) return [];
     const file = this.#file(uri);
     // Weights that can't be read, or none beside the config, have nothing to be compared with.

@@ -1,7 +1,7 @@
 /** The first thread's end of the thread that computes estimates. */
 import { Worker } from 'node:worker_threads';
+import type { EstimateAnswer } from '../trainer/lint/estimates.ts';
 import type { EstimateParams } from '../trainer/memory/predict.ts';
-import type { EstimateAnswer } from './estimate-thread.ts';
 
 /** Takes one request at a time; the thread starts with the first and is started anew after a crash. */
 export class EstimateWorker {

@@ -1,6 +1,6 @@
 /** Formats a recipe: two spaces of indentation, one behind a colon; comments and order stay as they are. Pure. */
 import path from 'node:path';
-import { keepAlignment, parseForEditing, smallestChange, type TextChange } from './text-edits.ts';
+import { keepAlignment, parseForEditing, smallestChange, type TextChange } from '../trainer/lint/text-edits.ts';
 
 /** Nothing for text with errors of syntax, or that is in shape already. */
 export function formatRecipe(text: string, file: string): TextChange | undefined {

@@ -6,17 +6,17 @@ import { CodeActionKind, createConnection, type InitializeParams, TextDocumentSy
 import { describeMachine } from '../trainer/engine/machine.ts';
 import { completionsAt } from './completion.ts';
 import { overlaps } from './cursor.ts';
-import { DataCache } from './data-facts.ts';
+import { DataCache } from '../trainer/lint/data-facts.ts';
 import { Documents } from './documents.ts';
 import { EstimateWorker } from './estimate-worker.ts';
-import { EstimateCache } from './estimates.ts';
+import { EstimateCache } from '../trainer/lint/estimates.ts';
 import { formatRecipe } from './format-recipe.ts';
 import { hoverAt } from './hover.ts';
 import { inlayHints } from './inlay-hints.ts';
-import { ModelCache } from './model-facts.ts';
+import { ModelCache } from '../trainer/lint/model-facts.ts';
 import { foldsOf, linksOf, symbolsOf } from './outline.ts';
-import { fixAll, quickFixes } from './quick-fixes.ts';
-import type { RecipeView } from './recipe-view.ts';
+import { fixAll, quickFixes } from '../trainer/lint/quick-fixes.ts';
+import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import {
   codeLenses,
   fromPosition,

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import type { Range } from '../trainer/protocol/problem.ts';
 import { follow, type Located } from '../trainer/protocol/recipe/located.ts';
-import type { RecipeView } from './recipe-view.ts';
+import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 
 export interface OutlineEntry {
   readonly name: string;

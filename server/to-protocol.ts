@@ -23,9 +23,9 @@ import type { Choice } from './completion.ts';
 import type { HoverText } from './hover.ts';
 import type { Hint } from './inlay-hints.ts';
 import type { FileLink, Fold, OutlineEntry } from './outline.ts';
-import type { QuickFix } from './quick-fixes.ts';
-import type { ServerProblem } from './recipe-view.ts';
-import type { TextChange } from './text-edits.ts';
+import type { QuickFix } from '../trainer/lint/quick-fixes.ts';
+import type { LintProblem } from '../trainer/lint/recipe-view.ts';
+import type { TextChange } from '../trainer/lint/text-edits.ts';
 
 const severities: Readonly<Record<Severity, DiagnosticSeverity>> = {
   error: DiagnosticSeverity.Error,
@@ -39,7 +39,7 @@ export const fromPosition = ({ line, character }: { line: number; character: num
 export const fromRange = ({ start, end }: LspRange): Range => ({ start: fromPosition(start), end: fromPosition(end) });
 
 /** @param docs the address of the page that has a section for each code */
-export function toDiagnostic({ code, severity, message, range, related }: ServerProblem, docs: string): Diagnostic {
+export function toDiagnostic({ code, severity, message, range, related }: LintProblem, docs: string): Diagnostic {
   const diagnostic: Diagnostic = {
     range: toRange(range),
     severity: severities[severity],

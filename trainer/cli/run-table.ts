@@ -1,7 +1,7 @@
 /** What a run gave, as people read it: what changed, what it cost, where it is. */
 import type { Evaluation } from '../run/evaluate.ts';
 import type { TrainResult } from '../run/train-run.ts';
-import { byteSize, compact, grouped, percent, table } from './format.ts';
+import { byteSize, compact, grouped, percent, table } from '../protocol/format.ts';
 
 /** The rows of one evaluation or of several beside each other: name, then a number each. */
 export function metricRows(...evaluations: readonly Evaluation[]): string[][] {

@@ -5,12 +5,11 @@
 import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { DataCache } from '../../../server/data-facts.ts';
-import { answerEstimate } from '../../../server/estimate-thread.ts';
-import { EstimateCache } from '../../../server/estimates.ts';
-import { factProblems } from '../../../server/fact-problems.ts';
-import { ModelCache } from '../../../server/model-facts.ts';
-import { type RecipeView, readRecipeView, type ServerProblem } from '../../../server/recipe-view.ts';
+import { DataCache } from '../../../trainer/lint/data-facts.ts';
+import { answerEstimate, EstimateCache } from '../../../trainer/lint/estimates.ts';
+import { factProblems } from '../../../trainer/lint/fact-problems.ts';
+import { ModelCache } from '../../../trainer/lint/model-facts.ts';
+import { type RecipeView, readRecipeView, type LintProblem } from '../../../trainer/lint/recipe-view.ts';
 
 const golden = path.join(import.meta.dirname, '..', '..', 'golden');
 
@@ -52,7 +51,7 @@ export async function viewOf(text: string, { folder, name = 'a.rowtune.yaml', av
   return { ...view, estimate: estimates.peek(view) };
 }
 
-export const problemsOf = (view: RecipeView): ServerProblem[] => [...view.parsed.problems, ...factProblems(view)];
+export const problemsOf = (view: RecipeView): LintProblem[] => [...view.parsed.problems, ...factProblems(view)];
 
 const isNote = (line: string): boolean => /^\s*\^+ (?:error|warning|info) /.test(line);
 
@@ -62,12 +61,12 @@ export async function checkView(fixture: string, options: ViewOptions): Promise<
   return annotate(lines, problemsOf(await viewOf(lines.join('\n'), options)));
 }
 
-export const annotate = (lines: readonly string[], problems: readonly ServerProblem[]): string =>
+export const annotate = (lines: readonly string[], problems: readonly LintProblem[]): string =>
   lines
     .flatMap((line, index) => [line, ...problems.filter(({ range }) => range.start.line === index).map(found => note(found, line))])
     .join('\n');
 
-function note({ range, severity, code, suggestion }: ServerProblem, line: string): string {
+function note({ range, severity, code, suggestion }: LintProblem, line: string): string {
   const end = range.end.line === range.start.line ? range.end.column : line.length;
   const wayOut = suggestion === undefined ? '' : ` ${suggestion.kind}${'to' in suggestion ? ` ${suggestion.to}` : ''}`;
   return `${' '.repeat(range.start.column)}${'^'.repeat(Math.max(1, end - range.start.column))} ${severity} ${code}${wayOut}`;

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, it } from 'vitest';
-import { configProblems, isModelConfig } from '../../../server/config-problems.ts';
+import { configProblems, isModelConfig } from '../../../trainer/lint/config-problems.ts';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { annotate } from './check-view.ts';
 

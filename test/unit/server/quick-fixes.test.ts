@@ -3,8 +3,8 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { formatRecipe } from '../../../server/format-recipe.ts';
-import { fixAll, quickFixes } from '../../../server/quick-fixes.ts';
-import { applyChange, smallestChange } from '../../../server/text-edits.ts';
+import { fixAll, quickFixes } from '../../../trainer/lint/quick-fixes.ts';
+import { applyChange, smallestChange } from '../../../trainer/lint/text-edits.ts';
 import { makeWorkspace, problemsOf, viewOf } from './check-view.ts';
 
 const folder = makeWorkspace();

@@ -17,7 +17,7 @@ import {
   type Surroundings,
   withCommonOptions,
 } from '../command.ts';
-import { byteSize, duration, table } from '../format.ts';
+import { byteSize, duration, table } from '../../protocol/format.ts';
 import { numberOption } from '../job-command.ts';
 
 /** Node, its bundle and a handshake take under a second on a quiet machine. */

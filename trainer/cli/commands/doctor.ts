@@ -2,7 +2,7 @@
 import type { Diagnosis } from '../../engine/doctor.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { byteSize, table } from '../format.ts';
+import { byteSize, table } from '../../protocol/format.ts';
 import { type EngineOptions, engineOption } from '../job-command.ts';
 import { runWorker } from '../run-worker.ts';
 import { jobContext } from '../settings.ts';

@@ -11,7 +11,7 @@ import {
   type Surroundings,
   withCommonOptions,
 } from '../command.ts';
-import { byteSize, duration, table } from '../format.ts';
+import { byteSize, duration, table } from '../../protocol/format.ts';
 
 export const addEngine: AddCommand = (program, surroundings) => {
   const engine = program.command('engine').description('install, list or remove the TensorFlow engine');

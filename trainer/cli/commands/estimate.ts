@@ -7,7 +7,7 @@ import { estimateRecipe, type MemoryEstimate, type RecipeEstimate } from '../../
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { USABLE_SHARE } from '../../run/choose-recompute.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { byteSize, grouped, percent, table } from '../format.ts';
+import { byteSize, grouped, percent, table } from '../../protocol/format.ts';
 import { withOverrides } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import type { EvaluateResult } from '../../run/evaluate-run.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { table } from '../format.ts';
+import { table } from '../../protocol/format.ts';
 import { recipeOrRun, withOverrides } from '../job-command.ts';
 import { metricRows } from '../run-table.ts';
 import { runWorker } from '../run-worker.ts';

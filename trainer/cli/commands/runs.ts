@@ -3,7 +3,7 @@ import path from 'node:path';
 import { RUNS_FOLDER } from '../../jobs/free-run-folder.ts';
 import { listRuns, type RunSummary } from '../../run/run-folder.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { compact, duration, table } from '../format.ts';
+import { compact, duration, table } from '../../protocol/format.ts';
 import { shownPath } from '../job-command.ts';
 
 export const addRuns: AddCommand = (program, surroundings) => {

@@ -1,12 +1,12 @@
 /** What is wrong with a model's config.json: unsupported, contradictory, or at odds with the weights beside it; each at its key. */
-import { parseConfig } from '../trainer/hub/model-config.ts';
-import { ModelFileError } from '../trainer/hub/model-file-error.ts';
-import { causalModel, supportedArchitectures, weightMismatches } from '../trainer/model/load-model.ts';
-import { type CausalModel, ModelConfigError } from '../trainer/model/model-spec.ts';
-import { didYouMean } from '../trainer/protocol/did-you-mean.ts';
-import type { Severity } from '../trainer/protocol/problem.ts';
-import { follow, type Located, locate, START } from '../trainer/protocol/recipe/located.ts';
-import type { ServerProblem } from './recipe-view.ts';
+import { parseConfig } from '../hub/model-config.ts';
+import { ModelFileError } from '../hub/model-file-error.ts';
+import { causalModel, supportedArchitectures, weightMismatches } from '../model/load-model.ts';
+import { type CausalModel, ModelConfigError } from '../model/model-spec.ts';
+import { didYouMean } from '../protocol/did-you-mean.ts';
+import type { Severity } from '../protocol/problem.ts';
+import { follow, type Located, locate, START } from '../protocol/recipe/located.ts';
+import type { LintProblem } from './recipe-view.ts';
 
 export const configCodes = ['invalid-config', 'unsupported-architecture', 'contradictory-config', 'config-weights-mismatch'] as const;
 export type ConfigCode = (typeof configCodes)[number];
@@ -17,9 +17,9 @@ export type Tensors = ReadonlyMap<string, { readonly shape: readonly number[] }>
 /** True for a config.json that describes a language model of Hugging Face's kind; others are none of our business. */
 export const isModelConfig = (text: string): boolean => /"(?:architectures|model_type)"\s*:/.test(text);
 
-export function configProblems(text: string, file: string, tensors: Tensors | undefined): ServerProblem[] {
+export function configProblems(text: string, file: string, tensors: Tensors | undefined): LintProblem[] {
   const { root } = locate(text);
-  const at = (code: ConfigCode, key: readonly (string | number)[], message: string, severity: Severity = 'error'): ServerProblem => ({
+  const at = (code: ConfigCode, key: readonly (string | number)[], message: string, severity: Severity = 'error'): LintProblem => ({
     code,
     severity,
     message,
@@ -48,10 +48,10 @@ export function configProblems(text: string, file: string, tensors: Tensors | un
   return tensors === undefined ? [] : mismatches(model, tensors).map(({ key, message }) => at('config-weights-mismatch', [key], message));
 }
 
-type At = (code: ConfigCode, key: readonly (string | number)[], message: string) => ServerProblem;
+type At = (code: ConfigCode, key: readonly (string | number)[], message: string) => LintProblem;
 
 /** One problem for each part of the message, at the first key of the file that it names. */
-function contradictions(message: string, root: Located | undefined, at: At): ServerProblem[] {
+function contradictions(message: string, root: Located | undefined, at: At): LintProblem[] {
   const keys = root?.content.kind === 'map' ? [...root.content.entries.keys()] : [];
   const parts = message.replace(/^config\.json (?:contradicts itself|does not describe a \w+): /, '').split('; ');
   return parts.map(part => {
@@ -109,7 +109,7 @@ function blocksOf(tensors: Tensors): number {
   return most + 1;
 }
 
-function placeOf(root: Located | undefined, key: readonly (string | number)[]): ServerProblem['range'] {
+function placeOf(root: Located | undefined, key: readonly (string | number)[]): LintProblem['range'] {
   if (root === undefined) return START;
   const { found, complete } = follow(root, key);
   if (complete) return found.range;
@@ -118,7 +118,7 @@ function placeOf(root: Located | undefined, key: readonly (string | number)[]): 
 }
 
 /** The reader of JSON says "at line 3, column 5". */
-function placeInMessage(message: string): ServerProblem['range'] {
+function placeInMessage(message: string): LintProblem['range'] {
   const place = /at line (\d+), column (\d+)/.exec(message);
   const start = { line: Number(place?.[1] ?? 1) - 1, column: Number(place?.[2] ?? 1) - 1 };
   return { start, end: { line: start.line, column: start.column + 1 } };

@@ -1,6 +1,6 @@
 /** Edits of a recipe's text: the smallest replacement that brings about a change of its document, comments kept. */
 import { type Document, isMap, isScalar, type Pair, parseDocument, type Tags } from 'yaml';
-import type { Range } from '../trainer/protocol/problem.ts';
+import type { Range } from '../protocol/problem.ts';
 
 /** As in the Language Server Protocol, with our positions. */
 export interface TextChange {

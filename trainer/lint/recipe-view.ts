@@ -1,14 +1,14 @@
 /** A recipe as the editor shows it: its text, what the parser says, and the facts of model, data and machine that it speaks of. */
-import type { RecipeEstimate } from '../trainer/memory/predict.ts';
-import { type ParsedRecipe, parseRecipe } from '../trainer/protocol/parse-recipe.ts';
-import type { Problem } from '../trainer/protocol/problem.ts';
-import { type Located, locate } from '../trainer/protocol/recipe/located.ts';
-import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
+import type { RecipeEstimate } from '../memory/predict.ts';
+import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
+import type { Problem } from '../protocol/problem.ts';
+import { type Located, locate } from '../protocol/recipe/located.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { DataCache, DataFact } from './data-facts.ts';
 import type { ModelCache, ModelFacts } from './model-facts.ts';
 
 /** A problem that may speak of a place in another file. */
-export interface ServerProblem extends Problem {
+export interface LintProblem extends Problem {
   readonly related?: { readonly file: string; readonly line: number; readonly message: string };
 }
 

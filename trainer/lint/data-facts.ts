@@ -1,13 +1,13 @@
 /** What is known of a recipe's data files: whether they are there, the columns, and the first sample that can't be used. */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
-import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
-import { DataError } from '../trainer/train/data/data-error.ts';
-import { checkSameFormat, detectFormat, renameColumns } from '../trainer/train/data/detect-format.ts';
-import { type FormatSettings, formatExample } from '../trainer/train/data/format-example.ts';
-import { listDataFiles } from '../trainer/train/data/list-files.ts';
-import { readRecords } from '../trainer/train/data/read-records.ts';
-import type { DataFormat, DataRecord, RenderChat } from '../trainer/train/data/types.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { DataError } from '../train/data/data-error.ts';
+import { checkSameFormat, detectFormat, renameColumns } from '../train/data/detect-format.ts';
+import { type FormatSettings, formatExample } from '../train/data/format-example.ts';
+import { listDataFiles } from '../train/data/list-files.ts';
+import { readRecords } from '../train/data/read-records.ts';
+import type { DataFormat, DataRecord, RenderChat } from '../train/data/types.ts';
 import { nearbyName } from './model-facts.ts';
 
 export interface DataFact {

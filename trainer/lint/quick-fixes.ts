@@ -1,10 +1,10 @@
 /** Ways out of a problem as edits of the text. Pure. */
 import path from 'node:path';
 import { parseDocument } from 'yaml';
-import { foreignKeys } from '../trainer/protocol/foreign-keys.ts';
-import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
-import type { Problem } from '../trainer/protocol/problem.ts';
-import type { RecipeView, ServerProblem } from './recipe-view.ts';
+import { foreignKeys } from '../protocol/foreign-keys.ts';
+import { parseRecipe } from '../protocol/parse-recipe.ts';
+import type { Problem } from '../protocol/problem.ts';
+import type { RecipeView, LintProblem } from './recipe-view.ts';
 import { applyChange, editDocument, putPair, smallestChange, type TextChange, takePair } from './text-edits.ts';
 
 export interface QuickFix {
@@ -12,10 +12,10 @@ export interface QuickFix {
   readonly change: TextChange;
   /** The one that is most likely right. */
   readonly preferred: boolean;
-  readonly problem: ServerProblem;
+  readonly problem: LintProblem;
 }
 
-export function quickFixes(view: RecipeView, problems: readonly ServerProblem[]): QuickFix[] {
+export function quickFixes(view: RecipeView, problems: readonly LintProblem[]): QuickFix[] {
   return problems.flatMap(problem => {
     const found = problem.code === 'memory-above-free' ? smallerBatch(view) : suggested(view, problem);
     return found?.change === undefined ? [] : [{ title: found.title, change: found.change, preferred: true, problem }];

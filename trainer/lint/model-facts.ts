@@ -1,13 +1,13 @@
 /** What is known of a recipe's model from its headers, kept until one of its files changes. */
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { findComplete, repoFolder } from '../trainer/hub/hub-cache.ts';
-import { isHubName } from '../trainer/hub/hub-download.ts';
-import type { ModelFileError } from '../trainer/hub/model-file-error.ts';
-import { type ModelHeaders, readModelHeaders } from '../trainer/hub/open-model.ts';
-import { causalModel, supportedArchitectures, weightMismatches } from '../trainer/model/load-model.ts';
-import { type CausalModel, ModelConfigError } from '../trainer/model/model-spec.ts';
-import { didYouMean } from '../trainer/protocol/did-you-mean.ts';
+import { findComplete, repoFolder } from '../hub/hub-cache.ts';
+import { isHubName } from '../hub/hub-download.ts';
+import type { ModelFileError } from '../hub/model-file-error.ts';
+import { type ModelHeaders, readModelHeaders } from '../hub/open-model.ts';
+import { causalModel, supportedArchitectures, weightMismatches } from '../model/load-model.ts';
+import { type CausalModel, ModelConfigError } from '../model/model-spec.ts';
+import { didYouMean } from '../protocol/did-you-mean.ts';
 
 export type ModelFacts =
   | { readonly kind: 'ready'; readonly path: string; readonly model: CausalModel; readonly headers: ModelHeaders; readonly id: string }

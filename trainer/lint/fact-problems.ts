@@ -1,13 +1,13 @@
 /** What is wrong with a recipe beside its model, its data and this machine. Pure: the facts are given. */
-import { byteSize } from '../trainer/cli/format.ts';
-import type { RecipeEstimate } from '../trainer/memory/predict.ts';
-import { moduleNames, TargetError, targetModules } from '../trainer/method/targets.ts';
-import type { CausalModel } from '../trainer/model/model-spec.ts';
-import { didYouMean } from '../trainer/protocol/did-you-mean.ts';
-import type { Severity, Suggestion } from '../trainer/protocol/problem.ts';
-import { follow, START } from '../trainer/protocol/recipe/located.ts';
+import { byteSize } from '../protocol/format.ts';
+import type { RecipeEstimate } from '../memory/predict.ts';
+import { moduleNames, TargetError, targetModules } from '../method/targets.ts';
+import type { CausalModel } from '../model/model-spec.ts';
+import { didYouMean } from '../protocol/did-you-mean.ts';
+import type { Severity, Suggestion } from '../protocol/problem.ts';
+import { follow, START } from '../protocol/recipe/located.ts';
 import type { ModelFacts } from './model-facts.ts';
-import type { RecipeView, ServerProblem } from './recipe-view.ts';
+import type { RecipeView, LintProblem } from './recipe-view.ts';
 
 /** The codes of this file, in the order in which they are looked for. */
 export const factCodes = [
@@ -33,16 +33,16 @@ interface Report {
   readonly path: readonly (string | number)[];
   readonly message: string;
   readonly replaceBy?: string;
-  readonly related?: ServerProblem['related'];
+  readonly related?: LintProblem['related'];
 }
 
-export function factProblems(view: RecipeView): ServerProblem[] {
+export function factProblems(view: RecipeView): LintProblem[] {
   const reports = [...modelProblems(view), ...dataProblems(view), ...memoryProblems(view)];
   return reports.map(report => place(view, report));
 }
 
 /** On the value where the text gives one, else on the nearest key that it gives. */
-function place({ root }: RecipeView, { severity = 'error', replaceBy, ...report }: Report): ServerProblem {
+function place({ root }: RecipeView, { severity = 'error', replaceBy, ...report }: Report): LintProblem {
   const { found, complete } = root === undefined ? { found: undefined, complete: false } : follow(root, report.path);
   const isWritten = complete || found?.content.kind === 'scalar';
   const suggestion: Suggestion | undefined = replaceBy !== undefined && isWritten ? { kind: 'replace-value', to: replaceBy } : undefined;

@@ -1,7 +1,8 @@
 /** Memory estimates of recipes, computed while nobody types and kept until something changes that they depend on. */
-
-import type { EstimateParams, RecipeEstimate } from '../trainer/memory/predict.ts';
-import type { EstimateAnswer } from './estimate-thread.ts';
+import { type EstimateParams, estimateRecipe, type RecipeEstimate } from '../memory/predict.ts';
+import { TargetError } from '../method/targets.ts';
+import { ModelConfigError } from '../model/model-spec.ts';
+import { SelectionError } from '../selection.ts';
 import type { RecipeView } from './recipe-view.ts';
 
 /** As a run does: the rest is for the system and for other programs. */
@@ -11,6 +12,18 @@ const ROUNDED_BYTES = 256 * 2 ** 20;
 const MAX_CACHED = 32;
 /** A second of work for a model of a hundred blocks: the largest dense models have 126. */
 const MAX_BLOCKS = 200;
+
+/** `failed` is a mistake of ours. A method that does not fit the model has no estimate, and is a problem of its own. */
+export type EstimateAnswer = { readonly estimate?: RecipeEstimate } | { readonly failed: string };
+
+export function answerEstimate(params: EstimateParams): EstimateAnswer {
+  try {
+    return { estimate: estimateRecipe(params) };
+  } catch (error) {
+    if (error instanceof TargetError || error instanceof SelectionError || error instanceof ModelConfigError) return {};
+    return { failed: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
 
 /** Computes, here or in another thread. */
 export type AnswerEstimate = (params: EstimateParams) => EstimateAnswer | Promise<EstimateAnswer>;
