@@ -1,9 +1,9 @@
-/** `npm test`: everything a fresh clone needs, then every test. Ends with one line: N passed, N failed, N skipped. */
+/** `npm test`: everything a fresh clone needs, `npm run check`, then every test. Ends with one line: N passed, N failed, N skipped. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { buildBundles, ensureEngine, ensurePackages, root, say } from './steps.mjs';
+import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, say } from './steps.mjs';
 
 /** @returns {{ passed: number, failed: number, skipped: number } | undefined} what vitest counted; undefined when it broke off */
 function counts(report) {
@@ -17,29 +17,53 @@ function counts(report) {
   }
 }
 
-function main() {
+/** Some tests run the real model of the demo; without it they are skipped, by name. */
+async function fetchModel() {
+  const { ensureModel } = await import('./demo/model.mjs');
+  try {
+    await ensureModel(cacheFolder());
+  } catch (error) {
+    say(`going on without SmolLM2: ${error.message}`);
+  }
+}
+
+/** @returns {boolean} whether formatting, lint and types are right */
+function check() {
+  const commands = [
+    [path.join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome'), 'check', '.'],
+    [path.join(root, 'scripts', 'typecheck.mjs')],
+  ];
+  return commands.map(command => spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' }).status).every(status => status === 0);
+}
+
+async function main() {
+  const chosen = process.argv.slice(2);
   ensurePackages();
   buildBundles();
   ensureEngine();
+  await fetchModel();
+  const isTidy = chosen.length > 0 || check();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-test-'));
   try {
     const report = path.join(folder, 'report.json');
     const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
     const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
-    const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...process.argv.slice(2)], {
+    const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...chosen], {
       cwd: root,
       stdio: ['ignore', 'inherit', 'inherit'],
     });
     const counted = counts(report) ?? { passed: 0, failed: 1, skipped: 0 };
-    process.stdout.write(`\n${counted.passed} passed, ${counted.failed} failed, ${counted.skipped} skipped\n`);
-    process.exitCode = status === 0 && counted.failed === 0 ? 0 : 1;
+    if (!isTidy) say('\nnpm run check failed; see the top of this output');
+    const failed = counted.failed + (isTidy ? 0 : 1);
+    process.stdout.write(`\n${counted.passed} passed, ${failed} failed, ${counted.skipped} skipped\n`);
+    process.exitCode = status === 0 && failed === 0 ? 0 : 1;
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
 }
 
 try {
-  main();
+  await main();
 } catch (error) {
   say(`error: ${error.message}`);
   process.stdout.write('\n0 passed, 1 failed, 0 skipped\n');
