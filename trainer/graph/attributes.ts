@@ -93,6 +93,8 @@ export interface OpAttributes {
   assignAdd: { readonly variable: string };
   /** Writes `values` [r, …] over the rows `rows` [r] of a variable, in place. */
   updateRows: { readonly variable: string };
+  /** Writes `values` [k] over the elements `indices` [k] of a variable, counted in its flat order, in place. */
+  updateElements: { readonly variable: string };
   /** One step of Adam on a whole variable with its two moments, in place (Kingma & Ba 2015, algorithm 1). */
   adam: AdamRates & { readonly variable: string; readonly m: string; readonly v: string };
   /** A scalar that is there when all inputs have run. */

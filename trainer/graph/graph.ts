@@ -122,6 +122,8 @@ export class Graph extends NodeStore {
   assignAdd = (variable: string, value: Node): Node => this.node('assignAdd', [value], { variable });
   /** Writes `values` [r, …] over `rows` [r] of a variable, in place. */
   updateRows = (variable: string, rows: Node, values: Node): Node => this.node('updateRows', [rows, values], { variable });
+  /** Writes `values` [k] over the elements `indices` int32 [k] of a variable, counted in its flat order, in place. */
+  updateElements = (variable: string, indices: Node, values: Node): Node => this.node('updateElements', [indices, values], { variable });
   group = (tokens: readonly Node[]): Node => this.node('group', tokens, {});
 
   private lift(value: Node | number, like: Node): Node {

@@ -8,7 +8,7 @@ const RATES = { beta1: 0.9, beta2: 0.999 };
 const EPSILON = 0.05;
 const STEP = 3;
 
-export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' | 'adam' | 'group'> = {
+export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'adam' | 'group'> = {
   assign: [
     {
       title: 'assign',
@@ -54,6 +54,15 @@ export const effectCases: Pick<CaseTable, 'assign' | 'assignAdd' | 'updateRows' 
       variables: { w: floats([2, 2, 1, 2], { seed: 8 }) },
       build: (graph, { rows, x }) => ({ effects: [graph.updateRows('w', rows as Node, x as Node)] }),
       expectedVariables: ({ w = [], x = [] }) => ({ w: [...w.slice(0, 4), ...x] }),
+    },
+  ],
+  updateElements: [
+    {
+      title: 'updateElements of a matrix',
+      feeds: { at: ints([3], [0, 4, 5]), x: floatsOf([3], [7, 8, 9]) },
+      variables: { w: floatsOf([2, 3], [1, 2, 3, 4, 5, 6]) },
+      build: (graph, { at, x }) => ({ effects: [graph.updateElements('w', at as Node, x as Node)] }),
+      expectedVariables: () => ({ w: [7, 2, 3, 4, 8, 9] }),
     },
   ],
   adam: [

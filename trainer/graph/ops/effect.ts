@@ -3,7 +3,7 @@ import type { OpRule } from '../op-rule.ts';
 import type { OpTable } from '../op-table.ts';
 import { elementCount, GraphError } from '../types.ts';
 
-type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'adam' | 'group';
+type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'adam' | 'group';
 
 const effect = { gradient: null, buffer: 'fresh', pure: false } as const;
 const token = () => ({ shape: [], dtype: 'bool' }) as const;
@@ -17,6 +17,15 @@ export const effectRules: Pick<OpTable, Effects> = {
     infer: ([rows, values]) => {
       if (rows?.dtype !== 'int32' || rows.shape.length !== 1) throw new GraphError('rows must be int32[r]');
       if (values?.shape[0] !== rows.shape[0]) throw new GraphError('one value a row is needed');
+      return token();
+    },
+    flops: () => 0,
+  },
+  updateElements: {
+    ...effect,
+    infer: ([indices, values]) => {
+      if (indices?.dtype !== 'int32' || indices.shape.length !== 1) throw new GraphError('indices must be int32[k]');
+      if (values?.shape.length !== 1 || values.shape[0] !== indices.shape[0]) throw new GraphError('one number an element is needed');
       return token();
     },
     flops: () => 0,

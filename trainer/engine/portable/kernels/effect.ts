@@ -2,7 +2,7 @@
 import * as tf from '@tensorflow/tfjs-core';
 import { type KernelTable, one, two } from '../kernel.ts';
 
-type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'adam' | 'group';
+type Effects = 'assign' | 'assignAdd' | 'updateRows' | 'updateElements' | 'adam' | 'group';
 
 const token = (): tf.Tensor => tf.scalar(true, 'bool');
 
@@ -24,6 +24,15 @@ export const effectKernels: Pick<KernelTable, Effects> = {
       const [rows, values] = two(inputs);
       const before = variables.get(attrs.variable);
       variables.set(attrs.variable, tf.tensorScatterUpdate(before, tf.reshape(rows, [rows.size, 1]), values));
+      return token();
+    },
+  },
+  updateElements: {
+    device: ({ inputs, attrs, variables }) => {
+      const [indices, values] = two(inputs);
+      const before = variables.get(attrs.variable);
+      const flat = tf.tensorScatterUpdate(tf.reshape(before, [before.size]), tf.reshape(indices, [indices.size, 1]), values);
+      variables.set(attrs.variable, tf.reshape(flat, before.shape));
       return token();
     },
   },

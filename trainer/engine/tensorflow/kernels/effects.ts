@@ -45,6 +45,13 @@ export const effectLowerings = {
     const alias = emitter.emit('ReadVariableOp', [handle(attrs.variable)], { dtype: T });
     return done(emitter.emit('InplaceUpdate', [alias, rows, values], { T }));
   },
+  updateElements: ({ emitter, inputs: [indices = '', values = ''], attrs, handle, variableType }) => {
+    const T = attr.type(variableType(attrs.variable));
+    const alias = emitter.emit('ReadVariableOp', [handle(attrs.variable)], { dtype: T });
+    // A reshaped alias has the same buffer, as one long vector.
+    const flat = emitter.emit('Reshape', [alias, emitter.ints([-1])], { T, Tshape: attr.type('int32') });
+    return done(emitter.emit('InplaceUpdate', [flat, indices, values], { T }));
+  },
   adam: ({ emitter, inputs: [gradient = '', rate = '', beta1Power = '', beta2Power = '', epsilon = ''], attrs, handle, variableType }) => {
     const scalar = (value: number) => emitter.constant(Float32Array.of(value), [], 'float32');
     const state = [attrs.variable, attrs.m, attrs.v].map(handle);
