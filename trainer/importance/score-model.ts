@@ -2,11 +2,11 @@
 import type { Engine, Session, VariableData } from '../engine/engine.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { HostArray } from '../graph/types.ts';
-import type { CausalModel, ModuleSpec } from '../model/model-spec.ts';
+import type { Model, ModuleSpec } from '../model/model-spec.ts';
 import { type WeightSource, weightStream } from '../model/weight-stream.ts';
 import type { Scores } from '../selection.ts';
-import type { Batch } from '../train/data/batches.ts';
-import { batchFeeds } from '../train/feeds.ts';
+import { type BatchSource, epochBatches } from '../train/data/batches.ts';
+import type { Task } from '../train/task.ts';
 import {
   accumulatorSpecs,
   exactTaylorProgram,
@@ -19,10 +19,11 @@ import {
   taylorRowProgram,
 } from './importance-program.ts';
 import { type MeasureName, magnitude, randomScores } from './measure.ts';
+import type { PartialScores } from './partial-scores.ts';
 
 export interface ScoreModelParams {
   readonly measure: MeasureName;
-  readonly model: CausalModel;
+  readonly model: Model;
   readonly modules: readonly ModuleSpec[];
   readonly weights: WeightSource;
   /** For the random control. */
@@ -30,14 +31,16 @@ export interface ScoreModelParams {
   /** What the measures that need data compute with and on. */
   readonly data?: ImportanceData;
   readonly onProgress?: (done: number, total: number, unit: 'layers' | 'batches') => void;
+  /** For those who watch: is given the scores so far, now and then. */
+  readonly partial?: PartialScores;
   /** Asked between layers and batches. */
   readonly isCancelled?: () => boolean;
 }
 
 export interface ImportanceData {
   readonly engine: Engine;
-  readonly batches: readonly Batch[];
-  readonly packed: boolean;
+  readonly task: Task;
+  readonly source: BatchSource;
   readonly recompute: RecomputePolicy;
   /** Element-wise Taylor of the exact mean gradient over all batches, not of each batch's. */
   readonly exact: boolean;
@@ -73,23 +76,23 @@ async function scoreWeights(params: ScoreModelParams): Promise<Scores> {
     checkCancelled(params);
     scores.set(module.name, magnitude(await weights.readFloat32(module.weight.name), module.weight.shape[0] as number));
     params.onProgress?.(scores.size, modules.length, 'layers');
+    if (params.partial?.isDue()) await params.partial.save(scores);
   }
   return scores;
 }
 
 async function scoreGradients(params: ScoreModelParams, measure: 'taylor' | 'taylor_row'): Promise<Scores> {
-  const { data, model, modules } = params;
-  if (!data || data.batches.length === 0)
-    throw new ImportanceError(`the measure '${measure}' needs data: give data.train, or take the measure 'magnitude'`);
-  const shapes = [...new Map(data.batches.map(({ bucket }) => [JSON.stringify(bucket), bucket])).values()];
-  const program: ImportanceProgramParams = { model, modules, shapes, packed: data.packed, recompute: data.recompute };
+  const { data, modules } = params;
+  if (!data) throw new ImportanceError(`the measure '${measure}' needs data: give data.train, or take the measure 'magnitude'`);
+  const { task, source, recompute } = data;
+  const program: ImportanceProgramParams = { task, modules, shapes: source.plan.buckets, recompute };
   const sweeps = measure === 'taylor' && data.exact ? sweepsOf(modules, data.sweepBytes) : [];
   const session = await data.engine.compile(
     measure === 'taylor_row' ? taylorRowProgram(program) : sweeps.length > 0 ? exactTaylorProgram(program, sweeps) : taylorProgram(program),
   );
   try {
     await session.load(startValues(params, sweeps));
-    await runSweeps(params, data, session, sweeps.length);
+    await runSweeps(params, data, session, sweeps);
     return readScores(await session.run(SCORES, {}), modules);
   } finally {
     await session.dispose();
@@ -105,16 +108,28 @@ async function* startValues(
   for (const { name } of accumulatorSpecs(sweeps)) yield { name, data: 'zeros' };
 }
 
-async function runSweeps(params: ScoreModelParams, data: ImportanceData, session: Session, exactSweeps: number): Promise<void> {
-  const sweeps = Math.max(1, exactSweeps);
-  const targets = data.batches.reduce((sum, batch) => sum + batch.targetCount, 0);
+async function runSweeps(
+  params: ScoreModelParams,
+  data: ImportanceData,
+  session: Session,
+  exactSweeps: readonly (readonly ModuleSpec[])[],
+): Promise<void> {
+  const sweeps = Math.max(1, exactSweeps.length);
+  const { rows, batchesPerEpoch } = data.source.plan;
+  const targets = rows.reduce((sum, row) => sum + row.targets, 0);
+  let done = 0;
   for (let sweep = 0; sweep < sweeps; sweep++) {
-    for (const [i, batch] of data.batches.entries()) {
+    for await (const batch of epochBatches(data.source, 0)) {
       checkCancelled(params);
-      await session.run(scoreSignature(batch.bucket, sweep), batchFeeds(batch, targets, data.packed));
-      params.onProgress?.(sweep * data.batches.length + i + 1, sweeps * data.batches.length, 'batches');
+      await session.run(scoreSignature(batch.bucket, sweep), batch.feeds(targets));
+      params.onProgress?.(++done, sweeps * batchesPerEpoch, 'batches');
+      if (exactSweeps.length === 0 && params.partial?.isDue())
+        await params.partial.save(readScores(await session.run(SCORES, {}), params.modules));
     }
-    if (exactSweeps > 0) await session.run(reduceSignature(sweep), {});
+    if (exactSweeps.length === 0) continue;
+    await session.run(reduceSignature(sweep), {});
+    const scored = exactSweeps.slice(0, sweep + 1).flat();
+    if (params.partial?.isDue()) await params.partial.save(readScores(await session.run(SCORES, {}), scored));
   }
 }
 

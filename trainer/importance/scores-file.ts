@@ -3,6 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { openSafetensors } from '../hub/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../hub/safetensors-writer.ts';
+import type { ModuleSpec } from '../model/model-spec.ts';
 import type { Scores } from '../selection.ts';
 import { ImportanceError } from './score-model.ts';
 
@@ -17,8 +18,8 @@ export interface ScoresOrigin {
   readonly exact: boolean;
 }
 
-const METADATA_KEY = 'rowtune';
-const originSchema = z.object({
+export const METADATA_KEY = 'rowtune';
+export const originSchema = z.object({
   measure: z.string(),
   base: z.string(),
   seed: z.number(),
@@ -26,18 +27,32 @@ const originSchema = z.object({
   exact: z.boolean(),
 });
 
+/** What the rows of a module are: enough to count the parameters that a selection trains. */
+export interface ScoredModule {
+  /** Of the weight; the first is the rows. */
+  readonly shape: readonly number[];
+  /** Each row has an entry of the bias too. */
+  readonly bias: boolean;
+}
+
+export const MODULES_KEY = 'modules';
+export const modulesSchema = z.record(z.string(), z.object({ shape: z.array(z.int().nonnegative()).min(1), bias: z.boolean() }));
+
 /** Writes `path` (.safetensors) and its summary `path`.json: mean, largest and smallest score of each module. */
-export async function saveScores(path: string, scores: Scores, origin: ScoresOrigin): Promise<void> {
+export async function saveScores(path: string, scores: Scores, origin: ScoresOrigin, specs: readonly ModuleSpec[]): Promise<void> {
   const entries = [...scores].map(([name, values]) => ({
     name,
     dtype: 'F32' as const,
     shape: [values.length],
     data: () => encodeFloat32(values, 'F32'),
   }));
-  await writeSafetensors(path, entries, { [METADATA_KEY]: JSON.stringify(origin) });
+  await writeSafetensors(path, entries, { [METADATA_KEY]: JSON.stringify(origin), [MODULES_KEY]: JSON.stringify(shapesOf(specs)) });
   const modules = Object.fromEntries([...scores].map(([name, values]) => [name, summary(values)]));
   await writeFile(`${path}.json`, `${JSON.stringify({ ...origin, modules }, null, 2)}\n`);
 }
+
+const shapesOf = (specs: readonly ModuleSpec[]): Readonly<Record<string, ScoredModule>> =>
+  Object.fromEntries(specs.map(({ name, weight, bias }) => [name, { shape: weight.shape, bias: bias !== undefined }]));
 
 function summary(values: Float32Array): Record<string, number> {
   let [sum, max, min] = [0, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];

@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { describeMachine } from '../engine/machine.ts';
 import { measureNeeds } from '../importance/measure.ts';
+import { partialScores } from '../importance/partial-scores.ts';
 import { type ImportanceData, scoreModel } from '../importance/score-model.ts';
 import { loadScores, type ScoresOrigin } from '../importance/scores-file.ts';
 import type { ModuleSpec } from '../model/model-spec.ts';
@@ -9,13 +10,9 @@ import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { createRandom, permutation } from '../random.ts';
 import type { Scores } from '../selection.ts';
-import { createBatchPlan } from '../train/data/batch-plan.ts';
-import { epochBatches } from '../train/data/batches.ts';
-import type { Example } from '../train/data/types.ts';
-import { BUCKETS } from './batch-settings.ts';
 import type { Job } from './job.ts';
 import type { Base } from './open-base.ts';
-import { padIdOf } from './pad-id.ts';
+import type { TaskSetup } from './task-setup.ts';
 
 /** The stream of random numbers that draws the samples; batches and the split take others. */
 const SAMPLES = 4;
@@ -27,8 +24,10 @@ export interface ComputeScoresParams {
   readonly recipe: Recipe;
   readonly base: Base;
   readonly modules: readonly ModuleSpec[];
-  /** The training samples; the measures that need data look at some of them. */
-  readonly examples: readonly Example[];
+  /** The measures that need data look at some of its training samples. */
+  readonly setup?: TaskSetup;
+  /** Where they will be saved; what there is of them lies beside it until then. */
+  readonly outputFile: string;
   readonly context: JobContext;
   readonly job: Job;
 }
@@ -51,46 +50,42 @@ export async function computeScores(params: ComputeScoresParams): Promise<Comput
   job.phase('importance', `scoring the rows of ${modules.length} modules by ${measure}`);
   const needsData = measureNeeds[measure] === 'gradients' || measureNeeds[measure] === 'outputs';
   const data = needsData ? importanceData(params) : undefined;
+  const origin: ScoresOrigin = { measure, base: base.fingerprint, seed, samples: data?.samples ?? 0, exact };
+  const partial = partialScores(params.outputFile, modules, origin);
   let report: ((done: number) => void) | undefined;
   const scores = await scoreModel({
     measure,
-    model: base.model,
+    model: params.setup?.model ?? base.model,
     modules,
     weights: base.folder.weights,
     seed,
     data: data?.data,
+    partial,
     isCancelled: () => job.stop !== undefined,
     onProgress: (done, total, unit) => {
       report ??= job.progress('importance', total, unit, done - 1);
       report(done);
     },
-  }).catch((error: unknown) => {
-    job.checkStop();
-    throw error;
-  });
-  return { scores, origin: { measure, base: base.fingerprint, seed, samples: data?.samples ?? 0, exact }, saved: false };
+  })
+    .catch((error: unknown) => {
+      job.checkStop();
+      throw error;
+    })
+    .finally(() => partial.remove());
+  return { scores, origin, saved: false };
 }
 
-function importanceData({ recipe, base, examples }: ComputeScoresParams): { data: ImportanceData; samples: number } | undefined {
-  if (examples.length === 0) return undefined;
+function importanceData({ recipe, base, setup }: ComputeScoresParams): { data: ImportanceData; samples: number } | undefined {
+  if (!setup || setup.samples === 0) return undefined;
   const { samples, batch_size: batchSize, seed, exact } = recipe.importance;
-  const drawn = [...permutation(examples.length, createRandom(seed, SAMPLES)).slice(0, samples)].sort((a, b) => a - b);
-  const chosen = drawn.flatMap(index => examples[index] ?? []);
-  const plan = createBatchPlan(chosen, {
-    batchSize,
-    maxLength: recipe.max_length,
-    packing: recipe.packing,
-    shuffle: false,
-    seed,
-    ...BUCKETS,
-  });
+  const drawn = [...permutation(setup.samples, createRandom(seed, SAMPLES)).slice(0, samples)].sort((a, b) => a - b);
   const data: ImportanceData = {
     engine: base.engine,
-    batches: [...epochBatches(plan, 0, padIdOf(base))],
-    packed: recipe.packing,
+    task: setup.task,
+    source: setup.sourceOf(drawn, batchSize),
     recompute: recipe.recompute === 'auto' ? 'cheap' : recipe.recompute,
     exact,
     sweepBytes: SWEEP_SHARE * describeMachine().memory.availableBytes,
   };
-  return { data, samples: chosen.length };
+  return { data, samples: drawn.length };
 }

@@ -8,8 +8,8 @@ import type { JobRequest } from '../protocol/job-messages.ts';
 import { methodSettings } from '../train/recipe-settings.ts';
 import { computeScores } from './choose-rows.ts';
 import type { Job } from './job.ts';
-import { loadTrainingData } from './load-data.ts';
 import { openBase } from './open-base.ts';
+import { setUpTask } from './task-setup.ts';
 
 export interface ImportanceResult extends ScoresOrigin {
   readonly outputFile: string;
@@ -26,14 +26,14 @@ export async function importanceJob(request: Extract<JobRequest, { kind: 'import
   const recipe = { ...request.recipe, importance: { ...request.recipe.importance, scores: undefined } };
   const base = await openBase({ ...recipe, context, job });
   try {
-    const modules = targetModules(base.model, methodSettings(recipe));
     const need = measureNeeds[recipe.importance.measure];
-    const examples = need === 'gradients' || need === 'outputs' ? (await loadTrainingData({ recipe, base, context, job })).train : [];
+    const setup = need === 'gradients' || need === 'outputs' ? await setUpTask({ recipe, base, context, job }, 'train') : undefined;
+    const modules = targetModules(setup?.model ?? base.model, methodSettings(recipe));
     const started = performance.now();
-    const { scores, origin } = await computeScores({ recipe, base, modules, examples, context, job });
-    const seconds = (performance.now() - started) / 1000;
     await mkdir(path.dirname(outputFile), { recursive: true });
-    await saveScores(outputFile, scores, origin);
+    const { scores, origin } = await computeScores({ recipe, base, modules, setup, outputFile, context, job });
+    const seconds = (performance.now() - started) / 1000;
+    await saveScores(outputFile, scores, origin, modules);
     const rows = [...scores.values()].reduce((sum, values) => sum + values.length, 0);
     return { outputFile, modules: scores.size, rows, seconds, engine: base.engine.description.summary, ...origin };
   } finally {

@@ -13,24 +13,23 @@ import { weightStream } from '../model/weight-stream.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { checkBudget, type Selection, selectRows } from '../selection.ts';
-import { type BatchPlan, type Bucket, createBatchPlan } from '../train/data/batch-plan.ts';
+import type { BatchPlan, Bucket } from '../train/data/batch-plan.ts';
+import type { BatchSource } from '../train/data/batches.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
 import { writeSnapshot } from '../train/snapshot.ts';
 import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
 import { loadVariables } from '../train/variables.ts';
-import { trainBatchSettings } from './batch-settings.ts';
 import { chooseRecompute, describeRecompute, type RecomputeChoice, tuningBytes } from './choose-recompute.ts';
 import { computeScores } from './choose-rows.ts';
 import { type Coverage, coverageOf, describeCoverage } from './coverage.ts';
-import { createEvalSet, type EvalSet } from './eval-set.ts';
+import type { Evaluator } from './evaluate.ts';
 import type { Job } from './job.ts';
 import type { Checkpoint } from './load-checkpoint.ts';
-import { loadTrainingData, type RunData } from './load-data.ts';
 import { residentBytes } from './memory-meter.ts';
 import { type Base, openBase } from './open-base.ts';
-import { padIdOf } from './pad-id.ts';
 import { RunError } from './run-error.ts';
 import { RUN_FILES } from './run-folder.ts';
+import { setUpTask, type TaskSetup } from './task-setup.ts';
 
 export interface PrepareParams {
   readonly recipe: Recipe;
@@ -46,16 +45,15 @@ export interface PrepareParams {
 export interface Prepared {
   readonly recipe: Recipe;
   readonly base: Base;
-  readonly plan: BatchPlan;
+  readonly source: BatchSource;
   /** Where there is held-out data. */
-  readonly evalSet: EvalSet | undefined;
+  readonly evaluator: Evaluator | undefined;
   readonly attachment: Attachment;
   readonly program: TrainProgramParams;
   readonly recompute: RecomputeChoice;
   readonly coverage: Coverage;
   readonly adapter: AdapterDescription;
   readonly session: Session;
-  readonly padId: number;
   /** Resident before the model came, and what of the rest is known by its shapes. */
   readonly memory: { readonly baselineBytes: number; readonly tuningBytes: number };
 }
@@ -63,20 +61,18 @@ export interface Prepared {
 /** The caller closes `base.folder.weights` and disposes of `session`. */
 export async function prepareTraining(params: PrepareParams): Promise<Prepared> {
   const { recipe, job, startedAt } = params;
-  if (recipe.task !== 'causal_lm') throw new RunError('unsupported', `the task ${recipe.task} can't be trained yet`, 'Set task: causal_lm');
   const base = await openBase({ ...params, ...recipe, now: () => new Date(startedAt) });
   try {
     checkBase(params, base);
-    const { model } = base;
     const settings = methodSettings(recipe);
-    if (methods[recipe.method].choosesRows) checkBudget(targetModules(model, settings), settings.budget);
-    const data = await loadTrainingData({ ...params, base });
+    if (methods[recipe.method].choosesRows) checkBudget(targetModules(base.model, settings), settings.budget);
+    const setup = await setUpTask({ ...params, base }, 'train');
     // Before importance, whose session leaves memory to the next.
     const baselineBytes = residentBytes();
-    const attachment = await attach(params, base, data);
-    const coverage = coverageOf(model, attachment);
+    const attachment = await attach(params, base, setup);
+    const coverage = coverageOf(setup.model, attachment);
     await reportCoverage(params, attachment, coverage);
-    return await compile(params, { base, data, attachment, coverage, baselineBytes });
+    return await compile(params, { base, setup, attachment, coverage, baselineBytes });
   } catch (error) {
     await base.folder.weights.close();
     throw error;
@@ -95,16 +91,17 @@ function checkBase({ checkpoint, recipe }: PrepareParams, { fingerprint }: Base)
 }
 
 /** A run that goes on keeps its rows; a new one chooses them. */
-async function attach(params: PrepareParams, base: Base, data: RunData): Promise<Attachment> {
+async function attach(params: PrepareParams, base: Base, setup: TaskSetup): Promise<Attachment> {
   const { recipe, checkpoint, runDir } = params;
   const settings = methodSettings(recipe);
   const { attach: attachMethod, choosesRows } = methods[recipe.method];
-  if (!choosesRows) return attachMethod(base.model, settings, new Map());
-  if (checkpoint) return attachMethod(base.model, settings, checkpoint.adapter.description.rows);
+  if (!choosesRows) return attachMethod(setup.model, settings, new Map());
+  if (checkpoint) return attachMethod(setup.model, settings, checkpoint.adapter.description.rows);
   const modules = targetModules(base.model, settings);
-  const { scores, origin, saved } = await computeScores({ ...params, base, modules, examples: data.train });
-  if (!saved) await saveScores(path.join(runDir, RUN_FILES.scores), scores, origin);
-  return attachMethod(base.model, settings, selectRows(modules, scores, settings.budget));
+  const outputFile = path.join(runDir, RUN_FILES.scores);
+  const { scores, origin, saved } = await computeScores({ ...params, base, modules, setup, outputFile });
+  if (!saved) await saveScores(outputFile, scores, origin, modules);
+  return attachMethod(setup.model, settings, selectRows(modules, scores, settings.budget));
 }
 
 async function reportCoverage({ runDir, job }: PrepareParams, attachment: Attachment, coverage: Coverage): Promise<void> {
@@ -120,40 +117,36 @@ async function reportCoverage({ runDir, job }: PrepareParams, attachment: Attach
 
 interface Parts {
   readonly base: Base;
-  readonly data: RunData;
+  readonly setup: TaskSetup;
   readonly attachment: Attachment;
   readonly coverage: Coverage;
   readonly baselineBytes: number;
 }
 
-async function compile(params: PrepareParams, { base, data, attachment, coverage, baselineBytes }: Parts): Promise<Prepared> {
+async function compile(params: PrepareParams, { base, setup, attachment, coverage, baselineBytes }: Parts): Promise<Prepared> {
   const { recipe, job, checkpoint } = params;
-  const plan = createBatchPlan(data.train, trainBatchSettings(recipe));
-  const evalSet = data.held.length > 0 ? evalSetOf(recipe, base, data) : undefined;
+  const { task, evaluator } = setup;
+  const source = setup.trainSource();
+  const { plan } = source;
   job.note(
     'info',
     `batches: ${plan.buckets.map(({ batch, tokens, targets }) => `${batch}×${tokens} (${targets} targets)`).join(', ')}; padding ${(100 * plan.paddingShare).toFixed(1)}%`,
   );
-  const parts = {
-    model: base.model,
-    attachment,
-    optimizer: optimizerSettings(recipe),
-    maxGradNorm: recipe.max_grad_norm,
-    accumulationSteps: recipe.gradient_accumulation_steps,
-    packed: recipe.packing,
-  };
   job.phase('compile', 'building the training program');
   // A run that goes on keeps its level unless it is told another.
   const recomputing = recipe.recompute === 'auto' && checkpoint ? { ...recipe, recompute: checkpoint.state.recompute } : recipe;
   const recompute = chooseRecompute(recomputing, base, largest(plan));
   job.log(recompute.fits ? 'info' : 'warning', describeRecompute(recomputing, recompute));
   const program: TrainProgramParams = {
-    ...parts,
+    task,
+    attachment,
+    optimizer: optimizerSettings(recipe),
+    maxGradNorm: recipe.max_grad_norm,
+    accumulationSteps: recipe.gradient_accumulation_steps,
     recompute: recompute.policy,
     trainShapes: plan.buckets,
     // Without held-out data one forward pass still shows what inference takes.
-    evalShapes: evalSet ? evalSet.plan.buckets : [largest(plan)],
-    labelTokens: evalSet?.scoring?.kind === 'begin' ? evalSet.scoring.tokens : undefined,
+    evalShapes: evaluator ? evaluator.source.plan.buckets : [largest(plan)],
   };
   const memory = { baselineBytes, tuningBytes: tuningBytes(recompute.estimate) };
   const session = await base.engine.compile(trainProgram(program));
@@ -163,31 +156,17 @@ async function compile(params: PrepareParams, { base, data, attachment, coverage
     await session.dispose();
     throw error;
   }
-  const adapter = describe(recipe, base, attachment, data);
-  return { recipe, base, plan, evalSet, attachment, program, recompute, coverage, adapter, session, padId: padIdOf(base), memory };
+  const adapter = describe(recipe, base, attachment, setup);
+  return { recipe, base, source, evaluator, attachment, program, recompute, coverage, adapter, session, memory };
 }
 
 /** The shape that takes the most memory. */
 export const largest = ({ buckets }: BatchPlan): Bucket =>
   buckets.reduce((a, b) => (b.tokens > a.tokens || (b.tokens === a.tokens && b.targets > a.targets) ? b : a));
 
-const evalSetOf = (recipe: Recipe, { model }: Base, data: RunData): EvalSet =>
-  createEvalSet({
-    examples: data.held,
-    labels: data.labels,
-    batchSize: recipe.per_device_eval_batch_size,
-    packing: recipe.packing,
-    maxPositions: model.maxPositions,
-    seed: recipe.seed,
-  });
-
-async function fill(
-  { job, checkpoint }: PrepareParams,
-  { model, folder }: Base,
-  program: TrainProgramParams,
-  session: Session,
-): Promise<void> {
-  const { attachment, optimizer, accumulationSteps } = program;
+async function fill({ job, checkpoint }: PrepareParams, { folder }: Base, program: TrainProgramParams, session: Session): Promise<void> {
+  const { task, attachment, optimizer, accumulationSteps } = program;
+  const { model } = task;
   const report = job.progress('load', model.parameters.length, 'tensors');
   await loadVariables(session, {
     model: weightStream(model, folder.weights, done => report(done)),
@@ -200,12 +179,12 @@ async function fill(
   await writeSnapshot(session, attachment, optimizer, name => checkpoint.read(name));
 }
 
-function describe(recipe: Recipe, { folder, fingerprint }: Base, attachment: Attachment, { labels }: RunData): AdapterDescription {
+function describe(recipe: Recipe, { folder, fingerprint }: Base, attachment: Attachment, { labels }: TaskSetup): AdapterDescription {
   const architecture = Array.isArray(folder.config.architectures) ? String(folder.config.architectures[0]) : undefined;
   const described = describeAdapter(
     attachment,
     { source: recipe.model, revision: recipe.revision, fingerprint, architecture },
     recipe.lora_alpha,
   );
-  return { ...described, labels: labels.length > 0 ? labels.map(({ name }) => name) : undefined };
+  return { ...described, labels: labels.length > 0 ? labels : undefined };
 }

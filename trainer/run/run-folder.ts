@@ -2,6 +2,7 @@
 import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../hub/durable-file.ts';
+import { partialPath } from '../importance/partial-scores.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
@@ -57,7 +58,8 @@ export async function beginRunFolder(runDir: string, overwrite: boolean, say: (m
 
 /** Takes away what an earlier run left; only names that a run writes, so that a wrong output_dir costs nothing else. */
 async function clearRunFolder(runDir: string): Promise<void> {
-  const own: string[] = [...Object.values(RUN_FILES), `${RUN_FILES.scores}.json`, STATE_FILE];
+  const partial = partialPath(RUN_FILES.scores);
+  const own: string[] = [...Object.values(RUN_FILES), `${RUN_FILES.scores}.json`, partial, `${partial}.json`, STATE_FILE];
   for (const name of own) await rm(path.join(runDir, name), { recursive: true, force: true });
 }
 
