@@ -2,10 +2,10 @@
 import { copyFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { build } from 'esbuild';
 
 const root = path.dirname(import.meta.dirname);
-const dist = path.join(root, 'dist');
 
 /** Found at run time, each where its own installer puts it. */
 const EXTERNAL = ['webgpu', '@tensorflow/tfjs-backend-webgpu', '@tensorflow/tfjs-node-gpu', 'vscode'];
@@ -20,48 +20,61 @@ const COMMONJS_NAMES = [
   'const __dirname = bundleDirname(__filename);',
 ].join('\n');
 
-const NODE_ENTRIES = {
-  rowtune: 'trainer/cli/main.ts',
-  worker: 'trainer/worker.ts',
-  server: 'server/main.ts',
-  extension: 'client/extension.ts',
-};
+/** Processes of their own, as ES modules. */
+const NODE_ENTRIES = { rowtune: 'trainer/cli/main.ts', worker: 'trainer/worker.ts', server: 'server/main.ts' };
 
-const shared = { absWorkingDir: root, bundle: true, sourcemap: 'linked', logLevel: 'warning', legalComments: 'linked' };
+/** VS Code loads an extension with `require`; where it lies is then known by another name. */
+const OWN_URL = "const bundleUrl = require('node:url').pathToFileURL(__filename).href;";
 
-/** @returns {Promise<void>} rejects with esbuild's list of errors */
-async function buildAll() {
-  rmSync(path.join(dist, 'wasm'), { recursive: true, force: true });
-  const pages = readdirSync(path.join(root, 'media')).filter(file => file.endsWith('.ts'));
-  await Promise.all([
+/**
+ * @param {{ outdir: string, isRelease: boolean }} options outdir: its bundles are replaced. A release is smaller and has no source maps
+ * @returns {Promise<string[]>} the files that the bundles were made of, relative to the root; rejects with esbuild's list of errors
+ */
+export async function buildBundles({ outdir, isRelease }) {
+  rmSync(path.join(outdir, 'wasm'), { recursive: true, force: true });
+  const shared = {
+    absWorkingDir: root,
+    bundle: true,
+    logLevel: 'warning',
+    metafile: true,
+    sourcemap: isRelease ? false : 'linked',
+    // Names stay, so that the stack of a fault that a user reports can be read.
+    minifySyntax: isRelease,
+    minifyWhitespace: isRelease,
+    // A release carries the licences of all packages whole: scripts/notices.mjs.
+    legalComments: isRelease ? 'none' : 'linked',
+  };
+  const node = { ...shared, platform: 'node', target: 'node20', external: EXTERNAL, mainFields: ['module', 'main'] };
+  const pages = readdirSync(path.join(root, 'media')).filter(file => /\.(ts|css)$/.test(file));
+  const results = await Promise.all([
+    build({ ...node, entryPoints: NODE_ENTRIES, outdir, format: 'esm', banner: { js: COMMONJS_NAMES } }),
     build({
-      ...shared,
-      entryPoints: NODE_ENTRIES,
-      outdir: 'dist',
-      platform: 'node',
-      format: 'esm',
-      target: 'node20',
-      external: EXTERNAL,
-      mainFields: ['module', 'main'],
-      banner: { js: COMMONJS_NAMES },
+      ...node,
+      entryPoints: { extension: 'client/extension.ts' },
+      outdir,
+      outExtension: { '.js': '.cjs' },
+      format: 'cjs',
+      banner: { js: OWN_URL },
+      define: { 'import.meta.url': 'bundleUrl' },
     }),
     build({
       ...shared,
       entryPoints: pages.map(file => `media/${file}`),
-      outdir: 'dist/media',
+      outdir: path.join(outdir, 'media'),
       platform: 'browser',
       format: 'esm',
       target: 'es2022',
     }),
   ]);
-  copyWasm();
+  copyWasm(outdir);
+  return [...new Set(results.flatMap(({ metafile }) => Object.keys(metafile.inputs)))];
 }
 
-function copyWasm() {
+function copyWasm(outdir) {
   const from = path.dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'));
-  mkdirSync(path.join(dist, 'wasm'), { recursive: true });
+  mkdirSync(path.join(outdir, 'wasm'), { recursive: true });
   for (const file of readdirSync(from).filter(name => name.endsWith('.wasm')))
-    copyFileSync(path.join(from, file), path.join(dist, 'wasm', file));
+    copyFileSync(path.join(from, file), path.join(outdir, 'wasm', file));
 }
 
-await buildAll();
+if (process.argv[1] === fileURLToPath(import.meta.url)) await buildBundles({ outdir: path.join(root, 'dist'), isRelease: false });

@@ -17,11 +17,11 @@ export function run(program, args, options = {}) {
   if (status !== 0) throw new StepError(`${[program, ...args].join(' ')} failed (${error?.message ?? `exit status ${status}`})`);
 }
 
-/** npm itself, started without a shell: on Windows `npm` is a script that only a shell finds. */
-function npm(args) {
+/** npm itself, started without a shell where that can be: on Windows `npm` is a script that only a shell finds. */
+export function npm(args, options = {}) {
   const script = process.env.npm_execpath;
-  if (script?.endsWith('.js')) run(process.execPath, [script, ...args]);
-  else run(process.platform === 'win32' ? 'npm.cmd' : 'npm', args, { shell: process.platform === 'win32' });
+  if (script?.endsWith('.js')) run(process.execPath, [script, ...args], options);
+  else run(process.platform === 'win32' ? 'npm.cmd' : 'npm', args, { shell: process.platform === 'win32', ...options });
 }
 
 /** True when node_modules holds exactly the versions of package-lock.json; npm's own record in node_modules says what is there. */

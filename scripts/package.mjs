@@ -1,0 +1,45 @@
+/** `npm run package`: dist/rowtune-<version>.vsix. What a user gets is first laid out in dist/package, file by file. */
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { createVSIX } from '@vscode/vsce';
+import { buildBundles } from './build.mjs';
+import { thirdPartyNotices } from './notices.mjs';
+
+const root = path.dirname(import.meta.dirname);
+
+/** Copied as they are; of `media` what the manifest points to, not the sources of the pages. */
+const SHIPPED = ['README.md', 'CHANGELOG.md', 'LICENSE', 'bin', 'docs/diagnostics.md', 'media'];
+const SOURCE = /\.(ts|css)$|tsconfig\.json$/;
+
+/** For developers of Rowtune; everything is bundled, so nothing is installed beside the extension. */
+const DEVELOPER_KEYS = ['scripts', 'dependencies', 'devDependencies', 'private'];
+
+/** The fields of package.json that the extension has a use for. */
+function shippedManifest() {
+  const manifest = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'));
+  return Object.fromEntries(Object.entries(manifest).filter(([key]) => !DEVELOPER_KEYS.includes(key)));
+}
+
+/** @returns {Promise<string>} the path of the package */
+export async function makePackage() {
+  const stage = path.join(root, 'dist', 'package');
+  rmSync(stage, { recursive: true, force: true });
+  mkdirSync(stage, { recursive: true });
+  const inputs = await buildBundles({ outdir: path.join(stage, 'dist'), isRelease: true });
+  for (const item of SHIPPED)
+    if (existsSync(path.join(root, item)))
+      cpSync(path.join(root, item), path.join(stage, item), { recursive: true, filter: source => !SOURCE.test(source) });
+  writeFileSync(path.join(stage, 'ThirdPartyNotices.txt'), thirdPartyNotices(root, inputs));
+  const manifest = shippedManifest();
+  writeFileSync(path.join(stage, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
+  const packagePath = path.join(root, 'dist', `rowtune-${manifest.version}.vsix`);
+  // Links of the README stay relative: they work where the repository is read, and the package names no host.
+  await createVSIX({ cwd: stage, packagePath, dependencies: false, allowMissingRepository: true, rewriteRelativeLinks: false });
+  return packagePath;
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const file = await makePackage();
+  console.log(`${path.relative(process.cwd(), file)}: ${(statSync(file).size / 1e6).toFixed(2)} MB`);
+}

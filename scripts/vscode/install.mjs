@@ -1,0 +1,102 @@
+/**
+ * Installs a real VS Code for the tests, once, below the cache folder. By hand: `node scripts/vscode/install.mjs [current|oldest]`.
+ * Its makers' packages come from npm as sources with a lock of their own; the few native parts are compiled here.
+ */
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { cacheFolder, npm, StepError, say } from '../steps.mjs';
+import { EDITORS } from './editors.mjs';
+
+/** Written last: a folder without it was cut off. */
+const DONE = 'installed.json';
+/** Its packages are large trees with many warnings, none of them ours. */
+const QUIET = ['ignore', 'ignore', 2];
+
+const editorFolder = (cacheDir, name) => path.join(cacheDir, 'vscode', EDITORS[name].codeServer);
+
+/**
+ * @param {string} cacheDir @param {keyof typeof EDITORS} name
+ * @returns {{ node: string, main: string } | undefined} the Node to start and the server's script; undefined where it is not installed
+ */
+export function findEditor(cacheDir, name) {
+  const folder = editorFolder(cacheDir, name);
+  if (!existsSync(path.join(folder, DONE))) return undefined;
+  return { node: nodeOf(folder, name).program, main: path.join(vscodeOf(folder), 'out', 'server-main.js') };
+}
+
+const vscodeOf = folder => path.join(folder, 'node_modules', 'code-server', 'lib', 'vscode');
+
+function nodeOf(folder, name) {
+  if (EDITORS[name].node === undefined) return { program: process.execPath, root: path.dirname(path.dirname(process.execPath)) };
+  const root = path.join(folder, 'node_modules', `node-${process.platform}-${process.arch}`);
+  return { program: path.join(root, 'bin', 'node'), root };
+}
+
+/** @throws StepError where it cannot be installed */
+export function ensureEditor(cacheDir, name) {
+  const present = findEditor(cacheDir, name);
+  if (present) return present;
+  if (process.platform !== 'linux') throw new StepError(`VS Code for tests is installed on Linux only, not on ${process.platform}`);
+  const { codeServer, node, rebuild } = EDITORS[name];
+  const folder = editorFolder(cacheDir, name);
+  const partial = `${folder}.partial`;
+  rmSync(partial, { recursive: true, force: true });
+  mkdirSync(partial, { recursive: true });
+  writeFileSync(path.join(partial, 'package.json'), '{ "private": true }\n');
+  say(`installing VS Code ${EDITORS[name].vscode} for tests (code-server ${codeServer}, about two minutes, once)`);
+  const options = ['--ignore-scripts', '--force', '--no-audit', '--no-fund', '--omit=dev', '--loglevel=error'];
+  const packages = [`code-server@${codeServer}`, ...(node === undefined ? [] : [`node-${process.platform}-${process.arch}@${node}`])];
+  npm(['install', ...options, ...packages], { cwd: partial, stdio: QUIET });
+  const vscode = vscodeOf(partial);
+  // The editor's own Node first on the path, and its headers for what is compiled.
+  const { root } = nodeOf(partial, name);
+  const hasHeaders = existsSync(path.join(root, 'include', 'node', 'node.h'));
+  const env = {
+    ...process.env,
+    PATH: `${path.join(root, 'bin')}${path.delimiter}${process.env.PATH}`,
+    ...(hasHeaders ? { npm_config_nodedir: root } : {}),
+  };
+  npm(['install', ...options], { cwd: vscode, env, stdio: QUIET });
+  npm(['install', ...options], { cwd: path.join(vscode, 'extensions'), env, stdio: QUIET });
+  compile(vscode, rebuild, env);
+  symlinkSync('node_modules', path.join(vscode, 'node_modules.asar'));
+  linkRipgrep(vscode);
+  writeFileSync(path.join(partial, DONE), JSON.stringify({ codeServer, node }));
+  rmSync(folder, { recursive: true, force: true });
+  renameSync(partial, folder);
+  return findEditor(cacheDir, name);
+}
+
+/** node-pty fails in a step that does not matter; so what counts is whether each part is there. */
+function compile(vscode, packages, env) {
+  let reason = 'npm said nothing';
+  try {
+    npm(['rebuild', '--loglevel=error', ...packages], { cwd: vscode, env, stdio: QUIET });
+  } catch (error) {
+    reason = error.message;
+  }
+  const missing = packages.filter(name => !hasNative(path.join(vscode, 'node_modules', ...name.split('/'))));
+  if (missing.length > 0)
+    throw new StepError(`${missing.join(', ')} of VS Code could not be compiled (that takes python3, make and g++): ${reason}`);
+}
+
+const hasNative = folder => existsSync(folder) && readdirSync(folder, { recursive: true }).some(file => file.endsWith('.node'));
+
+/** Search in files needs it; no test of ours does, so a machine without ripgrep is no hindrance. */
+function linkRipgrep(vscode) {
+  const bin = path.join(vscode, 'node_modules', '@vscode', 'ripgrep', 'bin');
+  const found = (process.env.PATH ?? '')
+    .split(path.delimiter)
+    .map(folder => path.join(folder, 'rg'))
+    .find(existsSync);
+  if (found === undefined || existsSync(path.join(bin, 'rg'))) return;
+  mkdirSync(bin, { recursive: true });
+  symlinkSync(found, path.join(bin, 'rg'));
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const name = process.argv[2] ?? 'current';
+  if (!(name in EDITORS)) throw new StepError(`'${name}' is none of ${Object.keys(EDITORS).join(', ')}`);
+  console.log(JSON.stringify(ensureEditor(cacheFolder(), name)));
+}
