@@ -2,9 +2,9 @@
 import type { HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
-import type { CausalModel } from '../model/model-spec.ts';
+import type { Model } from '../model/model-spec.ts';
 import type { LinearHook } from '../model/tracer.ts';
-import type { WeightSource } from '../model/weight-stream.ts';
+import { type WeightSource, withInitial } from '../model/weight-stream.ts';
 import { type Adapter, moduleOf } from './adapter.ts';
 import { checkAdapter } from './check-adapter.ts';
 
@@ -21,7 +21,7 @@ export interface AdaptedModel {
 export const untouched: Attachment = { method: 'full', trainables: [], initial: () => [] };
 
 export interface ApplyAdapterParams {
-  readonly model: CausalModel;
+  readonly model: Model;
   readonly weights: WeightSource;
   /** Of the base weights at hand. */
   readonly fingerprint: string;
@@ -31,7 +31,8 @@ export interface ApplyAdapterParams {
 /** @throws AdapterError that names everything in which adapter and base disagree */
 export async function applyAdapter({ model, weights, fingerprint, adapter }: ApplyAdapterParams): Promise<AdaptedModel> {
   checkAdapter(adapter, model, fingerprint);
-  if (adapter.description.method !== 'lora') return { weights: overlay(weights, adapter), attachment: untouched, start: new Map() };
+  if (adapter.description.method !== 'lora')
+    return { weights: overlay(withInitial(model, weights), adapter), attachment: untouched, start: new Map() };
   const start = new Map<string, Float32Array>();
   for (const name of adapter.tensors.keys()) start.set(name, await adapter.readFloat32(name));
   return { weights, attachment: loraAttachment(model, adapter), start };
@@ -61,7 +62,7 @@ function withRows(whole: Float32Array, indices: Int32Array, values: Float32Array
 }
 
 /** One attachment for each pair of rank and alpha (PEFT's adapters may have several), their hooks one after the other. */
-function loraAttachment(model: CausalModel, { description }: Adapter): Attachment {
+function loraAttachment(model: Model, { description }: Adapter): Attachment {
   const groups = new Map<string, { r: number; alpha: number; modules: string[] }>();
   for (const [module, { r, alpha }] of description.lora) {
     const key = `${r} ${alpha}`;

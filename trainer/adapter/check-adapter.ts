@@ -1,6 +1,6 @@
 /** Does an adapter belong to this model? Everything in which they disagree, in one error. */
 import { sameShape } from '../graph/types.ts';
-import type { CausalModel, ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
+import type { Model, ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
 import { type Adapter, type AdapterDescription, AdapterError, moduleOf } from './adapter.ts';
 
 /** One tensor that an adapter of this description must hold. */
@@ -14,7 +14,7 @@ interface Expected {
  * @param fingerprint `TensorSource.fingerprint()` of the model's weights
  * @throws AdapterError that lists every mismatch
  */
-export function checkAdapter(adapter: Adapter, model: CausalModel, fingerprint: string): void {
+export function checkAdapter(adapter: Adapter, model: Model, fingerprint: string): void {
   const problems = adapterMismatches(adapter, model, fingerprint);
   if (problems.length > 0)
     throw new AdapterError(
@@ -27,7 +27,7 @@ export function checkAdapter(adapter: Adapter, model: CausalModel, fingerprint: 
 /** Every mismatch as a sentence; empty means that it fits. */
 export function adapterMismatches(
   { description, tensors }: Pick<Adapter, 'description' | 'tensors'>,
-  model: CausalModel,
+  model: Model,
   fingerprint: string,
 ): string[] {
   const problems: string[] = [];

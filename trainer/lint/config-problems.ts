@@ -1,125 +1,130 @@
-/** What is wrong with a model's config.json: unsupported, contradictory, or at odds with the weights beside it; each at its key. */
-import { parseConfig } from '../hub/model-config.ts';
+/** What is wrong with a config of a model folder: unsupported, contradictory, or at odds with the files beside it; each at its key. Pure. */
+import { type ModelConfig, parseConfig } from '../hub/model-config.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
 import { causalModel, supportedArchitectures, weightMismatches } from '../model/load-model.ts';
 import { type CausalModel, ModelConfigError } from '../model/model-spec.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';
-import type { Severity } from '../protocol/problem.ts';
-import { follow, type Located, locate, START } from '../protocol/recipe/located.ts';
-import type { LintProblem } from './recipe-view.ts';
+import { type Located, locate, START } from '../protocol/recipe/located.ts';
+import { type AdapterBase, adapterProblems } from './adapter-problems.ts';
+import type { ConfigReport } from './config-codes.ts';
+import type { ConfigKind } from './document-kind.ts';
+import type { FolderFacts } from './folder-facts.ts';
+import { generationProblems } from './generation-problems.ts';
+import { atKey, type LintProblem } from './lint-problem.ts';
+import { dtypeProblems, ropeProblems, tokenProblems } from './model-config-rules.ts';
+import { weightProblems } from './weight-problems.ts';
 
-export const configCodes = ['invalid-config', 'unsupported-architecture', 'contradictory-config', 'config-weights-mismatch'] as const;
-export type ConfigCode = (typeof configCodes)[number];
+export interface ConfigView {
+  readonly text: string;
+  readonly file: string;
+  readonly kind: ConfigKind;
+  readonly facts: FolderFacts;
+  /** Of an adapter: the model that it belongs to. */
+  readonly base?: AdapterBase;
+}
 
-/** Name and shape of each tensor of the weight file; undefined where it can't be read or there is none. */
-export type Tensors = ReadonlyMap<string, { readonly shape: readonly number[] }>;
-
-/** True for a config.json that describes a language model of Hugging Face's kind; others are none of our business. */
+/** True for a config.json that describes a model of Hugging Face's kind; others are none of our business. */
 export const isModelConfig = (text: string): boolean => /"(?:architectures|model_type)"\s*:/.test(text);
 
-export function configProblems(text: string, file: string, tensors: Tensors | undefined): LintProblem[] {
+export function configProblems(view: ConfigView): LintProblem[] {
+  const { text, file, kind } = view;
+  if (kind === 'config' && !isModelConfig(text)) return [];
   const { root } = locate(text);
-  const at = (code: ConfigCode, key: readonly (string | number)[], message: string, severity: Severity = 'error'): LintProblem => ({
-    code,
-    severity,
-    message,
-    path: key,
-    range: placeOf(root, key),
-  });
-  let config: ReturnType<typeof parseConfig>;
+  let config: ModelConfig;
   try {
     config = parseConfig(file, text);
   } catch (error) {
-    const message = error instanceof ModelFileError ? (error.problems[0]?.message ?? error.message) : String(error);
-    return [{ ...at('invalid-config', [], message), range: placeInMessage(message) }];
+    if (!(error instanceof ModelFileError)) throw error;
+    const message = error.problems[0]?.message ?? error.message;
+    return [{ code: 'invalid-config', severity: 'error', message, path: [], range: placeInMessage(message) }];
   }
-  let model: CausalModel;
+  return [...reports(view, config, root)].map(report => atKey(root, report));
+}
+
+function reports({ kind, facts, base }: ConfigView, config: ModelConfig, root: Located | undefined): Iterable<ConfigReport> {
+  switch (kind) {
+    case 'config':
+      return modelProblems(config, facts, root);
+    case 'generation':
+      return generationProblems(config, facts.config);
+    case 'adapter':
+      return adapterProblems(config, facts, base);
+    case 'index':
+      return indexProblems(config, facts);
+  }
+}
+
+function* modelProblems(config: ModelConfig, facts: FolderFacts, root: Located | undefined): Generator<ConfigReport> {
+  const model = yield* readModel(config, root);
+  yield* folderProblems(facts);
+  if (model !== undefined && facts.tensors !== undefined) yield* weightProblems(model, config, facts.tensors);
+  yield* ropeProblems(config);
+  yield* tokenProblems(config, config, facts.vocabularySize);
+  yield* dtypeProblems(config, facts.tensors);
+}
+
+function* readModel(config: ModelConfig, root: Located | undefined): Generator<ConfigReport, CausalModel | undefined> {
   try {
-    model = causalModel(config);
+    return causalModel(config);
   } catch (error) {
     if (!(error instanceof ModelConfigError)) throw error;
     const named = Array.isArray(config.architectures) ? config.architectures.map(String) : [];
-    if (named.some(name => supportedArchitectures.includes(name))) return contradictions(error.message, root, at);
-    const to = didYouMean(named[0] ?? '', supportedArchitectures);
-    const hint = to === undefined ? '' : `; did you mean ${to}?`;
-    // Nothing is wrong with the file: this trainer does not know the architecture.
-    return [at('unsupported-architecture', named.length > 0 ? ['architectures', 0] : ['model_type'], `${error.message}${hint}`, 'warning')];
+    if (named.some(name => supportedArchitectures.includes(name))) yield* contradictions(error.message, root);
+    else {
+      const to = didYouMean(named[0] ?? '', supportedArchitectures);
+      // Nothing is wrong with the file: this trainer does not know the architecture.
+      yield {
+        code: 'unsupported-architecture',
+        severity: 'warning',
+        path: named.length > 0 ? ['architectures', 0] : ['model_type'],
+        message: `${error.message}${to === undefined ? '' : `; did you mean ${to}?`}`,
+        replaceBy: to,
+      };
+    }
+    return undefined;
   }
-  return tensors === undefined ? [] : mismatches(model, tensors).map(({ key, message }) => at('config-weights-mismatch', [key], message));
 }
-
-type At = (code: ConfigCode, key: readonly (string | number)[], message: string) => LintProblem;
 
 /** One problem for each part of the message, at the first key of the file that it names. */
-function contradictions(message: string, root: Located | undefined, at: At): LintProblem[] {
-  const keys = root?.content.kind === 'map' ? [...root.content.entries.keys()] : [];
-  const parts = message.replace(/^config\.json (?:contradicts itself|does not describe a \w+): /, '').split('; ');
-  return parts.map(part => {
+function* contradictions(message: string, root: Located | undefined): Generator<ConfigReport> {
+  const entries = root?.content.kind === 'map' ? root.content.entries : new Map<string, Located>();
+  const keys = [...entries.keys()];
+  for (const part of message.replace(/^config\.json (?:contradicts itself|does not describe an? \w+): /, '').split('; ')) {
     const words = part.match(/\w+/g) ?? [];
-    const key =
-      words.find(word => keys.includes(word)) ??
-      (part.startsWith('rope scaling') ? keys.find(name => name.startsWith('rope_')) : undefined);
-    return at('contradictory-config', key === undefined ? ['architectures'] : [key], part);
-  });
-}
-
-/** Which key decides a dimension of a tensor, by the end of its name: [rows, columns]. */
-const dimensionKeys: readonly (readonly [RegExp, readonly [string, string]])[] = [
-  [/(?:embed_tokens|lm_head)\.weight$/, ['vocab_size', 'hidden_size']],
-  [/q_proj\.(?:weight|bias)$/, ['num_attention_heads', 'hidden_size']],
-  [/[kv]_proj\.(?:weight|bias)$/, ['num_key_value_heads', 'hidden_size']],
-  [/o_proj\.weight$/, ['hidden_size', 'num_attention_heads']],
-  [/(?:gate|up)_proj\.(?:weight|bias)$/, ['intermediate_size', 'hidden_size']],
-  [/down_proj\.weight$/, ['hidden_size', 'intermediate_size']],
-  [/./, ['hidden_size', 'hidden_size']],
-];
-
-function mismatches(model: CausalModel, tensors: Tensors): { key: string; message: string }[] {
-  const byKey = new Map<string, string[]>();
-  const add = (key: string, message: string) => byKey.set(key, [...(byKey.get(key) ?? []), message]);
-  const wrong = new Set(weightMismatches(model, tensors).map(message => message.slice(0, message.indexOf(' '))));
-  for (const { name, shape } of model.parameters) {
-    if (!wrong.has(name)) continue;
-    const found = tensors.get(name)?.shape;
-    if (found === undefined) add(missingKey(name), `${name} [${shape}] is missing in the weights`);
-    else add(keyOf(name, shape, found), `${name} is [${found}] in the weights, [${shape}] by this file`);
+    const key = words.find(word => keys.includes(word)) ?? (/^rope scaling/.test(part) ? keys.find(name => /^rope_(?:scaling|param)/.test(name)) : undefined);
+    const inner = key === undefined ? undefined : entries.get(key)?.content;
+    const type = inner?.kind === 'map' ? words.find(word => inner.entries.has(word)) ?? ['rope_type', 'type'].find(name => inner.entries.has(name)) : undefined;
+    yield { code: 'contradictory-config', path: [key ?? 'architectures', ...(type === undefined ? [] : [type])], message: part };
   }
-  const blocks = blocksOf(tensors);
-  if (blocks > model.blocks) add('num_hidden_layers', `the weights hold ${blocks} blocks, this file says ${model.blocks}`);
-  return [...byKey].map(([key, [first = '', ...more]]) => ({
-    key,
-    message: more.length === 0 ? first : `${first}, and ${more.length} more`,
-  }));
 }
 
-function keyOf(name: string, wanted: readonly number[], found: readonly number[]): string {
-  const [, keys] = dimensionKeys.find(([pattern]) => pattern.test(name)) ?? [undefined, ['hidden_size', 'hidden_size'] as const];
-  return wanted[0] === found[0] ? keys[1] : keys[0];
+function* folderProblems({ missingShards, damage }: FolderFacts): Generator<ConfigReport> {
+  const [first] = missingShards;
+  if (first !== undefined) {
+    const more = missingShards.length === 1 ? '' : ` and ${missingShards.length - 1} more`;
+    yield { code: 'missing-shard', path: [], message: `a part of the weights is missing in this folder: ${first}${more}` };
+  }
+  if (damage !== undefined) yield { code: 'damaged-weights', path: [], message: damage };
 }
 
-function missingKey(name: string): string {
-  if (name.startsWith('lm_head')) return 'tie_word_embeddings';
-  if (name.endsWith('.bias')) return 'attention_bias';
-  return /\.layers\.\d+\./.test(name) ? 'num_hidden_layers' : 'architectures';
-}
-
-function blocksOf(tensors: Tensors): number {
-  let most = -1;
-  for (const name of tensors.keys()) most = Math.max(most, Number(/\.layers\.(\d+)\./.exec(name)?.[1] ?? -1));
-  return most + 1;
-}
-
-function placeOf(root: Located | undefined, key: readonly (string | number)[]): LintProblem['range'] {
-  if (root === undefined) return START;
-  const { found, complete } = follow(root, key);
-  if (complete) return found.range;
-  const first = root.content.kind === 'map' ? root.content.entries.get('architectures') : undefined;
-  return first?.keyRange ?? START;
+/** On the first tensor of each missing file. */
+function* indexProblems(index: ModelConfig, { missingShards }: FolderFacts): Generator<ConfigReport> {
+  const map = index.weight_map;
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) {
+    yield { code: 'invalid-config', path: ['weight_map'], message: 'an index has a weight_map: tensor → file' };
+    return;
+  }
+  for (const shard of missingShards) {
+    const tensors = Object.entries(map).flatMap(([name, file]) => (file === shard ? [name] : []));
+    yield { code: 'missing-shard', path: ['weight_map', tensors[0] ?? ''], message: `${shard} is not in this folder, with ${tensors.length} tensors` };
+  }
 }
 
 /** The reader of JSON says "at line 3, column 5". */
 function placeInMessage(message: string): LintProblem['range'] {
   const place = /at line (\d+), column (\d+)/.exec(message);
-  const start = { line: Number(place?.[1] ?? 1) - 1, column: Number(place?.[2] ?? 1) - 1 };
+  if (place === null) return START;
+  const start = { line: Number(place[1]) - 1, column: Number(place[2]) - 1 };
   return { start, end: { line: start.line, column: start.column + 1 } };
 }
+

@@ -1,10 +1,10 @@
 /** Methods beside each other: the rank at which one trains about as many numbers as another. */
 import type { MethodName, MethodSettings } from '../method/method.ts';
 import { targetModules } from '../method/targets.ts';
-import type { CausalModel } from '../model/model-spec.ts';
+import type { Model } from '../model/model-spec.ts';
 
 /** The rank of a method whose trained parameters come nearest to `trainable`; at least 1, at most what the smallest layer has. */
-export function nearestRank(model: CausalModel, method: MethodName, settings: MethodSettings, trainable: number): number {
+export function nearestRank(model: Model, method: MethodName, settings: MethodSettings, trainable: number): number {
   if (method === 'full') return 0;
   const modules = targetModules(model, settings);
   const perRank = modules.reduce((sum, { weight, bias }) => {

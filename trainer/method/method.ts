@@ -1,7 +1,7 @@
 /** What a method of tuning is: where it puts trained numbers, what it does in the forward pass, and how it merges. */
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
-import type { CausalModel, ModelPart } from '../model/model-spec.ts';
+import type { Model, ModelPart } from '../model/model-spec.ts';
 import type { LinearHook } from '../model/tracer.ts';
 import type { Budget, Selection } from '../selection.ts';
 
@@ -39,7 +39,7 @@ export interface MethodSettings {
 }
 
 /** Brings a method and a model together; `selection` holds the rows for the methods that choose them. */
-export type Attach = (model: CausalModel, settings: MethodSettings, selection: Selection) => Attachment;
+export type Attach = (model: Model, settings: MethodSettings, selection: Selection) => Attachment;
 
 export const trainableCount = (attachment: Attachment): number =>
   attachment.trainables.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0);

@@ -1,5 +1,5 @@
 /** Which modules of a model a method tunes: `target_modules` and `freeze` of the recipe. */
-import type { CausalModel, ModelPart, ModuleSpec } from '../model/model-spec.ts';
+import type { Model, ModelPart, ModuleSpec } from '../model/model-spec.ts';
 
 export interface TargetSettings {
   readonly targetModules: readonly string[];
@@ -17,7 +17,7 @@ const ALL_LINEAR = 'all-linear';
  * The targeted modules, in the model's order. `all-linear` is every linear layer of the blocks (not the output head), as in PEFT.
  * @throws TargetError that names the entries matching nothing and the names that exist
  */
-export function targetModules(model: CausalModel, settings: TargetSettings): ModuleSpec[] {
+export function targetModules(model: Model, settings: TargetSettings): ModuleSpec[] {
   const matchers = settings.targetModules.map(entry => ({ entry, matches: matcherOf(entry) }));
   const idle = matchers.filter(({ matches }) => !model.modules.some(matches)).map(({ entry }) => entry);
   if (idle.length > 0)
@@ -30,9 +30,7 @@ export function targetModules(model: CausalModel, settings: TargetSettings): Mod
 }
 
 /** The last parts of the modules' names, each once: q_proj, k_proj, … */
-export const moduleNames = (model: CausalModel): string[] => [
-  ...new Set(model.modules.map(({ name }) => name.slice(name.lastIndexOf('.') + 1))),
-];
+export const moduleNames = (model: Model): string[] => [...new Set(model.modules.map(({ name }) => name.slice(name.lastIndexOf('.') + 1)))];
 
 function matcherOf(entry: string): (module: ModuleSpec) => boolean {
   if (entry === ALL_LINEAR) return module => (module.kind === 'linear' || module.kind === 'conv') && module.part !== 'head';

@@ -1,28 +1,49 @@
 /** From a config.json to a model, and from a weight file's list of tensors to the certainty that it fits. */
-import { llama } from './family/llama.ts';
-import { llamaArchitectures, llamaConfig } from './family/llama-config.ts';
-import { type CausalModel, ModelConfigError } from './model-spec.ts';
+import { architectures, type BuildModel } from './architectures.ts';
+import { type AnyModel, type CausalModel, type Model, ModelConfigError, type Problem } from './model-spec.ts';
 
-export const supportedArchitectures: readonly string[] = llamaArchitectures;
+export interface ModelOptions {
+  /** The labels of the task. Where they are others than the config's in number, the head is replaced. Left out: the config's. */
+  readonly labels?: readonly string[];
+  /** Left out: the config's, or what follows from its number of labels. */
+  readonly problem?: Problem;
+  /** For the start values of a new head; 0 where not given. */
+  readonly headSeed?: number;
+}
+
+export type ConfigJson = Readonly<Record<string, unknown>>;
+
+export const supportedArchitectures: readonly string[] = Object.keys(architectures);
 
 /** @throws ModelConfigError where the architecture is unknown or the config is wrong */
-export function causalModel(config: Readonly<Record<string, unknown>>): CausalModel {
+export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyModel {
   const named = Array.isArray(config.architectures) ? config.architectures.map(String) : [];
-  const architecture = named.find(name => llamaArchitectures.includes(name));
+  const architecture = named.find(isSupported);
   if (!architecture)
     throw new ModelConfigError(
       `config.json names ${named.length ? `the architecture ${named.join(', ')}` : 'no architecture'}; supported are ${supportedArchitectures.join(', ')}`,
     );
-  return llama(llamaConfig(architecture as Parameters<typeof llamaConfig>[0], config));
+  const build: BuildModel = architectures[architecture];
+  return build(config, options);
+}
+
+const isSupported = (name: string): name is keyof typeof architectures => Object.hasOwn(architectures, name);
+
+/** @throws ModelConfigError also where the model gives no next token */
+export function causalModel(config: ConfigJson): CausalModel {
+  const model = loadModel(config);
+  if (model.kind === 'causal') return model;
+  throw new ModelConfigError(`config.json describes a ${model.family} that classifies; this needs a model that predicts the next token`);
 }
 
 /**
  * Compares what a model needs with what its weight file holds.
  * @returns every mismatch as a sentence; an empty list means that it fits
  */
-export function weightMismatches(model: CausalModel, tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>): string[] {
-  return model.parameters.flatMap(({ name, shape }) => {
+export function weightMismatches(model: Model, tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>): string[] {
+  return model.parameters.flatMap(({ name, shape, initial }) => {
     const found = tensors.get(name);
+    if (initial) return [];
     if (!found) return [`${name} [${shape}] is missing`];
     return found.shape.join() === shape.join() ? [] : [`${name} is [${found.shape}] in the file, [${shape}] by config.json`];
   });

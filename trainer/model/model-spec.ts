@@ -1,27 +1,64 @@
 /** What the rest of the trainer knows of a model: its parameters, its modules, and how to trace it into a graph. */
+import type { Window2d } from '../graph/attributes.ts';
 import type { Node } from '../graph/graph.ts';
 import type { AttentionMask } from './layer/attention.ts';
 import type { Tracer } from './tracer.ts';
 
-/** One tensor of the model, by its name in the weight file. */
+/** How a parameter starts that the weight file does not hold. Drawn from the seed and the parameter's name, so it can be had again. */
+export type Initial = { readonly kind: 'zeros' } | { readonly kind: 'normal'; readonly std: number; readonly seed: number };
+
+/** One tensor of the model, by its name in the weight file and in that file's layout. */
 export interface ParameterSpec {
   readonly name: string;
   readonly shape: readonly number[];
+  /** State that no gradient reaches: running statistics of batch norm. */
+  readonly buffer?: true;
+  /** Set on what is not read from the weight file: a head that was replaced, or that the file has never had. */
+  readonly initial?: Initial;
 }
 
 /** The part of a model that `freeze` names. */
-export type ModelPart = 'attention' | 'mlp' | 'norm' | 'embedding' | 'head';
+export type ModelPart = 'attention' | 'mlp' | 'convolution' | 'norm' | 'embedding' | 'head';
 
 /** A layer with neurons: row i of its weight, and entry i of its bias, are neuron i. */
 export interface ModuleSpec {
   /** For example `model.layers.3.mlp.up_proj`. */
   readonly name: string;
-  readonly kind: 'linear' | 'norm' | 'embedding' | 'conv';
+  /** `parameter`: a tensor that is used as it is (class token, position table): it has one row and no tap. */
+  readonly kind: 'linear' | 'norm' | 'embedding' | 'conv' | 'parameter';
   readonly part: ModelPart;
   /** Number of the block it stands in; −1 outside the blocks. */
   readonly layer: number;
   readonly weight: ParameterSpec;
   readonly bias?: ParameterSpec;
+}
+
+export interface BiasedSpec extends ModuleSpec {
+  readonly bias: ParameterSpec;
+}
+
+/** A convolution: weight [out, in / groups, kh, kw], so that a row is an output channel. */
+export interface ConvSpec extends ModuleSpec {
+  readonly kind: 'conv';
+  readonly window: Window2d & { readonly groups: number };
+}
+
+export interface BatchNormSpec extends BiasedSpec {
+  readonly kind: 'norm';
+  /** Running mean and variance, both buffers [channels]. */
+  readonly mean: ParameterSpec;
+  readonly variance: ParameterSpec;
+}
+
+/** What methods, targets, weights, adapters, memory and coverage need of any model. */
+export interface Model {
+  readonly family: string;
+  readonly blocks: number;
+  readonly hiddenSize: number;
+  /** Every tensor that the model computes with (a tied head is not listed twice). */
+  readonly parameters: readonly ParameterSpec[];
+  /** Everything that can be trained, in the order of the forward pass. */
+  readonly modules: readonly ModuleSpec[];
 }
 
 /** The tokens of one batch, and where to look. */
@@ -35,22 +72,65 @@ export interface TokenInputs {
   readonly cache?: (layer: number, k: Node, v: Node) => { readonly k: Node; readonly v: Node };
 }
 
-export interface CausalModel {
-  readonly family: string;
-  readonly blocks: number;
-  readonly hiddenSize: number;
+export interface CausalModel extends Model {
+  readonly kind: 'causal';
   readonly vocabularySize: number;
   readonly maxPositions: number;
   readonly kvHeads: number;
   readonly headDim: number;
-  /** Every tensor that the weight file must hold (a tied head is not listed twice). */
-  readonly parameters: readonly ParameterSpec[];
-  readonly modules: readonly ModuleSpec[];
   /** The module that gives logits: the output head, or the embedding it is tied to. */
   readonly head: ModuleSpec;
   /** Final hidden states, [batch · tokens, hiddenSize]. */
   readonly hidden: (tracer: Tracer, inputs: TokenInputs) => Node;
 }
+
+/** What a classifier looks at. */
+export type ClassifierInput =
+  | {
+      readonly kind: 'tokens';
+      readonly vocabularySize: number;
+      readonly maxPositions: number;
+      readonly padId: number;
+      /** Kinds of segments that the model tells apart; 0 or 1: none, and no `types` are fed. */
+      readonly tokenTypes: number;
+    }
+  | { readonly kind: 'image'; readonly height: number; readonly width: number; readonly channels: number };
+
+/** One batch, of the kind that `ClassifierModel.input` names. */
+export type ClassifierBatch =
+  | {
+      readonly kind: 'tokens';
+      /** int32 [batch, tokens], filled up at the right. */
+      readonly ids: Node;
+      /** [batch, tokens]: 1 where there is a token, 0 where it is filled up. */
+      readonly seen: Node;
+      /** int32 [batch, tokens], the segment of each token; left out, all are 0. */
+      readonly types?: Node;
+    }
+  | {
+      readonly kind: 'image';
+      /** [batch, height, width, channels], normalised as the model's preprocessor says. */
+      readonly pixels: Node;
+    };
+
+/** `single_label`: softmax over the labels; `regression`: one number, squared error. */
+export type Problem = 'single_label' | 'regression';
+
+export interface ClassifierModel extends Model {
+  readonly kind: 'classifier';
+  readonly input: ClassifierInput;
+  /** Their names, in the order of the logits; one for a regression. */
+  readonly labels: readonly string[];
+  readonly problem: Problem;
+  /** The modules that give logits. New ones have `initial` on their weights. */
+  readonly heads: readonly ModuleSpec[];
+  /** [batch, labels]. */
+  readonly logits: (tracer: Tracer, batch: ClassifierBatch) => Node;
+  /** [batch, hiddenSize]: of tokens the mean of the last hidden states over those seen, of an image what the head reads. */
+  readonly embedding: (tracer: Tracer, batch: ClassifierBatch) => Node;
+}
+
+export type AnyModel = CausalModel | ClassifierModel;
 
 /** A config.json that cannot be used: which key, what was found, what is possible. */
 export class ModelConfigError extends Error {

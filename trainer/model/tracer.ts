@@ -1,65 +1,125 @@
 /** The one seam between models and methods: every layer that has neurons is built here, and a method may change it here. */
 import type { Graph, Node } from '../graph/graph.ts';
+import { batchNorm, frozenBatchNorm } from './layer/batch-norm.ts';
+import { dropoutMask } from './layer/dropout.ts';
 import { layerNorm, rmsNorm } from './layer/norm.ts';
-import type { ModuleSpec, ParameterSpec } from './model-spec.ts';
+import type { BatchNormSpec, BiasedSpec, ConvSpec, ModuleSpec, ParameterSpec } from './model-spec.ts';
 
 /** What passes through a module, for importance and coverage. */
 export interface ModuleTap {
+  /** Rows [rows, in] of a linear layer, ids [rows] of an embedding, [batch, height, width, channels] of a convolution. */
   readonly x: Node;
   readonly y: Node;
+  /** How many of the last rows of x and y belong to no sample (positions, which all samples share). The others are sample by sample. */
+  readonly shared: number;
 }
 
-/** A method's say in the forward pass of a linear layer: `y` is what the frozen layer gives. */
+/** A method's say in the forward pass of a linear layer or a convolution: `y` is what the frozen layer gives. */
 export type LinearHook = (tracer: Tracer, module: ModuleSpec, x: Node, y: Node) => Node;
+
+/** `frozen`: running statistics normalise and stay. `updated`: those of the batch normalise, and the running ones follow them. */
+export type BatchNormMode = 'frozen' | 'updated';
 
 export interface TracerParams {
   readonly graph: Graph;
   readonly linearHook?: LinearHook;
   /** int32[2]; dropout is on where it is given. */
   readonly seed?: Node;
+  /** `frozen` where not given, which is what evaluation needs. */
+  readonly batchNorm?: BatchNormMode;
 }
+
+/** The model's own dropout starts its streams here; those below are the methods'. */
+const FIRST_STREAM = 2 ** 20;
 
 export class Tracer {
   readonly graph: Graph;
   readonly seed: Node | undefined;
   readonly taps = new Map<string, ModuleTap>();
+  /** New values of buffers, to be assigned when the step is over. */
+  readonly updates = new Map<ParameterSpec, Node>();
   private readonly linearHook: LinearHook | undefined;
+  private readonly batchNormMode: BatchNormMode;
+  private streams = FIRST_STREAM;
 
   constructor(params: TracerParams) {
     this.graph = params.graph;
     this.seed = params.seed;
     this.linearHook = params.linearHook;
+    this.batchNormMode = params.batchNorm ?? 'frozen';
   }
 
   parameter(spec: ParameterSpec): Node {
     return this.graph.read({ name: spec.name, shape: spec.shape, dtype: 'float32' });
   }
 
-  /** x [rows, in] → x·Wᵀ + b [rows, out]. */
-  linear(module: ModuleSpec, x: Node): Node {
+  /** x [rows, in] → x·Wᵀ + b [rows, out]; a module is traced once. */
+  linear(module: ModuleSpec, x: Node, shared = 0): Node {
     const { graph } = this;
     const product = graph.matmul(x, this.parameter(module.weight), { transposeB: true });
     const y = module.bias ? graph.add(product, this.parameter(module.bias)) : product;
-    this.taps.set(module.name, { x, y });
+    this.taps.set(module.name, { x, y, shared });
+    return this.linearHook ? this.linearHook(this, module, x, y) : y;
+  }
+
+  /** x [batch, height, width, in] → [batch, height, width, out]. */
+  conv(module: ConvSpec, x: Node): Node {
+    const { graph } = this;
+    const product = graph.conv2d(x, this.parameter(module.weight), module.window);
+    const y = module.bias ? graph.add(product, this.parameter(module.bias)) : product;
+    this.taps.set(module.name, { x, y, shared: 0 });
     return this.linearHook ? this.linearHook(this, module, x, y) : y;
   }
 
   rmsNorm(module: ModuleSpec, x: Node, epsilon: number): Node {
     const y = rmsNorm(this.graph, { x, scale: this.parameter(module.weight), epsilon });
-    this.taps.set(module.name, { x, y });
+    this.taps.set(module.name, { x, y, shared: 0 });
     return y;
   }
 
-  layerNorm(module: ModuleSpec & { readonly bias: ParameterSpec }, x: Node, epsilon: number): Node {
+  layerNorm(module: BiasedSpec, x: Node, epsilon: number, shared = 0): Node {
     const y = layerNorm(this.graph, { x, scale: this.parameter(module.weight), shift: this.parameter(module.bias), epsilon });
-    this.taps.set(module.name, { x, y });
+    this.taps.set(module.name, { x, y, shared });
+    return y;
+  }
+
+  /**
+   * Over the channels of x [batch, height, width, channels].
+   * @param momentum the weight of a batch's own statistics in the running ones
+   */
+  batchNorm(module: BatchNormSpec, x: Node, { epsilon, momentum }: { epsilon: number; momentum: number }): Node {
+    const { graph } = this;
+    const affine = { x, scale: this.parameter(module.weight), shift: this.parameter(module.bias), epsilon };
+    const [mean, variance] = [this.parameter(module.mean), this.parameter(module.variance)];
+    let y: Node;
+    if (this.batchNormMode === 'frozen') y = frozenBatchNorm(graph, { ...affine, mean, variance });
+    else {
+      const found = batchNorm(graph, affine);
+      const follow = (running: Node, own: Node) => graph.add(graph.mul(running, 1 - momentum), graph.mul(own, momentum));
+      this.updates.set(module.mean, follow(mean, found.mean));
+      this.updates.set(module.variance, follow(variance, found.variance));
+      y = found.y;
+    }
+    this.taps.set(module.name, { x, y, shared: 0 });
     return y;
   }
 
   /** ids int32 [rows] → [rows, features]. */
-  embedding(module: ModuleSpec, ids: Node): Node {
+  embedding(module: ModuleSpec, ids: Node, shared = 0): Node {
     const y = this.graph.gather(this.parameter(module.weight), ids);
-    this.taps.set(module.name, { x: ids, y });
+    this.taps.set(module.name, { x: ids, y, shared });
     return y;
+  }
+
+  /** x with elements dropped at this rate, where the trace is one of training. */
+  dropout(x: Node, rate: number): Node {
+    const mask = this.dropoutMask(rate);
+    return mask ? this.graph.mul(x, mask(x.shape)) : x;
+  }
+
+  /** Gives masks (0, or 1 / (1 − rate)) of any shape, each from a stream of its own; undefined where nothing is dropped. */
+  dropoutMask(rate: number): ((shape: readonly number[]) => Node) | undefined {
+    const { graph, seed } = this;
+    return seed && rate > 0 ? shape => dropoutMask(graph, shape, { rate, seed, stream: this.streams++ }) : undefined;
   }
 }

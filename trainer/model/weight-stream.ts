@@ -1,8 +1,9 @@
 /** A model's weights on their way into an engine, one tensor at a time. */
 import type { VariableData } from '../graph/program.ts';
+import { elementCount, sameShape } from '../graph/types.ts';
+import { createRandom, hashSeed } from '../random.ts';
 import { weightMismatches } from './load-model.ts';
-import type { CausalModel } from './model-spec.ts';
-import { ModelConfigError } from './model-spec.ts';
+import { type Model, ModelConfigError, type ParameterSpec } from './model-spec.ts';
 
 /** Where weights come from: a weight file, by the names that the model uses. */
 export interface WeightSource {
@@ -11,7 +12,7 @@ export interface WeightSource {
 }
 
 /** @throws ModelConfigError that lists everything in which config.json and the weights disagree */
-export function checkWeights(model: CausalModel, weights: Pick<WeightSource, 'tensors'>): void {
+export function checkWeights(model: Model, weights: Pick<WeightSource, 'tensors'>): void {
   const wrong = weightMismatches(model, weights.tensors);
   if (wrong.length > 0)
     throw new ModelConfigError(
@@ -19,15 +20,38 @@ export function checkWeights(model: CausalModel, weights: Pick<WeightSource, 'te
     );
 }
 
+/** A source that also holds the start values of what the weight file lacks: a new head. */
+export function withInitial(model: Model, weights: WeightSource): WeightSource {
+  const fresh = new Map(model.parameters.filter(({ initial }) => initial).map(spec => [spec.name, spec]));
+  if (fresh.size === 0) return weights;
+  return {
+    tensors: new Map([...weights.tensors, ...fresh]),
+    readFloat32: async name => initialValues(fresh.get(name)) ?? (await weights.readFloat32(name)),
+  };
+}
+
+function initialValues(spec: ParameterSpec | undefined): Float32Array | undefined {
+  if (!spec?.initial) return undefined;
+  const count = elementCount(spec.shape);
+  const { initial } = spec;
+  if (initial.kind === 'zeros') return new Float32Array(count);
+  const random = createRandom(hashSeed(initial.seed, spec.name));
+  // Box and Muller (1958); 1 − u lies in (0, 1], where the logarithm is finite.
+  const draw = () => initial.std * Math.sqrt(-2 * Math.log(1 - random.uniform())) * Math.cos(2 * Math.PI * random.uniform());
+  return Float32Array.from({ length: count }, draw);
+}
+
+/** Every parameter of the model; of a new head its start values, unless the source has trained ones of that shape. */
 export async function* weightStream(
-  model: CausalModel,
+  model: Model,
   weights: WeightSource,
   onTensor?: (done: number, total: number) => void,
 ): AsyncGenerator<VariableData> {
   checkWeights(model, weights);
   let done = 0;
-  for (const { name } of model.parameters) {
-    yield { name, data: await weights.readFloat32(name) };
+  for (const spec of model.parameters) {
+    const isHeld = !spec.initial || sameShape(weights.tensors.get(spec.name)?.shape ?? [], spec.shape);
+    yield { name: spec.name, data: (isHeld ? undefined : initialValues(spec)) ?? (await weights.readFloat32(spec.name)) };
     onTensor?.(++done, model.parameters.length);
   }
 }

@@ -3,7 +3,7 @@
 import { moduleOf } from '../adapter/adapter.ts';
 import type { Attachment, Trainable } from '../method/method.ts';
 import { trainableCount } from '../method/method.ts';
-import type { CausalModel } from '../model/model-spec.ts';
+import type { Model } from '../model/model-spec.ts';
 
 export interface ModuleCoverage {
   readonly module: string;
@@ -25,7 +25,7 @@ export interface Coverage {
 
 const product = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1);
 
-export function coverageOf(model: CausalModel, attachment: Attachment): Coverage {
+export function coverageOf(model: Model, attachment: Attachment): Coverage {
   const byModule = new Map<string, Trainable[]>();
   for (const trainable of attachment.trainables) {
     const module = moduleOf(trainable.name);

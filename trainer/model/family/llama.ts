@@ -50,6 +50,7 @@ export function llama(config: LlamaConfig): CausalModel {
   const inBlocks = blocks.flatMap(b => [b.inputNorm, b.q, b.k, b.v, b.o, b.postNorm, b.gate, b.up, b.down]);
   const modules = [embedding, ...inBlocks, finalNorm, ...(config.tied ? [] : [head])];
   return {
+    kind: 'causal',
     family: config.family,
     blocks: config.blocks,
     hiddenSize: config.hiddenSize,

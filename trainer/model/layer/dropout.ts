@@ -10,10 +10,12 @@ export interface DropoutParams {
   readonly stream: number;
 }
 
-/** x with elements zeroed with probability `rate` and the others scaled by 1 / (1 − rate). */
-export function dropout(graph: Graph, x: Node, { rate, seed, stream }: DropoutParams): Node {
+/** 0 with probability `rate`, else 1 / (1 − rate). */
+export function dropoutMask(graph: Graph, shape: readonly number[], { rate, seed, stream }: DropoutParams): Node {
   const own = graph.add(seed, graph.constant(Int32Array.of(0, stream), [2], 'int32'));
-  const kept = graph.cast(graph.greaterEqual(graph.randomUniform(own, x.shape), rate), 'float32');
-  const mask = graph.mul(kept, 1 / (1 - rate));
-  return graph.mul(x, mask);
+  const kept = graph.cast(graph.greaterEqual(graph.randomUniform(own, shape), rate), 'float32');
+  return graph.mul(kept, 1 / (1 - rate));
 }
+
+/** x with elements zeroed with probability `rate` and the others scaled by 1 / (1 − rate). */
+export const dropout = (graph: Graph, x: Node, params: DropoutParams): Node => graph.mul(x, dropoutMask(graph, x.shape, params));
