@@ -13,6 +13,7 @@ import { targetModules } from '../trainer/method/targets.ts';
 import { causalModel } from '../trainer/model/load-model.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
 import { selectRows } from '../trainer/selection.ts';
+import { causalTask } from '../trainer/train/causal-task.ts';
 import { optimizerFeeds } from '../trainer/train/optimizer.ts';
 import { evalSignature, trainProgram, trainSignature } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
@@ -57,13 +58,12 @@ const trains = request.method !== 'inference';
 // As PyTorch's side: every token but the first of each sequence is a label.
 const shape = { batch: request.batch, tokens: request.tokens, targets: request.batch * (request.tokens - 1) };
 const program = trainProgram({
-  model,
+  task: causalTask(model),
   attachment,
   optimizer,
   maxGradNorm: 0,
   accumulationSteps: 1,
   recompute: request.recompute,
-  packed: false,
   trainShapes: trains ? [shape] : [],
   evalShapes: trains ? [] : [shape],
 });

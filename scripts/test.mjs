@@ -33,7 +33,9 @@ function check() {
     [path.join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome'), 'check', '.'],
     [path.join(root, 'scripts', 'typecheck.mjs')],
   ];
-  return commands.map(command => spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' }).status).every(status => status === 0);
+  return commands
+    .map(command => spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' }).status)
+    .every(status => status === 0);
 }
 
 async function main() {

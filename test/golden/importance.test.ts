@@ -7,8 +7,9 @@ import type { MeasureName } from '../../trainer/importance/measure.ts';
 import { scoreModel, sweepsOf } from '../../trainer/importance/score-model.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
+import { causalTask } from '../../trainer/train/causal-task.ts';
 import { createBatchPlan } from '../../trainer/train/data/batch-plan.ts';
-import { epochBatches } from '../../trainer/train/data/batches.ts';
+import { tokenSource } from '../../trainer/train/data/batches.ts';
 import { openOthers, openReference } from '../support/engines.ts';
 
 const trace = JSON.parse(await readFile(join(import.meta.dirname, 'llama_tuning_trace.json'), 'utf8')) as {
@@ -24,23 +25,20 @@ const sequences = Array.from({ length: rows }, (_, row) => ({
   train: Uint8Array.from({ length: tokens }, (_, i) => Math.min(i, 1)),
 }));
 
-const batchesOf = (batchSize: number) => [
-  ...epochBatches(
-    createBatchPlan(sequences, {
-      batchSize,
-      maxLength: tokens,
-      packing: false,
-      shuffle: false,
-      seed: 0,
-      maxBuckets: 1,
-      multipleOf: 4,
-      targetMultiple: 1,
-      maxTargetSizes: 1,
-    }),
-    0,
-    0,
-  ),
-];
+const sourceOf = (batchSize: number) => {
+  const plan = createBatchPlan(sequences, {
+    batchSize,
+    maxLength: tokens,
+    packing: false,
+    shuffle: false,
+    seed: 0,
+    maxBuckets: 1,
+    multipleOf: 4,
+    targetMultiple: 1,
+    maxTargetSizes: 1,
+  });
+  return tokenSource({ plan, sequences, padId: 0, packed: false });
+};
 
 const cases: { measure: MeasureName; expected: string; batchSize: number; exact: boolean }[] = [
   { measure: 'magnitude', expected: 'magnitude_l2', batchSize: 2, exact: false },
@@ -53,7 +51,7 @@ for (const { name, engine, missing } of [{ name: 'portable, cpu', engine: await 
   describe(name, () => {
     if (!engine) return test.skip(`not here: ${missing}`);
     test.each(cases)('$measure, batches of $batchSize, exact $exact', async ({ measure, expected, batchSize, exact }) => {
-      const data = { engine, batches: batchesOf(batchSize), packed: false, recompute: 'cheap' as const, exact, sweepBytes: 100_000 };
+      const data = { engine, task: causalTask(model), source: sourceOf(batchSize), recompute: 'cheap' as const, exact, sweepBytes: 100_000 };
       const scores = await scoreModel({ measure, model, modules, weights: folder.weights, seed: 0, data });
       for (const [module, reference] of Object.entries(trace.row_importance)) {
         const wanted = reference[expected] as number[];

@@ -17,8 +17,9 @@ import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { topRows } from '../../trainer/selection.ts';
+import { causalTask } from '../../trainer/train/causal-task.ts';
 import { createBatchPlan } from '../../trainer/train/data/batch-plan.ts';
-import { epochBatches } from '../../trainer/train/data/batches.ts';
+import { tokenSource } from '../../trainer/train/data/batches.ts';
 import { largestDifference, verifyProgram } from '../../trainer/verify/verify-model.ts';
 import { openOthers } from '../support/engines.ts';
 
@@ -136,7 +137,8 @@ describe.skipIf(reason)(`SmolLM2-135M on TensorFlow${reason ? ` (skipped: ${reas
       targetMultiple: 1,
       maxTargetSizes: 1,
     });
-    const data = { engine, batches: [...epochBatches(plan, 0, 0)], packed: false, recompute: 'cheap' as const, exact: false, sweepBytes: 0 };
+    const source = tokenSource({ plan, sequences, padId: 0, packed: false });
+    const data = { engine, task: causalTask(model), source, recompute: 'cheap' as const, exact: false, sweepBytes: 0 };
     const taylor = await scoreModel({ measure: 'taylor', model, modules, weights: folder.weights, seed: 0, data });
     for (const module of modules) {
       const expected = golden.row_importance[module.name];

@@ -14,6 +14,7 @@ import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import type { Selection } from '../../trainer/selection.ts';
+import { causalTask } from '../../trainer/train/causal-task.ts';
 import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
 import { trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
@@ -39,13 +40,12 @@ async function losses(engine: Engine, model: CausalModel, attachment: Attachment
   const [batch, tokens] = trace.input_ids.shape;
   const shape = { batch, tokens, targets: batch * (tokens - 1) };
   const program = trainProgram({
-    model,
+    task: causalTask(model),
     attachment,
     optimizer,
     maxGradNorm: 0,
     accumulationSteps: 1,
     recompute,
-    packed: false,
     trainShapes: [shape],
     evalShapes: [],
   });

@@ -14,6 +14,7 @@ import { targetModules } from '../../trainer/method/targets.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { type Budget, selectRows } from '../../trainer/selection.ts';
+import { causalTask } from '../../trainer/train/causal-task.ts';
 import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
 import { readSnapshot } from '../../trainer/train/snapshot.ts';
 import { trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
@@ -63,13 +64,12 @@ export async function tinyAdapter({
   const attachment = methods[method].attach(model, settings, selection);
   const shape = { batch: 1, tokens: 16, targets: 15 };
   const program = trainProgram({
-    model,
+    task: causalTask(model),
     attachment,
     optimizer,
     maxGradNorm: 0,
     accumulationSteps: 1,
     recompute: 'none',
-    packed: false,
     trainShapes: [shape],
     evalShapes: [],
   });

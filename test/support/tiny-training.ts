@@ -8,9 +8,11 @@ import type { Attachment } from '../../trainer/method/method.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { type WeightSource, weightStream } from '../../trainer/model/weight-stream.ts';
+import { causalTask } from '../../trainer/train/causal-task.ts';
 import { type OptimizerSettings, optimizerFeeds } from '../../trainer/train/optimizer.ts';
 import { readSnapshot, writeSnapshot } from '../../trainer/train/snapshot.ts';
-import { APPLY, type BatchShape, evalSignature, trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
+import type { BatchShape } from '../../trainer/train/task.ts';
+import { APPLY, evalSignature, trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
 import { randomNumbers } from './operation-case.ts';
 
@@ -77,13 +79,12 @@ export class TinyRun {
     const { attachment, tiny, optimizer = adamw, accumulationSteps = 1, maxGradNorm = 0, recompute = 'none' } = params;
     const session = await params.engine.compile(
       trainProgram({
-        model: tiny.model,
+        task: causalTask(tiny.model),
         attachment,
         optimizer,
         maxGradNorm,
         accumulationSteps,
         recompute,
-        packed: false,
         trainShapes: attachment.trainables.length > 0 ? [wholeShape, halfShape] : [],
         evalShapes: [wholeShape],
       }),

@@ -1,7 +1,8 @@
 /** What a run gave, as people read it: what changed, what it cost, where it is. */
+
+import { byteSize, compact, grouped, percent, table } from '../protocol/format.ts';
 import type { Evaluation } from '../run/evaluate.ts';
 import type { TrainResult } from '../run/train-run.ts';
-import { byteSize, compact, grouped, percent, table } from '../protocol/format.ts';
 
 /** The rows of one evaluation or of several beside each other: name, then a number each. */
 export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
@@ -13,11 +14,18 @@ export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
     ...row('accuracy', ({ labels }) => (labels ? percent(labels.accuracy) : undefined)),
     ...row('always the commonest', ({ labels }) => (labels ? percent(labels.majority) : undefined)),
     ...row('loss', ({ loss }) => compact(loss)),
-    ...row('perplexity', ({ perplexity }) => compact(perplexity)),
-    ...row('token accuracy', ({ tokenAccuracy }) => percent(tokenAccuracy)),
+    ...row('perplexity', ({ perplexity }) => (perplexity === undefined ? undefined : compact(perplexity))),
+    ...row('token accuracy', ({ tokenAccuracy }) => (tokenAccuracy === undefined ? undefined : percent(tokenAccuracy))),
+    ...measureNames(evaluations).flatMap(name =>
+      row(name, ({ measures }) => (measures?.[name] === undefined ? undefined : compact(measures[name]))),
+    ),
     ...row('samples', ({ samples }) => grouped(samples)),
   ];
 }
+
+const measureNames = (evaluations: readonly Evaluation[]): string[] => [
+  ...new Set(evaluations.flatMap(({ measures }) => Object.keys(measures ?? {}))),
+];
 
 /** Two tables: held-out numbers before and after, and what the run took. */
 export function runTable(result: TrainResult, place: (folder: string) => string): string {

@@ -11,9 +11,11 @@ import type { CausalModel } from '../model/model-spec.ts';
 import { checkWeights } from '../model/weight-stream.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { firstRows } from '../selection.ts';
+import { causalTask } from '../train/causal-task.ts';
 import { optimizerState } from '../train/optimizer.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
-import { type BatchShape, evalSignature, trainProgram, trainSignature } from '../train/train-program.ts';
+import type { BatchShape } from '../train/task.ts';
+import { evalSignature, trainProgram, trainSignature } from '../train/train-program.ts';
 import { updateGroups } from '../train/update-group.ts';
 import { nearestRank } from './nearest-rank.ts';
 
@@ -173,13 +175,12 @@ function estimateBucket(params: EstimateParams, model: CausalModel, attachment: 
   const evalShape = { batch: evalBatch, tokens: shape.tokens, targets: Math.ceil((shape.targets / shape.batch) * evalBatch) };
   const signatures = (recompute: RecomputePolicy, evalShapes: readonly BatchShape[]) =>
     trainProgram({
-      model,
+      task: causalTask(model, { packed: recipe.packing }),
       attachment,
       optimizer: optimizerSettings(recipe),
       maxGradNorm: recipe.max_grad_norm,
       accumulationSteps: recipe.gradient_accumulation_steps,
       recompute,
-      packed: recipe.packing,
       trainShapes: [shape],
       evalShapes,
     }).signatures;

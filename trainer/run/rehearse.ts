@@ -1,6 +1,4 @@
 /** Before the first update: one evaluation and one save, so that what can fail fails now and not hours in. */
-import { epochBatches } from '../train/data/batches.ts';
-import { batchFeeds } from '../train/feeds.ts';
 import { evalSignature } from '../train/train-program.ts';
 import { checkpointBytes, removeCheckpoint, requireDisk, saveCheckpoint } from './checkpoint.ts';
 import { type Evaluation, evaluate, evaluationMetrics } from './evaluate.ts';
@@ -23,12 +21,12 @@ export interface RehearseParams {
  */
 export async function rehearse(params: RehearseParams): Promise<Evaluation | undefined> {
   const { prepared, runDir, job, memory } = params;
-  const { recipe, session, attachment, program, evalSet, padId } = prepared;
+  const { recipe, session, attachment, program, evaluator } = prepared;
   // A save stands beside those that are kept until it is complete.
   const bytes = checkpointBytes(attachment, program.optimizer);
   requireDisk(runDir, bytes * (recipe.save_total_limit + 1), `a run that keeps ${recipe.save_total_limit} checkpoints`);
-  job.phase('rehearse', evalSet ? 'evaluating the model as it is' : 'one forward pass');
-  const before = evalSet ? await evaluate({ session, set: evalSet, padId, job }) : await measureInference(prepared);
+  job.phase('rehearse', evaluator ? 'evaluating the model as it is' : 'one forward pass');
+  const before = evaluator ? await evaluate({ session, evaluator, job }) : await measureInference(prepared);
   memory.endInference();
   if (job.stop) return undefined;
   if (before) {
@@ -51,14 +49,12 @@ export async function rehearse(params: RehearseParams): Promise<Evaluation | und
 }
 
 /** One forward pass of the largest batch, for what inference takes. */
-export async function measureInference({ session, plan, evalSet, program, padId }: Prepared): Promise<undefined> {
-  const from = evalSet?.plan ?? plan;
-  const shape = largest(from);
-  for (const batch of epochBatches(from, 0, padId)) {
-    if (evalSet ? batch.bucket !== shape : batch.bucket.tokens !== shape.tokens || batch.bucket.targets !== shape.targets) continue;
-    const labelPositions = new Int32Array(batch.bucket.batch);
-    await session.run(evalSignature(batch.bucket), { ...batchFeeds(batch, 1, program.packed), labelPositions });
-    return undefined;
-  }
+export async function measureInference({ session, source, evaluator }: Prepared): Promise<undefined> {
+  const { plan, fill } = evaluator?.source ?? source;
+  const shape = largest(plan);
+  const planned = plan.epoch(0).find(({ bucket }) => bucket.tokens === shape.tokens && bucket.targets === shape.targets);
+  if (!planned) return undefined;
+  const batch = await fill(planned);
+  await session.run(evalSignature(batch.bucket), { ...batch.feeds(1), ...evaluator?.extraFeeds(batch) });
   return undefined;
 }

@@ -39,8 +39,8 @@ export interface LoopOutcome {
 }
 
 /** max_steps, else the epochs in whole updates. */
-export function totalStepsOf({ recipe, plan }: Pick<Prepared, 'recipe' | 'plan'>): number {
-  const perEpoch = stepsPerEpoch(plan, recipe.gradient_accumulation_steps);
+export function totalStepsOf({ recipe, source }: Pick<Prepared, 'recipe' | 'source'>): number {
+  const perEpoch = stepsPerEpoch(source.plan, recipe.gradient_accumulation_steps);
   return recipe.max_steps > 0 ? recipe.max_steps : Math.ceil(recipe.num_train_epochs * perEpoch);
 }
 
@@ -158,7 +158,7 @@ class TrainLoop {
 
   private get epoch(): number {
     const { epoch, batchIndex } = this.state.cursor;
-    return epoch + batchIndex / this.params.prepared.plan.batchesPerEpoch;
+    return epoch + batchIndex / this.params.prepared.source.plan.batchesPerEpoch;
   }
 
   /** A line of metrics every `logging_steps` and for the last update: means since the line before. */
@@ -200,12 +200,12 @@ class TrainLoop {
 
   private async afterUpdate(): Promise<void> {
     const { prepared, job } = this.params;
-    const { recipe, evalSet } = prepared;
+    const { recipe, evaluator } = prepared;
     const { step, cursor } = this.state;
     const isDue = (strategy: 'no' | 'steps' | 'epoch', every: number): boolean =>
       strategy === 'steps' ? step % every === 0 : strategy === 'epoch' && cursor.batchIndex === 0;
     let isBest = false;
-    if (evalSet && isDue(recipe.eval_strategy, recipe.eval_steps)) isBest = await this.evaluate();
+    if (evaluator && isDue(recipe.eval_strategy, recipe.eval_steps)) isBest = await this.evaluate();
     if (job.stop) return;
     if (isDue(recipe.save_strategy, recipe.save_steps) || (isBest && recipe.load_best_model_at_end)) await this.save();
   }
@@ -213,16 +213,16 @@ class TrainLoop {
   /** @returns whether it is the best so far */
   private async evaluate(): Promise<boolean> {
     const { prepared, job, memory } = this.params;
-    const { evalSet, session, padId, recipe } = prepared;
-    if (!evalSet) return false;
+    const { evaluator, session, recipe } = prepared;
+    if (!evaluator) return false;
     memory.endTraining();
-    const found = await evaluate({ session, set: evalSet, padId, job });
+    const found = await evaluate({ session, evaluator, job });
     memory.skip();
     if (!found) return false;
     if (!Number.isFinite(found.loss)) throw diverged(`the evaluation loss is not a finite number at step ${this.state.step}`);
     this.evaluation = found;
     await this.emit(evaluationMetrics(found));
-    const value = recipe.metric_for_best_model === 'loss' ? -found.loss : (found.labels?.accuracy ?? found.tokenAccuracy);
+    const value = recipe.metric_for_best_model === 'loss' ? -found.loss : (found.labels?.accuracy ?? found.tokenAccuracy ?? -found.loss);
     const { best, step } = this.state;
     if (best && best.value >= value) return false;
     this.state = { ...this.state, best: { step, value, evaluation: { ...found } } };

@@ -183,14 +183,14 @@ async function evaluateEnd(
   outcome: LoopOutcome,
   bestStep: number | undefined,
 ): Promise<Evaluation | undefined> {
-  const { session, evalSet, padId } = prepared;
+  const { session, evaluator } = prepared;
   if (bestStep !== undefined && bestStep !== outcome.step) {
     job.log('info', `the best checkpoint is that of step ${bestStep}`);
     return outcome.best?.evaluation as Evaluation | undefined;
   }
-  if (outcome.evaluation || !evalSet) return outcome.evaluation;
+  if (outcome.evaluation || !evaluator) return outcome.evaluation;
   job.phase('evaluate', 'evaluating the trained model');
-  return evaluate({ session, set: evalSet, padId, job });
+  return evaluate({ session, evaluator, job });
 }
 
 function median(values: readonly number[]): number | null {

@@ -2,13 +2,12 @@
 import type { HostArray } from '../graph/types.ts';
 import { hashSeed } from '../random.ts';
 import { type DataCursor, stepAt } from '../train/data/batches.ts';
-import { batchFeeds } from '../train/feeds.ts';
 import { optimizerFeeds } from '../train/optimizer.ts';
 import { APPLY, trainSignature } from '../train/train-program.ts';
 import type { Prepared } from './prepare.ts';
 
 export interface StepResult {
-  /** Mean NLL over all targets of the update, before it. */
+  /** Mean loss over all targets of the update, before it. */
   readonly loss: number;
   /** Global norm of the gradients, before clipping. */
   readonly gradNorm: number;
@@ -19,15 +18,15 @@ export interface StepResult {
 
 /** @param step number of the update, from 1 */
 export async function trainStep(prepared: Prepared, cursor: DataCursor, step: number, learningRate: number): Promise<StepResult> {
-  const { session, plan, program, recipe, padId } = prepared;
-  const { accumulationSteps, packed, optimizer } = program;
-  const { batches, targetCount, next } = stepAt(plan, cursor, accumulationSteps, padId);
+  const { session, source, program, recipe } = prepared;
+  const { accumulationSteps, optimizer } = program;
+  const { batches, targetCount, next } = await stepAt(source, cursor, accumulationSteps);
   const scalars: Record<string, HostArray> = {};
   for (const [name, value] of Object.entries(optimizerFeeds(optimizer, learningRate, step))) scalars[name] = Float32Array.of(value);
   let loss = 0;
   let outputs: Readonly<Record<string, HostArray>> = {};
   for (const [i, batch] of batches.entries()) {
-    const feeds = { ...batchFeeds(batch, targetCount, packed), seed: dropoutSeed(recipe.seed, step, i) };
+    const feeds = { ...batch.feeds(targetCount), seed: dropoutSeed(recipe.seed, step, i) };
     outputs = await session.run(trainSignature(batch.bucket), accumulationSteps > 1 ? feeds : { ...feeds, ...scalars });
     loss += outputs.loss?.[0] ?? Number.NaN;
   }

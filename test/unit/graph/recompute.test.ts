@@ -7,6 +7,7 @@ import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import { attachForEstimate } from '../../../trainer/memory/predict.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
+import { causalTask } from '../../../trainer/train/causal-task.ts';
 import { trainProgram, trainSignature } from '../../../trainer/train/train-program.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
@@ -89,13 +90,12 @@ describe('a llama of eight blocks', () => {
   test.each(['spsft', 'lora', 'full'] as const)('%s: memory falls and work grows from none to sqrt', method => {
     const signatures = RECOMPUTE_POLICIES.map(recompute => {
       const program = trainProgram({
-        model,
+        task: causalTask(model),
         attachment: attachForEstimate(model, method, settings),
         optimizer: adamw,
         maxGradNorm: 0,
         accumulationSteps: 1,
         recompute,
-        packed: false,
         trainShapes: [shape],
         evalShapes: [],
       });

@@ -46,7 +46,6 @@ export interface PlannedBatch {
 }
 
 export interface BatchPlan {
-  readonly sequences: readonly TokenSequence[];
   readonly rows: readonly Row[];
   /** Every shape that a batch can have, by tokens, then targets. */
   readonly buckets: readonly Bucket[];
@@ -82,7 +81,6 @@ export function createBatchPlan(sequences: readonly TokenSequence[], settings: B
   const used = rows.reduce((sum, row) => sum + row.length, 0);
   const slots = cached.batches.reduce((sum, { bucket }) => sum + bucket.batch * bucket.tokens, 0);
   return {
-    sequences,
     rows,
     buckets: shapes.flat(),
     batchesPerEpoch: cached.batches.length,

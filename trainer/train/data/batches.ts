@@ -1,9 +1,28 @@
 /** Fills the arrays of a planned batch, and walks through the batches of a run by a cursor that is enough to resume. */
+import type { HostArray } from '../../graph/types.ts';
 import type { BatchPlan, Bucket, PlannedBatch } from './batch-plan.ts';
 import type { TokenSequence } from './types.ts';
 
+/** What the loop knows of a batch, whatever the task. */
 export interface Batch {
   readonly bucket: Bucket;
+  /** The samples in the batch, row by row. */
+  readonly sampleIndices: readonly number[];
+  /** Tokens that are no padding; of samples without a length, the samples. */
+  readonly tokenCount: number;
+  readonly targetCount: number;
+  /** What the task's signatures are fed. @param targetCount the loss is the sum over the batch divided by this: all targets of an optimizer step */
+  readonly feeds: (targetCount: number) => Record<string, HostArray>;
+}
+
+/** A plan, and how the arrays of its batches are filled: by reading and decoding where samples are files. */
+export interface BatchSource<B extends Batch = Batch> {
+  readonly plan: BatchPlan;
+  readonly fill: (planned: PlannedBatch) => B | Promise<B>;
+}
+
+/** A batch of token sequences with targets. */
+export interface TokenBatch extends Batch {
   /** [batch × tokens]; padding is `padId`. */
   readonly ids: Int32Array;
   /** [batch × tokens] the sequence of a row that a token belongs to, from 1; 0 is padding. Attention stays within a segment. */
@@ -16,13 +35,8 @@ export interface Batch {
   readonly targetIds: Int32Array;
   /** [targets] 1, or 0 in slots that only fill the shape. */
   readonly targetWeights: Float32Array;
-  /** The sequences in the batch, row by row. */
-  readonly sampleIndices: readonly number[];
   /** [targets] the sequence of each target as an index into the plan's sequences; −1 in slots that only fill the shape. */
   readonly targetSamples: Int32Array;
-  /** Tokens that are no padding. */
-  readonly tokenCount: number;
-  readonly targetCount: number;
 }
 
 /** The next batch to train on: all that has to be saved of the data. */
@@ -47,11 +61,11 @@ export function stepsPerEpoch(plan: BatchPlan, accumulationSteps: number): numbe
 }
 
 /** The batches of the optimizer step at a cursor; a step ends with its epoch. Throws RangeError for a cursor outside the plan. */
-export function stepAt(plan: BatchPlan, cursor: DataCursor, accumulationSteps: number, padId: number): OptimizerStep {
+export async function stepAt({ plan, fill }: BatchSource, cursor: DataCursor, accumulationSteps: number): Promise<OptimizerStep> {
   const { epoch, batchIndex } = cursor;
   const planned = plan.epoch(epoch).slice(batchIndex, batchIndex + accumulationSteps);
   if (planned.length === 0) throw new RangeError(`batch ${batchIndex} of epoch ${epoch}: the epoch has ${plan.batchesPerEpoch}`);
-  const batches = planned.map(batch => fillBatch(plan.sequences, batch, padId));
+  const batches = await Promise.all(planned.map(fill));
   const end = batchIndex + planned.length;
   return {
     batches,
@@ -61,12 +75,29 @@ export function stepAt(plan: BatchPlan, cursor: DataCursor, accumulationSteps: n
 }
 
 /** The batches of one epoch in order, as an evaluation reads them. */
-export function* epochBatches(plan: BatchPlan, epoch: number, padId: number): Generator<Batch> {
-  for (const batch of plan.epoch(epoch)) yield fillBatch(plan.sequences, batch, padId);
+export async function* epochBatches<B extends Batch>({ plan, fill }: BatchSource<B>, epoch: number): AsyncGenerator<B> {
+  for (const batch of plan.epoch(epoch)) yield await fill(batch);
 }
 
+export interface TokenSourceParams {
+  readonly plan: BatchPlan;
+  readonly sequences: readonly TokenSequence[];
+  readonly padId: number;
+  readonly packed: boolean;
+}
+
+/** The batches of a plan over sequences. */
+export const tokenSource = ({ plan, sequences, padId, packed }: TokenSourceParams): BatchSource<TokenBatch> => ({
+  plan,
+  fill: planned => fillBatch(sequences, planned, { padId, packed }),
+});
+
 /** The arrays of a batch. Rows that are missing in a short batch are padding without targets. */
-export function fillBatch(sequences: readonly TokenSequence[], { bucket, rows }: PlannedBatch, padId: number): Batch {
+export function fillBatch(
+  sequences: readonly TokenSequence[],
+  { bucket, rows }: PlannedBatch,
+  { padId, packed }: Pick<TokenSourceParams, 'padId' | 'packed'>,
+): TokenBatch {
   const { batch, tokens, targets } = bucket;
   const ids = new Int32Array(batch * tokens).fill(padId);
   const segments = new Int32Array(batch * tokens);
@@ -112,5 +143,9 @@ export function fillBatch(sequences: readonly TokenSequence[], { bucket, rows }:
     targetSamples,
     tokenCount,
     targetCount,
+    feeds: of => {
+      const feeds = { ids, targetPositions, targetIds, targetWeights: targetWeights.map(weight => weight / of) };
+      return packed ? { ...feeds, segments, positions } : feeds;
+    },
   };
 }

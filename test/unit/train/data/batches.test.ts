@@ -1,10 +1,10 @@
 /** Laws of batches: every target once an epoch, nothing across segments, little padding, an order that can be resumed. */
 import { describe, expect, it } from 'vitest';
 import { createRandom, permutation } from '../../../../trainer/random.ts';
-import type { BatchSettings } from '../../../../trainer/train/data/batch-plan.ts';
+import type { BatchPlan, BatchSettings } from '../../../../trainer/train/data/batch-plan.ts';
 import { createBatchPlan } from '../../../../trainer/train/data/batch-plan.ts';
 import type { Batch } from '../../../../trainer/train/data/batches.ts';
-import { dataStart, epochBatches, stepAt, stepsPerEpoch } from '../../../../trainer/train/data/batches.ts';
+import { dataStart, epochBatches, stepAt, stepsPerEpoch, tokenSource } from '../../../../trainer/train/data/batches.ts';
 import { chooseBuckets } from '../../../../trainer/train/data/choose-buckets.ts';
 import { chunkSequence, packSequences } from '../../../../trainer/train/data/pack-sequences.ts';
 import type { TokenSequence } from '../../../../trainer/train/data/types.ts';
@@ -36,6 +36,8 @@ function sequencesOf(count: number, seed: number): TokenSequence[] {
   });
 }
 
+const sourceOf = (sequences: readonly TokenSequence[], plan: BatchPlan) => tokenSource({ plan, sequences, padId: PAD, packed: true });
+
 const variants: [string, Partial<BatchSettings>][] = [
   ['buckets', {}],
   ['packing', { packing: true }],
@@ -48,9 +50,10 @@ const variants: [string, Partial<BatchSettings>][] = [
 describe.each(variants)('createBatchPlan: %s', (_, changes) => {
   const sequences = sequencesOf(83, 1);
   const plan = createBatchPlan(sequences, { ...base, ...changes });
+  const source = sourceOf(sequences, plan);
 
-  it.each([0, 1, 7])('has every target and every sequence exactly once in epoch %i', epoch => {
-    const batches = [...epochBatches(plan, epoch, PAD)];
+  it.each([0, 1, 7])('has every target and every sequence exactly once in epoch %i', async epoch => {
+    const batches = await Promise.all(plan.epoch(epoch).map(source.fill));
     const expected = sequences.flatMap(({ ids, train }) => [...ids].filter((_, i) => train[i] === 1)).sort((a, b) => a - b);
     const found = batches.flatMap(batch => [...batch.targetIds].filter((_, slot) => batch.targetWeights[slot] === 1));
     expect(found.sort((a, b) => a - b)).toEqual(expected);
@@ -59,8 +62,8 @@ describe.each(variants)('createBatchPlan: %s', (_, changes) => {
     expect(batches).toHaveLength(plan.batchesPerEpoch);
   });
 
-  it('predicts each target from the position before it in the same segment', () => {
-    for (const batch of epochBatches(plan, 3, PAD)) {
+  it('predicts each target from the position before it in the same segment', async () => {
+    for await (const batch of epochBatches(source, 3)) {
       for (const [slot, id] of batch.targetIds.entries()) {
         const from = batch.targetPositions[slot] ?? -1;
         if (batch.targetWeights[slot] === 0) {
@@ -76,8 +79,8 @@ describe.each(variants)('createBatchPlan: %s', (_, changes) => {
     }
   });
 
-  it('keeps segments and positions in step with the tokens, and its shapes to those it names', () => {
-    for (const batch of epochBatches(plan, 2, PAD)) {
+  it('keeps segments and positions in step with the tokens, and its shapes to those it names', async () => {
+    for await (const batch of epochBatches(source, 2)) {
       expect(plan.buckets).toContainEqual(batch.bucket);
       expect(batch.ids).toHaveLength(batch.bucket.batch * batch.bucket.tokens);
       expect(batch.targetIds).toHaveLength(batch.bucket.targets);
@@ -89,14 +92,15 @@ describe.each(variants)('createBatchPlan: %s', (_, changes) => {
     }
   });
 
-  it('is resumed from any cursor exactly, and is the same when made again', () => {
-    const again = createBatchPlan(sequences, { ...base, ...changes });
-    const summary = (batches: readonly Batch[]) => batches.map(batch => [...batch.ids, ...batch.targetPositions]);
+  it('is resumed from any cursor exactly, and is the same when made again', async () => {
+    const again = sourceOf(sequences, createBatchPlan(sequences, { ...base, ...changes }));
+    const summary = (batches: readonly Batch[]) =>
+      batches.map(batch => Object.entries(batch.feeds(1)).map(([name, values]) => [name, ...values]));
     const steps = 2 * stepsPerEpoch(plan, 3);
     let cursor = dataStart;
     for (let step = 0; step < steps; step++) {
-      const whole = stepAt(plan, cursor, 3, PAD);
-      const resumed = stepAt(again, { ...cursor }, 3, PAD);
+      const whole = await stepAt(source, cursor, 3);
+      const resumed = await stepAt(again, { ...cursor }, 3);
       expect(summary(resumed.batches)).toEqual(summary(whole.batches));
       expect(whole.targetCount).toBe(whole.batches.reduce((sum, batch) => sum + batch.targetCount, 0));
       cursor = whole.next;
@@ -131,11 +135,12 @@ describe('createBatchPlan', () => {
     expect(plan.batchesPerEpoch).toBeLessThanOrEqual(Math.ceil(83 / 4) + 3);
   });
 
-  it('refuses no data, a sequence that is too long, and a cursor outside', () => {
+  it('refuses no data, a sequence that is too long, and a cursor outside', async () => {
     const sequences = sequencesOf(9, 5);
     expect(() => createBatchPlan([], base)).toThrow('no sample');
     expect(() => createBatchPlan(sequences, { ...base, maxLength: 3 })).toThrow('expected at most 3');
-    expect(() => stepAt(createBatchPlan(sequences, base), { epoch: 0, batchIndex: 99 }, 1, PAD)).toThrow('batch 99 of epoch 0');
+    const source = sourceOf(sequences, createBatchPlan(sequences, base));
+    await expect(stepAt(source, { epoch: 0, batchIndex: 99 }, 1)).rejects.toThrow('batch 99 of epoch 0');
   });
 });
 

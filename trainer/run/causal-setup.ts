@@ -1,0 +1,48 @@
+/** The task causal_lm: tokenised samples in batches of few shapes, next-token loss. */
+import { causalTask } from '../train/causal-task.ts';
+import { createBatchPlan } from '../train/data/batch-plan.ts';
+import { type TokenSourceParams, tokenSource } from '../train/data/batches.ts';
+import { BUCKETS, trainBatchSettings } from './batch-settings.ts';
+import { loadHeldData, loadTrainingData } from './load-data.ts';
+import { padIdOf } from './pad-id.ts';
+import type { SetUpTask } from './task-setup.ts';
+import { tokenEvaluator } from './token-evaluator.ts';
+
+export const setUpCausal: SetUpTask = async (params, part) => {
+  const { recipe, base } = params;
+  const { model } = base;
+  const data = part === 'train' ? await loadTrainingData(params) : await loadHeldData(params);
+  const padId = padIdOf(base);
+  const labels = data.labels.map(({ name }) => name);
+  const evaluator =
+    data.held.length > 0
+      ? tokenEvaluator({
+          examples: data.held,
+          labels: data.labels,
+          batchSize: recipe.per_device_eval_batch_size,
+          packing: recipe.packing,
+          maxPositions: model.maxPositions,
+          seed: recipe.seed,
+          padId,
+        })
+      : undefined;
+  const source = (plan: TokenSourceParams['plan'], sequences: TokenSourceParams['sequences']) =>
+    tokenSource({ plan, sequences, padId, packed: recipe.packing });
+  return {
+    model,
+    task: causalTask(model, {
+      packed: recipe.packing,
+      labelTokens: evaluator?.scoring?.kind === 'begin' ? evaluator.scoring.tokens : undefined,
+    }),
+    labels,
+    samples: data.train.length,
+    labelOf: index => labels.indexOf(data.train[index]?.label ?? ''),
+    trainSource: () => source(createBatchPlan(data.train, trainBatchSettings(recipe)), data.train),
+    sourceOf: (indices, batchSize) => {
+      const chosen = indices.flatMap(index => data.train[index] ?? []);
+      const settings = { batchSize, maxLength: recipe.max_length, packing: recipe.packing, shuffle: false, seed: recipe.seed, ...BUCKETS };
+      return source(createBatchPlan(chosen, settings), chosen);
+    },
+    evaluator,
+  };
+};

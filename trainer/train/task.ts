@@ -1,0 +1,33 @@
+/** What a task makes of a model: what a batch is fed as, the loss with the gradients it starts from, and what an evaluation reads. */
+import type { Node } from '../graph/graph.ts';
+import type { Model, ParameterSpec } from '../model/model-spec.ts';
+import type { Tracer } from '../model/tracer.ts';
+
+/** The static shape of one kind of batch. */
+export interface BatchShape {
+  readonly batch: number;
+  /** Tokens of a row; 1 where a sample has no length. */
+  readonly tokens: number;
+  /** Room for what counts in the loss. */
+  readonly targets: number;
+}
+
+export const shapeName = ({ batch, tokens, targets }: BatchShape): string => `${batch}x${tokens}x${targets}`;
+
+/** What of a parameter's gradient is asked for. */
+export type GradientWish = 'none' | 'all' | { readonly rows: Node };
+
+export interface LossWithSeeds {
+  /** Σ weight · loss of a target, a scalar. */
+  readonly loss: Node;
+  /** Where the backward pass begins. */
+  readonly seeds: readonly { readonly node: Node; readonly gradient: Node }[];
+}
+
+export interface Task {
+  readonly model: Model;
+  /** Declares the feeds of a batch and builds forward pass and loss; `wishFor` tells what is wanted of a parameter that the loss reads itself. */
+  readonly loss: (tracer: Tracer, shape: BatchShape, wishFor: (parameter: ParameterSpec) => GradientWish) => LossWithSeeds;
+  /** The outputs of an evaluation, `loss` among them. */
+  readonly evaluation: (tracer: Tracer, shape: BatchShape) => Record<string, Node>;
+}
