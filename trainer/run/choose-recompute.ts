@@ -3,6 +3,7 @@ import { describeMachine } from '../engine/machine.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import { estimateRecipe, type MemoryEstimate } from '../memory/predict.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { MemoryPlan } from '../protocol/view/run.ts';
 import type { Bucket } from '../train/data/batch-plan.ts';
 import type { Base } from './open-base.ts';
 
@@ -47,3 +48,13 @@ export function describeRecompute(
 /** What tuning holds beside the model's own weights for as long as it runs. */
 export const tuningBytes = ({ trainedBytes, gradientBytes, optimizerBytes }: MemoryEstimate): number =>
   trainedBytes + gradientBytes + optimizerBytes;
+
+/** What memory.json keeps, to be set beside what is measured. */
+export function memoryPlan(
+  { policy, estimate, availableBytes, fits }: RecomputeChoice,
+  measured: Pick<MemoryPlan, 'device' | 'baselineBytes'>,
+): MemoryPlan {
+  const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, activationBytes, engineOverheadBytes, totalBytes } = estimate;
+  const predicted = { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, activationBytes, engineOverheadBytes, totalBytes };
+  return { predicted, recompute: policy, ...measured, availableBytes, fits };
+}

@@ -1,7 +1,7 @@
 /** The memory of a run, split as the paper does: the model, what fine-tuning adds, and the rest. */
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
-import { processMemory, resetPeak } from '../memory/measure.ts';
+import { type ProcessMemory, processMemory, resetPeak } from '../memory/measure.ts';
 
 export interface MemorySplit {
   /** What inference of the same model takes: weights and the activations of a forward pass. */
@@ -45,6 +45,14 @@ export class MemoryMeter {
   /** Ends a stretch of training. */
   endTraining(): void {
     this.trainingPeak = Math.max(this.trainingPeak, this.take());
+  }
+
+  /** For a line of metrics within a stretch of training: resident now, and the peak since the line before. */
+  sample(): ProcessMemory {
+    const found = processMemory();
+    resetPeak();
+    this.trainingPeak = Math.max(this.trainingPeak, found.peakBytes);
+    return found;
   }
 
   /** Ends a stretch that belongs to neither: saving. */

@@ -19,7 +19,7 @@ import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
 import { writeSnapshot } from '../train/snapshot.ts';
 import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
 import { loadVariables } from '../train/variables.ts';
-import { chooseRecompute, describeRecompute, type RecomputeChoice, tuningBytes } from './choose-recompute.ts';
+import { chooseRecompute, describeRecompute, memoryPlan, type RecomputeChoice, tuningBytes } from './choose-recompute.ts';
 import { computeScores } from './choose-rows.ts';
 import { type Coverage, coverageOf, describeCoverage } from './coverage.ts';
 import type { Evaluator } from './evaluate.ts';
@@ -124,7 +124,7 @@ interface Parts {
 }
 
 async function compile(params: PrepareParams, { base, setup, attachment, coverage, baselineBytes }: Parts): Promise<Prepared> {
-  const { recipe, job, checkpoint } = params;
+  const { recipe, job, checkpoint, runDir } = params;
   const { task, evaluator } = setup;
   const source = setup.trainSource();
   const { plan } = source;
@@ -137,6 +137,8 @@ async function compile(params: PrepareParams, { base, setup, attachment, coverag
   const recomputing = recipe.recompute === 'auto' && checkpoint ? { ...recipe, recompute: checkpoint.state.recompute } : recipe;
   const recompute = chooseRecompute(recomputing, base, largest(plan));
   job.log(recompute.fits ? 'info' : 'warning', describeRecompute(recomputing, recompute));
+  const { device } = base.engine.description;
+  await writeJson(path.join(runDir, RUN_FILES.memory), memoryPlan(recompute, { device, baselineBytes }));
   const program: TrainProgramParams = {
     task,
     attachment,

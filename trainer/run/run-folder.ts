@@ -22,6 +22,8 @@ export const RUN_FILES = {
   coverage: 'coverage.json',
   /** Module → its trained rows. */
   selection: 'selection.json',
+  /** What the run was predicted to take, and what the process took before it. */
+  memory: 'memory.json',
   scores: 'scores.safetensors',
   checkpoints: 'checkpoints',
   summary: 'summary.json',

@@ -161,19 +161,22 @@ class TrainLoop {
     return epoch + batchIndex / this.params.prepared.source.plan.batchesPerEpoch;
   }
 
-  /** A line of metrics every `logging_steps` and for the last update: means since the line before. */
+  /** A line of metrics every `logging_steps` and for the last update: means since the line before, and its peak of memory. */
   private async record({ gradNorm }: StepResult, learningRate: number): Promise<void> {
-    const { prepared, keeper } = this.params;
+    const { prepared, keeper, memory } = this.params;
     const { step, window } = this.state;
     const loss = window.loss / window.steps;
     await keeper.update({ step, epoch: this.epoch, loss });
     if (step % prepared.recipe.logging_steps !== 0 && step !== this.schedule.totalSteps) return;
+    const { residentBytes, peakBytes } = memory.sample();
     await this.emit({
       loss,
       learning_rate: learningRate,
       grad_norm: gradNorm,
       tokens_per_second: window.tokens / window.seconds,
       seconds: window.seconds / window.steps,
+      memory_resident_bytes: residentBytes,
+      memory_peak_bytes: peakBytes,
     });
     this.state = { ...this.state, window: { loss: 0, steps: 0, tokens: 0, seconds: 0 } };
   }
