@@ -78,12 +78,12 @@ export function convolutionTerms(
   visit: (x: number, filter: number, y: number) => void,
 ): void {
   const [batch = 0, height = 0, width = 0] = input;
-  const [out = 0, kh = 0, kw = 0, perGroup = 0] = filter;
+  const [out = 0, perGroup = 0, kh = 0, kw = 0] = filter;
   const outPerGroup = out / window.groups;
   slideWindow([height, width], [output[1] as number, output[2] as number], [kh, kw], window, ({ y, x, i, j, row, column }) => {
     for (const [b = 0, o = 0, c = 0] of indicesOf([batch, out, perGroup])) {
       const channel = Math.floor(o / outPerGroup) * perGroup + c;
-      visit(flatIndex([b, row, column, channel], input), flatIndex([o, i, j, c], filter), flatIndex([b, y, x, o], output));
+      visit(flatIndex([b, row, column, channel], input), flatIndex([o, c, i, j], filter), flatIndex([b, y, x, o], output));
     }
   });
 }

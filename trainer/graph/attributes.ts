@@ -82,7 +82,7 @@ export interface OpAttributes {
   oneHot: { readonly depth: number };
   // products
   matmul: { readonly transposeA: boolean; readonly transposeB: boolean };
-  /** x [batch, h, w, in] with a filter [out, kh, kw, in / groups]. */
+  /** x [batch, h, w, in] with a filter [out, in / groups, kh, kw]. */
   conv2d: Window2d & { readonly groups: number };
   conv2dInputGrad: Window2d & { readonly groups: number; readonly inputShape: Shape };
   conv2dFilterGrad: Window2d & { readonly groups: number; readonly filterShape: Shape };

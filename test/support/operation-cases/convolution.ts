@@ -20,25 +20,25 @@ interface ConvCase {
 
 const CONVOLUTIONS: readonly ConvCase[] = [
   { title: 'plain', x: [2, 3, 4, 2], filter: [3, 2, 2, 2], attrs: PLAIN },
-  { title: '1×1', x: [1, 3, 3, 4], filter: [2, 1, 1, 4], attrs: PLAIN },
-  { title: 'stride 2, a row left over', x: [1, 6, 5, 2], filter: [2, 3, 2, 2], attrs: { ...PLAIN, strides: [2, 2] } },
-  { title: 'padded unevenly', x: [1, 3, 4, 1], filter: [2, 3, 3, 1], attrs: { ...PLAIN, padding: [1, 0, 2, 1] } },
-  { title: 'stride 2 with padding 1', x: [1, 5, 5, 2], filter: [2, 3, 3, 2], attrs: { ...PLAIN, strides: [2, 2], padding: [1, 1, 1, 1] } },
-  { title: 'dilated', x: [1, 5, 5, 1], filter: [2, 2, 3, 1], attrs: { ...PLAIN, dilations: [2, 1], padding: [0, 0, 1, 1] } },
-  { title: 'dilated with stride', x: [1, 6, 6, 1], filter: [2, 2, 2, 1], attrs: { ...PLAIN, dilations: [2, 2], strides: [2, 1] } },
+  { title: '1×1', x: [1, 3, 3, 4], filter: [2, 4, 1, 1], attrs: PLAIN },
+  { title: 'stride 2, a row left over', x: [1, 6, 5, 2], filter: [2, 2, 3, 2], attrs: { ...PLAIN, strides: [2, 2] } },
+  { title: 'padded unevenly', x: [1, 3, 4, 1], filter: [2, 1, 3, 3], attrs: { ...PLAIN, padding: [1, 0, 2, 1] } },
+  { title: 'stride 2 with padding 1', x: [1, 5, 5, 2], filter: [2, 2, 3, 3], attrs: { ...PLAIN, strides: [2, 2], padding: [1, 1, 1, 1] } },
+  { title: 'dilated', x: [1, 5, 5, 1], filter: [2, 1, 2, 3], attrs: { ...PLAIN, dilations: [2, 1], padding: [0, 0, 1, 1] } },
+  { title: 'dilated with stride', x: [1, 6, 6, 1], filter: [2, 1, 2, 2], attrs: { ...PLAIN, dilations: [2, 2], strides: [2, 1] } },
   { title: 'two groups', x: [1, 3, 3, 4], filter: [6, 2, 2, 2], attrs: { ...PLAIN, groups: 2 } },
   {
     title: 'depthwise, padded, stride 2',
     x: [1, 4, 4, 3],
-    filter: [3, 3, 3, 1],
+    filter: [3, 1, 3, 3],
     attrs: { ...PLAIN, groups: 3, strides: [2, 2], padding: [1, 1, 1, 1] },
   },
-  { title: 'patches, as a vision transformer', x: [1, 4, 6, 3], filter: [4, 2, 2, 3], attrs: { ...PLAIN, strides: [2, 2] } },
+  { title: 'patches, as a vision transformer', x: [1, 4, 6, 3], filter: [4, 3, 2, 2], attrs: { ...PLAIN, strides: [2, 2] } },
 ];
 
 const outputShape = ({ x, filter, attrs }: ConvCase): Shape => [
   x[0] as number,
-  ...windowOutput(x[1] as number, x[2] as number, [filter[1] as number, filter[2] as number], attrs),
+  ...windowOutput(x[1] as number, x[2] as number, [filter[2] as number, filter[3] as number], attrs),
   filter[0] as number,
 ];
 

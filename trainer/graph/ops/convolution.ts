@@ -1,4 +1,4 @@
-/** Convolution and pooling over [batch, height, width, channels]; filters are [out, kh, kw, in / groups], so that a row is a channel. */
+/** Convolution and pooling over [batch, height, width, channels]; filters are [out, in / groups, kh, kw], as weight files have them, so that a row is a channel. */
 import type { Window2d } from '../attributes.ts';
 import type { Node } from '../graph.ts';
 import type { OpTable } from '../op-table.ts';
@@ -17,13 +17,18 @@ function image(shape: Shape | undefined): [number, number, number, number] {
   return shape as unknown as [number, number, number, number];
 }
 
+function filterOf(shape: Shape | undefined): [number, number, number, number] {
+  if (shape?.length !== 4) throw new GraphError('a filter is [out, in / groups, height, width]');
+  return shape as unknown as [number, number, number, number];
+}
+
 const filterFlops = (filter: Shape, outputPositions: number): number => 2 * elementCount(filter) * outputPositions;
 
 export const convolutionRules: Pick<OpTable, 'conv2d' | 'conv2dInputGrad' | 'conv2dFilterGrad' | 'maxPool2d' | 'maxPool2dGrad'> = {
   conv2d: {
     infer: ([x, filter], attrs) => {
       const [batch, height, width, channels] = image(x?.shape);
-      const [out, kh, kw, perGroup] = image(filter?.shape);
+      const [out, perGroup, kh, kw] = filterOf(filter?.shape);
       if (channels !== perGroup * attrs.groups || out % attrs.groups)
         throw new GraphError(`${channels} channels, ${attrs.groups} groups and the filter disagree`);
       return { shape: [batch, ...windowOutput(height, width, [kh, kw], attrs), out], dtype: x?.dtype ?? 'float32' };

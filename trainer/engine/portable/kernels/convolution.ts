@@ -23,7 +23,7 @@ export const convolutionKernels: Pick<KernelTable, Convolutions> = {
       const strided = attrs.strides.some(n => n > 1);
       const dilated = attrs.dilations.some(n => n > 1);
       if (attrs.groups > 1 || (strided && dilated)) return convolveByTaps(padded, filter, imageOf(x), attrs);
-      const hwio = tf.transpose(filter, [1, 2, 3, 0]) as tf.Tensor4D;
+      const hwio = tf.transpose(filter, [2, 3, 1, 0]) as tf.Tensor4D;
       return tf.conv2d(padded as tf.Tensor4D, hwio, [...attrs.strides], 'valid', 'NHWC', [...attrs.dilations]);
     },
   },
@@ -31,7 +31,7 @@ export const convolutionKernels: Pick<KernelTable, Convolutions> = {
     device: ({ inputs, attrs }) => {
       const [dy, filter] = two(inputs);
       const input = attrs.inputShape as unknown as Image;
-      const [, kh, kw] = imageOf(filter);
+      const [, , kh, kw] = imageOf(filter);
       const size = paddedSize(input, attrs);
       const grouped = toGroups(dy, attrs.groups);
       const [batch, height, width] = imageOf(dy);
@@ -46,17 +46,17 @@ export const convolutionKernels: Pick<KernelTable, Convolutions> = {
   conv2dFilterGrad: {
     device: ({ inputs, attrs }) => {
       const [x, dy] = two(inputs);
-      const [out, kh, kw, perGroup] = attrs.filterShape as unknown as Image;
+      const [out, perGroup, kh, kw] = attrs.filterShape as unknown as Image;
       const padded = padImage(x, attrs, 0);
       const [, height, width] = imageOf(dy);
       const grouped = toGroups(dy, attrs.groups);
       const parts = tapsOf([kh, kw], attrs).map(tap =>
         tf.tidy(() => {
           const seen = toGroups(takeTap(padded, tap, attrs, [height, width]), attrs.groups);
-          return tf.reshape(matmul(grouped, seen, true, false), [out, 1, perGroup]);
+          return tf.reshape(matmul(grouped, seen, true, false), [out, perGroup, 1]);
         }),
       );
-      return tf.reshape(tf.concat(parts, 1), [out, kh, kw, perGroup]);
+      return tf.reshape(tf.concat(parts, 2), [out, perGroup, kh, kw]);
     },
   },
   maxPool2d: {
@@ -93,7 +93,7 @@ export const convolutionKernels: Pick<KernelTable, Convolutions> = {
 };
 
 function convolveByTaps(padded: tf.Tensor, filter: tf.Tensor, input: Image, attrs: Window2d & { groups: number }): tf.Tensor {
-  const [, kh, kw] = imageOf(filter);
+  const [, , kh, kw] = imageOf(filter);
   const positions = windowOutput(input[1], input[2], [kh, kw], attrs);
   return total(tapsOf([kh, kw], attrs), tap => {
     const seen = toGroups(takeTap(padded, tap, attrs, positions), attrs.groups);
@@ -123,8 +123,8 @@ function fromGroups(grouped: tf.Tensor, [batch, height, width]: readonly [number
   return tf.reshape(tf.transpose(grouped, [1, 0, 2]), [batch, height, width, groups * perGroup]);
 }
 
-/** One tap of a filter [out, kh, kw, in / groups], as [groups, out / groups, in / groups]. */
+/** One tap of a filter [out, in / groups, kh, kw], as [groups, out / groups, in / groups]. */
 function filterTap(filter: tf.Tensor, { i, j }: Tap, groups: number): tf.Tensor {
-  const [out, , , perGroup] = imageOf(filter);
-  return tf.reshape(tf.slice(filter, [0, i, j, 0], [out, 1, 1, perGroup]), [groups, out / groups, perGroup]);
+  const [out, perGroup] = imageOf(filter);
+  return tf.reshape(tf.slice(filter, [0, 0, i, j], [out, perGroup, 1, 1]), [groups, out / groups, perGroup]);
 }

@@ -1,4 +1,4 @@
-/** Convolution and pooling. Filters are [out, kh, kw, in / groups] in the graph and [kh, kw, in / groups, out] in TensorFlow. */
+/** Convolution and pooling. Filters are [out, in / groups, kh, kw] in the graph and [kh, kw, in / groups, out] in TensorFlow. */
 import type { OpName, Pool2d, Window2d } from '../../../graph/attributes.ts';
 import { type DType, GraphError, type Shape } from '../../../graph/types.ts';
 import type { Emitter } from '../emitter.ts';
@@ -6,8 +6,8 @@ import { inputAt, type LoweringContext, type LoweringTable } from '../lowering.t
 import { type Attributes, attr } from '../node-def.ts';
 import { scalarOf } from './scalar.ts';
 
-const TO_TENSORFLOW = [1, 2, 3, 0];
-const FROM_TENSORFLOW = [3, 0, 1, 2];
+const TO_TENSORFLOW = [2, 3, 1, 0];
+const FROM_TENSORFLOW = [3, 2, 0, 1];
 
 const transposed = (emitter: Emitter, x: string, perm: readonly number[], dtype: DType): string =>
   emitter.emit('Transpose', [x, emitter.ints(perm)], { T: attr.type(dtype), Tperm: attr.type('int32') });
@@ -71,7 +71,7 @@ const paddedShape = ([batch = 0, height = 0, width = 0, channels = 0]: Shape, { 
   channels,
 ];
 
-const kernelSize = ([, kh = 0, kw = 0]: Shape): [number, number] => [kh, kw];
+const kernelSize = ([, , kh = 0, kw = 0]: Shape): [number, number] => [kh, kw];
 
 /** The image that the convolution or pooling reads, and its attributes. */
 function windowed<Op extends OpName & ('conv2d' | 'conv2dFilterGrad' | 'maxPool2d' | 'maxPool2dGrad')>(
@@ -99,7 +99,7 @@ export const convolutionLowerings = {
   },
   conv2dFilterGrad: context => {
     const { emitter, inputs, node, attrs } = context;
-    const [out = 0, kh = 0, kw = 0, perGroup = 0] = attrs.filterShape;
+    const [out = 0, perGroup = 0, kh = 0, kw = 0] = attrs.filterShape;
     const { image, padding } = windowed(context, [kh, kw], 0);
     const sizes = emitter.ints([kh, kw, perGroup, out]);
     const gradient = emitter.emit('Conv2DBackpropFilter', [image, sizes, inputs[1] ?? ''], convolution(attrs, padding, node.dtype));
