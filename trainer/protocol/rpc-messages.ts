@@ -143,18 +143,26 @@ export interface DaemonStatus {
 /** Lines from `from` on, at most a page of them; ask again with `next` until `next` stays. */
 export interface TailParams {
   readonly runDir: string;
-  readonly file: 'metrics' | 'log';
+  readonly file: TailedFile;
   /** Counted from 0; a line half written is not yet one. */
   readonly from: number;
+  /** As the page before gave it; without it only a file that has become shorter is noticed. */
+  readonly version?: string;
 }
+
+/** What of a run can be read line by line; the first two grow. */
+export const TAILED_FILES = ['metrics', 'log', 'recipe', 'coverage', 'memory', 'summary'] as const;
+export type TailedFile = (typeof TAILED_FILES)[number];
 
 export interface TailResult {
   readonly lines: readonly string[];
   readonly next: number;
-  /** The file has fewer lines than `from`: the run went on from an earlier checkpoint, so read it from 0 again. */
+  /** The file has fewer lines than `from`, or is another one: the run went on from an earlier checkpoint, so read it from 0 again. */
   readonly rewound: boolean;
   /** More lines are there already. */
   readonly more: boolean;
+  /** Of the file, as long as lines are only appended to it; empty where there is none. */
+  readonly version: string;
 }
 
 export interface JobEvent {

@@ -6,13 +6,13 @@ import { describeMachine, freeDiskBytes } from '../engine/machine.ts';
 import { freeRunFolder, recipeName } from '../jobs/free-run-folder.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
 import type { DaemonStatus, JobRecord, RequestName, RequestParams, RequestResult, StartOptions } from '../protocol/rpc-messages.ts';
-import { listRuns, RUN_FILES, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
+import { listRuns, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
 import { DaemonError } from './daemon-error.ts';
 import type { EventRing } from './event-ring.ts';
 import { hasEnded, type JobQueue, type NewJob } from './job-queue.ts';
 import { listModels } from './models.ts';
 import { estimate, recipeOf } from './recipes.ts';
-import { tailFile } from './tail-file.ts';
+import { tailRun } from './run-reader.ts';
 
 export interface Services {
   readonly queue: JobQueue;
@@ -52,7 +52,7 @@ export const handlers: Handlers = {
   }),
   listModels: ({ folders }, { cacheDir }) => listModels(cacheDir, folders),
   listRuns: async ({ folders }) => (await Promise.all(folders.map(listRuns))).flat(),
-  tailRun: ({ runDir, file, from }) => tailFile(path.join(runDir, RUN_FILES[file]), from),
+  tailRun,
   deleteRun: async ({ runDir }, { queue }) => {
     const run = await summarizeRun(runDir);
     // The state file is what tells a run from any other folder that a path may name.

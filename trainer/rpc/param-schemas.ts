@@ -1,7 +1,7 @@
 /** What each request must bring, checked before a handler sees it; the compiler holds these against the types of the protocol. */
 import path from 'node:path';
 import { z } from 'zod';
-import type { RequestName, RequestParams } from '../protocol/rpc-messages.ts';
+import { type RequestName, type RequestParams, TAILED_FILES } from '../protocol/rpc-messages.ts';
 import { DaemonError } from './daemon-error.ts';
 
 /** Names and paths; longer than any path a system takes. */
@@ -51,7 +51,7 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
   engineStatus: nothing,
   listModels: z.strictObject({ folders }),
   listRuns: z.strictObject({ folders }),
-  tailRun: z.strictObject({ runDir: absolute, file: z.enum(['metrics', 'log']), from: z.int().min(0) }),
+  tailRun: z.strictObject({ runDir: absolute, file: z.enum(TAILED_FILES), from: z.int().min(0), version: z.string().max(200).optional() }),
   deleteRun: z.strictObject({ runDir: absolute }),
   estimate: z.strictObject({ recipe }),
   train: z.strictObject({ ...start, recipe, runDir: absolute.optional() }),
