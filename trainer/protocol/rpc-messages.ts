@@ -124,6 +124,8 @@ export interface EngineStatus {
     readonly cpu: { readonly model: string; readonly cores: number; readonly features: readonly string[] };
     readonly memory: { readonly totalBytes: number; readonly availableBytes: number };
   };
+  /** The first one of NVIDIA's; others are known to the portable engine alone. */
+  readonly gpu?: { readonly name: string; readonly driver: string };
   readonly installedEngines: readonly string[];
   readonly freeDiskBytes: number;
 }

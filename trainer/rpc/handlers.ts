@@ -2,6 +2,7 @@
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { listEngines } from '../engine/install/engine-folder.ts';
+import { findNvidiaGpu } from '../engine/install/toolchain.ts';
 import { describeMachine, freeDiskBytes } from '../engine/machine.ts';
 import { freeRunFolder, recipeName } from '../jobs/free-run-folder.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
@@ -45,8 +46,9 @@ export type Handlers = {
 
 export const handlers: Handlers = {
   daemonStatus: (_, { status }) => status(),
-  engineStatus: (_, { cacheDir }) => ({
+  engineStatus: async (_, { cacheDir }) => ({
     machine: describeMachine(),
+    gpu: await findNvidiaGpu(),
     installedEngines: listEngines(cacheDir).map(({ name }) => name),
     freeDiskBytes: freeDiskBytes(cacheDir),
   }),
