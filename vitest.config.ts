@@ -1,14 +1,36 @@
-/** How the tests run: everything but what needs a GPU, each file in a process of its own. */
+/** How the tests run: everything but what needs a GPU, each file in a process of its own; those in a real editor last, one at a time. */
 import { configDefaults, defineConfig } from 'vitest/config';
+
+const IN_EDITOR = 'test/e2e/vscode/**';
 
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
-    // They need a GPU, or Mesa's software one: ROWTUNE_TEST_GPU=1 npm test
-    exclude: [...configDefaults.exclude, ...(process.env.ROWTUNE_TEST_GPU ? [] : ['test/gpu/**'])],
     pool: 'forks',
     // Programs are compiled and trained for real, on machines that do other things too.
     testTimeout: 60_000,
     hookTimeout: 120_000,
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'rooms',
+          include: ['test/**/*.test.ts'],
+          // They need a GPU, or Mesa's software one: ROWTUNE_TEST_GPU=1 npm test
+          exclude: [...configDefaults.exclude, IN_EDITOR, ...(process.env.ROWTUNE_TEST_GPU ? [] : ['test/gpu/**'])],
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'editor',
+          include: [`${IN_EDITOR}/*.test.ts`],
+          globalSetup: ['scripts/vscode/setup.mjs'],
+          // A browser, an editor and a training share the machine; times are measured too.
+          fileParallelism: false,
+          sequence: { groupOrder: 1 },
+          testTimeout: 120_000,
+        },
+      },
+    ],
   },
 });

@@ -1,0 +1,183 @@
+/** Drives a workbench as a person does: keys, clicks, and what is seen. The only place in these tests that knows VS Code's own elements. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Browser, Frame, Locator, Page } from 'playwright-core';
+
+/** For what an editor does by itself; a training is waited for by its test. */
+const PATIENCE_MS = 20_000;
+const SIZE = { width: 1600, height: 1000 };
+
+/** A window of the editor. */
+export class Workbench {
+  readonly page: Page;
+  private readonly name: string;
+
+  private constructor(page: Page, name: string) {
+    this.page = page;
+    this.name = name;
+  }
+
+  /** @param name of the pictures that `screenshot` takes */
+  static async open(browser: Browser, url: string, name: string): Promise<Workbench> {
+    const context = await browser.newContext({ viewport: SIZE });
+    const page = await context.newPage();
+    page.setDefaultTimeout(PATIENCE_MS);
+    await page.goto(url);
+    const workbench = new Workbench(page, name);
+    await workbench.ready();
+    return workbench;
+  }
+
+  /** The first start takes its time: the browser compiles the editor. */
+  private async ready(): Promise<void> {
+    await this.page.locator('.monaco-workbench .part.statusbar').waitFor({ timeout: 60_000 });
+    await this.page.locator('.monaco-workbench .explorer-folders-view .monaco-list-row').first().waitFor({ timeout: 60_000 });
+  }
+
+  /** As the browser's own reload, and `Developer: Reload Window`. */
+  async reload(): Promise<void> {
+    await this.page.reload();
+    await this.page.locator('.monaco-workbench .part.statusbar').waitFor({ timeout: 60_000 });
+  }
+
+  /** Picks the command of exactly this title, category and all, from the palette. */
+  async runCommand(title: string): Promise<void> {
+    await this.page.keyboard.press('F1');
+    const input = this.page.locator('.quick-input-widget input.input');
+    await input.waitFor();
+    await input.fill(`>${title}`);
+    await this.quickPickRow(title).click();
+  }
+
+  /** The titles that the palette offers for a text. */
+  async commandsFor(text: string): Promise<string[]> {
+    await this.page.keyboard.press('F1');
+    await this.page.locator('.quick-input-widget input.input').fill(`>${text}`);
+    await this.page.waitForTimeout(500);
+    const titles = await this.page.locator('.quick-input-list .monaco-list-row .label-name').allTextContents();
+    await this.page.keyboard.press('Escape');
+    return titles;
+  }
+
+  private quickPickRow(label: string): Locator {
+    const exact = new RegExp(`^${label.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`);
+    return this.page
+      .locator('.quick-input-list .monaco-list-row')
+      .filter({ has: this.page.locator('.label-name', { hasText: exact }) })
+      .first();
+  }
+
+  /** Chooses an entry of the open quick pick. */
+  async pick(label: string): Promise<void> {
+    await this.quickPickRow(label).click();
+  }
+
+  /** Types into the open input box and accepts it. */
+  async answer(text: string): Promise<void> {
+    const input = this.page.locator('.quick-input-widget input.input');
+    await input.fill(text);
+    await input.press('Enter');
+  }
+
+  async openFile(name: string): Promise<void> {
+    await this.page.locator('.explorer-folders-view .monaco-list-row', { hasText: name }).first().dblclick();
+    await this.page.locator('.editor-instance .view-lines').first().waitFor();
+    await this.page.locator('.editor-instance .view-lines').first().click();
+  }
+
+  /** Types at the cursor, key by key. */
+  async type(text: string): Promise<void> {
+    await this.page.keyboard.type(text, { delay: 5 });
+  }
+
+  async press(keys: string): Promise<void> {
+    await this.page.keyboard.press(keys);
+  }
+
+  async save(): Promise<void> {
+    await this.press('Control+S');
+    await this.page.locator('.tab.active.dirty').waitFor({ state: 'detached' });
+  }
+
+  /** The lines that the editor shows. */
+  async visibleText(): Promise<string> {
+    const lines = await this.page.locator('.editor-instance .view-lines .view-line').evaluateAll(found =>
+      found
+        .map(line => ({ top: Number.parseFloat((line as HTMLElement).style.top), text: line.textContent ?? '' }))
+        .sort((a, b) => a.top - b.top)
+        .map(({ text }) => text),
+    );
+    return lines.join('\n').replaceAll('\u00a0', ' ');
+  }
+
+  squiggles(severity: 'error' | 'warning' | 'info'): Locator {
+    return this.page.locator(`.view-overlays .squiggly-${severity}`);
+  }
+
+  /** Messages of the problems panel, which it opens. */
+  async problems(): Promise<string[]> {
+    await this.runCommand('Problems: Focus on Problems View');
+    const rows = this.page.locator('.markers-panel .monaco-list-row .marker-message-details');
+    await rows.first().waitFor();
+    return rows.allTextContents();
+  }
+
+  /** With the cursor on a problem: opens the bulb and takes a fix. */
+  async applyQuickFix(title: string | RegExp): Promise<void> {
+    await this.press('Control+.');
+    await this.page.locator('.action-widget .monaco-list-row', { hasText: title }).first().click();
+  }
+
+  notification(text: string | RegExp): Locator {
+    return this.page.locator('.notifications-toasts .notification-list-item, .notifications-center .notification-list-item', {
+      hasText: text,
+    });
+  }
+
+  statusBarItem(text: string | RegExp): Locator {
+    return this.page.locator('.statusbar-item', { hasText: text });
+  }
+
+  /** The frame of the extension's page that has such an element. */
+  async webview(selector: string, timeoutMs = PATIENCE_MS): Promise<Frame> {
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
+      for (const frame of this.page.frames())
+        if (
+          (await frame
+            .locator(selector)
+            .count()
+            .catch(() => 0)) > 0 &&
+          frame !== this.page.mainFrame()
+        )
+          return frame;
+      if (performance.now() > deadline) throw new Error(`no page with '${selector}' within ${timeoutMs} ms`);
+      await this.page.waitForTimeout(100);
+    }
+  }
+
+  /** Milliseconds that the editor says the extension took, in its own list of running extensions. */
+  async activationMs(extension: string): Promise<number> {
+    await this.runCommand('Developer: Show Running Extensions');
+    const row = this.page.locator('.runtime-extensions-editor .extension', { hasText: extension });
+    const text = (await row.locator('.activation-time').textContent()) ?? '';
+    await this.press('Control+W');
+    const found = /(\d+)\s*ms/.exec(text)?.[1];
+    if (found === undefined) throw new Error(`the activation time of ${extension} is not in '${text}'`);
+    return Number(found);
+  }
+
+  /** Into ROWTUNE_SCREENSHOTS, or beside the test's temporary files; gives the file. */
+  async screenshot(stage: string): Promise<string> {
+    mkdirSync(screenshotFolder, { recursive: true });
+    const file = join(screenshotFolder, `${this.name}-${stage}.png`);
+    await this.page.screenshot({ path: file });
+    return file;
+  }
+
+  async close(): Promise<void> {
+    await this.page.context().close();
+  }
+}
+
+export const screenshotFolder = process.env.ROWTUNE_SCREENSHOTS ?? join(import.meta.dirname, '..', '..', '..', 'dist', 'screenshots');

@@ -1,0 +1,42 @@
+/** A recipe is written in a real editor: the mistake is marked as it is typed, and its fix mends it. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { describeEditor } from './session.ts';
+
+const RECIPE = ['model: model', 'method: spsft', 'r: 8', 'data: { train: train.jsonl, prompt: "{text}:" }', 'learnin_rate: 1.0e-3', ''].join('\n');
+
+/** The extension is on the way of everybody who opens a folder; parsing it and asking for its first answers come later. */
+const ACTIVATION_BUDGET_MS = 100;
+
+describeEditor(
+  'a recipe in the editor',
+  ({ folder }) => writeFileSync(join(folder, 'mine.rowtune.yaml'), ''),
+  session => {
+    test('a typo is underlined, and the quick fix writes the key that was meant', async () => {
+      const workbench = await session().open('editing');
+      await workbench.openFile('mine.rowtune.yaml');
+      await workbench.type(RECIPE);
+      await workbench.squiggles('error').first().waitFor();
+      await workbench.screenshot('squiggle');
+      expect(await workbench.problems()).toEqual([expect.stringContaining("unknown setting 'learnin_rate'")]);
+      await workbench.openFile('mine.rowtune.yaml');
+      await workbench.press('F8');
+      await workbench.press('Escape');
+      await workbench.applyQuickFix(/learning_rate/);
+      await workbench.squiggles('error').first().waitFor({ state: 'detached' });
+      await workbench.save();
+      expect(readFileSync(join(session().task.folder, 'mine.rowtune.yaml'), 'utf8')).toBe(RECIPE.replace('learnin_', 'learning_'));
+    });
+
+    test(`the extension is up in less than ${ACTIVATION_BUDGET_MS} ms`, async () => {
+      const workbench = await session().open('activation');
+      await workbench.openFile('mine.rowtune.yaml');
+      await workbench.page.waitForTimeout(1000);
+      const took = await workbench.activationMs('Rowtune');
+      console.log(`activation of the extension: ${took} ms`);
+      expect(took).toBeLessThan(ACTIVATION_BUDGET_MS);
+      await workbench.close();
+    });
+  },
+);

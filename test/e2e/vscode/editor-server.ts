@@ -1,0 +1,131 @@
+/** A VS Code of its own for a test file: server, user data, extensions, state of Rowtune; everything ends with `stop`. */
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { cacheDir, ROWTUNE, until } from '../../support/daemon.ts';
+
+/** What the tests would otherwise click away, and what types beside the typist. */
+const SETTINGS = {
+  'security.workspace.trust.enabled': false,
+  'workbench.startupEditor': 'none',
+  'workbench.colorTheme': 'Default Dark Modern',
+  'workbench.tips.enabled': false,
+  'workbench.secondarySideBar.defaultVisibility': 'hidden',
+  'chat.disableAIFeatures': true,
+  'chat.commandCenter.enabled': false,
+  'extensions.autoCheckUpdates': false,
+  'extensions.ignoreRecommendations': true,
+  'files.autoSave': 'off',
+  'git.enabled': false,
+  'telemetry.telemetryLevel': 'off',
+  'editor.autoIndent': 'none',
+  'editor.autoClosingBrackets': 'never',
+  'editor.autoClosingQuotes': 'never',
+  'editor.quickSuggestions': { other: 'off', comments: 'off', strings: 'off' },
+  'editor.suggestOnTriggerCharacters': false,
+};
+
+export interface EditorParams {
+  /** As `findEditor` gives it. */
+  readonly editor: { readonly node: string; readonly main: string };
+  readonly vsix: string;
+  readonly settings?: Readonly<Record<string, unknown>>;
+}
+
+export interface EditorServer {
+  /** Address of the workbench with that folder open. */
+  url(folder: string): string;
+  /** State folder of Rowtune's daemon. */
+  readonly stateDir: string;
+  /** Everything that the editor wrote about extensions, newest session last. */
+  readLogs(): string;
+  /** Processes that this editor started, itself among them, whatever became of their parents. */
+  processes(): EditorProcess[];
+  /** Ends editor and daemon. @throws Error naming the processes that are left */
+  stop(): Promise<void>;
+}
+
+export interface EditorProcess {
+  readonly pid: number;
+  readonly command: string;
+}
+
+/** Starts an editor with the package installed as a user would. */
+export async function startEditor({ editor, vsix, settings = {} }: EditorParams): Promise<EditorServer> {
+  const home = mkdtempSync(join(tmpdir(), 'rowtune-editor-'));
+  const [userData, extensions, stateDir] = ['user-data', 'extensions', 'state'].map(name => join(home, name)) as [string, string, string];
+  for (const folder of [join(userData, 'User'), extensions, stateDir]) mkdirSync(folder, { recursive: true });
+  writeFileSync(join(userData, 'User', 'settings.json'), JSON.stringify({ ...SETTINGS, ...settings }));
+  const env = { ...process.env, ROWTUNE_STATE: stateDir, ROWTUNE_CACHE: cacheDir, HF_HUB_OFFLINE: '1' };
+  const options = [
+    '--user-data-dir',
+    userData,
+    '--extensions-dir',
+    extensions,
+    '--accept-server-license-terms',
+    '--telemetry-level',
+    'off',
+  ];
+  execFileSync(editor.node, [editor.main, '--install-extension', vsix, ...options], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const listen = ['--without-connection-token', '--host', '127.0.0.1', '--port', '0'];
+  const server = spawn(editor.node, [editor.main, ...listen, ...options], { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const port = await portOf(server);
+  const processes = () => processesWith(`ROWTUNE_STATE=${stateDir}`);
+  return {
+    stateDir,
+    url: folder => `http://127.0.0.1:${port}/?folder=${encodeURIComponent(folder)}`,
+    readLogs: () => readAll(join(userData, 'logs')),
+    processes,
+    stop: async () => {
+      execFileSync(process.execPath, [ROWTUNE, 'daemon', 'stop'], { env, stdio: 'ignore' });
+      server.kill('SIGTERM');
+      try {
+        await until(() => processes().length === 0, 'the processes of the editor end', 15_000);
+      } catch (error) {
+        const left = processes();
+        for (const { pid } of left) process.kill(pid, 'SIGKILL');
+        throw new Error(`left over: ${left.map(({ pid, command }) => `${pid} ${command}`).join('; ')}`, { cause: error });
+      } finally {
+        rmSync(home, { recursive: true, force: true });
+      }
+    },
+  };
+}
+
+function portOf(server: ChildProcess): Promise<number> {
+  return new Promise((resolve, reject) => {
+    let said = '';
+    const read = (chunk: Buffer) => {
+      said += chunk.toString();
+      const port = /listening on (\d+)/.exec(said)?.[1];
+      if (port) resolve(Number(port));
+    };
+    server.stdout?.on('data', read);
+    server.stderr?.on('data', read);
+    server.once('error', reject);
+    server.once('exit', status => reject(new Error(`the editor ended with status ${status}:\n${said}`)));
+  });
+}
+
+/** An environment is inherited by everything that is started, so it tells whose a process is. */
+function processesWith(assignment: string): EditorProcess[] {
+  return readdirSync('/proc')
+    .filter(name => /^\d+$/.test(name))
+    .flatMap(name => {
+      try {
+        if (!readFileSync(`/proc/${name}/environ`, 'utf8').split('\0').includes(assignment)) return [];
+        return [{ pid: Number(name), command: readFileSync(`/proc/${name}/cmdline`, 'utf8').replaceAll('\0', ' ').trim() }];
+      } catch {
+        return []; // it has ended meanwhile
+      }
+    });
+}
+
+const readAll = (folder: string): string =>
+  readdirSync(folder, { recursive: true, withFileTypes: true })
+    .filter(entry => entry.isFile())
+    .map(entry => join(entry.parentPath, entry.name))
+    .sort()
+    .map(file => `== ${file}\n${readFileSync(file, 'utf8')}`)
+    .join('\n');

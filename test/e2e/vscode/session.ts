@@ -1,0 +1,72 @@
+/** What a test file in a real editor begins with: browser, editor, a workspace; pictures of what was seen when a test fails. */
+import { rmSync } from 'node:fs';
+import { type Browser, chromium } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
+import { makeTinyTask, type TinyTask } from '../../support/tiny-task.ts';
+import { Workbench } from './driver.ts';
+import { type EditorServer, startEditor } from './editor-server.ts';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** By scripts/vscode/setup.mjs: paths, or why there is no editor. */
+    readonly vscode:
+      | { readonly missing?: undefined; readonly vsix: string; readonly chromium: string; readonly node: string; readonly main: string }
+      | { readonly missing: string };
+  }
+}
+
+export interface Session {
+  readonly browser: Browser;
+  readonly editor: EditorServer;
+  readonly task: TinyTask;
+  /** Opens a window; one that a failed test leaves open is photographed. */
+  open(name: string): Promise<Workbench>;
+}
+
+/**
+ * Describes tests that share one editor. Where it can't be installed they are skipped by name, and in CI one test fails with the reason.
+ * @param begin fills the workspace before any window opens
+ */
+export function describeEditor(title: string, begin: (task: TinyTask) => void, tests: (session: () => Session) => void): void {
+  const found = inject('vscode');
+  if (found.missing !== undefined) {
+    const reason = `${title} (no VS Code: ${found.missing})`;
+    if (process.env.CI) test(reason, () => expect.fail(reason));
+    else describe.skip(reason, () => tests(() => expect.fail(reason)));
+    return;
+  }
+  let session: Session | undefined;
+  const windows: Workbench[] = [];
+  describe(title, () => {
+    beforeAll(async () => {
+      const task = makeTinyTask();
+      begin(task);
+      const editor = await startEditor({ editor: found, vsix: found.vsix });
+      const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
+      const browser = await chromium.launch({
+        executablePath: found.chromium,
+        args: [...args, '--disable-component-update', '--disable-sync'],
+      });
+      const open = async (name: string) => {
+        const workbench = await Workbench.open(browser, editor.url(task.folder), name);
+        windows.push(workbench);
+        return workbench;
+      };
+      session = { browser, editor, task, open };
+    });
+    afterEach(async ({ task: { result, name } }) => {
+      if (result?.state !== 'fail') return;
+      for (const window of windows)
+        console.error(`a picture of the failure: ${await window.screenshot(`failed-${name.replaceAll(/\W+/g, '-')}`).catch(String)}`);
+    });
+    afterAll(async () => {
+      await session?.browser.close();
+      try {
+        await session?.editor.stop();
+      } finally {
+        if (session) rmSync(session.task.folder, { recursive: true, force: true });
+      }
+    });
+    tests(() => session ?? expect.fail('the editor did not start'));
+  });
+}
