@@ -1,6 +1,7 @@
 /** What the host side of a page is given: the daemon, the editor's files and pages, and a way to its page. No vscode here. */
 import type { JobEvent, JobRecord } from '../../trainer/protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
+import type { CommandName } from '../commands/command-ids.ts';
 
 /** A connection to the daemon; its requests reject with a `DaemonError` (code, message, hint). */
 export type DaemonLink = DaemonClient;
@@ -23,6 +24,8 @@ export interface PageServices {
    * @throws DaemonError with a hint for the user
    */
   daemon(): Promise<DaemonLink>;
+  /** The jobs that are known now, without asking a daemon for them. */
+  jobs(): readonly JobRecord[];
   /** Everything that jobs say, of whichever connection, without gaps over a reconnection. Returns the end of listening. */
   onJobEvent(listener: (event: JobEvent) => void): () => void;
   /** A job's record, whenever it changes, and all of them after a reconnection. Returns the end of listening. */
@@ -33,10 +36,14 @@ export interface PageServices {
   openFile(path: string): Promise<void>;
   /** Opens another page, or shows the one that has the same kind and state. */
   openPage(page: { readonly kind: PageKind; readonly state: PageState }): Promise<void>;
+  /** Runs a command of the extension as the menu of a run does. */
+  command(name: CommandName, run: { readonly runDir: string }): Promise<unknown>;
   /** Shows an error with its hint, and a button that does what the hint says where there is one. */
   showError(error: unknown): void;
   /** A setting `rowtune.<name>` that pages may read, as it is now. */
   setting(name: PageSetting): string;
+  /** Between two patches of a page, ms; as the settings have it now. */
+  updateIntervalMs(): number;
   readonly log: PageLog;
 }
 

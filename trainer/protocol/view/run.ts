@@ -1,5 +1,4 @@
 /** What the page of a run and its host say to each other; the page that compares runs gets the same patches, one stream for each run. */
-import type { ExportFormat } from '../job-messages.ts';
 import type { JobRecord, RunInfo } from '../rpc-messages.ts';
 
 /** A patch of metrics or of the log holds at most so many lines, so that a page of 100,000 points is drawn while the rest still comes. */
@@ -130,12 +129,11 @@ export interface Notice {
 
 export type RunToPage = RunPatch | Notice;
 
-export type RunAction = 'stop' | 'abort' | 'resume' | 'heatmap' | 'try' | 'folder' | 'recipe' | 'log';
+export type RunAction = 'stop' | 'abort' | 'resume' | 'heatmap' | 'try' | 'export' | 'folder' | 'recipe' | 'log';
 
 export type RunFromPage =
   /** The page is there and has nothing: send everything. */
   | { readonly type: 'ready' }
   | { readonly type: 'action'; readonly action: RunAction }
-  | { readonly type: 'export'; readonly format: ExportFormat }
   /** A file that the page has made. */
   | { readonly type: 'save'; readonly suggestedName: string; readonly content: string };

@@ -1,0 +1,59 @@
+/** The host of the page that compares runs: one feed a run, each patch with the run that it is of. */
+import path from 'node:path';
+import { z } from 'zod';
+import { type CompareFromPage, type CompareToPage, MAX_COMPARED } from '../../trainer/protocol/view/compare.ts';
+import type { ConnectPage } from './page-services.ts';
+import { RunFeed } from './run-feed.ts';
+import { savedFile } from './run-host.ts';
+
+const runDirs = z.array(z.string().refine(path.isAbsolute)).max(MAX_COMPARED);
+const stateSchema = z.object({ runDirs });
+
+const fromPage: z.ZodType<CompareFromPage> = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('ready') }),
+  z.object({ type: z.literal('open'), runDir: z.string() }),
+  z.object({ type: z.literal('remove'), runDir: z.string() }),
+  z.object(savedFile),
+]);
+
+/** `state`: `{ runDirs }`, absolute paths; what is no such state shows an empty page. */
+export const connectCompare: ConnectPage<CompareToPage> = ({ state, services, post, keep, setTitle }) => {
+  const feeds = new Map<string, RunFeed>();
+  for (const runDir of new Set(stateSchema.safeParse(state).data?.runDirs ?? []))
+    feeds.set(runDir, new RunFeed({ runDir, services, withLog: false, onPatch: patch => post({ type: 'patch', runDir, patch }) }));
+
+  const tell = (): void => {
+    const names = [...feeds.keys()];
+    setTitle(names.length > 0 ? `Compare: ${names.map(runDir => path.basename(runDir)).join(', ')}` : 'Compare');
+    post({ type: 'runs', runDirs: names });
+  };
+
+  async function receive(message: CompareFromPage): Promise<unknown> {
+    switch (message.type) {
+      case 'ready':
+        tell();
+        for (const feed of feeds.values()) feed.begin();
+        return;
+      case 'open':
+        return feeds.has(message.runDir) ? services.openPage({ kind: 'run', state: { runDir: message.runDir } }) : undefined;
+      case 'remove':
+        feeds.get(message.runDir)?.dispose();
+        feeds.delete(message.runDir);
+        keep({ runDirs: [...feeds.keys()] });
+        return tell();
+      case 'save':
+        return services.saveFile(message);
+    }
+  }
+
+  return {
+    receive: message => {
+      const checked = fromPage.safeParse(message);
+      if (checked.success) receive(checked.data).catch((error: unknown) => services.showError(error));
+      else services.log.warn(`the compare page sent what is no message: ${checked.error.message}`);
+    },
+    dispose: () => {
+      for (const feed of feeds.values()) feed.dispose();
+    },
+  };
+};

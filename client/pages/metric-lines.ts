@@ -1,0 +1,25 @@
+/** Lines of metrics.jsonl by column, as a page takes them. */
+import type { MetricsPatch } from '../../trainer/protocol/view/run.ts';
+
+/** A run writes about a dozen names; a damaged file may not make a page hold a column for each of its lines. */
+const MAX_NAMES = 64;
+/** What no column may be called: it would change the object that holds the columns. */
+const NAME = /^(?!__proto__$)[\w.:/-]{1,100}$/;
+
+/** Lines that are no JSON object with a step are left out. */
+export function metricsPatch(lines: readonly string[], reset: boolean): MetricsPatch {
+  const rows = lines.flatMap(line => numbersOf(line) ?? []);
+  const names = [...new Set(rows.flatMap(row => [...row.keys()]))].slice(0, MAX_NAMES);
+  const columns = Object.fromEntries(names.map(name => [name, rows.map(row => row.get(name) ?? null)]));
+  return { type: 'metrics', reset, length: rows.length, columns };
+}
+
+function numbersOf(line: string): Map<string, number> | undefined {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (value === null || typeof value !== 'object' || !('step' in value) || typeof value.step !== 'number') return undefined;
+    return new Map(Object.entries(value).filter((entry): entry is [string, number] => NAME.test(entry[0]) && typeof entry[1] === 'number'));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,102 @@
+/** The files of a run folder as the pages take them. They may come from another version, or be damaged: what does not fit is left out. */
+import { z } from 'zod';
+import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
+import { settings } from '../../trainer/protocol/recipe-schema.ts';
+import type { CoverageView, MemoryPlan, RecipeEntry, SummaryView } from '../../trainer/protocol/view/run.ts';
+
+const coverageSchema: z.ZodType<CoverageView> = z.object({
+  method: z.string(),
+  trainable: z.number(),
+  parameters: z.number(),
+  share: z.number(),
+  modules: z.array(
+    z.object({ module: z.string(), rows: z.number(), trainedRows: z.number(), parameters: z.number(), trainable: z.number() }),
+  ),
+});
+
+const memorySchema: z.ZodType<MemoryPlan> = z.object({
+  predicted: z.object({
+    weightsBytes: z.number(),
+    trainedBytes: z.number(),
+    gradientBytes: z.number(),
+    optimizerBytes: z.number(),
+    activationBytes: z.number(),
+    engineOverheadBytes: z.number(),
+    totalBytes: z.number(),
+  }),
+  recompute: z.string(),
+  device: z.enum(['cpu', 'gpu']),
+  baselineBytes: z.number(),
+  availableBytes: z.number(),
+  fits: z.boolean(),
+});
+
+const evaluationSchema = z
+  .object({
+    loss: z.number(),
+    perplexity: z.number().nullish().transform(orAbsent),
+    tokenAccuracy: z.number().optional(),
+    samples: z.number(),
+    labels: z
+      .object({
+        accuracy: z.number(),
+        majority: z.number(),
+        confusion: z.record(z.string(), z.record(z.string(), z.number())),
+      })
+      .optional(),
+    measures: z.record(z.string(), z.number()).optional(),
+  })
+  .nullable();
+
+const summarySchema: z.ZodType<SummaryView> = z.object({
+  state: z.enum(['finished', 'stopped']),
+  checkpoint: z.string().nullable(),
+  steps: z.number(),
+  totalSteps: z.number(),
+  before: evaluationSchema,
+  after: evaluationSchema,
+  trainable: z.number(),
+  trainableShare: z.number(),
+  secondsPerStep: z.number().nullable(),
+  tokensPerSecond: z.number(),
+  memory: z.object({ mem_M: z.number(), mem_FT: z.number(), mem_Aux: z.number(), mem_TTL: z.number(), mem: z.number() }).nullable(),
+  engine: z.string(),
+  recompute: z.string(),
+});
+
+/** JSON has no infinity: the perplexity of a model that has not learnt yet may be null. */
+function orAbsent(value: number | null | undefined): number | undefined {
+  return value ?? undefined;
+}
+
+const parse = <T>(schema: z.ZodType<T>, text: string): T | undefined => {
+  try {
+    return schema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+};
+
+export const parseCoverage = (text: string): CoverageView | undefined => parse(coverageSchema, text);
+export const parseMemory = (text: string): MemoryPlan | undefined => parse(memorySchema, text);
+export const parseSummary = (text: string): SummaryView | undefined => parse(summarySchema, text);
+
+/** recipe.yaml with its settings one by one; a setting is at its default where leaving it out would change nothing. */
+export function parseRecipeFile(text: string): { readonly text: string; readonly entries: readonly RecipeEntry[] } {
+  const { resolved } = parseRecipe(text);
+  const entries = Object.entries(settings).flatMap(([key, setting]): RecipeEntry[] => {
+    const value = at(resolved, key);
+    if (value === undefined) return [];
+    const isDefault = setting.presence !== 'required' && show(setting.resolveDefault(resolved)) === show(value);
+    return [{ key, value: show(value), isDefault, doc: setting.doc }];
+  });
+  return { text, entries };
+}
+
+function at(resolved: Readonly<Record<string, unknown>>, key: string): unknown {
+  const [first = '', second] = key.split('.');
+  const value = resolved[first];
+  return second === undefined || value === null || typeof value !== 'object' ? value : (value as Record<string, unknown>)[second];
+}
+
+const show = (value: unknown): string => (typeof value === 'string' ? value : (JSON.stringify(value) ?? ''));

@@ -1,0 +1,81 @@
+/** The host of a run's page: sends what the run's folder and the daemon tell, and does what the buttons ask for. */
+import { randomUUID } from 'node:crypto';
+import path from 'node:path';
+import { z } from 'zod';
+import type { RunAction, RunFromPage, RunToPage } from '../../trainer/protocol/view/run.ts';
+import type { ConnectPage } from './page-services.ts';
+import { RunFeed } from './run-feed.ts';
+
+const stateSchema = z.object({ runDir: z.string().refine(path.isAbsolute) });
+
+/** A table of 100,000 lines is a tenth of it. */
+const MAX_SAVED_CHARACTERS = 64 * 2 ** 20;
+export const savedFile = {
+  type: z.literal('save'),
+  suggestedName: z.string().regex(/^[^/\\]{1,200}$/),
+  content: z.string().max(MAX_SAVED_CHARACTERS),
+};
+
+const fromPage: z.ZodType<RunFromPage> = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('ready') }),
+  z.object({
+    type: z.literal('action'),
+    action: z.enum(['stop', 'abort', 'resume', 'heatmap', 'try', 'export', 'folder', 'recipe', 'log']),
+  }),
+  z.object(savedFile),
+]);
+
+/** `state`: `{ runDir }`, an absolute path. */
+export const connectRun: ConnectPage<RunToPage> = ({ state, services, post, setTitle }) => {
+  const runDir = stateSchema.safeParse(state).data?.runDir;
+  if (runDir === undefined) {
+    return { receive: () => post({ type: 'missing', runDir: '' }), dispose: () => undefined };
+  }
+  const feed = new RunFeed({
+    runDir,
+    services,
+    withLog: true,
+    onPatch: patch => {
+      if (patch.type === 'overview') setTitle(`Run: ${patch.overview.name}`);
+      post(patch);
+    },
+  });
+  const actions: Readonly<Record<RunAction, () => Promise<unknown>>> = {
+    stop: () => endJob('stopJob'),
+    abort: () => endJob('abortJob'),
+    resume: async () => (await services.daemon()).request('resume', { id: randomUUID(), runDir }),
+    heatmap: () => services.command('openHeatmap', { runDir }),
+    try: () => services.command('tryModel', { runDir }),
+    export: () => services.command('exportRun', { runDir }),
+    folder: () => services.command('openRunFolder', { runDir }),
+    recipe: () => services.command('openRunRecipe', { runDir }),
+    log: () => services.command('openRunLog', { runDir }),
+  };
+
+  async function endJob(name: 'stopJob' | 'abortJob'): Promise<void> {
+    const job = feed.currentJob;
+    const message = 'This run was started in a terminal: press Ctrl-C there, once to stop and save, twice to abort.';
+    if (!job) return post({ type: 'notice', level: 'error', message });
+    await (await services.daemon()).request(name, { id: job.id });
+  }
+
+  async function receive(message: RunFromPage): Promise<unknown> {
+    switch (message.type) {
+      case 'ready':
+        return feed.begin();
+      case 'action':
+        return actions[message.action]();
+      case 'save':
+        return services.saveFile(message);
+    }
+  }
+
+  return {
+    receive: message => {
+      const checked = fromPage.safeParse(message);
+      if (checked.success) receive(checked.data).catch((error: unknown) => services.showError(error));
+      else services.log.warn(`the page of ${runDir} sent what is no message: ${checked.error.message}`);
+    },
+    dispose: () => feed.dispose(),
+  };
+};

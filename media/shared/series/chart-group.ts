@@ -1,0 +1,94 @@
+/** Charts over one axis: they share the range that is shown and the place that is looked at. */
+import type { Range } from './resample.ts';
+
+export interface GroupMember {
+  /** From the first to the last point; undefined without points. */
+  extent(): Range | undefined;
+  /** The shared range has changed, or the data. */
+  draw(): void;
+  /** Undefined: nowhere. */
+  showCursor(x: number | undefined): void;
+}
+
+/** Fewer updates than this fill no chart. */
+const NARROWEST = 1e-9;
+
+export class ChartGroup {
+  private readonly members = new Set<GroupMember>();
+  private readonly listeners = new Set<(x: number | undefined) => void>();
+  private zoomed: Range | undefined;
+  private at: number | undefined;
+  private frame: number | undefined;
+
+  add(member: GroupMember): () => void {
+    this.members.add(member);
+    return () => this.members.delete(member);
+  }
+
+  /** All of it while nobody has zoomed: it follows a run that goes on. */
+  get range(): Range {
+    return this.zoomed ?? this.extent;
+  }
+
+  get extent(): Range {
+    const found = [...this.members].flatMap(member => member.extent() ?? []);
+    if (found.length === 0) return { min: 0, max: 1 };
+    const [min, max] = [Math.min(...found.map(range => range.min)), Math.max(...found.map(range => range.max))];
+    return { min, max: max > min ? max : min + 1 };
+  }
+
+  get isZoomed(): boolean {
+    return this.zoomed !== undefined;
+  }
+
+  get cursor(): number | undefined {
+    return this.at;
+  }
+
+  onCursor(listener: (x: number | undefined) => void): void {
+    this.listeners.add(listener);
+  }
+
+  setCursor(x: number | undefined): void {
+    if (x === this.at) return;
+    this.at = x;
+    for (const member of this.members) member.showCursor(x);
+    for (const listener of this.listeners) listener(x);
+  }
+
+  zoom(range: Range): void {
+    const { min, max } = this.extent;
+    const clipped = { min: Math.max(min, range.min), max: Math.min(max, range.max) };
+    if (clipped.max - clipped.min <= NARROWEST * (max - min)) return;
+    this.zoomed = clipped.min <= min && clipped.max >= max ? undefined : clipped;
+    this.changed();
+  }
+
+  /** @param factor below 1 comes closer; `x` stays where it is */
+  zoomAround(x: number, factor: number): void {
+    const { min, max } = this.range;
+    this.zoom({ min: x - (x - min) * factor, max: x + (max - x) * factor });
+  }
+
+  /** @param share of the width that is shown; positive to the right */
+  pan(share: number): void {
+    if (!this.zoomed) return;
+    const all = this.extent;
+    const width = this.zoomed.max - this.zoomed.min;
+    const min = Math.min(all.max - width, Math.max(all.min, this.zoomed.min + share * width));
+    this.zoom({ min, max: min + width });
+  }
+
+  reset(): void {
+    this.zoomed = undefined;
+    this.changed();
+  }
+
+  /** Draws every chart in the next frame; asked for ten times it is still done once. */
+  changed(): void {
+    this.frame ??= requestAnimationFrame(() => {
+      this.frame = undefined;
+      for (const member of this.members) member.draw();
+    });
+  }
+}

@@ -1,0 +1,101 @@
+/** All numbers of a run by name and step, as its lines of metrics bring them. */
+import type { MetricsPatch } from '../../../trainer/protocol/view/run.ts';
+import { Numbers } from './numbers.ts';
+
+/** A curve: x ascending, no gaps. */
+export interface Points {
+  readonly x: Float64Array;
+  readonly y: Float64Array;
+}
+
+/** What a curve is drawn over. `train_seconds`: time spent in updates up to this line. */
+export const X_AXES = ['step', 'epoch', 'train_seconds'] as const;
+export type XAxis = (typeof X_AXES)[number];
+
+interface Curve {
+  readonly x: Numbers;
+  readonly y: Numbers;
+  /** Rows looked at so far. */
+  rows: number;
+}
+
+export class MetricHistory {
+  private columns = new Map<string, Numbers>();
+  private curves = new Map<string, Curve>();
+  private rows = 0;
+  private trainedStep = 0;
+  /** Of the newest reset: what was drawn before it is void. */
+  generation = 0;
+
+  /** Lines of metrics. */
+  get length(): number {
+    return this.rows;
+  }
+
+  /** Names of the numbers that there are, the axes among them. */
+  get names(): string[] {
+    return [...this.columns.keys()];
+  }
+
+  append({ reset, length, columns }: Pick<MetricsPatch, 'reset' | 'length' | 'columns'>): void {
+    if (reset) {
+      this.columns = new Map();
+      this.curves = new Map();
+      this.rows = 0;
+      this.trainedStep = 0;
+      this.generation++;
+    }
+    for (const name of [...Object.keys(columns), ...X_AXES]) if (!this.columns.has(name)) this.columns.set(name, this.empty());
+    for (let row = 0; row < length; row++) {
+      for (const [name, column] of this.columns) if (name !== 'train_seconds') column.push(columns[name]?.[row] ?? Number.NaN);
+      this.pushTime();
+      this.rows++;
+    }
+  }
+
+  /** The points of one number where it has a value. The same arrays, longer, after more lines. */
+  points(name: string, axis: XAxis = 'step'): Points {
+    const key = `${axis} ${name}`;
+    const curve = this.curves.get(key) ?? { x: new Numbers(), y: new Numbers(), rows: 0 };
+    this.curves.set(key, curve);
+    const [xs, ys] = [this.columns.get(axis), this.columns.get(name)];
+    for (; curve.rows < this.rows; curve.rows++) {
+      const [x, y] = [xs?.at(curve.rows) ?? Number.NaN, ys?.at(curve.rows) ?? Number.NaN];
+      if (!Number.isFinite(x) || !Number.isFinite(y)) continue;
+      curve.x.push(x);
+      curve.y.push(y);
+    }
+    return { x: curve.x.view(), y: curve.y.view() };
+  }
+
+  /** The newest value of a number. */
+  last(name: string): number | undefined {
+    const column = this.columns.get(name);
+    for (let row = this.rows - 1; column && row >= 0; row--) if (Number.isFinite(column.at(row))) return column.at(row);
+    return undefined;
+  }
+
+  /** Everything of one line, by name; names without a value are left out. */
+  row(index: number): Record<string, number> {
+    return Object.fromEntries(
+      [...this.columns].flatMap(([name, column]) => (Number.isFinite(column.at(index)) ? [[name, column.at(index)]] : [])),
+    );
+  }
+
+  private empty(): Numbers {
+    const column = new Numbers();
+    for (let row = 0; row < this.rows; row++) column.push(Number.NaN);
+    return column;
+  }
+
+  /** A line tells the mean seconds of the updates since the line of metrics before it. */
+  private pushTime(): void {
+    const times = this.columns.get('train_seconds');
+    const before = this.rows > 0 ? (times?.at(this.rows - 1) ?? 0) : 0;
+    const seconds = this.columns.get('seconds')?.at(this.rows) ?? Number.NaN;
+    const step = this.columns.get('step')?.at(this.rows) ?? Number.NaN;
+    if (!Number.isFinite(seconds) || !Number.isFinite(step)) return times?.push(before);
+    times?.push(before + seconds * Math.max(0, step - this.trainedStep));
+    this.trainedStep = step;
+  }
+}

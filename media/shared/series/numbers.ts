@@ -1,0 +1,50 @@
+/** A list of numbers that grows, in one piece of memory: 100,000 points cost 800 kB, and a view of them costs nothing. */
+
+const START_LENGTH = 1024;
+
+export class Numbers {
+  private data = new Float64Array(START_LENGTH);
+  private count = 0;
+
+  get length(): number {
+    return this.count;
+  }
+
+  push(value: number): void {
+    if (this.count === this.data.length) {
+      const grown = new Float64Array(2 * this.count);
+      grown.set(this.data);
+      this.data = grown;
+    }
+    this.data[this.count++] = value;
+  }
+
+  at(index: number): number {
+    return index >= 0 && index < this.count ? (this.data[index] as number) : Number.NaN;
+  }
+
+  /** Good until the next push. */
+  view(): Float64Array {
+    return this.data.subarray(0, this.count);
+  }
+}
+
+/** Index of the last value that is at most `x` in ascending values; -1 where all are above. */
+export function lastAtMost(values: ArrayLike<number>, x: number): number {
+  let [low, high] = [0, values.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if ((values[middle] as number) <= x) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
+}
+
+/** Index of the value nearest to `x` in ascending values; -1 where there is none. */
+export function nearest(values: ArrayLike<number>, x: number): number {
+  const below = lastAtMost(values, x);
+  const above = below + 1;
+  if (above >= values.length) return below;
+  if (below < 0) return above;
+  return x - (values[below] as number) <= (values[above] as number) - x ? below : above;
+}

@@ -1,0 +1,71 @@
+/** Curves for a chart of so many pixels: what can be seen of 100,000 points, and nothing more. */
+import type { Points } from './metric-history.ts';
+import { lastAtMost } from './numbers.ts';
+
+/** One x for all curves, as uPlot wants it; null where a curve has no point there. */
+export interface Aligned {
+  readonly x: readonly number[];
+  readonly ys: readonly (readonly (number | null)[])[];
+}
+
+export interface Range {
+  readonly min: number;
+  readonly max: number;
+}
+
+/**
+ * The points in a range, and one on either side of it, so that lines leave the chart where they should. With more points than two a
+ * pixel, each pixel column keeps the lowest and the highest value of each curve, in the order they came: no peak is lost.
+ * @param columns pixels of the chart
+ */
+export function resample(curves: readonly Points[], range: Range, columns: number): Aligned {
+  const windows = curves.map(({ x }) => [Math.max(0, lastAtMost(x, range.min)), Math.min(x.length, lastAtMost(x, range.max) + 2)] as const);
+  const most = Math.max(0, ...windows.map(([from, to]) => to - from));
+  if (most <= 2 * columns || range.max <= range.min) return union(curves, windows);
+  return buckets(curves, windows, range, columns);
+}
+
+type Window = readonly [from: number, to: number];
+
+function union(curves: readonly Points[], windows: readonly Window[]): Aligned {
+  const all = new Set<number>();
+  for (const [i, [from, to]] of windows.entries()) for (const x of curves[i]?.x.subarray(from, to) ?? []) all.add(x);
+  const x = [...all].sort((a, b) => a - b);
+  const place = new Map(x.map((value, i) => [value, i]));
+  const ys = curves.map((curve, i) => {
+    const [from, to] = windows[i] ?? [0, 0];
+    const y: (number | null)[] = new Array(x.length).fill(null);
+    for (let p = from; p < to; p++) y[place.get(curve.x[p] as number) as number] = curve.y[p] as number;
+    return y;
+  });
+  return { x, ys };
+}
+
+function buckets(curves: readonly Points[], windows: readonly Window[], { min, max }: Range, columns: number): Aligned {
+  const width = (max - min) / columns;
+  // A column before the range and one behind it, for the neighbours outside.
+  const x = Array.from(
+    { length: 2 * (columns + 2) },
+    (_, i) => min + (Math.floor(i / 2) - 1) * width + (i % 2 === 0 ? 0.25 : 0.75) * width,
+  );
+  const ys = curves.map((curve, i) => {
+    const [from, to] = windows[i] ?? [0, 0];
+    const y: (number | null)[] = new Array(x.length).fill(null);
+    for (let p = from; p < to; ) {
+      const column = columnOf(curve.x[p] as number);
+      let [lowest, highest] = [p, p];
+      for (; p < to && columnOf(curve.x[p] as number) === column; p++) {
+        if ((curve.y[p] as number) < (curve.y[lowest] as number)) lowest = p;
+        if ((curve.y[p] as number) > (curve.y[highest] as number)) highest = p;
+      }
+      y[2 * column] = curve.y[Math.min(lowest, highest)] as number;
+      y[2 * column + 1] = curve.y[Math.max(lowest, highest)] as number;
+    }
+    return y;
+  });
+  return { x, ys };
+
+  function columnOf(value: number): number {
+    return Math.min(columns + 1, Math.max(0, Math.floor((value - min) / width) + 1));
+  }
+}

@@ -1,0 +1,21 @@
+/** Exponential smoothing of a curve. */
+
+/**
+ * A running mean in which each point counts `weight` times as much as the next. Divided by the sum of the weights so far, so that the
+ * first values are not pulled towards zero (the correction of Adam's moments, and TensorBoard's).
+ * @param weight 0 leaves the values as they are; below 1
+ */
+export function smooth(values: Float64Array, weight: number): Float64Array {
+  const smoothed = new Float64Array(values.length);
+  let mean = 0;
+  let mass = 0;
+  for (let i = 0; i < values.length; i++) {
+    mean = weight * mean + (1 - weight) * (values[i] as number);
+    mass = weight * mass + (1 - weight);
+    smoothed[i] = mean / mass;
+  }
+  return smoothed;
+}
+
+/** Of a slider that goes from 0 to 1: fine where it matters, near 1. */
+export const smoothingWeight = (slider: number): number => (slider <= 0 ? 0 : Math.min(0.999, 1 - 10 ** (-3 * slider)));

@@ -1,0 +1,359 @@
+/** One chart of curves over steps: drawn by uPlot, worked by mouse and keyboard, read by screen readers as a slider. */
+import uPlot from 'uplot';
+import 'uplot/dist/uPlot.min.css';
+import { element, setText } from '../element.ts';
+import { type CurveColor, type CurveLook, chartFont, colorOf, gridColor, onThemeChange } from './chart-colors.ts';
+import type { ChartGroup, GroupMember } from './chart-group.ts';
+import type { Points } from './metric-history.ts';
+import { nearest } from './numbers.ts';
+import { type Range, resample } from './resample.ts';
+
+export interface Curve {
+  readonly label: string;
+  readonly look: CurveLook;
+  /** `faint`: behind a smoothed one, in its colour and without a place in the legend. `dots`: few points, each marked. */
+  readonly kind: 'line' | 'faint' | 'dots';
+  readonly points: Points;
+}
+
+/** A band behind the curves, from one value to another. */
+export interface Level {
+  readonly color: CurveColor;
+  readonly from: number;
+  readonly to: number;
+}
+
+export interface ChartOptions {
+  readonly title: string;
+  readonly group: ChartGroup;
+  readonly format: (value: number) => string;
+  /** "step 120". */
+  readonly formatX: (x: number) => string;
+  /** The lowest value that is always in sight. */
+  readonly floor?: number;
+}
+
+export interface ChartContent {
+  readonly curves: readonly Curve[];
+  readonly levels?: readonly Level[];
+  readonly logarithmic?: boolean;
+}
+
+/** Keys move by so many parts of what is shown, or by one point where points are wider apart. */
+const KEY_PARTS = 400;
+const WHEEL_FACTOR = 1.2;
+/** A drag below this is a click. */
+const SMALLEST_DRAG_PX = 4;
+const FAINT_ALPHA = 0.35;
+
+export class TimeChart implements GroupMember {
+  readonly element: HTMLElement;
+  private readonly options: ChartOptions;
+  private readonly plot: HTMLElement;
+  private readonly legend: HTMLElement;
+  private readonly values: HTMLElement[] = [];
+  private readonly ends: (() => void)[] = [];
+  private content: ChartContent = { curves: [] };
+  private chart: uPlot | undefined;
+  private shape = '';
+  private isPointed = false;
+
+  constructor(options: ChartOptions) {
+    this.options = options;
+    this.plot = element('div', {
+      class: 'chart-plot',
+      tabindex: 0,
+      role: 'slider',
+      'aria-label': `${options.title}: move through the curve with the arrow keys, plus and minus zoom, 0 shows all`,
+      'aria-orientation': 'horizontal',
+    });
+    this.legend = element('div', { class: 'chart-legend' });
+    this.element = element(
+      'figure',
+      { class: 'chart' },
+      element('figcaption', { class: 'chart-title' }, options.title),
+      this.legend,
+      this.plot,
+    );
+    this.listen();
+    this.ends.push(
+      options.group.add(this),
+      onThemeChange(() => this.rebuild()),
+    );
+    const sizes = new ResizeObserver(() => this.resize());
+    sizes.observe(this.plot);
+    this.ends.push(() => sizes.disconnect());
+  }
+
+  dispose(): void {
+    for (const end of this.ends) end();
+    this.chart?.destroy();
+    this.element.remove();
+  }
+
+  /** Drawn in the next frame, with the other charts of the group. */
+  set(content: ChartContent): void {
+    this.content = content;
+    this.options.group.changed();
+  }
+
+  extent(): Range | undefined {
+    const { x } = this.longest;
+    return x.length === 0 ? undefined : { min: Math.min(...this.outer(0)), max: Math.max(...this.outer(-1)) };
+  }
+
+  draw(): void {
+    const { curves, logarithmic = false } = this.content;
+    const shape = JSON.stringify([curves.map(({ label, look, kind }) => [label, look, kind]), logarithmic]);
+    if (shape !== this.shape || !this.chart) {
+      this.shape = shape;
+      this.rebuild();
+    } else this.update();
+  }
+
+  showCursor(x: number | undefined): void {
+    this.describe();
+    if (!this.chart) return;
+    const left = x === undefined ? -10 : this.chart.valToPos(x, 'x');
+    this.chart.setCursor({ left, top: x === undefined ? -10 : this.chart.height / 2 }, false);
+  }
+
+  private get longest(): Points {
+    const empty: Points = { x: new Float64Array(), y: new Float64Array() };
+    return this.content.curves.reduce((best, { points }) => (points.x.length > best.x.length ? points : best), empty);
+  }
+
+  /** First or last x of every curve that has points. */
+  private outer(at: 0 | -1): number[] {
+    return this.content.curves.flatMap(({ points }) => points.x.at(at) ?? []);
+  }
+
+  private resize(): void {
+    const { clientWidth: width, clientHeight: height } = this.plot;
+    if (!this.chart || width === 0 || (this.chart.width === width && this.chart.height === height)) return;
+    this.chart.setSize({ width, height });
+    this.update();
+  }
+
+  /** Anew: other curves, or another theme. */
+  private rebuild(): void {
+    this.chart?.destroy();
+    this.chart = undefined;
+    this.drawLegend();
+    const { clientWidth: width, clientHeight: height } = this.plot;
+    if (this.content.curves.length === 0 || width === 0) return;
+    this.chart = new uPlot(this.plotOptions(width, height), [[], ...this.content.curves.map(() => [])], this.plot);
+    this.update();
+  }
+
+  private update(): void {
+    if (!this.chart) return this.rebuild();
+    const { curves, logarithmic } = this.content;
+    const { range } = this.options.group;
+    const { x, ys } = resample(
+      curves.map(({ points }) => points),
+      range,
+      Math.max(50, Math.round(this.chart.bbox.width / devicePixelRatio)),
+    );
+    const positive = (y: number | null): number | null => (y !== null && y > 0 ? y : null);
+    const data = [x, ...(logarithmic ? ys.map(values => values.map(positive)) : ys)] as uPlot.AlignedData;
+    this.chart.batch(() => {
+      this.chart?.setData(data, false);
+      this.chart?.setScale('x', { min: range.min, max: range.max });
+    });
+    if (!this.isPointed) this.showCursor(this.options.group.cursor);
+    else this.describe();
+  }
+
+  private plotOptions(width: number, height: number): uPlot.Options {
+    const { group, format, floor } = this.options;
+    const { curves, logarithmic = false } = this.content;
+    const axis = { stroke: colorOf('foreground'), font: chartFont(), grid: { stroke: gridColor(), width: 1 }, ticks: { show: false } };
+    return {
+      width,
+      height,
+      padding: [8, 8, 0, 0],
+      legend: { show: false },
+      cursor: {
+        y: false,
+        drag: { x: true, y: false, setScale: false },
+        points: { size: 6 },
+        bind: {
+          dblclick: () => () => {
+            group.reset();
+            return null;
+          },
+        },
+      },
+      scales: {
+        x: { time: false, auto: false },
+        y: logarithmic ? { distr: 3 } : { range: (_, min, max) => this.valueRange(min, max, floor) },
+      },
+      axes: [
+        { ...axis, size: 24, gap: 4, values: (_, splits) => splits.map(value => (value === null ? '' : shortNumber(value))) },
+        { ...axis, size: 58, gap: 4, values: (_, splits) => splits.map(value => (value === null ? '' : format(value))) },
+      ],
+      series: [{}, ...curves.map(seriesOf)],
+      hooks: {
+        drawClear: [chart => this.drawLevels(chart)],
+        setCursor: [chart => this.pointed(chart)],
+        setSelect: [chart => this.selected(chart)],
+      },
+    };
+  }
+
+  private valueRange(min: number | null, max: number | null, floor: number | undefined): [number, number] {
+    const { levels = [] } = this.content;
+    const low = Math.min(min ?? Number.POSITIVE_INFINITY, floor ?? Number.POSITIVE_INFINITY, ...levels.map(({ from }) => from));
+    const high = Math.max(max ?? Number.NEGATIVE_INFINITY, ...levels.map(({ to }) => to));
+    if (!Number.isFinite(low) || !Number.isFinite(high)) return [0, 1];
+    const room = (high - low || Math.abs(high) || 1) * 0.05;
+    return [floor !== undefined && low >= floor ? floor : low - room, high + room];
+  }
+
+  private drawLevels({ ctx, bbox, valToPos }: uPlot): void {
+    ctx.save();
+    ctx.globalAlpha = 0.22;
+    for (const { color, from, to } of this.content.levels ?? []) {
+      const top = valToPos(to, 'y', true);
+      ctx.fillStyle = colorOf(color);
+      ctx.fillRect(bbox.left, top, bbox.width, valToPos(from, 'y', true) - top);
+    }
+    ctx.restore();
+  }
+
+  private pointed(chart: uPlot): void {
+    if (!this.isPointed) return;
+    const left = chart.cursor.left ?? -1;
+    this.options.group.setCursor(left < 0 ? undefined : this.snap(chart.posToVal(left, 'x')));
+  }
+
+  private snap(x: number): number {
+    const { x: xs } = this.longest;
+    return xs[nearest(xs, x)] ?? x;
+  }
+
+  private selected(chart: uPlot): void {
+    const { left, width } = chart.select;
+    if (width < SMALLEST_DRAG_PX) return;
+    this.options.group.zoom({ min: chart.posToVal(left, 'x'), max: chart.posToVal(left + width, 'x') });
+    chart.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+  }
+
+  private listen(): void {
+    const { group } = this.options;
+    this.plot.addEventListener('pointerenter', () => {
+      this.isPointed = true;
+    });
+    this.plot.addEventListener('pointerleave', () => {
+      this.isPointed = false;
+      group.setCursor(undefined);
+    });
+    this.plot.addEventListener('keydown', event => this.key(event));
+    this.plot.addEventListener('blur', () => group.setCursor(undefined));
+    this.plot.addEventListener(
+      'wheel',
+      event => {
+        // Without a key the wheel scrolls the page, as everywhere; a pinch on a touch pad comes with ctrlKey.
+        if (!this.chart || !(event.ctrlKey || event.metaKey || event.shiftKey)) return;
+        event.preventDefault();
+        if (event.shiftKey) return group.pan(Math.sign(event.deltaY || event.deltaX) * 0.1);
+        const left = event.clientX - this.chart.over.getBoundingClientRect().left;
+        group.zoomAround(this.chart.posToVal(left, 'x'), event.deltaY > 0 ? WHEEL_FACTOR : 1 / WHEEL_FACTOR);
+      },
+      { passive: false },
+    );
+  }
+
+  private key(event: KeyboardEvent): void {
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const { group } = this.options;
+    const { x: xs } = this.longest;
+    const { min, max } = group.range;
+    const [first, last] = [nearest(xs, min), nearest(xs, max)];
+    const at = group.cursor === undefined ? last : nearest(xs, group.cursor);
+    const part = Math.max(1, Math.round((last - first) / KEY_PARTS)) * (event.shiftKey ? 10 : 1);
+    const moves: Readonly<Record<string, number>> = {
+      ArrowRight: at + part,
+      ArrowUp: at + part,
+      ArrowLeft: at - part,
+      ArrowDown: at - part,
+      PageUp: at + 40 * part,
+      PageDown: at - 40 * part,
+      Home: first,
+      End: last,
+    };
+    const to = moves[event.key];
+    if (to !== undefined) group.setCursor(xs[Math.min(last, Math.max(first, to))]);
+    else if (event.key === '+' || event.key === '=') group.zoomAround(xs[at] ?? max, 1 / (WHEEL_FACTOR * WHEEL_FACTOR));
+    else if (event.key === '-') group.zoomAround(xs[at] ?? max, WHEEL_FACTOR * WHEEL_FACTOR);
+    else if (event.key === '0' || event.key === 'Escape') group.reset();
+    else return;
+    event.preventDefault();
+  }
+
+  private get named(): readonly Curve[] {
+    return this.content.curves.filter(({ kind }) => kind !== 'faint');
+  }
+
+  private drawLegend(): void {
+    this.values.length = 0;
+    const items = this.named.map(({ label, look }) => {
+      const value = element('span', { class: 'chart-value' });
+      this.values.push(value);
+      const swatch = element('span', { class: `swatch swatch-${look.color} swatch-dash-${look.dash.length === 0 ? 0 : look.dash[0]}` });
+      return element('span', { class: 'chart-item' }, swatch, element('span', { class: 'chart-label' }, label), value);
+    });
+    this.legend.replaceChildren(...items);
+  }
+
+  /** The values under the cursor, or the newest ones. */
+  private describe(): void {
+    const { format, formatX, group } = this.options;
+    const x = group.cursor;
+    const texts = this.named.map(({ points }, i) => {
+      const at = x === undefined ? points.x.length - 1 : nearest(points.x, x);
+      const value = points.y[at];
+      const text = value === undefined ? '–' : format(value);
+      const shown = this.values[i];
+      if (shown) setText(shown, text);
+      return text;
+    });
+    const { x: xs } = this.longest;
+    const [first, last] = [xs[0] ?? 0, xs.at(-1) ?? 0];
+    const now = x ?? last;
+    const words = this.named.map(({ label }, i) => `${label} ${texts[i]}`).join(', ');
+    for (const [name, value] of Object.entries({ valuemin: first, valuemax: last, valuenow: Math.min(last, Math.max(first, now)) }))
+      this.plot.setAttribute(`aria-${name}`, String(value));
+    this.plot.setAttribute('aria-valuetext', xs.length === 0 ? 'no values yet' : `${formatX(now)}: ${words}`);
+  }
+}
+
+function seriesOf({ label, look, kind }: Curve): uPlot.Series {
+  const stroke = colorOf(look.color);
+  return {
+    label,
+    stroke,
+    width: kind === 'faint' ? 1 : 1.75,
+    alpha: kind === 'faint' ? FAINT_ALPHA : 1,
+    dash: look.dash.length > 0 ? [...look.dash] : undefined,
+    spanGaps: true,
+    points: kind === 'dots' ? { show: true, size: 6, fill: stroke, stroke } : { show: (chart, i) => isLonely(chart, i) },
+  };
+}
+
+/** A curve of one point would not be seen as a line. */
+const isLonely = (chart: uPlot, i: number): boolean => {
+  const values = chart.data[i] ?? [];
+  let count = 0;
+  for (const value of values) if (value !== null && ++count > 1) return false;
+  return count === 1;
+};
+
+/** 1200 → 1.2k, as an axis has room for. */
+function shortNumber(value: number): string {
+  const size = Math.abs(value);
+  if (size >= 1e6) return `${Number((value / 1e6).toPrecision(4))}M`;
+  if (size >= 1e4) return `${Number((value / 1e3).toPrecision(4))}k`;
+  return String(Number(value.toPrecision(6)));
+}
