@@ -7,6 +7,8 @@ import { type DecodeStream, decodeStream } from './token-stream.ts';
 export interface Tokenizer {
   /** `addSpecialTokens` adds what the model's post-processor adds (a begin token, `[CLS]` … `[SEP]`); special tokens in the text are recognised either way. */
   encode(text: string, options: { readonly addSpecialTokens: boolean }): number[];
+  /** Two texts as the model's post-processor joins them, special tokens included; `types` is the segment of each token. */
+  encodePair(first: string, second: string): { readonly ids: number[]; readonly types: number[] };
   decode(ids: readonly number[], options: { readonly skipSpecialTokens: boolean }): string;
   /** For text that is shown while it is generated; special tokens are left out. */
   decodeStream(): DecodeStream;
@@ -84,6 +86,10 @@ export function createTokenizer(input: {
   return {
     encode: (text, { addSpecialTokens }) =>
       text === '' && !addSpecialTokens ? [] : backend.encode(text, { add_special_tokens: addSpecialTokens }).ids,
+    encodePair: (first, second) => {
+      const { ids, token_type_ids: types } = backend.encode(first, { text_pair: second, return_token_type_ids: true });
+      return { ids, types };
+    },
     decode: (ids, { skipSpecialTokens }) => decode(ids, skipSpecialTokens),
     decodeStream: () => decodeStream(ids => decode(ids, true)),
     tokenId: token => backend.token_to_id(token),
@@ -164,7 +170,7 @@ function readSpecialTokens(config: Record<string, unknown>): Record<string, stri
   return found;
 }
 
-function vocabularySizeOf(definition: Record<string, unknown>): number {
+export function vocabularySizeOf(definition: Record<string, unknown>): number {
   const { vocab } = definition.model as { vocab: Record<string, number> | unknown[] };
   let largest = Array.isArray(vocab) ? vocab.length - 1 : -1;
   if (!Array.isArray(vocab)) for (const id of Object.values(vocab)) largest = Math.max(largest, id);

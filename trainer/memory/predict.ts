@@ -5,19 +5,22 @@ import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../graph/recompute.ts'
 import { byteSize, elementCount } from '../graph/types.ts';
 import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
+import { firstElements } from '../method/rosa.ts';
 import { TargetError, targetModules } from '../method/targets.ts';
-import { causalModel } from '../model/load-model.ts';
-import type { CausalModel } from '../model/model-spec.ts';
+import { loadModel } from '../model/load-model.ts';
+import type { AnyModel } from '../model/model-spec.ts';
 import { checkWeights } from '../model/weight-stream.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { firstRows } from '../selection.ts';
 import { causalTask } from '../train/causal-task.ts';
+import { classifierTask } from '../train/classifier-task.ts';
 import { optimizerState } from '../train/optimizer.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
-import type { BatchShape } from '../train/task.ts';
+import type { BatchShape, Task } from '../train/task.ts';
 import { evalSignature, trainProgram, trainSignature } from '../train/train-program.ts';
+import { chosenOf } from '../train/trained-part.ts';
 import { updateGroups } from '../train/update-group.ts';
-import { nearestRank } from './nearest-rank.ts';
+import { nearestSettings } from './nearest-settings.ts';
 
 /**
  * What a worker takes beside tensors: Node, the engine's code and thread pools, compiled programs. Measured as the resident memory of a
@@ -94,7 +97,7 @@ export interface RecipeEstimate extends MemoryEstimate {
  * @throws TargetError, SelectionError where the method cannot be attached to this model
  */
 export function estimateRecipe(params: EstimateParams): RecipeEstimate {
-  const model = causalModel(params.headers.config);
+  const model = loadModel(params.headers.config);
   checkWeights(model, params.headers);
   const settings = methodSettings(params.recipe);
   const own = estimateMethod(params, model, params.recipe.method, settings);
@@ -108,13 +111,12 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
 /** Nothing for a method that does not take these targets (lora has no norms). */
 function alternative(
   params: EstimateParams,
-  model: CausalModel,
+  model: AnyModel,
   method: MethodName,
   like: { readonly settings: MethodSettings; readonly trainable: number },
 ): MemoryEstimate[] {
   try {
-    const budget = { r: nearestRank(model, method, like.settings, like.trainable) };
-    return [estimateMethod(params, model, method, { ...like.settings, budget })];
+    return [estimateMethod(params, model, method, nearestSettings(model, method, like.settings, like.trainable))];
   } catch (error) {
     if (error instanceof TargetError) return [];
     throw error;
@@ -122,12 +124,19 @@ function alternative(
 }
 
 /** Attaches a method as a run would; which rows it trains makes no difference to the memory. */
-export function attachForEstimate(model: CausalModel, method: MethodName, settings: MethodSettings): Attachment {
-  const { attach, choosesRows } = methods[method];
-  return attach(model, settings, choosesRows ? firstRows(targetModules(model, settings), settings.budget) : new Map());
+export function attachForEstimate(model: AnyModel, method: MethodName, settings: MethodSettings): Attachment {
+  const { attach, chooses } = methods[method];
+  switch (chooses) {
+    case 'rows':
+      return attach(model, settings, firstRows(targetModules(model, settings), settings.budget));
+    case 'elements':
+      return attach(model, settings, firstElements(targetModules(model, settings), settings.sparseRatio));
+    case 'nothing':
+      return attach(model, settings, new Map());
+  }
 }
 
-function estimateMethod(params: EstimateParams, model: CausalModel, method: MethodName, settings: MethodSettings): MemoryEstimate {
+function estimateMethod(params: EstimateParams, model: AnyModel, method: MethodName, settings: MethodSettings): MemoryEstimate {
   const { recipe } = params;
   const attachment = attachForEstimate(model, method, settings);
   const buckets = (params.buckets ?? [fullBatch(recipe, model)]).map(shape => estimateBucket(params, model, attachment, shape));
@@ -146,7 +155,7 @@ function estimateMethod(params: EstimateParams, model: CausalModel, method: Meth
   const trainable = trainableCount(attachment);
   return {
     method,
-    ...(method !== 'full' && 'r' in settings.budget ? { r: settings.budget.r } : {}),
+    ...rankOf(method, settings),
     parameters,
     trainable,
     trainableShare: trainable / parameters,
@@ -160,22 +169,31 @@ function estimateMethod(params: EstimateParams, model: CausalModel, method: Meth
   };
 }
 
+function rankOf(method: MethodName, { budget, rank }: MethodSettings): { r?: number } {
+  if (methods[method].hasRank) return { r: rank };
+  return methods[method].chooses === 'rows' && 'r' in budget ? { r: budget.r } : {};
+}
+
 const levelsOf = ({ recipe, allLevels }: EstimateParams): readonly RecomputePolicy[] =>
   allLevels || recipe.recompute === 'auto' ? RECOMPUTE_POLICIES : [recipe.recompute];
 
-function fullBatch(recipe: Recipe, model: CausalModel): BatchShape {
+function fullBatch(recipe: Recipe, model: AnyModel): BatchShape {
   const batch = recipe.per_device_train_batch_size;
-  const tokens = Math.min(recipe.max_length, model.maxPositions);
-  return { batch, tokens, targets: batch * (tokens - 1) };
+  const input = model.kind === 'causal' ? model : model.input;
+  const tokens = 'maxPositions' in input ? Math.min(recipe.max_length, input.maxPositions) : 1;
+  return { batch, tokens, targets: model.kind === 'causal' ? batch * (tokens - 1) : batch };
 }
 
-function estimateBucket(params: EstimateParams, model: CausalModel, attachment: Attachment, shape: BatchShape): BucketEstimate {
+const taskOf = (recipe: Recipe, model: AnyModel): Task =>
+  model.kind === 'causal' ? causalTask(model, { packed: recipe.packing }) : classifierTask(model);
+
+function estimateBucket(params: EstimateParams, model: AnyModel, attachment: Attachment, shape: BatchShape): BucketEstimate {
   const { recipe } = params;
   const evalBatch = recipe.per_device_eval_batch_size;
   const evalShape = { batch: evalBatch, tokens: shape.tokens, targets: Math.ceil((shape.targets / shape.batch) * evalBatch) };
   const signatures = (recompute: RecomputePolicy, evalShapes: readonly BatchShape[]) =>
     trainProgram({
-      task: causalTask(model, { packed: recipe.packing }),
+      task: taskOf(recipe, model),
       attachment,
       optimizer: optimizerSettings(recipe),
       maxGradNorm: recipe.max_grad_norm,
@@ -202,15 +220,15 @@ const passOf = (signature: Signature): PassEstimate => ({
 type HeldBytes = Pick<MemoryEstimate, 'weightsBytes' | 'trainedBytes' | 'gradientBytes' | 'optimizerBytes'>;
 
 /** What is there from the first step to the last, whatever the batch. */
-function heldBytes(recipe: Recipe, model: CausalModel, { trainables }: Attachment): HeldBytes {
+function heldBytes(recipe: Recipe, model: AnyModel, { trainables, frozen = [] }: Attachment): HeldBytes {
   const sum = (sizes: readonly number[]): number => sizes.reduce((a, b) => a + b, 0);
   const weights = new Set(model.parameters.map(({ name }) => name));
   const added = trainables.filter(({ variable }) => !weights.has(variable.name)).map(({ variable }) => variable);
-  const rows = new Map(trainables.flatMap(trainable => (trainable.rows ? [[trainable.rows.variable.name, trainable.rows.variable]] : [])));
+  const places = new Map(trainables.flatMap(trainable => chosenOf(trainable)?.variable ?? []).map(variable => [variable.name, variable]));
   const optimizer = optimizerSettings(recipe);
   return {
     weightsBytes: sum(model.parameters.map(({ shape }) => byteSize({ shape, dtype: 'float32' }))),
-    trainedBytes: sum([...added, ...rows.values()].map(byteSize)),
+    trainedBytes: sum([...added, ...frozen, ...places.values()].map(byteSize)),
     gradientBytes: recipe.gradient_accumulation_steps > 1 ? sum(trainables.map(({ shape }) => byteSize({ shape, dtype: 'float32' }))) : 0,
     optimizerBytes: sum(updateGroups(trainables).flatMap(group => optimizerState(optimizer, group).map(byteSize))),
   };

@@ -4,14 +4,23 @@ import { createBatchPlan } from '../train/data/batch-plan.ts';
 import { type TokenSourceParams, tokenSource } from '../train/data/batches.ts';
 import { BUCKETS, trainBatchSettings } from './batch-settings.ts';
 import { loadHeldData, loadTrainingData } from './load-data.ts';
+import { withTokenizer } from './open-base.ts';
 import { padIdOf } from './pad-id.ts';
+import { RunError } from './run-error.ts';
 import type { SetUpTask } from './task-setup.ts';
 import { tokenEvaluator } from './token-evaluator.ts';
 
 export const setUpCausal: SetUpTask = async (params, part) => {
-  const { recipe, base } = params;
-  const { model } = base;
-  const data = part === 'train' ? await loadTrainingData(params) : await loadHeldData(params);
+  const { recipe } = params;
+  const { model } = params.base;
+  if (model.kind !== 'causal')
+    throw new RunError(
+      'wrong-task',
+      `the model is a ${model.family} that classifies; the task causal_lm needs one that predicts the next token`,
+      `Set task: ${model.input.kind === 'image' ? 'image_classification' : 'sequence_classification'}`,
+    );
+  const base = await withTokenizer({ ...params.base, model });
+  const data = part === 'train' ? await loadTrainingData({ ...params, base }) : await loadHeldData({ ...params, base });
   const padId = padIdOf(base);
   const labels = data.labels.map(({ name }) => name);
   const evaluator =

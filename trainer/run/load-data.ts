@@ -1,5 +1,6 @@
 /** From the data settings of a recipe to tokenised training and held-out samples, with a report and a preview for the log. */
 import path from 'node:path';
+import type { CausalModel } from '../model/model-spec.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { DataError } from '../train/data/data-error.ts';
@@ -9,7 +10,7 @@ import { previewExamples } from '../train/data/preview.ts';
 import { splitExamples } from '../train/data/split.ts';
 import type { Example } from '../train/data/types.ts';
 import type { Job } from './job.ts';
-import type { Base } from './open-base.ts';
+import type { TextBase } from './open-base.ts';
 import { RunError } from './run-error.ts';
 
 /** In the log: enough to see what is trained, and where samples are cut. */
@@ -25,7 +26,7 @@ export interface RunData {
 
 export interface LoadDataParams {
   readonly recipe: Recipe;
-  readonly base: Base;
+  readonly base: TextBase<CausalModel>;
   readonly context: JobContext;
   readonly job: Job;
   /** Label names to take where the recipe names none: those that an adapter was trained with. */

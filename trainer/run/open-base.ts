@@ -7,8 +7,8 @@ import { openEngine } from '../engine/open-engine.ts';
 import { createChatTemplate } from '../hub/chat-template.ts';
 import { type ModelFolder, openModel } from '../hub/open-model.ts';
 import type { Tokenizer } from '../hub/tokenizer.ts';
-import { causalModel } from '../model/load-model.ts';
-import type { CausalModel } from '../model/model-spec.ts';
+import { loadModel } from '../model/load-model.ts';
+import type { AnyModel } from '../model/model-spec.ts';
 import { checkWeights } from '../model/weight-stream.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
@@ -19,11 +19,19 @@ import { yieldingEngine } from './yielding-engine.ts';
 export interface Base {
   readonly engine: Engine;
   readonly folder: ModelFolder;
-  readonly model: CausalModel;
+  /** As config.json describes it; a task may give it another head. */
+  readonly model: AnyModel;
+  readonly fingerprint: string;
+  /** The beginning of the run, for chat templates that state the date. */
+  readonly now?: () => Date;
+}
+
+/** A base that reads text. */
+export interface TextBase<M extends AnyModel = AnyModel> extends Base {
+  readonly model: M;
   readonly tokenizer: Tokenizer;
   /** Where the model has a chat template. */
   readonly renderChat?: RenderChat;
-  readonly fingerprint: string;
 }
 
 export interface OpenBaseParams {
@@ -57,16 +65,21 @@ export async function openBase(params: OpenBaseParams): Promise<Base> {
   const engine = await openJobEngine(params);
   const folder = await openModelFolder(params);
   try {
-    const model = causalModel(folder.config);
+    const model = loadModel(folder.config);
     checkWeights(model, folder.weights);
-    const tokenizer = await folder.loadTokenizer();
     const fingerprint = await folder.weights.fingerprint();
     job.note('info', `${model.family}, ${model.blocks} blocks, hidden size ${model.hiddenSize}; weights ${fingerprint.slice(0, 12)}`);
-    return { engine, folder, model, tokenizer, renderChat: renderChatOf(tokenizer, params.now), fingerprint };
+    return { engine, folder, model, fingerprint, now: params.now };
   } catch (error) {
     await folder.weights.close();
     throw error;
   }
+}
+
+/** With the tokenizer that came with the model. @throws ModelFileError where it has none */
+export async function withTokenizer<M extends AnyModel>(base: Base & { readonly model: M }): Promise<TextBase<M>> {
+  const tokenizer = await base.folder.loadTokenizer();
+  return { ...base, tokenizer, renderChat: renderChatOf(tokenizer, base.now) };
 }
 
 /** A path is taken from the recipe's folder; a name that is no path there is looked up on the hub. */

@@ -11,6 +11,7 @@ export type RunErrorCode =
   | 'nothing-left'
   | 'no-data'
   | 'unsupported'
+  | 'wrong-task'
   | 'disk-full'
   | 'loss-diverged'
   | 'stopped';

@@ -1,11 +1,14 @@
 /** What a run of each task is made of: its data as batches, its loss, its evaluation. The loop, importance and memory know no task. */
 import type { Model } from '../model/model-spec.ts';
+import type { JobContext } from '../protocol/job-messages.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { BatchSource } from '../train/data/batches.ts';
 import type { Task } from '../train/task.ts';
 import { setUpCausal } from './causal-setup.ts';
+import { setUpClassifier } from './classifier-setup.ts';
 import type { Evaluator } from './evaluate.ts';
-import type { LoadDataParams } from './load-data.ts';
-import { RunError } from './run-error.ts';
+import type { Job } from './job.ts';
+import type { Base } from './open-base.ts';
 
 export interface TaskSetup {
   /** The model to train: with a head for the labels of the data, where the task has labels. */
@@ -25,14 +28,24 @@ export interface TaskSetup {
   readonly evaluator: Evaluator | undefined;
 }
 
-export type SetUpTask = (params: LoadDataParams, part: 'train' | 'held') => Promise<TaskSetup>;
-
-const setUps: Readonly<Partial<Record<LoadDataParams['recipe']['task'], SetUpTask>>> = { causal_lm: setUpCausal };
-
-/** @throws RunError 'no-data', 'unsupported'; DataError for data that is malformed */
-export function setUpTask(params: LoadDataParams, part: 'train' | 'held'): Promise<TaskSetup> {
-  const { task } = params.recipe;
-  const setUp = setUps[task];
-  if (!setUp) throw new RunError('unsupported', `the task ${task} can't be trained yet`, 'Set task: causal_lm');
-  return setUp(params, part);
+export interface SetUpParams {
+  readonly recipe: Recipe;
+  readonly base: Base;
+  readonly context: JobContext;
+  readonly job: Job;
+  /** Label names to take where the recipe names none: those that an adapter was trained with. */
+  readonly labels?: readonly string[];
 }
+
+/** @param part 'held': the held-out samples alone, the same as a training run would hold out */
+export type SetUpTask = (params: SetUpParams, part: 'train' | 'held') => Promise<TaskSetup>;
+
+const setUps: Readonly<Record<Recipe['task'], SetUpTask>> = {
+  causal_lm: setUpCausal,
+  sequence_classification: setUpClassifier,
+  sequence_regression: setUpClassifier,
+  image_classification: setUpClassifier,
+};
+
+/** @throws RunError 'no-data', 'wrong-task'; DataError for data that is malformed */
+export const setUpTask: SetUpTask = (params, part) => setUps[params.recipe.task](params, part);

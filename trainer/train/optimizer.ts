@@ -1,6 +1,7 @@
 /** Optimizers as graph transformations: a gradient and the state of one trainable become effects that update it. */
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { Trainable } from '../method/method.ts';
+import { chosenOf, readTrained, writeTrained } from './trained-part.ts';
 import { splitMembers, type UpdateGroup } from './update-group.ts';
 
 export type OptimizerName = 'adamw' | 'adam' | 'sgd';
@@ -54,18 +55,13 @@ export interface UpdateParams {
 export function update(graph: Graph, params: UpdateParams): Node[] {
   const { group, settings } = params;
   const [only] = group.members as [Trainable];
-  if (!only.rows && settings.name !== 'sgd') return updateWhole(graph, params, only);
+  if (!chosenOf(only) && settings.name !== 'sgd') return updateWhole(graph, params, only);
   const current = graph.concat(
-    group.members.map(({ variable, rows }) =>
-      rows ? graph.gather(graph.read(variable), graph.read(rows.variable)) : graph.read(variable),
-    ),
+    group.members.map(member => readTrained(graph, member)),
     0,
   );
   const { next, effects } = settings.name === 'sgd' ? sgd(graph, params, current) : adamRows(graph, params, current);
-  const writes = splitMembers(graph, group, next).map((part, i) => {
-    const { variable, rows } = group.members[i] as Trainable;
-    return rows ? graph.updateRows(variable.name, graph.read(rows.variable), part) : graph.assign(variable.name, part);
-  });
+  const writes = splitMembers(graph, group, next).map((part, i) => writeTrained(graph, group.members[i] as Trainable, part));
   return [...effects, ...writes];
 }
 

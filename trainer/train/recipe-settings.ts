@@ -7,8 +7,12 @@ export const methodSettings = (recipe: Recipe): MethodSettings => ({
   targetModules: recipe.target_modules,
   freeze: recipe.freeze,
   budget: recipe.ratio === undefined ? { r: recipe.r ?? 0 } : { ratio: recipe.ratio },
+  modulesToSave: recipe.modules_to_save,
+  rank: recipe.r ?? 0,
+  sparseRatio: recipe.sparse_ratio,
   loraAlpha: recipe.lora_alpha,
   loraDropout: recipe.lora_dropout,
+  vera: { projectionKey: recipe.projection_prng_key, dInitial: recipe.d_initial },
   seed: recipe.seed,
 });
 

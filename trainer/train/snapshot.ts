@@ -3,15 +3,15 @@ import type { Session } from '../engine/engine.ts';
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
 import { byteSize, type HostArray } from '../graph/types.ts';
-import type { Attachment, Trainable } from '../method/method.ts';
+import { type Attachment, type Trainable, whole } from '../method/method.ts';
 import { type OptimizerSettings, optimizerState } from './optimizer.ts';
+import { readTrained, writeTrained } from './trained-part.ts';
 import { updateGroups } from './update-group.ts';
 
-/** One tensor of a snapshot; with rows it is those rows of the variable, in their order. */
+/** One tensor of a snapshot: what is trained of a variable, or a whole one of the optimizer's. */
 interface Part {
   readonly spec: VariableSpec;
-  readonly variable: VariableSpec;
-  readonly rows?: VariableSpec;
+  readonly of: Trainable;
 }
 
 /** A part is copied to the host whole; this many bytes at a time keep the copy small beside the model. */
@@ -24,13 +24,12 @@ export const snapshotSpecs = (attachment: Attachment, optimizer: OptimizerSettin
 const partsOf = (attachment: Attachment, optimizer: OptimizerSettings): Part[] =>
   updateGroups(attachment.trainables).flatMap(group => [
     ...group.members.map(trainedPart),
-    ...optimizerState(optimizer, group).map(state => ({ spec: state, variable: state })),
+    ...optimizerState(optimizer, group).map(state => ({ spec: state, of: whole(state) })),
   ]);
 
 const trainedPart = (trainable: Trainable): Part => ({
   spec: { name: trainable.name, shape: trainable.shape, dtype: 'float32' },
-  variable: trainable.variable,
-  rows: trainable.rows?.variable,
+  of: trainable,
 });
 
 function groupsOf(parts: readonly Part[]): Part[][] {
@@ -64,20 +63,13 @@ export function snapshotTraces(attachment: Attachment, optimizer: OptimizerSetti
 function traceRead(group: readonly Part[]): Traced {
   const graph = new Graph();
   const outputs: Record<string, Node> = {};
-  for (const { spec, variable, rows } of group) {
-    const value = graph.read(variable);
-    outputs[spec.name] = rows ? graph.gather(value, graph.read(rows)) : value;
-  }
+  for (const { spec, of } of group) outputs[spec.name] = readTrained(graph, of);
   return { graph, outputs, effects: [] };
 }
 
 function traceWrite(group: readonly Part[]): Traced {
   const graph = new Graph();
-  const effects = group.map(({ spec, variable, rows }) => {
-    graph.declare(variable);
-    const value = graph.feed(spec.name, spec.shape);
-    return rows ? graph.updateRows(variable.name, graph.read(rows), value) : graph.assign(variable.name, value);
-  });
+  const effects = group.map(({ spec, of }) => writeTrained(graph, of, graph.feed(spec.name, spec.shape)));
   return { graph, outputs: { done: graph.scalar(1) }, effects };
 }
 

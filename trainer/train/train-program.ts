@@ -10,6 +10,7 @@ import { Tracer } from '../model/tracer.ts';
 import { declareFeeds, type OptimizerSettings, update } from './optimizer.ts';
 import { snapshotTraces } from './snapshot.ts';
 import { type BatchShape, shapeName, type Task } from './task.ts';
+import { trainedGradient } from './trained-part.ts';
 import { gradientVariable, type UpdateGroup, updateGroups } from './update-group.ts';
 
 export interface TrainProgramParams {
@@ -56,7 +57,10 @@ function traceTrain(params: TrainProgramParams, shape: BatchShape): Traced {
     seeds,
     wrt: new Map([...targets].map(([node, trainable]) => [node, { rows: rowsOf(trainable) }])),
     policy: params.recompute,
-    onReady: (node, gradient) => apply.take(targets.get(node) as Trainable, gradient),
+    onReady: (node, gradient) => {
+      const trainable = targets.get(node) as Trainable;
+      apply.take(trainable, trainedGradient(graph, trainable, gradient));
+    },
   });
   const { effects, outputs } = apply.finish();
   return { graph, outputs: { loss, ...outputs }, effects };

@@ -3,6 +3,7 @@ import type { Session, VariableData } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import { type OptimizerSettings, optimizerState } from './optimizer.ts';
+import { chosenOf } from './trained-part.ts';
 import { gradientVariable, updateGroups } from './update-group.ts';
 
 export interface StartValues {
@@ -21,15 +22,18 @@ export async function loadVariables(session: Session, values: StartValues): Prom
 }
 
 async function* allValues({ model, attachment, optimizer, accumulates, start }: StartValues): AsyncGenerator<VariableData> {
-  yield* model;
-  for (const value of attachment.initial()) yield { name: value.name, data: start?.get(value.name) ?? value.data };
-  const rows = new Set<string>();
-  for (const trainable of attachment.trainables) {
-    if (trainable.rows && !rows.has(trainable.rows.variable.name)) {
-      rows.add(trainable.rows.variable.name);
-      yield { name: trainable.rows.variable.name, data: trainable.rows.indices };
-    }
+  const started = ({ name, data }: VariableData): VariableData => ({ name, data: start?.get(name) ?? data });
+  for await (const weight of model) {
+    // Taken before the engine is given the weight, which it may keep or let go.
+    const derived = [...(attachment.derived?.(weight) ?? [])];
+    yield weight;
+    for (const value of derived) yield started(value);
   }
+  for (const value of attachment.initial()) yield started(value);
+  const places = new Map(
+    attachment.trainables.flatMap(trainable => chosenOf(trainable) ?? []).map(chosen => [chosen.variable.name, chosen]),
+  );
+  for (const [name, { indices }] of places) yield { name, data: indices };
   for (const group of updateGroups(attachment.trainables)) {
     if (optimizer) for (const state of optimizerState(optimizer, group)) yield { name: state.name, data: 'zeros' };
     if (accumulates) yield { name: gradientVariable(group).name, data: 'zeros' };

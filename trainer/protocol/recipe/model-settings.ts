@@ -36,7 +36,8 @@ export const modelSettings = {
   task: defaulted(
     choice({
       causal_lm: 'Predict the next token; the language models.',
-      sequence_classification: 'Predict one label for a text.',
+      sequence_classification: 'Predict one label for a text, or for a pair of texts.',
+      sequence_regression: 'Predict a number for a text, or for a pair of texts.',
       image_classification: 'Predict one label for an image.',
     }),
     'causal_lm',
@@ -58,39 +59,72 @@ export const modelSettings = {
   threads: defaulted(integer({ min: 0, max: 1024 }), 0, { doc: 'Processor threads of one operation; 0 takes all cores.' }),
 };
 
+/** Methods that choose rows by importance. */
+export const rowMethods: ReadonlySet<string> = new Set(['spsft', 'spsft+lora']);
+/** Methods with a product of two factors that is scaled by lora_alpha / r. */
+export const loraMethods: ReadonlySet<string> = new Set(['lora', 'dora', 'rosa', 'spsft+lora']);
+/** Methods with a low-rank product of any kind. */
+export const rankMethods: ReadonlySet<string> = new Set([...loraMethods, 'vera']);
+
+/** Rows a layer or rank, where the recipe gives neither. */
+const DEFAULT_R: Readonly<Record<string, number>> = { lora: 16, dora: 16, rosa: 16, 'spsft+lora': 16, vera: 256 };
+/** Of the rows beside a low-rank product. */
+const DEFAULT_RATIO = 0.02;
+
 export const methodSettings = {
   method: defaulted(
     choice({
       spsft: 'Train the most important rows of each weight in place.',
       lora: 'Train a low-rank product beside each weight.',
+      dora: 'Train a low-rank product for the direction of each row, and its length apart.',
+      rosa: 'Train a low-rank product beside each weight, and the few single elements of it that have the largest gradients.',
+      vera: 'Train two vectors for each weight, around frozen random matrices that all weights share.',
+      'spsft+lora': 'Train the most important rows of each weight in place (ratio) and a low-rank product beside it (r).',
+      bitfit: 'Train the biases alone.',
+      head: 'Train the output head alone.',
       full: 'Train every weight.',
     }),
     'spsft',
     {
       doc: 'How the model is tuned.',
-      memory: 'spsft takes the least, then lora; full keeps gradient and optimizer state for every weight.',
+      memory:
+        'head and bitfit take the least, then spsft, then vera, lora and dora; rosa holds the gradient of one whole weight at a time, full gradient and optimizer state for every weight.',
     },
   ),
-  ratio: optional(number({ min: 0, max: 1, aboveMin: true }), {
-    doc: "The share of the targeted parameters that spsft trains, chosen over all layers; it stands in place of 'r'.",
-    memory: 'Trainable parameters, gradients and optimizer state grow in proportion.',
-  }),
+  ratio: optional(
+    number({ min: 0, max: 1, aboveMin: true }),
+    {
+      doc: "The share of the rows of each targeted layer that spsft trains, and so of the targeted parameters; it stands in place of 'r', and beside it in spsft+lora.",
+      memory: 'Trainable parameters, gradients and optimizer state grow in proportion.',
+    },
+    { text: `${DEFAULT_RATIO} for spsft+lora`, value: given => (given.method === 'spsft+lora' ? DEFAULT_RATIO : undefined) },
+  ),
   r: optional(
     integer({ min: 1, max: 1_000_000 }),
     {
-      doc: 'The rows trained in each layer (spsft) or the rank of the product (lora).',
-      memory: 'Trainable parameters, gradients and optimizer state grow in proportion.',
+      doc: 'The rows trained in each layer (spsft) or the rank of the product (lora and its relatives).',
+      memory: 'Trainable parameters, gradients and optimizer state grow in proportion; with vera they hardly do.',
     },
     {
-      text: '32 for spsft unless ratio is given, 16 for lora',
-      value: given => (given.method === 'lora' ? 16 : given.method === 'spsft' && given.ratio === undefined ? 32 : undefined),
+      text: '32 for spsft unless ratio is given, 256 for vera, 16 for the others that have a rank',
+      value: given => DEFAULT_R[String(given.method)] ?? (given.method === 'spsft' && given.ratio === undefined ? 32 : undefined),
     },
   ),
-  lora_alpha: defaulted(number({ min: 0, aboveMin: true }), 16, { doc: 'The LoRA product is scaled by lora_alpha / r.' }),
+  sparse_ratio: defaulted(number({ min: 0, max: 1, aboveMin: true }), 0.006, {
+    doc: 'The share of the elements of each targeted weight that rosa trains beside its low-rank product.',
+    memory: 'Trainable parameters, gradients and optimizer state grow in proportion, and four bytes more for the place of each.',
+  }),
+  lora_alpha: defaulted(number({ min: 0, aboveMin: true }), 16, {
+    doc: 'The low-rank product of lora, dora, rosa and spsft+lora is scaled by lora_alpha / r.',
+  }),
   lora_dropout: defaulted(number({ min: 0, max: 0.99 }), 0, {
-    doc: 'The probability of dropping an input of the LoRA product during training.',
+    doc: 'The probability of dropping an input of the low-rank product during training.',
     memory: 'Above 0 each layer keeps a mask or recomputes its dropped input.',
   }),
+  projection_prng_key: defaulted(integer({ min: 0, max: MAX_SEED }), 0, {
+    doc: 'The key of the frozen random matrices of vera; PEFT makes the same ones from it.',
+  }),
+  d_initial: defaulted(number({ min: -100, max: 100 }), 0.1, { doc: 'Where every entry of the vectors d of vera starts.' }),
   target_modules: defaulted(
     listOf(
       text({ noun: 'module name or /regular expression/', maxLength: 200, refuse: refuseModule }),
@@ -115,27 +149,58 @@ export const methodSettings = {
     ),
     [],
     {
-      doc: 'Parts of the model that stay as they are even where target_modules matches them.',
+      doc: 'Parts of the model that stay as they are even where target_modules or modules_to_save matches them.',
       memory: 'A frozen part keeps no gradient and no optimizer state.',
     },
   ),
+  modules_to_save: derived(
+    listOf(
+      text({ noun: 'module name or /regular expression/', maxLength: 200, refuse: refuseModule }),
+      "'head' or a list of module names",
+    ),
+    '[] for causal_lm, [head] for classification',
+    given => (given.task === 'causal_lm' ? [] : ['head']),
+    {
+      doc: "Modules trained whole beside what the method trains: 'head' is the output head, other names match as in target_modules.",
+      memory: 'A whole module keeps its gradient and optimizer state.',
+    },
+  ),
 };
+
+/** Measures that look at no samples. */
+export const measuresWithoutData: ReadonlySet<string> = new Set(['magnitude', 'random']);
 
 export const importanceSettings = {
   measure: defaulted(
     choice({
       magnitude: 'The length of each row; needs only the weights.',
+      wanda: 'The size of each weight times the length of its input, summed over the row; needs data, forward passes only.',
+      activation: 'The length of the output of each row over all positions; needs data, forward passes only.',
       taylor: 'Weight times mean gradient, summed over the elements of each row; needs data.',
+      taylor_squared: 'The same squared before the sum; needs data.',
       taylor_row: 'Row times its gradient, from outputs and their gradients alone; needs data.',
+      fisher: 'The mean over samples of the square of row times gradient (diagonal Fisher information of a row); needs data.',
+      qm_taylor: 'Row times gradient for each class, then the mean of eleven quantiles over the classes; needs labelled data.',
+      class_max_taylor: 'Row times gradient for each class, then the largest; a control that is easily led by one class; needs labelled data.',
+      class_mean_taylor: 'Row times gradient for each class, then the mean; needs labelled data.',
       random: 'Random rows, as a control.',
     }),
     'magnitude',
     {
       doc: 'The score by which rows are chosen.',
-      memory: 'taylor holds the weight gradient of the layers of one sweep; the others hold none.',
+      memory: 'taylor and taylor_squared hold the weight gradient of one layer, or of the layers of one sweep; the others hold none.',
     },
   ),
-  samples: defaulted(integer({ min: 1, max: 10_000_000 }), 64, { doc: 'How many training samples the Taylor measures look at.' }),
+  selection: defaulted(
+    choice({
+      per_layer: 'The best rows of each layer: r rows, or the share ratio.',
+      global:
+        'The best rows of all layers, by score over the mean score of their layer, until as many parameters are chosen as per_layer would; every layer keeps one row.',
+    }),
+    'per_layer',
+    { doc: 'Whether rows compete within their layer or over all layers.' },
+  ),
+  samples: defaulted(integer({ min: 1, max: 10_000_000 }), 64, { doc: 'How many training samples a measure looks at.' }),
   batch_size: derived(integer({ min: 1, max: 4096 }), 'the train batch', given => Number(given.per_device_train_batch_size), {
     doc: 'Samples in one batch of the importance pass.',
     memory: 'Activations of the importance pass grow in proportion.',
@@ -144,8 +209,11 @@ export const importanceSettings = {
     doc: 'The seed of the random measure and of the choice of samples.',
   }),
   exact: defaulted(flag(), false, {
-    doc: 'Makes element-wise Taylor use the exact mean gradient over all batches, in several sweeps over the data.',
+    doc: 'Makes taylor and taylor_squared use the exact mean gradient over all batches, in several sweeps over the data.',
     memory: 'Holds the mean gradient of the layers of one sweep.',
+  }),
+  cache: defaulted(flag(), true, {
+    doc: 'Takes scores from the cache folder where the same were computed before, and keeps new ones there.',
   }),
   scores: optional(text({ noun: 'path' }), { doc: 'A file of saved scores to use instead of computing them.' }),
 };

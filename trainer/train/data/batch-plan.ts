@@ -66,8 +66,22 @@ const BATCH_ORDER = 2;
  * left over in a bucket moves up to the next one where it fills a batch that would be short anyway. Throws DataError for no
  * sequences, or for one above `maxLength`.
  */
-export function createBatchPlan(sequences: readonly TokenSequence[], settings: BatchSettings): BatchPlan {
-  const rows = planRows(sequences, settings);
+export const createBatchPlan = (sequences: readonly TokenSequence[], settings: BatchSettings): BatchPlan =>
+  planBatches(
+    sequences.map(sequence => ({ length: sequence.ids.length, targets: countTargets(sequence) })),
+    settings,
+  );
+
+/** What a plan has to know of a sample. */
+export interface SampleSize {
+  /** In tokens; 1 where a sample has no length. */
+  readonly length: number;
+  readonly targets: number;
+}
+
+/** The same from the sizes of the samples alone. */
+export function planBatches(sizes: readonly SampleSize[], settings: BatchSettings): BatchPlan {
+  const rows = planRows(sizes, settings);
   const lengths = chooseBuckets(
     rows.map(row => row.length),
     { maxBuckets: settings.packing ? 1 : settings.maxBuckets, multipleOf: settings.multipleOf, limit: settings.maxLength },
@@ -92,15 +106,15 @@ export function createBatchPlan(sequences: readonly TokenSequence[], settings: B
   };
 }
 
-function planRows(sequences: readonly TokenSequence[], { maxLength, packing, seed }: BatchSettings): Row[] {
-  if (sequences.length === 0) throw new DataError({ problem: 'there is no sample to make batches of', advice: 'Add data' });
-  const lengths = sequences.map(({ ids }) => ids.length);
+function planRows(sizes: readonly SampleSize[], { maxLength, packing, seed }: BatchSettings): Row[] {
+  if (sizes.length === 0) throw new DataError({ problem: 'there is no sample to make batches of', advice: 'Add data' });
+  const lengths = sizes.map(({ length }) => length);
   const tooLong = lengths.findIndex(length => length > maxLength);
   if (tooLong >= 0) {
     const problem = `sample ${tooLong} is ${lengths[tooLong]} tokens long, expected at most ${maxLength}`;
     throw new DataError({ problem, advice: 'Raise max_length, or allow samples to be cut' });
   }
-  const targets = sequences.map(countTargets);
+  const targets = sizes.map(size => size.targets);
   const groups = packing ? packSequences(lengths, maxLength, seed) : lengths.map((_, index) => [index]);
   const sum = (group: readonly number[], values: readonly number[]) => group.reduce((total, index) => total + (values[index] ?? 0), 0);
   return groups.map(group => ({ sequences: group, length: sum(group, lengths), targets: sum(group, targets) }));

@@ -1,0 +1,142 @@
+/** From files to labelled texts for a classifier or a regression: one text or two, and a class or a number. */
+import { DataError } from './data-error.ts';
+import { type DataReport, summarizeExamples } from './data-report.ts';
+import { type ColumnNames, renameColumns } from './detect-format.ts';
+import { listDataFiles } from './list-files.ts';
+import { readRecords } from './read-records.ts';
+import { fieldError, labelName, requiredText } from './record-fields.ts';
+import { createSegmentEncoder, type SegmentTokenizer } from './segment-encoder.ts';
+import type { DataRecord } from './types.ts';
+
+/** Names of columns that the tasks of GLUE and their like use for a text and its partner. */
+const TEXT_COLUMNS: readonly (readonly [string, string?])[] = [
+  ['text', 'text_pair'],
+  ['text'],
+  ['sentence1', 'sentence2'],
+  ['question1', 'question2'],
+  ['premise', 'hypothesis'],
+  ['question', 'sentence'],
+  ['sentence'],
+];
+const LABEL_COLUMNS = ['label', 'labels', 'score', 'gold_label', 'is_duplicate'];
+
+export interface LabelledText {
+  readonly ids: Int32Array;
+  /** Where the second text begins; the length where there is none. */
+  readonly secondAt: number;
+  /** The name of the class; '' for a regression. */
+  readonly label: string;
+  /** What is predicted: the place of the label among all, or the number itself. */
+  readonly target: number;
+  readonly file: string;
+  readonly line: number;
+}
+
+export interface LoadLabelledInput {
+  readonly paths: readonly string[];
+  readonly tokenizer: SegmentTokenizer;
+  readonly columns: ColumnNames;
+  /** A number is predicted, not a class. */
+  readonly regression: boolean;
+  /** Label names by id; empty takes them from the data, sorted. */
+  readonly labels: readonly string[];
+  /** In tokens, special ones included. */
+  readonly maxLength: number;
+  readonly maxSamples?: number;
+}
+
+export interface LabelledData {
+  readonly examples: readonly LabelledText[];
+  /** By id; empty for a regression. */
+  readonly labels: readonly string[];
+  readonly report: DataReport;
+}
+
+interface Columns {
+  readonly first: string;
+  readonly second?: string;
+  readonly label: string;
+}
+
+/** @throws DataError (file, line, key) for anything malformed, and where there is no sample or but one class */
+export async function loadLabelled(input: LoadLabelledInput): Promise<LabelledData> {
+  const { columns: renames, regression, maxLength, maxSamples } = input;
+  const files = await listDataFiles(input.paths);
+  const encoder = createSegmentEncoder(input.tokenizer);
+  const found: (Omit<LabelledText, 'target'> & { readonly value: number })[] = [];
+  let columns: Columns | undefined;
+  let truncated = 0;
+  for await (const given of readRecords({ files, textSplit: 'file', maxSamples })) {
+    const record = renameColumns(given, renames);
+    columns ??= findColumns(record);
+    const first = requiredText(record, columns.first);
+    const second = columns.second === undefined ? undefined : requiredText(record, columns.second);
+    const label = regression ? '' : labelName(record, columns.label, input.labels);
+    const value = regression ? requiredNumber(record, columns.label) : 0;
+    const { ids, secondAt, truncated: isCut } = encoder.encode(first, second, maxLength);
+    truncated += Number(isCut);
+    found.push({ ids, secondAt, label, value, file: record.file, line: record.line });
+  }
+  if (!columns) throw new DataError({ problem: 'the data holds no sample', advice: 'Check that the files are not empty' });
+  const labels = regression
+    ? []
+    : input.labels.length > 0
+      ? input.labels
+      : [...new Set(found.map(({ label }) => label))].sort(byNumberOrName);
+  const places = new Map(labels.map((name, i) => [name, i]));
+  const examples = found.map(({ value, ...example }) => ({ ...example, target: regression ? value : (places.get(example.label) ?? -1) }));
+  return { examples, labels, report: reportOf(examples, columns, { files: files.length, truncated }) };
+}
+
+/** '2' before '10', names by their letters. */
+function byNumberOrName(a: string, b: string): number {
+  const [x, y] = [Number(a), Number(b)];
+  return Number.isFinite(x) && Number.isFinite(y) ? x - y : a < b ? -1 : Number(a > b);
+}
+
+function findColumns({ value, file, line }: DataRecord): Columns {
+  const has = (key: string | undefined) => key === undefined || Object.hasOwn(value, key);
+  const texts = TEXT_COLUMNS.find(([first, second]) => has(first) && has(second));
+  const label = LABEL_COLUMNS.find(has);
+  if (texts && label !== undefined) return { first: texts[0], second: texts[1], label };
+  const missing = texts ? 'label' : 'text';
+  throw new DataError({
+    file,
+    line,
+    key: missing,
+    problem: `no such column; the sample has ${Object.keys(value)
+      .slice(0, 20)
+      .map(key => `"${key}"`)
+      .join(', ')}`,
+    advice: `Name it in the recipe: data: columns: {${missing}: …}`,
+  });
+}
+
+function requiredNumber(record: DataRecord, key: string): number {
+  const value = record.value[key];
+  const number = typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN;
+  if (Number.isFinite(number)) return number;
+  throw fieldError(record, key, `${JSON.stringify(value) ?? 'missing'}, expected a number`, 'Give every sample the number to predict');
+}
+
+function reportOf(
+  examples: readonly LabelledText[],
+  { first, second, label }: Columns,
+  { files, truncated }: { readonly files: number; readonly truncated: number },
+): DataReport {
+  const texts = second === undefined ? `"${first}"` : `"${first}" with "${second}"`;
+  const counted = examples.map(({ ids, file, line, label: name }) => {
+    const train = new Uint8Array(ids.length);
+    train[train.length - 1] = 1;
+    return { ids, train, file, line, label: name === '' ? undefined : name };
+  });
+  return {
+    format: 'text_label',
+    formatReason: `${texts} with "${label}"`,
+    files,
+    read: examples.length,
+    dropped: {},
+    truncated,
+    ...summarizeExamples(counted),
+  };
+}
