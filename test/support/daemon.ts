@@ -1,15 +1,17 @@
 /** A daemon in this process or in one of its own, with a state folder that is thrown away. */
 import { existsSync, mkdtempSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { connectDaemon, type DaemonClient } from '../../trainer/rpc/connect.ts';
 import { type Daemon, type DaemonOptions, startDaemon } from '../../trainer/rpc/daemon.ts';
+import { cacheDir } from './cache-dir.ts';
+
+export { cacheDir } from './cache-dir.ts';
+export { until } from './until.ts';
 
 const dist = join(import.meta.dirname, '..', '..', 'dist');
 export const WORKER = join(dist, 'worker.js');
 export const ROWTUNE = join(dist, 'rowtune.js');
-
-export const cacheDir = process.env.ROWTUNE_CACHE ?? join(homedir(), '.cache', 'rowtune');
 
 export const makeStateDir = (): string => mkdtempSync(join(tmpdir(), 'rowtune-state-'));
 
@@ -26,12 +28,3 @@ export const connectTo = ({ discovery }: Daemon, events = false): Promise<Daemon
 export const connectToState = (stateDir: string, events = false): Promise<DaemonClient> => connectDaemon({ stateDir }, { client, events });
 
 export const urlOf = ({ discovery }: Pick<Daemon, 'discovery'>): string => `ws://127.0.0.1:${discovery.port}`;
-
-/** Polls until it holds. */
-export async function until(holds: () => boolean | Promise<boolean>, what: string, timeoutMs = 30_000): Promise<void> {
-  const deadline = performance.now() + timeoutMs;
-  while (!(await holds())) {
-    if (performance.now() > deadline) throw new Error(`${what}: not within ${timeoutMs} ms`);
-    await new Promise(resolve => setTimeout(resolve, 20));
-  }
-}

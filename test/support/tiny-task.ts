@@ -1,10 +1,11 @@
 /** A task that trains in a second: the tiny Llama with a character tokenizer, and short texts whose label their characters tell. */
 import { cpSync, mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
-import { homedir, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { JobContext } from '../../trainer/protocol/job-messages.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
+import { cacheDir } from './cache-dir.ts';
 
 const golden = join(import.meta.dirname, '..', 'golden');
 
@@ -37,7 +38,6 @@ export function makeTinyTask(): TinyTask {
   for (const part of ['llama', 'tiny-tokenizer']) cpSync(join(golden, part), join(folder, 'model'), { recursive: true });
   writeFileSync(join(folder, 'train.jsonl'), samples(0, 24));
   writeFileSync(join(folder, 'heldout.jsonl'), samples(24, 34));
-  const cacheDir = process.env.ROWTUNE_CACHE ?? join(homedir(), '.cache', 'rowtune');
   return {
     folder,
     context: { cacheDir, baseDir: folder, hub: { offline: true } },

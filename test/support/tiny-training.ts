@@ -63,6 +63,8 @@ export interface TinyRunParams {
   readonly maxGradNorm?: number;
   readonly accumulationSteps?: number;
   readonly recompute?: RecomputePolicy;
+  /** Values in place of the method's own start. */
+  readonly start?: ReadonlyMap<string, HostArray>;
 }
 
 export class TinyRun {
@@ -90,7 +92,7 @@ export class TinyRun {
       }),
     );
     const model = weightStream(tiny.model, tiny.weights);
-    await loadVariables(session, { model, attachment, optimizer, accumulates: accumulationSteps > 1 });
+    await loadVariables(session, { model, attachment, optimizer, accumulates: accumulationSteps > 1, start: params.start });
     return new TinyRun(session, params);
   }
 

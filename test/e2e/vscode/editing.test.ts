@@ -4,7 +4,14 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { describeEditor } from './session.ts';
 
-const RECIPE = ['model: model', 'method: spsft', 'r: 8', 'data: { train: train.jsonl, prompt: "{text}:" }', 'learnin_rate: 1.0e-3', ''].join('\n');
+const RECIPE = [
+  'model: model',
+  'method: spsft',
+  'r: 8',
+  'data: { train: train.jsonl, prompt: "{text}:" }',
+  'learnin_rate: 1.0e-3',
+  '',
+].join('\n');
 
 /** The extension is on the way of everybody who opens a folder; parsing it and asking for its first answers come later. */
 const ACTIVATION_BUDGET_MS = 100;

@@ -3,7 +3,8 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { cacheDir, ROWTUNE, until } from '../../support/daemon.ts';
+import { cacheDir } from '../../support/cache-dir.ts';
+import { until } from '../../support/until.ts';
 
 /** What the tests would otherwise click away, and what types beside the typist. */
 const SETTINGS = {
@@ -68,6 +69,9 @@ export async function startEditor({ editor, vsix, settings = {} }: EditorParams)
     'off',
   ];
   execFileSync(editor.node, [editor.main, '--install-extension', vsix, ...options], { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  const installed = readdirSync(extensions).find(name => name.startsWith('rowtune.'));
+  if (installed === undefined) throw new Error(`${vsix} was not installed into ${extensions}`);
+  const commandLine = join(extensions, installed, 'bin', 'rowtune.mjs');
   const listen = ['--without-connection-token', '--host', '127.0.0.1', '--port', '0'];
   const server = spawn(editor.node, [editor.main, ...listen, ...options], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const port = await portOf(server);
@@ -78,7 +82,7 @@ export async function startEditor({ editor, vsix, settings = {} }: EditorParams)
     readLogs: () => readAll(join(userData, 'logs')),
     processes,
     stop: async () => {
-      execFileSync(process.execPath, [ROWTUNE, 'daemon', 'stop'], { env, stdio: 'ignore' });
+      execFileSync(process.execPath, [commandLine, 'daemon', 'stop'], { env, stdio: 'ignore' });
       server.kill('SIGTERM');
       try {
         await until(() => processes().length === 0, 'the processes of the editor end', 15_000);
