@@ -1,25 +1,28 @@
-/** Every folder of the Llama family against Transformers: logits, loss and the gradient of every parameter, on every engine. */
+/** A folder of every family against Transformers: logits, loss and the gradient of every parameter, on every engine. */
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import { causalModel } from '../../trainer/model/load-model.ts';
+import { loadModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { readGolden } from '../../trainer/verify/golden.ts';
 import { type Check, TOLERANCES, verifyModel, verifyProgram } from '../../trainer/verify/verify-model.ts';
 import { openOthers, openReference } from '../support/engines.ts';
 
-const folders = ['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window'];
+const folders = [
+  ...['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window'],
+  ...['bert'],
+];
 
 async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; gradients: string[] }> {
   const dir = join(import.meta.dirname, name);
   const folder = await openModel(dir);
   const golden = await readGolden(join(dir, 'golden.json'));
-  const model = causalModel(folder.config);
+  const model = loadModel(folder.config);
   const session = await engine.compile(verifyProgram(model, golden));
   try {
     await session.load(weightStream(model, folder.weights));
-    return { checks: await verifyModel(session, golden), gradients: Object.keys(golden.grads) };
+    return { checks: await verifyModel(session, model, golden), gradients: Object.keys(golden.grads) };
   } finally {
     await session.dispose();
     await folder.weights.close();

@@ -1,4 +1,6 @@
 /** The table of architectures, by the names that config.json gives them. */
+import { bert } from './family/bert.ts';
+import { type BertForm, bertConfig } from './family/bert-config.ts';
 import { llama } from './family/llama.ts';
 import { llamaConfig } from './family/llama-config.ts';
 import type { ConfigJson, ModelOptions } from './load-model.ts';
@@ -6,8 +8,32 @@ import type { AnyModel } from './model-spec.ts';
 
 export type BuildModel = (config: ConfigJson, options: ModelOptions) => AnyModel;
 
+const llamaLike =
+  (architecture: Parameters<typeof llamaConfig>[0]): BuildModel =>
+  config =>
+    llama(llamaConfig(architecture, config));
+
+const bertLike =
+  (architecture: string, form: BertForm): BuildModel =>
+  (config, options) =>
+    bert(bertConfig(architecture, form, config, options));
+
+const bertHeads = { family: 'bert', prefix: 'bert.', hasHead: false, hasPooler: false } as const;
+const robertaHeads = { family: 'roberta', prefix: 'roberta.', hasHead: false, hasPooler: false } as const;
+
+/** Encoders without a head for the task get a new one. */
 export const architectures = {
-  LlamaForCausalLM: config => llama(llamaConfig('LlamaForCausalLM', config)),
-  MistralForCausalLM: config => llama(llamaConfig('MistralForCausalLM', config)),
-  Qwen2ForCausalLM: config => llama(llamaConfig('Qwen2ForCausalLM', config)),
+  LlamaForCausalLM: llamaLike('LlamaForCausalLM'),
+  MistralForCausalLM: llamaLike('MistralForCausalLM'),
+  Qwen2ForCausalLM: llamaLike('Qwen2ForCausalLM'),
+  BertModel: bertLike('BertModel', { ...bertHeads, prefix: '', hasPooler: true }),
+  BertForMaskedLM: bertLike('BertForMaskedLM', bertHeads),
+  BertForPreTraining: bertLike('BertForPreTraining', { ...bertHeads, hasPooler: true }),
+  BertForSequenceClassification: bertLike('BertForSequenceClassification', { ...bertHeads, hasHead: true, hasPooler: true }),
+  RobertaModel: bertLike('RobertaModel', { ...robertaHeads, prefix: '' }),
+  RobertaForMaskedLM: bertLike('RobertaForMaskedLM', robertaHeads),
+  RobertaForSequenceClassification: bertLike('RobertaForSequenceClassification', { ...robertaHeads, hasHead: true, hasPooler: true }),
+  XLMRobertaModel: bertLike('XLMRobertaModel', { ...robertaHeads, prefix: '' }),
+  XLMRobertaForMaskedLM: bertLike('XLMRobertaForMaskedLM', robertaHeads),
+  XLMRobertaForSequenceClassification: bertLike('XLMRobertaForSequenceClassification', { ...robertaHeads, hasHead: true, hasPooler: true }),
 } satisfies Record<string, BuildModel>;

@@ -1,7 +1,7 @@
 /** The job 'verify': a model folder against the reference numbers beside it. */
 import path from 'node:path';
 import { openModel } from '../hub/open-model.ts';
-import { causalModel } from '../model/load-model.ts';
+import { loadModel } from '../model/load-model.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
 import { readGolden } from '../verify/golden.ts';
@@ -23,12 +23,12 @@ export async function verifyJob(
   const golden = await readGolden(path.join(modelDir, 'golden.json'));
   const folder = await openModel(modelDir);
   try {
-    const model = causalModel(folder.config);
+    const model = loadModel(folder.config);
     const engine = await openJobEngine({ engine: requested, context, job });
     const session = await engine.compile(verifyProgram(model, golden));
     try {
       await session.load(weightStream(model, folder.weights));
-      const checks = await verifyModel(session, golden);
+      const checks = await verifyModel(session, model, golden);
       return { ok: checks.every(({ ok }) => ok), engine: engine.description.summary, checks };
     } finally {
       await session.dispose();

@@ -9,17 +9,32 @@ const tensor = z
   .object({ shape: z.array(z.number().int().positive()), data: z.array(z.number()) })
   .refine(({ shape, data }) => shape.reduce((n, d) => n * d, 1) === data.length, 'the data does not fill the shape');
 
-const goldenSchema = z.looseObject({
-  model: z.string(),
-  inputs: z.looseObject({ input_ids: tensor, attention_mask: tensor.optional() }),
-  labels: tensor,
+const result = {
   loss: z.number(),
   logits: tensor,
   grads: z.record(z.string(), z.looseObject({ l2: z.number(), first4: z.array(z.number()) })),
+};
+
+const goldenSchema = z.looseObject({
+  model: z.string(),
+  inputs: z
+    .looseObject({
+      input_ids: tensor.optional(),
+      attention_mask: tensor.optional(),
+      token_type_ids: tensor.optional(),
+      pixel_values: tensor.optional(),
+    })
+    .refine(({ input_ids, pixel_values }) => input_ids || pixel_values, 'neither input_ids nor pixel_values'),
+  labels: tensor,
+  ...result,
+  /** The same with batch norm in training mode. */
+  train: z.looseObject(result).optional(),
 });
 
 export type GoldenTensor = z.infer<typeof tensor>;
 export type Golden = z.infer<typeof goldenSchema>;
+/** What the model gave in one mode. */
+export type GoldenResult = Pick<Golden, 'loss' | 'logits' | 'grads'>;
 
 export class GoldenError extends Error {
   override name = 'GoldenError';
@@ -35,6 +50,14 @@ export async function readGolden(path: string): Promise<Golden> {
   if (parsed.success) return parsed.data;
   const first = parsed.error.issues[0];
   throw new GoldenError(`${path} is not a reference file: ${first?.path.join('.')}: ${first?.message}`);
+}
+
+/** @throws GoldenError that names what the reference numbers lack for this kind of model */
+export function inputOf(golden: Golden, name: 'input_ids' | 'pixel_values', rank: number): GoldenTensor {
+  const found = golden.inputs[name];
+  if (!found) throw new GoldenError(`the reference numbers of ${golden.model} have no ${name}`);
+  if (found.shape.length !== rank) throw new GoldenError(`${name} of the reference numbers is [${found.shape}]; ${rank} axes are due`);
+  return found;
 }
 
 function parseJson(path: string, text: string): unknown {

@@ -1,14 +1,13 @@
 /** Compares a model folder with the reference numbers beside it: logits, loss and the gradient of every parameter. */
 import type { Session } from '../engine/engine.ts';
-import { backward } from '../graph/gradient.ts';
-import { Graph, type Node } from '../graph/graph.ts';
-import { assemble, type Program } from '../graph/program.ts';
-import type { HostArray } from '../graph/types.ts';
-import { HIDDEN } from '../model/layer/attention.ts';
-import { headLossWithGradient } from '../model/layer/cross-entropy.ts';
-import type { CausalModel } from '../model/model-spec.ts';
-import { Tracer } from '../model/tracer.ts';
-import type { Golden } from './golden.ts';
+import { type BackwardParams, backward } from '../graph/gradient.ts';
+import type { Graph, Node } from '../graph/graph.ts';
+import { assemble, type Program, type Traced } from '../graph/program.ts';
+import { elementCount, type HostArray } from '../graph/types.ts';
+import type { AnyModel, ParameterSpec } from '../model/model-spec.ts';
+import { feedsOfCausal, traceCausal } from './causal-reference.ts';
+import { feedsOfClassifier, traceClassifier } from './classifier-reference.ts';
+import type { Golden, GoldenResult } from './golden.ts';
 
 export interface Check {
   readonly name: string;
@@ -21,75 +20,76 @@ export interface Check {
 /** Logits and loss absolute; gradients relative to the norm of the reference. */
 export const TOLERANCES = { logits: 1e-4, loss: 1e-5, gradients: 1e-3 } as const;
 
+/** A traced forward pass and where its backward pass begins. */
+export interface Forward {
+  readonly graph: Graph;
+  readonly logits: Node;
+  readonly loss: Node;
+  readonly seeds: BackwardParams['seeds'];
+}
+
+const EVALUATION = 'verify';
+/** With batch norm by the statistics of the batch. */
+const TRAINING = 'verify/training';
+
 const check = (name: string, error: number, tolerance: number): Check => ({ name, error, tolerance, ok: error <= tolerance });
 
-/** One signature that gives logits, the loss, and each parameter's gradient norm with its first elements. */
-export function verifyProgram(model: CausalModel, golden: Golden): Program {
-  const graph = new Graph();
-  const [batch, tokens] = golden.inputs.input_ids.shape as [number, number];
-  const ids = graph.feed('ids', [batch, tokens], 'int32');
-  const seen = graph.feed('seen', [batch, 1, tokens]);
-  const bias = graph.broadcast(graph.mul(graph.sub(graph.scalar(1), seen), HIDDEN), [batch, tokens, tokens]);
-  const tracer = new Tracer({ graph });
-  const hidden = model.hidden(tracer, { ids, mask: { kind: 'bias', bias, causal: true } });
-  const head = graph.read({ ...model.head.weight, dtype: 'float32' });
-  const logits = graph.matmul(hidden, head, { transposeB: true });
-  const targets = labelled(golden).length;
-  const { loss, seeds } = headLossWithGradient(
-    graph,
-    {
-      hidden,
-      weight: head,
-      targetPositions: graph.feed('targetPositions', [targets], 'int32'),
-      targetIds: graph.feed('targetIds', [targets], 'int32'),
-      targetWeights: graph.feed('targetWeights', [targets]),
-    },
-    { weight: 'all' },
-  );
-  const parameters = model.parameters.map(parameter => ({ name: parameter.name, node: graph.read({ ...parameter, dtype: 'float32' }) }));
-  const gradients = backward(graph, { seeds, wrt: new Map(parameters.map(({ node }) => [node, {}])), policy: 'none' });
+/** A signature for each mode that the reference has, which gives logits, the loss, and each parameter's gradient norm with its first elements. */
+export function verifyProgram(model: AnyModel, golden: Golden): Program {
+  const evaluation = model.kind === 'causal' ? traceCausal(model, golden) : traceClassifier(model, golden, 'frozen');
+  const traces: Record<string, Traced> = { [EVALUATION]: withGradients(model.parameters, evaluation) };
+  if (golden.train && model.kind === 'classifier')
+    traces[TRAINING] = withGradients(model.parameters, traceClassifier(model, golden, 'updated'));
+  return assemble(traces);
+}
+
+function withGradients(all: readonly ParameterSpec[], { graph, logits, loss, seeds }: Forward): Traced {
+  const parameters = all.map(parameter => ({ ...parameter, node: graph.read({ ...parameter, dtype: 'float32' }) }));
+  const wrt = new Map(parameters.flatMap(({ buffer, node }) => (buffer ? [] : [[node, {}]])));
+  const gradients = backward(graph, { seeds, wrt, policy: 'none' });
   const outputs: Record<string, Node> = { logits, loss };
   for (const { name, node } of parameters) {
-    const gradient = gradients.get(node) as Node;
-    const count = gradient.shape.reduce((n, d) => n * d, 1);
+    const gradient = gradients.get(node);
+    if (!gradient) continue;
+    const count = elementCount(gradient.shape);
     outputs[`norm ${name}`] = graph.sqrt(graph.sumAll(graph.square(gradient)));
     outputs[`first ${name}`] = graph.slice(graph.reshape(gradient, [count]), [0], [Math.min(4, count)]);
   }
-  return assemble({ verify: { graph, outputs, effects: [] } });
+  return { graph, outputs, effects: [] };
 }
 
 /** Runs the program of `verifyProgram`, its variables loaded, and sets the result beside the reference. */
-export async function verifyModel(session: Session, golden: Golden): Promise<Check[]> {
-  const targets = labelled(golden);
-  const outputs = await session.run('verify', {
-    ids: Int32Array.from(golden.inputs.input_ids.data),
-    seen: Float32Array.from(golden.inputs.attention_mask?.data ?? golden.inputs.input_ids.data.map(() => 1)),
-    targetPositions: Int32Array.from(targets, target => target.position),
-    targetIds: Int32Array.from(targets, target => target.id),
-    targetWeights: new Float32Array(targets.length).fill(1 / targets.length),
-  });
+export async function verifyModel(session: Session, model: AnyModel, golden: Golden): Promise<Check[]> {
+  const feeds = model.kind === 'causal' ? feedsOfCausal(golden) : feedsOfClassifier(model, golden);
+  const checks = compare(await session.run(EVALUATION, feeds), golden);
+  if (!golden.train || model.kind === 'causal') return checks;
+  const training = compare(await session.run(TRAINING, feeds), golden.train);
+  return [...checks, ...training.map(found => ({ ...found, name: `${found.name} (training mode)` }))];
+}
+
+function compare(outputs: Readonly<Record<string, HostArray>>, expected: GoldenResult): Check[] {
   const checks = [
-    check('logits', largestDifference(outputs.logits as HostArray, golden.logits.data), TOLERANCES.logits),
-    check('loss', largestDifference(outputs.loss as HostArray, [golden.loss]), TOLERANCES.loss),
+    check('logits', largestDifference(outputs.logits as HostArray, expected.logits.data), TOLERANCES.logits),
+    check('loss', largestDifference(outputs.loss as HostArray, [expected.loss]), TOLERANCES.loss),
   ];
-  for (const [name, expected] of Object.entries(golden.grads)) {
+  // A gradient that vanishes in exact arithmetic (of a key's bias, of what stands before a norm) is rounding in both: none is far from 0.
+  const largest = Math.max(...Object.values(expected.grads).map(({ l2 }) => l2));
+  for (const [name, { l2, first4 }] of Object.entries(expected.grads)) {
     const norm = outputs[`norm ${name}`]?.[0];
     if (norm === undefined) {
       checks.push(check(`gradient of ${name}: not a parameter of this model`, Number.POSITIVE_INFINITY, TOLERANCES.gradients));
       continue;
     }
-    const scale = Math.max(expected.l2, 1e-12);
-    const first = largestDifference(outputs[`first ${name}`] as HostArray, expected.first4);
-    checks.push(check(`gradient of ${name}`, Math.max(Math.abs(norm - expected.l2), first) / scale, TOLERANCES.gradients));
+    const first = largestDifference(outputs[`first ${name}`] as HostArray, first4);
+    checks.push(
+      check(`gradient of ${name}`, Math.max(Math.abs(norm - l2), first) / Math.max(l2, ROUNDING * largest), TOLERANCES.gradients),
+    );
   }
   return checks;
 }
 
-/** Positions whose output predicts a labelled token: the label of token t is predicted at t − 1. */
-function labelled(golden: Golden): { position: number; id: number }[] {
-  const [, tokens] = golden.labels.shape as [number, number];
-  return golden.labels.data.flatMap((id, at) => (id >= 0 && at % tokens > 0 ? [{ position: at - 1, id }] : []));
-}
+/** Of the largest gradient: what float32 leaves of a sum that is zero. */
+const ROUNDING = 1e-5;
 
 export function largestDifference(found: HostArray | readonly number[], expected: readonly number[]): number {
   if (found.length !== expected.length) return Number.POSITIVE_INFINITY;

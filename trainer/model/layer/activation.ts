@@ -6,8 +6,20 @@ export type Activation = (graph: Graph, x: Node) => Node;
 /** x · σ(x). */
 const silu: Activation = (graph, x) => graph.mul(x, graph.sigmoid(x));
 
-/** x · Φ(x), with the error function. */
-const gelu: Activation = (graph, x) => graph.mul(graph.mul(x, 0.5), graph.add(graph.erf(graph.mul(x, Math.SQRT1_2)), 1));
+/** x · Φ(x), with the error function; dx = dy · (Φ(x) + x · exp(−x² / 2) / √2π). */
+const gelu: Activation = (graph, x) => {
+  const below = graph.mul(graph.add(graph.erf(graph.mul(x, Math.SQRT1_2)), 1), 0.5);
+  const y = graph.mul(x, below);
+  y.custom = {
+    inputs: [x],
+    rule: ({ dy, value }) => {
+      const at = value(x);
+      const density = graph.mul(graph.exp(graph.mul(graph.square(at), -0.5)), 1 / Math.sqrt(2 * Math.PI));
+      return [graph.mul(dy, graph.add(value(below), graph.mul(at, density)))];
+    },
+  };
+  return y;
+};
 
 /** The tanh approximation of GELU (Hendrycks & Gimpel 2016). */
 const geluTanh: Activation = (graph, x) => {

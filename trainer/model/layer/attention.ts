@@ -5,7 +5,10 @@ import type { Graph, Node } from '../../graph/graph.ts';
 export type AttentionMask =
   | { readonly kind: 'all' }
   | { readonly kind: 'causal' }
-  /** Added to the scores, [batch, queries, keys] (0 where seen, very negative where not); `causal`: keys after the query are never seen, whatever the bias says. */
+  /**
+   * Added to the scores, [batch, queries, keys] or, the same for all queries, [batch, 1, keys] (0 where seen, very negative where not);
+   * `causal`: keys after the query are never seen, whatever the bias says.
+   */
   | { readonly kind: 'bias'; readonly bias: Node; readonly causal: boolean };
 
 export interface AttentionParams {
@@ -19,6 +22,10 @@ export interface AttentionParams {
   readonly mask: AttentionMask;
   /** Queries a chunk; a causal chunk sees only the keys up to its end. */
   readonly chunk: number;
+  /** Added to the scaled scores, [batch, heads, queries, keys]: what positions say to each other. The gradient flows through it. */
+  readonly scores?: Node;
+  /** Gives a mask that the probabilities are multiplied by (dropout). */
+  readonly dropMask?: (shape: readonly number[]) => Node;
 }
 
 /** Low enough that exp() of it is 0, high enough that a row of nothing else stays finite. */
@@ -44,32 +51,38 @@ export function attention(graph: Graph, params: AttentionParams): Node {
 /**
  * One chunk of queries. With P the softmax, O = P·V and D = Σ dO∘O over the head's features:
  * dV = Pᵀ·dO, dS = P∘(dO·Vᵀ − D), dQ = dS·K, dK = dSᵀ·Q (the backward pass of FlashAttention, Dao et al. 2022, eq. 4).
+ * With a mask M on P: O = (P∘M)·V, dV = (P∘M)ᵀ·dO, dS = P∘(M∘(dO·Vᵀ) − D), and D is still Σ dO∘O.
  */
 function attendChunk(graph: Graph, params: AttentionParams, part: { begin: number; size: number; seen: number }): Node {
   const { q, k, v, scale } = params;
   const [batch, heads, , dim] = q.shape as [number, number, number, number];
   const kvHeads = k.shape[1] as number;
   const rows = (heads / kvHeads) * part.size;
-  const fold = (x: Node) => graph.reshape(x, [batch, kvHeads, rows, dim]);
-  const queries = graph.mul(fold(graph.sliceAxis(q, 2, part.begin, part.size)), scale);
+  const fold = (x: Node, width: number) => graph.reshape(x, [batch, kvHeads, rows, width]);
+  const queries = graph.mul(fold(graph.sliceAxis(q, 2, part.begin, part.size), dim), scale);
   const keys = graph.sliceAxis(k, 2, 0, part.seen);
   const values = graph.sliceAxis(v, 2, 0, part.seen);
-  const scores = graph.within({ cheap: true }, () => graph.matmul(queries, keys, { transposeB: true }));
-  const p = graph.softmax(hide(graph, scores, params.mask, part, heads));
-  const out = graph.matmul(p, values);
+  const products = graph.within({ cheap: true }, () => graph.matmul(queries, keys, { transposeB: true }));
+  const own = params.scores && fold(graph.slice(params.scores, [0, 0, part.begin, 0], [batch, heads, part.size, part.seen]), part.seen);
+  const p = graph.softmax(hide(graph, own ? graph.add(products, own) : products, params.mask, part, heads));
+  const drop = params.dropMask?.(p.shape);
+  const dropped = (probabilities: Node, mask: Node | undefined) => (mask ? graph.mul(probabilities, mask) : probabilities);
+  const out = graph.matmul(dropped(p, drop), values);
   out.custom = {
-    inputs: [queries, keys, values],
+    inputs: own ? [queries, keys, values, own] : [queries, keys, values],
     rule: ({ dy, wants, value }) => {
       const probabilities = value(p);
-      const towardsValues = wants(2) ? graph.matmul(probabilities, dy, { transposeA: true }) : undefined;
-      if (!wants(0) && !wants(1)) return [undefined, undefined, towardsValues];
+      const mask = drop && value(drop);
+      const towardsValues = wants(2) ? graph.matmul(dropped(probabilities, mask), dy, { transposeA: true }) : undefined;
+      if (!wants(0) && !wants(1) && !wants(3)) return [undefined, undefined, towardsValues];
       const drift = graph.sum(graph.mul(dy, value(out)), [-1], true);
       const towardsP = graph.matmul(dy, value(values), { transposeB: true });
-      const towardsScores = graph.mul(probabilities, graph.sub(towardsP, drift));
+      const towardsScores = graph.mul(probabilities, graph.sub(dropped(towardsP, mask), drift));
       return [
         wants(0) ? graph.matmul(towardsScores, value(keys)) : undefined,
         wants(1) ? graph.matmul(towardsScores, value(queries), { transposeA: true }) : undefined,
         towardsValues,
+        wants(3) ? towardsScores : undefined,
       ];
     },
   };
@@ -90,9 +103,11 @@ function hide(graph: Graph, scores: Node, mask: AttentionMask, part: { begin: nu
     case 'bias': {
       // The same for all layers, so it belongs to no block and is kept.
       const perHead = graph.within({ block: -1 }, () => {
-        const part = graph.slice(mask.bias, [0, begin, 0], [mask.bias.shape[0] as number, size, seen]);
+        const [rows, queries] = mask.bias.shape as [number, number, number];
+        const part =
+          queries === 1 ? graph.slice(mask.bias, [0, 0, 0], [rows, 1, seen]) : graph.slice(mask.bias, [0, begin, 0], [rows, size, seen]);
         const whole = mask.causal ? graph.add(part, causalBias(graph, begin, size, seen)) : part;
-        return graph.reshape(whole, [mask.bias.shape[0] as number, 1, size, seen]);
+        return graph.reshape(whole, [rows, 1, whole.shape[1] as number, seen]);
       });
       return graph.reshape(graph.add(graph.reshape(scores, [batch, heads, size, seen]), perHead), [batch, kvHeads, rows, seen]);
     }

@@ -1,0 +1,64 @@
+/** What a classifier tells apart: labels and kind of problem, from config.json and from the task at hand. */
+import { z } from 'zod';
+import type { ModelOptions } from '../load-model.ts';
+import type { Initial, ModuleSpec, Problem } from '../model-spec.ts';
+import { freshSpec } from '../module-specs.ts';
+import { readConfig, refuse } from './read-config.ts';
+
+/** ImageNet-21k has 21 843. */
+const MAX_LABELS = 2 ** 20;
+
+const schema = z.looseObject({
+  id2label: z.record(z.string().regex(/^\d+$/), z.string()).nullish(),
+  num_labels: z.number().int().positive().max(MAX_LABELS).nullish(),
+  problem_type: z.enum(['single_label_classification', 'regression', 'multi_label_classification']).nullish(),
+});
+
+export interface Labels {
+  readonly labels: readonly string[];
+  readonly problem: Problem;
+  /** How a head starts that the weight file does not have, or has for another number of labels. */
+  readonly fresh: Initial | undefined;
+}
+
+export interface LabelParams {
+  readonly architecture: string;
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly options: ModelOptions;
+  /** Does the weight file have a head, by its architecture? */
+  readonly hasHead: boolean;
+  readonly std: number;
+}
+
+/** @throws ModelConfigError where labels and problem do not fit each other */
+export function readLabels({ architecture, json, options, hasHead, std }: LabelParams): Labels {
+  const config = readConfig(schema, architecture, json);
+  const own = configLabels(config);
+  const labels = options.labels ?? own;
+  const problem = options.problem ?? configProblem(config.problem_type, labels.length);
+  const wrong: string[] = [];
+  if (config.problem_type === 'multi_label_classification' && !options.problem)
+    wrong.push('problem_type "multi_label_classification" is not supported; supported are "single_label_classification", "regression"');
+  if (problem === 'regression' && labels.length !== 1)
+    wrong.push(`problem_type "regression" has one number to predict, num_labels says ${labels.length}`);
+  if (problem === 'single_label' && labels.length < 2) wrong.push(`num_labels ${labels.length} leaves nothing to tell apart`);
+  refuse(wrong);
+  const isFresh = !hasHead || labels.length !== own.length;
+  return { labels, problem, fresh: isFresh ? { kind: 'normal', std, seed: options.headSeed ?? 0 } : undefined };
+}
+
+/** Of the entries of `id2label`, in the order of their numbers; Transformers' default is two. */
+function configLabels({ id2label, num_labels }: z.infer<typeof schema>): string[] {
+  if (id2label && Object.keys(id2label).length > 0)
+    return Object.entries(id2label)
+      .sort(([a], [b]) => Number(a) - Number(b))
+      .map(([, name]) => name);
+  return Array.from({ length: num_labels ?? 2 }, (_, i) => `LABEL_${i}`);
+}
+
+const configProblem = (type: string | null | undefined, count: number): Problem =>
+  type === 'regression' || (!type && count === 1) ? 'regression' : 'single_label';
+
+/** A module of the head, new where it has to be. */
+export const headSpec = <Spec extends ModuleSpec>(module: Spec, fresh: Initial | undefined): Spec =>
+  fresh ? freshSpec(module, fresh) : module;

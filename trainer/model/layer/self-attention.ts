@@ -1,0 +1,63 @@
+/** Self-attention of an encoder: every token sees every other that is there. */
+import type { Graph, Node } from '../../graph/graph.ts';
+import type { ModuleSpec } from '../model-spec.ts';
+import type { Tracer } from '../tracer.ts';
+import { type AttentionMask, attention, HIDDEN, queryChunk } from './attention.ts';
+
+export interface AttentionModules {
+  readonly q: ModuleSpec;
+  readonly k: ModuleSpec;
+  readonly v: ModuleSpec;
+}
+
+export interface SelfAttentionParams {
+  readonly modules: AttentionModules;
+  readonly heads: number;
+  /** [batch · tokens, width]. */
+  readonly x: Node;
+  readonly batch: number;
+  readonly mask: AttentionMask;
+  readonly dropout: number;
+}
+
+/** @returns the heads' outputs, [batch · tokens, width] */
+export function selfAttention(tracer: Tracer, { modules, heads, x, batch, mask, dropout }: SelfAttentionParams): Node {
+  const project = (module: ModuleSpec) => byHead(tracer.graph, tracer.linear(module, x), { batch, heads });
+  const [q, k, v] = [project(modules.q), project(modules.k), project(modules.v)];
+  return attend(tracer, { q, k, v, mask, dropout, scale: (q.shape[3] as number) ** -0.5 });
+}
+
+export interface AttendParams {
+  /** Each [batch, heads, tokens, headDim]. */
+  readonly q: Node;
+  readonly k: Node;
+  readonly v: Node;
+  readonly mask: AttentionMask;
+  readonly scale: number;
+  /** Added to the scaled scores, [batch, heads, tokens, tokens]. */
+  readonly scores?: Node;
+  readonly dropout: number;
+}
+
+/** @returns [batch · tokens, heads · headDim] */
+export function attend(tracer: Tracer, { q, k, v, mask, scale, scores, dropout }: AttendParams): Node {
+  const { graph } = tracer;
+  const [batch, heads, tokens, headDim] = q.shape as [number, number, number, number];
+  const out = attention(graph, { q, k, v, scale, mask, scores, chunk: queryChunk(tokens), dropMask: tracer.dropoutMask(dropout) });
+  return graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
+}
+
+/** [batch · tokens, heads · headDim] → [batch, heads, tokens, headDim], the form that the backward pass reads. */
+export function byHead(graph: Graph, x: Node, { batch, heads }: { readonly batch: number; readonly heads: number }): Node {
+  const [rows, width] = x.shape as [number, number];
+  const split = graph.transpose(graph.reshape(x, [batch, rows / batch, heads, width / heads]), [0, 2, 1, 3]);
+  split.kept = true;
+  return split;
+}
+
+/** Hides what is filled up; `seen` [batch, tokens] is 1 where there is a token. */
+export function paddingMask(graph: Graph, seen: Node): AttentionMask {
+  const [batch, tokens] = seen.shape as [number, number];
+  const bias = graph.mul(graph.sub(graph.scalar(1), graph.reshape(seen, [batch, 1, tokens])), HIDDEN);
+  return { kind: 'bias', bias, causal: false };
+}

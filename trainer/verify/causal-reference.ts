@@ -1,0 +1,51 @@
+/** The reference numbers of a causal language model as a program: padded tokens, the next token as the target. */
+import { Graph } from '../graph/graph.ts';
+import type { HostArray } from '../graph/types.ts';
+import { HIDDEN } from '../model/layer/attention.ts';
+import { headLossWithGradient } from '../model/layer/cross-entropy.ts';
+import type { CausalModel } from '../model/model-spec.ts';
+import { Tracer } from '../model/tracer.ts';
+import { type Golden, inputOf } from './golden.ts';
+import type { Forward } from './verify-model.ts';
+
+export function traceCausal(model: CausalModel, golden: Golden): Forward {
+  const graph = new Graph();
+  const [batch, tokens] = inputOf(golden, 'input_ids', 2).shape as [number, number];
+  const ids = graph.feed('ids', [batch, tokens], 'int32');
+  const seen = graph.feed('seen', [batch, 1, tokens]);
+  const bias = graph.mul(graph.sub(graph.scalar(1), seen), HIDDEN);
+  const hidden = model.hidden(new Tracer({ graph }), { ids, mask: { kind: 'bias', bias, causal: true } });
+  const head = graph.read({ ...model.head.weight, dtype: 'float32' });
+  const logits = graph.matmul(hidden, head, { transposeB: true });
+  const targets = labelled(golden).length;
+  const { loss, seeds } = headLossWithGradient(
+    graph,
+    {
+      hidden,
+      weight: head,
+      targetPositions: graph.feed('targetPositions', [targets], 'int32'),
+      targetIds: graph.feed('targetIds', [targets], 'int32'),
+      targetWeights: graph.feed('targetWeights', [targets]),
+    },
+    { weight: 'all' },
+  );
+  return { graph, logits, loss, seeds };
+}
+
+export function feedsOfCausal(golden: Golden): Record<string, HostArray> {
+  const targets = labelled(golden);
+  const ids = inputOf(golden, 'input_ids', 2);
+  return {
+    ids: Int32Array.from(ids.data),
+    seen: Float32Array.from(golden.inputs.attention_mask?.data ?? ids.data.map(() => 1)),
+    targetPositions: Int32Array.from(targets, target => target.position),
+    targetIds: Int32Array.from(targets, target => target.id),
+    targetWeights: new Float32Array(targets.length).fill(1 / targets.length),
+  };
+}
+
+/** Positions whose output predicts a labelled token: the label of token t is predicted at t − 1. */
+function labelled(golden: Golden): { position: number; id: number }[] {
+  const [, tokens] = golden.labels.shape as [number, number];
+  return golden.labels.data.flatMap((id, at) => (id >= 0 && at % tokens > 0 ? [{ position: at - 1, id }] : []));
+}

@@ -1,0 +1,61 @@
+/** The reference numbers of a classifier as a program: texts or images, one label each. */
+import { Graph } from '../graph/graph.ts';
+import { elementCount, type HostArray } from '../graph/types.ts';
+import { declareClassifierBatch } from '../model/classifier-batch.ts';
+import { classificationLoss } from '../model/layer/classification-loss.ts';
+import type { ClassifierModel } from '../model/model-spec.ts';
+import { type BatchNormMode, Tracer } from '../model/tracer.ts';
+import { type Golden, GoldenError, type GoldenTensor, inputOf } from './golden.ts';
+import type { Forward } from './verify-model.ts';
+
+/** @throws GoldenError where the reference numbers are of another kind or size of input */
+export function traceClassifier(model: ClassifierModel, golden: Golden, batchNorm: BatchNormMode): Forward {
+  const graph = new Graph();
+  const batch = golden.labels.shape[0] as number;
+  const tokens = model.input.kind === 'tokens' ? (inputOf(golden, 'input_ids', 2).shape[1] as number) : 0;
+  const logits = model.logits(new Tracer({ graph, batchNorm }), declareClassifierBatch(graph, model.input, { batch, tokens }));
+  const { loss } = classificationLoss(graph, {
+    problem: model.problem,
+    logits,
+    labels: graph.feed('labels', [batch], model.problem === 'regression' ? 'float32' : 'int32'),
+    weights: graph.feed('weights', [batch]),
+  });
+  return { graph, logits, loss, seeds: [{ node: loss, gradient: graph.scalar(1) }] };
+}
+
+export function feedsOfClassifier({ input, problem }: ClassifierModel, golden: Golden): Record<string, HostArray> {
+  const { data } = golden.labels;
+  const targets = {
+    labels: problem === 'regression' ? Float32Array.from(data) : Int32Array.from(data),
+    weights: new Float32Array(data.length).fill(1 / data.length),
+  };
+  if (input.kind === 'image') {
+    const pixels = inputOf(golden, 'pixel_values', 4);
+    const [, channels, height, width] = pixels.shape;
+    if (channels !== input.channels || height !== input.height || width !== input.width)
+      throw new GoldenError(
+        `pixel_values of the reference numbers is [${pixels.shape}]; this model takes [batch, ${input.channels}, ${input.height}, ${input.width}]`,
+      );
+    return { ...targets, pixels: channelsLast(pixels) };
+  }
+  const ids = inputOf(golden, 'input_ids', 2);
+  const tokens = {
+    ids: Int32Array.from(ids.data),
+    seen: Float32Array.from(golden.inputs.attention_mask?.data ?? ids.data.map(() => 1)),
+  };
+  if (input.tokenTypes < 2) return { ...targets, ...tokens };
+  return { ...targets, ...tokens, types: Int32Array.from(golden.inputs.token_type_ids?.data ?? ids.data.map(() => 0)) };
+}
+
+/** [batch, channels, height, width] → [batch, height, width, channels]. */
+function channelsLast({ shape, data }: GoldenTensor): Float32Array {
+  const [, channels = 1, height = 1, width = 1] = shape;
+  const size = height * width;
+  const result = new Float32Array(elementCount(shape));
+  result.forEach((_, at) => {
+    const channel = at % channels;
+    const place = Math.floor(at / channels);
+    result[at] = data[(Math.floor(place / size) * channels + channel) * size + (place % size)] as number;
+  });
+  return result;
+}
