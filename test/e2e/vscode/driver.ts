@@ -117,7 +117,7 @@ export class Workbench {
   /** Messages of the problems panel, which it opens. */
   async problems(): Promise<string[]> {
     await this.runCommand('Problems: Focus on Problems View');
-    const rows = this.page.locator('.markers-panel .monaco-list-row .marker-message-details');
+    const rows = this.page.locator('.markers-panel .marker-message');
     await rows.first().waitFor();
     return rows.allTextContents();
   }

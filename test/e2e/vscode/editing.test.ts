@@ -9,6 +9,7 @@ const RECIPE = [
   'method: spsft',
   'r: 8',
   'data: { train: train.jsonl, prompt: "{text}:" }',
+  'max_length: 48',
   'learnin_rate: 1.0e-3',
   '',
 ].join('\n');
@@ -26,10 +27,9 @@ describeEditor(
       await workbench.type(RECIPE);
       await workbench.squiggles('error').first().waitFor();
       await workbench.screenshot('squiggle');
-      expect(await workbench.problems()).toEqual([expect.stringContaining("unknown setting 'learnin_rate'")]);
+      expect(await workbench.problems()).toEqual([expect.stringContaining("did you mean 'learning_rate'?")]);
       await workbench.openFile('mine.rowtune.yaml');
       await workbench.press('F8');
-      await workbench.press('Escape');
       await workbench.applyQuickFix(/learning_rate/);
       await workbench.squiggles('error').first().waitFor({ state: 'detached' });
       await workbench.save();
