@@ -1,6 +1,7 @@
 /** Keys and values to choose from at a cursor, from the schema, the model, the data and the folders nearby. */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { moduleNames } from '../trainer/method/targets.ts';
 import type { Position, Range } from '../trainer/protocol/problem.ts';
 import { type Fields, isGroup } from '../trainer/protocol/recipe/setting.ts';
@@ -8,7 +9,6 @@ import { groups, recipeFields, settings } from '../trainer/protocol/recipe-schem
 import { dataExtensions } from '../trainer/train/data/list-files.ts';
 import { type TypingSpot, typingSpot } from './cursor.ts';
 import { settingText } from './hover.ts';
-import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 
 export interface Choice {
   readonly label: string;

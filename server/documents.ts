@@ -2,13 +2,12 @@
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readModelHeaders } from '../trainer/hub/open-model.ts';
-import { configProblems, isModelConfig } from '../trainer/lint/config-problems.ts';
+import { configProblems } from '../trainer/lint/config-problems.ts';
+import { type DocumentKind, documentKind } from '../trainer/lint/document-kind.ts';
 import type { EstimateCache } from '../trainer/lint/estimates.ts';
-import { factProblems } from '../trainer/lint/fact-problems.ts';
-import { type RecipeView, readRecipeView, type LintProblem, type ViewSources } from '../trainer/lint/recipe-view.ts';
-
-export type DocumentKind = 'recipe' | 'config';
+import { type LintSources, readConfigView, recipeProblems } from '../trainer/lint/lint.ts';
+import type { LintProblem } from '../trainer/lint/lint-problem.ts';
+import { type RecipeView, readRecipeView } from '../trainer/lint/recipe-view.ts';
 
 /** Within this time the files around a recipe are taken to be as they were; the editor also tells of changes. */
 const FRESH_MS = 1000;
@@ -20,21 +19,14 @@ interface Open {
   view?: { readonly at: number; readonly value: Promise<RecipeView> };
 }
 
-/** By its name; undefined for a document that is neither a recipe nor a model's config. */
-export function documentKind(uri: string): DocumentKind | undefined {
-  const name = uri.replace(/[?#].*$/, '');
-  if (/\.rowtune\.(?:ya?ml|json)$/i.test(name)) return 'recipe';
-  return /(?:^|\/)config\.json$/.test(name) ? 'config' : undefined;
-}
-
 export class Documents {
   readonly #open = new Map<string, Open>();
-  readonly #sources: ViewSources;
+  readonly #sources: LintSources;
   readonly #estimates: EstimateCache;
   /** Where paths of unsaved recipes begin. */
   folder = os.homedir();
 
-  constructor(sources: ViewSources, estimates: EstimateCache) {
+  constructor(sources: LintSources, estimates: EstimateCache) {
     this.#sources = sources;
     this.#estimates = estimates;
   }
@@ -77,17 +69,17 @@ export class Documents {
 
   async problems(uri: string): Promise<readonly LintProblem[]> {
     const open = this.#open.get(uri);
-    if (open?.kind === 'config') return this.#configProblems(open);
+    if (open === undefined) return [];
+    const { text, kind } = open;
+    if (kind !== 'recipe') return configProblems(await readConfigView({ text, file: this.#file(uri) }, kind, this.#sources));
     const view = await this.view(uri);
-    return view === undefined ? [] : [...view.parsed.problems, ...factProblems(view)];
+    return view === undefined ? [] : recipeProblems(view);
   }
 
-  async #configProblems({ uri, text }: Open): Promise<readonly LintProblem[]> {
-    if (!isModelConfig(text)) return [];
-    const file = this.#file(uri);
-    // Weights that can't be read, or none beside the config, have nothing to be compared with.
-    const headers = await readModelHeaders(path.dirname(file)).catch(() => undefined);
-    return configProblems(text, file, headers?.tensors);
+  /** Of a recipe or a config alike: what its quick fixes are made from. */
+  source(uri: string): { readonly text: string; readonly file: string } | undefined {
+    const open = this.#open.get(uri);
+    return open === undefined ? undefined : { text: open.text, file: this.#file(uri) };
   }
 
   #file(uri: string): string {

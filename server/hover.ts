@@ -1,11 +1,12 @@
 /** What a setting, a value or the model is, as Markdown. Pure. */
+
+import { memorySplit } from '../trainer/lint/fact-problems.ts';
+import type { ModelFacts } from '../trainer/lint/model-facts.ts';
+import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { byteSize, compact, grouped, percent } from '../trainer/protocol/format.ts';
 import type { Position, Range } from '../trainer/protocol/problem.ts';
 import { groups, type Setting, settings } from '../trainer/protocol/recipe-schema.ts';
 import { spotAt } from './cursor.ts';
-import { memorySplit } from '../trainer/lint/fact-problems.ts';
-import type { ModelFacts } from '../trainer/lint/model-facts.ts';
-import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 
 export interface HoverText {
   readonly markdown: string;

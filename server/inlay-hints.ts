@@ -1,16 +1,17 @@
 /** Numbers that follow from a recipe, shown behind the settings they follow from. Pure. */
-import { byteSize, percent } from '../trainer/protocol/format.ts';
+
+import { memorySplit } from '../trainer/lint/fact-problems.ts';
+import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { attachForEstimate } from '../trainer/memory/predict.ts';
 import { trainableCount } from '../trainer/method/method.ts';
 import { TargetError } from '../trainer/method/targets.ts';
+import { byteSize, percent } from '../trainer/protocol/format.ts';
 import type { Position } from '../trainer/protocol/problem.ts';
 import { follow } from '../trainer/protocol/recipe/located.ts';
 import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
 import { SelectionError } from '../trainer/selection.ts';
 import { methodSettings } from '../trainer/train/recipe-settings.ts';
-import { memorySplit } from '../trainer/lint/fact-problems.ts';
 import { shareText } from './hover.ts';
-import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 
 export interface Hint {
   readonly at: Position;

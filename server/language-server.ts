@@ -4,25 +4,28 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CodeActionKind, createConnection, type InitializeParams, TextDocumentSyncKind } from 'vscode-languageserver/node';
 import { describeMachine } from '../trainer/engine/machine.ts';
+import { DataCache } from '../trainer/lint/data-facts.ts';
+import { EstimateCache } from '../trainer/lint/estimates.ts';
+import { FolderCache } from '../trainer/lint/folder-facts.ts';
+import { ModelCache } from '../trainer/lint/model-facts.ts';
+import { conversion, fixAll, quickFixes } from '../trainer/lint/quick-fixes.ts';
+import type { RecipeView } from '../trainer/lint/recipe-view.ts';
+import { smallestChange } from '../trainer/lint/text-edits.ts';
 import { completionsAt } from './completion.ts';
 import { overlaps } from './cursor.ts';
-import { DataCache } from '../trainer/lint/data-facts.ts';
 import { Documents } from './documents.ts';
 import { EstimateWorker } from './estimate-worker.ts';
-import { EstimateCache } from '../trainer/lint/estimates.ts';
 import { formatRecipe } from './format-recipe.ts';
 import { hoverAt } from './hover.ts';
 import { inlayHints } from './inlay-hints.ts';
-import { ModelCache } from '../trainer/lint/model-facts.ts';
 import { foldsOf, linksOf, symbolsOf } from './outline.ts';
-import { fixAll, quickFixes } from '../trainer/lint/quick-fixes.ts';
-import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import {
   codeLenses,
   fromPosition,
   fromRange,
   toCodeAction,
   toCompletion,
+  toConversion,
   toDiagnostic,
   toEdit,
   toFixAll,
@@ -49,7 +52,7 @@ let isEstimating = false;
 /** Looked at again when nobody types: it takes longer than a keystroke may. */
 let availableBytes = describeMachine().memory.availableBytes;
 const documents = new Documents(
-  { models: new ModelCache(cacheDir), data: new DataCache(), availableBytes: () => availableBytes },
+  { models: new ModelCache(cacheDir), data: new DataCache(), folders: new FolderCache(), availableBytes: () => availableBytes },
   estimates,
 );
 const connection = createConnection();
@@ -103,10 +106,21 @@ connection.languages.diagnostics.on(async ({ textDocument: { uri } }) => ({
   items: await guarded('diagnostics', [], () => diagnosticsOf(uri)),
 }));
 connection.onCodeAction(({ textDocument: { uri }, range }) =>
-  withView('codeAction', uri, [], async view => {
+  guarded('codeAction', [], async () => {
+    const source = documents.source(uri);
+    if (source === undefined) return [];
     const problems = (await documents.problems(uri)).filter(problem => overlaps(problem.range, fromRange(range)));
-    const all = fixAll(view);
-    return [...quickFixes(view, problems).map(fix => toCodeAction(fix, uri, docs)), ...(all === undefined ? [] : [toFixAll(all, uri)])];
+    const view = await documents.view(uri);
+    const fixes = quickFixes({ ...source, view }, problems).map(fix => toCodeAction(fix, uri, docs));
+    if (view === undefined) return fixes;
+    const converted = conversion(source);
+    const change = converted && smallestChange(source.text, converted.text);
+    const all = fixAll(source);
+    return [
+      ...fixes,
+      ...(converted && change ? [toConversion(converted.title, change, uri)] : []),
+      ...(all === undefined ? [] : [toFixAll(all, uri)]),
+    ];
   }),
 );
 connection.onHover(({ textDocument: { uri }, position }) =>
@@ -128,7 +142,7 @@ connection.languages.inlayHint.on(({ textDocument: { uri }, range }) =>
 connection.onDocumentSymbol(({ textDocument: { uri } }) => withView('symbols', uri, [], view => symbolsOf(view.root).map(toSymbol)));
 connection.onFoldingRanges(({ textDocument: { uri } }) => withView('folding', uri, [], view => foldsOf(view).map(toFold)));
 connection.onDocumentLinks(({ textDocument: { uri } }) => withView('links', uri, [], view => linksOf(view).map(toLink)));
-connection.onCodeLens(({ textDocument: { uri } }) => withView('codeLens', uri, [], () => codeLenses(uri)));
+connection.onCodeLens(({ textDocument: { uri } }) => withView('codeLens', uri, [], ({ runs }) => codeLenses(uri, runs.last)));
 connection.onDocumentFormatting(({ textDocument: { uri } }) =>
   withView('formatting', uri, [], ({ text, file }) => {
     const change = formatRecipe(text, file);

@@ -18,14 +18,14 @@ import {
   SymbolKind,
   type TextEdit,
 } from 'vscode-languageserver/node';
+import type { LintProblem } from '../trainer/lint/lint-problem.ts';
+import type { QuickFix } from '../trainer/lint/quick-fixes.ts';
+import type { TextChange } from '../trainer/lint/text-edits.ts';
 import type { Position, Range, Severity } from '../trainer/protocol/problem.ts';
 import type { Choice } from './completion.ts';
 import type { HoverText } from './hover.ts';
 import type { Hint } from './inlay-hints.ts';
 import type { FileLink, Fold, OutlineEntry } from './outline.ts';
-import type { QuickFix } from '../trainer/lint/quick-fixes.ts';
-import type { LintProblem } from '../trainer/lint/recipe-view.ts';
-import type { TextChange } from '../trainer/lint/text-edits.ts';
 
 const severities: Readonly<Record<Severity, DiagnosticSeverity>> = {
   error: DiagnosticSeverity.Error,
@@ -61,6 +61,13 @@ export const toCodeAction = ({ title, change, preferred, problem }: QuickFix, ur
   kind: CodeActionKind.QuickFix,
   isPreferred: preferred,
   diagnostics: [toDiagnostic(problem, docs)],
+  edit: { changes: { [uri]: [toEdit(change)] } },
+});
+
+/** A conversion is offered on the first line, without a problem of its own. */
+export const toConversion = (title: string, change: TextChange, uri: string): CodeAction => ({
+  title,
+  kind: CodeActionKind.QuickFix,
   edit: { changes: { [uri]: [toEdit(change)] } },
 });
 
@@ -127,9 +134,14 @@ const lensCommands = [
   ['Estimate memory', 'rowtune.estimate'],
 ] as const;
 
-/** Above the first line: what can be done with a recipe. The client has the commands; each gets the recipe's address. */
-export const codeLenses = (uri: string): CodeLens[] =>
-  lensCommands.map(([title, command]) => ({
-    range: { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } },
-    command: { title, command, arguments: [uri] },
-  }));
+/**
+ * Above the first line: what can be done with a recipe. The client has the commands; each gets the recipe's address.
+ * @param lastRun folder of the newest run of this recipe, where there is one: a second argument of `rowtune.openLastRun`
+ */
+export function codeLenses(uri: string, lastRun: string | undefined): CodeLens[] {
+  const range = { start: { line: 0, character: 0 }, end: { line: 0, character: 0 } };
+  const lenses: CodeLens[] = lensCommands.map(([title, command]) => ({ range, command: { title, command, arguments: [uri] } }));
+  if (lastRun !== undefined)
+    lenses.push({ range, command: { title: 'Open last run', command: 'rowtune.openLastRun', arguments: [uri, lastRun] } });
+  return lenses;
+}

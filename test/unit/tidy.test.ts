@@ -42,6 +42,7 @@ const imports = shipped.flatMap(importsOf);
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/engine/machine.ts': [],
+  'trainer/jobs/free-run-folder.ts': [],
   'trainer/protocol': [],
   'trainer/random.ts': [],
   'trainer/graph': [],
@@ -111,6 +112,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/graph',
     'trainer/hub',
     'trainer/engine/machine.ts',
+    'trainer/jobs/free-run-folder.ts',
   ],
   'trainer/worker.ts': ['trainer/run'],
   'trainer/jobs': ['trainer/engine'],
@@ -139,8 +141,8 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/lint',
     'trainer/engine/machine.ts',
   ],
-  client: ['trainer/rpc', 'trainer/cli/format.ts'],
-  media: [],
+  client: ['trainer/rpc', 'trainer/run', 'trainer/importance', 'trainer/cli/format.ts'],
+  media: ['trainer/selection.ts'],
 };
 
 const isIn = (room: string, path: string): boolean => path === room || path.startsWith(`${room}/`);

@@ -23,7 +23,7 @@ const configSchema = z.looseObject({
 });
 
 /** Switches that change what the two factors mean; each must be off. */
-const UNSUPPORTED = [
+export const UNSUPPORTED_SWITCHES = [
   'use_dora',
   'fan_in_fan_out',
   'lora_bias',
@@ -41,7 +41,7 @@ export async function readPeft(dir: string): Promise<Adapter> {
     const problems = parsed.error.issues.map(issue => `${PEFT_CONFIG}: ${issue.path.join('.')}: ${issue.message}`);
     throw new AdapterError(dir, problems, 'LoRA adapters of PEFT are read; save this one again with a current version.');
   }
-  const problems = UNSUPPORTED.filter(key => isOn(config[key])).map(key => `${PEFT_CONFIG} sets ${key}`);
+  const problems = UNSUPPORTED_SWITCHES.filter(key => isOn(config[key])).map(key => `${PEFT_CONFIG} sets ${key}`);
   if (parsed.data.peft_type !== 'LORA') problems.push(`is of the type ${parsed.data.peft_type}`);
   if (typeof config.bias === 'string' && config.bias !== 'none') problems.push(`${PEFT_CONFIG} sets bias to ${config.bias}`);
   const source = await openSafetensors(join(dir, ADAPTER_WEIGHTS));

@@ -6,7 +6,7 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 /** Where runs go whose recipe names no folder. */
 export const RUNS_FOLDER = 'runs';
 
-export const recipeName = ({ name }: Recipe, recipeFile: string): string =>
+export const recipeName = ({ name }: Pick<Recipe, 'name'>, recipeFile: string): string =>
   name ?? (path.basename(recipeFile).replace(/(\.rowtune)?\.(ya?ml|json)$/i, '') || 'run');
 
 export interface FreeRunFolderParams {

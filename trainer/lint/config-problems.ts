@@ -1,7 +1,7 @@
 /** What is wrong with a config of a model folder: unsupported, contradictory, or at odds with the files beside it; each at its key. Pure. */
 import { type ModelConfig, parseConfig } from '../hub/model-config.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
-import { causalModel, supportedArchitectures, weightMismatches } from '../model/load-model.ts';
+import { causalModel, supportedArchitectures } from '../model/load-model.ts';
 import { type CausalModel, ModelConfigError } from '../model/model-spec.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';
 import { type Located, locate, START } from '../protocol/recipe/located.ts';
@@ -85,16 +85,20 @@ function* readModel(config: ModelConfig, root: Located | undefined): Generator<C
   }
 }
 
+/** What a list of contradictions begins with; other messages are one problem. */
+const LIST = /^config\.json (?:contradicts itself|does not describe an? \w+): /;
+
 /** One problem for each part of the message, at the first key of the file that it names. */
 function* contradictions(message: string, root: Located | undefined): Generator<ConfigReport> {
   const entries = root?.content.kind === 'map' ? root.content.entries : new Map<string, Located>();
-  const keys = [...entries.keys()];
-  for (const part of message.replace(/^config\.json (?:contradicts itself|does not describe an? \w+): /, '').split('; ')) {
-    const words = part.match(/\w+/g) ?? [];
-    const key = words.find(word => keys.includes(word)) ?? (/^rope scaling/.test(part) ? keys.find(name => /^rope_(?:scaling|param)/.test(name)) : undefined);
+  for (const part of LIST.test(message) ? message.replace(LIST, '').split('; ') : [message]) {
+    const words: string[] = part.match(/\w+/g) ?? [];
+    if (/head size/.test(part)) words.unshift('head_dim');
+    if (/^rope scaling/.test(part)) words.unshift('rope_scaling', 'rope_parameters');
+    const key = words.find(word => entries.has(word));
     const inner = key === undefined ? undefined : entries.get(key)?.content;
-    const type = inner?.kind === 'map' ? words.find(word => inner.entries.has(word)) ?? ['rope_type', 'type'].find(name => inner.entries.has(name)) : undefined;
-    yield { code: 'contradictory-config', path: [key ?? 'architectures', ...(type === undefined ? [] : [type])], message: part };
+    const step = inner?.kind === 'map' ? [...words, 'rope_type', 'type'].find(word => inner.entries.has(word)) : undefined;
+    yield { code: 'contradictory-config', path: [key ?? 'architectures', ...(step === undefined ? [] : [step])], message: part };
   }
 }
 
@@ -116,7 +120,11 @@ function* indexProblems(index: ModelConfig, { missingShards }: FolderFacts): Gen
   }
   for (const shard of missingShards) {
     const tensors = Object.entries(map).flatMap(([name, file]) => (file === shard ? [name] : []));
-    yield { code: 'missing-shard', path: ['weight_map', tensors[0] ?? ''], message: `${shard} is not in this folder, with ${tensors.length} tensors` };
+    yield {
+      code: 'missing-shard',
+      path: ['weight_map', tensors[0] ?? ''],
+      message: `${shard} is not in this folder, with ${tensors.length} tensors`,
+    };
   }
 }
 
@@ -127,4 +135,3 @@ function placeInMessage(message: string): LintProblem['range'] {
   const start = { line: Number(place[1]) - 1, column: Number(place[2]) - 1 };
   return { start, end: { line: start.line, column: start.column + 1 } };
 }
-

@@ -8,6 +8,7 @@ import { type FormatSettings, formatExample } from '../train/data/format-example
 import { listDataFiles } from '../train/data/list-files.ts';
 import { readRecords } from '../train/data/read-records.ts';
 import type { DataFormat, DataRecord, RenderChat } from '../train/data/types.ts';
+import { countRows, type RowCount } from './count-rows.ts';
 import { nearbyName } from './model-facts.ts';
 
 export interface DataFact {
@@ -21,6 +22,8 @@ export interface DataFact {
   readonly line?: number;
   readonly key?: string;
   readonly suggestion?: string;
+  /** Samples in the file, where counting them is quick. */
+  readonly rows?: RowCount;
   /** Keys of the first sample, under their names in the data. */
   readonly columns: readonly string[];
   readonly format?: DataFormat;
@@ -63,8 +66,10 @@ async function inspect(base: Omit<DataFact, 'state'>, data: DataSettings, bytes:
     const isWhole = files.some(({ extension }) => extension === '.json' || extension === '.parquet');
     if (isWhole && bytes > MAX_WHOLE_BYTES) return { ...base, state: 'ok' };
     let renamedFirst: DataRecord | undefined;
+    let checked = 0;
     for await (const record of readRecords({ files, maxSamples: CHECKED_SAMPLES, textSplit: 'file' })) {
       first ??= record;
+      checked++;
       const renamed = renameColumns(record, data.columns);
       renamedFirst ??= renamed;
       format ??= data.format === 'auto' ? detectFormat(renamed).format : data.format;
@@ -73,7 +78,8 @@ async function inspect(base: Omit<DataFact, 'state'>, data: DataSettings, bytes:
     }
     const columns = columnsOf(first);
     if (first === undefined) return { ...base, state: 'unreadable', reason: 'the file holds no sample' };
-    return { ...base, state: 'ok', columns, format };
+    const rows = await countRows({ ...(files[0] ?? { file: base.full, extension: '.txt' }), bytes, checked, limit: CHECKED_SAMPLES });
+    return { ...base, state: 'ok', columns, format, rows };
   } catch (error) {
     const columns = columnsOf(first);
     if (!(error instanceof DataError)) return { ...base, state: 'unreadable', reason: String(error), columns };

@@ -1,13 +1,15 @@
 /** What is wrong with a recipe beside its model, its data and this machine. Pure: the facts are given. */
-import { byteSize } from '../protocol/format.ts';
+
 import type { RecipeEstimate } from '../memory/predict.ts';
 import { moduleNames, TargetError, targetModules } from '../method/targets.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';
+import { byteSize } from '../protocol/format.ts';
 import type { Severity, Suggestion } from '../protocol/problem.ts';
 import { follow, START } from '../protocol/recipe/located.ts';
+import type { LintProblem } from './lint-problem.ts';
 import type { ModelFacts } from './model-facts.ts';
-import type { RecipeView, LintProblem } from './recipe-view.ts';
+import type { RecipeView } from './recipe-view.ts';
 
 /** The codes of this file, in the order in which they are looked for. */
 export const factCodes = [
@@ -22,6 +24,8 @@ export const factCodes = [
   'data-not-found',
   'unreadable-data',
   'bad-sample',
+  'unknown-column',
+  'output-not-empty',
   'memory-above-free',
 ] as const;
 
@@ -37,7 +41,7 @@ interface Report {
 }
 
 export function factProblems(view: RecipeView): LintProblem[] {
-  const reports = [...modelProblems(view), ...dataProblems(view), ...memoryProblems(view)];
+  const reports = [...modelProblems(view), ...dataProblems(view), ...outputProblems(view), ...memoryProblems(view)];
   return reports.map(report => place(view, report));
 }
 
@@ -126,6 +130,13 @@ function matches(model: CausalModel, targets: readonly string[], freeze: RecipeV
 
 function* dataProblems({ data, values }: RecipeView): Generator<Report> {
   const places = (['train', 'eval'] as const).flatMap(part => values.data[part].map((_, i) => ['data', part, i]));
+  const wrong = unknownColumns(data, values.data.columns);
+  for (const [key, column] of wrong) {
+    const columns = [...new Set(data.flatMap(fact => fact.columns))];
+    const near = didYouMean(column, columns);
+    const hint = near === undefined ? `; it has ${columns.join(', ')}` : `; did you mean '${near}'?`;
+    yield { code: 'unknown-column', path: ['data', 'columns', key], message: `the data has no column '${column}'${hint}`, replaceBy: near };
+  }
   for (const [i, fact] of data.entries()) {
     const path = places[i] ?? ['data'];
     if (fact.state === 'missing') {
@@ -133,11 +144,32 @@ function* dataProblems({ data, values }: RecipeView): Generator<Report> {
       yield { code: 'data-not-found', path, message: `there is no file or folder '${fact.written}'${hint}`, replaceBy: fact.suggestion };
     } else if (fact.state === 'unreadable') yield { code: 'unreadable-data', path, message: fact.reason ?? 'it cannot be read' };
     else if (fact.state === 'bad-sample') {
+      // Shown where the name is written, once for all files.
+      if (wrong.size > 0) continue;
       const line = fact.line ?? 1;
       const key = fact.key === undefined ? '' : `key "${fact.key}": `;
       const message = `${key}${fact.reason}`;
       yield { code: 'bad-sample', path, message: `line ${line}: ${message}`, related: { file: fact.full, line: line - 1, message } };
     }
+  }
+}
+
+/** Renames of columns that no file has; nothing is known of files whose columns are not. */
+function unknownColumns(data: RecipeView['data'], renames: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
+  const known = data.filter(({ columns }) => columns.length > 0);
+  if (known.length === 0 || known.length < data.length) return new Map();
+  return new Map(Object.entries(renames).filter(([, column]) => !known.some(({ columns }) => columns.includes(column))));
+}
+
+function* outputProblems({ runs, values }: RecipeView): Generator<Report> {
+  if (values.output_dir === undefined || values.overwrite_output_dir) return;
+  const path = ['output_dir'];
+  if (runs.output === 'run') {
+    const message = `a run is in '${values.output_dir}': resume it, name another folder, or set overwrite_output_dir: true`;
+    yield { code: 'output-not-empty', severity: 'info', path, message };
+  } else if (runs.output === 'occupied') {
+    const message = `'${values.output_dir}' is not empty: name another folder, or set overwrite_output_dir: true`;
+    yield { code: 'output-not-empty', severity: 'warning', path, message };
   }
 }
 

@@ -62,7 +62,7 @@ export class ModelCache {
 }
 
 /** Names, times and sizes of the files of a model; undefined where there is no such file or folder. */
-async function fingerprint(file: string): Promise<string | undefined> {
+export async function fingerprint(file: string): Promise<string | undefined> {
   const found = await stat(file).catch(() => undefined);
   if (found === undefined) return undefined;
   const folder = found.isDirectory() ? file : path.dirname(file);

@@ -4,7 +4,9 @@ import { parseDocument } from 'yaml';
 import { foreignKeys } from '../protocol/foreign-keys.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import type { Problem } from '../protocol/problem.ts';
-import type { RecipeView, LintProblem } from './recipe-view.ts';
+import { convertRecipe } from './convert-recipe.ts';
+import type { LintProblem } from './lint-problem.ts';
+import type { RecipeView } from './recipe-view.ts';
 import { applyChange, editDocument, putPair, smallestChange, type TextChange, takePair } from './text-edits.ts';
 
 export interface QuickFix {
@@ -15,9 +17,13 @@ export interface QuickFix {
   readonly problem: LintProblem;
 }
 
-export function quickFixes(view: RecipeView, problems: readonly LintProblem[]): QuickFix[] {
+/** @param source text and path; `view` where it is a recipe, whose settings some fixes read */
+export function quickFixes(
+  { text, file, view }: Pick<RecipeView, 'text' | 'file'> & { readonly view?: RecipeView },
+  problems: readonly LintProblem[],
+): QuickFix[] {
   return problems.flatMap(problem => {
-    const found = problem.code === 'memory-above-free' ? smallerBatch(view) : suggested(view, problem);
+    const found = problem.code === 'memory-above-free' && view !== undefined ? smallerBatch(view) : suggested({ text, file }, problem);
     return found?.change === undefined ? [] : [{ title: found.title, change: found.change, preferred: true, problem }];
   });
 }
@@ -29,7 +35,7 @@ const MAX_FIXES = 200;
  * All errors of the text itself mended whose way out is certain, so that a recipe of another tool becomes one of ours. Keys whose meaning
  * differs here, and keys that would be lost, are left to the user.
  */
-export function fixAll({ text, file }: Pick<RecipeView, 'text' | 'file'>): TextChange | undefined {
+export function fixedText({ text, file }: Pick<RecipeView, 'text' | 'file'>): string {
   let now = text;
   for (let i = 0; i < MAX_FIXES; i++) {
     const certain = parseRecipe(now, { fileName: file }).problems.filter(isCertain);
@@ -37,13 +43,28 @@ export function fixAll({ text, file }: Pick<RecipeView, 'text' | 'file'>): TextC
     if (found === undefined) break;
     now = applyChange(now, found);
   }
-  return smallestChange(text, now);
+  return now;
 }
 
-function isCertain({ severity, suggestion, path: keys }: Problem): boolean {
+/** The same as an edit; undefined where nothing is to be mended. */
+export const fixAll = (view: Pick<RecipeView, 'text' | 'file'>): TextChange | undefined => smallestChange(view.text, fixedText(view));
+
+/** The whole recipe of another tool as one of ours; undefined for a recipe that is none. */
+export function conversion({
+  text,
+  file,
+}: Pick<RecipeView, 'text' | 'file'>): { readonly title: string; readonly text: string } | undefined {
+  const converted = convertRecipe(text, path.extname(file) === '.json');
+  if (converted === undefined) return undefined;
+  const lost = converted.dropped.length === 0 ? '' : ` (${converted.dropped.length} keys have no counterpart)`;
+  return { title: `Convert this recipe of ${converted.tool}${lost}`, text: fixedText({ text: converted.text, file }) };
+}
+
+function isCertain({ code, severity, suggestion, path: keys }: Problem): boolean {
   const key = String(keys.at(-1));
   const hasNote = Object.hasOwn(foreignKeys, key) && foreignKeys[key]?.note !== undefined;
-  return severity === 'error' && suggestion !== undefined && suggestion.kind !== 'remove-key' && !hasNote;
+  const isMeant = severity === 'error' || code === 'number-format';
+  return isMeant && suggestion !== undefined && suggestion.kind !== 'remove-key' && !hasNote;
 }
 
 interface Fix {

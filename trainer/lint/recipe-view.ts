@@ -1,16 +1,11 @@
 /** A recipe as the editor shows it: its text, what the parser says, and the facts of model, data and machine that it speaks of. */
 import type { RecipeEstimate } from '../memory/predict.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
-import type { Problem } from '../protocol/problem.ts';
 import { type Located, locate } from '../protocol/recipe/located.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { DataCache, DataFact } from './data-facts.ts';
 import type { ModelCache, ModelFacts } from './model-facts.ts';
-
-/** A problem that may speak of a place in another file. */
-export interface LintProblem extends Problem {
-  readonly related?: { readonly file: string; readonly line: number; readonly message: string };
-}
+import { type RunFacts, readRunFacts } from './run-facts.ts';
 
 export interface RecipeView {
   readonly text: string;
@@ -24,6 +19,7 @@ export interface RecipeView {
   /** Undefined where the recipe names none. */
   readonly model?: ModelFacts;
   readonly data: readonly DataFact[];
+  readonly runs: RunFacts;
   readonly availableBytes: number;
   /** Undefined until it has been computed. */
   readonly estimate?: RecipeEstimate;
@@ -48,9 +44,10 @@ export async function readRecipeView(
   // Every setting is valid or at its default, apart from a model that may be missing.
   const values = parsed.resolved as unknown as RecipeView['values'];
   const files = [...values.data.train, ...values.data.eval].slice(0, MAX_DATA_FILES);
-  const [model, ...facts] = await Promise.all([
+  const [runs, model, ...facts] = await Promise.all([
+    readRunFacts({ name: values.name, outputDir: values.output_dir, file, baseDir }),
     values.model === undefined ? undefined : models.look(values.model, values.revision, baseDir),
     ...files.map(written => data.look(written, values.data, baseDir)),
   ]);
-  return { ...document, parsed, root: locate(text).root, values, model, data: facts, availableBytes: availableBytes() };
+  return { ...document, parsed, root: locate(text).root, values, model, data: facts, runs, availableBytes: availableBytes() };
 }

@@ -4,7 +4,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
-import { makeWorkspace } from '../../unit/server/check-view.ts';
+import { makeWorkspace } from '../../unit/lint/check-view.ts';
 import { type Diagnostic, LanguageClient } from './language-client.ts';
 
 const folder = makeWorkspace();

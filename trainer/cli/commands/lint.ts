@@ -1,29 +1,99 @@
-/** `rowtune lint`: what the editor shows, in a terminal or in continuous integration. */
-import { parseRecipe } from '../../protocol/parse-recipe.ts';
+/** `rowtune lint`: what the editor shows of recipes and model configs, in a terminal or in continuous integration. */
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Option } from 'commander';
+import manifest from '../../../package.json' with { type: 'json' };
+import { describeMachine } from '../../engine/machine.ts';
+import { DataCache } from '../../lint/data-facts.ts';
+import { FolderCache } from '../../lint/folder-facts.ts';
+import { fixDocument, type LintSources, lintDocument } from '../../lint/lint.ts';
+import type { LintProblem } from '../../lint/lint-problem.ts';
+import { ModelCache } from '../../lint/model-facts.ts';
+import { toSarif } from '../../lint/sarif.ts';
 import { formatProblems, hasErrors } from '../../protocol/problem.ts';
-import { EXIT } from '../cli-error.ts';
+import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { readRecipeText, toJson } from '../read-recipe.ts';
+
+interface LintOptions {
+  readonly fix: boolean;
+  readonly format: 'text' | 'json' | 'sarif';
+  readonly json?: boolean;
+}
 
 export const addLint: AddCommand = (program, surroundings) => {
   const command = program
     .command('lint')
-    .description('check recipes: every problem with its line and column')
-    .argument('<files...>', 'recipes');
-  withCommonOptions(command, ['rowtune lint spam.rowtune.yaml', 'rowtune lint examples/*.rowtune.yaml --json']).action((files: string[]) =>
-    runCommandWork(command, surroundings, context => lint(context, files)),
-  );
+    .description('check recipes and model configs beside their models and data: every problem with its line and column')
+    .argument('<files...>', 'recipes; config.json, generation_config.json, adapter_config.json or an index of a model folder')
+    .option('--fix', 'write every certain fix to the files; a recipe of another tool is converted', false)
+    .addOption(new Option('--format <kind>', 'how problems are printed').choices(['text', 'json', 'sarif']).default('text'));
+  withCommonOptions(command, [
+    'rowtune lint spam.rowtune.yaml',
+    'rowtune lint examples/*.rowtune.yaml --format sarif > lint.sarif',
+    'rowtune lint axolotl.yaml --fix',
+    'rowtune lint models/*/config.json',
+  ])
+    .addHelpText('after', '\nExit status: 0 without errors (warnings are none), 2 with errors or where a file cannot be read.')
+    .action((files: string[], options: LintOptions) => runCommandWork(command, surroundings, context => lint(context, files, options)));
 };
 
-async function lint({ terminal, cwd }: CommandContext, files: readonly string[]): Promise<CommandResult> {
-  const linted = [];
-  for (const file of files) {
-    const text = await readRecipeText(file, cwd);
-    const { problems } = parseRecipe(text, { fileName: file });
-    terminal.print(problems.length === 0 ? `${file}: no problems` : formatProblems(problems, file, text));
-    linted.push({ file, problems });
-  }
+interface Linted {
+  readonly file: string;
+  readonly text: string;
+  readonly problems: readonly LintProblem[];
+  readonly fixed: boolean;
+}
+
+async function lint(context: CommandContext, files: readonly string[], { fix, format, json = false }: LintOptions): Promise<CommandResult> {
+  const { terminal, cwd, settings } = context;
+  if (json && format === 'sarif')
+    throw new CliError('--json and --format sarif both print JSON', { code: 'usage', exitStatus: EXIT.usage, hint: 'Take one of them.' });
+  const { availableBytes } = describeMachine().memory;
+  const sources: LintSources = {
+    models: new ModelCache(settings.cacheDir),
+    data: new DataCache(),
+    folders: new FolderCache(),
+    availableBytes: () => availableBytes,
+  };
+  const linted: Linted[] = [];
+  for (const file of files) linted.push(await lintFile(file, { cwd, fix, sources }));
   const ok = linted.every(({ problems }) => !hasErrors(problems));
-  const value = { ok, files: linted.map(({ file, problems }) => ({ file, problems: problems.map(toJson) })) };
+  const value = {
+    ok,
+    files: linted.map(({ file, problems, fixed }) => ({ file, fixed, problems: problems.map(toJson) })),
+  };
+  if (format === 'json') terminal.print(JSON.stringify(value, undefined, 2));
+  else if (format === 'sarif') terminal.print(JSON.stringify(sarifOf(linted, cwd), undefined, 2));
+  else for (const found of linted) terminal.print(textOf(found));
   return { value, exitStatus: ok ? EXIT.ok : EXIT.usage };
+}
+
+async function lintFile(
+  file: string,
+  { cwd, fix, sources }: { readonly cwd: string; readonly fix: boolean; readonly sources: LintSources },
+): Promise<Linted> {
+  const full = path.resolve(cwd, file);
+  const before = await readRecipeText(file, cwd);
+  const text = fix ? fixDocument({ text: before, file: full }) : before;
+  if (text !== before) await writeFile(full, text);
+  return { file, text, problems: await lintDocument({ text, file: full }, sources), fixed: text !== before };
+}
+
+function textOf({ file, text, problems, fixed }: Linted): string {
+  const head = fixed ? `${file}: fixed\n` : '';
+  if (problems.length === 0) return fixed ? head.trimEnd() : `${file}: no problems`;
+  return `${head}${formatProblems(problems, file, text)}`;
+}
+
+function sarifOf(linted: readonly Linted[], cwd: string): object {
+  const toUri = (file: string): string => {
+    const relative = path.relative(cwd, path.resolve(cwd, file));
+    return relative.startsWith('..') || path.isAbsolute(relative)
+      ? pathToFileURL(path.resolve(cwd, file)).href
+      : relative.split(path.sep).map(encodeURIComponent).join('/');
+  };
+  const files = linted.map(({ file, problems }) => ({ uri: toUri(file), problems }));
+  return toSarif({ version: manifest.version, files, toUri });
 }

@@ -112,8 +112,9 @@ class Check implements CheckedSettings {
     const groupPath = path.join('.');
     const foreign = Object.hasOwn(foreignKeys, name) ? foreignKeys[name] : undefined;
     const home =
-      Object.keys(settings).find(candidate => candidate !== name && candidate.split('.').at(-1) === name) ??
-      (Object.hasOwn(settings, name) || Object.hasOwn(groups, name) ? name : undefined);
+      // Under a group, a setting of the top level is meant before one of the same name in another group.
+      (Object.hasOwn(settings, name) || Object.hasOwn(groups, name) ? name : undefined) ??
+      Object.keys(settings).find(candidate => candidate.split('.').at(-1) === name);
     const note = foreign?.note === undefined ? '' : `; ${foreign.note}`;
     const entryPath = [...path, name];
     const found = (code: string, message: string, to?: string): void =>

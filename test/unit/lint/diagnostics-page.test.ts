@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { configCodes } from '../../../trainer/lint/config-problems.ts';
+import { configCodes } from '../../../trainer/lint/config-codes.ts';
 import { factCodes } from '../../../trainer/lint/fact-problems.ts';
 import { recipeRules } from '../../../trainer/protocol/recipe-rules.ts';
 

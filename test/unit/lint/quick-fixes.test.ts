@@ -3,9 +3,9 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { formatRecipe } from '../../../server/format-recipe.ts';
-import { fixAll, quickFixes } from '../../../trainer/lint/quick-fixes.ts';
+import { conversion, fixAll, quickFixes } from '../../../trainer/lint/quick-fixes.ts';
 import { applyChange, smallestChange } from '../../../trainer/lint/text-edits.ts';
-import { makeWorkspace, problemsOf, viewOf } from './check-view.ts';
+import { lint, makeWorkspace, problemsOf, viewOf } from './check-view.ts';
 
 const folder = makeWorkspace();
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -14,7 +14,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 async function fixed(text: string, code: string, name = 'a.rowtune.yaml', availableBytes = 64e9): Promise<string> {
   const view = await viewOf(text, { folder, name, availableBytes });
   const [fix] = quickFixes(
-    view,
+    { text, file: view.file, view },
     problemsOf(view).filter(problem => problem.code === code),
   );
   if (fix === undefined) throw new Error(`no fix for ${code} in: ${problemsOf(view).map(problem => problem.code)}`);
@@ -85,6 +85,138 @@ describe('fix all', () => {
   });
 
   it('leaves text that does not parse', () => expect(all('model: [')).toBe('model: ['));
+});
+
+describe('the recipe of another tool, whole', () => {
+  const converted = (text: string, file = 'a.rowtune.yaml'): string => conversion({ text, file })?.text ?? 'no conversion';
+
+  it('Axolotl', () =>
+    expect(
+      converted(`# my run
+base_model: models/tiny # small
+load_in_4bit: false
+adapter: qlora
+lora_r: 8
+lora_alpha: 16
+lora_target_linear: true
+sequence_len: 32
+sample_packing: true
+datasets:
+  - path: spam.jsonl
+    type: alpaca
+val_set_size: 0.1
+micro_batch_size: 2
+num_epochs: 3
+optimizer: adamw_bnb_8bit
+learning_rate: 0.0002
+train_on_inputs: false
+gradient_checkpointing: true
+bf16: auto
+evals_per_epoch: 4
+flash_attention: true
+`),
+    ).toBe(`# my run
+model: models/tiny # small
+method: lora # the base stays in float32: quantised base models are not available
+r: 8
+lora_alpha: 16
+target_modules: all-linear
+data:
+  train: spam.jsonl
+  format: alpaca
+  completion_only: true
+val_size: 0.1
+max_length: 32
+packing: true
+per_device_train_batch_size: 2
+num_train_epochs: 3
+learning_rate: 0.0002
+optim: adamw
+recompute: block
+eval_strategy: epoch # it was 4 times an epoch
+
+# Of Axolotl, without a counterpart here:
+# load_in_4bit: false  # off
+# bf16: auto  # computing in float32 is what is available
+# flash_attention: true  # attention is compiled into the step
+`));
+
+  it('LLaMA-Factory', () =>
+    expect(
+      converted(`### model
+model_name_or_path: models/tiny
+stage: sft
+do_train: true
+finetuning_type: lora
+lora_rank: 8
+lora_target: q_proj,v_proj
+dataset: identity,alpaca_en_demo
+template: llama3
+cutoff_len: 32
+per_device_train_batch_size: 1
+gradient_accumulation_steps: 8
+learning_rate: 1.0e-4
+lr_scheduler_type: cosine
+warmup_ratio: 0.1
+bf16: true
+`),
+    ).toMatch(
+      /^### model\nmodel: models\/tiny\nmethod: lora\nr: 8\ntarget_modules:\n {2}- q_proj\n {2}- v_proj\ndata:\n {2}train:\n {4}- data\/identity.json\n/,
+    ));
+
+  it('torchtune', () => {
+    const text = converted(`output_dir: /tmp/out
+tokenizer: {_component_: torchtune.models.llama3.llama3_tokenizer, path: /tmp/m/tokenizer.model, max_seq_len: 64}
+model:
+  _component_: torchtune.models.llama3_2.lora_llama3_2_1b
+  lora_attn_modules: [q_proj, v_proj, output_proj]
+  apply_lora_to_mlp: true
+  lora_rank: 8
+  lora_alpha: 16
+checkpointer: {_component_: torchtune.training.FullModelHFCheckpointer, checkpoint_dir: models/tiny}
+dataset: {_component_: torchtune.datasets.alpaca_dataset, source: json, data_files: spam.jsonl, packed: false}
+seed: null
+batch_size: 4
+optimizer: {_component_: torch.optim.AdamW, lr: 3.0e-4, weight_decay: 0.01}
+lr_scheduler: {_component_: torchtune.training.lr_schedulers.get_cosine_schedule_with_warmup, num_warmup_steps: 100}
+loss: {_component_: torchtune.modules.loss.LinearCrossEntropyLoss}
+epochs: 1
+max_steps_per_epoch: null
+enable_activation_checkpointing: true
+dtype: bf16
+`);
+    expect(text).toContain(
+      'model: models/tiny\nmethod: lora\nr: 8\nlora_alpha: 16\ntarget_modules:\n  - q_proj\n  - v_proj\n  - o_proj\n  - gate_proj\n',
+    );
+    expect(text).toContain('learning_rate: 0.0003\n');
+    expect(text).toContain('warmup_steps: 100\n');
+    expect(text).toContain('max_length: 64\n');
+  });
+
+  it('mlx-lm', () => {
+    const text = converted(
+      'model: models/tiny\ntrain: true\nfine_tune_type: lora\ndata: mails/\nlora_parameters: {rank: 8, scale: 20.0, dropout: 0.0}\niters: 600\nbatch_size: 4\ngrad_checkpoint: true\nsteps_per_eval: 200\n',
+    );
+    expect(text).toContain('r: 8\nlora_alpha: 160\n');
+    expect(text).toContain('data:\n  train: mails/train.jsonl\n  eval: mails/valid.jsonl\n');
+    expect(text).toContain('eval_strategy: steps\neval_steps: 200\n');
+  });
+
+  it('in JSON', () =>
+    expect(
+      converted('{"model_name_or_path": "m", "finetuning_type": "full", "cutoff_len": 64, "dataset": "a.json"}', 'a.rowtune.json'),
+    ).toBe(JSON.stringify({ model: 'm', method: 'full', data: { train: 'a.json' }, max_length: 64 }, undefined, 2)));
+
+  it('what comes out has no error left but what is beside it', async () => {
+    const text = converted('base_model: models/tiny\nadapter: lora\nlora_r: 8\nsequence_len: 32\ndatasets: [{path: spam.jsonl}]\n');
+    expect((await lint(text, { folder })).filter(({ severity }) => severity === 'error')).toEqual([]);
+  });
+
+  it('one of ours is left alone, and so is text that does not parse', () => {
+    expect(converted(`${head}${data}`)).toBe('no conversion');
+    expect(converted(`${head}lr: 1.0e-4\n${data}`)).toBe('no conversion');
+    expect(converted('base_model: [')).toBe('no conversion');
+  });
 });
 
 describe('changes', () => {

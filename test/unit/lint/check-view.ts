@@ -1,0 +1,129 @@
+/**
+ * The one helper through which fixtures touch the linter. A fixture is a recipe or a model config with, under each line, the problems of
+ * that line: carets, severity, code and the way out. It is checked in a folder with models, data of several kinds, runs, and as much free
+ * memory as is asked for.
+ */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { DataCache } from '../../../trainer/lint/data-facts.ts';
+import { answerEstimate, EstimateCache } from '../../../trainer/lint/estimates.ts';
+import { FolderCache } from '../../../trainer/lint/folder-facts.ts';
+import { type LintSources, lintDocument, recipeProblems } from '../../../trainer/lint/lint.ts';
+import type { LintProblem } from '../../../trainer/lint/lint-problem.ts';
+import { ModelCache } from '../../../trainer/lint/model-facts.ts';
+import { type RecipeView, readRecipeView } from '../../../trainer/lint/recipe-view.ts';
+
+const golden = path.join(import.meta.dirname, '..', '..', 'golden');
+
+const lines = (count: number, line: string): string => `${line}\n`.repeat(count);
+/** A tokenizer whose largest id is 129: one and a half too many for the tiny Llama. */
+const tokenizer = JSON.stringify({ model: { vocab: { a: 0, b: 127 } }, added_tokens: [{ id: 129, content: '<x>' }] });
+
+const files: Readonly<Record<string, string>> = {
+  'spam.jsonl': '{"text":"lunch?","label":"ham"}\n{"text":"WIN","label":"spam"}\n',
+  'hundred.jsonl': lines(100, '{"text":"lunch?"}'),
+  'hundred.csv': `text,label\n${lines(100, '"two\nlines",ham')}`,
+  'mails.csv': 'body,kind\nlunch?,ham\nWIN,spam\n',
+  'empty.jsonl': '',
+  'broken.jsonl': '{"text":"a","label":"ham"}\n{"text":\n',
+  'list.jsonl': '["text"]\n',
+  'wrong-type.jsonl': '{"text":"a","label":"ham"}\n{"text":7,"label":"ham"}\n',
+  'strangers.jsonl': '{"question":"a","answer":"b"}\n',
+  'two-formats.jsonl': '{"text":"a"}\n{"prompt":"a","completion":"b"}\n',
+  'chats.jsonl': '{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}]}\n',
+  'bad-chats.jsonl': '{"messages":[{"role":"user"}]}\n',
+  'ragged.csv': 'text,label\na,b,c\n',
+  'notes.docx': 'no data',
+  'bert/config.json': '{"architectures":["FrobertForMaskedLM"]}',
+  'empty/readme.txt': '',
+  'pickled/config.json': readFileSync(path.join(golden, 'llama', 'config.json'), 'utf8'),
+  'pickled/pytorch_model.bin': 'x',
+  'models/no-json/config.json': '{"architectures": [',
+  'models/tokenized/tokenizer.json': tokenizer,
+  'models/damaged/model.safetensors': 'not safetensors at all',
+  'models/mismatch/config.json': readFileSync(path.join(golden, 'llama', 'config.json'), 'utf8').replace(
+    '"vocab_size": 128',
+    '"vocab_size": 100',
+  ),
+  'models/sharded/model.safetensors.index.json': JSON.stringify({
+    weight_map: { 'model.embed_tokens.weight': 'model-00001-of-00002.safetensors', 'lm_head.weight': 'model-00002-of-00002.safetensors' },
+  }),
+  'runs/a/state.json': '{}',
+  'runs/a-2/state.json': '{}',
+  'runs/done/state.json': '{}',
+  'full/notes.txt': 'x',
+  'adapters/no-factors/readme.txt': '',
+  'adapters/damaged/adapter_model.safetensors': 'x',
+};
+
+/** The tiny Llama of the golden numbers as `models/tiny`, some broken kin of it, an adapter of it, and `files`. */
+export function makeWorkspace(): string {
+  const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-lint-'));
+  const copy = (from: string, to: string): void => cpSync(path.join(golden, from), path.join(folder, to), { recursive: true });
+  copy('llama', 'models/tiny');
+  copy('llama/model.safetensors', 'models/tokenized/model.safetensors');
+  copy('llama/model.safetensors', 'models/sharded/model-00001-of-00002.safetensors');
+  copy('llama/model.safetensors', 'models/mismatch/model.safetensors');
+  copy('llama/model.safetensors', 'bert/model.safetensors');
+  copy('llama_lora_adapter', 'adapters/lora');
+  for (const [name, text] of Object.entries(files)) {
+    mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });
+    writeFileSync(path.join(folder, name), text);
+  }
+  return folder;
+}
+
+export interface ViewOptions {
+  readonly folder: string;
+  readonly name?: string;
+  readonly availableBytes?: number;
+}
+
+const sourcesOf = ({ folder, availableBytes = 64e9 }: ViewOptions): LintSources => ({
+  models: new ModelCache(path.join(folder, 'cache')),
+  data: new DataCache(),
+  folders: new FolderCache(),
+  availableBytes: () => availableBytes,
+});
+
+/** With its estimate. */
+export async function viewOf(text: string, options: ViewOptions): Promise<RecipeView> {
+  const file = path.join(options.folder, options.name ?? 'a.rowtune.yaml');
+  const view = await readRecipeView({ text, file, baseDir: path.dirname(file) }, sourcesOf(options));
+  const estimates = new EstimateCache();
+  await estimates.compute(view, answerEstimate);
+  return { ...view, estimate: estimates.peek(view) };
+}
+
+export const problemsOf = (view: RecipeView): LintProblem[] => recipeProblems(view);
+
+/** Of a recipe or a config, by its name. */
+export const lint = (text: string, { name = 'a.rowtune.yaml', ...options }: ViewOptions): Promise<LintProblem[]> =>
+  lintDocument({ text, file: path.join(options.folder, name) }, sourcesOf(options));
+
+const isNote = (line: string): boolean => /^\s*\^+ (?:error|warning|info) /.test(line);
+
+/** Strips the notes, checks, and writes the notes back as they should be. */
+export async function checkFixture(fixture: string, options: ViewOptions): Promise<string> {
+  const text = fixture.split('\n').filter(line => !isNote(line));
+  return annotate(text, await lint(text.join('\n'), options));
+}
+
+const annotate = (text: readonly string[], problems: readonly LintProblem[]): string =>
+  text
+    .flatMap((line, index) => [line, ...problems.filter(({ range }) => range.start.line === index).map(found => note(found, line))])
+    .join('\n');
+
+function note({ range, severity, code, suggestion }: LintProblem, line: string): string {
+  const end = range.end.line === range.start.line ? range.end.column : line.length;
+  const wayOut = suggestion === undefined ? '' : ` ${suggestion.kind}${'to' in suggestion ? ` ${suggestion.to}` : ''}`;
+  return `${' '.repeat(range.start.column)}${'^'.repeat(Math.max(1, end - range.start.column))} ${severity} ${code}${wayOut}`;
+}
+
+/** The text without its one `|`, and where that stood. */
+export function atCursor(marked: string): { text: string; at: { line: number; column: number } } {
+  const offset = marked.indexOf('|');
+  const before = marked.slice(0, offset).split('\n');
+  return { text: marked.slice(0, offset) + marked.slice(offset + 1), at: { line: before.length - 1, column: before.at(-1)?.length ?? 0 } };
+}

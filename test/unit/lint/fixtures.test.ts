@@ -1,0 +1,108 @@
+/**
+ * Recipes and model configs with their problems written under the bad values. A title begins with the file that the text is read as, and
+ * may end with the free memory. UPDATE_FIXTURES=1 writes the notes anew: read the difference before you commit it.
+ */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { afterAll, describe, expect, test } from 'vitest';
+import { configCodes } from '../../../trainer/lint/config-codes.ts';
+import { factCodes } from '../../../trainer/lint/fact-problems.ts';
+import { checkFixture, lint, makeWorkspace, type ViewOptions } from './check-view.ts';
+
+const folder = makeWorkspace();
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const fixtures: { readonly title: string; readonly body: string }[] = [];
+
+for (const name of ['recipe-facts.txt', 'model-configs.txt']) {
+  const file = new URL(name, import.meta.url);
+  const { preface, found } = read(file);
+  if (process.env.UPDATE_FIXTURES === '1') {
+    const written = await Promise.all(
+      found.map(async ({ title, body }) => `=== ${title}\n${await checkFixture(body, optionsOf(title))}\n`),
+    );
+    writeFileSync(file, preface + written.join('\n'));
+  }
+  fixtures.push(...read(file).found);
+}
+
+function read(file: URL): { readonly preface: string; readonly found: readonly { readonly title: string; readonly body: string }[] } {
+  const [preface = '', ...sections] = readFileSync(file, 'utf8').split(/^=== /m);
+  const found = sections.map(section => {
+    const end = section.indexOf('\n');
+    return { title: section.slice(0, end), body: section.slice(end + 1).replace(/\n+$/, '') };
+  });
+  return { preface, found };
+}
+
+function optionsOf(title: string): ViewOptions {
+  const [, name = ''] = /^(\S+): /.exec(title) ?? [];
+  const [, megabytes] = / \((\d+) MB free\)$/.exec(title) ?? [];
+  return { folder, name, ...(megabytes === undefined ? {} : { availableBytes: Number(megabytes) * 1e6 }) };
+}
+
+describe('problems stand under the bad value', () => {
+  test.each(fixtures)('$title', async ({ title, body }) => expect(await checkFixture(body, optionsOf(title))).toBe(body));
+
+  test('titles are distinct and every code has a fixture', () => {
+    expect(new Set(fixtures.map(({ title }) => title)).size).toBe(fixtures.length);
+    const shown = new Set(
+      fixtures.flatMap(({ body }) => [...body.matchAll(/\^ (?:error|warning|info) ([\w-]+)/g)].map(([, code]) => code)),
+    );
+    expect([...factCodes, ...configCodes].filter(code => !shown.has(code))).toEqual([]);
+  });
+});
+
+/** The same numbers in every run. */
+function* random(seed: number): Generator<number, never> {
+  for (let state = seed; ; ) {
+    state = (state * 1103515245 + 12345) % 2 ** 31;
+    yield state / 2 ** 31;
+  }
+}
+
+describe('half-typed text never throws', () => {
+  const plain = fixtures.map(({ title, body }) => ({ title, text: body.replaceAll(/^ *\^+ (?:error|warning|info) .*\n?/gm, '') }));
+
+  test('cut anywhere', async () => {
+    const numbers = random(1);
+    for (const { title, text } of plain)
+      for (let i = 0; i < 4; i++)
+        await expect(lint(text.slice(0, Math.floor(numbers.next().value * text.length)), optionsOf(title))).resolves.toBeInstanceOf(Array);
+  });
+
+  test('with characters put in, taken out and doubled', async () => {
+    const numbers = random(2);
+    const next = (below: number): number => Math.floor(numbers.next().value * below);
+    const strange = [
+      '{',
+      '}',
+      '[',
+      ']',
+      ':',
+      '- ',
+      '"',
+      "'",
+      '#',
+      '&a ',
+      '*a',
+      '!!',
+      '\t',
+      '\n',
+      '|',
+      '>',
+      '%',
+      '@',
+      '\u0000',
+      '💥',
+      '<<: ',
+      '? ',
+      '---\n',
+    ];
+    for (const { title, text } of plain)
+      for (let i = 0; i < 4; i++) {
+        const at = next(text.length);
+        const mutated = text.slice(0, at) + (strange[next(strange.length)] ?? '') + text.slice(at + next(3));
+        await expect(lint(mutated, optionsOf(title))).resolves.toBeInstanceOf(Array);
+      }
+  });
+});

@@ -1,0 +1,154 @@
+/** Turns a whole recipe of Axolotl, LLaMA-Factory, torchtune or mlx-lm into one of ours; what has no counterpart stays as a comment. Pure. */
+import { Document, isMap, isPair, isScalar, type Pair, type Scalar, stringify } from 'yaml';
+import { foreignKeys, foreignValues } from '../protocol/foreign-keys.ts';
+import { groups, settings } from '../protocol/recipe-schema.ts';
+import { type Converted, type ForeignTool, foreignTools } from './foreign-recipes.ts';
+import { parseForEditing } from './text-edits.ts';
+
+/** One key alone may be a habit; two are a recipe. */
+const MIN_MARKS = 2;
+
+export interface ConvertedRecipe {
+  readonly tool: string;
+  readonly text: string;
+  /** Keys that have no counterpart. */
+  readonly dropped: readonly string[];
+}
+
+/** Undefined where the text is no recipe of another tool, or has errors of syntax. */
+export function convertRecipe(text: string, isJson: boolean): ConvertedRecipe | undefined {
+  const document = parseForEditing(text);
+  if (document.errors.length > 0 || !isMap(document.contents)) return undefined;
+  const recipe = resolveReferences(document.toJS() as Record<string, unknown>);
+  const tool = toolOf(recipe);
+  if (tool === undefined) return undefined;
+  const values = new Map<string, unknown>();
+  const comments = new Map<string, Comments>();
+  const dropped: { readonly key: string; readonly note: string }[] = [];
+  const pairs = document.contents.items.filter((pair): pair is Pair<Scalar> => isPair(pair) && isScalar(pair.key));
+  for (const pair of pairs) {
+    const key = String(pair.key.value);
+    const found = convertKey(tool, key, recipe);
+    // With the first setting that the key becomes.
+    let own: Comments | undefined = commentsOf(pair);
+    for (const entry of found) {
+      if (!('to' in entry)) {
+        dropped.push({ key, note: entry.note });
+        continue;
+      }
+      // A key of ours goes before one that becomes it.
+      if (values.has(entry.to) && key !== entry.to) continue;
+      values.set(entry.to, entry.value);
+      const note = entry.note === undefined ? [] : [entry.note];
+      comments.set(entry.to, { before: own?.before, behind: [...(own?.behind ?? []), ...note] });
+      own = undefined;
+    }
+  }
+  return {
+    tool: tool.name,
+    text: isJson ? asJson(values, text) : asYaml({ values, comments, dropped, recipe, document, tool }),
+    dropped: dropped.map(({ key }) => key),
+  };
+}
+
+function toolOf(recipe: Readonly<Record<string, unknown>>): ForeignTool | undefined {
+  const scored = foreignTools.map(tool => ({ tool, marks: tool.marks(recipe) })).sort((a, b) => b.marks - a.marks);
+  const [best] = scored;
+  return best !== undefined && best.marks >= MIN_MARKS ? best.tool : undefined;
+}
+
+function convertKey(tool: ForeignTool, key: string, recipe: Readonly<Record<string, unknown>>): readonly Converted[] {
+  const value = recipe[key];
+  const special = Object.hasOwn(tool.keys, key) ? tool.keys[key]?.(value, recipe) : undefined;
+  if (special !== undefined) return special;
+  if (value === null || value === undefined || value === '') return [];
+  const { to, note } = (Object.hasOwn(foreignKeys, key) ? foreignKeys[key] : undefined) ?? {};
+  // A key of ours that means the same in every tool.
+  const target = to ?? (Object.hasOwn(settings, key) ? key : undefined);
+  if (target === undefined) return Object.hasOwn(groups, key) ? ofGroup(key, value) : [{ note: note ?? 'no counterpart' }];
+  if (note !== undefined) return [{ note }];
+  return [ofValue(target, value)];
+}
+
+const ofGroup = (key: string, value: unknown): Converted[] =>
+  typeof value === 'object' && value !== null ? Object.entries(value).map(([name, inner]) => ({ to: `${key}.${name}`, value: inner })) : [];
+
+/** Words for values too: adamw_torch is adamw here. */
+function ofValue(to: string, value: unknown): Converted {
+  const table = Object.hasOwn(foreignValues, to) ? foreignValues[to] : undefined;
+  const word = String(value).toLowerCase();
+  const foreign = table !== undefined && Object.hasOwn(table, word) ? table[word] : undefined;
+  if (foreign?.note !== undefined) return { note: foreign.note };
+  return { to, value: foreign?.to ?? value };
+}
+
+/** `${output_dir}/logs`, as OmegaConf writes it. */
+function resolveReferences(recipe: Record<string, unknown>): Record<string, unknown> {
+  const resolve = (value: unknown, depth: number): unknown => {
+    if (typeof value === 'string')
+      return value.replace(/\$\{(\w+)\}/g, (whole, key: string) =>
+        typeof recipe[key] === 'string' && depth < 4 ? String(resolve(recipe[key], depth + 1)) : whole,
+      );
+    if (Array.isArray(value)) return value.map(item => resolve(item, depth));
+    if (typeof value !== 'object' || value === null) return value;
+    return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, resolve(inner, depth)]));
+  };
+  return resolve(recipe, 0) as Record<string, unknown>;
+}
+
+/** Lines above a key, and what stands behind its value. */
+interface Comments {
+  readonly before?: string;
+  readonly behind: readonly string[];
+}
+
+const commentsOf = ({ key, value }: Pair<Scalar>): Comments => ({
+  before: key.commentBefore ?? undefined,
+  behind: isScalar(value) && value.comment ? [value.comment.trim()] : [],
+});
+
+/** Settings in the order of our table, groups as maps. */
+function nested(values: ReadonlyMap<string, unknown>): Map<string, unknown> {
+  const root = new Map<string, unknown>();
+  const order = Object.keys(settings);
+  for (const path of [...values.keys()].sort((a, b) => order.indexOf(a) - order.indexOf(b))) {
+    const [top = '', inner] = path.split('.');
+    if (inner === undefined) root.set(top, values.get(path));
+    else root.set(top, { ...(root.get(top) as object | undefined), [inner]: values.get(path) });
+  }
+  return root;
+}
+
+const asJson = (values: ReadonlyMap<string, unknown>, text: string): string =>
+  `${JSON.stringify(Object.fromEntries(nested(values)), undefined, 2)}${text.endsWith('\n') ? '\n' : ''}`;
+
+interface Written {
+  readonly values: ReadonlyMap<string, unknown>;
+  readonly comments: ReadonlyMap<string, Comments>;
+  readonly dropped: readonly { readonly key: string; readonly note: string }[];
+  readonly recipe: Readonly<Record<string, unknown>>;
+  readonly document: Document;
+  readonly tool: ForeignTool;
+}
+
+function asYaml({ values, comments, dropped, recipe, document, tool }: Written): string {
+  const written = new Document(Object.fromEntries(nested(values)));
+  written.commentBefore = document.commentBefore;
+  if (isMap(written.contents)) written.contents.commentBefore = document.contents?.commentBefore;
+  for (const [path, { before, behind }] of comments) {
+    const [top = ''] = path.split('.');
+    const pair = isMap(written.contents) ? written.contents.items.find(({ key }) => isScalar(key) && key.value === top) : undefined;
+    if (before !== undefined && isScalar(pair?.key)) pair.key.commentBefore = before;
+    const node = written.getIn(path.split('.'), true);
+    if (behind.length > 0 && isScalar(node)) node.comment = ` ${behind.join('; ').replaceAll('\n', ' ')}`;
+  }
+  const body = written.toString({ lineWidth: 0 });
+  if (dropped.length === 0) return body;
+  const notes = dropped.flatMap(({ key, note }) => {
+    const lines = stringify({ [key]: recipe[key] }, { lineWidth: 0 })
+      .trimEnd()
+      .split('\n');
+    return lines.map((line, i) => (i === 0 ? `# ${line}  # ${note}` : `# ${line}`));
+  });
+  return `${body}\n# Of ${tool.name}, without a counterpart here:\n${notes.join('\n')}\n`;
+}

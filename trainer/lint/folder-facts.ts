@@ -1,0 +1,101 @@
+/** What lies beside a model's config file: weights, tokenizer and the other configs, kept until one of the files changes. */
+import { readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { ADAPTER_WEIGHTS } from '../adapter/adapter.ts';
+import { type ModelConfig, readOptionalConfigFile } from '../hub/model-config.ts';
+import { ModelFileError } from '../hub/model-file-error.ts';
+import { INDEX_FILE, openSafetensors, readIndex, SINGLE_FILE } from '../hub/safetensors-source.ts';
+import type { TensorInfo } from '../hub/tensor-source.ts';
+import { vocabularySizeOf } from '../hub/tokenizer.ts';
+import { fingerprint } from './model-facts.ts';
+
+export type Tensors = ReadonlyMap<string, Pick<TensorInfo, 'shape'> & Partial<TensorInfo>>;
+
+export interface FolderFacts {
+  /** Undefined where there are none or they can't be read. */
+  readonly tensors?: Tensors;
+  /** Of the index, and not in the folder. */
+  readonly missingShards: readonly string[];
+  /** Why the weights can't be read. */
+  readonly damage?: string;
+  /** One more than the largest id of tokenizer.json. */
+  readonly vocabularySize?: number;
+  /** config.json as it is on the disk. */
+  readonly config?: ModelConfig;
+  readonly adapterTensors?: Tensors;
+  readonly hasAdapterWeights: boolean;
+}
+
+export const NO_FACTS: FolderFacts = { missingShards: [], hasAdapterWeights: false };
+
+/** Parsing one of 33 MB, the largest there are, takes a second: beyond a common size it is left to the trainer. */
+const MAX_TOKENIZER_BYTES = 20 * 2 ** 20;
+const MAX_CACHED = 8;
+
+export class FolderCache {
+  readonly #entries = new Map<string, { readonly id: string; readonly facts: Promise<FolderFacts> }>();
+
+  /** Never rejects. */
+  async look(folder: string): Promise<FolderFacts> {
+    const id = await fingerprint(folder);
+    if (id === undefined) return NO_FACTS;
+    const known = this.#entries.get(folder);
+    this.#entries.delete(folder);
+    const entry = known?.id === id ? known : { id, facts: readFolder(folder) };
+    this.#entries.set(folder, entry);
+    const [oldest] = this.#entries.keys();
+    if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
+    return entry.facts;
+  }
+}
+
+async function readFolder(folder: string): Promise<FolderFacts> {
+  const [weights, vocabularySize, config, adapter] = await Promise.all([
+    readWeights(folder),
+    readVocabularySize(path.join(folder, 'tokenizer.json')),
+    readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined),
+    readTensors(path.join(folder, ADAPTER_WEIGHTS)).catch(() => undefined),
+  ]);
+  const hasAdapterWeights = await isThere(path.join(folder, ADAPTER_WEIGHTS));
+  return { ...weights, vocabularySize, config, adapterTensors: adapter, hasAdapterWeights };
+}
+
+async function readWeights(folder: string): Promise<Pick<FolderFacts, 'tensors' | 'missingShards' | 'damage'>> {
+  const single = path.join(folder, SINGLE_FILE);
+  const index = path.join(folder, INDEX_FILE);
+  try {
+    if (await isThere(single)) return { tensors: await readTensors(single), missingShards: [] };
+    if (!(await isThere(index))) return { missingShards: [] };
+    const shards = [...new Set((await readIndex(index)).values())].sort();
+    const present = await Promise.all(shards.map(shard => isThere(path.join(folder, shard))));
+    const missingShards = shards.filter((_, i) => !present[i]);
+    return missingShards.length > 0 ? { missingShards } : { tensors: await readTensors(index), missingShards };
+  } catch (error) {
+    return { missingShards: [], damage: damageOf(error) };
+  }
+}
+
+async function readTensors(file: string): Promise<Tensors> {
+  const source = await openSafetensors(file);
+  await source.close();
+  return source.tensors;
+}
+
+const isThere = async (file: string): Promise<boolean> => (await stat(file).catch(() => undefined))?.isFile() === true;
+
+function damageOf(error: unknown): string {
+  if (!(error instanceof ModelFileError)) return error instanceof Error ? error.message : String(error);
+  const [first, ...more] = error.problems;
+  const tensor = first?.tensor === undefined ? '' : `: tensor ${first.tensor}`;
+  return `${path.basename(error.file)}${tensor} ${first?.message ?? error.message}${more.length === 0 ? '' : `, and ${more.length} more`}`;
+}
+
+/** Undefined for one that is missing, large, or damaged, which is not the config's fault. */
+async function readVocabularySize(file: string): Promise<number | undefined> {
+  try {
+    if ((await stat(file)).size > MAX_TOKENIZER_BYTES) return undefined;
+    return vocabularySizeOf(JSON.parse(await readFile(file, 'utf8')));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,67 @@
+/** One file checked whole: a recipe beside its model, data and machine, or a config of a model folder. */
+import path from 'node:path';
+import { type ConfigView, configProblems } from './config-problems.ts';
+import { type ConfigKind, documentKind } from './document-kind.ts';
+import { answerEstimate, EstimateCache } from './estimates.ts';
+import { factProblems } from './fact-problems.ts';
+import type { FolderCache } from './folder-facts.ts';
+import type { LintProblem } from './lint-problem.ts';
+import { conversion, fixedText } from './quick-fixes.ts';
+import { type RecipeView, readRecipeView, type ViewSources } from './recipe-view.ts';
+
+export interface LintSources extends ViewSources {
+  readonly folders: FolderCache;
+}
+
+export interface LintDocument {
+  readonly text: string;
+  /** Absolute. What is no config of a model is read as a recipe. */
+  readonly file: string;
+}
+
+/** Everything known now; an estimate is used where the view has one. In the order of the text. */
+export const recipeProblems = (view: RecipeView): LintProblem[] =>
+  [...view.parsed.problems, ...factProblems(view)].sort(
+    (a, b) => a.range.start.line - b.range.start.line || a.range.start.column - b.range.start.column,
+  );
+
+/** Problems of a recipe with its memory computed here, or of a config. Rejects only on a mistake of ours. */
+export async function lintDocument(document: LintDocument, sources: LintSources): Promise<LintProblem[]> {
+  const { text, file } = document;
+  const kind = documentKind(file) ?? 'recipe';
+  if (kind !== 'recipe') return configProblems(await readConfigView(document, kind, sources));
+  const view = await readRecipeView({ text, file, baseDir: path.dirname(file) }, sources);
+  const estimates = new EstimateCache();
+  await estimates.compute(view, answerEstimate);
+  return recipeProblems({ ...view, estimate: estimates.peek(view) });
+}
+
+/** The text with every certain fix, or converted where it is a recipe of another tool. A config is only ever changed by a person. */
+export function fixDocument({ text, file }: LintDocument): string {
+  const kind = documentKind(file) ?? 'recipe';
+  return kind === 'recipe' ? (conversion({ text, file })?.text ?? fixedText({ text, file })) : text;
+}
+
+/** Never rejects. */
+export async function readConfigView(
+  { text, file }: LintDocument,
+  kind: ConfigKind,
+  { folders, models }: LintSources,
+): Promise<ConfigView> {
+  const folder = path.dirname(file);
+  const facts = await folders.look(folder);
+  if (kind !== 'adapter') return { text, file, kind, facts };
+  const [, name = ''] = /"base_model_name_or_path"\s*:\s*"([^"\\]+)"/.exec(text) ?? [];
+  const [, revision = 'main'] = /"revision"\s*:\s*"([^"\\]+)"/.exec(text) ?? [];
+  if (name === '') return { text, file, kind, facts };
+  const base = await models.look(name, revision, folder);
+  // A name that could be one on the hub is never missing.
+  const isMissing = base.kind === 'missing';
+  return {
+    text,
+    file,
+    kind,
+    facts,
+    base: { isMissing, suggestion: isMissing ? base.suggestion : undefined, model: base.kind === 'ready' ? base.model : undefined },
+  };
+}
