@@ -7,8 +7,14 @@ export interface StringifyOptions {
   readonly comments?: boolean;
 }
 
+/** A recipe, or some of its settings. */
+export type PartialRecipe = Partial<Omit<Recipe, 'data' | 'importance'>> & {
+  readonly data?: Partial<Recipe['data']>;
+  readonly importance?: Partial<Recipe['importance']>;
+};
+
 /** Every setting that has a value, in the order of the table. Lists are written in one line. */
-export function stringifyRecipe(recipe: Recipe, { comments = false }: StringifyOptions = {}): string {
+export function stringifyRecipe(recipe: PartialRecipe, { comments = false }: StringifyOptions = {}): string {
   const lines: string[] = [];
   let openGroup = '';
   for (const [path, { doc }] of Object.entries(settings)) {
@@ -27,7 +33,7 @@ export function stringifyRecipe(recipe: Recipe, { comments = false }: StringifyO
   return `${lines.join('\n')}\n`;
 }
 
-function valueAt(recipe: Recipe, first: string, second: string | undefined): unknown {
+function valueAt(recipe: PartialRecipe, first: string, second: string | undefined): unknown {
   const top: unknown = Object.entries(recipe).find(([name]) => name === first)?.[1];
   if (second === undefined || top === null || typeof top !== 'object') return top;
   return Object.entries(top).find(([name]) => name === second)?.[1];
