@@ -3,6 +3,8 @@ import { bert } from './family/bert.ts';
 import { type BertForm, bertConfig } from './family/bert-config.ts';
 import { llama } from './family/llama.ts';
 import { llamaConfig } from './family/llama-config.ts';
+import { vit } from './family/vit.ts';
+import { type VitForm, vitConfig } from './family/vit-config.ts';
 import type { ConfigJson, ModelOptions } from './load-model.ts';
 import type { AnyModel } from './model-spec.ts';
 
@@ -17,6 +19,11 @@ const bertLike =
   (architecture: string, form: BertForm): BuildModel =>
   (config, options) =>
     bert(bertConfig(architecture, form, config, options));
+
+const vitLike =
+  (architecture: string, form: VitForm): BuildModel =>
+  (config, options) =>
+    vit(vitConfig(architecture, form, config, options));
 
 const bertHeads = { family: 'bert', prefix: 'bert.', hasHead: false, hasPooler: false } as const;
 const robertaHeads = { family: 'roberta', prefix: 'roberta.', hasHead: false, hasPooler: false } as const;
@@ -36,4 +43,13 @@ export const architectures = {
   XLMRobertaModel: bertLike('XLMRobertaModel', { ...robertaHeads, prefix: '' }),
   XLMRobertaForMaskedLM: bertLike('XLMRobertaForMaskedLM', robertaHeads),
   XLMRobertaForSequenceClassification: bertLike('XLMRobertaForSequenceClassification', { ...robertaHeads, hasHead: true, hasPooler: true }),
+  ViTModel: vitLike('ViTModel', { family: 'vit', prefix: '', head: 'none' }),
+  ViTForImageClassification: vitLike('ViTForImageClassification', { family: 'vit', prefix: 'vit.', head: 'one' }),
+  DeiTModel: vitLike('DeiTModel', { family: 'deit', prefix: '', head: 'none' }),
+  DeiTForImageClassification: vitLike('DeiTForImageClassification', { family: 'deit', prefix: 'deit.', head: 'one' }),
+  DeiTForImageClassificationWithTeacher: vitLike('DeiTForImageClassificationWithTeacher', {
+    family: 'deit',
+    prefix: 'deit.',
+    head: 'teacher',
+  }),
 } satisfies Record<string, BuildModel>;
