@@ -3,7 +3,7 @@
  * when to look, and a slow clock looks at runs that no daemon knows of. So nothing is missed and nothing told twice, whoever was away.
  */
 import type { JobEvent, JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
-import { KEPT_LOG_LINES, PATCH_LINES, type RunOverview, type RunPatch } from '../../trainer/protocol/view/run.ts';
+import { KEPT_LOG_LINES, PATCH_LINES, type RunOverview, type RunPatch, type ShownJob } from '../../trainer/protocol/view/run.ts';
 import { metricsPatch } from './metric-lines.ts';
 import type { PageServices } from './page-services.ts';
 import { parseCoverage, parseMemory, parseRecipeFile, parseSummary } from './run-files.ts';
@@ -131,7 +131,8 @@ export class RunFeed {
   private schedule(isStale: boolean): void {
     if (this.isAwaited || isStale) {
       this.isAwaited = false;
-      return this.poke();
+      this.poke();
+      return;
     }
     const isActive = this.info?.state === 'preparing' || this.info?.state === 'running';
     this.timer = setTimeout(() => void this.look(), isActive ? ACTIVE_LOOK_MS : IDLE_LOOK_MS);
@@ -149,7 +150,8 @@ export class RunFeed {
     // State before lines: when it says that the run has ended, all lines are there.
     this.info = await source.info();
     if (!this.info) {
-      this.once('overview', '', () => post({ type: 'missing', runDir: this.params.runDir }));
+      const job = shownJob(this.job);
+      this.once('overview', JSON.stringify(job ?? {}), () => post({ type: 'missing', runDir: this.params.runDir, job }));
       this.source = undefined;
       return;
     }
@@ -216,9 +218,13 @@ export class RunFeed {
 
 const isTraining = ({ kind }: JobRecord): boolean => kind === 'train' || kind === 'resume';
 
+function shownJob(job: JobRecord | undefined): ShownJob | undefined {
+  if (!job) return undefined;
+  const { id, state, phase, progress, failure } = job;
+  return { id, state, phase, progress, failure };
+}
+
 function overviewOf(info: RunInfo, job: JobRecord | undefined): RunOverview {
-  const { id, state, phase, progress, failure } = job ?? {};
-  const shown = job && id !== undefined && state !== undefined ? { id, state, phase, progress, failure } : undefined;
   const isOver = info.state === 'stopped' || info.state === 'failed' || info.state === 'interrupted';
-  return { ...info, job: shown, resumable: isOver && info.step < (info.totalSteps || Number.POSITIVE_INFINITY) };
+  return { ...info, job: shownJob(job), resumable: isOver && info.step < (info.totalSteps || Number.POSITIVE_INFINITY) };
 }

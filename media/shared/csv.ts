@@ -1,13 +1,15 @@
-/** Tables as text that spreadsheets read (RFC 4180). */
+/** Tables as CSV (RFC 4180). */
 
-export type CsvValue = string | number | boolean | undefined;
+export type Cell = string | number | undefined;
 
-/** Values that need it are quoted; what a spreadsheet would run as a formula is kept from it by a leading apostrophe. */
-function field(value: CsvValue): string {
-  if (value === undefined) return '';
-  if (typeof value !== 'string') return String(value);
-  const text = /^[=+\-@\t\r]/.test(value) ? `'${value}` : value;
-  return /[",\r\n]/.test(text) ? `"${text.replace(/"/g, '""')}"` : text;
+/** Text is quoted where it must be; a formula of a spreadsheet program is made text by an apostrophe. */
+export function csv(rows: readonly (readonly Cell[])[]): string {
+  return rows.map(row => `${row.map(cellText).join(',')}\r\n`).join('');
 }
 
-export const toCsv = (rows: readonly (readonly CsvValue[])[]): string => rows.map(row => `${row.map(field).join(',')}\r\n`).join('');
+function cellText(cell: Cell): string {
+  if (cell === undefined) return '';
+  if (typeof cell === 'number') return String(cell);
+  const text = /^[=+\-@\t\r]/.test(cell) && Number.isNaN(Number(cell)) ? `'${cell}` : cell;
+  return /[",\r\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+}

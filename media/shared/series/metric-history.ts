@@ -94,8 +94,8 @@ export class MetricHistory {
     const before = this.rows > 0 ? (times?.at(this.rows - 1) ?? 0) : 0;
     const seconds = this.columns.get('seconds')?.at(this.rows) ?? Number.NaN;
     const step = this.columns.get('step')?.at(this.rows) ?? Number.NaN;
-    if (!Number.isFinite(seconds) || !Number.isFinite(step)) return times?.push(before);
-    times?.push(before + seconds * Math.max(0, step - this.trainedStep));
-    this.trainedStep = step;
+    const isUpdate = Number.isFinite(seconds) && Number.isFinite(step);
+    times?.push(isUpdate ? before + seconds * Math.max(0, step - this.trainedStep) : before);
+    if (isUpdate) this.trainedStep = step;
   }
 }

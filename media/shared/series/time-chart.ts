@@ -31,6 +31,10 @@ export interface ChartOptions {
   readonly formatX: (x: number) => string;
   /** The lowest value that is always in sight. */
   readonly floor?: number;
+  /** Stands behind the title: a choice of what is drawn. */
+  readonly control?: HTMLElement;
+  /** Said while there is nothing to draw. */
+  readonly empty?: string;
 }
 
 export interface ChartContent {
@@ -51,6 +55,7 @@ export class TimeChart implements GroupMember {
   private readonly options: ChartOptions;
   private readonly plot: HTMLElement;
   private readonly legend: HTMLElement;
+  private readonly empty: HTMLElement;
   private readonly values: HTMLElement[] = [];
   private readonly ends: (() => void)[] = [];
   private content: ChartContent = { curves: [] };
@@ -68,13 +73,10 @@ export class TimeChart implements GroupMember {
       'aria-orientation': 'horizontal',
     });
     this.legend = element('div', { class: 'chart-legend' });
-    this.element = element(
-      'figure',
-      { class: 'chart' },
-      element('figcaption', { class: 'chart-title' }, options.title),
-      this.legend,
-      this.plot,
-    );
+    this.empty = element('p', { class: 'chart-empty' }, options.empty ?? 'no values yet');
+    const title = element('figcaption', { class: 'chart-title' }, options.title);
+    const head = element('div', { class: 'chart-head' }, title, options.control, this.legend);
+    this.element = element('figure', { class: 'chart' }, head, element('div', { class: 'chart-body' }, this.plot, this.empty));
     this.listen();
     this.ends.push(
       options.group.add(this),
@@ -147,7 +149,10 @@ export class TimeChart implements GroupMember {
   }
 
   private update(): void {
-    if (!this.chart) return this.rebuild();
+    if (!this.chart) {
+      this.rebuild();
+      return;
+    }
     const { curves, logarithmic } = this.content;
     const { range } = this.options.group;
     const { x, ys } = resample(
@@ -161,8 +166,7 @@ export class TimeChart implements GroupMember {
       this.chart?.setData(data, false);
       this.chart?.setScale('x', { min: range.min, max: range.max });
     });
-    if (!this.isPointed) this.showCursor(this.options.group.cursor);
-    else this.describe();
+    this.showCursor(this.options.group.cursor);
   }
 
   private plotOptions(width: number, height: number): uPlot.Options {
@@ -311,6 +315,7 @@ export class TimeChart implements GroupMember {
   private describe(): void {
     const { format, formatX, group } = this.options;
     const x = group.cursor;
+    this.empty.hidden = this.longest.x.length > 0;
     const texts = this.named.map(({ points }, i) => {
       const at = x === undefined ? points.x.length - 1 : nearest(points.x, x);
       const value = points.y[at];

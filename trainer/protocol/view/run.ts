@@ -7,10 +7,13 @@ export const PATCH_LINES = 5000;
 /** Lines of a log that a page keeps, and a host sends when it begins: the newest. The whole log is a file. */
 export const KEPT_LOG_LINES = 20_000;
 
+/** What a page shows of the daemon's job. */
+export type ShownJob = Pick<JobRecord, 'id' | 'state' | 'phase' | 'progress' | 'failure'>;
+
 /** Where a run stands: what its folder says, and its newest job where the daemon knows one. */
 export interface RunOverview extends RunInfo {
-  readonly job?: Pick<JobRecord, 'id' | 'state' | 'phase' | 'progress' | 'failure'>;
-  /** Whether the daemon offers to go on. */
+  readonly job?: ShownJob;
+  /** It has not done all its updates and nothing works on it. */
   readonly resumable: boolean;
 }
 
@@ -110,8 +113,8 @@ export interface MetricsPatch {
 
 export type RunPatch =
   | { readonly type: 'overview'; readonly overview: RunOverview }
-  /** Nothing that can be read as a run is there (any more). */
-  | { readonly type: 'missing'; readonly runDir: string }
+  /** Nothing that can be read as a run is there: it waits in the queue, or it was deleted. */
+  | { readonly type: 'missing'; readonly runDir: string; readonly job?: ShownJob }
   | { readonly type: 'recipe'; readonly text: string; readonly entries: readonly RecipeEntry[] }
   | { readonly type: 'coverage'; readonly coverage: CoverageView }
   | { readonly type: 'memory'; readonly memory: MemoryPlan }

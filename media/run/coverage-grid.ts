@@ -1,0 +1,55 @@
+/** Which modules of which blocks are trained, as a grid: kinds of modules by blocks. */
+import type { CoverageView } from '../../trainer/protocol/view/run.ts';
+
+type Module = CoverageView['modules'][number];
+
+export interface CoverageKind {
+  /** "self_attn.q_proj": the name of a module without its block. */
+  readonly kind: string;
+  /** By the place of the block in `blocks`. */
+  readonly modules: readonly (Module | undefined)[];
+  readonly count: number;
+  readonly rows: number;
+  readonly trainedRows: number;
+  readonly parameters: number;
+  readonly trainable: number;
+}
+
+export interface CoverageGrid {
+  /** Numbers of blocks in order; '' stands for modules outside of all blocks. */
+  readonly blocks: readonly string[];
+  /** In the order of the model. */
+  readonly kinds: readonly CoverageKind[];
+}
+
+/** "model.layers.3.mlp.up_proj" → ["3", "mlp.up_proj"]; the first number of a name is that of its block. */
+export function placeOf(module: string): { readonly block: string; readonly kind: string } {
+  const parts = module.split('.');
+  const at = parts.findIndex(part => /^\d+$/.test(part));
+  return at < 0
+    ? { block: '', kind: module }
+    : { block: parts[at] ?? '', kind: parts.slice(at + 1).join('.') || (parts[at - 1] ?? module) };
+}
+
+export function coverageGrid({ modules }: Pick<CoverageView, 'modules'>): CoverageGrid {
+  const placed = modules.map(module => ({ ...placeOf(module.module), module }));
+  const blocks = [...new Set(placed.map(({ block }) => block))].sort((a, b) => (a === '' ? 1 : b === '' ? -1 : Number(a) - Number(b)));
+  const kinds = [...new Set(placed.map(({ kind }) => kind))].map((kind): CoverageKind => {
+    const own = placed.filter(place => place.kind === kind);
+    const sum = (of: (module: Module) => number): number => own.reduce((total, { module }) => total + of(module), 0);
+    return {
+      kind,
+      modules: blocks.map(block => own.find(place => place.block === block)?.module),
+      count: own.length,
+      rows: sum(({ rows }) => rows),
+      trainedRows: sum(({ trainedRows }) => trainedRows),
+      parameters: sum(({ parameters }) => parameters),
+      trainable: sum(({ trainable }) => trainable),
+    };
+  });
+  return { blocks, kinds };
+}
+
+/** What share of a module is trained: of its rows, or of its numbers where no row is trained itself. */
+export const shareOf = ({ rows, trainedRows, parameters, trainable }: Omit<Module, 'module'>): number =>
+  trainedRows > 0 ? trainedRows / rows : parameters > 0 ? trainable / parameters : 0;

@@ -1,0 +1,151 @@
+/** The head of the page: name, state, progress, and what can be done with the run. */
+import { duration } from '../../trainer/protocol/format.ts';
+import type { RunAction } from '../../trainer/protocol/view/run.ts';
+import { element, setText } from '../shared/element.ts';
+import type { RunModel } from '../shared/run-model.ts';
+import { statusOf } from './run-status.ts';
+
+interface ActionButton {
+  readonly action: RunAction;
+  readonly label: string;
+  readonly title: string;
+  /** Left out where it makes no sense. */
+  readonly isShown: (model: RunModel) => boolean;
+  /** Why it can't be done now. */
+  readonly obstacle?: (model: RunModel) => string | undefined;
+}
+
+const IN_TERMINAL = 'This run was started in a terminal: press Ctrl-C there';
+const hasTrained = ({ overview, summary }: RunModel): boolean => summary?.checkpoint != null || (overview?.step ?? 0) > 0;
+const notStoppable = ({ overview }: RunModel): string | undefined => {
+  const { job } = overview ?? {};
+  if (!job || !['running', 'stopping', 'queued'].includes(job.state)) return IN_TERMINAL;
+  return undefined;
+};
+
+const BUTTONS: readonly ActionButton[] = [
+  {
+    action: 'stop',
+    label: 'Stop and Save',
+    title: 'Ends after the update in hand and saves; the run can go on later',
+    isShown: model => model.isActive,
+    obstacle: model => (model.overview?.job?.state === 'stopping' ? 'It is stopping' : notStoppable(model)),
+  },
+  {
+    action: 'abort',
+    label: 'Abort',
+    title: 'Ends at once; what is not saved is lost',
+    isShown: model => model.isActive,
+    obstacle: notStoppable,
+  },
+  {
+    action: 'resume',
+    label: 'Resume',
+    title: 'Goes on from the newest checkpoint',
+    isShown: ({ overview }) => overview?.resumable === true,
+  },
+  {
+    action: 'heatmap',
+    label: 'Open Heatmap',
+    title: 'Which rows matter, and which are trained',
+    isShown: ({ coverage }) => coverage !== undefined,
+  },
+  { action: 'try', label: 'Try', title: 'Ask the model something, before and after', isShown: hasTrained },
+  { action: 'export', label: 'Export', title: 'Writes rows, a merged model, or a PEFT adapter', isShown: hasTrained },
+  { action: 'folder', label: 'Open Folder', title: 'Shows the files of the run', isShown: ({ overview }) => overview !== undefined },
+];
+
+export interface RunHeader {
+  readonly element: HTMLElement;
+  update(model: RunModel): void;
+}
+
+export function createHeader(act: (action: RunAction) => void): RunHeader {
+  const name = element('h1', { class: 'run-name' });
+  const state = element('span', { class: 'pill' });
+  const reason = element('p', { class: 'run-reason', hidden: true });
+  const bar = element('progress', { class: 'run-progress', max: 1, value: 0, 'aria-label': 'Progress' });
+  const facts = element('p', { class: 'run-facts' });
+  const buttons = BUTTONS.map(({ action, label, title }) =>
+    element(
+      'button',
+      { type: 'button', class: action === 'stop' || action === 'resume' ? 'primary' : 'secondary', title, onclick: () => press(action) },
+      label,
+    ),
+  );
+  const toolbar = element('div', { class: 'run-actions', role: 'toolbar', 'aria-label': 'Actions' }, buttons);
+  const question = createQuestion();
+  let model: RunModel | undefined;
+
+  function press(action: RunAction): void {
+    if (action === 'abort') question.ask();
+    else act(action);
+  }
+
+  /** Asked in the page: what is lost can't be had back. */
+  function createQuestion() {
+    const answer = (isYes: boolean) => () => {
+      box.hidden = true;
+      if (isYes) act('abort');
+      buttons[BUTTONS.findIndex(({ action }) => action === 'abort')]?.focus();
+    };
+    const words = element('span', {});
+    const yes = element('button', { type: 'button', class: 'primary', onclick: answer(true) }, 'Abort without Saving');
+    const no = element('button', { type: 'button', class: 'secondary', onclick: answer(false) }, 'Keep Training');
+    const box = element('div', { class: 'run-question', role: 'alertdialog', 'aria-label': 'Abort', hidden: true }, words, yes, no);
+    return {
+      element: box,
+      ask: () => {
+        const lost = model?.history.last('step') ?? 0;
+        setText(words, lost > 0 ? 'Updates since the last checkpoint will be lost.' : 'The run will be ended.');
+        box.hidden = false;
+        no.focus();
+      },
+    };
+  }
+
+  return {
+    element: element(
+      'header',
+      { class: 'run-header' },
+      element('div', { class: 'run-title' }, name, state, toolbar),
+      question.element,
+      reason,
+      bar,
+      facts,
+    ),
+    update: next => {
+      model = next;
+      const status = statusOf(next);
+      setText(name, next.name);
+      setText(state, status.state);
+      state.className = `pill pill-${status.kind}`;
+      reason.hidden = status.reason === undefined;
+      reason.className = status.kind === 'bad' ? 'run-reason bad' : 'run-reason';
+      setText(reason, status.reason ?? '');
+      if (status.total > 0) {
+        bar.max = status.total;
+        bar.value = Math.min(status.done, status.total);
+      } else if (status.kind === 'active') bar.removeAttribute('value');
+      else bar.value = 0;
+      bar.hidden = next.overview === undefined && status.kind !== 'active';
+      setText(facts, [...status.facts, ...age(next)].join(' · '));
+      for (const [i, button] of BUTTONS.entries()) {
+        const made = buttons[i] as HTMLButtonElement;
+        made.hidden = !button.isShown(next);
+        const obstacle = button.obstacle?.(next);
+        made.disabled = obstacle !== undefined;
+        made.title = obstacle ?? button.title;
+      }
+      if (!next.isActive) question.element.hidden = true;
+    },
+  };
+}
+
+/** How long it took, for a run that is over. */
+function age({ overview, isActive }: RunModel): string[] {
+  if (!overview) return [];
+  const started = Date.parse(overview.startedAt);
+  const end = isActive ? Date.now() : Date.parse(overview.updatedAt);
+  return Number.isFinite(end - started) ? [`${isActive ? 'for' : 'took'} ${duration(Math.max(0, (end - started) / 1000))}`] : [];
+}

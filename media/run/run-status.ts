@@ -1,0 +1,102 @@
+/** Where a run stands, in words and figures: pure, for the head of the page and for screen readers. */
+import { compact, duration, grouped } from '../../trainer/protocol/format.ts';
+import type { RunModel } from '../shared/run-model.ts';
+
+export interface RunStatus {
+  /** One word for the state. */
+  readonly state: string;
+  readonly kind: 'active' | 'good' | 'waiting' | 'bad';
+  /** Why it stopped or failed. */
+  readonly reason?: string;
+  readonly done: number;
+  /** 0 where it is not known yet. */
+  readonly total: number;
+  /** "120 of 500 steps", "epoch 1.2", "2 min left" … */
+  readonly facts: readonly string[];
+}
+
+/** The pace of this many lines of metrics is the pace of now. */
+const RECENT = 20;
+
+const STATES: Readonly<Record<string, readonly [string, RunStatus['kind']]>> = {
+  preparing: ['preparing', 'active'],
+  running: ['training', 'active'],
+  stopped: ['stopped', 'waiting'],
+  finished: ['finished', 'good'],
+  failed: ['failed', 'bad'],
+  interrupted: ['interrupted', 'bad'],
+};
+
+export function statusOf(model: RunModel): RunStatus {
+  const { overview, missing } = model;
+  if (!overview) return missingStatus(missing?.job);
+  const { job } = overview;
+  const [state, kind] = STATES[overview.state] ?? [overview.state, 'waiting'];
+  if (model.isActive && job?.state === 'stopping') return { ...training(model), state: 'stopping', kind: 'active' };
+  if (overview.state === 'preparing') return preparing(model);
+  if (overview.state === 'running') return training(model);
+  const reason = overview.reason ?? (overview.state === 'interrupted' ? 'its process is gone without a word' : undefined);
+  return { state, kind, reason, done: overview.step, total: overview.totalSteps, facts: [steps(model), ...epoch(model)] };
+}
+
+function missingStatus(job: NonNullable<RunModel['missing']>['job']): RunStatus {
+  const none = { done: 0, total: 0, facts: [] };
+  if (job?.state === 'queued') return { state: 'queued', kind: 'waiting', reason: 'it waits for the job before it', ...none };
+  if (job?.state === 'running') return { state: 'starting', kind: 'active', ...none };
+  if (job?.failure) return { state: 'failed', kind: 'bad', reason: job.failure.message, ...none };
+  return { state: 'no run here', kind: 'waiting', reason: 'the folder holds no run; it may have been deleted', ...none };
+}
+
+function preparing({ overview }: RunModel): RunStatus {
+  const progress = overview?.job?.progress;
+  const facts = progress ? [`${progress.phase}: ${grouped(progress.done)} of ${grouped(progress.total)} ${progress.unit}`] : [];
+  return { state: 'preparing', kind: 'active', done: progress?.done ?? 0, total: progress?.total ?? 0, facts };
+}
+
+function training(model: RunModel): RunStatus {
+  const { overview } = model;
+  const { done, total } = stepsOf(model);
+  const progress = overview?.job?.progress;
+  // While it evaluates or saves, the bar stays where the training is, and the facts say what goes on.
+  const aside =
+    progress && progress.phase !== 'train' && progress.done < progress.total
+      ? [`${progress.phase} ${progress.done} of ${progress.total}`]
+      : [];
+  const secondsPerStep = paceOf(model);
+  const pace =
+    secondsPerStep === undefined
+      ? []
+      : [secondsPerStep > 1 ? `${duration(secondsPerStep)} a step` : `${compact(1 / secondsPerStep)} steps a second`];
+  const left = secondsPerStep === undefined || done >= total ? [] : [`${duration((total - done) * secondsPerStep)} left`];
+  return { state: 'training', kind: 'active', done, total, facts: [steps(model), ...epoch(model), ...aside, ...pace, ...left] };
+}
+
+/** Seconds an update, the median of the newest lines; before there is one, as the job says. */
+function paceOf({ history, overview }: RunModel): number | undefined {
+  const recent = [...history.points('seconds').y.slice(-RECENT)].sort((a, b) => a - b);
+  const progress = overview?.job?.progress;
+  const told = progress?.phase === 'train' && progress.ratePerSecond ? 1 / progress.ratePerSecond : undefined;
+  return recent[Math.floor(recent.length / 2)] ?? told;
+}
+
+/** state.json is a second behind the lines of metrics. */
+function stepsOf({ overview, history }: RunModel): { readonly done: number; readonly total: number } {
+  return { done: Math.max(overview?.step ?? 0, history.last('step') ?? 0), total: overview?.totalSteps ?? 0 };
+}
+
+function steps(model: RunModel): string {
+  const { done, total } = stepsOf(model);
+  return total > 0 ? `${grouped(done)} of ${grouped(total)} steps` : `${grouped(done)} steps`;
+}
+
+function epoch({ history, overview }: RunModel): string[] {
+  const value = history.last('epoch') ?? overview?.epoch;
+  return value === undefined ? [] : [`epoch ${compact(Math.round(value * 100) / 100)}`];
+}
+
+/** A sentence for those who listen. */
+export function sentenceOf(model: RunModel): string {
+  const { state, reason, facts } = statusOf(model);
+  const loss = model.history.last('loss');
+  return [`${model.name} ${state}`, reason, ...facts, loss === undefined ? undefined : `loss ${compact(loss)}`].filter(Boolean).join(', ');
+}

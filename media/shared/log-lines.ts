@@ -1,0 +1,56 @@
+/** The log of a run: its newest entries, each with its level; lines that belong to the entry before them are kept with it. */
+import { KEPT_LOG_LINES } from '../../trainer/protocol/view/run.ts';
+
+export const LOG_LEVELS = ['debug', 'info', 'warning', 'error'] as const;
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
+export interface LogEntry {
+  /** Counts up over all entries of the run. */
+  readonly id: number;
+  /** ISO 8601; empty for lines without one. */
+  readonly time: string;
+  readonly level: LogLevel;
+  /** May have several lines. */
+  readonly text: string;
+}
+
+const HEAD = /^(\d{4}-\d\d-\d\dT[\d:.]+Z) (debug|info|warning|error) (.*)$/;
+
+export class LogLines {
+  private list: LogEntry[] = [];
+  private next = 0;
+  /** Of the newest reset. */
+  generation = 0;
+
+  get entries(): readonly LogEntry[] {
+    return this.list;
+  }
+
+  append({ reset, lines }: { readonly reset: boolean; readonly lines: readonly string[] }): void {
+    if (reset) {
+      this.list = [];
+      this.generation++;
+    }
+    for (const line of lines) this.add(line);
+    // In blocks: to move the whole list for every line would cost more than the line.
+    if (this.list.length > 1.25 * KEPT_LOG_LINES) this.list = this.list.slice(-KEPT_LOG_LINES);
+  }
+
+  private add(line: string): void {
+    const [, time, level, text] = HEAD.exec(line) ?? [];
+    if (time !== undefined && text !== undefined) {
+      this.list.push({ id: this.next++, time, level: level as LogLevel, text });
+      return;
+    }
+    const before = this.list.at(-1);
+    if (before) this.list[this.list.length - 1] = { ...before, text: `${before.text}\n${line}` };
+    else this.list.push({ id: this.next++, time: '', level: 'info', text: line });
+  }
+}
+
+/** Entries of at least this level that hold the words, capitals or not. */
+export function filterLog(entries: readonly LogEntry[], level: LogLevel, words: string): LogEntry[] {
+  const least = LOG_LEVELS.indexOf(level);
+  const wanted = words.trim().toLowerCase();
+  return entries.filter(entry => LOG_LEVELS.indexOf(entry.level) >= least && (wanted === '' || entry.text.toLowerCase().includes(wanted)));
+}

@@ -1,0 +1,40 @@
+/** What the numbers of a run are called, and how each is written. */
+import { byteSize, compact, duration, percent } from '../../trainer/protocol/format.ts';
+
+const LABELS: Readonly<Record<string, string>> = {
+  loss: 'Loss',
+  eval_loss: 'Held-out loss',
+  eval_accuracy: 'Held-out accuracy',
+  eval_token_accuracy: 'Held-out token accuracy',
+  eval_perplexity: 'Held-out perplexity',
+  learning_rate: 'Learning rate',
+  grad_norm: 'Gradient norm',
+  tokens_per_second: 'Tokens a second',
+  seconds: 'Seconds an update',
+  memory_peak_bytes: 'Memory, peak',
+  memory_resident_bytes: 'Memory, resident',
+  epoch: 'Epoch',
+  step: 'Step',
+};
+
+/** eval_matthews → "Held-out matthews". */
+export const labelOf = (name: string): string => LABELS[name] ?? name.replace(/^eval_/, 'Held-out ').replaceAll('_', ' ');
+
+export function formatOf(name: string): (value: number) => string {
+  if (name.endsWith('_bytes')) return byteSize;
+  if (name.endsWith('accuracy')) return value => percent(value);
+  if (name === 'train_seconds') return duration;
+  return compact;
+}
+
+/** How long an evaluation took says nothing of the model. */
+const NO_QUALITY = new Set(['eval_loss', 'eval_runtime', 'eval_samples_per_second']);
+
+/** The numbers by which held-out data judges a run, the most telling first; the loss is shown beside that of the training. */
+export function evaluationNames(names: readonly string[]): string[] {
+  const rank = (name: string): number => (name === 'eval_perplexity' ? 2 : name === 'eval_token_accuracy' ? 1 : 0);
+  return names.filter(name => name.startsWith('eval_') && !NO_QUALITY.has(name)).sort((a, b) => rank(a) - rank(b));
+}
+
+/** Of these less is better; of other numbers more. */
+export const isBetterLow = (name: string): boolean => /loss|perplexity|seconds|bytes|error|memory/.test(name);

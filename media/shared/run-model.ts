@@ -1,0 +1,65 @@
+/** What a page knows of one run: the patches of the host, put together. */
+import type {
+  CoverageView,
+  MemoryPlan,
+  RecipeEntry,
+  RunOverview,
+  RunPatch,
+  ShownJob,
+  SummaryView,
+} from '../../trainer/protocol/view/run.ts';
+import { LogLines } from './log-lines.ts';
+import { MetricHistory } from './series/metric-history.ts';
+
+export class RunModel {
+  overview: RunOverview | undefined;
+  /** There is no run folder (yet, or any more); with the job that will make it. */
+  missing: { readonly runDir: string; readonly job?: ShownJob } | undefined;
+  recipe: { readonly text: string; readonly entries: readonly RecipeEntry[] } | undefined;
+  coverage: CoverageView | undefined;
+  memory: MemoryPlan | undefined;
+  summary: SummaryView | null = null;
+  readonly history = new MetricHistory();
+  readonly log = new LogLines();
+
+  apply(patch: RunPatch): void {
+    switch (patch.type) {
+      case 'overview':
+        this.overview = patch.overview;
+        this.missing = undefined;
+        return;
+      case 'missing':
+        this.overview = undefined;
+        this.missing = patch;
+        return;
+      case 'recipe':
+        this.recipe = patch;
+        return;
+      case 'coverage':
+        this.coverage = patch.coverage;
+        return;
+      case 'memory':
+        this.memory = patch.memory;
+        return;
+      case 'summary':
+        this.summary = patch.summary;
+        return;
+      case 'metrics':
+        this.history.append(patch);
+        return;
+      case 'log':
+        this.log.append(patch);
+        return;
+    }
+  }
+
+  get isActive(): boolean {
+    return this.overview?.state === 'running' || this.overview?.state === 'preparing';
+  }
+
+  /** The name of the recipe, or what the folder is called. */
+  get name(): string {
+    const folder = (this.missing?.runDir ?? '').split(/[/\\]/).filter(Boolean).at(-1);
+    return this.overview?.name ?? folder ?? 'run';
+  }
+}
