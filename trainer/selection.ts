@@ -5,13 +5,16 @@ import type { ModuleSpec } from './model/model-spec.ts';
 export type Selection = ReadonlyMap<string, Int32Array>;
 
 /** What a budget has to know of a module. */
-export type RowsOf = Pick<ModuleSpec, 'name' | 'weight'>;
+export type RowsOf = Pick<ModuleSpec, 'name' | 'weight' | 'bias'>;
 
 /** Module name → one score a row. */
 export type Scores = ReadonlyMap<string, Float32Array>;
 
-/** Rows a layer, or the share of each layer's rows. */
+/** Rows a layer, or the share of each layer's rows, which is the share of its parameters too. */
 export type Budget = { readonly r: number } | { readonly ratio: number };
+
+/** per_layer: rows compete within their layer. global: with those of all layers, for as many parameters. */
+export type SelectionMode = 'per_layer' | 'global';
 
 /** A budget that the model cannot meet: which layers, how many rows they have. */
 export class SelectionError extends Error {
@@ -24,13 +27,41 @@ export function rowBudget(module: RowsOf, budget: Budget): number {
   return 'r' in budget ? budget.r : Math.max(1, Math.round(budget.ratio * rows));
 }
 
+/** Trainable numbers of one row, its bias entry included. */
+export const rowParameters = ({ weight, bias }: RowsOf): number => weight.shape.slice(1).reduce((n, d) => n * d, 1) + (bias ? 1 : 0);
+
 /**
  * The highest-scoring rows of each module; of equal scores the lower row comes first.
  * @throws SelectionError where a layer has fewer rows than the budget, naming all such layers, or where a score is missing or not finite
  */
-export function selectRows(modules: readonly RowsOf[], scores: Scores, budget: Budget): Selection {
+export function selectRows(modules: readonly RowsOf[], scores: Scores, budget: Budget, mode: SelectionMode = 'per_layer'): Selection {
   checkBudget(modules, budget);
+  if (mode === 'global') return selectGlobally(modules, scores, budget);
   return new Map(modules.map(module => [module.name, topRows(scoresOf(module, scores), rowBudget(module, budget))]));
+}
+
+/**
+ * Ranks the rows of all modules by score over the mean score of their module, since the scores of layers differ by orders of magnitude,
+ * and takes them in this order until the next would exceed what `per_layer` trains. Every module keeps its best row whatever its rank: a
+ * layer without rows would have nothing to learn with. Of equal ranks the earlier module, then the lower row comes first.
+ */
+function selectGlobally(modules: readonly RowsOf[], scores: Scores, budget: Budget): Selection {
+  const costs = modules.map(rowParameters);
+  const orders = modules.map(module => rowOrder(scoresOf(module, scores)));
+  const taken = modules.map(() => 1);
+  let left = modules.reduce((sum, module, i) => sum + (costs[i] as number) * (rowBudget(module, budget) - 1), 0);
+  const ranked = modules.flatMap((module, i) => {
+    const values = scores.get(module.name) as Float32Array;
+    const mean = values.reduce((a, b) => a + b, 0) / values.length || 1;
+    return Array.from((orders[i] as Int32Array).subarray(1), row => ({ i, rank: (values[row] as number) / mean }));
+  });
+  // A stable sort keeps the order of modules and, within one, of rows.
+  for (const { i } of ranked.sort((a, b) => b.rank - a.rank)) {
+    left -= costs[i] as number;
+    if (left < 0) break;
+    taken[i] = (taken[i] as number) + 1;
+  }
+  return new Map(modules.map(({ name }, i) => [name, (orders[i] as Int32Array).slice(0, taken[i]).sort()]));
 }
 
 /**

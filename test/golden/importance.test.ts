@@ -52,7 +52,7 @@ for (const { name, engine, missing } of [{ name: 'portable, cpu', engine: await 
     if (!engine) return test.skip(`not here: ${missing}`);
     test.each(cases)('$measure, batches of $batchSize, exact $exact', async ({ measure, expected, batchSize, exact }) => {
       const data = { engine, task: causalTask(model), source: sourceOf(batchSize), recompute: 'cheap' as const, exact, sweepBytes: 100_000 };
-      const scores = await scoreModel({ measure, model, modules, weights: folder.weights, seed: 0, data });
+      const { scores } = await scoreModel({ measure, model, modules, weights: folder.weights, seed: 0, data });
       for (const [module, reference] of Object.entries(trace.row_importance)) {
         const wanted = reference[expected] as number[];
         const largest = Math.max(...wanted);

@@ -139,7 +139,7 @@ describe.skipIf(reason)(`SmolLM2-135M on TensorFlow${reason ? ` (skipped: ${reas
     });
     const source = tokenSource({ plan, sequences, padId: 0, packed: false });
     const data = { engine, task: causalTask(model), source, recompute: 'cheap' as const, exact: false, sweepBytes: 0 };
-    const taylor = await scoreModel({ measure: 'taylor', model, modules, weights: folder.weights, seed: 0, data });
+    const { scores: taylor } = await scoreModel({ measure: 'taylor', model, modules, weights: folder.weights, seed: 0, data });
     for (const module of modules) {
       const expected = golden.row_importance[module.name];
       const byMagnitude = magnitude(await folder.weights.readFloat32(module.weight.name), module.weight.shape[0] as number);

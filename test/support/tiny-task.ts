@@ -29,6 +29,8 @@ const TEXT = [
   'per_device_train_batch_size: 4',
   'learning_rate: 5.0e-3',
   'eval_strategy: "no"',
+  // The cache folder is the user's own, for the engine that is installed there.
+  'importance: {cache: false}',
   '',
 ].join('\n');
 

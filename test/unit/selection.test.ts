@@ -1,7 +1,7 @@
 /** From scores and a budget to rows. */
 import { describe, expect, test } from 'vitest';
 import type { ModuleSpec } from '../../trainer/model/model-spec.ts';
-import { firstRows, rowBudget, SelectionError, selectRows, topRows } from '../../trainer/selection.ts';
+import { firstRows, rowBudget, rowParameters, SelectionError, selectRows, topRows } from '../../trainer/selection.ts';
 
 const module = (name: string, rows: number): ModuleSpec => ({
   name,
@@ -52,6 +52,47 @@ describe('the budget', () => {
         ),
       );
     expect(() => firstRows([a], { r: 4 })).not.toThrow();
+  });
+});
+
+describe('over all layers', () => {
+  // a has rows of 2 + 1 numbers, b of 2; per layer, r 2 trains 2·3 + 2·2 = 10 numbers.
+  const biased = { ...a, bias: { name: 'a.bias', shape: [4] } };
+  const given = new Map([
+    ['a', scores(1, 1, 1, 1)],
+    ['b', scores(90, 10, 80, 70, 50, 0)],
+  ]);
+
+  test('rows go by score over the mean of their layer, for as many parameters', () => {
+    // Ranks of b: 1.8, 0.2, 1.6, 1.4, 1.0, 0; of a: 1 each. One row each, 3 + 2; then b's 1.6 and 1.4 for 4 more; the next row of a is too large.
+    expect(selectRows([biased, b], given, { r: 2 }, 'global')).toEqual(
+      new Map([
+        ['a', Int32Array.of(0)],
+        ['b', Int32Array.of(0, 2, 3)],
+      ]),
+    );
+  });
+
+  test('the scale of a layer makes no difference, and scores of nothing keep one row', () => {
+    const scaled = new Map([
+      ['a', scores(1, 1, 1, 1)],
+      ['b', scores(9, 1, 8, 7, 5, 0)],
+    ]);
+    expect(selectRows([biased, b], scaled, { r: 2 }, 'global')).toEqual(selectRows([biased, b], given, { r: 2 }, 'global'));
+    const none = new Map([
+      ['a', scores(0, 0, 0, 0)],
+      ['b', scores(0, 1, 0, 0, 0, 0)],
+    ]);
+    expect([...selectRows([a, b], none, { r: 1 }, 'global').values()]).toEqual([Int32Array.of(0), Int32Array.of(1)]);
+  });
+
+  test.each([{ r: 1 }, { r: 3 }, { ratio: 0.5 }, { ratio: 1 }])('never more parameters than per layer: %j', budget => {
+    const count = (selection: ReadonlyMap<string, Int32Array>): number =>
+      [biased, b].reduce((sum, module) => sum + rowParameters(module) * (selection.get(module.name)?.length ?? 0), 0);
+    const most = count(firstRows([biased, b], budget));
+    const found = count(selectRows([biased, b], given, budget, 'global'));
+    expect(found).toBeLessThanOrEqual(most);
+    expect(found).toBeGreaterThan(most - 3);
   });
 });
 

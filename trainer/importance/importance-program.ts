@@ -1,52 +1,107 @@
-/** The programs that score rows from gradients: one pass over the data, with the gradient of one layer at a time at most. */
+/** The programs that score rows from data: one pass, in which every batch adds to an accumulator of each module. */
 import { backward } from '../graph/gradient.ts';
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
-import { headLossWithGradient } from '../model/layer/cross-entropy.ts';
-import type { CausalModel, ModuleSpec } from '../model/model-spec.ts';
-import { Tracer } from '../model/tracer.ts';
-import { type BatchShape, declareBatch, shapeName } from '../train/train-program.ts';
-import { taylorElementwise, taylorRow } from './measure.ts';
+import type { ModuleSpec } from '../model/model-spec.ts';
+import { type ModuleTap, Tracer } from '../model/tracer.ts';
+import { type BatchShape, shapeName, type Task } from '../train/task.ts';
+import { ImportanceError } from './importance-error.ts';
+import { type MeasureName, measures } from './measure.ts';
+import { elementwise, elementwiseSquared, inputSquares, outputSquares, signedRow, taylorRow, taylorSamples } from './row-forms.ts';
 
 export interface ImportanceProgramParams {
-  readonly model: CausalModel;
+  readonly measure: MeasureName;
+  readonly task: Task;
   readonly modules: readonly ModuleSpec[];
   readonly shapes: readonly BatchShape[];
-  readonly packed: boolean;
   readonly recompute: RecomputePolicy;
+  /** Of the class-wise measures: how many classes there are. */
+  readonly classes: number;
+  /** Modules whose mean gradient is summed up in one sweep over the data; empty for all measures but the exact ones. */
+  readonly sweeps: readonly (readonly ModuleSpec[])[];
 }
 
-/** Gives all scores, each under its module's name. */
-export const SCORES = 'scores';
 export const scoreSignature = (shape: BatchShape, sweep = 0): string => `score/${sweep}/${shapeName(shape)}`;
 /** Turns the mean gradients of a sweep into scores and clears them for the next. */
 export const reduceSignature = (sweep: number): string => `reduce/${sweep}`;
 
-export const scoreVariable = (module: ModuleSpec): VariableSpec => ({
-  name: `${module.name}.score`,
-  shape: [module.weight.shape[0] as number],
-  dtype: 'float32',
-});
+/** What is summed up over the batches for a module: [rows], or [inputs] (wanda), or [classes, rows]. */
+export function accumulator({ measure, classes }: Pick<ImportanceProgramParams, 'measure' | 'classes'>, module: ModuleSpec): VariableSpec {
+  const rows = module.weight.shape[0] as number;
+  const shape = measures[measure].classWise ? [classes, rows] : measure === 'wanda' ? [inputsOf(module)] : [rows];
+  return { name: `${module.name}.score`, shape, dtype: 'float32' };
+}
+
+/** What a row of a module reads; a norm or an embedding has one input a row. */
+function inputsOf(module: ModuleSpec): number {
+  const [rows = 1, perGroup = 1] = module.weight.shape;
+  if (module.kind === 'norm' || module.kind === 'embedding') return rows;
+  const groups = 'window' in module ? (module.window as { groups: number }).groups : 1;
+  return perGroup * groups;
+}
+
+/** A program whose signatures add one batch each; the accumulators are read by their names. @throws ImportanceError */
+export function importanceProgram(params: ImportanceProgramParams): Program {
+  if (params.sweeps.length > 0) return exactProgram(params);
+  const trace = { inputs: traceInputs, outputs: traceOutputs, gradients: traceGradients }[neededPass(params.measure)];
+  return assemble(Object.fromEntries(params.shapes.map(shape => [scoreSignature(shape), trace(params, shape)])));
+}
+
+function neededPass(measure: MeasureName): 'inputs' | 'outputs' | 'gradients' {
+  const { needs } = measures[measure];
+  if (needs === 'nothing' || needs === 'weights') throw new Error(`${measure} looks at no data`);
+  return needs;
+}
 
 const weightOf = (graph: Graph, module: ModuleSpec): Node => graph.read({ ...module.weight, dtype: 'float32' });
 
-/** Builds forward, loss and the backward pass towards `wanted`; `onReady` turns each gradient into an effect. */
-function traceScores(
+function addTo(graph: Graph, variable: VariableSpec, value: Node): Node {
+  graph.declare(variable);
+  return graph.assignAdd(variable.name, value);
+}
+
+/** Forward only: squares of what goes in or comes out. Feeds `present` [batch, tokens]: 1 where there is a token of a sample. */
+function traceInputs(params: ImportanceProgramParams, shape: BatchShape): Traced {
+  const graph = new Graph();
+  const tracer = new Tracer({ graph });
+  params.task.loss(tracer, shape, () => 'none');
+  const { batch, tokens } = shape;
+  const presence = { batch, tokens, present: graph.feed('present', [batch, tokens]) };
+  const squares = params.measure === 'wanda' ? inputSquares : outputSquares;
+  const effects = params.modules.map(module =>
+    addTo(graph, accumulator(params, module), squares(graph, module, tapOf(params, tracer, module), presence)),
+  );
+  return { graph, outputs: { done: graph.scalar(1) }, effects };
+}
+
+function tapOf({ measure }: ImportanceProgramParams, tracer: Tracer, module: ModuleSpec): ModuleTap {
+  const tap = tracer.taps.get(module.name);
+  if (!tap)
+    throw new ImportanceError(
+      `the measure '${measure}' looks at what passes through a layer, and nothing passes through ${module.name}: it is read as it is; leave it out of target_modules, or take 'taylor' or 'taylor_row'`,
+    );
+  return tap;
+}
+
+interface Backwards {
+  readonly wanted: readonly Node[];
+  readonly onReady: (node: Node, gradient: Node, value: (wanted: Node) => Node) => Node;
+}
+
+/** Builds forward, loss and the backward pass; `onReady` turns each gradient into an effect while it is there. */
+function traceBackward(
   params: ImportanceProgramParams,
   shape: BatchShape,
-  build: (
-    graph: Graph,
-    tracer: Tracer,
-  ) => { wanted: readonly Node[]; onReady: (node: Node, gradient: Node, value: (n: Node) => Node) => Node },
+  towards: readonly ModuleSpec[],
+  build: (graph: Graph, tracer: Tracer) => Backwards,
 ): Traced {
   const graph = new Graph();
-  const feeds = declareBatch(graph, shape, params.packed);
   const tracer = new Tracer({ graph });
-  const hidden = params.model.hidden(tracer, feeds.inputs);
-  const weight = graph.read({ ...params.model.head.weight, dtype: 'float32' });
+  const { loss, seeds } = params.task.loss(tracer, shape, ({ name }) =>
+    towards.some(({ weight }) => weight.name === name) ? 'all' : 'none',
+  );
   const { wanted, onReady } = build(graph, tracer);
-  const { loss, seeds } = headLossWithGradient(graph, { hidden, weight, ...feeds }, { weight: wanted.includes(weight) ? 'all' : 'none' });
   const effects: Node[] = [];
   backward(graph, {
     seeds,
@@ -57,63 +112,64 @@ function traceScores(
   return { graph, outputs: { loss }, effects };
 }
 
-function traceRead(modules: readonly ModuleSpec[]): Traced {
-  const graph = new Graph();
-  return { graph, outputs: Object.fromEntries(modules.map(module => [module.name, graph.read(scoreVariable(module))])), effects: [] };
+/**
+ * From outputs and their gradients. The class-wise measures and `fisher` feed `sampleWeights` [batch], what a sample's sum of losses is
+ * multiplied by, and the class-wise ones `sampleClasses` int32 [batch], −1 where there is no sample.
+ */
+function traceOutputs(params: ImportanceProgramParams, shape: BatchShape): Traced {
+  // The loss reads the head of a language model itself, and a class token is added as it is: the whole gradient stands in for a tap.
+  const mayLackTap = (module: ModuleSpec) => module.part === 'head' || module.kind === 'parameter';
+  const untapped = params.measure === 'taylor_row' ? params.modules.filter(mayLackTap) : [];
+  return traceBackward(params, shape, untapped, (graph, tracer) => {
+    const direct = untapped.filter(module => !tracer.taps.has(module.name));
+    const weights = new Map(direct.map(module => [weightOf(graph, module), module]));
+    const taps = new Map(
+      params.modules.filter(module => !direct.includes(module)).map(module => [tapOf(params, tracer, module).y, module]),
+    );
+    return {
+      wanted: [...taps.keys(), ...weights.keys()],
+      onReady: (node, gradient, value) => {
+        const module = (taps.get(node) ?? weights.get(node)) as ModuleSpec;
+        const added = weights.has(node)
+          ? signedRow(graph, node, gradient)
+          : addedByOutputs(params, shape, graph, module, tapOf(params, tracer, module), value(node), gradient);
+        return addTo(graph, accumulator(params, module), added);
+      },
+    };
+  });
 }
 
-/** Adds Σ g·y of every batch to the score of each row; signed, so the magnitude is taken at the end. */
-export function taylorRowProgram(params: ImportanceProgramParams): Program {
-  const traces: Record<string, Traced> = { [SCORES]: traceRead(params.modules) };
-  for (const shape of params.shapes)
-    traces[scoreSignature(shape)] = traceScores(params, shape, (graph, tracer) => {
-      const taps = new Map(params.modules.map(module => [tapOf(tracer, module).y, module]));
-      return {
-        wanted: [...taps.keys()],
-        onReady: (y, dy, value) => {
-          const module = taps.get(y) as ModuleSpec;
-          graph.declare(scoreVariable(module));
-          return graph.assignAdd(scoreVariable(module).name, rowScores(graph, tracer, module, value(y), dy));
-        },
-      };
-    });
-  return assemble(traces);
+function addedByOutputs(
+  { measure, classes }: ImportanceProgramParams,
+  { batch }: BatchShape,
+  graph: Graph,
+  module: ModuleSpec,
+  tap: ModuleTap,
+  y: Node,
+  dy: Node,
+): Node {
+  if (measure === 'taylor_row') return taylorRow(graph, module, tap, y, dy);
+  const weights = graph.reshape(graph.feed('sampleWeights', [batch]), [batch, 1]);
+  const samples = graph.mul(taylorSamples(graph, module, tap, y, dy, batch), weights);
+  if (measure === 'fisher') return graph.sum(graph.square(samples), [0]);
+  return graph.segmentSum(samples, graph.feed('sampleClasses', [batch], 'int32'), classes);
 }
 
-function tapOf(tracer: Tracer, module: ModuleSpec): { x: Node; y: Node } {
-  const tap = tracer.taps.get(module.name);
-  if (!tap) throw new Error(`${module.name} takes no part in the forward pass`);
-  return tap;
-}
+const reduceGradient = ({ measure }: ImportanceProgramParams) => (measure === 'taylor' ? elementwise : elementwiseSquared);
 
-function rowScores(graph: Graph, tracer: Tracer, module: ModuleSpec, y: Node, dy: Node): Node {
-  if (module.kind === 'embedding') {
-    const perToken = graph.sum(graph.mul(dy, y), [-1]);
-    return graph.segmentSum(perToken, tapOf(tracer, module).x, module.weight.shape[0] as number);
-  }
-  return taylorRow(graph, y, dy, module.bias && graph.read({ ...module.bias, dtype: 'float32' }));
-}
+/** From the gradient of each batch; that of one layer is alive at a time, and only until its score is taken. */
+const traceGradients = (params: ImportanceProgramParams, shape: BatchShape): Traced =>
+  traceBackward(params, shape, params.modules, graph => {
+    const weights = new Map(params.modules.map(module => [weightOf(graph, module), module]));
+    return {
+      wanted: [...weights.keys()],
+      onReady: (weight, gradient) =>
+        addTo(graph, accumulator(params, weights.get(weight) as ModuleSpec), reduceGradient(params)(graph, weight, gradient)),
+    };
+  });
 
-/** Adds Σ_j |g·w| of every batch; the gradient of one layer is alive at a time, and only until its score is taken. */
-export function taylorProgram(params: ImportanceProgramParams): Program {
-  const traces: Record<string, Traced> = { [SCORES]: traceRead(params.modules) };
-  for (const shape of params.shapes)
-    traces[scoreSignature(shape)] = traceScores(params, shape, graph => {
-      const weights = new Map(params.modules.map(module => [weightOf(graph, module), module]));
-      return {
-        wanted: [...weights.keys()],
-        onReady: (weight, gradient) => {
-          const score = scoreVariable(weights.get(weight) as ModuleSpec);
-          graph.declare(score);
-          return graph.assignAdd(score.name, taylorElementwise(graph, weight, gradient));
-        },
-      };
-    });
-  return assemble(traces);
-}
-
-/** The accumulator of each module of a sweep; sweeps share them, since blocks are alike. */
-function accumulators(sweep: readonly ModuleSpec[]): Map<ModuleSpec, VariableSpec> {
+/** The mean gradient of each module of a sweep; sweeps share the variables, since blocks are alike. */
+function meanGradients(sweep: readonly ModuleSpec[]): Map<ModuleSpec, VariableSpec> {
   const used = new Map<string, number>();
   return new Map(
     sweep.map(module => {
@@ -125,38 +181,35 @@ function accumulators(sweep: readonly ModuleSpec[]): Map<ModuleSpec, VariableSpe
   );
 }
 
-export const accumulatorSpecs = (sweeps: readonly (readonly ModuleSpec[])[]): VariableSpec[] => [
-  ...new Map(sweeps.flatMap(sweep => [...accumulators(sweep).values()]).map(spec => [spec.name, spec])).values(),
+export const meanGradientSpecs = (sweeps: readonly (readonly ModuleSpec[])[]): VariableSpec[] => [
+  ...new Map(sweeps.flatMap(sweep => [...meanGradients(sweep).values()]).map(spec => [spec.name, spec])).values(),
 ];
 
-/** Element-wise Taylor of the exact mean gradient: each sweep over the data adds up the gradients of its modules, then scores them. */
-export function exactTaylorProgram(params: ImportanceProgramParams, sweeps: readonly (readonly ModuleSpec[])[]): Program {
-  const traces: Record<string, Traced> = { [SCORES]: traceRead(params.modules) };
-  sweeps.forEach((sweep, i) => {
-    const sums = accumulators(sweep);
+/** From the exact mean gradient: each sweep over the data adds up the gradients of its modules, then scores them. */
+function exactProgram(params: ImportanceProgramParams): Program {
+  const traces: Record<string, Traced> = {};
+  params.sweeps.forEach((sweep, i) => {
+    const sums = meanGradients(sweep);
     for (const shape of params.shapes)
-      traces[scoreSignature(shape, i)] = traceScores(params, shape, graph => {
+      traces[scoreSignature(shape, i)] = traceBackward(params, shape, sweep, graph => {
         const weights = new Map(sweep.map(module => [weightOf(graph, module), module]));
         return {
           wanted: [...weights.keys()],
-          onReady: (weight, gradient) => {
-            const sum = sums.get(weights.get(weight) as ModuleSpec) as VariableSpec;
-            graph.declare(sum);
-            return graph.assignAdd(sum.name, gradient);
-          },
+          onReady: (weight, gradient) => addTo(graph, sums.get(weights.get(weight) as ModuleSpec) as VariableSpec, gradient),
         };
       });
-    traces[reduceSignature(i)] = traceReduce(sums);
+    traces[reduceSignature(i)] = traceReduce(params, sums);
   });
   return assemble(traces);
 }
 
-function traceReduce(sums: ReadonlyMap<ModuleSpec, VariableSpec>): Traced {
+function traceReduce(params: ImportanceProgramParams, sums: ReadonlyMap<ModuleSpec, VariableSpec>): Traced {
   const graph = new Graph();
   const effects = [...sums].flatMap(([module, sum]) => {
-    graph.declare(scoreVariable(module));
-    const score = taylorElementwise(graph, weightOf(graph, module), graph.read(sum));
-    return [graph.assign(scoreVariable(module).name, score), graph.assign(sum.name, graph.zeros(sum.shape))];
+    const score = accumulator(params, module);
+    graph.declare(score);
+    const value = reduceGradient(params)(graph, weightOf(graph, module), graph.read(sum));
+    return [graph.assign(score.name, value), graph.assign(sum.name, graph.zeros(sum.shape))];
   });
   return { graph, outputs: { done: graph.scalar(1) }, effects };
 }

@@ -1,18 +1,47 @@
 /** The measures of importance: for each, what it needs and how a row's score comes about. */
-import type { Graph, Node } from '../graph/graph.ts';
 import { createRandom, hashSeed } from '../random.ts';
 
-export type MeasureName = 'magnitude' | 'taylor' | 'taylor_row' | 'random';
+export type MeasureName =
+  | 'magnitude'
+  | 'wanda'
+  | 'activation'
+  | 'taylor'
+  | 'taylor_squared'
+  | 'taylor_row'
+  | 'fisher'
+  | 'qm_taylor'
+  | 'class_max_taylor'
+  | 'class_mean_taylor'
+  | 'random';
 
-/** weights: the rows alone. gradients: the gradient of the whole weight. outputs: outputs and their gradients. nothing: a control. */
-export type MeasureNeeds = 'weights' | 'gradients' | 'outputs' | 'nothing';
+/**
+ * nothing: a control. weights: the rows alone. inputs: forward passes. outputs: outputs and their gradients, a number a row and sample.
+ * gradients: the gradient of the whole weight, one layer at a time.
+ */
+export type MeasureNeeds = 'nothing' | 'weights' | 'inputs' | 'outputs' | 'gradients';
 
-export const measureNeeds: Readonly<Record<MeasureName, MeasureNeeds>> = {
-  magnitude: 'weights',
-  taylor: 'gradients',
-  taylor_row: 'outputs',
-  random: 'nothing',
+export interface Measure {
+  readonly needs: MeasureNeeds;
+  /** From the scores of single classes, so that every sample needs a label. */
+  readonly classWise: boolean;
+}
+
+export const measures: Readonly<Record<MeasureName, Measure>> = {
+  magnitude: { needs: 'weights', classWise: false },
+  wanda: { needs: 'inputs', classWise: false },
+  activation: { needs: 'inputs', classWise: false },
+  taylor: { needs: 'gradients', classWise: false },
+  taylor_squared: { needs: 'gradients', classWise: false },
+  taylor_row: { needs: 'outputs', classWise: false },
+  fisher: { needs: 'outputs', classWise: false },
+  qm_taylor: { needs: 'outputs', classWise: true },
+  class_max_taylor: { needs: 'outputs', classWise: true },
+  class_mean_taylor: { needs: 'outputs', classWise: true },
+  random: { needs: 'nothing', classWise: false },
 };
+
+/** Whether a measure looks at samples. */
+export const needsData = (measure: MeasureName): boolean => !['nothing', 'weights'].includes(measures[measure].needs);
 
 /** √(Σ_j w²) of each row. @param weight [rows, …] flattened */
 export function magnitude(weight: Float32Array, rows: number): Float32Array {
@@ -32,18 +61,25 @@ export function randomScores(name: string, rows: number, seed: number): Float32A
   return Float32Array.from({ length: rows }, () => random.uniform());
 }
 
-/** Σ_j |g·w| of each row, [rows]: the first-order change of the loss when single weights go (Molchanov et al. 2019). */
-export function taylorElementwise(graph: Graph, weight: Node, gradient: Node): Node {
-  const rest = weight.shape.slice(1).map((_, i) => i + 1);
-  return graph.sum(graph.abs(graph.mul(gradient, weight)), rest);
-}
-
 /**
- * w_iᵀ·∇_{w_i} L of each row, signed, [rows], without a weight gradient: for y = x·Wᵀ + b it is Σ_n g_{n,i}·(y_{n,i} − b_i).
- * @param y output before anything is added to it but the bias, [n, rows]
- * @param dy gradient of the loss towards y, [n, rows]
+ * Σ_j |w_ij|·‖x_j‖₂ of each row (Sun et al. 2023, there for single weights). Of a convolution x_j is the channel that an element reads,
+ * over all positions: what the border leaves out is neglected.
+ * @param weight of this shape: [rows, inputs of a group, kernel …]
+ * @param squares Σ x_j² over all positions, [inputs]; of a grouped convolution the inputs of all groups, one group after the other
  */
-export function taylorRow(graph: Graph, y: Node, dy: Node, bias: Node | undefined): Node {
-  const own = bias ? graph.sub(y, bias) : y;
-  return graph.sum(graph.mul(dy, own), [0]);
+export function wanda(weight: Float32Array, shape: readonly number[], squares: Float32Array): Float32Array {
+  const [rows = 1, perGroup = 1, ...kernel] = shape;
+  const perInput = kernel.reduce((n, d) => n * d, 1);
+  const rowsPerGroup = (rows * perGroup) / squares.length;
+  const norms = squares.map(Math.sqrt);
+  return Float32Array.from({ length: rows }, (_, row) => {
+    const first = Math.floor(row / rowsPerGroup) * perGroup;
+    let sum = 0;
+    for (let input = 0; input < perGroup; input++) {
+      let size = 0;
+      for (let k = 0; k < perInput; k++) size += Math.abs(weight[(row * perGroup + input) * perInput + k] as number);
+      sum += size * (norms[first + input] as number);
+    }
+    return sum;
+  });
 }

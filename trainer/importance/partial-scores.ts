@@ -29,7 +29,7 @@ export function partialScores(file: string, modules: readonly ModuleSpec[], orig
     isDue: () => performance.now() >= dueMs,
     async save(scores) {
       const startedMs = performance.now();
-      await saveScores(partial, scores, origin, modules);
+      await saveScores(partial, { scores }, origin, modules);
       const endedMs = performance.now();
       dueMs = endedMs + Math.max(INTERVAL_MS, (endedMs - startedMs) / TIME_SHARE);
     },

@@ -5,21 +5,21 @@ import type { HostArray } from '../graph/types.ts';
 import type { Model, ModuleSpec } from '../model/model-spec.ts';
 import { type WeightSource, weightStream } from '../model/weight-stream.ts';
 import type { Scores } from '../selection.ts';
-import { type BatchSource, epochBatches } from '../train/data/batches.ts';
+import { type Batch, type BatchSource, epochBatches } from '../train/data/batches.ts';
 import type { Task } from '../train/task.ts';
+import { reduceClasses } from './class-scores.ts';
+import { ImportanceError } from './importance-error.ts';
 import {
-  accumulatorSpecs,
-  exactTaylorProgram,
+  accumulator,
   type ImportanceProgramParams,
+  importanceProgram,
+  meanGradientSpecs,
   reduceSignature,
-  SCORES,
   scoreSignature,
-  scoreVariable,
-  taylorProgram,
-  taylorRowProgram,
 } from './importance-program.ts';
-import { type MeasureName, magnitude, randomScores } from './measure.ts';
+import { type MeasureName, magnitude, measures, needsData, randomScores, wanda } from './measure.ts';
 import type { PartialScores } from './partial-scores.ts';
+import { sampleFeeds } from './sample-feeds.ts';
 
 export interface ScoreModelParams {
   readonly measure: MeasureName;
@@ -33,6 +33,8 @@ export interface ScoreModelParams {
   readonly onProgress?: (done: number, total: number, unit: 'layers' | 'batches') => void;
   /** For those who watch: is given the scores so far, now and then. */
   readonly partial?: PartialScores;
+  /** Where an interrupted pass over the data is taken up again. */
+  readonly unfinished?: UnfinishedScores;
   /** Asked between layers and batches. */
   readonly isCancelled?: () => boolean;
 }
@@ -42,34 +44,57 @@ export interface ImportanceData {
   readonly task: Task;
   readonly source: BatchSource;
   readonly recompute: RecomputePolicy;
-  /** Element-wise Taylor of the exact mean gradient over all batches, not of each batch's. */
+  /** Element-wise measures of the exact mean gradient over all batches, not of each batch's. */
   readonly exact: boolean;
   /** What the mean gradients of one sweep may take; at least one module is in a sweep. */
   readonly sweepBytes: number;
+  /** Of labelled data. */
+  readonly classes?: ClassesOfSamples;
 }
 
-export class ImportanceError extends Error {
-  override name = 'ImportanceError';
+export interface ClassesOfSamples {
+  readonly names: readonly string[];
+  /** The place in `names` of a sample of the source; −1 without a label. */
+  readonly of: (sample: number) => number;
+  /** Samples of each class. */
+  readonly counts: readonly number[];
+}
+
+/** Sums over the first batches (or, of an exact measure, the scores of the first sweeps), kept for an interrupted pass to go on from. */
+export interface UnfinishedScores {
+  load(): Promise<{ readonly done: number; readonly sums: ReadonlyMap<string, Float32Array> } | undefined>;
+  /** Asked before sums are read for it, which may cost. */
+  isDue(): boolean;
+  save(done: number, sums: ReadonlyMap<string, Float32Array>): Promise<void>;
+}
+
+export interface ModelScores {
+  readonly scores: Scores;
+  /** What class-wise scores were made of. */
+  readonly classes?: ClassScores;
+}
+
+export interface ClassScores {
+  readonly names: readonly string[];
+  /** Samples of each class. */
+  readonly counts: readonly number[];
+  /** Module → [classes, rows]. */
+  readonly scores: ReadonlyMap<string, Float32Array>;
 }
 
 /**
- * One non-negative score a row of each module. The gradient measures take the mean loss over all targets of the batches.
- * @throws ImportanceError where the measure needs data and there is none, or where it was cancelled
+ * One non-negative score a row of each module. `taylor`, `taylor_squared` and `taylor_row` take the mean loss over all targets of the
+ * batches; `fisher` and the class-wise measures the mean over samples of the mean loss over a sample's targets.
+ * @throws ImportanceError where the measure needs data or labels and there are none, or where it was cancelled
  */
-export async function scoreModel(params: ScoreModelParams): Promise<Scores> {
+export async function scoreModel(params: ScoreModelParams): Promise<ModelScores> {
   const { measure, modules, seed } = params;
-  switch (measure) {
-    case 'magnitude':
-      return scoreWeights(params);
-    case 'random':
-      return new Map(modules.map(module => [module.name, randomScores(module.name, module.weight.shape[0] as number, seed)]));
-    case 'taylor':
-    case 'taylor_row':
-      return scoreGradients(params, measure);
-  }
+  if (measure === 'magnitude') return scoreWeights(params);
+  if (needsData(measure)) return scoreData(params);
+  return { scores: new Map(modules.map(module => [module.name, randomScores(module.name, module.weight.shape[0] as number, seed)])) };
 }
 
-async function scoreWeights(params: ScoreModelParams): Promise<Scores> {
+async function scoreWeights(params: ScoreModelParams): Promise<ModelScores> {
   const { modules, weights } = params;
   const scores = new Map<string, Float32Array>();
   for (const module of modules) {
@@ -78,63 +103,143 @@ async function scoreWeights(params: ScoreModelParams): Promise<Scores> {
     params.onProgress?.(scores.size, modules.length, 'layers');
     if (params.partial?.isDue()) await params.partial.save(scores);
   }
-  return scores;
+  return { scores };
 }
 
-async function scoreGradients(params: ScoreModelParams, measure: 'taylor' | 'taylor_row'): Promise<Scores> {
-  const { data, modules } = params;
+async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
+  const { measure, data, modules } = params;
   if (!data) throw new ImportanceError(`the measure '${measure}' needs data: give data.train, or take the measure 'magnitude'`);
-  const { task, source, recompute } = data;
-  const program: ImportanceProgramParams = { task, modules, shapes: source.plan.buckets, recompute };
-  const sweeps = measure === 'taylor' && data.exact ? sweepsOf(modules, data.sweepBytes) : [];
-  const session = await data.engine.compile(
-    measure === 'taylor_row' ? taylorRowProgram(program) : sweeps.length > 0 ? exactTaylorProgram(program, sweeps) : taylorProgram(program),
-  );
+  if (measures[measure].classWise) checkClasses(measure, data.classes);
+  const program: ImportanceProgramParams = {
+    measure,
+    task: data.task,
+    modules,
+    shapes: data.source.plan.buckets,
+    recompute: data.recompute,
+    classes: data.classes?.names.length ?? 0,
+    sweeps: measures[measure].needs === 'gradients' && data.exact ? sweepsOf(modules, data.sweepBytes) : [],
+  };
+  const session = await data.engine.compile(importanceProgram(program));
   try {
-    await session.load(startValues(params, sweeps));
-    await runSweeps(params, data, session, sweeps);
-    return readScores(await session.run(SCORES, {}), modules);
+    const begun = await params.unfinished?.load();
+    await session.load(startValues(params, program, begun?.sums));
+    await runBatches(params, data, program, session, begun?.done ?? 0);
+    return await finish(params, data, await readSums(session, program, modules));
   } finally {
     await session.dispose();
   }
 }
 
-async function* startValues(
-  { model, modules, weights }: ScoreModelParams,
-  sweeps: readonly (readonly ModuleSpec[])[],
-): AsyncGenerator<VariableData> {
-  yield* weightStream(model, weights);
-  for (const module of modules) yield { name: scoreVariable(module).name, data: 'zeros' };
-  for (const { name } of accumulatorSpecs(sweeps)) yield { name, data: 'zeros' };
+/** @throws ImportanceError that says what a class-wise measure needs */
+function checkClasses(measure: MeasureName, classes: ClassesOfSamples | undefined): void {
+  const needed = `the measure '${measure}' compares classes, so its samples need labels of at least two classes`;
+  if (!classes || classes.names.length === 0)
+    throw new ImportanceError(`${needed}; this data has none: give text and label, or take the measure 'taylor_row'`);
+  const present = classes.names.filter((_, label) => (classes.counts[label] ?? 0) > 0);
+  if (present.length < 2)
+    throw new ImportanceError(
+      `${needed}; all that it looks at are '${present[0] ?? 'unlabelled'}': raise importance.samples, or take 'taylor_row'`,
+    );
 }
 
-async function runSweeps(
+async function* startValues(
+  { model, modules, weights }: ScoreModelParams,
+  program: ImportanceProgramParams,
+  begun: ReadonlyMap<string, Float32Array> | undefined,
+): AsyncGenerator<VariableData> {
+  yield* weightStream(model, weights);
+  for (const module of modules) yield { name: accumulator(program, module).name, data: begun?.get(module.name) ?? 'zeros' };
+  for (const { name } of meanGradientSpecs(program.sweeps)) yield { name, data: 'zeros' };
+}
+
+async function runBatches(
   params: ScoreModelParams,
   data: ImportanceData,
+  program: ImportanceProgramParams,
   session: Session,
-  exactSweeps: readonly (readonly ModuleSpec[])[],
+  begun: number,
 ): Promise<void> {
-  const sweeps = Math.max(1, exactSweeps.length);
-  const { rows, batchesPerEpoch } = data.source.plan;
+  const exact = program.sweeps.length > 0;
+  const sweeps = Math.max(1, program.sweeps.length);
+  const { rows, batchesPerEpoch: perSweep } = data.source.plan;
   const targets = rows.reduce((sum, row) => sum + row.targets, 0);
-  let done = 0;
-  for (let sweep = 0; sweep < sweeps; sweep++) {
+  // Sums of a sweep that was broken off are too large to keep: an exact measure goes on with a whole sweep.
+  const first = exact ? begun * perSweep : begun;
+  let done = first;
+  const keep = async (count: number): Promise<void> => params.unfinished?.save(count, await readSums(session, program, params.modules));
+  const show = async (of: readonly ModuleSpec[]): Promise<void> => {
+    if (params.partial?.isDue()) await params.partial.save((await finish(params, data, await readSums(session, program, of))).scores);
+  };
+  params.onProgress?.(done, sweeps * perSweep, 'batches');
+  for (let sweep = Math.floor(first / perSweep); sweep < sweeps; sweep++) {
+    let place = sweep * perSweep;
     for await (const batch of epochBatches(data.source, 0)) {
+      if (place++ < done) continue;
+      if (params.isCancelled?.() && !exact) await keep(done);
       checkCancelled(params);
-      await session.run(scoreSignature(batch.bucket, sweep), batch.feeds(targets));
-      params.onProgress?.(++done, sweeps * batchesPerEpoch, 'batches');
-      if (exactSweeps.length === 0 && params.partial?.isDue())
-        await params.partial.save(readScores(await session.run(SCORES, {}), params.modules));
+      await session.run(scoreSignature(batch.bucket, sweep), feedsOf(params.measure, data, batch, targets));
+      params.onProgress?.(++done, sweeps * perSweep, 'batches');
+      if (exact || done === perSweep) continue;
+      if (params.unfinished?.isDue()) await keep(done);
+      await show(params.modules);
     }
-    if (exactSweeps.length === 0) continue;
+    if (!exact) continue;
     await session.run(reduceSignature(sweep), {});
-    const scored = exactSweeps.slice(0, sweep + 1).flat();
-    if (params.partial?.isDue()) await params.partial.save(readScores(await session.run(SCORES, {}), scored));
+    if (sweep + 1 < sweeps && params.unfinished?.isDue()) await keep(sweep + 1);
+    await show(program.sweeps.slice(0, sweep + 1).flat());
   }
 }
 
-const readScores = (outputs: Readonly<Record<string, HostArray>>, modules: readonly ModuleSpec[]): Scores =>
-  new Map(modules.map(({ name }) => [name, Float32Array.from(outputs[name] as HostArray, Math.abs)]));
+function feedsOf(measure: MeasureName, data: ImportanceData, batch: Batch, targets: number): Record<string, HostArray> {
+  const bySample = measures[measure].classWise || measure === 'fisher';
+  return { ...batch.feeds(bySample ? 1 : targets), ...sampleFeeds(batch, data.classes?.of) };
+}
+
+async function readSums(
+  session: Session,
+  program: ImportanceProgramParams,
+  modules: readonly ModuleSpec[],
+): Promise<Map<string, Float32Array>> {
+  const sums = new Map<string, Float32Array>();
+  for (const module of modules) sums.set(module.name, (await session.read(accumulator(program, module).name)) as Float32Array);
+  return sums;
+}
+
+/** From sums over the batches to scores. */
+async function finish(
+  { measure, modules, weights }: ScoreModelParams,
+  { classes, source }: ImportanceData,
+  sums: ReadonlyMap<string, Float32Array>,
+): Promise<ModelScores> {
+  const scores = new Map<string, Float32Array>();
+  const classScores = new Map<string, Float32Array>();
+  const samples = source.plan.rows.reduce((sum, row) => sum + row.sequences.length, 0);
+  for (const module of modules) {
+    const sum = sums.get(module.name);
+    if (!sum) continue;
+    if (classes && measures[measure].classWise) {
+      const rows = module.weight.shape[0] as number;
+      // From the sum over a class to its mean.
+      const means = sum.map((value, i) => Math.abs(value) / Math.max(1, classes.counts[Math.floor(i / rows)] as number));
+      classScores.set(module.name, means);
+      scores.set(module.name, reduceClasses(measure, means, classes.counts));
+    } else if (measure === 'wanda') scores.set(module.name, await wandaOf(module, weights, sum));
+    else if (measure === 'activation') scores.set(module.name, sum.map(Math.sqrt));
+    else scores.set(module.name, measure === 'fisher' ? sum.map(value => value / samples) : sum.map(Math.abs));
+  }
+  const { names = [], counts = [] } = classes ?? {};
+  return measures[measure].classWise ? { scores, classes: { names, counts, scores: classScores } } : { scores };
+}
+
+/** A norm's squares hold its scale already. */
+async function wandaOf(module: ModuleSpec, weights: WeightSource, squares: Float32Array): Promise<Float32Array> {
+  if (module.kind === 'norm') return squares.map(Math.sqrt);
+  const weight = await weights.readFloat32(module.weight.name);
+  if (module.kind !== 'embedding') return wanda(weight, module.weight.shape, squares);
+  const [rows = 1, width = 1] = module.weight.shape;
+  const sizes = wanda(weight, [rows, width], new Float32Array(width).fill(1));
+  return sizes.map((size, row) => size * Math.sqrt(squares[row] as number));
+}
 
 /** Cuts the modules, last first as the backward pass meets them, into groups whose mean gradients fit. */
 export function sweepsOf(modules: readonly ModuleSpec[], sweepBytes: number): ModuleSpec[][] {

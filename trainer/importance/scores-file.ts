@@ -1,11 +1,15 @@
-/** Saved scores: a safetensors file with a tensor a module, and a summary of them in JSON beside it. */
-import { writeFile } from 'node:fs/promises';
+/**
+ * Saved scores: a safetensors file, and a summary of it in JSON beside it. The tensor `<module>` [rows] has the scores of the measure, and
+ * `<module>@class:<name>` [rows] those of a class that they were made of. Metadata: `rowtune` tells where they come from (`ScoresOrigin`),
+ * `modules` the shapes of the weights.
+ */
 import { z } from 'zod';
+import { writeJson } from '../hub/durable-file.ts';
 import { openSafetensors } from '../hub/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../hub/safetensors-writer.ts';
 import type { ModuleSpec } from '../model/model-spec.ts';
-import type { Scores } from '../selection.ts';
-import { ImportanceError } from './score-model.ts';
+import { ImportanceError } from './importance-error.ts';
+import type { ModelScores } from './score-model.ts';
 
 /** Where scores come from, so that they are not used for something else. */
 export interface ScoresOrigin {
@@ -16,6 +20,8 @@ export interface ScoresOrigin {
   /** Samples that the measure looked at; 0 for measures without data. */
   readonly samples: number;
   readonly exact: boolean;
+  /** Of class-wise measures: the classes and how many of the samples are of each. */
+  readonly classes?: readonly { readonly name: string; readonly samples: number }[];
 }
 
 export const METADATA_KEY = 'rowtune';
@@ -25,6 +31,7 @@ export const originSchema = z.object({
   seed: z.number(),
   samples: z.number(),
   exact: z.boolean(),
+  classes: z.array(z.object({ name: z.string(), samples: z.number() })).optional(),
 });
 
 /** What the rows of a module are: enough to count the parameters that a selection trains. */
@@ -39,17 +46,34 @@ export const MODULES_KEY = 'modules';
 export const modulesSchema = z.record(z.string(), z.object({ shape: z.array(z.int().nonnegative()).min(1), bias: z.boolean() }));
 
 /** Writes `path` (.safetensors) and its summary `path`.json: mean, largest and smallest score of each module. */
-export async function saveScores(path: string, scores: Scores, origin: ScoresOrigin, specs: readonly ModuleSpec[]): Promise<void> {
-  const entries = [...scores].map(([name, values]) => ({
+export async function saveScores(
+  path: string,
+  { scores, classes }: ModelScores,
+  origin: ScoresOrigin,
+  specs: readonly ModuleSpec[],
+): Promise<void> {
+  const entry = (name: string, values: Float32Array) => ({
     name,
     dtype: 'F32' as const,
     shape: [values.length],
     data: () => encodeFloat32(values, 'F32'),
-  }));
+  });
+  const entries = [...scores].flatMap(([name, values]) => [
+    entry(name, values),
+    ...(classes?.names ?? []).map((className, label) =>
+      entry(`${name}${classKey(className)}`, rowsOfClass(classes?.scores.get(name), label, values.length)),
+    ),
+  ]);
   await writeSafetensors(path, entries, { [METADATA_KEY]: JSON.stringify(origin), [MODULES_KEY]: JSON.stringify(shapesOf(specs)) });
   const modules = Object.fromEntries([...scores].map(([name, values]) => [name, summary(values)]));
-  await writeFile(`${path}.json`, `${JSON.stringify({ ...origin, modules }, null, 2)}\n`);
+  await writeJson(`${path}.json`, { ...origin, modules });
 }
+
+/** What follows a module's name in the tensor of a class; an `@` would begin another key. */
+export const classKey = (className: string): string => `@class:${className.replaceAll('@', ' at ')}`;
+
+const rowsOfClass = (scores: Float32Array | undefined, label: number, rows: number): Float32Array =>
+  scores?.subarray(label * rows, (label + 1) * rows) ?? new Float32Array(rows);
 
 const shapesOf = (specs: readonly ModuleSpec[]): Readonly<Record<string, ScoredModule>> =>
   Object.fromEntries(specs.map(({ name, weight, bias }) => [name, { shape: weight.shape, bias: bias !== undefined }]));
@@ -65,16 +89,26 @@ function summary(values: Float32Array): Record<string, number> {
 }
 
 /** @throws ImportanceError where the file holds no scores of ours, or they belong to other weights */
-export async function loadScores(path: string, base: string): Promise<{ scores: Scores; origin: ScoresOrigin }> {
+export async function loadScores(path: string, base: string): Promise<ModelScores & { readonly origin: ScoresOrigin }> {
   const source = await openSafetensors(path);
   try {
-    const origin = originSchema.safeParse(JSON.parse(source.metadata[METADATA_KEY] ?? 'null'));
-    if (!origin.success) throw new ImportanceError(`${path} holds no importance scores; make them with: rowtune importance`);
-    if (origin.data.base !== base)
+    const found = originSchema.safeParse(JSON.parse(source.metadata[METADATA_KEY] ?? 'null'));
+    if (!found.success) throw new ImportanceError(`${path} holds no importance scores; make them with: rowtune importance`);
+    const origin = found.data;
+    if (origin.base !== base)
       throw new ImportanceError(`the scores in ${path} were computed on other weights than this model's; compute them again`);
     const scores = new Map<string, Float32Array>();
-    for (const name of source.tensors.keys()) scores.set(name, await source.readFloat32(name));
-    return { scores, origin: origin.data };
+    for (const name of source.tensors.keys()) if (!name.includes('@')) scores.set(name, await source.readFloat32(name));
+    if (!origin.classes) return { scores, origin };
+    const classScores = new Map<string, Float32Array>();
+    for (const [name, { length }] of scores) {
+      const all = new Float32Array(length * origin.classes.length);
+      for (const [label, { name: className }] of origin.classes.entries())
+        all.set(await source.readFloat32(`${name}${classKey(className)}`), label * length);
+      classScores.set(name, all);
+    }
+    const [names, counts] = [origin.classes.map(({ name }) => name), origin.classes.map(({ samples }) => samples)];
+    return { scores, classes: { names, counts, scores: classScores }, origin };
   } finally {
     await source.close();
   }

@@ -99,8 +99,9 @@ export const foreignValues: Readonly<Record<string, Readonly<Record<string, Fore
     ...renamed('full', 'fft', 'full_finetune', 'dense', 'none'),
     ...renamed('spsft', 'sparse', 'rows', 'pruning'),
     ...absent('quantised base models are not available yet; use lora', 'qlora'),
-    ...absent('it is not available yet; use lora', 'dora', 'rosa', 'vera'),
-    ...absent('it is not available yet; use freeze: [attention, mlp, norm, embedding] with method: full', 'head'),
+    ...renamed('head', 'linear_probe', 'linear_probing', 'classifier'),
+    ...renamed('bitfit', 'bias', 'biases'),
+    ...renamed('spsft+lora', 'lora+spsft'),
   ]),
   dtype: Object.fromEntries([
     ...renamed('float32', 'fp32', 'f32', 'float', 'torch.float32'),
@@ -141,6 +142,7 @@ export const foreignValues: Readonly<Record<string, Readonly<Record<string, Fore
   ]),
   'importance.measure': Object.fromEntries([
     ...renamed('magnitude', 'l2', 'norm', 'weight'),
-    ...absent('it is not available yet; use taylor', 'qmtaylor', 'classwise', 'wanda'),
+    ...renamed('qm_taylor', 'qmtaylor', 'quantiles_mean', 'classwise'),
+    ...renamed('fisher', 'fisher_information'),
   ]),
 };

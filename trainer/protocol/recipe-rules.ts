@@ -1,14 +1,15 @@
 /** Rules between settings that need nothing but the recipe. To add one, add an entry; the parser runs them all. */
 import { ignoredRules } from './recipe/ignored-rules.ts';
+import { measuresWithoutData, rowMethods } from './recipe/model-settings.ts';
 import type { Rule } from './recipe/rule.ts';
 import type { Recipe } from './recipe-schema.ts';
 
 export type { Finding, Rule } from './recipe/rule.ts';
 
 const hasEvaluationData = ({ data, val_size }: Recipe): boolean => data.eval.length > 0 || val_size > 0;
-const isTaylor = ({ importance }: Recipe): boolean => importance.measure.startsWith('taylor');
-/** Taylor scores are still to be computed. */
-const needsGradients = (recipe: Recipe): boolean => recipe.method === 'spsft' && isTaylor(recipe) && recipe.importance.scores === undefined;
+/** Scores are still to be computed, from data. */
+const measuresData = ({ method, importance }: Recipe): boolean =>
+  rowMethods.has(method) && !measuresWithoutData.has(importance.measure) && importance.scores === undefined;
 const labelled = new Set(['auto', 'text_label']);
 
 export const recipeRules: readonly Rule[] = [
@@ -30,7 +31,7 @@ export const recipeRules: readonly Rule[] = [
   {
     code: 'budget-twice',
     severity: 'error',
-    doc: 'The budget of spsft is a rank or a ratio, not both.',
+    doc: 'The budget of spsft is rows a layer or a ratio, not both.',
     reads: ['method', 'r', 'ratio'],
     check: ({ method }, given) =>
       method === 'spsft' && given('r') && given('ratio')
@@ -190,17 +191,17 @@ export const recipeRules: readonly Rule[] = [
     doc: 'A recipe without data can be estimated, but not trained.',
     reads: ['method', 'data.train', 'importance.measure', 'importance.scores'],
     check: recipe =>
-      recipe.data.train.length === 0 && !needsGradients(recipe)
+      recipe.data.train.length === 0 && !measuresData(recipe)
         ? { at: 'data.train', on: 'key', message: "there is no training data: give 'data.train' a path" }
         : undefined,
   },
   {
     code: 'measure-without-data',
     severity: 'error',
-    doc: 'Taylor measures need gradients and so data, unless saved scores are used.',
+    doc: 'All measures but magnitude and random look at data, unless saved scores are used.',
     reads: ['method', 'importance.measure', 'importance.scores', 'data.train'],
     check: recipe =>
-      recipe.data.train.length === 0 && needsGradients(recipe)
+      recipe.data.train.length === 0 && measuresData(recipe)
         ? {
             at: 'importance.measure',
             message: `'${recipe.importance.measure}' needs 'data.train'; magnitude needs no data`,

@@ -1,15 +1,18 @@
 /** Importance and selection: which rows of which modules are trained, from saved scores or by computing them. */
 import path from 'node:path';
 import { describeMachine } from '../engine/machine.ts';
-import { measureNeeds } from '../importance/measure.ts';
+import { measures, needsData } from '../importance/measure.ts';
 import { partialScores } from '../importance/partial-scores.ts';
-import { type ImportanceData, scoreModel } from '../importance/score-model.ts';
-import { loadScores, type ScoresOrigin } from '../importance/scores-file.ts';
+import { batchesFingerprint, openScoreCache, type ScoreCache } from '../importance/score-cache.ts';
+import { type ClassesOfSamples, type ImportanceData, type ModelScores, scoreModel } from '../importance/score-model.ts';
+import { loadScores, type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
 import type { ModuleSpec } from '../model/model-spec.ts';
+import { classBalanceProblem } from '../protocol/class-balance.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { createRandom, permutation } from '../random.ts';
-import type { Scores } from '../selection.ts';
+import { type Selection, selectRows } from '../selection.ts';
+import { methodSettings } from '../train/recipe-settings.ts';
 import type { Job } from './job.ts';
 import type { Base } from './open-base.ts';
 import type { TaskSetup } from './task-setup.ts';
@@ -32,14 +35,21 @@ export interface ComputeScoresParams {
   readonly job: Job;
 }
 
-export interface ComputedScores {
-  readonly scores: Scores;
+export interface ComputedScores extends ModelScores {
   readonly origin: ScoresOrigin;
   /** Read from `importance.scores`, not computed now. */
   readonly saved: boolean;
 }
 
-/** The scores that a recipe asks for. @throws ImportanceError, RunError 'stopped' */
+/** Scores the rows as the recipe asks, keeps the scores in `outputFile`, and chooses. @throws ImportanceError, SelectionError, RunError 'stopped' */
+export async function chooseRows(params: ComputeScoresParams): Promise<Selection> {
+  const { recipe, modules, outputFile } = params;
+  const { origin, saved, ...found } = await computeScores(params);
+  if (!saved) await saveScores(outputFile, found, origin, modules);
+  return selectRows(modules, found.scores, methodSettings(recipe).budget, recipe.importance.selection);
+}
+
+/** The scores that a recipe asks for: from a file, from the cache, or computed. @throws ImportanceError, RunError 'stopped' */
 export async function computeScores(params: ComputeScoresParams): Promise<ComputedScores> {
   const { recipe, base, modules, context, job } = params;
   const { measure, seed, exact, scores: file } = recipe.importance;
@@ -48,44 +58,124 @@ export async function computeScores(params: ComputeScoresParams): Promise<Comput
     return { ...(await loadScores(path.resolve(context.baseDir, file), base.fingerprint)), saved: true };
   }
   job.phase('importance', `scoring the rows of ${modules.length} modules by ${measure}`);
-  const needsData = measureNeeds[measure] === 'gradients' || measureNeeds[measure] === 'outputs';
-  const data = needsData ? importanceData(params) : undefined;
-  const origin: ScoresOrigin = { measure, base: base.fingerprint, seed, samples: data?.samples ?? 0, exact };
-  const partial = partialScores(params.outputFile, modules, origin);
-  let report: ((done: number) => void) | undefined;
-  const scores = await scoreModel({
+  const data = needsData(measure) ? importanceData(params) : undefined;
+  const cache = data && recipe.importance.cache ? await cacheOf(params, data.data) : undefined;
+  const known = await cache?.find();
+  if (known) {
+    job.log('info', `the scores are taken from the cache (${cache?.file}); importance.cache=false computes them anew`);
+    return { ...known, saved: false };
+  }
+  const classes = measures[measure].classWise && data?.data.classes;
+  if (classes) warnOfBalance(params, classes);
+  const origin: ScoresOrigin = {
     measure,
-    model: params.setup?.model ?? base.model,
-    modules,
-    weights: base.folder.weights,
+    base: base.fingerprint,
     seed,
-    data: data?.data,
-    partial,
-    isCancelled: () => job.stop !== undefined,
-    onProgress: (done, total, unit) => {
-      report ??= job.progress('importance', total, unit, done - 1);
-      report(done);
-    },
-  })
-    .catch((error: unknown) => {
-      job.checkStop();
-      throw error;
-    })
-    .finally(() => partial.remove());
-  return { scores, origin, saved: false };
+    samples: data?.samples ?? 0,
+    exact,
+    classes: classes ? classes.names.map((name, label) => ({ name, samples: classes.counts[label] ?? 0 })) : undefined,
+  };
+  const found = await score(params, origin, data?.data, cache);
+  await cache?.keep(found, origin, modules);
+  return { ...found, origin, saved: false };
 }
 
-function importanceData({ recipe, base, setup }: ComputeScoresParams): { data: ImportanceData; samples: number } | undefined {
+async function score(
+  params: ComputeScoresParams,
+  origin: ScoresOrigin,
+  data: ImportanceData | undefined,
+  cache: ScoreCache | undefined,
+): Promise<ModelScores> {
+  const { recipe, base, modules, job } = params;
+  const { measure, seed } = recipe.importance;
+  const partial = partialScores(params.outputFile, modules, origin);
+  let report: ((done: number) => void) | undefined;
+  try {
+    return await scoreModel({
+      measure,
+      model: params.setup?.model ?? base.model,
+      modules,
+      weights: base.folder.weights,
+      seed,
+      data,
+      partial,
+      unfinished: cache?.unfinished,
+      isCancelled: () => job.stop !== undefined,
+      onProgress: (done, total, unit) => {
+        // The first call tells where the work begins, so that the rate counts what is done now.
+        if (!report && unit === 'batches' && done > 0) job.log('info', `${done} of ${total} batches were done before`);
+        report ??= job.progress('importance', total, unit, unit === 'batches' ? done : 0);
+        report(done);
+      },
+    });
+  } catch (error) {
+    job.checkStop();
+    throw error;
+  } finally {
+    await partial.remove();
+  }
+}
+
+async function cacheOf({ recipe, base, modules, context, setup }: ComputeScoresParams, data: ImportanceData): Promise<ScoreCache> {
+  const { measure, exact } = recipe.importance;
+  const model = setup?.model ?? base.model;
+  return openScoreCache(context.cacheDir, {
+    measure,
+    base: base.fingerprint,
+    data: await batchesFingerprint(data.source, data.classes?.of),
+    exact: exact && measures[measure].needs === 'gradients',
+    modules: modules.map(({ name, weight }) => [name, weight.shape]),
+    initial: model.parameters.flatMap(({ name, initial }) => (initial ? [[name, initial]] : [])),
+    engine: base.engine.description.name,
+  });
+}
+
+function warnOfBalance({ recipe, job }: ComputeScoresParams, { names, counts }: ClassesOfSamples): void {
+  const problem =
+    recipe.importance.measure === 'qm_taylor' && classBalanceProblem(Object.fromEntries(names.map((name, i) => [name, counts[i] ?? 0])));
+  if (problem) job.log('warning', problem);
+  const missing = names.filter((_, i) => counts[i] === 0);
+  if (missing.length > 0)
+    job.log(
+      'warning',
+      `none of the samples that the measure looks at is of ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', …' : ''}; raise importance.samples`,
+    );
+}
+
+/** The samples that a measure looks at: drawn by the seed, in the order of their places. */
+export const drawSamples = (count: number, { samples, seed }: Recipe['importance']): number[] =>
+  [...permutation(count, createRandom(seed, SAMPLES)).slice(0, samples)].sort((a, b) => a - b);
+
+function importanceData(params: ComputeScoresParams): { data: ImportanceData; samples: number } | undefined {
+  const { recipe, setup } = params;
   if (!setup || setup.samples === 0) return undefined;
-  const { samples, batch_size: batchSize, seed, exact } = recipe.importance;
-  const drawn = [...permutation(setup.samples, createRandom(seed, SAMPLES)).slice(0, samples)].sort((a, b) => a - b);
-  const data: ImportanceData = {
+  const drawn = drawSamples(setup.samples, recipe.importance);
+  return { data: importanceDataOf({ ...params, setup }, drawn), samples: drawn.length };
+}
+
+/** What a measure computes with, on these training samples. */
+export function importanceDataOf(
+  { recipe, base, setup }: Pick<ComputeScoresParams, 'recipe' | 'base'> & { readonly setup: TaskSetup },
+  samples: readonly number[],
+): ImportanceData {
+  return {
     engine: base.engine,
     task: setup.task,
-    source: setup.sourceOf(drawn, batchSize),
+    source: setup.sourceOf(samples, recipe.importance.batch_size),
     recompute: recipe.recompute === 'auto' ? 'cheap' : recipe.recompute,
-    exact,
+    exact: recipe.importance.exact,
     sweepBytes: SWEEP_SHARE * describeMachine().memory.availableBytes,
+    classes: classesOf(setup, samples),
   };
-  return { data, samples: drawn.length };
+}
+
+function classesOf({ labels, labelOf }: TaskSetup, samples: readonly number[]): ClassesOfSamples | undefined {
+  if (labels.length === 0) return undefined;
+  const counts = labels.map(() => 0);
+  const of = (sample: number): number => labelOf(samples[sample] ?? -1);
+  for (const sample of samples.keys()) {
+    const label = of(sample);
+    if (label >= 0) counts[label] = (counts[label] ?? 0) + 1;
+  }
+  return { names: labels, of, counts };
 }

@@ -1,7 +1,7 @@
 /** The job 'importance': the scores of every targeted row, saved for selection and for looking at. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { measureNeeds } from '../importance/measure.ts';
+import { needsData } from '../importance/measure.ts';
 import { type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
 import { targetModules } from '../method/targets.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
@@ -26,16 +26,15 @@ export async function importanceJob(request: Extract<JobRequest, { kind: 'import
   const recipe = { ...request.recipe, importance: { ...request.recipe.importance, scores: undefined } };
   const base = await openBase({ ...recipe, context, job });
   try {
-    const need = measureNeeds[recipe.importance.measure];
-    const setup = need === 'gradients' || need === 'outputs' ? await setUpTask({ recipe, base, context, job }, 'train') : undefined;
+    const setup = needsData(recipe.importance.measure) ? await setUpTask({ recipe, base, context, job }, 'train') : undefined;
     const modules = targetModules(setup?.model ?? base.model, methodSettings(recipe));
     const started = performance.now();
     await mkdir(path.dirname(outputFile), { recursive: true });
-    const { scores, origin } = await computeScores({ recipe, base, modules, setup, outputFile, context, job });
+    const { origin, saved: _, ...found } = await computeScores({ recipe, base, modules, setup, outputFile, context, job });
     const seconds = (performance.now() - started) / 1000;
-    await saveScores(outputFile, scores, origin, modules);
-    const rows = [...scores.values()].reduce((sum, values) => sum + values.length, 0);
-    return { outputFile, modules: scores.size, rows, seconds, engine: base.engine.description.summary, ...origin };
+    await saveScores(outputFile, found, origin, modules);
+    const rows = [...found.scores.values()].reduce((sum, values) => sum + values.length, 0);
+    return { outputFile, modules: found.scores.size, rows, seconds, engine: base.engine.description.summary, ...origin };
   } finally {
     await base.folder.weights.close();
   }

@@ -4,7 +4,6 @@ import type { AdapterDescription } from '../adapter/adapter.ts';
 import { describeAdapter } from '../adapter/write-adapter.ts';
 import type { Session } from '../engine/engine.ts';
 import { writeJson, writeTextFile } from '../hub/durable-file.ts';
-import { saveScores } from '../importance/scores-file.ts';
 import { processMemory } from '../memory/measure.ts';
 import type { Attachment } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
@@ -12,7 +11,7 @@ import { targetModules } from '../method/targets.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
-import { checkBudget, type Selection, selectRows } from '../selection.ts';
+import { checkBudget, type Selection } from '../selection.ts';
 import type { BatchPlan, Bucket } from '../train/data/batch-plan.ts';
 import type { BatchSource } from '../train/data/batches.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
@@ -20,7 +19,7 @@ import { writeSnapshot } from '../train/snapshot.ts';
 import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
 import { loadVariables } from '../train/variables.ts';
 import { chooseRecompute, describeRecompute, memoryPlan, type RecomputeChoice, tuningBytes } from './choose-recompute.ts';
-import { computeScores } from './choose-rows.ts';
+import { chooseRows } from './choose-rows.ts';
 import { type Coverage, coverageOf, describeCoverage } from './coverage.ts';
 import type { Evaluator } from './evaluate.ts';
 import type { Job } from './job.ts';
@@ -99,9 +98,7 @@ async function attach(params: PrepareParams, base: Base, setup: TaskSetup): Prom
   if (checkpoint) return attachMethod(setup.model, settings, checkpoint.adapter.description.rows);
   const modules = targetModules(base.model, settings);
   const outputFile = path.join(runDir, RUN_FILES.scores);
-  const { scores, origin, saved } = await computeScores({ ...params, base, modules, setup, outputFile });
-  if (!saved) await saveScores(outputFile, scores, origin, modules);
-  return attachMethod(setup.model, settings, selectRows(modules, scores, settings.budget));
+  return attachMethod(setup.model, settings, await chooseRows({ ...params, base, modules, setup, outputFile }));
 }
 
 async function reportCoverage({ runDir, job }: PrepareParams, attachment: Attachment, coverage: Coverage): Promise<void> {

@@ -1,71 +1,21 @@
-/** Each measure of importance against a naive one; the free row form against the full gradient. */
+/** The measures that need no graph against naive ones, and the reductions over classes. */
 import { describe, expect, test } from 'vitest';
-import { backward } from '../../../trainer/graph/gradient.ts';
-import { Graph, type Node } from '../../../trainer/graph/graph.ts';
-import { magnitude, measureNeeds, randomScores, taylorElementwise, taylorRow } from '../../../trainer/importance/measure.ts';
+import { quantile, reduceClasses } from '../../../trainer/importance/class-scores.ts';
+import { magnitude, measures, needsData, randomScores, wanda } from '../../../trainer/importance/measure.ts';
+import { classBalanceProblem } from '../../../trainer/protocol/class-balance.ts';
+import { importanceSettings, measuresWithoutData } from '../../../trainer/protocol/recipe/model-settings.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
-import { runGraph } from '../graph/run-graph.ts';
-
-const [TOKENS, OUT, IN] = [5, 4, 3] as const;
-const numbers = (count: number, seed: number): Float32Array => Float32Array.from(randomNumbers(count, -1, 1, seed));
-const values = { weight: numbers(OUT * IN, 1), bias: numbers(OUT, 2) };
-const x = numbers(TOKENS * IN, 3);
-
-/** Σ over a row of f(gradient, weight). */
-const rowSums = (gradient: readonly number[], f: (g: number, w: number) => number): number[] =>
-  Array.from({ length: OUT }, (_, row) =>
-    Array.from({ length: IN }, (_, i) => f(gradient[row * IN + i] as number, values.weight[row * IN + i] as number)).reduce(
-      (a, b) => a + b,
-      0,
-    ),
-  );
-
-/** A linear layer under Σ tanh(y)²: its gradients and both Taylor scores. */
-async function scoresOf(biased: boolean) {
-  const graph = new Graph();
-  const weight = graph.read({ name: 'weight', shape: [OUT, IN], dtype: 'float32' });
-  const product = graph.matmul(graph.feed('x', [TOKENS, IN]), weight, { transposeB: true });
-  const bias = biased ? graph.read({ name: 'bias', shape: [OUT], dtype: 'float32' }) : undefined;
-  const y = bias ? graph.add(product, bias) : product;
-  const loss = graph.sumAll(graph.square(graph.tanh(y)));
-  const found = backward(graph, {
-    seeds: [{ node: loss, gradient: graph.scalar(1) }],
-    wrt: new Map([y, weight].map(node => [node, {}])),
-    policy: 'none',
-  });
-  const gradient = found.get(weight) as Node;
-  const outputs = {
-    gradient,
-    elementwise: taylorElementwise(graph, weight, gradient),
-    row: taylorRow(graph, y, found.get(y) as Node, bias),
-  };
-  return runGraph({ graph, outputs, effects: [] }, { x }, values);
-}
-
-describe.each([true, false])('Taylor of a linear layer, bias %s', biased => {
-  test('element by element it is Σ_j |g·w|', async () => {
-    const { gradient = [], elementwise = [] } = await scoresOf(biased);
-    expectClose(
-      elementwise,
-      rowSums(gradient, (g, w) => Math.abs(g * w)),
-      1e-6,
-    );
-  });
-
-  test('the free form is Σ_j g·w of the full gradient', async () => {
-    const { gradient = [], row = [] } = await scoresOf(biased);
-    expectClose(
-      row,
-      rowSums(gradient, (g, w) => g * w),
-      1e-6,
-    );
-  });
-});
 
 test('magnitude is the length of each row', () => {
-  expectClose(Array.from(magnitude(values.weight, OUT)), rowSums([...values.weight], (_, w) => w * w).map(Math.sqrt), 1e-6);
+  const weight = randomNumbers(12, -1, 1, 1);
+  const naive = [0, 1, 2, 3].map(row => Math.hypot(...weight.slice(3 * row, 3 * row + 3)));
+  expectClose([...magnitude(Float32Array.from(weight), 4)], naive, 1e-6);
   expect([...magnitude(Float32Array.of(-3, 2), 2)]).toEqual([3, 2]);
+});
+
+test('wanda is |weight| times the length of the input', () => {
+  expectClose([...wanda(Float32Array.of(1, -2, 3, 4), [2, 2], Float32Array.of(4, 9))], [1 * 2 + 2 * 3, 3 * 2 + 4 * 3], 1e-6);
 });
 
 test('random scores follow seed and name, and lie in [0, 1)', () => {
@@ -77,6 +27,41 @@ test('random scores follow seed and name, and lie in [0, 1)', () => {
   expect(scores.reduce((a, b) => a + b, 0) / 1000).toBeCloseTo(0.5, 1);
 });
 
-test('only the measures that look at gradients need data', () => {
-  expect(measureNeeds).toEqual({ magnitude: 'weights', taylor: 'gradients', taylor_row: 'outputs', random: 'nothing' });
+test('the recipe offers every measure and knows which look at no data', () => {
+  const offered = Object.keys(importanceSettings.measure.type.choices ?? {});
+  expect(offered.sort()).toEqual(Object.keys(measures).sort());
+  for (const measure of Object.keys(measures) as (keyof typeof measures)[])
+    expect(needsData(measure), measure).toBe(!measuresWithoutData.has(measure));
+});
+
+describe('over classes', () => {
+  test('a quantile is between two neighbours, as NumPy has it', () => {
+    const sorted = Float32Array.of(1, 2, 4, 8);
+    expect([0, 0.5, 1, 0.9].map(share => quantile(sorted, share))).toEqual([1, 3, 8, expect.closeTo(6.8, 6)]);
+  });
+
+  test('quantiles-mean, largest and mean, of the classes that have samples', () => {
+    // Two rows of four classes, the last of which has no sample.
+    const scores = Float32Array.of(1, 30, 3, 10, 2, 20, 99, 99);
+    const counts = [3, 1, 2, 0];
+    const naive = (list: number[]): number => {
+      const sorted = list.sort((a, b) => a - b);
+      const at = (k: number): number => {
+        const place = (k / 10) * 2;
+        const [low, high] = [sorted[Math.floor(place)] as number, sorted[Math.ceil(place)] as number];
+        return low + (high - low) * (place % 1);
+      };
+      return [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10].reduce((sum, k) => sum + at(k), 0) / 11;
+    };
+    expectClose([...reduceClasses('qm_taylor', scores, counts)], [naive([1, 3, 2]), naive([30, 10, 20])], 1e-6);
+    expect([...reduceClasses('class_max_taylor', scores, counts)]).toEqual([3, 30]);
+    expect([...reduceClasses('class_mean_taylor', scores, counts)]).toEqual([2, 20]);
+  });
+
+  test('few labels and unbalanced ones are warned of', () => {
+    const labels = (counts: readonly number[]) => Object.fromEntries(counts.map((count, i) => [`l${i}`, count]));
+    expect(classBalanceProblem(labels(Array(10).fill(5)))).toBeUndefined();
+    expect(classBalanceProblem(labels([5, 5]))).toMatch(/say little of 2 labels/);
+    expect(classBalanceProblem(labels([...Array(10).fill(5), 25]))).toMatch(/'l10' has 25 samples and 'l0' 5/);
+  });
 });

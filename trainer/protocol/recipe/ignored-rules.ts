@@ -1,6 +1,7 @@
 /** Settings that do nothing beside others: a warning where one is written with a value that differs from its default. */
 import type { Recipe } from '../recipe-schema.ts';
 import { settings } from '../recipe-schema.ts';
+import { loraMethods, measuresWithoutData, rankMethods, rowMethods } from './model-settings.ts';
 import type { Rule, SettingPath } from './rule.ts';
 
 interface Condition {
@@ -12,25 +13,54 @@ interface Condition {
 }
 
 const conditions: readonly Condition[] = [
-  { settings: ['lora_alpha', 'lora_dropout'], when: 'with method: lora', reads: ['method'], isUsed: ({ method }) => method === 'lora' },
-  { settings: ['r'], when: 'with method: spsft or lora', reads: ['method'], isUsed: ({ method }) => method !== 'full' },
   {
-    settings: ['ratio', 'importance.measure', 'importance.scores'],
-    when: 'with method: spsft',
+    settings: ['lora_alpha'],
+    when: 'with method: lora, dora, rosa or spsft+lora',
     reads: ['method'],
-    isUsed: ({ method }) => method === 'spsft',
+    isUsed: ({ method }) => loraMethods.has(method),
   },
   {
-    settings: ['importance.samples', 'importance.batch_size'],
-    when: 'with a Taylor measure',
+    settings: ['lora_dropout'],
+    when: 'with method: lora, dora, rosa, vera or spsft+lora',
+    reads: ['method'],
+    isUsed: ({ method }) => rankMethods.has(method),
+  },
+  {
+    settings: ['r'],
+    when: 'with a method that has rows or a rank',
+    reads: ['method'],
+    isUsed: ({ method }) => rankMethods.has(method) || rowMethods.has(method),
+  },
+  { settings: ['sparse_ratio'], when: 'with method: rosa', reads: ['method'], isUsed: ({ method }) => method === 'rosa' },
+  {
+    settings: ['projection_prng_key', 'd_initial'],
+    when: 'with method: vera',
+    reads: ['method'],
+    isUsed: ({ method }) => method === 'vera',
+  },
+  {
+    settings: ['target_modules'],
+    when: 'with a method other than head',
+    reads: ['method'],
+    isUsed: ({ method }) => method !== 'head',
+  },
+  {
+    settings: ['ratio', 'importance.measure', 'importance.selection', 'importance.scores'],
+    when: 'with method: spsft or spsft+lora',
+    reads: ['method'],
+    isUsed: ({ method }) => rowMethods.has(method),
+  },
+  {
+    settings: ['importance.samples', 'importance.batch_size', 'importance.cache'],
+    when: 'with a measure that looks at data',
     reads: ['method', 'importance.measure'],
-    isUsed: ({ method, importance }) => method === 'spsft' && importance.measure.startsWith('taylor'),
+    isUsed: ({ method, importance }) => rowMethods.has(method) && !measuresWithoutData.has(importance.measure),
   },
   {
     settings: ['importance.exact'],
-    when: 'with importance.measure: taylor',
+    when: 'with importance.measure: taylor or taylor_squared',
     reads: ['method', 'importance.measure'],
-    isUsed: ({ method, importance }) => method === 'spsft' && importance.measure === 'taylor',
+    isUsed: ({ method, importance }) => rowMethods.has(method) && ['taylor', 'taylor_squared'].includes(importance.measure),
   },
   { settings: ['momentum'], when: 'with optim: sgd', reads: ['optim'], isUsed: ({ optim }) => optim === 'sgd' },
   {

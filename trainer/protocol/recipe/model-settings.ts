@@ -154,10 +154,7 @@ export const methodSettings = {
     },
   ),
   modules_to_save: derived(
-    listOf(
-      text({ noun: 'module name or /regular expression/', maxLength: 200, refuse: refuseModule }),
-      "'head' or a list of module names",
-    ),
+    listOf(text({ noun: 'module name or /regular expression/', maxLength: 200, refuse: refuseModule }), "'head' or a list of module names"),
     '[] for causal_lm, [head] for classification',
     given => (given.task === 'causal_lm' ? [] : ['head']),
     {
@@ -181,7 +178,8 @@ export const importanceSettings = {
       taylor_row: 'Row times its gradient, from outputs and their gradients alone; needs data.',
       fisher: 'The mean over samples of the square of row times gradient (diagonal Fisher information of a row); needs data.',
       qm_taylor: 'Row times gradient for each class, then the mean of eleven quantiles over the classes; needs labelled data.',
-      class_max_taylor: 'Row times gradient for each class, then the largest; a control that is easily led by one class; needs labelled data.',
+      class_max_taylor:
+        'Row times gradient for each class, then the largest; a control that is easily led by one class; needs labelled data.',
       class_mean_taylor: 'Row times gradient for each class, then the mean; needs labelled data.',
       random: 'Random rows, as a control.',
     }),

@@ -1,0 +1,155 @@
+/** Every measure that looks at data against a naive one, on linear, grouped convolution, norm and embedding; one pass, mixed batches. */
+import { describe, expect, test } from 'vitest';
+import { reduceClasses } from '../../../trainer/importance/class-scores.ts';
+import { ImportanceError } from '../../../trainer/importance/importance-error.ts';
+import type { MeasureName } from '../../../trainer/importance/measure.ts';
+import { type ImportanceData, scoreModel, type UnfinishedScores } from '../../../trainer/importance/score-model.ts';
+import type { ModuleSpec } from '../../../trainer/model/model-spec.ts';
+import { expectClose } from '../../support/closeness.ts';
+import { openReference } from '../../support/engines.ts';
+import { model, modules, type Passed, passSample, samples, source, task, values, weights } from './toy-task.ts';
+
+const engine = await openReference();
+const passes = await Promise.all(samples.map((_, i) => passSample(i)));
+const names = ['a', 'b', 'c'];
+const counts = names.map((_, label) => samples.filter(sample => sample.label === label).length);
+const classes = { names, counts, of: (sample: number) => samples[sample]?.label ?? -1 };
+
+const dataOf = (batchSize: number, change: Partial<ImportanceData> = {}): ImportanceData => ({
+  engine,
+  task,
+  source: source(batchSize),
+  recompute: 'none',
+  exact: false,
+  sweepBytes: 100,
+  classes,
+  ...change,
+});
+const scoresOf = (measure: MeasureName, data: ImportanceData) => scoreModel({ measure, model, modules, weights, seed: 0, data });
+
+const sum = (list: readonly number[]): number => list.reduce((a, b) => a + b, 0);
+const weightOf = (module: ModuleSpec): number[] => [...(values[module.weight.name] as Float32Array)];
+const rowsOf = (module: ModuleSpec): number => module.weight.shape[0] as number;
+/** The part of a flat weight that is row `row`. */
+const row = (module: ModuleSpec, flat: readonly number[], i: number): number[] =>
+  flat.slice((i * flat.length) / rowsOf(module), ((i + 1) * flat.length) / rowsOf(module));
+const each = <T>(module: ModuleSpec, of: (passed: readonly Passed[], i: number) => T): T[] => {
+  const passed = passes.map(pass => pass.get(module.name) as Passed);
+  return Array.from({ length: rowsOf(module) }, (_, i) => of(passed, i));
+};
+/** w_i·∇w_i of one sample. */
+const signed = (module: ModuleSpec, { gradient }: Passed, i: number): number =>
+  sum(row(module, gradient, i).map((g, j) => g * (row(module, weightOf(module), i)[j] as number)));
+/** Σ_j f(mean gradient · weight). */
+const ofMean = (module: ModuleSpec, passed: readonly Passed[], i: number, f: (gw: number) => number): number =>
+  sum(
+    row(module, weightOf(module), i).map((w, j) => f((w * sum(passed.map(p => row(module, p.gradient, i)[j] as number))) / passed.length)),
+  );
+
+const naive: Readonly<Partial<Record<MeasureName, (module: ModuleSpec) => number[]>>> = {
+  taylor: module => each(module, (passed, i) => ofMean(module, passed, i, Math.abs)),
+  taylor_squared: module => each(module, (passed, i) => ofMean(module, passed, i, gw => gw * gw)),
+  taylor_row: module => each(module, (passed, i) => Math.abs(sum(passed.map(p => signed(module, p, i))) / passed.length)),
+  fisher: module => each(module, (passed, i) => sum(passed.map(p => signed(module, p, i) ** 2)) / passed.length),
+  wanda: module => each(module, (passed, i) => naiveWanda(module, passed, i)),
+  activation: module => each(module, (passed, i) => Math.sqrt(sum(outputsOf(module, passed, i).map(y => y * y)))),
+};
+
+/** Everything that row i puts out. */
+function outputsOf(module: ModuleSpec, passed: readonly Passed[], i: number): number[] {
+  if (module.kind !== 'embedding') return passed.flatMap(({ y }) => y.filter((_, at) => at % rowsOf(module) === i));
+  const width = module.weight.shape[1] as number;
+  return passed.flatMap(({ x, y }) => x.flatMap((id, at) => (id === i ? y.slice(at * width, (at + 1) * width) : [])));
+}
+
+function naiveWanda(module: ModuleSpec, passed: readonly Passed[], i: number): number {
+  const bias = values[module.bias?.name ?? '']?.[i] ?? 0;
+  if (module.kind === 'norm') return Math.sqrt(sum(outputsOf(module, passed, i).map(y => (y - bias) ** 2)));
+  const ids = passed.flatMap(({ x }) => x);
+  if (module.kind === 'embedding')
+    return Math.sqrt(ids.filter(id => id === i).length) * sum(row(module, weightOf(module), i).map(Math.abs));
+  // The grouped convolution: [4, 3, 1, 2] over 6 channels in two groups; the linear layer reads all its 4 inputs.
+  const [inputs, first, kernel] = module.kind === 'conv' ? [6, i < 2 ? 0 : 3, 2] : [4, 0, 1];
+  const norm = (input: number) => Math.sqrt(sum(ids.map((x, at) => (at % inputs === input ? x * x : 0))));
+  return sum(row(module, weightOf(module), i).map((w, j) => Math.abs(w) * norm(first + Math.floor(j / kernel))));
+}
+
+/** Element-wise measures take the gradient of a batch, so all samples are one batch here, or the mean is exact. */
+const wholeBatch: readonly MeasureName[] = ['taylor', 'taylor_squared'];
+
+describe.each(Object.keys(naive) as MeasureName[])('%s', measure => {
+  test.each(wholeBatch.includes(measure) ? [5] : [2, 5])('batches of %i', async batchSize => {
+    const { scores } = await scoresOf(measure, dataOf(batchSize));
+    for (const module of modules) expectClose([...(scores.get(module.name) ?? [])], naive[measure]?.(module) ?? [], 2e-6, module.name);
+  });
+});
+
+test.each(wholeBatch)('%s of the exact mean gradient, whatever the batches and sweeps', async measure => {
+  const { scores } = await scoresOf(measure, dataOf(2, { exact: true }));
+  for (const module of modules) expectClose([...(scores.get(module.name) ?? [])], naive[measure]?.(module) ?? [], 2e-6, module.name);
+});
+
+describe('class-wise', () => {
+  const ofClass = (module: ModuleSpec, label: number): number[] =>
+    each(module, (passed, i) => {
+      const own = passed.filter((_, sample) => samples[sample]?.label === label);
+      return Math.abs(sum(own.map(p => signed(module, p, i))) / own.length);
+    });
+
+  test('every class in one pass over mixed batches, as if each had been alone', async () => {
+    const found = await scoresOf('qm_taylor', dataOf(2));
+    expect(found.classes?.names).toEqual(names);
+    for (const module of modules)
+      expectClose(
+        [...(found.classes?.scores.get(module.name) ?? [])],
+        names.flatMap((_, label) => ofClass(module, label)),
+        2e-6,
+        module.name,
+      );
+  });
+
+  test.each(['qm_taylor', 'class_max_taylor', 'class_mean_taylor'] as const)('%s of them', async measure => {
+    const { scores, classes: found } = await scoresOf(measure, dataOf(5));
+    for (const module of modules)
+      expect(scores.get(module.name)).toEqual(reduceClasses(measure, found?.scores.get(module.name) as Float32Array, counts));
+  });
+
+  test('needs labels of two classes, and says so', async () => {
+    await expect(scoresOf('qm_taylor', dataOf(2, { classes: undefined }))).rejects.toThrow(
+      /needs? labels of at least two classes; this data has none/,
+    );
+    const single = { names, counts: [5, 0, 0], of: () => 0 };
+    await expect(scoresOf('qm_taylor', dataOf(2, { classes: single }))).rejects.toThrow(/all that it looks at are 'a'/);
+    await expect(scoreModel({ measure: 'wanda', model, modules, weights, seed: 0 })).rejects.toThrow(ImportanceError);
+  });
+});
+
+describe.each(['taylor_row', 'qm_taylor', 'wanda'] as const)('%s, interrupted', measure => {
+  test('goes on where it was, to the same bits', async () => {
+    let kept: Awaited<ReturnType<UnfinishedScores['load']>>;
+    const unfinished: UnfinishedScores = {
+      load: async () => kept,
+      isDue: () => false,
+      save: async (done, sums) => {
+        kept = { done, sums: new Map([...sums].map(([name, values]) => [name, values.slice()])) };
+      },
+    };
+    const steps: number[] = [];
+    const params = {
+      measure,
+      model,
+      modules,
+      weights,
+      seed: 0,
+      data: dataOf(2),
+      unfinished,
+      onProgress: (done: number) => void steps.push(done),
+    };
+    await expect(scoreModel({ ...params, isCancelled: () => steps.includes(2) })).rejects.toThrow(/cancelled/);
+    expect(kept?.done).toBe(2);
+    steps.length = 0;
+    const resumed = await scoreModel(params);
+    expect(steps).toEqual([2, 3]);
+    expect(resumed).toEqual(await scoresOf(measure, dataOf(2)));
+  });
+});

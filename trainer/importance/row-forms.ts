@@ -1,0 +1,126 @@
+/** What a batch adds to the score of each row, as graph expressions: from a gradient of the weight, or from what passes through a module. */
+import type { Graph, Node } from '../graph/graph.ts';
+import { elementCount } from '../graph/types.ts';
+import type { ModuleSpec } from '../model/model-spec.ts';
+import type { ModuleTap } from '../model/tracer.ts';
+import { ImportanceError } from './importance-error.ts';
+
+const rowsOf = (module: ModuleSpec): number => module.weight.shape[0] as number;
+
+/** Sums all axes but the first: one number a row. */
+const sumRow = (graph: Graph, x: Node): Node =>
+  graph.sum(
+    x,
+    x.shape.slice(1).map((_, i) => i + 1),
+  );
+
+/** Σ_j |g·w| of each row, [rows]: the first-order change of the loss when single weights go (Molchanov et al. 2019). */
+export const elementwise = (graph: Graph, weight: Node, gradient: Node): Node => sumRow(graph, graph.abs(graph.mul(gradient, weight)));
+
+/** Σ_j (g·w)² of each row, [rows]. */
+export const elementwiseSquared = (graph: Graph, weight: Node, gradient: Node): Node =>
+  sumRow(graph, graph.square(graph.mul(gradient, weight)));
+
+/** Σ_j g·w of each row, [rows], for a weight that the loss reads itself and no tap sees. */
+export const signedRow = (graph: Graph, weight: Node, gradient: Node): Node => sumRow(graph, graph.mul(gradient, weight));
+
+/** What the rows themselves give: y less the bias that is added to it. */
+const ownPart = (graph: Graph, module: ModuleSpec, y: Node): Node =>
+  module.bias ? graph.sub(y, graph.read({ ...module.bias, dtype: 'float32' })) : y;
+
+/**
+ * w_iᵀ·∇_{w_i} L of each row, signed, [rows], without a weight gradient: for y = x·Wᵀ + b it is Σ_n g_{n,i}·(y_{n,i} − b_i), and
+ * likewise for everything linear in its row: a convolution (n over positions too), the scale of a norm, an embedding.
+ * @param y output before anything is added to it but the bias, [n …, rows]; of an embedding [n, features]
+ * @param dy gradient of the loss towards y
+ */
+export function taylorRow(graph: Graph, module: ModuleSpec, { x }: Pick<ModuleTap, 'x'>, y: Node, dy: Node): Node {
+  const product = graph.mul(dy, ownPart(graph, module, y));
+  if (module.kind === 'embedding') return graph.segmentSum(graph.sum(product, [-1]), x, rowsOf(module));
+  return graph.sum(
+    product,
+    product.shape.slice(0, -1).map((_, i) => i),
+  );
+}
+
+/**
+ * The same for each sample, [batch, rows]. What all samples share (`tap.shared`: tables of positions) belongs to none and is left out.
+ * @throws ImportanceError where nothing of the module is sample by sample
+ */
+export function taylorSamples(graph: Graph, module: ModuleSpec, tap: ModuleTap, y: Node, dy: Node, batch: number): Node {
+  const product = graph.mul(dy, ownPart(graph, module, y));
+  const rows = rowsOf(module);
+  if (module.kind !== 'embedding') {
+    const { x, perSample } = bySample(graph, module, graph.reshape(product, [elementCount(product.shape) / rows, rows]), tap, batch);
+    return graph.sum(graph.reshape(x, [batch, perSample, rows]), [1]);
+  }
+  const { x: sums, perSample } = bySample(graph, module, graph.sum(product, [-1]), tap, batch);
+  // Rows of sample b are counted from b·rows on, so that one segment sum serves all samples.
+  const offsets = Int32Array.from({ length: batch * perSample }, (_, i) => Math.floor(i / perSample) * rows);
+  const ids = graph.add(graph.sliceAxis(tap.x, 0, 0, batch * perSample), graph.constant(offsets, [offsets.length], 'int32'));
+  return graph.reshape(graph.segmentSum(sums, ids, batch * rows), [batch, rows]);
+}
+
+/** Cuts off what belongs to no sample. @param x [n, …] */
+function bySample(
+  graph: Graph,
+  module: ModuleSpec,
+  x: Node,
+  { shared }: Pick<ModuleTap, 'shared'>,
+  batch: number,
+): { x: Node; perSample: number } {
+  const own = (x.shape[0] as number) - shared;
+  if (own <= 0 || own % batch !== 0)
+    throw new ImportanceError(
+      `${module.name} is the same for all samples, so it has no score of a single sample or class; leave it out of target_modules, or take the measure 'taylor'`,
+    );
+  return { x: graph.sliceAxis(x, 0, 0, own), perSample: own / batch };
+}
+
+/** Which positions of a batch count: those of a sample, not those that fill up. */
+export interface Presence {
+  readonly batch: number;
+  /** Positions of a row of `present`. */
+  readonly tokens: number;
+  /** 1 or 0, [batch, tokens]. */
+  readonly present: Node;
+}
+
+/** Presence of each position of a module, [batch, perSample]: token by token where it sees tokens, else sample by sample. */
+function presenceOf(graph: Graph, { batch, tokens, present }: Presence, perSample: number): Node {
+  if (perSample === tokens) return present;
+  return graph.broadcast(graph.reshape(graph.max(present, [1]), [batch, 1]), [batch, perSample]);
+}
+
+/** Σ over positions of squares, [features]. @param values [n …, features] */
+function squaredNorms(graph: Graph, module: ModuleSpec, values: Node, tap: ModuleTap, presence: Presence): Node {
+  const features = values.shape.at(-1) as number;
+  const flat = graph.reshape(values, [elementCount(values.shape) / features, features]);
+  const { x, perSample } = bySample(graph, module, flat, tap, presence.batch);
+  const weights = graph.reshape(presenceOf(graph, presence, perSample), [1, presence.batch * perSample]);
+  return graph.reshape(graph.matmul(weights, graph.square(x)), [features]);
+}
+
+/** Σ_n over the positions of each id, [rows]. @param values [n] */
+function sumById(graph: Graph, module: ModuleSpec, values: Node, tap: ModuleTap, presence: Presence): Node {
+  const { x, perSample } = bySample(graph, module, values, tap, presence.batch);
+  const weights = graph.reshape(presenceOf(graph, presence, perSample), [presence.batch * perSample]);
+  return graph.segmentSum(graph.mul(x, weights), graph.sliceAxis(tap.x, 0, 0, presence.batch * perSample), rowsOf(module));
+}
+
+/**
+ * Σ x_j² over positions of each input, [inputs]; of a norm, whose row has one input (the normalised x), Σ (w·x̂)², [rows]; of an embedding
+ * how often each id comes, [rows].
+ */
+export function inputSquares(graph: Graph, module: ModuleSpec, tap: ModuleTap, presence: Presence): Node {
+  if (module.kind === 'norm') return squaredNorms(graph, module, ownPart(graph, module, tap.y), tap, presence);
+  if (module.kind === 'embedding')
+    return sumById(graph, module, graph.broadcast(graph.scalar(1), [tap.y.shape[0] as number]), tap, presence);
+  return squaredNorms(graph, module, tap.x, tap, presence);
+}
+
+/** Σ y_i² over positions of each row, [rows]; of an embedding over the positions of its id. */
+export const outputSquares = (graph: Graph, module: ModuleSpec, tap: ModuleTap, presence: Presence): Node =>
+  module.kind === 'embedding'
+    ? sumById(graph, module, graph.sum(graph.square(tap.y), [-1]), tap, presence)
+    : squaredNorms(graph, module, tap.y, tap, presence);

@@ -1,0 +1,142 @@
+/** Scores that were computed before, by everything that they depend on; and what an interrupted pass over the data has got so far. */
+import { createHash } from 'node:crypto';
+import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import { openSafetensors } from '../hub/safetensors-source.ts';
+import { encodeFloat32, writeSafetensors } from '../hub/safetensors-writer.ts';
+import type { ModuleSpec } from '../model/model-spec.ts';
+import { type Batch, type BatchSource, epochBatches } from '../train/data/batches.ts';
+import type { ModelScores, UnfinishedScores } from './score-model.ts';
+import { loadScores, type ScoresOrigin, saveScores } from './scores-file.ts';
+
+/** Everything that scores depend on, as plain data. */
+export interface ScoresKey {
+  readonly measure: string;
+  /** Fingerprint of the base weights. */
+  readonly base: string;
+  /** Of the samples, in batches: `batchesFingerprint`. */
+  readonly data: string;
+  readonly exact: boolean;
+  readonly modules: readonly (readonly [name: string, shape: readonly number[]])[];
+  /** Start values of parameters that the weight file does not hold. */
+  readonly initial: readonly unknown[];
+  readonly engine: string;
+}
+
+/** Changes when the same key gives other scores than before. */
+const VERSION = 1;
+
+/** Beyond this the longest unused leave: some 300 sets of an 8B model. */
+const MAX_BYTES = 2 * 2 ** 30;
+
+/** A pass that takes minutes loses at most this much. */
+const INTERVAL_MS = 20_000;
+
+export interface ScoreCache {
+  /** Where they lie, for people. */
+  readonly file: string;
+  find(): Promise<(ModelScores & { readonly origin: ScoresOrigin }) | undefined>;
+  /** Keeps complete scores and drops what was kept of the pass. */
+  keep(scores: ModelScores, origin: ScoresOrigin, modules: readonly ModuleSpec[]): Promise<void>;
+  readonly unfinished: UnfinishedScores;
+}
+
+export function openScoreCache(cacheDir: string, key: ScoresKey): ScoreCache {
+  const folder = join(cacheDir, 'scores');
+  const name = createHash('sha256')
+    .update(JSON.stringify([VERSION, key]))
+    .digest('hex')
+    .slice(0, 32);
+  const file = join(folder, `${name}.safetensors`);
+  const unfinished = join(folder, `${name}.unfinished.safetensors`);
+  return {
+    file,
+    async find() {
+      if (!(await exists(file))) return undefined;
+      try {
+        const found = await loadScores(file, key.base);
+        await utimes(file, new Date(), new Date());
+        return found;
+      } catch {
+        // A cache that can't be read is no reason not to compute.
+        return undefined;
+      }
+    },
+    async keep(scores, origin, modules) {
+      await mkdir(folder, { recursive: true });
+      await saveScores(file, scores, origin, modules);
+      await rm(unfinished, { force: true });
+      await prune(folder);
+    },
+    unfinished: unfinishedScores(folder, unfinished),
+  };
+}
+
+function unfinishedScores(folder: string, file: string): UnfinishedScores {
+  let dueMs = performance.now() + INTERVAL_MS;
+  return {
+    isDue: () => performance.now() >= dueMs,
+    async load() {
+      if (!(await exists(file))) return undefined;
+      const source = await openSafetensors(file);
+      try {
+        const done = z.coerce.number().int().positive().safeParse(source.metadata.done);
+        if (!done.success) return undefined;
+        const sums = new Map<string, Float32Array>();
+        for (const name of source.tensors.keys()) sums.set(name, await source.readFloat32(name));
+        return { done: done.data, sums };
+      } finally {
+        await source.close();
+      }
+    },
+    async save(done, sums) {
+      if (done === 0) return;
+      await mkdir(folder, { recursive: true });
+      const entries = [...sums].map(([name, values]) => ({
+        name,
+        dtype: 'F32' as const,
+        shape: [values.length],
+        data: () => encodeFloat32(values, 'F32'),
+      }));
+      await writeSafetensors(file, entries, { done: String(done) });
+      dueMs = performance.now() + INTERVAL_MS;
+    },
+  };
+}
+
+/** What the batches hold and how they are cut, each sample with its class. */
+export async function batchesFingerprint(source: BatchSource, classOf: (sample: number) => number = () => -1): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const batch of epochBatches(source, 0)) addBatch(hash, batch, classOf);
+  return hash.digest('hex');
+}
+
+function addBatch(hash: ReturnType<typeof createHash>, batch: Batch, classOf: (sample: number) => number): void {
+  hash.update(JSON.stringify([batch.bucket, batch.sampleIndices.map(classOf)]));
+  for (const [name, { buffer, byteOffset, byteLength }] of Object.entries(batch.feeds(1)))
+    hash.update(name).update(new Uint8Array(buffer, byteOffset, byteLength));
+}
+
+const exists = async (file: string): Promise<boolean> =>
+  stat(file).then(
+    found => found.isFile(),
+    () => false,
+  );
+
+async function prune(folder: string): Promise<void> {
+  const names = await readdir(folder);
+  const files = await Promise.all(
+    names.map(async name => {
+      const path = join(folder, name);
+      const { size = 0, mtimeMs = 0 } = await stat(path).catch(() => ({ size: 0, mtimeMs: 0 }));
+      return { path, size, mtimeMs };
+    }),
+  );
+  let bytes = files.reduce((sum, { size }) => sum + size, 0);
+  for (const { path, size } of files.sort((a, b) => a.mtimeMs - b.mtimeMs)) {
+    if (bytes <= MAX_BYTES) return;
+    await rm(path, { force: true });
+    bytes -= size;
+  }
+}
