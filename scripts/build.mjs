@@ -31,7 +31,6 @@ const OWN_URL = "const bundleUrl = require('node:url').pathToFileURL(__filename)
  * @returns {Promise<string[]>} the files that the bundles were made of, relative to the root; rejects with esbuild's list of errors
  */
 export async function buildBundles({ outdir, isRelease }) {
-  rmSync(path.join(outdir, 'wasm'), { recursive: true, force: true });
   const shared = {
     absWorkingDir: root,
     bundle: true,
@@ -66,15 +65,27 @@ export async function buildBundles({ outdir, isRelease }) {
       target: 'es2022',
     }),
   ]);
-  copyWasm(outdir);
-  return [...new Set(results.flatMap(({ metafile }) => Object.keys(metafile.inputs)))];
+  return [...new Set([...copyFiles(outdir), ...results.flatMap(({ metafile }) => Object.keys(metafile.inputs))])];
 }
 
-function copyWasm(outdir) {
-  const from = path.dirname(createRequire(import.meta.url).resolve('@tensorflow/tfjs-backend-wasm'));
-  mkdirSync(path.join(outdir, 'wasm'), { recursive: true });
-  for (const file of readdirSync(from).filter(name => name.endsWith('.wasm')))
-    copyFileSync(path.join(from, file), path.join(outdir, 'wasm', file));
+/** Files of packages that are used as they are. @returns {string[]} one file of each package */
+function copyFiles(outdir) {
+  const require = createRequire(import.meta.url);
+  const folderOf = name => path.dirname(require.resolve(`${name}/package.json`));
+  const taken = [
+    { from: path.join(folderOf('@tensorflow/tfjs-backend-wasm'), 'dist'), to: 'wasm', kind: /\.wasm$/ },
+    // Compiled where the engine is installed.
+    { from: path.join(folderOf('@tensorflow/tfjs-node-gpu'), 'binding'), to: 'addon/binding', kind: /\.(cc|h)$/ },
+    { from: path.join(folderOf('node-api-headers'), 'include'), to: 'addon/include', kind: /\.h$/ },
+  ];
+  return taken.flatMap(({ from, to, kind }) => {
+    const target = path.join(outdir, to);
+    rmSync(target, { recursive: true, force: true });
+    mkdirSync(target, { recursive: true });
+    const files = readdirSync(from).filter(file => kind.test(file));
+    for (const file of files) copyFileSync(path.join(from, file), path.join(target, file));
+    return files.slice(0, 1).map(file => path.relative(root, path.join(from, file)));
+  });
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) await buildBundles({ outdir: path.join(root, 'dist'), isRelease: false });

@@ -3,16 +3,15 @@ import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
 import { ADDON_HEADER } from './addon-header.ts';
+import { resolveAddonSources } from './addon-sources.ts';
 import { ADDON_PACKAGE, addonPath, heapPath } from './engine-folder.ts';
 import { HEAP_SOURCE } from './heap-source.ts';
 import { runCommand } from './run-command.ts';
 
-const packageFolder = (folder: string): string => path.join(folder, 'node_modules', ...ADDON_PACKAGE.split('/'));
-
 /** What the addon's sources include of TensorFlow; the headers that these need are found from them. */
-export function addonHeaders(folder: string): string[] {
-  const sources = path.join(packageFolder(folder), 'binding');
-  const text = readdirSync(sources).map(file => readFileSync(path.join(sources, file), 'utf8'));
+export function addonHeaders(): string[] {
+  const { binding } = resolveAddonSources();
+  const text = readdirSync(binding).map(file => readFileSync(path.join(binding, file), 'utf8'));
   return [...new Set([...text.join('\n').matchAll(/^#include "(tensorflow\/[^"]+)"/gm)].map(found => found[1] ?? ''))];
 }
 
@@ -20,19 +19,18 @@ export function addonHeaders(folder: string): string[] {
 export const runtimeFolder = (folder: string): string => path.join(folder, 'runtime');
 
 /**
- * Builds `lib/napi-v8/tfjs_binding.node` inside the npm package.
+ * Builds both addons into the engine's folder.
  * @throws EngineError with the compiler's words
  */
 export async function buildAddon(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
-  const sourceFolder = path.join(packageFolder(folder), 'binding');
+  const { binding, nodeHeaders } = resolveAddonSources();
   const libraries = path.join(runtimeFolder(folder), 'tensorflow');
   const output = addonPath(folder);
   mkdirSync(path.dirname(output), { recursive: true });
   const header = path.join(folder, 'session-options.h');
   writeFileSync(header, ADDON_HEADER);
-  const sources = readdirSync(sourceFolder).filter(file => file.endsWith('.cc'));
+  const sources = readdirSync(binding).filter(file => file.endsWith('.cc'));
   const fromOutput = path.relative(path.dirname(output), libraries);
-  const nodeHeaders = path.join(folder, 'node_modules', 'node-api-headers', 'include');
   const heapSource = path.join(folder, 'heap.cc');
   writeFileSync(heapSource, HEAP_SOURCE);
   const common = ['-std=c++17', '-O2', '-shared', '-fPIC', '-DNAPI_VERSION=8', '-I', nodeHeaders];
@@ -40,8 +38,8 @@ export async function buildAddon(folder: string, onTick: (elapsedSeconds: number
   await compile(
     [
       ...[...common, '-include', header, '-o', output],
-      ...sources.map(file => path.join(sourceFolder, file)),
-      ...['-I', packageFolder(folder), '-I', path.join(libraries, 'include')],
+      ...sources.map(file => path.join(binding, file)),
+      ...['-I', path.join(libraries, 'include')],
       ...['-L', libraries, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2', `-Wl,-rpath,$ORIGIN/${fromOutput}`],
     ],
     onTick,

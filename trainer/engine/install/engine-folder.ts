@@ -7,7 +7,7 @@ import { EngineError } from '../engine.ts';
 
 export const TENSORFLOW_VERSION = '2.21.0';
 export const ADDON_VERSION = '4.22.0';
-/** The npm package that carries the sources of the addon; the addon is built inside it. */
+/** The npm package that carries the sources of the addon. */
 export const ADDON_PACKAGE = '@tensorflow/tfjs-node-gpu';
 
 export type Variant = 'cpu' | 'cuda';
@@ -43,8 +43,7 @@ export const partialFolder = (cacheDir: string, variant: Variant): string =>
   path.join(enginesFolder(cacheDir), `.${engineName(variant)}.partial`);
 
 /** The compiled addon inside an engine folder. */
-export const addonPath = (folder: string): string =>
-  path.join(folder, 'node_modules', ...ADDON_PACKAGE.split('/'), 'lib', 'napi-v8', 'tfjs_binding.node');
+export const addonPath = (folder: string): string => path.join(folder, 'addon', 'tfjs_binding.node');
 
 /** Our own addon for the heap, beside it. */
 export const heapPath = (folder: string): string => path.join(path.dirname(addonPath(folder)), 'rowtune_heap.node');

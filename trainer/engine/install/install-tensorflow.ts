@@ -1,4 +1,4 @@
-/** Installs the TensorFlow engine: npm package, libtensorflow from the Python wheel, addon compiled, loaded and tried. */
+/** Installs the TensorFlow engine: libtensorflow from the Python wheel, the addon compiled against it, loaded and tried. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
@@ -20,10 +20,8 @@ import {
 } from './engine-folder.ts';
 import { withInstallLock } from './install-lock.ts';
 import { runCommand } from './run-command.ts';
-import { findNpm, findNvidiaGpu, requireCompiler, requirePlatform, requirePython } from './toolchain.ts';
+import { findNvidiaGpu, requireCompiler, requirePlatform, requirePython } from './toolchain.ts';
 import { fetchWheel, type Progress, sha256OfFile, type WheelContext } from './wheel.ts';
-
-const NODE_API_HEADERS = 'node-api-headers@1.9.0';
 
 export interface InstallParams {
   readonly cacheDir: string;
@@ -82,11 +80,6 @@ async function build({ partial, variant, downloads, log, onProgress }: BuildPara
   const done = new StepNotes(path.join(partial, 'steps.json'));
   const tick = (step: string) => (elapsedSeconds: number) => onProgress({ step, elapsedSeconds });
 
-  await done.once('npm', async () => {
-    log(`installing ${ADDON_PACKAGE}@${ADDON_VERSION} with npm (without its own download)`);
-    await npmInstall(partial, tick('npm install'));
-    return [];
-  });
   const wheels = await done.once('wheels', () => fetchWheels({ python, downloads, log, onProgress }, partial, variant));
   log('compiling the addon (about 20 seconds)');
   await buildAddon(partial, tick('compile'));
@@ -129,20 +122,11 @@ function readNotes(file: string): Record<string, unknown> {
   }
 }
 
-async function npmInstall(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
-  writeFileSync(path.join(folder, 'package.json'), '{ "private": true }\n');
-  const { program, prefix } = await findNpm();
-  const options = ['--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--no-package-lock', '--omit=dev'];
-  const args = [...prefix, 'install', ...options, `${ADDON_PACKAGE}@${ADDON_VERSION}`, NODE_API_HEADERS];
-  const result = await runCommand(program, args, { cwd: folder, onTick });
-  if (result.status !== 0) throw new EngineError(`npm could not install ${ADDON_PACKAGE}:\n${result.output.trim()}`);
-}
-
 /** The wheel of TensorFlow, and for CUDA the NVIDIA libraries that it names. PyPI has no `tensorflow-cpu` for arm64; its `tensorflow` is that. */
 async function fetchWheels(context: WheelContext, folder: string, variant: Variant): Promise<EngineManifest['wheels']> {
   const project = variant === 'cpu' && process.arch === 'x64' ? 'tensorflow-cpu' : 'tensorflow';
   const target = runtimeFolder(folder);
-  const main = await fetchWheel(context, `${project}==${TENSORFLOW_VERSION}`, target, 'tensorflow', addonHeaders(folder));
+  const main = await fetchWheel(context, `${project}==${TENSORFLOW_VERSION}`, target, 'tensorflow', addonHeaders());
   const files = [main.wheel];
   if (variant === 'cuda')
     for (const requirement of main.cudaRequirements) files.push((await fetchWheel(context, requirement, target, 'nvidia', [])).wheel);

@@ -1,0 +1,38 @@
+/** Where the sources of TensorFlow's addon lie; they come with Rowtune and are compiled where the engine is installed. */
+import { existsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { EngineError } from '../engine.ts';
+import { ADDON_PACKAGE } from './engine-folder.ts';
+
+export interface AddonSources {
+  /** Its `.cc` and `.h` files. */
+  readonly binding: string;
+  /** Those of Node-API. */
+  readonly nodeHeaders: string;
+}
+
+/**
+ * `addon/` beside the bundle, else the npm packages that it was copied from.
+ * @throws EngineError when neither is there
+ */
+export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonSources {
+  const beside = path.join(path.dirname(fileURLToPath(moduleUrl)), 'addon');
+  const candidates = [
+    { binding: path.join(beside, 'binding'), nodeHeaders: path.join(beside, 'include') },
+    { binding: packageFolder(moduleUrl, ADDON_PACKAGE, 'binding'), nodeHeaders: packageFolder(moduleUrl, 'node-api-headers', 'include') },
+  ];
+  const found = candidates.find(({ binding, nodeHeaders }) => existsSync(binding) && existsSync(nodeHeaders));
+  if (!found) throw new EngineError(`the sources of ${ADDON_PACKAGE} are neither in ${beside} nor installed: run "npm run build"`);
+  return found;
+}
+
+/** Empty, which is no folder, where the package is not installed. */
+function packageFolder(moduleUrl: string, name: string, part: string): string {
+  try {
+    return path.join(path.dirname(createRequire(moduleUrl).resolve(`${name}/package.json`)), part);
+  } catch {
+    return '';
+  }
+}
