@@ -5,28 +5,34 @@ import type { Engine } from '../../trainer/engine/engine.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
-import { readGolden } from '../../trainer/verify/golden.ts';
+import { type Golden, imageSizeOf, readGolden } from '../../trainer/verify/golden.ts';
 import { type Check, TOLERANCES, verifyModel, verifyProgram } from '../../trainer/verify/verify-model.ts';
 import { openOthers, openReference } from '../support/engines.ts';
 
 const folders = [
   ...['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window'],
-  ...['bert', 'vit', 'deit'],
+  ...['bert', 'vit', 'deit', 'resnet'],
 ];
 
-async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; gradients: string[] }> {
+async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; expected: string[] }> {
   const dir = join(import.meta.dirname, name);
   const folder = await openModel(dir);
   const golden = await readGolden(join(dir, 'golden.json'));
-  const model = loadModel(folder.config);
+  const model = loadModel(folder.config, { imageSize: imageSizeOf(golden) });
   const session = await engine.compile(verifyProgram(model, golden));
   try {
     await session.load(weightStream(model, folder.weights));
-    return { checks: await verifyModel(session, model, golden), gradients: Object.keys(golden.grads) };
+    return { checks: await verifyModel(session, model, golden), expected: namesOf(golden) };
   } finally {
     await session.dispose();
     await folder.weights.close();
   }
+}
+
+/** Everything that the reference has a number for. */
+function namesOf({ grads, train }: Golden): string[] {
+  const inMode = (gradients: object) => ['logits', 'loss', ...Object.keys(gradients).map(parameter => `gradient of ${parameter}`)];
+  return [...inMode(grads), ...(train ? inMode(train.grads).map(name => `${name} (training mode)`) : [])];
 }
 
 test('the tolerances are those that the project promises', () => {
@@ -36,8 +42,8 @@ test('the tolerances are those that the project promises', () => {
 for (const { name, engine, missing } of [{ name: 'portable, cpu', engine: await openReference(), missing: '' }, ...(await openOthers())])
   describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
     test.each(folders)('%s', async folder => {
-      const { checks, gradients } = await verify(engine as Engine, folder);
-      expect(checks.map(check => check.name)).toEqual(['logits', 'loss', ...gradients.map(parameter => `gradient of ${parameter}`)]);
+      const { checks, expected } = await verify(engine as Engine, folder);
+      expect(checks.map(check => check.name)).toEqual(expected);
       expect(checks.filter(check => !check.ok)).toEqual([]);
     });
   });

@@ -3,6 +3,8 @@ import { bert } from './family/bert.ts';
 import { type BertForm, bertConfig } from './family/bert-config.ts';
 import { llama } from './family/llama.ts';
 import { llamaConfig } from './family/llama-config.ts';
+import { resnet } from './family/resnet.ts';
+import { type ResNetForm, resnetConfig } from './family/resnet-config.ts';
 import { vit } from './family/vit.ts';
 import { type VitForm, vitConfig } from './family/vit-config.ts';
 import type { ConfigJson, ModelOptions } from './load-model.ts';
@@ -24,6 +26,11 @@ const vitLike =
   (architecture: string, form: VitForm): BuildModel =>
   (config, options) =>
     vit(vitConfig(architecture, form, config, options));
+
+const resnetLike =
+  (architecture: string, form: ResNetForm): BuildModel =>
+  (config, options) =>
+    resnet(resnetConfig(architecture, form, config, options));
 
 const bertHeads = { family: 'bert', prefix: 'bert.', hasHead: false, hasPooler: false } as const;
 const robertaHeads = { family: 'roberta', prefix: 'roberta.', hasHead: false, hasPooler: false } as const;
@@ -52,4 +59,6 @@ export const architectures = {
     prefix: 'deit.',
     head: 'teacher',
   }),
+  ResNetModel: resnetLike('ResNetModel', { prefix: '', hasHead: false }),
+  ResNetForImageClassification: resnetLike('ResNetForImageClassification', { prefix: 'resnet.', hasHead: true }),
 } satisfies Record<string, BuildModel>;

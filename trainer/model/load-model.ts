@@ -7,6 +7,8 @@ export interface ModelOptions {
   readonly labels?: readonly string[];
   /** Left out: the config's, or what follows from its number of labels. */
   readonly problem?: Problem;
+  /** Pixels, height and width, for models that take images of any size; 224 × 224 where not given. Others have a size of their own. */
+  readonly imageSize?: readonly [number, number];
   /** For the start values of a new head; 0 where not given. */
   readonly headSeed?: number;
 }

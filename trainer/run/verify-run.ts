@@ -4,7 +4,7 @@ import { openModel } from '../hub/open-model.ts';
 import { loadModel } from '../model/load-model.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
-import { readGolden } from '../verify/golden.ts';
+import { imageSizeOf, readGolden } from '../verify/golden.ts';
 import { type Check, verifyModel, verifyProgram } from '../verify/verify-model.ts';
 import type { Job } from './job.ts';
 import { openJobEngine } from './open-base.ts';
@@ -23,7 +23,7 @@ export async function verifyJob(
   const golden = await readGolden(path.join(modelDir, 'golden.json'));
   const folder = await openModel(modelDir);
   try {
-    const model = loadModel(folder.config);
+    const model = loadModel(folder.config, { imageSize: imageSizeOf(golden) });
     const engine = await openJobEngine({ engine: requested, context, job });
     const session = await engine.compile(verifyProgram(model, golden));
     try {

@@ -60,6 +60,12 @@ export function inputOf(golden: Golden, name: 'input_ids' | 'pixel_values', rank
   return found;
 }
 
+/** Of the reference images, for models that take any size. */
+export function imageSizeOf({ inputs }: Golden): readonly [number, number] | undefined {
+  const [, , height, width] = inputs.pixel_values?.shape ?? [];
+  return height && width ? [height, width] : undefined;
+}
+
 function parseJson(path: string, text: string): unknown {
   try {
     return JSON.parse(text);

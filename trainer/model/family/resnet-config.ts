@@ -1,0 +1,59 @@
+/** Reads the config.json of a ResNet, as Transformers writes it. */
+import { z } from 'zod';
+import type { ConfigJson, ModelOptions } from '../load-model.ts';
+import { readLabels } from './labels.ts';
+import { activationProblems, readConfig, refuse, size } from './read-config.ts';
+import type { ResNetConfig } from './resnet.ts';
+import { transformersNames } from './resnet-names.ts';
+
+const schema = z.looseObject({
+  num_channels: size(64).default(3),
+  embedding_size: size(8192).default(64),
+  hidden_sizes: z.array(size(65536)).min(1).max(64).default([256, 512, 1024, 2048]),
+  depths: z.array(size(512)).min(1).max(64).default([3, 4, 6, 3]),
+  layer_type: z.enum(['basic', 'bottleneck']).default('bottleneck'),
+  hidden_act: z.string().default('relu'),
+  downsample_in_first_stage: z.boolean().default(false),
+  downsample_in_bottleneck: z.boolean().default(false),
+});
+
+/** What convolutional networks were trained on, where nothing says otherwise. */
+export const IMAGENET_SIZE = [224, 224] as const;
+
+/** As ResNetConfig of Transformers leaves the weights of new linear layers: PyTorch's spread, near 1 / √features. */
+export const headDeviation = (features: number): number => 1 / Math.sqrt(3 * features);
+
+/** Transformers' bottlenecks are four times narrower inside. */
+const REDUCTION = 4;
+
+export interface ResNetForm {
+  readonly prefix: string;
+  readonly hasHead: boolean;
+}
+
+/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+export function resnetConfig(architecture: string, { prefix, hasHead }: ResNetForm, json: ConfigJson, options: ModelOptions): ResNetConfig {
+  const c = readConfig(schema, architecture, json);
+  const isBottleneck = c.layer_type === 'bottleneck';
+  const wrong = activationProblems('hidden_act', c.hidden_act);
+  if (c.depths.length !== c.hidden_sizes.length)
+    wrong.push(`depths has ${c.depths.length} entries, hidden_sizes has ${c.hidden_sizes.length}`);
+  const odd = isBottleneck ? c.hidden_sizes.find(channels => channels % REDUCTION) : undefined;
+  if (odd !== undefined) wrong.push(`hidden_sizes has ${odd}, which is no multiple of ${REDUCTION}, as bottlenecks need`);
+  refuse(wrong);
+  return {
+    family: 'resnet',
+    ...readLabels({ architecture, json, options, hasHead, std: headDeviation(c.hidden_sizes.at(-1) as number) }),
+    names: transformersNames(prefix),
+    image: options.imageSize ?? IMAGENET_SIZE,
+    channels: c.num_channels,
+    stemSize: c.embedding_size,
+    activation: c.hidden_act,
+    stages: c.hidden_sizes.map((out, i) => ({
+      depth: c.depths[i] as number,
+      out,
+      bottleneck: isBottleneck ? { width: out / REDUCTION, groups: 1, stridesFirst: c.downsample_in_bottleneck } : undefined,
+      stride: i > 0 || c.downsample_in_first_stage ? 2 : 1,
+    })),
+  };
+}
