@@ -7,11 +7,12 @@ import { ensureEditor } from './install.mjs';
 /** Which editor of `editors.mjs` the tests run in; ROWTUNE_TEST_VSIX is a package that is tested as it is. */
 const EDITOR = process.env.ROWTUNE_TEST_EDITOR ?? 'current';
 
-/** Called by vitest. @param {{ provide: (key: 'vscode', value: object) => void }} project */
+/** Called by vitest. @param {{ provide: (key: string, value: unknown) => void }} project */
 export default async function setup(project) {
   const vsix = process.env.ROWTUNE_TEST_VSIX ?? (await makePackage());
+  project.provide('vsix', vsix);
   try {
-    project.provide('vscode', { vsix, chromium: ensureChromium(), ...ensureEditor(cacheFolder(), EDITOR) });
+    project.provide('vscode', { chromium: ensureChromium(), ...ensureEditor(cacheFolder(), EDITOR) });
   } catch (error) {
     say(`no tests in a real VS Code: ${error.message}`);
     project.provide('vscode', { missing: error.message });

@@ -8,9 +8,10 @@ import { type EditorServer, startEditor } from './editor-server.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
-    /** By scripts/vscode/setup.mjs: paths, or why there is no editor. */
+    /** By scripts/vscode/setup.mjs: the package; the paths of browser and editor, or why there is none. */
+    readonly vsix: string;
     readonly vscode:
-      | { readonly missing?: undefined; readonly vsix: string; readonly chromium: string; readonly node: string; readonly main: string }
+      | { readonly missing?: undefined; readonly chromium: string; readonly node: string; readonly main: string }
       | { readonly missing: string };
   }
 }
@@ -41,7 +42,7 @@ export function describeEditor(title: string, begin: (task: TinyTask) => void, t
     beforeAll(async () => {
       const task = makeTinyTask();
       begin(task);
-      const editor = await startEditor({ editor: found, vsix: found.vsix });
+      const editor = await startEditor({ editor: found, vsix: inject('vsix') });
       const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
       const browser = await chromium.launch({
         executablePath: found.chromium,

@@ -1,0 +1,48 @@
+/** What is in the package that users install, and how large it is. */
+import { readFileSync } from 'node:fs';
+import { expect, inject, test } from 'vitest';
+
+/** The engine is installed, not shipped: what is here is downloaded by everybody at every update. */
+const MAX_PACKAGE_BYTES = 3_500_000;
+
+const END_OF_DIRECTORY = 0x06054b50;
+const ENTRY = 0x02014b50;
+
+/** Names and unpacked sizes from the central directory of a zip file. */
+function entriesOf(zip: Buffer): Map<string, number> {
+  let end = zip.length - 22;
+  while (zip.readUInt32LE(end) !== END_OF_DIRECTORY) end--;
+  const entries = new Map<string, number>();
+  for (let at = zip.readUInt32LE(end + 16); zip.readUInt32LE(at) === ENTRY; ) {
+    const [name, extra, comment] = [28, 30, 32].map(offset => zip.readUInt16LE(at + offset)) as [number, number, number];
+    entries.set(zip.toString('utf8', at + 46, at + 46 + name), zip.readUInt32LE(at + 24));
+    at += 46 + name + extra + comment;
+  }
+  return entries;
+}
+
+const vsix = readFileSync(inject('vsix'));
+const files = [...entriesOf(vsix).keys()].filter(name => name.startsWith('extension/')).map(name => name.slice('extension/'.length));
+
+test(`the package is smaller than ${MAX_PACKAGE_BYTES / 1e6} MB`, () => {
+  console.log(`${inject('vsix')}: ${(vsix.length / 1e6).toFixed(2)} MB, ${files.length} files`);
+  expect(vsix.length).toBeLessThan(MAX_PACKAGE_BYTES);
+});
+
+test('every part of the extension is in it', () => {
+  const bundles = ['extension.cjs', 'server.js', 'rowtune.js', 'worker.js'].map(name => `dist/${name}`);
+  const pages = ['run', 'heatmap', 'compare'].flatMap(name => [`dist/media/${name}.js`, `dist/media/${name}.css`]);
+  const wasm = ['', '-simd', '-threaded-simd'].map(kind => `dist/wasm/tfjs-backend-wasm${kind}.wasm`);
+  const addon = ['dist/addon/binding/tfjs_binding.cc', 'dist/addon/binding/tfjs_backend.cc', 'dist/addon/include/node_api.h'];
+  const documents = ['readme.md', 'changelog.md', 'LICENSE.txt', 'ThirdPartyNotices.txt', 'docs/diagnostics.md'];
+  expect(files).toEqual(expect.arrayContaining([...bundles, ...pages, ...wasm, ...addon, ...documents, 'bin/rowtune.mjs', 'package.json']));
+});
+
+test('nothing else is: no sources of ours, no tests, no source maps, no packages', () => {
+  const allowed = [
+    /^(readme|changelog)\.md$|^LICENSE\.txt$|^ThirdPartyNotices\.txt$|^package\.json$|^bin\/rowtune\.mjs$|^docs\/diagnostics\.md$/,
+    /^dist\/\w+\.(js|cjs)$|^dist\/media\/[\w-]+\.(js|css)$|^dist\/wasm\/[\w-]+\.wasm$|^dist\/addon\/(binding|include)\/\w+\.(cc|h)$/,
+    /^media\/([\w-]+\/)*[\w-]+\.(svg|png|md)$/,
+  ];
+  expect(files.filter(file => !allowed.some(pattern => pattern.test(file)))).toEqual([]);
+});
