@@ -5,6 +5,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environment.ts';
 import type { JobRequest, WorkerCommand, WorkerEvent } from '../protocol/job-messages.ts';
+import { isOutOfMemory, type MemoryEvidence, watchMemory } from './memory-evidence.ts';
 import { isNoise } from './worker-noise.ts';
 
 export type WorkerEnd = Extract<WorkerEvent, { type: 'result' | 'failed' }>;
@@ -27,6 +28,8 @@ export interface WorkerOutcome {
   readonly signal: NodeJS.Signals | null;
   /** The last lines it wrote. */
   readonly lines: readonly string[];
+  /** Undefined where it could not be watched. */
+  readonly memory?: MemoryEvidence;
 }
 
 export interface WorkerProcess {
@@ -53,6 +56,7 @@ export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE,
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
   const lines = keepLines(child, onLine);
+  const memory = child.pid === undefined ? undefined : watchMemory({ pid: child.pid });
   const ended = new Promise<WorkerOutcome>((resolve, reject) => {
     let last: WorkerEnd | undefined;
     child.on('message', message => {
@@ -60,9 +64,15 @@ export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE,
       if (event.type === 'result' || event.type === 'failed') last = event;
       else onEvent(event);
     });
-    child.on('error', reject);
+    child.on('error', error => {
+      memory?.stop();
+      reject(error);
+    });
     // 'close' and not 'exit': by then every message and line of the worker has come.
-    child.on('close', (status, signal) => resolve({ last, status, signal, lines }));
+    child.on('close', (status, signal) => {
+      memory?.stop();
+      resolve({ last, status, signal, lines, memory: memory?.evidence() });
+    });
   });
   // Where it could not be started, 'error' says so.
   child.send(request, () => undefined);
@@ -89,22 +99,20 @@ function keepLines(child: ChildProcess, onLine: (line: string) => void): readonl
 }
 
 export interface Death {
-  readonly code: 'out-of-memory' | 'worker-died';
+  readonly code: 'out-of-memory' | 'worker-killed' | 'worker-died';
   readonly message: string;
   readonly hint?: string;
 }
 
 /** Why a worker ended that said neither result nor failure. */
-export function explainDeath({ status, signal, lines }: WorkerOutcome): Death {
+export function explainDeath({ status, signal, lines, memory }: WorkerOutcome): Death {
   const hint = 'Take less memory (a smaller per_device_train_batch_size or max_length, recompute: block).';
   const heapFull = lines.some(line => /heap out of memory|std::bad_alloc|RESOURCE_EXHAUSTED/i.test(line));
   if (heapFull) return { code: 'out-of-memory', message: 'the worker ran out of memory', hint };
+  if (signal === 'SIGKILL' && memory !== undefined && isOutOfMemory(memory))
+    return { code: 'out-of-memory', message: 'the system killed the worker (SIGKILL) because the memory ran out', hint };
   if (signal === 'SIGKILL')
-    return {
-      code: 'out-of-memory',
-      message: 'the system killed the worker (SIGKILL), most likely because the memory ran out',
-      hint,
-    };
+    return { code: 'worker-killed', message: 'the worker was killed (SIGKILL) from outside, or by the system for memory' };
   const how = signal === null ? `with exit status ${status}` : `by ${signal}`;
   const tail = lines.length === 0 ? '' : `; its last words:\n${lines.slice(-5).join('\n')}`;
   return { code: 'worker-died', message: `the worker ended unexpectedly ${how}${tail}` };

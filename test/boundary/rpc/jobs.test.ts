@@ -95,7 +95,7 @@ describe('jobs', () => {
     if (pid === undefined) throw new Error('no worker');
     process.kill(pid, 'SIGKILL');
     const ended = await wait('killed');
-    expect(ended).toMatchObject({ state: 'failed', failure: { code: 'out-of-memory' } });
+    expect(ended).toMatchObject({ state: 'failed', failure: { code: 'worker-killed' } });
     expect(ended.resume).toEqual({ runDir: join(task.folder, 'runs', 'spam') });
     expect((await client.request('listRuns', { folders: [task.folder] }))[0]?.state).toBe('interrupted');
   });

@@ -167,9 +167,9 @@ describe('cut short', () => {
       },
     });
     expect(status).toBe(1);
-    expect(stderr).toContain('most likely because the memory ran out');
+    expect(stderr).toContain('was killed (SIGKILL) from outside');
     expect(stderr).toContain('rowtune resume runs/killed');
-    expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'out-of-memory' } });
+    expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'worker-killed' } });
     expect((await summarizeRun(path.join(folder, 'runs/killed')))?.state).toBe('interrupted');
     const resumed = await cliJson(['resume', 'runs/killed', 'max_steps=5'], here);
     expect(resumed.status, resumed.stderr).toBe(0);
