@@ -1,19 +1,30 @@
-/** The VS Code extension's entry: starts the language server for recipes. */
-import path from 'node:path';
+/** The VS Code extension's entry: joins the parts. What is heavy is loaded when it is first needed. */
 import type { ExtensionContext } from 'vscode';
-import { LanguageClient, TransportKind } from 'vscode-languageclient/node';
+import { createApp } from './app.ts';
+import { registerCommands } from './commands/register-commands.ts';
+import { createServer, type ServerControl } from './language-client.ts';
+import { createReportView } from './report-view.ts';
+import { createStatusBar } from './status-bar.ts';
+import { createViews } from './views/views.ts';
+import { watchJobs } from './watch-jobs.ts';
 
-let client: LanguageClient | undefined;
+let server: ServerControl | undefined;
 
-export async function activate(context: ExtensionContext): Promise<void> {
-  const module = context.asAbsolutePath(path.join('dist', 'server.js'));
-  client = new LanguageClient(
-    'rowtune',
-    'Rowtune',
-    { module, transport: TransportKind.ipc },
-    { documentSelector: [{ pattern: '**/*.rowtune.{yaml,yml,json}' }] },
+export function activate(context: ExtensionContext): void {
+  const app = createApp(context);
+  const reports = createReportView();
+  const views = createViews(app);
+  server = createServer({ context, cacheDir: app.folders.cacheDir, onError: error => app.notify.error(error) });
+  context.subscriptions.push(
+    app.output,
+    app.daemon,
+    app.pages,
+    reports,
+    views,
+    createStatusBar(app),
+    watchJobs(app, views),
+    ...registerCommands({ app, views, server, reports }),
   );
-  await client.start();
 }
 
-export const deactivate = (): Promise<void> | undefined => client?.stop();
+export const deactivate = (): Promise<void> | undefined => server?.dispose();

@@ -11,7 +11,7 @@ export interface PageDefinition {
   /** A file of media/ for the tab. */
   readonly icon: string;
   /** Loaded when the first page of the kind opens. Its messages are the host's own business: here they are only passed on. */
-  readonly connect: () => Promise<ConnectPage<never>>;
+  readonly connect: () => Promise<ConnectPage<unknown>>;
 }
 
 export interface Pages extends Disposable {

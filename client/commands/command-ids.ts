@@ -1,0 +1,46 @@
+/** Every command of the extension, once; package.json gives each its title, and a test holds both together. */
+export const COMMANDS = {
+  startTraining: 'rowtune.startTraining',
+  train: 'rowtune.train',
+  resume: 'rowtune.resume',
+  stop: 'rowtune.stop',
+  abort: 'rowtune.abort',
+  importance: 'rowtune.importance',
+  openHeatmap: 'rowtune.openHeatmap',
+  openRun: 'rowtune.openRun',
+  openLastRun: 'rowtune.openLastRun',
+  compareRuns: 'rowtune.compareRuns',
+  evaluate: 'rowtune.evaluate',
+  tryModel: 'rowtune.try',
+  exportRun: 'rowtune.export',
+  estimate: 'rowtune.estimate',
+  newRecipe: 'rowtune.newRecipe',
+  doctor: 'rowtune.doctor',
+  installEngine: 'rowtune.installEngine',
+  setHubToken: 'rowtune.setHubToken',
+  startDaemon: 'rowtune.daemon.start',
+  stopDaemon: 'rowtune.daemon.stop',
+  restartDaemon: 'rowtune.daemon.restart',
+  showDaemonLog: 'rowtune.daemon.showLog',
+  setDaemonToken: 'rowtune.daemon.setToken',
+  startServer: 'rowtune.server.start',
+  stopServer: 'rowtune.server.stop',
+  restartServer: 'rowtune.server.restart',
+  showServerLog: 'rowtune.server.showLog',
+  showStatus: 'rowtune.showStatus',
+  refreshRuns: 'rowtune.runs.refresh',
+  deleteRun: 'rowtune.runs.delete',
+  openRunRecipe: 'rowtune.runs.openRecipe',
+  openRunLog: 'rowtune.runs.openLog',
+  openRunFolder: 'rowtune.runs.openFolder',
+  refreshModels: 'rowtune.models.refresh',
+  refreshDevices: 'rowtune.devices.refresh',
+} as const;
+
+export type CommandName = keyof typeof COMMANDS;
+
+/** What a menu, a lens, a view or the palette hands to a command. */
+export type CommandHandler = (...args: readonly unknown[]) => unknown;
+
+/** The commands of one subject; together they must be all, which the compiler checks where they are registered. */
+export type CommandTable<Names extends CommandName> = Readonly<Record<Names, CommandHandler>>;

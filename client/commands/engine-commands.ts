@@ -1,0 +1,93 @@
+/** Doctor, Install Engine, Set Hub Token; and the offer to install an engine before the first training. */
+import { ProgressLocation, window } from 'vscode';
+import type { DaemonClient } from '../../trainer/rpc/connect.ts';
+import { HUB_TOKEN } from '../app.ts';
+import { doctorReport } from '../reports.ts';
+import { runJob } from '../run-job.ts';
+import type { CommandContext } from './command-context.ts';
+import type { CommandTable } from './command-ids.ts';
+
+/** In the global state: the user does not want to be asked about an engine again. */
+const ENGINE_DECLINED = 'rowtune.engineDeclined';
+
+export function engineCommands(context: CommandContext): CommandTable<'doctor' | 'installEngine' | 'setHubToken'> {
+  const { app, reports } = context;
+  return {
+    doctor: async () => {
+      const job = await runJob(app, { title: 'Rowtune Doctor', start: (client, id) => client.request('doctor', { id, engine: 'auto' }) });
+      if (job !== undefined) await reports.show('Rowtune Doctor', doctorReport(job.result));
+    },
+    installEngine: async () => {
+      await installEngine(context);
+    },
+    setHubToken: async () => {
+      const token = await window.showInputBox({
+        title: 'Token of the Hugging Face hub',
+        prompt: 'Kept in the secret storage of the editor, and given to downloads. Empty removes it.',
+        password: true,
+        ignoreFocusOut: true,
+        placeHolder: 'hf_…',
+      });
+      if (token === undefined) return;
+      if (token.trim() === '') await app.context.secrets.delete(HUB_TOKEN);
+      else await app.context.secrets.store(HUB_TOKEN, token.trim());
+      const isLocal = app.daemon.state.kind === 'connected' && !app.daemon.state.isRemote;
+      app.notify.info(
+        `The token was ${token.trim() === '' ? 'removed' : 'stored'}.${isLocal ? ' The daemon takes it up when it is started again.' : ''}`,
+      );
+    },
+  };
+}
+
+/** Shows every line as it comes. @returns whether an engine is installed now */
+export async function installEngine({ app, views }: CommandContext): Promise<boolean> {
+  const { channel } = app.output;
+  channel.show(true);
+  const controller = new AbortController();
+  try {
+    const result = await window.withProgress(
+      { location: ProgressLocation.Notification, title: 'Installing the TensorFlow engine', cancellable: true },
+      (progress, token) => {
+        token.onCancellationRequested(() => controller.abort());
+        return app.rowtune(['engine', 'install'], {
+          signal: controller.signal,
+          onLine: line => {
+            channel.appendLine(line);
+            progress.report({ message: line.replace(/^\S+\s+(?:info|INFO):?\s+/, '').slice(0, 120) });
+          },
+        });
+      },
+    );
+    views.devices.refresh();
+    app.notify.info(`The engine ${String(result.name)} is installed.`);
+    return true;
+  } catch (error) {
+    app.notify.error(error);
+    return false;
+  }
+}
+
+/**
+ * Before a training on a machine without TensorFlow.
+ * @returns whether to go on
+ */
+export async function offerEngine(context: CommandContext, client: DaemonClient): Promise<boolean> {
+  const { app } = context;
+  const { globalState } = app.context;
+  if (globalState.get(ENGINE_DECLINED) === true) return true;
+  // Another machine's engine is not installed from here.
+  if (app.daemon.state.kind === 'connected' && app.daemon.state.isRemote) return true;
+  if ((await client.request('engineStatus', {})).installedEngines.length > 0) return true;
+  const install = 'Install Engine';
+  const portable = 'Use the Portable Engine';
+  const never = "Don't Ask Again";
+  const chosen = await window.showInformationMessage(
+    'TensorFlow is not installed. It computes several times faster than the portable engine, which is there already.',
+    install,
+    portable,
+    never,
+  );
+  if (chosen === install) return installEngine(context);
+  if (chosen === never) await globalState.update(ENGINE_DECLINED, true);
+  return chosen !== undefined;
+}

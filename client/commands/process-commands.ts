@@ -1,0 +1,111 @@
+/** Start, stop, restart and show the log of the daemon and of the language server; their status. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { ConfigurationTarget, ProgressLocation, Uri, window, workspace } from 'vscode';
+import { daemonTokenKey } from '../app.ts';
+import { statusReport } from '../reports.ts';
+import { daemonText, isTraining } from '../status-text.ts';
+import type { CommandContext } from './command-context.ts';
+import type { CommandTable } from './command-ids.ts';
+
+type Names =
+  | 'startDaemon'
+  | 'stopDaemon'
+  | 'restartDaemon'
+  | 'showDaemonLog'
+  | 'setDaemonToken'
+  | 'startServer'
+  | 'stopServer'
+  | 'restartServer'
+  | 'showServerLog'
+  | 'showStatus';
+
+export function processCommands(context: CommandContext): CommandTable<Names> {
+  const { app, server, reports } = context;
+
+  const startDaemon = async (): Promise<void> => {
+    app.wantDaemon(true);
+    app.policy.reset();
+    await app.daemon.ensure();
+  };
+  const stopDaemon = async (): Promise<boolean> => {
+    await app.daemon.join();
+    const training = app.store.active().filter(isTraining);
+    if (training.length > 0) {
+      const detail = 'Training saves a checkpoint first and can be resumed.';
+      const chosen = await window.showWarningMessage(
+        `The daemon is training ${training.map(({ title }) => title).join(', ')}.`,
+        { modal: true, detail },
+        'Stop and Save',
+      );
+      if (chosen === undefined) return false;
+    }
+    app.wantDaemon(false);
+    await window.withProgress({ location: ProgressLocation.Notification, title: 'Stopping the trainer daemon' }, () => app.daemon.stop());
+    return true;
+  };
+
+  return {
+    startDaemon,
+    stopDaemon,
+    restartDaemon: async () => {
+      if (await stopDaemon()) await startDaemon();
+    },
+    showDaemonLog: async () => {
+      const { current, state } = app.daemon;
+      const known = current === undefined ? undefined : (await current.request('daemonStatus', {})).logFile;
+      const isRemote = state.kind === 'connected' && state.isRemote;
+      // Why it did not start stands in what it printed.
+      const files = [known, path.join(app.folders.stateDir, 'daemon.log'), path.join(app.folders.stateDir, 'daemon.out')];
+      const found = isRemote ? undefined : files.find(file => file !== undefined && existsSync(file));
+      if (found === undefined) app.output.channel.show();
+      else await window.showTextDocument(Uri.file(found), { preview: true });
+    },
+    setDaemonToken: async () => {
+      const { daemonUrl } = app.settings();
+      const url =
+        daemonUrl !== ''
+          ? daemonUrl
+          : await window.showInputBox({
+              title: 'Address of a daemon on another machine',
+              placeHolder: 'ws://127.0.0.1:7000',
+              prompt: 'As a tunnel or TLS makes it reachable from here.',
+              ignoreFocusOut: true,
+            });
+      if (!url) return;
+      const token = await window.showInputBox({
+        title: `Token of the daemon at ${url}`,
+        prompt: 'Kept in the secret storage of the editor. It stands in daemon.json of the state folder there.',
+        password: true,
+        ignoreFocusOut: true,
+      });
+      if (!token) return;
+      await app.context.secrets.store(daemonTokenKey(url), token.trim());
+      if (daemonUrl === '') await workspace.getConfiguration('rowtune').update('daemon.url', url, ConfigurationTarget.Global);
+      app.daemon.disconnect();
+      await startDaemon();
+    },
+    startServer: () => server.start(),
+    stopServer: () => server.stop(),
+    restartServer: async () => {
+      await server.stop();
+      await server.start();
+    },
+    showServerLog: () => server.channel.show(),
+    showStatus: async () => {
+      const client = app.daemon.current ?? (await app.daemon.join().catch(() => undefined));
+      const { version } = app.context.extension.packageJSON as { readonly version: string };
+      await reports.show(
+        'Rowtune Status',
+        statusReport({
+          extensionVersion: version,
+          daemon: daemonText(app.daemon.state),
+          daemonStatus: client && (await client.request('daemonStatus', {})),
+          isServerRunning: server.isRunning(),
+          node: app.settings().node || 'node on the PATH, else that of the editor',
+          ...app.folders,
+        }),
+      );
+    },
+  };
+}

@@ -1,0 +1,32 @@
+/** Registers every command; what one throws is shown to the user with its hint. */
+import { commands, type Disposable } from 'vscode';
+import type { CommandContext } from './command-context.ts';
+import { COMMANDS, type CommandName, type CommandTable } from './command-ids.ts';
+import { engineCommands } from './engine-commands.ts';
+import { newRecipeCommands } from './new-recipe-commands.ts';
+import { processCommands } from './process-commands.ts';
+import { recipeCommands } from './recipe-commands.ts';
+import { runCommands } from './run-commands.ts';
+import { trainingCommands } from './training-commands.ts';
+
+export function registerCommands(context: CommandContext): Disposable[] {
+  // A command without a handler does not compile.
+  const table: CommandTable<CommandName> = {
+    ...trainingCommands(context),
+    ...recipeCommands(context),
+    ...runCommands(context),
+    ...newRecipeCommands(context),
+    ...engineCommands(context),
+    ...processCommands(context),
+  };
+  return (Object.keys(table) as CommandName[]).map(name =>
+    commands.registerCommand(COMMANDS[name], async (...args: readonly unknown[]) => {
+      try {
+        return await table[name](...args);
+      } catch (error) {
+        context.app.notify.error(error);
+        return undefined;
+      }
+    }),
+  );
+}

@@ -1,0 +1,182 @@
+/** What is done with runs and models: open, compare, try, export, delete. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { commands, Uri, window, workspace } from 'vscode';
+import { byteSize } from '../../trainer/protocol/format.ts';
+import type { ExportFormat } from '../../trainer/protocol/job-messages.ts';
+import { isRunItem, runFor, runItems, runsFor } from '../pick-run.ts';
+import { activeRecipe, uriOf } from '../recipe-files.ts';
+import { recipeStem } from '../recipe-names.ts';
+import { asFacts } from '../reports.ts';
+import { runJob } from '../run-job.ts';
+import type { ModelItem } from '../views/model-tree.ts';
+import type { RunItem } from '../views/run-tree.ts';
+import type { CommandContext } from './command-context.ts';
+import type { CommandTable } from './command-ids.ts';
+import { runRecipe } from './recipe-commands.ts';
+
+type Names =
+  | 'openRun'
+  | 'openLastRun'
+  | 'openHeatmap'
+  | 'compareRuns'
+  | 'tryModel'
+  | 'exportRun'
+  | 'refreshRuns'
+  | 'deleteRun'
+  | 'openRunRecipe'
+  | 'openRunLog'
+  | 'openRunFolder'
+  | 'refreshModels'
+  | 'refreshDevices';
+
+const NO_RUNS = 'There are no runs yet.';
+
+export function runCommands(context: CommandContext): CommandTable<Names> {
+  const { app, views } = context;
+  const { pages, notify } = app;
+  const openRun = (runDir: string): Promise<void> => pages.open('run', { runDir });
+  const pick = (argument: unknown, placeHolder: string): Promise<RunItem | undefined> =>
+    runFor(app, views, argument, { placeHolder, flag: 'run', none: NO_RUNS });
+
+  async function openFileOf(argument: unknown, name: string, placeHolder: string): Promise<void> {
+    const item = await runFor(app, views, argument, { placeHolder, flag: 'folder', none: NO_RUNS });
+    if (item?.runDir !== undefined) await window.showTextDocument(Uri.file(path.join(item.runDir, name)));
+  }
+
+  return {
+    openRun: async argument => {
+      const item = await pick(argument, 'The run to open');
+      if (item?.runDir !== undefined) await openRun(item.runDir);
+    },
+    openLastRun: async argument => {
+      const recipe = uriOf(argument) ?? activeRecipe();
+      const items = (await runItems(app, views)).filter(({ runDir }) => runDir !== undefined);
+      const stem = recipe === undefined ? undefined : recipeStem(recipe.path);
+      const name = recipe === undefined ? undefined : ((await nameOf(recipe)) ?? stem);
+      // Newest first; a second run of the name has a number behind it.
+      const found = items.find(
+        ({ runDir, label }) => name === undefined || label === name || path.basename(runDir ?? '').replace(/-\d+$/, '') === name,
+      );
+      if (found?.runDir !== undefined) await openRun(found.runDir);
+      else void window.showInformationMessage(stem === undefined ? NO_RUNS : `${stem} has not been trained yet.`);
+    },
+    openHeatmap: async argument => {
+      const source = await heatmapSource(context, argument);
+      if (source !== undefined) await pages.open('heatmap', { kind: 'heatmap', sources: [source] });
+    },
+    compareRuns: async (argument, ...rest: readonly unknown[]) => {
+      const items = await runsFor(app, views, argument, rest[0], 'The runs to compare');
+      const runDirs = items.flatMap(({ runDir }) => runDir ?? []);
+      if (runDirs.length > 1) await pages.open('compare', { runDirs });
+    },
+    tryModel: async argument => {
+      const state = await tryState(context, argument);
+      if (state !== undefined) await pages.open('try', state);
+    },
+    exportRun: argument => exportRun(context, argument),
+    refreshRuns: () => views.runs.refresh(),
+    refreshModels: () => views.models.refresh(),
+    refreshDevices: () => views.devices.refresh(),
+    deleteRun: async (argument, ...rest: readonly unknown[]) => {
+      const given = (Array.isArray(rest[0]) ? rest[0] : [argument]).filter(isRunItem).filter(({ flags }) => flags.includes('deletable'));
+      const picked =
+        given.length > 0
+          ? undefined
+          : await runFor(app, views, argument, { placeHolder: 'The run to delete', flag: 'deletable', none: NO_RUNS });
+      const items = picked === undefined ? given : [picked];
+      const runDirs = items.flatMap(({ runDir }) => runDir ?? []);
+      if (runDirs.length === 0) return;
+      const title = runDirs.length === 1 ? `Delete the run ${items[0]?.label}?` : `Delete ${runDirs.length} runs?`;
+      const detail = `Checkpoints, metrics and logs are deleted from the disk:\n${runDirs.join('\n')}`;
+      if ((await window.showWarningMessage(title, { modal: true, detail }, 'Delete')) === undefined) return;
+      const client = await app.daemon.ensure();
+      for (const runDir of runDirs) await client.request('deleteRun', { runDir }).catch(error => notify.error(error));
+      views.runs.refresh();
+    },
+    openRunRecipe: argument => openFileOf(argument, 'recipe.yaml', 'The run whose recipe to open'),
+    openRunLog: argument => openFileOf(argument, 'log.txt', 'The run whose log to open'),
+    openRunFolder: async argument => {
+      const item = await runFor(app, views, argument, { placeHolder: 'The run whose folder to show', flag: 'folder', none: NO_RUNS });
+      if (item?.runDir === undefined) return;
+      const uri = Uri.file(item.runDir);
+      // What is not in the workspace has no place in the explorer.
+      await commands.executeCommand(workspace.getWorkspaceFolder(uri) === undefined ? 'revealFileInOS' : 'revealInExplorer', uri);
+    },
+  };
+}
+
+/** The name that a recipe gives to its runs, from its text alone: it may be half written. */
+async function nameOf(recipe: Uri): Promise<string | undefined> {
+  const open = workspace.textDocuments.find(document => document.uri.toString() === recipe.toString());
+  const text = open?.getText() ?? new TextDecoder().decode(await workspace.fs.readFile(recipe));
+  return /^\s*"?name"?\s*:\s*"?([^"#\n,]+?)"?\s*(?:[#,].*)?$/m.exec(text)?.[1];
+}
+
+/** A file of scores, or a run that has some. */
+async function heatmapSource({ app, views }: CommandContext, argument: unknown): Promise<{ path: string; label: string } | undefined> {
+  const uri = uriOf(argument);
+  if (uri?.path.endsWith('.safetensors')) return { path: uri.fsPath, label: path.basename(uri.fsPath, '.safetensors') };
+  const item = await runFor(app, views, argument, { placeHolder: 'The run whose importance to see', flag: 'folder', none: NO_RUNS });
+  return item?.runDir === undefined ? undefined : { path: item.runDir, label: item.label };
+}
+
+/** What the page 'try' begins with: a run beside its base, or a model alone. */
+async function tryState(context: CommandContext, argument: unknown): Promise<Readonly<Record<string, unknown>> | undefined> {
+  if (isModelItem(argument))
+    return { model: argument.model, revision: 'main', baseDir: path.dirname(argument.path), label: argument.label };
+  const uri = uriOf(argument);
+  if (uri !== undefined)
+    return { model: uri.fsPath, revision: 'main', baseDir: path.dirname(uri.fsPath), label: path.basename(uri.fsPath) };
+  const { app, views } = context;
+  const item = await runFor(app, views, argument, {
+    placeHolder: 'The run to try',
+    flag: 'adapter',
+    none: 'There is no run that has trained yet.',
+  });
+  if (item?.runDir === undefined) return undefined;
+  const { text } = await runRecipe(context, item.runDir);
+  const { parseRecipe } = await import('../../trainer/protocol/parse-recipe.ts');
+  const { recipe } = parseRecipe(text);
+  if (recipe === undefined) throw new Error(`The recipe of ${item.label} cannot be read`);
+  return { model: recipe.model, revision: recipe.revision, adapter: item.runDir, baseDir: item.runDir, label: item.label };
+}
+
+const isModelItem = (value: unknown): value is ModelItem =>
+  typeof value === 'object' && value !== null && 'model' in value && 'isBroken' in value;
+
+const FORMATS: readonly { readonly label: string; readonly detail: string; readonly format: ExportFormat; readonly suffix: string }[] = [
+  { label: 'Merged model', detail: 'A whole Hugging Face folder that any tool loads', format: 'merged', suffix: 'merged' },
+  { label: 'Adapter', detail: 'The trained rows and their indices: small', format: 'adapter', suffix: 'adapter' },
+  { label: 'PEFT adapter', detail: 'An adapter that PEFT loads (LoRA runs)', format: 'peft', suffix: 'peft' },
+];
+
+async function exportRun({ app, views }: CommandContext, argument: unknown): Promise<void> {
+  const item = await runFor(app, views, argument, {
+    placeHolder: 'The run to export',
+    flag: 'adapter',
+    none: 'There is no run to export yet.',
+  });
+  if (item?.runDir === undefined) return;
+  const { runDir, label } = item;
+  const chosen = await window.showQuickPick(FORMATS, { title: `Export ${label}`, placeHolder: 'What to write' });
+  if (chosen === undefined) return;
+  const target = await window.showSaveDialog({
+    title: `Export ${label}: the folder to write`,
+    saveLabel: 'Export',
+    defaultUri: Uri.file(path.join(path.dirname(runDir), `${path.basename(runDir)}-${chosen.suffix}`)),
+  });
+  if (target === undefined) return;
+  const outputDir = target.fsPath;
+  const isThere = existsSync(outputDir);
+  const job = await runJob(app, {
+    title: `Exporting ${label}`,
+    start: (client, id) => client.request('exportRun', { id, adapter: runDir, format: chosen.format, outputDir, overwrite: isThere }),
+  });
+  if (job === undefined) return;
+  const { bytes, largestDifference } = asFacts(job.result);
+  const size = typeof bytes === 'number' ? ` ${byteSize(bytes)}.` : '';
+  const proof = typeof largestDifference === 'number' ? ` Its logits differ by at most ${largestDifference.toExponential(1)}.` : '';
+  const show = await window.showInformationMessage(`${label} was exported to ${outputDir}.${size}${proof}`, 'Show Folder');
+  if (show !== undefined) await commands.executeCommand('revealFileInOS', target);
+}

@@ -1,0 +1,86 @@
+/** Start Training, Train This Recipe, Resume, Stop and Save, Abort. */
+import { randomUUID } from 'node:crypto';
+import { commands, type Uri, window } from 'vscode';
+import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
+import type { App } from '../app.ts';
+import { runFor } from '../pick-run.ts';
+import { findRecipes, pickRecipe, recipeFor, recipeSource } from '../recipe-files.ts';
+import { isTraining, kindText } from '../status-text.ts';
+import type { CommandContext } from './command-context.ts';
+import { COMMANDS, type CommandTable } from './command-ids.ts';
+import { offerEngine } from './engine-commands.ts';
+
+export function trainingCommands(context: CommandContext): CommandTable<'startTraining' | 'train' | 'resume' | 'stop' | 'abort'> {
+  const { app, views } = context;
+
+  async function train(recipe: Uri | undefined): Promise<void> {
+    if (recipe === undefined) return;
+    try {
+      const source = await recipeSource(recipe);
+      const client = await app.daemon.ensure();
+      if (!(await offerEngine(context, client))) return;
+      const job = await client.request('train', { id: randomUUID(), recipe: source });
+      await began(app, job);
+    } catch (error) {
+      app.notify.error(error, { recipe });
+    }
+  }
+
+  async function pickAndTrain(): Promise<void> {
+    const recipes = await findRecipes();
+    if (recipes.length === 0) await offerNewRecipe();
+    else await train(await pickRecipe('The recipe to train', recipes));
+  }
+
+  async function end(argument: unknown, name: 'stopJob' | 'abortJob'): Promise<void> {
+    const isStop = name === 'stopJob';
+    const item = await runFor(app, views, argument, {
+      placeHolder: isStop ? 'What to stop; training saves first' : 'What to end without saving',
+      flag: 'active',
+      none: 'Nothing is running.',
+    });
+    const job = item?.jobId === undefined ? undefined : app.store.get(item.jobId);
+    if (job === undefined) return;
+    if (!isStop && isTraining(job) && !(await confirmAbort(job))) return;
+    const client = await app.daemon.ensure();
+    app.store.put(await client.request(name, { id: job.id }));
+  }
+
+  return {
+    startTraining: pickAndTrain,
+    train: async argument => train(await recipeFor(argument, 'The recipe to train')),
+    resume: async argument => {
+      const item = await runFor(app, views, argument, {
+        placeHolder: 'The run to go on with',
+        flag: 'resumable',
+        none: 'There is no run that can go on.',
+      });
+      if (item?.runDir === undefined) return;
+      const client = await app.daemon.ensure();
+      await began(app, await client.request('resume', { id: randomUUID(), runDir: item.runDir }));
+    },
+    stop: argument => end(argument, 'stopJob'),
+    abort: argument => end(argument, 'abortJob'),
+  };
+}
+
+/** The page of the run opens at once: what is prepared is seen there too. */
+async function began(app: App, job: JobRecord): Promise<void> {
+  app.store.put(job);
+  if (job.runDir !== undefined) await app.pages.open('run', { runDir: job.runDir });
+}
+
+async function confirmAbort(job: JobRecord): Promise<boolean> {
+  const detail = 'What was trained since the last checkpoint is lost. Stop and Save keeps it.';
+  const chosen = await window.showWarningMessage(
+    `${kindText(job)} of ${job.title}: end it without saving?`,
+    { modal: true, detail },
+    'Abort',
+  );
+  return chosen === 'Abort';
+}
+
+async function offerNewRecipe(): Promise<void> {
+  const chosen = await window.showInformationMessage('There is no recipe in this workspace yet.', 'New Recipe');
+  if (chosen !== undefined) await commands.executeCommand(COMMANDS.newRecipe);
+}

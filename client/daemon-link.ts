@@ -1,0 +1,227 @@
+/** The client's one connection to the daemon: made when it is needed, made again when it is lost, without a gap in what jobs say. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { JobEvent } from '../trainer/protocol/rpc-messages.ts';
+import type { ConnectOptions, DaemonAddress, DaemonClient } from '../trainer/rpc/connect.ts';
+import { DaemonError } from '../trainer/rpc/daemon-error.ts';
+import type { JobStore } from './job-store.ts';
+import type { RestartPolicy } from './restart-policy.ts';
+
+export type LinkState =
+  | { readonly kind: 'off' }
+  | { readonly kind: 'starting' }
+  | { readonly kind: 'connected'; readonly pid: number; readonly version: string; readonly isRemote: boolean }
+  | { readonly kind: 'reconnecting'; readonly reason: string }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+export interface LinkOptions {
+  readonly store: JobStore;
+  readonly client: ConnectOptions['client'];
+  /** Where the daemon is: asked for at every connection, since settings change. */
+  readonly address: () => Promise<DaemonAddress>;
+  /** Starts the daemon of this machine, and resolves when it answers. */
+  readonly start: () => Promise<void>;
+  readonly policy: RestartPolicy;
+  readonly onState: (state: LinkState) => void;
+  /** A daemon that died was started again; jobs it had are in the store. */
+  readonly onRestarted: () => void;
+  readonly log: (message: string) => void;
+}
+
+/** Waits between attempts to reach a daemon again, in ms; a tunnel that comes back after a sleep is found within a minute. */
+const RETRY_MS = [200, 500, 1000, 2000, 4000, 8000, 15_000, 30_000] as const;
+/** A daemon on this machine that does not answer after this many attempts is dead. */
+const LOCAL_ATTEMPTS = 3;
+
+export class DaemonKeeper {
+  readonly #options: LinkOptions;
+  #state: LinkState = { kind: 'off' };
+  #client: DaemonClient | undefined;
+  #opening: Promise<DaemonClient> | undefined;
+  /** Where the events have been heard to; of which start of the daemon. */
+  #position: { readonly epoch: string; seq: number } | undefined;
+  #isDisposed = false;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  /** The connection of now, where there is one. */
+  get current(): DaemonClient | undefined {
+    return this.#client;
+  }
+
+  /**
+   * Connects, and starts a daemon where none runs on this machine.
+   * @throws DaemonError
+   */
+  ensure(): Promise<DaemonClient> {
+    return this.#once(async () => {
+      const address = await this.#options.address();
+      try {
+        return await this.#connect(address);
+      } catch (error) {
+        if ('url' in address || !isMissing(error)) throw error;
+      }
+      this.#setState({ kind: 'starting' });
+      await this.#options.start();
+      return this.#connect(address);
+    });
+  }
+
+  /** Connects where a daemon runs already; a remote one counts as running. Says nothing where none answers. */
+  async join(): Promise<DaemonClient | undefined> {
+    try {
+      return await this.#once(async () => this.#connect(await this.#options.address()));
+    } catch (error) {
+      if (isMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Ends the daemon; training saves first. */
+  async stop(): Promise<void> {
+    const client = this.#client ?? (await this.join());
+    if (client === undefined) return;
+    await client.request('shutdown', {});
+    await client.exit();
+    await client.closed;
+    this.#lost(client);
+  }
+
+  /** Gives the connection up, as the address has changed. */
+  disconnect(): void {
+    const client = this.#client;
+    this.#position = undefined;
+    if (client === undefined) return;
+    this.#lost(client);
+    client.close();
+    this.#options.store.replaceAll([]);
+  }
+
+  dispose(): void {
+    this.#isDisposed = true;
+    this.#client?.close();
+    this.#client = undefined;
+  }
+
+  /** One attempt at a time: who comes meanwhile gets the same. */
+  #once(open: () => Promise<DaemonClient>): Promise<DaemonClient> {
+    if (this.#client !== undefined) return Promise.resolve(this.#client);
+    this.#opening ??= open()
+      .catch(error => {
+        if (!isMissing(error)) this.#setState({ kind: 'failed', error });
+        else if (this.#state.kind !== 'reconnecting') this.#setState({ kind: 'off' });
+        throw error;
+      })
+      .finally(() => {
+        this.#opening = undefined;
+      });
+    return this.#opening;
+  }
+
+  async #connect(address: DaemonAddress): Promise<DaemonClient> {
+    const { store, client: name, log } = this.#options;
+    // Loaded with the first connection: a window without a daemon does not need it.
+    const { connectDaemon } = await import('../trainer/rpc/connect.ts');
+    const client = await connectDaemon(address, { client: name, events: true });
+    const early: JobEvent[] = [];
+    let accept = (event: JobEvent): void => void early.push(event);
+    client.on('jobEvent', event => accept(event));
+    client.on('jobChanged', record => store.put(record));
+    try {
+      const jobs = await client.request('listJobs', {});
+      const replay = await this.#replay(client);
+      store.replaceAll(jobs);
+      accept = event => this.#accept(event);
+      for (const event of [...replay, ...early]) this.#accept(event);
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+    if (this.#isDisposed) {
+      client.close();
+      throw new DaemonError('daemon-gone', 'the window is closing');
+    }
+    const { pid, version } = client.server;
+    log(`connected to the daemon, process ${pid}, version ${version}`);
+    this.#client = client;
+    this.#setState({ kind: 'connected', pid, version, isRemote: 'url' in address });
+    void client.closed.then(reason => this.#recover(client, reason));
+    return client;
+  }
+
+  /** What was said since the last connection; nothing where that was another daemon's, whose jobs are told by their records. */
+  async #replay(client: DaemonClient): Promise<readonly JobEvent[]> {
+    const { startedAt: epoch, seq } = client.server;
+    if (this.#position?.epoch !== epoch) {
+      this.#position = { epoch, seq };
+      return [];
+    }
+    const { events, complete } = await client.request('eventsSince', this.#position);
+    if (!complete) this.#position = { epoch, seq: Math.max(this.#position.seq, (events[0]?.seq ?? seq + 1) - 1) };
+    return events;
+  }
+
+  #accept(event: JobEvent): void {
+    if (this.#position === undefined || event.seq <= this.#position.seq) return;
+    this.#position.seq = event.seq;
+    this.#options.store.event(event);
+  }
+
+  #setState(state: LinkState): void {
+    this.#state = state;
+    if (!this.#isDisposed) this.#options.onState(state);
+  }
+
+  #lost(client: DaemonClient): boolean {
+    if (this.#client !== client || this.#isDisposed) return false;
+    this.#client = undefined;
+    this.#setState({ kind: 'off' });
+    return true;
+  }
+
+  /** Ended on purpose: nothing to do. Lost: connect again. Dead: start it again, a few times. */
+  async #recover(client: DaemonClient, reason: string): Promise<void> {
+    if (!this.#lost(client)) return;
+    const { log, store } = this.#options;
+    log(`the connection to the daemon ended: ${reason}`);
+    try {
+      const address = await this.#options.address();
+      const { readDiscovery } = await import('../trainer/rpc/discovery.ts');
+      if ('stateDir' in address && (await readDiscovery(address.stateDir)) === undefined) {
+        store.daemonEnded('the daemon was stopped', new Date().toISOString());
+        return;
+      }
+      this.#setState({ kind: 'reconnecting', reason });
+      const waits = 'url' in address ? RETRY_MS : RETRY_MS.slice(0, LOCAL_ATTEMPTS);
+      if (await this.#retry(waits)) return;
+      if ('url' in address) throw new DaemonError('daemon-gone', `the daemon at ${address.url} is gone: ${reason}`, { hint: 'Reconnect' });
+      if (!this.#options.policy.allows(performance.now()))
+        throw new DaemonError('daemon-crashes', 'the daemon ended unexpectedly too often and is not started again', {
+          hint: 'Show the log of the daemon',
+        });
+      await this.ensure();
+      this.#options.onRestarted();
+    } catch (error) {
+      store.daemonEnded('the daemon ended unexpectedly', new Date().toISOString());
+      this.#setState({ kind: 'failed', error });
+    }
+  }
+
+  async #retry(waits: readonly number[]): Promise<boolean> {
+    for (const wait of waits) {
+      await delay(wait);
+      if (this.#isDisposed || this.#client !== undefined) return true;
+      if ((await this.join().catch(() => undefined)) !== undefined) return true;
+    }
+    return false;
+  }
+}
+
+/** Nothing answers there: on this machine that can be mended by a start. */
+const isMissing = (error: unknown): boolean =>
+  error instanceof DaemonError && ['daemon-missing', 'daemon-gone', 'daemon-refused'].includes(error.code);

@@ -1,0 +1,102 @@
+/** The language server: started when the first recipe or model config is open, and by command. */
+import path from 'node:path';
+import { commands, type ExtensionContext, type LogOutputChannel, type TextDocument, window, workspace } from 'vscode';
+import type { LanguageClient } from 'vscode-languageclient/node';
+import { RECIPE_GLOB } from './recipe-names.ts';
+
+/** What the server has something to say about, as globs of file names. */
+const DOCUMENTS = [RECIPE_GLOB, '**/{config,generation_config,adapter_config}.json'] as const;
+
+/** What it looks at beside open documents: models, their weights, data. */
+const WATCHED = [
+  RECIPE_GLOB,
+  '**/{config,generation_config,adapter_config,tokenizer,tokenizer_config}.json',
+  '**/*.{safetensors,gguf,jsonl,csv,tsv,parquet}',
+];
+
+export interface ServerControl {
+  readonly channel: LogOutputChannel;
+  isRunning(): boolean;
+  start(): Promise<void>;
+  stop(): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+export interface ServerParams {
+  readonly context: ExtensionContext;
+  /** Where the server finds models. */
+  readonly cacheDir: string;
+  readonly onError: (error: unknown) => void;
+}
+
+export function createServer({ context, cacheDir, onError }: ServerParams): ServerControl {
+  const channel = window.createOutputChannel('Rowtune Language Server', { log: true });
+  let client: LanguageClient | undefined;
+  let changing: Promise<void> = Promise.resolve();
+  const mark = (running: boolean): void => void commands.executeCommand('setContext', 'rowtune.serverRunning', running);
+
+  const start = async (): Promise<void> => {
+    if (client !== undefined) return;
+    // Half a megabyte that a window without recipes never reads.
+    const { LanguageClient, TransportKind, State } = await import('vscode-languageclient/node');
+    const started = new LanguageClient(
+      'rowtune',
+      'Rowtune Language Server',
+      {
+        module: context.asAbsolutePath(path.join('dist', 'server.js')),
+        transport: TransportKind.ipc,
+        options: { env: { ...process.env, ROWTUNE_CACHE: cacheDir } },
+      },
+      {
+        documentSelector: DOCUMENTS.map(pattern => ({ pattern })),
+        outputChannel: channel,
+        synchronize: { fileEvents: WATCHED.map(pattern => workspace.createFileSystemWatcher(pattern)) },
+      },
+    );
+    client = started;
+    started.onDidChangeState(({ newState }) => mark(newState === State.Running));
+    try {
+      await started.start();
+    } catch (error) {
+      client = undefined;
+      throw error;
+    }
+  };
+  const stop = async (): Promise<void> => {
+    const running = client;
+    client = undefined;
+    mark(false);
+    await running?.dispose();
+  };
+  /** One change at a time: a stop in the middle of a start would leave a process behind. */
+  const inTurn = (change: () => Promise<void>): Promise<void> => {
+    const next = changing.then(change);
+    changing = next.catch(() => undefined);
+    return next;
+  };
+  const control: ServerControl = {
+    channel,
+    isRunning: () => client !== undefined,
+    start: () => inTurn(start),
+    stop: () => inTurn(stop),
+    dispose: async () => {
+      await inTurn(stop);
+      channel.dispose();
+    },
+  };
+
+  const startFor = (document: TextDocument): boolean => {
+    if (!isServed(document)) return false;
+    waiting.dispose();
+    control.start().catch(onError);
+    return true;
+  };
+  const waiting = workspace.onDidOpenTextDocument(startFor);
+  context.subscriptions.push(waiting);
+  workspace.textDocuments.some(startFor);
+  return control;
+}
+
+const SERVED_NAME = /(?:\.rowtune\.(?:ya?ml|json)|(?:^|\/)(?:config|generation_config|adapter_config)\.json)$/i;
+
+const isServed = ({ uri }: TextDocument): boolean => ['file', 'untitled'].includes(uri.scheme) && SERVED_NAME.test(uri.path);

@@ -1,0 +1,8 @@
+/** The pages of the editor: what each is called, and the host that serves it, loaded with the first page of its kind. */
+import type { PageDefinition } from './page-panel.ts';
+
+export const pageDefinitions: readonly PageDefinition[] = [
+  { kind: 'run', title: 'Run', icon: 'run.svg', connect: async () => (await import('./run-host.ts')).connectRun },
+  { kind: 'compare', title: 'Compare Runs', icon: 'compare.svg', connect: async () => (await import('./compare-host.ts')).connectCompare },
+  { kind: 'heatmap', title: 'Heatmap', icon: 'heatmap.svg', connect: async () => (await import('./heatmap-host.ts')).connectHeatmap },
+];

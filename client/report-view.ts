@@ -1,0 +1,31 @@
+/** Shows a page of Markdown that nobody has to save. */
+import { commands, EventEmitter, type TextDocumentContentProvider, Uri, workspace } from 'vscode';
+
+const SCHEME = 'rowtune-report';
+
+export interface ReportView {
+  show(name: string, markdown: string): Promise<void>;
+  dispose(): void;
+}
+
+export function createReportView(): ReportView {
+  const texts = new Map<string, string>();
+  const changed = new EventEmitter<Uri>();
+  const provider: TextDocumentContentProvider = {
+    onDidChange: changed.event,
+    provideTextDocumentContent: uri => texts.get(uri.path) ?? 'This report is of an earlier session: run the command again.',
+  };
+  const registration = workspace.registerTextDocumentContentProvider(SCHEME, provider);
+  return {
+    async show(name, markdown) {
+      const uri = Uri.from({ scheme: SCHEME, path: `/${name}.md` });
+      texts.set(uri.path, markdown);
+      changed.fire(uri);
+      await commands.executeCommand('markdown.showPreview', uri);
+    },
+    dispose() {
+      registration.dispose();
+      changed.dispose();
+    },
+  };
+}

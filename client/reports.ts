@@ -1,0 +1,153 @@
+/** What long requests found, as pages of Markdown and as sentences. Pure; what comes from a worker is looked at, not trusted. */
+import { byteSize, compact, duration, grouped, percent } from '../trainer/protocol/format.ts';
+
+type Facts = Readonly<Record<string, unknown>>;
+
+export const asFacts = (value: unknown): Facts => (typeof value === 'object' && value !== null ? (value as Facts) : {});
+const list = (value: unknown): readonly Facts[] => (Array.isArray(value) ? value.map(asFacts) : []);
+const numberOf = (value: unknown): number => (typeof value === 'number' ? value : Number.NaN);
+const bytes = (value: unknown): string => (typeof value === 'number' ? byteSize(value) : 'unknown');
+
+/** Cells are text of ours or numbers; a bar in a model's name would end its cell. */
+function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+  const line = (cells: readonly string[]): string => `| ${cells.map(cell => cell.replace(/\|/g, '\\|')).join(' | ')} |`;
+  return [line(header), line(header.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n');
+}
+
+/** One sentence for a notification. */
+export function estimateSentence(value: unknown): string {
+  const { totalBytes, availableBytes, trainable, trainableShare, recompute } = asFacts(value);
+  const fits = numberOf(totalBytes) <= numberOf(availableBytes);
+  return `About ${bytes(totalBytes)} (recompute: ${String(recompute)}) of ${bytes(availableBytes)} free${fits ? '' : ': more than there is'}; trains ${grouped(numberOf(trainable))} parameters, ${percent(numberOf(trainableShare), 2)}.`;
+}
+
+export function estimateReport(name: string, value: unknown): string {
+  const found = asFacts(value);
+  const methodRow = (facts: Facts): string[] => [
+    `${String(facts.method)}${typeof facts.r === 'number' ? ` r=${facts.r}` : ''}`,
+    grouped(numberOf(facts.trainable)),
+    bytes(facts.activationBytes),
+    bytes(facts.totalBytes),
+  ];
+  return [
+    `# Memory of ${name}`,
+    estimateSentence(value),
+    '## By cause',
+    markdownTable(
+      ['cause', 'memory'],
+      [
+        ['weights', bytes(found.weightsBytes)],
+        ['trained beside them', bytes(found.trainedBytes)],
+        ['gradients between batches', bytes(found.gradientBytes)],
+        ['optimizer', bytes(found.optimizerBytes)],
+        [`activations (recompute: ${String(found.recompute)})`, bytes(found.activationBytes)],
+        ['engine', bytes(found.engineOverheadBytes)],
+        ['**in all**', `**${bytes(found.totalBytes)}**`],
+      ],
+    ),
+    '## By level of recomputation',
+    markdownTable(
+      ['recompute', 'activations', 'in all', 'work of a batch'],
+      list(found.levels).map(level => [
+        String(level.recompute),
+        bytes(level.activationBytes),
+        bytes(level.totalBytes),
+        `${(numberOf(level.flops) / 1e9).toFixed(0)} GFLOP`,
+      ]),
+    ),
+    '## By method, at about as many trained parameters',
+    markdownTable(['method', 'trained', 'activations', 'in all'], [found, ...list(found.alternatives)].map(methodRow)),
+    '',
+  ].join('\n\n');
+}
+
+/** "accuracy 97.5%, loss 0.1234, 240 samples" */
+export function evaluationSentence(value: unknown): string {
+  const { loss, perplexity, labels, measures, samples } = asFacts(value);
+  const { accuracy } = asFacts(labels);
+  return [
+    ...(typeof accuracy === 'number' ? [`accuracy ${percent(accuracy)}`] : []),
+    ...(typeof loss === 'number' ? [`loss ${compact(loss)}`] : []),
+    ...(typeof perplexity === 'number' ? [`perplexity ${compact(perplexity)}`] : []),
+    ...Object.entries(asFacts(measures)).flatMap(([name, measure]) => (typeof measure === 'number' ? [`${name} ${compact(measure)}`] : [])),
+    ...(typeof samples === 'number' ? [`${grouped(samples)} samples`] : []),
+  ].join(', ');
+}
+
+/** The engine and the machine, and each problem with its remedy. */
+export function doctorReport(value: unknown): string {
+  const { engine, machine, gpu, disk, node, platform, python, compiler, installedEngines, problems } = asFacts(value);
+  const { cpu, memory } = asFacts(machine);
+  const { model, cores, features } = asFacts(cpu);
+  const { name, driver } = asFacts(gpu);
+  const { summary, matmulGflops, versions } = asFacts(engine);
+  const { freeBytes, folder } = asFacts(disk);
+  const engines = Array.isArray(installedEngines) ? installedEngines.join(', ') : '';
+  const found = list(problems);
+  return [
+    '# Rowtune Doctor',
+    found.length === 0
+      ? 'No problems were found.'
+      : found
+          .map(({ severity, message, remedy }) => `- **${String(severity)}**: ${String(message)}  \n  Mend it: \`${String(remedy)}\``)
+          .join('\n'),
+    markdownTable(
+      ['what', 'found'],
+      [
+        ['engine', typeof summary === 'string' ? summary : 'none'],
+        ...(typeof matmulGflops === 'number' ? [['matrix products', `${matmulGflops.toFixed(0)} GFLOP/s`]] : []),
+        ...Object.entries(asFacts(versions)).map(([part, version]) => [part, String(version)]),
+        ['installed', engines === '' ? 'none (the portable engine needs none)' : engines],
+        [
+          'processor',
+          `${String(model)}, ${String(cores)} cores${Array.isArray(features) ? features.map(feature => `, ${String(feature)}`).join('') : ''}`,
+        ],
+        ['memory', `${bytes(asFacts(memory).availableBytes)} of ${bytes(asFacts(memory).totalBytes)} free`],
+        ['GPU', name === undefined ? 'no NVIDIA GPU' : `${String(name)}, driver ${String(driver)}`],
+        ['disk', `${bytes(freeBytes)} free in ${String(folder)}`],
+        ['system', `${String(platform)}, Node ${String(node)}`],
+        ['Python', typeof python === 'string' ? python : 'missing'],
+        ['compiler', typeof compiler === 'string' ? compiler : 'missing'],
+      ],
+    ),
+    '',
+  ].join('\n\n');
+}
+
+export interface StatusFacts {
+  readonly extensionVersion: string;
+  readonly daemon: string;
+  /** What the daemon says of itself, where it is connected. */
+  readonly daemonStatus?: unknown;
+  readonly isServerRunning: boolean;
+  readonly node: string;
+  readonly stateDir: string;
+  readonly cacheDir: string;
+}
+
+export function statusReport({ extensionVersion, daemon, daemonStatus, isServerRunning, node, stateDir, cacheDir }: StatusFacts): string {
+  const { uptimeSeconds, clients, jobs, rssBytes, logFile } = asFacts(daemonStatus);
+  const { queued, running, ended } = asFacts(jobs);
+  return [
+    '# Rowtune Status',
+    daemon,
+    markdownTable(
+      ['what', 'now'],
+      [
+        ['extension', extensionVersion],
+        ['language server', isServerRunning ? 'running' : 'not running; it starts with the first recipe'],
+        ...(daemonStatus === undefined
+          ? []
+          : [
+              ['daemon', `up ${duration(numberOf(uptimeSeconds))}, ${bytes(rssBytes)}, ${String(clients)} clients`],
+              ['jobs', `${String(running)} running, ${String(queued)} queued, ${String(ended)} ended`],
+              ['log of the daemon', String(logFile)],
+            ]),
+        ['Node', node],
+        ['state', stateDir],
+        ['cache', cacheDir],
+      ],
+    ),
+    '',
+  ].join('\n\n');
+}

@@ -1,0 +1,148 @@
+/** Jobs and runs in words: the status bar, its tooltip, the descriptions of the views. Pure. */
+import { byteSize, compact, duration } from '../trainer/protocol/format.ts';
+import type { JobRecord, JobState, RunInfo } from '../trainer/protocol/rpc-messages.ts';
+import { COMMANDS } from './commands/command-ids.ts';
+import type { LinkState } from './daemon-link.ts';
+
+const KINDS: Readonly<Record<JobRecord['kind'], string>> = {
+  train: 'Training',
+  resume: 'Training',
+  importance: 'Importance',
+  evaluate: 'Evaluation',
+  generate: 'Text',
+  export: 'Export',
+  verify: 'Verification',
+  doctor: 'Doctor',
+};
+
+export const kindText = ({ kind }: Pick<JobRecord, 'kind'>): string => KINDS[kind];
+
+const PHASES: Readonly<Record<string, string>> = {
+  load: 'loading the model',
+  download: 'downloading the model',
+  data: 'reading the data',
+  importance: 'scoring rows',
+  compile: 'compiling',
+  rehearse: 'rehearsing evaluation and save',
+  train: 'training',
+  evaluate: 'evaluating',
+  export: 'exporting',
+};
+
+const phaseText = (name: string): string => PHASES[name] ?? name.replace(/[-_]/g, ' ');
+
+/** "training, step 12 of 60 (20%), 3 min 5 s left"; while it waits, that it does. */
+export function progressText({ state, phase, progress }: Pick<JobRecord, 'state' | 'phase' | 'progress'>): string {
+  if (state === 'queued') return 'waits for another job';
+  if (state === 'stopping') return 'is ending';
+  if (progress === undefined) return phase === undefined ? 'starting' : phaseText(phase);
+  const { done, total, unit, secondsLeft } = progress;
+  const isBytes = unit === 'bytes' || unit === 'B';
+  const amount = isBytes ? `${byteSize(done)} of ${byteSize(total)}` : `${done} of ${total} ${unit}`;
+  const share = total > 0 && !isBytes ? ` (${Math.floor((100 * done) / total)}%)` : '';
+  const left = secondsLeft === undefined || secondsLeft < 1 ? '' : `, ${duration(secondsLeft)} left`;
+  return `${phaseText(progress.phase)}, ${total > 0 ? amount : `${done} ${unit}`}${share}${left}`;
+}
+
+/** What a run is judged by while it goes on: the newest evaluation, else the loss. */
+export function metricText(values: Readonly<Record<string, number>> | undefined): string | undefined {
+  if (values === undefined) return undefined;
+  for (const name of ['eval_accuracy', 'eval_loss', 'loss']) {
+    const value = values[name];
+    if (value !== undefined) return `${name} ${compact(value)}`;
+  }
+  return undefined;
+}
+
+/** "4 min ago", "2 days ago". */
+export function ageText(seconds: number): string {
+  if (seconds < 60) return 'just now';
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ago`;
+  if (seconds < 48 * 3600) return `${Math.floor(seconds / 3600)} h ago`;
+  return `${Math.floor(seconds / 86_400)} days ago`;
+}
+
+export const stateText = (state: JobState | RunInfo['state']): string => (state === 'succeeded' ? 'finished' : state);
+
+export interface StatusBarText {
+  readonly text: string;
+  /** Markdown with links to commands. */
+  readonly tooltip: string;
+  readonly kind: 'normal' | 'warning' | 'error';
+}
+
+/** The job that the status bar is about: a training before anything else, then whatever runs, then what waits. */
+export function foremost(jobs: readonly JobRecord[]): JobRecord | undefined {
+  const rank = ({ kind, state }: JobRecord): number => (state === 'queued' ? 2 : 0) + (kind === 'train' || kind === 'resume' ? 0 : 1);
+  return [...jobs].sort((a, b) => rank(a) - rank(b))[0];
+}
+
+export function statusBarText(link: LinkState, active: readonly JobRecord[]): StatusBarText {
+  const job = foremost(active);
+  const tooltip = tooltipText(link, active);
+  if (job === undefined) {
+    const failed = link.kind === 'failed';
+    return {
+      text: `$(${failed ? 'warning' : link.kind === 'starting' || link.kind === 'reconnecting' ? 'sync~spin' : 'list-tree'}) Rowtune`,
+      tooltip,
+      kind: failed ? 'error' : 'normal',
+    };
+  }
+  const { progress } = job;
+  const share = progress !== undefined && progress.total > 0 ? ` ${Math.floor((100 * progress.done) / progress.total)}%` : '';
+  const left = progress?.secondsLeft !== undefined && progress.secondsLeft >= 1 ? ` · ${duration(progress.secondsLeft)}` : '';
+  const others = active.length > 1 ? ` (+${active.length - 1})` : '';
+  return { text: `$(sync~spin) ${job.title}${share}${left}${others}`, tooltip, kind: 'normal' };
+}
+
+/** Jobs with what can be done to each, then the daemon. */
+function tooltipText(link: LinkState, active: readonly JobRecord[]): string {
+  const lines = active.map(job => {
+    const actions = [
+      ...(job.runDir === undefined ? [] : [commandLink('Open', COMMANDS.openRun, job.id)]),
+      ...(isTraining(job) ? [commandLink('Stop and Save', COMMANDS.stop, job.id)] : []),
+      commandLink('Abort', COMMANDS.abort, job.id),
+    ];
+    const metric = metricText(job.metrics?.values);
+    return `**${kindText(job)}: ${escapeMarkdown(job.title)}** · ${progressText(job)}${metric === undefined ? '' : ` · ${escapeMarkdown(metric)}`}  \n${actions.join(' · ')}`;
+  });
+  const actions =
+    link.kind === 'connected'
+      ? [
+          commandLink('Restart', COMMANDS.restartDaemon),
+          commandLink('Stop', COMMANDS.stopDaemon),
+          commandLink('Show Log', COMMANDS.showDaemonLog),
+        ]
+      : [commandLink('Start', COMMANDS.startDaemon), commandLink('Show Log', COMMANDS.showDaemonLog)];
+  return [
+    ...lines,
+    `${daemonText(link)}  \n${actions.join(' · ')}`,
+    [
+      commandLink('Start Training', COMMANDS.startTraining),
+      commandLink('New Recipe', COMMANDS.newRecipe),
+      commandLink('Show Status', COMMANDS.showStatus),
+    ].join(' · '),
+  ].join('\n\n---\n\n');
+}
+
+export function daemonText(link: LinkState): string {
+  switch (link.kind) {
+    case 'off':
+      return 'The trainer daemon is not running; it starts when it is needed.';
+    case 'starting':
+      return 'The trainer daemon is starting.';
+    case 'connected':
+      return `The trainer daemon is running${link.isRemote ? ' on another machine' : ''}: process ${link.pid}, version ${link.version}.`;
+    case 'reconnecting':
+      return 'The connection to the trainer daemon was lost; connecting again.';
+    case 'failed':
+      return 'The trainer daemon cannot be reached.';
+  }
+}
+
+export const isTraining = ({ kind }: Pick<JobRecord, 'kind'>): boolean => kind === 'train' || kind === 'resume';
+
+const commandLink = (label: string, command: string, ...args: readonly string[]): string =>
+  `[${label}](command:${command}${args.length === 0 ? '' : `?${encodeURIComponent(JSON.stringify(args))}`})`;
+
+export const escapeMarkdown = (text: string): string => text.replace(/[\\`*_{}[\]()#+\-.!|<>~$]/g, '\\$&');

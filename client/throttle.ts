@@ -1,0 +1,26 @@
+/** Calls a function at once and then at most once in an interval, the last call never lost. */
+export interface Throttled {
+  readonly call: () => void;
+  dispose(): void;
+}
+
+/** @param intervalMs asked for at every call, as the setting may change */
+export function throttle(work: () => void, intervalMs: () => number): Throttled {
+  let timer: NodeJS.Timeout | undefined;
+  let isDue = false;
+  const run = (): void => {
+    isDue = false;
+    timer = setTimeout(() => {
+      timer = undefined;
+      if (isDue) run();
+    }, intervalMs());
+    work();
+  };
+  return {
+    call: () => {
+      isDue = true;
+      if (timer === undefined) run();
+    },
+    dispose: () => clearTimeout(timer),
+  };
+}

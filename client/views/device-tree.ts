@@ -1,0 +1,84 @@
+/** The view *Devices* as plain data: what computes here, what is free, and what is to be installed. */
+import { byteSize } from '../../trainer/protocol/format.ts';
+import type { EngineStatus } from '../../trainer/protocol/rpc-messages.ts';
+import { COMMANDS } from '../commands/command-ids.ts';
+
+export interface DeviceItem {
+  readonly id: string;
+  readonly label: string;
+  readonly description: string;
+  readonly tooltip: readonly string[];
+  readonly icon: string;
+  /** What a click on it does. */
+  readonly command?: { readonly id: string; readonly title: string };
+}
+
+/** Below this a training of a small model is likely to fail. */
+const LOW_MEMORY_BYTES = 2e9;
+
+export function deviceTree(status: EngineStatus): readonly DeviceItem[] {
+  const { machine, installedEngines, freeDiskBytes, gpu } = status;
+  const { cpu, memory } = machine;
+  const isLow = memory.availableBytes < LOW_MEMORY_BYTES;
+  const missing: DeviceItem = {
+    id: 'engine-missing',
+    label: 'TensorFlow is not installed',
+    description: 'Install Engine',
+    tooltip: ['The portable engine computes until then, which is slower.', 'Click to install TensorFlow.'],
+    icon: 'cloud-download',
+    command: { id: COMMANDS.installEngine, title: 'Install Engine' },
+  };
+  return [
+    ...(installedEngines.length === 0
+      ? [missing]
+      : installedEngines.map(name => ({
+          id: name,
+          label: engineLabel(name),
+          description: 'engine',
+          tooltip: [name],
+          icon: 'server-process',
+        }))),
+    ...(gpu === undefined
+      ? []
+      : [
+          {
+            id: 'gpu',
+            label: gpu.name,
+            description: installedEngines.some(name => name.includes('cuda')) ? 'GPU' : 'GPU · its engine is not installed',
+            tooltip: [`driver ${gpu.driver}`],
+            icon: 'circuit-board',
+            ...(installedEngines.some(name => name.includes('cuda'))
+              ? {}
+              : { command: { id: COMMANDS.installEngine, title: 'Install Engine' } }),
+          },
+        ]),
+    {
+      id: 'cpu',
+      label: cpu.model,
+      description: [`${cpu.cores} ${cpu.cores === 1 ? 'core' : 'cores'}`, ...cpu.features].join(' · '),
+      tooltip: [cpu.model],
+      icon: 'chip',
+    },
+    {
+      id: 'memory',
+      label: `${byteSize(memory.availableBytes)} of memory free`,
+      description: `of ${byteSize(memory.totalBytes)}`,
+      tooltip: [isLow ? 'Little memory is free: end other programs before you train.' : 'What a training can take.'],
+      icon: isLow ? 'warning' : 'dashboard',
+    },
+    {
+      id: 'disk',
+      label: `${byteSize(freeDiskBytes)} of disk free`,
+      description: 'where models and engines are kept',
+      tooltip: ['Of the disk that holds the cache.'],
+      icon: 'database',
+    },
+  ];
+}
+
+/** tensorflow-2.21.0-cpu → TensorFlow 2.21.0 (cpu) */
+export const engineLabel = (name: string): string =>
+  name.replace(
+    /^tensorflow-([\d.]+)-(\w+)$/,
+    (_, version: string, build: string) => `TensorFlow ${version} (${build === 'cuda' ? 'CUDA' : 'CPU'})`,
+  );

@@ -1,0 +1,71 @@
+/** The view *Models* as plain data: what the cache and the workspace hold, with family, size and dtype. */
+import { byteSize } from '../../trainer/protocol/format.ts';
+import type { ModelInfo } from '../../trainer/protocol/rpc-messages.ts';
+
+export interface ModelItem {
+  readonly id: string;
+  readonly label: string;
+  readonly description: string;
+  readonly tooltip: readonly string[];
+  readonly icon: string;
+  /** What a recipe's `model` is: the name on the hub, or the path. */
+  readonly model: string;
+  readonly path: string;
+  readonly isBroken: boolean;
+}
+
+export interface ModelGroup {
+  readonly name: string;
+  readonly items: readonly ModelItem[];
+}
+
+/** Models of the workspace first: they are fewer, and what one works on. */
+export function modelTree(models: readonly ModelInfo[]): readonly ModelGroup[] {
+  const group = (name: string, source: ModelInfo['source']): ModelGroup => ({
+    name,
+    items: models
+      .filter(model => model.source === source)
+      .map(modelItem)
+      .sort((a, b) => a.label.localeCompare(b.label)),
+  });
+  return [group('Workspace', 'folder'), group('Cache', 'cache')].filter(({ items }) => items.length > 0);
+}
+
+function modelItem(model: ModelInfo): ModelItem {
+  const { name, path, source, problem } = model;
+  const facts = modelFacts(model);
+  return {
+    id: path,
+    label: name,
+    description: problem === undefined ? facts : 'cannot be read',
+    tooltip: [name, problem ?? facts, path],
+    icon: problem === undefined ? 'package' : 'warning',
+    model: source === 'cache' ? name : path,
+    path,
+    isBroken: problem !== undefined,
+  };
+}
+
+/** "llama · 135M parameters · 269 MB · BF16" */
+export const modelFacts = ({ family, parameters, weightBytes, dtypes }: ModelInfo): string =>
+  [
+    family,
+    parameters === undefined ? undefined : `${parameterCount(parameters)} parameters`,
+    weightBytes === undefined ? undefined : byteSize(weightBytes),
+    dtypes?.join(', '),
+  ]
+    .filter(text => text !== undefined && text !== '')
+    .join(' · ');
+
+/** 135M, 7.2B, 940k: as models are called. */
+export function parameterCount(count: number): string {
+  const units = [
+    { unit: 'B', size: 1e9 },
+    { unit: 'M', size: 1e6 },
+    { unit: 'k', size: 1e3 },
+  ];
+  const found = units.find(({ size }) => count >= size);
+  if (found === undefined) return String(count);
+  const value = count / found.size;
+  return `${value >= 100 ? value.toFixed(0) : value.toFixed(1).replace(/\.0$/, '')}${found.unit}`;
+}

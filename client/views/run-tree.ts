@@ -1,0 +1,156 @@
+/** The view *Runs* as plain data: runs on the disk and jobs of the daemon, one item for each, in groups. */
+import path from 'node:path';
+import { compact } from '../../trainer/protocol/format.ts';
+import type { JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
+import { hasEnded } from '../job-store.ts';
+import { ageText, isTraining, kindText, metricText, progressText } from '../status-text.ts';
+
+export type RunGroupName = 'Running' | 'Waiting' | 'Stopped' | 'Failed' | 'Finished';
+
+/** In the order of the view; what can be forgotten stands last. */
+const GROUPS: readonly RunGroupName[] = ['Running', 'Waiting', 'Stopped', 'Failed', 'Finished'];
+
+export interface RunItem {
+  /** Stays the same while the run does, so that the tree keeps its selection. */
+  readonly id: string;
+  readonly group: RunGroupName;
+  readonly label: string;
+  /** Behind the label: progress and metric of what runs, metric and age of what has ended. */
+  readonly description: string;
+  /** Markdown-free lines. */
+  readonly tooltip: readonly string[];
+  /** A codicon. */
+  readonly icon: string;
+  /** What can be done, as words that a menu's `when` looks for. */
+  readonly flags: readonly RunFlag[];
+  readonly runDir?: string;
+  readonly jobId?: string;
+}
+
+/** `run`: it has a page; `folder`: it has files; `job`: it is no training. */
+export type RunFlag = 'run' | 'job' | 'folder' | 'active' | 'stoppable' | 'resumable' | 'deletable' | 'adapter';
+
+export interface RunGroup {
+  readonly name: RunGroupName;
+  readonly items: readonly RunItem[];
+}
+
+export interface RunTreeParams {
+  readonly runs: readonly RunInfo[];
+  readonly jobs: readonly JobRecord[];
+  readonly nowMs: number;
+}
+
+/** A failed start without a folder is shown for a day. */
+const SHOWN_WITHOUT_FOLDER_MS = 86_400_000;
+
+/** Groups that have items. A run and its newest job are one item; jobs that are no training are shown while they are at work. */
+export function runTree({ runs, jobs, nowMs }: RunTreeParams): readonly RunGroup[] {
+  const newest = new Map<string, JobRecord>();
+  for (const job of jobs) if (isTraining(job) && job.runDir !== undefined) newest.set(job.runDir, job);
+  const known = new Set(runs.map(({ runDir }) => runDir));
+  const items = [
+    ...jobs.filter(job => !isTraining(job) && !hasEnded(job)).map(jobItem),
+    ...[...newest.values()]
+      .filter(job => !known.has(job.runDir ?? '') && isShownWithoutFolder(job, nowMs))
+      .map(job => runItem(undefined, job, nowMs)),
+    ...[...runs].sort((a, b) => b.startedAt.localeCompare(a.startedAt)).map(run => runItem(run, newest.get(run.runDir), nowMs)),
+  ];
+  return GROUPS.map(name => ({ name, items: items.filter(({ group }) => group === name) })).filter(group => group.items.length > 0);
+}
+
+const isShownWithoutFolder = (job: JobRecord, nowMs: number): boolean =>
+  !hasEnded(job) || (job.state === 'failed' && nowMs - Date.parse(job.endedAt ?? job.createdAt) < SHOWN_WITHOUT_FOLDER_MS);
+
+function jobItem(job: JobRecord): RunItem {
+  const isQueued = job.state === 'queued';
+  return {
+    id: job.id,
+    group: isQueued ? 'Waiting' : 'Running',
+    label: `${kindText(job)}: ${job.title}`,
+    description: progressText(job),
+    tooltip: [`${kindText(job)} of ${job.title}`, progressText(job)],
+    icon: isQueued ? 'clock' : 'sync~spin',
+    flags: ['job', 'active'],
+    jobId: job.id,
+  };
+}
+
+const ICONS: Readonly<Record<RunGroupName, string>> = {
+  Running: 'sync~spin',
+  Waiting: 'clock',
+  Stopped: 'debug-pause',
+  Failed: 'error',
+  Finished: 'pass',
+};
+
+function runItem(run: RunInfo | undefined, job: JobRecord | undefined, nowMs: number): RunItem {
+  const isActive = job !== undefined && !hasEnded(job);
+  const group = isActive ? (job.state === 'queued' ? 'Waiting' : 'Running') : endedGroup(run, job);
+  const isBusy = group === 'Running' || group === 'Waiting';
+  // A run that the command line has started is at work without a job of the daemon's.
+  const canResume = !isBusy && (job?.resume !== undefined || (run !== undefined && run.state !== 'finished' && run.step > 0));
+  const label = run?.name ?? job?.title ?? path.basename(job?.runDir ?? '');
+  const runDir = run?.runDir ?? job?.runDir;
+  return {
+    id: runDir ?? label,
+    group,
+    label,
+    description: isActive ? activeText(job) : restText(run, job, nowMs),
+    tooltip: tooltipLines(run, job, runDir),
+    icon: ICONS[group],
+    flags: [
+      'run',
+      ...(run === undefined ? [] : (['folder'] as const)),
+      ...(isActive ? (['active', 'stoppable'] as const) : []),
+      ...(canResume ? (['resumable'] as const) : []),
+      ...(run !== undefined && !isBusy ? (['deletable'] as const) : []),
+      ...(run !== undefined && !isBusy && run.step > 0 ? (['adapter'] as const) : []),
+    ],
+    runDir,
+    jobId: isActive ? job.id : undefined,
+  };
+}
+
+function endedGroup(run: RunInfo | undefined, job: JobRecord | undefined): RunGroupName {
+  switch (run?.state) {
+    case 'preparing':
+    case 'running':
+      return 'Running';
+    case 'finished':
+      return 'Finished';
+    case 'stopped':
+    case 'interrupted':
+      return 'Stopped';
+    case 'failed':
+      return 'Failed';
+    case undefined:
+      return job?.state === 'failed' ? 'Failed' : 'Stopped';
+  }
+}
+
+const activeText = (job: JobRecord): string => join(progressText(job), metricText(job.metrics?.values));
+
+function restText(run: RunInfo | undefined, job: JobRecord | undefined, nowMs: number): string {
+  if (run === undefined) return job?.failure?.message ?? '';
+  const steps = run.totalSteps > 0 && run.state !== 'finished' ? `step ${run.step} of ${run.totalSteps}` : undefined;
+  const loss = run.loss === undefined ? undefined : `loss ${compact(run.loss)}`;
+  return join(steps, loss, ageText((nowMs - Date.parse(run.updatedAt)) / 1000));
+}
+
+function tooltipLines(run: RunInfo | undefined, job: JobRecord | undefined, runDir: string | undefined): readonly string[] {
+  const reason = run?.reason ?? job?.failure?.message;
+  const state = job !== undefined && !hasEnded(job) ? progressText(job) : (run?.state ?? job?.state);
+  return [
+    run?.name ?? job?.title ?? '',
+    [state, reason].filter(text => text !== undefined).join(': '),
+    ...(run === undefined
+      ? []
+      : [`step ${run.step} of ${run.totalSteps}${run.epoch === undefined ? '' : `, epoch ${compact(run.epoch)}`}`]),
+    ...(run === undefined ? [] : [`started ${new Date(run.startedAt).toLocaleString()}`]),
+    ...(job?.failure?.hint === undefined ? [] : [job.failure.hint]),
+    ...(runDir === undefined ? [] : [runDir]),
+  ].filter(line => line !== '');
+}
+
+const join = (...parts: readonly (string | undefined)[]): string => parts.filter(part => part !== undefined && part !== '').join(' · ');
