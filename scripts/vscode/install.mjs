@@ -72,7 +72,7 @@ export function ensureEditor(cacheDir, name) {
 /** A part may fail in a step that does not matter, or come compiled; so what counts is that the editor's Node loads each. */
 function compile(vscode, packages, node, env) {
   try {
-    npm(['rebuild', '--loglevel=error', ...packages], { cwd: vscode, env, stdio: QUIET });
+    npm(['rebuild', ...packages], { cwd: vscode, env, stdio: 'ignore' });
   } catch (error) {
     say(`${error.message}; going on where the parts load`);
   }
