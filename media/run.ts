@@ -1,29 +1,9 @@
-/** The page of one run: its numbers, newest first, as the host sends them. */
+/** The page of a run: its wires. */
+import type { RunFromPage, RunToPage } from '../trainer/protocol/view/run.ts';
+import { type KeptRunPage, mountRun } from './run/run-page.ts';
+import { acquireEditor } from './shared/editor.ts';
 
-/** What the host sends. */
-interface MetricsMessage {
-  readonly type: 'metrics';
-  readonly step: number;
-  readonly values: Readonly<Record<string, number>>;
-}
-
-/** The one function that VS Code gives a page. */
-declare function acquireVsCodeApi(): { postMessage(message: { readonly type: 'ready' }): void };
-
-/** Draws each update as one line of a list inside `element`. */
-function mount(element: HTMLElement): (message: MetricsMessage) => void {
-  const list = element.appendChild(document.createElement('ol'));
-  list.reversed = true;
-  return ({ step, values }) => {
-    const item = document.createElement('li');
-    item.value = step;
-    item.textContent = Object.entries(values)
-      .map(([name, value]) => `${name} ${value}`)
-      .join(', ');
-    list.prepend(item);
-  };
-}
-
-const update = mount(document.body);
-addEventListener('message', (event: MessageEvent<MetricsMessage>) => update(event.data));
-acquireVsCodeApi().postMessage({ type: 'ready' });
+const editor = acquireEditor<RunFromPage, KeptRunPage>();
+const page = mountRun(document.body, editor);
+addEventListener('message', (event: MessageEvent<RunToPage>) => page.receive(event.data));
+editor.post({ type: 'ready' });

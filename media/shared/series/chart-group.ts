@@ -16,6 +16,7 @@ const NARROWEST = 1e-9;
 export class ChartGroup {
   private readonly members = new Set<GroupMember>();
   private readonly listeners = new Set<(x: number | undefined) => void>();
+  private readonly zoomListeners = new Set<(isZoomed: boolean) => void>();
   private zoomed: Range | undefined;
   private at: number | undefined;
   private frame: number | undefined;
@@ -49,6 +50,10 @@ export class ChartGroup {
     this.listeners.add(listener);
   }
 
+  onZoom(listener: (isZoomed: boolean) => void): void {
+    this.zoomListeners.add(listener);
+  }
+
   setCursor(x: number | undefined): void {
     if (x === this.at) return;
     this.at = x;
@@ -60,8 +65,7 @@ export class ChartGroup {
     const { min, max } = this.extent;
     const clipped = { min: Math.max(min, range.min), max: Math.min(max, range.max) };
     if (clipped.max - clipped.min <= NARROWEST * (max - min)) return;
-    this.zoomed = clipped.min <= min && clipped.max >= max ? undefined : clipped;
-    this.changed();
+    this.setZoom(clipped.min <= min && clipped.max >= max ? undefined : clipped);
   }
 
   /** @param factor below 1 comes closer; `x` stays where it is */
@@ -80,7 +84,12 @@ export class ChartGroup {
   }
 
   reset(): void {
-    this.zoomed = undefined;
+    this.setZoom(undefined);
+  }
+
+  private setZoom(range: Range | undefined): void {
+    this.zoomed = range;
+    for (const listener of this.zoomListeners) listener(this.isZoomed);
     this.changed();
   }
 

@@ -1,6 +1,5 @@
 /** One chart of curves over steps: drawn by uPlot, worked by mouse and keyboard, read by screen readers as a slider. */
 import uPlot from 'uplot';
-import 'uplot/dist/uPlot.min.css';
 import { element, setText } from '../element.ts';
 import { type CurveColor, type CurveLook, chartFont, colorOf, gridColor, onThemeChange } from './chart-colors.ts';
 import type { ChartGroup, GroupMember } from './chart-group.ts';

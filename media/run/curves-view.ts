@@ -1,0 +1,133 @@
+/** The charts of a run: one for each number that tells how training goes, over the same steps. */
+import { byteSize, compact, grouped } from '../../trainer/protocol/format.ts';
+import { element, setText } from '../shared/element.ts';
+import { evaluationNames, formatOf, labelOf } from '../shared/metric-names.ts';
+import type { RunModel } from '../shared/run-model.ts';
+import { curveLook } from '../shared/series/chart-colors.ts';
+import { ChartGroup } from '../shared/series/chart-group.ts';
+import { type ChartSettings, createChartTools } from '../shared/series/chart-tools.ts';
+import { smooth, smoothingWeight } from '../shared/series/smooth.ts';
+import { type Curve, TimeChart } from '../shared/series/time-chart.ts';
+import { memoryLevels, memoryRows } from './memory-rows.ts';
+
+export interface CurvesSettings extends ChartSettings {
+  /** The number of the held-out data that is drawn. */
+  readonly evaluation: string;
+}
+
+export interface CurvesView {
+  readonly element: HTMLElement;
+  readonly settings: CurvesSettings;
+  update(model: RunModel): void;
+}
+
+const BLUE = curveLook(0);
+const ORANGE = curveLook(1);
+const GREEN = curveLook(2);
+
+export function createCurves(kept: Partial<CurvesSettings>, keep: (settings: CurvesSettings) => void): CurvesView {
+  const group = new ChartGroup();
+  let model: RunModel | undefined;
+  let evaluation = kept.evaluation ?? '';
+  const choice = element('select', { class: 'chart-choice', 'aria-label': 'Number of the held-out data', hidden: true, onchange: choose });
+  const tools = createChartTools(group, kept, settings => {
+    keep({ ...settings, evaluation });
+    draw();
+  });
+  const formatX = (step: number): string => `step ${grouped(step)}`;
+  const chart = (title: string, format: (value: number) => string, more: { floor?: number; control?: HTMLElement; empty?: string } = {}) =>
+    new TimeChart({ title, group, format, formatX, ...more });
+  const charts = {
+    loss: chart('Loss', compact),
+    evaluation: chart('Held-out data', value => formatOf(evaluation)(value), { control: choice, empty: 'no evaluation yet' }),
+    learningRate: chart('Learning rate', compact, { floor: 0 }),
+    gradNorm: chart('Gradient norm', compact, { floor: 0 }),
+    tokens: chart('Tokens a second', compact, { floor: 0 }),
+    memory: chart('Memory', byteSize, { floor: 0 }),
+  };
+  const where = element('output', { class: 'chart-where' });
+  group.onCursor(step => setText(where, step === undefined ? '' : formatX(step)));
+
+  function choose(): void {
+    evaluation = choice.value;
+    keep({ ...tools.settings, evaluation });
+    draw();
+  }
+
+  function updateChoice(): void {
+    const names = evaluationNames(model?.history.names ?? []);
+    if (!names.includes(evaluation) && names[0] !== undefined) evaluation = names[0];
+    const shown = [...choice.options].map(option => option.value);
+    if (names.join() !== shown.join())
+      choice.replaceChildren(...names.map(name => element('option', { value: name }, labelOf(name).replace(/^Held-out /, ''))));
+    choice.value = evaluation;
+    choice.hidden = names.length < 2;
+  }
+
+  /** The curve itself, faintly, and a smoothed one in front of it. */
+  function smoothed(name: string, label: string, look = BLUE): Curve[] {
+    const points = model?.history.points(name) ?? { x: new Float64Array(), y: new Float64Array() };
+    const weight = smoothingWeight(tools.settings.smoothing);
+    if (weight === 0) return [{ label, look, kind: 'line', points }];
+    const front: Curve = { label, look, kind: 'line', points: { x: points.x, y: smooth(points.y, weight) } };
+    return [{ label: `${label} as it is`, look, kind: 'faint', points }, front];
+  }
+
+  function plain(name: string, label: string, look = BLUE, kind: Curve['kind'] = 'line'): Curve[] {
+    return model ? [{ label, look, kind, points: model.history.points(name) }] : [];
+  }
+
+  function memory(): void {
+    const { memory: plan, history } = model ?? {};
+    const levels = plan ? memoryLevels(memoryRows(plan, undefined)) : [];
+    const x = history?.points('memory_peak_bytes').x ?? new Float64Array();
+    const total = plan?.predicted.totalBytes ?? 0;
+    const ends = Float64Array.from(x.length > 0 ? [x[0] as number, x.at(-1) as number] : []);
+    const predicted: Curve[] =
+      plan && x.length > 0
+        ? [{ label: 'predicted', look: { color: 'foreground', dash: [4, 4] }, kind: 'line', points: { x: ends, y: ends.map(() => total) } }]
+        : [];
+    const where = plan?.device === 'gpu' ? ' of the host' : '';
+    const peak = plain('memory_peak_bytes', `peak${where}`, ORANGE);
+    charts.memory.set({
+      curves: [...predicted, ...peak, ...plain('memory_resident_bytes', `resident${where}`)],
+      levels: x.length > 0 ? levels : [],
+    });
+  }
+
+  function draw(): void {
+    updateChoice();
+    const { isLogarithmic } = tools.settings;
+    charts.loss.set({
+      curves: [...smoothed('loss', 'training'), ...plain('eval_loss', 'held-out', ORANGE, 'dots')],
+      logarithmic: isLogarithmic,
+    });
+    charts.evaluation.set({
+      curves: evaluation === '' ? [] : plain(evaluation, labelOf(evaluation).replace(/^Held-out /, ''), ORANGE, 'dots'),
+    });
+    charts.learningRate.set({ curves: plain('learning_rate', 'learning rate', GREEN) });
+    charts.gradNorm.set({ curves: smoothed('grad_norm', 'norm before clipping'), logarithmic: isLogarithmic });
+    charts.tokens.set({ curves: smoothed('tokens_per_second', 'tokens a second', GREEN) });
+    memory();
+  }
+
+  return {
+    element: element(
+      'section',
+      { class: 'curves', 'aria-label': 'Curves' },
+      element('div', { class: 'chart-bar' }, tools.element, where),
+      element(
+        'div',
+        { class: 'chart-grid' },
+        Object.values(charts).map(({ element: shown }) => shown),
+      ),
+    ),
+    get settings() {
+      return { ...tools.settings, evaluation };
+    },
+    update: next => {
+      model = next;
+      draw();
+    },
+  };
+}

@@ -1,0 +1,130 @@
+/** Memory by cause: what was predicted beside what was measured, and the split of the paper once the run has ended. */
+import { byteSize, percent } from '../../trainer/protocol/format.ts';
+import { element, fill } from '../shared/element.ts';
+import type { RunModel } from '../shared/run-model.ts';
+import { type MemoryRow, memoryRows } from './memory-rows.ts';
+
+export interface View {
+  readonly element: HTMLElement;
+  update(model: RunModel): void;
+}
+
+export function createMemoryView(): View {
+  const root = element('div', { class: 'memory' });
+  let shown = '';
+  return {
+    element: root,
+    update: ({ memory, summary, history }) => {
+      const peaks = history.points('memory_peak_bytes').y;
+      const peak = peaks.length > 0 ? peaks.reduce((a, b) => Math.max(a, b)) : undefined;
+      const now = JSON.stringify([memory, summary?.memory, peak]);
+      if (now === shown) return;
+      shown = now;
+      if (!memory) return fill(root, element('p', { class: 'hint' }, 'The prediction comes when the training program is built.'));
+      const rows = memoryRows(memory, peak);
+      const measured = rows.every(row => row.measured !== undefined) ? rows.reduce((sum, row) => sum + (row.measured ?? 0), 0) : undefined;
+      const most = Math.max(memory.predicted.totalBytes, measured ?? 0);
+      fill(
+        root,
+        bar('Predicted', memory.predicted.totalBytes, most, rows, row => row.predicted),
+        measured === undefined ? undefined : bar('Measured', measured, most, rows, row => row.measured ?? 0),
+        table(rows, memory.predicted.totalBytes, measured),
+        element(
+          'p',
+          { class: 'hint' },
+          `Recomputation: ${memory.recompute}. ${byteSize(memory.availableBytes)} were free when the run began${memory.fits ? '' : '; more than half of it was predicted to be needed'}. ` +
+            (memory.device === 'gpu'
+              ? 'The tensors are on the GPU, whose memory the process does not hold: nothing is measured here.'
+              : 'Measured is the highest peak of the process during training.'),
+        ),
+        summary?.memory ? paperSplit(summary.memory) : undefined,
+      );
+    },
+  };
+}
+
+function bar(label: string, total: number, most: number, rows: readonly MemoryRow[], of: (row: MemoryRow) => number): HTMLElement {
+  const parts = rows.map(row => {
+    const part = element('span', { class: `memory-part swatch-${row.color}`, title: `${row.cause}: ${byteSize(of(row))}` });
+    part.style.width = `${(100 * of(row)) / most}%`;
+    return part;
+  });
+  return element(
+    'div',
+    { class: 'memory-bar', 'aria-hidden': 'true' },
+    element('span', { class: 'memory-label' }, label),
+    element('span', { class: 'memory-track' }, parts),
+    element('span', { class: 'memory-total' }, byteSize(total)),
+  );
+}
+
+function table(rows: readonly MemoryRow[], predicted: number, measured: number | undefined): HTMLElement {
+  const number = (value: number | undefined): HTMLElement =>
+    element('td', { class: 'number' }, value === undefined ? '–' : byteSize(value));
+  const difference =
+    measured === undefined ? '' : ` (${percent(measured / predicted - 1)})`.replace('(', measured >= predicted ? '(+' : '(');
+  return element(
+    'table',
+    { class: 'data' },
+    element('caption', { class: 'visually-hidden' }, 'Memory by cause'),
+    element(
+      'thead',
+      {},
+      element(
+        'tr',
+        {},
+        ...['Cause', 'Predicted', 'Measured', ''].map((text, i) =>
+          element('th', { scope: 'col', class: i === 1 || i === 2 ? 'number' : '' }, text),
+        ),
+      ),
+    ),
+    element(
+      'tbody',
+      {},
+      rows.map(row =>
+        element(
+          'tr',
+          {},
+          element('th', { scope: 'row' }, element('span', { class: `swatch swatch-block swatch-${row.color}` }), row.cause),
+          number(row.predicted),
+          number(row.measured),
+          element('td', { class: 'hint' }, row.note),
+        ),
+      ),
+    ),
+    element(
+      'tfoot',
+      {},
+      element('tr', {}, element('th', { scope: 'row' }, 'Total'), number(predicted), number(measured), element('td', {}, difference)),
+    ),
+  );
+}
+
+const SPLIT = [
+  ['mem_M', 'the model, as inference takes it'],
+  ['mem_FT', 'what fine-tuning adds: trained parameters, gradients, optimizer'],
+  ['mem_Aux', 'activations and the rest'],
+  ['mem_TTL', 'all of it'],
+  ['mem', 'mem_TTL − mem_M, the figure that is quoted'],
+] as const;
+
+function paperSplit(memory: Readonly<Record<(typeof SPLIT)[number][0], number>>): HTMLElement {
+  return element(
+    'table',
+    { class: 'data' },
+    element('caption', {}, 'Measured, above the process before the model came'),
+    element(
+      'tbody',
+      {},
+      SPLIT.map(([name, words]) =>
+        element(
+          'tr',
+          {},
+          element('th', { scope: 'row' }, element('code', {}, name)),
+          element('td', { class: 'number' }, byteSize(memory[name])),
+          element('td', { class: 'hint' }, words),
+        ),
+      ),
+    ),
+  );
+}

@@ -1,0 +1,46 @@
+/** The recipe with every default filled in, as the run has it. */
+import type { RunAction } from '../../trainer/protocol/view/run.ts';
+import { element, fill } from '../shared/element.ts';
+import type { View } from './memory-view.ts';
+
+export function createRecipeView(act: (action: RunAction) => void): View {
+  const changedOnly = element('input', { type: 'checkbox', onchange: draw });
+  const body = element('tbody', {});
+  const root = element(
+    'div',
+    { class: 'recipe' },
+    element(
+      'div',
+      { class: 'panel-tools' },
+      element('label', { class: 'tool' }, changedOnly, 'Only what differs from the defaults'),
+      element('button', { type: 'button', class: 'secondary', onclick: () => act('recipe') }, 'Open recipe.yaml'),
+    ),
+    element('table', { class: 'data' }, element('caption', { class: 'visually-hidden' }, 'Recipe'), body),
+  );
+  let entries: Parameters<View['update']>[0]['recipe'];
+
+  function draw(): void {
+    const shown = (entries?.entries ?? []).filter(({ isDefault }) => !isDefault || !changedOnly.checked);
+    fill(
+      body,
+      shown.map(({ key, value, isDefault, doc }) =>
+        element(
+          'tr',
+          { class: isDefault ? 'default' : '' },
+          element('th', { scope: 'row', title: doc }, element('code', {}, key)),
+          element('td', {}, element('code', { class: 'value' }, value)),
+          element('td', { class: 'hint' }, isDefault ? 'default' : ''),
+        ),
+      ),
+    );
+  }
+
+  return {
+    element: root,
+    update: ({ recipe }) => {
+      if (recipe === entries) return;
+      entries = recipe;
+      draw();
+    },
+  };
+}

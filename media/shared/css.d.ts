@@ -1,2 +1,0 @@
-/** Style sheets that a page imports: the bundler puts them beside its script. */
-declare module '*.css';

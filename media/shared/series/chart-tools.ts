@@ -1,0 +1,67 @@
+/** What is set for all charts of a page: smoothing, logarithmic values, and the way back from a zoom. */
+import { element, setText } from '../element.ts';
+import type { ChartGroup } from './chart-group.ts';
+import { smoothingWeight } from './smooth.ts';
+
+export interface ChartSettings {
+  /** From 0 to 1, as the slider stands. */
+  readonly smoothing: number;
+  readonly isLogarithmic: boolean;
+}
+
+export interface ChartTools {
+  readonly element: HTMLElement;
+  readonly settings: ChartSettings;
+}
+
+const DEFAULT_SMOOTHING = 0.3;
+
+export function createChartTools(group: ChartGroup, kept: Partial<ChartSettings>, changed: (settings: ChartSettings) => void): ChartTools {
+  let settings: ChartSettings = {
+    smoothing: typeof kept.smoothing === 'number' ? Math.min(1, Math.max(0, kept.smoothing)) : DEFAULT_SMOOTHING,
+    isLogarithmic: kept.isLogarithmic === true,
+  };
+  const weight = element('output', { class: 'smoothing-value' });
+  const slider = element('input', {
+    type: 'range',
+    min: 0,
+    max: 1,
+    step: 0.01,
+    'aria-label': 'Smoothing',
+    oninput: () => set({ smoothing: Number(slider.value) }),
+  });
+  const logarithmic = element('input', { type: 'checkbox', onchange: () => set({ isLogarithmic: logarithmic.checked }) });
+  const reset = element('button', { type: 'button', class: 'secondary', disabled: true, onclick: () => group.reset() }, 'Show All');
+  group.onZoom(isZoomed => {
+    reset.disabled = !isZoomed;
+  });
+
+  function show(): void {
+    slider.value = String(settings.smoothing);
+    const value = smoothingWeight(settings.smoothing);
+    setText(weight, value === 0 ? 'off' : value.toFixed(value > 0.99 ? 3 : 2));
+    slider.setAttribute('aria-valuetext', weight.textContent ?? '');
+    logarithmic.checked = settings.isLogarithmic;
+  }
+
+  function set(change: Partial<ChartSettings>): void {
+    settings = { ...settings, ...change };
+    show();
+    changed(settings);
+  }
+
+  show();
+  return {
+    element: element(
+      'div',
+      { class: 'chart-tools' },
+      element('label', { class: 'tool' }, 'Smoothing', slider, weight),
+      element('label', { class: 'tool' }, logarithmic, 'Logarithmic loss'),
+      reset,
+      element('span', { class: 'hint' }, 'Drag to zoom; Ctrl and the wheel zoom, Shift and the wheel move; double-click shows all'),
+    ),
+    get settings() {
+      return settings;
+    },
+  };
+}
