@@ -11,7 +11,7 @@ import { openOthers, openReference } from '../support/engines.ts';
 
 const folders = [
   ...['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window'],
-  ...['bert', 'vit', 'deit', 'resnet'],
+  ...['bert', 'vit', 'deit', 'resnet', 'deberta', 'deberta_regression'],
 ];
 
 async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; expected: string[] }> {

@@ -1,6 +1,8 @@
 /** The table of architectures, by the names that config.json gives them. */
 import { bert } from './family/bert.ts';
 import { type BertForm, bertConfig } from './family/bert-config.ts';
+import { deberta } from './family/deberta.ts';
+import { type DebertaForm, debertaConfig } from './family/deberta-config.ts';
 import { llama } from './family/llama.ts';
 import { llamaConfig } from './family/llama-config.ts';
 import { resnet } from './family/resnet.ts';
@@ -21,6 +23,11 @@ const bertLike =
   (architecture: string, form: BertForm): BuildModel =>
   (config, options) =>
     bert(bertConfig(architecture, form, config, options));
+
+const debertaLike =
+  (architecture: string, form: DebertaForm): BuildModel =>
+  (config, options) =>
+    deberta(debertaConfig(architecture, form, config, options));
 
 const vitLike =
   (architecture: string, form: VitForm): BuildModel =>
@@ -50,6 +57,9 @@ export const architectures = {
   XLMRobertaModel: bertLike('XLMRobertaModel', { ...robertaHeads, prefix: '' }),
   XLMRobertaForMaskedLM: bertLike('XLMRobertaForMaskedLM', robertaHeads),
   XLMRobertaForSequenceClassification: bertLike('XLMRobertaForSequenceClassification', { ...robertaHeads, hasHead: true, hasPooler: true }),
+  DebertaV2Model: debertaLike('DebertaV2Model', { prefix: '', hasHead: false }),
+  DebertaV2ForMaskedLM: debertaLike('DebertaV2ForMaskedLM', { prefix: 'deberta.', hasHead: false }),
+  DebertaV2ForSequenceClassification: debertaLike('DebertaV2ForSequenceClassification', { prefix: 'deberta.', hasHead: true }),
   ViTModel: vitLike('ViTModel', { family: 'vit', prefix: '', head: 'none' }),
   ViTForImageClassification: vitLike('ViTForImageClassification', { family: 'vit', prefix: 'vit.', head: 'one' }),
   DeiTModel: vitLike('DeiTModel', { family: 'deit', prefix: '', head: 'none' }),

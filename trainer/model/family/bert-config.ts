@@ -40,10 +40,10 @@ export function bertConfig(architecture: string, form: BertForm, json: ConfigJso
     wrong.push(`max_position_embeddings ${c.max_position_embeddings} leaves no position behind pad_token_id ${c.pad_token_id ?? 1}`);
   refuse(wrong);
   return {
-    ...form,
+    family,
+    prefix: form.prefix,
     ...readLabels({ architecture, json, options, hasHead: form.hasHead, std: c.initializer_range }),
-    initialStd: c.initializer_range,
-    headSeed: options.headSeed ?? 0,
+    freshDense: form.hasPooler ? undefined : { kind: 'normal', std: c.initializer_range, seed: options.headSeed ?? 0 },
     vocabularySize: c.vocab_size,
     hiddenSize: c.hidden_size,
     intermediateSize: c.intermediate_size,

@@ -1,0 +1,63 @@
+/** The block of BERT and its descendants: the norm stands behind each sum. */
+import type { Node } from '../../graph/graph.ts';
+import { type Activation, activations } from '../layer/activation.ts';
+import type { BiasedSpec, ModuleSpec } from '../model-spec.ts';
+import { layerNormSpec, linearSpec } from '../module-specs.ts';
+import type { Tracer } from '../tracer.ts';
+
+export interface PostNormBlock {
+  readonly q: ModuleSpec;
+  readonly k: ModuleSpec;
+  readonly v: ModuleSpec;
+  readonly o: ModuleSpec;
+  readonly attentionNorm: BiasedSpec;
+  readonly up: ModuleSpec;
+  readonly down: ModuleSpec;
+  readonly outputNorm: BiasedSpec;
+}
+
+export interface PostNormConfig {
+  readonly hiddenSize: number;
+  readonly intermediateSize: number;
+  readonly epsilon: number;
+  readonly activation: string;
+  readonly dropout: number;
+}
+
+/** @param names of the projections of queries, keys and values */
+export function postNormBlock(
+  { hiddenSize, intermediateSize }: PostNormConfig,
+  prefix: string,
+  layer: number,
+  names: readonly [string, string, string],
+): PostNormBlock {
+  const at = `${prefix}encoder.layer.${layer}`;
+  const attends = (name: string) => linearSpec(`${at}.attention.${name}`, { part: 'attention', layer }, hiddenSize, hiddenSize);
+  const mlp = { part: 'mlp', layer } as const;
+  return {
+    q: attends(`self.${names[0]}`),
+    k: attends(`self.${names[1]}`),
+    v: attends(`self.${names[2]}`),
+    o: attends('output.dense'),
+    attentionNorm: layerNormSpec(`${at}.attention.output.LayerNorm`, layer, hiddenSize),
+    up: linearSpec(`${at}.intermediate.dense`, mlp, intermediateSize, hiddenSize),
+    down: linearSpec(`${at}.output.dense`, mlp, hiddenSize, intermediateSize),
+    outputNorm: layerNormSpec(`${at}.output.LayerNorm`, layer, hiddenSize),
+  };
+}
+
+export const blockModules = (b: PostNormBlock): ModuleSpec[] => [b.q, b.k, b.v, b.o, b.attentionNorm, b.up, b.down, b.outputNorm];
+
+/**
+ * What follows attention: both [batch · tokens, hiddenSize].
+ * @param x the block's input
+ * @param attended the heads' outputs
+ */
+export function finishBlock(tracer: Tracer, config: PostNormConfig, block: PostNormBlock, x: Node, attended: Node): Node {
+  const { graph } = tracer;
+  const activation = activations[config.activation] as Activation;
+  const out = tracer.dropout(tracer.linear(block.o, attended), config.dropout);
+  const middle = tracer.layerNorm(block.attentionNorm, graph.add(x, out), config.epsilon);
+  const mlp = tracer.linear(block.down, activation(graph, tracer.linear(block.up, middle)));
+  return tracer.layerNorm(block.outputNorm, graph.add(middle, tracer.dropout(mlp, config.dropout)), config.epsilon);
+}

@@ -1,0 +1,75 @@
+/** The two terms that relative positions add to attention's scores in DeBERTa (He et al. 2021, equation 4), and its buckets. */
+import type { Graph, Node } from '../../graph/graph.ts';
+import { byHead } from './self-attention.ts';
+
+export interface RelativeTable {
+  /** Half the rows of the table. */
+  readonly span: number;
+  /** 0: none, each distance has a row of its own. */
+  readonly buckets: number;
+  readonly maxDistance: number;
+}
+
+/** The row of each distance −(tokens − 1) … tokens − 1 (query minus key); never falls. */
+export function relativeIndices(tokens: number, { span, buckets, maxDistance }: RelativeTable): number[] {
+  return Array.from({ length: 2 * tokens - 1 }, (_, i) => {
+    const distance = i - (tokens - 1);
+    const bucket = buckets > 0 ? logBucket(distance, buckets, maxDistance) : distance;
+    return Math.min(Math.max(bucket + span, 0), 2 * span - 1);
+  });
+}
+
+/** Near distances have a bucket each; from half the buckets on they widen with the logarithm. In float32, as Transformers has it. */
+export function logBucket(distance: number, buckets: number, maxDistance: number): number {
+  const middle = Math.floor(buckets / 2);
+  const away = Math.abs(distance);
+  if (away <= middle) return distance;
+  const f = Math.fround;
+  const share = f(f(Math.log(f(away / middle))) / f(Math.log(f((maxDistance - 1) / middle))));
+  return Math.sign(distance) * (Math.ceil(f(share * (middle - 1))) + middle);
+}
+
+export interface RelativeScoresParams {
+  /** Both [batch, heads, tokens, headDim]. */
+  readonly q: Node;
+  readonly k: Node;
+  /** Projected positions, [positions, heads · headDim]; left out, their term is too. */
+  readonly positionKeys: Node | undefined;
+  readonly positionQueries: Node | undefined;
+  /** The row among the positions of each distance −(tokens − 1) … tokens − 1. */
+  readonly rows: readonly number[];
+  readonly scale: number;
+}
+
+/**
+ * scale · (q[i]·positionKeys[row(i − j)] + k[j]·positionQueries[row(i − j)]), [batch, heads, tokens, tokens].
+ * Each product is taken with one column for each distance and then sheared, since the distance alone decides: no gather of scores.
+ */
+export function relativeScores(graph: Graph, params: RelativeScoresParams): Node | undefined {
+  const { q, k, positionKeys, positionQueries, rows, scale } = params;
+  // Row i of the first term runs over keys: distances fall. Row j of the second runs over queries: they rise.
+  const falling = positionKeys && term(graph, q, graph.mul(positionKeys, scale), rows.toReversed());
+  const rising = positionQueries && graph.transpose(term(graph, k, graph.mul(positionQueries, scale), rows), [0, 1, 3, 2]);
+  return falling && rising ? graph.add(falling, rising) : (falling ?? rising);
+}
+
+/** x[r]·positions[rows[c − r + tokens − 1]], [batch, heads, tokens, tokens]. */
+function term(graph: Graph, x: Node, positions: Node, rows: readonly number[]): Node {
+  const [batch, heads, , headDim] = x.shape as [number, number, number, number];
+  // One column more than there are distances makes the shear a plain change of shape.
+  const columns = Int32Array.from([...rows, rows.at(-1) as number]);
+  const spread = graph.gather(positions, graph.constant(columns, [columns.length], 'int32'));
+  const table = graph.broadcast(byHead(graph, spread, { batch: 1, heads }), [batch, heads, columns.length, headDim]);
+  return shear(
+    graph,
+    graph.within({ cheap: true }, () => graph.matmul(x, table, { transposeB: true })),
+  );
+}
+
+/** y[…, r, c] = x[…, r, c − r + n − 1], for x [batch, heads, n, 2n]: each row begins one further left than the one above. */
+function shear(graph: Graph, x: Node): Node {
+  const [batch, heads, n] = x.shape as [number, number, number];
+  const flat = graph.reshape(x, [batch, heads, n * 2 * n]);
+  const shifted = graph.reshape(graph.sliceAxis(flat, 2, n - 1, n * (2 * n - 1)), [batch, heads, n, 2 * n - 1]);
+  return graph.sliceAxis(shifted, 3, 0, n);
+}
