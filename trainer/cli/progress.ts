@@ -1,7 +1,7 @@
 /** Shows how far a job is: a bar in a terminal, a plain line every few seconds elsewhere. Always on stderr. */
 import { SingleBar } from 'cli-progress';
-import type { WorkerEvent } from '../protocol/job-messages.ts';
 import { compact, duration, grouped } from '../protocol/format.ts';
+import type { WorkerEvent } from '../protocol/job-messages.ts';
 
 export type ProgressEvent = Extract<WorkerEvent, { type: 'progress' }>;
 

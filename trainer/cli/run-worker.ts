@@ -15,7 +15,7 @@ export interface RunWorkerParams {
   readonly resumeCommand?: string;
 }
 
-const STOPPING = 'stopping after this step and saving; press Ctrl-C again to abort';
+export const STOPPING = 'stopping after this step and saving; press Ctrl-C again to abort';
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
@@ -50,7 +50,8 @@ function notStarted(error: Error): never {
   throw new CliError(`the worker could not be started: ${error.message}`, { code: 'worker-start', hint: 'Build it: npm run build' });
 }
 
-function show(event: WorkerEvent, terminal: Terminal): void {
+/** As every command shows what a job says. */
+export function show(event: WorkerEvent, terminal: Terminal): void {
   switch (event.type) {
     case 'phase':
       terminal.say('info', event.message);
@@ -95,7 +96,7 @@ function listenForSignals(worker: WorkerProcess, { request, terminal }: RunWorke
   };
 }
 
-function aborted({ resumeCommand }: RunWorkerParams): CliError {
+export function aborted({ resumeCommand }: Pick<RunWorkerParams, 'resumeCommand'>): CliError {
   const hint = resumeCommand === undefined ? undefined : `Go on from the last checkpoint, where there is one: ${resumeCommand}`;
   return new CliError('aborted', { code: 'aborted', exitStatus: EXIT.interrupted, hint });
 }

@@ -7,10 +7,23 @@ export interface Settings {
   readonly cacheDir: string;
   /** The daemon's: where it listens, its jobs, its log. */
   readonly stateDir: string;
+  /** A daemon on another machine, instead of the one of the state folder. */
+  readonly remoteDaemon?: RemoteDaemon;
+  /** Of a daemon that is started here; without it every start makes a new one. */
+  readonly daemonToken?: string;
   readonly engineFromEnvironment?: string;
   readonly hub: JobContext['hub'];
   /** Whether the user wants colours where a terminal can show them (https://no-color.org). */
   readonly color: boolean;
+}
+
+export interface RemoteDaemon {
+  readonly url: string;
+  readonly token: string;
+  /** A PEM file: its certificate, or the authority that signed it. */
+  readonly caFile?: string;
+  /** Folder over there that relative paths start from; the name of the current folder here where none is given. */
+  readonly dir?: string;
 }
 
 export interface Surroundings {
@@ -19,16 +32,24 @@ export interface Surroundings {
   readonly home: string;
 }
 
-/** Reads ROWTUNE_CACHE, ROWTUNE_STATE, ROWTUNE_ENGINE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and NO_COLOR; what is empty counts as not set. */
+/** Reads ROWTUNE_CACHE, ROWTUNE_STATE, ROWTUNE_ENGINE, ROWTUNE_DAEMON_URL (with _TOKEN, _CA and _DIR), HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE and NO_COLOR; what is empty counts as not set. */
 export function resolveSettings({ env, platform, home }: Surroundings): Settings {
   const read = (name: string): string | undefined => env[name] || undefined;
   return {
     cacheDir: path.resolve(read('ROWTUNE_CACHE') ?? defaultCache({ env, platform, home })),
     stateDir: path.resolve(read('ROWTUNE_STATE') ?? defaultState({ env, platform, home })),
+    remoteDaemon: remoteDaemon(read),
+    daemonToken: read('ROWTUNE_DAEMON_TOKEN'),
     engineFromEnvironment: read('ROWTUNE_ENGINE'),
     hub: { endpoint: read('HF_ENDPOINT'), token: read('HF_TOKEN'), offline: isOn(read('HF_HUB_OFFLINE')) },
     color: read('NO_COLOR') === undefined && read('TERM') !== 'dumb',
   };
+}
+
+function remoteDaemon(read: (name: string) => string | undefined): RemoteDaemon | undefined {
+  const url = read('ROWTUNE_DAEMON_URL');
+  if (url === undefined) return undefined;
+  return { url, token: read('ROWTUNE_DAEMON_TOKEN') ?? '', caFile: read('ROWTUNE_DAEMON_CA'), dir: read('ROWTUNE_DAEMON_DIR') };
 }
 
 /** As huggingface_hub reads its switches. */

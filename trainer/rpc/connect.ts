@@ -28,7 +28,15 @@ const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** What a client lets wait for a daemon that does not read. */
 const MAX_QUEUED_BYTES = 4 * MAX_FRAME_BYTES;
 
-export type DaemonAddress = { readonly stateDir: string } | { readonly url: string; readonly token: string };
+export interface RemoteAddress {
+  /** `wss://host:port`, or `ws://127.0.0.1:port` through a tunnel. */
+  readonly url: string;
+  readonly token: string;
+  /** PEM of the certificate, or of the authority that signed it, where the system does not know it. */
+  readonly ca?: string;
+}
+
+export type DaemonAddress = { readonly stateDir: string } | RemoteAddress;
 
 export interface ConnectOptions {
   readonly client: { readonly name: string; readonly version: string };
@@ -53,9 +61,10 @@ export interface DaemonClient {
 
 /** @throws DaemonError 'daemon-missing', 'daemon-refused', 'daemon-gone', 'protocol-mismatch' */
 export async function connectDaemon(address: DaemonAddress, options: ConnectOptions): Promise<DaemonClient> {
-  const { url, token } = 'url' in address ? address : await addressOf(address.stateDir);
+  const place = 'url' in address ? address : await addressOf(address.stateDir);
+  const { url } = place;
   const timeoutMs = options.timeoutMs ?? HANDSHAKE_TIMEOUT_MS;
-  const socket = await open(url, token, timeoutMs);
+  const socket = await open(place, timeoutMs);
   const transport = socketTransport(fromWebSocket(socket), { maxQueuedBytes: MAX_QUEUED_BYTES });
   const connection = createMessageConnection(transport.reader, transport.writer, NullLogger);
   const closed = new Promise<string>(resolve => {
@@ -111,16 +120,28 @@ export async function connectDaemon(address: DaemonAddress, options: ConnectOpti
   }
 }
 
-async function addressOf(stateDir: string): Promise<{ readonly url: string; readonly token: string }> {
+async function addressOf(stateDir: string): Promise<RemoteAddress> {
   const found = await readDiscovery(stateDir);
   if (found === undefined)
     throw new DaemonError('daemon-missing', `no daemon runs for ${stateDir}`, { hint: 'Start it: rowtune daemon start' });
   return { url: `ws://127.0.0.1:${found.port}`, token: found.token };
 }
 
-function open(url: string, token: string, timeoutMs: number): Promise<WebSocket> {
+/** A plain connection would show the token to everyone on the way. */
+const isLocal = ({ protocol, hostname }: URL): boolean => protocol === 'wss:' || ['127.0.0.1', 'localhost', '[::1]'].includes(hostname);
+
+function open({ url, token, ca }: RemoteAddress, timeoutMs: number): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
+    if (!URL.canParse(url) || !/^wss?:$/.test(new URL(url).protocol))
+      throw new DaemonError('daemon-missing', `${JSON.stringify(url)} is no address of a daemon`, {
+        hint: 'It looks like wss://host:port',
+      });
+    if (!isLocal(new URL(url)))
+      throw new DaemonError('daemon-untrusted', `${url} would send the token unencrypted`, {
+        hint: 'Use wss:// (rowtune daemon start --tls-cert … --tls-key …), or an SSH tunnel to 127.0.0.1',
+      });
     const socket = new WebSocket(url, SUBPROTOCOL, {
+      ca,
       headers: { authorization: `Bearer ${token}` },
       handshakeTimeout: timeoutMs,
       maxPayload: MAX_FRAME_BYTES,
@@ -136,13 +157,22 @@ function open(url: string, token: string, timeoutMs: number): Promise<WebSocket>
       const hint = response.statusCode === 401 ? 'The token is not the one of this start of the daemon' : undefined;
       reject(new DaemonError('daemon-refused', `${url} refuses the connection (HTTP ${response.statusCode})`, { hint }));
     });
-    socket.once('error', error =>
+    socket.once('error', (error: NodeJS.ErrnoException) =>
       reject(
-        new DaemonError('daemon-missing', `no daemon answers at ${url}: ${error.message}`, { hint: 'Start it: rowtune daemon start' }),
+        isTrustError(error)
+          ? untrusted(url, error)
+          : new DaemonError('daemon-missing', `no daemon answers at ${url}: ${error.message}`, { hint: 'Start it: rowtune daemon start' }),
       ),
     );
   });
 }
+
+const isTrustError = ({ code = '' }: NodeJS.ErrnoException): boolean => /CERT|SIGNATURE|ALTNAME|ISSUER/.test(code);
+
+const untrusted = (url: string, { message }: Error): DaemonError =>
+  new DaemonError('daemon-untrusted', `the certificate of ${url} is not trusted: ${message}`, {
+    hint: 'Give its authority as ROWTUNE_DAEMON_CA, and the name that the certificate is for in the address',
+  });
 
 /** The daemon's error in its own words; what the connection says of its own end is replaced by the reason. */
 async function rethrow(error: unknown, socket: WebSocket, gone: Promise<never>): Promise<never> {

@@ -4,6 +4,8 @@ export type DaemonErrorCode =
   | 'daemon-missing'
   | 'daemon-gone'
   | 'daemon-refused'
+  | 'daemon-door'
+  | 'daemon-untrusted'
   | 'protocol-mismatch'
   | 'not-initialized'
   | 'shutting-down'

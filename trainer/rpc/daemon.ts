@@ -7,13 +7,14 @@ import type { JobContext, WorkerEvent } from '../protocol/job-messages.ts';
 import { type InitializeResult, type JobEvent, MAX_FRAME_BYTES, PROTOCOL_VERSION, requests } from '../protocol/rpc-messages.ts';
 import { socketTransport } from '../protocol/socket-transport.ts';
 import { connectDaemon } from './connect.ts';
+import { DaemonError } from './daemon-error.ts';
 import { openDaemonLog } from './daemon-log.ts';
-import { claimStateDir, type Discovery, releaseStateDir } from './discovery.ts';
+import { claimStateDir, type Discovery, releaseStateDir, TOKEN } from './discovery.ts';
 import { EventRing } from './event-ring.ts';
 import type { Services } from './handlers.ts';
 import { hasEnded, JobQueue } from './job-queue.ts';
 import { openJobsFile, readJobs } from './jobs-file.ts';
-import { listen } from './listen.ts';
+import { type Door, listen, type Tls } from './listen.ts';
 import { openSession, type Session } from './session.ts';
 import { fromWebSocket } from './web-socket.ts';
 
@@ -35,12 +36,18 @@ export interface DaemonOptions {
   readonly hub: JobContext['hub'];
   /** Where the worker's bundle is not beside this one. */
   readonly workerFile?: string;
+  /** A second door, to other machines. */
+  readonly outside?: { readonly tls: Tls; readonly host: string; readonly port: number };
+  /** Of this start where none is given: one that a client on another machine can keep. */
+  readonly token?: string;
   readonly maxFrameBytes?: number;
   readonly maxQueuedBytes?: number;
 }
 
 export interface Daemon {
   readonly discovery: Discovery;
+  /** Of the second door. */
+  readonly outsidePort?: number;
   /** Stops the jobs (training saves), then ends. */
   stop(): Promise<void>;
   /** When it has ended, whoever asked for it. */
@@ -50,11 +57,15 @@ export interface Daemon {
 /** @throws DaemonError 'daemon-running' where another one answers for this state folder */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { stateDir, cacheDir, idleExitMs, hub, engineFromEnvironment, maxFrameBytes = MAX_FRAME_BYTES } = options;
+  if (options.token !== undefined && !TOKEN.test(options.token))
+    throw new DaemonError('bad-token', 'the token of a daemon has 32 to 256 letters, digits, - and _', {
+      hint: 'Make one: openssl rand -hex 32',
+    });
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   const log = openDaemonLog(stateDir);
   const startedAt = new Date().toISOString();
   const startedMs = performance.now();
-  const token = randomBytes(32).toString('hex');
+  const token = options.token ?? randomBytes(32).toString('hex');
   const sessions = new Map<WebSocket, Session>();
   const watchers = new Map<string, Set<(event: WorkerEvent) => void>>();
   const ring = new EventRing(startedAt);
@@ -110,7 +121,8 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       setTimeout(() => void stop(), EXIT_WAIT_MS).unref();
     },
   };
-  const door = await listen({ token, maxFrameBytes, onClient: welcome, onRefused: reason => log.write('warning', `refused: ${reason}`) });
+  const doorParams = { token, maxFrameBytes, onClient: welcome, onRefused: (reason: string) => log.write('warning', `refused: ${reason}`) };
+  const door = await listen(doorParams);
   const discovery: Discovery = { port: door.port, pid: process.pid, startedAt, token, version: manifest.version };
   try {
     await claimStateDir(stateDir, discovery, answers, message => log.write('warning', message));
@@ -118,9 +130,25 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     await door.close();
     throw error;
   }
+  const outside = options.outside && (await openOutside(options.outside));
   log.write('info', `rowtune ${manifest.version} listens on 127.0.0.1:${door.port}, process ${process.pid}`);
   watchIdle();
-  return { discovery, stop, ended };
+  return { discovery, outsidePort: outside?.port, stop, ended };
+
+  /** After the claim on the folder, so that a daemon that runs already is told apart from a port that is taken. */
+  async function openOutside(place: NonNullable<DaemonOptions['outside']>): Promise<Door> {
+    try {
+      const opened = await listen({ ...doorParams, outside: place });
+      log.write('info', `listens on ${place.host}:${opened.port} over TLS`);
+      return opened;
+    } catch (error) {
+      await releaseStateDir(stateDir, discovery);
+      await door.close();
+      throw new DaemonError('daemon-door', `the daemon can't listen on ${place.host}:${place.port}: ${(error as Error).message}`, {
+        hint: 'Check --tls-cert and --tls-key, and that the port is free',
+      });
+    }
+  }
 
   function welcome(socket: WebSocket): void {
     const dropped = (reason: string): void => log.write('warning', `dropped a client: it ${reason}`);
@@ -192,7 +220,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       await jobs.close();
       await jobsFile.flush();
       await releaseStateDir(stateDir, discovery);
-      await door.close();
+      await Promise.all([door.close(), outside?.close()]);
       log.write('info', 'ended');
       end();
     })();

@@ -6,11 +6,14 @@ import { DaemonError } from './daemon-error.ts';
 
 export const DISCOVERY_FILE = 'daemon.json';
 
+/** Of a fresh daemon 64 hexadecimal digits; a kept one is long too, and can stand in a header. */
+export const TOKEN = /^[\w-]{32,256}$/;
+
 const discoverySchema = z.object({
   port: z.int().min(1).max(65_535),
   pid: z.int().positive(),
   startedAt: z.string(),
-  token: z.string().regex(/^[\da-f]{64}$/),
+  token: z.string().regex(TOKEN),
   version: z.string(),
 });
 

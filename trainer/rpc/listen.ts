@@ -1,6 +1,7 @@
-/** The door of the daemon: a WebSocket on 127.0.0.1 that opens only to who has the token, and never to a web page. */
+/** A door of the daemon: a WebSocket that opens only to who has the token, and never to a web page; beyond this machine over TLS alone. */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
+import { createServer as createSecureServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
@@ -13,8 +14,16 @@ const HEADERS_TIMEOUT_MS = 10_000;
 /** A peer that is gone without a word (sleep, a cut line) is noticed after two of these. */
 const PING_INTERVAL_MS = 30_000;
 
+/** Certificate (with its chain) and key, as PEM. */
+export interface Tls {
+  readonly cert: string;
+  readonly key: string;
+}
+
 export interface ListenParams {
   readonly token: string;
+  /** Without it the door is plain and opens to this machine alone, at a free port. */
+  readonly outside?: { readonly tls: Tls; readonly host: string; readonly port: number };
   readonly maxFrameBytes: number;
   onClient(socket: WebSocket): void;
   onRefused(reason: string): void;
@@ -26,8 +35,12 @@ export interface Door {
   close(): Promise<void>;
 }
 
-export async function listen({ token, maxFrameBytes, onClient, onRefused }: ListenParams): Promise<Door> {
-  const http = createServer({ headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2000 });
+/** Rejects where the port is taken, or the certificate can't be used. */
+export async function listen({ token, outside, maxFrameBytes, onClient, onRefused }: ListenParams): Promise<Door> {
+  const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2000 };
+  const http = outside
+    ? createSecureServer({ ...outside.tls, ...limits, minVersion: 'TLSv1.2', handshakeTimeout: HEADERS_TIMEOUT_MS })
+    : createServer(limits);
   // perMessageDeflate would let a small frame become a large one.
   const sockets = new WebSocketServer({
     noServer: true,
@@ -39,6 +52,7 @@ export async function listen({ token, maxFrameBytes, onClient, onRefused }: List
     response.writeHead(426, { connection: 'close', upgrade: 'websocket' }).end();
   });
   http.on('clientError', (_, socket) => socket.destroy());
+  http.on('tlsClientError', error => onRefused(`a TLS handshake that failed: ${error.message}`));
   http.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     const refusal = whyRefused(request, token) ?? (sockets.clients.size >= MAX_CLIENTS ? tooMany : undefined);
@@ -60,7 +74,7 @@ export async function listen({ token, maxFrameBytes, onClient, onRefused }: List
   }, PING_INTERVAL_MS).unref();
   await new Promise<void>((resolve, reject) => {
     http.once('error', reject);
-    http.listen({ host: '127.0.0.1', port: 0 }, resolve);
+    http.listen(outside ? { host: outside.host, port: outside.port } : { host: '127.0.0.1', port: 0 }, resolve);
   });
   return {
     port: (http.address() as AddressInfo).port,

@@ -1,13 +1,11 @@
 /** `rowtune daemon start | run | status | stop`: the process that runs jobs and outlives every window. */
-import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
-import { setTimeout as delay } from 'node:timers/promises';
-import type { Command } from 'commander';
-import manifest from '../../../package.json' with { type: 'json' };
-import { connectDaemon, type DaemonClient } from '../../rpc/connect.ts';
-import { startDaemon } from '../../rpc/daemon.ts';
+import { type Command, InvalidArgumentError } from 'commander';
+import { byteSize, duration, table } from '../../protocol/format.ts';
+import { type DaemonOptions, startDaemon } from '../../rpc/daemon.ts';
+import { readDiscovery } from '../../rpc/discovery.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import {
   type AddCommand,
@@ -17,38 +15,61 @@ import {
   type Surroundings,
   withCommonOptions,
 } from '../command.ts';
-import { byteSize, duration, table } from '../../protocol/format.ts';
+import { connectIfRunning, DEFAULT_IDLE_MINUTES, ensureDaemon } from '../daemon-link.ts';
 import { numberOption } from '../job-command.ts';
-
-/** Node, its bundle and a handshake take under a second on a quiet machine. */
-const START_TIMEOUT_MS = 20_000;
-const POLL_MS = 100;
-const DEFAULT_IDLE_MINUTES = 30;
 
 interface RunOptions {
   readonly idleMinutes: number;
+  readonly listen?: Place;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+}
+
+interface StatusOptions {
+  readonly showToken?: boolean;
+}
+
+interface Place {
+  readonly host: string;
+  readonly port: number;
 }
 
 export const addDaemon: AddCommand = (program, surroundings) => {
   const daemon = program.command('daemon').description('the background process that runs jobs for the editor and for --detach');
-  const add = (name: string, description: string, work: (context: CommandContext, options: RunOptions) => Promise<CommandResult>): void => {
-    const command = daemon.command(name).description(description);
-    if (name === 'start' || name === 'run') withIdleOption(command);
-    addWork(command, name, surroundings, context => work(context, command.opts<RunOptions>()));
+  const add = <Options extends object>(
+    name: string,
+    description: string,
+    work: (context: CommandContext, options: Options) => Promise<CommandResult>,
+    addOptions: (command: Command) => Command = command => command,
+  ): void => {
+    const command = addOptions(daemon.command(name).description(description));
+    addWork(command, name, surroundings, context => work(context, command.opts<Options>()));
   };
-  add('start', 'start it in the background, where none runs yet', start);
-  add('run', 'run it here, until Ctrl-C or SIGTERM (training saves and ends)', run);
-  add('status', 'show where it listens and what it does', status);
+  add<RunOptions>('start', 'start it in the background, where none runs yet', start, withRunOptions);
+  add<RunOptions>('run', 'run it here, until Ctrl-C or SIGTERM (training saves and ends)', run, withRunOptions);
+  add<StatusOptions>('status', 'show where it listens and what it does', status, command =>
+    command.option('--show-token', 'show the token too, for a client that comes through a tunnel'),
+  );
   add('stop', 'end it; training saves first and can be resumed', stop);
 };
 
-const withIdleOption = (command: Command): Command =>
-  command.option(
-    '--idle-minutes <count>',
-    'ends without jobs and clients for this long; 0 never',
-    numberOption({ min: 0, max: 10_000 }),
-    DEFAULT_IDLE_MINUTES,
-  );
+const withRunOptions = (command: Command): Command =>
+  command
+    .option(
+      '--idle-minutes <count>',
+      'ends without jobs and clients for this long; 0 never',
+      numberOption({ min: 0, max: 10_000 }),
+      DEFAULT_IDLE_MINUTES,
+    )
+    .option('--listen <host:port>', 'a second door, for other machines, over TLS; 0.0.0.0:8421 opens on every network', parsePlace)
+    .option('--tls-cert <file>', 'certificate of that door, PEM, with its chain')
+    .option('--tls-key <file>', 'key of that certificate, PEM');
+
+function parsePlace(text: string): Place {
+  const [, host = '', port = ''] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text)?.filter(part => part !== undefined) ?? [];
+  if (host === '' || Number(port) > 65_535) throw new InvalidArgumentError('It looks like 0.0.0.0:8421.');
+  return { host, port: Number(port) };
+}
 
 function addWork(
   command: Command,
@@ -59,68 +80,58 @@ function addWork(
   withCommonOptions(command, [`rowtune daemon ${name}`]).action(() => runCommandWork(command, surroundings, work));
 }
 
-const connect = ({ settings }: CommandContext): Promise<DaemonClient> =>
-  connectDaemon({ stateDir: settings.stateDir }, { client: { name: 'rowtune', version: manifest.version } });
-
-/** Undefined where none answers; a daemon that speaks another protocol is an error. */
-async function connectIfRunning(context: CommandContext): Promise<DaemonClient | undefined> {
-  try {
-    return await connect(context);
-  } catch (error) {
-    if (['daemon-missing', 'daemon-gone', 'daemon-refused'].includes(String((error as { code?: unknown }).code))) return undefined;
-    throw error;
-  }
-}
-
-async function start(context: CommandContext, { idleMinutes }: RunOptions): Promise<CommandResult> {
-  const { settings, terminal } = context;
-  const running = await connectIfRunning(context);
-  if (running) {
-    running.close();
-    terminal.print(`a daemon runs already, process ${running.server.pid}`);
-    return { value: { ok: true, pid: running.server.pid, started: false } };
-  }
-  const pid = await startDetached(settings.stateDir, idleMinutes);
-  const client = await untilAnswers(context);
+async function start(context: CommandContext, options: RunOptions): Promise<CommandResult> {
+  const { terminal, cwd } = context;
+  const { listen, tlsCert, tlsKey, idleMinutes } = options;
+  // What is wrong with them is said here, and not in a file of the background process.
+  await outsideOf(options, cwd);
+  const door =
+    listen === undefined
+      ? []
+      : ['--listen', hostAndPort(listen), '--tls-cert', path.resolve(cwd, tlsCert ?? ''), '--tls-key', path.resolve(cwd, tlsKey ?? '')];
+  const { client, started } = await ensureDaemon(context, ['--idle-minutes', String(idleMinutes), ...door]);
   client.close();
-  terminal.print(`the daemon is ready, process ${client.server.pid}`);
-  return { value: { ok: true, pid: client.server.pid, started: client.server.pid === pid } };
+  const { pid } = client.server;
+  terminal.print(started ? `the daemon is ready, process ${pid}` : `a daemon runs already, process ${pid}`);
+  return { value: { ok: true, pid, started } };
 }
 
-/** The same program with `daemon run`, in a session of its own; its output goes into a file, as no pipe may outlive this process. */
-async function startDetached(stateDir: string, idleMinutes: number): Promise<number | undefined> {
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  const output = openSync(path.join(stateDir, 'daemon.out'), 'w', 0o600);
-  try {
-    const args = [...process.execArgv, process.argv[1] ?? '', 'daemon', 'run', '--idle-minutes', String(idleMinutes)];
-    // From the state folder: a daemon must keep no workspace from being moved or unmounted.
-    const child = spawn(process.execPath, args, { detached: true, cwd: stateDir, stdio: ['ignore', output, output] });
-    await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
-    child.unref();
-    return child.pid;
-  } finally {
-    closeSync(output);
-  }
+/** @throws CliError (status 2) where only a part of the second door is given, or a file can't be read */
+async function outsideOf({ listen, tlsCert, tlsKey }: RunOptions, cwd: string): Promise<DaemonOptions['outside']> {
+  if (listen === undefined && tlsCert === undefined && tlsKey === undefined) return undefined;
+  if (listen === undefined || tlsCert === undefined || tlsKey === undefined)
+    throw new CliError('--listen, --tls-cert and --tls-key belong together: the token never travels unencrypted', {
+      code: 'usage',
+      exitStatus: EXIT.usage,
+      hint: 'Give all three, or none and come through an SSH tunnel.',
+    });
+  const [cert, key] = await Promise.all(
+    [tlsCert, tlsKey].map(file =>
+      readFile(path.resolve(cwd, file), 'utf8').catch((error: Error) => {
+        throw new CliError(`${file} can't be read: ${error.message}`, { code: 'usage', exitStatus: EXIT.usage });
+      }),
+    ),
+  );
+  return { ...listen, tls: { cert: cert ?? '', key: key ?? '' } };
 }
 
-async function untilAnswers(context: CommandContext): Promise<DaemonClient> {
-  const deadline = performance.now() + START_TIMEOUT_MS;
-  for (;;) {
-    const client = await connectIfRunning(context);
-    if (client) return client;
-    if (performance.now() > deadline)
-      throw new CliError(`the daemon does not answer after ${START_TIMEOUT_MS / 1000} s`, {
-        code: 'daemon-start',
-        hint: `See ${path.join(context.settings.stateDir, 'daemon.out')}, or run it here: rowtune daemon run`,
-      });
-    await delay(POLL_MS);
-  }
-}
+const hostAndPort = ({ host, port }: Place): string => `${host.includes(':') ? `[${host}]` : host}:${port}`;
 
-async function run({ settings, terminal }: CommandContext, { idleMinutes }: RunOptions): Promise<CommandResult> {
+async function run({ settings, terminal, cwd }: CommandContext, options: RunOptions): Promise<CommandResult> {
   const { stateDir, cacheDir, hub, engineFromEnvironment } = settings;
-  const daemon = await startDaemon({ stateDir, cacheDir, hub, engineFromEnvironment, idleExitMs: idleMinutes * 60_000 });
+  const outside = await outsideOf(options, cwd);
+  const daemon = await startDaemon({
+    stateDir,
+    cacheDir,
+    hub,
+    engineFromEnvironment,
+    idleExitMs: options.idleMinutes * 60_000,
+    outside,
+    token: settings.daemonToken,
+  });
   terminal.say('info', `the daemon listens on 127.0.0.1:${daemon.discovery.port}, process ${process.pid}`);
+  if (outside !== undefined && daemon.outsidePort !== undefined)
+    terminal.say('info', `and on wss://${hostAndPort({ host: outside.host, port: daemon.outsidePort })} for other machines`);
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void daemon.stop());
   // The window it was started from may close.
   process.on('SIGHUP', () => undefined);
@@ -128,8 +139,8 @@ async function run({ settings, terminal }: CommandContext, { idleMinutes }: RunO
   return { value: { ok: true } };
 }
 
-async function status(context: CommandContext): Promise<CommandResult> {
-  const { terminal } = context;
+async function status(context: CommandContext, { showToken = false }: StatusOptions): Promise<CommandResult> {
+  const { terminal, settings } = context;
   const client = await connectIfRunning(context);
   if (client === undefined) {
     terminal.print('no daemon runs; to start one: rowtune daemon start');
@@ -139,7 +150,12 @@ async function status(context: CommandContext): Promise<CommandResult> {
     const found = await client.request('daemonStatus', {});
     const all = await client.request('listJobs', {});
     const { version, pid, uptimeSeconds, clients, jobs, rssBytes, logFile } = found;
+    const discovery = settings.remoteDaemon === undefined ? await readDiscovery(settings.stateDir) : undefined;
+    const url = settings.remoteDaemon?.url ?? `ws://127.0.0.1:${discovery?.port}`;
+    const token = showToken ? discovery?.token : undefined;
     const rows = [
+      ['address', url],
+      ...(token === undefined ? [] : [['token', token]]),
       ['process', `${pid}, rowtune ${version}, up ${duration(uptimeSeconds)}, ${byteSize(rssBytes)}`],
       ['clients', String(clients)],
       ['jobs', `${jobs.running} running, ${jobs.queued} queued, ${jobs.ended} ended`],
@@ -149,7 +165,7 @@ async function status(context: CommandContext): Promise<CommandResult> {
     const active = all.filter(({ endedAt }) => endedAt === undefined);
     if (active.length > 0)
       terminal.print(table([['job', 'kind', 'state', 'what'], ...active.map(job => [job.id, job.kind, job.state, job.title])]));
-    return { value: { ok: true, running: true, ...found, active } };
+    return { value: { ok: true, running: true, url, token, ...found, active } };
   } finally {
     client.close();
   }

@@ -1,8 +1,8 @@
 /** `rowtune doctor`: the engine and the machine under it, and for each problem the command that mends it. */
 import type { Diagnosis } from '../../engine/doctor.ts';
+import { byteSize, table } from '../../protocol/format.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { byteSize, table } from '../../protocol/format.ts';
 import { type EngineOptions, engineOption } from '../job-command.ts';
 import { runWorker } from '../run-worker.ts';
 import { jobContext } from '../settings.ts';

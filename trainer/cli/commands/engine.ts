@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { listEngines, removeEngine, type Variant } from '../../engine/install/engine-folder.ts';
 import { installTensorflow } from '../../engine/install/install-tensorflow.ts';
 import type { Progress } from '../../engine/install/wheel.ts';
+import { byteSize, duration, table } from '../../protocol/format.ts';
 import {
   type AddCommand,
   type CommandContext,
@@ -11,7 +12,6 @@ import {
   type Surroundings,
   withCommonOptions,
 } from '../command.ts';
-import { byteSize, duration, table } from '../../protocol/format.ts';
 
 export const addEngine: AddCommand = (program, surroundings) => {
   const engine = program.command('engine').description('install, list or remove the TensorFlow engine');

@@ -4,10 +4,10 @@ import path from 'node:path';
 import { describeMachine } from '../../engine/machine.ts';
 import { openModel, readModelHeaders } from '../../hub/open-model.ts';
 import { estimateRecipe, type MemoryEstimate, type RecipeEstimate } from '../../memory/predict.ts';
+import { byteSize, grouped, percent, table } from '../../protocol/format.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { USABLE_SHARE } from '../../run/choose-recompute.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { byteSize, grouped, percent, table } from '../../protocol/format.ts';
 import { withOverrides } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 

@@ -1,8 +1,8 @@
 /** `rowtune evaluate`: loss and accuracy on held-out data, of a base model or of what a run made of it. */
 import path from 'node:path';
+import { table } from '../../protocol/format.ts';
 import type { EvaluateResult } from '../../run/evaluate-run.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { table } from '../../protocol/format.ts';
 import { recipeOrRun, withOverrides } from '../job-command.ts';
 import { metricRows } from '../run-table.ts';
 import { runWorker } from '../run-worker.ts';

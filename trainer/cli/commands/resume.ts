@@ -1,31 +1,50 @@
-/** `rowtune resume`: goes on with a run from its last checkpoint, as if it had never stopped. */
+/** `rowtune resume`: goes on with a run from its last checkpoint, as if it had never stopped; by the daemon where one runs. */
+import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { readRunRecipe } from '../../run/run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { connectIfRunning } from '../daemon-link.ts';
+import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
 import { isRunFolder, withOverrides } from '../job-command.ts';
 import { runWorker } from '../run-worker.ts';
 import { jobContext } from '../settings.ts';
-import { finishTraining, resumeCommandOf } from './train.ts';
+import { finishTraining, resumeCommandOf, type WhereOptions, withWhereOptions } from './train.ts';
 
 export const addResume: AddCommand = (program, surroundings) => {
-  const command = withOverrides(
-    program.command('resume').description('go on with a run that was stopped, killed or is to be longer').argument('<run>', 'a run folder'),
+  const command = withWhereOptions(
+    withOverrides(
+      program
+        .command('resume')
+        .description('go on with a run that was stopped, killed or is to be longer')
+        .argument('<run>', 'a run folder'),
+    ),
   );
-  withCommonOptions(command, ['rowtune resume runs/spam', 'rowtune resume runs/spam num_train_epochs=2']).action(
-    (run: string, overrides: string[]) => runCommandWork(command, surroundings, context => resume(context, run, overrides)),
+  const examples = ['rowtune resume runs/spam', 'rowtune resume runs/spam num_train_epochs=2', 'rowtune resume runs/spam --detach'];
+  withCommonOptions(command, examples).action((run: string, overrides: string[], options: WhereOptions) =>
+    runCommandWork(command, surroundings, context => resume(context, run, overrides, options)),
   );
 };
 
-async function resume(context: CommandContext, run: string, overrides: readonly string[]): Promise<CommandResult> {
+async function resume(
+  context: CommandContext,
+  run: string,
+  overrides: readonly string[],
+  { detach = false, daemon }: WhereOptions,
+): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
-  const runDir = path.resolve(cwd, run);
-  if (!isRunFolder(runDir))
+  const isElsewhere = settings.remoteDaemon !== undefined && daemon;
+  const runDir = path.resolve(isElsewhere ? (settings.remoteDaemon?.dir ?? cwd) : cwd, run);
+  if (!isElsewhere && !isRunFolder(runDir))
     throw new CliError(`${run} is no run folder`, {
       code: 'run-missing',
       exitStatus: EXIT.usage,
       hint: 'See where runs are: rowtune runs',
     });
+  const start = { name: 'resume', params: { id: randomUUID(), runDir, overrides } } as const;
+  if (detach) return detachTraining(context, start);
+  const client = daemon ? await connectIfRunning(context) : undefined;
+  if (client !== undefined) return finishTraining(context, await trainOnDaemon(context, client, start));
   const { threads } = await readRunRecipe(runDir, overrides);
   const request = { kind: 'resume', context: jobContext(settings, cwd), runDir, overrides } as const;
   const value = await runWorker({ request, terminal, threads, resumeCommand: resumeCommandOf(runDir, cwd) });

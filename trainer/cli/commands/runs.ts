@@ -1,15 +1,34 @@
-/** `rowtune runs`: every run below a folder, newest first. */
+/** `rowtune runs`: every run below a folder, newest first; with --follow or --stop, one run of the daemon. */
 import path from 'node:path';
 import { RUNS_FOLDER } from '../../jobs/free-run-folder.ts';
-import { listRuns, type RunSummary } from '../../run/run-folder.ts';
-import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { compact, duration, table } from '../../protocol/format.ts';
+import type { JobRecord } from '../../protocol/rpc-messages.ts';
+import type { DaemonClient } from '../../rpc/connect.ts';
+import { listRuns, type RunSummary } from '../../run/run-folder.ts';
+import { CliError, EXIT } from '../cli-error.ts';
+import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { connectIfRunning } from '../daemon-link.ts';
 import { shownPath } from '../job-command.ts';
+import { followJob } from '../run-on-daemon.ts';
+import { finishTraining, resumeCommandOf } from './train.ts';
+
+interface RunsOptions {
+  readonly follow?: string;
+  readonly stop?: string;
+}
 
 export const addRuns: AddCommand = (program, surroundings) => {
-  const command = program.command('runs').description('list runs, newest first').argument('[dir]', 'where to look', RUNS_FOLDER);
-  withCommonOptions(command, ['rowtune runs', 'rowtune runs ~/experiments --json']).action((dir: string) =>
-    runCommandWork(command, surroundings, context => runs(context, dir)),
+  const command = program
+    .command('runs')
+    .description('list runs, newest first')
+    .argument('[dir]', 'where to look', RUNS_FOLDER)
+    .option('--follow <run>', 'show the progress of a run of the daemon until it ends; Ctrl-C leaves it alone')
+    .option('--stop <run>', 'stop a run of the daemon; it saves and can be resumed');
+  const examples = ['rowtune runs', 'rowtune runs ~/experiments --json', 'rowtune runs --follow runs/spam'];
+  withCommonOptions(command, examples).action((dir: string, { follow, stop: stopped }: RunsOptions) =>
+    runCommandWork(command, surroundings, context =>
+      follow !== undefined ? followRun(context, follow) : stopped !== undefined ? stopRun(context, stopped) : runs(context, dir),
+    ),
   );
 };
 
@@ -33,3 +52,43 @@ function row({ name, state, step, totalSteps, loss, ageSeconds, runDir, reason }
     shownPath(runDir, cwd),
   ];
 }
+
+/** The newest job of the daemon in this run folder. Closes the client when `work` is done. */
+async function withJob(
+  context: CommandContext,
+  run: string,
+  work: (client: DaemonClient, job: JobRecord, runDir: string) => Promise<CommandResult>,
+): Promise<CommandResult> {
+  const { settings, cwd } = context;
+  const runDir = path.resolve(settings.remoteDaemon?.dir ?? cwd, run);
+  const client = await connectIfRunning(context);
+  const hint = 'Its state is in: rowtune runs';
+  if (client === undefined) throw new CliError('no daemon runs', { code: 'daemon-missing', exitStatus: EXIT.usage, hint });
+  try {
+    const job = (await client.request('listJobs', {})).findLast(record => record.runDir === runDir);
+    if (job === undefined) throw new CliError(`the daemon has no job in ${run}`, { code: 'job-missing', exitStatus: EXIT.usage, hint });
+    return await work(client, job, runDir);
+  } finally {
+    client.close();
+  }
+}
+
+const followRun = (context: CommandContext, run: string): Promise<CommandResult> =>
+  withJob(context, run, async (client, job, runDir) => {
+    const { terminal, cwd } = context;
+    const resumeCommand = resumeCommandOf(runDir, cwd);
+    const value = await followJob({ client, job, terminal, onInterrupt: 'leave', resumeCommand });
+    if (value !== undefined) return finishTraining(context, value);
+    terminal.say('info', `it goes on; stop it with: rowtune runs --stop ${shownPath(runDir, cwd)}`);
+    return { value: { ok: true, left: true, id: job.id, runDir } };
+  });
+
+const stopRun = (context: CommandContext, run: string): Promise<CommandResult> =>
+  withJob(context, run, async (client, { id }, runDir) => {
+    const { terminal, cwd } = context;
+    terminal.say('info', 'stopping after this step and saving');
+    await client.request('stopJob', { id });
+    const { state } = await client.request('waitForJob', { id });
+    terminal.print(`${state}; go on with: ${resumeCommandOf(runDir, cwd)}`);
+    return { value: { ok: true, id, runDir, state } };
+  });

@@ -1,32 +1,79 @@
-/** `rowtune train`: a recipe from data to an adapter, in a run folder of its own. */
-
+/** `rowtune train`: a recipe from data to an adapter, in a run folder of its own; by the daemon where one runs. */
+import { randomUUID } from 'node:crypto';
+import path from 'node:path';
+import type { Command } from 'commander';
 import { freeRunFolder } from '../../jobs/free-run-folder.ts';
+import type { RecipeSource } from '../../protocol/rpc-messages.ts';
 import type { TrainResult } from '../../run/train-run.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { connectIfRunning } from '../daemon-link.ts';
+import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
 import { shownPath, withOverrides } from '../job-command.ts';
-import { readRecipe } from '../read-recipe.ts';
+import { readRecipe, readRecipeText } from '../read-recipe.ts';
 import { runTable } from '../run-table.ts';
 import { runWorker } from '../run-worker.ts';
 import { jobContext } from '../settings.ts';
 
+export interface WhereOptions {
+  readonly detach?: boolean;
+  /** False with --no-daemon. */
+  readonly daemon: boolean;
+}
+
+/** Where a training runs. */
+export const withWhereOptions = (command: Command): Command =>
+  command
+    .option('--detach', 'start it in the daemon (which is started where none runs) and return')
+    .option('--no-daemon', 'run it in this command, also where a daemon runs');
+
 export const addTrain: AddCommand = (program, surroundings) => {
-  const command = withOverrides(
-    program.command('train').description('train by a recipe; Ctrl-C stops and saves, a second one aborts').argument('<recipe>', 'a recipe'),
+  const command = withWhereOptions(
+    withOverrides(
+      program
+        .command('train')
+        .description('train by a recipe; Ctrl-C stops and saves, a second one aborts')
+        .argument('<recipe>', 'a recipe'),
+    ),
   );
-  const examples = ['rowtune train spam.rowtune.yaml', 'rowtune train spam.rowtune.yaml method=lora r=16 output_dir=runs/spam-lora'];
-  withCommonOptions(command, examples).action((file: string, overrides: string[]) =>
-    runCommandWork(command, surroundings, context => train(context, file, overrides)),
+  const examples = [
+    'rowtune train spam.rowtune.yaml',
+    'rowtune train spam.rowtune.yaml method=lora r=16 output_dir=runs/spam-lora',
+    'rowtune train spam.rowtune.yaml --detach',
+  ];
+  withCommonOptions(command, examples).action((file: string, overrides: string[], options: WhereOptions) =>
+    runCommandWork(command, surroundings, context => train(context, file, overrides, options)),
   );
 };
 
-async function train(context: CommandContext, file: string, overrides: readonly string[]): Promise<CommandResult> {
+async function train(
+  context: CommandContext,
+  file: string,
+  overrides: readonly string[],
+  { detach = false, daemon }: WhereOptions,
+): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
   const recipe = await readRecipe(context, file, overrides);
+  const client = daemon && !detach ? await connectIfRunning(context) : undefined;
+  if (detach || client !== undefined) {
+    const source: RecipeSource = {
+      text: await readRecipeText(file, cwd),
+      fileName: path.basename(file),
+      baseDir: settings.remoteDaemon?.dir ?? cwd,
+      overrides: [...overrides, ...engineOf(context, recipe.engine)],
+    };
+    const start = { name: 'train', params: { id: randomUUID(), recipe: source } } as const;
+    if (client === undefined) return detachTraining(context, start);
+    return finishTraining(context, await trainOnDaemon(context, client, start));
+  }
   const runDir = await freeRunFolder({ recipe, recipeFile: file, baseDir: cwd });
   const request = { kind: 'train', context: jobContext(settings, cwd), recipe, runDir } as const;
   const value = await runWorker({ request, terminal, threads: recipe.threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);
 }
+
+/** The daemon has an environment of its own; what ours asks for goes with the recipe. */
+export const engineOf = ({ settings }: CommandContext, engine: string): string[] =>
+  engine === 'auto' && settings.engineFromEnvironment !== undefined ? [`engine=${settings.engineFromEnvironment}`] : [];
 
 /** Shows the table of a run that ended by itself or was asked to stop. */
 export function finishTraining({ terminal, cwd }: CommandContext, value: unknown): CommandResult {

@@ -1,8 +1,8 @@
 /** `rowtune verify`: model folders against the reference numbers beside them. */
 import path from 'node:path';
+import { compact, table } from '../../protocol/format.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { compact, table } from '../../protocol/format.ts';
 import { type EngineOptions, engineOption } from '../job-command.ts';
 import { runWorker } from '../run-worker.ts';
 import { jobContext } from '../settings.ts';

@@ -1,0 +1,49 @@
+/** Training as a job of the daemon: followed to its end, or left to itself. */
+import type { JobRecord, RequestParams } from '../protocol/rpc-messages.ts';
+import type { DaemonClient } from '../rpc/connect.ts';
+import type { CommandContext, CommandResult } from './command.ts';
+import { ensureDaemon } from './daemon-link.ts';
+import { shownPath } from './job-command.ts';
+import { followJob } from './run-on-daemon.ts';
+
+export type TrainingStart =
+  | { readonly name: 'train'; readonly params: RequestParams<'train'> }
+  | { readonly name: 'resume'; readonly params: RequestParams<'resume'> };
+
+const start = (client: DaemonClient, { name, params }: TrainingStart): Promise<JobRecord> =>
+  name === 'train' ? client.request('train', params) : client.request('resume', params);
+
+/** The value of the result, as `runWorker` gives it. Closes the client. */
+export async function trainOnDaemon({ terminal, cwd }: CommandContext, client: DaemonClient, what: TrainingStart): Promise<unknown> {
+  try {
+    const job = await start(client, what);
+    terminal.say('info', `the daemon (process ${client.server.pid}) runs it; --no-daemon runs it here`);
+    const resumeCommand = job.runDir === undefined ? undefined : `rowtune resume ${shownPath(job.runDir, cwd)}`;
+    return await followJob({ client, job, terminal, onInterrupt: 'stop', resumeCommand });
+  } finally {
+    client.close();
+  }
+}
+
+/** Returns as soon as the job is recorded: it goes on without this command. */
+export async function detachTraining(context: CommandContext, what: TrainingStart): Promise<CommandResult> {
+  const { terminal, cwd } = context;
+  const { client } = await ensureDaemon(context);
+  try {
+    const { id, state, runDir = '' } = await start(client, what);
+    const folder = shownPath(runDir, cwd);
+    terminal.print(
+      [
+        `${state === 'queued' ? 'queued' : 'started'} in the daemon (process ${client.server.pid}); it goes on when this terminal is closed`,
+        `  run folder  ${folder}`,
+        `  job         ${id}`,
+        `  follow      rowtune runs --follow ${folder}`,
+        `  stop        rowtune runs --stop ${folder}`,
+        '  all jobs    rowtune daemon status',
+      ].join('\n'),
+    );
+    return { value: { ok: true, detached: true, id, runDir, state, pid: client.server.pid } };
+  } finally {
+    client.close();
+  }
+}

@@ -1,0 +1,66 @@
+/** Follows one job of a daemon: shows what it says as if it ran here, and lets Ctrl-C stop and save it. */
+import type { JobRecord } from '../protocol/rpc-messages.ts';
+import type { DaemonClient } from '../rpc/connect.ts';
+import { CliError } from './cli-error.ts';
+import { aborted, STOPPING, show } from './run-worker.ts';
+import type { Terminal } from './terminal.ts';
+
+export interface FollowParams {
+  readonly client: DaemonClient;
+  /** As it was when it was started or found. */
+  readonly job: JobRecord;
+  readonly terminal: Terminal;
+  /** What Ctrl-C does: 'stop' saves and ends the job, a second one aborts it; 'leave' lets it go on. */
+  readonly onInterrupt: 'stop' | 'leave';
+  readonly resumeCommand?: string;
+}
+
+/** A terminal that is closed leaves the job alone: it is the daemon's. */
+const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
+
+/**
+ * Resolves with the value of the job's result; with nothing where Ctrl-C left the job alone.
+ * @throws CliError with the job's own code, message and hint; with status 130 where it was aborted
+ */
+export async function followJob({ client, job, terminal, onInterrupt, resumeCommand }: FollowParams): Promise<unknown> {
+  const { id } = job;
+  let leave = (): void => undefined;
+  const left = new Promise<undefined>(resolve => {
+    leave = () => resolve(undefined);
+  });
+  let count = 0;
+  const onSignal = (): void => {
+    count++;
+    if (onInterrupt === 'leave') leave();
+    else if (count === 1) {
+      terminal.say('info', STOPPING);
+      client.request('stopJob', { id }).catch(() => undefined);
+    } else client.request('abortJob', { id }).catch(() => undefined);
+  };
+  for (const signal of SIGNALS) process.on(signal, onSignal);
+  const unlisten = client.onProgress(id, event => show(event, terminal));
+  try {
+    if (job.state === 'queued') await sayQueued(client, terminal);
+    const ended = await Promise.race([client.request('waitForJob', { id, progressToken: id }), left]);
+    return ended === undefined ? undefined : resultOf(ended, resumeCommand);
+  } finally {
+    unlisten();
+    for (const signal of SIGNALS) process.removeListener(signal, onSignal);
+    terminal.progress.end();
+  }
+}
+
+async function sayQueued(client: DaemonClient, terminal: Terminal): Promise<void> {
+  const { jobs } = await client.request('daemonStatus', {});
+  terminal.say('info', `waiting for ${jobs.running + jobs.queued - 1} other jobs of the daemon`);
+}
+
+function resultOf({ state, result, failure }: JobRecord, resumeCommand: string | undefined): unknown {
+  if (state === 'aborted') throw aborted({ resumeCommand });
+  if (failure !== undefined) {
+    const goOn = resumeCommand === undefined ? undefined : `Go on from the last checkpoint, where there is one: ${resumeCommand}`;
+    throw new CliError(failure.message, { code: failure.code, hint: [failure.hint, goOn].filter(Boolean).join(' ') || undefined });
+  }
+  if (result === undefined) throw new CliError('the job was stopped before it began', { code: 'stopped' });
+  return result;
+}
