@@ -50,6 +50,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/engine': ['trainer/graph'],
   'trainer/model': ['trainer/graph', 'trainer/random.ts'],
   'trainer/selection.ts': ['trainer/model'],
+  'trainer/dependency': ['trainer/selection.ts', 'trainer/model', 'trainer/graph'],
   'trainer/method': ['trainer/selection.ts', 'trainer/model', 'trainer/graph', 'trainer/random.ts'],
   'trainer/train': ['trainer/method', 'trainer/model', 'trainer/graph', 'trainer/engine', 'trainer/hub', 'trainer/random.ts'],
   'trainer/importance': [

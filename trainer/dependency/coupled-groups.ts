@@ -1,0 +1,206 @@
+/** Which parts of which weights belong to one neuron: derived from the graph of a model, for any model (the idea of DepGraph, Fang et al. 2023). */
+import { Graph, type Node } from '../graph/graph.ts';
+import type { AnyModel, ClassifierModel, ConvSpec, ModuleSpec } from '../model/model-spec.ts';
+import { type ModuleTap, Tracer } from '../model/tracer.ts';
+import { applyRule, type Known } from './channel-rules.ts';
+import { ChannelSets } from './channels.ts';
+
+/**
+ * rows: of a linear layer or a convolution, with their bias entries; they make a channel. columns: of a linear layer or a convolution, which
+ * read it; of an embedding or a tensor that is used as it is, which make it. entries: of a norm in between.
+ */
+export type MemberPart = 'rows' | 'columns' | 'entries';
+
+export interface GroupMember {
+  readonly module: ModuleSpec;
+  readonly part: MemberPart;
+  /** The channel of the group that each row, column or entry belongs to; −1 where it is none's. */
+  readonly channelOf: Int32Array;
+}
+
+/** Channels that only change together with all their members. */
+export interface CoupledGroup {
+  readonly channels: number;
+  /** In the order of the model, makers first. */
+  readonly members: readonly GroupMember[];
+}
+
+/** Channels that cannot be followed: at which operation, behind which layer. */
+export class DependencyError extends Error {
+  override name = 'DependencyError';
+}
+
+/** Enough to be told apart from a batch of one; channels do not depend on how many there are. */
+const TOKENS = 4;
+
+/**
+ * The groups of a model, in the order of the forward pass. Nothing is computed: shapes are traced, and sets of channel numbers follow them.
+ * @throws DependencyError that names the operation and the layer before it
+ */
+export function coupledGroups(model: AnyModel): CoupledGroup[] {
+  const graph = new Graph();
+  const tracer = new Tracer({ graph });
+  const sets = new ChannelSets();
+  const output = traceModel(model, tracer);
+  const sides = new Sides(sets);
+  const known = propagate(graph, tracer, model.modules, sets, sides);
+  if (model.kind === 'causal') {
+    const { head } = model;
+    sides.add(head, 'columns', channelsOf(known[output.id], output, sets));
+    if (head.kind === 'linear') sides.add(head, 'rows', sets.fresh(head.weight.shape[0] as number));
+  }
+  return sides.groups(model.modules);
+}
+
+function traceModel(model: AnyModel, tracer: Tracer): Node {
+  const { graph } = tracer;
+  if (model.kind === 'causal') return model.hidden(tracer, { ids: graph.feed('ids', [1, TOKENS], 'int32'), mask: { kind: 'causal' } });
+  return model.logits(tracer, classifierInput(graph, model));
+}
+
+function classifierInput(graph: Graph, { input }: ClassifierModel): Parameters<ClassifierModel['logits']>[1] {
+  if (input.kind === 'image') return { kind: 'image', pixels: graph.feed('pixels', [1, input.height, input.width, input.channels]) };
+  return { kind: 'tokens', ids: graph.feed('ids', [1, TOKENS], 'int32'), seen: graph.feed('seen', [1, TOKENS]) };
+}
+
+/** Follows channels node by node; they begin where modules make them. */
+function propagate(graph: Graph, tracer: Tracer, modules: readonly ModuleSpec[], sets: ChannelSets, sides: Sides): readonly Known[] {
+  const taps = new Map<Node, { module: ModuleSpec; tap: ModuleTap }>();
+  const asTheyAre = new Map<string, ModuleSpec>();
+  for (const module of modules) {
+    const tap = tracer.taps.get(module.name);
+    if (tap) taps.set(tap.y, { module, tap });
+    else if (module.kind === 'parameter') asTheyAre.set(module.weight.name, module);
+  }
+  const known: Known[] = [];
+  let behind = 'the input';
+  for (const node of graph.nodes) {
+    const inputs = node.inputs.map(input => known[input.id]);
+    const fail = (why: string): never => {
+      throw new DependencyError(`the channels behind ${behind} cannot be followed through ${node.op} [${node.shape.join(', ')}]: ${why}`);
+    };
+    const own = node.op === 'read' ? asTheyAre.get((node as Node<'read'>).attrs.variable) : undefined;
+    const found = own ? makeColumns(own, node, sets, sides) : applyRule({ sets, node, inputs, fail });
+    const tapped = taps.get(node);
+    known[node.id] = tapped ? passModule(tapped, found, known, sets, sides) : found;
+    if (tapped) behind = tapped.module.name;
+  }
+  return known;
+}
+
+const alongLast = (rank: number, ids: Int32Array): Known => ({ shape: [...new Array<number>(rank - 1).fill(1), ids.length], ids });
+
+function makeColumns(module: ModuleSpec, node: Node, sets: ChannelSets, sides: Sides): Known {
+  const ids = sets.fresh(node.shape.at(-1) as number);
+  sides.add(module, 'columns', ids);
+  return alongLast(node.shape.length, ids);
+}
+
+/** What a module reads and makes. @param through what its own operations let pass */
+function passModule(
+  { module, tap }: { module: ModuleSpec; tap: ModuleTap },
+  through: Known,
+  known: readonly Known[],
+  sets: ChannelSets,
+  sides: Sides,
+): Known {
+  const { x, y } = tap;
+  const size = y.shape.at(-1) as number;
+  if (module.kind === 'norm') {
+    sides.add(module, 'entries', channelsOf(through, y, sets));
+    return through;
+  }
+  const made = sets.fresh(size);
+  if (module.kind === 'embedding') sides.add(module, 'columns', made);
+  else {
+    sides.add(module, 'rows', made);
+    const read = channelsOf(known[x.id], x, sets);
+    // Where every channel has filters of its own, what it makes is the same channel.
+    if (!isDepthwise(module)) sides.add(module, 'columns', read);
+    else for (const [row, id] of made.entries()) sets.join(id, read[Math.floor((row * read.length) / size)] as number);
+  }
+  return alongLast(y.shape.length, made);
+}
+
+function isDepthwise(module: ModuleSpec): boolean {
+  if (module.kind !== 'conv') return false;
+  const { groups } = (module as ConvSpec).window;
+  return groups > 1 && module.weight.shape[1] === 1;
+}
+
+/** The channel of each place of a tensor's last axis; whatever else differs along other axes goes together. */
+function channelsOf(channels: Known, { shape }: Node, sets: ChannelSets): Int32Array {
+  const size = shape.at(-1) as number;
+  const last = new Int32Array(size).fill(-1);
+  if (!channels) return last;
+  const width = channels.shape.at(-1) as number;
+  channels.ids.forEach((id, place) => {
+    for (let i = width === 1 ? 0 : place % width; i < size; i += width === 1 ? 1 : size) last[i] = sets.join(last[i] as number, id);
+  });
+  return last;
+}
+
+interface Side {
+  readonly module: ModuleSpec;
+  readonly part: MemberPart;
+  readonly ids: Int32Array;
+}
+
+/** Rows, columns and entries with their channels, as they are found; those of one part of one module go together. */
+class Sides {
+  private readonly sets: ChannelSets;
+  private readonly found = new Map<string, Side>();
+
+  constructor(sets: ChannelSets) {
+    this.sets = sets;
+  }
+
+  add(module: ModuleSpec, part: MemberPart, ids: Int32Array): void {
+    const key = `${part} ${module.name}`;
+    const before = this.found.get(key);
+    if (before) before.ids.forEach((id, i) => void this.sets.join(id, ids[i] as number));
+    else this.found.set(key, { module, part, ids });
+  }
+
+  groups(modules: readonly ModuleSpec[]): CoupledGroup[] {
+    const order = new Map(modules.map(({ name }, i) => [name, i]));
+    const parts: Record<MemberPart, number> = { rows: 0, columns: 1, entries: 2 };
+    const sides = [...this.found.values()]
+      .map(side => ({ ...side, ids: side.ids.map(id => (id < 0 ? -1 : this.sets.find(id))) }))
+      .filter(({ ids }) => ids.some(id => id >= 0))
+      .sort((a, b) => (order.get(a.module.name) ?? 0) - (order.get(b.module.name) ?? 0) || parts[a.part] - parts[b.part]);
+    return components(sides).map(groupOf);
+  }
+}
+
+/** Sides that share a channel, directly or by others. */
+function components(sides: readonly Side[]): Side[][] {
+  const links = new ChannelSets();
+  const numbers = links.fresh(sides.length);
+  const firstWith = new Map<number, number>();
+  for (const [i, { ids }] of sides.entries())
+    for (const id of ids) {
+      if (id < 0) continue;
+      const first = firstWith.get(id);
+      if (first === undefined) firstWith.set(id, numbers[i] as number);
+      else links.join(first, numbers[i] as number);
+    }
+  const found = new Map<number, Side[]>();
+  for (const [i, side] of sides.entries()) {
+    const root = links.find(numbers[i] as number);
+    found.set(root, [...(found.get(root) ?? []), side]);
+  }
+  return [...found.values()];
+}
+
+function groupOf(sides: readonly Side[]): CoupledGroup {
+  const numbers = new Map<number, number>();
+  const numberOf = (id: number): number => {
+    if (id < 0) return -1;
+    const known = numbers.get(id) ?? numbers.size;
+    numbers.set(id, known);
+    return known;
+  };
+  const members = sides.map(({ module, part, ids }) => ({ module, part, channelOf: ids.map(numberOf) }));
+  return { channels: numbers.size, members };
+}
