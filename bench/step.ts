@@ -7,7 +7,7 @@ import type { RecomputePolicy } from '../trainer/graph/recompute.ts';
 import { openModel } from '../trainer/hub/open-model.ts';
 import { magnitude } from '../trainer/importance/measure.ts';
 import { processMemory, resetPeak } from '../trainer/memory/measure.ts';
-import { type Attachment, type MethodName, trainableCount } from '../trainer/method/method.ts';
+import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../trainer/method/method.ts';
 import { methods } from '../trainer/method/methods.ts';
 import { targetModules } from '../trainer/method/targets.ts';
 import { causalModel } from '../trainer/model/load-model.ts';
@@ -50,7 +50,17 @@ async function attach(): Promise<Attachment> {
     for (const module of modules)
       scores.set(module.name, magnitude(await folder.weights.readFloat32(module.weight.name), module.weight.shape[0] as number));
   const selection = method === 'spsft' ? selectRows(modules, scores, budget) : new Map();
-  return methods[method].attach(model, { ...targets, budget, loraAlpha: 16, loraDropout: request.dropout, seed: 0 }, selection);
+  const settings: MethodSettings = {
+    ...targets,
+    budget,
+    rank: request.r,
+    sparseRatio: 0.006,
+    loraAlpha: 16,
+    loraDropout: request.dropout,
+    vera: { projectionKey: 0, dInitial: 0.1 },
+    seed: 0,
+  };
+  return methods[method].attach(model, settings, selection);
 }
 
 const attachment = await attach();

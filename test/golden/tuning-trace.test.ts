@@ -19,6 +19,7 @@ import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
 import { trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
 import { openOthers, openReference } from '../support/engines.ts';
+import { settingsOf } from '../support/method-settings.ts';
 
 const goldenFolder = import.meta.dirname;
 
@@ -72,7 +73,7 @@ async function losses(engine: Engine, model: CausalModel, attachment: Attachment
 function attach(method: MethodName, selection: Selection = new Map()): Attachment {
   return methods[method].attach(
     model,
-    { targetModules: ['all-linear'], freeze: [], budget: { r: 4 }, loraAlpha: 16, loraDropout: 0, seed: 0 },
+    settingsOf({ loraAlpha: 16, seed: 0 }),
     selection,
   );
 }
@@ -80,8 +81,8 @@ function attach(method: MethodName, selection: Selection = new Map()): Attachmen
 const chosen = (measure: string): Selection =>
   new Map(Object.entries(trace.row_importance).map(([name, scores]) => [name, Int32Array.from(scores[measure] as number[])]));
 
-async function loraStart(): Promise<ReadonlyMap<string, Float32Array>> {
-  const source = await openSafetensors(join(goldenFolder, 'llama_lora_adapter', 'adapter_model.safetensors'));
+async function startOf(adapter: string): Promise<ReadonlyMap<string, Float32Array>> {
+  const source = await openSafetensors(join(goldenFolder, adapter, 'adapter_model.safetensors'));
   const start = new Map<string, Float32Array>();
   for (const name of source.tensors.keys()) start.set(name.replace('base_model.model.', ''), await source.readFloat32(name));
   await source.close();
@@ -92,7 +93,8 @@ const cases = [
   { name: 'full', expected: 'full', attachment: attach('full'), start: new Map() },
   { name: 'spsft by magnitude', expected: 'spsft_magnitude_r4', attachment: attach('spsft', chosen('top4_magnitude')), start: new Map() },
   { name: 'spsft by Taylor', expected: 'spsft_taylor_r4', attachment: attach('spsft', chosen('top4_taylor')), start: new Map() },
-  { name: 'lora', expected: 'lora_r4_alpha16', attachment: attach('lora'), start: await loraStart() },
+  { name: 'lora', expected: 'lora_r4_alpha16', attachment: attach('lora'), start: await startOf('llama_lora_adapter') },
+  { name: 'dora', expected: 'dora_r4_alpha16', attachment: attach('dora'), start: await startOf('llama_dora_adapter') },
 ] as const;
 
 for (const { name: engineName, engine, missing } of [{ name: 'portable, cpu', engine: await openReference(), missing: undefined }, ...(await openOthers())])

@@ -8,7 +8,7 @@ import type { Engine } from '../../trainer/engine/engine.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
 import { type ModelFolder, openModel } from '../../trainer/hub/open-model.ts';
 import { magnitude } from '../../trainer/importance/measure.ts';
-import type { MethodName } from '../../trainer/method/method.ts';
+import type { MethodName, MethodSettings } from '../../trainer/method/method.ts';
 import { methods } from '../../trainer/method/methods.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
@@ -19,6 +19,7 @@ import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
 import { readSnapshot } from '../../trainer/train/snapshot.ts';
 import { trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
+import { scattered, settingsOf } from './method-settings.ts';
 
 export const TINY_LLAMA = join(import.meta.dirname, '..', 'golden', 'llama');
 const STEPS = 4;
@@ -30,6 +31,7 @@ export interface TinyAdapterParams {
   readonly budget: Budget;
   readonly targets?: readonly string[];
   readonly base?: string;
+  readonly settings?: Partial<MethodSettings>;
 }
 
 const temporary: string[] = [];
@@ -56,11 +58,13 @@ export async function tinyAdapter({
   budget,
   targets = ['all-linear'],
   base = TINY_LLAMA,
+  settings: changes = {},
 }: TinyAdapterParams): Promise<string> {
   const folder = await openModel(base);
   const model = causalModel(folder.config);
-  const settings = { targetModules: targets, freeze: [], budget, loraAlpha: 16, loraDropout: 0, seed: 3 };
-  const selection = method === 'spsft' ? await byMagnitude(folder, targets, budget) : new Map();
+  const rank = 'r' in budget ? budget.r : 4;
+  const settings = settingsOf({ targetModules: targets, budget, rank, loraAlpha: 16, ...changes });
+  const selection = method === 'spsft' ? await byMagnitude(folder, targets, budget) : scattered(model, method, settings);
   const attachment = methods[method].attach(model, settings, selection);
   const shape = { batch: 1, tokens: 16, targets: 15 };
   const program = trainProgram({
@@ -92,7 +96,7 @@ export async function tinyAdapter({
   await session.dispose();
   const fingerprint = await folder.weights.fingerprint();
   await folder.weights.close();
-  const description = describeAdapter(attachment, { source: base, revision: '', fingerprint }, settings.loraAlpha);
+  const description = describeAdapter(attachment, { source: base, revision: '', fingerprint });
   const tensors = attachment.trainables.map(({ name, shape: of }) => ({ name, shape: of, data: () => values.get(name) as HostArray }));
   const dir = join(await temporaryFolder(), 'adapter');
   await writeAdapter(dir, { description, tensors });

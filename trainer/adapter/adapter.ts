@@ -1,6 +1,6 @@
 /** The adapter: what a run has trained, in a file of its own beside an unchanged base model. Its words, its file names and its error. */
 import type { TensorInfo } from '../hub/tensor-source.ts';
-import type { MethodName } from '../method/method.ts';
+import type { LoraRank, MethodName, VeraShape } from '../method/method.ts';
 import type { Selection } from '../selection.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
@@ -19,10 +19,10 @@ export interface AdapterBase {
   readonly architecture?: string;
 }
 
-/** Of one module: y = x·Wᵀ + (alpha / r) · x·Aᵀ·Bᵀ. */
-export interface LoraRank {
-  readonly r: number;
-  readonly alpha: number;
+/** Of one module: y = x·Wᵀ + (alpha / r) · (x·Aᵀ·Bᵀ + c). */
+export interface AdapterRank extends LoraRank {
+  /** Adapters of PEFT with lora_bias: B has a bias c, which adds to the module's own. */
+  readonly hasBias?: true;
 }
 
 /** Everything but the trained numbers. */
@@ -31,13 +31,19 @@ export interface AdapterDescription {
   readonly base: AdapterBase;
   /** Names of the tuned modules, in the model's order. */
   readonly modules: readonly string[];
-  /** spsft: the trained rows of each module, ascending. Empty for other methods. */
+  /** The trained rows of each module that is trained by rows, ascending. */
   readonly rows: Selection;
-  /** lora: rank and alpha of each module. Empty for other methods. */
-  readonly lora: ReadonlyMap<string, LoraRank>;
+  /** The trained elements of the weight of each module that is trained by single elements, ascending, in its flat order. */
+  readonly elements: Selection;
+  /** Rank and alpha of each module that has two factors; with the method dora it has magnitudes too. */
+  readonly lora: ReadonlyMap<string, AdapterRank>;
+  /** Of the method vera. */
+  readonly vera?: VeraShape;
+  /** Modules that were trained whole. */
+  readonly whole: readonly string[];
   /** Updates that it was trained for, where the tool that wrote it says so. */
   readonly step?: number;
-  /** The label names that prompts of text_label data listed. */
+  /** The label names of the data. */
   readonly labels?: readonly string[];
   /** For example `rowtune 0.1.0`. */
   readonly createdBy: string;
@@ -45,8 +51,10 @@ export interface AdapterDescription {
 
 /**
  * An adapter on the disk; its numbers are read when they are asked for. Names of tensors:
- * spsft `<parameter>` [r, …], the trained rows in the order of `rows`; lora `<module>.lora_A.weight` [r, in] and
- * `<module>.lora_B.weight` [out, r]; full `<parameter>`, all of it.
+ * trained in place `<parameter>`: all of it, its trained rows [r, …] or elements [k], in the order of the description;
+ * factors `<module>.lora_A.weight` [r, in] and `<module>.lora_B.weight` [out, r] (of convolutions as PEFT has them), of embeddings
+ * `<module>.lora_embedding_A` [r, tokens] and `…_B` [features, r]; `<module>.lora_B.bias`, `<module>.lora_magnitude_vector` [out];
+ * `<module>.vera_lambda_d` [r] and `<module>.vera_lambda_b` [out].
  */
 export interface Adapter {
   readonly dir: string;
@@ -59,9 +67,13 @@ export interface Adapter {
 
 /** Name of the int32 tensor that holds a module's rows. */
 export const rowsTensor = (module: string): string => `${module}.rows`;
+/** Name of the int32 tensor that holds the places of a module's elements. */
+export const elementsTensor = (module: string): string => `${module}.elements`;
+
+const TENSOR_ENDS = /\.(lora_[AB]\.weight|lora_B\.bias|lora_embedding_[AB]|lora_magnitude_vector|vera_lambda_[bd]|weight|bias)$/;
 
 /** The module that a trained tensor belongs to. `model.norm.weight` → `model.norm`; `….q_proj.lora_A.weight` → `….q_proj`. */
-export const moduleOf = (tensor: string): string => tensor.replace(/(\.lora_[AB])?\.(weight|bias)$/, '');
+export const moduleOf = (tensor: string): string => tensor.replace(TENSOR_ENDS, '');
 
 /** An adapter that cannot be read, or does not belong to this model: all that is wrong, and what to do. */
 export class AdapterError extends Error {

@@ -1,12 +1,13 @@
 /** Brings an adapter and its base together: weights with what was trained in them, or factors beside them. Nothing is trained any more. */
 import type { HostArray } from '../graph/types.ts';
-import type { Attachment } from '../method/method.ts';
+import { combine } from '../method/combine.ts';
+import type { Attachment, LoraRank } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
 import type { Model } from '../model/model-spec.ts';
-import type { LinearHook } from '../model/tracer.ts';
 import { type WeightSource, withInitial } from '../model/weight-stream.ts';
-import { type Adapter, moduleOf } from './adapter.ts';
+import { type Adapter, AdapterError } from './adapter.ts';
 import { checkAdapter } from './check-adapter.ts';
+import { mergedWeights, veraMatrices } from './merge.ts';
 
 export interface AdaptedModel {
   /** The base's weights; rows and whole tensors that were trained stand in their place. */
@@ -28,52 +29,72 @@ export interface ApplyAdapterParams {
   readonly adapter: Adapter;
 }
 
-/** @throws AdapterError that names everything in which adapter and base disagree */
+/**
+ * Factors of lora and vera stay beside the weights of the blocks, where they cost little; everything else is merged as it is read.
+ * @throws AdapterError that names everything in which adapter and base disagree
+ */
 export async function applyAdapter({ model, weights, fingerprint, adapter }: ApplyAdapterParams): Promise<AdaptedModel> {
   checkAdapter(adapter, model, fingerprint);
-  if (adapter.description.method !== 'lora')
-    return { weights: overlay(withInitial(model, weights), adapter), attachment: untouched, start: new Map() };
+  await checkBiases(adapter, model);
+  const beside = modulesBeside(model, adapter);
+  const attachment = besideAttachment(model, adapter, beside);
   const start = new Map<string, Float32Array>();
-  for (const name of adapter.tensors.keys()) start.set(name, await adapter.readFloat32(name));
-  return { weights, attachment: loraAttachment(model, adapter), start };
+  const wanted = new Set(attachment.trainables.map(({ name }) => name));
+  for (const name of adapter.tensors.keys()) if (wanted.has(name)) start.set(name, await adapter.readFloat32(name));
+  if (attachment.vera) {
+    const { a, b } = await veraMatrices(adapter, attachment.vera);
+    start.set('vera_A', a).set('vera_B', b);
+  }
+  // Nothing is trained: the trainables of the attachment are its variables, which `initial` names and `start` fills.
+  const merged = mergedWeights(withInitial(model, weights), adapter, module => !beside.has(module));
+  return { weights: merged, attachment: { ...attachment, trainables: [] }, start };
 }
 
-/** Weights of the base with what spsft or full trained in their place; of lora, the base's. Read tensor by tensor. */
-export function overlay(weights: WeightSource, adapter: Adapter): WeightSource {
-  const { rows } = adapter.description;
-  return {
-    tensors: weights.tensors,
-    readFloat32: async name => {
-      if (!adapter.tensors.has(name)) return weights.readFloat32(name);
-      const trained = await adapter.readFloat32(name);
-      const indices = rows.get(moduleOf(name));
-      return indices ? withRows(await weights.readFloat32(name), indices, trained) : trained;
-    },
-  };
+/** A bias of factors has a place only where the module has a bias of its own; zeros need none. */
+async function checkBiases({ dir, description, ...adapter }: Adapter, model: Model): Promise<void> {
+  const homeless: string[] = [];
+  for (const { name, bias } of model.modules)
+    if (!bias && description.lora.get(name)?.hasBias && (await adapter.readFloat32(`${name}.lora_B.bias`)).some(value => value !== 0))
+      homeless.push(`gives ${name} a bias, which this ${model.family} has no place for`);
+  if (homeless.length > 0) throw new AdapterError(dir, homeless, 'Merge this adapter with PEFT instead.');
 }
 
-/** Puts `values` [r, …] over the rows `indices` of `whole`, in place. */
-function withRows(whole: Float32Array, indices: Int32Array, values: Float32Array): Float32Array {
-  const width = values.length / indices.length;
-  indices.forEach((row, i) => {
-    whole.set(values.subarray(i * width, (i + 1) * width), row * width);
-  });
-  return whole;
+/** The modules whose factors are not merged. */
+function modulesBeside(model: Model, { description, tensors }: Adapter): ReadonlySet<string> {
+  const { method, lora, vera } = description;
+  if (method === 'dora') return new Set();
+  const modules = model.modules.filter(({ kind, part }) => (kind === 'linear' || kind === 'conv') && part !== 'head');
+  if (!vera) return new Set(modules.filter(({ name }) => lora.has(name) && !lora.get(name)?.hasBias).map(({ name }) => name));
+  // The shared matrices are as large as the largest target: where a corner is all that is left, they are not made anew.
+  const tuned = modules.filter(({ name }) => tensors.has(`${name}.vera_lambda_b`));
+  const most = (axis: number): number => Math.max(0, ...tuned.map(({ weight }) => weight.shape[axis] as number));
+  return [0, most(1)].includes(vera.input) && most(0) === vera.output ? new Set(tuned.map(({ name }) => name)) : new Set();
 }
 
-/** One attachment for each pair of rank and alpha (PEFT's adapters may have several), their hooks one after the other. */
-function loraAttachment(model: Model, { description }: Adapter): Attachment {
-  const groups = new Map<string, { r: number; alpha: number; modules: string[] }>();
-  for (const [module, { r, alpha }] of description.lora) {
+function besideAttachment(model: Model, { description }: Adapter, beside: ReadonlySet<string>): Attachment {
+  const { lora, vera, method } = description;
+  const settings = { freeze: [], budget: { r: 1 }, sparseRatio: 0, loraDropout: 0, seed: 0 };
+  if (beside.size === 0) return untouched;
+  if (vera) {
+    const ofVera = { projectionKey: vera.projectionKey, dInitial: 0 };
+    const attached = { ...settings, targetModules: [...beside], rank: vera.r, loraAlpha: 1, vera: ofVera };
+    return methods.vera.attach(model, attached, new Map());
+  }
+  // One attachment for each pair of rank and alpha: PEFT's adapters may have several.
+  const groups = new Map<string, LoraRank & { modules: string[] }>();
+  for (const [module, { r, alpha }] of lora) {
+    if (!beside.has(module)) continue;
     const key = `${r} ${alpha}`;
     const group = groups.get(key) ?? { r, alpha, modules: [] };
     groups.set(key, group);
     group.modules.push(module);
   }
-  const attachments = [...groups.values()].map(({ r, alpha, modules }) =>
-    methods.lora.attach(model, { targetModules: modules, freeze: [], budget: { r }, loraAlpha: alpha, loraDropout: 0, seed: 0 }, new Map()),
+  const parts = [...groups.values()].map(({ r, alpha, modules }) =>
+    methods.lora.attach(
+      model,
+      { ...settings, targetModules: modules, rank: r, loraAlpha: alpha, vera: { projectionKey: 0, dInitial: 0 } },
+      new Map(),
+    ),
   );
-  const linearHook: LinearHook = (tracer, module, x, y) =>
-    attachments.reduce((output, { linearHook: hook }) => hook?.(tracer, module, x, output) ?? output, y);
-  return { method: 'lora', trainables: [], linearHook, initial: () => attachments.flatMap(({ initial }) => [...initial()]) };
+  return combine(method, parts);
 }

@@ -1,7 +1,8 @@
 /** Does an adapter belong to this model? Everything in which they disagree, in one error. */
-import { sameShape } from '../graph/types.ts';
+import { elementCount, sameShape } from '../graph/types.ts';
+import type { VeraShape } from '../method/method.ts';
 import type { Model, ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
-import { type Adapter, type AdapterDescription, AdapterError, moduleOf } from './adapter.ts';
+import { type Adapter, type AdapterDescription, AdapterError, type AdapterRank, moduleOf } from './adapter.ts';
 
 /** One tensor that an adapter of this description must hold. */
 interface Expected {
@@ -51,42 +52,67 @@ export function adapterMismatches(
   return problems;
 }
 
+/** What the description says of one module, as tensors; what it says wrongly goes to `problems`. */
 function expectedTensors(description: AdapterDescription, module: ModuleSpec, problems: string[]): Expected[] {
-  const parameters: ParameterSpec[] = module.bias ? [module.weight, module.bias] : [module.weight];
-  switch (description.method) {
-    case 'full':
-      return parameters;
-    case 'spsft': {
-      const rows = description.rows.get(module.name);
-      if (!rows) {
-        problems.push(`${module.name} is tuned but has no rows`);
-        return [];
-      }
-      problems.push(...rowMistakes(module, rows));
-      return parameters.map(({ name, shape }) => ({ name, shape: [rows.length, ...shape.slice(1)] }));
-    }
-    case 'lora': {
-      const rank = description.lora.get(module.name);
-      const [out, width] = module.weight.shape;
-      if (!rank || module.kind !== 'linear' || out === undefined || width === undefined) {
-        problems.push(rank ? `${module.name} is no linear layer` : `${module.name} is tuned but has no rank`);
-        return [];
-      }
-      return [
-        { name: `${module.name}.lora_A.weight`, shape: [rank.r, width] },
-        { name: `${module.name}.lora_B.weight`, shape: [out, rank.r] },
-      ];
-    }
+  const { name, weight, bias } = module;
+  const { method, rows: allRows, elements: allElements, lora, vera, whole } = description;
+  const parameters: ParameterSpec[] = bias ? [weight, bias] : [weight];
+  if (whole.includes(name)) return parameters;
+  const [rows, elements, rank] = [allRows.get(name), allElements.get(name), lora.get(name)];
+  const expected: Expected[] = [];
+  if (rows) {
+    problems.push(...placeMistakes(name, 'row', rows, weight.shape[0] as number));
+    expected.push(...parameters.map(parameter => ({ name: parameter.name, shape: [rows.length, ...parameter.shape.slice(1)] })));
   }
+  if (elements) {
+    problems.push(...placeMistakes(name, 'element', elements, elementCount(weight.shape)));
+    expected.push({ name: weight.name, shape: [elements.length] });
+  }
+  if (rank) expected.push(...factorTensors(module, rank, method === 'dora', problems));
+  if (vera && method === 'vera') expected.push(...veraTensors(module, vera, problems));
+  if (method === 'bitfit' && bias) expected.push(bias);
+  if (expected.length === 0) problems.push(`${name} is tuned, but it has neither ${MISSING_PARTS}`);
+  return expected;
 }
 
-function rowMistakes(module: ModuleSpec, rows: Int32Array): string[] {
-  const count = module.weight.shape[0] as number;
-  const outside = rows.find(row => row < 0 || row >= count);
-  const fall = rows.findIndex((row, i) => i > 0 && row <= (rows[i - 1] as number));
+const MISSING_PARTS = 'rows, elements, factors nor vectors, and is not trained whole';
+
+function factorTensors({ name, kind, weight }: ModuleSpec, { r, hasBias }: AdapterRank, isDora: boolean, problems: string[]): Expected[] {
+  const [out = 0, ...rest] = weight.shape;
+  if (kind === 'embedding' && !isDora)
+    return [
+      { name: `${name}.lora_embedding_A`, shape: [r, out] },
+      { name: `${name}.lora_embedding_B`, shape: [rest[0] ?? 0, r] },
+    ];
+  if (kind !== 'linear' && (kind !== 'conv' || isDora)) {
+    problems.push(`${name} is no linear layer`);
+    return [];
+  }
+  return [
+    { name: `${name}.lora_A.weight`, shape: [r, ...rest] },
+    { name: `${name}.lora_B.weight`, shape: [out, r, ...rest.slice(1).map(() => 1)] },
+    ...(hasBias ? [{ name: `${name}.lora_B.bias`, shape: [out] }] : []),
+    ...(isDora ? [{ name: `${name}.lora_magnitude_vector`, shape: [out] }] : []),
+  ];
+}
+
+function veraTensors({ name, kind, weight }: ModuleSpec, vera: VeraShape, problems: string[]): Expected[] {
+  const [out = 0, width = 0] = weight.shape;
+  if (kind !== 'linear') problems.push(`${name} is no linear layer`);
+  if (out > vera.output || (vera.input > 0 && width > vera.input))
+    problems.push(`${name} [${out},${width}] is larger than the shared matrices, which are for up to [${vera.output},${vera.input}]`);
+  return [
+    { name: `${name}.vera_lambda_d`, shape: [vera.r] },
+    { name: `${name}.vera_lambda_b`, shape: [out] },
+  ];
+}
+
+function placeMistakes(module: string, noun: 'row' | 'element', places: Int32Array, count: number): string[] {
+  const outside = places.find(place => place < 0 || place >= count);
+  const fall = places.findIndex((place, i) => i > 0 && place <= (places[i - 1] as number));
   const mistakes: string[] = [];
-  if (rows.length === 0) mistakes.push(`${module.name} is tuned in no row`);
-  if (outside !== undefined) mistakes.push(`row ${outside} of ${module.name} is outside its ${count} rows`);
-  if (fall > 0) mistakes.push(`the rows of ${module.name} do not ascend: ${rows[fall]} follows ${rows[fall - 1]}`);
+  if (places.length === 0) mistakes.push(`${module} is tuned in no ${noun}`);
+  if (outside !== undefined) mistakes.push(`${noun} ${outside} of ${module} is outside its ${count} ${noun}s`);
+  if (fall > 0) mistakes.push(`the ${noun}s of ${module} do not ascend: ${places[fall]} follows ${places[fall - 1]}`);
   return mistakes;
 }

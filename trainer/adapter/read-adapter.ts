@@ -4,6 +4,9 @@ import { join } from 'node:path';
 import { z } from 'zod';
 import { fileSize } from '../hub/model-config.ts';
 import { openSafetensors, type SafetensorsSource } from '../hub/safetensors-source.ts';
+import type { MethodName } from '../method/method.ts';
+import { methods } from '../method/methods.ts';
+import type { Selection } from '../selection.ts';
 import {
   ADAPTER_DESCRIPTION,
   ADAPTER_VERSION,
@@ -11,6 +14,7 @@ import {
   type Adapter,
   type AdapterDescription,
   AdapterError,
+  elementsTensor,
   rowsTensor,
 } from './adapter.ts';
 import { findCheckpoint } from './find-checkpoint.ts';
@@ -40,11 +44,17 @@ export async function readAdapter(path: string): Promise<Adapter> {
 
 const isFile = async (path: string): Promise<boolean> => (await fileSize(path)) !== undefined;
 
-const rank = z.strictObject({ r: z.int().positive(), alpha: z.number() });
+const rank = z.strictObject({ r: z.int().positive(), alpha: z.number(), hasBias: z.literal(true).optional() });
+const vera = z.strictObject({
+  r: z.int().positive(),
+  input: z.int().positive(),
+  output: z.int().positive(),
+  projectionKey: z.int().nonnegative(),
+});
 const descriptionSchema = z.object({
   version: z.literal(ADAPTER_VERSION),
   created_by: z.string(),
-  method: z.enum(['spsft', 'lora', 'full']),
+  method: z.enum(Object.keys(methods) as [MethodName, ...MethodName[]]),
   base: z.object({ source: z.string(), revision: z.string(), fingerprint: z.string().optional(), architecture: z.string().optional() }),
   modules: z.array(z.string()),
   rows: z
@@ -59,21 +69,24 @@ const descriptionSchema = z.object({
     )
     .default({}),
   lora: z.record(z.string(), rank).default({}),
+  vera: vera.optional(),
+  whole: z.array(z.string()).optional(),
   step: z.int().nonnegative().optional(),
   labels: z.array(z.string()).optional(),
 });
 
 async function openOurs(dir: string): Promise<Adapter> {
-  const description = await readDescription(dir);
+  const found = await readDescription(dir);
   const source = await openSafetensors(join(dir, ADAPTER_WEIGHTS));
   try {
-    const rowTensors = new Set(description.modules.map(rowsTensor));
+    const description = { ...found, elements: await readElements(source, found.modules) };
+    const places = new Set(description.modules.flatMap(module => [rowsTensor(module), elementsTensor(module)]));
     const problems = await rowProblems(source, description);
     if (problems.length > 0) throw new AdapterError(dir, problems, 'Its two files are not of one save: export or train it again.');
     return {
       dir,
       description,
-      tensors: new Map([...source.tensors].filter(([name]) => !rowTensors.has(name))),
+      tensors: new Map([...source.tensors].filter(([name]) => !places.has(name))),
       readFloat32: name => source.readFloat32(name),
       close: () => source.close(),
     };
@@ -83,7 +96,7 @@ async function openOurs(dir: string): Promise<Adapter> {
   }
 }
 
-async function readDescription(dir: string): Promise<AdapterDescription> {
+async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'elements'>> {
   const path = join(dir, ADAPTER_DESCRIPTION);
   const remedy = 'Export or train it again.';
   const size = (await fileSize(path)) ?? 0;
@@ -94,7 +107,7 @@ async function readDescription(dir: string): Promise<AdapterDescription> {
     const problems = parsed.error.issues.map(issue => `${ADAPTER_DESCRIPTION}: ${issue.path.join('.') || 'it'}: ${issue.message}`);
     throw new AdapterError(dir, problems, `This version reads format ${ADAPTER_VERSION}. ${remedy}`);
   }
-  const { created_by, rows, lora, method, base, modules, step, labels } = parsed.data;
+  const { created_by, rows, lora, vera: shape, whole, method, base, modules, step, labels } = parsed.data;
   return {
     method,
     base,
@@ -104,6 +117,8 @@ async function readDescription(dir: string): Promise<AdapterDescription> {
     createdBy: created_by,
     rows: new Map(Object.entries(rows).map(([module, indices]) => [module, Int32Array.from(indices)])),
     lora: new Map(Object.entries(lora)),
+    vera: shape,
+    whole: whole ?? (method === 'full' || method === 'head' ? modules : []),
   };
 }
 
@@ -113,6 +128,17 @@ function parseJson(dir: string, text: string): unknown {
   } catch (error) {
     throw new AdapterError(dir, [`${ADAPTER_DESCRIPTION} is not JSON: ${(error as Error).message}`], 'Export or train it again.');
   }
+}
+
+async function readElements(source: SafetensorsSource, modules: readonly string[]): Promise<Selection> {
+  const elements = new Map<string, Int32Array>();
+  for (const module of modules) {
+    const tensor = source.tensors.get(elementsTensor(module));
+    if (tensor?.dtype !== 'I32') continue;
+    // A copy, since the bytes may stand at an odd place of a larger buffer.
+    elements.set(module, new Int32Array(Uint8Array.from(await source.readRaw(tensor.name)).buffer));
+  }
+  return elements;
 }
 
 /** The indices stand in both files; they must be the same. */

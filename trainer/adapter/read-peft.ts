@@ -1,14 +1,17 @@
-/** A LoRA folder as PEFT writes it (adapter_config.json), in our words. */
+/** An adapter folder as PEFT writes it (adapter_config.json): LoRA, DoRA and VeRA, with modules_to_save, in our words. */
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readConfigFile } from '../hub/model-config.ts';
 import { openSafetensors, type SafetensorsSource } from '../hub/safetensors-source.ts';
-import { ADAPTER_WEIGHTS, type Adapter, AdapterError, type LoraRank } from './adapter.ts';
+import type { VeraShape } from '../method/method.ts';
+import { ADAPTER_WEIGHTS, type Adapter, type AdapterDescription, AdapterError, type AdapterRank, moduleOf } from './adapter.ts';
 
 export const PEFT_CONFIG = 'adapter_config.json';
 
 /** PEFT puts the wrapped model's own path before every name. */
 export const PEFT_PREFIX = 'base_model.model.';
+/** Before the names of what is not in the model. */
+export const PEFT_SHARED_PREFIX = 'base_model.';
 
 const pattern = z.record(z.string(), z.number()).nullish();
 const configSchema = z.looseObject({
@@ -16,52 +19,46 @@ const configSchema = z.looseObject({
   base_model_name_or_path: z.string().nullish(),
   revision: z.string().nullish(),
   r: z.int().positive(),
-  lora_alpha: z.number(),
+  lora_alpha: z.number().nullish(),
   rank_pattern: pattern,
   alpha_pattern: pattern,
   use_rslora: z.boolean().nullish(),
+  use_dora: z.boolean().nullish(),
+  projection_prng_key: z.int().nonnegative().nullish(),
 });
+type PeftConfig = z.infer<typeof configSchema>;
 
-/** Switches that change what the two factors mean; each must be off. */
-export const UNSUPPORTED_SWITCHES = [
-  'use_dora',
-  'fan_in_fan_out',
-  'lora_bias',
-  'modules_to_save',
-  'layer_replication',
-  'trainable_token_indices',
-  'target_parameters',
-];
+/** Switches that change what the factors mean; each must be off. */
+export const UNSUPPORTED_SWITCHES = ['fan_in_fan_out', 'layer_replication', 'trainable_token_indices', 'target_parameters'] as const;
 
-/** @throws AdapterError for another kind of adapter, a switch that is not supported, or factors that do not pair */
+/** The kinds of PEFT that are read. */
+export const PEFT_TYPES: readonly string[] = ['LORA', 'VERA'];
+
+const REMEDY = 'LoRA, DoRA and VeRA are read; merge this adapter with PEFT instead.';
+
+/** @throws AdapterError for another kind of adapter, a switch that is not supported, or tensors that do not belong together */
 export async function readPeft(dir: string): Promise<Adapter> {
   const config = await readConfigFile(join(dir, PEFT_CONFIG));
   const parsed = configSchema.safeParse(config);
   if (!parsed.success) {
     const problems = parsed.error.issues.map(issue => `${PEFT_CONFIG}: ${issue.path.join('.')}: ${issue.message}`);
-    throw new AdapterError(dir, problems, 'LoRA adapters of PEFT are read; save this one again with a current version.');
+    throw new AdapterError(dir, problems, 'LoRA, DoRA and VeRA adapters of PEFT are read; save this one again with a current version.');
   }
-  const problems = UNSUPPORTED_SWITCHES.filter(key => isOn(config[key])).map(key => `${PEFT_CONFIG} sets ${key}`);
-  if (parsed.data.peft_type !== 'LORA') problems.push(`is of the type ${parsed.data.peft_type}`);
+  const problems: string[] = UNSUPPORTED_SWITCHES.filter(key => isOn(config[key])).map(key => `${PEFT_CONFIG} sets ${key}`);
+  const { peft_type: type } = parsed.data;
+  if (!PEFT_TYPES.includes(type)) problems.push(`is of the type ${type}`);
+  if (type === 'LORA' && typeof parsed.data.lora_alpha !== 'number') problems.push(`${PEFT_CONFIG}: lora_alpha is missing`);
   if (typeof config.bias === 'string' && config.bias !== 'none') problems.push(`${PEFT_CONFIG} sets bias to ${config.bias}`);
   const source = await openSafetensors(join(dir, ADAPTER_WEIGHTS));
   try {
-    const fileNames = new Map([...source.tensors.keys()].map(name => [name.replace(PEFT_PREFIX, ''), name]));
-    const lora = ranksOf(source, fileNames, parsed.data, problems);
-    if (problems.length > 0)
-      throw new AdapterError(dir, problems, 'Plain LoRA of linear layers is read; merge this adapter with PEFT instead.');
+    const names = namesOf(source);
+    const description = describe(source, names, parsed.data, problems);
+    if (problems.length > 0) throw new AdapterError(dir, problems, REMEDY);
     return {
       dir,
-      description: {
-        method: 'lora',
-        base: { source: parsed.data.base_model_name_or_path ?? '', revision: parsed.data.revision ?? '' },
-        modules: [...lora.keys()],
-        rows: new Map(),
-        lora,
-        createdBy: `peft ${typeof config.peft_version === 'string' ? config.peft_version : ''}`.trim(),
-      },
-      tensors: new Map([...fileNames].map(([name, inFile]) => [name, { name, shape: source.tensors.get(inFile)?.shape ?? [] }])),
-      readFloat32: name => source.readFloat32(fileNames.get(name) ?? name),
+      description: { ...description, createdBy: `peft ${typeof config.peft_version === 'string' ? config.peft_version : ''}`.trim() },
+      tensors: new Map([...names].map(([name, inFile]) => [name, { name, shape: source.tensors.get(inFile)?.shape ?? [] }])),
+      readFloat32: name => source.readFloat32(names.get(name) ?? name),
       close: () => source.close(),
     };
   } catch (error) {
@@ -73,30 +70,78 @@ export async function readPeft(dir: string): Promise<Adapter> {
 const isOn = (value: unknown): boolean =>
   value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0);
 
-function ranksOf(
+/** Our name → PEFT's. The base's own weights, which PEFT adds where an embedding or head is a target, are left out. */
+function namesOf({ tensors }: SafetensorsSource): Map<string, string> {
+  const names = [...tensors.keys()].filter(name => !/\.base_layer\.(weight|bias)$/.test(name));
+  const prefixOf = (name: string): string => (name.startsWith(PEFT_PREFIX) ? PEFT_PREFIX : PEFT_SHARED_PREFIX);
+  return new Map(names.map(name => [name.startsWith(PEFT_SHARED_PREFIX) ? name.slice(prefixOf(name).length) : name, name]));
+}
+
+function describe(
   source: SafetensorsSource,
-  fileNames: ReadonlyMap<string, string>,
-  config: z.infer<typeof configSchema>,
+  names: ReadonlyMap<string, string>,
+  config: PeftConfig,
   problems: string[],
-): Map<string, LoraRank> {
-  const lora = new Map<string, LoraRank>();
-  for (const [name, inFile] of fileNames) {
-    const [, module, factor] = /^(.+)\.lora_([AB])\.weight$/.exec(name) ?? [];
-    if (module === undefined) {
-      problems.push(`${inFile} is no factor of a linear layer`);
-      continue;
-    }
-    const other = `${module}.lora_${factor === 'A' ? 'B' : 'A'}.weight`;
-    if (!fileNames.has(other)) problems.push(`${inFile} has no ${other} beside it`);
+): Omit<AdapterDescription, 'createdBy'> {
+  const shapeOf = (name: string): readonly number[] => source.tensors.get(names.get(name) ?? '')?.shape ?? [];
+  const isVera = config.peft_type === 'VERA';
+  const lora = isVera ? new Map<string, AdapterRank>() : ranksOf(names, shapeOf, config, problems);
+  const whole = new Set(
+    [...names.keys()].filter(name => name === `${moduleOf(name)}.weight` || name === `${moduleOf(name)}.bias`).map(moduleOf),
+  );
+  const vera = isVera ? veraShapeOf(names, shapeOf, config, problems) : undefined;
+  const ofVera = [...names.keys()].filter(name => name.endsWith('.vera_lambda_b')).map(moduleOf);
+  const known = new Set([...lora.keys(), ...whole, ...ofVera]);
+  for (const name of names.keys())
+    if (!known.has(moduleOf(name)) && !(isVera && (name === 'vera_A' || name === 'vera_B')))
+      problems.push(`${name} is nothing that is read`);
+  return {
+    method: isVera ? 'vera' : config.use_dora ? 'dora' : 'lora',
+    base: { source: config.base_model_name_or_path ?? '', revision: config.revision ?? '' },
+    modules: [...known],
+    rows: new Map(),
+    elements: new Map(),
+    lora,
+    vera,
+    whole: [...whole],
+  };
+}
+
+type ShapeOf = (name: string) => readonly number[];
+
+function ranksOf(names: ReadonlyMap<string, string>, shapeOf: ShapeOf, config: PeftConfig, problems: string[]): Map<string, AdapterRank> {
+  const lora = new Map<string, AdapterRank>();
+  for (const name of names.keys()) {
+    const [, module, infix, factor, ending = ''] = /^(.+)\.(lora_|lora_embedding_)([AB])(\.weight)?$/.exec(name) ?? [];
+    if (module === undefined) continue;
+    const other = `${module}.${infix}${factor === 'A' ? 'B' : 'A'}${ending}`;
+    if (!names.has(other)) problems.push(`${name} has no ${other} beside it`);
     if (factor !== 'A') continue;
-    const r = source.tensors.get(inFile)?.shape[0] ?? 0;
+    const r = shapeOf(name)[0] ?? 0;
     const expected = patternValue(config.rank_pattern, module) ?? config.r;
-    if (r !== expected) problems.push(`${inFile} has rank ${r}; ${PEFT_CONFIG} says ${expected}`);
-    const alpha = patternValue(config.alpha_pattern, module) ?? config.lora_alpha;
+    if (r !== expected) problems.push(`${name} has rank ${r}; ${PEFT_CONFIG} says ${expected}`);
+    const alpha = patternValue(config.alpha_pattern, module) ?? config.lora_alpha ?? 0;
     // Rank-stabilised LoRA scales by alpha / √r.
-    lora.set(module, { r, alpha: config.use_rslora ? alpha * Math.sqrt(r) : alpha });
+    const scaled = config.use_rslora ? alpha * Math.sqrt(r) : alpha;
+    lora.set(module, names.has(`${module}.lora_B.bias`) ? { r, alpha: scaled, hasBias: true } : { r, alpha: scaled });
   }
   return lora;
+}
+
+/** The size of the shared matrices: as they are in the file, else as PEFT would make them for these vectors. */
+function veraShapeOf(names: ReadonlyMap<string, string>, shapeOf: ShapeOf, config: PeftConfig, problems: string[]): VeraShape {
+  const projectionKey = config.projection_prng_key ?? 0;
+  const [r = 0, input = 0] = shapeOf('vera_A');
+  const [output = 0, columns] = shapeOf('vera_B');
+  if (names.has('vera_A') !== names.has('vera_B')) problems.push('has one of vera_A and vera_B, not both');
+  if (names.has('vera_A')) {
+    if (r !== config.r || columns !== config.r)
+      problems.push(`vera_A and vera_B have the ranks ${r} and ${columns}; ${PEFT_CONFIG} says ${config.r}`);
+    return { r: config.r, input, output, projectionKey };
+  }
+  // Their width is that of the base's widest target, which is not in the file.
+  const widest = [...names.keys()].filter(name => name.endsWith('.vera_lambda_b')).map(name => shapeOf(name)[0] ?? 0);
+  return { r: config.r, input: 0, output: Math.max(0, ...widest), projectionKey };
 }
 
 /** PEFT matches a key as a regular expression over the end of a module's name; dots mean dots in practice. */

@@ -12,7 +12,7 @@ import {
   ADAPTER_WEIGHTS,
   type AdapterBase,
   type AdapterDescription,
-  type LoraRank,
+  elementsTensor,
   moduleOf,
   rowsTensor,
 } from './adapter.ts';
@@ -31,18 +31,21 @@ export interface AdapterContents {
 
 export const CREATED_BY = `rowtune ${manifest.version}`;
 
-/** What an attachment trains, in the adapter's words. @param alpha the recipe's lora_alpha; only lora needs it */
-export function describeAdapter(attachment: Attachment, base: AdapterBase, alpha: number): AdapterDescription {
+/** What an attachment trains, in the adapter's words. */
+export function describeAdapter({ method, trainables, lora = new Map(), vera }: Attachment, base: AdapterBase): AdapterDescription {
   const rows = new Map<string, Int32Array>();
-  const lora = new Map<string, LoraRank>();
+  const elements = new Map<string, Int32Array>();
   const modules = new Set<string>();
-  for (const { name, rows: chosen, shape } of attachment.trainables) {
+  const whole = new Set<string>();
+  for (const { name, variable, rows: ofRows, elements: ofElements } of trainables) {
     const module = moduleOf(name);
     modules.add(module);
-    if (chosen) rows.set(module, chosen.indices);
-    if (attachment.method === 'lora' && name.endsWith('.lora_A.weight')) lora.set(module, { r: shape[0] as number, alpha });
+    if (ofRows) rows.set(module, ofRows.indices);
+    else if (ofElements) elements.set(module, ofElements.indices);
+    // A weight, not something beside it; the biases of bitfit go without their weights.
+    else if (variable.name === `${module}.weight` || variable.name === module) whole.add(module);
   }
-  return { method: attachment.method, base, modules: [...modules], rows, lora, createdBy: CREATED_BY };
+  return { method, base, modules: [...modules], rows, elements, lora, vera, whole: [...whole], createdBy: CREATED_BY };
 }
 
 /**
@@ -52,14 +55,10 @@ export function describeAdapter(attachment: Attachment, base: AdapterBase, alpha
  */
 export async function writeAdapter(dir: string, { description, tensors }: AdapterContents): Promise<void> {
   await mkdir(dir, { recursive: true });
-  const rows = [...description.rows].map(
-    ([module, indices]): TensorEntry => ({
-      name: rowsTensor(module),
-      dtype: 'I32',
-      shape: [indices.length],
-      data: () => new Uint8Array(indices.buffer, indices.byteOffset, indices.byteLength),
-    }),
-  );
+  const places = [
+    ...[...description.rows].map(([module, indices]) => placesEntry(rowsTensor(module), indices)),
+    ...[...description.elements].map(([module, indices]) => placesEntry(elementsTensor(module), indices)),
+  ];
   const trained = tensors.map(
     ({ name, shape, data }): TensorEntry => ({
       name,
@@ -68,11 +67,19 @@ export async function writeAdapter(dir: string, { description, tensors }: Adapte
       data: async () => encodeFloat32((await data()) as Float32Array, 'F32'),
     }),
   );
-  await writeSafetensors(join(dir, ADAPTER_WEIGHTS), [...rows, ...trained], { format: 'pt' });
+  await writeSafetensors(join(dir, ADAPTER_WEIGHTS), [...places, ...trained], { format: 'pt' });
   await writeTextFile(join(dir, ADAPTER_DESCRIPTION), descriptionJson(description));
 }
 
-function descriptionJson({ method, base, modules, rows, lora, step, labels, createdBy }: AdapterDescription): string {
+const placesEntry = (name: string, indices: Int32Array): TensorEntry => ({
+  name,
+  dtype: 'I32',
+  shape: [indices.length],
+  data: () => new Uint8Array(indices.buffer, indices.byteOffset, indices.byteLength),
+});
+
+/** The places of elements stand in the tensor file alone: they may be millions. */
+function descriptionJson({ method, base, modules, rows, lora, vera, whole, step, labels, createdBy }: AdapterDescription): string {
   const json = {
     version: ADAPTER_VERSION,
     created_by: createdBy,
@@ -83,6 +90,8 @@ function descriptionJson({ method, base, modules, rows, lora, step, labels, crea
     modules,
     ...(rows.size > 0 ? { rows: Object.fromEntries([...rows].map(([module, indices]) => [module, [...indices]])) } : {}),
     ...(lora.size > 0 ? { lora: Object.fromEntries(lora) } : {}),
+    vera,
+    ...(whole.length > 0 ? { whole } : {}),
   };
   // One line a list of rows: the file is read by people too.
   const text = JSON.stringify(json, null, 2);

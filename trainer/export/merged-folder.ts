@@ -2,6 +2,7 @@
 import { copyFile, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Adapter } from '../adapter/adapter.ts';
+import { isTuned, mergedWeights } from '../adapter/merge.ts';
 import { writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { fileSize } from '../hub/model-config.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
@@ -11,7 +12,6 @@ import { ELEMENT_BYTES, type TensorInfo, type TensorSource } from '../hub/tensor
 import type { Tokenizer } from '../hub/tokenizer.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-stream.ts';
-import { isTuned, mergedWeights } from './merge.ts';
 
 /** What the tensors of a GGUF base become, which are stored in blocks: float32 keeps every bit of what was tuned. */
 export type WeightType = 'float32' | 'bfloat16' | 'float16';

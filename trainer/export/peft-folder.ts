@@ -1,81 +1,231 @@
-/** The `peft` export: what was tuned as LoRA that PEFT loads. Rows of a linear layer are LoRA exactly: B selects them, A is their change. */
+/**
+ * The `peft` export: what was tuned as an adapter that PEFT loads. Rows of a linear layer are LoRA exactly: B selects them, A is their
+ * change; so are rows of an embedding, of an untied head and of a convolution. Norms and modules trained whole go as modules_to_save.
+ */
 import { join } from 'node:path';
-import { ADAPTER_WEIGHTS, type Adapter, type LoraRank } from '../adapter/adapter.ts';
-import { PEFT_CONFIG, PEFT_PREFIX } from '../adapter/read-peft.ts';
+import { ADAPTER_WEIGHTS, type Adapter, type AdapterRank } from '../adapter/adapter.ts';
+import { mergedWeights } from '../adapter/merge.ts';
+import { PEFT_CONFIG, PEFT_PREFIX, PEFT_SHARED_PREFIX } from '../adapter/read-peft.ts';
 import { writeTextFile } from '../hub/durable-file.ts';
 import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
-import type { CausalModel, ModuleSpec } from '../model/model-spec.ts';
+import { isGrouped } from '../method/lora.ts';
+import { projectionValues, veraProjectionsOf } from '../method/vera.ts';
+import type { AnyModel, ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-stream.ts';
 import { ExportError } from './export-error.ts';
 
 export interface PeftParams {
-  readonly model: CausalModel;
+  readonly model: AnyModel;
   readonly weights: WeightSource;
   readonly adapter: Adapter;
 }
 
 /** The size of the safetensors file. @throws ExportError as `writePeft` */
 export const peftBytes = (params: PeftParams): number =>
-  entriesOf(params, ranksOf(params)).reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 4), 0);
+  planOf(params).entries.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 4), 0);
 
-/** @throws ExportError that names what LoRA cannot express */
+/** @throws ExportError that names what PEFT cannot express */
 export async function writePeft(dir: string, params: PeftParams): Promise<void> {
-  const ranks = ranksOf(params);
-  await writeSafetensors(join(dir, ADAPTER_WEIGHTS), entriesOf(params, ranks), { format: 'pt' });
-  await writeTextFile(join(dir, PEFT_CONFIG), `${JSON.stringify(peftConfig(params.adapter, ranks), null, 2)}\n`);
+  const { entries, config } = planOf(params);
+  await writeSafetensors(join(dir, ADAPTER_WEIGHTS), entries, { format: 'pt' });
+  await writeTextFile(join(dir, PEFT_CONFIG), `${JSON.stringify(config, null, 2)}\n`);
 }
 
-/** Rank and alpha of each module; of rows alpha is r, so that the scale is 1. */
-function ranksOf({ model, adapter }: PeftParams): ReadonlyMap<string, LoraRank> {
-  const { method, lora, rows } = adapter.description;
-  switch (method) {
-    case 'lora':
-      return lora;
-    case 'spsft':
-      checkExpressible(model, adapter);
-      return new Map([...rows].map(([module, { length }]) => [module, { r: length, alpha: length }]));
-    case 'full':
-      throw new ExportError('full fine-tuning changed every weight, which no LoRA can express: export it as merged');
-  }
+interface Plan {
+  readonly entries: readonly TensorEntry[];
+  readonly config: Readonly<Record<string, unknown>>;
 }
 
-function checkExpressible(model: CausalModel, { description, tensors }: Adapter): void {
+function planOf(params: PeftParams): Plan {
+  const { method, modules } = params.adapter.description;
+  checkExpressible(params);
+  const tuned = params.model.modules.filter(({ name }) => modules.includes(name));
+  const saved = tuned.filter(module => goesWhole(params, module));
+  const factored = tuned.filter(module => !saved.includes(module));
+  if (factored.length === 0)
+    throw new ExportError(
+      `method '${method}' trained modules whole and has no factors, without which PEFT has no adapter: export as merged or as adapter`,
+    );
+  const entries = saved.flatMap(module => savedEntries(params, module));
+  const savedNames = saved.map(({ name }) => name);
+  return method === 'vera' ? veraPlan(params, factored, entries, savedNames) : loraPlan(params, factored, entries, savedNames);
+}
+
+/** Modules whose tuned weights are written as they are: trained whole, or norms. */
+const goesWhole = ({ adapter: { description } }: PeftParams, { name, kind }: ModuleSpec): boolean =>
+  description.whole.includes(name) || (kind === 'norm' && description.rows.has(name));
+
+function checkExpressible({ model, adapter: { description } }: PeftParams): void {
+  const { method, rows, whole } = description;
+  if (method === 'full')
+    throw new ExportError('full fine-tuning changed every weight, which no adapter of PEFT expresses: export it as merged');
+  if (method === 'rosa')
+    throw new ExportError(
+      'rosa trained single elements of the weights, which no adapter of PEFT expresses: export it as merged or as adapter',
+    );
+  if (method === 'bitfit')
+    throw new ExportError('bitfit trained biases alone, which PEFT has no adapter for: export it as merged or as adapter');
+  const tied = model.kind === 'causal' && model.head.kind === 'embedding' ? model.head.name : undefined;
   const wrong = model.modules.flatMap(module => {
-    if (!description.rows.has(module.name)) return [];
-    if (module.kind !== 'linear' || module.part === 'head')
-      return [`${module.name} (${module.kind === 'linear' ? 'output head' : module.kind})`];
-    return module.bias && tensors.has(module.bias.name) ? [`${module.bias.name} (bias)`] : [];
+    const { name, kind } = module;
+    if (name === tied && (rows.has(name) || whole.includes(name)))
+      return [`${name} (tied to the output head, which PEFT would leave as it is)`];
+    if (!rows.has(name)) return [];
+    if (kind === 'parameter') return [`${name} (${kind})`];
+    return isGrouped(module) ? [`${name} (grouped convolution)`] : [];
   });
   if (wrong.length === 0) return;
   const shown = wrong.slice(0, 8).join(', ');
   throw new ExportError(
-    `LoRA reaches the weights of the blocks' linear layers alone; also trained were ${shown}${wrong.length > 8 ? ` and ${wrong.length - 8} more` : ''}: export as merged or as adapter`,
+    `PEFT cannot express what was trained in ${shown}${wrong.length > 8 ? ` and ${wrong.length - 8} more` : ''}: export as merged or as adapter`,
   );
 }
 
-function entriesOf({ model, weights, adapter }: PeftParams, ranks: ReadonlyMap<string, LoraRank>): TensorEntry[] {
-  const modules = new Map(model.modules.map(module => [module.name, module]));
-  return [...ranks].flatMap(([name, { r }]) => {
-    const module = modules.get(name) as ModuleSpec;
-    const [out, width] = module.weight.shape as [number, number];
-    const rows = adapter.description.rows.get(name);
-    const entry = (factor: string, shape: number[], values: () => Promise<Float32Array>): TensorEntry => ({
-      name: `${PEFT_PREFIX}${name}.lora_${factor}.weight`,
-      dtype: 'F32',
-      shape,
-      data: async () => encodeFloat32(await values(), 'F32'),
-    });
-    return [
-      entry('A', [r, width], () => (rows ? rowChange(weights, adapter, module, rows) : adapter.readFloat32(`${name}.lora_A.weight`))),
-      entry('B', [out, r], async () => (rows ? selector(rows, out) : adapter.readFloat32(`${name}.lora_B.weight`))),
-    ];
-  });
+const entryOf = (name: string, shape: readonly number[], values: () => Promise<Float32Array>): TensorEntry => ({
+  name,
+  dtype: 'F32',
+  shape,
+  data: async () => encodeFloat32(await values(), 'F32'),
+});
+
+function savedEntries({ weights, adapter }: PeftParams, { weight, bias }: ModuleSpec): TensorEntry[] {
+  const merged = mergedWeights(weights, adapter);
+  return (bias ? [weight, bias] : [weight]).map(({ name, shape }: ParameterSpec) =>
+    entryOf(PEFT_PREFIX + name, shape, () => merged.readFloat32(name)),
+  );
 }
 
-/** Trained minus base rows, [r, in]. */
-async function rowChange(weights: WeightSource, adapter: Adapter, { weight }: ModuleSpec, rows: Int32Array): Promise<Float32Array> {
-  const base = await weights.readFloat32(weight.name);
-  const trained = await adapter.readFloat32(weight.name);
+function veraPlan({ adapter }: PeftParams, factored: readonly ModuleSpec[], saved: TensorEntry[], savedNames: string[]): Plan {
+  const { vera } = adapter.description;
+  if (!vera) throw new Error('an adapter of vera tells the size of its matrices');
+  const projections = veraProjectionsOf(vera);
+  const [a, b] = [...projectionValues(projections, vera.projectionKey)].map(({ data }) => data as Float32Array);
+  const own = (name: string, fallback: Float32Array | undefined) => async () =>
+    adapter.tensors.has(name) ? adapter.readFloat32(name) : (fallback as Float32Array);
+  const vectors = factored.flatMap(({ name }) =>
+    [`${name}.vera_lambda_b`, `${name}.vera_lambda_d`].map(tensor =>
+      entryOf(PEFT_PREFIX + tensor, adapter.tensors.get(tensor)?.shape ?? [], () => adapter.readFloat32(tensor)),
+    ),
+  );
+  const shared = [
+    entryOf(`${PEFT_SHARED_PREFIX}vera_A`, projections.a.shape, own('vera_A', a)),
+    entryOf(`${PEFT_SHARED_PREFIX}vera_B`, projections.b.shape, own('vera_B', b)),
+  ];
+  const config = {
+    ...commonConfig(adapter, savedNames),
+    peft_type: 'VERA',
+    r: vera.r,
+    projection_prng_key: vera.projectionKey,
+    save_projection: true,
+    target_modules: factored.map(({ name }) => name),
+    vera_dropout: 0,
+    d_initial: 0.1,
+    init_weights: true,
+  };
+  return { entries: [...vectors, ...shared, ...saved], config };
+}
+
+/** Factors of one module: those that were trained, rows written as factors, or both one under the other. */
+interface Factors {
+  readonly module: ModuleSpec;
+  readonly rank: AdapterRank;
+  readonly rows?: Int32Array;
+  /** Of the trained factors, where there are any. */
+  readonly trained?: AdapterRank;
+}
+
+function loraPlan(params: PeftParams, factored: readonly ModuleSpec[], saved: TensorEntry[], savedNames: string[]): Plan {
+  const { adapter } = params;
+  const { description, tensors } = adapter;
+  const parts = factored.map((module): Factors => {
+    const [rows, trained] = [description.rows.get(module.name), description.lora.get(module.name)];
+    if (!rows && trained) return { module, rank: trained, trained };
+    // With rows the scale is 1: alpha is r.
+    const r = (rows?.length ?? 0) + (trained?.r ?? 0);
+    return { module, rank: { r, alpha: r }, rows, trained };
+  });
+  const hasBias = parts.some(({ module, rows, trained }) => trained?.hasBias || (rows && module.bias && tensors.has(module.bias.name)));
+  const entries = parts.flatMap(part => factorEntries(params, part, hasBias));
+  return {
+    entries: [...entries, ...saved],
+    config: loraConfig(adapter, new Map(parts.map(({ module, rank }) => [module.name, rank])), savedNames, hasBias),
+  };
+}
+
+function factorEntries(params: PeftParams, part: Factors, hasBias: boolean): TensorEntry[] {
+  const { adapter, weights } = params;
+  const { module, rank, rows } = part;
+  const { name, weight, kind } = module;
+  const [out = 0, ...rest] = weight.shape;
+  if (kind === 'embedding') {
+    const infix = `${PEFT_PREFIX}${name}.lora_embedding_`;
+    // A row is a token, so the two sides change places: A selects tokens, B is their change.
+    const flip = (x: Float32Array, width: number) =>
+      Float32Array.from(x, (_, i) => x[(i % (x.length / width)) * width + Math.floor(i / (x.length / width))] as number);
+    const own = (factor: string) => () => adapter.readFloat32(`${name}.lora_embedding_${factor}`);
+    return [
+      entryOf(`${infix}A`, [rank.r, out], rows ? async () => flip(selector(rows, out), rows.length) : own('A')),
+      entryOf(
+        `${infix}B`,
+        [rest[0] ?? 0, rank.r],
+        rows ? async () => flip(await rowChange(weights, adapter, module.weight, rows), rest[0] ?? 0) : own('B'),
+      ),
+    ];
+  }
+  const entries = [
+    entryOf(`${PEFT_PREFIX}${name}.lora_A.weight`, [rank.r, ...rest], () => factorA(params, part)),
+    entryOf(`${PEFT_PREFIX}${name}.lora_B.weight`, [out, rank.r, ...rest.slice(1).map(() => 1)], () => factorB(params, part)),
+  ];
+  if (hasBias) entries.push(entryOf(`${PEFT_PREFIX}${name}.lora_B.bias`, [out], () => biasChange(params, part)));
+  const magnitude = `${name}.lora_magnitude_vector`;
+  if (adapter.tensors.has(magnitude)) entries.push(entryOf(PEFT_PREFIX + magnitude, [out], () => adapter.readFloat32(magnitude)));
+  return entries;
+}
+
+/** [r, in]: the trained A, and under it the change of the rows. */
+async function factorA({ weights, adapter }: PeftParams, { module, rows, trained }: Factors): Promise<Float32Array> {
+  const a = trained ? await adapter.readFloat32(`${module.name}.lora_A.weight`) : new Float32Array();
+  return rows ? joined(a, await rowChange(weights, adapter, module.weight, rows)) : a;
+}
+
+/** [out, r]: the trained B, scaled where rows make the common scale 1, and beside it the selector of the rows. */
+async function factorB({ adapter }: PeftParams, { module, rows, trained, rank }: Factors): Promise<Float32Array> {
+  const out = module.weight.shape[0] as number;
+  const b = trained ? await adapter.readFloat32(`${module.name}.lora_B.weight`) : new Float32Array();
+  if (!rows) return b;
+  const own = trained?.r ?? 0;
+  const selected = selector(rows, out);
+  const both = new Float32Array(out * rank.r);
+  for (let i = 0; i < out; i++) {
+    for (let k = 0; k < own; k++) both[i * rank.r + k] = ((trained as AdapterRank).alpha / own) * (b[i * own + k] as number);
+    both.set(selected.subarray(i * rows.length, (i + 1) * rows.length), i * rank.r + own);
+  }
+  return both;
+}
+
+/** What is added to the module's bias, over the scale: [out]. */
+async function biasChange({ weights, adapter }: PeftParams, { module, rows, trained, rank }: Factors): Promise<Float32Array> {
+  const change = new Float32Array(module.weight.shape[0] as number);
+  if (trained?.hasBias) return adapter.readFloat32(`${module.name}.lora_B.bias`);
+  if (!rows || !module.bias || !adapter.tensors.has(module.bias.name)) return change;
+  const moved = await rowChange(weights, adapter, module.bias, rows);
+  rows.forEach((row, i) => {
+    change[row] = ((moved[i] as number) * rank.r) / rank.alpha;
+  });
+  return change;
+}
+
+const joined = (a: Float32Array, b: Float32Array): Float32Array => {
+  const both = new Float32Array(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+};
+
+/** Trained minus base rows, [r, …]. */
+async function rowChange(weights: WeightSource, adapter: Adapter, { name }: ParameterSpec, rows: Int32Array): Promise<Float32Array> {
+  const base = await weights.readFloat32(name);
+  const trained = await adapter.readFloat32(name);
   const width = trained.length / rows.length;
   return trained.map((value, i) => value - (base[(rows[Math.floor(i / width)] as number) * width + (i % width)] as number));
 }
@@ -89,27 +239,39 @@ export function selector(rows: Int32Array, out: number): Float32Array {
   return b;
 }
 
-function peftConfig({ description: { base } }: Adapter, ranks: ReadonlyMap<string, LoraRank>): Record<string, unknown> {
-  const [first = { r: 1, alpha: 1 }] = ranks.values();
-  const differing = (pick: (rank: LoraRank) => number) =>
-    Object.fromEntries([...ranks].filter(([, rank]) => pick(rank) !== pick(first)).map(([name, rank]) => [name, pick(rank)]));
+function commonConfig({ description: { base } }: Adapter, saved: readonly string[]): Record<string, unknown> {
   return {
-    peft_type: 'LORA',
     task_type: 'CAUSAL_LM',
     base_model_name_or_path: base.source,
     revision: base.revision === '' ? null : base.revision,
+    bias: 'none',
+    fan_in_fan_out: false,
+    inference_mode: true,
+    modules_to_save: saved.length > 0 ? saved : null,
+  };
+}
+
+function loraConfig(
+  adapter: Adapter,
+  ranks: ReadonlyMap<string, AdapterRank>,
+  saved: readonly string[],
+  hasBias: boolean,
+): Record<string, unknown> {
+  const [first = { r: 1, alpha: 1 }] = ranks.values();
+  const differing = (pick: (rank: AdapterRank) => number) =>
+    Object.fromEntries([...ranks].filter(([, rank]) => pick(rank) !== pick(first)).map(([name, rank]) => [name, pick(rank)]));
+  return {
+    ...commonConfig(adapter, saved),
+    peft_type: 'LORA',
     r: first.r,
     lora_alpha: first.alpha,
     rank_pattern: differing(({ r }) => r),
     alpha_pattern: differing(({ alpha }) => alpha),
     target_modules: [...ranks.keys()],
     lora_dropout: 0,
-    bias: 'none',
-    fan_in_fan_out: false,
+    lora_bias: hasBias,
     init_lora_weights: true,
-    inference_mode: true,
-    modules_to_save: null,
-    use_dora: false,
+    use_dora: adapter.description.method === 'dora',
     use_rslora: false,
   };
 }

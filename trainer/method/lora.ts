@@ -1,68 +1,121 @@
-/** Low-rank adaptation (Hu et al. 2021): y = x·Wᵀ + (alpha / r) · dropout(x)·Aᵀ·Bᵀ. */
-import type { VariableSpec } from '../graph/graph.ts';
+/** Low-rank adaptation (Hu et al. 2021): y = x·Wᵀ + (alpha / r) · dropout(x)·Aᵀ·Bᵀ, of linear layers and convolutions. */
+import type { Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { dropout } from '../model/layer/dropout.ts';
-import type { ModuleSpec } from '../model/model-spec.ts';
-import type { LinearHook } from '../model/tracer.ts';
+import type { ConvSpec, Model, ModuleSpec } from '../model/model-spec.ts';
+import type { LinearHook, Tracer } from '../model/tracer.ts';
 import { createRandom, hashSeed } from '../random.ts';
-import type { Attach, Trainable } from './method.ts';
-import { TargetError, targetModules } from './targets.ts';
+import { type Attach, type LoraRank, type Trainable, whole } from './method.ts';
+import { TargetError, type TargetSettings, targetModules } from './targets.ts';
 
 export interface LoraPair {
-  /** [r, in]. */
+  /** [r, in]; of a convolution [r, in, kh, kw]. */
   readonly a: VariableSpec;
-  /** [out, r]. */
+  /** [out, r]; of a convolution [out, r, 1, 1]. */
   readonly b: VariableSpec;
 }
 
-/** The two factors of a module, under PEFT's names. */
-export function loraPair(module: ModuleSpec, r: number): LoraPair {
-  const [out, width] = module.weight.shape as [number, number];
+/** The two factors of a module, under PEFT's names and of PEFT's shapes. */
+export function loraPair({ name, weight: { shape } }: ModuleSpec, r: number): LoraPair {
+  const [out, ...rest] = shape as [number, ...number[]];
   return {
-    a: { name: `${module.name}.lora_A.weight`, shape: [r, width], dtype: 'float32' },
-    b: { name: `${module.name}.lora_B.weight`, shape: [out, r], dtype: 'float32' },
+    a: { name: `${name}.lora_A.weight`, shape: [r, ...rest], dtype: 'float32' },
+    b: { name: `${name}.lora_B.weight`, shape: [out, r, ...rest.slice(1).map(() => 1)], dtype: 'float32' },
+  };
+}
+
+/**
+ * The targets of a method that multiplies by low-rank factors.
+ * @param kinds of modules that it can take
+ * @throws TargetError that names the others
+ */
+export function lowRankTargets(
+  model: Model,
+  settings: TargetSettings,
+  method: string,
+  kinds: readonly ModuleSpec['kind'][] = ['linear', 'conv'],
+): ModuleSpec[] {
+  const modules = targetModules(model, settings);
+  const other = modules.filter(module => !kinds.includes(module.kind) || module.part === 'head' || isGrouped(module));
+  if (other.length === 0) return modules;
+  const names = other.slice(0, 8).map(module => (isGrouped(module) ? `${module.name} (grouped)` : module.name));
+  throw new TargetError(
+    `${method} tunes ${kinds.includes('conv') ? 'linear layers and ungrouped convolutions' : 'linear layers'} of the blocks; target_modules also match ${names.join(', ')}${other.length > 8 ? ` and ${other.length - 8} more` : ''}`,
+  );
+}
+
+const isConv = (module: ModuleSpec): module is ConvSpec => module.kind === 'conv';
+export const isGrouped = (module: ModuleSpec): boolean => isConv(module) && module.window.groups > 1;
+
+export interface LowRank {
+  readonly pairs: ReadonlyMap<string, LoraPair>;
+  readonly lora: ReadonlyMap<string, LoraRank>;
+  readonly scale: number;
+  readonly rate: number;
+}
+
+export function lowRankParts(modules: readonly ModuleSpec[], settings: { rank: number; loraAlpha: number; loraDropout: number }): LowRank {
+  const { rank, loraAlpha, loraDropout } = settings;
+  return {
+    pairs: new Map(modules.map(module => [module.name, loraPair(module, rank)])),
+    lora: new Map(modules.map(module => [module.name, { r: rank, alpha: loraAlpha }])),
+    scale: loraAlpha / rank,
+    rate: loraDropout,
   };
 }
 
 export const attachLora: Attach = (model, settings) => {
-  if (!('r' in settings.budget)) throw new TargetError('lora takes a rank r, not a ratio');
-  const { r } = settings.budget;
-  const modules = targetModules(model, settings);
-  const other = modules.filter(module => module.kind !== 'linear' || module.part === 'head');
-  if (other.length > 0)
-    throw new TargetError(`lora tunes linear layers of the blocks; target_modules also match ${other.map(({ name }) => name).join(', ')}`);
-  const pairs = new Map(modules.map(module => [module.name, loraPair(module, r)]));
-  const whole = (variable: VariableSpec): Trainable => ({ name: variable.name, variable, shape: variable.shape });
+  const parts = lowRankParts(lowRankTargets(model, settings, 'lora'), settings);
   return {
     method: 'lora',
-    trainables: [...pairs.values()].flatMap(({ a, b }) => [whole(a), whole(b)]),
-    linearHook: loraHook(pairs, settings.loraAlpha / r, settings.loraDropout),
-    initial: () => initialPairs(pairs, settings.seed),
+    lora: parts.lora,
+    trainables: factors(parts),
+    linearHook: loraHook(parts),
+    initial: () => initialPairs(parts, settings.seed),
   };
 };
 
-function loraHook(pairs: ReadonlyMap<string, LoraPair>, scale: number, rate: number): LinearHook {
-  const order = new Map([...pairs.keys()].map((name, i) => [name, i]));
+export const factors = ({ pairs }: LowRank): Trainable[] => [...pairs.values()].flatMap(({ a, b }) => [whole(a), whole(b)]);
+
+function loraHook(parts: LowRank): LinearHook {
+  const product = productOf(parts);
   return (tracer, module, x, y) => {
-    const pair = pairs.get(module.name);
-    if (!pair) return y;
-    const { graph, seed } = tracer;
-    const dropped = seed && rate > 0 ? dropout(graph, x, { rate, seed, stream: order.get(module.name) as number }) : x;
-    const low = graph.within({ cheap: true }, () => graph.matmul(dropped, graph.read(pair.a), { transposeB: true }));
-    const product = graph.matmul(graph.mul(low, scale), graph.read(pair.b), { transposeB: true });
-    const sum = graph.add(y, product);
+    const added = product(tracer, module, x);
+    if (!added) return y;
+    const sum = tracer.graph.add(y, added);
     // The sum is what the backward pass reads; without this, both parts of it would be kept.
     sum.kept = true;
     return sum;
   };
 }
 
+/** Gives scale · dropout(x)·Aᵀ·Bᵀ of a module, and nothing for a module that has no factors. */
+export function productOf({ pairs, scale, rate }: LowRank): (tracer: Tracer, module: ModuleSpec, x: Node) => Node | undefined {
+  const order = new Map([...pairs.keys()].map((name, i) => [name, i]));
+  return ({ graph, seed }, module, x) => {
+    const pair = pairs.get(module.name);
+    if (!pair) return undefined;
+    const dropped = seed && rate > 0 ? dropout(graph, x, { rate, seed, stream: order.get(module.name) as number }) : x;
+    const [a, b] = [graph.read(pair.a), graph.read(pair.b)];
+    const low = graph.within({ cheap: true }, () =>
+      isConv(module) ? graph.conv2d(dropped, a, { ...module.window, groups: 1 }) : graph.matmul(dropped, a, { transposeB: true }),
+    );
+    const scaled = graph.mul(low, scale);
+    if (!isConv(module)) return graph.matmul(scaled, b, { transposeB: true });
+    // A convolution by 1 × 1 is a product over the channels.
+    const [out, r] = b.shape as [number, number];
+    const places = low.shape.slice(0, -1);
+    const rows = graph.reshape(scaled, [places.reduce((n, d) => n * d, 1), r]);
+    return graph.reshape(graph.matmul(rows, graph.reshape(b, [out, r]), { transposeB: true }), [...places, out]);
+  };
+}
+
 /** A: uniform in ±1/√in, as Kaiming's with a = √5, which PEFT uses; B: zeros. */
-function* initialPairs(pairs: ReadonlyMap<string, LoraPair>, seed: number): Generator<VariableData> {
+export function* initialPairs({ pairs }: LowRank, seed: number): Generator<VariableData> {
   for (const { a, b } of pairs.values()) {
     const random = createRandom(hashSeed(seed, a.name));
-    const bound = 1 / Math.sqrt(a.shape[1] as number);
-    const count = (a.shape[0] as number) * (a.shape[1] as number);
+    const count = a.shape.reduce((n, d) => n * d, 1);
+    const bound = 1 / Math.sqrt(count / (a.shape[0] as number));
     yield { name: a.name, data: Float32Array.from({ length: count }, () => (2 * random.uniform() - 1) * bound) };
     yield { name: b.name, data: 'zeros' };
   }

@@ -1,11 +1,19 @@
-/** What a method of tuning is: where it puts trained numbers, what it does in the forward pass, and how it merges. */
+/** What a method of tuning is: where it puts trained numbers, what it does in the forward pass, and how they start. */
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
-import type { Model, ModelPart } from '../model/model-spec.ts';
+import type { Model } from '../model/model-spec.ts';
 import type { LinearHook } from '../model/tracer.ts';
 import type { Budget, Selection } from '../selection.ts';
+import type { TargetSettings } from './targets.ts';
 
-export type MethodName = 'spsft' | 'lora' | 'full';
+export type MethodName = 'spsft' | 'lora' | 'dora' | 'rosa' | 'vera' | 'spsft+lora' | 'bitfit' | 'head' | 'full';
+
+/** Numbers of a variable by their place: which of them a method trains. */
+export interface Chosen {
+  /** int32 [count], the variable that holds the places. */
+  readonly variable: VariableSpec;
+  readonly indices: Int32Array;
+}
 
 /** One block of trained numbers. Its optimizer state has the same shape. */
 export interface Trainable {
@@ -13,33 +21,72 @@ export interface Trainable {
   readonly name: string;
   /** The variable that holds the numbers. */
   readonly variable: VariableSpec;
-  /** Only these rows of the variable are trained, in place; undefined: all of it. */
-  readonly rows?: { readonly variable: VariableSpec; readonly indices: Int32Array };
+  /** Only these rows of the variable are trained, in place. */
+  readonly rows?: Chosen;
+  /** Only these single elements of the variable are trained, in place, counted in its flat order. With neither: all of it. */
+  readonly elements?: Chosen;
   /** Trainables of one batch have rows of one length and get their gradients close together, so one update serves them all. */
   readonly batch?: string;
-  /** Shape of what is trained: [r, …] with rows, else the variable's. */
+  /** Shape of what is trained: [r, …] with rows, [k] with elements, else the variable's. */
   readonly shape: readonly number[];
+}
+
+/** Of the two factors beside one weight: their product is scaled by alpha / r. */
+export interface LoraRank {
+  readonly r: number;
+  readonly alpha: number;
+}
+
+/** Of the frozen matrices that all layers of vera share. */
+export interface VeraShape {
+  readonly r: number;
+  /** The widest input and output among the targets; an adapter that does not hold the matrices may leave the input at 0. */
+  readonly input: number;
+  readonly output: number;
+  readonly projectionKey: number;
 }
 
 export interface Attachment {
   readonly method: MethodName;
+  /** Modules with two factors beside their weight. */
+  readonly lora?: ReadonlyMap<string, LoraRank>;
+  readonly vera?: VeraShape;
   readonly trainables: readonly Trainable[];
   readonly linearHook?: LinearHook;
   /** Start values of the variables that the method adds to the model's own. */
   readonly initial: () => Iterable<VariableData>;
+  /** Variables that the method adds and does not train. */
+  readonly frozen?: readonly VariableSpec[];
+  /** Start values that follow from a weight of the base, asked for as that weight is loaded. */
+  readonly derived?: (weight: VariableData) => Iterable<VariableData>;
 }
 
-export interface MethodSettings {
-  readonly targetModules: readonly string[];
-  readonly freeze: readonly ModelPart[];
+export interface MethodSettings extends TargetSettings {
+  /** Of the methods that choose rows. */
   readonly budget: Budget;
+  /** Of the methods with a low-rank product. */
+  readonly rank: number;
+  /** The share of each weight's elements that rosa trains beside its product. */
+  readonly sparseRatio: number;
   readonly loraAlpha: number;
+  /** Of the input of the low-rank product. */
   readonly loraDropout: number;
+  readonly vera: VeraSettings;
   readonly seed: number;
 }
 
-/** Brings a method and a model together; `selection` holds the rows for the methods that choose them. */
+export interface VeraSettings {
+  /** Seeds the frozen matrices that all layers share: PEFT's projection_prng_key. */
+  readonly projectionKey: number;
+  /** Where every entry of the vectors d starts. */
+  readonly dInitial: number;
+}
+
+/** Brings a method and a model together; `selection` holds the rows or elements for the methods that choose them. */
 export type Attach = (model: Model, settings: MethodSettings, selection: Selection) => Attachment;
+
+/** Trains all of a variable. */
+export const whole = (variable: VariableSpec): Trainable => ({ name: variable.name, variable, shape: variable.shape });
 
 export const trainableCount = (attachment: Attachment): number =>
   attachment.trainables.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0);

@@ -1,9 +1,11 @@
-/** Which modules of a model a method tunes: `target_modules` and `freeze` of the recipe. */
-import type { Model, ModelPart, ModuleSpec } from '../model/model-spec.ts';
+/** Which modules of a model a method tunes: `target_modules`, `freeze` and `modules_to_save` of the recipe. */
+import type { CausalModel, ClassifierModel, Model, ModelPart, ModuleSpec } from '../model/model-spec.ts';
 
 export interface TargetSettings {
   readonly targetModules: readonly string[];
   readonly freeze: readonly ModelPart[];
+  /** Trained whole beside what the method trains; `head` is the output head, whatever its name. */
+  readonly modulesToSave?: readonly string[];
 }
 
 /** target_modules that match nothing, or nothing left after freezing. */
@@ -12,25 +14,55 @@ export class TargetError extends Error {
 }
 
 const ALL_LINEAR = 'all-linear';
+const HEAD = 'head';
 
 /**
- * The targeted modules, in the model's order. `all-linear` is every linear layer of the blocks (not the output head), as in PEFT.
+ * The targeted modules, in the model's order, without those that are trained whole. `all-linear` is every linear layer of the blocks
+ * (not the output head), as in PEFT, and every convolution.
  * @throws TargetError that names the entries matching nothing and the names that exist
  */
 export function targetModules(model: Model, settings: TargetSettings): ModuleSpec[] {
-  const matchers = settings.targetModules.map(entry => ({ entry, matches: matcherOf(entry) }));
-  const idle = matchers.filter(({ matches }) => !model.modules.some(matches)).map(({ entry }) => entry);
-  if (idle.length > 0)
-    throw new TargetError(
-      `target_modules ${idle.join(', ')} match nothing in this ${model.family}; its modules are ${moduleNames(model).join(', ')}`,
-    );
-  const chosen = model.modules.filter(module => matchers.some(({ matches }) => matches(module)) && !settings.freeze.includes(module.part));
-  if (chosen.length === 0) throw new TargetError(`nothing is left to train: freeze [${settings.freeze.join(', ')}] covers every target`);
+  const saved = new Set(savedModules(model, settings));
+  const chosen = matching(model, settings.targetModules, 'target_modules').filter(
+    module => !settings.freeze.includes(module.part) && !saved.has(module),
+  );
+  if (chosen.length === 0) {
+    const reason = saved.size > 0 ? 'modules_to_save and freeze cover' : `freeze [${settings.freeze.join(', ')}] covers`;
+    throw new TargetError(`nothing is left to train: ${reason} every target`);
+  }
   return chosen;
+}
+
+/** The modules that modules_to_save names and freeze does not. @throws TargetError as `targetModules` */
+export function savedModules(model: Model, { modulesToSave = [], freeze }: TargetSettings): ModuleSpec[] {
+  const named = new Set(
+    matching(
+      model,
+      modulesToSave.filter(entry => entry !== HEAD),
+      'modules_to_save',
+    ),
+  );
+  const heads = new Set(modulesToSave.includes(HEAD) ? headModules(model) : []);
+  return model.modules.filter(module => (named.has(module) || heads.has(module)) && !freeze.includes(module.part));
+}
+
+/** The modules of the output head; of a language model whose head is tied to the embedding, that embedding. */
+export function headModules(model: Model & Partial<Pick<CausalModel, 'head'> & Pick<ClassifierModel, 'heads'>>): readonly ModuleSpec[] {
+  return model.heads ?? (model.head ? [model.head] : model.modules.filter(({ part }) => part === 'head'));
 }
 
 /** The last parts of the modules' names, each once: q_proj, k_proj, … */
 export const moduleNames = (model: Model): string[] => [...new Set(model.modules.map(({ name }) => name.slice(name.lastIndexOf('.') + 1)))];
+
+function matching(model: Model, entries: readonly string[], setting: string): ModuleSpec[] {
+  const matchers = entries.map(entry => ({ entry, matches: matcherOf(entry) }));
+  const idle = matchers.filter(({ matches }) => !model.modules.some(matches)).map(({ entry }) => entry);
+  if (idle.length > 0)
+    throw new TargetError(
+      `${setting} ${idle.join(', ')} match nothing in this ${model.family}; its modules are ${moduleNames(model).join(', ')}`,
+    );
+  return model.modules.filter(module => matchers.some(({ matches }) => matches(module)));
+}
 
 function matcherOf(entry: string): (module: ModuleSpec) => boolean {
   if (entry === ALL_LINEAR) return module => (module.kind === 'linear' || module.kind === 'conv') && module.part !== 'head';
@@ -40,3 +72,6 @@ function matcherOf(entry: string): (module: ModuleSpec) => boolean {
   }
   return module => module.name === entry || module.name.endsWith(`.${entry}`);
 }
+
+/** Is it the default of target_modules, which means the whole model to the methods that are not about linear layers? */
+export const targetsDefault = ({ targetModules: entries }: TargetSettings): boolean => entries.length === 1 && entries[0] === ALL_LINEAR;

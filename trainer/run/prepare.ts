@@ -18,6 +18,7 @@ import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
 import { writeSnapshot } from '../train/snapshot.ts';
 import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
 import { loadVariables } from '../train/variables.ts';
+import { chooseElementsFor } from './choose-elements.ts';
 import { chooseRecompute, describeRecompute, memoryPlan, type RecomputeChoice, tuningBytes } from './choose-recompute.ts';
 import { chooseRows } from './choose-rows.ts';
 import { type Coverage, coverageOf, describeCoverage } from './coverage.ts';
@@ -64,7 +65,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
   try {
     checkBase(params, base);
     const settings = methodSettings(recipe);
-    if (methods[recipe.method].choosesRows) checkBudget(targetModules(base.model, settings), settings.budget);
+    if (methods[recipe.method].chooses === 'rows') checkBudget(targetModules(base.model, settings), settings.budget);
     const setup = await setUpTask({ ...params, base }, 'train');
     // Before importance, whose session leaves memory to the next.
     const baselineBytes = residentBytes();
@@ -89,16 +90,16 @@ function checkBase({ checkpoint, recipe }: PrepareParams, { fingerprint }: Base)
     );
 }
 
-/** A run that goes on keeps its rows; a new one chooses them. */
+/** A run that goes on keeps its rows or elements; a new one chooses them. */
 async function attach(params: PrepareParams, base: Base, setup: TaskSetup): Promise<Attachment> {
   const { recipe, checkpoint, runDir } = params;
   const settings = methodSettings(recipe);
-  const { attach: attachMethod, choosesRows } = methods[recipe.method];
-  if (!choosesRows) return attachMethod(setup.model, settings, new Map());
-  if (checkpoint) return attachMethod(setup.model, settings, checkpoint.adapter.description.rows);
-  const modules = targetModules(base.model, settings);
-  const outputFile = path.join(runDir, RUN_FILES.scores);
-  return attachMethod(setup.model, settings, await chooseRows({ ...params, base, modules, setup, outputFile }));
+  const { attach: attachMethod, chooses } = methods[recipe.method];
+  if (chooses === 'nothing') return attachMethod(setup.model, settings, new Map());
+  if (checkpoint) return attachMethod(setup.model, settings, checkpoint.adapter.description[chooses]);
+  const modules = targetModules(setup.model, settings);
+  const choice = { ...params, base, modules, setup, outputFile: path.join(runDir, RUN_FILES.scores) };
+  return attachMethod(setup.model, settings, await (chooses === 'rows' ? chooseRows(choice) : chooseElementsFor(choice)));
 }
 
 async function reportCoverage({ runDir, job }: PrepareParams, attachment: Attachment, coverage: Coverage): Promise<void> {
@@ -180,10 +181,6 @@ async function fill({ job, checkpoint }: PrepareParams, { folder }: Base, progra
 
 function describe(recipe: Recipe, { folder, fingerprint }: Base, attachment: Attachment, { labels }: TaskSetup): AdapterDescription {
   const architecture = Array.isArray(folder.config.architectures) ? String(folder.config.architectures[0]) : undefined;
-  const described = describeAdapter(
-    attachment,
-    { source: recipe.model, revision: recipe.revision, fingerprint, architecture },
-    recipe.lora_alpha,
-  );
+  const described = describeAdapter(attachment, { source: recipe.model, revision: recipe.revision, fingerprint, architecture });
   return { ...described, labels: labels.length > 0 ? labels : undefined };
 }

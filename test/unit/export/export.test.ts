@@ -8,7 +8,7 @@ import { applyAdapter } from '../../../trainer/adapter/apply-adapter.ts';
 import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { type ExportParams, exportModel } from '../../../trainer/export/export-model.ts';
-import { addProduct, mergedWeights } from '../../../trainer/export/merge.ts';
+import { addProduct, mergedWeights } from '../../../trainer/adapter/merge.ts';
 import { compareLogits, sequenceLogits, smokeIds } from '../../../trainer/export/smoke-test.ts';
 import { encodePrompt } from '../../../trainer/generate/prompt.ts';
 import { type ModelFolder, openModel } from '../../../trainer/hub/open-model.ts';

@@ -10,6 +10,7 @@ import { causalModel } from '../../../trainer/model/load-model.ts';
 import { causalTask } from '../../../trainer/train/causal-task.ts';
 import { trainProgram, trainSignature } from '../../../trainer/train/train-program.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
+import { settingsOf } from '../../support/method-settings.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
 import { adamw } from '../../support/tiny-training.ts';
 import { runGraph } from './run-graph.ts';
@@ -85,7 +86,7 @@ describe('a toy of eight blocks', () => {
 describe('a llama of eight blocks', () => {
   const model = causalModel(eightBlocks);
   const shape = { batch: 2, tokens: 32, targets: 62 };
-  const settings = { targetModules: ['all-linear'], freeze: [], budget: { r: 2 }, loraAlpha: 16, loraDropout: 0.1, seed: 0 };
+  const settings = settingsOf({ budget: { r: 2 }, rank: 2, loraAlpha: 16, loraDropout: 0.1 });
 
   test.each(['spsft', 'lora', 'full'] as const)('%s: memory falls and work grows from none to sqrt', method => {
     const signatures = RECOMPUTE_POLICIES.map(recompute => {

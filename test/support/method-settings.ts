@@ -1,0 +1,40 @@
+/** Settings of methods for tests, and a choice of rows or elements that needs no data. */
+import { elementCount } from '../../trainer/graph/types.ts';
+import type { MethodName, MethodSettings } from '../../trainer/method/method.ts';
+import { methods } from '../../trainer/method/methods.ts';
+import { elementBudget } from '../../trainer/method/rosa.ts';
+import { targetModules } from '../../trainer/method/targets.ts';
+import type { Model } from '../../trainer/model/model-spec.ts';
+import { createRandom, hashSeed, permutation } from '../../trainer/random.ts';
+import { type Selection, selectRows } from '../../trainer/selection.ts';
+
+export const settingsOf = (changes: Partial<MethodSettings> = {}): MethodSettings => ({
+  targetModules: ['all-linear'],
+  freeze: [],
+  modulesToSave: [],
+  budget: { r: 4 },
+  rank: 4,
+  sparseRatio: 0.1,
+  loraAlpha: 8,
+  loraDropout: 0,
+  vera: { projectionKey: 0, dInitial: 0.1 },
+  seed: 3,
+  ...changes,
+});
+
+/** Rows and elements scattered over each weight, always the same. */
+export function scattered(model: Model, method: MethodName, settings: MethodSettings): Selection {
+  const { chooses } = methods[method];
+  if (chooses === 'nothing') return new Map();
+  const modules = targetModules(model, settings);
+  const orderOf = (name: string, count: number) => permutation(count, createRandom(hashSeed(1, name)));
+  if (chooses === 'elements')
+    return new Map(
+      modules.map(module => {
+        const order = orderOf(module.name, elementCount(module.weight.shape));
+        return [module.name, order.slice(0, elementBudget(module, settings.sparseRatio)).sort()];
+      }),
+    );
+  const scores = new Map(modules.map(({ name, weight }) => [name, Float32Array.from(orderOf(name, weight.shape[0] as number))]));
+  return selectRows(modules, scores, settings.budget);
+}

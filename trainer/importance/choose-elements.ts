@@ -1,0 +1,163 @@
+/** The single elements that rosa trains: those of the largest squared gradient, summed over samples (Nikdan et al. 2024). */
+import type { Session, VariableData } from '../engine/engine.ts';
+import { backward } from '../graph/gradient.ts';
+import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
+import { assemble, type Program, type Traced } from '../graph/program.ts';
+import type { ModuleSpec } from '../model/model-spec.ts';
+import { Tracer } from '../model/tracer.ts';
+import { type WeightSource, weightStream } from '../model/weight-stream.ts';
+import type { Selection } from '../selection.ts';
+import { epochBatches } from '../train/data/batches.ts';
+import { type BatchShape, shapeName, type Task } from '../train/task.ts';
+import { ImportanceError } from './importance-error.ts';
+import { type ImportanceData, sweepsOf } from './score-model.ts';
+
+export interface ChooseElementsParams {
+  readonly modules: readonly ModuleSpec[];
+  readonly weights: WeightSource;
+  /** Elements of a module's weight that are wanted. */
+  readonly budgetOf: (module: ModuleSpec) => number;
+  readonly data: ImportanceData;
+  readonly onProgress?: (done: number, total: number, unit: 'batches') => void;
+  /** Asked between batches. */
+  readonly isCancelled?: () => boolean;
+}
+
+/**
+ * Goes over the data once for each group of modules whose sums fit into `data.sweepBytes`; of the others no gradient is formed.
+ * @returns module name → places in the flat order of its weight, ascending
+ * @throws ImportanceError where it was cancelled
+ */
+export async function chooseElements(params: ChooseElementsParams): Promise<Selection> {
+  const { data, modules, weights } = params;
+  const { task, source, engine } = data;
+  const sweeps = sweepsOf(modules, data.sweepBytes);
+  const session = await engine.compile(gradientProgram(data, sweeps));
+  try {
+    await session.load(startValues(task, weights, sweeps));
+    const chosen = new Map<string, Int32Array>();
+    const targets = source.plan.rows.reduce((sum, row) => sum + row.targets, 0);
+    let done = 0;
+    for (const [i, sweep] of sweeps.entries()) {
+      for await (const batch of epochBatches(source, 0)) {
+        if (params.isCancelled?.()) throw new ImportanceError('choosing the elements was cancelled');
+        await session.run(sumSignature(batch.bucket, i), batch.feeds(targets));
+        params.onProgress?.(++done, sweeps.length * source.plan.batchesPerEpoch, 'batches');
+      }
+      await readSweep(session, sweep, params, chosen);
+      await session.run(clearSignature(i), {});
+    }
+    return new Map(modules.map(({ name }) => [name, chosen.get(name) as Int32Array]));
+  } finally {
+    await session.dispose();
+  }
+}
+
+async function readSweep(
+  session: Session,
+  sweep: readonly ModuleSpec[],
+  { budgetOf }: ChooseElementsParams,
+  chosen: Map<string, Int32Array>,
+): Promise<void> {
+  for (const [module, sum] of sumsOf(sweep))
+    chosen.set(module.name, largest((await session.read(sum.name)) as Float32Array, budgetOf(module)));
+}
+
+const sumSignature = (shape: BatchShape, sweep: number): string => `sum/${sweep}/${shapeName(shape)}`;
+const clearSignature = (sweep: number): string => `clear/${sweep}`;
+
+/** The sum of each module of a sweep; sweeps share them, since blocks are alike. */
+function sumsOf(sweep: readonly ModuleSpec[]): Map<ModuleSpec, VariableSpec> {
+  const used = new Map<string, number>();
+  return new Map(
+    sweep.map(module => {
+      const shape = module.weight.shape.join('x');
+      const count = used.get(shape) ?? 0;
+      used.set(shape, count + 1);
+      return [module, { name: `squared gradient ${shape} ${count}`, shape: module.weight.shape, dtype: 'float32' }];
+    }),
+  );
+}
+
+async function* startValues(task: Task, weights: WeightSource, sweeps: readonly (readonly ModuleSpec[])[]): AsyncGenerator<VariableData> {
+  yield* weightStream(task.model, weights);
+  for (const name of new Set(sweeps.flatMap(sweep => [...sumsOf(sweep).values()].map(sum => sum.name)))) yield { name, data: 'zeros' };
+}
+
+function gradientProgram({ task, source, recompute }: ImportanceData, sweeps: readonly (readonly ModuleSpec[])[]): Program {
+  const traces: Record<string, Traced> = {};
+  sweeps.forEach((sweep, i) => {
+    for (const shape of source.plan.buckets) traces[sumSignature(shape, i)] = traceSums({ task, recompute }, shape, sweep);
+    traces[clearSignature(i)] = traceClear(sweep);
+  });
+  return assemble(traces);
+}
+
+function traceSums(
+  { task, recompute }: Pick<ImportanceData, 'task' | 'recompute'>,
+  shape: BatchShape,
+  sweep: readonly ModuleSpec[],
+): Traced {
+  const graph = new Graph();
+  const wanted = new Set(sweep.map(({ weight }) => weight.name));
+  const { loss, seeds } = task.loss(new Tracer({ graph }), shape, ({ name }) => (wanted.has(name) ? 'all' : 'none'));
+  const sums = new Map(
+    [...sumsOf(sweep)].map(([{ weight }, sum]) => [graph.read({ name: weight.name, shape: weight.shape, dtype: 'float32' }), sum]),
+  );
+  const effects: Node[] = [];
+  backward(graph, {
+    seeds,
+    wrt: new Map([...sums.keys()].map(node => [node, {}])),
+    policy: recompute,
+    onReady: (weight, gradient) => {
+      const sum = sums.get(weight) as VariableSpec;
+      graph.declare(sum);
+      effects.push(graph.assignAdd(sum.name, graph.square(gradient)));
+    },
+  });
+  return { graph, outputs: { loss }, effects };
+}
+
+function traceClear(sweep: readonly ModuleSpec[]): Traced {
+  const graph = new Graph();
+  const effects = [...sumsOf(sweep).values()].map(sum => {
+    graph.declare(sum);
+    return graph.assign(sum.name, graph.zeros(sum.shape));
+  });
+  return { graph, outputs: { done: graph.scalar(1) }, effects };
+}
+
+const HALF = 2 ** 16;
+
+/**
+ * The places of the `count` largest numbers, ascending; of equal ones those that come first. Two counts over halves of the bits find the
+ * smallest number that is taken, so the time is linear.
+ * @param values not negative and not NaN, whose order is that of their bits
+ */
+export function largest(values: Float32Array, count: number): Int32Array {
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const high = boundary(bits, count, word => word >>> 16);
+  const inHigh = (word: number): number => (word >>> 16 === high.bin ? word % HALF : -1);
+  const low = boundary(bits, count - high.above, inHigh);
+  const least = high.bin * HALF + low.bin;
+  let equal = count - high.above - low.above;
+  const places = new Int32Array(count);
+  let found = 0;
+  for (let i = 0; i < bits.length && found < count; i++) {
+    const word = bits[i] as number;
+    if (word > least || (word === least && equal-- > 0)) places[found++] = i;
+  }
+  return places;
+}
+
+/** The bin in which the count-th largest falls, and how many lie in bins above it. */
+function boundary(bits: Uint32Array, count: number, binOf: (word: number) => number): { bin: number; above: number } {
+  const counts = new Uint32Array(HALF);
+  for (const word of bits) {
+    const bin = binOf(word);
+    if (bin >= 0) counts[bin] = (counts[bin] as number) + 1;
+  }
+  let [bin, above] = [HALF - 1, 0];
+  while (bin > 0 && above + (counts[bin] as number) < count) above += counts[bin--] as number;
+  return { bin, above };
+}

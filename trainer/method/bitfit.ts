@@ -1,0 +1,20 @@
+/** Biases alone (Ben Zaken et al. 2022). */
+import type { Attach } from './method.ts';
+import { whole } from './method.ts';
+import { moduleNames, savedModules, TargetError, targetModules, targetsDefault } from './targets.ts';
+
+/** `all-linear`, the default of the other methods, means every bias of the model here, those of norms included. */
+export const attachBitfit: Attach = (model, settings) => {
+  const saved = new Set(savedModules(model, settings));
+  const modules = targetsDefault(settings)
+    ? model.modules.filter(module => !settings.freeze.includes(module.part) && !saved.has(module))
+    : targetModules(model, settings);
+  const biases = modules.flatMap(({ bias }) => (bias ? [whole({ name: bias.name, shape: bias.shape, dtype: 'float32' })] : []));
+  if (biases.length === 0)
+    throw new TargetError(
+      model.modules.some(({ bias }) => bias)
+        ? `bitfit trains biases, and the targeted modules have none (of ${moduleNames(model).join(', ')})`
+        : `bitfit trains biases, and this ${model.family} has none: take spsft or lora`,
+    );
+  return { method: 'bitfit', trainables: biases, initial: () => [] };
+};

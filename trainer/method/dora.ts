@@ -1,0 +1,108 @@
+/**
+ * Weight-decomposed low-rank adaptation (Liu et al. 2024): with V = W + (alpha / r)·B·A, y = m ∘ (x·Vᵀ) / ‖V‖ + b, one magnitude m and
+ * one norm a row. As in PEFT the norm is a constant to the gradient. Dropout acts on the product's input alone; PEFT also drops in the
+ * rest of (m / ‖V‖ − 1)·x·Wᵀ, which has the same mean and costs a second product by W.
+ */
+import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
+import type { VariableData } from '../graph/program.ts';
+import { sumRows } from '../model/layer/norm.ts';
+import type { ModuleSpec } from '../model/model-spec.ts';
+import type { LinearHook } from '../model/tracer.ts';
+import { factors, initialPairs, type LoraPair, type LowRank, lowRankParts, lowRankTargets, productOf } from './lora.ts';
+import { type Attach, whole } from './method.ts';
+
+/** m, [out], under PEFT's name. */
+export const magnitudeOf = ({ name, weight }: ModuleSpec): VariableSpec => ({
+  name: `${name}.lora_magnitude_vector`,
+  shape: [weight.shape[0] as number],
+  dtype: 'float32',
+});
+
+/** ‖W‖² of each row, [out]: W is frozen, so this is found once. */
+const squareOf = (module: ModuleSpec): VariableSpec => ({ ...magnitudeOf(module), name: `${module.name}.weight_square` });
+
+export const attachDora: Attach = (model, settings) => {
+  const modules = lowRankTargets(model, settings, 'dora', ['linear']);
+  const parts = lowRankParts(modules, settings);
+  const byWeight = new Map(modules.map(module => [module.weight.name, module]));
+  return {
+    method: 'dora',
+    lora: parts.lora,
+    trainables: [...factors(parts), ...modules.map(module => whole(magnitudeOf(module)))],
+    frozen: modules.map(squareOf),
+    linearHook: doraHook(parts),
+    initial: () => initialPairs(parts, settings.seed),
+    *derived(weight) {
+      const module = byWeight.get(weight.name);
+      if (module) yield* rowNorms(module, weight);
+    },
+  };
+};
+
+/** B starts at 0, so the magnitudes start at the norms of the rows of W. */
+function* rowNorms(module: ModuleSpec, { data }: VariableData): Generator<VariableData> {
+  const rows = module.weight.shape[0] as number;
+  const squares = new Float64Array(rows);
+  if (data !== 'zeros') {
+    const width = data.length / rows;
+    for (let row = 0; row < rows; row++) {
+      let sum = 0;
+      for (let i = row * width; i < (row + 1) * width; i++) sum += (data[i] as number) ** 2;
+      squares[row] = sum;
+    }
+  }
+  yield { name: squareOf(module).name, data: Float32Array.from(squares) };
+  yield { name: magnitudeOf(module).name, data: Float32Array.from(squares, Math.sqrt) };
+}
+
+function doraHook(parts: LowRank): LinearHook {
+  const product = productOf(parts);
+  return (tracer, module, x, y) => {
+    const added = product(tracer, module, x);
+    const pair = parts.pairs.get(module.name);
+    if (!added || !pair) return y;
+    const { graph } = tracer;
+    const bias = module.bias && tracer.parameter(module.bias);
+    const sum = graph.add(bias ? graph.sub(y, bias) : y, added);
+    // m's gradient reads the sum, and what comes after it is a product with one number a column.
+    sum.kept = true;
+    const inverse = inverseNorm(graph, module, pair, parts.scale);
+    const scaled = rescale(graph, sum, graph.read(magnitudeOf(module)), inverse);
+    return bias ? graph.add(scaled, bias) : scaled;
+  };
+}
+
+/**
+ * 1 / ‖W + s·B·A‖ of each row, [out], without that matrix: with C = W·Aᵀ and G = A·Aᵀ, ‖w + s·b·A‖² = ‖w‖² + Σ b ∘ (2s·C + s²·b·G).
+ * One product with r columns. It stands outside the blocks, as one number a row costs nothing to keep.
+ */
+function inverseNorm(graph: Graph, module: ModuleSpec, pair: LoraPair, s: number): Node {
+  return graph.within({ block: -1 }, () => {
+    const [a, b] = [graph.read(pair.a), graph.read(pair.b)];
+    const weight = graph.read({ name: module.weight.name, shape: module.weight.shape, dtype: 'float32' });
+    const cross = graph.mul(graph.matmul(weight, a, { transposeB: true }), 2 * s);
+    const own = graph.mul(graph.matmul(b, graph.matmul(a, a, { transposeB: true })), s * s);
+    const change = graph.sum(graph.mul(b, graph.add(cross, own)), [1]);
+    return graph.rsqrt(graph.maximum(graph.add(graph.read(squareOf(module)), change), SMALLEST_SQUARE));
+  });
+}
+
+/** A row of zeros has no direction: its output stays 0 instead of becoming 0 / 0. */
+const SMALLEST_SQUARE = 1e-30;
+
+/**
+ * y ∘ m ∘ inverse, with inverse a constant to the gradient: dy ↦ dy ∘ m ∘ inverse, dm = inverse ∘ Σ dy ∘ y.
+ * @param y [rows, out] @param m [out] @param inverse [out]
+ */
+function rescale(graph: Graph, y: Node, m: Node, inverse: Node): Node {
+  const factor = graph.within({ block: -1 }, () => graph.mul(m, inverse));
+  const scaled = graph.mul(y, factor);
+  scaled.custom = {
+    inputs: [y, m],
+    rule: ({ dy, wants, value }) => [
+      wants(0) ? graph.mul(dy, value(factor)) : undefined,
+      wants(1) ? graph.mul(sumRows(graph, graph.mul(dy, value(y))), value(inverse)) : undefined,
+    ],
+  };
+  return scaled;
+}

@@ -1,0 +1,14 @@
+/** The output head alone: the usual baseline of transfer learning (linear probing), with the body as a frozen extractor of features. */
+import type { Attach } from './method.ts';
+import { wholeModule } from './saved-modules.ts';
+import { headModules, TargetError } from './targets.ts';
+
+/** A head that is tied to the embedding is that embedding, so both change. */
+export const attachHead: Attach = (model, settings) => {
+  const heads = headModules(model).filter(({ part }) => !settings.freeze.includes(part));
+  if (heads.length === 0)
+    throw new TargetError(
+      `the head of this ${model.family} is all that method 'head' trains, and freeze [${settings.freeze.join(', ')}] covers it`,
+    );
+  return { method: 'head', trainables: heads.flatMap(wholeModule), initial: () => [] };
+};

@@ -1,0 +1,34 @@
+/**
+ * Robust adaptation (Nikdan et al. 2024): W + (alpha / r)·B·A + S, where S has few elements, those of the largest accumulated gradient.
+ * As with rows, the elements of S are trained inside W, so S costs the forward pass nothing.
+ */
+import type { ModuleSpec } from '../model/model-spec.ts';
+import type { Selection } from '../selection.ts';
+import { combine } from './combine.ts';
+import { attachLora } from './lora.ts';
+import type { Attach, Trainable } from './method.ts';
+import { targetModules } from './targets.ts';
+
+export const attachRosa: Attach = (model, settings, selection) => {
+  const trainables = targetModules(model, settings).map(module => sparsePart(module, selection));
+  return combine('rosa', [{ method: 'rosa', trainables, initial: () => [] }, attachLora(model, settings, selection)]);
+};
+
+function sparsePart({ name, weight }: ModuleSpec, selection: Selection): Trainable {
+  const indices = selection.get(name);
+  if (!indices) throw new Error(`no elements were chosen for ${name}`);
+  return {
+    name: weight.name,
+    variable: { name: weight.name, shape: weight.shape, dtype: 'float32' },
+    elements: { variable: { name: `${name}.elements`, shape: [indices.length], dtype: 'int32' }, indices },
+    shape: [indices.length],
+  };
+}
+
+/** Elements of a weight that a share pays for; at least one. */
+export const elementBudget = ({ weight }: Pick<ModuleSpec, 'weight'>, ratio: number): number =>
+  Math.max(1, Math.round(ratio * weight.shape.reduce((n, d) => n * d, 1)));
+
+/** As many elements as the share pays for, whichever they are: enough to know sizes. */
+export const firstElements = (modules: readonly ModuleSpec[], ratio: number): Selection =>
+  new Map(modules.map(module => [module.name, Int32Array.from({ length: elementBudget(module, ratio) }, (_, i) => i)]));

@@ -1,0 +1,111 @@
+/**
+ * Vector-based random matrix adaptation (Kopiczko et al. 2024): y = x·Wᵀ + b ∘ ((d ∘ (dropout(x)·Aᵀ))·Bᵀ), where A and B are random,
+ * frozen and shared by all layers, each of which takes the corner of them that fits; the vectors d and b are trained.
+ */
+import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
+import type { VariableData } from '../graph/program.ts';
+import { dropout } from '../model/layer/dropout.ts';
+import { sumRows } from '../model/layer/norm.ts';
+import type { ModuleSpec } from '../model/model-spec.ts';
+import type { LinearHook } from '../model/tracer.ts';
+import { lowRankTargets } from './lora.ts';
+import { type Attach, type VeraSettings, type VeraShape, whole } from './method.ts';
+import { torchUniform } from './torch-uniform.ts';
+
+/** The matrices that all layers share. */
+export interface VeraProjections {
+  /** [r, widest input]. */
+  readonly a: VariableSpec;
+  /** [widest output, r]. */
+  readonly b: VariableSpec;
+}
+
+/** Under PEFT's names. */
+export const veraProjectionsOf = ({ r, input, output }: Pick<VeraShape, 'r' | 'input' | 'output'>): VeraProjections => ({
+  a: { name: 'vera_A', shape: [r, input], dtype: 'float32' },
+  b: { name: 'vera_B', shape: [output, r], dtype: 'float32' },
+});
+
+/** As large as the largest of the targets in each direction. */
+function veraShape(modules: readonly ModuleSpec[], r: number, projectionKey: number): VeraShape {
+  const most = (axis: number): number => Math.max(...modules.map(({ weight }) => weight.shape[axis] as number));
+  return { r, input: most(1), output: most(0), projectionKey };
+}
+
+/** d [r] and b [out] of a module, under PEFT's names. */
+export const veraVectors = ({ name, weight }: ModuleSpec, r: number): { readonly d: VariableSpec; readonly b: VariableSpec } => ({
+  d: { name: `${name}.vera_lambda_d`, shape: [r], dtype: 'float32' },
+  b: { name: `${name}.vera_lambda_b`, shape: [weight.shape[0] as number], dtype: 'float32' },
+});
+
+export const attachVera: Attach = (model, settings) => {
+  const { rank, vera, loraDropout } = settings;
+  const modules = lowRankTargets(model, settings, 'vera', ['linear']);
+  const shape = veraShape(modules, rank, vera.projectionKey);
+  const projections = veraProjectionsOf(shape);
+  const vectors = modules.map(module => veraVectors(module, rank));
+  return {
+    method: 'vera',
+    vera: shape,
+    trainables: vectors.flatMap(({ d, b }) => [whole(d), whole(b)]),
+    frozen: [projections.a, projections.b],
+    linearHook: veraHook(modules, projections, loraDropout),
+    *initial() {
+      yield* projectionValues(projections, vera.projectionKey);
+      for (const { d, b } of vectors) {
+        yield { name: d.name, data: new Float32Array(rank).fill(vera.dInitial) };
+        yield { name: b.name, data: 'zeros' };
+      }
+    },
+  };
+};
+
+/** Kaiming's uniform distribution with a gain of √2, A before B, from PyTorch's generator: PEFT gives the same numbers for a key. */
+export function* projectionValues({ a, b }: VeraProjections, key: VeraSettings['projectionKey']): Generator<VariableData> {
+  const random = torchUniform(key);
+  for (const { name, shape } of [a, b]) {
+    const [rows, width] = shape as readonly [number, number];
+    yield { name, data: random.fill(rows * width, Math.sqrt(6 / width)) };
+  }
+}
+
+function veraHook(modules: readonly ModuleSpec[], projections: VeraProjections, rate: number): LinearHook {
+  const order = new Map(modules.map((module, i) => [module.name, i]));
+  return ({ graph, seed }, module, x, y) => {
+    const stream = order.get(module.name);
+    if (stream === undefined) return y;
+    const dropped = seed && rate > 0 ? dropout(graph, x, { rate, seed, stream }) : x;
+    const sum = graph.add(y, veraProduct(graph, module, projections, dropped));
+    sum.kept = true;
+    return sum;
+  };
+}
+
+/**
+ * b ∘ ((d ∘ l)·Bᵀ) with l = x·Aᵀ. With t = (dy ∘ b)·B: dd = Σ t ∘ l, dx = (t ∘ d)·A, and db = Σ_r (dyᵀ·(d ∘ l)) ∘ B, which needs
+ * neither the product to be kept nor to be computed again.
+ */
+function veraProduct(graph: Graph, module: ModuleSpec, projections: VeraProjections, x: Node): Node {
+  const [out, width] = module.weight.shape as [number, number];
+  const r = projections.a.shape[0] as number;
+  const vectors = veraVectors(module, r);
+  const [d, b] = [graph.read(vectors.d), graph.read(vectors.b)];
+  // Cut anew in each pass, so that no corner is kept for the backward one.
+  const cornerA = () => graph.slice(graph.read(projections.a), [0, 0], [r, width]);
+  const cornerB = () => graph.slice(graph.read(projections.b), [0, 0], [out, r]);
+  const low = graph.within({ cheap: true }, () => graph.matmul(x, cornerA(), { transposeB: true }));
+  const product = graph.mul(graph.matmul(graph.mul(low, d), cornerB(), { transposeB: true }), b);
+  product.custom = {
+    inputs: [x, d, b],
+    rule: ({ dy, wants, value }) => {
+      const towardsLow = graph.matmul(graph.mul(dy, b), cornerB());
+      const forB = () => graph.sum(graph.mul(graph.matmul(dy, graph.mul(value(low), d), { transposeA: true }), cornerB()), [1]);
+      return [
+        wants(0) ? graph.matmul(graph.mul(towardsLow, d), cornerA()) : undefined,
+        wants(1) ? sumRows(graph, graph.mul(towardsLow, value(low))) : undefined,
+        wants(2) ? forB() : undefined,
+      ];
+    },
+  };
+  return product;
+}
