@@ -2,7 +2,6 @@
 import type { Uri } from 'vscode';
 import { window } from 'vscode';
 import type { RecipeSource } from '../../trainer/protocol/rpc-messages.ts';
-import { openRunSource, WholeFile } from '../pages/run-source.ts';
 import { isRunItem } from '../pick-run.ts';
 import { recipeFor, recipeSource } from '../recipe-files.ts';
 import { recipeStem, scoresFile } from '../recipe-names.ts';
@@ -80,6 +79,8 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
 
 /** The recipe of a run as the run has it, wherever the run is. */
 export async function runRecipe({ app }: CommandContext, runDir: string): Promise<RecipeSource> {
+  // With it come the readers of runs, which a window that only edits does not need.
+  const { openRunSource, WholeFile } = await import('../pages/run-source.ts');
   const text = await new WholeFile('recipe').read(await openRunSource(runDir, app.services));
   if (text === undefined) throw new Error(`There is no recipe in ${runDir}`);
   return { text, fileName: `${runDir}/recipe.yaml`, baseDir: runDir };
