@@ -1,120 +1,89 @@
-/** The tasks that label texts, or give them a number: samples, a head for their labels, batches, evaluation. */
-import path from 'node:path';
+/** The tasks that give texts or images a label, or texts a number: samples, a head for their labels, batches, evaluation. */
 import { loadModel } from '../model/load-model.ts';
-import type { ClassifierModel } from '../model/model-spec.ts';
+import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
 import { checkWeights } from '../model/weight-stream.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
 import { classifierTask } from '../train/classifier-task.ts';
-import { planBatches } from '../train/data/batch-plan.ts';
 import { DataError } from '../train/data/data-error.ts';
-import { describeData } from '../train/data/data-report.ts';
-import { type LabelledText, loadLabelled } from '../train/data/load-labelled.ts';
 import { splitSamples } from '../train/data/split.ts';
-import { textSource } from '../train/data/text-batches.ts';
-import { BUCKETS } from './batch-settings.ts';
 import { classEvaluator } from './class-evaluator.ts';
-import { withTokenizer } from './open-base.ts';
+import type { ClassifierReader, Labelled } from './classifier-reader.ts';
+import { imageReader } from './image-reader.ts';
 import { RunError } from './run-error.ts';
-import type { SetUpParams, SetUpTask } from './task-setup.ts';
+import type { SetUpParams, SetUpTask, TaskSetup } from './task-setup.ts';
+import { textReader } from './text-reader.ts';
 
-export const setUpClassifier: SetUpTask = async (params, part) => {
-  const { recipe, base, job } = params;
-  const regression = recipe.task === 'sequence_regression';
-  const { tokenizer } = await withTokenizer(base);
-  const limit = tokensOf(base.model);
-  if (recipe.max_length > limit)
-    job.log('info', `samples are cut to the ${limit} positions of the model, below max_length ${recipe.max_length}`);
-  const maxLength = Math.min(recipe.max_length, limit);
-  const load = async (files: readonly string[], labels: readonly string[], maxSamples: number | undefined) => {
-    job.phase('data', `reading ${files.join(', ')}`);
-    const paths = files.map(file => path.resolve(params.context.baseDir, file));
-    const data = await loadLabelled({ paths, tokenizer, columns: recipe.data.columns, regression, labels, maxLength, maxSamples });
-    job.checkStop();
-    for (const line of describeData(data.report).split('\n')) job.log('info', line);
-    return data;
-  };
-  const { train, held, labels } = await loadParts(params, part, load);
-  const model = modelFor(params, labels);
-  const { padId, tokenTypes } = model.input as Extract<ClassifierModel['input'], { kind: 'tokens' }>;
-  const pairs = [...train, ...held].some(({ ids, secondAt }) => secondAt < ids.length);
-  const settings = {
-    batchSize: recipe.per_device_train_batch_size,
-    maxLength,
-    packing: false,
-    seed: recipe.seed,
-    ...BUCKETS,
-    maxTargetSizes: 1,
-    targetMultiple: 1,
-  };
-  const sourceOf = (examples: readonly LabelledText[], { batchSize, shuffle }: { batchSize: number; shuffle: boolean }) => {
-    const sizes = examples.map(({ ids }) => ({ length: ids.length, targets: 1 }));
-    return textSource({
-      plan: planBatches(sizes, { ...settings, batchSize, shuffle }),
-      examples,
-      padId,
-      types: pairs && tokenTypes > 1,
-      regression,
-    });
-  };
-  return {
-    model,
-    task: classifierTask(model, { pairs }),
-    labels,
-    samples: train.length,
-    labelOf: index => (regression ? -1 : (train[index]?.target ?? -1)),
-    trainSource: () => sourceOf(train, { batchSize: recipe.per_device_train_batch_size, shuffle: recipe.data.shuffle }),
-    sourceOf: (indices, batchSize) =>
-      sourceOf(
-        indices.flatMap(index => train[index] ?? []),
-        { batchSize, shuffle: false },
-      ),
-    evaluator:
-      held.length === 0
-        ? undefined
-        : classEvaluator({
-            model,
-            source: sourceOf(held, { batchSize: recipe.per_device_eval_batch_size, shuffle: false }),
-            targets: held.map(({ target }) => target),
-          }),
-  };
+export const setUpTexts: SetUpTask = async (params, part) => {
+  const { model } = params.base;
+  if (model.kind !== 'classifier' || model.input.kind !== 'tokens') throw wrongTask(model, 'classifies texts');
+  return setUp(params, part, await textReader(params, model.input));
 };
 
-function tokensOf(model: SetUpParams['base']['model']): number {
-  if (model.kind === 'classifier' && model.input.kind === 'tokens') return model.input.maxPositions;
-  throw new RunError(
-    'wrong-task',
-    `the model is a ${model.family} that ${model.kind === 'causal' ? 'predicts the next token' : 'looks at images'}; this task needs one that classifies texts`,
-    `Set task: ${model.kind === 'causal' ? 'causal_lm (a language model can answer with the label of text_label data)' : 'image_classification'}`,
-  );
+export const setUpImages: SetUpTask = async (params, part) => {
+  const { model } = params.base;
+  if (model.kind !== 'classifier' || model.input.kind !== 'image') throw wrongTask(model, 'classifies images');
+  return setUp(params, part, await imageReader(params, model.input));
+};
+
+function wrongTask(model: AnyModel, needed: string): RunError {
+  const [does, task] =
+    model.kind === 'causal'
+      ? ['predicts the next token', 'causal_lm (a language model can answer with the label of text_label data)']
+      : model.input.kind === 'image'
+        ? ['looks at images', 'image_classification']
+        : ['reads texts', 'sequence_classification'];
+  return new RunError('wrong-task', `the model is a ${model.family} that ${does}; this task needs one that ${needed}`, `Set task: ${task}`);
 }
 
-interface Parts {
-  readonly train: readonly LabelledText[];
-  readonly held: readonly LabelledText[];
+async function setUp<Sample extends Labelled>(
+  params: SetUpParams,
+  part: 'train' | 'held',
+  reader: ClassifierReader<Sample>,
+): Promise<TaskSetup> {
+  const { recipe } = params;
+  const { train, held, labels } = await readParts(params, part, reader);
+  const model = modelFor(params, labels, reader.imageSize);
+  const evalSource = () => reader.source(held, model, { batchSize: recipe.per_device_eval_batch_size, shuffle: false, trains: false });
+  return {
+    model,
+    task: classifierTask(model),
+    labels,
+    samples: train.length,
+    labelOf: index => (model.problem === 'regression' ? -1 : (train[index]?.target ?? -1)),
+    trainSource: () =>
+      reader.source(train, model, { batchSize: recipe.per_device_train_batch_size, shuffle: recipe.data.shuffle, trains: true }),
+    sourceOf: (indices, batchSize) => {
+      const chosen = indices.flatMap(index => train[index] ?? []);
+      return reader.source(chosen, model, { batchSize, shuffle: false, trains: false });
+    },
+    evaluator: held.length === 0 ? undefined : classEvaluator({ model, source: evalSource(), targets: held.map(({ target }) => target) }),
+  };
+}
+
+interface Parts<Sample> {
+  readonly train: readonly Sample[];
+  readonly held: readonly Sample[];
   readonly labels: readonly string[];
 }
 
-type Load = (
-  files: readonly string[],
-  labels: readonly string[],
-  maxSamples: number | undefined,
-) => Promise<{ readonly examples: readonly LabelledText[]; readonly labels: readonly string[] }>;
-
 /** @throws RunError 'no-data'; DataError where there is but one class to learn */
-async function loadParts({ recipe, base, labels: known = [], job }: SetUpParams, part: 'train' | 'held', load: Load): Promise<Parts> {
+async function readParts<Sample extends Labelled>(
+  { recipe, base, labels: known = [], job }: SetUpParams,
+  part: 'train' | 'held',
+  { read }: ClassifierReader<Sample>,
+): Promise<Parts<Sample>> {
   const { data, val_size: validation, seed } = recipe;
+  checkNamed(recipe, part);
   const given = data.labels.length > 0 ? data.labels : known;
   const needsTraining = part === 'train' || data.eval.length === 0;
-  if (needsTraining && data.train.length === 0)
-    throw new RunError('no-data', 'the recipe names no training data', 'Set data.train to a json, jsonl, csv, tsv or parquet file');
-  if (part === 'held' && data.eval.length === 0 && validation === 0)
-    throw new RunError('no-data', 'the recipe names no held-out data to evaluate on', 'Set data.eval, or val_size');
-  const found = needsTraining ? await load(data.train, given, data.max_samples) : undefined;
-  const held = data.eval.length > 0 ? await load(data.eval, found?.labels ?? given, data.eval_max_samples) : undefined;
+  const found = needsTraining ? await read({ files: data.train, labels: given, maxSamples: data.max_samples }) : undefined;
+  const held =
+    data.eval.length > 0 ? await read({ files: data.eval, labels: found?.labels ?? given, maxSamples: data.eval_max_samples }) : undefined;
   const labels = withModelOrder(found?.labels ?? held?.labels ?? [], base.model);
   const place = new Map(labels.map((name, i) => [name, i]));
-  const placed = (examples: readonly LabelledText[] = []) =>
+  const placed = (examples: readonly Sample[] = []) =>
     labels.length === 0 ? examples : examples.map(example => ({ ...example, target: place.get(example.label) ?? -1 }));
-  if (part === 'train' && recipe.task === 'sequence_classification' && labels.length < 2)
+  if (needsTraining && recipe.task !== 'sequence_regression' && labels.length < 2)
     throw new DataError({
       problem: `every sample has the label "${labels[0] ?? ''}"`,
       advice: 'Give samples of at least two labels, or set task: sequence_regression where labels are numbers',
@@ -127,20 +96,32 @@ async function loadParts({ recipe, base, labels: known = [], job }: SetUpParams,
   return { train: pick(split.train), held: pick(split.validation).slice(0, data.eval_max_samples), labels };
 }
 
+function checkNamed({ data, val_size: validation, task }: Recipe, part: 'train' | 'held'): void {
+  const what = task === 'image_classification' ? 'a folder of images' : 'a json, jsonl, csv, tsv or parquet file';
+  if ((part === 'train' || data.eval.length === 0) && data.train.length === 0)
+    throw new RunError('no-data', 'the recipe names no training data', `Set data.train to ${what}`);
+  if (part === 'held' && data.eval.length === 0 && validation === 0)
+    throw new RunError('no-data', 'the recipe names no held-out data to evaluate on', 'Set data.eval, or val_size');
+}
+
 /** Where the model's own head has just these labels, its order is kept, and so is the head. */
-function withModelOrder(labels: readonly string[], model: SetUpParams['base']['model']): readonly string[] {
+function withModelOrder(labels: readonly string[], model: AnyModel): readonly string[] {
   if (model.kind !== 'classifier') return labels;
   const same = model.labels.length === labels.length && labels.every(name => model.labels.includes(name));
   return same ? model.labels : labels;
 }
 
 /** The model with a head for these labels; a new head is said aloud. */
-function modelFor({ recipe, base, job }: SetUpParams, labels: readonly string[]): ClassifierModel {
-  const regression = recipe.task === 'sequence_regression';
+function modelFor(
+  { recipe, base, job }: SetUpParams,
+  labels: readonly string[],
+  imageSize: readonly [number, number] | undefined,
+): ClassifierModel {
   const model = loadModel(base.folder.config, {
     ...(labels.length > 0 ? { labels } : {}),
-    problem: regression ? 'regression' : 'single_label',
+    problem: recipe.task === 'sequence_regression' ? 'regression' : 'single_label',
     headSeed: recipe.seed,
+    imageSize,
   });
   if (model.kind !== 'classifier') throw new Error(`${model.family} became another kind of model`);
   checkWeights(model, base.folder.weights);

@@ -5,7 +5,7 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { BatchSource } from '../train/data/batches.ts';
 import type { Task } from '../train/task.ts';
 import { setUpCausal } from './causal-setup.ts';
-import { setUpClassifier } from './classifier-setup.ts';
+import { setUpImages, setUpTexts } from './classifier-setup.ts';
 import type { Evaluator } from './evaluate.ts';
 import type { Job } from './job.ts';
 import type { Base } from './open-base.ts';
@@ -42,9 +42,9 @@ export type SetUpTask = (params: SetUpParams, part: 'train' | 'held') => Promise
 
 const setUps: Readonly<Record<Recipe['task'], SetUpTask>> = {
   causal_lm: setUpCausal,
-  sequence_classification: setUpClassifier,
-  sequence_regression: setUpClassifier,
-  image_classification: setUpClassifier,
+  sequence_classification: setUpTexts,
+  sequence_regression: setUpTexts,
+  image_classification: setUpImages,
 };
 
 /** @throws RunError 'no-data', 'wrong-task'; DataError for data that is malformed */

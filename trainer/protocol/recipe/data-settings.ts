@@ -31,6 +31,8 @@ export const dataGroup = group('Where the samples are and how they read.', {
     mapOf(
       {
         text: 'The text of a sample.',
+        text_pair: 'The second text of a sample, for tasks about two texts.',
+        image: 'The image of a sample, in Parquet files.',
         label: 'The label of a sample.',
         instruction: 'What is asked (alpaca).',
         input: 'What it is asked about (alpaca).',
@@ -56,6 +58,29 @@ export const dataGroup = group('Where the samples are and how they read.', {
     doc: 'Counts the loss only on answers, not on prompts.',
     memory: 'Logits are computed only at positions that count.',
   }),
+  image_size: optional(integer({ min: 8, max: 4096 }), {
+    doc: 'Height and width of images, for convolutional networks, which take any; others have a size of their own.',
+    memory: 'Activations grow with its square.',
+  }),
+  augment: defaulted(
+    listOf(
+      choice({
+        flip: 'Left and right are exchanged in half of the images.',
+        crop: 'A random part of 80 to 100% of the image is shown.',
+      }),
+      'a list of augmentations',
+    ),
+    [],
+    { doc: 'Random changes of the training images, new in each epoch.' },
+  ),
+  bad_images: defaulted(
+    choice({
+      fail: 'The run stops and names the file.',
+      skip: 'The image is named, counted and left out.',
+    }),
+    'fail',
+    { doc: 'What is done about an image that does not decode.' },
+  ),
   max_samples: optional(count(), { doc: 'Uses at most this many training samples.' }),
   eval_max_samples: optional(count(), { doc: 'Uses at most this many held-out samples.' }),
   shuffle: defaulted(flag(), true, { doc: 'Draws the training samples in a new order each epoch.' }),

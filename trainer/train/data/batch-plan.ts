@@ -41,6 +41,7 @@ export interface Row {
 
 /** At most `bucket.batch` rows, each at most `bucket.tokens` long, with at most `bucket.targets` targets in all. */
 export interface PlannedBatch {
+  readonly epoch: number;
   readonly bucket: Bucket;
   readonly rows: readonly Row[];
 }
@@ -89,7 +90,7 @@ export function planBatches(sizes: readonly SampleSize[], settings: BatchSetting
   const group = (epoch: number) => groupRows(orderRows(rows, settings, epoch), lengths, settings.batchSize);
   const firstGroups = group(0);
   const shapes = lengths.map((tokens, index) => targetSizes(rows, tokens, firstGroups[index] ?? [], settings));
-  const plannedEpoch = (epoch: number) => orderBatches(withShapes(group(epoch), shapes), settings, epoch);
+  const plannedEpoch = (epoch: number) => orderBatches(withShapes(group(epoch), shapes, epoch), settings, epoch);
 
   let cached: { readonly epoch: number; readonly batches: readonly PlannedBatch[] } = { epoch: 0, batches: plannedEpoch(0) };
   const used = rows.reduce((sum, row) => sum + row.length, 0);
@@ -154,13 +155,13 @@ function targetSizes(rows: readonly Row[], tokens: number, batches: readonly Row
   return sizes.map(targets => ({ batch: batchSize, tokens, targets }));
 }
 
-function withShapes(groups: readonly Row[][][], shapes: readonly Bucket[][]): PlannedBatch[] {
+function withShapes(groups: readonly Row[][][], shapes: readonly Bucket[][], epoch: number): PlannedBatch[] {
   return groups.flatMap((batches, index) =>
     batches.map(rows => {
       const targets = targetsOf(rows);
       const bucket = shapes[index]?.find(shape => shape.targets >= targets);
       if (bucket === undefined) throw new RangeError(`no shape holds ${targets} targets`);
-      return { bucket, rows };
+      return { epoch, bucket, rows };
     }),
   );
 }

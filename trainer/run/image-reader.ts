@@ -1,0 +1,65 @@
+/** Reads images for a classifier. */
+import path from 'node:path';
+import { type ImagePreprocessing, imagePreprocessing } from '../hub/image-preprocessing.ts';
+import type { ClassifierModel } from '../model/model-spec.ts';
+import { planBatches } from '../train/data/batch-plan.ts';
+import { imageSource, type LabelledImage } from '../train/data/image-batches.ts';
+import { listImages } from '../train/data/image-samples.ts';
+import type { ClassifierReader } from './classifier-reader.ts';
+import type { SetUpParams } from './task-setup.ts';
+
+type ImageInput = Extract<ClassifierModel['input'], { kind: 'image' }>;
+
+/** This many images that do not decode are named one by one. */
+const NAMED = 20;
+
+export async function imageReader(
+  { recipe, base, job, context }: SetUpParams,
+  input: ImageInput,
+): Promise<ClassifierReader<LabelledImage>> {
+  const { image_size: size, augment, bad_images: bad, columns } = recipe.data;
+  const imageSize = size === undefined ? undefined : ([size, size] as const);
+  const [height, width] = imageSize ?? [input.height, input.width];
+  const preprocessing = await imagePreprocessing({ dir: base.folder.dir, config: base.folder.config, height, width });
+  job.log('info', `images: ${describePreprocessing(preprocessing)}`);
+  let skipped = 0;
+  const onSkip = ({ message }: Error): void => {
+    skipped++;
+    if (skipped <= NAMED) job.log('warning', `left out: ${message}`);
+    if (skipped === NAMED) job.log('warning', 'further images that do not decode are not named');
+  };
+  return {
+    imageSize,
+    async read({ files, labels: given, maxSamples }) {
+      job.phase('data', `listing the images of ${files.join(', ')}`);
+      const samples = await listImages({
+        paths: files.map(file => path.resolve(context.baseDir, file)),
+        columns,
+        labels: given,
+        maxSamples,
+      });
+      const labels = given.length > 0 ? given : [...new Set(samples.map(({ label }) => label))].sort();
+      const places = new Map(labels.map((name, i) => [name, i]));
+      job.log('info', `${samples.length} images of ${labels.length} classes`);
+      return { examples: samples.map(sample => ({ ...sample, target: places.get(sample.label) ?? -1 })), labels };
+    },
+    source(examples, model, { batchSize, shuffle, trains }) {
+      const shape = { maxLength: 1, packing: false, maxBuckets: 1, multipleOf: 1, maxTargetSizes: 1, targetMultiple: 1 };
+      const sizes = examples.map(() => ({ length: 1, targets: 1 }));
+      return imageSource({
+        plan: planBatches(sizes, { ...shape, batchSize, shuffle, seed: recipe.seed }),
+        examples,
+        preprocessing,
+        channels: (model.input as ImageInput).channels,
+        augment: trains ? augment : [],
+        seed: recipe.seed,
+        onSkip: bad === 'skip' ? onSkip : undefined,
+      });
+    },
+  };
+}
+
+function describePreprocessing({ resize, height, width, mean, std, source }: ImagePreprocessing): string {
+  const sides = resize.kind === 'exact' ? `${resize.height} × ${resize.width}` : `shorter side ${resize.edge}`;
+  return `resized to ${sides}, seen ${height} × ${width}, mean ${mean.join(' ')}, deviation ${std.join(' ')} (${source})`;
+}

@@ -1,0 +1,49 @@
+/** Reads texts, alone or in pairs, for a classifier. */
+import path from 'node:path';
+import type { ClassifierModel } from '../model/model-spec.ts';
+import { planBatches } from '../train/data/batch-plan.ts';
+import { describeData } from '../train/data/data-report.ts';
+import { type LabelledText, loadLabelled } from '../train/data/load-labelled.ts';
+import { textSource } from '../train/data/text-batches.ts';
+import { BUCKETS } from './batch-settings.ts';
+import type { ClassifierReader } from './classifier-reader.ts';
+import { withTokenizer } from './open-base.ts';
+import type { SetUpParams } from './task-setup.ts';
+
+type TokenInput = Extract<ClassifierModel['input'], { kind: 'tokens' }>;
+
+export async function textReader(
+  { recipe, base, job, context }: SetUpParams,
+  { maxPositions }: TokenInput,
+): Promise<ClassifierReader<LabelledText>> {
+  const { tokenizer } = await withTokenizer(base);
+  const regression = recipe.task === 'sequence_regression';
+  if (recipe.max_length > maxPositions)
+    job.log('info', `samples are cut to the ${maxPositions} positions of the model, below max_length ${recipe.max_length}`);
+  const maxLength = Math.min(recipe.max_length, maxPositions);
+  return {
+    async read({ files, labels, maxSamples }) {
+      job.phase('data', `reading ${files.join(', ')}`);
+      const paths = files.map(file => path.resolve(context.baseDir, file));
+      const data = await loadLabelled({ paths, tokenizer, columns: recipe.data.columns, regression, labels, maxLength, maxSamples });
+      job.checkStop();
+      for (const line of describeData(data.report).split('\n')) job.log('info', line);
+      return data;
+    },
+    source(examples, model, { batchSize, shuffle }) {
+      const { padId, tokenTypes } = model.input as TokenInput;
+      const settings = {
+        batchSize,
+        maxLength,
+        packing: false,
+        shuffle,
+        seed: recipe.seed,
+        ...BUCKETS,
+        maxTargetSizes: 1,
+        targetMultiple: 1,
+      };
+      const sizes = examples.map(({ ids }) => ({ length: ids.length, targets: 1 }));
+      return textSource({ plan: planBatches(sizes, settings), examples, padId, types: tokenTypes > 1, regression });
+    },
+  };
+}

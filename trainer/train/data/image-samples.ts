@@ -1,0 +1,209 @@
+/** Labelled images from what people have: a folder a class, Tiny-ImageNet's layout, CIFAR's binaries, Parquet files. */
+import { createReadStream } from 'node:fs';
+import { open, readdir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { DataError } from './data-error.ts';
+import { type ColumnNames, renameColumns } from './detect-format.ts';
+import { listDataFiles } from './list-files.ts';
+import { readRecords } from './read-records.ts';
+import { fieldError, labelName } from './record-fields.ts';
+import type { DataRecord } from './types.ts';
+import { readLines } from './utf8-stream.ts';
+
+/** An encoded image, or its plain bytes, row by row with the channels of a pixel together. */
+export type ImageBytes =
+  | { readonly kind: 'encoded'; readonly bytes: Uint8Array }
+  | { readonly kind: 'pixels'; readonly bytes: Uint8Array; readonly width: number; readonly height: number; readonly channels: number };
+
+export interface ImageSample {
+  readonly label: string;
+  readonly file: string;
+  /** From 1: its number in the file, where a file holds many. */
+  readonly line: number;
+  readonly read: () => Promise<ImageBytes>;
+}
+
+export interface ListImagesInput {
+  readonly paths: readonly string[];
+  readonly columns: ColumnNames;
+  /** Label names by id, where the files hold numbers. */
+  readonly labels: readonly string[];
+  readonly maxSamples?: number;
+}
+
+const IMAGE_EXTENSIONS = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tif', '.tiff', '.avif', '.svg']);
+
+/** ImageNet-21k has 14 million; a list of more paths than that would fill memory before any training. */
+const MAX_IMAGES = 20_000_000;
+
+/** Larger than any photograph: a file of more is none, or a mistake. */
+const MAX_IMAGE_BYTES = 256 * 2 ** 20;
+
+const VALIDATION_LIST = 'val_annotations.txt';
+
+/** @throws DataError (file, line) where a path holds no image, or a label is missing */
+export async function listImages(input: ListImagesInput): Promise<ImageSample[]> {
+  const { paths, maxSamples = Number.POSITIVE_INFINITY } = input;
+  if (paths.length === 0) throw new DataError({ problem: 'no image folder is named', advice: 'Name one under data: train' });
+  const found: ImageSample[] = [];
+  for (const one of paths) {
+    const status = await stat(one).catch(() => undefined);
+    if (!status) throw new DataError({ file: one, problem: 'no such file or folder', advice: 'Check the path' });
+    const before = found.length;
+    for await (const sample of status.isDirectory() ? imagesOfFolder(one, input) : imagesOfFile(one, input)) {
+      found.push(sample);
+      if (found.length >= maxSamples) return found;
+      if (found.length > MAX_IMAGES)
+        throw new DataError({ file: one, problem: `more than ${MAX_IMAGES} images`, advice: 'Set data: max_samples' });
+    }
+    if (found.length === before)
+      throw new DataError({
+        file: one,
+        problem: 'no labelled image was found',
+        advice: 'Images lie in one folder a class (root/cat/1.png), or in CIFAR binaries (.bin), or in Parquet files with image and label',
+      });
+  }
+  return found;
+}
+
+async function* imagesOfFolder(folder: string, input: ListImagesInput): AsyncGenerator<ImageSample> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const names = entries
+    .filter(({ name }) => !name.startsWith('.'))
+    .map(({ name }) => name)
+    .sort();
+  if (names.includes(VALIDATION_LIST)) return yield* tinyImageNetValidation(folder);
+  const folders = new Set(entries.filter(entry => entry.isDirectory()).map(({ name }) => name));
+  for (const name of names) {
+    const inner = path.join(folder, name);
+    if (folders.has(name)) yield* imagesOfClass(inner, name);
+    else if (path.extname(name) === '.parquet' || isCifarBatch(name)) yield* imagesOfFile(inner, input);
+  }
+}
+
+/** A class's images, in its folder or in folders below (Tiny-ImageNet has class/images/). */
+async function* imagesOfClass(folder: string, label: string): AsyncGenerator<ImageSample> {
+  const entries = (await readdir(folder, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1));
+  for (const entry of entries) {
+    const inner = path.join(folder, entry.name);
+    if (entry.isDirectory()) yield* imagesOfClass(inner, label);
+    else if (IMAGE_EXTENSIONS.has(path.extname(entry.name).toLowerCase())) yield imageFile(inner, label);
+  }
+}
+
+/** Tiny-ImageNet's validation part: images/, and a list of file name and class, parted by tabs. */
+async function* tinyImageNetValidation(folder: string): AsyncGenerator<ImageSample> {
+  const list = path.join(folder, VALIDATION_LIST);
+  for await (const { line, text } of readLines(list)) {
+    if (text.trim() === '') continue;
+    const [name, label] = text.split('\t');
+    if (!name || !label || path.basename(name) !== name)
+      throw new DataError({
+        file: list,
+        line,
+        problem: 'not a file name, a tab and a class',
+        advice: 'Use the list that came with the data',
+      });
+    yield imageFile(path.join(folder, 'images', name), label);
+  }
+}
+
+const imageFile = (file: string, label: string): ImageSample => ({
+  label,
+  file,
+  line: 1,
+  read: async () => {
+    const { size } = await stat(file);
+    if (size > MAX_IMAGE_BYTES)
+      throw new DataError({
+        file,
+        problem: `an image of ${size} bytes; at most ${MAX_IMAGE_BYTES} are read`,
+        advice: 'Make it smaller, or remove it',
+      });
+    return { kind: 'encoded', bytes: await readFile(file) };
+  },
+});
+
+async function* imagesOfFile(file: string, input: ListImagesInput): AsyncGenerator<ImageSample> {
+  const extension = path.extname(file).toLowerCase();
+  if (extension === '.bin') return yield* cifarImages(file, input.labels);
+  if (extension !== '.parquet')
+    throw new DataError({
+      file,
+      problem: `a file that ends in "${extension}", expected .bin (CIFAR) or .parquet`,
+      advice: 'Name the folder of the images',
+    });
+  for await (const record of readRecords({ files: await listDataFiles([file]), textSplit: 'file' }))
+    yield parquetImage(renameColumns(record, input.columns), input.labels);
+}
+
+/** As the hub stores images: a column `image` (or `img`) with `{bytes}`, and `label` (CIFAR-100 has `fine_label`). */
+function parquetImage(record: DataRecord, labels: readonly string[]): ImageSample {
+  const { value, file, line } = record;
+  const held = value.image ?? value.img;
+  const bytes = held instanceof Uint8Array ? held : (held as { bytes?: unknown } | null | undefined)?.bytes;
+  if (!(bytes instanceof Uint8Array))
+    throw fieldError(record, 'image', 'no bytes of an image', 'Rename the column: data: columns: {image: …}');
+  const key = ['label', 'fine_label', 'labels'].find(name => Object.hasOwn(value, name)) ?? 'label';
+  return { label: labelName(record, key, labels), file, line, read: async () => ({ kind: 'encoded', bytes }) };
+}
+
+const SIDE = 32;
+const CIFAR_PIXELS = 3 * SIDE * SIDE;
+
+const isCifarBatch = (name: string): boolean => /^(data_batch_\d+|test_batch|train|test)\.bin$/.test(name);
+
+/** CIFAR-10: a label byte and 3072 pixel bytes, plane by plane; CIFAR-100: coarse and fine label before them. Names from the lists beside. */
+async function* cifarImages(file: string, given: readonly string[]): AsyncGenerator<ImageSample> {
+  const { size } = await stat(file);
+  const header = size % (CIFAR_PIXELS + 1) === 0 ? 1 : size % (CIFAR_PIXELS + 2) === 0 ? 2 : undefined;
+  if (!header || size === 0)
+    throw new DataError({
+      file,
+      problem: `${size} bytes are no whole number of CIFAR records (3073 bytes, or 3074 of CIFAR-100)`,
+      advice: 'Download it again, and take the binary version',
+    });
+  const names = given.length > 0 ? given : await cifarNames(path.dirname(file), header);
+  const record = CIFAR_PIXELS + header;
+  let line = 0;
+  for await (const label of labelBytes(file, { record, at: header - 1 })) {
+    line++;
+    if (names.length > 0 && label >= names.length)
+      throw new DataError({ file, line, problem: `label ${label}, but there are ${names.length} names`, advice: 'Check data: labels' });
+    const offset = (line - 1) * record + header;
+    yield { label: names[label] ?? String(label), file, line, read: () => readCifar(file, offset) };
+  }
+}
+
+async function cifarNames(folder: string, header: number): Promise<string[]> {
+  const list = path.join(folder, header === 1 ? 'batches.meta.txt' : 'fine_label_names.txt');
+  const text = await readFile(list, 'utf8').catch(() => '');
+  return text
+    .split('\n')
+    .map(line => line.trim())
+    .filter(line => line !== '');
+}
+
+async function* labelBytes(file: string, { record, at }: { readonly record: number; readonly at: number }): AsyncGenerator<number> {
+  let passed = 0;
+  for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
+    let next = (((at - passed) % record) + record) % record;
+    for (; next < chunk.length; next += record) yield chunk[next] as number;
+    passed += chunk.length;
+  }
+}
+
+async function readCifar(file: string, offset: number): Promise<ImageBytes> {
+  const planes = new Uint8Array(CIFAR_PIXELS);
+  const handle = await open(file);
+  try {
+    await handle.read(planes, 0, CIFAR_PIXELS, offset);
+  } finally {
+    await handle.close();
+  }
+  const bytes = new Uint8Array(CIFAR_PIXELS);
+  const plane = SIDE * SIDE;
+  for (let i = 0; i < plane; i++)
+    for (let channel = 0; channel < 3; channel++) bytes[3 * i + channel] = planes[channel * plane + i] as number;
+  return { kind: 'pixels', bytes, width: SIDE, height: SIDE, channels: 3 };
+}
