@@ -14,7 +14,7 @@ export interface ChartTools {
   readonly settings: ChartSettings;
 }
 
-const DEFAULT_SMOOTHING = 0.3;
+const DEFAULT_SMOOTHING = 0.2;
 
 export function createChartTools(group: ChartGroup, kept: Partial<ChartSettings>, changed: (settings: ChartSettings) => void): ChartTools {
   let settings: ChartSettings = {

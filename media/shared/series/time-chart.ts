@@ -131,9 +131,9 @@ export class TimeChart implements GroupMember {
 
   private resize(): void {
     const { clientWidth: width, clientHeight: height } = this.plot;
-    if (!this.chart || width === 0 || (this.chart.width === width && this.chart.height === height)) return;
-    this.chart.setSize({ width, height });
-    this.update();
+    if (width === 0 || (this.chart?.width === width && this.chart.height === height)) return;
+    this.chart?.setSize({ width, height });
+    this.draw();
   }
 
   /** Anew: other curves, or another theme. */
@@ -142,13 +142,16 @@ export class TimeChart implements GroupMember {
     this.chart = undefined;
     this.drawLegend();
     const { clientWidth: width, clientHeight: height } = this.plot;
-    if (this.content.curves.length === 0 || width === 0) return;
+    if (this.longest.x.length === 0 || width === 0) {
+      this.describe();
+      return;
+    }
     this.chart = new uPlot(this.plotOptions(width, height), [[], ...this.content.curves.map(() => [])], this.plot);
     this.update();
   }
 
   private update(): void {
-    if (!this.chart) {
+    if (!this.chart || this.longest.x.length === 0) {
       this.rebuild();
       return;
     }
@@ -175,7 +178,7 @@ export class TimeChart implements GroupMember {
     return {
       width,
       height,
-      padding: [8, 8, 0, 0],
+      padding: [8, 18, 0, 0],
       legend: { show: false },
       cursor: {
         y: false,

@@ -1,0 +1,9 @@
+/** The page that compares runs: its wires. */
+import type { CompareFromPage, CompareToPage } from '../trainer/protocol/view/compare.ts';
+import { type KeptComparePage, mountCompare } from './compare/compare-page.ts';
+import { acquireEditor } from './shared/editor.ts';
+
+const editor = acquireEditor<CompareFromPage, KeptComparePage>();
+const page = mountCompare(document.body, editor);
+addEventListener('message', (event: MessageEvent<CompareToPage>) => page.receive(event.data));
+editor.post({ type: 'ready' });

@@ -1,0 +1,35 @@
+/** The recipes of several runs beside each other. */
+import type { RecipeEntry } from '../../trainer/protocol/view/run.ts';
+
+export interface RecipeRow {
+  readonly key: string;
+  readonly doc: string;
+  /** By run; undefined where a run has no such setting. */
+  readonly values: readonly (string | undefined)[];
+  readonly differs: boolean;
+}
+
+/** Where a run is written says nothing of how it was made. */
+const OWN_TO_EACH = new Set(['name', 'output_dir', 'overwrite_output_dir']);
+
+/**
+ * In the order of the recipes. A setting differs where two runs that have a recipe have not the same value.
+ * @param recipes undefined for a run whose recipe is not known (yet)
+ */
+export function recipeRows(recipes: readonly (readonly RecipeEntry[] | undefined)[]): RecipeRow[] {
+  const byRun = recipes.map(entries => entries && new Map(entries.map(entry => [entry.key, entry])));
+  const docs = new Map(recipes.flatMap(entries => (entries ?? []).map(({ key, doc }) => [key, doc] as const)));
+  const order = longestFirst(recipes).flatMap(entries => entries.map(({ key }) => key));
+  return [...new Set(order)].map(key => {
+    const known = byRun.flatMap(entries => (entries ? [entries.get(key)?.value] : []));
+    return {
+      key,
+      doc: docs.get(key) ?? '',
+      values: byRun.map(entries => entries?.get(key)?.value),
+      differs: !OWN_TO_EACH.has(key) && new Set(known).size > 1,
+    };
+  });
+}
+
+const longestFirst = (recipes: readonly (readonly RecipeEntry[] | undefined)[]): (readonly RecipeEntry[])[] =>
+  recipes.filter(entries => entries !== undefined).sort((a, b) => b.length - a.length);

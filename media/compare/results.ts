@@ -1,0 +1,115 @@
+/** What came out of each run, number by number. */
+import { byteSize, compact, duration, grouped, percent } from '../../trainer/protocol/format.ts';
+import type { EvaluationView } from '../../trainer/protocol/view/run.ts';
+import { evaluationNames, formatOf, isBetterLow, labelOf } from '../shared/metric-names.ts';
+import type { RunModel } from '../shared/run-model.ts';
+
+export interface ResultColumn {
+  readonly id: string;
+  readonly label: string;
+  readonly format: (value: number) => string;
+  /** Which end is the good one; undefined where neither is. */
+  readonly better?: 'low' | 'high';
+  /** By run. */
+  readonly values: readonly (number | undefined)[];
+}
+
+/** The smoothed end of a curve says more than its last point: the mean of this many lines. */
+const FINAL_LINES = 10;
+
+export function resultColumns(runs: readonly RunModel[]): ResultColumn[] {
+  const column = (
+    id: string,
+    label: string,
+    format: ResultColumn['format'],
+    better: ResultColumn['better'],
+    value: (run: RunModel) => number | undefined,
+  ) => ({
+    id,
+    label,
+    format,
+    better,
+    values: runs.map(value),
+  });
+  const names = evaluationNames([...new Set(runs.flatMap(({ history }) => history.names))]);
+  const measured = names.map(name =>
+    column(name, labelOf(name), formatOf(name), isBetterLow(name) ? 'low' : 'high', run => evaluated(run, name)),
+  );
+  const columns: ResultColumn[] = [
+    column('step', 'Steps', grouped, undefined, run => run.overview?.step),
+    column('loss', 'Final loss', compact, 'low', finalLoss),
+    column('eval_loss', 'Held-out loss', compact, 'low', run => evaluated(run, 'eval_loss')),
+    ...measured,
+    column('train_seconds', 'Training time', duration, 'low', run => positive(run.history.last('train_seconds'))),
+    column(
+      'tokens_per_second',
+      'Tokens a second',
+      compact,
+      'high',
+      run => positive(run.summary?.tokensPerSecond) ?? mean(run.history.points('tokens_per_second').y),
+    ),
+    column('memory', 'Memory (mem_TTL − mem_M)', byteSize, 'low', run => run.summary?.memory?.mem),
+    column('memory_peak_bytes', 'Memory, peak', byteSize, 'low', peakBytes),
+    column('trainable', 'Trained parameters', grouped, undefined, run => run.coverage?.trainable ?? run.summary?.trainable),
+    column(
+      'share',
+      'Share trained',
+      value => percent(value, 2),
+      undefined,
+      run => run.coverage?.share ?? run.summary?.trainableShare,
+    ),
+  ];
+  return columns.filter(({ values }) => values.some(value => value !== undefined));
+}
+
+/** Places of the best runs in a column; none where all are alike or only one has a value. */
+export function bestOf({ values, better }: Pick<ResultColumn, 'values' | 'better'>): Set<number> {
+  const known = values.filter(value => value !== undefined);
+  if (better === undefined || new Set(known).size < 2) return new Set();
+  const best = better === 'low' ? Math.min(...known) : Math.max(...known);
+  return new Set(values.flatMap((value, i) => (value === best ? [i] : [])));
+}
+
+/** Places of the runs in order; runs without a value come last either way. */
+export function sortedPlaces(values: readonly (number | string | undefined)[], direction: 'ascending' | 'descending'): number[] {
+  const sign = direction === 'ascending' ? 1 : -1;
+  const places = values.map((_, i) => i);
+  return places.sort((a, b) => {
+    const [x, y] = [values[a], values[b]];
+    if (x === undefined || y === undefined) return Number(x === undefined) - Number(y === undefined) || a - b;
+    const order = typeof x === 'string' || typeof y === 'string' ? String(x).localeCompare(String(y), undefined, { numeric: true }) : x - y;
+    return sign * order || a - b;
+  });
+}
+
+function finalLoss({ history }: RunModel): number | undefined {
+  return mean(history.points('loss').y.slice(-FINAL_LINES));
+}
+
+/** What the run hands over, which may be its best checkpoint; while it goes on, the newest evaluation after the first update. */
+function evaluated({ summary, history }: RunModel, name: string): number | undefined {
+  const told = summary?.after && measureOf(summary.after, name);
+  if (told !== undefined && told !== null) return told;
+  const { x, y } = history.points(name);
+  return (x.at(-1) ?? 0) > 0 ? y.at(-1) : undefined;
+}
+
+function measureOf(evaluation: EvaluationView, name: string): number | undefined {
+  const { loss, perplexity, tokenAccuracy, labels, measures = {} } = evaluation;
+  const own: Readonly<Record<string, number | undefined>> = {
+    eval_loss: loss,
+    eval_perplexity: perplexity,
+    eval_token_accuracy: tokenAccuracy,
+    eval_accuracy: labels?.accuracy,
+  };
+  return own[name] ?? measures[name.replace(/^eval_/, '')];
+}
+
+function peakBytes({ history }: RunModel): number | undefined {
+  const { y } = history.points('memory_peak_bytes');
+  return y.length > 0 ? y.reduce((a, b) => Math.max(a, b)) : undefined;
+}
+
+const positive = (value: number | undefined): number | undefined => (value !== undefined && value > 0 ? value : undefined);
+const mean = (values: Float64Array): number | undefined =>
+  values.length > 0 ? values.reduce((a, b) => a + b, 0) / values.length : undefined;

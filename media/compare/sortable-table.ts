@@ -1,0 +1,91 @@
+/** A table whose rows are sorted by the column whose head is pressed. */
+import { element, fill } from '../shared/element.ts';
+import { sortedPlaces } from './results.ts';
+
+export interface TableColumn {
+  readonly label: string;
+  readonly title?: string;
+  readonly isNumber: boolean;
+  /** By row; what it is sorted by. */
+  readonly values: readonly (number | string | undefined)[];
+  readonly cell: (row: number) => HTMLElement | string;
+}
+
+export interface Sorting {
+  /** The label of a column; '' leaves the rows as they come. */
+  readonly by: string;
+  readonly direction: 'ascending' | 'descending';
+}
+
+export interface SortableTable {
+  readonly element: HTMLElement;
+  /** The first column is the head of each row. */
+  update(columns: readonly TableColumn[], rowClasses?: readonly string[]): void;
+}
+
+export function createSortableTable(caption: string): SortableTable {
+  let sorting: Sorting = { by: '', direction: 'ascending' };
+  let columns: readonly TableColumn[] = [];
+  let classes: readonly string[] = [];
+  const head = element('tr', {});
+  const body = element('tbody', {});
+
+  function press(label: string): void {
+    const isSame = sorting.by === label;
+    // Up, down, and as they came.
+    if (isSame && sorting.direction === 'descending') sorting = { by: '', direction: 'ascending' };
+    else sorting = { by: label, direction: isSame ? 'descending' : 'ascending' };
+    draw();
+    [...head.querySelectorAll('button')].find(button => button.dataset.label === label)?.focus();
+  }
+
+  function draw(): void {
+    const by = columns.find(({ label }) => label === sorting.by);
+    const rows = columns[0]?.values.length ?? 0;
+    const places = by ? sortedPlaces(by.values, sorting.direction) : Array.from({ length: rows }, (_, i) => i);
+    fill(
+      head,
+      columns.map(({ label, title, isNumber }) => {
+        const isSorted = label === sorting.by;
+        const arrow = isSorted ? (sorting.direction === 'ascending' ? ' ▲' : ' ▼') : '';
+        const button = element(
+          'button',
+          { type: 'button', class: 'sort', title, 'data-label': label, onclick: () => press(label) },
+          label + arrow,
+        );
+        return element(
+          'th',
+          { scope: 'col', class: isNumber ? 'number' : '', 'aria-sort': isSorted ? sorting.direction : undefined },
+          button,
+        );
+      }),
+    );
+    fill(
+      body,
+      places.map(row =>
+        element(
+          'tr',
+          { class: classes[row] ?? '' },
+          columns.map(({ cell, isNumber }, i) =>
+            i === 0 ? element('th', { scope: 'row' }, cell(row)) : element('td', { class: isNumber ? 'number' : '' }, cell(row)),
+          ),
+        ),
+      ),
+    );
+  }
+
+  return {
+    element: element(
+      'table',
+      { class: 'data' },
+      element('caption', { class: 'visually-hidden' }, caption),
+      element('thead', {}, head),
+      body,
+    ),
+    update: (next, rowClasses = []) => {
+      columns = next;
+      classes = rowClasses;
+      draw();
+    },
+  };
+}
