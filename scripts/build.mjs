@@ -44,7 +44,7 @@ export async function buildBundles({ outdir, isRelease }) {
     legalComments: isRelease ? 'none' : 'linked',
   };
   const node = { ...shared, platform: 'node', target: 'node20', external: EXTERNAL, mainFields: ['module', 'main'] };
-  const pages = readdirSync(path.join(root, 'media')).filter(file => file.endsWith('.ts'));
+  const pages = readdirSync(path.join(root, 'media')).filter(file => /\.(ts|css)$/.test(file));
   const results = await Promise.all([
     build({ ...node, entryPoints: NODE_ENTRIES, outdir, format: 'esm', banner: { js: COMMONJS_NAMES } }),
     build({

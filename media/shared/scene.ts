@@ -32,7 +32,7 @@ export interface Scene {
 
 const FONT = 'system-ui, -apple-system, "Segoe UI", sans-serif';
 const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
-const escape = (text: string): string => text.replace(/[&<>"]/g, char => ESCAPES[char] ?? char);
+const escapeXml = (text: string): string => text.replace(/[&<>"]/g, char => ESCAPES[char] ?? char);
 /** A hundredth of a pixel is enough. */
 const short = (value: number): string => String(Math.round(value * 100) / 100);
 
@@ -40,15 +40,15 @@ export function toSvg({ width, height, background, title, items }: Scene): strin
   const body = items.map(item => {
     if (item.kind === 'text') {
       const weight = item.isBold ? ' font-weight="600"' : '';
-      return `<text x="${short(item.x)}" y="${short(item.y)}" fill="${escape(item.fill)}" font-size="${item.size}" text-anchor="${item.anchor}"${weight}>${escape(item.text)}</text>`;
+      return `<text x="${short(item.x)}" y="${short(item.y)}" fill="${escapeXml(item.fill)}" font-size="${item.size}" text-anchor="${item.anchor}"${weight}>${escapeXml(item.text)}</text>`;
     }
-    const shape = `x="${short(item.x)}" y="${short(item.y)}" width="${short(item.width)}" height="${short(item.height)}" fill="${escape(item.fill)}"`;
-    return item.title === undefined ? `<rect ${shape}/>` : `<rect ${shape}><title>${escape(item.title)}</title></rect>`;
+    const shape = `x="${short(item.x)}" y="${short(item.y)}" width="${short(item.width)}" height="${short(item.height)}" fill="${escapeXml(item.fill)}"`;
+    return item.title === undefined ? `<rect ${shape}/>` : `<rect ${shape}><title>${escapeXml(item.title)}</title></rect>`;
   });
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" font-family='${FONT}'>`,
-    `<title>${escape(title)}</title>`,
-    `<rect width="${width}" height="${height}" fill="${escape(background)}"/>`,
+    `<title>${escapeXml(title)}</title>`,
+    `<rect width="${width}" height="${height}" fill="${escapeXml(background)}"/>`,
     ...body,
     '</svg>\n',
   ].join('\n');

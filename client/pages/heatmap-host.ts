@@ -1,0 +1,206 @@
+/** The host of the heatmap page: sends what its sources are, then scores as they are wanted, and again what changes while they are computed. */
+import { z } from 'zod';
+import { openScoreSets } from '../../trainer/importance/score-sets.ts';
+import type {
+  HeatmapFromPage,
+  HeatmapSource,
+  HeatmapState,
+  HeatmapToPage,
+  ModuleScores,
+  ScoreSetRef,
+} from '../../trainer/protocol/view/heatmap.ts';
+import { candidatesBeside, placeOfScores, type ReadSource, readSource } from './heatmap-source.ts';
+import type { ConnectPage, PageHost } from './page-services.ts';
+
+/** Between two looks at the files: a stat of two names a source. */
+const WATCH_MS = 500;
+/** A message of scores: long enough to cost little, short enough that the page draws while the rest comes. */
+const MESSAGE_BYTES = 4 * 2 ** 20;
+/** More cannot be told apart in a list. */
+const MAX_SOURCES = 16;
+/** A picture or table of the largest model is a tenth of it. */
+const MAX_SAVED_BYTES = 64 * 2 ** 20;
+
+const sourceSchema = z.object({ path: z.string().min(1), label: z.string(), jobId: z.string().optional() });
+const stateSchema = z.object({ sources: z.array(sourceSchema).max(MAX_SOURCES) });
+const fromPageSchema: z.ZodType<HeatmapFromPage> = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('ready') }),
+  z.object({ type: z.literal('want'), sets: z.array(z.object({ path: z.string(), key: z.string() })).max(MAX_SOURCES) }),
+  z.object({ type: z.literal('add-source'), source: sourceSchema }),
+  z.object({ type: z.literal('remove-source'), path: z.string() }),
+  z.object({ type: z.literal('open-run'), path: z.string() }),
+  z.object({
+    type: z.literal('save'),
+    suggestedName: z.string().regex(/^[^/\\]{1,200}$/),
+    content: z.union([z.string().max(MAX_SAVED_BYTES), z.instanceof(Uint8Array)]),
+  }),
+]);
+
+export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, post, keep, setTitle }): PageHost => {
+  let sources: readonly HeatmapSource[] = stateSchema.safeParse(state).data?.sources ?? [];
+  let wanted: readonly ScoreSetRef[] = [];
+  /** What each file was when it was last read, and what of it the page has. */
+  const read = new Map<string, ReadSource>();
+  const sent = new Map<string, number>();
+  let isOpen = true;
+  /** One piece of work at a time, so that messages come in order. */
+  let work = Promise.resolve();
+  const enqueue = (task: () => Promise<void>): void => {
+    work = work.then(async () => {
+      if (!isOpen) return;
+      await task().catch((error: unknown) => services.showError(error));
+    });
+  };
+
+  async function sendSources(): Promise<void> {
+    for (const source of sources) if (!read.has(source.path)) read.set(source.path, await readSource(source));
+    const infos = sources.flatMap(({ path }) => read.get(path)?.info ?? []);
+    setTitle(infos.length > 0 ? `Heatmap: ${infos.map(({ label }) => label).join(', ')}` : 'Heatmap');
+    post({ type: 'sources', sources: infos, candidates: await candidatesBeside(sources), colorMap: services.setting('heatmap.colorMap') });
+  }
+
+  /** Sends the modules of a set whose scores the page does not have yet. */
+  async function sendScores(set: ScoreSetRef): Promise<void> {
+    const source = read.get(set.path);
+    if (!source?.place) return;
+    const file = await openScoreSets(source.place.file);
+    try {
+      let modules: ModuleScores[] = [];
+      let bytes = 0;
+      for (const name of file.modules.keys()) {
+        const scores = await file.read(set.key, name);
+        if (!isOpen || !isWanted(set)) return;
+        const id = `${set.path}\n${set.key}\n${name}`;
+        if (!scores || sent.get(id) === hashOf(scores)) continue;
+        sent.set(id, hashOf(scores));
+        modules.push({ name, scores });
+        bytes += scores.byteLength;
+        if (bytes < MESSAGE_BYTES) continue;
+        post({ type: 'scores', set, modules, isLast: false });
+        [modules, bytes] = [[], 0];
+      }
+      post({ type: 'scores', set, modules, isLast: true });
+    } finally {
+      await file.close();
+    }
+  }
+
+  const isWanted = ({ path, key }: ScoreSetRef): boolean => wanted.some(set => set.path === path && set.key === key);
+
+  async function look(): Promise<void> {
+    for (const source of sources) {
+      const before = read.get(source.path);
+      const place = await placeOfScores(source.path).catch(() => undefined);
+      // Between the last partial scores and the complete ones there is nothing for a moment.
+      if (!place || place.version === before?.place?.version) continue;
+      const now = await readSource(source);
+      if (!now.place) continue;
+      read.set(source.path, now);
+      post({ type: 'source', source: now.info });
+      for (const set of wanted) if (set.path === source.path) await sendScores(set);
+    }
+  }
+
+  function change(next: readonly HeatmapSource[]): void {
+    sources = next;
+    keep({ kind: 'heatmap', sources } satisfies HeatmapState & Record<string, unknown>);
+    enqueue(sendSources);
+  }
+
+  async function save(file: { readonly suggestedName: string; readonly content: string | Uint8Array }): Promise<void> {
+    const path = await services.saveFile(file);
+    if (path !== undefined) post({ type: 'saved', path });
+  }
+
+  function want(sets: readonly ScoreSetRef[]): void {
+    const isFresh = sets.map(set => !isWanted(set));
+    wanted = sets;
+    // What the page lets go of it has to get again.
+    for (const id of sent.keys()) if (!wanted.some(({ path, key }) => id.startsWith(`${path}\n${key}\n`))) sent.delete(id);
+    sets.forEach((set, i) => {
+      if (isFresh[i]) enqueue(() => sendScores(set));
+    });
+  }
+
+  function handle(message: HeatmapFromPage): void {
+    switch (message.type) {
+      case 'ready':
+        // A page that is drawn anew has nothing.
+        wanted = [];
+        sent.clear();
+        read.clear();
+        enqueue(sendSources);
+        break;
+      case 'want':
+        want(message.sets);
+        break;
+      case 'add-source':
+        if (sources.length < MAX_SOURCES && sources.every(({ path }) => path !== message.source.path)) change([...sources, message.source]);
+        break;
+      case 'remove-source':
+        read.delete(message.path);
+        change(sources.filter(({ path }) => path !== message.path));
+        break;
+      case 'open-run':
+        enqueue(() => services.openPage({ kind: 'run', state: { kind: 'run', runDir: message.path } }));
+        break;
+      case 'save':
+        enqueue(() => save(message));
+    }
+  }
+
+  const jobs = watchJobs();
+  function watchJobs(): { readonly dispose: () => void } {
+    /** Jobs whose progress is shown, by the source they work on. */
+    const runDirs = new Map<string, string>();
+    const sourceOf = (jobId: string): string | undefined =>
+      sources.find(source => source.jobId === jobId || source.path === runDirs.get(jobId))?.path;
+    const stops = [
+      services.onJobChanged(({ id, runDir }) => {
+        if (runDir !== undefined) runDirs.set(id, runDir);
+      }),
+      services.onJobEvent(({ jobId, event }) => {
+        const path = sourceOf(jobId);
+        if (path === undefined) return;
+        if (event.type === 'phase') post({ type: 'progress', path, message: event.name === 'importance' ? event.message : '' });
+        if (event.type === 'progress' && event.phase === 'importance') {
+          const { done, total, unit, secondsLeft } = event;
+          post({ type: 'progress', path, progress: { done, total, unit, secondsLeft }, message: event.message ?? 'scoring' });
+        }
+        if (event.type === 'state' && ['succeeded', 'failed', 'stopped', 'aborted'].includes(event.state))
+          post({ type: 'progress', path, message: event.state === 'succeeded' ? '' : `the job has ${event.state}` });
+      }),
+    ];
+    return {
+      dispose: () => {
+        for (const stop of stops) stop();
+      },
+    };
+  }
+
+  let isLooking = false;
+  const timer = setInterval(() => {
+    if (isLooking) return;
+    isLooking = true;
+    enqueue(() => look().finally(() => (isLooking = false)));
+  }, WATCH_MS);
+  return {
+    receive(message) {
+      const { data, error } = fromPageSchema.safeParse(message);
+      if (data) handle(data);
+      else services.log.warn(`the heatmap page sent what no heatmap sends: ${error.message}`);
+    },
+    dispose() {
+      isOpen = false;
+      clearInterval(timer);
+      jobs.dispose();
+    },
+  };
+};
+
+/** FNV-1a over the bits: which modules have changed since they were sent. */
+function hashOf(scores: Float32Array): number {
+  let hash = 0x811c9dc5;
+  for (const word of new Uint32Array(scores.buffer, scores.byteOffset, scores.length)) hash = Math.imul(hash ^ word, 0x01000193);
+  return hash;
+}

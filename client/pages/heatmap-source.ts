@@ -1,0 +1,171 @@
+/** Reads what a heatmap shows: a file of scores, or a run folder with its scores and its selection. Every read is bounded. */
+import { readdir, readFile, stat } from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { partialPath } from '../../trainer/importance/partial-scores.ts';
+import { openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
+import type { HeatmapModule, HeatmapSource, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
+import { RUN_FILES, readRunRecipe } from '../../trainer/run/run-folder.ts';
+
+/** A list of all rows of a model of 405 billion parameters takes 150 MB; selections are a tenth of that. */
+const MAX_SELECTION_BYTES = 64 * 2 ** 20;
+/** 100,000 modules at 150 bytes. */
+const MAX_COVERAGE_BYTES = 16 * 2 ** 20;
+/** Entries of a folder that are looked at for something to compare with. */
+const MAX_ENTRIES = 500;
+const MAX_CANDIDATES = 50;
+
+const selectionSchema = z.record(z.string(), z.array(z.int().nonnegative()));
+const coverageSchema = z.object({
+  parameters: z.number(),
+  modules: z.array(z.object({ module: z.string(), rows: z.int().positive(), parameters: z.number() })),
+});
+
+/** Where the scores of a source lie now. */
+export interface ScoresPlace {
+  readonly file: string;
+  readonly isPartial: boolean;
+  /** Another one where the file was written anew. */
+  readonly version: string;
+}
+
+export interface ReadSource {
+  readonly info: HeatmapSourceInfo;
+  readonly place?: ScoresPlace;
+}
+
+const isFolder = (file: string): Promise<boolean> =>
+  stat(file).then(
+    found => found.isDirectory(),
+    () => false,
+  );
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** The complete scores where there are any that are newer than partial ones. */
+export async function placeOfScores(source: string): Promise<ScoresPlace | undefined> {
+  const file = (await isFolder(source)) ? await scoresOfRun(source) : source;
+  const [whole, partial] = await Promise.all([file, partialPath(file)].map(async name => stat(name).catch(() => undefined)));
+  const found = partial && (!whole || partial.mtimeMs > whole.mtimeMs) ? partial : whole;
+  if (!found?.isFile()) return undefined;
+  const isPartial = found === partial;
+  return { file: isPartial ? partialPath(file) : file, isPartial, version: `${found.ino} ${found.mtimeMs} ${found.size}` };
+}
+
+/** A run whose recipe names saved scores has none of its own. */
+async function scoresOfRun(runDir: string): Promise<string> {
+  const own = path.join(runDir, RUN_FILES.scores);
+  const has = await Promise.all([own, partialPath(own)].map(name => stat(name).then(Boolean, () => false)));
+  if (has.includes(true)) return own;
+  const recipe = await readRunRecipe(runDir).catch(() => undefined);
+  return recipe?.importance.scores ?? own;
+}
+
+/** Says in `problem` what is missing or damaged instead of throwing. */
+export async function readSource({ path: source, label }: HeatmapSource): Promise<ReadSource> {
+  const isRun = await isFolder(source);
+  const problems: string[] = [];
+  const run = isRun ? await readRun(source, problems) : {};
+  const place = await placeOfScores(source).catch(() => undefined);
+  let scores: ScoreSetFile | undefined;
+  try {
+    if (place) scores = await openScoreSets(place.file);
+    else problems.push(isRun ? 'this run has saved no scores' : `${source} does not exist yet`);
+  } catch (error) {
+    problems.push(messageOf(error));
+  }
+  try {
+    const info: HeatmapSourceInfo = {
+      path: source,
+      label,
+      kind: isRun ? 'run' : 'scores',
+      sets: scores?.sets ?? [],
+      modules: scores ? modulesOf(scores, run.rowParameters) : (run.modules ?? []),
+      samples: scores?.samples,
+      isPartial: place?.isPartial ?? false,
+      modelParameters: run.modelParameters,
+      budget: run.budget,
+      selection: run.selection,
+      problem: problems.length > 0 ? problems.join('; ') : undefined,
+    };
+    return { info, place: scores ? place : undefined };
+  } finally {
+    await scores?.close();
+  }
+}
+
+function modulesOf({ modules }: ScoreSetFile, rowParameters: ReadonlyMap<string, number> | undefined): HeatmapModule[] {
+  return [...modules].map(([name, { shape, bias }]) => {
+    const ofShape = bias === undefined ? undefined : shape.slice(1).reduce((n, d) => n * d, 1) + Number(bias);
+    return { name, shape, rowParameters: ofShape ?? rowParameters?.get(name) };
+  });
+}
+
+interface RunParts {
+  readonly modules?: readonly HeatmapModule[];
+  readonly rowParameters?: ReadonlyMap<string, number>;
+  readonly modelParameters?: number;
+  readonly budget?: HeatmapSourceInfo['budget'];
+  readonly selection?: HeatmapSourceInfo['selection'];
+}
+
+async function readRun(runDir: string, problems: string[]): Promise<RunParts> {
+  const read = async <T>(name: string, schema: z.ZodType<T>, limit: number): Promise<T | undefined> => {
+    try {
+      return await readJson(path.join(runDir, name), schema, limit);
+    } catch (error) {
+      problems.push(`${name}: ${messageOf(error)}`);
+      return undefined;
+    }
+  };
+  const recipe = await readRunRecipe(runDir).catch(() => undefined);
+  const coverage = await read(RUN_FILES.coverage, coverageSchema, MAX_COVERAGE_BYTES);
+  const selection = await read(RUN_FILES.selection, selectionSchema, MAX_SELECTION_BYTES);
+  const budget = recipe?.ratio !== undefined ? { ratio: recipe.ratio } : recipe?.r !== undefined ? { r: recipe.r } : undefined;
+  const rowParameters = coverage && new Map(coverage.modules.map(({ module, rows, parameters }) => [module, parameters / rows]));
+  return {
+    modules: coverage?.modules.map(({ module, rows }) => ({ name: module, shape: [rows], rowParameters: rowParameters?.get(module) })),
+    rowParameters,
+    modelParameters: coverage?.parameters,
+    budget: recipe?.method === 'spsft' ? budget : undefined,
+    selection: selection && Object.entries(selection).map(([module, rows]) => ({ module, rows: Int32Array.from(rows) })),
+  };
+}
+
+/** Undefined where there is no such file. */
+async function readJson<T>(file: string, schema: z.ZodType<T>, limit: number): Promise<T | undefined> {
+  const found = await stat(file).catch(() => undefined);
+  if (!found) return undefined;
+  if (found.size > limit) throw new Error(`is ${found.size} bytes long; at most ${limit} are read`);
+  return schema.parse(JSON.parse(await readFile(file, 'utf8')));
+}
+
+/** Runs and files of scores beside the sources: in the same folder, and in `runs` there. */
+export async function candidatesBeside(sources: readonly HeatmapSource[]): Promise<HeatmapSource[]> {
+  const folders = new Set(sources.flatMap(({ path: source }) => [path.dirname(source), path.join(path.dirname(source), 'runs')]));
+  const found: HeatmapSource[] = [];
+  for (const folder of folders) {
+    const names = (await readdir(folder).catch(() => [])).slice(0, MAX_ENTRIES);
+    for (const name of names.sort()) {
+      const file = path.join(folder, name);
+      if (sources.some(source => source.path === file)) continue;
+      if (name.endsWith('.safetensors') && (await isScores(file))) found.push({ path: file, label: name.replace(/\.safetensors$/, '') });
+      else if (await isRunWithRows(file)) found.push({ path: file, label: name });
+    }
+  }
+  return found.slice(0, MAX_CANDIDATES);
+}
+
+const isScores = (file: string): Promise<boolean> =>
+  openScoreSets(file).then(
+    async scores => {
+      await scores.close();
+      return true;
+    },
+    () => false,
+  );
+
+async function isRunWithRows(folder: string): Promise<boolean> {
+  const has = async (name: string): Promise<boolean> => stat(path.join(folder, name)).then(Boolean, () => false);
+  return (await has(RUN_FILES.recipe)) && ((await has(RUN_FILES.scores)) || (await has(RUN_FILES.selection)));
+}

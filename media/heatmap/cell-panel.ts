@@ -1,0 +1,220 @@
+/** A cell opened: its figures, every neuron as a strip, the spread of the scores, and the highest of them. */
+import { grouped, percent } from '../../trainer/protocol/format.ts';
+import { element, fill, setText } from '../shared/element.ts';
+import { createScale } from '../shared/scale.ts';
+import type { Theme } from '../shared/theme.ts';
+import type { Tooltip } from '../shared/tooltip.ts';
+import { cellFacts, scoreText } from './cell-facts.ts';
+import { createButton, createSwitch } from './control-parts.ts';
+import { createHistogram, createHistogramView } from './histogram.ts';
+import type { Picture } from './picture.ts';
+import type { CellScores } from './score-store.ts';
+import { selectedRows } from './selection-view.ts';
+import { createStrip, type StripOrder } from './strip-drawing.ts';
+import { createStripView } from './strip-view.ts';
+
+export interface CellPanelParams {
+  readonly tooltip: Tooltip;
+  onClose(): void;
+  onOrder(order: StripOrder): void;
+  onExport(): void;
+}
+
+export interface CellPanel {
+  readonly element: HTMLElement;
+  /** @param module undefined where no cell is open */
+  update(picture: Picture, module: number | undefined, theme: Theme): void;
+  focus(): void;
+  readonly lastFrameMs: number;
+}
+
+const BINS = 48;
+/** More are in the exported table. */
+const TOP_ROWS = 100;
+const ZOOM = 2;
+
+export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPanelParams): CellPanel {
+  const title = element('h2', { tabindex: '-1' });
+  const name = element('div', { class: 'subtitle' });
+  const figures = element('dl', { class: 'figures' });
+  const order = createSwitch('Order of the neurons', value => onOrder(value as StripOrder));
+  const strip = createStripView({ onHover: showNeuron });
+  const stripNote = element('p', { class: 'note' });
+  const histogram = createHistogramView();
+  const top = element('tbody');
+  const topHead = element('tr');
+  const empty = element('p', { class: 'note' });
+  const parts = element(
+    'div',
+    { class: 'cell-parts' },
+    element(
+      'div',
+      { class: 'line' },
+      element('h3', {}, 'Neurons'),
+      order.element,
+      element('span', { class: 'spring' }),
+      element(
+        'span',
+        { class: 'buttons', role: 'group', 'aria-label': 'Zoom of the neurons' },
+        createButton('−', 'Zoom out', () => strip.zoom(1 / ZOOM)),
+        createButton('+', 'Zoom in', () => strip.zoom(ZOOM)),
+        createButton('Fit', 'Show all neurons', () => strip.fit()),
+      ),
+    ),
+    strip.element,
+    stripNote,
+    element('h3', {}, 'Spread'),
+    histogram.element,
+    element('h3', {}, 'Highest'),
+    element(
+      'div',
+      { class: 'top-list', tabindex: '0', role: 'region', 'aria-label': 'Highest scores' },
+      element('table', {}, element('thead', {}, topHead), top),
+    ),
+  );
+  const root = element(
+    'section',
+    { class: 'cell-panel', 'aria-label': 'Cell', hidden: true },
+    element(
+      'header',
+      {},
+      element('div', {}, title, name),
+      element(
+        'span',
+        { class: 'buttons' },
+        createButton('CSV', 'Export the scores of this cell as CSV', onExport),
+        createButton('✕', 'Close the cell (Escape)', onClose),
+      ),
+    ),
+    figures,
+    empty,
+    parts,
+  );
+  root.addEventListener('keydown', event => {
+    if (event.key !== 'Escape') return;
+    event.preventDefault();
+    onClose();
+  });
+  let shown:
+    | {
+        readonly cellA: CellScores;
+        readonly cellB?: CellScores;
+        readonly neuronAt: (place: number) => number;
+        readonly isSelected: Uint8Array;
+      }
+    | undefined;
+
+  function showNeuron(place: number | undefined, at: { readonly x: number; readonly y: number }): void {
+    if (place === undefined || !shown) {
+      tooltip.hide();
+      return;
+    }
+    const { cellA, cellB, neuronAt, isSelected } = shown;
+    const row = neuronAt(place);
+    const rows = cellA.scores.length;
+    const facts: (readonly [string, string])[] = [
+      [cellB ? 'score A' : 'score', scoreText(cellA.scores[row])],
+      [cellB ? 'rank A' : 'rank', `${grouped((cellA.ranks[row] ?? 0) + 1)} of ${grouped(rows)}`],
+    ];
+    if (cellB) facts.push(['score B', scoreText(cellB.scores[row])], ['rank B', grouped((cellB.ranks[row] ?? 0) + 1)]);
+    tooltip.show({ title: `neuron ${grouped(row)}`, subtitle: isSelected[row] ? 'trained' : undefined, facts }, at);
+  }
+
+  return {
+    element: root,
+    focus: () => title.focus(),
+    get lastFrameMs() {
+      return strip.lastFrameMs;
+    },
+    update(picture, module, theme) {
+      root.hidden = module === undefined;
+      if (module === undefined) {
+        shown = undefined;
+        return;
+      }
+      const { title: label, subtitle, facts } = cellFacts(picture, module);
+      setText(title, label);
+      setText(name, subtitle ?? '');
+      fill(figures, ...facts.map(([fact, value]) => element('div', {}, element('dt', {}, fact), element('dd', {}, value))));
+      const { names, a, b, choice, trained, counts, state } = picture;
+      const moduleName = names[module] ?? '';
+      const [cellA, found] = [a.get(moduleName), b.get(moduleName)];
+      // A module of another size has other neurons.
+      const cellB = found && found.scores.length === cellA?.scores.length ? found : undefined;
+      parts.hidden = !cellA;
+      empty.hidden = cellA !== undefined;
+      setText(empty, 'There are no scores of this module yet.');
+      if (!cellA) return;
+      const count = counts[module] ?? 0;
+      const chosenA = selectedRows(cellA, count, trained.a.get(moduleName), choice);
+      const chosenB = cellB && selectedRows(cellB, count, trained.b.get(moduleName), choice);
+      const isSelected = new Uint8Array(cellA.scores.length);
+      for (const row of chosenA) isSelected[row] = 1;
+      order.update(
+        [
+          { value: 'position', label: 'by position' },
+          { value: 'sorted', label: 'sorted' },
+        ],
+        state.order,
+      );
+      const scaleName = state.scale;
+      const scaleA = createScale(scaleName, zeroBased(cellA, scaleName));
+      const stripA = createStrip(cellA, chosenA, state.order);
+      const rows = cellA.scores.length;
+      const sentence = `${grouped(rows)} neurons ${state.order === 'sorted' ? 'from the highest score' : 'by position'}, ${grouped(chosenA.length)} trained (${percent(chosenA.length / rows)}), scores from ${scoreText(cellA.min)} to ${scoreText(cellA.max)}`;
+      strip.update(
+        {
+          a: stripA,
+          scaleA,
+          b: cellB && chosenB && createStrip(cellB, chosenB, state.order, cellA),
+          scaleB: cellB && createScale(scaleName, zeroBased(cellB, scaleName)),
+          map: picture.bandMap,
+          unit: state.order === 'sorted' ? 'rank' : 'neuron',
+        },
+        theme,
+        sentence,
+      );
+      setText(
+        stripNote,
+        cellB
+          ? 'A above, B below, the same neurons. Trained rows stand out. Wheel zooms, drag pans.'
+          : 'Trained rows stand out. Wheel zooms, drag pans.',
+      );
+      const spread = createScale(scaleName === 'rank' ? 'linear' : scaleName, cellA.scores);
+      const lowest = choice.kind === 'budget' ? cellA.scores[cellA.order[count - 1] ?? -1] : undefined;
+      histogram.update(
+        { histogram: createHistogram(cellA.scores, chosenA, spread, BINS), scale: spread, threshold: lowest },
+        theme,
+        `Histogram of the scores: ${sentence}`,
+      );
+      fill(
+        topHead,
+        ...['rank', 'neuron', 'score', ...(cellB ? ['rank B', 'score B'] : []), 'trained'].map(text =>
+          element('th', { scope: 'col' }, text),
+        ),
+      );
+      fill(top, ...topRowsOf(cellA, cellB, isSelected));
+      shown = { cellA, cellB, neuronAt: stripA.neuronAt, isSelected };
+    },
+  };
+}
+
+/** Bars of a linear profile begin at zero, so that their lengths can be compared. */
+const zeroBased = ({ scores, min, max }: CellScores, scale: string): ArrayLike<number> =>
+  scale === 'linear' ? [Math.min(0, min), max] : scores;
+
+function topRowsOf(cellA: CellScores, cellB: CellScores | undefined, isSelected: Uint8Array): HTMLElement[] {
+  return [...cellA.order.subarray(0, TOP_ROWS)].map((row, place) =>
+    element(
+      'tr',
+      { class: isSelected[row] ? 'trained' : '' },
+      ...[
+        grouped(place + 1),
+        grouped(row),
+        scoreText(cellA.scores[row]),
+        ...(cellB ? [grouped((cellB.ranks[row] ?? 0) + 1), scoreText(cellB.scores[row])] : []),
+        isSelected[row] ? '✓' : '',
+      ].map(text => element('td', {}, text)),
+    ),
+  );
+}

@@ -1,0 +1,188 @@
+/** The toolbar: what is shown, what it is compared with, how it is coloured, and the budget. */
+import { compact } from '../../trainer/protocol/format.ts';
+import type { HeatmapSource, HeatmapSourceInfo, ScoreSetInfo, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
+import { type ColorMapName, colorMapNames } from '../shared/color-maps.ts';
+import { element, setText } from '../shared/element.ts';
+import type { ScaleName } from '../shared/scale.ts';
+import { overlapText, selectionText } from './cell-facts.ts';
+import type { Statistic, View } from './cell-values.ts';
+import { createButton, createSelect, createSlider, createSwitch, type Option } from './control-parts.ts';
+import { colorMapOf, type Picture } from './picture.ts';
+import { type BudgetChoice, type HeatmapViewState, setOf } from './view-state.ts';
+
+export interface ControlsParams {
+  onChange(change: Partial<HeatmapViewState>): void;
+  onAddSource(source: HeatmapSource): void;
+  onZoom(factor: number | 'fit'): void;
+  onExport(format: 'png' | 'svg' | 'csv'): void;
+}
+
+export interface Controls {
+  readonly element: HTMLElement;
+  update(picture: Picture, sources: readonly HeatmapSourceInfo[], candidates: readonly HeatmapSource[], colorSetting: string): void;
+}
+
+const NONE = '';
+const STATISTICS: readonly Option[] = [
+  { value: 'mean', label: 'mean' },
+  { value: 'max', label: 'max' },
+  { value: 'selected', label: 'share selected' },
+];
+const SCALES: readonly Option[] = ['linear', 'log', 'rank'].map(value => ({ value, label: value }));
+const MAPS: readonly Option[] = colorMapNames.map(value => ({ value, label: value }));
+const ZOOM = 1.5;
+
+/** Sets of one measure, by class or not, are one entry of a list. */
+const measuresOf = (source: HeatmapSourceInfo): string[] => [...new Set(source.sets.map(({ measure }) => measure))];
+const classesOf = (source: HeatmapSourceInfo | undefined, measure: string | undefined): ScoreSetInfo[] =>
+  source?.sets.filter(set => set.measure === measure) ?? [];
+
+const entry = (path: string, measure: string): string => JSON.stringify([path, measure]);
+/** The set that an entry begins with: the one of all classes where there is one. */
+function refOf(value: string, sources: readonly HeatmapSourceInfo[]): ScoreSetRef | undefined {
+  const [path, measure] = JSON.parse(value) as [string, string];
+  const sets = classesOf(
+    sources.find(source => source.path === path),
+    measure,
+  );
+  return { path, key: (sets.find(({ className }) => className === undefined) ?? sets[0])?.key ?? '' };
+}
+
+export function createControls({ onChange, onAddSource, onZoom, onExport }: ControlsParams): Controls {
+  let sources: readonly HeatmapSourceInfo[] = [];
+  let candidates: readonly HeatmapSource[] = [];
+  let budget: BudgetChoice | undefined;
+  let state: HeatmapViewState | undefined;
+  const shown = createSelect('Scores', value => onChange({ a: refOf(value, sources), budget: undefined }));
+  const shownClass = createSelect('Class', key => state?.a && onChange({ a: { ...state.a, key } }));
+  const other = createSelect('Compare with', value => {
+    if (value === NONE) return onChange({ b: undefined });
+    const candidate = candidates.find(({ path }) => path === value);
+    if (candidate) return onAddSource(candidate);
+    onChange({ b: refOf(value, sources), view: state?.b ? state.view : 'difference' });
+  });
+  const otherClass = createSelect('Class of B', key => state?.b && onChange({ b: { ...state.b, key } }));
+  const view = createSwitch('View', value => onChange({ view: value as View }));
+  const statistic = createSelect('Color by', value => onChange({ statistic: value as Statistic }));
+  const scale = createSelect('Scale', value => onChange({ scale: value as ScaleName }));
+  const map = createSelect('Colors', value => onChange({ colorMap: value as ColorMapName }));
+  const kind = createSwitch('Budget', value => budget && onChange({ budget: { ...budget, kind: value as BudgetChoice['kind'] } }));
+  const slider = createSlider('Budget', value => {
+    if (budget) onChange({ budget: budget.kind === 'ratio' ? { ...budget, ratio: value } : { ...budget, r: value } });
+  });
+  const selected = element('output', { class: 'selection' });
+  const overlap = element('output', { class: 'selection' });
+  const problem = element('div', { class: 'problem', role: 'alert', hidden: true });
+  const table = createButton('Table', 'Show the values as a table', () => state && onChange({ isTable: !state.isTable }));
+  const root = element(
+    'div',
+    { class: 'toolbar', role: 'toolbar', 'aria-label': 'Heatmap' },
+    element('div', { class: 'line' }, shown.element, shownClass.element, other.element, otherClass.element, view.element),
+    element(
+      'div',
+      { class: 'line' },
+      statistic.element,
+      scale.element,
+      map.element,
+      element('span', { class: 'spring' }),
+      element(
+        'span',
+        { class: 'buttons', role: 'group', 'aria-label': 'Zoom' },
+        createButton('−', 'Zoom out', () => onZoom(1 / ZOOM)),
+        createButton('+', 'Zoom in', () => onZoom(ZOOM)),
+        createButton('Fit', 'Show all layers', () => onZoom('fit')),
+      ),
+      element('span', { class: 'buttons' }, table),
+      element(
+        'span',
+        { class: 'buttons', role: 'group', 'aria-label': 'Export' },
+        ...(['png', 'svg', 'csv'] as const).map(format =>
+          createButton(format.toUpperCase(), `Export as ${format.toUpperCase()}`, () => onExport(format)),
+        ),
+      ),
+    ),
+    element('div', { class: 'line' }, element('span', { class: 'control' }, 'Budget'), kind.element, slider.element, selected, overlap),
+    problem,
+  );
+
+  return {
+    element: root,
+    update(picture, nextSources, nextCandidates, colorSetting) {
+      [sources, candidates, budget, state] = [nextSources, nextCandidates, picture.budget, picture.state];
+      const [setA, setB] = [setOf(sources, state.a), setOf(sources, state.b)];
+      const entries = sources.flatMap(entriesOf);
+      shown.update(entries, state.a ? entry(state.a.path, setA?.measure ?? '') : NONE, true);
+      updateClasses(shownClass, picture.sourceA, setA, state.a);
+      const beside = candidates.map(({ path, label }) => ({ value: path, label, group: 'Open beside' }));
+      const comparable = entries.map(each => ({ ...each, group: each.group ?? 'Open' }));
+      other.update(
+        [{ value: NONE, label: 'nothing' }, ...comparable, ...beside],
+        state.b ? entry(state.b.path, setB?.measure ?? '') : NONE,
+        true,
+      );
+      updateClasses(otherClass, picture.sourceB, setB, state.b);
+      view.element.hidden = !state.b;
+      view.update(
+        [
+          { value: 'importance', label: 'A' },
+          { value: 'difference', label: 'A − B' },
+          { value: 'overlap', label: 'overlap' },
+        ],
+        state.view,
+      );
+      const isOverlap = state.view === 'overlap';
+      statistic.update(STATISTICS, state.statistic, !isOverlap);
+      scale.update(SCALES, state.scale, !isOverlap);
+      map.update(MAPS, colorMapOf(state, colorSetting), state.view !== 'difference');
+      updateBudget(picture);
+      setText(selected, selectionText(picture));
+      setText(overlap, overlapText(picture) ?? '');
+      overlap.hidden = !state.b;
+      const problems = [picture.sourceA?.problem, picture.sourceB?.problem, picture.problem].filter(each => each !== undefined);
+      problem.hidden = problems.length === 0;
+      setText(problem, problems.join(' · '));
+      table.setAttribute('aria-pressed', String(state.isTable));
+    },
+  };
+
+  function entriesOf(source: HeatmapSourceInfo): Option[] {
+    const measures = measuresOf(source);
+    if (measures.length === 0) return [{ value: entry(source.path, ''), label: source.label }];
+    return measures.map(measure => ({
+      value: entry(source.path, measure),
+      label: `${source.label} · ${measure}`,
+      group: measures.length > 1 ? source.label : undefined,
+    }));
+  }
+
+  function updateClasses(
+    select: typeof shownClass,
+    source: HeatmapSourceInfo | undefined,
+    set: ScoreSetInfo | undefined,
+    ref: ScoreSetRef | undefined,
+  ): void {
+    const classes = classesOf(source, set?.measure);
+    const options = classes.map(({ key, className }) => ({ value: key, label: className ?? 'all' }));
+    select.update(options, ref?.key ?? '', ref !== undefined && classes.length > 1);
+  }
+
+  function updateBudget({ budget: now, modules, sourceA }: Picture): void {
+    kind.update(
+      [
+        { value: 'r', label: 'rows' },
+        { value: 'ratio', label: 'share' },
+        { value: 'trained', label: 'as trained', isDisabled: !sourceA?.selection },
+      ],
+      now.kind,
+    );
+    const fewest = Math.max(1, Math.min(...modules.map(({ shape }) => shape[0] ?? 1)));
+    const isRatio = now.kind === 'ratio';
+    slider.element.hidden = now.kind === 'trained';
+    slider.update(
+      isRatio ? now.ratio : now.r,
+      isRatio ? { least: 0.001, most: 1, isWhole: false } : { least: 1, most: Number.isFinite(fewest) ? fewest : 1, isWhole: true },
+      isRatio ? `${compact(Number((100 * now.ratio).toPrecision(3)))}%` : `${now.r}`,
+      now.kind === 'trained',
+    );
+  }
+}

@@ -1,0 +1,168 @@
+/** Everything that is drawn, worked out from what was chosen and the scores there are. Pure. */
+import type { HeatmapModule, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
+import { type ColorMap, type ColorMapName, colorMap, colorMapNames } from '../shared/color-maps.ts';
+import type { Scale } from '../shared/scale.ts';
+import { differences, importanceValues, scaleOf } from './cell-values.ts';
+import { deriveGrid, type Grid } from './grid.ts';
+import type { ScoreStore, SetScores } from './score-store.ts';
+import {
+  type Choice,
+  cellOverlap,
+  jaccard,
+  type Overlap,
+  selectedCounts,
+  selectedParameters,
+  type TrainedRows,
+  trainedRows,
+} from './selection-view.ts';
+import { type BudgetChoice, budgetOfSource, choiceOf, type HeatmapViewState, setOf, sourceOf } from './view-state.ts';
+
+export interface Picture {
+  readonly state: HeatmapViewState;
+  readonly sourceA: HeatmapSourceInfo | undefined;
+  readonly sourceB: HeatmapSourceInfo | undefined;
+  readonly modules: readonly HeatmapModule[];
+  readonly names: readonly string[];
+  readonly grid: Grid;
+  readonly a: SetScores;
+  readonly b: SetScores;
+  readonly trained: { readonly a: TrainedRows; readonly b: TrainedRows };
+  readonly budget: BudgetChoice;
+  readonly choice: Choice;
+  /** Selected rows of each module. */
+  readonly counts: Int32Array;
+  readonly problem?: string;
+  readonly selection: {
+    readonly rows: number;
+    readonly ofRows: number;
+    readonly parameters?: number;
+    /** Of the modules that are scored, and of the whole model where it is known. */
+    readonly ofParameters?: number;
+    readonly modelParameters?: number;
+  };
+  /** What each cell is coloured by, and where that is in the map. */
+  readonly values: Float64Array;
+  readonly positions: Float64Array;
+  readonly scale: Scale;
+  readonly map: ColorMap;
+  /** Of scores, where `map` is one of differences. */
+  readonly bandMap: ColorMap;
+  readonly meaning: string;
+  readonly overlaps: readonly (Overlap | undefined)[];
+  /** Over all cells whose overlap is known. */
+  readonly overall?: Overlap;
+}
+
+const STATISTIC_WORDS = { mean: 'mean score of the rows', max: 'highest score of a row', selected: 'share of selected rows' } as const;
+
+/** A grid is asked for with every move of the slider. */
+let known: { readonly key: string; readonly grid: Grid } | undefined;
+function gridOf(names: readonly string[]): Grid {
+  const key = names.join('\n');
+  if (known?.key !== key) known = { key, grid: deriveGrid(names) };
+  return known.grid;
+}
+
+/** All modules of both, the first source's in its order. */
+function modulesOf(a: HeatmapSourceInfo | undefined, b: HeatmapSourceInfo | undefined): HeatmapModule[] {
+  const modules = new Map<string, HeatmapModule>();
+  for (const module of [...(a?.modules ?? []), ...(b?.modules ?? [])]) if (!modules.has(module.name)) modules.set(module.name, module);
+  return [...modules.values()];
+}
+
+export const colorMapOf = (state: HeatmapViewState, setting: string): ColorMapName =>
+  state.colorMap ?? colorMapNames.find(name => name === setting) ?? 'viridis';
+
+export function makePicture(
+  state: HeatmapViewState,
+  sources: readonly HeatmapSourceInfo[],
+  store: ScoreStore,
+  colorSetting: string,
+): Picture {
+  const [sourceA, sourceB] = [sourceOf(sources, state.a), sourceOf(sources, state.b)];
+  const modules = modulesOf(sourceA, sourceB);
+  const names = modules.map(({ name }) => name);
+  const [a, b] = [store.of(state.a), store.of(state.b)];
+  const trained = { a: trainedRows(sourceA), b: trainedRows(sourceB) };
+  const budget = withinReach(state.budget ?? budgetOfSource(sourceA), sourceA);
+  const choice = choiceOf(budget);
+  const { counts, problem } = selectedCounts(modules, choice, trained.a);
+  const shares = Float64Array.from(counts, (count, i) => count / (modules[i]?.shape[0] ?? Number.NaN));
+  const { statistic, view, scale: scaleName } = state;
+  const hasB = state.b !== undefined;
+  const overlaps = names.map((module, i) =>
+    hasB ? overlapIfCheap({ module, rows: modules[i]?.shape[0] ?? 0, count: counts[i] as number, choice, a, b, trained }) : undefined,
+  );
+  const valuesA = importanceValues(names, a, statistic, shares);
+  const { values, meaning } = valuesOf();
+  const scale = scaleOf(view, statistic, scaleName, values);
+  return {
+    state,
+    sourceA,
+    sourceB,
+    modules,
+    names,
+    grid: gridOf(names),
+    a,
+    b,
+    trained,
+    budget,
+    choice,
+    counts,
+    problem,
+    selection: {
+      rows: counts.reduce((sum, count) => sum + count, 0),
+      ofRows: modules.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0),
+      parameters: selectedParameters(modules, counts),
+      ofParameters: selectedParameters(
+        modules,
+        Int32Array.from(modules, ({ shape }) => shape[0] ?? 0),
+      ),
+      modelParameters: sourceA?.modelParameters,
+    },
+    values,
+    positions: values.map(value => scale.position(value)),
+    scale,
+    map: colorMap(view === 'difference' ? 'difference' : colorMapOf(state, colorSetting)),
+    bandMap: colorMap(colorMapOf(state, colorSetting)),
+    meaning,
+    overlaps,
+    overall: sumOf(overlaps),
+  };
+
+  function valuesOf(): { readonly values: Float64Array; readonly meaning: string } {
+    const [setA, setB] = [setOf(sources, state.a), setOf(sources, state.b)];
+    switch (view) {
+      case 'importance':
+        return { values: valuesA, meaning: `${statistic === 'selected' ? '' : `${setA?.measure ?? ''}: `}${STATISTIC_WORDS[statistic]}` };
+      case 'overlap':
+        return {
+          values: Float64Array.from(overlaps, overlap => (overlap ? jaccard(overlap) : Number.NaN)),
+          meaning: 'Jaccard index of the selected rows of A and B',
+        };
+      case 'difference': {
+        const sharesB = Float64Array.from(names, (name, i) => (trained.b.get(name)?.length ?? 0) / (modules[i]?.shape[0] ?? Number.NaN));
+        const valuesB = importanceValues(names, b, statistic, choice.kind === 'trained' ? sharesB : shares);
+        const { values, unit } = differences(valuesA, valuesB, scaleName, statistic === 'selected' || setA?.measure === setB?.measure);
+        return { values, meaning: `${STATISTIC_WORDS[statistic]}: ${unit}` };
+      }
+    }
+  }
+}
+
+/** Orders are found in the background: see order-queue.ts. */
+function overlapIfCheap(params: Parameters<typeof cellOverlap>[0]): Overlap | undefined {
+  const { choice, a, b, module } = params;
+  if (choice.kind === 'budget' && !(a.get(module)?.isOrdered && b.get(module)?.isOrdered)) return undefined;
+  return cellOverlap(params);
+}
+
+/** 'as trained' needs a run. */
+const withinReach = (budget: BudgetChoice, source: HeatmapSourceInfo | undefined): BudgetChoice =>
+  budget.kind === 'trained' && !source?.selection ? { ...budget, kind: 'r' } : budget;
+
+function sumOf(overlaps: readonly (Overlap | undefined)[]): Overlap | undefined {
+  const there = overlaps.filter(overlap => overlap !== undefined);
+  if (there.length === 0) return undefined;
+  return { both: there.reduce((sum, { both }) => sum + both, 0), either: there.reduce((sum, { either }) => sum + either, 0) };
+}

@@ -1,0 +1,88 @@
+/** The scores that the host has sent, with what is worked out from them when it is needed: figures, order, ranks, maxima. */
+import type { ModuleScores, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
+import { rowOrder } from '../../trainer/selection.ts';
+import { createRangeMax, type RangeMax } from './range-max.ts';
+
+/** Of one module in one set. */
+export interface CellScores {
+  readonly scores: Float32Array;
+  readonly mean: number;
+  readonly max: number;
+  readonly min: number;
+  /** Rows, the highest score first. */
+  readonly order: Int32Array;
+  /** Place of each row in that order. */
+  readonly ranks: Int32Array;
+  /** By position. */
+  readonly maxima: RangeMax;
+  /** Whether the order is known already: finding it takes milliseconds for a large module. */
+  readonly isOrdered: boolean;
+}
+
+export type SetScores = ReadonlyMap<string, CellScores>;
+
+export interface ScoreStore {
+  apply(set: ScoreSetRef, modules: readonly ModuleScores[]): void;
+  of(set: ScoreSetRef | undefined): SetScores;
+  /** Lets go of every other set: the host sends it again when it is wanted again. */
+  keepOnly(sets: readonly ScoreSetRef[]): void;
+}
+
+const idOf = ({ path, key }: ScoreSetRef): string => `${path}\n${key}`;
+const NOTHING: SetScores = new Map();
+
+export function createScoreStore(): ScoreStore {
+  const sets = new Map<string, Map<string, CellScores>>();
+  return {
+    apply(set, modules) {
+      const known = sets.get(idOf(set)) ?? new Map<string, CellScores>();
+      sets.set(idOf(set), known);
+      for (const { name, scores } of modules) known.set(name, cellScores(scores));
+    },
+    of: set => (set && sets.get(idOf(set))) ?? NOTHING,
+    keepOnly(kept) {
+      const ids = new Set(kept.map(idOf));
+      for (const id of sets.keys()) if (!ids.has(id)) sets.delete(id);
+    },
+  };
+}
+
+export function cellScores(scores: Float32Array): CellScores {
+  let [sum, max, min] = [0, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];
+  for (let i = 0; i < scores.length; i++) {
+    const value = scores[i] as number;
+    sum += value;
+    if (value > max) max = value;
+    if (value < min) min = value;
+  }
+  let order: Int32Array | undefined;
+  let ranks: Int32Array | undefined;
+  let maxima: RangeMax | undefined;
+  return {
+    scores,
+    mean: sum / scores.length,
+    max,
+    min,
+    get order() {
+      order ??= rowOrder(scores);
+      return order;
+    },
+    get ranks() {
+      ranks ??= inverse(this.order);
+      return ranks;
+    },
+    get maxima() {
+      maxima ??= createRangeMax(scores);
+      return maxima;
+    },
+    get isOrdered() {
+      return ranks !== undefined;
+    },
+  };
+}
+
+function inverse(order: Int32Array): Int32Array {
+  const ranks = new Int32Array(order.length);
+  for (let place = 0; place < order.length; place++) ranks[order[place] as number] = place;
+  return ranks;
+}

@@ -1,0 +1,204 @@
+/** Every neuron of a cell, side by side: a profile of scores, a band of colours, marks where rows are trained. Pans and zooms to single neurons. */
+import { grouped } from '../../trainer/protocol/format.ts';
+import { type ColorMap, colorIndex } from '../shared/color-maps.ts';
+import { element } from '../shared/element.ts';
+import { createPainter, type Painter } from '../shared/painter.ts';
+import { niceTicks, type Scale } from '../shared/scale.ts';
+import type { Theme } from '../shared/theme.ts';
+import { columnOf, placesAt, type Strip } from './strip-drawing.ts';
+import { bounded, type Limits, panned, type Viewport, whole, zoomed } from './viewport.ts';
+
+export interface StripContent {
+  readonly a: Strip;
+  readonly scaleA: Scale;
+  /** Below, upside down. */
+  readonly b?: Strip;
+  readonly scaleB?: Scale;
+  readonly map: ColorMap;
+  /** What the axis counts. */
+  readonly unit: 'neuron' | 'rank';
+}
+
+export interface StripView {
+  readonly element: HTMLElement;
+  update(content: StripContent, theme: Theme, label: string): void;
+  zoom(factor: number): void;
+  fit(): void;
+  readonly lastFrameMs: number;
+}
+
+export interface StripViewParams {
+  /** Which place of the strip is under the pointer. */
+  onHover(place: number | undefined, at: { readonly x: number; readonly y: number }): void;
+}
+
+/** A neuron is never wider than the view over so many. */
+const LEAST_NEURONS = 8;
+const BAND = 14;
+const MARKS = 6;
+const AXIS = 18;
+const WHEEL_ZOOM = 1.0025;
+const KEY_ZOOM = 1.5;
+
+export function createStripView({ onHover }: StripViewParams): StripView {
+  const canvas = element('canvas', { tabindex: '0', role: 'img' });
+  let content: StripContent | undefined;
+  let theme: Theme | undefined;
+  let view: Viewport = { start: 0, length: 1 };
+  const painter = createPainter(canvas, drawn => {
+    if (content && theme) drawStrip(drawn, content, theme, view);
+  });
+  const limits = (): Limits => ({ total: content?.a.rows ?? 1, least: LEAST_NEURONS });
+  const change = (next: Viewport): void => {
+    view = next;
+    painter.request();
+  };
+  const shareOf = (event: MouseEvent): number => {
+    const { left, width } = canvas.getBoundingClientRect();
+    return Math.min(1, Math.max(0, (event.clientX - left) / width));
+  };
+
+  canvas.addEventListener(
+    'wheel',
+    event => {
+      if (!content) return;
+      const scale = event.deltaMode === 0 ? 1 : 16;
+      // A strip has nothing to scroll to above or below, so the wheel zooms; sideways it pans.
+      if (Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey) {
+        const by = (((event.deltaX || event.deltaY) * scale) / canvas.clientWidth) * view.length;
+        change(panned(view, by, limits()));
+      } else change(zoomed(view, WHEEL_ZOOM ** (-event.deltaY * scale), shareOf(event), limits()));
+      event.preventDefault();
+    },
+    { passive: false },
+  );
+  let drag: { readonly x: number; readonly view: Viewport } | undefined;
+  canvas.addEventListener('pointerdown', event => {
+    drag = { x: event.clientX, view };
+    canvas.setPointerCapture(event.pointerId);
+  });
+  canvas.addEventListener('pointermove', event => {
+    if (drag) change(panned(drag.view, ((drag.x - event.clientX) / canvas.clientWidth) * drag.view.length, limits()));
+    if (content)
+      onHover(Math.min(content.a.rows - 1, Math.floor(view.start + shareOf(event) * view.length)), { x: event.clientX, y: event.clientY });
+  });
+  const release = (): void => {
+    drag = undefined;
+  };
+  canvas.addEventListener('pointerup', release);
+  canvas.addEventListener('pointercancel', release);
+  canvas.addEventListener('pointerleave', () => onHover(undefined, { x: 0, y: 0 }));
+  const fit = (): void => change(whole(limits()));
+  const zoomMiddle = (factor: number): void => change(zoomed(view, factor, 0.5, limits()));
+  const keys: Readonly<Record<string, () => void>> = {
+    ArrowLeft: () => change(panned(view, -view.length / 10, limits())),
+    ArrowRight: () => change(panned(view, view.length / 10, limits())),
+    Home: () => change(bounded({ ...view, start: 0 }, limits())),
+    End: () => change(bounded({ ...view, start: Number.MAX_SAFE_INTEGER }, limits())),
+    '+': () => zoomMiddle(KEY_ZOOM),
+    '=': () => zoomMiddle(KEY_ZOOM),
+    '-': () => zoomMiddle(1 / KEY_ZOOM),
+    '0': fit,
+  };
+  canvas.addEventListener('keydown', event => {
+    const key = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
+    if (!key) return;
+    event.preventDefault();
+    key();
+  });
+
+  return {
+    element: element('div', { class: 'strip-view' }, canvas),
+    update(next, nextTheme, label) {
+      const isOther = next.a.rows !== content?.a.rows;
+      [content, theme] = [next, nextTheme];
+      if (isOther) view = whole(limits());
+      canvas.setAttribute('aria-label', label);
+      painter.request();
+    },
+    zoom: zoomMiddle,
+    fit,
+    get lastFrameMs() {
+      return painter.lastMs;
+    },
+  };
+}
+
+function drawStrip({ context, size }: Painter, content: StripContent, theme: Theme, view: Viewport): void {
+  const { a, b, scaleA, scaleB } = content;
+  const plot = size.height - AXIS;
+  const middle = b ? Math.round((plot - BAND) / 2) : plot - BAND - MARKS;
+  drawSide({ context, size, content, theme, view }, a, scaleA, {
+    base: middle,
+    height: middle - 2,
+    direction: -1,
+    marks: b ? undefined : plot - MARKS,
+  });
+  if (b && scaleB)
+    drawSide({ context, size, content, theme, view }, b, scaleB, { base: middle + BAND, height: plot - middle - BAND, direction: 1 });
+  drawBand(context, content, size.width, view, middle);
+  drawAxis(context, size, content, theme, view);
+}
+
+interface SideParams {
+  readonly context: CanvasRenderingContext2D;
+  readonly size: { readonly width: number };
+  readonly content: StripContent;
+  readonly theme: Theme;
+  readonly view: Viewport;
+}
+
+interface Side {
+  readonly base: number;
+  readonly height: number;
+  /** −1 upwards. */
+  readonly direction: 1 | -1;
+  /** Where marks of trained rows stand. */
+  readonly marks?: number;
+}
+
+/** Columns that are one pixel wide, or neurons where they are wider. */
+function* columns(view: Viewport, width: number, rows: number): Generator<{ x: number; width: number; from: number; to: number }> {
+  const wide = width / view.length;
+  if (wide <= 1) {
+    for (let x = 0; x < width; x++) yield { x, width: 1, ...placesAt(view, x, width, rows) };
+    return;
+  }
+  const gap = wide >= 4 ? 1 : 0;
+  for (let place = Math.floor(view.start); place < Math.min(rows, view.start + view.length); place++)
+    yield { x: (place - view.start) * wide, width: Math.max(1, wide - gap), from: place, to: place + 1 };
+}
+
+function drawSide({ context, size, theme, view }: SideParams, strip: Strip, scale: Scale, side: Side): void {
+  // Two passes, so that the colour is set twice and not a thousand times.
+  for (const isSelected of [false, true]) {
+    context.fillStyle = isSelected ? theme.accent : theme.plain;
+    for (const { x, width, from, to } of columns(view, size.width, strip.rows)) {
+      const { max, selected } = columnOf(strip, from, to);
+      if (selected > 0 !== isSelected) continue;
+      const height = Math.max(1, side.height * scale.position(max));
+      context.fillRect(x, side.direction < 0 ? side.base - height : side.base, width, height);
+      if (isSelected && side.marks !== undefined) context.fillRect(x, side.marks, width, MARKS);
+    }
+  }
+}
+
+function drawBand(context: CanvasRenderingContext2D, { a, scaleA, map }: StripContent, width: number, view: Viewport, y: number): void {
+  for (const { x, width: wide, from, to } of columns(view, width, a.rows)) {
+    context.fillStyle = map.css[colorIndex(scaleA.position(columnOf(a, from, to).max))] as string;
+    context.fillRect(x, y + 1, wide + (wide > 1 ? 0 : 0.5), BAND - 2);
+  }
+}
+
+function drawAxis(context: CanvasRenderingContext2D, size: Painter['size'], { unit }: StripContent, theme: Theme, view: Viewport): void {
+  context.font = `11px ${theme.font}`;
+  context.fillStyle = theme.muted;
+  context.textBaseline = 'alphabetic';
+  for (const tick of niceTicks(view.start, view.start + view.length - 1, Math.max(2, Math.floor(size.width / 90)))) {
+    if (!Number.isInteger(tick)) continue;
+    const x = ((tick + 0.5 - view.start) / view.length) * size.width;
+    context.textAlign = x < 20 ? 'left' : x > size.width - 20 ? 'right' : 'center';
+    context.fillRect(Math.round(x), size.height - AXIS + 1, 1, 4);
+    context.fillText(`${tick === 0 ? `${unit} ` : ''}${grouped(tick)}`, Math.max(0, x), size.height - 3);
+  }
+}

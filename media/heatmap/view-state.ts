@@ -1,0 +1,107 @@
+/** What a user has chosen: it survives a reload. */
+import type { HeatmapSourceInfo, ScoreSetInfo, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
+import { type ColorMapName, colorMapNames } from '../shared/color-maps.ts';
+import { type ScaleName, scaleNames } from '../shared/scale.ts';
+import { type Statistic, statistics, type View } from './cell-values.ts';
+import type { Choice } from './selection-view.ts';
+import type { StripOrder } from './strip-drawing.ts';
+
+export interface BudgetChoice {
+  readonly kind: 'r' | 'ratio' | 'trained';
+  readonly r: number;
+  readonly ratio: number;
+}
+
+export interface HeatmapViewState {
+  /** The set that is shown, and the one it is compared with. */
+  readonly a?: ScoreSetRef;
+  readonly b?: ScoreSetRef;
+  readonly view: View;
+  readonly statistic: Statistic;
+  readonly scale: ScaleName;
+  /** Where the user has chosen none, that of the settings. */
+  readonly colorMap?: ColorMapName;
+  /** Where the user has chosen none, that of the run. */
+  readonly budget?: BudgetChoice;
+  /** Name of the module whose cell is open. */
+  readonly cell?: string;
+  readonly order: StripOrder;
+  readonly isTable: boolean;
+}
+
+export const startState: HeatmapViewState = { view: 'importance', statistic: 'mean', scale: 'linear', order: 'position', isTable: false };
+
+/** Spsft's own defaults. */
+export const startBudget: BudgetChoice = { kind: 'r', r: 32, ratio: 0.05 };
+
+const oneOf = <T extends string>(values: readonly T[], value: unknown, otherwise: T): T => values.find(each => each === value) ?? otherwise;
+
+/** What was kept by this version or another: what is not understood is left out. */
+export function restoreState(kept: Partial<Record<keyof HeatmapViewState, unknown>> | undefined): HeatmapViewState {
+  if (!kept) return startState;
+  return {
+    a: refOf(kept.a),
+    b: refOf(kept.b),
+    view: oneOf<View>(['importance', 'difference', 'overlap'], kept.view, startState.view),
+    statistic: oneOf(statistics, kept.statistic, startState.statistic),
+    scale: oneOf(scaleNames, kept.scale, startState.scale),
+    colorMap: colorMapNames.find(name => name === kept.colorMap),
+    budget: budgetOf(kept.budget),
+    cell: typeof kept.cell === 'string' ? kept.cell : undefined,
+    order: oneOf<StripOrder>(['position', 'sorted'], kept.order, startState.order),
+    isTable: kept.isTable === true,
+  };
+}
+
+function refOf(value: unknown): ScoreSetRef | undefined {
+  const { path, key } = (value ?? {}) as Record<string, unknown>;
+  return typeof path === 'string' && typeof key === 'string' ? { path, key } : undefined;
+}
+
+function budgetOf(value: unknown): BudgetChoice | undefined {
+  const { kind, r, ratio } = (value ?? {}) as Record<string, unknown>;
+  if (typeof r !== 'number' || !Number.isInteger(r) || r < 1 || typeof ratio !== 'number' || !(ratio > 0 && ratio <= 1)) return undefined;
+  return { kind: oneOf<BudgetChoice['kind']>(['r', 'ratio', 'trained'], kind, 'r'), r, ratio };
+}
+
+export const choiceOf = ({ kind, r, ratio }: BudgetChoice): Choice =>
+  kind === 'trained' ? { kind } : { kind: 'budget', budget: kind === 'r' ? { r } : { ratio } };
+
+/** What a source begins with: the rows it trains, or else the budget of its recipe. */
+export function budgetOfSource(source: HeatmapSourceInfo | undefined): BudgetChoice {
+  const given = source?.budget;
+  const sized = !given
+    ? startBudget
+    : 'r' in given
+      ? { ...startBudget, r: given.r }
+      : { ...startBudget, kind: 'ratio' as const, ratio: given.ratio };
+  return source?.selection ? { ...sized, kind: 'trained' } : sized;
+}
+
+/** Sets that are gone are replaced by the first there is; a comparison with one that is gone ends. */
+export function settle(state: HeatmapViewState, sources: readonly HeatmapSourceInfo[]): HeatmapViewState {
+  const exists = (ref: ScoreSetRef | undefined): boolean => {
+    const source = sources.find(({ path }) => path === ref?.path);
+    return source !== undefined && (source.sets.length === 0 ? ref?.key === '' : source.sets.some(({ key }) => key === ref?.key));
+  };
+  const [first] = sources;
+  // A source that had no scores yet may have them by now.
+  const same = sources.find(({ path }) => path === state.a?.path) ?? first;
+  const a = exists(state.a) ? state.a : same && { path: same.path, key: same.sets[0]?.key ?? '' };
+  const b = exists(state.b) ? state.b : undefined;
+  return { ...state, a, b, view: b ? state.view : 'importance' };
+}
+
+export const sourceOf = (sources: readonly HeatmapSourceInfo[], ref: ScoreSetRef | undefined): HeatmapSourceInfo | undefined =>
+  sources.find(({ path }) => path === ref?.path);
+
+export const setOf = (sources: readonly HeatmapSourceInfo[], ref: ScoreSetRef | undefined): ScoreSetInfo | undefined =>
+  sourceOf(sources, ref)?.sets.find(({ key }) => key === ref?.key);
+
+/** `spam · taylor (class ham)` */
+export function describeSet(sources: readonly HeatmapSourceInfo[], ref: ScoreSetRef | undefined): string {
+  const [source, set] = [sourceOf(sources, ref), setOf(sources, ref)];
+  if (!source) return '';
+  const measure = set ? ` · ${set.measure}${set.className === undefined ? '' : ` (class ${set.className})`}` : '';
+  return `${source.label}${measure}`;
+}

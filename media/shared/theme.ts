@@ -1,0 +1,39 @@
+/** The editor's colours for canvases, which style sheets do not reach. */
+
+export interface Theme {
+  readonly foreground: string;
+  readonly muted: string;
+  readonly background: string;
+  readonly border: string;
+  readonly focus: string;
+  /** What is trained. */
+  readonly accent: string;
+  readonly plain: string;
+  readonly second: string;
+  readonly font: string;
+  /** Borders carry what colours do elsewhere. */
+  readonly isHighContrast: boolean;
+}
+
+/** The properties that heatmap.css defines from the editor's, with what they are outside of it. */
+const NAMES: Readonly<Record<Exclude<keyof Theme, 'isHighContrast' | 'font'>, string>> = {
+  foreground: '--foreground',
+  muted: '--muted',
+  background: '--background',
+  border: '--border',
+  focus: '--focus',
+  accent: '--accent',
+  plain: '--plain',
+  second: '--second',
+};
+
+export function readTheme(): Theme {
+  const style = getComputedStyle(document.body);
+  const colours = Object.fromEntries(Object.entries(NAMES).map(([key, name]) => [key, style.getPropertyValue(name).trim()]));
+  const { classList } = document.body;
+  const isHighContrast = classList.contains('vscode-high-contrast') || classList.contains('vscode-high-contrast-light');
+  return { ...(colours as Omit<Theme, 'isHighContrast' | 'font'>), font: style.fontFamily, isHighContrast };
+}
+
+export const prefersLessMotion = (): boolean =>
+  document.body.classList.contains('vscode-reduce-motion') || matchMedia('(prefers-reduced-motion: reduce)').matches;

@@ -1,0 +1,40 @@
+/** A box beside the pointer that tells what is under it. */
+import { element, fill } from './element.ts';
+
+export interface TooltipContent {
+  readonly title: string;
+  readonly subtitle?: string;
+  readonly facts: readonly (readonly [name: string, value: string])[];
+}
+
+export interface Tooltip {
+  /** @param at in the pixels of the window */
+  show(content: TooltipContent, at: { readonly x: number; readonly y: number }): void;
+  hide(): void;
+}
+
+/** Between the pointer and the box. */
+const DISTANCE = 14;
+
+/** Pointers only: who uses a keyboard or a screen reader is told by the live region. */
+export function createTooltip(parent: HTMLElement): Tooltip {
+  const box = parent.appendChild(element('div', { class: 'tooltip', 'aria-hidden': 'true', hidden: true }));
+  return {
+    show({ title, subtitle, facts }, { x, y }) {
+      fill(
+        box,
+        element('strong', {}, title),
+        subtitle === undefined ? undefined : element('div', { class: 'subtitle' }, subtitle),
+        element('dl', {}, ...facts.flatMap(([name, value]) => [element('dt', {}, name), element('dd', {}, value)])),
+      );
+      box.hidden = false;
+      const { width, height } = box.getBoundingClientRect();
+      const left = x + DISTANCE + width > innerWidth ? x - DISTANCE - width : x + DISTANCE;
+      const top = y + DISTANCE + height > innerHeight ? y - DISTANCE - height : y + DISTANCE;
+      box.style.transform = `translate(${Math.max(0, left)}px, ${Math.max(0, top)}px)`;
+    },
+    hide: () => {
+      box.hidden = true;
+    },
+  };
+}

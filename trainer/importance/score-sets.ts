@@ -1,0 +1,80 @@
+/** A file of scores as those who look at them need it: which sets it holds, what its modules are, one array at a time. */
+import { openSafetensors } from '../hub/safetensors-source.ts';
+import { ImportanceError } from './importance-error.ts';
+import { METADATA_KEY, MODULES_KEY, modulesSchema, originSchema, type ScoredModule } from './scores-file.ts';
+
+/** One score for each row of each module. */
+export interface ScoreSet {
+  /** Names it within the file. */
+  readonly key: string;
+  readonly measure: string;
+  /** Of class-wise scores. */
+  readonly className?: string;
+}
+
+export interface ScoreSetFile {
+  readonly sets: readonly ScoreSet[];
+  /** In the model's order; of files that do not tell the shape, the rows alone. */
+  readonly modules: ReadonlyMap<string, Partial<ScoredModule> & Pick<ScoredModule, 'shape'>>;
+  readonly samples: number;
+  /** Undefined where the set has no scores of this module. */
+  read(key: string, module: string): Promise<Float32Array | undefined>;
+  close(): Promise<void>;
+}
+
+/** No model that is published has more rows in all: 256 MB of one set. */
+const MAX_ROWS = 2 ** 26;
+
+/** @throws ImportanceError where the file holds no scores of ours, ModelFileError where it can't be read */
+export async function openScoreSets(path: string): Promise<ScoreSetFile> {
+  const source = await openSafetensors(path);
+  try {
+    const origin = originSchema.safeParse(parse(source.metadata[METADATA_KEY]));
+    if (!origin.success) throw new ImportanceError(`${path} holds no importance scores; make them with: rowtune importance`);
+    const shapes = modulesSchema.safeParse(parse(source.metadata[MODULES_KEY])).data ?? {};
+    const sets = new Map<string, ScoreSet>();
+    // Those that have no scores yet too.
+    const modules = new Map<string, Partial<ScoredModule> & Pick<ScoredModule, 'shape'>>(Object.entries(shapes));
+    for (const [name, { shape }] of source.tensors) {
+      const [module, set] = splitName(name, origin.data.measure);
+      const known = modules.get(module) ?? { shape };
+      if (shape.length !== 1 || shape[0] !== known.shape[0])
+        throw new ImportanceError(`${path}: ${name} is [${shape}], expected one score for each of ${known.shape[0]} rows`);
+      modules.set(module, known);
+      sets.set(set.key, set);
+    }
+    const totalRows = [...modules.values()].reduce((sum, { shape }) => sum + (shape[0] as number), 0);
+    if (totalRows > MAX_ROWS) throw new ImportanceError(`${path} has scores of ${totalRows} rows; at most ${MAX_ROWS} are shown`);
+    return {
+      sets: [...sets.values()],
+      modules,
+      samples: origin.data.samples,
+      read: async (key, module) => {
+        const name = `${module}${key}`;
+        return source.tensors.has(name) ? source.readFloat32(name) : undefined;
+      },
+      close: () => source.close(),
+    };
+  } catch (error) {
+    await source.close();
+    throw error;
+  }
+}
+
+/** `<module>` has the file's own measure; what follows an `@` names another measure, a class, or both: `@class:spam`, `@measure:wanda`. */
+function splitName(name: string, measure: string): [module: string, set: ScoreSet] {
+  const at = name.indexOf('@');
+  if (at < 0) return [name, { key: '', measure }];
+  const key = name.slice(at);
+  const className = /@class:([^@]*)/.exec(key)?.[1];
+  const other = /@measure:([^@]*)/.exec(key)?.[1] ?? (className === undefined ? key.slice(1) : measure);
+  return [name.slice(0, at), { key, measure: other, className }];
+}
+
+function parse(text: string | undefined): unknown {
+  try {
+    return JSON.parse(text ?? 'null');
+  } catch {
+    return null;
+  }
+}
