@@ -10,6 +10,8 @@ export interface PageDefinition {
   readonly title: string;
   /** A file of media/ for the tab. */
   readonly icon: string;
+  /** What tells a page from others of its kind; without it, all of its state. */
+  readonly identity?: (state: PageState) => unknown;
   /** Loaded when the first page of the kind opens. Its messages are the host's own business: here they are only passed on. */
   readonly connect: () => Promise<ConnectPage<unknown>>;
 }
@@ -38,7 +40,7 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
 
   async function fill(panel: WebviewPanel, definition: PageDefinition, state: PageState): Promise<void> {
     const { kind, title } = definition;
-    const page: OpenPage = { panel, kind, key: JSON.stringify(state) };
+    const page: OpenPage = { panel, kind, key: keyOf(definition, state) };
     open.add(page);
     let isOpen = true;
     const early: unknown[] = [];
@@ -70,7 +72,7 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
       services: services(),
       post,
       keep: next => {
-        page.key = JSON.stringify(next);
+        page.key = keyOf(definition, next);
         post({ type: KEEP_STATE, state: next });
       },
       setTitle: text => {
@@ -90,11 +92,11 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
 
   return {
     async open(kind, state) {
-      const key = JSON.stringify(state);
-      const there = [...open].find(page => page.kind === kind && page.key === key);
-      if (there) return there.panel.reveal();
       const definition = definitions.find(each => each.kind === kind);
       if (definition === undefined) throw new Error(`no page of kind ${kind}`);
+      const key = keyOf(definition, state);
+      const there = [...open].find(page => page.kind === kind && page.key === key);
+      if (there) return there.panel.reveal();
       const options = { enableScripts: true, retainContextWhenHidden: false, enableFindWidget: true };
       await fill(window.createWebviewPanel(viewType(kind), definition.title, ViewColumn.Active, options), definition, state);
     },
@@ -104,3 +106,5 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
     },
   };
 }
+
+const keyOf = ({ identity }: PageDefinition, state: PageState): string => JSON.stringify(identity?.(state) ?? state);

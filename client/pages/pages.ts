@@ -5,4 +5,11 @@ export const pageDefinitions: readonly PageDefinition[] = [
   { kind: 'run', title: 'Run', icon: 'run.svg', connect: async () => (await import('./run-host.ts')).connectRun },
   { kind: 'compare', title: 'Compare Runs', icon: 'compare.svg', connect: async () => (await import('./compare-host.ts')).connectCompare },
   { kind: 'heatmap', title: 'Heatmap', icon: 'heatmap.svg', connect: async () => (await import('./heatmap-host.ts')).connectHeatmap },
+  {
+    kind: 'try',
+    title: 'Try the Model',
+    icon: 'try.svg',
+    identity: ({ model, revision, adapter }) => [model, revision, adapter],
+    connect: async () => (await import('./try-host.ts')).connectTry,
+  },
 ];

@@ -1,0 +1,9 @@
+/** The page that tries a model: its wires. */
+import type { TryFromPage, TryToPage } from '../trainer/protocol/view/try.ts';
+import { acquireEditor } from './shared/editor.ts';
+import { type KeptTryPage, mountTry } from './try/try-page.ts';
+
+const editor = acquireEditor<TryFromPage, KeptTryPage>();
+const page = mountTry(document.body, editor);
+addEventListener('message', (event: MessageEvent<TryToPage>) => page.receive(event.data));
+editor.post({ type: 'ready' });
