@@ -17,7 +17,7 @@ export function sampleFeeds(batch: Batch, classOf: (sample: number) => number = 
   return { sampleWeights, sampleClasses, present: presence(batch) };
 }
 
-const isTokenBatch = (batch: Batch): batch is TokenBatch => 'targetSamples' in batch;
+export const isTokenBatch = (batch: Batch): batch is TokenBatch => 'targetSamples' in batch;
 
 function targetsOf(batch: Batch, sample: number): number {
   return isTokenBatch(batch) ? batch.targetSamples.reduce((count, of) => count + Number(of === sample), 0) : 1;

@@ -3,7 +3,7 @@ import type { Engine, Session, VariableData } from '../engine/engine.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Model, ModuleSpec } from '../model/model-spec.ts';
-import { type WeightSource, weightStream } from '../model/weight-stream.ts';
+import { type WeightSource, weightStream, withInitial } from '../model/weight-stream.ts';
 import type { Scores } from '../selection.ts';
 import { type Batch, type BatchSource, epochBatches } from '../train/data/batches.ts';
 import type { Task } from '../train/task.ts';
@@ -30,6 +30,7 @@ export interface ScoreModelParams {
   readonly seed: number;
   /** What the measures that need data compute with and on. */
   readonly data?: ImportanceData;
+  /** Called first with what is done already, before anything is. */
   readonly onProgress?: (done: number, total: number, unit: 'layers' | 'batches') => void;
   /** For those who watch: is given the scores so far, now and then. */
   readonly partial?: PartialScores;
@@ -87,7 +88,8 @@ export interface ClassScores {
  * batches; `fisher` and the class-wise measures the mean over samples of the mean loss over a sample's targets.
  * @throws ImportanceError where the measure needs data or labels and there are none, or where it was cancelled
  */
-export async function scoreModel(params: ScoreModelParams): Promise<ModelScores> {
+export async function scoreModel(given: ScoreModelParams): Promise<ModelScores> {
+  const params = { ...given, weights: withInitial(given.model, given.weights) };
   const { measure, modules, seed } = params;
   if (measure === 'magnitude') return scoreWeights(params);
   if (needsData(measure)) return scoreData(params);
@@ -97,6 +99,7 @@ export async function scoreModel(params: ScoreModelParams): Promise<ModelScores>
 async function scoreWeights(params: ScoreModelParams): Promise<ModelScores> {
   const { modules, weights } = params;
   const scores = new Map<string, Float32Array>();
+  params.onProgress?.(0, modules.length, 'layers');
   for (const module of modules) {
     checkCancelled(params);
     scores.set(module.name, magnitude(await weights.readFloat32(module.weight.name), module.weight.shape[0] as number));

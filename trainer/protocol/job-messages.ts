@@ -16,7 +16,13 @@ export interface JobContext {
 export type JobRequest = { readonly context: JobContext } & (
   | { readonly kind: 'train'; readonly recipe: Recipe; readonly runDir: string }
   | { readonly kind: 'resume'; readonly runDir: string; readonly overrides: readonly string[] }
-  | { readonly kind: 'importance'; readonly recipe: Recipe; readonly outputFile: string }
+  | {
+      readonly kind: 'importance';
+      readonly recipe: Recipe;
+      readonly outputFile: string;
+      /** Also how stable the choice of rows is: `<outputFile>.report.json` and `.report.md`. */
+      readonly report?: boolean;
+    }
   | { readonly kind: 'evaluate'; readonly recipe: Recipe; readonly adapter?: string }
   | {
       readonly kind: 'generate';

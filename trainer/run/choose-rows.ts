@@ -1,7 +1,7 @@
 /** Importance and selection: which rows of which modules are trained, from saved scores or by computing them. */
 import path from 'node:path';
 import { describeMachine } from '../engine/machine.ts';
-import { measures, needsData } from '../importance/measure.ts';
+import { type MeasureName, measures, needsData } from '../importance/measure.ts';
 import { partialScores } from '../importance/partial-scores.ts';
 import { batchesFingerprint, openScoreCache, type ScoreCache } from '../importance/score-cache.ts';
 import { type ClassesOfSamples, type ImportanceData, type ModelScores, scoreModel } from '../importance/score-model.ts';
@@ -51,43 +51,54 @@ export async function chooseRows(params: ComputeScoresParams): Promise<Selection
 
 /** The scores that a recipe asks for: from a file, from the cache, or computed. @throws ImportanceError, RunError 'stopped' */
 export async function computeScores(params: ComputeScoresParams): Promise<ComputedScores> {
-  const { recipe, base, modules, context, job } = params;
-  const { measure, seed, exact, scores: file } = recipe.importance;
+  const { recipe, base, context, job } = params;
+  const { measure, scores: file } = recipe.importance;
   if (file !== undefined) {
     job.phase('importance', `reading the scores in ${file}`);
     return { ...(await loadScores(path.resolve(context.baseDir, file), base.fingerprint)), saved: true };
   }
+  const drawn = params.setup && needsData(measure) ? drawSamples(params.setup.samples, recipe.importance) : [];
+  return { ...(await scoreSamples(params, measure, drawn)), saved: false };
+}
+
+/** The scores by a measure on these training samples: from the cache, or computed. @throws ImportanceError, RunError 'stopped' */
+export async function scoreSamples(
+  params: ComputeScoresParams,
+  measure: MeasureName,
+  samples: readonly number[],
+): Promise<ModelScores & { readonly origin: ScoresOrigin }> {
+  const { recipe, base, modules, job, setup } = params;
+  const { seed, exact } = recipe.importance;
   job.phase('importance', `scoring the rows of ${modules.length} modules by ${measure}`);
-  const data = needsData(measure) ? importanceData(params) : undefined;
-  const cache = data && recipe.importance.cache ? await cacheOf(params, data.data) : undefined;
+  const data = setup && samples.length > 0 ? importanceDataOf({ ...params, setup }, samples) : undefined;
+  const cache = data && recipe.importance.cache ? await cacheOf(params, measure, data) : undefined;
   const known = await cache?.find();
   if (known) {
     job.log('info', `the scores are taken from the cache (${cache?.file}); importance.cache=false computes them anew`);
-    return { ...known, saved: false };
+    return known;
   }
-  const classes = measures[measure].classWise && data?.data.classes;
-  if (classes) warnOfBalance(params, classes);
+  const classes = measures[measure].classWise ? data?.classes : undefined;
+  if (classes) warnOfBalance(measure, classes, job);
   const origin: ScoresOrigin = {
     measure,
     base: base.fingerprint,
     seed,
-    samples: data?.samples ?? 0,
+    samples: data ? samples.length : 0,
     exact,
-    classes: classes ? classes.names.map((name, label) => ({ name, samples: classes.counts[label] ?? 0 })) : undefined,
+    classes: classes?.names.map((name, label) => ({ name, samples: classes.counts[label] ?? 0 })),
   };
-  const found = await score(params, origin, data?.data, cache);
+  const found = await score(params, origin, { measure, data, cache });
   await cache?.keep(found, origin, modules);
-  return { ...found, origin, saved: false };
+  return { ...found, origin };
 }
 
 async function score(
   params: ComputeScoresParams,
   origin: ScoresOrigin,
-  data: ImportanceData | undefined,
-  cache: ScoreCache | undefined,
+  { measure, data, cache }: { readonly measure: MeasureName; readonly data?: ImportanceData; readonly cache?: ScoreCache },
 ): Promise<ModelScores> {
   const { recipe, base, modules, job } = params;
-  const { measure, seed } = recipe.importance;
+  const { seed } = recipe.importance;
   const partial = partialScores(params.outputFile, modules, origin);
   let report: ((done: number) => void) | undefined;
   try {
@@ -102,9 +113,8 @@ async function score(
       unfinished: cache?.unfinished,
       isCancelled: () => job.stop !== undefined,
       onProgress: (done, total, unit) => {
-        // The first call tells where the work begins, so that the rate counts what is done now.
-        if (!report && unit === 'batches' && done > 0) job.log('info', `${done} of ${total} batches were done before`);
-        report ??= job.progress('importance', total, unit, unit === 'batches' ? done : 0);
+        if (!report && done > 0) job.log('info', `${done} of ${total} batches were done before`);
+        report ??= job.progress('importance', total, unit, done);
         report(done);
       },
     });
@@ -116,42 +126,34 @@ async function score(
   }
 }
 
-async function cacheOf({ recipe, base, modules, context, setup }: ComputeScoresParams, data: ImportanceData): Promise<ScoreCache> {
-  const { measure, exact } = recipe.importance;
+async function cacheOf(
+  { recipe, base, modules, context, setup }: ComputeScoresParams,
+  measure: MeasureName,
+  data: ImportanceData,
+): Promise<ScoreCache> {
   const model = setup?.model ?? base.model;
   return openScoreCache(context.cacheDir, {
     measure,
     base: base.fingerprint,
     data: await batchesFingerprint(data.source, data.classes?.of),
-    exact: exact && measures[measure].needs === 'gradients',
+    exact: recipe.importance.exact && measures[measure].needs === 'gradients',
     modules: modules.map(({ name, weight }) => [name, weight.shape]),
     initial: model.parameters.flatMap(({ name, initial }) => (initial ? [[name, initial]] : [])),
     engine: base.engine.description.name,
   });
 }
 
-function warnOfBalance({ recipe, job }: ComputeScoresParams, { names, counts }: ClassesOfSamples): void {
-  const problem =
-    recipe.importance.measure === 'qm_taylor' && classBalanceProblem(Object.fromEntries(names.map((name, i) => [name, counts[i] ?? 0])));
+function warnOfBalance(measure: MeasureName, { names, counts }: ClassesOfSamples, job: Job): void {
+  const problem = measure === 'qm_taylor' && classBalanceProblem(Object.fromEntries(names.map((name, i) => [name, counts[i] ?? 0])));
   if (problem) job.log('warning', problem);
   const missing = names.filter((_, i) => counts[i] === 0);
-  if (missing.length > 0)
-    job.log(
-      'warning',
-      `none of the samples that the measure looks at is of ${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', …' : ''}; raise importance.samples`,
-    );
+  const shown = `${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', …' : ''}`;
+  if (missing.length > 0) job.log('warning', `none of the samples that the measure looks at is of ${shown}; raise importance.samples`);
 }
 
 /** The samples that a measure looks at: drawn by the seed, in the order of their places. */
 export const drawSamples = (count: number, { samples, seed }: Recipe['importance']): number[] =>
   [...permutation(count, createRandom(seed, SAMPLES)).slice(0, samples)].sort((a, b) => a - b);
-
-function importanceData(params: ComputeScoresParams): { data: ImportanceData; samples: number } | undefined {
-  const { recipe, setup } = params;
-  if (!setup || setup.samples === 0) return undefined;
-  const drawn = drawSamples(setup.samples, recipe.importance);
-  return { data: importanceDataOf({ ...params, setup }, drawn), samples: drawn.length };
-}
 
 /** What a measure computes with, on these training samples. */
 export function importanceDataOf(

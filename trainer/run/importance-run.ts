@@ -3,10 +3,12 @@ import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { needsData } from '../importance/measure.ts';
 import { type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
+import type { StabilityReport } from '../importance/stability-report.ts';
 import { targetModules } from '../method/targets.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
 import { methodSettings } from '../train/recipe-settings.ts';
 import { computeScores } from './choose-rows.ts';
+import { writeStabilityReport } from './importance-report.ts';
 import type { Job } from './job.ts';
 import { openBase } from './open-base.ts';
 import { setUpTask } from './task-setup.ts';
@@ -17,6 +19,8 @@ export interface ImportanceResult extends ScoresOrigin {
   readonly rows: number;
   readonly seconds: number;
   readonly engine: string;
+  /** Where it was asked for. */
+  readonly report?: StabilityReport;
 }
 
 /** @throws ImportanceError, RunError 'no-data' where the measure needs data, RunError 'stopped' */
@@ -26,15 +30,18 @@ export async function importanceJob(request: Extract<JobRequest, { kind: 'import
   const recipe = { ...request.recipe, importance: { ...request.recipe.importance, scores: undefined } };
   const base = await openBase({ ...recipe, context, job });
   try {
-    const setup = needsData(recipe.importance.measure) ? await setUpTask({ recipe, base, context, job }, 'train') : undefined;
+    const setup =
+      needsData(recipe.importance.measure) || request.report ? await setUpTask({ recipe, base, context, job }, 'train') : undefined;
     const modules = targetModules(setup?.model ?? base.model, methodSettings(recipe));
     const started = performance.now();
     await mkdir(path.dirname(outputFile), { recursive: true });
     const { origin, saved: _, ...found } = await computeScores({ recipe, base, modules, setup, outputFile, context, job });
     const seconds = (performance.now() - started) / 1000;
     await saveScores(outputFile, found, origin, modules);
+    const report =
+      request.report && setup ? await writeStabilityReport({ recipe, base, modules, setup, outputFile, context, job }) : undefined;
     const rows = [...found.scores.values()].reduce((sum, values) => sum + values.length, 0);
-    return { outputFile, modules: found.scores.size, rows, seconds, engine: base.engine.description.summary, ...origin };
+    return { outputFile, modules: found.scores.size, rows, seconds, engine: base.engine.description.summary, ...origin, report };
   } finally {
     await base.folder.weights.close();
   }

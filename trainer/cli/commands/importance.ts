@@ -12,26 +12,34 @@ export const addImportance: AddCommand = (program, surroundings) => {
       .command('importance')
       .description('score every row by the measure of a recipe and save the scores')
       .argument('<recipe>', 'a recipe'),
-  ).option('--output <file>', 'the file of scores (.safetensors; a summary in JSON goes beside it); without it, RECIPE.scores.safetensors');
+  )
+    .option('--output <file>', 'the file of scores (.safetensors; a summary in JSON goes beside it); without it, RECIPE.scores.safetensors')
+    .option('--report', 'also tell how stable the choice is: overlap over halves, measures and classes, and losses with rows set to zero');
   const examples = [
     'rowtune importance spam.rowtune.yaml --output scores.safetensors',
     'rowtune train spam.rowtune.yaml importance.scores=scores.safetensors',
+    'rowtune importance spam.rowtune.yaml importance.measure=qm_taylor --report',
   ];
   withCommonOptions(command, examples).action((file: string, overrides: string[]) =>
-    runCommandWork(command, surroundings, context => importance(context, file, overrides, command.opts<{ output?: string }>().output)),
+    runCommandWork(command, surroundings, context => importance(context, file, overrides, command.opts<ImportanceOptions>())),
   );
 };
+
+interface ImportanceOptions {
+  readonly output?: string;
+  readonly report?: boolean;
+}
 
 async function importance(
   context: CommandContext,
   file: string,
   overrides: readonly string[],
-  output: string | undefined,
+  { output, report }: ImportanceOptions,
 ): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
   const recipe = await readRecipe(context, file, overrides);
   const outputFile = path.resolve(cwd, output ?? `${path.basename(file).replace(/(\.rowtune)?\.(ya?ml|json)$/i, '')}.scores.safetensors`);
-  const request = { kind: 'importance', context: jobContext(settings, cwd), recipe, outputFile } as const;
+  const request = { kind: 'importance', context: jobContext(settings, cwd), recipe, outputFile, report } as const;
   const value = (await runWorker({ request, terminal, threads: recipe.threads })) as object;
   terminal.print(`wrote ${outputFile}`);
   return { value: { ok: true, outputFile, ...value } };

@@ -1,0 +1,107 @@
+/** What the loss of each class becomes when chosen rows are set to zero. */
+import type { Engine, Session } from '../engine/engine.ts';
+import { Graph } from '../graph/graph.ts';
+import { assemble } from '../graph/program.ts';
+import type { HostArray } from '../graph/types.ts';
+import type { Model } from '../model/model-spec.ts';
+import { Tracer } from '../model/tracer.ts';
+import { type WeightSource, weightStream, withInitial } from '../model/weight-stream.ts';
+import type { Selection } from '../selection.ts';
+import { type Batch, type BatchSource, epochBatches } from '../train/data/batches.ts';
+import { type BatchShape, shapeName, type Task } from '../train/task.ts';
+import { isTokenBatch } from './sample-feeds.ts';
+
+export interface AblationParams {
+  readonly engine: Engine;
+  readonly model: Model;
+  readonly task: Task;
+  readonly weights: WeightSource;
+  readonly source: BatchSource;
+  /** How many classes the losses are told apart by; 1 without labels. */
+  readonly classes: number;
+  /** −1 is left out. */
+  readonly classOf: (sample: number) => number;
+  /** Rows to set to zero, a pass over the data for each; an empty selection is the model as it is. */
+  readonly sets: readonly Selection[];
+  readonly onProgress?: (done: number, total: number) => void;
+  /** Asked between batches; throws where the work is to stop. */
+  readonly checkStop?: () => void;
+}
+
+const signatureOf = (shape: BatchShape): string => `loss/${shapeName(shape)}`;
+
+/** The mean over the samples of each class of a sample's mean loss, for each set: [sets][classes]; NaN for a class without samples. */
+export async function ablate(params: AblationParams): Promise<number[][]> {
+  const { engine, task, source, model, sets } = params;
+  const weights = withInitial(model, params.weights);
+  const traces = source.plan.buckets.map(shape => {
+    const graph = new Graph();
+    const { nll, losses } = task.evaluation(new Tracer({ graph }), shape);
+    const found = nll ?? losses;
+    if (!found) throw new Error('the task tells no loss of single samples');
+    return [signatureOf(shape), { graph, outputs: { losses: found }, effects: [] }] as const;
+  });
+  const session = await engine.compile(assemble(Object.fromEntries(traces)));
+  try {
+    const results: number[][] = [];
+    for (const [i, set] of sets.entries()) {
+      await session.load(weightStream(model, zeroedRows(model, weights, set)));
+      results.push(await classLosses(params, session, i));
+    }
+    return results;
+  } finally {
+    await session.dispose();
+  }
+}
+
+async function classLosses(params: AblationParams, session: Session, set: number): Promise<number[]> {
+  const { source, classes, classOf, sets, onProgress, checkStop } = params;
+  const sums = new Array<number>(classes).fill(0);
+  const counts = new Array<number>(classes).fill(0);
+  let done = set * source.plan.batchesPerEpoch;
+  for await (const batch of epochBatches(source, 0)) {
+    checkStop?.();
+    const { losses } = await session.run(signatureOf(batch.bucket), batch.feeds(1));
+    for (const [sample, loss] of sampleLosses(batch, losses as HostArray)) {
+      const label = classOf(sample);
+      if (label < 0) continue;
+      sums[label] = (sums[label] as number) + loss;
+      counts[label] = (counts[label] as number) + 1;
+    }
+    onProgress?.(++done, sets.length * source.plan.batchesPerEpoch);
+  }
+  return sums.map((sum, label) => sum / (counts[label] as number));
+}
+
+/** Sample → its mean loss. @param losses of each target, or of each row */
+function sampleLosses(batch: Batch, losses: HostArray): Map<number, number> {
+  if (!isTokenBatch(batch)) return new Map(batch.sampleIndices.map((sample, row) => [sample, losses[row] as number]));
+  const sums = new Map<number, { sum: number; count: number }>();
+  for (const [target, sample] of batch.targetSamples.entries()) {
+    if (sample < 0) continue;
+    const { sum, count } = sums.get(sample) ?? { sum: 0, count: 0 };
+    sums.set(sample, { sum: sum + (losses[target] as number), count: count + 1 });
+  }
+  return new Map([...sums].map(([sample, { sum, count }]) => [sample, sum / count]));
+}
+
+/** The weights with these rows, and their bias entries, set to zero. */
+function zeroedRows(model: Model, weights: WeightSource, rows: Selection): WeightSource {
+  const zeroed = new Map(
+    model.modules.flatMap(({ name, weight, bias }) => {
+      const indices = rows.get(name);
+      return indices ? [weight, ...(bias ? [bias] : [])].map(parameter => [parameter.name, indices] as const) : [];
+    }),
+  );
+  return {
+    tensors: weights.tensors,
+    async readFloat32(name) {
+      const values = await weights.readFloat32(name);
+      const indices = zeroed.get(name);
+      if (!indices) return values;
+      const width = values.length / (weights.tensors.get(name)?.shape[0] ?? values.length);
+      for (const row of indices) values.fill(0, row * width, (row + 1) * width);
+      return values;
+    },
+  };
+}

@@ -1,0 +1,79 @@
+/** The stability report as data and as a page of Markdown. */
+import type { Overlap } from './stability.ts';
+
+export interface StabilityReport {
+  readonly model: string;
+  /** The measure that the recipe chooses rows by. */
+  readonly measure: string;
+  /** Rows chosen by the recipe's budget, of all rows of the targeted modules. */
+  readonly chosenRows: number;
+  readonly rows: number;
+  /** Samples of the half that rows are chosen by, and of the one they are checked on. */
+  readonly samples: readonly [number, number];
+  /** The overlap to expect of rows drawn at random. */
+  readonly chance: number;
+  /** Between the two halves of the samples, by measure. */
+  readonly halves: readonly ({ readonly measure: string } & Overlap)[];
+  /** Between measures, on the first half. */
+  readonly measures: { readonly names: readonly string[]; readonly overlaps: readonly (readonly number[])[] };
+  readonly classes?: ClassReport;
+  readonly ablation: AblationReport;
+}
+
+export interface ClassReport {
+  readonly names: readonly string[];
+  /** Of the first half. */
+  readonly samples: readonly number[];
+  readonly overlaps: readonly (readonly number[])[];
+  /** The share of each class's top rows that no other class has among its own. */
+  readonly specificShares: readonly number[];
+}
+
+/** Mean loss of the second half's samples with rows set to zero. */
+export interface AblationReport {
+  /** The columns: classes, or 'all samples'. */
+  readonly columns: readonly string[];
+  readonly sets: readonly { readonly name: string; readonly rows: number; readonly losses: readonly number[] }[];
+}
+
+const show = (value: number): string => (Math.abs(value) >= 1000 ? value.toPrecision(4) : value.toFixed(3));
+const cell = (text: string): string => text.replaceAll('|', '\\|');
+const table = (head: readonly string[], rows: readonly (readonly string[])[]): string =>
+  [head, head.map((_, i) => (i === 0 ? '---' : '---:')), ...rows].map(row => `| ${row.map(cell).join(' | ')} |`).join('\n');
+const square = (names: readonly string[], values: readonly (readonly number[])[]): string =>
+  table(
+    ['', ...names],
+    values.map((row, i) => [names[i] ?? '', ...row.map(show)]),
+  );
+
+export function reportMarkdown(report: StabilityReport): string {
+  const { classes, ablation, halves, measures, samples } = report;
+  const parts = [
+    `# Stability of the importance of ${report.model}`,
+    `Measure of the recipe: ${report.measure}. ${report.chosenRows} of ${report.rows} rows are chosen. Rows are chosen by ${samples[0]} samples and checked on ${samples[1]} others. Overlap is the Jaccard index of the chosen rows, as a mean over modules; rows drawn at random would have ${show(report.chance)}.`,
+    '## Between halves of the data',
+    table(
+      ['measure', 'overlap', 'lowest', 'module'],
+      halves.map(({ measure, mean, lowest, lowestModule }) => [measure, show(mean), show(lowest), lowestModule]),
+    ),
+    '## Between measures',
+    square(measures.names, measures.overlaps),
+    ...(classes
+      ? [
+          '## Between classes',
+          square(classes.names, classes.overlaps),
+          table(
+            ['class', 'samples', 'class-specific share'],
+            classes.names.map((name, i) => [name, String(classes.samples[i] ?? 0), show(classes.specificShares[i] ?? 0)]),
+          ),
+        ]
+      : []),
+    '## With rows set to zero',
+    'Mean loss of the samples that rows were not chosen by.',
+    table(
+      ['rows set to zero', 'rows', ...ablation.columns],
+      ablation.sets.map(({ name, rows, losses }) => [name, String(rows), ...losses.map(show)]),
+    ),
+  ];
+  return `${parts.join('\n\n')}\n`;
+}
