@@ -12,6 +12,8 @@ import { openOthers, openReference } from '../support/engines.ts';
 const folders = [
   ...['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window'],
   ...['bert', 'vit', 'deit', 'resnet', 'deberta', 'deberta_regression'],
+  ...['roberta', 'deberta_own_keys', 'deberta_c2p', 'deit_teacher', 'resnet_basic'],
+  ...['timm_resnet', 'timm_resnext', 'timm_vit', 'timm_deit_distilled'],
 ];
 
 async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; expected: string[] }> {
@@ -32,7 +34,9 @@ async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; 
 /** Everything that the reference has a number for. */
 function namesOf({ grads, train }: Golden): string[] {
   const inMode = (gradients: object) => ['logits', 'loss', ...Object.keys(gradients).map(parameter => `gradient of ${parameter}`)];
-  return [...inMode(grads), ...(train ? inMode(train.grads).map(name => `${name} (training mode)`) : [])];
+  if (!train) return inMode(grads);
+  const training = [...inMode(train.grads), ...Object.keys(train.buffers ?? {}).map(name => `running ${name}`)];
+  return [...inMode(grads), ...training.map(name => `${name} (training mode)`)];
 }
 
 test('the tolerances are those that the project promises', () => {

@@ -7,6 +7,7 @@ import { llama } from './family/llama.ts';
 import { llamaConfig } from './family/llama-config.ts';
 import { resnet } from './family/resnet.ts';
 import { type ResNetForm, resnetConfig } from './family/resnet-config.ts';
+import { timm } from './family/timm.ts';
 import { vit } from './family/vit.ts';
 import { type VitForm, vitConfig } from './family/vit-config.ts';
 import type { ConfigJson, ModelOptions } from './load-model.ts';
@@ -71,4 +72,15 @@ export const architectures = {
   }),
   ResNetModel: resnetLike('ResNetModel', { prefix: '', hasHead: false }),
   ResNetForImageClassification: resnetLike('ResNetForImageClassification', { prefix: 'resnet.', hasHead: true }),
+  TimmWrapperForImageClassification: (config, options) => timm('timm_model.', config, options),
 } satisfies Record<string, BuildModel>;
+
+export type Architecture = keyof typeof architectures;
+
+/** What a config.json without `architectures` describes: the files of a model that was published for any task, by `model_type`. */
+export const architectureOfType: Readonly<Record<string, Architecture>> = {
+  bert: 'BertForMaskedLM',
+  roberta: 'RobertaForMaskedLM',
+  'xlm-roberta': 'XLMRobertaForMaskedLM',
+  'deberta-v2': 'DebertaV2ForMaskedLM',
+};

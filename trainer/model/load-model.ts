@@ -1,5 +1,6 @@
 /** From a config.json to a model, and from a weight file's list of tensors to the certainty that it fits. */
-import { architectures, type BuildModel } from './architectures.ts';
+import { type Architecture, architectureOfType, architectures, type BuildModel } from './architectures.ts';
+import { timm } from './family/timm.ts';
 import { type AnyModel, type CausalModel, type Model, ModelConfigError, type Problem } from './model-spec.ts';
 
 export interface ModelOptions {
@@ -19,8 +20,10 @@ export const supportedArchitectures: readonly string[] = Object.keys(architectur
 
 /** @throws ModelConfigError where the architecture is unknown or the config is wrong */
 export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyModel {
+  // timm's own files have one architecture, and no list of them.
+  if (typeof config.architecture === 'string' && config.architectures === undefined) return timm('', config, options);
   const named = Array.isArray(config.architectures) ? config.architectures.map(String) : [];
-  const architecture = named.find(isSupported);
+  const architecture = named.find(isSupported) ?? (named.length === 0 ? architectureOfType[String(config.model_type)] : undefined);
   if (!architecture)
     throw new ModelConfigError(
       `config.json names ${named.length ? `the architecture ${named.join(', ')}` : 'no architecture'}; supported are ${supportedArchitectures.join(', ')}`,
@@ -29,7 +32,7 @@ export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyMo
   return build(config, options);
 }
 
-const isSupported = (name: string): name is keyof typeof architectures => Object.hasOwn(architectures, name);
+const isSupported = (name: string): name is Architecture => Object.hasOwn(architectures, name);
 
 /** @throws ModelConfigError also where the model gives no next token */
 export function causalModel(config: ConfigJson): CausalModel {

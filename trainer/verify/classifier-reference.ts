@@ -13,14 +13,16 @@ export function traceClassifier(model: ClassifierModel, golden: Golden, batchNor
   const graph = new Graph();
   const batch = golden.labels.shape[0] as number;
   const tokens = model.input.kind === 'tokens' ? (inputOf(golden, 'input_ids', 2).shape[1] as number) : 0;
-  const logits = model.logits(new Tracer({ graph, batchNorm }), declareClassifierBatch(graph, model.input, { batch, tokens }));
+  const tracer = new Tracer({ graph, batchNorm });
+  const logits = model.logits(tracer, declareClassifierBatch(graph, model.input, { batch, tokens }));
   const { loss } = classificationLoss(graph, {
     problem: model.problem,
     logits,
     labels: graph.feed('labels', [batch], model.problem === 'regression' ? 'float32' : 'int32'),
     weights: graph.feed('weights', [batch]),
   });
-  return { graph, logits, loss, seeds: [{ node: loss, gradient: graph.scalar(1) }] };
+  const buffers = new Map([...tracer.updates].map(([{ name }, value]) => [name, value]));
+  return { graph, logits, loss, seeds: [{ node: loss, gradient: graph.scalar(1) }], buffers };
 }
 
 export function feedsOfClassifier({ input, problem }: ClassifierModel, golden: Golden): Record<string, HostArray> {

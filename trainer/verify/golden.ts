@@ -9,10 +9,13 @@ const tensor = z
   .object({ shape: z.array(z.number().int().positive()), data: z.array(z.number()) })
   .refine(({ shape, data }) => shape.reduce((n, d) => n * d, 1) === data.length, 'the data does not fill the shape');
 
+/** The Euclidean norm of each tensor, and its first numbers. */
+const norms = z.record(z.string(), z.looseObject({ l2: z.number(), first4: z.array(z.number()) }));
+
 const result = {
   loss: z.number(),
   logits: tensor,
-  grads: z.record(z.string(), z.looseObject({ l2: z.number(), first4: z.array(z.number()) })),
+  grads: norms,
 };
 
 const goldenSchema = z.looseObject({
@@ -27,14 +30,14 @@ const goldenSchema = z.looseObject({
     .refine(({ input_ids, pixel_values }) => input_ids || pixel_values, 'neither input_ids nor pixel_values'),
   labels: tensor,
   ...result,
-  /** The same with batch norm in training mode. */
-  train: z.looseObject(result).optional(),
+  /** The same with batch norm in training mode, and what becomes of its running statistics. */
+  train: z.looseObject({ ...result, buffers: norms.optional() }).optional(),
 });
 
 export type GoldenTensor = z.infer<typeof tensor>;
 export type Golden = z.infer<typeof goldenSchema>;
 /** What the model gave in one mode. */
-export type GoldenResult = Pick<Golden, 'loss' | 'logits' | 'grads'>;
+export type GoldenResult = Pick<NonNullable<Golden['train']>, 'loss' | 'logits' | 'grads' | 'buffers'>;
 
 export class GoldenError extends Error {
   override name = 'GoldenError';

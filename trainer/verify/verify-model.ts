@@ -26,6 +26,8 @@ export interface Forward {
   readonly logits: Node;
   readonly loss: Node;
   readonly seeds: BackwardParams['seeds'];
+  /** New values of running statistics, by name. */
+  readonly buffers?: ReadonlyMap<string, Node>;
 }
 
 const EVALUATION = 'verify';
@@ -43,17 +45,17 @@ export function verifyProgram(model: AnyModel, golden: Golden): Program {
   return assemble(traces);
 }
 
-function withGradients(all: readonly ParameterSpec[], { graph, logits, loss, seeds }: Forward): Traced {
+function withGradients(all: readonly ParameterSpec[], { graph, logits, loss, seeds, buffers = new Map() }: Forward): Traced {
   const parameters = all.map(parameter => ({ ...parameter, node: graph.read({ ...parameter, dtype: 'float32' }) }));
   const wrt = new Map(parameters.flatMap(({ buffer, node }) => (buffer ? [] : [[node, {}]])));
   const gradients = backward(graph, { seeds, wrt, policy: 'none' });
   const outputs: Record<string, Node> = { logits, loss };
   for (const { name, node } of parameters) {
-    const gradient = gradients.get(node);
-    if (!gradient) continue;
-    const count = elementCount(gradient.shape);
-    outputs[`norm ${name}`] = graph.sqrt(graph.sumAll(graph.square(gradient)));
-    outputs[`first ${name}`] = graph.slice(graph.reshape(gradient, [count]), [0], [Math.min(4, count)]);
+    const found = gradients.get(node) ?? buffers.get(name);
+    if (!found) continue;
+    const count = elementCount(found.shape);
+    outputs[`norm ${name}`] = graph.sqrt(graph.sumAll(graph.square(found)));
+    outputs[`first ${name}`] = graph.slice(graph.reshape(found, [count]), [0], [Math.min(4, count)]);
   }
   return { graph, outputs, effects: [] };
 }
@@ -68,27 +70,26 @@ export async function verifyModel(session: Session, model: AnyModel, golden: Gol
 }
 
 function compare(outputs: Readonly<Record<string, HostArray>>, expected: GoldenResult): Check[] {
-  const checks = [
+  return [
     check('logits', largestDifference(outputs.logits as HostArray, expected.logits.data), TOLERANCES.logits),
     check('loss', largestDifference(outputs.loss as HostArray, [expected.loss]), TOLERANCES.loss),
+    ...compareNorms('gradient of', outputs, expected.grads),
+    ...compareNorms('running', outputs, expected.buffers ?? {}),
   ];
-  // A gradient that vanishes in exact arithmetic (of a key's bias, of what stands before a norm) is rounding in both: none is far from 0.
-  const largest = Math.max(...Object.values(expected.grads).map(({ l2 }) => l2));
-  for (const [name, { l2, first4 }] of Object.entries(expected.grads)) {
-    const norm = outputs[`norm ${name}`]?.[0];
-    if (norm === undefined) {
-      checks.push(check(`gradient of ${name}: not a parameter of this model`, Number.POSITIVE_INFINITY, TOLERANCES.gradients));
-      continue;
-    }
-    const first = largestDifference(outputs[`first ${name}`] as HostArray, first4);
-    checks.push(
-      check(`gradient of ${name}`, Math.max(Math.abs(norm - l2), first) / Math.max(l2, ROUNDING * largest), TOLERANCES.gradients),
-    );
-  }
-  return checks;
 }
 
-/** Of the largest gradient: what float32 leaves of a sum that is zero. */
+function compareNorms(noun: string, outputs: Readonly<Record<string, HostArray>>, expected: GoldenResult['grads']): Check[] {
+  // What vanishes in exact arithmetic (the gradient of a key's bias) is rounding in both, and has no relative error.
+  const least = ROUNDING * Math.max(...Object.values(expected).map(({ l2 }) => l2));
+  return Object.entries(expected).map(([name, { l2, first4 }]) => {
+    const norm = outputs[`norm ${name}`]?.[0];
+    if (norm === undefined) return check(`${noun} ${name}: not a parameter of this model`, Number.POSITIVE_INFINITY, TOLERANCES.gradients);
+    const first = largestDifference(outputs[`first ${name}`] as HostArray, first4);
+    return check(`${noun} ${name}`, Math.max(Math.abs(norm - l2), first) / Math.max(l2, least), TOLERANCES.gradients);
+  });
+}
+
+/** Of the largest norm: what float32 leaves of a sum that is zero. */
 const ROUNDING = 1e-5;
 
 export function largestDifference(found: HostArray | readonly number[], expected: readonly number[]): number {
