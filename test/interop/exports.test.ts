@@ -20,7 +20,7 @@ import { locatePython } from './python.ts';
 
 const cacheDir = process.env.ROWTUNE_CACHE ?? join(homedir(), '.cache', 'rowtune');
 const python = await locatePython(cacheDir);
-const ids = Array.from({ length: 24 }, (_, i) => (i * 41 + 5) % 128);
+const ids = Array.from({ length: 24 }, (_, i) => (i * 41 + 5) % 64);
 
 const cases: (Omit<TinyAdapterParams, 'engine'> & { name: string; format: Exclude<ExportFormat, 'adapter'> })[] = [
   { name: 'spsft merged', method: 'spsft', budget: { r: 5 }, format: 'merged' },
@@ -49,6 +49,29 @@ const cases: (Omit<TinyAdapterParams, 'engine'> & { name: string; format: Exclud
     targets: ['q_proj', 'model.layers.1.mlp.down_proj'],
     format: 'peft',
   },
+  { name: 'dora peft', method: 'dora', budget: { r: 3 }, format: 'peft' },
+  { name: 'dora merged', method: 'dora', budget: { r: 3 }, format: 'merged' },
+  { name: 'vera peft', method: 'vera', budget: { r: 8 }, format: 'peft' },
+  { name: 'vera merged', method: 'vera', budget: { r: 8 }, format: 'merged' },
+  { name: 'vera of two modules, peft', method: 'vera', budget: { r: 8 }, targets: ['q_proj', 'up_proj'], format: 'peft' },
+  { name: 'rosa merged', method: 'rosa', budget: { r: 3 }, format: 'merged' },
+  { name: 'spsft+lora peft', method: 'spsft+lora', budget: { ratio: 0.1 }, format: 'peft' },
+  { name: 'head merged', method: 'head', budget: { r: 1 }, format: 'merged' },
+  {
+    name: 'lora with a whole head and norm, peft',
+    method: 'lora',
+    budget: { r: 3 },
+    settings: { modulesToSave: ['head', 'model.norm'] },
+    format: 'peft',
+  },
+  {
+    name: 'spsft of embedding, norm, head and linear layer, peft',
+    method: 'spsft',
+    budget: { r: 3 },
+    targets: ['embed_tokens', 'model.norm', 'lm_head', 'q_proj'],
+    format: 'peft',
+  },
+  { name: 'spsft with biases, peft', method: 'spsft', budget: { r: 3 }, base: join(TINY_LLAMA, '..', 'llama_biased'), format: 'peft' },
 ];
 
 describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python ? ` (skipped: ${python.missing})` : ''}`, () => {
@@ -73,7 +96,10 @@ describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python
       await Promise.all([adapter.close(), folder.weights.close()]);
     }
     const request = join(work, 'request.json');
-    await writeFile(request, JSON.stringify({ ids, base: TINY_LLAMA, ...folders }));
+    await writeFile(
+      request,
+      JSON.stringify({ ids, bases: Object.fromEntries(cases.map(({ name, base = TINY_LLAMA }) => [name, base])), ...folders }),
+    );
     if (!('python' in python)) return;
     const { stdout } = await promisify(execFile)(python.python, [join(import.meta.dirname, 'load_exports.py'), request], {
       maxBuffer: 64 * 2 ** 20,

@@ -1,6 +1,6 @@
 """Logits of exported folders by Transformers and PEFT, in float32.
 
-Usage: load_exports.py REQUEST.json — {"ids": [...], "base": DIR, "merged": {name: DIR}, "peft": {name: DIR}}
+Usage: load_exports.py REQUEST.json — {"ids": [...], "bases": {name: DIR}, "merged": {name: DIR}, "peft": {name: DIR}}
 Prints {name: logits [tokens][vocabulary]} for each; an unexpected or missing weight is an error.
 """
 import json
@@ -27,5 +27,5 @@ with open(sys.argv[1]) as file:
     request = json.load(file)
 found = {name: logits(load(folder), request["ids"]) for name, folder in request["merged"].items()}
 for name, folder in request["peft"].items():
-    found[name] = logits(PeftModel.from_pretrained(load(request["base"]), folder).eval(), request["ids"])
+    found[name] = logits(PeftModel.from_pretrained(load(request["bases"][name]), folder).eval(), request["ids"])
 print(json.dumps(found))

@@ -62,7 +62,8 @@ function expectedTensors(description: AdapterDescription, module: ModuleSpec, pr
   const expected: Expected[] = [];
   if (rows) {
     problems.push(...placeMistakes(name, 'row', rows, weight.shape[0] as number));
-    expected.push(...parameters.map(parameter => ({ name: parameter.name, shape: [rows.length, ...parameter.shape.slice(1)] })));
+    const byRows = elements ? parameters.slice(1) : parameters;
+    expected.push(...byRows.map(parameter => ({ name: parameter.name, shape: [rows.length, ...parameter.shape.slice(1)] })));
   }
   if (elements) {
     problems.push(...placeMistakes(name, 'element', elements, elementCount(weight.shape)));

@@ -38,7 +38,8 @@ async function inPlace(weights: WeightSource, adapter: Adapter, name: string): P
   const trained = await adapter.readFloat32(name);
   const { rows, elements } = adapter.description;
   const module = moduleOf(name);
-  const places = rows.get(module) ?? elements.get(module);
+  // A bias goes by rows even where its weight goes by elements.
+  const places = (name.endsWith('.bias') ? undefined : elements.get(module)) ?? rows.get(module);
   return places ? withRows(await weights.readFloat32(name), places, trained) : trained;
 }
 

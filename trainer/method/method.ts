@@ -72,6 +72,8 @@ export interface MethodSettings extends TargetSettings {
   /** Of the input of the low-rank product. */
   readonly loraDropout: number;
   readonly vera: VeraSettings;
+  /** spsft: the columns and norm entries that belong to the chosen rows are trained with them; the budget is the rows' own. */
+  readonly dependencies?: boolean;
   readonly seed: number;
 }
 

@@ -1,19 +1,27 @@
 /** Adapters on the disk: written, found, read, checked against a base. */
-import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { ADAPTER_DESCRIPTION, type Adapter, type AdapterDescription } from '../../../trainer/adapter/adapter.ts';
+import { applyAdapter } from '../../../trainer/adapter/apply-adapter.ts';
 import { adapterMismatches, checkAdapter } from '../../../trainer/adapter/check-adapter.ts';
+import { mergedWeights } from '../../../trainer/adapter/merge.ts';
 import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
 import { writeAdapter } from '../../../trainer/adapter/write-adapter.ts';
+import { sequenceLogits } from '../../../trainer/export/smoke-test.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
+import { projectionValues, veraProjectionsOf } from '../../../trainer/method/vera.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
+import { largestDifference } from '../../../trainer/verify/verify-model.ts';
+import { openReference } from '../../support/engines.ts';
 import { TINY_LLAMA, temporaryFolder } from '../../support/tiny-adapter.ts';
 
 const folder = await openModel(TINY_LLAMA);
 const model = causalModel(folder.config);
 afterAll(() => folder.weights.close());
 const fingerprint = await folder.weights.fingerprint();
+/** Adapters that PEFT wrote, each with PEFT's logits. */
+const peftAdapters = await readdir(join(TINY_LLAMA, '..', 'peft'));
 const q = 'model.layers.0.self_attn.q_proj';
 const norm = 'model.norm';
 
@@ -155,15 +163,40 @@ describe('PEFT', () => {
 
   test.each([
     [{ r: 8 }, /has rank 4; adapter_config.json says 8/],
-    [{ use_dora: true }, /sets use_dora/],
-    [{ bias: 'all', modules_to_save: ['lm_head'] }, /modules_to_save[\s\S]+bias to all/],
+    [{ fan_in_fan_out: true }, /sets fan_in_fan_out/],
+    [{ bias: 'all', trainable_token_indices: [3] }, /trainable_token_indices[\s\S]+bias to all/],
     [{ peft_type: 'IA3' }, /of the type IA3/],
     [{ lora_alpha: 'big' }, /lora_alpha/],
+    [{ lora_alpha: null }, /lora_alpha is missing/],
   ])('%o is refused', async (change, message) => {
     await expect(changed(change).then(readAdapter)).rejects.toThrow(message);
   });
 
-  test('DoRA is refused', async () => {
-    await expect(readAdapter(join(golden, '..', 'llama_dora_adapter'))).rejects.toThrow(/use_dora/);
+  test('with use_dora set there must be magnitudes', async () => {
+    const dir = await changed({ use_dora: true });
+    await using(dir, adapter => {
+      expect(adapterMismatches(adapter, model, fingerprint)).toContain(`${q}.lora_magnitude_vector [64] is missing`);
+    });
+  });
+
+  test.each(peftAdapters)('%s computes what PEFT computes', async name => {
+    const dir = join(golden, '..', 'peft', name);
+    const expected = JSON.parse(await readFile(join(dir, 'logits.json'), 'utf8')) as { ids: number[]; logits: number[] };
+    await using(dir, async adapter => {
+      const tuned = await applyAdapter({ model, weights: folder.weights, fingerprint, adapter });
+      const ids = Int32Array.from(expected.ids);
+      const engine = await openReference();
+      expect(largestDifference(await sequenceLogits(engine, { model, ...tuned }, ids), expected.logits)).toBeLessThan(1e-4);
+      const merged = { model, weights: mergedWeights(folder.weights, adapter) };
+      expect(largestDifference(await sequenceLogits(engine, merged, ids), expected.logits)).toBeLessThan(1e-4);
+    });
+  });
+
+  test('the random matrices of VeRA follow from their key, as PyTorch makes them', async () => {
+    await using(join(golden, '..', 'peft', 'vera'), async adapter => {
+      const [a, b] = [...projectionValues(veraProjectionsOf({ r: 8, input: 96, output: 96 }), 7)];
+      expect(a?.data).toEqual(await adapter.readFloat32('vera_A'));
+      expect(b?.data).toEqual(await adapter.readFloat32('vera_B'));
+    });
   });
 });

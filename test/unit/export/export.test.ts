@@ -5,16 +5,17 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Adapter } from '../../../trainer/adapter/adapter.ts';
 import { applyAdapter } from '../../../trainer/adapter/apply-adapter.ts';
+import { addProduct, mergedWeights } from '../../../trainer/adapter/merge.ts';
 import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { type ExportParams, exportModel } from '../../../trainer/export/export-model.ts';
-import { addProduct, mergedWeights } from '../../../trainer/adapter/merge.ts';
 import { compareLogits, sequenceLogits, smokeIds } from '../../../trainer/export/smoke-test.ts';
 import { encodePrompt } from '../../../trainer/generate/prompt.ts';
 import { type ModelFolder, openModel } from '../../../trainer/hub/open-model.ts';
 import { INDEX_FILE, openSafetensors, SINGLE_FILE } from '../../../trainer/hub/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../../../trainer/hub/safetensors-writer.ts';
 import type { MethodName } from '../../../trainer/method/method.ts';
+import { methods } from '../../../trainer/method/methods.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { largestDifference } from '../../../trainer/verify/verify-model.ts';
 import { openReference } from '../../support/engines.ts';
@@ -22,10 +23,17 @@ import { TINY_LLAMA, temporaryFolder, tinyAdapter, tinyWithTokenizer } from '../
 
 let engine: Engine;
 const adapters = new Map<MethodName, string>();
+/** The tiny Llama of the golden numbers has no bias. */
+const baseOf = (method: MethodName): string => (method === 'bitfit' ? join(TINY_LLAMA, '..', 'llama_biased') : TINY_LLAMA);
+const inPeft: readonly MethodName[] = ['spsft', 'lora', 'dora', 'vera', 'spsft+lora'];
 
 beforeAll(async () => {
   engine = await openReference();
-  for (const method of ['spsft', 'lora', 'full'] as const) adapters.set(method, await tinyAdapter({ engine, method, budget: { r: 4 } }));
+  for (const method of Object.keys(methods) as MethodName[])
+    adapters.set(
+      method,
+      await tinyAdapter({ engine, method, budget: method === 'spsft+lora' ? { ratio: 0.1 } : { r: 4 }, base: baseOf(method) }),
+    );
 });
 
 const open: (() => Promise<void>)[] = [];
@@ -64,48 +72,62 @@ async function logitsOf(path: string): Promise<Float32Array> {
 }
 
 describe('every form of every method', () => {
-  test.each([
-    ['spsft', 'adapter'],
-    ['spsft', 'merged'],
-    ['spsft', 'peft'],
-    ['lora', 'adapter'],
-    ['lora', 'merged'],
-    ['lora', 'peft'],
-    ['full', 'adapter'],
-    ['full', 'merged'],
-  ] as const)('%s as %s', async (method, format) => {
+  test.each(
+    (Object.keys(methods) as MethodName[]).flatMap(method =>
+      (inPeft.includes(method) ? (['adapter', 'merged', 'peft'] as const) : (['adapter', 'merged'] as const)).map(
+        format => [method, format] as const,
+      ),
+    ),
+  )('%s as %s', async (method, format) => {
+    const base = baseOf(method);
     const result = await run(adapters.get(method) as string, { format });
     expect(result.largestDifference).toBeLessThan(1e-4);
     expect(await readdir(result.outputDir)).toEqual(result.files);
     expect(await readdir(dirname(result.outputDir))).toEqual(['out']);
     if (format === 'merged') {
       // What was trained is in it: the base computes something else.
-      expect(largestDifference(await logitsOf(result.outputDir), [...(await logitsOf(TINY_LLAMA))])).toBeGreaterThan(1e-2);
+      expect(largestDifference(await logitsOf(result.outputDir), [...(await logitsOf(base))])).toBeGreaterThan(1e-2);
       return;
     }
     // An export is an adapter again, and exports to the same merged weights.
     const [first, second] = await Promise.all(
-      [adapters.get(method) as string, result.outputDir].map(path =>
-        run(path, { format: 'merged', openBase: () => openModel(TINY_LLAMA) }),
-      ),
+      [adapters.get(method) as string, result.outputDir].map(path => run(path, { format: 'merged', openBase: () => openModel(base) })),
     );
     expect(largestDifference(await logitsOf(first?.outputDir ?? ''), [...(await logitsOf(second?.outputDir ?? ''))])).toBeLessThan(1e-5);
   });
 
-  test('full as peft is refused', async () => {
-    await expect(run(adapters.get('full') as string, { format: 'peft' })).rejects.toThrow(/export it as merged/);
+  test.each([
+    ['full', /export it as merged/],
+    ['rosa', /single elements/],
+    ['bitfit', /biases alone/],
+    ['head', /has no factors/],
+  ] as const)('%s as peft is refused', async (method, message) => {
+    const openBase = () => openModel(baseOf(method));
+    await expect(run(adapters.get(method) as string, { format: 'peft', openBase })).rejects.toThrow(message);
   });
 
-  test('rows of a norm and of the embedding as peft are refused by name', async () => {
+  test.each([
+    ['rows of norm, embedding, head and linear layer', { method: 'spsft', targets: ['norm', 'embed_tokens', 'q_proj', 'lm_head'] }],
+    ['rows with their biases', { method: 'spsft', base: join(TINY_LLAMA, '..', 'llama_biased') }],
+    ['rows and factors with biases', { method: 'spsft+lora', base: join(TINY_LLAMA, '..', 'llama_biased') }],
+    ['factors beside a whole head and norm', { method: 'lora', settings: { modulesToSave: ['head', 'model.norm'] } }],
+    ['vectors beside a whole norm', { method: 'vera', settings: { modulesToSave: ['model.norm'] } }],
+    ['lengths beside a whole head', { method: 'dora', targets: ['q_proj', 'down_proj'], settings: { modulesToSave: ['head'] } }],
+  ] as const)('%s as peft', async (_, { method, ...tuning }) => {
+    const budget = method === 'spsft+lora' ? { ratio: 0.1 } : { r: 2 };
+    const result = await run(await tinyAdapter({ engine, method, budget, ...tuning }), { format: 'peft' });
+    expect(result.largestDifference).toBeLessThan(1e-4);
+  });
+
+  test('rows of an embedding that is the head too are refused as peft, by name', async () => {
     const adapterPath = await tinyAdapter({
       engine,
       method: 'spsft',
       budget: { r: 2 },
-      targets: ['norm', 'embed_tokens', 'q_proj', 'lm_head'],
+      targets: ['embed_tokens', 'q_proj'],
+      base: join(TINY_LLAMA, '..', 'llama3_tied'),
     });
-    await expect(run(adapterPath, { format: 'peft' })).rejects.toThrow(
-      /model\.embed_tokens \(embedding\), model\.norm \(norm\), lm_head \(output head\)/,
-    );
+    await expect(run(adapterPath, { format: 'peft' })).rejects.toThrow(/model\.embed_tokens \(tied to the output head/);
   });
 
   test('rows outside the selection keep every bit', async () => {

@@ -106,11 +106,14 @@ describe('the parts', () => {
 
   test('the other methods stand beside it at the nearest number of trained parameters', () => {
     const found = toy('r: 4\n', { compare: true });
-    expect(found.alternatives.map(({ method }) => method)).toEqual(['lora', 'full']);
-    const [lora, full] = found.alternatives;
-    expect(Math.abs(Math.log2((lora?.trainable ?? 0) / found.trainable))).toBeLessThan(0.5);
-    expect(full?.trainable).toBe(found.parameters);
-    expect(toy('target_modules: [input_layernorm]\nr: 4\n', { compare: true }).alternatives.map(({ method }) => method)).toEqual(['full']);
+    const others = new Map(found.alternatives.map(other => [other.method, other]));
+    // This model has no bias, so bitfit has nothing to train.
+    expect([...others.keys()]).toEqual(['lora', 'dora', 'rosa', 'vera', 'spsft+lora', 'head', 'full']);
+    for (const method of ['lora', 'dora', 'rosa', 'spsft+lora'] as const)
+      expect(Math.abs(Math.log2((others.get(method)?.trainable ?? 0) / found.trainable)), method).toBeLessThan(0.6);
+    expect(others.get('full')?.trainable).toBe(found.parameters);
+    const ofNorms = toy('target_modules: [input_layernorm]\nr: 4\n', { compare: true });
+    expect(ofNorms.alternatives.map(({ method }) => method)).toEqual(['head', 'full']);
   });
 });
 
