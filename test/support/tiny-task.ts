@@ -12,6 +12,8 @@ const golden = join(import.meta.dirname, '..', 'golden');
 export interface TinyTask {
   readonly folder: string;
   readonly context: JobContext;
+  /** The recipe without overrides, as it is written. */
+  readonly text: string;
   /** Settings as `key=value`; what is left out is small and quick. */
   recipe(...overrides: readonly string[]): Recipe;
 }
@@ -42,6 +44,7 @@ export function makeTinyTask(): TinyTask {
   writeFileSync(join(folder, 'heldout.jsonl'), samples(24, 34));
   return {
     folder,
+    text: TEXT,
     context: { cacheDir, baseDir: folder, hub: { offline: true } },
     recipe: (...overrides) => {
       const { recipe, problems } = parseRecipe(TEXT, { overrides });

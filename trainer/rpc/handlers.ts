@@ -31,6 +31,8 @@ export interface Services {
 /** What a handler may know of the connection. */
 export interface Call {
   onCancelled(listener: () => void): void;
+  /** Calls back when the client is gone. @returns takes the listener away */
+  onGone(listener: () => void): () => void;
   progress(token: string, event: WorkerEvent): void;
   /** Events of one job for as long as the call lasts. */
   watch(jobId: string, listener: (event: WorkerEvent) => void): () => void;
@@ -123,15 +125,22 @@ export const handlers: Handlers = {
   waitForJob: ({ id, progressToken, abortOnCancel = false }, { queue }, call) =>
     new Promise((resolve, reject) => {
       const unwatch = progressToken === undefined ? () => undefined : call.watch(id, event => call.progress(progressToken, event));
+      // A client that dies wants nothing: its job goes on.
+      const stay = call.onGone(() => leave('the client is gone'));
       const forget = queue.whenEnded(id, record => {
         unwatch();
+        stay();
         resolve(record);
       });
-      call.onCancelled(() => {
+      const leave = (why: string): void => {
         unwatch();
+        stay();
         forget();
+        reject(new DaemonError('cancelled', why));
+      };
+      call.onCancelled(() => {
+        leave('the request was cancelled');
         if (abortOnCancel) queue.abort(id);
-        reject(new DaemonError('cancelled', 'the request was cancelled'));
       });
     }),
   stopJob: ({ id }, { queue }) => queue.stop(id),

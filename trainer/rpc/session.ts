@@ -55,6 +55,8 @@ export function openSession(params: SessionParams): Session {
   let wantsEvents = false;
   let isInitialized = false;
   let inFlight = 0;
+  /** Of the calls that are being worked on. */
+  const gone = new Set<() => void>();
 
   const answer = async (method: string, given: unknown, token: CancellationToken): Promise<unknown> => {
     const name = nameOfMethod.get(method);
@@ -84,7 +86,7 @@ export function openSession(params: SessionParams): Session {
   const handle = (name: keyof Handlers, method: string, given: unknown, token: CancellationToken): unknown => {
     // The table pairs each name with the handler of its own parameters; TypeScript can't follow that through a variable.
     const handler = handlers[name] as (params: unknown, services: Services, call: Call) => unknown;
-    return handler(checkParams(name, method, given), services, callOf(connection, token, params.watch));
+    return handler(checkParams(name, method, given), services, callOf({ connection, token, watch: params.watch, gone }));
   };
 
   connection.onRequest((method, given, token) => answer(method, given, token));
@@ -97,30 +99,48 @@ export function openSession(params: SessionParams): Session {
   return {
     notify: (name, value) => {
       if (!wantsEvents) return;
-      // The transport has told why it was closed; what was missed can be asked for.
-      connection.sendNotification(serverNotifications[name].method, value).catch(() => undefined);
+      quietly(() => connection.sendNotification(serverNotifications[name].method, value));
     },
     get isInitialized() {
       return isInitialized;
     },
     dispose: () => {
       wantsEvents = false;
+      for (const tell of [...gone]) tell();
       connection.dispose();
     },
   };
 }
 
-function callOf(connection: MessageConnection, token: CancellationToken, watch: SessionParams['watch']): Call {
+interface CallParams {
+  readonly connection: MessageConnection;
+  readonly token: CancellationToken;
+  readonly watch: SessionParams['watch'];
+  readonly gone: Set<() => void>;
+}
+
+function callOf({ connection, token, watch, gone }: CallParams): Call {
   return {
     onCancelled: listener => {
       if (token.isCancellationRequested) listener();
       else token.onCancellationRequested(listener);
     },
-    progress: (id, event) => {
-      connection.sendProgress(WORKER_PROGRESS, id, event).catch(() => undefined);
+    onGone: listener => {
+      gone.add(listener);
+      return () => void gone.delete(listener);
     },
+    progress: (id, event) => quietly(() => connection.sendProgress(WORKER_PROGRESS, id, event)),
     watch,
   };
+}
+
+/** The transport has told why it was closed, and what was missed can be asked for. A connection that is gone throws at once. */
+function quietly(send: () => Promise<void>): void {
+  try {
+    send().catch(() => undefined);
+  } catch {
+    // Gone since the event was made.
+  }
 }
 
 function mismatch(client: { readonly name: string; readonly version: string }, protocol: number): DaemonError {

@@ -1,10 +1,12 @@
 /** The life of the daemon's process: start, a second start, kill and start again, idle end, the end on SIGTERM. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterEach, expect, test } from 'vitest';
+import { afterAll, afterEach, expect, test } from 'vitest';
 import { discoveryPath, readDiscovery } from '../../../trainer/rpc/discovery.ts';
+import { summarizeRun } from '../../../trainer/run/run-folder.ts';
 import { cacheDir, connectTo, connectToState, makeStateDir, ROWTUNE, startTestDaemon, until } from '../../support/daemon.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
 
 const children: ChildProcess[] = [];
 afterEach(() => {
@@ -64,6 +66,74 @@ test('without jobs and clients it ends; a client keeps it', async () => {
   expect((await client.request('daemonStatus', {})).clients).toBe(1);
   client.close();
   await daemon.ended;
+});
+
+const task = makeTinyTask();
+afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
+const runDir = join(task.folder, 'runs', 'spam');
+/** Long enough to be ended in the middle. */
+const recipe = {
+  text: `${task.text}num_train_epochs: 5000\nengine: portable\nsave_strategy: steps\nsave_steps: 5\n`.replace('num_train_epochs: 2\n', ''),
+  fileName: 'spam.rowtune.yaml',
+  baseDir: task.folder,
+};
+const stepOf = async (): Promise<number> => (await summarizeRun(runDir))?.step ?? 0;
+
+test('SIGTERM lets a training save, then ends; the next daemon goes on with it', { timeout: 240_000 }, async () => {
+  const stateDir = makeStateDir();
+  const child = await run(stateDir);
+  const client = await connectToState(stateDir);
+  await client.request('train', { id: 'saved', recipe });
+  await until(async () => (await stepOf()) > 2, 'it trains', 120_000);
+  const ended = new Promise(resolve => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  expect(await ended).toBe(0);
+  expect(await summarizeRun(runDir)).toMatchObject({ state: 'stopped' });
+  const saved = await stepOf();
+  expect(saved).toBeGreaterThan(2);
+
+  const second = await run(stateDir);
+  const again = await connectToState(stateDir);
+  expect(await again.request('listJobs', {})).toMatchObject([{ id: 'saved', state: 'stopped', resume: { runDir } }]);
+  await again.request('resume', { id: 'on', runDir });
+  await until(async () => (await stepOf()) > saved, 'it goes on', 120_000);
+
+  // Killed now: the worker sees that its parent is gone, saves and ends.
+  second.kill('SIGKILL');
+  await until(async () => (await summarizeRun(runDir))?.state !== 'running', 'the worker ends', 120_000);
+  await run(stateDir);
+  const third = await connectToState(stateDir);
+  const jobs = await third.request('listJobs', {});
+  expect(jobs.find(({ id }) => id === 'on')).toMatchObject({ state: 'failed', failure: { code: 'daemon-ended' }, resume: { runDir } });
+  const [found] = await third.request('listRuns', { folders: [task.folder] });
+  expect(found).toMatchObject({ runDir, state: expect.stringMatching(/^(stopped|interrupted)$/) });
+  expect(found?.step).toBeGreaterThan(saved);
+  third.close();
+});
+
+test('of two daemons that start at once one serves, and the other ends with a message', async () => {
+  const stateDir = makeStateDir();
+  const racers = [0, 1].map(() =>
+    spawn(process.execPath, [ROWTUNE, 'daemon', 'run', '--json'], { env: environment(stateDir), stdio: ['ignore', 'pipe', 'ignore'] }),
+  );
+  children.push(...racers);
+  const loser = await Promise.race(
+    racers.map(
+      racer =>
+        new Promise<{ pid: number | undefined; status: number | null; text: string }>(resolve => {
+          let text = '';
+          racer.stdout.on('data', chunk => {
+            text += chunk;
+          });
+          racer.once('close', status => resolve({ pid: racer.pid, status, text }));
+        }),
+    ),
+  );
+  expect(loser.status).toBe(1);
+  expect(JSON.parse(loser.text)).toMatchObject({ ok: false, error: { code: 'daemon-running' } });
+  const client = await connectToState(stateDir);
+  expect(racers.map(({ pid }) => pid).filter(pid => pid !== loser.pid)).toEqual([client.server.pid]);
+  client.close();
 });
 
 test('SIGTERM ends it in order', async () => {

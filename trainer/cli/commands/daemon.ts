@@ -135,8 +135,15 @@ async function run({ settings, terminal, cwd }: CommandContext, options: RunOpti
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void daemon.stop());
   // The window it was started from may close.
   process.on('SIGHUP', () => undefined);
+  let fault: unknown;
+  // A mistake of ours must not take the jobs with it: training saves, and the reason is in daemon.out.
+  process.on('uncaughtException', error => {
+    fault ??= error;
+    terminal.say('error', error instanceof Error ? (error.stack ?? error.message) : String(error));
+    void daemon.stop();
+  });
   await daemon.ended;
-  return { value: { ok: true } };
+  return { value: { ok: fault === undefined }, exitStatus: fault === undefined ? EXIT.ok : EXIT.failed };
 }
 
 async function status(context: CommandContext, { showToken = false }: StatusOptions): Promise<CommandResult> {

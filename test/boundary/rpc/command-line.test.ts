@@ -1,0 +1,124 @@
+/** `rowtune train` where a daemon runs: the same progress and result as without, left to itself, followed, stopped, resumed. */
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
+import type { Daemon } from '../../../trainer/rpc/daemon.ts';
+import { summarizeRun } from '../../../trainer/run/run-folder.ts';
+import { connectTo, connectToState, makeStateDir, startTestDaemon, until } from '../../support/daemon.ts';
+import { runRowtune } from '../../support/run-rowtune.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+
+const task = makeTinyTask();
+const stateDir = makeStateDir();
+let daemon: Daemon;
+let client: DaemonClient;
+
+beforeAll(async () => {
+  writeFileSync(join(task.folder, 'spam.rowtune.yaml'), `${task.text}engine: portable\nmax_steps: 4\nlogging_steps: 1\n`);
+  daemon = await startTestDaemon({ stateDir });
+  client = await connectTo(daemon);
+});
+afterAll(async () => {
+  client.close();
+  await daemon.stop();
+  rmSync(task.folder, { recursive: true, force: true });
+});
+
+/** A handful of processes one after the other, on a machine that does other things too. */
+const SLOW_MS = 240_000;
+const env = { ROWTUNE_STATE: stateDir };
+const rowtune = (args: readonly string[], onStderr?: Parameters<typeof runRowtune>[1]['onStderr']) =>
+  runRowtune([...args, '--json'], { env, cwd: task.folder, onStderr });
+const runDir = (name: string): string => join(task.folder, 'runs', name);
+const LONG = ['max_steps=-1', 'num_train_epochs=5000', 'save_steps=5'];
+const stateOf = async (name: string) => (await summarizeRun(runDir(name)))?.state;
+
+describe('train', () => {
+  test('is a job of the daemon, and looks as without one', async () => {
+    const [here, there] = [
+      await rowtune(['train', 'spam.rowtune.yaml', '--no-daemon', 'output_dir=runs/here']),
+      await rowtune(['train', 'spam.rowtune.yaml', 'output_dir=runs/there']),
+    ];
+    expect([here.status, there.status], there.stderr).toEqual([0, 0]);
+    expect(there.value).toMatchObject({ ok: true, state: 'finished', steps: 4, runDir: runDir('there') });
+    // Bit by bit the same training.
+    expect((there.value as { trainLoss: number }).trainLoss).toBe((here.value as { trainLoss: number }).trainLoss);
+    for (const { stderr } of [here, there]) expect(stderr).toMatch(/train 4\/4 steps, loss /);
+    expect(there.stderr).toContain('the daemon (process');
+    const jobs = await client.request('listJobs', {});
+    expect(jobs.map(({ kind, state, runDir: folder }) => [kind, state, folder])).toEqual([['train', 'succeeded', runDir('there')]]);
+  });
+
+  test('fails with the words of the job', async () => {
+    const { status, value } = await rowtune(['train', 'spam.rowtune.yaml', 'model=./no-such-model', 'output_dir=runs/bad']);
+    expect(status).toBe(1);
+    expect(value).toMatchObject({ ok: false, error: { code: 'model-file', message: expect.stringContaining('no-such-model') } });
+  });
+
+  test('Ctrl-C stops and saves the job; a killed command leaves it alone', { timeout: SLOW_MS }, async () => {
+    let sent = false;
+    const interrupted = await rowtune(['train', 'spam.rowtune.yaml', 'output_dir=runs/stopped', ...LONG], (text, kill) => {
+      if (sent || !/train \d+\/\d+ steps/.test(text)) return;
+      sent = true;
+      kill('SIGINT');
+    });
+    expect(interrupted.status, interrupted.stderr).toBe(0);
+    expect(interrupted.stderr).toContain('stopping after this step and saving');
+    expect(interrupted.value).toMatchObject({ ok: true, state: 'stopped' });
+    expect(await stateOf('stopped')).toBe('stopped');
+    let killed = false;
+    const gone = await rowtune(['train', 'spam.rowtune.yaml', 'output_dir=runs/alone', ...LONG], (text, kill) => {
+      if (killed || !/train \d+\/\d+ steps/.test(text)) return;
+      killed = true;
+      kill('SIGKILL');
+    });
+    expect(gone.status).toBeNull();
+    const before = (await summarizeRun(runDir('alone')))?.step ?? 0;
+    await until(async () => ((await summarizeRun(runDir('alone')))?.step ?? 0) > before, 'it trains on');
+    const ended = await rowtune(['runs', '--stop', 'runs/alone']);
+    expect(ended.value).toMatchObject({ ok: true, state: 'stopped', runDir: runDir('alone') });
+  });
+
+  test('--detach returns at once; the run is followed, left alone, stopped and resumed', { timeout: SLOW_MS }, async () => {
+    const started = await rowtune(['train', 'spam.rowtune.yaml', '--detach', 'output_dir=runs/detached', ...LONG]);
+    expect(started.status).toBe(0);
+    expect(started.value).toMatchObject({ ok: true, detached: true, runDir: runDir('detached'), id: expect.any(String) });
+    let sent = false;
+    const followed = await rowtune(['runs', '--follow', 'runs/detached'], (text, kill) => {
+      if (sent || !/train \d+\/\d+ steps/.test(text)) return;
+      sent = true;
+      kill('SIGINT');
+    });
+    expect(followed.status, followed.stderr).toBe(0);
+    expect(followed.value).toMatchObject({ left: true });
+    expect(await stateOf('detached')).toBe('running');
+    expect((await rowtune(['runs', '--stop', 'runs/detached'])).status).toBe(0);
+    const resumed = await rowtune(['resume', 'runs/detached', '--detach']);
+    expect(resumed.value).toMatchObject({ detached: true, runDir: runDir('detached') });
+    await until(async () => (await stateOf('detached')) === 'running', 'it goes on');
+    expect((await rowtune(['runs', '--stop', 'runs/detached'])).value).toMatchObject({ state: 'stopped' });
+    const { step = 0 } = (await summarizeRun(runDir('detached'))) ?? {};
+    const more = await rowtune(['resume', 'runs/detached', `max_steps=${step + 2}`]);
+    expect(more.value, more.stderr).toMatchObject({ ok: true, state: 'finished', steps: step + 2 });
+  });
+
+  test('a run that the daemon does not know can not be followed', async () => {
+    const { status, value } = await rowtune(['runs', '--follow', 'runs/nowhere']);
+    expect(status).toBe(2);
+    expect(value).toMatchObject({ error: { code: 'job-missing' } });
+  });
+});
+
+test('--detach starts the daemon where none runs', { timeout: SLOW_MS }, async () => {
+  const fresh = makeStateDir();
+  const options = { env: { ROWTUNE_STATE: fresh }, cwd: task.folder };
+  const started = await runRowtune(['train', 'spam.rowtune.yaml', '--detach', 'output_dir=runs/fresh', '--json'], options);
+  expect(started.value, started.stderr).toMatchObject({ ok: true, detached: true });
+  const far = await connectToState(fresh);
+  const { id } = started.value as { readonly id: string };
+  expect(await far.request('waitForJob', { id })).toMatchObject({ state: 'succeeded' });
+  far.close();
+  expect((await runRowtune(['daemon', 'stop', '--json'], options)).value).toMatchObject({ stopped: true });
+  expect(await stateOf('fresh')).toBe('finished');
+});
