@@ -1,7 +1,7 @@
 /** What came out of each run, a row a run; the best of each column stands out. */
 import { csv } from '../shared/csv.ts';
 import { element } from '../shared/element.ts';
-import { curveLook } from '../shared/series/chart-colors.ts';
+import { curveLook } from '../shared/series/curve-look.ts';
 import type { ComparedRun } from './compare-curves.ts';
 import { bestOf, resultColumns } from './results.ts';
 import { createSortableTable } from './sortable-table.ts';

@@ -48,7 +48,7 @@ export function resultColumns(runs: readonly RunModel[]): ResultColumn[] {
       'high',
       run => positive(run.summary?.tokensPerSecond) ?? mean(run.history.points('tokens_per_second').y),
     ),
-    column('memory', 'Memory (mem_TTL − mem_M)', byteSize, 'low', run => run.summary?.memory?.mem),
+    column('memory', 'Memory over inference', byteSize, 'low', run => run.summary?.memory?.mem),
     column('memory_peak_bytes', 'Memory, peak', byteSize, 'low', peakBytes),
     column('trainable', 'Trained parameters', grouped, undefined, run => run.coverage?.trainable ?? run.summary?.trainable),
     column(

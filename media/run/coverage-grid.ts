@@ -22,17 +22,20 @@ export interface CoverageGrid {
   readonly kinds: readonly CoverageKind[];
 }
 
-/** "model.layers.3.mlp.up_proj" → ["3", "mlp.up_proj"]; the first number of a name is that of its block. */
-export function placeOf(module: string): { readonly block: string; readonly kind: string } {
+/** "model.layers.3.mlp.up_proj" → "model.layers", "3", "mlp.up_proj"; the first number of a name is that of its block. */
+export function placeOf(module: string): { readonly stack: string; readonly block: string; readonly kind: string } {
   const parts = module.split('.');
   const at = parts.findIndex(part => /^\d+$/.test(part));
-  return at < 0
-    ? { block: '', kind: module }
-    : { block: parts[at] ?? '', kind: parts.slice(at + 1).join('.') || (parts[at - 1] ?? module) };
+  if (at < 0) return { stack: '', block: '', kind: module };
+  const stack = parts.slice(0, at).join('.');
+  return { stack, block: parts[at] ?? '', kind: parts.slice(at + 1).join('.') || (parts[at - 1] ?? module) };
 }
 
 export function coverageGrid({ modules }: Pick<CoverageView, 'modules'>): CoverageGrid {
-  const placed = modules.map(module => ({ ...placeOf(module.module), module }));
+  const found = modules.map(module => ({ ...placeOf(module.module), module }));
+  const stacks = new Set(found.map(({ stack }) => stack).filter(Boolean));
+  // Of an encoder and a decoder, block 0 is two blocks.
+  const placed = found.map(place => (stacks.size > 1 && place.stack ? { ...place, kind: `${place.stack}.*.${place.kind}` } : place));
   const blocks = [...new Set(placed.map(({ block }) => block))].sort((a, b) => (a === '' ? 1 : b === '' ? -1 : Number(a) - Number(b)));
   const kinds = [...new Set(placed.map(({ kind }) => kind))].map((kind): CoverageKind => {
     const own = placed.filter(place => place.kind === kind);

@@ -1,6 +1,6 @@
 /** Memory by cause, predicted beside measured. */
 import type { MemoryPlan } from '../../trainer/protocol/view/run.ts';
-import type { CurveColor } from '../shared/series/chart-colors.ts';
+import type { CurveColor } from '../shared/series/curve-look.ts';
 
 export interface MemoryRow {
   readonly cause: string;

@@ -61,8 +61,8 @@ function bar(label: string, total: number, most: number, rows: readonly MemoryRo
 function table(rows: readonly MemoryRow[], predicted: number, measured: number | undefined): HTMLElement {
   const number = (value: number | undefined): HTMLElement =>
     element('td', { class: 'number' }, value === undefined ? '–' : byteSize(value));
-  const difference =
-    measured === undefined ? '' : ` (${percent(measured / predicted - 1)})`.replace('(', measured >= predicted ? '(+' : '(');
+  const change = measured === undefined ? 0 : measured / predicted - 1;
+  const difference = measured === undefined ? '' : `${change < 0 ? '−' : '+'}${percent(Math.abs(change))}`;
   return element(
     'table',
     { class: 'data' },

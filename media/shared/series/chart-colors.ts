@@ -1,8 +1,5 @@
 /** The colours of charts, as the theme of the editor has them now. */
-
-/** In the order in which curves take them: neighbours differ in hue and in lightness. */
-export const CURVE_COLORS = ['blue', 'orange', 'green', 'purple', 'red', 'yellow'] as const;
-export type CurveColor = (typeof CURVE_COLORS)[number] | 'foreground' | 'lines';
+import type { CurveColor } from './curve-look.ts';
 
 /** Where a theme says nothing: those of the default dark theme. */
 const FALLBACKS: Readonly<Record<CurveColor, string>> = {
@@ -16,23 +13,8 @@ const FALLBACKS: Readonly<Record<CurveColor, string>> = {
   lines: 'rgba(204, 204, 204, 0.5)',
 };
 
-/** Patterns tell curves apart without colour: the first round of colours is solid, the next dashed. */
-const DASHES: readonly (readonly number[])[] = [[], [6, 3], [2, 3]];
-
-export interface CurveLook {
-  readonly color: CurveColor;
-  readonly dash: readonly number[];
-}
-
-export function curveLook(index: number): CurveLook {
-  const color = CURVE_COLORS[index % CURVE_COLORS.length] ?? 'blue';
-  return { color, dash: DASHES[Math.floor(index / CURVE_COLORS.length) % DASHES.length] ?? [] };
-}
-
-export const variableOf = (color: CurveColor): string => `--vscode-charts-${color}`;
-
 /** The colour of now; ask again after the theme has changed. */
-export const colorOf = (color: CurveColor): string => property(variableOf(color)) || FALLBACKS[color];
+export const colorOf = (color: CurveColor): string => property(`--vscode-charts-${color}`) || FALLBACKS[color];
 
 export const gridColor = (): string => property('--rowtune-grid') || 'rgba(128, 128, 128, 0.25)';
 export const chartFont = (): string => `11px ${property('--vscode-font-family') || 'system-ui, sans-serif'}`;

@@ -1,8 +1,9 @@
 /** One chart of curves over steps: drawn by uPlot, worked by mouse and keyboard, read by screen readers as a slider. */
 import uPlot from 'uplot';
 import { element, setText } from '../element.ts';
-import { type CurveColor, type CurveLook, chartFont, colorOf, gridColor, onThemeChange } from './chart-colors.ts';
+import { chartFont, colorOf, gridColor, onThemeChange } from './chart-colors.ts';
 import type { ChartGroup, GroupMember } from './chart-group.ts';
+import type { CurveColor, CurveLook } from './curve-look.ts';
 import type { Points } from './metric-history.ts';
 import { nearest } from './numbers.ts';
 import { type Range, resample } from './resample.ts';

@@ -1,0 +1,19 @@
+/** What tells the curves of a chart apart: names of the editor's colours, and patterns. */
+
+/** In the order in which curves take them: neighbours differ in hue and in lightness. */
+export const CURVE_COLORS = ['blue', 'orange', 'green', 'purple', 'red', 'yellow'] as const;
+export type CurveColor = (typeof CURVE_COLORS)[number] | 'foreground' | 'lines';
+
+/** The first round of colours is solid, the next dashed, the next dotted. */
+const DASHES: readonly (readonly number[])[] = [[], [6, 3], [2, 3]];
+
+export interface CurveLook {
+  readonly color: CurveColor;
+  /** Lengths of strokes and gaps in pixels; empty is solid. */
+  readonly dash: readonly number[];
+}
+
+export function curveLook(index: number): CurveLook {
+  const color = CURVE_COLORS[index % CURVE_COLORS.length] ?? 'blue';
+  return { color, dash: DASHES[Math.floor(index / CURVE_COLORS.length) % DASHES.length] ?? [] };
+}

@@ -1,0 +1,143 @@
+/** Curves: history, smoothing, and what is left of 100,000 points on a chart of a few hundred pixels. */
+import { describe, expect, test } from 'vitest';
+import { MetricHistory, type Points } from '../../../media/shared/series/metric-history.ts';
+import { lastAtMost, Numbers, nearest } from '../../../media/shared/series/numbers.ts';
+import { resample } from '../../../media/shared/series/resample.ts';
+import { smooth, smoothingWeight } from '../../../media/shared/series/smooth.ts';
+
+const points = (x: readonly number[], y: readonly number[]): Points => ({ x: Float64Array.from(x), y: Float64Array.from(y) });
+
+describe('numbers', () => {
+  test('grow without losing any', () => {
+    const numbers = new Numbers();
+    for (let i = 0; i < 5000; i++) numbers.push(i * i);
+    expect([numbers.length, numbers.at(4999), numbers.at(5000), numbers.view().at(-1)]).toEqual([5000, 4999 ** 2, Number.NaN, 4999 ** 2]);
+  });
+
+  test.each([
+    [-1, -1, 0],
+    [0, 0, 0],
+    [1.4, 0, 0],
+    [1.6, 0, 1],
+    [3, 1, 1],
+    [99, 2, 2],
+  ])('where %d lies in 0, 3, 7', (x, below, near) => {
+    expect([lastAtMost([0, 3, 7], x), nearest([0, 3, 7], x)]).toEqual([below, near]);
+  });
+
+  test('nothing lies in nothing', () => expect([lastAtMost([], 1), nearest([], 1)]).toEqual([-1, -1]));
+});
+
+describe('history', () => {
+  const lines = (reset: boolean, step: number[], columns: Record<string, (number | null)[]>) => ({
+    reset,
+    length: step.length,
+    columns: { step, ...columns },
+  });
+
+  test('a number that comes late has points where it has values', () => {
+    const history = new MetricHistory();
+    history.append(lines(true, [1, 2], { loss: [3, 2] }));
+    history.append(lines(false, [2, 3], { loss: [null, 1], eval_loss: [5, null] }));
+    expect(history.points('loss')).toEqual(points([1, 2, 3], [3, 2, 1]));
+    expect(history.points('eval_loss')).toEqual(points([2], [5]));
+    expect(history.points('no such')).toEqual(points([], []));
+    expect([history.last('eval_loss'), history.last('loss'), history.last('no such')]).toEqual([5, 1, undefined]);
+    expect(history.row(2)).toEqual({ step: 2, eval_loss: 5, train_seconds: 0 });
+  });
+
+  test('curves that were read go on with the lines that follow', () => {
+    const history = new MetricHistory();
+    for (let i = 0; i < 3000; i++) {
+      history.append(lines(i === 0, [i], { loss: [i / 2] }));
+      if (i % 100 === 0) expect(history.points('loss').y.at(-1)).toBe(i / 2);
+    }
+    expect(history.points('loss').x.length).toBe(3000);
+  });
+
+  test('a reset leaves nothing of what was before', () => {
+    const history = new MetricHistory();
+    history.append(lines(true, [1, 2, 3], { loss: [3, 2, 1], extra: [1, 1, 1] }));
+    history.points('loss');
+    history.append(lines(true, [1], { loss: [9] }));
+    expect([history.points('loss'), history.points('extra').x.length, history.length]).toEqual([points([1], [9]), 0, 1]);
+    expect(history.generation).toBe(2);
+  });
+
+  test('training time adds up the updates between lines; an evaluation takes none of it', () => {
+    const history = new MetricHistory();
+    history.append(lines(true, [0, 5, 10, 10, 12], { seconds: [null, 2, 1, null, 3], loss: [null, 1, 1, null, 1] }));
+    expect([...history.points('loss', 'train_seconds').x]).toEqual([10, 15, 21]);
+  });
+});
+
+describe('smoothing', () => {
+  test('without weight the values stay', () => expect([...smooth(Float64Array.of(3, 1, 2), 0)]).toEqual([3, 1, 2]));
+
+  test('what is constant stays so from its first value on', () => {
+    for (const value of smooth(new Float64Array(50).fill(7), 0.95)) expect(value).toBeCloseTo(7, 12);
+  });
+
+  test('is the weighted mean of all values so far', () => {
+    const values = [4, 8, 1, 9];
+    const weight = 0.6;
+    const naive = values.map((_, n) => {
+      const weights = values.slice(0, n + 1).map((__, i) => weight ** (n - i));
+      return weights.reduce((sum, w, i) => sum + w * (values[i] ?? 0), 0) / weights.reduce((a, b) => a + b);
+    });
+    for (const [i, value] of smooth(Float64Array.from(values), weight).entries()) expect(value).toBeCloseTo(naive[i] ?? 0, 12);
+  });
+
+  test('the slider goes from nothing to almost all', () => {
+    expect(smoothingWeight(0)).toBe(0);
+    expect(smoothingWeight(1)).toBeCloseTo(0.999, 6);
+    expect(smoothingWeight(0.5)).toBeGreaterThan(0.9);
+  });
+});
+
+describe('resample', () => {
+  const x = (n: number): number[] => Array.from({ length: n }, (_, i) => i);
+
+  test('few points are all there, at one x for all curves', () => {
+    const { x: xs, ys } = resample([points([0, 2, 4], [1, 2, 3]), points([1, 2], [8, 9])], { min: 0, max: 4 }, 100);
+    expect(xs).toEqual([0, 1, 2, 4]);
+    expect(ys).toEqual([
+      [1, null, 2, 3],
+      [null, 8, 9, null],
+    ]);
+  });
+
+  test('of a zoom, one neighbour on each side stays, so that the line leaves the chart in its direction', () => {
+    expect(resample([points(x(10), x(10))], { min: 4, max: 6 }, 100).x).toEqual([4, 5, 6, 7]);
+    expect(resample([points(x(10), x(10))], { min: 3.5, max: 6.5 }, 100).x).toEqual([3, 4, 5, 6, 7]);
+  });
+
+  test('no peak of 100,000 points is lost, and no more than two a pixel remain', () => {
+    const y = x(100_000).map(i => Math.sin(i / 5000) + (i === 31_415 ? 50 : i === 27_182 ? -40 : 0));
+    const { x: xs, ys } = resample([points(x(100_000), y)], { min: 0, max: 99_999 }, 300);
+    const kept = (ys[0] ?? []).filter(value => value !== null);
+    expect(xs.length).toBeLessThanOrEqual(2 * 302);
+    expect([Math.max(...kept), Math.min(...kept)]).toEqual([Math.max(...y), Math.min(...y)]);
+    expect(xs).toEqual([...xs].sort((a, b) => a - b));
+    const peak = (ys[0] ?? []).indexOf(Math.max(...kept));
+    expect(Math.abs((xs[peak] ?? 0) - 31_415)).toBeLessThan(100_000 / 300);
+  });
+
+  test('in each pixel the two extremes come in the order of the points', () => {
+    const n = 6000;
+    const { ys } = resample([points(x(n), x(n))], { min: 0, max: n - 1 }, 100);
+    const kept = (ys[0] ?? []).filter(value => value !== null);
+    expect(kept).toEqual([...kept].sort((a, b) => a - b));
+    expect([kept[0], kept.at(-1)]).toEqual([0, n - 1]);
+  });
+
+  test('curves of other lengths keep their places', () => {
+    const long = points(x(10_000), x(10_000));
+    const sparse = points([0, 5000, 9999], [1, 2, 3]);
+    const { x: xs, ys } = resample([long, sparse], { min: 0, max: 9999 }, 200);
+    const at = (ys[1] ?? []).flatMap((value, i) => (value === 2 ? [xs[i] ?? 0] : []));
+    expect(at.every(place => Math.abs(place - 5000) < 100)).toBe(true);
+  });
+
+  test('nothing to draw', () => expect(resample([], { min: 0, max: 1 }, 100)).toEqual({ x: [], ys: [] }));
+});
