@@ -1,5 +1,7 @@
 /** Settings of methods for tests, and a choice of rows or elements that needs no data. */
+import { selectCoupled } from '../../trainer/dependency/coupling.ts';
 import { elementCount } from '../../trainer/graph/types.ts';
+import { groupsToTrain } from '../../trainer/method/coupled-rows.ts';
 import type { MethodName, MethodSettings } from '../../trainer/method/method.ts';
 import { methods } from '../../trainer/method/methods.ts';
 import { elementBudget } from '../../trainer/method/rosa.ts';
@@ -36,5 +38,6 @@ export function scattered(model: Model, method: MethodName, settings: MethodSett
       }),
     );
   const scores = new Map(modules.map(({ name, weight }) => [name, Float32Array.from(orderOf(name, weight.shape[0] as number))]));
+  if (settings.dependencies) return selectCoupled(groupsToTrain(model, settings), modules, scores, settings.budget);
   return selectRows(modules, scores, settings.budget);
 }

@@ -51,8 +51,16 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/model': ['trainer/graph', 'trainer/random.ts'],
   'trainer/selection.ts': ['trainer/model'],
   'trainer/dependency': ['trainer/selection.ts', 'trainer/model', 'trainer/graph'],
-  'trainer/method': ['trainer/selection.ts', 'trainer/model', 'trainer/graph', 'trainer/random.ts'],
-  'trainer/train': ['trainer/method', 'trainer/model', 'trainer/graph', 'trainer/engine', 'trainer/hub', 'trainer/random.ts'],
+  'trainer/method': ['trainer/dependency', 'trainer/selection.ts', 'trainer/model', 'trainer/graph', 'trainer/random.ts'],
+  'trainer/train': [
+    'trainer/method',
+    'trainer/dependency',
+    'trainer/model',
+    'trainer/graph',
+    'trainer/engine',
+    'trainer/hub',
+    'trainer/random.ts',
+  ],
   'trainer/importance': [
     'trainer/train',
     'trainer/selection.ts',
@@ -88,6 +96,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/hub',
   ],
   'trainer/run': [
+    'trainer/dependency',
     'trainer/adapter',
     'trainer/generate',
     'trainer/export',

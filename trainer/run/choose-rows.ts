@@ -1,11 +1,13 @@
 /** Importance and selection: which rows of which modules are trained, from saved scores or by computing them. */
 import path from 'node:path';
+import { selectCoupled } from '../dependency/coupling.ts';
 import { describeMachine } from '../engine/machine.ts';
 import { type MeasureName, measures, needsData } from '../importance/measure.ts';
 import { partialScores } from '../importance/partial-scores.ts';
 import { batchesFingerprint, openScoreCache, type ScoreCache } from '../importance/score-cache.ts';
 import { type ClassesOfSamples, type ImportanceData, type ModelScores, scoreModel } from '../importance/score-model.ts';
 import { loadScores, type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
+import { groupsToTrain } from '../method/coupled-rows.ts';
 import type { ModuleSpec } from '../model/model-spec.ts';
 import { classBalanceProblem } from '../protocol/class-balance.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
@@ -43,10 +45,16 @@ export interface ComputedScores extends ModelScores {
 
 /** Scores the rows as the recipe asks, keeps the scores in `outputFile`, and chooses. @throws ImportanceError, SelectionError, RunError 'stopped' */
 export async function chooseRows(params: ComputeScoresParams): Promise<Selection> {
-  const { recipe, modules, outputFile } = params;
+  const { recipe, base, modules, outputFile, job } = params;
   const { origin, saved, ...found } = await computeScores(params);
   if (!saved) await saveScores(outputFile, found, origin, modules);
-  return selectRows(modules, found.scores, methodSettings(recipe).budget, recipe.importance.selection);
+  const { budget, dependencies, ...targets } = methodSettings(recipe);
+  if (!dependencies) return selectRows(modules, found.scores, budget, recipe.importance.selection);
+  job.log(
+    'info',
+    `dependencies: ${'r' in budget ? `${budget.r} rows a layer` : `a share of ${budget.ratio} of the rows`}, half of what the recipe says, and what is coupled to them`,
+  );
+  return selectCoupled(groupsToTrain(params.setup?.model ?? base.model, targets), modules, found.scores, budget);
 }
 
 /** The scores that a recipe asks for: from a file, from the cache, or computed. @throws ImportanceError, RunError 'stopped' */

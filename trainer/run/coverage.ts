@@ -1,9 +1,10 @@
 /** What a run trains: which modules, how many rows of each, what share of the model; said before it begins. */
 
 import { moduleOf } from '../adapter/adapter.ts';
+import { wholeRows } from '../dependency/coupling.ts';
 import type { Attachment, Trainable } from '../method/method.ts';
 import { trainableCount } from '../method/method.ts';
-import type { Model } from '../model/model-spec.ts';
+import type { Model, ModuleSpec } from '../model/model-spec.ts';
 
 export interface ModuleCoverage {
   readonly module: string;
@@ -40,7 +41,7 @@ export function coverageOf(model: Model, attachment: Attachment): Coverage {
       {
         module: module.name,
         rows,
-        trainedRows: own ? (own.rows?.indices.length ?? rows) : 0,
+        trainedRows: own ? trainedRows(module, own) : 0,
         parameters: product(module.weight.shape) + product(module.bias?.shape ?? [0]),
         trainable: trainables.reduce((sum, { shape }) => sum + product(shape), 0),
       },
@@ -50,6 +51,9 @@ export function coverageOf(model: Model, attachment: Attachment): Coverage {
   const parameters = model.parameters.reduce((sum, { shape }) => sum + product(shape), 0);
   return { method: attachment.method, trainable, parameters, share: trainable / parameters, modules };
 }
+
+const trainedRows = (module: ModuleSpec, { rows, elements }: Trainable): number =>
+  (rows?.indices ?? (elements && wholeRows(module, elements.indices)))?.length ?? (module.weight.shape[0] as number);
 
 /** A line in all, then a line for each kind of module. */
 export function describeCoverage({ method, trainable, parameters, share, modules }: Coverage): string {

@@ -2,12 +2,14 @@
 import path from 'node:path';
 import type { AdapterDescription } from '../adapter/adapter.ts';
 import { describeAdapter } from '../adapter/write-adapter.ts';
+import { wholeRows } from '../dependency/coupling.ts';
 import type { Session } from '../engine/engine.ts';
 import { writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { processMemory } from '../memory/measure.ts';
 import type { Attachment } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
 import { targetModules } from '../method/targets.ts';
+import type { Model } from '../model/model-spec.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
@@ -96,17 +98,34 @@ async function attach(params: PrepareParams, base: Base, setup: TaskSetup): Prom
   const settings = methodSettings(recipe);
   const { attach: attachMethod, chooses } = methods[recipe.method];
   if (chooses === 'nothing') return attachMethod(setup.model, settings, new Map());
-  if (checkpoint) return attachMethod(setup.model, settings, checkpoint.adapter.description[chooses]);
+  if (checkpoint) {
+    const { description } = checkpoint.adapter;
+    return attachMethod(setup.model, settings, settings.dependencies ? rowsOfCoupled(setup.model, description) : description[chooses]);
+  }
   const modules = targetModules(setup.model, settings);
   const choice = { ...params, base, modules, setup, outputFile: path.join(runDir, RUN_FILES.scores) };
   return attachMethod(setup.model, settings, await (chooses === 'rows' ? chooseRows(choice) : chooseElementsFor(choice)));
 }
 
+/** Rows whose columns are trained too are stored among the elements of their weight. */
+const rowsOfCoupled = ({ modules }: Model, { rows, elements }: AdapterDescription): Selection =>
+  new Map([
+    ...rows,
+    ...modules.flatMap(module => {
+      const places = elements.get(module.name);
+      return places ? [[module.name, wholeRows(module, places)] as const] : [];
+    }),
+  ]);
+
 async function reportCoverage({ runDir, job }: PrepareParams, attachment: Attachment, coverage: Coverage): Promise<void> {
   for (const line of describeCoverage(coverage).split('\n')) job.log('info', line);
   await writeJson(path.join(runDir, RUN_FILES.coverage), coverage);
   const rows: Selection = new Map(
-    attachment.trainables.flatMap(({ rows }) => (rows ? [[rows.variable.name.replace(/\.rows$/, ''), rows.indices]] : [])),
+    attachment.trainables.flatMap(({ variable, rows, elements }) => {
+      if (rows) return [[rows.variable.name.replace(/\.rows$/, ''), rows.indices]];
+      const whole = elements && wholeRows({ weight: variable }, elements.indices);
+      return whole && whole.length > 0 ? [[elements.variable.name.replace(/\.elements$/, ''), whole]] : [];
+    }),
   );
   if (rows.size === 0) return;
   const selection = Object.fromEntries([...rows].map(([module, indices]) => [module, [...indices]]));

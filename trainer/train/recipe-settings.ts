@@ -1,12 +1,15 @@
 /** From a recipe to the settings of method and optimizer: what the trainer and the estimate have to agree on. */
+import { halfBudget } from '../dependency/coupling.ts';
 import type { MethodSettings } from '../method/method.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Budget } from '../selection.ts';
 import type { OptimizerSettings } from './optimizer.ts';
 
 export const methodSettings = (recipe: Recipe): MethodSettings => ({
   targetModules: recipe.target_modules,
   freeze: recipe.freeze,
-  budget: recipe.ratio === undefined ? { r: recipe.r ?? 0 } : { ratio: recipe.ratio },
+  budget: rowsBudget(recipe),
+  dependencies: recipe.dependencies && recipe.method === 'spsft',
   modulesToSave: recipe.modules_to_save,
   rank: recipe.r ?? 0,
   sparseRatio: recipe.sparse_ratio,
@@ -15,6 +18,12 @@ export const methodSettings = (recipe: Recipe): MethodSettings => ({
   vera: { projectionKey: recipe.projection_prng_key, dInitial: recipe.d_initial },
   seed: recipe.seed,
 });
+
+/** With dependencies half of what the recipe says: the other half is columns and norm entries. */
+function rowsBudget({ r = 0, ratio, dependencies, method }: Recipe): Budget {
+  const budget = ratio === undefined ? { r } : { ratio };
+  return dependencies && method === 'spsft' ? halfBudget(budget) : budget;
+}
 
 export const optimizerSettings = (recipe: Recipe): OptimizerSettings => ({
   name: recipe.optim,

@@ -67,6 +67,13 @@ const variants: readonly Variant[] = [
     settings: { targetModules: ['embed_tokens'], budget: { r: V / 2 } },
     count: (V / 2) * H,
   },
+  {
+    // Of each weight r rows and r columns, which share r² numbers; the entries of both norms of a block and of the last.
+    title: 'spsft with dependencies',
+    method: 'spsft',
+    settings: { targetModules: ['gate_proj', 'up_proj', 'down_proj'], dependencies: true },
+    count: L * (3 * (R * H + R * I - R * R + R) + 2 * R) + R,
+  },
   { title: 'lora', method: 'lora', count: L * (inAttention.lora + inMlp.lora) },
   { title: 'FA-lora', method: 'lora', settings: { freeze: ['attention'] }, count: L * inMlp.lora },
   {

@@ -31,6 +31,7 @@ const conditions: readonly Condition[] = [
     reads: ['method'],
     isUsed: ({ method }) => rankMethods.has(method) || rowMethods.has(method),
   },
+  { settings: ['dependencies'], when: 'with method: spsft', reads: ['method'], isUsed: ({ method }) => method === 'spsft' },
   { settings: ['sparse_ratio'], when: 'with method: rosa', reads: ['method'], isUsed: ({ method }) => method === 'rosa' },
   {
     settings: ['projection_prng_key', 'd_initial'],

@@ -99,6 +99,10 @@ export const methodSettings = {
     },
     { text: `${DEFAULT_RATIO} for spsft+lora`, value: given => (given.method === 'spsft+lora' ? DEFAULT_RATIO : undefined) },
   ),
+  dependencies: defaulted(flag(), false, {
+    doc: 'Trains, with the chosen rows of spsft, the columns that read them and the norm entries between, at half as many rows.',
+    memory: 'Indices of single elements, and the gradient of one whole weight at a time.',
+  }),
   r: optional(
     integer({ min: 1, max: 1_000_000 }),
     {

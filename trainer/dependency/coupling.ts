@@ -1,0 +1,135 @@
+/** Choosing and spelling out coupled channels: from scores to rows, and from rows to the columns and norm entries that go with them. */
+import type { ConvSpec, ModuleSpec } from '../model/model-spec.ts';
+import { type Budget, rowBudget, type Scores, type Selection, SelectionError, topRows } from '../selection.ts';
+import type { CoupledGroup, GroupMember } from './coupled-groups.ts';
+
+/** What of the groups is trained: rows and columns of the targets, and the norms between. */
+export function trainedGroups(groups: readonly CoupledGroup[], targets: readonly ModuleSpec[], trainsNorms: boolean): CoupledGroup[] {
+  const names = new Set(targets.map(({ name }) => name));
+  return groups
+    .map(({ channels, members }) => ({
+      channels,
+      members: members.filter(({ module, part }) => (part === 'entries' ? trainsNorms : names.has(module.name))),
+    }))
+    .filter(({ members }) => members.some(({ part }) => part === 'rows'));
+}
+
+/** With the columns and entries that come along, half as many rows train about as many numbers. */
+export const halfBudget = (budget: Budget): Budget =>
+  'r' in budget ? { r: Math.max(1, Math.round(budget.r / 2)) } : { ratio: budget.ratio / 2 };
+
+/**
+ * One score a channel: the mean over its members of their scores, of a member with several rows a channel their sum. This is the group
+ * reduction 'mean' of Torch-Pruning, whose Taylor leaves batch norm out by mistake: its branch for batch norm asks for group norm.
+ * @param scoresOf the scores of a member's rows, columns or entries; a member without is left out
+ */
+export function groupScores(
+  { channels, members }: CoupledGroup,
+  scoresOf: (member: GroupMember) => Float32Array | undefined,
+): Float32Array {
+  const sums = new Float64Array(channels);
+  let scored = 0;
+  for (const member of members) {
+    const scores = scoresOf(member);
+    if (!scores) continue;
+    scored++;
+    for (const [i, channel] of member.channelOf.entries())
+      if (channel >= 0) sums[channel] = (sums[channel] as number) + (scores[i] as number);
+  }
+  return Float32Array.from(sums, sum => sum / Math.max(1, scored));
+}
+
+/**
+ * The rows of the best channels of each group; of targets that are in no group (embeddings) the best rows.
+ * @param groups of `trainedGroups`
+ * @throws SelectionError where a score is missing
+ */
+export function selectCoupled(groups: readonly CoupledGroup[], modules: readonly ModuleSpec[], scores: Scores, budget: Budget): Selection {
+  const selection = new Map<string, Int32Array>();
+  const scoresOf = ({ module }: Pick<GroupMember, 'module'>): Float32Array => {
+    const found = scores.get(module.name);
+    if (found && found.length === module.weight.shape[0]) return found;
+    throw new SelectionError(`there are no importance scores for ${module.name}; compute the importance of this model again`);
+  };
+  for (const group of groups) {
+    const rows = group.members.filter(({ part }) => part === 'rows');
+    const chosen = new Set(topRows(groupScores({ ...group, members: rows }, scoresOf), channelBudget(group, rows, budget)));
+    for (const { module, channelOf } of rows) selection.set(module.name, placesIn(channelOf, chosen));
+  }
+  for (const module of modules) {
+    if (selection.has(module.name) || module.kind === 'norm') continue;
+    selection.set(module.name, topRows(scoresOf({ module }), rowBudget(module, budget)));
+  }
+  return selection;
+}
+
+/** As many channels as give the budget's rows in the member that has the most rows a channel; at least one. */
+function channelBudget({ channels }: CoupledGroup, rows: readonly GroupMember[], budget: Budget): number {
+  const perChannel = Math.max(...rows.map(({ channelOf }) => channelOf.length)) / channels;
+  const wanted = 'r' in budget ? budget.r / perChannel : budget.ratio * channels;
+  return Math.min(channels, Math.max(1, Math.round(wanted)));
+}
+
+const placesIn = (channelOf: Int32Array, chosen: ReadonlySet<number>): Int32Array =>
+  Int32Array.from([...channelOf.keys()].filter(i => chosen.has(channelOf[i] as number)));
+
+/** What goes with the chosen rows: module → its columns, norm → its entries; both ascending. */
+export interface CoupledParts {
+  readonly columns: Selection;
+  readonly entries: ReadonlyMap<ModuleSpec, Int32Array>;
+}
+
+/** @param groups of `trainedGroups` */
+export function coupledParts(groups: readonly CoupledGroup[], selection: Selection): CoupledParts {
+  const columns = new Map<string, Int32Array>();
+  const entries = new Map<ModuleSpec, Int32Array>();
+  for (const { members } of groups) {
+    const chosen = new Set<number>();
+    for (const { module, part, channelOf } of members)
+      if (part === 'rows') for (const row of selection.get(module.name) ?? []) chosen.add(channelOf[row] as number);
+    chosen.delete(-1);
+    for (const { module, part, channelOf } of members) {
+      if (part === 'rows') continue;
+      const places = placesIn(channelOf, chosen);
+      if (places.length === 0) continue;
+      if (part === 'columns') columns.set(module.name, places);
+      else entries.set(module, places);
+    }
+  }
+  return { columns, entries };
+}
+
+/**
+ * The elements of a weight [rows, inputs of a group, kernel …] in these rows or columns, ascending, in its flat order. A column of a grouped
+ * convolution is an input channel: the rows of its group read it.
+ */
+export function elementsOf(module: ModuleSpec, rows: Int32Array, columns: Int32Array): Int32Array {
+  const [out = 1, perGroup = 1, ...kernel] = module.weight.shape;
+  const size = kernel.reduce((n, d) => n * d, 1);
+  const groups = module.kind === 'conv' ? (module as ConvSpec).window.groups : 1;
+  const isTrained = new Uint8Array(out * perGroup * size);
+  for (const row of rows) isTrained.fill(1, row * perGroup * size, (row + 1) * perGroup * size);
+  for (const column of columns) {
+    const group = Math.floor(column / perGroup);
+    for (let row = (group * out) / groups; row < ((group + 1) * out) / groups; row++) {
+      const begin = (row * perGroup + (column % perGroup)) * size;
+      isTrained.fill(1, begin, begin + size);
+    }
+  }
+  const found = new Int32Array(isTrained.reduce((sum, flag) => sum + flag, 0));
+  let count = 0;
+  for (const [place, flag] of isTrained.entries()) if (flag) found[count++] = place;
+  return found;
+}
+
+/** The rows of which every element is among these: the chosen rows, given back. @param elements ascending */
+export function wholeRows({ weight }: Pick<ModuleSpec, 'weight'>, elements: Int32Array): Int32Array {
+  const [rows = 1, ...rest] = weight.shape;
+  const width = rest.reduce((n, d) => n * d, 1);
+  const counts = new Int32Array(rows);
+  for (const place of elements) {
+    const row = Math.floor(place / width);
+    counts[row] = (counts[row] as number) + 1;
+  }
+  return Int32Array.from([...counts.keys()].filter(row => counts[row] === width));
+}
