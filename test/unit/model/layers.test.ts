@@ -2,9 +2,10 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import type { Node } from '../../../trainer/graph/graph.ts';
+import type { Graph, Node } from '../../../trainer/graph/graph.ts';
 import { activations, swiglu } from '../../../trainer/model/layer/activation.ts';
 import { type AttentionMask, attention, HIDDEN } from '../../../trainer/model/layer/attention.ts';
+import { batchNorm, frozenBatchNorm } from '../../../trainer/model/layer/batch-norm.ts';
 import { layerNorm, rmsNorm } from '../../../trainer/model/layer/norm.ts';
 import { ropeFrequencies, rotaryTables, rotaryTablesAt, rotate } from '../../../trainer/model/layer/rotary.ts';
 import { expectClose } from '../../support/closeness.ts';
@@ -55,6 +56,60 @@ describe('normalisation', () => {
           return centred.map((v, i) => (v / size) * (scale[i] as number) + (shift[i] as number));
         }),
     ));
+});
+
+describe('batch normalisation', () => {
+  const [PLACES, CHANNELS] = [2 * 2 * 3, 4] as const;
+  const shapes = { x: [2, 2, 3, CHANNELS], scale: [CHANNELS], shift: [CHANNELS] };
+  const epsilon = 1e-3;
+  const running = { mean: [0.3, -0.2, 0, 1], variance: [0.5, 1, 2, 0.1] };
+  const constant = (graph: Graph, values: readonly number[]) => graph.constant(Float32Array.from(values), [values.length], 'float32');
+  const channel = (x: readonly number[], c: number): number[] => range(PLACES).map(place => x[place * CHANNELS + c] as number);
+  const variance = (values: readonly number[]): number => mean(values.map(v => (v - mean(values)) ** 2));
+  const naive =
+    (statistics: (x: readonly number[], c: number) => { mean: number; variance: number }): Naive =>
+    ({ x = [], scale = [], shift = [] }) =>
+      x.map((value, at) => {
+        const c = at % CHANNELS;
+        const found = statistics(x, c);
+        return ((value - found.mean) / Math.sqrt(found.variance + epsilon)) * (scale[c] as number) + (shift[c] as number);
+      });
+
+  test('by running statistics', () =>
+    compare(
+      inputsOf(shapes),
+      (graph, { x, scale, shift }) =>
+        frozenBatchNorm(graph, {
+          ...{ x: x as Node, scale: scale as Node, shift: shift as Node, epsilon },
+          ...{ mean: constant(graph, running.mean), variance: constant(graph, running.variance) },
+        }),
+      naive((_, c) => ({ mean: running.mean[c] as number, variance: running.variance[c] as number })),
+    ));
+
+  test('by the statistics of the batch', () =>
+    compare(
+      inputsOf(shapes),
+      (graph, { x, scale, shift }) => batchNorm(graph, { x: x as Node, scale: scale as Node, shift: shift as Node, epsilon }).y,
+      naive((x, c) => ({ mean: mean(channel(x, c)), variance: variance(channel(x, c)) })),
+    ));
+
+  test('running statistics follow the mean and the unbiased variance', async () => {
+    const inputs = inputsOf({ x: shapes.x });
+    const x = Array.from(inputs.x?.data ?? []);
+    const found = (which: 'mean' | 'variance') =>
+      forward(inputs, (graph, { x: input }) => {
+        const [scale, shift] = [constant(graph, [1, 1, 1, 1]), constant(graph, [0, 0, 0, 0])];
+        return batchNorm(graph, { x: input as Node, scale, shift, epsilon })[which];
+      });
+    const wanted = range(CHANNELS).map(c => channel(x, c));
+    expectClose(await found('mean'), wanted.map(mean), 2e-6, 'mean');
+    expectClose(
+      await found('variance'),
+      wanted.map(values => (variance(values) * PLACES) / (PLACES - 1)),
+      2e-6,
+      'variance',
+    );
+  });
 });
 
 describe('activations', () => {
@@ -198,4 +253,35 @@ describe('attention', () => {
         naive(seen),
       ),
     );
+
+  test.each([2, 5])('scores of positions and dropped probabilities, %i queries a chunk', chunk => {
+    const drops = range(BATCH * HEADS * TOKENS * TOKENS).map(at => (at % 3 === 0 ? 0 : 1.5));
+    return compare(
+      { ...inputs, own: inputsOf({ own: [BATCH, HEADS, TOKENS, TOKENS] }).own as Inputs[string] },
+      (graph, { q, k, v, own }) => {
+        let begin = 0;
+        // Each chunk asks for the mask of its own queries.
+        const dropMask = (shape: readonly number[]) => {
+          const size = (shape[2] as number) / (HEADS / KV);
+          const all = graph.constant(Float32Array.from(drops), [BATCH, HEADS, TOKENS, TOKENS], 'float32');
+          const part = graph.slice(all, [0, 0, begin, 0], [BATCH, HEADS, size, TOKENS]);
+          begin += size;
+          return graph.reshape(part, shape);
+        };
+        const params = { q: q as Node, k: k as Node, v: v as Node, scale, mask: { kind: 'all' } as const, chunk };
+        return attention(graph, { ...params, scores: own as Node, dropMask });
+      },
+      ({ q, k, v, own = [] }) =>
+        range(BATCH * HEADS * TOKENS).flatMap(at => {
+          const [batch, head] = [Math.floor(at / (HEADS * TOKENS)), Math.floor(at / TOKENS) % HEADS];
+          const keyRow = (j: number) => (batch * KV + Math.floor(head / (HEADS / KV))) * TOKENS + j;
+          const weights = range(TOKENS).map(j =>
+            Math.exp(scale * dot(part(q, at, DIM), part(k, keyRow(j), DIM)) + (own[at * TOKENS + j] as number)),
+          );
+          const total = weights.reduce((sum, w) => sum + w, 0);
+          const kept = weights.map((w, j) => (w / total) * (drops[at * TOKENS + j] as number));
+          return range(DIM).map(d => kept.reduce((sum, w, j) => sum + w * (part(v, keyRow(j), DIM)[d] as number), 0));
+        }),
+    );
+  });
 });

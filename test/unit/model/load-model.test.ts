@@ -1,6 +1,6 @@
 /** config.json that cannot be used: each problem is named, and all of one kind in one error. */
 import { describe, expect, test } from 'vitest';
-import { causalModel, supportedArchitectures, weightMismatches } from '../../../trainer/model/load-model.ts';
+import { causalModel, weightMismatches } from '../../../trainer/model/load-model.ts';
 import { ModelConfigError } from '../../../trainer/model/model-spec.ts';
 import { checkWeights } from '../../../trainer/model/weight-stream.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
@@ -28,8 +28,9 @@ describe('config.json', () => {
     expect(build(changes)).toThrow(message);
   });
 
-  test('every supported architecture builds from the same sizes', () => {
-    for (const architecture of supportedArchitectures) expect(build({ architectures: [architecture] })().blocks).toBe(8);
+  test('every architecture of the family builds from the same sizes', () => {
+    for (const architecture of ['LlamaForCausalLM', 'MistralForCausalLM', 'Qwen2ForCausalLM'])
+      expect(build({ architectures: [architecture] })().blocks).toBe(8);
   });
 
   test('older and newer keys of rope mean the same', () => {

@@ -1,0 +1,177 @@
+/** Configs of classifiers: every architecture builds, heads are replaced where they have to be, and what is not supported is named. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
+import { causalModel, loadModel, type ModelOptions, supportedArchitectures, weightMismatches } from '../../../trainer/model/load-model.ts';
+import { type ClassifierModel, ModelConfigError } from '../../../trainer/model/model-spec.ts';
+import { weightStream, withInitial } from '../../../trainer/model/weight-stream.ts';
+import { eightBlocks } from '../../support/llama-sizes.ts';
+
+type Config = Readonly<Record<string, unknown>>;
+
+const golden = (name: string) => join(import.meta.dirname, '..', '..', 'golden', name);
+const configOf = (name: string): Config => JSON.parse(readFileSync(join(golden(name), 'config.json'), 'utf8'));
+
+/** The folder whose config has the sizes of an architecture's family, by the beginning of its name. */
+const folders: readonly (readonly [RegExp, string])[] = [
+  [/^Bert/, 'bert'],
+  [/^(XLM)?Roberta/, 'roberta'],
+  [/^Deberta/, 'deberta'],
+  [/^ViT/, 'vit'],
+  [/^DeiT/, 'deit'],
+  [/^ResNet/, 'resnet'],
+  [/^TimmWrapper/, 'timm_resnext'],
+];
+
+const classifier = (config: Config, options?: ModelOptions): ClassifierModel => {
+  const model = loadModel(config, options);
+  if (model.kind !== 'classifier') throw new Error('a classifier was expected');
+  return model;
+};
+
+const fresh = (model: ClassifierModel): string[] => model.parameters.filter(({ initial }) => initial).map(({ name }) => name);
+
+describe('architectures', () => {
+  test.each(supportedArchitectures)('%s builds', architecture => {
+    const folder = folders.find(([pattern]) => pattern.test(architecture))?.[1];
+    const model = loadModel({ ...(folder ? configOf(folder) : eightBlocks), architectures: [architecture] });
+    expect(model.modules.length).toBeGreaterThan(8);
+    const names = model.parameters.map(({ name }) => name);
+    expect(new Set(names).size).toBe(names.length);
+    expect(new Set(model.modules.map(({ name }) => name)).size).toBe(model.modules.length);
+  });
+
+  test('an encoder without a head gets a new one, and no prefix', () => {
+    expect(fresh(classifier({ ...configOf('bert'), architectures: ['BertModel'] }))).toEqual(['classifier.weight', 'classifier.bias']);
+    expect(fresh(classifier({ ...configOf('bert'), architectures: ['BertForMaskedLM'] }))).toEqual([
+      'bert.pooler.dense.weight',
+      'bert.pooler.dense.bias',
+      'classifier.weight',
+      'classifier.bias',
+    ]);
+    expect(classifier({ ...configOf('vit'), architectures: ['ViTModel'] }).parameters.map(({ name }) => name)).toContain(
+      'layernorm.weight',
+    );
+  });
+
+  test('a published model that names no architecture is known by its type', () => {
+    const model = classifier({ ...configOf('deberta'), architectures: undefined }, { labels: ['no', 'yes'] });
+    expect(model.family).toBe('deberta-v2');
+    expect(fresh(model)).toEqual(['pooler.dense.weight', 'pooler.dense.bias', 'classifier.weight', 'classifier.bias']);
+  });
+
+  test('a classifier is no language model', () => {
+    expect(() => causalModel(configOf('bert'))).toThrow('describes a bert that classifies');
+  });
+});
+
+describe('labels', () => {
+  test('come from the config, in the order of their numbers', () => {
+    const id2label = { 10: 'k', 2: 'c', 1: 'b', 0: 'a' };
+    expect(classifier({ ...configOf('bert'), id2label }).labels).toEqual(['a', 'b', 'c', 'k']);
+  });
+
+  test('as many others keep the head; another number replaces it', () => {
+    const config = configOf('vit');
+    const kept = classifier(config, { labels: ['a', 'b', 'c', 'd', 'e'] });
+    expect([kept.labels, fresh(kept)]).toEqual([['a', 'b', 'c', 'd', 'e'], []]);
+    const replaced = classifier(config, { labels: ['a', 'b'] });
+    expect(fresh(replaced)).toEqual(['classifier.weight', 'classifier.bias']);
+    expect(replaced.heads.map(({ weight }) => weight.shape)).toEqual([[2, 32]]);
+  });
+
+  test('both heads of a distilled model are replaced', () => {
+    expect(fresh(classifier(configOf('deit_teacher'), { labels: ['a', 'b'] }))).toEqual([
+      'cls_classifier.weight',
+      'cls_classifier.bias',
+      'distillation_classifier.weight',
+      'distillation_classifier.bias',
+    ]);
+  });
+
+  test('one number is a regression', () => {
+    expect(classifier(configOf('deberta_regression')).problem).toBe('regression');
+    expect(classifier(configOf('bert'), { labels: ['score'] }).problem).toBe('regression');
+  });
+
+  test.each<[string, Config, ModelOptions, RegExp]>([
+    ['several labels of a regression', { problem_type: 'regression' }, {}, /"regression" has one number to predict, num_labels says 3/],
+    ['one label alone', {}, { labels: ['a'], problem: 'single_label' }, /num_labels 1 leaves nothing to tell apart/],
+    ['several labels a sample', { problem_type: 'multi_label_classification' }, {}, /"multi_label_classification" is not supported/],
+  ])('%s', (_, changes, options, message) => {
+    expect(() => classifier({ ...configOf('bert'), ...changes }, options)).toThrow(message);
+  });
+});
+
+describe('what is not supported is named, with what is', () => {
+  test.each<[string, string, Config, RegExp]>([
+    ['relative keys', 'bert', { position_embedding_type: 'relative_key' }, /position_embedding_type "relative_key" .* is "absolute"/],
+    ['an activation', 'vit', { hidden_act: 'wave' }, /hidden_act "wave" is not one of silu, .*gelu/],
+    ['heads that do not divide', 'bert', { num_attention_heads: 5 }, /hidden_size 32 is no multiple of num_attention_heads 5/],
+    ['several at once', 'bert', { hidden_act: 'wave', is_decoder: true }, /hidden_act "wave" .*; is_decoder true is not supported/],
+    ['a convolution in DeBERTa', 'deberta', { conv_kernel_size: 3 }, /conv_kernel_size 3 is not supported; supported is 0/],
+    ['attention by content alone', 'deberta', { relative_attention: false }, /relative_attention false is not supported/],
+    [
+      'positions to positions',
+      'deberta',
+      { pos_att_type: 'p2p|c2p' },
+      /pos_att_type \["p2p"\] is not supported; supported are "c2p", "p2c"/,
+    ],
+    ['patches that do not fit', 'vit', { patch_size: 7 }, /image_size \[32,32\] is no multiple of patch_size \[7,7\]/],
+    ['depths of another number', 'resnet', { depths: [2] }, /depths has 1 entries, hidden_sizes has 2/],
+    ['another timm model', 'timm_resnet', { architecture: 'resnet50d' }, /names timm's architecture resnet50d; supported are resnet18/],
+    ['an argument of timm', 'timm_resnet', { model_args: { stem_type: 'deep' } }, /model_args.*stem_type/s],
+    [
+      'another pooling of timm',
+      'timm_vit',
+      { global_pool: 'avg', model_args: {} },
+      /global_pool "avg" is not supported; supported is "token"/,
+    ],
+  ])('%s', (_, folder, changes, message) => {
+    const build = () => loadModel({ ...configOf(folder), ...changes });
+    expect(build).toThrow(ModelConfigError);
+    expect(build).toThrow(message);
+  });
+});
+
+describe('weights', () => {
+  test('a new head starts from its seed, and nothing of it is asked of the file', async () => {
+    const { config, tensors } = await readModelHeaders(golden('vit'));
+    const model = classifier(config, { labels: ['a', 'b'], headSeed: 7 });
+    expect(weightMismatches(model, tensors)).toEqual([]);
+    const file = { tensors, readFloat32: async () => new Float32Array(1) };
+    const read = async (weights: typeof file) => {
+      const found = new Map<string, ArrayLike<number>>();
+      for await (const { name, data } of weightStream(model, weights)) if (data !== 'zeros') found.set(name, data);
+      return found;
+    };
+    const [first, again] = [await read(file), await read(file)];
+    const weight = Array.from(first.get('classifier.weight') ?? []);
+    expect(weight.length).toBe(64);
+    expect(again.get('classifier.weight')).toEqual(first.get('classifier.weight'));
+    expect(Math.sqrt(weight.reduce((sum, w) => sum + w * w, 0) / 64)).toBeCloseTo(0.02, 2);
+    expect(first.get('classifier.bias')).toEqual(new Float32Array(2));
+    const other = classifier(config, { labels: ['a', 'b'], headSeed: 8 });
+    expect(await withInitial(other, file).readFloat32('classifier.weight')).not.toEqual(first.get('classifier.weight'));
+  });
+
+  test('trained values of a new head stand in place of its start', async () => {
+    const { config, tensors } = await readModelHeaders(golden('vit'));
+    const model = classifier(config, { labels: ['a', 'b'] });
+    const trained = new Float32Array(64).fill(3);
+    const source = withInitial(model, { tensors, readFloat32: async () => new Float32Array(1) });
+    const overlaid = {
+      ...source,
+      readFloat32: async (name: string) => (name === 'classifier.weight' ? trained : source.readFloat32(name)),
+    };
+    for await (const { name, data } of weightStream(model, overlaid)) if (name === 'classifier.weight') expect(data).toBe(trained);
+  });
+
+  test('buffers are parameters that no gradient reaches', () => {
+    const { parameters } = classifier(configOf('resnet'));
+    const buffers = parameters.filter(({ buffer }) => buffer).map(({ name }) => name);
+    expect(buffers.length).toBe(30);
+    expect(buffers.every(name => /running_(mean|var)$/.test(name))).toBe(true);
+  });
+});
