@@ -19,6 +19,7 @@ const hasTensorflow = (await openOthers()).some(({ name, engine }) => name === '
 /** Every piece of state that a run has is in play: order, dropout, accumulation, clipping, momentum, warm-up, windows of metrics. */
 const cases: { name: string; settings: string[]; stopAt: number }[] = [
   { name: 'spsft, accumulated and clipped', settings: ['gradient_accumulation_steps=2', 'max_grad_norm=0.5', 'warmup_steps=2'], stopAt: 4 },
+  { name: 'spsft with dependencies', settings: ['dependencies=true', 'max_grad_norm=0'], stopAt: 3 },
   {
     name: 'lora with dropout',
     settings: ['method=lora', 'r=4', 'lora_dropout=0.2', 'max_grad_norm=0.5', 'lr_scheduler_type=cosine'],
