@@ -5,6 +5,8 @@ import type { Browser, Frame, Locator, Page } from 'playwright-core';
 
 /** For what an editor does by itself; a training is waited for by its test. */
 const PATIENCE_MS = 20_000;
+/** A palette that is open does not learn of commands that come later. */
+const PALETTE_MS = 1500;
 const SIZE = { width: 1600, height: 1000 };
 
 /** A window of the editor. */
@@ -40,13 +42,21 @@ export class Workbench {
     await this.page.locator('.monaco-workbench .part.statusbar').waitFor({ timeout: 60_000 });
   }
 
-  /** Picks the command of exactly this title, category and all, from the palette. */
+  /** Picks the command of exactly this title, category and all, from the palette; waits for it while extensions start. */
   async runCommand(title: string): Promise<void> {
-    await this.page.keyboard.press('F1');
-    const input = this.page.locator('.quick-input-widget input.input');
-    await input.waitFor();
-    await input.fill(`>${title}`);
-    await this.quickPickRow(title).click();
+    const row = this.quickPickRow(title);
+    const deadline = performance.now() + PATIENCE_MS;
+    for (;;) {
+      await this.page.keyboard.press('F1');
+      await this.page.locator('.quick-input-widget input.input').fill(`>${title}`);
+      const isThere = await row.waitFor({ timeout: PALETTE_MS }).then(
+        () => true,
+        () => false,
+      );
+      if (isThere) return this.accept(row);
+      await this.page.keyboard.press('Escape');
+      if (performance.now() > deadline) throw new Error(`the palette has no '${title}'`);
+    }
   }
 
   /** The titles that the palette offers for a text. */
@@ -69,7 +79,21 @@ export class Workbench {
 
   /** Chooses an entry of the open quick pick. */
   async pick(label: string): Promise<void> {
-    await this.quickPickRow(label).click();
+    const row = this.quickPickRow(label);
+    await row.waitFor();
+    await this.page.locator('.quick-input-widget input.input').fill(label);
+    await this.accept(row);
+  }
+
+  /** By the keyboard: the mouse would have to pass through the hover of the entry that it rests on. */
+  private async accept(row: Locator): Promise<void> {
+    await row.waitFor();
+    const isFocused = () => row.evaluate(element => element.classList.contains('focused'));
+    for (let i = 0; !(await isFocused()); i++) {
+      if (i === 20) throw new Error(`the entry ${await row.textContent()} can't be reached`);
+      await this.press('ArrowDown');
+    }
+    await this.press('Enter');
   }
 
   /** Types into the open input box and accepts it. */

@@ -1,7 +1,7 @@
 /** What a test file in a real editor begins with: browser, editor, a workspace; pictures of what was seen when a test fails. */
 import { rmSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
-import { afterAll, afterEach, beforeAll, describe, expect, inject, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { makeTinyTask, type TinyTask } from '../../support/tiny-task.ts';
 import { Workbench } from './driver.ts';
 import { type EditorServer, startEditor } from './editor-server.ts';
@@ -25,7 +25,7 @@ export interface Session {
 }
 
 /**
- * Describes tests that share one editor. Where it can't be installed they are skipped by name, and in CI one test fails with the reason.
+ * Describes tests that share one editor and follow each other: after a failure the rest is skipped. Where it can't be installed they are skipped by name, and in CI one test fails with the reason.
  * @param begin fills the workspace before any window opens
  */
 export function describeEditor(title: string, begin: (task: TinyTask) => void, tests: (session: () => Session) => void): void {
@@ -55,8 +55,13 @@ export function describeEditor(title: string, begin: (task: TinyTask) => void, t
       };
       session = { browser, editor, task, open };
     });
+    let failed: string | undefined;
+    beforeEach(({ skip }) => {
+      if (failed !== undefined) skip(`after the failure of '${failed}'`);
+    });
     afterEach(async ({ task: { result, name } }) => {
       if (result?.state !== 'fail') return;
+      failed ??= name;
       for (const window of windows)
         console.error(`a picture of the failure: ${await window.screenshot(`failed-${name.replaceAll(/\W+/g, '-')}`).catch(String)}`);
     });
