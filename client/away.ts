@@ -1,7 +1,7 @@
 /** What happened while no window looked: the jobs that were at work when it closed, against the jobs of now. Pure. */
 import type { JobRecord } from '../trainer/protocol/rpc-messages.ts';
 import { hasEnded } from './job-store.ts';
-import { isTraining, kindText, metricText, progressText } from './status-text.ts';
+import { isTraining, kindText, metricText, shortProgressText } from './status-text.ts';
 
 export interface AwayNotice {
   readonly message: string;
@@ -22,7 +22,7 @@ function noticeOf(job: JobRecord): Omit<AwayNotice, 'job'> {
   const what = `${kindText(job)} of ${job.title}`;
   const metric = metricText(job.metrics?.values);
   const numbers = metric === undefined ? '' : ` (${metric})`;
-  if (!hasEnded(job)) return { severity: 'info', message: `${what} is still running: ${progressText(job)}${numbers}.` };
+  if (!hasEnded(job)) return { severity: 'info', message: `${what} is still running: ${shortProgressText(job)}${numbers}.` };
   if (job.state === 'failed')
     return { severity: 'error', message: `${what} failed while you were away: ${job.failure?.message ?? 'the reason is not known'}` };
   if (job.state === 'succeeded') return { severity: 'info', message: `${what} finished while you were away${numbers}.` };

@@ -3,6 +3,7 @@ import type { ExtensionContext } from 'vscode';
 import { createApp } from './app.ts';
 import { registerCommands } from './commands/register-commands.ts';
 import { createServer, type ServerControl } from './language-client.ts';
+import { watchModelFolders } from './model-folders.ts';
 import { createReportView } from './report-view.ts';
 import { createStatusBar } from './status-bar.ts';
 import { createViews } from './views/views.ts';
@@ -23,6 +24,7 @@ export function activate(context: ExtensionContext): void {
     views,
     createStatusBar(app),
     watchJobs(app, views),
+    watchModelFolders(),
     ...registerCommands({ app, views, server, reports }),
   );
 }

@@ -1,7 +1,8 @@
 /** The language server: started when the first recipe or model config is open, and by command. */
 import path from 'node:path';
-import { commands, type ExtensionContext, type LogOutputChannel, type TextDocument, window, workspace } from 'vscode';
+import { type ExtensionContext, type LogOutputChannel, type TextDocument, window, workspace } from 'vscode';
 import type { LanguageClient } from 'vscode-languageclient/node';
+import { setContext } from './context-keys.ts';
 import { RECIPE_GLOB } from './recipe-names.ts';
 
 /** What the server has something to say about, as globs of file names. */
@@ -33,7 +34,7 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
   const channel = window.createOutputChannel('Rowtune Language Server', { log: true });
   let client: LanguageClient | undefined;
   let changing: Promise<void> = Promise.resolve();
-  const mark = (running: boolean): void => void commands.executeCommand('setContext', 'rowtune.serverRunning', running);
+  const mark = (running: boolean): void => setContext('rowtune.serverRunning', running);
 
   const start = async (): Promise<void> => {
     if (client !== undefined) return;

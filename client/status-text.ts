@@ -1,5 +1,5 @@
 /** Jobs and runs in words: the status bar, its tooltip, the descriptions of the views. Pure. */
-import { byteSize, compact, duration } from '../trainer/protocol/format.ts';
+import { byteSize, compact, duration, percent } from '../trainer/protocol/format.ts';
 import type { JobRecord, JobState, RunInfo } from '../trainer/protocol/rpc-messages.ts';
 import { COMMANDS } from './commands/command-ids.ts';
 import type { LinkState } from './daemon-link.ts';
@@ -44,12 +44,27 @@ export function progressText({ state, phase, progress }: Pick<JobRecord, 'state'
   return `${phaseText(progress.phase)}, ${total > 0 ? amount : `${done} ${unit}`}${share}${left}`;
 }
 
-/** What a run is judged by while it goes on: the newest evaluation, else the loss. */
+/** "55% · 20 s left", for a narrow place; the phase where there is no share of it. */
+export function shortProgressText(job: Pick<JobRecord, 'state' | 'phase' | 'progress'>): string {
+  const { progress, state } = job;
+  if (state !== 'running' || progress === undefined || progress.total <= 0) return progressText(job);
+  const { phase, done, total, secondsLeft } = progress;
+  const left = secondsLeft === undefined || secondsLeft < 1 ? '' : ` · ${duration(secondsLeft)} left`;
+  return `${phase === 'train' ? '' : `${phaseText(phase)} `}${Math.floor((100 * done) / total)}%${left}`;
+}
+
+/** In the order of preference: what a run is judged by while it goes on. */
+const METRICS: readonly { readonly name: string; readonly show: (value: number) => string }[] = [
+  { name: 'eval_accuracy', show: value => `accuracy ${percent(value)}` },
+  { name: 'eval_loss', show: value => `held-out loss ${compact(value)}` },
+  { name: 'loss', show: value => `loss ${compact(value)}` },
+];
+
+/** "accuracy 97.5%": the newest evaluation, else the loss. */
 export function metricText(values: Readonly<Record<string, number>> | undefined): string | undefined {
-  if (values === undefined) return undefined;
-  for (const name of ['eval_accuracy', 'eval_loss', 'loss']) {
-    const value = values[name];
-    if (value !== undefined) return `${name} ${compact(value)}`;
+  for (const { name, show } of METRICS) {
+    const value = values?.[name];
+    if (value !== undefined) return show(value);
   }
   return undefined;
 }

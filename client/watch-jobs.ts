@@ -4,6 +4,7 @@ import type { JobRecord } from '../trainer/protocol/rpc-messages.ts';
 import type { App } from './app.ts';
 import { awayNotices, toRemember } from './away.ts';
 import { COMMANDS } from './commands/command-ids.ts';
+import { setContext } from './context-keys.ts';
 import { reportError } from './error-report.ts';
 import { hasEnded } from './job-store.ts';
 import { isTraining, kindText, metricText } from './status-text.ts';
@@ -17,7 +18,6 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
   const { store, daemon, context, notify } = app;
   let remembered = context.workspaceState.get<readonly string[]>(REMEMBERED, []);
   let isCaughtUp = false;
-  const setContext = (key: string, value: boolean): void => void commands.executeCommand('setContext', key, value);
 
   const remember = (): void => {
     const ids = toRemember(store.list());
@@ -28,9 +28,15 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
   const draw = throttle(
     () => {
       setContext('rowtune.hasActiveJobs', store.active().length > 0);
-      views.runs.refresh();
+      views.redrawRuns();
     },
     () => app.settings().updateIntervalMs,
+  );
+
+  /** A record changes with its state and phase: the folder may have come, or the run has ended. */
+  const reload = throttle(
+    () => void views.reloadRuns(),
+    () => 2 * app.settings().updateIntervalMs,
   );
 
   /** Once a window: what it knew when it was closed. */
@@ -67,6 +73,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
     store.onChanged(job => {
       tellEnd(job);
       if (isCaughtUp) remember();
+      if (isTraining(job)) reload.call();
       draw.call();
     }),
     store.onEvent(({ jobId, event }) => {
@@ -85,6 +92,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
       daemon.disconnect();
       void joinQuietly(app);
     }
+    if (['rowtune.engine', 'rowtune.node', 'rowtune.trainerPath'].some(name => change.affectsConfiguration(name))) void offerRestart(app);
   });
   void joinQuietly(app);
   return {
@@ -92,6 +100,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
       for (const stop of stops) stop();
       settings.dispose();
       draw.dispose();
+      reload.dispose();
     },
   };
 }
@@ -100,4 +109,14 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
 async function joinQuietly(app: App): Promise<void> {
   if (!workspace.isTrusted) return;
   await app.daemon.join().catch((error: unknown) => app.output.write('warning', String(error)));
+}
+
+/** What a daemon was started with stays until it is started again. */
+async function offerRestart({ daemon }: App): Promise<void> {
+  if (daemon.state.kind !== 'connected' || daemon.state.isRemote) return;
+  const chosen = await window.showInformationMessage(
+    'The trainer daemon takes up this setting when it is started again.',
+    'Restart Daemon',
+  );
+  if (chosen !== undefined) await commands.executeCommand(COMMANDS.restartDaemon);
 }

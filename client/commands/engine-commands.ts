@@ -58,7 +58,7 @@ export async function installEngine({ app, views }: CommandContext): Promise<boo
         });
       },
     );
-    views.devices.refresh();
+    await views.reloadDevices();
     app.notify.info(`The engine ${String(result.name)} is installed.`);
     return true;
   } catch (error) {

@@ -75,9 +75,9 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
       if (state !== undefined) await pages.open('try', state);
     },
     exportRun: argument => exportRun(context, argument),
-    refreshRuns: () => views.runs.refresh(),
-    refreshModels: () => views.models.refresh(),
-    refreshDevices: () => views.devices.refresh(),
+    refreshRuns: () => views.reloadRuns(),
+    refreshModels: () => views.reloadModels(),
+    refreshDevices: () => views.reloadDevices(),
     deleteRun: async (argument, ...rest: readonly unknown[]) => {
       const given = (Array.isArray(rest[0]) ? rest[0] : [argument]).filter(isRunItem).filter(({ flags }) => flags.includes('deletable'));
       const picked =
@@ -92,7 +92,7 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
       if ((await window.showWarningMessage(title, { modal: true, detail }, 'Delete')) === undefined) return;
       const client = await app.daemon.ensure();
       for (const runDir of runDirs) await client.request('deleteRun', { runDir }).catch(error => notify.error(error));
-      views.runs.refresh();
+      await views.reloadRuns();
     },
     openRunRecipe: argument => openFileOf(argument, 'recipe.yaml', 'The run whose recipe to open'),
     openRunLog: argument => openFileOf(argument, 'log.txt', 'The run whose log to open'),

@@ -1,14 +1,10 @@
-/** A tree view of groups with items, filled by one function; what it could not get, it says where the items would be. */
+/** A tree view of groups with items. It is loaded when it is seen; what moves afterwards is drawn item by item, so that nothing flickers. */
 import { EventEmitter, type TreeDataProvider, TreeItem, TreeItemCollapsibleState, type TreeView, window } from 'vscode';
-
-export interface ViewGroup<Item> {
-  readonly name: string;
-  readonly items: readonly Item[];
-}
+import { changesOf, type ViewGroup } from './view-changes.ts';
 
 export interface GroupViewParams<Item> {
   readonly id: string;
-  /** Groups under headings, or one without a name, whose items stand by themselves. */
+  /** Groups under headings, or one without a name, whose items stand by themselves. What it throws stands in place of the items. */
   readonly load: () => Promise<readonly ViewGroup<Item>[]>;
   readonly draw: (item: Item) => TreeItem;
   readonly canSelectMany?: boolean;
@@ -16,29 +12,38 @@ export interface GroupViewParams<Item> {
 
 export interface GroupView<Item> {
   readonly view: TreeView<ViewGroup<Item> | Item>;
-  /** Draws it anew; requests that come together are one. */
-  refresh(): void;
+  /** Loads it anew: now where it is seen, else when it will be. */
+  reload(): Promise<void>;
+  /** Shows these in place of what was loaded. */
+  show(groups: readonly ViewGroup<Item>[]): void;
   dispose(): void;
 }
 
-/** Refreshes nearer than this are one. */
-const COALESCE_MS = 50;
-
-export function createGroupView<Item extends { readonly id: string }>({
-  id,
-  load,
-  draw,
-  canSelectMany,
-}: GroupViewParams<Item>): GroupView<Item> {
+export function createGroupView<Item extends { readonly id: string }>(params: GroupViewParams<Item>): GroupView<Item> {
   type Node = ViewGroup<Item> | Item;
-  const changed = new EventEmitter<undefined>();
+  const { id, draw, canSelectMany } = params;
+  const changed = new EventEmitter<Node[] | undefined>();
   const isGroup = (node: Node): node is ViewGroup<Item> => 'items' in node;
   const closed = new Set<string>();
+  let groups: readonly ViewGroup<Item>[] | undefined;
+
+  /** Errors come without being asked for here, so they interrupt nobody. */
+  async function load(): Promise<readonly ViewGroup<Item>[]> {
+    try {
+      const loaded = await params.load();
+      view.message = undefined;
+      return loaded;
+    } catch (error) {
+      view.message = error instanceof Error ? error.message : String(error);
+      return [];
+    }
+  }
+
   const provider: TreeDataProvider<Node> = {
     onDidChangeTreeData: changed.event,
     async getChildren(node) {
       if (node !== undefined) return isGroup(node) ? [...node.items] : [];
-      const groups = await load();
+      groups ??= await load();
       const [only] = groups;
       return only?.name === '' ? [...only.items] : [...groups];
     },
@@ -52,21 +57,31 @@ export function createGroupView<Item extends { readonly id: string }>({
       return item;
     },
   };
-  const view = window.createTreeView(id, { treeDataProvider: provider, canSelectMany, showCollapseAll: false });
+  const view = window.createTreeView(id, { treeDataProvider: provider, canSelectMany });
   view.onDidCollapseElement(({ element }) => isGroup(element) && closed.add(element.name));
   view.onDidExpandElement(({ element }) => isGroup(element) && closed.delete(element.name));
-  let timer: NodeJS.Timeout | undefined;
+
+  function show(next: readonly ViewGroup<Item>[]): void {
+    const changes = groups === undefined ? undefined : changesOf(groups, next);
+    if (changes === undefined) {
+      groups = next;
+      changed.fire(undefined);
+      return;
+    }
+    // The editor knows a node by its object, so that object takes on what is new.
+    for (const { shown, now } of changes) Object.assign(shown, now);
+    if (changes.length > 0) changed.fire(changes.map(({ shown }) => shown));
+  }
+
   return {
     view,
-    refresh() {
-      if (!view.visible) return;
-      timer ??= setTimeout(() => {
-        timer = undefined;
-        changed.fire(undefined);
-      }, COALESCE_MS);
+    show,
+    async reload() {
+      if (view.visible) return show(await load());
+      groups = undefined;
+      changed.fire(undefined);
     },
     dispose() {
-      clearTimeout(timer);
       view.dispose();
       changed.dispose();
     },

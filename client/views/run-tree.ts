@@ -3,7 +3,7 @@ import path from 'node:path';
 import { compact } from '../../trainer/protocol/format.ts';
 import type { JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { hasEnded } from '../job-store.ts';
-import { ageText, isTraining, kindText, metricText, progressText } from '../status-text.ts';
+import { ageText, isTraining, kindText, metricText, progressText, shortProgressText } from '../status-text.ts';
 
 export type RunGroupName = 'Running' | 'Waiting' | 'Stopped' | 'Failed' | 'Finished';
 
@@ -68,7 +68,7 @@ function jobItem(job: JobRecord): RunItem {
     id: job.id,
     group: isQueued ? 'Waiting' : 'Running',
     label: `${kindText(job)}: ${job.title}`,
-    description: progressText(job),
+    description: shortProgressText(job),
     tooltip: [`${kindText(job)} of ${job.title}`, progressText(job)],
     icon: isQueued ? 'clock' : 'sync~spin',
     flags: ['job', 'active'],
@@ -129,13 +129,13 @@ function endedGroup(run: RunInfo | undefined, job: JobRecord | undefined): RunGr
   }
 }
 
-const activeText = (job: JobRecord): string => join(progressText(job), metricText(job.metrics?.values));
+const activeText = (job: JobRecord): string => join(shortProgressText(job), metricText(job.metrics?.values));
 
 function restText(run: RunInfo | undefined, job: JobRecord | undefined, nowMs: number): string {
   if (run === undefined) return job?.failure?.message ?? '';
   const steps = run.totalSteps > 0 && run.state !== 'finished' ? `step ${run.step} of ${run.totalSteps}` : undefined;
-  const loss = run.loss === undefined ? undefined : `loss ${compact(run.loss)}`;
-  return join(steps, loss, ageText((nowMs - Date.parse(run.updatedAt)) / 1000));
+  const metric = metricText(job?.metrics?.values) ?? (run.loss === undefined ? undefined : `loss ${compact(run.loss)}`);
+  return join(steps, metric, ageText((nowMs - Date.parse(run.updatedAt)) / 1000));
 }
 
 function tooltipLines(run: RunInfo | undefined, job: JobRecord | undefined, runDir: string | undefined): readonly string[] {

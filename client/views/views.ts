@@ -1,19 +1,23 @@
 /** The views of the container *Rowtune*: Runs, Models, Devices. Each asks the daemon when it is seen. */
-import { commands, MarkdownString, ThemeColor, ThemeIcon, TreeItem, TreeItemCollapsibleState, workspace } from 'vscode';
-import type { EngineStatus, ModelInfo, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
+import { MarkdownString, ThemeColor, ThemeIcon, TreeItem, TreeItemCollapsibleState, workspace } from 'vscode';
+import type { RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
 import type { App } from '../app.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
+import { setContext } from '../context-keys.ts';
 import { escapeMarkdown } from '../status-text.ts';
+import { throttle } from '../throttle.ts';
 import { type DeviceItem, deviceTree } from './device-tree.ts';
-import { createGroupView, type GroupView } from './group-view.ts';
+import { createGroupView } from './group-view.ts';
 import { type ModelItem, modelTree } from './model-tree.ts';
-import { type RunGroupName, type RunItem, runTree } from './run-tree.ts';
+import { type RunGroup, type RunGroupName, type RunItem, runTree } from './run-tree.ts';
 
 export interface Views {
-  readonly runs: GroupView<RunItem>;
-  readonly models: GroupView<ModelItem>;
-  readonly devices: GroupView<DeviceItem>;
+  /** Draws the runs again with what jobs have said since; loads nothing. */
+  redrawRuns(): void;
+  reloadRuns(): Promise<void>;
+  reloadModels(): Promise<void>;
+  reloadDevices(): Promise<void>;
   /** Runs as the daemon lists them now. */
   listRuns(client: DaemonClient): Promise<readonly RunInfo[]>;
   dispose(): void;
@@ -31,64 +35,88 @@ const COLORS: Readonly<Record<RunGroupName, string | undefined>> = {
   Finished: 'charts.green',
 };
 
+/** Ages are shown in minutes. */
+const REDRAW_MS = 30_000;
+/** Runs of the command line write their state about once a second. */
+const FILE_CHANGES_MS = 2000;
+
 export function createViews(app: App): Views {
   const { store } = app;
-  const listRuns = (client: DaemonClient): Promise<readonly RunInfo[]> => client.request('listRuns', { folders: runFolders(app) });
+  let listed: readonly RunInfo[] | undefined;
+  const listRuns = async (client: DaemonClient): Promise<readonly RunInfo[]> => {
+    listed = await client.request('listRuns', { folders: runFolders(app) });
+    return listed;
+  };
+  const drawRuns = (): readonly RunGroup[] => {
+    const groups = runTree({ runs: listed ?? [], jobs: store.list(), nowMs: Date.now() });
+    const items = groups.flatMap(group => group.items);
+    setContext('rowtune.noRuns', !items.some(({ flags }) => flags.includes('folder')));
+    setContext('rowtune.noResumable', !items.some(({ flags }) => flags.includes('resumable')));
+    return groups;
+  };
 
-  const runs: GroupView<RunItem> = createGroupView({
+  const runs = createGroupView<RunItem>({
     id: 'rowtune.runs',
     canSelectMany: true,
-    load: () =>
-      shown(runs, async () => {
-        const client = await connected(app);
-        if (client === undefined) return [];
-        const groups = runTree({ runs: await listRuns(client), jobs: store.list(), nowMs: Date.now() });
-        const items = groups.flatMap(group => group.items);
-        setContext('rowtune.noRuns', !items.some(({ flags }) => flags.includes('folder')));
-        setContext('rowtune.noResumable', !items.some(({ flags }) => flags.includes('resumable')));
-        return groups;
-      }),
+    load: async () => {
+      const client = await connected(app);
+      if (client === undefined) return [];
+      await listRuns(client);
+      return drawRuns();
+    },
     draw: drawRun,
   });
-  const models: GroupView<ModelItem> = createGroupView({
+  const models = createGroupView<ModelItem>({
     id: 'rowtune.models',
-    load: () =>
-      shown(models, async () => {
-        const client = await connected(app);
-        const found: readonly ModelInfo[] = client === undefined ? [] : await client.request('listModels', { folders: workspacePaths() });
-        return modelTree(found);
-      }),
+    load: async () => {
+      const client = await connected(app);
+      return client === undefined ? [] : modelTree(await client.request('listModels', { folders: workspacePaths() }));
+    },
     draw: drawModel,
   });
-  const devices: GroupView<DeviceItem> = createGroupView({
+  const devices = createGroupView<DeviceItem>({
     id: 'rowtune.devices',
-    load: () =>
-      shown(devices, async () => {
-        const client = await connected(app);
-        if (client === undefined) return [];
-        const status: EngineStatus = await client.request('engineStatus', {});
-        setContext('rowtune.engineMissing', status.installedEngines.length === 0);
-        return [{ name: '', items: deviceTree(status) }];
-      }),
+    load: async () => {
+      const client = await connected(app);
+      if (client === undefined) return [];
+      const status = await client.request('engineStatus', {});
+      setContext('rowtune.engineMissing', status.installedEngines.length === 0);
+      return [{ name: '', items: deviceTree(status) }];
+    },
     draw: drawDevice,
   });
   const all = [runs, models, devices];
-  const refreshAll = (): void => {
-    for (const each of all) each.refresh();
+  const reloadAll = (): void => {
+    for (const each of all) void each.reload();
   };
+  const redrawRuns = (): void => {
+    if (listed !== undefined && runs.view.visible) runs.show(drawRuns());
+  };
+  const onFiles = throttle(
+    () => void runs.reload(),
+    () => FILE_CHANGES_MS,
+  );
+  const states = workspace.createFileSystemWatcher('**/state.json');
+  const timer = setInterval(redrawRuns, REDRAW_MS);
   const subscriptions = [
-    ...all.map(each => each.view.onDidChangeVisibility(({ visible }) => visible && each.refresh())),
-    workspace.onDidChangeWorkspaceFolders(() => refreshAll()),
+    states,
+    states.onDidCreate(onFiles.call),
+    states.onDidChange(onFiles.call),
+    states.onDidDelete(onFiles.call),
+    workspace.onDidChangeWorkspaceFolders(reloadAll),
   ];
   const stopListening = app.onDaemonState(({ kind }) => {
-    if (kind === 'connected' || kind === 'off' || kind === 'failed') refreshAll();
+    if (kind === 'connected' || kind === 'off' || kind === 'failed') reloadAll();
   });
   return {
-    runs,
-    models,
-    devices,
+    redrawRuns,
+    reloadRuns: () => runs.reload(),
+    reloadModels: () => models.reload(),
+    reloadDevices: () => devices.reload(),
     listRuns,
     dispose() {
+      clearInterval(timer);
+      onFiles.dispose();
       stopListening();
       for (const each of [...subscriptions, ...all]) each.dispose();
     },
@@ -98,21 +126,6 @@ export function createViews(app: App): Views {
 /** Starts a daemon for a view that is seen, unless the user has stopped it. */
 async function connected({ daemon, isDaemonWanted }: App): Promise<DaemonClient | undefined> {
   return isDaemonWanted() ? daemon.ensure() : daemon.join();
-}
-
-/** Errors stand in the view's message: they come without being asked for, so they interrupt nobody. */
-async function shown<Item extends { readonly id: string }, T>(
-  view: GroupView<Item>,
-  load: () => Promise<readonly T[]>,
-): Promise<readonly T[]> {
-  try {
-    const found = await load();
-    view.view.message = undefined;
-    return found;
-  } catch (error) {
-    view.view.message = error instanceof Error ? error.message : String(error);
-    return [];
-  }
 }
 
 /** Folders of the workspace, and those of jobs that were started from elsewhere. */
@@ -157,5 +170,3 @@ function drawDevice({ id, label, description, tooltip, icon, command }: DeviceIt
 }
 
 const lines = (texts: readonly string[]): MarkdownString => new MarkdownString(texts.map(escapeMarkdown).join('  \n'));
-
-const setContext = (key: string, value: boolean): void => void commands.executeCommand('setContext', key, value);

@@ -1,0 +1,20 @@
+/** The keys that `when` clauses of package.json ask for; set only where they change. */
+import { commands } from 'vscode';
+
+export type ContextKey =
+  | 'rowtune.noRuns'
+  | 'rowtune.noResumable'
+  | 'rowtune.hasActiveJobs'
+  | 'rowtune.engineMissing'
+  | 'rowtune.daemonRunning'
+  | 'rowtune.serverRunning'
+  | 'rowtune.modelFolders';
+
+const known = new Map<ContextKey, string>();
+
+export function setContext(key: ContextKey, value: boolean | readonly string[]): void {
+  const text = JSON.stringify(value);
+  if (known.get(key) === text) return;
+  known.set(key, text);
+  void commands.executeCommand('setContext', key, value);
+}

@@ -1,0 +1,44 @@
+/** Tells the menus of the explorer which folders hold a model: `resourcePath in rowtune.modelFolders`. */
+import path from 'node:path';
+import { workspace } from 'vscode';
+import { setContext } from './context-keys.ts';
+import { EXCLUDED_GLOB } from './recipe-names.ts';
+
+/** A search that finds more has better things to do than menus. */
+const MAX_FILES = 500;
+/** The window comes up first. */
+const DELAY_MS = 1500;
+
+export function watchModelFolders(): { dispose(): void } {
+  let timer: NodeJS.Timeout | undefined;
+  const look = async (): Promise<void> => {
+    const find = async (glob: string): Promise<Set<string>> => {
+      const found = await workspace.findFiles(glob, EXCLUDED_GLOB, MAX_FILES);
+      return new Set(found.map(({ fsPath }) => path.dirname(fsPath)));
+    };
+    const [configs, weights] = await Promise.all([find('**/config.json'), find('**/*.safetensors')]);
+    setContext(
+      'rowtune.modelFolders',
+      [...configs].filter(folder => weights.has(folder)),
+    );
+  };
+  const soon = (): void => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      // Without a search the menus lack an entry, and nothing else.
+      look().catch(() => undefined);
+    }, DELAY_MS);
+  };
+  const watcher = workspace.createFileSystemWatcher('**/config.json', false, true, false);
+  watcher.onDidCreate(soon);
+  watcher.onDidDelete(soon);
+  const folders = workspace.onDidChangeWorkspaceFolders(soon);
+  soon();
+  return {
+    dispose() {
+      clearTimeout(timer);
+      watcher.dispose();
+      folders.dispose();
+    },
+  };
+}

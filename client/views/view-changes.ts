@@ -1,0 +1,30 @@
+/** What is different between the items that a view shows and those it should show. Pure. */
+import { isDeepStrictEqual } from 'node:util';
+
+export interface ViewGroup<Item> {
+  readonly name: string;
+  readonly items: readonly Item[];
+}
+
+export interface ItemChange<Item> {
+  readonly shown: Item;
+  readonly now: Item;
+}
+
+/** Items whose text has changed; undefined where items have come, gone or moved, so that the whole is drawn anew. */
+export function changesOf<Item extends { readonly id: string }>(
+  shown: readonly ViewGroup<Item>[],
+  now: readonly ViewGroup<Item>[],
+): readonly ItemChange<Item>[] | undefined {
+  if (!isDeepStrictEqual(shapeOf(shown), shapeOf(now))) return undefined;
+  const after = now.flatMap(({ items }) => items);
+  return shown
+    .flatMap(({ items }) => items)
+    .flatMap((item, i) => {
+      const next = after[i];
+      return next === undefined || isDeepStrictEqual(item, next) ? [] : [{ shown: item, now: next }];
+    });
+}
+
+const shapeOf = (groups: readonly ViewGroup<{ readonly id: string }>[]) =>
+  groups.map(({ name, items }) => [name, items.map(({ id }) => id)]);
