@@ -1,28 +1,17 @@
 /** What a setting, a value or the model is, as Markdown. Pure. */
 
-import { memorySplit } from '../trainer/lint/fact-problems.ts';
 import type { ModelFacts } from '../trainer/lint/model-facts.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
-import { byteSize, compact, grouped, percent } from '../trainer/protocol/format.ts';
+import { compact, grouped, percent } from '../trainer/protocol/format.ts';
 import type { Position, Range } from '../trainer/protocol/problem.ts';
 import { groups, type Setting, settings } from '../trainer/protocol/recipe-schema.ts';
 import { spotAt } from './cursor.ts';
+import { memoryText } from './memory-text.ts';
 
 export interface HoverText {
   readonly markdown: string;
   readonly range: Range;
 }
-
-/** Settings whose hover shows what the whole run takes. */
-const MEMORY_SETTINGS = new Set([
-  'per_device_train_batch_size',
-  'max_length',
-  'recompute',
-  'gradient_accumulation_steps',
-  'method',
-  'r',
-  'ratio',
-]);
 
 export function hoverAt(view: RecipeView, at: Position): HoverText | undefined {
   const spot = spotAt(view.root, at);
@@ -42,10 +31,8 @@ export function hoverAt(view: RecipeView, at: Position): HoverText | undefined {
   const choice = spot.on === 'value' && content.kind === 'scalar' ? setting.type.choices?.[String(content.value)] : undefined;
   if (choice !== undefined && content.kind === 'scalar') parts.unshift(`\`${String(content.value)}\`: ${choice}`);
   if (path === 'model' && view.model !== undefined) parts.push(modelText(view.model));
-  if (MEMORY_SETTINGS.has(path) && view.estimate !== undefined) {
-    const { totalBytes } = view.estimate;
-    parts.push(`This run: about **${byteSize(totalBytes)}** of ${byteSize(view.availableBytes)} free. ${memorySplit(view.estimate)}.`);
-  }
+  const memory = memoryText(view, path);
+  if (memory !== undefined) parts.push(memory);
   return { range, markdown: parts.join('\n\n') };
 }
 

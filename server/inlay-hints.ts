@@ -12,6 +12,7 @@ import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
 import { SelectionError } from '../trainer/selection.ts';
 import { methodSettings } from '../trainer/train/recipe-settings.ts';
 import { shareText } from './hover.ts';
+import { runLength } from './run-length.ts';
 
 export interface Hint {
   readonly at: Position;
@@ -35,12 +36,14 @@ export function inlayHints(view: RecipeView): Hint[] {
   }
   const effective = values.per_device_train_batch_size * values.gradient_accumulation_steps;
   if (values.gradient_accumulation_steps > 1) add(['gradient_accumulation_steps'], `${effective} samples an update`);
+  const length = runLength(view);
+  if (length !== undefined) add(values.max_steps > 0 ? ['max_steps'] : ['num_train_epochs', 'data.train'], length.label, length.tooltip);
   return hints;
 }
 
 function endOf({ root }: RecipeView, key: string): Position | undefined {
   if (root === undefined) return undefined;
-  const { found, complete } = follow(root, [key]);
+  const { found, complete } = follow(root, key.split('.'));
   return complete && found.content.kind === 'scalar' && found.content.value !== null ? found.range.end : undefined;
 }
 

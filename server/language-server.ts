@@ -44,7 +44,7 @@ const IDLE_MS = 300;
 /** The page of this package that has a section for each code; both the sources and the bundle are one folder below its root. */
 const docs = new URL('../docs/diagnostics.md', import.meta.url).href;
 const cacheDir = process.env.ROWTUNE_CACHE ?? path.join(os.homedir(), '.cache', 'rowtune');
-const estimates = new EstimateCache();
+const estimates = new EstimateCache({ allLevels: true, compare: true });
 const estimator = new EstimateWorker(new URL(import.meta.url));
 /** Documents whose estimate waits for the one that is being computed. */
 const waiting = new Set<string>();

@@ -25,11 +25,20 @@ export function answerEstimate(params: EstimateParams): EstimateAnswer {
   }
 }
 
+/** Other levels of recomputation, and other methods, beside what the recipe asks for. */
+export type EstimateDetail = Pick<EstimateParams, 'allLevels' | 'compare'>;
+
 /** Computes, here or in another thread. */
 export type AnswerEstimate = (params: EstimateParams) => EstimateAnswer | Promise<EstimateAnswer>;
 
 export class EstimateCache {
   readonly #entries = new Map<string, RecipeEstimate | undefined>();
+  readonly #detail: EstimateDetail;
+
+  /** @param detail more than the run itself, at three times the work and more */
+  constructor(detail: EstimateDetail = {}) {
+    this.#detail = detail;
+  }
 
   /** What is known without computing. */
   peek(view: RecipeView): RecipeEstimate | undefined {
@@ -49,7 +58,8 @@ export class EstimateCache {
     const { recipe } = view.parsed;
     if (key === undefined || recipe === undefined || view.model?.kind !== 'ready' || this.#entries.has(key)) return;
     const { config, tensors } = view.model.headers;
-    const answered = await answer({ recipe, headers: { config, tensors }, usableBytes: USABLE_SHARE * view.availableBytes });
+    const usableBytes = USABLE_SHARE * view.availableBytes;
+    const answered = await answer({ recipe, headers: { config, tensors }, usableBytes, ...this.#detail });
     this.#entries.set(key, 'failed' in answered ? undefined : answered.estimate);
     const [oldest] = this.#entries.keys();
     if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);

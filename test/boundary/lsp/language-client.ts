@@ -35,8 +35,18 @@ export class LanguageClient {
     this.connection.listen();
   }
 
-  async initialize(capabilities: object, processId: number | null = process.pid): Promise<{ capabilities: Record<string, unknown> }> {
-    const result = await this.request<{ capabilities: Record<string, unknown> }>('initialize', { processId, rootUri: null, capabilities });
+  async initialize(
+    capabilities: object,
+    processId: number | null = process.pid,
+    folder?: string,
+  ): Promise<{ capabilities: Record<string, unknown> }> {
+    const workspaceFolders = folder === undefined ? null : [{ uri: folder, name: 'workspace' }];
+    const result = await this.request<{ capabilities: Record<string, unknown> }>('initialize', {
+      processId,
+      rootUri: null,
+      workspaceFolders,
+      capabilities,
+    });
     await this.notify('initialized', {});
     return result;
   }

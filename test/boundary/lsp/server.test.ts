@@ -4,6 +4,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { afterAll, afterEach, describe, expect, it } from 'vitest';
+import { CancellationTokenSource } from 'vscode-jsonrpc/node';
 import { makeWorkspace } from '../../unit/lint/check-view.ts';
 import { type Diagnostic, LanguageClient } from './language-client.ts';
 
@@ -83,9 +84,22 @@ describe('an editor that takes what is pushed', () => {
     });
     expect(items.map(({ label }) => label)).toContain('spam.jsonl');
     const lenses = await client.request<{ command: { command: string } }[]>('textDocument/codeLens', { textDocument: { uri } });
-    expect(lenses.map(({ command }) => command.command)).toEqual(['rowtune.train', 'rowtune.importance', 'rowtune.estimate']);
-    for (const method of ['documentSymbol', 'foldingRange', 'documentLink', 'formatting'])
-      expect(Array.isArray(await client.request(`textDocument/${method}`, { textDocument: { uri }, options: {} }))).toBe(true);
+    expect(lenses.map(({ command }) => command.command)).toEqual([
+      'rowtune.train',
+      'rowtune.importance',
+      'rowtune.estimate',
+      'rowtune.openLastRun',
+    ]);
+    const about = <T>(method: string): Promise<T> => client.request(`textDocument/${method}`, { textDocument: { uri }, options: {} });
+    const symbols = await about<{ name: string; children: { name: string }[] }[]>('documentSymbol');
+    expect(symbols.map(({ name }) => name)).toEqual(['model', 'r', 'max_length', 'learning_rate', 'data']);
+    expect(symbols.at(-1)?.children.map(({ name }) => name)).toEqual(['train']);
+    expect(await about('foldingRange')).toEqual([{ startLine: 4, endLine: 5 }]);
+    const links = await about<{ target: string }[]>('documentLink');
+    expect(links.map(({ target }) => path.basename(target))).toEqual(['config.json', 'spam.jsonl']);
+    expect(await about('formatting')).toEqual([]);
+    await change(client, fixed.replace('r: 8', 'r:   8'), 3);
+    expect(await about('formatting')).toMatchObject([{ newText: 'r: 8', range: { start: { line: 1 }, end: { line: 1 } } }]);
     expect(await client.shutdown()).toBe(0);
   });
 
@@ -119,6 +133,79 @@ describe('an editor that takes what is pushed', () => {
     await open(client, '{"architectures": ["LlamaForCausalLM"],\n "vocab_size": -5}', config);
     const found = await client.diagnostics(config, ({ length }) => length > 0);
     expect(found.map(({ code }) => code)).toContain('contradictory-config');
+  });
+
+  it('opens the last run of a recipe where there is one', async () => {
+    const client = connect();
+    await client.initialize({});
+    const lens = async (content: string): Promise<unknown> => {
+      await change(client, content, 2);
+      const lenses = await client.request<{ command: { command: string; arguments: unknown[] } }[]>('textDocument/codeLens', {
+        textDocument: { uri },
+      });
+      return lenses.find(({ command }) => command.command === 'rowtune.openLastRun')?.command.arguments;
+    };
+    await open(client, '');
+    expect(await lens(`${text}output_dir: runs/done\n`)).toEqual([uri, path.join(folder, 'runs', 'done')]);
+    expect(await lens(`${text}output_dir: runs/never\n`)).toBeUndefined();
+  });
+
+  it('converts the recipe of another tool, and mends a config', async () => {
+    const client = connect();
+    await client.initialize({});
+    const actions = (at: string, line: number): Promise<Action[]> => {
+      const place = { line, character: 16 };
+      return client.request('textDocument/codeAction', {
+        textDocument: { uri: at },
+        range: { start: place, end: place },
+        context: { diagnostics: [] },
+      });
+    };
+    const foreign = 'base_model: models/tiny\nadapter: lora\nlora_r: 8\nsequence_len: 32\ndatasets:\n  - path: spam.jsonl\n';
+    await open(client, foreign);
+    const conversion = (await actions(uri, 0)).find(({ title }) => title === 'Convert this recipe of Axolotl');
+    if (conversion === undefined) throw new Error('no conversion');
+    const converted = apply(foreign, conversion);
+    expect(converted).toBe('model: models/tiny\nmethod: lora\nr: 8\ndata:\n  train: spam.jsonl\nmax_length: 32\n');
+    await change(client, converted, 2);
+    await client.diagnostics(uri, ({ length }) => length === 0);
+
+    const config = pathToFileURL(path.join(folder, 'models', 'tiny', 'generation_config.json')).href;
+    await open(client, '{\n  "max_length": 4096\n}\n', config);
+    expect((await client.diagnostics(config, ({ length }) => length > 0)).map(({ code }) => code)).toEqual(['generation-length']);
+    const [mend] = await actions(config, 1);
+    expect(mend).toMatchObject({ title: 'Replace by 64', edit: { changes: { [config]: [{ newText: '64' }] } } });
+  });
+
+  it('has everything for a buffer that was never saved', async () => {
+    const client = connect();
+    await client.initialize({}, process.pid, pathToFileURL(folder).href);
+    const unsaved = 'untitled:new.rowtune.yaml';
+    await open(client, text, unsaved);
+    expect((await client.diagnostics(unsaved, ({ length }) => length > 0)).map(({ code }) => code)).toEqual(['unknown-key']);
+  });
+
+  it('goes on after requests that are cancelled', async () => {
+    const client = connect();
+    await client.initialize({});
+    await open(client, text);
+    const at = { textDocument: { uri }, position: { line: 3, character: 3 } };
+    const outcomes = await Promise.all(
+      Array.from({ length: 20 }, async () => {
+        const source = new CancellationTokenSource();
+        const answer = client.connection.sendRequest('textDocument/completion', at, source.token);
+        source.cancel();
+        return answer.then(
+          () => 'answered',
+          error => (error as { code: number }).code,
+        );
+      }),
+    );
+    // One that was done already may be answered all the same.
+    expect(new Set(outcomes).size).toBeLessThanOrEqual(2);
+    for (const outcome of outcomes) expect(['answered', -32800]).toContain(outcome);
+    expect(await client.request('textDocument/hover', at)).toBeNull();
+    expect(await client.shutdown()).toBe(0);
   });
 
   it('survives garbage, typed one key at a time', async () => {

@@ -91,7 +91,7 @@ const sourcesOf = ({ folder, availableBytes = 64e9 }: ViewOptions): LintSources 
 export async function viewOf(text: string, options: ViewOptions): Promise<RecipeView> {
   const file = path.join(options.folder, options.name ?? 'a.rowtune.yaml');
   const view = await readRecipeView({ text, file, baseDir: path.dirname(file) }, sourcesOf(options));
-  const estimates = new EstimateCache();
+  const estimates = new EstimateCache({ allLevels: true, compare: true });
   await estimates.compute(view, answerEstimate);
   return { ...view, estimate: estimates.peek(view) };
 }

@@ -88,6 +88,19 @@ describe('hover', () => {
   it('tells what a group is for', async () => expect(await hover('da|ta:\n  train: x')).toContain('Where the samples are'));
   it('tells the memory of the run', async () =>
     expect(await hover('model: models/tiny\nr: 8\nmax_leng|th: 32\ndata: {train: spam.jsonl}')).toContain('This run: about'));
+  it('tells what a setting means for the memory of this run', async () => {
+    const text =
+      'model: models/tiny\nr: 8\nmax_length: 32\nper_device_train_batch_size: 2\nrecompute: cheap\nmethod: spsft\ndata: {train: spam.jsonl}';
+    const at = (key: string): Promise<string | undefined> => hover(text.replace(key, `|${key}`));
+    expect(await at('per_device_train')).toMatch(
+      /Each sample of a batch takes about [\d.]+ [kM]B of activations: 4 instead of 2 would add/,
+    );
+    expect(await at('max_length')).toMatch(/half the length saves about [\d.]+ [kM]B/);
+    expect(await at('r: 8')).toMatch(/Each step of r adds [\d,]+ of them, and [\d.]+ k?B/);
+    expect(await at('recompute')).toMatch(/\| none \| .*\n\| \*\*cheap\*\* \| /);
+    expect(await at('method')).toMatch(/\| spsft, r 8 \| .*\n(.*\n)*\| lora, r \d+ \| /);
+    expect(await at('model')).toContain('The weights take');
+  });
   it('has nothing to say of an unknown key', async () => expect(await hover('mod|ell: m')).toBeUndefined());
 });
 
@@ -96,14 +109,33 @@ describe('inlay hints', () => {
     const text =
       'model: models/tiny\nr: 8\nmax_length: 32\nper_device_train_batch_size: 2\ngradient_accumulation_steps: 4\ndata: {train: spam.jsonl}\n';
     const hints = inlayHints(await viewOf(text, { folder }));
-    expect(hints.map(({ at }) => at.line)).toEqual([1, 3, 4]);
+    expect(hints.map(({ at }) => at.line)).toEqual([1, 3, 4, 5]);
     expect(hints[0]?.label).toMatch(/trained, [\d.]+%/);
     expect(hints[1]?.label).toMatch(/of 64.* free, recompute: none/);
     expect(hints[2]?.label).toBe('8 samples an update');
+    expect(hints[3]?.label).toBe('≈ 3 updates (1 an epoch)');
+  });
+
+  it.each([
+    ['num_train_epochs: 3\ndata: {train: hundred.jsonl}', '≈ 75 updates (25 an epoch)'],
+    ['num_train_epochs: 0.5\ndata: {train: hundred.jsonl}', '≈ 13 updates (25 an epoch)'],
+    ['gradient_accumulation_steps: 8\ndata: {train: hundred.csv}', '≈ 12 updates (4 an epoch)'],
+    ['max_steps: 50\ndata: {train: hundred.jsonl}', '≈ 2 epochs'],
+    ['val_size: 0.2\nnum_train_epochs: 1\ndata: {train: hundred.jsonl}', '≈ 20 updates (20 an epoch)'],
+    ['num_train_epochs: 1\ndata: {train: [hundred.jsonl, hundred.csv], max_samples: 120}', '≈ 30 updates (30 an epoch)'],
+  ])('show the length of the run: %j', async (text, label) =>
+    expect(inlayHints(await viewOf(`model: someone/some-model\nper_device_train_batch_size: 4\n${text}`, { folder })).at(-1)?.label).toBe(
+      label,
+    ),
+  );
+
+  it('say nothing of the length where samples are packed or not known', async () => {
+    for (const text of ['packing: true\ndata: {train: hundred.jsonl}', 'data: {train: nowhere.jsonl}', 'data: {train: models}'])
+      expect(inlayHints(await viewOf(`model: someone/some-model\nnum_train_epochs: 3\n${text}`, { folder }))).toEqual([]);
   });
 
   it('say nothing where the model is not known', async () =>
-    expect(inlayHints(await viewOf('model: someone/some-model\nr: 8\ndata: {train: spam.jsonl}', { folder }))).toEqual([]));
+    expect(inlayHints(await viewOf('model: someone/some-model\nr: 8\ndata: {train: notes.docx}', { folder }))).toEqual([]));
 });
 
 describe('outline', () => {

@@ -1,0 +1,61 @@
+/** What one setting means for the memory of this very run, in numbers. Pure. */
+import { memorySplit } from '../trainer/lint/fact-problems.ts';
+import type { RecipeView } from '../trainer/lint/recipe-view.ts';
+import type { RecipeEstimate } from '../trainer/memory/predict.ts';
+import { byteSize, grouped, percent } from '../trainer/protocol/format.ts';
+
+type Say = (estimate: RecipeEstimate, values: RecipeView['values']) => string;
+
+/** Settings that change the memory, and the sentence of each. */
+const sentences: Readonly<Record<string, Say>> = {
+  model: ({ weightsBytes }) => `The weights take ${byteSize(weightsBytes)}.`,
+  dtype: ({ weightsBytes }) => `The weights take ${byteSize(weightsBytes)}.`,
+  per_device_train_batch_size: ({ activationBytes }, { per_device_train_batch_size: batch }) =>
+    `Each sample of a batch takes about ${byteSize(activationBytes / batch)} of activations: ${2 * batch} instead of ${batch} would add ${byteSize(activationBytes)}.`,
+  per_device_eval_batch_size: (_, { per_device_eval_batch_size: batch }) =>
+    `The prediction holds for evaluation in batches of ${batch} too.`,
+  max_length: ({ activationBytes }, { max_length: tokens }) =>
+    `A full batch of ${grouped(tokens)} tokens a sample takes ${byteSize(activationBytes)} of activations; half the length saves about ${byteSize(activationBytes / 2)}.`,
+  gradient_accumulation_steps: ({ gradientBytes, trainable }, { gradient_accumulation_steps: steps }) =>
+    steps > 1
+      ? `Gradients held between batches take ${byteSize(gradientBytes)}.`
+      : `Above 1, gradients held between batches would take ${byteSize(4 * trainable)}.`,
+  r: ({ trainable, optimizerBytes, trainedBytes }, { r = 1 }) =>
+    `${grouped(trainable)} numbers are trained. Each step of r adds ${grouped(Math.round(trainable / r))} of them, and ${byteSize((optimizerBytes + trainedBytes) / r)}.`,
+  ratio: ({ trainable, trainableShare, optimizerBytes }) =>
+    `${grouped(trainable)} numbers are trained (${percent(trainableShare, 2)}), whose optimizer takes ${byteSize(optimizerBytes)}.`,
+  target_modules: ({ trainable, trainableShare, optimizerBytes }) =>
+    `${grouped(trainable)} numbers are trained (${percent(trainableShare, 2)}), whose optimizer takes ${byteSize(optimizerBytes)}.`,
+  optim: ({ optimizerBytes }) => `The optimizer's state takes ${byteSize(optimizerBytes)}.`,
+  method: estimate =>
+    table(
+      'method',
+      [estimate, ...estimate.alternatives].map(other => [nameOf(other), other.totalBytes, other.activationBytes]),
+    ),
+  recompute: ({ levels, recompute }) =>
+    table(
+      'level',
+      levels.map(level => [
+        level.recompute === recompute ? `**${level.recompute}**` : level.recompute,
+        level.totalBytes,
+        level.activationBytes,
+      ]),
+    ),
+  engine: ({ engineOverheadBytes }) => `The engine itself takes about ${byteSize(engineOverheadBytes)}.`,
+};
+
+const nameOf = ({ method, r }: Pick<RecipeEstimate, 'method' | 'r'>): string => (r === undefined ? method : `${method}, r ${r}`);
+
+const table = (head: string, rows: readonly (readonly [string, number, number])[]): string =>
+  [
+    `| ${head} | in all | activations |`,
+    '| --- | --- | --- |',
+    ...rows.map(([name, total, activations]) => `| ${name} | ${byteSize(total)} | ${byteSize(activations)} |`),
+  ].join('\n');
+
+/** Undefined where there is no estimate, or for a setting that takes no memory. @param path dotted */
+export function memoryText({ estimate, values, availableBytes }: RecipeView, path: string): string | undefined {
+  if (estimate === undefined || !Object.hasOwn(sentences, path)) return undefined;
+  const own = sentences[path]?.(estimate, values) ?? '';
+  return `*Here:* ${own.startsWith('|') ? `\n\n${own}` : own}\n\nThis run: about **${byteSize(estimate.totalBytes)}** of ${byteSize(availableBytes)} free. ${memorySplit(estimate)}.`;
+}

@@ -1,0 +1,51 @@
+/** How many updates a run makes, from the samples of its data and the batch. Pure. */
+import type { RecipeView } from '../trainer/lint/recipe-view.ts';
+import { compact, grouped } from '../trainer/protocol/format.ts';
+
+export interface RunLength {
+  /** "≈ 150 updates (50 an epoch)" */
+  readonly label: string;
+  /** What it was told from. */
+  readonly tooltip: string;
+}
+
+/**
+ * Undefined where the samples can't be told by counting lines: packed, plain text, folders. Batches hold samples of like length, so that the
+ * last one of each length may be short: the number is near, not exact.
+ */
+export function runLength({ data, values }: RecipeView): RunLength | undefined {
+  const {
+    num_train_epochs: epochs,
+    max_steps: most,
+    per_device_train_batch_size: batch,
+    gradient_accumulation_steps: accumulated,
+  } = values;
+  const samples = samplesOf(data, values);
+  if (samples === undefined || samples.trained < 1) return undefined;
+  const perEpoch = Math.ceil(Math.ceil(samples.trained / batch) / accumulated);
+  const held = samples.heldOut > 0 ? `, ${grouped(samples.heldOut)} held out` : '';
+  const times = accumulated > 1 ? `, ${accumulated} batches an update` : '';
+  const tooltip = `${samples.isExact ? '' : 'about '}${grouped(samples.trained)} samples${held}, batches of ${batch}${times}`;
+  if (most > 0) return { label: `≈ ${compact(Number((most / perEpoch).toPrecision(2)))} epochs`, tooltip };
+  const all = Math.ceil(epochs * perEpoch);
+  return { label: `≈ ${grouped(all)} ${all === 1 ? 'update' : 'updates'} (${grouped(perEpoch)} an epoch)`, tooltip };
+}
+
+function samplesOf(
+  data: RecipeView['data'],
+  values: RecipeView['values'],
+): { readonly trained: number; readonly heldOut: number; readonly isExact: boolean } | undefined {
+  const train = data.slice(0, values.data.train.length);
+  if (values.packing || train.length === 0 || train.length < values.data.train.length) return undefined;
+  let count = 0;
+  let isExact = true;
+  for (const { rows } of train) {
+    if (rows === undefined) return undefined;
+    count += rows.count;
+    isExact &&= rows.isExact;
+  }
+  const used = Math.min(count, values.data.max_samples ?? count);
+  const { val_size: share } = values;
+  const heldOut = values.data.eval.length > 0 ? 0 : share < 1 ? Math.round(share * used) : Math.min(share, used);
+  return { trained: used - heldOut, heldOut, isExact };
+}
