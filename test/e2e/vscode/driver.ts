@@ -5,7 +5,7 @@ import type { Browser, Frame, Locator, Page } from 'playwright-core';
 
 /** For what an editor does by itself; a training is waited for by its test. */
 const PATIENCE_MS = 20_000;
-/** A palette that is open does not learn of commands that come later. */
+/** Before the palette is opened anew. */
 const PALETTE_MS = 1500;
 const SIZE = { width: 1600, height: 1000 };
 
@@ -46,14 +46,19 @@ export class Workbench {
   async runCommand(title: string): Promise<void> {
     const row = this.quickPickRow(title);
     const deadline = performance.now() + PATIENCE_MS;
-    for (;;) {
+    // A palette that is open does not learn of commands that come later, and a page that comes back takes the focus from it.
+    const search = async (): Promise<void> => {
       await this.page.keyboard.press('F1');
-      await this.page.locator('.quick-input-widget input.input').fill(`>${title}`);
-      const isThere = await row.waitFor({ timeout: PALETTE_MS }).then(
+      await this.page.locator('.quick-input-widget input.input').fill(`>${title}`, { timeout: PALETTE_MS });
+      await row.waitFor({ timeout: PALETTE_MS });
+      await this.accept(row);
+    };
+    for (;;) {
+      const isDone = await search().then(
         () => true,
         () => false,
       );
-      if (isThere) return this.accept(row);
+      if (isDone) return;
       await this.page.keyboard.press('Escape');
       if (performance.now() > deadline) throw new Error(`the palette has no '${title}'`);
     }
