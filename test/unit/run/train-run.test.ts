@@ -3,6 +3,7 @@ import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'no
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
+import type { MemoryPlan } from '../../../trainer/protocol/view/run.ts';
 import type { EvaluateResult } from '../../../trainer/run/evaluate-run.ts';
 import type { ImportanceResult } from '../../../trainer/run/importance-run.ts';
 import { describeFailure } from '../../../trainer/run/run-error.ts';
@@ -40,6 +41,7 @@ describe('a run that goes well', () => {
       'checkpoints',
       'coverage.json',
       'log.txt',
+      'memory.json',
       'metrics.jsonl',
       'recipe.yaml',
       'scores.safetensors',
@@ -54,6 +56,25 @@ describe('a run that goes well', () => {
     const progress = events.flatMap(event => (event.type === 'progress' && event.phase === 'train' ? [event] : []));
     expect(progress.at(-1)).toMatchObject({ done: 36, total: 36, unit: 'steps' });
     expect(progress.at(-1)?.ratePerSecond).toBeGreaterThan(0);
+  });
+
+  test('what was predicted stands beside the peaks of every line', () => {
+    const { predicted, baselineBytes, recompute, device } = JSON.parse(
+      readFileSync(join(dirOf('good'), 'memory.json'), 'utf8'),
+    ) as MemoryPlan;
+    const { totalBytes, ...causes } = predicted;
+    expect(Object.values(causes).reduce((sum, bytes) => sum + bytes, 0)).toBe(totalBytes);
+    expect([recompute, device]).toEqual(['none', 'cpu']);
+    const lines = readFileSync(join(dirOf('good'), 'metrics.jsonl'), 'utf8')
+      .trim()
+      .split('\n');
+    const updates = lines.map(line => JSON.parse(line) as Record<string, number>).filter(({ loss }) => loss !== undefined);
+    expect(updates.length).toBe(36);
+    for (const { memory_peak_bytes: peak = 0, memory_resident_bytes: resident = 0 } of updates) {
+      expect(resident).toBeGreaterThan(0);
+      expect(peak).toBeGreaterThanOrEqual(resident);
+      expect(peak).toBeGreaterThan(baselineBytes / 2);
+    }
   });
 
   test('the memory adds up', () => {

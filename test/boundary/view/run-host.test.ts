@@ -1,0 +1,280 @@
+/** The host of a run's page over real folders: everything there is, what is new, and what becomes of it when files are rewound. */
+import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { connectCompare } from '../../../client/pages/compare-host.ts';
+import { connectRun } from '../../../client/pages/run-host.ts';
+import { RunModel } from '../../../media/shared/run-model.ts';
+import type { CompareToPage } from '../../../trainer/protocol/view/compare.ts';
+import { PATCH_LINES, type RunToPage } from '../../../trainer/protocol/view/run.ts';
+import { rewindMetrics } from '../../../trainer/run/metrics-file.ts';
+import { openTestPage, type TestPage, testServices } from '../../support/page-host.ts';
+import { runInProcess } from '../../support/run-in-process.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+import { until } from '../../support/until.ts';
+
+const task = makeTinyTask();
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-view-'));
+const trained = join(folder, 'trained');
+const pages: { dispose(): void }[] = [];
+beforeAll(async () => {
+  const recipe = task.recipe('engine=portable', 'eval_strategy=steps', 'eval_steps=4', 'name=spam');
+  await runInProcess({ kind: 'train', recipe, runDir: trained, context: task.context });
+});
+afterEach(() => {
+  for (const page of pages.splice(0)) page.dispose();
+});
+afterAll(() => {
+  for (const dir of [folder, task.folder]) rmSync(dir, { recursive: true, force: true });
+});
+
+interface Shown {
+  readonly page: TestPage<RunToPage>;
+  readonly model: RunModel;
+  /** Has the host look at the files now, as an event of the daemon does. */
+  readonly look: () => void;
+}
+
+const copy = (name: string): string => {
+  const runDir = join(folder, name);
+  cpSync(trained, runDir, { recursive: true });
+  return runDir;
+};
+
+function show(runDir: string, services = testServices()): Shown {
+  const model = new RunModel();
+  const page = openTestPage(connectRun, {
+    state: { runDir },
+    services,
+    onPost: message => message.type !== 'notice' && model.apply(message),
+  });
+  pages.push(page);
+  page.receive({ type: 'ready' });
+  const look = (): void =>
+    services.store.put({ id: 'job', kind: 'train', state: 'running', priority: 0, title: '', runDir, createdAt: '' });
+  return { page, model, look };
+}
+
+const linesOf = (runDir: string): Record<string, number>[] =>
+  readFileSync(join(runDir, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as Record<string, number>);
+
+/** The page has exactly what the file says. */
+const isWhole = (model: RunModel, runDir: string): boolean => {
+  const lines = linesOf(runDir);
+  return (
+    model.history.length === lines.length &&
+    lines.every((line, i) => Object.entries(line).every(([name, value]) => model.history.row(i)[name] === value))
+  );
+};
+
+describe('a finished run', () => {
+  test('is there whole, without a daemon', async () => {
+    const services = testServices();
+    const { page, model } = show(trained, services);
+    await until(() => model.log.entries.length > 0, 'the log');
+    expect(isWhole(model, trained)).toBe(true);
+    expect(model.overview).toMatchObject({ state: 'finished', name: 'spam', step: 12, totalSteps: 12, resumable: false });
+    expect(model.recipe?.entries).toContainEqual(expect.objectContaining({ key: 'method', value: 'spsft' }));
+    expect(model.recipe?.entries.find(({ key }) => key === 'seed')).toMatchObject({ isDefault: true, value: '42' });
+    expect(model.recipe?.entries.find(({ key }) => key === 'max_length')).toMatchObject({ isDefault: false, value: '48' });
+    expect(model.coverage).toMatchObject({ method: 'spsft', trainable: 7680 });
+    expect(model.memory?.predicted.totalBytes).toBeGreaterThan(0);
+    expect(model.summary).toMatchObject({ state: 'finished', steps: 12 });
+    expect(model.log.entries.at(-1)?.text).toContain('finished after 12 updates');
+    expect(page.titles).toEqual(['Run: spam']);
+    expect(services.calls).toEqual([]);
+  });
+
+  test('a page that comes back gets it all again, and nothing twice', async () => {
+    const { page, model } = show(trained);
+    await until(() => model.log.entries.length > 0, 'the log');
+    const entries = model.log.entries.length;
+    page.posted.length = 0;
+    page.receive({ type: 'ready' });
+    await until(() => page.posted.some(({ type }) => type === 'log'), 'the log again');
+    expect(isWhole(model, trained)).toBe(true);
+    expect(model.log.entries.length).toBe(entries);
+    expect(new Set(page.posted.map(({ type }) => type))).toEqual(
+      new Set(['overview', 'recipe', 'coverage', 'memory', 'summary', 'metrics', 'log']),
+    );
+  });
+
+  test('at rest nothing is sent', async () => {
+    const { page, model, look } = show(trained);
+    look();
+    await until(() => model.log.entries.length > 0 && model.overview?.job !== undefined, 'all of it');
+    const count = page.posted.length;
+    for (let i = 0; i < 5; i++) {
+      await new Promise(resolve => setTimeout(resolve, 30));
+      look();
+    }
+    expect(page.posted.length).toBe(count);
+  });
+});
+
+describe('files that change', () => {
+  test('a run that goes on from an earlier checkpoint: no line of the old end stays, however quick it is', async () => {
+    const runDir = copy('rewound');
+    const { model, look } = show(runDir);
+    await until(() => isWhole(model, runDir), 'the first part');
+    await rewindMetrics(runDir, 6);
+    // More lines than before, in one stretch: the length alone would tell nothing.
+    for (let step = 7; step <= 40; step++)
+      appendFileSync(join(runDir, 'metrics.jsonl'), `${JSON.stringify({ step, epoch: 1, loss: 100 + step })}\n`);
+    look();
+    await until(() => isWhole(model, runDir), 'the second part');
+    const { x, y } = model.history.points('loss');
+    expect([...x]).toEqual(Array.from({ length: 40 }, (_, i) => i + 1));
+    expect(y.at(-1)).toBe(140);
+  });
+
+  test('half a line is not one, and damaged lines are left out', async () => {
+    const runDir = copy('damaged');
+    writeFileSync(
+      join(runDir, 'metrics.jsonl'),
+      '{"step":1,"loss":2}\nnot json\n{"loss":3}\n[1]\n{"step":2,"loss":"x","__proto__":5}\n{"step":3,"lo',
+    );
+    const { model } = show(runDir);
+    await until(() => model.history.length > 0, 'lines');
+    expect(model.history.row(0)).toMatchObject({ step: 1, loss: 2 });
+    expect(model.history.length).toBe(2);
+    expect([...model.history.points('loss').x]).toEqual([1]);
+  });
+
+  test('files of another version: what does not fit is left out, the rest is shown', async () => {
+    const runDir = copy('other');
+    writeFileSync(join(runDir, 'coverage.json'), '{"method": 5}');
+    writeFileSync(join(runDir, 'summary.json'), 'not json');
+    writeFileSync(join(runDir, 'memory.json'), '[]');
+    const { model } = show(runDir);
+    await until(() => model.log.entries.length > 0, 'the log');
+    expect([model.coverage, model.summary, model.memory]).toEqual([undefined, null, undefined]);
+    expect(isWhole(model, runDir)).toBe(true);
+  });
+
+  test('a deleted run is told of, and one that is begun in its place is shown from its first line', async () => {
+    const runDir = copy('deleted');
+    const { model, look } = show(runDir);
+    await until(() => model.history.length > 0, 'lines');
+    rmSync(runDir, { recursive: true });
+    look();
+    await until(() => model.missing !== undefined, 'the end of it');
+    cpSync(trained, runDir, { recursive: true });
+    writeFileSync(join(runDir, 'metrics.jsonl'), '{"step":1,"loss":2}\n');
+    look();
+    await until(() => model.missing === undefined && isWhole(model, runDir), 'the new one');
+  });
+
+  test('100,000 lines come in pieces, quickly, and the newest follow', async () => {
+    const runDir = copy('long');
+    const lines = Array.from({ length: 100_000 }, (_, i) =>
+      JSON.stringify({ step: i + 1, epoch: i / 1000, loss: 1 / (i + 1), learning_rate: 1e-4, seconds: 0.1 }),
+    );
+    writeFileSync(join(runDir, 'metrics.jsonl'), `${lines.join('\n')}\n`);
+    const { page, model, look } = show(runDir);
+    const startedMs = performance.now();
+    await until(() => model.history.length === lines.length, 'all lines');
+    expect(performance.now() - startedMs).toBeLessThan(10_000);
+    const sizes = page.posted.flatMap(message => (message.type === 'metrics' ? [message.length] : []));
+    // A patch ends with the page of the file that fills it.
+    expect(Math.max(...sizes)).toBeLessThan(2 * PATCH_LINES);
+    page.posted.length = 0;
+    appendFileSync(join(runDir, 'metrics.jsonl'), '{"step":100001,"loss":0}\n');
+    look();
+    await until(() => model.history.length === lines.length + 1, 'the newest line');
+    expect(page.posted.filter(({ type }) => type === 'metrics')).toEqual([
+      { type: 'metrics', reset: false, length: 1, columns: { step: [100_001], loss: [0] } },
+    ]);
+  });
+});
+
+describe('buttons', () => {
+  test.each([
+    ['heatmap', 'openHeatmap'],
+    ['try', 'tryModel'],
+    ['export', 'exportRun'],
+    ['folder', 'openRunFolder'],
+    ['recipe', 'openRunRecipe'],
+    ['log', 'openRunLog'],
+  ])('%s asks the editor', async (action, command) => {
+    const services = testServices();
+    const { page } = show(trained, services);
+    page.receive({ type: 'action', action });
+    await until(() => services.calls.length > 0, 'the call');
+    expect(services.calls).toEqual([[command, { runDir: trained }]]);
+  });
+
+  test('a run that another program trains can only be stopped there, and the page says so', async () => {
+    const { page } = show(trained);
+    page.receive({ type: 'action', action: 'stop' });
+    await until(() => page.posted.some(({ type }) => type === 'notice'), 'the notice');
+    expect(page.posted.find(({ type }) => type === 'notice')).toMatchObject({ level: 'error', message: expect.stringContaining('Ctrl-C') });
+  });
+
+  test('what is no message of ours does nothing', async () => {
+    const services = testServices();
+    const { page } = show(trained, services);
+    for (const message of [
+      null,
+      'x',
+      { type: 'action', action: 'format disk' },
+      { type: 'save', suggestedName: '../x', content: '' },
+      { type: 'save', suggestedName: 'x.csv', content: 5 },
+    ])
+      page.receive(message);
+    await new Promise(resolve => setTimeout(resolve, 20));
+    expect(services.calls.map(([name]) => name)).toEqual(['warn', 'warn', 'warn', 'warn', 'warn']);
+  });
+
+  test('a page without a run says so', () => {
+    for (const state of [{}, { runDir: 'relative' }, { runDir: 5 }]) {
+      const page = openTestPage(connectRun, { state, services: testServices() });
+      page.receive({ type: 'ready' });
+      expect(page.posted).toEqual([{ type: 'missing', runDir: '' }]);
+      page.dispose();
+    }
+  });
+});
+
+describe('compare', () => {
+  test('each run has its patches; one that is taken out is gone after a reload too', async () => {
+    const runDirs = ['one', 'two', 'three'].map(copy);
+    const models = new Map(runDirs.map(runDir => [runDir, new RunModel()]));
+    const page = openTestPage<CompareToPage>(connectCompare, {
+      state: { runDirs: [...runDirs, runDirs[0]] },
+      services: testServices(),
+      onPost: message => message.type === 'patch' && models.get(message.runDir)?.apply(message.patch),
+    });
+    pages.push(page);
+    page.receive({ type: 'ready' });
+    await until(() => runDirs.every(runDir => isWhole(models.get(runDir) ?? new RunModel(), runDir)), 'all runs');
+    expect(page.posted[0]).toEqual({ type: 'runs', runDirs });
+    expect(page.titles).toEqual(['Compare: one, two, three']);
+    expect(page.posted.some(message => message.type === 'patch' && message.patch.type === 'log')).toBe(false);
+    page.receive({ type: 'remove', runDir: runDirs[1] });
+    expect(page.kept).toEqual([{ runDirs: [runDirs[0], runDirs[2]] }]);
+    expect(page.posted.at(-1)).toEqual({ type: 'runs', runDirs: [runDirs[0], runDirs[2]] });
+  });
+
+  test('opens a run, but only one of its own', async () => {
+    const services = testServices();
+    const page = openTestPage<CompareToPage>(connectCompare, { state: { runDirs: [trained] }, services });
+    pages.push(page);
+    page.receive({ type: 'open', runDir: '/etc' });
+    page.receive({ type: 'open', runDir: trained });
+    await until(() => services.calls.length > 0, 'the call');
+    expect(services.calls).toEqual([['openPage', { kind: 'run', state: { runDir: trained } }]]);
+  });
+
+  test('a state that is none shows an empty page', () => {
+    mkdirSync(join(folder, 'empty'), { recursive: true });
+    const page = openTestPage<CompareToPage>(connectCompare, { state: { runDirs: 'x' }, services: testServices() });
+    page.receive({ type: 'ready' });
+    expect(page.posted).toEqual([{ type: 'runs', runDirs: [] }]);
+    page.dispose();
+  });
+});
