@@ -1,5 +1,6 @@
 /** Reverse-mode differentiation: from seeds back to exactly the nodes asked for, with a recompute policy for the forward values. */
 import type { Graph, Node } from './graph.ts';
+import { type Cross, joinCross } from './op-rule.ts';
 import { ruleOf } from './op-table.ts';
 import { type RecomputePolicy, Rematerializer } from './recompute.ts';
 import { GraphError } from './types.ts';
@@ -7,8 +8,11 @@ import { GraphError } from './types.ts';
 export interface BackwardParams {
   /** Where the gradient comes from: each node with the gradient of the loss towards it. */
   readonly seeds: readonly { readonly node: Node; readonly gradient: Node }[];
-  /** Where it is wanted. With `rows` (int32 [r]) only those rows of a variable: the gradient is [r, …] and the rest is never formed. */
-  readonly wrt: ReadonlyMap<Node, { readonly rows?: Node }>;
+  /**
+   * Where it is wanted. With `rows` (int32 [r]) only those rows of a variable: the gradient is [r, …] and the rest is never formed. With
+   * `cross` only those rows and columns of a variable [out, in]: the gradient is flat, [r, in] and then [out, c].
+   */
+  readonly wrt: ReadonlyMap<Node, { readonly rows?: Node; readonly cross?: Cross }>;
   readonly policy: RecomputePolicy;
   /**
    * Called as soon as a gradient is final, while the backward pass is still being built: the place for an update. `value` gives
@@ -67,12 +71,22 @@ export function backward(graph: Graph, params: BackwardParams): Map<Node, Node> 
           dy,
           wants: i => active.has(inputs[i] as Node),
           rows: i => rowsOf(inputs[i] as Node),
+          cross: i => wrt.get(inputs[i] as Node)?.cross,
           value: wanted => values.value(wanted, node.block),
         }),
       );
       found.forEach((gradient, i) => {
         const input = inputs[i];
         if (!gradient || !input || !active.has(input)) return;
+        const cross = wrt.get(input)?.cross;
+        if (cross) {
+          const isWhole = gradient.shape.length > 1;
+          accumulate(
+            input,
+            isWhole ? joinCross(graph, graph.gather(gradient, cross.rows), graph.gather(gradient, cross.columns, 1)) : gradient,
+          );
+          return;
+        }
         const rows = rowsOf(input);
         accumulate(input, rows && !rowAware.includes(i) && !passesRows ? graph.gather(gradient, rows) : gradient);
       });

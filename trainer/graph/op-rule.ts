@@ -3,6 +3,18 @@ import type { OpAttributes, OpName } from './attributes.ts';
 import type { Graph, Node } from './graph.ts';
 import type { TensorSpec } from './types.ts';
 
+/** Some rows (int32 [r]) and some columns (int32 [c]) of a matrix. */
+export interface Cross {
+  readonly rows: Node;
+  readonly columns: Node;
+}
+
+/** The gradients [r, in …] of rows and [out, c …] of columns as one flat tensor; where they meet, both have it. */
+export function joinCross(graph: Graph, rows: Node, columns: Node): Node {
+  const flat = (x: Node): Node => graph.reshape(x, [x.shape.reduce((n, d) => n * d, 1)]);
+  return graph.concat([flat(rows), flat(columns)], 0);
+}
+
 /** What a gradient rule is given. Forward values are asked for, so that only what is needed is kept or recomputed. */
 export interface GradientContext<Op extends OpName = OpName> {
   readonly graph: Graph;
@@ -13,6 +25,8 @@ export interface GradientContext<Op extends OpName = OpName> {
   wants(i: number): boolean;
   /** Rows of input i towards which the gradient is asked for; undefined means all of it. */
   rows(i: number): Node | undefined;
+  /** Rows and columns of input i towards which the gradient is asked for, as `joinCross` gives it; a rule may give all of it instead. */
+  cross(i: number): Cross | undefined;
   /** The forward value of a node, kept or computed again as the recompute policy says. */
   value(node: Node): Node;
 }

@@ -3,7 +3,7 @@ import { liveness, signatureFlops } from '../graph/liveness.ts';
 import type { Signature } from '../graph/program.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../graph/recompute.ts';
 import { byteSize, elementCount } from '../graph/types.ts';
-import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../method/method.ts';
+import { type Attachment, type MethodName, type MethodSettings, trainableCount, withBatchNorm } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
 import { firstElements } from '../method/rosa.ts';
 import { TargetError, targetModules } from '../method/targets.ts';
@@ -18,7 +18,7 @@ import { optimizerState } from '../train/optimizer.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { evalSignature, trainProgram, trainSignature } from '../train/train-program.ts';
-import { chosenOf } from '../train/trained-part.ts';
+import { placesOf } from '../train/trained-part.ts';
 import { updateGroups } from '../train/update-group.ts';
 import { nearestSettings } from './nearest-settings.ts';
 
@@ -138,7 +138,7 @@ export function attachForEstimate(model: AnyModel, method: MethodName, settings:
 
 function estimateMethod(params: EstimateParams, model: AnyModel, method: MethodName, settings: MethodSettings): MemoryEstimate {
   const { recipe } = params;
-  const attachment = attachForEstimate(model, method, settings);
+  const attachment = withBatchNorm(attachForEstimate(model, method, settings), model, recipe.batch_norm);
   const buckets = (params.buckets ?? [fullBatch(recipe, model)]).map(shape => estimateBucket(params, model, attachment, shape));
   const held = heldBytes(recipe, model, attachment);
   const heldTotal = held.weightsBytes + held.trainedBytes + held.gradientBytes + held.optimizerBytes + ENGINE_OVERHEAD_BYTES;
@@ -224,7 +224,7 @@ function heldBytes(recipe: Recipe, model: AnyModel, { trainables, frozen = [] }:
   const sum = (sizes: readonly number[]): number => sizes.reduce((a, b) => a + b, 0);
   const weights = new Set(model.parameters.map(({ name }) => name));
   const added = trainables.filter(({ variable }) => !weights.has(variable.name)).map(({ variable }) => variable);
-  const places = new Map(trainables.flatMap(trainable => chosenOf(trainable)?.variable ?? []).map(variable => [variable.name, variable]));
+  const places = new Map(trainables.flatMap(placesOf).map(({ variable }) => [variable.name, variable]));
   const optimizer = optimizerSettings(recipe);
   return {
     weightsBytes: sum(model.parameters.map(({ shape }) => byteSize({ shape, dtype: 'float32' }))),

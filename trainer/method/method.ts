@@ -2,7 +2,7 @@
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import type { Model } from '../model/model-spec.ts';
-import type { LinearHook } from '../model/tracer.ts';
+import type { BatchNormMode, LinearHook } from '../model/tracer.ts';
 import type { Budget, Selection } from '../selection.ts';
 import type { TargetSettings } from './targets.ts';
 
@@ -15,6 +15,14 @@ export interface Chosen {
   readonly indices: Int32Array;
 }
 
+/** Rows and columns whose elements are trained. */
+export interface ChosenCross {
+  readonly rows: Chosen;
+  readonly columns: Chosen;
+  /** For each trained element its place in the flat gradients of the rows [r, in] and then the columns [out, c]. */
+  readonly places: Chosen;
+}
+
 /** One block of trained numbers. Its optimizer state has the same shape. */
 export interface Trainable {
   /** Unique; names the tensor in checkpoints and adapters. */
@@ -25,6 +33,8 @@ export interface Trainable {
   readonly rows?: Chosen;
   /** Only these single elements of the variable are trained, in place, counted in its flat order. With neither: all of it. */
   readonly elements?: Chosen;
+  /** Of elements that fill whole rows and columns of a matrix: how their gradient comes about without that of the whole weight. */
+  readonly cross?: ChosenCross;
   /** Trainables of one batch have rows of one length and get their gradients close together, so one update serves them all. */
   readonly batch?: string;
   /** Shape of what is trained: [r, …] with rows, [k] with elements, else the variable's. */
@@ -57,6 +67,8 @@ export interface Attachment {
   readonly initial: () => Iterable<VariableData>;
   /** Variables that the method adds and does not train. */
   readonly frozen?: readonly VariableSpec[];
+  /** Running statistics of batch norm, where training updates them; they are stored with what is trained. */
+  readonly buffers?: readonly VariableSpec[];
   /** Start values that follow from a weight of the base, asked for as that weight is loaded. */
   readonly derived?: (weight: VariableData) => Iterable<VariableData>;
 }
@@ -86,6 +98,12 @@ export interface VeraSettings {
 
 /** Brings a method and a model together; `selection` holds the rows or elements for the methods that choose them. */
 export type Attach = (model: Model, settings: MethodSettings, selection: Selection) => Attachment;
+
+/** The attachment of a run whose batch norms are `frozen`, or `updated` by its batches. */
+export const withBatchNorm = (attachment: Attachment, { parameters }: Model, mode: BatchNormMode): Attachment =>
+  mode === 'frozen'
+    ? attachment
+    : { ...attachment, buffers: parameters.flatMap(({ name, shape, buffer }) => (buffer ? [{ name, shape, dtype: 'float32' }] : [])) };
 
 /** Trains all of a variable. */
 export const whole = (variable: VariableSpec): Trainable => ({ name: variable.name, variable, shape: variable.shape });

@@ -10,7 +10,7 @@ import { Tracer } from '../model/tracer.ts';
 import { declareFeeds, type OptimizerSettings, update } from './optimizer.ts';
 import { snapshotTraces } from './snapshot.ts';
 import { type BatchShape, shapeName, type Task } from './task.ts';
-import { trainedGradient } from './trained-part.ts';
+import { gradientWish, trainedGradient } from './trained-part.ts';
 import { gradientVariable, type UpdateGroup, updateGroups } from './update-group.ts';
 
 export interface TrainProgramParams {
@@ -43,7 +43,12 @@ export function trainProgram(params: TrainProgramParams): Program {
 function traceTrain(params: TrainProgramParams, shape: BatchShape): Traced {
   const { task, attachment } = params;
   const graph = new TensorGraph();
-  const tracer = new Tracer({ graph, linearHook: attachment.linearHook, seed: graph.feed('seed', [2], 'int32') });
+  const tracer = new Tracer({
+    graph,
+    linearHook: attachment.linearHook,
+    seed: graph.feed('seed', [2], 'int32'),
+    batchNorm: attachment.buffers ? 'updated' : 'frozen',
+  });
   const targets = new Map<Node, Trainable>();
   const rowsOf = (trainable: Trainable) => trainable.rows && graph.read(trainable.rows.variable);
   const { loss, seeds } = task.loss(tracer, shape, parameter => {
@@ -55,7 +60,7 @@ function traceTrain(params: TrainProgramParams, shape: BatchShape): Traced {
   const apply = new GradientSink(graph, params);
   backward(graph, {
     seeds,
-    wrt: new Map([...targets].map(([node, trainable]) => [node, { rows: rowsOf(trainable) }])),
+    wrt: new Map([...targets].map(([node, trainable]) => [node, gradientWish(graph, trainable)])),
     policy: params.recompute,
     onReady: (node, gradient) => {
       const trainable = targets.get(node) as Trainable;
@@ -63,7 +68,8 @@ function traceTrain(params: TrainProgramParams, shape: BatchShape): Traced {
     },
   });
   const { effects, outputs } = apply.finish();
-  return { graph, outputs: { loss, ...outputs }, effects };
+  const followed = [...tracer.updates].map(([buffer, value]) => graph.assign(buffer.name, value));
+  return { graph, outputs: { loss, ...outputs }, effects: [...effects, ...followed] };
 }
 
 /** Does with each gradient, as it comes, what the settings ask for: update at once, hold back for clipping, or add up. */

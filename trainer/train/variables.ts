@@ -3,7 +3,7 @@ import type { Session, VariableData } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import { type OptimizerSettings, optimizerState } from './optimizer.ts';
-import { chosenOf } from './trained-part.ts';
+import { placesOf } from './trained-part.ts';
 import { gradientVariable, updateGroups } from './update-group.ts';
 
 export interface StartValues {
@@ -30,9 +30,7 @@ async function* allValues({ model, attachment, optimizer, accumulates, start }: 
     for (const value of derived) yield started(value);
   }
   for (const value of attachment.initial()) yield started(value);
-  const places = new Map(
-    attachment.trainables.flatMap(trainable => chosenOf(trainable) ?? []).map(chosen => [chosen.variable.name, chosen]),
-  );
+  const places = new Map(attachment.trainables.flatMap(placesOf).map(chosen => [chosen.variable.name, chosen]));
   for (const [name, { indices }] of places) yield { name, data: indices };
   for (const group of updateGroups(attachment.trainables)) {
     if (optimizer) for (const state of optimizerState(optimizer, group)) yield { name: state.name, data: 'zeros' };

@@ -111,3 +111,35 @@ test('a seed of another shape is refused', () => {
   const wrong = [{ node: seeds[0]?.node as Node, gradient: graph.scalar(1) }];
   expect(() => backward(graph, { seeds: wrong, wrt: new Map([[first, {}]]), policy: 'none' })).toThrow(GraphError);
 });
+
+describe('rows and columns of a weight', () => {
+  const [OUT, IN, TOKENS] = [4, 5, 3] as const;
+  const feeds = { x: Float32Array.from(randomNumbers(TOKENS * IN, -1, 1, 1)) };
+  const own = { w: Float32Array.from(randomNumbers(OUT * IN, -1, 1, 2)) };
+
+  /** W is used twice, once in a form of which only the whole gradient can be had. */
+  async function gradients(cross: boolean): Promise<Record<string, number[]>> {
+    const graph = new Graph();
+    const w = graph.read({ name: 'w', shape: [OUT, IN], dtype: 'float32' });
+    const y = graph.tanh(graph.matmul(graph.feed('x', [TOKENS, IN]), w, { transposeB: true }));
+    const loss = graph.add(graph.sumAll(graph.square(graph.matmul(y, w))), graph.sumAll(graph.square(w)));
+    const places = (...list: number[]) => graph.constant(Int32Array.from(list), [list.length], 'int32');
+    const [rows, columns] = [places(1, 3), places(0, 2, 4)];
+    const found = backward(graph, {
+      seeds: [{ node: loss, gradient: graph.scalar(1) }],
+      wrt: new Map([[w, cross ? { cross: { rows, columns } } : {}]]),
+      policy: 'none',
+    });
+    return runGraph({ graph, outputs: { w: found.get(w) as Node }, effects: [] }, feeds, own);
+  }
+
+  test('are those of the whole gradient', async () => {
+    const whole = (await gradients(false)).w as number[];
+    const at = (row: number, column: number): number => whole[row * IN + column] as number;
+    const naive = [
+      ...[1, 3].flatMap(row => [0, 1, 2, 3, 4].map(column => at(row, column))),
+      ...[0, 1, 2, 3].flatMap(row => [0, 2, 4].map(column => at(row, column))),
+    ];
+    expectClose((await gradients(true)).w as number[], naive, 1e-5);
+  });
+});

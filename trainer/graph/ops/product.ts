@@ -1,5 +1,6 @@
 /** The matrix product, where nearly all the time goes. */
 import type { Node } from '../graph.ts';
+import { joinCross } from '../op-rule.ts';
 import type { OpTable } from '../op-table.ts';
 import { elementCount, GraphError, sameShape } from '../types.ts';
 
@@ -18,9 +19,10 @@ export const productRules: Pick<OpTable, 'matmul'> = {
     },
     /**
      * C = A·B: dA = dC·Bᵀ, dB = Aᵀ·dC. Where only some rows of a weight W [out, in] are asked for (x·Wᵀ, the form of every
-     * linear layer), dW[rows] = gather(dC, rows)ᵀ·x and the gradient of the other rows is never formed.
+     * linear layer), dW[rows] = gather(dC, rows)ᵀ·x and the gradient of the other rows is never formed; likewise
+     * dW[:, columns] = dCᵀ·gather(x, columns).
      */
-    gradient: ({ graph, dy, node, wants, rows, value }) => {
+    gradient: ({ graph, dy, node, wants, rows, cross, value }) => {
       const [a, b] = node.inputs as [Node, Node];
       const { transposeA, transposeB } = node.attrs;
       const towardsA = () =>
@@ -28,6 +30,13 @@ export const productRules: Pick<OpTable, 'matmul'> = {
           ? graph.matmul(value(b), dy, { transposeA: transposeB, transposeB: true })
           : graph.matmul(dy, value(b), { transposeB: !transposeB });
       const towardsB = () => {
+        const both = transposeB && !transposeA ? cross(1) : undefined;
+        if (both)
+          return joinCross(
+            graph,
+            graph.matmul(graph.gather(dy, both.rows, -1), value(a), { transposeA: true }),
+            graph.matmul(dy, graph.gather(value(a), both.columns, -1), { transposeA: true }),
+          );
         const chosen = rows(1);
         const g = chosen ? (transposeB ? graph.gather(dy, chosen, -1) : dy) : dy;
         if (chosen && !transposeB) throw new GraphError('rows of a weight need the form x·Wᵀ');

@@ -101,7 +101,7 @@ export const methodSettings = {
   ),
   dependencies: defaulted(flag(), false, {
     doc: 'Trains, with the chosen rows of spsft, the columns that read them and the norm entries between, at half as many rows.',
-    memory: 'Indices of single elements, and the gradient of one whole weight at a time.',
+    memory: 'Two indices for each trained element.',
   }),
   r: optional(
     integer({ min: 1, max: 1_000_000 }),
