@@ -117,7 +117,7 @@ async function replace(temporary: string, final: string): Promise<void> {
 }
 
 async function writeTensors(folder: string, { session, attachment, optimizer, adapter }: SaveParams): Promise<void> {
-  const trained = new Set(attachment.trainables.map(({ name }) => name));
+  const trained = new Set([...attachment.trainables, ...(attachment.buffers ?? [])].map(({ name }) => name));
   const specs = snapshotSpecs(attachment, optimizer);
   const valuesOf = (wanted: readonly VariableSpec[]): AdapterTensor[] => {
     const snapshot = readSnapshot(session, attachment, optimizer);

@@ -6,7 +6,7 @@ import { wholeRows } from '../dependency/coupling.ts';
 import type { Session } from '../engine/engine.ts';
 import { writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { processMemory } from '../memory/measure.ts';
-import type { Attachment } from '../method/method.ts';
+import { type Attachment, withBatchNorm } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
 import { targetModules } from '../method/targets.ts';
 import type { Model } from '../model/model-spec.ts';
@@ -71,7 +71,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const setup = await setUpTask({ ...params, base }, 'train');
     // Before importance, whose session leaves memory to the next.
     const baselineBytes = residentBytes();
-    const attachment = await attach(params, base, setup);
+    const attachment = withBatchNorm(await attach(params, base, setup), setup.model, recipe.batch_norm);
     const coverage = coverageOf(setup.model, attachment);
     await reportCoverage(params, attachment, coverage);
     return await compile(params, { base, setup, attachment, coverage, baselineBytes });

@@ -17,15 +17,17 @@ interface Part {
 /** A part is copied to the host whole; this many bytes at a time keep the copy small beside the model. */
 const GROUP_BYTES = 64 * 2 ** 20;
 
-/** The tensors of a snapshot, by name: each trainable under its own, the optimizer state of a group under `<group>.<state>`. */
+/** The tensors of a snapshot, by name: trainables and buffers each under their own, the optimizer state of a group under `<group>.<state>`. */
 export const snapshotSpecs = (attachment: Attachment, optimizer: OptimizerSettings): VariableSpec[] =>
   partsOf(attachment, optimizer).map(part => part.spec);
 
-const partsOf = (attachment: Attachment, optimizer: OptimizerSettings): Part[] =>
-  updateGroups(attachment.trainables).flatMap(group => [
+const partsOf = ({ trainables, buffers = [] }: Attachment, optimizer: OptimizerSettings): Part[] => [
+  ...updateGroups(trainables).flatMap(group => [
     ...group.members.map(trainedPart),
     ...optimizerState(optimizer, group).map(state => ({ spec: state, of: whole(state) })),
-  ]);
+  ]),
+  ...buffers.map(buffer => ({ spec: buffer, of: whole(buffer) })),
+];
 
 const trainedPart = (trainable: Trainable): Part => ({
   spec: { name: trainable.name, shape: trainable.shape, dtype: 'float32' },

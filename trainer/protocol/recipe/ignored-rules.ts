@@ -63,6 +63,12 @@ const conditions: readonly Condition[] = [
     reads: ['method', 'importance.measure'],
     isUsed: ({ method, importance }) => rowMethods.has(method) && ['taylor', 'taylor_squared'].includes(importance.measure),
   },
+  {
+    settings: ['batch_norm'],
+    when: 'with task: image_classification',
+    reads: ['task'],
+    isUsed: ({ task }) => task === 'image_classification',
+  },
   { settings: ['momentum'], when: 'with optim: sgd', reads: ['optim'], isUsed: ({ optim }) => optim === 'sgd' },
   {
     settings: ['adam_beta1', 'adam_beta2', 'adam_epsilon'],

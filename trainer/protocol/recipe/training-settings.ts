@@ -68,6 +68,17 @@ export const optimizerSettings = {
     doc: 'Stops the run when the loss is not finite or exceeds this multiple of the first loss.',
   }),
   seed: defaulted(integer({ min: 0, max: MAX_SEED }), 42, { doc: 'The seed of everything random in the run.' }),
+  batch_norm: defaulted(
+    choice({
+      frozen: 'Normalise by the statistics that the model came with, in training as in evaluation, and leave them alone.',
+      updated: "Normalise by each batch's own, and let the running statistics follow them; they are stored with the adapter.",
+    }),
+    'frozen',
+    {
+      doc: 'The statistics of batch norm layers in training; updated is what PyTorch does, and wants batches of many images.',
+      memory: 'updated keeps the input of every batch norm, about twice the activations of a ResNet.',
+    },
+  ),
   recompute: defaulted(
     choice({
       auto: 'Whatever fits into the free memory and costs the least time.',
