@@ -1,4 +1,5 @@
 /** What commands, views and pages share: settings, the daemon, the output, and how errors are shown. Cheap to make: nothing is started here. */
+import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { commands, type ExtensionContext, Uri, window, workspace } from 'vscode';
@@ -94,10 +95,10 @@ export function createApp(context: ExtensionContext): App {
   };
 
   const address = async (): Promise<DaemonAddress> => {
-    const { daemonUrl: url } = settings();
+    const { daemonUrl: url, daemonCertificate: file } = settings();
     if (url === '') return { stateDir };
     const token = await context.secrets.get(daemonTokenKey(url));
-    if (token !== undefined) return { url, token };
+    if (token !== undefined) return { url, token, ca: file === '' ? undefined : await readCertificate(file) };
     throw new DaemonError('daemon-refused', `there is no token for the daemon at ${url}`);
   };
 
@@ -168,4 +169,15 @@ export function createApp(context: ExtensionContext): App {
     },
     rowtune,
   };
+}
+
+async function readCertificate(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new DaemonError('daemon-untrusted', `the certificate of the daemon cannot be read: ${why}`, {
+      hint: 'Set rowtune.daemon.certificate',
+    });
+  }
 }

@@ -7,6 +7,7 @@ export const DEFAULTS = {
   node: '',
   engine: 'default',
   'daemon.url': '',
+  'daemon.certificate': '',
   'daemon.idleMinutes': 30,
   logLevel: 'info',
   'trace.server': 'off',
@@ -25,6 +26,8 @@ export interface ClientSettings {
   readonly engine: string;
   /** Empty: the daemon of this machine. */
   readonly daemonUrl: string;
+  /** A PEM file that vouches for it; empty trusts what the machine trusts. */
+  readonly daemonCertificate: string;
   readonly idleMinutes: number;
   readonly logLevel: LogLevel;
   readonly heatmapColorMap: string;
@@ -52,6 +55,7 @@ export function readClientSettings(read: (name: SettingName) => unknown): Client
     node: text('node'),
     engine: text('engine'),
     daemonUrl: text('daemon.url'),
+    daemonCertificate: text('daemon.certificate'),
     idleMinutes: count('daemon.idleMinutes', { min: 0, max: 10_000 }),
     logLevel: LEVELS.find(each => each === level) ?? DEFAULTS.logLevel,
     heatmapColorMap: text('heatmap.colorMap'),

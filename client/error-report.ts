@@ -33,6 +33,7 @@ const KNOWN: Readonly<Record<string, Known>> = {
   'daemon-crashes': { hint: 'Its log says why.', remedies: ['showDaemonLog', 'restartDaemon'] },
   'daemon-start': { hint: 'Its log says why.', remedies: ['showDaemonLog', 'doctor'] },
   'daemon-refused': { hint: 'Check the token and the address of the daemon.', remedies: ['enterToken', 'openUrlSetting'] },
+  'daemon-untrusted': { remedies: ['openUrlSetting'] },
   'protocol-mismatch': { hint: 'Restart the daemon, so that it has the version of this extension.', remedies: ['restartDaemon'] },
   'node-unusable': { remedies: ['openNodeSetting'] },
   engine: { remedies: ['installEngine', 'doctor'] },

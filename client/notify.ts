@@ -41,7 +41,7 @@ export function createNotifier(output: Output): Notifier {
       },
       openRecipe: () => (recipe === undefined ? undefined : window.showTextDocument(recipe)),
       openNodeSetting: () => commands.executeCommand('workbench.action.openSettings', 'rowtune.node'),
-      openUrlSetting: () => commands.executeCommand('workbench.action.openSettings', 'rowtune.daemon.url'),
+      openUrlSetting: () => commands.executeCommand('workbench.action.openSettings', 'rowtune.daemon'),
       enterToken: () => commands.executeCommand(COMMANDS.setDaemonToken),
       restartDaemon: () => commands.executeCommand(COMMANDS.restartDaemon),
       startDaemon: () => commands.executeCommand(COMMANDS.startDaemon),

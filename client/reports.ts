@@ -9,9 +9,9 @@ const numberOf = (value: unknown): number => (typeof value === 'number' ? value 
 const bytes = (value: unknown): string => (typeof value === 'number' ? byteSize(value) : 'unknown');
 
 /** Cells are text of ours or numbers; a bar in a model's name would end its cell. */
-function markdownTable(header: readonly string[], rows: readonly (readonly string[])[]): string {
+function markdownTable(header: readonly string[], rows: readonly (readonly string[])[], align: '---' | '---:' = '---:'): string {
   const line = (cells: readonly string[]): string => `| ${cells.map(cell => cell.replace(/\|/g, '\\|')).join(' | ')} |`;
-  return [line(header), line(header.map((_, i) => (i === 0 ? '---' : '---:'))), ...rows.map(line)].join('\n');
+  return [line(header), line(header.map((_, i) => (i === 0 ? '---' : align))), ...rows.map(line)].join('\n');
 }
 
 /** One sentence for a notification. */
@@ -109,6 +109,7 @@ export function doctorReport(value: unknown): string {
         ['Python', typeof python === 'string' ? python : 'missing'],
         ['compiler', typeof compiler === 'string' ? compiler : 'missing'],
       ],
+      '---',
     ),
     '',
   ].join('\n\n');
@@ -147,6 +148,7 @@ export function statusReport({ extensionVersion, daemon, daemonStatus, isServerR
         ['state', stateDir],
         ['cache', cacheDir],
       ],
+      '---',
     ),
     '',
   ].join('\n\n');

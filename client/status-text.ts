@@ -103,11 +103,8 @@ export function statusBarText(link: LinkState, active: readonly JobRecord[]): St
       kind: failed ? 'error' : 'normal',
     };
   }
-  const { progress } = job;
-  const share = progress !== undefined && progress.total > 0 ? ` ${Math.floor((100 * progress.done) / progress.total)}%` : '';
-  const left = progress?.secondsLeft !== undefined && progress.secondsLeft >= 1 ? ` · ${duration(progress.secondsLeft)}` : '';
   const others = active.length > 1 ? ` (+${active.length - 1})` : '';
-  return { text: `$(sync~spin) ${job.title}${share}${left}${others}`, tooltip, kind: 'normal' };
+  return { text: `$(sync~spin) ${job.title}: ${shortProgressText(job)}${others}`, tooltip, kind: 'normal' };
 }
 
 /** Jobs with what can be done to each, then the daemon. */

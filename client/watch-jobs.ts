@@ -88,7 +88,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
     }),
   ];
   const settings = workspace.onDidChangeConfiguration(change => {
-    if (change.affectsConfiguration('rowtune.daemon.url')) {
+    if (['rowtune.daemon.url', 'rowtune.daemon.certificate'].some(name => change.affectsConfiguration(name))) {
       daemon.disconnect();
       void joinQuietly(app);
     }

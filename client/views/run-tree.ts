@@ -90,8 +90,8 @@ function runItem(run: RunInfo | undefined, job: JobRecord | undefined, nowMs: nu
   const isBusy = group === 'Running' || group === 'Waiting';
   // A run that the command line has started is at work without a job of the daemon's.
   const canResume = !isBusy && (job?.resume !== undefined || (run !== undefined && run.state !== 'finished' && run.step > 0));
-  const label = run?.name ?? job?.title ?? path.basename(job?.runDir ?? '');
   const runDir = run?.runDir ?? job?.runDir;
+  const label = labelOf(run?.name ?? job?.title, runDir);
   return {
     id: runDir ?? label,
     group,
@@ -110,6 +110,12 @@ function runItem(run: RunInfo | undefined, job: JobRecord | undefined, nowMs: nu
     runDir,
     jobId: isActive ? job.id : undefined,
   };
+}
+
+/** The second run of a recipe has a number in its folder's name. */
+function labelOf(name: string | undefined, runDir: string | undefined): string {
+  const folder = path.basename(runDir ?? '');
+  return name === undefined || folder.startsWith(`${name}-`) ? folder : name;
 }
 
 function endedGroup(run: RunInfo | undefined, job: JobRecord | undefined): RunGroupName {
