@@ -20,12 +20,12 @@ const folder = await openModel(join(import.meta.dirname, 'llama'));
 const model = causalModel(folder.config);
 const modules = targetModules(model, { targetModules: ['all-linear'], freeze: [] });
 const [rows, tokens] = trace.input_ids.shape;
-const sequences = Array.from({ length: rows }, (_, row) => ({
+const whole = Array.from({ length: rows }, (_, row) => ({
   ids: Int32Array.from(trace.input_ids.data.slice(row * tokens, (row + 1) * tokens)),
   train: Uint8Array.from({ length: tokens }, (_, i) => Math.min(i, 1)),
 }));
 
-const sourceOf = (batchSize: number) => {
+const sourceOf = (batchSize: number, sequences = whole) => {
   const plan = createBatchPlan(sequences, {
     batchSize,
     maxLength: tokens,
@@ -68,4 +68,37 @@ test('sweeps hold every module once, last first, within the bytes', () => {
   const sweeps = sweepsOf(modules, 100_000);
   expect(sweeps.length).toBeGreaterThan(1);
   expect(sweeps.flat()).toEqual([...modules].reverse());
+});
+
+describe('what the loss reads itself', () => {
+  const tiedFolder = openModel(join(import.meta.dirname, 'llama3_tied'));
+
+  test.each([
+    ['llama', 'lm_head'],
+    ['llama3_tied', 'model.embed_tokens'],
+  ])('%s: %s is scored by its whole gradient, or not at all', async (name, target) => {
+    const engine = await openReference();
+    const { config, weights } = name === 'llama' ? folder : await tiedFolder;
+    const own = causalModel(config);
+    const wanted = own.modules.filter(module => module.name === target);
+    const small = whole.map(({ ids, train }) => ({ ids: ids.map(id => id % own.vocabularySize), train }));
+    const params = { model: own, modules: wanted, weights, seed: 0 };
+    const data = (batchSize: number) => ({
+      engine,
+      task: causalTask(own),
+      source: sourceOf(batchSize, small),
+      recompute: 'none' as const,
+      exact: false,
+      sweepBytes: 1e6,
+    });
+    const { scores } = await scoreModel({ ...params, measure: 'taylor_row', data: data(2) });
+    const { scores: bounds } = await scoreModel({ ...params, measure: 'taylor', data: data(2) });
+    // |Σ g·w| is at most Σ |g·w|, and not zero where the loss looks.
+    scores.get(target)?.forEach((score, row) => {
+      expect(score).toBeLessThanOrEqual((bounds.get(target)?.[row] as number) * (1 + 1e-4) + 1e-9);
+    });
+    expect(Math.max(...(scores.get(target) ?? []))).toBeGreaterThan(0);
+    for (const measure of ['fisher', 'wanda', 'activation'] as const)
+      await expect(scoreModel({ ...params, measure, data: data(2) })).rejects.toThrow(new RegExp(`${target} is read by the loss itself`));
+  });
 });

@@ -65,23 +65,27 @@ function addTo(graph: Graph, variable: VariableSpec, value: Node): Node {
 function traceInputs(params: ImportanceProgramParams, shape: BatchShape): Traced {
   const graph = new Graph();
   const tracer = new Tracer({ graph });
-  params.task.loss(tracer, shape, () => 'none');
+  const readByLoss = new Set<string>();
+  params.task.loss(tracer, shape, ({ name }) => {
+    readByLoss.add(name);
+    return 'none';
+  });
   const { batch, tokens } = shape;
   const presence = { batch, tokens, present: graph.feed('present', [batch, tokens]) };
   const squares = params.measure === 'wanda' ? inputSquares : outputSquares;
   const effects = params.modules.map(module =>
-    addTo(graph, accumulator(params, module), squares(graph, module, tapOf(params, tracer, module), presence)),
+    addTo(graph, accumulator(params, module), squares(graph, module, tapOf(params, tracer, module, readByLoss), presence)),
   );
   return { graph, outputs: { done: graph.scalar(1) }, effects };
 }
 
-function tapOf({ measure }: ImportanceProgramParams, tracer: Tracer, module: ModuleSpec): ModuleTap {
+/** What passes through a module. @param readByLoss parameters that the loss reads itself, which no tap sees (wholly) */
+function tapOf({ measure }: ImportanceProgramParams, tracer: Tracer, module: ModuleSpec, readByLoss: ReadonlySet<string>): ModuleTap {
   const tap = tracer.taps.get(module.name);
-  if (!tap)
-    throw new ImportanceError(
-      `the measure '${measure}' looks at what passes through a layer, and nothing passes through ${module.name}: it is read as it is; leave it out of target_modules, or take 'taylor' or 'taylor_row'`,
-    );
-  return tap;
+  if (tap && !readByLoss.has(module.weight.name)) return tap;
+  throw new ImportanceError(
+    `the measure '${measure}' looks at what passes through a layer, and ${module.name} is read ${readByLoss.has(module.weight.name) ? 'by the loss itself' : 'as it is'}; leave it out of target_modules, or take 'taylor' or 'taylor_row'`,
+  );
 }
 
 interface Backwards {
@@ -94,14 +98,16 @@ function traceBackward(
   params: ImportanceProgramParams,
   shape: BatchShape,
   towards: readonly ModuleSpec[],
-  build: (graph: Graph, tracer: Tracer) => Backwards,
+  build: (graph: Graph, tracer: Tracer, readByLoss: ReadonlySet<string>) => Backwards,
 ): Traced {
   const graph = new Graph();
   const tracer = new Tracer({ graph });
-  const { loss, seeds } = params.task.loss(tracer, shape, ({ name }) =>
-    towards.some(({ weight }) => weight.name === name) ? 'all' : 'none',
-  );
-  const { wanted, onReady } = build(graph, tracer);
+  const readByLoss = new Set<string>();
+  const { loss, seeds } = params.task.loss(tracer, shape, ({ name }) => {
+    readByLoss.add(name);
+    return towards.some(({ weight }) => weight.name === name) ? 'all' : 'none';
+  });
+  const { wanted, onReady } = build(graph, tracer, readByLoss);
   const effects: Node[] = [];
   backward(graph, {
     seeds,
@@ -118,21 +124,20 @@ function traceBackward(
  */
 function traceOutputs(params: ImportanceProgramParams, shape: BatchShape): Traced {
   // The loss reads the head of a language model itself, and a class token is added as it is: the whole gradient stands in for a tap.
-  const mayLackTap = (module: ModuleSpec) => module.part === 'head' || module.kind === 'parameter';
-  const untapped = params.measure === 'taylor_row' ? params.modules.filter(mayLackTap) : [];
-  return traceBackward(params, shape, untapped, (graph, tracer) => {
-    const direct = untapped.filter(module => !tracer.taps.has(module.name));
+  const takesWhole = params.measure === 'taylor_row';
+  return traceBackward(params, shape, takesWhole ? params.modules : [], (graph, tracer, readByLoss) => {
+    const hasTap = ({ name, weight }: ModuleSpec) => tracer.taps.has(name) && !readByLoss.has(weight.name);
+    const direct = takesWhole ? params.modules.filter(module => !hasTap(module)) : [];
     const weights = new Map(direct.map(module => [weightOf(graph, module), module]));
-    const taps = new Map(
-      params.modules.filter(module => !direct.includes(module)).map(module => [tapOf(params, tracer, module).y, module]),
-    );
+    const tapped = params.modules.filter(module => !direct.includes(module));
+    const taps = new Map(tapped.map(module => [module, tapOf(params, tracer, module, readByLoss)]));
+    const outputs = new Map(tapped.map(module => [taps.get(module)?.y as Node, module]));
     return {
-      wanted: [...taps.keys(), ...weights.keys()],
+      wanted: [...outputs.keys(), ...weights.keys()],
       onReady: (node, gradient, value) => {
-        const module = (taps.get(node) ?? weights.get(node)) as ModuleSpec;
-        const added = weights.has(node)
-          ? signedRow(graph, node, gradient)
-          : addedByOutputs(params, shape, graph, module, tapOf(params, tracer, module), value(node), gradient);
+        const module = (outputs.get(node) ?? weights.get(node)) as ModuleSpec;
+        const tap = taps.get(module);
+        const added = tap ? addedByOutputs(params, shape, graph, module, tap, value(node), gradient) : signedRow(graph, node, gradient);
         return addTo(graph, accumulator(params, module), added);
       },
     };

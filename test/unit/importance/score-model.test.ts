@@ -6,10 +6,11 @@ import type { MeasureName } from '../../../trainer/importance/measure.ts';
 import { type ImportanceData, scoreModel, type UnfinishedScores } from '../../../trainer/importance/score-model.ts';
 import type { ModuleSpec } from '../../../trainer/model/model-spec.ts';
 import { expectClose } from '../../support/closeness.ts';
-import { openReference } from '../../support/engines.ts';
+import { openOthers, openReference } from '../../support/engines.ts';
 import { model, modules, type Passed, passSample, samples, source, task, values, weights } from './toy-task.ts';
 
 const engine = await openReference();
+const others = await openOthers();
 const passes = await Promise.all(samples.map((_, i) => passSample(i)));
 const names = ['a', 'b', 'c'];
 const counts = names.map((_, label) => samples.filter(sample => sample.label === label).length);
@@ -123,6 +124,19 @@ describe('class-wise', () => {
     await expect(scoreModel({ measure: 'wanda', model, modules, weights, seed: 0 })).rejects.toThrow(ImportanceError);
   });
 });
+
+for (const { name, engine: other, missing } of others)
+  describe(name, () => {
+    if (!other) return test.skip(`not here: ${missing}`);
+    test.each(['taylor', 'taylor_row', 'fisher', 'wanda', 'activation', 'qm_taylor'] as const)(
+      '%s as on the interpreter',
+      async measure => {
+        const [found, expected] = [await scoresOf(measure, dataOf(2, { engine: other })), await scoresOf(measure, dataOf(2))];
+        for (const module of modules)
+          expectClose([...(found.scores.get(module.name) ?? [])], [...(expected.scores.get(module.name) ?? [])], 2e-6, module.name);
+      },
+    );
+  });
 
 describe.each(['taylor_row', 'qm_taylor', 'wanda'] as const)('%s, interrupted', measure => {
   test('goes on where it was, to the same bits', async () => {
