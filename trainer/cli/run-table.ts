@@ -1,6 +1,7 @@
 /** What a run gave, as people read it: what changed, what it cost, where it is. */
 
 import { byteSize, compact, grouped, percent, table } from '../protocol/format.ts';
+import type { ChoiceResult } from '../run/choice-evaluator.ts';
 import type { Evaluation } from '../run/evaluate.ts';
 import type { TrainResult } from '../run/train-run.ts';
 
@@ -21,6 +22,20 @@ export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
     ),
     ...row('samples', ({ samples }) => grouped(samples)),
   ];
+}
+
+/** Accuracies of multiple-choice benchmarks, and their mean as papers quote it. */
+export function benchmarkTable(results: Readonly<Record<string, ChoiceResult>>): string {
+  const all = Object.values(results);
+  const mean = (of: (result: ChoiceResult) => number): string => percent(all.reduce((sum, one) => sum + of(one), 0) / all.length);
+  const rows = Object.entries(results).map(([name, { accuracy, accuracyNorm, standardError, questions }]) => [
+    name,
+    `${percent(accuracy)} ± ${percent(standardError)}`,
+    percent(accuracyNorm),
+    grouped(questions),
+  ]);
+  const means = ['mean', mean(({ accuracy }) => accuracy), mean(({ accuracyNorm }) => accuracyNorm), ''];
+  return table([['benchmark', 'accuracy', 'by length', 'questions'], ...rows, ...(rows.length > 1 ? [means] : [])]);
 }
 
 const measureNames = (evaluations: readonly Evaluation[]): string[] => [

@@ -3,35 +3,45 @@
 import type { Adapter } from '../adapter/adapter.ts';
 import { type AdaptedModel, applyAdapter, untouched } from '../adapter/apply-adapter.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
+import type { Session } from '../engine/engine.ts';
 import type { Model } from '../model/model-spec.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
+import { causalTask } from '../train/causal-task.ts';
 import { optimizerSettings } from '../train/recipe-settings.ts';
+import { type BatchShape, shapeName } from '../train/task.ts';
 import { trainProgram } from '../train/train-program.ts';
 import { loadVariables } from '../train/variables.ts';
-import { type Evaluation, evaluate } from './evaluate.ts';
+import { answerBenchmarks, loadBenchmarks, requireCausal } from './benchmarks.ts';
+import type { ChoiceResult } from './choice-evaluator.ts';
+import { type Evaluation, type Evaluator, evaluate } from './evaluate.ts';
 import type { Job } from './job.ts';
 import { type Base, openBase } from './open-base.ts';
-import { RunError } from './run-error.ts';
 import { setUpTask } from './task-setup.ts';
 
-export interface EvaluateResult extends Evaluation {
+export interface EvaluateResult extends Partial<Evaluation> {
+  /** By name. */
+  readonly benchmarks?: Readonly<Record<string, ChoiceResult>>;
   readonly model: string;
   readonly adapter: string | null;
   readonly engine: string;
 }
 
-/** @throws RunError 'no-data', 'stopped'; AdapterError */
+/** @throws RunError 'no-data', 'stopped', 'wrong-task'; AdapterError */
 export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate' }>, job: Job): Promise<EvaluateResult> {
   const { recipe, context } = request;
   const adapter = request.adapter === undefined ? undefined : await readAdapter(request.adapter);
   try {
     const base = await openBase({ ...recipe, context, job });
     try {
-      const { task, model, evaluator } = await setUpTask({ recipe, base, context, job, labels: adapter?.description.labels }, 'held');
-      if (!evaluator) throw new RunError('no-data', 'there is no held-out sample to evaluate on', 'Set data.eval, or val_size');
+      const params = { recipe, base, context, job, labels: adapter?.description.labels };
+      const benchmarks = await loadBenchmarks(params);
+      const hasData = recipe.data.eval.length > 0 || recipe.val_size > 0;
+      const held = hasData || benchmarks.length === 0 ? await setUpTask(params, 'held') : undefined;
+      const task = held?.task ?? causalTask(requireCausal(base.model));
+      const adapted = await adapt(base, task.model, adapter);
+      const sources = [...(held?.evaluator ? [held.evaluator.source] : []), ...benchmarks.map(({ set }) => set.source)];
       job.phase('compile', 'building the evaluation program');
-      const adapted = await adapt(base, model, adapter);
       const session = await base.engine.compile(
         trainProgram({
           task,
@@ -41,18 +51,22 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
           accumulationSteps: 1,
           recompute: 'none',
           trainShapes: [],
-          evalShapes: evaluator.source.plan.buckets,
+          evalShapes: differentShapes(sources.flatMap(({ plan }) => plan.buckets)),
         }),
       );
       try {
-        const report = job.progress('load', model.parameters.length, 'tensors');
-        const weights = weightStream(model, adapted.weights, done => report(done));
-        await loadVariables(session, { model: weights, attachment: adapted.attachment, start: adapted.start });
-        job.phase('evaluate', `evaluating ${evaluator.samples} samples`);
-        const found = await evaluate({ session, evaluator, job });
-        job.checkStop();
-        if (!found) throw new Error('the evaluation gave nothing');
-        return { ...found, model: recipe.model, adapter: request.adapter ?? null, engine: base.engine.description.summary };
+        const report = job.progress('load', task.model.parameters.length, 'tensors');
+        const model = weightStream(task.model, adapted.weights, done => report(done));
+        await loadVariables(session, { model, attachment: adapted.attachment, start: adapted.start });
+        const found = held?.evaluator && (await evaluateHeld(session, held.evaluator, job));
+        const answered = await answerBenchmarks(session, benchmarks, job);
+        return {
+          ...found,
+          benchmarks: answered,
+          model: recipe.model,
+          adapter: request.adapter ?? null,
+          engine: base.engine.description.summary,
+        };
       } finally {
         await session.dispose();
       }
@@ -63,6 +77,18 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
     await adapter?.close();
   }
 }
+
+async function evaluateHeld(session: Session, evaluator: Evaluator, job: Job): Promise<Evaluation> {
+  job.phase('evaluate', `evaluating ${evaluator.samples} samples`);
+  const found = await evaluate({ session, evaluator, job });
+  job.checkStop();
+  if (!found) throw new Error('the evaluation gave nothing');
+  return found;
+}
+
+const differentShapes = (shapes: readonly BatchShape[]): BatchShape[] => [
+  ...new Map(shapes.map(shape => [shapeName(shape), shape])).values(),
+];
 
 async function adapt({ folder, fingerprint }: Base, model: Model, adapter: Adapter | undefined): Promise<AdaptedModel> {
   if (!adapter) return { weights: folder.weights, attachment: untouched, start: new Map() };

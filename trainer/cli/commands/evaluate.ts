@@ -1,10 +1,11 @@
 /** `rowtune evaluate`: loss and accuracy on held-out data, of a base model or of what a run made of it. */
 import path from 'node:path';
 import { table } from '../../protocol/format.ts';
+import type { Evaluation } from '../../run/evaluate.ts';
 import type { EvaluateResult } from '../../run/evaluate-run.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { recipeOrRun, withOverrides } from '../job-command.ts';
-import { metricRows } from '../run-table.ts';
+import { benchmarkTable, metricRows } from '../run-table.ts';
 import { runWorker } from '../run-worker.ts';
 import { jobContext } from '../settings.ts';
 
@@ -38,6 +39,7 @@ async function evaluate(
     adapter: adapter === undefined ? runDir : path.resolve(cwd, adapter),
   } as const;
   const value = (await runWorker({ request, terminal, threads: recipe.threads })) as EvaluateResult;
-  terminal.print(table(metricRows(value)));
+  if (value.loss !== undefined) terminal.print(table(metricRows(value as Evaluation)));
+  if (value.benchmarks) terminal.print(benchmarkTable(value.benchmarks));
   return { value: { ok: true, ...value } };
 }

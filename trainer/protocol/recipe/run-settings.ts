@@ -1,7 +1,21 @@
 /** Settings of the run: logging, evaluation, checkpoints, and where they go. */
 import type { Given } from './setting.ts';
 import { defaulted, derived, optional } from './setting.ts';
-import { choice, flag, integer, text } from './value-type.ts';
+import { choice, flag, integer, mapOf, text } from './value-type.ts';
+
+/** By the names of lm-evaluation-harness. */
+export const choiceTasks = {
+  arc_challenge: 'The harder questions of the AI2 reasoning challenge.',
+  arc_easy: 'Its easier questions.',
+  boolq: 'Yes or no questions about a passage.',
+  hellaswag: 'How an everyday scene goes on.',
+  openbookqa: 'Questions of elementary science.',
+  rte: 'Whether one sentence follows from another.',
+  winogrande: 'Which of two things a sentence refers to.',
+  multiple_choice: 'Any other: keys question, choices (a list) and answer (a number from 0, or the text).',
+} as const;
+
+export type ChoiceTask = keyof typeof choiceTasks;
 
 const steps = () => integer({ min: 1, max: 2 ** 31 - 1 });
 
@@ -21,6 +35,16 @@ export const runSettings = {
     doc: 'When the held-out data is evaluated.',
   }),
   eval_steps: defaulted(steps(), 100, { doc: "Updates from one evaluation to the next, with eval_strategy 'steps'." }),
+  benchmarks: defaulted(
+    mapOf(choiceTasks, text({ noun: 'path' }), 'a map from benchmarks to files'),
+    {},
+    {
+      doc: 'Multiple-choice benchmarks that `rowtune evaluate` answers, each with its file (json, jsonl or parquet), scored as lm-evaluation-harness does.',
+    },
+  ),
+  benchmark_max_samples: optional(integer({ min: 1, max: 1_000_000_000 }), {
+    doc: 'Answers at most this many questions of each benchmark.',
+  }),
   save_strategy: derived(
     strategies(),
     "that of eval_strategy, but 'epoch' for 'no'",

@@ -1,0 +1,73 @@
+/** Multiple choice against lm-evaluation-harness: the same log-likelihoods, so the same answers, from the same questions. */
+import { readFileSync } from 'node:fs';
+import { cp, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import { untouched } from '../../trainer/adapter/apply-adapter.ts';
+import { causalModel } from '../../trainer/model/load-model.ts';
+import { weightStream } from '../../trainer/model/weight-stream.ts';
+import type { ChoiceTask } from '../../trainer/protocol/recipe/run-settings.ts';
+import { choiceSet } from '../../trainer/run/choice-evaluator.ts';
+import { causalTask } from '../../trainer/train/causal-task.ts';
+import { epochBatches } from '../../trainer/train/data/batches.ts';
+import { type ChoiceQuestion, choiceQuestion } from '../../trainer/train/data/choice-tasks.ts';
+import { listDataFiles } from '../../trainer/train/data/list-files.ts';
+import { readRecords } from '../../trainer/train/data/read-records.ts';
+import { evalSignature, trainProgram } from '../../trainer/train/train-program.ts';
+import { loadVariables } from '../../trainer/train/variables.ts';
+import { openReference } from '../support/engines.ts';
+import { adamw } from '../support/tiny-training.ts';
+
+interface Golden {
+  readonly tasks: Readonly<
+    Record<string, { readonly acc: number; readonly acc_norm: number | null; readonly loglikelihoods: readonly (readonly number[])[] }>
+  >;
+}
+
+const here = import.meta.dirname;
+const golden = JSON.parse(readFileSync(join(here, 'choice', 'golden.json'), 'utf8')) as Golden;
+const base = await mkdtemp(join(tmpdir(), 'rowtune-choice-'));
+afterAll(() => rm(base, { recursive: true, force: true }));
+for (const part of ['llama', 'tiny-tokenizer']) await cp(join(here, part), base, { recursive: true });
+const folder = await openModel(base);
+const model = causalModel(folder.config);
+const tokenizer = await folder.loadTokenizer();
+const engine = await openReference();
+
+async function questionsOf(task: ChoiceTask): Promise<ChoiceQuestion[]> {
+  const questions: ChoiceQuestion[] = [];
+  for await (const record of readRecords({ files: await listDataFiles([join(here, 'choice', `${task}.jsonl`)]), textSplit: 'file' }))
+    questions.push(choiceQuestion(task, record));
+  return questions;
+}
+
+describe('lm-evaluation-harness', () => {
+  test.each(Object.keys(golden.tasks) as ChoiceTask[])('%s', async task => {
+    const set = choiceSet({ questions: await questionsOf(task), tokenizer, batchSize: 4, maxPositions: 256, padId: 0 });
+    const session = await engine.compile(
+      trainProgram({
+        task: causalTask(model),
+        attachment: untouched,
+        optimizer: adamw,
+        maxGradNorm: 0,
+        accumulationSteps: 1,
+        recompute: 'none',
+        trainShapes: [],
+        evalShapes: set.source.plan.buckets,
+      }),
+    );
+    await loadVariables(session, { model: weightStream(model, folder.weights), attachment: untouched });
+    for await (const batch of epochBatches(set.source, 0)) {
+      const { nll } = await session.run(evalSignature(batch.bucket), batch.feeds(1));
+      set.add(batch, nll);
+    }
+    await session.dispose();
+    const expected = golden.tasks[task];
+    for (const [i, value] of (expected?.loglikelihoods ?? []).flat().entries()) expect(set.likelihoods[i]).toBeCloseTo(value, 3);
+    const { accuracy, accuracyNorm } = set.result();
+    expect(accuracy).toBeCloseTo(expected?.acc ?? Number.NaN, 6);
+    if (typeof expected?.acc_norm === 'number') expect(accuracyNorm).toBeCloseTo(expected.acc_norm, 6);
+  });
+});
