@@ -13,8 +13,11 @@ const FALLBACKS: Readonly<Record<CurveColor, string>> = {
   lines: 'rgba(204, 204, 204, 0.5)',
 };
 
-/** The colour of now; ask again after the theme has changed. */
-export const colorOf = (color: CurveColor): string => property(`--vscode-charts-${color}`) || FALLBACKS[color];
+/** The colour of now; ask again after the theme has changed. The editor's orange is see-through, and too dark to be seen as a line. */
+export function colorOf(color: CurveColor): string {
+  const found = property(`--vscode-charts-${color}`) || FALLBACKS[color];
+  return color === 'orange' ? `rgb(from ${found} r g b / 1)` : found;
+}
 
 export const gridColor = (): string => property('--rowtune-grid') || 'rgba(128, 128, 128, 0.25)';
 export const chartFont = (): string => `11px ${property('--vscode-font-family') || 'system-ui, sans-serif'}`;
