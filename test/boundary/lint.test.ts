@@ -1,0 +1,150 @@
+/** `rowtune lint` as a process: text, JSON and SARIF, fixes that are written, and exit statuses. */
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { z } from 'zod';
+import { runRowtune } from '../support/run-rowtune.ts';
+import { makeWorkspace } from '../unit/lint/check-view.ts';
+
+const folder = makeWorkspace();
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const lint = (...args: string[]) => runRowtune(['lint', ...args], { env: {}, cwd: folder });
+const put = (name: string, text: string): string => {
+  writeFileSync(path.join(folder, name), text);
+  return name;
+};
+const read = (name: string): string => readFileSync(path.join(folder, name), 'utf8');
+
+const good = put('good.rowtune.yaml', 'model: models/tiny\nr: 8\nmax_length: 32\ndata: {train: spam.jsonl}\n');
+const bad = put('bad.rowtune.yaml', 'model: models/tinny\nlearning_rat: 1.0e-4\ndata: {train: wrong-type.jsonl}\n');
+
+describe('what is wrong', () => {
+  test('with the recipe, its model and its data, under the bad value', async () => {
+    const { status, stdout } = await lint(bad);
+    expect(status).toBe(2);
+    expect(stdout).toContain("bad.rowtune.yaml:1:8 error model-not-found there is no model at 'models/tinny'");
+    expect(stdout).toContain('  1 | model: models/tinny\n    |        ^^^^^^^^^^^^\n');
+    expect(stdout).toContain('bad.rowtune.yaml:2:1 error unknown-key');
+    expect(stdout).toContain('bad.rowtune.yaml:3:15 error bad-sample line 2: key "text"');
+  });
+
+  test('nothing with a good one; a hint and a warning are no failure', async () => {
+    expect(await lint(good)).toMatchObject({ status: 0, stdout: 'good.rowtune.yaml: no problems\n' });
+    const hint = put('hint.rowtune.yaml', `${read(good)}learning_rate: 1e-4\n`);
+    expect(await lint(hint)).toMatchObject({ status: 0, stdout: expect.stringContaining('info number-format') });
+  });
+
+  test('with the configs of a model folder', async () => {
+    const { status, stdout } = await lint(
+      'models/tokenized/../mismatch/config.json',
+      'models/tiny/config.json',
+      'adapters/lora/adapter_config.json',
+    );
+    expect(status).toBe(2);
+    expect(stdout).toMatch(/mismatch\/config.json:\d+:\d+ error config-weights-mismatch/);
+    expect(stdout).toContain('models/tiny/config.json: no problems');
+  });
+
+  test('with a file that is not there', async () => {
+    const { status, value } = await lint('nowhere.yaml', '--json');
+    expect(status).toBe(2);
+    expect(value).toMatchObject({ ok: false, error: { code: 'recipe-unreadable' } });
+  });
+});
+
+describe('for programs', () => {
+  test('--json is one line, --format json is to be read', async () => {
+    const [line, page] = await Promise.all([lint(bad, good, '--json'), lint(bad, good, '--format', 'json')]);
+    expect(line.value).toEqual(JSON.parse(page.stdout));
+    expect(line.value).toMatchObject({
+      ok: false,
+      files: [
+        {
+          file: bad,
+          fixed: false,
+          problems: expect.arrayContaining([expect.objectContaining({ code: 'unknown-key', line: 2, column: 1 })]),
+        },
+        { file: good, problems: [] },
+      ],
+    });
+  });
+
+  /** The parts of SARIF 2.1.0 that are written, as the standard has them: nothing else may be in there. */
+  const message = z.strictObject({ text: z.string().min(1) });
+  const line = z.int().min(1);
+  const physicalLocation = z.strictObject({
+    artifactLocation: z.strictObject({ uri: z.string().regex(/^[\w./%:~-]+$/) }),
+    region: z.strictObject({ startLine: line, startColumn: line.optional(), endLine: line.optional(), endColumn: line.optional() }),
+  });
+  const rule = z.strictObject({ id: z.string(), shortDescription: message.optional(), help: message });
+  const sarif = z.strictObject({
+    $schema: z.url(),
+    version: z.literal('2.1.0'),
+    runs: z
+      .array(
+        z.strictObject({
+          tool: z.strictObject({
+            driver: z.strictObject({ name: z.literal('rowtune'), semanticVersion: z.string(), rules: z.array(rule) }),
+          }),
+          columnKind: z.literal('utf16CodeUnits'),
+          artifacts: z.array(z.strictObject({ location: z.strictObject({ uri: z.string() }) })),
+          results: z.array(
+            z.strictObject({
+              ruleId: z.string(),
+              ruleIndex: z.int().min(0),
+              level: z.enum(['error', 'warning', 'note']),
+              message,
+              locations: z.array(z.strictObject({ physicalLocation })).length(1),
+              relatedLocations: z.array(z.strictObject({ id: z.int().min(0), message, physicalLocation })).optional(),
+            }),
+          ),
+        }),
+      )
+      .length(1),
+  });
+
+  test('SARIF', async () => {
+    const odd = put('odd näme.rowtune.yaml', 'model: models/tiny\nr: 8\nmax_length: 32\nlearning_rate: 1e-4\ndata: {train: spam.jsonl}\n');
+    const { status, stdout } = await lint(bad, good, odd, '--format', 'sarif');
+    expect(status).toBe(2);
+    const [run] = sarif.parse(JSON.parse(stdout)).runs;
+    expect(run?.artifacts.map(({ location }) => location.uri)).toEqual([bad, good, 'odd%20n%C3%A4me.rowtune.yaml']);
+    for (const { ruleId, ruleIndex } of run?.results ?? []) expect(run?.tool.driver.rules[ruleIndex]?.id).toBe(ruleId);
+    expect(run?.results.find(({ ruleId }) => ruleId === 'unknown-key')).toMatchObject({
+      level: 'error',
+      locations: [{ physicalLocation: { region: { startLine: 2, startColumn: 1, endLine: 2, endColumn: 13 } } }],
+    });
+    const [related] = run?.results.find(({ ruleId }) => ruleId === 'bad-sample')?.relatedLocations ?? [];
+    expect(related?.physicalLocation).toEqual({ artifactLocation: { uri: 'wrong-type.jsonl' }, region: { startLine: 2 } });
+    expect(run?.results.find(({ ruleId }) => ruleId === 'number-format')?.level).toBe('note');
+  });
+});
+
+describe('--fix', () => {
+  test('writes what is certain and tells the rest', async () => {
+    const file = put('fix.rowtune.yaml', '# mine\nmodel: models/tinny\nlr: 1e-4 # fast\noptim: adamw_torch\ndata: {train: spam.jsonl}\n');
+    const { status, stdout } = await lint(file, '--fix');
+    expect(read(file)).toBe('# mine\nmodel: models/tinny\nlearning_rate: 1.0e-4 # fast\noptim: adamw\ndata: {train: spam.jsonl}\n');
+    expect(status).toBe(2);
+    expect(stdout).toContain('fix.rowtune.yaml: fixed\n');
+    expect(stdout).toContain('model-not-found');
+  });
+
+  test('converts the recipe of another tool', async () => {
+    const file = put(
+      'axolotl.yaml',
+      'base_model: models/tiny\nadapter: lora\nlora_r: 8\nsequence_len: 32\ndatasets:\n  - path: spam.jsonl\nwandb_watch: x\n',
+    );
+    expect((await lint(file, '--fix')).status).toBe(0);
+    expect(read(file)).toBe(
+      'model: models/tiny\nmethod: lora\nr: 8\ndata:\n  train: spam.jsonl\nmax_length: 32\n\n# Of Axolotl, without a counterpart here:\n# wandb_watch: x  # of the other tool alone\n',
+    );
+  });
+
+  test('leaves a good file and a config as they are', async () => {
+    const before = [read(good), read('models/mismatch/config.json')];
+    await lint(good, 'models/mismatch/config.json', '--fix');
+    expect([read(good), read('models/mismatch/config.json')]).toEqual(before);
+  });
+});
