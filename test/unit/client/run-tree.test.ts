@@ -1,0 +1,123 @@
+/** The view Runs: one item for a run and its job, in the right group, with what can be done to it. */
+import { expect, test } from 'vitest';
+import { runTree } from '../../../client/views/run-tree.ts';
+import type { JobRecord, RunInfo } from '../../../trainer/protocol/rpc-messages.ts';
+
+const nowMs = Date.parse('2026-01-02T12:00:00Z');
+const at = (minutesAgo: number): string => new Date(nowMs - minutesAgo * 60_000).toISOString();
+
+const run = (name: string, change: Partial<RunInfo> = {}): RunInfo => ({
+  runDir: `/w/runs/${name}`,
+  name,
+  state: 'finished',
+  step: 60,
+  totalSteps: 60,
+  loss: 0.5,
+  startedAt: at(30),
+  updatedAt: at(5),
+  ageSeconds: 300,
+  ...change,
+});
+
+const job = (name: string, change: Partial<JobRecord> = {}): JobRecord => ({
+  id: `job-${name}`,
+  kind: 'train',
+  state: 'running',
+  priority: 0,
+  title: name,
+  runDir: `/w/runs/${name}`,
+  createdAt: at(10),
+  ...change,
+});
+
+const tree = (runs: readonly RunInfo[], jobs: readonly JobRecord[] = []) => runTree({ runs, jobs, nowMs });
+const names = (groups: ReturnType<typeof tree>) => groups.map(({ name, items }) => [name, ...items.map(({ label }) => label)]);
+const only = (groups: ReturnType<typeof tree>) => {
+  const [item] = groups.flatMap(({ items }) => items);
+  if (item === undefined) throw new Error('the tree is empty');
+  return item;
+};
+
+test('groups stand in the order of what one looks for, newest run first', () => {
+  const runs = [
+    run('old', { startedAt: at(90) }),
+    run('new', { startedAt: at(20) }),
+    run('stopped', { state: 'stopped', step: 5 }),
+    run('gone', { state: 'interrupted', step: 5 }),
+    run('bad', { state: 'failed', reason: 'no data' }),
+    run('by-hand', { state: 'running', step: 3 }),
+  ];
+  expect(names(tree(runs))).toEqual([
+    ['Running', 'by-hand'],
+    ['Stopped', 'stopped', 'gone'],
+    ['Failed', 'bad'],
+    ['Finished', 'new', 'old'],
+  ]);
+});
+
+test('a run and its job are one item, which the job moves', () => {
+  const progress = { type: 'progress', phase: 'train', done: 12, total: 60, unit: 'steps', secondsLeft: 65 } as const;
+  const groups = tree(
+    [run('spam', { state: 'stopped', step: 12 })],
+    [job('spam', { progress, metrics: { step: 12, values: { loss: 1.25 } } })],
+  );
+  expect(names(groups)).toEqual([['Running', 'spam']]);
+  expect(only(groups)).toMatchObject({
+    description: '20% · 1 min 5 s left · loss 1.25',
+    jobId: 'job-spam',
+    flags: ['run', 'folder', 'active', 'stoppable'],
+  });
+});
+
+test('a job that waits, and one that is no training, are shown while they are at work', () => {
+  const jobs = [
+    job('next', { state: 'queued' }),
+    job('scores', { kind: 'importance', runDir: undefined }),
+    job('text', { kind: 'generate', runDir: undefined, state: 'succeeded' }),
+  ];
+  const groups = tree([], jobs);
+  expect(names(groups)).toEqual([
+    ['Running', 'Importance: scores'],
+    ['Waiting', 'next'],
+  ]);
+  expect(groups[0]?.items[0]?.flags).toEqual(['job', 'active']);
+});
+
+test.each([
+  ['finished', run('a'), undefined, ['run', 'folder', 'deletable', 'adapter']],
+  ['stopped', run('a', { state: 'stopped', step: 5 }), undefined, ['run', 'folder', 'resumable', 'deletable', 'adapter']],
+  ['stopped before its first step', run('a', { state: 'stopped', step: 0 }), undefined, ['run', 'folder', 'deletable']],
+  [
+    'failed with an offer to resume',
+    run('a', { state: 'failed', step: 0 }),
+    job('a', { state: 'failed', resume: { runDir: '/w/runs/a' } }),
+    ['run', 'folder', 'resumable', 'deletable'],
+  ],
+  ['at work without a job', run('a', { state: 'running', step: 5 }), undefined, ['run', 'folder']],
+])('what can be done to a run that is %s', (_, info, record, flags) => {
+  expect(only(tree([info], record ? [record] : [])).flags).toEqual(flags);
+});
+
+test('a start that failed without a folder is shown for a day', () => {
+  const failure = { code: 'model-file', message: 'there is no model' };
+  const failed = (minutesAgo: number) => job('spam', { state: 'failed', failure, endedAt: at(minutesAgo) });
+  expect(only(tree([], [failed(10)]))).toMatchObject({ group: 'Failed', description: 'there is no model', flags: ['run'] });
+  expect(tree([], [failed(60 * 25)])).toEqual([]);
+});
+
+test('the newest job of a run counts', () => {
+  const jobs = [job('spam', { id: 'first', state: 'stopped' }), job('spam', { id: 'second', kind: 'resume' })];
+  expect(only(tree([run('spam', { state: 'stopped' })], jobs))).toMatchObject({ jobId: 'second', group: 'Running' });
+});
+
+test('a second run of a recipe is told from the first by its folder', () => {
+  const second = run('spam', { runDir: '/w/runs/spam-2' });
+  expect(names(tree([second, run('spam', { startedAt: at(50) })]))).toEqual([['Finished', 'spam-2', 'spam']]);
+  expect(only(tree([run('spam', { runDir: '/elsewhere/output' })])).label).toBe('spam');
+});
+
+test('what has ended tells metric and age', () => {
+  const ended = job('spam', { state: 'succeeded', metrics: { step: 60, values: { loss: 0.5, eval_accuracy: 0.975 } } });
+  expect(only(tree([run('spam')], [ended])).description).toBe('accuracy 97.5% · 5 min ago');
+  expect(only(tree([run('spam', { state: 'stopped', step: 12 })])).description).toBe('step 12 of 60 · loss 0.5 · 5 min ago');
+});

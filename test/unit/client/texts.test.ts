@@ -1,0 +1,217 @@
+/** What users read: progress, status bar, notices, reports, errors. */
+import { describe, expect, test } from 'vitest';
+import { awayNotices, toRemember } from '../../../client/away.ts';
+import { COMMANDS } from '../../../client/commands/command-ids.ts';
+import { isCancelled, logText, reportError } from '../../../client/error-report.ts';
+import { doctorReport, estimateReport, estimateSentence, evaluationSentence, statusReport } from '../../../client/reports.ts';
+import { ageText, foremost, metricText, progressText, shortProgressText, statusBarText } from '../../../client/status-text.ts';
+import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
+import { DaemonError } from '../../../trainer/rpc/daemon-error.ts';
+
+const job = (change: Partial<JobRecord> = {}): JobRecord => ({
+  id: 'one',
+  kind: 'train',
+  state: 'running',
+  priority: 0,
+  title: 'spam',
+  createdAt: '2026-01-01T00:00:00Z',
+  ...change,
+});
+const progress = (change: Partial<NonNullable<JobRecord['progress']>> = {}) =>
+  ({ type: 'progress', phase: 'train', done: 12, total: 60, unit: 'steps', ...change }) as const;
+
+describe('progress', () => {
+  test.each([
+    [{ state: 'queued' }, 'waits for another job'],
+    [{ state: 'stopping' }, 'is ending'],
+    [{}, 'starting'],
+    [{ phase: 'compile' }, 'compiling'],
+    [{ phase: 'some_phase' }, 'some phase'],
+    [{ progress: progress({ secondsLeft: 65 }) }, 'training, 12 of 60 steps (20%), 1 min 5 s left'],
+    [{ progress: progress({ phase: 'download', unit: 'bytes', done: 1e6, total: 2.5e6 }) }, 'downloading the model, 1.0 MB of 2.5 MB'],
+    [{ progress: progress({ total: 0, unit: 'tokens' }) }, 'training, 12 tokens'],
+  ] as const)('%o', (change, text) => expect(progressText(job(change))).toBe(text));
+
+  test('in a narrow place', () => {
+    expect(shortProgressText(job({ progress: progress({ secondsLeft: 65 }) }))).toBe('20% · 1 min 5 s left');
+    expect(shortProgressText(job({ progress: progress({ phase: 'load' }) }))).toBe('loading the model 20%');
+    expect(shortProgressText(job({ state: 'stopping', progress: progress() }))).toBe('is ending');
+  });
+
+  test('a run is judged by its evaluation, else by its loss', () => {
+    expect(metricText({ loss: 0.5, eval_loss: 0.4, eval_accuracy: 0.975 })).toBe('accuracy 97.5%');
+    expect(metricText({ loss: 0.5, eval_loss: 0.4 })).toBe('held-out loss 0.4');
+    expect(metricText({ loss: 0.5 })).toBe('loss 0.5');
+    expect(metricText({ learning_rate: 1 })).toBeUndefined();
+  });
+
+  test.each([
+    [5, 'just now'],
+    [300, '5 min ago'],
+    [7200, '2 h ago'],
+    [3 * 86_400, '3 days ago'],
+  ])('%i s are %s', (seconds, text) => expect(ageText(seconds)).toBe(text));
+});
+
+describe('the status bar', () => {
+  const connected = { kind: 'connected', pid: 7, version: '0.1.0', isRemote: false } as const;
+
+  test('is about the training before anything else', () => {
+    const jobs = [job({ id: 'text', kind: 'generate' }), job({ id: 'queued', state: 'queued' }), job({ id: 'training' })];
+    expect(foremost(jobs)?.id).toBe('training');
+    expect(foremost(jobs.slice(0, 2))?.id).toBe('text');
+    expect(foremost([])).toBeUndefined();
+  });
+
+  test('tells progress, and how many more there are', () => {
+    const { text, kind } = statusBarText(connected, [job({ progress: progress() }), job({ id: 'two', state: 'queued' })]);
+    expect([text, kind]).toEqual(['$(sync~spin) spam: 20% (+1)', 'normal']);
+  });
+
+  test('says that the daemon cannot be reached', () => {
+    expect(statusBarText({ kind: 'failed', error: new Error('no') }, [])).toMatchObject({ kind: 'error', text: '$(warning) Rowtune' });
+  });
+
+  test('its links are commands of ours with the job, and a title cannot break out of its place', () => {
+    const { tooltip } = statusBarText(connected, [job({ title: '](command:evil) **x**', runDir: '/r' })]);
+    const links = [...tooltip.matchAll(/\]\(command:([\w.]+)(?:\?([^)]*))?\)/g)];
+    expect(links.length).toBeGreaterThan(6);
+    for (const [, command] of links) expect(Object.values(COMMANDS)).toContain(command);
+    expect(JSON.parse(decodeURIComponent(links[0]?.[2] ?? ''))).toEqual(['one']);
+  });
+});
+
+describe('what happened meanwhile', () => {
+  test.each([
+    [
+      { progress: progress({ secondsLeft: 65 }), metrics: { step: 12, values: { loss: 1.5 } } },
+      'info',
+      'Training of spam is still running: 20% · 1 min 5 s left (loss 1.5).',
+    ],
+    [
+      { state: 'succeeded', metrics: { step: 60, values: { eval_accuracy: 1 } } },
+      'info',
+      'Training of spam finished while you were away (accuracy 100.0%).',
+    ],
+    [
+      { state: 'failed', failure: { code: 'x', message: 'the disk is full' } },
+      'error',
+      'Training of spam failed while you were away: the disk is full',
+    ],
+    [{ state: 'stopped' }, 'info', 'Training of spam was stopped while you were away.'],
+  ] as const)('%o', (change, severity, message) => {
+    expect(awayNotices(['one'], [job(change)])).toEqual([expect.objectContaining({ severity, message })]);
+  });
+
+  test('is told of jobs that this window knew, and only of long ones', () => {
+    expect(awayNotices(['another'], [job()])).toEqual([]);
+    expect(toRemember([job(), job({ id: 'text', kind: 'generate' }), job({ id: 'over', state: 'stopped' })])).toEqual(['one']);
+  });
+});
+
+describe('errors', () => {
+  test.each([
+    [
+      'a known code has its own advice and buttons',
+      new DaemonError('daemon-missing', 'no daemon answers at ws://x', { hint: 'rowtune daemon start' }),
+      'No daemon answers at ws://x. Start the daemon.',
+      ['startDaemon', 'showDaemonLog'],
+    ],
+    [
+      'another keeps its hint',
+      new DaemonError('disk-full', 'the disk is full', { hint: 'Free some space' }),
+      'The disk is full. Free some space.',
+      ['showLog'],
+    ],
+    [
+      'an engine that is missing can be installed',
+      { code: 'engine', message: 'the engine is not installed' },
+      'The engine is not installed',
+      ['installEngine', 'doctor'],
+    ],
+    ['a plain error', new TypeError('x is undefined\n  somewhere'), 'X is undefined somewhere', ['showLog']],
+    ['what is no error', 'a text', 'A text', ['showLog']],
+  ])('%s', (_, error, message, remedies) => {
+    expect(reportError(error, { hasRecipe: false })).toEqual({ message, remedies });
+  });
+
+  test('a recipe can be opened where there is one', () => {
+    const error = new DaemonError('bad-recipe', 'spam.rowtune.yaml: unknown key');
+    expect(reportError(error, { hasRecipe: true }).remedies).toEqual(['openRecipe', 'showProblems']);
+    expect(reportError(error, { hasRecipe: false }).remedies).toEqual(['showProblems']);
+  });
+
+  test('a stack goes to the log alone, and a long message is cut', () => {
+    const error = new Error(`long ${'x'.repeat(1000)}`);
+    expect(reportError(error, { hasRecipe: false }).message.length).toBeLessThanOrEqual(400);
+    expect(logText(error)).toContain('texts.test.ts');
+  });
+
+  test('what the user ended is no error', () => {
+    expect(isCancelled(new DaemonError('cancelled', 'x'))).toBe(true);
+    expect(isCancelled(new Error('x'))).toBe(false);
+  });
+});
+
+describe('reports', () => {
+  const estimate = {
+    method: 'spsft',
+    r: 8,
+    trainable: 7680,
+    trainableShare: 0.0983,
+    weightsBytes: 3e8,
+    trainedBytes: 0,
+    gradientBytes: 0,
+    optimizerBytes: 61_440,
+    activationBytes: 1e6,
+    engineOverheadBytes: 6.9e8,
+    totalBytes: 9.9e8,
+    availableBytes: 2e9,
+    recompute: 'none',
+    levels: [{ recompute: 'none', activationBytes: 1e6, totalBytes: 9.9e8, flops: 3e9 }],
+    alternatives: [{ method: 'full', trainable: 78_144, activationBytes: 2e6, totalBytes: 2e9 }],
+  };
+
+  test('of memory', () => {
+    expect(estimateSentence(estimate)).toBe('About 990 MB (recompute: none) of 2.0 GB free; trains 7,680 parameters, 9.83%.');
+    expect(estimateSentence({ ...estimate, availableBytes: 5e8 })).toContain('more than there is');
+    const report = estimateReport('spam', estimate);
+    expect(report).toContain('| none | 1.0 MB | 990 MB | 3 GFLOP |');
+    expect(report).toContain('| full | 78,144 | 2.0 MB | 2.0 GB |');
+  });
+
+  test('of an evaluation', () => {
+    const value = { loss: 0.25, perplexity: 1.284, labels: { accuracy: 0.9 }, measures: { f1: 0.88 }, samples: 240 };
+    expect(evaluationSentence(value)).toBe('accuracy 90.0%, loss 0.25, perplexity 1.284, f1 0.88, 240 samples');
+  });
+
+  test('of the doctor: problems with their remedies', () => {
+    const problems = [{ severity: 'error', message: 'no compiler was found', remedy: 'sudo apt install g++' }];
+    expect(doctorReport({ problems })).toContain('- **error**: no compiler was found  \n  Mend it: `sudo apt install g++`');
+    expect(doctorReport({ problems: [] })).toContain('No problems were found.');
+  });
+
+  test('what comes from elsewhere may be anything', () => {
+    for (const value of [undefined, null, 3, {}, { levels: 'x', problems: [null] }])
+      for (const report of [estimateReport('a', value), doctorReport(value), estimateSentence(value), evaluationSentence(value)])
+        expect(typeof report).toBe('string');
+  });
+
+  test('of the status', () => {
+    const facts = {
+      extensionVersion: '0.1.0',
+      daemon: 'The daemon is not running.',
+      isServerRunning: true,
+      node: 'node',
+      stateDir: '/s',
+      cacheDir: '/c',
+    };
+    expect(statusReport(facts)).toContain('| language server | running |');
+    expect(
+      statusReport({
+        ...facts,
+        daemonStatus: { uptimeSeconds: 5, clients: 2, jobs: { queued: 0, running: 1, ended: 2 }, rssBytes: 1e8, logFile: '/l' },
+      }),
+    ).toContain('| jobs | 1 running, 0 queued, 2 ended |');
+  });
+});

@@ -1,0 +1,81 @@
+/** The views Models and Devices, and what of a view is drawn anew. */
+import { describe, expect, test } from 'vitest';
+import { deviceTree, engineLabel } from '../../../client/views/device-tree.ts';
+import { modelFacts, modelTree, parameterCount } from '../../../client/views/model-tree.ts';
+import { changesOf } from '../../../client/views/view-changes.ts';
+import type { EngineStatus, ModelInfo } from '../../../trainer/protocol/rpc-messages.ts';
+
+describe('models', () => {
+  const model = (name: string, change: Partial<ModelInfo> = {}): ModelInfo => ({ name, path: `/m/${name}`, source: 'folder', ...change });
+
+  test('of the workspace come first; a recipe takes a path or a name', () => {
+    const groups = modelTree([model('org/b', { source: 'cache', path: '/cache/b' }), model('z'), model('a')]);
+    expect(groups.map(({ name, items }) => [name, ...items.map(item => item.model)])).toEqual([
+      ['Workspace', '/m/a', '/m/z'],
+      ['Cache', 'org/b'],
+    ]);
+  });
+
+  test('tell family, size and dtype, or that they are broken', () => {
+    const facts = { family: 'llama', parameters: 134_515_008, weightBytes: 269_030_016, dtypes: ['BF16'] };
+    expect(modelFacts(model('a', facts))).toBe('llama · 135M parameters · 269 MB · BF16');
+    expect(modelTree([model('a', { problem: 'the header ends too early' })])[0]?.items[0]).toMatchObject({
+      description: 'cannot be read',
+      isBroken: true,
+      tooltip: ['a', 'the header ends too early', '/m/a'],
+    });
+  });
+
+  test.each([
+    [7_241_732_096, '7.2B'],
+    [134_515_008, '135M'],
+    [70_000_000_000, '70B'],
+    [78_144, '78.1k'],
+    [512, '512'],
+  ])('%i parameters are %s', (count, text) => expect(parameterCount(count)).toBe(text));
+});
+
+describe('devices', () => {
+  const status: EngineStatus = {
+    machine: { cpu: { model: 'A CPU', cores: 8, features: ['AVX2'] }, memory: { totalBytes: 16e9, availableBytes: 9e9 } },
+    installedEngines: ['tensorflow-2.21.0-cpu'],
+    freeDiskBytes: 50e9,
+  };
+  const labels = (change: Partial<EngineStatus>) => deviceTree({ ...status, ...change }).map(({ label }) => label);
+
+  test('engine, processor, memory, disk', () => {
+    expect(labels({})).toEqual(['TensorFlow 2.21.0 (CPU)', 'A CPU', '9.0 GB of memory free', '50.0 GB of disk free']);
+  });
+
+  test('offers what is missing', () => {
+    const [first] = deviceTree({ ...status, installedEngines: [] });
+    expect(first).toMatchObject({ label: 'TensorFlow is not installed', command: { id: 'rowtune.installEngine' } });
+    const gpu = { name: 'A GPU', driver: '555' };
+    expect(deviceTree({ ...status, gpu }).find(({ id }) => id === 'gpu')).toMatchObject({ command: { id: 'rowtune.installEngine' } });
+    const withCuda = deviceTree({ ...status, gpu, installedEngines: ['tensorflow-2.21.0-cuda'] }).find(({ id }) => id === 'gpu');
+    expect(withCuda?.command).toBeUndefined();
+    expect(withCuda?.description).toBe('GPU');
+  });
+
+  test('names of engines', () => {
+    expect(engineLabel('tensorflow-2.21.0-cuda')).toBe('TensorFlow 2.21.0 (CUDA)');
+    expect(engineLabel('another')).toBe('another');
+  });
+});
+
+describe('changes of a view', () => {
+  const group = (name: string, ...items: { id: string; text: string }[]) => ({ name, items });
+  const a = { id: 'a', text: '1' };
+  const b = { id: 'b', text: '1' };
+
+  test('are items whose text is another', () => {
+    expect(changesOf([group('x', a, b)], [group('x', { ...a }, { ...b, text: '2' })])).toEqual([{ shown: b, now: { id: 'b', text: '2' } }]);
+    expect(changesOf([group('x', a)], [group('x', { ...a })])).toEqual([]);
+  });
+
+  test('are everything where items have come, gone or moved', () => {
+    expect(changesOf([group('x', a)], [group('x', a, b)])).toBeUndefined();
+    expect(changesOf([group('x', a, b)], [group('x', b, a)])).toBeUndefined();
+    expect(changesOf([group('x', a)], [group('y', a)])).toBeUndefined();
+  });
+});
