@@ -37,6 +37,12 @@ export async function openSafetensors(path: string): Promise<SafetensorsSource> 
   return path.endsWith('.json') ? openSharded(path) : openShards([path]);
 }
 
+/** The norms of BERT's first files have a gamma and a beta; Transformers reads them by the names of today, and so do we. */
+const currentName = (name: string): string =>
+  name.replace(/LayerNorm\.gamma$/, 'LayerNorm.weight').replace(/LayerNorm\.beta$/, 'LayerNorm.bias');
+
+const current = (entry: SafetensorsEntry): SafetensorsEntry => ({ ...entry, name: currentName(entry.name) });
+
 async function openShards(paths: readonly string[], check?: (located: ReadonlyMap<string, Located>) => void): Promise<SafetensorsSource> {
   const files: ByteFile[] = [];
   const closeAll = async (): Promise<void> => {
@@ -51,7 +57,7 @@ async function openShards(paths: readonly string[], check?: (located: ReadonlyMa
       files.push(file);
       const header = await readSafetensorsHeader(file);
       metadata = { ...metadata, ...header.metadata };
-      for (const entry of header.entries) {
+      for (const entry of header.entries.map(current)) {
         if (located.has(entry.name)) {
           throw new ModelFileError(path, [{ tensor: entry.name, message: 'is also in another shard' }], 'Remove one of the two shards.');
         }
@@ -59,7 +65,7 @@ async function openShards(paths: readonly string[], check?: (located: ReadonlyMa
       }
       shards.set(
         basename(path),
-        header.entries.map(entry => entry.name),
+        header.entries.map(entry => currentName(entry.name)),
       );
     }
     check?.(located);
@@ -107,7 +113,7 @@ export async function readIndex(path: string): Promise<Map<string, string>> {
   const problems: FileProblem[] = [];
   const result = new Map<string, string>();
   for (const [tensor, shard] of Object.entries(map)) {
-    if (typeof shard === 'string' && /^[\w.-]+\.safetensors$/.test(shard)) result.set(tensor, shard);
+    if (typeof shard === 'string' && /^[\w.-]+\.safetensors$/.test(shard)) result.set(currentName(tensor), shard);
     else problems.push({ tensor, message: `is placed in ${clip(JSON.stringify(shard))}, which is no plain .safetensors file name` });
   }
   const shards = new Set(result.values()).size;

@@ -32,6 +32,20 @@ test('reads what Transformers wrote', async () => {
   await source.close();
 });
 
+test('norms of old files go by the names of today', async () => {
+  const path = join(temporaryFolder(), 'x.safetensors');
+  const entry = (name: string, value: number) => ({ name, dtype: 'F32', shape: [1], data: () => bytesOf(Float32Array.of(value)) }) as const;
+  await writeSafetensors(path, [
+    entry('bert.embeddings.LayerNorm.gamma', 1),
+    entry('bert.embeddings.LayerNorm.beta', 2),
+    entry('gamma', 3),
+  ]);
+  const source = await openSafetensors(path);
+  expect([...source.tensors.keys()]).toEqual(['bert.embeddings.LayerNorm.weight', 'bert.embeddings.LayerNorm.bias', 'gamma']);
+  expect([...(await source.readFloat32('bert.embeddings.LayerNorm.bias'))]).toEqual([2]);
+  await source.close();
+});
+
 test.each(['F32', 'F16', 'BF16'] as const)('%s written and read again, larger than one chunk of conversion', async dtype => {
   const values = Float32Array.from({ length: 3_000_000 }, (_, i) => ((i * 37) % 251) / 8 - 15);
   const path = join(temporaryFolder(), 'x.safetensors');

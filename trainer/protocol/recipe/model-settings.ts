@@ -145,6 +145,7 @@ export const methodSettings = {
       choice({
         attention: 'The projections of attention blocks (the FA- variants of the paper).',
         mlp: 'The feed-forward layers.',
+        convolution: 'The convolutions of a ResNet.',
         norm: 'The normalisation layers.',
         embedding: 'The token, position and patch embeddings.',
         head: 'The language-model or classifier head.',
