@@ -79,7 +79,7 @@ function segmentSum({ inputs: [x], fail }: RuleContext<'segmentSum'>): Known {
 const unary = { neg: same, abs: same, sign: same, exp: same, log: same, sqrt: same, rsqrt: same, square: same, reciprocal: same } as const;
 const nonlinear = { tanh: same, sigmoid: same, erf: same, relu: same, sin: same, cos: same, cast: same, softmax: same } as const;
 const binary = { add: together, sub: together, mul: together, div: together, maximum: together, minimum: together } as const;
-const sources = { feed: none, constant: none, read: none, randomUniform: none, oneHot: none, argmax: none } as const;
+const sources = { feed: none, constant: none, read: none, randomMask: none, oneHot: none, argmax: none } as const;
 const tests = { equal: none, less: none, greaterEqual: none, logicalAnd: none } as const;
 
 export const channelRules: { readonly [Op in OpName]: Rule<Op> } = {

@@ -31,8 +31,8 @@ export interface OpAttributes {
   constant: { readonly value: HostArray; readonly shape: Shape; readonly dtype: DType };
   /** The value of a variable at this place in the schedule (an alias of its buffer, not a copy). `version` tells apart reads before and after a write. */
   read: { readonly variable: string; readonly shape: Shape; readonly dtype: DType; readonly version: number };
-  /** Uniform in [0, 1); `seed` is an int32[2] input, so that the same seed gives the same numbers again. */
-  randomUniform: { readonly shape: Shape };
+  /** bool, each true with probability ones / 65536; `seed` is an int32[2] input, so that the same seed gives the same mask again. */
+  randomMask: { readonly shape: Shape; readonly ones: number };
   // element by element
   neg: None;
   abs: None;

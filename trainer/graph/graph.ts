@@ -5,6 +5,9 @@ import { type DType, elementCount, GraphError, type HostArray, resolveAxis, type
 
 export type { CustomGradient, Node, VariableSpec } from './node-store.ts';
 
+/** A random mask takes 16 bits an element: half the time of 32. */
+export const RANDOM_STEPS = 2 ** 16;
+
 export class Graph extends NodeStore {
   feed(name: string, shape: Shape, dtype: DType = 'float32'): Node {
     return this.node('feed', [], { name, spec: { shape, dtype } });
@@ -19,9 +22,9 @@ export class Graph extends NodeStore {
   zeros(shape: Shape): Node {
     return this.broadcast(this.scalar(0), shape);
   }
-  /** Uniform in [0, 1) from a seed, int32[2]. */
-  randomUniform(seed: Node, shape: Shape): Node {
-    return this.node('randomUniform', [seed], { shape });
+  /** bool, each true with probability `share`, rounded to a 65536th, from a seed, int32[2]. */
+  randomMask(seed: Node, shape: Shape, share: number): Node {
+    return this.node('randomMask', [seed], { shape, ones: Math.round(share * RANDOM_STEPS) });
   }
 
   neg = (x: Node): Node => this.node('neg', [x], {});

@@ -1,7 +1,7 @@
 /** Low-rank adaptation (Hu et al. 2021): y = x·Wᵀ + (alpha / r) · dropout(x)·Aᵀ·Bᵀ, of linear layers and convolutions. */
 import type { Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
-import { dropout } from '../model/layer/dropout.ts';
+import { keepMask, keepScale, masked } from '../model/layer/dropout.ts';
 import type { ConvSpec, Model, ModuleSpec } from '../model/model-spec.ts';
 import type { LinearHook, Tracer } from '../model/tracer.ts';
 import { createRandom, hashSeed } from '../random.ts';
@@ -95,12 +95,14 @@ export function productOf({ pairs, scale, rate }: LowRank): (tracer: Tracer, mod
   return ({ graph, seed }, module, x) => {
     const pair = pairs.get(module.name);
     if (!pair) return undefined;
-    const dropped = seed && rate > 0 ? dropout(graph, x, { rate, seed, stream: order.get(module.name) as number }) : x;
+    const drops = seed && rate > 0 ? { rate, seed, stream: order.get(module.name) as number } : undefined;
+    const dropped = drops ? masked(graph, x, keepMask(graph, x.shape, drops)) : x;
     const [a, b] = [graph.read(pair.a), graph.read(pair.b)];
     const low = graph.within({ cheap: true }, () =>
       isConv(module) ? graph.conv2d(dropped, a, { ...module.window, groups: 1 }) : graph.matmul(dropped, a, { transposeB: true }),
     );
-    const scaled = graph.mul(low, scale);
+    // What is not dropped is scaled up here, where it takes r numbers a row.
+    const scaled = graph.mul(low, drops ? scale * keepScale(rate) : scale);
     if (!isConv(module)) return graph.matmul(scaled, b, { transposeB: true });
     // A convolution by 1 × 1 is a product over the channels.
     const [out, r] = b.shape as [number, number];

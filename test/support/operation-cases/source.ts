@@ -3,7 +3,7 @@ import type { Node } from '../../../trainer/graph/graph.ts';
 import { floats, floatsOf, ints } from '../operation-case.ts';
 import type { CaseTable } from '../operation-table.ts';
 
-export const sourceCases: Pick<CaseTable, 'feed' | 'constant' | 'read' | 'randomUniform'> = {
+export const sourceCases: Pick<CaseTable, 'feed' | 'constant' | 'read' | 'randomMask'> = {
   feed: [
     { title: 'feed', feeds: { x: floats([2, 3]) }, build: (_, { x }) => ({ y: x }), expected: ({ x = [] }) => x },
     { title: 'feed of int32', feeds: { x: ints([2], [7, -7]) }, build: (_, { x }) => ({ y: x }), expected: () => [7, -7] },
@@ -30,17 +30,38 @@ export const sourceCases: Pick<CaseTable, 'feed' | 'constant' | 'read' | 'random
       expectedVariables: () => ({ w: [20, 30] }),
     },
   ],
-  randomUniform: [
+  randomMask: [
     {
-      title: 'randomUniform lies in [0, 1) and is the same for the same seed',
+      title: 'randomMask is the same for the same seed, and another for another',
       feeds: { seed: ints([2], [12, 34]) },
       build: (graph, { seed }) => {
-        const first = graph.randomUniform(seed as Node, [500]);
-        const again = graph.randomUniform(graph.add(seed as Node, 0), [500]);
-        const inside = graph.logicalAnd(graph.greaterEqual(first, 0), graph.less(first, 1));
-        return { y: graph.cast(graph.logicalAnd(inside, graph.equal(first, again)), 'float32') };
+        const first = graph.randomMask(seed as Node, [5, 101], 0.5);
+        const again = graph.randomMask(graph.add(seed as Node, 0), [5, 101], 0.5);
+        const other = graph.randomMask(graph.add(seed as Node, 1), [5, 101], 0.5);
+        const differing = (a: Node, b: Node) => graph.sumAll(graph.abs(graph.sub(graph.cast(a, 'float32'), graph.cast(b, 'float32'))));
+        return {
+          y: graph.concat(
+            [differing(first, again), graph.minimum(differing(first, other), 100)].map(n => graph.reshape(n, [1])),
+            0,
+          ),
+        };
       },
-      expected: () => new Array<number>(500).fill(1),
+      expected: () => [0, 100],
+    },
+    {
+      title: 'randomMask has about its share',
+      feeds: { seed: ints([2], [5, 6]) },
+      build: (graph, { seed }) => {
+        const share = (wanted: number) => graph.mean(graph.cast(graph.randomMask(seed as Node, [200, 100], wanted), 'float32'), [0, 1]);
+        const near = (wanted: number) => graph.cast(graph.less(graph.abs(graph.sub(share(wanted), wanted)), 0.01), 'float32');
+        return {
+          y: graph.concat(
+            [0.9, 0.25, 0.5].map(wanted => graph.reshape(near(wanted), [1])),
+            0,
+          ),
+        };
+      },
+      expected: () => [1, 1, 1],
     },
   ],
 };

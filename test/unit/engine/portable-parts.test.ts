@@ -5,7 +5,7 @@ import { join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { float32ToBfloat16Bits } from '../../../trainer/engine/portable/host-array.ts';
-import { philox4x32, uniform } from '../../../trainer/engine/portable/philox.ts';
+import { philox4x32, randomMask } from '../../../trainer/engine/portable/philox.ts';
 import { releasePlan } from '../../../trainer/engine/portable/release-plan.ts';
 import { resolveWasmFolder, WASM_FILES } from '../../../trainer/engine/portable/wasm-folder.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
@@ -16,17 +16,15 @@ describe('Philox4x32-10', () => {
   it('gives the known answer for zeros', () =>
     expect(philox4x32([0, 0], [0, 0])).toEqual([0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8]));
 
-  it('fills [0, 1) evenly', () => {
-    const numbers = uniform([3, 4], 40_000);
-    expect(Math.max(...numbers)).toBeLessThan(1);
-    expect(Math.min(...numbers)).toBeGreaterThanOrEqual(0);
-    const bins = new Array<number>(10).fill(0);
-    for (const x of numbers) bins[Math.floor(x * 10)] = (bins[Math.floor(x * 10)] as number) + 1;
-    // Each bin holds 4000 ± 60 (one standard deviation); six of them are allowed.
-    for (const count of bins) expect(Math.abs(count - 4000)).toBeLessThan(360);
+  it.each([0.1, 0.5, 0.9])('gives masks of the share %d', share => {
+    const mask = randomMask([3, 4], 40_000, share * 2 ** 16);
+    const ones = mask.reduce((sum, bit) => sum + bit, 0);
+    // One standard deviation is at most 100; six of them are allowed.
+    expect(Math.abs(ones - 40_000 * share)).toBeLessThan(600);
   });
 
-  it('gives number i whatever the count', () => expect(uniform([3, 4], 10).slice(0, 7)).toEqual(uniform([3, 4], 7)));
+  it('gives entry i whatever the count', () =>
+    expect(randomMask([3, 4], 20, 2 ** 15).slice(0, 13)).toEqual(randomMask([3, 4], 13, 2 ** 15)));
 });
 
 it('rounds to bfloat16 to nearest, ties to even', () => {

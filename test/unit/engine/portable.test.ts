@@ -121,7 +121,7 @@ describe.each(engines)('$backend', ({ engine }) => {
 
 it('gives the same random numbers for a seed on every backend, and others for another', async () => {
   const graph = new Graph();
-  const y = graph.randomUniform(graph.feed('seed', [2], 'int32'), [3, 5]);
+  const y = graph.cast(graph.randomMask(graph.feed('seed', [2], 'int32'), [7, 9], 0.5), 'float32');
   const program = assemble({ run: { graph, outputs: { y }, effects: [] } });
   const draw = async (which: number, seed: number[]) => {
     const session = await (engines[which] as (typeof engines)[number]).engine.compile(program);

@@ -1,5 +1,5 @@
 /**
- * Uniform random numbers from a counter: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+ * Random bits from a counter: Philox4x32-10 (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
  * Number i depends on the seed and on i alone, so the same seed gives the same numbers on every backend.
  */
 const MULTIPLIER = [0xd2511f53, 0xcd9e8d57] as const;
@@ -20,14 +20,17 @@ export function philox4x32(counter: readonly [number, number], key: readonly [nu
   return [a, b, c, d];
 }
 
-/** `count` numbers in [0, 1), multiples of 2⁻²⁴ (all that a float32 below 1 holds evenly), from a seed of two words. */
-export function uniform(seed: readonly [number, number], count: number): Float32Array {
-  const values = new Float32Array(count);
-  for (let block = 0; block * 4 < count; block++) {
+/** `count` entries, 1 with probability ones / 65536 and 0 otherwise, each from 16 bits, from a seed of two words. */
+export function randomMask(seed: readonly [number, number], count: number, ones: number): Uint8Array {
+  const mask = new Uint8Array(count);
+  for (let block = 0; block * 8 < count; block++) {
     const words = philox4x32([block, Math.floor(block / 2 ** 32)], seed);
-    for (let lane = 0; lane < 4 && block * 4 + lane < count; lane++) values[block * 4 + lane] = ((words[lane] as number) >>> 8) * 2 ** -24;
+    for (let half = 0; half < 8 && block * 8 + half < count; half++) {
+      const word = words[half >>> 1] as number;
+      mask[block * 8 + half] = (half % 2 === 0 ? word & 0xffff : word >>> 16) < ones ? 1 : 0;
+    }
   }
-  return values;
+  return mask;
 }
 
 /** High and low word of the 64-bit product of two 32-bit words, in halves of 16 bits so that nothing exceeds 2⁵³. */

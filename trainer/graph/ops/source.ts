@@ -2,19 +2,20 @@
 import type { OpTable } from '../op-table.ts';
 import { elementCount, GraphError } from '../types.ts';
 
-type Sources = 'feed' | 'constant' | 'read' | 'randomUniform';
+type Sources = 'feed' | 'constant' | 'read' | 'randomMask';
 
 export const sourceRules: Pick<OpTable, Sources> = {
   feed: { infer: (_, { spec }) => spec, gradient: null, flops: () => 0, buffer: 'fresh' },
   constant: { infer: (_, { shape, dtype }) => ({ shape, dtype }), gradient: null, flops: () => 0, buffer: 'fresh' },
   read: { infer: (_, { shape, dtype }) => ({ shape, dtype }), gradient: null, flops: () => 0, buffer: 'view' },
-  randomUniform: {
-    infer: ([seed], { shape }) => {
+  randomMask: {
+    infer: ([seed], { shape, ones }) => {
       if (seed?.dtype !== 'int32' || seed.shape.length !== 1 || seed.shape[0] !== 2) throw new GraphError('the seed must be int32[2]');
-      return { shape, dtype: 'float32' };
+      if (!Number.isInteger(ones) || ones < 1 || ones > 65536) throw new GraphError(`a share of ${ones} / 65536 is none of a random mask`);
+      return { shape, dtype: 'bool' };
     },
     gradient: null,
-    flops: (_, output) => 10 * elementCount(output.shape),
+    flops: (_, output) => 6 * elementCount(output.shape),
     buffer: 'fresh',
   },
 };

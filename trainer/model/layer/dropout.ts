@@ -1,5 +1,5 @@
 /** Dropout (Srivastava et al. 2014) from a seed, so that a recomputed pass drops the same elements. */
-import type { Graph, Node } from '../../graph/graph.ts';
+import { type Graph, type Node, RANDOM_STEPS } from '../../graph/graph.ts';
 
 export interface DropoutParams {
   /** Probability of dropping an element. */
@@ -10,12 +10,28 @@ export interface DropoutParams {
   readonly stream: number;
 }
 
-/** 0 with probability `rate`, else 1 / (1 − rate). */
-export function dropoutMask(graph: Graph, shape: readonly number[], { rate, seed, stream }: DropoutParams): Node {
+/** bool: false with probability `rate`, rounded to a 65536th. One byte an element, which is kept rather than drawn twice. */
+export function keepMask(graph: Graph, shape: readonly number[], { rate, seed, stream }: DropoutParams): Node {
   const own = graph.add(seed, graph.constant(Int32Array.of(0, stream), [2], 'int32'));
-  const kept = graph.cast(graph.greaterEqual(graph.randomUniform(own, shape), rate), 'float32');
-  return graph.mul(kept, 1 / (1 - rate));
+  const mask = graph.randomMask(own, shape, 1 - rate);
+  mask.kept = true;
+  return mask;
+}
+
+/** What the others are scaled by, so that the mean stays: 1 over the share that is kept. */
+export const keepScale = (rate: number): number => RANDOM_STEPS / Math.round((1 - rate) * RANDOM_STEPS);
+
+/** 0 with probability `rate`, else 1 / (1 − rate). */
+export const dropoutMask = (graph: Graph, shape: readonly number[], params: DropoutParams): Node =>
+  graph.mul(graph.cast(keepMask(graph, shape, params), 'float32'), keepScale(params.rate));
+
+/** x where the mask says so, else 0. */
+export function masked(graph: Graph, x: Node, mask: Node): Node {
+  const y = graph.select(mask, x, graph.scalar(0));
+  y.custom = { inputs: [x], rule: ({ dy, value }) => [graph.select(value(mask), dy, graph.scalar(0))] };
+  return y;
 }
 
 /** x with elements zeroed with probability `rate` and the others scaled by 1 / (1 − rate). */
-export const dropout = (graph: Graph, x: Node, params: DropoutParams): Node => graph.mul(x, dropoutMask(graph, x.shape, params));
+export const dropout = (graph: Graph, x: Node, params: DropoutParams): Node =>
+  graph.mul(masked(graph, x, keepMask(graph, x.shape, params)), keepScale(params.rate));

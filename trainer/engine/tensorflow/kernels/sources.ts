@@ -1,16 +1,47 @@
 /** Feeds, constants, variables and random numbers. */
+import { elementCount } from '../../../graph/types.ts';
+import type { Emitter } from '../emitter.ts';
 import type { LoweringTable } from '../lowering.ts';
-import { attr } from '../node-def.ts';
+import { type AttrValue, attr, shapeProto } from '../node-def.ts';
 
 export const sourceLowerings = {
   // Feeds are made by lower.ts, which also notes their names.
   feed: () => undefined,
   constant: ({ emitter, attrs }) => emitter.constant(attrs.value, attrs.shape, attrs.dtype),
   read: ({ emitter, node, attrs, handle }) => emitter.emit('ReadVariableOp', [handle(attrs.variable)], { dtype: attr.type(node.dtype) }),
-  randomUniform: ({ emitter, inputs: [seed = ''], attrs }) =>
-    emitter.emit('StatelessRandomUniform', [emitter.ints(attrs.shape), seed], {
-      dtype: attr.type('float32'),
+  // Two draws of 16 bits from each word; TensorFlow compares them as signed numbers.
+  randomMask: ({ emitter, inputs: [seed = ''], node, attrs }) => {
+    const count = elementCount(node.shape);
+    const words = Math.ceil(count / 2);
+    const drawn = emitter.emit('StatelessRandomUniformFullInt', [emitter.ints([words]), seed], {
+      dtype: attr.type('int32'),
       T: attr.type('int32'),
       Tseed: attr.type('int32'),
-    }),
+    });
+    const halves = emitter.emit('Bitcast', [drawn], { T: attr.type('int32'), type: INT16 });
+    const ofShorts = { T: INT16, Tshape: attr.type('int32') };
+    const flat = count % 2 === 0 ? halves : emitter.emit('Reshape', [halves, emitter.ints([2 * words])], ofShorts);
+    const even =
+      count % 2 === 0
+        ? flat
+        : emitter.emit('Slice', [flat, emitter.ints([0]), emitter.ints([count])], { T: INT16, Index: attr.type('int32') });
+    const shaped = emitter.emit('Reshape', [even, emitter.ints(attrs.shape)], ofShorts);
+    return emitter.emit('Less', [shaped, leastWithout(emitter, attrs.ones)], { T: INT16 });
+  },
 } satisfies Partial<LoweringTable>;
+
+/** TensorFlow's DT_INT16, which no tensor of a graph has. */
+const INT16: AttrValue = { type: 5 };
+
+const limits = new WeakMap<Emitter, Map<number, string>>();
+
+/** The smallest signed 16-bit number that is not among the `ones` first, one node for all masks of an emitter. */
+function leastWithout(emitter: Emitter, ones: number): string {
+  const known = limits.get(emitter) ?? new Map<number, string>();
+  limits.set(emitter, known);
+  const value = Int16Array.of(Math.min(ones, 65535) - 32768);
+  const tensor = { dtype: 5, tensorShape: shapeProto([]), tensorContent: new Uint8Array(value.buffer) };
+  const made = known.get(ones) ?? emitter.source('Const', { dtype: INT16, value: { tensor } });
+  known.set(ones, made);
+  return made;
+}
