@@ -46,22 +46,73 @@ export function selectRows(modules: readonly RowsOf[], scores: Scores, budget: B
  * layer without rows would have nothing to learn with. Of equal ranks the earlier module, then the lower row comes first.
  */
 function selectGlobally(modules: readonly RowsOf[], scores: Scores, budget: Budget): Selection {
-  const costs = modules.map(rowParameters);
-  const orders = modules.map(module => rowOrder(scoresOf(module, scores)));
-  const taken = modules.map(() => 1);
-  let left = modules.reduce((sum, module, i) => sum + (costs[i] as number) * (rowBudget(module, budget) - 1), 0);
-  const ranked = modules.flatMap((module, i) => {
-    const values = scores.get(module.name) as Float32Array;
-    const mean = values.reduce((a, b) => a + b, 0) / values.length || 1;
-    return Array.from((orders[i] as Int32Array).subarray(1), row => ({ i, rank: (values[row] as number) / mean }));
+  const ranked = modules.map((module): RankedRows => {
+    const values = scoresOf(module, scores);
+    return {
+      scores: values,
+      order: rowOrder(values),
+      mean: values.reduce((a, b) => a + b, 0) / values.length,
+      cost: rowParameters(module),
+    };
   });
-  // A stable sort keeps the order of modules and, within one, of rows.
-  for (const { i } of ranked.sort((a, b) => b.rank - a.rank)) {
-    left -= costs[i] as number;
-    if (left < 0) break;
-    taken[i] = (taken[i] as number) + 1;
+  const taken = globalCounts(
+    ranked,
+    modules.map(module => rowBudget(module, budget)),
+  );
+  return new Map(modules.map(({ name }, i) => [name, (ranked[i] as RankedRows).order.slice(0, taken[i]).sort()]));
+}
+
+/** A module whose rows compete with those of others. */
+export interface RankedRows {
+  readonly scores: Float32Array;
+  /** Its rows, the highest score first. */
+  readonly order: Int32Array;
+  readonly mean: number;
+  /** Trainable numbers of a row. */
+  readonly cost: number;
+}
+
+/**
+ * How many rows of each module the global mode takes: those above the lowest rank that can be afforded, then of the rows of that very rank
+ * as many as fit. Found by halving, which takes milliseconds where sorting the rows of a large model takes many seconds.
+ * @param perLayer rows that each module would have by itself: what they cost is the budget
+ */
+export function globalCounts(modules: readonly RankedRows[], perLayer: ArrayLike<number>): Int32Array {
+  let left = modules.reduce((sum, { cost }, i) => sum + cost * ((perLayer[i] as number) - 1), 0);
+  const above = (rank: number): number[] => modules.map(module => rowsAbove(module, rank));
+  const costOf = (counts: readonly number[]): number => counts.reduce((sum, count, i) => sum + count * (modules[i] as RankedRows).cost, 0);
+  const ends = modules
+    .flatMap(({ order }, i) => [1, order.length - 1].map(place => rankAt(modules[i] as RankedRows, place)))
+    .filter(Number.isFinite);
+  let [low, high] = [Math.min(...ends, 0) - 1, Math.max(...ends, 0)];
+  if (costOf(above(low)) <= left) return Int32Array.from(modules, ({ order }) => order.length);
+  for (let middle = (low + high) / 2; middle > low && middle < high; middle = (low + high) / 2) {
+    if (costOf(above(middle)) <= left) high = middle;
+    else low = middle;
   }
-  return new Map(modules.map(({ name }, i) => [name, (orders[i] as Int32Array).slice(0, taken[i]).sort()]));
+  const [sure, equal] = [above(high), above(low)];
+  left -= costOf(sure);
+  const taken = Int32Array.from(sure, count => count + 1);
+  for (const [i, { cost }] of modules.entries())
+    for (let count = sure[i] as number; count < (equal[i] as number); count++) {
+      left -= cost;
+      if (left < 0) return taken;
+      taken[i] = (taken[i] as number) + 1;
+    }
+  return taken;
+}
+
+const rankAt = ({ scores, order, mean }: RankedRows, place: number): number => (scores[order[place] as number] as number) / (mean || 1);
+
+/** Rows behind the first whose rank is above this one. */
+function rowsAbove(module: RankedRows, rank: number): number {
+  let [low, high] = [1, module.order.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (rankAt(module, middle) > rank) low = middle + 1;
+    else high = middle;
+  }
+  return low - 1;
 }
 
 /**
@@ -100,21 +151,45 @@ function scoresOf(module: RowsOf, scores: Scores): Float32Array {
 /** The r rows of highest score, ascending by row. */
 export const topRows = (scores: Float32Array, r: number): Int32Array => rowOrder(scores).slice(0, r).sort();
 
-/** Rows that one key can carry beside a score: 32 + 21 bits are what a double holds exactly. */
-const MAX_KEYED_ROWS = 2 ** 21;
+/** Bits of a score that are sorted by at once, three times. */
+const DIGIT_BITS = 11;
+const DIGITS = 2 ** DIGIT_BITS;
 
 /**
- * All rows, the highest score first; of equal scores the lower row comes first. Score and row are sorted as one number, which takes a
- * tenth of the time of a comparing function.
+ * All rows, the highest score first; of equal scores the lower row comes first. A radix sort over the bits of the scores: a millisecond for
+ * 50,000 rows, where a comparing function takes 15.
  * @param scores [rows], none of them NaN
  */
 export function rowOrder(scores: Float32Array): Int32Array {
-  if (scores.length > MAX_KEYED_ROWS)
-    return Int32Array.from(scores, (_, i) => i).sort((a, b) => (scores[b] as number) - (scores[a] as number) || a - b);
-  const bits = new Uint32Array(Float32Array.from(scores, score => score + 0).buffer);
-  const keys = Float64Array.from(bits, (b, row) => descending(b) * MAX_KEYED_ROWS + row);
-  return Int32Array.from(keys.sort(), key => key % MAX_KEYED_ROWS);
+  const { length } = scores;
+  const keys = fallingKeys(scores);
+  let order = new Int32Array(length);
+  for (let row = 0; row < length; row++) order[row] = row;
+  let next = new Int32Array(length);
+  for (let shift = 0; shift < 32; shift += DIGIT_BITS) {
+    const places = new Uint32Array(DIGITS + 1);
+    const digitOf = (row: number): number => ((keys[row] as number) >>> shift) & (DIGITS - 1);
+    for (let row = 0; row < length; row++) places[digitOf(row) + 1] = (places[digitOf(row) + 1] as number) + 1;
+    for (let digit = 1; digit < DIGITS; digit++) places[digit] = (places[digit] as number) + (places[digit - 1] as number);
+    for (let i = 0; i < length; i++) {
+      const row = order[i] as number;
+      const place = places[digitOf(row)] as number;
+      places[digitOf(row)] = place + 1;
+      next[place] = row;
+    }
+    [order, next] = [next, order];
+  }
+  return order;
 }
 
-/** The bits of a float32 as a number that falls where the float rises. */
-const descending = (bits: number): number => (bits >= 0x80000000 ? bits : 0x7fffffff - bits);
+/** The bits of each score as a number that falls where the score rises; −0 is 0. */
+function fallingKeys(scores: Float32Array): Uint32Array {
+  const values = new Float32Array(scores.length);
+  for (let i = 0; i < values.length; i++) values[i] = (scores[i] as number) + 0;
+  const keys = new Uint32Array(values.buffer);
+  for (let i = 0; i < keys.length; i++) {
+    const bits = keys[i] as number;
+    keys[i] = bits >= 0x80000000 ? bits : 0x7fffffff - bits;
+  }
+  return keys;
+}

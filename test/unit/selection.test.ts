@@ -1,7 +1,9 @@
 /** From scores and a budget to rows. */
+
 import { describe, expect, test } from 'vitest';
 import type { ModuleSpec } from '../../trainer/model/model-spec.ts';
-import { firstRows, rowBudget, rowParameters, SelectionError, selectRows, topRows } from '../../trainer/selection.ts';
+import { createRandom } from '../../trainer/random.ts';
+import { firstRows, rowBudget, rowOrder, rowParameters, SelectionError, selectRows, topRows } from '../../trainer/selection.ts';
 
 const module = (name: string, rows: number): ModuleSpec => ({
   name,
@@ -22,6 +24,18 @@ describe('the rows', () => {
   });
 
   test('ascend by number, not by text', () => expect([...topRows(new Float32Array(12).fill(1), 12)]).toEqual([...Array(12).keys()]));
+
+  test('stand in the order that comparing them two by two gives, whatever their sign and size', () => {
+    const random = createRandom(7);
+    for (const rows of [0, 1, 2, 3000]) {
+      const given = Float32Array.from(
+        { length: rows },
+        () => Math.round((random.uniform() - 0.3) * 500) * 10 ** Math.floor(random.uniform() * 9 - 4) * 1,
+      );
+      const compared = Array.from(given, (_, row) => row).sort((x, y) => (given[y] as number) - (given[x] as number) || x - y);
+      expect([...rowOrder(given)]).toEqual(compared);
+    }
+  });
 
   test('are the same for scores in any order of modules', () => {
     const given = new Map([
