@@ -38,7 +38,7 @@ export function createCompareCurves(kept: Partial<CompareCurvesSettings>, keep: 
   const group = new ChartGroup();
   const charts = new Map<string, TimeChart>();
   const grid = element('div', { class: 'chart-grid' });
-  const where = element('output', { class: 'chart-where' });
+  const where = element('span', { class: 'chart-where' });
   let runs: readonly ComparedRun[] = [];
   let axis: XAxis = X_AXES.find(name => name === kept.axis) ?? 'step';
   const choice = element(

@@ -45,7 +45,7 @@ export function createCurves(kept: Partial<CurvesSettings>, keep: (settings: Cur
     tokens: chart('Tokens a second', compact, { floor: 0 }),
     memory: chart('Memory', byteSize, { floor: 0 }),
   };
-  const where = element('output', { class: 'chart-where' });
+  const where = element('span', { class: 'chart-where' });
   group.onCursor(step => setText(where, step === undefined ? '' : formatX(step)));
 
   function choose(): void {

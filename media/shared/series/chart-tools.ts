@@ -21,7 +21,7 @@ export function createChartTools(group: ChartGroup, kept: Partial<ChartSettings>
     smoothing: typeof kept.smoothing === 'number' ? Math.min(1, Math.max(0, kept.smoothing)) : DEFAULT_SMOOTHING,
     isLogarithmic: kept.isLogarithmic === true,
   };
-  const weight = element('output', { class: 'smoothing-value' });
+  const weight = element('span', { class: 'smoothing-value' });
   const slider = element('input', {
     type: 'range',
     min: 0,

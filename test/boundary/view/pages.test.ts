@@ -1,0 +1,225 @@
+/** The pages of runs in a real browser, over real run folders and their real hosts, worked by mouse and keyboard. */
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Browser, chromium } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { connectCompare } from '../../../client/pages/compare-host.ts';
+import type { ConnectPage, PageState } from '../../../client/pages/page-services.ts';
+import { connectRun } from '../../../client/pages/run-host.ts';
+import type { CompareFromPage } from '../../../trainer/protocol/view/compare.ts';
+import type { RunFromPage } from '../../../trainer/protocol/view/run.ts';
+import { type BrowserPage, findChromium, openInBrowser } from '../../support/browser-page.ts';
+import { openTestPage, testServices } from '../../support/page-host.ts';
+import { runInProcess } from '../../support/run-in-process.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+import { until } from '../../support/until.ts';
+
+const executablePath = findChromium();
+const task = makeTinyTask();
+const runDir = join(task.folder, 'runs', 'spam');
+const other = join(task.folder, 'runs', 'other');
+let browser: Browser;
+const ends: (() => Promise<void> | void)[] = [];
+
+beforeAll(async () => {
+  if (executablePath === undefined) return;
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  const recipe = task.recipe('engine=portable', 'eval_strategy=steps', 'eval_steps=4', 'name=spam');
+  await runInProcess({ kind: 'train', recipe, runDir, context: task.context });
+  cpSync(runDir, other, { recursive: true });
+  for (const [file, from, to] of [
+    ['state.json', '"spam"', '"other"'],
+    ['recipe.yaml', 'learning_rate: 0.005', 'learning_rate: 0.25'],
+  ] as const)
+    writeFileSync(join(other, file), readFileSync(join(other, file), 'utf8').replace(from, to));
+});
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end();
+});
+afterAll(async () => {
+  await browser?.close();
+  rmSync(task.folder, { recursive: true, force: true });
+});
+
+async function open<FromPage, ToPage>(
+  kind: 'run' | 'compare',
+  connect: ConnectPage<ToPage>,
+  state: PageState,
+): Promise<BrowserPage<FromPage>> {
+  let shown: BrowserPage<FromPage> | undefined;
+  const early: ToPage[] = [];
+  const host = openTestPage(connect, {
+    state,
+    services: testServices(),
+    // A page that is closing takes no more.
+    onPost: message => (shown ? void shown.post(message).catch(() => undefined) : early.push(message)),
+  });
+  shown = await openInBrowser<FromPage>(browser, kind, state, message => host.receive(message));
+  for (const message of early) await shown.post(message);
+  ends.push(async () => {
+    host.dispose();
+    await shown?.page.close();
+  });
+  return shown;
+}
+
+const openRun = () => open<RunFromPage, never>('run', connectRun as ConnectPage<never>, { runDir });
+
+describe.skipIf(executablePath === undefined)(
+  `pages in a browser${executablePath ? '' : ' (skipped: no Chromium on this machine)'}`,
+  () => {
+    test('a run is drawn under the strict policy, and every chart says what it shows', async () => {
+      const { page, errors } = await openRun();
+      await page
+        .getByRole('slider', { name: /^Memory/ })
+        .and(page.locator('[aria-valuetext^="step 12"]'))
+        .waitFor();
+      expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe('spam');
+      expect(await page.locator('.pill').textContent()).toBe('finished');
+      const charts = page.locator('.chart-plot');
+      expect(await charts.count()).toBe(6);
+      for (const chart of await charts.all()) expect(await chart.getAttribute('aria-valuetext')).toMatch(/^step 12: .*\d/);
+      expect(await page.locator('.chart-plot canvas').count()).toBe(6);
+      expect(await page.getByRole('status').first().textContent()).toMatch(/^spam finished, 12 of 12 steps/);
+      expect(errors).toEqual([]);
+    });
+
+    test('the keyboard moves one cursor over all charts, zooms, and comes back', async () => {
+      const { page } = await openRun();
+      const loss = page.getByRole('slider', { name: /^Loss/ });
+      await loss.and(page.locator('[aria-valuetext^="step 12"]')).waitFor();
+      await loss.focus();
+      await page.keyboard.press('ArrowLeft');
+      await page.keyboard.press('ArrowLeft');
+      expect(await loss.getAttribute('aria-valuetext')).toMatch(/^step 10: training [\d.]+, held-out/);
+      expect(await page.getByRole('slider', { name: /^Learning rate/ }).getAttribute('aria-valuenow')).toBe('10');
+      expect(await page.locator('.chart-where').textContent()).toBe('step 10');
+      const showAll = page.getByRole('button', { name: 'Show All' });
+      expect(await showAll.isDisabled()).toBe(true);
+      await page.keyboard.press('+');
+      expect(await showAll.isDisabled()).toBe(false);
+      await page.keyboard.press('0');
+      expect(await showAll.isDisabled()).toBe(true);
+    });
+
+    test('the mouse: the values under it, a drag zooms, a double click shows all', async () => {
+      const { page } = await openRun();
+      const loss = page.getByRole('slider', { name: /^Loss/ });
+      await loss.and(page.locator('[aria-valuetext^="step 12"]')).waitFor();
+      const area = await loss.locator('.u-over').boundingBox();
+      if (!area) throw new Error('no chart');
+      const middle = area.y + area.height / 2;
+      await page.mouse.move(area.x + area.width / 2, middle);
+      await until(async () => (await page.locator('.chart-where').textContent()) === 'step 6', 'the step under the mouse');
+      await page.mouse.down();
+      await page.mouse.move(area.x + area.width * 0.75, middle, { steps: 5 });
+      await page.mouse.up();
+      const showAll = page.getByRole('button', { name: 'Show All' });
+      await until(() => showAll.isEnabled(), 'the zoom');
+      await page.mouse.dblclick(area.x + area.width / 2, middle);
+      await until(() => showAll.isDisabled(), 'all of it');
+    });
+
+    test('a theme that changes is drawn anew', async () => {
+      const { page, errors } = await openRun();
+      const canvas = page.locator('.chart-plot canvas').first();
+      await canvas.waitFor();
+      await until(
+        async () => (await page.locator('.chart-plot').first().getAttribute('aria-valuetext'))?.startsWith('step 12') === true,
+        'the curve',
+      );
+      const before = await canvas.screenshot();
+      await page.evaluate(
+        `document.documentElement.style.setProperty('--vscode-charts-blue', '#ff00ff'); document.body.className = 'vscode-high-contrast'`,
+      );
+      await until(async () => !before.equals(await canvas.screenshot()), 'other colours');
+      expect(errors).toEqual([]);
+    });
+
+    test('details by keyboard: values as a table, the log searched; the choice outlives a reload', async () => {
+      const shown = await openRun();
+      const { page } = shown;
+      await page.getByRole('log').getByText('finished after 12 updates').waitFor();
+      await page.getByRole('searchbox').fill('finished after');
+      await until(async () => (await page.locator('.log-list li').count()) === 1, 'one entry');
+      await page.getByRole('tab', { name: 'Log' }).focus();
+      await page.keyboard.press('End');
+      const rows = page.getByRole('tabpanel', { name: 'Values' }).locator('tbody tr');
+      await until(async () => (await rows.count()) === 16, '12 updates and 4 evaluations');
+      await page.getByRole('slider', { name: 'Smoothing' }).fill('0');
+      await shown.reload();
+      await until(async () => (await rows.count()) === 16, 'the same again');
+      expect(await page.locator('.smoothing-value').textContent()).toBe('off');
+      await page.getByRole('button', { name: 'Export CSV' }).click();
+      await until(() => shown.said.some(({ type }) => type === 'save'), 'the file');
+      const file = shown.said.find(message => message.type === 'save');
+      expect(file).toMatchObject({ suggestedName: 'spam-metrics.csv', content: expect.stringMatching(/^step,epoch,loss,eval_loss,/) });
+    });
+
+    test('memory, coverage and recipe say what the files say', async () => {
+      const { page } = await openRun();
+      await page.getByRole('tab', { name: 'Memory' }).click();
+      await page.getByRole('row', { name: /^Optimizer/ }).waitFor();
+      expect(await page.getByRole('row', { name: /^mem_TTL/ }).count()).toBe(1);
+      await page.getByRole('tab', { name: 'Coverage' }).click();
+      expect(await page.getByText(/trains 7,680 of 78,144 parameters/).count()).toBe(1);
+      expect(await page.locator('.coverage-grid .covered').count()).toBe(14);
+      await page.getByRole('tab', { name: 'Recipe' }).click();
+      const recipe = page.getByRole('tabpanel', { name: 'Recipe' });
+      const all = await recipe.getByRole('row').count();
+      await recipe.getByRole('checkbox').check();
+      expect(await recipe.getByRole('row').count()).toBeLessThan(all);
+      expect(await recipe.getByRole('row', { name: /^r 8/ }).count()).toBe(1);
+    });
+
+    test('abort asks first; a run of the terminal can not be stopped from here', async () => {
+      const shown = await openInBrowser<RunFromPage>(browser, 'run', { runDir });
+      ends.push(() => shown.page.close());
+      const overview = {
+        runDir,
+        name: 'spam',
+        state: 'running',
+        step: 3,
+        totalSteps: 9,
+        startedAt: '',
+        updatedAt: '',
+        ageSeconds: 0,
+        resumable: false,
+      };
+      await shown.post({ type: 'overview', overview: { ...overview, job: { id: '1', state: 'running' } } });
+      const { page } = shown;
+      await page.getByRole('button', { name: 'Abort', exact: true }).click();
+      await page.getByRole('button', { name: 'Keep Training' }).click();
+      await page.getByRole('button', { name: 'Abort', exact: true }).click();
+      await page.getByRole('button', { name: 'Abort without Saving' }).click();
+      await page.getByRole('button', { name: 'Stop and Save' }).click();
+      await until(() => shown.said.length === 3, 'what was pressed');
+      expect(shown.said).toEqual([{ type: 'ready' }, { type: 'action', action: 'abort' }, { type: 'action', action: 'stop' }]);
+      await shown.post({ type: 'overview', overview });
+      await until(() => page.getByRole('button', { name: 'Stop and Save' }).isDisabled(), 'no stop');
+    });
+
+    test('two runs compared: curves, results in order, settings that differ', async () => {
+      const runDirs = [runDir, other];
+      const { page, said, errors } = await open<CompareFromPage, never>('compare', connectCompare as ConnectPage<never>, { runDirs });
+      const loss = page.getByRole('slider', { name: /^Loss/ });
+      await loss.and(page.locator('[aria-valuetext*="other"]')).waitFor();
+      expect(await loss.getAttribute('aria-valuetext')).toMatch(/^step 12: spam [\d.]+, other [\d.]+/);
+      const results = page.getByRole('region', { name: 'Results' }).locator('tbody tr');
+      await until(async () => (await results.count()) === 2, 'both results');
+      await page.getByRole('button', { name: 'Run', exact: true }).click();
+      expect(await results.first().locator('th').textContent()).toBe('other');
+      const recipes = page.getByRole('region', { name: 'Recipes' }).locator('tbody tr');
+      await until(async () => (await recipes.count()) === 1, 'one difference');
+      expect(await recipes.first().textContent()).toBe('learning_rate0.0050.25');
+      await page.getByRole('checkbox', { name: 'All settings' }).check();
+      expect(await recipes.count()).toBeGreaterThan(20);
+      await page.getByRole('checkbox', { name: 'Show the curves of other' }).uncheck();
+      await until(async () => !((await loss.getAttribute('aria-valuetext')) ?? '').includes('other'), 'one curve');
+      await page.getByRole('button', { name: 'Take other out of the comparison' }).click();
+      await until(async () => (await results.count()) === 1, 'one result');
+      expect(said.at(-1)).toEqual({ type: 'remove', runDir: other });
+      expect(errors).toEqual([]);
+    });
+  },
+);
