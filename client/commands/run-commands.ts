@@ -159,7 +159,7 @@ async function exportRun({ app, views }: CommandContext, argument: unknown): Pro
   });
   if (item?.runDir === undefined) return;
   const { runDir, label } = item;
-  const chosen = await window.showQuickPick(FORMATS, { title: `Export ${label}`, placeHolder: 'What to write' });
+  const chosen = await window.showQuickPick(FORMATS, { title: `Export ${label}`, placeHolder: 'What to write', ignoreFocusOut: true });
   if (chosen === undefined) return;
   const target = await window.showSaveDialog({
     title: `Export ${label}: the folder to write`,
