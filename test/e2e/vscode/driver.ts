@@ -2,12 +2,25 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Frame, Locator, Page } from 'playwright-core';
+import { expect } from 'vitest';
 
 /** For what an editor does by itself; a training is waited for by its test. */
 const PATIENCE_MS = 20_000;
 /** Before the palette is opened anew. */
 const PALETTE_MS = 1500;
 const SIZE = { width: 1600, height: 1000 };
+
+/** Until it succeeds; an editor under load loses keys. @throws Error naming what did not come */
+async function retry(what: string, attempt: () => Promise<void>): Promise<void> {
+  const deadline = performance.now() + PATIENCE_MS;
+  for (;;) {
+    try {
+      return await attempt();
+    } catch (cause) {
+      if (performance.now() > deadline) throw new Error(`${what} did not come`, { cause });
+    }
+  }
+}
 
 /** A window of the editor. */
 export class Workbench {
@@ -45,23 +58,18 @@ export class Workbench {
   /** Picks the command of exactly this title, category and all, from the palette; waits for it while extensions start. */
   async runCommand(title: string): Promise<void> {
     const row = this.quickPickRow(title);
-    const deadline = performance.now() + PATIENCE_MS;
     // A palette that is open does not learn of commands that come later, and a page that comes back takes the focus from it.
-    const search = async (): Promise<void> => {
-      await this.page.keyboard.press('F1');
-      await this.page.locator('.quick-input-widget input.input').fill(`>${title}`, { timeout: PALETTE_MS });
-      await row.waitFor({ timeout: PALETTE_MS });
-      await this.accept(row);
-    };
-    for (;;) {
-      const isDone = await search().then(
-        () => true,
-        () => false,
-      );
-      if (isDone) return;
-      await this.page.keyboard.press('Escape');
-      if (performance.now() > deadline) throw new Error(`the palette has no '${title}'`);
-    }
+    await retry(`'${title}' in the palette`, async () => {
+      try {
+        await this.page.keyboard.press('F1');
+        await this.page.locator('.quick-input-widget input.input').fill(`>${title}`, { timeout: PALETTE_MS });
+        await row.waitFor({ timeout: PALETTE_MS });
+        await this.accept(row);
+      } catch (error) {
+        await this.press('Escape');
+        throw error;
+      }
+    });
   }
 
   /** The titles that the palette offers for a text. */
@@ -101,11 +109,13 @@ export class Workbench {
     await this.press('Enter');
   }
 
-  /** Types into the open input box and accepts it. */
-  async answer(text: string): Promise<void> {
+  /** Names a file or folder in the dialog that saves, once it has made its own suggestion. */
+  async saveAs(path: string): Promise<void> {
     const input = this.page.locator('.quick-input-widget input.input');
-    await input.fill(text);
-    await input.press('Enter');
+    await expect.poll(() => input.inputValue(), { timeout: PATIENCE_MS }).toContain('/');
+    await input.fill(path);
+    await expect.poll(() => input.inputValue()).toBe(path);
+    await this.page.locator('.quick-input-widget .quick-input-action a.monaco-button', { hasText: /^(OK|Export|Save)$/ }).click();
   }
 
   async openFile(name: string): Promise<void> {
@@ -151,10 +161,17 @@ export class Workbench {
     return rows.allTextContents();
   }
 
-  /** With the cursor on a problem: opens the bulb and takes a fix. */
+  /** With the cursor on a problem: opens the bulb and takes a fix. The fixes come from another process, so the bulb may open empty. */
   async applyQuickFix(title: string | RegExp): Promise<void> {
-    await this.press('Control+.');
-    await this.page.locator('.action-widget .monaco-list-row', { hasText: title }).first().click();
+    const fix = this.page.locator('.action-widget .monaco-list-row', { hasText: title }).first();
+    await retry(`the fix ${title}`, async () => {
+      await this.press('Control+.');
+      await fix.waitFor({ timeout: PALETTE_MS }).catch(async error => {
+        await this.press('Escape');
+        throw error;
+      });
+    });
+    await fix.click();
   }
 
   notification(text: string | RegExp): Locator {

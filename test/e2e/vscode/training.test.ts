@@ -119,7 +119,7 @@ describeEditor(
       await workbench.pick('mine');
       await workbench.pick('Merged model');
       const target = join(session().task.folder, 'exported');
-      await workbench.answer(target);
+      await workbench.saveAs(target);
       await workbench.notification(/was exported to/).waitFor({ timeout: START_MS });
       expect(existsSync(join(target, 'model.safetensors'))).toBe(true);
       await workbench.screenshot('exported');
