@@ -1,0 +1,147 @@
+/** The client's connection to real daemons over real sockets: joined, started, lost and found again, without a gap in what jobs say. */
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { DaemonKeeper, type LinkState } from '../../../client/daemon-link.ts';
+import { JobStore } from '../../../client/job-store.ts';
+import { createRestartPolicy } from '../../../client/restart-policy.ts';
+import { runRowtune } from '../../../client/rowtune-program.ts';
+import type { JobEvent } from '../../../trainer/protocol/rpc-messages.ts';
+import type { DaemonAddress } from '../../../trainer/rpc/connect.ts';
+import type { Daemon } from '../../../trainer/rpc/daemon.ts';
+import { readDiscovery } from '../../../trainer/rpc/discovery.ts';
+import { cacheDir, makeStateDir, ROWTUNE, startTestDaemon, until, urlOf } from '../../support/daemon.ts';
+
+const stateDirs: string[] = [];
+const newStateDir = (): string => {
+  const folder = makeStateDir();
+  stateDirs.push(folder);
+  return folder;
+};
+afterAll(() => {
+  for (const folder of stateDirs) rmSync(folder, { recursive: true, force: true });
+});
+
+function keeper(
+  address: () => DaemonAddress,
+  start: () => Promise<void> = async () => Promise.reject(new Error('nothing is started here')),
+) {
+  const store = new JobStore();
+  const events: JobEvent[] = [];
+  const states: LinkState['kind'][] = [];
+  let restarts = 0;
+  store.onEvent(event => events.push(event));
+  const link = new DaemonKeeper({
+    store,
+    client: { name: 'test', version: '0' },
+    address: async () => address(),
+    start,
+    policy: createRestartPolicy(1),
+    onState: ({ kind }) => states.push(kind),
+    onRestarted: () => void restarts++,
+    log: () => undefined,
+  });
+  return { link, store, events, states, restarts: () => restarts };
+}
+
+const addressOf = (daemon: Daemon): DaemonAddress => ({ url: urlOf(daemon), token: daemon.discovery.token });
+/** A daemon as the client starts it, in a process of its own. */
+const startProcess = (stateDir: string) => async () => {
+  const env = { ...process.env, ROWTUNE_STATE: stateDir, ROWTUNE_CACHE: cacheDir };
+  await runRowtune({ node: { command: process.execPath, env: {} }, program: ROWTUNE, args: ['daemon', 'start'], env });
+};
+
+describe('a daemon that runs', () => {
+  test('is joined, and its jobs are known', async () => {
+    const stateDir = newStateDir();
+    const daemon = await startTestDaemon({ stateDir });
+    const { link, store, states } = keeper(() => ({ stateDir }));
+    const client = await link.join();
+    expect(client?.server.pid).toBe(process.pid);
+    expect(await link.ensure()).toBe(client);
+    await client?.request('doctor', { id: 'look', engine: 'portable' });
+    await until(() => store.get('look')?.state === 'succeeded', 'the job has ended', 60_000);
+    expect(states).toEqual(['connected']);
+    link.dispose();
+    await daemon.stop();
+  });
+
+  test('that ends on purpose is not started again, and its jobs are over', async () => {
+    const stateDir = newStateDir();
+    const daemon = await startTestDaemon({ stateDir });
+    const { link, states } = keeper(() => ({ stateDir }));
+    await link.ensure();
+    await link.stop();
+    await daemon.ended;
+    await until(() => link.state.kind === 'off', 'the link knows');
+    await new Promise(resolve => setTimeout(resolve, 500));
+    expect(states).toEqual(['connected', 'off']);
+  });
+
+  test('where none runs, joining says so quietly', async () => {
+    const stateDir = newStateDir();
+    const { link, states } = keeper(() => ({ stateDir }));
+    expect(await link.join()).toBeUndefined();
+    expect(states).toEqual(['off']);
+  });
+
+  test('a wrong token is an error for one who asks, and starts nothing', async () => {
+    const daemon = await startTestDaemon({ stateDir: newStateDir() });
+    const { link } = keeper(() => ({ url: urlOf(daemon), token: 'f'.repeat(64) }));
+    await expect(link.ensure()).rejects.toMatchObject({ code: 'daemon-refused' });
+    link.dispose();
+    await daemon.stop();
+  });
+});
+
+describe('a connection that is lost', () => {
+  test('is made again, and what was said meanwhile is heard once and in order', async () => {
+    const daemon = await startTestDaemon({ stateDir: newStateDir() });
+    const { link, store, events, states } = keeper(() => addressOf(daemon));
+    const other = keeper(() => addressOf(daemon));
+    const client = await link.ensure();
+    const far = await other.link.ensure();
+    await far.request('doctor', { id: 'first', engine: 'portable' });
+    await until(() => store.get('first')?.state === 'succeeded', 'the first job has ended', 60_000);
+    client.close();
+    await until(() => link.state.kind === 'reconnecting', 'the loss is noticed');
+    await far.request('doctor', { id: 'second', engine: 'portable' });
+    await until(() => store.get('second')?.state === 'succeeded', 'the second job has ended', 60_000);
+    const numbers = events.map(({ seq }) => seq);
+    expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
+    expect(new Set(numbers).size).toBe(numbers.length);
+    expect(events.map(({ seq, jobId }) => [seq, jobId])).toEqual(other.events.map(({ seq, jobId }) => [seq, jobId]));
+    expect(states).toEqual(['connected', 'off', 'reconnecting', 'connected']);
+    link.dispose();
+    other.link.dispose();
+    await daemon.stop();
+  });
+});
+
+describe('a daemon of its own process', () => {
+  test('is started when it is needed, started again when it dies, and given up when it keeps dying', async () => {
+    const stateDir = newStateDir();
+    const { link, restarts } = keeper(() => ({ stateDir }), startProcess(stateDir));
+    const client = await link.ensure();
+    expect(client.server.pid).not.toBe(process.pid);
+    process.kill(client.server.pid, 'SIGKILL');
+    await until(() => link.state.kind === 'connected' && link.current !== client, 'another daemon is there', 30_000);
+    expect(restarts()).toBe(1);
+    process.kill(link.current?.server.pid ?? 0, 'SIGKILL');
+    await until(() => link.state.kind === 'failed', 'it is given up', 30_000);
+    expect(link.state).toMatchObject({ error: { code: 'daemon-crashes' } });
+    // Who asks for it gets it all the same.
+    const third = await link.ensure();
+    await link.stop();
+    await until(async () => (await readDiscovery(stateDir)) === undefined, `process ${third.server.pid} has ended`);
+  });
+
+  test('that cannot start says why', async () => {
+    const stateDir = join(newStateDir(), 'folder');
+    mkdirSync(join(stateDir, '..'), { recursive: true });
+    writeFileSync(stateDir, 'in the way');
+    const { link } = keeper(() => ({ stateDir }), startProcess(stateDir));
+    await expect(link.ensure()).rejects.toThrow(/EEXIST|ENOTDIR|not a directory|exists/);
+    expect(link.state.kind).toBe('failed');
+  });
+});

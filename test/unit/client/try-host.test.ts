@@ -1,0 +1,163 @@
+/** The host of the page that tries a model, with a daemon that only writes down what it is asked. */
+import { expect, test } from 'vitest';
+import type { PageServices } from '../../../client/pages/page-services.ts';
+import { connectTry } from '../../../client/pages/try-host.ts';
+import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
+import { TRY_DEFAULTS, type TryRound, type TryToPage } from '../../../trainer/protocol/view/try.ts';
+import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
+import { openTestPage, testServices } from '../../support/page-host.ts';
+import { until } from '../../support/until.ts';
+
+const state = { model: '/m', revision: 'main', baseDir: '/w', label: 'spam', adapter: '/w/runs/spam' };
+
+/** Jobs run when the test says so. */
+function setUp(given: Readonly<Record<string, unknown>> = state, answer: () => Promise<void> = async () => undefined) {
+  const asked: (readonly [string, { id: string; adapter?: string; prompt?: string }])[] = [];
+  const services = testServices();
+  const { store } = services;
+  const record = (id: string, change: Partial<JobRecord> = {}): JobRecord => ({
+    id,
+    kind: 'generate',
+    state: 'queued',
+    priority: 0,
+    title: 'm',
+    createdAt: '2026-01-01T00:00:00Z',
+    ...change,
+  });
+  const request = async (name: string, params: { id: string }): Promise<JobRecord> => {
+    asked.push([name, params]);
+    await answer();
+    store.put(record(params.id, name === 'abortJob' ? { state: 'aborted' } : {}));
+    return record(params.id);
+  };
+  // Of a connection the host makes requests alone.
+  const daemon = async () => ({ request }) as unknown as DaemonClient;
+  const page = openTestPage<TryToPage>(connectTry, { state: given, services: { ...services, daemon } satisfies PageServices });
+  let seq = 0;
+  const say = (jobId: string, chunk: string): void => store.event({ seq: ++seq, jobId, event: { type: 'text', chunk } });
+  const end = (id: string, text: string): void =>
+    store.put(record(id, { state: 'succeeded', result: { text, ids: [1, 2], tokensPerSecond: 12.34, finishReason: 'end' } }));
+  const rounds = (): readonly TryRound[] => {
+    page.receive({ type: 'ready' });
+    const last = page.posted.at(-1);
+    return last?.type === 'view' ? last.rounds : [];
+  };
+  return { ...page, asked, store, say, end, record, rounds, calls: services.calls };
+}
+
+const ask = { type: 'ask', prompt: 'hello', options: TRY_DEFAULTS };
+const generated = (asked: ReturnType<typeof setUp>['asked']) => asked.filter(([name]) => name === 'generate').map(([, params]) => params);
+
+test('the base is asked beside what the run made of it, with the same words', async () => {
+  const page = setUp();
+  expect(page.rounds()).toEqual([]);
+  expect(page.posted[0]).toMatchObject({ type: 'view', label: 'spam', sides: ['base', 'tuned'] });
+  page.receive(ask);
+  await until(() => page.asked.length === 2, 'both sides are asked');
+  const [base, tuned] = generated(page.asked);
+  expect(base).toMatchObject({
+    model: '/m',
+    revision: 'main',
+    baseDir: '/w',
+    prompt: 'hello',
+    options: { ...TRY_DEFAULTS, engine: 'auto' },
+  });
+  expect([base?.adapter, tuned?.adapter]).toEqual([undefined, '/w/runs/spam']);
+  expect(page.titles).toEqual(['Try: spam']);
+});
+
+test('text comes piece by piece, and the end brings it whole', async () => {
+  const page = setUp();
+  page.receive(ask);
+  await until(() => page.asked.length === 2, 'both sides are asked');
+  const [base] = generated(page.asked);
+  for (const chunk of ['a', 'b', 'c']) page.say(base?.id ?? '', chunk);
+  expect(page.posted.filter(({ type }) => type === 'text')).toEqual([
+    { type: 'text', side: 'base', chunk: 'b' },
+    { type: 'text', side: 'base', chunk: 'c' },
+  ]);
+  expect(page.rounds()[0]?.answers).toMatchObject([
+    { side: 'base', text: 'abc', state: 'writing' },
+    { side: 'tuned', text: '', state: 'waiting' },
+  ]);
+  page.end(base?.id ?? '', 'abcd');
+  expect(page.rounds()[0]?.answers[0]).toEqual({ side: 'base', text: 'abcd', state: 'done', note: '2 tokens, 12.3 a second' });
+});
+
+test('a stop ends both, and what comes late is not heard', async () => {
+  const page = setUp();
+  page.receive(ask);
+  await until(() => page.asked.length === 2, 'both sides are asked');
+  const ids = generated(page.asked).map(({ id }) => id);
+  page.receive({ type: 'stop' });
+  await until(() => page.asked.length === 4, 'both are aborted');
+  expect(page.asked.slice(2).map(([name, { id }]) => [name, id])).toEqual(ids.map(id => ['abortJob', id]));
+  page.say(ids[0] ?? '', 'late');
+  expect(page.rounds()[0]?.answers.map(answer => [answer.state, answer.text])).toEqual([
+    ['stopped', ''],
+    ['stopped', ''],
+  ]);
+  page.receive({ ...ask, prompt: 'again' });
+  await until(() => page.rounds().length === 2, 'it can be asked again');
+});
+
+test('a second question waits for the first answer', async () => {
+  const page = setUp();
+  page.receive(ask);
+  page.receive(ask);
+  await until(() => page.asked.length === 2, 'both sides are asked');
+  expect(page.rounds()).toHaveLength(1);
+});
+
+test('a model alone has one side', async () => {
+  const { adapter: _, ...alone } = state;
+  const page = setUp(alone);
+  page.receive(ask);
+  await until(() => page.asked.length === 1, 'it is asked');
+  expect(page.rounds()[0]?.answers.map(({ side }) => side)).toEqual(['base']);
+});
+
+test('a failure stands where the answer would, with what to do', async () => {
+  const page = setUp();
+  page.receive(ask);
+  await until(() => page.asked.length === 2, 'both sides are asked');
+  const [base] = generated(page.asked);
+  const failure = { code: 'model-file', message: 'no weights.', hint: 'Look again' };
+  page.store.put(page.record(base?.id ?? '', { state: 'failed', failure }));
+  expect(page.rounds()[0]?.answers[0]).toMatchObject({ state: 'failed', note: 'no weights. Look again' });
+});
+
+test('a daemon that refuses leaves nothing waiting', async () => {
+  const page = setUp(state, async () => Promise.reject(new Error('no daemon')));
+  page.receive(ask);
+  await until(() => page.calls.some(([name]) => name === 'showError'), 'the error is shown');
+  expect(page.rounds()[0]?.answers.map(answer => answer.state)).toEqual(['failed', 'failed']);
+});
+
+test('after a reload the questions are there, and a job that went on is followed to its end', async () => {
+  const before = setUp();
+  before.receive(ask);
+  await until(() => before.asked.length === 2, 'both sides are asked');
+  const [base] = generated(before.asked);
+  const after = setUp(before.kept.at(-1));
+  after.end(base?.id ?? '', 'said meanwhile');
+  expect(after.rounds()[0]).toMatchObject({ prompt: 'hello', answers: [{ state: 'done', text: 'said meanwhile' }, { state: 'waiting' }] });
+});
+
+test('clear forgets the questions', async () => {
+  const page = setUp();
+  page.receive(ask);
+  await until(() => page.asked.length === 2, 'both sides are asked');
+  page.receive({ type: 'clear' });
+  await until(() => page.kept.at(-1)?.rounds !== undefined && page.rounds().length === 0, 'the questions are gone');
+});
+
+test('messages and states that are none do nothing', () => {
+  const page = setUp();
+  for (const message of [undefined, {}, { type: 'ask' }, { ...ask, options: { ...TRY_DEFAULTS, maxNewTokens: 1e9 } }])
+    page.receive(message);
+  expect([page.asked, page.calls.map(([name]) => name)]).toEqual([[], ['warn', 'warn', 'warn', 'warn']]);
+  const empty = setUp({ model: 3 });
+  expect(empty.rounds()).toEqual([]);
+  expect(empty.posted.at(-1)).toMatchObject({ sides: [] });
+});
