@@ -40,7 +40,7 @@ export async function completionsAt(view: RecipeView, at: Position): Promise<Cho
 async function entriesAt(view: RecipeView, { kind, path: keys, word }: TypingSpot): Promise<Entry[]> {
   const dotted = keys.join('.');
   if (kind === 'key') return dotted === 'data.columns' ? columnParts(view) : keyEntries(view, keys);
-  if (dotted === 'target_modules') return moduleEntries(view);
+  if (dotted === 'target_modules' || dotted === 'modules_to_save') return moduleEntries(view, dotted);
   if (dotted === 'model') return fileEntries(view.baseDir, word, () => false);
   if (FILE_SETTINGS.has(dotted)) return fileEntries(view.baseDir, word, isDataFile);
   if (keys[0] === 'data' && keys[1] === 'columns') return columnEntries(view);
@@ -64,8 +64,11 @@ function keyEntries({ root, parsed }: RecipeView, keys: readonly string[]): Entr
   });
 }
 
-function moduleEntries({ model }: RecipeView): Entry[] {
-  const all: Entry = { label: 'all-linear', kind: 'module', documentation: 'Every linear layer of the blocks, not the output head.' };
+function moduleEntries({ model }: RecipeView, setting: 'target_modules' | 'modules_to_save'): Entry[] {
+  const all: Entry =
+    setting === 'target_modules'
+      ? { label: 'all-linear', kind: 'module', documentation: 'Every linear layer of the blocks, not the output head.' }
+      : { label: 'head', kind: 'module', documentation: 'The output head, whatever its name.' };
   if (model?.kind !== 'ready') return [all];
   const { modules } = model.model;
   return [

@@ -2,7 +2,7 @@
 import { UNSUPPORTED_SWITCHES } from '../adapter/read-peft.ts';
 import type { ModelConfig } from '../hub/model-config.ts';
 import { moduleNames } from '../method/targets.ts';
-import type { CausalModel } from '../model/model-spec.ts';
+import type { Model } from '../model/model-spec.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';
 import type { ConfigReport } from './config-codes.ts';
 import type { FolderFacts, Tensors } from './folder-facts.ts';
@@ -12,7 +12,7 @@ export interface AdapterBase {
   /** A path that leads nowhere; a name on the hub that was not downloaded is no such. */
   readonly isMissing: boolean;
   readonly suggestion?: string;
-  readonly model?: CausalModel;
+  readonly model?: Model;
 }
 
 export function* adapterProblems(config: ModelConfig, facts: FolderFacts, base: AdapterBase | undefined): Generator<ConfigReport> {
@@ -64,7 +64,7 @@ export function* adapterProblems(config: ModelConfig, facts: FolderFacts, base: 
 const isOn = (value: unknown): boolean =>
   value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0);
 
-function* targetProblems(config: ModelConfig, model: CausalModel): Generator<ConfigReport> {
+function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigReport> {
   const { target_modules: targets, r } = config;
   const named = (target: string) => model.modules.filter(({ name }) => name === target || name.endsWith(`.${target}`));
   const entries: readonly (readonly [(string | number)[], unknown])[] = Array.isArray(targets)

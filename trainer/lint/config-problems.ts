@@ -1,8 +1,8 @@
 /** What is wrong with a config of a model folder: unsupported, contradictory, or at odds with the files beside it; each at its key. Pure. */
 import { type ModelConfig, parseConfig } from '../hub/model-config.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
-import { causalModel, supportedArchitectures } from '../model/load-model.ts';
-import { type CausalModel, ModelConfigError } from '../model/model-spec.ts';
+import { loadModel, supportedArchitectures } from '../model/load-model.ts';
+import { type Model, ModelConfigError } from '../model/model-spec.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';
 import { type Located, locate, START } from '../protocol/recipe/located.ts';
 import { type AdapterBase, adapterProblems } from './adapter-problems.ts';
@@ -63,9 +63,9 @@ function* modelProblems(config: ModelConfig, facts: FolderFacts, root: Located |
   yield* dtypeProblems(config, facts.tensors);
 }
 
-function* readModel(config: ModelConfig, root: Located | undefined): Generator<ConfigReport, CausalModel | undefined> {
+function* readModel(config: ModelConfig, root: Located | undefined): Generator<ConfigReport, Model | undefined> {
   try {
-    return causalModel(config);
+    return loadModel(config);
   } catch (error) {
     if (!(error instanceof ModelConfigError)) throw error;
     const named = Array.isArray(config.architectures) ? config.architectures.map(String) : [];

@@ -6,7 +6,9 @@ import { DataError } from '../train/data/data-error.ts';
 import { checkSameFormat, detectFormat, renameColumns } from '../train/data/detect-format.ts';
 import { type FormatSettings, formatExample } from '../train/data/format-example.ts';
 import { listDataFiles } from '../train/data/list-files.ts';
+import { findColumns, type LabelledColumns, requiredNumber } from '../train/data/load-labelled.ts';
 import { readRecords } from '../train/data/read-records.ts';
+import { labelName, requiredText } from '../train/data/record-fields.ts';
 import type { DataFormat, DataRecord, RenderChat } from '../train/data/types.ts';
 import { countRows, type RowCount } from './count-rows.ts';
 import { nearbyName } from './model-facts.ts';
@@ -36,20 +38,21 @@ const MAX_WHOLE_BYTES = 4 * 2 ** 20;
 const MAX_CACHED = 64;
 
 type DataSettings = Recipe['data'];
+type Task = Recipe['task'];
 
 export class DataCache {
   readonly #entries = new Map<string, Promise<DataFact>>();
 
   /** Never rejects. */
-  async look(written: string, data: DataSettings, baseDir: string): Promise<DataFact> {
+  async look(written: string, { data, task }: { readonly data: DataSettings; readonly task: Task }, baseDir: string): Promise<DataFact> {
     const full = path.resolve(baseDir, written);
     const found = await stat(full).catch(() => undefined);
     const base = { written, full, isFolder: found?.isDirectory() === true, columns: [] };
     if (found === undefined) return { ...base, state: 'missing', suggestion: await nearbyName(written, full) };
     // A half-typed path may be the root of the disk: folders are left to the trainer.
-    if (base.isFolder) return { ...base, state: 'ok' };
-    const key = JSON.stringify([full, found.mtimeMs, found.size, data.format, data.columns, data.labels]);
-    const known = this.#entries.get(key) ?? inspect(base, data, found.size);
+    if (base.isFolder || task === 'image_classification') return { ...base, state: 'ok' };
+    const key = JSON.stringify([full, found.mtimeMs, found.size, task, data.format, data.columns, data.labels]);
+    const known = this.#entries.get(key) ?? inspect(base, { data, task }, found.size);
     this.#entries.delete(key);
     this.#entries.set(key, known);
     const [oldest] = this.#entries.keys();
@@ -58,7 +61,11 @@ export class DataCache {
   }
 }
 
-async function inspect(base: Omit<DataFact, 'state'>, data: DataSettings, bytes: number): Promise<DataFact> {
+async function inspect(
+  base: Omit<DataFact, 'state'>,
+  { data, task }: { readonly data: DataSettings; readonly task: Task },
+  bytes: number,
+): Promise<DataFact> {
   let first: DataRecord | undefined;
   let format: DataFormat | undefined;
   try {
@@ -66,12 +73,18 @@ async function inspect(base: Omit<DataFact, 'state'>, data: DataSettings, bytes:
     const isWhole = files.some(({ extension }) => extension === '.json' || extension === '.parquet');
     if (isWhole && bytes > MAX_WHOLE_BYTES) return { ...base, state: 'ok' };
     let renamedFirst: DataRecord | undefined;
+    let labelled: LabelledColumns | undefined;
     let checked = 0;
     for await (const record of readRecords({ files, maxSamples: CHECKED_SAMPLES, textSplit: 'file' })) {
       first ??= record;
       checked++;
       const renamed = renameColumns(record, data.columns);
       renamedFirst ??= renamed;
+      if (task !== 'causal_lm') {
+        labelled ??= findColumns(renamed);
+        checkLabelled(renamed, labelled, { task, labels: data.labels });
+        continue;
+      }
       format ??= data.format === 'auto' ? detectFormat(renamed).format : data.format;
       if (data.format === 'auto') checkSameFormat(renamed, format, renamedFirst);
       formatExample(renamed, formatSettings(format, data));
@@ -87,6 +100,18 @@ async function inspect(base: Omit<DataFact, 'state'>, data: DataSettings, bytes:
     const reason = `${error.problem}. ${error.advice}`;
     return { ...base, state: line === undefined ? 'unreadable' : 'bad-sample', reason, line, key, columns, format };
   }
+}
+
+/** As a classifier or a regression reads it. */
+function checkLabelled(
+  record: DataRecord,
+  columns: LabelledColumns,
+  { task, labels }: { readonly task: Task; readonly labels: readonly string[] },
+): void {
+  requiredText(record, columns.first);
+  if (columns.second !== undefined) requiredText(record, columns.second);
+  if (task === 'sequence_regression') requiredNumber(record, columns.label);
+  else labelName(record, columns.label, labels);
 }
 
 const columnsOf = (record: DataRecord | undefined): string[] => Object.keys(record?.value ?? {}).slice(0, 200);

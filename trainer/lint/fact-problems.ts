@@ -1,14 +1,18 @@
 /** What is wrong with a recipe beside its model, its data and this machine. Pure: the facts are given. */
 
-import type { RecipeEstimate } from '../memory/predict.ts';
-import { moduleNames, TargetError, targetModules } from '../method/targets.ts';
-import type { CausalModel } from '../model/model-spec.ts';
+import { attachForEstimate, type RecipeEstimate } from '../memory/predict.ts';
+import { moduleNames, TargetError, type TargetSettings, targetModules } from '../method/targets.ts';
+import type { AnyModel, Model, ModuleSpec } from '../model/model-spec.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';
 import { byteSize } from '../protocol/format.ts';
 import type { Severity, Suggestion } from '../protocol/problem.ts';
 import { follow, START } from '../protocol/recipe/located.ts';
+import { loraMethods, rankMethods } from '../protocol/recipe/model-settings.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { SelectionError } from '../selection.ts';
+import { methodSettings } from '../train/recipe-settings.ts';
 import type { LintProblem } from './lint-problem.ts';
-import type { ModelFacts } from './model-facts.ts';
+import { type ModelFacts, positionsOf } from './model-facts.ts';
 import type { RecipeView } from './recipe-view.ts';
 
 /** The codes of this file, in the order in which they are looked for. */
@@ -17,6 +21,7 @@ export const factCodes = [
   'unsupported-model',
   'unreadable-model',
   'model-mismatch',
+  'task-for-model',
   'unknown-module',
   'nothing-to-train',
   'rank-above-layer',
@@ -52,7 +57,8 @@ function place({ root }: RecipeView, { severity = 'error', replaceBy, ...report 
   const suggestion: Suggestion | undefined = replaceBy !== undefined && isWritten ? { kind: 'replace-value', to: replaceBy } : undefined;
   const isRoot = found === root;
   const range = found === undefined || isRoot ? (modelKey(root) ?? START) : isWritten ? found.range : (found.keyRange ?? found.range);
-  return { ...report, severity, range, suggestion };
+  const insert = suggestion === undefined && !complete && report.path.every(step => typeof step === 'string') ? replaceBy : undefined;
+  return { ...report, severity, range, suggestion, ...(insert === undefined ? {} : { insert }) };
 }
 
 const modelKey = (root: RecipeView['root']) =>
@@ -62,9 +68,10 @@ function* modelProblems({ model, values }: RecipeView): Generator<Report> {
   if (model === undefined || model.kind === 'not-downloaded') return;
   if (model.kind !== 'ready') yield unusable(model, values.model ?? '');
   else {
+    yield* taskProblems(model.model, values.task);
     yield* targetProblems(model.model, values);
-    const { maxPositions } = model.model;
-    if (values.max_length > maxPositions)
+    const maxPositions = positionsOf(model.model);
+    if (maxPositions !== undefined && values.max_length > maxPositions)
       yield {
         code: 'length-above-positions',
         path: ['max_length'],
@@ -85,43 +92,90 @@ function unusable(model: Exclude<ModelFacts, { kind: 'ready' | 'not-downloaded' 
   return { code: codes[model.kind], path, message: model.reason };
 }
 
-function* targetProblems(model: CausalModel, values: RecipeView['values']): Generator<Report> {
-  let idle = 0;
-  const names = [...moduleNames(model), 'all-linear'];
-  for (const [i, entry] of values.target_modules.entries()) {
-    if (matches(model, [entry], [])) continue;
-    idle++;
-    const near = didYouMean(entry, names);
-    const hint = near === undefined ? `; its modules are ${names.join(', ')}` : `; did you mean '${near}'?`;
-    yield {
-      code: 'unknown-module',
-      path: ['target_modules', i],
-      message: `'${entry}' matches nothing in this ${model.family}${hint}`,
-      replaceBy: near,
-    };
-  }
-  if (idle > 0) return;
-  const modules = matches(model, values.target_modules, values.freeze);
+/** What a model can be tuned to do, the first one as a way out. */
+function tasksOf(model: AnyModel): readonly Recipe['task'][] {
+  if (model.kind === 'causal') return ['causal_lm'];
+  return model.input.kind === 'image' ? ['image_classification'] : ['sequence_classification', 'sequence_regression'];
+}
+
+function* taskProblems(model: AnyModel, task: Recipe['task']): Generator<Report> {
+  const tasks = tasksOf(model);
+  if (tasks.includes(task)) return;
+  const does = model.kind === 'causal' ? 'predicts the next token' : model.input.kind === 'image' ? 'looks at images' : 'reads texts whole';
+  const message = `the model is a ${model.family} that ${does}: it can be tuned for ${tasks.join(' or ')}, not for ${task}`;
+  yield { code: 'task-for-model', path: ['task'], message, replaceBy: tasks[0] };
+}
+
+function* targetProblems(model: AnyModel, values: RecipeView['values']): Generator<Report> {
+  const idle = [
+    ...unmatched(model, 'target_modules', values.target_modules),
+    ...unmatched(model, 'modules_to_save', values.modules_to_save),
+  ];
+  yield* idle;
+  if (idle.length > 0) return;
+  const { target_modules: targetModules, freeze, method } = values;
+  // A method that trains the head or the biases alone asks for no targets: what it needs is told below.
+  const modules = methodsWithTargets.has(method) ? matches(model, { targetModules, freeze }) : [];
   if (modules === undefined) {
-    const message = `nothing is left to train: freeze [${values.freeze.join(', ')}] covers every target`;
+    const message = `nothing is left to train: freeze [${freeze.join(', ')}] covers every target`;
     yield { code: 'nothing-to-train', path: ['freeze'], message };
     return;
   }
-  if (values.method === 'full' || values.r === undefined || values.ratio !== undefined) return;
-  const { method, r } = values;
-  const limits = modules.map(({ name, weight: { shape } }) => ({ name, most: method === 'lora' ? Math.min(...shape) : (shape[0] ?? 0) }));
+  const rank = [...rankProblems(modules, values)];
+  yield* rank;
+  const reason = rank.length === 0 ? whyNotAttached(model, values) : undefined;
+  if (reason !== undefined) yield { code: 'nothing-to-train', path: ['method'], message: reason };
+}
+
+const methodsWithTargets: ReadonlySet<string> = new Set(['spsft', 'full', ...rankMethods]);
+/** Stand for modules whose names differ from model to model. */
+const WORDS = ['all-linear', 'head'];
+
+function* unmatched(model: Model, setting: 'target_modules' | 'modules_to_save', entries: readonly string[]): Generator<Report> {
+  const names = [...moduleNames(model), ...WORDS];
+  for (const [i, entry] of entries.entries()) {
+    if ((setting === 'modules_to_save' && entry === 'head') || matches(model, { targetModules: [entry], freeze: [] })) continue;
+    const near = didYouMean(entry, names);
+    const hint = near === undefined ? `; its modules are ${names.join(', ')}` : `; did you mean '${near}'?`;
+    const message = `'${entry}' matches nothing in this ${model.family}${hint}`;
+    yield { code: 'unknown-module', path: [setting, i], message, replaceBy: near };
+  }
+}
+
+function* rankProblems(modules: readonly ModuleSpec[], { method, r, ratio }: RecipeView['values']): Generator<Report> {
+  const isRank = loraMethods.has(method);
+  if (r === undefined || !(isRank || (method === 'spsft' && ratio === undefined))) return;
+  const limits = modules.map(({ name, weight: { shape } }) => ({ name, most: isRank ? mostRank(shape) : (shape[0] ?? 0) }));
   const small = limits.filter(({ most }) => most < r);
   const fewest = Math.min(...small.map(({ most }) => most));
   const [first] = small;
   if (first === undefined) return;
-  const what = method === 'lora' ? 'the rank that a weight can have' : 'the rows';
+  const what = isRank ? 'the rank that a weight can have' : 'the rows';
   const message = `r is ${r}, above ${what} of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}, for example ${first.name} (${first.most}); at most ${fewest} fits all`;
-  yield { code: 'rank-above-layer', severity: method === 'lora' ? 'warning' : 'error', path: ['r'], message, replaceBy: String(fewest) };
+  yield { code: 'rank-above-layer', severity: isRank ? 'warning' : 'error', path: ['r'], message, replaceBy: String(fewest) };
 }
 
-function matches(model: CausalModel, targets: readonly string[], freeze: RecipeView['values']['freeze']) {
+/** Of a weight as a matrix: its rows by all that each of them holds. */
+const mostRank = ([rows = 0, ...rest]: readonly number[]): number =>
+  Math.min(
+    rows,
+    rest.reduce((n, d) => n * d, 1),
+  );
+
+/** Why the method cannot be put on this model, in its own words. */
+function whyNotAttached(model: AnyModel, values: RecipeView['values']): string | undefined {
   try {
-    return targetModules(model, { targetModules: targets, freeze });
+    attachForEstimate(model, values.method, methodSettings(values as Recipe));
+    return undefined;
+  } catch (error) {
+    if (error instanceof TargetError || error instanceof SelectionError) return error.message;
+    throw error;
+  }
+}
+
+function matches(model: Model, settings: Pick<TargetSettings, 'targetModules' | 'freeze'>): readonly ModuleSpec[] | undefined {
+  try {
+    return targetModules(model, settings);
   } catch (error) {
     if (error instanceof TargetError) return undefined;
     throw error;

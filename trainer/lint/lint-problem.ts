@@ -3,6 +3,8 @@ import type { Problem, Severity } from '../protocol/problem.ts';
 import { follow, type Located, START } from '../protocol/recipe/located.ts';
 
 export interface LintProblem extends Problem {
+  /** A right value (YAML text) for a setting that the text does not give yet. */
+  readonly insert?: string;
   readonly related?: { readonly file: string; readonly line: number; readonly message: string };
 }
 

@@ -5,12 +5,12 @@ import { findComplete, repoFolder } from '../hub/hub-cache.ts';
 import { isHubName } from '../hub/hub-download.ts';
 import type { ModelFileError } from '../hub/model-file-error.ts';
 import { type ModelHeaders, readModelHeaders } from '../hub/open-model.ts';
-import { causalModel, supportedArchitectures, weightMismatches } from '../model/load-model.ts';
-import { type CausalModel, ModelConfigError } from '../model/model-spec.ts';
+import { loadModel, supportedArchitectures, weightMismatches } from '../model/load-model.ts';
+import { type AnyModel, ModelConfigError } from '../model/model-spec.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';
 
 export type ModelFacts =
-  | { readonly kind: 'ready'; readonly path: string; readonly model: CausalModel; readonly headers: ModelHeaders; readonly id: string }
+  | { readonly kind: 'ready'; readonly path: string; readonly model: AnyModel; readonly headers: ModelHeaders; readonly id: string }
   /** A name on the hub that was not downloaded yet: nothing is known and nothing is wrong. */
   | { readonly kind: 'not-downloaded' }
   | { readonly kind: 'missing'; readonly suggestion?: string }
@@ -74,7 +74,7 @@ export async function fingerprint(file: string): Promise<string | undefined> {
 async function readFacts(file: string, id: string): Promise<ModelFacts> {
   try {
     const headers = await readModelHeaders(file);
-    const model = causalModel(headers.config);
+    const model = loadModel(headers.config);
     const [first, ...more] = weightMismatches(model, headers.tensors);
     if (first === undefined) return { kind: 'ready', path: file, model, headers, id };
     const rest = more.length === 0 ? '' : `, and ${more.length} more`;
@@ -105,4 +105,10 @@ export async function nearbyName(written: string, full: string): Promise<string 
   if (near === undefined) return undefined;
   const cut = Math.max(written.lastIndexOf('/'), written.lastIndexOf('\\'));
   return written.slice(0, cut + 1) + near;
+}
+
+/** The longest sample that a model of texts was made for; undefined for one of images. */
+export function positionsOf(model: AnyModel): number | undefined {
+  if (model.kind === 'causal') return model.maxPositions;
+  return model.input.kind === 'tokens' ? model.input.maxPositions : undefined;
 }

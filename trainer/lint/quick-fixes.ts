@@ -23,7 +23,12 @@ export function quickFixes(
   problems: readonly LintProblem[],
 ): QuickFix[] {
   return problems.flatMap(problem => {
-    const found = problem.code === 'memory-above-free' && view !== undefined ? smallerBatch(view) : suggested({ text, file }, problem);
+    const found =
+      problem.code === 'memory-above-free' && view !== undefined
+        ? smallerBatch(view)
+        : problem.insert === undefined
+          ? suggested({ text, file }, problem)
+          : inserted({ text, file }, problem.path, problem.insert);
     return found?.change === undefined ? [] : [{ title: found.title, change: found.change, preferred: true, problem }];
   });
 }
@@ -97,6 +102,12 @@ function suggested({ text, file }: Pick<RecipeView, 'text' | 'file'>, problem: P
         }),
       };
   }
+}
+
+/** A setting that the text does not give. */
+function inserted({ text, file }: Pick<RecipeView, 'text' | 'file'>, keys: LintProblem['path'], to: string): Fix {
+  const after = editDocument(text, path.extname(file) === '.json', document => document.setIn(keys, parseDocument(to).toJS()));
+  return { title: `Set ${keys.join('.')}: ${to}`, change: after === undefined ? undefined : smallestChange(text, after) };
 }
 
 /** Half the memory of activations and the same effective batch. */

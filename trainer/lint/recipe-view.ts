@@ -47,7 +47,7 @@ export async function readRecipeView(
   const [runs, model, ...facts] = await Promise.all([
     readRunFacts({ name: values.name, outputDir: values.output_dir, file, baseDir }),
     values.model === undefined ? undefined : models.look(values.model, values.revision, baseDir),
-    ...files.map(written => data.look(written, values.data, baseDir)),
+    ...files.map(written => data.look(written, values, baseDir)),
   ]);
   return { ...document, parsed, root: locate(text).root, values, model, data: facts, runs, availableBytes: availableBytes() };
 }

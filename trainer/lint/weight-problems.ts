@@ -1,7 +1,7 @@
 /** A config.json against the safetensors header beside it, shape by shape, each difference told at the key that decides it. Pure. */
 import type { ModelConfig } from '../hub/model-config.ts';
 import { weightMismatches } from '../model/load-model.ts';
-import type { CausalModel } from '../model/model-spec.ts';
+import type { Model } from '../model/model-spec.ts';
 import type { ConfigReport } from './config-codes.ts';
 import type { Tensors } from './folder-facts.ts';
 
@@ -22,7 +22,7 @@ const dimensionKeys: readonly (readonly [RegExp, DimensionKeys])[] = [
 /** Keys whose value is the dimension itself, so that the weights tell what it should be. */
 const PLAIN = new Set(['vocab_size', 'intermediate_size', 'max_position_embeddings', 'type_vocab_size']);
 
-export function* weightProblems(model: CausalModel, config: ModelConfig, tensors: Tensors): Generator<ConfigReport> {
+export function* weightProblems(model: Model, config: ModelConfig, tensors: Tensors): Generator<ConfigReport> {
   const byKey = new Map<string, { readonly messages: string[]; readonly sizes: Set<number> }>();
   const add = (key: string, message: string, size?: number): void => {
     const entry = byKey.get(key) ?? { messages: [], sizes: new Set<number>() };

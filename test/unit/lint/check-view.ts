@@ -34,6 +34,8 @@ const files: Readonly<Record<string, string>> = {
   'chats.jsonl': '{"messages":[{"role":"user","content":"hi"},{"role":"assistant","content":"hello"}]}\n',
   'bad-chats.jsonl': '{"messages":[{"role":"user"}]}\n',
   'ragged.csv': 'text,label\na,b,c\n',
+  'pairs.jsonl': '{"sentence1":"a","sentence2":"b","score":"4.5"}\n{"sentence1":"a","sentence2":"b","score":"high"}\n',
+  'photos/cat/1.png': '',
   'notes.docx': 'no data',
   'bert/config.json': '{"architectures":["FrobertForMaskedLM"]}',
   'empty/readme.txt': '',
@@ -66,6 +68,7 @@ export function makeWorkspace(): string {
   copy('llama/model.safetensors', 'models/sharded/model-00001-of-00002.safetensors');
   copy('llama/model.safetensors', 'models/mismatch/model.safetensors');
   copy('llama/model.safetensors', 'bert/model.safetensors');
+  for (const family of ['bert', 'vit', 'resnet']) copy(family, `models/${family}`);
   copy('llama_lora_adapter', 'adapters/lora');
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });

@@ -46,6 +46,15 @@ describe('quick fixes', () => {
     ],
   ])('%s', async (code, before, after) => expect(await fixed(before, code)).toBe(after));
 
+  it('sets what is not written', async () => {
+    expect(await fixed('model: models/bert\nr: 8\nmax_length: 16\ndata:\n  train: spam.jsonl # mails\n', 'task-for-model')).toBe(
+      'model: models/bert\nr: 8\nmax_length: 16\ndata:\n  train: spam.jsonl # mails\ntask: sequence_classification\n',
+    );
+    expect(await fixed('{"model": "models/tiny", "r": 8}', 'length-above-positions', 'a.rowtune.json')).toBe(
+      '{\n  "model": "models/tiny",\n  "r": 8,\n  "max_length": 64\n}',
+    );
+  });
+
   it('halves the batch and doubles the accumulation where memory is short', async () => {
     const before = `${head}per_device_train_batch_size: 8 # many\n${data}`;
     const after = `${head}per_device_train_batch_size: 4 # many\n${data}gradient_accumulation_steps: 2\n`;

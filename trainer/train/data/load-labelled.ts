@@ -52,7 +52,8 @@ export interface LabelledData {
   readonly report: DataReport;
 }
 
-interface Columns {
+/** Where a sample has its text, the text's partner and its label. */
+export interface LabelledColumns {
   readonly first: string;
   readonly second?: string;
   readonly label: string;
@@ -64,7 +65,7 @@ export async function loadLabelled(input: LoadLabelledInput): Promise<LabelledDa
   const files = await listDataFiles(input.paths);
   const encoder = createSegmentEncoder(input.tokenizer);
   const found: (Omit<LabelledText, 'target'> & { readonly value: number })[] = [];
-  let columns: Columns | undefined;
+  let columns: LabelledColumns | undefined;
   let truncated = 0;
   for await (const given of readRecords({ files, textSplit: 'file', maxSamples })) {
     const record = renameColumns(given, renames);
@@ -94,7 +95,8 @@ function byNumberOrName(a: string, b: string): number {
   return Number.isFinite(x) && Number.isFinite(y) ? x - y : a < b ? -1 : Number(a > b);
 }
 
-function findColumns({ value, file, line }: DataRecord): Columns {
+/** @throws DataError where a sample has no column of a known name */
+export function findColumns({ value, file, line }: DataRecord): LabelledColumns {
   const has = (key: string | undefined) => key === undefined || Object.hasOwn(value, key);
   const texts = TEXT_COLUMNS.find(([first, second]) => has(first) && has(second));
   const label = LABEL_COLUMNS.find(has);
@@ -112,7 +114,7 @@ function findColumns({ value, file, line }: DataRecord): Columns {
   });
 }
 
-function requiredNumber(record: DataRecord, key: string): number {
+export function requiredNumber(record: DataRecord, key: string): number {
   const value = record.value[key];
   const number = typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN;
   if (Number.isFinite(number)) return number;
@@ -121,7 +123,7 @@ function requiredNumber(record: DataRecord, key: string): number {
 
 function reportOf(
   examples: readonly LabelledText[],
-  { first, second, label }: Columns,
+  { first, second, label }: LabelledColumns,
   { files, truncated }: { readonly files: number; readonly truncated: number },
 ): DataReport {
   const texts = second === undefined ? `"${first}"` : `"${first}" with "${second}"`;
