@@ -64,18 +64,22 @@ function addTo(graph: Graph, variable: VariableSpec, value: Node): Node {
 /** Forward only: squares of what goes in or comes out. Feeds `present` [batch, tokens]: 1 where there is a token of a sample. */
 function traceInputs(params: ImportanceProgramParams, shape: BatchShape): Traced {
   const graph = new Graph();
-  const tracer = new Tracer({ graph });
+  const { batch, tokens } = shape;
+  const presence = { batch, tokens, present: graph.feed('present', [batch, tokens]) };
+  const squares = params.measure === 'wanda' ? inputSquares : outputSquares;
+  const wanted = new Set(params.modules.map(({ name }) => name));
+  const effects: Node[] = [];
+  // Taken where the layer is, so that an activation goes as soon as the model has no more use for it.
+  const onTap = (module: ModuleSpec, tap: ModuleTap): void => {
+    if (wanted.has(module.name)) effects.push(addTo(graph, accumulator(params, module), squares(graph, module, tap, presence)));
+  };
+  const tracer = new Tracer({ graph, onTap });
   const readByLoss = new Set<string>();
   params.task.loss(tracer, shape, ({ name }) => {
     readByLoss.add(name);
     return 'none';
   });
-  const { batch, tokens } = shape;
-  const presence = { batch, tokens, present: graph.feed('present', [batch, tokens]) };
-  const squares = params.measure === 'wanda' ? inputSquares : outputSquares;
-  const effects = params.modules.map(module =>
-    addTo(graph, accumulator(params, module), squares(graph, module, tapOf(params, tracer, module, readByLoss), presence)),
-  );
+  for (const module of params.modules) tapOf(params, tracer, module, readByLoss);
   return { graph, outputs: { done: graph.scalar(1) }, effects };
 }
 

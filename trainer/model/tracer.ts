@@ -23,6 +23,8 @@ export type BatchNormMode = 'frozen' | 'updated';
 export interface TracerParams {
   readonly graph: Graph;
   readonly linearHook?: LinearHook;
+  /** Called as soon as a module has its output: what is built here runs there, so that nothing is kept for it. */
+  readonly onTap?: (module: ModuleSpec, tap: ModuleTap) => void;
   /** int32[2]; dropout is on where it is given. */
   readonly seed?: Node;
   /** `frozen` where not given, which is what evaluation needs. */
@@ -39,6 +41,7 @@ export class Tracer {
   /** New values of buffers, to be assigned when the step is over. */
   readonly updates = new Map<ParameterSpec, Node>();
   private readonly linearHook: LinearHook | undefined;
+  private readonly onTap: TracerParams['onTap'];
   private readonly batchNormMode: BatchNormMode;
   private streams = FIRST_STREAM;
 
@@ -46,6 +49,7 @@ export class Tracer {
     this.graph = params.graph;
     this.seed = params.seed;
     this.linearHook = params.linearHook;
+    this.onTap = params.onTap;
     this.batchNormMode = params.batchNorm ?? 'frozen';
   }
 
@@ -58,7 +62,7 @@ export class Tracer {
     const { graph } = this;
     const product = graph.matmul(x, this.parameter(module.weight), { transposeB: true });
     const y = module.bias ? graph.add(product, this.parameter(module.bias)) : product;
-    this.taps.set(module.name, { x, y, shared });
+    this.tap(module, { x, y, shared });
     return this.linearHook ? this.linearHook(this, module, x, y) : y;
   }
 
@@ -67,19 +71,19 @@ export class Tracer {
     const { graph } = this;
     const product = graph.conv2d(x, this.parameter(module.weight), module.window);
     const y = module.bias ? graph.add(product, this.parameter(module.bias)) : product;
-    this.taps.set(module.name, { x, y, shared: 0 });
+    this.tap(module, { x, y, shared: 0 });
     return this.linearHook ? this.linearHook(this, module, x, y) : y;
   }
 
   rmsNorm(module: ModuleSpec, x: Node, epsilon: number): Node {
     const y = rmsNorm(this.graph, { x, scale: this.parameter(module.weight), epsilon });
-    this.taps.set(module.name, { x, y, shared: 0 });
+    this.tap(module, { x, y, shared: 0 });
     return y;
   }
 
   layerNorm(module: BiasedSpec, x: Node, epsilon: number, shared = 0): Node {
     const y = layerNorm(this.graph, { x, scale: this.parameter(module.weight), shift: this.parameter(module.bias), epsilon });
-    this.taps.set(module.name, { x, y, shared });
+    this.tap(module, { x, y, shared });
     return y;
   }
 
@@ -100,15 +104,20 @@ export class Tracer {
       this.updates.set(module.variance, follow(variance, found.variance));
       y = found.y;
     }
-    this.taps.set(module.name, { x, y, shared: 0 });
+    this.tap(module, { x, y, shared: 0 });
     return y;
   }
 
   /** ids int32 [rows] → [rows, features]. */
   embedding(module: ModuleSpec, ids: Node, shared = 0): Node {
     const y = this.graph.gather(this.parameter(module.weight), ids);
-    this.taps.set(module.name, { x: ids, y, shared });
+    this.tap(module, { x: ids, y, shared });
     return y;
+  }
+
+  private tap(module: ModuleSpec, tap: ModuleTap): void {
+    this.taps.set(module.name, tap);
+    this.onTap?.(module, tap);
   }
 
   /** x with elements dropped at this rate, where the trace is one of training. */

@@ -1,0 +1,65 @@
+/** How much memory a measure takes above inference, by prediction on Llama-3-8B: the very programs, and no weight loaded. */
+import { describe, expect, test } from 'vitest';
+import { Graph } from '../../../trainer/graph/graph.ts';
+import { liveness } from '../../../trainer/graph/liveness.ts';
+import { assemble, type Signature } from '../../../trainer/graph/program.ts';
+import { byteSize, elementCount } from '../../../trainer/graph/types.ts';
+import { accumulator, importanceProgram, scoreSignature } from '../../../trainer/importance/importance-program.ts';
+import type { MeasureName } from '../../../trainer/importance/measure.ts';
+import { targetModules } from '../../../trainer/method/targets.ts';
+import { causalModel } from '../../../trainer/model/load-model.ts';
+import { Tracer } from '../../../trainer/model/tracer.ts';
+import { causalTask } from '../../../trainer/train/causal-task.ts';
+import { llama3Of8b } from '../../support/llama-sizes.ts';
+
+const model = causalModel(llama3Of8b);
+const modules = targetModules(model, { targetModules: ['all-linear'], freeze: [] });
+const task = causalTask(model);
+const shape = { batch: 1, tokens: 512, targets: 8 };
+const CLASSES = 20;
+const MB = 1e6;
+
+const programOf = (measure: MeasureName) =>
+  importanceProgram({ measure, task, modules, shapes: [shape], recompute: 'block', classes: CLASSES, sweeps: [] });
+const signatureOf = (measure: MeasureName): Signature => programOf(measure).signatures[scoreSignature(shape)] as Signature;
+const peakOf = (signature: Signature): number => liveness(signature).peakBytes;
+
+const graph = new Graph();
+const inference = peakOf(
+  assemble({ run: { graph, outputs: task.evaluation(new Tracer({ graph }), shape), effects: [] } }).signatures.run as Signature,
+);
+/** Inputs of the blocks, which the backward pass goes on from. */
+const boundaries = 32 * byteSize({ shape: [shape.tokens, 4096], dtype: 'float32' });
+const largestWeight = byteSize({ shape: [14336, 4096], dtype: 'float32' });
+/** Is a gradient or anything else of the shape of a weight formed? */
+const formsWeights = ({ schedule }: Signature): boolean =>
+  schedule.some(node => node.op !== 'read' && node.phase === 1 && modules.some(({ weight }) => weight.shape.join() === node.shape.join()));
+
+describe.each(['wanda', 'activation'] as const)('%s', measure => {
+  test('takes what inference takes, and squares of one activation', () => {
+    const peak = peakOf(signatureOf(measure));
+    expect(peak).toBeLessThan(inference + 2 * byteSize({ shape: [shape.tokens, 14336], dtype: 'float32' }));
+  });
+});
+
+describe.each(['taylor_row', 'fisher', 'qm_taylor'] as const)('%s', measure => {
+  test('forms no weight gradient: block inputs and one block at a time', () => {
+    const signature = signatureOf(measure);
+    expect(formsWeights(signature)).toBe(false);
+    expect(peakOf(signature) - inference - boundaries).toBeLessThan(500 * MB);
+  });
+
+  test('keeps a few vectors from batch to batch', () => {
+    const numbers = modules.reduce((sum, module) => sum + elementCount(accumulator({ measure, classes: CLASSES }, module).shape), 0);
+    const rows = modules.reduce((sum, { weight }) => sum + (weight.shape[0] as number), 0);
+    expect(numbers).toBe(measure === 'qm_taylor' ? CLASSES * rows : rows);
+  });
+});
+
+describe.each(['taylor', 'taylor_squared'] as const)('%s', measure => {
+  test('holds the gradient of one layer, with what it is reduced by', () => {
+    const above = peakOf(signatureOf(measure)) - peakOf(signatureOf('taylor_row'));
+    expect(above).toBeGreaterThan(0);
+    expect(above).toBeLessThanOrEqual(2 * largestWeight + MB);
+  });
+});
