@@ -85,6 +85,7 @@ export async function readSource({ path: source, label }: HeatmapSource): Promis
       isPartial: place?.isPartial ?? false,
       modelParameters: run.modelParameters,
       budget: run.budget,
+      selectionMode: run.selectionMode,
       selection: run.selection,
       problem: problems.length > 0 ? problems.join('; ') : undefined,
     };
@@ -106,6 +107,7 @@ interface RunParts {
   readonly rowParameters?: ReadonlyMap<string, number>;
   readonly modelParameters?: number;
   readonly budget?: HeatmapSourceInfo['budget'];
+  readonly selectionMode?: HeatmapSourceInfo['selectionMode'];
   readonly selection?: HeatmapSourceInfo['selection'];
 }
 
@@ -128,6 +130,7 @@ async function readRun(runDir: string, problems: string[]): Promise<RunParts> {
     rowParameters,
     modelParameters: coverage?.parameters,
     budget: recipe?.method === 'spsft' ? budget : undefined,
+    selectionMode: recipe?.importance.selection,
     selection: selection && Object.entries(selection).map(([module, rows]) => ({ module, rows: Int32Array.from(rows) })),
   };
 }

@@ -1,6 +1,6 @@
 /** What is said of a cell: in the tooltip, to screen readers, in the table. */
 import { compact, grouped, percent } from '../../trainer/protocol/format.ts';
-import type { TooltipContent } from '../shared/tooltip.ts';
+import type { TooltipContent } from '../shared/tooltip-content.ts';
 import type { Picture } from './picture.ts';
 import { jaccard, jaccardByChance } from './selection-view.ts';
 
@@ -18,7 +18,7 @@ export function valueText({ values, state }: Picture, module: number): string {
 }
 
 export function cellFacts(picture: Picture, module: number): TooltipContent {
-  const { names, grid, modules, counts, a, b, state, overlaps, trained, choice } = picture;
+  const { names, grid, modules, counts, countsB, a, b, state, overlaps } = picture;
   const name = names[module] ?? '';
   const info = modules[module];
   const rows = info?.shape[0] ?? 0;
@@ -30,13 +30,14 @@ export function cellFacts(picture: Picture, module: number): TooltipContent {
   if (cellB) facts.push(['mean B', scoreText(cellB.mean)], ['max B', scoreText(cellB.max)]);
   if (state.b && state.view === 'difference') facts.push(['difference', valueText(picture, module)]);
   facts.push(['trained rows', `${grouped(count)} of ${grouped(rows)} (${percent(count / rows)})`]);
-  if (choice.kind === 'trained' && state.b) facts.push(['trained rows B', grouped(trained.b.get(name)?.length ?? 0)]);
+  const countB = countsB?.[module];
+  if (countB !== undefined && countB !== count) facts.push(['trained rows B', grouped(countB)]);
   if (info?.rowParameters !== undefined) facts.push(['parameters', grouped(Math.round(info.rowParameters * count))]);
   const overlap = overlaps[module];
   if (overlap)
     facts.push([
       'Jaccard',
-      `${jaccard(overlap).toFixed(2)} (${grouped(overlap.both)} shared; chance ${jaccardByChance(count, rows).toFixed(2)})`,
+      `${jaccard(overlap).toFixed(2)} (${grouped(overlap.both)} shared; chance ${jaccardByChance(count, countB ?? count, rows).toFixed(2)})`,
     ]);
   return { title: grid.labels[module] ?? name, subtitle: name, facts };
 }
@@ -48,7 +49,8 @@ export function cellSentence(picture: Picture, module: number): string {
 }
 
 /** What the budget pays for. */
-export function selectionText({ selection }: Picture): string {
+export function selectionText({ selection, isPending }: Picture): string {
+  if (isPending) return 'ranking the rows of all layers …';
   const { rows, ofRows, parameters, ofParameters, modelParameters } = selection;
   const text = `${grouped(rows)} of ${grouped(ofRows)} rows (${percent(ofRows > 0 ? rows / ofRows : 0)})`;
   if (parameters === undefined) return text;

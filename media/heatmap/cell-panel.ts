@@ -1,17 +1,18 @@
 /** A cell opened: its figures, every neuron as a strip, the spread of the scores, and the highest of them. */
 import { grouped, percent } from '../../trainer/protocol/format.ts';
 import { element, fill, setText } from '../shared/element.ts';
-import { createScale } from '../shared/scale.ts';
 import type { Theme } from '../shared/theme.ts';
 import type { Tooltip } from '../shared/tooltip.ts';
 import { cellFacts, scoreText } from './cell-facts.ts';
+import { BINS, binCounts, scalesOf } from './cell-scales.ts';
 import { createButton, createSwitch } from './control-parts.ts';
-import { createHistogram, createHistogramView } from './histogram.ts';
+import { createHistogramView } from './histogram.ts';
 import type { Picture } from './picture.ts';
 import type { CellScores } from './score-store.ts';
 import { selectedRows } from './selection-view.ts';
 import { createStrip, type StripOrder } from './strip-drawing.ts';
 import { createStripView } from './strip-view.ts';
+import { createTopList } from './top-list.ts';
 
 export interface CellPanelParams {
   readonly tooltip: Tooltip;
@@ -25,12 +26,8 @@ export interface CellPanel {
   /** @param module undefined where no cell is open */
   update(picture: Picture, module: number | undefined, theme: Theme): void;
   focus(): void;
-  readonly lastFrameMs: number;
 }
 
-const BINS = 48;
-/** More are in the exported table. */
-const TOP_ROWS = 100;
 const ZOOM = 2;
 
 export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPanelParams): CellPanel {
@@ -41,8 +38,7 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
   const strip = createStripView({ onHover: showNeuron });
   const stripNote = element('p', { class: 'note' });
   const histogram = createHistogramView();
-  const top = element('tbody');
-  const topHead = element('tr');
+  const top = createTopList();
   const empty = element('p', { class: 'note' });
   const parts = element(
     'div',
@@ -66,11 +62,7 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
     element('h3', {}, 'Spread'),
     histogram.element,
     element('h3', {}, 'Highest'),
-    element(
-      'div',
-      { class: 'top-list', tabindex: '0', role: 'region', 'aria-label': 'Highest scores' },
-      element('table', {}, element('thead', {}, topHead), top),
-    ),
+    top.element,
   );
   const root = element(
     'section',
@@ -90,11 +82,6 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
     empty,
     parts,
   );
-  root.addEventListener('keydown', event => {
-    if (event.key !== 'Escape') return;
-    event.preventDefault();
-    onClose();
-  });
   let shown:
     | {
         readonly cellA: CellScores;
@@ -123,9 +110,6 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
   return {
     element: root,
     focus: () => title.focus(),
-    get lastFrameMs() {
-      return strip.lastFrameMs;
-    },
     update(picture, module, theme) {
       root.hidden = module === undefined;
       if (module === undefined) {
@@ -136,7 +120,7 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
       setText(title, label);
       setText(name, subtitle ?? '');
       fill(figures, ...facts.map(([fact, value]) => element('div', {}, element('dt', {}, fact), element('dd', {}, value))));
-      const { names, a, b, choice, trained, counts, state } = picture;
+      const { names, a, b, choice, trained, counts, countsB, state } = picture;
       const moduleName = names[module] ?? '';
       const [cellA, found] = [a.get(moduleName), b.get(moduleName)];
       // A module of another size has other neurons.
@@ -147,9 +131,8 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
       if (!cellA) return;
       const count = counts[module] ?? 0;
       const chosenA = selectedRows(cellA, count, trained.a.get(moduleName), choice);
-      const chosenB = cellB && selectedRows(cellB, count, trained.b.get(moduleName), choice);
-      const isSelected = new Uint8Array(cellA.scores.length);
-      for (const row of chosenA) isSelected[row] = 1;
+      const chosenB = cellB && selectedRows(cellB, countsB?.[module] ?? 0, trained.b.get(moduleName), choice);
+      const isSelected = marksOf(cellA.scores.length, chosenA);
       order.update(
         [
           { value: 'position', label: 'by position' },
@@ -157,17 +140,16 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
         ],
         state.order,
       );
-      const scaleName = state.scale;
-      const scaleA = createScale(scaleName, zeroBased(cellA, scaleName));
-      const stripA = createStrip(cellA, chosenA, state.order);
+      const scalesA = scalesOf(cellA, state.scale);
+      const stripA = createStrip(cellA, isSelected, state.order);
       const rows = cellA.scores.length;
       const sentence = `${grouped(rows)} neurons ${state.order === 'sorted' ? 'from the highest score' : 'by position'}, ${grouped(chosenA.length)} trained (${percent(chosenA.length / rows)}), scores from ${scoreText(cellA.min)} to ${scoreText(cellA.max)}`;
       strip.update(
         {
           a: stripA,
-          scaleA,
-          b: cellB && chosenB && createStrip(cellB, chosenB, state.order, cellA),
-          scaleB: cellB && createScale(scaleName, zeroBased(cellB, scaleName)),
+          scaleA: scalesA.profile,
+          b: cellB && chosenB && createStrip(cellB, marksOf(rows, chosenB), state.order, cellA),
+          scaleB: cellB && scalesOf(cellB, state.scale).profile,
           map: picture.bandMap,
           unit: state.order === 'sorted' ? 'rank' : 'neuron',
         },
@@ -180,41 +162,19 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
           ? 'A above, B below, the same neurons. Trained rows stand out. Wheel zooms, drag pans.'
           : 'Trained rows stand out. Wheel zooms, drag pans.',
       );
-      const spread = createScale(scaleName === 'rank' ? 'linear' : scaleName, cellA.scores);
-      const lowest = choice.kind === 'budget' ? cellA.scores[cellA.order[count - 1] ?? -1] : undefined;
-      histogram.update(
-        { histogram: createHistogram(cellA.scores, chosenA, spread, BINS), scale: spread, threshold: lowest },
-        theme,
-        `Histogram of the scores: ${sentence}`,
-      );
-      fill(
-        topHead,
-        ...['rank', 'neuron', 'score', ...(cellB ? ['rank B', 'score B'] : []), 'trained'].map(text =>
-          element('th', { scope: 'col' }, text),
-        ),
-      );
-      fill(top, ...topRowsOf(cellA, cellB, isSelected));
+      const { spread, counts: spreadCounts } = scalesA;
+      const threshold = choice.kind === 'budget' ? cellA.scores[cellA.order[count - 1] ?? -1] : undefined;
+      const spreadSelected = binCounts(cellA.scores, chosenA, spread, BINS);
+      const spreadContent = { histogram: { counts: spreadCounts, selected: spreadSelected }, scale: spread, threshold };
+      histogram.update(spreadContent, theme, `Histogram of the scores: ${sentence}`);
+      top.update(cellA, cellB, isSelected);
       shown = { cellA, cellB, neuronAt: stripA.neuronAt, isSelected };
     },
   };
 }
 
-/** Bars of a linear profile begin at zero, so that their lengths can be compared. */
-const zeroBased = ({ scores, min, max }: CellScores, scale: string): ArrayLike<number> =>
-  scale === 'linear' ? [Math.min(0, min), max] : scores;
-
-function topRowsOf(cellA: CellScores, cellB: CellScores | undefined, isSelected: Uint8Array): HTMLElement[] {
-  return [...cellA.order.subarray(0, TOP_ROWS)].map((row, place) =>
-    element(
-      'tr',
-      { class: isSelected[row] ? 'trained' : '' },
-      ...[
-        grouped(place + 1),
-        grouped(row),
-        scoreText(cellA.scores[row]),
-        ...(cellB ? [grouped((cellB.ranks[row] ?? 0) + 1), scoreText(cellB.scores[row])] : []),
-        isSelected[row] ? '✓' : '',
-      ].map(text => element('td', {}, text)),
-    ),
-  );
+function marksOf(rows: number, chosen: Int32Array): Uint8Array {
+  const marks = new Uint8Array(rows);
+  for (const row of chosen) marks[row] = 1;
+  return marks;
 }

@@ -70,6 +70,7 @@ export function createControls({ onChange, onAddSource, onZoom, onExport }: Cont
   const slider = createSlider('Budget', value => {
     if (budget) onChange({ budget: budget.kind === 'ratio' ? { ...budget, ratio: value } : { ...budget, r: value } });
   });
+  const mode = createSwitch('Rows compete', value => budget && onChange({ budget: { ...budget, mode: value as BudgetChoice['mode'] } }));
   const selected = element('output', { class: 'selection' });
   const overlap = element('output', { class: 'selection' });
   const problem = element('div', { class: 'problem', role: 'alert', hidden: true });
@@ -101,7 +102,16 @@ export function createControls({ onChange, onAddSource, onZoom, onExport }: Cont
         ),
       ),
     ),
-    element('div', { class: 'line' }, element('span', { class: 'control' }, 'Budget'), kind.element, slider.element, selected, overlap),
+    element(
+      'div',
+      { class: 'line' },
+      element('span', { class: 'control' }, 'Budget'),
+      kind.element,
+      slider.element,
+      mode.element,
+      selected,
+      overlap,
+    ),
     problem,
   );
 
@@ -177,7 +187,14 @@ export function createControls({ onChange, onAddSource, onZoom, onExport }: Cont
     );
     const fewest = Math.max(1, Math.min(...modules.map(({ shape }) => shape[0] ?? 1)));
     const isRatio = now.kind === 'ratio';
-    slider.element.hidden = now.kind === 'trained';
+    slider.element.hidden = mode.element.hidden = now.kind === 'trained';
+    mode.update(
+      [
+        { value: 'per_layer', label: 'per layer' },
+        { value: 'global', label: 'over all layers' },
+      ],
+      now.mode,
+    );
     slider.update(
       isRatio ? now.ratio : now.r,
       isRatio ? { least: 0.001, most: 1, isWhole: false } : { least: 1, most: Number.isFinite(fewest) ? fewest : 1, isWhole: true },

@@ -76,7 +76,7 @@ const text = (x: number, y: number, content: string, look: Partial<Pick<SceneTex
 
 /** A line for each module; `shown` is what the cell is coloured by. */
 export function heatmapCsv(picture: Picture, describe: { readonly a: string; readonly b?: string }): string {
-  const { names, modules, grid, a, b, counts, values, overlaps, state, choice, trained } = picture;
+  const { names, modules, grid, a, b, counts, values, overlaps, state, countsB } = picture;
   const hasB = state.b !== undefined;
   const head = ['module', 'layer', 'column', 'shape', 'rows', 'selected', 'parameters', 'mean', 'max', 'min'];
   const more = hasB ? ['selected_b', 'mean_b', 'max_b', 'min_b', 'shared', 'jaccard'] : [];
@@ -96,7 +96,7 @@ export function heatmapCsv(picture: Picture, describe: { readonly a: string; rea
       ...[cellA?.mean, cellA?.max, cellA?.min],
       ...(hasB
         ? [
-            choice.kind === 'trained' ? trained.b.get(name)?.length : count,
+            countsB?.[i],
             ...[cellB?.mean, cellB?.max, cellB?.min],
             overlap?.both,
             overlap && !Number.isNaN(jaccard(overlap)) ? jaccard(overlap) : undefined,

@@ -24,7 +24,8 @@ const MARGIN = 10;
 const TEXT_HEIGHT = 15;
 const PROFILE_HEIGHT = 34;
 const PROFILE_WIDTH = 40;
-const PROFILE_PARTS = 96;
+/** What new profiles may take of a frame; the others come with the next. */
+const PROFILES_MS = 3;
 const WIDEST_GUTTER = 110;
 
 export function geometryOf(
@@ -59,7 +60,8 @@ export interface DrawGridParams {
   readonly hovered: number;
 }
 
-export function drawGrid(params: DrawGridParams): void {
+/** @returns false where profiles are missing that the next frame can draw */
+export function drawGrid(params: DrawGridParams): boolean {
   const { context, size, content, geometry } = params;
   const { header, bodyHeight, view } = geometry;
   context.save();
@@ -67,20 +69,23 @@ export function drawGrid(params: DrawGridParams): void {
   context.rect(0, header, size.width, bodyHeight);
   context.clip();
   const [first, last] = [Math.floor(view.start), Math.min(content.grid.rows.length, Math.ceil(view.start + view.length))];
-  drawCells(params, first, last);
+  const isWhole = drawCells(params, first, last);
   drawRowLabels(params, first, last);
   drawOutlines(params);
   context.restore();
   drawColumnLabels(params);
   drawPlace(params);
+  return isWhole;
 }
 
 /** On whole pixels, so that neighbours share an edge. */
 const topOf = ({ header, view, cellHeight }: GridGeometry, row: number): number => Math.round(header + (row - view.start) * cellHeight);
 const leftOf = ({ gutter, cellWidth }: GridGeometry, column: number): number => Math.round(gutter + column * cellWidth);
 
-function drawCells({ context, content, theme, geometry }: DrawGridParams, first: number, last: number): void {
+function drawCells({ context, content, theme, geometry }: DrawGridParams, first: number, last: number): boolean {
   const { grid, positions, map } = content;
+  const endMs = performance.now() + PROFILES_MS;
+  let isWhole = true;
   const { cellWidth, cellHeight } = geometry;
   const width = grid.columns.length;
   const gap = cellHeight >= 9 ? 1 : 0;
@@ -99,14 +104,18 @@ function drawCells({ context, content, theme, geometry }: DrawGridParams, first:
       context.fillRect(x, y, Math.max(1, right - x - 1), Math.max(1, bottom - y - gap));
       context.globalAlpha = 1;
       if (hasText)
-        drawInside(context, content, module, index < 0 ? theme.foreground : inkOn(map, index), {
-          x,
-          y,
-          width: right - x - 1,
-          height: bottom - y - gap,
-        });
+        isWhole =
+          drawInside(
+            context,
+            content,
+            module,
+            index < 0 ? theme.foreground : inkOn(map, index),
+            { x, y, width: right - x - 1, height: bottom - y - gap },
+            performance.now() < endMs,
+          ) && isWhole;
     }
   }
+  return isWhole;
 }
 
 interface Box {
@@ -116,7 +125,15 @@ interface Box {
   readonly height: number;
 }
 
-function drawInside(context: CanvasRenderingContext2D, content: GridContent, module: number, ink: string, box: Box): void {
+/** @returns false where there is a profile, but no time to make it */
+function drawInside(
+  context: CanvasRenderingContext2D,
+  content: GridContent,
+  module: number,
+  ink: string,
+  box: Box,
+  hasTime: boolean,
+): boolean {
   const { x, y, width, height } = box;
   const hasProfile = height >= PROFILE_HEIGHT;
   const place = content.grid.places[module];
@@ -126,9 +143,10 @@ function drawInside(context: CanvasRenderingContext2D, content: GridContent, mod
   context.fillStyle = ink;
   context.textAlign = 'center';
   context.fillText(fitText(context, text, width - 6), x + width / 2, hasProfile ? y + 9 : y + height / 2 + 0.5);
-  if (!hasProfile) return;
-  const profile = content.profileOf(module, PROFILE_PARTS);
-  if (!profile) return;
+  const cell = hasProfile ? content.cellOf(module) : undefined;
+  if (!cell) return true;
+  if (!cell.hasProfile && !hasTime) return false;
+  const { profile } = cell;
   const [base, tall, part] = [y + height - 2, height - 20, (width - 4) / profile.length];
   context.beginPath();
   context.moveTo(x + 2, base);
@@ -141,6 +159,7 @@ function drawInside(context: CanvasRenderingContext2D, content: GridContent, mod
   context.globalAlpha = 0.55;
   context.fill();
   context.globalAlpha = 1;
+  return true;
 }
 
 /** Widths of texts are asked for again and again; a font of one size has few different ones. */

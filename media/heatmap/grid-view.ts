@@ -5,8 +5,8 @@ import { element, setText } from '../shared/element.ts';
 import { createPainter } from '../shared/painter.ts';
 import type { Theme } from '../shared/theme.ts';
 import type { Grid } from './grid.ts';
-import { lastParts } from './grid.ts';
 import { drawGrid, type GridGeometry, geometryOf } from './grid-drawing.ts';
+import type { CellScores } from './score-store.ts';
 import { bounded, type Limits, panned, revealing, type Viewport, whole, zoomed } from './viewport.ts';
 
 export interface GridContent {
@@ -19,8 +19,8 @@ export interface GridContent {
   readonly textOf: (module: number) => string;
   /** The whole of what is said of a cell. */
   readonly sentenceOf: (module: number) => string;
-  /** The largest scores along a module's rows in `count` equal parts, 0 to 1; undefined without scores. */
-  readonly profileOf: (module: number, count: number) => Float32Array | undefined;
+  /** Undefined without scores. */
+  readonly cellOf: (module: number) => CellScores | undefined;
   readonly opened?: number;
 }
 
@@ -30,14 +30,11 @@ export interface GridView {
   zoom(factor: number): void;
   fit(): void;
   focus(): void;
-  /** What the last frame took, in milliseconds. */
-  readonly lastFrameMs: number;
 }
 
 export interface GridViewParams {
   onHover(module: number | undefined, at: { readonly x: number; readonly y: number }): void;
   onOpen(module: number): void;
-  onEscape(): void;
 }
 
 /** Cells lower than this can't be hit; the view then begins zoomed in. */
@@ -49,7 +46,7 @@ const KEY_ZOOM = 1.5;
 const CLICK_DISTANCE = 4;
 const CELL_ID = 'heatmap-cursor';
 
-export function createGridView({ onHover, onOpen, onEscape }: GridViewParams): GridView {
+export function createGridView({ onHover, onOpen }: GridViewParams): GridView {
   const canvas = element('canvas', { 'aria-hidden': 'true' });
   const cursorCell = element('div', { role: 'gridcell', id: CELL_ID });
   const cursorRow = element('div', { role: 'row', class: 'visually-hidden' }, cursorCell);
@@ -77,7 +74,8 @@ export function createGridView({ onHover, onOpen, onEscape }: GridViewParams): G
     const geometry = geometryNow();
     view = geometry.view;
     const hasFocus = document.activeElement === root;
-    drawGrid({ context, size, content, theme, geometry, cursor: hasFocus ? cursor : undefined, hovered });
+    const isWhole = drawGrid({ context, size, content, theme, geometry, cursor: hasFocus ? cursor : undefined, hovered });
+    if (!isWhole) painter.request();
   });
 
   const limits = (): Limits => {
@@ -110,6 +108,12 @@ export function createGridView({ onHover, onOpen, onEscape }: GridViewParams): G
   function zoomAt(factor: number, anchor: number): void {
     if (content && theme) change(zoomed(geometryNow().view, factor, anchor, limits()));
   }
+
+  /** Where the cursor stands in the view: zooming by keys keeps it in place. */
+  const anchorOfCursor = (): number => {
+    const place = view ? (cursor.row + 0.5 - view.start) / view.length : 0.5;
+    return place >= 0 && place <= 1 ? place : 0.5;
+  };
 
   function moveTo(row: number, column: number): void {
     if (!content || !theme) return;
@@ -160,13 +164,12 @@ export function createGridView({ onHover, onOpen, onEscape }: GridViewParams): G
     PageDown: () => moveTo(cursor.row + page(), cursor.column),
     Home: () => moveTo(cursor.row, 0),
     End: () => moveTo(cursor.row, content?.grid.columns.length ?? 0),
-    '+': () => zoomAt(KEY_ZOOM, 0.5),
-    '=': () => zoomAt(KEY_ZOOM, 0.5),
-    '-': () => zoomAt(1 / KEY_ZOOM, 0.5),
+    '+': () => zoomAt(KEY_ZOOM, anchorOfCursor()),
+    '=': () => zoomAt(KEY_ZOOM, anchorOfCursor()),
+    '-': () => zoomAt(1 / KEY_ZOOM, anchorOfCursor()),
     '0': fit,
     Enter: openCursor,
     ' ': openCursor,
-    Escape: onEscape,
   };
   const page = (): number => Math.max(1, Math.floor((view?.length ?? 1) - 1));
   function openCursor(): void {
@@ -257,18 +260,9 @@ export function createGridView({ onHover, onOpen, onEscape }: GridViewParams): G
     zoom: factor => zoomAt(factor, 0.5),
     fit,
     focus: () => root.focus(),
-    get lastFrameMs() {
-      return painter.lastMs;
-    },
   };
 }
 
 const clamp = (value: number, last: number): number => Math.min(Math.max(0, value), Math.max(0, last));
 /** Wheels that count in lines or pages. */
 const pixels = ({ deltaY, deltaMode }: WheelEvent): number => deltaY * (deltaMode === 0 ? 1 : deltaMode === 1 ? 16 : 400);
-
-/** What a cell outside the blocks calls itself. */
-export const ownLabel = ({ grid, names }: GridContent, module: number): string => {
-  const place = grid.places[module];
-  return place && grid.rows[place.row]?.isBlock ? '' : lastParts(names[module] ?? '');
-};

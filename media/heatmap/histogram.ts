@@ -12,18 +12,6 @@ export interface Histogram {
   readonly selected: Int32Array;
 }
 
-export function createHistogram(scores: Float32Array, selected: Int32Array, scale: Scale, bins: number): Histogram {
-  const binOf = (score: number): number => Math.min(bins - 1, Math.floor(scale.position(score) * bins));
-  const histogram = { counts: new Int32Array(bins), selected: new Int32Array(bins) };
-  const add = (counts: Int32Array, score: number): void => {
-    const bin = binOf(score);
-    if (bin >= 0) counts[bin] = (counts[bin] as number) + 1;
-  };
-  for (let i = 0; i < scores.length; i++) add(histogram.counts, scores[i] as number);
-  for (const row of selected) add(histogram.selected, scores[row] as number);
-  return histogram;
-}
-
 export interface HistogramContent {
   readonly histogram: Histogram;
   readonly scale: Scale;

@@ -11,7 +11,8 @@ import type {
 import { Announcer } from '../shared/announcer.ts';
 import type { Editor } from '../shared/editor.ts';
 import { element, setText } from '../shared/element.ts';
-import { toPng, toSvg } from '../shared/scene.ts';
+import { toSvg } from '../shared/scene.ts';
+import { toPng } from '../shared/scene-png.ts';
 import { onThemeChange } from '../shared/series/chart-colors.ts';
 import { readTheme } from '../shared/theme.ts';
 import { createTooltip } from '../shared/tooltip.ts';
@@ -24,14 +25,11 @@ import { createLegend } from './legend.ts';
 import { createOrderQueue } from './order-queue.ts';
 import { makePicture, type Picture } from './picture.ts';
 import { createScoreStore } from './score-store.ts';
-import { profileOf } from './strip-drawing.ts';
 import { createTableView } from './table-view.ts';
 import { describeSet, type HeatmapViewState, restoreState, settle } from './view-state.ts';
 
 export interface HeatmapPage {
   receive(message: HeatmapToPage): void;
-  /** What the last frames took, in milliseconds: of the whole picture, the grid, the strip. */
-  frameTimes(): { readonly picture: number; readonly grid: number; readonly strip: number };
 }
 
 /** A slider that is let go of is announced; one that moves is not. */
@@ -49,7 +47,6 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
   let picture: Picture | undefined;
   let theme = readTheme();
   let isWaiting = false;
-  let pictureMs = 0;
   let hasCome = false;
 
   const controls = createControls({
@@ -69,7 +66,6 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
       else tooltip.show(cellFacts(picture, module), at);
     },
     onOpen: open,
-    onEscape: close,
   });
   const table = createTableView(open);
   const legend = createLegend();
@@ -94,6 +90,12 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
     announcer.element,
   );
 
+  root.addEventListener('keydown', event => {
+    if (event.key !== 'Escape' || state.cell === undefined) return;
+    event.preventDefault();
+    close();
+  });
+
   function request(): void {
     if (isWaiting) return;
     isWaiting = true;
@@ -104,7 +106,6 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
   }
 
   function draw(): void {
-    const startedMs = performance.now();
     picture = makePicture(state, sources, store, colorSetting);
     const now = picture;
     controls.update(now, sources, candidates, colorSetting);
@@ -120,10 +121,7 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
         map: now.map,
         textOf: module => valueText(now, module),
         sentenceOf: module => cellSentence(now, module),
-        profileOf: (module, count) => {
-          const scores = now.a.get(now.names[module] ?? '');
-          return scores && profileOf(scores, count);
-        },
+        cellOf: module => now.a.get(now.names[module] ?? ''),
         opened: opened < 0 ? undefined : opened,
       },
       theme,
@@ -131,11 +129,11 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
     table.update(now);
     legend.update(now.meaning, now.map, now.scale);
     cell.update(now, opened < 0 ? undefined : opened, theme);
-    if (now.state.b && now.choice.kind === 'budget') orders.start([now.a, now.b]);
-    pictureMs = performance.now() - startedMs;
+    if (now.choice.kind === 'budget' && (now.state.b || now.choice.mode === 'global')) orders.start([now.a, now.b]);
   }
 
   function change(next: Partial<HeatmapViewState>): void {
+    tooltip.hide();
     state = settle({ ...state, ...next }, sources);
     editor.keep(state);
     want();
@@ -170,7 +168,6 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
 
   function close(): void {
     if (state.cell === undefined) return;
-    tooltip.hide();
     change({ cell: undefined });
     requestAnimationFrame(() => grid.focus());
   }
@@ -250,6 +247,5 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
           announcer.say(`Saved ${incoming.path}`);
       }
     },
-    frameTimes: () => ({ picture: pictureMs, grid: grid.lastFrameMs, strip: cell.lastFrameMs }),
   };
 }

@@ -31,7 +31,10 @@ export interface Picture {
   readonly choice: Choice;
   /** Selected rows of each module. */
   readonly counts: Int32Array;
+  readonly countsB?: Int32Array;
   readonly problem?: string;
+  /** Counts are those per layer until all rows are ordered. */
+  readonly isPending: boolean;
   readonly selection: {
     readonly rows: number;
     readonly ofRows: number;
@@ -86,12 +89,23 @@ export function makePicture(
   const trained = { a: trainedRows(sourceA), b: trainedRows(sourceB) };
   const budget = withinReach(state.budget ?? budgetOfSource(sourceA), sourceA);
   const choice = choiceOf(budget);
-  const { counts, problem } = selectedCounts(modules, choice, trained.a);
+  const { counts, problem, isPending } = selectedCounts(modules, choice, trained.a, a);
+  const countsB = state.b ? selectedCounts(modules, choice, trained.b, b) : undefined;
   const shares = Float64Array.from(counts, (count, i) => count / (modules[i]?.shape[0] ?? Number.NaN));
   const { statistic, view, scale: scaleName } = state;
   const hasB = state.b !== undefined;
   const overlaps = names.map((module, i) =>
-    hasB ? overlapIfCheap({ module, rows: modules[i]?.shape[0] ?? 0, count: counts[i] as number, choice, a, b, trained }) : undefined,
+    hasB
+      ? overlapIfCheap({
+          module,
+          rows: modules[i]?.shape[0] ?? 0,
+          counts: { a: counts[i] as number, b: countsB?.counts[i] ?? 0 },
+          choice,
+          a,
+          b,
+          trained,
+        })
+      : undefined,
   );
   const valuesA = importanceValues(names, a, statistic, shares);
   const { values, meaning } = valuesOf();
@@ -109,7 +123,9 @@ export function makePicture(
     budget,
     choice,
     counts,
+    countsB: countsB?.counts,
     problem,
+    isPending: isPending === true || countsB?.isPending === true,
     selection: {
       rows: counts.reduce((sum, count) => sum + count, 0),
       ofRows: modules.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0),
@@ -141,8 +157,8 @@ export function makePicture(
           meaning: 'Jaccard index of the selected rows of A and B',
         };
       case 'difference': {
-        const sharesB = Float64Array.from(names, (name, i) => (trained.b.get(name)?.length ?? 0) / (modules[i]?.shape[0] ?? Number.NaN));
-        const valuesB = importanceValues(names, b, statistic, choice.kind === 'trained' ? sharesB : shares);
+        const sharesB = Float64Array.from(modules, ({ shape }, i) => (countsB?.counts[i] ?? 0) / (shape[0] ?? Number.NaN));
+        const valuesB = importanceValues(names, b, statistic, sharesB);
         const { values, unit } = differences(valuesA, valuesB, scaleName, statistic === 'selected' || setA?.measure === setB?.measure);
         return { values, meaning: `${STATISTIC_WORDS[statistic]}: ${unit}` };
       }

@@ -15,8 +15,11 @@ export interface CellScores {
   readonly ranks: Int32Array;
   /** By position. */
   readonly maxima: RangeMax;
-  /** Whether the order is known already: finding it takes milliseconds for a large module. */
+  /** The largest scores of PROFILE_PARTS equal parts of the rows (or of every row, where there are fewer), as shares of the largest. */
+  readonly profile: Float32Array;
+  /** Whether order and ranks are known already: finding them takes milliseconds for a large module. */
   readonly isOrdered: boolean;
+  readonly hasProfile: boolean;
 }
 
 export type SetScores = ReadonlyMap<string, CellScores>;
@@ -27,6 +30,9 @@ export interface ScoreStore {
   /** Lets go of every other set: the host sends it again when it is wanted again. */
   keepOnly(sets: readonly ScoreSetRef[]): void;
 }
+
+/** As many as a cell that is zoomed in has pixels for. */
+export const PROFILE_PARTS = 96;
 
 const idOf = ({ path, key }: ScoreSetRef): string => `${path}\n${key}`;
 const NOTHING: SetScores = new Map();
@@ -58,6 +64,7 @@ export function cellScores(scores: Float32Array): CellScores {
   let order: Int32Array | undefined;
   let ranks: Int32Array | undefined;
   let maxima: RangeMax | undefined;
+  let profile: Float32Array | undefined;
   return {
     scores,
     mean: sum / scores.length,
@@ -75,10 +82,28 @@ export function cellScores(scores: Float32Array): CellScores {
       maxima ??= createRangeMax(scores);
       return maxima;
     },
+    get profile() {
+      profile ??= profileOf(scores, max);
+      return profile;
+    },
+    get hasProfile() {
+      return profile !== undefined;
+    },
     get isOrdered() {
       return ranks !== undefined;
     },
   };
+}
+
+function profileOf(scores: Float32Array, max: number): Float32Array {
+  const parts = Math.min(PROFILE_PARTS, scores.length);
+  const profile = new Float32Array(parts);
+  if (!(max > 0)) return profile;
+  for (let i = 0; i < scores.length; i++) {
+    const part = Math.floor((i * parts) / scores.length);
+    if ((scores[i] as number) > (profile[part] as number)) profile[part] = scores[i] as number;
+  }
+  return profile.map(value => value / max);
 }
 
 function inverse(order: Int32Array): Int32Array {

@@ -16,21 +16,33 @@ export interface Strip {
   readonly neuronAt: (place: number) => number;
 }
 
+/** Maxima in the order of another cell: kept while both are, since every move of the budget needs them again. */
+const sortedMaxima = new WeakMap<CellScores, { readonly by: CellScores; readonly maxima: RangeMax }>();
+
+function maximaInOrder(cell: CellScores, by: CellScores): RangeMax {
+  const known = sortedMaxima.get(cell);
+  if (known?.by === by) return known.maxima;
+  const values = new Float32Array(cell.scores.length);
+  for (let place = 0; place < values.length; place++) values[place] = cell.scores[by.order[place] as number] as number;
+  const maxima = createRangeMax(values);
+  sortedMaxima.set(cell, { by, maxima });
+  return maxima;
+}
+
 /**
- * @param selected rows that are trained, in no order
- * @param order whose order 'sorted' takes: two strips below each other need one
+ * @param isSelected [rows] 1 where a row is trained
+ * @param by whose order 'sorted' takes: two strips below each other need one
  */
-export function createStrip(cell: CellScores, selected: Int32Array, order: StripOrder, by: CellScores = cell): Strip {
+export function createStrip(cell: CellScores, isSelected: Uint8Array, order: StripOrder, by: CellScores = cell): Strip {
   const rows = cell.scores.length;
-  const isSelected = new Uint8Array(rows);
-  for (const row of selected) isSelected[row] = 1;
   const sorted = order === 'sorted' ? by.order : undefined;
-  const neuronAt = (place: number): number => sorted?.[place] ?? place;
-  const maxima = sorted ? createRangeMax(Float32Array.from(sorted, row => cell.scores[row] as number)) : cell.maxima;
   const selectedBefore = new Int32Array(rows + 1);
-  for (let place = 0; place < rows; place++)
-    selectedBefore[place + 1] = (selectedBefore[place] as number) + (isSelected[neuronAt(place)] as number);
-  return { rows, maxima, selectedBefore, neuronAt };
+  for (let place = 0, count = 0; place < rows; place++) {
+    count += isSelected[sorted ? (sorted[place] as number) : place] as number;
+    selectedBefore[place + 1] = count;
+  }
+  const maxima = sorted ? maximaInOrder(cell, by) : cell.maxima;
+  return { rows, maxima, selectedBefore, neuronAt: place => sorted?.[place] ?? place };
 }
 
 /** Places that a column of pixels covers: at least one. */
@@ -53,12 +65,3 @@ export const columnOf = ({ maxima, selectedBefore }: Strip, from: number, to: nu
   max: maxima.max(from, to),
   selected: (selectedBefore[to] as number) - (selectedBefore[from] as number),
 });
-
-/** The largest scores of `count` equal parts of a module's rows, as shares of the module's largest. */
-export function profileOf({ maxima, max, scores }: CellScores, count: number): Float32Array {
-  const parts = Math.min(count, scores.length);
-  return Float32Array.from({ length: parts }, (_, i) => {
-    const [from, to] = [Math.floor((i * scores.length) / parts), Math.floor(((i + 1) * scores.length) / parts)];
-    return max > 0 ? Math.max(0, maxima.max(from, to)) / max : 0;
-  });
-}

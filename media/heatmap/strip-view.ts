@@ -24,7 +24,6 @@ export interface StripView {
   update(content: StripContent, theme: Theme, label: string): void;
   zoom(factor: number): void;
   fit(): void;
-  readonly lastFrameMs: number;
 }
 
 export interface StripViewParams {
@@ -118,9 +117,6 @@ export function createStripView({ onHover }: StripViewParams): StripView {
     },
     zoom: zoomMiddle,
     fit,
-    get lastFrameMs() {
-      return painter.lastMs;
-    },
   };
 }
 

@@ -1,5 +1,6 @@
 /** What a user has chosen: it survives a reload. */
 import type { HeatmapSourceInfo, ScoreSetInfo, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
+import type { SelectionMode } from '../../trainer/selection.ts';
 import { type ColorMapName, colorMapNames } from '../shared/color-maps.ts';
 import { type ScaleName, scaleNames } from '../shared/scale.ts';
 import { type Statistic, statistics, type View } from './cell-values.ts';
@@ -10,6 +11,8 @@ export interface BudgetChoice {
   readonly kind: 'r' | 'ratio' | 'trained';
   readonly r: number;
   readonly ratio: number;
+  /** Whether rows compete within their layer or with those of all layers. */
+  readonly mode: SelectionMode;
 }
 
 export interface HeatmapViewState {
@@ -32,7 +35,7 @@ export interface HeatmapViewState {
 export const startState: HeatmapViewState = { view: 'importance', statistic: 'mean', scale: 'linear', order: 'position', isTable: false };
 
 /** Spsft's own defaults. */
-export const startBudget: BudgetChoice = { kind: 'r', r: 32, ratio: 0.05 };
+export const startBudget: BudgetChoice = { kind: 'r', r: 32, ratio: 0.05, mode: 'per_layer' };
 
 const oneOf = <T extends string>(values: readonly T[], value: unknown, otherwise: T): T => values.find(each => each === value) ?? otherwise;
 
@@ -59,22 +62,24 @@ function refOf(value: unknown): ScoreSetRef | undefined {
 }
 
 function budgetOf(value: unknown): BudgetChoice | undefined {
-  const { kind, r, ratio } = (value ?? {}) as Record<string, unknown>;
+  const { kind, r, ratio, mode } = (value ?? {}) as Record<string, unknown>;
   if (typeof r !== 'number' || !Number.isInteger(r) || r < 1 || typeof ratio !== 'number' || !(ratio > 0 && ratio <= 1)) return undefined;
-  return { kind: oneOf<BudgetChoice['kind']>(['r', 'ratio', 'trained'], kind, 'r'), r, ratio };
+  return {
+    kind: oneOf<BudgetChoice['kind']>(['r', 'ratio', 'trained'], kind, 'r'),
+    r,
+    ratio,
+    mode: mode === 'global' ? 'global' : 'per_layer',
+  };
 }
 
-export const choiceOf = ({ kind, r, ratio }: BudgetChoice): Choice =>
-  kind === 'trained' ? { kind } : { kind: 'budget', budget: kind === 'r' ? { r } : { ratio } };
+export const choiceOf = ({ kind, r, ratio, mode }: BudgetChoice): Choice =>
+  kind === 'trained' ? { kind } : { kind: 'budget', budget: kind === 'r' ? { r } : { ratio }, mode };
 
 /** What a source begins with: the rows it trains, or else the budget of its recipe. */
 export function budgetOfSource(source: HeatmapSourceInfo | undefined): BudgetChoice {
   const given = source?.budget;
-  const sized = !given
-    ? startBudget
-    : 'r' in given
-      ? { ...startBudget, r: given.r }
-      : { ...startBudget, kind: 'ratio' as const, ratio: given.ratio };
+  const start = { ...startBudget, mode: source?.selectionMode ?? startBudget.mode };
+  const sized: BudgetChoice = !given ? start : 'r' in given ? { ...start, r: given.r } : { ...start, kind: 'ratio', ratio: given.ratio };
   return source?.selection ? { ...sized, kind: 'trained' } : sized;
 }
 

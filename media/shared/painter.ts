@@ -7,8 +7,6 @@ export interface Painter {
   readonly size: { readonly width: number; readonly height: number };
   /** Draws with the next frame, however often it is asked. */
   request(): void;
-  /** What the last frame took, in milliseconds. */
-  readonly lastMs: number;
   dispose(): void;
 }
 
@@ -18,12 +16,10 @@ export function createPainter(canvas: HTMLCanvasElement, draw: (painter: Painter
   if (!context) throw new Error('this editor gives no canvas to draw on');
   const size = { width: 0, height: 0 };
   let frame: number | undefined;
-  let lastMs = 0;
 
   function paint(): void {
     frame = undefined;
     if (size.width === 0 || size.height === 0 || !context) return;
-    const startedMs = performance.now();
     const ratio = devicePixelRatio;
     const [width, height] = [Math.round(size.width * ratio), Math.round(size.height * ratio)];
     if (canvas.width !== width || canvas.height !== height) {
@@ -33,7 +29,6 @@ export function createPainter(canvas: HTMLCanvasElement, draw: (painter: Painter
     context.setTransform(ratio, 0, 0, ratio, 0, 0);
     context.clearRect(0, 0, size.width, size.height);
     draw(painter);
-    lastMs = performance.now() - startedMs;
   }
 
   const watcher = new ResizeObserver(() => {
@@ -51,9 +46,6 @@ export function createPainter(canvas: HTMLCanvasElement, draw: (painter: Painter
     size,
     request: () => {
       frame ??= requestAnimationFrame(paint);
-    },
-    get lastMs() {
-      return lastMs;
     },
     dispose: () => {
       watcher.disconnect();

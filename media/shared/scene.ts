@@ -30,7 +30,7 @@ export interface Scene {
   readonly items: readonly (SceneRect | SceneText)[];
 }
 
-const FONT = 'system-ui, -apple-system, "Segoe UI", sans-serif';
+export const SCENE_FONT = 'system-ui, -apple-system, "Segoe UI", sans-serif';
 const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 const escapeXml = (text: string): string => text.replace(/[&<>"]/g, char => ESCAPES[char] ?? char);
 /** A hundredth of a pixel is enough. */
@@ -46,38 +46,10 @@ export function toSvg({ width, height, background, title, items }: Scene): strin
     return item.title === undefined ? `<rect ${shape}/>` : `<rect ${shape}><title>${escapeXml(item.title)}</title></rect>`;
   });
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" font-family='${FONT}'>`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img" font-family='${SCENE_FONT}'>`,
     `<title>${escapeXml(title)}</title>`,
     `<rect width="${width}" height="${height}" fill="${escapeXml(background)}"/>`,
     ...body,
     '</svg>\n',
   ].join('\n');
-}
-
-/** The largest side that every browser draws. */
-const MAX_CANVAS_SIDE = 8192;
-
-/** @returns the bytes of a PNG of twice the size, or as large as a canvas may be */
-export async function toPng(scene: Scene): Promise<Uint8Array> {
-  const ratio = Math.min(2, MAX_CANVAS_SIDE / scene.width, MAX_CANVAS_SIDE / scene.height);
-  const canvas = document.createElement('canvas');
-  canvas.width = Math.round(scene.width * ratio);
-  canvas.height = Math.round(scene.height * ratio);
-  const context = canvas.getContext('2d');
-  if (!context) throw new Error('this browser gives no canvas to draw on');
-  context.scale(ratio, ratio);
-  context.fillStyle = scene.background;
-  context.fillRect(0, 0, scene.width, scene.height);
-  for (const item of scene.items) {
-    context.fillStyle = item.fill;
-    if (item.kind === 'rect') context.fillRect(item.x, item.y, item.width, item.height);
-    else {
-      context.font = `${item.isBold ? '600 ' : ''}${item.size}px ${FONT}`;
-      context.textAlign = item.anchor === 'middle' ? 'center' : item.anchor;
-      context.fillText(item.text, item.x, item.y);
-    }
-  }
-  const blob = await new Promise<Blob | null>(resolve => canvas.toBlob(resolve, 'image/png'));
-  if (!blob) throw new Error('the picture is too large to be saved as PNG; save it as SVG');
-  return new Uint8Array(await blob.arrayBuffer());
 }

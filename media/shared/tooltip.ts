@@ -1,11 +1,6 @@
 /** A box beside the pointer that tells what is under it. */
 import { element, fill } from './element.ts';
-
-export interface TooltipContent {
-  readonly title: string;
-  readonly subtitle?: string;
-  readonly facts: readonly (readonly [name: string, value: string])[];
-}
+import type { TooltipContent } from './tooltip-content.ts';
 
 export interface Tooltip {
   /** @param at in the pixels of the window */

@@ -48,6 +48,7 @@ export interface HeatmapSourceInfo {
   readonly modelParameters?: number;
   /** Of the run's recipe. */
   readonly budget?: HeatmapBudget;
+  readonly selectionMode?: 'per_layer' | 'global';
   /** The rows that the run trains, ascending. */
   readonly selection?: readonly { readonly module: string; readonly rows: Int32Array }[];
   /** Still being computed, or left so. */

@@ -1,0 +1,30 @@
+/** A scene as PNG, drawn on a canvas. */
+import { SCENE_FONT, type Scene } from './scene.ts';
+
+/** The largest side that every browser draws. */
+const MAX_CANVAS_SIDE = 8192;
+
+/** @returns the bytes of a PNG of twice the size, or as large as a canvas may be */
+export async function toPng(scene: Scene): Promise<Uint8Array> {
+  const ratio = Math.min(2, MAX_CANVAS_SIDE / scene.width, MAX_CANVAS_SIDE / scene.height);
+  const canvas = document.createElement('canvas');
+  canvas.width = Math.round(scene.width * ratio);
+  canvas.height = Math.round(scene.height * ratio);
+  const context = canvas.getContext('2d');
+  if (!context) throw new Error('this browser gives no canvas to draw on');
+  context.scale(ratio, ratio);
+  context.fillStyle = scene.background;
+  context.fillRect(0, 0, scene.width, scene.height);
+  for (const item of scene.items) {
+    context.fillStyle = item.fill;
+    if (item.kind === 'rect') context.fillRect(item.x, item.y, item.width, item.height);
+    else {
+      context.font = `${item.isBold ? '600 ' : ''}${item.size}px ${SCENE_FONT}`;
+      context.textAlign = item.anchor === 'middle' ? 'center' : item.anchor;
+      context.fillText(item.text, item.x, item.y);
+    }
+  }
+  const blob = await new Promise<Blob | null>(resolve => canvas.toBlob(resolve, 'image/png'));
+  if (!blob) throw new Error('the picture is too large to be saved as PNG; save it as SVG');
+  return new Uint8Array(await blob.arrayBuffer());
+}
