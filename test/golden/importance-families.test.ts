@@ -27,7 +27,7 @@ function sampleOf({ input, labels }: ClassifierModel, i: number): Record<string,
 function sourceOf(model: ClassifierModel, samples: readonly number[], batchSize: number): BatchSource {
   const bucket = { batch: batchSize, tokens: model.input.kind === 'image' ? 1 : TOKENS, targets: batchSize };
   const rows = samples.map((_, row) => ({ sequences: [row], length: 1, targets: 1 }));
-  const planned = [{ bucket, rows }];
+  const planned = [{ bucket, rows, epoch: 0 }];
   const parts = samples.map(sample => sampleOf(model, sample));
   const join = (name: string): number[] => parts.flatMap(part => part[name] ?? []);
   const feeds = (of: number): Record<string, HostArray> => ({

@@ -194,7 +194,10 @@ export const requests = {
   estimate: message<{ readonly recipe: RecipeSource }, unknown>('estimate'),
   train: message<StartOptions & { readonly recipe: RecipeSource; readonly runDir?: string }, JobRecord>('jobs/train'),
   resume: message<StartOptions & { readonly runDir: string; readonly overrides?: readonly string[] }, JobRecord>('jobs/resume'),
-  importance: message<StartOptions & { readonly recipe: RecipeSource; readonly outputFile: string }, JobRecord>('jobs/importance'),
+  /** With `report` also the stability report beside the scores. */
+  importance: message<StartOptions & { readonly recipe: RecipeSource; readonly outputFile: string; readonly report?: boolean }, JobRecord>(
+    'jobs/importance',
+  ),
   evaluate: message<StartOptions & { readonly recipe: RecipeSource; readonly adapter?: string }, JobRecord>('jobs/evaluate'),
   generate: message<
     StartOptions & {

@@ -87,9 +87,9 @@ export const handlers: Handlers = {
     }),
   importance: (params, services) =>
     once(params, services, async () => {
-      const { recipe: source, outputFile } = params;
+      const { recipe: source, outputFile, report } = params;
       const recipe = recipeOf(source);
-      const request = { kind: 'importance', context: contextOf(services, source.baseDir), recipe, outputFile } as const;
+      const request = { kind: 'importance', context: contextOf(services, source.baseDir), recipe, outputFile, report } as const;
       return { request, threads: recipe.threads, title: recipeName(recipe, source.fileName) };
     }),
   evaluate: (params, services) =>

@@ -56,7 +56,7 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
   estimate: z.strictObject({ recipe }),
   train: z.strictObject({ ...start, recipe, runDir: absolute.optional() }),
   resume: z.strictObject({ ...start, runDir: absolute, overrides }),
-  importance: z.strictObject({ ...start, recipe, outputFile: absolute }),
+  importance: z.strictObject({ ...start, recipe, outputFile: absolute, report: z.boolean().optional() }),
   evaluate: z.strictObject({ ...start, recipe, adapter: absolute.optional() }),
   generate: z.strictObject({
     ...start,

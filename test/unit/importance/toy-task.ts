@@ -81,7 +81,7 @@ export function source(batchSize: number): BatchSource {
   const bucket = { batch: batchSize, tokens: 1, targets: batchSize };
   const rows = samples.map((_, i) => ({ sequences: [i], length: 1, targets: 1 }));
   const count = Math.ceil(samples.length / batchSize);
-  const planned = Array.from({ length: count }, (_, b) => ({ bucket, rows: rows.slice(b * batchSize, (b + 1) * batchSize) }));
+  const planned = Array.from({ length: count }, (_, b) => ({ bucket, rows: rows.slice(b * batchSize, (b + 1) * batchSize), epoch: 0 }));
   return {
     plan: { rows, buckets: [bucket], batchesPerEpoch: count, paddingShare: 0, epoch: () => planned },
     fill: ({ rows: chosen }): Batch => {
