@@ -1,6 +1,8 @@
 /** The adapter: what a run has trained, in a file of its own beside an unchanged base model. Its words, its file names and its error. */
 import type { TensorInfo } from '../hub/tensor-source.ts';
 import type { LoraRank, MethodName, VeraShape } from '../method/method.ts';
+import { type ConfigJson, loadModel } from '../model/load-model.ts';
+import type { AnyModel, Problem } from '../model/model-spec.ts';
 import type { Selection } from '../selection.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
@@ -43,7 +45,9 @@ export interface AdapterDescription {
   readonly whole: readonly string[];
   /** Updates that it was trained for, where the tool that wrote it says so. */
   readonly step?: number;
-  /** The label names of the data. */
+  /** Of a classifier: what its head tells. */
+  readonly problem?: Problem;
+  /** The label names of the data; of a classifier in the order of its outputs. */
   readonly labels?: readonly string[];
   /** For example `rowtune 0.1.0`. */
   readonly createdBy: string;
@@ -64,6 +68,10 @@ export interface Adapter {
   readFloat32(name: string): Promise<Float32Array>;
   close(): Promise<void>;
 }
+
+/** The model that an adapter tunes: its base, with the head that it was trained with. @throws ModelConfigError */
+export const modelOfAdapter = (config: ConfigJson, { labels, problem }: Pick<AdapterDescription, 'labels' | 'problem'>): AnyModel =>
+  loadModel(config, problem === undefined ? {} : { problem, ...(problem === 'single_label' && labels ? { labels } : {}) });
 
 /** Name of the int32 tensor that holds a module's rows. */
 export const rowsTensor = (module: string): string => `${module}.rows`;

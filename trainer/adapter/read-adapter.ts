@@ -72,6 +72,7 @@ const descriptionSchema = z.object({
   vera: vera.optional(),
   whole: z.array(z.string()).optional(),
   step: z.int().nonnegative().optional(),
+  problem: z.enum(['single_label', 'regression']).optional(),
   labels: z.array(z.string()).optional(),
 });
 
@@ -107,12 +108,13 @@ async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'e
     const problems = parsed.error.issues.map(issue => `${ADAPTER_DESCRIPTION}: ${issue.path.join('.') || 'it'}: ${issue.message}`);
     throw new AdapterError(dir, problems, `This version reads format ${ADAPTER_VERSION}. ${remedy}`);
   }
-  const { created_by, rows, lora, vera: shape, whole, method, base, modules, step, labels } = parsed.data;
+  const { created_by, rows, lora, vera: shape, whole, method, base, modules, step, problem, labels } = parsed.data;
   return {
     method,
     base,
     modules,
     step,
+    problem,
     labels,
     createdBy: created_by,
     rows: new Map(Object.entries(rows).map(([module, indices]) => [module, Int32Array.from(indices)])),

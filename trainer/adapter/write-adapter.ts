@@ -79,12 +79,13 @@ const placesEntry = (name: string, indices: Int32Array): TensorEntry => ({
 });
 
 /** The places of elements stand in the tensor file alone: they may be millions. */
-function descriptionJson({ method, base, modules, rows, lora, vera, whole, step, labels, createdBy }: AdapterDescription): string {
+function descriptionJson({ method, base, modules, rows, lora, vera, whole, step, problem, labels, createdBy }: AdapterDescription): string {
   const json = {
     version: ADAPTER_VERSION,
     created_by: createdBy,
     method,
     step,
+    problem,
     labels,
     base,
     modules,

@@ -1,23 +1,22 @@
 /** Writes what a run trained in one of three forms, opens the result again, and compares its logits before it is put in place. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Adapter, AdapterBase } from '../adapter/adapter.ts';
+import { type Adapter, type AdapterBase, modelOfAdapter } from '../adapter/adapter.ts';
 import { applyAdapter } from '../adapter/apply-adapter.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
 import { writeAdapter } from '../adapter/write-adapter.ts';
 import type { Engine } from '../engine/engine.ts';
-import type { InferenceModel } from '../generate/decoder.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
 import { type ModelFolder, openModel } from '../hub/open-model.ts';
 import type { Tokenizer } from '../hub/tokenizer.ts';
-import { causalModel } from '../model/load-model.ts';
-import type { CausalModel } from '../model/model-spec.ts';
+import { loadModel } from '../model/load-model.ts';
+import type { AnyModel } from '../model/model-spec.ts';
 import type { ExportFormat, WorkerEvent } from '../protocol/job-messages.ts';
 import { ExportError } from './export-error.ts';
 import { type MergedParams, mergedBytes, tunedTypes, type WeightType, writeMerged } from './merged-folder.ts';
 import { buildFolder } from './output-folder.ts';
 import { peftBytes, writePeft } from './peft-folder.ts';
-import { compareLogits, type Difference, sequenceLogits, smokeIds } from './smoke-test.ts';
+import { compareLogits, type Difference, smokeIds, smokeLogits, type TunedModel } from './smoke-test.ts';
 
 export interface ExportParams {
   /** A run folder, a checkpoint, an exported adapter, or PEFT's LoRA. */
@@ -65,7 +64,7 @@ interface Form {
   readonly bytes: number;
   readonly write: (dir: string) => Promise<void>;
   /** Opens what was written, as its user will. */
-  readonly reopen: (dir: string) => Promise<InferenceModel & { readonly close: () => Promise<void> }>;
+  readonly reopen: (dir: string) => Promise<TunedModel & { readonly close: () => Promise<void> }>;
   /** What trained numbers were rounded to. */
   readonly types: Iterable<string>;
 }
@@ -73,14 +72,14 @@ interface Form {
 interface Opened {
   readonly adapter: Adapter;
   readonly folder: ModelFolder;
-  readonly model: CausalModel;
+  readonly model: AnyModel;
   readonly tokenizer: Tokenizer | undefined;
   readonly fingerprint: string;
 }
 
 async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelFolder): Promise<ExportResult> {
   const { engine, format, outputDir, overwrite, onEvent } = params;
-  const model = causalModel(folder.config);
+  const model = modelOfAdapter(folder.config, adapter.description);
   const fingerprint = await folder.weights.fingerprint();
   const tuned = { model, ...(await applyAdapter({ model, weights: folder.weights, fingerprint, adapter })) };
   const tokenizer = await tokenizerOf(folder, onEvent);
@@ -89,8 +88,12 @@ async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelF
   const build = async (dir: string): Promise<Difference> => {
     onEvent?.({ type: 'phase', name: 'export', message: `writing ${outputDir}` });
     await form.write(dir);
-    onEvent?.({ type: 'phase', name: 'verify', message: `comparing the export with the tuned model on ${ids.length} tokens` });
-    const expected = await sequenceLogits(engine, tuned, ids);
+    onEvent?.({
+      type: 'phase',
+      name: 'verify',
+      message: `comparing the export with the tuned model on ${ids.length > 0 ? `${ids.length} tokens` : 'an image'}`,
+    });
+    const expected = await smokeLogits(engine, tuned, ids);
     return checkExport(engine, form, { dir, outputDir, ids, expected });
   };
   const { largest, tolerance } = await buildFolder({ outputDir, overwrite, bytes: form.bytes, inputs: [adapter.dir, folder.dir] }, build);
@@ -112,7 +115,7 @@ async function checkExport(
 ): Promise<Difference> {
   const exported = await form.reopen(dir);
   try {
-    const difference = compareLogits(await sequenceLogits(engine, exported, ids), expected, form.types);
+    const difference = compareLogits(await smokeLogits(engine, exported, ids), expected, form.types);
     if (difference.largest <= difference.tolerance) return difference;
     throw new ExportError(
       `the export differs from the tuned model by ${difference.largest.toPrecision(3)} in a logit, more than ${difference.tolerance.toPrecision(3)}; nothing was written to ${outputDir}: report this with the recipe`,
@@ -174,7 +177,7 @@ async function reopenMerged(dir: string, { model, tokenizer }: Opened) {
   const folder = await openModel(dir);
   const close = () => folder.weights.close();
   try {
-    const copy = causalModel(folder.config);
+    const copy = loadModel(folder.config);
     if (tokenizer) {
       const found = await folder.loadTokenizer();
       const isSame = smokeIds(copy, found).join() === smokeIds(model, tokenizer).join() && found.eosIds.join() === tokenizer.eosIds.join();

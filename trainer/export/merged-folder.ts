@@ -10,15 +10,17 @@ import { INDEX_FILE, type SafetensorsSource, SINGLE_FILE } from '../hub/safetens
 import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
 import { ELEMENT_BYTES, type TensorInfo, type TensorSource } from '../hub/tensor-source.ts';
 import type { Tokenizer } from '../hub/tokenizer.ts';
-import type { CausalModel } from '../model/model-spec.ts';
-import type { WeightSource } from '../model/weight-stream.ts';
+import { loadModel } from '../model/load-model.ts';
+import type { AnyModel } from '../model/model-spec.ts';
+import { type WeightSource, withInitial } from '../model/weight-stream.ts';
+import { ExportError } from './export-error.ts';
 
 /** What the tensors of a GGUF base become, which are stored in blocks: float32 keeps every bit of what was tuned. */
 export type WeightType = 'float32' | 'bfloat16' | 'float16';
 
 export interface MergedParams {
   readonly folder: ModelFolder;
-  readonly model: CausalModel;
+  readonly model: AnyModel;
   readonly adapter: Adapter;
   readonly tokenizer: Tokenizer | undefined;
   readonly ggufType: WeightType;
@@ -29,7 +31,7 @@ const STORED = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as const;
 /** Hugging Face's usual size of a shard, for bases that have none. */
 const SHARD_BYTES = 5e9;
 /** Other forms of a tokenizer, for programs that read those. */
-const COPIED = ['tokenizer.model', 'vocab.json', 'merges.txt', 'LICENSE'] as const;
+const COPIED = ['tokenizer.model', 'vocab.json', 'merges.txt', 'LICENSE', 'preprocessor_config.json', 'vocab.txt'] as const;
 
 type StoredType = TensorEntry['dtype'];
 
@@ -47,7 +49,37 @@ export const tunedTypes = (params: MergedParams): Set<StoredType> =>
   );
 
 export const mergedBytes = (params: MergedParams): number =>
-  [...params.folder.weights.tensors.values()].reduce((sum, info) => sum + storedBytes(info, params), 0);
+  [...tensorsOf(params).values()].reduce((sum, info) => sum + storedBytes(info, params), 0);
+
+/** The tensors of the base; where the head was replaced, with that of the new one. @throws ExportError where the base has no place for it */
+function tensorsOf({ model, folder: { weights, config } }: MergedParams): ReadonlyMap<string, TensorInfo> {
+  const fresh = model.parameters.filter(({ initial }) => initial);
+  if (fresh.length === 0) return weights.tensors;
+  const homeless = fresh.filter(({ name }) => !weights.tensors.has(name)).map(({ name }) => name);
+  if (homeless.length > 0 || !Array.isArray(config.architectures))
+    throw new ExportError(
+      `the base is no classifier by its config.json (${String(config.architectures ?? config.architecture)}), so a merged folder would not say that it is one now: export as adapter, or begin with a base that has a head`,
+    );
+  const shapes = new Map(fresh.map(({ name, shape }) => [name, shape]));
+  return new Map([...weights.tensors].map(([name, info]) => [name, { ...info, shape: [...(shapes.get(name) ?? info.shape)] }]));
+}
+
+/** config.json as it is, or with the labels of the task. */
+async function configText({ model, folder }: MergedParams): Promise<string> {
+  const text = await readFile(join(folder.dir, 'config.json'), 'utf8');
+  if (model.kind !== 'classifier' || !Array.isArray(folder.config.architectures)) return text;
+  const own = loadModel(folder.config);
+  if (own.kind === 'classifier' && own.problem === model.problem && own.labels.join('\n') === model.labels.join('\n')) return text;
+  const labels = model.labels.map((name, i) => [String(i), name] as const);
+  const changed = {
+    ...folder.config,
+    id2label: Object.fromEntries(labels),
+    label2id: Object.fromEntries(labels.map(([i, name]) => [name, Number(i)])),
+    num_labels: model.labels.length,
+    problem_type: model.problem === 'regression' ? 'regression' : 'single_label_classification',
+  };
+  return `${JSON.stringify(changed, null, 2)}\n`;
+}
 
 /** Writes everything into `dir`, an empty folder; of the weights one tensor is in memory at a time. */
 export async function writeMerged(dir: string, params: MergedParams): Promise<void> {
@@ -57,7 +89,7 @@ export async function writeMerged(dir: string, params: MergedParams): Promise<vo
     await writeJson(join(dir, 'config.json'), { ...folder.config, torch_dtype: params.ggufType });
     if (folder.generationConfig) await writeJson(join(dir, 'generation_config.json'), folder.generationConfig);
   } else {
-    await writeTextFile(join(dir, 'config.json'), await readFile(join(folder.dir, 'config.json'), 'utf8'));
+    await writeTextFile(join(dir, 'config.json'), await configText(params));
     for (const name of [...folder.exportFiles, ...COPIED])
       if ((await fileSize(join(folder.dir, name))) !== undefined) await copyFile(join(folder.dir, name), join(dir, name));
   }
@@ -66,11 +98,12 @@ export async function writeMerged(dir: string, params: MergedParams): Promise<vo
 
 async function writeWeights(dir: string, params: MergedParams): Promise<void> {
   const { weights } = params.folder;
-  const merged = mergedWeights(weights, params.adapter);
+  const tensors = tensorsOf(params);
+  const merged = mergedWeights(withInitial(params.model, weights), params.adapter);
   const shards = shardsOf(params);
   let done = 0;
   const entryOf = (name: string): TensorEntry => {
-    const info = weights.tensors.get(name) as TensorInfo;
+    const info = tensors.get(name) as TensorInfo;
     const dtype = storedType(info, params);
     const data = async (): Promise<Uint8Array> => {
       const bytes = await tensorBytes({ name, dtype, params, merged });
@@ -96,13 +129,14 @@ interface TensorBytesParams {
 async function tensorBytes({ name, dtype, params, merged }: TensorBytesParams): Promise<Uint8Array> {
   const { folder, adapter, model } = params;
   // A file may hold the tied head a second time: it must stay the embedding's twin.
-  const source = isTiedCopy(name, model) ? model.head.weight.name : name;
+  const source = tiedTo(name, model) ?? name;
   if (folder.kind !== 'gguf' && !isTuned(adapter, source)) return folder.weights.readRaw(name);
   const values = await merged.readFloat32(source);
   return dtype === 'F64' ? new Uint8Array(Float64Array.from(values).buffer) : encodeFloat32(values, dtype as 'F32' | 'F16' | 'BF16');
 }
 
-const isTiedCopy = (name: string, model: CausalModel): boolean => name === 'lm_head.weight' && model.head.weight.name !== name;
+const tiedTo = (name: string, model: AnyModel): string | undefined =>
+  model.kind === 'causal' && name === 'lm_head.weight' && model.head.weight.name !== name ? model.head.weight.name : undefined;
 
 const hasShards = (weights: TensorSource): weights is SafetensorsSource => 'shards' in weights;
 

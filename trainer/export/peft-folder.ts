@@ -11,7 +11,7 @@ import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safete
 import { isGrouped } from '../method/lora.ts';
 import { projectionValues, veraProjectionsOf } from '../method/vera.ts';
 import type { AnyModel, ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
-import type { WeightSource } from '../model/weight-stream.ts';
+import { type WeightSource, withInitial } from '../model/weight-stream.ts';
 import { ExportError } from './export-error.ts';
 
 export interface PeftParams {
@@ -56,7 +56,7 @@ const goesWhole = ({ adapter: { description } }: PeftParams, { name, kind }: Mod
   description.whole.includes(name) || (kind === 'norm' && description.rows.has(name));
 
 function checkExpressible({ model, adapter: { description } }: PeftParams): void {
-  const { method, rows, whole } = description;
+  const { method, rows, whole, elements } = description;
   if (method === 'full')
     throw new ExportError('full fine-tuning changed every weight, which no adapter of PEFT expresses: export it as merged');
   if (method === 'rosa')
@@ -68,6 +68,7 @@ function checkExpressible({ model, adapter: { description } }: PeftParams): void
   const tied = model.kind === 'causal' && model.head.kind === 'embedding' ? model.head.name : undefined;
   const wrong = model.modules.flatMap(module => {
     const { name, kind } = module;
+    if (elements.has(name)) return [`${name} (single elements: the columns of dependencies)`];
     if (name === tied && (rows.has(name) || whole.includes(name)))
       return [`${name} (tied to the output head, which PEFT would leave as it is)`];
     if (!rows.has(name)) return [];
@@ -88,14 +89,15 @@ const entryOf = (name: string, shape: readonly number[], values: () => Promise<F
   data: async () => encodeFloat32(await values(), 'F32'),
 });
 
-function savedEntries({ weights, adapter }: PeftParams, { weight, bias }: ModuleSpec): TensorEntry[] {
-  const merged = mergedWeights(weights, adapter);
+function savedEntries({ model, weights, adapter }: PeftParams, { weight, bias }: ModuleSpec): TensorEntry[] {
+  const merged = mergedWeights(withInitial(model, weights), adapter);
   return (bias ? [weight, bias] : [weight]).map(({ name, shape }: ParameterSpec) =>
     entryOf(PEFT_PREFIX + name, shape, () => merged.readFloat32(name)),
   );
 }
 
-function veraPlan({ adapter }: PeftParams, factored: readonly ModuleSpec[], saved: TensorEntry[], savedNames: string[]): Plan {
+function veraPlan(params: PeftParams, factored: readonly ModuleSpec[], saved: TensorEntry[], savedNames: string[]): Plan {
+  const { adapter } = params;
   const { vera } = adapter.description;
   if (!vera) throw new Error('an adapter of vera tells the size of its matrices');
   const projections = veraProjectionsOf(vera);
@@ -112,7 +114,7 @@ function veraPlan({ adapter }: PeftParams, factored: readonly ModuleSpec[], save
     entryOf(`${PEFT_SHARED_PREFIX}vera_B`, projections.b.shape, own('vera_B', b)),
   ];
   const config = {
-    ...commonConfig(adapter, savedNames),
+    ...commonConfig(params, savedNames),
     peft_type: 'VERA',
     r: vera.r,
     projection_prng_key: vera.projectionKey,
@@ -148,7 +150,7 @@ function loraPlan(params: PeftParams, factored: readonly ModuleSpec[], saved: Te
   const entries = parts.flatMap(part => factorEntries(params, part, hasBias));
   return {
     entries: [...entries, ...saved],
-    config: loraConfig(adapter, new Map(parts.map(({ module, rank }) => [module.name, rank])), savedNames, hasBias),
+    config: loraConfig(params, new Map(parts.map(({ module, rank }) => [module.name, rank])), savedNames, hasBias),
   };
 }
 
@@ -239,9 +241,17 @@ export function selector(rows: Int32Array, out: number): Float32Array {
   return b;
 }
 
-function commonConfig({ description: { base } }: Adapter, saved: readonly string[]): Record<string, unknown> {
+function commonConfig(
+  {
+    model,
+    adapter: {
+      description: { base },
+    },
+  }: PeftParams,
+  saved: readonly string[],
+): Record<string, unknown> {
   return {
-    task_type: 'CAUSAL_LM',
+    task_type: model.kind === 'causal' ? 'CAUSAL_LM' : model.input.kind === 'tokens' ? 'SEQ_CLS' : null,
     base_model_name_or_path: base.source,
     revision: base.revision === '' ? null : base.revision,
     bias: 'none',
@@ -252,7 +262,7 @@ function commonConfig({ description: { base } }: Adapter, saved: readonly string
 }
 
 function loraConfig(
-  adapter: Adapter,
+  params: PeftParams,
   ranks: ReadonlyMap<string, AdapterRank>,
   saved: readonly string[],
   hasBias: boolean,
@@ -261,7 +271,7 @@ function loraConfig(
   const differing = (pick: (rank: AdapterRank) => number) =>
     Object.fromEntries([...ranks].filter(([, rank]) => pick(rank) !== pick(first)).map(([name, rank]) => [name, pick(rank)]));
   return {
-    ...commonConfig(adapter, saved),
+    ...commonConfig(params, saved),
     peft_type: 'LORA',
     r: first.r,
     lora_alpha: first.alpha,
@@ -271,7 +281,7 @@ function loraConfig(
     lora_dropout: 0,
     lora_bias: hasBias,
     init_lora_weights: true,
-    use_dora: adapter.description.method === 'dora',
+    use_dora: params.adapter.description.method === 'dora',
     use_rslora: false,
   };
 }

@@ -7,7 +7,7 @@ import { savedModules, TargetError, targetModules, targetsDefault } from './targ
 export const attachFull: Attach = (model, settings) => {
   const saved = new Set(savedModules(model, settings));
   const targeted = targetsDefault(settings)
-    ? model.modules.filter(module => !settings.freeze.includes(module.part))
+    ? model.modules.filter(module => saved.has(module) || !settings.freeze.includes(module.part))
     : [...targetModules(model, settings), ...saved];
   if (targeted.length === 0)
     throw new TargetError(`nothing is left to train: freeze [${settings.freeze.join(', ')}] covers the whole model`);

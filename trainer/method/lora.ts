@@ -6,7 +6,7 @@ import type { ConvSpec, Model, ModuleSpec } from '../model/model-spec.ts';
 import type { LinearHook, Tracer } from '../model/tracer.ts';
 import { createRandom, hashSeed } from '../random.ts';
 import { type Attach, type LoraRank, type Trainable, whole } from './method.ts';
-import { TargetError, type TargetSettings, targetModules } from './targets.ts';
+import { TargetError, type TargetSettings, targetModules, targetsDefault } from './targets.ts';
 
 export interface LoraPair {
   /** [r, in]; of a convolution [r, in, kh, kw]. */
@@ -27,7 +27,7 @@ export function loraPair({ name, weight: { shape } }: ModuleSpec, r: number): Lo
 /**
  * The targets of a method that multiplies by low-rank factors.
  * @param kinds of modules that it can take
- * @throws TargetError that names the others
+ * @throws TargetError that names the others, where they are asked for by name
  */
 export function lowRankTargets(
   model: Model,
@@ -36,8 +36,10 @@ export function lowRankTargets(
   kinds: readonly ModuleSpec['kind'][] = ['linear', 'conv'],
 ): ModuleSpec[] {
   const modules = targetModules(model, settings);
-  const other = modules.filter(module => !kinds.includes(module.kind) || module.part === 'head' || isGrouped(module));
-  if (other.length === 0) return modules;
+  const fits = (module: ModuleSpec): boolean => kinds.includes(module.kind) && module.part !== 'head' && !isGrouped(module);
+  const other = modules.filter(module => !fits(module));
+  // `all-linear` asks for what the method can take.
+  if (other.length === 0 || (targetsDefault(settings) && other.length < modules.length)) return modules.filter(fits);
   const names = other.slice(0, 8).map(module => (isGrouped(module) ? `${module.name} (grouped)` : module.name));
   throw new TargetError(
     `${method} tunes ${kinds.includes('conv') ? 'linear layers and ungrouped convolutions' : 'linear layers'} of the blocks; target_modules also match ${names.join(', ')}${other.length > 8 ? ` and ${other.length - 8} more` : ''}`,

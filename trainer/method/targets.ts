@@ -33,7 +33,11 @@ export function targetModules(model: Model, settings: TargetSettings): ModuleSpe
   return chosen;
 }
 
-/** The modules that modules_to_save names and freeze does not. @throws TargetError as `targetModules` */
+/**
+ * The modules that modules_to_save names and freeze does not, and any that the weight file does not hold: a new head can but be trained
+ * whole, and then an adapter has all of it.
+ * @throws TargetError as `targetModules`
+ */
 export function savedModules(model: Model, { modulesToSave = [], freeze }: TargetSettings): ModuleSpec[] {
   const named = new Set(
     matching(
@@ -43,7 +47,8 @@ export function savedModules(model: Model, { modulesToSave = [], freeze }: Targe
     ),
   );
   const heads = new Set(modulesToSave.includes(HEAD) ? headModules(model) : []);
-  return model.modules.filter(module => (named.has(module) || heads.has(module)) && !freeze.includes(module.part));
+  const isNew = ({ weight, bias }: ModuleSpec): boolean => (weight.initial ?? bias?.initial) !== undefined;
+  return model.modules.filter(module => isNew(module) || ((named.has(module) || heads.has(module)) && !freeze.includes(module.part)));
 }
 
 /** The modules of the output head; of a language model whose head is tied to the embedding, that embedding. */

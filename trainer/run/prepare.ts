@@ -198,8 +198,8 @@ async function fill({ job, checkpoint }: PrepareParams, { folder }: Base, progra
   await writeSnapshot(session, attachment, optimizer, name => checkpoint.read(name));
 }
 
-function describe(recipe: Recipe, { folder, fingerprint }: Base, attachment: Attachment, { labels }: TaskSetup): AdapterDescription {
+function describe(recipe: Recipe, { folder, fingerprint }: Base, attachment: Attachment, { labels, model }: TaskSetup): AdapterDescription {
   const architecture = Array.isArray(folder.config.architectures) ? String(folder.config.architectures[0]) : undefined;
   const described = describeAdapter(attachment, { source: recipe.model, revision: recipe.revision, fingerprint, architecture });
-  return { ...described, labels: labels.length > 0 ? labels : undefined };
+  return { ...described, problem: model.kind === 'classifier' ? model.problem : undefined, labels: labels.length > 0 ? labels : undefined };
 }

@@ -1,5 +1,5 @@
 /** What a run of each task is made of: its data as batches, its loss, its evaluation. The loop, importance and memory know no task. */
-import type { Model } from '../model/model-spec.ts';
+import type { AnyModel } from '../model/model-spec.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { BatchSource } from '../train/data/batches.ts';
@@ -12,7 +12,7 @@ import type { Base } from './open-base.ts';
 
 export interface TaskSetup {
   /** The model to train: with a head for the labels of the data, where the task has labels. */
-  readonly model: Model;
+  readonly model: AnyModel;
   readonly task: Task;
   /** The labels by id; empty without. */
   readonly labels: readonly string[];
