@@ -6,8 +6,7 @@ import type { ConnectPage } from './page-services.ts';
 import { RunFeed } from './run-feed.ts';
 import { savedFile } from './run-host.ts';
 
-const runDirs = z.array(z.string().refine(path.isAbsolute)).max(MAX_COMPARED);
-const stateSchema = z.object({ runDirs });
+const stateSchema = z.object({ runDirs: z.array(z.string().refine(path.isAbsolute)) });
 
 const fromPage: z.ZodType<CompareFromPage> = z.discriminatedUnion('type', [
   z.object({ type: z.literal('ready') }),
@@ -19,7 +18,8 @@ const fromPage: z.ZodType<CompareFromPage> = z.discriminatedUnion('type', [
 /** `state`: `{ runDirs }`, absolute paths; what is no such state shows an empty page. */
 export const connectCompare: ConnectPage<CompareToPage> = ({ state, services, post, keep, setTitle }) => {
   const feeds = new Map<string, RunFeed>();
-  for (const runDir of new Set(stateSchema.safeParse(state).data?.runDirs ?? []))
+  const asked = new Set(stateSchema.safeParse(state).data?.runDirs ?? []);
+  for (const runDir of [...asked].slice(0, MAX_COMPARED))
     feeds.set(runDir, new RunFeed({ runDir, services, withLog: false, onPatch: patch => post({ type: 'patch', runDir, patch }) }));
 
   const tell = (): void => {
@@ -32,6 +32,12 @@ export const connectCompare: ConnectPage<CompareToPage> = ({ state, services, po
     switch (message.type) {
       case 'ready':
         tell();
+        if (asked.size > MAX_COMPARED)
+          post({
+            type: 'notice',
+            level: 'info',
+            message: `The first ${MAX_COMPARED} of ${asked.size} runs are compared: more curves can't be told apart.`,
+          });
         for (const feed of feeds.values()) feed.begin();
         return;
       case 'open':

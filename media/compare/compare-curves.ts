@@ -57,6 +57,8 @@ export function createCompareCurves(kept: Partial<CompareCurvesSettings>, keep: 
     return axis === 'epoch' ? `epoch ${x.toFixed(2)}` : `step ${grouped(x)}`;
   }
 
+  const unitX = (): string => (axis === 'train_seconds' ? ' s' : '');
+
   function choose(): void {
     axis = X_AXES.find(name => name === choice.value) ?? 'step';
     group.reset();
@@ -73,7 +75,7 @@ export function createCompareCurves(kept: Partial<CompareCurvesSettings>, keep: 
     const known = charts.get(name);
     if (known) return known;
     const floor = TRAILING.includes(name) ? 0 : undefined;
-    const made = new TimeChart({ title: labelOf(name), group, format: formatOf(name), formatX, floor });
+    const made = new TimeChart({ title: labelOf(name), group, format: formatOf(name), formatX, unitX, floor });
     charts.set(name, made);
     return made;
   }

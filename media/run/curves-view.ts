@@ -25,7 +25,8 @@ const BLUE = curveLook(0);
 const ORANGE = curveLook(1);
 const GREEN = curveLook(2);
 
-export function createCurves(kept: Partial<CurvesSettings>, keep: (settings: CurvesSettings) => void): CurvesView {
+/** @param showMemory shows memory by cause: what the bands of its chart are */
+export function createCurves(kept: Partial<CurvesSettings>, keep: (settings: CurvesSettings) => void, showMemory: () => void): CurvesView {
   const group = new ChartGroup();
   let model: RunModel | undefined;
   let evaluation = kept.evaluation ?? '';
@@ -43,7 +44,14 @@ export function createCurves(kept: Partial<CurvesSettings>, keep: (settings: Cur
     learningRate: chart('Learning rate', compact, { floor: 0 }),
     gradNorm: chart('Gradient norm', compact, { floor: 0 }),
     tokens: chart('Tokens a second', compact, { floor: 0 }),
-    memory: chart('Memory', byteSize, { floor: 0 }),
+    memory: chart('Memory', byteSize, {
+      floor: 0,
+      control: element(
+        'button',
+        { type: 'button', class: 'link', title: 'What the bands are, predicted and measured', onclick: showMemory },
+        'by cause',
+      ),
+    }),
   };
   const where = element('span', { class: 'chart-where' });
   group.onCursor(step => setText(where, step === undefined ? '' : formatX(step)));

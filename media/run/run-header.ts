@@ -129,7 +129,7 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
       } else if (status.kind === 'active') bar.removeAttribute('value');
       else bar.value = 0;
       bar.hidden = next.overview === undefined && status.kind !== 'active';
-      setText(facts, [...status.facts, ...age(next)].join(' · '));
+      setText(facts, [...status.facts, ...trainedFor(next)].join(' · '));
       for (const [i, button] of BUTTONS.entries()) {
         const made = buttons[i] as HTMLButtonElement;
         made.hidden = !button.isShown(next);
@@ -142,10 +142,8 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
   };
 }
 
-/** How long it took, for a run that is over. */
-function age({ overview, isActive }: RunModel): string[] {
-  if (!overview) return [];
-  const started = Date.parse(overview.startedAt);
-  const end = isActive ? Date.now() : Date.parse(overview.updatedAt);
-  return Number.isFinite(end - started) ? [`${isActive ? 'for' : 'took'} ${duration(Math.max(0, (end - started) / 1000))}`] : [];
+/** Time spent in updates: it does not count the days that a run lay between stop and resume. */
+function trainedFor({ history }: RunModel): string[] {
+  const seconds = history.last('train_seconds') ?? 0;
+  return seconds > 0 ? [`${duration(seconds)} of training`] : [];
 }

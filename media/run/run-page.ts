@@ -34,10 +34,14 @@ export function mountRun(root: HTMLElement, editor: Editor<RunFromPage, KeptRunP
     if (curvesSettings) editor.keep({ curves: curvesSettings, tab });
   };
   const header = createHeader(act);
-  const curves = createCurves(kept.curves ?? {}, settings => {
-    curvesSettings = settings;
-    keep();
-  });
+  const curves = createCurves(
+    kept.curves ?? {},
+    settings => {
+      curvesSettings = settings;
+      keep();
+    },
+    () => choose('memory'),
+  );
   curvesSettings = curves.settings;
   const views: Readonly<Record<string, View>> = {
     log: createLogView(act),
@@ -57,16 +61,25 @@ export function mountRun(root: HTMLElement, editor: Editor<RunFromPage, KeptRunP
     'Details',
     Object.entries(views).map(([id, view]) => ({ id, label: labels[id] ?? id, panel: view.element })),
     tab,
-    id => {
-      tab = id;
-      keep();
-      views[id]?.update(model);
-    },
+    selected,
   );
   const notice = element('p', { class: 'notice', role: 'alert', hidden: true });
   const announcer = new Announcer();
   let state = '';
   let isDue = false;
+
+  function selected(id: string): void {
+    tab = id;
+    keep();
+    views[id]?.update(model);
+  }
+
+  function choose(id: string): void {
+    tabs.select(id);
+    selected(id);
+    tabs.element.scrollIntoView({ block: 'nearest' });
+  }
+
   root.append(header.element, notice, curves.element, tabs.element, announcer.element);
 
   /** Once a frame, however many patches came. */

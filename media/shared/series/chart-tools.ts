@@ -56,7 +56,7 @@ export function createChartTools(group: ChartGroup, kept: Partial<ChartSettings>
       'div',
       { class: 'chart-tools' },
       element('label', { class: 'tool' }, 'Smoothing', slider, weight),
-      element('label', { class: 'tool' }, logarithmic, 'Logarithmic loss'),
+      element('label', { class: 'tool' }, logarithmic, 'Logarithmic'),
       reset,
       element('span', { class: 'hint' }, 'Drag to zoom; Ctrl and the wheel zoom, Shift and the wheel move; double-click shows all'),
     ),

@@ -29,6 +29,8 @@ export interface ChartOptions {
   readonly format: (value: number) => string;
   /** "step 120". */
   readonly formatX: (x: number) => string;
+  /** What the x axis counts, behind its numbers: " s". */
+  readonly unitX?: () => string;
   /** The lowest value that is always in sight. */
   readonly floor?: number;
   /** Stands behind the title: a choice of what is drawn. */
@@ -173,7 +175,7 @@ export class TimeChart implements GroupMember {
   }
 
   private plotOptions(width: number, height: number): uPlot.Options {
-    const { group, format, floor } = this.options;
+    const { group, format, floor, unitX } = this.options;
     const { curves, logarithmic = false } = this.content;
     const axis = { stroke: colorOf('foreground'), font: chartFont(), grid: { stroke: gridColor(), width: 1 }, ticks: { show: false } };
     return {
@@ -197,7 +199,12 @@ export class TimeChart implements GroupMember {
         y: logarithmic ? { distr: 3 } : { range: (_, min, max) => this.valueRange(min, max, floor) },
       },
       axes: [
-        { ...axis, size: 24, gap: 4, values: (_, splits) => splits.map(value => (value === null ? '' : shortNumber(value))) },
+        {
+          ...axis,
+          size: 24,
+          gap: 4,
+          values: (_, splits) => splits.map(value => (value === null ? '' : shortNumber(value) + (unitX?.() ?? ''))),
+        },
         { ...axis, size: 58, gap: 4, values: (_, splits) => splits.map(value => (value === null ? '' : format(value))) },
       ],
       series: [{}, ...curves.map(seriesOf)],

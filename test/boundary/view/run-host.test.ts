@@ -1,12 +1,12 @@
 /** The host of a run's page over real folders: everything there is, what is new, and what becomes of it when files are rewound. */
-import { appendFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { appendFileSync, cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { connectCompare } from '../../../client/pages/compare-host.ts';
 import { connectRun } from '../../../client/pages/run-host.ts';
 import { RunModel } from '../../../media/shared/run-model.ts';
-import type { CompareToPage } from '../../../trainer/protocol/view/compare.ts';
+import { type CompareToPage, MAX_COMPARED } from '../../../trainer/protocol/view/compare.ts';
 import { PATCH_LINES, type RunToPage } from '../../../trainer/protocol/view/run.ts';
 import { rewindMetrics } from '../../../trainer/run/metrics-file.ts';
 import { openTestPage, type TestPage, testServices } from '../../support/page-host.ts';
@@ -270,8 +270,18 @@ describe('compare', () => {
     expect(services.calls).toEqual([['openPage', { kind: 'run', state: { runDir: trained } }]]);
   });
 
+  test('more runs than can be told apart: the first, and a word', () => {
+    const runDirs = Array.from({ length: MAX_COMPARED + 3 }, (_, i) => join(folder, `many-${i}`));
+    const page = openTestPage<CompareToPage>(connectCompare, { state: { runDirs }, services: testServices() });
+    page.receive({ type: 'ready' });
+    expect(page.posted).toMatchObject([
+      { type: 'runs', runDirs: { length: MAX_COMPARED } },
+      { type: 'notice', level: 'info' },
+    ]);
+    page.dispose();
+  });
+
   test('a state that is none shows an empty page', () => {
-    mkdirSync(join(folder, 'empty'), { recursive: true });
     const page = openTestPage<CompareToPage>(connectCompare, { state: { runDirs: 'x' }, services: testServices() });
     page.receive({ type: 'ready' });
     expect(page.posted).toEqual([{ type: 'runs', runDirs: [] }]);
