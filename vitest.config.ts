@@ -28,7 +28,7 @@ export default defineConfig({
           // A browser, an editor and a training share the machine; times are measured too.
           fileParallelism: false,
           sequence: { groupOrder: 1 },
-          testTimeout: 120_000,
+          testTimeout: 300_000,
         },
       },
     ],

@@ -5,9 +5,9 @@ import type { Browser, Frame, Locator, Page } from 'playwright-core';
 import { expect } from 'vitest';
 
 /** For what an editor does by itself; a training is waited for by its test. */
-const PATIENCE_MS = 20_000;
+const PATIENCE_MS = 60_000;
 /** Before the palette is opened anew. */
-const PALETTE_MS = 1500;
+const PALETTE_MS = 3000;
 const SIZE = { width: 1600, height: 1000 };
 
 /** Until it succeeds; an editor under load loses keys. @throws Error naming what did not come */
@@ -72,16 +72,6 @@ export class Workbench {
     });
   }
 
-  /** The titles that the palette offers for a text. */
-  async commandsFor(text: string): Promise<string[]> {
-    await this.page.keyboard.press('F1');
-    await this.page.locator('.quick-input-widget input.input').fill(`>${text}`);
-    await this.page.waitForTimeout(500);
-    const titles = await this.page.locator('.quick-input-list .monaco-list-row .label-name').allTextContents();
-    await this.page.keyboard.press('Escape');
-    return titles;
-  }
-
   private quickPickRow(label: string): Locator {
     const exact = new RegExp(`^${label.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`);
     return this.page
@@ -136,17 +126,6 @@ export class Workbench {
   async save(): Promise<void> {
     await this.press('Control+S');
     await this.page.locator('.tab.active.dirty').waitFor({ state: 'detached' });
-  }
-
-  /** The lines that the editor shows. */
-  async visibleText(): Promise<string> {
-    const lines = await this.page.locator('.editor-instance .view-lines .view-line').evaluateAll(found =>
-      found
-        .map(line => ({ top: Number.parseFloat((line as HTMLElement).style.top), text: line.textContent ?? '' }))
-        .sort((a, b) => a.top - b.top)
-        .map(({ text }) => text),
-    );
-    return lines.join('\n').replaceAll('\u00a0', ' ');
   }
 
   squiggles(severity: 'error' | 'warning' | 'info'): Locator {

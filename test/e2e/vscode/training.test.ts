@@ -1,54 +1,28 @@
 /** A whole run in a real editor: started, watched, reloaded, stopped, resumed, tried, exported, with every page that belongs to it. */
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { until } from '../../support/until.ts';
 import type { Workbench } from './driver.ts';
+import { readRun, START_MS, shownState, stepsDone, writeLongRecipe } from './long-run.ts';
 import { describeEditor } from './session.ts';
-
-/** Long enough to be reloaded, stopped and resumed in; the tiny model makes some hundred updates a second. */
-const RECIPE = [
-  'model: model',
-  'method: spsft',
-  'r: 8',
-  'data: { train: train.jsonl, eval: heldout.jsonl, prompt: "{text}:" }',
-  'max_length: 48',
-  'learning_rate: 1.0e-3',
-  'max_steps: 200000',
-  'eval_strategy: steps',
-  'eval_steps: 1000',
-  'logging_steps: 50',
-  'save_strategy: steps',
-  'save_steps: 1000',
-  'importance: { measure: taylor }',
-  '',
-].join('\n');
-
-/** Loading, scoring and compiling come before the first update. */
-const START_MS = 60_000;
 
 describeEditor(
   'a run in the editor',
-  ({ folder }) => writeFileSync(join(folder, 'mine.rowtune.yaml'), RECIPE),
+  ({ folder }) => writeLongRecipe(folder),
   session => {
     let workbench: Workbench;
-    const runDir = () => join(session().task.folder, 'runs', 'mine');
-    const runState = () => (JSON.parse(readFileSync(join(runDir(), 'state.json'), 'utf8')) as { state: string }).state;
-    const metricLines = () => readFileSync(join(runDir(), 'metrics.jsonl'), 'utf8').trimEnd().split('\n').length;
-
-    /** What the page says of the run: "2,010 of 20,000 steps · …". */
-    const facts = async () => (await (await workbench.webview('.run-facts', START_MS)).locator('.run-facts').textContent()) ?? '';
-    const stepsDone = async () => Number(/^([\d,]+) of/.exec(await facts())?.[1]?.replaceAll(',', '') ?? 0);
-    const pill = async () => (await workbench.webview('.run-facts')).locator('.run-title .pill').textContent();
+    const run = () => readRun(session().task.folder);
+    const waitForState = (state: string) => until(() => run().state === state, `the run is ${state}`, START_MS);
 
     test('Start Training opens the page of the run, and its figures move', async () => {
       workbench = await session().open('training');
       await workbench.runCommand('Rowtune: Start Training');
       await workbench.pick('mine');
-      await until(async () => (await stepsDone()) > 0, 'the first updates', START_MS);
-      const before = await stepsDone();
-      await until(async () => (await stepsDone()) > before + 100, 'the figures move', 20_000);
-      expect(await pill()).toBe('training');
+      await until(async () => (await stepsDone(workbench)) > 0, 'the first updates', START_MS);
+      const before = await stepsDone(workbench);
+      await until(async () => (await stepsDone(workbench)) > before + 100, 'the figures move', START_MS);
+      expect(await shownState(workbench)).toBe('training');
       await workbench.statusBarItem(/mine/).waitFor();
       await workbench.screenshot('run');
     });
@@ -70,38 +44,36 @@ describeEditor(
     });
 
     test('a window that is reloaded finds the run at work and its history complete', async () => {
-      const lines = metricLines();
+      const { lines } = run();
       await workbench.reload();
       await workbench.notification(/still running/).waitFor();
       await workbench.runCommand('Rowtune: Open Run');
       await workbench.pick('mine');
-      expect(await pill()).toBe('training');
+      expect(await shownState(workbench)).toBe('training');
       const page = await workbench.webview('.run-facts');
       await page.getByRole('tab', { name: 'Values' }).click();
-      const total = async () =>
-        Number(
-          /of ([\d,]+)$/
-            .exec((await page.locator('.hint[role=status]', { hasText: /^lines/ }).textContent()) ?? '')?.[1]
-            ?.replaceAll(',', ''),
-        );
-      await until(async () => (await total()) >= lines, `${lines} lines of history`, 10_000);
-      while (await page.getByRole('button', { name: 'Earlier' }).isEnabled()) await page.getByRole('button', { name: 'Earlier' }).click();
+      const where = page.locator('.hint[role=status]', { hasText: /^lines/ });
+      const total = async () => Number(/of ([\d,]+)$/.exec((await where.textContent()) ?? '')?.[1]?.replaceAll(',', ''));
+      await until(async () => (await total()) >= lines, `${lines} lines of history`, START_MS);
+      const earlier = page.getByRole('button', { name: 'Earlier' });
+      while (await earlier.isEnabled()) await earlier.click();
       expect(await page.locator('tbody tr th').first().textContent()).toBe('0');
       await workbench.screenshot('reloaded');
     });
 
     test('Stop and Save leaves a checkpoint, and Resume goes on from it', async () => {
       await workbench.runCommand('Rowtune: Stop and Save');
-      await until(() => runState() === 'stopped', 'the run stops', 30_000);
-      await until(async () => (await pill()) === 'stopped', 'the page says so', 10_000);
-      const stoppedAt = await stepsDone();
+      await waitForState('stopped');
+      await until(async () => (await shownState(workbench)) === 'stopped', 'the page says so', START_MS);
+      const stoppedAt = await stepsDone(workbench);
       await workbench.screenshot('stopped');
       await workbench.runCommand('Rowtune: Resume');
       await workbench.pick('mine');
-      await until(async () => (await pill()) === 'training' && (await stepsDone()) > stoppedAt, 'it goes on', START_MS);
+      const goesOn = async () => (await shownState(workbench)) === 'training' && (await stepsDone(workbench)) > stoppedAt;
+      await until(goesOn, 'it goes on', START_MS);
       await workbench.runCommand('Rowtune: Stop and Save');
-      await until(() => runState() === 'stopped', 'the run stops again', 30_000);
-      expect(await stepsDone()).toBeGreaterThan(stoppedAt);
+      await waitForState('stopped');
+      expect(await stepsDone(workbench)).toBeGreaterThan(stoppedAt);
     });
 
     test('the model answers, base beside tuned', async () => {

@@ -1,0 +1,57 @@
+/** Windows come and go, a run does not care: two at once, one whose extension host is killed, none at all. */
+import { expect, test } from 'vitest';
+import { until } from '../../support/until.ts';
+import type { Workbench } from './driver.ts';
+import { readRun, START_MS, shownState, stepsDone, writeLongRecipe } from './long-run.ts';
+import { describeEditor } from './session.ts';
+
+describeEditor(
+  'a run and its windows',
+  ({ folder }) => writeLongRecipe(folder),
+  session => {
+    let first: Workbench;
+    let second: Workbench;
+    const run = () => readRun(session().task.folder);
+
+    /** The run is at work: it writes on. */
+    async function expectProgress(): Promise<void> {
+      const { lines } = run();
+      await until(() => run().lines > lines + 2, 'the run goes on', START_MS);
+      expect(run().state).toBe('running');
+    }
+
+    test('what is started in one window is seen in another', async () => {
+      first = await session().open('first');
+      second = await session().open('second');
+      await first.runCommand('Rowtune: Start Training');
+      await first.pick('mine');
+      await until(async () => (await stepsDone(first)) > 0, 'the first updates', START_MS);
+      await second.runCommand('Rowtune: Open Run');
+      await second.pick('mine');
+      await until(async () => (await stepsDone(second)) > 0, 'the other window shows them', START_MS);
+    });
+
+    test('an extension host that is killed takes no run with it, and its window finds the run again', async () => {
+      const hosts = session()
+        .editor.processes()
+        .filter(({ command }) => command.includes('--type=extensionHost'));
+      expect(hosts.length).toBe(2);
+      for (const { pid } of hosts) process.kill(pid, 'SIGKILL');
+      await expectProgress();
+      await second.reload();
+      await second.runCommand('Rowtune: Open Run');
+      await second.pick('mine');
+      await until(async () => (await shownState(second)) === 'training', 'the window has found it again', START_MS);
+    });
+
+    test('with every window closed the run goes on, and a new one can stop it', async () => {
+      await first.close();
+      await second.close();
+      await expectProgress();
+      const third = await session().open('third');
+      await third.runCommand('Rowtune: Stop and Save');
+      await until(() => run().state === 'stopped', 'the run stops', START_MS);
+      await third.close();
+    });
+  },
+);
