@@ -32,6 +32,8 @@ const MAX_BYTES = 2 * 2 ** 30;
 
 /** A pass that takes minutes loses at most this much. */
 const INTERVAL_MS = 20_000;
+/** Of the time that passes, what keeping may take: many classes of a large model are kept more rarely. */
+const TIME_SHARE = 0.03;
 
 export interface ScoreCache {
   /** Where they lie, for people. */
@@ -92,6 +94,7 @@ function unfinishedScores(folder: string, file: string): UnfinishedScores {
     },
     async save(done, sums) {
       if (done === 0) return;
+      const startedMs = performance.now();
       await mkdir(folder, { recursive: true });
       const entries = [...sums].map(([name, values]) => ({
         name,
@@ -100,7 +103,8 @@ function unfinishedScores(folder: string, file: string): UnfinishedScores {
         data: () => encodeFloat32(values, 'F32'),
       }));
       await writeSafetensors(file, entries, { done: String(done) });
-      dueMs = performance.now() + INTERVAL_MS;
+      const endedMs = performance.now();
+      dueMs = endedMs + Math.max(INTERVAL_MS, (endedMs - startedMs) / TIME_SHARE);
     },
   };
 }

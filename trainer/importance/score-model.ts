@@ -83,6 +83,9 @@ export interface ClassScores {
   readonly scores: ReadonlyMap<string, Float32Array>;
 }
 
+/** Of the time that passes, what is spent on showing scores before they are complete. */
+const SHOW_SHARE = 0.03;
+
 /**
  * One non-negative score a row of each module. `taylor`, `taylor_squared` and `taylor_row` take the mean loss over all targets of the
  * batches; `fisher` and the class-wise measures the mean over samples of the mean loss over a sample's targets.
@@ -113,6 +116,8 @@ async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
   const { measure, data, modules } = params;
   if (!data) throw new ImportanceError(`the measure '${measure}' needs data: give data.train, or take the measure 'magnitude'`);
   if (measures[measure].classWise) checkClasses(measure, data.classes);
+  if (looksAtSamples(measure) && data.source.plan.rows.some(({ sequences }) => sequences.length > 1))
+    throw new ImportanceError(`the measure '${measure}' looks at samples one by one, so they can't share a row; set packing: false`);
   const program: ImportanceProgramParams = {
     measure,
     task: data.task,
@@ -170,8 +175,13 @@ async function runBatches(
   const first = exact ? begun * perSweep : begun;
   let done = first;
   const keep = async (count: number): Promise<void> => params.unfinished?.save(count, await readSums(session, program, params.modules));
+  let showMs = 0;
   const show = async (of: readonly ModuleSpec[]): Promise<void> => {
-    if (params.partial?.isDue()) await params.partial.save((await finish(params, data, await readSums(session, program, of))).scores);
+    const startedMs = performance.now();
+    if (startedMs < showMs || !params.partial?.isDue()) return;
+    await params.partial.save((await finish(params, data, await readSums(session, program, of))).scores);
+    // Reading the weights (wanda) or sorting many classes may take longer than writing.
+    showMs = performance.now() + (performance.now() - startedMs) / SHOW_SHARE;
   };
   params.onProgress?.(done, sweeps * perSweep, 'batches');
   for (let sweep = Math.floor(first / perSweep); sweep < sweeps; sweep++) {
@@ -193,9 +203,10 @@ async function runBatches(
   }
 }
 
+const looksAtSamples = (measure: MeasureName): boolean => measures[measure].classWise || measure === 'fisher';
+
 function feedsOf(measure: MeasureName, data: ImportanceData, batch: Batch, targets: number): Record<string, HostArray> {
-  const bySample = measures[measure].classWise || measure === 'fisher';
-  return { ...batch.feeds(bySample ? 1 : targets), ...sampleFeeds(batch, data.classes?.of) };
+  return { ...batch.feeds(looksAtSamples(measure) ? 1 : targets), ...sampleFeeds(batch, data.classes?.of) };
 }
 
 async function readSums(

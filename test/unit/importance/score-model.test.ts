@@ -138,6 +138,44 @@ for (const { name, engine: other, missing } of others)
     );
   });
 
+test('samples that share a row have no scores of their own', async () => {
+  const packed = source(5);
+  const plan = { ...packed.plan, rows: [{ sequences: [0, 1], length: 1, targets: 2 }] };
+  await expect(scoresOf('fisher', dataOf(5, { source: { ...packed, plan } }))).rejects.toThrow(
+    /looks at samples one by one.*packing: false/,
+  );
+});
+
+test('an exact measure, interrupted, goes on with the next sweep', async () => {
+  let kept: Awaited<ReturnType<UnfinishedScores['load']>>;
+  const unfinished: UnfinishedScores = {
+    load: async () => kept,
+    isDue: () => true,
+    save: async (done, sums) => {
+      kept = { done, sums: new Map([...sums].map(([name, values]) => [name, values.slice()])) };
+    },
+  };
+  const data = dataOf(2, { exact: true });
+  const steps: number[] = [];
+  const params = {
+    measure: 'taylor',
+    model,
+    modules,
+    weights,
+    seed: 0,
+    data,
+    unfinished,
+    onProgress: (done: number) => void steps.push(done),
+  } as const;
+  // In the second sweep over three batches.
+  await expect(scoreModel({ ...params, isCancelled: () => steps.includes(5) })).rejects.toThrow(/cancelled/);
+  expect(kept?.done).toBe(1);
+  steps.length = 0;
+  const resumed = await scoreModel(params);
+  expect(steps[0]).toBe(3);
+  expect(resumed).toEqual(await scoresOf('taylor', data));
+});
+
 describe.each(['taylor_row', 'qm_taylor', 'wanda'] as const)('%s, interrupted', measure => {
   test('goes on where it was, to the same bits', async () => {
     let kept: Awaited<ReturnType<UnfinishedScores['load']>>;
