@@ -35,9 +35,8 @@ export interface App {
   /** The state folder and cache of this machine's trainer. */
   readonly folders: { readonly stateDir: string; readonly cacheDir: string };
   onDaemonState(listener: (state: LinkState) => void): () => void;
-  /** False once the user has stopped the daemon: then views no longer start one, and only commands do. */
+  /** False once the daemon was stopped, from here or another window, or could not be started: views then start none, only commands do. */
   isDaemonWanted(): boolean;
-  wantDaemon(wanted: boolean): void;
   /** Runs the command line of the trainer with the user's Node, engine and token. */
   rowtune(args: readonly string[], options?: RowtuneOptions): Promise<Readonly<Record<string, unknown>>>;
 }
@@ -60,6 +59,7 @@ export function createApp(context: ExtensionContext): App {
   const policy = createRestartPolicy();
   const stateListeners = new Set<(state: LinkState) => void>();
   let isWanted = true;
+  let wasConnected = false;
   let node: { readonly configured: string; readonly found: Promise<NodeProgram> } | undefined;
 
   const nodeProgram = (): Promise<NodeProgram> => {
@@ -111,6 +111,9 @@ export function createApp(context: ExtensionContext): App {
     },
     policy,
     onState: state => {
+      if (state.kind === 'connected') wasConnected = true;
+      if (state.kind === 'connected' || (state.kind === 'off' && wasConnected) || state.kind === 'failed')
+        isWanted = state.kind === 'connected';
       for (const listener of stateListeners) listener(state);
     },
     onRestarted: () =>
@@ -164,9 +167,6 @@ export function createApp(context: ExtensionContext): App {
       return () => void stateListeners.delete(listener);
     },
     isDaemonWanted: () => isWanted && workspace.isTrusted,
-    wantDaemon: wanted => {
-      isWanted = wanted;
-    },
     rowtune,
   };
 }

@@ -37,6 +37,8 @@ export class DaemonKeeper {
   #state: LinkState = { kind: 'off' };
   #client: DaemonClient | undefined;
   #opening: Promise<DaemonClient> | undefined;
+  /** Settles when a lost connection was made again or given up. */
+  #recovering: Promise<void> | undefined;
   /** Where the events have been heard to; of which start of the daemon. */
   #position: { readonly epoch: string; seq: number } | undefined;
   #isDisposed = false;
@@ -58,7 +60,13 @@ export class DaemonKeeper {
    * Connects, and starts a daemon where none runs on this machine.
    * @throws DaemonError
    */
-  ensure(): Promise<DaemonClient> {
+  async ensure(): Promise<DaemonClient> {
+    // Who asks while a dead daemon is dealt with must not start one past the policy.
+    await this.#recovering;
+    return this.#openOrStart();
+  }
+
+  #openOrStart(): Promise<DaemonClient> {
     return this.#once(async () => {
       const address = await this.#options.address();
       try {
@@ -89,15 +97,14 @@ export class DaemonKeeper {
     await client.request('shutdown', {});
     await client.exit();
     await client.closed;
-    this.#lost(client);
+    await this.#recovering;
   }
 
   /** Gives the connection up, as the address has changed. */
   disconnect(): void {
     const client = this.#client;
     this.#position = undefined;
-    if (client === undefined) return;
-    this.#lost(client);
+    if (client === undefined || !this.#lost(client, { kind: 'off' })) return;
     client.close();
     this.#options.store.replaceAll([]);
   }
@@ -150,7 +157,11 @@ export class DaemonKeeper {
     log(`connected to the daemon, process ${pid}, version ${version}`);
     this.#client = client;
     this.#setState({ kind: 'connected', pid, version, isRemote: 'url' in address });
-    void client.closed.then(reason => this.#recover(client, reason));
+    void client.closed.then(reason => {
+      this.#recovering = this.#recover(client, reason).finally(() => {
+        this.#recovering = undefined;
+      });
+    });
     return client;
   }
 
@@ -177,16 +188,17 @@ export class DaemonKeeper {
     if (!this.#isDisposed) this.#options.onState(state);
   }
 
-  #lost(client: DaemonClient): boolean {
+  /** False where it is not the connection of now. */
+  #lost(client: DaemonClient, state: LinkState): boolean {
     if (this.#client !== client || this.#isDisposed) return false;
     this.#client = undefined;
-    this.#setState({ kind: 'off' });
+    this.#setState(state);
     return true;
   }
 
   /** Ended on purpose: nothing to do. Lost: connect again. Dead: start it again, a few times. */
   async #recover(client: DaemonClient, reason: string): Promise<void> {
-    if (!this.#lost(client)) return;
+    if (!this.#lost(client, { kind: 'reconnecting', reason })) return;
     const { log, store } = this.#options;
     log(`the connection to the daemon ended: ${reason}`);
     try {
@@ -194,9 +206,9 @@ export class DaemonKeeper {
       const { readDiscovery } = await import('../trainer/rpc/discovery.ts');
       if ('stateDir' in address && (await readDiscovery(address.stateDir)) === undefined) {
         store.daemonEnded('the daemon was stopped', new Date().toISOString());
+        this.#setState({ kind: 'off' });
         return;
       }
-      this.#setState({ kind: 'reconnecting', reason });
       const waits = 'url' in address ? RETRY_MS : RETRY_MS.slice(0, LOCAL_ATTEMPTS);
       if (await this.#retry(waits)) return;
       if ('url' in address) throw new DaemonError('daemon-gone', `the daemon at ${address.url} is gone: ${reason}`, { hint: 'Reconnect' });
@@ -204,7 +216,7 @@ export class DaemonKeeper {
         throw new DaemonError('daemon-crashes', 'the daemon ended unexpectedly too often and is not started again', {
           hint: 'Show the log of the daemon',
         });
-      await this.ensure();
+      await this.#openOrStart();
       this.#options.onRestarted();
     } catch (error) {
       store.daemonEnded('the daemon ended unexpectedly', new Date().toISOString());

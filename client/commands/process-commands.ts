@@ -24,7 +24,6 @@ export function processCommands(context: CommandContext): CommandTable<Names> {
   const { app, server, reports } = context;
 
   const startDaemon = async (): Promise<void> => {
-    app.wantDaemon(true);
     app.policy.reset();
     await app.daemon.ensure();
   };
@@ -40,7 +39,6 @@ export function processCommands(context: CommandContext): CommandTable<Names> {
       );
       if (chosen === undefined) return false;
     }
-    app.wantDaemon(false);
     await window.withProgress({ location: ProgressLocation.Notification, title: 'Stopping the trainer daemon' }, () => app.daemon.stop());
     return true;
   };

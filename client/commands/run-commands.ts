@@ -39,6 +39,12 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
   const pick = (argument: unknown, placeHolder: string): Promise<RunItem | undefined> =>
     runFor(app, views, argument, { placeHolder, flag: 'run', none: NO_RUNS });
 
+  /** Who asks for it wants a daemon, too; a connection draws every view by itself. */
+  async function refresh(reload: () => Promise<void>): Promise<void> {
+    if (app.daemon.current !== undefined) return reload();
+    await app.daemon.ensure();
+  }
+
   async function openFileOf(argument: unknown, name: string, placeHolder: string): Promise<void> {
     const item = await runFor(app, views, argument, { placeHolder, flag: 'folder', none: NO_RUNS });
     if (item?.runDir !== undefined) await window.showTextDocument(Uri.file(path.join(item.runDir, name)));
@@ -75,9 +81,9 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
       if (state !== undefined) await pages.open('try', state);
     },
     exportRun: argument => exportRun(context, argument),
-    refreshRuns: () => views.reloadRuns(),
-    refreshModels: () => views.reloadModels(),
-    refreshDevices: () => views.reloadDevices(),
+    refreshRuns: () => refresh(views.reloadRuns),
+    refreshModels: () => refresh(views.reloadModels),
+    refreshDevices: () => refresh(views.reloadDevices),
     deleteRun: async (argument, ...rest: readonly unknown[]) => {
       const given = (Array.isArray(rest[0]) ? rest[0] : [argument]).filter(isRunItem).filter(({ flags }) => flags.includes('deletable'));
       const picked =

@@ -75,7 +75,7 @@ describe('a daemon that runs', () => {
     await daemon.ended;
     await until(() => link.state.kind === 'off', 'the link knows');
     await new Promise(resolve => setTimeout(resolve, 500));
-    expect(states).toEqual(['connected', 'off']);
+    expect(states).toEqual(['connected', 'reconnecting', 'off']);
   });
 
   test('where none runs, joining says so quietly', async () => {
@@ -111,7 +111,7 @@ describe('a connection that is lost', () => {
     expect(numbers).toEqual(numbers.toSorted((a, b) => a - b));
     expect(new Set(numbers).size).toBe(numbers.length);
     expect(events.map(({ seq, jobId }) => [seq, jobId])).toEqual(other.events.map(({ seq, jobId }) => [seq, jobId]));
-    expect(states).toEqual(['connected', 'off', 'reconnecting', 'connected']);
+    expect(states).toEqual(['connected', 'reconnecting', 'connected']);
     link.dispose();
     other.link.dispose();
     await daemon.stop();
