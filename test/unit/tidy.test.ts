@@ -56,6 +56,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/train': [
     'trainer/method',
     'trainer/dependency',
+    'trainer/selection.ts',
     'trainer/model',
     'trainer/graph',
     'trainer/engine',
