@@ -81,7 +81,7 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
 export async function runRecipe({ app }: CommandContext, runDir: string): Promise<RecipeSource> {
   // With it come the readers of runs, which a window that only edits does not need.
   const { openRunSource, WholeFile } = await import('../pages/run-source.ts');
-  const text = await new WholeFile('recipe').read(await openRunSource(runDir, app.services));
+  const text = await new WholeFile('recipe').read(openRunSource(runDir, app.services));
   if (text === undefined) throw new Error(`There is no recipe in ${runDir}`);
   return { text, fileName: `${runDir}/recipe.yaml`, baseDir: runDir };
 }

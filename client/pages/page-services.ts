@@ -24,6 +24,8 @@ export interface PageServices {
    * @throws DaemonError with a hint for the user
    */
   daemon(): Promise<DaemonLink>;
+  /** Whether the daemon is one of another machine, and its folders with it. */
+  isRemote(): boolean;
   /** The jobs that are known now, without asking a daemon for them. */
   jobs(): readonly JobRecord[];
   /** Everything that jobs say, of whichever connection, without gaps over a reconnection. Returns the end of listening. */

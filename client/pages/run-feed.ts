@@ -14,7 +14,7 @@ const ACTIVE_LOOK_MS = 1000;
 /** A run at rest: another program may resume or delete it. */
 const IDLE_LOOK_MS = 5000;
 
-export type FeedServices = Pick<PageServices, 'daemon' | 'jobs' | 'onJobEvent' | 'onJobChanged' | 'updateIntervalMs' | 'log'>;
+export type FeedServices = Pick<PageServices, 'isRemote' | 'daemon' | 'jobs' | 'onJobEvent' | 'onJobChanged' | 'updateIntervalMs' | 'log'>;
 
 export interface FeedParams {
   readonly runDir: string;
@@ -36,7 +36,9 @@ const start = (): Place => ({ from: 0, version: '', isBegun: false });
 export class RunFeed {
   private readonly params: FeedParams;
   private readonly unlisten: (() => void)[] = [];
-  private source: RunSource | undefined;
+  private readonly source: RunSource;
+  /** The last trouble, told once. */
+  private trouble = '';
   private job: JobRecord | undefined;
   private metrics = start();
   private log = start();
@@ -59,7 +61,8 @@ export class RunFeed {
 
   constructor(params: FeedParams) {
     this.params = params;
-    const { services } = params;
+    const { services, runDir } = params;
+    this.source = openRunSource(runDir, services);
     for (const job of services.jobs()) this.changed(job);
     this.unlisten.push(
       services.onJobChanged(job => this.changed(job)),
@@ -120,7 +123,9 @@ export class RunFeed {
       await this.send(beginning);
     } catch (error) {
       // The daemon is away, or a file was taken away while it was read: the next look finds out.
-      this.params.services.log.warn(`${this.params.runDir}: ${error instanceof Error ? error.message : String(error)}`);
+      const trouble = `${this.params.runDir}: ${error instanceof Error ? error.message : String(error)}`;
+      if (trouble !== this.trouble) this.params.services.log.warn(trouble);
+      this.trouble = trouble;
     } finally {
       this.isLooking = false;
       this.lookedMs = performance.now();
@@ -140,7 +145,6 @@ export class RunFeed {
   }
 
   private async send(beginning: number): Promise<void> {
-    this.source ??= await openRunSource(this.params.runDir, this.params.services);
     const post = (patch: RunPatch): boolean => {
       const isWanted = this.isOpen && beginning === this.beginning;
       if (isWanted) this.params.onPatch(patch);
@@ -152,7 +156,6 @@ export class RunFeed {
     if (!this.info) {
       const job = shownJob(this.job);
       this.once('overview', JSON.stringify(job ?? {}), () => post({ type: 'missing', runDir: this.params.runDir, job }));
-      this.source = undefined;
       return;
     }
     const overview = overviewOf(this.info, this.job);
@@ -168,15 +171,24 @@ export class RunFeed {
     const [recipe, coverage, memory, summary] = await Promise.all(
       [files.recipe, files.coverage, files.memory, files.summary].map(file => file.read(source)),
     );
-    if (recipe !== undefined) this.once('recipe', recipe, () => post({ type: 'recipe', ...parseRecipeFile(recipe) }));
-    const covered = coverage === undefined ? undefined : parseCoverage(coverage);
-    if (covered) this.once('coverage', coverage ?? '', () => post({ type: 'coverage', coverage: covered }));
-    const planned = memory === undefined ? undefined : parseMemory(memory);
-    if (planned) this.once('memory', memory ?? '', () => post({ type: 'memory', memory: planned }));
+    this.sendFile('recipe', recipe, text => post({ type: 'recipe', ...parseRecipeFile(text) }));
+    this.sendFile('coverage', coverage, text => {
+      const found = parseCoverage(text);
+      return !found || post({ type: 'coverage', coverage: found });
+    });
+    this.sendFile('memory', memory, text => {
+      const found = parseMemory(text);
+      return !found || post({ type: 'memory', memory: found });
+    });
     // That of the time before a run was resumed says nothing of the run that goes on.
     const hasEnded = this.info?.state === 'finished' || this.info?.state === 'stopped';
-    const told = hasEnded && summary !== undefined ? (parseSummary(summary) ?? null) : null;
-    this.once('summary', told ? (summary ?? '') : '', () => post({ type: 'summary', summary: told }));
+    const told = hasEnded ? summary : undefined;
+    this.once('summary', told ?? '', () => post({ type: 'summary', summary: told === undefined ? null : (parseSummary(told) ?? null) }));
+  }
+
+  /** Read anew only where it is another text. */
+  private sendFile(what: string, text: string | undefined, send: (text: string) => boolean): void {
+    if (text !== undefined) this.once(what, text, () => send(text));
   }
 
   private once(what: string, content: string, post: () => boolean): void {
@@ -207,6 +219,8 @@ export class RunFeed {
         continue;
       }
       lines.push(...page.lines);
+      // Of a log only the newest lines are wanted, however long it is.
+      if (file === 'log' && lines.length > 2 * KEPT_LOG_LINES) lines = lines.slice(-KEPT_LOG_LINES);
       place.from = page.next;
       place.version = page.version;
       more = page.more;

@@ -1,5 +1,4 @@
-/** Where a run is read from: its folder where this machine has it, else the daemon, which may run elsewhere. */
-import { stat } from 'node:fs/promises';
+/** Where a run is read from: its folder, or the daemon of the machine that has it. */
 import type { RunInfo, TailedFile, TailResult } from '../../trainer/protocol/rpc-messages.ts';
 import { readRun, tailRun } from '../../trainer/rpc/run-reader.ts';
 import type { PageServices } from './page-services.ts';
@@ -10,19 +9,12 @@ export interface RunSource {
   tail(file: TailedFile, from: number, version: string): Promise<TailResult>;
 }
 
-/** A finished run needs no daemon; it is read from its files, and so is one that another program trains. */
-export async function openRunSource(runDir: string, services: Pick<PageServices, 'daemon'>): Promise<RunSource> {
-  const isHere = await stat(runDir).then(
-    found => found.isDirectory(),
-    () => false,
-  );
-  if (isHere) return { info: () => readRun(runDir), tail: (file, from, version) => tailRun({ runDir, file, from, version }) };
+/** On this machine no daemon is needed to look at a run, and none is started for it. */
+export function openRunSource(runDir: string, { isRemote, daemon }: Pick<PageServices, 'isRemote' | 'daemon'>): RunSource {
+  if (!isRemote()) return { info: () => readRun(runDir), tail: (file, from, version) => tailRun({ runDir, file, from, version }) };
   return {
-    info: async () => {
-      const daemon = await services.daemon();
-      return (await daemon.request('listRuns', { folders: [runDir] })).find(run => run.runDir === runDir);
-    },
-    tail: async (file, from, version) => (await services.daemon()).request('tailRun', { runDir, file, from, version }),
+    info: async () => (await (await daemon()).request('listRuns', { folders: [runDir] })).find(run => run.runDir === runDir),
+    tail: async (file, from, version) => (await daemon()).request('tailRun', { runDir, file, from, version }),
   };
 }
 

@@ -33,6 +33,7 @@ export function testServices(): TestServices {
       if (!current) throw new Error('no daemon runs in this test');
       return current;
     },
+    isRemote: () => false,
     jobs: () => store.list(),
     onJobEvent: listener => store.onEvent(listener),
     onJobChanged: listener => store.onChanged(listener),

@@ -127,7 +127,7 @@ test('abort ends it', async () => {
   expect(services.calls.filter(([name]) => name === 'showError')).toEqual([]);
 });
 
-test('a run whose folder is not on this machine is read through the daemon', async () => {
+test('a run of another machine is read through the daemon', async () => {
   const there = join(task.folder, 'not', 'here');
   const asked: unknown[] = [];
   const request = async (name: string, params: unknown): Promise<unknown> => {
@@ -136,7 +136,10 @@ test('a run whose folder is not on this machine is read through the daemon', asy
       ? [{ runDir: there, name: 'far' }]
       : { lines: ['name: far'], next: 1, rewound: false, more: false, version: '1' };
   };
-  const source = await openRunSource(there, { daemon: async () => ({ ...client, request: request as DaemonClient['request'] }) });
+  const source = openRunSource(there, {
+    isRemote: () => true,
+    daemon: async () => ({ ...client, request: request as DaemonClient['request'] }),
+  });
   expect(await source.info()).toMatchObject({ name: 'far' });
   expect((await source.tail('recipe', 0, '')).lines).toEqual(['name: far']);
   expect(asked).toEqual([
