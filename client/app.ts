@@ -125,6 +125,7 @@ export function createApp(context: ExtensionContext): App {
 
   const services: PageServices = {
     daemon: () => daemon.ensure(),
+    isRemote: () => settings().daemonUrl !== '',
     jobs: () => store.list(),
     onJobEvent: listener => store.onEvent(listener),
     onJobChanged: listener => store.onChanged(listener),
