@@ -3,7 +3,8 @@ import type { Graph, Node } from '../../graph/graph.ts';
 import { type Activation, activations, swiglu } from '../layer/activation.ts';
 import { type AttentionMask, attention, HIDDEN, queryChunk } from '../layer/attention.ts';
 import { type RopeScaling, type RotaryTables, ropeFrequencies, rotaryTables, rotaryTablesAt, rotate } from '../layer/rotary.ts';
-import type { CausalModel, ModelPart, ModuleSpec, ParameterSpec, TokenInputs } from '../model-spec.ts';
+import type { CausalModel, ModuleSpec, TokenInputs } from '../model-spec.ts';
+import { embeddingSpec, linearSpec, moduleSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 
 /** The sizes and switches of one model, read from its config.json by `llama-config.ts`. */
@@ -44,39 +45,26 @@ interface Block {
 
 export function llama(config: LlamaConfig): CausalModel {
   const blocks = Array.from({ length: config.blocks }, (_, layer) => blockModules(config, layer));
-  const embedding = moduleSpec('model.embed_tokens', 'embedding', 'embedding', -1, [config.vocabularySize, config.hiddenSize]);
-  const finalNorm = moduleSpec('model.norm', 'norm', 'norm', -1, [config.hiddenSize]);
-  const head = config.tied ? embedding : moduleSpec('lm_head', 'linear', 'head', -1, [config.vocabularySize, config.hiddenSize]);
+  const { vocabularySize, hiddenSize } = config;
+  const embedding = embeddingSpec('model.embed_tokens', vocabularySize, hiddenSize);
+  const finalNorm = moduleSpec('model.norm', 'norm', { part: 'norm', layer: -1 }, [hiddenSize]);
+  const head = config.tied ? embedding : linearSpec('lm_head', { part: 'head', layer: -1 }, vocabularySize, hiddenSize, false);
   const inBlocks = blocks.flatMap(b => [b.inputNorm, b.q, b.k, b.v, b.o, b.postNorm, b.gate, b.up, b.down]);
   const modules = [embedding, ...inBlocks, finalNorm, ...(config.tied ? [] : [head])];
   return {
     kind: 'causal',
     family: config.family,
     blocks: config.blocks,
-    hiddenSize: config.hiddenSize,
-    vocabularySize: config.vocabularySize,
+    hiddenSize,
+    vocabularySize,
     maxPositions: config.maxPositions,
     kvHeads: config.kvHeads,
     headDim: config.headDim,
-    parameters: modules.flatMap(module => (module.bias ? [module.weight, module.bias] : [module.weight])),
+    parameters: parametersOf(modules),
     modules,
     head,
     hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, finalNorm }),
   };
-}
-
-function moduleSpec(
-  name: string,
-  kind: ModuleSpec['kind'],
-  part: ModelPart,
-  layer: number,
-  shape: readonly number[],
-  biased = false,
-): ModuleSpec {
-  const weight: ParameterSpec = { name: `${name}.weight`, shape };
-  return biased
-    ? { name, kind, part, layer, weight, bias: { name: `${name}.bias`, shape: [shape[0] as number] } }
-    : { name, kind, part, layer, weight };
 }
 
 function blockModules(config: LlamaConfig, layer: number): Block {
@@ -84,18 +72,18 @@ function blockModules(config: LlamaConfig, layer: number): Block {
   const { hiddenSize, intermediateSize, qkvBias, outputBias, mlpBias } = config;
   const queries = config.heads * config.headDim;
   const keys = config.kvHeads * config.headDim;
-  const attends = (name: string, shape: number[], biased: boolean) =>
-    moduleSpec(`${at}.self_attn.${name}`, 'linear', 'attention', layer, shape, biased);
-  const mlp = (name: string, shape: number[]) => moduleSpec(`${at}.mlp.${name}`, 'linear', 'mlp', layer, shape, mlpBias);
-  const norm = (name: string) => moduleSpec(`${at}.${name}`, 'norm', 'norm', layer, [hiddenSize]);
+  const attends = (name: string, out: number, width: number, biased: boolean) =>
+    linearSpec(`${at}.self_attn.${name}`, { part: 'attention', layer }, out, width, biased);
+  const mlp = (name: string, out: number, width: number) => linearSpec(`${at}.mlp.${name}`, { part: 'mlp', layer }, out, width, mlpBias);
+  const norm = (name: string) => moduleSpec(`${at}.${name}`, 'norm', { part: 'norm', layer }, [hiddenSize]);
   return {
-    q: attends('q_proj', [queries, hiddenSize], qkvBias),
-    k: attends('k_proj', [keys, hiddenSize], qkvBias),
-    v: attends('v_proj', [keys, hiddenSize], qkvBias),
-    o: attends('o_proj', [hiddenSize, queries], outputBias),
-    gate: mlp('gate_proj', [intermediateSize, hiddenSize]),
-    up: mlp('up_proj', [intermediateSize, hiddenSize]),
-    down: mlp('down_proj', [hiddenSize, intermediateSize]),
+    q: attends('q_proj', queries, hiddenSize, qkvBias),
+    k: attends('k_proj', keys, hiddenSize, qkvBias),
+    v: attends('v_proj', keys, hiddenSize, qkvBias),
+    o: attends('o_proj', hiddenSize, queries, outputBias),
+    gate: mlp('gate_proj', intermediateSize, hiddenSize),
+    up: mlp('up_proj', intermediateSize, hiddenSize),
+    down: mlp('down_proj', hiddenSize, intermediateSize),
     inputNorm: norm('input_layernorm'),
     postNorm: norm('post_attention_layernorm'),
   };
