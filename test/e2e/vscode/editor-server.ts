@@ -2,7 +2,7 @@
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import path, { join } from 'node:path';
 import { cacheDir } from '../../support/cache-dir.ts';
 import { until } from '../../support/until.ts';
 
@@ -27,6 +27,9 @@ const SETTINGS = {
   'editor.suggestOnTriggerCharacters': false,
 };
 
+/** The server of the language notices by itself that its parent is gone, a terminal by its closed pipe. */
+const END_MS = 30_000;
+
 export interface EditorParams {
   /** As `findEditor` gives it. */
   readonly editor: { readonly node: string; readonly main: string };
@@ -43,7 +46,7 @@ export interface EditorServer {
   readLogs(): string;
   /** Processes that this editor started, itself among them, whatever became of their parents. */
   processes(): EditorProcess[];
-  /** Ends editor and daemon. @throws Error naming the processes that are left */
+  /** Ends the daemon as a user does, kills the editor. @throws Error naming the processes that are left */
   stop(): Promise<void>;
 }
 
@@ -83,12 +86,13 @@ export async function startEditor({ editor, vsix, settings = {} }: EditorParams)
     processes,
     stop: async () => {
       execFileSync(process.execPath, [commandLine, 'daemon', 'stop'], { env, stdio: 'ignore' });
-      server.kill('SIGTERM');
+      // The editor's own processes take their time to end, or wait for windows; ours have to notice that they are gone.
+      for (const { pid } of processes().filter(({ command }) => command.includes(path.dirname(editor.main)))) killQuietly(pid);
       try {
-        await until(() => processes().length === 0, 'the processes of the editor end', 15_000);
+        await until(() => processes().length === 0, 'our processes end after those of the editor', END_MS);
       } catch (error) {
         const left = processes();
-        for (const { pid } of left) process.kill(pid, 'SIGKILL');
+        for (const { pid } of left) killQuietly(pid);
         throw new Error(`left over: ${left.map(({ pid, command }) => `${pid} ${command}`).join('; ')}`, { cause: error });
       } finally {
         rmSync(home, { recursive: true, force: true });
@@ -110,6 +114,14 @@ function portOf(server: ChildProcess): Promise<number> {
     server.once('error', reject);
     server.once('exit', status => reject(new Error(`the editor ended with status ${status}:\n${said}`)));
   });
+}
+
+function killQuietly(pid: number): void {
+  try {
+    process.kill(pid, 'SIGKILL');
+  } catch {
+    // It has ended meanwhile.
+  }
 }
 
 /** An environment is inherited by everything that is started, so it tells whose a process is. */
