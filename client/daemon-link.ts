@@ -133,7 +133,7 @@ export class DaemonKeeper {
   async #connect(address: DaemonAddress): Promise<DaemonClient> {
     const { store, client: name, log } = this.#options;
     // Loaded with the first connection: a window without a daemon does not need it.
-    const { connectDaemon } = await import('../trainer/rpc/connect.ts');
+    const { connectDaemon } = await (await import('./later.ts')).connect();
     const client = await connectDaemon(address, { client: name, events: true });
     const early: JobEvent[] = [];
     let accept = (event: JobEvent): void => void early.push(event);
@@ -203,7 +203,7 @@ export class DaemonKeeper {
     log(`the connection to the daemon ended: ${reason}`);
     try {
       const address = await this.#options.address();
-      const { readDiscovery } = await import('../trainer/rpc/discovery.ts');
+      const { readDiscovery } = await (await import('./later.ts')).discovery();
       if ('stateDir' in address && (await readDiscovery(address.stateDir)) === undefined) {
         store.daemonEnded('the daemon was stopped', new Date().toISOString());
         this.#setState({ kind: 'off' });
@@ -235,5 +235,8 @@ export class DaemonKeeper {
 }
 
 /** Nothing answers there: on this machine that can be mended by a start. */
-const isMissing = (error: unknown): boolean =>
-  error instanceof DaemonError && ['daemon-missing', 'daemon-gone', 'daemon-refused'].includes(error.code);
+function isMissing(error: unknown): boolean {
+  // By its code: the class is another one in each bundle.
+  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
+  return ['daemon-missing', 'daemon-gone', 'daemon-refused'].includes(code);
+}

@@ -39,7 +39,7 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
   const start = async (): Promise<void> => {
     if (client !== undefined) return;
     // Half a megabyte that a window without recipes never reads.
-    const { LanguageClient, TransportKind, State } = await import('vscode-languageclient/node');
+    const { LanguageClient, TransportKind, State } = await (await import('./later.ts')).languageClient();
     const started = new LanguageClient(
       'rowtune',
       'Rowtune Language Server',

@@ -26,6 +26,23 @@ const NODE_ENTRIES = { rowtune: 'trainer/cli/main.ts', worker: 'trainer/worker.t
 /** VS Code loads an extension with `require`; where it lies is then known by another name. */
 const OWN_URL = "const bundleUrl = require('node:url').pathToFileURL(__filename).href;";
 
+/** zod brings its messages in fifty languages, two thirds of it; ours are English, and each window parses what it loads. */
+const ENGLISH_ONLY = {
+  name: 'english-only',
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /[\\/]zod[\\/]v4[\\/]locales[\\/]index\.js$/ }, ({ path: file }) => ({
+      contents: "export { default as en } from './en.js';",
+      resolveDir: path.dirname(file),
+    })),
+};
+
+/** What the extension loads when it needs it stays in a file of its own: the editor waits for the parsing of the other one. */
+const LATER_APART = {
+  name: 'later-apart',
+  setup: ({ onResolve }) =>
+    onResolve({ filter: /\/later\.ts$/ }, ({ kind }) => (kind === 'entry-point' ? undefined : { path: './later.cjs', external: true })),
+};
+
 /**
  * @param {{ outdir: string, isRelease: boolean }} options outdir: its bundles are replaced. A release is smaller and has no source maps
  * @returns {Promise<string[]>} the files that the bundles were made of, relative to the root; rejects with esbuild's list of errors
@@ -43,14 +60,24 @@ export async function buildBundles({ outdir, isRelease }) {
     // A release carries the licences of all packages whole: scripts/notices.mjs.
     legalComments: isRelease ? 'none' : 'linked',
   };
-  const node = { ...shared, platform: 'node', target: 'node20', external: EXTERNAL, mainFields: ['module', 'main'] };
+  const node = {
+    ...shared,
+    plugins: [ENGLISH_ONLY],
+    platform: 'node',
+    target: 'node20',
+    external: EXTERNAL,
+    mainFields: ['module', 'main'],
+  };
   const pages = readdirSync(path.join(root, 'media')).filter(file => /\.(ts|css)$/.test(file));
   const results = await Promise.all([
     build({ ...node, entryPoints: NODE_ENTRIES, outdir, format: 'esm', banner: { js: COMMONJS_NAMES } }),
     build({
       ...node,
-      entryPoints: { extension: 'client/extension.ts' },
+      plugins: [...node.plugins, LATER_APART],
+      entryPoints: { extension: 'client/extension.ts', later: 'client/later.ts' },
       outdir,
+      // Its imports become requires, which know the editor's own module.
+      supported: { 'dynamic-import': false },
       outExtension: { '.js': '.cjs' },
       format: 'cjs',
       banner: { js: OWN_URL },

@@ -28,7 +28,7 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
       const data = await askData();
       if (data === undefined) return;
       // The schema is not needed before.
-      const { choicesOf, freeName, recipeFileName, recipeText } = await import('../recipe-text.ts');
+      const { choicesOf, freeName, recipeFileName, recipeText } = await (await import('../later.ts')).recipeText();
       const ask = (setting: 'task' | 'method', step: number, placeHolder: string): Promise<string | undefined> =>
         pick({
           step,

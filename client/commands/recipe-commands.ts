@@ -80,7 +80,7 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
 /** The recipe of a run as the run has it, wherever the run is. */
 export async function runRecipe({ app }: CommandContext, runDir: string): Promise<RecipeSource> {
   // With it come the readers of runs, which a window that only edits does not need.
-  const { openRunSource, WholeFile } = await import('../pages/run-source.ts');
+  const { openRunSource, WholeFile } = await (await import('../later.ts')).runSource();
   const text = await new WholeFile('recipe').read(openRunSource(runDir, app.services));
   if (text === undefined) throw new Error(`There is no recipe in ${runDir}`);
   return { text, fileName: `${runDir}/recipe.yaml`, baseDir: runDir };

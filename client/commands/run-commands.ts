@@ -142,7 +142,7 @@ async function tryState(context: CommandContext, argument: unknown): Promise<Rea
   });
   if (item?.runDir === undefined) return undefined;
   const { text } = await runRecipe(context, item.runDir);
-  const { parseRecipe } = await import('../../trainer/protocol/parse-recipe.ts');
+  const { parseRecipe } = await (await import('../later.ts')).parseRecipe();
   const { recipe } = parseRecipe(text);
   if (recipe === undefined) throw new Error(`The recipe of ${item.label} cannot be read`);
   return { model: recipe.model, revision: recipe.revision, adapter: item.runDir, baseDir: item.runDir, label: item.label };

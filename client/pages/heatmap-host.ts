@@ -12,8 +12,6 @@ import type {
 import { candidatesBeside, placeOfScores, type ReadSource, readSource } from './heatmap-source.ts';
 import type { ConnectPage, PageHost } from './page-services.ts';
 
-/** Between two looks at the files: a stat of two names a source. */
-const WATCH_MS = 500;
 /** A message of scores: long enough to cost little, short enough that the page draws while the rest comes. */
 const MESSAGE_BYTES = 4 * 2 ** 20;
 /** More cannot be told apart in a list. */
@@ -52,8 +50,18 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
     });
   };
 
+  /** Files are read on this machine; a daemon elsewhere writes them there. */
+  async function readHere(source: HeatmapSource): Promise<ReadSource> {
+    const { info, place } = await readSource(source);
+    const problem =
+      info.problem && !place && services.isRemote()
+        ? `${info.problem}; the daemon is on another machine: copy its file here`
+        : info.problem;
+    return { info: { ...info, problem }, place };
+  }
+
   async function sendSources(): Promise<void> {
-    for (const source of sources) if (!read.has(source.path)) read.set(source.path, await readSource(source));
+    for (const source of sources) if (!read.has(source.path)) read.set(source.path, await readHere(source));
     const infos = sources.flatMap(({ path }) => read.get(path)?.info ?? []);
     setTitle(infos.length > 0 ? `Heatmap: ${infos.map(({ label }) => label).join(', ')}` : 'Heatmap');
     post({ type: 'sources', sources: infos, candidates: await candidatesBeside(sources), colorMap: services.setting('heatmap.colorMap') });
@@ -93,7 +101,7 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
       const place = await placeOfScores(source.path).catch(() => undefined);
       // Between the last partial scores and the complete ones there is nothing for a moment.
       if (!place || place.version === before?.place?.version) continue;
-      const now = await readSource(source);
+      const now = await readHere(source);
       if (!now.place) continue;
       read.set(source.path, now);
       post({ type: 'source', source: now.info });
@@ -142,7 +150,7 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
         change(sources.filter(({ path }) => path !== message.path));
         break;
       case 'open-run':
-        enqueue(() => services.openPage({ kind: 'run', state: { kind: 'run', runDir: message.path } }));
+        enqueue(() => services.openPage({ kind: 'run', state: { runDir: message.path } }));
         break;
       case 'save':
         enqueue(() => save(message));
@@ -183,7 +191,7 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
     if (isLooking) return;
     isLooking = true;
     enqueue(() => look().finally(() => (isLooking = false)));
-  }, WATCH_MS);
+  }, services.updateIntervalMs());
   return {
     receive(message) {
       const { data, error } = fromPageSchema.safeParse(message);
