@@ -75,7 +75,8 @@ const broadcastShape = (rank: number, parts: readonly Shape[]): number[] =>
 
 /** Elements that are combined one by one: their channels go together. @param rank of the result */
 export function merge(sets: ChannelSets, rank: number, parts: readonly Channels[]): Channels | undefined {
-  if (parts.length === 0) return undefined;
+  const [first] = parts;
+  if (!first || (parts.length === 1 && first.shape.length === rank)) return first;
   const shapes = parts.map(part => part.shape);
   const shape = broadcastShape(rank, shapes);
   const ids = new Int32Array(elementCount(shape));

@@ -106,19 +106,39 @@ export function coupledParts(groups: readonly CoupledGroup[], selection: Selecti
 export function elementsOf(module: ModuleSpec, rows: Int32Array, columns: Int32Array): Int32Array {
   const [out = 1, perGroup = 1, ...kernel] = module.weight.shape;
   const size = kernel.reduce((n, d) => n * d, 1);
-  const groups = module.kind === 'conv' ? (module as ConvSpec).window.groups : 1;
-  const isTrained = new Uint8Array(out * perGroup * size);
-  for (const row of rows) isTrained.fill(1, row * perGroup * size, (row + 1) * perGroup * size);
-  for (const column of columns) {
-    const group = Math.floor(column / perGroup);
-    for (let row = (group * out) / groups; row < ((group + 1) * out) / groups; row++) {
-      const begin = (row * perGroup + (column % perGroup)) * size;
-      isTrained.fill(1, begin, begin + size);
-    }
-  }
-  const found = new Int32Array(isTrained.reduce((sum, flag) => sum + flag, 0));
+  const ofGroup = columnsByGroup(module, columns);
+  const found = new Int32Array(elementCountOf(module, rows, columns));
+  const isChosen = new Set(rows);
   let count = 0;
-  for (const [place, flag] of isTrained.entries()) if (flag) found[count++] = place;
+  for (let row = 0; row < out; row++) {
+    const begin = row * perGroup * size;
+    if (isChosen.has(row)) for (let i = 0; i < perGroup * size; i++) found[count++] = begin + i;
+    else
+      for (const column of ofGroup[Math.floor((row * ofGroup.length) / out)] ?? [])
+        for (let i = 0; i < size; i++) found[count++] = begin + column * size + i;
+  }
+  return found;
+}
+
+/** How many there are. */
+export function elementCountOf(module: ModuleSpec, rows: Int32Array, columns: Int32Array): number {
+  const [out = 1, perGroup = 1, ...kernel] = module.weight.shape;
+  const ofGroup = columnsByGroup(module, columns);
+  const rowsIn = new Array<number>(ofGroup.length).fill(out / ofGroup.length);
+  for (const row of rows) {
+    const group = Math.floor((row * ofGroup.length) / out);
+    rowsIn[group] = (rowsIn[group] as number) - 1;
+  }
+  const inColumns = ofGroup.reduce((sum, own, group) => sum + own.length * (rowsIn[group] as number), 0);
+  return (rows.length * perGroup + inColumns) * kernel.reduce((n, d) => n * d, 1);
+}
+
+/** The columns of each group's filters, ascending; one group where the module is not a grouped convolution. */
+function columnsByGroup(module: ModuleSpec, columns: Int32Array): number[][] {
+  const groups = module.kind === 'conv' ? (module as ConvSpec).window.groups : 1;
+  const perGroup = module.weight.shape[1] as number;
+  const found: number[][] = Array.from({ length: groups }, () => []);
+  for (const column of columns) found[Math.floor(column / perGroup)]?.push(column % perGroup);
   return found;
 }
 

@@ -4,7 +4,7 @@
  * of the rows and that of the columns; only of a convolution, or of a head, whose loss reads it itself, it is cut out of the whole weight's.
  */
 import { type CoupledGroup, coupledGroups } from '../dependency/coupled-groups.ts';
-import { coupledParts, elementsOf, trainedGroups } from '../dependency/coupling.ts';
+import { coupledParts, elementCountOf, elementsOf, trainedGroups } from '../dependency/coupling.ts';
 import type { AnyModel, Model, ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
 import type { Selection } from '../selection.ts';
 import type { Chosen, ChosenCross, Trainable } from './method.ts';
@@ -41,37 +41,46 @@ export function coupledTrainables(
   });
 }
 
+/** Places are worked out when they are loaded: to know sizes takes none of them. */
+const chosen = ({ name }: ModuleSpec, what: string, count: number, places: () => Int32Array): Chosen => {
+  let known: Int32Array | undefined;
+  return {
+    variable: { name: `${name}.${what}`, shape: [count], dtype: 'int32' },
+    get indices() {
+      known ??= places();
+      return known;
+    },
+  };
+};
+
 function elementTrainable(module: ModuleSpec, rows: Int32Array, columns: Int32Array): Trainable {
-  const { name, kind, part, weight } = module;
-  const indices = elementsOf(module, rows, columns);
-  const chosen = (what: string, places: Int32Array): Chosen => ({
-    variable: { name: `${name}.${what}`, shape: [places.length], dtype: 'int32' },
-    indices: places,
-  });
+  const { kind, part, weight } = module;
+  const count = elementCountOf(module, rows, columns);
+  const elements = chosen(module, 'elements', count, () => elementsOf(module, rows, columns));
   const hasCross = kind === 'linear' && part !== 'head' && rows.length > 0;
   return {
     name: weight.name,
     variable: { name: weight.name, shape: weight.shape, dtype: 'float32' },
-    elements: chosen('elements', indices),
-    ...(hasCross ? { cross: crossOf(module, rows, columns, indices, chosen) } : {}),
-    shape: [indices.length],
+    elements,
+    ...(hasCross ? { cross: crossOf(module, rows, columns, elements) } : {}),
+    shape: [count],
   };
 }
 
-function crossOf(
-  { weight }: ModuleSpec,
-  rows: Int32Array,
-  columns: Int32Array,
-  elements: Int32Array,
-  chosen: (what: string, places: Int32Array) => Chosen,
-): ChosenCross {
-  const width = weight.shape[1] as number;
-  const rowAt = new Map([...rows].map((row, i) => [row, i]));
-  const columnAt = new Map([...columns].map((column, i) => [column, i]));
-  const places = elements.map(place => {
-    const [row, column] = [Math.floor(place / width), place % width];
-    const inRows = rowAt.get(row);
-    return inRows === undefined ? rows.length * width + row * columns.length + (columnAt.get(column) as number) : inRows * width + column;
-  });
-  return { rows: chosen('rows', rows), columns: chosen('columns', columns), places: chosen('places', places) };
+function crossOf(module: ModuleSpec, rows: Int32Array, columns: Int32Array, elements: Chosen): ChosenCross {
+  const width = module.weight.shape[1] as number;
+  const places = (): Int32Array => {
+    const rowAt = new Map([...rows].map((row, i) => [row, i]));
+    const columnAt = new Map([...columns].map((column, i) => [column, i]));
+    return elements.indices.map(place => {
+      const [row, column] = [Math.floor(place / width), place % width];
+      const inRows = rowAt.get(row);
+      return inRows === undefined ? rows.length * width + row * columns.length + (columnAt.get(column) as number) : inRows * width + column;
+    });
+  };
+  return {
+    rows: chosen(module, 'rows', rows.length, () => rows),
+    columns: chosen(module, 'columns', columns.length, () => columns),
+    places: chosen(module, 'places', elements.variable.shape[0] as number, places),
+  };
 }

@@ -3,7 +3,10 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { attachSpsft } from '../../../trainer/method/spsft.ts';
-import { loadModel } from '../../../trainer/model/load-model.ts';
+import { targetModules } from '../../../trainer/method/targets.ts';
+import { causalModel, loadModel } from '../../../trainer/model/load-model.ts';
+import { firstRows } from '../../../trainer/selection.ts';
+import { llama3Of8b } from '../../support/llama-sizes.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 
 const modelOf = (name: string) =>
@@ -44,4 +47,15 @@ describe.each(['llama', 'bert', 'deberta', 'vit', 'resnet'])('%s', name => {
     expect(trained.length).toBeGreaterThan(0);
     for (const { rows } of trained) expect(rows?.indices.length).toBeGreaterThan(0);
   });
+});
+
+test('sizes of an 8B model are known without its places', () => {
+  const model = causalModel(llama3Of8b);
+  const settings = settingsOf({ budget: { r: 64 }, dependencies: true });
+  const startedMs = performance.now();
+  const { trainables } = attachSpsft(model, settings, firstRows(targetModules(model, settings), settings.budget));
+  const [up] = trainables.filter(({ name }) => name === 'model.layers.3.mlp.up_proj.weight');
+  // 64 rows of 4096, and 64 columns of the other rows.
+  expect(up?.shape).toEqual([64 * 4096 + (14336 - 64) * 64]);
+  expect(performance.now() - startedMs).toBeLessThan(20_000);
 });
