@@ -116,7 +116,7 @@ export class Workbench {
 
   /** Types at the cursor, key by key. */
   async type(text: string): Promise<void> {
-    await this.page.keyboard.type(text, { delay: 5 });
+    await this.page.keyboard.type(text, { delay: 15 });
   }
 
   async press(keys: string): Promise<void> {

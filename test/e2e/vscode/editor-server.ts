@@ -25,6 +25,7 @@ const SETTINGS = {
   'editor.autoClosingQuotes': 'never',
   'editor.quickSuggestions': { other: 'off', comments: 'off', strings: 'off' },
   'editor.suggestOnTriggerCharacters': false,
+  'editor.acceptSuggestionOnEnter': 'off',
 };
 
 /** The server of the language notices by itself that its parent is gone, a terminal by its closed pipe. */
