@@ -94,7 +94,8 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
   };
   const waiting = workspace.onDidOpenTextDocument(startFor);
   context.subscriptions.push(waiting);
-  workspace.textDocuments.some(startFor);
+  // Behind the activation, which the editor waits for.
+  setTimeout(() => workspace.textDocuments.some(startFor));
   return control;
 }
 

@@ -94,9 +94,11 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
     }
     if (['rowtune.engine', 'rowtune.node', 'rowtune.trainerPath'].some(name => change.affectsConfiguration(name))) void offerRestart(app);
   });
-  void joinQuietly(app);
+  // Behind the activation, which the editor waits for.
+  const joining = setTimeout(() => void joinQuietly(app));
   return {
     dispose() {
+      clearTimeout(joining);
       for (const stop of stops) stop();
       settings.dispose();
       draw.dispose();
