@@ -33,8 +33,9 @@ export class ChannelSets {
   /** Where one is −1 nothing is joined. @returns either, preferring one that is a channel */
   join(a: number, b: number): number {
     if (a < 0 || b < 0) return Math.max(a, b);
-    const [low, high] = [this.find(a), this.find(b)].sort((x, y) => x - y) as [number, number];
-    this.parents[high] = low;
+    const [x, y] = [this.find(a), this.find(b)];
+    const low = Math.min(x, y);
+    this.parents[Math.max(x, y)] = low;
     return low;
   }
 }

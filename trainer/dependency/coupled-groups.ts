@@ -178,13 +178,19 @@ function components(sides: readonly Side[]): Side[][] {
   const links = new ChannelSets();
   const numbers = links.fresh(sides.length);
   const firstWith = new Map<number, number>();
-  for (const [i, { ids }] of sides.entries())
+  for (const [i, { ids }] of sides.entries()) {
+    const own = numbers[i] as number;
+    let last = own;
     for (const id of ids) {
       if (id < 0) continue;
       const first = firstWith.get(id);
-      if (first === undefined) firstWith.set(id, numbers[i] as number);
-      else links.join(first, numbers[i] as number);
+      if (first === undefined) firstWith.set(id, own);
+      else if (first !== last) {
+        links.join(first, own);
+        last = first;
+      }
     }
+  }
   const found = new Map<number, Side[]>();
   for (const [i, side] of sides.entries()) {
     const root = links.find(numbers[i] as number);
