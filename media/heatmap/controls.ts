@@ -13,6 +13,8 @@ import { type BudgetChoice, type HeatmapViewState, setOf } from './view-state.ts
 export interface ControlsParams {
   onChange(change: Partial<HeatmapViewState>): void;
   onAddSource(source: HeatmapSource): void;
+  /** Shows the run that is shown here as scores. */
+  onOpenRun(): void;
   onZoom(factor: number | 'fit'): void;
   onExport(format: 'png' | 'svg' | 'csv'): void;
 }
@@ -48,7 +50,7 @@ function refOf(value: string, sources: readonly HeatmapSourceInfo[]): ScoreSetRe
   return { path, key: (sets.find(({ className }) => className === undefined) ?? sets[0])?.key ?? '' };
 }
 
-export function createControls({ onChange, onAddSource, onZoom, onExport }: ControlsParams): Controls {
+export function createControls({ onChange, onAddSource, onOpenRun, onZoom, onExport }: ControlsParams): Controls {
   let sources: readonly HeatmapSourceInfo[] = [];
   let candidates: readonly HeatmapSource[] = [];
   let budget: BudgetChoice | undefined;
@@ -71,14 +73,15 @@ export function createControls({ onChange, onAddSource, onZoom, onExport }: Cont
     if (budget) onChange({ budget: budget.kind === 'ratio' ? { ...budget, ratio: value } : { ...budget, r: value } });
   });
   const mode = createSwitch('Rows compete', value => budget && onChange({ budget: { ...budget, mode: value as BudgetChoice['mode'] } }));
-  const selected = element('output', { class: 'selection' });
-  const overlap = element('output', { class: 'selection' });
+  const selected = element('span', { class: 'selection' });
+  const overlap = element('span', { class: 'selection' });
   const problem = element('div', { class: 'problem', role: 'alert', hidden: true });
   const table = createButton('Table', 'Show the values as a table', () => state && onChange({ isTable: !state.isTable }));
+  const run = createButton('Open run', 'Show the curves of this run', onOpenRun);
   const root = element(
     'div',
     { class: 'toolbar', role: 'toolbar', 'aria-label': 'Heatmap' },
-    element('div', { class: 'line' }, shown.element, shownClass.element, other.element, otherClass.element, view.element),
+    element('div', { class: 'line' }, shown.element, shownClass.element, run, other.element, otherClass.element, view.element),
     element(
       'div',
       { class: 'line' },
@@ -131,6 +134,7 @@ export function createControls({ onChange, onAddSource, onZoom, onExport }: Cont
         true,
       );
       updateClasses(otherClass, picture.sourceB, setB, state.b);
+      run.hidden = picture.sourceA?.kind !== 'run';
       view.element.hidden = !state.b;
       view.update(
         [

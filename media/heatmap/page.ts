@@ -55,6 +55,7 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
       added = source.path;
       editor.post({ type: 'add-source', source });
     },
+    onOpenRun: () => state.a && editor.post({ type: 'open-run', path: state.a.path }),
     onZoom: factor => (factor === 'fit' ? grid.fit() : grid.zoom(factor)),
     onExport: format => void save(format),
   });

@@ -1,0 +1,241 @@
+/** The heatmap's host with real files of scores and real run folders: what it sends, what it sends again, and what it refuses. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { connectHeatmap } from '../../../client/pages/heatmap-host.ts';
+import { partialScores } from '../../../trainer/importance/partial-scores.ts';
+import { type ScoresOrigin, saveScores } from '../../../trainer/importance/scores-file.ts';
+import type { ModuleSpec } from '../../../trainer/model/model-spec.ts';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { stringifyRecipe } from '../../../trainer/protocol/stringify-recipe.ts';
+import type { HeatmapFromPage, HeatmapSource, HeatmapSourceInfo, HeatmapToPage } from '../../../trainer/protocol/view/heatmap.ts';
+import { openTestPage, type TestPage, testServices } from '../../support/page-host.ts';
+import { until } from '../../support/until.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-heatmap-'));
+const file = join(folder, 'one.scores.safetensors');
+const classFile = join(folder, 'classes.scores.safetensors');
+const runDir = join(folder, 'runs', 'tried');
+const module = (name: string, rows: number, bias = false): ModuleSpec => ({
+  name,
+  kind: 'linear',
+  part: 'mlp',
+  layer: 0,
+  weight: { name: `${name}.weight`, shape: [rows, 3] },
+  ...(bias ? { bias: { name: `${name}.bias`, shape: [rows] } } : {}),
+});
+const modules = [module('m.layers.0.up_proj', 4, true), module('m.layers.1.up_proj', 5)];
+const scoresOf = (factor: number) =>
+  new Map(modules.map(({ name, weight }) => [name, Float32Array.from({ length: weight.shape[0] as number }, (_, i) => factor * (i + 1))]));
+const origin: ScoresOrigin = { measure: 'taylor', base: 'of these weights', seed: 1, samples: 8, exact: false };
+
+beforeAll(async () => {
+  await saveScores(file, { scores: scoresOf(1) }, origin, modules);
+  const classes = {
+    names: ['ham', 'spam'],
+    counts: [4, 4],
+    scores: new Map(modules.map(({ name, weight }) => [name, Float32Array.from({ length: 2 * (weight.shape[0] as number) }, (_, i) => i)])),
+  };
+  await saveScores(
+    classFile,
+    { scores: scoresOf(2), classes },
+    {
+      ...origin,
+      measure: 'qm_taylor',
+      classes: [
+        { name: 'ham', samples: 4 },
+        { name: 'spam', samples: 4 },
+      ],
+    },
+    modules,
+  );
+  mkdirSync(runDir, { recursive: true });
+  const { recipe } = parseRecipe('model: m\nr: 2\ndata: {train: t.jsonl}\n', { fileName: 'x.rowtune.yaml' });
+  if (!recipe) throw new Error('the recipe of the test is wrong');
+  writeFileSync(join(runDir, 'recipe.yaml'), stringifyRecipe(recipe));
+  await saveScores(join(runDir, 'scores.safetensors'), { scores: scoresOf(3) }, origin, modules);
+  writeFileSync(join(runDir, 'selection.json'), JSON.stringify({ 'm.layers.0.up_proj': [1, 3], 'm.layers.1.up_proj': [3, 4] }));
+  writeFileSync(
+    join(runDir, 'coverage.json'),
+    JSON.stringify({ parameters: 1000, modules: [{ module: 'm.layers.0.up_proj', rows: 4, parameters: 16 }] }),
+  );
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+class Page {
+  readonly services = testServices();
+  readonly host: TestPage<HeatmapToPage>;
+
+  constructor(sources: readonly HeatmapSource[]) {
+    this.host = openTestPage(connectHeatmap, { state: { kind: 'heatmap', sources }, services: this.services });
+  }
+
+  get messages(): HeatmapToPage[] {
+    return this.host.posted;
+  }
+  send(message: HeatmapFromPage | Record<string, unknown>): void {
+    this.host.receive(message);
+  }
+  of<Type extends HeatmapToPage['type']>(type: Type): Extract<HeatmapToPage, { type: Type }>[] {
+    return this.messages.filter(message => message.type === type) as Extract<HeatmapToPage, { type: Type }>[];
+  }
+  calls(name: string): unknown[] {
+    return this.services.calls.flatMap(([called, value]) => (called === name ? [value] : []));
+  }
+  async sources(): Promise<readonly HeatmapSourceInfo[]> {
+    this.send({ type: 'ready' });
+    await until(() => this.of('sources').length > 0, 'the sources');
+    return this.of('sources').at(-1)?.sources ?? [];
+  }
+  async scores(path: string, key = ''): Promise<Map<string, number[]>> {
+    this.messages.length = 0;
+    this.send({ type: 'want', sets: [{ path, key }] });
+    await until(() => this.of('scores').some(({ isLast }) => isLast), 'the scores');
+    return new Map(this.of('scores').flatMap(({ modules: sent }) => sent.map(({ name, scores }) => [name, [...scores]] as const)));
+  }
+}
+
+const open: Page[] = [];
+const openPage = (...paths: string[]): Page => openSources(paths.map(path => ({ path, label: path.slice(folder.length + 1) })));
+function openSources(sources: readonly HeatmapSource[]): Page {
+  const page = new Page(sources);
+  open.push(page);
+  return page;
+}
+afterEach(() => {
+  for (const page of open.splice(0)) page.host.dispose();
+});
+
+describe('a file of scores', () => {
+  test('tells measure, modules with shapes, and what lies beside it', async () => {
+    const page = openPage(file);
+    const [source] = await page.sources();
+    expect(source).toMatchObject({
+      kind: 'scores',
+      sets: [{ key: '', measure: 'taylor' }],
+      modules: [
+        { name: 'm.layers.0.up_proj', shape: [4, 3], rowParameters: 4 },
+        { name: 'm.layers.1.up_proj', shape: [5, 3], rowParameters: 3 },
+      ],
+      samples: 8,
+      isPartial: false,
+    });
+    expect(source?.problem).toBeUndefined();
+    expect(
+      page
+        .of('sources')[0]
+        ?.candidates.map(({ path }) => path)
+        .sort(),
+    ).toEqual([classFile, runDir].sort());
+    expect(page.host.titles).toEqual(['Heatmap: one.scores.safetensors']);
+  });
+
+  test('sends scores when they are wanted, as float32 arrays', async () => {
+    const page = openPage(file);
+    await page.sources();
+    expect(page.of('scores')).toEqual([]);
+    expect(await page.scores(file)).toEqual(
+      new Map([
+        ['m.layers.0.up_proj', [1, 2, 3, 4]],
+        ['m.layers.1.up_proj', [1, 2, 3, 4, 5]],
+      ]),
+    );
+    expect(page.of('scores')[0]?.modules[0]?.scores).toBeInstanceOf(Float32Array);
+  });
+
+  test('of classes has a set for each', async () => {
+    const page = openPage(classFile);
+    const [source] = await page.sources();
+    expect(source?.sets).toEqual([
+      { key: '', measure: 'qm_taylor', className: undefined },
+      { key: '@class:ham', measure: 'qm_taylor', className: 'ham' },
+      { key: '@class:spam', measure: 'qm_taylor', className: 'spam' },
+    ]);
+    expect((await page.scores(classFile, '@class:spam')).get('m.layers.0.up_proj')).toEqual([4, 5, 6, 7]);
+  });
+
+  test('that is none, or not there, says why and leaves the others', async () => {
+    const other = join(folder, 'no.safetensors');
+    writeFileSync(other, 'no tensors');
+    const [bad, missing, good] = await openPage(other, join(folder, 'later.safetensors'), file).sources();
+    expect(bad?.problem).toContain('no.safetensors');
+    expect(missing?.problem).toContain('does not exist yet');
+    expect(good?.problem).toBeUndefined();
+  });
+});
+
+test('a run tells its scores, its selection, its budget and the size of its model', async () => {
+  const page = openPage(runDir);
+  const [source] = await page.sources();
+  expect(source).toMatchObject({ kind: 'run', budget: { r: 2 }, selectionMode: 'per_layer', modelParameters: 1000 });
+  expect(source?.selection?.map(({ module: name, rows }) => [name, [...rows]])).toEqual([
+    ['m.layers.0.up_proj', [1, 3]],
+    ['m.layers.1.up_proj', [3, 4]],
+  ]);
+  expect((await page.scores(runDir)).get('m.layers.0.up_proj')).toEqual([3, 6, 9, 12]);
+});
+
+test('while scores are computed the page gets what is new, and in the end the complete ones', async () => {
+  const growing = join(folder, 'growing.scores.safetensors');
+  const page = openPage(growing);
+  expect((await page.sources())[0]?.problem).toContain('does not exist yet');
+  page.send({ type: 'want', sets: [{ path: growing, key: '' }] });
+  const partial = partialScores(growing, modules, origin);
+  const [first] = [...scoresOf(1)];
+  if (!first) throw new Error('no modules');
+  await partial.save(new Map([first]));
+  await until(() => page.of('scores').some(({ modules: sent }) => sent.length > 0), 'the first module');
+  // All modules are known from the start, so that the grid does not grow.
+  expect(page.of('source').at(-1)?.source).toMatchObject({ isPartial: true, modules: [{ name: first[0] }, { name: modules[1]?.name }] });
+  page.messages.length = 0;
+  await partial.save(new Map([first, [modules[1]?.name ?? '', new Float32Array(5)]]));
+  await until(() => page.of('scores').some(({ modules: sent }) => sent.length > 0), 'the second module');
+  expect(page.of('scores').flatMap(({ modules: sent }) => sent.map(({ name }) => name))).toEqual([modules[1]?.name]);
+  await partial.remove();
+  await saveScores(growing, { scores: scoresOf(7) }, origin, modules);
+  await until(() => page.of('source').at(-1)?.source.isPartial === false, 'the complete file');
+  await until(() => page.of('scores').at(-1)?.modules.length === 2, 'the complete scores');
+});
+
+test('the progress of the job that computes a source is passed on', async () => {
+  const page = openSources([{ path: file, label: 'one', jobId: 'job 1' }]);
+  page.services.store.event({
+    seq: 1,
+    jobId: 'job 1',
+    event: { type: 'progress', phase: 'importance', done: 3, total: 8, unit: 'batches', secondsLeft: 5 },
+  });
+  page.services.store.event({
+    seq: 2,
+    jobId: 'another',
+    event: { type: 'progress', phase: 'importance', done: 1, total: 8, unit: 'batches' },
+  });
+  page.services.store.event({ seq: 3, jobId: 'job 1', event: { type: 'state', state: 'succeeded' } });
+  expect(page.of('progress')).toEqual([
+    { type: 'progress', path: file, progress: { done: 3, total: 8, unit: 'batches', secondsLeft: 5 }, message: 'scoring' },
+    { type: 'progress', path: file, message: '' },
+  ]);
+});
+
+test('a source that is added is kept for the next reload', async () => {
+  const page = openPage(file);
+  await page.sources();
+  page.messages.length = 0;
+  page.send({ type: 'add-source', source: { path: runDir, label: 'tried' } });
+  await until(() => page.of('sources').length > 0, 'both sources');
+  expect(page.of('sources')[0]?.sources.map(({ label }) => label)).toEqual(['one.scores.safetensors', 'tried']);
+  expect(page.host.kept.at(-1)).toMatchObject({ sources: [{ path: file }, { path: runDir }] });
+});
+
+test('what is saved goes through the editor, and nothing else is taken from a page', async () => {
+  const page = openPage(file);
+  page.send({ type: 'save', suggestedName: 'a.csv', content: 'x' });
+  await until(() => page.calls('saveFile').length > 0, 'saved');
+  expect(page.calls('saveFile')).toEqual([expect.objectContaining({ suggestedName: 'a.csv', content: 'x' })]);
+  page.send({ type: 'open-run', path: runDir });
+  await until(() => page.calls('openPage').length > 0, 'the run');
+  const wrong = [{ type: 'save', suggestedName: '../../x', content: 'x' }, { type: 'want', sets: 'all' }, { type: 'else' }];
+  for (const message of wrong) page.send(message);
+  expect(page.calls('warn')).toHaveLength(3);
+  expect(page.calls('saveFile')).toHaveLength(1);
+});

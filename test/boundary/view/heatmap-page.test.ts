@@ -1,0 +1,157 @@
+/** The heatmap in a real browser, over a real file of scores and its real host, worked by mouse and keyboard. */
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Browser, chromium } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { connectHeatmap } from '../../../client/pages/heatmap-host.ts';
+import { saveScores } from '../../../trainer/importance/scores-file.ts';
+import type { ModuleSpec } from '../../../trainer/model/model-spec.ts';
+import type { HeatmapFromPage, HeatmapToPage } from '../../../trainer/protocol/view/heatmap.ts';
+import { createRandom } from '../../../trainer/random.ts';
+import { type BrowserPage, findChromium, openInBrowser } from '../../support/browser-page.ts';
+import { openTestPage, type TestServices, testServices } from '../../support/page-host.ts';
+import { until } from '../../support/until.ts';
+
+const executablePath = findChromium();
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-heatmap-page-'));
+const [one, two] = ['one', 'two'].map(name => join(folder, `${name}.scores.safetensors`)) as [string, string];
+const LAYERS = 12;
+const KINDS = ['self_attn.q_proj', 'self_attn.k_proj', 'mlp.up_proj', 'mlp.down_proj'];
+let browser: Browser;
+const ends: (() => Promise<void> | void)[] = [];
+
+const modules = Array.from({ length: LAYERS }, (_, layer) =>
+  KINDS.map((kind): ModuleSpec => {
+    const name = `model.layers.${layer}.${kind}`;
+    return { name, kind: 'linear', part: 'mlp', layer, weight: { name: `${name}.weight`, shape: [kind.includes('mlp') ? 64 : 16, 16] } };
+  }),
+).flat();
+
+beforeAll(async () => {
+  if (executablePath === undefined) return;
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  for (const [seed, file] of [one, two].entries()) {
+    const random = createRandom(seed);
+    const scores = new Map(
+      modules.map(({ name, weight }) => [name, Float32Array.from({ length: weight.shape[0] as number }, () => random.uniform())]),
+    );
+    await saveScores(file, { scores }, { measure: 'taylor', base: 'b', seed, samples: 4, exact: false }, modules);
+  }
+});
+afterEach(async () => {
+  for (const end of ends.splice(0)) await end();
+});
+afterAll(async () => {
+  await browser?.close();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+/** An expression that makes the value: the protocol of the browser has no typed arrays. */
+function expression(value: unknown): string {
+  if (value instanceof Float32Array || value instanceof Int32Array) return `new ${value.constructor.name}([${value.join()}])`;
+  if (Array.isArray(value)) return `[${value.map(expression).join()}]`;
+  if (value !== null && typeof value === 'object')
+    return `{${Object.entries(value)
+      .map(([key, each]) => `${JSON.stringify(key)}:${expression(each)}`)
+      .join()}}`;
+  return JSON.stringify(value) ?? 'undefined';
+}
+
+async function open(): Promise<BrowserPage<HeatmapFromPage> & { readonly services: TestServices }> {
+  let shown: BrowserPage<HeatmapFromPage> | undefined;
+  const early: HeatmapToPage[] = [];
+  /** In order; what meets a document that is about to be replaced is sent to the next one. */
+  let sending = Promise.resolve();
+  const send = (message: HeatmapToPage): void => {
+    const script = `postMessage(${expression(message)}, '*')`;
+    sending = sending.then(async () => {
+      const isDone = (): Promise<boolean> => shown?.page.evaluate(script).then(() => true) ?? Promise.resolve(false);
+      await isDone().catch(() => isDone().catch(() => false));
+    });
+  };
+  const services = testServices();
+  const sources = [one, two].map((path, i) => ({ path, label: i === 0 ? 'one' : 'two' }));
+  const host = openTestPage(connectHeatmap, {
+    state: { kind: 'heatmap', sources },
+    services,
+    onPost: message => (shown ? send(message) : early.push(message)),
+  });
+  shown = await openInBrowser<HeatmapFromPage>(browser, 'heatmap', {}, message => host.receive(message));
+  for (const message of early) send(message);
+  const opened = shown;
+  ends.push(async () => {
+    host.dispose();
+    await opened.page.close();
+    expect(opened.errors).toEqual([]);
+  });
+  await opened.page.getByText(/of 1,920 rows/).waitFor();
+  return { ...opened, services };
+}
+
+describe.skipIf(executablePath === undefined)(
+  `the heatmap in a browser${executablePath ? '' : ' (skipped: no Chromium on this machine)'}`,
+  () => {
+    test('a cell is found, opened and closed by keys, and each step is said', async () => {
+      const { page } = await open();
+      await page.getByRole('grid').focus();
+      await page.keyboard.press('ArrowDown');
+      await page.keyboard.press('ArrowRight');
+      const cell = page.getByRole('gridcell');
+      await expect.poll(() => cell.textContent()).toMatch(/^layer 1 · k: shape 16 × 16, mean 0\.\d+/);
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { name: 'layer 1 · k' }).waitFor();
+      expect(await page.getByRole('img', { name: /^16 neurons by position/ }).count()).toBe(1);
+      await expect.poll(() => page.getByRole('status').first().textContent()).toMatch(/^Opened layer 1 · k/);
+      await page.keyboard.press('Escape');
+      await expect.poll(() => page.getByRole('heading', { name: 'layer 1 · k' }).isVisible()).toBe(false);
+      expect(await page.evaluate('document.activeElement.getAttribute("role")')).toBe('grid');
+    });
+
+    test('the budget changes selection and parameters at once', async () => {
+      const { page } = await open();
+      await page.getByRole('textbox', { name: 'Budget, as a number' }).fill('4');
+      await page.keyboard.press('Enter');
+      await page.getByText('192 of 1,920 rows (10.0%) · 3,072 parameters (10.00% of these modules)').waitFor();
+      await page.getByText('over all layers').click();
+      await page.getByText(/^192 of 1,920 rows/).waitFor();
+      await page.getByText('share', { exact: true }).click();
+      await page.getByRole('textbox', { name: 'Budget, as a number' }).fill('50');
+      await page.keyboard.press('Enter');
+      await page.getByText(/^960 of 1,920 rows \(50\.0%\)/).waitFor();
+    });
+
+    test('two files are compared, and what was chosen comes back after a reload', async () => {
+      const { page, reload } = await open();
+      await page.getByLabel('Compare with').selectOption({ label: 'two · taylor' });
+      await page.getByText(/Jaccard of the selections 0\.\d+ \(\d+ rows in both\)/).waitFor();
+      await page.getByText('overlap', { exact: true }).click();
+      await page.getByText('Jaccard index of the selected rows of A and B').waitFor();
+      await page.mouse.click(500, 400);
+      await page.getByText(/A above, B below/).waitFor();
+      await reload();
+      await page.getByText('Jaccard index of the selected rows of A and B').waitFor();
+      await page.getByText(/A above, B below/).waitFor();
+    });
+
+    test('the table has a button for each module that opens its cell', async () => {
+      const { page } = await open();
+      await page.getByRole('button', { name: 'Show the values as a table' }).click();
+      const table = page.getByRole('table', { name: /mean score of the rows/ });
+      expect(await table.getByRole('button').count()).toBe(LAYERS * KINDS.length);
+      await table.getByRole('button', { name: /^layer 11 · down: / }).press('Enter');
+      await page.getByRole('heading', { name: 'layer 11 · down' }).waitFor();
+    });
+
+    test('pictures and tables are saved through the editor', async () => {
+      const { page, services } = await open();
+      for (const format of ['SVG', 'CSV']) await page.getByRole('button', { name: `Export as ${format}` }).click();
+      const saved = (): { suggestedName: string; content: string }[] =>
+        services.calls.flatMap(([name, file]) => (name === 'saveFile' ? [file as { suggestedName: string; content: string }] : []));
+      await until(() => saved().length === 2, 'both files');
+      expect(saved().map(({ suggestedName }) => suggestedName)).toEqual(['one-taylor.svg', 'one-taylor.csv']);
+      expect(saved()[0]?.content).toMatch(/^<svg /);
+      expect(saved()[1]?.content.split('\r\n')).toHaveLength(modules.length + 2);
+    });
+  },
+);

@@ -1,0 +1,180 @@
+/** What is drawn and saved: selections by the trainer's rule, overlaps, values, tables. */
+import { parse } from 'csv-parse/sync';
+import { describe, expect, test } from 'vitest';
+import { cellFacts, selectionText } from '../../../media/heatmap/cell-facts.ts';
+import { cellCsv, fileName, heatmapCsv, heatmapScene } from '../../../media/heatmap/export-files.ts';
+import { makePicture } from '../../../media/heatmap/picture.ts';
+import { createScoreStore } from '../../../media/heatmap/score-store.ts';
+import { selectedRows } from '../../../media/heatmap/selection-view.ts';
+import {
+  type BudgetChoice,
+  type HeatmapViewState,
+  restoreState,
+  settle,
+  startBudget,
+  startState,
+} from '../../../media/heatmap/view-state.ts';
+import { toSvg } from '../../../media/shared/scene.ts';
+import type { HeatmapSourceInfo } from '../../../trainer/protocol/view/heatmap.ts';
+import { createRandom } from '../../../trainer/random.ts';
+import { type Budget, selectRows } from '../../../trainer/selection.ts';
+
+const random = createRandom(5);
+const NAMES = ['m.layers.0.q_proj', 'm.layers.0.up_proj', 'm.layers.1.q_proj', 'm.layers.1.up_proj', 'lm_head'];
+const ROWS = [8, 20, 8, 20, 30];
+const shapes = NAMES.map((_, i) => [ROWS[i] as number, 4]);
+const makeScores = (): Map<string, Float32Array> =>
+  // Ties, as real scores have them in rows that never take part.
+  new Map(NAMES.map((name, i) => [name, Float32Array.from({ length: ROWS[i] as number }, () => Math.floor(random.uniform() * 9))]));
+const [scoresA, scoresB] = [makeScores(), makeScores()];
+const info = (path: string, more: Partial<HeatmapSourceInfo> = {}): HeatmapSourceInfo => ({
+  path,
+  label: path,
+  kind: 'scores',
+  sets: [{ key: '', measure: 'taylor' }],
+  modules: NAMES.map((name, i) => ({ name, shape: shapes[i] as number[], rowParameters: 4 })),
+  isPartial: false,
+  ...more,
+});
+const sources = [info('a'), info('b')];
+const store = createScoreStore();
+const listOf = (scores: Map<string, Float32Array>) => [...scores].map(([name, values]) => ({ name, scores: values }));
+store.apply({ path: 'a', key: '' }, listOf(scoresA));
+store.apply({ path: 'b', key: '' }, listOf(scoresB));
+const refs = { a: { path: 'a', key: '' }, b: { path: 'b', key: '' } };
+const orderAll = (): void => {
+  for (const set of [refs.a, refs.b]) for (const cell of store.of(set).values()) void cell.ranks;
+};
+const modules = NAMES.map((name, i) => ({ name, weight: { name, shape: shapes[i] as number[] } }));
+const pictureOf = (change: Partial<HeatmapViewState>, from = sources) =>
+  makePicture({ ...startState, ...refs, ...change }, from, store, 'viridis');
+
+describe('the selection', () => {
+  test.each(['per_layer', 'global'] as const)('is that of the trainer, row by row: %s', mode => {
+    orderAll();
+    const budgets: Budget[] = [{ r: 1 }, { r: 5 }, { r: 8 }, { ratio: 0.01 }, { ratio: 0.3 }, { ratio: 1 }];
+    for (const budget of budgets) {
+      const choice: BudgetChoice =
+        'ratio' in budget ? { ...startBudget, mode, kind: 'ratio', ratio: budget.ratio } : { ...startBudget, mode, r: budget.r };
+      const picture = pictureOf({ budget: choice });
+      const expected = selectRows(modules, scoresA, budget, mode);
+      for (const [i, name] of NAMES.entries()) {
+        const rows = selectedRows(picture.a.get(name), picture.counts[i] as number, undefined, picture.choice);
+        expect([...rows].sort((x, y) => x - y)).toEqual([...(expected.get(name) as Int32Array)]);
+      }
+      expect(picture.selection.parameters).toBe(4 * [...expected.values()].reduce((sum, rows) => sum + rows.length, 0));
+    }
+  });
+
+  test('a budget above the rows of a layer says so in the words of the trainer', () => {
+    expect(pictureOf({ budget: { ...startBudget, r: 9 } }).problem).toMatch(/^r 9 is above the rows of 2 layers/);
+  });
+
+  test('of a run are the rows that it trains', () => {
+    const run = info('a', {
+      kind: 'run',
+      selection: [{ module: NAMES[0] as string, rows: Int32Array.of(2, 5) }],
+      budget: { r: 2 },
+      modelParameters: 1000,
+    });
+    const picture = pictureOf({ b: undefined }, [run]);
+    expect(picture.budget.kind).toBe('trained');
+    expect([...picture.counts]).toEqual([2, 0, 0, 0, 0]);
+    expect(selectionText(picture)).toBe('2 of 86 rows (2.3%) · 8 parameters (0.80% of the model)');
+  });
+});
+
+describe('the overlap', () => {
+  test('is Jaccard of the two selections, in each cell and over all', () => {
+    orderAll();
+    const picture = pictureOf({ view: 'overlap', budget: { ...startBudget, r: 6 } });
+    const [chosenA, chosenB] = [selectRows(modules, scoresA, { r: 6 }), selectRows(modules, scoresB, { r: 6 })];
+    let [both, either] = [0, 0];
+    for (const [i, name] of NAMES.entries()) {
+      const [a, b] = [new Set(chosenA.get(name)), new Set(chosenB.get(name))];
+      const shared = [...a].filter(row => b.has(row)).length;
+      both += shared;
+      either += new Set([...a, ...b]).size;
+      expect(picture.values[i]).toBeCloseTo(shared / new Set([...a, ...b]).size, 12);
+    }
+    expect(picture.overall).toEqual({ both, either });
+  });
+
+  test('with itself is whole', () => {
+    orderAll();
+    expect([...pictureOf({ b: refs.a, view: 'overlap' }).values]).toEqual(NAMES.map(() => 1));
+  });
+
+  test('is not waited for: until rows are ordered it is unknown', () => {
+    store.apply(refs.a, listOf(scoresA));
+    expect(pictureOf({ view: 'overlap' }).overall).toBeUndefined();
+  });
+});
+
+describe('the picture', () => {
+  test('cells without scores have no color, and the others theirs', () => {
+    const empty = createScoreStore();
+    empty.apply(refs.a, listOf(scoresA).slice(0, 2));
+    const picture = makePicture({ ...startState, a: refs.a }, sources, empty, 'magma');
+    expect([...picture.positions].map(Number.isNaN)).toEqual([false, false, true, true, true]);
+  });
+
+  test('a cell tells layer, module, shape and figures', () => {
+    const { title, subtitle, facts } = cellFacts(pictureOf({ b: undefined }), 1);
+    expect([title, subtitle]).toEqual(['layer 0 · up', 'm.layers.0.up_proj']);
+    expect(Object.fromEntries(facts)).toMatchObject({ shape: '20 × 4', mean: expect.any(String), max: expect.any(String) });
+  });
+});
+
+describe('what is saved', () => {
+  const read = (text: string): Record<string, string>[] => parse(text, { columns: true });
+
+  test('a table has the numbers that were shown', () => {
+    const picture = pictureOf({ view: 'difference' });
+    const lines = read(heatmapCsv(picture, { a: 'one, "quoted"', b: '=two' }));
+    expect(lines.map(line => line.module)).toEqual(NAMES);
+    for (const [i, line] of lines.entries()) {
+      expect(Number(line.mean)).toBe(picture.a.get(NAMES[i] as string)?.mean);
+      expect(Number(line.max_b)).toBe(picture.b.get(NAMES[i] as string)?.max);
+      expect(Number(line.shown)).toBe(picture.values[i]);
+      expect(line.scores).toBe('one, "quoted"');
+      expect(line.compared_with).toBe("'=two");
+    }
+  });
+
+  test('the table of a cell gives back every score, its rank and whether it is selected', () => {
+    const picture = pictureOf({ b: undefined, budget: { ...startBudget, r: 3 } });
+    const lines = read(cellCsv(picture, 4));
+    expect(Float32Array.from(lines, line => Number(line.score))).toEqual(scoresA.get('lm_head'));
+    const chosen = lines.filter(line => line.selected === '1');
+    expect(chosen.map(line => Number(line.rank)).sort()).toEqual([1, 2, 3]);
+  });
+
+  test('a picture has a rectangle for each module with its name, escaped, and a safe file name', () => {
+    const svg = toSvg(heatmapScene(pictureOf({ b: undefined }), 'a <b> & "c"'));
+    for (const name of NAMES) expect(svg).toContain(`<title>${name}: `);
+    expect(svg).toContain('a &lt;b&gt; &amp; &quot;c&quot;');
+    expect(fileName('../run 1 · taylor (class a/b)', 'png')).toBe('run-1-taylor-class-a-b.png');
+    expect(fileName('···', 'csv')).toBe('heatmap.csv');
+  });
+});
+
+describe('what was chosen', () => {
+  test('survives a reload, and nonsense is left out', () => {
+    const state: HeatmapViewState = {
+      ...startState,
+      ...refs,
+      view: 'overlap',
+      scale: 'rank',
+      budget: { ...startBudget, mode: 'global' },
+      cell: 'lm_head',
+    };
+    expect(restoreState(JSON.parse(JSON.stringify(state)))).toEqual({ ...state, colorMap: undefined });
+    expect(restoreState({ a: 3, view: 'x', budget: { r: -1 }, cell: {}, isTable: 'yes' })).toMatchObject(startState);
+  });
+
+  test('a set that is gone is replaced, and a comparison with one that is gone ends', () => {
+    const settled = settle({ ...startState, a: { path: 'gone', key: '' }, b: { path: 'gone', key: '' }, view: 'overlap' }, sources);
+    expect(settled).toMatchObject({ a: refs.a, b: undefined, view: 'importance' });
+  });
+});
