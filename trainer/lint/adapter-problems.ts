@@ -1,5 +1,5 @@
 /** What is wrong with the adapter_config.json of PEFT: kinds that are not read, ranks and targets at odds with the base or the factors. Pure. */
-import { UNSUPPORTED_SWITCHES } from '../adapter/read-peft.ts';
+import { PEFT_TYPES, UNSUPPORTED_SWITCHES } from '../adapter/read-peft.ts';
 import type { ModelConfig } from '../hub/model-config.ts';
 import { moduleNames } from '../method/targets.ts';
 import type { Model } from '../model/model-spec.ts';
@@ -17,9 +17,11 @@ export interface AdapterBase {
 
 export function* adapterProblems(config: ModelConfig, facts: FolderFacts, base: AdapterBase | undefined): Generator<ConfigReport> {
   const { peft_type: type, r, lora_alpha: alpha } = config;
-  if (typeof type !== 'string' || type.toUpperCase() !== 'LORA') {
+  if (typeof type !== 'string' || !PEFT_TYPES.includes(type.toUpperCase())) {
     const message =
-      type === undefined ? 'an adapter of PEFT names its peft_type' : `adapters of the type ${String(type)} are not read; LORA is`;
+      type === undefined
+        ? 'an adapter of PEFT names its peft_type'
+        : `adapters of the type ${String(type)} are not read; ${PEFT_TYPES.join(' and ')} are`;
     yield { code: 'unsupported-adapter', severity: 'warning', path: ['peft_type'], message };
     return;
   }
@@ -40,9 +42,10 @@ export function* adapterProblems(config: ModelConfig, facts: FolderFacts, base: 
     };
   if (!Number.isInteger(r) || Number(r) < 1)
     yield { code: 'adapter-range', path: ['r'], message: `r is a whole number from 1 up, not ${JSON.stringify(r) ?? 'missing'}` };
-  if (typeof alpha !== 'number')
+  // VeRA has no scale.
+  if (type.toUpperCase() === 'LORA' && typeof alpha !== 'number')
     yield { code: 'adapter-range', path: ['lora_alpha'], message: `lora_alpha is a number, not ${JSON.stringify(alpha) ?? 'missing'}` };
-  else if (alpha <= 0)
+  else if (typeof alpha === 'number' && alpha <= 0)
     yield {
       code: 'adapter-range',
       severity: 'warning',
@@ -111,7 +114,7 @@ function* factorProblems(config: ModelConfig, { adapterTensors, hasAdapterWeight
   if (!Array.isArray(targets)) return;
   const names = [...adapterTensors.keys()];
   for (const [i, target] of targets.entries())
-    if (!names.some(name => name.includes(`.${String(target)}.lora_`)))
+    if (!names.some(name => ['lora_', 'vera_'].some(part => name.includes(`.${String(target)}.${part}`))))
       yield report(['target_modules', i], `there are no factors of '${String(target)}' in adapter_model.safetensors`);
 }
 
