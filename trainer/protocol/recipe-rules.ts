@@ -1,6 +1,6 @@
 /** Rules between settings that need nothing but the recipe. To add one, add an entry; the parser runs them all. */
 import { ignoredRules } from './recipe/ignored-rules.ts';
-import { measuresWithoutData, rowMethods } from './recipe/model-settings.ts';
+import { classWiseMeasures, measuresWithoutData, rowMethods } from './recipe/model-settings.ts';
 import type { Rule } from './recipe/rule.ts';
 import type { Recipe } from './recipe-schema.ts';
 
@@ -208,6 +208,23 @@ export const recipeRules: readonly Rule[] = [
             suggestion: { kind: 'replace-value', to: 'magnitude' },
           }
         : undefined,
+  },
+  {
+    code: 'measure-without-labels',
+    severity: 'error',
+    doc: 'Class-wise measures compare the labels of the data.',
+    reads: ['method', 'importance.measure', 'importance.scores', 'data.format', 'task'],
+    check: recipe => {
+      const { importance, data, task } = recipe;
+      const hasLabels = task === 'causal_lm' ? labelled.has(data.format) : task !== 'sequence_regression';
+      return measuresData(recipe) && classWiseMeasures.has(importance.measure) && !hasLabels
+        ? {
+            at: 'importance.measure',
+            message: `'${importance.measure}' compares classes, so the samples need labels; taylor_row needs none`,
+            suggestion: { kind: 'replace-value', to: 'taylor_row' },
+          }
+        : undefined;
+    },
   },
   {
     code: 'packing-with-labels',

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { quantile, reduceClasses } from '../../../trainer/importance/class-scores.ts';
 import { magnitude, measures, needsData, randomScores, wanda } from '../../../trainer/importance/measure.ts';
 import { classBalanceProblem } from '../../../trainer/protocol/class-balance.ts';
-import { importanceSettings, measuresWithoutData } from '../../../trainer/protocol/recipe/model-settings.ts';
+import { classWiseMeasures, importanceSettings, measuresWithoutData } from '../../../trainer/protocol/recipe/model-settings.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
 
@@ -31,7 +31,10 @@ test('the recipe offers every measure and knows which look at no data', () => {
   const offered = Object.keys(importanceSettings.measure.type.choices ?? {});
   expect(offered.sort()).toEqual(Object.keys(measures).sort());
   for (const measure of Object.keys(measures) as (keyof typeof measures)[])
-    expect(needsData(measure), measure).toBe(!measuresWithoutData.has(measure));
+    expect([needsData(measure), measures[measure].classWise], measure).toEqual([
+      !measuresWithoutData.has(measure),
+      classWiseMeasures.has(measure),
+    ]);
 });
 
 describe('over classes', () => {

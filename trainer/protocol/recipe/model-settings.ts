@@ -169,6 +169,9 @@ export const methodSettings = {
   ),
 };
 
+/** Measures made of the scores of single classes. */
+export const classWiseMeasures: ReadonlySet<string> = new Set(['qm_taylor', 'class_max_taylor', 'class_mean_taylor']);
+
 /** Measures that look at no samples. */
 export const measuresWithoutData: ReadonlySet<string> = new Set(['magnitude', 'random']);
 
