@@ -68,8 +68,12 @@ export function reportError(error: unknown, given: { readonly hasRecipe: boolean
 /** The user ended it: nothing to tell. */
 export const isCancelled = (error: unknown): boolean => ['cancelled', 'stopped'].includes(codeAndHint(error).code ?? '');
 
-/** What goes into the log of the extension, with the stack. */
-export const logText = (error: unknown): string => (error instanceof Error ? (error.stack ?? error.message) : messageOf(error));
+/** What goes into the log of the extension: an error with a code is told by its message, any other one is a fault of ours, told by its stack. */
+export function logText(error: unknown): string {
+  const { code, hint } = codeAndHint(error);
+  if (code === undefined && error instanceof Error) return error.stack ?? error.message;
+  return [messageOf(error), hint, code === undefined ? undefined : `(${code})`].filter(text => text !== undefined).join(' ');
+}
 
 function codeAndHint(error: unknown): { readonly code?: string; readonly hint?: string } {
   if (typeof error !== 'object' || error === null) return {};

@@ -49,5 +49,5 @@ export async function recipeSource(uri: Uri): Promise<RecipeSource> {
   const text = open?.getText() ?? new TextDecoder().decode(await workspace.fs.readFile(uri));
   // A recipe that was never saved stands in the first folder.
   const folder = uri.scheme === 'file' ? path.dirname(uri.fsPath) : workspace.workspaceFolders?.[0]?.uri.fsPath;
-  return { text, fileName: uri.scheme === 'file' ? uri.fsPath : path.basename(uri.path), baseDir: folder ?? process.cwd() };
+  return { text, fileName: path.basename(uri.path), baseDir: folder ?? process.cwd() };
 }

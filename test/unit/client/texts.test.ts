@@ -145,6 +145,7 @@ describe('errors', () => {
     const error = new Error(`long ${'x'.repeat(1000)}`);
     expect(reportError(error, { hasRecipe: false }).message.length).toBeLessThanOrEqual(400);
     expect(logText(error)).toContain('texts.test.ts');
+    expect(logText(new DaemonError('data', 'no rows', { hint: 'Look again' }))).toBe('no rows Look again (data)');
   });
 
   test('what the user ended is no error', () => {
