@@ -9,7 +9,7 @@ export interface OpenParams {
 
 const openers: Record<EngineName, (params: OpenParams) => Promise<Engine>> = {
   tensorflow: async ({ cacheDir }) => (await import('./tensorflow/engine.ts')).openTensorflow({ cacheDir }),
-  portable: async ({ log }) => (await import('./portable/engine.ts')).openPortable({ log }),
+  portable: async ({ cacheDir, log }) => (await import('./portable/engine.ts')).openPortable({ cacheDir, log }),
 };
 
 /**

@@ -4,10 +4,13 @@ import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFile
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
+import { resolveAddonSources } from '../../../trainer/engine/install/addon-sources.ts';
 import { withInstallLock } from '../../../trainer/engine/install/install-lock.ts';
 import { runCommand } from '../../../trainer/engine/install/run-command.ts';
 import { findNpm, findPython, isAtLeast, requirePlatform } from '../../../trainer/engine/install/toolchain.ts';
+import { installedWebgpu, webgpuFolder } from '../../../trainer/engine/install/webgpu-folder.ts';
 import { downloadWheel, fetchWheel, findWheel, type WheelContext } from '../../../trainer/engine/install/wheel.ts';
 
 const python = await findPython();
@@ -198,5 +201,26 @@ describe('tools', () => {
     expect(() => requirePlatform('darwin', 'arm64')).toThrow(/engine: portable/);
     expect(() => requirePlatform('win32', 'x64')).toThrow(/engine: portable/);
     expect(() => requirePlatform('linux', 'x64')).not.toThrow();
+  });
+});
+
+describe('what is not among our own packages', () => {
+  it('WebGPU is found in the cache folder', () => {
+    const cacheDir = mkdtempSync(path.join(os.tmpdir(), 'rowtune-webgpu-'));
+    expect(() => installedWebgpu(cacheDir, 'webgpu')).toThrow(/Cannot find module/);
+    const folder = path.join(webgpuFolder(cacheDir), 'node_modules', 'webgpu');
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(path.join(folder, 'package.json'), '{ "name": "webgpu", "main": "main.js" }');
+    writeFileSync(path.join(folder, 'main.js'), '');
+    expect(installedWebgpu(cacheDir, 'webgpu')).toBe(pathToFileURL(path.join(folder, 'main.js')).href);
+  });
+
+  it('the sources of the addon are taken from beside the bundle first', () => {
+    const dist = mkdtempSync(path.join(os.tmpdir(), 'rowtune-addon-'));
+    const { href } = pathToFileURL(path.join(dist, 'rowtune.js'));
+    expect(() => resolveAddonSources(href)).toThrow(/neither in .*addon nor installed/);
+    for (const part of ['binding', 'include']) mkdirSync(path.join(dist, 'addon', part), { recursive: true });
+    expect(resolveAddonSources(href).binding).toBe(path.join(dist, 'addon', 'binding'));
+    expect(resolveAddonSources().binding).toContain('tfjs-node-gpu');
   });
 });

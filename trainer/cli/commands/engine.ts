@@ -2,6 +2,7 @@
 import { type Command, Option } from 'commander';
 import { listEngines, removeEngine, type Variant } from '../../engine/install/engine-folder.ts';
 import { installTensorflow } from '../../engine/install/install-tensorflow.ts';
+import { installWebgpu } from '../../engine/install/install-webgpu.ts';
 import type { Progress } from '../../engine/install/wheel.ts';
 import { byteSize, duration, table } from '../../protocol/format.ts';
 import {
@@ -25,12 +26,15 @@ function addInstall(engine: Command, surroundings: Surroundings): void {
     .command('install')
     .description('install TensorFlow: its wheel from PyPI, and the addon compiled here; an install that was cut off goes on')
     .addOption(
-      new Option('--variant <name>', 'which build; auto takes CUDA where there is an NVIDIA GPU')
-        .choices(['auto', 'cpu', 'cuda'])
+      new Option(
+        '--variant <name>',
+        'which build; auto takes CUDA where there is an NVIDIA GPU; webgpu lets the portable engine run on any GPU',
+      )
+        .choices(['auto', 'cpu', 'cuda', 'webgpu'])
         .default('auto'),
     );
   withCommonOptions(command, ['rowtune engine install', 'rowtune engine install --variant cuda']).action(() =>
-    runCommandWork(command, surroundings, context => install(context, command.opts<{ variant: 'auto' | Variant }>().variant)),
+    runCommandWork(command, surroundings, context => install(context, command.opts<{ variant: 'auto' | 'webgpu' | Variant }>().variant)),
   );
 }
 
@@ -51,15 +55,12 @@ function addRemove(engine: Command, surroundings: Surroundings): void {
   );
 }
 
-async function install({ settings, terminal }: CommandContext, variant: 'auto' | Variant): Promise<CommandResult> {
-  const { name, folder, manifest } = await installTensorflow({
-    cacheDir: settings.cacheDir,
-    variant,
-    log: line => terminal.say('info', line),
-    onProgress: progressReporter(line => terminal.say('info', line)),
-  });
-  terminal.print(`${name} is ready in ${folder}`);
-  return { value: { ok: true, name, folder, manifest } };
+async function install({ settings, terminal }: CommandContext, variant: 'auto' | 'webgpu' | Variant): Promise<CommandResult> {
+  const say = (line: string) => terminal.say('info', line);
+  const params = { cacheDir: settings.cacheDir, log: say, onProgress: progressReporter(say) };
+  const installed = variant === 'webgpu' ? await installWebgpu(params) : await installTensorflow({ ...params, variant });
+  terminal.print(`${installed.name} is ready in ${installed.folder}`);
+  return { value: { ok: true, ...installed } };
 }
 
 /** From one line about a step to the next. */

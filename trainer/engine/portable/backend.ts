@@ -16,35 +16,46 @@ export interface OpenBackend {
   readonly takeFault: () => string | undefined;
 }
 
+export interface BackendParams {
+  /** Where packages are looked for that are not among our own. */
+  readonly cacheDir?: string;
+  readonly log: (line: string) => void;
+}
+
 const noFault = (): undefined => undefined;
 
 /**
  * Opens a backend; `auto` takes webgpu where there is a GPU (not one drawn by software), else wasm, else plain JavaScript, and logs each step down.
  * @throws EngineError when the backend that was asked for by name cannot be opened
  */
-export const openBackend = (wanted: BackendName | 'auto', log: (line: string) => void): Promise<OpenBackend> =>
-  inTurn(() => open(wanted, log));
+export const openBackend = (wanted: BackendName | 'auto', params: BackendParams): Promise<OpenBackend> =>
+  inTurn(() => open(wanted, params));
 
-async function open(wanted: BackendName | 'auto', log: (line: string) => void): Promise<OpenBackend> {
+async function open(wanted: BackendName | 'auto', params: BackendParams): Promise<OpenBackend> {
+  const { cacheDir, log } = params;
   // Production mode: no advice about other packages on the console.
   tf.enableProdMode();
-  if (wanted !== 'auto') return openers[wanted]();
+  if (wanted !== 'auto') return openers[wanted](params);
   for (const name of ['webgpu', 'wasm'] as const) {
     try {
-      if (name === 'webgpu' && (await findAdapter()).software)
+      if (name === 'webgpu' && (await findAdapter(cacheDir)).software)
         log('portable engine: no GPU found (only a software adapter), so not webgpu');
-      else return await openers[name]();
+      else return await openers[name](params);
     } catch (error) {
       log(`portable engine: ${name} is not available: ${error instanceof Error ? error.message : error}`);
     }
   }
-  return openers.cpu();
+  return openers.cpu(params);
 }
 
-const openers: Readonly<Record<BackendName, () => Promise<OpenBackend>>> = { webgpu: openWebgpu, wasm: openWasm, cpu: openCpu };
+const openers: Readonly<Record<BackendName, (params: BackendParams) => Promise<OpenBackend>>> = {
+  webgpu: openWebgpu,
+  wasm: openWasm,
+  cpu: openCpu,
+};
 
-async function openWebgpu(): Promise<OpenBackend> {
-  const adapter = await registerWebgpu();
+async function openWebgpu({ cacheDir }: BackendParams): Promise<OpenBackend> {
+  const adapter = await registerWebgpu(cacheDir);
   await activate('webgpu');
   return {
     name: 'webgpu',

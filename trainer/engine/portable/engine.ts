@@ -7,6 +7,8 @@ import { PortableSession } from './session.ts';
 
 export interface PortableOptions {
   readonly backend?: BackendName | 'auto';
+  /** Where WebGPU may be installed, if it is not among our own packages. */
+  readonly cacheDir?: string;
   /** Is told, a line each, why a better backend was passed over. */
   readonly log?: (line: string) => void;
 }
@@ -15,8 +17,8 @@ export interface PortableOptions {
  * Opens the engine on one backend of tfjs.
  * @throws EngineError when the backend asked for by name cannot be opened; the message says how to mend it
  */
-export async function openPortable({ backend = 'auto', log = () => undefined }: PortableOptions = {}): Promise<Engine> {
-  const opened = await openBackend(backend, log);
+export async function openPortable({ backend = 'auto', cacheDir, log = () => undefined }: PortableOptions = {}): Promise<Engine> {
+  const opened = await openBackend(backend, { cacheDir, log });
   const description: EngineDescription = {
     name: 'portable',
     summary: `tfjs ${version_core}, ${opened.summary}`,

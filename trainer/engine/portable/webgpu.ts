@@ -1,5 +1,6 @@
 /** WebGPU under Node: Dawn from the npm package `webgpu`, made to look as in a browser before tfjs's backend loads. Optional at run time. */
 import { EngineError } from '../engine.ts';
+import { installedWebgpu, type WebgpuPackage } from '../install/webgpu-folder.ts';
 
 export interface Adapter {
   /** For people, for example "NVIDIA L4 (Ada Lovelace)". */
@@ -21,15 +22,15 @@ interface AdapterInfo {
   readonly isFallbackAdapter?: boolean;
 }
 
-const INSTALL = 'npm install webgpu@0.6.2 @tensorflow/tfjs-backend-webgpu@4.22.0';
+const INSTALL = 'rowtune engine install --variant webgpu';
 const SOFTWARE = /llvmpipe|lavapipe|swiftshader|software|basic render/i;
 
 let installed: Promise<Gpu> | undefined;
 
 /** Loads Dawn once a process. @throws EngineError when the packages are not installed, with the command that installs them */
-function installGpu(): Promise<Gpu> {
+function installGpu(cacheDir: string | undefined): Promise<Gpu> {
   installed ??= (async () => {
-    const { create, globals } = await optional(() => import('webgpu'));
+    const { create, globals } = await optional(() => import('webgpu'), 'webgpu', cacheDir);
     Object.assign(globalThis, globals);
     const gpu = create([]) as unknown as Gpu;
     Object.defineProperty(globalThis, 'navigator', {
@@ -43,8 +44,8 @@ function installGpu(): Promise<Gpu> {
 }
 
 /** @throws EngineError when the packages are missing or the machine has no adapter at all */
-export async function findAdapter(): Promise<Adapter> {
-  const gpu = await installGpu();
+export async function findAdapter(cacheDir?: string): Promise<Adapter> {
+  const gpu = await installGpu(cacheDir);
   const adapter = await gpu.requestAdapter({ powerPreference: 'high-performance' });
   if (!adapter)
     throw new EngineError('WebGPU finds no adapter: install a Vulkan driver (Debian, Ubuntu: apt-get install mesa-vulkan-drivers)');
@@ -54,9 +55,9 @@ export async function findAdapter(): Promise<Adapter> {
 }
 
 /** Makes tfjs know the backend `webgpu`. @throws EngineError as `findAdapter` does */
-export async function registerWebgpu(): Promise<Adapter> {
-  const adapter = await findAdapter();
-  await optional(() => import('@tensorflow/tfjs-backend-webgpu'));
+export async function registerWebgpu(cacheDir?: string): Promise<Adapter> {
+  const adapter = await findAdapter(cacheDir);
+  await optional<unknown>(() => import('@tensorflow/tfjs-backend-webgpu'), '@tensorflow/tfjs-backend-webgpu', cacheDir);
   return adapter;
 }
 
@@ -86,13 +87,17 @@ export function watchDevice(backend: object): () => string | undefined {
   };
 }
 
-async function optional<T>(load: () => Promise<T>): Promise<T> {
+/** From among our own packages, else from the cache folder. */
+async function optional<T>(load: () => Promise<T>, name: WebgpuPackage, cacheDir: string | undefined): Promise<T> {
   try {
     return await load();
-  } catch (error) {
-    throw new EngineError(`the webgpu backend is not installed or does not load here (${reason(error)}): run "${INSTALL}"`, {
-      cause: error,
-    });
+  } catch (cause) {
+    try {
+      if (cacheDir !== undefined) return (await import(installedWebgpu(cacheDir, name))) as T;
+    } catch {
+      // The first reason says more where both are missing.
+    }
+    throw new EngineError(`the webgpu backend is not installed or does not load here (${reason(cause)}): run "${INSTALL}"`, { cause });
   }
 }
 
