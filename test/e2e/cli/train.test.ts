@@ -77,7 +77,7 @@ describe('a run from end to end', () => {
 
   test('importance, and a run that uses the scores', async () => {
     const { status, value } = await cliJson(
-      ['importance', recipe, 'importance.measure=taylor_row', '--output', 'scores.safetensors'],
+      ['importance', recipe, 'importance.measure=taylor_row', 'importance.cache=false', '--output', 'scores.safetensors'],
       here,
     );
     expect(status).toBe(0);
