@@ -3,13 +3,16 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
-import { runRowtune } from '../support/run-rowtune.ts';
+import { cli, lastValue } from '../e2e/cli/run-cli.ts';
 import { makeWorkspace } from '../unit/lint/check-view.ts';
 
 const folder = makeWorkspace();
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const lint = (...args: string[]) => runRowtune(['lint', ...args], { env: {}, cwd: folder });
+async function lint(...args: string[]) {
+  const run = await cli(['lint', ...args], { cwd: folder });
+  return { ...run, value: lastValue(run) };
+}
 const put = (name: string, text: string): string => {
   writeFileSync(path.join(folder, name), text);
   return name;

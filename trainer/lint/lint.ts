@@ -17,6 +17,8 @@ export interface LintDocument {
   readonly text: string;
   /** Absolute. What is no config of a model is read as a recipe. */
   readonly file: string;
+  /** Where paths of a recipe begin; its own folder where none is given. */
+  readonly baseDir?: string;
 }
 
 /** Everything known now; an estimate is used where the view has one. In the order of the text. */
@@ -30,7 +32,7 @@ export async function lintDocument(document: LintDocument, sources: LintSources)
   const { text, file } = document;
   const kind = documentKind(file) ?? 'recipe';
   if (kind !== 'recipe') return configProblems(await readConfigView(document, kind, sources));
-  const view = await readRecipeView({ text, file, baseDir: path.dirname(file) }, sources);
+  const view = await readRecipeView({ text, file, baseDir: document.baseDir ?? path.dirname(file) }, sources);
   const estimates = new EstimateCache();
   await estimates.compute(view, answerEstimate);
   return recipeProblems({ ...view, estimate: estimates.peek(view) });

@@ -5,8 +5,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
+import { type CliOptions, cli, lastValue } from '../../e2e/cli/run-cli.ts';
 import { connectTo, connectToState, makeStateDir, startTestDaemon, until } from '../../support/daemon.ts';
-import { runRowtune } from '../../support/run-rowtune.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 
 const task = makeTinyTask();
@@ -27,9 +27,10 @@ afterAll(async () => {
 
 /** A handful of processes one after the other, on a machine that does other things too. */
 const SLOW_MS = 120_000;
-const env = { ROWTUNE_STATE: stateDir };
-const rowtune = (args: readonly string[], onStderr?: Parameters<typeof runRowtune>[1]['onStderr']) =>
-  runRowtune([...args, '--json'], { env, cwd: task.folder, onStderr });
+async function rowtune(args: readonly string[], onStderr?: CliOptions['onStderr'], stateDirectory = stateDir) {
+  const run = await cli([...args, '--json'], { env: { ROWTUNE_STATE: stateDirectory }, cwd: task.folder, onStderr });
+  return { ...run, value: lastValue(run) };
+}
 const runDir = (name: string): string => join(task.folder, 'runs', name);
 const LONG = ['max_steps=-1', 'num_train_epochs=5000', 'save_steps=5'];
 const stateOf = async (name: string) => (await summarizeRun(runDir(name)))?.state;
@@ -58,20 +59,20 @@ describe('train', () => {
 
   test('Ctrl-C stops and saves the job; a killed command leaves it alone', { timeout: SLOW_MS }, async () => {
     let sent = false;
-    const interrupted = await rowtune(['train', 'spam.rowtune.yaml', 'output_dir=runs/stopped', ...LONG], (text, kill) => {
+    const interrupted = await rowtune(['train', 'spam.rowtune.yaml', 'output_dir=runs/stopped', ...LONG], (text, child) => {
       if (sent || !/train [\d,]+\/[\d,]+ steps/.test(text)) return;
       sent = true;
-      kill('SIGINT');
+      child.kill('SIGINT');
     });
     expect(interrupted.status, interrupted.stderr).toBe(0);
     expect(interrupted.stderr).toContain('stopping after this step and saving');
     expect(interrupted.value).toMatchObject({ ok: true, state: 'stopped' });
     expect(await stateOf('stopped')).toBe('stopped');
     let killed = false;
-    const gone = await rowtune(['train', 'spam.rowtune.yaml', 'output_dir=runs/alone', ...LONG], (text, kill) => {
+    const gone = await rowtune(['train', 'spam.rowtune.yaml', 'output_dir=runs/alone', ...LONG], (text, child) => {
       if (killed || !/train [\d,]+\/[\d,]+ steps/.test(text)) return;
       killed = true;
-      kill('SIGKILL');
+      child.kill('SIGKILL');
     });
     expect(gone.status).toBeNull();
     const before = (await summarizeRun(runDir('alone')))?.step ?? 0;
@@ -85,10 +86,10 @@ describe('train', () => {
     expect(started.status).toBe(0);
     expect(started.value).toMatchObject({ ok: true, detached: true, runDir: runDir('detached'), id: expect.any(String) });
     let sent = false;
-    const followed = await rowtune(['runs', '--follow', 'runs/detached'], (text, kill) => {
+    const followed = await rowtune(['runs', '--follow', 'runs/detached'], (text, child) => {
       if (sent || !/train [\d,]+\/[\d,]+ steps/.test(text)) return;
       sent = true;
-      kill('SIGINT');
+      child.kill('SIGINT');
     });
     expect(followed.status, followed.stderr).toBe(0);
     expect(followed.value).toMatchObject({ left: true });
@@ -112,13 +113,12 @@ describe('train', () => {
 
 test('--detach starts the daemon where none runs', { timeout: SLOW_MS }, async () => {
   const fresh = makeStateDir();
-  const options = { env: { ROWTUNE_STATE: fresh }, cwd: task.folder };
-  const started = await runRowtune(['train', 'spam.rowtune.yaml', '--detach', 'output_dir=runs/fresh', '--json'], options);
+  const started = await rowtune(['train', 'spam.rowtune.yaml', '--detach', 'output_dir=runs/fresh'], undefined, fresh);
   expect(started.value, started.stderr).toMatchObject({ ok: true, detached: true });
   const far = await connectToState(fresh);
   const { id } = started.value as { readonly id: string };
   expect(await far.request('waitForJob', { id })).toMatchObject({ state: 'succeeded' });
   far.close();
-  expect((await runRowtune(['daemon', 'stop', '--json'], options)).value).toMatchObject({ stopped: true });
+  expect((await rowtune(['daemon', 'stop'], undefined, fresh)).value).toMatchObject({ stopped: true });
   expect(await stateOf('fresh')).toBe('finished');
 });

@@ -6,8 +6,8 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
 import { connectDaemon, type RemoteAddress } from '../../../trainer/rpc/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
+import { cliJson } from '../../e2e/cli/run-cli.ts';
 import { connectTo, makeStateDir, startTestDaemon } from '../../support/daemon.ts';
-import { runRowtune } from '../../support/run-rowtune.ts';
 import { selfSigned } from '../../support/self-signed.ts';
 
 const tls = selfSigned();
@@ -84,16 +84,16 @@ test('the command line reaches it by its environment', async () => {
   const caFile = join(makeStateDir(), 'ca.pem');
   writeFileSync(caFile, tls.cert);
   const env = { ROWTUNE_STATE: makeStateDir(), ROWTUNE_DAEMON_URL: address.url, ROWTUNE_DAEMON_TOKEN: token, ROWTUNE_DAEMON_CA: caFile };
-  const { status, value } = await runRowtune(['daemon', 'status', '--json'], { env });
+  const { status, value } = await cliJson(['daemon', 'status'], { env });
   expect(status).toBe(0);
   expect(value).toMatchObject({ running: true, pid: process.pid, url: address.url });
-  const wrong = await runRowtune(['daemon', 'status', '--json'], { env: { ...env, ROWTUNE_DAEMON_CA: '' } });
+  const wrong = await cliJson(['daemon', 'status'], { env: { ...env, ROWTUNE_DAEMON_CA: '' } });
   expect(wrong.status).toBe(1);
   expect(wrong.value).toMatchObject({ error: { code: 'daemon-untrusted' } });
 });
 
 test('a second door needs its certificate', async () => {
-  const { status, value } = await runRowtune(['daemon', 'start', '--listen', '0.0.0.0:0', '--json'], {
+  const { status, value } = await cliJson(['daemon', 'start', '--listen', '0.0.0.0:0'], {
     env: { ROWTUNE_STATE: makeStateDir() },
   });
   expect(status).toBe(2);

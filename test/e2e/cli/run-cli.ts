@@ -1,6 +1,6 @@
 /** Runs the command line as a user does: the built bundle in a process of its own. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, mkdtempSync } from 'node:fs';
 import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -8,6 +8,8 @@ import path from 'node:path';
 export const root = path.join(import.meta.dirname, '..', '..', '..');
 export const golden = path.join(root, 'test', 'golden');
 const program = path.join(root, 'bin', 'rowtune.mjs');
+/** A daemon of the user is left alone. */
+const stateDir = mkdtempSync(path.join(os.tmpdir(), 'rowtune-state-'));
 
 export interface CliRun {
   readonly status: number | null;
@@ -27,7 +29,11 @@ export interface CliOptions {
 export function cli(args: readonly string[], { cwd = root, env = {}, stdin = '', onStderr }: CliOptions = {}): Promise<CliRun> {
   if (!existsSync(path.join(root, 'dist', 'rowtune.js'))) throw new Error('dist/ is missing: npm run build');
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...args], { cwd, env: { ...process.env, ...env }, stdio: ['pipe', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [program, ...args], {
+      cwd,
+      env: { ...process.env, ROWTUNE_STATE: stateDir, ...env },
+      stdio: ['pipe', 'pipe', 'pipe'],
+    });
     let [stdout, stderr] = ['', ''];
     child.stdout.setEncoding('utf8').on('data', (text: string) => {
       stdout += text;
@@ -51,6 +57,15 @@ export async function cliJson(
   const lines = run.stdout.split('\n');
   if (lines.length !== 2 || lines[1] !== '') throw new Error(`stdout is not one line:\n${run.stdout}\nstderr:\n${run.stderr}`);
   return { ...run, value: JSON.parse(lines[0] ?? '') as Record<string, unknown> };
+}
+
+/** The last line of stdout where it is JSON; a command that was killed has none. */
+export function lastValue({ stdout }: CliRun): unknown {
+  try {
+    return JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '');
+  } catch {
+    return undefined;
+  }
 }
 
 /** A folder of its own, gone after `use`. */

@@ -35,7 +35,10 @@ export const addLint: AddCommand = (program, surroundings) => {
     'rowtune lint axolotl.yaml --fix',
     'rowtune lint models/*/config.json',
   ])
-    .addHelpText('after', '\nExit status: 0 without errors (warnings are none), 2 with errors or where a file cannot be read.')
+    .addHelpText(
+      'after',
+      '\nPaths of a recipe begin at the current folder, as in rowtune train.\nExit status: 0 without errors (warnings are none), 2 with errors or where a file cannot be read.',
+    )
     .action((files: string[], options: LintOptions) => runCommandWork(command, surroundings, context => lint(context, files, options)));
 };
 
@@ -78,7 +81,8 @@ async function lintFile(
   const before = await readRecipeText(file, cwd);
   const text = fix ? fixDocument({ text: before, file: full }) : before;
   if (text !== before) await writeFile(full, text);
-  return { file, text, problems: await lintDocument({ text, file: full }, sources), fixed: text !== before };
+  // Paths of a recipe begin where `rowtune train` takes them from.
+  return { file, text, problems: await lintDocument({ text, file: full, baseDir: cwd }, sources), fixed: text !== before };
 }
 
 function textOf({ file, text, problems, fixed }: Linted): string {
