@@ -65,7 +65,7 @@ async function addFactors(weight: Float32Array, adapter: Adapter, module: string
 }
 
 /** [rows, width] → [width, rows]. */
-const transpose = (x: Float32Array, width: number): Float32Array => {
+export const transpose = (x: Float32Array, width: number): Float32Array => {
   const rows = x.length / width;
   return Float32Array.from(x, (_, i) => x[(i % rows) * width + Math.floor(i / rows)] as number);
 };

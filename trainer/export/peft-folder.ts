@@ -3,22 +3,17 @@
  * change; so are rows of an embedding, of an untied head and of a convolution. Norms and modules trained whole go as modules_to_save.
  */
 import { join } from 'node:path';
-import { ADAPTER_WEIGHTS, type Adapter, type AdapterRank } from '../adapter/adapter.ts';
+import { ADAPTER_WEIGHTS, type AdapterRank } from '../adapter/adapter.ts';
 import { mergedWeights } from '../adapter/merge.ts';
 import { PEFT_CONFIG, PEFT_PREFIX, PEFT_SHARED_PREFIX } from '../adapter/read-peft.ts';
 import { writeTextFile } from '../hub/durable-file.ts';
-import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
+import { type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
 import { isGrouped } from '../method/lora.ts';
 import { projectionValues, veraProjectionsOf } from '../method/vera.ts';
-import type { AnyModel, ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
-import { type WeightSource, withInitial } from '../model/weight-stream.ts';
+import type { ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
+import { withInitial } from '../model/weight-stream.ts';
 import { ExportError } from './export-error.ts';
-
-export interface PeftParams {
-  readonly model: AnyModel;
-  readonly weights: WeightSource;
-  readonly adapter: Adapter;
-}
+import { entryOf, type Factors, factorEntries, type PeftParams } from './peft-factors.ts';
 
 /** The size of the safetensors file. @throws ExportError as `writePeft` */
 export const peftBytes = (params: PeftParams): number =>
@@ -82,13 +77,6 @@ function checkExpressible({ model, adapter: { description } }: PeftParams): void
   );
 }
 
-const entryOf = (name: string, shape: readonly number[], values: () => Promise<Float32Array>): TensorEntry => ({
-  name,
-  dtype: 'F32',
-  shape,
-  data: async () => encodeFloat32(await values(), 'F32'),
-});
-
 function savedEntries({ model, weights, adapter }: PeftParams, { weight, bias }: ModuleSpec): TensorEntry[] {
   const merged = mergedWeights(withInitial(model, weights), adapter);
   return (bias ? [weight, bias] : [weight]).map(({ name, shape }: ParameterSpec) =>
@@ -127,15 +115,6 @@ function veraPlan(params: PeftParams, factored: readonly ModuleSpec[], saved: Te
   return { entries: [...vectors, ...shared, ...saved], config };
 }
 
-/** Factors of one module: those that were trained, rows written as factors, or both one under the other. */
-interface Factors {
-  readonly module: ModuleSpec;
-  readonly rank: AdapterRank;
-  readonly rows?: Int32Array;
-  /** Of the trained factors, where there are any. */
-  readonly trained?: AdapterRank;
-}
-
 function loraPlan(params: PeftParams, factored: readonly ModuleSpec[], saved: TensorEntry[], savedNames: string[]): Plan {
   const { adapter } = params;
   const { description, tensors } = adapter;
@@ -152,93 +131,6 @@ function loraPlan(params: PeftParams, factored: readonly ModuleSpec[], saved: Te
     entries: [...entries, ...saved],
     config: loraConfig(params, new Map(parts.map(({ module, rank }) => [module.name, rank])), savedNames, hasBias),
   };
-}
-
-function factorEntries(params: PeftParams, part: Factors, hasBias: boolean): TensorEntry[] {
-  const { adapter, weights } = params;
-  const { module, rank, rows } = part;
-  const { name, weight, kind } = module;
-  const [out = 0, ...rest] = weight.shape;
-  if (kind === 'embedding') {
-    const infix = `${PEFT_PREFIX}${name}.lora_embedding_`;
-    // A row is a token, so the two sides change places: A selects tokens, B is their change.
-    const flip = (x: Float32Array, width: number) =>
-      Float32Array.from(x, (_, i) => x[(i % (x.length / width)) * width + Math.floor(i / (x.length / width))] as number);
-    const own = (factor: string) => () => adapter.readFloat32(`${name}.lora_embedding_${factor}`);
-    return [
-      entryOf(`${infix}A`, [rank.r, out], rows ? async () => flip(selector(rows, out), rows.length) : own('A')),
-      entryOf(
-        `${infix}B`,
-        [rest[0] ?? 0, rank.r],
-        rows ? async () => flip(await rowChange(weights, adapter, module.weight, rows), rest[0] ?? 0) : own('B'),
-      ),
-    ];
-  }
-  const entries = [
-    entryOf(`${PEFT_PREFIX}${name}.lora_A.weight`, [rank.r, ...rest], () => factorA(params, part)),
-    entryOf(`${PEFT_PREFIX}${name}.lora_B.weight`, [out, rank.r, ...rest.slice(1).map(() => 1)], () => factorB(params, part)),
-  ];
-  if (hasBias) entries.push(entryOf(`${PEFT_PREFIX}${name}.lora_B.bias`, [out], () => biasChange(params, part)));
-  const magnitude = `${name}.lora_magnitude_vector`;
-  if (adapter.tensors.has(magnitude)) entries.push(entryOf(PEFT_PREFIX + magnitude, [out], () => adapter.readFloat32(magnitude)));
-  return entries;
-}
-
-/** [r, in]: the trained A, and under it the change of the rows. */
-async function factorA({ weights, adapter }: PeftParams, { module, rows, trained }: Factors): Promise<Float32Array> {
-  const a = trained ? await adapter.readFloat32(`${module.name}.lora_A.weight`) : new Float32Array();
-  return rows ? joined(a, await rowChange(weights, adapter, module.weight, rows)) : a;
-}
-
-/** [out, r]: the trained B, scaled where rows make the common scale 1, and beside it the selector of the rows. */
-async function factorB({ adapter }: PeftParams, { module, rows, trained, rank }: Factors): Promise<Float32Array> {
-  const out = module.weight.shape[0] as number;
-  const b = trained ? await adapter.readFloat32(`${module.name}.lora_B.weight`) : new Float32Array();
-  if (!rows) return b;
-  const own = trained?.r ?? 0;
-  const selected = selector(rows, out);
-  const both = new Float32Array(out * rank.r);
-  for (let i = 0; i < out; i++) {
-    for (let k = 0; k < own; k++) both[i * rank.r + k] = ((trained as AdapterRank).alpha / own) * (b[i * own + k] as number);
-    both.set(selected.subarray(i * rows.length, (i + 1) * rows.length), i * rank.r + own);
-  }
-  return both;
-}
-
-/** What is added to the module's bias, over the scale: [out]. */
-async function biasChange({ weights, adapter }: PeftParams, { module, rows, trained, rank }: Factors): Promise<Float32Array> {
-  const change = new Float32Array(module.weight.shape[0] as number);
-  if (trained?.hasBias) return adapter.readFloat32(`${module.name}.lora_B.bias`);
-  if (!rows || !module.bias || !adapter.tensors.has(module.bias.name)) return change;
-  const moved = await rowChange(weights, adapter, module.bias, rows);
-  rows.forEach((row, i) => {
-    change[row] = ((moved[i] as number) * rank.r) / rank.alpha;
-  });
-  return change;
-}
-
-const joined = (a: Float32Array, b: Float32Array): Float32Array => {
-  const both = new Float32Array(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
-};
-
-/** Trained minus base rows, [r, …]. */
-async function rowChange(weights: WeightSource, adapter: Adapter, { name }: ParameterSpec, rows: Int32Array): Promise<Float32Array> {
-  const base = await weights.readFloat32(name);
-  const trained = await adapter.readFloat32(name);
-  const width = trained.length / rows.length;
-  return trained.map((value, i) => value - (base[(rows[Math.floor(i / width)] as number) * width + (i % width)] as number));
-}
-
-/** [out, r] with one 1 a column: column k is the row `rows[k]`. */
-export function selector(rows: Int32Array, out: number): Float32Array {
-  const b = new Float32Array(out * rows.length);
-  rows.forEach((row, k) => {
-    b[row * rows.length + k] = 1;
-  });
-  return b;
 }
 
 function commonConfig(
