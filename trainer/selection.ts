@@ -78,23 +78,23 @@ export interface RankedRows {
  * @param perLayer rows that each module would have by itself: what they cost is the budget
  */
 export function globalCounts(modules: readonly RankedRows[], perLayer: ArrayLike<number>): Int32Array {
-  let left = modules.reduce((sum, { cost }, i) => sum + cost * ((perLayer[i] as number) - 1), 0);
-  const above = (rank: number): number[] => modules.map(module => rowsAbove(module, rank));
-  const costOf = (counts: readonly number[]): number => counts.reduce((sum, count, i) => sum + count * (modules[i] as RankedRows).cost, 0);
-  const ends = modules
-    .flatMap(({ order }, i) => [1, order.length - 1].map(place => rankAt(modules[i] as RankedRows, place)))
-    .filter(Number.isFinite);
+  const costOf = (counts: Int32Array): number => modules.reduce((sum, { cost }, i) => sum + cost * (counts[i] as number), 0);
+  const behindFirst = Int32Array.from(modules, ({ order }) => order.length - 1);
+  let left = costOf(Int32Array.from(modules, (_, i) => (perLayer[i] as number) - 1));
+  if (costOf(behindFirst) <= left) return behindFirst.map(count => count + 1);
+  const ends = modules.flatMap(module => [1, module.order.length - 1].map(place => rankAt(module, place))).filter(Number.isFinite);
   let [low, high] = [Math.min(...ends, 0) - 1, Math.max(...ends, 0)];
-  if (costOf(above(low)) <= left) return Int32Array.from(modules, ({ order }) => order.length);
+  // Rows behind the first that are above `high` and above `low`: what is sought lies between, so that each search is shorter than the last.
+  let [sure, most] = [new Int32Array(modules.length), behindFirst];
   for (let middle = (low + high) / 2; middle > low && middle < high; middle = (low + high) / 2) {
-    if (costOf(above(middle)) <= left) high = middle;
-    else low = middle;
+    const between = Int32Array.from(modules, (module, i) => rowsAbove(module, middle, sure[i] as number, most[i] as number));
+    if (costOf(between) <= left) [high, sure] = [middle, between];
+    else [low, most] = [middle, between];
   }
-  const [sure, equal] = [above(high), above(low)];
   left -= costOf(sure);
-  const taken = Int32Array.from(sure, count => count + 1);
+  const taken = sure.map(count => count + 1);
   for (const [i, { cost }] of modules.entries())
-    for (let count = sure[i] as number; count < (equal[i] as number); count++) {
+    for (let count = sure[i] as number; count < (most[i] as number); count++) {
       left -= cost;
       if (left < 0) return taken;
       taken[i] = (taken[i] as number) + 1;
@@ -104,15 +104,15 @@ export function globalCounts(modules: readonly RankedRows[], perLayer: ArrayLike
 
 const rankAt = ({ scores, order, mean }: RankedRows, place: number): number => (scores[order[place] as number] as number) / (mean || 1);
 
-/** Rows behind the first whose rank is above this one. */
-function rowsAbove(module: RankedRows, rank: number): number {
-  let [low, high] = [1, module.order.length];
+/** Rows behind the first whose rank is above this one: at least `least`, at most `most`. */
+function rowsAbove(module: RankedRows, rank: number, least: number, most: number): number {
+  let [low, high] = [least, most];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if (rankAt(module, middle) > rank) low = middle + 1;
+    if (rankAt(module, middle + 1) > rank) low = middle + 1;
     else high = middle;
   }
-  return low - 1;
+  return low;
 }
 
 /**
