@@ -8,6 +8,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { cacheFolder, npm, StepError, say } from '../steps.mjs';
 import { EDITORS } from './editors.mjs';
+import { ensureProgram } from './programs.mjs';
 
 /** Written last: a folder without it was cut off. */
 const DONE = 'installed.json';
@@ -82,16 +83,13 @@ function compile(vscode, packages, node, env) {
     throw new StepError(`native parts of VS Code do not load (compiling them takes python3, make and g++): ${stderr.trim()}`);
 }
 
-/** Search in files needs it; no test of ours does, so a machine without ripgrep is no hindrance. */
+/** Looking for files needs it. The editor of today brings its own; that of older ones is a download of its makers'. */
 function linkRipgrep(vscode) {
   const bin = path.join(vscode, 'node_modules', '@vscode', 'ripgrep', 'bin');
-  const found = (process.env.PATH ?? '')
-    .split(path.delimiter)
-    .map(folder => path.join(folder, 'rg'))
-    .find(existsSync);
-  if (found === undefined || existsSync(path.join(bin, 'rg'))) return;
+  if (!existsSync(path.dirname(bin)) || existsSync(path.join(bin, 'rg'))) return;
+  const ripgrep = ensureProgram({ names: ['rg'], packages: ['ripgrep'] });
   mkdirSync(bin, { recursive: true });
-  symlinkSync(found, path.join(bin, 'rg'));
+  symlinkSync(ripgrep, path.join(bin, 'rg'));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

@@ -1,8 +1,8 @@
 /** Before the tests in a real editor: the editor, a browser and the package, which is made anew. What is missing is handed on as a reason. */
 import { makePackage } from '../package.mjs';
 import { cacheFolder, say } from '../steps.mjs';
-import { ensureChromium } from './chromium.mjs';
 import { ensureEditor } from './install.mjs';
+import { ensureChromium } from './programs.mjs';
 
 /** Which editor of `editors.mjs` the tests run in; ROWTUNE_TEST_VSIX is a package that is tested as it is. */
 const EDITOR = process.env.ROWTUNE_TEST_EDITOR ?? 'current';
