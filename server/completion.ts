@@ -1,6 +1,7 @@
 /** Keys and values to choose from at a cursor, from the schema, the model, the data and the folders nearby. */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { listComplete } from '../trainer/hub/hub-cache.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { moduleNames } from '../trainer/method/targets.ts';
 import type { Position, Range } from '../trainer/protocol/problem.ts';
@@ -12,7 +13,7 @@ import { settingText } from './hover.ts';
 
 export interface Choice {
   readonly label: string;
-  readonly kind: 'key' | 'group' | 'value' | 'module' | 'folder' | 'file' | 'column';
+  readonly kind: 'key' | 'group' | 'value' | 'model' | 'module' | 'folder' | 'file' | 'column';
   readonly insert: string;
   readonly range: Range;
   readonly detail?: string;
@@ -24,11 +25,14 @@ type Entry = Omit<Choice, 'range' | 'insert'> & { readonly insert?: string };
 const MAX_ENTRIES = 500;
 const FILE_SETTINGS = new Set(['data.train', 'data.eval']);
 
-/** Never rejects: a folder that can't be read has no entries. */
-export async function completionsAt(view: RecipeView, at: Position): Promise<Choice[]> {
+/**
+ * Never rejects: a folder that can't be read has no entries.
+ * @param cacheDir where downloaded models are
+ */
+export async function completionsAt(view: RecipeView, at: Position, cacheDir: string): Promise<Choice[]> {
   const spot = typingSpot(view.text, at);
   if (spot === undefined) return [];
-  const entries = await entriesAt(view, spot);
+  const entries = await entriesAt(view, spot, cacheDir);
   const isJson = path.extname(view.file) === '.json';
   return entries.map(entry => ({
     ...entry,
@@ -37,11 +41,11 @@ export async function completionsAt(view: RecipeView, at: Position): Promise<Cho
   }));
 }
 
-async function entriesAt(view: RecipeView, { kind, path: keys, word }: TypingSpot): Promise<Entry[]> {
+async function entriesAt(view: RecipeView, { kind, path: keys, word }: TypingSpot, cacheDir: string): Promise<Entry[]> {
   const dotted = keys.join('.');
   if (kind === 'key') return dotted === 'data.columns' ? columnParts(view) : keyEntries(view, keys);
   if (dotted === 'target_modules' || dotted === 'modules_to_save') return moduleEntries(view, dotted);
-  if (dotted === 'model') return fileEntries(view.baseDir, word, () => false);
+  if (dotted === 'model') return [...(await downloadedModels(cacheDir)), ...(await fileEntries(view.baseDir, word, () => false))];
   if (FILE_SETTINGS.has(dotted)) return fileEntries(view.baseDir, word, isDataFile);
   if (keys[0] === 'data' && keys[1] === 'columns') return columnEntries(view);
   const type = Object.hasOwn(settings, dotted) ? settings[dotted]?.type : undefined;
@@ -95,6 +99,11 @@ const columnEntries = ({ data }: RecipeView): Entry[] =>
   [...new Set(data.flatMap(({ columns }) => columns))].map(label => ({ label, kind: 'column', detail: 'column of the data' }));
 
 const isDataFile = (name: string): boolean => dataExtensions.some(extension => name.toLowerCase().endsWith(extension));
+
+async function downloadedModels(cacheDir: string): Promise<Entry[]> {
+  const names = new Set((await listComplete(cacheDir)).map(({ name }) => name));
+  return [...names].map(label => ({ label, kind: 'model', detail: 'downloaded from the hub' }));
+}
 
 /** Folders, and the files that are wanted, in the folder that the typed path names. */
 async function fileEntries(baseDir: string, typed: string, isWanted: (name: string) => boolean): Promise<Entry[]> {

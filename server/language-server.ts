@@ -130,7 +130,7 @@ connection.onHover(({ textDocument: { uri }, position }) =>
   }),
 );
 connection.onCompletion(({ textDocument: { uri }, position }) =>
-  withView('completion', uri, [], async view => (await completionsAt(view, fromPosition(position))).map(toCompletion)),
+  withView('completion', uri, [], async view => (await completionsAt(view, fromPosition(position), cacheDir)).map(toCompletion)),
 );
 connection.languages.inlayHint.on(({ textDocument: { uri }, range }) =>
   withView('inlayHint', uri, [], view =>

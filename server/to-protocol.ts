@@ -86,6 +86,7 @@ const choiceKinds: Readonly<Record<Choice['kind'], CompletionItemKind>> = {
   key: CompletionItemKind.Property,
   group: CompletionItemKind.Module,
   value: CompletionItemKind.EnumMember,
+  model: CompletionItemKind.Module,
   module: CompletionItemKind.Class,
   folder: CompletionItemKind.Folder,
   file: CompletionItemKind.File,

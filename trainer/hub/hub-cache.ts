@@ -1,5 +1,5 @@
 /** The cache folder: `<cacheDir>/models/<org>--<name>/<commit>/…`, which commit a revision meant, and which commits are complete. */
-import { mkdir, open, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { HubError } from './hub-error.ts';
 import { fileSize } from './model-config.ts';
@@ -22,6 +22,18 @@ export async function findComplete(folder: string, revision: string): Promise<st
   if (commit === undefined) return undefined;
   const dir = join(folder, commit);
   return (await fileSize(join(dir, COMPLETE))) === undefined ? undefined : dir;
+}
+
+/** Every complete download with its name on the hub; none where there is no cache. */
+export async function listComplete(cacheDir: string): Promise<{ readonly name: string; readonly path: string }[]> {
+  const names = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);
+  const found: { name: string; path: string }[] = [];
+  for (const repo of await names(join(cacheDir, 'models')))
+    for (const commit of (await names(join(cacheDir, 'models', repo))).filter(isCommit)) {
+      const path = join(cacheDir, 'models', repo, commit);
+      if ((await fileSize(join(path, COMPLETE))) !== undefined) found.push({ name: repo.replace('--', '/'), path });
+    }
+  return found;
 }
 
 async function readCommit(path: string): Promise<string | undefined> {

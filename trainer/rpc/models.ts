@@ -1,6 +1,7 @@
 /** The models at hand: the cache of the hub and folders that a client names; their headers alone are read. */
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { listComplete } from '../hub/hub-cache.ts';
 import { readModelHeaders } from '../hub/open-model.ts';
 import type { ModelInfo } from '../protocol/rpc-messages.ts';
 
@@ -10,11 +11,7 @@ const MAX_MODELS = 500;
 
 export async function listModels(cacheDir: string, folders: readonly string[]): Promise<ModelInfo[]> {
   const found: { readonly name: string; readonly path: string; readonly source: ModelInfo['source'] }[] = [];
-  for (const repo of await names(path.join(cacheDir, 'models')))
-    for (const commit of await names(path.join(cacheDir, 'models', repo))) {
-      const folder = path.join(cacheDir, 'models', repo, commit);
-      if ((await names(folder)).includes('.complete')) found.push({ name: repo.replace('--', '/'), path: folder, source: 'cache' });
-    }
+  for (const model of await listComplete(cacheDir)) found.push({ ...model, source: 'cache' });
   for (const folder of folders) await search(folder, 0);
   return Promise.all(found.slice(0, MAX_MODELS).map(describe));
 
@@ -31,8 +28,6 @@ export async function listModels(cacheDir: string, folders: readonly string[]): 
         await search(path.join(folder, entry.name), depth + 1);
   }
 }
-
-const names = (folder: string): Promise<string[]> => readdir(folder).catch(() => []);
 
 async function describe(found: Pick<ModelInfo, 'name' | 'path' | 'source'>): Promise<ModelInfo> {
   try {

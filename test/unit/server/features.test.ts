@@ -1,5 +1,6 @@
 /** Hover, completion, hints, symbols, folding and links, asked for at the `|` of a text. */
-import { rmSync } from 'node:fs';
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { completionsAt } from '../../../server/completion.ts';
 import { hoverAt } from '../../../server/hover.ts';
@@ -13,12 +14,14 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 async function labels(marked: string): Promise<string[]> {
   const { text, at } = atCursor(marked);
-  return (await completionsAt(await viewOf(text, { folder }), at)).map(({ label }) => label);
+  return (await completionsAt(await viewOf(text, { folder }), at, path.join(folder, 'cache'))).map(({ label }) => label);
 }
 
 async function completed(marked: string, label: string): Promise<string> {
   const { text, at } = atCursor(marked);
-  const found = (await completionsAt(await viewOf(text, { folder }), at)).find(choice => choice.label === label);
+  const found = (await completionsAt(await viewOf(text, { folder }), at, path.join(folder, 'cache'))).find(
+    choice => choice.label === label,
+  );
   return found === undefined ? `no ${label}` : applyChange(text, { range: found.range, newText: found.insert });
 }
 
@@ -69,6 +72,14 @@ describe('completion', () => {
     expect(files).not.toContain('notes.docx');
     expect(await labels('data:\n  train: mails.csv\n  columns: {text: |}')).toEqual(['body', 'kind']);
     expect(await labels('data:\n  train: mails.csv\n  columns:\n    text: |')).toEqual(['body', 'kind']);
+  });
+
+  it('offers models that were downloaded', async () => {
+    const download = path.join(folder, 'cache', 'models', 'someone--some-model', 'a'.repeat(40));
+    mkdirSync(download, { recursive: true });
+    expect(await labels('model: |')).not.toContain('someone/some-model');
+    writeFileSync(path.join(download, '.complete'), '');
+    expect(await completed('model: some|', 'someone/some-model')).toBe('model: someone/some-model');
   });
 
   it('offers nothing in a comment', async () => expect(await labels('model: m # lear|')).toEqual([]));
