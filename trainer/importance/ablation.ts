@@ -23,6 +23,7 @@ export interface AblationParams {
   readonly classOf: (sample: number) => number;
   /** Rows to set to zero, a pass over the data for each; an empty selection is the model as it is. */
   readonly sets: readonly Selection[];
+  /** Called first before anything is done. */
   readonly onProgress?: (done: number, total: number) => void;
   /** Asked between batches; throws where the work is to stop. */
   readonly checkStop?: () => void;
@@ -44,6 +45,7 @@ export async function ablate(params: AblationParams): Promise<number[][]> {
   const session = await engine.compile(assemble(Object.fromEntries(traces)));
   try {
     const results: number[][] = [];
+    params.onProgress?.(0, sets.length * source.plan.batchesPerEpoch);
     for (const [i, set] of sets.entries()) {
       await session.load(weightStream(model, zeroedRows(model, weights, set)));
       results.push(await classLosses(params, session, i));

@@ -42,7 +42,11 @@ async function computeReport(params: ReportParams): Promise<StabilityReport> {
     throw new RunError('no-data', 'the report compares halves of the samples', 'Raise importance.samples to 2 or more');
   const names = comparedMeasures(params, [first, second]);
   const halves = new Map<MeasureName, readonly [Half, Half]>();
-  for (const measure of names) halves.set(measure, [await halfOf(params, measure, first), await halfOf(params, measure, second)]);
+  for (const measure of names) {
+    const half = await halfOf(params, measure, first);
+    // Without data both halves give the same.
+    halves.set(measure, [half, needsData(measure) ? await halfOf(params, measure, second) : half]);
+  }
   const own = halves.get(recipe.importance.measure) as readonly [Half, Half];
   const classWise = halves.get('qm_taylor')?.[0].scores.classes;
   const classRows = (classWise?.names ?? []).map((_, label) =>
@@ -61,7 +65,6 @@ async function computeReport(params: ReportParams): Promise<StabilityReport> {
       modules.length,
     halves: names.flatMap(measure => {
       const pair = halves.get(measure);
-      // Without data both halves give the same.
       return pair && needsData(measure) ? [{ measure, ...overlapOf(pair[0].rows, pair[1].rows) }] : [];
     }),
     measures: { names, overlaps: overlapTable(names.map(measure => halves.get(measure)?.[0].rows ?? new Map())) },
