@@ -11,7 +11,33 @@ export interface RecipeAnswers {
   readonly method: Recipe['method'];
   /** As the recipe should write it; absent where the user has no data yet. */
   readonly train?: string;
+  /** The most tokens that the model takes, where its config.json is at hand. */
+  readonly maxPositions?: number;
 }
+
+/** What config.json of a model tells the wizard. */
+export interface ModelHints {
+  readonly task?: Recipe['task'];
+  readonly maxPositions?: number;
+}
+
+/** @param config the parsed file, which may be anything */
+export function modelHints(config: unknown): ModelHints {
+  if (typeof config !== 'object' || config === null) return {};
+  const { architectures, max_position_embeddings: positions } = config as Readonly<Record<string, unknown>>;
+  const name = Array.isArray(architectures) ? String(architectures[0]) : '';
+  const found = TASKS.find(({ architecture }) => architecture.test(name));
+  return { task: found?.task, maxPositions: typeof positions === 'number' && positions >= MIN_LENGTH ? Math.floor(positions) : undefined };
+}
+
+const TASKS: readonly { readonly architecture: RegExp; readonly task: Recipe['task'] }[] = [
+  { architecture: /ForSequenceClassification$/, task: 'sequence_classification' },
+  { architecture: /ForImageClassification$/, task: 'image_classification' },
+  { architecture: /ForCausalLM$/, task: 'causal_lm' },
+];
+
+/** A recipe takes no shorter samples. */
+const MIN_LENGTH = settings.max_length?.type.minimum ?? 1;
 
 /** A place to begin for data that is not there yet. */
 const EXAMPLE_DATA = 'data/train.jsonl';
@@ -19,7 +45,7 @@ const EXAMPLE_DATA = 'data/train.jsonl';
 /** Held out of the training data, so that the run says how good it is. */
 const VAL_SIZE = 0.1;
 
-export function recipeText({ name, model, task, method, train }: RecipeAnswers): string {
+export function recipeText({ name, model, task, method, train, maxPositions = Number.POSITIVE_INFINITY }: RecipeAnswers): string {
   const given: PartialRecipe = { name, model, task, method, data: { train: [train ?? EXAMPLE_DATA] }, val_size: VAL_SIZE };
   const { recipe, problems } = parseRecipe(stringifyRecipe(given));
   if (recipe === undefined) throw new Error(`The answers make no recipe: ${problems.map(({ message }) => message).join('; ')}`);
@@ -32,7 +58,7 @@ export function recipeText({ name, model, task, method, train }: RecipeAnswers):
     target_modules: recipe.target_modules,
     data: { train: recipe.data.train, format: recipe.data.format },
     ...(method === 'spsft' ? { importance: { measure: recipe.importance.measure, samples: recipe.importance.samples } } : {}),
-    ...(isImages ? {} : { max_length: recipe.max_length }),
+    ...(isImages ? {} : { max_length: Math.min(recipe.max_length, maxPositions) }),
     per_device_train_batch_size: recipe.per_device_train_batch_size,
     gradient_accumulation_steps: recipe.gradient_accumulation_steps,
     num_train_epochs: recipe.num_train_epochs,

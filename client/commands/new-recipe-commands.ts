@@ -1,11 +1,12 @@
 /** New Recipe: model → data → task → method, then a file with comments, opened. */
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { type QuickPickItem, QuickPickItemKind, Uri, window, workspace } from 'vscode';
 import type { ModelInfo } from '../../trainer/protocol/rpc-messages.ts';
 import type { App } from '../app.ts';
 import { findRecipes, uriOf } from '../recipe-files.ts';
 import { EXCLUDED_GLOB, recipeStem } from '../recipe-names.ts';
-import { modelFacts } from '../views/model-tree.ts';
+import { isModelItem, modelFacts } from '../views/model-tree.ts';
 import { workspacePaths } from '../views/views.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
@@ -13,6 +14,13 @@ import type { CommandTable } from './command-ids.ts';
 const DATA_GLOB = '**/*.{jsonl,csv,tsv,parquet}';
 const MAX_DATA_FILES = 500;
 const STEPS = 4;
+
+interface ModelChoice {
+  /** A name on the hub, or a path. */
+  readonly name: string;
+  /** Its folder, where it is on this machine. */
+  readonly path?: string;
+}
 
 interface Choice<T> extends QuickPickItem {
   readonly value?: T;
@@ -28,43 +36,57 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
       const data = await askData();
       if (data === undefined) return;
       // The schema is not needed before.
-      const { choicesOf, freeName, recipeFileName, recipeText } = await (await import('../later.ts')).recipeText();
+      const { choicesOf, freeName, modelHints, recipeFileName, recipeText } = await (await import('../later.ts')).recipeText();
+      const hints = modelHints(await readConfig(model.path));
       const ask = (setting: 'task' | 'method', step: number, placeHolder: string): Promise<string | undefined> =>
         pick({
           step,
           placeHolder,
-          items: choicesOf(setting).map(({ word, doc, isDefault }) => ({
-            label: word,
-            detail: doc,
-            description: isDefault ? 'default' : '',
-            value: word,
-          })),
+          items: choicesOf(setting)
+            .map(({ word, doc, isDefault }) => ({
+              label: word,
+              detail: doc,
+              description: word === hints.task ? 'fits this model' : isDefault ? 'default' : '',
+              value: word,
+            }))
+            .sort((a, b) => Number(b.value === hints.task) - Number(a.value === hints.task)),
         });
       const task = await ask('task', 3, 'What the model is tuned to do');
       if (task === undefined) return;
       const method = await ask('method', 4, 'How it is tuned');
       if (method === undefined) return;
       const taken = new Set((await findRecipes()).map(uri => recipeStem(uri.path)));
-      const name = freeName(model, method, taken);
+      const name = freeName(model.name, method, taken);
       const uri = Uri.joinPath(folder, recipeFileName(name));
       const text = recipeText({
         name,
-        model: written(model, folder.fsPath),
+        model: written(model.name, folder.fsPath),
         // The words come from the schema's own table.
         task: task as Parameters<typeof recipeText>[0]['task'],
         method: method as Parameters<typeof recipeText>[0]['method'],
         train: data.file === undefined ? undefined : written(data.file, folder.fsPath),
+        maxPositions: hints.maxPositions,
       });
       await workspace.fs.writeFile(uri, new TextEncoder().encode(text));
-      await window.showTextDocument(uri);
+      await window.showTextDocument(uri, { preview: false });
     },
   };
 }
 
+/** Of a model on this machine; what is not there or no JSON tells nothing. */
+async function readConfig(folder: string | undefined): Promise<unknown> {
+  if (folder === undefined) return undefined;
+  try {
+    return JSON.parse(await readFile(path.join(folder, 'config.json'), 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
 /** A model's item in the view, or its folder in the explorer. */
-function modelOf(argument: unknown): string | undefined {
-  if (typeof argument === 'object' && argument !== null && 'model' in argument) return String(argument.model);
-  return argument instanceof Uri ? argument.fsPath : undefined;
+function modelOf(argument: unknown): ModelChoice | undefined {
+  if (isModelItem(argument)) return { name: argument.model, path: argument.path };
+  return argument instanceof Uri ? { name: argument.fsPath, path: argument.fsPath } : undefined;
 }
 
 async function targetFolder(argument: unknown): Promise<Uri | undefined> {
@@ -78,19 +100,23 @@ async function targetFolder(argument: unknown): Promise<Uri | undefined> {
   return chosen?.[0];
 }
 
-async function askModel(app: App): Promise<string | undefined> {
+async function askModel(app: App): Promise<ModelChoice | undefined> {
   const typed = Symbol('typed');
   const browsed = Symbol('browsed');
-  const listed = async (): Promise<Choice<string | symbol>[]> => {
+  const listed = async (): Promise<Choice<ModelChoice | symbol>[]> => {
     const client = await app.daemon.ensure();
     const models = await client.request('listModels', { folders: workspacePaths() });
-    const group = (label: string, source: ModelInfo['source']): Choice<string>[] => {
+    const group = (label: string, source: ModelInfo['source']): Choice<ModelChoice>[] => {
       const items = models.filter(model => model.source === source && model.problem === undefined);
       if (items.length === 0) return [];
-      const separator: Choice<string> = { label, kind: QuickPickItemKind.Separator };
+      const separator: Choice<ModelChoice> = { label, kind: QuickPickItemKind.Separator };
       return [
         separator,
-        ...items.map(model => ({ label: model.name, description: modelFacts(model), value: source === 'cache' ? model.name : model.path })),
+        ...items.map(model => ({
+          label: model.name,
+          description: modelFacts(model),
+          value: { name: source === 'cache' ? model.name : model.path, path: model.path },
+        })),
       ];
     };
     return [
@@ -102,17 +128,21 @@ async function askModel(app: App): Promise<string | undefined> {
     ];
   };
   const chosen = await pick({ step: 1, placeHolder: 'The model to tune', items: listed() });
-  if (chosen === typed)
-    return window.showInputBox({
+  if (chosen === typed) {
+    const name = await window.showInputBox({
       title: 'New Recipe (1/4)',
       prompt: 'Its name on the hub; it is downloaded when a training first needs it.',
       placeHolder: 'HuggingFaceTB/SmolLM2-135M-Instruct',
       ignoreFocusOut: true,
       validateInput: text => (/^[\w.-]+\/[\w.-]+$/.test(text.trim()) ? undefined : 'A name has two parts: owner/model'),
     });
-  if (chosen === browsed)
-    return (await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: true, openLabel: 'Use This Model' }))?.[0]?.fsPath;
-  return typeof chosen === 'string' ? chosen : undefined;
+    return name === undefined ? undefined : { name: name.trim() };
+  }
+  if (chosen === browsed) {
+    const file = (await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: true, openLabel: 'Use This Model' }))?.[0]?.fsPath;
+    return file === undefined ? undefined : { name: file, path: file };
+  }
+  return typeof chosen === 'object' ? chosen : undefined;
 }
 
 async function askData(): Promise<{ readonly file?: string } | undefined> {

@@ -9,7 +9,7 @@ import { activeRecipe, uriOf } from '../recipe-files.ts';
 import { recipeStem } from '../recipe-names.ts';
 import { asFacts } from '../reports.ts';
 import { runJob } from '../run-job.ts';
-import type { ModelItem } from '../views/model-tree.ts';
+import { isModelItem } from '../views/model-tree.ts';
 import type { RunItem } from '../views/run-tree.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
@@ -147,9 +147,6 @@ async function tryState(context: CommandContext, argument: unknown): Promise<Rea
   if (recipe === undefined) throw new Error(`The recipe of ${item.label} cannot be read`);
   return { model: recipe.model, revision: recipe.revision, adapter: item.runDir, baseDir: item.runDir, label: item.label };
 }
-
-const isModelItem = (value: unknown): value is ModelItem =>
-  typeof value === 'object' && value !== null && 'model' in value && 'isBroken' in value;
 
 const FORMATS: readonly { readonly label: string; readonly detail: string; readonly format: ExportFormat; readonly suffix: string }[] = [
   { label: 'Merged model', detail: 'A whole Hugging Face folder that any tool loads', format: 'merged', suffix: 'merged' },

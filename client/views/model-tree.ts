@@ -46,6 +46,10 @@ function modelItem(model: ModelInfo): ModelItem {
   };
 }
 
+/** Whether a menu has handed over an item of this view. */
+export const isModelItem = (value: unknown): value is ModelItem =>
+  typeof value === 'object' && value !== null && 'model' in value && 'isBroken' in value;
+
 /** "llama · 135M parameters · 269 MB · BF16" */
 export const modelFacts = ({ family, parameters, weightBytes, dtypes }: ModelInfo): string =>
   [

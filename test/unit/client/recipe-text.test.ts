@@ -1,7 +1,7 @@
 /** The recipe that the wizard writes: valid for every answer, short, and each setting with its sentence. */
 import { describe, expect, test } from 'vitest';
 import { isRecipeName, recipeStem, scoresFile } from '../../../client/recipe-names.ts';
-import { choicesOf, freeName, recipeFileName, recipeText } from '../../../client/recipe-text.ts';
+import { choicesOf, freeName, modelHints, recipeFileName, recipeText } from '../../../client/recipe-text.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { type Recipe, settings } from '../../../trainer/protocol/recipe-schema.ts';
 
@@ -35,6 +35,15 @@ describe('the recipe', () => {
     const text = recipeText({ ...answers, train: undefined });
     expect(text).toContain('# The data is not there yet');
     expect(parseRecipe(text).recipe?.data.train).toEqual(['data/train.jsonl']);
+  });
+
+  test('fits the model', () => {
+    const hints = modelHints({ architectures: ['LlamaForCausalLM'], max_position_embeddings: 128 });
+    expect(hints).toEqual({ task: 'causal_lm', maxPositions: 128 });
+    expect(parseRecipe(recipeText({ ...answers, ...hints })).recipe?.max_length).toBe(128);
+    expect(modelHints({ architectures: ['ViTForImageClassification'] })).toEqual({ task: 'image_classification' });
+    for (const config of [undefined, null, 3, {}, { architectures: 'x', max_position_embeddings: 'y' }, { max_position_embeddings: 2 }])
+      expect(modelHints(config)).toEqual({});
   });
 
   test('takes a path with anything in it', () => {
