@@ -127,7 +127,7 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
       const cellB = found && found.scores.length === cellA?.scores.length ? found : undefined;
       parts.hidden = !cellA;
       empty.hidden = cellA !== undefined;
-      setText(empty, 'There are no scores of this module yet.');
+      setText(empty, 'There are no scores of this module.');
       if (!cellA) return;
       const count = counts[module] ?? 0;
       const chosenA = selectedRows(cellA, count, trained.a.get(moduleName), choice);

@@ -180,14 +180,16 @@ export function fitText(context: CanvasRenderingContext2D, text: string, width: 
 }
 
 function drawRowLabels({ context, content, theme, geometry }: DrawGridParams, first: number, last: number): void {
-  const { cellHeight, gutter } = geometry;
+  const { cellHeight, gutter, bodyHeight, header: top } = geometry;
   const stride = Math.max(1, Math.ceil((FONT_SIZE + 3) / cellHeight));
   context.textAlign = 'right';
   context.fillStyle = theme.muted;
   let lowest = Number.NEGATIVE_INFINITY;
   for (let row = first; row < last; row++) {
     const { label, isBlock } = content.grid.rows[row] as Grid['rows'][number];
-    const y = topOf(geometry, row) + cellHeight / 2;
+    // A row that is lower than its label, at either end, would have it cut.
+    const middle = topOf(geometry, row) + cellHeight / 2;
+    const y = cellHeight < FONT_SIZE ? Math.min(Math.max(middle, top + FONT_SIZE / 2), top + bodyHeight - FONT_SIZE / 2) : middle;
     // Rows outside the blocks always say what they are, unless that would cover another.
     const number = row - content.grid.rows.findIndex(each => each.isBlock);
     if ((isBlock && number % niceStride(stride) !== 0) || y - lowest < FONT_SIZE) continue;

@@ -2,7 +2,7 @@
 import type { HeatmapModule, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
 import { type ColorMap, type ColorMapName, colorMap, colorMapNames } from '../shared/color-maps.ts';
 import type { Scale } from '../shared/scale.ts';
-import { differences, importanceValues, scaleOf } from './cell-values.ts';
+import { differences, importanceValues, type Statistic, scaleOf } from './cell-values.ts';
 import { deriveGrid, type Grid } from './grid.ts';
 import type { ScoreStore, SetScores } from './score-store.ts';
 import {
@@ -76,13 +76,18 @@ function modulesOf(a: HeatmapSourceInfo | undefined, b: HeatmapSourceInfo | unde
 export const colorMapOf = (state: HeatmapViewState, setting: string): ColorMapName =>
   state.colorMap ?? colorMapNames.find(name => name === setting) ?? 'viridis';
 
+/** A run without scores still shows what it trains. */
+const statisticOf = ({ statistic }: HeatmapViewState, source: HeatmapSourceInfo | undefined): Statistic =>
+  source?.sets.length === 0 ? 'selected' : statistic;
+
 export function makePicture(
-  state: HeatmapViewState,
+  chosen: HeatmapViewState,
   sources: readonly HeatmapSourceInfo[],
   store: ScoreStore,
   colorSetting: string,
 ): Picture {
-  const [sourceA, sourceB] = [sourceOf(sources, state.a), sourceOf(sources, state.b)];
+  const [sourceA, sourceB] = [sourceOf(sources, chosen.a), sourceOf(sources, chosen.b)];
+  const state = { ...chosen, statistic: statisticOf(chosen, sourceA) };
   const modules = modulesOf(sourceA, sourceB);
   const names = modules.map(({ name }) => name);
   const [a, b] = [store.of(state.a), store.of(state.b)];

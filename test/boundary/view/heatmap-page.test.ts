@@ -89,6 +89,8 @@ async function open(): Promise<BrowserPage<HeatmapFromPage> & { readonly service
   return { ...opened, services };
 }
 
+test.runIf(process.env.CI && executablePath === undefined)('a browser is there, in CI', () => expect.fail('no Chromium on this machine'));
+
 describe.skipIf(executablePath === undefined)(
   `the heatmap in a browser${executablePath ? '' : ' (skipped: no Chromium on this machine)'}`,
   () => {
