@@ -152,7 +152,10 @@ export function createControls({ onChange, onAddSource, onOpenRun, onZoom, onExp
       setText(selected, selectionText(picture));
       setText(overlap, overlapText(picture) ?? '');
       overlap.hidden = !state.b;
-      const problems = [picture.sourceA?.problem, picture.sourceB?.problem, picture.problem].filter(each => each !== undefined);
+      const ofSources = [picture.sourceA, picture.sourceB].flatMap(source =>
+        source?.problem ? [`${source.label}: ${source.problem}`] : [],
+      );
+      const problems = [...new Set(ofSources), ...(picture.problem ? [picture.problem] : [])];
       problem.hidden = problems.length === 0;
       setText(problem, problems.join(' · '));
       table.setAttribute('aria-pressed', String(state.isTable));

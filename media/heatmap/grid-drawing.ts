@@ -103,6 +103,11 @@ function drawCells({ context, content, theme, geometry }: DrawGridParams, first:
       context.globalAlpha = index < 0 ? 0.3 : 1;
       context.fillRect(x, y, Math.max(1, right - x - 1), Math.max(1, bottom - y - gap));
       context.globalAlpha = 1;
+      if (theme.isHighContrast && gap > 0) {
+        context.strokeStyle = theme.border;
+        context.lineWidth = 1;
+        context.strokeRect(x + 0.5, y + 0.5, right - x - 2, bottom - y - gap - 1);
+      }
       if (hasText)
         isWhole =
           drawInside(

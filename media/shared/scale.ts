@@ -7,8 +7,6 @@ export const scaleNames: readonly ScaleName[] = ['linear', 'log', 'rank'];
 export interface Scale {
   /** 0 to 1; NaN for NaN. */
   position(value: number): number;
-  /** The value at a position: the inverse, where there is one. */
-  valueAt(position: number): number;
   /** At most `count` of them, for a legend. */
   ticks(count: number): readonly Tick[];
   readonly isEmpty: boolean;
@@ -44,7 +42,6 @@ export function linearScale(low: number, high: number, isEmpty = false): Scale {
   const span = high - low;
   return {
     position: value => (Number.isNaN(value) ? Number.NaN : span > 0 ? clamp((value - low) / span) : 0.5),
-    valueAt: position => low + position * span,
     ticks: count => niceTicks(low, high, count).map(value => ({ position: span > 0 ? (value - low) / span : 0.5, label: compact(value) })),
     isEmpty,
   };
@@ -59,7 +56,6 @@ function logScale(sorted: Float64Array): Scale {
     Number.isNaN(value) ? Number.NaN : value <= 0 ? 0 : span > 0 ? clamp((Math.log10(value) - low) / span) : 0.5;
   return {
     position,
-    valueAt: at => 10 ** (low + at * span),
     ticks: count => logTicks(low, high, count).map(value => ({ position: position(value), label: compact(value) })),
     isEmpty: sorted.length === 0,
   };
@@ -77,7 +73,6 @@ function rankScale(sorted: Float64Array): Scale {
   const valueAt = (at: number): number => sorted[Math.round(clamp(at) * (count - 1))] ?? Number.NaN;
   return {
     position,
-    valueAt,
     ticks: wanted =>
       count === 0
         ? []

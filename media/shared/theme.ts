@@ -9,7 +9,6 @@ export interface Theme {
   /** What is trained. */
   readonly accent: string;
   readonly plain: string;
-  readonly second: string;
   readonly font: string;
   /** Borders carry what colours do elsewhere. */
   readonly isHighContrast: boolean;
@@ -24,7 +23,6 @@ const NAMES: Readonly<Record<Exclude<keyof Theme, 'isHighContrast' | 'font'>, st
   focus: '--focus',
   accent: '--accent',
   plain: '--plain',
-  second: '--second',
 };
 
 export function readTheme(): Theme {
@@ -34,6 +32,3 @@ export function readTheme(): Theme {
   const isHighContrast = classList.contains('vscode-high-contrast') || classList.contains('vscode-high-contrast-light');
   return { ...(colours as Omit<Theme, 'isHighContrast' | 'font'>), font: style.fontFamily, isHighContrast };
 }
-
-export const prefersLessMotion = (): boolean =>
-  document.body.classList.contains('vscode-reduce-motion') || matchMedia('(prefers-reduced-motion: reduce)').matches;

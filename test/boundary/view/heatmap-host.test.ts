@@ -176,6 +176,20 @@ test('a run tells its scores, its selection, its budget and the size of its mode
   expect((await page.scores(runDir)).get('m.layers.0.up_proj')).toEqual([3, 6, 9, 12]);
 });
 
+test('a run of saved scores shows those, and one without any shows its selection', async () => {
+  const bare = join(folder, 'runs', 'bare');
+  mkdirSync(bare);
+  writeFileSync(join(bare, 'selection.json'), JSON.stringify({ 'm.layers.0.up_proj': [0] }));
+  const [nothing] = await openPage(bare).sources();
+  expect(nothing).toMatchObject({ kind: 'run', sets: [], selection: [{ module: 'm.layers.0.up_proj' }] });
+  expect(nothing?.problem).toContain('has saved no scores');
+  const { recipe } = parseRecipe(`model: m\nimportance: {scores: ${file}}\ndata: {train: t.jsonl}\n`, { fileName: 'x.rowtune.yaml' });
+  if (!recipe) throw new Error('the recipe of the test is wrong');
+  writeFileSync(join(bare, 'recipe.yaml'), stringifyRecipe(recipe));
+  expect((await openPage(bare).sources())[0]?.sets).toEqual([{ key: '', measure: 'taylor', className: undefined }]);
+  rmSync(bare, { recursive: true });
+});
+
 test('while scores are computed the page gets what is new, and in the end the complete ones', async () => {
   const growing = join(folder, 'growing.scores.safetensors');
   const page = openPage(growing);

@@ -28,12 +28,11 @@ describe.each(scaleNames)('the scale %s', name => {
     expect(scale.position(Number.NaN)).toBeNaN();
   });
 
-  test('has ticks within it that rise, and an inverse', () => {
+  test('has ticks within it that rise', () => {
     const ticks = scale.ticks(5).map(({ position }) => position);
     expect(ticks.length).toBeGreaterThan(1);
     expect([...ticks].sort((a, b) => a - b)).toEqual(ticks);
     for (const position of ticks) expect(position >= 0 && position <= 1).toBe(true);
-    for (const at of [0.1, 0.5, 0.9]) expect(scale.position(scale.valueAt(at))).toBeCloseTo(at, 1);
   });
 
   test('holds for one value and for none', () => {
