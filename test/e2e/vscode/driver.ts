@@ -150,7 +150,7 @@ export class Workbench {
         throw error;
       });
     });
-    await fix.click();
+    await this.accept(fix);
   }
 
   notification(text: string | RegExp): Locator {
