@@ -68,7 +68,7 @@ export function recipeText({ name, model, task, method, train, maxPositions = Nu
     recompute: recipe.recompute,
   };
   const head = [
-    `# ${settings.task?.type.choices?.[task] ?? task} ${settings.method?.type.choices?.[method] ?? ''}`.trimEnd(),
+    `# ${settings.method?.type.choices?.[method] ?? method}`,
     `# Train it by the lens above or: rowtune train ${recipeFileName(name)}`,
     ...(train === undefined ? ['# The data is not there yet: lines of JSON, such as {"prompt": "…", "completion": "…"}.'] : []),
   ];
