@@ -136,7 +136,8 @@ function runFolders({ store }: App): readonly string[] {
   return [...folders, ...new Set(others)];
 }
 
-function drawRun({ id, label, description, tooltip, icon, group, flags }: RunItem): TreeItem {
+function drawRun(run: RunItem): TreeItem {
+  const { id, label, description, tooltip, icon, group, flags } = run;
   const item = new TreeItem(label, TreeItemCollapsibleState.None);
   const color = COLORS[group];
   item.id = id;
@@ -144,6 +145,7 @@ function drawRun({ id, label, description, tooltip, icon, group, flags }: RunIte
   item.tooltip = lines(tooltip);
   item.iconPath = new ThemeIcon(icon, color === undefined ? undefined : new ThemeColor(color));
   item.contextValue = flags.join(' ');
+  if (flags.includes('run')) item.command = { command: COMMANDS.openRun, title: 'Open Run', arguments: [run] };
   item.accessibilityInformation = { label: `${label}, ${group}, ${description}` };
   return item;
 }
