@@ -1,0 +1,72 @@
+/** `npm run study`: ways to tune small models at equal budgets, over three seeds. See bench/study-plan.ts. */
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { parseArgs } from 'node:util';
+import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, run, StepError, say } from './steps.mjs';
+
+const PARTS = ['vit', 'resnet', 'minilm'];
+const HELP = `npm run study [-- options]
+  --parts vit,resnet,minilm  what is compared (default: all); the others keep their numbers
+  --threads N                cores of one operation (default: all)
+About 20 minutes on two idle cores. The results go to bench/results/study.md and study.json.`;
+
+async function bundle() {
+  const { build } = await import('esbuild');
+  const outdir = path.join(root, 'dist', 'bench');
+  const options = { bundle: true, platform: 'node', format: 'esm', target: 'node20', packages: 'external', logLevel: 'warning' };
+  const entries = ['bench/study-worker.ts', 'trainer/engine/tensorflow/environment.ts'].map(file => path.join(root, file));
+  await build({ ...options, entryPoints: entries, outdir, entryNames: '[name]', outExtension: { '.js': '.mjs' } });
+  return outdir;
+}
+
+async function prepareAndRun(parts, threads) {
+  ensurePackages();
+  buildBundles();
+  if (!ensureEngine()) throw new StepError('the study is made with the TensorFlow engine, which could not be installed');
+  const cacheDir = cacheFolder();
+  const { ensureDigits } = await import('./demo/digits.mjs');
+  const { ensureMiniLm } = await import('./demo/minilm.mjs');
+  const { ensureSpamData } = await import('./demo/spam-data.mjs');
+  const request = {
+    cacheDir,
+    results: path.join(root, 'bench', 'results'),
+    digits: await ensureDigits(path.join(cacheDir, 'demo', 'digits')),
+    spam: ensureSpamData(path.join(cacheDir, 'demo', 'spam')),
+    minilm: parts.includes('minilm') ? await ensureMiniLm(cacheDir) : '',
+    threads,
+    parts,
+  };
+  const scripts = await bundle();
+  const { workerEnvironment, WORKER_FLAGS } = await import(pathToFileURL(path.join(scripts, 'environment.mjs')).href);
+  run(process.execPath, [...WORKER_FLAGS, path.join(scripts, 'study-worker.mjs'), JSON.stringify(request)], {
+    env: { ...process.env, ...workerEnvironment({ threads }) },
+  });
+  say('wrote bench/results/study.md and study.json');
+}
+
+async function main() {
+  const options = { parts: { type: 'string' }, threads: { type: 'string', default: '0' }, help: { type: 'boolean', short: 'h' } };
+  let wanted;
+  try {
+    wanted = parseArgs({ options }).values;
+    const unknown = wanted.parts?.split(',').find(part => !PARTS.includes(part));
+    if (unknown !== undefined) throw new Error(`there is no part '${unknown}'`);
+    if (!/^\d{1,3}$/.test(wanted.threads)) throw new Error(`--threads takes a whole number, not '${wanted.threads}'`);
+  } catch (error) {
+    say(`${error.message}\n${HELP}`);
+    return 2;
+  }
+  if (wanted.help) {
+    console.log(HELP);
+    return 0;
+  }
+  try {
+    await prepareAndRun(wanted.parts?.split(',') ?? PARTS, Number(wanted.threads));
+    return 0;
+  } catch (error) {
+    say(`study: ${error.message}`);
+    return 1;
+  }
+}
+
+process.exitCode = await main();
