@@ -152,9 +152,10 @@ const tuneOptimizer: Convert = value => {
     .split('.')
     .at(-1)
     ?.toLowerCase()
-    .replace(/8bit$|^paged/g, '');
+    .replace(/^paged/, '')
+    .replace(/8bit$/, '_8bit');
   return [
-    ...set('optim', name === 'sgd' || name === 'adam' ? name : 'adamw'),
+    ...set('optim', name && ['sgd', 'adam', 'adam_8bit', 'adamw_8bit'].includes(name) ? name : 'adamw'),
     ...set('learning_rate', value.lr),
     ...set('weight_decay', value.weight_decay),
   ];

@@ -114,7 +114,9 @@ export const foreignValues: Readonly<Record<string, Readonly<Record<string, Fore
     ...renamed('image_classification', 'image-classification'),
   ]),
   optim: Object.fromEntries([
-    ...renamed('adamw', 'adamw_torch', 'adamw_torch_fused', 'adamw_hf', 'adamw_8bit', 'paged_adamw_8bit', 'adamw_bnb_8bit'),
+    ...renamed('adamw', 'adamw_torch', 'adamw_torch_fused', 'adamw_hf', 'paged_adamw', 'paged_adamw_32bit'),
+    ...renamed('adamw_8bit', 'adamw8bit', 'paged_adamw_8bit', 'adamw_bnb_8bit', 'adamw_torch_8bit'),
+    ...renamed('adam_8bit', 'adam8bit', 'paged_adam_8bit'),
   ]),
   lr_scheduler_type: Object.fromEntries([
     ...renamed('cosine', 'cosine_with_min_lr', 'cosine_decay', 'cosine_with_restarts'),

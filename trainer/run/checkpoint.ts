@@ -123,16 +123,13 @@ async function writeTensors(folder: string, { session, attachment, optimizer, ad
     const snapshot = readSnapshot(session, attachment, optimizer);
     return wanted.map(({ name, shape }) => ({ name, shape, data: () => nextValue(snapshot, name) }));
   };
+  const dtypeOf = new Map(specs.map(({ name, dtype }) => [name, dtype]));
   await writeAdapter(folder, { description: adapter, tensors: valuesOf(specs.filter(({ name }) => trained.has(name))) });
   const states = valuesOf(specs.filter(({ name }) => !trained.has(name)));
-  const entries = states.map(
-    ({ name, shape, data }): TensorEntry => ({
-      name,
-      dtype: 'F32',
-      shape,
-      data: async () => encodeFloat32((await data()) as Float32Array, 'F32'),
-    }),
-  );
+  const entries = states.map(({ name, shape, data }): TensorEntry => {
+    if (dtypeOf.get(name) === 'uint8') return { name, dtype: 'U8', shape, data: async () => (await data()) as Uint8Array };
+    return { name, dtype: 'F32', shape, data: async () => encodeFloat32((await data()) as Float32Array, 'F32') };
+  });
   await writeSafetensors(path.join(folder, OPTIMIZER_TENSORS), entries);
 }
 

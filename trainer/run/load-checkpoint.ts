@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { type Adapter, AdapterError } from '../adapter/adapter.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
+import type { HostArray } from '../graph/types.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
 import { openSafetensors, type SafetensorsSource } from '../hub/safetensors-source.ts';
 import type { Attachment } from '../method/method.ts';
@@ -16,7 +17,7 @@ export interface Checkpoint {
   readonly state: TrainerState;
   readonly adapter: Adapter;
   /** Trained tensors and optimizer state by their names in the snapshot. */
-  read(name: string): Promise<Float32Array>;
+  read(name: string): Promise<HostArray>;
   /** @throws RunError 'checkpoint-mismatch' that lists what is missing or of another shape */
   check(attachment: Attachment, optimizer: OptimizerSettings): void;
   close(): Promise<void>;
@@ -34,7 +35,10 @@ export async function openCheckpoint(folder: string): Promise<Checkpoint> {
     folder,
     state,
     adapter,
-    read: name => (adapter.tensors.has(name) ? adapter.readFloat32(name) : optimizer.readFloat32(name)),
+    read: async name => {
+      if (adapter.tensors.has(name)) return adapter.readFloat32(name);
+      return optimizer.tensors.get(name)?.dtype === 'U8' ? optimizer.readRaw(name) : optimizer.readFloat32(name);
+    },
     check: (attachment, settings) => check({ folder, adapter, optimizer, attachment, settings }),
     close: async () => {
       await adapter.close();
@@ -55,10 +59,11 @@ function check({ folder, adapter, optimizer, attachment, settings }: CheckParams
   const wrong: string[] = [];
   if (adapter.description.method !== attachment.method)
     wrong.push(`it was trained by ${adapter.description.method}, not ${attachment.method}`);
-  for (const { name, shape } of snapshotSpecs(attachment, settings)) {
-    const found = adapter.tensors.get(name)?.shape ?? optimizer.tensors.get(name)?.shape;
+  for (const { name, shape, dtype } of snapshotSpecs(attachment, settings)) {
+    const found = adapter.tensors.get(name) ?? optimizer.tensors.get(name);
     if (!found) wrong.push(`${name} is missing`);
-    else if (found.join() !== shape.join()) wrong.push(`${name} is [${found}], expected [${shape}]`);
+    else if (found.shape.join() !== shape.join()) wrong.push(`${name} is [${found.shape}], expected [${shape}]`);
+    else if ((optimizer.tensors.get(name)?.dtype === 'U8') !== (dtype === 'uint8')) wrong.push(`${name} is not ${dtype}`);
   }
   if (wrong.length === 0) return;
   const more = wrong.length > 10 ? `\n  and ${wrong.length - 10} more` : '';

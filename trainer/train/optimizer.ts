@@ -1,6 +1,18 @@
 /** Optimizers as graph transformations: a gradient and the state of one trainable become effects that update it. */
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
+import { elementCount } from '../graph/types.ts';
 import type { Trainable } from '../method/method.ts';
+import {
+  ditherOf,
+  eightBitMoments,
+  fromBlocks,
+  type GroupPart,
+  groupParts,
+  readEightBit,
+  roundingNoise,
+  toBlocks,
+  writeEightBit,
+} from './eight-bit.ts';
 import { chosenOf, readTrained, writeTrained } from './trained-part.ts';
 import { splitMembers, type UpdateGroup } from './update-group.ts';
 
@@ -13,6 +25,8 @@ export interface OptimizerSettings {
   readonly beta2: number;
   readonly epsilon: number;
   readonly momentum: number;
+  /** Moments of at least so many numbers are kept in 8 bits; left out, all are float32. */
+  readonly eightBitFrom?: number;
 }
 
 /** What changes from step to step, as scalar feeds. */
@@ -20,19 +34,33 @@ export const OPTIMIZER_FEEDS = ['learningRate', 'beta1Power', 'beta2Power', 'eps
 export type OptimizerFeeds = Readonly<Record<(typeof OPTIMIZER_FEEDS)[number], number>>;
 
 /** Values of the feeds at update number `step` (from 1). ε is scaled so that PyTorch's form comes out: see the `adam` operation. */
-export function optimizerFeeds(settings: OptimizerSettings, learningRate: number, step: number): OptimizerFeeds {
+export function optimizerFeeds(
+  settings: OptimizerSettings,
+  learningRate: number,
+  step: number,
+): OptimizerFeeds & { readonly dither?: number } {
   const beta2Power = settings.beta2 ** step;
   return {
     learningRate,
     beta1Power: settings.beta1 ** step,
     beta2Power,
     epsilon: settings.epsilon * Math.sqrt(1 - beta2Power),
+    ...(settings.eightBitFrom !== undefined && { dither: ditherOf(step) }),
   };
 }
 
-/** The variables that an optimizer keeps for a group, of the group's own shape. */
-export const optimizerState = (settings: OptimizerSettings, group: UpdateGroup): VariableSpec[] =>
-  stateNames(settings).map(name => ({ name: `${group.name}.${name}`, shape: group.shape, dtype: 'float32' }));
+/** The variables that an optimizer keeps for a group: of the group's own shape, or codes and scales of 8-bit moments. */
+export function optimizerState(settings: OptimizerSettings, group: UpdateGroup): VariableSpec[] {
+  if (!isEightBit(settings, group))
+    return stateNames(settings).map(name => ({ name: `${group.name}.${name}`, shape: group.shape, dtype: 'float32' }));
+  return groupParts(group).flatMap(part => {
+    const { m, v } = eightBitMoments(group, part);
+    return [m.codes, m.scales, v.codes, v.scales];
+  });
+}
+
+const isEightBit = ({ name, eightBitFrom }: OptimizerSettings, { shape }: UpdateGroup): boolean =>
+  name !== 'sgd' && eightBitFrom !== undefined && elementCount(shape) >= eightBitFrom;
 
 const stateNames = ({ name, momentum }: OptimizerSettings): readonly string[] =>
   name === 'sgd' ? (momentum > 0 ? ['momentum'] : []) : ['m', 'v'];
@@ -55,6 +83,7 @@ export interface UpdateParams {
 export function update(graph: Graph, params: UpdateParams): Node[] {
   const { group, settings } = params;
   const [only] = group.members as [Trainable];
+  if (isEightBit(settings, group) && !chosenOf(only)) return updateInParts(graph, params, only);
   if (!chosenOf(only) && settings.name !== 'sgd') return updateWhole(graph, params, only);
   const current = graph.concat(
     group.members.map(member => readTrained(graph, member)),
@@ -87,19 +116,55 @@ function updateWhole(graph: Graph, { settings, group, gradient, feeds }: UpdateP
   return [...shrink, step];
 }
 
+/** Adam with 8-bit moments on a whole variable, some rows at a time. */
+function updateInParts(graph: Graph, params: UpdateParams, { variable }: Trainable): Node[] {
+  const { group, gradient } = params;
+  const parts = groupParts(group);
+  return parts.flatMap((part, i) => {
+    const { begin, rows } = part;
+    const current = graph.sliceAxis(graph.read(variable, i), 0, begin, rows);
+    const own = { ...params, gradient: graph.sliceAxis(gradient, 0, begin, rows) };
+    const { next, effects } = adamRows(graph, own, current, part);
+    const places = graph.constant(
+      Int32Array.from({ length: rows }, (_, row) => begin + row),
+      [rows],
+      'int32',
+    );
+    return [...effects, graph.updateRows(variable.name, places, next)];
+  });
+}
+
+/** New values of the moments, and the effects that keep them. */
+function moveMoments(graph: Graph, { settings, group }: UpdateParams, g: Node, part: GroupPart): { m: Node; v: Node; effects: Node[] } {
+  const [rate1, rate2] = [1 - settings.beta1, 1 - settings.beta2];
+  if (!isEightBit(settings, group)) {
+    const [mState, vState] = optimizerState(settings, group) as [VariableSpec, VariableSpec];
+    const m = moveTowards(graph, mState, g, rate1);
+    const v = moveTowards(graph, vState, graph.square(g), rate2);
+    return { m: m.value, v: v.value, effects: [m.effect, v.effect] };
+  }
+  const states = eightBitMoments(group, part);
+  const noise = roundingNoise(graph);
+  const blocks = toBlocks(graph, g);
+  const moved = (state: Node, target: Node, rate: number): Node => graph.add(state, graph.mul(graph.sub(target, state), rate));
+  const m = moved(readEightBit(graph, states.m), blocks, rate1);
+  const v = moved(readEightBit(graph, states.v), graph.square(blocks), rate2);
+  const effects = [...writeEightBit(graph, states.m, m, noise), ...writeEightBit(graph, states.v, v, noise)];
+  return { m: fromBlocks(graph, m, g.shape), v: fromBlocks(graph, v, g.shape), effects };
+}
+
 /** Adam on rows alone (Kingma & Ba 2015; decoupled decay as Loshchilov & Hutter 2019). */
-function adamRows(graph: Graph, { settings, group, gradient, feeds }: UpdateParams, current: Node): { next: Node; effects: Node[] } {
-  const [mState, vState] = optimizerState(settings, group) as [VariableSpec, VariableSpec];
-  const { beta1, beta2, weightDecay } = settings;
+function adamRows(graph: Graph, params: UpdateParams, current: Node, part?: GroupPart): { next: Node; effects: Node[] } {
+  const { settings, group, gradient, feeds } = params;
+  const { weightDecay } = settings;
   const decoupled = settings.name === 'adamw';
   const g = !decoupled && weightDecay > 0 ? graph.add(gradient, graph.mul(current, weightDecay)) : gradient;
-  const m = moveTowards(graph, mState, g, 1 - beta1);
-  const v = moveTowards(graph, vState, graph.square(g), 1 - beta2);
+  const { m, v, effects } = moveMoments(graph, params, g, part ?? (groupParts(group)[0] as GroupPart));
   const one = graph.scalar(1);
   const rate = graph.div(graph.mul(feeds.learningRate, graph.sqrt(graph.sub(one, feeds.beta2Power))), graph.sub(one, feeds.beta1Power));
-  const change = graph.div(graph.mul(m.value, rate), graph.add(graph.sqrt(v.value), feeds.epsilon));
+  const change = graph.div(graph.mul(m, rate), graph.add(graph.sqrt(v), feeds.epsilon));
   const kept = decoupled && weightDecay > 0 ? graph.mul(current, graph.sub(one, graph.mul(feeds.learningRate, weightDecay))) : current;
-  return { next: graph.sub(kept, change), effects: [m.effect, v.effect] };
+  return { next: graph.sub(kept, change), effects };
 }
 
 /**

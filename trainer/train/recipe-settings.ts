@@ -3,6 +3,7 @@ import { halfBudget } from '../dependency/coupling.ts';
 import type { MethodSettings } from '../method/method.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { Budget } from '../selection.ts';
+import { EIGHT_BIT_FROM } from './eight-bit.ts';
 import type { OptimizerSettings } from './optimizer.ts';
 
 export const methodSettings = (recipe: Recipe): MethodSettings => ({
@@ -25,8 +26,16 @@ function rowsBudget({ r = 0, ratio, dependencies, method }: Recipe): Budget {
   return dependencies && method === 'spsft' ? halfBudget(budget) : budget;
 }
 
+const OPTIMIZERS: Readonly<Record<Recipe['optim'], Pick<OptimizerSettings, 'name' | 'eightBitFrom'>>> = {
+  adamw: { name: 'adamw' },
+  adam: { name: 'adam' },
+  adamw_8bit: { name: 'adamw', eightBitFrom: EIGHT_BIT_FROM },
+  adam_8bit: { name: 'adam', eightBitFrom: EIGHT_BIT_FROM },
+  sgd: { name: 'sgd' },
+};
+
 export const optimizerSettings = (recipe: Recipe): OptimizerSettings => ({
-  name: recipe.optim,
+  ...OPTIMIZERS[recipe.optim],
   weightDecay: recipe.weight_decay,
   beta1: recipe.adam_beta1,
   beta2: recipe.adam_beta2,

@@ -71,7 +71,7 @@ function traceRead(group: readonly Part[]): Traced {
 
 function traceWrite(group: readonly Part[]): Traced {
   const graph = new Graph();
-  const effects = group.map(({ spec, of }) => writeTrained(graph, of, graph.feed(spec.name, spec.shape)));
+  const effects = group.map(({ spec, of }) => writeTrained(graph, of, graph.feed(spec.name, spec.shape, spec.dtype)));
   return { graph, outputs: { done: graph.scalar(1) }, effects };
 }
 

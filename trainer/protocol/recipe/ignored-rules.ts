@@ -72,7 +72,7 @@ const conditions: readonly Condition[] = [
   { settings: ['momentum'], when: 'with optim: sgd', reads: ['optim'], isUsed: ({ optim }) => optim === 'sgd' },
   {
     settings: ['adam_beta1', 'adam_beta2', 'adam_epsilon'],
-    when: 'with optim: adamw or adam',
+    when: 'with optim: adamw, adam or their 8-bit forms',
     reads: ['optim'],
     isUsed: ({ optim }) => optim !== 'sgd',
   },

@@ -47,10 +47,16 @@ export const optimizerSettings = {
     choice({
       adamw: 'Adam with weight decay apart from the gradient.',
       adam: 'Adam; weight decay is added to the gradient.',
+      adamw_8bit: 'adamw with its two moments in 8 bits each, for full and lora with many trained parameters.',
+      adam_8bit: 'adam with its two moments in 8 bits each.',
       sgd: 'Stochastic gradient descent, with momentum if asked.',
     }),
     'adamw',
-    { doc: 'The optimizer.', memory: 'adam and adamw hold two numbers for each trained parameter, sgd none, or one with momentum.' },
+    {
+      doc: 'The optimizer.',
+      memory:
+        'adam and adamw hold eight bytes for each trained parameter, their 8-bit forms two (eight where fewer than 4096 are updated together), sgd none, or four with momentum.',
+    },
   ),
   weight_decay: defaulted(number({ min: 0, max: 100 }), 0, { doc: 'How strongly trained weights are pulled towards 0.' }),
   adam_beta1: defaulted(number({ min: 0, max: 0.999999 }), 0.9, { doc: 'The decay of the mean of gradients in Adam.' }),

@@ -32,7 +32,8 @@ const binary = (f: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor) => ({
 export const elementwiseKernels: Pick<KernelTable, Elementwise> = {
   neg: unary(tf.neg),
   abs: unary(tf.abs),
-  sign: unary(tf.sign),
+  // tfjs's wasm backend takes what is below 1e-7 for 0.
+  sign: unary(x => tf.sub(tf.cast(tf.greater(x, 0), 'float32'), tf.cast(tf.less(x, 0), 'float32'))),
   exp: unary(tf.exp),
   log: unary(tf.log),
   sqrt: unary(tf.sqrt),

@@ -1,0 +1,133 @@
+/**
+ * Adam's moments in 8 bits (after Dettmers et al. 2022, "8-bit optimizers via block-wise quantization"). Numbers are cut into blocks, and each
+ * is held as a code beside the largest magnitude of its block: x = largest · sign · (code / levels)⁴. The fourth power reaches from 1 down to
+ * 2e-10 (unsigned) with steps of a few percent, where the paper looks its levels up in a table.
+ */
+import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
+import { elementCount } from '../graph/types.ts';
+import type { UpdateGroup } from './update-group.ts';
+
+/** Numbers that share a scale, as in bitsandbytes. */
+export const EIGHT_BIT_BLOCK = 256;
+/** Moments of fewer numbers than this stay in float32, as in bitsandbytes: biases, norms and small factors, where 8 bits save nothing. */
+export const EIGHT_BIT_FROM = 4096;
+/** A whole variable is updated this many numbers at a time, so that the float32 copies within the step stay small. */
+const PART_NUMBERS = 2 ** 22;
+
+/** `signed`: codes 1 … 255 stand for −127 … 127. `unsigned`: codes 0 … 255. */
+export type CodeKind = 'signed' | 'unsigned';
+
+const LEVELS: Record<CodeKind, number> = { signed: 127, unsigned: 255 };
+/** The code of 0 among signed ones. */
+const MIDDLE = 128;
+/** Keeps the division of a block of zeros finite: the smallest normal float32. */
+const TINY = 2 ** -126;
+
+/** A moment of some numbers: their codes, and the largest magnitude of each block. */
+export interface EightBitState {
+  readonly kind: CodeKind;
+  /** uint8 [1, blocks, 256]: one row, so that all of it is written in place. */
+  readonly codes: VariableSpec;
+  /** float32 [1, blocks, 1]. */
+  readonly scales: VariableSpec;
+}
+
+export function eightBitState(name: string, count: number, kind: CodeKind): EightBitState {
+  const blocks = Math.ceil(count / EIGHT_BIT_BLOCK);
+  return {
+    kind,
+    codes: { name, shape: [1, blocks, EIGHT_BIT_BLOCK], dtype: 'uint8' },
+    scales: { name: `${name}.scale`, shape: [1, blocks, 1], dtype: 'float32' },
+  };
+}
+
+/** Rows [begin, begin + rows) of a group that are updated at once; `suffix` tells its state from that of the others. */
+export interface GroupPart {
+  readonly begin: number;
+  readonly rows: number;
+  readonly suffix: string;
+}
+
+/** A whole variable in parts of some four million numbers; chosen rows all at once, since they are read and written together. */
+export function groupParts({ members, shape: [rows = 1, ...rest] }: UpdateGroup): GroupPart[] {
+  const [only] = members;
+  const isWhole = members.length === 1 && !only?.rows && !only?.elements;
+  const step = isWhole ? Math.max(1, Math.floor(PART_NUMBERS / elementCount(rest))) : rows;
+  if (step >= rows) return [{ begin: 0, rows, suffix: '' }];
+  return Array.from({ length: Math.ceil(rows / step) }, (_, i) => ({
+    begin: i * step,
+    rows: Math.min(step, rows - i * step),
+    suffix: `.${i}`,
+  }));
+}
+
+/** The two moments of a part of a group. */
+export function eightBitMoments(
+  { name, shape: [, ...rest] }: UpdateGroup,
+  { rows, suffix }: GroupPart,
+): { m: EightBitState; v: EightBitState } {
+  const count = rows * elementCount(rest);
+  return { m: eightBitState(`${name}.m${suffix}`, count, 'signed'), v: eightBitState(`${name}.v${suffix}`, count, 'unsigned') };
+}
+
+/** x of any shape as blocks [1, blocks, 256], filled up with zeros. */
+export function toBlocks(graph: Graph, x: Node): Node {
+  const count = elementCount(x.shape);
+  const blocks = Math.ceil(count / EIGHT_BIT_BLOCK);
+  const flat = graph.pad(graph.reshape(x, [count]), [0], [blocks * EIGHT_BIT_BLOCK - count]);
+  return graph.reshape(flat, [1, blocks, EIGHT_BIT_BLOCK]);
+}
+
+/** The inverse of `toBlocks`. */
+export function fromBlocks(graph: Graph, x: Node, shape: readonly number[]): Node {
+  const flat = graph.reshape(x, [elementCount(x.shape)]);
+  return graph.reshape(graph.slice(flat, [0], [elementCount(shape)]), shape);
+}
+
+/** The values of a state, float32 [1, blocks, 256]. */
+export function readEightBit(graph: Graph, { kind, codes, scales }: EightBitState): Node {
+  const code = graph.cast(graph.read(codes), 'float32');
+  const unit = graph.mul(graph.read(scales), 1 / LEVELS[kind] ** 4);
+  if (kind === 'unsigned') return graph.mul(graph.square(graph.square(code)), unit);
+  const centred = graph.sub(code, MIDDLE);
+  const square = graph.mul(centred, graph.abs(centred));
+  return graph.mul(graph.mul(square, graph.abs(square)), unit);
+}
+
+/**
+ * Writes values [1, blocks, 256] into a state. Each is rounded up with the probability that keeps its mean: v moves by a thousandth a step,
+ * which rounding to the nearest code would never let through.
+ * @param noise [1, 1, 256] in [0, 1)
+ */
+export function writeEightBit(graph: Graph, { kind, codes, scales }: EightBitState, values: Node, noise: Node): Node[] {
+  const magnitude = graph.abs(values);
+  const largest = graph.max(magnitude, [-1], true);
+  const power = graph.mul(graph.div(magnitude, graph.maximum(largest, TINY)), LEVELS[kind] ** 4);
+  const lower = truncate(graph, graph.sqrt(graph.sqrt(power)));
+  const fourth = (x: Node): Node => graph.square(graph.square(x));
+  const below = fourth(lower);
+  const share = graph.div(graph.sub(power, below), graph.sub(fourth(graph.add(lower, 1)), below));
+  const code = graph.add(lower, truncate(graph, graph.add(share, noise)));
+  // A second moment of 0 would divide by ε alone: the smallest level stands in for all below it.
+  const shifted = kind === 'signed' ? graph.add(graph.mul(graph.sign(values), code), MIDDLE) : graph.maximum(code, 1);
+  graph.declare(codes);
+  graph.declare(scales);
+  const row = graph.constant(Int32Array.of(0), [1], 'int32');
+  return [graph.updateRows(codes.name, row, graph.cast(shifted, 'uint8')), graph.updateRows(scales.name, row, largest)];
+}
+
+/** Towards zero. */
+const truncate = (graph: Graph, x: Node): Node => graph.cast(graph.cast(x, 'int32'), 'float32');
+
+/** Consecutive multiples of these, less their whole part, fill [0, 1) evenly (Roberts 2018, the sequence R₂). */
+const [ALONG_BLOCK, ALONG_STEPS] = [0.7548776662466927, 0.5698402909980532];
+
+/** What the step number adds to the noise: the same step rounds alike, so that a resumed run is the run. */
+export const ditherOf = (step: number): number => (step * ALONG_STEPS) % 1;
+
+/** The noise of one step, [1, 1, 256], from the feed `dither`. */
+export function roundingNoise(graph: Graph): Node {
+  const pattern = Float32Array.from({ length: EIGHT_BIT_BLOCK }, (_, i) => ((i + 1) * ALONG_BLOCK) % 1);
+  const sum = graph.add(graph.constant(pattern, [1, 1, EIGHT_BIT_BLOCK], 'float32'), graph.feed('dither', []));
+  return graph.sub(sum, graph.cast(graph.greaterEqual(sum, 1), 'float32'));
+}
