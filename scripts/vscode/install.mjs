@@ -37,6 +37,7 @@ function nodeOf(folder, name) {
 
 /** @throws StepError where it cannot be installed */
 export function ensureEditor(cacheDir, name) {
+  if (!(name in EDITORS)) throw new StepError(`there is no editor '${name}', only ${Object.keys(EDITORS).join(' and ')}`);
   const present = findEditor(cacheDir, name);
   if (present) return present;
   if (process.platform !== 'linux') throw new StepError(`VS Code for tests is installed on Linux only, not on ${process.platform}`);
@@ -93,7 +94,5 @@ function linkRipgrep(vscode) {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const name = process.argv[2] ?? 'current';
-  if (!(name in EDITORS)) throw new StepError(`'${name}' is none of ${Object.keys(EDITORS).join(', ')}`);
-  console.log(JSON.stringify(ensureEditor(cacheFolder(), name)));
+  console.log(JSON.stringify(ensureEditor(cacheFolder(), process.argv[2] ?? 'current')));
 }
