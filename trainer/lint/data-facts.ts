@@ -6,9 +6,8 @@ import { DataError } from '../train/data/data-error.ts';
 import { checkSameFormat, detectFormat, renameColumns } from '../train/data/detect-format.ts';
 import { type FormatSettings, formatExample } from '../train/data/format-example.ts';
 import { listDataFiles } from '../train/data/list-files.ts';
-import { findColumns, type LabelledColumns, requiredNumber } from '../train/data/load-labelled.ts';
+import { findColumns, type LabelledColumns, labelledRecord } from '../train/data/load-labelled.ts';
 import { readRecords } from '../train/data/read-records.ts';
-import { labelName, requiredText } from '../train/data/record-fields.ts';
 import type { DataFormat, DataRecord, RenderChat } from '../train/data/types.ts';
 import { countRows, type RowCount } from './count-rows.ts';
 import { nearbyName } from './model-facts.ts';
@@ -108,10 +107,7 @@ function checkLabelled(
   columns: LabelledColumns,
   { task, labels }: { readonly task: Task; readonly labels: readonly string[] },
 ): void {
-  requiredText(record, columns.first);
-  if (columns.second !== undefined) requiredText(record, columns.second);
-  if (task === 'sequence_regression') requiredNumber(record, columns.label);
-  else labelName(record, columns.label, labels);
+  labelledRecord(record, columns, { regression: task === 'sequence_regression', labels });
 }
 
 const columnsOf = (record: DataRecord | undefined): string[] => Object.keys(record?.value ?? {}).slice(0, 200);

@@ -133,7 +133,13 @@ export const foreignValues: Readonly<Record<string, Readonly<Record<string, Fore
     ...renamed('steps', 'step'),
     ...renamed('no', 'false', 'none', 'never'),
   ]),
-  metric_for_best_model: Object.fromEntries([...renamed('loss', 'eval_loss'), ...renamed('accuracy', 'eval_accuracy', 'acc')]),
+  metric_for_best_model: Object.fromEntries([
+    ...renamed('loss', 'eval_loss'),
+    ...renamed('accuracy', 'eval_accuracy', 'acc'),
+    ...renamed('f1', 'eval_f1', 'f1_macro'),
+    ...renamed('matthews', 'eval_matthews', 'matthews_correlation', 'eval_matthews_correlation', 'mcc'),
+    ...renamed('pearson', 'eval_pearson', 'pearsonr'),
+  ]),
   engine: Object.fromEntries([...renamed('tensorflow', 'tf', 'cuda', 'gpu'), ...renamed('portable', 'webgpu', 'wasm', 'tfjs', 'cpu')]),
   recompute: Object.fromEntries([...renamed('block', 'true', 'full'), ...renamed('none', 'false', 'no')]),
   'data.format': Object.fromEntries([

@@ -10,6 +10,14 @@ const hasEvaluationData = ({ data, val_size }: Recipe): boolean => data.eval.len
 /** Scores are still to be computed, from data. */
 const measuresData = ({ method, importance }: Recipe): boolean =>
   rowMethods.has(method) && !measuresWithoutData.has(importance.measure) && importance.scores === undefined;
+const ofLabels: readonly Recipe['metric_for_best_model'][] = ['loss', 'accuracy', 'f1', 'matthews'];
+/** What an evaluation of each task gives, of what can choose the best checkpoint. */
+const bestMetrics: Readonly<Record<Recipe['task'], readonly Recipe['metric_for_best_model'][]>> = {
+  causal_lm: ['loss', 'accuracy'],
+  sequence_classification: ofLabels,
+  sequence_regression: ['loss', 'pearson'],
+  image_classification: ofLabels,
+};
 const labelled = new Set(['auto', 'text_label']);
 
 export const recipeRules: readonly Rule[] = [
@@ -51,6 +59,20 @@ export const recipeRules: readonly Rule[] = [
             suggestion: { kind: 'replace-value', to: 'no' },
           }
         : undefined,
+  },
+  {
+    code: 'metric-of-other-task',
+    severity: 'error',
+    doc: 'Numbers are judged by pearson or loss; labels by accuracy, f1, matthews or loss; language models by accuracy or loss.',
+    reads: ['metric_for_best_model', 'task'],
+    check: ({ metric_for_best_model: metric, task }) =>
+      bestMetrics[task].includes(metric)
+        ? undefined
+        : {
+            at: 'metric_for_best_model',
+            message: `${task} is not judged by ${metric}, but by ${bestMetrics[task].join(', ')}`,
+            suggestion: { kind: 'replace-value', to: 'loss' },
+          },
   },
   {
     code: 'evaluation-data-twice',

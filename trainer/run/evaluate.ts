@@ -1,6 +1,7 @@
 /** One evaluation: loss and what the task measures over held-out samples. */
 import type { Session } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { Batch, BatchSource } from '../train/data/batches.ts';
 import { epochBatches } from '../train/data/batches.ts';
 import { evalSignature } from '../train/train-program.ts';
@@ -78,6 +79,12 @@ export function evaluationMetrics(evaluation: Evaluation): Record<string, number
     eval_runtime: seconds,
     eval_samples_per_second: samples / seconds,
   };
+}
+
+/** What the best checkpoint has most of; the loss stands in where the evaluation does not give the metric. */
+export function bestModelValue({ loss, labels, tokenAccuracy, measures }: Evaluation, metric: Recipe['metric_for_best_model']): number {
+  const value = metric === 'loss' ? -loss : metric === 'accuracy' ? (labels?.accuracy ?? tokenAccuracy) : measures?.[metric];
+  return value ?? -loss;
 }
 
 /** From the counts of each true label by given label. */

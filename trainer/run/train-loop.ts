@@ -3,7 +3,7 @@ import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { dataStart, stepsPerEpoch } from '../train/data/batches.ts';
 import { learningRateAt, type ScheduleSettings, warmupStepsOf } from '../train/schedule.ts';
 import { pruneCheckpoints, saveCheckpoint, type TrainerState } from './checkpoint.ts';
-import { type Evaluation, evaluate, evaluationMetrics } from './evaluate.ts';
+import { bestModelValue, type Evaluation, evaluate, evaluationMetrics } from './evaluate.ts';
 import type { Job } from './job.ts';
 import type { MemoryMeter } from './memory-meter.ts';
 import { appendMetrics } from './metrics-file.ts';
@@ -225,7 +225,7 @@ class TrainLoop {
     if (!Number.isFinite(found.loss)) throw diverged(`the evaluation loss is not a finite number at step ${this.state.step}`);
     this.evaluation = found;
     await this.emit(evaluationMetrics(found));
-    const value = recipe.metric_for_best_model === 'loss' ? -found.loss : (found.labels?.accuracy ?? found.tokenAccuracy ?? -found.loss);
+    const value = bestModelValue(found, recipe.metric_for_best_model);
     const { best, step } = this.state;
     if (best && best.value >= value) return false;
     this.state = { ...this.state, best: { step, value, evaluation: { ...found } } };

@@ -57,7 +57,13 @@ export const runSettings = {
   save_total_limit: defaulted(integer({ min: 1, max: 1_000_000 }), 2, { doc: 'How many checkpoints are kept; the oldest goes first.' }),
   load_best_model_at_end: defaulted(flag(), false, { doc: 'Ends with the checkpoint whose evaluation was best.' }),
   metric_for_best_model: defaulted(
-    choice({ loss: 'The mean loss, lower is better.', accuracy: 'The share of right labels, higher is better.' }),
+    choice({
+      loss: 'The mean loss, lower is better.',
+      accuracy: 'The share of right labels, higher is better.',
+      f1: 'F1, of two labels that of the second one, of more the mean over labels; higher is better.',
+      matthews: 'The Matthews correlation of labels, as CoLA is judged by; higher is better.',
+      pearson: 'The correlation of predicted numbers, as STS-B is judged by; higher is better.',
+    }),
     'loss',
     { doc: 'The evaluation metric that decides which checkpoint is best.' },
   ),

@@ -1,10 +1,12 @@
 /** From files to labelled texts for a classifier or a regression: one text or two, and a class or a number. */
+import path from 'node:path';
 import { DataError } from './data-error.ts';
 import { type DataReport, summarizeExamples } from './data-report.ts';
 import { type ColumnNames, renameColumns } from './detect-format.ts';
+import { describeGlue, type GlueTask, glueTask } from './glue.ts';
 import { listDataFiles } from './list-files.ts';
 import { readRecords } from './read-records.ts';
-import { fieldError, labelName, requiredText } from './record-fields.ts';
+import { fieldError, labelName, optionalText, requiredText } from './record-fields.ts';
 import { createSegmentEncoder, type SegmentTokenizer } from './segment-encoder.ts';
 import type { DataRecord } from './types.ts';
 
@@ -12,13 +14,17 @@ import type { DataRecord } from './types.ts';
 const TEXT_COLUMNS: readonly (readonly [string, string?])[] = [
   ['text', 'text_pair'],
   ['text'],
+  ['#1 String', '#2 String'],
   ['sentence1', 'sentence2'],
   ['question1', 'question2'],
   ['premise', 'hypothesis'],
   ['question', 'sentence'],
   ['sentence'],
 ];
-const LABEL_COLUMNS = ['label', 'labels', 'score', 'gold_label', 'is_duplicate'];
+const LABEL_COLUMNS = ['label', 'labels', 'score', 'gold_label', 'is_duplicate', 'Quality'];
+
+/** What the hub's test parts have in place of a label. */
+const HIDDEN_LABEL = -1;
 
 export interface LabelledText {
   readonly ids: Int32Array;
@@ -66,14 +72,16 @@ export async function loadLabelled(input: LoadLabelledInput): Promise<LabelledDa
   const encoder = createSegmentEncoder(input.tokenizer);
   const found: (Omit<LabelledText, 'target'> & { readonly value: number })[] = [];
   let columns: LabelledColumns | undefined;
-  let truncated = 0;
-  for await (const given of readRecords({ files, textSplit: 'file', maxSamples })) {
+  let glue: GlueTask | undefined;
+  let [truncated, malformed] = [0, 0];
+  for await (const given of readRecords({ files, textSplit: 'file', maxSamples, onSkip: () => malformed++ })) {
     const record = renameColumns(given, renames);
-    columns ??= findColumns(record);
-    const first = requiredText(record, columns.first);
-    const second = columns.second === undefined ? undefined : requiredText(record, columns.second);
-    const label = regression ? '' : labelName(record, columns.label, input.labels);
-    const value = regression ? requiredNumber(record, columns.label) : 0;
+    if (!columns) {
+      columns = findColumns(record);
+      glue = glueTask(given.file, Object.keys(given.value));
+      if (glue?.regression && !regression) throw notAClass(record, columns.label, glue);
+    }
+    const { first, second, label, value } = labelledRecord(record, columns, { regression, labels: input.labels });
     const { ids, secondAt, truncated: isCut } = encoder.encode(first, second, maxLength);
     truncated += Number(isCut);
     found.push({ ids, secondAt, label, value, file: record.file, line: record.line });
@@ -86,7 +94,41 @@ export async function loadLabelled(input: LoadLabelledInput): Promise<LabelledDa
       : [...new Set(found.map(({ label }) => label))].sort(byNumberOrName);
   const places = new Map(labels.map((name, i) => [name, i]));
   const examples = found.map(({ value, ...example }) => ({ ...example, target: regression ? value : (places.get(example.label) ?? -1) }));
-  return { examples, labels, report: reportOf(examples, columns, { files: files.length, truncated }) };
+  return { examples, labels, report: reportOf(examples, columns, { files: files.length, truncated, malformed, glue }) };
+}
+
+export interface LabelledRecord {
+  readonly first: string;
+  readonly second: string | undefined;
+  /** '' for a regression. */
+  readonly label: string;
+  /** 0 for a class. */
+  readonly value: number;
+}
+
+/** @param labels the permitted names; empty permits any. @throws DataError (file, line, key) */
+export function labelledRecord(
+  record: DataRecord,
+  columns: LabelledColumns,
+  { regression, labels }: { readonly regression: boolean; readonly labels: readonly string[] },
+): LabelledRecord {
+  const { first: firstKey, second: secondKey, label } = columns;
+  const second = secondKey === undefined ? undefined : optionalText(record, secondKey);
+  // Of a pair one may be empty: QQP has a few.
+  const first = second?.trim() ? optionalText(record, firstKey) : requiredText(record, firstKey);
+  if (regression) return { first, second, label: '', value: requiredNumber(record, label) };
+  if (record.value[label] === HIDDEN_LABEL)
+    throw fieldError(
+      record,
+      label,
+      `the label ${HIDDEN_LABEL}, which stands for none`,
+      'Take the validation part: test parts hide their labels',
+    );
+  return { first, second, label: labelName(record, label, labels), value: 0 };
+}
+
+function notAClass(record: DataRecord, key: string, { name }: GlueTask): DataError {
+  return fieldError(record, key, `${name} has numbers to predict, not classes`, 'Set task: sequence_regression');
 }
 
 /** '2' before '10', names by their letters. */
@@ -102,6 +144,7 @@ export function findColumns({ value, file, line }: DataRecord): LabelledColumns 
   const label = LABEL_COLUMNS.find(has);
   if (texts && label !== undefined) return { first: texts[0], second: texts[1], label };
   const missing = texts ? 'label' : 'text';
+  const isTest = texts !== undefined && /(^|[-_])test[-_.]/.test(path.basename(file));
   throw new DataError({
     file,
     line,
@@ -110,7 +153,9 @@ export function findColumns({ value, file, line }: DataRecord): LabelledColumns 
       .slice(0, 20)
       .map(key => `"${key}"`)
       .join(', ')}`,
-    advice: `Name it in the recipe: data: columns: {${missing}: …}`,
+    advice: isTest
+      ? 'Take the validation part (dev.tsv): test parts hide their labels'
+      : `Name it in the recipe: data: columns: {${missing}: …}`,
   });
 }
 
@@ -121,10 +166,17 @@ export function requiredNumber(record: DataRecord, key: string): number {
   throw fieldError(record, key, `${JSON.stringify(value) ?? 'missing'}, expected a number`, 'Give every sample the number to predict');
 }
 
+interface Counts {
+  readonly files: number;
+  readonly truncated: number;
+  readonly malformed: number;
+  readonly glue: GlueTask | undefined;
+}
+
 function reportOf(
   examples: readonly LabelledText[],
   { first, second, label }: LabelledColumns,
-  { files, truncated }: { readonly files: number; readonly truncated: number },
+  { files, truncated, malformed, glue }: Counts,
 ): DataReport {
   const texts = second === undefined ? `"${first}"` : `"${first}" with "${second}"`;
   const counted = examples.map(({ ids, file, line, label: name }) => {
@@ -134,10 +186,10 @@ function reportOf(
   });
   return {
     format: 'text_label',
-    formatReason: `${texts} with "${label}"`,
+    formatReason: `${glue ? `${describeGlue(glue)}: ` : ''}${texts} with "${label}"`,
     files,
-    read: examples.length,
-    dropped: {},
+    read: examples.length + malformed,
+    dropped: malformed > 0 ? { lines_with_too_few_fields: malformed } : {},
     truncated,
     ...summarizeExamples(counted),
   };

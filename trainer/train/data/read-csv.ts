@@ -1,18 +1,48 @@
-/** Records of comma- and tab-separated files with a header line. Every value is a string. */
+/** Records of comma- and tab-separated files, with a header line or, as CoLA's, without. Every value is a string. */
 import { Readable } from 'node:stream';
 import type { CsvError, Info } from 'csv-parse';
 import { parse } from 'csv-parse';
 import { DataError } from './data-error.ts';
+import { COLA_COLUMNS, hasShortLines, isColaLine } from './glue.ts';
 import type { DataRecord } from './types.ts';
-import { MAX_LINE_CHARACTERS, readUtf8 } from './utf8-stream.ts';
+import { MAX_LINE_CHARACTERS, readLines, readUtf8 } from './utf8-stream.ts';
 
-/** Commas with quoted fields (RFC 4180), or tabs without quoting (the IANA definition of TSV, and what GLUE's files need). */
-export async function* readCsv(file: string, delimiter: ',' | '\t'): AsyncGenerator<DataRecord> {
+/** What can be said of a file from its first line. */
+interface Layout {
+  /** Where no line names them. */
+  readonly columns?: readonly string[];
+  /** Lines with another number of fields are left out, as is known of the file. */
+  readonly skipsShort?: boolean;
+}
+
+/** Tabs without quoting (the IANA definition of TSV, and what GLUE's files need). @param onSkip called for each line left out */
+export async function* readTsv(file: string, onSkip: () => void = () => undefined): AsyncGenerator<DataRecord> {
+  const first = await firstLine(file);
+  yield* readCsv(file, '\t', isColaLine(first) ? { columns: COLA_COLUMNS } : { skipsShort: hasShortLines(first) }, onSkip);
+}
+
+async function firstLine(file: string): Promise<string> {
+  for await (const { text } of readLines(file)) if (text.trim() !== '') return text;
+  return '';
+}
+
+/** Commas with quoted fields (RFC 4180), or tabs without quoting. */
+export async function* readCsv(
+  file: string,
+  delimiter: ',' | '\t',
+  { columns, skipsShort = false }: Layout = {},
+  onSkip: () => void = () => undefined,
+): AsyncGenerator<DataRecord> {
   const parser = parse({
     delimiter,
     quote: delimiter === ',' ? '"' : null,
     bom: true,
-    columns: header => checkedHeader(file, header),
+    columns: columns ? [...columns] : (header: string[]) => checkedHeader(file, header),
+    skip_records_with_error: skipsShort,
+    on_skip: () => {
+      onSkip();
+      return undefined;
+    },
     info: true,
     skip_empty_lines: true,
     max_record_size: MAX_LINE_CHARACTERS,

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { DataError, describeValue } from './data-error.ts';
 import { jsonElements, jsonLayout } from './json-elements.ts';
 import type { DataFile } from './list-files.ts';
-import { readCsv } from './read-csv.ts';
+import { readCsv, readTsv } from './read-csv.ts';
 import { readParquet } from './read-parquet.ts';
 import type { TextSplit } from './read-text.ts';
 import { readText } from './read-text.ts';
@@ -19,6 +19,8 @@ export interface ReadSettings {
   readonly maxSamples?: number;
   /** How plain text becomes documents. */
   readonly textSplit: TextSplit;
+  /** Called for each line that is left out because its file is known to have some that are malformed (QQP of GLUE). */
+  readonly onSkip?: () => void;
 }
 
 /** Throws DataError (file, line) at the first malformed sample. Nothing is held but the block, file or row group being read. */
@@ -26,14 +28,18 @@ export async function* readRecords(settings: ReadSettings): AsyncGenerator<DataR
   let left = settings.maxSamples ?? Number.POSITIVE_INFINITY;
   for (const file of settings.files) {
     if (left <= 0) return;
-    for await (const record of readFileRecords(file, settings.textSplit, left)) {
+    for await (const record of readFileRecords(file, settings, left)) {
       yield record;
       if (--left <= 0) break;
     }
   }
 }
 
-function readFileRecords({ file, extension, bytes }: DataFile, textSplit: TextSplit, limit: number): AsyncGenerator<DataRecord> {
+function readFileRecords(
+  { file, extension, bytes }: DataFile,
+  { textSplit, onSkip }: ReadSettings,
+  limit: number,
+): AsyncGenerator<DataRecord> {
   switch (extension) {
     case '.jsonl':
     case '.ndjson':
@@ -43,7 +49,7 @@ function readFileRecords({ file, extension, bytes }: DataFile, textSplit: TextSp
     case '.csv':
       return readCsv(file, ',');
     case '.tsv':
-      return readCsv(file, '\t');
+      return readTsv(file, onSkip);
     case '.parquet':
       return readParquet(file, limit);
     case '.txt':
