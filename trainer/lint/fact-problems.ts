@@ -1,6 +1,7 @@
 /** What is wrong with a recipe beside its model, its data and this machine. Pure: the facts are given. */
 
-import { attachForEstimate, type RecipeEstimate } from '../memory/predict.ts';
+import { attachForEstimate } from '../memory/planned-program.ts';
+import type { RecipeEstimate } from '../memory/predict.ts';
 import { moduleNames, TargetError, type TargetSettings, targetModules } from '../method/targets.ts';
 import type { AnyModel, Model, ModuleSpec } from '../model/model-spec.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';

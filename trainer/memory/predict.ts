@@ -3,24 +3,21 @@ import { liveness, signatureFlops } from '../graph/liveness.ts';
 import type { Signature } from '../graph/program.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../graph/recompute.ts';
 import { byteSize, elementCount } from '../graph/types.ts';
-import { type Attachment, type MethodName, type MethodSettings, trainableCount, withBatchNorm } from '../method/method.ts';
+import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
-import { firstElements } from '../method/rosa.ts';
-import { TargetError, targetModules } from '../method/targets.ts';
+import { TargetError } from '../method/targets.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { checkWeights } from '../model/weight-stream.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
-import { firstRows } from '../selection.ts';
-import { causalTask } from '../train/causal-task.ts';
-import { classifierTask } from '../train/classifier-task.ts';
 import { optimizerState } from '../train/optimizer.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
-import type { BatchShape, Task } from '../train/task.ts';
-import { evalSignature, trainProgram, trainSignature } from '../train/train-program.ts';
+import type { BatchShape } from '../train/task.ts';
+import { evalSignature, trainSignature } from '../train/train-program.ts';
 import { placesOf } from '../train/trained-part.ts';
 import { updateGroups } from '../train/update-group.ts';
 import { nearestSettings } from './nearest-settings.ts';
+import { evaluationShape, fullBatch, plannedAttachment, plannedProgram } from './planned-program.ts';
 
 /**
  * What a worker takes beside tensors: Node, the engine's code and thread pools, compiled programs. Measured as the resident memory of a
@@ -123,22 +120,9 @@ function alternative(
   }
 }
 
-/** Attaches a method as a run would; which rows it trains makes no difference to the memory. */
-export function attachForEstimate(model: AnyModel, method: MethodName, settings: MethodSettings): Attachment {
-  const { attach, chooses } = methods[method];
-  switch (chooses) {
-    case 'rows':
-      return attach(model, settings, firstRows(targetModules(model, settings), settings.budget));
-    case 'elements':
-      return attach(model, settings, firstElements(targetModules(model, settings), settings.sparseRatio));
-    case 'nothing':
-      return attach(model, settings, new Map());
-  }
-}
-
 function estimateMethod(params: EstimateParams, model: AnyModel, method: MethodName, settings: MethodSettings): MemoryEstimate {
   const { recipe } = params;
-  const attachment = withBatchNorm(attachForEstimate(model, method, settings), model, recipe.batch_norm);
+  const attachment = plannedAttachment(recipe, model, method, settings);
   const buckets = (params.buckets ?? [fullBatch(recipe, model)]).map(shape => estimateBucket(params, model, attachment, shape));
   const held = heldBytes(recipe, model, attachment);
   const heldTotal = held.weightsBytes + held.trainedBytes + held.gradientBytes + held.optimizerBytes + ENGINE_OVERHEAD_BYTES;
@@ -177,31 +161,11 @@ function rankOf(method: MethodName, { budget, rank }: MethodSettings): { r?: num
 const levelsOf = ({ recipe, allLevels }: EstimateParams): readonly RecomputePolicy[] =>
   allLevels || recipe.recompute === 'auto' ? RECOMPUTE_POLICIES : [recipe.recompute];
 
-function fullBatch(recipe: Recipe, model: AnyModel): BatchShape {
-  const batch = recipe.per_device_train_batch_size;
-  const input = model.kind === 'causal' ? model : model.input;
-  const tokens = 'maxPositions' in input ? Math.min(recipe.max_length, input.maxPositions) : 1;
-  return { batch, tokens, targets: model.kind === 'causal' ? batch * (tokens - 1) : batch };
-}
-
-const taskOf = (recipe: Recipe, model: AnyModel): Task =>
-  model.kind === 'causal' ? causalTask(model, { packed: recipe.packing }) : classifierTask(model);
-
 function estimateBucket(params: EstimateParams, model: AnyModel, attachment: Attachment, shape: BatchShape): BucketEstimate {
   const { recipe } = params;
-  const evalBatch = recipe.per_device_eval_batch_size;
-  const evalShape = { batch: evalBatch, tokens: shape.tokens, targets: Math.ceil((shape.targets / shape.batch) * evalBatch) };
+  const evalShape = evaluationShape(recipe, shape);
   const signatures = (recompute: RecomputePolicy, evalShapes: readonly BatchShape[]) =>
-    trainProgram({
-      task: taskOf(recipe, model),
-      attachment,
-      optimizer: optimizerSettings(recipe),
-      maxGradNorm: recipe.max_grad_norm,
-      accumulationSteps: recipe.gradient_accumulation_steps,
-      recompute,
-      trainShapes: [shape],
-      evalShapes,
-    }).signatures;
+    plannedProgram({ recipe, model, attachment, recompute, trainShapes: [shape], evalShapes }).signatures;
   let evaluation: PassEstimate = { activationBytes: 0, flops: 0 };
   const training = levelsOf(params).map((recompute, i) => {
     // Evaluation has no backward pass, so its program is the same at every level.

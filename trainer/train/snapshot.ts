@@ -14,8 +14,8 @@ interface Part {
   readonly of: Trainable;
 }
 
-/** A part is copied to the host whole; this many bytes at a time keep the copy small beside the model. */
-const GROUP_BYTES = 64 * 2 ** 20;
+/** What is read at once is there twice, here and on the host, and TensorFlow's allocator keeps its part for as long as the run lasts. */
+const GROUP_BYTES = 16 * 2 ** 20;
 
 /** The tensors of a snapshot, by name: trainables and buffers each under their own, the optimizer state of a group under `<group>.<state>`. */
 export const snapshotSpecs = (attachment: Attachment, optimizer: OptimizerSettings): VariableSpec[] =>

@@ -12,8 +12,11 @@ import { GUARDED, type LoweredProgram, type LoweredSignature, type LoweredVariab
 import { DATA_TYPE } from './node-def.ts';
 import { encodeSavedModel, SERVE_TAG } from './saved-model.ts';
 
-/** One run that loads variables holds at most this much twice (the host's copy and TensorFlow's). */
-const LOAD_BATCH_BYTES = 64 * 2 ** 20;
+/**
+ * One run that loads variables holds this much three times: the host's copy, the one that is fed, the variable. What was fed stays with
+ * TensorFlow's allocator, which gives nothing back: 64 MB more in every run whose steps need less than that.
+ */
+const LOAD_BATCH_BYTES = 16 * 2 ** 20;
 
 interface Fed {
   readonly port: Port;

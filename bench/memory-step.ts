@@ -1,0 +1,143 @@
+/** The memory of one configuration, in a process of its own: a model of given sizes with arbitrary weights; prints one JSON line. */
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
+import type { EngineName } from '../trainer/engine/engine.ts';
+import { openEngine } from '../trainer/engine/open-engine.ts';
+import { lowerProgram } from '../trainer/engine/tensorflow/lower.ts';
+import { liveness } from '../trainer/graph/liveness.ts';
+import type { Signature } from '../trainer/graph/program.ts';
+import { elementCount, type HostArray } from '../trainer/graph/types.ts';
+import { processMemory, resetPeak } from '../trainer/memory/measure.ts';
+import { evaluationShape, fullBatch, plannedAttachment, plannedProgram } from '../trainer/memory/planned-program.ts';
+import { estimateRecipe } from '../trainer/memory/predict.ts';
+import { loadModel } from '../trainer/model/load-model.ts';
+import type { AnyModel } from '../trainer/model/model-spec.ts';
+import { weightStream } from '../trainer/model/weight-stream.ts';
+import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
+import { optimizerFeeds } from '../trainer/train/optimizer.ts';
+import { methodSettings, optimizerSettings } from '../trainer/train/recipe-settings.ts';
+import { readSnapshot } from '../trainer/train/snapshot.ts';
+import type { BatchShape } from '../trainer/train/task.ts';
+import { APPLY, evalSignature, trainSignature } from '../trainer/train/train-program.ts';
+import { loadVariables } from '../trainer/train/variables.ts';
+
+/** What `bench/memory.ts` asks for. */
+export interface MemoryStepRequest {
+  readonly cacheDir: string;
+  readonly engine: EngineName;
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Lines of a recipe: method, batch, lengths. */
+  readonly recipe: string;
+  readonly steps: number;
+}
+
+const request = JSON.parse(process.argv[2] as string) as MemoryStepRequest;
+const { recipe, problems } = parseRecipe(`model: base\ndata: {train: [train.jsonl]}\n${request.recipe}`);
+if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
+
+setFlagsFromString('--expose-gc');
+const collect = runInNewContext('gc') as () => void;
+const resident = (): number => {
+  collect();
+  return processMemory().residentBytes;
+};
+
+const engine = await openEngine(request.engine, { cacheDir: request.cacheDir });
+const baselineBytes = resident();
+const model = loadModel(request.config);
+const settings = methodSettings(recipe);
+const attachment = plannedAttachment(recipe, model, recipe.method, settings);
+const shape = fullBatch(recipe, model);
+const evalShape = evaluationShape(recipe, shape);
+const recompute = recipe.recompute === 'auto' ? 'none' : recipe.recompute;
+const program = plannedProgram({ recipe, model, attachment, recompute, trainShapes: [shape], evalShapes: [evalShape] });
+const session = await engine.compile(program);
+const compiledBytes = resident();
+const optimizer = optimizerSettings(recipe);
+const accumulates = recipe.gradient_accumulation_steps > 1;
+await loadVariables(session, { model: weightStream(model, arbitraryWeights(model)), attachment, optimizer, accumulates });
+const loadedBytes = resident();
+
+resetPeak();
+await session.run(evalSignature(evalShape), feedsOf(program.signatures[evalSignature(evalShape)] as Signature, model, evalShape));
+const evalPeak = takePeak();
+const afterEval = resident();
+for await (const _ of readSnapshot(session, attachment, optimizer)) collect();
+const snapshotPeak = takePeak();
+const afterSnapshot = resident();
+resetPeak();
+let firstPeak = 0;
+const signature = program.signatures[trainSignature(shape)] as Signature;
+for (let step = 1; step <= request.steps; step++) {
+  const rates = Object.entries(optimizerFeeds(optimizer, 1e-4, step)).map(([name, value]) => [name, Float32Array.of(value)] as const);
+  const scalars: Record<string, HostArray> = { ...Object.fromEntries(rates), seed: Int32Array.of(0, step) };
+  await session.run(trainSignature(shape), { ...feedsOf(signature, model, shape), ...scalars });
+  if (accumulates) await session.run(APPLY, scalars);
+  if (step === 1) firstPeak = takePeak();
+}
+const stepPeak = processMemory().peakBytes;
+const peakBytes = Math.max(firstPeak, stepPeak);
+const afterBytes = resident();
+const lowered = lowerProgram(program);
+const estimate = estimateRecipe({ recipe: { ...recipe, recompute }, headers: { config: request.config, tensors: tensorsOf(model) } });
+const { variables, signatures } = program;
+console.log(
+  JSON.stringify({
+    method: recipe.method,
+    recompute,
+    shape,
+    variables: variables.length,
+    loweredNodes: lowered.nodes.length,
+    schedules: Object.fromEntries(Object.entries(signatures).map(([name, { schedule }]) => [name, schedule.length])),
+    planned: { eval: liveness(signatures[evalSignature(evalShape)] as Signature).peakBytes, train: liveness(signature).peakBytes },
+    measured: { baselineBytes, compiledBytes, loadedBytes, evalPeak, afterEval, snapshotPeak, afterSnapshot, firstPeak, stepPeak, afterBytes, peakBytes },
+    estimate: { ...estimate, levels: undefined, buckets: undefined, alternatives: undefined },
+  }),
+);
+process.exit(0);
+
+function takePeak(): number {
+  const { peakBytes } = processMemory();
+  resetPeak();
+  return peakBytes;
+}
+
+function tensorsOf({ parameters }: AnyModel): ReadonlyMap<string, { readonly shape: readonly number[] }> {
+  return new Map(parameters.map(parameter => [parameter.name, parameter]));
+}
+
+/** Small numbers of both signs: memory does not depend on them, and nothing overflows. */
+function arbitraryWeights(of: AnyModel) {
+  const tensors = tensorsOf(of);
+  const readFloat32 = async (name: string): Promise<Float32Array> => {
+    const values = new Float32Array(elementCount(tensors.get(name)?.shape ?? []));
+    for (let i = 0; i < values.length; i++) values[i] = ((i * 7919) % 1013) / 25_000 - 0.02;
+    return values;
+  };
+  return { tensors, readFloat32 };
+}
+
+/** One batch of the shape: every token but the first of a row is a target, every sample has a label. */
+function feedsOf({ feeds }: Signature, of: AnyModel, { batch, tokens, targets }: BatchShape): Record<string, HostArray> {
+  const vocabulary = of.kind === 'causal' ? of.vocabularySize : of.input.kind === 'tokens' ? of.input.vocabularySize : 1;
+  const positions = Int32Array.from({ length: batch * tokens }, (_, i) => i).filter(i => i % tokens < tokens - 1);
+  const values: Readonly<Record<string, (count: number) => HostArray>> = {
+    ids: count => Int32Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocabulary),
+    targetPositions: count => positions.slice(0, count),
+    targetIds: count => Int32Array.from({ length: count }, (_, i) => (i * 31 + 7) % vocabulary),
+    targetWeights: count => new Float32Array(count).fill(1 / targets),
+    segments: count => new Int32Array(count).fill(1),
+    positions: count => Int32Array.from({ length: count }, (_, i) => i % tokens),
+    seen: count => new Float32Array(count).fill(1),
+    types: count => new Int32Array(count),
+    pixels: count => Float32Array.from({ length: count }, (_, i) => ((i * 37) % 200) / 100 - 1),
+    labels: count => new Int32Array(count),
+    weights: count => new Float32Array(count).fill(1 / batch),
+  };
+  return Object.fromEntries(
+    feeds.flatMap(({ attrs: { name, spec } }) => {
+      const value = values[name];
+      return value ? [[name, value(elementCount(spec.shape))]] : [];
+    }),
+  );
+}
