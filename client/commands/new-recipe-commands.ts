@@ -121,6 +121,7 @@ async function askModel(app: App): Promise<ModelChoice | undefined> {
     };
     return [
       ...group('in the workspace', 'folder'),
+      ...group('exported into runs', 'run'),
       ...group('in the cache', 'cache'),
       { label: 'elsewhere', kind: QuickPickItemKind.Separator },
       { label: '$(cloud) A model of the Hugging Face hub…', value: typed },

@@ -62,7 +62,7 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
       const name = recipe === undefined ? undefined : ((await nameOf(recipe)) ?? stem);
       // Newest first; a second run of the name has a number behind it.
       const found = items.find(
-        ({ runDir, label }) => name === undefined || label === name || path.basename(runDir ?? '').replace(/-\d+$/, '') === name,
+        ({ runDir, title }) => name === undefined || title === name || path.basename(runDir ?? '').replace(/-\d+$/, '') === name,
       );
       if (found?.runDir !== undefined) await openRun(found.runDir);
       else void window.showInformationMessage(stem === undefined ? NO_RUNS : `${stem} has not been trained yet.`);

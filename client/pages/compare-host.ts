@@ -1,6 +1,7 @@
 /** The host of the page that compares runs: one feed a run, each patch with the run that it is of. */
 import path from 'node:path';
 import { z } from 'zod';
+import { distinctNames } from '../../trainer/protocol/run-names.ts';
 import { type CompareFromPage, type CompareToPage, MAX_COMPARED } from '../../trainer/protocol/view/compare.ts';
 import type { ConnectPage } from './page-services.ts';
 import { RunFeed } from './run-feed.ts';
@@ -24,7 +25,7 @@ export const connectCompare: ConnectPage<CompareToPage> = ({ state, services, po
 
   const tell = (): void => {
     const names = [...feeds.keys()];
-    setTitle(names.length > 0 ? `Compare: ${names.map(runDir => path.basename(runDir)).join(', ')}` : 'Compare');
+    setTitle(names.length > 0 ? `Compare: ${[...distinctNames(names).values()].join(', ')}` : 'Compare');
     post({ type: 'runs', runDirs: names });
   };
 

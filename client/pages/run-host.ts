@@ -36,7 +36,7 @@ export const connectRun: ConnectPage<RunToPage> = ({ state, services, post, setT
     services,
     withLog: true,
     onPatch: patch => {
-      if (patch.type === 'overview') setTitle(`Run: ${patch.overview.name}`);
+      if (patch.type === 'overview') setTitle(`Run: ${path.basename(patch.overview.runDir)}`);
       post(patch);
     },
   });

@@ -28,7 +28,9 @@ export function modelTree(models: readonly ModelInfo[]): readonly ModelGroup[] {
       .map(modelItem)
       .sort((a, b) => a.label.localeCompare(b.label)),
   });
-  return [group('Workspace', 'folder'), group('Cache', 'cache')].filter(({ items }) => items.length > 0);
+  return [group('Workspace', 'folder'), group('Exported into Runs', 'run'), group('Cache', 'cache')].filter(
+    ({ items }) => items.length > 0,
+  );
 }
 
 function modelItem(model: ModelInfo): ModelItem {

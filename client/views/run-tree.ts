@@ -1,7 +1,7 @@
 /** The view *Runs* as plain data: runs on the disk and jobs of the daemon, one item for each, in groups. */
-import path from 'node:path';
 import { compact } from '../../trainer/protocol/format.ts';
 import type { JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
+import { distinctNames, folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
 import { hasEnded } from '../job-store.ts';
 import { ageText, isTraining, kindText, metricText, progressText, shortProgressText } from '../status-text.ts';
 
@@ -14,7 +14,10 @@ export interface RunItem {
   /** Stays the same while the run does, so that the tree keeps its selection. */
   readonly id: string;
   readonly group: RunGroupName;
+  /** The name of its folder, with as much in front of it as tells it from other runs. */
   readonly label: string;
+  /** The name of the recipe, of a run that has a folder. */
+  readonly title?: string;
   /** Behind the label: progress and metric of what runs, metric and age of what has ended. */
   readonly description: string;
   /** Markdown-free lines. */
@@ -49,12 +52,15 @@ export function runTree({ runs, jobs, nowMs }: RunTreeParams): readonly RunGroup
   const newest = new Map<string, JobRecord>();
   for (const job of jobs) if (isTraining(job) && job.runDir !== undefined) newest.set(job.runDir, job);
   const known = new Set(runs.map(({ runDir }) => runDir));
+  const names = distinctNames([...known, ...newest.keys()]);
   const items = [
     ...jobs.filter(job => !isTraining(job) && !hasEnded(job)).map(jobItem),
     ...[...newest.values()]
       .filter(job => !known.has(job.runDir ?? '') && isShownWithoutFolder(job, nowMs))
-      .map(job => runItem(undefined, job, nowMs)),
-    ...[...runs].sort((a, b) => b.startedAt.localeCompare(a.startedAt)).map(run => runItem(run, newest.get(run.runDir), nowMs)),
+      .map(job => runItem({ job, nowMs, names })),
+    ...[...runs]
+      .sort((a, b) => b.startedAt.localeCompare(a.startedAt))
+      .map(run => runItem({ run, job: newest.get(run.runDir), nowMs, names })),
   ];
   return GROUPS.map(name => ({ name, items: items.filter(({ group }) => group === name) })).filter(group => group.items.length > 0);
 }
@@ -84,20 +90,31 @@ const ICONS: Readonly<Record<RunGroupName, string>> = {
   Finished: 'pass',
 };
 
-function runItem(run: RunInfo | undefined, job: JobRecord | undefined, nowMs: number): RunItem {
+interface RunItemParams {
+  readonly run?: RunInfo;
+  readonly job?: JobRecord;
+  readonly nowMs: number;
+  /** By folder. */
+  readonly names: ReadonlyMap<string, string>;
+}
+
+function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
   const isActive = job !== undefined && !hasEnded(job);
   const group = isActive ? (job.state === 'queued' ? 'Waiting' : 'Running') : endedGroup(run, job);
   const isBusy = group === 'Running' || group === 'Waiting';
   // A run that the command line has started is at work without a job of the daemon's.
   const canResume = !isBusy && (job?.resume !== undefined || (run !== undefined && run.state !== 'finished' && run.step > 0));
   const runDir = run?.runDir ?? job?.runDir;
-  const label = labelOf(run?.name ?? job?.title, runDir);
+  const label = names.get(runDir ?? '') ?? job?.title ?? '';
+  const title = run?.name;
+  const other = title === undefined || isNamedAfter(folderName(label), title) ? undefined : title;
   return {
     id: runDir ?? label,
     group,
     label,
-    description: isActive ? activeText(job) : restText(run, job, nowMs),
-    tooltip: tooltipLines(run, job, runDir),
+    title,
+    description: join(other, isActive ? activeText(job) : restText(run, job, nowMs)),
+    tooltip: tooltipLines(label, run, job, runDir),
     icon: ICONS[group],
     flags: [
       'run',
@@ -110,12 +127,6 @@ function runItem(run: RunInfo | undefined, job: JobRecord | undefined, nowMs: nu
     runDir,
     jobId: isActive ? job.id : undefined,
   };
-}
-
-/** The second run of a recipe has a number in its folder's name. */
-function labelOf(name: string | undefined, runDir: string | undefined): string {
-  const folder = path.basename(runDir ?? '');
-  return name === undefined || folder.startsWith(`${name}-`) ? folder : name;
 }
 
 function endedGroup(run: RunInfo | undefined, job: JobRecord | undefined): RunGroupName {
@@ -144,11 +155,12 @@ function restText(run: RunInfo | undefined, job: JobRecord | undefined, nowMs: n
   return join(steps, metric, ageText((nowMs - Date.parse(run.updatedAt)) / 1000));
 }
 
-function tooltipLines(run: RunInfo | undefined, job: JobRecord | undefined, runDir: string | undefined): readonly string[] {
+function tooltipLines(label: string, run: RunInfo | undefined, job: JobRecord | undefined, runDir: string | undefined): readonly string[] {
   const reason = run?.reason ?? job?.failure?.message;
   const state = job !== undefined && !hasEnded(job) ? progressText(job) : (run?.state ?? job?.state);
   return [
-    run?.name ?? job?.title ?? '',
+    label,
+    ...(run === undefined || run.name === label ? [] : [`recipe ${run.name}`]),
     [state, reason].filter(text => text !== undefined).join(': '),
     ...(run === undefined
       ? []

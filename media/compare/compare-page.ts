@@ -1,4 +1,6 @@
 /** The page that compares runs: curves, results and recipes of the runs that the host names. */
+
+import { distinctNames } from '../../trainer/protocol/run-names.ts';
 import type { CompareFromPage, CompareToPage } from '../../trainer/protocol/view/compare.ts';
 import { Announcer } from '../shared/announcer.ts';
 import type { Editor } from '../shared/editor.ts';
@@ -7,6 +9,7 @@ import { RunModel } from '../shared/run-model.ts';
 import { type CompareCurvesSettings, type ComparedRun, createCompareCurves } from './compare-curves.ts';
 import { createRecipeTable } from './recipe-table.ts';
 import { createResultTable } from './result-table.ts';
+import { createValuesTable } from './values-table.ts';
 
 /** How the page is set, over a reload. */
 export interface KeptComparePage {
@@ -37,12 +40,13 @@ export function mountCompare(root: HTMLElement, editor: Editor<CompareFromPage, 
     },
     save,
   });
+  const values = createValuesTable(save);
   const recipes = createRecipeTable(save);
   const empty = element('p', { class: 'hint', hidden: true }, 'No run is compared. Choose some with the command Rowtune: Compare Runs.');
   const notice = element('p', { class: 'notice', role: 'alert', hidden: true });
   const announcer = new Announcer();
   let isDue = false;
-  root.append(notice, empty, curves.element, results.element, recipes.element, announcer.element);
+  root.append(notice, empty, curves.element, values.element, results.element, recipes.element, announcer.element);
 
   function setRuns(runDirs: readonly string[]): void {
     for (const runDir of models.keys()) {
@@ -54,6 +58,8 @@ export function mountCompare(root: HTMLElement, editor: Editor<CompareFromPage, 
       if (!models.has(runDir)) models.set(runDir, new RunModel());
       if (!looks.has(runDir)) looks.set(runDir, freeLook());
     }
+    const names = distinctNames(runDirs);
+    for (const [runDir, model] of models) model.givenName = names.get(runDir);
     empty.hidden = runDirs.length > 0;
     announcer.say(`${runDirs.length} runs compared`);
     draw();
@@ -73,6 +79,7 @@ export function mountCompare(root: HTMLElement, editor: Editor<CompareFromPage, 
         ([runDir, model]): ComparedRun => ({ runDir, model, look: looks.get(runDir) ?? 0, isShown: !hidden.has(runDir) }),
       );
       curves.update(runs);
+      values.update(runs);
       results.update(runs);
       recipes.update(runs);
     });

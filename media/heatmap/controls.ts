@@ -13,6 +13,7 @@ import { type BudgetChoice, type HeatmapViewState, setOf } from './view-state.ts
 export interface ControlsParams {
   onChange(change: Partial<HeatmapViewState>): void;
   onAddSource(source: HeatmapSource): void;
+  onRemoveSource(path: string): void;
   /** Shows the run that is shown here as scores. */
   onOpenRun(): void;
   onZoom(factor: number | 'fit'): void;
@@ -21,6 +22,8 @@ export interface ControlsParams {
 
 export interface Controls {
   readonly element: HTMLElement;
+  /** On the list of scores. */
+  focus(): void;
   update(picture: Picture, sources: readonly HeatmapSourceInfo[], candidates: readonly HeatmapSource[], colorSetting: string): void;
 }
 
@@ -50,7 +53,7 @@ function refOf(value: string, sources: readonly HeatmapSourceInfo[]): ScoreSetRe
   return { path, key: (sets.find(({ className }) => className === undefined) ?? sets[0])?.key ?? '' };
 }
 
-export function createControls({ onChange, onAddSource, onOpenRun, onZoom, onExport }: ControlsParams): Controls {
+export function createControls({ onChange, onAddSource, onRemoveSource, onOpenRun, onZoom, onExport }: ControlsParams): Controls {
   let sources: readonly HeatmapSourceInfo[] = [];
   let candidates: readonly HeatmapSource[] = [];
   let budget: BudgetChoice | undefined;
@@ -78,10 +81,25 @@ export function createControls({ onChange, onAddSource, onOpenRun, onZoom, onExp
   const problem = element('div', { class: 'problem', role: 'alert', hidden: true });
   const table = createButton('Table', 'Show the values as a table', () => state && onChange({ isTable: !state.isTable }));
   const run = createButton('Open run', 'Show the curves of this run', onOpenRun);
+  const removers = [0, 1].map(() => {
+    const button = createButton('×', '', () => onRemoveSource(button.value));
+    return button;
+  });
   const root = element(
     'div',
     { class: 'toolbar', role: 'toolbar', 'aria-label': 'Heatmap' },
-    element('div', { class: 'line' }, shown.element, shownClass.element, run, other.element, otherClass.element, view.element),
+    element(
+      'div',
+      { class: 'line' },
+      shown.element,
+      shownClass.element,
+      removers[0],
+      run,
+      other.element,
+      otherClass.element,
+      removers[1],
+      view.element,
+    ),
     element(
       'div',
       { class: 'line' },
@@ -120,6 +138,7 @@ export function createControls({ onChange, onAddSource, onOpenRun, onZoom, onExp
 
   return {
     element: root,
+    focus: () => shown.element.querySelector('select')?.focus(),
     update(picture, nextSources, nextCandidates, colorSetting) {
       [sources, candidates, budget, state] = [nextSources, nextCandidates, picture.budget, picture.state];
       const [setA, setB] = [setOf(sources, state.a), setOf(sources, state.b)];
@@ -134,6 +153,7 @@ export function createControls({ onChange, onAddSource, onOpenRun, onZoom, onExp
         true,
       );
       updateClasses(otherClass, picture.sourceB, setB, state.b);
+      updateRemovers(picture);
       run.hidden = picture.sourceA?.kind !== 'run';
       view.element.hidden = !state.b;
       view.update(
@@ -161,6 +181,18 @@ export function createControls({ onChange, onAddSource, onOpenRun, onZoom, onExp
       table.setAttribute('aria-pressed', String(state.isTable));
     },
   };
+
+  /** The last source stays: without it there is nothing to show. Two measures of one source are taken away by one button. */
+  function updateRemovers({ sourceA, sourceB }: Picture): void {
+    const removable = sources.length < 2 ? [] : [sourceA, sourceB?.path === sourceA?.path ? undefined : sourceB];
+    for (const [i, button] of removers.entries()) {
+      const source = removable[i];
+      button.hidden = source === undefined;
+      button.value = source?.path ?? '';
+      button.title = `Take ${source?.label ?? ''} out of the heatmap`;
+      button.setAttribute('aria-label', button.title);
+    }
+  }
 
   function entriesOf(source: HeatmapSourceInfo): Option[] {
     const measures = measuresOf(source);

@@ -55,6 +55,13 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
       added = source.path;
       editor.post({ type: 'add-source', source });
     },
+    onRemoveSource: path => {
+      const label = sources.find(each => each.path === path)?.label ?? path;
+      announcer.say(`${label} was taken out`);
+      editor.post({ type: 'remove-source', path });
+      // The button that was pressed is gone with its source.
+      controls.focus();
+    },
     onOpenRun: () => state.a && editor.post({ type: 'open-run', path: state.a.path }),
     onZoom: factor => (factor === 'fit' ? grid.fit() : grid.zoom(factor)),
     onExport: format => void save(format),

@@ -62,6 +62,7 @@ export interface RunHeader {
 
 export function createHeader(act: (action: RunAction) => void): RunHeader {
   const name = element('h1', { class: 'run-name' });
+  const recipe = element('span', { class: 'run-recipe', hidden: true });
   const state = element('span', { class: 'pill' });
   const reason = element('p', { class: 'run-reason', hidden: true });
   const bar = element('progress', { class: 'run-progress', max: 1, value: 0, 'aria-label': 'Progress' });
@@ -69,7 +70,14 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
   const buttons = BUTTONS.map(({ action, label, title }) =>
     element(
       'button',
-      { type: 'button', class: action === 'stop' || action === 'resume' ? 'primary' : 'secondary', title, onclick: () => press(action) },
+      {
+        type: 'button',
+        class: action === 'stop' || action === 'resume' ? 'primary' : 'secondary',
+        title,
+        // Until it is known what the run does, nothing can be done with it.
+        hidden: true,
+        onclick: () => press(action),
+      },
       label,
     ),
   );
@@ -108,7 +116,7 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
     element: element(
       'header',
       { class: 'run-header' },
-      element('div', { class: 'run-title' }, name, state, toolbar),
+      element('div', { class: 'run-title' }, name, recipe, state, toolbar),
       question.element,
       reason,
       bar,
@@ -118,6 +126,8 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
       model = next;
       const status = statusOf(next);
       setText(name, next.name);
+      setText(recipe, next.recipeName ?? '');
+      recipe.hidden = next.recipeName === undefined;
       setText(state, status.state);
       state.className = `pill pill-${status.kind}`;
       reason.hidden = status.reason === undefined;

@@ -1,4 +1,6 @@
 /** What a page knows of one run: the patches of the host, put together. */
+
+import { folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
 import type {
   CoverageView,
   MemoryPlan,
@@ -12,6 +14,8 @@ import { LogLines } from './log-lines.ts';
 import { MetricHistory } from './series/metric-history.ts';
 
 export class RunModel {
+  /** What it is called among others, where the name of its folder alone does not tell it from them. */
+  givenName: string | undefined;
   overview: RunOverview | undefined;
   /** There is no run folder (yet, or any more); with the job that will make it. */
   missing: { readonly runDir: string; readonly job?: ShownJob } | undefined;
@@ -57,9 +61,15 @@ export class RunModel {
     return this.overview?.state === 'running' || this.overview?.state === 'preparing';
   }
 
-  /** The name of the recipe, or what the folder is called. */
+  /** What its folder is called: two runs of one recipe are told apart by it. */
   get name(): string {
-    const folder = (this.missing?.runDir ?? '').split(/[/\\]/).filter(Boolean).at(-1);
-    return this.overview?.name ?? folder ?? 'run';
+    const runDir = this.overview?.runDir ?? this.missing?.runDir;
+    return this.givenName ?? (runDir === undefined ? 'run' : folderName(runDir));
+  }
+
+  /** The name of the recipe, where the folder's does not tell it. */
+  get recipeName(): string | undefined {
+    const name = this.overview?.name;
+    return name === undefined || isNamedAfter(folderName(this.name), name) ? undefined : name;
   }
 }

@@ -41,11 +41,11 @@ const imports = shipped.flatMap(importsOf);
  * a room below is never among those that import it.
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
-  'trainer/cli/settings.ts': [],
   'trainer/engine/machine.ts': [],
   'trainer/jobs/free-run-folder.ts': [],
   'trainer/protocol': [],
   'trainer/random.ts': [],
+  'trainer/settings.ts': [],
   'trainer/graph': [],
   'trainer/hub': [],
   'trainer/engine': ['trainer/graph'],
@@ -132,6 +132,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/cli': [
     'trainer/lint',
     'trainer/rpc',
+    'trainer/settings.ts',
     'trainer/jobs',
     'trainer/run',
     'trainer/engine',
@@ -153,7 +154,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/lint',
     'trainer/engine/machine.ts',
   ],
-  client: ['trainer/rpc', 'trainer/run', 'trainer/importance', 'trainer/cli/settings.ts'],
+  client: ['trainer/rpc', 'trainer/run', 'trainer/importance', 'trainer/settings.ts'],
   media: ['trainer/selection.ts'],
 };
 

@@ -1,8 +1,8 @@
 /** What every command has in common: its options, its terminal, and the one place where errors end. */
 import type { Command } from 'commander';
+import type { Settings } from '../settings.ts';
 import { CliError, EXIT, type ExitStatus } from './cli-error.ts';
 import { openLogFile } from './log-file.ts';
-import type { Settings } from './settings.ts';
 import { openTerminal, type Terminal } from './terminal.ts';
 
 export interface CommandContext {

@@ -2,6 +2,7 @@
 import os from 'node:os';
 import { Command, CommanderError } from 'commander';
 import manifest from '../../package.json' with { type: 'json' };
+import { resolveSettings } from '../settings.ts';
 import { EXIT } from './cli-error.ts';
 import type { AddCommand } from './command.ts';
 import { addDaemon } from './commands/daemon.ts';
@@ -13,11 +14,11 @@ import { addExport } from './commands/export.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addImportance } from './commands/importance.ts';
 import { addLint } from './commands/lint.ts';
+import { addReproduce } from './commands/reproduce.ts';
 import { addResume } from './commands/resume.ts';
 import { addRuns } from './commands/runs.ts';
 import { addTrain } from './commands/train.ts';
 import { addVerify } from './commands/verify.ts';
-import { resolveSettings } from './settings.ts';
 
 /** In the order in which --help lists them. */
 const commands: readonly AddCommand[] = [
@@ -30,6 +31,7 @@ const commands: readonly AddCommand[] = [
   addGenerate,
   addExport,
   addVerify,
+  addReproduce,
   addRuns,
   addDaemon,
   addDoctor,

@@ -110,7 +110,8 @@ export interface ModelInfo {
   /** The name on the hub, or the name of the folder. */
   readonly name: string;
   readonly path: string;
-  readonly source: 'cache' | 'folder';
+  /** `run`: it was exported into the folder of a run. */
+  readonly source: 'cache' | 'folder' | 'run';
   readonly family?: string;
   readonly parameters?: number;
   readonly weightBytes?: number;

@@ -76,7 +76,7 @@ export const handlers: Handlers = {
         params.runDir ??
         (await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir, taken: takenFolders(services.queue) }));
       const request = { kind: 'train', context: contextOf(services, source.baseDir), recipe, runDir } as const;
-      return { request, threads: recipe.threads, title: recipeName(recipe, source.fileName), runDir };
+      return { request, threads: recipe.threads, title: path.basename(runDir), runDir };
     }),
   resume: (params, services) =>
     once(params, services, async () => {

@@ -4,6 +4,8 @@ import path from 'node:path';
 import { listComplete } from '../hub/hub-cache.ts';
 import { readModelHeaders } from '../hub/open-model.ts';
 import type { ModelInfo } from '../protocol/rpc-messages.ts';
+import { RUN_FILES } from '../run/run-folder.ts';
+import { STATE_FILE } from '../run/run-state.ts';
 
 /** A model folder lies at most this deep below a folder that a client names. */
 const MAX_DEPTH = 3;
@@ -15,17 +17,20 @@ export async function listModels(cacheDir: string, folders: readonly string[]): 
   for (const folder of folders) await search(folder, 0);
   return Promise.all(found.slice(0, MAX_MODELS).map(describe));
 
-  async function search(folder: string, depth: number): Promise<void> {
+  async function search(folder: string, depth: number, run?: string): Promise<void> {
     const inside = await readdir(folder, { withFileTypes: true }).catch(() => []);
     const files = new Set(inside.filter(entry => !entry.isDirectory()).map(({ name }) => name));
-    if (files.has('config.json') && [...files].some(name => name.endsWith('.safetensors')))
-      found.push({ name: path.basename(folder), path: folder, source: 'folder' });
-    for (const name of files)
-      if (name.endsWith('.gguf')) found.push({ name: path.basename(name, '.gguf'), path: path.join(folder, name), source: 'folder' });
+    if (files.has('config.json') && [...files].some(name => name.endsWith('.safetensors'))) add(path.basename(folder), folder, run);
+    for (const name of files) if (name.endsWith('.gguf')) add(path.basename(name, '.gguf'), path.join(folder, name), run);
+    const isRun = files.has(STATE_FILE) && files.has(RUN_FILES.recipe);
     if (depth === MAX_DEPTH || found.length >= MAX_MODELS) return;
     for (const entry of inside)
-      if (entry.isDirectory() && !entry.name.startsWith('.') && entry.name !== 'node_modules' && entry.name !== 'checkpoints')
-        await search(path.join(folder, entry.name), depth + 1);
+      if (entry.isDirectory() && !entry.name.startsWith('.') && entry.name !== 'node_modules' && entry.name !== RUN_FILES.checkpoints)
+        await search(path.join(folder, entry.name), depth + 1, isRun ? path.basename(folder) : run);
+  }
+
+  function add(name: string, where: string, run: string | undefined): void {
+    found.push(run === undefined ? { name, path: where, source: 'folder' } : { name: `${run}/${name}`, path: where, source: 'run' });
   }
 }
 

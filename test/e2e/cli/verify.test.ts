@@ -4,7 +4,7 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { resolveSettings } from '../../../trainer/cli/settings.ts';
+import { resolveSettings } from '../../../trainer/settings.ts';
 import { listEngines } from '../../../trainer/engine/install/engine-folder.ts';
 import { cli, cliJson, golden, withFolder } from './run-cli.ts';
 

@@ -113,7 +113,17 @@ test('the newest job of a run counts', () => {
 test('a second run of a recipe is told from the first by its folder', () => {
   const second = run('spam', { runDir: '/w/runs/spam-2' });
   expect(names(tree([second, run('spam', { startedAt: at(50) })]))).toEqual([['Finished', 'spam-2', 'spam']]);
-  expect(only(tree([run('spam', { runDir: '/elsewhere/output' })])).label).toBe('spam');
+});
+
+test('a run whose folder has another name tells that of its recipe, too', () => {
+  const item = only(tree([run('spam', { runDir: '/elsewhere/output' })]));
+  expect(item).toMatchObject({ label: 'output', title: 'spam', description: expect.stringMatching(/^spam · /) });
+  expect(item.tooltip.slice(0, 2)).toEqual(['output', 'recipe spam']);
+});
+
+test('runs in folders of one name are told apart by what is above them', () => {
+  const runs = ['/w/a/out', '/w/b/out'].map(runDir => run('spam', { runDir }));
+  expect(names(tree(runs))).toEqual([['Finished', 'a/out', 'b/out']]);
 });
 
 test('what has ended tells metric and age', () => {

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { recipeRows } from '../../../media/compare/recipe-difference.ts';
 import { bestOf, resultColumns, sortedPlaces } from '../../../media/compare/results.ts';
+import { metricRows, valuesByStep } from '../../../media/compare/values.ts';
 import { RunModel } from '../../../media/shared/run-model.ts';
 import type { RecipeEntry, SummaryView } from '../../../trainer/protocol/view/run.ts';
 
@@ -27,6 +28,35 @@ describe('recipes', () => {
     const rows = recipeRows([recipe({ output_dir: 'a', seed: '1' }), undefined, recipe({ output_dir: 'b', seed: '1' })]);
     expect(rows.filter(({ differs }) => differs)).toEqual([]);
     expect(recipeRows([undefined])).toEqual([]);
+  });
+});
+
+describe('values', () => {
+  const run = (columns: Record<string, (number | null)[]>): RunModel => {
+    const made = new RunModel();
+    made.apply({ type: 'metrics', reset: true, length: columns.step?.length ?? 0, columns });
+    return made;
+  };
+  const a = run({ step: [1, 2, 4], loss: [3, 2, 1] });
+  const b = run({ step: [2, 3], loss: [5, 4], eval_loss: [null, 6] });
+
+  test('of every step at which a run has the number', () => {
+    const { steps, columns } = valuesByStep([a, b], 'loss');
+    expect(steps).toEqual([1, 2, 3, 4]);
+    expect(columns.map(column => steps.map(step => column.get(step)))).toEqual([
+      [3, 2, undefined, 1],
+      [undefined, 5, 4, undefined],
+    ]);
+  });
+
+  test('all numbers of all runs, a line each', () => {
+    b.givenName = 'b';
+    const [head, ...lines] = metricRows([{ runDir: '/b', model: b }]);
+    expect(head?.slice(0, 6)).toEqual(['run', 'folder', 'step', 'epoch', 'loss', 'eval_loss']);
+    expect(lines.map(line => line.slice(0, 6))).toEqual([
+      ['b', '/b', 2, undefined, 5, undefined],
+      ['b', '/b', 3, undefined, 4, 6],
+    ]);
   });
 });
 

@@ -77,7 +77,14 @@ describe('state', () => {
     const model = modelOf(overview({}), { type: 'missing', runDir: '/runs/spam' });
     expect([model.overview, model.name]).toEqual([undefined, 'spam']);
     model.apply(overview({ name: 'again' }));
-    expect([model.missing, model.name]).toEqual([undefined, 'again']);
+    expect([model.missing, model.name, model.recipeName]).toEqual([undefined, 'spam', 'again']);
+  });
+
+  test('a later run of a recipe is called by its folder, which tells the recipe', () => {
+    const model = modelOf(overview({ name: 'spam', runDir: '/runs/spam-2' }));
+    expect([model.name, model.recipeName]).toEqual(['spam-2', undefined]);
+    model.givenName = 'b/spam-2';
+    expect([model.name, model.recipeName]).toEqual(['b/spam-2', undefined]);
   });
 });
 

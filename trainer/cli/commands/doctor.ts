@@ -1,11 +1,11 @@
 /** `rowtune doctor`: the engine and the machine under it, and for each problem the command that mends it. */
 import type { Diagnosis } from '../../engine/doctor.ts';
 import { byteSize, table } from '../../protocol/format.ts';
+import { jobContext } from '../../settings.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { type EngineOptions, engineOption } from '../job-command.ts';
 import { runWorker } from '../run-worker.ts';
-import { jobContext } from '../settings.ts';
 
 export const addDoctor: AddCommand = (program, surroundings) => {
   const command = program

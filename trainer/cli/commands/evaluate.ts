@@ -3,11 +3,11 @@ import path from 'node:path';
 import { table } from '../../protocol/format.ts';
 import type { Evaluation } from '../../run/evaluate.ts';
 import type { EvaluateResult } from '../../run/evaluate-run.ts';
+import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { recipeOrRun, withOverrides } from '../job-command.ts';
 import { benchmarkTable, metricRows } from '../run-table.ts';
 import { runWorker } from '../run-worker.ts';
-import { jobContext } from '../settings.ts';
 
 export const addEvaluate: AddCommand = (program, surroundings) => {
   const command = withOverrides(

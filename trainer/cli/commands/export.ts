@@ -2,9 +2,9 @@
 import path from 'node:path';
 import { Option } from 'commander';
 import type { ExportFormat } from '../../protocol/job-messages.ts';
+import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { runWorker } from '../run-worker.ts';
-import { jobContext } from '../settings.ts';
 
 interface Options {
   readonly format: ExportFormat;

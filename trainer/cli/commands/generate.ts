@@ -4,11 +4,11 @@ import path from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
 import type { GenerateOptions } from '../../protocol/job-messages.ts';
 import { readRunRecipe } from '../../run/run-folder.ts';
+import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { engineOption, isRunFolder, numberOption } from '../job-command.ts';
 import { runWorker } from '../run-worker.ts';
-import { jobContext } from '../settings.ts';
 
 interface Options extends GenerateOptions {
   readonly prompt?: string;

@@ -1,10 +1,10 @@
 /** `rowtune importance`: scores of every row, saved, to be looked at or used by several runs. */
 import path from 'node:path';
+import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { withOverrides } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
 import { runWorker } from '../run-worker.ts';
-import { jobContext } from '../settings.ts';
 
 export const addImportance: AddCommand = (program, surroundings) => {
   const command = withOverrides(

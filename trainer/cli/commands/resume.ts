@@ -2,13 +2,13 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { readRunRecipe } from '../../run/run-folder.ts';
+import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-link.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
 import { isRunFolder, withOverrides } from '../job-command.ts';
 import { runWorker } from '../run-worker.ts';
-import { jobContext } from '../settings.ts';
 import { finishTraining, resumeCommandOf, type WhereOptions, withWhereOptions } from './train.ts';
 
 export const addResume: AddCommand = (program, surroundings) => {

@@ -5,6 +5,7 @@ import type { Command } from 'commander';
 import { freeRunFolder } from '../../jobs/free-run-folder.ts';
 import type { RecipeSource } from '../../protocol/rpc-messages.ts';
 import type { TrainResult } from '../../run/train-run.ts';
+import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-link.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
@@ -12,7 +13,6 @@ import { shownPath, withOverrides } from '../job-command.ts';
 import { readRecipe, readRecipeText } from '../read-recipe.ts';
 import { runTable } from '../run-table.ts';
 import { runWorker } from '../run-worker.ts';
-import { jobContext } from '../settings.ts';
 
 export interface WhereOptions {
   readonly detach?: boolean;

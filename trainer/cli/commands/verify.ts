@@ -1,11 +1,11 @@
 /** `rowtune verify`: model folders against the reference numbers beside them. */
 import path from 'node:path';
 import { compact, table } from '../../protocol/format.ts';
+import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { type EngineOptions, engineOption } from '../job-command.ts';
 import { runWorker } from '../run-worker.ts';
-import { jobContext } from '../settings.ts';
 
 interface Verification {
   readonly engine: string;

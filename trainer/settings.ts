@@ -1,6 +1,6 @@
-/** Everything that the command line takes from its surroundings, read once: folders, engine, hub, colours. */
+/** Everything that the command line and the extension take from its surroundings, read once: folders, engine, hub, colours. */
 import path from 'node:path';
-import type { JobContext } from '../protocol/job-messages.ts';
+import type { JobContext } from './protocol/job-messages.ts';
 
 export interface Settings {
   /** Engines, models and logs. */

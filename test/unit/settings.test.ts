@@ -1,7 +1,7 @@
 /** What the command line takes from its surroundings. */
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { jobContext, resolveSettings } from '../../../trainer/cli/settings.ts';
+import { jobContext, resolveSettings } from '../../trainer/settings.ts';
 
 const resolve = (env: Record<string, string>, platform = 'linux') => resolveSettings({ env, platform, home: '/home/ada' });
 

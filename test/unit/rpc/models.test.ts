@@ -1,0 +1,19 @@
+/** Which models are listed: those of folders, and those that lie in the folder of a run apart from them. */
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { listModels } from '../../../trainer/rpc/models.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+
+const { folder } = makeTinyTask();
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+test('what was exported into a run is named with it; checkpoints are none', async () => {
+  const run = join(folder, 'runs', 'spam');
+  mkdirSync(run, { recursive: true });
+  for (const name of ['state.json', 'recipe.yaml']) writeFileSync(join(run, name), '');
+  for (const where of ['runs/spam/merged', 'runs/spam/checkpoints/step-1', 'runs/spam-merged'])
+    cpSync(join(folder, 'model'), join(folder, where), { recursive: true });
+  const models = await listModels(join(folder, 'no-cache'), [folder]);
+  expect(models.map(({ name, source }) => `${source} ${name}`).sort()).toEqual(['folder model', 'folder spam-merged', 'run spam/merged']);
+});

@@ -1,0 +1,26 @@
+/** What runs are called: by their folders, since two runs of one recipe have the same name. Paths of any system. */
+
+const partsOf = (folder: string): string[] => folder.split(/[/\\]/).filter(Boolean);
+
+/** The last part of a path. */
+export const folderName = (folder: string): string => partsOf(folder).at(-1) ?? folder;
+
+/** Whether the name of a folder is that of its recipe, or that with a number as later runs have. */
+export const isNamedAfter = (folder: string, recipeName: string): boolean =>
+  folder === recipeName || (folder.startsWith(`${recipeName}-`) && /^\d+$/.test(folder.slice(recipeName.length + 1)));
+
+/** The last parts of each path, no more of them than tell it from all others: `spam`, or `a/spam` where there is `b/spam`. */
+export function distinctNames(folders: readonly string[]): Map<string, string> {
+  const all = [...new Set(folders)];
+  const named = (count: number) => (folder: string) => partsOf(folder).slice(-count).join('/') || folder;
+  return new Map(
+    all.map(folder => {
+      const most = partsOf(folder).length;
+      for (let count = 1; count < most; count++) {
+        const name = named(count);
+        if (all.every(other => other === folder || name(other) !== name(folder))) return [folder, name(folder)];
+      }
+      return [folder, folder];
+    }),
+  );
+}
