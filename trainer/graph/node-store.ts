@@ -16,6 +16,8 @@ export interface Node<Op extends OpName = OpName> extends TensorSpec {
   readonly recomputed: boolean;
   /** True where computing again is cheap even though the operation is a product (attention scores). */
   readonly cheap: boolean;
+  /** True for a weight on its way from its stored form to the one computed with: as large as the weight, so never kept for the backward pass. */
+  readonly transient: boolean;
   /** 0 in the forward pass, 1 in the backward pass; an expression is shared within a phase, so that the backward pass keeps nothing unawares. */
   readonly phase: number;
   /** Set on the output of a composite: its gradient is taken as one, and the nodes inside are passed over. */
@@ -41,6 +43,7 @@ interface Context {
   readonly block: number;
   readonly recomputed: boolean;
   readonly cheap: boolean;
+  readonly transient: boolean;
   readonly phase: number;
 }
 
@@ -53,20 +56,20 @@ export class NodeStore {
   /** The input of each checkpointed block, in their order. */
   readonly boundaries: Node[] = [];
   private readonly known = new Map<string, Node>();
-  private context: Context = { block: -1, recomputed: false, cheap: false, phase: 0 };
+  private context: Context = { block: -1, recomputed: false, cheap: false, transient: false, phase: 0 };
 
   /**
    * Adds an operation, or finds the node that already computes it (common subexpressions are handled here and nowhere else).
    * @throws GraphError when the inputs do not fit the operation
    */
   node<Op extends OpName>(op: Op, inputs: readonly Node[], attrs: OpAttributes[Op]): Node {
-    const { block, recomputed, cheap, phase } = this.context;
+    const { block, recomputed, cheap, transient, phase } = this.context;
     const key = isPure(op) && !recomputed ? this.keyOf(op, inputs, attrs) : undefined;
     const found = key === undefined ? undefined : this.known.get(key);
     if (found) return found;
     const { shape, dtype } = inferSpec(op, inputs, attrs);
     // Field by field: a 7B model has some 20 000 nodes, and spreading takes several times as long.
-    const made: Node = { id: this.nodes.length, op, inputs, attrs, shape, dtype, block, recomputed, cheap, phase };
+    const made: Node = { id: this.nodes.length, op, inputs, attrs, shape, dtype, block, recomputed, cheap, transient, phase };
     this.nodes.push(made);
     if (key !== undefined) this.known.set(key, made);
     return made;

@@ -66,14 +66,14 @@ export class Rematerializer {
 
   private copy(node: Node, copies: Map<Node, Node>): Node {
     const inputs = node.inputs.map(input => this.find(input, copies));
-    return this.graph.within({ recomputed: true, block: node.block, cheap: node.cheap }, () =>
+    return this.graph.within({ recomputed: true, block: node.block, cheap: node.cheap, transient: node.transient }, () =>
       this.graph.node(node.op, inputs, node.attrs),
     );
   }
 
   private isKept(node: Node): boolean {
     if (isSource(node) || node.recomputed || node.phase > 0) return true;
-    if (isWeightView(node)) return false;
+    if (node.transient || isWeightView(node)) return false;
     if (this.policy === 'none' || node.block < 0) return true;
     if (node.boundary) return this.policy !== 'sqrt' || this.graph.boundaries.indexOf(node) % this.stride === 0;
     return this.policy === 'cheap' && (node.kept === true || (ruleOf(node.op).costly === true && !node.cheap) || isStatistic(node));

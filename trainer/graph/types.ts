@@ -12,6 +12,17 @@ export interface TensorSpec {
 
 export type HostArray = Float32Array | Int32Array | Uint8Array | Int8Array | Uint16Array;
 
+/** float32 as bfloat16 bits, rounded to nearest, ties to even; a NaN stays one. */
+export function toBfloat16(values: Float32Array): Uint16Array {
+  const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
+  const bits = new Uint16Array(values.length);
+  for (let i = 0; i < bits.length; i++) {
+    const word = words[i] as number;
+    bits[i] = (word & 0x7fffffff) > 0x7f800000 ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
+  }
+  return bits;
+}
+
 const BYTES: Record<DType, number> = { float32: 4, bfloat16: 2, int32: 4, uint8: 1, int8: 1, bool: 1 };
 
 export const bytesPerElement = (dtype: DType): number => BYTES[dtype];

@@ -7,7 +7,7 @@ import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { sumRows } from '../model/layer/norm.ts';
 import type { ModuleSpec } from '../model/model-spec.ts';
-import type { LinearHook } from '../model/tracer.ts';
+import type { LinearHook, Tracer } from '../model/tracer.ts';
 import { factors, initialPairs, type LoraPair, type LowRank, lowRankParts, lowRankTargets, productOf } from './lora.ts';
 import { type Attach, whole } from './method.ts';
 
@@ -66,7 +66,7 @@ function doraHook(parts: LowRank): LinearHook {
     const sum = graph.add(bias ? graph.sub(y, bias) : y, added);
     // m's gradient reads the sum, and what comes after it is a product with one number a column.
     sum.kept = true;
-    const inverse = inverseNorm(graph, module, pair, parts.scale);
+    const inverse = inverseNorm(tracer, module, pair, parts.scale);
     const scaled = rescale(graph, sum, graph.read(magnitudeOf(module)), inverse);
     return bias ? graph.add(scaled, bias) : scaled;
   };
@@ -76,10 +76,11 @@ function doraHook(parts: LowRank): LinearHook {
  * 1 / ‖W + s·B·A‖ of each row, [out], without that matrix: with C = W·Aᵀ and G = A·Aᵀ, ‖w + s·b·A‖² = ‖w‖² + Σ b ∘ (2s·C + s²·b·G).
  * One product with r columns. It stands outside the blocks, as one number a row costs nothing to keep.
  */
-function inverseNorm(graph: Graph, module: ModuleSpec, pair: LoraPair, s: number): Node {
+function inverseNorm(tracer: Tracer, module: ModuleSpec, pair: LoraPair, s: number): Node {
+  const { graph } = tracer;
   return graph.within({ block: -1 }, () => {
     const [a, b] = [graph.read(pair.a), graph.read(pair.b)];
-    const weight = graph.read({ name: module.weight.name, shape: module.weight.shape, dtype: 'float32' });
+    const weight = tracer.parameter(module.weight);
     const cross = graph.mul(graph.matmul(weight, a, { transposeB: true }), 2 * s);
     const own = graph.mul(graph.matmul(b, graph.matmul(a, a, { transposeB: true })), s * s);
     const change = graph.sum(graph.mul(b, graph.add(cross, own)), [1]);

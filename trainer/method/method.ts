@@ -3,6 +3,7 @@ import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { BatchNormMode, LinearHook } from '../model/tracer.ts';
+import type { WeightStorage } from '../model/weight-storage.ts';
 import type { Budget, Selection } from '../selection.ts';
 import type { TargetSettings } from './targets.ts';
 
@@ -33,6 +34,11 @@ export interface Trainable {
   readonly rows?: Chosen;
   /** Only these single elements of the variable are trained, in place, counted in its flat order. With neither: all of it. */
   readonly elements?: Chosen;
+  /**
+   * float32, where the variable holds the numbers rounded to fewer bits: what the optimizer moves, so that small updates are not lost. Of rows
+   * or elements [1, …shape]: one row, so that all of it is written in place; of a whole variable its own shape.
+   */
+  readonly master?: VariableSpec;
   /** Of elements that fill whole rows and columns of a matrix: how their gradient comes about without that of the whole weight. */
   readonly cross?: ChosenCross;
   /** Trainables of one batch have rows of one length and get their gradients close together, so one update serves them all. */
@@ -69,7 +75,9 @@ export interface Attachment {
   readonly frozen?: readonly VariableSpec[];
   /** Running statistics of batch norm, where training updates them; they are stored with what is trained. */
   readonly buffers?: readonly VariableSpec[];
-  /** Start values that follow from a weight of the base, asked for as that weight is loaded. */
+  /** How the model's weights are held; float32 where not given. */
+  readonly storage?: WeightStorage;
+  /** Start values that follow from a weight of the base, in float32, asked for as that weight is loaded. */
   readonly derived?: (weight: VariableData) => Iterable<VariableData>;
 }
 

@@ -4,6 +4,7 @@ import { batchNorm, frozenBatchNorm } from './layer/batch-norm.ts';
 import { dropoutMask } from './layer/dropout.ts';
 import { layerNorm, rmsNorm } from './layer/norm.ts';
 import type { BatchNormSpec, BiasedSpec, ConvSpec, ModuleSpec, ParameterSpec } from './model-spec.ts';
+import { FLOAT32_STORAGE, type WeightStorage } from './weight-storage.ts';
 
 /** What passes through a module, for importance and coverage. */
 export interface ModuleTap {
@@ -29,6 +30,8 @@ export interface TracerParams {
   readonly seed?: Node;
   /** `frozen` where not given, which is what evaluation needs. */
   readonly batchNorm?: BatchNormMode;
+  /** How weights are held and what products are computed in; float32 where not given. */
+  readonly storage?: WeightStorage;
 }
 
 /** The model's own dropout starts its streams here; those below are the methods'. */
@@ -40,6 +43,7 @@ export class Tracer {
   readonly taps = new Map<string, ModuleTap>();
   /** New values of buffers, to be assigned when the step is over. */
   readonly updates = new Map<ParameterSpec, Node>();
+  private readonly storage: WeightStorage;
   private readonly linearHook: LinearHook | undefined;
   private readonly onTap: TracerParams['onTap'];
   private readonly batchNormMode: BatchNormMode;
@@ -51,19 +55,42 @@ export class Tracer {
     this.linearHook = params.linearHook;
     this.onTap = params.onTap;
     this.batchNormMode = params.batchNorm ?? 'frozen';
+    this.storage = params.storage ?? FLOAT32_STORAGE;
   }
 
+  /** A parameter in float32, however it is held. */
   parameter(spec: ParameterSpec): Node {
-    return this.graph.read({ name: spec.name, shape: spec.shape, dtype: 'float32' });
+    return this.graph.cast(this.storage.weight(this.graph, spec), 'float32');
+  }
+
+  /** A weight in the element type that products are computed in. */
+  factor(spec: ParameterSpec): Node {
+    return this.graph.cast(this.storage.weight(this.graph, spec), this.storage.compute);
+  }
+
+  /** The product of two float32 tensors, computed in the element type of products. */
+  product(a: Node, b: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node {
+    const { graph, storage } = this;
+    return graph.cast(graph.matmul(graph.cast(a, storage.compute), graph.cast(b, storage.compute), options), 'float32');
+  }
+
+  /** Has the backward pass keep this tensor in place of the product that it is a cheap form of, in the element type of products. */
+  keep(x: Node): Node {
+    const narrow = this.graph.cast(x, this.storage.compute);
+    narrow.kept = true;
+    return this.graph.cast(narrow, 'float32');
   }
 
   /** x [rows, in] → x·Wᵀ + b [rows, out]; a module is traced once. */
   linear(module: ModuleSpec, x: Node, shared = 0): Node {
-    const { graph } = this;
-    const product = graph.matmul(x, this.parameter(module.weight), { transposeB: true });
+    const { graph, storage } = this;
+    const product = storage.linear(graph, x, module.weight);
     const y = module.bias ? graph.add(product, this.parameter(module.bias)) : product;
     this.tap(module, { x, y, shared });
-    return this.linearHook ? this.linearHook(this, module, x, y) : y;
+    const hooked = this.linearHook ? this.linearHook(this, module, x, y) : y;
+    if (hooked === y || storage.compute === 'float32') return hooked;
+    hooked.kept = undefined;
+    return this.keep(hooked);
   }
 
   /** x [batch, height, width, in] → [batch, height, width, out]. */
@@ -110,7 +137,7 @@ export class Tracer {
 
   /** ids int32 [rows] → [rows, features]. */
   embedding(module: ModuleSpec, ids: Node, shared = 0): Node {
-    const y = this.graph.gather(this.parameter(module.weight), ids);
+    const y = this.graph.cast(this.graph.gather(this.storage.weight(this.graph, module.weight), ids), 'float32');
     this.tap(module, { x: ids, y, shared });
     return y;
   }

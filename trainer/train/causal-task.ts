@@ -24,19 +24,19 @@ export function causalTask(model: CausalModel, { packed = false, labelTokens }: 
       const { graph } = tracer;
       const feeds = declareBatch(graph, shape, packed);
       const hidden = model.hidden(tracer, feeds.inputs);
-      const weight = graph.read({ ...model.head.weight, dtype: 'float32' });
+      const weight = tracer.factor(model.head.weight);
       return headLossWithGradient(graph, { hidden, weight, ...feeds }, { weight: wishFor(model.head.weight) });
     },
     evaluation(tracer, shape): Record<string, Node> {
       const { graph } = tracer;
       const feeds = declareBatch(graph, shape, packed);
       const hidden = model.hidden(tracer, feeds.inputs);
-      const weight = graph.read({ ...model.head.weight, dtype: 'float32' });
+      const weight = tracer.factor(model.head.weight);
       const { loss, nll, hits } = headLoss(graph, { hidden, weight, ...feeds });
       if (!labelTokens) return { loss, nll, hits };
-      const asked = graph.gather(hidden, graph.feed('labelPositions', [shape.batch], 'int32'));
+      const asked = graph.gather(graph.cast(hidden, weight.dtype), graph.feed('labelPositions', [shape.batch], 'int32'));
       const answers = graph.gather(weight, graph.constant(Int32Array.from(labelTokens), [labelTokens.length], 'int32'));
-      return { loss, nll, hits, labelScores: graph.matmul(asked, answers, { transposeB: true }) };
+      return { loss, nll, hits, labelScores: graph.cast(graph.matmul(asked, answers, { transposeB: true }), 'float32') };
     },
   };
 }

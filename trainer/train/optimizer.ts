@@ -13,7 +13,7 @@ import {
   toBlocks,
   writeEightBit,
 } from './eight-bit.ts';
-import { chosenOf, readTrained, writeTrained } from './trained-part.ts';
+import { chosenOf, followMaster, homeOf, readTrained, rowRange, writeTrained } from './trained-part.ts';
 import { splitMembers, type UpdateGroup } from './update-group.ts';
 
 export type OptimizerName = 'adamw' | 'adam' | 'sgd';
@@ -99,38 +99,34 @@ function updateWhole(graph: Graph, { settings, group, gradient, feeds }: UpdateP
   const [m, v] = optimizerState(settings, group) as [VariableSpec, VariableSpec];
   graph.declare(m);
   graph.declare(v);
-  const weights = graph.read(trainable.variable);
+  const home = homeOf(trainable);
+  const weights = graph.read(home);
   const decay = settings.weightDecay;
   const coupled = settings.name === 'adam' && decay > 0 ? graph.add(gradient, graph.mul(weights, decay)) : gradient;
   const shrink =
-    settings.name === 'adamw' && decay > 0
-      ? [graph.assignAdd(trainable.variable.name, graph.mul(weights, graph.mul(feeds.learningRate, -decay)))]
-      : [];
+    settings.name === 'adamw' && decay > 0 ? [graph.assignAdd(home.name, graph.mul(weights, graph.mul(feeds.learningRate, -decay)))] : [];
   const step = graph.node('adam', [coupled, feeds.learningRate, feeds.beta1Power, feeds.beta2Power, feeds.epsilon], {
-    variable: trainable.variable.name,
+    variable: home.name,
     m: m.name,
     v: v.name,
     beta1: settings.beta1,
     beta2: settings.beta2,
   });
-  return [...shrink, step];
+  return [...shrink, step, ...followMaster(graph, trainable, { begin: 0, count: group.shape[0] as number, version: 1 })];
 }
 
 /** Adam with 8-bit moments on a whole variable, some rows at a time. */
-function updateInParts(graph: Graph, params: UpdateParams, { variable }: Trainable): Node[] {
+function updateInParts(graph: Graph, params: UpdateParams, trainable: Trainable): Node[] {
   const { group, gradient } = params;
+  const home = homeOf(trainable);
   const parts = groupParts(group);
   return parts.flatMap((part, i) => {
     const { begin, rows } = part;
-    const current = graph.sliceAxis(graph.read(variable, i), 0, begin, rows);
+    const current = graph.sliceAxis(graph.read(home, i), 0, begin, rows);
     const own = { ...params, gradient: graph.sliceAxis(gradient, 0, begin, rows) };
     const { next, effects } = adamRows(graph, own, current, part);
-    const places = graph.constant(
-      Int32Array.from({ length: rows }, (_, row) => begin + row),
-      [rows],
-      'int32',
-    );
-    return [...effects, graph.updateRows(variable.name, places, next)];
+    const write = graph.updateRows(home.name, rowRange(graph, begin, rows), next);
+    return [...effects, write, ...followMaster(graph, trainable, { begin, count: rows, version: i + 1 })];
   });
 }
 

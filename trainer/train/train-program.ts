@@ -48,6 +48,7 @@ function traceTrain(params: TrainProgramParams, shape: BatchShape): Traced {
     linearHook: attachment.linearHook,
     seed: graph.feed('seed', [2], 'int32'),
     batchNorm: attachment.buffers ? 'updated' : 'frozen',
+    storage: attachment.storage,
   });
   const targets = new Map<Node, Trainable>();
   const rowsOf = (trainable: Trainable) => trainable.rows && graph.read(trainable.rows.variable);
@@ -143,6 +144,6 @@ function traceApply({ attachment, optimizer, maxGradNorm }: TrainProgramParams):
 
 function traceEval({ task, attachment }: TrainProgramParams, shape: BatchShape): Traced {
   const graph = new TensorGraph();
-  const outputs = task.evaluation(new Tracer({ graph, linearHook: attachment.linearHook }), shape);
+  const outputs = task.evaluation(new Tracer({ graph, linearHook: attachment.linearHook, storage: attachment.storage }), shape);
   return { graph, outputs, effects: [] };
 }

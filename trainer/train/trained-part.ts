@@ -1,5 +1,5 @@
 /** The numbers of a trainable where they are: rows or elements inside a variable, or all of it. */
-import type { Graph, Node } from '../graph/graph.ts';
+import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
 import type { Chosen, Trainable } from '../method/method.ts';
 
@@ -12,27 +12,63 @@ export const chosenOf = ({ rows, elements }: Trainable): Chosen | undefined => r
 
 const flat = (graph: Graph, x: Node): Node => graph.reshape(x, [elementCount(x.shape)]);
 
-/** Its numbers, of the trainable's shape. */
-export function readTrained(graph: Graph, { variable, rows, elements }: Trainable): Node {
+/** Its numbers in float32, of the trainable's shape. */
+export function readTrained(graph: Graph, { variable, rows, elements, master, shape }: Trainable): Node {
+  if (master) return graph.reshape(graph.read(master), shape);
   const value = graph.read(variable);
   if (rows) return graph.gather(value, graph.read(rows.variable));
   return elements ? graph.gather(flat(graph, value), graph.read(elements.variable)) : value;
 }
 
-/** The effect that puts `value`, of the trainable's shape, in their place. */
-export function writeTrained(graph: Graph, { variable, rows, elements }: Trainable, value: Node): Node {
+/** The effect that puts `value`, float32 of the trainable's shape, in their place. */
+export function writeTrained(graph: Graph, trainable: Trainable, value: Node): Node {
+  const { variable, rows, elements, master } = trainable;
   graph.declare(variable);
-  if (rows) return graph.updateRows(variable.name, graph.read(rows.variable), value);
-  return elements ? graph.updateElements(variable.name, graph.read(elements.variable), value) : graph.assign(variable.name, value);
+  const rounded = graph.cast(value, variable.dtype);
+  const write = rows
+    ? graph.updateRows(variable.name, graph.read(rows.variable), rounded)
+    : elements
+      ? graph.updateElements(variable.name, graph.read(elements.variable), rounded)
+      : graph.assign(variable.name, rounded);
+  if (!master) return write;
+  graph.declare(master);
+  const keep = chosenOf(trainable)
+    ? graph.updateRows(master.name, graph.constant(Int32Array.of(0), [1], 'int32'), graph.reshape(value, master.shape))
+    : graph.assign(master.name, value);
+  return graph.group([write, keep]);
 }
+
+/** Where the numbers of a variable that is trained whole are moved. */
+export const homeOf = ({ variable, master }: Trainable): VariableSpec => master ?? variable;
+
+/** Effects that bring the rows [begin, begin + count) of a variable up to its master's; `version` is that of a read behind the update. */
+export function followMaster(
+  graph: Graph,
+  { variable, master }: Trainable,
+  { begin, count, version }: { readonly begin: number; readonly count: number; readonly version: number },
+): Node[] {
+  if (!master) return [];
+  graph.declare(variable);
+  const moved = graph.sliceAxis(graph.read(master, version), 0, begin, count);
+  return [graph.updateRows(variable.name, rowRange(graph, begin, count), graph.cast(moved, variable.dtype))];
+}
+
+/** begin, begin + 1, … as int32 [count]. */
+export const rowRange = (graph: Graph, begin: number, count: number): Node =>
+  graph.constant(
+    Int32Array.from({ length: count }, (_, row) => begin + row),
+    [count],
+    'int32',
+  );
 
 /**
  * The gradient of a trainable from what the backward pass gives for its variable: with rows that is theirs already, of single elements
  * it is the whole weight's, which is let go here, or that of rows and columns, where they are.
  */
 export function trainedGradient(graph: Graph, { elements, cross }: Trainable, gradient: Node): Node {
-  if (cross) return graph.gather(gradient, graph.read(cross.places.variable));
-  return elements ? graph.gather(flat(graph, gradient), graph.read(elements.variable)) : gradient;
+  const places = cross?.places ?? elements;
+  const own = places ? graph.gather(cross ? gradient : flat(graph, gradient), graph.read(places.variable)) : gradient;
+  return graph.cast(own, 'float32');
 }
 
 /** What of its variable's gradient the backward pass is asked for. */

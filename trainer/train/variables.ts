@@ -26,7 +26,7 @@ async function* allValues({ model, attachment, optimizer, accumulates, start }: 
   for await (const weight of model) {
     // Taken before the engine is given the weight, which it may keep or let go.
     const derived = [...(attachment.derived?.(weight) ?? [])];
-    yield weight;
+    yield* attachment.storage?.encode(weight) ?? [weight];
     for (const value of derived) yield started(value);
   }
   for (const value of attachment.initial()) yield started(value);

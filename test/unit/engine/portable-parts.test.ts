@@ -4,12 +4,12 @@ import { tmpdir } from 'node:os';
 import { join, sep } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it } from 'vitest';
-import { float32ToBfloat16Bits } from '../../../trainer/engine/portable/host-array.ts';
 import { philox4x32, randomMask } from '../../../trainer/engine/portable/philox.ts';
 import { releasePlan } from '../../../trainer/engine/portable/release-plan.ts';
 import { resolveWasmFolder, WASM_FILES } from '../../../trainer/engine/portable/wasm-folder.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble, type Signature } from '../../../trainer/graph/program.ts';
+import { toBfloat16 } from '../../../trainer/graph/types.ts';
 
 describe('Philox4x32-10', () => {
   // Known answers of the authors' Random123 library (kat_vectors), those with the two upper counter words 0.
@@ -28,7 +28,7 @@ describe('Philox4x32-10', () => {
 });
 
 it('rounds to bfloat16 to nearest, ties to even', () => {
-  const bits = float32ToBfloat16Bits(Float32Array.of(1, 1.00390625, 1.01171875, -1.004, Number.POSITIVE_INFINITY, Number.NaN, 3.4e38));
+  const bits = toBfloat16(Float32Array.of(1, 1.00390625, 1.01171875, -1.004, Number.POSITIVE_INFINITY, Number.NaN, 3.4e38));
   expect(Array.from(bits, b => b.toString(16))).toEqual(['3f80', '3f80', '3f82', 'bf81', '7f80', '7fc0', '7f80']);
 });
 

@@ -107,7 +107,7 @@ test.each([
   { method: 'full', attach: attachFull, learningRate: 3e-3 },
   { method: 'lora', attach: attachLora, learningRate: 1e-2 },
 ])(
-  '$method: over 100 steps the loss stays within 2% of the first one to that of float32 moments',
+  '$method: over 100 steps the loss stays within 2 % of the first one to that of float32 moments',
   async ({ attach, learningRate }) => {
     const attachment = attach(tiny.model, settingsOf(), new Map());
     const losses = (optimizer: typeof adamw) =>

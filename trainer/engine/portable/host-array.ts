@@ -3,7 +3,7 @@
  * low 16 bits are zero (every cast to bfloat16 rounds; results of bfloat16 operations are rounded too, as an engine that stores them would).
  */
 import { type DataType, type Tensor, tensor } from '@tensorflow/tfjs-core';
-import { type DType, elementCount, type HostArray, type TensorSpec } from '../../graph/types.ts';
+import { type DType, elementCount, type HostArray, type TensorSpec, toBfloat16 } from '../../graph/types.ts';
 import { EngineError } from '../engine.ts';
 
 const STORED: Record<DType, DataType & ('float32' | 'int32' | 'bool')> = {
@@ -47,7 +47,7 @@ export function checkHostArray(data: HostArray | undefined, spec: TensorSpec, wh
 /** The whole of a tensor as the host array of `dtype`, an array of its own. */
 export async function download(value: Tensor, dtype: DType): Promise<HostArray> {
   const data = (await value.data()) as Float32Array | Int32Array | Uint8Array;
-  if (dtype === 'bfloat16') return float32ToBfloat16Bits(data as Float32Array);
+  if (dtype === 'bfloat16') return toBfloat16(data as Float32Array);
   const host = new HOST[dtype](data.length);
   host.set(data);
   return host;
@@ -64,15 +64,4 @@ function bfloat16BitsToFloat32(bits: Uint16Array): Float32Array {
   const wide = new Uint32Array(bits.length);
   for (let i = 0; i < bits.length; i++) wide[i] = (bits[i] as number) << 16;
   return new Float32Array(wide.buffer);
-}
-
-/** Rounds to nearest, ties to even; a NaN stays one. */
-export function float32ToBfloat16Bits(values: Float32Array): Uint16Array {
-  const wide = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const bits = new Uint16Array(values.length);
-  for (let i = 0; i < bits.length; i++) {
-    const word = wide[i] as number;
-    bits[i] = Number.isNaN(values[i]) ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
-  }
-  return bits;
 }

@@ -162,7 +162,7 @@ function project(tracer: Tracer, { config, block, x, positions, batch }: Project
   const dropped = tracer.dropout(positions, config.dropout);
   const [tokens, count] = [x.shape[0] as number, positions.shape[0] as number];
   const both = sharedKeys && (c2p || p2c) ? graph.concat([x, dropped], 0) : x;
-  const split = (y: Node) => byHead(graph, y, { batch, heads });
+  const split = (y: Node) => byHead(tracer, y, { batch, heads });
   const run = (module: ModuleSpec, own: ModuleSpec | undefined, isUsed: boolean): [Node, Node | undefined] => {
     if (!sharedKeys || !isUsed) return [tracer.linear(module, x), own && tracer.linear(own, dropped, count)];
     const y = tracer.linear(module, both, count);

@@ -131,18 +131,21 @@ function attend(tracer: Tracer, { config, block, layer, x, batch, tokens, rotary
   const { graph } = tracer;
   const { heads, kvHeads, headDim } = config;
   const byHead = (y: Node, count: number) => graph.transpose(graph.reshape(y, [batch, tokens, count, headDim]), [0, 2, 1, 3]);
-  const q = keep(rotate(graph, byHead(tracer.linear(block.q, x), heads), rotary));
-  const ownK = keep(rotate(graph, byHead(tracer.linear(block.k, x), kvHeads), rotary));
-  const ownV = keep(byHead(tracer.linear(block.v, x), kvHeads));
+  // Attention's gradient reads these forms, and no gradient reads the products that they come from.
+  const q = tracer.keep(rotate(graph, byHead(tracer.linear(block.q, x), heads), rotary));
+  const ownK = tracer.keep(rotate(graph, byHead(tracer.linear(block.k, x), kvHeads), rotary));
+  const ownV = tracer.keep(byHead(tracer.linear(block.v, x), kvHeads));
   const { k, v } = inputs.cache?.(layer, ownK, ownV) ?? { k: ownK, v: ownV };
-  const out = attention(graph, { q, k, v, scale: headDim ** -0.5, mask: inputs.mask, chunk: queryChunk(tokens) });
+  const out = attention(graph, {
+    q,
+    k,
+    v,
+    scale: headDim ** -0.5,
+    mask: inputs.mask,
+    chunk: queryChunk(tokens),
+    product: tracer.product.bind(tracer),
+  });
   return graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
-}
-
-/** Attention's gradient reads these forms, and no gradient reads the products that they come from. */
-function keep(x: Node): Node {
-  x.kept = true;
-  return x;
 }
 
 function mlp(tracer: Tracer, config: LlamaConfig, block: Block, x: Node): Node {

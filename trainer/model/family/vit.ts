@@ -154,7 +154,7 @@ function runBlock(tracer: Tracer, config: VitConfig, block: Block, x: Node, batc
 
 function heads(tracer: Tracer, { heads: count, hiddenSize }: VitConfig, { qkv }: Block, x: Node, batch: number): Node[] {
   const { graph } = tracer;
-  const split = (y: Node) => byHead(graph, y, { batch, heads: count });
+  const split = (y: Node) => byHead(tracer, y, { batch, heads: count });
   const [first, ...others] = qkv.map(module => tracer.linear(module, x)) as [Node, ...Node[]];
   if (others.length > 0) return [first, ...others].map(split);
   return [0, 1, 2].map(i => split(graph.sliceAxis(first, 1, i * hiddenSize, hiddenSize)));

@@ -26,6 +26,8 @@ export interface AttentionParams {
   readonly scores?: Node;
   /** Gives a mask that the probabilities are multiplied by (dropout). */
   readonly dropMask?: (shape: readonly number[]) => Node;
+  /** Computes the products, of float32 tensors; the graph's own where not given. */
+  readonly product?: (a: Node, b: Node, options?: { transposeA?: boolean; transposeB?: boolean }) => Node;
 }
 
 /** Low enough that exp() of it is 0, high enough that a row of nothing else stays finite. */
@@ -54,7 +56,7 @@ export function attention(graph: Graph, params: AttentionParams): Node {
  * With a mask M on P: O = (P∘M)·V, dV = (P∘M)ᵀ·dO, dS = P∘(M∘(dO·Vᵀ) − D), and D is still Σ dO∘O.
  */
 function attendChunk(graph: Graph, params: AttentionParams, part: { begin: number; size: number; seen: number }): Node {
-  const { q, k, v, scale } = params;
+  const { q, k, v, scale, product = graph.matmul.bind(graph) } = params;
   const [batch, heads, , dim] = q.shape as [number, number, number, number];
   const kvHeads = k.shape[1] as number;
   const rows = (heads / kvHeads) * part.size;
@@ -62,25 +64,25 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
   const queries = graph.mul(fold(graph.sliceAxis(q, 2, part.begin, part.size), dim), scale);
   const keys = graph.sliceAxis(k, 2, 0, part.seen);
   const values = graph.sliceAxis(v, 2, 0, part.seen);
-  const products = graph.within({ cheap: true }, () => graph.matmul(queries, keys, { transposeB: true }));
+  const products = graph.within({ cheap: true }, () => product(queries, keys, { transposeB: true }));
   const own = params.scores && fold(graph.slice(params.scores, [0, 0, part.begin, 0], [batch, heads, part.size, part.seen]), part.seen);
   const p = graph.softmax(hide(graph, own ? graph.add(products, own) : products, params.mask, part, heads));
   const drop = params.dropMask?.(p.shape);
   const dropped = (probabilities: Node, mask: Node | undefined) => (mask ? graph.mul(probabilities, mask) : probabilities);
-  const out = graph.matmul(dropped(p, drop), values);
+  const out = product(dropped(p, drop), values);
   out.custom = {
     inputs: own ? [queries, keys, values, own] : [queries, keys, values],
     rule: ({ dy, wants, value }) => {
       const probabilities = value(p);
       const mask = drop && value(drop);
-      const towardsValues = wants(2) ? graph.matmul(dropped(probabilities, mask), dy, { transposeA: true }) : undefined;
+      const towardsValues = wants(2) ? product(dropped(probabilities, mask), dy, { transposeA: true }) : undefined;
       if (!wants(0) && !wants(1) && !wants(3)) return [undefined, undefined, towardsValues];
       const drift = graph.sum(graph.mul(dy, value(out)), [-1], true);
-      const towardsP = graph.matmul(dy, value(values), { transposeB: true });
+      const towardsP = product(dy, value(values), { transposeB: true });
       const towardsScores = graph.mul(probabilities, graph.sub(dropped(towardsP, mask), drift));
       return [
-        wants(0) ? graph.matmul(towardsScores, value(keys)) : undefined,
-        wants(1) ? graph.matmul(towardsScores, value(queries), { transposeA: true }) : undefined,
+        wants(0) ? product(towardsScores, value(keys)) : undefined,
+        wants(1) ? product(towardsScores, value(queries), { transposeA: true }) : undefined,
         towardsValues,
         wants(3) ? towardsScores : undefined,
       ];

@@ -1,11 +1,12 @@
 /** The language-model head with its loss, in chunks of positions, so that logits of the whole batch are never held. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { rowSum } from '../../graph/ops/indexing.ts';
+import type { DType } from '../../graph/types.ts';
 
 export interface HeadLossParams {
   /** Final hidden states, [rows, features]. */
   readonly hidden: Node;
-  /** Output embedding, [vocabulary, features]. */
+  /** Output embedding, [vocabulary, features], in the element type that products are computed in. */
   readonly weight: Node;
   /** int32 [targets]: the row of `hidden` whose output predicts each target. */
   readonly targetPositions: Node;
@@ -58,14 +59,14 @@ export function headLossWithGradient(
   const chunks = splitTargets(graph, params).map(chunk => {
     const { nll, hits, p, targetRows } = chunkLoss(graph, chunk, weight);
     const w = graph.reshape(chunk.weights, [chunk.weights.shape[0] as number, 1]);
-    towardsHidden.push(graph.mul(graph.sub(graph.matmul(p, weight), targetRows), w));
+    towardsHidden.push(graph.mul(graph.sub(product(graph, weight.dtype, p, weight), targetRows), w));
     if (wants.weight !== 'none') {
       const weighted = graph.mul(chunk.hidden, w);
       const spread =
         wants.weight === 'all'
-          ? graph.sub(graph.matmul(p, weighted, { transposeA: true }), graph.segmentSum(weighted, chunk.ids, vocabulary))
+          ? graph.sub(product(graph, weight.dtype, p, weighted, { transposeA: true }), graph.segmentSum(weighted, chunk.ids, vocabulary))
           : graph.sub(
-              graph.matmul(graph.gather(p, wants.weight.rows, -1), weighted, { transposeA: true }),
+              product(graph, weight.dtype, graph.gather(p, wants.weight.rows, -1), weighted, { transposeA: true }),
               rowSum(graph, weighted, chunk.ids, wants.weight.rows),
             );
       towardsWeight = towardsWeight ? graph.add(towardsWeight, spread) : spread;
@@ -73,7 +74,7 @@ export function headLossWithGradient(
     return { nll, hits, loss: graph.sumAll(graph.mul(nll, chunk.weights)) };
   });
   const seeds = [{ node: hidden, gradient: graph.segmentSum(graph.concat(towardsHidden, 0), targetPositions, hidden.shape[0] as number) }];
-  if (towardsWeight) seeds.push({ node: weight, gradient: towardsWeight });
+  if (towardsWeight) seeds.push({ node: weight, gradient: graph.cast(towardsWeight, weight.dtype) });
   return { ...join(graph, chunks), seeds };
 }
 
@@ -99,15 +100,21 @@ function splitTargets(graph: Graph, params: HeadLossParams): Chunk[] {
 }
 
 function chunkLoss(graph: Graph, { hidden, ids }: Chunk, weight: Node): { nll: Node; hits: Node; p: Node; targetRows: Node } {
-  const logits = graph.matmul(hidden, weight, { transposeB: true });
+  const logits = product(graph, weight.dtype, hidden, weight, { transposeB: true });
   const top = graph.max(logits, [-1]);
   const p = graph.softmax(logits);
   const logSum = graph.sub(top, graph.log(graph.max(p, [-1])));
-  const targetRows = graph.gather(weight, ids);
-  const nll = graph.sub(logSum, graph.sum(graph.mul(hidden, targetRows), [-1]));
+  const targetRows = graph.cast(graph.gather(weight, ids), 'float32');
+  // Rounded as the logits are, or a loss near 0 could fall below it.
+  const rounded = (x: Node): Node => graph.cast(graph.cast(x, weight.dtype), 'float32');
+  const nll = graph.sub(logSum, rounded(graph.sum(graph.mul(rounded(hidden), targetRows), [-1])));
   const hits = graph.cast(graph.equal(graph.argmax(p, -1), ids), 'float32');
   return { nll, hits, p, targetRows };
 }
+
+/** The float32 product of two tensors, computed in the element type of the weight. */
+const product = (graph: Graph, dtype: DType, a: Node, b: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node =>
+  graph.cast(graph.matmul(graph.cast(a, dtype), graph.cast(b, dtype), options), 'float32');
 
 function join(graph: Graph, chunks: readonly { loss: Node; nll: Node; hits: Node }[]): HeadLoss {
   return {

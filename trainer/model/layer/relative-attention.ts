@@ -1,6 +1,6 @@
 /** The two terms that relative positions add to attention's scores in DeBERTa (He et al. 2021, equation 4), and its buckets. */
 import type { Graph, Node } from '../../graph/graph.ts';
-import { byHead } from './self-attention.ts';
+import { splitHeads } from './self-attention.ts';
 
 export interface RelativeTable {
   /** Half the rows of the table. */
@@ -59,7 +59,9 @@ function term(graph: Graph, x: Node, positions: Node, rows: readonly number[]): 
   // One column more than there are distances makes the shear a plain change of shape.
   const columns = Int32Array.from([...rows, rows.at(-1) as number]);
   const spread = graph.gather(positions, graph.constant(columns, [columns.length], 'int32'));
-  const table = graph.broadcast(byHead(graph, spread, { batch: 1, heads }), [batch, heads, columns.length, headDim]);
+  const split = splitHeads(graph, spread, { batch: 1, heads });
+  split.kept = true;
+  const table = graph.broadcast(split, [batch, heads, columns.length, headDim]);
   return shear(
     graph,
     graph.within({ cheap: true }, () => graph.matmul(x, table, { transposeB: true })),

@@ -22,7 +22,7 @@ export interface SelfAttentionParams {
 
 /** @returns the heads' outputs, [batch · tokens, width] */
 export function selfAttention(tracer: Tracer, { modules, heads, x, batch, mask, dropout }: SelfAttentionParams): Node {
-  const project = (module: ModuleSpec) => byHead(tracer.graph, tracer.linear(module, x), { batch, heads });
+  const project = (module: ModuleSpec) => byHead(tracer, tracer.linear(module, x), { batch, heads });
   const [q, k, v] = [project(modules.q), project(modules.k), project(modules.v)];
   return attend(tracer, { q, k, v, mask, dropout, scale: (q.shape[3] as number) ** -0.5 });
 }
@@ -43,17 +43,20 @@ export interface AttendParams {
 export function attend(tracer: Tracer, { q, k, v, mask, scale, scores, dropout }: AttendParams): Node {
   const { graph } = tracer;
   const [batch, heads, tokens, headDim] = q.shape as [number, number, number, number];
-  const out = attention(graph, { q, k, v, scale, mask, scores, chunk: queryChunk(tokens), dropMask: tracer.dropoutMask(dropout) });
+  const [dropMask, product] = [tracer.dropoutMask(dropout), tracer.product.bind(tracer)];
+  const out = attention(graph, { q, k, v, scale, mask, scores, chunk: queryChunk(tokens), dropMask, product });
   return graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
 }
 
-/** [batch · tokens, heads · headDim] → [batch, heads, tokens, headDim], the form that the backward pass reads. */
-export function byHead(graph: Graph, x: Node, { batch, heads }: { readonly batch: number; readonly heads: number }): Node {
+/** [batch · tokens, heads · headDim] → [batch, heads, tokens, headDim]. */
+export function splitHeads(graph: Graph, x: Node, { batch, heads }: { readonly batch: number; readonly heads: number }): Node {
   const [rows, width] = x.shape as [number, number];
-  const split = graph.transpose(graph.reshape(x, [batch, rows / batch, heads, width / heads]), [0, 2, 1, 3]);
-  split.kept = true;
-  return split;
+  return graph.transpose(graph.reshape(x, [batch, rows / batch, heads, width / heads]), [0, 2, 1, 3]);
 }
+
+/** The heads, in the form that the backward pass reads. */
+export const byHead = (tracer: Tracer, x: Node, sizes: { readonly batch: number; readonly heads: number }): Node =>
+  tracer.keep(splitHeads(tracer.graph, x, sizes));
 
 /** Hides what is filled up; `seen` [batch, tokens] is 1 where there is a token. */
 export function paddingMask(graph: Graph, seen: Node): AttentionMask {

@@ -1,0 +1,95 @@
+/** Training with bfloat16 weights and products, and over quantised bases: against float32, on the fastest engine here. */
+import { describe, expect, test } from 'vitest';
+import { toBfloat16 } from '../../../trainer/graph/types.ts';
+import type { Attachment, MethodName } from '../../../trainer/method/method.ts';
+import { methods } from '../../../trainer/method/methods.ts';
+import { placeTrained } from '../../../trainer/method/placement.ts';
+import type { Precision } from '../../../trainer/model/weight-storage.ts';
+import { openOthers, openReference } from '../../support/engines.ts';
+import { scattered, settingsOf } from '../../support/method-settings.ts';
+import { adamw, openTiny, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
+
+const reference = await openReference();
+const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOthers())];
+const fastest = engines.findLast(({ engine }) => engine)?.engine ?? reference;
+const tiny = await openTiny('llama');
+
+const bfloat16: Precision = { dtype: 'bfloat16', quantise: 'none' };
+const attach = (method: MethodName, precision: Precision = { dtype: 'float32', quantise: 'none' }): Attachment => {
+  const settings = settingsOf();
+  return placeTrained(methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings)), tiny.model, precision);
+};
+const learningRates: Partial<Record<MethodName, number>> = { full: 1e-3 };
+const train = (method: MethodName, precision: Precision | undefined, steps: number, changes: Partial<TinyRunParams> = {}) =>
+  withTinyRun(
+    { engine: fastest, tiny, attachment: attach(method, precision), learningRate: learningRates[method] ?? 5e-3, ...changes },
+    run => run.steps(steps),
+  );
+
+test('float32 leaves an attachment as it is', () => {
+  const settings = settingsOf();
+  const attachment = methods.lora.attach(tiny.model, settings, new Map());
+  expect(placeTrained(attachment, tiny.model, { dtype: 'float32', quantise: 'none' })).toBe(attachment);
+});
+
+describe('bfloat16', () => {
+  test.each(['spsft', 'lora', 'dora', 'rosa', 'full'] as const)(
+    '%s: over 200 steps the loss stays within 3 %% of the first one to that of float32',
+    async method => {
+      const [plain, half] = [await train(method, undefined, 200), await train(method, bfloat16, 200)];
+      half.forEach((loss, i) => {
+        expect(Math.abs(loss - (plain[i] as number))).toBeLessThan(0.03 * (plain[0] as number));
+      });
+      expect(half.at(-1)).toBeLessThan(half[0] as number);
+    },
+    240_000,
+  );
+
+  test.each(['none', 'cheap', 'block', 'sqrt'] as const)('recompute %s gives the same losses', async recompute => {
+    const [base, other] = [await train('lora', bfloat16, 3), await train('lora', bfloat16, 3, { recompute })];
+    other.forEach((loss, i) => {
+      expect(loss).toBeCloseTo(base[i] as number, 4);
+    });
+  });
+
+  test.each(['spsft', 'full', 'rosa'] as const)(
+    '%s: weights are masters rounded, and updates too small for bfloat16 add up',
+    async method => {
+      const attachment = attach(method, bfloat16);
+      const optimizer = { ...adamw, name: 'sgd', weightDecay: 0 } as const;
+      await withTinyRun({ engine: fastest, tiny, attachment, optimizer, learningRate: 1e-4 }, async run => {
+        const before = await run.snapshot();
+        await run.steps(20);
+        const after = await run.snapshot();
+        let moved = 0;
+        for (const { name, variable, master, rows, elements } of attachment.trainables) {
+          const values = after.get(name) as Float32Array;
+          moved += values.filter((x, i) => x !== before.get(name)?.[i]).length;
+          if (!master) continue;
+          const bits = toBfloat16(values);
+          const held = (await run.session.read(variable.name)) as Uint16Array;
+          const width = rows ? values.length / rows.indices.length : 1;
+          const places = rows
+            ? [...rows.indices].flatMap(row => Array.from({ length: width }, (_, i) => row * width + i))
+            : elements?.indices;
+          expect(Array.from(bits)).toEqual(Array.from(places ?? held.keys(), place => held[place]));
+        }
+        expect(moved).toBeGreaterThan(0);
+      });
+    },
+  );
+
+  test('a restored run goes on bit by bit', async () => {
+    const params = { engine: reference, tiny, attachment: attach('spsft', bfloat16) };
+    const [straight, parts] = await withTinyRun(params, async run => {
+      await run.steps(3);
+      const parts = await run.snapshot();
+      return [await run.steps(3), parts] as const;
+    });
+    const resumed = await withTinyRun(params, async run => {
+      await run.restore(parts, 3);
+      return run.steps(3);
+    });
+    expect(resumed).toEqual(straight);
+  }, 60_000);
+});

@@ -1,0 +1,104 @@
+/** Puts what a method trains beside weights that are held in fewer bits: float32 masters of bfloat16 numbers, whole rows beside quantised weights. */
+import type { VariableSpec } from '../graph/graph.ts';
+import type { VariableData } from '../graph/program.ts';
+import { elementCount, type HostArray } from '../graph/types.ts';
+import type { Model } from '../model/model-spec.ts';
+import { type Precision, quantisable, type RowsBeside, WeightStorage } from '../model/weight-storage.ts';
+import type { Attachment, Trainable } from './method.ts';
+import { TargetError } from './targets.ts';
+
+/**
+ * The attachment for a model of this precision; names and shapes of what is trained stay, so that checkpoints and adapters do too.
+ * @throws TargetError where the method trains single elements of a quantised weight, or nothing is left to quantise
+ */
+export function placeTrained(attachment: Attachment, model: Model, precision: Precision): Attachment {
+  if (precision.dtype === 'float32' && precision.quantise === 'none') return attachment;
+  const trainedOf = new Map(attachment.trainables.map(trainable => [trainable.variable.name, trainable]));
+  const isWhole = (name: string): boolean => {
+    const trained = trainedOf.get(name);
+    return trained !== undefined && !trained.rows && !trained.elements;
+  };
+  const quantised = new Set(precision.quantise === 'none' ? [] : quantisable(model).filter(name => !isWhole(name)));
+  if (precision.quantise !== 'none' && quantised.size === 0)
+    throw new TargetError(
+      `${attachment.method} trains every linear layer whole, and only frozen weights can be held as ${precision.quantise}`,
+    );
+  const beside = new Map<string, RowsBeside>();
+  for (const { variable, rows, elements } of attachment.trainables) {
+    if (!quantised.has(variable.name)) continue;
+    if (elements || !rows)
+      throw new TargetError(`${attachment.method} trains single elements of ${variable.name}, which is held as ${precision.quantise}`);
+    beside.set(variable.name, rowsBeside(variable, rows));
+  }
+  const storage = new WeightStorage({ precision, parameters: model.parameters, quantised, beside });
+  const formOf = new Map(model.parameters.map(spec => [spec.name, storage.formOf(spec)]));
+  const trainables = attachment.trainables.map(trainable => {
+    const own = beside.get(trainable.variable.name);
+    if (own) return { name: trainable.name, variable: own.values, shape: trainable.shape };
+    return formOf.get(trainable.variable.name) === 'bfloat16' ? withMaster(trainable) : trainable;
+  });
+  const masters = new Map(trainables.flatMap(trainable => ('master' in trainable ? [[trainable.variable.name, trainable] as const] : [])));
+  return {
+    ...attachment,
+    trainables,
+    storage,
+    frozen: [...(attachment.frozen ?? []), ...[...beside.values()].flatMap(({ rows, places }) => [rows, places])],
+    *initial() {
+      yield* attachment.initial();
+      for (const { rows, indices, places } of beside.values()) {
+        yield { name: rows.name, data: indices };
+        yield { name: places.name, data: placesAmong(indices, places.shape[0] as number) };
+      }
+    },
+    *derived(weight) {
+      yield* attachment.derived?.(weight) ?? [];
+      const own = beside.get(weight.name);
+      if (own) yield valuesOf(own.values, weight.data, chosenRows(own));
+      const trainable = masters.get(weight.name);
+      if (trainable?.master) yield valuesOf(trainable.master, weight.data, trainable);
+    },
+  };
+}
+
+function rowsBeside({ name, shape }: VariableSpec, rows: NonNullable<Trainable['rows']>): RowsBeside {
+  const [out, ...rest] = shape as [number, ...number[]];
+  return {
+    rows: rows.variable,
+    indices: rows.indices,
+    values: { name: `${name}.trained`, shape: [rows.indices.length, ...rest], dtype: 'float32' },
+    places: { name: `${name}.places`, shape: [out], dtype: 'int32' },
+  };
+}
+
+const chosenRows = ({ rows, indices }: RowsBeside): Pick<Trainable, 'rows'> => ({ rows: { variable: rows, indices } });
+
+/** For each of `count` rows its place among `indices`, or their number. */
+function placesAmong(indices: Int32Array, count: number): Int32Array {
+  const places = new Int32Array(count).fill(indices.length);
+  indices.forEach((row, i) => {
+    places[row] = i;
+  });
+  return places;
+}
+
+function withMaster(trainable: Trainable): Trainable {
+  const { variable, shape, rows, elements } = trainable;
+  const master: VariableSpec = { name: `${variable.name}.master`, shape: rows || elements ? [1, ...shape] : shape, dtype: 'float32' };
+  return { ...trainable, variable: { ...variable, dtype: 'bfloat16' }, master };
+}
+
+/** The trained numbers of a weight, in float32. */
+function valuesOf(
+  { name, shape }: VariableSpec,
+  data: HostArray | 'zeros',
+  { rows, elements }: Pick<Trainable, 'rows' | 'elements'>,
+): VariableData {
+  if (data === 'zeros') return { name, data };
+  const values = new Float32Array(elementCount(shape));
+  if (elements) elements.indices.forEach((place, i) => void (values[i] = data[place] as number));
+  else if (rows) {
+    const width = values.length / rows.indices.length;
+    rows.indices.forEach((row, i) => values.set(data.subarray(row * width, (row + 1) * width) as Float32Array, i * width));
+  } else values.set(data as Float32Array);
+  return { name, data: values };
+}

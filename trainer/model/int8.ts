@@ -1,0 +1,36 @@
+/** Weights in 8 bits with one scale a row (as LLM.int8() holds them, Dettmers et al. 2022; computed in floating point here). */
+import type { VariableSpec } from '../graph/graph.ts';
+import type { VariableData } from '../graph/program.ts';
+import { elementCount, type Shape } from '../graph/types.ts';
+
+export interface Int8Variables {
+  /** int8, of the weight's shape. */
+  readonly codes: VariableSpec;
+  /** float32 [out]: a number is code · scale of its row. */
+  readonly scales: VariableSpec;
+}
+
+export const int8Variables = (name: string, shape: Shape): Int8Variables => ({
+  codes: { name: `${name}.int8`, shape, dtype: 'int8' },
+  scales: { name: `${name}.scales`, shape: [shape[0] as number], dtype: 'float32' },
+});
+
+const LARGEST = 127;
+
+/** The values of the variables of one weight [out, …]: the largest magnitude of a row becomes ±127. */
+export function* encodeInt8(name: string, shape: Shape, values: Float32Array): Generator<VariableData> {
+  const rows = shape[0] as number;
+  const width = elementCount(shape) / rows;
+  const codes = new Int8Array(values.length);
+  const scales = new Float32Array(rows);
+  for (let row = 0; row < rows; row++) {
+    let largest = 0;
+    for (let i = row * width; i < (row + 1) * width; i++) largest = Math.max(largest, Math.abs(values[i] as number));
+    scales[row] = largest / LARGEST;
+    const inverse = largest > 0 ? LARGEST / largest : 0;
+    for (let i = row * width; i < (row + 1) * width; i++) codes[i] = Math.round((values[i] as number) * inverse);
+  }
+  const variables = int8Variables(name, shape);
+  yield { name: variables.codes.name, data: codes };
+  yield { name: variables.scales.name, data: scales };
+}

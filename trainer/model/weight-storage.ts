@@ -1,0 +1,148 @@
+/** How weights are held in an engine and what products are computed in: the seam between a model and its precision. */
+import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
+import type { VariableData } from '../graph/program.ts';
+import { type Shape, toBfloat16 } from '../graph/types.ts';
+import { encodeInt8, int8Variables } from './int8.ts';
+import type { Model, ParameterSpec } from './model-spec.ts';
+import { encodeNf4, nf4Variables, readNf4 } from './nf4.ts';
+
+/** What products are computed in; norms, softmax, losses and sums over blocks are float32. */
+export type ComputeType = 'float32' | 'bfloat16';
+/** The form of the frozen linear layers; `none`: that of the products. */
+export type Quantisation = 'none' | 'int8' | 'nf4';
+
+export interface Precision {
+  readonly dtype: ComputeType;
+  readonly quantise: Quantisation;
+}
+
+export const FLOAT32: Precision = { dtype: 'float32', quantise: 'none' };
+
+/** Rows of a quantised weight that are held beside it in float32; in the weight itself they are 0. */
+export interface RowsBeside {
+  /** int32 [r]. */
+  readonly rows: VariableSpec;
+  readonly indices: Int32Array;
+  /** float32 [r, in]. */
+  readonly values: VariableSpec;
+  /** int32 [out]: for each row its place among `rows`, or r. */
+  readonly places: VariableSpec;
+}
+
+export interface WeightStorageParams {
+  readonly precision: Precision;
+  /** Of the model. */
+  readonly parameters: readonly ParameterSpec[];
+  /** Names of the weights that are quantised. */
+  readonly quantised: ReadonlySet<string>;
+  /** By the weight's name. */
+  readonly beside: ReadonlyMap<string, RowsBeside>;
+}
+
+export class WeightStorage {
+  readonly compute: ComputeType;
+  private readonly params: WeightStorageParams;
+  private readonly byName: ReadonlyMap<string, ParameterSpec>;
+
+  constructor(params: WeightStorageParams) {
+    this.params = params;
+    this.byName = new Map(params.parameters.map(spec => [spec.name, spec]));
+    this.compute = params.precision.dtype;
+  }
+
+  /** Matrices are held as what products are computed in; vectors, tables of convolutions and buffers are float32. */
+  formOf({ name, shape, buffer }: ParameterSpec): ComputeType | Exclude<Quantisation, 'none'> {
+    const { precision, quantised } = this.params;
+    if (precision.quantise !== 'none' && quantised.has(name)) return precision.quantise;
+    return shape.length === 2 && !buffer ? precision.dtype : 'float32';
+  }
+
+  /** The variables that hold a parameter. */
+  variables(spec: ParameterSpec): VariableSpec[] {
+    const { name, shape } = spec;
+    const form = this.formOf(spec);
+    switch (form) {
+      case 'int8':
+        return Object.values(int8Variables(name, shape));
+      case 'nf4':
+        return Object.values(nf4Variables(name, shape));
+      default:
+        return [{ name, shape, dtype: form }];
+    }
+  }
+
+  /** Values of these variables from those of the parameter in float32. */
+  *encode(value: VariableData): Generator<VariableData> {
+    const { name, data: values } = value;
+    const spec = this.byName.get(name);
+    const form = spec ? this.formOf(spec) : 'float32';
+    if (!spec || form === 'float32' || !(values instanceof Float32Array)) yield value;
+    else if (form === 'bfloat16') yield { name, data: toBfloat16(values) };
+    else {
+      const { shape } = spec;
+      const beside = this.params.beside.get(name);
+      const frozen = beside ? withoutRows(values, shape, beside.indices) : values;
+      yield* form === 'int8' ? encodeInt8(name, shape, frozen) : encodeNf4(name, shape, frozen);
+    }
+  }
+
+  /** The weight in the form it is held in; a quantised one as float32, made anew wherever it is used. */
+  weight(graph: Graph, spec: ParameterSpec): Node {
+    const { name, shape } = spec;
+    const form = this.formOf(spec);
+    if (form === 'float32' || form === 'bfloat16') return graph.read({ name, shape, dtype: form });
+    return graph.within({ transient: true }, () => {
+      if (form === 'nf4') return readNf4(graph, name, shape);
+      const { codes, scales } = int8Variables(name, shape);
+      const column = graph.reshape(graph.read(scales), [shape[0] as number, ...shape.slice(1).map(() => 1)]);
+      return graph.mul(graph.cast(graph.read(codes), 'float32'), column);
+    });
+  }
+
+  /** x [rows, in] · Wᵀ [rows, out], float32. */
+  linear(graph: Graph, x: Node, spec: ParameterSpec): Node {
+    const y = this.frozenProduct(graph, x, spec);
+    const beside = this.params.beside.get(spec.name);
+    return beside ? this.addRows(graph, { x, y, beside }) : y;
+  }
+
+  private frozenProduct(graph: Graph, x: Node, spec: ParameterSpec): Node {
+    const narrow = graph.cast(x, this.compute);
+    const by = (weight: Node): Node =>
+      graph.cast(
+        graph.matmul(
+          narrow,
+          graph.within({ transient: true }, () => graph.cast(weight, this.compute)),
+          { transposeB: true },
+        ),
+        'float32',
+      );
+    if (this.formOf(spec) !== 'int8') return by(this.weight(graph, spec));
+    // A scale a row of W is one a column of the product.
+    const { codes, scales } = int8Variables(spec.name, spec.shape);
+    return graph.mul(by(graph.read(codes)), graph.read(scales));
+  }
+
+  /** The rows beside W give their columns of y, where W's own are 0. */
+  private addRows(graph: Graph, { x, y, beside }: { x: Node; y: Node; beside: RowsBeside }): Node {
+    const own = graph.matmul(x, graph.read(beside.values), { transposeB: true });
+    const spread = graph.gather(graph.pad(own, [0, 0], [0, 1]), graph.read(beside.places), -1);
+    const rows = graph.read(beside.rows);
+    spread.custom = { inputs: [own], rule: ({ dy }) => [graph.gather(dy, rows, -1)] };
+    return graph.add(y, spread);
+  }
+}
+
+/** Everything in float32. */
+export const FLOAT32_STORAGE = new WeightStorage({ precision: FLOAT32, parameters: [], quantised: new Set(), beside: new Map() });
+
+/** The weights of linear layers, heads apart: what is quantised unless it is trained whole. */
+export const quantisable = ({ modules }: Model): string[] =>
+  modules.filter(({ kind, part }) => kind === 'linear' && part !== 'head').map(({ weight }) => weight.name);
+
+function withoutRows(values: Float32Array, [rows = 1]: Shape, indices: Int32Array): Float32Array {
+  const width = values.length / rows;
+  const rest = values.slice();
+  for (const row of indices) rest.fill(0, row * width, (row + 1) * width);
+  return rest;
+}
