@@ -1,4 +1,5 @@
 /** The study's work, in one process that TensorFlow's environment was set for: prepares data and bases, makes run after run, keeps what each gave. */
+import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { JobContext, JobRequest } from '../trainer/protocol/job-messages.ts';
@@ -8,6 +9,7 @@ import { runJob } from '../trainer/run/handlers.ts';
 import { Job } from '../trainer/run/job.ts';
 import type { TrainResult } from '../trainer/run/train-run.ts';
 import {
+  BASE_SEED,
   type Family,
   type PartName,
   type PartPlan,
@@ -18,7 +20,7 @@ import {
   tuningRuns,
   waysOf,
 } from './study-plan.ts';
-import { type StudyRun, writeStudy } from './study-report.ts';
+import { earlierRuns, type StudyRun, writeStudy } from './study-report.ts';
 import { RESNET_CONFIG, VIT_CONFIG, writeRandomModel } from './study-start.ts';
 
 /** What `scripts/bench-study.mjs` hands over. */
@@ -30,6 +32,8 @@ export interface StudyRequest {
   readonly minilm: string;
   readonly threads: number;
   readonly parts: readonly PartName[];
+  /** Go on with a study of the same plan: runs that are in its results, and bases that are made, are not made again. */
+  readonly resume: boolean;
 }
 
 /** Of each class: images to tune on, and images to choose the learning rate by; the rest of the first five classes made the base. */
@@ -87,21 +91,22 @@ async function digitParts(): Promise<Omit<PartData, 'model'> & { readonly base: 
 /** @returns the folder of a model that knows the first five digits */
 async function pretrain(name: 'vit' | 'resnet', data: string, settings: Settings): Promise<string> {
   const [random, run, base] = ['random', 'run', 'base'].map(step => path.join(folder, `${name}-${step}`)) as [string, string, string];
+  if (request.resume && existsSync(path.join(base, 'preprocessor_config.json'))) return base;
   for (const old of [random, run, base]) await rm(old, { recursive: true, force: true });
-  await writeRandomModel(random, name === 'vit' ? VIT_CONFIG : RESNET_CONFIG, 1);
+  await writeRandomModel(random, name === 'vit' ? VIT_CONFIG : RESNET_CONFIG, BASE_SEED);
   const recipe = recipeOf({
     ...settings,
     model: random,
     method: 'full',
     'data.train': data,
     val_size: 50,
-    num_train_epochs: 12,
+    num_train_epochs: 40,
     per_device_train_batch_size: 32,
     learning_rate: 2e-3,
     lr_scheduler_type: 'cosine',
     batch_norm: 'updated',
     eval_strategy: 'no',
-    seed: 1,
+    seed: BASE_SEED,
   });
   const result = (await work({ kind: 'train', context, recipe, runDir: run })) as TrainResult;
   say(`${name}: trained from scratch on five digits, ${share(result)} right of 50 held-out images`);
@@ -182,15 +187,24 @@ function bestRates(runs: readonly StudyRun[]): Map<Family, number> {
   return new Map([...best].map(([family, { learningRate }]) => [family, learningRate]));
 }
 
-async function study(part: PartPlan): Promise<StudyRun[]> {
+/** Each result is written as soon as it is there. */
+async function study(part: PartPlan): Promise<void> {
   const data = await dataOf(part);
   const ways = waysOf(part);
-  const tuned: StudyRun[] = [];
-  for (const planned of tuningRuns(ways)) tuned.push(await attempt(part, data, planned));
-  const tested: StudyRun[] = [];
-  for (const planned of testRuns(ways, bestRates(tuned))) tested.push(await attempt(part, data, planned));
-  return [...tuned, ...tested];
+  const known = request.resume ? await earlierRuns(request.results, part.name) : [];
+  const runs: StudyRun[] = [];
+  const all = async (planned: readonly PlannedRun[]): Promise<void> => {
+    for (const one of planned) {
+      runs.push(known.find(run => isSame(run, one)) ?? (await attempt(part, data, one)));
+      await writeStudy(request.results, { part: part.name, runs, minutes: (performance.now() - started) / 60_000 });
+    }
+  };
+  await all(tuningRuns(ways, part.rates));
+  await all(testRuns(ways, bestRates(runs)));
 }
+
+const isSame = (run: StudyRun, { purpose, way, learningRate, seed }: PlannedRun): boolean =>
+  run.purpose === purpose && run.way === way.name && run.learningRate === learningRate && run.seed === seed;
 
 async function attempt(part: PartPlan, data: PartData, planned: PlannedRun): Promise<StudyRun> {
   const { way, learningRate, seed, purpose } = planned;
@@ -208,7 +222,6 @@ async function attempt(part: PartPlan, data: PartData, planned: PlannedRun): Pro
 
 await mkdir(folder, { recursive: true });
 for (const part of parts.filter(({ name }) => request.parts.includes(name))) {
-  const runs = await study(part);
-  await writeStudy(request.results, { part: part.name, runs, minutes: (performance.now() - started) / 60_000 });
+  await study(part);
 }
 process.exit(0);

@@ -7,6 +7,7 @@ import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, run, Ste
 const PARTS = ['vit', 'resnet', 'minilm'];
 const HELP = `npm run study [-- options]
   --parts vit,resnet,minilm  what is compared (default: all); the others keep their numbers
+  --resume                   go on with a study that was interrupted
   --threads N                cores of one operation (default: all)
 About 20 minutes on two idle cores. The results go to bench/results/study.md and study.json.`;
 
@@ -19,7 +20,7 @@ async function bundle() {
   return outdir;
 }
 
-async function prepareAndRun(parts, threads) {
+async function prepareAndRun({ parts, threads, resume }) {
   ensurePackages();
   buildBundles();
   if (!ensureEngine()) throw new StepError('the study is made with the TensorFlow engine, which could not be installed');
@@ -35,6 +36,7 @@ async function prepareAndRun(parts, threads) {
     minilm: parts.includes('minilm') ? await ensureMiniLm(cacheDir) : '',
     threads,
     parts,
+    resume,
   };
   const scripts = await bundle();
   const { workerEnvironment, WORKER_FLAGS } = await import(pathToFileURL(path.join(scripts, 'environment.mjs')).href);
@@ -45,7 +47,12 @@ async function prepareAndRun(parts, threads) {
 }
 
 async function main() {
-  const options = { parts: { type: 'string' }, threads: { type: 'string', default: '0' }, help: { type: 'boolean', short: 'h' } };
+  const options = {
+    parts: { type: 'string' },
+    threads: { type: 'string', default: '0' },
+    resume: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' },
+  };
   let wanted;
   try {
     wanted = parseArgs({ options }).values;
@@ -61,7 +68,7 @@ async function main() {
     return 0;
   }
   try {
-    await prepareAndRun(wanted.parts?.split(',') ?? PARTS, Number(wanted.threads));
+    await prepareAndRun({ parts: wanted.parts?.split(',') ?? PARTS, threads: Number(wanted.threads), resume: wanted.resume === true });
     return 0;
   } catch (error) {
     say(`study: ${error.message}`);

@@ -14,6 +14,7 @@ import { addExport } from './commands/export.ts';
 import { addGenerate } from './commands/generate.ts';
 import { addImportance } from './commands/importance.ts';
 import { addLint } from './commands/lint.ts';
+import { addReproduce } from './commands/reproduce.ts';
 import { addResume } from './commands/resume.ts';
 import { addRuns } from './commands/runs.ts';
 import { addTrain } from './commands/train.ts';
@@ -30,6 +31,7 @@ const commands: readonly AddCommand[] = [
   addGenerate,
   addExport,
   addVerify,
+  addReproduce,
   addRuns,
   addDaemon,
   addDoctor,

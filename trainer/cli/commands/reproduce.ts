@@ -1,0 +1,256 @@
+/** `rowtune reproduce`: the paper's tables, row by row: what each needs, what is there, run after run, the paper's numbers beside ours. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { Option } from 'commander';
+import { readModelHeaders } from '../../hub/open-model.ts';
+import { estimateRecipe } from '../../memory/predict.ts';
+import { byteSize, table } from '../../protocol/format.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { EvaluateResult } from '../../run/evaluate-run.ts';
+import { jobContext } from '../../settings.ts';
+import { CliError, EXIT } from '../cli-error.ts';
+import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { shownPath } from '../job-command.ts';
+import { dataOverrides, findPaperModel, type Places, paperData, paperModels } from '../paper/paper-needs.ts';
+import { type RowProgress, readProgress, resultTable, writeBenchmarks } from '../paper/paper-results.ts';
+import { type PaperRow, type PaperTable, type PaperValues, paperTables } from '../paper/paper-tables.ts';
+import { readRecipe } from '../read-recipe.ts';
+import { runWorker } from '../run-worker.ts';
+import { resumeCommandOf } from './train.ts';
+
+interface ReproduceOptions {
+  readonly table: string;
+  readonly models?: string;
+  readonly data: string;
+  readonly output: string;
+  readonly only?: string;
+  readonly list?: boolean;
+  readonly download?: boolean;
+  readonly smoke?: boolean;
+}
+
+export const addReproduce: AddCommand = (program, surroundings) => {
+  const command = program
+    .command('reproduce')
+    .description("run the rows of one of the paper's tables, and show its numbers beside ours")
+    .addOption(new Option('--table <number>', 'which table').choices(paperTables.map(({ number }) => String(number))).makeOptionMandatory())
+    .option('--models <dir>', 'folder of the models, each named by the last part of its name on the hub')
+    .option('--data <dir>', 'folder of the data sets, as they are when unpacked', 'data')
+    .option('--output <dir>', 'folder of the runs; rows that are finished there are not run again', path.join('runs', 'paper'))
+    .option('--only <text>', 'only rows whose name has this text in it')
+    .option('--download', 'take models that are missing from the hub')
+    .option('--list', 'only show what each row needs and how far it is')
+    .option('--smoke', 'run every row with tiny models and small data, to see that it runs: the numbers mean nothing');
+  withCommonOptions(command, [
+    'rowtune reproduce --table 2 --list',
+    'rowtune reproduce --table 7 --models models --data glue',
+    'rowtune reproduce --table 4 --smoke',
+  ]).action((options: ReproduceOptions) => runCommandWork(command, surroundings, context => reproduce(context, options)));
+};
+
+interface PlannedRow {
+  readonly row: PaperRow;
+  readonly recipe: Recipe;
+  readonly runDir: string;
+  readonly progress: RowProgress;
+  /** Not there. */
+  readonly missing: readonly string[];
+  readonly memory: string;
+  /** Counted from the model's headers, where they are there. */
+  readonly trainable?: number;
+}
+
+async function reproduce(context: CommandContext, options: ReproduceOptions): Promise<CommandResult> {
+  const found = paperTables.find(({ number }) => String(number) === options.table);
+  if (!found) throw new Error(`there is no table ${options.table}`);
+  const { only = '' } = options;
+  const wanted = { ...found, rows: found.rows.filter(({ id }) => id.includes(only)) };
+  if (wanted.rows.length === 0)
+    throw new CliError(`no row of table ${found.number} has '${only}' in its name`, {
+      code: 'no-row',
+      exitStatus: EXIT.usage,
+      hint: `Rows are called ${found.rows.map(({ id }) => id).join(', ')}`,
+    });
+  const { terminal, cwd } = context;
+  const smoke = options.smoke ? await smokePlaces(context) : undefined;
+  const output = path.resolve(cwd, options.output, `${options.smoke ? 'smoke-' : ''}table-${found.number}`);
+  const places = smoke ?? {
+    models: options.models === undefined ? undefined : path.resolve(cwd, options.models),
+    data: path.resolve(cwd, options.data),
+    cacheDir: context.settings.cacheDir,
+  };
+  const plan: PlannedRow[] = [];
+  for (const row of wanted.rows) plan.push(await planRow(context, { table: wanted, row, places, output, options }));
+  terminal.say('info', `table ${found.number}: ${found.title}\n${planTable(plan, cwd)}`);
+  const results = new Map(plan.flatMap(planned => valuesBefore(planned, wanted)));
+  const failures = options.list === true || wanted.countsOnly ? [] : await runQueue(context, wanted, plan, results);
+  if (options.smoke) terminal.say('warning', 'a smoke run: tiny models on small data, a few updates; its numbers mean nothing');
+  terminal.print(resultTable(wanted, results));
+  const isDone = failures.length === 0 && (options.list === true || plan.every(({ missing }) => missing.length === 0));
+  const rows = plan.map(({ row, runDir, missing }) => {
+    const failure = failures.find(({ id }) => id === row.id)?.message;
+    return { id: row.id, runDir, missing, paper: row.paper, ours: results.get(row.id) ?? null, failure };
+  });
+  return {
+    value: { ok: isDone, table: found.number, title: found.title, smoke: options.smoke === true, rows },
+    exitStatus: isDone ? EXIT.ok : EXIT.failed,
+  };
+}
+
+interface PlanParams {
+  readonly table: PaperTable;
+  readonly row: PaperRow;
+  readonly places: Places;
+  readonly output: string;
+  readonly options: ReproduceOptions;
+}
+
+async function planRow(context: CommandContext, { table: of, row, places, output, options }: PlanParams): Promise<PlannedRow> {
+  const model = await findPaperModel(row.model, places);
+  const { hub } = paperModels[row.model];
+  const named = model ?? hub;
+  const data = dataOverrides(row.data, of.benchmarks === true, places);
+  const overrides = [`model=${JSON.stringify(named)}`, ...data.overrides, ...(row.overrides ?? [])];
+  const file = path.join(paperFolder(), `table-${of.number}`, `${row.recipe}.rowtune.yaml`);
+  const written = await readRecipe(context, file, overrides);
+  const recipe = options.smoke ? smokeRecipe(written, row) : written;
+  const runDir = path.join(output, row.id);
+  const estimate = model !== undefined && existsSync(model) ? await estimateOf(recipe, model) : undefined;
+  return {
+    row,
+    recipe,
+    runDir,
+    progress: await readProgress(runDir, row, of.benchmarks === true),
+    missing: [
+      ...(model === undefined && !options.download ? [`the model ${hub}`] : []),
+      ...(of.countsOnly ? [] : data.missing.map(one => shownPath(one, context.cwd))),
+    ],
+    memory: estimate ? byteSize(estimate.totalBytes) : `over ${byteSize(4e6 * paperModels[row.model].parameters)}`,
+    trainable: estimate?.trainable,
+  };
+}
+
+/** As the run would be, from the headers of its model alone; undefined where they are not such as a run takes. */
+async function estimateOf(recipe: Recipe, model: string): Promise<ReturnType<typeof estimateRecipe> | undefined> {
+  try {
+    return estimateRecipe({ recipe, headers: await readModelHeaders(model), allLevels: false, compare: false });
+  } catch {
+    return undefined;
+  }
+}
+
+/** Short and small, so that each row takes seconds; what it trains and how is as the row has it. */
+const smokeRecipe = (recipe: Recipe, { model }: PaperRow): Recipe => ({
+  ...recipe,
+  max_steps: 2,
+  per_device_train_batch_size: 4,
+  per_device_eval_batch_size: 4,
+  max_length: 48,
+  benchmark_max_samples: 2,
+  threads: 1,
+  // Convolutional networks take images of any size.
+  data: { ...recipe.data, ...(model.startsWith('res') ? { image_size: 32 } : {}) },
+  importance: { ...recipe.importance, samples: 30, batch_size: 4, cache: false },
+});
+
+/** Prepares the tiny models and the small data of a smoke run; their scripts are in the repository. */
+async function smokePlaces({ settings }: CommandContext): Promise<Places> {
+  const script = path.join(path.dirname(path.dirname(paperFolder())), 'scripts', 'demo', 'paper-smoke.mjs');
+  if (!existsSync(script))
+    throw new CliError('a smoke run needs the scripts of the repository, which are not part of this package', {
+      code: 'no-smoke',
+      hint: 'Run it in a clone of the repository.',
+    });
+  const module = (await import(pathToFileURL(script).href)) as { ensureSmoke(folder: string): Promise<{ models: string; data: string }> };
+  const { models, data } = await module.ensureSmoke(path.join(settings.cacheDir, 'demo'));
+  return { models, data, cacheDir: settings.cacheDir };
+}
+
+/** examples/paper, above wherever this runs from. @throws CliError where the package was installed without it */
+function paperFolder(): string {
+  let folder = import.meta.dirname;
+  for (let above = 0; above < 4; above++, folder = path.dirname(folder)) {
+    const here = path.join(folder, 'examples', 'paper');
+    if (existsSync(here)) return here;
+  }
+  throw new CliError("the paper's recipes are not part of this package", {
+    code: 'no-recipes',
+    hint: 'They are under examples/paper in the repository: run it in a clone.',
+  });
+}
+
+function planTable(plan: readonly PlannedRow[], cwd: string): string {
+  const lines = plan.map(({ row, runDir, progress, missing, memory }) => [
+    row.id,
+    paperModels[row.model].hub,
+    paperData[row.data].title,
+    memory,
+    progress.state === 'finished' ? `finished (${shownPath(runDir, cwd)})` : missing.length > 0 ? 'something is missing' : 'ready',
+  ]);
+  const missing = [...new Set(plan.flatMap(one => one.missing))].map(one => `missing: ${one}`);
+  const notes = [...new Set(plan.flatMap(({ row }) => noteOf(row)))];
+  return [table([['row', 'model', 'data', 'memory', 'state'], ...lines]), ...missing, ...notes].join('\n');
+}
+
+function noteOf({ model }: PaperRow): string[] {
+  const { hub, note }: { readonly hub: string; readonly note?: string } = paperModels[model];
+  return note === undefined ? [] : [`${hub}: ${note}`];
+}
+
+function valuesBefore({ row, progress, trainable }: PlannedRow, { countsOnly }: PaperTable): [string, PaperValues][] {
+  if (countsOnly) return trainable === undefined ? [] : [[row.id, { trained: trainable / 1e6 }]];
+  return progress.values ? [[row.id, progress.values]] : [];
+}
+
+interface Failure {
+  readonly id: string;
+  readonly message: string;
+}
+
+/** One row after the other. One that fails is named, and the next goes on; an interrupt ends the queue. */
+async function runQueue(
+  context: CommandContext,
+  of: PaperTable,
+  plan: readonly PlannedRow[],
+  results: Map<string, PaperValues>,
+): Promise<Failure[]> {
+  const failures: Failure[] = [];
+  const queue = plan.filter(({ progress, missing }) => progress.state !== 'finished' && missing.length === 0);
+  for (const [at, planned] of queue.entries()) {
+    const { row, runDir } = planned;
+    context.terminal.say('info', `row ${at + 1} of ${queue.length}: ${row.title}`);
+    try {
+      await runRow(context, of, planned);
+      const { values } = await readProgress(runDir, row, of.benchmarks === true);
+      if (values) results.set(row.id, values);
+    } catch (error) {
+      if (!(error instanceof CliError) || error.exitStatus === EXIT.interrupted) throw error;
+      context.terminal.say('error', `${row.id}: ${error.message}`);
+      failures.push({ id: row.id, message: error.message });
+    }
+  }
+  return failures;
+}
+
+async function runRow(
+  { settings, terminal, cwd }: CommandContext,
+  of: PaperTable,
+  { recipe, runDir, progress }: PlannedRow,
+): Promise<void> {
+  const base = { context: jobContext(settings, cwd) };
+  const { threads } = recipe;
+  if (progress.state !== 'benchmarks') {
+    const request =
+      progress.state === 'unfinished' && existsSync(path.join(runDir, 'checkpoints'))
+        ? ({ ...base, kind: 'resume', runDir, overrides: [] } as const)
+        : ({ ...base, kind: 'train', recipe: { ...recipe, overwrite_output_dir: true }, runDir } as const);
+    const result = (await runWorker({ request, terminal, threads, resumeCommand: resumeCommandOf(runDir, cwd) })) as { state: string };
+    if (result.state === 'stopped')
+      throw new CliError('stopped; the same command goes on from here', { code: 'aborted', exitStatus: EXIT.interrupted });
+  }
+  if (!of.benchmarks) return;
+  const request = { ...base, kind: 'evaluate', recipe, adapter: runDir } as const;
+  const { benchmarks } = (await runWorker({ request, terminal, threads })) as EvaluateResult;
+  if (benchmarks) await writeBenchmarks(runDir, benchmarks);
+}

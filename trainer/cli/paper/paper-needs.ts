@@ -1,0 +1,101 @@
+/** The models and data sets of the paper: what they are called here, how large they are, and where they are looked for. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { findComplete, repoFolder } from '../../hub/hub-cache.ts';
+
+export interface PaperModel {
+  /** On the Hugging Face hub; under --models the folder is called by its last part. */
+  readonly hub: string;
+  /** Millions. */
+  readonly parameters: number;
+  readonly note?: string;
+}
+
+export const paperModels = {
+  deit: { hub: 'facebook/deit-base-patch16-224', parameters: 86 },
+  vit: { hub: 'google/vit-base-patch16-224', parameters: 86 },
+  resnet101: { hub: 'microsoft/resnet-101', parameters: 44.5 },
+  resnext101: { hub: 'timm/resnext101_32x8d.tv_in1k', parameters: 88.8 },
+  deberta: {
+    hub: 'microsoft/deberta-v3-base',
+    parameters: 184,
+    note: 'published without safetensors and tokenizer.json: save it once by Transformers',
+  },
+  llama2: { hub: 'meta-llama/Llama-2-7b-hf', parameters: 6738 },
+  llama3: { hub: 'meta-llama/Meta-Llama-3-8B', parameters: 8030 },
+} as const satisfies Readonly<Record<string, PaperModel>>;
+
+export type ModelKey = keyof typeof paperModels;
+
+export interface PaperData {
+  readonly title: string;
+  /** Under --data. */
+  readonly train: string;
+  /** Left out: a share of the training samples is held out. */
+  readonly eval?: string;
+}
+
+const glue = (folder: string, dev = 'dev.tsv'): PaperData => ({
+  title: `GLUE ${folder}`,
+  train: `${folder}/train.tsv`,
+  eval: `${folder}/${dev}`,
+});
+
+export const paperData = {
+  cifar100: { title: 'CIFAR-100', train: 'cifar-100-binary/train.bin', eval: 'cifar-100-binary/test.bin' },
+  tiny_imagenet: { title: 'Tiny-ImageNet', train: 'tiny-imagenet-200/train', eval: 'tiny-imagenet-200/val' },
+  caltech101: { title: 'Caltech-101', train: '101_ObjectCategories' },
+  cola: glue('CoLA'),
+  mnli: glue('MNLI', 'dev_matched.tsv'),
+  mrpc: glue('MRPC'),
+  qnli: glue('QNLI'),
+  qqp: glue('QQP'),
+  rte: glue('RTE'),
+  sst2: glue('SST-2'),
+  stsb: glue('STS-B'),
+  alpaca: { title: 'Stanford Alpaca, 256 samples', train: 'alpaca_data.json' },
+} as const satisfies Readonly<Record<string, PaperData>>;
+
+export type DataKey = keyof typeof paperData;
+
+/** The seven benchmarks whose mean the paper quotes; under --data, from json, jsonl or Parquet files that others publish. */
+export const paperBenchmarks = ['arc_challenge', 'arc_easy', 'boolq', 'hellaswag', 'openbookqa', 'rte', 'winogrande'] as const;
+
+export interface Places {
+  /** --models, absolute. */
+  readonly models: string | undefined;
+  /** --data, absolute. */
+  readonly data: string;
+  readonly cacheDir: string;
+}
+
+/** Where a model is: a local folder, or its name on the hub where it was downloaded before; undefined where it is neither. */
+export async function findPaperModel(key: ModelKey, { models, cacheDir }: Places): Promise<string | undefined> {
+  const { hub } = paperModels[key];
+  const local = models === undefined ? undefined : path.join(models, path.basename(hub));
+  if (local !== undefined && existsSync(path.join(local, 'config.json'))) return local;
+  return (await findComplete(repoFolder(cacheDir, hub), 'main')) === undefined ? undefined : hub;
+}
+
+/** The overrides that name a row's data, and the files among them that are not there. */
+export function dataOverrides(
+  key: DataKey,
+  withBenchmarks: boolean,
+  { data }: Places,
+): { readonly overrides: string[]; readonly missing: string[] } {
+  const { train, eval: held }: PaperData = paperData[key];
+  const files: [string, string][] = [['data.train', train], ...(held === undefined ? [] : ([['data.eval', held]] as [string, string][]))];
+  const overrides = files.map(([setting, file]) => `${setting}=${JSON.stringify(path.join(data, file))}`);
+  const missing = files.map(([, file]) => path.join(data, file)).filter(file => !existsSync(file));
+  if (withBenchmarks) {
+    const found = paperBenchmarks.map(name => [name, benchmarkFile(name, data)] as const);
+    missing.push(...found.filter(([, file]) => !existsSync(file)).map(([, file]) => file));
+    overrides.push(`benchmarks=${JSON.stringify(Object.fromEntries(found))}`);
+  }
+  return { overrides, missing };
+}
+
+function benchmarkFile(name: string, data: string): string {
+  const named = ['.jsonl', '.json', '.parquet'].map(extension => path.join(data, 'benchmarks', `${name}${extension}`));
+  return named.find(file => existsSync(file)) ?? (named[0] as string);
+}

@@ -1,0 +1,82 @@
+/** What finished rows gave, beside what the paper says. */
+import { readFile } from 'node:fs/promises';
+import path from 'node:path';
+import { writeJson } from '../../hub/durable-file.ts';
+import { table } from '../../protocol/format.ts';
+import type { ChoiceResult } from '../../run/choice-evaluator.ts';
+import type { Evaluation } from '../../run/evaluate.ts';
+import { RUN_FILES } from '../../run/run-folder.ts';
+import { readRunState } from '../../run/run-state.ts';
+import type { TrainResult } from '../../run/train-run.ts';
+import type { PaperColumn, PaperRow, PaperTable, PaperValues } from './paper-tables.ts';
+
+/** Beside the run's own files: the answers to the benchmarks. */
+const BENCHMARKS_FILE = 'benchmarks.json';
+
+export interface RowProgress {
+  readonly state: 'new' | 'unfinished' | 'benchmarks' | 'finished';
+  /** Where there are any. */
+  readonly values?: PaperValues;
+}
+
+/** How far a row's run is. One whose benchmarks are still to be answered is trained, but not finished. */
+export async function readProgress(runDir: string, row: PaperRow, needsBenchmarks: boolean): Promise<RowProgress> {
+  const state = await readRunState(runDir);
+  if (!state) return { state: 'new' };
+  if (state.state !== 'finished') return { state: 'unfinished' };
+  const summary = (await readJson(path.join(runDir, RUN_FILES.summary))) as TrainResult | undefined;
+  if (!summary) return { state: 'unfinished' };
+  const benchmarks = (await readJson(path.join(runDir, BENCHMARKS_FILE))) as Record<string, ChoiceResult> | undefined;
+  return { state: needsBenchmarks && !benchmarks ? 'benchmarks' : 'finished', values: valuesOf(summary, row, benchmarks) };
+}
+
+export const writeBenchmarks = (runDir: string, results: unknown): Promise<void> =>
+  writeJson(path.join(runDir, BENCHMARKS_FILE), results as object);
+
+async function readJson(file: string): Promise<unknown> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function valuesOf(summary: TrainResult, { data }: PaperRow, benchmarks: Record<string, ChoiceResult> | undefined): PaperValues {
+  const { after, trainable, memory, secondsPerStep } = summary;
+  const answers = Object.values(benchmarks ?? {});
+  const mean = answers.reduce((sum, { accuracy }) => sum + accuracy, 0) / answers.length;
+  return {
+    quality: after ? qualityOf(after, data) : undefined,
+    trained: trainable / 1e6,
+    memory: memory ? memory.mem / 1e9 : undefined,
+    mean: answers.length > 0 ? 100 * mean : undefined,
+    seconds: secondsPerStep ?? undefined,
+  };
+}
+
+/** Matthews for CoLA, Pearson for STS-B, accuracy for the others, in percent as the paper has them. */
+function qualityOf({ labels, measures }: Evaluation, data: PaperRow['data']): number | undefined {
+  const share = data === 'cola' ? measures?.matthews : data === 'stsb' ? measures?.pearson : labels?.accuracy;
+  return share === undefined ? undefined : 100 * share;
+}
+
+const HEADS: Readonly<Record<PaperColumn, string>> = {
+  quality: 'quality %',
+  trained: 'trained M',
+  memory: 'memory GB',
+  mean: 'mean of 7 %',
+  seconds: 's a step',
+};
+
+/** The paper's numbers and ours side by side; '–' where there is none. */
+export function resultTable({ rows, columns }: PaperTable, results: ReadonlyMap<string, PaperValues>): string {
+  const head = ['row', ...columns.flatMap(column => [`paper: ${HEADS[column]}`, `ours: ${HEADS[column]}`])];
+  const lines = rows.map(row => {
+    const ours = results.get(row.id);
+    return [row.title, ...columns.flatMap(column => [shown(row.paper[column]), shown(ours?.[column])])];
+  });
+  return table([head, ...lines]);
+}
+
+const shown = (value: number | undefined): string =>
+  value === undefined || !Number.isFinite(value) ? '–' : value !== 0 && Math.abs(value) < 0.1 ? value.toPrecision(2) : value.toFixed(2);
