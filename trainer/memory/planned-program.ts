@@ -3,6 +3,7 @@ import type { Program } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import { type Attachment, type MethodName, type MethodSettings, withBatchNorm } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
+import { placeTrained } from '../method/placement.ts';
 import { firstElements } from '../method/rosa.ts';
 import { targetModules } from '../method/targets.ts';
 import type { AnyModel } from '../model/model-spec.ts';
@@ -10,7 +11,7 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 import { firstRows } from '../selection.ts';
 import { causalTask } from '../train/causal-task.ts';
 import { classifierTask } from '../train/classifier-task.ts';
-import { optimizerSettings } from '../train/recipe-settings.ts';
+import { optimizerSettings, precisionOf } from '../train/recipe-settings.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { trainProgram } from '../train/train-program.ts';
 
@@ -29,7 +30,7 @@ export function attachForEstimate(model: AnyModel, method: MethodName, settings:
 
 /** The attachment of a recipe's run. */
 export const plannedAttachment = (recipe: Recipe, model: AnyModel, method: MethodName, settings: MethodSettings): Attachment =>
-  withBatchNorm(attachForEstimate(model, method, settings), model, recipe.batch_norm);
+  placeTrained(withBatchNorm(attachForEstimate(model, method, settings), model, recipe.batch_norm), model, precisionOf(recipe));
 
 /** A batch of `max_length` tokens that all count: the largest that a run can meet. */
 export function fullBatch(recipe: Recipe, model: AnyModel): BatchShape {

@@ -1,6 +1,5 @@
 /** The memory of a run from its recipe and the headers of its model: the very programs that would run, and no weight loaded. */
-import { liveness, signatureFlops } from '../graph/liveness.ts';
-import type { Signature } from '../graph/program.ts';
+import type { EngineName } from '../engine/engine.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../graph/recompute.ts';
 import { byteSize, elementCount } from '../graph/types.ts';
 import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../method/method.ts';
@@ -8,23 +7,20 @@ import { methods } from '../method/methods.ts';
 import { TargetError } from '../method/targets.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
+import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
 import { checkWeights } from '../model/weight-stream.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { optimizerState } from '../train/optimizer.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
 import type { BatchShape } from '../train/task.ts';
-import { evalSignature, trainSignature } from '../train/train-program.ts';
 import { placesOf } from '../train/trained-part.ts';
 import { updateGroups } from '../train/update-group.ts';
+import { engineOverheadBytes } from './engine-overhead.ts';
 import { nearestSettings } from './nearest-settings.ts';
-import { evaluationShape, fullBatch, plannedAttachment, plannedProgram } from './planned-program.ts';
+import { evaluationShape, fullBatch, plannedAttachment } from './planned-program.ts';
+import { type PassEstimate, PassTracer, type TracedPasses } from './traced-passes.ts';
 
-/**
- * What a worker takes beside tensors: Node, the engine's code and thread pools, compiled programs. Measured as the resident memory of a
- * worker at the peak of a step of a 135M model, less its variables and the tensors alive: 0.64 to 0.80 GB over methods and levels with
- * TensorFlow 2.21 on the CPU, 0.51 GB for inference alone.
- */
-export const ENGINE_OVERHEAD_BYTES = 690e6;
+export type { PassEstimate } from './traced-passes.ts';
 
 export interface EstimateParams {
   readonly recipe: Recipe;
@@ -35,6 +31,8 @@ export interface EstimateParams {
   };
   /** Shapes of the training batches; where the data is not known, one full batch of `max_length` tokens that all count. */
   readonly buckets?: readonly BatchShape[];
+  /** The engine that will run; where it is not known, the recipe's, and TensorFlow for `auto`. */
+  readonly engine?: EngineName;
   /** What the run may take: `recompute: auto` becomes the first level that fits. Without it, the fastest level. */
   readonly usableBytes?: number;
   /** Every level of recomputation, not only the ones that the recipe asks about. */
@@ -43,15 +41,10 @@ export interface EstimateParams {
   readonly compare?: boolean;
 }
 
-export interface PassEstimate {
-  /** Most bytes of tensors alive at once. */
-  readonly activationBytes: number;
-  readonly flops: number;
-}
-
 /** One level of recomputation, over all buckets. */
 export interface LevelEstimate extends PassEstimate {
   readonly recompute: RecomputePolicy;
+  readonly engineOverheadBytes: number;
   readonly totalBytes: number;
 }
 
@@ -76,6 +69,7 @@ export interface MemoryEstimate {
   readonly optimizerBytes: number;
   /** At the level below, in the batch that takes the most, evaluation included. */
   readonly activationBytes: number;
+  /** Node, the engine's code, compiled programs, and what its allocator cannot use. */
   readonly engineOverheadBytes: number;
   readonly totalBytes: number;
   /** The level of the totals above. */
@@ -121,17 +115,30 @@ function alternative(
 }
 
 function estimateMethod(params: EstimateParams, model: AnyModel, method: MethodName, settings: MethodSettings): MemoryEstimate {
-  const { recipe } = params;
-  const attachment = plannedAttachment(recipe, model, method, settings);
-  const buckets = (params.buckets ?? [fullBatch(recipe, model)]).map(shape => estimateBucket(params, model, attachment, shape));
+  const { recipe, headers } = params;
+  const attach = (to: AnyModel): Attachment => plannedAttachment(recipe, to, method, settings);
+  const attachment = attach(model);
+  const tracer = new PassTracer({ config: headers.config, recipe, model, attachment, attach });
   const held = heldBytes(recipe, model, attachment);
-  const heldTotal = held.weightsBytes + held.trainedBytes + held.gradientBytes + held.optimizerBytes + ENGINE_OVERHEAD_BYTES;
-  const evaluation = Math.max(...buckets.map(bucket => bucket.evaluation.activationBytes));
-  const levels = levelsOf(params).map((recompute, i): LevelEstimate => {
-    const passes = buckets.map(bucket => bucket.training[i] as PassEstimate);
-    const activationBytes = Math.max(evaluation, ...passes.map(pass => pass.activationBytes));
-    return { recompute, activationBytes, flops: Math.max(...passes.map(pass => pass.flops)), totalBytes: heldTotal + activationBytes };
-  });
+  const heldTotal = held.weightsBytes + held.trainedBytes + held.gradientBytes + held.optimizerBytes;
+  const shapes = (params.buckets ?? [fullBatch(recipe, model)]).map(shape => ({ shape, evalShape: evaluationShape(recipe, shape) }));
+  const atLevel = (recompute: RecomputePolicy): TracedLevel => {
+    const passes = shapes.map(pair => tracer.passes(pair, recompute));
+    const activationBytes = Math.max(
+      ...passes.flatMap(({ training, evaluation }) => [training, evaluation].map(pass => pass.activationBytes)),
+    );
+    const overhead = engineOverheadBytes({
+      engine: params.engine ?? (recipe.engine === 'portable' ? 'portable' : 'tensorflow'),
+      nodes: passes.reduce((sum, { training, evaluation }) => sum + training.nodes + evaluation.nodes, passes[0]?.sharedNodes ?? 0),
+      tensorBytes: heldTotal + activationBytes,
+      vocabularySize: vocabularyOf(model),
+    });
+    const flops = Math.max(...passes.map(({ training }) => training.flops));
+    const level = { recompute, activationBytes, flops, engineOverheadBytes: overhead, totalBytes: heldTotal + overhead + activationBytes };
+    return { level, passes };
+  };
+  const traced = tracedLevels(params, atLevel);
+  const levels = traced.map(({ level }) => level);
   const { usableBytes = Number.POSITIVE_INFINITY } = params;
   const wanted = recipe.recompute === 'auto' ? levels.find(level => level.totalBytes <= usableBytes) : undefined;
   const level = (wanted ?? levels.find(({ recompute }) => recompute === recipe.recompute) ?? levels.at(-1)) as LevelEstimate;
@@ -145,12 +152,43 @@ function estimateMethod(params: EstimateParams, model: AnyModel, method: MethodN
     trainableShare: trainable / parameters,
     ...held,
     activationBytes: level.activationBytes,
-    engineOverheadBytes: ENGINE_OVERHEAD_BYTES,
+    engineOverheadBytes: level.engineOverheadBytes,
     totalBytes: level.totalBytes,
     recompute: level.recompute,
     levels,
-    buckets,
+    buckets: shapes.map(({ shape }, i) => toBucket(shape, i, traced)),
   };
+}
+
+interface TracedLevel {
+  readonly level: LevelEstimate;
+  /** Of each bucket. */
+  readonly passes: readonly TracedPasses[];
+}
+
+/** The levels that the recipe asks about; under `auto`, none behind the first that fits. */
+function tracedLevels({ recipe, allLevels, usableBytes }: EstimateParams, at: (level: RecomputePolicy) => TracedLevel): TracedLevel[] {
+  if (recipe.recompute !== 'auto' && !allLevels) return [at(recipe.recompute)];
+  const found: TracedLevel[] = [];
+  for (const policy of RECOMPUTE_POLICIES) {
+    const traced = at(policy);
+    found.push(traced);
+    if (!allLevels && usableBytes !== undefined && traced.level.totalBytes <= usableBytes) break;
+  }
+  return found;
+}
+
+function toBucket(shape: BatchShape, i: number, traced: readonly TracedLevel[]): BucketEstimate {
+  const ofPass = ({ activationBytes, flops }: PassEstimate): PassEstimate => ({ activationBytes, flops });
+  const own = traced.map(({ level, passes }) => ({ recompute: level.recompute, ...(passes[i] as TracedPasses) }));
+  const training = own.map(({ recompute, training: pass }) => ({ recompute, ...ofPass(pass) }));
+  // Evaluation has no backward pass, so it is the same at every level.
+  return { shape, training, evaluation: ofPass((own[0] as TracedPasses).evaluation) };
+}
+
+function vocabularyOf(model: AnyModel): number {
+  if (model.kind === 'causal') return model.vocabularySize;
+  return model.input.kind === 'tokens' ? model.input.vocabularySize : 0;
 }
 
 function rankOf(method: MethodName, { budget, rank }: MethodSettings): { r?: number } {
@@ -158,41 +196,19 @@ function rankOf(method: MethodName, { budget, rank }: MethodSettings): { r?: num
   return methods[method].chooses === 'rows' && 'r' in budget ? { r: budget.r } : {};
 }
 
-const levelsOf = ({ recipe, allLevels }: EstimateParams): readonly RecomputePolicy[] =>
-  allLevels || recipe.recompute === 'auto' ? RECOMPUTE_POLICIES : [recipe.recompute];
-
-function estimateBucket(params: EstimateParams, model: AnyModel, attachment: Attachment, shape: BatchShape): BucketEstimate {
-  const { recipe } = params;
-  const evalShape = evaluationShape(recipe, shape);
-  const signatures = (recompute: RecomputePolicy, evalShapes: readonly BatchShape[]) =>
-    plannedProgram({ recipe, model, attachment, recompute, trainShapes: [shape], evalShapes }).signatures;
-  let evaluation: PassEstimate = { activationBytes: 0, flops: 0 };
-  const training = levelsOf(params).map((recompute, i) => {
-    // Evaluation has no backward pass, so its program is the same at every level.
-    const found = signatures(recompute, i === 0 ? [evalShape] : []);
-    if (i === 0) evaluation = passOf(found[evalSignature(evalShape)] as Signature);
-    return { recompute, ...passOf(found[trainSignature(shape)] as Signature) };
-  });
-  return { shape, training, evaluation };
-}
-
-const passOf = (signature: Signature): PassEstimate => ({
-  activationBytes: liveness(signature).peakBytes,
-  flops: signatureFlops(signature),
-});
-
 type HeldBytes = Pick<MemoryEstimate, 'weightsBytes' | 'trainedBytes' | 'gradientBytes' | 'optimizerBytes'>;
 
 /** What is there from the first step to the last, whatever the batch. */
-function heldBytes(recipe: Recipe, model: AnyModel, { trainables, frozen = [] }: Attachment): HeldBytes {
+function heldBytes(recipe: Recipe, model: AnyModel, { trainables, frozen = [], storage = FLOAT32_STORAGE }: Attachment): HeldBytes {
   const sum = (sizes: readonly number[]): number => sizes.reduce((a, b) => a + b, 0);
   const weights = new Set(model.parameters.map(({ name }) => name));
   const added = trainables.filter(({ variable }) => !weights.has(variable.name)).map(({ variable }) => variable);
+  const masters = trainables.flatMap(({ master }) => (master ? [master] : []));
   const places = new Map(trainables.flatMap(placesOf).map(({ variable }) => [variable.name, variable]));
   const optimizer = optimizerSettings(recipe);
   return {
-    weightsBytes: sum(model.parameters.map(({ shape }) => byteSize({ shape, dtype: 'float32' }))),
-    trainedBytes: sum([...added, ...frozen, ...places.values()].map(byteSize)),
+    weightsBytes: sum(model.parameters.flatMap(spec => storage.variables(spec).map(byteSize))),
+    trainedBytes: sum([...added, ...masters, ...frozen, ...places.values()].map(byteSize)),
     gradientBytes: recipe.gradient_accumulation_steps > 1 ? sum(trainables.map(({ shape }) => byteSize({ shape, dtype: 'float32' }))) : 0,
     optimizerBytes: sum(updateGroups(trainables).flatMap(group => optimizerState(optimizer, group).map(byteSize))),
   };

@@ -1,0 +1,175 @@
+/** What the passes of a run take and cost, from the graph of all its blocks, or of a few where all blocks are alike. */
+import { liveness, signatureFlops } from '../graph/liveness.ts';
+import type { Program, Signature } from '../graph/program.ts';
+import type { RecomputePolicy } from '../graph/recompute.ts';
+import type { Attachment } from '../method/method.ts';
+import { type ConfigJson, loadModel } from '../model/load-model.ts';
+import type { AnyModel } from '../model/model-spec.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { BatchShape } from '../train/task.ts';
+import { evalSignature, trainSignature } from '../train/train-program.ts';
+import { plannedProgram } from './planned-program.ts';
+
+export interface PassEstimate {
+  /** Most bytes of tensors alive at once. */
+  readonly activationBytes: number;
+  readonly flops: number;
+}
+
+/** The passes of one shape of batch. */
+export interface TracedPasses {
+  readonly training: PassEstimate & { readonly nodes: number };
+  readonly evaluation: PassEstimate & { readonly nodes: number };
+  /** Nodes that a program has once, whatever its shapes of batches: variables, what saves and restores, what applies. */
+  readonly sharedNodes: number;
+}
+
+export interface PassShapes {
+  readonly shape: BatchShape;
+  readonly evalShape: BatchShape;
+}
+
+/** Operations of TensorFlow that declare, fill and read a variable, besides what the programs themselves do with it. */
+const NODES_OF_VARIABLE = 9;
+
+/** Blocks of the small models: two at each end differ from those between, and between them one, two and three must lie on a line. */
+const DEPTHS = [5, 6, 7] as const;
+
+export interface PassTracerParams {
+  readonly config: ConfigJson;
+  readonly recipe: Recipe;
+  readonly model: AnyModel;
+  readonly attachment: Attachment;
+  /** The same method on a model of the same family. */
+  readonly attach: (model: AnyModel) => Attachment;
+}
+
+interface Depth {
+  readonly model: AnyModel;
+  readonly attachment: Attachment;
+}
+
+/**
+ * While block k is at work, what is alive of the other blocks is linear in k and in the number of blocks. So where all blocks are alike,
+ * the most bytes at each station (before the blocks, each of the two outermost blocks at both ends, those between, after them; forward and
+ * backward) is linear in the number of blocks, and three small models give it, or show that it is not: then the whole model is traced.
+ */
+export class PassTracer {
+  private readonly params: PassTracerParams;
+  private readonly depths: readonly Depth[] | undefined;
+
+  constructor(params: PassTracerParams) {
+    this.params = params;
+    this.depths = shallowModels(params);
+  }
+
+  passes(shapes: PassShapes, recompute: RecomputePolicy): TracedPasses {
+    const { recipe, model, attachment } = this.params;
+    // Under sqrt blocks are grouped by their number, so that a small model has other groups.
+    const small = recompute === 'sqrt' ? undefined : this.depths?.map(depth => measure(recipe, depth, shapes, recompute));
+    return (small && extrapolate(small, model.blocks)) ?? toPasses(measure(recipe, { model, attachment }, shapes, recompute));
+  }
+}
+
+interface Measured {
+  readonly training: ReadonlyMap<string, number>;
+  readonly trainingFlops: number;
+  readonly trainingNodes: number;
+  readonly evaluation: ReadonlyMap<string, number>;
+  readonly evaluationFlops: number;
+  readonly evaluationNodes: number;
+  readonly sharedNodes: number;
+}
+
+function measure(recipe: Recipe, { model, attachment }: Depth, { shape, evalShape }: PassShapes, recompute: RecomputePolicy): Measured {
+  const program = plannedProgram({ recipe, model, attachment, recompute, trainShapes: [shape], evalShapes: [evalShape] });
+  const training = program.signatures[trainSignature(shape)] as Signature;
+  const evaluation = program.signatures[evalSignature(evalShape)] as Signature;
+  return {
+    training: stations(training, model.blocks),
+    trainingFlops: signatureFlops(training),
+    trainingNodes: training.schedule.length,
+    evaluation: stations(evaluation, model.blocks),
+    evaluationFlops: signatureFlops(evaluation),
+    evaluationNodes: evaluation.schedule.length,
+    sharedNodes: nodeCount(program) - training.schedule.length - evaluation.schedule.length,
+  };
+}
+
+const nodeCount = ({ signatures, variables }: Program): number =>
+  Object.values(signatures).reduce((sum, { schedule }) => sum + schedule.length, NODES_OF_VARIABLE * variables.length);
+
+/** The most bytes alive at each station of a schedule. */
+function stations(signature: Signature, blocks: number): Map<string, number> {
+  const { bytes } = liveness(signature);
+  const found = new Map<string, number>();
+  let block = -1;
+  signature.schedule.forEach((node, i) => {
+    if (node.block >= 0) block = node.block;
+    const place = block < 2 ? block : block >= blocks - 2 ? block - blocks - 2 : 'between';
+    const key = `${node.phase > 0 || node.recomputed ? 'backward' : 'forward'} ${place}${node.block < 0 ? ' outside' : ''}`;
+    found.set(key, Math.max(found.get(key) ?? 0, bytes[i] as number));
+  });
+  return found;
+}
+
+const largest = (values: ReadonlyMap<string, number>): number => Math.max(0, ...values.values());
+
+const toPasses = (found: Measured): TracedPasses => ({
+  training: { activationBytes: largest(found.training), flops: found.trainingFlops, nodes: found.trainingNodes },
+  evaluation: { activationBytes: largest(found.evaluation), flops: found.evaluationFlops, nodes: found.evaluationNodes },
+  sharedNodes: found.sharedNodes,
+});
+
+/** @returns undefined where the small models do not lie on a line */
+function extrapolate(small: readonly Measured[], blocks: number): TracedPasses | undefined {
+  const [first, second, third] = small as [Measured, Measured, Measured];
+  const line = (of: (measured: Measured) => number): number => of(first) + (blocks - DEPTHS[0]) * (of(second) - of(first));
+  const peak = (of: (measured: Measured) => ReadonlyMap<string, number>): number | undefined => {
+    const keys = [...of(first).keys()];
+    const at = (measured: Measured, key: string): number => of(measured).get(key) ?? Number.NaN;
+    const isLine = keys.every(key => at(third, key) - at(second, key) === at(second, key) - at(first, key));
+    if (!isLine || of(third).size !== keys.length) return undefined;
+    return Math.max(...keys.map(key => line(measured => at(measured, key))));
+  };
+  const training = peak(measured => measured.training);
+  const evaluation = peak(measured => measured.evaluation);
+  if (training === undefined || evaluation === undefined) return undefined;
+  return {
+    training: { activationBytes: training, flops: line(m => m.trainingFlops), nodes: line(m => m.trainingNodes) },
+    evaluation: { activationBytes: evaluation, flops: line(m => m.evaluationFlops), nodes: line(m => m.evaluationNodes) },
+    sharedNodes: Math.round(line(m => m.sharedNodes)),
+  };
+}
+
+/** The same model with few blocks, where it has many and each is as the next: in its sizes, its settings and what is trained of it. */
+function shallowModels({ config, model, attachment, attach }: PassTracerParams): Depth[] | undefined {
+  const { blocks } = model;
+  if (config.num_hidden_layers !== blocks || blocks <= 2 * DEPTHS[2]) return undefined;
+  // A list with an entry a block, or a number of the first block that differs, would mean another thing in a small model.
+  if (Object.values(config).some(value => Array.isArray(value) && value.length === blocks) || config.use_sliding_window === true)
+    return undefined;
+  if (!blocksAreAlike(model, attachment)) return undefined;
+  return DEPTHS.map(depth => {
+    const small = loadModel({ ...config, num_hidden_layers: depth });
+    return { model: small, attachment: attach(small) };
+  });
+}
+
+function blocksAreAlike(model: AnyModel, { trainables }: Attachment): boolean {
+  const trained = new Map(trainables.map(({ variable, name, shape }) => [variable.name, `${name.replace(/\d+/, '')} ${shape}`]));
+  const inBlock = new Map<number, string[]>();
+  for (const { name, layer, weight, bias } of model.modules) {
+    if (layer < 0) continue;
+    const parts = [weight, ...(bias ? [bias] : [])].map(({ shape, name: of }) => `${shape} ${trained.get(of) ?? ''}`);
+    inBlock.set(layer, [...(inBlock.get(layer) ?? []), `${name.replace(/\d+/, '')} ${parts.join(' ')}`]);
+  }
+  const described = new Set([...inBlock.values()].map(parts => parts.join('\n')));
+  const beside = new Map<string, number>();
+  for (const { name, shape } of trainables) {
+    const layer = /\.(\d+)\./.exec(name)?.[1];
+    if (layer !== undefined)
+      beside.set(`${name.replace(/\d+/, '')} ${shape}`, (beside.get(`${name.replace(/\d+/, '')} ${shape}`) ?? 0) + 1);
+  }
+  return described.size === 1 && [...beside.values()].every(count => count === model.blocks);
+}
