@@ -1,6 +1,7 @@
 /** How fast an engine multiplies matrices: the one number that says what to expect of it. */
 import { Graph } from '../graph/graph.ts';
 import { assemble } from '../graph/program.ts';
+import { toBfloat16 } from '../graph/types.ts';
 import type { Engine } from './engine.ts';
 
 /** The shape of a linear layer of a small model over one batch: 512 tokens, 576 to 1536 features. */
@@ -9,18 +10,19 @@ const [TOKENS, IN, OUT] = [512, 576, 1536];
 const PRODUCTS = 8;
 const MEASURE_MS = 500;
 
-/** float32 matrix product, in GFLOP/s: the best run of half a second after one to warm up. */
-export async function measureMatmul(engine: Engine): Promise<number> {
+/** Matrix product, in GFLOP/s: the best run of half a second after one to warm up. In bfloat16 the casts of x and y to it and back count too. */
+export async function measureMatmul(engine: Engine, dtype: 'float32' | 'bfloat16' = 'float32'): Promise<number> {
   const graph = new Graph();
   const x = graph.feed('x', [TOKENS, IN]);
   const products = Array.from({ length: PRODUCTS }, (_, i) => {
-    const w = graph.read({ name: `w${i}`, shape: [OUT, IN], dtype: 'float32' });
-    return graph.max(graph.matmul(x, w, { transposeB: true }), [0, 1]);
+    const w = graph.read({ name: `w${i}`, shape: [OUT, IN], dtype });
+    return graph.max(graph.cast(graph.matmul(graph.cast(x, dtype), w, { transposeB: true }), 'float32'), [0, 1]);
   });
   const y = products.reduce((sum, product) => graph.add(sum, product));
   const session = await engine.compile(assemble({ main: { graph, outputs: { y }, effects: [] } }));
   try {
-    await session.load(products.map((_, i) => ({ name: `w${i}`, data: new Float32Array(OUT * IN).fill(1 / 64) })));
+    const weights = new Float32Array(OUT * IN).fill(1 / 64);
+    await session.load(products.map((_, i) => ({ name: `w${i}`, data: dtype === 'bfloat16' ? toBfloat16(weights) : weights })));
     const feeds = { x: new Float32Array(TOKENS * IN).fill(1 / 32) };
     await session.run('main', feeds);
     let best = Number.POSITIVE_INFINITY;

@@ -28,26 +28,36 @@ const ofTheTool: Convert = () => none('of the other tool alone');
 
 const recompute: Convert = value => set('recompute', value === true || value === 'true' || typeof value === 'string' ? 'block' : 'none');
 const opposite: Convert = value => (typeof value === 'boolean' ? set('data.completion_only', !value) : undefined);
-const floatType: Convert = () => none('computing in float32 is what is available');
-const quantised: Convert = value =>
-  value === true || typeof value === 'number' || isMap(value) ? none('quantised base models are not available') : none('off');
+/** Half precision of any kind is bfloat16 here; `auto` leaves it to the device. */
+const floatType: Convert = value =>
+  value === true || value === 'bf16' || value === 'fp16'
+    ? set('dtype', 'bfloat16')
+    : value === 'auto'
+      ? set('dtype', 'auto')
+      : none('float32 is the default');
+const singleType: Convert = () => none('computing in float32 is the default');
+const quantisedAs =
+  (form: 'int8' | 'nf4'): Convert =>
+  value =>
+    value === true ? set('quantise', form) : none('off');
+const quantisedBits: Convert = value =>
+  value === 4 ? set('quantise', 'nf4') : value === 8 ? set('quantise', 'int8') : none('4 and 8 bits are available');
 const ratioOfRate: Convert = (value, recipe) => {
   const rate = Number(recipe.learning_rate ?? recipe.lr);
   return typeof value === 'number' && Number.isFinite(rate) ? set('min_learning_rate', value * rate) : undefined;
 };
-const loraOf: Convert = value =>
-  value === 'qlora' ? set('method', 'lora', 'the base stays in float32: quantised base models are not available') : undefined;
+const loraOf: Convert = value => (value === 'qlora' ? [...set('method', 'lora'), ...set('quantise', 'nf4')] : undefined);
 const targets: Convert = value => set('target_modules', value === 'all' ? 'all-linear' : words(value));
 
 const shared: Readonly<Record<string, Convert>> = {
   gradient_checkpointing: recompute,
   bf16: floatType,
   fp16: floatType,
-  tf32: floatType,
+  tf32: singleType,
   pure_bf16: floatType,
-  load_in_4bit: quantised,
-  load_in_8bit: quantised,
-  quantization_bit: quantised,
+  load_in_4bit: quantisedAs('nf4'),
+  load_in_8bit: quantisedAs('int8'),
+  quantization_bit: quantisedBits,
   train_on_inputs: opposite,
   train_on_prompt: opposite,
   cosine_min_lr_ratio: ratioOfRate,
@@ -112,11 +122,7 @@ const tuneModel: Convert = value => {
     ...(Array.isArray(attention) ? attention.map(String) : []),
     ...(mlp === true ? ['gate_proj', 'up_proj', 'down_proj'] : []),
   ];
-  const method = set(
-    'method',
-    isLora ? 'lora' : 'full',
-    /qlora/.test(component(value)) ? 'the base stays in float32: quantised base models are not available' : undefined,
-  );
+  const method = [...set('method', isLora ? 'lora' : 'full'), ...(/qlora/.test(component(value)) ? set('quantise', 'nf4') : [])];
   if (!isLora) return method;
   return [
     ...method,

@@ -95,10 +95,10 @@ function valuesOf(
 ): VariableData {
   if (data === 'zeros') return { name, data };
   const values = new Float32Array(elementCount(shape));
-  if (elements) elements.indices.forEach((place, i) => void (values[i] = data[place] as number));
+  if (elements) for (const [i, place] of elements.indices.entries()) values[i] = data[place] as number;
   else if (rows) {
     const width = values.length / rows.indices.length;
-    rows.indices.forEach((row, i) => values.set(data.subarray(row * width, (row + 1) * width) as Float32Array, i * width));
+    for (const [i, row] of rows.indices.entries()) values.set(data.subarray(row * width, (row + 1) * width) as Float32Array, i * width);
   } else values.set(data as Float32Array);
   return { name, data: values };
 }

@@ -317,6 +317,28 @@ export const recipeRules: readonly Rule[] = [
     },
   },
   {
+    code: 'quantised-base',
+    severity: 'error',
+    doc: 'A quantised base stays frozen.',
+    reads: ['quantise', 'method', 'dependencies'],
+    check: ({ quantise, method, dependencies }) => {
+      if (quantise === 'none') return undefined;
+      if (method === 'full' || method === 'rosa')
+        return {
+          at: 'quantise',
+          message: `${method} trains ${method === 'full' ? 'every weight' : 'single elements of the weights'}, and a weight that is held as ${quantise} can't be trained; lora and spsft train beside it`,
+          suggestion: { kind: 'replace-value', to: 'none' },
+        };
+      return method === 'spsft' && dependencies
+        ? {
+            at: 'dependencies',
+            message: `the columns of a weight that is held as ${quantise} can't be trained`,
+            suggestion: { kind: 'replace-value', to: 'false' },
+          }
+        : undefined;
+    },
+  },
+  {
     code: 'everything-frozen',
     severity: 'error',
     doc: 'Something is left to train.',

@@ -43,6 +43,8 @@ export const trainerStateSchema = z.object({
   /** The resolved recipe: what may not change on the way. */
   recipe: z.string(),
   recompute: z.enum(['none', 'cheap', 'block', 'sqrt']),
+  /** What products were computed in. */
+  dtype: z.enum(['float32', 'bfloat16']).default('float32'),
   engine: z.string(),
 });
 

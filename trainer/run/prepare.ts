@@ -8,8 +8,10 @@ import { writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { processMemory } from '../memory/measure.ts';
 import { type Attachment, withBatchNorm } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
+import { placeTrained } from '../method/placement.ts';
 import { targetModules } from '../method/targets.ts';
 import type { Model } from '../model/model-spec.ts';
+import type { Precision } from '../model/weight-storage.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
@@ -21,6 +23,7 @@ import { writeSnapshot } from '../train/snapshot.ts';
 import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
 import { loadVariables } from '../train/variables.ts';
 import { chooseElementsFor } from './choose-elements.ts';
+import { choosePrecision } from './choose-precision.ts';
 import { chooseRecompute, describeRecompute, memoryPlan, type RecomputeChoice, tuningBytes } from './choose-recompute.ts';
 import { chooseRows } from './choose-rows.ts';
 import { type Coverage, coverageOf, describeCoverage } from './coverage.ts';
@@ -50,7 +53,9 @@ export interface Prepared {
   readonly source: BatchSource;
   /** Where there is held-out data. */
   readonly evaluator: Evaluator | undefined;
+  /** As the session holds it: masters and rows beside weights of fewer bits. */
   readonly attachment: Attachment;
+  readonly precision: Precision;
   readonly program: TrainProgramParams;
   readonly recompute: RecomputeChoice;
   readonly coverage: Coverage;
@@ -71,10 +76,13 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const setup = await setUpTask({ ...params, base }, 'train');
     // Before importance, whose session leaves memory to the next.
     const baselineBytes = residentBytes();
-    const attachment = withBatchNorm(await attach(params, base, setup), setup.model, recipe.batch_norm);
-    const coverage = coverageOf(setup.model, attachment);
-    await reportCoverage(params, attachment, coverage);
-    return await compile(params, { base, setup, attachment, coverage, baselineBytes });
+    const attached = withBatchNorm(await attach(params, base, setup), setup.model, recipe.batch_norm);
+    const coverage = coverageOf(setup.model, attached);
+    await reportCoverage(params, attached, coverage);
+    const precision = await choosePrecision(params, base.engine);
+    const attachment = placeTrained(attached, setup.model, precision);
+    const adapter = describe(recipe, base, attached, setup);
+    return await compile(params, { base, setup, attachment, precision, adapter, coverage, baselineBytes });
   } catch (error) {
     await base.folder.weights.close();
     throw error;
@@ -136,11 +144,16 @@ interface Parts {
   readonly base: Base;
   readonly setup: TaskSetup;
   readonly attachment: Attachment;
+  readonly precision: Precision;
+  readonly adapter: AdapterDescription;
   readonly coverage: Coverage;
   readonly baselineBytes: number;
 }
 
-async function compile(params: PrepareParams, { base, setup, attachment, coverage, baselineBytes }: Parts): Promise<Prepared> {
+async function compile(
+  params: PrepareParams,
+  { base, setup, attachment, precision, adapter, coverage, baselineBytes }: Parts,
+): Promise<Prepared> {
   const { recipe, job, checkpoint, runDir } = params;
   const { task, evaluator } = setup;
   const source = setup.trainSource();
@@ -151,7 +164,8 @@ async function compile(params: PrepareParams, { base, setup, attachment, coverag
   );
   job.phase('compile', 'building the training program');
   // A run that goes on keeps its level unless it is told another.
-  const recomputing = recipe.recompute === 'auto' && checkpoint ? { ...recipe, recompute: checkpoint.state.recompute } : recipe;
+  const known = { ...recipe, dtype: precision.dtype };
+  const recomputing = recipe.recompute === 'auto' && checkpoint ? { ...known, recompute: checkpoint.state.recompute } : known;
   const recompute = chooseRecompute(recomputing, base, largest(plan));
   job.log(recompute.fits ? 'info' : 'warning', describeRecompute(recomputing, recompute));
   const { device } = base.engine.description;
@@ -175,8 +189,7 @@ async function compile(params: PrepareParams, { base, setup, attachment, coverag
     await session.dispose();
     throw error;
   }
-  const adapter = describe(recipe, base, attachment, setup);
-  return { recipe, base, source, evaluator, attachment, program, recompute, coverage, adapter, session, memory };
+  return { recipe, base, source, evaluator, attachment, precision, program, recompute, coverage, adapter, session, memory };
 }
 
 /** The shape that takes the most memory. */

@@ -64,6 +64,7 @@ export function firstState(prepared: Prepared, before: Evaluation | undefined): 
     baseFingerprint: prepared.base.fingerprint,
     recipe: stringifyRecipe(prepared.recipe),
     recompute: prepared.recompute.policy,
+    dtype: prepared.precision.dtype,
     engine: prepared.base.engine.description.name,
   };
 }

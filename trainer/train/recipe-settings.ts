@@ -1,6 +1,7 @@
 /** From a recipe to the settings of method and optimizer: what the trainer and the estimate have to agree on. */
 import { halfBudget } from '../dependency/coupling.ts';
 import type { MethodSettings } from '../method/method.ts';
+import type { Precision } from '../model/weight-storage.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { Budget } from '../selection.ts';
 import { EIGHT_BIT_FROM } from './eight-bit.ts';
@@ -25,6 +26,12 @@ function rowsBudget({ r = 0, ratio, dependencies, method }: Recipe): Budget {
   const budget = ratio === undefined ? { r } : { ratio };
   return dependencies && method === 'spsft' ? halfBudget(budget) : budget;
 }
+
+/** How a recipe's run holds weights and computes; `auto` counts as float32 until the device was measured. */
+export const precisionOf = ({ dtype, quantise }: Pick<Recipe, 'dtype' | 'quantise'>): Precision => ({
+  dtype: dtype === 'auto' ? 'float32' : dtype,
+  quantise,
+});
 
 const OPTIMIZERS: Readonly<Record<Recipe['optim'], Pick<OptimizerSettings, 'name' | 'eightBitFrom'>>> = {
   adamw: { name: 'adamw' },

@@ -126,7 +126,9 @@ flash_attention: true
 `),
     ).toBe(`# my run
 model: models/tiny # small
-method: lora # the base stays in float32: quantised base models are not available
+dtype: auto
+quantise: nf4
+method: lora
 r: 8
 lora_alpha: 16
 target_modules: all-linear
@@ -140,13 +142,12 @@ packing: true
 per_device_train_batch_size: 2
 num_train_epochs: 3
 learning_rate: 0.0002
-optim: adamw
+optim: adamw_8bit
 recompute: block
 eval_strategy: epoch # it was 4 times an epoch
 
 # Of Axolotl, without a counterpart here:
 # load_in_4bit: false  # off
-# bf16: auto  # computing in float32 is what is available
 # flash_attention: true  # attention is compiled into the step
 `));
 
@@ -170,7 +171,7 @@ warmup_ratio: 0.1
 bf16: true
 `),
     ).toMatch(
-      /^### model\nmodel: models\/tiny\nmethod: lora\nr: 8\ntarget_modules:\n {2}- q_proj\n {2}- v_proj\ndata:\n {2}train:\n {4}- data\/identity.json\n/,
+      /^### model\nmodel: models\/tiny\ndtype: bfloat16\nmethod: lora\nr: 8\ntarget_modules:\n {2}- q_proj\n {2}- v_proj\ndata:\n {2}train:\n {4}- data\/identity.json\n/,
     ));
 
   it('torchtune', () => {
@@ -195,7 +196,7 @@ enable_activation_checkpointing: true
 dtype: bf16
 `);
     expect(text).toContain(
-      'model: models/tiny\nmethod: lora\nr: 8\nlora_alpha: 16\ntarget_modules:\n  - q_proj\n  - v_proj\n  - o_proj\n  - gate_proj\n',
+      'model: models/tiny\ndtype: bfloat16\nmethod: lora\nr: 8\nlora_alpha: 16\ntarget_modules:\n  - q_proj\n  - v_proj\n  - o_proj\n  - gate_proj\n',
     );
     expect(text).toContain('learning_rate: 0.0003\n');
     expect(text).toContain('warmup_steps: 100\n');

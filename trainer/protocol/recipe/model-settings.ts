@@ -28,7 +28,7 @@ export const modelSettings = {
   }),
   model: required(text({ noun: 'folder, .gguf file or hub name' }), {
     doc: 'The base model: a folder with config.json and safetensors, a .gguf file, or a name on the Hugging Face hub.',
-    memory: 'Its parameters are held once, in the dtype of the run.',
+    memory: 'Its parameters are held once, in the dtype of the run, or quantised.',
   }),
   revision: defaulted(text({ noun: 'branch, tag or commit' }), 'main', {
     doc: 'The branch, tag or commit of a model that comes from the hub.',
@@ -52,10 +52,30 @@ export const modelSettings = {
     'auto',
     { doc: 'What computes: an engine that is asked for by name and missing is an error.' },
   ),
-  dtype: defaulted(choice({ float32: '32-bit floating point.' }), 'float32', {
-    doc: 'The number format of weights and computation.',
-    memory: 'Four bytes a parameter and an activation.',
-  }),
+  dtype: defaulted(
+    choice({
+      float32: '32-bit floating point.',
+      bfloat16: 'Weights, products and what is kept of them in 16 bits; norms, softmax, the loss and what is trained in 32.',
+      auto: 'bfloat16 where a measurement of the device shows that it is faster, else float32; the run says which.',
+    }),
+    'float32',
+    {
+      doc: 'The number format of weights and computation.',
+      memory: 'float32 takes four bytes a parameter and a kept activation; bfloat16 two, and four more for each trained parameter.',
+    },
+  ),
+  quantise: defaulted(
+    choice({
+      none: 'The base is held in the dtype.',
+      int8: 'Frozen linear layers in 8 bits, one scale a row.',
+      nf4: 'Frozen linear layers in 4 bits, as QLoRA holds them.',
+    }),
+    'none',
+    {
+      doc: 'Holds the frozen linear layers of the blocks in fewer bits; trained rows and factors stay in 32 bits, and the head and embeddings in the dtype.',
+      memory: 'int8 takes one byte a parameter of these layers, nf4 about half a byte; one such weight at a time is unpacked.',
+    },
+  ),
   threads: defaulted(integer({ min: 0, max: 1024 }), 0, { doc: 'Processor threads of one operation; 0 takes all cores.' }),
 };
 

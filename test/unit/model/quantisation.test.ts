@@ -1,0 +1,210 @@
+/** int8 and NF4: against bitsandbytes, against naive quantisers, and inside training. */
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { Engine } from '../../../trainer/engine/engine.ts';
+import { Graph } from '../../../trainer/graph/graph.ts';
+import { assemble, type VariableData } from '../../../trainer/graph/program.ts';
+import { byteSize } from '../../../trainer/graph/types.ts';
+import type { Attachment, MethodName } from '../../../trainer/method/method.ts';
+import { methods } from '../../../trainer/method/methods.ts';
+import { placeTrained } from '../../../trainer/method/placement.ts';
+import { TargetError } from '../../../trainer/method/targets.ts';
+import { NF4_LEVELS, quantiseNf4 } from '../../../trainer/model/nf4.ts';
+import { type Precision, WeightStorage } from '../../../trainer/model/weight-storage.ts';
+import { openOthers, openReference } from '../../support/engines.ts';
+import { scattered, settingsOf } from '../../support/method-settings.ts';
+import { randomNumbers } from '../../support/operation-case.ts';
+import { openTiny, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
+
+const file = join(import.meta.dirname, '..', '..', 'golden', 'quantised', 'nf4.json');
+const golden = JSON.parse(await readFile(file, 'utf8')) as Record<'values' | 'codes' | 'scales' | 'nf4' | 'double', string> & {
+  readonly shape: [number, number];
+};
+const bytesOf = (text: string): Uint8Array => Uint8Array.from(Buffer.from(text, 'base64'));
+const floatsOf = (text: string): Float32Array => new Float32Array(bytesOf(text).buffer);
+const weight = floatsOf(golden.values);
+const spec = { name: 'w', shape: golden.shape };
+
+const reference = await openReference();
+const engines = [{ name: 'portable, cpu', engine: reference, missing: undefined }, ...(await openOthers())];
+const fastest = engines.findLast(({ engine }) => engine)?.engine ?? reference;
+
+const storageOf = (quantise: 'int8' | 'nf4', parameter = spec) =>
+  new WeightStorage({
+    precision: { dtype: 'float32', quantise },
+    parameters: [parameter],
+    quantised: new Set([parameter.name]),
+    beside: new Map(),
+  });
+
+/** A weight through an engine: taken apart, put together again, and multiplied. */
+async function throughEngine(engine: Engine, quantise: 'int8' | 'nf4', values: Float32Array, parameter = spec) {
+  const storage = storageOf(quantise, parameter);
+  const graph = new Graph();
+  const x = graph.feed('x', [3, parameter.shape[1] as number]);
+  const outputs = { weight: storage.weight(graph, parameter), y: storage.linear(graph, x, parameter) };
+  const session = await engine.compile(assemble({ main: { graph, outputs, effects: [] } }));
+  await session.load(storage.encode({ name: 'w', data: values } satisfies VariableData));
+  const input = Float32Array.from(randomNumbers(3 * (parameter.shape[1] as number), -1, 1, 4));
+  const result = await session.run('main', { x: input });
+  await session.dispose();
+  return { weight: result.weight as Float32Array, y: result.y as Float32Array, x: input };
+}
+
+const meanError = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x, i) => sum + Math.abs(x - (b[i] as number)), 0) / a.length;
+
+test('NF4 codes and scales are those of bitsandbytes', () => {
+  const { codes, scales } = quantiseNf4(weight);
+  expect(codes).toEqual(bytesOf(golden.codes));
+  expect(scales).toEqual(floatsOf(golden.scales));
+});
+
+test('NF4 codes are the nearest levels', () => {
+  const values = Float32Array.from(randomNumbers(64, -1, 1, 9), (x, i) => (i === 0 ? 1 : x));
+  const { codes } = quantiseNf4(values);
+  const nearest = [...values].map(x =>
+    NF4_LEVELS.reduce((best, level, i) => (Math.abs(level - x) < Math.abs((NF4_LEVELS[best] as number) - x) ? i : best), 0),
+  );
+  expect([...codes].flatMap(byte => [byte >> 4, byte & 15])).toEqual(nearest);
+});
+
+for (const { name, engine, missing } of engines)
+  describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
+    test('NF4 comes back as from bitsandbytes, its scales within half a step of their own 8 bits', async () => {
+      const { weight: found, y, x } = await throughEngine(engine as Engine, 'nf4', weight);
+      const exact = floatsOf(golden.nf4);
+      const scales = floatsOf(golden.scales);
+      const halfStep = (Math.max(...scales) - Math.min(...scales)) / 510;
+      found.forEach((value, i) => {
+        expect(Math.abs(value - (exact[i] as number))).toBeLessThanOrEqual(halfStep * 1.001);
+      });
+      // As far from the weight as bitsandbytes with double quantisation.
+      expect(meanError(found, weight)).toBeLessThan(1.02 * meanError(floatsOf(golden.double), weight));
+      const width = golden.shape[1];
+      const row = Array.from({ length: width }, (_, i) => (x[i] as number) * (found[2 * width + i] as number)).reduce((a, b) => a + b);
+      expect(y[2]).toBeCloseTo(row, 4);
+    });
+
+    test('int8 comes back within half a step of each row, and the product is that of what comes back', async () => {
+      const { weight: found, y, x } = await throughEngine(engine as Engine, 'int8', weight);
+      const [rows, width] = golden.shape;
+      for (let row = 0; row < rows; row++) {
+        const part = weight.subarray(row * width, (row + 1) * width);
+        const halfStep = Math.max(...part.map(Math.abs)) / 254;
+        part.forEach((value, i) => {
+          expect(Math.abs(value - (found[row * width + i] as number))).toBeLessThanOrEqual(halfStep * 1.001);
+        });
+        const product = Array.from({ length: width }, (_, i) => (x[i] as number) * (found[row * width + i] as number)).reduce(
+          (a, b) => a + b,
+        );
+        expect(y[row]).toBeCloseTo(product, 4);
+      }
+    });
+
+    test('a weight that fills no block', async () => {
+      const parameter = { name: 'w', shape: [3, 7] as [number, number] };
+      const values = Float32Array.from(randomNumbers(21, -1, 1, 2));
+      const { weight: found } = await throughEngine(engine as Engine, 'nf4', values, parameter);
+      expect(found).toHaveLength(21);
+      expect(meanError(found, values)).toBeLessThan(0.08);
+    });
+  });
+
+test('NF4 takes about half a byte a number, int8 one', () => {
+  const large = { name: 'w', shape: [1024, 1024] as [number, number] };
+  const bits = (quantise: 'int8' | 'nf4') =>
+    (8 *
+      storageOf(quantise)
+        .variables(large)
+        .reduce((sum, v) => sum + byteSize(v), 0)) /
+    2 ** 20;
+  expect(
+    storageOf('nf4', large)
+      .variables(large)
+      .reduce((sum, v) => sum + 8 * byteSize(v), 0) /
+      2 ** 20,
+  ).toBeCloseTo(4.129, 2);
+  expect(bits('int8')).toBeGreaterThan(8);
+});
+
+const tiny = await openTiny('llama');
+const attach = (method: MethodName, precision: Precision): Attachment => {
+  const settings = settingsOf();
+  return placeTrained(methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings)), tiny.model, precision);
+};
+
+describe('a quantised base', () => {
+  const run = (method: MethodName, precision: Precision, changes: Partial<TinyRunParams> = {}) => ({
+    engine: fastest,
+    tiny,
+    attachment: attach(method, precision),
+    learningRate: 5e-3,
+    ...changes,
+  });
+  const precisions: Precision[] = (['float32', 'bfloat16'] as const).flatMap(dtype =>
+    (['int8', 'nf4'] as const).map(quantise => ({ dtype, quantise })),
+  );
+
+  test.each(precisions)(
+    '$quantise, $dtype: spsft, lora, dora and vera learn',
+    async precision => {
+      for (const method of ['spsft', 'lora', 'dora', 'vera', 'spsft+lora'] as const) {
+        const losses = await withTinyRun(run(method, precision), own => own.steps(25));
+        expect(losses.at(-1)).toBeLessThan((losses[0] as number) - 0.05);
+      }
+    },
+    120_000,
+  );
+
+  test.each(['int8', 'nf4'] as const)(
+    '%s: rows beside the weight have the gradients of rows inside it',
+    async quantise => {
+      // A base that the form holds exactly: every number a level of its block.
+      const exact = new Map<string, Float32Array>();
+      for (const { name, shape } of tiny.model.parameters) {
+        const values = await tiny.weights.readFloat32(name);
+        const levels = quantise === 'nf4' ? NF4_LEVELS : Array.from({ length: 255 }, (_, i) => (i - 127) / 127);
+        exact.set(
+          name,
+          shape.length === 2
+            ? values.map((_, i) => (i % 32 === 0 ? 0.125 : 0.125 * (levels[(i * 7919) % levels.length] as number)))
+            : values,
+        );
+      }
+      const source = { tensors: tiny.weights.tensors, readFloat32: async (name: string) => (exact.get(name) as Float32Array).slice() };
+      const own = { ...tiny, weights: source };
+      const plain = await withTinyRun({ ...run('spsft', { dtype: 'float32', quantise: 'none' }), tiny: own }, async inside => {
+        const losses = await inside.steps(5);
+        return [losses, await inside.snapshot()] as const;
+      });
+      const held = await withTinyRun({ ...run('spsft', { dtype: 'float32', quantise }), tiny: own }, async outside => {
+        const losses = await outside.steps(5);
+        return [losses, await outside.snapshot()] as const;
+      });
+      held[0].forEach((loss, i) => {
+        expect(loss).toBeCloseTo(plain[0][i] as number, 3);
+      });
+      for (const { name } of attach('spsft', { dtype: 'float32', quantise }).trainables) {
+        const [a, b] = [plain[1].get(name) as Float32Array, held[1].get(name) as Float32Array];
+        expect(b).toHaveLength(a.length);
+        expect(meanError(a, b)).toBeLessThan(1e-3);
+      }
+    },
+    60_000,
+  );
+
+  test.each(['none', 'cheap', 'block'] as const)('recompute %s gives the same losses', async recompute => {
+    const precision: Precision = { dtype: 'float32', quantise: 'nf4' };
+    const base = await withTinyRun(run('lora', precision), own => own.steps(3));
+    const other = await withTinyRun(run('lora', precision, { recompute }), own => own.steps(3));
+    other.forEach((loss, i) => {
+      expect(loss).toBeCloseTo(base[i] as number, 4);
+    });
+  });
+
+  test('full and rosa are refused', () => {
+    expect(() => attach('full', { dtype: 'float32', quantise: 'nf4' })).toThrow(TargetError);
+    expect(() => attach('rosa', { dtype: 'float32', quantise: 'int8' })).toThrow(TargetError);
+  });
+});

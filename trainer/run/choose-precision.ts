@@ -1,0 +1,39 @@
+/** What a run computes in: as the recipe says, or what a measurement of the device recommends. */
+import type { Engine } from '../engine/engine.ts';
+import { measureMatmul } from '../engine/measure-matmul.ts';
+import type { ComputeType, Precision } from '../model/weight-storage.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { precisionOf } from '../train/recipe-settings.ts';
+import type { Job } from './job.ts';
+import type { Checkpoint } from './load-checkpoint.ts';
+
+/** Casts between the products take back some of what the products save. */
+const WORTHWHILE = 1.2;
+
+export interface ChoosePrecisionParams {
+  readonly recipe: Recipe;
+  readonly job: Job;
+  /** A run that goes on keeps what it began with. */
+  readonly checkpoint?: Checkpoint;
+}
+
+/** Says aloud what was chosen, and where the engine gives nothing for it. */
+export async function choosePrecision({ recipe, job, checkpoint }: ChoosePrecisionParams, engine: Engine): Promise<Precision> {
+  const wanted = recipe.dtype === 'auto' ? checkpoint?.state.dtype : recipe.dtype;
+  const dtype = wanted ?? (await fasterType(engine, job));
+  const { name } = engine.description;
+  if (name === 'portable' && (dtype === 'bfloat16' || recipe.quantise !== 'none'))
+    job.log('warning', 'the portable engine holds bfloat16 and 8-bit numbers in 32 bits: the results are the same, but nothing is saved');
+  return { ...precisionOf(recipe), dtype };
+}
+
+async function fasterType(engine: Engine, job: Job): Promise<ComputeType> {
+  if (engine.description.name === 'portable') {
+    job.log('info', 'dtype: float32; the portable engine has no bfloat16');
+    return 'float32';
+  }
+  const [single, half] = [await measureMatmul(engine), await measureMatmul(engine, 'bfloat16')];
+  const dtype = half >= WORTHWHILE * single ? 'bfloat16' : 'float32';
+  job.log('info', `dtype: ${dtype}; products run at ${Math.round(half)} GFLOP/s in bfloat16 and ${Math.round(single)} in float32`);
+  return dtype;
+}
