@@ -22,6 +22,8 @@ export interface PartPlan {
   /** LoRA's rank, and the rows a layer that come nearest to its parameters. */
   readonly budget: { readonly lora: number; readonly spsft: number };
   readonly measures: readonly string[];
+  /** Families that its layers are not of: dora tunes linear layers, and a ResNet's are convolutions. */
+  readonly without?: readonly Family[];
 }
 
 /** Not that of the bases: a new head drawn from the same seed would begin as theirs did, and their features fit it. */
@@ -74,6 +76,7 @@ export const parts: readonly PartPlan[] = [
     settings: { ...images, 'data.image_size': 32 },
     rates: imageRates,
     budget: { lora: 5, spsft: 6 },
+    without: ['dora'],
     measures: [...measures, 'qm_taylor'],
   },
   {
@@ -94,14 +97,14 @@ export const parts: readonly PartPlan[] = [
 ];
 
 /** The first way of each family is the one whose learning rate is tuned. */
-export function waysOf({ budget, measures: chosen }: PartPlan): Way[] {
+export function waysOf({ budget, measures: chosen, without = [] }: PartPlan): Way[] {
   const rows = [...chosen, 'random'].map((measure): Way => {
     const settings = { method: 'spsft', r: budget.spsft, 'importance.measure': measure, 'importance.cache': false };
     return { name: `spsft, ${measure}`, family: 'spsft', settings };
   });
   // lora_alpha = r, so that the scale is 1 at every rank.
   const rank = { r: budget.lora, lora_alpha: budget.lora };
-  return [
+  const all: readonly Way[] = [
     ...rows,
     { name: 'lora', family: 'lora', settings: { method: 'lora', ...rank } },
     { name: 'dora', family: 'dora', settings: { method: 'dora', ...rank } },
@@ -109,6 +112,7 @@ export function waysOf({ budget, measures: chosen }: PartPlan): Way[] {
     { name: 'bitfit', family: 'bitfit', settings: { method: 'bitfit' } },
     { name: 'full', family: 'full', settings: { method: 'full' } },
   ];
+  return all.filter(({ family }) => !without.includes(family));
 }
 
 /** One run: what it is for, and the recipe's settings beside model and data. */

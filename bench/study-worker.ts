@@ -140,7 +140,7 @@ async function dataOf(part: PartPlan): Promise<PartData> {
 }
 
 async function make(part: PartPlan, data: PartData, { purpose, way, learningRate, seed }: PlannedRun): Promise<StudyRun> {
-  const runDir = path.join(folder, 'run');
+  const runDir = path.join(folder, `${part.name}-tuned`);
   await rm(runDir, { recursive: true, force: true });
   const recipe = recipeOf({
     ...part.settings,

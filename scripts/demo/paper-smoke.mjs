@@ -27,7 +27,7 @@ const LONGEST = 40;
 
 /** @returns {Promise<{ models: string, data: string }>} folders for --models and --data, written at the first call. @throws StepError */
 export async function ensureSmoke(cache) {
-  const folder = path.join(cache, 'paper-smoke-1');
+  const folder = path.join(cache, 'paper-smoke-2');
   const places = { models: path.join(folder, 'models'), data: path.join(folder, 'data') };
   if (existsSync(folder)) return places;
   const partial = `${folder}.partial`;
@@ -47,7 +47,14 @@ function writeModels(to) {
     if (READS_TEXT.has(from))
       files.push(...['tokenizer.json', 'tokenizer_config.json'].map(file => path.join(GOLDEN, 'tiny-tokenizer', file)));
     for (const file of files) copyFileSync(file, path.join(folder, path.basename(file)));
+    if (from === 'llama') lengthen(path.join(folder, 'config.json'));
   }
+}
+
+/** A letter is a token, and Alpaca's prompt is long; rotary positions need no weights, so there can be more of them. */
+function lengthen(file) {
+  const config = JSON.parse(readFileSync(file, 'utf8'));
+  writeFileSync(file, `${JSON.stringify({ ...config, max_position_embeddings: 1024 }, null, 2)}\n`);
 }
 
 /** The first images of each class, the classes in turn. */

@@ -6,7 +6,7 @@ import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { formatProblems } from '../../../trainer/protocol/problem.ts';
 
 const folder = path.join(import.meta.dirname, '..', '..', '..', 'examples');
-const recipes = readdirSync(folder).filter(name => name.endsWith('.rowtune.yaml'));
+const recipes = readdirSync(folder, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('.rowtune.yaml'));
 
 test('there are examples of each method and kind of data', () =>
   expect(recipes).toEqual(

@@ -146,7 +146,8 @@ const smokeRecipe = (recipe: Recipe, { model }: PaperRow): Recipe => ({
   max_steps: 2,
   per_device_train_batch_size: 4,
   per_device_eval_batch_size: 4,
-  max_length: 48,
+  max_length: recipe.task === 'causal_lm' ? 512 : 48,
+  r: recipe.r === undefined ? undefined : recipe.r / 8,
   benchmark_max_samples: 2,
   threads: 1,
   // Convolutional networks take images of any size.

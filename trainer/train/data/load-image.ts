@@ -3,6 +3,7 @@ import type { Sharp } from 'sharp';
 import type { ImagePreprocessing } from '../../hub/image-preprocessing.ts';
 import type { Random } from '../../random.ts';
 import { DataError } from './data-error.ts';
+import { type Kernel, resample, type Sides } from './image-resample.ts';
 import type { ImageSample } from './image-samples.ts';
 
 /** flip: left and right at random; crop: a random part of 80 to 100% of the area. */
@@ -50,14 +51,15 @@ export async function loadImage(params: LoadImageParams): Promise<void> {
       source.kind === 'encoded'
         ? sharp(source.bytes, { failOn: 'error' })
         : sharp(source.bytes, { raw: { width: source.width, height: source.height, channels: source.channels as 1 | 3 } });
-    const metadata = source.kind === 'encoded' ? await image.metadata() : source;
-    const shaped = shape(image, { width: metadata.width, height: metadata.height }, params);
-    const { data, info } = await shaped
+    const { width, height } = source.kind === 'encoded' ? await image.metadata() : source;
+    const view = viewOf({ width, height }, params);
+    const { data, info } = await reduced(view.part ? image.extract(view.part) : image, view)
       .flatten()
       .toColourspace(channels === 1 ? 'b-w' : 'srgb')
       .raw()
       .toBuffer({ resolveWithObject: true });
-    normalise(data, { found: info.channels, channels, into, preprocessing: params.preprocessing });
+    const pixels = enlarges(view) ? resample({ ...view, data, channels: info.channels }) : data;
+    normalise(pixels, { found: info.channels, view, channels, into, preprocessing: params.preprocessing });
   } catch (error) {
     if (error instanceof DataError) throw error;
     throw new DataError({
@@ -69,50 +71,77 @@ export async function loadImage(params: LoadImageParams): Promise<void> {
   }
 }
 
-interface Sides {
-  readonly width: number;
-  readonly height: number;
+/** What of an image is seen: a part of it, brought to other sides, cut, mirrored. */
+interface View {
+  /** Left out: all of it. */
+  readonly part?: Sides & { readonly left: number; readonly top: number };
+  /** Of the part. */
+  readonly from: Sides;
+  readonly to: Sides;
+  readonly kernel: Kernel;
+  /** Where the model's window begins. */
+  readonly left: number;
+  readonly top: number;
+  readonly flop: boolean;
 }
 
-function shape(image: Sharp, from: Sides, { preprocessing, augment, random }: LoadImageParams): Sharp {
+function viewOf(whole: Sides, { preprocessing, augment, random }: LoadImageParams): View {
   const { height, width, kernel } = preprocessing;
-  const cropped = augment.includes('crop')
-    ? image.extract(randomPart(from, random)).resize(width, height, { fit: 'fill', kernel })
-    : middle(image, from, preprocessing);
-  return augment.includes('flip') && random.uniform() < 0.5 ? cropped.flop() : cropped;
+  const part = augment.includes('crop') ? randomPart(whole, random) : undefined;
+  const to = part ? { width, height } : sidesOf(whole, preprocessing);
+  return {
+    part,
+    from: part ?? whole,
+    to,
+    kernel,
+    left: Math.floor((to.width - width) / 2),
+    top: Math.floor((to.height - height) / 2),
+    flop: augment.includes('flip') && random.uniform() < 0.5,
+  };
 }
 
-function randomPart(from: Sides, random: Random): Sides & { left: number; top: number } {
+function randomPart(from: Sides, random: Random): NonNullable<View['part']> {
   const share = Math.sqrt(LEAST_AREA + (1 - LEAST_AREA) * random.uniform());
   const part = { width: Math.max(1, Math.round(share * from.width)), height: Math.max(1, Math.round(share * from.height)) };
   return { ...part, left: random.below(from.width - part.width + 1), top: random.below(from.height - part.height + 1) };
 }
 
-function middle(image: Sharp, from: Sides, { resize, height, width, kernel }: ImagePreprocessing): Sharp {
-  const scale = resize.kind === 'shortest' ? resize.edge / Math.min(from.width, from.height) : 0;
-  const to =
-    resize.kind === 'exact'
-      ? { width: resize.width, height: resize.height }
-      : { width: Math.max(width, Math.round(scale * from.width)), height: Math.max(height, Math.round(scale * from.height)) };
-  const resized = to.width === from.width && to.height === from.height ? image : image.resize(to.width, to.height, { fit: 'fill', kernel });
-  if (to.width === width && to.height === height) return resized;
-  return resized.extract({ left: Math.floor((to.width - width) / 2), top: Math.floor((to.height - height) / 2), width, height });
+/** The longer side of a shortest edge is cut to whole pixels, as in torchvision and Transformers. */
+function sidesOf(from: Sides, { resize, height, width }: ImagePreprocessing): Sides {
+  if (resize.kind === 'exact') return { width: resize.width, height: resize.height };
+  const short = Math.min(from.width, from.height);
+  const side = (length: number): number => (length === short ? resize.edge : Math.floor((resize.edge * length) / short));
+  return { width: Math.max(width, side(from.width)), height: Math.max(height, side(from.height)) };
+}
+
+const enlarges = ({ from, to }: View): boolean => to.width > from.width || to.height > from.height;
+
+function reduced(image: Sharp, view: View): Sharp {
+  const { from, to, kernel } = view;
+  const isSame = to.width === from.width && to.height === from.height;
+  return isSame || enlarges(view) ? image : image.resize(to.width, to.height, { fit: 'fill', kernel });
 }
 
 interface Normalise {
   /** Channels of the decoded image. */
   readonly found: number;
+  readonly view: View;
   readonly channels: number;
   readonly into: Float32Array;
   readonly preprocessing: ImagePreprocessing;
 }
 
-function normalise(data: Uint8Array, { found, channels, into, preprocessing: { rescale, mean, std } }: Normalise): void {
+function normalise(data: Uint8Array, { found, view, channels, into, preprocessing }: Normalise): void {
+  const { rescale, mean, std, width, height } = preprocessing;
+  const { to, left, top, flop } = view;
   for (let channel = 0; channel < channels; channel++) {
     const shift = mean[Math.min(channel, mean.length - 1)] ?? 0;
     const spread = std[Math.min(channel, std.length - 1)] ?? 1;
-    const from = Math.min(channel, found - 1);
-    for (let pixel = 0; pixel * channels < into.length; pixel++)
-      into[pixel * channels + channel] = ((data[pixel * found + from] as number) * rescale - shift) / spread;
+    const plane = Math.min(channel, found - 1);
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++) {
+        const from = (top + y) * to.width + left + (flop ? width - 1 - x : x);
+        into[(y * width + x) * channels + channel] = ((data[from * found + plane] as number) * rescale - shift) / spread;
+      }
   }
 }

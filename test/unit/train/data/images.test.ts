@@ -1,0 +1,237 @@
+/** Images as people have them: CIFAR's binaries, Tiny-ImageNet, Caltech-101, any folder of classes; decoded, changed, and what is wrong with them. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ImagePreprocessing } from '../../../../trainer/hub/image-preprocessing.ts';
+import { createRandom } from '../../../../trainer/random.ts';
+import { createBatchPlan } from '../../../../trainer/train/data/batch-plan.ts';
+import { epochBatches } from '../../../../trainer/train/data/batches.ts';
+import { imageSource } from '../../../../trainer/train/data/image-batches.ts';
+import { resample } from '../../../../trainer/train/data/image-resample.ts';
+import { type ImageSample, listImages } from '../../../../trainer/train/data/image-samples.ts';
+import { type Augmentation, loadImage } from '../../../../trainer/train/data/load-image.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-images-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const at = (name: string): string => join(folder, name);
+function write(name: string, bytes: Uint8Array | string): string {
+  mkdirSync(dirname(at(name)), { recursive: true });
+  writeFileSync(at(name), bytes);
+  return at(name);
+}
+
+/** One colour, red on the left half where `split`. */
+async function picture(kind: 'png' | 'jpeg', [width, height]: readonly [number, number], split = false): Promise<Buffer> {
+  const pixels = Uint8Array.from({ length: width * height * 3 }, (_, i) =>
+    split && i % 3 === 0 && (Math.floor(i / 3) % width) * 2 < width ? 255 : 0,
+  );
+  return sharp(pixels, { raw: { width, height, channels: 3 } })
+    [kind]()
+    .toBuffer();
+}
+
+const list = (path: string, labels: readonly string[] = []) => listImages({ paths: [path], columns: {}, labels });
+const namesOf = (samples: readonly ImageSample[]) => samples.map(({ label, line }) => `${label} ${line}`);
+
+const plain: ImagePreprocessing = {
+  resize: { kind: 'exact', height: 8, width: 8 },
+  height: 8,
+  width: 8,
+  kernel: 'linear',
+  rescale: 1 / 255,
+  mean: [0],
+  std: [1],
+  source: 'the test',
+};
+
+async function pixelsOf(
+  sample: ImageSample,
+  augment: readonly Augmentation[] = [],
+  preprocessing = plain,
+  seed = 1,
+): Promise<Float32Array> {
+  const into = new Float32Array(preprocessing.height * preprocessing.width * 3);
+  await loadImage({ sample, preprocessing, channels: 3, augment, random: createRandom(seed), into });
+  return into;
+}
+
+/** Label bytes, then planes that are `value` in red. */
+const cifarRecord = (labels: readonly number[], value: number): number[] => [
+  ...labels,
+  ...new Array(1024).fill(value),
+  ...new Array(2048).fill(0),
+];
+
+beforeAll(async () => {
+  for (const [name, kind] of [
+    ['classes/cat/1.png', 'png'],
+    ['classes/cat/2.jpg', 'jpeg'],
+    ['classes/dog/deep/3.PNG', 'png'],
+    ['classes/.hidden/4.png', 'png'],
+    ['tiny/train/n01/images/n01_0.JPEG', 'jpeg'],
+    ['tiny/train/n02/images/n02_0.JPEG', 'jpeg'],
+    ['tiny/val/images/val_0.JPEG', 'jpeg'],
+    ['tiny/val/images/val_1.JPEG', 'jpeg'],
+    ['101_ObjectCategories/accordion/image_0001.jpg', 'jpeg'],
+    ['101_ObjectCategories/BACKGROUND_Google/image_0001.jpg', 'jpeg'],
+  ] as const)
+    write(name, await picture(kind, [12, 10]));
+  write('classes/notes.txt', 'no image');
+  write('tiny/train/n01/n01_boxes.txt', 'n01_0.JPEG\t0\t0\t1\t1\n');
+  write('tiny/val/val_annotations.txt', 'val_0.JPEG\tn02\t0\t32\t44\t62\nval_1.JPEG\tn01\t0\t0\t1\t1\n');
+  write('cifar10/data_batch_1.bin', Uint8Array.from([...cifarRecord([1], 100), ...cifarRecord([0], 200)]));
+  write('cifar10/test_batch.bin', Uint8Array.from(cifarRecord([1], 50)));
+  write('cifar10/batches.meta.txt', 'airplane\nautomobile\n\n');
+  write('cifar100/train.bin', Uint8Array.from([...cifarRecord([9, 1], 100), ...cifarRecord([9, 0], 0)]));
+  write('cifar100/fine_label_names.txt', 'apple\naquarium_fish\n');
+});
+
+describe('listImages', () => {
+  it('a folder a class, at any depth, hidden ones left out', async () => {
+    expect((await list(at('classes'))).map(({ label, file }) => [label, file.slice(folder.length + 9)])).toEqual([
+      ['cat', 'cat/1.png'],
+      ['cat', 'cat/2.jpg'],
+      ['dog', 'dog/deep/3.PNG'],
+    ]);
+    expect((await list(at('101_ObjectCategories'))).map(({ label }) => label)).toEqual(['BACKGROUND_Google', 'accordion']);
+  });
+
+  it("Tiny-ImageNet's train and val, with the labels of train", async () => {
+    expect(namesOf(await list(at('tiny/train')))).toEqual(['n01 1', 'n02 1']);
+    const val = await list(at('tiny/val'), ['n01', 'n02']);
+    expect(val.map(({ label, file }) => [label, file.slice(-10)])).toEqual([
+      ['n02', 'val_0.JPEG'],
+      ['n01', 'val_1.JPEG'],
+    ]);
+  });
+
+  it('CIFAR-10 and CIFAR-100 with their names, pixels in order', async () => {
+    expect(namesOf(await list(at('cifar10/data_batch_1.bin')))).toEqual(['automobile 1', 'airplane 2']);
+    expect(namesOf(await list(at('cifar10')))).toEqual(['automobile 1', 'airplane 2', 'automobile 1']);
+    const fine = await list(at('cifar100/train.bin'));
+    expect(namesOf(fine)).toEqual(['aquarium_fish 1', 'apple 2']);
+    const size32 = { ...plain, resize: { kind: 'exact', height: 32, width: 32 }, height: 32, width: 32 } as const;
+    const pixels = await pixelsOf(fine[0] as ImageSample, [], size32);
+    expect([pixels[0], pixels[1], pixels[3 * 1023]]).toEqual([Math.fround(100 / 255), 0, Math.fround(100 / 255)]);
+  });
+
+  it('refuses records of a wrong size, labels without a name, and folders without images', async () => {
+    await expect(list(write('short/train.bin', new Uint8Array(3072)))).rejects.toThrow(/3072 bytes are no whole number of CIFAR records/);
+    await expect(list(write('empty/train.bin', new Uint8Array(0)))).rejects.toThrow(/no whole number/);
+    await expect(list(at('cifar10/data_batch_1.bin'), ['one'])).rejects.toMatchObject({ place: { line: 1 } });
+    mkdirSync(at('none/cat'), { recursive: true });
+    await expect(list(at('none'))).rejects.toThrow(/no labelled image/);
+    await expect(list(at('nowhere'))).rejects.toThrow(/no such file or folder/);
+    await expect(
+      list(write('bad/val/val_annotations.txt', '../x.JPEG\tn01\n').replace(/\/val_annotations.txt$/, '')),
+    ).rejects.toMatchObject({ place: { line: 1 } });
+  });
+});
+
+const sampleOf = (bytes: Uint8Array, file = 'a.png'): ImageSample => ({
+  label: 'x',
+  file,
+  line: 1,
+  read: async () => ({ kind: 'encoded', bytes }),
+});
+
+describe('loadImage', () => {
+  it('mirrors half of the images, and crops within them', async () => {
+    const sample = sampleOf(await picture('png', [16, 16], true));
+    const [left, right] = [0, 3 * 7];
+    const seen = new Set<string>();
+    for (let seed = 0; seed < 20; seed++) {
+      const pixels = await pixelsOf(sample, ['flip'], plain, seed);
+      seen.add(`${pixels[left]} ${pixels[right]}`);
+    }
+    expect([...seen].sort()).toEqual(['0 1', '1 0']);
+    const cropped = await pixelsOf(sample, ['crop']);
+    expect([cropped[left], cropped[right], cropped[1]]).toEqual([1, 0, 0]);
+  });
+
+  it('takes grey, transparent and CMYK images as colour', async () => {
+    const grey = await sharp(new Uint8Array(64).fill(51), { raw: { width: 8, height: 8, channels: 1 } })
+      .png()
+      .toBuffer();
+    expect([...(await pixelsOf(sampleOf(grey)))].every(value => value === Math.fround(0.2))).toBe(true);
+    const clear = await sharp({ create: { width: 8, height: 8, channels: 4, background: { r: 255, g: 0, b: 0, alpha: 1 } } })
+      .png()
+      .toBuffer();
+    expect([...(await pixelsOf(sampleOf(clear))).subarray(0, 3)]).toEqual([1, 0, 0]);
+  });
+
+  it('names a file that does not decode, truncated or no image at all', async () => {
+    const whole = await picture('jpeg', [64, 64], true);
+    await expect(pixelsOf(sampleOf(whole.subarray(0, whole.length / 2), 'half.jpg'))).rejects.toThrow(/half\.jpg.*does not decode/);
+    await expect(pixelsOf(sampleOf(Buffer.from('no image'), 'text.png'))).rejects.toThrow(/text\.png.*does not decode/);
+  });
+});
+
+describe('imageSource', () => {
+  const examples = async () => {
+    const good = await picture('png', [8, 8]);
+    return ['good.png', 'bad.png', 'good.png', 'good.png'].map((file, i) => ({
+      ...sampleOf(file === 'bad.png' ? good.subarray(0, 20) : good, file),
+      target: i,
+    }));
+  };
+  const source = async (onSkip?: (error: Error) => void) => {
+    const all = await examples();
+    const shape = {
+      batchSize: 2,
+      maxLength: 1,
+      packing: false,
+      shuffle: false,
+      seed: 1,
+      maxBuckets: 1,
+      multipleOf: 1,
+      maxTargetSizes: 1,
+      targetMultiple: 1,
+    };
+    const sequences = all.map(() => ({ ids: new Int32Array(1), train: Uint8Array.of(1) }));
+    return imageSource({
+      plan: createBatchPlan(sequences, shape),
+      examples: all,
+      preprocessing: plain,
+      channels: 3,
+      augment: [],
+      seed: 1,
+      onSkip,
+    });
+  };
+
+  it('leaves out what does not decode and says which, or stops', async () => {
+    const skipped: string[] = [];
+    const kept: number[][] = [];
+    for await (const { sampleIndices } of epochBatches(await source(({ message }) => skipped.push(message)), 0))
+      kept.push([...sampleIndices]);
+    expect(kept).toEqual([[0], [2, 3]]);
+    expect(skipped).toHaveLength(1);
+    expect(skipped[0]).toContain('bad.png');
+    const all = await source();
+    await expect(
+      (async () => {
+        for await (const _ of epochBatches(all, 0));
+      })(),
+    ).rejects.toThrow(/bad\.png/);
+  });
+});
+
+describe('resample', () => {
+  it('keeps a flat image flat, and interpolates between the middles of pixels', () => {
+    const flat = resample({
+      data: new Uint8Array(12).fill(77),
+      from: { width: 2, height: 2 },
+      to: { width: 7, height: 5 },
+      channels: 3,
+      kernel: 'cubic',
+    });
+    expect([flat.length, new Set(flat)]).toEqual([105, new Set([77])]);
+    const line = { data: Uint8Array.of(0, 100), from: { width: 2, height: 1 }, to: { width: 4, height: 1 }, channels: 1 } as const;
+    expect([...resample({ ...line, kernel: 'linear' })]).toEqual([0, 25, 75, 100]);
+    expect([...resample({ ...line, kernel: 'nearest' })]).toEqual([0, 0, 100, 100]);
+  });
+});
