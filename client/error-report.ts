@@ -33,7 +33,10 @@ const KNOWN: Readonly<Record<string, Known>> = {
   'daemon-crashes': { hint: 'Its log says why.', remedies: ['showDaemonLog', 'restartDaemon'] },
   'daemon-start': { hint: 'Its log says why.', remedies: ['showDaemonLog', 'doctor'] },
   'daemon-refused': { hint: 'Check the token and the address of the daemon.', remedies: ['enterToken', 'openUrlSetting'] },
-  'daemon-untrusted': { remedies: ['openUrlSetting'] },
+  'daemon-untrusted': {
+    hint: 'Give its certificate in the setting rowtune.daemon.certificate, and the name that it is for in the address.',
+    remedies: ['openUrlSetting'],
+  },
   'protocol-mismatch': { hint: 'Restart the daemon, so that it has the version of this extension.', remedies: ['restartDaemon'] },
   'node-unusable': { remedies: ['openNodeSetting'] },
   engine: { remedies: ['installEngine', 'doctor'] },
@@ -88,7 +91,8 @@ function messageOf(error: unknown): string {
 
 function oneParagraph(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();
-  const sentence = line.charAt(0).toUpperCase() + line.slice(1);
+  // An address is written as it is.
+  const sentence = /^\w+:\/\//.test(line) ? line : line.charAt(0).toUpperCase() + line.slice(1);
   return sentence.length <= MAX_MESSAGE ? sentence : `${sentence.slice(0, MAX_MESSAGE - 1)}…`;
 }
 

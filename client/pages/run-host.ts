@@ -31,15 +31,8 @@ export const connectRun: ConnectPage<RunToPage> = ({ state, services, post, setT
   if (runDir === undefined) {
     return { receive: () => post({ type: 'missing', runDir: '' }), dispose: () => undefined };
   }
-  const feed = new RunFeed({
-    runDir,
-    services,
-    withLog: true,
-    onPatch: patch => {
-      if (patch.type === 'overview') setTitle(`Run: ${path.basename(patch.overview.runDir)}`);
-      post(patch);
-    },
-  });
+  const feed = new RunFeed({ runDir, services, withLog: true, onPatch: post });
+  setTitle(`Run: ${path.basename(runDir)}`);
   const actions: Readonly<Record<RunAction, () => Promise<unknown>>> = {
     stop: () => endJob('stopJob'),
     abort: () => endJob('abortJob'),

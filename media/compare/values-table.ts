@@ -3,6 +3,7 @@ import { grouped } from '../../trainer/protocol/format.ts';
 import { csv } from '../shared/csv.ts';
 import { element, fill, setText } from '../shared/element.ts';
 import { formatOf, labelOf } from '../shared/metric-names.ts';
+import { X_AXES } from '../shared/series/metric-history.ts';
 import type { ComparedRun } from './compare-curves.ts';
 import { metricNames, metricRows, valuesByStep } from './values.ts';
 
@@ -10,6 +11,9 @@ export interface ValuesTable {
   readonly element: HTMLElement;
   update(runs: readonly ComparedRun[]): void;
 }
+
+/** What the numbers are drawn over. */
+const AXES: ReadonlySet<string> = new Set(X_AXES);
 
 /** Steps of a page. */
 const PAGE = 50;
@@ -54,7 +58,7 @@ export function createValuesTable(save: (suggestedName: string, content: string)
   }
 
   function updateChoice(): void {
-    const names = metricNames(runs.map(({ model }) => model)).filter(name => name !== 'step');
+    const names = metricNames(runs.map(({ model }) => model)).filter(name => !AXES.has(name));
     if (names.join() === [...choice.options].map(({ value }) => value).join()) return;
     const { value } = choice;
     fill(

@@ -17,8 +17,10 @@ interface ActionButton {
 
 const IN_TERMINAL = 'This run was started in a terminal: press Ctrl-C there';
 const hasTrained = ({ overview, summary }: RunModel): boolean => summary?.checkpoint != null || (overview?.step ?? 0) > 0;
-const notStoppable = ({ overview }: RunModel): string | undefined => {
-  const { job } = overview ?? {};
+/** A run that waits has no folder yet, but a job that can be ended. */
+const waits = ({ missing }: RunModel): boolean => missing?.job?.state === 'queued' || missing?.job?.state === 'running';
+const notStoppable = ({ overview, missing }: RunModel): string | undefined => {
+  const { job } = overview ?? missing ?? {};
   if (!job || !['running', 'stopping', 'queued'].includes(job.state)) return IN_TERMINAL;
   return undefined;
 };
@@ -35,7 +37,7 @@ const BUTTONS: readonly ActionButton[] = [
     action: 'abort',
     label: 'Abort',
     title: 'Ends at once; what is not saved is lost',
-    isShown: model => model.isActive,
+    isShown: model => model.isActive || waits(model),
     obstacle: notStoppable,
   },
   {
@@ -147,7 +149,7 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
         made.disabled = obstacle !== undefined;
         made.title = obstacle ?? button.title;
       }
-      if (!next.isActive) question.element.hidden = true;
+      if (!next.isActive && !waits(next)) question.element.hidden = true;
     },
   };
 }

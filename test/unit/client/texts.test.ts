@@ -129,6 +129,12 @@ describe('errors', () => {
       'The engine is not installed',
       ['installEngine', 'doctor'],
     ],
+    [
+      'an address is written as it is',
+      { code: 'daemon-refused', message: 'wss://box:1 refuses the connection' },
+      'wss://box:1 refuses the connection. Check the token and the address of the daemon.',
+      ['enterToken', 'openUrlSetting'],
+    ],
     ['a plain error', new TypeError('x is undefined\n  somewhere'), 'X is undefined somewhere', ['showLog']],
     ['what is no error', 'a text', 'A text', ['showLog']],
   ])('%s', (_, error, message, remedies) => {

@@ -43,6 +43,7 @@ const files: Readonly<Record<string, string>> = {
   'pickled/pytorch_model.bin': 'x',
   'models/no-json/config.json': '{"architectures": [',
   'models/tokenized/tokenizer.json': tokenizer,
+  'models/no-pad/tokenizer_config.json': '{"eos_token": "</s>"}',
   'models/damaged/model.safetensors': 'not safetensors at all',
   'models/mismatch/config.json': readFileSync(path.join(golden, 'llama', 'config.json'), 'utf8').replace(
     '"vocab_size": 128',
@@ -64,6 +65,7 @@ export function makeWorkspace(): string {
   const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-lint-'));
   const copy = (from: string, to: string): void => cpSync(path.join(golden, from), path.join(folder, to), { recursive: true });
   copy('llama', 'models/tiny');
+  copy('llama', 'models/no-pad');
   copy('llama/model.safetensors', 'models/tokenized/model.safetensors');
   copy('llama/model.safetensors', 'models/sharded/model-00001-of-00002.safetensors');
   copy('llama/model.safetensors', 'models/mismatch/model.safetensors');
