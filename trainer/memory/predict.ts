@@ -44,6 +44,8 @@ export interface EstimateParams {
 /** One level of recomputation, over all buckets. */
 export interface LevelEstimate extends PassEstimate {
   readonly recompute: RecomputePolicy;
+  /** Of the training program of one bucket, the largest. */
+  readonly nodes: number;
   readonly engineOverheadBytes: number;
   readonly totalBytes: number;
 }
@@ -134,7 +136,15 @@ function estimateMethod(params: EstimateParams, model: AnyModel, method: MethodN
       vocabularySize: vocabularyOf(model),
     });
     const flops = Math.max(...passes.map(({ training }) => training.flops));
-    const level = { recompute, activationBytes, flops, engineOverheadBytes: overhead, totalBytes: heldTotal + overhead + activationBytes };
+    const nodes = Math.max(...passes.map(({ training }) => training.nodes));
+    const level = {
+      recompute,
+      activationBytes,
+      flops,
+      nodes,
+      engineOverheadBytes: overhead,
+      totalBytes: heldTotal + overhead + activationBytes,
+    };
     return { level, passes };
   };
   const traced = tracedLevels(params, atLevel);

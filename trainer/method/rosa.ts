@@ -29,6 +29,9 @@ function sparsePart({ name, weight }: ModuleSpec, selection: Selection): Trainab
 export const elementBudget = ({ weight }: Pick<ModuleSpec, 'weight'>, ratio: number): number =>
   Math.max(1, Math.round(ratio * weight.shape.reduce((n, d) => n * d, 1)));
 
-/** As many elements as the share pays for, whichever they are: enough to know sizes. */
-export const firstElements = (modules: readonly ModuleSpec[], ratio: number): Selection =>
-  new Map(modules.map(module => [module.name, Int32Array.from({ length: elementBudget(module, ratio) }, (_, i) => i)]));
+/** As many elements as the share pays for, whichever they are: enough to know sizes. All are views of one array. */
+export function firstElements(modules: readonly ModuleSpec[], ratio: number): Selection {
+  const counts = modules.map(module => elementBudget(module, ratio));
+  const first = Int32Array.from({ length: Math.max(0, ...counts) }, (_, i) => i);
+  return new Map(modules.map(({ name }, i) => [name, first.subarray(0, counts[i])]));
+}

@@ -17,14 +17,15 @@ export interface RecomputeChoice {
   readonly fits: boolean;
 }
 
-/** @param shape the largest batch: it decides what fits */
-export function chooseRecompute(recipe: Recipe, { folder }: Base, shape: Bucket): RecomputeChoice {
+/** @param buckets the shapes of all training batches: the one that takes the most decides what fits, and each has a program of its own */
+export function chooseRecompute(recipe: Recipe, { folder, engine }: Base, buckets: readonly Bucket[]): RecomputeChoice {
   const { availableBytes } = describeMachine().memory;
   const usableBytes = USABLE_SHARE * availableBytes;
   const estimate = estimateRecipe({
     recipe,
     headers: { config: folder.config, tensors: folder.weights.tensors },
-    buckets: [shape],
+    buckets,
+    engine: engine.description.name,
     usableBytes,
   });
   return { policy: estimate.recompute, estimate, availableBytes, fits: estimate.totalBytes <= usableBytes };

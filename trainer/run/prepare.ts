@@ -166,7 +166,7 @@ async function compile(
   // A run that goes on keeps its level unless it is told another.
   const known = { ...recipe, dtype: precision.dtype };
   const recomputing = recipe.recompute === 'auto' && checkpoint ? { ...known, recompute: checkpoint.state.recompute } : known;
-  const recompute = chooseRecompute(recomputing, base, largest(plan));
+  const recompute = chooseRecompute(recomputing, base, plan.buckets);
   job.log(recompute.fits ? 'info' : 'warning', describeRecompute(recomputing, recompute));
   const { device } = base.engine.description;
   await writeJson(path.join(runDir, RUN_FILES.memory), memoryPlan(recompute, { device, baselineBytes }));

@@ -5,7 +5,7 @@ import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';
 import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../../../trainer/graph/recompute.ts';
-import { attachForEstimate } from '../../../trainer/memory/predict.ts';
+import { attachForEstimate } from '../../../trainer/memory/planned-program.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { causalTask } from '../../../trainer/train/causal-task.ts';
 import { trainProgram, trainSignature } from '../../../trainer/train/train-program.ts';

@@ -1,6 +1,6 @@
 /** The estimate: parameter counts of the paper, laws of the parts, and how long it may take. */
 import { describe, expect, test } from 'vitest';
-import { ENGINE_OVERHEAD_BYTES, type EstimateParams, estimateRecipe, type RecipeEstimate } from '../../../trainer/memory/predict.ts';
+import { type EstimateParams, estimateRecipe, type RecipeEstimate } from '../../../trainer/memory/predict.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { ModelConfigError } from '../../../trainer/model/model-spec.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
@@ -50,7 +50,7 @@ describe('the parts', () => {
   test('add up to the total', () => {
     const found = toy('r: 2\ngradient_accumulation_steps: 2\n');
     const parts = [found.weightsBytes, found.trainedBytes, found.gradientBytes, found.optimizerBytes, found.activationBytes];
-    expect(found.totalBytes).toBe(parts.reduce((sum, part) => sum + part, ENGINE_OVERHEAD_BYTES));
+    expect(found.totalBytes).toBe(parts.reduce((sum, part) => sum + part, found.engineOverheadBytes));
     expect(found.trainableShare).toBe(found.trainable / found.parameters);
     expect(found.weightsBytes).toBe(4 * found.parameters);
   });

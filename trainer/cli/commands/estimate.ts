@@ -1,12 +1,15 @@
 /** `rowtune estimate`: the memory of a run before it starts, from the headers of the model alone. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
+import { InvalidArgumentError } from 'commander';
 import { describeMachine } from '../../engine/machine.ts';
 import { openModel, readModelHeaders } from '../../hub/open-model.ts';
+import { describeNothingFits, planMemory } from '../../memory/plan.ts';
 import { estimateRecipe, type MemoryEstimate, type RecipeEstimate } from '../../memory/predict.ts';
 import { byteSize, grouped, percent, table } from '../../protocol/format.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { USABLE_SHARE } from '../../run/choose-recompute.ts';
+import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { withOverrides } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';
@@ -16,13 +19,67 @@ export const addEstimate: AddCommand = (program, surroundings) => {
     program
       .command('estimate')
       .description('predict the memory of a run, and of the other methods beside it')
-      .argument('<recipe>', 'a recipe'),
+      .argument('<recipe>', 'a recipe')
+      .option('--plan', 'propose batch, accumulation, recompute and rank that fit, the fastest first')
+      .option('--memory <size>', 'what the run may take, for example 8GB (with --plan; half of the free memory)', parseSize),
   );
   withCommonOptions(command, [
     'rowtune estimate spam.rowtune.yaml',
     'rowtune estimate spam.rowtune.yaml max_length=2048 recompute=block --json',
-  ]).action((file: string, overrides: string[]) => runCommandWork(command, surroundings, context => estimate(context, file, overrides)));
+    'rowtune estimate spam.rowtune.yaml --plan --memory 4GB',
+  ]).action((file: string, overrides: string[], { plan, memory }: EstimateOptions) =>
+    runCommandWork(command, surroundings, context =>
+      plan || memory !== undefined ? planCommand(context, file, overrides, memory) : estimate(context, file, overrides),
+    ),
+  );
 };
+
+interface EstimateOptions {
+  readonly plan?: boolean;
+  /** Bytes. */
+  readonly memory?: number;
+}
+
+const UNITS: Readonly<Record<string, number>> = { '': 1, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30 };
+
+/** '8GB', '800 MB', '6.5GiB' in bytes. */
+export function parseSize(text: string): number {
+  const [, number = '', unit = ''] = /^\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b)?\s*$/i.exec(text) ?? [];
+  const factor = UNITS[unit.toLowerCase()];
+  if (number === '' || factor === undefined || Number(number) === 0)
+    throw new InvalidArgumentError('It is a size, for example 8GB or 800MB.');
+  return Number(number) * factor;
+}
+
+async function planCommand(
+  context: CommandContext,
+  file: string,
+  overrides: readonly string[],
+  memory: number | undefined,
+): Promise<CommandResult> {
+  const recipe = await readRecipe(context, file, overrides);
+  const usableBytes = memory ?? USABLE_SHARE * describeMachine().memory.availableBytes;
+  const found = planMemory({ recipe, headers: await headersOf(context, recipe), usableBytes });
+  if (found.options.length === 0) {
+    const reason = describeNothingFits(found, recipe);
+    context.terminal.say('warning', reason);
+    return { value: { ok: false, reason, ...found }, exitStatus: EXIT.failed };
+  }
+  context.terminal.print(
+    table([
+      ['batch', 'accumulation', 'recompute', 'in all', 'work', 'overrides'],
+      ...found.options.map(option => [
+        String(option.batch),
+        String(option.accumulation),
+        option.recompute,
+        byteSize(option.totalBytes),
+        `×${option.cost.toFixed(2)}`,
+        option.overrides.join(' ') || '(the recipe as it is)',
+      ]),
+    ]),
+  );
+  return { value: { ok: true, ...found } };
+}
 
 async function estimate(context: CommandContext, file: string, overrides: readonly string[]): Promise<CommandResult> {
   const recipe = await readRecipe(context, file, overrides);

@@ -1,0 +1,59 @@
+/** The planner: what it proposes fits, holds the samples of a step, and is in the order of its cost. */
+import { describe, expect, test } from 'vitest';
+import { describeNothingFits, planMemory } from '../../../trainer/memory/plan.ts';
+import { estimateRecipe } from '../../../trainer/memory/predict.ts';
+import { causalModel } from '../../../trainer/model/load-model.ts';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { eightBlocks } from '../../support/llama-sizes.ts';
+
+const text = 'model: base\ndata: {train: [train.jsonl]}\nmax_length: 64\nper_device_train_batch_size: 8\nr: 8\n';
+const config = { ...eightBlocks, hidden_size: 64, intermediate_size: 128 };
+const headers = { config, tensors: new Map(causalModel(config).parameters.map(parameter => [parameter.name, parameter])) };
+
+function recipeOf(overrides: readonly string[] = []) {
+  const { recipe, problems } = parseRecipe(text, { overrides });
+  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
+  return recipe;
+}
+
+const plan = (usableBytes: number) => planMemory({ recipe: recipeOf(), headers, usableBytes });
+
+describe('the proposals', () => {
+  const { options } = plan(1e12);
+
+  test('hold the samples of a step, and cost more the less they take', () => {
+    expect(options.length).toBeGreaterThan(2);
+    for (const { batch, accumulation } of options) expect(batch * accumulation).toBe(8);
+    const costs = options.map(({ cost }) => cost);
+    const bytes = options.map(({ totalBytes }) => totalBytes);
+    expect(costs).toEqual([...costs].sort((a, b) => a - b));
+    expect(bytes).toEqual([...bytes].sort((a, b) => b - a));
+    expect(costs[0]).toBeGreaterThanOrEqual(1);
+  });
+
+  test('are what the estimate says of the recipe with their overrides', () => {
+    for (const { overrides, totalBytes, recompute } of options) {
+      const found = estimateRecipe({ recipe: recipeOf([...overrides, `recompute=${recompute}`]), headers });
+      expect(found.totalBytes).toBe(totalBytes);
+    }
+  });
+
+  test('all fit into what there is', () => {
+    const most = options[1]?.totalBytes ?? 0;
+    expect(plan(most).options).toEqual(options.slice(1).map(option => expect.objectContaining({ overrides: option.overrides })));
+  });
+});
+
+test('the rank falls only where nothing else fits', () => {
+  const least = Math.min(...plan(1e12).options.map(({ totalBytes }) => totalBytes));
+  expect(plan(least).options.every(({ r }) => r === undefined)).toBe(true);
+  const lower = plan(least - 1).options;
+  expect(lower.length).toBeGreaterThan(0);
+  expect(lower.every(({ r = 8, overrides }) => r < 8 && overrides.includes(`r=${r}`))).toBe(true);
+});
+
+test('where nothing fits, the least is named and what to change', () => {
+  const found = plan(1e6);
+  expect(found.options).toEqual([]);
+  expect(describeNothingFits(found, recipeOf())).toMatch(/nothing fits into 1 MB: the least is \d+ MB, with a batch of 1 .*smaller model/s);
+});
