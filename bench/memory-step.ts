@@ -7,9 +7,10 @@ import { lowerProgram } from '../trainer/engine/tensorflow/lower.ts';
 import { liveness } from '../trainer/graph/liveness.ts';
 import type { Signature } from '../trainer/graph/program.ts';
 import { elementCount, type HostArray } from '../trainer/graph/types.ts';
+import { tokenizerBytes } from '../trainer/memory/engine-overhead.ts';
 import { processMemory, resetPeak } from '../trainer/memory/measure.ts';
 import { evaluationShape, fullBatch, plannedAttachment, plannedProgram } from '../trainer/memory/planned-program.ts';
-import { estimateRecipe } from '../trainer/memory/predict.ts';
+import { estimateRecipe, vocabularyOf } from '../trainer/memory/predict.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
 import type { AnyModel } from '../trainer/model/model-spec.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
@@ -79,10 +80,17 @@ const stepPeak = processMemory().peakBytes;
 const peakBytes = Math.max(firstPeak, stepPeak);
 const afterBytes = resident();
 const lowered = lowerProgram(program);
-const estimate = estimateRecipe({ recipe: { ...recipe, recompute }, headers: { config: request.config, tensors: tensorsOf(model) } });
+const estimate = estimateRecipe({
+  recipe: { ...recipe, recompute },
+  headers: { config: request.config, tensors: tensorsOf(model) },
+  engine: request.engine,
+});
 const { variables, signatures } = program;
 console.log(
   JSON.stringify({
+    // No tokenizer is loaded here.
+    predictedBytes: estimate.totalBytes - vocabularyBytes(model),
+    measuredBytes: peakBytes,
     method: recipe.method,
     recompute,
     shape,
@@ -90,11 +98,27 @@ console.log(
     loweredNodes: lowered.nodes.length,
     schedules: Object.fromEntries(Object.entries(signatures).map(([name, { schedule }]) => [name, schedule.length])),
     planned: { eval: liveness(signatures[evalSignature(evalShape)] as Signature).peakBytes, train: liveness(signature).peakBytes },
-    measured: { baselineBytes, compiledBytes, loadedBytes, evalPeak, afterEval, snapshotPeak, afterSnapshot, firstPeak, stepPeak, afterBytes, peakBytes },
+    measured: {
+      baselineBytes,
+      compiledBytes,
+      loadedBytes,
+      evalPeak,
+      afterEval,
+      snapshotPeak,
+      afterSnapshot,
+      firstPeak,
+      stepPeak,
+      afterBytes,
+      peakBytes,
+    },
     estimate: { ...estimate, levels: undefined, buckets: undefined, alternatives: undefined },
   }),
 );
 process.exit(0);
+
+function vocabularyBytes(of: AnyModel): number {
+  return tokenizerBytes(vocabularyOf(of), request.engine);
+}
 
 function takePeak(): number {
   const { peakBytes } = processMemory();
@@ -119,7 +143,7 @@ function arbitraryWeights(of: AnyModel) {
 
 /** One batch of the shape: every token but the first of a row is a target, every sample has a label. */
 function feedsOf({ feeds }: Signature, of: AnyModel, { batch, tokens, targets }: BatchShape): Record<string, HostArray> {
-  const vocabulary = of.kind === 'causal' ? of.vocabularySize : of.input.kind === 'tokens' ? of.input.vocabularySize : 1;
+  const vocabulary = Math.max(1, vocabularyOf(of));
   const positions = Int32Array.from({ length: batch * tokens }, (_, i) => i).filter(i => i % tokens < tokens - 1);
   const values: Readonly<Record<string, (count: number) => HostArray>> = {
     ids: count => Int32Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocabulary),

@@ -8,6 +8,7 @@ const HELP = `npm run bench [-- options]
   --threads 1,2  numbers of cores, measured one after the other (default 1,2)
   --steps N      measured steps of each process, after two to warm up (default 5)
   --quick        only LoRA and SPSFT; writes no files
+  --memory       memory alone, predicted beside measured: methods, levels and families, and the paper's figures; needs no Python
   --json         one JSON object, last on stdout
 The results go to bench/results/. ROWTUNE_PYTHON names a Python that has the packages of scripts/python-requirements.txt already.`;
 
@@ -28,6 +29,7 @@ function readArguments() {
       threads: { type: 'string', default: '1,2' },
       steps: { type: 'string', default: '5' },
       quick: { type: 'boolean', default: false },
+      memory: { type: 'boolean', default: false },
       json: { type: 'boolean', default: false },
       help: { type: 'boolean', short: 'h', default: false },
     },
@@ -35,6 +37,7 @@ function readArguments() {
   return {
     help: values.help,
     quick: values.quick,
+    memory: values.memory,
     json: values.json,
     steps: wholeNumber(values.steps, MOST_STEPS, '--steps'),
     threads: values.threads.split(',').map(text => wholeNumber(text, MOST_THREADS, '--threads')),
@@ -44,7 +47,7 @@ function readArguments() {
 async function bundle() {
   const { build } = await import('esbuild');
   const outdir = path.join(root, 'dist', 'bench');
-  const entryPoints = ['main', 'step', 'matmul'].map(name => path.join(root, 'bench', `${name}.ts`));
+  const entryPoints = ['main', 'step', 'matmul', 'memory', 'memory-step'].map(name => path.join(root, 'bench', `${name}.ts`));
   await build({
     entryPoints,
     outdir,
@@ -56,7 +59,7 @@ async function bundle() {
     outExtension: { '.js': '.mjs' },
     logLevel: 'warning',
   });
-  return path.join(outdir, 'main.mjs');
+  return outdir;
 }
 
 /** Brings everything that both sides need, then measures. @returns {Promise<number>} 1 when something could not be measured */
@@ -65,9 +68,13 @@ async function prepareAndRun(wanted) {
   buildBundles();
   if (!ensureEngine()) throw new StepError('the benchmark measures the TensorFlow engine, which could not be installed');
   const cacheDir = cacheFolder();
+  if (wanted.memory) {
+    const { runMemoryBench } = await import(path.join(await bundle(), 'memory.mjs'));
+    return (await runMemoryBench({ ...wanted, root, cacheDir })) ? 0 : 1;
+  }
   const { ensureModel } = await import('./demo/model.mjs');
   const model = await ensureModel(cacheDir);
-  const { runBench } = await import(await bundle());
+  const { runBench } = await import(path.join(await bundle(), 'main.mjs'));
   return (await runBench({ ...wanted, root, cacheDir, python: ensurePython({ cacheDir, log: say }), model })) ? 0 : 1;
 }
 

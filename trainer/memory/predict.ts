@@ -196,7 +196,8 @@ function toBucket(shape: BatchShape, i: number, traced: readonly TracedLevel[]):
   return { shape, training, evaluation: ofPass((own[0] as TracedPasses).evaluation) };
 }
 
-function vocabularyOf(model: AnyModel): number {
+/** Tokens that the model knows; 0 for images. */
+export function vocabularyOf(model: AnyModel): number {
   if (model.kind === 'causal') return model.vocabularySize;
   return model.input.kind === 'tokens' ? model.input.vocabularySize : 0;
 }

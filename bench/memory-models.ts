@@ -1,0 +1,75 @@
+/** The sizes of the models whose memory is measured or predicted: config.json without weights. */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+
+export type Config = Readonly<Record<string, unknown>>;
+
+/** A tiny model of test/golden. */
+export const goldenConfig = (root: string, name: string): Config =>
+  JSON.parse(readFileSync(path.join(root, 'test', 'golden', name, 'config.json'), 'utf8')) as Config;
+
+/** all-MiniLM-L6-v2 with a head for three labels. */
+export const miniLm: Config = {
+  architectures: ['BertModel'],
+  hidden_size: 384,
+  num_hidden_layers: 6,
+  num_attention_heads: 12,
+  intermediate_size: 1536,
+  vocab_size: 30522,
+  max_position_embeddings: 512,
+  type_vocab_size: 2,
+  id2label: { 0: 'a', 1: 'b', 2: 'c' },
+};
+
+/** SmolLM2-135M. */
+export const smolLm2: Config = {
+  architectures: ['LlamaForCausalLM'],
+  hidden_size: 576,
+  intermediate_size: 1536,
+  num_hidden_layers: 30,
+  num_attention_heads: 9,
+  num_key_value_heads: 3,
+  max_position_embeddings: 8192,
+  rms_norm_eps: 1e-5,
+  rope_theta: 100000,
+  vocab_size: 49152,
+  tie_word_embeddings: true,
+};
+
+const llama: Config = { architectures: ['LlamaForCausalLM'], rms_norm_eps: 1e-5, tie_word_embeddings: false };
+
+/** The models of the paper's table 7 and of its estimate for 405 billion parameters. */
+export const paperModels = {
+  'Llama-2-7B': {
+    ...llama,
+    hidden_size: 4096,
+    intermediate_size: 11008,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    num_key_value_heads: 32,
+    vocab_size: 32000,
+    max_position_embeddings: 4096,
+  },
+  'Llama-3-8B': {
+    ...llama,
+    hidden_size: 4096,
+    intermediate_size: 14336,
+    num_hidden_layers: 32,
+    num_attention_heads: 32,
+    num_key_value_heads: 8,
+    vocab_size: 128256,
+    max_position_embeddings: 8192,
+    rope_theta: 500000,
+  },
+  'Llama-3-405B': {
+    ...llama,
+    hidden_size: 16384,
+    intermediate_size: 53248,
+    num_hidden_layers: 126,
+    num_attention_heads: 128,
+    num_key_value_heads: 8,
+    vocab_size: 128256,
+    max_position_embeddings: 131072,
+    rope_theta: 500000,
+  },
+} as const satisfies Readonly<Record<string, Config>>;
