@@ -56,7 +56,7 @@ export const modelSettings = {
     choice({
       float32: '32-bit floating point.',
       bfloat16: 'Weights, products and what is kept of them in 16 bits; norms, softmax, the loss and what is trained in 32.',
-      auto: 'bfloat16 where a measurement of the device shows that it is faster, else float32; the run says which.',
+      auto: 'What a measurement shows to be faster on the device, bfloat16 or float32; the run says which.',
     }),
     'float32',
     {

@@ -47,8 +47,8 @@ export const optimizerSettings = {
     choice({
       adamw: 'Adam with weight decay apart from the gradient.',
       adam: 'Adam; weight decay is added to the gradient.',
-      adamw_8bit: 'adamw with its two moments in 8 bits each, for full and lora with many trained parameters.',
-      adam_8bit: 'adam with its two moments in 8 bits each.',
+      adamw_8bit: 'The optimizer adamw with its two moments in 8 bits each, for full and lora with many trained parameters.',
+      adam_8bit: 'The optimizer adam with its two moments in 8 bits each.',
       sgd: 'Stochastic gradient descent, with momentum if asked.',
     }),
     'adamw',
