@@ -38,9 +38,33 @@ export function benchmarkTable(results: Readonly<Record<string, ChoiceResult>>):
   return table([['benchmark', 'accuracy', 'by length', 'questions'], ...rows, ...(rows.length > 1 ? [means] : [])]);
 }
 
-const measureNames = (evaluations: readonly Evaluation[]): string[] => [
-  ...new Set(evaluations.flatMap(({ measures }) => Object.keys(measures ?? {}))),
-];
+/** Those of the classes have a table of their own. */
+const measureNames = (evaluations: readonly Evaluation[]): string[] =>
+  [...new Set(evaluations.flatMap(({ measures }) => Object.keys(measures ?? {})))].filter(name => !name.startsWith(BY_CLASS));
+
+const BY_CLASS = 'class_accuracy_';
+const QUARTILES = ['min', 'q1', 'median', 'q3', 'max'] as const;
+/** Quartiles of fewer classes than these say less than the classes themselves. */
+const FEWEST_CLASSES = 5;
+/** Classes that are named as the hardest. */
+const HARDEST = 5;
+
+/** Quartiles of the accuracies of the classes, a line an evaluation, and the classes that the last one gets wrong most; '' for few classes. */
+export function classTable(evaluations: Readonly<Record<string, Evaluation>>): string {
+  const all = Object.entries(evaluations);
+  const last = all.at(-1)?.[1];
+  const accuracies = Object.entries(last?.labels?.confusion ?? {}).flatMap(([name, given]) => {
+    const count = Object.values(given).reduce((sum, one) => sum + one, 0);
+    return count === 0 ? [] : [{ name, share: (given[name] ?? 0) / count }];
+  });
+  if (accuracies.length < FEWEST_CLASSES) return '';
+  const lines = all.map(([title, { measures }]) => [title, ...QUARTILES.map(name => percent(measures?.[BY_CLASS + name] ?? Number.NaN))]);
+  const hardest = accuracies.sort((a, b) => a.share - b.share).slice(0, HARDEST);
+  return [
+    table([['accuracy by class', 'min', '25%', 'median', '75%', 'max'], ...lines]),
+    `hardest: ${hardest.map(({ name, share }) => `${name} ${percent(share)}`).join(', ')}`,
+  ].join('\n');
+}
 
 /** Two tables: held-out numbers before and after, and what the run took. */
 export function runTable(result: TrainResult, place: (folder: string) => string): string {
@@ -51,17 +75,18 @@ export function runTable(result: TrainResult, place: (folder: string) => string)
       : before
         ? [table([['held-out data', 'before'], ...metricRows(before)])]
         : [];
+  const classes = classTable({ ...(before ? { before } : {}), ...(after ? { after } : {}) });
   const cost = [
     ['steps', state === 'finished' ? grouped(steps) : `${grouped(steps)} of ${grouped(totalSteps)} (stopped)`],
     ['trainable parameters', `${grouped(result.trainable)} (${percent(result.trainableShare, 2)})`],
     ['seconds a step', secondsPerStep === null ? 'no step was made' : compact(secondsPerStep)],
-    ['tokens a second', compact(tokensPerSecond)],
+    [`${result.throughputUnit ?? 'tokens'} a second`, compact(tokensPerSecond)],
     ['engine', result.engine],
     ['recompute', result.recompute],
     ...(memory === null ? [['memory', "on the GPU, not in this process's"]] : memoryRows(memory)),
     ['adapter', checkpoint === null ? 'nothing was saved' : place(checkpoint)],
   ];
-  return [...quality, table(cost)].join('\n\n');
+  return [...quality, ...(classes === '' ? [] : [classes]), table(cost)].join('\n\n');
 }
 
 /** The split of the paper: mem_TTL = mem_M + mem_FT + mem_Aux. */

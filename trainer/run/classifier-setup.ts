@@ -117,9 +117,11 @@ function modelFor(
   labels: readonly string[],
   imageSize: readonly [number, number] | undefined,
 ): ClassifierModel {
+  const regression = recipe.task === 'sequence_regression';
   const model = loadModel(base.folder.config, {
-    ...(labels.length > 0 ? { labels } : {}),
-    problem: recipe.task === 'sequence_regression' ? 'regression' : 'single_label',
+    // One number has one output, whatever the labels that the config names or has by default.
+    ...(regression ? { labels: ['LABEL_0'] } : labels.length > 0 ? { labels } : {}),
+    problem: regression ? 'regression' : 'single_label',
     headSeed: recipe.seed,
     imageSize,
   });

@@ -35,7 +35,9 @@ export interface TrainResult {
   readonly trainableShare: number;
   /** Median of this process. */
   readonly secondsPerStep: number | null;
+  /** Of what `throughputUnit` names; summaries of older runs name nothing and count tokens. */
   readonly tokensPerSecond: number;
+  readonly throughputUnit?: 'tokens' | 'images';
   /** Bytes; null on a GPU, whose memory the process does not hold. */
   readonly memory: MemorySplit | null;
   readonly engine: string;
@@ -166,6 +168,7 @@ async function finish({ runDir, job, keeper, recipe }: RunParams, { prepared, ou
     trainableShare: coverage.share,
     secondsPerStep: median(outcome.stepSeconds),
     tokensPerSecond: outcome.tokensPerSecond,
+    throughputUnit: recipe.task === 'image_classification' ? 'images' : 'tokens',
     memory: base.engine.description.device === 'cpu' ? memory.split() : null,
     engine: base.engine.description.summary,
     recompute: recompute.policy,

@@ -6,7 +6,7 @@ import type { EvaluateResult } from '../../run/evaluate-run.ts';
 import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { recipeOrRun, withOverrides } from '../job-command.ts';
-import { benchmarkTable, metricRows } from '../run-table.ts';
+import { benchmarkTable, classTable, metricRows } from '../run-table.ts';
 import { runWorker } from '../run-worker.ts';
 
 export const addEvaluate: AddCommand = (program, surroundings) => {
@@ -39,7 +39,12 @@ async function evaluate(
     adapter: adapter === undefined ? runDir : path.resolve(cwd, adapter),
   } as const;
   const value = (await runWorker({ request, terminal, threads: recipe.threads })) as EvaluateResult;
-  if (value.loss !== undefined) terminal.print(table(metricRows(value as Evaluation)));
+  if (value.loss !== undefined) {
+    const evaluation = value as Evaluation;
+    terminal.print(table(metricRows(evaluation)));
+    const classes = classTable({ '': evaluation });
+    if (classes !== '') terminal.print(`\n${classes}`);
+  }
   if (value.benchmarks) terminal.print(benchmarkTable(value.benchmarks));
   return { value: { ok: true, ...value } };
 }

@@ -77,6 +77,9 @@ export async function findPaperModel(key: ModelKey, { models, cacheDir }: Places
   return (await findComplete(repoFolder(cacheDir, hub), 'main')) === undefined ? undefined : hub;
 }
 
+/** Of data that comes in one part. */
+const HELD_OUT = 0.2;
+
 /** The overrides that name a row's data, and the files among them that are not there. */
 export function dataOverrides(
   key: DataKey,
@@ -86,6 +89,8 @@ export function dataOverrides(
   const { train, eval: held }: PaperData = paperData[key];
   const files: [string, string][] = [['data.train', train], ...(held === undefined ? [] : ([['data.eval', held]] as [string, string][]))];
   const overrides = files.map(([setting, file]) => `${setting}=${JSON.stringify(path.join(data, file))}`);
+  // An empty value takes the key out of the recipe.
+  if (held === undefined) overrides.push('data.eval=', `val_size=${HELD_OUT}`);
   const missing = files.map(([, file]) => path.join(data, file)).filter(file => !existsSync(file));
   if (withBenchmarks) {
     const found = paperBenchmarks.map(name => [name, benchmarkFile(name, data)] as const);

@@ -72,10 +72,9 @@ const measureRows = visionKeys.flatMap(model =>
     (measure): PaperRow => ({
       id: `${model}-${measure}`,
       title: `${vision[model]}, ${measure}`,
-      recipe: 'spsft',
+      recipe: measure,
       model,
       data: 'cifar100',
-      overrides: [`importance.measure=${measure}`],
       paper: model === 'deit' ? { quality: MEASURES[measure] } : {},
     }),
   ),

@@ -220,6 +220,34 @@ describe('imageSource', () => {
   });
 });
 
+describe('decoding ahead', () => {
+  it('has begun the next two batches when one is handed over', async () => {
+    const bytes = await picture('png', [8, 8]);
+    let reads = 0;
+    const read = async () => {
+      reads++;
+      return { kind: 'encoded', bytes } as const;
+    };
+    const examples = Array.from({ length: 10 }, () => ({ label: 'x', file: 'a.png', line: 1, read, target: 0 }));
+    const sequences = examples.map(() => ({ ids: new Int32Array(1), train: Uint8Array.of(1) }));
+    const shape = {
+      maxLength: 1,
+      packing: false,
+      shuffle: false,
+      seed: 1,
+      maxBuckets: 1,
+      multipleOf: 1,
+      maxTargetSizes: 1,
+      targetMultiple: 1,
+    };
+    const plan = createBatchPlan(sequences, { ...shape, batchSize: 2 });
+    const all = imageSource({ plan, examples, preprocessing: plain, channels: 3, augment: [], seed: 1 });
+    const seen: number[] = [];
+    for await (const _ of epochBatches(all, 0)) seen.push(reads);
+    expect(seen).toEqual([6, 8, 10, 10, 10]);
+  });
+});
+
 describe('resample', () => {
   it('keeps a flat image flat, and interpolates between the middles of pixels', () => {
     const flat = resample({

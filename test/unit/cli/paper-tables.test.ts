@@ -1,0 +1,68 @@
+/** The paper's tables: every row has its recipe, what it needs is found or named, and its numbers stand beside ours. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { dataOverrides, findPaperModel } from '../../../trainer/cli/paper/paper-needs.ts';
+import { readProgress, resultTable } from '../../../trainer/cli/paper/paper-results.ts';
+import { type PaperRow, type PaperTable, paperTables } from '../../../trainer/cli/paper/paper-tables.ts';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { formatProblems } from '../../../trainer/protocol/problem.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-paper-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const places = { models: path.join(folder, 'models'), data: path.join(folder, 'data'), cacheDir: path.join(folder, 'cache') };
+const examples = path.join(import.meta.dirname, '..', '..', '..', 'examples', 'paper');
+const tableOf = (number: number): PaperTable => paperTables.find(one => one.number === number) as PaperTable;
+
+describe.each(paperTables)('table $number', ({ number, rows, benchmarks = false }) => {
+  test('each row is a recipe without a problem, and has a name of its own', () => {
+    expect(new Set(rows.map(({ id }) => id)).size).toBe(rows.length);
+    for (const { recipe, data, overrides = [] } of rows) {
+      const file = path.join(examples, `table-${number}`, `${recipe}.rowtune.yaml`);
+      const text = readFileSync(file, 'utf8');
+      const needs = dataOverrides(data, benchmarks, places);
+      const { problems } = parseRecipe(text, { fileName: file, overrides: [...needs.overrides, ...overrides] });
+      expect(formatProblems(problems, file, text)).toBe('');
+    }
+  });
+});
+
+test('models and data are found where they lie, or named', async () => {
+  expect(await findPaperModel('deit', places)).toBeUndefined();
+  const model = path.join(places.models, 'deit-base-patch16-224');
+  mkdirSync(model, { recursive: true });
+  writeFileSync(path.join(model, 'config.json'), '{}');
+  expect(await findPaperModel('deit', places)).toBe(model);
+  expect(dataOverrides('cola', false, places).missing.map(file => path.relative(places.data, file))).toEqual([
+    path.join('CoLA', 'train.tsv'),
+    path.join('CoLA', 'dev.tsv'),
+  ]);
+  expect(dataOverrides('alpaca', true, places).missing).toHaveLength(8);
+});
+
+test('numbers of a finished run stand beside those of the paper', async () => {
+  const cola = tableOf(7).rows.find(({ id }) => id === 'cola-spsft') as PaperRow;
+  const runDir = path.join(folder, 'run');
+  expect(await readProgress(runDir, cola, false)).toEqual({ state: 'new' });
+  mkdirSync(runDir);
+  const state = { state: 'finished', name: 'x', step: 1, totalSteps: 1, pid: 1, startedAt: '2026-01-01', updatedAt: '2026-01-01' };
+  writeFileSync(path.join(runDir, 'state.json'), JSON.stringify(state));
+  const after = { loss: 1, labels: { accuracy: 0.9 }, measures: { matthews: 0.6543 } };
+  writeFileSync(path.join(runDir, 'summary.json'), JSON.stringify({ after, trainable: 9_250_000, memory: null, secondsPerStep: 1 }));
+  const { state: found, values } = await readProgress(runDir, cola, false);
+  expect(found).toBe('finished');
+  expect(values).toMatchObject({ quality: expect.closeTo(65.43, 6), trained: 9.25 });
+  expect(await readProgress(runDir, cola, true)).toMatchObject({ state: 'benchmarks' });
+  const lines = resultTable({ ...tableOf(7), rows: [cola] }, new Map([[cola.id, values ?? {}]])).split('\n');
+  expect(lines[1]?.split(/\s{2,}/)).toEqual(['cola, spsft', '65.56', '65.43', '–', '9.25']);
+});
+
+test("the paper's counts follow from the sizes of the model", () => {
+  const [hidden, inner, layers] = [4096, 11_008, 32];
+  const perRow = { spsft: 4 * hidden + 2 * hidden + inner, 'fa-spsft': 2 * hidden + inner };
+  for (const { recipe, overrides, paper } of tableOf(8).rows) {
+    const r = Number(/r=(\d+)/.exec(overrides?.[0] ?? '')?.[1]);
+    expect((layers * r * perRow[recipe as keyof typeof perRow]) / 1e6).toBeCloseTo(paper.trained ?? 0, 0);
+  }
+});
