@@ -80,7 +80,7 @@ export async function downloadModel(repo: string, options: DownloadOptions): Pro
   return dir;
 }
 
-async function fetchListing(client: HubClient, repo: string, revision: string): Promise<HubListing> {
+export async function fetchListing(client: HubClient, repo: string, revision: string): Promise<HubListing> {
   const url = `${client.endpoint}/api/models/${repo}/revision/${encodeURIComponent(revision)}?blobs=true`;
   return parseListing(await requestJson(client, url), repo);
 }

@@ -3,7 +3,10 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
 import { describeMachine } from '../../engine/machine.ts';
-import { openModel, readModelHeaders } from '../../hub/open-model.ts';
+import { type DownloadOptions, isHubName } from '../../hub/hub-download.ts';
+import { HubError } from '../../hub/hub-error.ts';
+import { readHubHeaders } from '../../hub/hub-headers.ts';
+import { type ModelHeaders, openModel, readModelHeaders } from '../../hub/open-model.ts';
 import { describeNothingFits, planMemory } from '../../memory/plan.ts';
 import { estimateRecipe, type MemoryEstimate, type RecipeEstimate } from '../../memory/predict.ts';
 import { byteSize, grouped, percent, table } from '../../protocol/format.ts';
@@ -97,17 +100,24 @@ async function estimate(context: CommandContext, file: string, overrides: readon
   return { value: { ok: true, availableBytes, ...found } };
 }
 
-async function headersOf({ settings, terminal, cwd }: CommandContext, { model, revision }: Recipe) {
+/** Of a model on the hub a few kilobytes; one that has no safetensors (GGUF alone) is downloaded, since its run needs it anyway. */
+async function headersOf({ settings, terminal, cwd }: CommandContext, { model, revision }: Recipe): Promise<ModelHeaders> {
   const local = path.resolve(cwd, model);
   if (existsSync(local)) return readModelHeaders(local);
-  const folder = await openModel(model, {
+  const options: DownloadOptions = {
     cacheDir: settings.cacheDir,
     revision,
     ...settings.hub,
     onWarning: message => terminal.say('warning', message),
     onProgress: ({ bytes, totalBytes, file }) =>
       terminal.progress.update({ type: 'progress', phase: 'download', done: bytes, total: totalBytes, unit: 'bytes', message: file }),
-  });
+  };
+  try {
+    if (isHubName(model)) return await readHubHeaders(model, options);
+  } catch (error) {
+    if (!(error instanceof HubError) || error.failure !== 'missing') throw error;
+  }
+  const folder = await openModel(model, options);
   await folder.weights.close();
   return { config: folder.config, tensors: folder.weights.tensors };
 }

@@ -1,0 +1,83 @@
+/** Headers over range requests against a real local server: only the bytes that are needed, and each failure in words. */
+
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect, onTestFinished, test } from 'vitest';
+import { readHubHeaders } from '../../../trainer/hub/hub-headers.ts';
+import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
+import { goldenPath, temporaryFolder } from './model-bytes.ts';
+
+const COMMIT = 'd'.repeat(40);
+const CONFIG = readFileSync(goldenPath('llama/config.json'));
+
+/** A file with a header longer than the first request: many tensors of one number each, then `more` bytes in one. */
+function longFile(count: number, more: number): { file: Buffer; headerBytes: number } {
+  const entries = Array.from({ length: count }, (_, i) => [
+    `model.layers.${i}.self_attn.some_long_name.weight`,
+    { dtype: 'F32', shape: [1], data_offsets: [4 * i, 4 * i + 4] },
+  ]);
+  entries.push(['large', { dtype: 'F32', shape: [more / 4], data_offsets: [4 * count, 4 * count + more] }]);
+  const header = Buffer.from(JSON.stringify(Object.fromEntries(entries)));
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(header.length));
+  return { file: Buffer.concat([length, header, Buffer.alloc(4 * count + more)]), headerBytes: header.length };
+}
+
+async function hub(files: Readonly<Record<string, Buffer>>, ranges = true) {
+  let sent = 0;
+  const server = createServer((request, response) => {
+    const url = request.url ?? '';
+    if (url.startsWith('/api/models/org/model/revision/main')) {
+      const siblings = Object.entries(files).map(([rfilename, { length }]) => ({
+        rfilename,
+        size: length,
+        blobId: 'a'.repeat(40),
+        ...(rfilename.endsWith('.safetensors') ? { lfs: { size: length, sha256: 'b'.repeat(64) } } : {}),
+      }));
+      return void response.end(JSON.stringify({ sha: COMMIT, siblings }));
+    }
+    const content = files[url.split('/').at(-1) ?? ''];
+    if (!content) return void response.writeHead(404).end();
+    const [, from = '0', to = ''] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '') ?? [];
+    const part = ranges && to !== '' ? content.subarray(Number(from), Number(to) + 1) : content;
+    sent += part.length;
+    response.writeHead(ranges && to !== '' ? 206 : 200, { 'content-length': part.length });
+    response.end(part);
+  });
+  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve));
+  onTestFinished(() => {
+    server.closeAllConnections();
+    server.close();
+  });
+  const endpoint = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return { options: { cacheDir: temporaryFolder(), endpoint, retryDelayMs: 1 }, sent: () => sent };
+}
+
+test('are those of the files themselves', async () => {
+  const { options } = await hub({ 'config.json': CONFIG, 'model.safetensors': readFileSync(goldenPath('llama/model.safetensors')) });
+  const found = await readHubHeaders('org/model', options);
+  const local = await readModelHeaders(goldenPath('llama'));
+  expect(found.config).toEqual(local.config);
+  expect(new Map(found.tensors)).toEqual(new Map(local.tensors));
+});
+
+test('of a large file only the header is asked for', async () => {
+  const { file, headerBytes } = longFile(2000, 8_000_000);
+  expect(headerBytes).toBeGreaterThan(64 * 1024);
+  const { options, sent } = await hub({ 'config.json': CONFIG, 'model.safetensors': file });
+  expect((await readHubHeaders('org/model', options)).tensors.size).toBe(2001);
+  expect(sent()).toBe(8 + headerBytes + CONFIG.length);
+});
+
+test('a server without ranges, a file that is none, a model without safetensors', async () => {
+  const { file } = longFile(2000, 4000);
+  const whole = await hub({ 'config.json': CONFIG, 'model.safetensors': file }, false);
+  await expect(readHubHeaders('org/model', whole.options)).rejects.toThrow(/does not answer range requests/);
+  const broken = await hub({ 'config.json': CONFIG, 'model.safetensors': Buffer.alloc(100, 0xff) });
+  await expect(readHubHeaders('org/model', broken.options)).rejects.toThrow(/no safetensors file/);
+  const gguf = await hub({ 'config.json': CONFIG, 'model.gguf': Buffer.alloc(10) });
+  await expect(readHubHeaders('org/model', gguf.options)).rejects.toThrow(/has no config.json with safetensors/);
+  const offline = { ...gguf.options, offline: true };
+  await expect(readHubHeaders('org/model', offline)).rejects.toThrow(/network is switched off/);
+});

@@ -1,0 +1,80 @@
+/** What a model on the hub is made of, without its weights: config.json, and the headers of its safetensors files by range requests. */
+import { findComplete, repoFolder } from './hub-cache.ts';
+import { DEFAULT_ENDPOINT, type DownloadOptions, fetchListing } from './hub-download.ts';
+import { HubError } from './hub-error.ts';
+import { type HubFile, neededFiles } from './hub-files.ts';
+import { type HubClient, networkError, request } from './hub-http.ts';
+import { parseConfig } from './model-config.ts';
+import { type ModelHeaders, readModelHeaders } from './open-model.ts';
+import { MAX_HEADER_BYTES, parseSafetensorsHeader } from './safetensors-header.ts';
+import type { TensorInfo } from './tensor-source.ts';
+
+/** Bytes of the first request of each file: the headers of most shards are shorter, and need no second one. */
+const FIRST_BYTES = 64 * 1024;
+const LENGTH_BYTES = 8;
+/** Requests at once: the hub answers each in some 100 ms. */
+const AT_ONCE = 8;
+/** Of config.json. */
+const MAX_CONFIG_BYTES = 16 * 2 ** 20;
+
+/**
+ * From the cache where the model is there; else a few kilobytes of each file over the network, and nothing is stored.
+ * @throws HubError; 'missing' for a model that has no safetensors
+ */
+export async function readHubHeaders(repo: string, options: DownloadOptions): Promise<ModelHeaders> {
+  const revision = options.revision ?? 'main';
+  const cached = await findComplete(repoFolder(options.cacheDir, repo), revision);
+  if (cached !== undefined) return readModelHeaders(cached);
+  if (options.offline) throw new HubError('offline', `${repo} (${revision}) is not in the cache and the network is switched off`);
+  const endpoint = (options.endpoint ?? DEFAULT_ENDPOINT).replace(/\/+$/, '');
+  const client: HubClient = { endpoint, token: options.token, signal: options.signal };
+  const listing = await fetchListing(client, repo, revision);
+  const files = neededFiles(listing, repo);
+  const urlOf = ({ name }: HubFile): string => `${endpoint}/${repo}/resolve/${listing.commit}/${encodeURIComponent(name)}`;
+  const configFile = files.find(({ name }) => name === 'config.json');
+  const shards = files.filter(({ name }) => name.endsWith('.safetensors'));
+  if (!configFile || shards.length === 0)
+    throw new HubError('missing', `${repo} has no config.json with safetensors files, whose headers could be read alone`);
+  const config = await readRange(client, urlOf(configFile), 0, Math.min(configFile.size, MAX_CONFIG_BYTES));
+  const tensors = new Map<string, TensorInfo>();
+  for (let first = 0; first < shards.length; first += AT_ONCE) {
+    const headers = await Promise.all(shards.slice(first, first + AT_ONCE).map(file => readHeader(client, urlOf(file), file.size)));
+    for (const { name, dtype, shape, byteLength } of headers.flat()) tensors.set(name, { name, dtype, shape, byteLength });
+  }
+  return { config: parseConfig(`${repo}/config.json`, new TextDecoder().decode(config)), tensors };
+}
+
+async function readHeader(client: HubClient, url: string, fileSize: number): Promise<readonly TensorInfo[]> {
+  const start = await readRange(client, url, 0, Math.min(FIRST_BYTES, fileSize));
+  if (start.length < LENGTH_BYTES) throw new HubError('damaged', `${url} is too short for a safetensors file`);
+  const declared = new DataView(start.buffer, start.byteOffset).getBigUint64(0, true);
+  if (declared > BigInt(MAX_HEADER_BYTES) || Number(declared) + LENGTH_BYTES > fileSize)
+    throw new HubError('damaged', `${url} says that its header has ${declared} bytes: it is no safetensors file`);
+  const end = LENGTH_BYTES + Number(declared);
+  const rest = end > start.length ? await readRange(client, url, start.length, end) : new Uint8Array(0);
+  const text = Buffer.concat([start, rest]).subarray(LENGTH_BYTES, end);
+  return parseSafetensorsHeader({ path: url, text, fileSize }).entries;
+}
+
+/** The bytes [start, end) of a file. A server that sends more than it was asked for is cut off there. */
+async function readRange(client: HubClient, url: string, start: number, end: number): Promise<Uint8Array> {
+  const response = await request(client, url, { range: `bytes=${start}-${end - 1}` });
+  if (start > 0 && response.status !== 206) {
+    await response.body?.cancel();
+    throw new HubError('server', `${new URL(url).host} does not answer range requests: download the model instead`);
+  }
+  const bytes = new Uint8Array(end - start);
+  let size = 0;
+  try {
+    for await (const chunk of response.body ?? []) {
+      const part = chunk.subarray(0, bytes.length - size);
+      bytes.set(part, size);
+      size += part.length;
+      if (size === bytes.length) break;
+    }
+  } catch (error) {
+    throw networkError(new URL(url), error);
+  }
+  if (size < bytes.length) throw new HubError('server', `${new URL(url).host} sent ${size} of ${bytes.length} bytes of ${url}`);
+  return bytes;
+}
