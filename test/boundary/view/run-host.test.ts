@@ -85,7 +85,7 @@ describe('a finished run', () => {
     expect(model.memory?.predicted.totalBytes).toBeGreaterThan(0);
     expect(model.summary).toMatchObject({ state: 'finished', steps: 12 });
     expect(model.log.entries.at(-1)?.text).toContain('finished after 12 updates');
-    expect(page.titles).toEqual(['Run: spam']);
+    expect(page.titles).toEqual(['Run: trained']);
     expect(services.calls).toEqual([]);
   });
 
