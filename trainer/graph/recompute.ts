@@ -60,7 +60,8 @@ export class Rematerializer {
     const known = this.starts.get(node) ?? copies.get(node);
     if (known) return known;
     const made = this.copy(node, copies);
-    copies.set(node, made);
+    // Each use of an unpacked weight unpacks it again: held from one use to the next, those of a whole block would be there at once.
+    if (!node.transient) copies.set(node, made);
     return made;
   }
 
