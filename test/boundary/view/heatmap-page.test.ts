@@ -136,10 +136,27 @@ describe.skipIf(executablePath === undefined)(
       await page.getByText(/A above, B below/).waitFor();
     });
 
+    test('a source that is compared is taken out by a button of the keyboard, the last one stays', async () => {
+      const { page } = await open();
+      await page.getByLabel('Compare with').selectOption({ label: 'two · taylor' });
+      await page.getByLabel('Take two out of the heatmap').press('Enter');
+      await page.getByLabel('Take two out of the heatmap').waitFor({ state: 'hidden' });
+      expect(await page.getByRole('combobox', { name: 'Scores', exact: true }).evaluate(list => list === document.activeElement)).toBe(
+        true,
+      );
+      expect(
+        await page
+          .getByLabel(/^Take .* out of the heatmap$/)
+          .filter({ visible: true })
+          .count(),
+      ).toBe(0);
+    });
+
     test('the table has a button for each module that opens its cell', async () => {
       const { page } = await open();
       await page.getByRole('button', { name: 'Show the values as a table' }).click();
       const table = page.getByRole('table', { name: /mean score of the rows/ });
+      await table.waitFor();
       expect(await table.getByRole('button').count()).toBe(LAYERS * KINDS.length);
       await table.getByRole('button', { name: /^layer 11 · down: / }).press('Enter');
       await page.getByRole('heading', { name: 'layer 11 · down' }).waitFor();
