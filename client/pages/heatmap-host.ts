@@ -98,9 +98,11 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
   async function look(): Promise<void> {
     for (const source of sources) {
       const before = read.get(source.path);
+      // The page does not know it yet: it is told of all sources first.
+      if (!before) continue;
       const place = await placeOfScores(source.path).catch(() => undefined);
       // Between the last partial scores and the complete ones there is nothing for a moment.
-      if (!place || place.version === before?.place?.version) continue;
+      if (!place || place.version === before.place?.version) continue;
       const now = await readHere(source);
       if (!now.place) continue;
       read.set(source.path, now);

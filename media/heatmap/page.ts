@@ -239,8 +239,10 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
         case 'source': {
           const { source } = incoming;
           const before = sources.find(({ path }) => path === source.path);
+          // Before the list of sources has come, what was chosen has nothing to be held against.
+          if (!before) break;
           takeSources(sources.map(each => (each.path === source.path ? source : each)));
-          if (before?.isPartial && !source.isPartial) announcer.say(`The scores of ${source.label} are complete`);
+          if (before.isPartial && !source.isPartial) announcer.say(`The scores of ${source.label} are complete`);
           break;
         }
         case 'scores':

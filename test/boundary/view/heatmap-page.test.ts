@@ -129,7 +129,7 @@ describe.skipIf(executablePath === undefined)(
       await page.getByText(/Jaccard of the selections 0\.\d+ \(\d+ rows in both\)/).waitFor();
       await page.getByText('overlap', { exact: true }).click();
       await page.getByText('Jaccard index of the selected rows of A and B').waitFor();
-      await page.mouse.click(500, 400);
+      await page.getByRole('grid').click({ position: { x: 300, y: 200 } });
       await page.getByText(/A above, B below/).waitFor();
       await reload();
       await page.getByText('Jaccard index of the selected rows of A and B').waitFor();
