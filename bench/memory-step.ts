@@ -32,6 +32,9 @@ export interface MemoryStepRequest {
   readonly steps: number;
 }
 
+/** From here on a run must not grow. */
+const SETTLED_STEP = 10;
+
 const request = JSON.parse(process.argv[2] as string) as MemoryStepRequest;
 const { recipe, problems } = parseRecipe(`model: base\ndata: {train: [train.jsonl]}\n${request.recipe}`);
 if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
@@ -68,6 +71,7 @@ const snapshotPeak = takePeak();
 const afterSnapshot = resident();
 resetPeak();
 let firstPeak = 0;
+let settledBytes = 0;
 const signature = program.signatures[trainSignature(shape)] as Signature;
 for (let step = 1; step <= request.steps; step++) {
   const rates = Object.entries(optimizerFeeds(optimizer, 1e-4, step)).map(([name, value]) => [name, Float32Array.of(value)] as const);
@@ -75,10 +79,13 @@ for (let step = 1; step <= request.steps; step++) {
   await session.run(trainSignature(shape), { ...feedsOf(signature, model, shape), ...scalars });
   if (accumulates) await session.run(APPLY, scalars);
   if (step === 1) firstPeak = takePeak();
+  if (step === SETTLED_STEP) settledBytes = resident();
 }
 const stepPeak = processMemory().peakBytes;
 const peakBytes = Math.max(firstPeak, stepPeak);
 const afterBytes = resident();
+/** Since the step when everything has been used once; undefined where there were not that many. */
+const grownBytes = settledBytes > 0 ? afterBytes - settledBytes : undefined;
 const lowered = lowerProgram(program);
 const estimate = estimateRecipe({
   recipe: { ...recipe, recompute },
@@ -91,6 +98,7 @@ console.log(
     // No tokenizer is loaded here.
     predictedBytes: estimate.totalBytes - vocabularyBytes(model),
     measuredBytes: peakBytes,
+    grownBytes,
     method: recipe.method,
     recompute,
     shape,

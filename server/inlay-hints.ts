@@ -2,7 +2,7 @@
 
 import { memorySplit } from '../trainer/lint/fact-problems.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
-import { attachForEstimate } from '../trainer/memory/predict.ts';
+import { attachForEstimate } from '../trainer/memory/planned-program.ts';
 import { trainableCount } from '../trainer/method/method.ts';
 import { TargetError } from '../trainer/method/targets.ts';
 import { byteSize, percent } from '../trainer/protocol/format.ts';

@@ -4,8 +4,8 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { resolveSettings } from '../../../trainer/settings.ts';
 import { listEngines } from '../../../trainer/engine/install/engine-folder.ts';
+import { resolveSettings } from '../../../trainer/settings.ts';
 import { cli, cliJson, golden, withFolder } from './run-cli.ts';
 
 /** What `trainer/model` has for now. */
