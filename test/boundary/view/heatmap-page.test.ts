@@ -141,9 +141,9 @@ describe.skipIf(executablePath === undefined)(
       await page.getByLabel('Compare with').selectOption({ label: 'two · taylor' });
       await page.getByLabel('Take two out of the heatmap').press('Enter');
       await page.getByLabel('Take two out of the heatmap').waitFor({ state: 'hidden' });
-      expect(await page.getByRole('combobox', { name: 'Scores', exact: true }).evaluate(list => list === document.activeElement)).toBe(
-        true,
-      );
+      expect(
+        await page.getByRole('combobox', { name: 'Scores', exact: true }).evaluate(list => list === list.ownerDocument.activeElement),
+      ).toBe(true);
       expect(
         await page
           .getByLabel(/^Take .* out of the heatmap$/)
