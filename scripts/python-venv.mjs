@@ -39,10 +39,10 @@ export function ensurePython({ cacheDir, log }) {
   const begin = performance.now();
   mkdirSync(path.dirname(folder), { recursive: true });
   log(`making a Python environment with PyTorch, Transformers and PEFT in ${folder} (some minutes, once)`);
-  const pip = makeEnvironment(folder, python);
+  const [program, ...pip] = makeEnvironment(folder, python);
   const options = ['--disable-pip-version-check', '--no-input', '--progress-bar', 'off', '--only-binary=:all:'];
-  run(pip, ['install', ...options, '-r', REQUIREMENTS], 'pip could not install PyTorch, Transformers and PEFT');
-  run([python], ['-c', 'import torch, transformers, peft'], 'the Python environment does not work');
+  run(program, [...pip, 'install', ...options, '-r', REQUIREMENTS]);
+  run(python, ['-c', 'import torch, transformers, peft']);
   writeFileSync(complete, '');
   log(`the Python environment took ${Math.round((performance.now() - begin) / 1000)} s`);
   return python;
