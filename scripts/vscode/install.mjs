@@ -74,7 +74,8 @@ export function ensureEditor(cacheDir, name) {
 /** A part may fail in a step that does not matter, or come compiled; so what counts is that the editor's Node loads each. */
 function compile(vscode, packages, node, env) {
   try {
-    npm(['rebuild', ...packages], { cwd: vscode, env, stdio: 'ignore' });
+    // Under `npm test` the project's own .npmrc, which runs no scripts of packages, would hold here too.
+    npm(['rebuild', '--ignore-scripts=false', ...packages], { cwd: vscode, env, stdio: 'ignore' });
   } catch (error) {
     say(`${error.message}; going on where the parts load`);
   }
