@@ -1,5 +1,5 @@
 /** What a worker takes beside tensors: a law of four numbers for each engine, fitted to measurements (`npm run bench -- --memory`). */
-import type { EngineName } from '../engine/engine.ts';
+import type { EngineName } from '../protocol/recipe-schema.ts';
 
 interface OverheadLaw {
   /** Node, the engine's code and its first kernels: a worker before its model, and after one step of a model of no size. */

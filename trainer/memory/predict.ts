@@ -1,5 +1,4 @@
 /** The memory of a run from its recipe and the headers of its model: the very programs that would run, and no weight loaded. */
-import type { EngineName } from '../engine/engine.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../graph/recompute.ts';
 import { byteSize, elementCount } from '../graph/types.ts';
 import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../method/method.ts';
@@ -9,7 +8,7 @@ import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
 import { checkWeights } from '../model/weight-stream.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { EngineName, Recipe } from '../protocol/recipe-schema.ts';
 import { optimizerState } from '../train/optimizer.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
 import type { BatchShape } from '../train/task.ts';
