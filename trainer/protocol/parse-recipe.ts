@@ -1,6 +1,7 @@
 /** From the text of a recipe to a resolved recipe and every problem in it. The command line, the trainer and the editor all read recipes here. */
+import { positionsIn } from './line-starts.ts';
 import { findTokens } from './literal-token.ts';
-import type { Position, Problem, Range } from './problem.ts';
+import type { Problem, Range } from './problem.ts';
 import { hasErrors } from './problem.ts';
 import { checkSettings } from './recipe/check-settings.ts';
 import { follow, type Located, locate, START } from './recipe/located.ts';
@@ -101,16 +102,12 @@ function literalTokens(text: string, overrides: readonly string[]): Problem[] {
     range,
     override,
   });
-  const inFile = findTokens(text).map(({ start, end }) => report({ start: positionAt(text, start), end: positionAt(text, end) }));
+  const positionOf = positionsIn(text);
+  const inFile = findTokens(text).map(({ start, end }) => report({ start: positionOf(start), end: positionOf(end) }));
   const inOverrides = overrides.flatMap(override =>
     findTokens(override).map(({ start, end }) => report({ start: { line: 0, column: start }, end: { line: 0, column: end } }, override)),
   );
   return [...inFile, ...inOverrides];
-}
-
-function positionAt(text: string, offset: number): Position {
-  const before = text.slice(0, offset);
-  return { line: before.split('\n').length - 1, column: offset - (before.lastIndexOf('\n') + 1) };
 }
 
 /** YAML 1.1 readers (PyYAML) take a number with an exponent for text unless it has a dot and a signed exponent. */

@@ -6,6 +6,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
 import { configCodes } from '../../../trainer/lint/config-codes.ts';
 import { factCodes } from '../../../trainer/lint/fact-problems.ts';
+import { createRandom } from '../../../trainer/random.ts';
 import { checkFixture, lint, makeWorkspace, type ViewOptions } from './check-view.ts';
 
 const folder = makeWorkspace();
@@ -52,27 +53,18 @@ describe('problems stand under the bad value', () => {
   });
 });
 
-/** The same numbers in every run. */
-function* random(seed: number): Generator<number, never> {
-  for (let state = seed; ; ) {
-    state = (state * 1103515245 + 12345) % 2 ** 31;
-    yield state / 2 ** 31;
-  }
-}
-
 describe('half-typed text never throws', () => {
   const plain = fixtures.map(({ title, body }) => ({ title, text: body.replaceAll(/^ *\^+ (?:error|warning|info) .*\n?/gm, '') }));
 
   test('cut anywhere', async () => {
-    const numbers = random(1);
+    const { below } = createRandom(1);
     for (const { title, text } of plain)
       for (let i = 0; i < 4; i++)
-        await expect(lint(text.slice(0, Math.floor(numbers.next().value * text.length)), optionsOf(title))).resolves.toBeInstanceOf(Array);
+        await expect(lint(text.slice(0, below(text.length + 1)), optionsOf(title))).resolves.toBeInstanceOf(Array);
   });
 
   test('with characters put in, taken out and doubled', async () => {
-    const numbers = random(2);
-    const next = (below: number): number => Math.floor(numbers.next().value * below);
+    const { below } = createRandom(2);
     const strange = [
       '{',
       '}',
@@ -100,8 +92,8 @@ describe('half-typed text never throws', () => {
     ];
     for (const { title, text } of plain)
       for (let i = 0; i < 4; i++) {
-        const at = next(text.length);
-        const mutated = text.slice(0, at) + (strange[next(strange.length)] ?? '') + text.slice(at + next(3));
+        const at = below(text.length + 1);
+        const mutated = text.slice(0, at) + (strange[below(strange.length)] ?? '') + text.slice(at + below(3));
         await expect(lint(mutated, optionsOf(title))).resolves.toBeInstanceOf(Array);
       }
   });

@@ -1,6 +1,6 @@
 /** A value with its place in the text: what YAML or JSON becomes before it is checked. */
-import type { LineCounter } from 'yaml';
-import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, LineCounter as YamlLineCounter } from 'yaml';
+import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument } from 'yaml';
+import { positionsIn } from '../line-starts.ts';
 import type { Problem, Range } from '../problem.ts';
 
 export interface Located {
@@ -54,13 +54,11 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
       problems: [problem('too-large', `a recipe has at most ${MAX_RECIPE_CHARACTERS} characters, this has ${text.length}`, START)],
     };
   }
-  const lineCounter = new YamlLineCounter();
-  const toRange = (start: number, end: number): Range =>
-    shift({ start: position(lineCounter, start), end: position(lineCounter, Math.max(start, end)) }, offset);
+  const positionOf = positionsIn(text);
+  const toRange = (start: number, end: number): Range => shift({ start: positionOf(start), end: positionOf(Math.max(start, end)) }, offset);
   try {
     // Duplicates are found below: the library compares every pair of keys.
     const document = parseDocument(text, {
-      lineCounter,
       keepSourceTokens: true,
       uniqueKeys: false,
       merge: false,
@@ -98,11 +96,6 @@ export function follow(root: Located, path: readonly (string | number)[]): { rea
     found = next;
   }
   return { found, complete: true };
-}
-
-function position(lineCounter: LineCounter, offset: number): Range['start'] {
-  const { line, col } = lineCounter.linePos(offset);
-  return { line: Math.max(0, line - 1), column: Math.max(0, col - 1) };
 }
 
 /** Only the first line of an override's value stands behind its key. */

@@ -1,0 +1,18 @@
+/** From offsets in a text to lines and columns. The YAML library's own counter misses line ends inside of text that does not parse. */
+import type { Position } from './problem.ts';
+
+/** An offset beyond the text is its end. */
+export function positionsIn(text: string): (offset: number) => Position {
+  const starts = [0];
+  for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', end + 1)) starts.push(end + 1);
+  return offset => {
+    const at = Math.min(Math.max(0, offset), text.length);
+    let [low, high] = [0, starts.length - 1];
+    while (low < high) {
+      const middle = Math.ceil((low + high) / 2);
+      if ((starts[middle] ?? 0) <= at) low = middle;
+      else high = middle - 1;
+    }
+    return { line: low, column: at - (starts[low] ?? 0) };
+  };
+}
