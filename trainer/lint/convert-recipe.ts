@@ -2,9 +2,15 @@
 import { Document, isMap, isPair, isScalar, type Pair, type Scalar, stringify } from 'yaml';
 import { foreignKeys, foreignValues } from '../protocol/foreign-keys.ts';
 import { groups, settings } from '../protocol/recipe-schema.ts';
-import { type Converted, type ForeignTool, foreignTools } from './foreign-recipes.ts';
+import { axolotl } from './foreign/axolotl.ts';
+import type { Converted, ForeignTool } from './foreign/foreign-tool.ts';
+import { llamaFactory } from './foreign/llama-factory.ts';
+import { mlxLm } from './foreign/mlx-lm.ts';
+import { torchtune } from './foreign/torchtune.ts';
 import { parseForEditing } from './text-edits.ts';
 
+/** The first one where two match alike. */
+const foreignTools: readonly ForeignTool[] = [torchtune, axolotl, llamaFactory, mlxLm];
 /** One key alone may be a habit; two are a recipe. */
 const MIN_MARKS = 2;
 

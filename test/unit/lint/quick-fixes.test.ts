@@ -161,6 +161,7 @@ finetuning_type: lora
 lora_rank: 8
 lora_target: q_proj,v_proj
 dataset: identity,alpaca_en_demo
+max_samples: 1000
 template: llama3
 cutoff_len: 32
 per_device_train_batch_size: 1
@@ -171,7 +172,7 @@ warmup_ratio: 0.1
 bf16: true
 `),
     ).toMatch(
-      /^### model\nmodel: models\/tiny\ndtype: bfloat16\nmethod: lora\nr: 8\ntarget_modules:\n {2}- q_proj\n {2}- v_proj\ndata:\n {2}train:\n {4}- data\/identity.json\n/,
+      /^### model\nmodel: models\/tiny\ndtype: bfloat16\nmethod: lora\nr: 8\ntarget_modules:\n {2}- q_proj\n {2}- v_proj\ndata:\n {2}train:\n {4}- data\/identity.json\n {4}- data\/alpaca_en_demo.json\n {2}max_samples: 2000 # it was 1000 of each data set\n/,
     ));
 
   it('torchtune', () => {
@@ -205,11 +206,12 @@ dtype: bf16
 
   it('mlx-lm', () => {
     const text = converted(
-      'model: models/tiny\ntrain: true\nfine_tune_type: lora\ndata: mails/\nlora_parameters: {rank: 8, scale: 20.0, dropout: 0.0}\niters: 600\nbatch_size: 4\ngrad_checkpoint: true\nsteps_per_eval: 200\n',
+      'model: models/tiny\ntrain: true\nfine_tune_type: lora\ndata: mails/\nlora_parameters: {rank: 8, scale: 20.0, dropout: 0.0}\niters: 600\nbatch_size: 4\ngrad_checkpoint: true\nsteps_per_eval: 200\nlr_schedule: {name: cosine_decay, warmup: 10, arguments: [1.0e-5, 1000, 1.0e-7]}\n',
     );
     expect(text).toContain('r: 8\nlora_alpha: 160\n');
     expect(text).toContain('data:\n  train: mails/train.jsonl\n  eval: mails/valid.jsonl\n');
     expect(text).toContain('eval_strategy: steps\neval_steps: 200\n');
+    expect(text).toMatch(/lr_scheduler_type: cosine\nmin_learning_rate: 1e-7\nwarmup_steps: 10\n/);
   });
 
   it('in JSON', () =>

@@ -1,0 +1,70 @@
+/** Recipes of Axolotl. */
+import { type Convert, count, type ForeignTool, isMap, none, ofTheTool, set } from './foreign-tool.ts';
+import { sharedKeys } from './shared-keys.ts';
+
+/** Axolotl's names of prompt styles. */
+const axolotlFormats: Readonly<Record<string, string>> = {
+  alpaca: 'alpaca',
+  sharegpt: 'sharegpt',
+  chat_template: 'messages',
+  completion: 'text',
+};
+
+function axolotlData(part: 'data.train' | 'data.eval'): Convert {
+  return value => {
+    const sets = (Array.isArray(value) ? value : [value]).filter(isMap);
+    if (sets.length === 0) return undefined;
+    const paths = sets.flatMap(({ data_files, path }) => (Array.isArray(data_files) ? data_files : [data_files ?? path]));
+    const types = [...new Set(sets.map(({ type }) => (typeof type === 'string' ? type.split('.')[0] : undefined)))];
+    const [type] = types;
+    const format = types.length === 1 && type !== undefined ? axolotlFormats[type] : undefined;
+    return [...set(part, paths.length === 1 ? paths[0] : paths), ...(part === 'data.train' ? set('data.format', format) : [])];
+  };
+}
+
+export const axolotl: ForeignTool = {
+  name: 'Axolotl',
+  marks: recipe =>
+    count(recipe, [
+      'base_model',
+      'micro_batch_size',
+      'sequence_len',
+      'sample_packing',
+      'adapter',
+      'datasets',
+      'val_set_size',
+      'dataset_prepared_path',
+      'lora_target_linear',
+      'num_epochs',
+    ]),
+  keys: {
+    ...sharedKeys,
+    datasets: axolotlData('data.train'),
+    test_datasets: axolotlData('data.eval'),
+    lora_target_linear: value => (value === true ? set('target_modules', 'all-linear') : none('off')),
+    evals_per_epoch: value => (value === 0 ? set('eval_strategy', 'no') : set('eval_strategy', 'epoch', `it was ${value} times an epoch`)),
+    saves_per_epoch: value => set('save_strategy', 'epoch', value === 1 ? undefined : `it was ${value} times an epoch`),
+    ...ofTheTool(
+      'dataset_prepared_path',
+      'strict',
+      'group_by_length',
+      'pad_to_sequence_len',
+      'eval_sample_packing',
+      'model_type',
+      'tokenizer_type',
+      'special_tokens',
+      'tokens',
+      'early_stopping_patience',
+      'resume_from_checkpoint',
+      'wandb_entity',
+      'wandb_watch',
+      'wandb_log_model',
+      'loss_watchdog_threshold',
+      'loss_watchdog_patience',
+      'is_llama_derived_model',
+      'hub_model_id',
+      'debug',
+      'plugins',
+    ),
+  },
+};

@@ -1,0 +1,64 @@
+/** Recipes of LLaMA-Factory. */
+import { type Convert, count, type ForeignTool, ofTheTool, set } from './foreign-tool.ts';
+import { sharedKeys } from './shared-keys.ts';
+
+const dataSets = (value: unknown): string[] => (Array.isArray(value) ? value : String(value).split(',')).map(name => String(name).trim());
+
+/** It counts the samples of each data set, and a recipe here those of all. */
+const maxSamples: Convert = (value, { dataset }) => {
+  const sets = dataSets(dataset).length;
+  return typeof value === 'number'
+    ? set('data.max_samples', value * sets, sets === 1 ? undefined : `it was ${value} of each data set`)
+    : undefined;
+};
+
+/** Names of LLaMA-Factory's dataset_info.json are files in its data folder, by its own convention. */
+function factoryData(part: 'data.train' | 'data.eval'): Convert {
+  return (value, { dataset_dir: folder }) => {
+    const files = dataSets(value).map(name =>
+      /\.\w+$|\//.test(name) ? name : `${typeof folder === 'string' ? folder : 'data'}/${name}.json`,
+    );
+    return set(part, files.length === 1 ? files[0] : files);
+  };
+}
+
+export const llamaFactory: ForeignTool = {
+  name: 'LLaMA-Factory',
+  marks: recipe =>
+    count(recipe, [
+      'model_name_or_path',
+      'finetuning_type',
+      'stage',
+      'cutoff_len',
+      'lora_rank',
+      'lora_target',
+      'dataset_dir',
+      'do_train',
+      'template',
+      'preprocessing_num_workers',
+      'plot_loss',
+    ]),
+  keys: {
+    ...sharedKeys,
+    dataset: factoryData('data.train'),
+    eval_dataset: factoryData('data.eval'),
+    max_samples: maxSamples,
+    ...ofTheTool(
+      'stage',
+      'do_train',
+      'do_eval',
+      'do_predict',
+      'dataset_dir',
+      'overwrite_cache',
+      'preprocessing_num_workers',
+      'dataloader_num_workers',
+      'plot_loss',
+      'ddp_timeout',
+      'trust_remote_code',
+      'save_only_model',
+      'resume_from_checkpoint',
+      'include_num_input_tokens_seen',
+      'use_fast_tokenizer',
+    ),
+  },
+};

@@ -1,0 +1,60 @@
+/** Recipes of mlx-lm. */
+import { type Convert, count, type ForeignTool, isMap, ofTheTool, recompute, set } from './foreign-tool.ts';
+import { loraOf } from './shared-keys.ts';
+
+const mlxLora: Convert = value => {
+  if (!isMap(value)) return undefined;
+  const { rank, scale, alpha, dropout, keys } = value;
+  const product = typeof scale === 'number' && typeof rank === 'number' ? scale * rank : alpha;
+  return [...set('r', rank), ...set('lora_alpha', product), ...set('lora_dropout', dropout), ...set('target_modules', keys)];
+};
+
+const mlxSchedule: Convert = value => {
+  if (!isMap(value)) return undefined;
+  const name = typeof value.name === 'string' ? value.name.replace(/_(?:decay|schedule)$/, '') : undefined;
+  // Of cosine_decay: the first rate, the steps, the last rate.
+  const floor = name === 'cosine' && Array.isArray(value.arguments) ? value.arguments[2] : undefined;
+  return [
+    ...set('lr_scheduler_type', name === 'cosine' || name === 'linear' ? name : 'constant'),
+    ...set('warmup_steps', value.warmup),
+    ...set('min_learning_rate', floor),
+  ];
+};
+
+export const mlxLm: ForeignTool = {
+  name: 'mlx-lm',
+  marks: recipe =>
+    count(recipe, [
+      'fine_tune_type',
+      'iters',
+      'lora_parameters',
+      'adapter_path',
+      'grad_checkpoint',
+      'steps_per_report',
+      'steps_per_eval',
+      'save_every',
+      'val_batches',
+      'train',
+    ]),
+  keys: {
+    data: value =>
+      typeof value === 'string'
+        ? [...set('data.train', `${value.replace(/\/$/, '')}/train.jsonl`), ...set('data.eval', `${value.replace(/\/$/, '')}/valid.jsonl`)]
+        : undefined,
+    lora_parameters: mlxLora,
+    lr_schedule: mlxSchedule,
+    grad_checkpoint: recompute,
+    fine_tune_type: loraOf,
+    steps_per_eval: value => [...set('eval_strategy', 'steps'), ...set('eval_steps', value)],
+    ...ofTheTool(
+      'train',
+      'test',
+      'val_batches',
+      'test_batches',
+      'resume_adapter_file',
+      'optimizer_config',
+      'mask_prompt_only',
+      'hf_dataset',
+    ),
+  },
+};

@@ -1,0 +1,36 @@
+/** Keys that Axolotl and LLaMA-Factory have in common. */
+import { type Convert, floatType, none, recompute, set, words } from './foreign-tool.ts';
+
+const opposite: Convert = value => (typeof value === 'boolean' ? set('data.completion_only', !value) : undefined);
+const singleType: Convert = () => none('computing in float32 is the default');
+const quantisedAs =
+  (form: 'int8' | 'nf4'): Convert =>
+  value =>
+    value === true ? set('quantise', form) : none('off');
+const quantisedBits: Convert = value =>
+  value === 4 ? set('quantise', 'nf4') : value === 8 ? set('quantise', 'int8') : none('4 and 8 bits are available');
+const ratioOfRate: Convert = (value, recipe) => {
+  const rate = Number(recipe.learning_rate ?? recipe.lr);
+  return typeof value === 'number' && Number.isFinite(rate) ? set('min_learning_rate', value * rate) : undefined;
+};
+export const loraOf: Convert = value => (value === 'qlora' ? [...set('method', 'lora'), ...set('quantise', 'nf4')] : undefined);
+const targets: Convert = value => set('target_modules', value === 'all' ? 'all-linear' : words(value));
+
+export const sharedKeys: Readonly<Record<string, Convert>> = {
+  gradient_checkpointing: recompute,
+  bf16: floatType,
+  fp16: floatType,
+  tf32: singleType,
+  pure_bf16: floatType,
+  load_in_4bit: quantisedAs('nf4'),
+  load_in_8bit: quantisedAs('int8'),
+  quantization_bit: quantisedBits,
+  train_on_inputs: opposite,
+  train_on_prompt: opposite,
+  cosine_min_lr_ratio: ratioOfRate,
+  finetuning_type: loraOf,
+  adapter: loraOf,
+  lora_target: targets,
+  lora_target_modules: targets,
+  gradient_accumulation_steps: value => (typeof value === 'number' ? undefined : none('a number is needed')),
+};

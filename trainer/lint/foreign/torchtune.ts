@@ -1,0 +1,100 @@
+/** Recipes of torchtune. */
+import { type Convert, type ForeignTool, floatType, isMap, none, ofTheTool, recompute, set } from './foreign-tool.ts';
+
+const component = (value: unknown): string => (isMap(value) && typeof value._component_ === 'string' ? value._component_ : '');
+/** torchtune's names of projections. */
+const tuneModules: Readonly<Record<string, string>> = { output_proj: 'o_proj', w1: 'gate_proj', w2: 'down_proj', w3: 'up_proj' };
+
+const tuneModel: Convert = value => {
+  if (!isMap(value)) return undefined;
+  const isLora = /lora/.test(component(value));
+  const { lora_attn_modules: attention, apply_lora_to_mlp: mlp, lora_rank, lora_alpha, lora_dropout } = value;
+  const modules = [
+    ...(Array.isArray(attention) ? attention.map(String) : []),
+    ...(mlp === true ? ['gate_proj', 'up_proj', 'down_proj'] : []),
+  ];
+  const method = [...set('method', isLora ? 'lora' : 'full'), ...(/qlora/.test(component(value)) ? set('quantise', 'nf4') : [])];
+  if (!isLora) return method;
+  return [
+    ...method,
+    ...set('r', lora_rank),
+    ...set('lora_alpha', lora_alpha),
+    ...set('lora_dropout', lora_dropout),
+    ...set('target_modules', modules.length === 0 ? undefined : modules.map(name => tuneModules[name] ?? name)),
+  ];
+};
+
+const tuneData: Convert = value => {
+  if (!isMap(value)) return undefined;
+  const { source, data_files, packed, train_on_input } = value;
+  const format = /alpaca/.test(component(value))
+    ? 'alpaca'
+    : /chat/.test(component(value))
+      ? 'messages'
+      : /text_completion/.test(component(value))
+        ? 'text'
+        : undefined;
+  const file = source === 'json' || source === 'csv' || source === 'text' || source === undefined ? data_files : (data_files ?? source);
+  return [
+    ...set('data.train', file),
+    ...set('data.format', format),
+    ...set('packing', packed),
+    ...set('data.completion_only', typeof train_on_input === 'boolean' ? !train_on_input : undefined),
+  ];
+};
+
+const tuneOptimizer: Convert = value => {
+  if (!isMap(value)) return undefined;
+  const name = component(value)
+    .split('.')
+    .at(-1)
+    ?.toLowerCase()
+    .replace(/^paged/, '')
+    .replace(/8bit$/, '_8bit');
+  return [
+    ...set('optim', name && ['sgd', 'adam', 'adam_8bit', 'adamw_8bit'].includes(name) ? name : 'adamw'),
+    ...set('learning_rate', value.lr),
+    ...set('weight_decay', value.weight_decay),
+  ];
+};
+
+const tuneSchedule: Convert = value =>
+  isMap(value)
+    ? [
+        ...set('lr_scheduler_type', /cosine/.test(component(value)) ? 'cosine' : /linear/.test(component(value)) ? 'linear' : 'constant'),
+        ...set('warmup_steps', value.num_warmup_steps),
+      ]
+    : undefined;
+
+export const torchtune: ForeignTool = {
+  name: 'torchtune',
+  marks: recipe => 2 * Object.values(recipe).filter(value => component(value) !== '').length,
+  keys: {
+    model: tuneModel,
+    checkpointer: value => (isMap(value) ? set('model', value.checkpoint_dir) : undefined),
+    tokenizer: value => (isMap(value) ? set('max_length', value.max_seq_len) : undefined),
+    dataset: tuneData,
+    optimizer: tuneOptimizer,
+    lr_scheduler: tuneSchedule,
+    enable_activation_checkpointing: recompute,
+    max_steps_per_epoch: value => (value === null ? [] : none('steps are counted over the whole run: max_steps')),
+    dtype: floatType,
+    ...ofTheTool(
+      'loss',
+      'compile',
+      'device',
+      'profiler',
+      'metric_logger',
+      'resume_from_checkpoint',
+      'save_adapter_weights_only',
+      'log_peak_memory_stats',
+      'log_level',
+      'enable_activation_offloading',
+      'optimizer_in_bwd',
+      'dataset_val',
+      'run_val_every_n_steps',
+      'batch_size_val',
+      'shuffle',
+    ),
+  },
+};
