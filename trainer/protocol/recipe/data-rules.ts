@@ -1,0 +1,121 @@
+/** Rules about the samples: what the task, the format and the measure of importance ask of them. */
+import type { Recipe } from '../recipe-schema.ts';
+import { classWiseMeasures, measuresWithoutData, rowMethods } from './model-settings.ts';
+import type { Rule } from './rule.ts';
+
+/** Scores are still to be computed, from data. */
+const measuresData = ({ method, importance }: Recipe): boolean =>
+  rowMethods.has(method) && !measuresWithoutData.has(importance.measure) && importance.scores === undefined;
+const labelled = new Set(['auto', 'text_label']);
+
+export const dataRules: readonly Rule[] = [
+  {
+    code: 'no-training-data',
+    severity: 'warning',
+    doc: 'A recipe without data can be estimated, but not trained.',
+    reads: ['method', 'data.train', 'importance.measure', 'importance.scores'],
+    check: recipe =>
+      recipe.data.train.length === 0 && !measuresData(recipe)
+        ? { at: 'data.train', on: 'key', message: "there is no training data: give 'data.train' a path" }
+        : undefined,
+  },
+  {
+    code: 'measure-without-data',
+    severity: 'error',
+    doc: 'All measures but magnitude and random look at data, unless saved scores are used.',
+    reads: ['method', 'importance.measure', 'importance.scores', 'data.train'],
+    check: recipe =>
+      recipe.data.train.length === 0 && measuresData(recipe)
+        ? {
+            at: 'importance.measure',
+            message: `'${recipe.importance.measure}' needs 'data.train'; magnitude needs no data`,
+            suggestion: { kind: 'replace-value', to: 'magnitude' },
+          }
+        : undefined,
+  },
+  {
+    code: 'measure-without-labels',
+    severity: 'error',
+    doc: 'Class-wise measures compare the labels of the data.',
+    reads: ['method', 'importance.measure', 'importance.scores', 'data.format', 'task'],
+    check: recipe => {
+      const { importance, data, task } = recipe;
+      const hasLabels = task === 'causal_lm' ? labelled.has(data.format) : task !== 'sequence_regression';
+      return measuresData(recipe) && classWiseMeasures.has(importance.measure) && !hasLabels
+        ? {
+            at: 'importance.measure',
+            message: `'${importance.measure}' compares classes, so the samples need labels; taylor_row needs none`,
+            suggestion: { kind: 'replace-value', to: 'taylor_row' },
+          }
+        : undefined;
+    },
+  },
+  {
+    code: 'packing-with-labels',
+    severity: 'error',
+    doc: 'Packing joins texts and is for language models; a sample with a label stays alone.',
+    reads: ['packing', 'data.format', 'task'],
+    check: ({ packing, data, task }) =>
+      packing && (data.format === 'text_label' || task !== 'causal_lm')
+        ? {
+            at: 'packing',
+            message: `samples of ${task === 'causal_lm' ? "format 'text_label'" : `task '${task}'`} can't be packed`,
+            suggestion: { kind: 'replace-value', to: 'false' },
+          }
+        : undefined,
+  },
+  {
+    code: 'format-for-task',
+    severity: 'error',
+    doc: 'A classification task reads samples with a label.',
+    reads: ['task', 'data.format'],
+    check: ({ task, data }) => {
+      if (task === 'sequence_classification' && !labelled.has(data.format)) {
+        return {
+          at: 'data.format',
+          message: `task '${task}' needs samples with a label`,
+          suggestion: { kind: 'replace-value', to: 'text_label' },
+        };
+      }
+      return task === 'image_classification' && data.format !== 'auto'
+        ? {
+            at: 'data.format',
+            message: `task '${task}' reads images, not '${data.format}'`,
+            suggestion: { kind: 'replace-value', to: 'auto' },
+          }
+        : undefined;
+    },
+  },
+  {
+    code: 'prompt-without-text',
+    severity: 'error',
+    doc: 'A prompt template has a place for the text.',
+    reads: ['data.prompt'],
+    check: ({ data }) =>
+      data.prompt.includes('{text}')
+        ? undefined
+        : { at: 'data.prompt', message: 'the template has no {text}, so every sample would read the same' },
+  },
+  {
+    code: 'labels-repeat',
+    severity: 'error',
+    doc: 'Each label has one id.',
+    reads: ['data.labels'],
+    check: ({ data }) => {
+      const seen = new Set<string>();
+      const repeated = data.labels.find(label => seen.size === seen.add(label).size);
+      return repeated === undefined ? undefined : { at: 'data.labels', on: 'key', message: `the label '${repeated}' is listed twice` };
+    },
+  },
+  {
+    code: 'column-twice',
+    severity: 'warning',
+    doc: 'Each column of the data plays one part.',
+    reads: ['data.columns'],
+    check: ({ data }) => {
+      const names = Object.values(data.columns);
+      const repeated = names.find((name, index) => names.indexOf(name) !== index);
+      return repeated === undefined ? undefined : { at: 'data.columns', on: 'key', message: `the column '${repeated}' is used twice` };
+    },
+  },
+];

@@ -1,0 +1,119 @@
+/** Rules about what is held out, when it is looked at, and which checkpoint is the best. */
+import type { Recipe } from '../recipe-schema.ts';
+import type { Rule } from './rule.ts';
+
+const hasEvaluationData = ({ data, val_size }: Recipe): boolean => data.eval.length > 0 || val_size > 0;
+const ofLabels: readonly Recipe['metric_for_best_model'][] = ['loss', 'accuracy', 'f1', 'matthews'];
+/** What an evaluation of each task gives, of what can choose the best checkpoint. */
+const bestMetrics: Readonly<Record<Recipe['task'], readonly Recipe['metric_for_best_model'][]>> = {
+  causal_lm: ['loss', 'accuracy'],
+  sequence_classification: ofLabels,
+  sequence_regression: ['loss', 'pearson'],
+  image_classification: ofLabels,
+};
+
+export const evaluationRules: readonly Rule[] = [
+  {
+    code: 'no-evaluation-data',
+    severity: 'error',
+    doc: 'Evaluation during training needs held-out data.',
+    reads: ['eval_strategy', 'data.eval', 'val_size'],
+    check: recipe =>
+      recipe.eval_strategy !== 'no' && !hasEvaluationData(recipe)
+        ? {
+            at: 'eval_strategy',
+            message: "evaluation is asked for, but there is no data for it: give 'data.eval' or 'val_size'",
+            suggestion: { kind: 'replace-value', to: 'no' },
+          }
+        : undefined,
+  },
+  {
+    code: 'metric-of-other-task',
+    severity: 'error',
+    doc: 'Numbers are judged by pearson or loss; labels by accuracy, f1, matthews or loss; language models by accuracy or loss.',
+    reads: ['metric_for_best_model', 'task'],
+    check: ({ metric_for_best_model: metric, task }) =>
+      bestMetrics[task].includes(metric)
+        ? undefined
+        : {
+            at: 'metric_for_best_model',
+            message: `${task} is not judged by ${metric}, but by ${bestMetrics[task].join(', ')}`,
+            suggestion: { kind: 'replace-value', to: 'loss' },
+          },
+  },
+  {
+    code: 'evaluation-data-twice',
+    severity: 'warning',
+    doc: 'Held-out data of its own makes val_size useless.',
+    reads: ['data.eval', 'val_size'],
+    check: ({ data, val_size }) =>
+      data.eval.length > 0 && val_size > 0
+        ? { at: 'val_size', on: 'key', message: "'val_size' is not used, since 'data.eval' is given", suggestion: { kind: 'remove-key' } }
+        : undefined,
+  },
+  {
+    code: 'val-size-no-count',
+    severity: 'error',
+    doc: 'val_size is a share below 1 or a whole number of samples.',
+    reads: ['val_size'],
+    check: ({ val_size }) =>
+      val_size > 1 && !Number.isInteger(val_size)
+        ? { at: 'val_size', message: `'val_size' is a share below 1 or a whole number of samples, not ${val_size}` }
+        : undefined,
+  },
+  {
+    code: 'best-model-without-evaluation',
+    severity: 'error',
+    doc: 'The best checkpoint is known only where checkpoints are evaluated.',
+    reads: ['load_best_model_at_end', 'eval_strategy', 'data.eval', 'val_size'],
+    check: ({ load_best_model_at_end, eval_strategy }) =>
+      load_best_model_at_end && eval_strategy === 'no'
+        ? {
+            at: 'load_best_model_at_end',
+            message: "the best model can't be told without evaluation: set 'eval_strategy' and held-out data",
+            suggestion: { kind: 'replace-value', to: 'false' },
+          }
+        : undefined,
+  },
+  {
+    code: 'best-model-cadence',
+    severity: 'error',
+    doc: 'To end with the best model, checkpoints are saved when evaluations happen.',
+    reads: ['load_best_model_at_end', 'eval_strategy', 'save_strategy', 'data.eval', 'val_size'],
+    check: ({ load_best_model_at_end, eval_strategy, save_strategy }) =>
+      load_best_model_at_end && eval_strategy !== 'no' && save_strategy !== eval_strategy
+        ? {
+            at: 'save_strategy',
+            message: `'load_best_model_at_end' needs 'save_strategy' (${save_strategy}) to be the same as 'eval_strategy' (${eval_strategy})`,
+            suggestion: { kind: 'replace-value', to: eval_strategy },
+          }
+        : undefined,
+  },
+  {
+    code: 'best-model-steps',
+    severity: 'error',
+    doc: 'To end with the best model, every checkpoint falls on an evaluation.',
+    reads: ['load_best_model_at_end', 'eval_strategy', 'save_strategy', 'eval_steps', 'save_steps'],
+    check: ({ load_best_model_at_end, eval_strategy, save_strategy, eval_steps, save_steps }) =>
+      load_best_model_at_end && eval_strategy === 'steps' && save_strategy === 'steps' && save_steps % eval_steps !== 0
+        ? {
+            at: 'save_steps',
+            message: `'load_best_model_at_end' needs 'save_steps' (${save_steps}) to be a multiple of 'eval_steps' (${eval_steps})`,
+            suggestion: { kind: 'replace-value', to: String(Math.ceil(save_steps / eval_steps) * eval_steps) },
+          }
+        : undefined,
+  },
+  {
+    code: 'large-evaluation-batch',
+    severity: 'warning',
+    doc: 'An evaluation batch above the train batch can run out of memory hours into a run.',
+    reads: ['per_device_eval_batch_size', 'per_device_train_batch_size'],
+    check: ({ per_device_eval_batch_size: evaluation, per_device_train_batch_size: train }) =>
+      evaluation > train
+        ? {
+            at: 'per_device_eval_batch_size',
+            message: `an evaluation batch of ${evaluation} above the train batch of ${train} may run out of memory at the first evaluation`,
+          }
+        : undefined,
+  },
+];

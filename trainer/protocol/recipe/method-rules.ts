@@ -1,0 +1,47 @@
+/** Rules about what is trained. */
+import type { Rule } from './rule.ts';
+
+export const methodRules: readonly Rule[] = [
+  {
+    code: 'budget-twice',
+    severity: 'error',
+    doc: 'The budget of spsft is rows a layer or a ratio, not both.',
+    reads: ['method', 'r', 'ratio'],
+    check: ({ method }, given) =>
+      method === 'spsft' && given('r') && given('ratio')
+        ? { at: 'ratio', on: 'key', message: "'r' and 'ratio' exclude each other; keep one", suggestion: { kind: 'remove-key' } }
+        : undefined,
+  },
+  {
+    code: 'quantised-base',
+    severity: 'error',
+    doc: 'A quantised base stays frozen.',
+    reads: ['quantise', 'method', 'dependencies'],
+    check: ({ quantise, method, dependencies }) => {
+      if (quantise === 'none') return undefined;
+      if (method === 'full' || method === 'rosa')
+        return {
+          at: 'quantise',
+          message: `${method} trains ${method === 'full' ? 'every weight' : 'single elements of the weights'}, and a weight that is held as ${quantise} can't be trained; lora and spsft train beside it`,
+          suggestion: { kind: 'replace-value', to: 'none' },
+        };
+      return method === 'spsft' && dependencies
+        ? {
+            at: 'dependencies',
+            message: `the columns of a weight that is held as ${quantise} can't be trained`,
+            suggestion: { kind: 'replace-value', to: 'false' },
+          }
+        : undefined;
+    },
+  },
+  {
+    code: 'everything-frozen',
+    severity: 'error',
+    doc: 'Something is left to train.',
+    reads: ['freeze'],
+    check: ({ freeze }) =>
+      new Set(freeze).size === 5
+        ? { at: 'freeze', on: 'key', message: 'every part of the model is frozen, so nothing would be trained' }
+        : undefined,
+  },
+];
