@@ -19,8 +19,8 @@ export const STOPPING = 'stopping after this step and saving; press Ctrl-C again
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Resolves with the value of the job's result. The first Ctrl-C (or SIGTERM, SIGHUP) lets training save and end, the second kills it;
- * a job with nothing to save ends at the first.
+ * Resolves with the value of the job's result. The first Ctrl-C (or SIGTERM, SIGHUP) lets training save and end, and ends a job with
+ * nothing to save; the second kills it.
  * @throws CliError with the worker's own code, message and hint; with what ended it where it died; with status 130 where it was aborted
  */
 export async function runWorker(params: RunWorkerParams): Promise<unknown> {
@@ -80,12 +80,13 @@ function listenForSignals(worker: WorkerProcess, { request, terminal }: RunWorke
   let aborted = false;
   const onSignal = (): void => {
     count++;
-    if (saves && count === 1 && worker.stop(true)) {
+    if (saves && count === 1 && worker.stop()) {
       terminal.say('info', STOPPING);
       return;
     }
     aborted = true;
-    worker.kill();
+    if (count === 1) worker.abort();
+    else worker.kill();
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
   return {

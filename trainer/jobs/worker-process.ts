@@ -36,8 +36,10 @@ export interface WorkerProcess {
   readonly pid: number | undefined;
   /** When the process is gone and everything it said has come; rejects where it could not be started. */
   readonly ended: Promise<WorkerOutcome>;
-  /** Asks it to end after the update in hand; false where it no longer listens. */
-  stop(save: boolean): boolean;
+  /** Asks it to save and end after the update in hand; false where it no longer listens. */
+  stop(): boolean;
+  /** Ends it without saving: it is asked to leave nothing half written, and killed where it does not end soon. */
+  abort(): void;
   kill(): void;
 }
 
@@ -45,6 +47,8 @@ export interface WorkerProcess {
 const WORKER_FILE = fileURLToPath(new URL('./worker.js', import.meta.url));
 /** Enough to explain a death. */
 const KEPT_LINES = 20;
+/** From the wish to end without saving to SIGKILL: a compiled step can't be interrupted. */
+const ABORT_GRACE_MS = 5000;
 
 export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE, onEvent, onLine }: WorkerProcessParams): WorkerProcess {
   const child = fork(workerFile, [], {
@@ -76,11 +80,17 @@ export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE,
   });
   // Where it could not be started, 'error' says so.
   child.send(request, () => undefined);
+  const ask = (save: boolean): boolean => child.connected && child.send({ type: 'stop', save } satisfies WorkerCommand, () => undefined);
+  const kill = (): void => void child.kill('SIGKILL');
   return {
     pid: child.pid,
     ended,
-    stop: save => child.connected && child.send({ type: 'stop', save } satisfies WorkerCommand, () => undefined),
-    kill: () => void child.kill('SIGKILL'),
+    stop: () => ask(true),
+    abort: () => {
+      if (ask(false)) setTimeout(kill, ABORT_GRACE_MS).unref();
+      else kill();
+    },
+    kill,
   };
 }
 

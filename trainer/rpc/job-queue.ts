@@ -11,8 +11,6 @@ import { DaemonError } from './daemon-error.ts';
 const MAX_QUEUED = 1000;
 /** Records of ended jobs that are kept; their results are in run folders anyway. */
 const MAX_ENDED = 200;
-/** From the wish to end a job without saving to its SIGKILL: a compiled step can't be interrupted. */
-const ABORT_GRACE_MS = 5000;
 
 export interface QueueParams {
   readonly workerFile?: string;
@@ -150,8 +148,8 @@ export class JobQueue {
     }
     const { worker } = job;
     const saves = job.wish === 'stop' && SAVING.includes(job.record.kind);
-    if (!worker.stop(saves)) worker.kill();
-    if (!saves) setTimeout(() => !hasEnded(job.record) && worker.kill(), ABORT_GRACE_MS).unref();
+    if (!saves) worker.abort();
+    else if (!worker.stop()) worker.kill();
     this.change(job, { state: 'stopping' });
     return job.record;
   }
