@@ -1,6 +1,5 @@
 /** Connects the editor's requests to the functions that answer them. */
 import os from 'node:os';
-import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { CodeActionKind, createConnection, type InitializeParams, TextDocumentSyncKind } from 'vscode-languageserver/node';
 import { describeMachine } from '../trainer/engine/machine.ts';
@@ -11,6 +10,7 @@ import { ModelCache } from '../trainer/lint/model-facts.ts';
 import { conversion, fixAll, quickFixes } from '../trainer/lint/quick-fixes.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { smallestChange } from '../trainer/lint/text-edits.ts';
+import { resolveSettings } from '../trainer/settings.ts';
 import { completionsAt } from './completion.ts';
 import { overlaps } from './cursor.ts';
 import { Documents } from './documents.ts';
@@ -43,7 +43,7 @@ const IDLE_MS = 300;
 
 /** The page of this package that has a section for each code; both the sources and the bundle are one folder below its root. */
 const docs = new URL('../docs/diagnostics.md', import.meta.url).href;
-const cacheDir = process.env.ROWTUNE_CACHE ?? path.join(os.homedir(), '.cache', 'rowtune');
+const { cacheDir } = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
 const estimates = new EstimateCache({ allLevels: true, compare: true });
 const estimator = new EstimateWorker(new URL(import.meta.url));
 /** Documents whose estimate waits for the one that is being computed. */

@@ -153,6 +153,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/memory',
     'trainer/lint',
     'trainer/engine/machine.ts',
+    'trainer/settings.ts',
   ],
   client: ['trainer/rpc', 'trainer/run', 'trainer/importance', 'trainer/settings.ts'],
   media: ['trainer/selection.ts'],
