@@ -24,7 +24,7 @@ export async function chooseElementsFor(params: Omit<ComputeScoresParams, 'outpu
       data: importanceDataOf({ recipe, base, setup }, samples),
       isCancelled: () => job.stop !== undefined,
       onProgress: (done, total, unit) => {
-        report ??= job.progress('importance', total, unit, done - 1);
+        report ??= job.progress('importance', total, unit, done);
         report(done);
       },
     });
