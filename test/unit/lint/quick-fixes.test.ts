@@ -211,7 +211,7 @@ dtype: bf16
     expect(text).toContain('r: 8\nlora_alpha: 160\n');
     expect(text).toContain('data:\n  train: mails/train.jsonl\n  eval: mails/valid.jsonl\n');
     expect(text).toContain('eval_strategy: steps\neval_steps: 200\n');
-    expect(text).toMatch(/lr_scheduler_type: cosine\nmin_learning_rate: 1e-7\nwarmup_steps: 10\n/);
+    expect(text).toMatch(/lr_scheduler_type: cosine\nmin_learning_rate: 1.0e-7\nwarmup_steps: 10\n/);
   });
 
   it('in JSON', () =>
