@@ -1,6 +1,6 @@
 /** What the study compares: models with their data, ways to tune them at equal budgets, learning rates to choose from. Pure. */
 
-export type PartName = 'vit' | 'resnet' | 'minilm';
+export type PartName = 'vit' | 'resnet' | 'minilm' | 'smollm2';
 
 /** Settings of a recipe by their dotted names. */
 export type Settings = Readonly<Record<string, string | number | boolean | readonly string[]>>;
@@ -18,11 +18,14 @@ export interface PartPlan {
   readonly name: PartName;
   readonly title: string;
   readonly settings: Settings;
+  /** Of each kind, at most: to tune on, to choose the learning rate by, to test on. Of images a count of each class; all test images are tested on. */
+  readonly samples: { readonly tune: number; readonly validate: number; readonly test: number };
+  /** The first three learning rates of a family go up from here; `study-rates.ts` finds the rest. */
   readonly rates: Rates;
   /** LoRA's rank, and the rows a layer that come nearest to its parameters. */
   readonly budget: { readonly lora: number; readonly spsft: number };
   readonly measures: readonly string[];
-  /** Families that its layers are not of: dora tunes linear layers, and a ResNet's are convolutions. */
+  /** Families that it has no place for: dora tunes linear layers and a ResNet's are convolutions; bitfit tunes biases and a Llama has none. */
   readonly without?: readonly Family[];
 }
 
@@ -32,25 +35,9 @@ export const SEEDS = [2, 3, 4] as const;
 /** Of the runs that choose the learning rate. */
 export const TUNING_SEED = 7;
 
-export type Rates = Readonly<Record<Family, readonly number[]>>;
+export type Rates = Readonly<Record<Family, number>>;
 
-/** Three for each family, half a decade apart; where the best lies at an end, the report says so. */
-const imageRates: Rates = {
-  spsft: [3e-3, 1e-2, 3e-2],
-  lora: [3e-3, 1e-2, 3e-2],
-  dora: [3e-3, 1e-2, 3e-2],
-  head: [1e-2, 3e-2, 1e-1],
-  bitfit: [3e-3, 1e-2, 3e-2],
-  full: [1e-3, 3e-3, 1e-2],
-};
-const textRates: Rates = {
-  spsft: [3e-4, 1e-3, 3e-3],
-  lora: [3e-4, 1e-3, 3e-3],
-  dora: [3e-4, 1e-3, 3e-3],
-  head: [3e-3, 1e-2, 3e-2],
-  bitfit: [1e-3, 3e-3, 1e-2],
-  full: [3e-5, 1e-4, 3e-4],
-};
+const imageRates: Rates = { spsft: 1e-2, lora: 3e-3, dora: 3e-3, head: 3e-2, bitfit: 1e-2, full: 1e-3 };
 
 const images: Settings = {
   task: 'image_classification',
@@ -59,6 +46,7 @@ const images: Settings = {
   num_train_epochs: 8,
   'importance.samples': 100,
 };
+const digits = { tune: 30, validate: 10, test: 360 };
 const measures = ['magnitude', 'taylor', 'taylor_row', 'wanda'];
 
 export const parts: readonly PartPlan[] = [
@@ -66,6 +54,7 @@ export const parts: readonly PartPlan[] = [
     name: 'vit',
     title: 'a small ViT on digits',
     settings: images,
+    samples: digits,
     rates: imageRates,
     budget: { lora: 4, spsft: 8 },
     measures: [...measures, 'qm_taylor'],
@@ -74,6 +63,7 @@ export const parts: readonly PartPlan[] = [
     name: 'resnet',
     title: 'a small ResNet on digits',
     settings: { ...images, 'data.image_size': 32 },
+    samples: digits,
     rates: imageRates,
     budget: { lora: 5, spsft: 6 },
     without: ['dora'],
@@ -85,14 +75,33 @@ export const parts: readonly PartPlan[] = [
     settings: {
       task: 'sequence_classification',
       max_length: 64,
-      per_device_train_batch_size: 12,
+      per_device_train_batch_size: 8,
       per_device_eval_batch_size: 24,
       num_train_epochs: 1,
-      'importance.samples': 36,
+      'importance.samples': 48,
     },
-    rates: textRates,
+    samples: { tune: 480, validate: 120, test: 240 },
+    rates: { spsft: 1e-3, lora: 1e-3, dora: 1e-3, head: 3e-3, bitfit: 1e-3, full: 1e-4 },
     budget: { lora: 8, spsft: 16 },
-    measures: ['magnitude', 'taylor', 'taylor_row', 'wanda'],
+    measures,
+  },
+  {
+    name: 'smollm2',
+    title: 'SmolLM2-135M on spam',
+    settings: {
+      task: 'causal_lm',
+      'data.prompt': '{text}\n\nSpam or ham?',
+      max_length: 80,
+      per_device_train_batch_size: 2,
+      per_device_eval_batch_size: 8,
+      num_train_epochs: 1,
+      'importance.samples': 16,
+    },
+    samples: { tune: 80, validate: 60, test: 120 },
+    rates: { spsft: 3e-4, lora: 3e-4, dora: 3e-4, head: 1e-4, bitfit: 1e-3, full: 1e-5 },
+    budget: { lora: 8, spsft: 16 },
+    without: ['bitfit'],
+    measures,
   },
 ];
 
@@ -123,10 +132,14 @@ export interface PlannedRun {
   readonly seed: number;
 }
 
-export const tuningRuns = (ways: readonly Way[], rates: Rates): PlannedRun[] =>
-  [...new Map([...ways].reverse().map(way => [way.family, way])).values()].flatMap(way =>
-    rates[way.family].map(learningRate => ({ purpose: 'tune' as const, way, learningRate, seed: TUNING_SEED })),
-  );
+/** The ways that learning rates are chosen with: the first of each family. */
+export const tunedWays = (ways: readonly Way[]): Way[] =>
+  [...new Map([...ways].reverse().map(way => [way.family, way])).values()].reverse();
+
+export const tuningRun = (way: Way, learningRate: number): PlannedRun => ({ purpose: 'tune', way, learningRate, seed: TUNING_SEED });
 
 export const testRuns = (ways: readonly Way[], tuned: ReadonlyMap<Family, number>): PlannedRun[] =>
-  ways.flatMap(way => SEEDS.map(seed => ({ purpose: 'test' as const, way, learningRate: tuned.get(way.family) ?? 0, seed })));
+  SEEDS.flatMap(seed => ways.map(way => ({ purpose: 'test' as const, way, learningRate: tuned.get(way.family) ?? Number.NaN, seed })));
+
+/** What the numbers of a part depend on; runs of another plan are not taken over. */
+export const planOf = ({ settings, samples, budget }: PartPlan): string => JSON.stringify({ settings, samples, budget });

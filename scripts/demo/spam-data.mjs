@@ -5,24 +5,23 @@ import path from 'node:path';
 import { readMail } from './mail.mjs';
 
 /** Enough to learn from in the minutes that a demo has; the rest of the corpus stays unused. */
-export const TRAIN_MAILS = 240;
-export const HELD_OUT_MAILS = 200;
+const DEMO = { train: 240, heldOut: 200 };
 const SEED = 42;
 /** Shorter bodies say nothing: an attachment, or a picture. */
 const SHORTEST_BODY = 40;
 
 /** @returns {{ train: string, heldOut: string }} paths of two files of lines {"text", "label"}, written at the first call */
-export function ensureSpamData(folder) {
+export function ensureSpamData(folder, sizes = DEMO) {
   // Both sizes are in both names: halves of two versions of the split could overlap.
-  const split = `${TRAIN_MAILS}-${HELD_OUT_MAILS}`;
+  const split = `${sizes.train}-${sizes.heldOut}`;
   const train = path.join(folder, `train-${split}.jsonl`);
   const heldOut = path.join(folder, `heldout-${split}.jsonl`);
   if (existsSync(train) && existsSync(heldOut)) return { train, heldOut };
-  const perLabel = (TRAIN_MAILS + HELD_OUT_MAILS) / 2;
+  const perLabel = (sizes.train + sizes.heldOut) / 2;
   const random = mulberry32(SEED);
   const chosen = ['ham', 'spam'].map(label => shuffle(mailsOf(label), random).slice(0, perLabel));
-  const trainOf = mails => mails.slice(0, TRAIN_MAILS / 2);
-  const heldOutOf = mails => mails.slice(TRAIN_MAILS / 2);
+  const trainOf = mails => mails.slice(0, sizes.train / 2);
+  const heldOutOf = mails => mails.slice(sizes.train / 2);
   mkdirSync(folder, { recursive: true });
   writeLines(train, shuffle(chosen.flatMap(trainOf), random));
   writeLines(heldOut, shuffle(chosen.flatMap(heldOutOf), random));

@@ -1,0 +1,32 @@
+/** Jobs of the trainer, run in this process by settings rather than by a file. */
+import type { JobContext, JobRequest } from '../trainer/protocol/job-messages.ts';
+import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
+import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
+import { runJob } from '../trainer/run/handlers.ts';
+import { Job } from '../trainer/run/job.ts';
+import type { TrainResult } from '../trainer/run/train-run.ts';
+import type { Settings } from './study-plan.ts';
+
+export interface StudyJobs {
+  readonly train: (runDir: string, settings: Settings) => Promise<TrainResult>;
+  readonly exportMerged: (runDir: string, outputDir: string) => Promise<void>;
+  readonly say: (line: string) => void;
+}
+
+export function studyJobs(context: JobContext): StudyJobs {
+  const work = (job: JobRequest): Promise<unknown> => runJob(job, new Job(() => undefined));
+  return {
+    train: async (runDir, settings) => (await work({ kind: 'train', context, recipe: recipeOf(settings), runDir })) as TrainResult,
+    exportMerged: async (adapter, outputDir) => {
+      await work({ kind: 'export', context, adapter, format: 'merged', outputDir, overwrite: true });
+    },
+    say: line => void process.stderr.write(`${line}\n`),
+  };
+}
+
+function recipeOf(settings: Settings): Recipe {
+  const overrides = Object.entries(settings).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
+  const { recipe, problems } = parseRecipe('', { overrides });
+  if (recipe) return recipe;
+  throw new Error(problems.map(({ message }) => message).join('; '));
+}
