@@ -9,6 +9,7 @@ import { listDataFiles } from '../train/data/list-files.ts';
 import { findColumns, type LabelledColumns, labelledRecord } from '../train/data/load-labelled.ts';
 import { readRecords } from '../train/data/read-records.ts';
 import type { DataFormat, DataRecord, RenderChat } from '../train/data/types.ts';
+import { countFileLabels, countFolderLabels, type LabelCounts, MAX_COUNTED_BYTES } from './count-labels.ts';
 import { countRows, type RowCount } from './count-rows.ts';
 import { nearbyName } from './model-facts.ts';
 
@@ -28,6 +29,8 @@ export interface DataFact {
   /** Keys of the first sample, under their names in the data. */
   readonly columns: readonly string[];
   readonly format?: DataFormat;
+  /** Samples of each label, where the task or the measure asks for labels and counting them is quick. */
+  readonly labels?: LabelCounts;
 }
 
 /** Enough to meet a wrong key or type that runs through the file, and quick. */
@@ -38,20 +41,28 @@ const MAX_CACHED = 64;
 
 type DataSettings = Recipe['data'];
 type Task = Recipe['task'];
+type Asked = Pick<Recipe, 'data' | 'task' | 'importance'>;
+
+/** What is shown of labels: whether there are two of a classifier's, and whether a measure over classes has enough of each. */
+const needsLabels = ({ task, importance }: Asked): boolean =>
+  task === 'sequence_classification' || task === 'image_classification' || (task === 'causal_lm' && importance.measure === 'qm_taylor');
 
 export class DataCache {
   readonly #entries = new Map<string, Promise<DataFact>>();
 
   /** Never rejects. */
-  async look(written: string, { data, task }: { readonly data: DataSettings; readonly task: Task }, baseDir: string): Promise<DataFact> {
+  async look(written: string, asked: Asked, baseDir: string): Promise<DataFact> {
+    const { data, task } = asked;
     const full = path.resolve(baseDir, written);
     const found = await stat(full).catch(() => undefined);
     const base = { written, full, isFolder: found?.isDirectory() === true, columns: [] };
     if (found === undefined) return { ...base, state: 'missing', suggestion: await nearbyName(written, full) };
-    // A half-typed path may be the root of the disk: folders are left to the trainer.
+    // A half-typed path may be the root of the disk: folders of images are counted no deeper than their classes, others left to the trainer.
+    if (base.isFolder && task === 'image_classification') return { ...base, state: 'ok', labels: await countFolderLabels(full) };
     if (base.isFolder || task === 'image_classification') return { ...base, state: 'ok' };
-    const key = JSON.stringify([full, found.mtimeMs, found.size, task, data.format, data.columns, data.labels]);
-    const known = this.#entries.get(key) ?? inspect(base, { data, task }, found.size);
+    const counts = needsLabels(asked) && found.size <= MAX_COUNTED_BYTES;
+    const key = JSON.stringify([full, found.mtimeMs, found.size, task, data.format, data.columns, data.labels, counts]);
+    const known = this.#entries.get(key) ?? inspect(base, { data, task, counts }, found.size);
     this.#entries.delete(key);
     this.#entries.set(key, known);
     const [oldest] = this.#entries.keys();
@@ -62,7 +73,7 @@ export class DataCache {
 
 async function inspect(
   base: Omit<DataFact, 'state'>,
-  { data, task }: { readonly data: DataSettings; readonly task: Task },
+  { data, task, counts }: { readonly data: DataSettings; readonly task: Task; readonly counts: boolean },
   bytes: number,
 ): Promise<DataFact> {
   let first: DataRecord | undefined;
@@ -91,7 +102,8 @@ async function inspect(
     const columns = columnsOf(first);
     if (first === undefined) return { ...base, state: 'unreadable', reason: 'the file holds no sample' };
     const rows = await countRows({ ...(files[0] ?? { file: base.full, extension: '.txt' }), bytes, checked, limit: CHECKED_SAMPLES });
-    return { ...base, state: 'ok', columns, format, rows };
+    const labels = counts ? await countFileLabels(base.full, { data, task }) : undefined;
+    return { ...base, state: 'ok', columns, format, rows, labels };
   } catch (error) {
     const columns = columnsOf(first);
     if (!(error instanceof DataError)) return { ...base, state: 'unreadable', reason: String(error), columns };

@@ -4,11 +4,12 @@ import { attachForEstimate } from '../memory/planned-program.ts';
 import type { RecipeEstimate } from '../memory/predict.ts';
 import { moduleNames, TargetError, type TargetSettings, targetModules } from '../method/targets.ts';
 import type { AnyModel, Model, ModuleSpec } from '../model/model-spec.ts';
+import { classBalanceProblem } from '../protocol/class-balance.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';
 import { byteSize } from '../protocol/format.ts';
 import type { Severity, Suggestion } from '../protocol/problem.ts';
 import { follow, START } from '../protocol/recipe/located.ts';
-import { loraMethods, rankMethods } from '../protocol/recipe/model-settings.ts';
+import { loraMethods, rankMethods, rowMethods } from '../protocol/recipe/model-settings.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { SelectionError } from '../selection.ts';
 import { methodSettings } from '../train/recipe-settings.ts';
@@ -31,6 +32,8 @@ export const factCodes = [
   'unreadable-data',
   'bad-sample',
   'unknown-column',
+  'one-label',
+  'labels-for-measure',
   'output-not-empty',
   'memory-above-free',
 ] as const;
@@ -47,7 +50,7 @@ interface Report {
 }
 
 export function factProblems(view: RecipeView): LintProblem[] {
-  const reports = [...modelProblems(view), ...dataProblems(view), ...outputProblems(view), ...memoryProblems(view)];
+  const reports = [...modelProblems(view), ...dataProblems(view), ...labelProblems(view), ...outputProblems(view), ...memoryProblems(view)];
   return reports.map(report => place(view, report));
 }
 
@@ -207,6 +210,22 @@ function* dataProblems({ data, values }: RecipeView): Generator<Report> {
       yield { code: 'bad-sample', path, message: `line ${line}: ${message}`, related: { file: fact.full, line: line - 1, message } };
     }
   }
+}
+
+/** Of all training files together; nothing is said where one of them was not counted. */
+function* labelProblems({ data, values }: RecipeView): Generator<Report> {
+  const counted = data.slice(0, values.data.train.length).map(({ labels }) => labels);
+  const counts: Record<string, number> = Object.create(null);
+  for (const labels of counted) for (const [name, count] of Object.entries(labels ?? {})) counts[name] = (counts[name] ?? 0) + count;
+  const [only, ...others] = Object.keys(counts);
+  if (only === undefined || counted.includes(undefined)) return;
+  if (others.length === 0 && values.task !== 'causal_lm')
+    yield { code: 'one-label', path: ['data', 'train'], message: `every sample has the label '${only}': a classifier needs two or more` };
+  const { measure, scores } = values.importance;
+  const isMeasured = rowMethods.has(values.method) && measure === 'qm_taylor' && scores === undefined;
+  const problem = isMeasured ? classBalanceProblem(counts) : undefined;
+  if (problem !== undefined)
+    yield { code: 'labels-for-measure', severity: 'warning', path: ['importance', 'measure'], message: problem, replaceBy: 'taylor_row' };
 }
 
 /** Renames of columns that no file has; nothing is known of files whose columns are not. */

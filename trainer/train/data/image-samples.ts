@@ -33,6 +33,8 @@ export interface ListImagesInput {
 
 const IMAGE_EXTENSIONS = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tif', '.tiff', '.avif', '.svg']);
 
+export const isImageFile = (name: string): boolean => IMAGE_EXTENSIONS.has(path.extname(name).toLowerCase());
+
 /** ImageNet-21k has 14 million; a list of more paths than that would fill memory before any training. */
 const MAX_IMAGES = 20_000_000;
 
@@ -87,7 +89,7 @@ async function* imagesOfClass(folder: string, label: string): AsyncGenerator<Ima
   for (const entry of entries) {
     const inner = path.join(folder, entry.name);
     if (entry.isDirectory()) yield* imagesOfClass(inner, label);
-    else if (IMAGE_EXTENSIONS.has(path.extname(entry.name).toLowerCase())) yield imageFile(inner, label);
+    else if (isImageFile(entry.name)) yield imageFile(inner, label);
   }
 }
 

@@ -1,0 +1,54 @@
+/** How many samples each label has, where that is quick to tell: of a file, or of a folder with a folder for each class. */
+import type { Dirent } from 'node:fs';
+import { readdir } from 'node:fs/promises';
+import path from 'node:path';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { DataError } from '../train/data/data-error.ts';
+import { renameColumns } from '../train/data/detect-format.ts';
+import { isImageFile } from '../train/data/image-samples.ts';
+import { listDataFiles } from '../train/data/list-files.ts';
+import { findColumns } from '../train/data/load-labelled.ts';
+import { readRecords } from '../train/data/read-records.ts';
+import { labelName } from '../train/data/record-fields.ts';
+
+export type LabelCounts = Readonly<Record<string, number>>;
+
+/** Parsed in some 50 ms; what is longer is left to the trainer. */
+export const MAX_COUNTED_BYTES = 4 * 2 ** 20;
+/** ImageNet has 1000. A half-typed path may be any folder of the disk: no more is looked at, and nothing below its folders. */
+const MAX_CLASSES = 1000;
+
+/** Undefined where a sample has no label: the first of them is reported by its line. */
+export async function countFileLabels(file: string, { data, task }: Pick<Recipe, 'data' | 'task'>): Promise<LabelCounts | undefined> {
+  const counts: Record<string, number> = Object.create(null);
+  let key: string | undefined;
+  try {
+    for await (const given of readRecords({ files: await listDataFiles([file]), textSplit: 'file' })) {
+      const record = renameColumns(given, data.columns);
+      key ??= task === 'causal_lm' ? 'label' : findColumns(record).label;
+      const label = labelName(record, key, data.labels);
+      counts[label] = (counts[label] ?? 0) + 1;
+    }
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
+  }
+  return key === undefined ? undefined : counts;
+}
+
+/** Undefined for a folder of another layout. */
+export async function countFolderLabels(folder: string): Promise<LabelCounts | undefined> {
+  const classes = (await entriesOf(folder)).filter(entry => entry.isDirectory() && !entry.name.startsWith('.'));
+  if (classes.length === 0 || classes.length > MAX_CLASSES) return undefined;
+  const counts = await Promise.all(classes.map(async ({ name }) => [name, await countImages(path.join(folder, name))] as const));
+  return Object.fromEntries(counts.filter(([, count]) => count > 0));
+}
+
+/** Tiny-ImageNet has class/images/. */
+async function countImages(folder: string): Promise<number> {
+  const entries = await entriesOf(folder);
+  const inner = entries.some(entry => entry.isDirectory() && entry.name === 'images') ? await entriesOf(path.join(folder, 'images')) : [];
+  return [...entries, ...inner].filter(entry => isImageFile(entry.name)).length;
+}
+
+const entriesOf = (folder: string): Promise<Dirent[]> => readdir(folder, { withFileTypes: true }).catch(() => []);
