@@ -25,6 +25,20 @@ export function checkAdapter(adapter: Adapter, model: Model, fingerprint: string
     );
 }
 
+/**
+ * Whether these are the weights that an adapter was trained on: all that can be said before the data tells how large a head is.
+ * @throws AdapterError
+ */
+export function checkBase({ dir, description: { base } }: Adapter, fingerprint: string): void {
+  const problem = fingerprintMismatch(base, fingerprint);
+  if (problem) throw new AdapterError(dir, [problem], `It was made for ${base.source}: give that model.`);
+}
+
+const fingerprintMismatch = ({ fingerprint: own }: AdapterDescription['base'], fingerprint: string): string | undefined =>
+  own === undefined || own === fingerprint
+    ? undefined
+    : `was trained on weights with the fingerprint ${own.slice(0, 12)}…, these have ${fingerprint.slice(0, 12)}…`;
+
 /** Every mismatch as a sentence; empty means that it fits. */
 export function adapterMismatches(
   { description, tensors }: Pick<Adapter, 'description' | 'tensors'>,
@@ -32,9 +46,8 @@ export function adapterMismatches(
   fingerprint: string,
 ): string[] {
   const problems: string[] = [];
-  const { base } = description;
-  if (base.fingerprint !== undefined && base.fingerprint !== fingerprint)
-    problems.push(`was trained on weights with the fingerprint ${base.fingerprint.slice(0, 12)}…, these have ${fingerprint.slice(0, 12)}…`);
+  const foreign = fingerprintMismatch(description.base, fingerprint);
+  if (foreign) problems.push(foreign);
   const modules = new Map(model.modules.map(module => [module.name, module]));
   const expected = new Map<string, Expected>();
   for (const name of description.modules) {

@@ -2,6 +2,7 @@
 
 import type { Adapter } from '../adapter/adapter.ts';
 import { type AdaptedModel, applyAdapter, untouched } from '../adapter/apply-adapter.ts';
+import { checkBase } from '../adapter/check-adapter.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
 import type { Session } from '../engine/engine.ts';
 import type { Model } from '../model/model-spec.ts';
@@ -34,6 +35,8 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
   try {
     const base = await openBase({ ...recipe, context, job });
     try {
+      // Before the data is read: it would be reported as wrong by the labels of another model.
+      if (adapter) checkBase(adapter, base.fingerprint);
       const params = { recipe, base, context, job, labels: adapter?.description.labels };
       const benchmarks = await loadBenchmarks(params);
       const hasData = recipe.data.eval.length > 0 || recipe.val_size > 0;

@@ -69,6 +69,47 @@ describe("Torch-Pruning's groups", () => {
   });
 });
 
+/** Members as 'name part' by the names in the file: 'out' makes the channels or stands between, 'in' reads them. */
+interface NamedGroup {
+  readonly channels: number;
+  readonly members: readonly string[];
+}
+
+describe("Torch-Pruning's groups of every family", () => {
+  const { families } = read('coupled_groups.json') as { readonly families: Readonly<Record<string, readonly NamedGroup[]>> };
+  /** It does not see that DeBERTa uses this table as a weight. */
+  const UNSEEN = 'deberta.encoder.rel_embeddings out';
+
+  const named = ({ module: { weight, kind }, part }: CoupledGroup['members'][number]): string =>
+    `${weight.name.replace(/\.weight$/, '')} ${part === 'columns' && (kind === 'linear' || kind === 'conv') ? 'in' : 'out'}`;
+  /** Its groups begin at the rows of a linear layer or a convolution. */
+  const ownGroups = (name: string): NamedGroup[] =>
+    coupledGroups(loadModel(read(name, 'config.json'), { imageSize: [32, 32] }))
+      .filter(({ members }) => members.some(({ part }) => part === 'rows'))
+      .map(({ channels, members }) => ({ channels, members: [...new Set(members.map(named))].filter(member => member !== UNSEEN).sort() }));
+  const written = ({ channels, members }: NamedGroup): string => `${channels}: ${members.join(', ')}`;
+
+  test.each(['resnet', 'resnet_basic', 'timm_resnet', 'timm_resnext'])('%s: the same', name => {
+    expect(ownGroups(name).map(written).sort()).toEqual(families[name]?.map(written).sort());
+  });
+
+  // It takes the softmax of attention for an operation on each feature, and so couples all four projections of a layer. What they do to each
+  // other is a product: queries go with keys, values with the columns that read them. Its groups are ours, joined.
+  const attention = Object.keys(families).filter(name => !name.includes('resne'));
+  test.each(attention)('%s: the same, and of attention a finer part', name => {
+    const own = ownGroups(name);
+    const same = new Set(own.map(written));
+    const others = (families[name] ?? []).filter(group => !same.has(written(group)));
+    expect(others.length).toBe(2);
+    for (const { channels, members } of others) {
+      const inside = own.filter(group => group.members.every(member => members.includes(member)));
+      expect([...new Set(inside.flatMap(group => group.members))].sort()).toEqual(members);
+      expect(Math.max(...inside.map(group => group.channels))).toBeLessThanOrEqual(channels);
+      expect(members.filter(member => member.endsWith(' in'))).toHaveLength(1);
+    }
+  });
+});
+
 describe('a Llama of two blocks, 4 heads and 2 key-value heads', () => {
   const config = read('llama', 'config.json');
   const model = loadModel(config);

@@ -1,0 +1,84 @@
+"""Coupled groups of the model folders beside this script by Torch-Pruning (1.6.1), with torch, transformers and timm of the README.
+
+    OMP_NUM_THREADS=1 python make_coupled_groups.py     # writes ../coupled_groups.json
+
+Of each group: how many channels it has, and its members as 'name part', the name that of the weight in the model's file. 'out' makes the
+channels or stands between them (rows, norm entries, features of embeddings and of tables), 'in' reads them (columns).
+"""
+import json, os
+import timm, torch, torch.nn as nn, torch_pruning, transformers
+from safetensors.torch import load_file
+from timm.models import load_checkpoint
+
+torch.set_num_threads(1)
+GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
+BY_TRANSFORMERS = ['bert', 'roberta', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'deit_teacher', 'resnet', 'resnet_basic']
+TINY_VIT = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=5)
+BY_TIMM = {  # as make_classifier_families.py made them
+    'timm_resnext': ('resnext50_32x4d', dict(num_classes=5, layers=(1, 2, 1, 1), channels=(8, 8, 16, 16), cardinality=4, base_width=16)),
+    'timm_resnet': ('resnet18', dict(num_classes=5, layers=(1, 2, 1, 1), channels=(8, 16, 16, 24))),
+    'timm_vit': ('vit_tiny_patch16_224', TINY_VIT),
+    'timm_deit_distilled': ('deit_tiny_distilled_patch16_224', TINY_VIT),
+}
+
+
+class Logits(nn.Module):
+    def __init__(self, model, key):
+        super().__init__()
+        self.model, self.key = model, key
+
+    def forward(self, x):
+        return self.model(**{self.key: x}).logits if self.key else self.model(x)
+
+
+def load(name):
+    folder = os.path.join(GOLDEN, name)
+    if name in BY_TIMM:
+        # Fused attention hides its products from the trace.
+        timm.layers.set_fused_attn(False)
+        kind, sizes = BY_TIMM[name]
+        model = timm.create_model(kind, **sizes)
+        load_checkpoint(model, os.path.join(folder, 'model.safetensors'))
+        return model.eval(), None
+    with open(os.path.join(folder, 'golden.json')) as file:
+        golden = json.load(file)
+    model = getattr(transformers, golden['model']).from_pretrained(folder, attn_implementation='eager').eval()
+    return model, 'pixel_values' if 'pixel_values' in golden['inputs'] else 'input_ids'
+
+
+def example(name, key):
+    with open(os.path.join(GOLDEN, name, 'golden.json')) as file:
+        found = json.load(file)['inputs'][key or 'pixel_values']
+    return torch.tensor(found['data']).reshape(found['shape'])[:1]
+
+
+def groups(name):
+    model, key = load(name)
+    stored = load_file(os.path.join(GOLDEN, name, 'model.safetensors'))
+
+    def file_name(parameter):
+        same = [n for n, v in stored.items() if v.shape == parameter.shape and torch.equal(v, parameter.detach())]
+        assert len(same) == 1, (name, same)
+        return same[0].removesuffix('.weight')
+
+    graph = torch_pruning.DependencyGraph().build_dependency(Logits(model, key), example_inputs=example(name, key))
+    found = []
+    for group in graph.get_all_groups(root_module_types=[nn.Linear, nn.Conv2d]):
+        members, channels = set(), len(group[0][1])
+        for dependency, rows in group:
+            target = dependency.target.module
+            if isinstance(target, nn.Parameter):
+                members.add(f'{file_name(target)} out')
+            elif getattr(target, 'weight', None) is not None:
+                members.add(f"{file_name(target.weight)} {'in' if dependency.handler.__name__ == 'prune_in_channels' else 'out'}")
+        found.append(dict(channels=channels, members=sorted(members)))
+    return found
+
+
+result = dict(meta=dict(torch=torch.__version__, transformers=transformers.__version__, timm=timm.__version__, torch_pruning='1.6.1'))
+result['families'] = {name: groups(name) for name in [*BY_TRANSFORMERS, *BY_TIMM]}
+for name, found in result['families'].items():
+    print(name, len(found), 'groups')
+with open(os.path.join(GOLDEN, 'coupled_groups.json'), 'w') as out:
+    json.dump(result, out, indent=1)
+    out.write('\n')
