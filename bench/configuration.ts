@@ -1,41 +1,51 @@
-/** What is measured: the configurations of both sides, and the order in which they take turns. */
+/** What is measured: one configuration of one side, and the plan of the comparison on SmolLM2-135M. */
 import type { RecomputePolicy } from '../trainer/graph/recompute.ts';
+import { benchModels, LORA_RANK, type ModelName } from './bench-models.ts';
 
 export type Implementation = 'rowtune' | 'pytorch';
-export type BenchMethod = 'inference' | 'full' | 'lora' | 'dora' | 'spsft';
+export type BenchMethod = 'inference' | 'full' | 'lora' | 'dora' | 'shira' | 'spsft';
+/** `autocast`, of theirs: float32 weights, products in bfloat16. */
+export type BenchType = 'float32' | 'bfloat16' | 'autocast';
 
 export interface Configuration {
   readonly implementation: Implementation;
   readonly method: BenchMethod;
-  /** LoRA's rank, or the trained rows of each linear layer. */
+  /** The rank, or the trained rows of each layer. */
   readonly r: number;
   /** Of LoRA and DoRA; 0 for the others. */
   readonly dropout: number;
-  /** Which forward values are computed again: a recompute level of ours, `none` or `checkpointing` of theirs. */
-  readonly setting: RecomputePolicy | 'checkpointing';
+  /** Which forward values are computed again: a recompute level of ours; of theirs `none`, `checkpointing`, or `compile` (torch.compile). */
+  readonly setting: RecomputePolicy | 'checkpointing' | 'compile';
+  readonly model: ModelName;
+  readonly batch: number;
+  /** Of a sequence. */
+  readonly tokens: number;
+  /** The first blocks of the model; left out: all. */
+  readonly layers?: number;
+  readonly dtype: BenchType;
 }
 
-/** SmolLM2-135M: two sequences of 256 tokens. */
-export const BATCH = 2;
-export const TOKENS = 256;
 export const WARM_UP_STEPS = 2;
 
-const LORA_RANK = 16;
-/** The rows of SPSFT that come nearest to LoRA's trained parameters at that rank. */
-const SPSFT_ROWS = 32;
+export type Setting = Configuration['setting'];
 
-type Setting = Configuration['setting'];
+/** What most configurations share: the model's own batch, float32, the rank or rows of the equal budget. */
+type Choice = Pick<Configuration, 'method'> & Partial<Omit<Configuration, 'implementation' | 'method'>>;
 
-const of = (implementation: Implementation, method: BenchMethod, setting: Setting = 'none', dropout = 0): Configuration => ({
-  implementation,
-  method,
-  r: method === 'spsft' ? SPSFT_ROWS : method === 'lora' || method === 'dora' ? LORA_RANK : 0,
-  dropout,
-  setting,
-});
+export function configure(implementation: Implementation, choice: Choice): Configuration {
+  const { method, model = 'smollm2' } = choice;
+  const { batch, tokens, rows } = benchModels[model];
+  const r = method === 'spsft' ? rows : method === 'lora' || method === 'dora' || method === 'shira' ? LORA_RANK : 0;
+  return { implementation, r, dropout: 0, setting: 'none', model, batch, tokens, dtype: 'float32', ...choice };
+}
 
-const ours = (method: BenchMethod, setting?: Setting, dropout?: number) => of('rowtune', method, setting, dropout);
-const theirs = (method: BenchMethod, setting?: Setting, dropout?: number) => of('pytorch', method, setting, dropout);
+const ours = (method: BenchMethod, setting?: Setting, dropout?: number) => configure('rowtune', { method, ...given({ setting, dropout }) });
+const theirs = (method: BenchMethod, setting?: Setting, dropout?: number) =>
+  configure('pytorch', { method, ...given({ setting, dropout }) });
+
+/** Without what is undefined, which would stand in the place of a default. */
+const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
 
 /** What is compared with each other comes close together, so that a drift of the machine meets both. */
 const OURS: readonly Configuration[] = [
@@ -82,10 +92,13 @@ const isQuick = ({ implementation, method, setting }: Configuration): boolean =>
 const isRepeated = ({ implementation, method, setting }: Configuration): boolean =>
   implementation === 'pytorch' || method === 'inference' || method === 'spsft' || setting === 'cheap' || setting === 'block';
 
-/** Ours, theirs, ours, theirs, … */
 export function plan({ quick, threads }: { readonly quick: boolean; readonly threads: number }): Configuration[] {
   const isWanted = (one: Configuration): boolean => (!quick || isQuick(one)) && (threads === 1 || isRepeated(one));
-  const [mine, others] = [OURS.filter(isWanted), THEIRS.filter(isWanted)];
+  return inTurn(OURS.filter(isWanted), THEIRS.filter(isWanted));
+}
+
+/** Ours, theirs, ours, theirs, … */
+export function inTurn(mine: readonly Configuration[], others: readonly Configuration[]): Configuration[] {
   return Array.from({ length: Math.max(mine.length, others.length) }, (_, i) => [mine[i], others[i]])
     .flat()
     .filter(configuration => configuration !== undefined);
@@ -95,28 +108,49 @@ export function plan({ quick, threads }: { readonly quick: boolean; readonly thr
 export const isInference = ({ method }: Configuration): boolean => method === 'inference';
 
 /** Whole blocks are computed again, as PyTorch's checkpointing does. */
-export const checkpoints = ({ setting }: Configuration): boolean => setting !== 'none' && setting !== 'cheap';
+export const checkpoints = ({ setting }: Configuration): boolean =>
+  setting === 'block' || setting === 'sqrt' || setting === 'checkpointing';
 
-export const describe = ({ implementation, method, r, dropout, setting }: Configuration): string =>
+/** Do both compute the same batch with the same model? */
+export const sameWork = (a: Configuration, b: Configuration): boolean =>
+  a.model === b.model && a.batch === b.batch && a.tokens === b.tokens && a.layers === b.layers;
+
+/** Within one model and batch. */
+export const describe = ({ implementation, method, r, dropout, setting, dtype }: Configuration): string =>
   [
     implementation,
     method,
     r > 0 ? `r${r}` : '',
     method === 'lora' || method === 'dora' ? `dropout ${dropout}` : '',
     method === 'inference' ? '' : setting,
+    dtype === 'float32' ? '' : dtype,
   ]
     .filter(part => part !== '')
     .join(' ');
 
-/** Seconds a step on one core of a 2024 server, and seconds to start: only the first guess of how long a run takes. */
-const GUESSED_STEP_SECONDS: Record<Implementation, Record<BenchMethod, number>> = {
-  rowtune: { inference: 1.3, full: 4.2, lora: 3.4, dora: 5, spsft: 3.1 },
-  pytorch: { inference: 1.4, full: 5.8, lora: 4, dora: 8, spsft: 3.7 },
-};
-const GUESSED_START_SECONDS = 8;
-const GUESSED_GAIN_PER_CORE = 0.7;
+/** Of a model in words: SmolLM2-135M, 2 × 256 tokens. */
+export function describeWork({ model, batch, tokens, layers }: Pick<Configuration, 'model' | 'batch' | 'tokens' | 'layers'>): string {
+  const items = tokens > 1 ? `${batch} × ${tokens} tokens` : `${batch} images`;
+  return `${benchModels[model].title}${layers ? ` of ${layers} layers` : ''}, ${items}`;
+}
 
-export function guessSeconds({ implementation, method }: Configuration, threads: number, steps: number): number {
-  const perStep = GUESSED_STEP_SECONDS[implementation][method] / (1 + GUESSED_GAIN_PER_CORE * (threads - 1));
-  return GUESSED_START_SECONDS + (WARM_UP_STEPS + steps) * perStep;
+/** Seconds a step of SmolLM2 on one core of a 2024 server, and seconds to start: only the first guess of how long a run takes. */
+const GUESSED_STEP_SECONDS: Record<Implementation, Record<BenchMethod, number>> = {
+  rowtune: { inference: 1.1, full: 4, lora: 3, dora: 4, shira: 3, spsft: 2.6 },
+  pytorch: { inference: 1.2, full: 4.2, lora: 3.6, dora: 6.5, shira: 4.5, spsft: 3 },
+};
+const GUESSED_START_SECONDS: Record<Implementation, number> = { rowtune: 4, pytorch: 9 };
+/** What torch.compile takes to compile a transformer's step. */
+const GUESSED_COMPILE_SECONDS = 90;
+const GUESSED_GAIN_PER_CORE = 0.7;
+/** Of bfloat16, on a processor that has products of it. */
+const GUESSED_GAIN_OF_HALF = 1.5;
+
+export function guessSeconds(one: Configuration, threads: number, steps: number): number {
+  const { implementation, method, model, batch, tokens, dtype, setting } = one;
+  const own = benchModels[model];
+  const size = (own.cost * batch * tokens) / (own.batch * own.tokens);
+  const gain = (1 + GUESSED_GAIN_PER_CORE * (threads - 1)) * (dtype === 'float32' ? 1 : GUESSED_GAIN_OF_HALF);
+  const perStep = (GUESSED_STEP_SECONDS[implementation][method] * size) / gain;
+  return GUESSED_START_SECONDS[implementation] + (setting === 'compile' ? GUESSED_COMPILE_SECONDS : 0) + (WARM_UP_STEPS + steps) * perStep;
 }

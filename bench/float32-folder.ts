@@ -1,32 +1,71 @@
-/** The weights that both sides load: a model as a Hugging Face folder of float32 safetensors. */
+/** The weights that both sides load: a model as a Hugging Face folder of float32 safetensors, written once. */
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { openModel } from '../trainer/hub/open-model.ts';
 import { SINGLE_FILE } from '../trainer/hub/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../trainer/hub/safetensors-writer.ts';
+import { loadModel } from '../trainer/model/load-model.ts';
+import { type WeightSource, withInitial } from '../trainer/model/weight-stream.ts';
+import { benchConfigs, benchModels, type ModelName } from './bench-models.ts';
+import { randomWeights } from './random-weights.ts';
+
+export interface FolderContents {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly weights: WeightSource;
+  /** The name in the file of a tensor of `weights`; left out, its own. */
+  readonly nameOf?: (name: string) => string;
+}
+
+/** The config comes first and the weights last, and those appear whole: where they are, the folder is complete. */
+export async function writeFloat32Folder(dir: string, { config, weights, nameOf = name => name }: FolderContents): Promise<void> {
+  await mkdir(dir, { recursive: true });
+  await writeFile(path.join(dir, 'config.json'), `${JSON.stringify({ ...config, torch_dtype: 'float32' }, null, 2)}\n`);
+  const entries = [...weights.tensors].map(([name, { shape }]) => ({
+    name: nameOf(name),
+    dtype: 'F32' as const,
+    shape,
+    data: async () => encodeFloat32(await weights.readFloat32(name), 'F32'),
+  }));
+  await writeSafetensors(path.join(dir, SINGLE_FILE), entries, { format: 'pt' });
+}
+
+/** Any other seed would do, if it were the same each time. */
+const WEIGHT_SEED = 5;
 
 /**
- * Writes the weights of a model (a GGUF file, say) as float32 safetensors with their config, once: the weights come last, and appear whole.
- * @returns the folder
+ * The folder of a model of the benchmark, written at the first call.
+ * @param source the real weights as a file or folder that our hub reader opens; left out for those drawn at random
  */
-export async function float32Folder(source: string, target: string, log: (line: string) => void): Promise<string> {
-  const weightsPath = path.join(target, SINGLE_FILE);
-  if (existsSync(weightsPath)) return target;
-  log(`writing float32 weights of ${source} into ${target}`);
-  await mkdir(target, { recursive: true });
-  const { config, weights } = await openModel(source);
-  try {
-    await writeFile(path.join(target, 'config.json'), `${JSON.stringify({ ...config, torch_dtype: 'float32' }, null, 2)}\n`);
-    const entries = [...weights.tensors.values()].map(({ name, shape }) => ({
-      name,
-      dtype: 'F32' as const,
-      shape,
-      data: async () => encodeFloat32(await weights.readFloat32(name), 'F32'),
-    }));
-    await writeSafetensors(weightsPath, entries, { format: 'pt' });
-  } finally {
-    await weights.close();
+export async function benchFolder(
+  name: ModelName,
+  parent: string,
+  source: string | undefined,
+  log: (line: string) => void,
+): Promise<string> {
+  const dir = path.join(parent, `${name}-float32`);
+  if (existsSync(path.join(dir, SINGLE_FILE))) return dir;
+  log(`writing float32 weights of ${benchModels[name].title} into ${dir}`);
+  if (source === undefined) {
+    const config = benchConfigs[name];
+    await writeFloat32Folder(dir, { config, weights: randomWeights(loadModel(config), { seed: WEIGHT_SEED, gain: 1 }) });
+    return dir;
   }
-  return target;
+  const folder = await openModel(source);
+  try {
+    if (name === 'smollm2') await writeFloat32Folder(dir, folder);
+    else {
+      // An encoder: its new head is written with it, under the names of the whole model.
+      const config = { ...folder.config, ...benchConfigs[name] };
+      const { architectures: _, ...encoder } = config;
+      const model = loadModel({ ...encoder, architectures: folder.config.architectures }, { headSeed: WEIGHT_SEED });
+      const nameOf = (tensor: string): string => (tensor.startsWith('classifier') ? tensor : `bert.${tensor}`);
+      const held = withInitial(model, folder.weights);
+      const needed = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
+      await writeFloat32Folder(dir, { config, weights: { ...held, tensors: needed }, nameOf });
+    }
+  } finally {
+    await folder.weights.close();
+  }
+  return dir;
 }

@@ -3,73 +3,53 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { ADDON_PACKAGE, ADDON_VERSION, TENSORFLOW_VERSION } from '../trainer/engine/install/engine-folder.ts';
+import { findNvidiaGpu } from '../trainer/engine/install/toolchain.ts';
 import { describeMachine } from '../trainer/engine/machine.ts';
-import { type Configuration, describe, guessSeconds, plan } from './configuration.ts';
-import { float32Folder } from './float32-folder.ts';
+import type { ModelName } from './bench-models.ts';
+import { plan } from './configuration.ts';
+import type { Device } from './device.ts';
+import { benchFolder } from './float32-folder.ts';
+import { Clock, guessAll, log, measureAll, minutes } from './measurements.ts';
 import { computeRatios, TARGETS } from './ratios.ts';
 import { disturbed, type Facts, markdown, type Results, ratiosTable, rowsTable } from './report.ts';
-import { compareWork, coresFor, measure, measureRates, peerVersions, type RawRow, type Sides, withMemory } from './run-side.ts';
+import { BenchError, compareWork, coresFor, measureRates, peerVersions, type Sides, withMemory } from './run-side.ts';
 
-export interface BenchParams {
+export interface SidesParams {
+  readonly device: Device;
+  readonly cacheDir: string;
+  readonly python: string;
+  /** Of each model that is measured: its real weights as a folder or file that our hub reader opens, or undefined for random ones. */
+  readonly sources: Readonly<Partial<Record<ModelName, string | undefined>>>;
+  readonly root: string;
+}
+
+export interface BenchParams extends SidesParams {
   readonly quick: boolean;
   readonly json: boolean;
   /** Numbers of cores, measured one after the other. */
   readonly threads: readonly number[];
   /** Measured steps of each process. */
   readonly steps: number;
-  readonly cacheDir: string;
-  readonly python: string;
-  /** The model as a folder or file that our hub reader opens. */
-  readonly model: string;
-  readonly root: string;
 }
 
-const log = (line: string): void => console.error(line);
-const minutes = (seconds: number): string => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
-
-/** Learns from what is done how long the rest takes. */
-class Clock {
-  private readonly started = performance.now();
-  private done = 0;
-  private readonly total: number;
-
-  constructor(total: number) {
-    this.total = total;
-  }
-
-  advance(guess: number): void {
-    this.done += guess;
-  }
-
-  left(): number {
-    const elapsed = (performance.now() - this.started) / 1000;
-    return this.done === 0 ? this.total : (elapsed / this.done) * (this.total - this.done);
-  }
+/** Before anything is downloaded. @throws BenchError where there is no such device */
+export async function checkMachine(device: Device): Promise<void> {
+  if (device === 'gpu' && !(await findNvidiaGpu()))
+    throw new BenchError('--device gpu measures an NVIDIA GPU, and nvidia-smi finds none on this machine; leave it out to measure the CPU');
 }
 
-async function measureAll(sides: Sides, configurations: readonly Configuration[], params: BenchParams, threads: number, clock: Clock) {
-  const rows: RawRow[] = [];
-  const failures: string[] = [];
-  for (const configuration of configurations) {
-    try {
-      const row = await measure(sides, configuration, threads, params.steps);
-      rows.push(row);
-      log(
-        `${describe(row).padEnd(44)} ${row.secondsPerStep.toFixed(2)} s/step  peak ${(row.peakBytes / 2 ** 20).toFixed(0)} MiB  ` +
-          `CPU ${(100 * row.cpuShare).toFixed(0)}%  load ${row.loadAverage.toFixed(1)}`,
-      );
-    } catch (error) {
-      failures.push(`${describe(configuration)}: ${(error as Error).message}`);
-      log(failures.at(-1) as string);
-    }
-    clock.advance(guessSeconds(configuration, threads, params.steps));
-    log(`  ${minutes(clock.left())} left`);
-  }
-  return { rows: withMemory(rows), failures: [...failures, ...compareWork(rows)] };
+/** Writes the models' folders where they are missing. */
+export async function openSides({ cacheDir, python, root, sources, device }: SidesParams): Promise<Sides> {
+  const folders: Partial<Record<ModelName, string>> = {};
+  for (const [name, source] of Object.entries(sources) as [ModelName, string | undefined][])
+    folders[name] = await benchFolder(name, path.join(cacheDir, 'bench'), source, log);
+  const peer = path.join(root, 'bench', 'peers', 'pytorch_peft.py');
+  return { cacheDir, python, folders, peer, scripts: import.meta.dirname, device };
 }
 
-async function gatherFacts(sides: Sides): Promise<Facts> {
+export async function gatherFacts(sides: Sides): Promise<Facts> {
   const { cpu, memory } = describeMachine();
+  const gpu = sides.device === 'gpu' ? await findNvidiaGpu() : undefined;
   const versions = {
     node: process.versions.node,
     tensorflow: TENSORFLOW_VERSION,
@@ -83,6 +63,7 @@ async function gatherFacts(sides: Sides): Promise<Facts> {
     cores: os.cpus().length,
     memoryBytes: memory.totalBytes,
     kernel: `${os.type()} ${os.release()} ${os.arch()}`,
+    ...(gpu && { gpu: `${gpu.name}, driver ${gpu.driver}` }),
     versions,
   };
 }
@@ -98,28 +79,31 @@ async function writeResults(folder: string, results: Results): Promise<void> {
 /** @returns false when something could not be measured, or the two sides did not do the same work */
 export async function runBench(params: BenchParams): Promise<boolean> {
   for (const threads of params.threads) coresFor(threads);
-  const sides: Sides = {
-    cacheDir: params.cacheDir,
-    python: params.python,
-    model: await float32Folder(params.model, path.join(params.cacheDir, 'bench', 'smollm2-float32'), log),
-    peer: path.join(params.root, 'bench', 'peers', 'pytorch_llm.py'),
-    scripts: import.meta.dirname,
-  };
+  const sides = await openSides(params);
   const facts = await gatherFacts(sides);
-  const { quick } = params;
-  const guesses = params.threads.flatMap(threads => plan({ quick, threads }).map(one => guessSeconds(one, threads, params.steps)));
-  const clock = new Clock(guesses.reduce((sum, guess) => sum + guess, 0));
-  log(`${guesses.length} processes, about ${minutes(clock.left())}; leave the machine alone meanwhile`);
+  const { quick, steps } = params;
+  const rounds = params.threads.map(threads => ({
+    sides,
+    threads,
+    jobs: 1,
+    planned: plan({ quick, threads }).map(configuration => ({ configuration, steps })),
+  }));
+  const clock = new Clock(rounds.reduce((sum, round) => sum + guessAll(round), 0));
+  const processes = rounds.reduce((sum, { planned }) => sum + planned.length, 0);
+  log(`${processes} processes, about ${minutes(clock.left())}; leave the machine alone meanwhile`);
   const all: Results[] = [];
   const failures: string[] = [];
-  for (const threads of params.threads) {
+  for (const round of rounds) {
+    const { threads } = round;
     const rates = await measureRates(sides, threads);
     log(
       `${threads} core${threads > 1 ? 's' : ''}: matrix products at ${rates.rowtune.toFixed(0)} (ours) and ${rates.pytorch.toFixed(0)} (PyTorch) GFLOP/s`,
     );
-    const { rows, failures: failed } = await measureAll(sides, plan({ quick, threads }), params, threads, clock);
+    const measured = await measureAll({ ...round, clock });
+    const rows = withMemory(measured.rows);
+    const failed = [...measured.failures, ...compareWork(measured.rows)];
     const notes = [...failed, ...disturbed(rows, facts.cores)];
-    const results = { facts, threads, steps: params.steps, rates, rows, ratios: computeRatios(rows, threads), notes };
+    const results = { facts, threads, steps, rates, rows, ratios: computeRatios(rows, threads), notes };
     if (!quick) await writeResults(path.join(params.root, 'bench', 'results'), results);
     failures.push(...failed);
     all.push(results);

@@ -1,7 +1,13 @@
-/** Our engine's matrix-multiply rate, in a process of its own: prints one JSON line. */
+/** Our engine's matrix-multiply rates, in a process of its own: prints one JSON line. */
 import { measureMatmul } from '../trainer/engine/measure-matmul.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
+import { checkDevice, type Device } from './device.ts';
 
-const { cacheDir } = JSON.parse(process.argv[2] as string) as { cacheDir: string };
+const { cacheDir, device, dtype } = JSON.parse(process.argv[2] as string) as {
+  readonly cacheDir: string;
+  readonly device: Device;
+  readonly dtype: 'float32' | 'bfloat16';
+};
 const engine = await openEngine('tensorflow', { cacheDir });
-console.log(JSON.stringify({ gflops: await measureMatmul(engine) }));
+checkDevice(engine, device);
+console.log(JSON.stringify({ gflops: await measureMatmul(engine, dtype), engine: engine.description.summary }));

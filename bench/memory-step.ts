@@ -18,9 +18,9 @@ import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import { optimizerFeeds } from '../trainer/train/optimizer.ts';
 import { methodSettings, optimizerSettings } from '../trainer/train/recipe-settings.ts';
 import { readSnapshot } from '../trainer/train/snapshot.ts';
-import type { BatchShape } from '../trainer/train/task.ts';
 import { APPLY, evalSignature, trainSignature } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
+import { batchFeeds } from './batch-feeds.ts';
 
 /** What `bench/memory.ts` asks for. */
 export interface MemoryStepRequest {
@@ -63,7 +63,7 @@ await loadVariables(session, { model: weightStream(model, arbitraryWeights(model
 const loadedBytes = resident();
 
 resetPeak();
-await session.run(evalSignature(evalShape), feedsOf(program.signatures[evalSignature(evalShape)] as Signature, model, evalShape));
+await session.run(evalSignature(evalShape), batchFeeds(program.signatures[evalSignature(evalShape)] as Signature, model, evalShape));
 const evalPeak = takePeak();
 const afterEval = resident();
 for await (const _ of readSnapshot(session, attachment, optimizer)) collect();
@@ -76,7 +76,7 @@ const signature = program.signatures[trainSignature(shape)] as Signature;
 for (let step = 1; step <= request.steps; step++) {
   const rates = Object.entries(optimizerFeeds(optimizer, 1e-4, step)).map(([name, value]) => [name, Float32Array.of(value)] as const);
   const scalars: Record<string, HostArray> = { ...Object.fromEntries(rates), seed: Int32Array.of(0, step) };
-  await session.run(trainSignature(shape), { ...feedsOf(signature, model, shape), ...scalars });
+  await session.run(trainSignature(shape), { ...batchFeeds(signature, model, shape), ...scalars });
   if (accumulates) await session.run(APPLY, scalars);
   if (step === 1) firstPeak = takePeak();
   if (step === SETTLED_STEP) settledBytes = resident();
@@ -147,29 +147,4 @@ function arbitraryWeights(of: AnyModel) {
     return values;
   };
   return { tensors, readFloat32 };
-}
-
-/** One batch of the shape: every token but the first of a row is a target, every sample has a label. */
-function feedsOf({ feeds }: Signature, of: AnyModel, { batch, tokens, targets }: BatchShape): Record<string, HostArray> {
-  const vocabulary = Math.max(1, vocabularyOf(of));
-  const positions = Int32Array.from({ length: batch * tokens }, (_, i) => i).filter(i => i % tokens < tokens - 1);
-  const values: Readonly<Record<string, (count: number) => HostArray>> = {
-    ids: count => Int32Array.from({ length: count }, (_, i) => (i * 7919 + 13) % vocabulary),
-    targetPositions: count => positions.slice(0, count),
-    targetIds: count => Int32Array.from({ length: count }, (_, i) => (i * 31 + 7) % vocabulary),
-    targetWeights: count => new Float32Array(count).fill(1 / targets),
-    segments: count => new Int32Array(count).fill(1),
-    positions: count => Int32Array.from({ length: count }, (_, i) => i % tokens),
-    seen: count => new Float32Array(count).fill(1),
-    types: count => new Int32Array(count),
-    pixels: count => Float32Array.from({ length: count }, (_, i) => ((i * 37) % 200) / 100 - 1),
-    labels: count => new Int32Array(count),
-    weights: count => new Float32Array(count).fill(1 / batch),
-  };
-  return Object.fromEntries(
-    feeds.flatMap(({ attrs: { name, spec } }) => {
-      const value = values[name];
-      return value ? [[name, value(elementCount(spec.shape))]] : [];
-    }),
-  );
 }

@@ -20,7 +20,7 @@ export interface Row extends Configuration {
   /** The machine's load before it started. */
   readonly loadAverage: number;
   readonly losses: readonly number[];
-  /** Floating-point operations of a step, where the side counts them. */
+  /** Floating-point operations that a step needs, those computed again not counted; where the side counts them. */
   readonly flops?: number;
 }
 
@@ -85,7 +85,12 @@ export function computeRatios(rows: readonly Row[], threads: number, targets: re
   });
 }
 
-type PeerBound = Bound & { readonly peer: Row };
+/** What a row of ours is held against. */
+export interface PeerBound {
+  readonly peer: Row;
+  readonly time: number;
+  readonly memory: number;
+}
 
 const isPeer = (row: Row, { dropout, setting }: Bound): boolean =>
   row.implementation === 'pytorch' && row.method === 'lora' && row.dropout === dropout && row.setting === setting;
@@ -100,14 +105,14 @@ const worst = (row: Row, bounds: readonly PeerBound[]): number =>
   );
 
 /** The preferred among those that meet all bounds; where none does, the one that misses by the smallest factor. */
-function choose(rows: readonly Row[], bounds: readonly PeerBound[], prefer: Target['prefer']): Row | undefined {
+export function choose(rows: readonly Row[], bounds: readonly PeerBound[], prefer: Target['prefer']): Row | undefined {
   const meeting = rows.filter(row => worst(row, bounds) <= 1);
   const [sorted] =
     meeting.length > 0 ? [...meeting].sort((a, b) => a[prefer] - b[prefer]) : [...rows].sort((a, b) => worst(a, bounds) - worst(b, bounds));
   return sorted;
 }
 
-function ratioOf(target: Target, row: Row, bound: PeerBound): Ratio {
+function ratioOf(target: Target, row: Row, bound: Bound & PeerBound): Ratio {
   const time = row.secondsPerStep / bound.peer.secondsPerStep;
   const memory = row.memoryBytes / bound.peer.memoryBytes;
   return {

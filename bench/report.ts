@@ -1,6 +1,8 @@
 /** The results as Markdown. Pure. */
-import { BATCH, describe, isInference, TOKENS } from './configuration.ts';
+import { benchModels } from './bench-models.ts';
+import { describe, isInference, sameWork } from './configuration.ts';
 import type { Ratio, Row } from './ratios.ts';
+import type { Rates } from './run-side.ts';
 
 export interface Facts {
   readonly date: string;
@@ -9,11 +11,10 @@ export interface Facts {
   readonly cores: number;
   readonly memoryBytes: number;
   readonly kernel: string;
+  /** Card and driver, where it is what computes. */
+  readonly gpu?: string;
   readonly versions: Readonly<Record<string, string>>;
 }
-
-/** Float32 matrix products of a linear layer's size, in GFLOP/s. */
-export type Rates = { readonly rowtune: number; readonly pytorch: number };
 
 export interface Results {
   readonly facts: Facts;
@@ -40,24 +41,23 @@ export const disturbed = (rows: readonly Row[], cores: number): string[] =>
     return isBusy ? [`${describe(row)}: others were at work before it started (load ${row.loadAverage.toFixed(1)})`] : [];
   });
 
-const table = (header: readonly string[], lines: readonly (readonly string[])[]): string =>
+export const table = (header: readonly string[], lines: readonly (readonly string[])[]): string =>
   [header, header.map((_, i) => (i === 0 ? '---' : '---:')), ...lines].map(cells => `| ${cells.join(' | ')} |`).join('\n');
 
-const megabytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
+export const megabytes = (bytes: number): string => (bytes / 2 ** 20).toFixed(0);
 
-/** Operations that the method needs, whatever is computed again: those of our own step that keeps everything. */
-function usefulFlops(row: Row, rows: readonly Row[]): number | undefined {
-  return rows.find(
-    other => other.method === row.method && other.dropout === row.dropout && other.setting === 'none' && other.flops !== undefined,
-  )?.flops;
-}
+/** Operations that the method needs, whatever is computed again; for PyTorch's side those that our own program of the method has. */
+export const usefulFlops = (row: Row, rows: readonly Row[]): number | undefined =>
+  row.flops ??
+  rows.find(other => other.method === row.method && other.dropout === row.dropout && sameWork(other, row) && other.flops !== undefined)
+    ?.flops;
 
 function rowLine(row: Row, rows: readonly Row[], peakRate: number): string[] {
   const flops = usefulFlops(row, rows);
   return [
     describe(row),
     row.secondsPerStep.toFixed(2),
-    ((BATCH * TOKENS) / row.secondsPerStep).toFixed(0),
+    ((row.batch * row.tokens) / row.secondsPerStep).toFixed(row.tokens > 1 ? 0 : 1),
     isInference(row) ? '–' : megabytes(row.memoryBytes),
     megabytes(row.peakBytes),
     row.trainable.toLocaleString('en'),
@@ -69,7 +69,17 @@ function rowLine(row: Row, rows: readonly Row[], peakRate: number): string[] {
 
 export const rowsTable = ({ rows, rates }: Pick<Results, 'rows' | 'rates'>): string =>
   table(
-    ['', 's/step', 'tokens/s', 'MiB', 'peak MiB', 'trained', 'of matmul rate', 'CPU used', 'load before'],
+    [
+      '',
+      's/step',
+      rows.some(({ tokens }) => tokens > 1) ? 'tokens/s' : 'images/s',
+      'MiB',
+      'peak MiB',
+      'trained',
+      'of matmul rate',
+      'CPU used',
+      'load before',
+    ],
     rows.map(row => rowLine(row, rows, Math.max(rates.rowtune, rates.pytorch))),
   );
 
@@ -87,19 +97,26 @@ export const ratiosTable = (ratios: readonly Ratio[]): string =>
     ]),
   );
 
+const { batch, tokens } = benchModels.smollm2;
+
+/** When, on what, with what. */
+export function factLines({ date, cpu, features, cores, memoryBytes, kernel, gpu, versions }: Facts): string {
+  const named = Object.entries(versions).map(([name, version]) => `${name} ${version}`);
+  return `- ${date}
+- ${gpu ? `${gpu}; ` : ''}${cpu}, ${cores} cores, ${features.join(', ')}; ${(memoryBytes / 2 ** 30).toFixed(0)} GiB; ${kernel}
+- ${named.join(', ')}`;
+}
+
 export function markdown(results: Results): string {
   const { facts, threads, steps, rates, ratios, notes } = results;
-  const versions = Object.entries(facts.versions).map(([name, version]) => `${name} ${version}`);
   return `# SmolLM2-135M, ${threads === 1 ? 'one core' : `${threads} cores`}
 
-Written by \`npm run bench\`. float32, batch ${BATCH} × ${TOKENS} tokens, every token a label, all linear layers, AdamW. Each line is a process of its own,
+Written by \`npm run bench\`. float32, batch ${batch} × ${tokens} tokens, every token a label, all linear layers, AdamW. Each line is a process of its own,
 pinned to ${threads === 1 ? 'one core' : `${threads} cores`}, ours and PyTorch's in turn; s/step is the median of ${steps} ${steps === 1 ? 'step' : 'steps'} after warm-up. MiB is the peak of the resident memory less that of inference
 by the same implementation, both counted from when the weights are loaded, our compilation of the step included; peak MiB is the whole process.
 Both sides load the same weights and the same batch, and their first losses agree.
 
-- ${facts.date}
-- ${facts.cpu}, ${facts.cores} cores, ${facts.features.join(', ')}; ${(facts.memoryBytes / 2 ** 30).toFixed(0)} GiB; ${facts.kernel}
-- ${versions.join(', ')}
+${factLines(facts)}
 - float32 matrix products: ours ${rates.rowtune.toFixed(0)} GFLOP/s, PyTorch ${rates.pytorch.toFixed(0)} GFLOP/s. "of matmul rate" is the share of the better one that
   the operations of the step make, those computed again not counted.
 

@@ -4,12 +4,14 @@ import os from 'node:os';
 import path from 'node:path';
 import { runCommand } from '../trainer/engine/install/run-command.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../trainer/engine/tensorflow/environment.ts';
-import { BATCH, type Configuration, checkpoints, describe, isInference, TOKENS, WARM_UP_STEPS } from './configuration.ts';
+import type { ModelName } from './bench-models.ts';
+import { type Configuration, checkpoints, describe, isInference, sameWork, WARM_UP_STEPS } from './configuration.ts';
+import type { Device } from './device.ts';
 import type { Row } from './ratios.ts';
 
 export interface Sides {
-  /** A Hugging Face folder with float32 weights: what both sides load. */
-  readonly model: string;
+  /** Hugging Face folders with float32 weights: what both sides load. */
+  readonly folders: Readonly<Partial<Record<ModelName, string>>>;
   readonly cacheDir: string;
   /** A Python that has PyTorch, Transformers and PEFT. */
   readonly python: string;
@@ -17,6 +19,7 @@ export interface Sides {
   readonly peer: string;
   /** The folder of our own bundled scripts. */
   readonly scripts: string;
+  readonly device: Device;
 }
 
 /** What one process tells of itself. */
@@ -43,15 +46,25 @@ export function coresFor(threads: number, status: string = readFileSync('/proc/s
     return Array.from({ length: last - first + 1 }, (_, i) => first + i);
   });
   if (cores.length < threads)
-    throw new BenchError(`${threads} cores are to be measured and only ${cores.length} may be used; see --threads`);
+    throw new BenchError(`${threads} cores are to be measured and only ${cores.length} may be used; see --threads and --jobs`);
   return cores.slice(-threads);
 }
 
-/** Runs `command` on `threads` cores and takes its last line as JSON. @throws BenchError when it fails */
-async function runPinned(command: readonly string[], threads: number, env: Readonly<Record<string, string>>): Promise<unknown> {
+/** Of so many measurements at a time, the cores of each. */
+export function coreSets(threads: number, jobs: number): number[][] {
+  const all = coresFor(threads * jobs);
+  return Array.from({ length: jobs }, (_, i) => all.slice(all.length - (i + 1) * threads, all.length - i * threads));
+}
+
+/** Runs `command` on these cores and takes its last line as JSON. @throws BenchError when it fails */
+export async function runPinned(
+  command: readonly string[],
+  cores: readonly number[],
+  env: Readonly<Record<string, string>>,
+): Promise<unknown> {
   let line: string | undefined;
-  const result = await runCommand('taskset', ['-c', coresFor(threads).join(','), ...command], {
-    env: { OMP_NUM_THREADS: String(threads), ...env },
+  const result = await runCommand('taskset', ['-c', cores.join(','), ...command], {
+    env: { OMP_NUM_THREADS: String(cores.length), ...env },
     onLine: text => {
       if (text.startsWith('{')) line = text;
     },
@@ -61,22 +74,32 @@ async function runPinned(command: readonly string[], threads: number, env: Reado
   return JSON.parse(line);
 }
 
-const runOurs = (sides: Sides, script: string, request: object, threads: number): Promise<unknown> =>
+export const runOurs = (sides: Sides, script: string, request: object, cores: readonly number[]): Promise<unknown> =>
   runPinned(
-    [process.execPath, ...WORKER_FLAGS, path.join(sides.scripts, script), JSON.stringify({ cacheDir: sides.cacheDir, ...request })],
-    threads,
-    workerEnvironment({ threads }),
+    [
+      process.execPath,
+      ...WORKER_FLAGS,
+      path.join(sides.scripts, script),
+      JSON.stringify({ cacheDir: sides.cacheDir, device: sides.device, ...request }),
+    ],
+    cores,
+    workerEnvironment({ threads: cores.length }),
   );
 
-const runTheirs = (sides: Sides, args: readonly string[], threads: number): Promise<unknown> =>
-  runPinned([sides.python, '-W', 'ignore', sides.peer, ...args, '--threads', String(threads)], threads, {});
+const runTheirs = (sides: Sides, args: readonly string[], cores: readonly number[]): Promise<unknown> =>
+  runPinned(
+    [sides.python, '-W', 'ignore', sides.peer, ...args, '--threads', String(cores.length), '--device', sides.device],
+    cores,
+    // Its compiler's workers would take the cores of others, and their memory would be nobody's.
+    { TORCHINDUCTOR_COMPILE_THREADS: '1' },
+  );
 
-function peerArguments({ method, r, dropout, setting }: Configuration, model: string, steps: number): string[] {
-  const numbers = { rank: r, dropout, batch: BATCH, tokens: TOKENS, steps, 'warm-up': WARM_UP_STEPS };
+function peerArguments({ method, r, dropout, setting, dtype, batch, tokens }: Configuration, folder: string, steps: number): string[] {
+  const values = { model: folder, method, rank: r, dropout, dtype, batch, tokens, steps, 'warm-up': WARM_UP_STEPS };
   return [
-    ...['train', '--model', model, '--method', method],
-    ...Object.entries(numbers).flatMap(([name, value]) => [`--${name}`, String(value)]),
-    ...(setting === 'checkpointing' ? ['--checkpointing'] : []),
+    'train',
+    ...Object.entries(values).flatMap(([name, value]) => [`--${name}`, String(value)]),
+    ...(setting === 'checkpointing' || setting === 'compile' ? [`--${setting}`] : []),
   ];
 }
 
@@ -94,67 +117,80 @@ export function median(values: readonly number[]): number {
 export const peakOf = (configuration: Configuration, { peakBytes, firstPeak = 0 }: Pick<Measured, 'peakBytes' | 'firstPeak'>): number =>
   isInference(configuration) ? peakBytes : Math.max(peakBytes, firstPeak);
 
+export interface MeasureParams {
+  readonly cores: readonly number[];
+  /** Measured ones, after those that warm up. */
+  readonly steps: number;
+}
+
 /** @throws BenchError when its process fails */
-export async function measure(sides: Sides, configuration: Configuration, threads: number, steps: number): Promise<RawRow> {
+export async function measure(sides: Sides, configuration: Configuration, { cores, steps }: MeasureParams): Promise<RawRow> {
   const loadAverage = os.loadavg()[0] as number;
-  const request = {
-    ...configuration,
-    model: sides.model,
-    recompute: configuration.setting,
-    batch: BATCH,
-    tokens: TOKENS,
-    steps,
-    warmUp: WARM_UP_STEPS,
-  };
+  const folder = sides.folders[configuration.model] as string;
+  const request = { ...configuration, folder, recompute: configuration.setting, steps, warmUp: WARM_UP_STEPS };
   const measured = (await (configuration.implementation === 'rowtune'
-    ? runOurs(sides, 'step.mjs', request, threads)
-    : runTheirs(sides, peerArguments(configuration, sides.model, steps), threads))) as Measured;
+    ? runOurs(sides, 'step.mjs', request, cores)
+    : runTheirs(sides, peerArguments(configuration, folder, steps), cores))) as Measured;
   const { stepSeconds, residentBytes, trainable, losses, flops } = measured;
   return {
     ...configuration,
     checkpointing: checkpoints(configuration),
-    threads,
+    threads: cores.length,
     secondsPerStep: median(stepSeconds),
     peakBytes: peakOf(configuration, measured),
-    cpuShare: measured.cpuSeconds / stepSeconds.reduce((sum, seconds) => sum + seconds, 0) / threads,
+    cpuShare: measured.cpuSeconds / stepSeconds.reduce((sum, seconds) => sum + seconds, 0) / cores.length,
     ...{ stepSeconds, residentBytes, trainable, losses, flops, loadAverage },
   };
 }
 
-/** Float32 matrix products of a linear layer's size, in GFLOP/s, by each side. */
-export async function measureRates(sides: Sides, threads: number): Promise<{ rowtune: number; pytorch: number }> {
-  const mine = (await runOurs(sides, 'matmul.mjs', {}, threads)) as { gflops: number };
-  const other = (await runTheirs(sides, ['matmul'], threads)) as { gflops: number };
+/** Matrix products of a linear layer's size, in GFLOP/s, by each side. */
+export interface Rates {
+  readonly rowtune: number;
+  readonly pytorch: number;
+}
+
+/** @throws BenchError where a side cannot compute on the device */
+export async function measureRates(sides: Sides, threads: number, dtype: 'float32' | 'bfloat16' = 'float32'): Promise<Rates> {
+  const cores = coresFor(threads);
+  const mine = (await runOurs(sides, 'matmul.mjs', { dtype }, cores)) as { gflops: number };
+  const other = (await runTheirs(sides, ['matmul', '--dtype', dtype], cores)) as { gflops: number };
   return { rowtune: mine.gflops, pytorch: other.gflops };
 }
 
 export const peerVersions = async (sides: Sides): Promise<Record<string, string>> =>
-  (await runTheirs(sides, ['versions'], 1)) as Record<string, string>;
+  (await runTheirs(sides, ['versions'], coresFor(1))) as Record<string, string>;
 
-/** Counts memory from the inference of the same implementation on as many cores; rows without one are left out. */
+/** Counts memory from the inference of the same implementation, batch, precision and number of cores; rows without one are left out. */
 export function withMemory(rows: readonly RawRow[]): Row[] {
   return rows.flatMap(row => {
-    const base = rows.find(other => isInference(other) && other.implementation === row.implementation && other.threads === row.threads);
+    const base = rows.find(
+      other =>
+        isInference(other) &&
+        other.implementation === row.implementation &&
+        other.threads === row.threads &&
+        other.dtype === row.dtype &&
+        sameWork(other, row),
+    );
     return base ? [{ ...row, memoryBytes: row.peakBytes - base.peakBytes }] : [];
   });
 }
 
-/** The same weights and the same batch give the same first loss; float32 sums in another order differ by about 1e-5. */
-const LOSS_TOLERANCE = 1e-3;
+/** Of a loss, relative above 1: float32 sums in another order differ by about 1e-5; a bfloat16 has 8 bits. */
+const LOSS_TOLERANCE = { float32: 1e-3, other: 3e-2 };
 
-/** Complaints where the two sides did not do the same work. */
+/** Complaints where the two sides did not do the same work: the same weights and the same batch give the same first loss. */
 export function compareWork(rows: readonly RawRow[]): string[] {
-  const [first] = rows;
-  if (!first) return [];
-  const start = first.losses[0] as number;
-  const strayed = rows.filter(row => !(Math.abs((row.losses[0] as number) - start) <= LOSS_TOLERANCE));
-  return [
-    ...strayed.map(row => `${describe(row)} starts at loss ${row.losses[0]}, ${describe(first)} at ${start}`),
-    ...rows.flatMap(row => {
-      const peer = rows.find(other => other.implementation !== row.implementation && other.method === row.method);
-      return row.implementation === 'rowtune' && peer && peer.trainable !== row.trainable
+  return rows.flatMap(row => {
+    const first = rows.find(other => sameWork(other, row)) as RawRow;
+    const [loss, expected] = [row.losses[0] as number, first.losses[0] as number];
+    const tolerance = row.dtype === first.dtype && row.dtype === 'float32' ? LOSS_TOLERANCE.float32 : LOSS_TOLERANCE.other;
+    const strays = !(Math.abs(loss - expected) <= tolerance * Math.max(1, Math.abs(expected)));
+    const peer = rows.find(other => other.implementation !== row.implementation && other.method === row.method && sameWork(other, row));
+    return [
+      ...(strays ? [`${describe(row)} starts at loss ${loss}, ${describe(first)} at ${expected}`] : []),
+      ...(row.implementation === 'rowtune' && peer && peer.trainable !== row.trainable
         ? [`${describe(row)} trains ${row.trainable} parameters, ${describe(peer)} ${peer.trainable}`]
-        : [];
-    }),
-  ];
+        : []),
+    ];
+  });
 }

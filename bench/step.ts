@@ -1,33 +1,40 @@
 /** One configuration of our own side of the benchmark, in a process of its own: prints one JSON line. */
-import { chooseEngine } from '../trainer/engine/choose-engine.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { liveness, signatureFlops } from '../trainer/graph/liveness.ts';
-import type { Signature } from '../trainer/graph/program.ts';
+import type { Program, Signature } from '../trainer/graph/program.ts';
 import type { RecomputePolicy } from '../trainer/graph/recompute.ts';
 import { openModel } from '../trainer/hub/open-model.ts';
 import { magnitude } from '../trainer/importance/measure.ts';
-import { processMemory, resetPeak } from '../trainer/memory/measure.ts';
+import { resetPeak } from '../trainer/memory/measure.ts';
 import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../trainer/method/method.ts';
 import { methods } from '../trainer/method/methods.ts';
+import { placeTrained } from '../trainer/method/placement.ts';
 import { targetModules } from '../trainer/method/targets.ts';
-import { causalModel } from '../trainer/model/load-model.ts';
+import { loadModel } from '../trainer/model/load-model.ts';
+import type { ComputeType } from '../trainer/model/weight-storage.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
 import { selectRows } from '../trainer/selection.ts';
 import { causalTask } from '../trainer/train/causal-task.ts';
+import { classifierTask } from '../trainer/train/classifier-task.ts';
 import { optimizerFeeds } from '../trainer/train/optimizer.ts';
 import { evalSignature, trainProgram, trainSignature } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
+import { batchFeeds } from './batch-feeds.ts';
+import { checkDevice, type Device, takenMemory } from './device.ts';
 
-/** What `scripts/bench.mjs` asks for. */
-interface StepRequest {
-  readonly model: string;
+/** What `bench/run-side.ts` asks for. */
+export interface StepRequest {
+  readonly folder: string;
   readonly cacheDir: string;
+  readonly device: Device;
   readonly method: MethodName | 'inference';
   readonly r: number;
   readonly dropout: number;
   readonly recompute: RecomputePolicy;
+  readonly dtype: ComputeType;
   readonly batch: number;
   readonly tokens: number;
+  readonly layers?: number;
   readonly steps: number;
   readonly warmUp: number;
 }
@@ -35,10 +42,12 @@ interface StepRequest {
 const request = JSON.parse(process.argv[2] as string) as StepRequest;
 const optimizer = { name: 'adamw', weightDecay: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 } as const;
 const started = performance.now();
-const engine = await openEngine(chooseEngine({ requested: 'tensorflow', cacheDir: request.cacheDir }).name, { cacheDir: request.cacheDir });
-const folder = await openModel(request.model);
-const model = causalModel(folder.config);
-const targets = { targetModules: ['all-linear'], freeze: [] };
+const engine = await openEngine('tensorflow', { cacheDir: request.cacheDir });
+checkDevice(engine, request.device);
+const folder = await openModel(request.folder);
+const model = loadModel({ ...folder.config, ...(request.layers !== undefined && { num_hidden_layers: request.layers }) });
+/** As PyTorch's side: of a classifier the head is trained whole. */
+const targets = { targetModules: ['all-linear'], freeze: [], modulesToSave: model.kind === 'classifier' ? ['head'] : [] };
 
 async function attach(): Promise<Attachment> {
   const { method } = request;
@@ -63,36 +72,33 @@ async function attach(): Promise<Attachment> {
   return methods[method].attach(model, settings, selection);
 }
 
-const attachment = await attach();
+const attachment = placeTrained(await attach(), model, { dtype: request.dtype, quantise: 'none' });
 const trains = request.method !== 'inference';
-// As PyTorch's side: every token but the first of each sequence is a label.
-const shape = { batch: request.batch, tokens: request.tokens, targets: request.batch * (request.tokens - 1) };
-const program = trainProgram({
-  task: causalTask(model),
-  attachment,
-  optimizer,
-  maxGradNorm: 0,
-  accumulationSteps: 1,
-  recompute: request.recompute,
-  trainShapes: trains ? [shape] : [],
-  evalShapes: trains ? [] : [shape],
-});
+const targetCount = model.kind === 'causal' ? request.batch * (request.tokens - 1) : request.batch;
+const shape = { batch: request.batch, tokens: request.tokens, targets: targetCount };
+const name = trains ? trainSignature(shape) : evalSignature(shape);
+const programOf = (recompute: RecomputePolicy): Program =>
+  trainProgram({
+    task: model.kind === 'causal' ? causalTask(model) : classifierTask(model),
+    attachment,
+    optimizer,
+    maxGradNorm: 0,
+    accumulationSteps: 1,
+    recompute,
+    trainShapes: trains ? [shape] : [],
+    evalShapes: trains ? [] : [shape],
+  });
+const program = programOf(request.recompute);
 const session = await engine.compile(program);
 await loadVariables(session, { model: weightStream(model, folder.weights), attachment, optimizer });
 await folder.weights.close();
 const loadSeconds = (performance.now() - started) / 1000;
 
-const ids = Int32Array.from({ length: request.batch * request.tokens }, (_, i) => (i * 7919 + 13) % model.vocabularySize);
-const positions = Int32Array.from(ids.keys()).filter(i => i % request.tokens < request.tokens - 1);
-const batch = {
-  ids,
-  targetPositions: positions,
-  targetIds: positions.map(i => ids[i + 1] as number),
-  targetWeights: new Float32Array(positions.length).fill(1 / positions.length),
-};
+const signature = program.signatures[name] as Signature;
+const batch = batchFeeds(signature, model, shape);
 globalThis.gc?.();
 resetPeak();
-const { residentBytes } = processMemory();
+const { residentBytes } = takenMemory(request.device);
 let firstPeak = 0;
 let cpuStart = process.cpuUsage();
 const seconds: number[] = [];
@@ -100,20 +106,19 @@ const losses: number[] = [];
 for (let step = 1; step <= request.warmUp + request.steps; step++) {
   if (step === request.warmUp + 1) cpuStart = process.cpuUsage();
   const begin = performance.now();
-  const scalars = Object.entries(optimizerFeeds(optimizer, 1e-4, step)).map(([name, value]) => [name, Float32Array.of(value)]);
+  const scalars = Object.entries(optimizerFeeds(optimizer, 1e-4, step)).map(([feed, value]) => [feed, Float32Array.of(value)]);
   const feeds = trains ? { ...batch, ...Object.fromEntries(scalars), seed: Int32Array.of(0, step) } : batch;
-  const { loss } = await session.run(trains ? trainSignature(shape) : evalSignature(shape), feeds);
+  const { loss } = await session.run(name, feeds);
   seconds.push((performance.now() - begin) / 1000);
   if (step === 1) {
-    firstPeak = processMemory().peakBytes;
+    firstPeak = takenMemory(request.device).peakBytes;
     resetPeak();
   }
   losses.push((loss as Float32Array)[0] as number);
 }
-const signature = program.signatures[trains ? trainSignature(shape) : evalSignature(shape)] as Signature;
 const cpu = process.cpuUsage(cpuStart);
+const after = takenMemory(request.device);
 const stepSeconds = seconds.slice(request.warmUp);
-const sorted = [...stepSeconds].sort((a, b) => a - b);
 console.log(
   JSON.stringify({
     ...request,
@@ -121,16 +126,16 @@ console.log(
     trainable: trains ? trainableCount(attachment) : 0,
     nodes: signature.schedule.length,
     plannedBytes: liveness(signature).peakBytes,
-    flops: signatureFlops(signature),
+    // What the method needs, whatever is computed again.
+    flops: signatureFlops(request.recompute === 'none' ? signature : (programOf('none').signatures[name] as Signature)),
     loadSeconds,
     firstStepSeconds: seconds[0],
-    secondsPerStep: sorted[Math.floor(sorted.length / 2)],
     stepSeconds,
     cpuSeconds: (cpu.user + cpu.system) / 1e6,
     residentBytes,
     firstPeak,
-    afterBytes: processMemory().residentBytes,
-    peakBytes: processMemory().peakBytes,
+    afterBytes: after.residentBytes,
+    peakBytes: after.peakBytes,
     losses,
   }),
 );

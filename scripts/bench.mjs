@@ -1,12 +1,28 @@
-/** `npm run bench`: this project against PyTorch and PEFT, on the same weights, in one run. See bench/main.ts. */
+/** `npm run bench`: this project against PyTorch and PEFT, on the same weights, in one run. See bench/main.ts and bench/parts.ts. */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensurePython } from './python-venv.mjs';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
 
+const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load'];
+const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet'];
+const PRECISIONS = ['float32', 'bfloat16'];
+
 const HELP = `npm run bench [-- options]
-  --threads 1,2  numbers of cores, measured one after the other (default 1,2)
+SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
+  --part P,…     frontier: time against memory over models, methods, levels and precisions
+                 long: sequences of 2048 and 8192 tokens
+                 sweep: cost by tokens, layers and rank
+                 precision: losses of bfloat16, quantised bases and 8-bit moments
+                 load: a folder of seven billion parameters
+  --models M,…   of the frontier: ${MODELS.join(', ')} (default: all)
+  --dtype D,…    of the frontier: float32, bfloat16 (default: both)
+  --brief        of the frontier: without the outer levels of other methods and torch.compile
+  --jobs N       processes at a time, each on cores of its own (default 1)
+  --resume       take up what an interrupted run of the same code has measured
+  --threads 1,2  numbers of cores, measured one after the other (default 1,2; of parts one number, default 1)
   --steps N      measured steps of each process, after two to warm up (default 5)
+  --device gpu   an NVIDIA GPU in place of the processor: the frontier there
   --quick        only LoRA and SPSFT; writes no files
   --memory       memory alone, predicted beside measured: methods, levels and families, and the paper's figures; needs no Python
   --json         one JSON object, last on stdout
@@ -23,33 +39,59 @@ function wholeNumber(text, most, option) {
   return value;
 }
 
+/** @returns {string[]} in the order of `known` */
+function namesAmong(text, known, option) {
+  const names = text.split(',');
+  const wrong = names.find(name => !known.includes(name));
+  if (wrong !== undefined) throw new Error(`${option} takes ${known.join(', ')}, not '${wrong}'`);
+  return known.filter(name => names.includes(name));
+}
+
 function readArguments() {
+  const flag = { type: 'boolean', default: false };
+  const text = { type: 'string' };
   const { values } = parseArgs({
     options: {
-      threads: { type: 'string', default: '1,2' },
+      part: text,
+      models: text,
+      dtype: text,
+      brief: flag,
+      jobs: { type: 'string', default: '1' },
+      resume: flag,
+      threads: text,
       steps: { type: 'string', default: '5' },
-      quick: { type: 'boolean', default: false },
-      memory: { type: 'boolean', default: false },
-      json: { type: 'boolean', default: false },
-      help: { type: 'boolean', short: 'h', default: false },
+      device: { type: 'string', default: 'cpu' },
+      quick: flag,
+      memory: flag,
+      json: flag,
+      help: { ...flag, short: 'h' },
     },
   });
+  if (!['cpu', 'gpu'].includes(values.device)) throw new Error(`--device takes cpu or gpu, not '${values.device}'`);
+  const onGpu = values.device === 'gpu';
+  const parts = values.part ? namesAmong(values.part, PARTS, '--part') : onGpu ? ['frontier'] : [];
+  const threads = (values.threads ?? (parts.length > 0 ? '1' : '1,2')).split(',').map(one => wholeNumber(one, MOST_THREADS, '--threads'));
+  const ofParts = ['models', 'dtype', 'brief', 'resume'].find(name => values[name]);
+  if (ofParts && parts.length === 0) throw new Error(`--${ofParts} goes with --part`);
+  if (parts.length > 0 && (values.quick || values.memory)) throw new Error('--part goes with neither --quick nor --memory');
+  if (parts.length > 0 && threads.length > 1) throw new Error('--part is measured on one number of --threads at a time');
   return {
-    help: values.help,
-    quick: values.quick,
-    memory: values.memory,
-    json: values.json,
+    ...values,
+    parts,
+    models: values.models ? namesAmong(values.models, MODELS, '--models') : MODELS,
+    precisions: values.dtype ? namesAmong(values.dtype, PRECISIONS, '--dtype') : PRECISIONS,
+    jobs: wholeNumber(values.jobs, MOST_THREADS, '--jobs'),
     steps: wholeNumber(values.steps, MOST_STEPS, '--steps'),
-    threads: values.threads.split(',').map(text => wholeNumber(text, MOST_THREADS, '--threads')),
+    threads,
   };
 }
 
 async function bundle() {
   const { build } = await import('esbuild');
   const outdir = path.join(root, 'dist', 'bench');
-  const entryPoints = ['main', 'step', 'matmul', 'memory', 'memory-step'].map(name => path.join(root, 'bench', `${name}.ts`));
+  const names = ['main', 'parts', 'step', 'matmul', 'memory', 'memory-step'];
   await build({
-    entryPoints,
+    entryPoints: names.map(name => path.join(root, 'bench', `${name}.ts`)),
     outdir,
     bundle: true,
     platform: 'node',
@@ -62,20 +104,32 @@ async function bundle() {
   return outdir;
 }
 
-/** Brings everything that both sides need, then measures. @returns {Promise<number>} 1 when something could not be measured */
+/** Real weights where they are to be had; undefined stands for weights drawn at random. */
+async function sourcesOf(models, cacheDir) {
+  const { ensureModel } = await import('./demo/model.mjs');
+  const { ensureMiniLm } = await import('./demo/minilm.mjs');
+  const real = { smollm2: ensureModel, minilm: ensureMiniLm };
+  const sources = {};
+  for (const name of models) sources[name] = await real[name]?.(cacheDir);
+  return sources;
+}
+
+/** Brings everything that both sides need, then measures. @returns {Promise<boolean>} false when something could not be measured */
 async function prepareAndRun(wanted) {
   ensurePackages();
   buildBundles();
   if (!ensureEngine()) throw new StepError('the benchmark measures the TensorFlow engine, which could not be installed');
   const cacheDir = cacheFolder();
-  if (wanted.memory) {
-    const { runMemoryBench } = await import(path.join(await bundle(), 'memory.mjs'));
-    return (await runMemoryBench({ ...wanted, root, cacheDir })) ? 0 : 1;
-  }
-  const { ensureModel } = await import('./demo/model.mjs');
-  const model = await ensureModel(cacheDir);
-  const { runBench } = await import(path.join(await bundle(), 'main.mjs'));
-  return (await runBench({ ...wanted, root, cacheDir, python: ensurePython({ cacheDir, log: say }), model })) ? 0 : 1;
+  const scripts = await bundle();
+  const params = { ...wanted, root, cacheDir };
+  if (wanted.memory) return (await import(path.join(scripts, 'memory.mjs'))).runMemoryBench(params);
+  const bench = await import(path.join(scripts, 'main.mjs'));
+  await bench.checkMachine(wanted.device);
+  const models = wanted.parts.includes('frontier') ? wanted.models : ['smollm2'];
+  const sources = await sourcesOf(wanted.parts.length > 0 ? [...new Set([...models, 'smollm2'])] : models, cacheDir);
+  const python = ensurePython({ cacheDir, log: say });
+  if (wanted.parts.length === 0) return bench.runBench({ ...params, sources, python });
+  return (await import(path.join(scripts, 'parts.mjs'))).runParts({ ...params, sources, python, threads: wanted.threads[0] });
 }
 
 /** @returns {Promise<number>} the exit status: 2 for wrong arguments */
@@ -92,7 +146,7 @@ async function main() {
     return 0;
   }
   try {
-    return await prepareAndRun(wanted);
+    return (await prepareAndRun(wanted)) ? 0 : 1;
   } catch (error) {
     say(`bench: ${error.message}`);
     return 1;

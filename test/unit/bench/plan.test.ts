@@ -1,17 +1,13 @@
 /** The plan of the benchmark, and what it makes of the numbers of its processes. */
 import { describe, expect, test } from 'vitest';
-import { type Configuration, isInference, describe as name, plan } from '../../../bench/configuration.ts';
+import { type Configuration, configure, isInference, describe as name, plan } from '../../../bench/configuration.ts';
 import { TARGETS } from '../../../bench/ratios.ts';
 import { disturbed } from '../../../bench/report.ts';
 import { compareWork, coresFor, median, peakOf, type RawRow, withMemory } from '../../../bench/run-side.ts';
 import { RECOMPUTE_POLICIES } from '../../../trainer/graph/recompute.ts';
 
 const raw = (row: Partial<RawRow>): RawRow => ({
-  implementation: 'rowtune',
-  method: 'lora',
-  r: 16,
-  dropout: 0,
-  setting: 'none',
+  ...configure('rowtune', { method: 'lora' }),
   checkpointing: false,
   threads: 1,
   secondsPerStep: 1,
@@ -95,6 +91,16 @@ describe('rows', () => {
 
   test('of the same work raise no complaint', () => {
     expect(compareWork([inference, raw({}), raw({ implementation: 'pytorch', losses: [2.5004] })])).toEqual([]);
+  });
+
+  test('of fewer bits may start further away', () => {
+    expect(compareWork([inference, raw({ dtype: 'bfloat16', losses: [2.52] })])).toEqual([]);
+    expect(compareWork([inference, raw({ dtype: 'bfloat16', losses: [2.7] })])).toHaveLength(1);
+  });
+
+  test('of other models and batches are not compared', () => {
+    expect(compareWork([inference, raw({ model: 'vit', losses: [9] }), raw({ tokens: 64, losses: [8] })])).toEqual([]);
+    expect(withMemory([inference, raw({ model: 'vit' }), raw({ dtype: 'bfloat16' })])).toHaveLength(1);
   });
 
   test('that start at another loss, or train another number of parameters, do', () => {

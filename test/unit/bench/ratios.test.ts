@@ -1,16 +1,12 @@
 /** Which of our settings a target ratio takes, and when it is reached. */
 import { describe, expect, test } from 'vitest';
-import type { Configuration } from '../../../bench/configuration.ts';
+import { type Configuration, configure } from '../../../bench/configuration.ts';
 import { computeRatios, type Row, TARGETS, type Target } from '../../../bench/ratios.ts';
 
 type Measured = Pick<Row, 'secondsPerStep' | 'memoryBytes'>;
 
 const row = (configuration: Partial<Configuration>, [secondsPerStep, memoryBytes]: readonly [number, number], threads = 1): Row => ({
-  implementation: 'rowtune',
-  method: 'spsft',
-  r: 32,
-  dropout: 0,
-  setting: 'none',
+  ...configure('rowtune', { method: 'spsft' }),
   checkpointing: false,
   threads,
   secondsPerStep,

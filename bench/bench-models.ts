@@ -1,0 +1,117 @@
+/** The models that both sides train, and the batch of each: what a step of them costs differs in kind, not only in size. */
+import { smolLm2 } from './memory-models.ts';
+
+export type ModelName = 'smollm2' | 'minilm' | 'deberta' | 'vit' | 'resnet';
+
+export interface BenchModel {
+  readonly title: string;
+  readonly weights: 'real' | 'random';
+  readonly batch: number;
+  /** Of a sequence; 1 for images. */
+  readonly tokens: number;
+  /** The rows of each layer that SPSFT trains: the even number that comes nearest to LoRA's trained parameters at LORA_RANK. */
+  readonly rows: number;
+  /** Transformers cannot compute blocks of it again. */
+  readonly withoutCheckpointing?: true;
+  /** PEFT's SHiRA has linear layers only. */
+  readonly convolutional?: true;
+  /** The cost of a step in terms of that of SmolLM2-135M: a first guess. */
+  readonly cost: number;
+}
+
+export const LORA_RANK = 16;
+
+export const benchModels: Readonly<Record<ModelName, BenchModel>> = {
+  smollm2: { title: 'SmolLM2-135M', weights: 'real', batch: 2, tokens: 256, rows: 32, cost: 1 },
+  minilm: { title: 'MiniLM-L6', weights: 'real', batch: 8, tokens: 128, rows: 32, cost: 0.12 },
+  deberta: { title: 'DeBERTa-v3-base', weights: 'random', batch: 4, tokens: 128, rows: 32, cost: 0.7 },
+  vit: { title: 'ViT-small', weights: 'random', batch: 8, tokens: 1, rows: 32, cost: 0.4 },
+  resnet: {
+    title: 'ResNet-50',
+    weights: 'random',
+    batch: 8,
+    tokens: 1,
+    rows: 24,
+    withoutCheckpointing: true,
+    convolutional: true,
+    cost: 0.7,
+  },
+};
+
+export const MODEL_NAMES = Object.keys(benchModels) as readonly ModelName[];
+
+const numbered = (count: number): Record<string, string> => Object.fromEntries(Array.from({ length: count }, (_, i) => [i, `label ${i}`]));
+const labelled = (count: number) => ({
+  id2label: numbered(count),
+  label2id: Object.fromEntries(Object.entries(numbered(count)).map(([id, name]) => [name, Number(id)])),
+});
+
+/**
+ * What config.json of a bench folder holds. Models drop nothing of their own accord: masks drawn by two sides would give two losses.
+ * MiniLM's comes from its own folder, with these in place of its keys.
+ */
+export const benchConfigs = {
+  smollm2: smolLm2,
+  minilm: {
+    architectures: ['BertForSequenceClassification'],
+    hidden_dropout_prob: 0,
+    attention_probs_dropout_prob: 0,
+    ...labelled(2),
+  },
+  deberta: {
+    architectures: ['DebertaV2ForSequenceClassification'],
+    model_type: 'deberta-v2',
+    hidden_size: 768,
+    num_hidden_layers: 12,
+    num_attention_heads: 12,
+    intermediate_size: 3072,
+    vocab_size: 128100,
+    max_position_embeddings: 512,
+    relative_attention: true,
+    max_relative_positions: -1,
+    position_buckets: 256,
+    norm_rel_ebd: 'layer_norm',
+    share_att_key: true,
+    pos_att_type: ['p2c', 'c2p'],
+    position_biased_input: false,
+    type_vocab_size: 0,
+    layer_norm_eps: 1e-7,
+    hidden_act: 'gelu',
+    pooler_hidden_act: 'gelu',
+    pooler_hidden_size: 768,
+    pooler_dropout: 0,
+    hidden_dropout_prob: 0,
+    attention_probs_dropout_prob: 0,
+    ...labelled(2),
+  },
+  vit: {
+    architectures: ['ViTForImageClassification'],
+    model_type: 'vit',
+    hidden_size: 384,
+    num_hidden_layers: 12,
+    num_attention_heads: 6,
+    intermediate_size: 1536,
+    image_size: 224,
+    patch_size: 16,
+    num_channels: 3,
+    hidden_act: 'gelu',
+    layer_norm_eps: 1e-12,
+    qkv_bias: true,
+    hidden_dropout_prob: 0,
+    attention_probs_dropout_prob: 0,
+    ...labelled(100),
+  },
+  resnet: {
+    architectures: ['ResNetForImageClassification'],
+    model_type: 'resnet',
+    num_channels: 3,
+    embedding_size: 64,
+    hidden_sizes: [256, 512, 1024, 2048],
+    depths: [3, 4, 6, 3],
+    layer_type: 'bottleneck',
+    hidden_act: 'relu',
+    downsample_in_first_stage: false,
+    downsample_in_bottleneck: false,
+    ...labelled(100),
+  },
+} as const satisfies Readonly<Record<ModelName, object>>;

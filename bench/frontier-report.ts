@@ -1,0 +1,195 @@
+/** The frontier as Markdown and as a picture. Pure. */
+import { benchModels, type ModelName } from './bench-models.ts';
+import { chart, type Marker, type Panel, type Series } from './chart.ts';
+import { type Configuration, describe, describeWork, type Setting } from './configuration.ts';
+import type { Precision } from './frontier-plan.ts';
+import {
+  type FrontierRows,
+  type Goal,
+  goals,
+  MOST_MEMORY,
+  MOST_TIME,
+  type Pair,
+  precisionOf,
+  type Verdict,
+  verdicts,
+} from './frontier-ratios.ts';
+import type { Row } from './ratios.ts';
+import { type Facts, factLines, rowsTable, table } from './report.ts';
+
+/** What was measured of one model. */
+export interface Frontier extends FrontierRows {
+  readonly model: ModelName;
+  readonly facts: Facts;
+  readonly threads: number;
+  /** How many processes ran at a time, each on cores of its own. */
+  readonly jobs: number;
+  readonly steps: number;
+  readonly notes: readonly string[];
+}
+
+const PRECISIONS: readonly Precision[] = ['float32', 'bfloat16'];
+
+const yesNo = (reached: boolean): string => (reached ? 'yes' : 'no');
+const pairCells = (pair: Pair | undefined): string[] =>
+  pair
+    ? [describe(pair.ours).replace('rowtune ', ''), pair.time.toFixed(2), pair.memory.toFixed(2), yesNo(pair.reached)]
+    : ['–', '–', '–', '–'];
+
+const verdictTable = (all: readonly Verdict[]): string =>
+  table(
+    ['theirs', 'the best of ours', 'time', 'memory', 'reached', 'of the same method', 'time', 'memory', 'reached'],
+    all.map(({ peer, any, same }) => [describe(peer).replace('pytorch ', ''), ...pairCells(any), ...pairCells(same)]),
+  );
+
+const percentOf = ({ bound, value }: Pick<Goal, 'bound' | 'value'>): string =>
+  bound === 'least' ? `${(100 * value).toFixed(0)}%` : value.toFixed(2);
+
+const goalTable = (all: readonly Goal[]): string =>
+  table(
+    ['', 'is', 'to reach', 'reached', 'points'],
+    all.map(({ name, value, target, bound, reached, points }) => [
+      name,
+      percentOf({ bound, value }),
+      `${bound === 'most' ? '≤' : '≥'} ${percentOf({ bound, value: target })}`,
+      yesNo(reached),
+      points.map(describe).join(' / '),
+    ]),
+  );
+
+/** @param picture the file beside this one */
+export function frontierMarkdown(frontier: Frontier, picture: string): string {
+  const { model, facts, threads, jobs, steps, rows, rates, notes } = frontier;
+  const [first] = rows;
+  const { weights, withoutCheckpointing, convolutional, rows: rowsOfEach } = benchModels[model];
+  const parts = PRECISIONS.filter(precision => rows.some(row => precisionOf(row) === precision)).map(precision => {
+    const found = verdicts(rows, precision);
+    const rate = rates[precision];
+    const own = rows.filter(row => precisionOf(row) === precision);
+    return `## ${precision}
+
+${rate ? `Matrix products: ours ${rate.rowtune.toFixed(0)} GFLOP/s, PyTorch ${rate.pytorch.toFixed(0)} GFLOP/s.\n` : ''}
+${found.filter(({ any }) => any.reached).length} of ${found.length} points of theirs have one of ours with time ≤ ${MOST_TIME} and memory ≤ ${MOST_MEMORY} beside them.
+
+${verdictTable(found)}
+
+${rate ? rowsTable({ rows: own, rates: rate }) : ''}
+`;
+  });
+  return `# The frontier of ${first ? describeWork(first) : benchModels[model].title}
+
+Written by \`npm run bench -- --part frontier --models ${model}\`: PyTorch with PEFT and ours in turn, the same ${weights} weights and batch, equal first losses. Each line is a
+process of its own on ${threads === 1 ? 'one core' : `${threads} cores`}${jobs > 1 ? `, ${jobs} at a time` : ''}; s/step is the median of ${steps} steps (3 where a line is far from every target) after warm-up. MiB is the peak of the memory less that of inference
+by the same side at the same precision. SPSFT trains ${rowsOfEach} rows of each layer, the nearest to the trained parameters of LoRA's rank 16. Of a classifier the head is
+trained whole; batch norm keeps its statistics; no model drops anything of its own. \`autocast\`: float32 weights, products in bfloat16. \`compile\`: torch.compile, whose
+memory counts as our own compilation does.${withoutCheckpointing ? ' Transformers has no checkpointing for this model.' : ''}${convolutional ? " PEFT's SHiRA knows no convolutions." : ''}
+
+${factLines(facts)}
+
+![Time against memory](${picture})
+
+## Goals
+
+${goalTable(goals(frontier))}
+
+${parts.join('\n')}${notes.length > 0 ? `\n## Doubts\n\n${notes.map(note => `- ${note}`).join('\n')}\n` : ''}`;
+}
+
+/** One line a model and precision. */
+export function summaryMarkdown(all: readonly Frontier[]): string {
+  const lines = all.flatMap(frontier =>
+    PRECISIONS.flatMap(precision => {
+      const found = verdicts(frontier.rows, precision);
+      if (found.length === 0) return [];
+      const reached = found.filter(({ any }) => any.reached).length;
+      const same = found.filter(({ same: own }) => own?.reached).length;
+      return [
+        [`[${benchModels[frontier.model].title}](frontier-${frontier.model}.md)`, precision, `${reached} of ${found.length}`, `${same}`],
+      ];
+    }),
+  );
+  const reached = all.map(frontier => `### ${benchModels[frontier.model].title}\n\n${goalTable(goals(frontier))}\n`);
+  return `# The frontier
+
+Time and memory of a training step beside PyTorch with PEFT, written by \`npm run bench -- --part frontier\`. A point of theirs is passed where one of ours takes at most
+${MOST_TIME} of its time and ${MOST_MEMORY} of its memory at the same precision.
+
+${table(['model', 'precision', 'points passed', 'by the same method'], lines)}
+
+## Goals
+
+${reached.join('\n')}`;
+}
+
+const MARKERS: Readonly<Record<Setting, Marker>> = {
+  none: 'circle',
+  cheap: 'triangle',
+  block: 'square',
+  checkpointing: 'square',
+  sqrt: 'diamond',
+  compile: 'cross',
+};
+
+/** By what is tuned; theirs hollow. From a palette that colour-blind readers can tell apart (Okabe and Ito 2008). */
+const COLOURS: Readonly<Record<string, string>> = {
+  spsft: '#0072b2',
+  lora: '#d55e00',
+  dora: '#cc79a7',
+  full: '#000000',
+  shira: '#009e73',
+};
+
+const ORDER: readonly Setting[] = ['compile', 'none', 'cheap', 'block', 'checkpointing', 'sqrt'];
+
+function seriesOf(rows: readonly Row[]): Series[] {
+  const groups = new Map<string, Row[]>();
+  for (const row of rows.filter(({ method }) => method !== 'inference'))
+    groups.set(seriesName(row), [...(groups.get(seriesName(row)) ?? []), row]);
+  return [...groups].map(([name, own]) => {
+    const [first] = own as [Row];
+    return {
+      name,
+      colour: COLOURS[first.method] ?? '#666',
+      line: first.dropout > 0 || first.dtype === 'autocast' ? 'dashed' : 'solid',
+      hollow: first.implementation === 'pytorch',
+      points: [...own]
+        .sort((a, b) => ORDER.indexOf(a.setting) - ORDER.indexOf(b.setting))
+        .map(({ memoryBytes, secondsPerStep, setting }) => ({ x: memoryBytes / 2 ** 20, y: secondsPerStep, marker: MARKERS[setting] })),
+    };
+  });
+}
+
+function seriesName({ implementation, method, dropout, dtype }: Configuration): string {
+  const named =
+    method === 'spsft' ? 'SPSFT' : method === 'full' ? 'full' : { lora: 'LoRA', dora: 'DoRA', shira: 'SHiRA', inference: '' }[method];
+  return [implementation === 'rowtune' ? 'ours:' : 'PEFT:', named, dropout > 0 ? dropout : '', dtype === 'autocast' ? 'autocast' : '']
+    .filter(part => part !== '')
+    .join(' ');
+}
+
+export function frontierPicture({ model, rows }: Pick<Frontier, 'model' | 'rows'>): string {
+  const panels = PRECISIONS.flatMap((precision): Panel[] => {
+    const own = rows.filter(row => precisionOf(row) === precision);
+    return own.length === 0
+      ? []
+      : [
+          {
+            title: precision,
+            x: { label: 'MiB over inference', scale: 'log' },
+            y: { label: 'seconds a step', scale: 'linear' },
+            series: seriesOf(own),
+          },
+        ];
+  });
+  return chart({
+    title: `${benchModels[model].title}: time against memory`,
+    panels,
+    markers: [
+      { marker: 'circle', meaning: 'all is kept' },
+      { marker: 'triangle', meaning: 'recompute: cheap' },
+      { marker: 'square', meaning: 'block, checkpointing' },
+      { marker: 'diamond', meaning: 'recompute: sqrt' },
+      { marker: 'cross', meaning: 'torch.compile' },
+    ],
+  });
+}

@@ -1,0 +1,129 @@
+/** Makes measurements one after the other or several at a time, keeps each as soon as it is there, and tells how long the rest takes. */
+import { createHash } from 'node:crypto';
+import { appendFileSync, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { type Configuration, describe, describeWork, guessSeconds } from './configuration.ts';
+import { coreSets, measure, type RawRow, type Sides } from './run-side.ts';
+
+/** A configuration and how often its step is measured. */
+export interface Planned {
+  readonly configuration: Configuration;
+  readonly steps: number;
+}
+
+export const log = (line: string): void => console.error(line);
+export const minutes = (seconds: number): string => (seconds < 90 ? `${Math.round(seconds)} s` : `${Math.round(seconds / 60)} min`);
+
+/** Learns from what is done how long the rest takes. */
+export class Clock {
+  private readonly started = performance.now();
+  private done = 0;
+  private readonly total: number;
+
+  constructor(total: number) {
+    this.total = total;
+  }
+
+  advance(guess: number): void {
+    this.done += guess;
+  }
+
+  left(): number {
+    const elapsed = (performance.now() - this.started) / 1000;
+    return this.done === 0 ? this.total : (elapsed / this.done) * (this.total - this.done);
+  }
+}
+
+/** Lines of JSON, one a measurement; those of an interrupted run are found again, unless code was changed since. */
+export class MeasurementStore {
+  private readonly known = new Map<string, RawRow>();
+  private readonly file: string;
+
+  /** @param resume false: what earlier runs kept is not looked at */
+  constructor(file: string, resume: boolean) {
+    this.file = file;
+    mkdirSync(path.dirname(file), { recursive: true });
+    if (!resume || !existsSync(file)) return;
+    for (const line of readFileSync(file, 'utf8').split('\n')) {
+      const entry = parseEntry(line);
+      if (entry) this.known.set(entry.key, entry.row);
+    }
+  }
+
+  find(key: string): RawRow | undefined {
+    return this.known.get(key);
+  }
+
+  keep(key: string, row: RawRow): void {
+    appendFileSync(this.file, `${JSON.stringify({ key, row })}\n`);
+  }
+}
+
+/** The last line may have been cut off. */
+function parseEntry(line: string): { readonly key: string; readonly row: RawRow } | undefined {
+  try {
+    return JSON.parse(line);
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a measurement depends on: the configuration, and the code of its side. */
+export function measurementKey(
+  sides: Pick<Sides, 'peer' | 'scripts' | 'device'>,
+  { configuration, steps }: Planned,
+  threads: number,
+): string {
+  const script = configuration.implementation === 'pytorch' ? sides.peer : path.join(sides.scripts, 'step.mjs');
+  const code = createHash('sha256').update(readFileSync(script)).digest('hex').slice(0, 12);
+  return JSON.stringify({ ...configuration, steps, threads, device: sides.device, code });
+}
+
+export interface MeasureAllParams {
+  readonly sides: Sides;
+  readonly planned: readonly Planned[];
+  readonly threads: number;
+  /** How many processes run at a time, each on cores of its own. */
+  readonly jobs: number;
+  readonly clock: Clock;
+  /** Left out: everything is measured, and kept by the caller alone. */
+  readonly store?: MeasurementStore;
+}
+
+/** @returns rows in the order of the plan, and what failed as sentences */
+export async function measureAll(params: MeasureAllParams): Promise<{ rows: RawRow[]; failures: string[] }> {
+  const { sides, planned, threads, jobs, clock, store } = params;
+  const rows: (RawRow | undefined)[] = planned.map(() => undefined);
+  const failures: string[] = [];
+  let next = 0;
+  const work = async (cores: readonly number[]): Promise<void> => {
+    for (let i = next++; i < planned.length; i = next++) {
+      const one = planned[i] as Planned;
+      const key = measurementKey(sides, one, threads);
+      const kept = store?.find(key);
+      try {
+        const row = kept ?? (await measure(sides, one.configuration, { cores, steps: one.steps }));
+        rows[i] = row;
+        if (!kept) store?.keep(key, row);
+        log(`${describe(row).padEnd(44)} ${summary(row)}${kept ? '  kept' : ''}`);
+      } catch (error) {
+        failures.push(`${describeWork(one.configuration)}: ${describe(one.configuration)}: ${(error as Error).message}`);
+        log(failures.at(-1) as string);
+      }
+      if (kept) continue;
+      clock.advance(guessSeconds(one.configuration, threads, one.steps));
+      log(`  ${minutes(clock.left())} left`);
+    }
+  };
+  await Promise.all(coreSets(threads, jobs).map(work));
+  return { rows: rows.filter(row => row !== undefined), failures };
+}
+
+const summary = ({ secondsPerStep, peakBytes, cpuShare, loadAverage }: RawRow): string =>
+  `${secondsPerStep.toFixed(2)} s/step  peak ${(peakBytes / 2 ** 20).toFixed(0)} MiB  CPU ${(100 * cpuShare).toFixed(0)}%  load ${loadAverage.toFixed(1)}`;
+
+/** Of what is not kept already. */
+export const guessAll = ({ sides, planned, threads, jobs, store }: Omit<MeasureAllParams, 'clock'>): number =>
+  planned
+    .filter(one => !store?.find(measurementKey(sides, one, threads)))
+    .reduce((sum, { configuration, steps }) => sum + guessSeconds(configuration, threads, steps), 0) / jobs;

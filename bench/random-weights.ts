@@ -1,0 +1,41 @@
+/** Weights drawn at random for any model of ours: the sizes of a known model without its file. */
+import type { AnyModel, ParameterSpec } from '../trainer/model/model-spec.ts';
+import type { WeightSource } from '../trainer/model/weight-stream.ts';
+import { createRandom, hashSeed } from '../trainer/random.ts';
+
+export interface RandomWeightsParams {
+  /** Each tensor is drawn from the seed and its name. */
+  readonly seed: number;
+  /** Of convolutions: √2 keeps the variance through a ReLU (He et al. 2015); 1 keeps that of many residual blocks from exploding. */
+  readonly gain: number;
+}
+
+/** Convolutions by their inputs, 0.05 for the rest of the matrices, norms that change nothing. */
+export function randomWeights(model: AnyModel, params: RandomWeightsParams): WeightSource {
+  const tensors = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
+  const ones = onesOf(model);
+  return { tensors, readFloat32: async name => startOf(tensors.get(name) as ParameterSpec, ones.has(name), params) };
+}
+
+/** Scales and running variances of norms. */
+const onesOf = (model: AnyModel): Set<string> =>
+  new Set(
+    model.modules.flatMap(module =>
+      module.kind === 'norm' ? [module.weight.name, ...('variance' in module ? [(module.variance as ParameterSpec).name] : [])] : [],
+    ),
+  );
+
+function startOf({ name, shape }: ParameterSpec, isOne: boolean, { seed, gain }: RandomWeightsParams): Float32Array {
+  const count = shape.reduce((n, d) => n * d, 1);
+  if (isOne) return new Float32Array(count).fill(1);
+  if (shape.length < 2) return new Float32Array(count);
+  const fanIn = shape.slice(1).reduce((n, d) => n * d, 1);
+  const spread = shape.length === 4 ? gain / Math.sqrt(fanIn) : 0.05;
+  const random = createRandom(hashSeed(seed, name));
+  const values = new Float32Array(count);
+  for (let i = 0; i < count; i++) values[i] = spread * normal(random.uniform(), random.uniform());
+  return values;
+}
+
+/** Box and Muller. */
+const normal = (u: number, v: number): number => Math.sqrt(-2 * Math.log(1 - u)) * Math.cos(2 * Math.PI * v);
