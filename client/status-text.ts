@@ -1,5 +1,6 @@
 /** Jobs and runs in words: the status bar, its tooltip, the descriptions of the views. Pure. */
-import { byteSize, compact, duration, percent } from '../trainer/protocol/format.ts';
+import { compact, duration, percent } from '../trainer/protocol/format.ts';
+import { amountText, currentProgress, stageText } from '../trainer/protocol/job-stage.ts';
 import type { JobRecord, JobState, RunInfo } from '../trainer/protocol/rpc-messages.ts';
 import { COMMANDS } from './commands/command-ids.ts';
 import type { LinkState } from './daemon-link.ts';
@@ -17,40 +18,25 @@ const KINDS: Readonly<Record<JobRecord['kind'], string>> = {
 
 export const kindText = ({ kind }: Pick<JobRecord, 'kind'>): string => KINDS[kind];
 
-const PHASES: Readonly<Record<string, string>> = {
-  load: 'loading the model',
-  download: 'downloading the model',
-  data: 'reading the data',
-  importance: 'scoring rows',
-  compile: 'compiling',
-  rehearse: 'rehearsing evaluation and save',
-  train: 'training',
-  evaluate: 'evaluating',
-  export: 'exporting',
-};
-
-const phaseText = (name: string): string => PHASES[name] ?? name.replace(/[-_]/g, ' ');
-
 /** "training, step 12 of 60 (20%), 3 min 5 s left"; while it waits, that it does. */
 export function progressText({ state, phase, progress }: Pick<JobRecord, 'state' | 'phase' | 'progress'>): string {
   if (state === 'queued') return 'waits for another job';
   if (state === 'stopping') return 'is ending';
-  if (progress === undefined) return phase === undefined ? 'starting' : phaseText(phase);
-  const { done, total, unit, secondsLeft } = progress;
-  const isBytes = unit === 'bytes' || unit === 'B';
-  const amount = isBytes ? `${byteSize(done)} of ${byteSize(total)}` : `${done} of ${total} ${unit}`;
-  const share = total > 0 && !isBytes ? ` (${Math.floor((100 * done) / total)}%)` : '';
+  const counted = currentProgress({ phase, progress });
+  if (counted === undefined) return phase === undefined ? 'starting' : stageText(phase);
+  const { done, total, unit, secondsLeft } = counted;
+  const share = total > 0 && unit !== 'bytes' ? ` (${Math.floor((100 * done) / total)}%)` : '';
   const left = secondsLeft === undefined || secondsLeft < 1 ? '' : `, ${duration(secondsLeft)} left`;
-  return `${phaseText(progress.phase)}, ${total > 0 ? amount : `${done} ${unit}`}${share}${left}`;
+  return `${stageText(counted.phase)}, ${amountText(counted)}${share}${left}`;
 }
 
-/** "55% · 20 s left", for a narrow place; the phase where there is no share of it. */
+/** "55% · 20 s left", for a narrow place; the stage where there is no share of it. */
 export function shortProgressText(job: Pick<JobRecord, 'state' | 'phase' | 'progress'>): string {
-  const { progress, state } = job;
-  if (state !== 'running' || progress === undefined || progress.total <= 0) return progressText(job);
-  const { phase, done, total, secondsLeft } = progress;
+  const counted = currentProgress(job);
+  if (job.state !== 'running' || counted === undefined || counted.total <= 0) return progressText(job);
+  const { phase, done, total, secondsLeft } = counted;
   const left = secondsLeft === undefined || secondsLeft < 1 ? '' : ` · ${duration(secondsLeft)} left`;
-  return `${phase === 'train' ? '' : `${phaseText(phase)} `}${Math.floor((100 * done) / total)}%${left}`;
+  return `${phase === 'train' ? '' : `${stageText(phase)} `}${Math.floor((100 * done) / total)}%${left}`;
 }
 
 /** In the order of preference: what a run is judged by while it goes on. */

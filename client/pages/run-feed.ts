@@ -6,7 +6,7 @@ import type { JobEvent, JobRecord, RunInfo } from '../../trainer/protocol/rpc-me
 import { KEPT_LOG_LINES, PATCH_LINES, type RunOverview, type RunPatch, type ShownJob } from '../../trainer/protocol/view/run.ts';
 import { metricsPatch } from './metric-lines.ts';
 import type { PageServices } from './page-services.ts';
-import { parseCoverage, parseMemory, parseRecipeFile, parseSummary } from './run-files.ts';
+import { parseCoverage, parseEvaluation, parseMemory, parseRecipeFile, parseSummary } from './run-files.ts';
 import { openRunSource, type RunSource, WholeFile } from './run-source.ts';
 
 /** A run that writes and of which no event tells. */
@@ -46,6 +46,7 @@ export class RunFeed {
     recipe: new WholeFile('recipe'),
     coverage: new WholeFile('coverage'),
     memory: new WholeFile('memory'),
+    evaluation: new WholeFile('evaluation'),
     summary: new WholeFile('summary'),
   };
   /** As they were last sent, to send only what differs. */
@@ -168,8 +169,8 @@ export class RunFeed {
 
   private async sendFiles(source: RunSource, post: (patch: RunPatch) => boolean): Promise<void> {
     const { files } = this;
-    const [recipe, coverage, memory, summary] = await Promise.all(
-      [files.recipe, files.coverage, files.memory, files.summary].map(file => file.read(source)),
+    const [recipe, coverage, memory, evaluation, summary] = await Promise.all(
+      [files.recipe, files.coverage, files.memory, files.evaluation, files.summary].map(file => file.read(source)),
     );
     this.sendFile('recipe', recipe, text => post({ type: 'recipe', ...parseRecipeFile(text) }));
     this.sendFile('coverage', coverage, text => {
@@ -179,6 +180,10 @@ export class RunFeed {
     this.sendFile('memory', memory, text => {
       const found = parseMemory(text);
       return !found || post({ type: 'memory', memory: found });
+    });
+    this.sendFile('evaluation', evaluation, text => {
+      const found = parseEvaluation(text);
+      return !found || post({ type: 'evaluation', evaluation: found });
     });
     // That of the time before a run was resumed says nothing of the run that goes on.
     const hasEnded = this.info?.state === 'finished' || this.info?.state === 'stopped';

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import { settings } from '../../trainer/protocol/recipe-schema.ts';
-import type { CoverageView, MemoryPlan, RecipeEntry, SummaryView } from '../../trainer/protocol/view/run.ts';
+import type { CoverageView, MemoryPlan, NewestEvaluation, RecipeEntry, SummaryView } from '../../trainer/protocol/view/run.ts';
 
 const coverageSchema: z.ZodType<CoverageView> = z.object({
   method: z.string(),
@@ -31,30 +31,34 @@ const memorySchema: z.ZodType<MemoryPlan> = z.object({
   fits: z.boolean(),
 });
 
-const evaluationSchema = z
-  .object({
-    loss: z.number(),
-    perplexity: z.number().nullish().transform(orAbsent),
-    tokenAccuracy: z.number().optional(),
-    samples: z.number(),
-    labels: z
-      .object({
-        accuracy: z.number(),
-        majority: z.number(),
-        confusion: z.record(z.string(), z.record(z.string(), z.number())),
-      })
-      .optional(),
-    measures: z.record(z.string(), z.number()).optional(),
-  })
-  .nullable();
+const evaluationSchema = z.object({
+  loss: z.number(),
+  perplexity: z.number().nullish().transform(orAbsent),
+  tokenAccuracy: z.number().optional(),
+  samples: z.number(),
+  labels: z
+    .object({
+      accuracy: z.number(),
+      majority: z.number(),
+      confusion: z.record(z.string(), z.record(z.string(), z.number())),
+    })
+    .optional(),
+  measures: z.record(z.string(), z.number()).optional(),
+});
+
+const newestSchema: z.ZodType<NewestEvaluation> = z.object({
+  step: z.number(),
+  before: evaluationSchema.nullable(),
+  newest: evaluationSchema,
+});
 
 const summarySchema: z.ZodType<SummaryView> = z.object({
   state: z.enum(['finished', 'stopped']),
   checkpoint: z.string().nullable(),
   steps: z.number(),
   totalSteps: z.number(),
-  before: evaluationSchema,
-  after: evaluationSchema,
+  before: evaluationSchema.nullable(),
+  after: evaluationSchema.nullable(),
   trainable: z.number(),
   trainableShare: z.number(),
   secondsPerStep: z.number().nullable(),
@@ -79,6 +83,7 @@ const parse = <T>(schema: z.ZodType<T>, text: string): T | undefined => {
 
 export const parseCoverage = (text: string): CoverageView | undefined => parse(coverageSchema, text);
 export const parseMemory = (text: string): MemoryPlan | undefined => parse(memorySchema, text);
+export const parseEvaluation = (text: string): NewestEvaluation | undefined => parse(newestSchema, text);
 export const parseSummary = (text: string): SummaryView | undefined => parse(summarySchema, text);
 
 /** recipe.yaml with its settings one by one; a setting is at its default where leaving it out would change nothing. */

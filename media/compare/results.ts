@@ -1,7 +1,6 @@
 /** What came out of each run, number by number. */
 import { byteSize, compact, duration, grouped, percent } from '../../trainer/protocol/format.ts';
-import type { EvaluationView } from '../../trainer/protocol/view/run.ts';
-import { evaluationNames, formatOf, isBetterLow, labelOf } from '../shared/metric-names.ts';
+import { evaluationNames, formatOf, isBetterLow, labelOf, measureOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
 
 export interface ResultColumn {
@@ -92,17 +91,6 @@ function evaluated({ summary, history }: RunModel, name: string): number | undef
   if (told !== undefined && told !== null) return told;
   const { x, y } = history.points(name);
   return (x.at(-1) ?? 0) > 0 ? y.at(-1) : undefined;
-}
-
-function measureOf(evaluation: EvaluationView, name: string): number | undefined {
-  const { loss, perplexity, tokenAccuracy, labels, measures = {} } = evaluation;
-  const own: Readonly<Record<string, number | undefined>> = {
-    eval_loss: loss,
-    eval_perplexity: perplexity,
-    eval_token_accuracy: tokenAccuracy,
-    eval_accuracy: labels?.accuracy,
-  };
-  return own[name] ?? measures[name.replace(/^eval_/, '')];
 }
 
 function peakBytes({ history }: RunModel): number | undefined {

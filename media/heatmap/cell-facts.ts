@@ -7,13 +7,19 @@ import { jaccard, jaccardByChance } from './selection-view.ts';
 export const scoreText = (score: number | undefined): string =>
   score === undefined || Number.isNaN(score) ? '–' : compact(Number(score.toPrecision(4)));
 
+/** As many digits in every cell, zeros at the end among them: cells are read beside each other. */
+function threeDigits(value: number): string {
+  const size = Math.abs(value);
+  return size >= 1e-3 && size < 1000 ? value.toPrecision(3) : compact(Number(value.toPrecision(3)));
+}
+
 /** The value that a cell is coloured by, short. */
 export function valueText({ values, state }: Picture, module: number): string {
   const value = values[module];
   if (value === undefined || Number.isNaN(value)) return '–';
   if (state.view === 'importance' && state.statistic === 'selected') return percent(value);
   if (state.view === 'overlap') return value.toFixed(2);
-  const text = compact(Number(value.toPrecision(3)));
+  const text = threeDigits(value);
   return state.view === 'difference' && value > 0 ? `+${text}` : text.replace(/^-/, '−');
 }
 

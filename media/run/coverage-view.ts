@@ -2,7 +2,7 @@
 import { grouped, percent } from '../../trainer/protocol/format.ts';
 import { element, fill } from '../shared/element.ts';
 import { type CoverageKind, coverageGrid, shareOf } from './coverage-grid.ts';
-import type { View } from './memory-view.ts';
+import type { View } from './view.ts';
 
 export function createCoverageView(): View {
   const root = element('div', { class: 'coverage' });

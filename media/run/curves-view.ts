@@ -37,7 +37,7 @@ export function createCurves(kept: Partial<CurvesSettings>, keep: (settings: Cur
   });
   const formatX = (step: number): string => `step ${grouped(step)}`;
   const chart = (title: string, format: (value: number) => string, more: { floor?: number; control?: HTMLElement; empty?: string } = {}) =>
-    new TimeChart({ title, group, format, formatX, ...more });
+    new TimeChart({ title, group, format, formatX, isWholeX: () => true, ...more });
   const charts = {
     loss: chart('Loss', compact),
     evaluation: chart('Held-out data', value => formatOf(evaluation)(value), { control: choice, empty: 'no evaluation yet' }),

@@ -3,7 +3,7 @@ import type { RunAction } from '../../trainer/protocol/view/run.ts';
 import { element, fill } from '../shared/element.ts';
 import { filterLog, LOG_LEVELS, type LogEntry, type LogLevel } from '../shared/log-lines.ts';
 import type { RunModel } from '../shared/run-model.ts';
-import type { View } from './memory-view.ts';
+import type { View } from './view.ts';
 
 /** Entries that stand in the page; more come by a button. */
 const PAGE = 500;

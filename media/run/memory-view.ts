@@ -1,13 +1,8 @@
 /** Memory by cause: what was predicted beside what was measured, and the split of the paper once the run has ended. */
 import { byteSize, percent } from '../../trainer/protocol/format.ts';
 import { element, fill } from '../shared/element.ts';
-import type { RunModel } from '../shared/run-model.ts';
 import { type MemoryRow, memoryRows } from './memory-rows.ts';
-
-export interface View {
-  readonly element: HTMLElement;
-  update(model: RunModel): void;
-}
+import type { View } from './view.ts';
 
 export function createMemoryView(): View {
   const root = element('div', { class: 'memory' });

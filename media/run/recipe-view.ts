@@ -1,7 +1,7 @@
 /** The recipe with every default filled in, as the run has it. */
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
 import { element, fill } from '../shared/element.ts';
-import type { View } from './memory-view.ts';
+import type { View } from './view.ts';
 
 export function createRecipeView(act: (action: RunAction) => void): View {
   const changedOnly = element('input', { type: 'checkbox', onchange: draw });
@@ -20,7 +20,9 @@ export function createRecipeView(act: (action: RunAction) => void): View {
   let entries: Parameters<View['update']>[0]['recipe'];
 
   function draw(): void {
-    const shown = (entries?.entries ?? []).filter(({ isDefault }) => !isDefault || !changedOnly.checked);
+    // What somebody wrote comes first; of the rest nobody may have thought.
+    const all = entries?.entries ?? [];
+    const shown = [...all.filter(({ isDefault }) => !isDefault), ...(changedOnly.checked ? [] : all.filter(({ isDefault }) => isDefault))];
     fill(
       body,
       shown.map(({ key, value, isDefault, doc }) =>

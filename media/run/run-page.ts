@@ -8,11 +8,14 @@ import { createTabs } from '../shared/tabs.ts';
 import { createCoverageView } from './coverage-view.ts';
 import { type CurvesSettings, createCurves } from './curves-view.ts';
 import { createLogView } from './log-view.ts';
-import { createMemoryView, type View } from './memory-view.ts';
+import { createMemoryView } from './memory-view.ts';
 import { createRecipeView } from './recipe-view.ts';
+import { createResultsView } from './results-view.ts';
 import { createHeader } from './run-header.ts';
 import { sentenceOf, statusOf } from './run-status.ts';
+import { createStages } from './stages-view.ts';
 import { createValuesView } from './values-view.ts';
+import type { View } from './view.ts';
 
 /** How the page is set, over a reload; what it shows comes from the host. */
 export interface KeptRunPage {
@@ -34,6 +37,7 @@ export function mountRun(root: HTMLElement, editor: Editor<RunFromPage, KeptRunP
     if (curvesSettings) editor.keep({ curves: curvesSettings, tab });
   };
   const header = createHeader(act);
+  const stages = createStages();
   const curves = createCurves(
     kept.curves ?? {},
     settings => {
@@ -45,6 +49,7 @@ export function mountRun(root: HTMLElement, editor: Editor<RunFromPage, KeptRunP
   curvesSettings = curves.settings;
   const views: Readonly<Record<string, View>> = {
     log: createLogView(act),
+    results: createResultsView(),
     memory: createMemoryView(),
     coverage: createCoverageView(),
     recipe: createRecipeView(act),
@@ -52,6 +57,7 @@ export function mountRun(root: HTMLElement, editor: Editor<RunFromPage, KeptRunP
   };
   const labels: Readonly<Record<string, string>> = {
     log: 'Log',
+    results: 'Results',
     memory: 'Memory',
     coverage: 'Coverage',
     recipe: 'Recipe',
@@ -80,7 +86,7 @@ export function mountRun(root: HTMLElement, editor: Editor<RunFromPage, KeptRunP
     tabs.element.scrollIntoView({ block: 'nearest' });
   }
 
-  root.append(header.element, notice, curves.element, tabs.element, announcer.element);
+  root.append(header.element, notice, stages.element, curves.element, tabs.element, announcer.element);
 
   /** Once a frame, however many patches came. */
   function draw(): void {
@@ -89,6 +95,8 @@ export function mountRun(root: HTMLElement, editor: Editor<RunFromPage, KeptRunP
     requestAnimationFrame(() => {
       isDue = false;
       header.update(model);
+      stages.update(model);
+      curves.element.hidden = model.history.length === 0;
       curves.update(model);
       views[tabs.selected]?.update(model);
       const status = statusOf(model);

@@ -1,5 +1,6 @@
 /** Where a run stands, in words and figures: pure, for the head of the page and for screen readers. */
 import { compact, duration, grouped } from '../../trainer/protocol/format.ts';
+import { amountText, currentProgress, stageText } from '../../trainer/protocol/job-stage.ts';
 import type { RunModel } from '../shared/run-model.ts';
 
 export interface RunStatus {
@@ -48,26 +49,26 @@ function missingStatus(job: NonNullable<RunModel['missing']>['job']): RunStatus 
 }
 
 function preparing({ overview }: RunModel): RunStatus {
-  const progress = overview?.job?.progress;
-  const facts = progress ? [`${progress.phase}: ${grouped(progress.done)} of ${grouped(progress.total)} ${progress.unit}`] : [];
-  return { state: 'preparing', kind: 'active', done: progress?.done ?? 0, total: progress?.total ?? 0, facts };
+  const { job } = overview ?? {};
+  const counted = job && currentProgress(job);
+  const stage = counted?.phase ?? job?.phase;
+  const facts = [...(stage === undefined ? [] : [stageText(stage)]), ...(counted ? [amountText(counted)] : [])];
+  return { state: 'preparing', kind: 'active', done: counted?.done ?? 0, total: counted?.total ?? 0, facts };
 }
 
 function training(model: RunModel): RunStatus {
   const { overview } = model;
   const { done, total } = stepsOf(model);
-  const progress = overview?.job?.progress;
+  const counted = overview?.job && currentProgress(overview.job);
   // While it evaluates or saves, the bar stays where the training is, and the facts say what goes on.
-  const aside =
-    progress && progress.phase !== 'train' && progress.done < progress.total
-      ? [`${progress.phase} ${progress.done} of ${progress.total}`]
-      : [];
+  const aside = counted && counted.phase !== 'train' ? [`${stageText(counted.phase)} ${amountText(counted)}`] : [];
   const secondsPerStep = paceOf(model);
   const pace =
     secondsPerStep === undefined
       ? []
       : [secondsPerStep > 1 ? `${duration(secondsPerStep)} a step` : `${compact(1 / secondsPerStep)} steps a second`];
-  const left = secondsPerStep === undefined || done >= total ? [] : [`${duration((total - done) * secondsPerStep)} left`];
+  const secondsLeft = model.secondsLeft ?? (secondsPerStep === undefined ? undefined : (total - done) * secondsPerStep);
+  const left = secondsLeft === undefined || done >= total ? [] : [`${duration(secondsLeft)} left`];
   return { state: 'training', kind: 'active', done, total, facts: [steps(model), ...epoch(model), ...aside, ...pace, ...left] };
 }
 

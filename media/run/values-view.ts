@@ -4,9 +4,11 @@ import { csv } from '../shared/csv.ts';
 import { element, fill, setText } from '../shared/element.ts';
 import { formatOf, labelOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
-import type { View } from './memory-view.ts';
+import type { View } from './view.ts';
 
 const PAGE = 100;
+/** These first, then the rest as it came. */
+const LEADING = ['step', 'epoch', 'loss', 'learning_rate', 'grad_norm', 'eval_loss'];
 
 /** @param save is given the name and the content of a file */
 export function createValuesView(save: (suggestedName: string, content: string) => void): View {
@@ -22,7 +24,7 @@ export function createValuesView(save: (suggestedName: string, content: string) 
 
   const names = (): string[] => {
     const all = model?.history.names ?? [];
-    const leading = ['step', 'epoch', 'loss', 'eval_loss'].filter(name => all.includes(name));
+    const leading = LEADING.filter(name => all.includes(name));
     return [...leading, ...all.filter(name => !leading.includes(name) && name !== 'train_seconds')];
   };
 

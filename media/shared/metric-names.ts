@@ -1,5 +1,6 @@
 /** What the numbers of a run are called, and how each is written. */
 import { byteSize, compact, duration, percent } from '../../trainer/protocol/format.ts';
+import type { EvaluationView } from '../../trainer/protocol/view/run.ts';
 
 const LABELS: Readonly<Record<string, string>> = {
   loss: 'Loss',
@@ -13,6 +14,8 @@ const LABELS: Readonly<Record<string, string>> = {
   seconds: 'Seconds an update',
   memory_peak_bytes: 'Memory, peak',
   memory_resident_bytes: 'Memory, resident',
+  eval_runtime: 'Evaluation time',
+  eval_samples_per_second: 'Samples evaluated a second',
   epoch: 'Epoch',
   step: 'Step',
 };
@@ -23,7 +26,7 @@ export const labelOf = (name: string): string => LABELS[name] ?? name.replace(/^
 export function formatOf(name: string): (value: number) => string {
   if (name.endsWith('_bytes')) return byteSize;
   if (name.endsWith('accuracy')) return value => percent(value);
-  if (name === 'train_seconds') return duration;
+  if (name === 'train_seconds' || name === 'eval_runtime') return duration;
   return compact;
 }
 
@@ -38,3 +41,15 @@ export function evaluationNames(names: readonly string[]): string[] {
 
 /** Of these less is better; of other numbers more. */
 export const isBetterLow = (name: string): boolean => /loss|perplexity|seconds|bytes|error|memory/.test(name);
+
+/** Of an evaluation, by the name that metrics have. */
+export function measureOf(evaluation: EvaluationView, name: string): number | undefined {
+  const { loss, perplexity, tokenAccuracy, labels, measures = {} } = evaluation;
+  const own: Readonly<Record<string, number | undefined>> = {
+    eval_loss: loss,
+    eval_perplexity: perplexity,
+    eval_token_accuracy: tokenAccuracy,
+    eval_accuracy: labels?.accuracy,
+  };
+  return own[name] ?? measures[name.replace(/^eval_/, '')];
+}

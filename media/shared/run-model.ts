@@ -4,6 +4,7 @@ import { folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
 import type {
   CoverageView,
   MemoryPlan,
+  NewestEvaluation,
   RecipeEntry,
   RunOverview,
   RunPatch,
@@ -22,7 +23,10 @@ export class RunModel {
   recipe: { readonly text: string; readonly entries: readonly RecipeEntry[] } | undefined;
   coverage: CoverageView | undefined;
   memory: MemoryPlan | undefined;
+  evaluation: NewestEvaluation | undefined;
   summary: SummaryView | null = null;
+  /** As the job last said it while it trained, so that page and status bar say the same. */
+  secondsLeft: number | undefined;
   readonly history = new MetricHistory();
   readonly log = new LogLines();
 
@@ -31,6 +35,7 @@ export class RunModel {
       case 'overview':
         this.overview = patch.overview;
         this.missing = undefined;
+        this.secondsLeft = secondsLeftOf(patch.overview, this.secondsLeft);
         return;
       case 'missing':
         this.overview = undefined;
@@ -44,6 +49,9 @@ export class RunModel {
         return;
       case 'memory':
         this.memory = patch.memory;
+        return;
+      case 'evaluation':
+        this.evaluation = patch.evaluation;
         return;
       case 'summary':
         this.summary = patch.summary;
@@ -72,4 +80,10 @@ export class RunModel {
     const name = this.overview?.name;
     return name === undefined || isNamedAfter(folderName(this.name), name) ? undefined : name;
   }
+}
+
+/** An evaluation between two updates counts for itself: what was said before it stays. */
+function secondsLeftOf({ job, state }: RunOverview, before: number | undefined): number | undefined {
+  if (state !== 'running' || job === undefined) return undefined;
+  return job.progress?.phase === 'train' ? job.progress.secondsLeft : before;
 }

@@ -9,7 +9,7 @@ import { didYouMean } from '../protocol/did-you-mean.ts';
 import { byteSize } from '../protocol/format.ts';
 import type { Severity, Suggestion } from '../protocol/problem.ts';
 import { follow, START } from '../protocol/recipe/located.ts';
-import { loraMethods, rankMethods, rowMethods } from '../protocol/recipe/model-settings.ts';
+import { loraMethods, rankMethods, rowMethods } from '../protocol/recipe/method-kinds.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { SelectionError } from '../selection.ts';
 import { methodSettings } from '../train/recipe-settings.ts';

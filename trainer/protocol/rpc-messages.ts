@@ -154,7 +154,7 @@ export interface TailParams {
 }
 
 /** What of a run can be read line by line; the first two grow. */
-export const TAILED_FILES = ['metrics', 'log', 'recipe', 'coverage', 'memory', 'summary'] as const;
+export const TAILED_FILES = ['metrics', 'log', 'recipe', 'coverage', 'memory', 'evaluation', 'summary'] as const;
 export type TailedFile = (typeof TAILED_FILES)[number];
 
 export interface TailResult {

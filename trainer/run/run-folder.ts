@@ -24,6 +24,8 @@ export const RUN_FILES = {
   selection: 'selection.json',
   /** What the run was predicted to take, and what the process took before it. */
   memory: 'memory.json',
+  /** The newest evaluation during training, and that of the untouched model. */
+  evaluation: 'evaluation.json',
   scores: 'scores.safetensors',
   checkpoints: 'checkpoints',
   summary: 'summary.json',

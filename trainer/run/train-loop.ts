@@ -1,4 +1,6 @@
 /** The loop: update after update, with metrics, evaluation, checkpoints, the watch over the loss, and the wish to stop in between. */
+import path from 'node:path';
+import { writeTextFile } from '../hub/durable-file.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { dataStart, stepsPerEpoch } from '../train/data/batches.ts';
 import { learningRateAt, type ScheduleSettings, warmupStepsOf } from '../train/schedule.ts';
@@ -9,6 +11,7 @@ import type { MemoryMeter } from './memory-meter.ts';
 import { appendMetrics } from './metrics-file.ts';
 import type { Prepared } from './prepare.ts';
 import { RunError } from './run-error.ts';
+import { RUN_FILES } from './run-folder.ts';
 import type { StateKeeper } from './run-state.ts';
 import { type StepResult, trainStep } from './train-step.ts';
 
@@ -216,7 +219,7 @@ class TrainLoop {
 
   /** @returns whether it is the best so far */
   private async evaluate(): Promise<boolean> {
-    const { prepared, job, memory } = this.params;
+    const { prepared, runDir, job, memory } = this.params;
     const { evaluator, session, recipe } = prepared;
     if (!evaluator) return false;
     memory.endTraining();
@@ -226,8 +229,9 @@ class TrainLoop {
     if (!Number.isFinite(found.loss)) throw diverged(`the evaluation loss is not a finite number at step ${this.state.step}`);
     this.evaluation = found;
     await this.emit(evaluationMetrics(found));
+    const { best, step, before } = this.state;
+    await writeTextFile(path.join(runDir, RUN_FILES.evaluation), `${JSON.stringify({ step, before: before ?? null, newest: found })}\n`);
     const value = bestModelValue(found, recipe.metric_for_best_model);
-    const { best, step } = this.state;
     if (best && best.value >= value) return false;
     this.state = { ...this.state, best: { step, value, evaluation: { ...found } } };
     return true;

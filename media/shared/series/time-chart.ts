@@ -31,6 +31,8 @@ export interface ChartOptions {
   readonly formatX: (x: number) => string;
   /** What the x axis counts, behind its numbers: " s". */
   readonly unitX?: () => string;
+  /** The x axis counts what has no parts: steps. */
+  readonly isWholeX?: () => boolean;
   /** The lowest value that is always in sight. */
   readonly floor?: number;
   /** Stands behind the title: a choice of what is drawn. */
@@ -51,6 +53,9 @@ const WHEEL_FACTOR = 1.2;
 /** A drag below this is a click. */
 const SMALLEST_DRAG_PX = 4;
 const FAINT_ALPHA = 0.35;
+/** From one number of the x axis to the next: … 0.5, 1, 2, 5, 10 … */
+const INCREMENTS = Array.from({ length: 16 }, (_, i) => [1, 2, 5].map(part => part * 10 ** (i - 4))).flat();
+const WHOLE_INCREMENTS = INCREMENTS.filter(increment => increment >= 1);
 
 export class TimeChart implements GroupMember {
   readonly element: HTMLElement;
@@ -175,7 +180,7 @@ export class TimeChart implements GroupMember {
   }
 
   private plotOptions(width: number, height: number): uPlot.Options {
-    const { group, format, floor, unitX } = this.options;
+    const { group, format, floor, unitX, isWholeX } = this.options;
     const { curves, logarithmic = false } = this.content;
     const axis = { stroke: colorOf('foreground'), font: chartFont(), grid: { stroke: gridColor(), width: 1 }, ticks: { show: false } };
     return {
@@ -203,6 +208,7 @@ export class TimeChart implements GroupMember {
           ...axis,
           size: 24,
           gap: 4,
+          incrs: () => (isWholeX?.() ? WHOLE_INCREMENTS : INCREMENTS),
           values: (_, splits) => splits.map(value => (value === null ? '' : shortNumber(value) + (unitX?.() ?? ''))),
         },
         { ...axis, size: 58, gap: 4, values: (_, splits) => splits.map(value => (value === null ? '' : format(value))) },

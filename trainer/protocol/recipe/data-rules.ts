@@ -1,6 +1,7 @@
 /** Rules about the samples: what the task, the format and the measure of importance ask of them. */
 import type { Recipe } from '../recipe-schema.ts';
-import { classWiseMeasures, measuresWithoutData, rowMethods } from './model-settings.ts';
+import { rowMethods } from './method-kinds.ts';
+import { classWiseMeasures, measuresWithoutData } from './model-settings.ts';
 import type { Rule } from './rule.ts';
 
 /** Scores are still to be computed, from data. */

@@ -1,7 +1,8 @@
 /** Settings that do nothing beside others: a warning where one is written with a value that differs from its default. */
 import type { Recipe } from '../recipe-schema.ts';
 import { settings } from '../recipe-schema.ts';
-import { loraMethods, measuresWithoutData, rankMethods, rowMethods } from './model-settings.ts';
+import { loraMethods, rankMethods, rowMethods } from './method-kinds.ts';
+import { measuresWithoutData } from './model-settings.ts';
 import type { Rule, SettingPath } from './rule.ts';
 
 interface Condition {

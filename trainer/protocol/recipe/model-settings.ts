@@ -79,13 +79,6 @@ export const modelSettings = {
   threads: defaulted(integer({ min: 0, max: 1024 }), 0, { doc: 'Processor threads of one operation; 0 takes all cores.' }),
 };
 
-/** Methods that choose rows by importance. */
-export const rowMethods: ReadonlySet<string> = new Set(['spsft', 'spsft+lora']);
-/** Methods with a product of two factors that is scaled by lora_alpha / r. */
-export const loraMethods: ReadonlySet<string> = new Set(['lora', 'dora', 'rosa', 'spsft+lora']);
-/** Methods with a low-rank product of any kind. */
-export const rankMethods: ReadonlySet<string> = new Set([...loraMethods, 'vera']);
-
 /** Rows a layer or rank, where the recipe gives neither. */
 const DEFAULT_R: Readonly<Record<string, number>> = { lora: 16, dora: 16, rosa: 16, 'spsft+lora': 16, vera: 256 };
 /** Of the rows beside a low-rank product. */

@@ -79,6 +79,13 @@ export interface EvaluationView {
   readonly measures?: Readonly<Record<string, number>>;
 }
 
+/** evaluation.json: the newest evaluation of a run that trains, beside that of the untouched model. */
+export interface NewestEvaluation {
+  readonly step: number;
+  readonly before: EvaluationView | null;
+  readonly newest: EvaluationView;
+}
+
 /** summary.json, written when a run ends. */
 export interface SummaryView {
   readonly state: 'finished' | 'stopped';
@@ -118,6 +125,7 @@ export type RunPatch =
   | { readonly type: 'recipe'; readonly text: string; readonly entries: readonly RecipeEntry[] }
   | { readonly type: 'coverage'; readonly coverage: CoverageView }
   | { readonly type: 'memory'; readonly memory: MemoryPlan }
+  | { readonly type: 'evaluation'; readonly evaluation: NewestEvaluation }
   /** Null while the run goes on. */
   | { readonly type: 'summary'; readonly summary: SummaryView | null }
   | MetricsPatch

@@ -1,0 +1,115 @@
+/** What the held-out data says: before and after, and of a task with labels which was taken for which. */
+import { grouped, percent } from '../../trainer/protocol/format.ts';
+import { element, fill } from '../shared/element.ts';
+import { type LabelRow, labelRows, labelSentence, type ResultRow, type Results, resultsOf } from './results.ts';
+import type { View } from './view.ts';
+
+/** A table of more labels than this has no room for a column each. */
+const MAX_COLUMNS = 20;
+
+export function createResultsView(): View {
+  const root = element('div', { class: 'results' });
+  let shown = '';
+  return {
+    element: root,
+    update: model => {
+      const results = resultsOf(model);
+      const now = JSON.stringify(results ?? null);
+      if (now === shown) return;
+      shown = now;
+      if (results) fill(root, measures(results), ...labels(results));
+      else fill(root, element('p', { class: 'hint' }, 'Nothing was evaluated yet: a recipe asks for it by data.eval or val_size.'));
+    },
+  };
+}
+
+function measures({ rows, step, isFinal, samples }: Results): HTMLElement {
+  const after = step === undefined ? 'After' : isFinal ? `After ${grouped(step)} steps` : `Now, at step ${grouped(step)}`;
+  return element(
+    'table',
+    { class: 'data' },
+    element('caption', {}, `Held-out data${samples === undefined ? '' : `, ${grouped(samples)} samples`}`),
+    head(['Measure', 'Before', after, 'Change']),
+    element('tbody', {}, rows.map(measure)),
+  );
+}
+
+function measure({ label, before, after, change, isBetter }: ResultRow): HTMLElement {
+  const look = isBetter === undefined ? '' : isBetter ? 'better' : 'worse';
+  return element(
+    'tr',
+    {},
+    element('th', { scope: 'row' }, label),
+    number(before),
+    element('td', { class: 'number' }, element('strong', {}, after)),
+    element('td', { class: `number ${look}`, title: look === '' ? undefined : look }, change),
+  );
+}
+
+function labels({ labels: found, samples = 0 }: Results): HTMLElement[] {
+  if (!found) return [];
+  const rows = labelRows(found.after, found.before);
+  return [
+    element('p', {}, labelSentence(found.after, samples)),
+    element('div', { class: 'result-tables' }, byLabel(rows), ...(rows.length <= MAX_COLUMNS ? [confusion(rows)] : [])),
+  ];
+}
+
+function byLabel(rows: readonly LabelRow[]): HTMLElement {
+  const share = (value: number | undefined): HTMLElement => number(value === undefined ? '–' : percent(value));
+  return element(
+    'table',
+    { class: 'data' },
+    element('caption', {}, 'By label'),
+    head(['Label', 'Samples', 'Told right', 'before', 'Right when told']),
+    element(
+      'tbody',
+      {},
+      rows.map(({ label, samples, recall, recallBefore, precision }) =>
+        element(
+          'tr',
+          {},
+          element('th', { scope: 'row' }, label),
+          number(grouped(samples)),
+          share(recall),
+          share(recallBefore),
+          share(precision),
+        ),
+      ),
+    ),
+  );
+}
+
+/** Rows are what the samples are, columns what the model says. */
+function confusion(rows: readonly LabelRow[]): HTMLElement {
+  return element(
+    'table',
+    { class: 'confusion' },
+    element('caption', {}, 'True label by row, answer by column'),
+    element('thead', {}, element('tr', {}, element('td', {}), ...rows.map(({ label }) => element('th', { scope: 'col' }, label)))),
+    element(
+      'tbody',
+      {},
+      rows.map(({ label, answers, samples }, i) =>
+        element('tr', {}, element('th', { scope: 'row' }, label), ...answers.map((count, j) => cell(count, samples, i === j))),
+      ),
+    ),
+  );
+}
+
+/** The share of its row is its strength; what is right has another colour than what is wrong. */
+function cell(count: number, samples: number, isRight: boolean): HTMLElement {
+  const made = element('td', { class: isRight ? 'right' : 'wrong' }, grouped(count));
+  made.style.setProperty('--share', `${samples > 0 ? Math.round((60 * count) / samples) : 0}%`);
+  return made;
+}
+
+const number = (text: string): HTMLElement => element('td', { class: 'number' }, text);
+
+function head(texts: readonly string[]): HTMLElement {
+  return element(
+    'thead',
+    {},
+    element('tr', {}, ...texts.map((text, i) => element('th', { scope: 'col', class: i > 0 ? 'number' : '' }, text))),
+  );
+}

@@ -1,0 +1,107 @@
+/** What the held-out data says of a run, before and after; and which label was taken for which. Pure. */
+import { percent } from '../../trainer/protocol/format.ts';
+import type { EvaluationView } from '../../trainer/protocol/view/run.ts';
+import { evaluationNames, formatOf, isBetterLow, labelOf, measureOf } from '../shared/metric-names.ts';
+import type { RunModel } from '../shared/run-model.ts';
+
+export interface ResultRow {
+  readonly label: string;
+  readonly before: string;
+  readonly after: string;
+  /** "+20.0 points", "−6.9". */
+  readonly change: string;
+  readonly isBetter: boolean | undefined;
+}
+
+type Labels = NonNullable<EvaluationView['labels']>;
+
+export interface Results {
+  /** The update whose numbers are in the column `after`; undefined where only the untouched model was evaluated. */
+  readonly step: number | undefined;
+  /** What the run hands over, which may be its best checkpoint. */
+  readonly isFinal: boolean;
+  readonly samples: number | undefined;
+  readonly rows: readonly ResultRow[];
+  /** Of a task with labels. */
+  readonly labels?: { readonly after: Labels; readonly before: Labels | undefined };
+}
+
+/** Undefined while nothing was evaluated. Before a run has ended, its newest evaluation stands in for the last. */
+export function resultsOf({ history, summary, evaluation }: Pick<RunModel, 'history' | 'summary' | 'evaluation'>): Results | undefined {
+  const names = ['eval_loss', ...evaluationNames(history.names)].filter(name => history.names.includes(name));
+  if (names.length === 0) return undefined;
+  const before = summary?.before ?? evaluation?.before ?? undefined;
+  const after = summary?.after ?? evaluation?.newest;
+  const valueAt = (name: string, isWanted: (step: number) => boolean): number | undefined => {
+    const { x, y } = history.points(name);
+    const at = x.findLastIndex(isWanted);
+    return at < 0 ? undefined : y[at];
+  };
+  return {
+    step: summary?.after ? summary.steps : history.points('eval_loss').x.findLast(step => step > 0),
+    isFinal: summary?.after != null,
+    samples: (after ?? before)?.samples,
+    rows: names.map(name =>
+      resultRow(
+        name,
+        (before && measureOf(before, name)) ?? valueAt(name, step => step === 0),
+        (after && measureOf(after, name)) ?? valueAt(name, step => step > 0),
+      ),
+    ),
+    labels: after?.labels && { after: after.labels, before: before?.labels },
+  };
+}
+
+function resultRow(name: string, before: number | undefined, after: number | undefined): ResultRow {
+  const format = formatOf(name);
+  const show = (value: number | undefined): string => (value === undefined ? '–' : format(value));
+  const change = before === undefined || after === undefined ? undefined : after - before;
+  const sign = change === undefined || change === 0 ? '' : change > 0 ? '+' : '−';
+  const isShare = name.endsWith('accuracy');
+  return {
+    label: labelOf(name).replace(/^Held-out /, ''),
+    before: show(before),
+    after: show(after),
+    change:
+      change === undefined ? '' : isShare ? `${sign}${(100 * Math.abs(change)).toFixed(1)} points` : `${sign}${format(Math.abs(change))}`,
+    isBetter: change === undefined || change === 0 ? undefined : change < 0 === isBetterLow(name),
+  };
+}
+
+export interface LabelRow {
+  readonly label: string;
+  readonly samples: number;
+  /** Share of the label's samples that were told right. */
+  readonly recall: number | undefined;
+  /** Share of the answers with this label that were right. */
+  readonly precision: number | undefined;
+  readonly recallBefore: number | undefined;
+  /** Answers by label, in the order of the rows. */
+  readonly answers: readonly number[];
+}
+
+/** A row for each true label. */
+export function labelRows(after: Labels, before: Labels | undefined): LabelRow[] {
+  const names = Object.keys(after.confusion);
+  const count = ({ confusion }: Labels, truth: string, answer: string): number => confusion[truth]?.[answer] ?? 0;
+  const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
+  const share = (part: number, whole: number): number | undefined => (whole > 0 ? part / whole : undefined);
+  const recallIn = (labels: Labels, name: string): number | undefined =>
+    share(count(labels, name, name), sum(names.map(answer => count(labels, name, answer))));
+  return names.map(name => {
+    const answers = names.map(answer => count(after, name, answer));
+    return {
+      label: name,
+      samples: sum(answers),
+      recall: recallIn(after, name),
+      precision: share(count(after, name, name), sum(names.map(truth => count(after, truth, name)))),
+      recallBefore: before && recallIn(before, name),
+      answers,
+    };
+  });
+}
+
+/** One sentence that tells whether the model is better than no model. */
+export function labelSentence({ accuracy, majority }: Labels, samples: number): string {
+  return `${percent(accuracy)} of ${samples.toLocaleString('en-US')} held-out samples are told right; always giving the commonest label would get ${percent(majority)}.`;
+}

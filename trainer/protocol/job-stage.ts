@@ -1,0 +1,40 @@
+/** The stages of a job in words, the same in the status bar, the views and the pages. Pure. */
+import { byteSize, grouped } from './format.ts';
+import type { WorkerEvent } from './job-messages.ts';
+
+type Progress = Omit<Extract<WorkerEvent, { readonly type: 'progress' }>, 'type'>;
+
+export interface StageOfJob {
+  readonly phase?: string;
+  readonly progress?: Progress;
+}
+
+const STAGES: Readonly<Record<string, string>> = {
+  load: 'loading the model',
+  download: 'downloading the model',
+  data: 'reading the data',
+  importance: 'scoring rows',
+  compile: 'compiling',
+  rehearse: 'rehearsing evaluation and save',
+  train: 'training',
+  evaluate: 'evaluating',
+  export: 'exporting',
+};
+
+export const stageText = (name: string): string => STAGES[name] ?? name.replace(/[-_]/g, ' ');
+
+/** What is done before the first update, in order; rows are scored where a method chooses them. */
+export const PREPARING = ['load', 'data', 'importance', 'compile', 'rehearse'] as const;
+
+/** What is counted now. A count that is full while the job is at another stage is over: an evaluation between two updates. */
+export function currentProgress({ phase, progress }: StageOfJob): Progress | undefined {
+  const isOver = progress !== undefined && progress.phase !== phase && progress.total > 0 && progress.done >= progress.total;
+  return isOver && phase !== undefined ? undefined : progress;
+}
+
+/** "5 of 8 batches", "12.3 MB of 80 MB". */
+export function amountText({ done, total, unit }: Pick<Progress, 'done' | 'total' | 'unit'>): string {
+  const write = unit === 'bytes' ? byteSize : grouped;
+  const amount = total > 0 ? `${write(done)} of ${write(total)}` : write(done);
+  return unit === 'bytes' ? amount : `${amount} ${unit}`;
+}
