@@ -75,7 +75,15 @@ export function createCompareCurves(kept: Partial<CompareCurvesSettings>, keep: 
     const known = charts.get(name);
     if (known) return known;
     const floor = TRAILING.includes(name) ? 0 : undefined;
-    const made = new TimeChart({ title: labelOf(name), group, format: formatOf(name), formatX, unitX, isWholeX: () => axis === 'step', floor });
+    const made = new TimeChart({
+      title: labelOf(name),
+      group,
+      format: formatOf(name),
+      formatX,
+      unitX,
+      isWholeX: () => axis === 'step',
+      floor,
+    });
     charts.set(name, made);
     return made;
   }

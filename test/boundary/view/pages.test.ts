@@ -153,11 +153,20 @@ describe.skipIf(executablePath === undefined)(
       await page.getByRole('button', { name: 'Export CSV' }).click();
       await until(() => shown.said.some(({ type }) => type === 'save'), 'the file');
       const file = shown.said.find(message => message.type === 'save');
-      expect(file).toMatchObject({ suggestedName: 'spam-metrics.csv', content: expect.stringMatching(/^step,epoch,loss,eval_loss,/) });
+      expect(file).toMatchObject({
+        suggestedName: 'spam-metrics.csv',
+        content: expect.stringMatching(/^step,epoch,loss,learning_rate,grad_norm,eval_loss,/),
+      });
     });
 
-    test('memory, coverage and recipe say what the files say', async () => {
+    test('memory, coverage, recipe and results say what the files say', async () => {
       const { page } = await openRun();
+      await page.getByRole('tab', { name: 'Results' }).click();
+      await page.getByRole('row', { name: /^loss [\d.]+ [\d.]+ −[\d.]+/ }).waitFor();
+      const confusion = page.getByRole('table', { name: /True label by row/ });
+      expect(await confusion.getByRole('columnheader').allTextContents()).toEqual(['ham', 'spam']);
+      const counts = await confusion.getByRole('cell').allTextContents();
+      expect(counts.reduce((sum, text) => sum + Number(text), 0)).toBe(10);
       await page.getByRole('tab', { name: 'Memory' }).click();
       await page.getByRole('row', { name: /^Optimizer/ }).waitFor();
       expect(await page.getByRole('row', { name: /^mem_TTL/ }).count()).toBe(1);

@@ -30,12 +30,18 @@ describe('progress', () => {
     [{ progress: progress({ secondsLeft: 65 }) }, 'training, 12 of 60 steps (20%), 1 min 5 s left'],
     [{ progress: progress({ phase: 'download', unit: 'bytes', done: 1e6, total: 2.5e6 }) }, 'downloading the model, 1.0 MB of 2.5 MB'],
     [{ progress: progress({ total: 0, unit: 'tokens' }) }, 'training, 12 tokens'],
+    [{ progress: progress({ done: 1200, total: 200_000 }) }, 'training, 1,200 of 200,000 steps (0%)'],
   ] as const)('%o', (change, text) => expect(progressText(job(change))).toBe(text));
 
   test('in a narrow place', () => {
     expect(shortProgressText(job({ progress: progress({ secondsLeft: 65 }) }))).toBe('20% · 1 min 5 s left');
     expect(shortProgressText(job({ progress: progress({ phase: 'load' }) }))).toBe('loading the model 20%');
     expect(shortProgressText(job({ state: 'stopping', progress: progress() }))).toBe('is ending');
+    // An evaluation between two updates is over when all of it is counted.
+    const evaluation = (done: number) =>
+      job({ phase: 'train', progress: progress({ phase: 'evaluate', done, total: 20, unit: 'batches' }) });
+    expect(shortProgressText(evaluation(5))).toBe('evaluating 25%');
+    expect(shortProgressText(evaluation(20))).toBe('training');
   });
 
   test('a run is judged by its evaluation, else by its loss', () => {

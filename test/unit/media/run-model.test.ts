@@ -54,14 +54,14 @@ describe('state', () => {
       state: 'preparing',
       done: 12,
       total: 272,
-      facts: ['load: 12 of 272 tensors'],
+      facts: ['loading the model', '12 of 272 tensors'],
     });
   });
 
   test('an evaluation on the way does not move the bar of the training', () => {
     const progress = { type: 'progress', phase: 'evaluate', done: 3, total: 9, unit: 'batches' } as const;
     const status = statusOf(modelOf(overview({ step: 50, job: { id: '1', state: 'running', progress } })));
-    expect(status).toMatchObject({ done: 50, total: 100, facts: ['50 of 100 steps', 'evaluate 3 of 9'] });
+    expect(status).toMatchObject({ done: 50, total: 100, facts: ['50 of 100 steps', 'evaluating 3 of 9 batches'] });
   });
 
   test.each([

@@ -1,0 +1,103 @@
+/** Before the first update and after the last: the stages of a run, and what its held-out data says. */
+import { describe, expect, test } from 'vitest';
+import { labelRows, resultsOf } from '../../../media/run/results.ts';
+import { stagesOf } from '../../../media/run/stages.ts';
+import { RunModel } from '../../../media/shared/run-model.ts';
+import type { EvaluationView, RunOverview, RunPatch, ShownJob } from '../../../trainer/protocol/view/run.ts';
+
+function modelOf(...patches: readonly RunPatch[]): RunModel {
+  const model = new RunModel();
+  for (const patch of patches) model.apply(patch);
+  return model;
+}
+
+const preparing = (job: Partial<ShownJob> | undefined): RunPatch => ({
+  type: 'overview',
+  overview: {
+    runDir: '/runs/spam',
+    state: 'preparing',
+    step: 0,
+    totalSteps: 0,
+    resumable: false,
+    ...(job ? { job: { id: '1', state: 'running', ...job } } : {}),
+  } as RunOverview,
+});
+const recipeWith = (method: string): RunPatch => ({
+  type: 'recipe',
+  text: '',
+  entries: [{ key: 'method', value: method, isDefault: false, doc: '' }],
+});
+
+describe('stages', () => {
+  test('what is done, what goes on and how far, what is to come', () => {
+    const progress = { type: 'progress', phase: 'importance', done: 5, total: 8, unit: 'batches', secondsLeft: 20 } as const;
+    const stages = stagesOf(modelOf(preparing({ phase: 'importance', progress })));
+    expect(stages.map(({ text, state }) => [text, state])).toEqual([
+      ['loading the model', 'done'],
+      ['reading the data', 'done'],
+      ['scoring rows', 'now'],
+      ['compiling', 'next'],
+      ['rehearsing evaluation and save', 'next'],
+    ]);
+    expect(stages[2]).toMatchObject({ detail: '5 of 8 batches, 20 s left', share: 5 / 8 });
+  });
+
+  test('a method that scores nothing has no such stage', () => {
+    const texts = (method: string) => stagesOf(modelOf(preparing({ phase: 'compile' }), recipeWith(method))).map(({ text }) => text);
+    expect(texts('lora')).not.toContain('scoring rows');
+    expect(texts('spsft')).toContain('scoring rows');
+    expect(texts('rosa')).toContain('scoring rows');
+  });
+
+  test('a download is a part of the loading, the evaluation of the rehearsal', () => {
+    const of = (phase: string, counted: string) => {
+      const progress = { type: 'progress', phase: counted, done: 1e6, total: 2e6, unit: 'bytes' } as const;
+      return stagesOf(modelOf(preparing({ phase, progress }))).find(({ state }) => state === 'now');
+    };
+    expect(of('load', 'download')).toMatchObject({ text: 'loading the model', detail: 'downloading the model, 1.0 MB of 2.0 MB' });
+    expect(of('rehearse', 'evaluate')?.detail).toMatch(/^evaluating, /);
+  });
+
+  test('none where nobody tells, or where training has begun', () => {
+    expect(stagesOf(modelOf(preparing(undefined)))).toEqual([]);
+    expect(stagesOf(modelOf({ ...preparing({ phase: 'train' }), overview: { state: 'running', job: {} } } as RunPatch))).toEqual([]);
+  });
+});
+
+const evaluation = (accuracy: number, loss: number, confusion: Record<string, Record<string, number>>): EvaluationView => ({
+  loss,
+  samples: 10,
+  labels: { accuracy, majority: 0.6, confusion },
+});
+const BEFORE = evaluation(0.6, 2, { ham: { ham: 6, spam: 0 }, spam: { ham: 4, spam: 0 } });
+const AFTER = evaluation(0.9, 0.5, { ham: { ham: 5, spam: 1 }, spam: { ham: 0, spam: 4 } });
+const lines: RunPatch = {
+  type: 'metrics',
+  reset: true,
+  length: 2,
+  columns: { step: [0, 10], eval_loss: [2, 0.6], eval_accuracy: [0.6, 0.8], eval_runtime: [1, 1] },
+};
+
+describe('results', () => {
+  test('nothing before the first evaluation', () => expect(resultsOf(modelOf())).toBeUndefined());
+
+  test('while it trains the newest evaluation stands in for the last', () => {
+    const results = resultsOf(modelOf(lines, { type: 'evaluation', evaluation: { step: 10, before: BEFORE, newest: AFTER } }));
+    expect(results).toMatchObject({ step: 10, isFinal: false, samples: 10 });
+    expect(results?.rows).toEqual([
+      { label: 'loss', before: '2', after: '0.5', change: '−1.5', isBetter: true },
+      { label: 'accuracy', before: '60.0%', after: '90.0%', change: '+30.0 points', isBetter: true },
+    ]);
+    expect(results?.labels?.after).toBe(AFTER.labels);
+  });
+
+  test('lines of metrics are enough where there is no file', () => {
+    expect(resultsOf(modelOf(lines))?.rows[0]).toMatchObject({ before: '2', after: '0.6' });
+  });
+
+  test('by label: told right is of the row, right when told of the column', () => {
+    const [ham, spam] = labelRows(AFTER.labels as NonNullable<EvaluationView['labels']>, BEFORE.labels);
+    expect(ham).toEqual({ label: 'ham', samples: 6, recall: 5 / 6, precision: 1, recallBefore: 1, answers: [5, 1] });
+    expect(spam).toEqual({ label: 'spam', samples: 4, recall: 1, precision: 4 / 5, recallBefore: 0, answers: [0, 4] });
+  });
+});
