@@ -23,6 +23,8 @@ export interface Series {
 export interface Axis {
   readonly label: string;
   readonly scale: 'linear' | 'log';
+  /** Of a linear axis: it begins where the values do. */
+  readonly fromZero?: false;
 }
 
 export interface Panel {
@@ -42,7 +44,7 @@ export interface ChartParams {
 const PANEL = { width: 440, height: 340, left: 64, right: 16, top: 34, bottom: 48 };
 const LINE_HEIGHT = 18;
 const TITLE_HEIGHT = 34;
-const LEGEND_COLUMN = 150;
+const LEGEND_COLUMN = 188;
 const FONT = 'font-family="system-ui, sans-serif"';
 
 export function chart({ title, panels, markers }: ChartParams): string {
@@ -120,10 +122,10 @@ export interface Scale {
 }
 
 /** Maps values to places; the range ends at round numbers. */
-export function scaleOf({ scale }: Axis, values: readonly number[], [begin, end]: readonly [number, number]): Scale {
+export function scaleOf({ scale, fromZero }: Axis, values: readonly number[], [begin, end]: readonly [number, number]): Scale {
   const finite = values.filter(value => Number.isFinite(value) && (scale === 'linear' || value > 0));
   const [low, high] = finite.length > 0 ? [Math.min(...finite), Math.max(...finite)] : [1, 10];
-  const ticks = scale === 'log' ? logTicks(low, high) : linearTicks(Math.min(0, low), high);
+  const ticks = scale === 'log' ? logTicks(low, high) : linearTicks(fromZero === false ? low : Math.min(0, low), high);
   const form = scale === 'log' ? Math.log : (value: number) => value;
   const [from, to] = [form(ticks[0] as number), form(ticks.at(-1) as number)];
   const smallest = ticks[0] as number;

@@ -25,7 +25,8 @@ export interface Configuration {
   readonly dtype: BenchType;
 }
 
-export const WARM_UP_STEPS = 2;
+/** Where a single step is asked for, one is long, and one is enough. */
+export const warmUpSteps = (steps: number): number => (steps === 1 ? 1 : 2);
 
 export type Setting = Configuration['setting'];
 
@@ -152,5 +153,7 @@ export function guessSeconds(one: Configuration, threads: number, steps: number)
   const size = (own.cost * batch * tokens) / (own.batch * own.tokens);
   const gain = (1 + GUESSED_GAIN_PER_CORE * (threads - 1)) * (dtype === 'float32' ? 1 : GUESSED_GAIN_OF_HALF);
   const perStep = (GUESSED_STEP_SECONDS[implementation][method] * size) / gain;
-  return GUESSED_START_SECONDS[implementation] + (setting === 'compile' ? GUESSED_COMPILE_SECONDS : 0) + (WARM_UP_STEPS + steps) * perStep;
+  return (
+    GUESSED_START_SECONDS[implementation] + (setting === 'compile' ? GUESSED_COMPILE_SECONDS : 0) + (warmUpSteps(steps) + steps) * perStep
+  );
 }

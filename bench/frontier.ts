@@ -31,7 +31,10 @@ export async function runFrontier(params: FrontierParams): Promise<boolean> {
     model,
     planned: precisions.flatMap(dtype => frontierPlan({ model, dtype, steps, brief })),
   }));
-  const clock = new Clock(rounds.reduce((sum, { planned }) => sum + guessAll({ sides, planned, threads, jobs, store }), 0));
+  const clock = new Clock(
+    rounds.reduce((sum, { planned }) => sum + guessAll({ sides, planned, threads, store }), 0),
+    jobs,
+  );
   log(`frontier: ${rounds.reduce((sum, { planned }) => sum + planned.length, 0)} processes, about ${minutes(clock.left())}`);
   let isWhole = true;
   for (const { model, planned } of rounds) {

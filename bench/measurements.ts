@@ -19,9 +19,12 @@ export class Clock {
   private readonly started = performance.now();
   private done = 0;
   private readonly total: number;
+  private readonly jobs: number;
 
-  constructor(total: number) {
+  /** @param total guessed seconds of all processes, of which so many run at a time */
+  constructor(total: number, jobs = 1) {
     this.total = total;
+    this.jobs = jobs;
   }
 
   advance(guess: number): void {
@@ -30,7 +33,7 @@ export class Clock {
 
   left(): number {
     const elapsed = (performance.now() - this.started) / 1000;
-    return this.done === 0 ? this.total : (elapsed / this.done) * (this.total - this.done);
+    return this.done === 0 ? this.total / this.jobs : (elapsed / this.done) * (this.total - this.done);
   }
 }
 
@@ -55,7 +58,8 @@ export class MeasurementStore {
   }
 
   keep(key: string, row: RawRow): void {
-    appendFileSync(this.file, `${JSON.stringify({ key, row })}\n`);
+    // A line of its own, whatever the one before it was cut off from.
+    appendFileSync(this.file, `\n${JSON.stringify({ key, row })}`);
   }
 }
 
@@ -122,8 +126,8 @@ export async function measureAll(params: MeasureAllParams): Promise<{ rows: RawR
 const summary = ({ secondsPerStep, peakBytes, cpuShare, loadAverage }: RawRow): string =>
   `${secondsPerStep.toFixed(2)} s/step  peak ${(peakBytes / 2 ** 20).toFixed(0)} MiB  CPU ${(100 * cpuShare).toFixed(0)}%  load ${loadAverage.toFixed(1)}`;
 
-/** Of what is not kept already. */
-export const guessAll = ({ sides, planned, threads, jobs, store }: Omit<MeasureAllParams, 'clock'>): number =>
+/** Seconds of processor time, of what is not kept already. */
+export const guessAll = ({ sides, planned, threads, store }: Omit<MeasureAllParams, 'clock' | 'jobs'>): number =>
   planned
     .filter(one => !store?.find(measurementKey(sides, one, threads)))
-    .reduce((sum, { configuration, steps }) => sum + guessSeconds(configuration, threads, steps), 0) / jobs;
+    .reduce((sum, { configuration, steps }) => sum + guessSeconds(configuration, threads, steps), 0);

@@ -3,13 +3,16 @@ import path from 'node:path';
 import type { ModelName } from './bench-models.ts';
 import { runFrontier } from './frontier.ts';
 import type { Precision } from './frontier-plan.ts';
+import { runLoad } from './load.ts';
+import { runLong } from './long.ts';
 import { gatherFacts, openSides, type SidesParams } from './main.ts';
 import { MeasurementStore } from './measurements.ts';
+import { runPrecision } from './precision.ts';
 import type { Facts } from './report.ts';
 import { coreSets, type Sides } from './run-side.ts';
+import { runSweep } from './sweep.ts';
 
-export const PARTS = ['frontier'] as const;
-export type Part = (typeof PARTS)[number];
+export type Part = 'frontier' | 'long' | 'sweep' | 'precision' | 'load';
 
 export interface PartsParams extends SidesParams {
   readonly parts: readonly Part[];
@@ -22,10 +25,12 @@ export interface PartsParams extends SidesParams {
   readonly brief: boolean;
   /** What an interrupted run has measured is taken from where it was kept. */
   readonly resume: boolean;
+  /** Lines of {"text"}, to go on with pre-training on. */
+  readonly texts: string;
 }
 
 /** What each part works with. */
-export interface PartContext extends Omit<PartsParams, 'parts' | 'python' | 'sources'> {
+export interface PartContext extends Omit<PartsParams, 'parts' | 'python'> {
   readonly sides: Sides;
   readonly facts: Facts;
   readonly store: MeasurementStore;
@@ -33,14 +38,21 @@ export interface PartContext extends Omit<PartsParams, 'parts' | 'python' | 'sou
   readonly results: string;
 }
 
-const runs: Readonly<Record<Part, (context: PartContext) => Promise<boolean>>> = { frontier: runFrontier };
+const runs: Readonly<Record<Part, (context: PartContext) => Promise<boolean>>> = {
+  frontier: runFrontier,
+  long: runLong,
+  sweep: runSweep,
+  precision: runPrecision,
+  load: runLoad,
+};
 
 /** @returns false when something could not be measured */
 export async function runParts(params: PartsParams): Promise<boolean> {
   coreSets(params.threads, params.jobs);
   const sides = await openSides(params);
   const store = new MeasurementStore(path.join(params.cacheDir, 'bench', 'measured.jsonl'), params.resume);
-  const context = { ...params, sides, store, facts: await gatherFacts(sides), results: path.join(params.root, 'bench', 'results') };
+  const results = path.join(params.root, 'bench', 'results');
+  const context: PartContext = { ...params, sides, store, facts: await gatherFacts(sides), results };
   let isWhole = true;
   for (const part of params.parts) isWhole = (await runs[part](context)) && isWhole;
   return isWhole;

@@ -2,7 +2,7 @@
 import { benchModels } from './bench-models.ts';
 import { describe, isInference, sameWork } from './configuration.ts';
 import type { Ratio, Row } from './ratios.ts';
-import type { Rates } from './run-side.ts';
+import type { Rates, RawRow } from './run-side.ts';
 
 export interface Facts {
   readonly date: string;
@@ -33,7 +33,7 @@ const QUIET_CPU_SHARE = 0.95;
 const QUIET_EXTRA_LOAD = 0.5;
 
 /** Rows whose cores were not theirs alone. */
-export const disturbed = (rows: readonly Row[], cores: number): string[] =>
+export const disturbed = (rows: readonly RawRow[], cores: number): string[] =>
   rows.flatMap(row => {
     const lost = row.threads === 1 && row.cpuShare < QUIET_CPU_SHARE;
     if (lost) return [`${describe(row)}: other processes took ${Math.round(100 * (1 - row.cpuShare))}% of its core`];

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { runCommand } from '../trainer/engine/install/run-command.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../trainer/engine/tensorflow/environment.ts';
 import type { ModelName } from './bench-models.ts';
-import { type Configuration, checkpoints, describe, isInference, sameWork, WARM_UP_STEPS } from './configuration.ts';
+import { type Configuration, checkpoints, describe, isInference, sameWork, warmUpSteps } from './configuration.ts';
 import type { Device } from './device.ts';
 import type { Row } from './ratios.ts';
 
@@ -95,7 +95,7 @@ const runTheirs = (sides: Sides, args: readonly string[], cores: readonly number
   );
 
 function peerArguments({ method, r, dropout, setting, dtype, batch, tokens }: Configuration, folder: string, steps: number): string[] {
-  const values = { model: folder, method, rank: r, dropout, dtype, batch, tokens, steps, 'warm-up': WARM_UP_STEPS };
+  const values = { model: folder, method, rank: r, dropout, dtype, batch, tokens, steps, 'warm-up': warmUpSteps(steps) };
   return [
     'train',
     ...Object.entries(values).flatMap(([name, value]) => [`--${name}`, String(value)]),
@@ -127,11 +127,13 @@ export interface MeasureParams {
 export async function measure(sides: Sides, configuration: Configuration, { cores, steps }: MeasureParams): Promise<RawRow> {
   const loadAverage = os.loadavg()[0] as number;
   const folder = sides.folders[configuration.model] as string;
-  const request = { ...configuration, folder, recompute: configuration.setting, steps, warmUp: WARM_UP_STEPS };
+  const warmUp = warmUpSteps(steps);
+  const request = { ...configuration, folder, recompute: configuration.setting, steps, warmUp };
   const measured = (await (configuration.implementation === 'rowtune'
     ? runOurs(sides, 'step.mjs', request, cores)
     : runTheirs(sides, peerArguments(configuration, folder, steps), cores))) as Measured;
   const { stepSeconds, residentBytes, trainable, losses, flops } = measured;
+  if (stepSeconds.length !== steps) throw new BenchError(`${steps} steps were asked for and ${stepSeconds.length} measured`);
   return {
     ...configuration,
     checkpointing: checkpoints(configuration),

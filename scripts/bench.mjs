@@ -89,7 +89,7 @@ function readArguments() {
 async function bundle() {
   const { build } = await import('esbuild');
   const outdir = path.join(root, 'dist', 'bench');
-  const names = ['main', 'parts', 'step', 'matmul', 'memory', 'memory-step'];
+  const names = ['main', 'parts', 'step', 'load-step', 'matmul', 'memory', 'memory-step'];
   await build({
     entryPoints: names.map(name => path.join(root, 'bench', `${name}.ts`)),
     outdir,
@@ -129,7 +129,9 @@ async function prepareAndRun(wanted) {
   const sources = await sourcesOf(wanted.parts.length > 0 ? [...new Set([...models, 'smollm2'])] : models, cacheDir);
   const python = ensurePython({ cacheDir, log: say });
   if (wanted.parts.length === 0) return bench.runBench({ ...params, sources, python });
-  return (await import(path.join(scripts, 'parts.mjs'))).runParts({ ...params, sources, python, threads: wanted.threads[0] });
+  const { ensureTextData } = await import('./demo/text-data.mjs');
+  const texts = ensureTextData(path.join(cacheDir, 'demo', 'text'));
+  return (await import(path.join(scripts, 'parts.mjs'))).runParts({ ...params, sources, python, texts, threads: wanted.threads[0] });
 }
 
 /** @returns {Promise<number>} the exit status: 2 for wrong arguments */

@@ -1,0 +1,33 @@
+/** How a cost grows: the line through its points, how well that describes them, and the power of the size that it follows. */
+
+export interface LineFit {
+  readonly intercept: number;
+  readonly slope: number;
+  /** The share of the variance that the line explains; 1 where the points do not vary. */
+  readonly r2: number;
+  /** Of cost − intercept of the line ~ sizeᵖ this would be 1; of the whole cost it is less where a part of it does not grow. */
+  readonly exponent: number;
+}
+
+export type SizeAndCost = readonly [size: number, cost: number];
+
+/** Least squares; the exponent is the slope over the logarithms of both. @throws RangeError for fewer than two sizes */
+export function fitLine(points: readonly SizeAndCost[]): LineFit {
+  const { slope, intercept, r2 } = leastSquares(points);
+  const positive = points.filter(([size, cost]) => size > 0 && cost > 0);
+  return {
+    ...{ intercept, slope, r2 },
+    exponent: leastSquares(positive.map(([size, cost]) => [Math.log(size), Math.log(cost)])).slope,
+  };
+}
+
+function leastSquares(points: readonly SizeAndCost[]): Omit<LineFit, 'exponent'> {
+  if (new Set(points.map(([x]) => x)).size < 2) throw new RangeError('a line needs points at two sizes or more');
+  const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+  const [mx, my] = [mean(points.map(([x]) => x)), mean(points.map(([, y]) => y))];
+  const sxx = mean(points.map(([x]) => (x - mx) ** 2));
+  const sxy = mean(points.map(([x, y]) => (x - mx) * (y - my)));
+  const syy = mean(points.map(([, y]) => (y - my) ** 2));
+  const slope = sxy / sxx;
+  return { slope, intercept: my - slope * mx, r2: syy === 0 ? 1 : (slope * sxy) / syy };
+}

@@ -1,0 +1,168 @@
+/** Loads a folder of seven billion parameters, and reads the same files plainly: whether weights stream in at the speed of the disk. */
+import { existsSync } from 'node:fs';
+import { mkdir, open, readdir, rm, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { runCommand } from '../trainer/engine/install/run-command.ts';
+import { describeMachine, freeDiskBytes } from '../trainer/engine/machine.ts';
+import { INDEX_FILE } from '../trainer/hub/safetensors-source.ts';
+import { writeSafetensors } from '../trainer/hub/safetensors-writer.ts';
+import { loadModel } from '../trainer/model/load-model.ts';
+import type { LoadStepResult } from './load-step.ts';
+import { log } from './measurements.ts';
+import { paperModels } from './memory-models.ts';
+import type { PartContext } from './parts.ts';
+import { type Facts, factLines, table } from './report.ts';
+import { coresFor, runOurs } from './run-side.ts';
+
+const CONFIG = paperModels['Llama-2-7B'];
+/** Of the free disk and of the free memory, the most that the folder and the loaded weights may take. */
+const MOST_OF_DISK = 0.5;
+const MOST_OF_MEMORY = 0.8;
+const BYTES_OF_ELEMENT = 2;
+/** Plain reading asks for this much at a time, as `dd` and other readers of large files do. */
+const READ_BYTES = 8 * 2 ** 20;
+
+/** As many of the 32 layers as fit, at least one. */
+export function layersThatFit(available: { readonly diskBytes: number; readonly memoryBytes: number }): number {
+  const bytes = Math.min(MOST_OF_DISK * available.diskBytes, MOST_OF_MEMORY * available.memoryBytes);
+  const layer = elementsOf(2) - elementsOf(1);
+  const outside = elementsOf(1) - layer;
+  return Math.max(1, Math.min(CONFIG.num_hidden_layers, Math.floor((bytes / BYTES_OF_ELEMENT - outside) / layer)));
+}
+
+const modelOf = (layers: number) => loadModel({ ...CONFIG, num_hidden_layers: layers });
+const elementsOf = (layers: number): number =>
+  modelOf(layers).parameters.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0);
+
+/** bfloat16 numbers of both signs around 0.01: load time does not depend on them, and nothing overflows. */
+function pattern(bytes: number): Uint8Array {
+  const values = new Uint16Array(bytes / BYTES_OF_ELEMENT);
+  for (let i = 0; i < values.length; i++) values[i] = 0x3c00 + ((i * 7919) % 64) + (Math.imul(i, 0x9e3779b1) & 0x8000);
+  return new Uint8Array(values.buffer);
+}
+
+/** A shard for each layer and one for what is outside, with their index. @returns its bytes */
+export async function writeSyntheticFolder(dir: string, layers: number, config: Readonly<Record<string, unknown>>): Promise<number> {
+  await mkdir(dir, { recursive: true });
+  await writeFile(path.join(dir, 'config.json'), JSON.stringify({ ...config, num_hidden_layers: layers, torch_dtype: 'bfloat16' }));
+  const { parameters } = loadModel({ ...config, num_hidden_layers: layers });
+  const sizeOf = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, BYTES_OF_ELEMENT);
+  const values = pattern(Math.max(...parameters.map(({ shape }) => sizeOf(shape))));
+  const layerOf = (name: string): string => /\.layers\.(\d+)\./.exec(name)?.[1] ?? 'outside';
+  const shards = new Map<string, (typeof parameters)[number][]>();
+  for (const parameter of parameters) shards.set(layerOf(parameter.name), [...(shards.get(layerOf(parameter.name)) ?? []), parameter]);
+  const places: Record<string, string> = {};
+  for (const [layer, own] of shards) {
+    const file = `model-${layer}.safetensors`;
+    const entries = own.map(({ name, shape }) => ({ name, dtype: 'BF16' as const, shape, data: () => values.subarray(0, sizeOf(shape)) }));
+    await writeSafetensors(path.join(dir, file), entries, { format: 'pt' });
+    for (const { name } of own) places[name] = file;
+  }
+  const total = parameters.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
+  await writeFile(path.join(dir, INDEX_FILE), JSON.stringify({ metadata: { total_size: total }, weight_map: places }));
+  return total;
+}
+
+const weightFiles = async (dir: string): Promise<string[]> =>
+  (await readdir(dir)).filter(name => name.endsWith('.safetensors')).map(name => path.join(dir, name));
+
+/** Has the system forget what it holds of these files, so that they come from the disk again. @returns whether it could be asked */
+async function forget(dir: string): Promise<boolean> {
+  for (const file of await weightFiles(dir)) {
+    const { status } = await runCommand('dd', [`if=${file}`, 'iflag=nocache', 'count=0', 'status=none']);
+    if (status !== 0) return false;
+  }
+  return true;
+}
+
+/** One file after the other from begin to end, nothing done with the bytes. @returns seconds */
+async function readPlainly(dir: string): Promise<number> {
+  const buffer = Buffer.allocUnsafe(READ_BYTES);
+  const begin = performance.now();
+  for (const name of await weightFiles(dir)) {
+    const file = await open(name, 'r');
+    try {
+      while ((await file.read(buffer, 0, READ_BYTES)).bytesRead > 0);
+    } finally {
+      await file.close();
+    }
+  }
+  return (performance.now() - begin) / 1000;
+}
+
+export interface LoadResults {
+  readonly facts: Facts;
+  readonly threads: number;
+  readonly layers: number;
+  readonly bytes: number;
+  /** False: the files may have come from memory both times. */
+  readonly fromDisk: boolean;
+  readonly readSeconds: number;
+  readonly loads: readonly (LoadStepResult & { readonly form: string })[];
+}
+
+/** What the engine is asked to hold the weights as. */
+const FORMS = [
+  { form: 'bfloat16', dtype: 'bfloat16', quantise: 'none' },
+  { form: 'int8', dtype: 'bfloat16', quantise: 'int8' },
+  { form: 'nf4', dtype: 'bfloat16', quantise: 'nf4' },
+] as const;
+
+const rate = (bytes: number, seconds: number): string => (bytes / seconds / 1e9).toFixed(2);
+const gigabytes = (bytes: number): string => (bytes / 1e9).toFixed(1);
+
+export function loadMarkdown({ facts, threads, layers, bytes, fromDisk, readSeconds, loads }: LoadResults): string {
+  const whole = layers === CONFIG.num_hidden_layers;
+  const lines = [
+    ['plain reading', readSeconds.toFixed(1), rate(bytes, readSeconds), '100%', '–', '–'],
+    ...loads.map(({ form, seconds, heapBytes, residentBytes }) => [
+      `loading as ${form}`,
+      seconds.toFixed(1),
+      rate(bytes, seconds),
+      `${((100 * readSeconds) / seconds).toFixed(0)}%`,
+      (heapBytes / 1e6).toFixed(0),
+      gigabytes(residentBytes),
+    ]),
+  ];
+  return `# Loading seven billion parameters
+
+Written by \`npm run bench -- --part load\`: the sizes of Llama-2-7B${whole ? '' : `, ${layers} of its 32 layers because this machine has no room for more`}, synthetic weights in ${gigabytes(bytes)} GB of bfloat16 shards, one a layer; on
+${threads} core${threads > 1 ? 's' : ''}. ${fromDisk ? "Before each line the system forgets the files' contents." : 'The system could not be asked to forget the files, so that they may come from memory.'} "JavaScript" is the most that its heap and array buffers hold at once, sampled
+at every tensor; the largest tensor takes ${loads[0] ? (loads[0].largestTensorBytes / 1e6).toFixed(0) : '–'} MB as float32.
+
+${factLines(facts)}
+
+${table(['', 'seconds', 'GB/s of the files', 'of plain reading', 'JavaScript, MB', 'resident at the end, GB'], lines)}
+`;
+}
+
+/** @returns false when a load failed */
+export async function runLoad({ sides, facts, threads, results, cacheDir }: PartContext): Promise<boolean> {
+  const dir = path.join(cacheDir, 'bench', 'synthetic-7b');
+  await rm(dir, { recursive: true, force: true });
+  const layers = layersThatFit({ diskBytes: freeDiskBytes(path.dirname(dir)), memoryBytes: describeMachine().memory.availableBytes });
+  const cores = coresFor(threads);
+  log(`load: writing ${layers} layers of Llama-2-7B's sizes`);
+  try {
+    const bytes = await writeSyntheticFolder(dir, layers, CONFIG);
+    const fromDisk = await forget(dir);
+    const readSeconds = await readPlainly(dir);
+    log(`plain reading: ${gigabytes(bytes)} GB in ${readSeconds.toFixed(1)} s`);
+    const loads: (LoadStepResult & { form: string })[] = [];
+    for (const { form, ...precision } of FORMS) {
+      await forget(dir);
+      const loaded = (await runOurs(sides, 'load-step.mjs', { folder: dir, ...precision }, cores)) as LoadStepResult;
+      loads.push({ form, ...loaded });
+      log(
+        `loading as ${form}: ${loaded.seconds.toFixed(1)} s, ${(loaded.heapBytes / 1e6).toFixed(0)} MB in JavaScript, loss ${loaded.loss.toFixed(2)}`,
+      );
+    }
+    const found: LoadResults = { facts, threads, layers, bytes, fromDisk, readSeconds, loads };
+    await writeFile(path.join(results, 'load.md'), loadMarkdown(found));
+    await writeFile(path.join(results, 'load.json'), `${JSON.stringify(found, null, 2)}\n`);
+    log('wrote load.md and .json');
+    return loads.every(({ loss }) => Number.isFinite(loss));
+  } finally {
+    if (existsSync(dir)) await rm(dir, { recursive: true });
+  }
+}

@@ -1,0 +1,180 @@
+/** The parts beside the frontier: what they plan, and what they make of their numbers. */
+import { appendFile, mkdtemp, readdir, rm } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { configure } from '../../../bench/configuration.ts';
+import { fitLine } from '../../../bench/line-fit.ts';
+import { layersThatFit, loadMarkdown, writeSyntheticFolder } from '../../../bench/load.ts';
+import { LENGTHS, longPlan } from '../../../bench/long.ts';
+import { Clock, MeasurementStore } from '../../../bench/measurements.ts';
+import { distance, NOISE, type PrecisionResult, precisionMarkdown, precisionPicture, REFERENCE } from '../../../bench/precision.ts';
+import type { RawRow } from '../../../bench/run-side.ts';
+import { memoryFit, SWEEPS, sweepMarkdown, sweepPicture } from '../../../bench/sweep.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { loadModel, weightMismatches } from '../../../trainer/model/load-model.ts';
+
+const facts = { date: '2026-01-01', cpu: 'a processor', features: [], cores: 2, memoryBytes: 2 ** 34, kernel: 'Linux', versions: {} };
+
+async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
+  const folder = await mkdtemp(path.join(os.tmpdir(), 'rowtune-bench-'));
+  try {
+    await work(folder);
+  } finally {
+    await rm(folder, { recursive: true });
+  }
+}
+
+describe('a line', () => {
+  test('through points that lie on one explains all of them', () => {
+    const { slope, intercept, r2 } = fitLine([1, 2, 5].map(x => [x, 3 + 2 * x]));
+    expect([slope, intercept, r2]).toEqual([expect.closeTo(2), expect.closeTo(3), expect.closeTo(1)]);
+  });
+
+  test.each([0.5, 1, 2])('of x to the power %d has that exponent', power => {
+    expect(fitLine([1, 2, 4, 8].map(x => [x, 3 * x ** power])).exponent).toBeCloseTo(power);
+  });
+
+  test('explains nothing of points that go up and down, and all of those that do not vary', () => {
+    expect(
+      fitLine([
+        [1, 1],
+        [2, 2],
+        [3, 1],
+      ]).r2,
+    ).toBeCloseTo(0);
+    expect(
+      fitLine([
+        [1, 4],
+        [2, 4],
+      ]),
+    ).toMatchObject({ slope: 0, r2: 1, exponent: 0 });
+  });
+
+  test('needs two sizes', () => {
+    expect(() => fitLine([[1, 2]])).toThrow(/two sizes/);
+  });
+});
+
+test('sweeps vary one thing, and the report has a line of each', () => {
+  for (const { values, at } of SWEEPS) {
+    const [first = 0, ...rest] = values;
+    const start = Object.entries(at(first));
+    const varied = new Set(
+      rest.flatMap(value =>
+        start.filter(([key, is]) => Object.entries(at(value)).some(([k, v]) => k === key && v !== is)).map(([key]) => key),
+      ),
+    );
+    expect(varied.size).toBe(1);
+  }
+  const results = SWEEPS.map(({ name, unit, values }) => ({
+    name,
+    unit,
+    points: values.map(value => ({ value, secondsPerStep: value / 100, bytes: value * 2 ** 20 })),
+  }));
+  expect(memoryFit(results[0] as (typeof results)[number])).toMatchObject({ r2: expect.closeTo(1), exponent: expect.closeTo(1) });
+  const text = sweepMarkdown(results, { facts, threads: 1, notes: [] });
+  for (const { name } of SWEEPS) expect(text).toContain(`| ${name} |`);
+  expect(sweepPicture(results)).not.toContain('NaN');
+});
+
+test('long context: each length has inference of both sides, PEFT with checkpointing, and ours by level', () => {
+  for (const tokens of LENGTHS) {
+    const own = longPlan(5).filter(({ configuration }) => configuration.tokens === tokens);
+    expect(own.filter(({ configuration: { method } }) => method === 'inference')).toHaveLength(2);
+    expect(own.some(({ configuration: { implementation, setting } }) => implementation === 'pytorch' && setting === 'checkpointing')).toBe(
+      true,
+    );
+    expect(own.map(({ configuration: { setting } }) => setting)).toEqual(expect.arrayContaining(['cheap', 'block', 'sqrt']));
+    expect(own.every(({ configuration: { batch } }) => batch === 1)).toBe(true);
+  }
+});
+
+describe('precision', () => {
+  const result = (name: string, losses: readonly number[]): PrecisionResult => ({
+    name,
+    losses: losses.map((loss, i) => ({ step: 40 * i, loss })),
+    secondsPerStep: 1,
+    modelBytes: 2 ** 20,
+    trainingBytes: 2 ** 21,
+  });
+  const [reference, noise] = [result(REFERENCE, [3, 2, 1]), result(NOISE, [3, 2.1, 1.1])];
+
+  test('curves lie apart by the mean of their steps, the start left out', () => {
+    expect(distance(reference, noise)).toBeCloseTo(0.1);
+  });
+
+  test('bfloat16 is within noise where it lies nearer than another order of the samples', () => {
+    const text = (half: PrecisionResult) => precisionMarkdown([reference, noise, half], { facts, steps: 80, threads: 1, notes: [] });
+    expect(text(result('bfloat16', [3, 2.05, 0.98]))).toContain('within noise');
+    expect(text(result('bfloat16', [3, 2.5, 1.5]))).toContain('beyond noise');
+    expect(precisionPicture([reference, noise])).not.toContain('NaN');
+  });
+});
+
+describe('load', () => {
+  test('takes as many layers as disk and memory have room for', () => {
+    expect(layersThatFit({ diskBytes: 1e12, memoryBytes: 1e12 })).toBe(32);
+    expect(layersThatFit({ diskBytes: 10e9, memoryBytes: 1e12 })).toBeLessThan(32);
+    expect(layersThatFit({ diskBytes: 1e12, memoryBytes: 10e9 })).toBeLessThan(32);
+    expect(layersThatFit({ diskBytes: 0, memoryBytes: 0 })).toBe(1);
+  });
+
+  test('its folder is one that the hub reader opens and that fits its config', () =>
+    inFolder(async folder => {
+      const config = {
+        architectures: ['LlamaForCausalLM'],
+        ...{
+          hidden_size: 16,
+          intermediate_size: 24,
+          num_attention_heads: 2,
+          num_key_value_heads: 2,
+          vocab_size: 32,
+          max_position_embeddings: 8,
+        },
+        ...{ rms_norm_eps: 1e-5, tie_word_embeddings: false },
+      };
+      const bytes = await writeSyntheticFolder(folder, 3, config);
+      expect((await readdir(folder)).filter(name => name.endsWith('.safetensors'))).toHaveLength(4);
+      const { config: read, weights } = await openModel(folder);
+      try {
+        expect(weightMismatches(loadModel(read), weights.tensors)).toEqual([]);
+        const values = await weights.readFloat32('model.layers.2.mlp.up_proj.weight');
+        expect(values.every(value => Math.abs(value) > 0.005 && Math.abs(value) < 0.02)).toBe(true);
+        expect([...weights.tensors.values()].reduce((sum, { byteLength }) => sum + byteLength, 0)).toBe(bytes);
+      } finally {
+        await weights.close();
+      }
+    }));
+
+  test('the report says where it is smaller than asked for, and the share of plain reading', () => {
+    const load = { form: 'bfloat16', seconds: 20, heapBytes: 3e8, largestTensorBytes: 5e8, residentBytes: 5e9, loss: 1 };
+    const text = loadMarkdown({ facts, threads: 2, layers: 8, bytes: 4e9, fromDisk: true, readSeconds: 10, loads: [load] });
+    expect(text).toContain('8 of its 32 layers');
+    expect(text).toContain('| loading as bfloat16 | 20.0 | 0.20 | 50% | 300 | 5.0 |');
+  });
+});
+
+describe('measurements', () => {
+  const row = { ...configure('rowtune', { method: 'spsft' }), secondsPerStep: 2 } as RawRow;
+
+  test('are found again by a run that resumes, a line that was cut off is not', () =>
+    inFolder(async folder => {
+      const file = path.join(folder, 'bench', 'measured.jsonl');
+      new MeasurementStore(file, false).keep('a', row);
+      await appendFile(file, '\n{"key": "b", "ro');
+      const again = new MeasurementStore(file, true);
+      expect(again.find('a')).toEqual(row);
+      expect(again.find('b')).toBeUndefined();
+      expect(new MeasurementStore(file, false).find('a')).toBeUndefined();
+      again.keep('c', row);
+      expect(new MeasurementStore(file, true).find('c')).toEqual(row);
+    }));
+
+  test('the clock begins with the guess over all that run at a time', () => {
+    const clock = new Clock(100, 2);
+    expect(clock.left()).toBe(50);
+    clock.advance(100);
+    expect(clock.left()).toBe(0);
+  });
+});
