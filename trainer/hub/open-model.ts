@@ -63,9 +63,15 @@ export async function readModelHeaders(path: string): Promise<ModelHeaders> {
 
 async function openLocal(source: string, path: string): Promise<ModelFolder> {
   const isFile = (await stat(path)).isFile();
-  if (isFile) return path.endsWith('.gguf') ? openGgufModel(source, path) : openFolder(source, dirname(path), path);
+  if (isFile) return openFile(source, path);
   const gguf = await findGguf(path);
   return gguf === undefined ? openFolder(source, path, await findWeights(path)) : openGgufModel(source, gguf);
+}
+
+function openFile(source: string, path: string): Promise<ModelFolder> {
+  if (path.endsWith('.gguf')) return openGgufModel(source, path);
+  if (/\.safetensors(\.index\.json)?$/.test(path)) return openFolder(source, dirname(path), path);
+  throw new ModelFileError(path, 'is no model', 'Give a folder with config.json and weights, a .gguf or a .safetensors file.');
 }
 
 /** @throws ModelFileError when the folder has several and no safetensors */

@@ -86,6 +86,7 @@ export async function withTokenizer<M extends AnyModel>(base: Base & { readonly 
 export async function openModelFolder({ model, revision, context, job }: Omit<OpenBaseParams, 'engine'>): Promise<ModelFolder> {
   const local = path.resolve(context.baseDir, model);
   if (existsSync(local)) return openModel(local);
+  job.log('info', `there is no ${local}: ${model} is looked for on the hub`);
   let report: ((done: number, message?: string) => void) | undefined;
   return openModel(model, {
     cacheDir: context.cacheDir,

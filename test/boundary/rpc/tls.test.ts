@@ -1,5 +1,5 @@
 /** The daemon's second door, for other machines: over TLS, with a token that is kept, next to the plain one of this machine. */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { connect as connectTcp } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -87,9 +87,18 @@ test('the command line reaches it by its environment', async () => {
   const { status, value } = await cliJson(['daemon', 'status'], { env });
   expect(status).toBe(0);
   expect(value).toMatchObject({ running: true, pid: process.pid, url: address.url });
-  const wrong = await cliJson(['daemon', 'status'], { env: { ...env, ROWTUNE_DAEMON_CA: '' } });
-  expect(wrong.status).toBe(1);
-  expect(wrong.value).toMatchObject({ error: { code: 'daemon-untrusted' } });
+  const dir = makeStateDir();
+  mkdirSync(join(dir, 'runs', 'there'), { recursive: true });
+  const at = new Date().toISOString();
+  const state = { state: 'finished', name: 'there', step: 4, totalSteps: 4, pid: 1, startedAt: at, updatedAt: at };
+  writeFileSync(join(dir, 'runs', 'there', 'state.json'), JSON.stringify(state));
+  const runs = await cliJson(['runs'], { env: { ...env, ROWTUNE_DAEMON_DIR: dir }, cwd: makeStateDir() });
+  expect(runs.value).toMatchObject({ runs: [{ name: 'there', runDir: join(dir, 'runs', 'there') }] });
+  for (const command of [['daemon', 'status'], ['runs']]) {
+    const wrong = await cliJson(command, { env: { ...env, ROWTUNE_DAEMON_CA: '' } });
+    expect(wrong.status).toBe(1);
+    expect(wrong.value).toMatchObject({ error: { code: 'daemon-untrusted' } });
+  }
 });
 
 test('a second door needs its certificate', async () => {

@@ -2,9 +2,9 @@
 import path from 'node:path';
 import { RUNS_FOLDER } from '../../jobs/free-run-folder.ts';
 import { compact, duration, table } from '../../protocol/format.ts';
-import type { JobRecord } from '../../protocol/rpc-messages.ts';
+import type { JobRecord, RunInfo } from '../../protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../rpc/connect.ts';
-import { listRuns, type RunSummary } from '../../run/run-folder.ts';
+import { listRuns } from '../../run/run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { connectIfRunning } from '../daemon-link.ts';
@@ -32,8 +32,10 @@ export const addRuns: AddCommand = (program, surroundings) => {
   );
 };
 
-async function runs({ terminal, cwd }: CommandContext, dir: string): Promise<CommandResult> {
-  const found = await listRuns(path.resolve(cwd, dir));
+async function runs(context: CommandContext, dir: string): Promise<CommandResult> {
+  const { terminal, cwd, settings } = context;
+  const folder = path.resolve(settings.remoteDaemon?.dir ?? cwd, dir);
+  const found = settings.remoteDaemon === undefined ? await listRuns(folder) : await runsElsewhere(context, folder);
   terminal.print(
     found.length === 0
       ? `no runs in ${dir}`
@@ -42,7 +44,16 @@ async function runs({ terminal, cwd }: CommandContext, dir: string): Promise<Com
   return { value: { ok: true, runs: found } };
 }
 
-function row({ name, state, step, totalSteps, loss, ageSeconds, runDir, reason }: RunSummary, cwd: string): string[] {
+async function runsElsewhere(context: CommandContext, folder: string): Promise<readonly RunInfo[]> {
+  const client = await connectIfRunning(context);
+  try {
+    return (await client?.request('listRuns', { folders: [folder] })) ?? [];
+  } finally {
+    client?.close();
+  }
+}
+
+function row({ name, state, step, totalSteps, loss, ageSeconds, runDir, reason }: RunInfo, cwd: string): string[] {
   return [
     name,
     reason === undefined ? state : `${state} (${reason})`,

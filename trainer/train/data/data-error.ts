@@ -30,6 +30,13 @@ export class DataError extends Error {
   }
 }
 
+/** None of these files has a sample. */
+export function noSample(files: readonly Pick<DataPlace, 'file'>[]): DataError {
+  const file = files[0]?.file;
+  const others = files.length === 1 ? '' : `, nor do the ${files.length - 1} others`;
+  return new DataError({ file, problem: `it holds no sample${others}`, advice: 'Check the path, and that the files are not empty' });
+}
+
 function dataMessage({ file, line, key, problem, advice }: DataProblem): string {
   const where = file === undefined ? '' : `${file}${line === undefined ? '' : `:${line}`}: `;
   const what = key === undefined ? problem : `key "${key}": ${problem}`;

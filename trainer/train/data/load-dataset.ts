@@ -1,5 +1,5 @@
 /** From files to tokenised examples and a report: reads, detects the format, formats, tokenises, counts. */
-import { DataError } from './data-error.ts';
+import { DataError, noSample } from './data-error.ts';
 import type { DataReport } from './data-report.ts';
 import { summarizeExamples } from './data-report.ts';
 import type { ColumnNames, DetectedFormat } from './detect-format.ts';
@@ -7,7 +7,7 @@ import { checkSameFormat, detectFormat, renameColumns } from './detect-format.ts
 import { createEncoder } from './encoder.ts';
 import type { FormatSettings } from './format-example.ts';
 import { formatExample } from './format-example.ts';
-import { listDataFiles } from './list-files.ts';
+import { type DataFile, listDataFiles } from './list-files.ts';
 import { chunkSequence } from './pack-sequences.ts';
 import { readRecords } from './read-records.ts';
 import type { TextSplit } from './read-text.ts';
@@ -75,7 +75,7 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
     throw new DataError({ problem, advice: `Set max_length to at most ${maxPositions}` });
   }
   const files = await listDataFiles(input.paths);
-  const { records, detected } = await openRecords(readRecords({ files, ...settings }), settings);
+  const { records, detected } = await openRecords(files, settings);
   const { format } = detected;
   const labelled = format === 'text_label' ? await collectLabels(records, settings.labels) : undefined;
   const labels = labelled?.labels ?? [];
@@ -137,11 +137,13 @@ export function labelCompletions(
 
 /** Peeks at the first record for the format, and checks the others against it as they pass. */
 async function openRecords(
-  source: AsyncGenerator<DataRecord>,
-  { format, columns }: DatasetSettings,
+  files: readonly DataFile[],
+  settings: DatasetSettings,
 ): Promise<{ records: AsyncGenerator<DataRecord>; detected: DetectedFormat }> {
+  const { format, columns } = settings;
+  const source = readRecords({ files, ...settings });
   const start = await source.next();
-  if (start.done === true) throw new DataError({ problem: 'the data holds no sample', advice: 'Check that the files are not empty' });
+  if (start.done === true) throw noSample(files);
   const { first, detected } = await detect(start.value).catch(async error => {
     await source.return(undefined);
     throw error;

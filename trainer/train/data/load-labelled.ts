@@ -1,6 +1,6 @@
 /** From files to labelled texts for a classifier or a regression: one text or two, and a class or a number. */
 import path from 'node:path';
-import { DataError } from './data-error.ts';
+import { DataError, noSample } from './data-error.ts';
 import { type DataReport, summarizeExamples } from './data-report.ts';
 import { type ColumnNames, renameColumns } from './detect-format.ts';
 import { describeGlue, type GlueTask, glueTask } from './glue.ts';
@@ -86,7 +86,7 @@ export async function loadLabelled(input: LoadLabelledInput): Promise<LabelledDa
     truncated += Number(isCut);
     found.push({ ids, secondAt, label, value, file: record.file, line: record.line });
   }
-  if (!columns) throw new DataError({ problem: 'the data holds no sample', advice: 'Check that the files are not empty' });
+  if (!columns) throw noSample(files);
   const labels = regression
     ? []
     : input.labels.length > 0

@@ -94,7 +94,7 @@ describe('loadDataset', () => {
     await expect(load([set], { format: 'text' })).rejects.toThrow(`${set}:1: key "text": nothing, expected a string`);
     const long = lines({ text: 'x'.repeat(99), label: 'a' });
     await expect(load([long], { truncation: 'error' })).rejects.toThrow(`${long}:1: the sample is`);
-    await expect(load([writeData('a.jsonl', '\n')])).rejects.toThrow('the data holds no sample');
+    await expect(load([writeData('a.jsonl', '\n')])).rejects.toThrow(/a\.jsonl: it holds no sample/);
     await expect(load([mixed], {}, { maxLength: 65 })).rejects.toThrow('max_length is 65, but the model has 64 positions');
   });
 
