@@ -1,6 +1,6 @@
 /** The run that a command is about: of the view's item, a link or a folder, or one that is picked from a list. */
 import path from 'node:path';
-import { ThemeIcon, Uri, window } from 'vscode';
+import { CancellationTokenSource, type QuickPickItem, type QuickPickOptions, ThemeIcon, Uri, window } from 'vscode';
 import type { App } from './app.ts';
 import type { RunFlag, RunItem } from './views/run-tree.ts';
 import { runTree } from './views/run-tree.ts';
@@ -23,7 +23,15 @@ export async function runItems({ daemon, store }: App, views: Views): Promise<re
 /** Undefined where the user picked none, or there is none to pick, which is then said. */
 export async function runFor(app: App, views: Views, argument: unknown, pick: RunPick): Promise<RunItem | undefined> {
   if (isRunItem(argument)) return argument;
-  const items = await runItems(app, views);
+  const listing = runItems(app, views);
+  const isEnding = pick.flag === 'active' || pick.flag === 'stoppable';
+  // The list opens at once and fills when the daemon has answered.
+  if (argument === undefined && !isEnding)
+    return pickItem(
+      listing.then(items => items.filter(({ flags }) => flags.includes(pick.flag))),
+      pick,
+    );
+  const items = await listing;
   if (typeof argument === 'string' || argument instanceof Uri) {
     const wanted = argument instanceof Uri ? argument.fsPath : argument;
     const found = items.find(
@@ -34,12 +42,36 @@ export async function runFor(app: App, views: Views, argument: unknown, pick: Ru
   const fitting = items.filter(({ flags }) => flags.includes(pick.flag));
   const [only] = fitting;
   // To stop the one job there is needs no list of one.
-  if (fitting.length === 1 && pick.flag === 'active') return only;
-  if (fitting.length === 0) {
-    void window.showInformationMessage(pick.none);
-    return undefined;
+  if (fitting.length === 1 && isEnding) return only;
+  return pickItem(Promise.resolve(fitting), pick);
+}
+
+async function pickItem(fitting: Promise<readonly RunItem[]>, { placeHolder, none }: RunPick): Promise<RunItem | undefined> {
+  const chosen = await pickOrTell(
+    fitting.then(items => items.map(asPick)),
+    { placeHolder, none },
+  );
+  return chosen?.item;
+}
+
+/** A list that opens before its items are known; where there are none, that is said in its place. */
+export async function pickOrTell<T extends QuickPickItem>(
+  items: Promise<readonly T[]>,
+  { none, ...options }: QuickPickOptions & { readonly none: string },
+): Promise<T | undefined> {
+  const closing = new CancellationTokenSource();
+  let isEmpty = false;
+  const known = items.then(found => {
+    isEmpty = found.length === 0;
+    if (isEmpty) closing.cancel();
+    return found;
+  });
+  try {
+    return await window.showQuickPick(known, { matchOnDescription: true, ...options }, closing.token);
+  } finally {
+    if (isEmpty) void window.showInformationMessage(none);
+    closing.dispose();
   }
-  return (await window.showQuickPick(fitting.map(asPick), { placeHolder: pick.placeHolder, matchOnDescription: true }))?.item;
 }
 
 /** Several, for a comparison. */
@@ -59,7 +91,7 @@ export async function runsFor(app: App, views: Views, argument: unknown, all: un
 export const isRunItem = (value: unknown): value is RunItem =>
   typeof value === 'object' && value !== null && 'flags' in value && 'group' in value;
 
-const asPick = (item: RunItem) => ({
+export const asPick = (item: RunItem) => ({
   label: item.label,
   description: `${item.group.toLowerCase()} · ${item.description}`,
   detail: item.runDir,

@@ -12,6 +12,8 @@ export const EXCLUDED_GLOB = '**/{node_modules,.git,checkpoints}/**';
 /** spam.rowtune.yaml → spam */
 export const recipeStem = (file: string): string => path.basename(file).replace(RECIPE, '');
 
+/** What the names of files of scores end with. */
+export const SCORES_ENDING = '.scores.safetensors';
+
 /** Where the scores of a recipe go that are computed for themselves: beside it. */
-export const scoresFile = (recipeFile: string, baseDir: string): string =>
-  path.join(baseDir, `${recipeStem(recipeFile)}.scores.safetensors`);
+export const scoresFile = (recipeFile: string, baseDir: string): string => path.join(baseDir, `${recipeStem(recipeFile)}${SCORES_ENDING}`);

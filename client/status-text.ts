@@ -10,7 +10,7 @@ const KINDS: Readonly<Record<JobRecord['kind'], string>> = {
   resume: 'Training',
   importance: 'Importance',
   evaluate: 'Evaluation',
-  generate: 'Text',
+  generate: 'Answer',
   export: 'Export',
   verify: 'Verification',
   doctor: 'Doctor',
@@ -28,6 +28,14 @@ export function progressText({ state, phase, progress }: Pick<JobRecord, 'state'
   const share = total > 0 && unit !== 'bytes' ? ` (${Math.floor((100 * done) / total)}%)` : '';
   const left = secondsLeft === undefined || secondsLeft < 1 ? '' : `, ${duration(secondsLeft)} left`;
   return `${stageText(counted.phase)}, ${amountText(counted)}${share}${left}`;
+}
+
+/** "waits until the training of spam is done", of a job in the queue; one is at work at a time. */
+export function waitingText(jobs: readonly JobRecord[]): string {
+  const ahead = jobs.find(({ state, kind }) => (state === 'running' || state === 'stopping') && kind !== 'doctor');
+  if (ahead === undefined) return 'waits for another job';
+  const how = isTraining(ahead) ? '; Stop and Save ends it sooner' : '';
+  return `waits until the ${kindText(ahead).toLowerCase()} of ${ahead.title} is done${how}`;
 }
 
 /** "55% · 20 s left", for a narrow place; the stage where there is no share of it. */

@@ -1,9 +1,10 @@
 /** New Recipe: model → data → task → method, then a file with comments, opened. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
-import { type QuickPickItem, QuickPickItemKind, Uri, window, workspace } from 'vscode';
+import { QuickPickItemKind, Uri, window, workspace } from 'vscode';
 import type { ModelInfo } from '../../trainer/protocol/rpc-messages.ts';
 import type { App } from '../app.ts';
+import { BACK, type Choice, pickStep, type StepPick } from '../pick-step.ts';
 import { findRecipes, uriOf } from '../recipe-files.ts';
 import { EXCLUDED_GLOB, recipeStem } from '../recipe-names.ts';
 import { isModelItem, modelFacts } from '../views/model-tree.ts';
@@ -13,7 +14,6 @@ import type { CommandTable } from './command-ids.ts';
 
 const DATA_GLOB = '**/*.{jsonl,csv,tsv,parquet}';
 const MAX_DATA_FILES = 500;
-const STEPS = 4;
 
 interface ModelChoice {
   /** A name on the hub, or a path. */
@@ -22,39 +22,31 @@ interface ModelChoice {
   readonly path?: string;
 }
 
-interface Choice<T> extends QuickPickItem {
-  readonly value?: T;
+/** What has been answered so far. */
+interface Answers {
+  readonly model?: ModelChoice;
+  readonly data?: { readonly file?: string };
+  readonly task?: string;
+  readonly method?: string;
 }
+
+/** Adds its answer to those before it. */
+type Question = (before: Answers, place: Place) => Promise<Answers | typeof BACK | undefined>;
+
+type Place = Pick<StepPick<unknown>, 'title' | 'step' | 'totalSteps' | 'canGoBack'>;
 
 export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRecipe'> {
   return {
     newRecipe: async argument => {
       const folder = await targetFolder(argument);
       if (folder === undefined) return;
-      const model = modelOf(argument) ?? (await askModel(app));
-      if (model === undefined) return;
-      const data = await askData();
-      if (data === undefined) return;
-      // The schema is not needed before.
-      const { choicesOf, freeName, modelHints, recipeFileName, recipeText } = await (await import('../later.ts')).recipeText();
-      const hints = modelHints(await readConfig(model.path));
-      const ask = (setting: 'task' | 'method', step: number, placeHolder: string): Promise<string | undefined> =>
-        pick({
-          step,
-          placeHolder,
-          items: choicesOf(setting)
-            .map(({ word, doc, isDefault }) => ({
-              label: word,
-              detail: doc,
-              description: word === hints.task ? 'fits this model' : isDefault ? 'default' : '',
-              value: word,
-            }))
-            .sort((a, b) => Number(b.value === hints.task) - Number(a.value === hints.task)),
-        });
-      const task = await ask('task', 3, 'What the model is tuned to do');
-      if (task === undefined) return;
-      const method = await ask('method', 4, 'How it is tuned');
-      if (method === undefined) return;
+      const given = modelOf(argument);
+      const questions = given === undefined ? [askModel(app), askData, askTask, askMethod] : [askData, askTask, askMethod];
+      const answers = await askAll(questions, given === undefined ? {} : { model: given });
+      if (answers === undefined) return;
+      const { model, data, task, method } = answers;
+      if (model === undefined || task === undefined || method === undefined) return;
+      const { freeName, modelHints, recipeFileName, recipeText } = await (await import('../later.ts')).recipeText();
       const taken = new Set((await findRecipes()).map(uri => recipeStem(uri.path)));
       const name = freeName(model.name, method, taken);
       const uri = Uri.joinPath(folder, recipeFileName(name));
@@ -64,14 +56,48 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
         // The words come from the schema's own table.
         task: task as Parameters<typeof recipeText>[0]['task'],
         method: method as Parameters<typeof recipeText>[0]['method'],
-        train: data.file === undefined ? undefined : written(data.file, folder.fsPath),
-        maxPositions: hints.maxPositions,
+        train: data?.file === undefined ? undefined : written(data.file, folder.fsPath),
+        maxPositions: modelHints(await readConfig(model.path)).maxPositions,
       });
       await workspace.fs.writeFile(uri, new TextEncoder().encode(text));
       await window.showTextDocument(uri, { preview: false });
     },
   };
 }
+
+/** One after the other, and back where the user wants; undefined where one was closed. */
+async function askAll(questions: readonly Question[], start: Answers): Promise<Answers | undefined> {
+  const answers = [start];
+  while (answers.length <= questions.length) {
+    const at = answers.length - 1;
+    const place = { title: 'New Recipe', step: at + 1, totalSteps: questions.length, canGoBack: at > 0 };
+    const answer = await questions[at]?.(answers[at] ?? start, place);
+    if (answer === undefined) return undefined;
+    if (answer === BACK) answers.pop();
+    else answers.push(answer);
+  }
+  return answers.at(-1);
+}
+
+const askWord =
+  (setting: 'task' | 'method', placeHolder: string): Question =>
+  async (before, place) => {
+    // The schema is not needed before.
+    const { choicesOf, modelHints } = await (await import('../later.ts')).recipeText();
+    const fitting = setting === 'task' ? modelHints(await readConfig(before.model?.path)).task : undefined;
+    const items = choicesOf(setting)
+      .map(({ word, doc, isDefault }) => ({
+        label: word,
+        detail: doc,
+        description: word === fitting ? 'fits this model' : isDefault ? 'default' : '',
+        value: word,
+      }))
+      .sort((a, b) => Number(b.value === fitting) - Number(a.value === fitting));
+    const word = await pickStep({ ...place, placeHolder, items });
+    return typeof word === 'string' ? { ...before, [setting]: word } : word;
+  };
+const askTask = askWord('task', 'What the model is tuned to do');
+const askMethod = askWord('method', 'How it is tuned');
 
 /** Of a model on this machine; what is not there or no JSON tells nothing. */
 async function readConfig(folder: string | undefined): Promise<unknown> {
@@ -100,10 +126,8 @@ async function targetFolder(argument: unknown): Promise<Uri | undefined> {
   return chosen?.[0];
 }
 
-async function askModel(app: App): Promise<ModelChoice | undefined> {
-  const typed = Symbol('typed');
-  const browsed = Symbol('browsed');
-  const listed = async (): Promise<Choice<ModelChoice | symbol>[]> => {
+function askModel(app: App): Question {
+  const listed = async (): Promise<Choice<ModelChoice | 'hub' | 'disk'>[]> => {
     const client = await app.daemon.ensure();
     const models = await client.request('listModels', { folders: workspacePaths() });
     const group = (label: string, source: ModelInfo['source']): Choice<ModelChoice>[] => {
@@ -124,70 +148,61 @@ async function askModel(app: App): Promise<ModelChoice | undefined> {
       ...group('exported into runs', 'run'),
       ...group('in the cache', 'cache'),
       { label: 'elsewhere', kind: QuickPickItemKind.Separator },
-      { label: '$(cloud) A model of the Hugging Face hub…', value: typed },
-      { label: '$(folder-opened) A folder or .gguf file…', value: browsed },
+      { label: '$(cloud) A model of the Hugging Face hub…', value: 'hub' },
+      { label: '$(folder-opened) A folder or .gguf file…', value: 'disk' },
     ];
   };
-  const chosen = await pick({ step: 1, placeHolder: 'The model to tune', items: listed() });
-  if (chosen === typed) {
-    const name = await window.showInputBox({
-      title: 'New Recipe (1/4)',
-      prompt: 'Its name on the hub; it is downloaded when a training first needs it.',
-      placeHolder: 'HuggingFaceTB/SmolLM2-135M-Instruct',
-      ignoreFocusOut: true,
-      validateInput: text => (/^[\w.-]+\/[\w.-]+$/.test(text.trim()) ? undefined : 'A name has two parts: owner/model'),
-    });
-    return name === undefined ? undefined : { name: name.trim() };
-  }
-  if (chosen === browsed) {
-    const file = (await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: true, openLabel: 'Use This Model' }))?.[0]?.fsPath;
-    return file === undefined ? undefined : { name: file, path: file };
-  }
-  return typeof chosen === 'object' ? chosen : undefined;
+  const ask: Question = async (before, place) => {
+    const chosen = await pickStep({ ...place, placeHolder: 'The model to tune', items: listed() });
+    if (chosen === BACK || chosen === undefined) return chosen;
+    if (typeof chosen === 'object') return { ...before, model: chosen };
+    const model = chosen === 'hub' ? await typeModel(place) : await browseModel();
+    // Out of the box for its name is back to the list.
+    return model === undefined ? ask(before, place) : { ...before, model };
+  };
+  return ask;
 }
 
-async function askData(): Promise<{ readonly file?: string } | undefined> {
-  const later = Symbol('later');
-  const browsed = Symbol('browsed');
-  const found = async (): Promise<Choice<string | symbol>[]> => {
+async function typeModel({ title, step, totalSteps }: Place): Promise<ModelChoice | undefined> {
+  const name = await window.showInputBox({
+    title: `${title} (${step}/${totalSteps})`,
+    prompt: 'Its name on the hub; it is downloaded when a training first needs it.',
+    placeHolder: 'HuggingFaceTB/SmolLM2-135M-Instruct',
+    ignoreFocusOut: true,
+    validateInput: text => (/^[\w.-]+\/[\w.-]+$/.test(text.trim()) ? undefined : 'A name has two parts: owner/model'),
+  });
+  return name === undefined ? undefined : { name: name.trim() };
+}
+
+async function browseModel(): Promise<ModelChoice | undefined> {
+  const file = (await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: true, openLabel: 'Use This Model' }))?.[0]?.fsPath;
+  return file === undefined ? undefined : { name: file, path: file };
+}
+
+const askData: Question = async (before, place) => {
+  const found = async (): Promise<Choice<{ readonly file?: string } | 'disk'>[]> => {
     const files = await workspace.findFiles(DATA_GLOB, EXCLUDED_GLOB, MAX_DATA_FILES);
     return [
       ...files
-        .map(uri => ({ label: workspace.asRelativePath(uri), value: uri.fsPath }))
+        .map(uri => ({ label: workspace.asRelativePath(uri), value: { file: uri.fsPath } }))
         // Metrics of runs are no training data.
         .filter(({ label }) => !/(^|\/)runs\//.test(label))
-        .sort((a, b) => a.label.localeCompare(b.label)),
+        .sort((a, b) => Number(isHeldOut(a.label)) - Number(isHeldOut(b.label)) || a.label.localeCompare(b.label)),
       { label: 'elsewhere', kind: QuickPickItemKind.Separator },
-      { label: '$(folder-opened) Another file or folder…', value: browsed },
-      { label: '$(clock) I have no data yet', value: later },
+      { label: '$(folder-opened) Another file or folder…', value: 'disk' },
+      { label: '$(clock) I have no data yet', value: {} },
     ];
   };
-  const chosen = await pick({ step: 2, placeHolder: 'The training data', items: found() });
-  if (chosen === undefined) return undefined;
-  if (chosen === later) return {};
-  if (chosen !== browsed) return { file: String(chosen) };
+  const chosen = await pickStep({ ...place, placeHolder: 'The training data', items: found() });
+  if (chosen === BACK || chosen === undefined) return chosen;
+  if (typeof chosen === 'object') return { ...before, data: chosen };
   const file = (await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: true, openLabel: 'Train on This' }))?.[0]?.fsPath;
-  return file === undefined ? undefined : { file };
-}
+  return file === undefined ? askData(before, place) : { ...before, data: { file } };
+};
 
-async function pick<T>({
-  step,
-  placeHolder,
-  items,
-}: {
-  readonly step: number;
-  readonly placeHolder: string;
-  readonly items: readonly Choice<T>[] | Promise<readonly Choice<T>[]>;
-}): Promise<T | undefined> {
-  const chosen = await window.showQuickPick(items, {
-    title: `New Recipe (${step}/${STEPS})`,
-    placeHolder,
-    ignoreFocusOut: true,
-    matchOnDescription: true,
-    matchOnDetail: true,
-  });
-  return chosen?.value;
-}
+/** By its name it is there to judge by, not to learn from: it stands behind the others. */
+const isHeldOut = (file: string): boolean =>
+  /(^|[^a-z])(held[-_ ]?out|eval|valid|validation|val|dev|test)([^a-z]|$)/i.test(path.basename(file));
 
 /** A path inside the folder is written relative to it, so that the folder can be moved; a name on the hub stays. */
 function written(value: string, folder: string): string {

@@ -5,6 +5,7 @@ import { commands, Uri, window, workspace } from 'vscode';
 import { byteSize } from '../../trainer/protocol/format.ts';
 import type { ExportFormat } from '../../trainer/protocol/job-messages.ts';
 import { isRunItem, runFor, runItems, runsFor } from '../pick-run.ts';
+import { scoresFor } from '../pick-scores.ts';
 import { activeRecipe, uriOf } from '../recipe-files.ts';
 import { recipeStem } from '../recipe-names.ts';
 import { asFacts } from '../reports.ts';
@@ -68,7 +69,7 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
       else void window.showInformationMessage(stem === undefined ? NO_RUNS : `${stem} has not been trained yet.`);
     },
     openHeatmap: async argument => {
-      const source = await heatmapSource(context, argument);
+      const source = await scoresFor(app, views, argument);
       if (source !== undefined) await pages.open('heatmap', { kind: 'heatmap', sources: [source] });
     },
     compareRuns: async (argument, ...rest: readonly unknown[]) => {
@@ -117,14 +118,6 @@ async function nameOf(recipe: Uri): Promise<string | undefined> {
   const open = workspace.textDocuments.find(document => document.uri.toString() === recipe.toString());
   const text = open?.getText() ?? new TextDecoder().decode(await workspace.fs.readFile(recipe));
   return /^\s*"?name"?\s*:\s*"?([^"#\n,]+?)"?\s*(?:[#,].*)?$/m.exec(text)?.[1];
-}
-
-/** A file of scores, or a run that has some. */
-async function heatmapSource({ app, views }: CommandContext, argument: unknown): Promise<{ path: string; label: string } | undefined> {
-  const uri = uriOf(argument);
-  if (uri?.path.endsWith('.safetensors')) return { path: uri.fsPath, label: path.basename(uri.fsPath, '.safetensors') };
-  const item = await runFor(app, views, argument, { placeHolder: 'The run whose importance to see', flag: 'folder', none: NO_RUNS });
-  return item?.runDir === undefined ? undefined : { path: item.runDir, label: item.label };
 }
 
 /** What the page 'try' begins with: a run beside its base, or a model alone. */

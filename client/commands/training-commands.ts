@@ -36,8 +36,8 @@ export function trainingCommands(context: CommandContext): CommandTable<'startTr
     const isStop = name === 'stopJob';
     const item = await runFor(app, views, argument, {
       placeHolder: isStop ? 'What to stop; training saves first' : 'What to end without saving',
-      flag: 'active',
-      none: 'Nothing is running.',
+      flag: isStop ? 'stoppable' : 'active',
+      none: isStop ? 'No training is running; other jobs are ended by Abort.' : 'Nothing is running.',
     });
     const job = item?.jobId === undefined ? undefined : app.store.get(item.jobId);
     if (job === undefined) return;

@@ -1,7 +1,7 @@
 /** The editor's side of a page: makes the webview, joins it with its host, and draws it again after a reload. */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
-import { type Disposable, Uri, ViewColumn, type WebviewPanel, window } from 'vscode';
+import { type Disposable, TabInputWebview, Uri, ViewColumn, type WebviewPanel, window } from 'vscode';
 import { KEEP_STATE, pageHtml, restoredState } from './page-html.ts';
 import type { ConnectPage, PageKind, PageServices, PageState } from './page-services.ts';
 
@@ -38,7 +38,7 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
   const open = new Set<OpenPage>();
   const media = Uri.joinPath(extensionUri, 'dist', 'media');
 
-  async function fill(panel: WebviewPanel, definition: PageDefinition, state: PageState): Promise<void> {
+  async function fill(panel: WebviewPanel, definition: PageDefinition, state: PageState, onTitle: (title: string) => void): Promise<void> {
     const { kind, title } = definition;
     const page: OpenPage = { panel, kind, key: keyOf(definition, state) };
     open.add(page);
@@ -76,7 +76,9 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
         post({ type: KEEP_STATE, state: next });
       },
       setTitle: text => {
-        if (isOpen) panel.title = text;
+        if (!isOpen) return;
+        panel.title = text;
+        onTitle(text);
       },
     });
     void disposed.then(() => host.dispose());
@@ -86,7 +88,7 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
 
   const serializers = definitions.map(definition =>
     window.registerWebviewPanelSerializer(viewType(definition.kind), {
-      deserializeWebviewPanel: (panel, kept: unknown) => fill(panel, definition, restoredState(kept)),
+      deserializeWebviewPanel: (panel, kept: unknown) => fill(panel, definition, restoredState(kept), () => undefined),
     }),
   );
 
@@ -97,13 +99,30 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
       const key = keyOf(definition, state);
       const there = [...open].find(page => page.kind === kind && page.key === key);
       if (there) return there.panel.reveal();
+      const closeAsleep = findAsleep(kind, open);
       const options = { enableScripts: true, retainContextWhenHidden: false, enableFindWidget: true };
-      await fill(window.createWebviewPanel(viewType(kind), definition.title, ViewColumn.Active, options), definition, state);
+      await fill(window.createWebviewPanel(viewType(kind), definition.title, ViewColumn.Active, options), definition, state, closeAsleep);
     },
     dispose() {
       for (const serializer of serializers) serializer.dispose();
       for (const { panel } of open) panel.dispose();
     },
+  };
+}
+
+/**
+ * After a reload the editor wakes a page when its tab is looked at. One that a command opens before that would stand beside its old tab,
+ * which only its title tells: so that tab goes, unless two have the title.
+ * @returns closes it, once the title of the new page is known
+ */
+function findAsleep(kind: PageKind, open: ReadonlySet<OpenPage>): (title: string) => void {
+  const isOfKind = (input: unknown): boolean => input instanceof TabInputWebview && input.viewType.endsWith(viewType(kind));
+  const tabs = window.tabGroups.all.flatMap(group => group.tabs).filter(({ input }) => isOfKind(input));
+  const awake = new Set([...open].flatMap(page => (page.kind === kind ? [page.panel.title] : [])));
+  return title => {
+    // Later titles are told by pages that have woken meanwhile, too.
+    const [asleep, another] = tabs.splice(0).filter(({ label }) => label === title);
+    if (asleep !== undefined && another === undefined && !awake.has(title)) void window.tabGroups.close(asleep, true);
   };
 }
 

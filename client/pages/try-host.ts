@@ -14,7 +14,7 @@ import {
   type TryToPage,
 } from '../../trainer/protocol/view/try.ts';
 import { hasEnded } from '../job-store.ts';
-import { progressText } from '../status-text.ts';
+import { progressText, waitingText } from '../status-text.ts';
 import type { ConnectPage } from './page-services.ts';
 
 /** Questions that are kept over a reload: the newest. */
@@ -100,7 +100,10 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
     if (side === undefined) return;
     if (!hasEnded(job)) {
       if (answerOf(side)?.state !== 'writing')
-        change(side, { state: job.state === 'queued' ? 'waiting' : 'loading', note: progressText(job) });
+        change(
+          side,
+          job.state === 'queued' ? { state: 'waiting', note: waitingText(services.jobs()) } : { state: 'loading', note: progressText(job) },
+        );
       return;
     }
     jobs.delete(job.id);

@@ -1,5 +1,5 @@
 /** The view *Runs* as plain data: runs on the disk and jobs of the daemon, one item for each, in groups. */
-import { compact } from '../../trainer/protocol/format.ts';
+import { compact, grouped } from '../../trainer/protocol/format.ts';
 import type { JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { distinctNames, folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
 import { hasEnded } from '../job-store.ts';
@@ -150,7 +150,7 @@ const activeText = (job: JobRecord): string => join(shortProgressText(job), metr
 
 function restText(run: RunInfo | undefined, job: JobRecord | undefined, nowMs: number): string {
   if (run === undefined) return job?.failure?.message ?? '';
-  const steps = run.totalSteps > 0 && run.state !== 'finished' ? `step ${run.step} of ${run.totalSteps}` : undefined;
+  const steps = run.totalSteps > 0 && run.state !== 'finished' ? `step ${grouped(run.step)} of ${grouped(run.totalSteps)}` : undefined;
   const metric = metricText(job?.metrics?.values) ?? (run.loss === undefined ? undefined : `loss ${compact(run.loss)}`);
   return join(steps, metric, ageText((nowMs - Date.parse(run.updatedAt)) / 1000));
 }
@@ -164,7 +164,7 @@ function tooltipLines(label: string, run: RunInfo | undefined, job: JobRecord | 
     [state, reason].filter(text => text !== undefined).join(': '),
     ...(run === undefined
       ? []
-      : [`step ${run.step} of ${run.totalSteps}${run.epoch === undefined ? '' : `, epoch ${compact(run.epoch)}`}`]),
+      : [`step ${grouped(run.step)} of ${grouped(run.totalSteps)}${run.epoch === undefined ? '' : `, epoch ${compact(run.epoch)}`}`]),
     ...(run === undefined ? [] : [`started ${new Date(run.startedAt).toLocaleString()}`]),
     ...(job?.failure?.hint === undefined ? [] : [job.failure.hint]),
     ...(runDir === undefined ? [] : [runDir]),

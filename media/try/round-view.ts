@@ -56,7 +56,9 @@ function createAnswer(first: TryAnswer): AnswerView {
     if (text.data !== whole) text.data = whole;
     box.dataset.state = state;
     box.setAttribute('aria-busy', String(['waiting', 'loading', 'writing'].includes(state)));
-    setText(note, [STATES[state], more].filter(Boolean).join(': '));
+    // What it waits for or loads says that it does.
+    const words = more !== undefined && (state === 'waiting' || state === 'loading') ? [more] : [STATES[state], more];
+    setText(note, words.filter(Boolean).join(': '));
   };
   update(first);
   return { element: box, update, append: chunk => text.appendData(chunk) };

@@ -102,7 +102,11 @@ export const handlers: Handlers = {
   generate: (params, services) =>
     once(params, services, async () => {
       const { id: _, priority: __, baseDir, ...rest } = params;
-      return { request: { kind: 'generate', context: contextOf(services, baseDir), ...rest }, threads: 0, title: params.model };
+      return {
+        request: { kind: 'generate', context: contextOf(services, baseDir), ...rest },
+        threads: 0,
+        title: path.basename(params.model),
+      };
     }),
   exportRun: (params, services) =>
     once(params, services, async () => {

@@ -4,7 +4,7 @@ import { awayNotices, toRemember } from '../../../client/away.ts';
 import { COMMANDS } from '../../../client/commands/command-ids.ts';
 import { isCancelled, logText, reportError } from '../../../client/error-report.ts';
 import { doctorReport, estimateReport, estimateSentence, evaluationSentence, statusReport } from '../../../client/reports.ts';
-import { ageText, foremost, metricText, progressText, shortProgressText, statusBarText } from '../../../client/status-text.ts';
+import { ageText, foremost, metricText, progressText, shortProgressText, statusBarText, waitingText } from '../../../client/status-text.ts';
 import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
 import { DaemonError } from '../../../trainer/rpc/daemon-error.ts';
 
@@ -42,6 +42,13 @@ describe('progress', () => {
       job({ phase: 'train', progress: progress({ phase: 'evaluate', done, total: 20, unit: 'batches' }) });
     expect(shortProgressText(evaluation(5))).toBe('evaluating 25%');
     expect(shortProgressText(evaluation(20))).toBe('training');
+  });
+
+  test('what waits says what it waits for, and how it comes sooner', () => {
+    const queued = job({ id: 'two', kind: 'generate', state: 'queued' });
+    expect(waitingText([job(), queued])).toBe('waits until the training of spam is done; Stop and Save ends it sooner');
+    expect(waitingText([job({ kind: 'export' }), queued])).toBe('waits until the export of spam is done');
+    expect(waitingText([queued])).toBe('waits for another job');
   });
 
   test('a run is judged by its evaluation, else by its loss', () => {

@@ -1,0 +1,42 @@
+/** One question of several: a list to pick from, with a way back to the question before. */
+import { QuickInputButtons, type QuickPickItem, window } from 'vscode';
+
+/** What a question gives where the user wants the one before it. */
+export const BACK = Symbol('back');
+
+export interface Choice<T> extends QuickPickItem {
+  readonly value?: T;
+}
+
+export interface StepPick<T> {
+  readonly title: string;
+  readonly step: number;
+  readonly totalSteps: number;
+  readonly placeHolder: string;
+  /** The list is there before its items are. */
+  readonly items: readonly Choice<T>[] | Promise<readonly Choice<T>[]>;
+  readonly canGoBack: boolean;
+}
+
+/** @returns undefined where the user has closed it; rejects where the items do */
+export function pickStep<T>({ title, step, totalSteps, placeHolder, items, canGoBack }: StepPick<T>): Promise<T | typeof BACK | undefined> {
+  const picker = window.createQuickPick<Choice<T>>();
+  Object.assign(picker, { title, step, totalSteps, placeholder: placeHolder, ignoreFocusOut: true, busy: true });
+  picker.matchOnDescription = true;
+  picker.matchOnDetail = true;
+  picker.buttons = canGoBack ? [QuickInputButtons.Back] : [];
+  const answer = new Promise<T | typeof BACK | undefined>((resolve, reject) => {
+    picker.onDidTriggerButton(() => resolve(BACK));
+    picker.onDidHide(() => resolve(undefined));
+    picker.onDidAccept(() => {
+      const [chosen] = picker.selectedItems;
+      if (chosen !== undefined) resolve(chosen.value);
+    });
+    Promise.resolve(items).then(known => {
+      picker.items = known;
+      picker.busy = false;
+    }, reject);
+  });
+  picker.show();
+  return answer.finally(() => picker.dispose());
+}
