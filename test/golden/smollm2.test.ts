@@ -3,14 +3,14 @@
  * reference. Looked for in the cache folder, where `npm run demo` puts it; small committed files test the same code when it is absent.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { chatTemplateOf } from '../../trainer/hub/chat-template.ts';
 import { type ModelFolder, openModel } from '../../trainer/hub/open-model.ts';
 import type { Tokenizer } from '../../trainer/hub/tokenizer.ts';
+import { cacheDir } from '../support/cache-dir.ts';
 
-const folder = join(process.env.ROWTUNE_CACHE ?? join(homedir(), '.cache', 'rowtune'), 'models', 'smollm2');
+const folder = join(cacheDir, 'models', 'smollm2');
 const present = existsSync(folder) && readdirSync(folder).some(name => name.endsWith('.gguf'));
 const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'smollm2_logits.json'), 'utf8'));
 

@@ -2,7 +2,6 @@
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -14,11 +13,11 @@ import { openModel } from '../../trainer/hub/open-model.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import type { ExportFormat } from '../../trainer/protocol/job-messages.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
+import { cacheDir } from '../support/cache-dir.ts';
 import { openReference } from '../support/engines.ts';
 import { TINY_LLAMA, type TinyAdapterParams, temporaryFolder, tinyAdapter } from '../support/tiny-adapter.ts';
 import { locatePython } from './python.ts';
 
-const cacheDir = process.env.ROWTUNE_CACHE ?? join(homedir(), '.cache', 'rowtune');
 const python = await locatePython(cacheDir);
 const ids = Array.from({ length: 24 }, (_, i) => (i * 41 + 5) % 64);
 

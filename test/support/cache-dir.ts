@@ -1,5 +1,5 @@
 /** Where the tests find engines and models: the user's own cache, as the command line does. */
 import { homedir } from 'node:os';
-import { join } from 'node:path';
+import { resolveSettings } from '../../trainer/settings.ts';
 
-export const cacheDir = process.env.ROWTUNE_CACHE ?? join(homedir(), '.cache', 'rowtune');
+export const { cacheDir } = resolveSettings({ env: process.env, platform: process.platform, home: homedir() });

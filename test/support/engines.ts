@@ -1,9 +1,8 @@
 /** The engines that this machine can run, beside the reference. Each that it cannot is named with its reason. */
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { openEngine } from '../../trainer/engine/open-engine.ts';
 import { openPortable } from '../../trainer/engine/portable/engine.ts';
+import { cacheDir } from './cache-dir.ts';
 
 export interface EngineUnderTest {
   readonly name: string;
@@ -14,9 +13,6 @@ export interface EngineUnderTest {
 
 /** The slow obvious interpreter that every other engine is compared with. */
 export const openReference = (): Promise<Engine> => openPortable({ backend: 'cpu' });
-
-/** The folder in which the tests look for an installed TensorFlow: as the command line does. */
-const cacheDir = process.env.ROWTUNE_CACHE ?? join(homedir(), '.cache', 'rowtune');
 
 export const openOthers = (): Promise<EngineUnderTest[]> =>
   Promise.all([

@@ -10,8 +10,8 @@ import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
 
 export const DEFAULT_IDLE_MINUTES = 30;
-/** Node, its bundle and a handshake take under a second on a quiet machine. */
-const START_TIMEOUT_MS = 20_000;
+/** Node, its bundle and a handshake take under a second on a quiet machine; whether a rival is dead may take ten. */
+const START_TIMEOUT_MS = 30_000;
 const POLL_MS = 100;
 
 async function addressOf({ settings, cwd }: CommandContext): Promise<DaemonAddress> {

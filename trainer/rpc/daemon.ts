@@ -22,8 +22,8 @@ import { fromWebSocket } from './web-socket.ts';
 const MAX_QUEUED_BYTES = 2 * MAX_FRAME_BYTES;
 /** From a connection to its `initialize`. */
 const HANDSHAKE_MS = 10_000;
-/** Another daemon on this machine answers at once, or never. */
-const RIVAL_TIMEOUT_MS = 3000;
+/** Another daemon on this machine answers at once; on one that swaps it takes seconds, and must not be taken for dead. */
+const RIVAL_TIMEOUT_MS = 10_000;
 /** From the answer to `shutdown` to the end without `exit`. */
 const EXIT_WAIT_MS = 2000;
 

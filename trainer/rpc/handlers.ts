@@ -1,5 +1,4 @@
 /** What the daemon does for each request: one table, checked against the protocol by the compiler. */
-import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { listEngines } from '../engine/install/engine-folder.ts';
 import { findNvidiaGpu } from '../engine/install/toolchain.ts';
@@ -7,7 +6,7 @@ import { describeMachine, freeDiskBytes } from '../engine/machine.ts';
 import { freeRunFolder, recipeName } from '../jobs/free-run-folder.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
 import type { DaemonStatus, JobRecord, RequestName, RequestParams, RequestResult, StartOptions } from '../protocol/rpc-messages.ts';
-import { listRuns, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
+import { deleteRunFolder, listRuns, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
 import { DaemonError } from './daemon-error.ts';
 import type { EventRing } from './event-ring.ts';
 import { hasEnded, type JobQueue, type NewJob } from './job-queue.ts';
@@ -64,7 +63,7 @@ export const handlers: Handlers = {
     const isUsed = queue.list().some(record => record.runDir === runDir && !hasEnded(record));
     if (isUsed || run.state === 'running' || run.state === 'preparing')
       throw new DaemonError('run-busy', `a job is at work in ${runDir}`, { hint: 'Stop it first' });
-    await rm(runDir, { recursive: true, force: true });
+    await deleteRunFolder(runDir);
     return {};
   },
   estimate: ({ recipe }, { cacheDir }) => estimate(recipe, cacheDir),

@@ -1,5 +1,5 @@
 /** A run folder: its layout, how one is begun, and the list of all runs under a folder. */
-import { mkdir, readdir, readFile, rm, stat } from 'node:fs/promises';
+import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../hub/durable-file.ts';
 import { partialPath } from '../importance/partial-scores.ts';
@@ -65,6 +65,22 @@ async function clearRunFolder(runDir: string): Promise<void> {
   const partial = partialPath(RUN_FILES.scores);
   const own: string[] = [...Object.values(RUN_FILES), `${RUN_FILES.scores}.json`, partial, `${partial}.json`, STATE_FILE];
   for (const name of own) await rm(path.join(runDir, name), { recursive: true, force: true });
+}
+
+/**
+ * Takes away a run. What else lies in its folder (an exported model, the files of a folder that was given as output_dir) stays.
+ * @throws RunError 'run-busy' where a process works in it
+ */
+export async function deleteRunFolder(runDir: string): Promise<void> {
+  const release = takeRunLock(runDir, () => undefined);
+  try {
+    await clearRunFolder(runDir);
+  } finally {
+    release();
+  }
+  await rmdir(runDir).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+  });
 }
 
 export const writeRunRecipe = (runDir: string, recipe: Recipe): Promise<void> =>

@@ -1,5 +1,5 @@
 /** Every request that starts a job or reads a run, once through, with the tiny model and real workers. */
-import { existsSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { JobRecord, RecipeSource } from '../../../trainer/protocol/rpc-messages.ts';
@@ -91,7 +91,10 @@ describe('from data to an exported model', { timeout: 180_000 }, () => {
 
   test('the list of runs, and their deletion', async () => {
     expect(await client.request('listRuns', { folders: [task.folder] })).toMatchObject([{ runDir, state: 'finished' }]);
+    writeFileSync(join(runDir, 'notes.md'), 'mine\n');
     await client.request('deleteRun', { runDir });
+    // What no run writes is not the run's.
+    expect(readdirSync(runDir)).toEqual(['notes.md']);
     expect(await client.request('listRuns', { folders: [task.folder] })).toEqual([]);
     expect(await client.request('tailRun', { runDir, file: 'log', from: 3 })).toMatchObject({ lines: [], rewound: true });
   });
