@@ -17,6 +17,7 @@ import type { PageServices } from './pages/page-services.ts';
 import { pageDefinitions } from './pages/pages.ts';
 import { createRestartPolicy, type RestartPolicy } from './restart-policy.ts';
 import { cleanEnvironment, findNode, type NodeProgram, runRowtune } from './rowtune-program.ts';
+import { requireTrust } from './trust.ts';
 
 export const HUB_TOKEN = 'rowtune.hubToken';
 export const daemonTokenKey = (url: string): string => `rowtune.daemonToken:${url}`;
@@ -88,6 +89,7 @@ export function createApp(context: ExtensionContext): App {
   };
 
   const rowtune: App['rowtune'] = async (args, { onLine, signal } = {}) => {
+    requireTrust();
     const { trainerPath } = settings();
     const program = trainerPath === '' ? context.asAbsolutePath(path.join('dist', 'rowtune.js')) : trainerPath;
     output.write('debug', `runs ${program} ${args.join(' ')}`);
@@ -127,7 +129,10 @@ export function createApp(context: ExtensionContext): App {
   });
 
   const services: PageServices = {
-    daemon: () => daemon.ensure(),
+    daemon: async () => {
+      requireTrust();
+      return daemon.ensure();
+    },
     isRemote: () => settings().daemonUrl !== '',
     jobs: () => store.list(),
     onJobEvent: listener => store.onEvent(listener),

@@ -12,7 +12,8 @@ export type Remedy =
   | 'restartDaemon'
   | 'startDaemon'
   | 'showProblems'
-  | 'doctor';
+  | 'doctor'
+  | 'manageTrust';
 
 export interface ErrorReport {
   readonly message: string;
@@ -37,6 +38,7 @@ const KNOWN: Readonly<Record<string, Known>> = {
     hint: 'Give its certificate in the setting rowtune.daemon.certificate, and the name that it is for in the address.',
     remedies: ['openUrlSetting'],
   },
+  'workspace-untrusted': { hint: 'Trust it first.', remedies: ['manageTrust'] },
   'protocol-mismatch': { hint: 'Restart the daemon, so that it has the version of this extension.', remedies: ['restartDaemon'] },
   'node-unusable': { remedies: ['openNodeSetting'] },
   engine: { remedies: ['installEngine', 'doctor'] },

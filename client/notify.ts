@@ -28,6 +28,7 @@ const LABELS: Readonly<Record<Remedy, string>> = {
   startDaemon: 'Start Daemon',
   showProblems: 'Show Problems',
   doctor: 'Run Doctor',
+  manageTrust: 'Manage Trust',
 };
 
 export function createNotifier(output: Output): Notifier {
@@ -47,6 +48,7 @@ export function createNotifier(output: Output): Notifier {
       startDaemon: () => commands.executeCommand(COMMANDS.startDaemon),
       showProblems: () => commands.executeCommand('workbench.actions.view.problems'),
       doctor: () => commands.executeCommand(COMMANDS.doctor),
+      manageTrust: () => commands.executeCommand('workbench.trust.manage'),
     };
     return run[name]();
   };

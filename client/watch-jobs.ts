@@ -94,6 +94,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
     }
     if (['rowtune.engine', 'rowtune.node', 'rowtune.trainerPath'].some(name => change.affectsConfiguration(name))) void offerRestart(app);
   });
+  const trust = workspace.onDidGrantWorkspaceTrust(() => void joinQuietly(app));
   // Behind the activation, which the editor waits for.
   const joining = setTimeout(() => void joinQuietly(app));
   return {
@@ -101,6 +102,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
       clearTimeout(joining);
       for (const stop of stops) stop();
       settings.dispose();
+      trust.dispose();
       draw.dispose();
       reload.dispose();
     },

@@ -1,5 +1,6 @@
 /** Registers every command; what one throws is shown to the user with its hint. */
 import { commands, type Disposable } from 'vscode';
+import { commandsWithTrust, requireTrust } from '../trust.ts';
 import type { CommandContext } from './command-context.ts';
 import { COMMANDS, type CommandName, type CommandTable } from './command-ids.ts';
 import { engineCommands } from './engine-commands.ts';
@@ -19,9 +20,11 @@ export function registerCommands(context: CommandContext): Disposable[] {
     ...engineCommands(context),
     ...processCommands(context),
   };
+  const withTrust = commandsWithTrust(context.app.context.extension.packageJSON);
   return (Object.keys(table) as CommandName[]).map(name =>
     commands.registerCommand(COMMANDS[name], async (...args: readonly unknown[]) => {
       try {
+        if (withTrust.has(COMMANDS[name])) requireTrust();
         return await table[name](...args);
       } catch (error) {
         context.app.notify.error(error);

@@ -104,6 +104,7 @@ export function createViews(app: App): Views {
     states.onDidChange(onFiles.call),
     states.onDidDelete(onFiles.call),
     workspace.onDidChangeWorkspaceFolders(reloadAll),
+    workspace.onDidGrantWorkspaceTrust(reloadAll),
   ];
   const stopListening = app.onDaemonState(({ kind }) => {
     if (kind === 'connected' || kind === 'off' || kind === 'failed') reloadAll();
@@ -125,6 +126,7 @@ export function createViews(app: App): Views {
 
 /** Starts a daemon for a view that is seen, unless the user has stopped it. */
 async function connected({ daemon, isDaemonWanted }: App): Promise<DaemonClient | undefined> {
+  if (!workspace.isTrusted) return undefined;
   return isDaemonWanted() ? daemon.ensure() : daemon.join();
 }
 

@@ -153,6 +153,11 @@ export class Workbench {
     await this.accept(fix);
   }
 
+  /** Above the first line of a recipe. */
+  lens(text: string): Locator {
+    return this.page.locator('.codelens-decoration a', { hasText: text }).first();
+  }
+
   notification(text: string | RegExp): Locator {
     return this.page.locator('.notifications-toasts .notification-list-item, .notifications-center .notification-list-item', {
       hasText: text,

@@ -4,7 +4,7 @@ import { type Browser, chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';
 import { makeTinyTask, type TinyTask } from '../../support/tiny-task.ts';
 import { Workbench } from './driver.ts';
-import { type EditorServer, startEditor } from './editor-server.ts';
+import { type EditorParams, type EditorServer, startEditor } from './editor-server.ts';
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -27,8 +27,14 @@ export interface Session {
 /**
  * Describes tests that share one editor and follow each other: after a failure the rest is skipped. Where it can't be installed they are skipped by name, and in CI one test fails with the reason.
  * @param begin fills the workspace before any window opens
+ * @param settings of the user, beside those that all tests have
  */
-export function describeEditor(title: string, begin: (task: TinyTask) => void, tests: (session: () => Session) => void): void {
+export function describeEditor(
+  title: string,
+  begin: (task: TinyTask) => void,
+  tests: (session: () => Session) => void,
+  settings: EditorParams['settings'] = {},
+): void {
   const found = inject('vscode');
   if (found.missing !== undefined) {
     const reason = `${title} (no VS Code: ${found.missing})`;
@@ -42,7 +48,7 @@ export function describeEditor(title: string, begin: (task: TinyTask) => void, t
     beforeAll(async () => {
       const task = makeTinyTask();
       begin(task);
-      const editor = await startEditor({ editor: found, vsix: inject('vsix') });
+      const editor = await startEditor({ editor: found, vsix: inject('vsix'), settings });
       const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
       const browser = await chromium.launch({
         executablePath: found.chromium,
