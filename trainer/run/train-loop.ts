@@ -195,11 +195,13 @@ class TrainLoop {
   /** @throws RunError where the loss is no number or far above where it began */
   private watch({ loss, gradNorm }: StepResult, step: number): void {
     const { recipe } = this.params.prepared;
-    const limit = this.state.step === 0 ? Number.POSITIVE_INFINITY : recipe.max_loss_ratio * this.state.firstLoss;
+    const { state } = this;
+    const usual = usualLoss(state.firstLoss, state.before as Evaluation | undefined);
+    const limit = state.step === 0 ? Number.POSITIVE_INFINITY : recipe.max_loss_ratio * usual;
     if (Number.isFinite(loss) && Number.isFinite(gradNorm) && loss <= limit) return;
     const what = Number.isFinite(loss)
       ? Number.isFinite(gradNorm)
-        ? `the loss is ${loss.toPrecision(4)}, more than ${recipe.max_loss_ratio} times the first (${this.state.firstLoss.toPrecision(4)})`
+        ? `the loss is ${loss.toPrecision(4)}, more than ${recipe.max_loss_ratio} times what it began with (${usual.toPrecision(4)})`
         : 'the gradient is not a finite number'
       : 'the loss is not a finite number';
     throw diverged(`${what} at step ${step}`);
@@ -258,6 +260,10 @@ class TrainLoop {
     memory.skip();
   }
 }
+
+/** One batch may be easy by chance, or the model be good already: then the held-out samples, or one nat, are the measure of a usual loss. */
+export const usualLoss = (firstLoss: number, before: Pick<Evaluation, 'loss'> | undefined): number =>
+  Math.max(firstLoss, before?.loss ?? 0, 1);
 
 const diverged = (what: string): RunError =>
   new RunError(

@@ -34,7 +34,7 @@ test('models and data are found where they lie, or named', async () => {
   mkdirSync(model, { recursive: true });
   writeFileSync(path.join(model, 'config.json'), '{}');
   expect(await findPaperModel('deit', places)).toBe(model);
-  expect(dataOverrides('cola', false, places).missing.map(file => path.relative(places.data, file))).toEqual([
+  expect(dataOverrides('cola', false, places).missing.map(({ file }) => path.relative(places.data, file))).toEqual([
     path.join('CoLA', 'train.tsv'),
     path.join('CoLA', 'dev.tsv'),
   ]);

@@ -8,6 +8,7 @@ import type { EvaluateResult } from '../../../trainer/run/evaluate-run.ts';
 import type { ImportanceResult } from '../../../trainer/run/importance-run.ts';
 import { describeFailure } from '../../../trainer/run/run-error.ts';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
+import { usualLoss } from '../../../trainer/run/train-loop.ts';
 import type { TrainResult } from '../../../trainer/run/train-run.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
@@ -152,6 +153,13 @@ describe('a run that goes wrong', () => {
     expect(checkpoints('diverged').length).toBeGreaterThan(0);
     expect(existsSync(join(dirOf('diverged'), 'lock'))).toBe(false);
   });
+
+  test.each([
+    ['the first loss', 4, { loss: 3 }, 4],
+    ['that of held-out samples, where the first batch was easy by chance', 0.003, { loss: 12 }, 12],
+    ['1, where the model was good from the start', 0.01, { loss: 0.02 }, 1],
+    ['1, without held-out samples', 0.01, undefined, 1],
+  ])('the loss is measured by %s', (_, first, before, usual) => expect(usualLoss(first, before)).toBe(usual));
 
   test('no training data', async () => {
     expect(await failureOf(() => train('none', 'data.train='))).toMatchObject({ code: 'no-data' });

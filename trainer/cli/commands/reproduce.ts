@@ -12,7 +12,7 @@ import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { shownPath } from '../job-command.ts';
-import { dataOverrides, findPaperModel, type Places, paperData, paperModels } from '../paper/paper-needs.ts';
+import { dataOverrides, findPaperModel, missingModel, type Places, paperData, paperModels } from '../paper/paper-needs.ts';
 import { type RowProgress, readProgress, resultTable, writeBenchmarks } from '../paper/paper-results.ts';
 import { type PaperRow, type PaperTable, type PaperValues, paperTables } from '../paper/paper-tables.ts';
 import { readRecipe } from '../read-recipe.ts';
@@ -123,8 +123,8 @@ async function planRow(context: CommandContext, { table: of, row, places, output
     runDir,
     progress: await readProgress(runDir, row, of.benchmarks === true),
     missing: [
-      ...(model === undefined && !options.download ? [`the model ${hub}`] : []),
-      ...(of.countsOnly ? [] : data.missing.map(one => shownPath(one, context.cwd))),
+      ...(model === undefined && !options.download ? [missingModel(row.model)] : []),
+      ...(of.countsOnly ? [] : data.missing.map(({ file: lacking, source }) => `${shownPath(lacking, context.cwd)} (${source})`)),
     ],
     memory: estimate ? byteSize(estimate.totalBytes) : `over ${byteSize(4e6 * paperModels[row.model].parameters)}`,
     trainable: estimate?.trainable,

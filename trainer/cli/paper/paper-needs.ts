@@ -33,18 +33,31 @@ export interface PaperData {
   readonly train: string;
   /** Left out: a share of the training samples is held out. */
   readonly eval?: string;
+  /** What it is published as; unpacked under --data. */
+  readonly archive: string;
 }
 
 const glue = (folder: string, dev = 'dev.tsv'): PaperData => ({
   title: `GLUE ${folder}`,
   train: `${folder}/train.tsv`,
   eval: `${folder}/${dev}`,
+  archive: `${folder}.zip of GLUE`,
 });
 
 export const paperData = {
-  cifar100: { title: 'CIFAR-100', train: 'cifar-100-binary/train.bin', eval: 'cifar-100-binary/test.bin' },
-  tiny_imagenet: { title: 'Tiny-ImageNet', train: 'tiny-imagenet-200/train', eval: 'tiny-imagenet-200/val' },
-  caltech101: { title: 'Caltech-101', train: '101_ObjectCategories' },
+  cifar100: {
+    title: 'CIFAR-100',
+    train: 'cifar-100-binary/train.bin',
+    eval: 'cifar-100-binary/test.bin',
+    archive: 'cifar-100-binary.tar.gz',
+  },
+  tiny_imagenet: {
+    title: 'Tiny-ImageNet',
+    train: 'tiny-imagenet-200/train',
+    eval: 'tiny-imagenet-200/val',
+    archive: 'tiny-imagenet-200.zip',
+  },
+  caltech101: { title: 'Caltech-101', train: '101_ObjectCategories', archive: '101_ObjectCategories.tar.gz of Caltech-101' },
   cola: glue('CoLA'),
   mnli: glue('MNLI', 'dev_matched.tsv'),
   mrpc: glue('MRPC'),
@@ -53,7 +66,7 @@ export const paperData = {
   rte: glue('RTE'),
   sst2: glue('SST-2'),
   stsb: glue('STS-B'),
-  alpaca: { title: 'Stanford Alpaca, 256 samples', train: 'alpaca_data.json' },
+  alpaca: { title: 'Stanford Alpaca, 256 samples', train: 'alpaca_data.json', archive: 'a file of Stanford Alpaca' },
 } as const satisfies Readonly<Record<string, PaperData>>;
 
 export type DataKey = keyof typeof paperData;
@@ -80,25 +93,39 @@ export async function findPaperModel(key: ModelKey, { models, cacheDir }: Places
 /** Of data that comes in one part. */
 const HELD_OUT = 0.2;
 
+/** The model that is missing, and how to give it. */
+export const missingModel = (key: ModelKey): string =>
+  `the model ${paperModels[key].hub} (give it as ${path.basename(paperModels[key].hub)}/ under --models, or take it from the hub: --download)`;
+
+export interface MissingFile {
+  readonly file: string;
+  /** Where it comes from. */
+  readonly source: string;
+}
+
 /** The overrides that name a row's data, and the files among them that are not there. */
 export function dataOverrides(
   key: DataKey,
   withBenchmarks: boolean,
   { data }: Places,
-): { readonly overrides: string[]; readonly missing: string[] } {
-  const { train, eval: held }: PaperData = paperData[key];
+): { readonly overrides: string[]; readonly missing: MissingFile[] } {
+  const { train, eval: held, archive }: PaperData = paperData[key];
   const files: [string, string][] = [['data.train', train], ...(held === undefined ? [] : ([['data.eval', held]] as [string, string][]))];
   const overrides = files.map(([setting, file]) => `${setting}=${JSON.stringify(path.join(data, file))}`);
   // An empty value takes the key out of the recipe.
   if (held === undefined) overrides.push('data.eval=', `val_size=${HELD_OUT}`);
-  const missing = files.map(([, file]) => path.join(data, file)).filter(file => !existsSync(file));
+  const missing = files.map(([, file]) => ({ file: path.join(data, file), source: archive })).filter(({ file }) => !existsSync(file));
   if (withBenchmarks) {
     const found = paperBenchmarks.map(name => [name, benchmarkFile(name, data)] as const);
-    missing.push(...found.filter(([, file]) => !existsSync(file)).map(([, file]) => file));
+    const lacking = found.filter(([, file]) => !existsSync(file));
+    missing.push(...lacking.map(([name, file]) => ({ file, source: `its ${partOf(name)} part, as jsonl, json or Parquet` })));
     overrides.push(`benchmarks=${JSON.stringify(Object.fromEntries(found))}`);
   }
   return { overrides, missing };
 }
+
+/** What lm-evaluation-harness takes: the test part where its answers are published. */
+const partOf = (name: (typeof paperBenchmarks)[number]): string => (/^(arc|openbook)/.test(name) ? 'test' : 'validation');
 
 function benchmarkFile(name: string, data: string): string {
   const named = ['.jsonl', '.json', '.parquet'].map(extension => path.join(data, 'benchmarks', `${name}${extension}`));

@@ -71,7 +71,7 @@ export const optimizerSettings = {
     memory: 'Above 0 all gradients of one step are alive together before the update.',
   }),
   max_loss_ratio: defaulted(number({ min: 1, aboveMin: true }), 20, {
-    doc: 'Stops the run when the loss is not finite or exceeds this multiple of the first loss.',
+    doc: 'Stops the run when the loss is not finite or exceeds this multiple of where it began: the most of first loss, held-out loss, and 1.',
   }),
   seed: defaulted(integer({ min: 0, max: MAX_SEED }), 42, { doc: 'The seed of everything random in the run.' }),
   batch_norm: defaulted(
