@@ -86,7 +86,7 @@ async function readParts<Sample extends Labelled>(
   if (needsTraining && recipe.task !== 'sequence_regression' && labels.length < 2)
     throw new DataError({
       problem: `every sample has the label "${labels[0] ?? ''}"`,
-      advice: 'Give samples of at least two labels, or set task: sequence_regression where labels are numbers',
+      advice: `Give samples of at least two labels${recipe.task === 'image_classification' ? '' : ', or set task: sequence_regression where labels are numbers'}`,
     });
   if (held || validation === 0) return { train: placed(found?.examples), held: placed(held?.examples), labels };
   const all = placed(found?.examples);

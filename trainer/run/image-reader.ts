@@ -3,8 +3,9 @@ import path from 'node:path';
 import { type ImagePreprocessing, imagePreprocessing } from '../hub/image-preprocessing.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { planBatches } from '../train/data/batch-plan.ts';
+import { DataError } from '../train/data/data-error.ts';
 import { imageSource, type LabelledImage } from '../train/data/image-batches.ts';
-import { listImages } from '../train/data/image-samples.ts';
+import { type ImageSample, listImages } from '../train/data/image-samples.ts';
 import type { ClassifierReader } from './classifier-reader.ts';
 import type { SetUpParams } from './task-setup.ts';
 
@@ -22,11 +23,14 @@ export async function imageReader(
   const [height, width] = imageSize ?? [input.height, input.width];
   const preprocessing = await imagePreprocessing({ dir: base.folder.dir, config: base.folder.config, height, width });
   job.log('info', `images: ${describePreprocessing(preprocessing)}`);
-  let skipped = 0;
-  const onSkip = ({ message }: Error): void => {
-    skipped++;
-    if (skipped <= NAMED) job.log('warning', `left out: ${message}`);
-    if (skipped === NAMED) job.log('warning', 'further images that do not decode are not named');
+  const skipped = new Set<string>();
+  // Each is met again in every epoch and evaluation, and told once.
+  const onSkip = ({ message, place: { file, line } }: DataError): void => {
+    const image = `${file}:${line}`;
+    if (skipped.has(image)) return;
+    const count = skipped.add(image).size;
+    if (count <= NAMED) job.log('warning', `left out, ${count} so far: ${message}`);
+    else if (Number.isInteger(Math.log2(count / NAMED))) job.log('warning', `${count} images that do not decode are left out so far`);
   };
   return {
     imageSize,
@@ -40,8 +44,10 @@ export async function imageReader(
       });
       const labels = given.length > 0 ? given : [...new Set(samples.map(({ label }) => label))].sort();
       const places = new Map(labels.map((name, i) => [name, i]));
+      const stranger = samples.find(({ label }) => !places.has(label));
+      if (stranger) throw unknownLabel(stranger, labels);
       job.log('info', `${samples.length} images of ${labels.length} classes`);
-      return { examples: samples.map(sample => ({ ...sample, target: places.get(sample.label) ?? -1 })), labels };
+      return { examples: samples.map(sample => ({ ...sample, target: places.get(sample.label) as number })), labels };
     },
     source(examples, model, { batchSize, shuffle, trains }) {
       const shape = { maxLength: 1, packing: false, maxBuckets: 1, multipleOf: 1, maxTargetSizes: 1, targetMultiple: 1 };
@@ -57,6 +63,19 @@ export async function imageReader(
       });
     },
   };
+}
+
+/** More are not listed in a message. */
+const LISTED = 10;
+
+function unknownLabel({ label, file, line }: ImageSample, labels: readonly string[]): DataError {
+  const more = labels.length > LISTED ? ` … (${labels.length} in all)` : '';
+  return new DataError({
+    file,
+    line,
+    problem: `the label "${label}", expected one of ${labels.slice(0, LISTED).join(', ')}${more}`,
+    advice: 'Add it to data: labels, or take its images out',
+  });
 }
 
 function describePreprocessing({ resize, height, width, mean, std, source }: ImagePreprocessing): string {

@@ -19,7 +19,7 @@ export interface ImageSample {
   readonly label: string;
   readonly file: string;
   /** From 1: its number in the file, where a file holds many. */
-  readonly line: number;
+  readonly line?: number;
   readonly read: () => Promise<ImageBytes>;
 }
 
@@ -113,7 +113,6 @@ async function* tinyImageNetValidation(folder: string): AsyncGenerator<ImageSamp
 const imageFile = (file: string, label: string): ImageSample => ({
   label,
   file,
-  line: 1,
   read: async () => {
     const { size } = await stat(file);
     if (size > MAX_IMAGE_BYTES)

@@ -1,0 +1,74 @@
+/** What a run says of images and folders that are wrong. */
+import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import sharp from 'sharp';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { describeFailure } from '../../../trainer/run/run-error.ts';
+import type { TrainResult } from '../../../trainer/run/train-run.ts';
+import { cacheDir } from '../../support/cache-dir.ts';
+import { runInProcess } from '../../support/run-in-process.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-image-run-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const at = (...parts: string[]): string => join(folder, ...parts);
+
+beforeAll(async () => {
+  cpSync(join(import.meta.dirname, '..', '..', 'golden', 'vit'), at('model'), { recursive: true });
+  const picture = (value: number) =>
+    sharp({ create: { width: 8, height: 8, channels: 3, background: { r: value, g: value, b: value } } })
+      .png()
+      .toBuffer();
+  const [dark, light] = [await picture(20), await picture(220)];
+  const put = (path: string, bytes: Buffer): void => {
+    mkdirSync(at(path, '..'), { recursive: true });
+    writeFileSync(at(path), bytes);
+  };
+  for (const part of ['good', 'damaged', 'held'])
+    for (const [label, bytes] of Object.entries({ day: light, night: dark })) {
+      put(`${part}/${label}/1.png`, bytes);
+      put(`${part}/${label}/2.png`, bytes);
+    }
+  for (const name of ['a.png', 'b.png']) put(`damaged/day/${name}`, dark.subarray(0, 20));
+  put('strange/dusk/1.png', dark);
+  put('one/day/1.png', light);
+});
+
+const train = (name: string, ...more: string[]) => {
+  const overrides = ['model=model', 'task=image_classification', 'method=head', 'num_train_epochs=3', 'engine=portable', ...more];
+  const { recipe, problems } = parseRecipe('', { overrides });
+  if (!recipe) throw new Error(problems.map(({ message }) => message).join('; '));
+  const context = { cacheDir, baseDir: folder, hub: { offline: true } } as const;
+  return runInProcess<TrainResult>({ kind: 'train', recipe, runDir: at('runs', name), context });
+};
+const failureOf = (work: Promise<unknown>) =>
+  work.then(
+    () => undefined,
+    error => describeFailure(error).event,
+  );
+
+test('images that do not decode: each is named once, however many epochs meet it, counted and left out', async () => {
+  const { events, value } = await train('skip', 'data.train=damaged', 'data.bad_images=skip');
+  const told = events.flatMap(event => (event.type === 'log' && event.message.startsWith('left out') ? [event.message] : []));
+  expect(told.map(text => /^left out, (\d) so far: .*\/(.\.png): the image does not decode/.exec(text)?.[1])).toEqual(['1', '2']);
+  for (const name of ['a.png', 'b.png']) expect(told.filter(text => text.includes(name))).toHaveLength(1);
+  expect(value.state).toBe('finished');
+});
+
+test.each([
+  ['an image that does not decode', ['data.train=damaged'], /damaged\/day\/[ab]\.png: the image does not decode: .*bad_images: skip/],
+  [
+    'a held-out label that is not trained',
+    ['data.train=good', 'data.eval=strange'],
+    /strange\/dusk\/1\.png: the label "dusk", expected one of day, night\. Add it/,
+  ],
+  [
+    'a label that is not in the list',
+    ['data.train=good', 'data.labels=[day, dawn]'],
+    /night\/1\.png: the label "night", expected one of day, dawn/,
+  ],
+  ['one label', ['data.train=one'], /every sample has the label "day"\. Give samples of at least two labels\.$/],
+])('%s stops the run, with its place', async (name, settings, message) => {
+  expect(await failureOf(train(name, ...settings))).toMatchObject({ code: 'data', message: expect.stringMatching(message) });
+});
