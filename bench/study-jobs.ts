@@ -24,7 +24,7 @@ export function studyJobs(context: JobContext): StudyJobs {
   };
 }
 
-function recipeOf(settings: Settings): Recipe {
+export function recipeOf(settings: Settings): Recipe {
   const overrides = Object.entries(settings).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
   const { recipe, problems } = parseRecipe('', { overrides });
   if (recipe) return recipe;

@@ -9,6 +9,7 @@ const PARTS = ['vit', 'resnet', 'minilm', 'smollm2'];
 const MAILS = { train: 600, heldOut: 240 };
 const HELP = `npm run study [-- options]
   --parts vit,resnet,minilm,smollm2  what is compared (default: all); the others keep their numbers
+  --importance memory of the measures of importance instead, to bench/results/importance-memory.md
   --resume     go on with a study that was interrupted
   --threads N  cores of one operation (default: all)
 About an hour and a half on two idle cores. The results go to bench/results/study.md and study.json.`;
@@ -17,12 +18,14 @@ async function bundle() {
   const { build } = await import('esbuild');
   const outdir = path.join(root, 'dist', 'bench');
   const options = { bundle: true, platform: 'node', format: 'esm', target: 'node20', packages: 'external', logLevel: 'warning' };
-  const entries = ['bench/study-worker.ts', 'trainer/engine/tensorflow/environment.ts'].map(file => path.join(root, file));
+  const entries = ['bench/study-worker.ts', 'bench/study-importance.ts', 'trainer/engine/tensorflow/environment.ts'].map(file =>
+    path.join(root, file),
+  );
   await build({ ...options, entryPoints: entries, outdir, entryNames: '[name]', outExtension: { '.js': '.mjs' } });
   return outdir;
 }
 
-async function prepareAndRun({ parts, threads, resume }) {
+async function prepareAndRun({ parts, threads, resume, importance }) {
   ensurePackages();
   buildBundles();
   if (!ensureEngine()) throw new StepError('the study is made with the TensorFlow engine, which could not be installed');
@@ -46,10 +49,11 @@ async function prepareAndRun({ parts, threads, resume }) {
   };
   const scripts = await bundle();
   const { workerEnvironment, WORKER_FLAGS } = await import(pathToFileURL(path.join(scripts, 'environment.mjs')).href);
-  run(process.execPath, [...WORKER_FLAGS, path.join(scripts, 'study-worker.mjs'), JSON.stringify(request)], {
+  const script = importance ? 'study-importance.mjs' : 'study-worker.mjs';
+  run(process.execPath, [...WORKER_FLAGS, path.join(scripts, script), JSON.stringify(request)], {
     env: { ...process.env, ...workerEnvironment({ threads }) },
   });
-  say('wrote bench/results/study.md and study.json');
+  say(`wrote bench/results/${importance ? 'importance-memory.md' : 'study.md and study.json'}`);
 }
 
 async function main() {
@@ -57,6 +61,7 @@ async function main() {
     parts: { type: 'string' },
     threads: { type: 'string', default: '0' },
     resume: { type: 'boolean' },
+    importance: { type: 'boolean' },
     help: { type: 'boolean', short: 'h' },
   };
   let wanted;
@@ -74,7 +79,9 @@ async function main() {
     return 0;
   }
   try {
-    await prepareAndRun({ parts: wanted.parts?.split(',') ?? PARTS, threads: Number(wanted.threads), resume: wanted.resume === true });
+    const importance = wanted.importance === true;
+    const parts = importance ? ['smollm2'] : (wanted.parts?.split(',') ?? PARTS);
+    await prepareAndRun({ parts, threads: Number(wanted.threads), resume: wanted.resume === true, importance });
     return 0;
   } catch (error) {
     say(`study: ${error.message}`);

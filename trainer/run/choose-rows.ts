@@ -86,7 +86,8 @@ export async function scoreSamples(
     return known;
   }
   const classes = measures[measure].classWise ? data?.classes : undefined;
-  if (classes) warnOfBalance(measure, classes, job);
+  // What a report compares besides was not asked for.
+  if (classes && measure === recipe.importance.measure) warnOfBalance(measure, classes, job);
   const origin: ScoresOrigin = {
     measure,
     base: base.fingerprint,
