@@ -13,7 +13,7 @@ export interface BenchModel {
   readonly rows: number;
   /** Transformers cannot compute blocks of it again. */
   readonly withoutCheckpointing?: true;
-  /** PEFT's SHiRA has linear layers only. */
+  /** PEFT's SHiRA and our DoRA have linear layers only, and find none here. */
   readonly convolutional?: true;
   /** The cost of a step in terms of that of SmolLM2-135M: a first guess. */
   readonly cost: number;
@@ -23,9 +23,9 @@ export const LORA_RANK = 16;
 
 export const benchModels: Readonly<Record<ModelName, BenchModel>> = {
   smollm2: { title: 'SmolLM2-135M', weights: 'real', batch: 2, tokens: 256, rows: 32, cost: 1 },
-  minilm: { title: 'MiniLM-L6', weights: 'real', batch: 8, tokens: 128, rows: 32, cost: 0.12 },
+  minilm: { title: 'MiniLM-L6', weights: 'real', batch: 8, tokens: 128, rows: 32, cost: 0.18 },
   deberta: { title: 'DeBERTa-v3-base', weights: 'random', batch: 4, tokens: 128, rows: 32, cost: 0.7 },
-  vit: { title: 'ViT-small', weights: 'random', batch: 8, tokens: 1, rows: 32, cost: 0.4 },
+  vit: { title: 'ViT-small', weights: 'random', batch: 8, tokens: 1, rows: 32, cost: 0.6 },
   resnet: {
     title: 'ResNet-50',
     weights: 'random',

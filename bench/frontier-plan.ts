@@ -78,9 +78,10 @@ export function frontierPlan({ model, dtype, steps, brief }: FrontierPlanParams)
     (implementation: Configuration['implementation'], type: BenchType) =>
     ([method, setting, dropout = 0]: Point) =>
       configure(implementation, { method, setting, dropout, model, dtype: type });
-  const exists = ({ method, setting }: Configuration): boolean =>
-    !(withoutCheckpointing && setting === 'checkpointing') && !(convolutional && method === 'shira');
-  const mine = [...OURS, ...(brief ? [] : OURS_TOO)].map(point('rowtune', dtype));
+  const exists = ({ implementation, method, setting }: Configuration): boolean =>
+    !(withoutCheckpointing && setting === 'checkpointing') &&
+    !(convolutional && method === (implementation === 'rowtune' ? 'dora' : 'shira'));
+  const mine = [...OURS, ...(brief ? [] : OURS_TOO)].map(point('rowtune', dtype)).filter(exists);
   const others = [...THEIRS, ...(brief ? [] : [COMPILED])].map(point('pytorch', dtype)).filter(exists);
   const autocast = dtype === 'bfloat16' ? AUTOCAST.map(point('pytorch', 'autocast')).filter(exists) : [];
   return inTurn(mine, [...others, ...autocast]).map(configuration => ({

@@ -8,7 +8,7 @@ import { frontierPlan, type Precision } from './frontier-plan.ts';
 import { type Frontier, frontierMarkdown, frontierPicture, summaryMarkdown } from './frontier-report.ts';
 import { Clock, guessAll, log, type MeasurementStore, measureAll, minutes } from './measurements.ts';
 import { disturbed, type Facts } from './report.ts';
-import { compareWork, measureRates, type Rates, type Sides, withMemory } from './run-side.ts';
+import { compareWork, coreSets, measureRates, type Rates, type Sides, withMemory } from './run-side.ts';
 
 export interface FrontierParams {
   readonly sides: Sides;
@@ -40,7 +40,7 @@ export async function runFrontier(params: FrontierParams): Promise<boolean> {
   for (const { model, planned } of rounds) {
     log(`${describeWork((planned[0] as (typeof planned)[number]).configuration)}`);
     const rates: Partial<Record<Precision, Rates>> = {};
-    for (const dtype of precisions) rates[dtype] = await measureRates(sides, threads, dtype);
+    for (const dtype of precisions) rates[dtype] = await measureRates(sides, coreSets(threads, jobs), dtype);
     const { rows: raw, failures } = await measureAll({ sides, planned, threads, jobs, clock, store });
     const rows = withMemory(raw);
     const failed = [...failures, ...compareWork(raw)];

@@ -6,7 +6,7 @@ import { Clock, guessAll, log, measureAll, minutes, type Planned } from './measu
 import type { PartContext } from './parts.ts';
 import { choose, type Row } from './ratios.ts';
 import { disturbed, type Facts, factLines, rowsTable, table } from './report.ts';
-import { compareWork, measureRates, type Rates, withMemory } from './run-side.ts';
+import { compareWork, coreSets, measureRates, type Rates, withMemory } from './run-side.ts';
 
 export const LENGTHS = [2048, 8192] as const;
 
@@ -76,7 +76,7 @@ export async function runLong({ sides, facts, store, threads, jobs, steps, resul
   const params = { sides, planned: longPlan(steps), threads, jobs, store };
   const clock = new Clock(guessAll(params), jobs);
   log(`long: ${params.planned.length} processes, about ${minutes(clock.left())}`);
-  const rates = await measureRates(sides, threads);
+  const rates = await measureRates(sides, coreSets(threads, jobs));
   const { rows: raw, failures } = await measureAll({ ...params, clock });
   const rows = withMemory(raw);
   const failed = [...failures, ...compareWork(raw)];

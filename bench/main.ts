@@ -12,7 +12,7 @@ import { benchFolder } from './float32-folder.ts';
 import { Clock, guessAll, log, measureAll, minutes } from './measurements.ts';
 import { computeRatios, TARGETS } from './ratios.ts';
 import { disturbed, type Facts, markdown, type Results, ratiosTable, rowsTable } from './report.ts';
-import { BenchError, compareWork, coresFor, measureRates, peerVersions, type Sides, withMemory } from './run-side.ts';
+import { BenchError, compareWork, coreSets, coresFor, measureRates, peerVersions, type Sides, withMemory } from './run-side.ts';
 
 export interface SidesParams {
   readonly device: Device;
@@ -95,7 +95,7 @@ export async function runBench(params: BenchParams): Promise<boolean> {
   const failures: string[] = [];
   for (const round of rounds) {
     const { threads } = round;
-    const rates = await measureRates(sides, threads);
+    const rates = await measureRates(sides, coreSets(threads, 1));
     log(
       `${threads} core${threads > 1 ? 's' : ''}: matrix products at ${rates.rowtune.toFixed(0)} (ours) and ${rates.pytorch.toFixed(0)} (PyTorch) GFLOP/s`,
     );

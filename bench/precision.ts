@@ -39,7 +39,7 @@ export const PRECISION_CASES: readonly PrecisionCase[] = [
 /** Training steps from one evaluation to the next; `--steps` says how many of them. */
 const STEPS_BETWEEN = 40;
 /** Documents that are held out. */
-const HELD_OUT = 24;
+const HELD_OUT = 8;
 const TOKENS = 128;
 /** On one core, with the evaluations. */
 const GUESSED_SECONDS_PER_STEP = 0.9;

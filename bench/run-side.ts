@@ -151,12 +151,23 @@ export interface Rates {
   readonly pytorch: number;
 }
 
-/** @throws BenchError where a side cannot compute on the device */
-export async function measureRates(sides: Sides, threads: number, dtype: 'float32' | 'bfloat16' = 'float32'): Promise<Rates> {
-  const cores = coresFor(threads);
-  const mine = (await runOurs(sides, 'matmul.mjs', { dtype }, cores)) as { gflops: number };
-  const other = (await runTheirs(sides, ['matmul', '--dtype', dtype], cores)) as { gflops: number };
-  return { rowtune: mine.gflops, pytorch: other.gflops };
+/**
+ * As the steps are measured: with as many processes at a time, whose mean it is.
+ * @throws BenchError where a side cannot compute on the device
+ */
+export async function measureRates(
+  sides: Sides,
+  sets: readonly (readonly number[])[],
+  dtype: 'float32' | 'bfloat16' = 'float32',
+): Promise<Rates> {
+  const meanOf = async (run: (cores: readonly number[]) => Promise<unknown>): Promise<number> => {
+    const rates = (await Promise.all(sets.map(run))) as { gflops: number }[];
+    return rates.reduce((sum, { gflops }) => sum + gflops, 0) / rates.length;
+  };
+  return {
+    rowtune: await meanOf(cores => runOurs(sides, 'matmul.mjs', { dtype }, cores)),
+    pytorch: await meanOf(cores => runTheirs(sides, ['matmul', '--dtype', dtype], cores)),
+  };
 }
 
 export const peerVersions = async (sides: Sides): Promise<Record<string, string>> =>

@@ -135,8 +135,12 @@ def with_rows(model, rows):
 
 def with_adapters(model, task, args):
     from peft import LoraConfig, ShiraConfig, get_peft_model
+    import torch.nn as nn
 
     targets, head = layers_of(model)
+    if args.method in ('dora', 'shira'):
+        # SHiRA has linear layers only, and so has our DoRA; where there are but convolutions, PEFT's DoRA takes those.
+        targets = [name for name in targets if isinstance(model.get_submodule(name), nn.Linear)] or targets
     common = dict(r=args.rank, target_modules=targets, modules_to_save=None if task == 'CausalLM' else [head])
     if args.method == 'shira':
         config = ShiraConfig(**common)
