@@ -87,6 +87,7 @@ async function make(part: PartPlan, data: PartData, { purpose, way, learningRate
     learning_rate: learningRate,
     warmup_ratio: 0.1,
     eval_strategy: 'no',
+    save_strategy: 'no',
     logging_steps: 10,
     recompute: 'none',
     threads: request.threads,

@@ -174,6 +174,25 @@ describe('a Llama of two blocks, 4 heads and 2 key-value heads', () => {
   });
 });
 
+test('the worked example of docs/dependencies.md has the channels of SmolLM2', () => {
+  const sizes = { hidden_size: 576, num_attention_heads: 9, num_key_value_heads: 3, head_dim: 64, intermediate_size: 1536, vocab_size: 64 };
+  const model = loadModel({ ...read('llama3_tied', 'config.json'), ...sizes, num_hidden_layers: 2, tie_word_embeddings: true });
+  const page = readFileSync(join(golden, '..', '..', 'docs', 'dependencies.md'), 'utf8');
+  const rows = [...page.matchAll(/^\| (MLP|values|queries and keys|residual stream) \| (\d+) \|/gm)].map(([, name, count]) => [
+    name,
+    Number(count),
+  ]);
+  const channelsWith = (module: string, part: string): number | undefined =>
+    coupledGroups(model).find(({ members }) => members.some(member => member.module.name.endsWith(module) && member.part === part))
+      ?.channels;
+  expect(Object.fromEntries(rows)).toEqual({
+    MLP: channelsWith('0.mlp.up_proj', 'rows'),
+    values: channelsWith('0.self_attn.v_proj', 'rows'),
+    'queries and keys': channelsWith('0.self_attn.k_proj', 'rows'),
+    'residual stream': channelsWith('0.self_attn.o_proj', 'rows'),
+  });
+});
+
 test.each(['bert', 'deberta', 'vit', 'deit'])('every row, column and entry of %s is in a group', name => {
   const model = loadModel(read(name, 'config.json'));
   const members = coupledGroups(model).flatMap(group => group.members);

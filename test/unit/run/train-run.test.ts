@@ -143,6 +143,31 @@ test('labels that begin alike are told apart, a pass for each', async () => {
   });
 });
 
+describe('benchmarks', () => {
+  const choice = join(import.meta.dirname, '..', '..', 'golden', 'choice');
+  const evaluated = (benchmarks: Readonly<Record<string, string>>) =>
+    runInProcess<EvaluateResult>({ kind: 'evaluate', recipe: recipe('data.eval=', `benchmarks=${JSON.stringify(benchmarks)}`), context });
+
+  test('are answered without held-out data, as lm-evaluation-harness does', async () => {
+    const { tasks } = JSON.parse(readFileSync(join(choice, 'golden.json'), 'utf8'));
+    const { value } = await evaluated({ rte: join(choice, 'rte.jsonl'), openbookqa: join(choice, 'openbookqa.jsonl') });
+    expect(value.benchmarks).toMatchObject({
+      rte: { accuracy: tasks.rte.acc, questions: 3 },
+      openbookqa: { accuracy: tasks.openbookqa.acc },
+    });
+    expect(value.loss).toBeUndefined();
+  });
+
+  test('a file of something else is told by line and key', async () => {
+    const file = join(task.folder, 'no-arc.jsonl');
+    writeFileSync(file, '{"question":"x"}\n');
+    expect(await failureOf(() => evaluated({ arc_easy: file }))).toMatchObject({
+      code: 'data',
+      message: expect.stringMatching(/no-arc\.jsonl:1: key "choices\.text": nothing, expected a list of texts/),
+    });
+  });
+});
+
 describe('a run that goes wrong', () => {
   test('a loss that explodes stops it; the checkpoint from before is good', async () => {
     const failure = await failureOf(() =>

@@ -14,9 +14,10 @@ export const dataRules: readonly Rule[] = [
     code: 'no-training-data',
     severity: 'warning',
     doc: 'A recipe without data can be estimated, but not trained.',
-    reads: ['method', 'data.train', 'importance.measure', 'importance.scores'],
+    reads: ['method', 'data.train', 'importance.measure', 'importance.scores', 'benchmarks'],
+    // A recipe of benchmarks alone is one to evaluate a model by.
     check: recipe =>
-      recipe.data.train.length === 0 && !measuresData(recipe)
+      recipe.data.train.length === 0 && !measuresData(recipe) && Object.keys(recipe.benchmarks).length === 0
         ? { at: 'data.train', on: 'key', message: "there is no training data: give 'data.train' a path" }
         : undefined,
   },

@@ -3,7 +3,7 @@
  * prompt): from a record to contexts with their continuations, of which the likeliest is the model's answer.
  */
 import type { ChoiceTask } from '../../protocol/recipe/run-settings.ts';
-import { DataError } from './data-error.ts';
+import { DataError, describeValue } from './data-error.ts';
 import { fieldError, requiredText } from './record-fields.ts';
 import type { DataRecord } from './types.ts';
 
@@ -90,7 +90,7 @@ function stringList(record: DataRecord, key: string, value: unknown): string[] {
     file: record.file,
     line: record.line,
     key,
-    problem: 'no list of strings',
+    problem: `${describeValue(value)}, expected a list of texts`,
     advice: 'Use the files of the benchmark',
   });
 }
