@@ -3,7 +3,7 @@
 import type { ModelFacts } from '../trainer/lint/model-facts.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import type { AnyModel } from '../trainer/model/model-spec.ts';
-import { compact, grouped, percent } from '../trainer/protocol/format.ts';
+import { grouped, parameterCount, percent } from '../trainer/protocol/format.ts';
 import type { Position, Range } from '../trainer/protocol/problem.ts';
 import { groups, type Setting, settings } from '../trainer/protocol/recipe-schema.ts';
 import { spotAt } from './cursor.ts';
@@ -57,13 +57,13 @@ function modelText(facts: ModelFacts): string {
   const { model } = facts;
   const parameters = model.parameters.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0);
   return [
-    `*${model.family}*, ${compact(parameters)} parameters (${grouped(parameters)}), ${model.blocks} blocks`,
+    `*${model.family}*, ${parameterCount(parameters)} parameters (${grouped(parameters)}), ${model.blocks} blocks`,
     `hidden size ${model.hiddenSize}, ${inputText(model)}`,
   ].join('; ');
 }
 
 export const shareText = (trainable: number, share: number): string =>
-  `${compact(trainable)} trained, ${percent(share, share < 0.01 ? 2 : 1)}`;
+  `${parameterCount(trainable)} trained, ${percent(share, share < 0.01 ? 2 : 1)}`;
 
 function inputText(model: AnyModel): string {
   const input = model.kind === 'causal' ? { ...model, kind: 'tokens' as const } : model.input;

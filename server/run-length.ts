@@ -1,6 +1,6 @@
 /** How many updates a run makes, from the samples of its data and the batch. Pure. */
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
-import { compact, grouped } from '../trainer/protocol/format.ts';
+import { grouped } from '../trainer/protocol/format.ts';
 
 export interface RunLength {
   /** "≈ 150 updates (50 an epoch)" */
@@ -26,7 +26,7 @@ export function runLength({ data, values }: RecipeView): RunLength | undefined {
   const held = samples.heldOut > 0 ? `, ${grouped(samples.heldOut)} held out` : '';
   const times = accumulated > 1 ? `, ${accumulated} batches an update` : '';
   const tooltip = `${samples.isExact ? '' : 'about '}${grouped(samples.trained)} samples${held}, batches of ${batch}${times}`;
-  if (most > 0) return { label: `≈ ${compact(Number((most / perEpoch).toPrecision(2)))} epochs`, tooltip };
+  if (most > 0) return { label: `≈ ${grouped(Number((most / perEpoch).toPrecision(2)))} epochs`, tooltip };
   const all = Math.ceil(epochs * perEpoch);
   return { label: `≈ ${grouped(all)} ${all === 1 ? 'update' : 'updates'} (${grouped(perEpoch)} an epoch)`, tooltip };
 }

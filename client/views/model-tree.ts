@@ -1,5 +1,5 @@
 /** The view *Models* as plain data: what the cache and the workspace hold, with family, size and dtype. */
-import { byteSize } from '../../trainer/protocol/format.ts';
+import { byteSize, parameterCount } from '../../trainer/protocol/format.ts';
 import type { ModelInfo } from '../../trainer/protocol/rpc-messages.ts';
 
 export interface ModelItem {
@@ -62,16 +62,3 @@ export const modelFacts = ({ family, parameters, weightBytes, dtypes }: ModelInf
   ]
     .filter(text => text !== undefined && text !== '')
     .join(' · ');
-
-/** 135M, 7.2B, 940k: as models are called. */
-export function parameterCount(count: number): string {
-  const units = [
-    { unit: 'B', size: 1e9 },
-    { unit: 'M', size: 1e6 },
-    { unit: 'k', size: 1e3 },
-  ];
-  const found = units.find(({ size }) => count >= size);
-  if (found === undefined) return String(count);
-  const value = count / found.size;
-  return `${value >= 100 ? value.toFixed(0) : value.toFixed(1).replace(/\.0$/, '')}${found.unit}`;
-}

@@ -26,6 +26,19 @@ export const grouped = (value: number): string => value.toLocaleString('en-US');
 
 export const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)}%`;
 
+/** 135M, 7.2B, 940k: as models are called. */
+export function parameterCount(count: number): string {
+  const units = [
+    { unit: 'B', size: 1e9 },
+    { unit: 'M', size: 1e6 },
+    { unit: 'k', size: 1e3 },
+  ];
+  const found = units.find(({ size }) => count >= size);
+  if (found === undefined) return String(count);
+  const value = count / found.size;
+  return `${value >= 100 ? value.toFixed(0) : value.toFixed(1).replace(/\.0$/, '')}${found.unit}`;
+}
+
 /** Four digits that count: 0.5012, 12.35, 1.5e-5. */
 export function compact(value: number): string {
   if (Number.isInteger(value)) return String(value);

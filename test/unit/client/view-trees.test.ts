@@ -1,8 +1,9 @@
 /** The views Models and Devices, and what of a view is drawn anew. */
 import { describe, expect, test } from 'vitest';
 import { deviceTree, engineLabel } from '../../../client/views/device-tree.ts';
-import { modelFacts, modelTree, parameterCount } from '../../../client/views/model-tree.ts';
+import { modelFacts, modelTree } from '../../../client/views/model-tree.ts';
 import { changesOf } from '../../../client/views/view-changes.ts';
+import { parameterCount } from '../../../trainer/protocol/format.ts';
 import type { EngineStatus, ModelInfo } from '../../../trainer/protocol/rpc-messages.ts';
 
 describe('models', () => {
