@@ -4,6 +4,7 @@ import { runInNewContext } from 'node:vm';
 import type { EngineName } from '../trainer/engine/engine.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { lowerProgram } from '../trainer/engine/tensorflow/lower.ts';
+import { fusedSteps } from '../trainer/graph/fusion/plan.ts';
 import { liveness } from '../trainer/graph/liveness.ts';
 import type { Signature } from '../trainer/graph/program.ts';
 import { elementCount, type HostArray } from '../trainer/graph/types.ts';
@@ -86,7 +87,8 @@ const peakBytes = Math.max(firstPeak, stepPeak);
 const afterBytes = resident();
 /** Since the step when everything has been used once; undefined where there were not that many. */
 const grownBytes = settledBytes > 0 ? afterBytes - settledBytes : undefined;
-const lowered = lowerProgram(program);
+const lowered = lowerProgram(program, fusedSteps);
+const peakOf = (each: Signature): number => liveness(each, fusedSteps(each)).peakBytes;
 const estimate = estimateRecipe({
   recipe: { ...recipe, recompute },
   headers: { config: request.config, tensors: tensorsOf(model) },
@@ -105,7 +107,7 @@ console.log(
     variables: variables.length,
     loweredNodes: lowered.nodes.length,
     schedules: Object.fromEntries(Object.entries(signatures).map(([name, { schedule }]) => [name, schedule.length])),
-    planned: { eval: liveness(signatures[evalSignature(evalShape)] as Signature).peakBytes, train: liveness(signature).peakBytes },
+    planned: { eval: peakOf(signatures[evalSignature(evalShape)] as Signature), train: peakOf(signature) },
     measured: {
       baselineBytes,
       compiledBytes,

@@ -1,5 +1,6 @@
 /** One configuration of our own side of the benchmark, in a process of its own: prints one JSON line. */
 import { openEngine } from '../trainer/engine/open-engine.ts';
+import { fusedSteps } from '../trainer/graph/fusion/plan.ts';
 import { liveness, signatureFlops } from '../trainer/graph/liveness.ts';
 import type { Program, Signature } from '../trainer/graph/program.ts';
 import type { RecomputePolicy } from '../trainer/graph/recompute.ts';
@@ -125,7 +126,7 @@ console.log(
     engine: engine.description.summary,
     trainable: trains ? trainableCount(attachment) : 0,
     nodes: signature.schedule.length,
-    plannedBytes: liveness(signature).peakBytes,
+    plannedBytes: liveness(signature, fusedSteps(signature)).peakBytes,
     // What the method needs, whatever is computed again.
     flops: signatureFlops(request.recompute === 'none' ? signature : (programOf('none').signatures[name] as Signature)),
     loadSeconds,

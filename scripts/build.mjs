@@ -104,6 +104,7 @@ function copyFiles(outdir) {
     // Compiled where the engine is installed.
     { from: path.join(folderOf('@tensorflow/tfjs-node-gpu'), 'binding'), to: 'addon/binding', kind: /\.(cc|h)$/ },
     { from: path.join(folderOf('node-api-headers'), 'include'), to: 'addon/include', kind: /\.h$/ },
+    { from: path.join(root, 'trainer', 'engine', 'native'), to: 'addon/kernels', kind: /\.(cc|h)$/ },
   ];
   return taken.flatMap(({ from, to, kind }) => {
     const target = path.join(outdir, to);

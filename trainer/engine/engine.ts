@@ -13,6 +13,10 @@ export interface EngineDescription {
   /** For example "TensorFlow 2.21.0, CPU (AVX512, AMX)" or "tfjs 4.22.0, wasm with SIMD". */
   readonly summary: string;
   readonly device: 'cpu' | 'gpu';
+  /** Does it run what lies between two products in one pass (graph/fusion)? */
+  readonly fuses: boolean;
+  /** Why it does not, where it could. */
+  readonly unfused?: string;
   readonly versions: Readonly<Record<string, string>>;
 }
 

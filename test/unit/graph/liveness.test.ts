@@ -1,7 +1,8 @@
 /** Liveness against small cases worked out by hand; a float32 [4] is 16 bytes. */
 import { describe, expect, test } from 'vitest';
+import { singleSteps } from '../../../trainer/graph/fusion/plan.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
-import { liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';
+import { type Liveness, liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';
 import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 
 function signatureOf(build: (graph: Graph, x: Node) => Readonly<Record<string, Node>>): Signature {
@@ -10,8 +11,10 @@ function signatureOf(build: (graph: Graph, x: Node) => Readonly<Record<string, N
   return assemble({ run: { graph, outputs, effects: [] } }).signatures.run as Signature;
 }
 
+const livenessOf = (signature: Signature): Liveness => liveness(signature, singleSteps(signature));
+
 /** Bytes at each place of the schedule. */
-const bytes = (build: Parameters<typeof signatureOf>[0]): number[] => [...liveness(signatureOf(build)).bytes];
+const bytes = (build: Parameters<typeof signatureOf>[0]): number[] => [...livenessOf(signatureOf(build)).bytes];
 
 describe('bytes at each place', () => {
   test('a chain of element-wise operations works in one buffer', () =>
@@ -53,18 +56,18 @@ describe('bytes at each place', () => {
     const y = graph.feed('y', [2]);
     const { run } = assemble({ run: { graph, outputs: { y: graph.neg(y) }, effects: [effect] } }).signatures;
     // The token of an effect is one byte, and nobody reads it.
-    expect([...liveness(run as Signature).bytes]).toEqual([16, 17, 8, 8]);
+    expect([...livenessOf(run as Signature).bytes]).toEqual([16, 17, 8, 8]);
   });
 });
 
 test('the peak is the largest of them, at the first place that has it', () => {
-  const { peakBytes, peakAt } = liveness(signatureOf((g, x) => ({ y: g.sumAll(g.broadcast(g.reshape(x, [4, 1]), [4, 8])) })));
+  const { peakBytes, peakAt } = livenessOf(signatureOf((g, x) => ({ y: g.sumAll(g.broadcast(g.reshape(x, [4, 1]), [4, 8])) })));
   expect({ peakBytes, peakAt }).toEqual({ peakBytes: 16 + 128, peakAt: 2 });
 });
 
 test('an empty signature needs nothing', () => {
   const { run } = assemble({ run: { graph: new Graph(), outputs: {}, effects: [] } }).signatures;
-  expect(liveness(run as Signature)).toMatchObject({ peakBytes: 0, peakAt: 0 });
+  expect(livenessOf(run as Signature)).toMatchObject({ peakBytes: 0, peakAt: 0 });
 });
 
 test('a product of [2, 3] and [3, 5] is 60 operations', () => {

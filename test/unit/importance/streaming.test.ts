@@ -1,5 +1,6 @@
 /** How much memory a measure takes above inference, by prediction on Llama-3-8B: the very programs, and no weight loaded. */
 import { describe, expect, test } from 'vitest';
+import { singleSteps } from '../../../trainer/graph/fusion/plan.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { liveness } from '../../../trainer/graph/liveness.ts';
 import { assemble, type Signature } from '../../../trainer/graph/program.ts';
@@ -22,7 +23,7 @@ const MB = 1e6;
 const programOf = (measure: MeasureName) =>
   importanceProgram({ measure, task, modules, shapes: [shape], recompute: 'block', classes: CLASSES, sweeps: [] });
 const signatureOf = (measure: MeasureName): Signature => programOf(measure).signatures[scoreSignature(shape)] as Signature;
-const peakOf = (signature: Signature): number => liveness(signature).peakBytes;
+const peakOf = (signature: Signature): number => liveness(signature, singleSteps(signature)).peakBytes;
 
 const graph = new Graph();
 const inference = peakOf(

@@ -11,6 +11,8 @@ export interface AddonSources {
   readonly binding: string;
   /** Those of Node-API. */
   readonly nodeHeaders: string;
+  /** Our own kernels. */
+  readonly kernels: string;
 }
 
 /**
@@ -18,12 +20,22 @@ export interface AddonSources {
  * @throws EngineError when neither is there
  */
 export function resolveAddonSources(moduleUrl: string = import.meta.url): AddonSources {
-  const beside = path.join(path.dirname(fileURLToPath(moduleUrl)), 'addon');
+  const here = path.dirname(fileURLToPath(moduleUrl));
+  const beside = path.join(here, 'addon');
   const candidates = [
-    { binding: path.join(beside, 'binding'), nodeHeaders: path.join(beside, 'include') },
-    { binding: packageFolder(moduleUrl, ADDON_PACKAGE, 'binding'), nodeHeaders: packageFolder(moduleUrl, 'node-api-headers', 'include') },
+    // The benchmark's bundles lie one folder below the others.
+    ...[beside, path.join(here, '..', 'addon')].map(folder => ({
+      binding: path.join(folder, 'binding'),
+      nodeHeaders: path.join(folder, 'include'),
+      kernels: path.join(folder, 'kernels'),
+    })),
+    {
+      binding: packageFolder(moduleUrl, ADDON_PACKAGE, 'binding'),
+      nodeHeaders: packageFolder(moduleUrl, 'node-api-headers', 'include'),
+      kernels: path.join(here, '..', 'native'),
+    },
   ];
-  const found = candidates.find(({ binding, nodeHeaders }) => existsSync(binding) && existsSync(nodeHeaders));
+  const found = candidates.find(folders => Object.values(folders).every(folder => existsSync(folder)));
   if (!found) throw new EngineError(`the sources of ${ADDON_PACKAGE} are neither in ${beside} nor installed: run "npm run build"`);
   return found;
 }

@@ -1,11 +1,12 @@
 /** Compiles the addon's own two sources, and our small one for the heap, against the libtensorflow that was installed beside them. */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
 import { ADDON_HEADER } from './addon-header.ts';
 import { resolveAddonSources } from './addon-sources.ts';
-import { ADDON_PACKAGE, addonPath, heapPath } from './engine-folder.ts';
+import { ADDON_PACKAGE, addonPath, fusedPath, heapPath } from './engine-folder.ts';
 import { HEAP_SOURCE } from './heap-source.ts';
+import { dropKernelStamp, KERNEL_FLAGS, writeKernelStamp } from './kernel-stamp.ts';
 import { runCommand } from './run-command.ts';
 
 /** What the addon's sources include of TensorFlow; the headers that these need are found from them. */
@@ -30,7 +31,6 @@ export async function buildAddon(folder: string, onTick: (elapsedSeconds: number
   const header = path.join(folder, 'session-options.h');
   writeFileSync(header, ADDON_HEADER);
   const sources = readdirSync(binding).filter(file => file.endsWith('.cc'));
-  const fromOutput = path.relative(path.dirname(output), libraries);
   const heapSource = path.join(folder, 'heap.cc');
   writeFileSync(heapSource, HEAP_SOURCE);
   const common = ['-std=c++17', '-O2', '-shared', '-fPIC', '-DNAPI_VERSION=8', '-I', nodeHeaders];
@@ -40,10 +40,41 @@ export async function buildAddon(folder: string, onTick: (elapsedSeconds: number
       ...[...common, '-include', header, '-o', output],
       ...sources.map(file => path.join(binding, file)),
       ...['-I', path.join(libraries, 'include')],
-      ...['-L', libraries, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2', `-Wl,-rpath,$ORIGIN/${fromOutput}`],
+      ...linkedWith(folder),
     ],
     onTick,
   );
+}
+
+/**
+ * Builds the kernels of fused steps beside the addon. They need the engine's libraries and no header of it, so that they are built anew
+ * for another version of Rowtune or another processor without downloading anything.
+ * @throws EngineError with the compiler's words
+ */
+export async function buildKernels(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
+  const { kernels, nodeHeaders } = resolveAddonSources();
+  const output = fusedPath(folder);
+  const unfinished = `${output}.${process.pid}`;
+  const sources = readdirSync(kernels).filter(file => file.endsWith('.cc'));
+  await compile(
+    [
+      ...['-std=c++17', '-shared', '-fPIC', '-DNAPI_VERSION=8', ...KERNEL_FLAGS, '-I', nodeHeaders, '-o', unfinished],
+      ...sources.map(file => path.join(kernels, file)),
+      ...linkedWith(folder),
+    ],
+    onTick,
+  );
+  dropKernelStamp(folder);
+  // A process that has the old one loaded keeps it.
+  renameSync(unfinished, output);
+  writeKernelStamp(folder);
+}
+
+/** TensorFlow's libraries, found from where the addons lie. */
+function linkedWith(folder: string): string[] {
+  const libraries = path.join(runtimeFolder(folder), 'tensorflow');
+  const fromOutput = path.relative(path.dirname(addonPath(folder)), libraries);
+  return ['-L', libraries, '-l:libtensorflow_cc.so.2', '-l:libtensorflow_framework.so.2', `-Wl,-rpath,$ORIGIN/${fromOutput}`];
 }
 
 async function compile(args: readonly string[], onTick: (elapsedSeconds: number) => void): Promise<void> {

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
 import { workerEnvironment } from '../tensorflow/environment.ts';
-import { addonHeaders, buildAddon, runtimeFolder } from './build-addon.ts';
+import { addonHeaders, buildAddon, buildKernels, runtimeFolder } from './build-addon.ts';
 import {
   ADDON_PACKAGE,
   ADDON_VERSION,
@@ -19,6 +19,7 @@ import {
   type Variant,
 } from './engine-folder.ts';
 import { withInstallLock } from './install-lock.ts';
+import { kernelsAreCurrent } from './kernel-stamp.ts';
 import { runCommand } from './run-command.ts';
 import { findNvidiaGpu, requireCompiler, requirePlatform, requirePython } from './toolchain.ts';
 import { fetchWheel, type Progress, sha256OfFile, type WheelContext } from './wheel.ts';
@@ -49,6 +50,7 @@ export async function installTensorflow({ cacheDir, variant, log, onProgress = (
     const present = readManifest(folder);
     if (present && existsSync(addonPath(folder))) {
       log(`${engineName(chosen)} is installed already in ${folder}`);
+      await refreshKernels(folder, { log, onProgress });
       return { name: engineName(chosen), folder, manifest: present };
     }
     const partial = partialFolder(cacheDir, chosen);
@@ -64,6 +66,13 @@ export async function installTensorflow({ cacheDir, variant, log, onProgress = (
     log(`installed ${engineName(chosen)} in ${folder}`);
     return { name: engineName(chosen), folder, manifest };
   });
+}
+
+/** Compiles the kernels of an installed engine anew, where they are those of another version or another processor. */
+async function refreshKernels(folder: string, { log, onProgress }: Pick<BuildParams, 'log' | 'onProgress'>): Promise<void> {
+  if (kernelsAreCurrent(folder)) return;
+  log(`compiling the kernels of fused steps for this processor with ${await requireCompiler()} (about 10 seconds)`);
+  await buildKernels(folder, elapsedSeconds => onProgress({ step: 'compile', elapsedSeconds }));
 }
 
 interface BuildParams {
@@ -83,6 +92,7 @@ async function build({ partial, variant, downloads, log, onProgress }: BuildPara
   const wheels = await done.once('wheels', () => fetchWheels({ python, downloads, log, onProgress }, partial, variant));
   log('compiling the addon (about 20 seconds)');
   await buildAddon(partial, tick('compile'));
+  await buildKernels(partial, tick('compile'));
   log('loading it and multiplying two matrices');
   await verifyAddon(partial, tick('verify'));
   return {

@@ -23,6 +23,7 @@ export async function openPortable({ backend = 'auto', cacheDir, log = () => und
     name: 'portable',
     summary: `tfjs ${version_core}, ${opened.summary}`,
     device: opened.device,
+    fuses: false,
     versions: { tfjs: version_core, node: process.versions.node },
   };
   log(`portable engine: ${description.summary}`);

@@ -21,10 +21,12 @@ export class Emitter {
   /**
    * Adds an operation that runs after everything emitted before it. TensorFlow runs what is ready in any order, and puts off
    * what nothing waits for; memory was planned for the order of the schedule, so each node waits for the one before it.
-   * @returns its name, which stands for its output
+   * @returns its name, which stands for its first output
    */
   emit(op: string, inputs: readonly string[], attributes: Attributes = {}): string {
-    const wait = this.last !== undefined && !inputs.includes(this.last) ? [`^${this.last}`] : [];
+    const last = this.last;
+    const isInput = last !== undefined && inputs.some(input => input === last || input.startsWith(`${last}:`));
+    const wait = last !== undefined && !isInput ? [`^${last}`] : [];
     this.last = this.add(op, [...inputs, ...wait], attributes);
     return this.last;
   }

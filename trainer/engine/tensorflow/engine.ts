@@ -1,8 +1,10 @@
 /** The TensorFlow engine: finds the installed one, loads it into this process, compiles programs. */
+import { fusedSteps, singleSteps } from '../../graph/fusion/plan.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { type InstalledEngine, locateEngine } from '../install/engine-folder.ts';
 import { cpuFeatures } from '../machine.ts';
 import { type Addon, loadAddon } from './addon.ts';
+import { loadFusedKernels } from './fused-kernels.ts';
 import { Heap } from './heap.ts';
 import { openSession } from './session.ts';
 
@@ -14,21 +16,30 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
   const installed = locateEngine(cacheDir);
   if (!installed) throw new EngineError('the tensorflow engine is not installed; run: rowtune engine install');
   const addon = loadAddon(installed);
-  const description = describe(addon, installed);
+  // On a GPU steps are not fused: the kernels are the processor's.
+  const unfused = addon.isUsingGpuDevice() ? undefined : loadFusedKernels(installed);
+  const description = describe(addon, installed, { fuses: !addon.isUsingGpuDevice() && unfused === undefined, unfused });
   // On a GPU the tensors are elsewhere, and the host's heap is left alone.
   const heap = description.device === 'cpu' ? new Heap(installed) : undefined;
-  return { description, compile: async program => openSession(addon, program, heap) };
+  const plan = description.fuses ? fusedSteps : singleSteps;
+  return { description, compile: async program => openSession(addon, program, { heap, plan }) };
 }
 
-function describe(addon: Addon, { manifest }: InstalledEngine): EngineDescription {
+function describe(
+  addon: Addon,
+  { manifest }: InstalledEngine,
+  { fuses, unfused }: Pick<EngineDescription, 'fuses' | 'unfused'>,
+): EngineDescription {
   const onGpu = addon.isUsingGpuDevice();
   const features = cpuFeatures();
   const cpu = features.length > 0 ? `CPU (${features.join(', ')})` : 'CPU';
   const fallback = manifest.variant === 'cuda' ? `${cpu} although this is the CUDA build: no usable GPU was found` : cpu;
   return {
     name: 'tensorflow',
-    summary: `TensorFlow ${addon.TF_Version}, ${onGpu ? 'CUDA GPU' : fallback}`,
+    summary: `TensorFlow ${addon.TF_Version}, ${onGpu ? 'CUDA GPU' : fallback}${fuses ? ', fused steps' : ''}`,
     device: onGpu ? 'gpu' : 'cpu',
+    fuses,
+    ...(unfused !== undefined && { unfused }),
     versions: { tensorflow: addon.TF_Version, addon: manifest.addonPackage, node: process.versions.node },
   };
 }

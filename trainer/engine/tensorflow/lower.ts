@@ -1,10 +1,13 @@
 /** From a program to one TensorFlow graph: every signature and the nodes that load and read variables, over shared variables. */
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
+import { type Step, singleSteps } from '../../graph/fusion/plan.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
+import { isPure } from '../../graph/op-table.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import { GraphError, type Shape, type TensorSpec } from '../../graph/types.ts';
 import { Emitter } from './emitter.ts';
+import { emitFused } from './fused.ts';
 import { emitFeed, emitFetch } from './host-form.ts';
 import { convolutionLowerings } from './kernels/convolutions.ts';
 import { effectLowerings } from './kernels/effects.ts';
@@ -62,7 +65,10 @@ export interface LoweredProgram {
   readonly variables: ReadonlyMap<string, LoweredVariable>;
 }
 
-export function lowerProgram(program: Program): LoweredProgram {
+/** How a signature is cut into steps: each node for itself, or fused. */
+export type Planner = (signature: Signature) => readonly Step[];
+
+export function lowerProgram(program: Program, plan: Planner = singleSteps): LoweredProgram {
   const nodes: NodeDef[] = [];
   const handles = new Map<string, string>();
   const types = new Map<string, Node['dtype']>();
@@ -87,7 +93,8 @@ export function lowerProgram(program: Program): LoweredProgram {
   };
   Object.entries(program.signatures).forEach(([name, signature], i) => {
     const emitter = new Emitter(`s${i}`, nodes);
-    signatures.set(name, lowerSignature(signature, emitter, { handle: v => find(handles, v), variableType: v => find(types, v) }));
+    const lookup = { handle: (v: string) => find(handles, v), variableType: (v: string) => find(types, v) };
+    signatures.set(name, lowerSignature(signature, plan(signature), emitter, lookup));
   });
   return { nodes, signatures, variables };
 }
@@ -121,7 +128,7 @@ interface VariableLookup {
   variableType(variable: string): Node['dtype'];
 }
 
-function lowerSignature(signature: Signature, emitter: Emitter, lookup: VariableLookup): LoweredSignature {
+function lowerSignature(signature: Signature, steps: readonly Step[], emitter: Emitter, lookup: VariableLookup): LoweredSignature {
   const values = new Map<Node, string>();
   const guardSpec = { shape: [], dtype: 'float32' } as const;
   const guard = emitFeed(emitter, guardSpec).placeholder;
@@ -132,11 +139,22 @@ function lowerSignature(signature: Signature, emitter: Emitter, lookup: Variable
     return { name: node.attrs.name, node: placeholder, spec: node };
   });
   // The output of an effect is a token; everything runs in order, so one made now stands for an effect made before.
-  const nameOf = (node: Node): string => values.get(node) ?? emitter.token();
-  const lastWrite = new Map(signature.schedule.flatMap((node, i) => writtenVariables(node).map(variable => [variable, i] as const)));
+  const nameOf = (node: Node): string => {
+    const known = values.get(node);
+    if (known === undefined && isPure(node.op)) throw new GraphError(`${node.op} (node ${node.id}) is read before it is made`);
+    return known ?? emitter.token();
+  };
+  const lastWrite = new Map(steps.flatMap(({ nodes }, i) => nodes.flatMap(writtenVariables).map(variable => [variable, i] as const)));
   const isOutput = new Set(Object.values(signature.outputs));
   const kept = new Map<Node, string>();
-  signature.schedule.forEach((node, i) => {
+  steps.forEach((step, i) => {
+    const { program } = step;
+    if (program) {
+      const names = emitFused(emitter, { ...step, program }, step.reads.map(nameOf));
+      for (const [k, node] of step.nodes.entries()) values.set(node, names[k] as string);
+      return;
+    }
+    const [node] = step.nodes as [Node];
     if (node.op === 'feed') return;
     const lowering = lowerings[node.op] as unknown as Lowering<OpName>;
     const inputs = node.op === 'group' ? [] : node.inputs.map(nameOf);

@@ -16,7 +16,7 @@ export interface AttrValue {
   readonly type?: number;
   readonly shape?: TensorShapeProto;
   readonly tensor?: { readonly dtype: number; readonly tensorShape: TensorShapeProto; readonly tensorContent: Uint8Array };
-  readonly list?: { readonly i: readonly number[] };
+  readonly list?: { readonly i?: readonly number[]; readonly type?: readonly number[] };
 }
 
 export type Attributes = Readonly<Record<string, AttrValue>>;
@@ -37,7 +37,9 @@ export const attr = {
   bool: (b: boolean): AttrValue => ({ b }),
   int: (i: number): AttrValue => ({ i }),
   string: (text: string): AttrValue => ({ s: new TextEncoder().encode(text) }),
+  bytes: (s: Uint8Array): AttrValue => ({ s }),
   ints: (i: readonly number[]): AttrValue => ({ list: { i } }),
+  types: (dtypes: readonly DType[]): AttrValue => ({ list: { type: dtypes.map(dtype => DATA_TYPE[dtype]) } }),
   shape: (shape: Shape): AttrValue => ({ shape: shapeProto(shape) }),
   tensor: (value: HostArray, shape: Shape, dtype: DType): AttrValue => ({
     tensor: {

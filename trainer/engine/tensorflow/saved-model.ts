@@ -21,7 +21,7 @@ const messages: Record<string, Fields> = {
     shape: [7, 'TensorShapeProto'],
     tensor: [8, 'TensorProto'],
   },
-  ListValue: { i: [3, 'int64', 'repeated'] },
+  ListValue: { i: [3, 'int64', 'repeated'], type: [6, 'int32', 'repeated'] },
   TensorShapeProto: { dim: [2, 'Dim', 'repeated'] },
   Dim: { size: [1, 'int64'] },
   TensorProto: { dtype: [1, 'int32'], tensorShape: [2, 'TensorShapeProto'], tensorContent: [4, 'bytes'] },

@@ -8,7 +8,15 @@ import { EngineError, type Session, type VariableData } from '../engine.ts';
 import type { Addon } from './addon.ts';
 import type { Heap } from './heap.ts';
 import { fedData, fedForm, fetchedData, HOST_ARRAY } from './host-form.ts';
-import { GUARDED, type LoweredProgram, type LoweredSignature, type LoweredVariable, lowerProgram, type Port } from './lower.ts';
+import {
+  GUARDED,
+  type LoweredProgram,
+  type LoweredSignature,
+  type LoweredVariable,
+  lowerProgram,
+  type Planner,
+  type Port,
+} from './lower.ts';
 import { DATA_TYPE } from './node-def.ts';
 import { encodeSavedModel, SERVE_TAG } from './saved-model.ts';
 
@@ -23,14 +31,19 @@ interface Fed {
   readonly data: HostArray;
 }
 
+export interface SessionParts {
+  readonly heap?: Heap | undefined;
+  readonly plan: Planner;
+}
+
 /**
  * Writes the program as a SavedModel and opens it as one session. TensorFlow builds an executor on the first run of each set of feeds
  * and fetches. Its graph rewrites are off (see addon-header.ts): 6,000 nodes then start in 0.17 s instead of 1.46 s, on one core; a run
  * costs about 2 µs a node beyond the arithmetic, and the waits that hold the order cost nothing measurable.
  * @throws EngineError when TensorFlow refuses it
  */
-export function openSession(addon: Addon, program: Program, heap: Heap | undefined): Session {
-  const lowered = lowerProgram(program);
+export function openSession(addon: Addon, program: Program, { heap, plan }: SessionParts): Session {
+  const lowered = lowerProgram(program, plan);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-program-'));
   try {
     writeFileSync(path.join(folder, 'saved_model.pb'), encodeSavedModel(lowered.nodes));

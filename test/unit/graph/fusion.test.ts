@@ -1,0 +1,269 @@
+/** Fused steps: what may run together, and that it gives what the interpreter gives for expressions of every kind. */
+import { describe, expect, test } from 'vitest';
+import { fusedSteps, type Step, singleSteps } from '../../../trainer/graph/fusion/plan.ts';
+import { INSTRUCTIONS } from '../../../trainer/graph/fusion/row-program.ts';
+import { Graph, type Node } from '../../../trainer/graph/graph.ts';
+import { liveness } from '../../../trainer/graph/liveness.ts';
+import { assemble, type Signature } from '../../../trainer/graph/program.ts';
+import { elementCount } from '../../../trainer/graph/types.ts';
+import { attachForEstimate } from '../../../trainer/memory/planned-program.ts';
+import { rmsNorm } from '../../../trainer/model/layer/norm.ts';
+import { rotaryTables, rotate } from '../../../trainer/model/layer/rotary.ts';
+import { causalModel } from '../../../trainer/model/load-model.ts';
+import { createRandom } from '../../../trainer/random.ts';
+import { causalTask } from '../../../trainer/train/causal-task.ts';
+import { trainProgram, trainSignature } from '../../../trainer/train/train-program.ts';
+import { expectClose } from '../../support/closeness.ts';
+import { openOthers } from '../../support/engines.ts';
+import { eightBlocks } from '../../support/llama-sizes.ts';
+import { settingsOf } from '../../support/method-settings.ts';
+import { randomNumbers } from '../../support/operation-case.ts';
+import { adamw } from '../../support/tiny-training.ts';
+import { runGraph } from './run-graph.ts';
+
+const tensorflow = (await openOthers()).find(({ name }) => name === 'tensorflow')?.engine;
+const fusing = tensorflow?.description.fuses ? tensorflow : undefined;
+const reason = tensorflow?.description.unfused ?? 'no tensorflow engine: rowtune engine install';
+
+function signatureOf(build: (graph: Graph) => Readonly<Record<string, Node>>): Signature {
+  const graph = new Graph();
+  return assemble({ run: { graph, outputs: build(graph), effects: [] } }).signatures.run as Signature;
+}
+
+/** What runs, sources aside. */
+const shown = (steps: readonly Step[]): string[] =>
+  steps.flatMap(({ nodes, program }) =>
+    program
+      ? [`fused ${nodes.map(({ op }) => op).join(' ')}`]
+      : nodes.filter(({ op }) => !['feed', 'constant', 'read'].includes(op)).map(({ op }) => op),
+  );
+
+describe('what runs together', () => {
+  test('a norm is one step, with its statistic where that is asked for too', () => {
+    const steps = fusedSteps(
+      signatureOf(graph => {
+        const x = graph.feed('x', [6, 8]);
+        return { y: rmsNorm(graph, { x, scale: graph.feed('scale', [8]), epsilon: 1e-5 }), square: graph.sum(graph.square(x), [-1], true) };
+      }),
+    );
+    expect(shown(steps)).toEqual(['fused sum mul']);
+  });
+
+  test('heads are split, rotated and put together in one step', () => {
+    const steps = fusedSteps(
+      signatureOf(graph => {
+        const x = graph.matmul(graph.feed('x', [10, 4]), graph.feed('w', [24, 4]), { transposeB: true });
+        const heads = graph.transpose(graph.reshape(x, [2, 5, 3, 8]), [0, 2, 1, 3]);
+        return { y: rotate(graph, heads, rotaryTables(graph, Float64Array.of(1, 0.5, 0.2, 0.1), 5)) };
+      }),
+    );
+    expect(shown(steps)).toEqual(['matmul', 'fused concat']);
+  });
+
+  test('a product stands between two steps, and what both need is not computed twice where that would keep more alive', () => {
+    const steps = fusedSteps(
+      signatureOf(graph => {
+        const [a, b] = [graph.feed('a', [4, 4]), graph.feed('b', [4, 4])];
+        const shared = graph.mul(graph.matmul(a, b), graph.matmul(b, a));
+        return { y: graph.add(graph.matmul(graph.exp(shared), b), shared) };
+      }),
+    );
+    expect(shown(steps)).toEqual(['matmul', 'matmul', 'fused mul exp', 'matmul', 'fused add']);
+  });
+
+  test('a variable is read before it is written, though the reading step would run later', () => {
+    const graph = new Graph();
+    const w = graph.read({ name: 'w', shape: [4], dtype: 'float32' });
+    const before = graph.mul(w, 2);
+    const effect = graph.assign('w', graph.exp(graph.feed('x', [4])));
+    const y = graph.add(graph.sumAll(graph.matmul(graph.reshape(before, [2, 2]), graph.feed('m', [2, 2]))), before);
+    const { run } = assemble({ run: { graph, outputs: { y }, effects: [effect] } }).signatures;
+    const order = shown(fusedSteps(run as Signature));
+    expect(order.indexOf('fused mul')).toBeLessThan(order.indexOf('assign'));
+  });
+
+  const model = causalModel(eightBlocks);
+  test.each(['none', 'cheap', 'block', 'sqrt'] as const)(
+    'a training step takes no more memory fused, and half the steps: %s',
+    recompute => {
+      const settings = settingsOf({ targetModules: ['all-linear'] });
+      const shape = { batch: 2, tokens: 64, targets: 126 };
+      const params = { task: causalTask(model), attachment: attachForEstimate(model, 'spsft', settings), optimizer: adamw };
+      const program = trainProgram({ ...params, maxGradNorm: 0, accumulationSteps: 1, recompute, trainShapes: [shape], evalShapes: [] });
+      const signature = program.signatures[trainSignature(shape)] as Signature;
+      const [single, fused] = [singleSteps(signature), fusedSteps(signature)];
+      const [took, takes] = [liveness(signature, single).peakBytes, liveness(signature, fused).peakBytes];
+      expect(takes).toBeLessThanOrEqual(1.01 * took);
+      // So the estimate may look at single steps, which are planned faster, but where everything is kept.
+      expect(takes).toBeGreaterThan((recompute === 'none' ? 0.5 : 0.97) * took);
+      expect(fused.length).toBeLessThan(0.6 * single.length);
+      const made = new Set<Node>();
+      for (const { nodes, reads } of fused) {
+        for (const read of reads)
+          if (read.op !== 'group') expect(made.has(read), `${read.op} ${read.id} is read before it is made`).toBe(true);
+        for (const node of nodes) {
+          expect(made.has(node)).toBe(false);
+          made.add(node);
+        }
+      }
+    },
+  );
+});
+
+/** Every element that a program reads or writes lies inside its tensor, and what it writes is the whole of it. */
+function checkPlaces({ nodes, program }: Step): void {
+  if (!program) return;
+  const last = (stride: number, size: number): number => Math.max(0, stride * (size - 1));
+  for (const { node, offset, column, lead, ...rest } of [...program.loads, ...program.stores]) {
+    const windows = 'windows' in rest ? rest.windows : [];
+    const sizes = program.lead.map((size, axis) => Math.min(size, ...windows.filter(each => each.axis === axis).map(({ high }) => high)));
+    const begins = program.lead.map((_, axis) => Math.max(0, ...windows.filter(each => each.axis === axis).map(({ low }) => low)));
+    const least = lead.reduce((sum, stride, axis) => sum + stride * (begins[axis] as number), offset);
+    const most = lead.reduce((sum, stride, axis) => sum + last(stride, sizes[axis] as number), offset) + last(column, program.columns);
+    const what = `${node.op} [${node.shape}] in ${nodes.map(({ op, shape }) => `${op} [${shape}]`)}`;
+    expect(least, what).toBeGreaterThanOrEqual(0);
+    expect(most, what).toBeLessThan(elementCount(node.shape));
+  }
+}
+
+/** Per 1 + |value|: other polynomials for exp, sums in another order. */
+const TOLERANCE = 1e-5;
+
+async function compare(
+  build: (graph: Graph) => Record<string, Node>,
+  feeds: Record<string, Float32Array>,
+  tolerance = TOLERANCE,
+): Promise<void> {
+  const trace = () => {
+    const graph = new Graph();
+    return { graph, outputs: build(graph), effects: [] };
+  };
+  fusedSteps(assemble({ run: trace() }).signatures.run as Signature).forEach(checkPlaces);
+  const [ours, theirs] = [await runGraph(trace(), feeds, {}, fusing), await runGraph(trace(), feeds)];
+  for (const [name, values] of Object.entries(theirs)) expectClose(ours[name] ?? [], values, tolerance, name);
+}
+
+describe.skipIf(!fusing)(`against the interpreter${fusing ? '' : ` (skipped: ${reason})`}`, () => {
+  const ODD = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, -0, 1e-30, 87, -87, 3e38, -3e38, 0.2, -0.2, 1, -1, 5, -5];
+
+  const unary = ['neg', 'abs', 'exp', 'sqrt', 'square', 'reciprocal', 'tanh', 'sigmoid', 'erf', 'relu'] as const;
+  test.each(unary)('%s of odd numbers, NaN and infinity among them', op =>
+    compare(graph => ({ y: graph[op](graph.mul(graph.feed('x', [ODD.length]), 1)) }), { x: Float32Array.from(ODD) }),
+  );
+
+  const binary = ['add', 'sub', 'mul', 'div', 'equal', 'less', 'greaterEqual'] as const;
+  test.each(binary)('%s of odd numbers', op =>
+    compare(
+      graph => {
+        const [a, b] = [graph.feed('a', [ODD.length, 1]), graph.feed('b', [1, ODD.length])];
+        const y = graph[op](a, graph.neg(b));
+        return { y: y.dtype === 'bool' ? graph.select(y, a, b) : y };
+      },
+      { a: Float32Array.from(ODD), b: Float32Array.from(ODD) },
+    ),
+  );
+
+  test('a NaN passes through sums, maxima and softmax', async () => {
+    const x = Float32Array.from(randomNumbers(5 * 70, -2, 2, 3));
+    x[100] = Number.NaN;
+    await compare(
+      graph => {
+        const doubled = graph.mul(graph.feed('x', [5, 70]), 2);
+        return { sum: graph.sum(doubled, [-1]), p: graph.softmax(doubled), all: graph.sumAll(graph.square(doubled)) };
+      },
+      { x },
+    );
+  });
+
+  test.each([1, 2, 3, 31, 64, 65, 1000, 1023, 1025, 4097])('rows of %i numbers', columns =>
+    compare(
+      graph => {
+        const x = graph.feed('x', [7, columns]);
+        const scale = graph.feed('scale', [columns]);
+        return { y: rmsNorm(graph, { x, scale, epsilon: 1e-5 }), p: graph.softmax(graph.mul(x, scale)) };
+      },
+      { x: Float32Array.from(randomNumbers(7 * columns, -2, 2, 1)), scale: Float32Array.from(randomNumbers(columns, 0.5, 2, 2)) },
+    ),
+  );
+
+  test('bfloat16 is rounded at every operation', () =>
+    compare(
+      graph => {
+        const x = graph.cast(graph.feed('x', [9, 33]), 'bfloat16');
+        const y = graph.mul(graph.add(x, x), graph.cast(graph.sigmoid(graph.cast(x, 'float32')), 'bfloat16'));
+        return { y: graph.cast(y, 'float32'), narrow: y };
+      },
+      { x: Float32Array.from(randomNumbers(9 * 33, -3, 3, 5)) },
+      // One unit in the last place of bfloat16: the two exp() may round to different sides.
+      2 ** -8,
+    ));
+
+  test('a padded slice, a concat and a transpose of the same tensor', () =>
+    compare(
+      graph => {
+        const x = graph.exp(graph.feed('x', [2, 6, 3, 4]));
+        const rows = graph.transpose(x, [0, 2, 1, 3]);
+        const late = graph.pad(graph.sliceAxis(graph.feed('x', [2, 6, 3, 4]), 1, 2, 3), [0, 1, 0, 0], [0, 2, 0, 0]);
+        return { joined: graph.concat([graph.neg(rows), graph.square(rows)], 2), late: graph.add(late, x), rows };
+      },
+      { x: Float32Array.from(randomNumbers(144, -1, 1, 6)) },
+    ));
+
+  test.each(Array.from({ length: 60 }, (_, seed) => seed))('random expression %i', seed => {
+    const shapes = randomShapes(seed);
+    const feeds = Object.fromEntries(
+      shapes.map((shape, i) => [`x${i}`, Float32Array.from(randomNumbers(elementCount(shape), -1.5, 1.5, seed * 10 + i))]),
+    );
+    return compare(graph => randomExpression(graph, seed), feeds, 5e-5);
+  });
+});
+
+const sizesOf = (seed: number): [number, number, number] => {
+  const random = createRandom(seed);
+  const size = () => 1 + Math.floor(random.uniform() * 7);
+  return [size(), 2 * size(), 2 * size()];
+};
+
+function randomShapes(seed: number): number[][] {
+  const [a, b, c] = sizesOf(seed);
+  return [[a, b, c], [a, b, c], [c], [b, 1], [a, 1, c]];
+}
+
+/** Thirty operations, each on what was made before; some of them are given out, and some pass a product. */
+function randomExpression(graph: Graph, seed: number): Record<string, Node> {
+  const random = createRandom(seed + 1000);
+  const [a, b, c] = sizesOf(seed);
+  const made: Node[] = randomShapes(seed).map((shape, i) => graph.feed(`x${i}`, shape));
+  const full = [a, b, c];
+  const any = (): Node => made[Math.floor(random.uniform() * made.length)] as Node;
+  const whole = (): Node => graph.add(any(), graph.zeros(full));
+  const rules: (() => Node)[] = [
+    () => graph.add(whole(), whole()),
+    () => graph.sub(whole(), any()),
+    () => graph.mul(whole(), graph.tanh(whole())),
+    () => graph.div(whole(), graph.add(graph.square(whole()), 1)),
+    () => graph.sigmoid(whole()),
+    () => graph.softmax(whole()),
+    () => graph.erf(whole()),
+    () => graph.maximum(whole(), any()),
+    () => graph.select(graph.less(whole(), any()), whole(), any()),
+    () => graph.sum(whole(), [-1], true),
+    () => graph.max(whole(), [-1], true),
+    () => graph.mul(graph.sumAll(graph.tanh(whole())), 0.1),
+    () => graph.reshape(graph.transpose(graph.reshape(whole(), [a, b / 2, 2, c]), [0, 2, 1, 3]), full),
+    () => graph.reshape(graph.transpose(whole(), [2, 0, 1]), full),
+    () => graph.concat([graph.sliceAxis(whole(), 2, c / 2, c / 2), graph.neg(graph.sliceAxis(whole(), 2, 0, c / 2))], 2),
+    () => graph.pad(graph.sliceAxis(whole(), 1, 1, b - 1), [0, 1, 0], [0, 0, 0]),
+    () =>
+      graph.reshape(
+        graph.matmul(graph.reshape(graph.tanh(whole()), [a * b, c]), graph.constant(identityMatrix(c), [c, c], 'float32')),
+        full,
+      ),
+  ];
+  for (let i = 0; i < 30; i++) made.push((rules[Math.floor(random.uniform() * rules.length)] as () => Node)());
+  return Object.fromEntries(made.slice(-4).map((node, i) => [`y${i}`, node]));
+}
+
+const identityMatrix = (size: number): Float32Array => Float32Array.from({ length: size * size }, (_, i) => (i % (size + 1) === 0 ? 1 : 0));
+
+test('every instruction has a name of its own', () => expect(new Set(INSTRUCTIONS).size).toBe(INSTRUCTIONS.length));

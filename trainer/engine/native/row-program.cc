@@ -1,0 +1,437 @@
+#include "row-program.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdlib>
+#include <memory>
+#include <type_traits>
+
+#include "thread-pool.h"
+#include "vector-math.h"
+
+namespace {
+
+// One instruction works over some 4 KB at a time, so that all of a program's registers lie in the nearest cache.
+constexpr int64_t kTileElements = 1024;
+// Less than this is done before another thread has woken.
+constexpr int64_t kPieceElements = 16384;
+
+class Reader {
+ public:
+  Reader(const int32_t* words, size_t count) : at_(words), end_(words + count) {}
+  int32_t Next() {
+    if (at_ == end_) {
+      failed = true;
+      return 0;
+    }
+    return *at_++;
+  }
+  float NextFloat() { return FromBits(static_cast<uint32_t>(Next())); }
+  // A list's length; one that cannot be there makes the program false, not large.
+  int32_t Count() {
+    const int32_t count = Next();
+    if (count < 0 || count > end_ - at_) failed = true;
+    return failed ? 0 : count;
+  }
+  bool done() const { return at_ == end_; }
+  bool failed = false;
+
+ private:
+  const int32_t *at_, *end_;
+};
+
+Access ReadAccess(Reader& reader, size_t axes, bool is_load) {
+  Access access{};
+  access.tensor = reader.Next();
+  access.type = static_cast<Type>(reader.Next());
+  access.reg = reader.Next();
+  access.offset = reader.Next();
+  access.column = reader.Next();
+  for (size_t i = 0; i < axes; i++) access.lead.push_back(reader.Next());
+  if (!is_load) return access;
+  for (int32_t n = reader.Count(); n > 0; n--) {
+    Window window{};
+    window.axis = reader.Next();
+    window.low = reader.Next();
+    window.high = reader.Next();
+    access.windows.push_back(window);
+  }
+  access.fill = reader.NextFloat();
+  return access;
+}
+
+}  // namespace
+
+bool ParseRowProgram(const int32_t* words, size_t count, RowProgram* program) {
+  Reader reader(words, count);
+  program->columns = reader.Next();
+  program->reduces = reader.Next() != 0;
+  for (int32_t n = reader.Count(); n > 0; n--) program->lead.push_back(reader.Next());
+  for (int64_t size : program->lead) program->rows *= size;
+  for (int32_t n = reader.Count(); n > 0; n--) program->registers.push_back(static_cast<Kind>(reader.Next()));
+  for (int32_t n = reader.Count(); n > 0; n--) {
+    const int32_t reg = reader.Next();
+    program->constants.emplace_back(reg, reader.NextFloat());
+  }
+  for (int32_t n = reader.Count(); n > 0; n--) program->loads.push_back(ReadAccess(reader, program->lead.size(), true));
+  for (int32_t n = reader.Count(); n > 0; n--) {
+    Instruction instruction{};
+    instruction.code = reader.Next();
+    instruction.target = reader.Next();
+    instruction.a = reader.Next();
+    instruction.b = reader.Next();
+    instruction.c = reader.Next();
+    program->instructions.push_back(instruction);
+  }
+  for (int32_t n = reader.Count(); n > 0; n--) program->stores.push_back(ReadAccess(reader, program->lead.size(), false));
+  for (int32_t n = reader.Count(); n > 0; n--) {
+    Output output{};
+    output.type = static_cast<Type>(reader.Next());
+    for (int32_t d = reader.Count(); d > 0; d--) output.shape.push_back(reader.Next());
+    for (int32_t d = reader.Count(); d > 0; d--) output.candidates.push_back(reader.Next());
+    program->outputs.push_back(output);
+  }
+  return !reader.failed && reader.done();
+}
+
+namespace {
+
+struct Tile {
+  int64_t row, rows, column, columns;
+  int64_t elements() const { return rows * columns; }
+};
+
+// The registers of one thread.
+class Registers {
+ public:
+  Registers(const RowProgram& program, int64_t tile_rows, int64_t tile_columns) : kinds(program.registers) {
+    std::vector<int64_t> begins;
+    int64_t total = 0;
+    for (Kind kind : kinds) {
+      begins.push_back(total);
+      const int64_t size = kind == Kind::kFull ? tile_rows * tile_columns : kind == Kind::kRow ? tile_rows : 1;
+      total += (size + 15) / 16 * 16;
+    }
+    memory_.reset(static_cast<float*>(std::aligned_alloc(64, static_cast<size_t>(total) * 4 + 64)));
+    for (int64_t begin : begins) own.push_back(memory_.get() + begin);
+    target = own;
+    for (float* each : own) value.push_back(each);
+  }
+
+  const std::vector<Kind>& kinds;
+  // Where a register's own memory is, where an instruction writes it (an output's memory maybe), and where its value is read.
+  std::vector<float*> own, target;
+  std::vector<const float*> value;
+
+ private:
+  struct Free {
+    void operator()(float* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<float, Free> memory_;
+};
+
+// Calls each(row in the tile, offset, inside its windows) for the rows of a tile.
+template <class Each>
+void EachRow(const RowProgram& program, const Access& access, const Tile& tile, Each each) {
+  const auto& lead = program.lead;
+  if (access.windows.empty() && lead.size() <= 1) {
+    const int64_t stride = lead.empty() ? 0 : access.lead[0];
+    for (int64_t i = 0; i < tile.rows; i++) each(i, access.offset + (tile.row + i) * stride, true);
+    return;
+  }
+  int64_t at[16];
+  int64_t rest = tile.row;
+  int64_t offset = access.offset;
+  for (size_t axis = lead.size(); axis-- > 0;) {
+    at[axis] = rest % lead[axis];
+    rest /= lead[axis];
+    offset += at[axis] * access.lead[axis];
+  }
+  for (int64_t i = 0; i < tile.rows; i++) {
+    bool inside = true;
+    for (const Window& window : access.windows) inside = inside && at[window.axis] >= window.low && at[window.axis] < window.high;
+    each(i, offset, inside);
+    for (size_t axis = lead.size(); axis-- > 0;) {
+      offset += access.lead[axis];
+      if (++at[axis] < lead[axis]) break;
+      offset -= access.lead[axis] * lead[axis];
+      at[axis] = 0;
+    }
+  }
+}
+
+template <class From>
+float Widen(From value) {
+  if constexpr (std::is_same_v<From, uint16_t>) return FromBfloat16(value);
+  else return static_cast<float>(value);
+}
+
+template <class From>
+void LoadAs(const RowProgram& program, const Access& access, const From* from, const Tile& tile, Kind kind, float* to) {
+  EachRow(program, access, tile, [&](int64_t row, int64_t offset, bool inside) {
+    if (kind != Kind::kFull) {
+      to[row] = inside ? Widen(from[offset]) : access.fill;
+      return;
+    }
+    float* line = to + row * tile.columns;
+    if (!inside) {
+      std::fill_n(line, tile.columns, access.fill);
+      return;
+    }
+    const From* source = from + offset + tile.column * access.column;
+    if (access.column == 1)
+      for (int64_t i = 0; i < tile.columns; i++) line[i] = Widen(source[i]);
+    else
+      for (int64_t i = 0; i < tile.columns; i++) line[i] = Widen(source[i * access.column]);
+  });
+}
+
+template <class To>
+To Narrow(float value) {
+  if constexpr (std::is_same_v<To, uint16_t>) return ToBfloat16(value);
+  else return static_cast<To>(value);
+}
+
+template <class To>
+void StoreAs(const RowProgram& program, const Access& access, const float* from, const Tile& tile, Kind kind, To* to) {
+  EachRow(program, access, tile, [&](int64_t row, int64_t offset, bool) {
+    if (kind != Kind::kFull) {
+      const To value = Narrow<To>(from[kind == Kind::kRow ? row : 0]);
+      if (access.column == 0) to[offset] = value;
+      else
+        for (int64_t i = 0; i < tile.columns; i++) to[offset + (tile.column + i) * access.column] = value;
+      return;
+    }
+    const float* line = from + row * tile.columns;
+    To* target = to + offset + tile.column * access.column;
+    if (access.column == 1)
+      for (int64_t i = 0; i < tile.columns; i++) target[i] = Narrow<To>(line[i]);
+    else
+      for (int64_t i = 0; i < tile.columns; i++) target[i * access.column] = Narrow<To>(line[i]);
+  });
+}
+
+// Do the elements of a tile lie one behind the other, as they do in a register?
+bool IsDense(const RowProgram& program, const Access& access, const Tile& tile) {
+  if (access.column != 1 || access.type != Type::kFloat32 || !access.windows.empty()) return false;
+  if (tile.rows == 1) return true;
+  return program.lead.size() == 1 && access.lead[0] == program.columns && tile.columns == program.columns;
+}
+
+int64_t OffsetOf(const RowProgram& program, const Access& access, const Tile& tile) {
+  int64_t found = 0;
+  EachRow(program, access, Tile{tile.row, 1, 0, 1}, [&](int64_t, int64_t offset, bool) { found = offset; });
+  return found + tile.column * access.column;
+}
+
+void Load(const RowProgram& program, const Access& access, const Buffers& buffers, const Tile& tile, Registers& registers) {
+  const Kind kind = registers.kinds[access.reg];
+  const void* from = buffers.inputs[access.tensor];
+  float* to = registers.own[access.reg];
+  registers.value[access.reg] = to;
+  const Tile one{0, 1, 0, 1};
+  const Tile& part = kind == Kind::kScalar ? one : tile;
+  switch (access.type) {
+    case Type::kFloat32:
+      if (kind == Kind::kFull && IsDense(program, access, tile))
+        registers.value[access.reg] = static_cast<const float*>(from) + OffsetOf(program, access, tile);
+      else
+        LoadAs(program, access, static_cast<const float*>(from), part, kind, to);
+      return;
+    case Type::kBfloat16: return LoadAs(program, access, static_cast<const uint16_t*>(from), part, kind, to);
+    case Type::kInt8: return LoadAs(program, access, static_cast<const int8_t*>(from), part, kind, to);
+    case Type::kInt32: return LoadAs(program, access, static_cast<const int32_t*>(from), part, kind, to);
+    default: return LoadAs(program, access, static_cast<const uint8_t*>(from), part, kind, to);
+  }
+}
+
+void Store(const RowProgram& program, const Access& access, const Buffers& buffers, const Tile& tile, const Registers& registers) {
+  const Kind kind = registers.kinds[access.reg];
+  const float* from = registers.value[access.reg];
+  void* to = buffers.outputs[access.tensor];
+  switch (access.type) {
+    case Type::kFloat32: {
+      // An instruction may have written there already.
+      if (kind == Kind::kFull && IsDense(program, access, tile) && from == static_cast<float*>(to) + OffsetOf(program, access, tile)) return;
+      return StoreAs(program, access, from, tile, kind, static_cast<float*>(to));
+    }
+    case Type::kBfloat16: return StoreAs(program, access, from, tile, kind, static_cast<uint16_t*>(to));
+    case Type::kInt8: return StoreAs(program, access, from, tile, kind, static_cast<int8_t*>(to));
+    case Type::kInt32: return StoreAs(program, access, from, tile, kind, static_cast<int32_t*>(to));
+    default: return StoreAs(program, access, from, tile, kind, static_cast<uint8_t*>(to));
+  }
+}
+
+template <class F>
+void Map(F f, const Instruction& i, const Tile& tile, Registers& r) {
+  const Kind kind = r.kinds[i.target];
+  const int64_t count = kind == Kind::kFull ? tile.elements() : kind == Kind::kRow ? tile.rows : 1;
+  const float* a = r.value[i.a];
+  float* to = r.target[i.target];
+#pragma GCC ivdep
+  for (int64_t n = 0; n < count; n++) to[n] = f(a[n]);
+}
+
+// Each operand has an element for each of the result's, or one a row, or one for all.
+template <class F>
+void Combine(F f, const Instruction& i, const Tile& tile, Registers& r) {
+  const Kind kind = r.kinds[i.target], ka = r.kinds[i.a], kb = r.kinds[i.b];
+  const float *a = r.value[i.a], *b = r.value[i.b];
+  float* to = r.target[i.target];
+  const int64_t count = kind == Kind::kFull ? tile.elements() : kind == Kind::kRow ? tile.rows : 1;
+  if (ka == kind && kb == kind) {
+#pragma GCC ivdep
+    for (int64_t n = 0; n < count; n++) to[n] = f(a[n], b[n]);
+  } else if (ka == kind && kb == Kind::kScalar) {
+    const float y = *b;
+#pragma GCC ivdep
+    for (int64_t n = 0; n < count; n++) to[n] = f(a[n], y);
+  } else if (ka == Kind::kScalar && kb == kind) {
+    const float x = *a;
+#pragma GCC ivdep
+    for (int64_t n = 0; n < count; n++) to[n] = f(x, b[n]);
+  } else {
+    for (int64_t row = 0; row < tile.rows; row++) {
+      float* line = to + row * tile.columns;
+      if (ka == Kind::kFull) {
+        const float* x = a + row * tile.columns;
+        const float y = b[row];
+#pragma GCC ivdep
+        for (int64_t n = 0; n < tile.columns; n++) line[n] = f(x[n], y);
+      } else {
+        const float x = ka == Kind::kRow ? a[row] : *a;
+        const float* y = b + row * tile.columns;
+#pragma GCC ivdep
+        for (int64_t n = 0; n < tile.columns; n++) line[n] = f(x, y[n]);
+      }
+    }
+  }
+}
+
+template <int kStrideB, int kStrideC>
+void SelectRow(const float* a, const float* b, const float* c, float* to, int64_t count) {
+#pragma GCC ivdep
+  for (int64_t n = 0; n < count; n++) to[n] = a[n] != 0.f ? b[n * kStrideB] : c[n * kStrideC];
+}
+
+void Select(const Instruction& i, const Tile& tile, Registers& r) {
+  const Kind kind = r.kinds[i.target];
+  const int64_t rows = kind == Kind::kScalar ? 1 : tile.rows, columns = kind == Kind::kFull ? tile.columns : 1;
+  const auto row_stride = [&](int32_t reg) { return r.kinds[reg] == Kind::kFull ? columns : r.kinds[reg] == Kind::kRow ? 1 : 0; };
+  const bool full_a = r.kinds[i.a] == Kind::kFull, full_b = r.kinds[i.b] == Kind::kFull, full_c = r.kinds[i.c] == Kind::kFull;
+  for (int64_t row = 0; row < rows; row++) {
+    const float *a = r.value[i.a] + row * row_stride(i.a), *b = r.value[i.b] + row * row_stride(i.b), *c = r.value[i.c] + row * row_stride(i.c);
+    float* to = r.target[i.target] + row * columns;
+    if (!full_a) {
+      const float* chosen = *a != 0.f ? b : c;
+      const bool is_full = *a != 0.f ? full_b : full_c;
+      for (int64_t n = 0; n < columns; n++) to[n] = chosen[is_full ? n : 0];
+    } else if (full_b && full_c) SelectRow<1, 1>(a, b, c, to, columns);
+    else if (full_b) SelectRow<1, 0>(a, b, c, to, columns);
+    else if (full_c) SelectRow<0, 1>(a, b, c, to, columns);
+    else SelectRow<0, 0>(a, b, c, to, columns);
+  }
+}
+
+// Partial results side by side, then those: the same order in every run.
+template <class F>
+void Reduce(F f, float start, const Instruction& i, const Tile& tile, Registers& r) {
+  constexpr int64_t kLanes = 64;
+  float* to = r.target[i.target];
+  // What is the same in every row gives one number.
+  const int64_t rows = r.kinds[i.target] == Kind::kScalar ? 1 : tile.rows;
+  for (int64_t row = 0; row < rows; row++) {
+    const float* x = r.value[i.a] + row * tile.columns;
+    float lanes[kLanes];
+    for (float& lane : lanes) lane = start;
+    int64_t n = 0;
+    for (; n + kLanes <= tile.columns; n += kLanes)
+#pragma GCC ivdep
+      for (int64_t k = 0; k < kLanes; k++) lanes[k] = f(lanes[k], x[n + k]);
+    const int64_t rest = tile.columns - n;
+    for (int64_t k = 0; k < kLanes && k < rest; k++) lanes[k] = f(lanes[k], x[n + k]);
+    for (int64_t half = kLanes / 2; half > 0; half /= 2)
+      for (int64_t k = 0; k < half; k++) lanes[k] = f(lanes[k], lanes[k + half]);
+    to[row] = lanes[0];
+  }
+}
+
+// As TensorFlow: the greater of the two, and NaN where one of them is.
+[[gnu::always_inline]] inline float Maximum(float a, float b) { return a != a ? a : (b != b ? b : (a < b ? b : a)); }
+[[gnu::always_inline]] inline float Minimum(float a, float b) { return a != a ? a : (b != b ? b : (b < a ? b : a)); }
+
+// The order is that of INSTRUCTIONS in trainer/engine/fused/row-program.ts.
+void Execute(const Instruction& i, const Tile& tile, Registers& r) {
+  switch (i.code) {
+    case 0: Map([](float x) { return -x; }, i, tile, r); break;
+    case 1: Map([](float x) { return Magnitude(x); }, i, tile, r); break;
+    case 2: Map([](float x) { return x > 0.f ? 1.f : (x < 0.f ? -1.f : x); }, i, tile, r); break;
+    case 3: Map([](float x) { return Exp(x); }, i, tile, r); break;
+    case 4: Map([](float x) { return std::sqrt(x); }, i, tile, r); break;
+    case 5: Map([](float x) { return 1.f / std::sqrt(x); }, i, tile, r); break;
+    case 6: Map([](float x) { return x * x; }, i, tile, r); break;
+    case 7: Map([](float x) { return 1.f / x; }, i, tile, r); break;
+    case 8: Map([](float x) { return Tanh(x); }, i, tile, r); break;
+    case 9: Map([](float x) { return Sigmoid(x); }, i, tile, r); break;
+    case 10: Map([](float x) { return Erf(x); }, i, tile, r); break;
+    case 11: Map([](float x) { return x < 0.f ? 0.f : x; }, i, tile, r); break;
+    case 12: Map([](float x) { return FromBfloat16(ToBfloat16(x)); }, i, tile, r); break;
+    case 13: Combine([](float x, float y) { return x + y; }, i, tile, r); break;
+    case 14: Combine([](float x, float y) { return x - y; }, i, tile, r); break;
+    case 15: Combine([](float x, float y) { return x * y; }, i, tile, r); break;
+    case 16: Combine([](float x, float y) { return x / y; }, i, tile, r); break;
+    case 17: Combine([](float x, float y) { return Maximum(x, y); }, i, tile, r); break;
+    case 18: Combine([](float x, float y) { return Minimum(x, y); }, i, tile, r); break;
+    case 19: Combine([](float x, float y) { return x == y ? 1.f : 0.f; }, i, tile, r); break;
+    case 20: Combine([](float x, float y) { return x < y ? 1.f : 0.f; }, i, tile, r); break;
+    case 21: Combine([](float x, float y) { return x >= y ? 1.f : 0.f; }, i, tile, r); break;
+    case 22: Combine([](float y, float dy) { return dy * y * (1.f - y); }, i, tile, r); break;
+    case 23: Select(i, tile, r); break;
+    case 24: Reduce([](float x, float y) { return x + y; }, 0.f, i, tile, r); break;
+    case 25: Reduce([](float x, float y) { return Maximum(x, y); }, -INFINITY, i, tile, r); break;
+  }
+}
+
+ThreadPool& Pool() {
+  // As many as the engine's own: engine/tensorflow/environment.ts.
+  static ThreadPool* pool = [] {
+    const char* threads = std::getenv("TF_NUM_INTRAOP_THREADS");
+    return new ThreadPool(std::clamp(threads ? std::atoi(threads) : 1, 1, 256));
+  }();
+  return *pool;
+}
+
+}  // namespace
+
+void RunRowProgram(const RowProgram& program, const Buffers& buffers) {
+  if (program.rows == 0 || program.columns == 0) return;
+  const int64_t tile_columns = program.reduces ? program.columns : std::min(program.columns, kTileElements);
+  const int64_t tile_rows = std::clamp<int64_t>(kTileElements / tile_columns, 1, program.rows);
+  const int64_t across = (program.columns + tile_columns - 1) / tile_columns;
+  const int64_t down = (program.rows + tile_rows - 1) / tile_rows;
+  const auto is_fixed = [&](const Access& access) {
+    return program.rows > 1 && across == 1 && access.windows.empty() &&
+           std::all_of(access.lead.begin(), access.lead.end(), [](int64_t stride) { return stride == 0; });
+  };
+  const int64_t grain = std::max<int64_t>(1, kPieceElements / (tile_rows * tile_columns));
+  Pool().Run(across * down, grain, [&](int64_t begin, int64_t end) {
+    Registers registers(program, tile_rows, tile_columns);
+    for (const auto& [reg, value] : program.constants) *registers.own[reg] = value;
+    for (const Access& load : program.loads)
+      if (is_fixed(load)) Load(program, load, buffers, Tile{0, tile_rows, 0, tile_columns}, registers);
+    for (int64_t at = begin; at < end; at++) {
+      Tile tile{};
+      tile.row = at / across * tile_rows;
+      tile.rows = std::min(tile_rows, program.rows - tile.row);
+      tile.column = at % across * tile_columns;
+      tile.columns = std::min(tile_columns, program.columns - tile.column);
+      for (const Access& load : program.loads)
+        if (!is_fixed(load)) Load(program, load, buffers, tile, registers);
+      for (const Instruction& instruction : program.instructions) {
+        Execute(instruction, tile, registers);
+        registers.value[instruction.target] = registers.target[instruction.target];
+      }
+      for (const Access& store : program.stores) Store(program, store, buffers, tile, registers);
+    }
+  });
+}

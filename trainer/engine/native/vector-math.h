@@ -1,0 +1,96 @@
+// Elementary functions as plain arithmetic, so that the compiler turns a loop over them into vector instructions.
+// Each keeps NaN, and is within 4e-7 of the true value, relative to 1 + |value|.
+#pragma once
+#include <cstdint>
+#include <cstring>
+
+[[gnu::always_inline]] inline float FromBits(uint32_t bits) {
+  float value;
+  std::memcpy(&value, &bits, 4);
+  return value;
+}
+
+[[gnu::always_inline]] inline uint32_t ToBits(float value) {
+  uint32_t bits;
+  std::memcpy(&bits, &value, 4);
+  return bits;
+}
+
+// e^x = 2^n · e^r with |r| ≤ ln 2 / 2, e^r by its Taylor series of degree 7. Outside ±104 the result is 0 or infinity anyway.
+[[gnu::always_inline]] inline float Exp(float x) {
+  x = x > 104.f ? 104.f : x;
+  x = x < -104.f ? -104.f : x;
+  // Adding 1.5 · 2^23 rounds to a whole number.
+  const float n = (x * 1.44269504f + 12582912.f) - 12582912.f;
+  const float r = (x - n * 0.693359375f) + n * 2.12194440e-4f;
+  float e = 1.98412698e-4f;
+  e = e * r + 1.38888889e-3f;
+  e = e * r + 8.33333333e-3f;
+  e = e * r + 4.16666667e-2f;
+  e = e * r + 1.66666667e-1f;
+  e = e * r + 0.5f;
+  e = e * r + 1.f;
+  e = e * r + 1.f;
+  // In two factors, since 2^n alone would overflow before the product does.
+  const int32_t whole = static_cast<int32_t>(n);
+  const int32_t half = whole >> 1;
+  return e * FromBits(static_cast<uint32_t>(half + 127) << 23) * FromBits(static_cast<uint32_t>(whole - half + 127) << 23);
+}
+
+[[gnu::always_inline]] inline float Sigmoid(float x) { return 1.f / (1.f + Exp(-x)); }
+
+[[gnu::always_inline]] inline float Magnitude(float x) { return FromBits(ToBits(x) & 0x7fffffffu); }
+
+[[gnu::always_inline]] inline float WithSign(float magnitude, float sign) { return FromBits(ToBits(magnitude) | (ToBits(sign) & 0x80000000u)); }
+
+// Near 0 its Taylor series, since 1 − e^−2x would cancel.
+[[gnu::always_inline]] inline float Tanh(float x) {
+  const float s = x * x;
+  float near = 2.18694885e-2f;
+  near = near * s - 5.39682540e-2f;
+  near = near * s + 1.33333333e-1f;
+  near = near * s - 3.33333333e-1f;
+  near = near * s * x + x;
+  const float size = Magnitude(x);
+  const float t = Exp(-2.f * size);
+  const float far = WithSign((1.f - t) / (1.f + t), x);
+  return size < 0.25f ? near : far;
+}
+
+// Near 0 its Taylor series; far from it 1 − e^−x² · g(1 / (1 + x / 2)), g interpolated at Chebyshev nodes over 1 ≤ x ≤ 4.2.
+[[gnu::always_inline]] inline float Erf(float x) {
+  const float s = x * x;
+  float near = 1.480719282e-8f;
+  near = near * s - 1.636584469e-7f;
+  near = near * s + 1.646211437e-6f;
+  near = near * s - 1.492565036e-5f;
+  near = near * s + 1.205533298e-4f;
+  near = near * s - 8.548327023e-4f;
+  near = near * s + 5.223977625e-3f;
+  near = near * s - 2.686617065e-2f;
+  near = near * s + 1.128379167e-1f;
+  near = near * s - 3.761263890e-1f;
+  near = (near * s + 1.128379167f) * x;
+  const float size = Magnitude(x);
+  const float bounded = size > 4.2f ? 4.2f : size;
+  const float t = 1.f / (1.f + 0.5f * bounded);
+  float g = 1.198945039e-1f;
+  g = g * t - 4.730830675e-1f;
+  g = g * t + 5.660082206e-1f;
+  g = g * t - 1.057865560e-1f;
+  g = g * t + 3.488187216e-1f;
+  g = g * t + 2.594089573e-1f;
+  g = g * t + 2.849540208e-1f;
+  g = g * t - 1.567637406e-4f;
+  const float far = WithSign(1.f - Exp(-bounded * bounded) * g, x);
+  return size < 1.f ? near : far;
+}
+
+// To the nearest bfloat16, ties to even; a NaN stays one.
+[[gnu::always_inline]] inline uint16_t ToBfloat16(float value) {
+  const uint32_t bits = ToBits(value);
+  const uint32_t rounded = (bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16;
+  return static_cast<uint16_t>((bits & 0x7fffffffu) > 0x7f800000u ? (bits >> 16) | 0x40u : rounded);
+}
+
+[[gnu::always_inline]] inline float FromBfloat16(uint16_t bits) { return FromBits(static_cast<uint32_t>(bits) << 16); }

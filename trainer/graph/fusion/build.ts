@@ -1,0 +1,256 @@
+/** Builds the program of one fused step: from the nodes that it gives down to those that it reads. */
+import type { Node } from '../graph.ts';
+import { elementCount } from '../types.ts';
+import {
+  type Access,
+  type Axis,
+  Axis as AxisOf,
+  accessKey,
+  identity,
+  NotAnAccess,
+  resolve,
+  throughBroadcast,
+  throughPad,
+  throughReshape,
+  throughSlice,
+  throughTranspose,
+} from './access.ts';
+import { isReduction, isView } from './fusible.ts';
+import { layOut } from './lay-out.ts';
+import { MustBeRead } from './must-be-read.ts';
+import { isElementwise, type RowProgram } from './row-program.ts';
+import { axesOf, type RootStore, type Value, Values } from './values.ts';
+
+export interface FusedParams {
+  /** What the step gives; the first says what is walked over. */
+  readonly roots: readonly Node[];
+  /** Is this node read, rather than computed on the way? Asked of everything but the roots. */
+  readonly isRead: (node: Node) => boolean;
+}
+
+/** A row of more is not held whole. */
+const LONGEST_ROW = 2 ** 18;
+/** @throws MustBeRead when a node on the way cannot be part of it, or a root cannot be given by it */
+export function buildFused({ roots, isRead }: FusedParams): { program: RowProgram; reads: readonly Node[] } {
+  const builder = new Builder(new Set(roots), isRead);
+  const stores = builder.storesOf(roots);
+  const program = layOut(stores, { walked: builder.walked, column: builder.column });
+  return { program, reads: [...new Set(program.loads.map(({ node }) => node))] };
+}
+
+class Builder {
+  /** The axes of the first root, in its order. */
+  walked: readonly Axis[] = [];
+  /** The axis that rows run along; free to choose until something works on whole rows. */
+  column: Axis | undefined;
+  private readonly values = new Values();
+  private readonly roots: ReadonlySet<Node>;
+  private readonly isRead: FusedParams['isRead'];
+  private readonly memo = new Map<string, Value>();
+  private readonly stores = new Map<Node, RootStore>();
+  /** Where roots of the first one's shape, or of its rows, are stored. */
+  private frame: { readonly shape: readonly number[]; readonly access: Access } | undefined;
+
+  constructor(roots: ReadonlySet<Node>, isRead: FusedParams['isRead']) {
+    this.roots = roots;
+    this.isRead = isRead;
+  }
+
+  storesOf(roots: readonly Node[]): RootStore[] {
+    const [first, ...others] = roots as [Node, ...Node[]];
+    const access = identity(first.shape);
+    this.frame = { shape: first.shape, access };
+    this.walked = access.dims.flatMap(({ terms }) => terms.map(({ axis }) => axis));
+    const parts = this.concatParts(first, access);
+    if (parts && others.length > 0) throw new MustBeRead(others[0] as Node);
+    if (parts) return parts;
+    this.stores.set(first, { node: first, access, value: this.compute(first, access) });
+    for (const root of others) {
+      if (this.stores.has(root)) continue;
+      const own = this.accessBeside(root);
+      this.stores.set(root, { node: root, access: own, value: this.compute(root, own) });
+    }
+    return [...this.stores.values()];
+  }
+
+  /** The access of a root that is not on the way to the first: one of its shape, or with one number for each of its rows. */
+  private accessBeside(root: Node): Access {
+    const { shape, access } = this.frame as NonNullable<typeof this.frame>;
+    if (root.shape.join() === shape.join()) return access;
+    const rows = shape.slice(0, -1);
+    if (root.shape.join() === rows.join()) return { dims: access.dims.slice(0, -1) };
+    if (root.shape.join() === [...rows, 1].join()) return { dims: [...access.dims.slice(0, -1), { terms: [], begin: 0, size: 1 }] };
+    throw new MustBeRead(root);
+  }
+
+  /** A root that is moves of a concat is stored part by part, over the axes of a part. */
+  private concatParts(root: Node, whole: Access): RootStore[] | undefined {
+    let [node, access] = [root, whole];
+    while (isView(node) && node.op !== 'concat') {
+      const input = node.inputs[0] as Node;
+      if (this.isRead(input)) return undefined;
+      access = this.guard(root, () => this.through(node, access));
+      node = input;
+    }
+    if (node.op !== 'concat') return undefined;
+    const { axis } = (node as Node<'concat'>).attrs;
+    const dim = resolve(access.dims[axis] as Access['dims'][number]);
+    const parts = node.inputs.length;
+    const [first, ...rest] = dim.terms;
+    const partSize = dim.size / parts;
+    if (!first || dim.begin !== 0 || first.axis.size % parts !== 0) throw new MustBeRead(root);
+    if (first.axis.size > parts) first.axis.cut(first.axis.size / parts);
+    const [outer, ...inner] = first.axis.leaves as [Axis, ...Axis[]];
+    const kept = [...inner.map(leaf => ({ axis: leaf, stride: first.stride })), ...rest];
+    this.walked = this.walked.flatMap(each => each.leaves).filter(each => each !== outer);
+    const partAccess: Access = { dims: access.dims.map((other, i) => (i === axis ? { terms: kept, begin: 0, size: partSize } : other)) };
+    return node.inputs.map((part, i) => ({
+      node: root,
+      access: { dims: whole.dims.map(each => fixed(each, outer, i)) },
+      value: this.valueOf(part, partAccess),
+    }));
+  }
+
+  /** The value of a node, read or computed. */
+  private valueOf(node: Node, access: Access): Value {
+    if (node.op === 'constant' && elementCount(node.shape) === 1 && node.dtype !== 'int32')
+      return this.values.constant(numberOf(node as Node<'constant'>));
+    if (this.roots.has(node)) return this.rootValue(node, access);
+    if (this.isRead(node)) return this.values.load(node, access);
+    // Outside a pad's input nothing may be computed.
+    if (access.padding && !isView(node)) throw new MustBeRead(node);
+    return this.compute(node, access);
+  }
+
+  /** A root on the way to another is computed here, and stored as it is met. */
+  private rootValue(node: Node, access: Access): Value {
+    const value = this.compute(node, access);
+    const known = this.stores.get(node);
+    if (known) {
+      if (accessKey(known.access) !== accessKey(access)) throw new MustBeRead(node);
+    } else this.stores.set(node, { node, access, value });
+    return value;
+  }
+
+  private compute(node: Node, access: Access): Value {
+    const key = `${node.id} ${accessKey(access)}`;
+    const known = this.memo.get(key);
+    if (known) return known;
+    const made = this.guard(node, () => this.make(node, access));
+    this.memo.set(`${node.id} ${accessKey(access)}`, made);
+    return made;
+  }
+
+  private guard<T>(node: Node, work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      throw error instanceof NotAnAccess ? new MustBeRead(node) : error;
+    }
+  }
+
+  private make(node: Node, access: Access): Value {
+    const input = (i: number): Node => node.inputs[i] as Node;
+    const operand = (i: number): Value => this.valueOf(input(i), throughBroadcast(access, input(i).shape));
+    if (isElementwise(node.op)) {
+      const value = this.values.apply(
+        node.op,
+        node.inputs.map((_, i) => operand(i)),
+      );
+      return node.dtype === 'bfloat16' && !KEEPS_BFLOAT16.has(node.op) ? this.values.apply('roundToBfloat16', [value]) : value;
+    }
+    if (node.op === 'cast') return node.dtype === 'bfloat16' ? this.values.apply('roundToBfloat16', [operand(0)]) : operand(0);
+    if (node.op === 'concat') throw new MustBeRead(node);
+    if (isView(node)) return this.valueOf(input(0), this.through(node, access));
+    if (node.op === 'softmax') return this.softmax(node, access);
+    if (isReduction(node)) return this.reduce(node as Node<'sum' | 'max'>, access);
+    throw new MustBeRead(node);
+  }
+
+  private through(node: Node, access: Access): Access {
+    const [input] = node.inputs as [Node];
+    switch (node.op) {
+      case 'reshape':
+        return throughReshape(access, input.shape, node.shape, axis => axis !== this.column);
+      case 'transpose':
+        return throughTranspose(access, (node as Node<'transpose'>).attrs.perm);
+      case 'slice':
+        return throughSlice(access, (node as Node<'slice'>).attrs.begin, input.shape);
+      case 'pad': {
+        const { before, value } = (node as Node<'pad'>).attrs;
+        return throughPad(access, before, input.shape, value);
+      }
+      case 'broadcast':
+        return throughBroadcast(access, input.shape);
+      default:
+        throw new MustBeRead(node);
+    }
+  }
+
+  /** Over the last axis, whose length is `size`. */
+  private columnOf(node: Node, size: number): Axis {
+    const last = this.walked.at(-1);
+    const candidate = last?.leaves.length === 1 && last.size === size ? last : undefined;
+    this.column ??= candidate ?? new AxisOf(size);
+    if (this.column.size !== size || !this.column.isWhole || size > LONGEST_ROW) throw new MustBeRead(node);
+    return this.column;
+  }
+
+  private reduce(node: Node<'sum' | 'max'>, access: Access): Value {
+    const [input] = node.inputs as [Node];
+    const isWhole = node.attrs.axes.length > 1;
+    const size = isWhole ? elementCount(input.shape) : (input.shape.at(-1) as number);
+    const column = this.columnOf(node, size);
+    if (isWhole) return this.reduceOver(node, this.flat(node, column), column);
+    const rows = node.attrs.keepDims ? access.dims.slice(0, -1) : access.dims;
+    if (rows.some(dim => resolve(dim).terms.some(({ axis }) => axis === column))) throw new MustBeRead(node);
+    const whole: Access = { dims: [...rows, { terms: [{ axis: column, stride: 1 }], begin: 0, size }] };
+    return this.reduceOver(node, whole, column);
+  }
+
+  /** All elements of its input as one row. */
+  private flat(node: Node, column: Axis): Access {
+    const [input] = node.inputs as [Node];
+    const row: Access = { dims: [{ terms: [{ axis: column, stride: 1 }], begin: 0, size: column.size }] };
+    return input.shape.length === 1 ? row : throughReshape(row, input.shape, [column.size], () => false);
+  }
+
+  private reduceOver(node: Node<'sum' | 'max'>, whole: Access, column: Axis): Value {
+    const value = this.valueOf(node.inputs[0] as Node, whole);
+    const reduced = this.overRow(node.op, value, column);
+    return node.dtype === 'bfloat16' ? this.values.apply('roundToBfloat16', [reduced]) : reduced;
+  }
+
+  private softmax(node: Node, access: Access): Value {
+    const size = node.shape.at(-1) as number;
+    const last = resolve(access.dims.at(-1) as Access['dims'][number]);
+    const [term] = last.terms;
+    if (last.terms.length !== 1 || last.begin !== 0 || term?.stride !== 1 || term.axis.size !== size) throw new MustBeRead(node);
+    if (this.column === undefined) this.column = term.axis;
+    if (this.column !== term.axis || size > LONGEST_ROW) throw new MustBeRead(node);
+    const x = this.valueOf(node.inputs[0] as Node, access);
+    const apply = this.values.apply.bind(this.values);
+    const e = apply('exp', [apply('sub', [x, this.overRow('max', x, term.axis)])]);
+    return apply('mul', [e, apply('reciprocal', [this.overRow('sum', e, term.axis)])]);
+  }
+
+  /** What is the same for a whole row has no register as long as one. */
+  private overRow(name: 'sum' | 'max', value: Value, column: Axis): Value {
+    if (axesOf(value).includes(column)) return this.values.apply(name, [value], column);
+    return name === 'max' ? value : this.values.apply('mul', [value, this.values.constant(column.size)]);
+  }
+}
+
+/** These give back one of the numbers that they were given. */
+const KEEPS_BFLOAT16: ReadonlySet<string> = new Set(['neg', 'abs', 'sign', 'relu', 'maximum', 'minimum', 'select']);
+
+function fixed(dim: Access['dims'][number], axis: Axis, at: number): Access['dims'][number] {
+  const { terms, begin, size } = resolve(dim);
+  const own = terms.find(term => term.axis === axis);
+  return own ? { terms: terms.filter(term => term !== own), begin: begin + at * own.stride, size } : { terms, begin, size };
+}
+
+function numberOf({ attrs: { value, dtype } }: Node<'constant'>): number {
+  const [bits = 0] = value;
+  return dtype === 'bfloat16' ? (new Float32Array(Uint32Array.of(bits << 16).buffer)[0] as number) : bits;
+}

@@ -1,0 +1,49 @@
+/** Which operations a fused step can take in. */
+import type { Node } from '../graph.ts';
+import type { DType } from '../types.ts';
+import { isElementwise } from './row-program.ts';
+
+const COMPUTED: ReadonlySet<DType> = new Set<DType>(['float32', 'bfloat16', 'bool']);
+/** Whole numbers that a float32 holds exactly: they can be read, not made. */
+const READABLE: ReadonlySet<DType> = new Set<DType>([...COMPUTED, 'uint8', 'int8']);
+
+/** Moves elements and computes nothing. */
+export const isView = ({ op }: Node): boolean =>
+  op === 'reshape' || op === 'transpose' || op === 'slice' || op === 'pad' || op === 'broadcast' || op === 'concat';
+
+/** A sum or maximum along the last axis. */
+export function isReduction(node: Node): boolean {
+  if (node.op !== 'sum' && node.op !== 'max') return false;
+  const { axes } = (node as Node<'sum' | 'max'>).attrs;
+  return axes.length === 1 && axes[0] === (node.inputs[0] as Node).shape.length - 1;
+}
+
+const known = new WeakMap<Node, boolean>();
+
+/** Can this node be computed inside a fused step, as far as it alone is looked at? */
+export function isFusible(node: Node): boolean {
+  let found = known.get(node);
+  if (found === undefined) {
+    found = judge(node);
+    known.set(node, found);
+  }
+  return found;
+}
+
+function judge(node: Node): boolean {
+  if (!COMPUTED.has(node.dtype) || node.shape.includes(0)) return false;
+  if (node.op === 'cast') return node.dtype !== 'bool' && READABLE.has((node.inputs[0] as Node).dtype);
+  if (node.inputs.some(input => !COMPUTED.has(input.dtype))) return false;
+  if (node.op === 'concat') return hasEqualParts(node);
+  if (node.op === 'pad') return isLeadingPad(node as Node<'pad'>);
+  return isElementwise(node.op) || isView(node) || isReduction(node) || node.op === 'softmax';
+}
+
+/** A concat of more parts is left to the engine. */
+const MOST_PARTS = 8;
+
+const hasEqualParts = ({ inputs: [first, ...others] }: Node): boolean =>
+  first !== undefined && others.length < MOST_PARTS && others.every(({ shape }) => shape.join() === first.shape.join());
+
+/** Rows are left out as a whole, so columns cannot be padded. */
+const isLeadingPad = ({ attrs: { before, after } }: Node<'pad'>): boolean => before.at(-1) === 0 && after.at(-1) === 0;

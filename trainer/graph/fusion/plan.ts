@@ -1,0 +1,292 @@
+/** Which nodes of a schedule run together: what lies between two products becomes a few steps, each one pass over memory. */
+import { aliasedRead, writtenVariables } from '../alias.ts';
+import type { Node } from '../graph.ts';
+import { ruleOf } from '../op-table.ts';
+import type { Signature } from '../program.ts';
+import { byteSize } from '../types.ts';
+import { buildFused } from './build.ts';
+import { isFusible } from './fusible.ts';
+import { MustBeRead } from './must-be-read.ts';
+import type { RowProgram } from './row-program.ts';
+
+/** What an engine runs at once: one node, or several as a fused program. */
+export interface Step {
+  /** What it gives. The last one's place in the schedule is the step's own. */
+  readonly nodes: readonly Node[];
+  readonly reads: readonly Node[];
+  readonly program?: RowProgram;
+}
+
+/** Every node for itself. */
+export const singleSteps = ({ schedule }: Signature): Step[] => schedule.map(node => ({ nodes: [node], reads: node.inputs }));
+
+/** Part of a place; as many names of names as fit between two places are never made. */
+const JUST_BEFORE = 2 ** -10;
+
+/** A program is tried with one node less in it at each attempt. */
+const MOST_ATTEMPTS = 24;
+
+/** To share what is smaller saves no pass over memory. */
+const SMALL_BYTES = 256;
+
+/** Neighbours that a node is tried to be joined with, if it feeds none of them. */
+const NEIGHBOURS = 4;
+
+/** Steps that give the same as the schedule. No step takes more memory than the nodes that it stands for. */
+export const fusedSteps = (signature: Signature): Step[] => new Planner(signature).plan();
+
+/** A step under construction. */
+interface Draft extends Step {
+  /** Where in the schedule it runs. */
+  readonly place: number;
+}
+
+/** What is asked about while one program is built. */
+interface Reach {
+  readonly roots: ReadonlySet<Node>;
+  readonly place: number;
+  /** Nodes that have to be read. */
+  readonly forced: Set<Node>;
+  /** Nodes that are read in any case. */
+  readonly read: ReadonlySet<Node>;
+  /** Nodes that are read since their own inputs would have to be kept for them. */
+  readonly doubts: Set<Node>;
+}
+
+class Planner {
+  private readonly signature: Signature;
+  private readonly placeOf = new Map<Node, number>();
+  private readonly readers = new Map<Node, Node[]>();
+  /** Steps that read a node's value, among those planned so far, which are all that run later. */
+  private readonly uses = new Map<Node, Set<Draft>>();
+  private readonly drafts = new Set<Draft>();
+  private readonly given = new Set<Node>();
+  /** The fused steps, the last planned first. */
+  private fused: Draft[] = [];
+  private readonly isOutput: ReadonlySet<Node>;
+  /** Products and the like before each place: what comes between two places with none between is free to move. */
+  private readonly barriers: Int32Array;
+  private readonly writes = new Map<string, number[]>();
+
+  constructor(signature: Signature) {
+    this.signature = signature;
+    const { schedule, outputs } = signature;
+    this.isOutput = new Set(Object.values(outputs));
+    this.barriers = new Int32Array(schedule.length + 1);
+    schedule.forEach((node, i) => {
+      this.placeOf.set(node, i);
+      for (const input of new Set(node.inputs)) this.readers.set(input, [...(this.readers.get(input) ?? []), node]);
+      for (const variable of writtenVariables(node)) this.writes.set(variable, [...(this.writes.get(variable) ?? []), i]);
+      const isBarrier = !isFusible(node) && !isSource(node) && ruleOf(node.op).buffer !== 'view';
+      this.barriers[i + 1] = (this.barriers[i] as number) + (isBarrier ? 1 : 0);
+    });
+  }
+
+  plan(): Step[] {
+    const { schedule } = this.signature;
+    for (let i = schedule.length - 1; i >= 0; i--) this.place(schedule[i] as Node, i);
+    const inOrder = (nodes: readonly Node[]) =>
+      [...nodes].sort((a, b) => (this.placeOf.get(a) as number) - (this.placeOf.get(b) as number));
+    return [...this.drafts]
+      .sort((a, b) => a.place - b.place)
+      .map(({ nodes, reads, program }) => ({ nodes: inOrder(nodes), reads, ...(program && { program }) }));
+  }
+
+  private place(node: Node, at: number): void {
+    const isWanted = this.isOutput.has(node) || this.usesOf(node).size > 0;
+    if (isSource(node) && node.op !== 'feed' && !isWanted) return;
+    if (!isFusible(node)) this.single(node, at);
+    else if (!isWanted) return;
+    else if (this.isPlainReshape(node)) this.single(node, Math.max(at, this.firstUse(node) - JUST_BEFORE));
+    else if (!this.join(node, at)) this.start(node, at);
+  }
+
+  private single(node: Node, place: number): void {
+    this.add({ nodes: [node], reads: node.inputs, place });
+  }
+
+  /** A reshape of something that is there anyway is another name for it. */
+  private isPlainReshape(node: Node): boolean {
+    if (node.op !== 'reshape') return false;
+    const [input] = node.inputs as [Node];
+    return !isFusible(input) || this.usesOf(input).size > 0 || this.isOutput.has(input) || (this.readers.get(input)?.length ?? 0) > 1;
+  }
+
+  private start(node: Node, place: number): void {
+    const draft = this.draft([node], place, new Set());
+    if (draft) this.add(draft);
+    else this.single(node, place);
+  }
+
+  /** Has a planned step give this node too. */
+  private join(node: Node, at: number): boolean {
+    const first = this.firstUse(node);
+    const shares = this.leavesNear(node);
+    for (const draft of this.fused.slice(0, NEIGHBOURS)) {
+      const feeds = draft.reads.includes(node);
+      if (draft.place > first || (draft.place === first && !feeds)) continue;
+      if (!feeds && !draft.reads.some(read => shares.has(read))) continue;
+      const joined = this.joined(draft, node, at);
+      if (!joined) continue;
+      this.remove(draft);
+      this.add(joined);
+      return true;
+    }
+    return false;
+  }
+
+  private joined(draft: Draft, node: Node, at: number): Draft | undefined {
+    const known = new Set(draft.reads.filter(read => read !== node));
+    // A root that the others are computed from is walked by their shape; beside them, the larger leads.
+    const [first] = draft.nodes as [Node];
+    const orders =
+      byteSize(node) > byteSize(first)
+        ? [
+            [node, ...draft.nodes],
+            [...draft.nodes, node],
+          ]
+        : [[...draft.nodes, node]];
+    for (const roots of orders) {
+      const joined = this.draft(roots, draft.place, known);
+      if (!joined) continue;
+      // The planner has passed by what stands behind this node: nobody wanted it, so it is not there to be read.
+      if (joined.reads.some(read => (this.placeOf.get(read) as number) >= at && !this.given.has(read))) continue;
+      const extended = joined.reads.filter(read => !draft.reads.includes(read) && this.lastUse(read) < draft.place);
+      const isFree = this.barriersBetween(at, draft.place) === 0;
+      if (isFree || sum(extended.map(sizeOf)) <= byteSize(node)) return joined;
+    }
+    return undefined;
+  }
+
+  /** What is read within a few nodes of this one, as far as it is large. */
+  private leavesNear(node: Node, depth = 4, found = new Set<Node>()): Set<Node> {
+    for (const input of node.inputs) {
+      if (found.has(input)) continue;
+      if (byteSize(input) >= SMALL_BYTES) found.add(input);
+      if (depth > 0 && isFusible(input)) this.leavesNear(input, depth - 1, found);
+    }
+    return found;
+  }
+
+  /** @param known nodes that are read whatever else is found */
+  private draft(roots: readonly Node[], place: number, known: ReadonlySet<Node>): Draft | undefined {
+    const reach: Reach = { roots: new Set(roots), place, forced: new Set(known), read: NOTHING, doubts: new Set() };
+    const first = this.build(roots, reach);
+    if (!first || reach.doubts.size === 0) return first;
+    // What was read instead of computed again for want of its inputs may find them all read for something else.
+    const again = this.build(roots, {
+      ...reach,
+      forced: new Set([...reach.forced].filter(node => !reach.doubts.has(node))),
+      read: new Set(first.reads),
+    });
+    return again && again.reads.length < first.reads.length ? again : first;
+  }
+
+  private build(roots: readonly Node[], reach: Reach): Draft | undefined {
+    const { forced, place } = reach;
+    for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
+      try {
+        const { program, reads } = buildFused({ roots, isRead: node => this.isRead(node, reach) });
+        // What only gives another name to something costs nothing as it is.
+        const [root] = roots as [Node];
+        if (root.op === 'reshape' && program.instructions.length === 0 && reads[0] === root.inputs[0]) return undefined;
+        return { nodes: roots, reads, program, place };
+      } catch (error) {
+        if (!(error instanceof MustBeRead)) throw error;
+        if (reach.roots.has(error.node) || forced.has(error.node)) return undefined;
+        forced.add(error.node);
+      }
+    }
+    return undefined;
+  }
+
+  private isRead(node: Node, { roots, place, forced, read, doubts }: Reach): boolean {
+    if (!isFusible(node) || this.isOutput.has(node) || forced.has(node)) return true;
+    for (const use of this.usesOf(node)) if (!use.nodes.some(given => roots.has(given))) return true;
+    const at = this.placeOf.get(node) as number;
+    if (this.isOverwritten(node, at, place)) return true;
+    if (this.barriersBetween(at, place) === 0) return false;
+    // Across a product, what it is made of must not take more while it waits than the node itself would.
+    const waiting = sum(this.leavesOf(node).map(leaf => (read.has(leaf) || this.lastUse(leaf) >= place ? 0 : sizeOf(leaf))));
+    const isShared = (this.readers.get(node)?.length ?? 0) > 1;
+    const isDear = isShared ? waiting > 0 : waiting > byteSize(node);
+    if (isDear) doubts.add(node);
+    return isDear;
+  }
+
+  /** What a node would be computed from, if no more were read than has to be. */
+  private leavesOf(node: Node): Node[] {
+    const leaves: Node[] = [];
+    const seen = new Set<Node>();
+    const visit = (each: Node): void => {
+      if (seen.has(each)) return;
+      seen.add(each);
+      if (!isFusible(each) || this.usesOf(each).size > 0) leaves.push(each);
+      else each.inputs.forEach(visit);
+    };
+    node.inputs.forEach(visit);
+    return leaves;
+  }
+
+  /** Would a variable that this node reads be another by then? */
+  private isOverwritten(node: Node, at: number, place: number): boolean {
+    return node.inputs.some(input => {
+      const read = aliasedRead(input);
+      return read !== undefined && (this.writes.get(read.attrs.variable) ?? []).some(write => write > at && write < place);
+    });
+  }
+
+  private barriersBetween(from: number, to: number): number {
+    return (this.barriers[Math.ceil(to)] as number) - (this.barriers[Math.ceil(from) + 1] as number);
+  }
+
+  private usesOf(node: Node): ReadonlySet<Draft> {
+    return this.uses.get(node) ?? NONE;
+  }
+
+  private firstUse(node: Node): number {
+    let first = Number.POSITIVE_INFINITY;
+    for (const { place } of this.usesOf(node)) first = Math.min(first, place);
+    return first;
+  }
+
+  /** The last place where the value, or what is another name for it, is read. */
+  private lastUse(node: Node): number {
+    if (isSource(node) || this.isOutput.has(node)) return Number.POSITIVE_INFINITY;
+    let last = -1;
+    for (const { place, nodes, program } of this.usesOf(node)) {
+      const [given] = nodes as [Node];
+      const isAlias = program === undefined && ruleOf(given.op).buffer === 'view' && given.inputs[0] === node;
+      last = Math.max(last, place, isAlias ? this.lastUse(given) : -1);
+    }
+    return last;
+  }
+
+  private add(draft: Draft): void {
+    this.drafts.add(draft);
+    for (const node of draft.nodes) this.given.add(node);
+    if (draft.program) this.fused = [draft, ...this.fused.slice(0, NEIGHBOURS - 1)];
+    for (const read of draft.reads) {
+      const known = this.uses.get(read);
+      if (known) known.add(draft);
+      else this.uses.set(read, new Set([draft]));
+    }
+  }
+
+  private remove(draft: Draft): void {
+    this.drafts.delete(draft);
+    for (const node of draft.nodes) this.given.delete(node);
+    this.fused = this.fused.filter(each => each !== draft);
+    for (const read of draft.reads) this.uses.get(read)?.delete(draft);
+  }
+}
+
+const NONE: ReadonlySet<Draft> = new Set();
+const NOTHING: ReadonlySet<Node> = new Set();
+
+const isSource = ({ op }: Node): boolean => op === 'feed' || op === 'constant' || op === 'read';
+
+/** A source is there whatever happens. */
+const sizeOf = (node: Node): number => (isSource(node) || aliasedRead(node) ? 0 : byteSize(node));
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0);
