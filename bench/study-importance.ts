@@ -7,6 +7,7 @@ import { writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { untouched } from '../trainer/adapter/apply-adapter.ts';
+import { fusedSteps } from '../trainer/graph/fusion/plan.ts';
 import { liveness } from '../trainer/graph/liveness.ts';
 import type { Program } from '../trainer/graph/program.ts';
 import { importanceProgram } from '../trainer/importance/importance-program.ts';
@@ -91,7 +92,9 @@ function programOf(pass: MeasureName | 'inference', task: Task, model: Model, sh
 /** Of everything alive that is no weight, at the worst moment of the worst batch. */
 const peakOf = ({ signatures }: Program): number =>
   Math.max(
-    ...Object.entries(signatures).flatMap(([name, signature]) => (/^(score|eval)/.test(name) ? [liveness(signature).peakBytes] : [])),
+    ...Object.entries(signatures).flatMap(([name, signature]) =>
+      /^(score|eval)/.test(name) ? [liveness(signature, fusedSteps(signature)).peakBytes] : [],
+    ),
   );
 
 async function measure(pass: MeasureName | 'inference'): Promise<Peaks> {

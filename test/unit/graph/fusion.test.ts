@@ -114,8 +114,9 @@ describe('what runs together', () => {
 function checkPlaces({ nodes, program }: Step): void {
   if (!program) return;
   const last = (stride: number, size: number): number => Math.max(0, stride * (size - 1));
-  for (const { node, offset, column, lead, ...rest } of [...program.loads, ...program.stores]) {
-    const windows = 'windows' in rest ? rest.windows : [];
+  const loads = program.loads.map(load => ({ ...load, isIn: load.windows }));
+  const stores = program.stores.map(store => ({ ...store, isIn: [] }));
+  for (const { node, offset, column, lead, isIn: windows } of [...loads, ...stores]) {
     const sizes = program.lead.map((size, axis) => Math.min(size, ...windows.filter(each => each.axis === axis).map(({ high }) => high)));
     const begins = program.lead.map((_, axis) => Math.max(0, ...windows.filter(each => each.axis === axis).map(({ low }) => low)));
     const least = lead.reduce((sum, stride, axis) => sum + stride * (begins[axis] as number), offset);
