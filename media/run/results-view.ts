@@ -61,7 +61,7 @@ function byLabel(rows: readonly LabelRow[]): HTMLElement {
     'table',
     { class: 'data' },
     element('caption', {}, 'By label'),
-    head(['Label', 'Samples', 'Told right', 'before', 'Right when told']),
+    head(['Label', 'Samples', 'Recall', 'before', 'Precision']),
     element(
       'tbody',
       {},

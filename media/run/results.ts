@@ -1,5 +1,5 @@
 /** What the held-out data says of a run, before and after; and which label was taken for which. Pure. */
-import { percent } from '../../trainer/protocol/format.ts';
+import { grouped, percent } from '../../trainer/protocol/format.ts';
 import type { EvaluationView } from '../../trainer/protocol/view/run.ts';
 import { evaluationNames, formatOf, isBetterLow, labelOf, measureOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
@@ -59,7 +59,7 @@ function resultRow(name: string, before: number | undefined, after: number | und
   const sign = change === undefined || change === 0 ? '' : change > 0 ? '+' : '−';
   const isShare = name.endsWith('accuracy');
   return {
-    label: labelOf(name).replace(/^Held-out /, ''),
+    label: capitalized(labelOf(name).replace(/^Held-out /, '')),
     before: show(before),
     after: show(after),
     change:
@@ -68,12 +68,14 @@ function resultRow(name: string, before: number | undefined, after: number | und
   };
 }
 
+const capitalized = (text: string): string => text.charAt(0).toUpperCase() + text.slice(1);
+
 export interface LabelRow {
   readonly label: string;
   readonly samples: number;
-  /** Share of the label's samples that were told right. */
+  /** Share of the label's samples that got it. */
   readonly recall: number | undefined;
-  /** Share of the answers with this label that were right. */
+  /** Share of the answers with this label that are right. */
   readonly precision: number | undefined;
   readonly recallBefore: number | undefined;
   /** Answers by label, in the order of the rows. */
@@ -103,5 +105,5 @@ export function labelRows(after: Labels, before: Labels | undefined): LabelRow[]
 
 /** One sentence that tells whether the model is better than no model. */
 export function labelSentence({ accuracy, majority }: Labels, samples: number): string {
-  return `${percent(accuracy)} of ${samples.toLocaleString('en-US')} held-out samples are told right; always giving the commonest label would get ${percent(majority)}.`;
+  return `${percent(accuracy)} of ${grouped(samples)} held-out samples are right; the commonest label alone would be right for ${percent(majority)}.`;
 }

@@ -162,7 +162,7 @@ describe.skipIf(executablePath === undefined)(
     test('memory, coverage, recipe and results say what the files say', async () => {
       const { page } = await openRun();
       await page.getByRole('tab', { name: 'Results' }).click();
-      await page.getByRole('row', { name: /^loss [\d.]+ [\d.]+ −[\d.]+/ }).waitFor();
+      await page.getByRole('row', { name: /^Loss [\d.]+ [\d.]+ −[\d.]+/ }).waitFor();
       const confusion = page.getByRole('table', { name: /True label by row/ });
       expect(await confusion.getByRole('columnheader').allTextContents()).toEqual(['ham', 'spam']);
       const counts = await confusion.getByRole('cell').allTextContents();

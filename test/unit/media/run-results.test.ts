@@ -85,8 +85,8 @@ describe('results', () => {
     const results = resultsOf(modelOf(lines, { type: 'evaluation', evaluation: { step: 10, before: BEFORE, newest: AFTER } }));
     expect(results).toMatchObject({ step: 10, isFinal: false, samples: 10 });
     expect(results?.rows).toEqual([
-      { label: 'loss', before: '2', after: '0.5', change: '−1.5', isBetter: true },
-      { label: 'accuracy', before: '60.0%', after: '90.0%', change: '+30.0 points', isBetter: true },
+      { label: 'Loss', before: '2', after: '0.5', change: '−1.5', isBetter: true },
+      { label: 'Accuracy', before: '60.0%', after: '90.0%', change: '+30.0 points', isBetter: true },
     ]);
     expect(results?.labels?.after).toBe(AFTER.labels);
   });
@@ -95,7 +95,7 @@ describe('results', () => {
     expect(resultsOf(modelOf(lines))?.rows[0]).toMatchObject({ before: '2', after: '0.6' });
   });
 
-  test('by label: told right is of the row, right when told of the column', () => {
+  test('by label: recall is of the row, precision of the column', () => {
     const [ham, spam] = labelRows(AFTER.labels as NonNullable<EvaluationView['labels']>, BEFORE.labels);
     expect(ham).toEqual({ label: 'ham', samples: 6, recall: 5 / 6, precision: 1, recallBefore: 1, answers: [5, 1] });
     expect(spam).toEqual({ label: 'spam', samples: 4, recall: 1, precision: 4 / 5, recallBefore: 0, answers: [0, 4] });
