@@ -218,8 +218,11 @@ export class JobQueue {
 
 function outcomeOf({ wish }: Job, outcome: WorkerOutcome): Partial<JobRecord> {
   const { last } = outcome;
-  if (last?.type === 'result')
-    return { state: wish === undefined ? 'succeeded' : wish === 'stop' ? 'stopped' : 'aborted', result: last.value };
+  if (last?.type === 'result') {
+    // A training that was stopped from outside, by a signal to its worker, says so itself.
+    const isStopped = wish === 'stop' || (last.value as { readonly state?: unknown } | undefined)?.state === 'stopped';
+    return { state: wish === 'abort' ? 'aborted' : isStopped ? 'stopped' : 'succeeded', result: last.value };
+  }
   if (wish === 'abort') return { state: 'aborted' };
   if (wish === 'stop' && (last === undefined || last.code === 'stopped')) return { state: 'stopped' };
   if (last) return { state: 'failed', failure: { code: last.code, message: last.message, hint: last.hint } };

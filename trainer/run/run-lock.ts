@@ -20,15 +20,19 @@ export function isRunning({ pid, startTime }: ProcessIdentity): boolean {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
-  return startTime === undefined || startTimeOf(pid) === startTime;
+  const found = startTimeOf(pid);
+  return found !== ENDED && (startTime === undefined || found === startTime);
 }
+
+/** Instead of a start time: a process that has ended and that its parent has not looked after yet. */
+const ENDED = 'ended';
 
 /** Field 22 of /proc/PID/stat, counted behind the name, which may hold spaces and brackets. A zombie runs no more. */
 function startTimeOf(pid: number): string | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
     const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return state === 'Z' ? 'ended' : fields[18];
+    return state === 'Z' ? ENDED : fields[18];
   } catch {
     return undefined;
   }

@@ -154,3 +154,31 @@ test('start, status and stop of the command line', async () => {
   expect(cli(stateDir, 'stop')).toMatchObject({ stopped: true, pid });
   expect(cli(stateDir, 'status')).toMatchObject({ running: false });
 });
+
+/** A daemon as of another version: it refuses every handshake, and ends at a signal. */
+const OTHER_VERSION = `
+  import { writeFileSync } from 'node:fs';
+  import { WebSocketServer } from 'ws';
+  const [file] = process.argv.slice(1);
+  const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: names => [...names][0] }, () => {
+    const { port } = server.address();
+    writeFileSync(file, JSON.stringify({ port, pid: process.pid, startedAt: 'then', token: 'a'.repeat(64), version: '0.0.1' }));
+  });
+  server.on('connection', socket => socket.on('message', data => {
+    const { id } = JSON.parse(data);
+    socket.send(JSON.stringify({ jsonrpc: '2.0', id, error: { code: -32001, message: 'speaks 99', data: { code: 'protocol-mismatch' } } }));
+  }));
+  process.on('SIGTERM', () => process.exit(0));
+`;
+
+test('a daemon of another version is told apart, keeps the folder, and can be stopped', async () => {
+  const stateDir = makeStateDir();
+  const child = spawn(process.execPath, ['--input-type=module', '-e', OTHER_VERSION, discoveryPath(stateDir)], { stdio: 'inherit' });
+  children.push(child);
+  await until(async () => (await readDiscovery(stateDir))?.pid === child.pid, 'it is there');
+  await expect(connectToState(stateDir)).rejects.toMatchObject({ code: 'protocol-mismatch' });
+  await expect(startTestDaemon({ stateDir })).rejects.toMatchObject({ code: 'daemon-running' });
+  const ended = new Promise(resolve => child.once('exit', resolve));
+  expect(cli(stateDir, 'stop')).toMatchObject({ stopped: true, pid: child.pid });
+  expect(await ended).toBe(0);
+});

@@ -2,10 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { byteSize, duration, table } from '../../protocol/format.ts';
 import { type DaemonOptions, startDaemon } from '../../rpc/daemon.ts';
+import { DaemonError } from '../../rpc/daemon-error.ts';
 import { readDiscovery } from '../../rpc/discovery.ts';
+import { isRunning } from '../../run/run-lock.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import {
   type AddCommand,
@@ -28,6 +31,10 @@ interface RunOptions {
 interface StatusOptions {
   readonly showToken?: boolean;
 }
+
+const STOPPING = 'stopping; training saves first';
+/** Between two looks whether a process is still there. */
+const POLL_MS = 100;
 
 interface Place {
   readonly host: string;
@@ -180,15 +187,28 @@ async function status(context: CommandContext, { showToken = false }: StatusOpti
 
 async function stop(context: CommandContext): Promise<CommandResult> {
   const { terminal } = context;
+  const pid = await stopByRequest(context).catch(error => stopBySignal(context, error));
+  terminal.print(pid === undefined ? 'no daemon runs' : `the daemon has ended, process ${pid}`);
+  return { value: { ok: true, stopped: pid !== undefined, pid } };
+}
+
+async function stopByRequest(context: CommandContext): Promise<number | undefined> {
   const client = await connectIfRunning(context);
-  if (client === undefined) {
-    terminal.print('no daemon runs');
-    return { value: { ok: true, stopped: false } };
-  }
-  terminal.say('info', 'stopping; training saves first');
+  if (client === undefined) return undefined;
+  context.terminal.say('info', STOPPING);
   await client.request('shutdown', {});
   await client.exit();
   await client.closed;
-  terminal.print(`the daemon has ended, process ${client.server.pid}`);
-  return { value: { ok: true, stopped: true, pid: client.server.pid } };
+  return client.server.pid;
+}
+
+/** A daemon of another version answers no request of ours, but ends in order at a signal. @throws `error` where it is another one */
+async function stopBySignal({ settings, terminal }: CommandContext, error: unknown): Promise<number> {
+  const found = settings.remoteDaemon === undefined ? await readDiscovery(settings.stateDir) : undefined;
+  if (!(error instanceof DaemonError) || error.code !== 'protocol-mismatch' || found === undefined) throw error;
+  const { pid } = found;
+  terminal.say('info', STOPPING);
+  process.kill(pid, 'SIGTERM');
+  while (isRunning({ pid })) await delay(POLL_MS);
+  return pid;
 }
