@@ -8,7 +8,7 @@ export interface Spot {
   readonly on: 'key' | 'value';
 }
 
-export const contains = ({ start, end }: Range, at: Position): boolean => !before(at, start) && !before(end, at);
+const contains = ({ start, end }: Range, at: Position): boolean => !before(at, start) && !before(end, at);
 
 export const overlaps = (a: Range, b: Range): boolean => !before(a.end, b.start) && !before(b.end, a.start);
 

@@ -33,8 +33,8 @@ const severities: Readonly<Record<Severity, DiagnosticSeverity>> = {
   info: DiagnosticSeverity.Information,
 };
 
-export const toPosition = ({ line, column }: Position) => ({ line, character: column });
-export const toRange = ({ start, end }: Range): LspRange => ({ start: toPosition(start), end: toPosition(end) });
+const toPosition = ({ line, column }: Position) => ({ line, character: column });
+const toRange = ({ start, end }: Range): LspRange => ({ start: toPosition(start), end: toPosition(end) });
 export const fromPosition = ({ line, character }: { line: number; character: number }): Position => ({ line, column: character });
 export const fromRange = ({ start, end }: LspRange): Range => ({ start: fromPosition(start), end: fromPosition(end) });
 

@@ -94,7 +94,7 @@ function addBias(bias: Float32Array, added: Float32Array, { r, alpha }: AdapterR
 }
 
 /** Each row brought to its length (dora), in place. */
-export function withLengths(weight: Float32Array, lengths: Float32Array): Float32Array {
+function withLengths(weight: Float32Array, lengths: Float32Array): Float32Array {
   const width = weight.length / lengths.length;
   lengths.forEach((length, i) => {
     const row = weight.subarray(i * width, (i + 1) * width);

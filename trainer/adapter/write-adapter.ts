@@ -29,7 +29,7 @@ export interface AdapterContents {
   readonly tensors: readonly AdapterTensor[];
 }
 
-export const CREATED_BY = `rowtune ${manifest.version}`;
+const CREATED_BY = `rowtune ${manifest.version}`;
 
 /** What an attachment trains, in the adapter's words. */
 export function describeAdapter({ method, trainables, lora = new Map(), vera }: Attachment, base: AdapterBase): AdapterDescription {

@@ -53,7 +53,7 @@ export async function runCommandWork(
 }
 
 /** Shows an error in its own words. One that nobody foresaw keeps its stack in the log; --verbose shows it. */
-export function reportError(error: unknown, terminal: Terminal): ExitStatus {
+function reportError(error: unknown, terminal: Terminal): ExitStatus {
   const { message, hint, code, exitStatus, details } = error instanceof CliError ? error : foreign(error, terminal);
   terminal.progress.end();
   terminal.say('error', message);

@@ -82,7 +82,7 @@ const binary = { add: together, sub: together, mul: together, div: together, max
 const sources = { feed: none, constant: none, read: none, randomMask: none, oneHot: none, argmax: none } as const;
 const tests = { equal: none, less: none, greaterEqual: none, logicalAnd: none } as const;
 
-export const channelRules: { readonly [Op in OpName]: Rule<Op> } = {
+const channelRules: { readonly [Op in OpName]: Rule<Op> } = {
   ...unary,
   ...nonlinear,
   ...binary,

@@ -97,7 +97,7 @@ function spread({ shape, ids }: Channels, full: Shape): Channels {
 }
 
 /** One entry along every axis on which nothing differs. */
-export function compress(channels: Channels): Channels {
+function compress(channels: Channels): Channels {
   let { shape, ids } = channels;
   for (const axis of shape.keys()) {
     const size = shape[axis] as number;

@@ -4,7 +4,7 @@ import { formatTime } from './strftime.ts';
 import type { Tokenizer } from './tokenizer.ts';
 
 /** The longest published templates have some 30 KB. */
-export const MAX_TEMPLATE_BYTES = 1024 * 1024;
+const MAX_TEMPLATE_BYTES = 1024 * 1024;
 
 export interface ChatMessage {
   readonly role: string;

@@ -5,7 +5,7 @@ import { GGUF_TYPES, type GgufType, ggufTypeName, SUPPORTED_GGUF_TYPES } from '.
 import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';
 
 /** A vocabulary of 260 000 tokens with merges takes some 20 MB. */
-export const MAX_GGUF_HEADER_BYTES = 256 * 1024 * 1024;
+const MAX_GGUF_HEADER_BYTES = 256 * 1024 * 1024;
 /** ggml's own limit. */
 const MAX_DIMENSIONS = 4;
 /** Real files use 32; more than a page or two would be a lie. */
@@ -55,7 +55,7 @@ export async function readGgufHeader(file: ByteFile): Promise<GgufHeader> {
  * The pure part: `bytes` is the beginning of the file.
  * @throws NeedMoreBytes when the header goes on behind `bytes`, ModelFileError when it is wrong
  */
-export function parseGgufHeader(input: { readonly path: string; readonly bytes: Uint8Array; readonly fileSize: number }): GgufHeader {
+function parseGgufHeader(input: { readonly path: string; readonly bytes: Uint8Array; readonly fileSize: number }): GgufHeader {
   const fail = (message: string): never => {
     throw new ModelFileError(input.path, message, DOWNLOAD_AGAIN);
   };

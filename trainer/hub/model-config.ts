@@ -4,7 +4,7 @@ import { ModelFileError } from './model-file-error.ts';
 import { isRecord, JsonSyntaxError, parseStrictJson } from './strict-json.ts';
 
 /** Real ones have a few kilobytes; label maps of large classifiers reach some hundred. */
-export const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
+const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
 
 export type ModelConfig = Readonly<Record<string, unknown>>;
 

@@ -181,7 +181,7 @@ export function vocabularySizeOf(definition: Record<string, unknown>): number {
 const specialIds = (definition: Record<string, unknown>): ReadonlySet<number> =>
   new Set(((definition.added_tokens ?? []) as Array<{ id: number; special?: unknown }>).filter(t => t.special === true).map(t => t.id));
 
-export const idList = (value: unknown): number[] => (Array.isArray(value) ? value : [value]).filter(isTokenId);
+const idList = (value: unknown): number[] => (Array.isArray(value) ? value : [value]).filter(isTokenId);
 
 /** chat_template.jinja goes before tokenizer_config.json, as in Transformers; of several named templates the one called "default". */
 function findChatTemplate(source: string, files: ReadonlyMap<string, string>, config: Record<string, unknown>): string | undefined {

@@ -24,7 +24,7 @@ export interface ConfigView {
 }
 
 /** True for a config.json that describes a model of Hugging Face's kind; others are none of our business. */
-export const isModelConfig = (text: string): boolean => /"(?:architectures|model_type)"\s*:/.test(text);
+const isModelConfig = (text: string): boolean => /"(?:architectures|model_type)"\s*:/.test(text);
 
 export function configProblems(view: ConfigView): LintProblem[] {
   const { text, file, kind } = view;

@@ -26,7 +26,7 @@ export interface FolderFacts {
   readonly hasAdapterWeights: boolean;
 }
 
-export const NO_FACTS: FolderFacts = { missingShards: [], hasAdapterWeights: false };
+const NO_FACTS: FolderFacts = { missingShards: [], hasAdapterWeights: false };
 
 /** Parsing one of 33 MB, the largest there are, takes a second: beyond a common size it is left to the trainer. */
 const MAX_TOKENIZER_BYTES = 20 * 2 ** 20;

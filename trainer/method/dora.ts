@@ -12,7 +12,7 @@ import { factors, initialPairs, type LoraPair, type LowRank, lowRankParts, lowRa
 import { type Attach, whole } from './method.ts';
 
 /** m, [out], under PEFT's name. */
-export const magnitudeOf = ({ name, weight }: ModuleSpec): VariableSpec => ({
+const magnitudeOf = ({ name, weight }: ModuleSpec): VariableSpec => ({
   name: `${name}.lora_magnitude_vector`,
   shape: [weight.shape[0] as number],
   dtype: 'float32',

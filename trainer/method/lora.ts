@@ -16,7 +16,7 @@ export interface LoraPair {
 }
 
 /** The two factors of a module, under PEFT's names and of PEFT's shapes. */
-export function loraPair({ name, weight: { shape } }: ModuleSpec, r: number): LoraPair {
+function loraPair({ name, weight: { shape } }: ModuleSpec, r: number): LoraPair {
   const [out, ...rest] = shape as [number, ...number[]];
   return {
     a: { name: `${name}.lora_A.weight`, shape: [r, ...rest], dtype: 'float32' },

@@ -33,7 +33,7 @@ function veraShape(modules: readonly ModuleSpec[], r: number, projectionKey: num
 }
 
 /** d [r] and b [out] of a module, under PEFT's names. */
-export const veraVectors = ({ name, weight }: ModuleSpec, r: number): { readonly d: VariableSpec; readonly b: VariableSpec } => ({
+const veraVectors = ({ name, weight }: ModuleSpec, r: number): { readonly d: VariableSpec; readonly b: VariableSpec } => ({
   d: { name: `${name}.vera_lambda_d`, shape: [r], dtype: 'float32' },
   b: { name: `${name}.vera_lambda_b`, shape: [weight.shape[0] as number], dtype: 'float32' },
 });

@@ -16,7 +16,7 @@ export interface Precision {
   readonly quantise: Quantisation;
 }
 
-export const FLOAT32: Precision = { dtype: 'float32', quantise: 'none' };
+const FLOAT32: Precision = { dtype: 'float32', quantise: 'none' };
 
 /** Rows of a quantised weight that are held beside it in float32; in the weight itself they are 0. */
 export interface RowsBeside {

@@ -26,7 +26,6 @@ export interface Recipe extends Resolved<typeof recipeFields> {}
 export type EngineName = Exclude<Recipe['engine'], 'auto'>;
 
 export type { Group, Setting } from './recipe/setting.ts';
-export { isGroup } from './recipe/setting.ts';
 export type { JsonSchema, ValueType } from './recipe/value-type.ts';
 
 /** Every setting by its dotted path ("data.train"), in the order of the table. */

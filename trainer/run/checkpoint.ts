@@ -17,7 +17,7 @@ import { RunError, systemErrorCode } from './run-error.ts';
 import { RUN_FILES } from './run-folder.ts';
 
 export const OPTIMIZER_TENSORS = 'optimizer.safetensors';
-export const TRAINER_STATE = 'trainer_state.json';
+const TRAINER_STATE = 'trainer_state.json';
 
 /** Left free beside a checkpoint: for logs, metrics and everything else on the disk. */
 const SPARE_BYTES = 64 * 2 ** 20;
@@ -25,7 +25,7 @@ const SPARE_BYTES = 64 * 2 ** 20;
 const evaluationSchema = z.looseObject({ loss: z.number() });
 
 /** What goes on where the tensors alone do not say it. */
-export const trainerStateSchema = z.object({
+const trainerStateSchema = z.object({
   version: z.literal(1),
   step: z.number().int().nonnegative(),
   /** The next batch. */
@@ -59,7 +59,7 @@ export interface SaveParams {
   readonly state: TrainerState;
 }
 
-export const stepName = (step: number): string => `step-${String(step).padStart(6, '0')}`;
+const stepName = (step: number): string => `step-${String(step).padStart(6, '0')}`;
 
 /** What a checkpoint takes on the disk. */
 export const checkpointBytes = (attachment: Attachment, optimizer: OptimizerSettings): number =>

@@ -76,7 +76,7 @@ function judge(questions: readonly ChoiceQuestion[], likelihoods: Float64Array):
  * The harness's `_encode_pair`: spaces at the end of the context go to the continuation, whose tokens are what the whole has beyond the context.
  * What is too long is cut to the model's positions, the last token among them; the harness, which feeds that one to no model, keeps one more.
  */
-export function encodeChoice(
+function encodeChoice(
   tokenizer: Pick<TextTokenizer, 'encode'>,
   { context, continuation, maxPositions }: { readonly context: string; readonly continuation: string; readonly maxPositions: number },
 ): TokenSequence {

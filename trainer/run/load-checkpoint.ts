@@ -24,7 +24,7 @@ export interface Checkpoint {
 }
 
 /** @throws RunError, AdapterError or ModelFileError where a part is missing or damaged */
-export async function openCheckpoint(folder: string): Promise<Checkpoint> {
+async function openCheckpoint(folder: string): Promise<Checkpoint> {
   const state = await readTrainerState(folder);
   const adapter = await readAdapter(folder);
   const optimizer = await openSafetensors(path.join(folder, OPTIMIZER_TENSORS)).catch(async error => {

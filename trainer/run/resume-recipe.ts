@@ -7,7 +7,7 @@ import { RunError } from './run-error.ts';
 import { readRunRecipe } from './run-folder.ts';
 
 /** How long, how often, how much is kept, and how it is computed. */
-export const CHANGEABLE: readonly string[] = [
+const CHANGEABLE: readonly string[] = [
   'max_steps',
   'num_train_epochs',
   'logging_steps',

@@ -39,7 +39,7 @@ function startTimeOf(pid: number): string | undefined {
 }
 
 /** Who holds the lock of a run folder, dead or alive. */
-export function lockHolder(runDir: string): ProcessIdentity | undefined {
+function lockHolder(runDir: string): ProcessIdentity | undefined {
   try {
     const found = JSON.parse(readFileSync(path.join(runDir, LOCK_FILE), 'utf8')) as Partial<ProcessIdentity>;
     return { pid: Number(found.pid), startTime: found.startTime };

@@ -8,7 +8,7 @@ import { elementCount } from '../graph/types.ts';
 import type { UpdateGroup } from './update-group.ts';
 
 /** Numbers that share a scale, as in bitsandbytes. */
-export const EIGHT_BIT_BLOCK = 256;
+const EIGHT_BIT_BLOCK = 256;
 /** Moments of fewer numbers than this stay in float32, as in bitsandbytes: biases, norms and small factors, where 8 bits save nothing. */
 export const EIGHT_BIT_FROM = 4096;
 /** A whole variable is updated this many numbers at a time, so that the float32 copies within the step stay small. */

@@ -30,7 +30,7 @@ export interface OptimizerSettings {
 }
 
 /** What changes from step to step, as scalar feeds. */
-export const OPTIMIZER_FEEDS = ['learningRate', 'beta1Power', 'beta2Power', 'epsilon'] as const;
+const OPTIMIZER_FEEDS = ['learningRate', 'beta1Power', 'beta2Power', 'epsilon'] as const;
 export type OptimizerFeeds = Readonly<Record<(typeof OPTIMIZER_FEEDS)[number], number>>;
 
 /** Values of the feeds at update number `step` (from 1). ε is scaled so that PyTorch's form comes out: see the `adam` operation. */

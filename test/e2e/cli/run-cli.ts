@@ -5,7 +5,7 @@ import { cp, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 
-export const root = path.join(import.meta.dirname, '..', '..', '..');
+const root = path.join(import.meta.dirname, '..', '..', '..');
 export const golden = path.join(root, 'test', 'golden');
 const program = path.join(root, 'bin', 'rowtune.mjs');
 /** A daemon of the user is left alone. */

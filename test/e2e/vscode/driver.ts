@@ -210,4 +210,4 @@ export class Workbench {
   }
 }
 
-export const screenshotFolder = process.env.ROWTUNE_SCREENSHOTS ?? join(import.meta.dirname, '..', '..', '..', 'dist', 'screenshots');
+const screenshotFolder = process.env.ROWTUNE_SCREENSHOTS ?? join(import.meta.dirname, '..', '..', '..', 'dist', 'screenshots');

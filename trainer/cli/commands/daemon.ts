@@ -127,6 +127,12 @@ const hostAndPort = ({ host, port }: Place): string => `${host.includes(':') ? `
 async function run({ settings, terminal, cwd }: CommandContext, options: RunOptions): Promise<CommandResult> {
   const { stateDir, cacheDir, hub, engineFromEnvironment } = settings;
   const outside = await outsideOf(options, cwd);
+  // From the first moment: who sees the daemon's file may send a signal at once.
+  const asked = new Promise<void>(resolve => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
+  });
+  // The window it was started from may close.
+  process.on('SIGHUP', () => undefined);
   const daemon = await startDaemon({
     stateDir,
     cacheDir,
@@ -139,9 +145,7 @@ async function run({ settings, terminal, cwd }: CommandContext, options: RunOpti
   terminal.say('info', `the daemon listens on 127.0.0.1:${daemon.discovery.port}, process ${process.pid}`);
   if (outside !== undefined && daemon.outsidePort !== undefined)
     terminal.say('info', `and on wss://${hostAndPort({ host: outside.host, port: daemon.outsidePort })} for other machines`);
-  for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => void daemon.stop());
-  // The window it was started from may close.
-  process.on('SIGHUP', () => undefined);
+  void asked.then(() => daemon.stop());
   let fault: unknown;
   // A mistake of ours must not take the jobs with it: training saves, and the reason is in daemon.out.
   process.on('uncaughtException', error => {

@@ -46,7 +46,7 @@ interface EstimateOptions {
 const UNITS: Readonly<Record<string, number>> = { '': 1, kb: 1e3, mb: 1e6, gb: 1e9, tb: 1e12, kib: 2 ** 10, mib: 2 ** 20, gib: 2 ** 30 };
 
 /** '8GB', '800 MB', '6.5GiB' in bytes. */
-export function parseSize(text: string): number {
+function parseSize(text: string): number {
   const [, number = '', unit = ''] = /^\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b)?\s*$/i.exec(text) ?? [];
   const factor = UNITS[unit.toLowerCase()];
   if (number === '' || factor === undefined || Number(number) === 0)

@@ -72,7 +72,7 @@ async function train(
 }
 
 /** The daemon has an environment of its own; what ours asks for goes with the recipe. */
-export const engineOf = ({ settings }: CommandContext, engine: string): string[] =>
+const engineOf = ({ settings }: CommandContext, engine: string): string[] =>
   engine === 'auto' && settings.engineFromEnvironment !== undefined ? [`engine=${settings.engineFromEnvironment}`] : [];
 
 /** Shows the table of a run that ended by itself or was asked to stop. */

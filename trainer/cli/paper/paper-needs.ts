@@ -72,7 +72,7 @@ export const paperData = {
 export type DataKey = keyof typeof paperData;
 
 /** The seven benchmarks whose mean the paper quotes; under --data, from json, jsonl or Parquet files that others publish. */
-export const paperBenchmarks = ['arc_challenge', 'arc_easy', 'boolq', 'hellaswag', 'openbookqa', 'rte', 'winogrande'] as const;
+const paperBenchmarks = ['arc_challenge', 'arc_easy', 'boolq', 'hellaswag', 'openbookqa', 'rte', 'winogrande'] as const;
 
 export interface Places {
   /** --models, absolute. */

@@ -10,7 +10,7 @@ import { reductionKernels } from './kernels/reduction.ts';
 import { shapeKernels } from './kernels/shape.ts';
 import { sourceKernels } from './kernels/source.ts';
 
-export const kernelTable: KernelTable = {
+const kernelTable: KernelTable = {
   ...sourceKernels,
   ...elementwiseKernels,
   ...reductionKernels,

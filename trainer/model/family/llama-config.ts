@@ -53,8 +53,6 @@ const families = {
   Qwen2ForCausalLM: 'qwen2',
 } as const;
 
-export const llamaArchitectures: readonly string[] = Object.keys(families);
-
 /** @throws ModelConfigError with every key that is missing or out of bounds */
 export function llamaConfig(architecture: keyof typeof families, json: Readonly<Record<string, unknown>>): LlamaConfig {
   const parsed = configSchema.safeParse(json);

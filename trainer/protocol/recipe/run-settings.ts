@@ -4,7 +4,7 @@ import { defaulted, derived, optional } from './setting.ts';
 import { choice, flag, integer, mapOf, text } from './value-type.ts';
 
 /** By the names of lm-evaluation-harness. */
-export const choiceTasks = {
+const choiceTasks = {
   arc_challenge: 'The harder questions of the AI2 reasoning challenge.',
   arc_easy: 'Its easier questions.',
   boolq: 'Yes or no questions about a passage.',

@@ -93,7 +93,7 @@ export const tokenSource = ({ plan, sequences, padId, packed }: TokenSourceParam
 });
 
 /** The arrays of a batch. Rows that are missing in a short batch are padding without targets. */
-export function fillBatch(
+function fillBatch(
   sequences: readonly TokenSequence[],
   { bucket, rows }: PlannedBatch,
   { padId, packed }: Pick<TokenSourceParams, 'padId' | 'packed'>,

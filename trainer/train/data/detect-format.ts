@@ -4,7 +4,7 @@ import { DataError } from './data-error.ts';
 import type { DataFormat, DataRecord } from './types.ts';
 
 /** The keys each format must have, in the order in which formats are tried: what is more specific comes first. */
-export const formatKeys = {
+const formatKeys = {
   messages: ['messages'],
   sharegpt: ['conversations'],
   alpaca: ['instruction', 'output'],

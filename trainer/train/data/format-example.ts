@@ -20,7 +20,7 @@ export interface FormatSettings {
 }
 
 /** The prompt of Stanford Alpaca (tatsu-lab/stanford_alpaca, train.py), with the line break that alpaca-lora and later tools end it with. */
-export function alpacaPrompt(instruction: string, input: string): string {
+function alpacaPrompt(instruction: string, input: string): string {
   const context = input === '' ? '' : ', paired with an input that provides further context';
   const inputPart = input === '' ? '' : `### Input:\n${input}\n\n`;
   return `Below is an instruction that describes a task${context}. Write a response that appropriately completes the request.\n\n### Instruction:\n${instruction}\n\n${inputPart}### Response:\n`;

@@ -4,7 +4,7 @@ import { extname, join } from 'node:path';
 import { DataError } from './data-error.ts';
 
 /** A folder with more files is hardly one data set; listing it further would only fill memory. */
-export const MAX_FILES = 100_000;
+const MAX_FILES = 100_000;
 
 export const dataExtensions = ['.jsonl', '.ndjson', '.json', '.csv', '.tsv', '.parquet', '.txt'] as const;
 export type DataExtension = (typeof dataExtensions)[number];

@@ -17,7 +17,7 @@ import { tokenizeExample } from './tokenize-example.ts';
 import type { DataFormat, DataRecord, Example, RenderChat, TextTokenizer } from './types.ts';
 
 /** Five bytes each: 2 GB. More would not fit beside the model in most machines; it is also days of training. */
-export const MAX_DATASET_TOKENS = 400_000_000;
+const MAX_DATASET_TOKENS = 400_000_000;
 
 /** Between two reports of progress. */
 const PROGRESS_RECORDS = 100;

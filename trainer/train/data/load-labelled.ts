@@ -159,7 +159,7 @@ export function findColumns({ value, file, line }: DataRecord): LabelledColumns 
   });
 }
 
-export function requiredNumber(record: DataRecord, key: string): number {
+function requiredNumber(record: DataRecord, key: string): number {
   const value = record.value[key];
   const number = typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN;
   if (Number.isFinite(number)) return number;

@@ -6,9 +6,9 @@ import { DataError } from './data-error.ts';
 import type { DataRecord } from './types.ts';
 
 /** A row group is decoded as a whole; twice this in JavaScript objects is what a heap of 4 GB still holds. */
-export const MAX_ROW_GROUP_BYTES = 2 ** 30;
+const MAX_ROW_GROUP_BYTES = 2 ** 30;
 /** The same bound for groups of tiny rows. */
-export const MAX_ROW_GROUP_ROWS = 10_000_000;
+const MAX_ROW_GROUP_ROWS = 10_000_000;
 /** The magic at both ends and the length of the footer. */
 const MIN_PARQUET_BYTES = 12;
 

@@ -11,7 +11,7 @@ import type { DataRecord } from './types.ts';
 import { readLines } from './utf8-stream.ts';
 
 /** A .json file is parsed in one piece; JavaScript strings end at 512 million characters. JSON Lines has no such bound. */
-export const MAX_JSON_BYTES = 256 * 2 ** 20;
+const MAX_JSON_BYTES = 256 * 2 ** 20;
 
 export interface ReadSettings {
   readonly files: readonly DataFile[];

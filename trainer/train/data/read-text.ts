@@ -4,7 +4,7 @@ import type { DataRecord } from './types.ts';
 import { readLines } from './utf8-stream.ts';
 
 /** A document is tokenised in memory, at some 10 bytes a character; a larger text is several documents. */
-export const MAX_DOCUMENT_CHARACTERS = 64 * 2 ** 20;
+const MAX_DOCUMENT_CHARACTERS = 64 * 2 ** 20;
 
 /** One document a file, one between blank lines, or one between lines that equal the separator. */
 export type TextSplit = 'file' | 'blank_line' | { readonly separator: string };

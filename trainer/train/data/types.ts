@@ -8,7 +8,7 @@ export interface DataRecord {
   readonly value: Readonly<Record<string, unknown>>;
 }
 
-export const dataFormats = ['alpaca', 'messages', 'sharegpt', 'prompt_completion', 'text', 'text_label'] as const;
+const dataFormats = ['alpaca', 'messages', 'sharegpt', 'prompt_completion', 'text', 'text_label'] as const;
 export type DataFormat = (typeof dataFormats)[number];
 
 export interface ChatMessage {
