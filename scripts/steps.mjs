@@ -69,7 +69,7 @@ export const cacheFolder = () => rowtune(['engine', 'list']).value.cacheDir;
 /** Installs TensorFlow where it can be; without it the portable engine runs, and that is said. @returns {boolean} whether it is there */
 export function ensureEngine() {
   const { value } = rowtune(['engine', 'list']);
-  if (value.engines.length > 0) return true;
+  if (value.engines.length > 0 && value.engines.every(({ fuses }) => fuses)) return true;
   const { status } = rowtune(['engine', 'install']);
   if (status !== 0) say('going on with the portable engine, which needs nothing and is slower');
   return status === 0;

@@ -3,6 +3,7 @@ import { type Command, Option } from 'commander';
 import { listEngines, removeEngine, type Variant } from '../../engine/install/engine-folder.ts';
 import { installTensorflow } from '../../engine/install/install-tensorflow.ts';
 import { installWebgpu } from '../../engine/install/install-webgpu.ts';
+import { kernelsAreCurrent } from '../../engine/install/kernel-stamp.ts';
 import type { Progress } from '../../engine/install/wheel.ts';
 import { byteSize, duration, table } from '../../protocol/format.ts';
 import {
@@ -82,18 +83,25 @@ function progressReporter(say: (line: string) => void): (progress: Progress) => 
 }
 
 async function list({ settings, terminal }: CommandContext): Promise<CommandResult> {
-  const engines = listEngines(settings.cacheDir).map(({ name, folder, manifest }) => ({ name, folder, manifest }));
-  const rows = engines.map(({ name, folder, manifest }) => [
+  const engines = listEngines(settings.cacheDir).map(({ name, folder, manifest }) => ({
+    name,
+    folder,
+    manifest,
+    /** Does it have the kernels of this version, compiled for this processor? */
+    fuses: kernelsAreCurrent(folder),
+  }));
+  const rows = engines.map(({ name, folder, manifest, fuses }) => [
     name,
     manifest.tensorflow,
     manifest.variant,
     manifest.installedAt.slice(0, 10),
+    fuses ? 'fused' : 'to be compiled anew: rowtune engine install',
     folder,
   ]);
   terminal.print(
     engines.length === 0
       ? `no engine is installed in ${settings.cacheDir}; the portable engine needs none. To install TensorFlow: rowtune engine install`
-      : table([['name', 'version', 'build', 'installed', 'folder'], ...rows]),
+      : table([['name', 'version', 'build', 'installed', 'kernels', 'folder'], ...rows]),
   );
   return { value: { ok: true, cacheDir: settings.cacheDir, engines } };
 }

@@ -68,11 +68,16 @@ export async function installTensorflow({ cacheDir, variant, log, onProgress = (
   });
 }
 
-/** Compiles the kernels of an installed engine anew, where they are those of another version or another processor. */
+/** Compiles the kernels of an installed engine anew, where they are those of another version or another processor; it runs without them too. */
 async function refreshKernels(folder: string, { log, onProgress }: Pick<BuildParams, 'log' | 'onProgress'>): Promise<void> {
   if (kernelsAreCurrent(folder)) return;
-  log(`compiling the kernels of fused steps for this processor with ${await requireCompiler()} (about 10 seconds)`);
-  await buildKernels(folder, elapsedSeconds => onProgress({ step: 'compile', elapsedSeconds }));
+  try {
+    log(`compiling the kernels of fused steps for this processor with ${await requireCompiler()} (about 10 seconds)`);
+    await buildKernels(folder, elapsedSeconds => onProgress({ step: 'compile', elapsedSeconds }));
+  } catch (error) {
+    if (!(error instanceof EngineError)) throw error;
+    log(`warning: steps will not be fused, so that training takes longer: ${error.message}`);
+  }
 }
 
 interface BuildParams {
@@ -92,7 +97,7 @@ async function build({ partial, variant, downloads, log, onProgress }: BuildPara
   const wheels = await done.once('wheels', () => fetchWheels({ python, downloads, log, onProgress }, partial, variant));
   log('compiling the addon (about 20 seconds)');
   await buildAddon(partial, tick('compile'));
-  await buildKernels(partial, tick('compile'));
+  await refreshKernels(partial, { log, onProgress });
   log('loading it and multiplying two matrices');
   await verifyAddon(partial, tick('verify'));
   return {

@@ -413,6 +413,14 @@ void RunRowProgram(const RowProgram& program, const Buffers& buffers) {
     return program.rows > 1 && across == 1 && access.windows.empty() &&
            std::all_of(access.lead.begin(), access.lead.end(), [](int64_t stride) { return stride == 0; });
   };
+  // What is stored in the order of a register is computed where it is stored, unless that is the memory of something still to be read.
+  std::vector<Access> direct;
+  for (const Access& store : program.stores) {
+    const void* output = buffers.outputs[store.tensor];
+    const bool is_free = std::none_of(program.loads.begin(), program.loads.end(), [&](const Access& load) { return buffers.inputs[load.tensor] == output; });
+    const bool is_once = std::count_if(program.stores.begin(), program.stores.end(), [&](const Access& other) { return other.reg == store.reg; }) == 1;
+    if (store.type == Type::kFloat32 && program.registers[store.reg] == Kind::kFull && is_free && is_once) direct.push_back(store);
+  }
   const int64_t grain = std::max<int64_t>(1, kPieceElements / (tile_rows * tile_columns));
   Pool().Run(across * down, grain, [&](int64_t begin, int64_t end) {
     Registers registers(program, tile_rows, tile_columns);
@@ -427,6 +435,10 @@ void RunRowProgram(const RowProgram& program, const Buffers& buffers) {
       tile.columns = std::min(tile_columns, program.columns - tile.column);
       for (const Access& load : program.loads)
         if (!is_fixed(load)) Load(program, load, buffers, tile, registers);
+      for (const Access& store : direct)
+        registers.target[store.reg] = IsDense(program, store, tile)
+                                          ? static_cast<float*>(buffers.outputs[store.tensor]) + OffsetOf(program, store, tile)
+                                          : registers.own[store.reg];
       for (const Instruction& instruction : program.instructions) {
         Execute(instruction, tile, registers);
         registers.value[instruction.target] = registers.target[instruction.target];
