@@ -147,7 +147,7 @@ async function compare(
 describe.skipIf(!fusing)(`against the interpreter${fusing ? '' : ` (skipped: ${reason})`}`, () => {
   const ODD = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, -0, 1e-30, 87, -87, 3e38, -3e38, 0.2, -0.2, 1, -1, 5, -5];
 
-  const unary = ['neg', 'abs', 'exp', 'sqrt', 'square', 'reciprocal', 'tanh', 'sigmoid', 'erf', 'relu'] as const;
+  const unary = ['neg', 'abs', 'exp', 'log', 'sqrt', 'square', 'reciprocal', 'tanh', 'sigmoid', 'erf', 'relu'] as const;
   test.each(unary)('%s of odd numbers, NaN and infinity among them', op =>
     compare(graph => ({ y: graph[op](graph.mul(graph.feed('x', [ODD.length]), 1)) }), { x: Float32Array.from(ODD) }),
   );

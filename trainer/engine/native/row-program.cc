@@ -360,7 +360,7 @@ void Reduce(F f, float start, const Instruction& i, const Tile& tile, Registers&
 [[gnu::always_inline]] inline float Maximum(float a, float b) { return a != a ? a : (b != b ? b : (a < b ? b : a)); }
 [[gnu::always_inline]] inline float Minimum(float a, float b) { return a != a ? a : (b != b ? b : (b < a ? b : a)); }
 
-// The order is that of INSTRUCTIONS in trainer/engine/fused/row-program.ts.
+// The order is that of INSTRUCTIONS in trainer/graph/fusion/row-program.ts.
 void Execute(const Instruction& i, const Tile& tile, Registers& r) {
   switch (i.code) {
     case 0: Map([](float x) { return -x; }, i, tile, r); break;
@@ -389,6 +389,7 @@ void Execute(const Instruction& i, const Tile& tile, Registers& r) {
     case 23: Select(i, tile, r); break;
     case 24: Reduce([](float x, float y) { return x + y; }, 0.f, i, tile, r); break;
     case 25: Reduce([](float x, float y) { return Maximum(x, y); }, -INFINITY, i, tile, r); break;
+    case 26: Map([](float x) { return Log(x); }, i, tile, r); break;
   }
 }
 

@@ -1,5 +1,5 @@
 // A program over the rows of some tensors: what lies between two matrix products, in one pass over memory.
-// trainer/engine/fused/row-program.ts writes it and says what it means.
+// trainer/engine/tensorflow/fused.ts writes it; trainer/graph/fusion/row-program.ts says what it means.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -15,7 +15,7 @@ import {
   throughSlice,
   throughTranspose,
 } from './access.ts';
-import { isReduction, isView } from './fusible.ts';
+import { isReduction, isView, LONGEST_ROW } from './fusible.ts';
 import { layOut } from './lay-out.ts';
 import { MustBeRead } from './must-be-read.ts';
 import { isElementwise, type RowProgram } from './row-program.ts';
@@ -28,8 +28,6 @@ export interface FusedParams {
   readonly isRead: (node: Node) => boolean;
 }
 
-/** A row of more is not held whole. */
-const LONGEST_ROW = 2 ** 18;
 /** @throws MustBeRead when a node on the way cannot be part of it, or a root cannot be given by it */
 export function buildFused({ roots, isRead }: FusedParams): { program: RowProgram; reads: readonly Node[] } {
   const builder = new Builder(new Set(roots), isRead);

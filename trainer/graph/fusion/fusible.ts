@@ -1,6 +1,6 @@
 /** Which operations a fused step can take in. */
 import type { Node } from '../graph.ts';
-import type { DType } from '../types.ts';
+import { type DType, elementCount } from '../types.ts';
 import { isElementwise } from './row-program.ts';
 
 const COMPUTED: ReadonlySet<DType> = new Set<DType>(['float32', 'bfloat16', 'bool']);
@@ -11,11 +11,16 @@ const READABLE: ReadonlySet<DType> = new Set<DType>([...COMPUTED, 'uint8', 'int8
 export const isView = ({ op }: Node): boolean =>
   op === 'reshape' || op === 'transpose' || op === 'slice' || op === 'pad' || op === 'broadcast' || op === 'concat';
 
-/** A sum or maximum along the last axis. */
+/** A row of more is not held whole. */
+export const LONGEST_ROW = 2 ** 18;
+
+/** A sum or maximum along the last axis, or of all that there is. */
 export function isReduction(node: Node): boolean {
   if (node.op !== 'sum' && node.op !== 'max') return false;
   const { axes } = (node as Node<'sum' | 'max'>).attrs;
-  return axes.length === 1 && axes[0] === (node.inputs[0] as Node).shape.length - 1;
+  const { shape } = node.inputs[0] as Node;
+  if (axes.length === 1 && axes[0] === shape.length - 1) return true;
+  return axes.length === shape.length && elementCount(shape) <= LONGEST_ROW;
 }
 
 const known = new WeakMap<Node, boolean>();

@@ -2,7 +2,7 @@
 import type { OpName } from '../attributes.ts';
 import type { Node } from '../graph.ts';
 
-/** In the order of the kernel's own list; the last three work on a row as a whole or are made of others. */
+/** In the order of the kernel's own list: `Execute` in engine/native/row-program.cc. */
 export const INSTRUCTIONS = [
   'neg',
   'abs',
@@ -30,6 +30,7 @@ export const INSTRUCTIONS = [
   'select',
   'sum',
   'max',
+  'log',
 ] as const;
 export type InstructionName = (typeof INSTRUCTIONS)[number];
 
