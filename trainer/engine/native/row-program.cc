@@ -166,6 +166,15 @@ float Widen(From value) {
   else return static_cast<float>(value);
 }
 
+// Elements of unlike types never share memory, which the compiler has to be told: a byte may alias anything.
+template <class From>
+void WidenRow(const From* __restrict from, int64_t stride, float* __restrict to, int64_t count) {
+  if (stride == 1)
+    for (int64_t i = 0; i < count; i++) to[i] = Widen(from[i]);
+  else
+    for (int64_t i = 0; i < count; i++) to[i] = Widen(from[i * stride]);
+}
+
 template <class From>
 void LoadAs(const RowProgram& program, const Access& access, const From* from, const Tile& tile, Kind kind, float* to) {
   EachRow(program, access, tile, [&](int64_t row, int64_t offset, bool inside) {
@@ -178,11 +187,7 @@ void LoadAs(const RowProgram& program, const Access& access, const From* from, c
       std::fill_n(line, tile.columns, access.fill);
       return;
     }
-    const From* source = from + offset + tile.column * access.column;
-    if (access.column == 1)
-      for (int64_t i = 0; i < tile.columns; i++) line[i] = Widen(source[i]);
-    else
-      for (int64_t i = 0; i < tile.columns; i++) line[i] = Widen(source[i * access.column]);
+    WidenRow(from + offset + tile.column * access.column, access.column, line, tile.columns);
   });
 }
 
@@ -190,6 +195,14 @@ template <class To>
 To Narrow(float value) {
   if constexpr (std::is_same_v<To, uint16_t>) return ToBfloat16(value);
   else return static_cast<To>(value);
+}
+
+template <class To>
+void NarrowRow(const float* __restrict from, To* __restrict to, int64_t stride, int64_t count) {
+  if (stride == 1)
+    for (int64_t i = 0; i < count; i++) to[i] = Narrow<To>(from[i]);
+  else
+    for (int64_t i = 0; i < count; i++) to[i * stride] = Narrow<To>(from[i]);
 }
 
 template <class To>
@@ -202,12 +215,7 @@ void StoreAs(const RowProgram& program, const Access& access, const float* from,
         for (int64_t i = 0; i < tile.columns; i++) to[offset + (tile.column + i) * access.column] = value;
       return;
     }
-    const float* line = from + row * tile.columns;
-    To* target = to + offset + tile.column * access.column;
-    if (access.column == 1)
-      for (int64_t i = 0; i < tile.columns; i++) target[i] = Narrow<To>(line[i]);
-    else
-      for (int64_t i = 0; i < tile.columns; i++) target[i * access.column] = Narrow<To>(line[i]);
+    NarrowRow(from + row * tile.columns, to + offset + tile.column * access.column, access.column, tile.columns);
   });
 }
 
