@@ -151,7 +151,8 @@ export class RunFeed {
       if (isWanted) this.params.onPatch(patch);
       return isWanted;
     };
-    const { source } = this;
+    // The places that belong to this beginning: one that comes meanwhile has its own, which an older look must not move.
+    const { source, metrics, log } = this;
     // State before lines: when it says that the run has ended, all lines are there.
     this.info = await source.info();
     if (!this.info) {
@@ -163,8 +164,8 @@ export class RunFeed {
     // The age moves on by itself: it is no news.
     this.once('overview', JSON.stringify({ ...overview, ageSeconds: 0 }), () => post({ type: 'overview', overview }));
     await this.sendFiles(source, post);
-    await this.sendLines(source, 'metrics', this.metrics, post);
-    if (this.params.withLog) await this.sendLines(source, 'log', this.log, post);
+    await this.sendLines(source, 'metrics', metrics, post);
+    if (this.params.withLog) await this.sendLines(source, 'log', log, post);
   }
 
   private async sendFiles(source: RunSource, post: (patch: RunPatch) => boolean): Promise<void> {

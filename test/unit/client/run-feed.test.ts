@@ -1,0 +1,42 @@
+/** A page that comes back while its run is being looked at: nothing of the history is lost to the older look. */
+import { expect, test } from 'vitest';
+import { RunFeed } from '../../../client/pages/run-feed.ts';
+import type { RunPatch } from '../../../trainer/protocol/view/run.ts';
+import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
+import { testServices } from '../../support/page-host.ts';
+import { until } from '../../support/until.ts';
+
+const RUN = '/runs/spam';
+const LINES = [1, 2, 3].map(step => JSON.stringify({ step, epoch: 0, loss: 1 / step }));
+
+/** The daemon of another machine, whose answers `onRequest` may hold back. */
+function remoteServices(onRequest: (name: string, file: string | undefined) => Promise<void>) {
+  const request = async (name: string, params: { readonly file?: string; readonly from?: number }): Promise<unknown> => {
+    await onRequest(name, params.file);
+    if (name === 'listRuns')
+      return [{ runDir: RUN, name: 'spam', state: 'running', step: 3, totalSteps: 9, startedAt: '', updatedAt: '', ageSeconds: 0 }];
+    const lines = params.file === 'metrics' ? LINES.slice(params.from) : [];
+    return { lines, next: (params.from ?? 0) + lines.length, version: 'one', more: false, rewound: false };
+  };
+  return { ...testServices(), isRemote: () => true, daemon: async () => ({ request }) as unknown as DaemonClient };
+}
+
+test('all lines come after the second beginning', async () => {
+  const patches: RunPatch[] = [];
+  let begins = 0;
+  let feed: RunFeed | undefined;
+  const services = remoteServices(async (_, file) => {
+    // In the midst of the first look, behind the state and before the lines.
+    if (file !== 'summary' || begins > 0) return;
+    begins++;
+    patches.length = 0;
+    feed?.begin();
+  });
+  feed = new RunFeed({ runDir: RUN, services, withLog: true, onPatch: patch => void patches.push(patch) });
+  feed.begin();
+  const steps = () => patches.flatMap(patch => (patch.type === 'metrics' ? (patch.columns.step ?? []) : []));
+  await until(() => patches.some(({ type }) => type === 'log'), 'the second look');
+  feed.dispose();
+  expect(begins).toBe(1);
+  expect(steps()).toEqual([1, 2, 3]);
+});
