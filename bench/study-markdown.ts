@@ -1,5 +1,5 @@
 /** The study as a page: a table of each part, what its learning rates rest on, and each measure against random rows. Pure. */
-import { type PartPlan, parts, SEEDS, tunedWays, waysOf } from './study-plan.ts';
+import { type PartPlan, parts, planOf, SEEDS, tunedWays, waysOf } from './study-plan.ts';
 import { endOfBest, MOST_RATES } from './study-rates.ts';
 import type { PartResult, StudyResults, StudyRun } from './study-report.ts';
 
@@ -29,30 +29,28 @@ epochs on about 500 images of the digits 0 to 4; they are tuned to all ten digit
 tuning images are not among those that the base was trained on. MiniLM is all-MiniLM-L6-v2 with a new head, SmolLM2 is SmolLM2-135M-Instruct (from weights
 of 4 bits) that answers with the name of the label: its head is its embedding, and \`head\` trains that. Both are tuned for one epoch.`;
 
-function section(plan: PartPlan, { runs }: PartResult, where: string): string {
+function section(plan: PartPlan, { runs, plan: madeBy }: PartResult, where: string): string {
   const tested = runs.filter(({ purpose }) => purpose === 'test');
   const ways = waysOf(plan).flatMap(({ name }) => {
     const own = tested.filter(({ way }) => way === name);
     return own.length > 0 ? [line(name, own)] : [];
   });
-  const { tune, test } = plan.samples;
-  const [first] = tested.filter(({ steps }) => steps > 0);
-  const facts = first
-    ? `${first.steps} updates on ${plan.settings.task === 'image_classification' ? `${tune} images of each class` : `${tune} mails`}, ${first.samples} test samples, accuracy ${percent(mean(tested.filter(({ steps }) => steps > 0).map(({ before }) => before)))}% before tuning; ${where}`
-    : `${tune} samples to tune on, ${test} to test on; ${where}`;
-  const seeds = new Set(tested.map(({ seed }) => seed));
-  const unfinished =
-    tested.length < SEEDS.length * waysOf(plan).length
-      ? [`Not finished: ${tested.length} of ${SEEDS.length * waysOf(plan).length} runs, ${seeds.size} seeds.`]
-      : [];
+  const earlier = madeBy === planOf(plan) ? [] : ['Made with other settings than the study has now: fewer samples, fewer learning rates.'];
   return [
     `## ${plan.title[0]?.toUpperCase()}${plan.title.slice(1)}`,
-    facts,
-    ...unfinished,
+    `${factsOf(plan, tested, earlier.length === 0)}; ${where}`,
+    ...earlier,
     table(WAY_HEAD, ways),
     ...rateNote(plan, runs),
     ...againstRandom(tested),
   ].join('\n\n');
+}
+
+function factsOf({ settings, samples: { tune } }: PartPlan, tested: readonly StudyRun[], isOfPlan: boolean): string {
+  const done = tested.filter(({ steps }) => steps > 0);
+  const { steps = 0, samples = 0 } = done[0] ?? {};
+  const made = settings.task === 'image_classification' ? `${tune} images of each class` : `${tune} mails`;
+  return `${steps} updates${isOfPlan ? ` on ${made}` : ''}, ${samples} test samples, accuracy ${percent(mean(done.map(({ before }) => before)))}% before tuning`;
 }
 
 const WAY_HEAD = ['way', 'accuracy', 'loss', 'trained', 'of all', 'learning rate', 'seconds a run'];
@@ -100,7 +98,7 @@ function rateNote(plan: PartPlan, runs: readonly StudyRun[]): string[] {
   const rest =
     open.length === 0
       ? 'Every best one lies between others.'
-      : `The best lies at an end for ${open.join(', ')}, after ${MOST_RATES} rates or where the study was stopped: a better one may lie beyond.`;
+      : `The best lies at an end for ${open.join(', ')}, the last of up to ${MOST_RATES} tried: a better one may lie beyond.`;
   return [`Learning rates tried: ${lists.join('; ')}. ${rest}`];
 }
 

@@ -17,7 +17,7 @@ import {
   waysOf,
 } from './study-plan.ts';
 import { bestOf, nextRate } from './study-rates.ts';
-import { earlierRuns, type StudyRun, writeStudy } from './study-report.ts';
+import { earlierRuns, keepProgress, type StudyRun, writeStudy } from './study-report.ts';
 
 /** What `scripts/bench-study.mjs` hands over. */
 interface StudyRequest extends StudySources {
@@ -31,26 +31,29 @@ interface StudyRequest extends StudySources {
 
 const request = JSON.parse(process.argv[2] as string) as StudyRequest;
 const folder = path.join(request.cacheDir, 'study');
+const folders = { results: request.results, work: folder };
 const jobs = studyJobs({ cacheDir: request.cacheDir, baseDir: folder, hub: { offline: true } });
 const started = performance.now();
 const minutes = (): number => (performance.now() - started) / 60_000;
 
-/** Each result is written as soon as it is there. */
+/** Each run is kept as soon as it is made, and the part is written when it is whole. */
 async function study(part: PartPlan): Promise<void> {
   const data = await dataOf(part, { folder, sources: request, jobs, keepBases: request.resume });
   const plan = planOf(part);
-  const known = request.resume ? await earlierRuns(request.results, part.name, plan) : [];
+  const known = request.resume ? await earlierRuns(folders, part.name, plan) : [];
   const runs: StudyRun[] = [];
+  const result = () => ({ part: part.name, plan, runs, minutes: minutes() });
   const once = async (planned: PlannedRun): Promise<StudyRun> => {
     const run = known.find(earlier => isSame(earlier, planned)) ?? (await attempt(part, data, planned));
     runs.push(run);
-    await writeStudy(request.results, { part: part.name, plan, runs, minutes: minutes() });
+    await keepProgress(folders, result());
     return run;
   };
   const ways = waysOf(part);
   const tuned = new Map<Family, number>();
   for (const way of tunedWays(ways)) tuned.set(way.family, await tune(way, part.rates[way.family], once));
   for (const planned of testRuns(ways, tuned)) await once(planned);
+  await writeStudy(folders, result());
 }
 
 async function tune(way: Way, start: number, once: (planned: PlannedRun) => Promise<StudyRun>): Promise<number> {

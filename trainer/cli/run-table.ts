@@ -49,8 +49,29 @@ const FEWEST_CLASSES = 5;
 /** Classes that are named as the hardest. */
 const HARDEST = 5;
 
-/** Quartiles of the accuracies of the classes, a line an evaluation, and the classes that the last one gets wrong most; '' for few classes. */
+/** A matrix of more classes is wider than a terminal. */
+const MOST_IN_MATRIX = 10;
+
+/** Which label the samples of each were given, by the last evaluation where there are few; quartiles over classes where there are enough. */
 export function classTable(evaluations: Readonly<Record<string, Evaluation>>): string {
+  const last = Object.values(evaluations).at(-1);
+  const matrix = Object.entries(last?.labels?.confusion ?? {});
+  const names = matrix.map(([name]) => name);
+  const shown =
+    names.length > 1 && names.length <= MOST_IN_MATRIX
+      ? [
+          table([
+            ['true label, given →', ...names],
+            ...matrix.map(([name, given]) => [name, ...names.map(other => grouped(given[other] ?? 0))]),
+          ]),
+        ]
+      : [];
+  const spread = quartileTable(evaluations);
+  return [...shown, ...(spread === '' ? [] : [spread])].join('\n\n');
+}
+
+/** Quartiles of the accuracies of the classes, a line an evaluation, and the classes that the last one gets wrong most; '' for few classes. */
+function quartileTable(evaluations: Readonly<Record<string, Evaluation>>): string {
   const all = Object.entries(evaluations);
   const last = all.at(-1)?.[1];
   const accuracies = Object.entries(last?.labels?.confusion ?? {}).flatMap(([name, given]) => {

@@ -1,4 +1,4 @@
-/** Evaluations as people read them: quartiles over many classes, benchmarks with their mean. */
+/** Evaluations as people read them: what few classes are taken for, quartiles over many, benchmarks with their mean. */
 import { expect, test } from 'vitest';
 import { benchmarkTable, classTable, metricRows } from '../../../trainer/cli/run-table.ts';
 import { type Evaluation, labelResult } from '../../../trainer/run/evaluate.ts';
@@ -19,15 +19,20 @@ function evaluation(rights: readonly number[]): Evaluation {
   return { loss: 1, samples: 10 * rights.length, targets: 10 * rights.length, seconds: 1, labels: labelResult(names, counts), measures };
 }
 
-test('quartiles of the classes, and the hardest of them', () => {
+test('what classes are taken for, quartiles over them, and the hardest', () => {
   const text = classTable({ before: evaluation([1, 2, 3, 4, 5]), after: evaluation([9, 2, 7, 8, 10]) });
-  expect(text.split('\n')).toEqual([
+  expect(text.split('\n\n')[1]?.split('\n')).toEqual([
     'accuracy by class    min    25%  median    75%     max',
     'before             10.0%  20.0%   30.0%  40.0%   50.0%',
     'after              20.0%  70.0%   80.0%  90.0%  100.0%',
     'hardest: c1 20.0%, c2 70.0%, c3 80.0%, c0 90.0%, c4 100.0%',
   ]);
-  expect(classTable({ after: evaluation([9, 2]) })).toBe('');
+  expect(classTable({ before: evaluation([0, 0]), after: evaluation([9, 2]) }).split('\n')).toEqual([
+    'true label, given →  c0  c1',
+    'c0                    9   1',
+    'c1                    8   2',
+  ]);
+  expect(classTable({ after: evaluation(Array(11).fill(5)) })).not.toContain('given');
   expect(metricRows(evaluation([1, 2, 3, 4, 5])).map(([name]) => name)).not.toContain('class_accuracy_min');
 });
 
