@@ -6,8 +6,12 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { dataOverrides, findPaperModel } from '../../../trainer/cli/paper/paper-needs.ts';
 import { readProgress, resultTable } from '../../../trainer/cli/paper/paper-results.ts';
 import { type PaperRow, type PaperTable, paperTables } from '../../../trainer/cli/paper/paper-tables.ts';
+import { estimateRecipe } from '../../../trainer/memory/predict.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { formatProblems } from '../../../trainer/protocol/problem.ts';
+import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
+import { configHeaders } from '../../../trainer/run/config-headers.ts';
+import { llama2Of7b } from '../../support/llama-sizes.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-paper-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -58,11 +62,15 @@ test('numbers of a finished run stand beside those of the paper', async () => {
   expect(lines[1]?.split(/\s{2,}/)).toEqual(['cola, spsft', '65.56', '65.43', '–', '9.25']);
 });
 
-test("the paper's counts follow from the sizes of the model", () => {
-  const [hidden, inner, layers] = [4096, 11_008, 32];
-  const perRow = { spsft: 4 * hidden + 2 * hidden + inner, 'fa-spsft': 2 * hidden + inner };
-  for (const { recipe, overrides, paper } of tableOf(8).rows) {
-    const r = Number(/r=(\d+)/.exec(overrides?.[0] ?? '')?.[1]);
-    expect((layers * r * perRow[recipe as keyof typeof perRow]) / 1e6).toBeCloseTo(paper.trained ?? 0, 0);
+test("the paper's counts are those of the recipes, from config.json alone", async () => {
+  const model = path.join(folder, 'llama-2');
+  mkdirSync(model);
+  writeFileSync(path.join(model, 'config.json'), JSON.stringify(llama2Of7b));
+  const headers = await configHeaders(model);
+  for (const { recipe: name, overrides = [], paper } of tableOf(8).rows) {
+    const text = readFileSync(path.join(examples, 'table-8', `${name}.rowtune.yaml`), 'utf8');
+    const { recipe } = parseRecipe(text, { overrides: [...dataOverrides('alpaca', false, places).overrides, ...overrides] });
+    const { trainable } = estimateRecipe({ recipe: recipe as Recipe, headers, allLevels: false, compare: false });
+    expect(trainable / 1e6).toBeCloseTo(paper.trained ?? 0, 0);
   }
 });

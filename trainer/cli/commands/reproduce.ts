@@ -4,9 +4,10 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Option } from 'commander';
 import { readModelHeaders } from '../../hub/open-model.ts';
-import { estimateRecipe } from '../../memory/predict.ts';
+import { type EstimateParams, estimateRecipe } from '../../memory/predict.ts';
 import { byteSize, table } from '../../protocol/format.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { configHeaders } from '../../run/config-headers.ts';
 import type { EvaluateResult } from '../../run/evaluate-run.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
@@ -116,7 +117,9 @@ async function planRow(context: CommandContext, { table: of, row, places, output
   const written = await readRecipe(context, file, overrides);
   const recipe = options.smoke ? smokeRecipe(written, row) : written;
   const runDir = path.join(output, row.id);
-  const estimate = model !== undefined && existsSync(model) ? await estimateOf(recipe, model) : undefined;
+  const isLocal = model !== undefined && existsSync(model);
+  const headers = isLocal ? await headersOf(model, of) : undefined;
+  const estimate = headers instanceof Error ? undefined : headers && estimateOf(recipe, headers);
   return {
     row,
     recipe,
@@ -124,6 +127,7 @@ async function planRow(context: CommandContext, { table: of, row, places, output
     progress: await readProgress(runDir, row, of.benchmarks === true),
     missing: [
       ...(model === undefined && !options.download ? [missingModel(row.model)] : []),
+      ...(headers instanceof Error ? [`a model to train in ${shownPath(named, context.cwd)}: ${headers.message}`] : []),
       ...(of.countsOnly ? [] : data.missing.map(({ file: lacking, source }) => `${shownPath(lacking, context.cwd)} (${source})`)),
     ],
     memory: estimate ? byteSize(estimate.totalBytes) : `over ${byteSize(4e6 * paperModels[row.model].parameters)}`,
@@ -131,10 +135,19 @@ async function planRow(context: CommandContext, { table: of, row, places, output
   };
 }
 
-/** As the run would be, from the headers of its model alone; undefined where they are not such as a run takes. */
-async function estimateOf(recipe: Recipe, model: string): Promise<ReturnType<typeof estimateRecipe> | undefined> {
+/** Of a table that only counts, config.json is enough; what is wrong with a model otherwise comes back as the error that tells it. */
+async function headersOf(model: string, { countsOnly }: PaperTable): Promise<EstimateParams['headers'] | Error> {
   try {
-    return estimateRecipe({ recipe, headers: await readModelHeaders(model), allLevels: false, compare: false });
+    return await readModelHeaders(model);
+  } catch (error) {
+    return countsOnly ? configHeaders(model) : (error as Error);
+  }
+}
+
+/** As the run would be; undefined where the model is not such as a run takes. */
+function estimateOf(recipe: Recipe, headers: EstimateParams['headers']): ReturnType<typeof estimateRecipe> | undefined {
+  try {
+    return estimateRecipe({ recipe, headers, allLevels: false, compare: false });
   } catch {
     return undefined;
   }
