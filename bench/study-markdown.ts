@@ -1,6 +1,6 @@
 /** The study as a page: a table of each part, what its learning rates rest on, and each measure against random rows. Pure. */
 import { type PartPlan, parts, planOf, SEEDS, tunedWays, waysOf } from './study-plan.ts';
-import { endOfBest, MOST_RATES } from './study-rates.ts';
+import { endOfBest } from './study-rates.ts';
 import type { PartResult, StudyResults, StudyRun } from './study-report.ts';
 
 export function studyMarkdown(results: StudyResults): string {
@@ -98,7 +98,7 @@ function rateNote(plan: PartPlan, runs: readonly StudyRun[]): string[] {
   const rest =
     open.length === 0
       ? 'Every best one lies between others.'
-      : `The best lies at an end for ${open.join(', ')}, the last of up to ${MOST_RATES} tried: a better one may lie beyond.`;
+      : `The best lies at an end of those tried for ${open.join(', ')}: a better one may lie beyond.`;
   return [`Learning rates tried: ${lists.join('; ')}. ${rest}`];
 }
 

@@ -12,7 +12,7 @@ const HELP = `npm run study [-- options]
   --importance memory of the measures of importance instead, to bench/results/importance-memory.md
   --resume     go on with a study that was interrupted
   --threads N  cores of one operation (default: all)
-About an hour and a half on two idle cores. The results go to bench/results/study.md and study.json.`;
+About an hour on two idle cores. The results go to bench/results/study.md and study.json.`;
 
 async function bundle() {
   const { build } = await import('esbuild');

@@ -74,7 +74,7 @@ test('the page: mean and deviation over seeds, the rates that were tried, and wh
   const tuned = [0.5, 0.6, 0.7].map((accuracy, i) => run({ purpose: 'tune', learningRate: rateBeside(3e-3, i), accuracy }));
   const text = page([...tuned, ...tested]);
   expect(text).toContain('| lora | 80.0 ± 10.0 | 1.000 ± 0.000 | 1,000 | 10.0% | 0.03 | 2.0 |');
-  expect(text).toContain('Learning rates tried: lora 0.003, 0.01, 0.03. The best lies at an end for lora (0.03)');
+  expect(text).toContain('Learning rates tried: lora 0.003, 0.01, 0.03. The best lies at an end of those tried for lora (0.03)');
   expect(text).toContain('Made with other settings than the study has now');
   expect(text).not.toContain('MiniLM on spam');
 });
