@@ -1,10 +1,11 @@
 /** `rowtune lint`: what the editor shows of recipes and model configs, in a terminal or in continuous integration. */
-import { writeFile } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Option } from 'commander';
 import manifest from '../../../package.json' with { type: 'json' };
 import { describeMachine } from '../../engine/machine.ts';
+import { writeTextFile } from '../../hub/durable-file.ts';
 import { DataCache } from '../../lint/data-facts.ts';
 import { FolderCache } from '../../lint/folder-facts.ts';
 import { fixDocument, type LintSources, lintDocument } from '../../lint/lint.ts';
@@ -80,7 +81,8 @@ async function lintFile(
   const full = path.resolve(cwd, file);
   const before = await readRecipeText(file, cwd);
   const text = fix ? fixDocument({ text: before, file: full }) : before;
-  if (text !== before) await writeFile(full, text);
+  // Whole or not at all, and through a link to the file itself.
+  if (text !== before) await writeTextFile(await realpath(full), text);
   // Paths of a recipe begin where `rowtune train` takes them from.
   return { file, text, problems: await lintDocument({ text, file: full, baseDir: cwd }, sources), fixed: text !== before };
 }
