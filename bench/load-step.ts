@@ -57,6 +57,7 @@ const look = (): void => {
 await loadVariables(session, { model: weightStream(model, folder.weights, look), attachment });
 await folder.weights.close();
 const seconds = (performance.now() - begin) / 1000;
+globalThis.gc?.();
 const { residentBytes } = processMemory();
 const signature = program.signatures[evalSignature(shape)] as Signature;
 const { loss } = await session.run(evalSignature(shape), batchFeeds(signature, model, shape));
