@@ -23,7 +23,7 @@ const spsft = (choice: Partial<Configuration>): Configuration => configure('rowt
 
 export const SWEEPS: readonly Sweep[] = [
   {
-    name: 'tokens, by sequences of 256',
+    name: 'tokens, by sequences',
     unit: 'tokens',
     values: [256, 512, 1024, 2048],
     at: tokens => spsft({ batch: tokens / 256, tokens: 256 }),
@@ -64,7 +64,7 @@ export function sweepMarkdown(
   );
   return `# Cost by tokens, layers and rank
 
-Written by \`npm run bench -- --part sweep\`: SPSFT on SmolLM2-135M in float32, \`recompute: cheap\`, 2 × 256 tokens and 32 rows a layer where they are not what varies, on ${threads} core${threads > 1 ? 's' : ''}. Time is
+Written by \`npm run bench -- --part sweep\`: SPSFT on SmolLM2-135M in float32, \`recompute: cheap\`, sequences of 256 tokens, two of them, and 32 rows a layer where they are not what varies, on ${threads} core${threads > 1 ? 's' : ''}. Time is
 the median of ${STEPS} steps after warm-up, memory the peak less what is resident when the weights are loaded. A line is fitted to each (R² the share of the variance that it
 explains); the exponent is that of the whole cost, below 1 where a part of it does not grow. A layer's attention sees all tokens of its sequence before it, which is what
 one sequence adds to a line.
@@ -100,7 +100,7 @@ export function sweepPicture(results: readonly SweepResult[]): string {
     }),
   });
   return chart({
-    title: 'SPSFT on SmolLM2-135M: cost by size',
+    title: 'SmolLM2-135M: cost by size',
     panels: [panel('seconds a step', ({ secondsPerStep }) => secondsPerStep), panel('MiB over the loaded model', ({ bytes }) => bytes)],
     markers: [],
   });
