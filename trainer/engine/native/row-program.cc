@@ -316,10 +316,15 @@ void Combine(F f, const Instruction& i, const Tile& tile, Registers& r) {
   }
 }
 
-template <int kStrideB, int kStrideC>
+// Both are read before one is chosen, so that it is a blend of vectors and no branch on a random mask.
+template <bool kRowB, bool kRowC>
 void SelectRow(const float* a, const float* b, const float* c, float* to, int64_t count) {
+  const float one_b = *b, one_c = *c;
 #pragma GCC ivdep
-  for (int64_t n = 0; n < count; n++) to[n] = a[n] != 0.f ? b[n * kStrideB] : c[n * kStrideC];
+  for (int64_t n = 0; n < count; n++) {
+    const float x = kRowB ? b[n] : one_b, y = kRowC ? c[n] : one_c;
+    to[n] = a[n] != 0.f ? x : y;
+  }
 }
 
 void Select(const Instruction& i, const Tile& tile, Registers& r) {
@@ -334,10 +339,10 @@ void Select(const Instruction& i, const Tile& tile, Registers& r) {
       const float* chosen = *a != 0.f ? b : c;
       const bool is_full = *a != 0.f ? full_b : full_c;
       for (int64_t n = 0; n < columns; n++) to[n] = chosen[is_full ? n : 0];
-    } else if (full_b && full_c) SelectRow<1, 1>(a, b, c, to, columns);
-    else if (full_b) SelectRow<1, 0>(a, b, c, to, columns);
-    else if (full_c) SelectRow<0, 1>(a, b, c, to, columns);
-    else SelectRow<0, 0>(a, b, c, to, columns);
+    } else if (full_b && full_c) SelectRow<true, true>(a, b, c, to, columns);
+    else if (full_b) SelectRow<true, false>(a, b, c, to, columns);
+    else if (full_c) SelectRow<false, true>(a, b, c, to, columns);
+    else SelectRow<false, false>(a, b, c, to, columns);
   }
 }
 

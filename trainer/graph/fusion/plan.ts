@@ -207,9 +207,12 @@ class Planner {
     if (this.isOverwritten(node, at, place)) return true;
     if (this.barriersBetween(at, place) === 0) return false;
     // Across a product, what it is made of must not take more while it waits than the node itself would.
-    const waiting = sum(this.leavesOf(node).map(leaf => (read.has(leaf) || this.lastUse(leaf) >= place ? 0 : sizeOf(leaf))));
+    const unread = this.leavesOf(node).filter(leaf => !read.has(leaf));
+    const waiting = sum(unread.filter(leaf => this.lastUse(leaf) < place).map(sizeOf));
+    // What others need as well is there in any case: it is not worth reading two of its size instead.
     const isShared = (this.readers.get(node)?.length ?? 0) > 1;
-    const isDear = isShared ? waiting > 0 : waiting > byteSize(node);
+    const passes = unread.filter(leaf => 2 * byteSize(leaf) >= byteSize(node)).length;
+    const isDear = isShared ? waiting > 0 || passes > 1 : waiting > byteSize(node);
     if (isDear) doubts.add(node);
     return isDear;
   }
