@@ -95,7 +95,7 @@ export function findProblems({ engine, gpu, node, disk, compiler, installedEngin
       `matrix products run at ${engine.matmulGflops.toFixed(0)} GFLOP/s, which is slow for a CPU`,
       engine.name === 'portable' ? 'rowtune engine install' : 'end other programs that compute, then: rowtune doctor',
     );
-  if (engine?.unfused) warn(`training takes a third longer than it could: ${engine.unfused}`, 'rowtune engine install');
+  if (engine?.unfused) warn(`training takes longer than it could: ${engine.unfused}`, 'rowtune engine install');
   const canInstall = platform.startsWith('linux') && installedEngines.length === 0;
   if (canInstall && pythonMissing)
     warn(`the tensorflow engine cannot be installed: ${pythonMissing}`, 'sudo apt install python3 python3-pip');
