@@ -1,10 +1,12 @@
-/** From offsets in a text to lines and columns. The YAML library's own counter misses line ends inside of text that does not parse. */
+/**
+ * From offsets in a text to lines and columns, with the line ends of the language server protocol, which editors count by: a lone carriage
+ * return is one. The YAML library's own counter knows none of those, and misses line ends inside of text that does not parse.
+ */
 import type { Position } from './problem.ts';
 
 /** An offset beyond the text is its end. */
 export function positionsIn(text: string): (offset: number) => Position {
-  const starts = [0];
-  for (let end = text.indexOf('\n'); end >= 0; end = text.indexOf('\n', end + 1)) starts.push(end + 1);
+  const starts = [0, ...Array.from(text.matchAll(/\r\n|\n|\r/g), ({ 0: end, index }) => index + end.length)];
   return offset => {
     const at = Math.min(Math.max(0, offset), text.length);
     let [low, high] = [0, starts.length - 1];
