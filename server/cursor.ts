@@ -1,4 +1,5 @@
 /** Where a cursor stands in a recipe: by the parsed text, and by its lines where it is half typed. */
+import { linesOf } from '../trainer/protocol/line-starts.ts';
 import type { Position, Range } from '../trainer/protocol/problem.ts';
 import type { Located } from '../trainer/protocol/recipe/located.ts';
 
@@ -44,10 +45,12 @@ const KEY = /^(\s*)["']?([\w.-]+)["']?\s*:(?:\s|$)/;
 const indentOf = (line: string): number => /^\s*/.exec(line)?.[0].length ?? 0;
 
 /** Works on lines alone, so that text that does not parse has completions too. */
-export function typingSpot(text: string, at: Position): TypingSpot | undefined {
-  const lines = text.split(/\r?\n/);
-  const line = lines[at.line];
+export function typingSpot(text: string, cursor: Position): TypingSpot | undefined {
+  const lines = linesOf(text);
+  const line = lines[cursor.line];
   if (line === undefined) return undefined;
+  // A column beyond its line stands for the line's end.
+  const at = { line: cursor.line, column: Math.min(cursor.column, line.length) };
   const left = line.slice(0, at.column);
   if (/(?:^|\s)#/.test(left)) return undefined;
   const key = KEY.exec(left);

@@ -1,6 +1,7 @@
 /** The shape of a recipe: symbols, folding ranges and links to the files it names. Pure. */
 import path from 'node:path';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
+import { linesOf } from '../trainer/protocol/line-starts.ts';
 import type { Range } from '../trainer/protocol/problem.ts';
 import { follow, type Located } from '../trainer/protocol/recipe/located.ts';
 
@@ -45,7 +46,7 @@ export function foldsOf({ root, text }: Pick<RecipeView, 'root' | 'text'>): Fold
   };
   addAll(symbolsOf(root));
   let start: number | undefined;
-  for (const [line, content] of [...text.split('\n'), ''].entries()) {
+  for (const [line, content] of [...linesOf(text), ''].entries()) {
     if (/^\s*#/.test(content)) start ??= line;
     else {
       if (start !== undefined && line - 1 > start) folds.push({ startLine: start, endLine: line - 1, kind: 'comment' });

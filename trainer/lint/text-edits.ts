@@ -1,5 +1,6 @@
 /** Edits of a recipe's text: the smallest replacement that brings about a change of its document, comments kept. */
 import { type Document, isMap, isScalar, type Pair, parseDocument, type Tags } from 'yaml';
+import { offsetsIn, positionsIn } from '../protocol/line-starts.ts';
 import type { Range } from '../protocol/problem.ts';
 
 /** As in the Language Server Protocol, with our positions. */
@@ -10,9 +11,7 @@ export interface TextChange {
 
 /** The text after a change. */
 export function applyChange(text: string, { range, newText }: TextChange): string {
-  const lines = text.split('\n');
-  const offset = ({ line, column }: Range['start']): number =>
-    lines.slice(0, line).reduce((sum, { length }) => sum + length + 1, 0) + column;
+  const offset = offsetsIn(text);
   return text.slice(0, offset(range.start)) + newText + text.slice(offset(range.end));
 }
 
@@ -25,11 +24,16 @@ export function smallestChange(before: string, after: string): TextChange | unde
   while (head < a.length - 1 && head < b.length - 1 && a[head] === b[head]) head++;
   let tail = 0;
   while (tail < a.length - 1 - head && tail < b.length - 1 - head && a.at(-1 - tail) === b.at(-1 - tail)) tail++;
-  const last = a.length - 1 - tail;
-  return {
-    range: { start: { line: head, column: 0 }, end: { line: last, column: a[last]?.length ?? 0 } },
-    newText: b.slice(head, b.length - tail).join('\n'),
-  };
+  const place = positionsIn(before);
+  const begin = a.slice(0, head).reduce((sum, line) => sum + line.length + 1, 0);
+  // The carriage return before a line's end stays with it.
+  const [from, to] = [a, b].map(lines =>
+    lines
+      .slice(head, lines.length - tail)
+      .join('\n')
+      .replace(/\r$/, ''),
+  ) as [string, string];
+  return { range: { start: place(begin), end: place(begin + from.length) }, newText: to };
 }
 
 /**

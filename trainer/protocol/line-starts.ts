@@ -1,12 +1,19 @@
 /**
- * From offsets in a text to lines and columns, with the line ends of the language server protocol, which editors count by: a lone carriage
- * return is one. The YAML library's own counter knows none of those, and misses line ends inside of text that does not parse.
+ * From offsets in a text to lines and columns and back, with the line ends of the language server protocol, which editors count by: a lone
+ * carriage return is one. The YAML library's own counter knows none of those, and misses line ends inside of text that does not parse.
  */
 import type { Position } from './problem.ts';
 
+const LINE_END = /\r\n|\n|\r/g;
+
+/** The lines of a text without their ends. */
+export const linesOf = (text: string): string[] => text.split(LINE_END);
+
+const lineStarts = (text: string): number[] => [0, ...Array.from(text.matchAll(LINE_END), ({ 0: end, index }) => index + end.length)];
+
 /** An offset beyond the text is its end. */
 export function positionsIn(text: string): (offset: number) => Position {
-  const starts = [0, ...Array.from(text.matchAll(/\r\n|\n|\r/g), ({ 0: end, index }) => index + end.length)];
+  const starts = lineStarts(text);
   return offset => {
     const at = Math.min(Math.max(0, offset), text.length);
     let [low, high] = [0, starts.length - 1];
@@ -17,4 +24,10 @@ export function positionsIn(text: string): (offset: number) => Position {
     }
     return { line: low, column: at - (starts[low] ?? 0) };
   };
+}
+
+/** A line beyond the text is its end. */
+export function offsetsIn(text: string): (position: Position) => number {
+  const starts = lineStarts(text);
+  return ({ line, column }) => Math.min((starts[line] ?? text.length) + column, text.length);
 }
