@@ -29,6 +29,9 @@ const MOST_ATTEMPTS = 24;
 /** To share what is smaller saves no pass over memory. */
 const SMALL_BYTES = 256;
 
+/** What is made of more nodes is read, and looked through no further. */
+const MOST_BEHIND = 256;
+
 /** Neighbours that a node is tried to be joined with, if it feeds none of them. */
 const NEIGHBOURS = 4;
 
@@ -206,29 +209,34 @@ class Planner {
     const at = this.placeOf.get(node) as number;
     if (this.isOverwritten(node, at, place)) return true;
     if (this.barriersBetween(at, place) === 0) return false;
-    // Across a product, what it is made of must not take more while it waits than the node itself would.
-    const unread = this.leavesOf(node).filter(leaf => !read.has(leaf));
-    const waiting = sum(unread.filter(leaf => this.lastUse(leaf) < place).map(sizeOf));
-    // What others need as well is there in any case: it is not worth reading two of its size instead.
-    const isShared = (this.readers.get(node)?.length ?? 0) > 1;
-    const passes = unread.filter(leaf => 2 * byteSize(leaf) >= byteSize(node)).length;
-    const isDear = isShared ? waiting > 0 || passes > 1 : waiting > byteSize(node);
+    const isDear = this.isDear(node, place, read);
     if (isDear) doubts.add(node);
     return isDear;
   }
 
-  /** What a node would be computed from, if no more were read than has to be. */
-  private leavesOf(node: Node): Node[] {
-    const leaves: Node[] = [];
-    const seen = new Set<Node>();
-    const visit = (each: Node): void => {
-      if (seen.has(each)) return;
-      seen.add(each);
-      if (!isFusible(each) || this.usesOf(each).size > 0) leaves.push(each);
-      else each.inputs.forEach(visit);
-    };
-    node.inputs.forEach(visit);
-    return leaves;
+  /**
+   * Would it take more to compute this node again, across a product, than to read it? What it is made of, if no more were read than has to be,
+   * must not take more while it waits than the node itself would; and what others need as well is there in any case, so that it is not worth
+   * reading two of its size instead. Near ones first, since a stream of sums reaches through all blocks.
+   */
+  private isDear(node: Node, place: number, read: ReadonlySet<Node>): boolean {
+    const isShared = (this.readers.get(node)?.length ?? 0) > 1;
+    const mostWaiting = isShared ? 0 : byteSize(node);
+    const mostPasses = isShared ? 1 : Number.POSITIVE_INFINITY;
+    let [waiting, passes] = [0, 0];
+    const found = new Set(node.inputs);
+    for (const each of found) {
+      if (isFusible(each) && this.usesOf(each).size === 0) {
+        if (found.size > MOST_BEHIND) return true;
+        for (const input of each.inputs) found.add(input);
+        continue;
+      }
+      if (read.has(each)) continue;
+      if (this.lastUse(each) < place) waiting += sizeOf(each);
+      if (2 * byteSize(each) >= byteSize(node)) passes++;
+      if (waiting > mostWaiting || passes > mostPasses) return true;
+    }
+    return false;
   }
 
   /** Would a variable that this node reads be another by then? */
