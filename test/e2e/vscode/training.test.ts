@@ -49,7 +49,7 @@ describeEditor(
       await workbench.notification(/still running/).waitFor();
       await workbench.runCommand('Rowtune: Open Run');
       await workbench.pick('mine');
-      expect(await shownState(workbench)).toBe('training');
+      await until(async () => (await shownState(workbench)) === 'training', 'the page says so', START_MS);
       const page = await workbench.webview('.run-facts');
       await page.getByRole('tab', { name: 'Values' }).click();
       const where = page.locator('.hint[role=status]', { hasText: /^lines/ });
