@@ -8,6 +8,8 @@ import { expect } from 'vitest';
 const PATIENCE_MS = 60_000;
 /** Before the palette is opened anew. */
 const PALETTE_MS = 3000;
+/** Before the command that opens a list is run anew: the list may wait for the daemon. */
+const LIST_MS = 15_000;
 const SIZE = { width: 1600, height: 1000 };
 
 /** Until it succeeds; an editor under load loses keys. @throws Error naming what did not come */
@@ -80,11 +82,24 @@ export class Workbench {
       .first();
   }
 
+  /** Runs a command that asks which, and chooses; a page that takes the focus in between closes the list, which is then asked for anew. */
+  async runCommandOn(title: string, label: string): Promise<void> {
+    await retry(`'${label}' for ${title}`, async () => {
+      await this.runCommand(title);
+      try {
+        await this.pick(label, LIST_MS);
+      } catch (error) {
+        await this.press('Escape');
+        throw error;
+      }
+    });
+  }
+
   /** Chooses an entry of the open quick pick. */
-  async pick(label: string): Promise<void> {
+  async pick(label: string, timeout = PATIENCE_MS): Promise<void> {
     const row = this.quickPickRow(label);
-    await row.waitFor();
-    await this.page.locator('.quick-input-widget input.input').fill(label);
+    await row.waitFor({ timeout });
+    await this.page.locator('.quick-input-widget input.input').fill(label, { timeout });
     await this.accept(row);
   }
 

@@ -17,8 +17,7 @@ describeEditor(
 
     test('Start Training opens the page of the run, and its figures move', async () => {
       workbench = await session().open('training');
-      await workbench.runCommand('Rowtune: Start Training');
-      await workbench.pick('mine');
+      await workbench.runCommandOn('Rowtune: Start Training', 'mine');
       await until(async () => (await stepsDone(workbench)) > 0, 'the first updates', START_MS);
       const before = await stepsDone(workbench);
       await until(async () => (await stepsDone(workbench)) > before + 100, 'the figures move', START_MS);
@@ -28,8 +27,7 @@ describeEditor(
     });
 
     test('the heatmap shows every module, and a click opens one', async () => {
-      await workbench.runCommand('Rowtune: Open Heatmap');
-      await workbench.pick('mine');
+      await workbench.runCommandOn('Rowtune: Open Heatmap', 'mine');
       const page = await workbench.webview('.grid-view canvas');
       const grid = page.locator('.grid-view');
       await page.locator('.message').waitFor({ state: 'hidden' });
@@ -47,8 +45,7 @@ describeEditor(
       const { lines } = run();
       await workbench.reload();
       await workbench.notification(/still running/).waitFor();
-      await workbench.runCommand('Rowtune: Open Run');
-      await workbench.pick('mine');
+      await workbench.runCommandOn('Rowtune: Open Run', 'mine');
       await until(async () => (await shownState(workbench)) === 'training', 'the page says so', START_MS);
       const page = await workbench.webview('.run-facts');
       await page.getByRole('tab', { name: 'Values' }).click();
@@ -67,8 +64,7 @@ describeEditor(
       await until(async () => (await shownState(workbench)) === 'stopped', 'the page says so', START_MS);
       const stoppedAt = await stepsDone(workbench);
       await workbench.screenshot('stopped');
-      await workbench.runCommand('Rowtune: Resume');
-      await workbench.pick('mine');
+      await workbench.runCommandOn('Rowtune: Resume', 'mine');
       const goesOn = async () => (await shownState(workbench)) === 'training' && (await stepsDone(workbench)) > stoppedAt;
       await until(goesOn, 'it goes on', START_MS);
       await workbench.runCommand('Rowtune: Stop and Save');
@@ -77,8 +73,7 @@ describeEditor(
     });
 
     test('the model answers, base beside tuned', async () => {
-      await workbench.runCommand('Rowtune: Try the Model');
-      await workbench.pick('mine');
+      await workbench.runCommandOn('Rowtune: Try the Model', 'mine');
       const page = await workbench.webview('textarea');
       await page.locator('textarea').first().fill('lunch at 3:');
       await page.locator('textarea').first().press('Control+Enter');
@@ -87,8 +82,7 @@ describeEditor(
     });
 
     test('the model is exported whole', async () => {
-      await workbench.runCommand('Rowtune: Export');
-      await workbench.pick('mine');
+      await workbench.runCommandOn('Rowtune: Export', 'mine');
       await workbench.pick('Merged model');
       const target = join(session().task.folder, 'exported');
       await workbench.saveAs(target);

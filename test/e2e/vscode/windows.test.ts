@@ -23,11 +23,9 @@ describeEditor(
     test('what is started in one window is seen in another', async () => {
       first = await session().open('first');
       second = await session().open('second');
-      await first.runCommand('Rowtune: Start Training');
-      await first.pick('mine');
+      await first.runCommandOn('Rowtune: Start Training', 'mine');
       await until(async () => (await stepsDone(first)) > 0, 'the first updates', START_MS);
-      await second.runCommand('Rowtune: Open Run');
-      await second.pick('mine');
+      await second.runCommandOn('Rowtune: Open Run', 'mine');
       await until(async () => (await stepsDone(second)) > 0, 'the other window shows them', START_MS);
     });
 
@@ -39,8 +37,7 @@ describeEditor(
       for (const { pid } of hosts) process.kill(pid, 'SIGKILL');
       await expectProgress();
       await second.reload();
-      await second.runCommand('Rowtune: Open Run');
-      await second.pick('mine');
+      await second.runCommandOn('Rowtune: Open Run', 'mine');
       await until(async () => (await shownState(second)) === 'training', 'the window has found it again', START_MS);
     });
 
