@@ -20,5 +20,5 @@ export function takenMemory(device: Device): ReturnType<typeof processMemory> {
   if (device === 'cpu') return processMemory();
   const asked = ['--id=0', '--query-gpu=memory.used', '--format=csv,noheader,nounits'];
   const bytes = Number.parseInt(execFileSync('nvidia-smi', asked, { encoding: 'utf8' }), 10) * 2 ** 20;
-  return { residentBytes: bytes, peakBytes: bytes };
+  return { residentBytes: bytes, peakBytes: bytes, codeBytes: 0 };
 }

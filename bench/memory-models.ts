@@ -36,6 +36,20 @@ export const smolLm2: Config = {
   tie_word_embeddings: true,
 };
 
+/** A Llama small enough for the portable engine. */
+export const smallLlama: Config = {
+  architectures: ['LlamaForCausalLM'],
+  hidden_size: 256,
+  intermediate_size: 768,
+  num_hidden_layers: 6,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  max_position_embeddings: 2048,
+  rms_norm_eps: 1e-5,
+  vocab_size: 16000,
+  tie_word_embeddings: true,
+};
+
 const llama: Config = { architectures: ['LlamaForCausalLM'], rms_norm_eps: 1e-5, tie_word_embeddings: false };
 
 /** The models of the paper's table 7 and of its estimate for 405 billion parameters. */

@@ -4,11 +4,12 @@ import { runInNewContext } from 'node:vm';
 import type { EngineName } from '../trainer/engine/engine.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { lowerProgram } from '../trainer/engine/tensorflow/lower.ts';
-import { fusedSteps } from '../trainer/graph/fusion/plan.ts';
+import { fusedSteps, singleSteps } from '../trainer/graph/fusion/plan.ts';
 import { liveness } from '../trainer/graph/liveness.ts';
 import type { Signature } from '../trainer/graph/program.ts';
 import { elementCount, type HostArray } from '../trainer/graph/types.ts';
-import { tokenizerBytes } from '../trainer/memory/engine-overhead.ts';
+import { bufferRules } from '../trainer/memory/engine-buffers.ts';
+import { codeBytes, tokenizerBytes } from '../trainer/memory/engine-overhead.ts';
 import { processMemory, resetPeak } from '../trainer/memory/measure.ts';
 import { evaluationShape, fullBatch, plannedAttachment, plannedProgram } from '../trainer/memory/planned-program.ts';
 import { estimateRecipe, vocabularyOf } from '../trainer/memory/predict.ts';
@@ -88,7 +89,8 @@ const afterBytes = resident();
 /** Since the step when everything has been used once; undefined where there were not that many. */
 const grownBytes = settledBytes > 0 ? afterBytes - settledBytes : undefined;
 const lowered = lowerProgram(program, fusedSteps);
-const peakOf = (each: Signature): number => liveness(each, fusedSteps(each)).peakBytes;
+const peakOf = (each: Signature): number =>
+  liveness(each, request.engine === 'tensorflow' ? fusedSteps(each) : singleSteps(each), bufferRules(request.engine, program)).peakBytes;
 const estimate = estimateRecipe({
   recipe: { ...recipe, recompute },
   headers: { config: request.config, tensors: tensorsOf(model) },
@@ -97,9 +99,12 @@ const estimate = estimateRecipe({
 const { variables, signatures } = program;
 console.log(
   JSON.stringify({
-    // No tokenizer is loaded here.
-    predictedBytes: estimate.totalBytes - vocabularyBytes(model),
-    measuredBytes: peakBytes,
+    // No tokenizer is loaded here, and how much of the code is resident is the system's affair.
+    predictedBytes: estimate.totalBytes - vocabularyBytes(model) - codeBytes(request.engine),
+    measuredBytes: peakBytes - processMemory().codeBytes,
+    codeBytes: processMemory().codeBytes,
+    /** Of WebAssembly, where the portable engine holds its tensors. */
+    heapBytes: process.memoryUsage().external - process.memoryUsage().arrayBuffers,
     grownBytes,
     method: recipe.method,
     recompute,

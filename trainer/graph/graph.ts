@@ -16,6 +16,19 @@ export class Graph extends NodeStore {
     if (value.length !== elementCount(shape)) throw new GraphError(`${value.length} numbers do not fill [${shape}]`);
     return this.node('constant', [], { value, shape, dtype });
   }
+  /** A float32 constant whose numbers are made when an engine asks for them: an estimate never does. */
+  lazyConstant(shape: Shape, fill: () => Float32Array): Node {
+    let made: Float32Array | undefined;
+    const attrs = {
+      shape,
+      dtype: 'float32',
+      get value() {
+        made ??= fill();
+        return made;
+      },
+    } as const;
+    return this.node('constant', [], attrs);
+  }
   scalar(value: number, dtype: 'float32' | 'int32' = 'float32'): Node {
     return this.constant(dtype === 'int32' ? Int32Array.of(value) : Float32Array.of(value), [], dtype);
   }

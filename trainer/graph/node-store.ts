@@ -2,7 +2,7 @@
 import type { OpAttributes, OpName } from './attributes.ts';
 import type { GradientRule } from './op-rule.ts';
 import { inferSpec, isPure } from './op-table.ts';
-import type { DType, Shape, TensorSpec } from './types.ts';
+import { type DType, elementCount, type Shape, type TensorSpec } from './types.ts';
 
 /** One operation and the tensor it gives. Immutable but for the two notes that the gradient reads. */
 export interface Node<Op extends OpName = OpName> extends TensorSpec {
@@ -105,8 +105,9 @@ export class NodeStore {
 
   private keyOf(op: OpName, inputs: readonly Node[], attrs: object): string | undefined {
     if (op === 'constant') {
-      const { value, shape, dtype } = attrs as OpAttributes['constant'];
-      return value.length > 64 ? undefined : `constant ${dtype} [${shape}] ${value.join()}`;
+      const { shape, dtype } = attrs as OpAttributes['constant'];
+      if (elementCount(shape) > 64) return undefined;
+      return `constant ${dtype} [${shape}] ${(attrs as OpAttributes['constant']).value.join()}`;
     }
     let key = `${SOURCES.has(op) ? 0 : this.context.phase} ${op}`;
     for (const input of inputs) key += ` ${input.id}`;

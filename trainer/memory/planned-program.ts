@@ -13,7 +13,7 @@ import { causalTask } from '../train/causal-task.ts';
 import { classifierTask } from '../train/classifier-task.ts';
 import { optimizerSettings, precisionOf } from '../train/recipe-settings.ts';
 import type { BatchShape, Task } from '../train/task.ts';
-import { trainProgram } from '../train/train-program.ts';
+import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
 
 /** Attaches a method as a run would; which rows it trains makes no difference to the memory. */
 export function attachForEstimate(model: AnyModel, method: MethodName, settings: MethodSettings): Attachment {
@@ -58,11 +58,16 @@ export interface PlannedProgramParams {
   readonly evalShapes: readonly BatchShape[];
 }
 
+/** What does not depend on the shapes of batches or on the level of recomputation. */
+export const plannedParams = (
+  recipe: Recipe,
+  model: AnyModel,
+): Pick<TrainProgramParams, 'task' | 'optimizer' | 'maxGradNorm' | 'accumulationSteps'> => ({
+  task: plannedTask(recipe, model),
+  optimizer: optimizerSettings(recipe),
+  maxGradNorm: recipe.max_grad_norm,
+  accumulationSteps: recipe.gradient_accumulation_steps,
+});
+
 export const plannedProgram = ({ recipe, model, ...rest }: PlannedProgramParams): Program =>
-  trainProgram({
-    task: plannedTask(recipe, model),
-    optimizer: optimizerSettings(recipe),
-    maxGradNorm: recipe.max_grad_norm,
-    accumulationSteps: recipe.gradient_accumulation_steps,
-    ...rest,
-  });
+  trainProgram({ ...plannedParams(recipe, model), ...rest });

@@ -1,6 +1,6 @@
 /** The memory of a run from its recipe and the headers of its model: the very programs that would run, and no weight loaded. */
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../graph/recompute.ts';
-import { byteSize, elementCount } from '../graph/types.ts';
+import { elementCount, type TensorSpec } from '../graph/types.ts';
 import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
 import { TargetError } from '../method/targets.ts';
@@ -13,7 +13,8 @@ import { optimizerState } from '../train/optimizer.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
 import type { BatchShape } from '../train/task.ts';
 import { placesOf } from '../train/trained-part.ts';
-import { updateGroups } from '../train/update-group.ts';
+import { gradientVariable, updateGroups } from '../train/update-group.ts';
+import { bufferRules } from './engine-buffers.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 import { nearestSettings } from './nearest-settings.ts';
 import { evaluationShape, fullBatch, plannedAttachment } from './planned-program.ts';
@@ -95,7 +96,7 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const own = estimateMethod(params, model, params.recipe.method, settings);
   const others = (Object.keys(methods) as MethodName[]).filter(method => params.compare && method !== params.recipe.method);
   // At the level of the recipe's own method, so that the difference is the method's.
-  const alike = { ...params, recipe: { ...params.recipe, recompute: own.recompute } };
+  const alike = { ...params, allLevels: false, recipe: { ...params.recipe, recompute: own.recompute } };
   const alternatives = others.flatMap(method => alternative(alike, model, method, { settings, trainable: own.trainable }));
   return { ...own, alternatives };
 }
@@ -117,10 +118,11 @@ function alternative(
 
 function estimateMethod(params: EstimateParams, model: AnyModel, method: MethodName, settings: MethodSettings): MemoryEstimate {
   const { recipe, headers } = params;
+  const engine = params.engine ?? (recipe.engine === 'portable' ? 'portable' : 'tensorflow');
   const attach = (to: AnyModel): Attachment => plannedAttachment(recipe, to, method, settings);
   const attachment = attach(model);
-  const tracer = new PassTracer({ config: headers.config, recipe, model, attachment, attach });
-  const held = heldBytes(recipe, model, attachment);
+  const tracer = new PassTracer({ engine, config: headers.config, recipe, model, attachment, attach });
+  const held = heldBytes({ recipe, model, attachment, engine });
   const heldTotal = held.weightsBytes + held.trainedBytes + held.gradientBytes + held.optimizerBytes;
   const shapes = (params.buckets ?? [fullBatch(recipe, model)]).map(shape => ({ shape, evalShape: evaluationShape(recipe, shape) }));
   const atLevel = (recompute: RecomputePolicy): TracedLevel => {
@@ -129,9 +131,11 @@ function estimateMethod(params: EstimateParams, model: AnyModel, method: MethodN
       ...passes.flatMap(({ training, evaluation }) => [training, evaluation].map(pass => pass.activationBytes)),
     );
     const overhead = engineOverheadBytes({
-      engine: params.engine ?? (recipe.engine === 'portable' ? 'portable' : 'tensorflow'),
+      engine,
       nodes: passes.reduce((sum, { training, evaluation }) => sum + training.nodes + evaluation.nodes, passes[0]?.sharedNodes ?? 0),
-      tensorBytes: heldTotal + activationBytes,
+      variableBytes: heldTotal,
+      activationBytes,
+      feedBytes: Math.max(...passes.map(({ training }) => training.feedBytes)),
       vocabularySize: vocabularyOf(model),
     });
     const flops = Math.max(...passes.map(({ training }) => training.flops));
@@ -208,18 +212,27 @@ function rankOf(method: MethodName, { budget, rank }: MethodSettings): { r?: num
 
 type HeldBytes = Pick<MemoryEstimate, 'weightsBytes' | 'trainedBytes' | 'gradientBytes' | 'optimizerBytes'>;
 
+interface HeldParams {
+  readonly recipe: Recipe;
+  readonly model: AnyModel;
+  readonly attachment: Attachment;
+  readonly engine: EngineName;
+}
+
 /** What is there from the first step to the last, whatever the batch. */
-function heldBytes(recipe: Recipe, model: AnyModel, { trainables, frozen = [], storage = FLOAT32_STORAGE }: Attachment): HeldBytes {
-  const sum = (sizes: readonly number[]): number => sizes.reduce((a, b) => a + b, 0);
+function heldBytes({ recipe, model, attachment, engine }: HeldParams): HeldBytes {
+  const { trainables, frozen = [], storage = FLOAT32_STORAGE } = attachment;
+  const rules = bufferRules(engine, { variables: [] });
+  const sum = (specs: readonly TensorSpec[]): number => specs.reduce((total, spec) => total + rules.bytes(spec), 0);
   const weights = new Set(model.parameters.map(({ name }) => name));
   const added = trainables.filter(({ variable }) => !weights.has(variable.name)).map(({ variable }) => variable);
   const masters = trainables.flatMap(({ master }) => (master ? [master] : []));
   const places = new Map(trainables.flatMap(placesOf).map(({ variable }) => [variable.name, variable]));
   const optimizer = optimizerSettings(recipe);
   return {
-    weightsBytes: sum(model.parameters.flatMap(spec => storage.variables(spec).map(byteSize))),
-    trainedBytes: sum([...added, ...masters, ...frozen, ...places.values()].map(byteSize)),
-    gradientBytes: recipe.gradient_accumulation_steps > 1 ? sum(trainables.map(({ shape }) => byteSize({ shape, dtype: 'float32' }))) : 0,
-    optimizerBytes: sum(updateGroups(trainables).flatMap(group => optimizerState(optimizer, group).map(byteSize))),
+    weightsBytes: sum(model.parameters.flatMap(spec => storage.variables(spec))),
+    trainedBytes: sum([...added, ...masters, ...frozen, ...places.values()]),
+    gradientBytes: recipe.gradient_accumulation_steps > 1 ? sum(updateGroups(trainables).map(gradientVariable)) : 0,
+    optimizerBytes: sum(updateGroups(trainables).flatMap(group => optimizerState(optimizer, group))),
   };
 }

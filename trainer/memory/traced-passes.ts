@@ -1,16 +1,18 @@
 /** What the passes of a run take and cost, from the graph of all its blocks, or of a few where all blocks are alike. */
-import { fusedSteps, singleSteps } from '../graph/fusion/plan.ts';
+import { fusedSteps, type Step, singleSteps } from '../graph/fusion/plan.ts';
 import type { Node } from '../graph/graph.ts';
-import { liveness, signatureFlops } from '../graph/liveness.ts';
-import type { Program, Signature } from '../graph/program.ts';
+import { type BufferRules, liveness, signatureFlops } from '../graph/liveness.ts';
+import { assemble, type Program, type Signature } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
+import { byteSize } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import { type ConfigJson, loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
-import type { BatchShape } from '../train/task.ts';
-import { evalSignature, trainSignature } from '../train/train-program.ts';
-import { plannedProgram } from './planned-program.ts';
+import type { EngineName, Recipe } from '../protocol/recipe-schema.ts';
+import { type BatchShape, shapeName } from '../train/task.ts';
+import { evalSignature, traceTrain, trainProgram, trainSignature } from '../train/train-program.ts';
+import { bufferRules } from './engine-buffers.ts';
+import { plannedParams } from './planned-program.ts';
 
 export interface PassEstimate {
   /** Most bytes of tensors alive at once. */
@@ -20,8 +22,9 @@ export interface PassEstimate {
 
 /** The passes of one shape of batch. */
 export interface TracedPasses {
-  readonly training: PassEstimate & { readonly nodes: number };
-  readonly evaluation: PassEstimate & { readonly nodes: number };
+  /** `feedBytes`: of a batch, as it comes in. */
+  readonly training: PassEstimate & { readonly nodes: number; readonly feedBytes: number };
+  readonly evaluation: PassEstimate & { readonly nodes: number; readonly feedBytes: number };
   /** Nodes that a program has once, whatever its shapes of batches: variables, what saves and restores, what applies. */
   readonly sharedNodes: number;
 }
@@ -38,6 +41,7 @@ const NODES_OF_VARIABLE = 9;
 const DEPTHS = [5, 6, 7] as const;
 
 export interface PassTracerParams {
+  readonly engine: EngineName;
   readonly config: ConfigJson;
   readonly recipe: Recipe;
   readonly model: AnyModel;
@@ -49,6 +53,8 @@ export interface PassTracerParams {
 interface Depth {
   readonly model: AnyModel;
   readonly attachment: Attachment;
+  /** What has been measured of it and depends on the level of recomputation only in whether steps are fused, by that and the evaluation's batch. */
+  readonly known: Map<string, Pick<Measured, 'evaluation' | 'sharedNodes'>>;
 }
 
 /**
@@ -58,56 +64,69 @@ interface Depth {
  */
 export class PassTracer {
   private readonly params: PassTracerParams;
+  private readonly whole: Depth;
   private readonly depths: readonly Depth[] | undefined;
 
   constructor(params: PassTracerParams) {
     this.params = params;
+    this.whole = { model: params.model, attachment: params.attachment, known: new Map() };
     this.depths = shallowModels(params);
   }
 
   passes(shapes: PassShapes, recompute: RecomputePolicy): TracedPasses {
-    const { recipe, model, attachment } = this.params;
     // Under sqrt blocks are grouped by their number, so that a small model has other groups.
-    const small = recompute === 'sqrt' ? undefined : this.depths?.map(depth => measure(recipe, depth, shapes, recompute));
-    return (small && extrapolate(small, model.blocks)) ?? toPasses(measure(recipe, { model, attachment }, shapes, recompute));
+    const small = recompute === 'sqrt' ? undefined : this.depths?.map(depth => this.measure(depth, shapes, recompute));
+    return (small && extrapolate(small, this.whole.model.blocks)) ?? toPasses(this.measure(this.whole, shapes, recompute));
+  }
+
+  private measure({ model, attachment, known }: Depth, { shape, evalShape }: PassShapes, recompute: RecomputePolicy): Measured {
+    const { recipe, engine } = this.params;
+    const params = { ...plannedParams(recipe, model), attachment, recompute };
+    const passOf = (signature: Signature, rules: BufferRules): MeasuredPass => ({
+      stations: stations(signature, stepsOf(signature), model.blocks, rules),
+      flops: signatureFlops(signature),
+      nodes: signature.schedule.length,
+      feedBytes: signature.feeds.reduce((sum, { attrs }) => sum + byteSize(attrs.spec), 0),
+    });
+    // Where everything is kept, fused steps keep less, since they compute again what costs nothing; elsewhere both take the same to a
+    // hundredth (held by a test), and to plan them takes four times as long as to trace.
+    const isFused = engine === 'tensorflow' && recompute === 'none';
+    const stepsOf = isFused ? fusedSteps : singleSteps;
+    const key = `${shapeName(evalShape)} ${isFused}`;
+    const before = known.get(key);
+    if (before) {
+      const { signatures, variables } = assemble({ training: traceTrain(params, shape) });
+      return { ...before, training: passOf(signatures.training as Signature, bufferRules(engine, { variables })) };
+    }
+    const program = trainProgram({ ...params, trainShapes: [shape], evalShapes: [evalShape] });
+    const rules = bufferRules(engine, program);
+    const training = passOf(program.signatures[trainSignature(shape)] as Signature, rules);
+    const evaluation = passOf(program.signatures[evalSignature(evalShape)] as Signature, rules);
+    const sharedNodes = nodeCount(program) - training.nodes - evaluation.nodes;
+    known.set(key, { evaluation, sharedNodes });
+    return { training, evaluation, sharedNodes };
   }
 }
 
-interface Measured {
-  readonly training: ReadonlyMap<string, number>;
-  readonly trainingFlops: number;
-  readonly trainingNodes: number;
-  readonly evaluation: ReadonlyMap<string, number>;
-  readonly evaluationFlops: number;
-  readonly evaluationNodes: number;
-  readonly sharedNodes: number;
+interface MeasuredPass {
+  readonly stations: ReadonlyMap<string, number>;
+  readonly flops: number;
+  readonly nodes: number;
+  readonly feedBytes: number;
 }
 
-function measure(recipe: Recipe, { model, attachment }: Depth, { shape, evalShape }: PassShapes, recompute: RecomputePolicy): Measured {
-  const program = plannedProgram({ recipe, model, attachment, recompute, trainShapes: [shape], evalShapes: [evalShape] });
-  const training = program.signatures[trainSignature(shape)] as Signature;
-  const evaluation = program.signatures[evalSignature(evalShape)] as Signature;
-  return {
-    training: stations(training, model.blocks, recompute),
-    trainingFlops: signatureFlops(training),
-    trainingNodes: training.schedule.length,
-    evaluation: stations(evaluation, model.blocks, recompute),
-    evaluationFlops: signatureFlops(evaluation),
-    evaluationNodes: evaluation.schedule.length,
-    sharedNodes: nodeCount(program) - training.schedule.length - evaluation.schedule.length,
-  };
+interface Measured {
+  readonly training: MeasuredPass;
+  readonly evaluation: MeasuredPass;
+  readonly sharedNodes: number;
 }
 
 const nodeCount = ({ signatures, variables }: Program): number =>
   Object.values(signatures).reduce((sum, { schedule }) => sum + schedule.length, NODES_OF_VARIABLE * variables.length);
 
-/**
- * The most bytes alive at each station of a schedule. Where everything is kept, fused steps keep less, since they compute again what costs
- * nothing; elsewhere both take the same to a hundredth (held by a test), and to plan them takes four times as long as to trace.
- */
-function stations(signature: Signature, blocks: number, recompute: RecomputePolicy): Map<string, number> {
-  const steps = recompute === 'none' ? fusedSteps(signature) : singleSteps(signature);
-  const { bytes } = liveness(signature, steps);
+/** The most bytes alive at each station of the steps of a signature. */
+function stations(signature: Signature, steps: readonly Step[], blocks: number, rules: BufferRules): Map<string, number> {
+  const { bytes } = liveness(signature, steps, rules);
   const found = new Map<string, number>();
   let block = -1;
   steps.forEach(({ nodes }, i) => {
@@ -122,31 +141,29 @@ function stations(signature: Signature, blocks: number, recompute: RecomputePoli
 
 const largest = (values: ReadonlyMap<string, number>): number => Math.max(0, ...values.values());
 
-const toPasses = (found: Measured): TracedPasses => ({
-  training: { activationBytes: largest(found.training), flops: found.trainingFlops, nodes: found.trainingNodes },
-  evaluation: { activationBytes: largest(found.evaluation), flops: found.evaluationFlops, nodes: found.evaluationNodes },
-  sharedNodes: found.sharedNodes,
+const toPass = ({ stations: of, ...pass }: MeasuredPass) => ({ ...pass, activationBytes: largest(of) });
+
+const toPasses = ({ training, evaluation, sharedNodes }: Measured): TracedPasses => ({
+  training: toPass(training),
+  evaluation: toPass(evaluation),
+  sharedNodes,
 });
 
 /** @returns undefined where the small models do not lie on a line */
 function extrapolate(small: readonly Measured[], blocks: number): TracedPasses | undefined {
   const [first, second, third] = small as [Measured, Measured, Measured];
   const line = (of: (measured: Measured) => number): number => of(first) + (blocks - DEPTHS[0]) * (of(second) - of(first));
-  const peak = (of: (measured: Measured) => ReadonlyMap<string, number>): number | undefined => {
-    const keys = [...of(first).keys()];
-    const at = (measured: Measured, key: string): number => of(measured).get(key) ?? Number.NaN;
+  const pass = (of: (measured: Measured) => MeasuredPass): TracedPasses['training'] | undefined => {
+    const keys = [...of(first).stations.keys()];
+    const at = (measured: Measured, key: string): number => of(measured).stations.get(key) ?? Number.NaN;
     const isLine = keys.every(key => at(third, key) - at(second, key) === at(second, key) - at(first, key));
-    if (!isLine || of(third).size !== keys.length) return undefined;
-    return Math.max(...keys.map(key => line(measured => at(measured, key))));
+    if (!isLine || of(third).stations.size !== keys.length) return undefined;
+    const activationBytes = Math.max(...keys.map(key => line(measured => at(measured, key))));
+    return { activationBytes, flops: line(m => of(m).flops), nodes: line(m => of(m).nodes), feedBytes: of(first).feedBytes };
   };
-  const training = peak(measured => measured.training);
-  const evaluation = peak(measured => measured.evaluation);
-  if (training === undefined || evaluation === undefined) return undefined;
-  return {
-    training: { activationBytes: training, flops: line(m => m.trainingFlops), nodes: line(m => m.trainingNodes) },
-    evaluation: { activationBytes: evaluation, flops: line(m => m.evaluationFlops), nodes: line(m => m.evaluationNodes) },
-    sharedNodes: Math.round(line(m => m.sharedNodes)),
-  };
+  const training = pass(({ training: own }) => own);
+  const evaluation = pass(({ evaluation: own }) => own);
+  return training && evaluation && { training, evaluation, sharedNodes: Math.round(line(m => m.sharedNodes)) };
 }
 
 /** The same model with few blocks, where it has many and each is as the next: in its sizes, its settings and what is trained of it. */
@@ -159,7 +176,7 @@ function shallowModels({ config, model, attachment, attach }: PassTracerParams):
   if (!blocksAreAlike(model, attachment)) return undefined;
   return DEPTHS.map(depth => {
     const small = loadModel({ ...config, num_hidden_layers: depth });
-    return { model: small, attachment: attach(small) };
+    return { model: small, attachment: attach(small), known: new Map() };
   });
 }
 

@@ -26,6 +26,9 @@ export interface TrainProgramParams {
   readonly evalShapes: readonly BatchShape[];
 }
 
+/** Of one signature. */
+export type TraceParams = Omit<TrainProgramParams, 'trainShapes' | 'evalShapes'>;
+
 export const trainSignature = (shape: BatchShape): string => `train/${shapeName(shape)}`;
 export const evalSignature = (shape: BatchShape): string => `eval/${shapeName(shape)}`;
 /** Applies accumulated gradients. */
@@ -40,7 +43,8 @@ export function trainProgram(params: TrainProgramParams): Program {
   return assemble({ ...traces, ...snapshotTraces(params.attachment, params.optimizer) });
 }
 
-function traceTrain(params: TrainProgramParams, shape: BatchShape): Traced {
+/** One update, or one batch's share of it. */
+export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
   const { task, attachment } = params;
   const graph = new TensorGraph();
   const tracer = new Tracer({
@@ -76,7 +80,7 @@ function traceTrain(params: TrainProgramParams, shape: BatchShape): Traced {
 /** Does with each gradient, as it comes, what the settings ask for: update at once, hold back for clipping, or add up. */
 class GradientSink {
   private readonly graph: Graph;
-  private readonly params: TrainProgramParams;
+  private readonly params: TraceParams;
   private readonly feeds: ReturnType<typeof declareFeeds> | undefined;
   private readonly groupOf = new Map<Trainable, UpdateGroup>();
   /** Gradients of groups that are not complete yet. */
@@ -85,7 +89,7 @@ class GradientSink {
   private readonly effects: Node[] = [];
   private squares: Node | undefined;
 
-  constructor(graph: Graph, params: TrainProgramParams) {
+  constructor(graph: Graph, params: TraceParams) {
     this.graph = graph;
     this.params = params;
     this.feeds = params.accumulationSteps > 1 ? undefined : declareFeeds(graph);

@@ -37,7 +37,12 @@ const families = {
   vit: { config: vit, task: 'image_classification' },
 } as const;
 
-function tracer(family: keyof typeof families, text: string, config: Readonly<Record<string, unknown>> = {}) {
+function tracer(
+  family: keyof typeof families,
+  text: string,
+  config: Readonly<Record<string, unknown>> = {},
+  engine: 'tensorflow' | 'portable' = 'tensorflow',
+) {
   const { task } = families[family];
   const { recipe, problems } = parseRecipe(`model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\n${text}`);
   if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
@@ -46,7 +51,8 @@ function tracer(family: keyof typeof families, text: string, config: Readonly<Re
   const attach = (to: typeof model) => plannedAttachment(recipe, to, recipe.method, methodSettings(recipe));
   const shape = fullBatch(recipe, model);
   const shapes = { shape, evalShape: evaluationShape(recipe, shape) };
-  const of = (as: Readonly<Record<string, unknown>>) => new PassTracer({ config: as, recipe, model, attachment: attach(model), attach });
+  const of = (as: Readonly<Record<string, unknown>>) =>
+    new PassTracer({ engine, config: as, recipe, model, attachment: attach(model), attach });
   // A list of one entry a block keeps the tracer from taking fewer.
   return { few: of(whole), all: of({ ...whole, anything: new Array(BLOCKS).fill(0) }), shapes };
 }
@@ -83,4 +89,9 @@ test('packed rows, and attention over a window', () => {
 test('where only some blocks are trained, all are traced', () => {
   const { few, all, shapes } = tracer('llama', 'r: 2\ntarget_modules: [model.layers.3.mlp.up_proj]\n');
   expect(few.passes(shapes, 'cheap')).toEqual(all.passes(shapes, 'cheap'));
+});
+
+test('as the portable engine holds it', () => {
+  const { few, all, shapes } = tracer('llama', 'r: 2\n', {}, 'portable');
+  for (const level of levels) expect(few.passes(shapes, level), level).toEqual(all.passes(shapes, level));
 });

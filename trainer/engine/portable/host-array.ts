@@ -2,7 +2,7 @@
  * Between host arrays and tfjs tensors. tfjs knows float32, int32 and bool: uint8 and int8 live as int32, bfloat16 lives as float32 whose
  * low 16 bits are zero (every cast to bfloat16 rounds; results of bfloat16 operations are rounded too, as an engine that stores them would).
  */
-import { type DataType, type Tensor, tensor } from '@tensorflow/tfjs-core';
+import { type DataType, getBackend, type Tensor, tensor } from '@tensorflow/tfjs-core';
 import { type DType, elementCount, type HostArray, type TensorSpec, toBfloat16 } from '../../graph/types.ts';
 import { EngineError } from '../engine.ts';
 
@@ -53,11 +53,12 @@ export async function download(value: Tensor, dtype: DType): Promise<HostArray> 
   return host;
 }
 
-/** Always a copy: the cpu backend keeps the array that it is given, and the caller may write to it again. */
+/** A copy but for wasm, which takes the numbers over at once: other backends keep the array, and the caller may write to it again. */
 function toStored(data: HostArray, dtype: DType): Float32Array | Int32Array | Uint8Array {
   if (dtype === 'bfloat16') return bfloat16BitsToFloat32(data as Uint16Array);
   if (dtype === 'int8' || dtype === 'uint8') return Int32Array.from(data);
-  return (data as Float32Array | Int32Array | Uint8Array).slice();
+  const own = data as Float32Array | Int32Array | Uint8Array;
+  return getBackend() === 'wasm' ? own : own.slice();
 }
 
 function bfloat16BitsToFloat32(bits: Uint16Array): Float32Array {

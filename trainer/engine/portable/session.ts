@@ -1,6 +1,7 @@
 /** Interprets the signatures of a program operation by operation, and frees each tensor as soon as its last reader has run. */
-import { clone, type Tensor, tidy, zeros } from '@tensorflow/tfjs-core';
+import { reshape, type Tensor, tidy, zeros } from '@tensorflow/tfjs-core';
 import type { OpName } from '../../graph/attributes.ts';
+import { roundsResult } from '../../graph/exact.ts';
 import type { Node } from '../../graph/graph.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import type { HostArray } from '../../graph/types.ts';
@@ -20,28 +21,6 @@ interface Compiled {
 }
 
 type Feeds = Readonly<Record<string, HostArray>>;
-
-/** Operations that give back numbers they were given: a bfloat16 result of theirs needs no rounding. */
-const MOVES: ReadonlySet<OpName> = new Set<OpName>([
-  'feed',
-  'constant',
-  'read',
-  'cast',
-  'neg',
-  'abs',
-  'sign',
-  'relu',
-  'maximum',
-  'minimum',
-  'select',
-  'max',
-  'reshape',
-  'transpose',
-  'slice',
-  'concat',
-  'broadcast',
-  'gather',
-]);
 
 export class PortableSession implements Session {
   private readonly backend: OpenBackend;
@@ -111,9 +90,9 @@ export class PortableSession implements Session {
       const call: KernelCall<OpName> = { inputs, attrs: node.attrs, variables: this.variables, feeds };
       return tidy(() => {
         const result = kernel.device(call);
-        const rounded = node.dtype === 'bfloat16' && !MOVES.has(node.op) ? roundToBfloat16(result) : result;
-        // A handle of its own (the data is shared), so that each node's can be freed by itself.
-        return inputs.includes(rounded) || node.op === 'read' ? clone(rounded) : rounded;
+        const rounded = roundsResult(node) ? roundToBfloat16(result) : result;
+        // A handle of its own, so that each node's can be freed by itself. The data is shared: tfjs's `clone` would copy it under wasm.
+        return inputs.includes(rounded) || node.op === 'read' ? reshape(rounded, rounded.shape) : rounded;
       });
     } catch (error) {
       if (error instanceof EngineError) throw error;

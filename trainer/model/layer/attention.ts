@@ -131,7 +131,7 @@ const shared = new WeakMap<Graph, Map<string, Node>>();
 function sharedConstant(graph: Graph, key: string, shape: readonly number[], fill: () => Float32Array): Node {
   const known = shared.get(graph) ?? new Map<string, Node>();
   shared.set(graph, known);
-  const found = known.get(key) ?? graph.constant(fill(), shape, 'float32');
+  const found = known.get(key) ?? graph.lazyConstant(shape, fill);
   known.set(key, found);
   return found;
 }

@@ -45,17 +45,15 @@ export interface RotaryTables {
 /** Tables for the positions 0 … count − 1. */
 export function rotaryTables(graph: Graph, frequencies: Float64Array, count: number): RotaryTables {
   const half = frequencies.length;
-  const cos = new Float32Array(count * half);
-  const sin = new Float32Array(count * half);
-  for (let p = 0; p < count; p++) {
-    for (let i = 0; i < half; i++) {
+  const table = (of: (angle: number) => number): Node =>
+    graph.lazyConstant([count, half], () => {
+      const values = new Float32Array(count * half);
       // Transformers forms the angle in float32; the same rounding keeps long positions equal.
-      const angle = Math.fround(p * Math.fround(frequencies[i] as number));
-      cos[p * half + i] = Math.cos(angle);
-      sin[p * half + i] = Math.sin(angle);
-    }
-  }
-  return { cos: graph.constant(cos, [count, half], 'float32'), sin: graph.constant(sin, [count, half], 'float32') };
+      for (let p = 0; p < count; p++)
+        for (let i = 0; i < half; i++) values[p * half + i] = of(Math.fround(p * Math.fround(frequencies[i] as number)));
+      return values;
+    });
+  return { cos: table(Math.cos), sin: table(Math.sin) };
 }
 
 /** Tables for positions that are only known at run time, int32 [batch, tokens]. */

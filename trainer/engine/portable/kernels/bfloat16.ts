@@ -9,19 +9,20 @@ const LARGE = 2 ** 64;
  * the odd one of the two, and then 2x − h is the even one.
  */
 export function roundToBfloat16(x: tf.Tensor): tf.Tensor {
-  const large = tf.greaterEqual(tf.abs(x), LARGE);
-  const scaled = tf.where(large, tf.mul(x, 1 / LARGE), x);
+  const large = tf.tidy(() => tf.greaterEqual(tf.abs(x), LARGE));
+  const scaled = tf.tidy(() => tf.where(large, tf.mul(x, 1 / LARGE), x));
   const nearest = keepBits(scaled, 8);
-  const other = tf.sub(tf.mul(scaled, 2), nearest);
-  const tie = tf.equal(keepBits(other, 8), other);
-  const odd = tf.notEqual(keepBits(nearest, 7), nearest);
-  const rounded = tf.where(tf.logicalAnd(tie, odd), other, nearest);
-  const back = tf.where(large, tf.mul(rounded, LARGE), rounded);
-  return tf.where(tf.isFinite(x), back, x);
+  const other = tf.tidy(() => tf.sub(tf.mul(scaled, 2), nearest));
+  const tie = tf.tidy(() => tf.equal(keepBits(other, 8), other));
+  const odd = tf.tidy(() => tf.notEqual(keepBits(nearest, 7), nearest));
+  const rounded = tf.tidy(() => tf.where(tf.logicalAnd(tie, odd), other, nearest));
+  const back = tf.tidy(() => tf.where(large, tf.mul(rounded, LARGE), rounded));
+  return tf.tidy(() => tf.where(tf.isFinite(x), back, x));
 }
 
 /** Veltkamp (1968): rounds to `bits` significant bits of the 24. */
-function keepBits(x: tf.Tensor, bits: number): tf.Tensor {
-  const spread = tf.mul(x, 2 ** (24 - bits) + 1);
-  return tf.sub(spread, tf.sub(spread, x));
-}
+const keepBits = (x: tf.Tensor, bits: number): tf.Tensor =>
+  tf.tidy(() => {
+    const spread = tf.mul(x, 2 ** (24 - bits) + 1);
+    return tf.sub(spread, tf.sub(spread, x));
+  });

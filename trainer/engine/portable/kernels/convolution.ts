@@ -65,9 +65,7 @@ export const convolutionKernels: Pick<KernelTable, Convolutions> = {
       const padded = padImage(x, attrs, LOWEST);
       const [, height, width] = imageOf(x);
       const positions = windowOutput(height, width, attrs.size, attrs);
-      return tapsOf(attrs.size, attrs)
-        .map(tap => takeTap(padded, tap, attrs, positions))
-        .reduce((best, seen) => tf.maximum(best, seen));
+      return fold(tapsOf(attrs.size, attrs), tap => takeTap(padded, tap, attrs, positions), tf.maximum);
     },
   },
   // All of dy goes to the first place, in row order, that attains the maximum, as in TensorFlow and PyTorch.
@@ -101,15 +99,17 @@ function convolveByTaps(padded: tf.Tensor, filter: tf.Tensor, input: Image, attr
   });
 }
 
-/** The sum over taps, with no more than two terms alive at a time. */
-function total(taps: readonly Tap[], term: (tap: Tap) => tf.Tensor): tf.Tensor {
-  let sum: tf.Tensor | undefined;
+const total = (taps: readonly Tap[], term: (tap: Tap) => tf.Tensor): tf.Tensor => fold(taps, term, tf.add);
+
+/** The terms of all taps joined, with no more than two alive at a time. */
+function fold(taps: readonly Tap[], term: (tap: Tap) => tf.Tensor, join: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor): tf.Tensor {
+  let joined: tf.Tensor | undefined;
   for (const tap of taps) {
-    const before = sum;
-    sum = tf.tidy(() => (before ? tf.add(before, term(tap)) : term(tap)));
+    const before = joined;
+    joined = tf.tidy(() => (before ? join(before, term(tap)) : term(tap)));
     before?.dispose();
   }
-  return sum as tf.Tensor;
+  return joined as tf.Tensor;
 }
 
 /** [batch, height, width, channels] → [groups, positions, channels / groups]. */

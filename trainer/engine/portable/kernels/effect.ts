@@ -47,11 +47,12 @@ export const effectKernels: Pick<KernelTable, Effects> = {
         tf.Tensor,
       ];
       const step = tf.div(tf.mul(rate, tf.sqrt(tf.sub(1, beta2Power))), tf.sub(1, beta1Power));
+      // Each moment is in its place before the next is made, so that few numbers of the variable's size are there at once.
       const m = blend(variables.get(attrs.m), gradient, attrs.beta1);
-      const v = blend(variables.get(attrs.v), tf.square(gradient), attrs.beta2);
-      const change = tf.div(tf.mul(m, step), tf.add(tf.sqrt(v), epsilon));
       variables.set(attrs.m, m);
+      const v = tf.tidy(() => blend(variables.get(attrs.v), tf.square(gradient), attrs.beta2));
       variables.set(attrs.v, v);
+      const change = tf.tidy(() => tf.div(tf.mul(m, step), tf.add(tf.sqrt(v), epsilon)));
       variables.set(attrs.variable, tf.sub(variables.get(attrs.variable), change));
       return token();
     },
@@ -60,4 +61,5 @@ export const effectKernels: Pick<KernelTable, Effects> = {
 };
 
 /** An exponential moving average, written as old + (new − old) · (1 − decay) as TensorFlow does. */
-const blend = (old: tf.Tensor, fresh: tf.Tensor, decay: number): tf.Tensor => tf.add(old, tf.mul(tf.sub(fresh, old), 1 - decay));
+const blend = (old: tf.Tensor, fresh: tf.Tensor, decay: number): tf.Tensor =>
+  tf.tidy(() => tf.add(old, tf.mul(tf.sub(fresh, old), 1 - decay)));

@@ -17,8 +17,14 @@ export function erf(x: tf.Tensor): tf.Tensor {
   return tf.div(tf.mul(clipped, polynomial(square, NUMERATOR)), polynomial(square, DENOMINATOR));
 }
 
-/** Horner's rule, highest power first. */
+/** Horner's rule, highest power first. What a step has used is let go at once. */
 function polynomial(x: tf.Tensor, coefficients: readonly number[]): tf.Tensor {
   const [first = 0, second = 0, ...rest] = coefficients;
-  return rest.reduce((sum, c) => tf.add(tf.mul(sum, x), c), tf.add(tf.mul(x, first), second));
+  let sum = tf.tidy(() => tf.add(tf.mul(x, first), second));
+  for (const c of rest) {
+    const before = sum;
+    sum = tf.tidy(() => tf.add(tf.mul(before, x), c));
+    before.dispose();
+  }
+  return sum;
 }

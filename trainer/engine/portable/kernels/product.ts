@@ -21,13 +21,17 @@ const SMALL_PRODUCT = 1 << 14;
 export function matmul(a: tf.Tensor, b: tf.Tensor, transposeA: boolean, transposeB: boolean): tf.Tensor {
   if (tf.getBackend() !== 'wasm') return tf.matMul(a, b, transposeA, transposeB);
   const left = transposeA ? swapLast(a) : a;
-  const right = transposeB ? swapLast(b) : b;
+  // XNNPACK keeps a packed copy of the right side for as long as that lives: of a weight it would stay beside it for good.
+  const right = transposeB ? swapLast(b) : b.rank === 2 ? tf.clone(b) : b;
   const [m, k] = left.shape.slice(-2) as [number, number];
   const n = right.shape.at(-1) as number;
   if (left.rank === 2 || m * k * n < SMALL_PRODUCT) return tf.matMul(left, right);
-  const lefts = tf.unstack(tf.reshape(left, [-1, m, k]));
-  const rights = tf.unstack(tf.reshape(right, [-1, k, n]));
-  const products = lefts.map((matrix, i) => tf.matMul(matrix, rights[i] as tf.Tensor));
+  const [lefts, rights] = [tf.reshape(left, [-1, m, k]), tf.reshape(right, [-1, k, n])];
+  const matrix = (all: tf.Tensor, i: number): tf.Tensor =>
+    tf.reshape(tf.slice(all, [i, 0, 0], [1, ...all.shape.slice(1)]), all.shape.slice(1));
+  const products = Array.from({ length: lefts.shape[0] as number }, (_, i) =>
+    tf.tidy(() => tf.matMul(matrix(lefts, i), matrix(rights, i))),
+  );
   return tf.reshape(tf.concat(products), [...left.shape.slice(0, -2), m, n]);
 }
 
