@@ -89,14 +89,17 @@ const programOf = (recompute: RecomputePolicy): Program =>
     trainShapes: trains ? [shape] : [],
     evalShapes: trains ? [] : [shape],
   });
-const program = programOf(request.recompute);
-const session = await engine.compile(program);
+const signatureOf = (recompute: RecomputePolicy): Signature => programOf(recompute).signatures[name] as Signature;
+/** As in a run, nobody keeps the graph while steps go on. */
+async function compile() {
+  const program = programOf(request.recompute);
+  return { batch: batchFeeds(program.signatures[name] as Signature, model, shape), session: await engine.compile(program) };
+}
+const { batch, session } = await compile();
 await loadVariables(session, { model: weightStream(model, folder.weights), attachment, optimizer });
 await folder.weights.close();
 const loadSeconds = (performance.now() - started) / 1000;
 
-const signature = program.signatures[name] as Signature;
-const batch = batchFeeds(signature, model, shape);
 globalThis.gc?.();
 resetPeak();
 const { residentBytes } = takenMemory(request.device);
@@ -120,6 +123,7 @@ for (let step = 1; step <= request.warmUp + request.steps; step++) {
 const cpu = process.cpuUsage(cpuStart);
 const after = takenMemory(request.device);
 const stepSeconds = seconds.slice(request.warmUp);
+const signature = signatureOf(request.recompute);
 console.log(
   JSON.stringify({
     ...request,
@@ -128,7 +132,7 @@ console.log(
     nodes: signature.schedule.length,
     plannedBytes: liveness(signature, fusedSteps(signature)).peakBytes,
     // What the method needs, whatever is computed again.
-    flops: signatureFlops(request.recompute === 'none' ? signature : (programOf('none').signatures[name] as Signature)),
+    flops: signatureFlops(signatureOf('none')),
     loadSeconds,
     firstStepSeconds: seconds[0],
     stepSeconds,

@@ -136,7 +136,7 @@ function lowerSignature(signature: Signature, steps: readonly Step[], emitter: E
   const feeds = signature.feeds.map(node => {
     const { placeholder, value } = emitFeed(emitter, node);
     values.set(node, value);
-    return { name: node.attrs.name, node: placeholder, spec: node };
+    return { name: node.attrs.name, node: placeholder, spec: specOf(node) };
   });
   // The output of an effect is a token; everything runs in order, so one made now stands for an effect made before.
   const nameOf = (node: Node): string => {
@@ -166,10 +166,13 @@ function lowerSignature(signature: Signature, steps: readonly Step[], emitter: E
       kept.set(node, emitter.emit('DeepCopy', [value], { T: attr.type(node.dtype) }));
   });
   const fetched = Object.entries(signature.outputs).map(([name, node]) => {
-    return { name, spec: node, node: emitFetch(emitter, kept.get(node) ?? nameOf(node), node) };
+    return { name, spec: specOf(node), node: emitFetch(emitter, kept.get(node) ?? nameOf(node), node) };
   });
   const outputs = fetched.map(port => ({ ...port, node: emitter.emit('Identity', [port.node], { T: attr.type(fetchedType(port.spec)) }) }));
   return { feeds, outputs, done: emitter.token(), guard: { name: 'guard', node: guard, spec: guardSpec } };
 }
+
+/** A port outlives the graph: through a node of it, all of it would stay. */
+const specOf = ({ shape, dtype }: Node): TensorSpec => ({ shape, dtype });
 
 const fetchedType = ({ dtype }: TensorSpec): Node['dtype'] => (dtype === 'float32' || dtype === 'bool' ? dtype : 'int32');
