@@ -34,6 +34,8 @@ export interface Session {
   load(values: AsyncIterable<VariableData> | Iterable<VariableData>): Promise<void>;
   /** The whole of a variable. */
   read(variable: string): Promise<HostArray>;
+  /** Several variables in one go, in the order of their names. */
+  readAll(variables: readonly string[]): Promise<HostArray[]>;
   /** Runs one signature. Every feed must be given, with the exact number of elements; throws EngineError otherwise. */
   run(signature: string, feeds: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>>;
   dispose(): Promise<void>;

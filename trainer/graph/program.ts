@@ -30,10 +30,11 @@ export interface Traced {
 
 /**
  * Drops what nothing asks for and joins the signatures over their variables.
+ * @param declared variables that are there though no signature may use them
  * @throws GraphError when two signatures disagree about a variable, or a value of a variable is used after an update of it
  */
-export function assemble(traces: Readonly<Record<string, Traced>>): Program {
-  const variables = new Map<string, VariableSpec>();
+export function assemble(traces: Readonly<Record<string, Traced>>, declared: readonly VariableSpec[] = []): Program {
+  const variables = new Map(declared.map(variable => [variable.name, variable]));
   const signatures: Record<string, Signature> = {};
   for (const [name, trace] of Object.entries(traces)) {
     for (const variable of trace.graph.variables.values()) {

@@ -10,6 +10,7 @@ export const yieldingEngine = (engine: Engine, job: Job): Engine => ({
     return {
       load: values => session.load(values),
       read: variable => session.read(variable),
+      readAll: variables => session.readAll(variables),
       dispose: () => session.dispose(),
       run: async (signature, feeds) => {
         await job.breathe();

@@ -1,5 +1,5 @@
 /** Taking out and putting back everything that training changes: trained numbers and optimizer state, a part at a time. */
-import type { Session } from '../engine/engine.ts';
+import type { Session, VariableData } from '../engine/engine.ts';
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import type { Traced } from '../graph/program.ts';
 import { byteSize, type HostArray } from '../graph/types.ts';
@@ -49,29 +49,43 @@ function groupsOf(parts: readonly Part[]): Part[][] {
   return groups;
 }
 
+/** Is it all of a variable, as the variable holds it? Then the engine moves it without a signature. */
+const isWhole = ({ spec, of: { variable, rows, elements, master } }: Part): boolean =>
+  !rows && !elements && !master && variable.dtype === spec.dtype;
+
+const placedOf = (group: readonly Part[]): Part[] => group.filter(part => !isWhole(part));
+
+/** The variables of which a snapshot takes all. */
+export const wholeParts = (attachment: Attachment, optimizer: OptimizerSettings): VariableSpec[] =>
+  partsOf(attachment, optimizer)
+    .filter(isWhole)
+    .map(({ of }) => of.variable);
+
 const snapshotName = (group: number): string => `snapshot/${group}`;
 const restoreName = (group: number): string => `restore/${group}`;
 
-/** The signatures that `readSnapshot` and `writeSnapshot` run. */
+/** The signatures that `readSnapshot` and `writeSnapshot` run: for what is only a part of its variable, or rounded in it. */
 export function snapshotTraces(attachment: Attachment, optimizer: OptimizerSettings): Record<string, Traced> {
   const traces: Record<string, Traced> = {};
   groupsOf(partsOf(attachment, optimizer)).forEach((group, i) => {
-    traces[snapshotName(i)] = traceRead(group);
-    traces[restoreName(i)] = traceWrite(group);
+    const placed = placedOf(group);
+    if (placed.length === 0) return;
+    traces[snapshotName(i)] = traceRead(placed);
+    traces[restoreName(i)] = traceWrite(placed);
   });
   return traces;
 }
 
-function traceRead(group: readonly Part[]): Traced {
+function traceRead(parts: readonly Part[]): Traced {
   const graph = new Graph();
   const outputs: Record<string, Node> = {};
-  for (const { spec, of } of group) outputs[spec.name] = readTrained(graph, of);
+  for (const { spec, of } of parts) outputs[spec.name] = readTrained(graph, of);
   return { graph, outputs, effects: [] };
 }
 
-function traceWrite(group: readonly Part[]): Traced {
+function traceWrite(parts: readonly Part[]): Traced {
   const graph = new Graph();
-  const effects = group.map(({ spec, of }) => writeTrained(graph, of, graph.feed(spec.name, spec.shape, spec.dtype)));
+  const effects = parts.map(({ spec, of }) => writeTrained(graph, of, graph.feed(spec.name, spec.shape, spec.dtype)));
   return { graph, outputs: { done: graph.scalar(1) }, effects };
 }
 
@@ -82,7 +96,10 @@ export async function* readSnapshot(
   optimizer: OptimizerSettings,
 ): AsyncGenerator<{ readonly spec: VariableSpec; readonly data: HostArray }> {
   for (const [i, group] of groupsOf(partsOf(attachment, optimizer)).entries()) {
-    const values = await session.run(snapshotName(i), {});
+    const wholes = group.filter(isWhole);
+    const values = placedOf(group).length > 0 ? await session.run(snapshotName(i), {}) : {};
+    const read = wholes.length > 0 ? await session.readAll(wholes.map(({ of }) => of.variable.name)) : [];
+    for (const [k, { spec }] of wholes.entries()) values[spec.name] = read[k] as HostArray;
     for (const { spec } of group) yield { spec, data: values[spec.name] as HostArray };
   }
 }
@@ -96,7 +113,13 @@ export async function writeSnapshot(
 ): Promise<void> {
   for (const [i, group] of groupsOf(partsOf(attachment, optimizer)).entries()) {
     const feeds: Record<string, HostArray> = {};
-    for (const { spec } of group) feeds[spec.name] = await read(spec.name);
-    await session.run(restoreName(i), feeds);
+    const wholes: VariableData[] = [];
+    for (const part of group) {
+      const data = await read(part.spec.name);
+      if (isWhole(part)) wholes.push({ name: part.of.variable.name, data });
+      else feeds[part.spec.name] = data;
+    }
+    await session.load(wholes);
+    if (Object.keys(feeds).length > 0) await session.run(restoreName(i), feeds);
   }
 }

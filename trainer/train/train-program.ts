@@ -8,7 +8,7 @@ import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { Attachment, Trainable } from '../method/method.ts';
 import { Tracer } from '../model/tracer.ts';
 import { declareFeeds, type OptimizerSettings, update } from './optimizer.ts';
-import { snapshotTraces } from './snapshot.ts';
+import { snapshotTraces, wholeParts } from './snapshot.ts';
 import { type BatchShape, shapeName, type Task } from './task.ts';
 import { gradientWish, trainedGradient } from './trained-part.ts';
 import { gradientVariable, type UpdateGroup, updateGroups } from './update-group.ts';
@@ -40,7 +40,7 @@ export function trainProgram(params: TrainProgramParams): Program {
   for (const shape of params.trainShapes) traces[trainSignature(shape)] = traceTrain(params, shape);
   for (const shape of params.evalShapes) traces[evalSignature(shape)] = traceEval(params, shape);
   if (params.accumulationSteps > 1) traces[APPLY] = traceApply(params);
-  return assemble({ ...traces, ...snapshotTraces(params.attachment, params.optimizer) });
+  return assemble({ ...traces, ...snapshotTraces(params.attachment, params.optimizer) }, wholeParts(params.attachment, params.optimizer));
 }
 
 /** One update, or one batch's share of it. */

@@ -50,6 +50,12 @@ export class PortableSession implements Session {
     return withBackend(this.backend.name, () => download(this.variables.get(variable), this.variables.spec(variable).dtype));
   }
 
+  async readAll(variables: readonly string[]): Promise<HostArray[]> {
+    const values: HostArray[] = [];
+    for (const variable of variables) values.push(await this.read(variable));
+    return values;
+  }
+
   async run(name: string, feeds: Feeds): Promise<Record<string, HostArray>> {
     const compiled = this.compiled.get(name);
     if (!compiled) throw new EngineError(`the program has no signature ${name}; it has ${[...this.compiled.keys()].join(', ')}`);

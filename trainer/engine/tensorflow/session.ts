@@ -100,9 +100,19 @@ class TensorflowSession implements Session {
   }
 
   async read(name: string): Promise<HostArray> {
-    const { read } = this.variable(name);
-    const [data] = this.execute(`read of ${name}`, [], [read.node]);
-    return fetchedData(data as HostArray, read.spec);
+    const [data] = await this.readAll([name]);
+    return data as HostArray;
+  }
+
+  /** One run, since TensorFlow builds an executor for each set of fetches. */
+  async readAll(names: readonly string[]): Promise<HostArray[]> {
+    const ports = names.map(name => this.variable(name).read);
+    const fetched = this.execute(
+      `read of ${names.length === 1 ? names[0] : `${names.length} variables`}`,
+      [],
+      ports.map(({ node }) => node),
+    );
+    return ports.map(({ spec }, i) => fetchedData(fetched[i] as HostArray, spec));
   }
 
   async run(name: string, feeds: Readonly<Record<string, HostArray>>): Promise<Record<string, HostArray>> {
