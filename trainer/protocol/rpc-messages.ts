@@ -229,7 +229,10 @@ export const requests = {
   abortJob: message<{ readonly id: string }, JobRecord>('jobs/abort'),
   prioritizeJob: message<{ readonly id: string; readonly priority: number }, JobRecord>('jobs/prioritize'),
   eventsSince: message<{ readonly seq: number; readonly epoch: string }, EventsResult>('events/since'),
-  /** Stops every job (training saves) and resolves when they have ended; the daemon ends at `exit`, or soon without it. */
+  /**
+   * Stops every job that runs (training saves) and resolves when they have ended; the daemon ends at `exit`, or soon without it.
+   * What waits goes on under the next daemon.
+   */
   shutdown: message<Nothing, Nothing>('shutdown'),
 } as const;
 

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import type { WebSocket } from 'ws';
 import manifest from '../../package.json' with { type: 'json' };
+import { describeMachine } from '../engine/machine.ts';
 import type { JobContext, WorkerEvent } from '../protocol/job-messages.ts';
 import { type InitializeResult, type JobEvent, MAX_FRAME_BYTES, PROTOCOL_VERSION, requests } from '../protocol/rpc-messages.ts';
 import { socketTransport } from '../protocol/socket-transport.ts';
@@ -40,6 +41,8 @@ export interface DaemonOptions {
   readonly outside?: { readonly tls: Tls; readonly host: string; readonly port: number };
   /** Of this start where none is given: one that a client on another machine can keep. */
   readonly token?: string;
+  /** Memory that is free; the machine's own where it is not given. */
+  readonly availableBytes?: () => number;
   readonly maxFrameBytes?: number;
   readonly maxQueuedBytes?: number;
 }
@@ -48,7 +51,7 @@ export interface Daemon {
   readonly discovery: Discovery;
   /** Of the second door. */
   readonly outsidePort?: number;
-  /** Stops the jobs (training saves), then ends. */
+  /** Stops the jobs that run (training saves), then ends; those that wait are kept for the next start. */
   stop(): Promise<void>;
   /** When it has ended, whoever asked for it. */
   readonly ended: Promise<void>;
@@ -72,9 +75,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   let idleTimer: NodeJS.Timeout | undefined;
   let ending: Promise<void> | undefined;
 
+  const jobSettings = { cacheDir, engineFromEnvironment, hub };
   const jobs = new JobQueue({
     workerFile: options.workerFile,
-    known: await readJobs(stateDir),
+    known: await readJobs(stateDir, jobSettings),
+    availableBytes: options.availableBytes ?? (() => describeMachine().memory.availableBytes),
     onChange: record => {
       jobsFile.save();
       for (const session of sessions.values()) session.notify('jobChanged', record);
@@ -87,7 +92,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   });
   const jobsFile = openJobsFile(
     stateDir,
-    () => jobs.list(),
+    () => jobs.kept(),
     error => log.write('error', `jobs.json can't be written: ${String(error)}`),
   );
   let end = (): void => undefined;
@@ -98,7 +103,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     queue: jobs,
     ring,
     cacheDir,
-    jobSettings: { cacheDir, engineFromEnvironment, hub },
+    jobSettings,
     status: () => {
       const records = jobs.list();
       const queued = records.filter(({ state }) => state === 'queued').length;
@@ -132,6 +137,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
   const outside = options.outside && (await openOutside(options.outside));
   log.write('info', `rowtune ${manifest.version} listens on 127.0.0.1:${door.port}, process ${process.pid}`);
+  jobs.begin();
   watchIdle();
   return { discovery, outsidePort: outside?.port, stop, ended };
 

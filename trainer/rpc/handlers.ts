@@ -11,7 +11,7 @@ import { DaemonError } from './daemon-error.ts';
 import type { EventRing } from './event-ring.ts';
 import { hasEnded, type JobQueue, type NewJob } from './job-queue.ts';
 import { listModels } from './models.ts';
-import { estimate, recipeOf } from './recipes.ts';
+import { estimate, generationBytes, recipeOf } from './recipes.ts';
 import { tailRun } from './run-reader.ts';
 
 export interface Services {
@@ -105,6 +105,8 @@ export const handlers: Handlers = {
         request: { kind: 'generate', context: contextOf(services, baseDir), ...rest },
         threads: 0,
         title: path.basename(params.model),
+        // The memory of a GPU is all the training's.
+        besideBytes: (await findNvidiaGpu()) ? undefined : await generationBytes(params, baseDir, services.cacheDir),
       };
     }),
   exportRun: (params, services) =>

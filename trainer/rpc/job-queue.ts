@@ -14,8 +14,10 @@ const MAX_ENDED = 200;
 
 export interface QueueParams {
   readonly workerFile?: string;
-  /** Records of earlier starts of the daemon. */
-  readonly known: readonly JobRecord[];
+  /** Jobs of earlier starts of the daemon. */
+  readonly known: readonly KnownJob[];
+  /** Memory that is free on this machine now. */
+  availableBytes(): number;
   onChange(record: JobRecord): void;
   onEvent(jobId: string, event: JobEvent['event']): void;
   onLine(jobId: string, line: string): void;
@@ -29,6 +31,14 @@ export interface NewJob {
   /** Cores that one operation may use; 0 takes all. */
   readonly threads: number;
   readonly runDir?: string;
+  /** What it takes, where it may run beside a training; without it, it waits for its turn. */
+  readonly besideBytes?: number;
+}
+
+/** A job as it is kept over the end of a daemon: with its work while it waits. */
+export interface KnownJob {
+  readonly record: JobRecord;
+  readonly work?: NewJob;
 }
 
 interface Job {
@@ -36,12 +46,20 @@ interface Job {
   readonly order: number;
   readonly work?: NewJob;
   worker?: WorkerProcess;
+  lane?: string;
   wish?: 'stop' | 'abort';
   readonly waiting: Set<(record: JobRecord) => void>;
 }
 
 /** A look at the machine waits for no training: doctor has a lane of its own. */
-const laneOf = (kind: JobKind): string => (kind === 'doctor' ? 'look' : 'device');
+const laneOf = (kind: JobKind): string => (kind === 'doctor' ? 'look' : DEVICE);
+const DEVICE = 'device';
+/** What is short, and fits: a word with a model while another one trains. */
+const BESIDE = 'beside';
+/** Free memory, in parts of what a job takes beside a training: that one's evaluation or checkpoint may need more than its steps do. */
+const BESIDE_ROOM = 2;
+/** Somebody sits and waits for these; nobody does after the end of a daemon. */
+const OF_THE_MOMENT: readonly JobKind[] = ['generate', 'doctor'];
 const SAVING: readonly JobKind[] = ['train', 'resume'];
 const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed'];
 export const hasEnded = ({ state }: JobRecord): boolean => ENDED.includes(state);
@@ -54,7 +72,21 @@ export class JobQueue {
 
   constructor(params: QueueParams) {
     this.params = params;
-    for (const record of params.known) this.jobs.set(record.id, { record: asLeft(record), order: this.order++, waiting: new Set() });
+    for (const { record, work } of params.known)
+      this.jobs.set(record.id, { record: work ? record : asLeft(record), work, order: this.order++, waiting: new Set() });
+  }
+
+  /** Goes on with what an earlier daemon left waiting. */
+  begin(): void {
+    this.startNext();
+  }
+
+  /** What the next daemon has to know. */
+  kept(): KnownJob[] {
+    return [...this.jobs.values()].map(({ record, work }) => {
+      const waits = record.state === 'queued' && !OF_THE_MOMENT.includes(record.kind);
+      return waits && work ? { record, work } : { record };
+    });
   }
 
   /** In the order they came. */
@@ -118,12 +150,12 @@ export class JobQueue {
     return () => void job.waiting.delete(callback);
   }
 
-  /** Takes no more jobs, stops all (training saves), and resolves when every worker is gone. */
+  /** Takes and starts no more jobs, stops those that run (training saves), and resolves when every worker is gone. What waits is kept. */
   async close(): Promise<void> {
     this.isClosed = true;
-    const active = this.list().filter(record => !hasEnded(record));
+    const working = [...this.jobs.values()].filter(({ worker }) => worker !== undefined);
     await Promise.all(
-      active.map(({ id }) => {
+      working.map(({ record: { id } }) => {
         const ended = new Promise<void>(resolve => this.whenEnded(id, () => resolve()));
         this.stop(id);
         return ended;
@@ -155,16 +187,26 @@ export class JobQueue {
   }
 
   private startNext(): void {
+    if (this.isClosed) return;
     const all = [...this.jobs.values()];
-    const busy = new Set(all.flatMap(({ worker, record }) => (worker ? [laneOf(record.kind)] : [])));
+    const busy = new Map(all.flatMap(job => (job.worker && job.lane ? [[job.lane, job] as const] : [])));
     const queued = all.filter(({ record }) => record.state === 'queued');
     queued.sort((a, b) => b.record.priority - a.record.priority || a.order - b.order);
     for (const job of queued) {
-      const lane = laneOf(job.record.kind);
+      const own = laneOf(job.record.kind);
+      const lane = own === DEVICE && this.fitsBeside(job, busy.get(DEVICE)) ? BESIDE : own;
       if (busy.has(lane)) continue;
-      busy.add(lane);
+      busy.set(lane, job);
+      job.lane = lane;
       this.start(job);
     }
+  }
+
+  /** Only beside a training that has done steps: before, it has not taken yet what it will take. */
+  private fitsBeside({ work }: Job, busy: Job | undefined): boolean {
+    if (work?.besideBytes === undefined || busy === undefined) return false;
+    if (!SAVING.includes(busy.record.kind) || busy.record.metrics === undefined) return false;
+    return this.params.availableBytes() >= BESIDE_ROOM * work.besideBytes;
   }
 
   private start(job: Job): void {
@@ -177,7 +219,10 @@ export class JobQueue {
       onEvent: event => {
         if (event.type === 'phase') this.change(job, { phase: event.name });
         else if (event.type === 'progress') job.record = { ...job.record, progress: event };
-        else if (event.type === 'metrics') job.record = { ...job.record, metrics: { step: event.step, values: event.values } };
+        else if (event.type === 'metrics') {
+          job.record = { ...job.record, metrics: { step: event.step, values: event.values } };
+          this.startNext();
+        }
         this.params.onEvent(id, event);
       },
       onLine: line => this.params.onLine(id, line),

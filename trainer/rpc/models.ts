@@ -41,11 +41,17 @@ async function describe(found: Pick<ModelInfo, 'name' | 'path' | 'source'>): Pro
     return {
       ...found,
       family: typeof config.model_type === 'string' ? config.model_type : undefined,
-      parameters: all.reduce((sum, { shape }) => sum + shape.reduce((a, b) => a * b, 1), 0),
+      parameters: parameterCount(all),
       weightBytes: all.reduce((sum, { byteLength }) => sum + byteLength, 0),
       dtypes: [...new Set(all.map(({ dtype, quantization }) => quantization ?? dtype))].sort(),
     };
   } catch (error) {
     return { ...found, problem: error instanceof Error ? error.message : String(error) };
   }
+}
+
+export function parameterCount(tensors: Iterable<{ readonly shape: readonly number[] }>): number {
+  let count = 0;
+  for (const { shape } of tensors) count += shape.reduce((a, b) => a * b, 1);
+  return count;
 }

@@ -11,6 +11,7 @@ import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { RecipeSource } from '../protocol/rpc-messages.ts';
 import { DaemonError } from './daemon-error.ts';
+import { parameterCount } from './models.ts';
 
 /** @throws DaemonError 'bad-recipe' with all problems and their places */
 export function recipeOf({ text, fileName, overrides = [] }: RecipeSource): Recipe {
@@ -31,7 +32,24 @@ export async function estimate(source: RecipeSource, cacheDir: string): Promise<
   return { ...estimateRecipe({ recipe, headers, allLevels: true, compare: true }), availableBytes };
 }
 
-async function modelPath({ model, revision }: Recipe, baseDir: string, cacheDir: string): Promise<string> {
+/** What a model takes to generate text: its weights in float32, and the engine with its caches beside them. */
+const GENERATION_BYTES = 2 ** 30;
+
+/** Undefined where the model is not here yet: what it takes is not known. */
+export async function generationBytes(
+  source: Pick<Recipe, 'model' | 'revision'>,
+  baseDir: string,
+  cacheDir: string,
+): Promise<number | undefined> {
+  try {
+    const { tensors } = await readModelHeaders(await modelPath(source, baseDir, cacheDir));
+    return 4 * parameterCount(tensors.values()) + GENERATION_BYTES;
+  } catch {
+    return undefined;
+  }
+}
+
+async function modelPath({ model, revision }: Pick<Recipe, 'model' | 'revision'>, baseDir: string, cacheDir: string): Promise<string> {
   const local = path.resolve(baseDir, model);
   if (existsSync(local)) return local;
   const cached = isHubName(model) ? await findComplete(repoFolder(cacheDir, model), revision) : undefined;

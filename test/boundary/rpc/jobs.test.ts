@@ -15,9 +15,10 @@ const modelDir = join(import.meta.dirname, '..', '..', 'golden', 'llama');
 const task = makeTinyTask();
 let daemon: Daemon;
 let client: DaemonClient;
+let freeBytes = 2 ** 40;
 
 beforeAll(async () => {
-  daemon = await startTestDaemon();
+  daemon = await startTestDaemon({ availableBytes: () => freeBytes });
   client = await connectTo(daemon, true);
 });
 afterAll(async () => {
@@ -134,6 +135,26 @@ describe('jobs', () => {
     source.cancel();
     await expect(waiting).rejects.toThrow('cancelled');
     expect(await wait('cancelled')).toMatchObject({ state: 'aborted' });
+  });
+
+  test('a word with a model while another one trains: beside it where memory is free, else after it', { timeout: 240_000 }, async () => {
+    const options = { engine: 'portable', chat: false, maxNewTokens: 4, temperature: 0, topP: 1, topK: 0, seed: 1 } as const;
+    const word = { model: 'model', revision: 'main', baseDir: task.folder, prompt: 'lunch at', options };
+    freeBytes = 2 ** 40;
+    await client.request('train', { id: 'trains', recipe: longRecipe() });
+    const stateOf = async (id: string) => (await client.request('listJobs', {})).find(job => job.id === id);
+    await until(async () => (await stateOf('trains'))?.metrics !== undefined, 'it has done a step', 120_000);
+    await client.request('generate', { id: 'beside', ...word });
+    await verify('in-line');
+    expect(await wait('beside')).toMatchObject({ state: 'succeeded' });
+    expect(await stateOf('trains')).toMatchObject({ state: 'running' });
+    freeBytes = 2 ** 30;
+    await client.request('generate', { id: 'after', ...word, priority: 1 });
+    expect([await stateOf('after'), await stateOf('in-line')]).toMatchObject([{ state: 'queued' }, { state: 'queued' }]);
+    await client.request('abortJob', { id: 'trains' });
+    const [after, inLine] = await Promise.all(['after', 'in-line'].map(wait));
+    expect([after, inLine]).toMatchObject([{ state: 'succeeded' }, { state: 'succeeded' }]);
+    expect((inLine?.startedAt ?? '') > (after?.endedAt ?? 'never')).toBe(true);
   });
 
   test('status, models and estimate need no job', async () => {

@@ -111,6 +111,29 @@ test('SIGTERM lets a training save, then ends; the next daemon goes on with it',
   third.close();
 });
 
+test.each(['SIGTERM', 'SIGKILL'] as const)('what waits at %s goes on under the next daemon', { timeout: 240_000 }, async signal => {
+  const stateDir = makeStateDir();
+  const first = await run(stateDir);
+  const client = await connectToState(stateDir);
+  await client.request('train', { id: 'works', recipe });
+  await client.request('verify', { id: 'waits', modelDir: join(import.meta.dirname, '..', '..', 'golden', 'llama'), engine: 'portable' });
+  const options = { engine: 'portable', chat: false, maxNewTokens: 4, temperature: 0, topP: 1, topK: 0, seed: 1 } as const;
+  await client.request('generate', { id: 'asked', model: 'model', revision: 'main', baseDir: task.folder, prompt: 'lunch at', options });
+  const ended = new Promise(resolve => first.once('exit', resolve));
+  first.kill(signal);
+  await ended;
+  expect(readFileSync(join(stateDir, 'jobs.json'), 'utf8')).not.toContain('"hub"');
+
+  await run(stateDir);
+  const again = await connectToState(stateDir);
+  expect(await again.request('waitForJob', { id: 'waits' })).toMatchObject({ state: 'succeeded' });
+  const jobs = new Map((await again.request('listJobs', {})).map(job => [job.id, job]));
+  expect(jobs.get('works')).toMatchObject({ state: signal === 'SIGTERM' ? 'stopped' : 'failed' });
+  // Who asked is gone.
+  expect(jobs.get('asked')).toMatchObject({ state: 'failed', failure: { code: 'daemon-ended' } });
+  again.close();
+});
+
 test('of two daemons that start at once one serves, and the other ends with a message', async () => {
   const stateDir = makeStateDir();
   const racers = [0, 1].map(() =>

@@ -5,6 +5,8 @@ import { loadAddon } from '../../../trainer/engine/tensorflow/addon.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import type { DType, HostArray } from '../../../trainer/graph/types.ts';
+import { expectClose } from '../../support/closeness.ts';
+import { multiply, transpose2d } from '../../support/naive.ts';
 import { engineForTests } from './engine-for-tests.ts';
 
 const { engine, installed, reason } = await engineForTests();
@@ -40,6 +42,33 @@ describe.skipIf(!engine)(`tensorflow session ${reason}`, () => {
       const { y } = await session.run('main', { x: Float32Array.of(1, 0, 0, 0, 1, 0) });
       expect(y).toEqual(Float32Array.of(2, 5, 3, 6));
     }));
+
+  it.each(['1', '2'])('multiplies matrices that %s cores share, each side as it is or transposed', async threads => {
+    const before = process.env.TF_NUM_INTRAOP_THREADS;
+    process.env.TF_NUM_INTRAOP_THREADS = threads;
+    const [m, k, n] = [256, 400, 300];
+    const [a, b] = [m * k, k * n].map(count => Array.from({ length: count }, (_, i) => Math.sin(i))) as [number[], number[]];
+    const expected = multiply(a, b, m, k, n);
+    const feeds = { a, aT: transpose2d(a, m, k), b, bT: transpose2d(b, k, n) };
+    try {
+      for (const transposeA of [false, true])
+        for (const transposeB of [false, true]) {
+          const [x, y] = [transposeA ? 'aT' : 'a', transposeB ? 'bT' : 'b'] as const;
+          const product = (g: Graph): Built => ({
+            outputs: {
+              c: g.matmul(g.feed(x, transposeA ? [k, m] : [m, k]), g.feed(y, transposeB ? [n, k] : [k, n]), { transposeA, transposeB }),
+            },
+          });
+          await withSession({ main: product }, async session => {
+            const { c } = await session.run('main', { [x]: Float32Array.from(feeds[x]), [y]: Float32Array.from(feeds[y]) });
+            expectClose(Array.from(c as Float32Array), expected, 1e-4, `${x} · ${y}`);
+          });
+        }
+    } finally {
+      if (before === undefined) delete process.env.TF_NUM_INTRAOP_THREADS;
+      else process.env.TF_NUM_INTRAOP_THREADS = before;
+    }
+  });
 
   it('refuses feeds that are missing or of another size or type, and names signature and feed', () =>
     withSession({ main: linear }, async session => {

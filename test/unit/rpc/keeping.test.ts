@@ -10,6 +10,7 @@ import { readJobs } from '../../../trainer/rpc/jobs-file.ts';
 import { checkParams } from '../../../trainer/rpc/param-schemas.ts';
 import { tailFile } from '../../../trainer/rpc/tail-file.ts';
 
+const settings = { cacheDir: '/cache', hub: { offline: true } };
 const folder = (): string => mkdtempSync(join(tmpdir(), 'rowtune-keeping-'));
 
 describe('EventRing', () => {
@@ -96,10 +97,10 @@ test('the log moves aside when it is full', () => {
 
 test('records that can not be read are none', async () => {
   const dir = folder();
-  expect(await readJobs(dir)).toEqual([]);
+  expect(await readJobs(dir, settings)).toEqual([]);
   for (const text of ['{', '[{"id":1}]', '{}']) {
     writeFileSync(join(dir, 'jobs.json'), text);
-    expect(await readJobs(dir)).toEqual([]);
+    expect(await readJobs(dir, settings)).toEqual([]);
   }
 });
 

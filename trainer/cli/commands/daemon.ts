@@ -201,6 +201,8 @@ async function stopByRequest(context: CommandContext): Promise<number | undefine
   if (client === undefined) return undefined;
   context.terminal.say('info', STOPPING);
   await client.request('shutdown', {});
+  const { jobs } = await client.request('daemonStatus', {});
+  if (jobs.queued > 0) context.terminal.say('info', `in the queue, for the next daemon: ${jobs.queued}`);
   await client.exit();
   await client.closed;
   return client.server.pid;

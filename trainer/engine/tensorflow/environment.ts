@@ -1,5 +1,6 @@
 /** The environment of a worker process that runs TensorFlow. The addon takes no session options, so this is where they are set. */
 
+import os from 'node:os';
 import { LOAD_MAP_BYTES } from './heap.ts';
 
 /**
@@ -27,6 +28,9 @@ export function workerEnvironment({ threads }: { readonly threads: number }): Re
     TF_FORCE_GPU_ALLOW_GROWTH: 'true',
   };
 }
+
+/** Cores that one operation may use in this process. */
+export const operationThreads = (): number => Number(process.env.TF_NUM_INTRAOP_THREADS ?? os.availableParallelism());
 
 /** Node's flags for a worker: weights that were loaded are collected on asking, and a small nursery keeps JavaScript's heap from growing for them. */
 export const WORKER_FLAGS: readonly string[] = ['--expose-gc', '--max-semi-space-size=4'];
