@@ -10,7 +10,7 @@ import type { Precision } from '../trainer/model/weight-storage.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
 import { causalTask } from '../trainer/train/causal-task.ts';
 import { evalSignature, trainProgram } from '../trainer/train/train-program.ts';
-import { loadVariables } from '../trainer/train/variables.ts';
+import { heldAsBits, loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
 import { checkDevice, type Device } from './device.ts';
 
@@ -54,7 +54,10 @@ const look = (): void => {
   const { heapUsed, external } = process.memoryUsage();
   heapBytes = Math.max(heapBytes, heapUsed + external);
 };
-await loadVariables(session, { model: weightStream(model, folder.weights, look), attachment });
+await loadVariables(session, {
+  model: weightStream(model, folder.weights, { onTensor: look, asBits: heldAsBits(attachment) }),
+  attachment,
+});
 await folder.weights.close();
 const seconds = (performance.now() - begin) / 1000;
 globalThis.gc?.();

@@ -173,17 +173,23 @@ export async function measureRates(
 export const peerVersions = async (sides: Sides): Promise<Record<string, string>> =>
   (await runTheirs(sides, ['versions'], coresFor(1))) as Record<string, string>;
 
-/** Counts memory from the inference of the same implementation, batch, precision and number of cores; rows without one are left out. */
+/**
+ * Counts memory from the inference of the same implementation, batch, precision and number of cores; rows without one are left out. Autocast
+ * counts from float32, whose weights it holds, where that was measured: its own inference keeps a second
+ * copy of them in 16 bits.
+ */
 export function withMemory(rows: readonly RawRow[]): Row[] {
   return rows.flatMap(row => {
-    const base = rows.find(
-      other =>
-        isInference(other) &&
-        other.implementation === row.implementation &&
-        other.threads === row.threads &&
-        other.dtype === row.dtype &&
-        sameWork(other, row),
-    );
+    const inferenceIn = (dtype: RawRow['dtype']): RawRow | undefined =>
+      rows.find(
+        other =>
+          isInference(other) &&
+          other.implementation === row.implementation &&
+          other.threads === row.threads &&
+          other.dtype === dtype &&
+          sameWork(other, row),
+      );
+    const base = (row.dtype === 'autocast' && !isInference(row) ? inferenceIn('float32') : undefined) ?? inferenceIn(row.dtype);
     return base ? [{ ...row, memoryBytes: row.peakBytes - base.peakBytes }] : [];
   });
 }

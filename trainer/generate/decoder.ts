@@ -44,7 +44,7 @@ export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
   const tokens = contextBucket(params.tokens, model.maxPositions);
   const session = await engine.compile(decodeProgram({ model, linearHook: attachment.linearHook, tokens }));
   try {
-    await loadVariables(session, { model: weightStream(model, weights, onLoad), attachment, start });
+    await loadVariables(session, { model: weightStream(model, weights, { onTensor: onLoad }), attachment, start });
     await session.load(cacheVariables(model, tokens).flatMap(({ k, v }) => [k, v].map(({ name }) => ({ name, data: 'zeros' as const }))));
     return new Decoder(session, tokens);
   } catch (error) {

@@ -23,6 +23,13 @@ export function toBfloat16(values: Float32Array): Uint16Array {
   return bits;
 }
 
+/** The numbers of these bits. */
+export function fromBfloat16(bits: Uint16Array): Float32Array {
+  const words = new Uint32Array(bits.length);
+  for (let i = 0; i < bits.length; i++) words[i] = (bits[i] as number) << 16;
+  return new Float32Array(words.buffer);
+}
+
 const BYTES: Record<DType, number> = { float32: 4, bfloat16: 2, int32: 4, uint8: 1, int8: 1, bool: 1 };
 
 export const bytesPerElement = (dtype: DType): number => BYTES[dtype];

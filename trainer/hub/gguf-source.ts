@@ -69,6 +69,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
     const weights: TensorSource = {
       tensors,
       readFloat32: async name => readValues(find(name)),
+      readBfloat16: async () => undefined,
       readRaw: async name => {
         const { tensor } = find(name);
         return file.read(tensor.position, tensor.byteLength);

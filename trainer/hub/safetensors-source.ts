@@ -152,6 +152,10 @@ function sourceOf(input: {
       const { file, entry } = find(name);
       return readAsFloat32(file, entry);
     },
+    readBfloat16: async name => {
+      const { file, entry } = find(name);
+      return readAsBfloat16(file, entry);
+    },
     readRaw: async name => {
       const { file, entry } = find(name);
       return file.read(entry.position, entry.byteLength);
@@ -186,6 +190,13 @@ async function readAsFloat32(file: ByteFile, entry: SafetensorsEntry): Promise<F
         'Convert the weights to F32, F16 or BF16.',
       );
   }
+}
+
+async function readAsBfloat16(file: ByteFile, entry: SafetensorsEntry): Promise<Uint16Array | undefined> {
+  if (entry.dtype !== 'BF16') return undefined;
+  const bits = new Uint16Array(entry.byteLength / 2);
+  await file.readInto(new Uint8Array(bits.buffer), entry.position);
+  return bits;
 }
 
 /** `convert` gets a scratch buffer that starts at offset 0 of its memory, and the part of the result to fill. */

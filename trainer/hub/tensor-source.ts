@@ -39,6 +39,8 @@ export interface TensorSource {
    * @throws ModelFileError for an unknown name, an integer type, or a file that changed or cannot be read
    */
   readFloat32(name: string): Promise<Float32Array>;
+  /** The same numbers as bits of bfloat16, where the file holds those; undefined where they would have to be rounded. */
+  readBfloat16(name: string): Promise<Uint16Array | undefined>;
   /** The bytes as stored (little-endian). For GGUF: blocks in the order of the file, so q and k rows are still permuted. */
   readRaw(name: string): Promise<Uint8Array>;
   /** See {@link fingerprintTensors}. */

@@ -150,7 +150,7 @@ function estimateMethod(params: EstimateParams, model: AnyModel, method: MethodN
     };
     return { level, passes };
   };
-  const traced = tracedLevels(params, atLevel);
+  const traced = tracedLevels(params, heldTotal, atLevel);
   const levels = traced.map(({ level }) => level);
   const { usableBytes = Number.POSITIVE_INFINITY } = params;
   const wanted = recipe.recompute === 'auto' ? levels.find(level => level.totalBytes <= usableBytes) : undefined;
@@ -179,14 +179,25 @@ interface TracedLevel {
   readonly passes: readonly TracedPasses[];
 }
 
-/** The levels that the recipe asks about; under `auto`, none behind the first that fits. */
-function tracedLevels({ recipe, allLevels, usableBytes }: EstimateParams, at: (level: RecomputePolicy) => TracedLevel): TracedLevel[] {
+/**
+ * The levels that the recipe asks about; under `auto`, none behind the first that fits. What keeps everything takes longest to plan, and its
+ * activations are more than those of `cheap`: it is planned only where those fit. Where not even what is held fits, the leanest says it all.
+ */
+function tracedLevels(
+  { recipe, allLevels, usableBytes }: EstimateParams,
+  heldTotal: number,
+  at: (level: RecomputePolicy) => TracedLevel,
+): TracedLevel[] {
   if (recipe.recompute !== 'auto' && !allLevels) return [at(recipe.recompute)];
+  if (allLevels || usableBytes === undefined) return RECOMPUTE_POLICIES.map(at);
+  if (heldTotal > usableBytes) return [at(RECOMPUTE_POLICIES.at(-1) as RecomputePolicy)];
+  const cheap = at('cheap');
+  const mayKeepAll = heldTotal + cheap.level.activationBytes <= usableBytes;
   const found: TracedLevel[] = [];
-  for (const policy of RECOMPUTE_POLICIES) {
-    const traced = at(policy);
+  for (const policy of mayKeepAll ? RECOMPUTE_POLICIES : RECOMPUTE_POLICIES.slice(1)) {
+    const traced = policy === 'cheap' ? cheap : at(policy);
     found.push(traced);
-    if (!allLevels && usableBytes !== undefined && traced.level.totalBytes <= usableBytes) break;
+    if (traced.level.totalBytes <= usableBytes) break;
   }
   return found;
 }

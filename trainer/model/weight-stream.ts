@@ -9,6 +9,8 @@ import { type Model, ModelConfigError, type ParameterSpec } from './model-spec.t
 export interface WeightSource {
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
   readFloat32(name: string): Promise<Float32Array>;
+  /** Bits of bfloat16, of a source that has them without going through float32. */
+  readBfloat16?(name: string): Promise<Uint16Array | undefined>;
 }
 
 /** @throws ModelConfigError that lists everything in which config.json and the weights disagree */
@@ -27,6 +29,7 @@ export function withInitial(model: Model, weights: WeightSource): WeightSource {
   return {
     tensors: new Map([...weights.tensors, ...fresh]),
     readFloat32: async name => initialValues(fresh.get(name)) ?? (await weights.readFloat32(name)),
+    readBfloat16: async name => (fresh.has(name) ? undefined : weights.readBfloat16?.(name)),
   };
 }
 
@@ -41,17 +44,25 @@ function initialValues(spec: ParameterSpec | undefined): Float32Array | undefine
   return Float32Array.from({ length: count }, draw);
 }
 
+export interface StreamOptions {
+  readonly onTensor?: ((done: number, total: number) => void) | undefined;
+  /** Is this one held in bfloat16? Then its bits come where the source has them, and float32 where it has not. */
+  readonly asBits?: (spec: ParameterSpec) => boolean;
+}
+
 /** Every parameter of the model; of a new head its start values, unless the source has trained ones of that shape. */
 export async function* weightStream(
   model: Model,
   weights: WeightSource,
-  onTensor?: (done: number, total: number) => void,
+  { onTensor, asBits = () => false }: StreamOptions = {},
 ): AsyncGenerator<VariableData> {
   checkWeights(model, weights);
   let done = 0;
   for (const spec of model.parameters) {
     const isHeld = !spec.initial || sameShape(weights.tensors.get(spec.name)?.shape ?? [], spec.shape);
-    yield { name: spec.name, data: (isHeld ? undefined : initialValues(spec)) ?? (await weights.readFloat32(spec.name)) };
+    const fresh = isHeld ? undefined : initialValues(spec);
+    const bits = !fresh && asBits(spec) ? await weights.readBfloat16?.(spec.name) : undefined;
+    yield { name: spec.name, data: fresh ?? bits ?? (await weights.readFloat32(spec.name)) };
     onTensor?.(++done, model.parameters.length);
   }
 }

@@ -1,7 +1,8 @@
 /** Fills the variables of a program: the model's weights, what the method adds, the chosen rows, and zeros for the optimizer. */
 import type { Session, VariableData } from '../engine/engine.ts';
-import type { HostArray } from '../graph/types.ts';
+import { fromBfloat16, type HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
+import type { ParameterSpec } from '../model/model-spec.ts';
 import { type OptimizerSettings, optimizerState } from './optimizer.ts';
 import { placesOf } from './trained-part.ts';
 import { gradientVariable, updateGroups } from './update-group.ts';
@@ -17,6 +18,12 @@ export interface StartValues {
   readonly start?: ReadonlyMap<string, HostArray>;
 }
 
+/** Which parameters may come to `loadVariables` as bits of bfloat16. */
+export const heldAsBits =
+  ({ storage }: Attachment) =>
+  (spec: ParameterSpec): boolean =>
+    storage?.formOf(spec) === 'bfloat16';
+
 export async function loadVariables(session: Session, values: StartValues): Promise<void> {
   await session.load(allValues(values));
 }
@@ -25,7 +32,7 @@ async function* allValues({ model, attachment, optimizer, accumulates, start }: 
   const started = ({ name, data }: VariableData): VariableData => ({ name, data: start?.get(name) ?? data });
   for await (const weight of model) {
     // Taken before the engine is given the weight, which it may keep or let go.
-    const derived = [...(attachment.derived?.(weight) ?? [])];
+    const derived = [...(attachment.derived?.(inFloat32(weight)) ?? [])];
     yield* attachment.storage?.encode(weight) ?? [weight];
     for (const value of derived) yield started(value);
   }
@@ -36,4 +43,17 @@ async function* allValues({ model, attachment, optimizer, accumulates, start }: 
     if (optimizer) for (const state of optimizerState(optimizer, group)) yield { name: state.name, data: 'zeros' };
     if (accumulates) yield { name: gradientVariable(group).name, data: 'zeros' };
   }
+}
+
+/** Most weights derive nothing, so bits become numbers only when somebody looks. */
+function inFloat32({ name, data }: VariableData): VariableData {
+  if (!(data instanceof Uint16Array)) return { name, data };
+  let values: Float32Array | undefined;
+  return {
+    name,
+    get data() {
+      values ??= fromBfloat16(data);
+      return values;
+    },
+  };
 }

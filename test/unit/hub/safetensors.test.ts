@@ -13,6 +13,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { float32ToBf16 } from '../../../trainer/hub/float-format.ts';
 import { ModelFileError } from '../../../trainer/hub/model-file-error.ts';
 import { MAX_HEADER_BYTES } from '../../../trainer/hub/safetensors-header.ts';
 import { openSafetensors } from '../../../trainer/hub/safetensors-source.ts';
@@ -52,6 +53,9 @@ test.each(['F32', 'F16', 'BF16'] as const)('%s written and read again, larger th
   await writeSafetensors(path, [{ name: 'w', dtype, shape: [3, 1_000_000], data: () => encodeFloat32(values, dtype) }]);
   const source = await openSafetensors(path);
   expect(Buffer.compare(Buffer.from((await source.readFloat32('w')).buffer), Buffer.from(values.buffer))).toBe(0);
+  const bits = await source.readBfloat16('w');
+  expect(bits !== undefined).toBe(dtype === 'BF16');
+  if (bits) expect(Buffer.compare(Buffer.from(bits.buffer), Buffer.from(float32ToBf16(values).buffer))).toBe(0);
   await source.close();
 });
 

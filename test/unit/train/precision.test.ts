@@ -1,10 +1,11 @@
 /** Training with bfloat16 weights and products, and over quantised bases: against float32, on the fastest engine here. */
 import { describe, expect, test } from 'vitest';
-import { toBfloat16 } from '../../../trainer/graph/types.ts';
+import { fromBfloat16, toBfloat16 } from '../../../trainer/graph/types.ts';
 import type { Attachment, MethodName } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import type { Precision } from '../../../trainer/model/weight-storage.ts';
+import type { WeightSource } from '../../../trainer/model/weight-stream.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 import { adamw, openTiny, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
@@ -44,6 +45,18 @@ describe('bfloat16', () => {
     },
     240_000,
   );
+
+  test.each(['spsft', 'dora', 'full'] as const)('%s: weights that come as bits give the same run', async method => {
+    const inBits: WeightSource = {
+      tensors: tiny.weights.tensors,
+      readFloat32: async name => fromBfloat16(toBfloat16(await tiny.weights.readFloat32(name))),
+      readBfloat16: async name => toBfloat16(await tiny.weights.readFloat32(name)),
+    };
+    const attachment = attach(method, bfloat16);
+    const losses = (weights: WeightSource) => withTinyRun({ engine: fastest, tiny: { ...tiny, weights }, attachment }, run => run.steps(3));
+    const { readFloat32, tensors } = inBits;
+    expect(await losses(inBits)).toEqual(await losses({ readFloat32, tensors }));
+  });
 
   test.each(['none', 'cheap', 'block', 'sqrt'] as const)('recompute %s gives the same losses', async recompute => {
     const [base, other] = [await train('lora', bfloat16, 3), await train('lora', bfloat16, 3, { recompute })];
