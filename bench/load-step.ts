@@ -10,7 +10,7 @@ import type { Precision } from '../trainer/model/weight-storage.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
 import { causalTask } from '../trainer/train/causal-task.ts';
 import { evalSignature, trainProgram } from '../trainer/train/train-program.ts';
-import { heldAsBits, loadVariables } from '../trainer/train/variables.ts';
+import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
 import { checkDevice, type Device } from './device.ts';
 
@@ -55,7 +55,7 @@ const look = (): void => {
   heapBytes = Math.max(heapBytes, heapUsed + external);
 };
 await loadVariables(session, {
-  model: weightStream(model, folder.weights, { onTensor: look, asBits: heldAsBits(attachment) }),
+  model: weightStream(model, folder.weights, { onTensor: look, storage: attachment.storage }),
   attachment,
 });
 await folder.weights.close();

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs';
 import { mkdir, open, readdir, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { runCommand } from '../trainer/engine/install/run-command.ts';
-import { describeMachine, freeDiskBytes } from '../trainer/engine/machine.ts';
+import { availableMemoryBytes, freeDiskBytes } from '../trainer/engine/machine.ts';
 import { INDEX_FILE } from '../trainer/hub/safetensors-source.ts';
 import { writeSafetensors } from '../trainer/hub/safetensors-writer.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
@@ -140,7 +140,7 @@ ${table(['', 'seconds', 'GB/s of the files', 'of plain reading', 'JavaScript, MB
 export async function runLoad({ sides, facts, threads, results, cacheDir }: PartContext): Promise<boolean> {
   const dir = path.join(cacheDir, 'bench', 'synthetic-7b');
   await rm(dir, { recursive: true, force: true });
-  const layers = layersThatFit({ diskBytes: freeDiskBytes(path.dirname(dir)), memoryBytes: describeMachine().memory.availableBytes });
+  const layers = layersThatFit({ diskBytes: freeDiskBytes(path.dirname(dir)), memoryBytes: availableMemoryBytes() });
   const cores = coresFor(threads);
   log(`load: writing ${layers} layers of Llama-2-7B's sizes`);
   try {

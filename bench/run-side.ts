@@ -175,8 +175,7 @@ export const peerVersions = async (sides: Sides): Promise<Record<string, string>
 
 /**
  * Counts memory from the inference of the same implementation, batch, precision and number of cores; rows without one are left out. Autocast
- * counts from float32, whose weights it holds, where that was measured: its own inference keeps a second
- * copy of them in 16 bits.
+ * counts from float32, whose weights it holds, where that was measured: its own inference keeps a second copy of them in 16 bits.
  */
 export function withMemory(rows: readonly RawRow[]): Row[] {
   return rows.flatMap(row => {

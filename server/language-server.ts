@@ -2,7 +2,7 @@
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { CodeActionKind, createConnection, type InitializeParams, TextDocumentSyncKind } from 'vscode-languageserver/node';
-import { describeMachine } from '../trainer/engine/machine.ts';
+import { availableMemoryBytes } from '../trainer/engine/machine.ts';
 import { DataCache } from '../trainer/lint/data-facts.ts';
 import { EstimateCache } from '../trainer/lint/estimates.ts';
 import { FolderCache } from '../trainer/lint/folder-facts.ts';
@@ -50,7 +50,7 @@ const estimator = new EstimateWorker(new URL(import.meta.url));
 const waiting = new Set<string>();
 let isEstimating = false;
 /** Looked at again when nobody types: it takes longer than a keystroke may. */
-let availableBytes = describeMachine().memory.availableBytes;
+let availableBytes = availableMemoryBytes();
 const documents = new Documents(
   { models: new ModelCache(cacheDir), data: new DataCache(), folders: new FolderCache(), availableBytes: () => availableBytes },
   estimates,
@@ -218,7 +218,7 @@ async function estimate(uri: string): Promise<void> {
 }
 
 async function refreshEstimate(uri: string): Promise<void> {
-  availableBytes = describeMachine().memory.availableBytes;
+  availableBytes = availableMemoryBytes();
   documents.forgetViews();
   const view = await documents.view(uri);
   if (view === undefined || !estimates.isDue(view)) return;

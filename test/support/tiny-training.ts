@@ -13,7 +13,7 @@ import { type OptimizerSettings, optimizerFeeds } from '../../trainer/train/opti
 import { readSnapshot, writeSnapshot } from '../../trainer/train/snapshot.ts';
 import type { BatchShape } from '../../trainer/train/task.ts';
 import { APPLY, evalSignature, trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
-import { heldAsBits, loadVariables } from '../../trainer/train/variables.ts';
+import { loadVariables } from '../../trainer/train/variables.ts';
 import { randomNumbers } from './operation-case.ts';
 
 export const adamw: OptimizerSettings = { name: 'adamw', weightDecay: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 };
@@ -91,7 +91,7 @@ export class TinyRun {
         evalShapes: [wholeShape],
       }),
     );
-    const model = weightStream(tiny.model, tiny.weights, { asBits: heldAsBits(attachment) });
+    const model = weightStream(tiny.model, tiny.weights, { storage: attachment.storage });
     await loadVariables(session, { model, attachment, optimizer, accumulates: accumulationSteps > 1, start: params.start });
     return new TinyRun(session, params);
   }

@@ -25,11 +25,13 @@ export function parseAvailableMemory(meminfo: string): number | undefined {
 
 export const cpuFeatures = (): string[] => parseCpuFeatures(readText('/proc/cpuinfo'));
 
+export const availableMemoryBytes = (): number => parseAvailableMemory(readText('/proc/meminfo')) ?? os.freemem();
+
 export function describeMachine(): Machine {
   const processors = os.cpus();
   return {
     cpu: { model: processors[0]?.model.trim() ?? 'unknown', cores: os.availableParallelism(), features: cpuFeatures() },
-    memory: { totalBytes: os.totalmem(), availableBytes: parseAvailableMemory(readText('/proc/meminfo')) ?? os.freemem() },
+    memory: { totalBytes: os.totalmem(), availableBytes: availableMemoryBytes() },
   };
 }
 

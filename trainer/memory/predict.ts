@@ -194,7 +194,7 @@ function tracedLevels(
   const cheap = at('cheap');
   const mayKeepAll = heldTotal + cheap.level.activationBytes <= usableBytes;
   const found: TracedLevel[] = [];
-  for (const policy of mayKeepAll ? RECOMPUTE_POLICIES : RECOMPUTE_POLICIES.slice(1)) {
+  for (const policy of RECOMPUTE_POLICIES.filter(each => mayKeepAll || each !== 'none')) {
     const traced = policy === 'cheap' ? cheap : at(policy);
     found.push(traced);
     if (traced.level.totalBytes <= usableBytes) break;

@@ -4,6 +4,7 @@ import { elementCount, sameShape } from '../graph/types.ts';
 import { createRandom, hashSeed } from '../random.ts';
 import { weightMismatches } from './load-model.ts';
 import { type Model, ModelConfigError, type ParameterSpec } from './model-spec.ts';
+import type { WeightStorage } from './weight-storage.ts';
 
 /** Where weights come from: a weight file, by the names that the model uses. */
 export interface WeightSource {
@@ -46,22 +47,22 @@ function initialValues(spec: ParameterSpec | undefined): Float32Array | undefine
 
 export interface StreamOptions {
   readonly onTensor?: ((done: number, total: number) => void) | undefined;
-  /** Is this one held in bfloat16? Then its bits come where the source has them, and float32 where it has not. */
-  readonly asBits?: (spec: ParameterSpec) => boolean;
+  /** How the weights are held: of those in bfloat16 the bits come where the source has them, and float32 where it has not. */
+  readonly storage?: WeightStorage | undefined;
 }
 
 /** Every parameter of the model; of a new head its start values, unless the source has trained ones of that shape. */
 export async function* weightStream(
   model: Model,
   weights: WeightSource,
-  { onTensor, asBits = () => false }: StreamOptions = {},
+  { onTensor, storage }: StreamOptions = {},
 ): AsyncGenerator<VariableData> {
   checkWeights(model, weights);
   let done = 0;
   for (const spec of model.parameters) {
     const isHeld = !spec.initial || sameShape(weights.tensors.get(spec.name)?.shape ?? [], spec.shape);
     const fresh = isHeld ? undefined : initialValues(spec);
-    const bits = !fresh && asBits(spec) ? await weights.readBfloat16?.(spec.name) : undefined;
+    const bits = !fresh && storage?.formOf(spec) === 'bfloat16' ? await weights.readBfloat16?.(spec.name) : undefined;
     yield { name: spec.name, data: fresh ?? bits ?? (await weights.readFloat32(spec.name)) };
     onTensor?.(++done, model.parameters.length);
   }

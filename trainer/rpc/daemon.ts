@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { mkdir } from 'node:fs/promises';
 import type { WebSocket } from 'ws';
 import manifest from '../../package.json' with { type: 'json' };
-import { describeMachine } from '../engine/machine.ts';
+import { availableMemoryBytes } from '../engine/machine.ts';
 import type { JobContext, WorkerEvent } from '../protocol/job-messages.ts';
 import { type InitializeResult, type JobEvent, MAX_FRAME_BYTES, PROTOCOL_VERSION, requests } from '../protocol/rpc-messages.ts';
 import { socketTransport } from '../protocol/socket-transport.ts';
@@ -79,7 +79,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const jobs = new JobQueue({
     workerFile: options.workerFile,
     known: await readJobs(stateDir, jobSettings),
-    availableBytes: options.availableBytes ?? (() => describeMachine().memory.availableBytes),
+    availableBytes: options.availableBytes ?? availableMemoryBytes,
     onChange: record => {
       jobsFile.save();
       for (const session of sessions.values()) session.notify('jobChanged', record);

@@ -1,7 +1,7 @@
 /** A recipe that came as text: parsed, and the memory that its run would take. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { describeMachine } from '../engine/machine.ts';
+import { availableMemoryBytes } from '../engine/machine.ts';
 import { findComplete, repoFolder } from '../hub/hub-cache.ts';
 import { isHubName } from '../hub/hub-download.ts';
 import { readModelHeaders } from '../hub/open-model.ts';
@@ -28,7 +28,7 @@ export function recipeOf({ text, fileName, overrides = [] }: RecipeSource): Reci
 export async function estimate(source: RecipeSource, cacheDir: string): Promise<unknown> {
   const recipe = recipeOf(source);
   const headers = await readModelHeaders(await modelPath(recipe, source.baseDir, cacheDir));
-  const { availableBytes } = describeMachine().memory;
+  const availableBytes = availableMemoryBytes();
   return { ...estimateRecipe({ recipe, headers, allLevels: true, compare: true }), availableBytes };
 }
 

@@ -1,5 +1,5 @@
 /** What the backward pass keeps: as the recipe says, or the fastest way that the free memory allows. */
-import { describeMachine } from '../engine/machine.ts';
+import { availableMemoryBytes } from '../engine/machine.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import { estimateRecipe, type MemoryEstimate } from '../memory/predict.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
@@ -19,7 +19,7 @@ export interface RecomputeChoice {
 
 /** @param buckets the shapes of all training batches: the one that takes the most decides what fits, and each has a program of its own */
 export function chooseRecompute(recipe: Recipe, { folder, engine }: Base, buckets: readonly Bucket[]): RecomputeChoice {
-  const { availableBytes } = describeMachine().memory;
+  const availableBytes = availableMemoryBytes();
   const usableBytes = USABLE_SHARE * availableBytes;
   const estimate = estimateRecipe({
     recipe,

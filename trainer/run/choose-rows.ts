@@ -1,7 +1,7 @@
 /** Importance and selection: which rows of which modules are trained, from saved scores or by computing them. */
 import path from 'node:path';
 import { selectCoupled } from '../dependency/coupling.ts';
-import { describeMachine } from '../engine/machine.ts';
+import { availableMemoryBytes } from '../engine/machine.ts';
 import { type MeasureName, measures, needsData } from '../importance/measure.ts';
 import { partialScores } from '../importance/partial-scores.ts';
 import { batchesFingerprint, openScoreCache, type ScoreCache } from '../importance/score-cache.ts';
@@ -175,7 +175,7 @@ export function importanceDataOf(
     source: setup.sourceOf(samples, recipe.importance.batch_size),
     recompute: recipe.recompute === 'auto' ? 'cheap' : recipe.recompute,
     exact: recipe.importance.exact,
-    sweepBytes: SWEEP_SHARE * describeMachine().memory.availableBytes,
+    sweepBytes: SWEEP_SHARE * availableMemoryBytes(),
     classes: classesOf(setup, samples),
   };
 }

@@ -12,7 +12,7 @@ import { causalTask } from '../train/causal-task.ts';
 import { optimizerSettings } from '../train/recipe-settings.ts';
 import { type BatchShape, shapeName } from '../train/task.ts';
 import { trainProgram } from '../train/train-program.ts';
-import { heldAsBits, loadVariables } from '../train/variables.ts';
+import { loadVariables } from '../train/variables.ts';
 import { answerBenchmarks, loadBenchmarks, requireCausal } from './benchmarks.ts';
 import type { ChoiceResult } from './choice-evaluator.ts';
 import { type Evaluation, type Evaluator, evaluate } from './evaluate.ts';
@@ -61,7 +61,7 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
         const report = job.progress('load', task.model.parameters.length, 'tensors');
         const model = weightStream(task.model, adapted.weights, {
           onTensor: done => report(done),
-          asBits: heldAsBits(adapted.attachment),
+          storage: adapted.attachment.storage,
         });
         await loadVariables(session, { model, attachment: adapted.attachment, start: adapted.start });
         const found = held?.evaluator && (await evaluateHeld(session, held.evaluator, job));

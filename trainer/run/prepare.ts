@@ -21,7 +21,7 @@ import type { BatchSource } from '../train/data/batches.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
 import { writeSnapshot } from '../train/snapshot.ts';
 import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
-import { heldAsBits, loadVariables } from '../train/variables.ts';
+import { loadVariables } from '../train/variables.ts';
 import { chooseElementsFor } from './choose-elements.ts';
 import { choosePrecision } from './choose-precision.ts';
 import { chooseRecompute, describeRecompute, memoryPlan, type RecomputeChoice, tuningBytes } from './choose-recompute.ts';
@@ -201,7 +201,7 @@ async function fill({ job, checkpoint }: PrepareParams, { folder }: Base, progra
   const { model } = task;
   const report = job.progress('load', model.parameters.length, 'tensors');
   await loadVariables(session, {
-    model: weightStream(model, folder.weights, { onTensor: done => report(done), asBits: heldAsBits(attachment) }),
+    model: weightStream(model, folder.weights, { onTensor: done => report(done), storage: attachment.storage }),
     attachment,
     optimizer,
     accumulates: accumulationSteps > 1,

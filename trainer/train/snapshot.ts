@@ -53,8 +53,6 @@ function groupsOf(parts: readonly Part[]): Part[][] {
 const isWhole = ({ spec, of: { variable, rows, elements, master } }: Part): boolean =>
   !rows && !elements && !master && variable.dtype === spec.dtype;
 
-const placedOf = (group: readonly Part[]): Part[] => group.filter(part => !isWhole(part));
-
 /** The variables of which a snapshot takes all. */
 export const wholeParts = (attachment: Attachment, optimizer: OptimizerSettings): VariableSpec[] =>
   partsOf(attachment, optimizer)
@@ -68,7 +66,7 @@ const restoreName = (group: number): string => `restore/${group}`;
 export function snapshotTraces(attachment: Attachment, optimizer: OptimizerSettings): Record<string, Traced> {
   const traces: Record<string, Traced> = {};
   groupsOf(partsOf(attachment, optimizer)).forEach((group, i) => {
-    const placed = placedOf(group);
+    const placed = group.filter(part => !isWhole(part));
     if (placed.length === 0) return;
     traces[snapshotName(i)] = traceRead(placed);
     traces[restoreName(i)] = traceWrite(placed);
@@ -96,11 +94,11 @@ export async function* readSnapshot(
   optimizer: OptimizerSettings,
 ): AsyncGenerator<{ readonly spec: VariableSpec; readonly data: HostArray }> {
   for (const [i, group] of groupsOf(partsOf(attachment, optimizer)).entries()) {
-    const wholes = group.filter(isWhole);
-    const values = placedOf(group).length > 0 ? await session.run(snapshotName(i), {}) : {};
-    const read = wholes.length > 0 ? await session.readAll(wholes.map(({ of }) => of.variable.name)) : [];
-    for (const [k, { spec }] of wholes.entries()) values[spec.name] = read[k] as HostArray;
-    for (const { spec } of group) yield { spec, data: values[spec.name] as HostArray };
+    const whole = group.filter(isWhole);
+    const read = whole.length > 0 ? await session.readAll(whole.map(({ of }) => of.variable.name)) : [];
+    const values = new Map(whole.map(({ spec }, k) => [spec.name, read[k] as HostArray]));
+    const placed = whole.length < group.length ? await session.run(snapshotName(i), {}) : {};
+    for (const { spec } of group) yield { spec, data: values.get(spec.name) ?? (placed[spec.name] as HostArray) };
   }
 }
 

@@ -2,7 +2,6 @@
 import type { Session, VariableData } from '../engine/engine.ts';
 import { fromBfloat16, type HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
-import type { ParameterSpec } from '../model/model-spec.ts';
 import { type OptimizerSettings, optimizerState } from './optimizer.ts';
 import { placesOf } from './trained-part.ts';
 import { gradientVariable, updateGroups } from './update-group.ts';
@@ -17,12 +16,6 @@ export interface StartValues {
   /** Values that stand in place of the method's own start, by variable: an adapter that is loaded. */
   readonly start?: ReadonlyMap<string, HostArray>;
 }
-
-/** Which parameters may come to `loadVariables` as bits of bfloat16. */
-export const heldAsBits =
-  ({ storage }: Attachment) =>
-  (spec: ParameterSpec): boolean =>
-    storage?.formOf(spec) === 'bfloat16';
 
 export async function loadVariables(session: Session, values: StartValues): Promise<void> {
   await session.load(allValues(values));

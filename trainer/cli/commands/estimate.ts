@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
-import { describeMachine } from '../../engine/machine.ts';
+import { availableMemoryBytes } from '../../engine/machine.ts';
 import { type DownloadOptions, isHubName } from '../../hub/hub-download.ts';
 import { HubError } from '../../hub/hub-error.ts';
 import { readHubHeaders } from '../../hub/hub-headers.ts';
@@ -61,7 +61,7 @@ async function planCommand(
   memory: number | undefined,
 ): Promise<CommandResult> {
   const recipe = await readRecipe(context, file, overrides);
-  const usableBytes = memory ?? USABLE_SHARE * describeMachine().memory.availableBytes;
+  const usableBytes = memory ?? USABLE_SHARE * availableMemoryBytes();
   const found = planMemory({ recipe, headers: await headersOf(context, recipe), usableBytes });
   if (found.options.length === 0) {
     const reason = describeNothingFits(found, recipe);
@@ -86,7 +86,7 @@ async function planCommand(
 
 async function estimate(context: CommandContext, file: string, overrides: readonly string[]): Promise<CommandResult> {
   const recipe = await readRecipe(context, file, overrides);
-  const { availableBytes } = describeMachine().memory;
+  const availableBytes = availableMemoryBytes();
   const found = estimateRecipe({
     recipe,
     headers: await headersOf(context, recipe),

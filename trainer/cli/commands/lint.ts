@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Option } from 'commander';
 import manifest from '../../../package.json' with { type: 'json' };
-import { describeMachine } from '../../engine/machine.ts';
+import { availableMemoryBytes } from '../../engine/machine.ts';
 import { writeTextFile } from '../../hub/durable-file.ts';
 import { DataCache } from '../../lint/data-facts.ts';
 import { FolderCache } from '../../lint/folder-facts.ts';
@@ -54,7 +54,7 @@ async function lint(context: CommandContext, files: readonly string[], { fix, fo
   const { terminal, cwd, settings } = context;
   if (json && format === 'sarif')
     throw new CliError('--json and --format sarif both print JSON', { code: 'usage', exitStatus: EXIT.usage, hint: 'Take one of them.' });
-  const { availableBytes } = describeMachine().memory;
+  const availableBytes = availableMemoryBytes();
   const sources: LintSources = {
     models: new ModelCache(settings.cacheDir),
     data: new DataCache(),

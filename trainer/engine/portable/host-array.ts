@@ -3,7 +3,7 @@
  * low 16 bits are zero (every cast to bfloat16 rounds; results of bfloat16 operations are rounded too, as an engine that stores them would).
  */
 import { type DataType, getBackend, type Tensor, tensor } from '@tensorflow/tfjs-core';
-import { type DType, elementCount, type HostArray, type TensorSpec, toBfloat16 } from '../../graph/types.ts';
+import { type DType, elementCount, fromBfloat16, type HostArray, type TensorSpec, toBfloat16 } from '../../graph/types.ts';
 import { EngineError } from '../engine.ts';
 
 const STORED: Record<DType, DataType & ('float32' | 'int32' | 'bool')> = {
@@ -55,14 +55,8 @@ export async function download(value: Tensor, dtype: DType): Promise<HostArray> 
 
 /** A copy but for wasm, which takes the numbers over at once: other backends keep the array, and the caller may write to it again. */
 function toStored(data: HostArray, dtype: DType): Float32Array | Int32Array | Uint8Array {
-  if (dtype === 'bfloat16') return bfloat16BitsToFloat32(data as Uint16Array);
+  if (dtype === 'bfloat16') return fromBfloat16(data as Uint16Array);
   if (dtype === 'int8' || dtype === 'uint8') return Int32Array.from(data);
   const own = data as Float32Array | Int32Array | Uint8Array;
   return getBackend() === 'wasm' ? own : own.slice();
-}
-
-function bfloat16BitsToFloat32(bits: Uint16Array): Float32Array {
-  const wide = new Uint32Array(bits.length);
-  for (let i = 0; i < bits.length; i++) wide[i] = (bits[i] as number) << 16;
-  return new Float32Array(wide.buffer);
 }

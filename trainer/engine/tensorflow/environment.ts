@@ -12,7 +12,7 @@ export function workerEnvironment({ threads }: { readonly threads: number }): Re
     // One operation at a time, on all cores: the order of the schedule is what the memory plan counts on.
     TF_NUM_INTRAOP_THREADS: String(threads),
     TF_NUM_INTEROP_THREADS: '1',
-    // The thread that runs the schedule takes its share of a product instead of sleeping until the others are done: 3 to 5% of a step on two cores.
+    // The thread that runs the schedule takes its share of a product instead of sleeping until the others are done: 3 to 8% of a step on two cores.
     TF_ONEDNN_THREADPOOL_USE_CALLER_THREAD: '1',
     // oneDNN's own pool follows this where it is built with OpenMP.
     OMP_NUM_THREADS: String(threads),

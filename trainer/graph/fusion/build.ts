@@ -1,6 +1,6 @@
 /** Builds the program of one fused step: from the nodes that it gives down to those that it reads. */
 import type { Node } from '../graph.ts';
-import { elementCount } from '../types.ts';
+import { elementCount, fromBfloat16 } from '../types.ts';
 import {
   type Access,
   type Axis,
@@ -250,5 +250,5 @@ function fixed(dim: Access['dims'][number], axis: Axis, at: number): Access['dim
 
 function numberOf({ attrs: { value, dtype } }: Node<'constant'>): number {
   const [bits = 0] = value;
-  return dtype === 'bfloat16' ? (new Float32Array(Uint32Array.of(bits << 16).buffer)[0] as number) : bits;
+  return dtype === 'bfloat16' ? (fromBfloat16(Uint16Array.of(bits))[0] as number) : bits;
 }
