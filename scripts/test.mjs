@@ -17,14 +17,13 @@ function counts(report) {
   }
 }
 
-/** Some tests run the real model of the demo; without it they are skipped, by name. */
-async function fetchModel() {
+/** Some tests run real models; those whose model is missing are skipped, by name. */
+async function fetchModels() {
   const { ensureModel } = await import('./demo/model.mjs');
-  try {
-    await ensureModel(cacheFolder());
-  } catch (error) {
-    say(`going on without SmolLM2: ${error.message}`);
-  }
+  const { ensureMiniLm } = await import('./demo/minilm.mjs');
+  const models = { SmolLM2: ensureModel, MiniLM: ensureMiniLm };
+  for (const [name, ensure] of Object.entries(models))
+    await ensure(cacheFolder()).catch(error => say(`going on without ${name}: ${error.message}`));
 }
 
 /** @returns {boolean} whether formatting, lint and types are right */
@@ -43,7 +42,7 @@ async function main() {
   ensurePackages();
   buildBundles();
   ensureEngine();
-  await fetchModel();
+  await fetchModels();
   const isTidy = chosen.length > 0 || check();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-test-'));
   try {
