@@ -112,14 +112,17 @@ describe.skipIf(executablePath === undefined)(
 
     test('the budget changes selection and parameters at once', async () => {
       const { page } = await open();
-      await page.getByRole('textbox', { name: 'Budget, as a number' }).fill('4');
-      await page.keyboard.press('Enter');
+      const number = page.getByRole('textbox', { name: 'Budget, as a number' });
+      await number.fill('4');
+      await number.press('Enter');
       await page.getByText('192 of 1,920 rows (10.0%) · 3,072 parameters (10.00% of these modules)').waitFor();
       await page.getByText('over all layers').click();
       await page.getByText(/^192 of 1,920 rows/).waitFor();
       await page.getByText('share', { exact: true }).click();
-      await page.getByRole('textbox', { name: 'Budget, as a number' }).fill('50');
-      await page.keyboard.press('Enter');
+      // The page is drawn with the next frame: who types sees the share first.
+      await expect.poll(() => number.inputValue()).toMatch(/%$/);
+      await number.fill('50');
+      await number.press('Enter');
       await page.getByText(/^960 of 1,920 rows \(50\.0%\)/).waitFor();
     });
 
