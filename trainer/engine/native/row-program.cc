@@ -406,15 +406,6 @@ void Execute(const Instruction& i, const Tile& tile, Registers& r) {
   }
 }
 
-ThreadPool& Pool() {
-  // As many as the engine's own: engine/tensorflow/environment.ts.
-  static ThreadPool* pool = [] {
-    const char* threads = std::getenv("TF_NUM_INTRAOP_THREADS");
-    return new ThreadPool(std::clamp(threads ? std::atoi(threads) : 1, 1, 256));
-  }();
-  return *pool;
-}
-
 }  // namespace
 
 void RunRowProgram(const RowProgram& program, const Buffers& buffers) {
@@ -436,7 +427,7 @@ void RunRowProgram(const RowProgram& program, const Buffers& buffers) {
     if (store.type == Type::kFloat32 && program.registers[store.reg] == Kind::kFull && is_free && is_once) direct.push_back(store);
   }
   const int64_t grain = std::max<int64_t>(1, kPieceElements / (tile_rows * tile_columns));
-  Pool().Run(across * down, grain, [&](int64_t begin, int64_t end) {
+  SharedPool().Run(across * down, grain, [&](int64_t begin, int64_t end) {
     Registers registers(program, tile_rows, tile_columns);
     for (const auto& [reg, value] : program.constants) *registers.own[reg] = value;
     for (const Access& load : program.loads)

@@ -1,8 +1,11 @@
 // A few threads that share the rows of one program at a time.
 #pragma once
+#include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
+#include <cstdlib>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -30,12 +33,15 @@ class ThreadPool {
  public:
   using Work = std::function<void(int64_t begin, int64_t end)>;
 
-  explicit ThreadPool(int threads) {
-    for (int i = 1; i < threads; i++) helpers_.emplace_back([this] { Help(); });
+  explicit ThreadPool(int threads) : shares_(static_cast<size_t>(threads)) {
+    for (int i = 1; i < threads; i++) helpers_.emplace_back([this, i] { Help(static_cast<size_t>(i)); });
     for (auto& helper : helpers_) helper.detach();
   }
 
-  // Calls work over [0, count) in pieces of `grain`, each once, on the calling thread and the helpers; returns when all are done.
+  int threads() const { return static_cast<int>(shares_.size()); }
+
+  // Calls work over [0, count) in pieces of `grain`, each once, on the calling thread and the helpers; returns when all are done. Each thread
+  // begins with its own part of the whole, the same in every call: what a thread has written lies in its cache when the next call reads it there.
   void Run(int64_t count, int64_t grain, const Work& work) {
     if (helpers_.empty() || count <= grain) {
       FlushDenormals flush;
@@ -43,51 +49,97 @@ class ThreadPool {
       return;
     }
     std::lock_guard<std::mutex> one_at_a_time(run_);
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      work_ = &work;
-      count_ = count;
-      grain_ = grain;
-      next_.store(0, std::memory_order_relaxed);
-      busy_ = static_cast<int>(helpers_.size());
-      generation_.fetch_add(1, std::memory_order_release);
+    work_ = &work;
+    grain_ = grain;
+    const int64_t pieces = (count + grain - 1) / grain, threads = static_cast<int64_t>(shares_.size());
+    for (int64_t i = 0; i < threads; i++) {
+      shares_[i].end = std::min(count, (i + 1) * pieces / threads * grain);
+      shares_[i].next.store(i * pieces / threads * grain, std::memory_order_relaxed);
     }
-    wake_.notify_all();
-    TakePieces();
-    std::unique_lock<std::mutex> lock(mutex_);
-    done_.wait(lock, [this] { return busy_ == 0; });
+    opened_.fetch_add(1);
+    if (asleep_.load() > 0) {
+      std::lock_guard<std::mutex> lock(mutex_);
+      wake_.notify_all();
+    }
+    TakePieces(0);
+    closed_.store(opened_.load());
+    // Only those that have begun are waited for: one that another process keeps from running has taken nothing.
+    for (int i = 0; inside_.load() > 0; i++) i < kPauses ? Pause() : std::this_thread::yield();
   }
 
  private:
-  void TakePieces() {
+  static void Pause() {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+
+  // Its own, then what others have not come to.
+  void TakePieces(size_t thread) {
     FlushDenormals flush;
-    for (;;) {
-      const int64_t begin = next_.fetch_add(grain_, std::memory_order_relaxed);
-      if (begin >= count_) return;
-      (*work_)(begin, begin + grain_ < count_ ? begin + grain_ : count_);
-    }
-  }
-
-  [[noreturn]] void Help() {
-    uint64_t seen = 0;
-    for (;;) {
-      {
-        std::unique_lock<std::mutex> lock(mutex_);
-        wake_.wait(lock, [&] { return generation_.load(std::memory_order_acquire) != seen; });
-        seen = generation_.load(std::memory_order_acquire);
+    for (size_t i = 0; i < shares_.size(); i++) {
+      Share& share = shares_[(thread + i) % shares_.size()];
+      for (;;) {
+        const int64_t begin = share.next.fetch_add(grain_, std::memory_order_relaxed);
+        if (begin >= share.end) break;
+        (*work_)(begin, std::min(begin + grain_, share.end));
       }
-      TakePieces();
-      std::lock_guard<std::mutex> lock(mutex_);
-      if (--busy_ == 0) done_.notify_one();
     }
   }
 
+  // One step's work follows the other within microseconds: waiting awake for so long is cheaper than being woken.
+  bool ComesSoon(uint64_t seen) {
+    const auto until = std::chrono::steady_clock::now() + kAwake;
+    do
+      for (int i = 0; i < 64; i++) {
+        if (opened_.load() != seen) return true;
+        Pause();
+      }
+    while (std::chrono::steady_clock::now() < until);
+    return false;
+  }
+
+  [[noreturn]] void Help(size_t thread) {
+    for (uint64_t seen = 0;;) {
+      if (!ComesSoon(seen)) {
+        std::unique_lock<std::mutex> lock(mutex_);
+        asleep_.fetch_add(1);
+        wake_.wait(lock, [&] { return opened_.load() != seen; });
+        asleep_.fetch_sub(1);
+      }
+      // Inside first, then a look whether the work is still open: the caller closes it first, then looks whether anyone is inside.
+      inside_.fetch_add(1);
+      seen = opened_.load();
+      if (closed_.load() != seen) TakePieces(thread);
+      inside_.fetch_sub(1);
+    }
+  }
+
+  static constexpr std::chrono::microseconds kAwake{100};
+  static constexpr int kPauses = 1000;
+  struct alignas(64) Share {
+    std::atomic<int64_t> next{0};
+    int64_t end = 0;
+  };
+
+  std::vector<Share> shares_;
   std::vector<std::thread> helpers_;
   std::mutex run_, mutex_;
-  std::condition_variable wake_, done_;
+  std::condition_variable wake_;
   const Work* work_ = nullptr;
-  int64_t count_ = 0, grain_ = 1;
-  std::atomic<int64_t> next_{0};
-  std::atomic<uint64_t> generation_{0};
-  int busy_ = 0;
+  int64_t grain_ = 1;
+  // How many calls have begun, and how many of them have no pieces left.
+  std::atomic<uint64_t> opened_{0}, closed_{0};
+  std::atomic<int> inside_{0}, asleep_{0};
 };
+
+// The pool of all kernels: as many threads as the engine's own has (engine/tensorflow/environment.ts).
+inline ThreadPool& SharedPool() {
+  static ThreadPool* pool = [] {
+    const char* threads = std::getenv("TF_NUM_INTRAOP_THREADS");
+    return new ThreadPool(std::clamp(threads ? std::atoi(threads) : 1, 1, 256));
+  }();
+  return *pool;
+}

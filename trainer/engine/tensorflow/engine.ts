@@ -1,11 +1,12 @@
 /** The TensorFlow engine: finds the installed one, loads it into this process, compiles programs. */
-import { fusedSteps, singleSteps } from '../../graph/fusion/plan.ts';
+import { singleSteps } from '../../graph/fusion/plan.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { type InstalledEngine, locateEngine } from '../install/engine-folder.ts';
 import { cpuFeatures } from '../machine.ts';
 import { type Addon, loadAddon } from './addon.ts';
-import { loadFusedKernels } from './fused-kernels.ts';
 import { Heap } from './heap.ts';
+import { loadKernels } from './kernel-library.ts';
+import type { Kernels } from './lower.ts';
 import { openSession } from './session.ts';
 
 /**
@@ -17,12 +18,12 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
   if (!installed) throw new EngineError('the tensorflow engine is not installed; run: rowtune engine install');
   const addon = loadAddon(installed);
   // On a GPU steps are not fused: the kernels are the processor's.
-  const unfused = addon.isUsingGpuDevice() ? undefined : loadFusedKernels(installed);
-  const description = describe(addon, installed, { fuses: !addon.isUsingGpuDevice() && unfused === undefined, unfused });
+  const found = addon.isUsingGpuDevice() ? undefined : loadKernels(installed);
+  const description = describe(addon, installed, { fuses: found !== undefined && found.missing === undefined, unfused: found?.missing });
   // On a GPU the tensors are elsewhere, and the host's heap is left alone.
   const heap = description.device === 'cpu' ? new Heap(installed) : undefined;
-  const plan = description.fuses ? fusedSteps : singleSteps;
-  return { description, compile: async program => openSession(addon, program, { heap, plan }) };
+  const kernels: Kernels = found && found.missing === undefined ? found : { plan: singleSteps, hasProducts: false };
+  return { description, compile: async program => openSession(addon, program, { heap, kernels }) };
 }
 
 function describe(

@@ -1,4 +1,4 @@
-/** A fused step as TensorFlow runs it: one node of the operation that `engine/native/fused-op.cc` registers. */
+/** A fused step as TensorFlow runs it: one node of the operation that `engine/native/operations.cc` registers. */
 import type { Step } from '../../graph/fusion/plan.ts';
 import { INSTRUCTIONS, REGISTER_KINDS, type RowAccess, type RowProgram } from '../../graph/fusion/row-program.ts';
 import type { Node } from '../../graph/graph.ts';

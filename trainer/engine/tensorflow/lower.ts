@@ -1,7 +1,7 @@
 /** From a program to one TensorFlow graph: every signature and the nodes that load and read variables, over shared variables. */
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
-import { type Step, singleSteps } from '../../graph/fusion/plan.ts';
+import type { Step } from '../../graph/fusion/plan.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
 import { isPure } from '../../graph/op-table.ts';
 import type { Program, Signature } from '../../graph/program.ts';
@@ -68,7 +68,13 @@ export interface LoweredProgram {
 /** How a signature is cut into steps: each node for itself, or fused. */
 export type Planner = (signature: Signature) => readonly Step[];
 
-export function lowerProgram(program: Program, plan: Planner = singleSteps): LoweredProgram {
+/** What the kernels beside the engine can do; without them each node is one of TensorFlow's own. */
+export interface Kernels {
+  readonly plan: Planner;
+  readonly hasProducts: boolean;
+}
+
+export function lowerProgram(program: Program, { plan, hasProducts }: Kernels): LoweredProgram {
   const nodes: NodeDef[] = [];
   const handles = new Map<string, string>();
   const types = new Map<string, Node['dtype']>();
@@ -93,7 +99,7 @@ export function lowerProgram(program: Program, plan: Planner = singleSteps): Low
   };
   Object.entries(program.signatures).forEach(([name, signature], i) => {
     const emitter = new Emitter(`s${i}`, nodes);
-    const lookup = { handle: (v: string) => find(handles, v), variableType: (v: string) => find(types, v) };
+    const lookup = { handle: (v: string) => find(handles, v), variableType: (v: string) => find(types, v), hasProducts };
     signatures.set(name, lowerSignature(signature, plan(signature), emitter, lookup));
   });
   return { nodes, signatures, variables };
@@ -123,12 +129,13 @@ function lowerVariable(spec: VariableSpec, handle: string, i: number, { nodes, d
   };
 }
 
-interface VariableLookup {
+interface Lookup {
+  readonly hasProducts: boolean;
   handle(variable: string): string;
   variableType(variable: string): Node['dtype'];
 }
 
-function lowerSignature(signature: Signature, steps: readonly Step[], emitter: Emitter, lookup: VariableLookup): LoweredSignature {
+function lowerSignature(signature: Signature, steps: readonly Step[], emitter: Emitter, lookup: Lookup): LoweredSignature {
   const values = new Map<Node, string>();
   const guardSpec = { shape: [], dtype: 'float32' } as const;
   const guard = emitFeed(emitter, guardSpec).placeholder;

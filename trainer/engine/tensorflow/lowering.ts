@@ -13,6 +13,8 @@ export interface LoweringContext<Op extends OpName> {
   handle(variable: string): string;
   /** Element type of a variable. */
   variableType(variable: string): Node['dtype'];
+  /** Are the products of `engine/native/product.cc` there? */
+  readonly hasProducts: boolean;
 }
 
 /** Emits the operation; gives the name of its output, or undefined for an effect, whose token is made when something reads it. */

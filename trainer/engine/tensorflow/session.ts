@@ -10,11 +10,11 @@ import type { Heap } from './heap.ts';
 import { fedData, fedForm, fetchedData, HOST_ARRAY } from './host-form.ts';
 import {
   GUARDED,
+  type Kernels,
   type LoweredProgram,
   type LoweredSignature,
   type LoweredVariable,
   lowerProgram,
-  type Planner,
   type Port,
 } from './lower.ts';
 import { DATA_TYPE } from './node-def.ts';
@@ -33,7 +33,7 @@ interface Fed {
 
 export interface SessionParts {
   readonly heap?: Heap | undefined;
-  readonly plan: Planner;
+  readonly kernels: Kernels;
 }
 
 /**
@@ -42,8 +42,8 @@ export interface SessionParts {
  * costs about 2 µs a node beyond the arithmetic, and the waits that hold the order cost nothing measurable.
  * @throws EngineError when TensorFlow refuses it
  */
-export function openSession(addon: Addon, program: Program, { heap, plan }: SessionParts): Session {
-  const lowered = lowerProgram(program, plan);
+export function openSession(addon: Addon, program: Program, { heap, kernels }: SessionParts): Session {
+  const lowered = lowerProgram(program, kernels);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-program-'));
   try {
     writeFileSync(path.join(folder, 'saved_model.pb'), encodeSavedModel(lowered.nodes));

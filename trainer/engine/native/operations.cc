@@ -1,0 +1,180 @@
+// TensorFlow's operations RowtuneFused, a row program over its inputs, and RowtuneProduct, a product of matrices of float32. They are there once
+// this addon is loaded, before any session is made.
+#include <node_api.h>
+
+#include <algorithm>
+#include <array>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "product.h"
+#include "row-program.h"
+#include "tensorflow-c-api.h"
+
+namespace {
+
+struct DeleteStatus {
+  void operator()(TF_Status* status) const { TF_DeleteStatus(status); }
+};
+using Status = std::unique_ptr<TF_Status, DeleteStatus>;
+
+struct DeleteTensor {
+  void operator()(TF_Tensor* tensor) const { TF_DeleteTensor(tensor); }
+};
+using Tensor = std::unique_ptr<TF_Tensor, DeleteTensor>;
+
+void* CreateFused(TF_OpKernelConstruction* construction) {
+  const Status status(TF_NewStatus());
+  int32_t list = 0, bytes = 0;
+  TF_OpKernelConstruction_GetAttrSize(construction, "program", &list, &bytes, status.get());
+  std::vector<int32_t> words(TF_GetCode(status.get()) == TF_OK ? static_cast<size_t>(bytes) / 4 : 0);
+  if (!words.empty())
+    TF_OpKernelConstruction_GetAttrString(construction, "program", reinterpret_cast<char*>(words.data()), words.size() * 4, status.get());
+  auto program = std::make_unique<RowProgram>();
+  if (TF_GetCode(status.get()) == TF_OK && !ParseRowProgram(words.data(), words.size(), program.get()))
+    TF_SetStatus(status.get(), TF_INVALID_ARGUMENT, "RowtuneFused: the program is damaged, or of another version of Rowtune");
+  if (TF_GetCode(status.get()) == TF_OK) return program.release();
+  TF_OpKernelConstruction_Failure(construction, status.get());
+  return nullptr;
+}
+
+void RunFused(void* kernel, TF_OpKernelContext* context) {
+  const RowProgram& program = *static_cast<const RowProgram*>(kernel);
+  const Status status(TF_NewStatus());
+  const auto failed = [&] {
+    if (TF_GetCode(status.get()) == TF_OK) return false;
+    TF_OpKernelContext_Failure(context, status.get());
+    return true;
+  };
+  std::vector<Tensor> held;
+  std::vector<void*> outputs;
+  // Outputs first: an input is given over only while nobody holds it, and it can still be read then.
+  for (size_t i = 0; i < program.outputs.size(); i++) {
+    const Output& output = program.outputs[i];
+    int forwarded = -1;
+    held.emplace_back(TF_ForwardInputOrAllocateOutput(context, output.candidates.data(), static_cast<int>(output.candidates.size()),
+                                                      static_cast<int>(i), output.shape.data(), static_cast<int>(output.shape.size()),
+                                                      &forwarded, status.get()));
+    if (failed()) return;
+    outputs.push_back(TF_TensorData(held.back().get()));
+  }
+  std::vector<const void*> inputs;
+  for (int i = 0; i < TF_NumInputs(context); i++) {
+    TF_Tensor* input = nullptr;
+    TF_GetInput(context, i, &input, status.get());
+    if (failed()) return;
+    held.emplace_back(input);
+    inputs.push_back(TF_TensorData(input));
+  }
+  RunRowProgram(program, Buffers{inputs.data(), outputs.data()});
+}
+
+void DestroyFused(void* kernel) { delete static_cast<RowProgram*>(kernel); }
+
+void* CreateProduct(TF_OpKernelConstruction* construction) {
+  const Status status(TF_NewStatus());
+  auto product = std::make_unique<Product>();
+  unsigned char transposes = 0;
+  TF_OpKernelConstruction_GetAttrBool(construction, "transpose_a", &transposes, status.get());
+  product->transpose_a = transposes != 0;
+  if (TF_GetCode(status.get()) == TF_OK) TF_OpKernelConstruction_GetAttrBool(construction, "transpose_b", &transposes, status.get());
+  product->transpose_b = transposes != 0;
+  if (TF_GetCode(status.get()) == TF_OK) return product.release();
+  TF_OpKernelConstruction_Failure(construction, status.get());
+  return nullptr;
+}
+
+std::vector<int64_t> ShapeOf(const TF_Tensor* tensor) {
+  std::vector<int64_t> shape;
+  for (int i = 0; i < TF_NumDims(tensor); i++) shape.push_back(TF_Dim(tensor, i));
+  return shape;
+}
+
+void RunProductOperation(void* kernel, TF_OpKernelContext* context) {
+  Product product = *static_cast<const Product*>(kernel);
+  const Status status(TF_NewStatus());
+  const auto failed = [&] {
+    if (TF_GetCode(status.get()) == TF_OK) return false;
+    TF_OpKernelContext_Failure(context, status.get());
+    return true;
+  };
+  std::array<Tensor, 2> inputs;
+  for (int i = 0; i < 2; i++) {
+    TF_Tensor* input = nullptr;
+    TF_GetInput(context, i, &input, status.get());
+    if (failed()) return;
+    inputs[i].reset(input);
+  }
+  const std::vector<int64_t> a = ShapeOf(inputs[0].get()), b = ShapeOf(inputs[1].get());
+  const size_t lead = a.size() < 2 ? 0 : a.size() - 2;
+  if (a.size() < 2 || a.size() != b.size() || !std::equal(a.begin(), a.begin() + lead, b.begin()) ||
+      a[lead + !product.transpose_a] != b[lead + product.transpose_b]) {
+    TF_SetStatus(status.get(), TF_INVALID_ARGUMENT, "RowtuneProduct: the shapes of the matrices do not fit");
+    TF_OpKernelContext_Failure(context, status.get());
+    return;
+  }
+  product.batch = std::accumulate(a.begin(), a.begin() + lead, int64_t{1}, std::multiplies<>());
+  product.m = a[lead + product.transpose_a];
+  product.k = a[lead + !product.transpose_a];
+  product.n = b[lead + !product.transpose_b];
+  std::vector<int64_t> shape(a.begin(), a.begin() + lead);
+  shape.insert(shape.end(), {product.m, product.n});
+  const size_t bytes = sizeof(float) * static_cast<size_t>(product.batch * product.m * product.n);
+  const Tensor output(TF_AllocateOutput(context, 0, TF_FLOAT, shape.data(), static_cast<int>(shape.size()), bytes, status.get()));
+  if (failed()) return;
+  RunProduct(product, static_cast<const float*>(TF_TensorData(inputs[0].get())), static_cast<const float*>(TF_TensorData(inputs[1].get())),
+             static_cast<float*>(TF_TensorData(output.get())));
+}
+
+void DestroyProduct(void* kernel) { delete static_cast<Product*>(kernel); }
+
+void UnknownShapes(TF_ShapeInferenceContext* context, TF_Status* status) { TF_ShapeInferenceContextSetUnknownShape(context, status); }
+
+struct Operation {
+  const char* name;
+  std::vector<const char*> attributes, inputs, outputs;
+  void* (*create)(TF_OpKernelConstruction*);
+  void (*run)(void*, TF_OpKernelContext*);
+  void (*destroy)(void*);
+};
+
+// The message of what went wrong; empty where all is well.
+std::string Register(const Operation& operation) {
+  const Status status(TF_NewStatus());
+  TF_OpDefinitionBuilder* builder = TF_NewOpDefinitionBuilder(operation.name);
+  for (const char* attribute : operation.attributes) TF_OpDefinitionBuilderAddAttr(builder, attribute);
+  for (const char* input : operation.inputs) TF_OpDefinitionBuilderAddInput(builder, input);
+  for (const char* output : operation.outputs) TF_OpDefinitionBuilderAddOutput(builder, output);
+  TF_OpDefinitionBuilderSetShapeInferenceFunction(builder, UnknownShapes);
+  TF_RegisterOpDefinition(builder, status.get());
+  if (TF_GetCode(status.get()) == TF_OK)
+    TF_RegisterKernelBuilder(operation.name, TF_NewKernelBuilder(operation.name, "CPU", operation.create, operation.run, operation.destroy), status.get());
+  return TF_GetCode(status.get()) == TF_OK ? "" : TF_Message(status.get());
+}
+
+std::string RegisterAll() {
+  const Operation operations[] = {
+      {"RowtuneFused", {"program: string", "Tin: list(type) >= 0", "Tout: list(type) >= 1"}, {"inputs: Tin"}, {"outputs: Tout"}, CreateFused, RunFused, DestroyFused},
+      {"RowtuneProduct", {"transpose_a: bool", "transpose_b: bool"}, {"a: float", "b: float"}, {"product: float"}, CreateProduct, RunProductOperation, DestroyProduct},
+  };
+  for (const Operation& operation : operations)
+    if (const std::string problem = Register(operation); !problem.empty()) return problem;
+  return "";
+}
+
+// Exports `hasProducts`: whether this processor has the vectors that RowtuneProduct was written for.
+napi_value Init(napi_env env, napi_value exports) {
+  static const std::string problem = RegisterAll();
+  if (!problem.empty()) napi_throw_error(env, nullptr, problem.c_str());
+  napi_value has_products = nullptr;
+  napi_get_boolean(env, HasProducts(), &has_products);
+  napi_set_named_property(env, exports, "hasProducts", has_products);
+  return exports;
+}
+
+}  // namespace
+
+NAPI_MODULE(rowtune_fused, Init)

@@ -1,0 +1,275 @@
+#include "product.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include "thread-pool.h"
+
+// As Goto & van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008: a tile of c stays in vector registers, a panel of b is packed
+// in the order in which it is read. Elements of a are broadcast from where they lie: their lines stay in the nearest cache.
+namespace {
+
+#if defined(__AVX512F__)
+constexpr int kLanes = 16, kTall = 14;
+#elif defined(__AVX2__) && defined(__FMA__)
+constexpr int kLanes = 8, kTall = 6;
+#else
+constexpr int kLanes = 4, kTall = 6;
+#endif
+constexpr int kWide = 2 * kLanes;
+// Where rows of a lie a multiple of this apart, they share the few lines of one set of the nearest cache: as many rows as that has lines.
+constexpr int64_t kSetBytes = 4096;
+constexpr int kTallInOneSet = std::min(8, kTall);
+// So much of k at a time: a tile's rows of a stay in the nearest cache, the packed panels in the second.
+constexpr int64_t kDeep = 384;
+constexpr int64_t kPanels = 16;
+// Pieces a thread: whoever is late does fewer.
+constexpr int64_t kPieces = 4;
+constexpr int64_t kFewRows = 3 * kTall;
+// Elements of a that stay in the second cache beside the panels.
+constexpr int64_t kCached = 250000;
+// Fewer rows are not worth packing the other matrix again for.
+constexpr int64_t kRowsApart = 128;
+// A product of fewer multiplications is done before another thread has woken.
+constexpr int64_t kSmall = 500000;
+
+typedef float Vector __attribute__((vector_size(4 * kLanes), aligned(4)));
+typedef int32_t Order __attribute__((vector_size(4 * kLanes)));
+
+Vector LoadVector(const float* from) { return *reinterpret_cast<const Vector*>(from); }
+void StoreVector(float* to, Vector value) { *reinterpret_cast<Vector*>(to) = value; }
+
+struct Rows {
+  const float* at;
+  // From one row to the next, and from one element of a row to the next.
+  int64_t row, element;
+};
+
+struct Target {
+  float* at;
+  int64_t row;
+  // Columns that are there; a panel's others are made and dropped.
+  int64_t columns;
+  // To what is there already, of earlier parts of k.
+  bool adds;
+};
+
+// Columns of b for one k after the other, `stride` apart.
+struct Panel {
+  const float* at;
+  int64_t stride;
+};
+
+// How a tile reads a and b: a's elements one behind the other along k, or its rows side by side for each k; the last also with b where it lies.
+enum class Reading { kAlong, kAcross, kAcrossUnpacked };
+
+// A tile of `kRows` rows and `kVectors` vectors of columns.
+template <int kRows, int kVectors, Reading kReading>
+void Tile(const Rows& a, const Panel& b, int64_t depth, const Target& c) {
+  const int64_t row = kReading == Reading::kAlong ? a.row : 1, element = kReading == Reading::kAlong ? 1 : a.element;
+  const int64_t stride = kReading == Reading::kAcrossUnpacked ? b.stride : kVectors * kLanes;
+  Vector sum[kRows][kVectors] = {};
+  const float *at = a.at, *line = b.at;
+  for (int64_t k = 0; k < depth; k++, at += element, line += stride) {
+    Vector columns[kVectors];
+#pragma GCC unroll 2
+    for (int v = 0; v < kVectors; v++) columns[v] = LoadVector(line + v * kLanes);
+#pragma GCC unroll 14
+    for (int i = 0; i < kRows; i++)
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) sum[i][v] += at[i * row] * columns[v];
+  }
+  if (c.columns == kVectors * kLanes) {
+#pragma GCC unroll 14
+    for (int i = 0; i < kRows; i++)
+#pragma GCC unroll 2
+      for (int v = 0; v < kVectors; v++) {
+        float* to = c.at + i * c.row + v * kLanes;
+        StoreVector(to, c.adds ? LoadVector(to) + sum[i][v] : sum[i][v]);
+      }
+    return;
+  }
+  for (int i = 0; i < kRows; i++) {
+    float sums[kVectors * kLanes];
+    std::memcpy(sums, sum[i], sizeof sums);
+    float* to = c.at + i * c.row;
+    for (int64_t n = 0; n < c.columns; n++) to[n] = c.adds ? to[n] + sums[n] : sums[n];
+  }
+}
+
+using TileFunction = void (*)(const Rows&, const Panel&, int64_t, const Target&);
+
+template <int kVectors, Reading kReading, int... kRows>
+TileFunction PickTile(int64_t rows, std::integer_sequence<int, kRows...>) {
+  static constexpr TileFunction tiles[] = {Tile<kRows + 1, kVectors, kReading>...};
+  return tiles[rows - 1];
+}
+
+template <int kVectors>
+TileFunction PickTile(int64_t rows, Reading reading) {
+  constexpr auto heights = std::make_integer_sequence<int, kTall>();
+  switch (reading) {
+    case Reading::kAlong: return PickTile<kVectors, Reading::kAlong>(rows, heights);
+    case Reading::kAcross: return PickTile<kVectors, Reading::kAcross>(rows, heights);
+    default: return PickTile<kVectors, Reading::kAcrossUnpacked>(rows, heights);
+  }
+}
+
+#if defined(__clang__) || !defined(__GNUC__)
+void TransposeBlock(const float* from, int64_t stride, float* to, int64_t to_stride) {
+  for (int i = 0; i < kLanes; i++)
+    for (int k = 0; k < kLanes; k++) to[k * to_stride + i] = from[i * stride + k];
+}
+#else
+// log2(lanes) rounds that interleave each line of the upper half with its counterpart of the lower.
+void TransposeBlock(const float* from, int64_t stride, float* to, int64_t to_stride) {
+  Order low, high;
+  for (int i = 0; i < kLanes; i++) {
+    low[i] = i / 2 + (i % 2) * kLanes;
+    high[i] = low[i] + kLanes / 2;
+  }
+  Vector lines[kLanes], next[kLanes];
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; i++) lines[i] = LoadVector(from + i * stride);
+#pragma GCC unroll 4
+  for (int round = 1; round < kLanes; round *= 2) {
+#pragma GCC unroll 8
+    for (int i = 0; i < kLanes / 2; i++) {
+      next[2 * i] = __builtin_shuffle(lines[i], lines[i + kLanes / 2], low);
+      next[2 * i + 1] = __builtin_shuffle(lines[i], lines[i + kLanes / 2], high);
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < kLanes; i++) lines[i] = next[i];
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < kLanes; i++) StoreVector(to + i * to_stride, lines[i]);
+}
+#endif
+
+int64_t DivideUp(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// So far ahead of being packed a line is asked for: weights come from beyond the caches, a step reads more of them than any cache holds.
+constexpr int64_t kRowsAhead = 16;
+
+// From one panel to the next: apart in the sets of the cache, since all are written side by side.
+constexpr int64_t kApart = 80;
+int64_t PanelSpacing(int64_t width, int64_t depth) { return width * depth + kApart; }
+
+// Columns of b in panels: `width` of them side by side for each k, zeros for those beyond the last. b's "rows" are its columns here: `row` leads from
+// one to the next, `element` along k.
+void PackPanels(const Rows& b, int64_t depth, int64_t columns, int64_t width, float* to) {
+  const int64_t whole = columns / width * width, spacing = PanelSpacing(width, depth);
+  if (b.row == 1) {
+    for (int64_t k = 0; k < depth; k++) {
+      const float* from = b.at + k * b.element;
+      float* panel = to + k * width;
+      for (int64_t n = 0; n < whole; n += width, panel += spacing)
+        for (int64_t i = 0; i < width; i += kLanes) {
+          __builtin_prefetch(from + kRowsAhead * b.element + n + i);
+          StoreVector(panel + i, LoadVector(from + n + i));
+        }
+    }
+  } else {
+    const int64_t blocks = depth / kLanes * kLanes;
+    for (int64_t n = 0; n < whole; n += kLanes) {
+      const float* from = b.at + n * b.row;
+      float* panel = to + n / width * spacing + n % width;
+      for (int64_t k = 0; k < blocks; k += kLanes) {
+        for (int64_t i = 0; i < kLanes; i++) __builtin_prefetch(from + (kLanes + i) * b.row + k);
+        TransposeBlock(from + k, b.row, panel + k * width, width);
+      }
+      for (int64_t k = blocks; k < depth; k++)
+        for (int64_t i = 0; i < kLanes; i++) panel[k * width + i] = from[i * b.row + k];
+    }
+  }
+  for (int64_t k = 0; whole < columns && k < depth; k++)
+    for (int64_t n = 0; n < width; n++)
+      to[whole / width * spacing + k * width + n] = whole + n < columns ? b.at[(whole + n) * b.row + k * b.element] : 0.f;
+}
+
+// As few parts of at most `most` as there must be, of nearly the same size, a multiple of `unit`.
+int64_t EvenPart(int64_t whole, int64_t most, int64_t unit) { return DivideUp(DivideUp(whole, DivideUp(whole, most)), unit) * unit; }
+
+float* OwnPanels() {
+  struct Panels {
+    alignas(64) float elements[kPanels * (kWide * kDeep + kApart)];
+  };
+  static thread_local const auto panels = std::make_unique<Panels>();
+  return panels->elements;
+}
+
+struct Part {
+  int64_t begin, end;
+  int64_t size() const { return end - begin; }
+};
+
+// Rows and columns of one product of the batch.
+void RunPiece(const Product& product, const float* a, const float* b, float* c, Part rows, Part columns) {
+  const Rows ra = product.transpose_a ? Rows{a, 1, product.m} : Rows{a, product.k, 1};
+  const Rows rb = product.transpose_b ? Rows{b, product.k, 1} : Rows{b, 1, product.n};
+  const bool in_one_set = !product.transpose_a && ra.row * 4 % kSetBytes == 0;
+  const int64_t tall = in_one_set ? kTallInOneSet : kTall;
+  const int64_t width = product.n <= kLanes ? kLanes : kWide;
+  const int64_t deep = EvenPart(product.k, kDeep, kLanes);
+  // Few rows are done before their columns were packed.
+  const bool packs = !product.transpose_a || product.transpose_b || rows.size() > kFewRows || columns.size() % width != 0;
+  const Reading reading = !product.transpose_a ? Reading::kAlong : packs ? Reading::kAcross : Reading::kAcrossUnpacked;
+  float* panels = OwnPanels();
+  const auto panel_at = [&](int64_t n, int64_t k, int64_t depth) {
+    return packs ? Panel{panels + (n - columns.begin) / width * PanelSpacing(width, depth), width} : Panel{rb.at + n + k * rb.element, rb.element};
+  };
+  for (int64_t k = 0; k < product.k; k += deep) {
+    const int64_t depth = std::min(deep, product.k - k);
+    if (packs) PackPanels({rb.at + columns.begin * rb.row + k * rb.element, rb.row, rb.element}, depth, columns.size(), width, panels);
+    for (int64_t m = rows.begin; m < rows.end;) {
+      const int64_t height = std::min(tall, rows.end - m);
+      const TileFunction tile = width == kLanes ? PickTile<1>(height, reading) : PickTile<2>(height, reading);
+      const Rows tile_rows{ra.at + m * ra.row + k * ra.element, ra.row, ra.element};
+      for (int64_t n = columns.begin; n < columns.end; n += width)
+        tile(tile_rows, panel_at(n, k, depth), depth, {c + m * product.n + n, product.n, std::min(width, columns.end - n), k > 0});
+      m += height;
+    }
+  }
+}
+
+}  // namespace
+
+bool HasProducts() {
+#if defined(__AVX512F__) || (defined(__AVX2__) && defined(__FMA__))
+  return true;
+#else
+  return false;
+#endif
+}
+
+void RunProduct(const Product& product, const float* a, const float* b, float* c) {
+  const auto& [batch, m, n, k, transpose_a, transpose_b] = product;
+  if (batch * m * n == 0) return;
+  if (k == 0) {
+    std::fill_n(c, batch * m * n, 0.f);
+    return;
+  }
+  ThreadPool& pool = SharedPool();
+  const int64_t width = n <= kLanes ? kLanes : kWide;
+  const bool is_small = batch * m * n * k < kSmall;
+  const int64_t threads = is_small ? 1 : pool.threads();
+  // A part of the rows for each thread where they are enough, so that it finds there what it has written; columns are shared then only at the end.
+  const int64_t down = std::clamp<int64_t>(m / kRowsApart, 1, DivideUp(threads, batch));
+  const int64_t rows = EvenPart(m, DivideUp(m, down), 1);
+  const int64_t panels = DivideUp(n, width);
+  // Rows that no cache holds are read once by each piece.
+  const int64_t wanted = threads * (rows * k > kCached ? 1 : kPieces);
+  const int64_t across = DivideUp(panels, std::clamp<int64_t>(batch * down * panels / wanted, 1, kPanels));
+  const int64_t columns = DivideUp(panels, across) * width;
+  const int64_t pieces_across = DivideUp(n, columns), pieces_down = DivideUp(m, rows), pieces = pieces_across * pieces_down;
+  pool.Run(batch * pieces, is_small ? batch * pieces : 1, [&](int64_t begin, int64_t end) {
+    for (int64_t at = begin; at < end; at++) {
+      const int64_t one = at / pieces, row = at % pieces / pieces_across * rows, column = at % pieces_across * columns;
+      RunPiece(product, a + one * m * k, b + one * k * n, c + one * m * n, {row, std::min(row + rows, m)}, {column, std::min(column + columns, n)});
+    }
+  });
+}

@@ -1,0 +1,15 @@
+// Products of float32 matrices on the thread pool of the fused steps.
+#pragma once
+#include <cstdint>
+
+// c[b] = op(a[b]) · op(b[b]) for each of a batch, all row-major and dense: op(a) is m × k, op(b) is k × n.
+struct Product {
+  int64_t batch, m, n, k;
+  bool transpose_a, transpose_b;
+};
+
+// False where this processor has no vectors that these kernels were written for.
+bool HasProducts();
+
+// What an element of c gets does not depend on the number of threads.
+void RunProduct(const Product& product, const float* a, const float* b, float* c);
