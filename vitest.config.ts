@@ -7,8 +7,9 @@ export default defineConfig({
   test: {
     pool: 'forks',
     // Programs are compiled and trained for real, on machines that do other things too.
-    testTimeout: 60_000,
-    hookTimeout: 120_000,
+    testTimeout: 180_000,
+    hookTimeout: 180_000,
+    expect: { poll: { timeout: 60_000 } },
     projects: [
       {
         extends: true,

@@ -1,5 +1,5 @@
 /** A table whose rows are sorted by the column whose head is pressed. */
-import { element, fill } from '../shared/element.ts';
+import { element, renew } from '../shared/element.ts';
 import { sortedPlaces } from './results.ts';
 
 export interface TableColumn {
@@ -43,7 +43,7 @@ export function createSortableTable(caption: string): SortableTable {
     const by = columns.find(({ label }) => label === sorting.by);
     const rows = columns[0]?.values.length ?? 0;
     const places = by ? sortedPlaces(by.values, sorting.direction) : Array.from({ length: rows }, (_, i) => i);
-    fill(
+    renew(
       head,
       columns.map(({ label, title, isNumber }) => {
         const isSorted = label === sorting.by;
@@ -60,7 +60,7 @@ export function createSortableTable(caption: string): SortableTable {
         );
       }),
     );
-    fill(
+    renew(
       body,
       places.map(row =>
         element(

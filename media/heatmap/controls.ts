@@ -11,6 +11,8 @@ import { colorMapOf, type Picture } from './picture.ts';
 import { type BudgetChoice, type HeatmapViewState, setOf } from './view-state.ts';
 
 export interface ControlsParams {
+  /** What is chosen now; the picture that is shown may be of a frame ago. */
+  chosen(): HeatmapViewState;
   onChange(change: Partial<HeatmapViewState>): void;
   onAddSource(source: HeatmapSource): void;
   onRemoveSource(path: string): void;
@@ -53,33 +55,38 @@ function refOf(value: string, sources: readonly HeatmapSourceInfo[]): ScoreSetRe
   return { path, key: (sets.find(({ className }) => className === undefined) ?? sets[0])?.key ?? '' };
 }
 
-export function createControls({ onChange, onAddSource, onRemoveSource, onOpenRun, onZoom, onExport }: ControlsParams): Controls {
+export function createControls({ chosen, onChange, onAddSource, onRemoveSource, onOpenRun, onZoom, onExport }: ControlsParams): Controls {
   let sources: readonly HeatmapSourceInfo[] = [];
   let candidates: readonly HeatmapSource[] = [];
   let budget: BudgetChoice | undefined;
-  let state: HeatmapViewState | undefined;
+  /** Rows of the smallest module. */
+  let fewest = 1;
+  let hasTrained = false;
+  const ofChosen = (side: 'a' | 'b', key: string): void => {
+    const ref = chosen()[side];
+    if (ref) onChange({ [side]: { ...ref, key } });
+  };
   const shown = createSelect('Scores', value => onChange({ a: refOf(value, sources), budget: undefined }));
-  const shownClass = createSelect('Class', key => state?.a && onChange({ a: { ...state.a, key } }));
+  const shownClass = createSelect('Class', key => ofChosen('a', key));
   const other = createSelect('Compare with', value => {
     if (value === NONE) return onChange({ b: undefined });
     const candidate = candidates.find(({ path }) => path === value);
     if (candidate) return onAddSource(candidate);
-    onChange({ b: refOf(value, sources), view: state?.b ? state.view : 'difference' });
+    const { b, view: before } = chosen();
+    onChange({ b: refOf(value, sources), view: b ? before : 'difference' });
   });
-  const otherClass = createSelect('Class of B', key => state?.b && onChange({ b: { ...state.b, key } }));
+  const otherClass = createSelect('Class of B', key => ofChosen('b', key));
   const view = createSwitch('View', value => onChange({ view: value as View }));
   const statistic = createSelect('Color by', value => onChange({ statistic: value as Statistic }));
   const scale = createSelect('Scale', value => onChange({ scale: value as ScaleName }));
   const map = createSelect('Colors', value => onChange({ colorMap: value as ColorMapName }));
-  const kind = createSwitch('Budget', value => budget && onChange({ budget: { ...budget, kind: value as BudgetChoice['kind'] } }));
-  const slider = createSlider('Budget', value => {
-    if (budget) onChange({ budget: budget.kind === 'ratio' ? { ...budget, ratio: value } : { ...budget, r: value } });
-  });
-  const mode = createSwitch('Rows compete', value => budget && onChange({ budget: { ...budget, mode: value as BudgetChoice['mode'] } }));
+  const kind = createSwitch('Budget', value => changeBudget({ kind: value as BudgetChoice['kind'] }));
+  const slider = createSlider('Budget', value => changeBudget(budget?.kind === 'ratio' ? { ratio: value } : { r: value }));
+  const mode = createSwitch('Rows compete', value => changeBudget({ mode: value as BudgetChoice['mode'] }));
   const selected = element('span', { class: 'selection' });
   const overlap = element('span', { class: 'selection' });
   const problem = element('div', { class: 'problem', role: 'alert', hidden: true });
-  const table = createButton('Table', 'Show the values as a table', () => state && onChange({ isTable: !state.isTable }));
+  const table = createButton('Table', 'Show the values as a table', () => onChange({ isTable: !chosen().isTable }));
   const run = createButton('Open run', 'Show the curves of this run', onOpenRun);
   const removers = [0, 1].map(() => {
     const button = createButton('×', '', () => onRemoveSource(button.value));
@@ -140,7 +147,10 @@ export function createControls({ onChange, onAddSource, onRemoveSource, onOpenRu
     element: root,
     focus: () => shown.element.querySelector('select')?.focus(),
     update(picture, nextSources, nextCandidates, colorSetting) {
-      [sources, candidates, budget, state] = [nextSources, nextCandidates, picture.budget, picture.state];
+      const { state } = picture;
+      [sources, candidates, budget] = [nextSources, nextCandidates, picture.budget];
+      fewest = Math.max(1, Math.min(...picture.modules.map(({ shape }) => shape[0] ?? 1)));
+      hasTrained = picture.sourceA?.selection !== undefined;
       const [setA, setB] = [setOf(sources, state.a), setOf(sources, state.b)];
       const entries = sources.flatMap(entriesOf);
       shown.update(entries, state.a ? entry(state.a.path, setA?.measure ?? '') : NONE, true);
@@ -168,7 +178,7 @@ export function createControls({ onChange, onAddSource, onRemoveSource, onOpenRu
       statistic.update(STATISTICS, state.statistic, !isOverlap);
       scale.update(SCALES, state.scale, !isOverlap);
       map.update(MAPS, colorMapOf(state, colorSetting), state.view !== 'difference');
-      updateBudget(picture);
+      showBudget(picture.budget);
       setText(selected, selectionText(picture));
       setText(overlap, overlapText(picture) ?? '');
       overlap.hidden = !state.b;
@@ -215,16 +225,23 @@ export function createControls({ onChange, onAddSource, onRemoveSource, onOpenRu
     select.update(options, ref?.key ?? '', ref !== undefined && classes.length > 1);
   }
 
-  function updateBudget({ budget: now, modules, sourceA }: Picture): void {
+  /** Shown at once: what is typed next is read by the unit that the field shows. */
+  function changeBudget(change: Partial<BudgetChoice>): void {
+    if (!budget) return;
+    budget = { ...budget, ...change };
+    showBudget(budget);
+    onChange({ budget });
+  }
+
+  function showBudget(now: BudgetChoice): void {
     kind.update(
       [
         { value: 'r', label: 'rows' },
         { value: 'ratio', label: 'share' },
-        { value: 'trained', label: 'as trained', isDisabled: !sourceA?.selection },
+        { value: 'trained', label: 'as trained', isDisabled: !hasTrained },
       ],
       now.kind,
     );
-    const fewest = Math.max(1, Math.min(...modules.map(({ shape }) => shape[0] ?? 1)));
     const isRatio = now.kind === 'ratio';
     slider.element.hidden = mode.element.hidden = now.kind === 'trained';
     mode.update(

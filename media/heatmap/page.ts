@@ -50,6 +50,7 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
   let hasCome = false;
 
   const controls = createControls({
+    chosen: () => state,
     onChange: change,
     onAddSource: source => {
       added = source.path;

@@ -1,7 +1,7 @@
 /** The grid as a table, for screen readers and for copying: the same values, each a button that opens its cell. */
-import { element, fill } from '../shared/element.ts';
+import { element, fill, setText } from '../shared/element.ts';
 import { valueText } from './cell-facts.ts';
-import { lastParts } from './grid.ts';
+import { type Grid, lastParts } from './grid.ts';
 import type { Picture } from './picture.ts';
 
 export interface TableView {
@@ -12,6 +12,7 @@ export interface TableView {
 export function createTableView(onOpen: (module: number) => void): TableView {
   const table = element('table', { class: 'values' });
   const root = element('div', { class: 'table-view', hidden: true }, table);
+  let shown: Grid | undefined;
   root.addEventListener('click', event => {
     const button = event.target instanceof Element ? event.target.closest('button') : null;
     if (button) onOpen(Number(button.dataset.module));
@@ -21,15 +22,22 @@ export function createTableView(onOpen: (module: number) => void): TableView {
     update(picture) {
       root.hidden = !picture.state.isTable;
       if (root.hidden) return;
-      const focused = document.activeElement instanceof HTMLElement ? document.activeElement.dataset.module : undefined;
-      fill(table, element('caption', {}, `${picture.meaning} of each layer (rows) and module (columns)`), ...rowsOf(picture));
-      if (focused !== undefined) table.querySelector<HTMLElement>(`[data-module="${Number(focused)}"]`)?.focus();
+      const { grid } = picture;
+      // Values that move leave the buttons where they are: one is being pressed, or has the focus.
+      if (grid !== shown) fill(table, element('caption'), ...rowsOf(grid));
+      shown = grid;
+      setText(table.caption as HTMLElement, `${picture.meaning} of each layer (rows) and module (columns)`);
+      for (const button of table.querySelectorAll('button')) {
+        const module = Number(button.dataset.module);
+        const value = valueText(picture, module);
+        setText(button, button.dataset.own ? `${lastParts(picture.names[module] ?? '')} ${value}` : value);
+        button.setAttribute('aria-label', `${grid.labels[module]}: ${value}, open`);
+      }
     },
   };
 }
 
-function rowsOf(picture: Picture): HTMLElement[] {
-  const { rows, columns, cells } = picture.grid;
+function rowsOf({ rows, columns, cells }: Grid): HTMLElement[] {
   const head = element(
     'tr',
     {},
@@ -44,13 +52,8 @@ function rowsOf(picture: Picture): HTMLElement[] {
       ...columns.map((_, column) => {
         const module = cells[row * columns.length + column] ?? -1;
         if (module < 0) return element('td');
-        const own = isBlock ? '' : `${lastParts(picture.names[module] ?? '')} `;
-        const spoken = `${picture.grid.labels[module]}: ${valueText(picture, module)}, open`;
-        return element(
-          'td',
-          {},
-          element('button', { type: 'button', 'data-module': module, 'aria-label': spoken }, `${own}${valueText(picture, module)}`),
-        );
+        // What is outside of all blocks goes by its own name.
+        return element('td', {}, element('button', { type: 'button', 'data-module': module, 'data-own': isBlock ? undefined : 'name' }));
       }),
     ),
   );

@@ -26,6 +26,27 @@ export function setText(node: Node, text: string): void {
   if (node.textContent !== text) node.textContent = text;
 }
 
+/** Elements that carry listeners: another one of them takes the place of the old one as a whole. */
+const INTERACTIVE = new Set(['BUTTON', 'INPUT', 'SELECT', 'TEXTAREA', 'A']);
+
+/** Brings the children to what is given, and leaves alone what is there already: what is being pressed or has the focus stays. */
+export function renew(parent: Element, children: readonly Node[]): void {
+  for (const [i, child] of children.entries()) {
+    const old = parent.childNodes[i];
+    if (!old) parent.append(child);
+    else if (isSameFrame(old, child)) renew(old, [...child.childNodes]);
+    else if (!old.isEqualNode(child)) old.replaceWith(child);
+  }
+  while (parent.childNodes.length > children.length) parent.lastChild?.remove();
+}
+
+/** Only what is inside differs, and nothing but that need change. */
+const isSameFrame = (old: Node, next: Node): old is Element =>
+  old instanceof Element &&
+  !INTERACTIVE.has(old.tagName) &&
+  !old.isEqualNode(next) &&
+  old.cloneNode(false).isEqualNode(next.cloneNode(false));
+
 /** Replaces all children. */
 export function fill(parent: Element, ...children: readonly (Child | readonly Child[])[]): void {
   parent.replaceChildren(...children.flat().filter(child => child !== undefined));

@@ -150,9 +150,15 @@ export class JobQueue {
     return () => void job.waiting.delete(callback);
   }
 
-  /** Takes and starts no more jobs, stops those that run (training saves), and resolves when every worker is gone. What waits is kept. */
+  /**
+   * Takes and starts no more jobs, stops those that run (training saves), and resolves when every worker is gone. What waits is kept, but for
+   * what somebody waits for at this moment: that ends, and who waits is told.
+   */
   async close(): Promise<void> {
     this.isClosed = true;
+    for (const job of this.jobs.values())
+      if (job.record.state === 'queued' && OF_THE_MOMENT.includes(job.record.kind))
+        this.finish(job, { state: 'failed', failure: { code: 'daemon-ended', message: 'the daemon ended before it was its turn' } });
     const working = [...this.jobs.values()].filter(({ worker }) => worker !== undefined);
     await Promise.all(
       working.map(({ record: { id } }) => {

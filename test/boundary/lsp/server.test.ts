@@ -110,9 +110,7 @@ describe('an editor that takes what is pushed', () => {
     await client.diagnostics(uri, ({ length }) => length === 0);
     const whole = { start: { line: 0, character: 0 }, end: { line: 99, character: 0 } };
     await expect
-      .poll(async () => client.request<{ label: string }[]>('textDocument/inlayHint', { textDocument: { uri }, range: whole }), {
-        timeout: 20_000,
-      })
+      .poll(async () => client.request<{ label: string }[]>('textDocument/inlayHint', { textDocument: { uri }, range: whole }))
       .toEqual(expect.arrayContaining([expect.objectContaining({ label: expect.stringContaining(' free, recompute: ') })]));
   });
 
@@ -241,4 +239,4 @@ it('ends when the editor is gone', async () => {
   editor.kill('SIGKILL');
   // It looks every three seconds.
   expect(await client.exited).not.toBeUndefined();
-}, 20_000);
+});

@@ -60,9 +60,10 @@ test('every pending call of a client ends with the reason when the daemon is kil
 });
 
 test('without jobs and clients it ends; a client keeps it', async () => {
-  const daemon = await startTestDaemon({ idleExitMs: 150 });
+  // Long enough to connect meanwhile, on a machine that does other things too.
+  const daemon = await startTestDaemon({ idleExitMs: 1500 });
   const client = await connectTo(daemon);
-  await new Promise(resolve => setTimeout(resolve, 400));
+  await new Promise(resolve => setTimeout(resolve, 2000));
   expect((await client.request('daemonStatus', {})).clients).toBe(1);
   client.close();
   await daemon.ended;
@@ -119,9 +120,13 @@ test.each(['SIGTERM', 'SIGKILL'] as const)('what waits at %s goes on under the n
   await client.request('verify', { id: 'waits', modelDir: join(import.meta.dirname, '..', '..', 'golden', 'llama'), engine: 'portable' });
   const options = { engine: 'portable', chat: false, maxNewTokens: 4, temperature: 0, topP: 1, topK: 0, seed: 1 } as const;
   await client.request('generate', { id: 'asked', model: 'model', revision: 'main', baseDir: task.folder, prompt: 'lunch at', options });
+  const asked = client.request('waitForJob', { id: 'asked' }).catch((error: unknown) => error);
   const ended = new Promise(resolve => first.once('exit', resolve));
   first.kill(signal);
   await ended;
+  expect(await asked).toMatchObject(
+    signal === 'SIGTERM' ? { state: 'failed', failure: { code: 'daemon-ended' } } : { name: 'DaemonError', code: 'daemon-gone' },
+  );
   expect(readFileSync(join(stateDir, 'jobs.json'), 'utf8')).not.toContain('"hub"');
 
   await run(stateDir);

@@ -36,7 +36,7 @@ async function done(started: Promise<JobRecord>): Promise<JobRecord> {
   return ended;
 }
 
-describe('from data to an exported model', { timeout: 180_000 }, () => {
+describe('from data to an exported model', () => {
   test('importance', async () => {
     const outputFile = join(task.folder, 'scores.safetensors');
     const { result } = await done(

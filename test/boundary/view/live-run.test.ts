@@ -1,7 +1,7 @@
 /** The host of a run's page while a daemon trains: a history without gaps, over stop, resume, a lost connection and a reload. */
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { connectRun } from '../../../client/pages/run-host.ts';
 import { openRunSource } from '../../../client/pages/run-source.ts';
 import { RunModel } from '../../../media/shared/run-model.ts';
@@ -45,6 +45,8 @@ function openPage(of: RunModel): TestPage<RunToPage> {
 }
 
 const stepsOf = ({ history }: RunModel): number[] => [...history.points('loss').x];
+/** State and lines come by patches of their own. */
+const soon = (check: () => void): Promise<void> => vi.waitFor(check, { timeout: 60_000, interval: 20 });
 const hasNoGap = (of: RunModel): void =>
   expect(stepsOf(of)).toEqual(Array.from({ length: of.history.points('loss').x.length }, (_, i) => i + 1));
 
@@ -56,13 +58,15 @@ test('the page is there before the run, and sees it from its first update on', a
     baseDir: task.folder,
   };
   await client.request('train', { id: 'live', recipe, runDir });
-  await until(() => model.history.points('loss').x.length > 20, 'twenty updates', 120_000);
+  await until(() => model.history.points('loss').x.length > 20, 'twenty updates');
   hasNoGap(model);
-  expect(model.overview).toMatchObject({
-    state: 'running',
-    name: 'live',
-    job: { id: 'live', state: 'running', progress: { phase: 'train' } },
-  });
+  await soon(() =>
+    expect(model.overview).toMatchObject({
+      state: 'running',
+      name: 'live',
+      job: { id: 'live', state: 'running', progress: { phase: 'train' } },
+    }),
+  );
   expect(model.coverage).toBeDefined();
   expect(model.memory).toBeDefined();
   expect(model.summary).toBeNull();
@@ -81,7 +85,7 @@ test('what happens while the connection is lost is there when it is back', async
   const before = model.history.length;
   client.close();
   await client.closed;
-  await until(async () => (await tailLength()) > before + 20, 'updates meanwhile', 60_000);
+  await until(async () => (await tailLength()) > before + 20, 'updates meanwhile');
   client = await connectTo(daemon, true);
   await services.follow(client);
   const after = await tailLength();
@@ -104,25 +108,25 @@ test('what happens while the connection is lost is there when it is back', async
 
 test('stop and save: the page says so, and has the summary', async () => {
   page.receive({ type: 'action', action: 'stop' });
-  await until(() => model.overview?.state === 'stopped' && model.summary !== null, 'the end', 60_000);
-  expect(model.overview).toMatchObject({ resumable: true });
+  await until(() => model.overview?.state === 'stopped' && model.summary !== null, 'the end');
   await until(() => model.overview?.job?.state === 'stopped', 'the end of the job');
-  expect(model.summary?.steps).toBe(stepsOf(model).length);
+  await soon(() => expect(model.overview).toMatchObject({ resumable: true }));
+  await soon(() => expect(stepsOf(model).length).toBe(model.summary?.steps));
   hasNoGap(model);
 });
 
 test('resume goes on where it was: no update twice', async () => {
   const before = stepsOf(model).length;
   page.receive({ type: 'action', action: 'resume' });
-  await until(() => stepsOf(model).length > before + 5, 'more updates', 120_000);
+  await until(() => stepsOf(model).length > before + 5, 'more updates');
   hasNoGap(model);
-  expect(model.overview?.state).toBe('running');
+  await soon(() => expect(model.overview?.state).toBe('running'));
   expect(model.summary).toBeNull();
 });
 
 test('abort ends it', async () => {
   page.receive({ type: 'action', action: 'abort' });
-  await until(() => model.overview?.job?.state === 'aborted', 'the end', 60_000);
+  await until(() => model.overview?.job?.state === 'aborted', 'the end');
   hasNoGap(model);
   expect(services.calls.filter(([name]) => name === 'showError')).toEqual([]);
 });

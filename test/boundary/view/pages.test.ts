@@ -4,12 +4,11 @@ import { join } from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { connectCompare } from '../../../client/pages/compare-host.ts';
-import type { ConnectPage, PageState } from '../../../client/pages/page-services.ts';
 import { connectRun } from '../../../client/pages/run-host.ts';
-import type { CompareFromPage } from '../../../trainer/protocol/view/compare.ts';
-import type { RunFromPage } from '../../../trainer/protocol/view/run.ts';
-import { type BrowserPage, findChromium, openInBrowser } from '../../support/browser-page.ts';
-import { openTestPage, testServices } from '../../support/page-host.ts';
+import type { CompareFromPage, CompareToPage } from '../../../trainer/protocol/view/compare.ts';
+import type { RunFromPage, RunToPage } from '../../../trainer/protocol/view/run.ts';
+import { type BrowserPage, findChromium, openInBrowser, openWithHost } from '../../support/browser-page.ts';
+import { testServices } from '../../support/page-host.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
 import { until } from '../../support/until.ts';
@@ -41,29 +40,15 @@ afterAll(async () => {
   rmSync(task.folder, { recursive: true, force: true });
 });
 
-async function open<FromPage, ToPage>(
-  kind: 'run' | 'compare',
-  connect: ConnectPage<ToPage>,
-  state: PageState,
-): Promise<BrowserPage<FromPage>> {
-  let shown: BrowserPage<FromPage> | undefined;
-  const early: ToPage[] = [];
-  const host = openTestPage(connect, {
-    state,
+async function openRun(): Promise<BrowserPage<RunFromPage>> {
+  const shown = await openWithHost<RunFromPage, RunToPage>(browser, 'run', {
+    connect: connectRun,
+    state: { runDir },
     services: testServices(),
-    // A page that is closing takes no more.
-    onPost: message => (shown ? void shown.post(message).catch(() => undefined) : early.push(message)),
   });
-  shown = await openInBrowser<FromPage>(browser, kind, state, message => host.receive(message));
-  for (const message of early) await shown.post(message);
-  ends.push(async () => {
-    host.dispose();
-    await shown?.page.close();
-  });
+  ends.push(() => shown.page.close());
   return shown;
 }
-
-const openRun = () => open<RunFromPage, never>('run', connectRun as ConnectPage<never>, { runDir });
 
 describe.skipIf(executablePath === undefined)(
   `pages in a browser${executablePath ? '' : ' (skipped: no Chromium on this machine)'}`,
@@ -80,7 +65,8 @@ describe.skipIf(executablePath === undefined)(
       expect(await charts.count()).toBe(6);
       for (const chart of await charts.all()) expect(await chart.getAttribute('aria-valuetext')).toMatch(/^step 12: .*\d/);
       expect(await page.locator('.chart-plot canvas').count()).toBe(6);
-      expect(await page.locator('.visually-hidden[role=status]').textContent()).toMatch(/^spam finished, 12 of 12 steps/);
+      const said = page.locator('.visually-hidden[role=status]');
+      await expect.poll(() => said.textContent()).toMatch(/^spam finished, 12 of 12 steps/);
       expect(errors).toEqual([]);
     });
 
@@ -106,7 +92,11 @@ describe.skipIf(executablePath === undefined)(
       const { page } = await openRun();
       const loss = page.getByRole('slider', { name: /^Loss/ });
       await loss.and(page.locator('[aria-valuetext^="step 12"]')).waitFor();
-      const area = await loss.locator('.u-over').boundingBox();
+      const over = loss.locator('.u-over');
+      // Whose page is still being filled moves.
+      await page.getByRole('log').getByText('finished after 12 updates').waitFor();
+      await over.hover();
+      const area = await over.boundingBox();
       if (!area) throw new Error('no chart');
       const middle = area.y + area.height / 2;
       await page.mouse.move(area.x + area.width / 2, middle);
@@ -164,17 +154,19 @@ describe.skipIf(executablePath === undefined)(
       await page.getByRole('tab', { name: 'Results' }).click();
       await page.getByRole('row', { name: /^Loss [\d.]+ [\d.]+ −[\d.]+/ }).waitFor();
       const confusion = page.getByRole('table', { name: /True label by row/ });
+      await confusion.waitFor();
       expect(await confusion.getByRole('columnheader').allTextContents()).toEqual(['ham', 'spam']);
       const counts = await confusion.getByRole('cell').allTextContents();
       expect(counts.reduce((sum, text) => sum + Number(text), 0)).toBe(10);
       await page.getByRole('tab', { name: 'Memory' }).click();
       await page.getByRole('row', { name: /^Optimizer/ }).waitFor();
-      expect(await page.getByRole('row', { name: /^mem_TTL/ }).count()).toBe(1);
+      await page.getByRole('row', { name: /^mem_TTL/ }).waitFor();
       await page.getByRole('tab', { name: 'Coverage' }).click();
-      expect(await page.getByText(/trains 7,680 of 78,144 parameters/).count()).toBe(1);
+      await page.getByText(/trains 7,680 of 78,144 parameters/).waitFor();
       expect(await page.locator('.coverage-grid .covered').count()).toBe(14);
       await page.getByRole('tab', { name: 'Recipe' }).click();
       const recipe = page.getByRole('tabpanel', { name: 'Recipe' });
+      await recipe.getByRole('row', { name: /^seed 42/ }).waitFor();
       const all = await recipe.getByRole('row').count();
       await recipe.getByRole('checkbox').check();
       expect(await recipe.getByRole('row').count()).toBeLessThan(all);
@@ -210,17 +202,21 @@ describe.skipIf(executablePath === undefined)(
 
     test('two runs compared: curves, results in order, settings that differ', async () => {
       const runDirs = [runDir, other];
-      const { page, said, errors } = await open<CompareFromPage, never>('compare', connectCompare as ConnectPage<never>, { runDirs });
+      const shown = await openWithHost<CompareFromPage, CompareToPage>(browser, 'compare', {
+        connect: connectCompare,
+        state: { runDirs },
+        services: testServices(),
+      });
+      ends.push(() => shown.page.close());
+      const { page, said, errors } = shown;
       const loss = page.getByRole('slider', { name: /^Loss/ });
-      await loss.and(page.locator('[aria-valuetext*="other"]')).waitFor();
-      expect(await loss.getAttribute('aria-valuetext')).toMatch(/^step 12: spam [\d.]+, other [\d.]+/);
+      await expect.poll(() => loss.getAttribute('aria-valuetext')).toMatch(/^step 12: spam [\d.]+, other [\d.]+/);
       const results = page.getByRole('region', { name: 'Results' }).locator('tbody tr');
       await until(async () => (await results.count()) === 2, 'both results');
       await page.getByRole('button', { name: 'Run', exact: true }).click();
-      expect(await results.first().locator('th').textContent()).toBe('other');
+      await expect.poll(() => results.first().locator('th').textContent()).toBe('other');
       const recipes = page.getByRole('region', { name: 'Recipes' }).locator('tbody tr');
-      await until(async () => (await recipes.count()) === 1, 'one difference');
-      expect(await recipes.first().textContent()).toBe('learning_rate0.0050.25');
+      await expect.poll(() => recipes.allTextContents()).toEqual(['learning_rate0.0050.25']);
       await page.getByRole('checkbox', { name: 'All settings' }).check();
       expect(await recipes.count()).toBeGreaterThan(20);
       await page.getByRole('checkbox', { name: 'Show the curves of other' }).uncheck();

@@ -104,15 +104,20 @@ describe('a finished run', () => {
   });
 
   test('at rest nothing is sent', async () => {
-    const { page, model, look } = show(trained);
+    const runDir = copy('rest');
+    const { page, model, look } = show(runDir);
     look();
     await until(() => model.log.entries.length > 0 && model.overview?.job !== undefined, 'all of it');
-    const count = page.posted.length;
+    const { length } = page.posted;
+    // A look that begins now ends with what is appended here: the five before it have sent nothing.
     for (let i = 0; i < 5; i++) {
       await new Promise(resolve => setTimeout(resolve, 30));
       look();
     }
-    expect(page.posted.length).toBe(count);
+    appendFileSync(join(runDir, 'log.txt'), '2026-01-01T00:00:00.000Z info the end of the rest\n');
+    look();
+    await until(() => model.log.entries.at(-1)?.text === 'the end of the rest', 'the new line');
+    expect(page.posted.slice(length).map(({ type }) => type)).toEqual(['log']);
   });
 });
 
@@ -226,7 +231,6 @@ describe('buttons', () => {
       { type: 'save', suggestedName: 'x.csv', content: 5 },
     ])
       page.receive(message);
-    await new Promise(resolve => setTimeout(resolve, 20));
     expect(services.calls.map(([name]) => name)).toEqual(['warn', 'warn', 'warn', 'warn', 'warn']);
   });
 

@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { setTimeout as delay } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
+import { until } from '../../support/until.ts';
 import { cli, cliJson, makeTinyTask } from './run-cli.ts';
 
 let folder: string;
@@ -176,7 +176,7 @@ describe('cut short', () => {
     expect(resumed.value).toMatchObject({ ok: true, state: 'finished', steps: 5 });
   });
 
-  test('when the command itself is killed, the worker saves and ends', { timeout: 180_000 }, async () => {
+  test('when the command itself is killed, the worker saves and ends', async () => {
     let killed = false;
     await startOf('runs/orphan')({
       ...here,
@@ -186,13 +186,9 @@ describe('cut short', () => {
         child.kill('SIGKILL');
       },
     });
-    const deadline = Date.now() + 120_000;
-    let state = await summarizeRun(path.join(folder, 'runs/orphan'));
-    while (state?.state === 'running' && Date.now() < deadline) {
-      await delay(100);
-      state = await summarizeRun(path.join(folder, 'runs/orphan'));
-    }
-    expect(state?.state).toBe('stopped');
+    const stateOf = async () => (await summarizeRun(path.join(folder, 'runs/orphan')))?.state;
+    await until(async () => (await stateOf()) !== 'running', 'the worker ends');
+    expect(await stateOf()).toBe('stopped');
   });
 });
 

@@ -5,11 +5,13 @@ import type { Browser, Frame, Locator, Page } from 'playwright-core';
 import { expect } from 'vitest';
 
 /** For what an editor does by itself; a training is waited for by its test. */
-const PATIENCE_MS = 60_000;
+const PATIENCE_MS = 90_000;
 /** Before the palette is opened anew. */
 const PALETTE_MS = 3000;
 /** Before the command that opens a list is run anew: the list may wait for the daemon. */
 const LIST_MS = 15_000;
+/** Before a text that is not shown is typed anew. */
+const TYPED_MS = 5000;
 const SIZE = { width: 1600, height: 1000 };
 
 /** Until it succeeds; an editor under load loses keys. @throws Error naming what did not come */
@@ -47,14 +49,14 @@ export class Workbench {
 
   /** The first start takes its time: the browser compiles the editor. */
   private async ready(): Promise<void> {
-    await this.page.locator('.monaco-workbench .part.statusbar').waitFor({ timeout: 60_000 });
-    await this.page.locator('.monaco-workbench .explorer-folders-view .monaco-list-row').first().waitFor({ timeout: 60_000 });
+    await this.page.locator('.monaco-workbench .part.statusbar').waitFor();
+    await this.page.locator('.monaco-workbench .explorer-folders-view .monaco-list-row').first().waitFor();
   }
 
   /** As the browser's own reload, and `Developer: Reload Window`. */
   async reload(): Promise<void> {
     await this.page.reload();
-    await this.page.locator('.monaco-workbench .part.statusbar').waitFor({ timeout: 60_000 });
+    await this.page.locator('.monaco-workbench .part.statusbar').waitFor();
   }
 
   /** Picks the command of exactly this title, category and all, from the palette; waits for it while extensions start. */
@@ -129,9 +131,21 @@ export class Workbench {
     await this.page.locator('.editor-instance .view-lines').first().click();
   }
 
-  /** Types at the cursor, key by key. */
-  async type(text: string): Promise<void> {
-    await this.page.keyboard.type(text, { delay: 15 });
+  /** Makes it the text of the open editor, key by key; one that still starts its extensions loses some, and the text is then typed anew. */
+  async write(text: string): Promise<void> {
+    const lines = this.page.locator('.editor-instance .view-line');
+    await retry('the text that was typed', async () => {
+      await this.page.locator('.editor-instance .view-lines').first().click();
+      await this.press('Control+A');
+      await this.press('Delete');
+      await this.page.keyboard.type(text, { delay: 15 });
+      // The editor draws its lines in any order, spaces as those that do not break, and hints behind a line.
+      const missing = async () => {
+        const shown = (await lines.allTextContents()).map(line => line.replaceAll('\u00a0', ' '));
+        return text.split('\n').filter(line => !shown.some(each => each.startsWith(line)));
+      };
+      await expect.poll(missing, { timeout: TYPED_MS }).toEqual([]);
+    });
   }
 
   async press(keys: string): Promise<void> {
@@ -155,10 +169,11 @@ export class Workbench {
     return rows.allTextContents();
   }
 
-  /** With the cursor on a problem: opens the bulb and takes a fix. The fixes come from another process, so the bulb may open empty. */
+  /** Goes to the next problem, opens the bulb and takes a fix. The fixes come from another process, so the bulb may open empty. */
   async applyQuickFix(title: string | RegExp): Promise<void> {
     const fix = this.page.locator('.action-widget .monaco-list-row', { hasText: title }).first();
     await retry(`the fix ${title}`, async () => {
+      await this.press('F8');
       await this.press('Control+.');
       await fix.waitFor({ timeout: PALETTE_MS }).catch(async error => {
         await this.press('Escape');
@@ -168,9 +183,15 @@ export class Workbench {
     await this.accept(fix);
   }
 
-  /** Above the first line of a recipe. */
-  lens(text: string): Locator {
-    return this.page.locator('.codelens-decoration a', { hasText: text }).first();
+  /** Presses what stands above the first line of a recipe, until it has had its effect: lenses are drawn anew while the recipe is looked at. */
+  async pressLens(text: string, effect: Locator): Promise<void> {
+    const lens = this.page.locator('.codelens-decoration a', { hasText: text }).first();
+    await retry(`what the lens ${text} does`, async () => {
+      // The click that gave the editor the focus may have scrolled it, below the lens.
+      await this.press('Control+Home');
+      await lens.click({ timeout: LIST_MS });
+      await effect.first().waitFor({ timeout: LIST_MS });
+    });
   }
 
   notification(text: string | RegExp): Locator {

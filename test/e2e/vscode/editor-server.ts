@@ -29,7 +29,7 @@ const SETTINGS = {
 };
 
 /** The server of the language notices by itself that its parent is gone, a terminal by its closed pipe. */
-const END_MS = 30_000;
+const END_MS = 60_000;
 
 export interface EditorParams {
   /** As `findEditor` gives it. */

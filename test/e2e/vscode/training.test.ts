@@ -37,7 +37,7 @@ describeEditor(
       const panel = page.locator('.cell-panel');
       await panel.waitFor();
       expect(await panel.locator('h2').textContent()).toMatch(/[01]/);
-      expect(await panel.locator('.top-list tbody tr').count()).toBeGreaterThan(4);
+      await expect.poll(() => panel.locator('.top-list tbody tr').count()).toBeGreaterThan(4);
       await workbench.screenshot('heatmap');
     });
 

@@ -16,10 +16,7 @@ describeEditor(
     test('the lens that trains asks for trust and starts nothing', async () => {
       const workbench = await session().open('trust');
       await workbench.openFile('mine.rowtune.yaml');
-      // The click that gave the editor the focus may have scrolled it, below the lens.
-      await workbench.press('Control+Home');
-      await workbench.lens('Train').click();
-      await workbench.notification(/not trusted/).waitFor();
+      await workbench.pressLens('Train', workbench.notification(/not trusted/));
       expect(trainers()).toEqual([]);
     });
 
