@@ -53,7 +53,8 @@ export function createApp(context: ExtensionContext): App {
     return readClientSettings(name => configuration.get(name));
   };
   const output = createOutput(() => settings().logLevel);
-  const notify = createNotifier(output);
+  const isRemote = (): boolean => settings().daemonUrl !== '';
+  const notify = createNotifier(output, isRemote);
   const { stateDir, cacheDir } = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
   const version = String((context.extension.packageJSON as { version?: unknown }).version);
   const store = new JobStore();
@@ -133,7 +134,7 @@ export function createApp(context: ExtensionContext): App {
       requireTrust();
       return daemon.ensure();
     },
-    isRemote: () => settings().daemonUrl !== '',
+    isRemote,
     jobs: () => store.list(),
     onJobEvent: listener => store.onEvent(listener),
     onJobChanged: listener => store.onChanged(listener),

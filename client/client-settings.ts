@@ -8,6 +8,7 @@ export const DEFAULTS = {
   engine: 'default',
   'daemon.url': '',
   'daemon.certificate': '',
+  'daemon.folder': '',
   'daemon.idleMinutes': 30,
   logLevel: 'info',
   'trace.server': 'off',
@@ -28,6 +29,8 @@ export interface ClientSettings {
   readonly daemonUrl: string;
   /** A PEM file that vouches for it; empty trusts what the machine trusts. */
   readonly daemonCertificate: string;
+  /** The folder of that machine that stands for this workspace; empty where it has the same one. */
+  readonly daemonFolder: string;
   readonly idleMinutes: number;
   readonly logLevel: LogLevel;
   readonly heatmapColorMap: string;
@@ -56,6 +59,7 @@ export function readClientSettings(read: (name: SettingName) => unknown): Client
     engine: text('engine'),
     daemonUrl: text('daemon.url'),
     daemonCertificate: text('daemon.certificate'),
+    daemonFolder: text('daemon.url') === '' ? '' : text('daemon.folder'),
     idleMinutes: count('daemon.idleMinutes', { min: 0, max: 10_000 }),
     logLevel: LEVELS.find(each => each === level) ?? DEFAULTS.logLevel,
     heatmapColorMap: text('heatmap.colorMap'),

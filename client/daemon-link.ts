@@ -42,6 +42,8 @@ export class DaemonKeeper {
   /** Where the events have been heard to; of which start of the daemon. */
   #position: { readonly epoch: string; seq: number } | undefined;
   #isDisposed = false;
+  /** Counts the times that the address was given up: what is on its way to an earlier one does not arrive. */
+  #given = 0;
 
   constructor(options: LinkOptions) {
     this.#options = options;
@@ -67,23 +69,23 @@ export class DaemonKeeper {
   }
 
   #openOrStart(): Promise<DaemonClient> {
-    return this.#once(async () => {
+    return this.#once(async given => {
       const address = await this.#options.address();
       try {
-        return await this.#connect(address);
+        return await this.#connect(address, given);
       } catch (error) {
-        if ('url' in address || !isMissing(error)) throw error;
+        if ('url' in address || !isMissing(error) || given !== this.#given) throw error;
       }
       this.#setState({ kind: 'starting' });
       await this.#options.start();
-      return this.#connect(address);
+      return this.#connect(address, given);
     });
   }
 
   /** Connects where a daemon runs already; a remote one counts as running. Says nothing where none answers. */
   async join(): Promise<DaemonClient | undefined> {
     try {
-      return await this.#once(async () => this.#connect(await this.#options.address()));
+      return await this.#once(async given => this.#connect(await this.#options.address(), given));
     } catch (error) {
       if (isMissing(error)) return undefined;
       throw error;
@@ -103,6 +105,8 @@ export class DaemonKeeper {
   /** Gives the connection up, as the address has changed. */
   disconnect(): void {
     const client = this.#client;
+    this.#given++;
+    this.#opening = undefined;
     this.#position = undefined;
     if (client === undefined || !this.#lost(client, { kind: 'off' })) return;
     client.close();
@@ -116,21 +120,26 @@ export class DaemonKeeper {
   }
 
   /** One attempt at a time: who comes meanwhile gets the same. */
-  #once(open: () => Promise<DaemonClient>): Promise<DaemonClient> {
+  #once(open: (given: number) => Promise<DaemonClient>): Promise<DaemonClient> {
     if (this.#client !== undefined) return Promise.resolve(this.#client);
-    this.#opening ??= open()
+    if (this.#opening !== undefined) return this.#opening;
+    const given = this.#given;
+    const opening = open(given)
       .catch(error => {
+        if (given !== this.#given) throw error;
         if (!isMissing(error)) this.#setState({ kind: 'failed', error });
         else if (this.#state.kind !== 'reconnecting') this.#setState({ kind: 'off' });
         throw error;
       })
       .finally(() => {
-        this.#opening = undefined;
+        if (this.#opening === opening) this.#opening = undefined;
       });
-    return this.#opening;
+    this.#opening = opening;
+    return opening;
   }
 
-  async #connect(address: DaemonAddress): Promise<DaemonClient> {
+  /** @param given what `#given` was when the address was asked for */
+  async #connect(address: DaemonAddress, given: number): Promise<DaemonClient> {
     const { store, client: name, log } = this.#options;
     // Loaded with the first connection: a window without a daemon does not need it.
     const { connectDaemon } = await (await import('./later.ts')).connect();
@@ -138,9 +147,10 @@ export class DaemonKeeper {
     const early: JobEvent[] = [];
     let accept = (event: JobEvent): void => void early.push(event);
     client.on('jobEvent', event => accept(event));
-    client.on('jobChanged', record => store.put(record));
+    client.on('jobChanged', record => given === this.#given && store.put(record));
     try {
       const jobs = await client.request('listJobs', {});
+      if (given !== this.#given) throw new DaemonError('daemon-gone', 'another daemon is connected to meanwhile');
       const replay = await this.#replay(client);
       store.replaceAll(jobs);
       accept = event => this.#accept(event);

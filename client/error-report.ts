@@ -11,6 +11,7 @@ export type Remedy =
   | 'enterToken'
   | 'restartDaemon'
   | 'startDaemon'
+  | 'reconnect'
   | 'showProblems'
   | 'doctor'
   | 'manageTrust';
@@ -57,13 +58,23 @@ const KNOWN: Readonly<Record<string, Known>> = {
   importance: { remedies: ['openRecipe'] },
 };
 
+/** What else is to be done where the daemon is on another machine. */
+const KNOWN_FAR: Readonly<Record<string, Known>> = {
+  'daemon-missing': {
+    hint: 'Is it started over there, and is the tunnel up? Check the setting rowtune.daemon.url.',
+    remedies: ['reconnect', 'openUrlSetting'],
+  },
+  'daemon-gone': { hint: 'Is it started over there, and is the tunnel up?', remedies: ['reconnect', 'openUrlSetting'] },
+  'protocol-mismatch': { hint: 'Both machines need the same version of rowtune.', remedies: ['openUrlSetting'] },
+};
+
 /** A longer message is cut: a notification is read at a glance, and the log has all of it. */
 const MAX_MESSAGE = 400;
 
 /** @param given what is known of the surroundings: without a recipe there is none to open */
-export function reportError(error: unknown, given: { readonly hasRecipe: boolean }): ErrorReport {
+export function reportError(error: unknown, given: { readonly hasRecipe: boolean; readonly isRemote: boolean }): ErrorReport {
   const { code, hint } = codeAndHint(error);
-  const known = code === undefined ? undefined : KNOWN[code];
+  const known = code === undefined ? undefined : ((given.isRemote ? KNOWN_FAR[code] : undefined) ?? KNOWN[code]);
   const message = oneParagraph(error instanceof Error ? error.message : messageOf(error));
   const advice = known?.hint ?? hint;
   const remedies = (known?.remedies ?? ['showLog']).filter(remedy => remedy !== 'openRecipe' || given.hasRecipe);

@@ -26,12 +26,14 @@ const LABELS: Readonly<Record<Remedy, string>> = {
   enterToken: 'Enter Token',
   restartDaemon: 'Restart Daemon',
   startDaemon: 'Start Daemon',
+  reconnect: 'Connect Again',
   showProblems: 'Show Problems',
   doctor: 'Run Doctor',
   manageTrust: 'Manage Trust',
 };
 
-export function createNotifier(output: Output): Notifier {
+/** @param isRemote whether the daemon is on another machine */
+export function createNotifier(output: Output, isRemote: () => boolean): Notifier {
   const remedy = (name: Remedy, { recipe }: ErrorPlace): Thenable<unknown> | undefined => {
     const run: Readonly<Record<Remedy, () => Thenable<unknown> | undefined>> = {
       installEngine: () => commands.executeCommand(COMMANDS.installEngine),
@@ -46,6 +48,7 @@ export function createNotifier(output: Output): Notifier {
       enterToken: () => commands.executeCommand(COMMANDS.setDaemonToken),
       restartDaemon: () => commands.executeCommand(COMMANDS.restartDaemon),
       startDaemon: () => commands.executeCommand(COMMANDS.startDaemon),
+      reconnect: () => commands.executeCommand(COMMANDS.startDaemon),
       showProblems: () => commands.executeCommand('workbench.actions.view.problems'),
       doctor: () => commands.executeCommand(COMMANDS.doctor),
       manageTrust: () => commands.executeCommand('workbench.trust.manage'),
@@ -68,7 +71,7 @@ export function createNotifier(output: Output): Notifier {
     error(error, place = {}) {
       if (isCancelled(error)) return;
       output.write('error', logText(error));
-      const { message, remedies } = reportError(error, { hasRecipe: place.recipe !== undefined });
+      const { message, remedies } = reportError(error, { hasRecipe: place.recipe !== undefined, isRemote: isRemote() });
       void show(window.showErrorMessage, message, remedies, place);
     },
     warn(message, remedies = []) {

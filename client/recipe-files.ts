@@ -2,6 +2,7 @@
 import path from 'node:path';
 import { Uri, window, workspace } from 'vscode';
 import type { RecipeSource } from '../trainer/protocol/rpc-messages.ts';
+import type { ClientSettings } from './client-settings.ts';
 import { EXCLUDED_GLOB, isRecipeName, RECIPE_GLOB, recipeStem } from './recipe-names.ts';
 
 /** More recipes than anyone picks from; the search ends there. */
@@ -43,11 +44,14 @@ export async function pickRecipe(placeHolder: string, recipes: readonly Uri[]): 
   return (await window.showQuickPick(items, { placeHolder, matchOnDescription: true }))?.uri;
 }
 
-/** The text of the buffer where the file is open, saved or not. */
-export async function recipeSource(uri: Uri): Promise<RecipeSource> {
+/**
+ * The text of the buffer where the file is open, saved or not.
+ * @param daemonFolder where its relative paths start, if that is on another machine
+ */
+export async function recipeSource(uri: Uri, { daemonFolder }: Pick<ClientSettings, 'daemonFolder'>): Promise<RecipeSource> {
   const open = workspace.textDocuments.find(document => document.uri.toString() === uri.toString());
   const text = open?.getText() ?? new TextDecoder().decode(await workspace.fs.readFile(uri));
   // A recipe that was never saved stands in the first folder.
   const folder = uri.scheme === 'file' ? path.dirname(uri.fsPath) : workspace.workspaceFolders?.[0]?.uri.fsPath;
-  return { text, fileName: path.basename(uri.path), baseDir: folder ?? process.cwd() };
+  return { text, fileName: path.basename(uri.path), baseDir: daemonFolder || (folder ?? process.cwd()) };
 }

@@ -61,7 +61,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
   const tellEnd = (job: JobRecord): void => {
     if (!isCaughtUp || !isTraining(job) || !hasEnded(job) || !remembered.includes(job.id)) return;
     if (job.state === 'failed') {
-      const { message } = reportError(job.failure, { hasRecipe: false });
+      const { message } = reportError(job.failure, { hasRecipe: false, isRemote: app.services.isRemote() });
       void tell(job, `Training of ${job.title} failed: ${message}`, 'error');
     } else if (job.state === 'succeeded' && app.settings().tellsFinished) {
       const metric = metricText(job.metrics?.values);
@@ -92,6 +92,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
       daemon.disconnect();
       void joinQuietly(app);
     }
+    if (change.affectsConfiguration('rowtune.daemon.folder')) void Promise.all([views.reloadRuns(), views.reloadModels()]);
     if (['rowtune.engine', 'rowtune.node', 'rowtune.trainerPath'].some(name => change.affectsConfiguration(name))) void offerRestart(app);
   });
   const trust = workspace.onDidGrantWorkspaceTrust(() => void joinQuietly(app));

@@ -8,7 +8,7 @@ import { BACK, type Choice, pickStep, type StepPick } from '../pick-step.ts';
 import { findRecipes, uriOf } from '../recipe-files.ts';
 import { EXCLUDED_GLOB, recipeStem } from '../recipe-names.ts';
 import { isModelItem, modelFacts } from '../views/model-tree.ts';
-import { workspacePaths } from '../views/views.ts';
+import { trainerFolders } from '../views/views.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 
@@ -129,7 +129,7 @@ async function targetFolder(argument: unknown): Promise<Uri | undefined> {
 function askModel(app: App): Question {
   const listed = async (): Promise<Choice<ModelChoice | 'hub' | 'disk'>[]> => {
     const client = await app.daemon.ensure();
-    const models = await client.request('listModels', { folders: workspacePaths() });
+    const models = await client.request('listModels', { folders: trainerFolders(app) });
     const group = (label: string, source: ModelInfo['source']): Choice<ModelChoice>[] => {
       const items = models.filter(model => model.source === source && model.problem === undefined);
       if (items.length === 0) return [];

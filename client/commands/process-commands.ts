@@ -23,22 +23,26 @@ type Names =
 export function processCommands(context: CommandContext): CommandTable<Names> {
   const { app, server, reports } = context;
 
+  const isRemote = (): boolean => app.services.isRemote();
   const startDaemon = async (): Promise<void> => {
     app.policy.reset();
     await app.daemon.ensure();
   };
+  const confirmStop = async (): Promise<boolean> => {
+    const training = app.store.active().filter(isTraining);
+    const isFar = isRemote();
+    if (training.length === 0 && !isFar) return true;
+    const what = training.length > 0 ? `The daemon is training ${training.map(({ title }) => title).join(', ')}.` : 'Stop the daemon?';
+    const detail = [
+      ...(training.length > 0 ? ['Training saves a checkpoint first and can be resumed.'] : []),
+      ...(isFar ? [`The daemon at ${app.settings().daemonUrl} can only be started again over there.`] : []),
+    ].join(' ');
+    const action = training.length > 0 ? 'Stop and Save' : 'Stop Daemon';
+    return (await window.showWarningMessage(what, { modal: true, detail }, action)) !== undefined;
+  };
   const stopDaemon = async (): Promise<boolean> => {
     await app.daemon.join();
-    const training = app.store.active().filter(isTraining);
-    if (training.length > 0) {
-      const detail = 'Training saves a checkpoint first and can be resumed.';
-      const chosen = await window.showWarningMessage(
-        `The daemon is training ${training.map(({ title }) => title).join(', ')}.`,
-        { modal: true, detail },
-        'Stop and Save',
-      );
-      if (chosen === undefined) return false;
-    }
+    if (!(await confirmStop())) return false;
     await window.withProgress({ location: ProgressLocation.Notification, title: 'Stopping the trainer daemon' }, () => app.daemon.stop());
     return true;
   };
@@ -47,15 +51,18 @@ export function processCommands(context: CommandContext): CommandTable<Names> {
     startDaemon,
     stopDaemon,
     restartDaemon: async () => {
-      if (await stopDaemon()) await startDaemon();
+      // One on another machine is started there; what can be made anew from here is the connection.
+      if (isRemote()) app.daemon.disconnect();
+      else if (!(await stopDaemon())) return;
+      await startDaemon();
     },
     showDaemonLog: async () => {
-      const { current, state } = app.daemon;
+      const { current } = app.daemon;
       const known = current === undefined ? undefined : (await current.request('daemonStatus', {})).logFile;
-      const isRemote = state.kind === 'connected' && state.isRemote;
       // Why it did not start stands in what it printed.
       const files = [known, path.join(app.folders.stateDir, 'daemon.log'), path.join(app.folders.stateDir, 'daemon.out')];
-      const found = isRemote ? undefined : files.find(file => file !== undefined && existsSync(file));
+      const found = isRemote() ? undefined : files.find(file => file !== undefined && existsSync(file));
+      if (isRemote() && known !== undefined) app.output.write('info', `the log of the daemon is on its machine: ${known}`);
       if (found === undefined) app.output.channel.show();
       else await window.showTextDocument(Uri.file(found), { preview: true });
     },

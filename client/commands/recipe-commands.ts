@@ -1,12 +1,12 @@
 /** Compute Importance, Evaluate, Estimate Memory: what is asked of a recipe or a run without training. */
-import type { Uri } from 'vscode';
-import { window } from 'vscode';
+import { type QuickPickItem, QuickPickItemKind, type Uri, window, workspace } from 'vscode';
 import type { RecipeSource } from '../../trainer/protocol/rpc-messages.ts';
-import { isRunItem } from '../pick-run.ts';
-import { recipeFor, recipeSource } from '../recipe-files.ts';
+import { asPick, isRunItem, pickOrTell, runItems } from '../pick-run.ts';
+import { activeRecipe, findRecipes, recipeFor, recipeSource, uriOf } from '../recipe-files.ts';
 import { recipeStem, scoresFile } from '../recipe-names.ts';
 import { estimateReport, estimateSentence, evaluationSentence } from '../reports.ts';
 import { runJob } from '../run-job.ts';
+import type { RunItem } from '../views/run-tree.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 import { offerEngine } from './engine-commands.ts';
@@ -17,7 +17,7 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
   async function importance(recipe: Uri | undefined): Promise<void> {
     if (recipe === undefined) return;
     try {
-      const source = await recipeSource(recipe);
+      const source = await recipeSource(recipe, app.settings());
       if (!(await offerEngine(context, await app.daemon.ensure()))) return;
       const outputFile = scoresFile(source.fileName, source.baseDir);
       const name = recipeStem(source.fileName);
@@ -38,7 +38,7 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
   async function estimate(recipe: Uri | undefined): Promise<void> {
     if (recipe === undefined) return;
     try {
-      const source = await recipeSource(recipe);
+      const source = await recipeSource(recipe, app.settings());
       const found = await (await app.daemon.ensure()).request('estimate', { recipe: source });
       const name = recipeStem(source.fileName);
       const chosen = await window.showInformationMessage(`${name}: ${estimateSentence(found)}`, 'Show Details');
@@ -56,19 +56,35 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
     if (job !== undefined) app.notify.info(`${name}: ${evaluationSentence(job.result)}.`);
   }
 
+  /** A run that has trained, or the base model of a recipe; the recipe that is being edited comes first. */
+  async function pickEvaluated(): Promise<RunItem | Uri | undefined> {
+    const listing = Promise.all([runItems(app, context.views), findRecipes()]);
+    const items = listing.then(([runs, recipes]): readonly EvaluatedItem[] => {
+      const trained = runs.filter(({ flags }) => flags.includes('adapter')).map(item => ({ ...asPick(item), what: item }));
+      const active = activeRecipe()?.toString();
+      const ordered = [...recipes].sort((a, b) => Number(b.toString() === active) - Number(a.toString() === active));
+      const bases = ordered.map(uri => ({ label: recipeStem(uri.path), description: workspace.asRelativePath(uri), what: uri }));
+      return [...group('base models of recipes', bases), ...group('runs', trained)];
+    });
+    const none = 'There is neither a recipe nor a run that has trained.';
+    return (await pickOrTell(items, { placeHolder: 'What to evaluate on the held-out data', none }))?.what;
+  }
+
   return {
     importance: async argument => importance(await recipeFor(argument, 'The recipe whose importance is computed')),
     estimate: async argument => estimate(await recipeFor(argument, 'The recipe whose memory is estimated')),
     evaluate: async argument => {
-      if (isRunItem(argument) && argument.runDir !== undefined) {
-        const { label, runDir } = argument;
-        await evaluate(label, await runRecipe(context, runDir), runDir);
+      const given = isRunItem(argument) ? argument : uriOf(argument);
+      const what = given ?? (await pickEvaluated());
+      if (what === undefined) return;
+      if (isRunItem(what)) {
+        const { label, runDir } = what;
+        if (runDir !== undefined) await evaluate(label, await runRecipe(context, runDir), runDir);
         return;
       }
-      const recipe = await recipeFor(argument, 'The recipe whose base model is evaluated');
-      if (recipe === undefined) return;
+      const recipe = what;
       try {
-        const source = await recipeSource(recipe);
+        const source = await recipeSource(recipe, app.settings());
         await evaluate(`The base model of ${recipeStem(source.fileName)}`, source, undefined);
       } catch (error) {
         app.notify.error(error, { recipe });
@@ -77,11 +93,23 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
   };
 }
 
+interface EvaluatedItem extends QuickPickItem {
+  readonly what?: RunItem | Uri;
+}
+
+const group = (label: string, items: readonly EvaluatedItem[]): readonly EvaluatedItem[] =>
+  items.length === 0 ? [] : [{ label, kind: QuickPickItemKind.Separator }, ...items];
+
 /** The recipe of a run as the run has it, wherever the run is. */
-export async function runRecipe({ app }: CommandContext, runDir: string): Promise<RecipeSource> {
+export async function runRecipe(context: CommandContext, runDir: string): Promise<RecipeSource> {
+  return { text: await readRunFile(context, runDir, 'recipe'), fileName: `${runDir}/recipe.yaml`, baseDir: runDir };
+}
+
+/** A file of a run, wherever the run is. @throws Error where it has none */
+export async function readRunFile({ app }: CommandContext, runDir: string, file: 'recipe' | 'log'): Promise<string> {
   // With it come the readers of runs, which a window that only edits does not need.
   const { openRunSource, WholeFile } = await (await import('../later.ts')).runSource();
-  const text = await new WholeFile('recipe').read(openRunSource(runDir, app.services));
-  if (text === undefined) throw new Error(`There is no recipe in ${runDir}`);
-  return { text, fileName: `${runDir}/recipe.yaml`, baseDir: runDir };
+  const text = await new WholeFile(file).read(openRunSource(runDir, app.services));
+  if (text === undefined) throw new Error(`There is no ${file} in ${runDir}`);
+  return text;
 }

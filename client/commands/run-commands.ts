@@ -14,7 +14,7 @@ import { isModelItem } from '../views/model-tree.ts';
 import type { RunItem } from '../views/run-tree.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
-import { runRecipe } from './recipe-commands.ts';
+import { readRunFile, runRecipe } from './recipe-commands.ts';
 
 type Names =
   | 'openRun'
@@ -31,6 +31,8 @@ type Names =
   | 'refreshModels'
   | 'refreshDevices';
 
+/** As a run's folder has them. */
+const RUN_FILES = { recipe: 'recipe.yaml', log: 'log.txt' } as const;
 const NO_RUNS = 'There are no runs yet.';
 
 export function runCommands(context: CommandContext): CommandTable<Names> {
@@ -46,9 +48,13 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
     await app.daemon.ensure();
   }
 
-  async function openFileOf(argument: unknown, name: string, placeHolder: string): Promise<void> {
+  /** Of a run on another machine a copy is shown, as it is now. */
+  async function openFileOf(argument: unknown, file: 'recipe' | 'log', placeHolder: string): Promise<void> {
     const item = await runFor(app, views, argument, { placeHolder, flag: 'folder', none: NO_RUNS });
-    if (item?.runDir !== undefined) await window.showTextDocument(Uri.file(path.join(item.runDir, name)));
+    if (item?.runDir === undefined) return;
+    if (!app.services.isRemote()) return void (await window.showTextDocument(Uri.file(path.join(item.runDir, RUN_FILES[file]))));
+    const content = await readRunFile(context, item.runDir, file);
+    await window.showTextDocument(await workspace.openTextDocument({ content, language: file === 'recipe' ? 'yaml' : 'log' }));
   }
 
   return {
@@ -101,11 +107,12 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
       for (const runDir of runDirs) await client.request('deleteRun', { runDir }).catch(error => notify.error(error));
       await views.reloadRuns();
     },
-    openRunRecipe: argument => openFileOf(argument, 'recipe.yaml', 'The run whose recipe to open'),
-    openRunLog: argument => openFileOf(argument, 'log.txt', 'The run whose log to open'),
+    openRunRecipe: argument => openFileOf(argument, 'recipe', 'The run whose recipe to open'),
+    openRunLog: argument => openFileOf(argument, 'log', 'The run whose log to open'),
     openRunFolder: async argument => {
       const item = await runFor(app, views, argument, { placeHolder: 'The run whose folder to show', flag: 'folder', none: NO_RUNS });
       if (item?.runDir === undefined) return;
+      if (app.services.isRemote()) return notify.info(`The folder is on the machine of the daemon: ${item.runDir}`);
       const uri = Uri.file(item.runDir);
       // What is not in the workspace has no place in the explorer.
       await commands.executeCommand(workspace.getWorkspaceFolder(uri) === undefined ? 'revealFileInOS' : 'revealInExplorer', uri);
@@ -157,14 +164,12 @@ async function exportRun({ app, views }: CommandContext, argument: unknown): Pro
   const { runDir, label } = item;
   const chosen = await window.showQuickPick(FORMATS, { title: `Export ${label}`, placeHolder: 'What to write', ignoreFocusOut: true });
   if (chosen === undefined) return;
-  const target = await window.showSaveDialog({
-    title: `Export ${label}: the folder to write`,
-    saveLabel: 'Export',
-    defaultUri: Uri.file(path.join(path.dirname(runDir), `${path.basename(runDir)}-${chosen.suffix}`)),
-  });
-  if (target === undefined) return;
-  const outputDir = target.fsPath;
-  const isThere = existsSync(outputDir);
+  const suggested = path.join(path.dirname(runDir), `${path.basename(runDir)}-${chosen.suffix}`);
+  const isRemote = app.services.isRemote();
+  const outputDir = isRemote ? await askFarFolder(label, suggested) : await askFolder(label, suggested);
+  if (outputDir === undefined) return;
+  // The dialog that names a folder has asked already; of another machine nothing is known, and nothing is written over.
+  const isThere = !isRemote && existsSync(outputDir);
   const job = await runJob(app, {
     title: `Exporting ${label}`,
     start: (client, id) => client.request('exportRun', { id, adapter: runDir, format: chosen.format, outputDir, overwrite: isThere }),
@@ -173,6 +178,28 @@ async function exportRun({ app, views }: CommandContext, argument: unknown): Pro
   const { bytes, largestDifference } = asFacts(job.result);
   const size = typeof bytes === 'number' ? ` ${byteSize(bytes)}.` : '';
   const proof = typeof largestDifference === 'number' ? ` Its logits differ by at most ${largestDifference.toExponential(1)}.` : '';
-  const show = await window.showInformationMessage(`${label} was exported to ${outputDir}.${size}${proof}`, 'Show Folder');
-  if (show !== undefined) await commands.executeCommand('revealFileInOS', target);
+  const actions = isRemote ? [] : ['Show Folder'];
+  const show = await window.showInformationMessage(
+    `${label} was exported to ${outputDir}${isRemote ? ' on the machine of the daemon' : ''}.${size}${proof}`,
+    ...actions,
+  );
+  if (show !== undefined) await commands.executeCommand('revealFileInOS', Uri.file(outputDir));
 }
+
+async function askFolder(label: string, suggested: string): Promise<string | undefined> {
+  const target = await window.showSaveDialog({
+    title: `Export ${label}: the folder to write`,
+    saveLabel: 'Export',
+    defaultUri: Uri.file(suggested),
+  });
+  return target?.fsPath;
+}
+
+/** No dialog looks at the disk of another machine. */
+const askFarFolder = (label: string, suggested: string): Thenable<string | undefined> =>
+  window.showInputBox({
+    title: `Export ${label}: the folder to write, on the machine of the daemon`,
+    value: suggested,
+    ignoreFocusOut: true,
+    validateInput: text => (path.isAbsolute(text) ? undefined : 'An absolute path'),
+  });

@@ -16,7 +16,7 @@ export function trainingCommands(context: CommandContext): CommandTable<'startTr
   async function train(recipe: Uri | undefined): Promise<void> {
     if (recipe === undefined) return;
     try {
-      const source = await recipeSource(recipe);
+      const source = await recipeSource(recipe, app.settings());
       const client = await app.daemon.ensure();
       if (!(await offerEngine(context, client))) return;
       const job = await client.request('train', { id: randomUUID(), recipe: source });

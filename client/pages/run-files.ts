@@ -26,6 +26,7 @@ const memorySchema: z.ZodType<MemoryPlan> = z.object({
   }),
   recompute: z.string(),
   device: z.enum(['cpu', 'gpu']),
+  held: z.object({ weightsBytes: z.number(), trainedBytes: z.number(), gradientBytes: z.number(), optimizerBytes: z.number() }).optional(),
   baselineBytes: z.number(),
   availableBytes: z.number(),
   fits: z.boolean(),

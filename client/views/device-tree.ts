@@ -16,17 +16,22 @@ export interface DeviceItem {
 /** Below this a training of a small model is likely to fail. */
 const LOW_MEMORY_BYTES = 2e9;
 
-export function deviceTree(status: EngineStatus): readonly DeviceItem[] {
+/** @param isRemote whether the daemon is on another machine: nothing is installed there from here */
+export function deviceTree(status: EngineStatus, isRemote: boolean): readonly DeviceItem[] {
   const { machine, installedEngines, freeDiskBytes, gpu } = status;
   const { cpu, memory } = machine;
   const isLow = memory.availableBytes < LOW_MEMORY_BYTES;
+  const install = isRemote ? {} : { command: { id: COMMANDS.installEngine, title: 'Install Engine' } };
   const missing: DeviceItem = {
     id: 'engine-missing',
     label: 'TensorFlow is not installed',
-    description: 'Install Engine',
-    tooltip: ['The portable engine computes until then, which is slower.', 'Click to install TensorFlow.'],
+    description: isRemote ? 'on the machine of the daemon' : 'Install Engine',
+    tooltip: [
+      'The portable engine computes until then, which is slower.',
+      isRemote ? 'Install it over there: rowtune engine install' : 'Click to install TensorFlow.',
+    ],
     icon: 'cloud-download',
-    command: { id: COMMANDS.installEngine, title: 'Install Engine' },
+    ...install,
   };
   return [
     ...(installedEngines.length === 0
@@ -47,9 +52,7 @@ export function deviceTree(status: EngineStatus): readonly DeviceItem[] {
             description: installedEngines.some(name => name.includes('cuda')) ? 'GPU' : 'GPU · its engine is not installed',
             tooltip: [`driver ${gpu.driver}`],
             icon: 'circuit-board',
-            ...(installedEngines.some(name => name.includes('cuda'))
-              ? {}
-              : { command: { id: COMMANDS.installEngine, title: 'Install Engine' } }),
+            ...(installedEngines.some(name => name.includes('cuda')) ? {} : install),
           },
         ]),
     {

@@ -23,9 +23,12 @@ export interface Views {
   dispose(): void;
 }
 
-/** The folders of the workspace that the trainer can see. */
-export const workspacePaths = (): readonly string[] =>
-  (workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file').map(({ uri }) => uri.fsPath);
+/** The folders whose models and runs are listed: those of the workspace, or what stands for them on the daemon's machine. */
+export function trainerFolders({ settings }: Pick<App, 'settings'>): readonly string[] {
+  const { daemonFolder } = settings();
+  if (daemonFolder !== '') return [daemonFolder];
+  return (workspace.workspaceFolders ?? []).filter(({ uri }) => uri.scheme === 'file').map(({ uri }) => uri.fsPath);
+}
 
 const COLORS: Readonly<Record<RunGroupName, string | undefined>> = {
   Running: 'charts.blue',
@@ -70,7 +73,7 @@ export function createViews(app: App): Views {
     id: 'rowtune.models',
     load: async () => {
       const client = await connected(app);
-      return client === undefined ? [] : modelTree(await client.request('listModels', { folders: workspacePaths() }));
+      return client === undefined ? [] : modelTree(await client.request('listModels', { folders: trainerFolders(app) }));
     },
     draw: drawModel,
   });
@@ -81,7 +84,7 @@ export function createViews(app: App): Views {
       if (client === undefined) return [];
       const status = await client.request('engineStatus', {});
       setContext('rowtune.engineMissing', status.installedEngines.length === 0);
-      return [{ name: '', items: deviceTree(status) }];
+      return [{ name: '', items: deviceTree(status, app.services.isRemote()) }];
     },
     draw: drawDevice,
   });
@@ -131,8 +134,9 @@ async function connected({ daemon, isDaemonWanted }: App): Promise<DaemonClient 
 }
 
 /** Folders of the workspace, and those of jobs that were started from elsewhere. */
-function runFolders({ store }: App): readonly string[] {
-  const folders = workspacePaths();
+function runFolders(app: App): readonly string[] {
+  const { store } = app;
+  const folders = trainerFolders(app);
   const inside = (runDir: string): boolean => folders.some(folder => runDir === folder || runDir.startsWith(`${folder}/`));
   const others = store.list().flatMap(({ runDir }) => (runDir === undefined || inside(runDir) ? [] : [runDir]));
   return [...folders, ...new Set(others)];

@@ -3,6 +3,7 @@ import { grouped, percent } from '../../trainer/protocol/format.ts';
 import { element, fill, setText } from '../shared/element.ts';
 import type { Theme } from '../shared/theme.ts';
 import type { Tooltip } from '../shared/tooltip.ts';
+import type { TooltipContent } from '../shared/tooltip-content.ts';
 import { cellFacts, scoreText } from './cell-facts.ts';
 import { BINS, binCounts, scalesOf } from './cell-scales.ts';
 import { createButton, createSwitch } from './control-parts.ts';
@@ -35,7 +36,7 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
   const name = element('div', { class: 'subtitle' });
   const figures = element('dl', { class: 'figures' });
   const order = createSwitch('Order of the neurons', value => onOrder(value as StripOrder));
-  const strip = createStripView({ onHover: showNeuron });
+  const strip = createStripView({ onHover: showNeuron, sentenceOf: neuronSentence });
   const stripNote = element('p', { class: 'note' });
   const histogram = createHistogramView();
   const top = createTopList();
@@ -92,10 +93,18 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
     | undefined;
 
   function showNeuron(place: number | undefined, at: { readonly x: number; readonly y: number }): void {
-    if (place === undefined || !shown) {
-      tooltip.hide();
-      return;
-    }
+    const content = place === undefined ? undefined : neuronFacts(place);
+    if (content) tooltip.show(content, at);
+    else tooltip.hide();
+  }
+
+  function neuronSentence(place: number): string {
+    const { title: neuron, subtitle, facts } = neuronFacts(place) ?? { title: '', facts: [] };
+    return [neuron, ...(subtitle ? [subtitle] : []), ...facts.map(([fact, value]) => `${fact} ${value}`)].join(', ');
+  }
+
+  function neuronFacts(place: number): TooltipContent | undefined {
+    if (!shown || place >= shown.cellA.scores.length) return undefined;
     const { cellA, cellB, neuronAt, isSelected } = shown;
     const row = neuronAt(place);
     const rows = cellA.scores.length;
@@ -104,7 +113,7 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
       [cellB ? 'rank A' : 'rank', `${grouped((cellA.ranks[row] ?? 0) + 1)} of ${grouped(rows)}`],
     ];
     if (cellB) facts.push(['score B', scoreText(cellB.scores[row])], ['rank B', grouped((cellB.ranks[row] ?? 0) + 1)]);
-    tooltip.show({ title: `neuron ${grouped(row)}`, subtitle: isSelected[row] ? 'trained' : undefined, facts }, at);
+    return { title: `neuron ${grouped(row)}`, subtitle: isSelected[row] ? 'trained' : undefined, facts };
   }
 
   return {
@@ -142,6 +151,8 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
       );
       const scalesA = scalesOf(cellA, state.scale);
       const stripA = createStrip(cellA, isSelected, state.order);
+      // The strip says what stands at its cursor.
+      shown = { cellA, cellB, neuronAt: stripA.neuronAt, isSelected };
       const rows = cellA.scores.length;
       const sentence = `${grouped(rows)} neurons ${state.order === 'sorted' ? 'from the highest score' : 'by position'}, ${grouped(chosenA.length)} trained (${percent(chosenA.length / rows)}), scores from ${scoreText(cellA.min)} to ${scoreText(cellA.max)}`;
       strip.update(
@@ -168,7 +179,6 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
       const spreadContent = { histogram: { counts: spreadCounts, selected: spreadSelected }, scale: spread, threshold };
       histogram.update(spreadContent, theme, `Histogram of the scores: ${sentence}`);
       top.update(cellA, cellB, isSelected);
-      shown = { cellA, cellB, neuronAt: stripA.neuronAt, isSelected };
     },
   };
 }

@@ -177,8 +177,9 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
 
   function close(): void {
     if (state.cell === undefined) return;
+    const module = picture?.names.indexOf(state.cell) ?? -1;
     change({ cell: undefined });
-    requestAnimationFrame(() => grid.focus());
+    requestAnimationFrame(() => (state.isTable ? table.focus(module) : grid.focus()));
   }
 
   async function save(format: 'png' | 'svg' | 'csv'): Promise<void> {

@@ -1,4 +1,7 @@
-/** Every neuron of a cell, side by side: a profile of scores, a band of colours, marks where rows are trained. Pans and zooms to single neurons. */
+/**
+ * Every neuron of a cell, side by side: a profile of scores, a band of colours, marks where rows are trained. Pans and zooms to single
+ * neurons; by the keyboard a cursor moves over them, which screen readers read as a slider.
+ */
 import { grouped } from '../../trainer/protocol/format.ts';
 import { type ColorMap, colorIndex } from '../shared/color-maps.ts';
 import { element } from '../shared/element.ts';
@@ -6,7 +9,7 @@ import { createPainter, type Painter } from '../shared/painter.ts';
 import { niceTicks, type Scale } from '../shared/scale.ts';
 import type { Theme } from '../shared/theme.ts';
 import { columnOf, placesAt, type Strip } from './strip-drawing.ts';
-import { bounded, type Limits, panned, type Viewport, whole, zoomed } from './viewport.ts';
+import { type Limits, panned, revealing, type Viewport, whole, zoomed } from './viewport.ts';
 
 export interface StripContent {
   readonly a: Strip;
@@ -27,8 +30,10 @@ export interface StripView {
 }
 
 export interface StripViewParams {
-  /** Which place of the strip is under the pointer. */
+  /** Which place of the strip is under the pointer, or at the cursor. */
   onHover(place: number | undefined, at: { readonly x: number; readonly y: number }): void;
+  /** What is said of a place. */
+  sentenceOf(place: number): string;
 }
 
 /** A neuron is never wider than the view over so many. */
@@ -38,14 +43,20 @@ const MARKS = 6;
 const AXIS = 18;
 const WHEEL_ZOOM = 1.0025;
 const KEY_ZOOM = 1.5;
+/** Keys move by so many parts of what is shown, or by one neuron where neurons are wider apart. */
+const KEY_PARTS = 400;
 
-export function createStripView({ onHover }: StripViewParams): StripView {
-  const canvas = element('canvas', { tabindex: '0', role: 'img' });
+export function createStripView({ onHover, sentenceOf }: StripViewParams): StripView {
+  const canvas = element('canvas', { tabindex: '0', role: 'slider', 'aria-orientation': 'horizontal' });
   let content: StripContent | undefined;
   let theme: Theme | undefined;
   let view: Viewport = { start: 0, length: 1 };
+  /** Where the keyboard is, in places of the strip. */
+  let cursor = 0;
   const painter = createPainter(canvas, drawn => {
-    if (content && theme) drawStrip(drawn, content, theme, view);
+    if (!content || !theme) return;
+    drawStrip(drawn, content, theme, view);
+    if (document.activeElement === canvas) drawCursor(drawn, theme, view, cursor);
   });
   const limits = (): Limits => ({ total: content?.a.rows ?? 1, least: LEAST_NEURONS });
   const change = (next: Viewport): void => {
@@ -89,21 +100,51 @@ export function createStripView({ onHover }: StripViewParams): StripView {
   canvas.addEventListener('pointerleave', () => onHover(undefined, { x: 0, y: 0 }));
   const fit = (): void => change(whole(limits()));
   const zoomMiddle = (factor: number): void => change(zoomed(view, factor, 0.5, limits()));
-  const keys: Readonly<Record<string, () => void>> = {
-    ArrowLeft: () => change(panned(view, -view.length / 10, limits())),
-    ArrowRight: () => change(panned(view, view.length / 10, limits())),
-    Home: () => change(bounded({ ...view, start: 0 }, limits())),
-    End: () => change(bounded({ ...view, start: Number.MAX_SAFE_INTEGER }, limits())),
-    '+': () => zoomMiddle(KEY_ZOOM),
-    '=': () => zoomMiddle(KEY_ZOOM),
-    '-': () => zoomMiddle(1 / KEY_ZOOM),
+  /** What is looked at stays where it is. */
+  const zoomCursor = (factor: number): void => {
+    view = zoomed(view, factor, (cursor + 0.5 - view.start) / view.length, limits());
+    moveTo(cursor);
+  };
+
+  function moveTo(place: number): void {
+    const last = limits().total - 1;
+    cursor = Math.min(last, Math.max(0, place));
+    change(revealing(view, cursor, limits()));
+    describe();
+    const { left, top, width, height } = canvas.getBoundingClientRect();
+    onHover(cursor, { x: left + ((cursor + 0.5 - view.start) / view.length) * width, y: top + height / 2 });
+  }
+
+  function describe(): void {
+    const last = limits().total - 1;
+    for (const [name, value] of Object.entries({ valuemin: 0, valuemax: last, valuenow: Math.min(cursor, last) }))
+      canvas.setAttribute(`aria-${name}`, String(value));
+    canvas.setAttribute('aria-valuetext', sentenceOf(cursor));
+  }
+
+  const step = ({ shiftKey }: KeyboardEvent): number => Math.max(1, Math.round(view.length / KEY_PARTS)) * (shiftKey ? 10 : 1);
+  const keys: Readonly<Record<string, (event: KeyboardEvent) => void>> = {
+    ArrowLeft: event => moveTo(cursor - step(event)),
+    ArrowRight: event => moveTo(cursor + step(event)),
+    PageUp: event => moveTo(cursor - 40 * step(event)),
+    PageDown: event => moveTo(cursor + 40 * step(event)),
+    Home: () => moveTo(0),
+    End: () => moveTo(limits().total - 1),
+    '+': () => zoomCursor(KEY_ZOOM),
+    '=': () => zoomCursor(KEY_ZOOM),
+    '-': () => zoomCursor(1 / KEY_ZOOM),
     '0': fit,
   };
+  canvas.addEventListener('focus', () => painter.request());
+  canvas.addEventListener('blur', () => {
+    onHover(undefined, { x: 0, y: 0 });
+    painter.request();
+  });
   canvas.addEventListener('keydown', event => {
     const key = event.ctrlKey || event.metaKey || event.altKey ? undefined : keys[event.key];
     if (!key) return;
     event.preventDefault();
-    key();
+    key(event);
   });
 
   return {
@@ -111,8 +152,12 @@ export function createStripView({ onHover }: StripViewParams): StripView {
     update(next, nextTheme, label) {
       const isOther = next.a.rows !== content?.a.rows;
       [content, theme] = [next, nextTheme];
-      if (isOther) view = whole(limits());
-      canvas.setAttribute('aria-label', label);
+      if (isOther) {
+        view = whole(limits());
+        cursor = 0;
+      }
+      canvas.setAttribute('aria-label', `${label}. Arrow keys move over the neurons, plus and minus zoom, 0 shows all`);
+      describe();
       painter.request();
     },
     zoom: zoomMiddle,
@@ -134,6 +179,14 @@ function drawStrip({ context, size }: Painter, content: StripContent, theme: The
     drawSide({ context, size, content, theme, view }, b, scaleB, { base: middle + BAND, height: plot - middle - BAND, direction: 1 });
   drawBand(context, content, size.width, view, middle);
   drawAxis(context, size, content, theme, view);
+}
+
+/** A line through the neuron, as wide as the neuron where there is room. */
+function drawCursor({ context, size }: Painter, theme: Theme, view: Viewport, cursor: number): void {
+  const wide = size.width / view.length;
+  context.strokeStyle = theme.foreground;
+  context.lineWidth = 1;
+  context.strokeRect(Math.round((cursor - view.start) * wide) + 0.5, 0.5, Math.max(1, Math.round(wide) - 1), size.height - AXIS - 1);
 }
 
 interface SideParams {

@@ -7,6 +7,8 @@ import type { Picture } from './picture.ts';
 export interface TableView {
   readonly element: HTMLElement;
   update(picture: Picture): void;
+  /** On the value of a module. */
+  focus(module: number): void;
 }
 
 export function createTableView(onOpen: (module: number) => void): TableView {
@@ -19,6 +21,7 @@ export function createTableView(onOpen: (module: number) => void): TableView {
   });
   return {
     element: root,
+    focus: module => table.querySelector<HTMLElement>(`[data-module="${module}"]`)?.focus(),
     update(picture) {
       root.hidden = !picture.state.isTable;
       if (root.hidden) return;

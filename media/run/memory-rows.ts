@@ -12,16 +12,18 @@ export interface MemoryRow {
 }
 
 /**
- * The process knows only its total. What its tensors hold from the first step to the last follows from their shapes, the rest of the peak
- * is what a step needs for a moment.
+ * What its tensors hold from the first step to the last is what the process grew by while they were loaded; a run of an older version has not
+ * looked, and their shapes tell. The rest of the peak is what a step needs for a moment.
  * @param peakBytes the highest peak of training
  */
-export function memoryRows({ predicted, device, baselineBytes }: MemoryPlan, peakBytes: number | undefined): MemoryRow[] {
+export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPlan, peakBytes: number | undefined): MemoryRow[] {
   const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, activationBytes, engineOverheadBytes } = predicted;
-  const held = weightsBytes + trainedBytes + gradientBytes + optimizerBytes;
+  const kept = held ?? predicted;
+  const keptBytes = kept.weightsBytes + kept.trainedBytes + kept.gradientBytes + kept.optimizerBytes;
   const total = device === 'cpu' ? peakBytes : undefined;
   const of = (bytes: number): number | undefined => (total === undefined ? undefined : bytes);
-  const rest = total === undefined ? undefined : Math.max(0, total - baselineBytes - held);
+  const rest = total === undefined ? undefined : Math.max(0, total - baselineBytes - keptBytes);
+  const how = held ? 'measured: by so much the process grew with them' : 'by their shapes';
   return [
     {
       cause: 'Engine',
@@ -30,22 +32,22 @@ export function memoryRows({ predicted, device, baselineBytes }: MemoryPlan, pea
       measured: of(baselineBytes),
       note: 'measured: the process before the model came',
     },
-    { cause: 'Weights', color: 'blue', predicted: weightsBytes, measured: of(weightsBytes), note: 'by their shapes' },
+    { cause: 'Weights', color: 'blue', predicted: weightsBytes, measured: of(kept.weightsBytes), note: how },
     {
       cause: 'Trained parameters',
       color: 'green',
       predicted: trainedBytes,
-      measured: of(trainedBytes),
-      note: 'beside the weights, by their shapes',
+      measured: of(kept.trainedBytes),
+      note: `beside the weights; ${how}`,
     },
     {
       cause: 'Gradients',
       color: 'orange',
       predicted: gradientBytes,
-      measured: of(gradientBytes),
-      note: 'held between batches, by their shapes',
+      measured: of(kept.gradientBytes),
+      note: `held between batches; ${how}`,
     },
-    { cause: 'Optimizer', color: 'purple', predicted: optimizerBytes, measured: of(optimizerBytes), note: 'by its shapes' },
+    { cause: 'Optimizer', color: 'purple', predicted: optimizerBytes, measured: of(kept.optimizerBytes), note: how },
     {
       cause: 'Activations',
       color: 'yellow',

@@ -102,7 +102,14 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
     const words = element('span', {});
     const yes = element('button', { type: 'button', class: 'primary', onclick: answer(true) }, 'Abort without Saving');
     const no = element('button', { type: 'button', class: 'secondary', onclick: answer(false) }, 'Keep Training');
-    const box = element('div', { class: 'run-question', role: 'alertdialog', 'aria-label': 'Abort', hidden: true }, words, yes, no);
+    const onkeydown = (event: KeyboardEvent) => event.key === 'Escape' && answer(false)();
+    const box = element(
+      'div',
+      { class: 'run-question', role: 'alertdialog', 'aria-label': 'Abort', hidden: true, onkeydown },
+      words,
+      yes,
+      no,
+    );
     return {
       element: box,
       ask: () => {

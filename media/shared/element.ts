@@ -29,13 +29,17 @@ export function setText(node: Node, text: string): void {
 /** Elements that carry listeners: another one of them takes the place of the old one as a whole. */
 const INTERACTIVE = new Set(['BUTTON', 'INPUT', 'SELECT', 'TEXTAREA', 'A']);
 
-/** Brings the children to what is given, and leaves alone what is there already: what is being pressed or has the focus stays. */
+/** Brings the children to what is given, and leaves alone what is there already: what is being pressed stays, and so does the focus. */
 export function renew(parent: Element, children: readonly Node[]): void {
   for (const [i, child] of children.entries()) {
     const old = parent.childNodes[i];
     if (!old) parent.append(child);
     else if (isSameFrame(old, child)) renew(old, [...child.childNodes]);
-    else if (!old.isEqualNode(child)) old.replaceWith(child);
+    else if (!old.isEqualNode(child)) {
+      const hadFocus = old === document.activeElement;
+      old.replaceWith(child);
+      if (hadFocus && child instanceof HTMLElement) child.focus();
+    }
   }
   while (parent.childNodes.length > children.length) parent.lastChild?.remove();
 }

@@ -53,7 +53,7 @@ export const tuningBytes = ({ trainedBytes, gradientBytes, optimizerBytes }: Mem
 /** What memory.json keeps, to be set beside what is measured. */
 export function memoryPlan(
   { policy, estimate, availableBytes, fits }: RecomputeChoice,
-  measured: Pick<MemoryPlan, 'device' | 'baselineBytes'>,
+  measured: Pick<MemoryPlan, 'device' | 'baselineBytes' | 'held'>,
 ): MemoryPlan {
   const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, activationBytes, engineOverheadBytes, totalBytes } = estimate;
   const predicted = { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, activationBytes, engineOverheadBytes, totalBytes };

@@ -75,6 +75,25 @@ export class MemoryMeter {
   }
 }
 
+/** By what the process grows from one look to the next, without the pages of files that the system lends it. */
+export class GrowthMeter {
+  private before = ownBytes();
+
+  /** Bytes since the last look; what was given back meanwhile is no growth. */
+  take(): number {
+    const now = ownBytes();
+    const grown = Math.max(0, now - this.before);
+    this.before = now;
+    return grown;
+  }
+}
+
+function ownBytes(): number {
+  collectGarbage();
+  const { residentBytes, codeBytes } = processMemory();
+  return residentBytes - codeBytes;
+}
+
 /** Bytes resident now, without what the host's side has let go of. */
 export function residentBytes(): number {
   collectGarbage();

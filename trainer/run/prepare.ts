@@ -15,13 +15,14 @@ import type { Precision } from '../model/weight-storage.ts';
 import { weightStream } from '../model/weight-stream.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { MemoryPlan } from '../protocol/view/run.ts';
 import { checkBudget, type Selection } from '../selection.ts';
 import type { BatchPlan, Bucket } from '../train/data/batch-plan.ts';
 import type { BatchSource } from '../train/data/batches.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
 import { writeSnapshot } from '../train/snapshot.ts';
 import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
-import { loadVariables } from '../train/variables.ts';
+import { type LoadedPart, loadVariables } from '../train/variables.ts';
 import { chooseElementsFor } from './choose-elements.ts';
 import { choosePrecision } from './choose-precision.ts';
 import { chooseRecompute, describeRecompute, memoryPlan, type RecomputeChoice, tuningBytes } from './choose-recompute.ts';
@@ -30,7 +31,7 @@ import { type Coverage, coverageOf, describeCoverage } from './coverage.ts';
 import type { Evaluator } from './evaluate.ts';
 import type { Job } from './job.ts';
 import type { Checkpoint } from './load-checkpoint.ts';
-import { residentBytes } from './memory-meter.ts';
+import { GrowthMeter, residentBytes } from './memory-meter.ts';
 import { type Base, openBase } from './open-base.ts';
 import { RunError } from './run-error.ts';
 import { RUN_FILES } from './run-folder.ts';
@@ -169,7 +170,8 @@ async function compile(
   const recompute = chooseRecompute(recomputing, base, plan.buckets);
   job.log(recompute.fits ? 'info' : 'warning', describeRecompute(recomputing, recompute));
   const { device } = base.engine.description;
-  await writeJson(path.join(runDir, RUN_FILES.memory), memoryPlan(recompute, { device, baselineBytes }));
+  const memoryFile = path.join(runDir, RUN_FILES.memory);
+  await writeJson(memoryFile, memoryPlan(recompute, { device, baselineBytes }));
   const program: TrainProgramParams = {
     task,
     attachment,
@@ -184,7 +186,8 @@ async function compile(
   const memory = { baselineBytes, tuningBytes: tuningBytes(recompute.estimate) };
   const session = await base.engine.compile(trainProgram(program));
   try {
-    await fill(params, base, program, session);
+    const held = await fill(params, base, program, session);
+    await writeJson(memoryFile, memoryPlan(recompute, { device, baselineBytes, held }));
   } catch (error) {
     await session.dispose();
     throw error;
@@ -196,19 +199,36 @@ async function compile(
 export const largest = ({ buckets }: BatchPlan): Bucket =>
   buckets.reduce((a, b) => (b.tokens > a.tokens || (b.tokens === a.tokens && b.targets > a.targets) ? b : a));
 
-async function fill({ job, checkpoint }: PrepareParams, { folder }: Base, program: TrainProgramParams, session: Session): Promise<void> {
+/** @returns by what the process grew with each part that it holds from now on */
+async function fill(
+  { job, checkpoint }: PrepareParams,
+  { folder }: Base,
+  program: TrainProgramParams,
+  session: Session,
+): Promise<NonNullable<MemoryPlan['held']>> {
   const { task, attachment, optimizer, accumulationSteps } = program;
   const { model } = task;
   const report = job.progress('load', model.parameters.length, 'tensors');
-  await loadVariables(session, {
-    model: weightStream(model, folder.weights, { onTensor: done => report(done), storage: attachment.storage }),
-    attachment,
-    optimizer,
-    accumulates: accumulationSteps > 1,
-  });
-  if (!checkpoint) return;
-  checkpoint.check(attachment, optimizer);
-  await writeSnapshot(session, attachment, optimizer, name => checkpoint.read(name));
+  const growth = new GrowthMeter();
+  const held: Partial<Record<LoadedPart, number>> = {};
+  await loadVariables(
+    session,
+    {
+      model: weightStream(model, folder.weights, { onTensor: done => report(done), storage: attachment.storage }),
+      attachment,
+      optimizer,
+      accumulates: accumulationSteps > 1,
+    },
+    part => {
+      held[part] = growth.take();
+    },
+  );
+  if (checkpoint) {
+    checkpoint.check(attachment, optimizer);
+    await writeSnapshot(session, attachment, optimizer, name => checkpoint.read(name));
+  }
+  const { weights = 0, trained = 0, gradient = 0, optimizer: state = 0 } = held;
+  return { weightsBytes: weights, trainedBytes: trained, gradientBytes: gradient, optimizerBytes: state };
 }
 
 function describe(recipe: Recipe, { folder, fingerprint }: Base, attachment: Attachment, { labels, model }: TaskSetup): AdapterDescription {

@@ -17,25 +17,55 @@ export interface StartValues {
   readonly start?: ReadonlyMap<string, HostArray>;
 }
 
-export async function loadVariables(session: Session, values: StartValues): Promise<void> {
-  await session.load(allValues(values));
+/** In the order in which they are loaded. */
+export type LoadedPart = 'weights' | 'trained' | 'gradient' | 'optimizer';
+
+/** @param onPart is told when the session holds a part */
+export async function loadVariables(
+  session: Session,
+  values: StartValues,
+  onPart: (part: LoadedPart) => void = () => undefined,
+): Promise<void> {
+  const parts: Readonly<Record<LoadedPart, AsyncIterable<VariableData> | Iterable<VariableData>>> = {
+    weights: weightValues(values),
+    trained: trainedValues(values),
+    gradient: gradientZeros(values),
+    optimizer: optimizerZeros(values),
+  };
+  for (const [part, load] of Object.entries(parts) as [LoadedPart, (typeof parts)[LoadedPart]][]) {
+    await session.load(load);
+    onPart(part);
+  }
 }
 
-async function* allValues({ model, attachment, optimizer, accumulates, start }: StartValues): AsyncGenerator<VariableData> {
-  const started = ({ name, data }: VariableData): VariableData => ({ name, data: start?.get(name) ?? data });
+const startOf = ({ start }: StartValues, { name, data }: VariableData): VariableData => ({ name, data: start?.get(name) ?? data });
+
+async function* weightValues(values: StartValues): AsyncGenerator<VariableData> {
+  const { model, attachment } = values;
   for await (const weight of model) {
     // Taken before the engine is given the weight, which it may keep or let go.
     const derived = [...(attachment.derived?.(inFloat32(weight)) ?? [])];
     yield* attachment.storage?.encode(weight) ?? [weight];
-    for (const value of derived) yield started(value);
+    for (const value of derived) yield startOf(values, value);
   }
-  for (const value of attachment.initial()) yield started(value);
+}
+
+function* trainedValues(values: StartValues): Generator<VariableData> {
+  const { attachment } = values;
+  for (const value of attachment.initial()) yield startOf(values, value);
   const places = new Map(attachment.trainables.flatMap(placesOf).map(chosen => [chosen.variable.name, chosen]));
   for (const [name, { indices }] of places) yield { name, data: indices };
-  for (const group of updateGroups(attachment.trainables)) {
-    if (optimizer) for (const state of optimizerState(optimizer, group)) yield { name: state.name, data: 'zeros' };
-    if (accumulates) yield { name: gradientVariable(group).name, data: 'zeros' };
-  }
+}
+
+function* gradientZeros({ attachment, accumulates }: StartValues): Generator<VariableData> {
+  if (!accumulates) return;
+  for (const group of updateGroups(attachment.trainables)) yield { name: gradientVariable(group).name, data: 'zeros' };
+}
+
+function* optimizerZeros({ attachment, optimizer }: StartValues): Generator<VariableData> {
+  if (!optimizer) return;
+  for (const group of updateGroups(attachment.trainables))
+    for (const state of optimizerState(optimizer, group)) yield { name: state.name, data: 'zeros' };
 }
 
 /** Most weights derive nothing, so bits become numbers only when somebody looks. */

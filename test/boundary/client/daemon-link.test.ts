@@ -23,7 +23,7 @@ afterAll(() => {
 });
 
 function keeper(
-  address: () => DaemonAddress,
+  address: () => DaemonAddress | Promise<DaemonAddress>,
   start: () => Promise<void> = async () => Promise.reject(new Error('nothing is started here')),
 ) {
   const store = new JobStore();
@@ -92,6 +92,32 @@ describe('a daemon that runs', () => {
     link.dispose();
     await daemon.stop();
   });
+});
+
+test('an address that changes on the way to a daemon: the new one is connected to, and stays', async () => {
+  const [before, after] = await Promise.all([newStateDir(), newStateDir()].map(stateDir => startTestDaemon({ stateDir })));
+  if (!before || !after) throw new Error('no daemons');
+  let release = (): void => undefined;
+  const held = new Promise<void>(resolve => {
+    release = resolve;
+  });
+  let current = before;
+  const { link, states } = keeper(async () => {
+    const of = current;
+    if (of === before) await held;
+    return addressOf(of);
+  });
+  const early = link.join();
+  link.disconnect();
+  current = after;
+  const client = await link.ensure();
+  release();
+  await early;
+  expect(link.current).toBe(client);
+  expect(await client.request('listJobs', {})).toEqual([]);
+  expect(states).toEqual(['connected']);
+  link.dispose();
+  await Promise.all([before.stop(), after.stop()]);
 });
 
 describe('a connection that is lost', () => {

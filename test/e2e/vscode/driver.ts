@@ -105,6 +105,14 @@ export class Workbench {
     await this.accept(row);
   }
 
+  /** Types the answer into the box that asks under this title. */
+  async answer(title: string, text: string): Promise<void> {
+    await this.page.locator('.quick-input-widget .quick-input-title', { hasText: title }).waitFor();
+    const input = this.page.locator('.quick-input-widget input.input');
+    await input.fill(text);
+    await input.press('Enter');
+  }
+
   /** By the keyboard: the mouse would have to pass through the hover of the entry that it rests on. */
   private async accept(row: Locator): Promise<void> {
     await row.waitFor();
@@ -116,10 +124,10 @@ export class Workbench {
     await this.press('Enter');
   }
 
-  /** Names a file or folder in the dialog that saves, once it has made its own suggestion. */
-  async saveAs(path: string): Promise<void> {
+  /** Names a file or folder in the dialog that saves, once it has made its suggestion: it writes that over what came before. */
+  async saveAs(path: string, suggestion: string): Promise<void> {
     const input = this.page.locator('.quick-input-widget input.input');
-    await expect.poll(() => input.inputValue(), { timeout: PATIENCE_MS }).toContain('/');
+    await expect.poll(() => input.inputValue()).toMatch(new RegExp(`/${suggestion}$`));
     await input.fill(path);
     await expect.poll(() => input.inputValue()).toBe(path);
     await this.page.locator('.quick-input-widget .quick-input-action a.monaco-button', { hasText: /^(OK|Export|Save)$/ }).click();

@@ -85,7 +85,7 @@ describeEditor(
       await workbench.runCommandOn('Rowtune: Export', 'mine');
       await workbench.pick('Merged model');
       const target = join(session().task.folder, 'exported');
-      await workbench.saveAs(target);
+      await workbench.saveAs(target, 'mine-merged');
       await workbench.notification(/was exported to/).waitFor({ timeout: START_MS });
       expect(existsSync(join(target, 'model.safetensors'))).toBe(true);
       await workbench.screenshot('exported');

@@ -151,18 +151,25 @@ describe('errors', () => {
     ['a plain error', new TypeError('x is undefined\n  somewhere'), 'X is undefined somewhere', ['showLog']],
     ['what is no error', 'a text', 'A text', ['showLog']],
   ])('%s', (_, error, message, remedies) => {
-    expect(reportError(error, { hasRecipe: false })).toEqual({ message, remedies });
+    expect(reportError(error, { hasRecipe: false, isRemote: false })).toEqual({ message, remedies });
+  });
+
+  test('a daemon on another machine is not started from here', () => {
+    const error = new DaemonError('daemon-missing', 'no daemon answers at wss://box:1');
+    const { message, remedies } = reportError(error, { hasRecipe: false, isRemote: true });
+    expect(message).toContain('Is it started over there');
+    expect(remedies).toEqual(['reconnect', 'openUrlSetting']);
   });
 
   test('a recipe can be opened where there is one', () => {
     const error = new DaemonError('bad-recipe', 'spam.rowtune.yaml: unknown key');
-    expect(reportError(error, { hasRecipe: true }).remedies).toEqual(['openRecipe', 'showProblems']);
-    expect(reportError(error, { hasRecipe: false }).remedies).toEqual(['showProblems']);
+    expect(reportError(error, { hasRecipe: true, isRemote: false }).remedies).toEqual(['openRecipe', 'showProblems']);
+    expect(reportError(error, { hasRecipe: false, isRemote: false }).remedies).toEqual(['showProblems']);
   });
 
   test('a stack goes to the log alone, and a long message is cut', () => {
     const error = new Error(`long ${'x'.repeat(1000)}`);
-    expect(reportError(error, { hasRecipe: false }).message.length).toBeLessThanOrEqual(400);
+    expect(reportError(error, { hasRecipe: false, isRemote: false }).message.length).toBeLessThanOrEqual(400);
     expect(logText(error)).toContain('texts.test.ts');
     expect(logText(new DaemonError('data', 'no rows', { hint: 'Look again' }))).toBe('no rows Look again (data)');
   });

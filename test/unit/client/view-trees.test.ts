@@ -42,18 +42,20 @@ describe('devices', () => {
     installedEngines: ['tensorflow-2.21.0-cpu'],
     freeDiskBytes: 50e9,
   };
-  const labels = (change: Partial<EngineStatus>) => deviceTree({ ...status, ...change }).map(({ label }) => label);
+  const labels = (change: Partial<EngineStatus>) => deviceTree({ ...status, ...change }, false).map(({ label }) => label);
 
   test('engine, processor, memory, disk', () => {
     expect(labels({})).toEqual(['TensorFlow 2.21.0 (CPU)', 'A CPU', '9.0 GB of memory free', '50.0 GB of disk free']);
   });
 
   test('offers what is missing', () => {
-    const [first] = deviceTree({ ...status, installedEngines: [] });
+    const [first] = deviceTree({ ...status, installedEngines: [] }, false);
     expect(first).toMatchObject({ label: 'TensorFlow is not installed', command: { id: 'rowtune.installEngine' } });
     const gpu = { name: 'A GPU', driver: '555' };
-    expect(deviceTree({ ...status, gpu }).find(({ id }) => id === 'gpu')).toMatchObject({ command: { id: 'rowtune.installEngine' } });
-    const withCuda = deviceTree({ ...status, gpu, installedEngines: ['tensorflow-2.21.0-cuda'] }).find(({ id }) => id === 'gpu');
+    expect(deviceTree({ ...status, gpu }, false).find(({ id }) => id === 'gpu')).toMatchObject({
+      command: { id: 'rowtune.installEngine' },
+    });
+    const withCuda = deviceTree({ ...status, gpu, installedEngines: ['tensorflow-2.21.0-cuda'] }, false).find(({ id }) => id === 'gpu');
     expect(withCuda?.command).toBeUndefined();
     expect(withCuda?.description).toBe('GPU');
   });

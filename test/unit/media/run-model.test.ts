@@ -148,6 +148,12 @@ describe('memory', () => {
     expect(memoryLevels(rows).at(-1)?.to).toBe(plan.predicted.totalBytes);
   });
 
+  test('what was measured while it was loaded stands beside what was predicted', () => {
+    const held = { weightsBytes: 520, trainedBytes: 0, gradientBytes: 20, optimizerBytes: 44 };
+    const rows = memoryRows({ ...plan, held }, 1300);
+    expect(rows.map(({ measured }) => measured)).toEqual([400, 520, 0, 20, 44, 1300 - 400 - 584]);
+  });
+
   test('nothing is claimed where nothing was measured', () => {
     expect(memoryRows(plan, undefined).every(row => row.measured === undefined)).toBe(true);
     expect(memoryRows({ ...plan, device: 'gpu' }, 1300).every(row => row.measured === undefined)).toBe(true);

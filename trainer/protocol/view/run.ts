@@ -61,6 +61,13 @@ export interface MemoryPlan {
   readonly device: 'cpu' | 'gpu';
   /** Resident before anything of the model was loaded. */
   readonly baselineBytes: number;
+  /** By what the process grew while each was loaded; absent until then, and in runs of older versions. */
+  readonly held?: {
+    readonly weightsBytes: number;
+    readonly trainedBytes: number;
+    readonly gradientBytes: number;
+    readonly optimizerBytes: number;
+  };
   /** Free on the machine when the run began. */
   readonly availableBytes: number;
   readonly fits: boolean;

@@ -1,0 +1,146 @@
+/** Every page by the keyboard alone: the Tab key comes to all that can be worked, shows where it is, and finds a name there. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Browser, chromium, type Page } from 'playwright-core';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { connectCompare } from '../../../client/pages/compare-host.ts';
+import { connectHeatmap } from '../../../client/pages/heatmap-host.ts';
+import type { ConnectPage, PageKind, PageState } from '../../../client/pages/page-services.ts';
+import { connectRun } from '../../../client/pages/run-host.ts';
+import { connectTry } from '../../../client/pages/try-host.ts';
+import { findChromium, openWithHost } from '../../support/browser-page.ts';
+import { testServices } from '../../support/page-host.ts';
+import { runInProcess } from '../../support/run-in-process.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+
+const executablePath = findChromium();
+const task = makeTinyTask();
+const runDirs = ['one', 'two'].map(name => join(task.folder, 'runs', name));
+const [runDir = ''] = runDirs;
+let browser: Browser;
+const pages: Page[] = [];
+
+beforeAll(async () => {
+  if (executablePath === undefined) return;
+  browser = await chromium.launch({ executablePath, args: ['--no-sandbox'] });
+  for (const dir of runDirs) {
+    const recipe = task.recipe('engine=portable', 'eval_strategy=steps', 'eval_steps=4', 'importance.measure=magnitude', 'max_steps=4');
+    await runInProcess({ kind: 'train', recipe, runDir: dir, context: task.context });
+  }
+});
+afterEach(async () => {
+  for (const page of pages.splice(0)) await page.close();
+});
+afterAll(async () => {
+  await browser?.close();
+  rmSync(task.folder, { recursive: true, force: true });
+});
+
+async function open<ToPage>(kind: PageKind, connect: ConnectPage<ToPage>, state: PageState): Promise<Page> {
+  const { page } = await openWithHost(browser, kind, { connect, state, services: testServices() });
+  pages.push(page);
+  return page;
+}
+
+/** Of what has the focus: what it is, whether that is seen, and whether this is the second time. */
+const LOOK = `(() => {
+  const focused = document.activeElement;
+  if (!focused || focused === document.body) return null;
+  const isShown = [focused, focused.closest('label')].some(element => element && getComputedStyle(element).outlineStyle !== 'none');
+  const name = focused.ariaLabel || focused.labels?.[0]?.textContent || focused.textContent || focused.title;
+  const isSecond = 'reached' in focused.dataset;
+  focused.dataset.reached = '';
+  return { what: focused.outerHTML.slice(0, 120), isShown, isNamed: Boolean(name?.trim()), isSecond };
+})()`;
+
+/** What can be worked and was not come to: of radio buttons one stands for its group, and arrows do the rest. */
+const LEFT_OUT = `[...document.querySelectorAll('button, input, select, textarea, summary, [tabindex="0"]')]
+  .filter(element => element.checkVisibility() && !element.disabled && element.tabIndex >= 0 && !('reached' in element.dataset))
+  .filter(element => element.type !== 'radio' || ![...document.querySelectorAll('input[data-reached]')].some(other => other.name === element.name))
+  .map(element => element.outerHTML.slice(0, 120))`;
+
+interface Focused {
+  readonly what: string;
+  readonly isShown: boolean;
+  readonly isNamed: boolean;
+  readonly isSecond: boolean;
+}
+
+async function expectKeyboard(page: Page): Promise<void> {
+  await page.evaluate(`document.activeElement?.blur()`);
+  const found: Focused[] = [];
+  for (let isBack = false; !isBack; ) {
+    await page.keyboard.press('Tab');
+    const focused = (await page.evaluate(LOOK)) as Focused | null;
+    isBack = focused === null || focused.isSecond;
+    if (focused && !isBack) found.push(focused);
+  }
+  expect(await page.evaluate(LEFT_OUT)).toEqual([]);
+  expect(found.filter(({ isShown }) => !isShown).map(({ what }) => what)).toEqual([]);
+  expect(found.filter(({ isNamed }) => !isNamed).map(({ what }) => what)).toEqual([]);
+  expect(found.length).toBeGreaterThan(3);
+}
+
+if (process.env.CI && executablePath === undefined) test('no Chromium on this machine', () => expect.fail('CI tries the pages in one'));
+
+describe.skipIf(executablePath === undefined)(
+  `pages by the keyboard${executablePath ? '' : ' (skipped: no Chromium on this machine)'}`,
+  () => {
+    test.each(['Log', 'Results', 'Memory', 'Coverage', 'Recipe', 'Values'])('a run, its %s', async tab => {
+      const page = await open('run', connectRun, { runDir });
+      await page.getByRole('log').getByText('finished after 4 updates').waitFor();
+      await page.getByRole('tab', { name: 'Log' }).focus();
+      while ((await page.evaluate('document.activeElement.textContent')) !== tab) await page.keyboard.press('ArrowRight');
+      await page.getByRole('tabpanel', { name: tab }).waitFor();
+      await expectKeyboard(page);
+    });
+
+    test('a comparison, its values opened', async () => {
+      const page = await open('compare', connectCompare, { runDirs });
+      await page.getByRole('slider', { name: /^Loss/ }).and(page.locator('[aria-valuetext*="two"]')).waitFor();
+      await page.locator('summary', { hasText: 'Values' }).focus();
+      await page.keyboard.press('Enter');
+      await page.getByRole('table', { name: /by step/ }).waitFor();
+      await expectKeyboard(page);
+    });
+
+    test('a heatmap with a cell, and each neuron of it', async () => {
+      const page = await open('heatmap', connectHeatmap, { sources: [{ path: runDir, label: 'one' }] });
+      await page
+        .getByText(/of [\d,]+ rows/)
+        .first()
+        .waitFor();
+      await page.getByRole('grid').focus();
+      await expect.poll(() => page.getByRole('gridcell').textContent()).toMatch(/mean /);
+      await page.keyboard.press('Enter');
+      await page.getByRole('heading', { level: 2 }).waitFor();
+      await expectKeyboard(page);
+      await page.getByRole('slider', { name: /neurons by position/ }).focus();
+      await page.keyboard.press('Home');
+      await page.getByText('neuron 0', { exact: true }).waitFor();
+      await page.keyboard.press('ArrowRight');
+      await page.getByText('neuron 1', { exact: true }).waitFor();
+    });
+
+    test('a heatmap as a table: a cell that is closed gives the focus back to where it was opened', async () => {
+      const page = await open('heatmap', connectHeatmap, { sources: [{ path: runDir, label: 'one' }] });
+      await page.getByRole('button', { name: 'Show the values as a table' }).press('Enter');
+      const button = page.getByRole('table').getByRole('button').nth(3);
+      await button.press('Enter');
+      await page.getByRole('heading', { level: 2 }).waitFor();
+      await page.keyboard.press('Escape');
+      await expect.poll(() => button.evaluate(element => element === element.ownerDocument.activeElement)).toBe(true);
+      await expectKeyboard(page);
+    });
+
+    test('a question to the model', async () => {
+      const page = await open('try', connectTry, { model: 'model', revision: 'main', baseDir: task.folder, label: 'one' });
+      await page.getByText('Nothing was asked yet.').waitFor();
+      await page.keyboard.type('lunch at 3:');
+      await page.locator('summary').focus();
+      await page.keyboard.press('Enter');
+      await page.getByLabel('Temperature').waitFor();
+      await expectKeyboard(page);
+    });
+  },
+);

@@ -1,0 +1,81 @@
+/** A daemon on another machine: reached by address and token from the editor, whose runs, models and devices are then those over there. */
+import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import type { Daemon } from '../../../trainer/rpc/daemon.ts';
+import { startTestDaemon, until, urlOf } from '../../support/daemon.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+import type { Workbench } from './driver.ts';
+import { readRun, START_MS, shownState, stepsDone, writeLongRecipe } from './long-run.ts';
+import { describeEditor } from './session.ts';
+
+const TOKEN = 'a-token-that-both-machines-keep-to-themselves';
+const CONNECT = 'Rowtune: Connect to a Daemon on Another Machine';
+/** Its models, data and runs, of which the editor's machine has none. */
+const far = makeTinyTask();
+afterAll(() => rmSync(far.folder, { recursive: true, force: true }));
+
+describeEditor(
+  'a daemon on another machine',
+  ({ folder }) => {
+    writeLongRecipe(folder);
+    for (const name of ['model', 'train.jsonl', 'heldout.jsonl']) rmSync(join(folder, name), { recursive: true });
+  },
+  session => {
+    let workbench: Workbench;
+    let daemon: Daemon;
+
+    test('a wrong token is told, and the right one is asked for by the notification', async () => {
+      daemon = await startTestDaemon({ token: TOKEN });
+      workbench = await session().open('remote');
+      await workbench.runCommand(CONNECT);
+      await workbench.answer('Address of a daemon', urlOf(daemon));
+      await workbench.answer('Token of the daemon', 'f'.repeat(64));
+      const refusal = workbench.notification(/refuses the connection/);
+      await refusal.first().waitFor();
+      await workbench.screenshot('refused');
+      await refusal.first().getByRole('button', { name: 'Enter Token' }).click();
+      await workbench.answer('Token of the daemon', TOKEN);
+      await workbench.runCommand('Rowtune: Focus on Models View');
+      await workbench.page.getByRole('treeitem', { name: /^model/ }).waitFor();
+      await workbench.runCommand('Rowtune: Focus on Devices View');
+      await workbench.page.getByRole('treeitem', { name: /of memory free/ }).waitFor();
+    });
+
+    test('a training runs there, and its page shows it', async () => {
+      await workbench.runCommandOn('Rowtune: Start Training', 'mine');
+      await until(async () => (await stepsDone(workbench)) > 0, 'the first updates', START_MS);
+      expect(readRun(far.folder).state).toBe('running');
+      expect(existsSync(join(session().task.folder, 'runs'))).toBe(false);
+      await workbench.runCommand('Rowtune: Focus on Runs View');
+      await workbench.page.getByRole('treeitem', { name: /^mine/ }).waitFor();
+      await workbench.screenshot('run');
+    });
+
+    test('a window that is reloaded knows address and token', async () => {
+      await workbench.reload();
+      await workbench.notification(/still running/).waitFor();
+      await workbench.runCommandOn('Rowtune: Open Run', 'mine');
+      await until(async () => (await shownState(workbench)) === 'training', 'the page says so', START_MS);
+    });
+
+    test('it is stopped from here, and its recipe is read', async () => {
+      await workbench.runCommand('Rowtune: Stop and Save');
+      await until(() => readRun(far.folder).state === 'stopped', 'the run stops', START_MS);
+      await workbench.runCommandOn('Rowtune: Open Recipe of Run', 'mine');
+      await workbench.page.locator('.editor-instance .view-line', { hasText: 'method: spsft' }).waitFor();
+      expect(readFileSync(join(far.folder, 'runs', 'mine', 'recipe.yaml'), 'utf8')).toContain('method: spsft');
+    });
+
+    test('when it is gone, that is told', async () => {
+      await daemon.stop();
+      await workbench.runCommand('Rowtune: Start Daemon');
+      await workbench
+        .notification(/no daemon answers|is gone/i)
+        .first()
+        .waitFor();
+      await workbench.screenshot('gone');
+    });
+  },
+  { 'rowtune.daemon.folder': far.folder },
+);
