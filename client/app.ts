@@ -102,10 +102,7 @@ export function createApp(context: ExtensionContext): App {
     if (url === '') return { stateDir };
     const token = await context.secrets.get(daemonTokenKey(url));
     if (token !== undefined) return { url, token, ca: file === '' ? undefined : await readCertificate(file) };
-    throw new DaemonError(
-      'daemon-refused',
-      `there is no token for the daemon at ${url}: enter it by Rowtune: Connect to a Daemon on Another Machine`,
-    );
+    throw new DaemonError('daemon-token', `there is no token for the daemon at ${url}`);
   };
 
   const daemon = new DaemonKeeper({

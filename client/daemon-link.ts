@@ -143,7 +143,12 @@ export class DaemonKeeper {
     const { store, client: name, log } = this.#options;
     // Loaded with the first connection: a window without a daemon does not need it.
     const { connectDaemon } = await (await import('./later.ts')).connect();
-    const client = await connectDaemon(address, { client: name, events: true });
+    const client = await connectDaemon(address, { client: name, events: true }).catch(error => {
+      // What a dead daemon has left behind leads to another program: none runs here.
+      if ('stateDir' in address && codeOf(error) === 'daemon-refused')
+        throw new DaemonError('daemon-missing', 'no daemon runs on this machine');
+      throw error;
+    });
     const early: JobEvent[] = [];
     let accept = (event: JobEvent): void => void early.push(event);
     client.on('jobEvent', event => accept(event));
@@ -194,7 +199,10 @@ export class DaemonKeeper {
   }
 
   #setState(state: LinkState): void {
+    const before = this.#state;
     this.#state = state;
+    // Who looks again at what has failed finds the same, and must not be told to look again.
+    if (before.kind === 'failed' && state.kind === 'failed' && String(before.error) === String(state.error)) return;
     if (!this.#isDisposed) this.#options.onState(state);
   }
 
@@ -245,8 +253,7 @@ export class DaemonKeeper {
 }
 
 /** Nothing answers there: on this machine that can be mended by a start. */
-function isMissing(error: unknown): boolean {
-  // By its code: the class is another one in each bundle.
-  const code = typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '';
-  return ['daemon-missing', 'daemon-gone', 'daemon-refused'].includes(code);
-}
+const isMissing = (error: unknown): boolean => ['daemon-missing', 'daemon-gone'].includes(codeOf(error));
+
+/** By its code: the class is another one in each bundle. */
+const codeOf = (error: unknown): string => (typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '');

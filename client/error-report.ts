@@ -34,6 +34,7 @@ const KNOWN: Readonly<Record<string, Known>> = {
   'daemon-gone': { hint: 'Start the daemon again; training that was cut off can be resumed.', remedies: ['startDaemon', 'showDaemonLog'] },
   'daemon-crashes': { hint: 'Its log says why.', remedies: ['showDaemonLog', 'restartDaemon'] },
   'daemon-start': { hint: 'Its log says why.', remedies: ['showDaemonLog', 'doctor'] },
+  'daemon-token': { hint: 'Enter it by Rowtune: Connect to a Daemon on Another Machine.', remedies: ['enterToken', 'openUrlSetting'] },
   'daemon-refused': { hint: 'Check the token and the address of the daemon.', remedies: ['enterToken', 'openUrlSetting'] },
   'daemon-untrusted': {
     hint: 'Give its certificate in the setting rowtune.daemon.certificate, and the name that it is for in the address.',

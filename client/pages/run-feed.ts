@@ -22,6 +22,8 @@ export interface FeedParams {
   /** Lines of the log are wanted too. */
   readonly withLog: boolean;
   readonly onPatch: (patch: RunPatch) => void;
+  /** The run can't be read, and why; empty when it can again. */
+  readonly onTrouble?: (message: string) => void;
 }
 
 interface Place {
@@ -37,7 +39,7 @@ export class RunFeed {
   private readonly params: FeedParams;
   private readonly unlisten: (() => void)[] = [];
   private readonly source: RunSource;
-  /** The last trouble, told once. */
+  /** Why the run can't be read, told once. */
   private trouble = '';
   private job: JobRecord | undefined;
   private metrics = start();
@@ -82,6 +84,7 @@ export class RunFeed {
     this.metrics = start();
     this.log = start();
     this.sent.clear();
+    this.trouble = '';
     this.poke();
   }
 
@@ -122,16 +125,22 @@ export class RunFeed {
     const beginning = this.beginning;
     try {
       await this.send(beginning);
+      this.tell('');
     } catch (error) {
       // The daemon is away, or a file was taken away while it was read: the next look finds out.
-      const trouble = `${this.params.runDir}: ${error instanceof Error ? error.message : String(error)}`;
-      if (trouble !== this.trouble) this.params.services.log.warn(trouble);
-      this.trouble = trouble;
+      this.tell(error instanceof Error ? error.message : String(error));
     } finally {
       this.isLooking = false;
       this.lookedMs = performance.now();
       if (this.isOpen) this.schedule(beginning !== this.beginning);
     }
+  }
+
+  private tell(trouble: string): void {
+    if (trouble === this.trouble || !this.isOpen) return;
+    this.trouble = trouble;
+    if (trouble !== '') this.params.services.log.warn(`${this.params.runDir}: ${trouble}`);
+    this.params.onTrouble?.(trouble);
   }
 
   private schedule(isStale: boolean): void {

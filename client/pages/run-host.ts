@@ -31,7 +31,14 @@ export const connectRun: ConnectPage<RunToPage> = ({ state, services, post, setT
   if (runDir === undefined) {
     return { receive: () => post({ type: 'missing', runDir: '' }), dispose: () => undefined };
   }
-  const feed = new RunFeed({ runDir, services, withLog: true, onPatch: post });
+  const feed = new RunFeed({
+    runDir,
+    services,
+    withLog: true,
+    onPatch: post,
+    // A file of this machine that is being replaced is read the next time; a daemon elsewhere may be away for long.
+    onTrouble: message => services.isRemote() && post({ type: 'notice', level: 'error', message }),
+  });
   setTitle(`Run: ${path.basename(runDir)}`);
   const actions: Readonly<Record<RunAction, () => Promise<unknown>>> = {
     stop: () => endJob('stopJob'),

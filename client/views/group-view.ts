@@ -7,6 +7,8 @@ export interface GroupViewParams<Item> {
   /** Groups under headings, or one without a name, whose items stand by themselves. What it throws stands in place of the items. */
   readonly load: () => Promise<readonly ViewGroup<Item>[]>;
   readonly draw: (item: Item) => TreeItem;
+  /** What an error says in place of the items. */
+  readonly sentenceOf: (error: unknown) => string;
   readonly canSelectMany?: boolean;
 }
 
@@ -34,7 +36,7 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
       view.message = undefined;
       return loaded;
     } catch (error) {
-      view.message = error instanceof Error ? error.message : String(error);
+      view.message = params.sentenceOf(error);
       return [];
     }
   }

@@ -5,6 +5,7 @@ import type { DaemonClient } from '../../trainer/rpc/connect.ts';
 import type { App } from '../app.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
 import { setContext } from '../context-keys.ts';
+import { reportError } from '../error-report.ts';
 import { escapeMarkdown } from '../status-text.ts';
 import { throttle } from '../throttle.ts';
 import { type DeviceItem, deviceTree } from './device-tree.ts';
@@ -58,6 +59,7 @@ export function createViews(app: App): Views {
     return groups;
   };
 
+  const sentenceOf = (error: unknown): string => reportError(error, { hasRecipe: false, isRemote: app.services.isRemote() }).message;
   const runs = createGroupView<RunItem>({
     id: 'rowtune.runs',
     canSelectMany: true,
@@ -68,6 +70,7 @@ export function createViews(app: App): Views {
       return drawRuns();
     },
     draw: drawRun,
+    sentenceOf,
   });
   const models = createGroupView<ModelItem>({
     id: 'rowtune.models',
@@ -76,6 +79,7 @@ export function createViews(app: App): Views {
       return client === undefined ? [] : modelTree(await client.request('listModels', { folders: trainerFolders(app) }));
     },
     draw: drawModel,
+    sentenceOf,
   });
   const devices = createGroupView<DeviceItem>({
     id: 'rowtune.devices',
@@ -87,6 +91,7 @@ export function createViews(app: App): Views {
       return [{ name: '', items: deviceTree(status, app.services.isRemote()) }];
     },
     draw: drawDevice,
+    sentenceOf,
   });
   const all = [runs, models, devices];
   const reloadAll = (): void => {

@@ -65,9 +65,9 @@ export interface RunHeader {
 export function createHeader(act: (action: RunAction) => void): RunHeader {
   const name = element('h1', { class: 'run-name' });
   const recipe = element('span', { class: 'run-recipe', hidden: true });
-  const state = element('span', { class: 'pill' });
+  const state = element('span', { class: 'pill', hidden: true });
   const reason = element('p', { class: 'run-reason', hidden: true });
-  const bar = element('progress', { class: 'run-progress', max: 1, value: 0, 'aria-label': 'Progress' });
+  const bar = element('progress', { class: 'run-progress', max: 1, value: 0, 'aria-label': 'Progress', hidden: true });
   const facts = element('p', { class: 'run-facts' });
   const buttons = BUTTONS.map(({ action, label, title }) =>
     element(
@@ -138,6 +138,7 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
       setText(recipe, next.recipeName ?? '');
       recipe.hidden = next.recipeName === undefined;
       setText(state, status.state);
+      state.hidden = false;
       state.className = `pill pill-${status.kind}`;
       reason.hidden = status.reason === undefined;
       reason.className = status.kind === 'bad' ? 'run-reason bad' : 'run-reason';

@@ -86,6 +86,7 @@ export function mountRun(root: HTMLElement, editor: Editor<RunFromPage, KeptRunP
     tabs.element.scrollIntoView({ block: 'nearest' });
   }
 
+  curves.element.hidden = true;
   root.append(header.element, notice, stages.element, curves.element, tabs.element, announcer.element);
 
   /** Once a frame, however many patches came. */
@@ -110,7 +111,7 @@ export function mountRun(root: HTMLElement, editor: Editor<RunFromPage, KeptRunP
   return {
     receive: message => {
       if (message.type === 'notice') {
-        notice.hidden = false;
+        notice.hidden = message.message === '';
         notice.className = `notice notice-${message.level}`;
         setText(notice, message.message);
         return;

@@ -9,7 +9,7 @@ import { runRowtune } from '../../../client/rowtune-program.ts';
 import type { JobEvent } from '../../../trainer/protocol/rpc-messages.ts';
 import type { DaemonAddress } from '../../../trainer/rpc/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
-import { readDiscovery } from '../../../trainer/rpc/discovery.ts';
+import { discoveryPath, readDiscovery } from '../../../trainer/rpc/discovery.ts';
 import { cacheDir, makeStateDir, ROWTUNE, startTestDaemon, until, urlOf } from '../../support/daemon.ts';
 
 const stateDirs: string[] = [];
@@ -78,17 +78,24 @@ describe('a daemon that runs', () => {
     expect(states).toEqual(['connected', 'reconnecting', 'off']);
   });
 
-  test('where none runs, joining says so quietly', async () => {
+  test('where none runs, joining says so quietly; what a dead one has left may lead to another', async () => {
     const stateDir = newStateDir();
     const { link, states } = keeper(() => ({ stateDir }));
     expect(await link.join()).toBeUndefined();
-    expect(states).toEqual(['off']);
+    const other = await startTestDaemon({ stateDir: newStateDir() });
+    writeFileSync(discoveryPath(stateDir), JSON.stringify({ ...other.discovery, token: 'f'.repeat(64) }));
+    expect(await link.join()).toBeUndefined();
+    expect(new Set(states)).toEqual(new Set(['off']));
+    await other.stop();
   });
 
   test('a wrong token is an error for one who asks, and starts nothing', async () => {
     const daemon = await startTestDaemon({ stateDir: newStateDir() });
-    const { link } = keeper(() => ({ url: urlOf(daemon), token: 'f'.repeat(64) }));
+    const { link, states } = keeper(() => ({ url: urlOf(daemon), token: 'f'.repeat(64) }));
     await expect(link.ensure()).rejects.toMatchObject({ code: 'daemon-refused' });
+    // A window that opens asks too, and tells it once.
+    await expect(link.join()).rejects.toMatchObject({ code: 'daemon-refused' });
+    expect(states).toEqual(['failed']);
     link.dispose();
     await daemon.stop();
   });

@@ -67,13 +67,13 @@ interface Focused {
 }
 
 async function expectKeyboard(page: Page): Promise<void> {
-  await page.evaluate(`document.activeElement?.blur()`);
   const found: Focused[] = [];
-  for (let isBack = false; !isBack; ) {
+  // From where the focus is to the end of the page, and from its beginning on.
+  for (let isRound = false; !isRound; ) {
     await page.keyboard.press('Tab');
     const focused = (await page.evaluate(LOOK)) as Focused | null;
-    isBack = focused === null || focused.isSecond;
-    if (focused && !isBack) found.push(focused);
+    isRound = focused?.isSecond === true;
+    if (focused && !isRound) found.push(focused);
   }
   expect(await page.evaluate(LEFT_OUT)).toEqual([]);
   expect(found.filter(({ isShown }) => !isShown).map(({ what }) => what)).toEqual([]);

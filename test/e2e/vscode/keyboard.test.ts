@@ -1,0 +1,87 @@
+/** A run by the keyboard alone: found in its view, opened, stopped from its page, its heatmap opened from the menu, a cell of it looked at. */
+import type { Frame } from 'playwright-core';
+import { expect, test } from 'vitest';
+import { until } from '../../support/until.ts';
+import type { Workbench } from './driver.ts';
+import { readRun, START_MS, stepsDone, writeLongRecipe } from './long-run.ts';
+import { describeEditor } from './session.ts';
+
+/** More than any page has places for the Tab key. */
+const MOST_TABS = 60;
+
+/** What has the focus in a page, by its text or label; empty where the focus is elsewhere. */
+const focusedIn = (page: Frame): Promise<string> =>
+  page.evaluate(`document.hasFocus() ? (document.activeElement?.ariaLabel ?? document.activeElement?.textContent ?? '') : ''`);
+
+async function tabTo(workbench: Workbench, page: Frame, label: string): Promise<void> {
+  for (let i = 0; i < MOST_TABS; i++) {
+    if ((await focusedIn(page)).startsWith(label)) return;
+    await workbench.press('Tab');
+  }
+  expect.fail(`Tab does not come to '${label}'`);
+}
+
+describeEditor(
+  'a run by the keyboard',
+  ({ folder }) => writeLongRecipe(folder),
+  session => {
+    let workbench: Workbench;
+
+    async function goToRun(): Promise<void> {
+      await workbench.runCommand('Rowtune: Focus on Runs View');
+      const row = workbench.page.getByRole('treeitem', { name: /^mine/ });
+      await row.waitFor();
+      // A view that was empty until now had nothing to focus.
+      await workbench.runCommand('Rowtune: Focus on Runs View');
+      await until(async () => {
+        await workbench.press('ArrowDown');
+        return row.evaluate(element => element.classList.contains('focused'));
+      }, 'the run has the focus');
+    }
+
+    test('its page is opened from the view, and stops it', async () => {
+      workbench = await session().open('keyboard');
+      await workbench.runCommandOn('Rowtune: Start Training', 'mine');
+      await until(async () => (await stepsDone(workbench)) > 0, 'the first updates', START_MS);
+      await workbench.press('Control+W');
+      await workbench.page.locator('.tab', { hasText: 'Run: mine' }).waitFor({ state: 'detached' });
+      await goToRun();
+      await workbench.press('Enter');
+      const page = await workbench.webview('.run-facts');
+      await tabTo(workbench, page, 'Stop and Save');
+      await workbench.screenshot('focus');
+      await workbench.press('Enter');
+      await until(() => readRun(session().task.folder).state === 'stopped', 'the run stops', START_MS);
+    });
+
+    test('its heatmap is opened from the menu, and a cell of it', async () => {
+      await goToRun();
+      await workbench.press('Shift+F10');
+      const entry = workbench.page.locator('.context-view .action-item.focused', { hasText: 'Open Heatmap' });
+      await until(async () => {
+        await workbench.press('ArrowDown');
+        return (await entry.count()) > 0;
+      }, 'the entry of the menu');
+      await workbench.press('Enter');
+      const page = await workbench.webview('.grid-view canvas');
+      await page
+        .getByText(/of [\d,]+ rows/)
+        .first()
+        .waitFor();
+      await tabTo(workbench, page, 'Importance by layer and module');
+      await workbench.press('ArrowDown');
+      await workbench.press('Enter');
+      await page.getByRole('slider', { name: /neurons by position/ }).waitFor();
+      await tabTo(
+        workbench,
+        page,
+        `${(await page.getByRole('slider', { name: /neurons by position/ }).getAttribute('aria-label')) ?? '?'}`,
+      );
+      await workbench.press('ArrowRight');
+      await page.getByText('neuron 1', { exact: true }).waitFor();
+      await workbench.screenshot('neuron');
+      await workbench.press('Escape');
+      await expect.poll(() => focusedIn(page)).toMatch(/^Importance by layer/);
+    });
+  },
+);
