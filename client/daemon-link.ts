@@ -10,7 +10,7 @@ export type LinkState =
   | { readonly kind: 'off' }
   | { readonly kind: 'starting' }
   | { readonly kind: 'connected'; readonly pid: number; readonly version: string; readonly isRemote: boolean }
-  | { readonly kind: 'reconnecting'; readonly reason: string }
+  | { readonly kind: 'reconnecting'; readonly reason: string; readonly isRemote: boolean }
   | { readonly kind: 'failed'; readonly error: unknown };
 
 export interface LinkOptions {
@@ -63,8 +63,8 @@ export class DaemonKeeper {
    * @throws DaemonError
    */
   async ensure(): Promise<DaemonClient> {
-    // Who asks while a dead daemon is dealt with must not start one past the policy.
-    await this.#recovering;
+    // Who asks while a dead daemon is dealt with must not start one past the policy. One on another machine is asked at once.
+    if (this.#state.kind !== 'reconnecting' || !this.#state.isRemote) await this.#recovering;
     return this.#openOrStart();
   }
 
@@ -201,7 +201,8 @@ export class DaemonKeeper {
   #setState(state: LinkState): void {
     const before = this.#state;
     this.#state = state;
-    // Who looks again at what has failed finds the same, and must not be told to look again.
+    // Who looks again where there was none, or at what has failed, finds the same, and must not be told to look again.
+    if (state.kind === 'off' && before.kind === 'off') return;
     if (before.kind === 'failed' && state.kind === 'failed' && String(before.error) === String(state.error)) return;
     if (!this.#isDisposed) this.#options.onState(state);
   }
@@ -216,7 +217,8 @@ export class DaemonKeeper {
 
   /** Ended on purpose: nothing to do. Lost: connect again. Dead: start it again, a few times. */
   async #recover(client: DaemonClient, reason: string): Promise<void> {
-    if (!this.#lost(client, { kind: 'reconnecting', reason })) return;
+    const isRemote = this.#state.kind === 'connected' && this.#state.isRemote;
+    if (!this.#lost(client, { kind: 'reconnecting', reason, isRemote })) return;
     const { log, store } = this.#options;
     log(`the connection to the daemon ended: ${reason}`);
     try {

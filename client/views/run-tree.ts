@@ -129,7 +129,20 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
   };
 }
 
+const JOB_GROUPS: Readonly<Record<JobRecord['state'], RunGroupName>> = {
+  queued: 'Waiting',
+  running: 'Running',
+  stopping: 'Running',
+  succeeded: 'Finished',
+  stopped: 'Stopped',
+  aborted: 'Stopped',
+  failed: 'Failed',
+};
+
 function endedGroup(run: RunInfo | undefined, job: JobRecord | undefined): RunGroupName {
+  const isAtWork = run?.state === 'preparing' || run?.state === 'running';
+  // Its job has ended since the run was looked at.
+  if (isAtWork && job?.endedAt !== undefined && run.updatedAt <= job.endedAt) return JOB_GROUPS[job.state];
   switch (run?.state) {
     case 'preparing':
     case 'running':

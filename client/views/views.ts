@@ -132,10 +132,10 @@ export function createViews(app: App): Views {
   };
 }
 
-/** Starts a daemon for a view that is seen, unless the user has stopped it. */
-async function connected({ daemon, isDaemonWanted }: App): Promise<DaemonClient | undefined> {
+/** Starts a daemon for a view that is seen, unless the user has stopped it. @throws DaemonError where one on another machine does not answer */
+async function connected({ daemon, isDaemonWanted, services }: App): Promise<DaemonClient | undefined> {
   if (!workspace.isTrusted) return undefined;
-  return isDaemonWanted() ? daemon.ensure() : daemon.join();
+  return isDaemonWanted() || services.isRemote() ? daemon.ensure() : daemon.join();
 }
 
 /** Folders of the workspace, and those of jobs that were started from elsewhere. */

@@ -69,6 +69,20 @@ test('a run and its job are one item, which the job moves', () => {
   });
 });
 
+test('a run whose job has ended since it was looked at is no longer at work', () => {
+  const looked = run('spam', { state: 'running', step: 12, updatedAt: at(2) });
+  const ended = (state: JobRecord['state']) => names(tree([looked], [job('spam', { state, endedAt: at(1) })]));
+  expect([ended('stopped'), ended('succeeded'), ended('failed')]).toEqual([
+    [['Stopped', 'spam']],
+    [['Finished', 'spam']],
+    [['Failed', 'spam']],
+  ]);
+  // A terminal goes on with it.
+  expect(names(tree([{ ...looked, updatedAt: at(0) }], [job('spam', { state: 'stopped', endedAt: at(1) })]))).toEqual([
+    ['Running', 'spam'],
+  ]);
+});
+
 test('a job that waits, and one that is no training, are shown while they are at work', () => {
   const jobs = [
     job('next', { state: 'queued' }),
