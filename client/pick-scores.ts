@@ -15,12 +15,14 @@ export interface ScoresPlace {
   /** A run's folder, or a file of scores. */
   readonly path: string;
   readonly label: string;
+  /** A file of this machine, wherever the daemon is. */
+  readonly isHere?: boolean;
 }
 
 /** Undefined where the user picked none, or there are none, which is then said. */
 export async function scoresFor(app: App, views: Views, argument: unknown): Promise<ScoresPlace | undefined> {
   const uri = uriOf(argument);
-  if (uri?.path.endsWith('.safetensors')) return { path: uri.fsPath, label: path.basename(uri.fsPath, SCORES_ENDING) };
+  if (uri?.path.endsWith('.safetensors')) return { path: uri.fsPath, label: path.basename(uri.fsPath, SCORES_ENDING), isHere: true };
   if (argument !== undefined) {
     const item = await runFor(app, views, argument, {
       placeHolder: 'The run whose importance to see',
@@ -47,7 +49,12 @@ async function scoredItems(app: App, views: Views): Promise<readonly ScoredItem[
   );
   const ofFiles = files.map((uri): ScoredItem => {
     const label = path.basename(uri.fsPath, SCORES_ENDING);
-    return { label, description: workspace.asRelativePath(uri), iconPath: new ThemeIcon('flame'), source: { path: uri.fsPath, label } };
+    return {
+      label,
+      description: workspace.asRelativePath(uri),
+      iconPath: new ThemeIcon('flame'),
+      source: { path: uri.fsPath, label, isHere: true },
+    };
   });
   const group = (label: string, items: readonly ScoredItem[]): readonly ScoredItem[] =>
     items.length === 0 ? [] : [{ label, kind: QuickPickItemKind.Separator }, ...items];

@@ -1,4 +1,5 @@
 /** The host of the heatmap page: sends what its sources are, then scores as they are wanted, and again what changes while they are computed. */
+import { dirname } from 'node:path';
 import { z } from 'zod';
 import { openScoreSets } from '../../trainer/importance/score-sets.ts';
 import type {
@@ -9,6 +10,7 @@ import type {
   ModuleScores,
   ScoreSetRef,
 } from '../../trainer/protocol/view/heatmap.ts';
+import { createFarScores } from './far-scores.ts';
 import { candidatesBeside, placeOfScores, type ReadSource, readSource } from './heatmap-source.ts';
 import type { ConnectPage, PageHost } from './page-services.ts';
 
@@ -19,7 +21,7 @@ const MAX_SOURCES = 16;
 /** A picture or table of the largest model is a tenth of it. */
 const MAX_SAVED_BYTES = 64 * 2 ** 20;
 
-const sourceSchema = z.object({ path: z.string().min(1), label: z.string(), jobId: z.string().optional() });
+const sourceSchema = z.object({ path: z.string().min(1), label: z.string(), jobId: z.string().optional(), isHere: z.boolean().optional() });
 const stateSchema = z.object({ sources: z.array(sourceSchema).max(MAX_SOURCES) });
 const fromPageSchema: z.ZodType<HeatmapFromPage> = z.discriminatedUnion('type', [
   z.object({ type: z.literal('ready') }),
@@ -38,7 +40,7 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
   let sources: readonly HeatmapSource[] = stateSchema.safeParse(state).data?.sources ?? [];
   let wanted: readonly ScoreSetRef[] = [];
   /** What each file was when it was last read, and what of it the page has. */
-  const read = new Map<string, ReadSource>();
+  const known = new Map<string, ReadSource>();
   const sent = new Map<string, number>();
   let isOpen = true;
   /** One piece of work at a time, so that messages come in order. */
@@ -50,26 +52,45 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
     });
   };
 
-  /** Files are read on this machine; a daemon elsewhere writes them there. */
-  async function readHere(source: HeatmapSource): Promise<ReadSource> {
-    const { info, place } = await readSource(source);
-    const problem =
-      info.problem && !place && services.isRemote()
-        ? `${info.problem}; the daemon is on another machine: copy its file here`
-        : info.problem;
-    return { info: { ...info, problem }, place };
+  /** Of what is on the machine of a daemon elsewhere, the copy that is here. */
+  const far = services.isRemote() ? createFarScores(services.daemon) : undefined;
+  const placeOf = async ({ path, isHere }: HeatmapSource): Promise<string> => (far && !isHere ? far.copyOf(path) : path);
+
+  async function read(source: HeatmapSource): Promise<ReadSource> {
+    try {
+      const path = await placeOf(source);
+      const { info, place } = await readSource({ ...source, path });
+      return { info: { ...info, path: source.path, problem: info.problem?.replaceAll(path, source.path) }, place };
+    } catch (error) {
+      // The daemon that has it is away: the next look finds out.
+      const problem = error instanceof Error ? error.message : String(error);
+      return { info: { path: source.path, label: source.label, kind: 'scores', sets: [], modules: [], isPartial: false, problem } };
+    }
+  }
+
+  /** What can be compared with what is shown. */
+  async function candidates(): Promise<readonly HeatmapSource[]> {
+    const here = await candidatesBeside(sources.filter(({ isHere }) => !far || isHere));
+    if (!far) return here;
+    const folders = [...new Set(sources.flatMap(({ path, isHere }) => (isHere ? [] : [dirname(path)])))];
+    const runs = await services.daemon().then(
+      daemon => daemon.request('listRuns', { folders }),
+      () => [],
+    );
+    const others = runs.filter(({ runDir }) => sources.every(({ path }) => path !== runDir));
+    return [...here.map(source => ({ ...source, isHere: true })), ...others.map(({ runDir, name }) => ({ path: runDir, label: name }))];
   }
 
   async function sendSources(): Promise<void> {
-    for (const source of sources) if (!read.has(source.path)) read.set(source.path, await readHere(source));
-    const infos = sources.flatMap(({ path }) => read.get(path)?.info ?? []);
+    for (const source of sources) if (!known.has(source.path)) known.set(source.path, await read(source));
+    const infos = sources.flatMap(({ path }) => known.get(path)?.info ?? []);
     setTitle(infos.length > 0 ? `Heatmap: ${infos.map(({ label }) => label).join(', ')}` : 'Heatmap');
-    post({ type: 'sources', sources: infos, candidates: await candidatesBeside(sources), colorMap: services.setting('heatmap.colorMap') });
+    post({ type: 'sources', sources: infos, candidates: await candidates(), colorMap: services.setting('heatmap.colorMap') });
   }
 
   /** Sends the modules of a set whose scores the page does not have yet. */
   async function sendScores(set: ScoreSetRef): Promise<void> {
-    const source = read.get(set.path);
+    const source = known.get(set.path);
     if (!source?.place) return;
     const file = await openScoreSets(source.place.file);
     try {
@@ -97,15 +118,17 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
 
   async function look(): Promise<void> {
     for (const source of sources) {
-      const before = read.get(source.path);
+      const before = known.get(source.path);
       // The page does not know it yet: it is told of all sources first.
       if (!before) continue;
-      const place = await placeOfScores(source.path).catch(() => undefined);
+      const place = await placeOf(source)
+        .then(placeOfScores)
+        .catch(() => undefined);
       // Between the last partial scores and the complete ones there is nothing for a moment.
       if (!place || place.version === before.place?.version) continue;
-      const now = await readHere(source);
+      const now = await read(source);
       if (!now.place) continue;
-      read.set(source.path, now);
+      known.set(source.path, now);
       post({ type: 'source', source: now.info });
       for (const set of wanted) if (set.path === source.path) await sendScores(set);
     }
@@ -138,7 +161,7 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
         // A page that is drawn anew has nothing.
         wanted = [];
         sent.clear();
-        read.clear();
+        known.clear();
         enqueue(sendSources);
         break;
       case 'want':
@@ -148,7 +171,7 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
         if (sources.length < MAX_SOURCES && sources.every(({ path }) => path !== message.source.path)) change([...sources, message.source]);
         break;
       case 'remove-source':
-        read.delete(message.path);
+        known.delete(message.path);
         change(sources.filter(({ path }) => path !== message.path));
         break;
       case 'open-run':
@@ -204,6 +227,8 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
       isOpen = false;
       clearInterval(timer);
       jobs.dispose();
+      // After the copy that is being read.
+      void work.then(() => far?.dispose());
     },
   };
 };

@@ -168,6 +168,24 @@ export interface TailResult {
   readonly version: string;
 }
 
+/** Of a file of scores, or of a run's files that a heatmap is drawn from. */
+export interface ReadScoresParams {
+  readonly path: string;
+  /** A byte, counted from 0. */
+  readonly from: number;
+  /** As the page before gave it; from 0 on, as the copy is that is there already. */
+  readonly version?: string;
+}
+
+export interface ScoresPage {
+  /** Empty where the file is another one than `version` says, or from 0 on still the same. */
+  readonly base64: string;
+  readonly size: number;
+  readonly modifiedMs: number;
+  /** Empty where there is no such file. */
+  readonly version: string;
+}
+
 export interface JobEvent {
   readonly seq: number;
   readonly jobId: string;
@@ -190,6 +208,7 @@ export const requests = {
   listModels: message<{ readonly folders: readonly string[] }, readonly ModelInfo[]>('models/list'),
   listRuns: message<{ readonly folders: readonly string[] }, readonly RunInfo[]>('runs/list'),
   tailRun: message<TailParams, TailResult>('runs/tail'),
+  readScores: message<ReadScoresParams, ScoresPage>('scores/read'),
   deleteRun: message<{ readonly runDir: string }, Nothing>('runs/delete'),
   /** Gives the trainer's own estimate (trainer/memory). */
   estimate: message<{ readonly recipe: RecipeSource }, unknown>('estimate'),

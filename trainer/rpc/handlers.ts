@@ -13,6 +13,7 @@ import { hasEnded, type JobQueue, type NewJob } from './job-queue.ts';
 import { listModels } from './models.ts';
 import { estimate, generationBytes, recipeOf } from './recipes.ts';
 import { tailRun } from './run-reader.ts';
+import { readScores } from './scores-reader.ts';
 
 export interface Services {
   readonly queue: JobQueue;
@@ -56,6 +57,7 @@ export const handlers: Handlers = {
   listModels: ({ folders }, { cacheDir }) => listModels(cacheDir, folders),
   listRuns: async ({ folders }) => (await Promise.all(folders.map(listRuns))).flat(),
   tailRun,
+  readScores,
   deleteRun: async ({ runDir }, { queue }) => {
     const run = await summarizeRun(runDir);
     // The state file is what tells a run from any other folder that a path may name.

@@ -1,8 +1,8 @@
 /** The heatmap's host with real files of scores and real run folders: what it sends, what it sends again, and what it refuses. */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
 import { connectHeatmap } from '../../../client/pages/heatmap-host.ts';
 import { partialScores } from '../../../trainer/importance/partial-scores.ts';
 import { type ScoresOrigin, saveScores } from '../../../trainer/importance/scores-file.ts';
@@ -10,7 +10,8 @@ import type { ModuleSpec } from '../../../trainer/model/model-spec.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { stringifyRecipe } from '../../../trainer/protocol/stringify-recipe.ts';
 import type { HeatmapFromPage, HeatmapSource, HeatmapSourceInfo, HeatmapToPage } from '../../../trainer/protocol/view/heatmap.ts';
-import { openTestPage, type TestPage, testServices } from '../../support/page-host.ts';
+import { connectTo, startTestDaemon } from '../../support/daemon.ts';
+import { openTestPage, type TestPage, type TestServices, testServices } from '../../support/page-host.ts';
 import { until } from '../../support/until.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-heatmap-'));
@@ -64,10 +65,11 @@ beforeAll(async () => {
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 class Page {
-  readonly services = testServices();
+  readonly services: TestServices;
   readonly host: TestPage<HeatmapToPage>;
 
-  constructor(sources: readonly HeatmapSource[]) {
+  constructor(sources: readonly HeatmapSource[], services = testServices()) {
+    this.services = services;
     this.host = openTestPage(connectHeatmap, { state: { kind: 'heatmap', sources }, services: this.services });
   }
 
@@ -210,6 +212,32 @@ test('while scores are computed the page gets what is new, and in the end the co
   await saveScores(growing, { scores: scoresOf(7) }, origin, modules);
   await until(() => page.of('source').at(-1)?.source.isPartial === false, 'the complete file');
   await until(() => page.of('scores').at(-1)?.modules.length === 2, 'the complete scores');
+});
+
+test('scores on another machine are copied, followed, and gone with the page', async () => {
+  const daemon = await startTestDaemon();
+  const client = await connectTo(daemon);
+  const there = join(folder, 'there', 'runs', 'far');
+  cpSync(runDir, there, { recursive: true });
+  const services = { ...testServices(), isRemote: () => true };
+  await services.follow(client);
+  const page = new Page([{ path: there, label: 'far' }], services);
+  vi.stubEnv('TMPDIR', folder);
+  const copies = (): string[] => readdirSync(folder).filter(name => name.startsWith('rowtune-far-'));
+  const [source] = await page.sources();
+  expect(source).toMatchObject({ path: there, kind: 'run', budget: { r: 2 }, sets: [{ measure: 'taylor' }] });
+  expect((await page.scores(there)).get('m.layers.0.up_proj')).toEqual([3, 6, 9, 12]);
+  expect(copies()).toHaveLength(1);
+  page.messages.length = 0;
+  await saveScores(join(there, 'scores.safetensors'), { scores: scoresOf(5) }, origin, modules);
+  await until(() => page.of('scores').length > 0, 'the new scores');
+  expect(page.of('scores')[0]?.modules[0]?.scores).toEqual(Float32Array.of(5, 10, 15, 20));
+  page.host.dispose();
+  await until(() => copies().length === 0, 'no copy is left');
+  vi.unstubAllEnvs();
+  await expect(client.request('readScores', { path: '/etc/passwd', from: 0 })).rejects.toMatchObject({ code: 'not-scores' });
+  client.close();
+  await daemon.stop();
 });
 
 test('the progress of the job that computes a source is passed on', async () => {

@@ -105,6 +105,56 @@ export class Workbench {
     await this.accept(row);
   }
 
+  /** Runs a command that asks which, and takes all there are. */
+  async runCommandOnAll(title: string): Promise<void> {
+    await this.runCommand(title);
+    const all = this.page.locator('.quick-input-widget .quick-input-check-all');
+    await all.waitFor();
+    await all.click();
+    await this.page.locator('.quick-input-widget .quick-input-action a.monaco-button', { hasText: /^OK$/ }).click();
+  }
+
+  /** Titles of all commands of a category that the palette has now. */
+  async offered(category: string): Promise<ReadonlySet<string>> {
+    await this.page.keyboard.press('F1');
+    await this.page.locator('.quick-input-widget input.input').fill(`>${category}: `);
+    const rows = this.page.locator('.quick-input-list .monaco-list-row');
+    const labels = () => rows.locator('.label-name').allTextContents();
+    await expect.poll(async () => (await labels()).map(label => label.startsWith(category))).not.toContain(false);
+    // The list holds the rows that are in sight; each knows its place among all.
+    const placeOfLast = async () => {
+      const last = rows.last();
+      return [await last.getAttribute('aria-posinset'), await last.getAttribute('aria-setsize')] as const;
+    };
+    const found = new Set(await labels());
+    for (let [place, all] = await placeOfLast(); place !== all; ) {
+      await this.press('PageDown');
+      const before = place;
+      await expect.poll(async () => (await placeOfLast())[0]).not.toBe(before);
+      [place, all] = await placeOfLast();
+      for (const label of await labels()) found.add(label);
+    }
+    await this.press('Escape');
+    return new Set([...found].map(label => label.slice(category.length + 2)));
+  }
+
+  /** Presses a button of a notification, however long that is shown. */
+  async pressNotification(text: string | RegExp, button: string): Promise<void> {
+    await this.notification(text).first().getByRole('button', { name: button }).click();
+  }
+
+  /** Answers the dialog that stands in front of everything. */
+  async dialogButton(name: string): Promise<void> {
+    await this.page.locator('.monaco-dialog-box').getByRole('button', { name, exact: true }).click();
+  }
+
+  async closeTab(name: string): Promise<void> {
+    const tab = this.page.locator('.tabs-container .tab', { hasText: name });
+    await tab.click();
+    await this.press('Control+W');
+    await tab.waitFor({ state: 'detached' });
+  }
+
   /** Types the answer into the box that asks under this title. */
   async answer(title: string, text: string): Promise<void> {
     await this.page.locator('.quick-input-widget .quick-input-title', { hasText: title }).waitFor();

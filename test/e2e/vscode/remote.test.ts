@@ -73,7 +73,14 @@ describeEditor(
       await until(async () => (await shownState(workbench)) === 'training', 'the page says so', START_MS);
     });
 
-    test('it is stopped from here, and its recipe is read', async () => {
+    test('its heatmap is drawn; it is stopped from here, and its recipe is read', async () => {
+      await workbench.runCommandOn('Rowtune: Open Heatmap', 'mine');
+      const page = await workbench.webview('.grid-view canvas');
+      await page
+        .getByText(/of [\d,]+ rows/)
+        .first()
+        .waitFor();
+      await workbench.screenshot('heatmap');
       await workbench.runCommand('Rowtune: Stop and Save');
       await until(() => readRun(far.folder).state === 'stopped', 'the run stops', START_MS);
       await workbench.runCommandOn('Rowtune: Open Recipe of Run', 'mine');

@@ -2,9 +2,11 @@
 
 /** A file of scores, or a run folder. */
 export interface HeatmapSource {
-  /** Absolute, on the machine of the extension host. */
+  /** Absolute, on the machine of the daemon. */
   readonly path: string;
   readonly label: string;
+  /** It is on the machine of the editor, wherever the daemon is. */
+  readonly isHere?: boolean;
   /** The job that computes the scores, where one does: its progress is shown. */
   readonly jobId?: string;
 }

@@ -1,0 +1,80 @@
+/** Copies of what a heatmap is drawn from, of a run or file on the daemon's machine: kept up with it, gone with the page. */
+import { mkdir, mkdtemp, open, rename, rm, utimes } from 'node:fs/promises';
+import os from 'node:os';
+import path from 'node:path';
+import { partialPath } from '../../trainer/importance/partial-scores.ts';
+import type { DaemonClient } from '../../trainer/rpc/connect.ts';
+import { RUN_FILES } from '../../trainer/run/run-folder.ts';
+
+/** Ten times the scores of a model of 405 billion parameters. */
+const MAX_BYTES = 2 ** 30;
+
+export interface FarScores {
+  /** The copy of a run's folder or of a file of scores, as it is now; what is missing there is missing here. @throws DaemonError */
+  copyOf(source: string): Promise<string>;
+  dispose(): Promise<void>;
+}
+
+export function createFarScores(daemon: () => Promise<Pick<DaemonClient, 'request'>>): FarScores {
+  let root: Promise<string> | undefined;
+  const copies = new Map<string, string>();
+  /** Of each file over there, as it was copied. */
+  const versions = new Map<string, string>();
+
+  async function placeOf(source: string): Promise<string> {
+    root ??= mkdtemp(path.join(os.tmpdir(), 'rowtune-far-'));
+    const place = copies.get(source) ?? path.join(await root, String(copies.size), path.basename(source));
+    copies.set(source, place);
+    return place;
+  }
+
+  async function bring(from: string, to: string): Promise<void> {
+    const client = await daemon();
+    const known = versions.get(from);
+    let page = await client.request('readScores', { path: from, from: 0, version: known });
+    if (page.version === known) return;
+    if (page.version === '') {
+      versions.delete(from);
+      return rm(to, { force: true });
+    }
+    if (page.size > MAX_BYTES) throw new Error(`${from} has ${page.size} bytes; at most ${MAX_BYTES} are copied`);
+    const { version, size, modifiedMs } = page;
+    await mkdir(path.dirname(to), { recursive: true });
+    const handle = await open(`${to}.part`, 'w');
+    try {
+      for (let at = 0; ; ) {
+        const bytes = Buffer.from(page.base64, 'base64');
+        await handle.write(bytes, 0, bytes.length, at);
+        at += bytes.length;
+        if (at >= size) break;
+        page = await client.request('readScores', { path: from, from: at, version });
+        // It was written anew meanwhile: the next look takes that one.
+        if (page.version !== version || page.base64 === '') return;
+      }
+    } finally {
+      await handle.close();
+    }
+    await rename(`${to}.part`, to);
+    // Which of the complete and the partial scores is newer is told by their times.
+    await utimes(to, modifiedMs / 1000, modifiedMs / 1000);
+    versions.set(from, version);
+  }
+
+  return {
+    async copyOf(source) {
+      const place = await placeOf(source);
+      if (source.endsWith('.safetensors')) {
+        for (const ending of [(file: string) => file, partialPath]) await bring(ending(source), ending(place));
+        return place;
+      }
+      await mkdir(place, { recursive: true });
+      const { recipe, coverage, selection, scores } = RUN_FILES;
+      for (const name of [recipe, coverage, selection, scores, partialPath(scores)])
+        await bring(path.posix.join(source, name), path.join(place, name));
+      return place;
+    },
+    async dispose() {
+      if (root !== undefined) await rm(await root, { recursive: true, force: true });
+    },
+  };
+}

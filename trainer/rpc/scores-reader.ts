@@ -1,0 +1,42 @@
+/** The files that a heatmap is drawn from, in pages of bytes: for an editor on another machine. */
+import { open } from 'node:fs/promises';
+import path from 'node:path';
+import { partialPath } from '../importance/partial-scores.ts';
+import type { ReadScoresParams, ScoresPage } from '../protocol/rpc-messages.ts';
+import { RUN_FILES } from '../run/run-folder.ts';
+import { DaemonError } from './daemon-error.ts';
+
+/** As base64 a third longer, which is below the largest frame. */
+const PAGE_BYTES = 4 * 2 ** 20;
+
+const OF_A_RUN: ReadonlySet<string> = new Set([
+  RUN_FILES.recipe,
+  RUN_FILES.coverage,
+  RUN_FILES.selection,
+  RUN_FILES.scores,
+  partialPath(RUN_FILES.scores),
+]);
+const SCORES = /\.scores\.safetensors(\.partial)?$/;
+
+/**
+ * A page from byte `from` on of a file that is still the one of `version`; from 0 on it is sent only where it is another one.
+ * @throws DaemonError 'not-scores' of a file that no heatmap is drawn from
+ */
+export async function readScores({ path: file, from, version = '' }: ReadScoresParams): Promise<ScoresPage> {
+  const name = path.basename(file);
+  if (!OF_A_RUN.has(name) && !SCORES.test(name)) throw new DaemonError('not-scores', `${file} is no file of scores and none of a run's`);
+  const missing: ScoresPage = { base64: '', size: 0, modifiedMs: 0, version: '' };
+  const handle = await open(file).catch(() => undefined);
+  if (!handle) return missing;
+  try {
+    const found = await handle.stat();
+    if (!found.isFile()) return missing;
+    const now = `${found.ino}-${found.mtimeMs}-${found.size}`;
+    const isWanted = from === 0 ? version !== now : version === now;
+    const page = Buffer.alloc(isWanted ? Math.min(PAGE_BYTES, Math.max(0, found.size - from)) : 0);
+    const { bytesRead } = page.length > 0 ? await handle.read(page, 0, page.length, from) : { bytesRead: 0 };
+    return { base64: page.toString('base64', 0, bytesRead), size: found.size, modifiedMs: found.mtimeMs, version: now };
+  } finally {
+    await handle.close();
+  }
+}
