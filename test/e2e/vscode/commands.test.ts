@@ -30,7 +30,7 @@ describeEditor(
       await workbench.screenshot('new-recipe');
       const text = readFileSync(inFolder('model-spsft.rowtune.yaml'), 'utf8');
       expect(text).toMatch(/^model: model$/m);
-      expect(text).toMatch(/^ {2}train: train\.jsonl/m);
+      expect(text).toMatch(/^ {2}train: \[train\.jsonl\]$/m);
     });
 
     test('nothing is offered to be stopped, resumed or compared before there is a run', async () => {

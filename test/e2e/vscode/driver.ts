@@ -10,6 +10,8 @@ const PATIENCE_MS = 90_000;
 const PALETTE_MS = 3000;
 /** Before the command that opens a list is run anew: the list may wait for the daemon. */
 const LIST_MS = 15_000;
+/** Commands that a search for a category finds; the palette has some hundred of all others. */
+const MOST_ALIKE = 300;
 /** Before a text that is not shown is typed anew. */
 const TYPED_MS = 5000;
 const SIZE = { width: 1600, height: 1000 };
@@ -120,12 +122,14 @@ export class Workbench {
     await this.page.locator('.quick-input-widget input.input').fill(`>${category}: `);
     const rows = this.page.locator('.quick-input-list .monaco-list-row');
     const labels = () => rows.locator('.label-name').allTextContents();
-    await expect.poll(async () => (await labels()).map(label => label.startsWith(category))).not.toContain(false);
     // The list holds the rows that are in sight; each knows its place among all.
     const placeOfLast = async () => {
       const last = rows.last();
       return [await last.getAttribute('aria-posinset'), await last.getAttribute('aria-setsize')] as const;
     };
+    // Titles that are only alike stand at its end.
+    const isFiltered = async () => Number((await placeOfLast())[1]) < MOST_ALIKE && (await labels())[0]?.startsWith(`${category}: `);
+    await expect.poll(isFiltered).toBe(true);
     const found = new Set(await labels());
     for (let [place, all] = await placeOfLast(); place !== all; ) {
       await this.press('PageDown');
@@ -135,7 +139,8 @@ export class Workbench {
       for (const label of await labels()) found.add(label);
     }
     await this.press('Escape');
-    return new Set([...found].map(label => label.slice(category.length + 2)));
+    const own = [...found].filter(label => label.startsWith(`${category}: `));
+    return new Set(own.map(label => label.slice(category.length + 2)));
   }
 
   /** Presses a button of a notification, however long that is shown. */
