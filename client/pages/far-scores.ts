@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { partialPath } from '../../trainer/importance/partial-scores.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
-import { RUN_FILES } from '../../trainer/run/run-folder.ts';
+import { HEATMAP_FILES } from '../../trainer/run/run-folder.ts';
 
 /** Ten times the scores of a model of 405 billion parameters. */
 const MAX_BYTES = 2 ** 30;
@@ -68,9 +68,7 @@ export function createFarScores(daemon: () => Promise<Pick<DaemonClient, 'reques
         return place;
       }
       await mkdir(place, { recursive: true });
-      const { recipe, coverage, selection, scores } = RUN_FILES;
-      for (const name of [recipe, coverage, selection, scores, partialPath(scores)])
-        await bring(path.posix.join(source, name), path.join(place, name));
+      for (const name of HEATMAP_FILES) await bring(path.posix.join(source, name), path.join(place, name));
       return place;
     },
     async dispose() {

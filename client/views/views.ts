@@ -94,14 +94,23 @@ export function createViews(app: App): Views {
     sentenceOf,
   });
   const all = [runs, models, devices];
+  /** Menus and palette go by the runs, seen or not. */
+  const reloadRuns = async (): Promise<void> => {
+    await runs.reload();
+    const client = app.daemon.current;
+    if (runs.view.visible || client === undefined) return;
+    // Where nobody looks nobody is interrupted by what went wrong.
+    await listRuns(client).then(drawRuns, error => app.output.write('debug', `runs can't be listed: ${String(error)}`));
+  };
   const reloadAll = (): void => {
-    for (const each of all) void each.reload();
+    void reloadRuns();
+    for (const each of [models, devices]) void each.reload();
   };
   const redrawRuns = (): void => {
     if (listed !== undefined && runs.view.visible) runs.show(drawRuns());
   };
   const onFiles = throttle(
-    () => void runs.reload(),
+    () => void reloadRuns(),
     () => FILE_CHANGES_MS,
   );
   const states = workspace.createFileSystemWatcher('**/state.json');
@@ -119,7 +128,7 @@ export function createViews(app: App): Views {
   });
   return {
     redrawRuns,
-    reloadRuns: () => runs.reload(),
+    reloadRuns,
     reloadModels: () => models.reload(),
     reloadDevices: () => devices.reload(),
     listRuns,

@@ -1,21 +1,13 @@
 /** The files that a heatmap is drawn from, in pages of bytes: for an editor on another machine. */
 import { open } from 'node:fs/promises';
 import path from 'node:path';
-import { partialPath } from '../importance/partial-scores.ts';
 import type { ReadScoresParams, ScoresPage } from '../protocol/rpc-messages.ts';
-import { RUN_FILES } from '../run/run-folder.ts';
+import { HEATMAP_FILES } from '../run/run-folder.ts';
 import { DaemonError } from './daemon-error.ts';
 
 /** As base64 a third longer, which is below the largest frame. */
 const PAGE_BYTES = 4 * 2 ** 20;
 
-const OF_A_RUN: ReadonlySet<string> = new Set([
-  RUN_FILES.recipe,
-  RUN_FILES.coverage,
-  RUN_FILES.selection,
-  RUN_FILES.scores,
-  partialPath(RUN_FILES.scores),
-]);
 const SCORES = /\.scores\.safetensors(\.partial)?$/;
 
 /**
@@ -24,7 +16,8 @@ const SCORES = /\.scores\.safetensors(\.partial)?$/;
  */
 export async function readScores({ path: file, from, version = '' }: ReadScoresParams): Promise<ScoresPage> {
   const name = path.basename(file);
-  if (!OF_A_RUN.has(name) && !SCORES.test(name)) throw new DaemonError('not-scores', `${file} is no file of scores and none of a run's`);
+  if (!HEATMAP_FILES.includes(name) && !SCORES.test(name))
+    throw new DaemonError('not-scores', `${file} is no file of scores and none of a run's`);
   const missing: ScoresPage = { base64: '', size: 0, modifiedMs: 0, version: '' };
   const handle = await open(file).catch(() => undefined);
   if (!handle) return missing;

@@ -31,6 +31,15 @@ export const RUN_FILES = {
   summary: 'summary.json',
 } as const;
 
+/** Of a run, what a heatmap is drawn from. */
+export const HEATMAP_FILES: readonly string[] = [
+  RUN_FILES.recipe,
+  RUN_FILES.coverage,
+  RUN_FILES.selection,
+  RUN_FILES.scores,
+  partialPath(RUN_FILES.scores),
+];
+
 /** Deeper folders are not searched for runs. */
 const MAX_LIST_DEPTH = 3;
 

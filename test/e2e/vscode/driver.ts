@@ -122,20 +122,18 @@ export class Workbench {
     await this.page.locator('.quick-input-widget input.input').fill(`>${category}: `);
     const rows = this.page.locator('.quick-input-list .monaco-list-row');
     const labels = () => rows.locator('.label-name').allTextContents();
-    // The list holds the rows that are in sight; each knows its place among all.
-    const placeOfLast = async () => {
-      const last = rows.last();
-      return [await last.getAttribute('aria-posinset'), await last.getAttribute('aria-setsize')] as const;
-    };
+    // The list holds the rows that are in sight; the focus, which walks down through it, knows its place among all.
+    const focused = this.page.locator('.quick-input-list .monaco-list-row.focused');
+    const placeOf = async () => [await focused.getAttribute('aria-posinset'), await focused.getAttribute('aria-setsize')] as const;
     // Titles that are only alike stand at its end.
-    const isFiltered = async () => Number((await placeOfLast())[1]) < MOST_ALIKE && (await labels())[0]?.startsWith(`${category}: `);
+    const isFiltered = async () => Number((await placeOf())[1]) < MOST_ALIKE && (await labels())[0]?.startsWith(`${category}: `);
     await expect.poll(isFiltered).toBe(true);
     const found = new Set(await labels());
-    for (let [place, all] = await placeOfLast(); place !== all; ) {
-      await this.press('PageDown');
+    for (let [place, all] = await placeOf(); place !== all; ) {
       const before = place;
-      await expect.poll(async () => (await placeOfLast())[0]).not.toBe(before);
-      [place, all] = await placeOfLast();
+      await this.press('PageDown');
+      await expect.poll(async () => (await placeOf())[0]).not.toBe(before);
+      [place, all] = await placeOf();
       for (const label of await labels()) found.add(label);
     }
     await this.press('Escape');
