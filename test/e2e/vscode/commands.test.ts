@@ -69,7 +69,7 @@ describeEditor(
         .notification(/short-2: .*loss [\d.]+.*samples/)
         .first()
         .waitFor({ timeout: START_MS });
-      await workbench.runCommandOnAll('Rowtune: Compare Runs');
+      await workbench.runCommandOnEach('Rowtune: Compare Runs', ['short', 'short-2']);
       await tab('Compare: ').waitFor();
       await workbench.runCommandOn('Rowtune: Open Log of Run', 'short-2');
       await tab('log.txt').waitFor();

@@ -107,12 +107,10 @@ export class Workbench {
     await this.accept(row);
   }
 
-  /** Runs a command that asks which, and takes all there are. */
-  async runCommandOnAll(title: string): Promise<void> {
+  /** Runs a command that asks which, and takes these. */
+  async runCommandOnEach(title: string, labels: readonly string[]): Promise<void> {
     await this.runCommand(title);
-    const all = this.page.locator('.quick-input-widget .quick-input-check-all');
-    await all.waitFor();
-    await all.click();
+    for (const label of labels) await this.quickPickRow(label).click();
     await this.page.locator('.quick-input-widget .quick-input-action a.monaco-button', { hasText: /^OK$/ }).click();
   }
 
