@@ -91,6 +91,7 @@ describeEditor(
       await tab('Rowtune Doctor').waitFor({ timeout: START_MS });
       await workbench.runCommand('Rowtune: Show Status');
       await tab('Rowtune Status').waitFor();
+      await workbench.webview('h1:text-is("Rowtune Status")');
       await workbench.screenshot('status');
       await workbench.runCommand('Rowtune: Set Hub Token');
       await workbench.answer('Token of the Hugging Face hub', 'hf_of_a_test');
