@@ -5,6 +5,7 @@ import { checkWeights } from '../model/weight-stream.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { classifierTask } from '../train/classifier-task.ts';
 import { DataError } from '../train/data/data-error.ts';
+import { drawFrom } from '../train/data/draw.ts';
 import { splitSamples } from '../train/data/split.ts';
 import { classEvaluator } from './class-evaluator.ts';
 import type { ClassifierReader, Labelled } from './classifier-reader.ts';
@@ -93,7 +94,7 @@ async function readParts<Sample extends Labelled>(
   const split = splitSamples({ count: all.length, validation, seed, labels: all.map(({ label }) => label) });
   const pick = (indices: readonly number[]) => indices.flatMap(index => all[index] ?? []);
   job.log('info', `${split.validation.length} samples are held out for evaluation, ${split.train.length} are trained on`);
-  return { train: pick(split.train), held: pick(split.validation).slice(0, data.eval_max_samples), labels };
+  return { train: pick(split.train), held: drawFrom(pick(split.validation), { count: data.eval_max_samples, seed }), labels };
 }
 
 function checkNamed({ data, val_size: validation, task }: Recipe, part: 'train' | 'held'): void {

@@ -36,17 +36,20 @@ export async function imageReader(
     imageSize,
     async read({ files, labels: given, maxSamples }) {
       job.phase('data', `listing the images of ${files.join(', ')}`);
-      const samples = await listImages({
+      const { samples, labels, count } = await listImages({
         paths: files.map(file => path.resolve(context.baseDir, file)),
         columns,
         labels: given,
         maxSamples,
+        seed: recipe.seed,
       });
-      const labels = given.length > 0 ? given : [...new Set(samples.map(({ label }) => label))].sort();
       const places = new Map(labels.map((name, i) => [name, i]));
       const stranger = samples.find(({ label }) => !places.has(label));
       if (stranger) throw unknownLabel(stranger, labels);
-      job.log('info', `${samples.length} images of ${labels.length} classes`);
+      job.log(
+        'info',
+        `${samples.length < count ? `${samples.length} of ${count} images, drawn at random,` : `${count} images`} of ${labels.length} classes`,
+      );
       return { examples: samples.map(sample => ({ ...sample, target: places.get(sample.label) as number })), labels };
     },
     source(examples, model, { batchSize, shuffle, trains }) {

@@ -5,6 +5,7 @@ import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { DataError } from '../train/data/data-error.ts';
 import { describeData } from '../train/data/data-report.ts';
+import { drawFrom } from '../train/data/draw.ts';
 import { type Dataset, type DatasetSettings, type LabelCompletion, labelCompletions, loadDataset } from '../train/data/load-dataset.ts';
 import { previewExamples } from '../train/data/preview.ts';
 import { splitExamples } from '../train/data/split.ts';
@@ -46,7 +47,7 @@ export async function loadTrainingData(params: LoadDataParams): Promise<RunData>
   const { train, validation } = splitExamples(dataset.examples, { validation: recipe.val_size, seed: recipe.seed });
   if (validation.length > 0)
     params.job.log('info', `${validation.length} samples are held out for evaluation, ${train.length} are trained on`);
-  const held = validation.slice(0, recipe.data.eval_max_samples);
+  const held = drawFrom(validation, { count: recipe.data.eval_max_samples, seed: recipe.seed });
   return { train, held, labels: completionsOf(params, dataset.labels) };
 }
 
@@ -99,6 +100,7 @@ function datasetSettings({ recipe, labels }: LoadDataParams, known: readonly str
     completionOnly: data.completion_only,
     truncation: 'end',
     textSplit: 'file',
+    seed: recipe.seed,
   };
 }
 

@@ -25,7 +25,8 @@ export async function textReader(
     async read({ files, labels, maxSamples }) {
       job.phase('data', `reading ${files.join(', ')}`);
       const paths = files.map(file => path.resolve(context.baseDir, file));
-      const data = await loadLabelled({ paths, tokenizer, columns: recipe.data.columns, regression, labels, maxLength, maxSamples });
+      const { data: settings, seed } = recipe;
+      const data = await loadLabelled({ paths, tokenizer, columns: settings.columns, regression, labels, maxLength, maxSamples, seed });
       job.checkStop();
       for (const line of describeData(data.report).split('\n')) job.log('info', line);
       return data;

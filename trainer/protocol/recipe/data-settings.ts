@@ -81,8 +81,8 @@ export const dataGroup = group('Where the samples are and how they read.', {
     'fail',
     { doc: 'What is done about an image that does not decode.' },
   ),
-  max_samples: optional(count(), { doc: 'Uses at most this many training samples.' }),
-  eval_max_samples: optional(count(), { doc: 'Uses at most this many held-out samples.' }),
+  max_samples: optional(count(), { doc: 'Uses at most this many training samples, drawn at random by the seed.' }),
+  eval_max_samples: optional(count(), { doc: 'Uses at most this many held-out samples, drawn at random by the seed.' }),
   shuffle: defaulted(flag(), true, { doc: 'Draws the training samples in a new order each epoch.' }),
 });
 

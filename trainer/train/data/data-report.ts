@@ -15,8 +15,10 @@ export interface DataReport {
   /** Why that format: detected from which keys, or set in the recipe. */
   readonly formatReason: string;
   readonly files: number;
-  /** Samples in the files. */
+  /** Samples that were read: those in the files, or those drawn from them. */
   readonly read: number;
+  /** How many the files have, where fewer are drawn. */
+  readonly drawnFrom?: number;
   /** Samples that became examples; of a long document, one a part. */
   readonly kept: number;
   /** Samples left out, by reason. */
@@ -50,12 +52,12 @@ export function summarizeExamples(
 
 /** The report in a few lines of plain text. */
 export function describeData(report: DataReport): string {
-  const { format, formatReason, files, read, kept, dropped, truncated, tokens, targets, lengths, labelCounts } = report;
+  const { format, formatReason, files, read, drawnFrom = read, kept, dropped, truncated, tokens, targets, lengths, labelCounts } = report;
   const lost = Object.entries(dropped).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`);
   const labels = Object.entries(labelCounts).map(([label, count]) => `${label} ${count}`);
   return [
     `format ${format}: ${formatReason}`,
-    `${read} samples from ${files} ${files === 1 ? 'file' : 'files'}, ${kept} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}${truncated > 0 ? `, ${truncated} cut to length` : ''}`,
+    `${drawnFrom > read ? `${read} of ${drawnFrom} samples, drawn at random,` : `${read} samples`} from ${files} ${files === 1 ? 'file' : 'files'}, ${kept} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}${truncated > 0 ? `, ${truncated} cut to length` : ''}`,
     `${tokens} tokens, ${targets} trained; lengths ${lengths.min} to ${lengths.max}, median ${lengths.median}, 90% up to ${lengths.p90}`,
     ...(labels.length > 0 ? [`labels: ${labels.join(', ')}`] : []),
   ].join('\n');

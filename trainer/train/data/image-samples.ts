@@ -4,9 +4,10 @@ import { open, readdir, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DataError } from './data-error.ts';
 import { type ColumnNames, renameColumns } from './detect-format.ts';
+import { reservoir } from './draw.ts';
 import { listDataFiles } from './list-files.ts';
 import { readRecords } from './read-records.ts';
-import { fieldError, labelName } from './record-fields.ts';
+import { byNumberOrName, fieldError, labelName } from './record-fields.ts';
 import type { DataRecord } from './types.ts';
 import { readLines } from './utf8-stream.ts';
 
@@ -28,7 +29,17 @@ export interface ListImagesInput {
   readonly columns: ColumnNames;
   /** Label names by id, where the files hold numbers. */
   readonly labels: readonly string[];
+  /** Draws at most so many, by the seed; the labels are those of all. */
   readonly maxSamples?: number;
+  readonly seed: number;
+}
+
+export interface ListedImages {
+  readonly samples: readonly ImageSample[];
+  /** By id: those of the input, or those that were found, sorted. */
+  readonly labels: readonly string[];
+  /** How many there are to draw from. */
+  readonly count: number;
 }
 
 const IMAGE_EXTENSIONS = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tif', '.tiff', '.avif', '.svg']);
@@ -44,28 +55,29 @@ const MAX_IMAGE_BYTES = 256 * 2 ** 20;
 const VALIDATION_LIST = 'val_annotations.txt';
 
 /** @throws DataError (file, line) where a path holds no image, or a label is missing */
-export async function listImages(input: ListImagesInput): Promise<ImageSample[]> {
-  const { paths, maxSamples = Number.POSITIVE_INFINITY } = input;
+export async function listImages(input: ListImagesInput): Promise<ListedImages> {
+  const { paths, labels: given, maxSamples, seed } = input;
   if (paths.length === 0) throw new DataError({ problem: 'no image folder is named', advice: 'Name one under data: train' });
-  const found: ImageSample[] = [];
+  const found = reservoir<ImageSample>({ count: maxSamples, seed });
+  const names = new Set<string>();
   for (const one of paths) {
     const status = await stat(one).catch(() => undefined);
     if (!status) throw new DataError({ file: one, problem: 'no such file or folder', advice: 'Check the path' });
-    const before = found.length;
+    const before = found.seen();
     for await (const sample of status.isDirectory() ? imagesOfFolder(one, input) : imagesOfFile(one, input)) {
-      found.push(sample);
-      if (found.length >= maxSamples) return found;
-      if (found.length > MAX_IMAGES)
-        throw new DataError({ file: one, problem: `more than ${MAX_IMAGES} images`, advice: 'Set data: max_samples' });
+      found.add(sample);
+      names.add(sample.label);
+      if (found.seen() > MAX_IMAGES)
+        throw new DataError({ file: one, problem: `more than ${MAX_IMAGES} images`, advice: 'Name a part of the folder' });
     }
-    if (found.length === before)
+    if (found.seen() === before)
       throw new DataError({
         file: one,
         problem: 'no labelled image was found',
         advice: 'Images lie in one folder a class (root/cat/1.png), or in CIFAR binaries (.bin), or in Parquet files with image and label',
       });
   }
-  return found;
+  return { samples: found.drawn(), labels: given.length > 0 ? given : [...names].sort(byNumberOrName), count: found.seen() };
 }
 
 async function* imagesOfFolder(folder: string, input: ListImagesInput): AsyncGenerator<ImageSample> {

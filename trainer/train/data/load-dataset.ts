@@ -4,6 +4,7 @@ import type { DataReport } from './data-report.ts';
 import { summarizeExamples } from './data-report.ts';
 import type { ColumnNames, DetectedFormat } from './detect-format.ts';
 import { checkSameFormat, detectFormat, renameColumns } from './detect-format.ts';
+import { drawStream } from './draw.ts';
 import { createEncoder } from './encoder.ts';
 import type { FormatSettings } from './format-example.ts';
 import { formatExample } from './format-example.ts';
@@ -33,7 +34,9 @@ export interface DatasetSettings {
   readonly completionOnly: boolean;
   readonly truncation: Truncation;
   readonly textSplit: TextSplit;
+  /** Draws at most so many, by the seed. */
   readonly maxSamples?: number;
+  readonly seed: number;
 }
 
 export interface LoadDatasetInput {
@@ -91,7 +94,9 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   const examples: Example[] = [];
   const dropped: Record<string, number> = {};
   let [read, truncated, tokens] = [0, 0, 0];
-  for await (const record of labelled?.records ?? records) {
+  let drawnFrom: number | undefined;
+  const { maxSamples: count, seed } = settings;
+  for await (const record of drawStream(labelled?.records ?? records, { count, seed }, seen => (drawnFrom = seen))) {
     const { file, line } = record;
     const formatted = formatExample(record, formatting);
     const result = tokenizeExample(formatted, tokenizing, { file, line });
@@ -112,7 +117,7 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   return {
     examples,
     labels,
-    report: { format, formatReason: detected.reason, files: files.length, read, dropped, truncated, ...summary },
+    report: { format, formatReason: detected.reason, files: files.length, read, drawnFrom, dropped, truncated, ...summary },
   };
 }
 
@@ -141,7 +146,7 @@ async function openRecords(
   settings: DatasetSettings,
 ): Promise<{ records: AsyncGenerator<DataRecord>; detected: DetectedFormat }> {
   const { format, columns } = settings;
-  const source = readRecords({ files, ...settings });
+  const source = readRecords({ files, textSplit: settings.textSplit });
   const start = await source.next();
   if (start.done === true) throw noSample(files);
   const { first, detected } = await detect(start.value).catch(async error => {

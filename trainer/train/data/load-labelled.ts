@@ -3,10 +3,11 @@ import path from 'node:path';
 import { DataError, noSample } from './data-error.ts';
 import { type DataReport, summarizeExamples } from './data-report.ts';
 import { type ColumnNames, renameColumns } from './detect-format.ts';
+import { drawStream } from './draw.ts';
 import { describeGlue, type GlueTask, glueTask } from './glue.ts';
 import { listDataFiles } from './list-files.ts';
 import { readRecords } from './read-records.ts';
-import { fieldError, labelName, optionalText, requiredText } from './record-fields.ts';
+import { byNumberOrName, fieldError, labelName, optionalText, requiredText } from './record-fields.ts';
 import { createSegmentEncoder, type SegmentTokenizer } from './segment-encoder.ts';
 import type { DataRecord } from './types.ts';
 
@@ -48,7 +49,9 @@ export interface LoadLabelledInput {
   readonly labels: readonly string[];
   /** In tokens, special ones included. */
   readonly maxLength: number;
+  /** Draws at most so many, by the seed; the labels are those of all. */
   readonly maxSamples?: number;
+  readonly seed: number;
 }
 
 export interface LabelledData {
@@ -67,34 +70,38 @@ export interface LabelledColumns {
 
 /** @throws DataError (file, line, key) for anything malformed, and where there is no sample or but one class */
 export async function loadLabelled(input: LoadLabelledInput): Promise<LabelledData> {
-  const { columns: renames, regression, maxLength, maxSamples } = input;
+  const { columns: renames, regression, maxLength, maxSamples: count, seed } = input;
   const files = await listDataFiles(input.paths);
   const encoder = createSegmentEncoder(input.tokenizer);
   const found: (Omit<LabelledText, 'target'> & { readonly value: number })[] = [];
+  const names = new Set<string>();
   let columns: LabelledColumns | undefined;
   let glue: GlueTask | undefined;
   let [truncated, malformed] = [0, 0];
-  for await (const given of readRecords({ files, textSplit: 'file', maxSamples, onSkip: () => malformed++ })) {
-    const record = renameColumns(given, renames);
-    if (!columns) {
-      columns = findColumns(record);
-      glue = glueTask(given.file, Object.keys(given.value));
-      if (glue?.regression && !regression) throw notAClass(record, columns.label, glue);
+  async function* records() {
+    for await (const given of readRecords({ files, textSplit: 'file', onSkip: () => malformed++ })) {
+      const record = renameColumns(given, renames);
+      if (!columns) {
+        columns = findColumns(record);
+        glue = glueTask(given.file, Object.keys(given.value));
+        if (glue?.regression && !regression) throw notAClass(record, columns.label, glue);
+      }
+      const labelled = labelledRecord(record, columns, { regression, labels: input.labels });
+      names.add(labelled.label);
+      yield { ...labelled, file: record.file, line: record.line };
     }
-    const { first, second, label, value } = labelledRecord(record, columns, { regression, labels: input.labels });
+  }
+  let drawnFrom: number | undefined;
+  for await (const { first, second, ...sample } of drawStream(records(), { count, seed }, seen => (drawnFrom = seen))) {
     const { ids, secondAt, truncated: isCut } = encoder.encode(first, second, maxLength);
     truncated += Number(isCut);
-    found.push({ ids, secondAt, label, value, file: record.file, line: record.line });
+    found.push({ ids, secondAt, ...sample });
   }
   if (!columns) throw noSample(files);
-  const labels = regression
-    ? []
-    : input.labels.length > 0
-      ? input.labels
-      : [...new Set(found.map(({ label }) => label))].sort(byNumberOrName);
+  const labels = regression ? [] : input.labels.length > 0 ? input.labels : [...names].sort(byNumberOrName);
   const places = new Map(labels.map((name, i) => [name, i]));
   const examples = found.map(({ value, ...example }) => ({ ...example, target: regression ? value : (places.get(example.label) ?? -1) }));
-  return { examples, labels, report: reportOf(examples, columns, { files: files.length, truncated, malformed, glue }) };
+  return { examples, labels, report: reportOf(examples, columns, { files: files.length, drawnFrom, truncated, malformed, glue }) };
 }
 
 export interface LabelledRecord {
@@ -131,12 +138,6 @@ function notAClass(record: DataRecord, key: string, { name }: GlueTask): DataErr
   return fieldError(record, key, `${name} has numbers to predict, not classes`, 'Set task: sequence_regression');
 }
 
-/** '2' before '10', names by their letters. */
-function byNumberOrName(a: string, b: string): number {
-  const [x, y] = [Number(a), Number(b)];
-  return Number.isFinite(x) && Number.isFinite(y) ? x - y : a < b ? -1 : Number(a > b);
-}
-
 /** @throws DataError where a sample has no column of a known name */
 export function findColumns({ value, file, line }: DataRecord): LabelledColumns {
   const has = (key: string | undefined) => key === undefined || Object.hasOwn(value, key);
@@ -168,6 +169,7 @@ function requiredNumber(record: DataRecord, key: string): number {
 
 interface Counts {
   readonly files: number;
+  readonly drawnFrom: number | undefined;
   readonly truncated: number;
   readonly malformed: number;
   readonly glue: GlueTask | undefined;
@@ -176,7 +178,7 @@ interface Counts {
 function reportOf(
   examples: readonly LabelledText[],
   { first, second, label }: LabelledColumns,
-  { files, truncated, malformed, glue }: Counts,
+  { files, drawnFrom, truncated, malformed, glue }: Counts,
 ): DataReport {
   const texts = second === undefined ? `"${first}"` : `"${first}" with "${second}"`;
   const counted = examples.map(({ ids, file, line, label: name }) => {
@@ -189,6 +191,7 @@ function reportOf(
     formatReason: `${glue ? `${describeGlue(glue)}: ` : ''}${texts} with "${label}"`,
     files,
     read: examples.length + malformed,
+    drawnFrom: drawnFrom === undefined ? undefined : drawnFrom + malformed,
     dropped: malformed > 0 ? { lines_with_too_few_fields: malformed } : {},
     truncated,
     ...summarizeExamples(counted),

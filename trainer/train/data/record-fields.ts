@@ -56,6 +56,12 @@ export function labelName(record: DataRecord, key: string, names: readonly strin
   return checkedName(record, key, text, names);
 }
 
+/** The order of labels: '2' before '10', names by their letters. */
+export function byNumberOrName(a: string, b: string): number {
+  const [x, y] = [Number(a), Number(b)];
+  return Number.isFinite(x) && Number.isFinite(y) ? x - y : a < b ? -1 : Number(a > b);
+}
+
 /** The turns under a key, each with `role` and `content`, or `from` and `value`. */
 export function chatMessages(record: DataRecord, key: string, names: { role: string; content: string }): ChatMessage[] {
   const turns = record.value[key];

@@ -27,7 +27,7 @@ function file(name: string, text: string): string {
   return path;
 }
 const load = (path: string, regression = false, labels: readonly string[] = []) =>
-  loadLabelled({ paths: [path], tokenizer, columns: {}, regression, labels, maxLength: 400 });
+  loadLabelled({ paths: [path], tokenizer, columns: {}, regression, labels, maxLength: 400, seed: 0 });
 const textOf = (ids: Int32Array) => String.fromCodePoint(...[...ids].map(id => (id < 10 ? 124 : id)));
 
 interface Case {

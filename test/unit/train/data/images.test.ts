@@ -10,7 +10,7 @@ import { createBatchPlan } from '../../../../trainer/train/data/batch-plan.ts';
 import { epochBatches } from '../../../../trainer/train/data/batches.ts';
 import { imageSource } from '../../../../trainer/train/data/image-batches.ts';
 import { resample } from '../../../../trainer/train/data/image-resample.ts';
-import { type ImageSample, listImages } from '../../../../trainer/train/data/image-samples.ts';
+import { type ImageSample, type ListImagesInput, listImages } from '../../../../trainer/train/data/image-samples.ts';
 import { type Augmentation, loadImage } from '../../../../trainer/train/data/load-image.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'rowtune-images-'));
@@ -33,7 +33,9 @@ async function picture(kind: 'png' | 'jpeg', [width, height]: readonly [number, 
     .toBuffer();
 }
 
-const list = (path: string, labels: readonly string[] = []) => listImages({ paths: [path], columns: {}, labels });
+const listed = (path: string, more: Partial<ListImagesInput> = {}) =>
+  listImages({ paths: [path], columns: {}, labels: [], seed: 0, ...more });
+const list = async (path: string, labels: readonly string[] = []) => (await listed(path, { labels })).samples;
 const namesOf = (samples: readonly ImageSample[]) => samples.map(({ label, line }) => `${label} ${line}`);
 
 const plain: ImagePreprocessing = {
@@ -116,6 +118,19 @@ describe('listImages', () => {
     const size32 = { ...plain, resize: { kind: 'exact', height: 32, width: 32 }, height: 32, width: 32 } as const;
     const pixels = await pixelsOf(fine[0] as ImageSample, [], size32);
     expect([pixels[0], pixels[1], pixels[3 * 1023]]).toEqual([Math.fround(100 / 255), 0, Math.fround(100 / 255)]);
+  });
+
+  it('draws some by the seed, with the labels of all in their order', async () => {
+    write('numbers/train.bin', Uint8Array.from(Array.from({ length: 100 }, (_, i) => cifarRecord([i % 12], i)).flat()));
+    const drawn = (seed: number) => listed(at('numbers'), { maxSamples: 30, seed });
+    const { samples, labels, count } = await drawn(1);
+    expect([samples.length, count]).toEqual([30, 100]);
+    expect(labels).toEqual(Array.from({ length: 12 }, (_, i) => String(i)));
+    const lines = samples.map(({ line = 0 }) => line);
+    expect(lines).toEqual([...new Set(lines)].sort((a, b) => a - b));
+    expect(lines.at(-1)).toBeGreaterThan(50);
+    expect((await drawn(1)).samples.map(({ line }) => line)).toEqual(lines);
+    expect((await drawn(2)).samples.map(({ line }) => line)).not.toEqual(lines);
   });
 
   it('refuses records of a wrong size, labels without a name, and folders without images', async () => {

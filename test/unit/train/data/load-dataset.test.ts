@@ -21,6 +21,7 @@ const base: DatasetSettings = {
   completionOnly: true,
   truncation: 'end',
   textSplit: 'file',
+  seed: 0,
 };
 const load = (paths: string[], settings: Partial<DatasetSettings> = {}, more: { maxLength?: number; renderChat?: RenderChat } = {}) =>
   loadDataset({ paths, settings: { ...base, ...settings }, tokenizer, maxLength: 40, maxPositions: 64, ...more });
@@ -65,7 +66,24 @@ describe('loadDataset', () => {
   it('takes labels of Parquet files by id', async () => {
     const file = join(fileURLToPath(new URL('.', import.meta.url)), 'fixtures', 'labelled.zstd.parquet');
     const data = await load([file], { labels: ['ham', 'spam'], maxSamples: 5 });
-    expect(data.report.labelCounts).toEqual({ ham: 3, spam: 2 });
+    expect(data.report.read).toBe(5);
+    expect(Object.keys(data.report.labelCounts).every(label => data.labels.includes(label))).toBe(true);
+  });
+
+  it('draws samples by the seed, in their order, and names the labels of all', async () => {
+    const file = lines(...Array.from({ length: 100 }, (_, i) => ({ text: `${i}`, label: i < 50 ? 'ham' : 'spam' })));
+    const drawn = async (seed: number) => load([file], { maxSamples: 20, seed });
+    const data = await drawn(1);
+    const at = data.examples.map(({ line }) => line);
+    expect(at).toEqual([...new Set(at)].sort((a, b) => a - b));
+    expect(at).toHaveLength(20);
+    // A file sorted by label gives both.
+    expect(Object.keys(data.report.labelCounts)).toEqual(['ham', 'spam']);
+    expect(describeData(data.report)).toContain('20 of 100 samples, drawn at random, from 1 file');
+    expect((await drawn(1)).examples).toEqual(data.examples);
+    expect((await drawn(2)).examples).not.toEqual(data.examples);
+    expect((await load([file], { maxSamples: 1 })).labels).toEqual(['ham', 'spam']);
+    expect((await load([file], { maxSamples: 100 })).examples).toEqual((await load([file])).examples);
   });
 
   it('cuts long documents into parts without losing a target', async () => {

@@ -31,7 +31,7 @@ function file(name: string, text: string): string {
 }
 
 const load = (path: string, changes: Partial<Parameters<typeof loadLabelled>[0]> = {}) =>
-  loadLabelled({ paths: [path], tokenizer, columns: {}, regression: false, labels: [], maxLength: 20, ...changes });
+  loadLabelled({ paths: [path], tokenizer, columns: {}, regression: false, labels: [], maxLength: 20, seed: 0, ...changes });
 
 describe('createSegmentEncoder', () => {
   const encoder = createSegmentEncoder(tokenizer);
