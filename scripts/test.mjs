@@ -17,12 +17,17 @@ function counts(report) {
   }
 }
 
-/** Some tests run real models; those whose model is missing are skipped, by name. */
-async function fetchModels() {
+/** Some tests run real models on real data; those of which something is missing are skipped, by name. */
+async function fetchModelsAndData() {
   const { ensureModel } = await import('./demo/model.mjs');
   const { ensureMiniLm } = await import('./demo/minilm.mjs');
-  const models = { SmolLM2: ensureModel, MiniLM: ensureMiniLm };
-  for (const [name, ensure] of Object.entries(models))
+  const { ensureSmoke } = await import('./demo/paper-smoke.mjs');
+  const wanted = {
+    SmolLM2: ensureModel,
+    MiniLM: ensureMiniLm,
+    "the data of the paper's tables in small": cache => ensureSmoke(path.join(cache, 'demo')),
+  };
+  for (const [name, ensure] of Object.entries(wanted))
     await ensure(cacheFolder()).catch(error => say(`going on without ${name}: ${error.message}`));
 }
 
@@ -42,7 +47,7 @@ async function main() {
   ensurePackages();
   buildBundles();
   ensureEngine();
-  await fetchModels();
+  await fetchModelsAndData();
   const isTidy = chosen.length > 0 || check();
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-test-'));
   try {

@@ -1,9 +1,9 @@
-/** `rowtune reproduce --smoke` as a user runs it: a row of texts trains, is found finished by a second call, and its number is shown; what is missing is named. */
+/** `rowtune reproduce --smoke` as a user runs it: rows of texts, images and a language model train, are found finished by a second call; what is missing is named. */
 import { existsSync } from 'node:fs';
 import { mkdtemp, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { resolveSettings } from '../../../trainer/settings.ts';
 import { cli } from './run-cli.ts';
 
@@ -26,17 +26,28 @@ test('what a table needs is listed, and what is missing makes it fail', async ()
   expect((await cli(['reproduce', '--table', '7', '--only', 'nothing'], { cwd })).status).toBe(2);
 });
 
-test.skipIf(!isPrepared)(
-  `a smoke run${isPrepared ? '' : ' (skipped: its data is downloaded by the first `rowtune reproduce --table 8 --smoke`)'}`,
+/** One row of each kind, and what it says; every row runs by `rowtune reproduce --table N --smoke`. */
+const rows = [
+  { table: 4, id: 'llama2-fa-spsft', says: 'answering winogrande', measures: ['mean', 'trained'] },
+  { table: 6, id: 'resnext101-spsft-dependencies', says: 'dependencies: a share of 0.025 of the rows', measures: ['quality', 'trained'] },
+  { table: 7, id: 'cola-dense', says: "GLUE's CoLA, judged by matthews", measures: ['quality', 'trained'] },
+] as const;
+
+describe.skipIf(!isPrepared)(
+  `a smoke run${isPrepared ? '' : ' (skipped: its data is downloaded by `npm test` and by the first `rowtune reproduce --table 8 --smoke`)'}`,
   { timeout: 180_000 },
-  async () => {
-    const args = ['reproduce', '--table', '7', '--smoke', '--only', 'cola-dense', '--json'];
-    const first = await cli(args, { cwd });
-    expect(first.stderr).toContain("GLUE's CoLA, judged by matthews");
-    expect([first.status, resultOf(first.stdout).rows.map(({ id }) => id)]).toEqual([0, ['cola-dense']]);
-    const again = await cli(args, { cwd });
-    expect(again.stderr).toContain('finished (');
-    expect(again.stderr).not.toContain('row 1 of');
-    expect(resultOf(again.stdout).rows[0]?.ours).toEqual(resultOf(first.stdout).rows[0]?.ours);
+  () => {
+    test.each(rows)('$id', async ({ table, id, says, measures }) => {
+      const args = ['reproduce', '--table', `${table}`, '--smoke', '--only', id, '--json'];
+      const first = await cli(args, { cwd });
+      expect(first.stderr).toContain(says);
+      const [row] = resultOf(first.stdout).rows;
+      expect([first.status, row?.id]).toEqual([0, id]);
+      expect(row?.ours).toMatchObject(Object.fromEntries(measures.map(name => [name, expect.any(Number)])));
+      const again = await cli(args, { cwd });
+      expect(again.stderr).toContain('finished (');
+      expect(again.stderr).not.toContain('row 1 of');
+      expect(resultOf(again.stdout).rows[0]?.ours).toEqual(row?.ours);
+    });
   },
 );

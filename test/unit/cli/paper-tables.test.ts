@@ -45,6 +45,27 @@ test('models and data are found where they lie, or named', async () => {
   expect(dataOverrides('alpaca', true, places).missing).toHaveLength(8);
 });
 
+test('held-out data is what the paper has: a part, a share of Caltech-101, none for Alpaca', () => {
+  const heldOf = (key: Parameters<typeof dataOverrides>[0]) =>
+    dataOverrides(key, false, places).overrides.filter(one => /^(data\.eval|val_size)/.test(one));
+  expect(heldOf('cifar100')).toEqual([`data.eval=${JSON.stringify(path.join(places.data, 'cifar-100-binary', 'test.bin'))}`]);
+  expect(heldOf('caltech101')).toEqual(['data.eval=', 'val_size=0.2']);
+  expect(heldOf('alpaca')).toEqual(['data.eval=', 'val_size=0']);
+});
+
+test("GLUE is also found as the hub's Parquet files", () => {
+  for (const name of ['train', 'validation_matched', 'validation_mismatched', 'test_matched']) {
+    mkdirSync(path.join(places.data, 'mnli'), { recursive: true });
+    writeFileSync(path.join(places.data, 'mnli', `${name}-00000-of-00001.parquet`), '');
+  }
+  const { overrides, missing } = dataOverrides('mnli', false, places);
+  expect(missing).toEqual([]);
+  expect(overrides).toEqual([
+    `data.train=${JSON.stringify(path.join(places.data, 'mnli', 'train-00000-of-00001.parquet'))}`,
+    `data.eval=${JSON.stringify(path.join(places.data, 'mnli', 'validation_matched-00000-of-00001.parquet'))}`,
+  ]);
+});
+
 test('numbers of a finished run stand beside those of the paper', async () => {
   const cola = tableOf(7).rows.find(({ id }) => id === 'cola-spsft') as PaperRow;
   const runDir = path.join(folder, 'run');

@@ -1,5 +1,5 @@
 /** The models and data sets of the paper: what they are called here, how large they are, and where they are looked for. */
-import { existsSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { findComplete, repoFolder } from '../../hub/hub-cache.ts';
 
@@ -31,17 +31,22 @@ export interface PaperData {
   readonly title: string;
   /** Under --data. */
   readonly train: string;
-  /** Left out: a share of the training samples is held out. */
   readonly eval?: string;
+  /** The share of the training samples that is held out, of data that comes in one part and is judged by itself. */
+  readonly heldOut?: number;
+  /** As the hub has it: a folder, and how the names of its Parquet files for training and evaluation begin. */
+  readonly parquet?: { readonly folder: string; readonly train: string; readonly eval: string };
   /** What it is published as; unpacked under --data. */
   readonly archive: string;
 }
 
-const glue = (folder: string, dev = 'dev.tsv'): PaperData => ({
+/** @param matched of MNLI, which has two parts to evaluate on */
+const glue = (folder: string, matched = ''): PaperData => ({
   title: `GLUE ${folder}`,
   train: `${folder}/train.tsv`,
-  eval: `${folder}/${dev}`,
-  archive: `${folder}.zip of GLUE`,
+  eval: `${folder}/dev${matched}.tsv`,
+  parquet: { folder: folder.replace('-', '').toLowerCase(), train: 'train', eval: `validation${matched}` },
+  archive: `${folder}.zip of GLUE, or the Parquet files of nyu-mll/glue`,
 });
 
 export const paperData = {
@@ -57,9 +62,14 @@ export const paperData = {
     eval: 'tiny-imagenet-200/val',
     archive: 'tiny-imagenet-200.zip',
   },
-  caltech101: { title: 'Caltech-101', train: '101_ObjectCategories', archive: '101_ObjectCategories.tar.gz of Caltech-101' },
+  caltech101: {
+    title: 'Caltech-101',
+    train: '101_ObjectCategories',
+    heldOut: 0.2,
+    archive: '101_ObjectCategories.tar.gz of Caltech-101',
+  },
   cola: glue('CoLA'),
-  mnli: glue('MNLI', 'dev_matched.tsv'),
+  mnli: glue('MNLI', '_matched'),
   mrpc: glue('MRPC'),
   qnli: glue('QNLI'),
   qqp: glue('QQP'),
@@ -90,9 +100,6 @@ export async function findPaperModel(key: ModelKey, { models, cacheDir }: Places
   return (await findComplete(repoFolder(cacheDir, hub), 'main')) === undefined ? undefined : hub;
 }
 
-/** Of data that comes in one part. */
-const HELD_OUT = 0.2;
-
 /** The model that is missing, and how to give it. */
 export const missingModel = (key: ModelKey): string =>
   `the model ${paperModels[key].hub} (give it as ${path.basename(paperModels[key].hub)}/ under --models, or take it from the hub: --download)`;
@@ -109,11 +116,12 @@ export function dataOverrides(
   withBenchmarks: boolean,
   { data }: Places,
 ): { readonly overrides: string[]; readonly missing: MissingFile[] } {
-  const { train, eval: held, archive }: PaperData = paperData[key];
+  const { archive, heldOut, ...parts }: PaperData = paperData[key];
+  const { train, eval: held } = parquetParts(parts, data) ?? parts;
   const files: [string, string][] = [['data.train', train], ...(held === undefined ? [] : ([['data.eval', held]] as [string, string][]))];
   const overrides = files.map(([setting, file]) => `${setting}=${JSON.stringify(path.join(data, file))}`);
   // An empty value takes the key out of the recipe.
-  if (held === undefined) overrides.push('data.eval=', `val_size=${HELD_OUT}`);
+  if (held === undefined) overrides.push('data.eval=', `val_size=${heldOut ?? 0}`);
   const missing = files.map(([, file]) => ({ file: path.join(data, file), source: archive })).filter(({ file }) => !existsSync(file));
   if (withBenchmarks) {
     const found = paperBenchmarks.map(name => [name, benchmarkFile(name, data)] as const);
@@ -122,6 +130,16 @@ export function dataOverrides(
     overrides.push(`benchmarks=${JSON.stringify(Object.fromEntries(found))}`);
   }
   return { overrides, missing };
+}
+
+/** Where the files of the paper's kind are not there, and the hub's are. */
+function parquetParts({ train, parquet }: Pick<PaperData, 'train' | 'parquet'>, data: string): { train: string; eval: string } | undefined {
+  if (!parquet || existsSync(path.join(data, train))) return undefined;
+  const folder = path.join(data, parquet.folder);
+  const names = existsSync(folder) ? readdirSync(folder).filter(name => name.endsWith('.parquet')) : [];
+  const fileOf = (part: string) => names.find(name => name.slice(0, name.search(/[-.]/)) === part);
+  const [first, second] = [fileOf(parquet.train), fileOf(parquet.eval)];
+  return first && second ? { train: path.join(parquet.folder, first), eval: path.join(parquet.folder, second) } : undefined;
 }
 
 /** What lm-evaluation-harness takes: the test part where its answers are published. */
