@@ -3,7 +3,7 @@
 import { attachForEstimate } from '../memory/planned-program.ts';
 import type { RecipeEstimate } from '../memory/predict.ts';
 import { moduleNames, TargetError, type TargetSettings, targetModules } from '../method/targets.ts';
-import type { AnyModel, Model, ModuleSpec } from '../model/model-spec.ts';
+import { type AnyModel, type Model, type ModuleSpec, takesSize } from '../model/model-spec.ts';
 import { classBalanceProblem } from '../protocol/class-balance.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';
 import { byteSize } from '../protocol/format.ts';
@@ -24,6 +24,7 @@ export const factCodes = [
   'unreadable-model',
   'model-mismatch',
   'task-for-model',
+  'image-size',
   'unknown-module',
   'nothing-to-train',
   'rank-above-layer',
@@ -73,6 +74,7 @@ function* modelProblems({ model, values }: RecipeView): Generator<Report> {
   if (model.kind !== 'ready') yield unusable(model, values.model ?? '');
   else {
     yield* taskProblems(model.model, values.task);
+    yield* imageProblems(model.model, values.data.image_size);
     yield* targetProblems(model.model, values);
     const maxPositions = positionsOf(model.model);
     if (maxPositions !== undefined && values.max_length > maxPositions)
@@ -108,6 +110,13 @@ function* taskProblems(model: AnyModel, task: Recipe['task']): Generator<Report>
   const does = model.kind === 'causal' ? 'predicts the next token' : model.input.kind === 'image' ? 'looks at images' : 'reads texts whole';
   const message = `the model is a ${model.family} that ${does}: it can be tuned for ${tasks.join(' or ')}, not for ${task}`;
   yield { code: 'task-for-model', path: ['task'], message, replaceBy: tasks[0] };
+}
+
+function* imageProblems(model: AnyModel, size: number | undefined): Generator<Report> {
+  if (size === undefined || model.kind !== 'classifier' || model.input.kind !== 'image' || takesSize(model.input, size)) return;
+  const { height, width } = model.input;
+  const message = `the model takes images of ${height} × ${width} alone: images are resized to that, and image_size is for convolutional networks`;
+  yield { code: 'image-size', path: ['data', 'image_size'], message, replaceBy: String(height) };
 }
 
 function* targetProblems(model: AnyModel, values: RecipeView['values']): Generator<Report> {

@@ -4,7 +4,7 @@ import { elementCount, type TensorSpec } from '../graph/types.ts';
 import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
 import { TargetError } from '../method/targets.ts';
-import { loadModel } from '../model/load-model.ts';
+import { loadModel, type ModelOptions } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
 import { checkWeights } from '../model/weight-stream.ts';
@@ -90,7 +90,7 @@ export interface RecipeEstimate extends MemoryEstimate {
  * @throws TargetError, SelectionError where the method cannot be attached to this model
  */
 export function estimateRecipe(params: EstimateParams): RecipeEstimate {
-  const model = loadModel(params.headers.config);
+  const model = loadModel(params.headers.config, modelOptions(params.recipe));
   checkWeights(model, params.headers);
   const settings = methodSettings(params.recipe);
   const own = estimateMethod(params, model, params.recipe.method, settings);
@@ -99,6 +99,15 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const alike = { ...params, allLevels: false, recipe: { ...params.recipe, recompute: own.recompute } };
   const alternatives = others.flatMap(method => alternative(alike, model, method, { settings, trainable: own.trainable }));
   return { ...own, alternatives };
+}
+
+/** What a recipe says of the model's head and input; labels that only the data tells are as many as the config has. */
+function modelOptions({ task, data: { image_size: size, labels } }: Recipe): ModelOptions {
+  if (task === 'sequence_regression') return { labels: ['LABEL_0'], problem: 'regression' };
+  return {
+    ...(task !== 'causal_lm' && labels.length > 0 && { labels }),
+    ...(task === 'image_classification' && size !== undefined && { imageSize: [size, size] }),
+  };
 }
 
 /** Nothing for a method that does not take these targets (lora has no norms). */

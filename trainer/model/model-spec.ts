@@ -94,7 +94,18 @@ export type ClassifierInput =
       /** Kinds of segments that the model tells apart; 0 or 1: none, and no `types` are fed. */
       readonly tokenTypes: number;
     }
-  | { readonly kind: 'image'; readonly height: number; readonly width: number; readonly channels: number };
+  | {
+      readonly kind: 'image';
+      readonly height: number;
+      readonly width: number;
+      readonly channels: number;
+      /** Height and width can be chosen (`ModelOptions.imageSize`); others have a size of their own. */
+      readonly resizable: boolean;
+    };
+
+/** Whether a model looks at images of this height and width. */
+export const takesSize = ({ resizable, height, width }: Extract<ClassifierInput, { kind: 'image' }>, size: number): boolean =>
+  resizable || (height === size && width === size);
 
 /** One batch, of the kind that `ClassifierModel.input` names. */
 export type ClassifierBatch =

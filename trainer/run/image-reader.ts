@@ -1,12 +1,13 @@
 /** Reads images for a classifier. */
 import path from 'node:path';
 import { type ImagePreprocessing, imagePreprocessing } from '../hub/image-preprocessing.ts';
-import type { ClassifierModel } from '../model/model-spec.ts';
+import { type ClassifierModel, takesSize } from '../model/model-spec.ts';
 import { planBatches } from '../train/data/batch-plan.ts';
 import { DataError } from '../train/data/data-error.ts';
 import { imageSource, type LabelledImage } from '../train/data/image-batches.ts';
 import { type ImageSample, listImages } from '../train/data/image-samples.ts';
 import type { ClassifierReader } from './classifier-reader.ts';
+import { RunError } from './run-error.ts';
 import type { SetUpParams } from './task-setup.ts';
 
 type ImageInput = Extract<ClassifierModel['input'], { kind: 'image' }>;
@@ -19,17 +20,23 @@ export async function imageReader(
   input: ImageInput,
 ): Promise<ClassifierReader<LabelledImage>> {
   const { image_size: size, augment, bad_images: bad, columns } = recipe.data;
+  if (size !== undefined && !takesSize(input, size))
+    throw new RunError(
+      'unsupported',
+      `data.image_size is ${size}, but the model takes images of ${input.height} × ${input.width} alone`,
+      'Take image_size out: images are resized to what the model takes',
+    );
   const imageSize = size === undefined ? undefined : ([size, size] as const);
   const [height, width] = imageSize ?? [input.height, input.width];
   const preprocessing = await imagePreprocessing({ dir: base.folder.dir, config: base.folder.config, height, width });
   job.log('info', `images: ${describePreprocessing(preprocessing)}`);
   const skipped = new Set<string>();
   // Each is met again in every epoch and evaluation, and told once.
-  const onSkip = ({ message, place: { file, line } }: DataError): void => {
-    const image = `${file}:${line}`;
+  const onSkip = ({ problem, place: { file, line } }: DataError): void => {
+    const image = line === undefined ? `${file}` : `${file}:${line}`;
     if (skipped.has(image)) return;
     const count = skipped.add(image).size;
-    if (count <= NAMED) job.log('warning', `left out, ${count} so far: ${message}`);
+    if (count <= NAMED) job.log('warning', `left out, ${count} so far: ${image}: ${problem}`);
     else if (Number.isInteger(Math.log2(count / NAMED))) job.log('warning', `${count} images that do not decode are left out so far`);
   };
   return {
@@ -48,7 +55,7 @@ export async function imageReader(
       if (stranger) throw unknownLabel(stranger, labels);
       job.log(
         'info',
-        `${samples.length < count ? `${samples.length} of ${count} images, drawn at random,` : `${count} images`} of ${labels.length} classes`,
+        `${samples.length < count ? `${samples.length} of ${count} images, drawn at random,` : `${count} images`} of ${labels.length} ${labels.length === 1 ? 'class' : 'classes'}`,
       );
       return { examples: samples.map(sample => ({ ...sample, target: places.get(sample.label) as number })), labels };
     },

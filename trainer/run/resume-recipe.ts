@@ -18,6 +18,8 @@ const CHANGEABLE: readonly string[] = [
   'save_total_limit',
   'recompute',
   'threads',
+  // A run that a bad image ended could not go on otherwise.
+  'data.bad_images',
 ];
 
 /** What is of no account for a run that has begun. */

@@ -3,6 +3,7 @@ import path from 'node:path';
 import { writeTextFile } from '../hub/durable-file.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { dataStart, stepsPerEpoch } from '../train/data/batches.ts';
+import { DataError } from '../train/data/data-error.ts';
 import { learningRateAt, type ScheduleSettings, warmupStepsOf } from '../train/schedule.ts';
 import { pruneCheckpoints, saveCheckpoint, type TrainerState } from './checkpoint.ts';
 import { bestModelValue, type Evaluation, evaluate, evaluationMetrics } from './evaluate.ts';
@@ -47,7 +48,7 @@ export function totalStepsOf({ recipe, source }: Pick<Prepared, 'recipe' | 'sour
   return recipe.max_steps > 0 ? recipe.max_steps : Math.ceil(recipe.num_train_epochs * perEpoch);
 }
 
-/** @throws RunError 'loss-diverged' or 'disk-full'; the checkpoints written before stay good */
+/** @throws RunError 'loss-diverged' or 'disk-full', DataError; the checkpoints written before stay good */
 export function runTrainLoop(params: TrainLoopParams): Promise<LoopOutcome> {
   return new TrainLoop(params).run();
 }
@@ -134,7 +135,7 @@ class TrainLoop {
     const step = state.step + 1;
     const rate = learningRateAt(this.schedule, state.step);
     const started = performance.now();
-    const result = await trainStep(prepared, state.cursor, step, rate);
+    const result = await trainStep(prepared, state.cursor, step, rate).catch(error => this.keepBefore(error));
     const seconds = (performance.now() - started) / 1000;
     this.stepSeconds.push(seconds);
     this.tokens += result.tokens;
@@ -158,6 +159,16 @@ class TrainLoop {
     };
     await this.record(result, rate);
     return result.loss;
+  }
+
+  /** What was trained until a sample turned out wrong is good, and a run that goes on with it meets the same batch again. */
+  private async keepBefore(error: unknown): Promise<never> {
+    const { step } = this.state;
+    if (error instanceof DataError && step > 0) {
+      if (this.savedStep !== step) await this.save();
+      this.params.job.log('warning', `update ${step} is saved: once the data is mended, rowtune resume goes on from there`);
+    }
+    throw error;
   }
 
   private get epoch(): number {

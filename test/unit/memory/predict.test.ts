@@ -1,7 +1,9 @@
 /** The estimate: parameter counts of the paper, laws of the parts, and how long it may take. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type EstimateParams, estimateRecipe, type RecipeEstimate } from '../../../trainer/memory/predict.ts';
-import { causalModel } from '../../../trainer/model/load-model.ts';
+import { causalModel, loadModel } from '../../../trainer/model/load-model.ts';
 import { ModelConfigError } from '../../../trainer/model/model-spec.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
@@ -115,6 +117,19 @@ describe('the parts', () => {
     const ofNorms = toy('target_modules: [input_layernorm]\nr: 4\n', { compare: true });
     expect(ofNorms.alternatives.map(({ method }) => method)).toEqual(['head', 'full']);
   });
+});
+
+test("a convolutional network's activations grow with the images of the recipe, a head with its labels", () => {
+  const config = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'golden', 'resnet', 'config.json'), 'utf8'));
+  const tensors = new Map(loadModel(config).parameters.map(parameter => [parameter.name, parameter]));
+  const of = (data: string) => {
+    const { recipe } = parseRecipe(`model: base\ntask: image_classification\nmethod: head\ndata: {train: [images], ${data}}\n`);
+    return estimateRecipe({ recipe: recipe as Recipe, headers: { config, tensors } });
+  };
+  const [small, large] = [of('image_size: 64'), of('image_size: 128')];
+  expect(large.activationBytes / small.activationBytes).toBeGreaterThan(3);
+  const ten = of(`image_size: 64, labels: [${[...Array(10).keys()].map(i => `l${i}`).join(', ')}]`);
+  expect(ten.trainable / 10).toBe(config.hidden_sizes.at(-1) + 1);
 });
 
 test('tensors that disagree with config.json are all named', () => {

@@ -30,6 +30,11 @@ beforeAll(async () => {
       put(`${part}/${label}/1.png`, bytes);
       put(`${part}/${label}/2.png`, bytes);
     }
+  for (const [label, bytes] of Object.entries({ day: light, night: dark })) {
+    put(`late/${label}/1.png`, bytes);
+    put(`late/${label}/2.png`, bytes);
+  }
+  put('late/day/3.png', dark.subarray(0, 20));
   for (const name of ['a.png', 'b.png']) put(`damaged/day/${name}`, dark.subarray(0, 20));
   put('strange/dusk/1.png', dark);
   put('one/day/1.png', light);
@@ -68,7 +73,31 @@ test.each([
     ['data.train=good', 'data.labels=[day, dawn]'],
     /night\/1\.png: the label "night", expected one of day, dawn/,
   ],
+  [
+    'a size that the model does not take',
+    ['data.train=good', 'data.image_size=40'],
+    /image_size is 40, but the model takes images of \d+ × \d+ alone/,
+  ],
   ['one label', ['data.train=one'], /every sample has the label "day"\. Give samples of at least two labels\.$/],
 ])('%s stops the run, with its place', async (name, settings, message) => {
-  expect(await failureOf(train(name, ...settings))).toMatchObject({ code: 'data', message: expect.stringMatching(message) });
+  const code = name.startsWith('a size') ? 'unsupported' : 'data';
+  expect(await failureOf(train(name, ...settings))).toMatchObject({ code, message: expect.stringMatching(message) });
+});
+
+test('what was trained until a bad image is met is saved, and the run goes on without the image', async () => {
+  // One image a batch, in their order: the first two of `day` are good.
+  const settings = ['data.train=late', 'per_device_train_batch_size=1', 'data.shuffle=false'];
+  expect(await failureOf(train('late', ...settings))).toMatchObject({
+    code: 'data',
+    message: expect.stringMatching(/day\/3\.png: the image/),
+  });
+  const context = { cacheDir, baseDir: folder, hub: { offline: true } } as const;
+  const { events, value } = await runInProcess<TrainResult>({
+    kind: 'resume',
+    runDir: at('runs', 'late'),
+    overrides: ['data.bad_images=skip'],
+    context,
+  });
+  expect(events.some(event => event.type === 'log' && /left out, 1 so far: .*day\/3\.png/.test(event.message))).toBe(true);
+  expect(value).toMatchObject({ state: 'finished', steps: 15 });
 });

@@ -70,7 +70,7 @@ export function resnet(config: ResNetConfig): ClassifierModel {
     hiddenSize,
     parameters: parametersOf(modules),
     modules,
-    input: { kind: 'image', height: image[0], width: image[1], channels },
+    input: { kind: 'image', height: image[0], width: image[1], channels, resizable: true },
     labels,
     problem,
     heads: [parts.head],

@@ -77,7 +77,7 @@ export function vit(config: VitConfig): ClassifierModel {
     hiddenSize,
     parameters: parametersOf(modules),
     modules,
-    input: { kind: 'image', height: image[0], width: image[1], channels },
+    input: { kind: 'image', height: image[0], width: image[1], channels, resizable: false },
     labels,
     problem,
     heads: parts.heads,
