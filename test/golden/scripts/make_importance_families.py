@@ -1,0 +1,139 @@
+"""Row scores of classifiers of every kind by every measure that looks at data, from PyTorch's own gradients, sample by sample.
+Deterministic (1 thread). Samples are formulas of their numbers, so that none are stored.
+run: OMP_NUM_THREADS=1 python make_importance_families.py [folder]      (timm_resnext also needs timm)"""
+import json, os, sys
+os.environ['HF_HUB_OFFLINE'] = '1'
+import numpy, torch, transformers
+from safetensors.torch import load_file
+
+torch.set_num_threads(1)
+OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
+FOLDERS = ['bert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'resnet', 'timm_resnext']
+SAMPLES, TOKENS = 5, 9
+SIDES = dict(vit=32, deit=32, resnet=16, timm_resnext=16)
+LABELS = [0, 1, 2, 0, 1]
+
+
+def open_model(name):
+    folder = os.path.join(OUT, name)
+    config = json.load(open(os.path.join(folder, 'config.json')))
+    if 'architectures' in config:
+        model = getattr(transformers, config['architectures'][0]).from_pretrained(folder)
+        return model.eval(), config.get('vocab_size')
+    import timm
+    model = timm.create_model(config['architecture'], **{'num_classes': config['num_classes'], **config.get('model_args', {})})
+    model.load_state_dict(load_file(os.path.join(folder, 'model.safetensors')))
+    return model.eval(), None
+
+
+def sample(i, vocabulary, side):
+    """What the model is fed of sample i, and how many tokens of it are seen."""
+    if vocabulary is None:
+        at = numpy.arange(3 * side * side, dtype=numpy.float64)
+        return dict(pixel_values=torch.tensor(numpy.sin(0.7 * at + i).astype(numpy.float32)).reshape(1, 3, side, side)), None
+    ids = [1 + (7 * i * i + 3 * t * t + 11 * i * t + 5) % (vocabulary - 1) for t in range(TOKENS)]
+    seen = TOKENS - i
+    return dict(input_ids=torch.tensor([ids]), attention_mask=torch.tensor([[int(t < seen) for t in range(TOKENS)]])), seen
+
+
+def file_names(model, folder):
+    file = load_file(os.path.join(folder, 'model.safetensors'))
+    found = {}
+    for name, p in model.named_parameters():
+        same = [name] if name in file else [k for k, v in file.items() if v.shape == p.shape and torch.equal(v, p.detach())]
+        assert len(same) == 1, (name, same)
+        found[name] = same[0]
+    return found
+
+
+class Watch:
+    """Inputs and outputs of every layer with rows, of one sample, as they are before others write into them; what nobody reads is left out."""
+
+    def __init__(self, model):
+        self.calls = {}
+        for name, module in model.named_modules():
+            if getattr(module, 'weight', None) is not None:
+                module.register_forward_hook(lambda m, args, out, name=name: self.calls.setdefault(name, []).append((args[0].detach().clone(), out.detach().clone())))
+
+    def take(self, seen):
+        cut = lambda x: x[:, :seen] if seen is not None and x.dim() > 1 and x.shape[1] == TOKENS else x
+        # The head reads the class token alone.
+        last = lambda name, x: x[:, :1] if name.endswith('it.layernorm') else x
+        calls = {name: [(last(name, cut(x)), last(name, cut(y))) for x, y in pairs] for name, pairs in self.calls.items()}
+        self.calls = {}
+        return calls
+
+
+def channels_last(x):
+    return x.movedim(1, -1).flatten(0, -2) if x.dim() == 4 else x.flatten(0, -2)
+
+
+def squares(module, x, y, weight):
+    """Of one sample, to be summed: what wanda and activation take the root of. The first by input, the second by row."""
+    if isinstance(module, torch.nn.Embedding):
+        count = torch.bincount(x.flatten(), minlength=weight.shape[0]).double()
+        return count, count * weight.double().square().sum(1)
+    out = channels_last(y).double()
+    if weight.dim() == 1:
+        return (out - module.bias.double()).square().sum(0), out.square().sum(0)
+    return channels_last(x).double().square().sum(0), out.square().sum(0)
+
+
+def wanda(module, weight, sums):
+    weight = weight.double().abs()
+    if isinstance(module, torch.nn.Embedding):
+        return sums.sqrt() * weight.sum(1)
+    if weight.dim() == 1:
+        return sums.sqrt()
+    flat, norms = weight.flatten(2).sum(2) if weight.dim() == 4 else weight, sums.sqrt()
+    groups = getattr(module, 'groups', 1)
+    per = flat.shape[0] // groups
+    return torch.cat([flat[g * per:(g + 1) * per] @ norms.view(groups, -1)[g] for g in range(groups)])
+
+
+def scores_of(name):
+    model, vocabulary = open_model(name)
+    names, modules = file_names(model, os.path.join(OUT, name)), dict(model.named_modules())
+    watch = Watch(model)
+    gradients, sums = [], {}
+    for i in range(SAMPLES):
+        inputs, seen = sample(i, vocabulary, SIDES.get(name))
+        model.zero_grad()
+        out = model(**inputs) if hasattr(model, 'config') else model(*inputs.values())
+        logits = out if torch.is_tensor(out) else out.logits
+        torch.nn.functional.cross_entropy(logits, torch.tensor([LABELS[i]])).backward()
+        gradients.append({n: p.grad.detach().double().clone() for n, p in model.named_parameters() if p.grad is not None})
+        for at, calls in watch.take(seen).items():
+            weight = modules[at].weight.detach()
+            # A layer that is called twice also reads what no sample owns.
+            if len(calls) > 1 or calls[0][0].shape[0] != 1:
+                continue
+            new = squares(modules[at], *calls[0], weight)
+            old = sums.get(at)
+            sums[at] = new if old is None else tuple(a + b for a, b in zip(old, new))
+    result = {}
+    for n, p in model.named_parameters():
+        at = n.removesuffix('.weight')
+        if at not in modules or not n.endswith('.weight') or n not in gradients[0]:
+            continue
+        weight = p.detach().double()
+        rows = [(g[n] * weight).flatten(1).sum(1) if weight.dim() > 1 else g[n] * weight for g in gradients]
+        mean = sum(g[n] for g in gradients) / SAMPLES * weight
+        mean = mean.flatten(1) if mean.dim() > 1 else mean[:, None]
+        classes = torch.stack([torch.stack([rows[i] for i in range(SAMPLES) if LABELS[i] == t]).mean(0).abs() for t in sorted(set(LABELS))])
+        found = dict(taylor=mean.abs().sum(1), taylor_squared=mean.square().sum(1), taylor_row=mean.sum(1).abs(),
+                     fisher=torch.stack(rows).square().mean(0),
+                     qm_taylor=torch.quantile(classes, torch.linspace(0, 1, 11, dtype=torch.float64), dim=0).mean(0),
+                     class_max_taylor=classes.max(0).values, class_mean_taylor=classes.mean(0))
+        if at in sums:
+            found |= dict(wanda=wanda(modules[at], weight, sums[at][0]), activation=sums[at][1].sqrt())
+        # Norm over all rows, and every eleventh row.
+        result[names[n].removesuffix('.weight')] = {m: [float(f'{s.norm().item():.6g}'), *(float(f'{v:.6g}') for v in s[::11][:4].tolist())]
+                                                   for m, s in found.items()}
+    return result
+
+
+golden = dict(torch=torch.__version__, samples=SAMPLES, tokens=TOKENS, sides=SIDES, labels=LABELS, folders={name: scores_of(name) for name in FOLDERS})
+path = os.path.join(OUT, 'importance_families.json')
+json.dump(golden, open(path, 'w'), separators=(',', ':'))
+print({name: len(found) for name, found in golden['folders'].items()}, os.path.getsize(path))
