@@ -5,6 +5,7 @@ import { readConfigFile } from '../hub/model-config.ts';
 import { openSafetensors, type SafetensorsSource } from '../hub/safetensors-source.ts';
 import type { VeraShape } from '../method/method.ts';
 import { ADAPTER_WEIGHTS, type Adapter, type AdapterDescription, AdapterError, type AdapterRank, moduleOf } from './adapter.ts';
+import { nameInFile, nameInMemory } from './peft-names.ts';
 
 export const PEFT_CONFIG = 'adapter_config.json';
 
@@ -74,7 +75,7 @@ const isOn = (value: unknown): boolean =>
 function namesOf({ tensors }: SafetensorsSource): Map<string, string> {
   const names = [...tensors.keys()].filter(name => !/\.base_layer\.(weight|bias)$/.test(name));
   const prefixOf = (name: string): string => (name.startsWith(PEFT_PREFIX) ? PEFT_PREFIX : PEFT_SHARED_PREFIX);
-  return new Map(names.map(name => [name.startsWith(PEFT_SHARED_PREFIX) ? name.slice(prefixOf(name).length) : name, name]));
+  return new Map(names.map(name => [nameInFile(name.startsWith(PEFT_SHARED_PREFIX) ? name.slice(prefixOf(name).length) : name), name]));
 }
 
 function describe(
@@ -146,5 +147,6 @@ function veraShapeOf(names: ReadonlyMap<string, string>, shapeOf: ShapeOf, confi
 
 /** PEFT matches a key as a regular expression over the end of a module's name; dots mean dots in practice. */
 function patternValue(patterns: Readonly<Record<string, number>> | null | undefined, module: string): number | undefined {
-  return Object.entries(patterns ?? {}).find(([key]) => module === key || module.endsWith(`.${key}`))?.[1];
+  const names = [module, nameInMemory(module)];
+  return Object.entries(patterns ?? {}).find(([key]) => names.some(name => name === key || name.endsWith(`.${key}`)))?.[1];
 }

@@ -5,12 +5,13 @@
 import { join } from 'node:path';
 import { ADAPTER_WEIGHTS, type AdapterRank } from '../adapter/adapter.ts';
 import { mergedWeights } from '../adapter/merge.ts';
+import { nameInMemory } from '../adapter/peft-names.ts';
 import { PEFT_CONFIG, PEFT_PREFIX, PEFT_SHARED_PREFIX } from '../adapter/read-peft.ts';
 import { writeTextFile } from '../hub/durable-file.ts';
 import { type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
 import { isGrouped } from '../method/lora.ts';
 import { projectionValues, veraProjectionsOf } from '../method/vera.ts';
-import type { ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
+import type { AnyModel, ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
 import { withInitial } from '../model/weight-stream.ts';
 import { ExportError } from './export-error.ts';
 import { entryOf, type Factors, factorEntries, type PeftParams } from './peft-factors.ts';
@@ -22,9 +23,23 @@ export const peftBytes = (params: PeftParams): number =>
 /** @throws ExportError that names what PEFT cannot express */
 export async function writePeft(dir: string, params: PeftParams): Promise<void> {
   const { entries, config } = planOf(params);
-  await writeSafetensors(join(dir, ADAPTER_WEIGHTS), entries, { format: 'pt' });
-  await writeTextFile(join(dir, PEFT_CONFIG), `${JSON.stringify(config, null, 2)}\n`);
+  const named = entries.map(entry => ({ ...entry, name: nameInMemory(entry.name) }));
+  await writeSafetensors(join(dir, ADAPTER_WEIGHTS), named, { format: 'pt' });
+  await writeTextFile(join(dir, PEFT_CONFIG), `${JSON.stringify(withNamesInMemory(config), null, 2)}\n`);
 }
+
+/** Lists of modules, and numbers by module. */
+const withNamesInMemory = (config: Plan['config']): Plan['config'] => ({
+  ...config,
+  ...Object.fromEntries(
+    ['target_modules', 'modules_to_save'].map(key => [key, (config[key] as readonly string[] | null)?.map(nameInMemory) ?? null]),
+  ),
+  ...Object.fromEntries(
+    ['rank_pattern', 'alpha_pattern']
+      .filter(key => key in config)
+      .map(key => [key, Object.fromEntries(Object.entries(config[key] as object).map(([name, value]) => [nameInMemory(name), value]))]),
+  ),
+});
 
 interface Plan {
   readonly entries: readonly TensorEntry[];
@@ -143,7 +158,7 @@ function commonConfig(
   saved: readonly string[],
 ): Record<string, unknown> {
   return {
-    task_type: model.kind === 'causal' ? 'CAUSAL_LM' : model.input.kind === 'tokens' ? 'SEQ_CLS' : null,
+    task_type: taskType(model, saved),
     base_model_name_or_path: base.source,
     revision: base.revision === '' ? null : base.revision,
     bias: 'none',
@@ -152,6 +167,17 @@ function commonConfig(
     modules_to_save: saved.length > 0 ? saved : null,
   };
 }
+
+/**
+ * To SEQ_CLS belongs that PEFT takes a whole module called `classifier` or `score` for saved. RoBERTa's has a layer below it that was not
+ * trained, and a frozen head is not saved at all: those go without a type.
+ */
+function taskType(model: AnyModel, saved: readonly string[]): string | null {
+  if (model.kind === 'causal') return 'CAUSAL_LM';
+  return model.input.kind === 'tokens' && saved.some(name => PEFT_HEADS.includes(name)) ? 'SEQ_CLS' : null;
+}
+
+const PEFT_HEADS: readonly string[] = ['classifier', 'score'];
 
 function loraConfig(
   params: PeftParams,

@@ -1,4 +1,4 @@
-"""Adapters of PEFT on the tiny Llama (and one of convolutions, on the tiny ResNet) beside the plain LoRA and DoRA ones, each with the logits that PEFT computes with it.
+"""Adapters of PEFT on the tiny Llama (one of convolutions, on the tiny ResNet, and one on the tiny ViT) beside the plain LoRA and DoRA ones, each with the logits that PEFT computes with it.
 
 Usage: make_peft_adapters.py GOLDEN_DIR  (reads GOLDEN_DIR/llama, writes GOLDEN_DIR/peft/<name>)
 Made with torch 2.13.0, transformers 5.24.0, peft 0.21.2, float32, one thread.
@@ -51,3 +51,8 @@ pixels = json.loads((golden / "resnet" / "golden.json").read_text())["inputs"]["
 model = AutoModelForImageClassification.from_pretrained(golden / "resnet", dtype=torch.float32)
 config = LoraConfig(r=3, lora_alpha=6, target_modules=["convolution"], modules_to_save=["classifier.1"])
 make("resnet_convolutions", "resnet", model, config, {"pixel_values": torch.tensor(pixels["data"]).reshape(pixels["shape"])}, {})
+
+pixels = json.loads((golden / "vit" / "golden.json").read_text())["inputs"]["pixel_values"]
+model = AutoModelForImageClassification.from_pretrained(golden / "vit", dtype=torch.float32)
+config = LoraConfig(r=3, lora_alpha=6, use_dora=True, target_modules=["q_proj", "fc2"], rank_pattern={"fc2": 2}, modules_to_save=["classifier"])
+make("vit_dora", "vit", model, config, {"pixel_values": torch.tensor(pixels["data"]).reshape(pixels["shape"])}, {})

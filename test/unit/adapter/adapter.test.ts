@@ -30,7 +30,7 @@ const model = causalModel(folder.config);
 afterAll(() => folder.weights.close());
 const fingerprint = await folder.weights.fingerprint();
 /** Adapters that PEFT wrote, each with PEFT's logits. */
-const peftAdapters = (await readdir(join(TINY_LLAMA, '..', 'peft'))).filter(name => name !== 'resnet_convolutions');
+const peftAdapters = (await readdir(join(TINY_LLAMA, '..', 'peft'))).filter(name => name !== 'resnet_convolutions' && name !== 'vit_dora');
 const q = 'model.layers.0.self_attn.q_proj';
 const norm = 'model.norm';
 
@@ -201,11 +201,14 @@ describe('PEFT', () => {
     });
   });
 
-  test('LoRA of convolutions computes what PEFT computes, attached and merged', async () => {
-    const resnet = await openModel(join(golden, '..', 'resnet'));
-    const reference = await readGolden(join(golden, '..', 'resnet', 'golden.json'));
-    const tiny = loadModel(resnet.config, { imageSize: imageSizeOf(reference) }) as ClassifierModel;
-    const dir = join(golden, '..', 'peft', 'resnet_convolutions');
+  test.each([
+    ['LoRA of convolutions', 'resnet', 'resnet_convolutions'],
+    ['DoRA of layers that Transformers 5 renames', 'vit', 'vit_dora'],
+  ])('%s computes what PEFT computes, attached and merged', async (_, family, name) => {
+    const base = await openModel(join(golden, '..', family));
+    const reference = await readGolden(join(golden, '..', family, 'golden.json'));
+    const tiny = loadModel(base.config, { imageSize: imageSizeOf(reference) }) as ClassifierModel;
+    const dir = join(golden, '..', 'peft', name);
     const { logits } = JSON.parse(await readFile(join(dir, 'logits.json'), 'utf8')) as { logits: number[] };
     const { pixels } = feedsOfClassifier(tiny, reference);
     const batch = reference.labels.shape[0] as number;
@@ -221,12 +224,12 @@ describe('PEFT', () => {
       return found.logits as Float32Array;
     };
     await using(dir, async adapter => {
-      const tuned = await applyAdapter({ model: tiny, weights: resnet.weights, fingerprint: '', adapter });
+      const tuned = await applyAdapter({ model: tiny, weights: base.weights, fingerprint: '', adapter });
       expect(largestDifference(await compute(tuned), logits)).toBeLessThan(1e-4);
-      const merged = { weights: mergedWeights(resnet.weights, adapter), attachment: untouched };
+      const merged = { weights: mergedWeights(base.weights, adapter), attachment: untouched };
       expect(largestDifference(await compute(merged), logits)).toBeLessThan(1e-4);
     });
-    await resnet.weights.close();
+    await base.weights.close();
   });
 
   test('the random matrices of VeRA follow from their key, as PyTorch makes them', async () => {

@@ -1,0 +1,89 @@
+/** What we export of tuned classifiers loads in Transformers and PEFT and gives our logits (1e-4): new heads, norms, convolutions. */
+import { execFile } from 'node:child_process';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { modelOfAdapter } from '../../trainer/adapter/adapter.ts';
+import { applyAdapter } from '../../trainer/adapter/apply-adapter.ts';
+import { readAdapter } from '../../trainer/adapter/read-adapter.ts';
+import { exportModel } from '../../trainer/export/export-model.ts';
+import { smokeIds, smokeLogits } from '../../trainer/export/smoke-test.ts';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import type { MethodName } from '../../trainer/method/method.ts';
+import { loadModel } from '../../trainer/model/load-model.ts';
+import { largestDifference } from '../../trainer/verify/verify-model.ts';
+import { cacheDir } from '../support/cache-dir.ts';
+import { openReference } from '../support/engines.ts';
+import { temporaryFolder } from '../support/tiny-adapter.ts';
+import { tinyClassifierAdapter } from '../support/tiny-classifier-adapter.ts';
+import { locatePython } from './python.ts';
+
+const python = await locatePython(cacheDir);
+const golden = join(import.meta.dirname, '..', 'golden');
+const SIDE = 32;
+
+interface Case {
+  readonly family: string;
+  readonly method: MethodName;
+  readonly format: 'merged' | 'peft';
+  readonly ownHead?: boolean;
+}
+
+const cases: readonly Case[] = [
+  { family: 'bert', method: 'lora', format: 'peft' },
+  { family: 'bert', method: 'spsft', format: 'peft' },
+  { family: 'bert', method: 'bitfit', format: 'merged' },
+  { family: 'roberta', method: 'lora', format: 'peft' },
+  { family: 'deberta', method: 'dora', format: 'peft' },
+  { family: 'deberta', method: 'spsft', format: 'merged' },
+  { family: 'vit', method: 'dora', format: 'peft' },
+  { family: 'vit', method: 'vera', format: 'peft' },
+  { family: 'deit', method: 'lora', format: 'merged' },
+  { family: 'resnet', method: 'lora', format: 'peft' },
+  { family: 'resnet', method: 'lora', format: 'peft', ownHead: true },
+  { family: 'resnet', method: 'spsft', format: 'peft' },
+  { family: 'resnet', method: 'spsft', format: 'merged' },
+];
+const nameOf = ({ family, method, format, ownHead }: Case): string =>
+  `${family} by ${method} as ${format}${ownHead ? ', its own head' : ''}`;
+
+describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python ? ` (skipped: ${python.missing})` : ''}`, () => {
+  const ours = new Map<string, Float32Array>();
+  let theirs: Record<string, number[]> = {};
+
+  beforeAll(async () => {
+    const engine = await openReference();
+    const work = await temporaryFolder();
+    const requests: object[] = [];
+    for (const [i, tuning] of cases.entries()) {
+      const base = join(golden, tuning.family);
+      const adapterPath = await tinyClassifierAdapter({ ...tuning, base });
+      const outputDir = join(work, `export-${i}`);
+      await exportModel({ adapterPath, format: tuning.format, outputDir, overwrite: false, engine, openBase: () => openModel(base) });
+      const folder = await openModel(base);
+      const adapter = await readAdapter(adapterPath);
+      const known = modelOfAdapter(folder.config, adapter.description);
+      if (known.kind !== 'classifier') throw new Error(tuning.family);
+      const { labels, problem } = known;
+      const model = loadModel(folder.config, { labels, problem, imageSize: [SIDE, SIDE] });
+      const tuned = await applyAdapter({ model, weights: folder.weights, fingerprint: await folder.weights.fingerprint(), adapter });
+      const ids = smokeIds(model, undefined);
+      ours.set(nameOf(tuning), await smokeLogits(engine, { model, ...tuned }, ids));
+      await Promise.all([adapter.close(), folder.weights.close()]);
+      const input = known.input.kind === 'image' ? { side: SIDE } : { ids: [...ids] };
+      requests.push({ name: nameOf(tuning), folder: outputDir, format: tuning.format, base, labels: labels.length, ...input });
+    }
+    const request = join(work, 'request.json');
+    await writeFile(request, JSON.stringify(requests));
+    if (!('python' in python)) return;
+    const { stdout } = await promisify(execFile)(python.python, [join(import.meta.dirname, 'load_classifiers.py'), request], {
+      env: { ...process.env, HF_HUB_OFFLINE: '1', TRANSFORMERS_OFFLINE: '1' },
+    });
+    theirs = JSON.parse(stdout.trim().split('\n').at(-1) ?? '{}');
+  }, 600_000);
+
+  test.each(cases.map(nameOf))('%s', name => {
+    expect(largestDifference(ours.get(name) as Float32Array, theirs[name] ?? [])).toBeLessThan(1e-4);
+  });
+});

@@ -1,0 +1,48 @@
+"""Logits of exported classifiers by Transformers and PEFT, in float32, for the input of `smokeLogits` (trainer/export/smoke-test.ts).
+
+Usage: load_classifiers.py REQUEST.json — a list of {name, folder, format: merged | peft, base, labels, ids: [...]} or, of images, {…, side}
+Prints {name: logits [labels]}; an unexpected or missing weight is an error.
+"""
+import json
+import sys
+import warnings
+
+import torch
+from peft import PeftModel
+from transformers import AutoModelForImageClassification, AutoModelForSequenceClassification
+
+GOLDEN_RATIO = 0.618034
+# PEFT only warns of adapter weights that belong to nothing.
+warnings.filterwarnings("error", message=".*(unexpected|missing).*keys")
+
+
+def load(kind, folder, **settings):
+    model, info = kind.from_pretrained(folder, dtype=torch.float32, output_loading_info=True, **settings)
+    wrong = {key: sorted(map(str, names)) for key, names in info.items() if names}
+    return model.eval(), wrong
+
+
+def logits(request):
+    kind = AutoModelForImageClassification if "side" in request else AutoModelForSequenceClassification
+    if request["format"] == "merged":
+        model, wrong = load(kind, request["folder"])
+        assert not wrong, wrong
+    else:
+        # A head for other labels is new in the base, and comes with the adapter.
+        model, _ = load(kind, request["base"], num_labels=request["labels"], ignore_mismatched_sizes=True)
+        model = PeftModel.from_pretrained(model, request["folder"]).eval()
+    if "side" in request:
+        side = request["side"]
+        count = side * side * 3
+        pixels = torch.tensor([4 * ((i * GOLDEN_RATIO) % 1) - 2 for i in range(count)]).reshape(1, side, side, 3)
+        inputs = dict(pixel_values=pixels.permute(0, 3, 1, 2))
+    else:
+        ids = torch.tensor([request["ids"]])
+        inputs = dict(input_ids=ids, attention_mask=torch.ones_like(ids))
+    with torch.no_grad():
+        return model(**inputs).logits[0].tolist()
+
+
+with open(sys.argv[1]) as file:
+    requests = json.load(file)
+print(json.dumps({request["name"]: logits(request) for request in requests}))
