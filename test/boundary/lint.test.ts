@@ -1,5 +1,5 @@
 /** `rowtune lint` as a process: text, JSON and SARIF, fixes that are written, and exit statuses. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -30,6 +30,13 @@ describe('what is wrong', () => {
     expect(stdout).toContain('  1 | model: models/tinny\n    |        ^^^^^^^^^^^^\n');
     expect(stdout).toContain('bad.rowtune.yaml:2:1 error unknown-key');
     expect(stdout).toContain('bad.rowtune.yaml:3:15 error bad-sample line 2: key "text"');
+  });
+
+  test('nothing with the adapters that PEFT writes, of convolutions and of layers that Transformers 5 renames too', async () => {
+    const adapters = path.join(import.meta.dirname, '..', 'golden', 'peft');
+    const { status, stdout } = await lint(...readdirSync(adapters).map(name => path.join(adapters, name, 'adapter_config.json')));
+    expect(status).toBe(0);
+    expect(stdout.split('\n').filter(line => !line.endsWith('no problems'))).toEqual(['']);
   });
 
   test('nothing with a good one; a hint and a warning are no failure', async () => {

@@ -4,8 +4,9 @@ import { modelOfAdapter } from '../../trainer/adapter/adapter.ts';
 import { describeAdapter, writeAdapter } from '../../trainer/adapter/write-adapter.ts';
 import { elementCount } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import type { MethodName, MethodSettings } from '../../trainer/method/method.ts';
+import { type MethodName, type MethodSettings, withBatchNorm } from '../../trainer/method/method.ts';
 import { methods } from '../../trainer/method/methods.ts';
+import type { BatchNormMode } from '../../trainer/model/tracer.ts';
 import { scattered, settingsOf } from './method-settings.ts';
 import { randomNumbers } from './operation-case.ts';
 import { temporaryFolder } from './tiny-adapter.ts';
@@ -13,32 +14,41 @@ import { temporaryFolder } from './tiny-adapter.ts';
 /** Of a head for other data than the base's. */
 export const NEW_LABELS = ['cat', 'dog', 'fox', 'hen', 'owl'];
 
+/** Norms and variances. */
+const POSITIVE = /magnitude|running_var/;
+
 export interface TinyClassifierParams {
   readonly base: string;
   readonly method: MethodName;
   /** Keeps the base's head instead of a new one. */
   readonly ownHead?: boolean;
   readonly settings?: Partial<MethodSettings>;
+  /** Updated ones have running statistics of their own in the adapter. */
+  readonly batchNorm?: BatchNormMode;
 }
 
 /** @returns the adapter's folder */
-export async function tinyClassifierAdapter({ base, method, ownHead, settings: changes }: TinyClassifierParams): Promise<string> {
+export async function tinyClassifierAdapter({
+  base,
+  method,
+  ownHead,
+  settings: changes,
+  batchNorm = 'frozen',
+}: TinyClassifierParams): Promise<string> {
   const folder = await openModel(base);
   const described = ownHead ? {} : { problem: 'single_label' as const, labels: NEW_LABELS };
   const model = modelOfAdapter(folder.config, described);
   const settings = settingsOf({ budget: { r: 2 }, rank: 2, modulesToSave: ['head'], ...changes });
-  const attachment = methods[method].attach(model, settings, scattered(model, method, settings));
+  const attachment = withBatchNorm(methods[method].attach(model, settings, scattered(model, method, settings)), model, batchNorm);
   const description = {
     ...describeAdapter(attachment, { source: base, revision: '', fingerprint: await folder.weights.fingerprint() }),
     ...described,
   };
-  const tensors = attachment.trainables.map(({ name, shape }, i) => ({
+  const tensors = [...attachment.trainables, ...(attachment.buffers ?? [])].map(({ name, shape }, i) => ({
     name,
     shape,
     data: () =>
-      Float32Array.from(
-        randomNumbers(elementCount(shape), name.includes('magnitude') ? 0.5 : -0.2, name.includes('magnitude') ? 1 : 0.2, i + 1),
-      ),
+      Float32Array.from(randomNumbers(elementCount(shape), ...(POSITIVE.test(name) ? ([0.5, 1] as const) : ([-0.2, 0.2] as const)), i + 1)),
   }));
   await folder.weights.close();
   const dir = join(await temporaryFolder(), 'adapter');

@@ -65,7 +65,7 @@ function planOf(params: PeftParams): Plan {
 const goesWhole = ({ adapter: { description } }: PeftParams, { name, kind }: ModuleSpec): boolean =>
   description.whole.includes(name) || (kind === 'norm' && description.rows.has(name));
 
-function checkExpressible({ model, adapter: { description } }: PeftParams): void {
+function checkExpressible({ model, adapter: { description, tensors } }: PeftParams): void {
   const { method, rows, whole, elements } = description;
   if (method === 'full')
     throw new ExportError('full fine-tuning changed every weight, which no adapter of PEFT expresses: export it as merged');
@@ -75,6 +75,11 @@ function checkExpressible({ model, adapter: { description } }: PeftParams): void
     );
   if (method === 'bitfit')
     throw new ExportError('bitfit trained biases alone, which PEFT has no adapter for: export it as merged or as adapter');
+  const statistics = model.parameters.filter(({ name, buffer }) => buffer && tensors.has(name));
+  if (statistics.length > 0)
+    throw new ExportError(
+      `batch_norm: updated changed ${statistics.length} running statistics (${statistics[0]?.name} …), which no adapter of PEFT here carries: export as merged or as adapter`,
+    );
   const tied = model.kind === 'causal' && model.head.kind === 'embedding' ? model.head.name : undefined;
   const wrong = model.modules.flatMap(module => {
     const { name, kind } = module;

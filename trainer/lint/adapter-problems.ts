@@ -1,4 +1,5 @@
 /** What is wrong with the adapter_config.json of PEFT: kinds that are not read, ranks and targets at odds with the base or the factors. Pure. */
+import { nameInMemory } from '../adapter/peft-names.ts';
 import { PEFT_TYPES, UNSUPPORTED_SWITCHES } from '../adapter/read-peft.ts';
 import type { ModelConfig } from '../hub/model-config.ts';
 import { moduleNames } from '../method/targets.ts';
@@ -6,6 +7,7 @@ import type { Model } from '../model/model-spec.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';
 import type { ConfigReport } from './config-codes.ts';
 import type { FolderFacts, Tensors } from './folder-facts.ts';
+import { mostRank } from './most-rank.ts';
 
 /** The model that an adapter names, as far as it is on this machine. */
 export interface AdapterBase {
@@ -69,7 +71,8 @@ const isOn = (value: unknown): boolean =>
 
 function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigReport> {
   const { target_modules: targets, r } = config;
-  const named = (target: string) => model.modules.filter(({ name }) => name === target || name.endsWith(`.${target}`));
+  const isOf = (name: string, target: string): boolean => name === target || name.endsWith(`.${target}`);
+  const named = (target: string) => model.modules.filter(({ name }) => isOf(name, target) || isOf(nameInMemory(name), target));
   const entries: readonly (readonly [(string | number)[], unknown])[] = Array.isArray(targets)
     ? targets.map((target, i) => [['target_modules', i], target] as const)
     : [];
@@ -81,7 +84,7 @@ function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigRep
     yield { code: 'unknown-module', path, message: `'${target}' matches nothing in this ${model.family}${hint}`, replaceBy: near };
   }
   if (typeof r !== 'number') return;
-  const small = [...matched].filter(({ weight: { shape } }) => Math.min(...shape) < r);
+  const small = [...matched].filter(({ weight: { shape } }) => mostRank(shape) < r);
   const [first] = small;
   if (first !== undefined)
     yield {

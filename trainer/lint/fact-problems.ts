@@ -15,6 +15,7 @@ import { SelectionError } from '../selection.ts';
 import { methodSettings } from '../train/recipe-settings.ts';
 import type { LintProblem } from './lint-problem.ts';
 import { type ModelFacts, positionsOf } from './model-facts.ts';
+import { mostRank } from './most-rank.ts';
 import type { RecipeView } from './recipe-view.ts';
 
 /** The codes of this file, in the order in which they are looked for. */
@@ -167,13 +168,6 @@ function* rankProblems(modules: readonly ModuleSpec[], { method, r, ratio }: Rec
   const message = `r is ${r}, above ${what} of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}, for example ${first.name} (${first.most}); at most ${fewest} fits all`;
   yield { code: 'rank-above-layer', severity: isRank ? 'warning' : 'error', path: ['r'], message, replaceBy: String(fewest) };
 }
-
-/** Of a weight as a matrix: its rows by all that each of them holds. */
-const mostRank = ([rows = 0, ...rest]: readonly number[]): number =>
-  Math.min(
-    rows,
-    rest.reduce((n, d) => n * d, 1),
-  );
 
 /** Why the method cannot be put on this model, in its own words. */
 function whyNotAttached(model: AnyModel, values: RecipeView['values']): string | undefined {

@@ -49,3 +49,15 @@ describe.each(cases)('$family by $method', tuning => {
     }
   });
 });
+
+test('running statistics of batch norm that training changed are merged, and refused as peft', async () => {
+  const base = join(golden, 'resnet');
+  const adapterPath = await tinyClassifierAdapter({ base, method: 'lora', batchNorm: 'updated' });
+  const run = async (format: 'merged' | 'peft') => {
+    const outputDir = join(await temporaryFolder(), format);
+    return exportModel({ adapterPath, format, outputDir, overwrite: false, engine, openBase: () => openModel(base) });
+  };
+  const { largestDifference, tolerance } = await run('merged');
+  expect(largestDifference).toBeLessThan(tolerance);
+  await expect(run('peft')).rejects.toThrow(/batch_norm: updated changed \d+ running statistics \(resnet\.[^ ]+running_mean …\)/);
+});
