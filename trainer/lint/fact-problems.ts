@@ -35,6 +35,7 @@ export const factCodes = [
   'bad-sample',
   'unknown-column',
   'one-label',
+  'unknown-label',
   'labels-for-measure',
   'output-not-empty',
   'memory-above-free',
@@ -224,11 +225,29 @@ function* labelProblems({ data, values }: RecipeView): Generator<Report> {
   if (only === undefined || counted.includes(undefined)) return;
   if (others.length === 0 && values.task !== 'causal_lm')
     yield { code: 'one-label', path: ['data', 'train'], message: `every sample has the label '${only}': a classifier needs two or more` };
+  yield* strangeLabels(
+    data.slice(values.data.train.length),
+    new Set(values.data.labels.length > 0 ? values.data.labels : Object.keys(counts)),
+  );
   const { measure, scores } = values.importance;
   const isMeasured = rowMethods.has(values.method) && measure === 'qm_taylor' && scores === undefined;
   const problem = isMeasured ? classBalanceProblem(counts) : undefined;
   if (problem !== undefined)
     yield { code: 'labels-for-measure', severity: 'warning', path: ['importance', 'measure'], message: problem, replaceBy: 'taylor_row' };
+}
+
+/** Held-out labels that no training sample has: a classifier has no output for them. */
+function* strangeLabels(held: RecipeView['data'], known: ReadonlySet<string>): Generator<Report> {
+  for (const [i, { labels = {} }] of held.entries()) {
+    const [first, ...more] = Object.keys(labels).filter(name => !known.has(name));
+    if (first === undefined) continue;
+    const others = more.length === 0 ? '' : `, nor ${more.slice(0, 5).join(', ')}${more.length > 5 ? ' …' : ''}`;
+    yield {
+      code: 'unknown-label',
+      path: ['data', 'eval', i],
+      message: `no training sample has the label '${first}'${others}: add such, or take those samples out`,
+    };
+  }
 }
 
 /** Renames of columns that no file has; nothing is known of files whose columns are not. */

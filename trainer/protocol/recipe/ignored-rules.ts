@@ -53,7 +53,13 @@ const conditions: readonly Condition[] = [
     isUsed: ({ method }) => rowMethods.has(method),
   },
   {
-    settings: ['importance.samples', 'importance.batch_size', 'importance.cache'],
+    settings: ['importance.samples', 'importance.batch_size'],
+    when: 'with a measure that looks at data, or method: rosa',
+    reads: ['method', 'importance.measure'],
+    isUsed: ({ method, importance }) => method === 'rosa' || (rowMethods.has(method) && !measuresWithoutData.has(importance.measure)),
+  },
+  {
+    settings: ['importance.cache'],
     when: 'with a measure that looks at data',
     reads: ['method', 'importance.measure'],
     isUsed: ({ method, importance }) => rowMethods.has(method) && !measuresWithoutData.has(importance.measure),

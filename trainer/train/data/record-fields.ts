@@ -42,6 +42,13 @@ export function labelName(record: DataRecord, key: string, names: readonly strin
   const value = record.value[key];
   const isIndex = typeof value === 'number' && Number.isInteger(value);
   if (typeof value === 'boolean') return checkedName(record, key, String(value), names);
+  if (typeof value === 'number' && !isIndex)
+    throw fieldError(
+      record,
+      key,
+      `the number ${value}, expected a label (a string or an integer)`,
+      'Write labels as names or whole numbers; an encoder predicts numbers by task: sequence_regression',
+    );
   if (!isIndex && typeof value !== 'string') {
     throw fieldError(record, key, `${describeValue(value)}, expected a label (a string or an integer)`, 'Give every sample a label');
   }

@@ -90,7 +90,7 @@ describe('samples that do not fit', () => {
     ['text', { text: 3 }, 'data.jsonl:7: key "text": a number, expected a string'],
     ['alpaca', { instruction: 'a' }, 'data.jsonl:7: key "output": nothing, expected a string'],
     ['alpaca', { instruction: 'a', input: [], output: 'b' }, 'data.jsonl:7: key "input": a list, expected a string'],
-    ['text_label', { text: 'a', label: 0.5 }, 'data.jsonl:7: key "label": a number, expected a label'],
+    ['text_label', { text: 'a', label: 0.5 }, 'data.jsonl:7: key "label": the number 0.5, expected a label'],
     ['messages', { messages: 'a' }, 'data.jsonl:7: key "messages": a string, expected a list'],
     ['messages', { messages: [] }, 'data.jsonl:7: key "messages": no turns'],
     ['messages', { messages: [{ role: 'boss', content: 'a' }] }, 'data.jsonl:7: key "messages[0].role": the unknown role "boss"'],
