@@ -9,6 +9,7 @@ import { type ImportanceData, scoreModel } from '../../trainer/importance/score-
 import { loadModel } from '../../trainer/model/load-model.ts';
 import type { ClassifierModel, ModuleSpec } from '../../trainer/model/model-spec.ts';
 import { classifierTask } from '../../trainer/train/classifier-task.ts';
+import type { PlannedBatch } from '../../trainer/train/data/batch-plan.ts';
 import type { Batch, BatchSource } from '../../trainer/train/data/batches.ts';
 import { openReference } from '../support/engines.ts';
 
@@ -42,7 +43,7 @@ function sourceOf(model: ClassifierModel, batchSize: number): BatchSource {
   const bucket = { batch: batchSize, tokens: model.input.kind === 'image' ? 1 : TOKENS, targets: batchSize };
   const starts = Array.from({ length: Math.ceil(SAMPLES / batchSize) }, (_, b) => b * batchSize);
   const planned = starts.map(start => ({ bucket, rows: rows.slice(start, start + batchSize), epoch: 0 }));
-  const fill = (batch: (typeof planned)[number]): Batch => {
+  const fill = (batch: PlannedBatch): Batch => {
     const indices = batch.rows.flatMap(row => row.sequences);
     const parts = indices.map(index => sampleOf(model, index));
     const whole = (name: string): number[] => {

@@ -47,8 +47,10 @@ export async function tinyClassifierAdapter({
   const tensors = [...attachment.trainables, ...(attachment.buffers ?? [])].map(({ name, shape }, i) => ({
     name,
     shape,
-    data: () =>
-      Float32Array.from(randomNumbers(elementCount(shape), ...(POSITIVE.test(name) ? ([0.5, 1] as const) : ([-0.2, 0.2] as const)), i + 1)),
+    data: () => {
+      const [low, high]: [number, number] = POSITIVE.test(name) ? [0.5, 1] : [-0.2, 0.2];
+      return Float32Array.from(randomNumbers(elementCount(shape), low, high, i + 1));
+    },
   }));
   await folder.weights.close();
   const dir = join(await temporaryFolder(), 'adapter');

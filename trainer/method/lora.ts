@@ -40,6 +40,10 @@ export function lowRankTargets(
   const other = modules.filter(module => !fits(module));
   // `all-linear` asks for what the method can take.
   if (other.length === 0 || (targetsDefault(settings) && other.length < modules.length)) return modules.filter(fits);
+  if (targetsDefault(settings))
+    throw new TargetError(
+      `${method} tunes linear layers of the blocks, and this ${model.family} has none there: spsft, lora and rosa tune convolutions`,
+    );
   const names = other.slice(0, 8).map(module => (isGrouped(module) ? `${module.name} (grouped)` : module.name));
   throw new TargetError(
     `${method} tunes ${kinds.includes('conv') ? 'linear layers and ungrouped convolutions' : 'linear layers'} of the blocks; target_modules also match ${names.join(', ')}${other.length > 8 ? ` and ${other.length - 8} more` : ''}`,
