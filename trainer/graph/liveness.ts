@@ -108,9 +108,12 @@ function findDying(steps: readonly Step[], outputs: readonly Node[], ownerOf: Ow
   return dying;
 }
 
-/** Floating-point operations of one run. */
-export const signatureFlops = (signature: Signature): number =>
-  signature.schedule.reduce(
+/** Floating-point operations of one run of these nodes. */
+export const nodesFlops = (nodes: readonly Node[]): number =>
+  nodes.reduce(
     (sum, node) => sum + (ruleOf(node.op).flops as (i: readonly Node[], o: Node, a: object) => number)(node.inputs, node, node.attrs),
     0,
   );
+
+/** Floating-point operations of one run. */
+export const signatureFlops = ({ schedule }: Signature): number => nodesFlops(schedule);

@@ -18,7 +18,7 @@ export interface Node<Op extends OpName = OpName> extends TensorSpec {
   readonly cheap: boolean;
   /** True for a weight on its way from its stored form to the one computed with: as large as the weight, so never kept for the backward pass. */
   readonly transient: boolean;
-  /** 0 in the forward pass, 1 in the backward pass; an expression is shared within a phase, so that the backward pass keeps nothing unawares. */
+  /** 0 in the forward pass, 1 in the backward pass, 2 in updates that wait for its end; an expression is shared within a phase, so that the backward pass keeps nothing unawares. */
   readonly phase: number;
   /** Set on the output of a composite: its gradient is taken as one, and the nodes inside are passed over. */
   custom?: CustomGradient;

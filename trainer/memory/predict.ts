@@ -1,4 +1,5 @@
 /** The memory of a run from its recipe and the headers of its model: the very programs that would run, and no weight loaded. */
+import { planner } from '../graph/fusion/plan.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../graph/recompute.ts';
 import { elementCount, type TensorSpec } from '../graph/types.ts';
 import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../method/method.ts';
@@ -6,19 +7,16 @@ import { methods } from '../method/methods.ts';
 import { TargetError } from '../method/targets.ts';
 import { loadModel, type ModelOptions } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
-import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
 import { checkWeights } from '../model/weight-stream.ts';
 import type { EngineName, Recipe } from '../protocol/recipe-schema.ts';
-import { optimizerState } from '../train/optimizer.ts';
-import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
+import { methodSettings } from '../train/recipe-settings.ts';
 import type { BatchShape } from '../train/task.ts';
-import { placesOf } from '../train/trained-part.ts';
-import { gradientVariable, updateGroups } from '../train/update-group.ts';
 import { bufferRules } from './engine-buffers.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
+import { type HeldVariables, heldVariables } from './held-variables.ts';
 import { nearestSettings } from './nearest-settings.ts';
 import { evaluationShape, fullBatch, plannedAttachment } from './planned-program.ts';
-import { type PassEstimate, PassTracer, type TracedPasses } from './traced-passes.ts';
+import { type PassEstimate, PassTracer, type PassTracerParams, type TracedPasses } from './traced-passes.ts';
 
 export type { PassEstimate } from './traced-passes.ts';
 
@@ -84,6 +82,9 @@ export interface RecipeEstimate extends MemoryEstimate {
   readonly alternatives: readonly MemoryEstimate[];
 }
 
+/** One planner for all methods and levels, which are much alike. */
+type EstimatePlan = EstimateParams & Pick<PassTracerParams, 'plan'>;
+
 /**
  * Milliseconds for a model of 8 billion parameters: some 100 for each level and bucket.
  * @throws ModelConfigError where config.json is unusable or disagrees with the tensors
@@ -93,10 +94,11 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const model = loadModel(params.headers.config, modelOptions(params.recipe));
   checkWeights(model, params.headers);
   const settings = methodSettings(params.recipe);
-  const own = estimateMethod(params, model, params.recipe.method, settings);
+  const planned = { ...params, plan: planner() };
+  const own = estimateMethod(planned, model, params.recipe.method, settings);
   const others = (Object.keys(methods) as MethodName[]).filter(method => params.compare && method !== params.recipe.method);
   // At the level of the recipe's own method, so that the difference is the method's.
-  const alike = { ...params, allLevels: false, recipe: { ...params.recipe, recompute: own.recompute } };
+  const alike = { ...planned, allLevels: false, recipe: { ...params.recipe, recompute: own.recompute } };
   const alternatives = others.flatMap(method => alternative(alike, model, method, { settings, trainable: own.trainable }));
   return { ...own, alternatives };
 }
@@ -112,7 +114,7 @@ function modelOptions({ task, data: { image_size: size, labels } }: Recipe): Mod
 
 /** Nothing for a method that does not take these targets (lora has no norms). */
 function alternative(
-  params: EstimateParams,
+  params: EstimatePlan,
   model: AnyModel,
   method: MethodName,
   like: { readonly settings: MethodSettings; readonly trainable: number },
@@ -125,15 +127,17 @@ function alternative(
   }
 }
 
-function estimateMethod(params: EstimateParams, model: AnyModel, method: MethodName, settings: MethodSettings): MemoryEstimate {
-  const { recipe, headers } = params;
+function estimateMethod(params: EstimatePlan, model: AnyModel, method: MethodName, settings: MethodSettings): MemoryEstimate {
+  const { recipe, headers, plan } = params;
   const engine = params.engine ?? (recipe.engine === 'portable' ? 'portable' : 'tensorflow');
   const attach = (to: AnyModel): Attachment => plannedAttachment(recipe, to, method, settings);
   const attachment = attach(model);
-  const tracer = new PassTracer({ engine, config: headers.config, recipe, model, attachment, attach });
-  const held = heldBytes({ recipe, model, attachment, engine });
+  const variables = heldVariables(recipe, model, attachment);
+  const tracer = new PassTracer({ engine, config: headers.config, recipe, model, attachment, attach, plan });
+  const held = heldBytes(variables, engine);
   const heldTotal = held.weightsBytes + held.trainedBytes + held.gradientBytes + held.optimizerBytes;
   const shapes = (params.buckets ?? [fullBatch(recipe, model)]).map(shape => ({ shape, evalShape: evaluationShape(recipe, shape) }));
+  const sharedNodes = tracer.sharedNodes(Object.values(variables).reduce((sum, specs) => sum + specs.length, 0));
   const atLevel = (recompute: RecomputePolicy): TracedLevel => {
     const passes = shapes.map(pair => tracer.passes(pair, recompute));
     const activationBytes = Math.max(
@@ -141,7 +145,7 @@ function estimateMethod(params: EstimateParams, model: AnyModel, method: MethodN
     );
     const overhead = engineOverheadBytes({
       engine,
-      nodes: passes.reduce((sum, { training, evaluation }) => sum + training.nodes + evaluation.nodes, passes[0]?.sharedNodes ?? 0),
+      nodes: passes.reduce((sum, { training, evaluation }) => sum + training.nodes + evaluation.nodes, sharedNodes),
       variableBytes: heldTotal,
       activationBytes,
       feedBytes: Math.max(...passes.map(({ training }) => training.feedBytes)),
@@ -232,27 +236,8 @@ function rankOf(method: MethodName, { budget, rank }: MethodSettings): { r?: num
 
 type HeldBytes = Pick<MemoryEstimate, 'weightsBytes' | 'trainedBytes' | 'gradientBytes' | 'optimizerBytes'>;
 
-interface HeldParams {
-  readonly recipe: Recipe;
-  readonly model: AnyModel;
-  readonly attachment: Attachment;
-  readonly engine: EngineName;
-}
-
-/** What is there from the first step to the last, whatever the batch. */
-function heldBytes({ recipe, model, attachment, engine }: HeldParams): HeldBytes {
-  const { trainables, frozen = [], storage = FLOAT32_STORAGE } = attachment;
+function heldBytes({ weights, trained, gradients, optimizer }: HeldVariables, engine: EngineName): HeldBytes {
   const rules = bufferRules(engine, { variables: [] });
   const sum = (specs: readonly TensorSpec[]): number => specs.reduce((total, spec) => total + rules.bytes(spec), 0);
-  const weights = new Set(model.parameters.map(({ name }) => name));
-  const added = trainables.filter(({ variable }) => !weights.has(variable.name)).map(({ variable }) => variable);
-  const masters = trainables.flatMap(({ master }) => (master ? [master] : []));
-  const places = new Map(trainables.flatMap(placesOf).map(({ variable }) => [variable.name, variable]));
-  const optimizer = optimizerSettings(recipe);
-  return {
-    weightsBytes: sum(model.parameters.flatMap(spec => storage.variables(spec))),
-    trainedBytes: sum([...added, ...masters, ...frozen, ...places.values()]),
-    gradientBytes: recipe.gradient_accumulation_steps > 1 ? sum(updateGroups(trainables).map(gradientVariable)) : 0,
-    optimizerBytes: sum(updateGroups(trainables).flatMap(group => optimizerState(optimizer, group))),
-  };
+  return { weightsBytes: sum(weights), trainedBytes: sum(trained), gradientBytes: sum(gradients), optimizerBytes: sum(optimizer) };
 }

@@ -29,6 +29,8 @@ export interface TrainProgramParams {
 /** Of one signature. */
 export type TraceParams = Omit<TrainProgramParams, 'trainShapes' | 'evalShapes'>;
 
+type SharedParams = Pick<TrainProgramParams, 'attachment' | 'optimizer' | 'maxGradNorm' | 'accumulationSteps'>;
+
 export const trainSignature = (shape: BatchShape): string => `train/${shapeName(shape)}`;
 export const evalSignature = (shape: BatchShape): string => `eval/${shapeName(shape)}`;
 /** Applies accumulated gradients. */
@@ -39,8 +41,13 @@ export function trainProgram(params: TrainProgramParams): Program {
   const traces: Record<string, Traced> = {};
   for (const shape of params.trainShapes) traces[trainSignature(shape)] = traceTrain(params, shape);
   for (const shape of params.evalShapes) traces[evalSignature(shape)] = traceEval(params, shape);
-  if (params.accumulationSteps > 1) traces[APPLY] = traceApply(params);
-  return assemble({ ...traces, ...snapshotTraces(params.attachment, params.optimizer) }, wholeParts(params.attachment, params.optimizer));
+  return assemble({ ...traces, ...sharedTraces(params) }, wholeParts(params.attachment, params.optimizer));
+}
+
+/** The signatures that there are once, whatever the shapes of batches. */
+export function sharedTraces(params: SharedParams): Record<string, Traced> {
+  const snapshot = snapshotTraces(params.attachment, params.optimizer);
+  return params.accumulationSteps > 1 ? { [APPLY]: traceApply(params), ...snapshot } : snapshot;
 }
 
 /** One update, or one batch's share of it. */
@@ -69,7 +76,7 @@ export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
     policy: params.recompute,
     onReady: (node, gradient) => {
       const trainable = targets.get(node) as Trainable;
-      apply.take(trainable, trainedGradient(graph, trainable, gradient));
+      apply.take(trainable, trainedGradient(graph, trainable, gradient), node.block);
     },
   });
   const { effects, outputs } = apply.finish();
@@ -85,7 +92,7 @@ class GradientSink {
   private readonly groupOf = new Map<Trainable, UpdateGroup>();
   /** Gradients of groups that are not complete yet. */
   private readonly arrived = new Map<Trainable, Node>();
-  private readonly held: { group: UpdateGroup; gradient: Node }[] = [];
+  private readonly held: { group: UpdateGroup; gradient: Node; block: number }[] = [];
   private readonly effects: Node[] = [];
   private squares: Node | undefined;
 
@@ -96,14 +103,15 @@ class GradientSink {
     for (const group of updateGroups(params.attachment.trainables)) for (const member of group.members) this.groupOf.set(member, group);
   }
 
-  take(trainable: Trainable, gradient: Node): void {
+  /** @param block where the variable is used */
+  take(trainable: Trainable, gradient: Node, block: number): void {
     this.arrived.set(trainable, gradient);
     const group = this.groupOf.get(trainable) as UpdateGroup;
     const parts = group.members.map(member => this.arrived.get(member));
-    if (parts.every(part => part !== undefined)) this.takeGroup(group, this.graph.concat(parts, 0));
+    if (parts.every(part => part !== undefined)) this.takeGroup(group, this.graph.concat(parts, 0), block);
   }
 
-  private takeGroup(group: UpdateGroup, gradient: Node): void {
+  private takeGroup(group: UpdateGroup, gradient: Node, block: number): void {
     const { graph, params } = this;
     if (!this.feeds) {
       graph.declare(gradientVariable(group));
@@ -112,7 +120,7 @@ class GradientSink {
     }
     const square = graph.sumAll(graph.square(gradient));
     this.squares = this.squares ? graph.add(this.squares, square) : square;
-    if (params.maxGradNorm > 0) this.held.push({ group, gradient });
+    if (params.maxGradNorm > 0) this.held.push({ group, gradient, block });
     else this.effects.push(...update(graph, { settings: params.optimizer, group, gradient, feeds: this.feeds }));
   }
 
@@ -122,8 +130,10 @@ class GradientSink {
     const norm = graph.sqrt(squares);
     if (this.held.length > 0) {
       const scale = clipScale(graph, norm, params.maxGradNorm);
-      for (const { group, gradient } of this.held)
-        this.effects.push(...update(graph, { settings: params.optimizer, group, gradient: graph.mul(gradient, scale), feeds }));
+      for (const { group, gradient, block } of this.held)
+        graph.within({ phase: 2, block }, () =>
+          this.effects.push(...update(graph, { settings: params.optimizer, group, gradient: graph.mul(gradient, scale), feeds })),
+        );
     }
     return { effects: this.effects, outputs: { gradNorm: norm } };
   }
@@ -132,7 +142,7 @@ class GradientSink {
 /** PyTorch's clip_grad_norm_: min(1, most / (norm + 1e-6)). */
 const clipScale = (graph: Graph, norm: Node, most: number): Node => graph.minimum(graph.div(graph.scalar(most), graph.add(norm, 1e-6)), 1);
 
-function traceApply({ attachment, optimizer, maxGradNorm }: TrainProgramParams): Traced {
+function traceApply({ attachment, optimizer, maxGradNorm }: SharedParams): Traced {
   const graph = new TensorGraph();
   const feeds = declareFeeds(graph);
   const gradients = updateGroups(attachment.trainables).map(group => ({ group, gradient: graph.read(gradientVariable(group)) }));
@@ -146,7 +156,7 @@ function traceApply({ attachment, optimizer, maxGradNorm }: TrainProgramParams):
   return { graph, outputs: { gradNorm: norm }, effects };
 }
 
-function traceEval({ task, attachment }: TrainProgramParams, shape: BatchShape): Traced {
+export function traceEval({ task, attachment }: TraceParams, shape: BatchShape): Traced {
   const graph = new TensorGraph();
   const outputs = task.evaluation(new Tracer({ graph, linearHook: attachment.linearHook, storage: attachment.storage }), shape);
   return { graph, outputs, effects: [] };

@@ -1,5 +1,6 @@
 /** Few blocks in place of many: the same numbers, to the byte, as the graph of all of them. */
 import { expect, test } from 'vitest';
+import { planner } from '../../../trainer/graph/fusion/plan.ts';
 import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import { evaluationShape, fullBatch, plannedAttachment } from '../../../trainer/memory/planned-program.ts';
 import { PassTracer } from '../../../trainer/memory/traced-passes.ts';
@@ -52,7 +53,7 @@ function tracer(
   const shape = fullBatch(recipe, model);
   const shapes = { shape, evalShape: evaluationShape(recipe, shape) };
   const of = (as: Readonly<Record<string, unknown>>) =>
-    new PassTracer({ engine, config: as, recipe, model, attachment: attach(model), attach });
+    new PassTracer({ engine, config: as, recipe, model, attachment: attach(model), attach, plan: planner() });
   // A list of one entry a block keeps the tracer from taking fewer.
   return { few: of(whole), all: of({ ...whole, anything: new Array(BLOCKS).fill(0) }), shapes };
 }

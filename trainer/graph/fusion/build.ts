@@ -28,8 +28,14 @@ export interface FusedParams {
   readonly isRead: (node: Node) => boolean;
 }
 
+export interface Fused {
+  readonly program: RowProgram;
+  /** What it loads. */
+  readonly reads: readonly Node[];
+}
+
 /** @throws MustBeRead when a node on the way cannot be part of it, or a root cannot be given by it */
-export function buildFused({ roots, isRead }: FusedParams): { program: RowProgram; reads: readonly Node[] } {
+export function buildFused({ roots, isRead }: FusedParams): Fused {
   const builder = new Builder(new Set(roots), isRead);
   const stores = builder.storesOf(roots);
   const program = layOut(stores, { walked: builder.walked, column: builder.column });

@@ -4,7 +4,7 @@ import type { Node } from '../graph.ts';
 import { ruleOf } from '../op-table.ts';
 import type { Signature } from '../program.ts';
 import { byteSize } from '../types.ts';
-import { buildFused } from './build.ts';
+import { BuildMemo } from './build-memo.ts';
 import { isFusible } from './fusible.ts';
 import { MustBeRead } from './must-be-read.ts';
 import type { RowProgram } from './row-program.ts';
@@ -36,7 +36,13 @@ const MOST_BEHIND = 256;
 const NEIGHBOURS = 4;
 
 /** Steps that give the same as the schedule. No step takes more memory than the nodes that it stands for. */
-export const fusedSteps = (signature: Signature): Step[] => new Planner(signature).plan();
+export const fusedSteps = (signature: Signature): Step[] => planner()(signature);
+
+/** Plans signatures one after the other, which are much alike. */
+export function planner(): (signature: Signature) => Step[] {
+  const memo = new BuildMemo();
+  return signature => new Planner(signature, memo).plan();
+}
 
 /** A step under construction. */
 interface Draft extends Step {
@@ -58,6 +64,7 @@ interface Reach {
 
 class Planner {
   private readonly signature: Signature;
+  private readonly memo: Pick<BuildMemo, 'build'>;
   private readonly placeOf = new Map<Node, number>();
   private readonly readers = new Map<Node, Node[]>();
   /** Steps that read a node's value, among those planned so far, which are all that run later. */
@@ -71,8 +78,9 @@ class Planner {
   private readonly barriers: Int32Array;
   private readonly writes = new Map<string, number[]>();
 
-  constructor(signature: Signature) {
+  constructor(signature: Signature, memo: Pick<BuildMemo, 'build'>) {
     this.signature = signature;
+    this.memo = memo;
     const { schedule, outputs } = signature;
     this.isOutput = new Set(Object.values(outputs));
     this.barriers = new Int32Array(schedule.length + 1);
@@ -188,17 +196,17 @@ class Planner {
   private build(roots: readonly Node[], reach: Reach): Draft | undefined {
     const { forced, place } = reach;
     for (let attempt = 0; attempt < MOST_ATTEMPTS; attempt++) {
-      try {
-        const { program, reads } = buildFused({ roots, isRead: node => this.isRead(node, reach) });
-        // What only gives another name to something costs nothing as it is.
-        const [root] = roots as [Node];
-        if (root.op === 'reshape' && program.instructions.length === 0 && reads[0] === root.inputs[0]) return undefined;
-        return { nodes: roots, reads, program, place };
-      } catch (error) {
-        if (!(error instanceof MustBeRead)) throw error;
-        if (reach.roots.has(error.node) || forced.has(error.node)) return undefined;
-        forced.add(error.node);
+      const found = this.memo.build({ roots, isRead: node => this.isRead(node, reach) });
+      if (found instanceof MustBeRead) {
+        if (reach.roots.has(found.node) || forced.has(found.node)) return undefined;
+        forced.add(found.node);
+        continue;
       }
+      const { program, reads } = found;
+      // What only gives another name to something costs nothing as it is.
+      const [root] = roots as [Node];
+      if (root.op === 'reshape' && program.instructions.length === 0 && reads[0] === root.inputs[0]) return undefined;
+      return { nodes: roots, reads, program, place };
     }
     return undefined;
   }
