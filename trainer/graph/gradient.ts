@@ -2,7 +2,7 @@
 import type { Graph, Node } from './graph.ts';
 import { type Cross, joinCross } from './op-rule.ts';
 import { ruleOf } from './op-table.ts';
-import { type RecomputePolicy, Rematerializer } from './recompute.ts';
+import { type RecomputePolicy, Rematerializer, sqrtBlocks } from './recompute.ts';
 import { GraphError } from './types.ts';
 
 export interface BackwardParams {
@@ -14,6 +14,8 @@ export interface BackwardParams {
    */
   readonly wrt: ReadonlyMap<Node, { readonly rows?: Node; readonly cross?: Cross }>;
   readonly policy: RecomputePolicy;
+  /** Blocks in a group under `sqrt`; left out, the square root of their number. */
+  readonly groupBlocks?: number | undefined;
   /**
    * Called as soon as a gradient is final, while the backward pass is still being built: the place for an update. `value` gives
    * forward values of the block at work, kept or computed again.
@@ -39,7 +41,7 @@ export function backward(graph: Graph, params: BackwardParams): Map<Node, Node> 
 
   graph.within({ phase: 1 }, () => {
     const active = activeNodes(forward, wrt);
-    const values = new Rematerializer(graph, params.policy);
+    const values = new Rematerializer(graph, params.policy, params.groupBlocks ?? sqrtBlocks(graph.boundaries.length));
     const accumulate = (node: Node, gradient: Node) => {
       const before = gradients.get(node);
       gradients.set(node, before ? graph.add(before, gradient) : gradient);

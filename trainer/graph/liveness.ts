@@ -39,73 +39,82 @@ export interface Liveness {
 
 /** Walks the steps in the order in which engines run them: a buffer lives from the step that makes it to the last that reads it. */
 export function liveness({ outputs }: Pick<Signature, 'outputs'>, steps: readonly Step[], rules: BufferRules = COMPILED_BUFFERS): Liveness {
-  const ownerOf = findOwners(steps, rules);
-  const dying = findDying(steps, Object.values(outputs), ownerOf);
+  const owners = findOwners(steps, rules);
+  const lastUse = findLastUses(steps, Object.values(outputs), owners);
+  const freed = new Float64Array(steps.length);
   const bytes = new Float64Array(steps.length);
   let alive = 0;
   let peakAt = 0;
   steps.forEach((step, i) => {
-    const dies = new Set(dying[i]);
-    const made = step.nodes.filter(node => ownerOf(node) === node);
-    const size = made.reduce((sum, node) => sum + rules.bytes(node), 0);
-    const scratch = step.nodes.reduce((most, node) => Math.max(most, rules.scratchBytes(node)), 0);
-    bytes[i] = alive + size + scratch - takenOver(step, dies, ownerOf, rules);
+    let size = 0;
+    let scratch = 0;
+    for (const node of step.nodes) {
+      scratch = Math.max(scratch, rules.scratchBytes(node));
+      if (owners[node.id] !== node) continue;
+      const own = rules.bytes(node);
+      size += own;
+      const until = lastUse[node.id] as number;
+      if (until !== KEPT) freed[until] = (freed[until] as number) + own;
+    }
+    bytes[i] = alive + size + scratch - takenOver(step, owner => lastUse[owner.id] === i, owners, rules);
     if ((bytes[i] as number) > (bytes[peakAt] as number)) peakAt = i;
-    alive += size;
-    for (const owner of dies) alive -= rules.bytes(owner);
+    alive += size - (freed[i] as number);
   });
   return { bytes, peakBytes: bytes[peakAt] ?? 0, peakAt };
 }
 
-type OwnerOf = (node: Node) => Node | undefined;
+/** By a node's id, the one whose buffer it uses; undefined for what lives outside. */
+type Owners = readonly (Node | undefined)[];
+
+/** In place of a last use: given out, and never freed. */
+const KEPT = -1;
 
 /** Bytes of what a step gives that lie in the memory of something that nobody reads after it. */
-function takenOver({ nodes, reads, program }: Step, dies: ReadonlySet<Node>, ownerOf: OwnerOf, rules: BufferRules): number {
+function takenOver({ nodes, reads, program }: Step, dies: (owner: Node) => boolean, owners: Owners, rules: BufferRules): number {
   const taken = new Set<Node>();
   let bytes = 0;
   for (const node of nodes) {
     const candidates = program ? (program.takesOver.get(node) ?? []) : rules.reuses(node) ? reads : [];
-    const found = candidates
-      .map(ownerOf)
-      .find(owner => owner && owner !== node && dies.has(owner) && !taken.has(owner) && rules.bytes(owner) === rules.bytes(node));
-    if (!found) continue;
-    taken.add(found);
-    bytes += rules.bytes(node);
+    for (const candidate of candidates) {
+      const owner = owners[candidate.id];
+      if (!owner || owner === node || taken.has(owner) || !dies(owner) || rules.bytes(owner) !== rules.bytes(node)) continue;
+      taken.add(owner);
+      bytes += rules.bytes(node);
+      break;
+    }
   }
   return bytes;
 }
 
-/** For each node the one whose buffer it uses; undefined for what lives outside. */
-function findOwners(steps: readonly Step[], rules: BufferRules): OwnerOf {
-  const owners = new Map<Node, Node | undefined>();
+function findOwners(steps: readonly Step[], rules: BufferRules): Owners {
+  const owners: (Node | undefined)[] = new Array(1 + lastId(steps));
   for (const { nodes, program } of steps)
     for (const node of nodes) {
       const isView = program === undefined && rules.isView(node);
-      owners.set(node, rules.isOutside(node) ? undefined : isView ? owners.get(node.inputs[0] as Node) : node);
+      owners[node.id] = rules.isOutside(node) ? undefined : isView ? owners[(node.inputs[0] as Node).id] : node;
     }
-  return node => owners.get(node);
+  return owners;
 }
 
-/** For each step the owners whose buffers nobody reads after it; what is given out is in no list. */
-function findDying(steps: readonly Step[], outputs: readonly Node[], ownerOf: OwnerOf): (Node[] | undefined)[] {
-  const lastUse = new Map<Node, number>();
+/** By an owner's id, the last step that reads its buffer. */
+function findLastUses(steps: readonly Step[], outputs: readonly Node[], owners: Owners): Int32Array {
+  const lastUse = new Int32Array(owners.length);
+  const use = (node: Node, at: number): void => {
+    const owner = owners[node.id];
+    if (owner) lastUse[owner.id] = at;
+  };
   steps.forEach(({ nodes, reads }, i) => {
-    for (const used of [...nodes, ...reads]) {
-      const owner = ownerOf(used);
-      if (owner) lastUse.set(owner, i);
-    }
+    for (const node of nodes) use(node, i);
+    for (const read of reads) use(read, i);
   });
-  for (const output of outputs) {
-    const owner = ownerOf(output);
-    if (owner) lastUse.delete(owner);
-  }
-  const dying: (Node[] | undefined)[] = new Array(steps.length);
-  for (const [owner, at] of lastUse) {
-    const list = dying[at];
-    if (list) list.push(owner);
-    else dying[at] = [owner];
-  }
-  return dying;
+  for (const output of outputs) use(output, KEPT);
+  return lastUse;
+}
+
+function lastId(steps: readonly Step[]): number {
+  let last = -1;
+  for (const { nodes } of steps) for (const { id } of nodes) last = Math.max(last, id);
+  return last;
 }
 
 /** Floating-point operations of one run of these nodes. */

@@ -116,4 +116,8 @@ export class NodeStore {
   }
 }
 
-const keyOfAttribute = (value: unknown): string => (typeof value === 'number' ? String(value) : JSON.stringify(value));
+/** Lists are of numbers alone; to write those as JSON takes several times as long. */
+function keyOfAttribute(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.join()}]`;
+  return typeof value === 'object' ? JSON.stringify(value) : String(value);
+}

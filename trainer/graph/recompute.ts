@@ -9,6 +9,9 @@ import { ruleOf } from './op-table.ts';
 export const RECOMPUTE_POLICIES = ['none', 'cheap', 'block', 'sqrt'] as const;
 export type RecomputePolicy = (typeof RECOMPUTE_POLICIES)[number];
 
+/** The blocks of a group under `sqrt`. */
+export const sqrtBlocks = (blocks: number): number => Math.ceil(Math.sqrt(blocks));
+
 const isSource = (node: Node): boolean => node.op === 'read' || node.op === 'feed' || node.op === 'constant';
 
 /** A change of a weight's element type: as large as the weight, so never kept. */
@@ -28,10 +31,11 @@ export class Rematerializer {
   private starts = new Map<Node, Node>();
   private group = -1;
 
-  constructor(graph: Graph, policy: RecomputePolicy) {
+  /** @param groupBlocks blocks in a group under `sqrt` */
+  constructor(graph: Graph, policy: RecomputePolicy, groupBlocks: number) {
     this.graph = graph;
     this.policy = policy;
-    this.stride = policy === 'sqrt' ? Math.ceil(Math.sqrt(graph.boundaries.length)) : 1;
+    this.stride = policy === 'sqrt' ? groupBlocks : 1;
   }
 
   /** The value of a forward node for the backward pass of a block. */

@@ -3,14 +3,14 @@ import { type planner, type Step, singleSteps } from '../graph/fusion/plan.ts';
 import type { Node } from '../graph/graph.ts';
 import { type BufferRules, liveness, nodesFlops } from '../graph/liveness.ts';
 import { assemble, type Signature, type Traced } from '../graph/program.ts';
-import type { RecomputePolicy } from '../graph/recompute.ts';
+import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
 import { byteSize } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import { type ConfigJson, loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import type { EngineName, Recipe } from '../protocol/recipe-schema.ts';
 import { type BatchShape, shapeName } from '../train/task.ts';
-import { sharedTraces, traceEval, traceTrain } from '../train/train-program.ts';
+import { sharedTraces, type TraceParams, traceEval, traceTrain } from '../train/train-program.ts';
 import { bufferRules } from './engine-buffers.ts';
 import { plannedParams } from './planned-program.ts';
 
@@ -20,11 +20,16 @@ export interface PassEstimate {
   readonly flops: number;
 }
 
+interface MeasuredPass extends PassEstimate {
+  readonly nodes: number;
+  /** Of a batch, as it comes in. */
+  readonly feedBytes: number;
+}
+
 /** The passes of one shape of batch. */
 export interface TracedPasses {
-  /** `feedBytes`: of a batch, as it comes in. */
-  readonly training: PassEstimate & { readonly nodes: number; readonly feedBytes: number };
-  readonly evaluation: PassEstimate & { readonly nodes: number; readonly feedBytes: number };
+  readonly training: MeasuredPass;
+  readonly evaluation: MeasuredPass;
 }
 
 export interface PassShapes {
@@ -35,9 +40,6 @@ export interface PassShapes {
 /** Operations of TensorFlow that declare, fill and read a variable, besides what the programs themselves do with it. */
 const NODES_OF_VARIABLE = 9;
 
-/** Blocks of the small model: two at each end differ from those between, of which there are two, to see what each adds. */
-const DEPTH = 6;
-const MIDDLE = [2, 3] as const;
 /** Forward, backward, updates that wait for the end. */
 const PHASES = [0, 1, 2] as const;
 
@@ -53,34 +55,53 @@ export interface PassTracerParams {
   readonly plan: ReturnType<typeof planner>;
 }
 
+/** A model to trace in place of the whole one, which has `more` times its middle units. */
 interface Depth {
   readonly model: AnyModel;
   readonly attachment: Attachment;
-  /** Evaluations depend on the level of recomputation only in whether steps are fused: by that and their batch. */
-  readonly evaluations: Map<string, MeasuredPass>;
+  /** Blocks of a unit: those that recomputation groups. */
+  readonly unit: number;
+  /** Two units that follow each other, to see what each adds; those at the ends differ from them. */
+  readonly middle: readonly [number, number];
+  readonly more: number;
 }
 
 /**
  * Where all blocks are alike, a schedule is that of a small model with the steps of a middle block repeated, forward, backward and where
  * updates wait for the end, and each repetition leaves as much more or less alive as the one before. So the two middle blocks of a small
- * model tell what each further block takes, or show that they are not alike: then the whole model is traced.
+ * model tell what each further block takes, or show that they are not alike: then the whole model is traced. Under `sqrt` it is groups of
+ * blocks that repeat.
  */
 export class PassTracer {
   private readonly params: PassTracerParams;
   private readonly whole: Depth;
-  private readonly small: Depth | undefined;
+  private readonly ofBlocks: Depth | undefined;
+  private readonly ofGroups: Depth | undefined;
+  /** They depend on the level of recomputation only in whether steps are fused: by that and their batch. */
+  private readonly evaluations = new Map<string, MeasuredPass>();
 
   constructor(params: PassTracerParams) {
+    const { model, attachment } = params;
     this.params = params;
-    this.whole = { model: params.model, attachment: params.attachment, evaluations: new Map() };
-    this.small = shallowModel(params);
+    this.whole = { model, attachment, unit: 1, middle: [0, 0], more: 0 };
+    if (blocksAreAlike(params)) {
+      this.ofBlocks = shallow(params, { unit: 1, ends: 2 });
+      this.ofGroups = shallow(params, { unit: sqrtBlocks(model.blocks), ends: 1 });
+    }
   }
 
-  passes(shapes: PassShapes, recompute: RecomputePolicy): TracedPasses {
-    const { blocks } = this.whole.model;
-    // Under sqrt blocks are grouped by their number, so that a small model has other groups.
-    const small = recompute === 'sqrt' ? undefined : this.small && this.measure(this.small, shapes, recompute);
-    return (small && deepen(small, blocks - DEPTH)) ?? deepen(this.measure(this.whole, shapes, recompute), 0) as TracedPasses;
+  passes({ shape, evalShape }: PassShapes, recompute: RecomputePolicy): TracedPasses {
+    // Where everything is kept, fused steps keep less, since they compute again what costs nothing; elsewhere both take the same to a
+    // hundredth (held by a test), and to plan them takes as long as to trace.
+    const isFused = this.params.engine === 'tensorflow' && recompute === 'none';
+    const training = this.measure(recompute === 'sqrt' ? this.ofGroups : this.ofBlocks, isFused, params =>
+      traceTrain({ ...params, recompute, groupBlocks: sqrtBlocks(this.whole.model.blocks) }, shape),
+    );
+    const key = `${shapeName(evalShape)} ${isFused}`;
+    const evaluation =
+      this.evaluations.get(key) ?? this.measure(this.ofBlocks, isFused, params => traceEval({ ...params, recompute }, evalShape));
+    this.evaluations.set(key, evaluation);
+    return { training, evaluation };
   }
 
   /** Nodes that a program has once, whatever its shapes of batches: `variables`, what saves and restores, what applies. */
@@ -90,62 +111,44 @@ export class PassTracer {
     return Object.values(signatures).reduce((sum, { schedule }) => sum + schedule.length, NODES_OF_VARIABLE * variables);
   }
 
-  private measure({ model, attachment, evaluations }: Depth, { shape, evalShape }: PassShapes, recompute: RecomputePolicy): Measured {
+  private measure(small: Depth | undefined, isFused: boolean, trace: (params: DepthParams) => Traced): MeasuredPass {
     const { recipe, engine, plan } = this.params;
-    const params = { ...plannedParams(recipe, model), attachment, recompute };
-    // Where everything is kept, fused steps keep less, since they compute again what costs nothing; elsewhere both take the same to a
-    // hundredth (held by a test), and to plan them takes as long as to trace.
-    const isFused = engine === 'tensorflow' && recompute === 'none';
-    const passOf = (traced: Traced): MeasuredPass => {
+    const measureAt = (depth: Depth): MeasuredPass | undefined => {
+      const traced = trace({ ...plannedParams(recipe, depth.model), attachment: depth.attachment });
       const { signatures, variables } = assemble({ pass: traced });
       const pass = signatures.pass as Signature;
-      return measurePass(pass, (isFused ? plan : singleSteps)(pass), bufferRules(engine, { variables }));
+      return deepened(pass, { steps: (isFused ? plan : singleSteps)(pass), rules: bufferRules(engine, { variables }), ...depth });
     };
-    const key = `${shapeName(evalShape)} ${isFused}`;
-    const evaluation = evaluations.get(key) ?? passOf(traceEval(params, evalShape));
-    evaluations.set(key, evaluation);
-    return { training: passOf(traceTrain(params, shape)), evaluation };
+    return (small && measureAt(small)) ?? (measureAt(this.whole) as MeasuredPass);
   }
 }
 
-interface Measured {
-  readonly training: MeasuredPass;
-  readonly evaluation: MeasuredPass;
-}
+type DepthParams = Omit<TraceParams, 'recompute' | 'groupBlocks'>;
 
 interface Work {
   readonly flops: number;
   readonly nodes: number;
 }
 
-interface MeasuredPass extends Work {
-  /** Of each step in turn: where it stands, and the bytes alive at it. */
-  readonly places: readonly Place[];
-  readonly bytes: Float64Array;
-  /** Of the middle blocks. */
-  readonly middle: readonly Work[];
-  readonly feedBytes: number;
-}
+/** A phase and the unit at work in it, as one number. */
+type Place = number;
 
-/** The block at work in a phase, as `placeName` gives it. */
-type Place = `${number} ${number}`;
-
-const placeName = (phase: number, block: number): Place => `${phase} ${block}`;
+const placeOf = (phase: number, unit: number): Place => PHASES.length * (unit + 1) + phase;
 
 /** Where each node stands that runs in this order; one that belongs to no block stands with the block before it. */
-function placesOf(nodes: readonly Node[]): Place[] {
-  let [phase, block] = [0, -1];
+function placesOf(nodes: readonly Node[], unit: number): Place[] {
+  let [phase, at] = [0, -1];
   return nodes.map(node => {
     const own = node.recomputed ? 1 : node.phase;
-    if (own > phase) [phase, block] = [own, -1];
-    if (node.block >= 0) block = node.block;
-    return placeName(phase, block);
+    if (own > phase) [phase, at] = [own, -1];
+    if (node.block >= 0) at = Math.floor(node.block / unit);
+    return placeOf(phase, at);
   });
 }
 
 /** The same, but that a variable is read where its value is first needed: all may be read before the first block. */
-function workPlaces(schedule: readonly Node[]): Place[] {
-  const places = placesOf(schedule);
+function workPlaces(schedule: readonly Node[], unit: number): Place[] {
+  const places = placesOf(schedule, unit);
   const needed = new Map<Node, Place>();
   schedule.forEach(({ inputs }, i) => {
     for (const input of inputs) if (input.op === 'read' && !needed.has(input)) needed.set(input, places[i] as Place);
@@ -153,30 +156,31 @@ function workPlaces(schedule: readonly Node[]): Place[] {
   return schedule.map((node, i) => needed.get(node) ?? (places[i] as Place));
 }
 
-function measurePass(signature: Signature, steps: readonly Step[], rules: BufferRules): MeasuredPass {
+const workOf = (nodes: readonly Node[]): Work => ({ flops: nodesFlops(nodes), nodes: nodes.length });
+
+interface DeepenParams extends Pick<Depth, 'unit' | 'middle' | 'more'> {
+  readonly steps: readonly Step[];
+  readonly rules: BufferRules;
+}
+
+/** What the signature would take with `more` middle units. @returns undefined where the two are not alike */
+function deepened(signature: Signature, { steps, rules, unit, middle, more }: DeepenParams): MeasuredPass | undefined {
   const { schedule, feeds } = signature;
-  const places = workPlaces(schedule);
-  const isOf = (block: number): ReadonlySet<Place> => new Set(PHASES.map(phase => placeName(phase, block)));
-  const workOf = (nodes: readonly Node[]): Work => ({ flops: nodesFlops(nodes), nodes: nodes.length });
-  return {
-    places: placesOf(steps.map(({ nodes }) => nodes.at(-1) as Node)),
-    bytes: liveness(signature, steps, rules).bytes,
-    middle: MIDDLE.map(isOf).map(own => workOf(schedule.filter((_, i) => own.has(places[i] as Place)))),
-    ...workOf(schedule),
-    feedBytes: feeds.reduce((sum, { attrs }) => sum + byteSize(attrs.spec), 0),
-  };
-}
+  const { bytes } = liveness(signature, steps, rules);
+  const feedBytes = feeds.reduce((sum, { attrs }) => sum + byteSize(attrs.spec), 0);
+  const { flops, nodes } = workOf(schedule);
+  if (more === 0) return { activationBytes: bytes.reduce((most, each) => Math.max(most, each), 0), flops, nodes, feedBytes };
 
-/** @returns undefined where the middle blocks of either pass are not alike */
-function deepen({ training, evaluation }: Measured, more: number): TracedPasses | undefined {
-  const [trained, evaluated] = [deepenPass(training, more), deepenPass(evaluation, more)];
-  return trained && evaluated && { training: trained, evaluation: evaluated };
-}
-
-/** What the pass takes with so many more middle blocks. */
-function deepenPass({ places, bytes, middle, flops, nodes, feedBytes }: MeasuredPass, more: number): TracedPasses['training'] | undefined {
-  const growth = more === 0 ? new Map<Place, number>() : growthOf(places, bytes);
-  const [one, other] = middle as [Work, Work];
+  const worked = workPlaces(schedule, unit);
+  const [one, other] = middle.map(at => {
+    const own = new Set(PHASES.map(phase => placeOf(phase, at)));
+    return workOf(schedule.filter((_, i) => own.has(worked[i] as Place)));
+  }) as [Work, Work];
+  const places = placesOf(
+    steps.map(step => step.nodes.at(-1) as Node),
+    unit,
+  );
+  const growth = growthOf(places, bytes, middle);
   if (!growth || one.flops !== other.flops || one.nodes !== other.nodes) return undefined;
   let [added, activationBytes] = [0, 0];
   places.forEach((place, i) => {
@@ -187,8 +191,8 @@ function deepenPass({ places, bytes, middle, flops, nodes, feedBytes }: Measured
   return { activationBytes, flops: flops + more * one.flops, nodes: nodes + more * one.nodes, feedBytes };
 }
 
-/** By how much more is alive in the second middle block of each phase than in the first; undefined where that is not the same throughout. */
-function growthOf(places: readonly Place[], bytes: Float64Array): Map<Place, number> | undefined {
+/** By how much more is alive in the second middle unit of each phase than in the first; undefined where that is not the same throughout. */
+function growthOf(places: readonly Place[], bytes: Float64Array, middle: Depth['middle']): Map<Place, number> | undefined {
   const at = new Map<Place, number[]>();
   places.forEach((place, i) => {
     const known = at.get(place);
@@ -197,7 +201,7 @@ function growthOf(places: readonly Place[], bytes: Float64Array): Map<Place, num
   });
   const growth = new Map<Place, number>();
   for (const phase of PHASES) {
-    const [first, second] = (phase === 0 ? MIDDLE : [...MIDDLE].reverse()).map(block => placeName(phase, block)) as [Place, Place];
+    const [first, second] = (phase === 0 ? middle : [...middle].reverse()).map(at => placeOf(phase, at)) as [Place, Place];
     const [before, after] = [at.get(first) ?? [], at.get(second) ?? []];
     const grows = (after[0] ?? 0) - (before[0] ?? 0);
     if (before.length !== after.length || before.some((value, i) => (after[i] as number) - value !== grows)) return undefined;
@@ -205,19 +209,24 @@ function growthOf(places: readonly Place[], bytes: Float64Array): Map<Place, num
   }
   return growth;
 }
-/** The same model with few blocks, where it has many and each is as the next: in its sizes, its settings and what is trained of it. */
-function shallowModel({ config, model, attachment, attach }: PassTracerParams): Depth | undefined {
-  const { blocks } = model;
-  if (config.num_hidden_layers !== blocks || blocks <= 2 * DEPTH) return undefined;
-  // A list with an entry a block, or a number of the first block that differs, would mean another thing in a small model.
-  if (Object.values(config).some(value => Array.isArray(value) && value.length === blocks) || config.use_sliding_window === true)
-    return undefined;
-  if (!blocksAreAlike(model, attachment)) return undefined;
-  const small = loadModel({ ...config, num_hidden_layers: DEPTH });
-  return { model: small, attachment: attach(small), evaluations: new Map() };
+/** The same model with two units between those at its ends, where that has fewer blocks; the last unit may be smaller than the others. */
+function shallow(
+  { config, model, attach }: PassTracerParams,
+  { unit, ends }: { readonly unit: number; readonly ends: number },
+): Depth | undefined {
+  const units = Math.ceil(model.blocks / unit);
+  const more = units - 2 * ends - 2;
+  if (more < 1) return undefined;
+  const small = loadModel({ ...config, num_hidden_layers: model.blocks - more * unit });
+  return { model: small, attachment: attach(small), unit, middle: [ends, ends + 1], more };
 }
 
-function blocksAreAlike(model: AnyModel, { trainables }: Attachment): boolean {
+/** Is each block as the next, in its sizes, its settings and what is trained of it? */
+function blocksAreAlike({ config, model, attachment: { trainables } }: PassTracerParams): boolean {
+  if (config.num_hidden_layers !== model.blocks) return false;
+  // A list with an entry a block, or a number of the first block that differs, would mean another thing in a small model.
+  const isByBlock = Object.values(config).some(value => Array.isArray(value) && value.length === model.blocks);
+  if (isByBlock || config.use_sliding_window === true) return false;
   const trained = new Map(trainables.map(({ variable, name, shape }) => [variable.name, `${name.replace(/\d+/, '')} ${shape}`]));
   const inBlock = new Map<number, string[]>();
   for (const { name, layer, weight, bias } of model.modules) {

@@ -26,8 +26,8 @@ export interface TrainProgramParams {
   readonly evalShapes: readonly BatchShape[];
 }
 
-/** Of one signature. */
-export type TraceParams = Omit<TrainProgramParams, 'trainShapes' | 'evalShapes'>;
+/** Of one signature; see `BackwardParams` for `groupBlocks`. */
+export type TraceParams = Omit<TrainProgramParams, 'trainShapes' | 'evalShapes'> & { readonly groupBlocks?: number };
 
 type SharedParams = Pick<TrainProgramParams, 'attachment' | 'optimizer' | 'maxGradNorm' | 'accumulationSteps'>;
 
@@ -74,6 +74,7 @@ export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
     seeds,
     wrt: new Map([...targets].map(([node, trainable]) => [node, gradientWish(graph, trainable)])),
     policy: params.recompute,
+    groupBlocks: params.groupBlocks,
     onReady: (node, gradient) => {
       const trainable = targets.get(node) as Trainable;
       apply.take(trainable, trainedGradient(graph, trainable, gradient), node.block);

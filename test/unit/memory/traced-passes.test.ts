@@ -41,21 +41,21 @@ const families = {
 function tracer(
   family: keyof typeof families,
   text: string,
-  config: Readonly<Record<string, unknown>> = {},
+  config: Readonly<Record<string, unknown>> & { readonly num_hidden_layers?: number } = {},
   engine: 'tensorflow' | 'portable' = 'tensorflow',
 ) {
   const { task } = families[family];
   const { recipe, problems } = parseRecipe(`model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\n${text}`);
   if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
-  const whole = { ...families[family].config, num_hidden_layers: BLOCKS, ...config };
+  const whole = { ...families[family].config, num_hidden_layers: BLOCKS as number, ...config };
   const model = loadModel(whole);
   const attach = (to: typeof model) => plannedAttachment(recipe, to, recipe.method, methodSettings(recipe));
   const shape = fullBatch(recipe, model);
   const shapes = { shape, evalShape: evaluationShape(recipe, shape) };
-  const of = (as: Readonly<Record<string, unknown>>) =>
+  const of = (as: Readonly<Record<string, unknown>>): PassTracer =>
     new PassTracer({ engine, config: as, recipe, model, attachment: attach(model), attach, plan: planner() });
   // A list of one entry a block keeps the tracer from taking fewer.
-  return { few: of(whole), all: of({ ...whole, anything: new Array(BLOCKS).fill(0) }), shapes };
+  return { few: of(whole), all: of({ ...whole, anything: new Array(whole.num_hidden_layers).fill(0) }), shapes };
 }
 
 const methods: readonly { readonly method: MethodName; readonly text: string }[] = [
@@ -73,6 +73,17 @@ test.each(Object.keys(families) as (keyof typeof families)[])('%s: every method 
   for (const { method, text } of methods) {
     const { few, all, shapes } = tracer(family, `method: ${method}\n${text}`);
     for (const level of levels) expect(few.passes(shapes, level), `${method} ${text} ${level}`).toEqual(all.passes(shapes, level));
+  }
+});
+
+test('groups of blocks under sqrt, the last smaller than the others', () => {
+  for (const { text, blocks } of [
+    { text: 'r: 2\n', blocks: 22 },
+    { text: 'method: lora\nr: 2\ngradient_accumulation_steps: 2\n', blocks: 26 },
+    { text: 'method: full\n', blocks: 36 },
+  ]) {
+    const { few, all, shapes } = tracer('llama', text, { num_hidden_layers: blocks });
+    expect(few.passes(shapes, 'sqrt'), `${blocks} blocks`).toEqual(all.passes(shapes, 'sqrt'));
   }
 });
 

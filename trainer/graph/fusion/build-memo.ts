@@ -96,7 +96,7 @@ class Numbers {
 
   constructor(roots: readonly Node[], formOf: (node: Node) => string) {
     this.formOf = formOf;
-    roots.forEach(root => this.of(root));
+    for (const root of roots) this.of(root);
   }
 
   of(node: Node): number {
