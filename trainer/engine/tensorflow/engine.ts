@@ -1,12 +1,11 @@
 /** The TensorFlow engine: finds the installed one, loads it into this process, compiles programs. */
-import { singleSteps } from '../../graph/fusion/plan.ts';
+import { planner, singleSteps } from '../../graph/fusion/plan.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { type InstalledEngine, locateEngine } from '../install/engine-folder.ts';
 import { cpuFeatures } from '../machine.ts';
 import { type Addon, loadAddon } from './addon.ts';
 import { Heap } from './heap.ts';
 import { loadKernels } from './kernel-library.ts';
-import type { Kernels } from './lower.ts';
 import { openSession } from './session.ts';
 
 /**
@@ -22,8 +21,13 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
   const description = describe(addon, installed, { fuses: found !== undefined && found.missing === undefined, unfused: found?.missing });
   // On a GPU the tensors are elsewhere, and the host's heap is left alone.
   const heap = description.device === 'cpu' ? new Heap(installed) : undefined;
-  const kernels: Kernels = found && found.missing === undefined ? found : { plan: singleSteps, hasProducts: false };
-  return { description, compile: async program => openSession(addon, program, { heap, kernels }) };
+  const { fuses } = description;
+  const hasProducts = found?.hasProducts ?? false;
+  // One planner for a program: what it remembers goes with it.
+  return {
+    description,
+    compile: async program => openSession(addon, program, { heap, kernels: { plan: fuses ? planner() : singleSteps, hasProducts } }),
+  };
 }
 
 function describe(

@@ -38,11 +38,11 @@ const NEIGHBOURS = 4;
 /** Steps that give the same as the schedule. No step takes more memory than the nodes that it stands for. */
 export const fusedSteps = (signature: Signature): Step[] => planner()(signature);
 
-/** Plans signatures one after the other, which are much alike. */
-export function planner(): (signature: Signature) => Step[] {
-  const memo = new BuildMemo();
-  return signature => new Planner(signature, memo).plan();
-}
+/** Plans signatures one after the other, which are much alike: what `memo` has seen is not worked out again. */
+export const planner =
+  (memo: Pick<BuildMemo, 'build'> = new BuildMemo()) =>
+  (signature: Signature): Step[] =>
+    new Planner(signature, memo).plan();
 
 /** A step under construction. */
 interface Draft extends Step {

@@ -1,0 +1,73 @@
+/** A plan of fused steps is the same, to the last word of each program, whether or not alike blocks are looked up. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { encodeRowProgram } from '../../../trainer/engine/tensorflow/fused.ts';
+import { BuildMemo } from '../../../trainer/graph/fusion/build-memo.ts';
+import { planner, type Step } from '../../../trainer/graph/fusion/plan.ts';
+import { Graph, type Node } from '../../../trainer/graph/graph.ts';
+import { assemble, type Signature } from '../../../trainer/graph/program.ts';
+import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
+import { heldVariables } from '../../../trainer/memory/held-variables.ts';
+import { evaluationShape, fullBatch, plannedAttachment, plannedProgram } from '../../../trainer/memory/planned-program.ts';
+import { methods } from '../../../trainer/method/methods.ts';
+import { loadModel } from '../../../trainer/model/load-model.ts';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import { methodSettings } from '../../../trainer/train/recipe-settings.ts';
+
+const golden = join(import.meta.dirname, '..', '..', 'golden');
+const folders = readdirSync(golden).filter(name => existsSync(join(golden, name, 'config.json')));
+
+/** Nothing is ever found again. */
+const forgetful = { build: (params: Parameters<BuildMemo['build']>[0]) => new BuildMemo().build(params) };
+
+const written = (steps: readonly Step[]): string[] =>
+  steps.map(({ nodes, reads, program }) => {
+    const words = program ? Buffer.from(encodeRowProgram(program, nodes, reads)).toString('base64') : '';
+    return `${nodes.map(({ id }) => id)} of ${reads.map(({ id }) => id)} ${words}`;
+  });
+
+/** The programs of a golden model, with three blocks where it counts them. */
+function programOf(folder: string, method: string, recompute: RecomputePolicy) {
+  const config = JSON.parse(readFileSync(join(golden, folder, 'config.json'), 'utf8')) as Record<string, unknown>;
+  const model = loadModel(config.num_hidden_layers && !config.layer_types ? { ...config, num_hidden_layers: 3 } : config);
+  const task = model.kind === 'causal' ? 'causal_lm' : model.input.kind === 'image' ? 'image_classification' : 'sequence_classification';
+  const rank = methods[method as keyof typeof methods].hasRank || method === 'spsft' ? 'r: 2\n' : '';
+  const text = `model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\nmethod: ${method}\n${rank}`;
+  const { recipe, problems } = parseRecipe(text);
+  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
+  const attachment = plannedAttachment(recipe, model, recipe.method, methodSettings(recipe));
+  const shape = fullBatch(recipe, model);
+  const shapes = { trainShapes: [shape], evalShapes: [evaluationShape(recipe, shape)] };
+  const program = plannedProgram({ recipe, model, attachment, recompute, ...shapes });
+  return { program, held: heldVariables(recipe, model, attachment) };
+}
+
+test.each(folders)('%s', folder => {
+  for (const method of ['spsft', 'dora', 'full']) {
+    const { program, held } = programOf(folder, method, method === 'full' ? 'cheap' : 'none');
+    const [plan, replan] = [planner(), planner(forgetful)];
+    for (const [name, signature] of Object.entries(program.signatures))
+      expect(written(plan(signature)), `${method}, ${name}`).toEqual(written(replan(signature)));
+    expect(Object.values(held).reduce((sum, specs) => sum + specs.length, 0)).toBe(program.variables.length);
+  }
+});
+
+test('numbers that differ in a program are told apart', () => {
+  const plan = planner();
+  const constantsOf = (build: (graph: Graph, x: Node) => Node): string[] => {
+    const graph = new Graph();
+    const traced = { graph, outputs: { y: build(graph, graph.feed('x', [4, 8])) }, effects: [] };
+    return written(plan(assemble({ run: traced }).signatures.run as Signature));
+  };
+  const variants = [
+    (graph: Graph, x: Node) => graph.exp(graph.mul(x, 2)),
+    (graph: Graph, x: Node) => graph.exp(graph.mul(x, 3)),
+    (graph: Graph, x: Node) => graph.exp(graph.mul(x, -0)),
+    (graph: Graph, x: Node) => graph.exp(graph.mul(x, 0)),
+    (graph: Graph, x: Node) => graph.exp(graph.mul(x, x)),
+    (graph: Graph, x: Node) => graph.exp(graph.pad(x, [1, 0], [0, 0], Number.NEGATIVE_INFINITY)),
+    (graph: Graph, x: Node) => graph.exp(graph.pad(x, [1, 0], [0, 0], Number.NaN)),
+  ];
+  expect(new Set(variants.map(build => constantsOf(build).join('\n'))).size).toBe(variants.length);
+});
