@@ -44,7 +44,7 @@ function programOf(folder: string, method: string, recompute: RecomputePolicy) {
 }
 
 test.each(folders)('%s', folder => {
-  for (const method of ['spsft', 'dora', 'full']) {
+  for (const method of ['spsft', 'lora', 'full']) {
     const { program, held } = programOf(folder, method, method === 'full' ? 'cheap' : 'none');
     const [plan, replan] = [planner(), planner(forgetful)];
     for (const [name, signature] of Object.entries(program.signatures))
