@@ -24,11 +24,12 @@ constexpr int kWide = 2 * kLanes;
 // Where rows of a lie a multiple of this apart, they share the few lines of one set of the nearest cache: as many rows as that has lines.
 constexpr int64_t kSetBytes = 4096;
 constexpr int kTallInOneSet = std::min(8, kTall);
-// So much of k at a time: a tile's rows of a stay in the nearest cache, the packed panels in the second.
+// So much of k at a time, and so many panels: a tile's rows of a stay in the nearest cache, the packed panels in the second.
 constexpr int64_t kDeep = 384;
 constexpr int64_t kPanels = 16;
 // Pieces a thread: whoever is late does fewer.
 constexpr int64_t kPieces = 4;
+// Packing b takes as long as multiplying it by so many rows.
 constexpr int64_t kFewRows = 3 * kTall;
 // Elements of a that stay in the second cache beside the panels.
 constexpr int64_t kCached = 250000;
