@@ -1,37 +1,8 @@
-/** From groups to rows, columns and elements; group scores against Torch-Pruning's. */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+/** From groups to rows, columns and elements. */
 import { describe, expect, test } from 'vitest';
 import type { CoupledGroup, GroupMember, MemberPart } from '../../../trainer/dependency/coupled-groups.ts';
-import { coupledGroups } from '../../../trainer/dependency/coupled-groups.ts';
-import {
-  coupledParts,
-  elementsOf,
-  groupScores,
-  halfBudget,
-  selectCoupled,
-  trainedGroups,
-  wholeRows,
-} from '../../../trainer/dependency/coupling.ts';
-import { openModel } from '../../../trainer/hub/open-model.ts';
-import { loadModel } from '../../../trainer/model/load-model.ts';
+import { coupledParts, elementsOf, halfBudget, selectCoupled, trainedGroups, wholeRows } from '../../../trainer/dependency/coupling.ts';
 import type { ConvSpec, ModuleSpec } from '../../../trainer/model/model-spec.ts';
-import { expectClose } from '../../support/closeness.ts';
-
-const golden = join(import.meta.dirname, '..', '..', 'golden');
-interface Tensor {
-  readonly shape: number[];
-  readonly data: number[];
-}
-interface Group {
-  readonly root: string;
-  readonly members: readonly { readonly module: string; readonly type: string; readonly fn: string }[];
-  readonly importance: Readonly<Record<string, number[]>>;
-}
-const pruning = JSON.parse(readFileSync(join(golden, 'torch_pruning.json'), 'utf8')) as {
-  readonly mlp: { readonly state: Record<string, Tensor>; readonly grad: Record<string, Tensor>; readonly groups: Group[] };
-  readonly resnet: { readonly groups: Group[] };
-};
 
 const linear = (name: string, shape: number[]): ModuleSpec => ({
   name,
@@ -44,64 +15,6 @@ const member = (module: ModuleSpec, part: MemberPart, channelOf: number[]): Grou
   module,
   part,
   channelOf: Int32Array.from(channelOf),
-});
-const range = (n: number): number[] => [...Array(n).keys()];
-
-/** Σ of f(place in the flat weight [rows, columns, kernel …]) over one row or one column. */
-const sumOver = (shape: readonly number[], part: MemberPart, i: number, f: (place: number) => number): number => {
-  const [rows = 1, columns = 1, ...kernel] = shape;
-  const size = kernel.reduce((n, d) => n * d, 1);
-  return range(rows * columns * size)
-    .filter(place => (part === 'columns' ? Math.floor(place / size) % columns : Math.floor(place / (size * columns))) === i)
-    .reduce((sum, place) => sum + f(place), 0);
-};
-
-describe("Torch-Pruning's group measures", () => {
-  const { state, grad, groups } = pruning.mlp;
-  const scoring: Record<string, (w: number[], g: number[], shape: number[], part: MemberPart, i: number) => number> = {
-    'GroupMagnitudeImportance(p=2,mean,None)': (w, _, shape, part, i) => sumOver(shape, part, i, at => (w[at] as number) ** 2),
-    'GroupTaylorImportance(mean,None)': (w, g, shape, part, i) =>
-      sumOver(shape, part, i, at => Math.abs((w[at] as number) * (g[at] as number))),
-    'GroupTaylorImportance(mean,None,multivariable)': (w, g, shape, part, i) =>
-      Math.abs(sumOver(shape, part, i, at => (w[at] as number) * (g[at] as number))),
-  };
-
-  test.each(Object.keys(scoring))('of three linear layers: %s', name => {
-    for (const { root, members, importance } of groups) {
-      const channels = importance[name]?.length ?? 0;
-      const own: CoupledGroup = {
-        channels,
-        members: members.map(({ module, fn }) =>
-          member(linear(module, state[`${module}.weight`]?.shape ?? []), fn === 'prune_out_channels' ? 'rows' : 'columns', range(channels)),
-        ),
-      };
-      const found = groupScores(own, ({ module, part }) => {
-        const [w, g] = [state[module.weight.name] as Tensor, grad[module.weight.name] as Tensor];
-        return Float32Array.from(range(channels), i =>
-          (scoring[name] as NonNullable<(typeof scoring)[string]>)(w.data, g.data, w.shape, part, i),
-        );
-      });
-      expectClose([...found], importance[name] ?? [], 1e-5, `${root} ${name}`);
-    }
-  });
-
-  test('of a ResNet by magnitude, on the groups of its graph', async () => {
-    const folder = await openModel(join(golden, 'resnet'));
-    const model = loadModel(folder.config, { imageSize: [32, 32] });
-    const weights = new Map<string, Float32Array>();
-    for (const { weight } of model.modules) weights.set(weight.name, await folder.weights.readFloat32(weight.name));
-    await folder.weights.close();
-    const own = coupledGroups(model);
-    for (const { root, importance } of pruning.resnet.groups) {
-      const group = own.find(({ members }) => members.some(({ module, part }) => part === 'rows' && `m.${module.name}` === root));
-      if (!group) throw new Error(root);
-      const found = groupScores(group, ({ module, part }) => {
-        const w = weights.get(module.weight.name) as Float32Array;
-        return Float32Array.from(range(group.channels), i => sumOver(module.weight.shape, part, i, at => (w[at] as number) ** 2));
-      });
-      expectClose([...found], importance['GroupMagnitudeImportance(p=2,mean,None)'] ?? [], 1e-5, root);
-    }
-  });
 });
 
 describe('choosing', () => {
