@@ -4,6 +4,7 @@ import type { ClassifierModel } from '../model/model-spec.ts';
 import { planBatches } from '../train/data/batch-plan.ts';
 import { describeData } from '../train/data/data-report.ts';
 import { type LabelledText, loadLabelled } from '../train/data/load-labelled.ts';
+import { checkMaxLength } from '../train/data/max-length.ts';
 import { textSource } from '../train/data/text-batches.ts';
 import { BUCKETS } from './batch-settings.ts';
 import type { ClassifierReader } from './classifier-reader.ts';
@@ -16,11 +17,10 @@ export async function textReader(
   { recipe, base, job, context }: SetUpParams,
   { maxPositions }: TokenInput,
 ): Promise<ClassifierReader<LabelledText>> {
+  const { max_length: maxLength } = recipe;
+  checkMaxLength(maxLength, maxPositions);
   const { tokenizer } = await withTokenizer(base);
   const regression = recipe.task === 'sequence_regression';
-  if (recipe.max_length > maxPositions)
-    job.log('info', `samples are cut to the ${maxPositions} positions of the model, below max_length ${recipe.max_length}`);
-  const maxLength = Math.min(recipe.max_length, maxPositions);
   return {
     async read({ files, labels, maxSamples }) {
       job.phase('data', `reading ${files.join(', ')}`);

@@ -199,6 +199,16 @@ describe('a run that goes wrong', () => {
     expect(await failureOf(() => train('untargeted', 'target_modules=[nothing]'))).toMatchObject({ code: 'target-modules' });
   });
 
+  const encoder = [`model=${join(import.meta.dirname, '..', '..', 'golden', 'bert')}`, 'task=sequence_classification'];
+  test.each([
+    ['a language model', 64, []],
+    ['an encoder', 32, encoder],
+  ])('samples longer than the positions of %s', async (_, positions, overrides) => {
+    const failure = await failureOf(() => train(`long-${positions}`, `max_length=${positions + 1}`, ...overrides));
+    const message = `max_length is ${positions + 1}, but the model has ${positions} positions. Set max_length to at most ${positions}.`;
+    expect(failure).toMatchObject({ code: 'data', message });
+  });
+
   test('malformed data: file and line', async () => {
     writeFileSync(join(task.folder, 'broken.jsonl'), '{"text": "a", "label": "x"}\n{"text": "a"\n');
     const failure = await failureOf(() => train('broken', 'data.train=broken.jsonl'));

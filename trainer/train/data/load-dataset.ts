@@ -9,6 +9,7 @@ import { createEncoder } from './encoder.ts';
 import type { FormatSettings } from './format-example.ts';
 import { formatExample } from './format-example.ts';
 import { type DataFile, listDataFiles } from './list-files.ts';
+import { checkMaxLength } from './max-length.ts';
 import { chunkSequence } from './pack-sequences.ts';
 import { readRecords } from './read-records.ts';
 import type { TextSplit } from './read-text.ts';
@@ -73,10 +74,7 @@ export interface Dataset {
  */
 export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   const { settings, tokenizer, maxLength, maxPositions } = input;
-  if (maxLength > maxPositions) {
-    const problem = `max_length is ${maxLength}, but the model has ${maxPositions} positions`;
-    throw new DataError({ problem, advice: `Set max_length to at most ${maxPositions}` });
-  }
+  checkMaxLength(maxLength, maxPositions);
   const files = await listDataFiles(input.paths);
   const { records, detected } = await openRecords(files, settings);
   const { format } = detected;
