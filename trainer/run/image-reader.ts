@@ -3,6 +3,7 @@ import path from 'node:path';
 import { type ImagePreprocessing, imagePreprocessing } from '../hub/image-preprocessing.ts';
 import { type ClassifierModel, takesSize } from '../model/model-spec.ts';
 import { planBatches } from '../train/data/batch-plan.ts';
+import { checkImages, MAX_GLANCES } from '../train/data/check-images.ts';
 import { DataError } from '../train/data/data-error.ts';
 import { imageSource, type LabelledImage } from '../train/data/image-batches.ts';
 import { type ImageSample, listImages } from '../train/data/image-samples.ts';
@@ -32,12 +33,28 @@ export async function imageReader(
   job.log('info', `images: ${describePreprocessing(preprocessing)}`);
   const skipped = new Set<string>();
   // Each is met again in every epoch and evaluation, and told once.
-  const onSkip = ({ problem, place: { file, line } }: DataError): void => {
-    const image = line === undefined ? `${file}` : `${file}:${line}`;
+  const onSkip = (error: DataError): void => {
+    const image = imageOf(error);
     if (skipped.has(image)) return;
     const count = skipped.add(image).size;
-    if (count <= NAMED) job.log('warning', `left out, ${count} so far: ${image}: ${problem}`);
+    if (count <= NAMED) job.log('warning', `left out, ${count} so far: ${image}: ${error.problem}`);
     else if (Number.isInteger(Math.log2(count / NAMED))) job.log('warning', `${count} images that do not decode are left out so far`);
+  };
+  const checkAll = async (all: readonly ImageSample[]): Promise<void> => {
+    const encoded = all.filter(({ glance }) => glance);
+    if (encoded.length === 0) return;
+    job.phase('data', `looking at the headers of ${encoded.length} images`);
+    const show = job.progress('data', Math.min(encoded.length, MAX_GLANCES), 'images');
+    const { bad: found, checked } = await checkImages(encoded, done => {
+      job.checkStop();
+      show(done);
+    });
+    if (checked < encoded.length) job.log('info', `${checked} of them were looked at; the others are when they are met`);
+    if (found.length === 0) return;
+    if (bad === 'fail') throw allOf(found);
+    if (found.length === all.length) throw allOf(found, 'Check data: train and eval: not one image decodes');
+    for (const error of found) onSkip(error);
+    job.log('warning', `${found.length} of ${checked} images do not decode and are left out`);
   };
   return {
     imageSize,
@@ -53,6 +70,7 @@ export async function imageReader(
       const places = new Map(labels.map((name, i) => [name, i]));
       const stranger = samples.find(({ label }) => !places.has(label));
       if (stranger) throw unknownLabel(stranger, labels);
+      await checkAll(samples);
       job.log(
         'info',
         `${samples.length < count ? `${samples.length} of ${count} images, drawn at random,` : `${count} images`} of ${labels.length} ${labels.length === 1 ? 'class' : 'classes'}`,
@@ -77,6 +95,19 @@ export async function imageReader(
 
 /** More are not listed in a message. */
 const LISTED = 10;
+
+/** One error for all of them, of which the first says why. */
+function allOf([first, ...others]: readonly DataError[], instead?: string): DataError {
+  const { place, problem, advice } = first as DataError;
+  const named = others
+    .slice(0, LISTED - 1)
+    .map(imageOf)
+    .join(', ');
+  const rest = others.length === 0 ? '' : `; nor ${others.length === 1 ? 'does' : 'do'} ${others.length} more: ${named}`;
+  return new DataError({ ...place, problem: `${problem}${rest}${others.length < LISTED ? '' : ' …'}`, advice: instead ?? advice });
+}
+
+const imageOf = ({ place: { file, line } }: DataError): string => (line === undefined ? `${file}` : `${file}:${line}`);
 
 function unknownLabel({ label, file, line }: ImageSample, labels: readonly string[]): DataError {
   const more = labels.length > LISTED ? ` … (${labels.length} in all)` : '';

@@ -34,8 +34,12 @@ beforeAll(async () => {
     put(`late/${label}/1.png`, bytes);
     put(`late/${label}/2.png`, bytes);
   }
-  put('late/day/3.png', dark.subarray(0, 20));
+  // Header and ending are whole: that the data between is not is seen when it is decoded.
+  const broken = Buffer.from(dark);
+  broken.writeUInt8(broken.readUInt8(broken.length - 13) ^ 255, broken.length - 13);
+  put('late/day/3.png', broken);
   for (const name of ['a.png', 'b.png']) put(`damaged/day/${name}`, dark.subarray(0, 20));
+  for (const label of ['day', 'night']) put(`nothing/${label}/1.png`, dark.subarray(0, 20));
   put('strange/dusk/1.png', dark);
   put('one/day/1.png', light);
 });
@@ -56,13 +60,28 @@ const failureOf = (work: Promise<unknown>) =>
 test('images that do not decode: each is named once, however many epochs meet it, counted and left out', async () => {
   const { events, value } = await train('skip', 'data.train=damaged', 'data.bad_images=skip');
   const told = events.flatMap(event => (event.type === 'log' && event.message.startsWith('left out') ? [event.message] : []));
+  const [summary, step] = [
+    events.findIndex(event => event.type === 'log' && event.message === '2 of 6 images do not decode and are left out'),
+    events.findIndex(({ type }) => type === 'metrics'),
+  ];
+  expect(summary).toBeGreaterThan(0);
+  expect(step).toBeGreaterThan(summary);
   expect(told.map(text => /^left out, (\d) so far: .*\/(.\.png): the image does not decode/.exec(text)?.[1])).toEqual(['1', '2']);
   for (const name of ['a.png', 'b.png']) expect(told.filter(text => text.includes(name))).toHaveLength(1);
   expect(value.state).toBe('finished');
 });
 
 test.each([
-  ['an image that does not decode', ['data.train=damaged'], /damaged\/day\/[ab]\.png: the image does not decode: .*bad_images: skip/],
+  [
+    'an image that does not decode',
+    ['data.train=damaged'],
+    /damaged\/day\/a\.png: the image does not decode: .*; nor does 1 more: \S*damaged\/day\/b\.png\. .*bad_images: skip/,
+  ],
+  [
+    'no image that decodes',
+    ['data.train=nothing', 'data.bad_images=skip'],
+    /nothing\/day\/1\.png: the image does not decode: .*; nor does 1 more: .*not one image decodes/,
+  ],
   [
     'a held-out label that is not trained',
     ['data.train=good', 'data.eval=strange'],

@@ -79,7 +79,7 @@ export const dataGroup = group('Where the samples are and how they read.', {
       skip: 'The image is named, counted and left out.',
     }),
     'fail',
-    { doc: 'What is done about an image that does not decode.' },
+    { doc: 'What is done about an image that does not decode. The header and the ending of each are looked at before the first step.' },
   ),
   max_samples: optional(count(), { doc: 'Uses at most this many training samples, drawn at random by the seed.' }),
   eval_max_samples: optional(count(), { doc: 'Uses at most this many held-out samples, drawn at random by the seed.' }),

@@ -22,6 +22,16 @@ export interface ImageSample {
   /** From 1: its number in the file, where a file holds many. */
   readonly line?: number;
   readonly read: () => Promise<ImageBytes>;
+  /** What an encoded image begins and ends with; left out of plain bytes, which need no decoding. */
+  readonly glance?: () => Promise<ImageEnds>;
+}
+
+/** Enough of an image to see whether it is one, without reading the rest. */
+export interface ImageEnds {
+  /** A path, or all bytes: its beginning is looked at. */
+  readonly source: string | Uint8Array;
+  /** The last bytes, fewer of a smaller image. */
+  readonly tail: Uint8Array;
 }
 
 export interface ListImagesInput {
@@ -126,16 +136,35 @@ const imageFile = (file: string, label: string): ImageSample => ({
   label,
   file,
   read: async () => {
-    const { size } = await stat(file);
-    if (size > MAX_IMAGE_BYTES)
-      throw new DataError({
-        file,
-        problem: `an image of ${size} bytes; at most ${MAX_IMAGE_BYTES} are read`,
-        advice: 'Make it smaller, or remove it',
-      });
+    await checkSize(file);
     return { kind: 'encoded', bytes: await readFile(file) };
   },
+  glance: async () => {
+    const size = await checkSize(file);
+    const tail = new Uint8Array(Math.min(size, TAIL_BYTES));
+    const handle = await open(file);
+    try {
+      await handle.read(tail, 0, tail.length, size - tail.length);
+    } finally {
+      await handle.close();
+    }
+    return { source: file, tail };
+  },
 });
+
+/** As long as the ending of a PNG. */
+const TAIL_BYTES = 12;
+
+/** @returns bytes of the file */
+async function checkSize(file: string): Promise<number> {
+  const { size } = await stat(file);
+  if (size <= MAX_IMAGE_BYTES) return size;
+  throw new DataError({
+    file,
+    problem: `an image of ${size} bytes; at most ${MAX_IMAGE_BYTES} are read`,
+    advice: 'Make it smaller, or remove it',
+  });
+}
 
 async function* imagesOfFile(file: string, input: ListImagesInput): AsyncGenerator<ImageSample> {
   const extension = path.extname(file).toLowerCase();
@@ -158,7 +187,13 @@ function parquetImage(record: DataRecord, labels: readonly string[]): ImageSampl
   if (!(bytes instanceof Uint8Array))
     throw fieldError(record, 'image', 'no bytes of an image', 'Rename the column: data: columns: {image: …}');
   const key = ['label', 'fine_label', 'labels'].find(name => Object.hasOwn(value, name)) ?? 'label';
-  return { label: labelName(record, key, labels), file, line, read: async () => ({ kind: 'encoded', bytes }) };
+  return {
+    label: labelName(record, key, labels),
+    file,
+    line,
+    read: async () => ({ kind: 'encoded', bytes }),
+    glance: async () => ({ source: bytes, tail: bytes.subarray(-TAIL_BYTES) }),
+  };
 }
 
 const SIDE = 32;

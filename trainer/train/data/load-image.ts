@@ -25,7 +25,7 @@ type LoadSharp = typeof import('sharp').default;
 let loading: Promise<LoadSharp> | undefined;
 
 /** @throws DataError where the library is not installed for this system */
-function sharpLibrary(): Promise<LoadSharp> {
+export function sharpLibrary(): Promise<LoadSharp> {
   loading ??= import('sharp').then(
     module => module.default,
     (error: Error) => {
@@ -61,14 +61,21 @@ export async function loadImage(params: LoadImageParams): Promise<void> {
     const pixels = enlarges(view) ? resample({ ...view, data, channels: info.channels }) : data;
     normalise(pixels, { found: info.channels, view, channels, into, preprocessing: params.preprocessing });
   } catch (error) {
-    if (error instanceof DataError) throw error;
-    throw new DataError({
-      file: sample.file,
-      line: sample.line,
-      problem: `the image does not decode: ${(error as Error).message}`,
-      advice: 'Remove or replace it, or set data: bad_images: skip',
-    });
+    throw undecodable(sample, error);
   }
+}
+
+/** What is wrong with an image, whatever the library or the file system said of it. */
+export function undecodable({ file, line }: ImageSample, error: unknown): DataError {
+  if (error instanceof DataError) return error;
+  // The library's own may have several lines, or end where a reason would follow.
+  const reason = (error as Error).message.replaceAll(/\s+/g, ' ').replace(/[\s:.]+$/, '');
+  return new DataError({
+    file,
+    line,
+    problem: `the image does not decode: ${reason}`,
+    advice: 'Remove or replace it, or set data: bad_images: skip',
+  });
 }
 
 /** What of an image is seen: a part of it, brought to other sides, cut, mirrored. */
