@@ -1,5 +1,5 @@
 /** The study as a page: a table of each part, what its learning rates rest on, and each measure against random rows. Pure. */
-import { type PartPlan, parts, planOf, SEEDS, tunedWays, waysOf } from './study-plan.ts';
+import { type PartPlan, parts, planOf, SEEDS, tunedWays, type Way, waysOf } from './study-plan.ts';
 import { endOfBest } from './study-rates.ts';
 import type { PartResult, StudyResults, StudyRun } from './study-report.ts';
 
@@ -35,16 +35,24 @@ function section(plan: PartPlan, { runs, plan: madeBy }: PartResult, where: stri
     const own = tested.filter(({ way }) => way === name);
     return own.length > 0 ? [line(name, own)] : [];
   });
+  const missing = waysOf(plan).filter(({ name }) => !tested.some(({ way }) => way === name));
   const earlier = madeBy === planOf(plan) ? [] : ['Made with other settings than the study has now: fewer samples, fewer learning rates.'];
   return [
     `## ${plan.title[0]?.toUpperCase()}${plan.title.slice(1)}`,
     `${factsOf(plan, tested, earlier.length === 0)}; ${where}`,
     ...earlier,
     table(WAY_HEAD, ways),
+    ...missingNote(plan, missing),
     ...rateNote(plan, runs),
     ...againstRandom(tested),
   ].join('\n\n');
 }
+
+/** Ways that came to the study after the part was run. */
+const missingNote = ({ name }: PartPlan, missing: readonly Way[]): string[] =>
+  missing.length === 0
+    ? []
+    : [`Not run yet: ${missing.map(way => way.name).join('; ')}. \`npm run study -- --parts ${name} --resume\` runs what is missing.`];
 
 function factsOf({ settings, samples: { tune } }: PartPlan, tested: readonly StudyRun[], isOfPlan: boolean): string {
   const done = tested.filter(({ steps }) => steps > 0);

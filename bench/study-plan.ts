@@ -48,6 +48,8 @@ const images: Settings = {
 };
 const digits = { tune: 30, validate: 10, test: 360 };
 const measures = ['magnitude', 'taylor', 'taylor_row', 'wanda'];
+/** Where a run takes seconds. */
+const allMeasures = [...measures, 'qm_taylor', 'class_max_taylor', 'class_mean_taylor', 'taylor_squared', 'fisher', 'activation'];
 
 export const parts: readonly PartPlan[] = [
   {
@@ -57,7 +59,7 @@ export const parts: readonly PartPlan[] = [
     samples: digits,
     rates: imageRates,
     budget: { lora: 4, spsft: 8 },
-    measures: [...measures, 'qm_taylor'],
+    measures: allMeasures,
   },
   {
     name: 'resnet',
@@ -67,7 +69,7 @@ export const parts: readonly PartPlan[] = [
     rates: imageRates,
     budget: { lora: 5, spsft: 6 },
     without: ['dora'],
-    measures: [...measures, 'qm_taylor'],
+    measures: allMeasures,
   },
   {
     name: 'minilm',
@@ -83,7 +85,7 @@ export const parts: readonly PartPlan[] = [
     samples: { tune: 480, validate: 120, test: 240 },
     rates: { spsft: 1e-3, lora: 1e-3, dora: 1e-3, head: 3e-3, bitfit: 1e-3, full: 1e-4 },
     budget: { lora: 8, spsft: 16 },
-    measures,
+    measures: allMeasures,
   },
   {
     name: 'smollm2',

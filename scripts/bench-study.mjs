@@ -10,9 +10,9 @@ const MAILS = { train: 600, heldOut: 240 };
 const HELP = `npm run study [-- options]
   --parts vit,resnet,minilm,smollm2  what is compared (default: all); the others keep their numbers
   --importance memory of the measures of importance instead, to bench/results/importance-memory.md
-  --resume     go on with a study that was interrupted
+  --resume     go on with a study that was interrupted, or that lacks ways
   --threads N  cores of one operation (default: all)
-About an hour on two idle cores. The results go to bench/results/study.md and study.json.`;
+An hour and a quarter on two idle cores. The results go to bench/results/study.md and study.json.`;
 
 async function bundle() {
   const { build } = await import('esbuild');

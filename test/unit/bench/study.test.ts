@@ -4,6 +4,7 @@ import { studyMarkdown } from '../../../bench/study-markdown.ts';
 import { parts, planOf, SEEDS, testRuns, tunedWays, waysOf } from '../../../bench/study-plan.ts';
 import { bestOf, MOST_RATES, nextRate, type RateResult, rateBeside } from '../../../bench/study-rates.ts';
 import type { StudyRun } from '../../../bench/study-report.ts';
+import { measures } from '../../../trainer/importance/measure.ts';
 
 test.each(parts)('$name: a rate for each family, three seeds a way, controls among them', part => {
   const ways = waysOf(part);
@@ -14,6 +15,11 @@ test.each(parts)('$name: a rate for each family, three seeds a way, controls amo
   const tested = testRuns(ways, new Map([...families].map(family => [family, 0.5])));
   expect(tested).toHaveLength(SEEDS.length * ways.length);
   expect(tested.every(({ learningRate }) => learningRate === 0.5)).toBe(true);
+});
+
+test('every measure is tried where a run takes seconds', () => {
+  const tried = (name: string) => parts.find(part => part.name === name)?.measures;
+  for (const name of ['vit', 'resnet', 'minilm']) expect([...(tried(name) ?? []), 'random'].sort()).toEqual(Object.keys(measures).sort());
 });
 
 test('runs of one plan are not those of another', () => {
@@ -77,6 +83,8 @@ test('the page: mean and deviation over seeds, the rates that were tried, and wh
   expect(text).toContain('Learning rates tried: lora 0.003, 0.01, 0.03. The best lies at an end of those tried for lora (0.03)');
   expect(text).toContain('Made with other settings than the study has now');
   expect(text).not.toContain('MiniLM on spam');
+  expect(text).toMatch(/Not run yet: spsft, magnitude; .*spsft, fisher; .*full\. `npm run study -- --parts vit --resume` runs/);
+  expect(text).not.toMatch(/Not run yet: .*lora;/);
 });
 
 test('measures are set against random rows seed by seed', () => {
