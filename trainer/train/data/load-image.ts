@@ -68,8 +68,9 @@ export async function loadImage(params: LoadImageParams): Promise<void> {
 /** What is wrong with an image, whatever the library or the file system said of it. */
 export function undecodable({ file, line }: ImageSample, error: unknown): DataError {
   if (error instanceof DataError) return error;
-  // The library's own may have several lines, or end where a reason would follow.
-  const reason = (error as Error).message.replaceAll(/\s+/g, ' ').replace(/[\s:.]+$/, '');
+  // The library says one thing in several lines, some of them twice, and may end where a reason would follow.
+  const lines = (error as Error).message.split('\n').map(text => text.trim());
+  const reason = [...new Set(lines)].join(' ').replace(/[\s:.]+$/, '');
   return new DataError({
     file,
     line,
