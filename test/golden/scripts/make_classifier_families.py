@@ -4,7 +4,7 @@ run: OMP_NUM_THREADS=1 python make_classifier_families.py [folder]      (also ne
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import timm, torch, transformers
-from safetensors.torch import load_file
+from file_names import file_names
 from timm.models import save_for_hf
 from transformers import (DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig, DeiTForImageClassificationWithTeacher, ResNetConfig,
                           ResNetForImageClassification, RobertaConfig, RobertaForSequenceClassification)
@@ -31,17 +31,6 @@ def jitter(model, seed):
                 b.add_(0.1 * torch.randn(b.shape, generator=generator))
             if name.endswith('running_var'):
                 b.mul_(1 + 0.3 * torch.rand(b.shape, generator=generator))
-
-
-def file_names(model, folder):
-    """Transformers 5 renames some parameters in memory; gradients go under the file's names."""
-    file = load_file(os.path.join(folder, 'model.safetensors'))
-    found = {}
-    for name, p in model.named_parameters():
-        same = [name] if name in file else [k for k, v in file.items() if v.shape == p.shape and torch.equal(v, p.detach())]
-        assert len(same) == 1, (name, same)
-        found[name] = same[0]
-    return found
 
 
 def run(model, names, inputs, labels, mode):

@@ -4,6 +4,7 @@ run: OMP_NUM_THREADS=1 python make_importance_families.py [folder]      (timm_re
 import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import numpy, torch, transformers
+from file_names import file_names
 from safetensors.torch import load_file
 
 torch.set_num_threads(1)
@@ -34,16 +35,6 @@ def sample(i, vocabulary, side):
     ids = [1 + (7 * i * i + 3 * t * t + 11 * i * t + 5) % (vocabulary - 1) for t in range(TOKENS)]
     seen = TOKENS - i
     return dict(input_ids=torch.tensor([ids]), attention_mask=torch.tensor([[int(t < seen) for t in range(TOKENS)]])), seen
-
-
-def file_names(model, folder):
-    file = load_file(os.path.join(folder, 'model.safetensors'))
-    found = {}
-    for name, p in model.named_parameters():
-        same = [name] if name in file else [k for k, v in file.items() if v.shape == p.shape and torch.equal(v, p.detach())]
-        assert len(same) == 1, (name, same)
-        found[name] = same[0]
-    return found
 
 
 class Watch:

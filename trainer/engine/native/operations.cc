@@ -3,7 +3,6 @@
 #include <node_api.h>
 
 #include <algorithm>
-#include <array>
 #include <functional>
 #include <memory>
 #include <numeric>
@@ -26,6 +25,30 @@ struct DeleteTensor {
 };
 using Tensor = std::unique_ptr<TF_Tensor, DeleteTensor>;
 
+// One run of a kernel; what goes wrong becomes the run's error.
+class Run {
+ public:
+  explicit Run(TF_OpKernelContext* context) : context(context), status_(TF_NewStatus()) {}
+
+  TF_Status* status() { return status_.get(); }
+  bool Failed() {
+    if (TF_GetCode(status()) == TF_OK) return false;
+    TF_OpKernelContext_Failure(context, status());
+    return true;
+  }
+  // Null where that failed.
+  Tensor Input(int i) {
+    TF_Tensor* input = nullptr;
+    TF_GetInput(context, i, &input, status());
+    return Tensor(Failed() ? nullptr : input);
+  }
+
+  TF_OpKernelContext* const context;
+
+ private:
+  const Status status_;
+};
+
 void* CreateFused(TF_OpKernelConstruction* construction) {
   const Status status(TF_NewStatus());
   int32_t list = 0, bytes = 0;
@@ -43,12 +66,7 @@ void* CreateFused(TF_OpKernelConstruction* construction) {
 
 void RunFused(void* kernel, TF_OpKernelContext* context) {
   const RowProgram& program = *static_cast<const RowProgram*>(kernel);
-  const Status status(TF_NewStatus());
-  const auto failed = [&] {
-    if (TF_GetCode(status.get()) == TF_OK) return false;
-    TF_OpKernelContext_Failure(context, status.get());
-    return true;
-  };
+  Run run(context);
   std::vector<Tensor> held;
   std::vector<void*> outputs;
   // Outputs first: an input is given over only while nobody holds it, and it can still be read then.
@@ -57,17 +75,15 @@ void RunFused(void* kernel, TF_OpKernelContext* context) {
     int forwarded = -1;
     held.emplace_back(TF_ForwardInputOrAllocateOutput(context, output.candidates.data(), static_cast<int>(output.candidates.size()),
                                                       static_cast<int>(i), output.shape.data(), static_cast<int>(output.shape.size()),
-                                                      &forwarded, status.get()));
-    if (failed()) return;
+                                                      &forwarded, run.status()));
+    if (run.Failed()) return;
     outputs.push_back(TF_TensorData(held.back().get()));
   }
   std::vector<const void*> inputs;
   for (int i = 0; i < TF_NumInputs(context); i++) {
-    TF_Tensor* input = nullptr;
-    TF_GetInput(context, i, &input, status.get());
-    if (failed()) return;
-    held.emplace_back(input);
-    inputs.push_back(TF_TensorData(input));
+    held.push_back(run.Input(i));
+    if (!held.back()) return;
+    inputs.push_back(TF_TensorData(held.back().get()));
   }
   RunRowProgram(program, Buffers{inputs.data(), outputs.data()});
 }
@@ -95,25 +111,15 @@ std::vector<int64_t> ShapeOf(const TF_Tensor* tensor) {
 
 void RunProductOperation(void* kernel, TF_OpKernelContext* context) {
   Product product = *static_cast<const Product*>(kernel);
-  const Status status(TF_NewStatus());
-  const auto failed = [&] {
-    if (TF_GetCode(status.get()) == TF_OK) return false;
-    TF_OpKernelContext_Failure(context, status.get());
-    return true;
-  };
-  std::array<Tensor, 2> inputs;
-  for (int i = 0; i < 2; i++) {
-    TF_Tensor* input = nullptr;
-    TF_GetInput(context, i, &input, status.get());
-    if (failed()) return;
-    inputs[i].reset(input);
-  }
-  const std::vector<int64_t> a = ShapeOf(inputs[0].get()), b = ShapeOf(inputs[1].get());
+  Run run(context);
+  const Tensor left = run.Input(0), right = run.Input(1);
+  if (!left || !right) return;
+  const std::vector<int64_t> a = ShapeOf(left.get()), b = ShapeOf(right.get());
   const size_t lead = a.size() < 2 ? 0 : a.size() - 2;
   if (a.size() < 2 || a.size() != b.size() || !std::equal(a.begin(), a.begin() + lead, b.begin()) ||
       a[lead + !product.transpose_a] != b[lead + product.transpose_b]) {
-    TF_SetStatus(status.get(), TF_INVALID_ARGUMENT, "RowtuneProduct: the shapes of the matrices do not fit");
-    TF_OpKernelContext_Failure(context, status.get());
+    TF_SetStatus(run.status(), TF_INVALID_ARGUMENT, "RowtuneProduct: the shapes of the matrices do not fit");
+    run.Failed();
     return;
   }
   product.batch = std::accumulate(a.begin(), a.begin() + lead, int64_t{1}, std::multiplies<>());
@@ -123,9 +129,9 @@ void RunProductOperation(void* kernel, TF_OpKernelContext* context) {
   std::vector<int64_t> shape(a.begin(), a.begin() + lead);
   shape.insert(shape.end(), {product.m, product.n});
   const size_t bytes = sizeof(float) * static_cast<size_t>(product.batch * product.m * product.n);
-  const Tensor output(TF_AllocateOutput(context, 0, TF_FLOAT, shape.data(), static_cast<int>(shape.size()), bytes, status.get()));
-  if (failed()) return;
-  RunProduct(product, static_cast<const float*>(TF_TensorData(inputs[0].get())), static_cast<const float*>(TF_TensorData(inputs[1].get())),
+  const Tensor output(TF_AllocateOutput(context, 0, TF_FLOAT, shape.data(), static_cast<int>(shape.size()), bytes, run.status()));
+  if (run.Failed()) return;
+  RunProduct(product, static_cast<const float*>(TF_TensorData(left.get())), static_cast<const float*>(TF_TensorData(right.get())),
              static_cast<float*>(TF_TensorData(output.get())));
 }
 

@@ -1,10 +1,8 @@
 #include "product.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 #include <memory>
-#include <type_traits>
 #include <utility>
 
 #include "thread-pool.h"
@@ -158,6 +156,7 @@ constexpr int64_t kRowsAhead = 16;
 
 // From one panel to the next: apart in the sets of the cache, since all are written side by side.
 constexpr int64_t kApart = 80;
+int64_t PanelWidth(int64_t columns) { return columns <= kLanes ? kLanes : kWide; }
 int64_t PanelSpacing(int64_t width, int64_t depth) { return width * depth + kApart; }
 
 // Columns of b in panels: `width` of them side by side for each k, zeros for those beyond the last. b's "rows" are its columns here: `row` leads from
@@ -214,7 +213,7 @@ void RunPiece(const Product& product, const float* a, const float* b, float* c, 
   const Rows rb = product.transpose_b ? Rows{b, product.k, 1} : Rows{b, 1, product.n};
   const bool in_one_set = !product.transpose_a && ra.row * 4 % kSetBytes == 0;
   const int64_t tall = in_one_set ? kTallInOneSet : kTall;
-  const int64_t width = product.n <= kLanes ? kLanes : kWide;
+  const int64_t width = PanelWidth(product.n);
   const int64_t deep = EvenPart(product.k, kDeep, kLanes);
   // Few rows are done before their columns were packed.
   const bool packs = !product.transpose_a || product.transpose_b || rows.size() > kFewRows || columns.size() % width != 0;
@@ -255,7 +254,7 @@ void RunProduct(const Product& product, const float* a, const float* b, float* c
     return;
   }
   ThreadPool& pool = SharedPool();
-  const int64_t width = n <= kLanes ? kLanes : kWide;
+  const int64_t width = PanelWidth(n);
   const bool is_small = batch * m * n * k < kSmall;
   const int64_t threads = is_small ? 1 : pool.threads();
   // A part of the rows for each thread where they are enough, so that it finds there what it has written; columns are shared then only at the end.
