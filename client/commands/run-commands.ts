@@ -4,6 +4,7 @@ import path from 'node:path';
 import { commands, Uri, window, workspace } from 'vscode';
 import { byteSize } from '../../trainer/protocol/format.ts';
 import type { ExportFormat } from '../../trainer/protocol/job-messages.ts';
+import { RUN_FILES } from '../../trainer/run/run-folder.ts';
 import { isRunItem, runFor, runItems, runsFor } from '../pick-run.ts';
 import { scoresFor } from '../pick-scores.ts';
 import { activeRecipe, uriOf } from '../recipe-files.ts';
@@ -31,8 +32,6 @@ type Names =
   | 'refreshModels'
   | 'refreshDevices';
 
-/** As a run's folder has them. */
-const RUN_FILES = { recipe: 'recipe.yaml', log: 'log.txt' } as const;
 const NO_RUNS = 'There are no runs yet.';
 
 export function runCommands(context: CommandContext): CommandTable<Names> {

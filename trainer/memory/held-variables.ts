@@ -23,12 +23,12 @@ export function heldVariables(recipe: Recipe, model: AnyModel, attachment: Attac
   const weights = new Set(model.parameters.map(({ name }) => name));
   const added = trainables.filter(({ variable }) => !weights.has(variable.name)).map(({ variable }) => variable);
   const masters = trainables.flatMap(({ master }) => (master ? [master] : []));
-  const places = new Map(trainables.flatMap(placesOf).map(({ variable }) => [variable.name, variable]));
+  const places = placesOf(trainables).map(({ variable }) => variable);
   const groups = updateGroups(trainables);
   const optimizer = optimizerSettings(recipe);
   return {
     weights: model.parameters.flatMap(spec => storage.variables(spec)),
-    trained: [...added, ...masters, ...frozen, ...places.values()],
+    trained: [...added, ...masters, ...frozen, ...places],
     gradients: recipe.gradient_accumulation_steps > 1 ? groups.map(gradientVariable) : [],
     optimizer: groups.flatMap(group => optimizerState(optimizer, group)),
   };

@@ -3,9 +3,12 @@ import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
 import type { Chosen, Trainable } from '../method/method.ts';
 
-/** The variables of places that a trainable brings. */
-export const placesOf = ({ rows, elements, cross }: Trainable): Chosen[] =>
-  [rows, elements, cross?.rows, cross?.columns, cross?.places].filter(places => places !== undefined);
+/** The places that are trained, each variable of them once: several trainables may share one. */
+export function placesOf(trainables: readonly Trainable[]): Chosen[] {
+  const all = trainables.flatMap(({ rows, elements, cross }) => [rows, elements, cross?.rows, cross?.columns, cross?.places]);
+  const present = all.filter(places => places !== undefined);
+  return [...new Map(present.map(chosen => [chosen.variable.name, chosen])).values()];
+}
 
 /** The places that are trained, where not all are. */
 export const chosenOf = ({ rows, elements }: Trainable): Chosen | undefined => rows ?? elements;

@@ -53,8 +53,7 @@ async function* weightValues(values: StartValues): AsyncGenerator<VariableData> 
 function* trainedValues(values: StartValues): Generator<VariableData> {
   const { attachment } = values;
   for (const value of attachment.initial()) yield startOf(values, value);
-  const places = new Map(attachment.trainables.flatMap(placesOf).map(chosen => [chosen.variable.name, chosen]));
-  for (const [name, { indices }] of places) yield { name, data: indices };
+  for (const { variable, indices } of placesOf(attachment.trainables)) yield { name: variable.name, data: indices };
 }
 
 function* gradientZeros({ attachment, accumulates }: StartValues): Generator<VariableData> {
