@@ -6,13 +6,16 @@ import { setContext } from './context-keys.ts';
 import { RECIPE_GLOB } from './recipe-names.ts';
 
 /** What the server has something to say about, as globs of file names. */
-const DOCUMENTS = [RECIPE_GLOB, '**/{config,generation_config,adapter_config,model.safetensors.index}.json'] as const;
+const DOCUMENTS = [
+  RECIPE_GLOB,
+  '**/{config,generation_config,adapter_config,model.safetensors.index,pytorch_model.bin.index}.json',
+] as const;
 
 /** What it looks at beside open documents: models, their weights, data. */
 const WATCHED = [
   RECIPE_GLOB,
-  '**/{config,generation_config,adapter_config,model.safetensors.index,tokenizer,tokenizer_config}.json',
-  '**/*.{safetensors,gguf,jsonl,csv,tsv,parquet}',
+  '**/{config,generation_config,adapter_config,model.safetensors.index,pytorch_model.bin.index,tokenizer,tokenizer_config}.json',
+  '**/{*.{safetensors,gguf,jsonl,csv,tsv,parquet},pytorch_model*.bin}',
 ];
 
 export interface ServerControl {
@@ -99,6 +102,7 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
   return control;
 }
 
-const SERVED_NAME = /(?:\.rowtune\.(?:ya?ml|json)|(?:^|\/)(?:config|generation_config|adapter_config|model\.safetensors\.index)\.json)$/i;
+const SERVED_NAME =
+  /(?:\.rowtune\.(?:ya?ml|json)|(?:^|\/)(?:config|generation_config|adapter_config|(?:model\.safetensors|pytorch_model\.bin)\.index)\.json)$/i;
 
 const isServed = ({ uri }: TextDocument): boolean => ['file', 'untitled'].includes(uri.scheme) && SERVED_NAME.test(uri.path);

@@ -16,7 +16,7 @@ export function watchModelFolders(): { dispose(): void } {
       const found = await workspace.findFiles(glob, EXCLUDED_GLOB, MAX_FILES);
       return new Set(found.map(({ fsPath }) => path.dirname(fsPath)));
     };
-    const [configs, weights] = await Promise.all([find('**/config.json'), find('**/*.safetensors')]);
+    const [configs, weights] = await Promise.all([find('**/config.json'), find('**/{*.safetensors,pytorch_model*.bin}')]);
     setContext(
       'rowtune.modelFolders',
       [...configs].filter(folder => weights.has(folder)),

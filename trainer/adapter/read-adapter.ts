@@ -3,7 +3,8 @@ import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { fileSize } from '../hub/model-config.ts';
-import { openSafetensors, type SafetensorsSource } from '../hub/safetensors-source.ts';
+import { openSafetensors } from '../hub/safetensors-source.ts';
+import type { WeightFiles } from '../hub/weight-files.ts';
 import type { MethodName } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
 import type { Selection } from '../selection.ts';
@@ -132,7 +133,7 @@ function parseJson(dir: string, text: string): unknown {
   }
 }
 
-async function readElements(source: SafetensorsSource, modules: readonly string[]): Promise<Selection> {
+async function readElements(source: WeightFiles, modules: readonly string[]): Promise<Selection> {
   const elements = new Map<string, Int32Array>();
   for (const module of modules) {
     const tensor = source.tensors.get(elementsTensor(module));
@@ -144,7 +145,7 @@ async function readElements(source: SafetensorsSource, modules: readonly string[
 }
 
 /** The indices stand in both files; they must be the same. */
-async function rowProblems(source: SafetensorsSource, { rows }: AdapterDescription): Promise<string[]> {
+async function rowProblems(source: WeightFiles, { rows }: AdapterDescription): Promise<string[]> {
   const problems: string[] = [];
   for (const [module, indices] of rows) {
     const tensor = source.tensors.get(rowsTensor(module));

@@ -2,7 +2,8 @@
 import { join } from 'node:path';
 import { z } from 'zod';
 import { readConfigFile } from '../hub/model-config.ts';
-import { openSafetensors, type SafetensorsSource } from '../hub/safetensors-source.ts';
+import { openSafetensors } from '../hub/safetensors-source.ts';
+import type { WeightFiles } from '../hub/weight-files.ts';
 import type { VeraShape } from '../method/method.ts';
 import { ADAPTER_WEIGHTS, type Adapter, type AdapterDescription, AdapterError, type AdapterRank, moduleOf } from './adapter.ts';
 import { nameInFile, nameInMemory } from './peft-names.ts';
@@ -72,14 +73,14 @@ const isOn = (value: unknown): boolean =>
   value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0);
 
 /** Our name → PEFT's. The base's own weights, which PEFT adds where an embedding or head is a target, are left out. */
-function namesOf({ tensors }: SafetensorsSource): Map<string, string> {
+function namesOf({ tensors }: WeightFiles): Map<string, string> {
   const names = [...tensors.keys()].filter(name => !/\.base_layer\.(weight|bias)$/.test(name));
   const prefixOf = (name: string): string => (name.startsWith(PEFT_PREFIX) ? PEFT_PREFIX : PEFT_SHARED_PREFIX);
   return new Map(names.map(name => [nameInFile(name.startsWith(PEFT_SHARED_PREFIX) ? name.slice(prefixOf(name).length) : name), name]));
 }
 
 function describe(
-  source: SafetensorsSource,
+  source: WeightFiles,
   names: ReadonlyMap<string, string>,
   config: PeftConfig,
   problems: string[],

@@ -6,10 +6,11 @@ import { isTuned, mergedWeights } from '../adapter/merge.ts';
 import { writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { fileSize } from '../hub/model-config.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
-import { INDEX_FILE, type SafetensorsSource, SINGLE_FILE } from '../hub/safetensors-source.ts';
+import { INDEX_FILE, SINGLE_FILE } from '../hub/safetensors-source.ts';
 import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
 import { ELEMENT_BYTES, type TensorInfo, type TensorSource } from '../hub/tensor-source.ts';
 import type { Tokenizer } from '../hub/tokenizer.ts';
+import type { WeightFiles } from '../hub/weight-files.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { type WeightSource, withInitial } from '../model/weight-stream.ts';
@@ -138,13 +139,19 @@ async function tensorBytes({ name, dtype, params, merged }: TensorBytesParams): 
 const tiedTo = (name: string, model: AnyModel): string | undefined =>
   model.kind === 'causal' && name === 'lm_head.weight' && model.head.weight.name !== name ? model.head.weight.name : undefined;
 
-const hasShards = (weights: TensorSource): weights is SafetensorsSource => 'shards' in weights;
+const hasShards = (weights: TensorSource): weights is WeightFiles => 'shards' in weights;
+
+/** What is written is safetensors, whatever the base's files are. */
+const safetensorsName = (file: string): string => file.replace(/^pytorch_model(.*)\.bin$/, 'model$1.safetensors');
 
 /** File → its tensors: as in the base; a base of one file, whatever its name, stays one. */
 function shardsOf(params: MergedParams): ReadonlyMap<string, readonly string[]> {
   const { weights } = params.folder;
   const names = [...weights.tensors.keys()];
-  if (hasShards(weights)) return weights.shards.size > 1 ? weights.shards : new Map([[SINGLE_FILE, names]]);
+  if (hasShards(weights))
+    return weights.shards.size > 1
+      ? new Map([...weights.shards].map(([file, inside]) => [safetensorsName(file), inside]))
+      : new Map([[SINGLE_FILE, names]]);
   const parts: string[][] = [];
   let room = 0;
   for (const info of weights.tensors.values()) {

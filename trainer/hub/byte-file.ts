@@ -5,6 +5,11 @@ import { ModelFileError } from './model-file-error.ts';
 /** One read call; the system refuses more than 2^31 − 1 bytes, and smaller pieces cost nothing. */
 const READ_CHUNK_BYTES = 64 * 1024 * 1024;
 
+/** The bytes at hand end before the value does. */
+export class NeedMoreBytes extends Error {
+  override name = 'NeedMoreBytes';
+}
+
 export interface ByteFile {
   readonly path: string;
   readonly size: number;
@@ -47,6 +52,30 @@ export async function openByteFile(path: string): Promise<ByteFile> {
     },
     close: () => handle.close(),
   };
+}
+
+const FIRST_WINDOW_BYTES = 4 * 1024 * 1024;
+
+/**
+ * Parses the beginning of a file whose length only parsing tells: of 4 MB, then of four times as much, up to `most` bytes.
+ * @param input.parse throws NeedMoreBytes when what it looks for goes on behind the bytes
+ * @throws ModelFileError when it does not end within `most` bytes or within the file, or what `parse` throws
+ */
+export async function parseBeginning<T>(
+  file: ByteFile,
+  input: { readonly what: string; readonly most: number; readonly remedy: string; readonly parse: (bytes: Uint8Array) => T },
+): Promise<T> {
+  const most = Math.min(file.size, input.most);
+  for (let window = Math.min(FIRST_WINDOW_BYTES, most); ; window = Math.min(4 * window, most)) {
+    try {
+      return input.parse(await file.read(0, window));
+    } catch (error) {
+      if (!(error instanceof NeedMoreBytes)) throw error;
+      if (window < most) continue;
+      const where = file.size > most ? `is larger than the ${most} bytes allowed` : `does not fit the file's ${file.size} bytes`;
+      throw new ModelFileError(file.path, `${input.what} ${where}: ${error.message}`, input.remedy);
+    }
+  }
 }
 
 async function openForReading(path: string): Promise<FileHandle> {

@@ -1,11 +1,7 @@
 /** Reads GGUF's primitive values from bytes, never past their end and never allocating for a count the bytes cannot hold. */
+import { NeedMoreBytes } from './byte-file.ts';
 
 export type GgufValue = number | bigint | boolean | string | readonly GgufValue[];
-
-/** The bytes at hand end before the value does. */
-export class NeedMoreBytes extends Error {
-  override name = 'NeedMoreBytes';
-}
 
 /** Arrays of arrays are allowed by the format and used by nobody; this keeps a hostile file from exhausting the stack. */
 const MAX_ARRAY_DEPTH = 4;

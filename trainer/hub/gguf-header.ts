@@ -1,6 +1,6 @@
 /** The header of a GGUF file (versions 2 and 3): metadata and tensor list, every count checked before anything is allocated for it. */
-import type { ByteFile } from './byte-file.ts';
-import { GgufCursor, type GgufValue, NeedMoreBytes } from './gguf-cursor.ts';
+import { type ByteFile, parseBeginning } from './byte-file.ts';
+import { GgufCursor, type GgufValue } from './gguf-cursor.ts';
 import { GGUF_TYPES, type GgufType, ggufTypeName, SUPPORTED_GGUF_TYPES } from './gguf-types.ts';
 import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';
 
@@ -11,7 +11,6 @@ const MAX_DIMENSIONS = 4;
 /** Real files use 32; more than a page or two would be a lie. */
 const MAX_ALIGNMENT = 65536;
 const DEFAULT_ALIGNMENT = 32;
-const FIRST_WINDOW_BYTES = 4 * 1024 * 1024;
 /** "GGUF" read as a little-endian number. */
 const MAGIC = 0x46554747;
 /** An entry of metadata is at least a key length, a type and one byte; of a tensor: name length, dimension count, type, offset. */
@@ -38,17 +37,12 @@ export interface GgufHeader {
 
 /** @throws ModelFileError with every problem found */
 export async function readGgufHeader(file: ByteFile): Promise<GgufHeader> {
-  const most = Math.min(file.size, MAX_GGUF_HEADER_BYTES);
-  for (let window = Math.min(FIRST_WINDOW_BYTES, most); ; window = Math.min(4 * window, most)) {
-    try {
-      return parseGgufHeader({ path: file.path, bytes: await file.read(0, window), fileSize: file.size });
-    } catch (error) {
-      if (!(error instanceof NeedMoreBytes)) throw error;
-      if (window < most) continue;
-      const where = file.size > most ? `is larger than the ${most} bytes allowed` : `does not fit the file's ${file.size} bytes`;
-      throw new ModelFileError(file.path, `the header ${where}: ${error.message}`, DOWNLOAD_AGAIN);
-    }
-  }
+  return parseBeginning(file, {
+    what: 'the header',
+    most: MAX_GGUF_HEADER_BYTES,
+    remedy: DOWNLOAD_AGAIN,
+    parse: bytes => parseGgufHeader({ path: file.path, bytes, fileSize: file.size }),
+  });
 }
 
 /**

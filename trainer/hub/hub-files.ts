@@ -3,6 +3,7 @@ import { HubError } from './hub-error.ts';
 import { INDEX_FILE, SINGLE_FILE } from './safetensors-source.ts';
 import { isRecord } from './strict-json.ts';
 import { TOKENIZER_FILES } from './tokenizer.ts';
+import { TORCH_FILE, TORCH_INDEX_FILE } from './torch-source.ts';
 
 export interface HubFile {
   readonly name: string;
@@ -53,7 +54,8 @@ function parseFile(raw: Record<string, unknown>): HubFile[] {
 }
 
 /**
- * Config, tokenizer and weights: one safetensors file, else its shards with their index, else the only GGUF file. Small files come first.
+ * Config, tokenizer and weights: one safetensors file, else its shards with their index, else the same of PyTorch's own, else the only GGUF file.
+ * Small files come first.
  * @throws HubError when there are no weights that are read, or several GGUF files
  */
 export function neededFiles(listing: HubListing, repo: string): HubFile[] {
@@ -64,11 +66,19 @@ export function neededFiles(listing: HubListing, repo: string): HubFile[] {
   return [...small, ...weightFiles(listing, repo)];
 }
 
+/** In the order of preference. */
+const FORMS: ReadonlyArray<{ readonly single: string; readonly index: string; readonly shard: RegExp }> = [
+  { single: SINGLE_FILE, index: INDEX_FILE, shard: /^model-\d+-of-\d+\.safetensors$/ },
+  { single: TORCH_FILE, index: TORCH_INDEX_FILE, shard: /^pytorch_model-\d+-of-\d+\.bin$/ },
+];
+
 function weightFiles({ files }: HubListing, repo: string): HubFile[] {
-  const single = files.find(file => file.name === SINGLE_FILE);
-  if (single !== undefined) return [single];
-  const index = files.find(file => file.name === INDEX_FILE);
-  if (index !== undefined) return [index, ...files.filter(file => /^model-\d+-of-\d+\.safetensors$/.test(file.name))];
+  for (const { single, index, shard } of FORMS) {
+    const whole = files.find(file => file.name === single);
+    if (whole !== undefined) return [whole];
+    const list = files.find(file => file.name === index);
+    if (list !== undefined) return [list, ...files.filter(file => shard.test(file.name))];
+  }
   const gguf = files.filter(file => file.name.endsWith('.gguf'));
   if (gguf.length === 1) return gguf;
   const names = gguf.map(file => file.name).join(', ');
@@ -76,6 +86,6 @@ function weightFiles({ files }: HubListing, repo: string): HubFile[] {
     'missing',
     gguf.length > 1
       ? `${repo} has ${gguf.length} GGUF files (${names}): download the one you want and give its path`
-      : `${repo} has neither ${SINGLE_FILE}, ${INDEX_FILE} nor a GGUF file: pickled weights are not read; choose a repository with safetensors`,
+      : `${repo} has neither safetensors (${SINGLE_FILE}), PyTorch's ${TORCH_FILE} nor a GGUF file: choose a repository with one of them`,
   );
 }

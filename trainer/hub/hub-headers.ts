@@ -1,4 +1,5 @@
-/** What a model on the hub is made of, without its weights: config.json, and the headers of its safetensors files by range requests. */
+/** What a model on the hub is made of, without its weights: config.json, and the headers of its weight files by range requests. */
+import type { ByteFile } from './byte-file.ts';
 import { findComplete, repoFolder } from './hub-cache.ts';
 import { DEFAULT_ENDPOINT, type DownloadOptions, fetchListing } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
@@ -8,9 +9,14 @@ import { parseConfig } from './model-config.ts';
 import { type ModelHeaders, readModelHeaders } from './open-model.ts';
 import { MAX_HEADER_BYTES, parseSafetensorsHeader } from './safetensors-header.ts';
 import type { TensorInfo } from './tensor-source.ts';
+import { readTorchHeader } from './torch-header.ts';
+import { torchTensorInfo } from './torch-source.ts';
+import { currentName } from './weight-files.ts';
 
 /** Bytes of the first request of each file: the headers of most shards are shorter, and need no second one. */
 const FIRST_BYTES = 64 * 1024;
+/** Of a file of torch.save: its table of contents at the end and its pickle at the beginning take two or three such blocks. */
+const BLOCK_BYTES = 128 * 1024;
 const LENGTH_BYTES = 8;
 /** Requests at once: the hub answers each in some 100 ms. */
 const AT_ONCE = 8;
@@ -19,7 +25,7 @@ const MAX_CONFIG_BYTES = 16 * 2 ** 20;
 
 /**
  * From the cache where the model is there; else a few kilobytes of each file over the network, and nothing is stored.
- * @throws HubError; 'missing' for a model that has no safetensors
+ * @throws HubError; 'missing' for a model whose weights are GGUF
  */
 export async function readHubHeaders(repo: string, options: DownloadOptions): Promise<ModelHeaders> {
   const revision = options.revision ?? 'main';
@@ -32,14 +38,21 @@ export async function readHubHeaders(repo: string, options: DownloadOptions): Pr
   const files = neededFiles(listing, repo);
   const urlOf = ({ name }: HubFile): string => `${endpoint}/${repo}/resolve/${listing.commit}/${encodeURIComponent(name)}`;
   const configFile = files.find(({ name }) => name === 'config.json');
-  const shards = files.filter(({ name }) => name.endsWith('.safetensors'));
+  const shards = files.filter(({ name }) => /\.(safetensors|bin)$/.test(name));
   if (!configFile || shards.length === 0)
-    throw new HubError('missing', `${repo} has no config.json with safetensors files, whose headers could be read alone`);
+    throw new HubError('missing', `${repo} has no config.json with safetensors or PyTorch files, whose headers could be read alone`);
   const config = await readRange(client, urlOf(configFile), 0, Math.min(configFile.size, MAX_CONFIG_BYTES));
   const tensors = new Map<string, TensorInfo>();
   for (let first = 0; first < shards.length; first += AT_ONCE) {
-    const headers = await Promise.all(shards.slice(first, first + AT_ONCE).map(file => readHeader(client, urlOf(file), file.size)));
-    for (const { name, dtype, shape, byteLength } of headers.flat()) tensors.set(name, { name, dtype, shape, byteLength });
+    const headers = await Promise.all(
+      shards
+        .slice(first, first + AT_ONCE)
+        .map(file => (file.name.endsWith('.bin') ? readTorch : readHeader)(client, urlOf(file), file.size)),
+    );
+    for (const { name, dtype, shape, byteLength } of headers.flat()) {
+      const current = currentName(name);
+      tensors.set(current, { name: current, dtype, shape, byteLength });
+    }
   }
   return { config: parseConfig(`${repo}/config.json`, new TextDecoder().decode(config)), tensors };
 }
@@ -54,6 +67,42 @@ async function readHeader(client: HubClient, url: string, fileSize: number): Pro
   const rest = end > start.length ? await readRange(client, url, start.length, end) : new Uint8Array(0);
   const text = Buffer.concat([start, rest]).subarray(LENGTH_BYTES, end);
   return parseSafetensorsHeader({ path: url, text, fileSize }).entries;
+}
+
+async function readTorch(client: HubClient, url: string, size: number): Promise<readonly TensorInfo[]> {
+  const { tensors } = await readTorchHeader(rangeFile(client, url, size));
+  return tensors.map(torchTensorInfo);
+}
+
+/** A file on the hub, read in blocks that are kept: the parts of a zip file's header are short and lie together. */
+function rangeFile(client: HubClient, url: string, size: number): ByteFile {
+  const blocks = new Map<number, Promise<Uint8Array>>();
+  const block = (index: number): Promise<Uint8Array> => {
+    const known = blocks.get(index) ?? readRange(client, url, index * BLOCK_BYTES, Math.min(size, (index + 1) * BLOCK_BYTES));
+    blocks.set(index, known);
+    return known;
+  };
+  const readInto = async (target: Uint8Array, position: number): Promise<void> => {
+    if (position + target.length > size) throw new HubError('damaged', `${url} ends after ${size} bytes, within its header`);
+    for (let done = 0; done < target.length; ) {
+      const index = Math.floor((position + done) / BLOCK_BYTES);
+      const inside = position + done - index * BLOCK_BYTES;
+      const part = (await block(index)).subarray(inside, inside + target.length - done);
+      target.set(part, done);
+      done += part.length;
+    }
+  };
+  return {
+    path: url,
+    size,
+    readInto,
+    async read(position, length) {
+      const target = new Uint8Array(Math.min(length, size));
+      await readInto(target, position);
+      return target;
+    },
+    close: async () => undefined,
+  };
 }
 
 /** The bytes [start, end) of a file. A server that sends more than it was asked for is cut off there. */

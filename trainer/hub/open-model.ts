@@ -10,11 +10,12 @@ import { ModelFileError } from './model-file-error.ts';
 import { INDEX_FILE, openSafetensors, SINGLE_FILE } from './safetensors-source.ts';
 import type { TensorInfo, TensorSource } from './tensor-source.ts';
 import { createTokenizer, MAX_TOKENIZER_FILE_BYTES, TOKENIZER_FILES, type Tokenizer } from './tokenizer.ts';
+import { openTorch, TORCH_FILE, TORCH_INDEX_FILE } from './torch-source.ts';
 
 export interface ModelFolder {
   /** What the user wrote. */
   readonly source: string;
-  readonly kind: 'safetensors' | 'gguf';
+  readonly kind: 'safetensors' | 'torch' | 'gguf';
   /** The folder the files are in. */
   readonly dir: string;
   /** Hugging Face's config.json, or its equivalent made from GGUF metadata. */
@@ -33,10 +34,15 @@ export interface ModelHeaders {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
 }
 
+/** In the order in which they are looked for. */
+export const WEIGHT_FILES: readonly string[] = [SINGLE_FILE, INDEX_FILE, TORCH_FILE, TORCH_INDEX_FILE];
+
+const isTorch = (path: string): boolean => /\.bin(\.index\.json)?$/.test(path);
+
 const COPIED_ON_EXPORT = ['generation_config.json', 'preprocessor_config.json', 'processor_config.json'] as const;
 
 /**
- * Opens a folder, a `.gguf` or `.safetensors` file, a folder with one GGUF file, or a model by its name on the hub (`org/name`), which is
+ * Opens a folder, a `.gguf`, `.safetensors` or `.bin` file, a folder with one GGUF file, or a model by its name on the hub (`org/name`), which is
  * downloaded unless the cache has it. A local path of that name goes before the hub; without `options` only local paths are opened.
  * @throws ModelFileError or HubError that says what is missing or wrong and what to do
  */
@@ -70,15 +76,15 @@ async function openLocal(source: string, path: string): Promise<ModelFolder> {
 
 function openFile(source: string, path: string): Promise<ModelFolder> {
   if (path.endsWith('.gguf')) return openGgufModel(source, path);
-  if (/\.safetensors(\.index\.json)?$/.test(path)) return openFolder(source, dirname(path), path);
-  throw new ModelFileError(path, 'is no model', 'Give a folder with config.json and weights, a .gguf or a .safetensors file.');
+  if (/\.(safetensors|bin)(\.index\.json)?$/.test(path)) return openFolder(source, dirname(path), path);
+  throw new ModelFileError(path, 'is no model', 'Give a folder with config.json and weights, a .gguf, .safetensors or .bin file.');
 }
 
-/** @throws ModelFileError when the folder has several and no safetensors */
+/** @throws ModelFileError when the folder has several and no other weights */
 async function findGguf(dir: string): Promise<string | undefined> {
   const names = await readdir(dir);
   const found = names.filter(name => name.endsWith('.gguf'));
-  if (found.length === 0 || names.includes(SINGLE_FILE) || names.includes(INDEX_FILE)) return undefined;
+  if (found.length === 0 || WEIGHT_FILES.some(name => names.includes(name))) return undefined;
   if (found.length > 1)
     throw new ModelFileError(dir, `has ${found.length} GGUF files (${found.join(', ')})`, 'Give the path of the one you mean.');
   return join(dir, found[0] ?? '');
@@ -107,11 +113,11 @@ async function openGgufModel(source: string, path: string): Promise<ModelFolder>
 async function openFolder(source: string, dir: string, weightsPath: string): Promise<ModelFolder> {
   const config = await readConfigFile(join(dir, 'config.json'));
   const generationConfig = await readOptionalConfigFile(join(dir, 'generation_config.json'));
-  const weights = await openSafetensors(weightsPath);
+  const weights = await (isTorch(weightsPath) ? openTorch : openSafetensors)(weightsPath);
   const present = new Set(await readdir(dir));
   return {
     source,
-    kind: 'safetensors',
+    kind: isTorch(weightsPath) ? 'torch' : 'safetensors',
     dir,
     config,
     weights,
@@ -122,14 +128,12 @@ async function openFolder(source: string, dir: string, weightsPath: string): Pro
 }
 
 async function findWeights(dir: string): Promise<string> {
-  for (const name of [SINGLE_FILE, INDEX_FILE]) if ((await fileSize(join(dir, name))) !== undefined) return join(dir, name);
-  const hasPickle = (await readdir(dir)).some(name => name.endsWith('.bin') || name.endsWith('.pth'));
+  for (const name of WEIGHT_FILES) if ((await fileSize(join(dir, name))) !== undefined) return join(dir, name);
+  const others = (await readdir(dir)).filter(name => /\.(bin|pt|pth|h5|msgpack)$/.test(name));
   throw new ModelFileError(
     dir,
-    `has neither ${SINGLE_FILE} nor ${INDEX_FILE}`,
-    hasPickle
-      ? 'It has pickled weights, which can run code and are not read: save the model with save_pretrained(…, safe_serialization=True).'
-      : 'Check the path.',
+    `has none of ${WEIGHT_FILES.join(', ')}`,
+    others.length === 0 ? 'Check the path.' : `What it has (${others.join(', ')}) is of another form: save the model with save_pretrained.`,
   );
 }
 

@@ -7,7 +7,7 @@ import { ELEMENT_BYTES, type TensorDType, type TensorInfo } from './tensor-sourc
 /** The format's own limit, which keeps a lying length from filling memory. */
 export const MAX_HEADER_BYTES = 100_000_000;
 /** PyTorch itself stops at 64; no model uses more than 5. */
-const MAX_RANK = 16;
+export const MAX_RANK = 16;
 /** The largest mixture-of-experts models have some 100 000 tensors in all their shards. */
 const MAX_TENSORS = 1_000_000;
 

@@ -9,6 +9,7 @@ const configNames: Readonly<Record<string, ConfigKind>> = {
   'generation_config.json': 'generation',
   'adapter_config.json': 'adapter',
   'model.safetensors.index.json': 'index',
+  'pytorch_model.bin.index.json': 'index',
 };
 
 /** @param file a path or an address; undefined for what is neither a recipe nor a config of a model */

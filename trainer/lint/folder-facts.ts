@@ -4,9 +4,11 @@ import path from 'node:path';
 import { ADAPTER_WEIGHTS } from '../adapter/adapter.ts';
 import { type ModelConfig, readOptionalConfigFile } from '../hub/model-config.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
-import { INDEX_FILE, openSafetensors, readIndex, SINGLE_FILE } from '../hub/safetensors-source.ts';
-import type { TensorInfo } from '../hub/tensor-source.ts';
+import { INDEX_FILE, openSafetensors, SAFETENSORS, SINGLE_FILE } from '../hub/safetensors-source.ts';
+import type { TensorInfo, TensorSource } from '../hub/tensor-source.ts';
 import { vocabularySizeOf } from '../hub/tokenizer.ts';
+import { TORCH, TORCH_FILE, TORCH_INDEX_FILE } from '../hub/torch-source.ts';
+import { openWeightFiles, readIndex, type WeightFormat } from '../hub/weight-files.ts';
 import { fingerprint } from './model-facts.ts';
 
 export type Tensors = ReadonlyMap<string, Pick<TensorInfo, 'shape'> & Partial<TensorInfo>>;
@@ -54,29 +56,38 @@ async function readFolder(folder: string): Promise<FolderFacts> {
     readWeights(folder),
     readVocabularySize(path.join(folder, 'tokenizer.json')),
     readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined),
-    readTensors(path.join(folder, ADAPTER_WEIGHTS)).catch(() => undefined),
+    tensorsOf(openSafetensors(path.join(folder, ADAPTER_WEIGHTS))).catch(() => undefined),
   ]);
   const hasAdapterWeights = await isThere(path.join(folder, ADAPTER_WEIGHTS));
   return { ...weights, vocabularySize, config, adapterTensors: adapter, hasAdapterWeights };
 }
 
+/** In the order in which the trainer looks for them. */
+const FORMS: ReadonlyArray<{ readonly single: string; readonly index: string; readonly format: WeightFormat }> = [
+  { single: SINGLE_FILE, index: INDEX_FILE, format: SAFETENSORS },
+  { single: TORCH_FILE, index: TORCH_INDEX_FILE, format: TORCH },
+];
+
 async function readWeights(folder: string): Promise<Pick<FolderFacts, 'tensors' | 'missingShards' | 'damage'>> {
-  const single = path.join(folder, SINGLE_FILE);
-  const index = path.join(folder, INDEX_FILE);
   try {
-    if (await isThere(single)) return { tensors: await readTensors(single), missingShards: [] };
-    if (!(await isThere(index))) return { missingShards: [] };
-    const shards = [...new Set((await readIndex(index)).values())].sort();
-    const present = await Promise.all(shards.map(shard => isThere(path.join(folder, shard))));
-    const missingShards = shards.filter((_, i) => !present[i]);
-    return missingShards.length > 0 ? { missingShards } : { tensors: await readTensors(index), missingShards };
+    for (const { single, index, format } of FORMS) {
+      const file = path.join(folder, single);
+      if (await isThere(file)) return { tensors: await tensorsOf(openWeightFiles(file, format)), missingShards: [] };
+      const list = path.join(folder, index);
+      if (!(await isThere(list))) continue;
+      const shards = [...new Set((await readIndex(list, format)).values())].sort();
+      const present = await Promise.all(shards.map(shard => isThere(path.join(folder, shard))));
+      const missingShards = shards.filter((_, i) => !present[i]);
+      return missingShards.length > 0 ? { missingShards } : { tensors: await tensorsOf(openWeightFiles(list, format)), missingShards };
+    }
+    return { missingShards: [] };
   } catch (error) {
     return { missingShards: [], damage: damageOf(error) };
   }
 }
 
-async function readTensors(file: string): Promise<Tensors> {
-  const source = await openSafetensors(file);
+async function tensorsOf(opening: Promise<TensorSource>): Promise<Tensors> {
+  const source = await opening;
   await source.close();
   return source.tensors;
 }

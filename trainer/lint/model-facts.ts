@@ -20,7 +20,7 @@ export type ModelFacts =
 const MAX_FILES = 2000;
 /** Headers of the largest models take tens of megabytes; an editor has few recipes open. */
 const MAX_CACHED = 8;
-const MODEL_FILES = /\.(?:safetensors|gguf|json)$/;
+const MODEL_FILES = /\.(?:safetensors|bin|gguf|json|model)$/;
 
 interface Cached {
   readonly id: string;

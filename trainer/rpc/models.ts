@@ -2,10 +2,12 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { listComplete } from '../hub/hub-cache.ts';
-import { readModelHeaders } from '../hub/open-model.ts';
+import { readModelHeaders, WEIGHT_FILES } from '../hub/open-model.ts';
 import type { ModelInfo } from '../protocol/rpc-messages.ts';
 import { RUN_FILES } from '../run/run-folder.ts';
 import { STATE_FILE } from '../run/run-state.ts';
+
+const isWeights = (name: string): boolean => name.endsWith('.safetensors') || WEIGHT_FILES.includes(name);
 
 /** A model folder lies at most this deep below a folder that a client names. */
 const MAX_DEPTH = 3;
@@ -20,7 +22,7 @@ export async function listModels(cacheDir: string, folders: readonly string[]): 
   async function search(folder: string, depth: number, run?: string): Promise<void> {
     const inside = await readdir(folder, { withFileTypes: true }).catch(() => []);
     const files = new Set(inside.filter(entry => !entry.isDirectory()).map(({ name }) => name));
-    if (files.has('config.json') && [...files].some(name => name.endsWith('.safetensors'))) add(path.basename(folder), folder, run);
+    if (files.has('config.json') && [...files].some(isWeights)) add(path.basename(folder), folder, run);
     for (const name of files) if (name.endsWith('.gguf')) add(path.basename(name, '.gguf'), path.join(folder, name), run);
     const isRun = files.has(STATE_FILE) && files.has(RUN_FILES.recipe);
     if (depth === MAX_DEPTH || found.length >= MAX_MODELS) return;

@@ -4,7 +4,8 @@ import { type Adapter, AdapterError } from '../adapter/adapter.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
 import type { HostArray } from '../graph/types.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
-import { openSafetensors, type SafetensorsSource } from '../hub/safetensors-source.ts';
+import { openSafetensors } from '../hub/safetensors-source.ts';
+import type { WeightFiles } from '../hub/weight-files.ts';
 import type { Attachment } from '../method/method.ts';
 import type { OptimizerSettings } from '../train/optimizer.ts';
 import { snapshotSpecs } from '../train/snapshot.ts';
@@ -50,7 +51,7 @@ async function openCheckpoint(folder: string): Promise<Checkpoint> {
 interface CheckParams {
   readonly folder: string;
   readonly adapter: Adapter;
-  readonly optimizer: SafetensorsSource;
+  readonly optimizer: WeightFiles;
   readonly attachment: Attachment;
   readonly settings: OptimizerSettings;
 }

@@ -235,8 +235,8 @@ describe('says what to do', () => {
   });
 
   test('no weights that are read, several GGUF files, another process', async () => {
-    const pickled = await hub(undefined, { 'config.json': CONFIG, 'pytorch_model.bin': Buffer.from('x') });
-    expect((await hubError(() => downloadModel('org/model', pickled.options))).message).toContain('pickled weights are not read');
+    const others = await hub(undefined, { 'config.json': CONFIG, 'tf_model.h5': Buffer.from('x') });
+    expect((await hubError(() => downloadModel('org/model', others.options))).message).toContain('choose a repository with one of them');
     const several = await hub(undefined, { 'a.gguf': Buffer.from('x'), 'b.gguf': Buffer.from('y') });
     expect((await hubError(() => downloadModel('org/model', several.options))).message).toContain('2 GGUF files (a.gguf, b.gguf)');
     const busy = await hub((request, response) => {

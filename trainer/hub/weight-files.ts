@@ -1,0 +1,270 @@
+/** Files of named weights as one TensorSource, whatever their form: one file, or shards named by an index. Positioned reads, one tensor in memory at a time. */
+import { readFile, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { type ByteFile, openByteFile } from './byte-file.ts';
+import { bf16ToFloat32, f16ToFloat32 } from './float-format.ts';
+import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';
+import { isRecord, parseStrictJson } from './strict-json.ts';
+import { ELEMENT_BYTES, fingerprintTensors, type TensorInfo, type TensorSource } from './tensor-source.ts';
+
+/** The index of a 1T-parameter model is under 10 MB. */
+const MAX_INDEX_BYTES = 64 * 1024 * 1024;
+/** More shards than any published model has; each costs one open file. */
+const MAX_SHARDS = 1024;
+/** Conversion scratch: large enough for full disk speed, small against any model. */
+const CONVERT_BYTES = 4 * 1024 * 1024;
+
+/** A tensor, and where in its file it lies. */
+export interface WeightEntry extends TensorInfo {
+  /** From the start of the file. */
+  readonly position: number;
+  /** In elements, one for each dimension, where the file does not hold the tensor row by row. */
+  readonly strides?: readonly number[];
+}
+
+/** A form of files that hold named tensors. */
+export interface WeightFormat {
+  /** What the names of its files end in. */
+  readonly extension: string;
+  /** Checked: each tensor lies within the file. */
+  readonly readHeader: (
+    file: ByteFile,
+  ) => Promise<{ readonly entries: readonly WeightEntry[]; readonly metadata: Readonly<Record<string, string>> }>;
+}
+
+export interface WeightFiles extends TensorSource {
+  /** File → the names of its tensors, in order: what an export in the same sharding needs. */
+  readonly shards: ReadonlyMap<string, readonly string[]>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+interface Located {
+  readonly file: ByteFile;
+  readonly entry: WeightEntry;
+}
+
+/**
+ * Opens a file of weights, or all that an index (`.json`) names.
+ * @throws ModelFileError with every problem of a file, or every disagreement between index and shards
+ */
+export async function openWeightFiles(path: string, format: WeightFormat): Promise<WeightFiles> {
+  return path.endsWith('.json') ? openSharded(path, format) : openShards([path], format);
+}
+
+/** The norms of BERT's first files have a gamma and a beta; Transformers reads them by the names of today, and so do we. */
+export const currentName = (name: string): string =>
+  name.replace(/LayerNorm\.gamma$/, 'LayerNorm.weight').replace(/LayerNorm\.beta$/, 'LayerNorm.bias');
+
+const current = (entry: WeightEntry): WeightEntry => ({ ...entry, name: currentName(entry.name) });
+
+async function openShards(
+  paths: readonly string[],
+  format: WeightFormat,
+  check?: (located: ReadonlyMap<string, Located>) => void,
+): Promise<WeightFiles> {
+  const files: ByteFile[] = [];
+  const closeAll = async (): Promise<void> => {
+    await Promise.all(files.map(file => file.close()));
+  };
+  try {
+    const located = new Map<string, Located>();
+    const shards = new Map<string, string[]>();
+    let metadata: Readonly<Record<string, string>> = {};
+    for (const path of paths) {
+      const file = await openByteFile(path);
+      files.push(file);
+      const header = await format.readHeader(file);
+      metadata = { ...metadata, ...header.metadata };
+      for (const entry of header.entries.map(current)) {
+        if (located.has(entry.name)) {
+          throw new ModelFileError(path, [{ tensor: entry.name, message: 'is also in another shard' }], 'Remove one of the two shards.');
+        }
+        located.set(entry.name, { file, entry });
+      }
+      shards.set(
+        basename(path),
+        header.entries.map(entry => currentName(entry.name)),
+      );
+    }
+    check?.(located);
+    return sourceOf({ located, shards, metadata, path: paths[0] ?? '', close: closeAll });
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function openSharded(indexPath: string, format: WeightFormat): Promise<WeightFiles> {
+  const weightMap = await readIndex(indexPath, format);
+  const folder = dirname(indexPath);
+  const names = [...new Set(weightMap.values())];
+  return openShards(
+    names.map(name => join(folder, name)),
+    format,
+    located => {
+      const problems: FileProblem[] = [];
+      for (const [tensor, shard] of weightMap) {
+        const found = located.get(tensor);
+        if (found === undefined || basename(found.file.path) !== shard)
+          problems.push({ tensor, message: `is not in ${shard}, where the index places it` });
+      }
+      for (const tensor of located.keys())
+        if (!weightMap.has(tensor)) problems.push({ tensor, message: 'is in a shard, but not in the index' });
+      if (problems.length > 0)
+        throw new ModelFileError(indexPath, problems, 'Index and shards are of different models: download all of them again.');
+    },
+  );
+}
+
+/** @throws ModelFileError for anything but `{weight_map: {tensor: plain file name}}` */
+export async function readIndex(path: string, { extension }: Pick<WeightFormat, 'extension'>): Promise<Map<string, string>> {
+  const remedy = 'Download the index again.';
+  const { size } = await stat(path);
+  if (size > MAX_INDEX_BYTES) throw new ModelFileError(path, `has ${size} bytes; an index may have ${MAX_INDEX_BYTES}`, remedy);
+  let json: unknown;
+  try {
+    json = parseStrictJson(await readFile(path, 'utf8'));
+  } catch (error) {
+    throw new ModelFileError(path, `is not valid JSON: ${(error as Error).message}`, remedy);
+  }
+  const map = isRecord(json) ? json.weight_map : undefined;
+  if (!isRecord(map)) throw new ModelFileError(path, 'has no weight_map object', remedy);
+  const problems: FileProblem[] = [];
+  const result = new Map<string, string>();
+  for (const [tensor, shard] of Object.entries(map)) {
+    if (typeof shard === 'string' && /^[\w.-]+$/.test(shard) && shard.endsWith(extension)) result.set(currentName(tensor), shard);
+    else problems.push({ tensor, message: `is placed in ${clip(JSON.stringify(shard))}, which is no plain ${extension} file name` });
+  }
+  const shards = new Set(result.values()).size;
+  if (shards > MAX_SHARDS) problems.push({ message: `names ${shards} shards; at most ${MAX_SHARDS} are opened` });
+  if (problems.length > 0) throw new ModelFileError(path, problems, remedy);
+  return result;
+}
+
+function sourceOf(input: {
+  readonly located: ReadonlyMap<string, Located>;
+  readonly shards: ReadonlyMap<string, readonly string[]>;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly path: string;
+  readonly close: () => Promise<void>;
+}): WeightFiles {
+  const { located } = input;
+  const find = (name: string): Located => {
+    const found = located.get(name);
+    if (found === undefined)
+      throw new ModelFileError(
+        input.path,
+        [{ tensor: name, message: 'is not in this model' }],
+        'Check that config.json belongs to these weights.',
+      );
+    return found;
+  };
+  const tensors = new Map<string, TensorInfo>();
+  for (const [name, { entry }] of located) {
+    tensors.set(name, { name, dtype: entry.dtype, shape: entry.shape, byteLength: entry.byteLength });
+  }
+  return {
+    tensors,
+    shards: input.shards,
+    metadata: input.metadata,
+    readFloat32: async name => {
+      const { file, entry } = find(name);
+      return readAsFloat32(file, entry);
+    },
+    readBfloat16: async name => {
+      const { file, entry } = find(name);
+      return readAsBfloat16(file, entry);
+    },
+    readRaw: async name => {
+      const { file, entry } = find(name);
+      return readBytes(file, entry);
+    },
+    fingerprint: () =>
+      fingerprintTensors(tensors.values(), async (tensor, start, end) => {
+        const { file, entry } = find(tensor.name);
+        return entry.strides === undefined
+          ? file.read(entry.position + start, end - start)
+          : (await readBytes(file, entry)).slice(start, end);
+      }),
+    close: input.close,
+  };
+}
+
+async function readAsFloat32(file: ByteFile, entry: WeightEntry): Promise<Float32Array> {
+  const count = entry.shape.reduce((n, d) => n * d, 1);
+  switch (entry.dtype) {
+    case 'F32': {
+      if (entry.strides !== undefined) return new Float32Array((await readBytes(file, entry)).buffer);
+      const out = new Float32Array(count);
+      await file.readInto(new Uint8Array(out.buffer), entry.position);
+      return out;
+    }
+    case 'BF16':
+      return convertChunks(file, entry, count, (bytes, out) => bf16ToFloat32(new Uint16Array(bytes.buffer, 0, out.length), out));
+    case 'F16':
+      return convertChunks(file, entry, count, (bytes, out) => f16ToFloat32(new Uint16Array(bytes.buffer, 0, out.length), out));
+    case 'F64':
+      return convertChunks(file, entry, count, (bytes, out) => out.set(new Float64Array(bytes.buffer, 0, out.length)));
+    default:
+      throw new ModelFileError(
+        file.path,
+        [{ tensor: entry.name, message: `is ${entry.dtype}, which is not read as floating-point weights` }],
+        'Convert the weights to F32, F16 or BF16.',
+      );
+  }
+}
+
+async function readAsBfloat16(file: ByteFile, entry: WeightEntry): Promise<Uint16Array | undefined> {
+  if (entry.dtype !== 'BF16') return undefined;
+  return new Uint16Array((await readBytes(file, entry)).buffer);
+}
+
+/** Row by row, whatever the order in the file; the result has memory of its own. */
+async function readBytes(file: ByteFile, entry: WeightEntry): Promise<Uint8Array<ArrayBuffer>> {
+  const { shape, strides, position, byteLength } = entry;
+  const out = new Uint8Array(byteLength);
+  if (strides === undefined || byteLength === 0) {
+    await file.readInto(out, position);
+    return out;
+  }
+  const width = ELEMENT_BYTES[entry.dtype];
+  const span = await file.read(position, width * shape.reduce((last, size, i) => last + (size - 1) * (strides[i] ?? 0), 1));
+  const at = shape.map(() => 0);
+  let from = 0;
+  for (let to = 0; to < byteLength; to += width) {
+    for (let byte = 0; byte < width; byte++) out[to + byte] = span[from + byte] as number;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const stride = width * (strides[axis] as number);
+      at[axis] = (at[axis] as number) + 1;
+      from += stride;
+      if ((at[axis] as number) < (shape[axis] as number)) break;
+      from -= stride * (shape[axis] as number);
+      at[axis] = 0;
+    }
+  }
+  return out;
+}
+
+/** `convert` gets a scratch buffer that starts at offset 0 of its memory, and the part of the result to fill. */
+async function convertChunks(
+  file: ByteFile,
+  entry: WeightEntry,
+  count: number,
+  convert: (bytes: Uint8Array<ArrayBuffer>, out: Float32Array) => void,
+): Promise<Float32Array> {
+  const out = new Float32Array(count);
+  if (count === 0) return out;
+  if (entry.strides !== undefined) {
+    convert(await readBytes(file, entry), out);
+    return out;
+  }
+  const width = entry.byteLength / count;
+  const perChunk = CONVERT_BYTES / width;
+  const scratch = new Uint8Array(Math.min(entry.byteLength, CONVERT_BYTES));
+  for (let done = 0; done < count; done += perChunk) {
+    const n = Math.min(perChunk, count - done);
+    await file.readInto(scratch.subarray(0, n * width), entry.position + done * width);
+    convert(scratch, out.subarray(done, done + n));
+  }
+  return out;
+}
