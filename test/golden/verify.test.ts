@@ -12,6 +12,7 @@ import { openOthers, openReference } from '../support/engines.ts';
 const folders = [
   ...['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window'],
   ...['bert', 'vit', 'deit', 'resnet', 'deberta', 'deberta_regression'],
+  ...['deberta_torch', 'bert_torch', 'llama_torch'],
   ...['roberta', 'deberta_own_keys', 'deberta_c2p', 'deit_teacher', 'resnet_basic'],
   ...['timm_resnet', 'timm_resnext', 'timm_vit', 'timm_deit_distilled'],
 ];

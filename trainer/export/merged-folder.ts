@@ -10,6 +10,7 @@ import { INDEX_FILE, SINGLE_FILE } from '../hub/safetensors-source.ts';
 import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
 import { ELEMENT_BYTES, type TensorInfo, type TensorSource } from '../hub/tensor-source.ts';
 import type { Tokenizer } from '../hub/tokenizer.ts';
+import { VOCABULARY_FILES } from '../hub/tokenizer-files.ts';
 import type { WeightFiles } from '../hub/weight-files.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
@@ -32,7 +33,7 @@ const STORED = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as const;
 /** Hugging Face's usual size of a shard, for bases that have none. */
 const SHARD_BYTES = 5e9;
 /** Other forms of a tokenizer, for programs that read those. */
-const COPIED = ['tokenizer.model', 'vocab.json', 'merges.txt', 'LICENSE', 'preprocessor_config.json', 'vocab.txt'] as const;
+const COPIED = [...VOCABULARY_FILES, 'LICENSE', 'preprocessor_config.json'];
 
 type StoredType = TensorEntry['dtype'];
 

@@ -3,6 +3,7 @@ import type { GgufValue } from './gguf-cursor.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { BYTE_LEVEL_PRE_TOKENIZERS, type BytePreTokenizer } from './gguf-pre-tokenizers.ts';
 import { clip, ModelFileError } from './model-file-error.ts';
+import { causalTemplate } from './tokenizer-templates.ts';
 
 /** ggml's token types. */
 const UNKNOWN = 2;
@@ -162,29 +163,12 @@ function specialToken(metadata: ReadonlyMap<string, GgufValue>, vocabulary: Voca
   return typeof id === 'number' ? vocabulary.tokens[id] : undefined;
 }
 
-function postProcessor(
-  metadata: ReadonlyMap<string, GgufValue>,
-  vocabulary: Vocabulary,
-  addBosByDefault: boolean,
-): Record<string, unknown> | null {
+function postProcessor(metadata: ReadonlyMap<string, GgufValue>, vocabulary: Vocabulary, addBosByDefault: boolean): unknown {
   const wanted = (key: string, byDefault: boolean): string | undefined =>
     (metadata.get(`tokenizer.ggml.add_${key}_token`) ?? byDefault) === true ? specialToken(metadata, vocabulary, key) : undefined;
   const bos = wanted('bos', addBosByDefault);
   const eos = wanted('eos', false);
-  if (bos === undefined && eos === undefined) return null;
-  const special = (id: string | undefined, type: number): unknown[] => (id === undefined ? [] : [{ SpecialToken: { id, type_id: type } }]);
-  const sequence = (id: string, type: number): unknown[] => [
-    ...special(bos, type),
-    { Sequence: { id, type_id: type } },
-    ...special(eos, type),
-  ];
-  const used = [bos, eos].filter(token => token !== undefined);
-  return {
-    type: 'TemplateProcessing',
-    single: sequence('A', 0),
-    pair: [...sequence('A', 0), ...sequence('B', 1)],
-    special_tokens: Object.fromEntries(used.map(id => [id, { id, ids: [vocabulary.tokens.indexOf(id)], tokens: [id] }])),
-  };
+  return causalTemplate(bos, eos, token => vocabulary.tokens.indexOf(token));
 }
 
 function tokenizerConfig(metadata: ReadonlyMap<string, GgufValue>, vocabulary: Vocabulary): Record<string, unknown> {

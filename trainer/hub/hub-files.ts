@@ -3,6 +3,7 @@ import { HubError } from './hub-error.ts';
 import { INDEX_FILE, SINGLE_FILE } from './safetensors-source.ts';
 import { isRecord } from './strict-json.ts';
 import { TOKENIZER_FILES } from './tokenizer.ts';
+import { VOCABULARY_FILES } from './tokenizer-files.ts';
 import { TORCH_FILE, TORCH_INDEX_FILE } from './torch-source.ts';
 
 export interface HubFile {
@@ -59,7 +60,8 @@ function parseFile(raw: Record<string, unknown>): HubFile[] {
  * @throws HubError when there are no weights that are read, or several GGUF files
  */
 export function neededFiles(listing: HubListing, repo: string): HubFile[] {
-  const small = listing.files.filter(file => SMALL_FILES.has(file.name));
+  const hasTokenizer = listing.files.some(file => file.name === 'tokenizer.json');
+  const small = listing.files.filter(({ name }) => SMALL_FILES.has(name) || (!hasTokenizer && VOCABULARY_FILES.includes(name)));
   const tooLarge = small.find(file => file.size > MAX_SMALL_FILE_BYTES);
   if (tooLarge !== undefined)
     throw new HubError('server', `${tooLarge.name} of ${repo} has ${tooLarge.size} bytes; at most ${MAX_SMALL_FILE_BYTES} are read`);

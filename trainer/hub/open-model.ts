@@ -1,5 +1,5 @@
 /** One way to open a model, whatever it is: a folder, a file, or a name on the hub. */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { ggufConfig, ggufGenerationConfig } from './gguf-config.ts';
 import { openGguf } from './gguf-source.ts';
@@ -9,7 +9,8 @@ import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } fr
 import { ModelFileError } from './model-file-error.ts';
 import { INDEX_FILE, openSafetensors, SINGLE_FILE } from './safetensors-source.ts';
 import type { TensorInfo, TensorSource } from './tensor-source.ts';
-import { createTokenizer, MAX_TOKENIZER_FILE_BYTES, TOKENIZER_FILES, type Tokenizer } from './tokenizer.ts';
+import { createTokenizer, type Tokenizer } from './tokenizer.ts';
+import { loadTokenizer } from './tokenizer-files.ts';
 import { openTorch, TORCH_FILE, TORCH_INDEX_FILE } from './torch-source.ts';
 
 export interface ModelFolder {
@@ -123,7 +124,7 @@ async function openFolder(source: string, dir: string, weightsPath: string): Pro
     weights,
     generationConfig,
     exportFiles: COPIED_ON_EXPORT.filter(name => present.has(name)),
-    loadTokenizer: async () => createTokenizer({ source: dir, files: await readTokenizerFiles(dir), generationConfig }),
+    loadTokenizer: () => loadTokenizer({ dir, config, generationConfig }),
   };
 }
 
@@ -135,18 +136,6 @@ async function findWeights(dir: string): Promise<string> {
     `has none of ${WEIGHT_FILES.join(', ')}`,
     others.length === 0 ? 'Check the path.' : `What it has (${others.join(', ')}) is of another form: save the model with save_pretrained.`,
   );
-}
-
-async function readTokenizerFiles(dir: string): Promise<Map<string, string>> {
-  const files = new Map<string, string>();
-  for (const name of TOKENIZER_FILES) {
-    const size = await fileSize(join(dir, name));
-    if (size === undefined) continue;
-    if (size > MAX_TOKENIZER_FILE_BYTES)
-      throw new ModelFileError(join(dir, name), `has ${size} bytes; at most ${MAX_TOKENIZER_FILE_BYTES} are read`, 'Check the file.');
-    files.set(name, await readFile(join(dir, name), 'utf8'));
-  }
-  return files;
 }
 
 async function exists(path: string): Promise<boolean> {

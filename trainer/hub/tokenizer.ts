@@ -1,5 +1,6 @@
 /** Text ⇄ token ids, from the files that travel with a model (tokenizer.json and neighbours). */
 import { Tokenizer as Backend } from '@huggingface/tokenizers';
+import { charsmapNormalizer } from './charsmap.ts';
 import { ModelFileError } from './model-file-error.ts';
 import { isRecord } from './strict-json.ts';
 import { type DecodeStream, decodeStream } from './token-stream.ts';
@@ -44,8 +45,39 @@ const MAX_TOKEN_ID = 10_000_000;
 
 const TOKEN_KEYS = ['bos_token', 'eos_token', 'pad_token', 'unk_token', 'cls_token', 'sep_token', 'mask_token'] as const;
 
+/** What the files beside a vocabulary say of its special tokens. */
+export interface SpecialSettings {
+  /** `cls_token` … → text, where they name them. */
+  readonly tokens: Readonly<Record<string, string>>;
+  /** tokenizer_config.json */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Text → id of what added_tokens.json and tokenizer_config.json add to the vocabulary. */
+  readonly added: Readonly<Record<string, number>>;
+}
+
+/** What tokenizer.json would hold, made from an older form of vocabulary. */
+export interface BuiltTokenizer {
+  readonly definition: Record<string, unknown>;
+  /** The special tokens, those included that no file names. */
+  readonly tokens: Readonly<Record<string, string>>;
+}
+
+/** @throws ModelFileError for files that are no JSON */
+export function specialSettings(source: string, files: ReadonlyMap<string, string>): SpecialSettings {
+  const settings = { ...parseFile(source, files, 'special_tokens_map.json'), ...parseFile(source, files, 'tokenizer_config.json') };
+  const decoder = isRecord(settings.added_tokens_decoder) ? Object.entries(settings.added_tokens_decoder) : [];
+  const listed = decoder.map(([id, token]): [unknown, unknown] => [isRecord(token) ? token.content : undefined, Number(id)]);
+  const all: ReadonlyArray<readonly [unknown, unknown]> = [
+    ...Object.entries(parseFile(source, files, 'added_tokens.json') ?? {}),
+    ...listed,
+  ];
+  const added = all.filter((entry): entry is [string, number] => typeof entry[0] === 'string' && isTokenId(entry[1]));
+  return { tokens: readSpecialTokens(settings), settings, added: Object.fromEntries(added) };
+}
+
 /**
- * @param input.files file name → content; tokenizer.json is needed, the others are used where present
+ * @param input.files file name → content; the others than tokenizer.json are used where present
+ * @param input.built stands for tokenizer.json where that is not among the files
  * @param input.source the folder or file they are from, for messages
  * @param input.generationConfig its eos_token_id (a number or a list) adds to `eosIds`
  * @throws ModelFileError when a file is missing, damaged, or of a kind that is not supported
@@ -53,19 +85,20 @@ const TOKEN_KEYS = ['bos_token', 'eos_token', 'pad_token', 'unk_token', 'cls_tok
 export function createTokenizer(input: {
   readonly source: string;
   readonly files: ReadonlyMap<string, string>;
+  readonly built?: BuiltTokenizer | undefined;
   readonly generationConfig?: Readonly<Record<string, unknown>> | undefined;
 }): Tokenizer {
   const { source, files } = input;
-  const definition = parseFile(source, files, 'tokenizer.json');
+  const definition = parseFile(source, files, 'tokenizer.json') ?? input.built?.definition;
   if (definition === undefined) {
     throw new ModelFileError(
       source,
-      'has no tokenizer.json',
-      'Save it with AutoTokenizer.from_pretrained(…).save_pretrained(…), which writes one.',
+      'has neither a tokenizer.json nor a vocabulary that is read for its kind of model',
+      'Save it with AutoTokenizer.from_pretrained(…).save_pretrained(…), which writes a tokenizer.json.',
     );
   }
   checkDefinition(source, definition);
-  const config = { ...parseFile(source, files, 'special_tokens_map.json'), ...parseFile(source, files, 'tokenizer_config.json') };
+  const config = { ...input.built?.tokens, ...specialSettings(source, files).settings };
   const backend = createBackend(source, definition, config);
   const specialTokens = readSpecialTokens(config);
   const idOf = (key: string): number | undefined => {
@@ -149,7 +182,9 @@ function createBackend(source: string, definition: Record<string, unknown>, conf
     added_tokens: definition.added_tokens ?? [],
   };
   try {
-    return new Backend(complete, config);
+    const backend = new Backend(complete, config);
+    useCharsmap(backend.normalizer);
+    return backend;
   } catch (error) {
     throw new ModelFileError(
       `${source}/tokenizer.json`,
@@ -157,6 +192,21 @@ function createBackend(source: string, definition: Record<string, unknown>, conf
       'Only the component kinds of the tokenizers library are supported; save it again with a current version of Transformers.',
     );
   }
+}
+
+/** A step of the library's normalizers, as far as it matters here. */
+interface NormalizerStep {
+  readonly config: { readonly type?: unknown; readonly precompiled_charsmap?: unknown };
+  readonly normalizers?: ReadonlyArray<NormalizerStep | null>;
+  normalize(text: string): string;
+}
+
+/** The library's own `Precompiled` guesses by NFKC instead of reading the map. */
+function useCharsmap(step: NormalizerStep | null): void {
+  for (const part of step?.normalizers ?? []) useCharsmap(part);
+  const map = step?.config.precompiled_charsmap;
+  if (step?.config.type === 'Precompiled' && typeof map === 'string' && map !== '')
+    step.normalize = charsmapNormalizer(Buffer.from(map, 'base64'));
 }
 
 /** A special token is a string, or an object with its text in `content`. */

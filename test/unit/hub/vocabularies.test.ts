@@ -1,0 +1,91 @@
+/** Tokenizers made from SentencePiece models and plain vocabularies: the ids of SentencePiece itself, and of Transformers' classes. */
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { charsmapNormalizer } from '../../../trainer/hub/charsmap.ts';
+import { parseSentencePiece } from '../../../trainer/hub/sentencepiece-model.ts';
+import { loadTokenizer } from '../../../trainer/hub/tokenizer-files.ts';
+import { goldenPath, modelFileError, temporaryFolder } from './model-bytes.ts';
+
+interface Golden {
+  readonly texts: Readonly<Record<string, ReadonlyArray<{ readonly text: string; readonly ids: readonly number[] }>>>;
+  readonly pair: readonly [string, string];
+  readonly pairs: Readonly<
+    Record<string, { readonly ids: readonly number[]; readonly types: readonly number[] | null; readonly masked: readonly number[] | null }>
+  >;
+}
+
+const golden: Golden = JSON.parse(readFileSync(goldenPath('vocabularies/texts.json'), 'utf8'));
+const modelTypes: Readonly<Record<string, string>> = {
+  deberta_torch: 'deberta-v2',
+  bert_torch: 'bert',
+  llama_torch: 'llama',
+  'vocabularies/roberta': 'roberta',
+  'vocabularies/xlm-roberta': 'xlm-roberta',
+};
+const load = (folder: string) => loadTokenizer({ dir: goldenPath(folder), config: { model_type: modelTypes[folder] } });
+
+test.each(Object.entries(golden.texts))('%s: the ids of every text', async (folder, samples) => {
+  const tokenizer = await load(folder);
+  for (const { text, ids } of samples) expect(tokenizer.encode(text, { addSpecialTokens: false }), JSON.stringify(text)).toEqual(ids);
+});
+
+test.each(Object.entries(golden.pairs))('%s: two texts, and a mask', async (folder, { ids, types, masked }) => {
+  const tokenizer = await load(folder);
+  expect(tokenizer.encodePair(...golden.pair)).toMatchObject({ ids, ...(types && { types }) });
+  if (masked !== null) expect(tokenizer.encode('the [MASK] rose', { addSpecialTokens: true })).toEqual(masked);
+});
+
+test('special tokens that no file names are those of the family, and its mask comes behind the pieces', async () => {
+  const tokenizer = await load('deberta_torch');
+  expect(['[PAD]', '[CLS]', '[SEP]', '[UNK]', '[MASK]'].map(token => tokenizer.tokenId(token))).toEqual([0, 1, 2, 3, 400]);
+  expect(tokenizer).toMatchObject({ padId: 0, bosId: 1, eosIds: [2], vocabularySize: 401 });
+  expect(tokenizer.encode('', { addSpecialTokens: true })).toEqual([1, 2]);
+});
+
+test('texts come back', async () => {
+  for (const folder of ['deberta_torch', 'llama_torch', 'vocabularies/roberta']) {
+    const tokenizer = await load(folder);
+    const text = 'the river rose, and the land lay under water';
+    expect(tokenizer.decode(tokenizer.encode(text, { addSpecialTokens: true }), { skipSpecialTokens: true })).toBe(text);
+  }
+  const llama = await load('llama_torch');
+  expect(llama.decode(llama.encode('日 😀 end', { addSpecialTokens: true }), { skipSpecialTokens: true })).toBe('日 😀 end');
+});
+
+test('what is exported beside a model are the files of its folder', async () => {
+  expect([...(await load('deberta_torch')).files().keys()]).toEqual(['tokenizer_config.json']);
+});
+
+describe('is refused', () => {
+  const bytes = readFileSync(goldenPath('deberta_torch/spm.model'));
+  const folderWith = (name: string, content: Uint8Array | string, settings: object = {}): string => {
+    const dir = temporaryFolder();
+    writeFileSync(join(dir, name), content);
+    writeFileSync(join(dir, 'tokenizer_config.json'), JSON.stringify(settings));
+    return dir;
+  };
+  const refusal = async (dir: string, modelType: string): Promise<string> =>
+    (await modelFileError(() => loadTokenizer({ dir, config: { model_type: modelType } }))).message;
+
+  test('a family whose special tokens are not known, and settings that are not read', async () => {
+    expect(await refusal(folderWith('spm.model', bytes), 'bert')).toContain('belongs to a model of the type bert');
+    expect(await refusal(folderWith('spm.model', bytes, { split_by_punct: true }), 'deberta-v2')).toContain('split_by_punct');
+    expect(await refusal(folderWith('vocab.txt', 'a\nb\n'), 'bert')).toContain('lacks the special tokens [UNK], [CLS], [SEP]');
+    expect(await refusal(temporaryFolder(), 'bert')).toContain('has neither a tokenizer.json nor a vocabulary');
+  });
+
+  test('a model that was cut or is something else', () => {
+    for (let length = 0; length < bytes.length; length += 9973)
+      expect(() => parseSentencePiece('spm.model', bytes.subarray(0, length)), String(length)).toThrow(
+        /spm\.model: is no SentencePiece model/,
+      );
+    expect(() => parseSentencePiece('spm.model', Buffer.from('version https://git-lfs'))).toThrow('is no SentencePiece model');
+  });
+});
+
+test('a map of characters that says more than it holds is no map', () => {
+  expect(() => charsmapNormalizer(new Uint8Array(3))).toThrow('has 3 bytes');
+  expect(() => charsmapNormalizer(Uint8Array.from([255, 255, 255, 127, 0, 0, 0, 0]))).toThrow('others than it says');
+  expect(charsmapNormalizer(Uint8Array.from([4, 0, 0, 0, 0, 0, 0, 0, 0]))('as it is')).toBe('as it is');
+});
