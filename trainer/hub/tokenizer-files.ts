@@ -34,7 +34,11 @@ export async function loadTokenizer({ dir, config, generationConfig }: FolderTok
   return createTokenizer({ source: dir, files, built, generationConfig });
 }
 
-/** One more than the largest id, from the vocabulary alone; undefined where a folder has none that can be read. */
+/**
+ * From a vocabulary of an older form; undefined where a folder has none that is read for its kind of model.
+ * @param files as {@link readTexts} gives them
+ * @throws ModelFileError where there is one that can't be read
+ */
 export async function buildTokenizer(
   dir: string,
   files: ReadonlyMap<string, string>,
@@ -61,6 +65,7 @@ export async function buildTokenizer(
   return undefined;
 }
 
+/** What the folder has of {@link TOKENIZER_FILES}. */
 export async function readTexts(dir: string): Promise<Map<string, string>> {
   const files = new Map<string, string>();
   for (const name of TOKENIZER_FILES) {

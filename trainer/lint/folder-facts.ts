@@ -7,6 +7,7 @@ import { ModelFileError } from '../hub/model-file-error.ts';
 import { INDEX_FILE, openSafetensors, SAFETENSORS, SINGLE_FILE } from '../hub/safetensors-source.ts';
 import type { TensorInfo, TensorSource } from '../hub/tensor-source.ts';
 import { vocabularySizeOf } from '../hub/tokenizer.ts';
+import { buildTokenizer, readTexts } from '../hub/tokenizer-files.ts';
 import { TORCH, TORCH_FILE, TORCH_INDEX_FILE } from '../hub/torch-source.ts';
 import { openWeightFiles, readIndex, type WeightFormat } from '../hub/weight-files.ts';
 import { fingerprint } from './model-facts.ts';
@@ -20,7 +21,7 @@ export interface FolderFacts {
   readonly missingShards: readonly string[];
   /** Why the weights can't be read. */
   readonly damage?: string;
-  /** One more than the largest id of tokenizer.json. */
+  /** One more than the largest id of tokenizer.json, or of the vocabulary that stands for it. */
   readonly vocabularySize?: number;
   /** config.json as it is on the disk. */
   readonly config?: ModelConfig;
@@ -52,10 +53,10 @@ export class FolderCache {
 }
 
 async function readFolder(folder: string): Promise<FolderFacts> {
-  const [weights, vocabularySize, config, adapter] = await Promise.all([
+  const config = await readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined);
+  const [weights, vocabularySize, adapter] = await Promise.all([
     readWeights(folder),
-    readVocabularySize(path.join(folder, 'tokenizer.json')),
-    readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined),
+    readVocabularySize(folder, config),
     tensorsOf(openSafetensors(path.join(folder, ADAPTER_WEIGHTS))).catch(() => undefined),
   ]);
   const hasAdapterWeights = await isThere(path.join(folder, ADAPTER_WEIGHTS));
@@ -102,10 +103,13 @@ function damageOf(error: unknown): string {
 }
 
 /** Undefined for one that is missing, large, or damaged, which is not the config's fault. */
-async function readVocabularySize(file: string): Promise<number | undefined> {
+async function readVocabularySize(folder: string, config: ModelConfig | undefined): Promise<number | undefined> {
+  const file = path.join(folder, 'tokenizer.json');
   try {
-    if ((await stat(file)).size > MAX_TOKENIZER_BYTES) return undefined;
-    return vocabularySizeOf(JSON.parse(await readFile(file, 'utf8')));
+    if (await isThere(file))
+      return (await stat(file)).size > MAX_TOKENIZER_BYTES ? undefined : vocabularySizeOf(JSON.parse(await readFile(file, 'utf8')));
+    const built = config && (await buildTokenizer(folder, await readTexts(folder), config));
+    return built && vocabularySizeOf(built.definition);
   } catch {
     return undefined;
   }

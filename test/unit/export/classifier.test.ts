@@ -23,6 +23,8 @@ const cases: readonly Case[] = [
   { family: 'bert', method: 'spsft', formats: all },
   { family: 'bert', method: 'bitfit', formats: ['adapter', 'merged'], ownHead: true },
   { family: 'deberta', method: 'lora', formats: all },
+  { family: 'bert_torch', method: 'lora', formats: all },
+  { family: 'deberta_torch', method: 'spsft', formats: ['adapter', 'peft'] },
   { family: 'vit', method: 'dora', formats: all },
   { family: 'vit', method: 'head', formats: ['adapter', 'merged'] },
   { family: 'resnet', method: 'spsft', formats: all },

@@ -106,6 +106,23 @@ test('opens a model by its name, with what it needs and nothing else; the second
   expect(paths().slice(before)).toEqual(['main']);
 });
 
+test('a model as it was published before safetensors and tokenizer.json', async () => {
+  const files = (folder: string) =>
+    Object.fromEntries(readdirSync(goldenPath(folder)).map(name => [name, readFileSync(goldenPath(`${folder}/${name}`))]));
+  const one = await hub(undefined, files('deberta_torch'));
+  const deberta = await openModel('org/model', one.options);
+  expect(readdirSync(one.dir).sort()).toEqual(['.complete', 'config.json', 'pytorch_model.bin', 'spm.model', 'tokenizer_config.json']);
+  expect((await deberta.loadTokenizer()).encode('the river rose', { addSpecialTokens: true })[0]).toBe(1);
+  await deberta.weights.close();
+  const both = await hub(undefined, { ...files('llama_torch'), 'tokenizer.json': Buffer.from('{}') });
+  await (await openModel('org/model', both.options)).weights.close();
+  expect(
+    readdirSync(both.dir)
+      .filter(name => !name.endsWith('.json'))
+      .sort(),
+  ).toEqual(['.complete', 'pytorch_model-00001-of-00002.bin', 'pytorch_model-00002-of-00002.bin']);
+});
+
 describe('resume', () => {
   test('a connection that breaks in mid-file is continued there', async () => {
     let broken = 0;

@@ -1,6 +1,6 @@
 /** Headers over range requests against a real local server: only the bytes that are needed, and each failure in words. */
 
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { expect, onTestFinished, test } from 'vitest';
@@ -22,6 +22,21 @@ function longFile(count: number, more: number): { file: Buffer; headerBytes: num
   const length = Buffer.alloc(8);
   length.writeBigUInt64LE(BigInt(header.length));
   return { file: Buffer.concat([length, header, Buffer.alloc(4 * count + more)]), headerBytes: header.length };
+}
+
+/** A file of torch.save with `more` bytes of no member in front of its table of contents. */
+function paddedTorchFile(more: number): { file: Buffer; size: number } {
+  const whole = readFileSync(goldenPath('torch/linear.bin'));
+  const end = whole.lastIndexOf(Buffer.from('PK\x05\x06', 'latin1'));
+  const wide = whole.lastIndexOf(Buffer.from('PK\x06\x06', 'latin1'));
+  const table = whole.indexOf(Buffer.from('PK\x01\x02', 'latin1'));
+  const file = Buffer.concat([whole.subarray(0, table), Buffer.alloc(more), whole.subarray(table)]);
+  file.writeUInt32LE(table + more, end + more + 16);
+  if (wide > 0) {
+    file.writeBigUInt64LE(BigInt(table + more), wide + more + 48);
+    file.writeBigUInt64LE(BigInt(wide + more), wide + more + 56 + 8);
+  }
+  return { file, size: file.length };
 }
 
 async function hub(files: Readonly<Record<string, Buffer>>, ranges = true) {
@@ -68,6 +83,23 @@ test('of a large file only the header is asked for', async () => {
   const { options, sent } = await hub({ 'config.json': CONFIG, 'model.safetensors': file });
   expect((await readHubHeaders('org/model', options)).tensors.size).toBe(2001);
   expect(sent()).toBe(8 + headerBytes + CONFIG.length);
+});
+
+test.each(['deberta_torch', 'bert_torch', 'llama_torch'])('of files of torch.save too: %s', async folder => {
+  const files = Object.fromEntries(readdirSync(goldenPath(folder)).map(name => [name, readFileSync(goldenPath(`${folder}/${name}`))]));
+  const { options } = await hub(files);
+  const found = await readHubHeaders('org/model', options);
+  const local = await readModelHeaders(goldenPath(folder));
+  expect(found.config).toEqual(local.config);
+  expect(new Map(found.tensors)).toEqual(new Map(local.tensors));
+});
+
+test('of a large file of torch.save its ends are asked for', async () => {
+  const { file, size } = paddedTorchFile(4_000_000);
+  const { options, sent } = await hub({ 'config.json': CONFIG, 'pytorch_model.bin': file });
+  expect([...(await readHubHeaders('org/model', options)).tensors.keys()]).toEqual(['weight', 'bias']);
+  expect(size).toBeGreaterThan(4_000_000);
+  expect(sent()).toBeLessThan(4 * 128 * 1024);
 });
 
 test('a server without ranges, a file that is none, a model without safetensors', async () => {

@@ -3,7 +3,7 @@
  * that line: carets, severity, code and the way out. It is checked in a folder with models, data of several kinds, runs, and as much free
  * memory as is asked for.
  */
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DataCache } from '../../../trainer/lint/data-facts.ts';
@@ -80,6 +80,9 @@ export function makeWorkspace(): string {
   copy('llama/model.safetensors', 'models/mismatch/model.safetensors');
   copy('llama/model.safetensors', 'bert/model.safetensors');
   for (const family of ['bert', 'vit', 'resnet']) copy(family, `models/${family}`);
+  copy('deberta_torch', 'models/torch');
+  copy('llama_torch', 'models/torch-shards');
+  rmSync(path.join(folder, 'models/torch-shards/pytorch_model-00002-of-00002.bin'));
   copy('llama_lora_adapter', 'adapters/lora');
   for (const [name, text] of Object.entries(files)) {
     mkdirSync(path.dirname(path.join(folder, name)), { recursive: true });

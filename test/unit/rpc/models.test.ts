@@ -17,3 +17,11 @@ test('what was exported into a run is named with it; checkpoints are none', asyn
   const models = await listModels(join(folder, 'no-cache'), [folder]);
   expect(models.map(({ name, source }) => `${source} ${name}`).sort()).toEqual(['folder model', 'folder spam-merged', 'run spam/merged']);
 });
+
+test('folders with files of torch.save are models too', async () => {
+  const models = await listModels(join(folder, 'no-cache'), [join(import.meta.dirname, '..', '..', 'golden')]);
+  const found = new Map(models.map(model => [model.name, model]));
+  expect(found.get('deberta_torch')).toMatchObject({ family: 'deberta-v2', dtypes: ['F16'] });
+  expect(found.get('llama_torch')).toMatchObject({ family: 'llama', dtypes: ['BF16'] });
+  expect(found.get('bert_torch')?.problem).toBeUndefined();
+});

@@ -100,7 +100,7 @@ async function estimate(context: CommandContext, file: string, overrides: readon
   return { value: { ok: true, availableBytes, ...found } };
 }
 
-/** Of a model on the hub a few kilobytes; one that has no safetensors (GGUF alone) is downloaded, since its run needs it anyway. */
+/** Of a model on the hub a few kilobytes; one that is GGUF alone is downloaded, since its run needs it anyway. */
 async function headersOf({ settings, terminal, cwd }: CommandContext, { model, revision }: Recipe): Promise<ModelHeaders> {
   const local = path.resolve(cwd, model);
   if (existsSync(local)) return readModelHeaders(local);

@@ -203,13 +203,7 @@ function planTable(plan: readonly PlannedRow[], cwd: string): string {
     progress.state === 'finished' ? `finished (${shownPath(runDir, cwd)})` : missing.length > 0 ? 'something is missing' : 'ready',
   ]);
   const missing = [...new Set(plan.flatMap(one => one.missing))].map(one => `missing: ${one}`);
-  const notes = [...new Set(plan.flatMap(({ row }) => noteOf(row)))];
-  return [table([['row', 'model', 'data', 'memory', 'state'], ...lines]), ...missing, ...notes].join('\n');
-}
-
-function noteOf({ model }: PaperRow): string[] {
-  const { hub, note }: { readonly hub: string; readonly note?: string } = paperModels[model];
-  return note === undefined ? [] : [`${hub}: ${note}`];
+  return [table([['row', 'model', 'data', 'memory', 'state'], ...lines]), ...missing].join('\n');
 }
 
 function valuesBefore({ row, progress, trainable }: PlannedRow, { countsOnly }: PaperTable): [string, PaperValues][] {

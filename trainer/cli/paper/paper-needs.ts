@@ -8,7 +8,6 @@ export interface PaperModel {
   readonly hub: string;
   /** Millions. */
   readonly parameters: number;
-  readonly note?: string;
 }
 
 export const paperModels = {
@@ -16,11 +15,7 @@ export const paperModels = {
   vit: { hub: 'google/vit-base-patch16-224', parameters: 86 },
   resnet101: { hub: 'microsoft/resnet-101', parameters: 44.5 },
   resnext101: { hub: 'timm/resnext101_32x8d.tv_in1k', parameters: 88.8 },
-  deberta: {
-    hub: 'microsoft/deberta-v3-base',
-    parameters: 184,
-    note: 'published without safetensors and tokenizer.json: save it once by Transformers',
-  },
+  deberta: { hub: 'microsoft/deberta-v3-base', parameters: 184 },
   llama2: { hub: 'meta-llama/Llama-2-7b-hf', parameters: 6738 },
   llama3: { hub: 'meta-llama/Meta-Llama-3-8B', parameters: 8030 },
 } as const satisfies Readonly<Record<string, PaperModel>>;
