@@ -79,15 +79,15 @@ export async function scoreSamples(
   const { seed, exact } = recipe.importance;
   job.phase('importance', `scoring the rows of ${modules.length} modules by ${measure}`);
   const data = setup && samples.length > 0 ? importanceDataOf({ ...params, setup }, samples) : undefined;
+  const classes = measures[measure].classWise ? data?.classes : undefined;
+  // What a report compares besides was not asked for.
+  if (classes && measure === recipe.importance.measure) warnOfBalance(measure, classes, job);
   const cache = data && recipe.importance.cache ? await cacheOf(params, measure, data) : undefined;
   const known = await cache?.find();
   if (known) {
     job.log('info', `the scores are taken from the cache (${cache?.file}); importance.cache=false computes them anew`);
     return known;
   }
-  const classes = measures[measure].classWise ? data?.classes : undefined;
-  // What a report compares besides was not asked for.
-  if (classes && measure === recipe.importance.measure) warnOfBalance(measure, classes, job);
   const origin: ScoresOrigin = {
     measure,
     base: base.fingerprint,

@@ -73,6 +73,13 @@ describe('the cache', () => {
     expect(bytes('fresh')).toEqual(bytes('first'));
   });
 
+  test('keeps no warning of the labels back', async () => {
+    const byQuantiles = ['importance.measure=qm_taylor', 'importance.cache=true'];
+    const [, again] = [await score('warned', byQuantiles), await score('warned-again', byQuantiles)];
+    expect(again.logs).toContainEqual(expect.stringMatching(/taken from the cache/));
+    expect(again.logs).toContainEqual(expect.stringMatching(/say little of 2 labels/));
+  });
+
   test.each(['importance.samples=11', 'importance.batch_size=4', 'importance.seed=7', 'importance.measure=fisher', 'max_length=16'])(
     'is not asked for %s',
     async change => {

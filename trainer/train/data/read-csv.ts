@@ -63,7 +63,7 @@ export async function* readCsv(
       yield { file, line, value: record };
     }
   } catch (error) {
-    throw error instanceof DataError ? error : csvError(file, lastLine, countedTwice, error);
+    throw error instanceof DataError ? error : csvError({ file, delimiter, lastLine, countedTwice }, error);
   } finally {
     source.destroy();
     parser.destroy();
@@ -78,16 +78,21 @@ function checkedHeader(file: string, header: readonly string[]): string[] {
   throw new DataError({ file, line: 1, problem, advice: 'Give each column its own name in the first line' });
 }
 
-function csvError(file: string, lastLine: number, countedTwice: number, cause: unknown): DataError {
+interface CsvPlace {
+  readonly file: string;
+  readonly delimiter: ',' | '\t';
+  readonly lastLine: number;
+  readonly countedTwice: number;
+}
+
+function csvError({ file, delimiter, lastLine, countedTwice }: CsvPlace, cause: unknown): DataError {
   const { code, message, lines } = cause as Partial<CsvError> & { lines?: number };
   const line = lines === undefined ? lastLine + 1 : lines - countedTwice;
   if (code === 'CSV_RECORD_INCONSISTENT_COLUMNS') {
     const { record, columns } = cause as { record?: unknown[]; columns?: unknown[] };
     const counts = `${record?.length ?? 'another number of'} fields, expected ${columns?.length ?? 'as many'} as in the header`;
-    return new DataError(
-      { file, line, problem: counts, advice: 'Quote fields that hold commas or line breaks, or use JSON Lines' },
-      { cause },
-    );
+    const mend = delimiter === ',' ? 'Quote fields that hold commas or line breaks' : 'Take tabs and line breaks out of the fields';
+    return new DataError({ file, line, problem: counts, advice: `${mend}, or use JSON Lines` }, { cause });
   }
   if (code === 'CSV_QUOTE_NOT_CLOSED') {
     return new DataError(
