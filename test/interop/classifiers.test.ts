@@ -15,6 +15,7 @@ import { loadModel } from '../../trainer/model/load-model.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { openReference } from '../support/engines.ts';
+import { HEADLESS, type Headless, headlessBase } from '../support/headless-base.ts';
 import { temporaryFolder } from '../support/tiny-adapter.ts';
 import { tinyClassifierAdapter } from '../support/tiny-classifier-adapter.ts';
 import { locatePython } from './python.ts';
@@ -28,6 +29,8 @@ interface Case {
   readonly method: MethodName;
   readonly format: 'merged' | 'peft';
   readonly ownHead?: boolean;
+  /** The encoder alone is tuned, and gets a head. */
+  readonly headless?: Headless;
 }
 
 const cases: readonly Case[] = [
@@ -44,9 +47,13 @@ const cases: readonly Case[] = [
   { family: 'resnet', method: 'lora', format: 'peft', ownHead: true },
   { family: 'resnet', method: 'spsft', format: 'peft' },
   { family: 'resnet', method: 'spsft', format: 'merged' },
+  { family: 'bert_torch', method: 'spsft', format: 'merged' },
+  ...HEADLESS.filter(({ architecture }) => /^BertModel|^Deberta|^ResNet/.test(architecture)).map(
+    headless => ({ family: headless.family, method: 'spsft', format: 'merged', headless }) as const,
+  ),
 ];
-const nameOf = ({ family, method, format, ownHead }: Case): string =>
-  `${family} by ${method} as ${format}${ownHead ? ', its own head' : ''}`;
+const nameOf = ({ family, method, format, ownHead, headless }: Case): string =>
+  `${headless?.architecture ?? family} by ${method} as ${format}${ownHead ? ', its own head' : ''}`;
 
 describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python ? ` (skipped: ${python.missing})` : ''}`, () => {
   const ours = new Map<string, Float32Array>();
@@ -57,7 +64,7 @@ describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python
     const work = await temporaryFolder();
     const requests: object[] = [];
     for (const [i, tuning] of cases.entries()) {
-      const base = join(golden, tuning.family);
+      const base = tuning.headless ? await headlessBase(golden, tuning.headless) : join(golden, tuning.family);
       const adapterPath = await tinyClassifierAdapter({ ...tuning, base });
       const outputDir = join(work, `export-${i}`);
       await exportModel({ adapterPath, format: tuning.format, outputDir, overwrite: false, engine, openBase: () => openModel(base) });

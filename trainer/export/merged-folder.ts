@@ -15,6 +15,7 @@ import type { WeightFiles } from '../hub/weight-files.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { type WeightSource, withInitial } from '../model/weight-stream.ts';
+import { type ClassifierForm, labelKeys, withHead } from './classifier-form.ts';
 import { ExportError } from './export-error.ts';
 
 /** What the tensors of a GGUF base become, which are stored in blocks: float32 keeps every bit of what was tuned. */
@@ -41,47 +42,76 @@ type StoredType = TensorEntry['dtype'];
 const storedType = ({ dtype }: TensorInfo, { folder, ggufType }: Pick<MergedParams, 'folder' | 'ggufType'>): StoredType =>
   folder.kind === 'gguf' || dtype === 'GGML' ? STORED[ggufType] : dtype;
 
-const storedBytes = (info: TensorInfo, params: Pick<MergedParams, 'folder' | 'ggufType'>): number =>
-  info.shape.reduce((n, d) => n * d, ELEMENT_BYTES[storedType(info, params)]);
+/** A tensor as it is written. */
+interface Placed {
+  readonly info: TensorInfo;
+  readonly dtype: StoredType;
+  /** What the model calls it. */
+  readonly source: string;
+}
+
+const storedBytes = ({ info, dtype }: Placed): number => info.shape.reduce((n, d) => n * d, ELEMENT_BYTES[dtype]);
 
 /** The types that trained numbers are rounded to. */
 export const tunedTypes = (params: MergedParams): Set<StoredType> =>
-  new Set(
-    [...params.folder.weights.tensors.values()].filter(({ name }) => isTuned(params.adapter, name)).map(info => storedType(info, params)),
-  );
+  new Set([...placedTensors(params).values()].filter(({ source }) => isTuned(params.adapter, source)).map(({ dtype }) => dtype));
 
 export const mergedBytes = (params: MergedParams): number =>
-  [...tensorsOf(params).values()].reduce((sum, info) => sum + storedBytes(info, params), 0);
+  [...placedTensors(params).values()].reduce((sum, placed) => sum + storedBytes(placed), 0);
 
-/** The tensors of the base; where the head was replaced, with that of the new one. @throws ExportError where the base has no place for it */
-function tensorsOf({ model, folder: { weights, config } }: MergedParams): ReadonlyMap<string, TensorInfo> {
+/** A new head on a base that has no place for it, or does not say what it is. */
+function isHeadless({ model, folder: { weights, config } }: MergedParams): boolean {
   const fresh = model.parameters.filter(({ initial }) => initial);
-  if (fresh.length === 0) return weights.tensors;
-  const homeless = fresh.filter(({ name }) => !weights.tensors.has(name)).map(({ name }) => name);
-  if (homeless.length > 0 || !Array.isArray(config.architectures))
-    throw new ExportError(
-      `the base is no classifier by its config.json (${String(config.architectures ?? config.architecture)}), so a merged folder would not say that it is one now: export as adapter, or begin with a base that has a head`,
-    );
-  const shapes = new Map(fresh.map(({ name, shape }) => [name, shape]));
-  return new Map([...weights.tensors].map(([name, info]) => [name, { ...info, shape: [...(shapes.get(name) ?? info.shape)] }]));
+  return fresh.length > 0 && (!Array.isArray(config.architectures) || fresh.some(({ name }) => !weights.tensors.has(name)));
+}
+
+/** Name in the folder → tensor: those of the base, with the shapes of a new head; of a base without a head, those of its class with one. */
+function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
+  const { model, folder } = params;
+  const { tensors } = folder.weights;
+  const shapes = new Map(model.parameters.filter(({ initial }) => initial).map(({ name, shape }) => [name, shape]));
+  const place = (name: string, info: TensorInfo): [string, Placed] => {
+    const shape = [...(shapes.get(info.name) ?? info.shape)];
+    return [name, { info: { ...info, name, shape }, dtype: storedType(info, params), source: info.name }];
+  };
+  if (!isHeadless(params)) return new Map([...tensors.values()].map(info => place(info.name, info)));
+  const { names } = headedForm(params);
+  const [like] = model.parameters.flatMap(({ name }) => tensors.get(name) ?? []);
+  const written = model.parameters.map(({ name, shape }) =>
+    place(names.get(name) ?? name, tensors.get(name) ?? { name, dtype: like?.dtype ?? 'F32', shape, byteLength: 0 }),
+  );
+  // What a layer holds beside its parameters (counts of a batch norm) stays; heads of a pretraining go.
+  const layers = new Map([...names].map(([own, name]) => [layerOf(own), layerOf(name)]));
+  const beside = [...tensors.values()].flatMap(info => {
+    const layer = names.has(info.name) ? undefined : layers.get(layerOf(info.name));
+    return layer === undefined ? [] : [place(`${layer}${info.name.slice(layerOf(info.name).length)}`, info)];
+  });
+  return new Map([...written, ...beside]);
+}
+
+const layerOf = (name: string): string => name.slice(0, name.lastIndexOf('.'));
+
+/** @throws ExportError where the base has no place for the head */
+function headedForm({ model, folder: { config } }: MergedParams): ClassifierForm {
+  const form = withHead(model, config);
+  if (form) return form;
+  throw new ExportError(
+    `the base is no classifier by its config.json (${String(config.architectures ?? config.architecture)}), so a merged folder would not say that it is one now: export as adapter, or begin with a base that has a head`,
+  );
 }
 
 /** config.json as it is, or with the labels of the task. */
-async function configText({ model, folder }: MergedParams): Promise<string> {
+async function configText(params: MergedParams): Promise<string> {
+  const { model, folder } = params;
+  if (isHeadless(params)) return json(headedForm(params).config);
   const text = await readFile(join(folder.dir, 'config.json'), 'utf8');
   if (model.kind !== 'classifier' || !Array.isArray(folder.config.architectures)) return text;
   const own = loadModel(folder.config);
   if (own.kind === 'classifier' && own.problem === model.problem && own.labels.join('\n') === model.labels.join('\n')) return text;
-  const labels = model.labels.map((name, i) => [String(i), name] as const);
-  const changed = {
-    ...folder.config,
-    id2label: Object.fromEntries(labels),
-    label2id: Object.fromEntries(labels.map(([i, name]) => [name, Number(i)])),
-    num_labels: model.labels.length,
-    problem_type: model.problem === 'regression' ? 'regression' : 'single_label_classification',
-  };
-  return `${JSON.stringify(changed, null, 2)}\n`;
+  return json({ ...folder.config, ...labelKeys(model) });
 }
+
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 /** Writes everything into `dir`, an empty folder; of the weights one tensor is in memory at a time. */
 export async function writeMerged(dir: string, params: MergedParams): Promise<void> {
@@ -99,20 +129,18 @@ export async function writeMerged(dir: string, params: MergedParams): Promise<vo
 }
 
 async function writeWeights(dir: string, params: MergedParams): Promise<void> {
-  const { weights } = params.folder;
-  const tensors = tensorsOf(params);
-  const merged = mergedWeights(withInitial(params.model, weights), params.adapter);
-  const shards = shardsOf(params);
+  const tensors = placedTensors(params);
+  const merged = mergedWeights(withInitial(params.model, params.folder.weights), params.adapter);
+  const shards = shardsOf(params, tensors);
   let done = 0;
   const entryOf = (name: string): TensorEntry => {
-    const info = tensors.get(name) as TensorInfo;
-    const dtype = storedType(info, params);
+    const placed = tensors.get(name) as Placed;
     const data = async (): Promise<Uint8Array> => {
-      const bytes = await tensorBytes({ name, dtype, params, merged });
-      params.onTensor?.(++done, weights.tensors.size);
+      const bytes = await tensorBytes(placed, params, merged);
+      params.onTensor?.(++done, tensors.size);
       return bytes;
     };
-    return { name, dtype, shape: info.shape, data };
+    return { name, dtype: placed.dtype, shape: placed.info.shape, data };
   };
   for (const [file, names] of shards) await writeSafetensors(join(dir, file), names.map(entryOf), { format: 'pt' });
   if (shards.size === 1 && shards.has(SINGLE_FILE)) return;
@@ -120,19 +148,13 @@ async function writeWeights(dir: string, params: MergedParams): Promise<void> {
   await writeJson(join(dir, INDEX_FILE), { metadata: { total_size: mergedBytes(params) }, weight_map: weightMap });
 }
 
-interface TensorBytesParams {
-  readonly name: string;
-  readonly dtype: StoredType;
-  readonly params: MergedParams;
-  readonly merged: WeightSource;
-}
-
 /** Untouched tensors keep their bytes. */
-async function tensorBytes({ name, dtype, params, merged }: TensorBytesParams): Promise<Uint8Array> {
+async function tensorBytes({ source: own, dtype, info }: Placed, params: MergedParams, merged: WeightSource): Promise<Uint8Array> {
   const { folder, adapter, model } = params;
   // A file may hold the tied head a second time: it must stay the embedding's twin.
-  const source = tiedTo(name, model) ?? name;
-  if (folder.kind !== 'gguf' && !isTuned(adapter, source)) return folder.weights.readRaw(name);
+  const source = tiedTo(own, model) ?? own;
+  const held = folder.weights.tensors.get(own);
+  if (folder.kind !== 'gguf' && !isTuned(adapter, source) && held?.shape.join() === info.shape.join()) return folder.weights.readRaw(own);
   const values = await merged.readFloat32(source);
   return dtype === 'F64' ? new Uint8Array(Float64Array.from(values).buffer) : encodeFloat32(values, dtype as 'F32' | 'F16' | 'BF16');
 }
@@ -145,23 +167,28 @@ const hasShards = (weights: TensorSource): weights is WeightFiles => 'shards' in
 /** What is written is safetensors, whatever the base's files are. */
 const safetensorsName = (file: string): string => file.replace(/^pytorch_model(.*)\.bin$/, 'model$1.safetensors');
 
-/** File → its tensors: as in the base; a base of one file, whatever its name, stays one. */
-function shardsOf(params: MergedParams): ReadonlyMap<string, readonly string[]> {
-  const { weights } = params.folder;
-  const names = [...weights.tensors.keys()];
-  if (hasShards(weights))
-    return weights.shards.size > 1
-      ? new Map([...weights.shards].map(([file, inside]) => [safetensorsName(file), inside]))
-      : new Map([[SINGLE_FILE, names]]);
+/** File → its tensors: as in the base, a new head in the last; a base of one file, whatever its name, stays one. */
+function shardsOf({ folder: { weights } }: MergedParams, tensors: ReadonlyMap<string, Placed>): ReadonlyMap<string, readonly string[]> {
+  const names = [...tensors.keys()];
+  if (hasShards(weights)) {
+    if (weights.shards.size === 1) return new Map([[SINGLE_FILE, names]]);
+    const last = [...weights.shards.keys()].at(-1);
+    const inside = (file: string, held: ReadonlySet<string>): string[] =>
+      names.filter(name => {
+        const source = tensors.get(name)?.source ?? name;
+        return held.has(source) || (file === last && !weights.tensors.has(source));
+      });
+    return new Map([...weights.shards].map(([file, held]) => [safetensorsName(file), inside(file, new Set(held))]));
+  }
   const parts: string[][] = [];
   let room = 0;
-  for (const info of weights.tensors.values()) {
-    const bytes = storedBytes(info, params);
+  for (const [name, placed] of tensors) {
+    const bytes = storedBytes(placed);
     if (parts.length === 0 || bytes > room) {
       parts.push([]);
       room = SHARD_BYTES;
     }
-    parts.at(-1)?.push(info.name);
+    parts.at(-1)?.push(name);
     room -= bytes;
   }
   if (parts.length === 1) return new Map([[SINGLE_FILE, names]]);

@@ -84,3 +84,19 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   'xlm-roberta': 'XLMRobertaForMaskedLM',
   'deberta-v2': 'DebertaV2ForMaskedLM',
 };
+
+/** The class that an encoder without a head for the task becomes when it is given one. */
+export const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>> = {
+  BertModel: 'BertForSequenceClassification',
+  BertForMaskedLM: 'BertForSequenceClassification',
+  BertForPreTraining: 'BertForSequenceClassification',
+  RobertaModel: 'RobertaForSequenceClassification',
+  RobertaForMaskedLM: 'RobertaForSequenceClassification',
+  XLMRobertaModel: 'XLMRobertaForSequenceClassification',
+  XLMRobertaForMaskedLM: 'XLMRobertaForSequenceClassification',
+  DebertaV2Model: 'DebertaV2ForSequenceClassification',
+  DebertaV2ForMaskedLM: 'DebertaV2ForSequenceClassification',
+  ViTModel: 'ViTForImageClassification',
+  DeiTModel: 'DeiTForImageClassification',
+  ResNetModel: 'ResNetForImageClassification',
+};

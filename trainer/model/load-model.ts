@@ -22,8 +22,8 @@ export const supportedArchitectures: readonly string[] = Object.keys(architectur
 export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyModel {
   // timm's own files have one architecture, and no list of them.
   if (typeof config.architecture === 'string' && config.architectures === undefined) return timm('', config, options);
-  const named = Array.isArray(config.architectures) ? config.architectures.map(String) : [];
-  const architecture = named.find(isSupported) ?? (named.length === 0 ? architectureOfType[String(config.model_type)] : undefined);
+  const architecture = architectureOf(config);
+  const named = namesIn(config);
   if (!architecture)
     throw new ModelConfigError(
       `config.json names ${named.length ? `the architecture ${named.join(', ')}` : 'no architecture'}; supported are ${supportedArchitectures.join(', ')}`,
@@ -31,6 +31,14 @@ export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyMo
   const build: BuildModel = architectures[architecture];
   return build(config, options);
 }
+
+/** The first that is supported of those that a config names; of one that names none, what its `model_type` tells. */
+export function architectureOf(config: ConfigJson): Architecture | undefined {
+  const named = namesIn(config);
+  return named.find(isSupported) ?? (named.length === 0 ? architectureOfType[String(config.model_type)] : undefined);
+}
+
+const namesIn = ({ architectures: named }: ConfigJson): string[] => (Array.isArray(named) ? named.map(String) : []);
 
 const isSupported = (name: string): name is Architecture => Object.hasOwn(architectures, name);
 

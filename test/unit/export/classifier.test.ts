@@ -7,6 +7,7 @@ import { exportModel } from '../../../trainer/export/export-model.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { openReference } from '../../support/engines.ts';
+import { HEADLESS, headlessBase } from '../../support/headless-base.ts';
 import { temporaryFolder } from '../../support/tiny-adapter.ts';
 import { NEW_LABELS, type TinyClassifierParams, tinyClassifierAdapter } from '../../support/tiny-classifier-adapter.ts';
 
@@ -24,7 +25,7 @@ const cases: readonly Case[] = [
   { family: 'bert', method: 'bitfit', formats: ['adapter', 'merged'], ownHead: true },
   { family: 'deberta', method: 'lora', formats: all },
   { family: 'bert_torch', method: 'lora', formats: all },
-  { family: 'deberta_torch', method: 'spsft', formats: ['adapter', 'peft'] },
+  { family: 'deberta_torch', method: 'spsft', formats: all },
   { family: 'vit', method: 'dora', formats: all },
   { family: 'vit', method: 'head', formats: ['adapter', 'merged'] },
   { family: 'resnet', method: 'spsft', formats: all },
@@ -50,6 +51,27 @@ describe.each(cases)('$family by $method', tuning => {
       await adapter.close();
     }
   });
+});
+
+test.each(HEADLESS)('$family as $architecture, without a head: merged it is the class that has one', async headless => {
+  const base = await headlessBase(golden, headless);
+  const adapterPath = await tinyClassifierAdapter({ base, method: 'lora' });
+  const outputDir = join(await temporaryFolder(), 'out');
+  const openBase = () => openModel(base);
+  const { largestDifference, tolerance } = await exportModel({
+    adapterPath,
+    format: 'merged',
+    outputDir,
+    overwrite: false,
+    engine,
+    openBase,
+  });
+  expect(largestDifference).toBeLessThan(tolerance);
+  const merged = await openModel(outputDir);
+  expect(merged.config).toMatchObject({ architectures: [expect.stringMatching(/For(Sequence|Image)Classification$/)], num_labels: 5 });
+  const names = loadModel(merged.config).parameters.map(({ name }) => name);
+  expect([...merged.weights.tensors.keys()].filter(name => !/num_batches_tracked$/.test(name)).sort()).toEqual(names.sort());
+  await merged.weights.close();
 });
 
 test('running statistics of batch norm that training changed are merged, and refused as peft', async () => {

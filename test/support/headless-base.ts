@@ -1,0 +1,48 @@
+/** A golden classifier as its encoder alone, as encoders are published: without its head, under the names and the class of the bare model. */
+import { cp, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import { type TensorEntry, writeSafetensors } from '../../trainer/hub/safetensors-writer.ts';
+import { temporaryFolder } from './tiny-adapter.ts';
+
+/** How the names of a class without a head begin (`bert.`, or nothing), by what the classifier's begin with. */
+export interface Headless {
+  readonly family: string;
+  readonly architecture: string;
+  readonly prefix: string;
+  readonly keepsPrefix: boolean;
+  readonly dropped: RegExp;
+}
+
+export const HEADLESS: readonly Headless[] = [
+  { family: 'bert', architecture: 'BertModel', prefix: 'bert.', keepsPrefix: false, dropped: /^classifier/ },
+  { family: 'bert', architecture: 'BertForMaskedLM', prefix: 'bert.', keepsPrefix: true, dropped: /^classifier|pooler/ },
+  { family: 'deberta', architecture: 'DebertaV2ForMaskedLM', prefix: 'deberta.', keepsPrefix: true, dropped: /^classifier|^pooler/ },
+  { family: 'roberta', architecture: 'RobertaModel', prefix: 'roberta.', keepsPrefix: false, dropped: /^classifier/ },
+  { family: 'vit', architecture: 'ViTModel', prefix: 'vit.', keepsPrefix: false, dropped: /^classifier/ },
+  { family: 'resnet', architecture: 'ResNetModel', prefix: 'resnet.', keepsPrefix: false, dropped: /^classifier/ },
+];
+
+/** @returns the folder */
+export async function headlessBase(golden: string, { family, architecture, prefix, keepsPrefix, dropped }: Headless): Promise<string> {
+  const folder = join(await temporaryFolder(), `${family}-${architecture}`);
+  await cp(join(golden, family), folder, { recursive: true });
+  const { config, weights } = await openModel(folder);
+  const entries: TensorEntry[] = [...weights.tensors.values()]
+    .filter(({ name }) => !dropped.test(name))
+    .map(({ name, dtype, shape }) => ({
+      name: keepsPrefix ? name : name.replace(new RegExp(`^${prefix}`), ''),
+      dtype: dtype as TensorEntry['dtype'],
+      shape,
+      data: () => weights.readRaw(name),
+    }));
+  // What a class for pretraining has beside the encoder, and a classifier has no use for.
+  entries.push({ name: 'cls.predictions.bias', dtype: 'F32', shape: [2], data: () => new Uint8Array(8) });
+  const written = join(folder, 'written.safetensors');
+  await writeSafetensors(written, entries);
+  await weights.close();
+  await writeFile(join(folder, 'model.safetensors'), await readFile(written));
+  await rm(written);
+  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, architectures: [architecture] }));
+  return folder;
+}
