@@ -1,10 +1,11 @@
 /** Which files of a repository a model needs. */
 import { HubError } from './hub-error.ts';
-import { INDEX_FILE, SINGLE_FILE } from './safetensors-source.ts';
+import { SINGLE_FILE } from './safetensors-source.ts';
 import { isRecord } from './strict-json.ts';
 import { TOKENIZER_FILES } from './tokenizer.ts';
 import { VOCABULARY_FILES } from './tokenizer-files.ts';
-import { TORCH_FILE, TORCH_INDEX_FILE } from './torch-source.ts';
+import { TORCH_FILE } from './torch-source.ts';
+import { WEIGHT_FORMS } from './weight-forms.ts';
 
 export interface HubFile {
   readonly name: string;
@@ -68,14 +69,8 @@ export function neededFiles(listing: HubListing, repo: string): HubFile[] {
   return [...small, ...weightFiles(listing, repo)];
 }
 
-/** In the order of preference. */
-const FORMS: ReadonlyArray<{ readonly single: string; readonly index: string; readonly shard: RegExp }> = [
-  { single: SINGLE_FILE, index: INDEX_FILE, shard: /^model-\d+-of-\d+\.safetensors$/ },
-  { single: TORCH_FILE, index: TORCH_INDEX_FILE, shard: /^pytorch_model-\d+-of-\d+\.bin$/ },
-];
-
 function weightFiles({ files }: HubListing, repo: string): HubFile[] {
-  for (const { single, index, shard } of FORMS) {
+  for (const { single, index, shard } of WEIGHT_FORMS) {
     const whole = files.find(file => file.name === single);
     if (whole !== undefined) return [whole];
     const list = files.find(file => file.name === index);

@@ -7,11 +7,11 @@ import { ggufTokenizerFiles } from './gguf-tokenizer.ts';
 import { type DownloadOptions, downloadModel, isHubName } from './hub-download.ts';
 import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from './model-config.ts';
 import { ModelFileError } from './model-file-error.ts';
-import { INDEX_FILE, openSafetensors, SINGLE_FILE } from './safetensors-source.ts';
 import type { TensorInfo, TensorSource } from './tensor-source.ts';
 import { createTokenizer, type Tokenizer } from './tokenizer.ts';
 import { loadTokenizer } from './tokenizer-files.ts';
-import { openTorch, TORCH_FILE, TORCH_INDEX_FILE } from './torch-source.ts';
+import { openWeightFiles } from './weight-files.ts';
+import { formOf, WEIGHT_FILES, WEIGHT_FORMS, type WeightForm } from './weight-forms.ts';
 
 export interface ModelFolder {
   /** What the user wrote. */
@@ -34,11 +34,6 @@ export interface ModelHeaders {
   readonly config: ModelConfig;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
 }
-
-/** In the order in which they are looked for. */
-export const WEIGHT_FILES: readonly string[] = [SINGLE_FILE, INDEX_FILE, TORCH_FILE, TORCH_INDEX_FILE];
-
-const isTorch = (path: string): boolean => /\.bin(\.index\.json)?$/.test(path);
 
 const COPIED_ON_EXPORT = ['generation_config.json', 'preprocessor_config.json', 'processor_config.json'] as const;
 
@@ -77,7 +72,8 @@ async function openLocal(source: string, path: string): Promise<ModelFolder> {
 
 function openFile(source: string, path: string): Promise<ModelFolder> {
   if (path.endsWith('.gguf')) return openGgufModel(source, path);
-  if (/\.(safetensors|bin)(\.index\.json)?$/.test(path)) return openFolder(source, dirname(path), path);
+  const form = formOf(path);
+  if (form !== undefined) return openFolder(source, dirname(path), { path, form });
   throw new ModelFileError(path, 'is no model', 'Give a folder with config.json and weights, a .gguf, .safetensors or .bin file.');
 }
 
@@ -111,14 +107,14 @@ async function openGgufModel(source: string, path: string): Promise<ModelFolder>
   }
 }
 
-async function openFolder(source: string, dir: string, weightsPath: string): Promise<ModelFolder> {
+async function openFolder(source: string, dir: string, { path, form }: FoundWeights): Promise<ModelFolder> {
   const config = await readConfigFile(join(dir, 'config.json'));
   const generationConfig = await readOptionalConfigFile(join(dir, 'generation_config.json'));
-  const weights = await (isTorch(weightsPath) ? openTorch : openSafetensors)(weightsPath);
+  const weights = await openWeightFiles(path, form.format);
   const present = new Set(await readdir(dir));
   return {
     source,
-    kind: isTorch(weightsPath) ? 'torch' : 'safetensors',
+    kind: form.kind,
     dir,
     config,
     weights,
@@ -128,8 +124,16 @@ async function openFolder(source: string, dir: string, weightsPath: string): Pro
   };
 }
 
-async function findWeights(dir: string): Promise<string> {
-  for (const name of WEIGHT_FILES) if ((await fileSize(join(dir, name))) !== undefined) return join(dir, name);
+interface FoundWeights {
+  /** Of the one file, or of the index. */
+  readonly path: string;
+  readonly form: WeightForm;
+}
+
+async function findWeights(dir: string): Promise<FoundWeights> {
+  for (const form of WEIGHT_FORMS)
+    for (const name of [form.single, form.index])
+      if ((await fileSize(join(dir, name))) !== undefined) return { path: join(dir, name), form };
   const others = (await readdir(dir)).filter(name => /\.(bin|pt|pth|h5|msgpack)$/.test(name));
   throw new ModelFileError(
     dir,

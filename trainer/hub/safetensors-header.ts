@@ -2,7 +2,8 @@
 import type { ByteFile } from './byte-file.ts';
 import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';
 import { isRecord, JsonSyntaxError, parseStrictJson } from './strict-json.ts';
-import { ELEMENT_BYTES, type TensorDType, type TensorInfo } from './tensor-source.ts';
+import { ELEMENT_BYTES, type TensorDType } from './tensor-source.ts';
+import type { WeightEntry } from './weight-entry.ts';
 
 /** The format's own limit, which keeps a lying length from filling memory. */
 export const MAX_HEADER_BYTES = 100_000_000;
@@ -14,13 +15,8 @@ const MAX_TENSORS = 1_000_000;
 const LENGTH_BYTES = 8;
 const DOWNLOAD_AGAIN = 'The file is damaged or not a safetensors file: download or export it again.';
 
-export interface SafetensorsEntry extends TensorInfo {
-  /** From the start of the file. */
-  readonly position: number;
-}
-
 export interface SafetensorsHeader {
-  readonly entries: readonly SafetensorsEntry[];
+  readonly entries: readonly WeightEntry[];
   readonly metadata: Readonly<Record<string, string>>;
 }
 
@@ -60,7 +56,7 @@ export function parseSafetensorsHeader(input: {
   if (names.length > MAX_TENSORS) {
     throw new ModelFileError(input.path, `lists ${names.length} tensors; at most ${MAX_TENSORS} are read`, DOWNLOAD_AGAIN);
   }
-  const entries: SafetensorsEntry[] = [];
+  const entries: WeightEntry[] = [];
   for (const name of names) {
     const entry = checkEntry({ name, raw: rawTensors[name], dataStart, dataBytes, problems });
     if (entry !== undefined) entries.push(entry);
@@ -98,7 +94,7 @@ function checkEntry(input: {
   readonly dataStart: number;
   readonly dataBytes: number;
   readonly problems: FileProblem[];
-}): SafetensorsEntry | undefined {
+}): WeightEntry | undefined {
   const { name, raw, problems } = input;
   const bad = (message: string): undefined => {
     problems.push({ tensor: name, message });
@@ -125,7 +121,7 @@ function checkEntry(input: {
 }
 
 /** Entries are sorted by position. */
-function checkCoverage(entries: readonly SafetensorsEntry[], dataStart: number, fileSize: number, problems: FileProblem[]): void {
+function checkCoverage(entries: readonly WeightEntry[], dataStart: number, fileSize: number, problems: FileProblem[]): void {
   let covered = dataStart;
   for (const entry of entries) {
     if (entry.position < covered)

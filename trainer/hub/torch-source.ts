@@ -1,9 +1,10 @@
-/** Files of torch.save (`pytorch_model.bin`) as a TensorSource. */
+/** Files of torch.save (`pytorch_model.bin`) as a form of weights; nothing in them is executed. */
 import type { ByteFile } from './byte-file.ts';
 import { ELEMENT_BYTES, type TensorInfo } from './tensor-source.ts';
 import { readTorchHeader } from './torch-header.ts';
 import type { TorchTensor } from './torch-state-dict.ts';
-import { openWeightFiles, type WeightEntry, type WeightFiles, type WeightFormat } from './weight-files.ts';
+import type { WeightEntry } from './weight-entry.ts';
+import type { WeightFormat } from './weight-files.ts';
 
 export const TORCH_FILE = 'pytorch_model.bin';
 export const TORCH_INDEX_FILE = 'pytorch_model.bin.index.json';
@@ -12,12 +13,6 @@ export const TORCH: WeightFormat = {
   extension: '.bin',
   readHeader: async file => ({ entries: await readEntries(file), metadata: {} }),
 };
-
-/**
- * Opens a file of torch.save or a `.bin.index.json`. Nothing in it is executed.
- * @throws ModelFileError that says what in it is no part of a state dict, with every tensor that is wrong
- */
-export const openTorch = (path: string): Promise<WeightFiles> => openWeightFiles(path, TORCH);
 
 async function readEntries(file: ByteFile): Promise<WeightEntry[]> {
   const header = await readTorchHeader(file);

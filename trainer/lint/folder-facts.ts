@@ -4,12 +4,12 @@ import path from 'node:path';
 import { ADAPTER_WEIGHTS } from '../adapter/adapter.ts';
 import { type ModelConfig, readOptionalConfigFile } from '../hub/model-config.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
-import { INDEX_FILE, openSafetensors, SAFETENSORS, SINGLE_FILE } from '../hub/safetensors-source.ts';
+import { openSafetensors } from '../hub/safetensors-source.ts';
 import type { TensorInfo, TensorSource } from '../hub/tensor-source.ts';
 import { vocabularySizeOf } from '../hub/tokenizer.ts';
 import { buildTokenizer, readTexts } from '../hub/tokenizer-files.ts';
-import { TORCH, TORCH_FILE, TORCH_INDEX_FILE } from '../hub/torch-source.ts';
-import { openWeightFiles, readIndex, type WeightFormat } from '../hub/weight-files.ts';
+import { openWeightFiles, readIndex } from '../hub/weight-files.ts';
+import { WEIGHT_FORMS } from '../hub/weight-forms.ts';
 import { fingerprint } from './model-facts.ts';
 
 export type Tensors = ReadonlyMap<string, Pick<TensorInfo, 'shape'> & Partial<TensorInfo>>;
@@ -63,15 +63,9 @@ async function readFolder(folder: string): Promise<FolderFacts> {
   return { ...weights, vocabularySize, config, adapterTensors: adapter, hasAdapterWeights };
 }
 
-/** In the order in which the trainer looks for them. */
-const FORMS: ReadonlyArray<{ readonly single: string; readonly index: string; readonly format: WeightFormat }> = [
-  { single: SINGLE_FILE, index: INDEX_FILE, format: SAFETENSORS },
-  { single: TORCH_FILE, index: TORCH_INDEX_FILE, format: TORCH },
-];
-
 async function readWeights(folder: string): Promise<Pick<FolderFacts, 'tensors' | 'missingShards' | 'damage'>> {
   try {
-    for (const { single, index, format } of FORMS) {
+    for (const { single, index, format } of WEIGHT_FORMS) {
       const file = path.join(folder, single);
       if (await isThere(file)) return { tensors: await tensorsOf(openWeightFiles(file, format)), missingShards: [] };
       const list = path.join(folder, index);

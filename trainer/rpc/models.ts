@@ -2,7 +2,8 @@
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { listComplete } from '../hub/hub-cache.ts';
-import { readModelHeaders, WEIGHT_FILES } from '../hub/open-model.ts';
+import { readModelHeaders } from '../hub/open-model.ts';
+import { WEIGHT_FILES } from '../hub/weight-forms.ts';
 import type { ModelInfo } from '../protocol/rpc-messages.ts';
 import { RUN_FILES } from '../run/run-folder.ts';
 import { STATE_FILE } from '../run/run-state.ts';

@@ -5,9 +5,11 @@ import { describe, expect, test } from 'vitest';
 import { ModelFileError } from '../../../trainer/hub/model-file-error.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { readPickle } from '../../../trainer/hub/pickle.ts';
-import { openTorch } from '../../../trainer/hub/torch-source.ts';
+import { TORCH } from '../../../trainer/hub/torch-source.ts';
+import { openWeightFiles } from '../../../trainer/hub/weight-files.ts';
 import { goldenPath, modelFileError, temporaryFolder } from './model-bytes.ts';
 
+const openTorch = (path: string) => openWeightFiles(path, TORCH);
 const torchFile = (name: string): string => goldenPath(`torch/${name}.bin`);
 const FORMS = ['every', 'every-protocol-5', 'every-old'];
 const DTYPES: Readonly<Record<string, string>> = {
