@@ -6,6 +6,8 @@ import type { AnyModel, Problem } from '../model/model-spec.ts';
 import type { Selection } from '../selection.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
+/** What PEFT wrote before 0.7. */
+export const PEFT_TORCH_WEIGHTS = 'adapter_model.bin';
 /** Written last: a folder that has it is a complete adapter. */
 export const ADAPTER_DESCRIPTION = 'rowtune_adapter.json';
 export const ADAPTER_VERSION = 1;

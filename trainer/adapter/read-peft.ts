@@ -1,11 +1,20 @@
 /** An adapter folder as PEFT writes it (adapter_config.json): LoRA, DoRA and VeRA, with modules_to_save, in our words. */
 import { join } from 'node:path';
 import { z } from 'zod';
-import { readConfigFile } from '../hub/model-config.ts';
+import { fileSize, readConfigFile } from '../hub/model-config.ts';
 import { openSafetensors } from '../hub/safetensors-source.ts';
-import type { WeightFiles } from '../hub/weight-files.ts';
+import { TORCH } from '../hub/torch-source.ts';
+import { openWeightFiles, type WeightFiles } from '../hub/weight-files.ts';
 import type { VeraShape } from '../method/method.ts';
-import { ADAPTER_WEIGHTS, type Adapter, type AdapterDescription, AdapterError, type AdapterRank, moduleOf } from './adapter.ts';
+import {
+  ADAPTER_WEIGHTS,
+  type Adapter,
+  type AdapterDescription,
+  AdapterError,
+  type AdapterRank,
+  moduleOf,
+  PEFT_TORCH_WEIGHTS,
+} from './adapter.ts';
 import { nameInFile, nameInMemory } from './peft-names.ts';
 
 export const PEFT_CONFIG = 'adapter_config.json';
@@ -38,6 +47,13 @@ export const PEFT_TYPES: readonly string[] = ['LORA', 'VERA'];
 
 const REMEDY = 'LoRA, DoRA and VeRA are read; merge this adapter with PEFT instead.';
 
+/** Safetensors, else the file of torch.save that PEFT wrote earlier. @throws ModelFileError */
+export async function openPeftWeights(dir: string): Promise<WeightFiles> {
+  const older = join(dir, PEFT_TORCH_WEIGHTS);
+  const hasOnlyOlder = (await fileSize(join(dir, ADAPTER_WEIGHTS))) === undefined && (await fileSize(older)) !== undefined;
+  return hasOnlyOlder ? openWeightFiles(older, TORCH) : openSafetensors(join(dir, ADAPTER_WEIGHTS));
+}
+
 /** @throws AdapterError for another kind of adapter, a switch that is not supported, or tensors that do not belong together */
 export async function readPeft(dir: string): Promise<Adapter> {
   const config = await readConfigFile(join(dir, PEFT_CONFIG));
@@ -51,7 +67,7 @@ export async function readPeft(dir: string): Promise<Adapter> {
   if (!PEFT_TYPES.includes(type)) problems.push(`is of the type ${type}`);
   if (type === 'LORA' && typeof parsed.data.lora_alpha !== 'number') problems.push(`${PEFT_CONFIG}: lora_alpha is missing`);
   if (typeof config.bias === 'string' && config.bias !== 'none') problems.push(`${PEFT_CONFIG} sets bias to ${config.bias}`);
-  const source = await openSafetensors(join(dir, ADAPTER_WEIGHTS));
+  const source = await openPeftWeights(dir);
   try {
     const names = namesOf(source);
     const description = describe(source, names, parsed.data, problems);

@@ -1,10 +1,10 @@
 /** What lies beside a model's config file: weights, tokenizer and the other configs, kept until one of the files changes. */
 import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
-import { ADAPTER_WEIGHTS } from '../adapter/adapter.ts';
+import { ADAPTER_WEIGHTS, PEFT_TORCH_WEIGHTS } from '../adapter/adapter.ts';
+import { openPeftWeights } from '../adapter/read-peft.ts';
 import { type ModelConfig, readOptionalConfigFile } from '../hub/model-config.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
-import { openSafetensors } from '../hub/safetensors-source.ts';
 import type { TensorInfo, TensorSource } from '../hub/tensor-source.ts';
 import { vocabularySizeOf } from '../hub/tokenizer.ts';
 import { buildTokenizer, readTexts } from '../hub/tokenizer-files.ts';
@@ -57,9 +57,10 @@ async function readFolder(folder: string): Promise<FolderFacts> {
   const [weights, vocabularySize, adapter] = await Promise.all([
     readWeights(folder),
     readVocabularySize(folder, config),
-    tensorsOf(openSafetensors(path.join(folder, ADAPTER_WEIGHTS))).catch(() => undefined),
+    tensorsOf(openPeftWeights(folder)).catch(() => undefined),
   ]);
-  const hasAdapterWeights = await isThere(path.join(folder, ADAPTER_WEIGHTS));
+  const held = await Promise.all([ADAPTER_WEIGHTS, PEFT_TORCH_WEIGHTS].map(name => isThere(path.join(folder, name))));
+  const hasAdapterWeights = held.includes(true);
   return { ...weights, vocabularySize, config, adapterTensors: adapter, hasAdapterWeights };
 }
 

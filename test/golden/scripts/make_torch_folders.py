@@ -1,6 +1,6 @@
 """Folders as models were published before safetensors and tokenizer.json: files of torch.save in both of its forms, whole and in shards,
 with SentencePiece models or plain vocabularies; files that must be refused; and what SentencePiece and Transformers make of texts.
-Deterministic (fixed seeds, 1 thread).
+Deterministic (fixed seeds, 1 thread), but for the keys of storages in the older form, which are addresses.
 run: OMP_NUM_THREADS=1 python make_torch_folders.py [folder]      (also needs sentencepiece 0.2.3 and protobuf)"""
 import collections, io, json, os, shutil, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
@@ -113,10 +113,13 @@ compare('deberta', texts['deberta_torch'], AutoTokenizer.from_pretrained(path))
 
 # --- as bert-base-uncased: the form from before PyTorch 1.6, norms called gamma and beta, vocab.txt ----------------------------
 path = folder('bert_torch')
-wordpiece = tokenizers.BertWordPieceTokenizer(lowercase=True)
-wordpiece.train_from_iterator(TRAINING, vocab_size=300, min_frequency=2, show_progress=False)
-wordpiece.save_model(path)
-vocabulary = len(open(f'{path}/vocab.txt', encoding='utf8').read().split('\n')) - 1
+letters = sorted(set(''.join(TRAINING).lower()) - set(' '))
+words = collections.Counter(word for line in TRAINING for word in line.lower().split() if word.isalpha())
+common = [word for word, _ in sorted(words.items(), key=lambda item: (-item[1], item[0]))[:120] if len(word) > 1]
+pieces = ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]'] + letters + [f'##{c}' for c in letters if c.isascii() and c.isalnum()] + ['##er', '##ing', '##es', '##ion'] + common
+with open(f'{path}/vocab.txt', 'w', encoding='utf8') as file:
+    file.write(''.join(f'{piece}\n' for piece in pieces))
+vocabulary = len(pieces)
 torch.manual_seed(311)
 state = reference(BertForSequenceClassification(BertConfig(vocab_size=vocabulary, num_labels=3, **small)), torch.float32, 312, tokens(313, vocabulary, 5, 0), three, path)
 old = collections.OrderedDict((n.replace('LayerNorm.weight', 'LayerNorm.gamma').replace('LayerNorm.bias', 'LayerNorm.beta'), p) for n, p in state.items())
@@ -163,6 +166,12 @@ pairs = dict(deberta_torch=AutoTokenizer.from_pretrained(os.path.join(OUT, 'debe
 pairs['vocabularies/roberta'] = roberta
 write(os.path.join(OUT, 'vocabularies', 'texts.json'), dict(meta=META, texts=texts, pair=PAIR, pairs={
     name: dict(ids=t(*PAIR)['input_ids'], types=t(*PAIR).get('token_type_ids'), masked=t('the [MASK] rose')['input_ids'] if 'llama' not in name else None) for name, t in pairs.items()}))
+
+# --- a LoRA adapter as PEFT saved them before 0.7 -------------------------------------------------------------------------------
+from safetensors.torch import load_file
+path = folder('llama_lora_adapter_torch')
+shutil.copy(os.path.join(HERE, '..', 'llama_lora_adapter', 'adapter_config.json'), path)
+torch.save(load_file(os.path.join(HERE, '..', 'llama_lora_adapter', 'adapter_model.safetensors')), f'{path}/adapter_model.bin')
 
 # --- single files ----------------------------------------------------------------------------------------------------------------
 path = folder('torch')

@@ -153,6 +153,16 @@ describe('PEFT', () => {
     return dir;
   }
 
+  test('LoRA as PEFT saved it before safetensors', async () => {
+    await using(golden, async newer =>
+      using(`${golden}_torch`, async older => {
+        expect([...older.tensors.keys()]).toEqual([...newer.tensors.keys()]);
+        expect(older.description).toEqual(newer.description);
+        for (const name of newer.tensors.keys()) expect(await older.readFloat32(name)).toEqual(await newer.readFloat32(name));
+      }),
+    );
+  });
+
   test('LoRA', async () => {
     await using(golden, async adapter => {
       expect(adapter.description.modules).toHaveLength(14);
