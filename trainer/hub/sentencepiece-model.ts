@@ -1,5 +1,5 @@
 /** A SentencePiece model (`spm.model`, `tokenizer.model`): the protocol buffer with the field numbers of sentencepiece_model.proto. */
-import protobuf from 'protobufjs';
+import type { Type } from 'protobufjs';
 import { ModelFileError } from './model-file-error.ts';
 
 export const PIECE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -25,8 +25,7 @@ export interface SentencePieceModel {
 
 const DAMAGED = 'Download it again.';
 
-const ModelProto = protobuf
-  .parse(`
+const SCHEMA = `
     syntax = "proto2";
     message ModelProto {
       repeated SentencePiece pieces = 1;
@@ -49,8 +48,17 @@ const ModelProto = protobuf
       optional bool add_dummy_prefix = 3 [default = true];
       optional bool remove_extra_whitespaces = 4 [default = true];
       optional bool escape_whitespaces = 5 [default = true];
-    }`)
-  .root.lookupType('ModelProto');
+    }`;
+
+let known: Type | undefined;
+
+/** The library is loaded with the first model: the language server has no use for it at its start. */
+async function modelProto(): Promise<Type> {
+  if (known) return known;
+  const { default: protobuf } = await import('protobufjs');
+  known = protobuf.parse(SCHEMA).root.lookupType('ModelProto');
+  return known;
+}
 
 interface Decoded {
   readonly pieces: SentencePieceModel['pieces'];
@@ -69,8 +77,8 @@ interface Decoded {
 }
 
 /** @throws ModelFileError when the file is damaged, or of a kind that is not read */
-export function parseSentencePiece(path: string, bytes: Uint8Array): SentencePieceModel {
-  const proto = decode(path, bytes);
+export async function parseSentencePiece(path: string, bytes: Uint8Array): Promise<SentencePieceModel> {
+  const proto = await decode(path, bytes);
   const { pieces, trainerSpec: trainer, normalizerSpec: normalizer } = proto;
   if (pieces.length === 0 || pieces.length > MAX_PIECES || trainer === null || normalizer === null)
     throw new ModelFileError(path, `is no SentencePiece model, or one of ${pieces.length} pieces`, DAMAGED);
@@ -102,9 +110,10 @@ export function parseSentencePiece(path: string, bytes: Uint8Array): SentencePie
   };
 }
 
-function decode(path: string, bytes: Uint8Array): Decoded {
+async function decode(path: string, bytes: Uint8Array): Promise<Decoded> {
+  const type = await modelProto();
   try {
-    return ModelProto.decode(bytes) as unknown as Decoded;
+    return type.decode(bytes) as unknown as Decoded;
   } catch (error) {
     throw new ModelFileError(path, `is no SentencePiece model: ${(error as Error).message}`, DAMAGED);
   }

@@ -49,7 +49,7 @@ export async function buildTokenizer(
     const path = join(dir, name);
     const bytes = await readBounded(path);
     if (bytes === undefined) continue;
-    return sentencePieceDefinition({ path, model: parseSentencePiece(path, bytes), modelType: config.model_type, special });
+    return sentencePieceDefinition({ path, model: await parseSentencePiece(path, bytes), modelType: config.model_type, special });
   }
   const words = await readBounded(join(dir, 'vocab.txt'));
   if (words !== undefined && config.model_type === 'bert')
