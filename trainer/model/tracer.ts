@@ -4,7 +4,7 @@ import { batchNorm, frozenBatchNorm } from './layer/batch-norm.ts';
 import { dropoutMask } from './layer/dropout.ts';
 import { layerNorm, rmsNorm } from './layer/norm.ts';
 import type { BatchNormSpec, BiasedSpec, ConvSpec, ModuleSpec, ParameterSpec } from './model-spec.ts';
-import { FLOAT32_STORAGE, type WeightStorage } from './weight-storage.ts';
+import { type ComputeType, FLOAT32_STORAGE, type WeightStorage } from './weight-storage.ts';
 
 /** What passes through a module, for importance and coverage. */
 export interface ModuleTap {
@@ -65,13 +65,12 @@ export class Tracer {
 
   /** A weight in the element type that products are computed in. */
   factor(spec: ParameterSpec): Node {
-    return this.graph.cast(this.storage.weight(this.graph, spec), this.storage.compute);
+    return this.graph.cast(this.storage.weight(this.graph, spec), this.compute);
   }
 
-  /** The product of two float32 tensors, computed in the element type of products. */
-  product(a: Node, b: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node {
-    const { graph, storage } = this;
-    return graph.cast(graph.matmul(graph.cast(a, storage.compute), graph.cast(b, storage.compute), options), 'float32');
+  /** What products are computed in. */
+  get compute(): ComputeType {
+    return this.storage.compute;
   }
 
   /** Has the backward pass keep this tensor in place of the product that it is a cheap form of, in the element type of products. */

@@ -1,6 +1,6 @@
 /** Builds the program of one fused step: from the nodes that it gives down to those that it reads. */
 import type { Node } from '../graph.ts';
-import { elementCount, fromBfloat16 } from '../types.ts';
+import { type DType, elementCount, fromBfloat16 } from '../types.ts';
 import {
   type Access,
   type Axis,
@@ -87,13 +87,15 @@ class Builder {
     throw new MustBeRead(root);
   }
 
-  /** A root that is moves of a concat is stored part by part, over the axes of a part. */
+  /** A root that is moves of a concat, in whatever element type, is stored part by part, over the axes of a part. */
   private concatParts(root: Node, whole: Access): RootStore[] | undefined {
     let [node, access] = [root, whole];
-    while (isView(node) && node.op !== 'concat') {
+    const casts: Node[] = [];
+    while ((isView(node) && node.op !== 'concat') || node.op === 'cast') {
       const input = node.inputs[0] as Node;
       if (this.isRead(input)) return undefined;
-      access = this.guard(root, () => this.through(node, access));
+      if (node.op === 'cast') casts.push(node);
+      else access = this.guard(root, () => this.through(node, access));
       node = input;
     }
     if (node.op !== 'concat') return undefined;
@@ -111,7 +113,7 @@ class Builder {
     return node.inputs.map((part, i) => ({
       node: root,
       access: { dims: whole.dims.map(each => fixed(each, outer, i)) },
-      value: this.valueOf(part, partAccess),
+      value: casts.reduceRight((value, { dtype }) => this.castTo(dtype, value), this.valueOf(part, partAccess)),
     }));
   }
 
@@ -121,8 +123,8 @@ class Builder {
       return this.values.constant(numberOf(node as Node<'constant'>));
     if (this.roots.has(node)) return this.rootValue(node, access);
     if (this.isRead(node)) return this.values.load(node, access);
-    // Outside a pad's input nothing may be computed.
-    if (access.padding && !isView(node)) throw new MustBeRead(node);
+    // Outside a pad's input nothing may be computed; 0 is the same in every element type.
+    if (access.padding && !isView(node) && !(node.op === 'cast' && access.padding.value === 0)) throw new MustBeRead(node);
     return this.compute(node, access);
   }
 
@@ -161,9 +163,9 @@ class Builder {
         node.op,
         node.inputs.map((_, i) => operand(i)),
       );
-      return node.dtype === 'bfloat16' && !KEEPS_BFLOAT16.has(node.op) ? this.values.apply('roundToBfloat16', [value]) : value;
+      return KEEPS_BFLOAT16.has(node.op) ? value : this.castTo(node.dtype, value);
     }
-    if (node.op === 'cast') return node.dtype === 'bfloat16' ? this.values.apply('roundToBfloat16', [operand(0)]) : operand(0);
+    if (node.op === 'cast') return this.castTo(node.dtype, operand(0));
     if (node.op === 'concat') throw new MustBeRead(node);
     if (isView(node)) return this.valueOf(input(0), this.through(node, access));
     if (node.op === 'softmax') return this.softmax(node, access);
@@ -222,7 +224,13 @@ class Builder {
   private reduceOver(node: Node<'sum' | 'max'>, whole: Access, column: Axis): Value {
     const value = this.valueOf(node.inputs[0] as Node, whole);
     const reduced = this.overRow(node.op, value, column);
-    return node.dtype === 'bfloat16' ? this.values.apply('roundToBfloat16', [reduced]) : reduced;
+    return this.castTo(node.dtype, reduced);
+  }
+
+  private castTo(dtype: DType, value: Value): Value {
+    const isRound =
+      (value.kind === 'instruction' && value.name === 'roundToBfloat16') || (value.kind === 'load' && value.node.dtype === 'bfloat16');
+    return dtype === 'bfloat16' && !isRound ? this.values.apply('roundToBfloat16', [value]) : value;
   }
 
   private softmax(node: Node, access: Access): Value {

@@ -5,7 +5,7 @@ import { ruleOf } from '../op-table.ts';
 import type { Signature } from '../program.ts';
 import { byteSize } from '../types.ts';
 import { BuildMemo } from './build-memo.ts';
-import { isFusible } from './fusible.ts';
+import { isFusible, isView } from './fusible.ts';
 import { MustBeRead } from './must-be-read.ts';
 import type { RowProgram } from './row-program.ts';
 
@@ -63,7 +63,7 @@ interface Reach {
 }
 
 class Planner {
-  private readonly signature: Signature;
+  private readonly schedule: readonly Node[];
   private readonly memo: Pick<BuildMemo, 'build'>;
   private readonly placeOf = new Map<Node, number>();
   private readonly readers = new Map<Node, Node[]>();
@@ -79,14 +79,15 @@ class Planner {
   private readonly writes = new Map<string, number[]>();
 
   constructor(signature: Signature, memo: Pick<BuildMemo, 'build'>) {
-    this.signature = signature;
     this.memo = memo;
     const { schedule, outputs } = signature;
     this.isOutput = new Set(Object.values(outputs));
     this.barriers = new Int32Array(schedule.length + 1);
-    schedule.forEach((node, i) => {
-      this.placeOf.set(node, i);
+    for (const node of schedule)
       for (const input of new Set(node.inputs)) this.readers.set(input, [...(this.readers.get(input) ?? []), node]);
+    this.schedule = this.narrowedEarly(schedule);
+    this.schedule.forEach((node, i) => {
+      this.placeOf.set(node, i);
       for (const variable of writtenVariables(node)) this.writes.set(variable, [...(this.writes.get(variable) ?? []), i]);
       const isBarrier = !isFusible(node) && !isSource(node) && ruleOf(node.op).buffer !== 'view';
       this.barriers[i + 1] = (this.barriers[i] as number) + (isBarrier ? 1 : 0);
@@ -94,13 +95,37 @@ class Planner {
   }
 
   plan(): Step[] {
-    const { schedule } = this.signature;
-    for (let i = schedule.length - 1; i >= 0; i--) this.place(schedule[i] as Node, i);
+    for (let i = this.schedule.length - 1; i >= 0; i--) this.place(this.schedule[i] as Node, i);
     const inOrder = (nodes: readonly Node[]) =>
       [...nodes].sort((a, b) => (this.placeOf.get(a) as number) - (this.placeOf.get(b) as number));
     return [...this.drafts]
       .sort((a, b) => a.place - b.place)
       .map(({ nodes, reads, program }) => ({ nodes: inOrder(nodes), reads, ...(program && { program }) }));
+  }
+
+  /** Where nobody else reads a number, it is made narrower as soon as it is there: less waits, and what makes it can give it so. */
+  private narrowedEarly(schedule: readonly Node[]): readonly Node[] {
+    const early = new Set<Node>();
+    return schedule.flatMap(node => {
+      if (early.has(node)) return [];
+      const chain = this.narrowing(node);
+      for (const each of chain) early.add(each);
+      return [node, ...chain];
+    });
+  }
+
+  /** The moves and the cast that lead from this node, which nobody reads otherwise, to fewer bytes; none where they do not. */
+  private narrowing(node: Node): Node[] {
+    if (isSource(node) || this.isOutput.has(node)) return [];
+    const chain: Node[] = [];
+    for (let last = node; ; ) {
+      const [next, ...others] = this.readers.get(last) ?? [];
+      if (!next || others.length > 0 || next.inputs.length !== 1 || this.isOutput.has(next)) return [];
+      chain.push(next);
+      if (isNarrowing(next)) return chain;
+      if (!isView(next)) return [];
+      last = next;
+    }
   }
 
   private place(node: Node, at: number): void {
@@ -199,7 +224,9 @@ class Planner {
       const found = this.memo.build({ roots, isRead: node => this.isRead(node, reach) });
       if (found instanceof MustBeRead) {
         if (reach.roots.has(found.node) || forced.has(found.node)) return undefined;
-        forced.add(found.node);
+        // Where it is only read as a narrower one, that is what has to be there.
+        const narrow = this.narrowing(found.node).at(-1);
+        forced.add(narrow && !reach.roots.has(narrow) && !forced.has(narrow) ? narrow : found.node);
         continue;
       }
       const { program, reads } = found;
@@ -216,7 +243,7 @@ class Planner {
     for (const use of this.usesOf(node)) if (!use.nodes.some(given => roots.has(given))) return true;
     const at = this.placeOf.get(node) as number;
     if (this.isOverwritten(node, at, place)) return true;
-    if (this.barriersBetween(at, place) === 0) return false;
+    if (widens(node) || this.barriersBetween(at, place) === 0) return false;
     const isDear = this.isDear(node, place, read);
     if (isDear) doubts.add(node);
     return isDear;
@@ -304,6 +331,20 @@ const NONE: ReadonlySet<Draft> = new Set();
 const NOTHING: ReadonlySet<Node> = new Set();
 
 const isSource = ({ op }: Node): boolean => op === 'feed' || op === 'constant' || op === 'read';
+
+const isNarrowing = (node: Node): boolean => node.op === 'cast' && byteSize(node) < byteSize(node.inputs[0] as Node);
+
+/** Moves of the same numbers in more bytes: what it is made of is read in its place. */
+function widens(node: Node): boolean {
+  let [base, hasWidened] = [node, false];
+  while (isView(base) ? base.inputs.length === 1 : isWidening(base)) {
+    hasWidened ||= isWidening(base);
+    base = base.inputs[0] as Node;
+  }
+  return hasWidened && byteSize(base) <= byteSize(node);
+}
+
+const isWidening = (node: Node): boolean => node.op === 'cast' && byteSize(node) > byteSize(node.inputs[0] as Node);
 
 /** A source is there whatever happens. */
 const sizeOf = (node: Node): number => (isSource(node) || aliasedRead(node) ? 0 : byteSize(node));

@@ -143,7 +143,7 @@ function attend(tracer: Tracer, { config, block, layer, x, batch, tokens, rotary
     scale: headDim ** -0.5,
     mask: inputs.mask,
     chunk: queryChunk(tokens),
-    product: tracer.product.bind(tracer),
+    compute: tracer.compute,
   });
   return graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
 }

@@ -1,5 +1,6 @@
 /** Softmax attention in chunks of queries, so that the whole score matrix is never held and causal work is halved. */
 import type { Graph, Node } from '../../graph/graph.ts';
+import type { ComputeType } from '../weight-storage.ts';
 
 /** Which keys a query may see. */
 export type AttentionMask =
@@ -26,8 +27,8 @@ export interface AttentionParams {
   readonly scores?: Node;
   /** Gives a mask that the probabilities are multiplied by (dropout). */
   readonly dropMask?: (shape: readonly number[]) => Node;
-  /** Computes the products, of float32 tensors; the graph's own where not given. */
-  readonly product?: (a: Node, b: Node, options?: { transposeA?: boolean; transposeB?: boolean }) => Node;
+  /** What products are computed in, float32 where not given; all else is float32. */
+  readonly compute?: ComputeType;
 }
 
 /** Low enough that exp() of it is 0, high enough that a row of nothing else stays finite. */
@@ -56,33 +57,40 @@ export function attention(graph: Graph, params: AttentionParams): Node {
  * With a mask M on P: O = (P∘M)·V, dV = (P∘M)ᵀ·dO, dS = P∘(M∘(dO·Vᵀ) − D), and D is still Σ dO∘O.
  */
 function attendChunk(graph: Graph, params: AttentionParams, part: { begin: number; size: number; seen: number }): Node {
-  const { q, k, v, scale, product = graph.matmul.bind(graph) } = params;
+  const { q, k, v, scale, compute = 'float32' } = params;
   const [batch, heads, , dim] = q.shape as [number, number, number, number];
   const kvHeads = k.shape[1] as number;
   const rows = (heads / kvHeads) * part.size;
   const fold = (x: Node, width: number) => graph.reshape(x, [batch, kvHeads, rows, width]);
+  const factor = (x: Node) => graph.cast(x, compute);
+  const product = (a: Node, b: Node, options?: { transposeA?: boolean; transposeB?: boolean }) =>
+    graph.cast(graph.matmul(a, b, options), 'float32');
   const queries = graph.mul(fold(graph.sliceAxis(q, 2, part.begin, part.size), dim), scale);
   const keys = graph.sliceAxis(k, 2, 0, part.seen);
   const values = graph.sliceAxis(v, 2, 0, part.seen);
-  const products = graph.within({ cheap: true }, () => product(queries, keys, { transposeB: true }));
+  const [ownQueries, ownKeys, ownValues] = [factor(queries), factor(keys), factor(values)];
+  const products = graph.within({ cheap: true }, () => product(ownQueries, ownKeys, { transposeB: true }));
   const own = params.scores && fold(graph.slice(params.scores, [0, 0, part.begin, 0], [batch, heads, part.size, part.seen]), part.seen);
-  const p = graph.softmax(hide(graph, own ? graph.add(products, own) : products, params.mask, part, heads));
+  const p = factor(graph.softmax(hide(graph, own ? graph.add(products, own) : products, params.mask, part, heads)));
   const drop = params.dropMask?.(p.shape);
-  const dropped = (probabilities: Node, mask: Node | undefined) => (mask ? graph.mul(probabilities, mask) : probabilities);
-  const out = product(dropped(p, drop), values);
+  const wide = (x: Node) => graph.cast(x, 'float32');
+  const dropped = (probabilities: Node, mask: Node | undefined) => (mask ? factor(graph.mul(wide(probabilities), mask)) : probabilities);
+  const out = product(dropped(p, drop), ownValues);
   out.custom = {
     inputs: own ? [queries, keys, values, own] : [queries, keys, values],
     rule: ({ dy, wants, value }) => {
       const probabilities = value(p);
       const mask = drop && value(drop);
-      const towardsValues = wants(2) ? product(dropped(probabilities, mask), dy, { transposeA: true }) : undefined;
+      const towardsOut = factor(dy);
+      const towardsValues = wants(2) ? product(dropped(probabilities, mask), towardsOut, { transposeA: true }) : undefined;
       if (!wants(0) && !wants(1) && !wants(3)) return [undefined, undefined, towardsValues];
       const drift = graph.sum(graph.mul(dy, value(out)), [-1], true);
-      const towardsP = product(dy, value(values), { transposeB: true });
-      const towardsScores = graph.mul(probabilities, graph.sub(dropped(towardsP, mask), drift));
+      const towardsP = product(towardsOut, value(ownValues), { transposeB: true });
+      const towardsScores = graph.mul(wide(probabilities), graph.sub(mask ? graph.mul(towardsP, mask) : towardsP, drift));
+      const towardsProducts = factor(towardsScores);
       return [
-        wants(0) ? product(towardsScores, value(keys)) : undefined,
-        wants(1) ? product(towardsScores, value(queries), { transposeA: true }) : undefined,
+        wants(0) ? product(towardsProducts, value(ownKeys)) : undefined,
+        wants(1) ? product(towardsProducts, value(ownQueries), { transposeA: true }) : undefined,
         towardsValues,
         wants(3) ? towardsScores : undefined,
       ];

@@ -43,8 +43,8 @@ export interface AttendParams {
 export function attend(tracer: Tracer, { q, k, v, mask, scale, scores, dropout }: AttendParams): Node {
   const { graph } = tracer;
   const [batch, heads, tokens, headDim] = q.shape as [number, number, number, number];
-  const [dropMask, product] = [tracer.dropoutMask(dropout), tracer.product.bind(tracer)];
-  const out = attention(graph, { q, k, v, scale, mask, scores, chunk: queryChunk(tokens), dropMask, product });
+  const [dropMask, chunk] = [tracer.dropoutMask(dropout), queryChunk(tokens)];
+  const out = attention(graph, { q, k, v, scale, mask, scores, chunk, dropMask, compute: tracer.compute });
   return graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
 }
 
