@@ -55,7 +55,12 @@ export class Graph extends NodeStore {
   relu = (x: Node): Node => this.node('relu', [x], {});
   sin = (x: Node): Node => this.node('sin', [x], {});
   cos = (x: Node): Node => this.node('cos', [x], {});
-  cast = (x: Node, dtype: DType): Node => (x.dtype === dtype ? x : this.node('cast', [x], { dtype }));
+  /** A bfloat16 in float32 and back is itself. */
+  cast = (x: Node, dtype: DType): Node => {
+    if (x.dtype === dtype) return x;
+    const [source] = x.op === 'cast' && x.dtype === 'float32' && dtype === 'bfloat16' ? x.inputs : [];
+    return source?.dtype === dtype ? source : this.node('cast', [x], { dtype });
+  };
 
   add = (a: Node, b: Node | number): Node => this.node('add', [a, this.lift(b, a)], {});
   sub = (a: Node, b: Node | number): Node => this.node('sub', [a, this.lift(b, a)], {});

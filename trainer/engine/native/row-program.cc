@@ -199,10 +199,13 @@ To Narrow(float value) {
 
 template <class To>
 void NarrowRow(const float* __restrict from, To* __restrict to, int64_t stride, int64_t count) {
-  if (stride == 1)
-    for (int64_t i = 0; i < count; i++) to[i] = Narrow<To>(from[i]);
-  else
+  if (stride != 1) {
     for (int64_t i = 0; i < count; i++) to[i * stride] = Narrow<To>(from[i]);
+  } else if constexpr (std::is_same_v<To, uint16_t>) {
+    ToBfloat16s(from, to, count);
+  } else {
+    for (int64_t i = 0; i < count; i++) to[i] = Narrow<To>(from[i]);
+  }
 }
 
 template <class To>
@@ -270,10 +273,11 @@ void Store(const RowProgram& program, const Access& access, const Buffers& buffe
   }
 }
 
+int64_t CountOf(Kind kind, const Tile& tile) { return kind == Kind::kFull ? tile.elements() : kind == Kind::kRow ? tile.rows : 1; }
+
 template <class F>
 void Map(F f, const Instruction& i, const Tile& tile, Registers& r) {
-  const Kind kind = r.kinds[i.target];
-  const int64_t count = kind == Kind::kFull ? tile.elements() : kind == Kind::kRow ? tile.rows : 1;
+  const int64_t count = CountOf(r.kinds[i.target], tile);
   const float* a = r.value[i.a];
   float* to = r.target[i.target];
 #pragma GCC ivdep
@@ -286,7 +290,7 @@ void Combine(F f, const Instruction& i, const Tile& tile, Registers& r) {
   const Kind kind = r.kinds[i.target], ka = r.kinds[i.a], kb = r.kinds[i.b];
   const float *a = r.value[i.a], *b = r.value[i.b];
   float* to = r.target[i.target];
-  const int64_t count = kind == Kind::kFull ? tile.elements() : kind == Kind::kRow ? tile.rows : 1;
+  const int64_t count = CountOf(kind, tile);
   if (ka == kind && kb == kind) {
 #pragma GCC ivdep
     for (int64_t n = 0; n < count; n++) to[n] = f(a[n], b[n]);
@@ -388,7 +392,7 @@ void Execute(const Instruction& i, const Tile& tile, Registers& r) {
     case 9: Map([](float x) { return Sigmoid(x); }, i, tile, r); break;
     case 10: Map([](float x) { return Erf(x); }, i, tile, r); break;
     case 11: Map([](float x) { return x < 0.f ? 0.f : x; }, i, tile, r); break;
-    case 12: Map([](float x) { return FromBfloat16(ToBfloat16(x)); }, i, tile, r); break;
+    case 12: RoundToBfloat16s(r.value[i.a], r.target[i.target], CountOf(r.kinds[i.target], tile)); break;
     case 13: Combine([](float x, float y) { return x + y; }, i, tile, r); break;
     case 14: Combine([](float x, float y) { return x - y; }, i, tile, r); break;
     case 15: Combine([](float x, float y) { return x * y; }, i, tile, r); break;

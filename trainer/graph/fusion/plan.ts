@@ -103,29 +103,40 @@ class Planner {
       .map(({ nodes, reads, program }) => ({ nodes: inOrder(nodes), reads, ...(program && { program }) }));
   }
 
-  /** Where nobody else reads a number, it is made narrower as soon as it is there: less waits, and what makes it can give it so. */
+  /** What is read for the last time to make it narrower is made so at once: less waits, and what makes it can give it so. */
   private narrowedEarly(schedule: readonly Node[]): readonly Node[] {
+    const after = new Map<Node, Node[]>();
     const early = new Set<Node>();
-    return schedule.flatMap(node => {
-      if (early.has(node)) return [];
-      const chain = this.narrowing(node);
+    for (const node of schedule) {
+      if (early.has(node)) continue;
+      const [reader, before = node] = (this.readers.get(node) ?? []).slice(-2).reverse();
+      const chain = reader && !this.isKept(node) ? this.narrowing(reader) : [];
+      if (chain.length > 0) after.set(before, [...(after.get(before) ?? []), ...chain]);
       for (const each of chain) early.add(each);
-      return [node, ...chain];
-    });
+    }
+    const withFollowers = (node: Node): Node[] => [node, ...(after.get(node) ?? []).flatMap(withFollowers)];
+    return schedule.filter(node => !early.has(node)).flatMap(withFollowers);
   }
 
-  /** The moves and the cast that lead from this node, which nobody reads otherwise, to fewer bytes; none where they do not. */
-  private narrowing(node: Node): Node[] {
-    if (isSource(node) || this.isOutput.has(node)) return [];
+  /** From `first` on, moves that nobody else reads, and the cast to fewer bytes that they lead to; nothing where they do not. */
+  private narrowing(first: Node | undefined): Node[] {
     const chain: Node[] = [];
-    for (let last = node; ; ) {
-      const [next, ...others] = this.readers.get(last) ?? [];
-      if (!next || others.length > 0 || next.inputs.length !== 1 || this.isOutput.has(next)) return [];
+    for (let next = first; next && next.inputs.length === 1 && !this.isOutput.has(next); ) {
       chain.push(next);
       if (isNarrowing(next)) return chain;
-      if (!isView(next)) return [];
-      last = next;
+      const readers: readonly Node[] = this.readers.get(next) ?? [];
+      next = isView(next) && readers.length === 1 ? readers[0] : undefined;
     }
+    return [];
+  }
+
+  private onlyReader(node: Node): Node | undefined {
+    const readers = this.readers.get(node) ?? [];
+    return readers.length === 1 && !this.isKept(node) ? readers[0] : undefined;
+  }
+
+  private isKept(node: Node): boolean {
+    return isSource(node) || aliasedRead(node) !== undefined || this.isOutput.has(node);
   }
 
   private place(node: Node, at: number): void {
@@ -225,7 +236,7 @@ class Planner {
       if (found instanceof MustBeRead) {
         if (reach.roots.has(found.node) || forced.has(found.node)) return undefined;
         // Where it is only read as a narrower one, that is what has to be there.
-        const narrow = this.narrowing(found.node).at(-1);
+        const narrow = this.narrowing(this.onlyReader(found.node)).at(-1);
         forced.add(narrow && !reach.roots.has(narrow) && !forced.has(narrow) ? narrow : found.node);
         continue;
       }
