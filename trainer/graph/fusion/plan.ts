@@ -20,6 +20,9 @@ export interface Step {
 /** Every node for itself. */
 export const singleSteps = ({ schedule }: Signature): Step[] => schedule.map(node => ({ nodes: [node], reads: node.inputs }));
 
+/** What is read again within so many nodes may wait for that in two forms. */
+const SOON = 32;
+
 /** Part of a place; as many names of names as fit between two places are never made. */
 const JUST_BEFORE = 2 ** -10;
 
@@ -28,6 +31,9 @@ const MOST_ATTEMPTS = 24;
 
 /** To share what is smaller saves no pass over memory. */
 const SMALL_BYTES = 256;
+
+/** A bias is smaller than what it is added to by at least so much. */
+const SMALL_SHARE = 64;
 
 /** What is made of more nodes is read, and looked through no further. */
 const MOST_BEHIND = 256;
@@ -105,11 +111,13 @@ class Planner {
 
   /** What is read for the last time to make it narrower is made so at once: less waits, and what makes it can give it so. */
   private narrowedEarly(schedule: readonly Node[]): readonly Node[] {
+    const at = new Map(schedule.map((node, i) => [node, i]));
     const after = new Map<Node, Node[]>();
     const early = new Set<Node>();
     for (const node of schedule) {
       if (early.has(node)) continue;
-      const [reader, before = node] = (this.readers.get(node) ?? []).slice(-2).reverse();
+      const [reader, other = node] = (this.readers.get(node) ?? []).slice(-2).reverse();
+      const before = (at.get(other) as number) - (at.get(node) as number) <= SOON ? node : other;
       const chain = reader && !this.isKept(node) ? this.narrowing(reader) : [];
       if (chain.length > 0) after.set(before, [...(after.get(before) ?? []), ...chain]);
       for (const each of chain) early.add(each);
@@ -254,7 +262,7 @@ class Planner {
     for (const use of this.usesOf(node)) if (!use.nodes.some(given => roots.has(given))) return true;
     const at = this.placeOf.get(node) as number;
     if (this.isOverwritten(node, at, place)) return true;
-    if (widens(node) || this.barriersBetween(at, place) === 0) return false;
+    if (isLight(node) || this.barriersBetween(at, place) === 0) return false;
     const isDear = this.isDear(node, place, read);
     if (isDear) doubts.add(node);
     return isDear;
@@ -272,12 +280,12 @@ class Planner {
     let [waiting, passes] = [0, 0];
     const found = new Set(node.inputs);
     for (const each of found) {
+      if (read.has(each)) continue;
       if (isFusible(each) && this.usesOf(each).size === 0) {
         if (found.size > MOST_BEHIND) return true;
         for (const input of each.inputs) found.add(input);
         continue;
       }
-      if (read.has(each)) continue;
       if (this.lastUse(each) < place) waiting += sizeOf(each);
       if (2 * byteSize(each) >= byteSize(node)) passes++;
       if (waiting > mostWaiting || passes > mostPasses) return true;
@@ -345,14 +353,26 @@ const isSource = ({ op }: Node): boolean => op === 'feed' || op === 'constant' |
 
 const isNarrowing = (node: Node): boolean => node.op === 'cast' && byteSize(node) < byteSize(node.inputs[0] as Node);
 
-/** Moves of the same numbers in more bytes: what it is made of is read in its place. */
-function widens(node: Node): boolean {
-  let [base, hasWidened] = [node, false];
-  while (isView(base) ? base.inputs.length === 1 : isWidening(base)) {
-    hasWidened ||= isWidening(base);
-    base = base.inputs[0] as Node;
+/**
+ * Is this node little more than another name for something that takes no more bytes: the same numbers widened or moved, with a bias added? That is
+ * read in its place, by all, so that it need not be written.
+ */
+function isLight(node: Node): boolean {
+  let [base, isOther] = [node, false];
+  for (let next = lightInput(base); next; next = lightInput(base)) {
+    isOther ||= !isView(base);
+    base = next;
   }
-  return hasWidened && byteSize(base) <= byteSize(node);
+  return isOther && byteSize(base) <= byteSize(node);
+}
+
+/** What a node is made of, where it does next to nothing. */
+function lightInput(node: Node): Node | undefined {
+  const [first, second] = node.inputs;
+  if (isView(node)) return second ? undefined : first;
+  if (isWidening(node)) return first;
+  const isArithmetic = node.op === 'add' || node.op === 'sub' || node.op === 'mul';
+  return isArithmetic && first && second && SMALL_SHARE * byteSize(second) <= byteSize(node) ? first : undefined;
 }
 
 const isWidening = (node: Node): boolean => node.op === 'cast' && byteSize(node) > byteSize(node.inputs[0] as Node);
