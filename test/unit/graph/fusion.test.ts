@@ -71,6 +71,37 @@ describe('what runs together', () => {
     expect(shown(steps)).toEqual(['matmul', 'matmul', 'fused mul exp', 'matmul', 'fused add']);
   });
 
+  /** Where its value is bfloat16, a step that gives it writes half the bytes. */
+  const typesGiven = (steps: readonly Step[]): string[][] =>
+    steps.flatMap(({ nodes, program }) => (program ? [nodes.map(({ dtype }) => dtype)] : []));
+
+  test('a number is narrowed where it is made, and widened where it is read', () => {
+    const steps = fusedSteps(
+      signatureOf(graph => {
+        const narrow = (x: Node) => graph.cast(x, 'bfloat16');
+        const [a, b] = [narrow(graph.feed('a', [16, 16])), narrow(graph.feed('b', [16, 16]))];
+        const x = graph.cast(graph.matmul(a, b), 'float32');
+        const e = graph.exp(x);
+        const top = graph.max(e, [-1]);
+        // Products stand between the exponential, its narrow form, and what reads its argument again.
+        const y = graph.matmul(a, graph.matmul(b, a));
+        return { top, y: graph.matmul(narrow(e), y), z: graph.square(graph.add(x, graph.feed('bias', [16]))) };
+      }),
+    );
+    expect(shown(steps).filter(step => step !== 'matmul')).toEqual(['fused cast', 'fused cast', 'fused cast', 'fused max square']);
+    expect(typesGiven(steps)).toEqual([['bfloat16'], ['bfloat16'], ['bfloat16'], ['float32', 'float32']]);
+  });
+
+  test('what is joined for a narrower form is joined in that form', () => {
+    const steps = fusedSteps(
+      signatureOf(graph => {
+        const [a, b] = [graph.feed('a', [8, 8]), graph.feed('b', [8, 8])];
+        return { y: graph.matmul(graph.cast(graph.concat([graph.exp(a), graph.neg(b)], 0), 'bfloat16'), graph.cast(a, 'bfloat16')) };
+      }),
+    );
+    expect(typesGiven(steps)).toEqual([['bfloat16'], ['bfloat16']]);
+  });
+
   test('a variable is read before it is written, though the reading step would run later', () => {
     const graph = new Graph();
     const w = graph.read({ name: 'w', shape: [4], dtype: 'float32' });
@@ -196,6 +227,19 @@ describe.skipIf(!fusing)(`against the interpreter${fusing ? '' : ` (skipped: ${r
       },
       { x: Float32Array.from(randomNumbers(9 * 33, -3, 3, 5)) },
       // One unit in the last place of bfloat16: the two exp() may round to different sides.
+      2 ** -8,
+    ));
+
+  test('bfloat16 through a concat, a pad and a sum with a bias', () =>
+    compare(
+      graph => {
+        const x = graph.feed('x', [6, 33]);
+        const narrow = graph.cast(graph.concat([graph.exp(x), graph.neg(x)], 0), 'bfloat16');
+        const padded = graph.pad(graph.cast(graph.sliceAxis(narrow, 0, 2, 3), 'float32'), [1, 0], [2, 0]);
+        const biased = graph.add(graph.cast(narrow, 'float32'), graph.sliceAxis(x, 0, 0, 1));
+        return { narrow, late: graph.add(padded, x), both: graph.mul(graph.sigmoid(biased), biased) };
+      },
+      { x: Float32Array.from(randomNumbers(6 * 33, -3, 3, 7)) },
       2 ** -8,
     ));
 
