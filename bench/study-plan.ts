@@ -92,10 +92,10 @@ export const parts: readonly PartPlan[] = [
     title: 'SmolLM2-135M on spam',
     settings: {
       task: 'causal_lm',
-      'data.prompt': '{text}\n\nSpam or ham?',
+      'data.prompt': 'Is this e-mail spam or ham?\n\n{text}\n\nAnswer spam or ham.',
       dtype: 'bfloat16',
-      max_length: 80,
-      per_device_train_batch_size: 4,
+      max_length: 128,
+      per_device_train_batch_size: 2,
       per_device_eval_batch_size: 8,
       num_train_epochs: 1,
       'importance.samples': 16,
