@@ -45,6 +45,7 @@ const cases: readonly Case[] = [
   { family: 'deit', method: 'lora', format: 'merged' },
   { family: 'resnet', method: 'lora', format: 'peft' },
   { family: 'resnet', method: 'lora', format: 'peft', ownHead: true },
+  { family: 'resnet', method: 'dora', format: 'peft' },
   { family: 'resnet', method: 'spsft', format: 'peft' },
   { family: 'resnet', method: 'spsft', format: 'merged' },
   { family: 'bert_torch', method: 'spsft', format: 'merged' },
@@ -64,7 +65,7 @@ describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python
     const work = await temporaryFolder();
     const requests: object[] = [];
     for (const [i, tuning] of cases.entries()) {
-      const base = tuning.headless ? await headlessBase(golden, tuning.headless) : join(golden, tuning.family);
+      const base = tuning.headless ? await headlessBase(tuning.headless) : join(golden, tuning.family);
       const adapterPath = await tinyClassifierAdapter({ ...tuning, base });
       const outputDir = join(work, `export-${i}`);
       await exportModel({ adapterPath, format: tuning.format, outputDir, overwrite: false, engine, openBase: () => openModel(base) });

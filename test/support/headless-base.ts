@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { type TensorEntry, writeSafetensors } from '../../trainer/hub/safetensors-writer.ts';
 import { temporaryFolder } from './tiny-adapter.ts';
+import { goldenFolder } from './tiny-classifier-adapter.ts';
 
 /** How the names of a class without a head begin (`bert.`, or nothing), by what the classifier's begin with. */
 export interface Headless {
@@ -24,9 +25,9 @@ export const HEADLESS: readonly Headless[] = [
 ];
 
 /** @returns the folder */
-export async function headlessBase(golden: string, { family, architecture, prefix, keepsPrefix, dropped }: Headless): Promise<string> {
+export async function headlessBase({ family, architecture, prefix, keepsPrefix, dropped }: Headless): Promise<string> {
   const folder = join(await temporaryFolder(), `${family}-${architecture}`);
-  await cp(join(golden, family), folder, { recursive: true });
+  await cp(goldenFolder(family), folder, { recursive: true });
   const { config, weights } = await openModel(folder);
   const entries: TensorEntry[] = [...weights.tensors.values()]
     .filter(({ name }) => !dropped.test(name))

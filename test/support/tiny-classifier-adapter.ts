@@ -11,6 +11,8 @@ import { scattered, settingsOf } from './method-settings.ts';
 import { randomNumbers } from './operation-case.ts';
 import { temporaryFolder } from './tiny-adapter.ts';
 
+export const goldenFolder = (family: string): string => join(import.meta.dirname, '..', 'golden', family);
+
 /** Of a head for other data than the base's. */
 export const NEW_LABELS = ['cat', 'dog', 'fox', 'hen', 'owl'];
 
@@ -20,6 +22,8 @@ const POSITIVE = /magnitude|running_var/;
 export interface TinyClassifierParams {
   readonly base: string;
   readonly method: MethodName;
+  /** Of the new head; `NEW_LABELS` where not given. */
+  readonly labels?: readonly string[];
   /** Keeps the base's head instead of a new one. */
   readonly ownHead?: boolean;
   readonly settings?: Partial<MethodSettings>;
@@ -31,12 +35,13 @@ export interface TinyClassifierParams {
 export async function tinyClassifierAdapter({
   base,
   method,
+  labels = NEW_LABELS,
   ownHead,
   settings: changes,
   batchNorm = 'frozen',
 }: TinyClassifierParams): Promise<string> {
   const folder = await openModel(base);
-  const described = ownHead ? {} : { problem: 'single_label' as const, labels: NEW_LABELS };
+  const described = ownHead ? {} : { problem: 'single_label' as const, labels };
   const model = modelOfAdapter(folder.config, described);
   const settings = settingsOf({ budget: { r: 2 }, rank: 2, modulesToSave: ['head'], ...changes });
   const attachment = withBatchNorm(methods[method].attach(model, settings, scattered(model, method, settings)), model, batchNorm);

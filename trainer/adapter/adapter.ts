@@ -59,7 +59,8 @@ export interface AdapterDescription {
  * An adapter on the disk; its numbers are read when they are asked for. Names of tensors:
  * trained in place `<parameter>`: all of it, its trained rows [r, …] or elements [k], in the order of the description;
  * factors `<module>.lora_A.weight` [r, in] and `<module>.lora_B.weight` [out, r] (of convolutions as PEFT has them), of embeddings
- * `<module>.lora_embedding_A` [r, tokens] and `…_B` [features, r]; `<module>.lora_B.bias`, `<module>.lora_magnitude_vector` [out];
+ * `<module>.lora_embedding_A` [r, tokens] and `…_B` [features, r]; `<module>.lora_B.bias`, `<module>.lora_magnitude_vector` [out] (of
+ * convolutions [1, out, 1, 1]);
  * `<module>.vera_lambda_d` [r] and `<module>.vera_lambda_b` [out].
  */
 export interface Adapter {

@@ -1,8 +1,10 @@
 /** Brings an adapter and its base together: weights with what was trained in them, or factors beside them. Nothing is trained any more. */
 import type { HostArray } from '../graph/types.ts';
 import { combine } from '../method/combine.ts';
+import { groupsOf } from '../method/lora.ts';
 import type { Attachment, LoraRank } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
+import { targetExactly } from '../method/targets.ts';
 import type { Model } from '../model/model-spec.ts';
 import { type WeightSource, withInitial } from '../model/weight-stream.ts';
 import { type Adapter, AdapterError } from './adapter.ts';
@@ -30,7 +32,8 @@ export interface ApplyAdapterParams {
 }
 
 /**
- * Factors of lora and vera stay beside the weights of the blocks, where they cost little; everything else is merged as it is read.
+ * Factors of lora and vera stay beside the weights of the blocks, where they cost little; everything else is merged as it is read, and so
+ * are those of grouped convolutions, which take a product for each group.
  * @throws AdapterError that names everything in which adapter and base disagree
  */
 export async function applyAdapter({ model, weights, fingerprint, adapter }: ApplyAdapterParams): Promise<AdaptedModel> {
@@ -63,7 +66,9 @@ async function checkBiases({ dir, description, ...adapter }: Adapter, model: Mod
 function modulesBeside(model: Model, { description, tensors }: Adapter): ReadonlySet<string> {
   const { method, lora, vera } = description;
   if (method === 'dora') return new Set();
-  const modules = model.modules.filter(({ kind, part }) => (kind === 'linear' || kind === 'conv') && part !== 'head');
+  const modules = model.modules.filter(
+    module => (module.kind === 'linear' || module.kind === 'conv') && module.part !== 'head' && groupsOf(module) === 1,
+  );
   if (!vera) return new Set(modules.filter(({ name }) => lora.has(name) && !lora.get(name)?.hasBias).map(({ name }) => name));
   // The shared matrices are as large as the largest target: where a corner is all that is left, they are not made anew.
   const tuned = modules.filter(({ name }) => tensors.has(`${name}.vera_lambda_b`));
@@ -77,7 +82,7 @@ function besideAttachment(model: Model, { description }: Adapter, beside: Readon
   if (beside.size === 0) return untouched;
   if (vera) {
     const ofVera = { projectionKey: vera.projectionKey, dInitial: 0 };
-    const attached = { ...settings, targetModules: [...beside], rank: vera.r, loraAlpha: 1, vera: ofVera };
+    const attached = { ...settings, targetModules: [...beside].map(targetExactly), rank: vera.r, loraAlpha: 1, vera: ofVera };
     return methods.vera.attach(model, attached, new Map());
   }
   // One attachment for each pair of rank and alpha: PEFT's adapters may have several.
@@ -92,7 +97,7 @@ function besideAttachment(model: Model, { description }: Adapter, beside: Readon
   const parts = [...groups.values()].map(({ r, alpha, modules }) =>
     methods.lora.attach(
       model,
-      { ...settings, targetModules: modules, rank: r, loraAlpha: alpha, vera: { projectionKey: 0, dInitial: 0 } },
+      { ...settings, targetModules: modules.map(targetExactly), rank: r, loraAlpha: alpha, vera: { projectionKey: 0, dInitial: 0 } },
       new Map(),
     ),
   );

@@ -1,5 +1,6 @@
 /** Does an adapter belong to this model? Everything in which they disagree, in one error. */
 import { elementCount, sameShape } from '../graph/types.ts';
+import { magnitudeOf } from '../method/dora.ts';
 import type { VeraShape } from '../method/method.ts';
 import type { Model, ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
 import { type Adapter, type AdapterDescription, AdapterError, type AdapterRank, moduleOf } from './adapter.ts';
@@ -98,15 +99,15 @@ function factorTensors({ name, kind, weight }: ModuleSpec, { r, hasBias }: Adapt
       { name: `${name}.lora_embedding_A`, shape: [r, out] },
       { name: `${name}.lora_embedding_B`, shape: [rest[0] ?? 0, r] },
     ];
-  if (kind !== 'linear' && (kind !== 'conv' || isDora)) {
-    problems.push(`${name} is no linear layer`);
+  if (kind !== 'linear' && kind !== 'conv') {
+    problems.push(`${name} is neither a linear layer nor a convolution`);
     return [];
   }
   return [
     { name: `${name}.lora_A.weight`, shape: [r, ...rest] },
     { name: `${name}.lora_B.weight`, shape: [out, r, ...rest.slice(1).map(() => 1)] },
     ...(hasBias ? [{ name: `${name}.lora_B.bias`, shape: [out] }] : []),
-    ...(isDora ? [{ name: `${name}.lora_magnitude_vector`, shape: [out] }] : []),
+    ...(isDora ? [magnitudeOf({ name, weight })] : []),
   ];
 }
 

@@ -15,6 +15,7 @@ import {
   moduleOf,
   PEFT_TORCH_WEIGHTS,
 } from './adapter.ts';
+import { ownFilters, ownMixture } from './grouped-factors.ts';
 import { nameInFile, nameInMemory } from './peft-names.ts';
 
 export const PEFT_CONFIG = 'adapter_config.json';
@@ -71,19 +72,57 @@ export async function readPeft(dir: string): Promise<Adapter> {
   try {
     const names = namesOf(source);
     const description = describe(source, names, parsed.data, problems);
-    if (problems.length > 0) throw new AdapterError(dir, problems, REMEDY);
-    return {
+    const read = (name: string): Promise<Float32Array> => source.readFloat32(names.get(name) ?? name);
+    const tensors = new Map([...names].map(([name, inFile]) => [name, { name, shape: source.tensors.get(inFile)?.shape ?? [] }]));
+    const adapter: Adapter = {
       dir,
       description: { ...description, createdBy: `peft ${typeof config.peft_version === 'string' ? config.peft_version : ''}`.trim() },
-      tensors: new Map([...names].map(([name, inFile]) => [name, { name, shape: source.tensors.get(inFile)?.shape ?? [] }])),
-      readFloat32: name => source.readFloat32(names.get(name) ?? name),
+      tensors,
+      readFloat32: read,
       close: () => source.close(),
     };
+    const whole = await withOwnFactors(adapter, problems);
+    if (problems.length > 0) throw new AdapterError(dir, problems, REMEDY);
+    return whole;
   } catch (error) {
     await source.close();
     throw error;
   }
 }
+
+/** An adapter with the factors of grouped convolutions in our form; those that have none go to `problems`. */
+async function withOwnFactors(adapter: Adapter, problems: string[]): Promise<Adapter> {
+  const { description, tensors, readFloat32: read } = adapter;
+  const own = new Map<string, { readonly shape: readonly number[]; readonly read: () => Promise<Float32Array> }>();
+  for (const [module, { r }] of description.lora) {
+    const [nameA, nameB] = [`${module}.lora_A.weight`, `${module}.lora_B.weight`];
+    const [, channels = 0, ...window] = tensors.get(nameA)?.shape ?? [];
+    const [out = 0, ofGroup = r] = tensors.get(nameB)?.shape ?? [];
+    const groups = r / ofGroup;
+    if (window.length === 0 || groups === 1) continue;
+    if (!Number.isInteger(groups) || channels % groups !== 0 || out % groups !== 0)
+      problems.push(`the factors of ${module} have the ranks ${r} and ${ofGroup}, which no number of groups explains`);
+    else if (description.method === 'dora') problems.push(`has DoRA of the grouped convolution ${module}, ${DORA_OF_GROUPS}`);
+    else if (!ownFilters(await read(nameA), r, groups)) problems.push(`${nameA} reads channels of all ${groups} groups, ${NO_WEIGHT}`);
+    else {
+      own.set(nameA, {
+        shape: [r, channels / groups, ...window],
+        read: async () => ownFilters(await read(nameA), r, groups) as Float32Array,
+      });
+      own.set(nameB, { shape: [out, r, ...window.map(() => 1)], read: async () => ownMixture(await read(nameB), r, groups) });
+    }
+  }
+  if (own.size === 0) return adapter;
+  return {
+    ...adapter,
+    tensors: new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, shape: own.get(name)?.shape ?? tensor.shape }])),
+    readFloat32: name => own.get(name)?.read() ?? read(name),
+  };
+}
+
+const NO_WEIGHT = 'which no weight of a grouped convolution expresses, and PEFT cannot merge either: tune without this layer';
+/** Its norm is of a product of [out / groups, R] and [R, in], whose rows are none of the weight's. */
+export const DORA_OF_GROUPS = 'of which PEFT takes the norm over rows that are not those of the weight';
 
 const isOn = (value: unknown): boolean =>
   value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0);
@@ -162,8 +201,10 @@ function veraShapeOf(names: ReadonlyMap<string, string>, shapeOf: ShapeOf, confi
   return { r: config.r, input: 0, output: Math.max(0, ...widest), projectionKey };
 }
 
-/** PEFT matches a key as a regular expression over the end of a module's name; dots mean dots in practice. */
+/** PEFT matches a key as a regular expression over the end of a module's name, with ^ over all of it; dots mean dots in practice. */
 function patternValue(patterns: Readonly<Record<string, number>> | null | undefined, module: string): number | undefined {
   const names = [module, nameInMemory(module)];
-  return Object.entries(patterns ?? {}).find(([key]) => names.some(name => name === key || name.endsWith(`.${key}`)))?.[1];
+  return Object.entries(patterns ?? {}).find(([key]) =>
+    names.some(name => name === key.replace(/^\^/, '') || name.endsWith(`.${key}`)),
+  )?.[1];
 }

@@ -1,8 +1,10 @@
 /** Factors as PEFT has them: those that were trained, and rows written as factors, exactly. */
 import type { Adapter, AdapterRank } from '../adapter/adapter.ts';
+import { groupOf, toPeft } from '../adapter/grouped-factors.ts';
 import { transpose } from '../adapter/merge.ts';
 import { PEFT_PREFIX } from '../adapter/read-peft.ts';
 import { encodeFloat32, type TensorEntry } from '../hub/safetensors-writer.ts';
+import { groupsOf } from '../method/lora.ts';
 import type { AnyModel, ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
 import type { WeightSource } from '../model/weight-stream.ts';
 
@@ -19,6 +21,17 @@ export interface Factors {
   readonly rows?: Int32Array;
   /** Of the trained factors, where there are any. */
   readonly trained?: AdapterRank;
+  /** For each group the factors that it uses; one group but for a grouped convolution. */
+  readonly used: readonly (readonly number[])[];
+}
+
+/** Each group uses the trained factors, and of those that rows are written as its own. */
+export function usedFactors(module: ModuleSpec, trained: number, rows: Int32Array = new Int32Array()): number[][] {
+  const [groups, out] = [groupsOf(module), module.weight.shape[0] as number];
+  const ofAll = Array.from({ length: trained }, (_, k) => k);
+  return Array.from({ length: groups }, (_, group) =>
+    ofAll.concat([...rows.keys()].filter(k => groupOf(rows[k] as number, out, groups) === group).map(k => trained + k)),
+  );
 }
 
 export const entryOf = (name: string, shape: readonly number[], values: () => Promise<Float32Array>): TensorEntry => ({
@@ -47,15 +60,29 @@ export function factorEntries(params: PeftParams, part: Factors, hasBias: boolea
       ),
     ];
   }
+  const groups = part.used.length;
+  const [ofGroup = 0, ...window] = rest;
   const entries = [
-    entryOf(`${PEFT_PREFIX}${name}.lora_A.weight`, [rank.r, ...rest], () => factorA(params, part)),
-    entryOf(`${PEFT_PREFIX}${name}.lora_B.weight`, [out, rank.r, ...rest.slice(1).map(() => 1)], () => factorB(params, part)),
+    entryOf(`${PEFT_PREFIX}${name}.lora_A.weight`, [rank.r, ofGroup * groups, ...window], async () => (await bothFactors(params, part)).a),
+    entryOf(
+      `${PEFT_PREFIX}${name}.lora_B.weight`,
+      [out, rank.r / groups, ...window.map(() => 1)],
+      async () => (await bothFactors(params, part)).b,
+    ),
   ];
   if (hasBias) entries.push(entryOf(`${PEFT_PREFIX}${name}.lora_B.bias`, [out], () => biasChange(params, part)));
   const magnitude = `${name}.lora_magnitude_vector`;
-  if (adapter.tensors.has(magnitude)) entries.push(entryOf(PEFT_PREFIX + magnitude, [out], () => adapter.readFloat32(magnitude)));
+  if (adapter.tensors.has(magnitude))
+    entries.push(entryOf(PEFT_PREFIX + magnitude, adapter.tensors.get(magnitude)?.shape ?? [], () => adapter.readFloat32(magnitude)));
   return entries;
 }
+
+async function bothFactors(params: PeftParams, part: Factors): Promise<{ a: Float32Array; b: Float32Array }> {
+  const own = { a: await factorA(params, part), b: await factorB(params, part) };
+  return part.used.length === 1 ? own : toPeft(own, ownRank(part), part.used);
+}
+
+const ownRank = ({ rows, trained }: Factors): number => (trained?.r ?? 0) + (rows?.length ?? 0);
 
 /** [r, in]: the trained A, and under it the change of the rows. */
 async function factorA({ weights, adapter }: PeftParams, { module, rows, trained }: Factors): Promise<Float32Array> {
@@ -64,16 +91,18 @@ async function factorA({ weights, adapter }: PeftParams, { module, rows, trained
 }
 
 /** [out, r]: the trained B, scaled where rows make the common scale 1, and beside it the selector of the rows. */
-async function factorB({ adapter }: PeftParams, { module, rows, trained, rank }: Factors): Promise<Float32Array> {
+async function factorB({ adapter }: PeftParams, part: Factors): Promise<Float32Array> {
+  const { module, rows, trained } = part;
   const out = module.weight.shape[0] as number;
   const b = trained ? await adapter.readFloat32(`${module.name}.lora_B.weight`) : new Float32Array();
   if (!rows) return b;
   const own = trained?.r ?? 0;
+  const r = ownRank(part);
   const selected = selector(rows, out);
-  const both = new Float32Array(out * rank.r);
+  const both = new Float32Array(out * r);
   for (let i = 0; i < out; i++) {
-    for (let k = 0; k < own; k++) both[i * rank.r + k] = ((trained as AdapterRank).alpha / own) * (b[i * own + k] as number);
-    both.set(selected.subarray(i * rows.length, (i + 1) * rows.length), i * rank.r + own);
+    for (let k = 0; k < own; k++) both[i * r + k] = ((trained as AdapterRank).alpha / own) * (b[i * own + k] as number);
+    both.set(selected.subarray(i * rows.length, (i + 1) * rows.length), i * r + own);
   }
   return both;
 }

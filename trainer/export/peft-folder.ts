@@ -4,17 +4,18 @@
  */
 import { join } from 'node:path';
 import { ADAPTER_WEIGHTS, type AdapterRank } from '../adapter/adapter.ts';
+import { mostUsed } from '../adapter/grouped-factors.ts';
 import { mergedWeights } from '../adapter/merge.ts';
 import { nameInMemory } from '../adapter/peft-names.ts';
-import { PEFT_CONFIG, PEFT_PREFIX, PEFT_SHARED_PREFIX } from '../adapter/read-peft.ts';
+import { DORA_OF_GROUPS, PEFT_CONFIG, PEFT_PREFIX, PEFT_SHARED_PREFIX } from '../adapter/read-peft.ts';
 import { writeTextFile } from '../hub/durable-file.ts';
 import { type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
-import { isGrouped } from '../method/lora.ts';
+import { groupsOf } from '../method/lora.ts';
 import { projectionValues, veraProjectionsOf } from '../method/vera.ts';
 import type { AnyModel, ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
 import { withInitial } from '../model/weight-stream.ts';
 import { ExportError } from './export-error.ts';
-import { entryOf, type Factors, factorEntries, type PeftParams } from './peft-factors.ts';
+import { entryOf, type Factors, factorEntries, type PeftParams, usedFactors } from './peft-factors.ts';
 
 /** The size of the safetensors file. @throws ExportError as `writePeft` */
 export const peftBytes = (params: PeftParams): number =>
@@ -32,7 +33,7 @@ export async function writePeft(dir: string, params: PeftParams): Promise<void> 
 const withNamesInMemory = (config: Plan['config']): Plan['config'] => ({
   ...config,
   ...Object.fromEntries(
-    ['target_modules', 'modules_to_save'].map(key => [key, (config[key] as readonly string[] | null)?.map(nameInMemory) ?? null]),
+    ['target_modules', 'modules_to_save'].map(key => [key, Array.isArray(config[key]) ? config[key].map(nameInMemory) : config[key]]),
   ),
   ...Object.fromEntries(
     ['rank_pattern', 'alpha_pattern']
@@ -66,7 +67,7 @@ const goesWhole = ({ adapter: { description } }: PeftParams, { name, kind }: Mod
   description.whole.includes(name) || (kind === 'norm' && description.rows.has(name));
 
 function checkExpressible({ model, adapter: { description, tensors } }: PeftParams): void {
-  const { method, rows, whole, elements } = description;
+  const { method, rows, whole, elements, lora } = description;
   if (method === 'full')
     throw new ExportError('full fine-tuning changed every weight, which no adapter of PEFT expresses: export it as merged');
   if (method === 'rosa')
@@ -86,9 +87,8 @@ function checkExpressible({ model, adapter: { description, tensors } }: PeftPara
     if (elements.has(name)) return [`${name} (single elements: the columns of dependencies)`];
     if (name === tied && (rows.has(name) || whole.includes(name)))
       return [`${name} (tied to the output head, which PEFT would leave as it is)`];
-    if (!rows.has(name)) return [];
-    if (kind === 'parameter') return [`${name} (${kind})`];
-    return isGrouped(module) ? [`${name} (grouped convolution)`] : [];
+    if (method === 'dora' && groupsOf(module) > 1 && lora.has(name)) return [`${name} (a grouped convolution, ${DORA_OF_GROUPS})`];
+    return rows.has(name) && kind === 'parameter' ? [`${name} (${kind})`] : [];
   });
   if (wrong.length === 0) return;
   const shown = wrong.slice(0, 8).join(', ');
@@ -127,7 +127,10 @@ function veraPlan(params: PeftParams, factored: readonly ModuleSpec[], saved: Te
     r: vera.r,
     projection_prng_key: vera.projectionKey,
     save_projection: true,
-    target_modules: factored.map(({ name }) => name),
+    target_modules: targetsOf(
+      params,
+      factored.map(({ name }) => name),
+    ),
     vera_dropout: 0,
     d_initial: 0.1,
     init_weights: true,
@@ -140,10 +143,11 @@ function loraPlan(params: PeftParams, factored: readonly ModuleSpec[], saved: Te
   const { description, tensors } = adapter;
   const parts = factored.map((module): Factors => {
     const [rows, trained] = [description.rows.get(module.name), description.lora.get(module.name)];
-    if (!rows && trained) return { module, rank: trained, trained };
+    const used = usedFactors(module, trained?.r ?? 0, rows);
+    const r = used.length * mostUsed(used);
     // With rows the scale is 1: alpha is r.
-    const r = (rows?.length ?? 0) + (trained?.r ?? 0);
-    return { module, rank: { r, alpha: r }, rows, trained };
+    const scale = rows || !trained ? 1 : trained.alpha / trained.r;
+    return { module, rank: { r, alpha: scale * r }, rows, trained, used };
   });
   const hasBias = parts.some(({ module, rows, trained }) => trained?.hasBias || (rows && module.bias && tensors.has(module.bias.name)));
   const entries = parts.flatMap(part => factorEntries(params, part, hasBias));
@@ -184,6 +188,12 @@ function taskType(model: AnyModel, saved: readonly string[]): string | null {
 
 const PEFT_HEADS: readonly string[] = ['classifier', 'score'];
 
+/** PEFT takes a module whose name ends with a target for a target as well: where there is such a one, the targets are one pattern. */
+const targetsOf = (params: PeftParams, names: readonly string[]): readonly string[] | string =>
+  names.some(name => endsAnother(params, name)) ? `^(${names.map(name => name.replaceAll('.', '\\.')).join('|')})$` : names;
+
+const endsAnother = ({ model }: PeftParams, name: string): boolean => model.modules.some(other => other.name.endsWith(`.${name}`));
+
 function loraConfig(
   params: PeftParams,
   ranks: ReadonlyMap<string, AdapterRank>,
@@ -192,7 +202,11 @@ function loraConfig(
 ): Record<string, unknown> {
   const [first = { r: 1, alpha: 1 }] = ranks.values();
   const differing = (pick: (rank: AdapterRank) => number) =>
-    Object.fromEntries([...ranks].filter(([, rank]) => pick(rank) !== pick(first)).map(([name, rank]) => [name, pick(rank)]));
+    Object.fromEntries(
+      [...ranks]
+        .filter(([, rank]) => pick(rank) !== pick(first))
+        .map(([name, rank]) => [endsAnother(params, name) ? `^${name}` : name, pick(rank)]),
+    );
   return {
     ...commonConfig(params, saved),
     peft_type: 'LORA',
@@ -200,7 +214,7 @@ function loraConfig(
     lora_alpha: first.alpha,
     rank_pattern: differing(({ r }) => r),
     alpha_pattern: differing(({ alpha }) => alpha),
-    target_modules: [...ranks.keys()],
+    target_modules: targetsOf(params, [...ranks.keys()]),
     lora_dropout: 0,
     lora_bias: hasBias,
     init_lora_weights: true,

@@ -1,28 +1,33 @@
 /**
  * Weight-decomposed low-rank adaptation (Liu et al. 2024): with V = W + (alpha / r)·B·A, y = m ∘ (x·Vᵀ) / ‖V‖ + b, one magnitude m and
- * one norm a row. As in PEFT the norm is a constant to the gradient. Dropout acts on the product's input alone; PEFT also drops in the
+ * one norm a row, of linear layers and convolutions. As in PEFT the norm is a constant to the gradient. Dropout acts on the product's input alone; PEFT also drops in the
  * rest of (m / ‖V‖ − 1)·x·Wᵀ, which has the same mean and costs a second product by W.
  */
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
+import { elementCount } from '../graph/types.ts';
 import { sumRows } from '../model/layer/norm.ts';
 import type { ModuleSpec } from '../model/model-spec.ts';
 import type { LinearHook, Tracer } from '../model/tracer.ts';
 import { factors, initialPairs, type LoraPair, type LowRank, lowRankParts, lowRankTargets, productOf } from './lora.ts';
 import { type Attach, whole } from './method.ts';
 
-/** m, [out], under PEFT's name. */
-const magnitudeOf = ({ name, weight }: ModuleSpec): VariableSpec => ({
+/** m, [out], of a convolution [1, out, 1, 1], under PEFT's name and of its shape. */
+export const magnitudeOf = ({ name, weight: { shape } }: Pick<ModuleSpec, 'name' | 'weight'>): VariableSpec => ({
   name: `${name}.lora_magnitude_vector`,
-  shape: [weight.shape[0] as number],
+  shape: shape.length > 2 ? [1, shape[0] as number, ...shape.slice(2).map(() => 1)] : [shape[0] as number],
   dtype: 'float32',
 });
 
 /** ‖W‖² of each row, [out]: W is frozen, so this is found once. */
-const squareOf = (module: ModuleSpec): VariableSpec => ({ ...magnitudeOf(module), name: `${module.name}.weight_square` });
+const squareOf = ({ name, weight }: ModuleSpec): VariableSpec => ({
+  name: `${name}.weight_square`,
+  shape: [weight.shape[0] as number],
+  dtype: 'float32',
+});
 
 export const attachDora: Attach = (model, settings) => {
-  const modules = lowRankTargets(model, settings, 'dora', ['linear']);
+  const modules = lowRankTargets(model, settings, 'dora');
   const parts = lowRankParts(modules, settings);
   const byWeight = new Map(modules.map(module => [module.weight.name, module]));
   return {
@@ -67,7 +72,8 @@ function doraHook(parts: LowRank): LinearHook {
     // m's gradient reads the sum, and what comes after it is a product with one number a column.
     sum.kept = true;
     const inverse = inverseNorm(tracer, module, pair, parts.scale);
-    const scaled = rescale(graph, sum, graph.read(magnitudeOf(module)), inverse);
+    const m = graph.reshape(graph.read(magnitudeOf(module)), inverse.shape);
+    const scaled = rescale(graph, sum, m, inverse);
     return bias ? graph.add(scaled, bias) : scaled;
   };
 }
@@ -79,8 +85,9 @@ function doraHook(parts: LowRank): LinearHook {
 function inverseNorm(tracer: Tracer, module: ModuleSpec, pair: LoraPair, s: number): Node {
   const { graph } = tracer;
   return graph.within({ block: -1 }, () => {
-    const [a, b] = [graph.read(pair.a), graph.read(pair.b)];
-    const weight = tracer.parameter(module.weight);
+    const asMatrix = (x: Node): Node => graph.reshape(x, [x.shape[0] as number, elementCount(x.shape.slice(1))]);
+    const [a, b] = [asMatrix(graph.read(pair.a)), asMatrix(graph.read(pair.b))];
+    const weight = asMatrix(tracer.parameter(module.weight));
     const cross = graph.mul(graph.matmul(weight, a, { transposeB: true }), 2 * s);
     const own = graph.mul(graph.matmul(b, graph.matmul(a, a, { transposeB: true })), s * s);
     const change = graph.sum(graph.mul(b, graph.add(cross, own)), [1]);
@@ -93,7 +100,7 @@ const SMALLEST_SQUARE = 1e-30;
 
 /**
  * y ∘ m ∘ inverse, with inverse a constant to the gradient: dy ↦ dy ∘ m ∘ inverse, dm = inverse ∘ Σ dy ∘ y.
- * @param y [rows, out] @param m [out] @param inverse [out]
+ * @param y [rows, out], of a convolution [batch, height, width, out] @param m [out] @param inverse [out]
  */
 function rescale(graph: Graph, y: Node, m: Node, inverse: Node): Node {
   const factor = graph.within({ block: -1 }, () => graph.mul(m, inverse));

@@ -1,6 +1,11 @@
-/** Low-rank adaptation (Hu et al. 2021): y = x·Wᵀ + (alpha / r) · dropout(x)·Aᵀ·Bᵀ, of linear layers and convolutions. */
-import type { Node, VariableSpec } from '../graph/graph.ts';
+/**
+ * Low-rank adaptation (Hu et al. 2021): y = x·Wᵀ + (alpha / r) · dropout(x)·Aᵀ·Bᵀ, of linear layers and convolutions. Of a grouped
+ * convolution the weight is taken as its file has it, [out, in / groups, kh, kw]: all groups share the filters of A, so that any rank fits
+ * and W + (alpha / r)·B·A is a weight of the same convolution.
+ */
+import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
+import { elementCount } from '../graph/types.ts';
 import { keepMask, keepScale, masked } from '../model/layer/dropout.ts';
 import type { ConvSpec, Model, ModuleSpec } from '../model/model-spec.ts';
 import type { LinearHook, Tracer } from '../model/tracer.ts';
@@ -9,13 +14,13 @@ import { type Attach, type LoraRank, type Trainable, whole } from './method.ts';
 import { TargetError, type TargetSettings, targetModules, targetsDefault } from './targets.ts';
 
 export interface LoraPair {
-  /** [r, in]; of a convolution [r, in, kh, kw]. */
+  /** [r, in]; of a convolution [r, in / groups, kh, kw]. */
   readonly a: VariableSpec;
   /** [out, r]; of a convolution [out, r, 1, 1]. */
   readonly b: VariableSpec;
 }
 
-/** The two factors of a module, under PEFT's names and of PEFT's shapes. */
+/** The two factors of a module, under PEFT's names and, but for grouped convolutions, of PEFT's shapes. */
 function loraPair({ name, weight: { shape } }: ModuleSpec, r: number): LoraPair {
   const [out, ...rest] = shape as [number, ...number[]];
   return {
@@ -36,22 +41,23 @@ export function lowRankTargets(
   kinds: readonly ModuleSpec['kind'][] = ['linear', 'conv'],
 ): ModuleSpec[] {
   const modules = targetModules(model, settings);
-  const fits = (module: ModuleSpec): boolean => kinds.includes(module.kind) && module.part !== 'head' && !isGrouped(module);
+  const fits = (module: ModuleSpec): boolean => kinds.includes(module.kind) && module.part !== 'head';
   const other = modules.filter(module => !fits(module));
   // `all-linear` asks for what the method can take.
   if (other.length === 0 || (targetsDefault(settings) && other.length < modules.length)) return modules.filter(fits);
   if (targetsDefault(settings))
     throw new TargetError(
-      `${method} tunes linear layers of the blocks, and this ${model.family} has none there: spsft, lora and rosa tune convolutions`,
+      `${method} tunes linear layers of the blocks, and this ${model.family} has none there: spsft, lora, dora and rosa tune convolutions`,
     );
-  const names = other.slice(0, 8).map(module => (isGrouped(module) ? `${module.name} (grouped)` : module.name));
+  const names = other.slice(0, 8).map(({ name }) => name);
   throw new TargetError(
-    `${method} tunes ${kinds.includes('conv') ? 'linear layers and ungrouped convolutions' : 'linear layers'} of the blocks; target_modules also match ${names.join(', ')}${other.length > 8 ? ` and ${other.length - 8} more` : ''}`,
+    `${method} tunes ${kinds.includes('conv') ? 'linear layers and convolutions' : 'linear layers'} of the blocks; target_modules also match ${names.join(', ')}${other.length > 8 ? ` and ${other.length - 8} more` : ''}`,
   );
 }
 
 const isConv = (module: ModuleSpec): module is ConvSpec => module.kind === 'conv';
-export const isGrouped = (module: ModuleSpec): boolean => isConv(module) && module.window.groups > 1;
+/** Of a convolution; 1 of anything else. */
+export const groupsOf = (module: ModuleSpec): number => (isConv(module) ? module.window.groups : 1);
 
 export interface LowRank {
   readonly pairs: ReadonlyMap<string, LoraPair>;
@@ -104,25 +110,51 @@ export function productOf({ pairs, scale, rate }: LowRank): (tracer: Tracer, mod
     const drops = seed && rate > 0 ? { rate, seed, stream: order.get(module.name) as number } : undefined;
     const dropped = drops ? masked(graph, x, keepMask(graph, x.shape, drops)) : x;
     const [a, b] = [graph.read(pair.a), graph.read(pair.b)];
-    const low = graph.within({ cheap: true }, () =>
-      isConv(module) ? graph.conv2d(dropped, a, { ...module.window, groups: 1 }) : graph.matmul(dropped, a, { transposeB: true }),
-    );
-    // What is not dropped is scaled up here, where it takes r numbers a row.
-    const scaled = graph.mul(low, drops ? scale * keepScale(rate) : scale);
-    if (!isConv(module)) return graph.matmul(scaled, b, { transposeB: true });
-    // A convolution by 1 × 1 is a product over the channels.
-    const [out, r] = b.shape as [number, number];
-    const places = low.shape.slice(0, -1);
-    const rows = graph.reshape(scaled, [places.reduce((n, d) => n * d, 1), r]);
-    return graph.reshape(graph.matmul(rows, graph.reshape(b, [out, r]), { transposeB: true }), [...places, out]);
+    // What is not dropped is scaled up between the products, where it takes r numbers a row.
+    const factor = drops ? scale * keepScale(rate) : scale;
+    if (isConv(module)) return convProduct(graph, module, { x: dropped, a, b, factor });
+    const low = graph.within({ cheap: true }, () => graph.matmul(dropped, a, { transposeB: true }));
+    return graph.matmul(graph.mul(low, factor), b, { transposeB: true });
   };
+}
+
+interface ConvProduct {
+  readonly x: Node;
+  readonly a: Node;
+  readonly b: Node;
+  readonly factor: number;
+}
+
+/** factor · (x ∗ A) ∗ B: the groups of x are convolved as if they were images; a convolution by 1 × 1 is a product over the channels. */
+function convProduct(graph: Graph, { window }: ConvSpec, { x, a, b, factor }: ConvProduct): Node {
+  const { groups } = window;
+  const low = graph.within({ cheap: true }, () => graph.conv2d(groupsAsImages(graph, x, groups), a, { ...window, groups: 1 }));
+  const scaled = graph.mul(low, factor);
+  const [out, r] = b.shape as [number, number];
+  const [images, ...places] = low.shape.slice(0, -1) as [number, ...number[]];
+  const batch = images / groups;
+  if (groups === 1) {
+    const rows = graph.reshape(scaled, [elementCount([batch, ...places]), r]);
+    return graph.reshape(graph.matmul(rows, graph.reshape(b, [out, r]), { transposeB: true }), [batch, ...places, out]);
+  }
+  const rows = graph.reshape(scaled, [groups, elementCount([batch, ...places]), r]);
+  const product = graph.matmul(rows, graph.reshape(b, [groups, out / groups, r]), { transposeB: true });
+  return graph.reshape(graph.transpose(product, [1, 0, 2]), [batch, ...places, out]);
+}
+
+/** [batch, height, width, channels] → [groups · batch, height, width, channels / groups], one group after the other. */
+function groupsAsImages(graph: Graph, x: Node, groups: number): Node {
+  if (groups === 1) return x;
+  const [batch, height, width, channels] = x.shape as [number, number, number, number];
+  const apart = graph.transpose(graph.reshape(x, [batch, height, width, groups, channels / groups]), [3, 0, 1, 2, 4]);
+  return graph.reshape(apart, [groups * batch, height, width, channels / groups]);
 }
 
 /** A: uniform in ±1/√in, as Kaiming's with a = √5, which PEFT uses; B: zeros. */
 export function* initialPairs({ pairs }: LowRank, seed: number): Generator<VariableData> {
   for (const { a, b } of pairs.values()) {
     const random = createRandom(hashSeed(seed, a.name));
-    const count = a.shape.reduce((n, d) => n * d, 1);
+    const count = elementCount(a.shape);
     const bound = 1 / Math.sqrt(count / (a.shape[0] as number));
     yield { name: a.name, data: Float32Array.from({ length: count }, () => (2 * random.uniform() - 1) * bound) };
     yield { name: b.name, data: 'zeros' };

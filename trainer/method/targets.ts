@@ -69,6 +69,9 @@ function matching(model: Model, entries: readonly string[], setting: string): Mo
   return model.modules.filter(module => matchers.some(({ matches }) => matches(module)));
 }
 
+/** The entry of target_modules that matches the module of this name and no other, such as one whose name ends with it. */
+export const targetExactly = (name: string): string => `/^${name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')}$/`;
+
 function matcherOf(entry: string): (module: ModuleSpec) => boolean {
   if (entry === ALL_LINEAR) return module => (module.kind === 'linear' || module.kind === 'conv') && module.part !== 'head';
   if (entry.length > 2 && entry.startsWith('/') && entry.endsWith('/')) {

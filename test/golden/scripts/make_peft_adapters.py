@@ -1,12 +1,14 @@
-"""Adapters of PEFT on the tiny Llama (one of convolutions, on the tiny ResNet, and one on the tiny ViT) beside the plain LoRA and DoRA ones, each with the logits that PEFT computes with it.
+"""Adapters of PEFT on the tiny Llama, ViT, ResNet and ResNeXt beside the plain LoRA and DoRA ones, each with the logits that PEFT computes with it;
+of the convolutions also the gradients of what is trained, and loss, on the labels of the model's golden.json.
 
-Usage: make_peft_adapters.py GOLDEN_DIR  (reads GOLDEN_DIR/llama, writes GOLDEN_DIR/peft/<name>)
-Made with torch 2.13.0, transformers 5.24.0, peft 0.21.2, float32, one thread.
+Usage: make_peft_adapters.py GOLDEN_DIR  (reads GOLDEN_DIR/llama, writes GOLDEN_DIR/peft/<name>; also needs timm)
+Made with torch 2.13.0, transformers 5.24.0, peft 0.21.2, timm 1.0.31, float32, one thread.
 """
 import json
 import sys
 from pathlib import Path
 
+import timm
 import torch
 from peft import LoraConfig, VeraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, AutoModelForImageClassification
@@ -24,18 +26,48 @@ configs = {
 ids = torch.tensor([[(i * 41 + 5) % 128 for i in range(24)]])
 
 
-def make(name, base, model, config, inputs, about):
-    torch.manual_seed(0)
-    model = get_peft_model(model, config).eval()
+def numbers(x, digits=6):
+    return [round(value, digits) for value in x.flatten().tolist()]
+
+
+def randomise(model):
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.add_(0.1 * torch.randn_like(parameter))
-        logits = model(**inputs).logits
+
+
+def block_diagonal(model):
+    """Filters of a grouped convolution that see their own group alone: those belong to a weight."""
+    for module in model.modules():
+        groups = getattr(getattr(module, "base_layer", None), "groups", 1)
+        if groups == 1:
+            continue
+        weight = module.lora_A["default"].weight.data
+        rank, channels = weight.shape[:2]
+        seen = torch.kron(torch.eye(groups), torch.ones(rank // groups, channels // groups))
+        weight.mul_(seen[:, :, None, None])
+
+
+def gradients(model, logits, labels):
+    torch.nn.functional.cross_entropy(logits, labels).backward()
+    short = lambda name: name.removeprefix("base_model.model.").replace(".default", "").replace(".modules_to_save", "").replace("magnitude_vector.weight", "magnitude_vector")
+    return {short(name): {"l2": float(f"{p.grad.norm().item():.7g}"), "first4": numbers(p.grad.flatten()[:4], 8)}
+            for name, p in model.named_parameters() if p.grad is not None}
+
+
+def make(name, base, model, config, inputs, about, labels=None, change=lambda model: None):
+    torch.manual_seed(0)
+    model = get_peft_model(model, config).eval()
+    randomise(model)
+    change(model)
+    output = model(*inputs.values()) if "timm" in base else model(**inputs).logits
+    if labels is not None:
+        about = {**about, "grads": gradients(model, output, labels)}
     folder = golden / "peft" / name
     model.save_pretrained(folder)
     (folder / "README.md").unlink()
-    (folder / "logits.json").write_text(json.dumps({**about, "logits": [round(x, 6) for x in logits.flatten().tolist()]}))
+    (folder / "logits.json").write_text(json.dumps({**about, "logits": numbers(output)}))
     config_file = folder / "adapter_config.json"
     written = json.loads(config_file.read_text())
     written["base_model_name_or_path"] = f"../../{base}"
@@ -47,12 +79,28 @@ for name, config in configs.items():
     model = AutoModelForCausalLM.from_pretrained(golden / "llama", dtype=torch.float32)
     make(name, "llama", model, config, {"input_ids": ids}, {"ids": ids[0].tolist()})
 
-pixels = json.loads((golden / "resnet" / "golden.json").read_text())["inputs"]["pixel_values"]
-model = AutoModelForImageClassification.from_pretrained(golden / "resnet", dtype=torch.float32)
-config = LoraConfig(r=3, lora_alpha=6, target_modules=["convolution"], modules_to_save=["classifier.1"])
-make("resnet_convolutions", "resnet", model, config, {"pixel_values": torch.tensor(pixels["data"]).reshape(pixels["shape"])}, {})
 
-pixels = json.loads((golden / "vit" / "golden.json").read_text())["inputs"]["pixel_values"]
-model = AutoModelForImageClassification.from_pretrained(golden / "vit", dtype=torch.float32)
+def batch(base):
+    found = json.loads((golden / base / "golden.json").read_text())
+    pixels = found["inputs"]["pixel_values"]
+    return {"pixel_values": torch.tensor(pixels["data"]).reshape(pixels["shape"])}, torch.tensor(found["labels"]["data"])
+
+
+def image_model(base):
+    return AutoModelForImageClassification.from_pretrained(golden / base, dtype=torch.float32)
+
+
+pixels, labels = batch("resnet")
+config = LoraConfig(r=3, lora_alpha=6, target_modules=["convolution"], modules_to_save=["classifier.1"])
+make("resnet_convolutions", "resnet", image_model("resnet"), config, pixels, {}, labels)
+config = LoraConfig(r=3, lora_alpha=6, use_dora=True, target_modules=["convolution"], modules_to_save=["classifier.1"])
+make("resnet_dora", "resnet", image_model("resnet"), config, pixels, {}, labels)
+
 config = LoraConfig(r=3, lora_alpha=6, use_dora=True, target_modules=["q_proj", "fc2"], rank_pattern={"fc2": 2}, modules_to_save=["classifier"])
-make("vit_dora", "vit", model, config, {"pixel_values": torch.tensor(pixels["data"]).reshape(pixels["shape"])}, {})
+make("vit_dora", "vit", image_model("vit"), config, batch("vit")[0], {})
+
+pixels, _ = batch("timm_resnext")
+config = LoraConfig(r=4, lora_alpha=6, target_modules=["conv1", "conv2"], rank_pattern={"layer2.0.conv2": 8}, modules_to_save=["fc"])
+model = timm.create_model("resnext50_32x4d", num_classes=5, layers=(1, 2, 1, 1), channels=(8, 8, 16, 16), cardinality=4, base_width=16)
+timm.models.load_checkpoint(model, golden / "timm_resnext" / "model.safetensors")
+make("resnext_groups", "timm_resnext", model, config, pixels, {}, change=block_diagonal)

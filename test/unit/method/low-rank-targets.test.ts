@@ -1,22 +1,29 @@
-/** Why a method that multiplies by low-rank factors finds nothing to tune. */
+/** What the methods that multiply by low-rank factors tune of networks of convolutions. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { trainableCount } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 
-const resnet = loadModel(JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'golden', 'resnet', 'config.json'), 'utf8')));
-const attach = (method: 'lora' | 'dora' | 'vera', targetModules: string[]) =>
-  methods[method].attach(resnet, settingsOf({ targetModules, rank: 2 }), new Map());
+const configOf = (family: string) =>
+  loadModel(JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'golden', family, 'config.json'), 'utf8')));
+const resnet = configOf('resnet');
+const attach = (method: 'lora' | 'dora' | 'vera', targetModules: string[], model = resnet) =>
+  methods[method].attach(model, settingsOf({ targetModules, rank: 2 }), new Map());
 
-test.each(['dora', 'vera'] as const)(
-  '%s of a ResNet: it has no linear layers, and convolutions are named where they are asked for',
-  method => {
-    expect(() => attach(method, ['all-linear'])).toThrow(
-      `${method} tunes linear layers of the blocks, and this resnet has none there: spsft`,
-    );
-    expect(() => attach(method, ['convolution'])).toThrow(/target_modules also match resnet\.embedder\.embedder\.convolution/);
-    expect(attach('lora', ['all-linear']).trainables.length).toBeGreaterThan(0);
-  },
-);
+test('vera of a ResNet: it has no linear layers, and convolutions are named where they are asked for', () => {
+  expect(() => attach('vera', ['all-linear'])).toThrow('vera tunes linear layers of the blocks, and this resnet has none there: spsft');
+  expect(() => attach('vera', ['convolution'])).toThrow(/target_modules also match resnet\.embedder\.embedder\.convolution/);
+  expect(() => attach('dora', ['convolution', 'normalization'])).toThrow(/dora tunes linear layers and convolutions of the blocks/);
+});
+
+test('of a grouped convolution [out, in / groups, kh, kw] all groups share the filters of A', () => {
+  const { name, weight } = configOf('timm_resnext').modules.find(module => module.name === 'layer1.0.conv2') as (typeof resnet.modules)[0];
+  const [out = 0, ofGroup = 0, kh = 0, kw = 0] = weight.shape;
+  const [a, b] = attach('lora', [name], configOf('timm_resnext')).trainables;
+  expect(a?.shape).toEqual([2, ofGroup, kh, kw]);
+  expect(b?.shape).toEqual([out, 2, 1, 1]);
+  expect(trainableCount(attach('dora', [name], configOf('timm_resnext')))).toBe(2 * (ofGroup * kh * kw + out) + out);
+});
