@@ -15,7 +15,7 @@ import type { WeightFiles } from '../hub/weight-files.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { type WeightSource, withInitial } from '../model/weight-stream.ts';
-import { type ClassifierForm, labelKeys, withHead } from './classifier-form.ts';
+import { type ClassifierForm, isTimm, labelKeys, withHead } from './classifier-form.ts';
 import { ExportError } from './export-error.ts';
 
 /** What the tensors of a GGUF base become, which are stored in blocks: float32 keeps every bit of what was tuned. */
@@ -62,7 +62,9 @@ export const mergedBytes = (params: MergedParams): number =>
 /** A new head on a base that has no place for it, or does not say what it is. */
 function isHeadless({ model, folder: { weights, config } }: MergedParams): boolean {
   const fresh = model.parameters.filter(({ initial }) => initial);
-  return fresh.length > 0 && (!Array.isArray(config.architectures) || fresh.some(({ name }) => !weights.tensors.has(name)));
+  return (
+    fresh.length > 0 && (!(Array.isArray(config.architectures) || isTimm(config)) || fresh.some(({ name }) => !weights.tensors.has(name)))
+  );
 }
 
 /** Name in the folder → tensor: those of the base, with the shapes of a new head; of a base without a head, those of its class with one. */
@@ -105,10 +107,10 @@ async function configText(params: MergedParams): Promise<string> {
   const { model, folder } = params;
   if (isHeadless(params)) return json(headedForm(params).config);
   const text = await readFile(join(folder.dir, 'config.json'), 'utf8');
-  if (model.kind !== 'classifier' || !Array.isArray(folder.config.architectures)) return text;
+  if (model.kind !== 'classifier') return text;
   const own = loadModel(folder.config);
   if (own.kind === 'classifier' && own.problem === model.problem && own.labels.join('\n') === model.labels.join('\n')) return text;
-  return json({ ...folder.config, ...labelKeys(model) });
+  return json({ ...folder.config, ...labelKeys(model, folder.config) });
 }
 
 const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
