@@ -13,7 +13,7 @@ export interface BenchModel {
   readonly rows: number;
   /** Transformers cannot compute blocks of it again. */
   readonly withoutCheckpointing?: true;
-  /** PEFT's SHiRA and our DoRA have linear layers only, and find none here. */
+  /** PEFT's SHiRA has linear layers only, and finds none here. */
   readonly convolutional?: true;
   /** The cost of a step in terms of that of SmolLM2-135M: a first guess. */
   readonly cost: number;

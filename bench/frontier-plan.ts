@@ -79,8 +79,7 @@ export function frontierPlan({ model, dtype, steps, brief }: FrontierPlanParams)
     ([method, setting, dropout = 0]: Point) =>
       configure(implementation, { method, setting, dropout, model, dtype: type });
   const exists = ({ implementation, method, setting }: Configuration): boolean =>
-    !(withoutCheckpointing && setting === 'checkpointing') &&
-    !(convolutional && method === (implementation === 'rowtune' ? 'dora' : 'shira'));
+    !(withoutCheckpointing && setting === 'checkpointing') && !(convolutional && implementation === 'pytorch' && method === 'shira');
   const mine = [...OURS, ...(brief ? [] : OURS_TOO)].map(point('rowtune', dtype)).filter(exists);
   const others = [...THEIRS, ...(brief ? [] : [COMPILED])].map(point('pytorch', dtype)).filter(exists);
   const autocast = dtype === 'bfloat16' ? AUTOCAST.map(point('pytorch', 'autocast')).filter(exists) : [];

@@ -82,7 +82,7 @@ Written by \`npm run bench -- --part frontier --models ${model}\`: PyTorch with 
 process of its own on ${threads === 1 ? 'one core' : `${threads} cores`}${jobs > 1 ? `, ${jobs} at a time` : ''}; s/step is the median of ${steps} steps (3 where a line is far from every target) after warm-up. MiB is the peak of the memory less that of inference
 by the same side at the same precision. SPSFT trains ${rowsOfEach} rows of each layer, the nearest to the trained parameters of LoRA's rank 16. Of a classifier the head is
 trained whole; batch norm keeps its statistics; no model drops anything of its own. \`autocast\`: float32 weights, products in bfloat16, memory less that of inference in float32. \`compile\`: torch.compile, whose
-memory counts as our own compilation does.${withoutCheckpointing ? ' Transformers has no checkpointing for this model.' : ''}${convolutional ? " PEFT's SHiRA and our DoRA know no convolutions." : ''}
+memory counts as our own compilation does.${withoutCheckpointing ? ' Transformers has no checkpointing for this model.' : ''}${convolutional ? " PEFT's SHiRA knows no convolutions." : ''}
 
 ${factLines(facts)}
 
