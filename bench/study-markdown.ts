@@ -17,7 +17,7 @@ Written by \`npm run study\`. Accuracy on held-out samples in percent, mean and 
 the order of the samples and, for random rows, the rows. Everything else is the same for all ways: data, updates, batch, AdamW, linear decay after
 10% warm-up, a new head trained whole. Each family's learning rate is the best on samples that are neither trained on nor tested (one
 seed of its own): three rates half a decade apart, then on from the end that the best one lies at, up to seven; spsft's is tuned with magnitude and
-used for every measure and for random rows. Few samples, few updates, small models: the numbers tell ways that
+used for every measure and for random rows; \`taylor\` and \`taylor_squared\` take the gradient of each batch (\`importance.exact: false\`). Few samples, few updates, small models: the numbers tell ways that
 differ much apart, and no others. One standard error of an accuracy of 90% on n samples is 30/√n points.
 Seconds are of a whole run, loading and compiling included, on a machine that may have had other work.
 

@@ -68,7 +68,6 @@ export const parts: readonly PartPlan[] = [
     samples: digits,
     rates: imageRates,
     budget: { lora: 5, spsft: 6 },
-    without: ['dora'],
     measures: allMeasures,
   },
   {
@@ -111,7 +110,9 @@ export const parts: readonly PartPlan[] = [
 /** The first way of each family is the one whose learning rate is tuned. */
 export function waysOf({ budget, measures: chosen, without = [] }: PartPlan): Way[] {
   const rows = [...chosen, 'random'].map((measure): Way => {
-    const settings = { method: 'spsft', r: budget.spsft, 'importance.measure': measure, 'importance.cache': false };
+    // In its streaming form, by the gradient of each batch.
+    const exact = /^taylor(_squared)?$/.test(measure) ? { 'importance.exact': false } : {};
+    const settings = { method: 'spsft', r: budget.spsft, 'importance.measure': measure, ...exact, 'importance.cache': false };
     return { name: `spsft, ${measure}`, family: 'spsft', settings };
   });
   // lora_alpha = r, so that the scale is 1 at every rank.

@@ -2,13 +2,14 @@
 import path from 'node:path';
 import { selectCoupled } from '../dependency/coupling.ts';
 import { availableMemoryBytes } from '../engine/machine.ts';
+import { elementCount } from '../graph/types.ts';
 import { type MeasureName, measures, needsData } from '../importance/measure.ts';
 import { partialScores } from '../importance/partial-scores.ts';
 import { batchesFingerprint, openScoreCache, type ScoreCache } from '../importance/score-cache.ts';
 import { type ClassesOfSamples, type ImportanceData, type ModelScores, scoreModel } from '../importance/score-model.ts';
 import { loadScores, type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
 import { groupsToTrain } from '../method/coupled-rows.ts';
-import type { ModuleSpec } from '../model/model-spec.ts';
+import type { Model, ModuleSpec } from '../model/model-spec.ts';
 import { classBalanceProblem } from '../protocol/class-balance.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
@@ -22,7 +23,7 @@ import type { TaskSetup } from './task-setup.ts';
 /** The stream of random numbers that draws the samples; batches and the split take others. */
 const SAMPLES = 4;
 
-/** The mean gradients of one sweep of the exact measure may take this share of the free memory. */
+/** The mean gradients of one sweep of the exact measure may take this share of the memory that the weights leave free. */
 const SWEEP_SHARE = 0.25;
 
 export interface ComputeScoresParams {
@@ -76,7 +77,8 @@ export async function scoreSamples(
   samples: readonly number[],
 ): Promise<ModelScores & { readonly origin: ScoresOrigin }> {
   const { recipe, base, modules, job, setup } = params;
-  const { seed, exact } = recipe.importance;
+  const { seed } = recipe.importance;
+  const exact = recipe.importance.exact && measures[measure].needs === 'gradients';
   job.phase('importance', `scoring the rows of ${modules.length} modules by ${measure}`);
   const data = setup && samples.length > 0 ? importanceDataOf({ ...params, setup }, samples) : undefined;
   const classes = measures[measure].classWise ? data?.classes : undefined;
@@ -175,10 +177,12 @@ export function importanceDataOf(
     source: setup.sourceOf(samples, recipe.importance.batch_size),
     recompute: recipe.recompute === 'auto' ? 'cheap' : recipe.recompute,
     exact: recipe.importance.exact,
-    sweepBytes: SWEEP_SHARE * availableMemoryBytes(),
+    sweepBytes: SWEEP_SHARE * (availableMemoryBytes() - weightBytes(setup.model)),
     classes: classesOf(setup, samples),
   };
 }
+
+const weightBytes = ({ parameters }: Model): number => parameters.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
 
 function classesOf({ labels, labelOf }: TaskSetup, samples: readonly number[]): ClassesOfSamples | undefined {
   if (labels.length === 0) return undefined;

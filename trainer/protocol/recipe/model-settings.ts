@@ -194,9 +194,10 @@ export const importanceSettings = {
       magnitude: 'The length of each row; needs only the weights.',
       wanda: 'The size of each weight times the length of its input, summed over the row; needs data, forward passes only.',
       activation: 'The length of the output of each row over all positions; needs data, forward passes only.',
-      taylor: 'Weight times mean gradient, summed over the elements of each row; needs data.',
+      taylor:
+        'The size of weight times gradient, summed over the elements of each row; the gradient is the mean over all samples (importance.exact). Needs data.',
       taylor_squared: 'The same squared before the sum; needs data.',
-      taylor_row: 'Row times its gradient, from outputs and their gradients alone; needs data.',
+      taylor_row: 'The size of row times its mean gradient, from outputs and their gradients alone; needs data.',
       fisher: 'The mean over samples of the square of row times gradient (diagonal Fisher information of a row); needs data.',
       qm_taylor: 'Row times gradient for each class, then the mean of eleven quantiles over the classes; needs labelled data.',
       class_max_taylor:
@@ -207,7 +208,8 @@ export const importanceSettings = {
     'magnitude',
     {
       doc: 'The score by which rows are chosen.',
-      memory: 'taylor and taylor_squared hold the weight gradient of one layer, or of the layers of one sweep; the others hold none.',
+      memory:
+        'taylor and taylor_squared hold the mean gradients of one sweep, or that of one layer (importance.exact); the others hold none.',
     },
   ),
   selection: defaulted(
@@ -227,9 +229,10 @@ export const importanceSettings = {
   seed: derived(integer({ min: 0, max: MAX_SEED }), 'the seed of the run', given => Number(given.seed), {
     doc: 'The seed of the random measure and of the choice of samples.',
   }),
-  exact: defaulted(flag(), false, {
-    doc: 'Makes taylor and taylor_squared use the exact mean gradient over all batches, in several sweeps over the data.',
-    memory: 'Holds the mean gradient of the layers of one sweep.',
+  exact: defaulted(flag(), true, {
+    doc: 'Whether taylor and taylor_squared take the mean gradient over all samples, in as many sweeps over the data as memory asks for; false adds up the scores by the gradient of each batch, in one pass.',
+    memory:
+      'true holds the mean gradients of one sweep, up to a quarter of the memory that the weights leave free; false the gradient of one layer.',
   }),
   cache: defaulted(flag(), true, {
     doc: 'Takes scores from the cache folder where the same were computed before, and keeps new ones there.',
