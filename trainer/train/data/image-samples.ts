@@ -5,7 +5,7 @@ import path from 'node:path';
 import { DataError } from './data-error.ts';
 import { type ColumnNames, renameColumns } from './detect-format.ts';
 import { reservoir } from './draw.ts';
-import { listDataFiles } from './list-files.ts';
+import { checkOnePart, listDataFiles } from './list-files.ts';
 import { readRecords } from './read-records.ts';
 import { byNumberOrName, fieldError, labelName } from './record-fields.ts';
 import type { DataRecord } from './types.ts';
@@ -98,6 +98,10 @@ async function* imagesOfFolder(folder: string, input: ListImagesInput): AsyncGen
     .sort();
   if (names.includes(VALIDATION_LIST)) return yield* tinyImageNetValidation(folder);
   const folders = new Set(entries.filter(entry => entry.isDirectory()).map(({ name }) => name));
+  checkOnePart(
+    folder,
+    names.filter(name => folders.has(name) || /\.(bin|parquet)$/.test(name)),
+  );
   for (const name of names) {
     const inner = path.join(folder, name);
     if (folders.has(name)) yield* imagesOfClass(inner, name);

@@ -17,7 +17,7 @@ export interface DataFile {
 
 /**
  * Files in the order given; a folder gives its data files and those of its folders, sorted by path, hidden ones left out.
- * Throws DataError for a path that is missing, empty or of an unknown kind.
+ * Throws DataError for a path that is missing, empty or of an unknown kind, and for a folder of several parts of a data set.
  */
 export async function listDataFiles(paths: readonly string[]): Promise<DataFile[]> {
   if (paths.length === 0) throw new DataError({ problem: 'no data file is named', advice: 'Name one under data: train' });
@@ -42,6 +42,10 @@ export async function listDataFiles(paths: readonly string[]): Promise<DataFile[
 async function addFolder(folder: string, files: DataFile[]): Promise<void> {
   const entries = await readdir(folder, { withFileTypes: true });
   entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+  checkOnePart(
+    folder,
+    entries.filter(entry => entry.isDirectory() || extensionOf(entry.name) !== undefined).map(({ name }) => name),
+  );
   for (const entry of entries) {
     if (entry.name.startsWith('.')) continue;
     const path = join(folder, entry.name);
@@ -57,9 +61,31 @@ async function addFolder(folder: string, files: DataFile[]): Promise<void> {
   }
 }
 
+const TRAINING = /^(train|training|data_batch)([-_.]|$)/i;
+const HELD_BACK = /^(validation|valid|val|dev|eval|test)([-_.]|$)/i;
+
+/**
+ * A folder that holds both the training part of a data set and one that is held back would train on what it is to be judged by.
+ * @param names of its files and folders of data
+ * @throws DataError that names one of each
+ */
+export function checkOnePart(folder: string, names: readonly string[]): void {
+  const [training, heldBack] = [TRAINING, HELD_BACK].map(pattern => names.find(name => pattern.test(name)));
+  if (training === undefined || heldBack === undefined) return;
+  throw new DataError({
+    file: folder,
+    problem: `holds ${training} and ${heldBack}, parts of a data set that do not belong together`,
+    advice: `Name what is wanted: ${join(folder, training)} under data: train, ${join(folder, heldBack)} under data: eval (a list where a part is several files)`,
+  });
+}
+
+function extensionOf(name: string): DataExtension | undefined {
+  const suffix = extname(name).toLowerCase();
+  return dataExtensions.find(known => known === suffix);
+}
+
 function addFile(file: string, bytes: number, files: DataFile[]): boolean {
-  const suffix = extname(file).toLowerCase();
-  const extension = dataExtensions.find(known => known === suffix);
+  const extension = extensionOf(file);
   if (extension === undefined) return false;
   files.push({ file, extension, bytes });
   return true;

@@ -85,7 +85,8 @@ beforeAll(async () => {
   write('tiny/train/n01/n01_boxes.txt', 'n01_0.JPEG\t0\t0\t1\t1\n');
   write('tiny/val/val_annotations.txt', 'val_0.JPEG\tn02\t0\t32\t44\t62\nval_1.JPEG\tn01\t0\t0\t1\t1\n');
   write('cifar10/data_batch_1.bin', Uint8Array.from([...cifarRecord([1], 100), ...cifarRecord([0], 200)]));
-  write('cifar10/test_batch.bin', Uint8Array.from(cifarRecord([1], 50)));
+  write('cifar10-batches-bin/data_batch_1.bin', Uint8Array.from(cifarRecord([1], 100)));
+  write('cifar10-batches-bin/test_batch.bin', Uint8Array.from(cifarRecord([1], 50)));
   write('cifar10/batches.meta.txt', 'airplane\nautomobile\n\n');
   write('cifar100/train.bin', Uint8Array.from([...cifarRecord([9, 1], 100), ...cifarRecord([9, 0], 0)]));
   write('cifar100/fine_label_names.txt', 'apple\naquarium_fish\n');
@@ -112,12 +113,17 @@ describe('listImages', () => {
 
   it('CIFAR-10 and CIFAR-100 with their names, pixels in order', async () => {
     expect(namesOf(await list(at('cifar10/data_batch_1.bin')))).toEqual(['automobile 1', 'airplane 2']);
-    expect(namesOf(await list(at('cifar10')))).toEqual(['automobile 1', 'airplane 2', 'automobile 1']);
+    expect(namesOf(await list(at('cifar10')))).toEqual(['automobile 1', 'airplane 2']);
     const fine = await list(at('cifar100/train.bin'));
     expect(namesOf(fine)).toEqual(['aquarium_fish 1', 'apple 2']);
     const size32 = { ...plain, resize: { kind: 'exact', height: 32, width: 32 }, height: 32, width: 32 } as const;
     const pixels = await pixelsOf(fine[0] as ImageSample, [], size32);
     expect([pixels[0], pixels[1], pixels[3 * 1023]]).toEqual([Math.fround(100 / 255), 0, Math.fround(100 / 255)]);
+  });
+
+  it('refuses a folder that holds the test part beside the training part', async () => {
+    await expect(list(at('cifar10-batches-bin'))).rejects.toThrow(/holds data_batch_1\.bin and test_batch\.bin, parts of a data set/);
+    await expect(list(at('tiny'))).rejects.toThrow(/holds train and val, .+ data: train, .+ data: eval/);
   });
 
   it('draws some by the seed, with the labels of all in their order', async () => {
