@@ -122,7 +122,7 @@ async function withOwnFactors(adapter: Adapter, problems: string[]): Promise<Ada
 
 const NO_WEIGHT = 'which no weight of a grouped convolution expresses, and PEFT cannot merge either: tune without this layer';
 /** Its norm is of a product of [out / groups, R] and [R, in], whose rows are none of the weight's. */
-export const DORA_OF_GROUPS = 'of which PEFT takes the norm over rows that are not those of the weight';
+const DORA_OF_GROUPS = 'of which PEFT takes the norm over rows that are not those of the weight';
 
 const isOn = (value: unknown): boolean =>
   value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0);

@@ -82,7 +82,8 @@ async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelF
   const model = modelOfAdapter(folder.config, adapter.description);
   const fingerprint = await folder.weights.fingerprint();
   const tuned = { model, ...(await applyAdapter({ model, weights: folder.weights, fingerprint, adapter })) };
-  const tokenizer = await tokenizerOf(folder, onEvent);
+  const takesImages = model.kind === 'classifier' && model.input.kind === 'image';
+  const tokenizer = takesImages ? undefined : await tokenizerOf(folder, onEvent);
   const form = forms[format]({ adapter, folder, model, tokenizer, fingerprint }, params);
   const ids = smokeIds(model, tokenizer);
   const build = async (dir: string): Promise<Difference> => {

@@ -7,7 +7,7 @@ import { ADAPTER_WEIGHTS, type AdapterRank } from '../adapter/adapter.ts';
 import { mostUsed } from '../adapter/grouped-factors.ts';
 import { mergedWeights } from '../adapter/merge.ts';
 import { nameInMemory } from '../adapter/peft-names.ts';
-import { DORA_OF_GROUPS, PEFT_CONFIG, PEFT_PREFIX, PEFT_SHARED_PREFIX } from '../adapter/read-peft.ts';
+import { PEFT_CONFIG, PEFT_PREFIX, PEFT_SHARED_PREFIX } from '../adapter/read-peft.ts';
 import { writeTextFile } from '../hub/durable-file.ts';
 import { type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
 import { groupsOf } from '../method/lora.ts';
@@ -87,7 +87,7 @@ function checkExpressible({ model, adapter: { description, tensors } }: PeftPara
     if (elements.has(name)) return [`${name} (single elements: the columns of dependencies)`];
     if (name === tied && (rows.has(name) || whole.includes(name)))
       return [`${name} (tied to the output head, which PEFT would leave as it is)`];
-    if (method === 'dora' && groupsOf(module) > 1 && lora.has(name)) return [`${name} (a grouped convolution, ${DORA_OF_GROUPS})`];
+    if (method === 'dora' && groupsOf(module) > 1 && lora.has(name)) return [`${name} (dora of a grouped convolution)`];
     return rows.has(name) && kind === 'parameter' ? [`${name} (${kind})`] : [];
   });
   if (wrong.length === 0) return;
