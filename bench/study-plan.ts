@@ -111,7 +111,7 @@ export const parts: readonly PartPlan[] = [
 export function waysOf({ budget, measures: chosen, without = [] }: PartPlan): Way[] {
   const rows = [...chosen, 'random'].map((measure): Way => {
     // In its streaming form, by the gradient of each batch.
-    const exact = /^taylor(_squared)?$/.test(measure) ? { 'importance.exact': false } : {};
+    const exact: Settings = /^taylor(_squared)?$/.test(measure) ? { 'importance.exact': false } : {};
     const settings = { method: 'spsft', r: budget.spsft, 'importance.measure': measure, ...exact, 'importance.cache': false };
     return { name: `spsft, ${measure}`, family: 'spsft', settings };
   });

@@ -15,7 +15,7 @@ import {
   moduleOf,
   PEFT_TORCH_WEIGHTS,
 } from './adapter.ts';
-import { ownFilters, ownMixture } from './grouped-factors.ts';
+import { withOwnFactors } from './grouped-factors.ts';
 import { nameInFile, nameInMemory } from './peft-names.ts';
 
 export const PEFT_CONFIG = 'adapter_config.json';
@@ -89,40 +89,6 @@ export async function readPeft(dir: string): Promise<Adapter> {
     throw error;
   }
 }
-
-/** An adapter with the factors of grouped convolutions in our form; those that have none go to `problems`. */
-async function withOwnFactors(adapter: Adapter, problems: string[]): Promise<Adapter> {
-  const { description, tensors, readFloat32: read } = adapter;
-  const own = new Map<string, { readonly shape: readonly number[]; readonly read: () => Promise<Float32Array> }>();
-  for (const [module, { r }] of description.lora) {
-    const [nameA, nameB] = [`${module}.lora_A.weight`, `${module}.lora_B.weight`];
-    const [, channels = 0, ...window] = tensors.get(nameA)?.shape ?? [];
-    const [out = 0, ofGroup = r] = tensors.get(nameB)?.shape ?? [];
-    const groups = r / ofGroup;
-    if (window.length === 0 || groups === 1) continue;
-    if (!Number.isInteger(groups) || channels % groups !== 0 || out % groups !== 0)
-      problems.push(`the factors of ${module} have the ranks ${r} and ${ofGroup}, which no number of groups explains`);
-    else if (description.method === 'dora') problems.push(`has DoRA of the grouped convolution ${module}, ${DORA_OF_GROUPS}`);
-    else if (!ownFilters(await read(nameA), r, groups)) problems.push(`${nameA} reads channels of all ${groups} groups, ${NO_WEIGHT}`);
-    else {
-      own.set(nameA, {
-        shape: [r, channels / groups, ...window],
-        read: async () => ownFilters(await read(nameA), r, groups) as Float32Array,
-      });
-      own.set(nameB, { shape: [out, r, ...window.map(() => 1)], read: async () => ownMixture(await read(nameB), r, groups) });
-    }
-  }
-  if (own.size === 0) return adapter;
-  return {
-    ...adapter,
-    tensors: new Map([...tensors].map(([name, tensor]) => [name, { ...tensor, shape: own.get(name)?.shape ?? tensor.shape }])),
-    readFloat32: name => own.get(name)?.read() ?? read(name),
-  };
-}
-
-const NO_WEIGHT = 'which no weight of a grouped convolution expresses, and PEFT cannot merge either: tune without this layer';
-/** Its norm is of a product of [out / groups, R] and [R, in], whose rows are none of the weight's. */
-const DORA_OF_GROUPS = 'of which PEFT takes the norm over rows that are not those of the weight';
 
 const isOn = (value: unknown): boolean =>
   value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0);
