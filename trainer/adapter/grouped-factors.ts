@@ -3,7 +3,7 @@
  * B [out, R / groups, 1, 1] adds up those of one group. Where the filters of each group are zero outside of its own channels, that is our
  * A [r, in / groups, kh, kw] with B [out, r, 1, 1], which belongs to a weight; other filters belong to no weight of a grouped convolution.
  */
-import type { Adapter } from './adapter.ts';
+import { type Adapter, AdapterError } from './adapter.ts';
 
 export interface Factors {
   readonly a: Float32Array;
@@ -57,9 +57,10 @@ export function ownMixture(b: Float32Array, rank: number, groups: number): Float
 /** The group of row or factor `i` of `count`. */
 export const groupOf = (i: number, count: number, groups: number): number => Math.floor((i * groups) / count);
 
-/** An adapter of PEFT with the factors of grouped convolutions in our form; those that have none go to `problems`. */
-export async function withOwnFactors(adapter: Adapter, problems: string[]): Promise<Adapter> {
+/** An adapter of PEFT with the factors of grouped convolutions in our form. @throws AdapterError that names those that have none */
+export async function withOwnFactors(adapter: Adapter): Promise<Adapter> {
   const { description, tensors, readFloat32: read } = adapter;
+  const problems: string[] = [];
   const own = new Map<string, { readonly shape: readonly number[]; readonly read: () => Promise<Float32Array> }>();
   for (const [module, { r }] of description.lora) {
     const [nameA, nameB] = [`${module}.lora_A.weight`, `${module}.lora_B.weight`];
@@ -79,6 +80,7 @@ export async function withOwnFactors(adapter: Adapter, problems: string[]): Prom
       own.set(nameB, { shape: [out, r, ...window.map(() => 1)], read: async () => ownMixture(await read(nameB), r, groups) });
     }
   }
+  if (problems.length > 0) throw new AdapterError(adapter.dir, problems, REMEDY);
   if (own.size === 0) return adapter;
   return {
     ...adapter,
@@ -87,6 +89,7 @@ export async function withOwnFactors(adapter: Adapter, problems: string[]): Prom
   };
 }
 
-const NO_WEIGHT = 'which no weight of a grouped convolution expresses, and PEFT cannot merge either: tune without this layer';
+const NO_WEIGHT = 'which no weight of a grouped convolution expresses';
 /** Its norm is of a product of [out / groups, R] and [R, in], whose rows are none of the weight's. */
 const DORA_OF_GROUPS = 'of which PEFT takes the norm over rows that are not those of the weight';
+const REMEDY = 'PEFT computes with it and cannot merge it either: tune without these layers, or tune them here.';

@@ -81,9 +81,8 @@ export async function readPeft(dir: string): Promise<Adapter> {
       readFloat32: read,
       close: () => source.close(),
     };
-    const whole = await withOwnFactors(adapter, problems);
     if (problems.length > 0) throw new AdapterError(dir, problems, REMEDY);
-    return whole;
+    return await withOwnFactors(adapter);
   } catch (error) {
     await source.close();
     throw error;
