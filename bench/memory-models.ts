@@ -21,6 +21,21 @@ export const miniLm: Config = {
   id2label: { 0: 'a', 1: 'b', 2: 'c' },
 };
 
+/** Llama-3.2-1B with the vocabulary of SmolLM2, whose tokenizer is at hand. */
+export const llama1b: Config = {
+  architectures: ['LlamaForCausalLM'],
+  hidden_size: 2048,
+  intermediate_size: 8192,
+  num_hidden_layers: 16,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+  max_position_embeddings: 8192,
+  rms_norm_eps: 1e-5,
+  rope_theta: 500000,
+  vocab_size: 49152,
+  tie_word_embeddings: true,
+};
+
 /** SmolLM2-135M. */
 export const smolLm2: Config = {
   architectures: ['LlamaForCausalLM'],

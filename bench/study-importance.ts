@@ -1,21 +1,23 @@
 /**
- * What each measure of importance takes of memory above inference: measured on SmolLM2-135M, each in a process of its own, beside what the
- * liveness of the same programs predicts; and the prediction for Llama-3-8B. `npm run study -- --importance`.
+ * What each measure of importance takes of memory above inference: measured on SmolLM2-135M and on the sizes of Llama-3.2-1B, each in a
+ * process of its own, beside what the liveness of the same programs predicts; and the prediction for Llama-3-8B. `npm run study -- --importance`.
  */
 import { spawnSync } from 'node:child_process';
-import { writeFile } from 'node:fs/promises';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { untouched } from '../trainer/adapter/apply-adapter.ts';
 import { fusedSteps } from '../trainer/graph/fusion/plan.ts';
 import { liveness } from '../trainer/graph/liveness.ts';
 import type { Program } from '../trainer/graph/program.ts';
-import { importanceProgram } from '../trainer/importance/importance-program.ts';
+import { elementCount } from '../trainer/graph/types.ts';
+import { importanceProgram, meanGradientSpecs } from '../trainer/importance/importance-program.ts';
 import { type MeasureName, measures, needsData } from '../trainer/importance/measure.ts';
-import { type ImportanceData, scoreModel } from '../trainer/importance/score-model.ts';
+import { type ImportanceData, scoreModel, sweepsOf } from '../trainer/importance/score-model.ts';
 import { processMemory, resetPeak } from '../trainer/memory/measure.ts';
 import { targetModules } from '../trainer/method/targets.ts';
-import { causalModel } from '../trainer/model/load-model.ts';
+import { causalModel, loadModel } from '../trainer/model/load-model.ts';
 import type { Model } from '../trainer/model/model-spec.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
 import { importanceDataOf } from '../trainer/run/choose-rows.ts';
@@ -28,7 +30,9 @@ import { optimizerSettings } from '../trainer/train/recipe-settings.ts';
 import type { BatchShape, Task } from '../trainer/train/task.ts';
 import { evalSignature, trainProgram } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
-import { paperModels } from './memory-models.ts';
+import { writeFloat32Folder } from './float32-folder.ts';
+import { llama1b, paperModels } from './memory-models.ts';
+import { randomWeights } from './random-weights.ts';
 import { recipeOf } from './study-jobs.ts';
 
 interface Request {
@@ -37,9 +41,16 @@ interface Request {
   readonly spam: { readonly train: string };
   readonly models: { readonly smollm2: string };
   readonly threads: number;
-  /** Of a child: what it runs. */
-  readonly pass?: MeasureName | 'inference';
+  /** Takes what an interrupted call has measured. */
+  readonly resume: boolean;
+  /** Of a child: what it runs, of the model in this folder. */
+  readonly child?: { readonly pass: Pass; readonly model: string };
 }
+
+type Pass = MeasureName | 'inference' | typeof EXACT;
+/** `taylor` of the mean gradient over all samples, in one sweep. */
+const EXACT = 'taylor, exact';
+const measureOf = (pass: Exclude<Pass, 'inference'>): MeasureName => (pass === EXACT ? 'taylor' : pass);
 
 interface Peaks {
   readonly measured: number;
@@ -50,12 +61,14 @@ const SAMPLES = 4;
 const CLASSES = 2;
 const LARGE_SHAPE = { batch: 1, tokens: 512, targets: 8 };
 const TARGETS = { targetModules: ['all-linear'], freeze: [] };
-const passes: readonly (MeasureName | 'inference')[] = ['inference', ...(Object.keys(measures) as MeasureName[]).filter(needsData)];
+/** One of each way to come by a score: the others hold what these do. */
+const ofMiddle: readonly Pass[] = ['activation', 'taylor', 'taylor_row'];
+const passes: readonly Pass[] = (Object.keys(measures) as MeasureName[]).filter(needsData);
 const request = JSON.parse(process.argv[2] as string) as Request;
 
 const recipe = recipeOf({
   task: 'causal_lm',
-  model: request.models.smollm2,
+  model: request.child?.model ?? request.models.smollm2,
   'data.train': request.spam.train,
   'data.format': 'text_label',
   max_length: 256,
@@ -76,20 +89,15 @@ const inferenceProgram = (task: Task, shapes: readonly BatchShape[]): Program =>
     evalShapes: shapes,
   });
 
-function programOf(pass: MeasureName | 'inference', task: Task, model: Model, shapes: readonly BatchShape[]): Program {
-  if (pass === 'inference') return inferenceProgram(task, shapes);
-  return importanceProgram({
-    measure: pass,
-    task,
-    modules: targetModules(model, TARGETS),
-    shapes,
-    recompute: 'block',
-    classes: CLASSES,
-    sweeps: [],
-  });
+/** Of everything alive that is no weight, at the worst moment of the worst batch, and the mean gradients of the exact measure. */
+function predict(pass: Pass, task: Task, model: Model, shapes: readonly BatchShape[]): number {
+  if (pass === 'inference') return peakOf(inferenceProgram(task, shapes));
+  const modules = targetModules(model, TARGETS);
+  const sweeps = pass === EXACT ? sweepsOf(modules, Number.POSITIVE_INFINITY) : [];
+  const program = importanceProgram({ measure: measureOf(pass), task, modules, shapes, recompute: 'block', classes: CLASSES, sweeps });
+  return peakOf(program) + meanGradientSpecs(sweeps).reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
 }
 
-/** Of everything alive that is no weight, at the worst moment of the worst batch. */
 const peakOf = ({ signatures }: Program): number =>
   Math.max(
     ...Object.entries(signatures).flatMap(([name, signature]) =>
@@ -97,7 +105,7 @@ const peakOf = ({ signatures }: Program): number =>
     ),
   );
 
-async function measure(pass: MeasureName | 'inference'): Promise<Peaks> {
+async function measure(pass: Pass): Promise<Peaks> {
   const context = { cacheDir: request.cacheDir, baseDir: request.cacheDir, hub: { offline: true } };
   const job = new Job(() => undefined);
   const base = await openBase({ ...recipe, context, job });
@@ -106,19 +114,19 @@ async function measure(pass: MeasureName | 'inference'): Promise<Peaks> {
   if (pass === 'inference') await runInference(base, setup.model, data);
   else
     await scoreModel({
-      measure: pass,
+      measure: measureOf(pass),
       model: setup.model,
       modules: targetModules(setup.model, TARGETS),
       weights: base.folder.weights,
       seed: 0,
-      data,
+      data: { ...data, exact: pass === EXACT, sweepBytes: Number.POSITIVE_INFINITY },
       // Called first when the weights are loaded.
       onProgress: done => {
         if (done === 0) startPeak();
       },
     });
   const measured = processMemory().peakBytes;
-  return { measured, predicted: peakOf(programOf(pass, setup.task, setup.model, data.source.plan.buckets)) };
+  return { measured, predicted: predict(pass, setup.task, setup.model, data.source.plan.buckets) };
 }
 
 /** Loading holds a tensor twice for a moment, which is neither's. */
@@ -134,51 +142,95 @@ async function runInference(base: Base, model: Model, { task, source }: Importan
   for await (const batch of epochBatches(source, 0)) await session.run(evalSignature(batch.bucket), batch.feeds(1));
 }
 
-function inProcess(pass: MeasureName | 'inference'): Peaks {
+/** What is measured, by model and pass, kept until all of it is. */
+const keptFile = path.join(request.cacheDir, 'study', 'importance-memory.json');
+const kept: Record<string, Peaks> = request.resume && existsSync(keptFile) ? JSON.parse(readFileSync(keptFile, 'utf8')) : {};
+
+function inProcess(pass: Pass, model: string): Peaks {
+  const key = `${path.basename(model)}, ${pass}`;
+  const known = kept[key];
+  if (known) return known;
   const { status, stdout } = spawnSync(
     process.execPath,
-    [...process.execArgv, process.argv[1] as string, JSON.stringify({ ...request, pass })],
+    [...process.execArgv, process.argv[1] as string, JSON.stringify({ ...request, child: { pass, model } })],
     {
       stdio: ['ignore', 'pipe', 'inherit'],
       encoding: 'utf8',
     },
   );
   if (status !== 0) throw new Error(`the pass '${pass}' failed`);
-  return JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Peaks;
+  const peaks = JSON.parse(stdout.trim().split('\n').at(-1) ?? '') as Peaks;
+  kept[key] = peaks;
+  writeFileSync(keptFile, JSON.stringify(kept));
+  process.stderr.write(`${key}: ${megabytes(peaks.measured)} MB\n`);
+  return peaks;
 }
 
 const megabytes = (bytes: number): string => (bytes / 1e6).toFixed(0);
 
+/** Weights drawn at random, and SmolLM2's tokenizer; 4.3 GB on the disk. */
+async function writeLlama1b(): Promise<string> {
+  const dir = path.join(request.cacheDir, 'study', 'llama-1b');
+  if (existsSync(path.join(dir, 'tokenizer.json'))) return dir;
+  await writeFloat32Folder(dir, { config: llama1b, weights: randomWeights(loadModel(llama1b), { seed: 5, gain: 1 }) });
+  const context = { cacheDir: request.cacheDir, baseDir: request.cacheDir, hub: { offline: true } };
+  const { folder } = await openBase({ ...recipe, context, job: new Job(() => undefined) });
+  for (const [name, text] of (await folder.loadTokenizer()).files()) await writeFile(path.join(dir, name), text);
+  await folder.weights.close();
+  return dir;
+}
+
+/** Of each measure what it takes above inference, and inference itself. */
+function compare(model: string, chosen: readonly Pass[]): { readonly inference: Peaks; readonly above: ReadonlyMap<Pass, Peaks> } {
+  const inference = inProcess('inference', model);
+  const above = chosen.map(pass => {
+    const { measured, predicted } = inProcess(pass, model);
+    return [pass, { measured: measured - inference.measured, predicted: predicted - inference.predicted }] as const;
+  });
+  return { inference, above: new Map(above) };
+}
+
+const gradientBytes = (model: Model): number[] => targetModules(model, TARGETS).map(({ weight }) => 4 * elementCount(weight.shape));
+const sum = (numbers: readonly number[]): number => numbers.reduce((all, n) => all + n, 0);
+
 async function compareAll(): Promise<void> {
   const large = causalModel(paperModels['Llama-3-8B']);
-  const predictedLarge = (pass: MeasureName | 'inference'): number => peakOf(programOf(pass, causalTask(large), large, [LARGE_SHAPE]));
-  const [inference, largeInference] = [inProcess('inference'), predictedLarge('inference')];
-  const lines = passes.slice(1).map(pass => {
-    const { measured, predicted } = inProcess(pass);
-    process.stderr.write(`${pass}: ${megabytes(measured - inference.measured)} MB above inference\n`);
-    const cells = [measured - inference.measured, predicted - inference.predicted, predictedLarge(pass) - largeInference];
-    return `| ${pass} | ${cells.map(megabytes).join(' | ')} |`;
+  const predictedLarge = (pass: Pass): number => predict(pass, causalTask(large), large, [LARGE_SHAPE]);
+  const middleDir = await writeLlama1b();
+  const middle = compare(middleDir, ofMiddle);
+  await rm(middleDir, { recursive: true });
+  const small = compare(request.models.smollm2, [...passes, EXACT]);
+  const largeInference = predictedLarge('inference');
+  const lines = passes.map(pass => {
+    const cells = [small, middle].flatMap(({ above }) => [above.get(pass)?.measured, above.get(pass)?.predicted]);
+    return `| ${pass} | ${[...cells, predictedLarge(pass) - largeInference].map(bytes => (bytes === undefined ? '–' : megabytes(bytes))).join(' | ')} |`;
   });
-  const largest = Math.max(...targetModules(large, TARGETS).map(({ weight }) => 4 * weight.shape.reduce((n, d) => n * d, 1)));
+  const exact = small.above.get(EXACT) as Peaks;
+  const [middleBytes, largeBytes] = [gradientBytes(causalModel(llama1b)), gradientBytes(large)];
   const cpus = os.cpus();
   await writeFile(
     path.join(request.results, 'importance-memory.md'),
     `# Memory of the measures above inference, in MB
 
-\`npm run study -- --importance\`. Highest resident memory of a process that scores all linear layers of SmolLM2-135M on ${SAMPLES} mails of up to 256 tokens, two
-at a time, \`recompute: block\`, less that of one that only evaluates them (${megabytes(inference.measured)} MB, weights and TensorFlow included); beside it what the liveness of
-the two programs predicts, and the same for Llama-3-8B with one sample of ${LARGE_SHAPE.tokens} tokens, where the gradient of the largest weight alone
-takes ${megabytes(largest)} MB and those of all would take ${megabytes(targetModules(large, TARGETS).reduce((sum, { weight }) => sum + 4 * weight.shape.reduce((n, d) => n * d, 1), 0))}. What measures with gradients take is the inputs of the blocks, one block at a time, and for
-\`taylor\` and \`taylor_squared\` one weight's gradient; a backward pass has more nodes, which take TensorFlow some MB that no tensor accounts for.
-${new Date().toISOString().slice(0, 10)}, ${cpus[0]?.model ?? 'unknown processor'}, ${cpus.length} cores.
+\`npm run study -- --importance\`. Highest resident memory of a process that scores all linear layers of a model on ${SAMPLES} mails of up to 256 tokens, two
+at a time, \`recompute: block\`, less that of one that only evaluates them (SmolLM2-135M ${megabytes(small.inference.measured)} MB, Llama-3.2-1B ${megabytes(middle.inference.measured)} MB, weights and TensorFlow
+included); beside it what the liveness of the two programs predicts. Llama-3.2-1B are its sizes with random weights and SmolLM2's vocabulary: the
+largest that is run here, in float32. Of Llama-3-8B one sample of ${LARGE_SHAPE.tokens} tokens. The gradient of the largest weight takes ${megabytes(Math.max(...middleBytes))} MB of the middle model
+and ${megabytes(Math.max(...largeBytes))} MB of the large one, those of all ${megabytes(sum(middleBytes))} and ${megabytes(sum(largeBytes))} MB. What measures with gradients take is the inputs of the blocks, one block at
+a time, and for \`taylor\` and \`taylor_squared\` (here \`importance.exact: false\`) one weight's gradient. With the default,
+\`importance.exact: true\`, they hold mean gradients too, for as many weights at a time as there is room for: all of SmolLM2's in one sweep
+took ${megabytes(exact.measured)} MB (${megabytes(exact.predicted)} predicted). A backward pass has more nodes, which take TensorFlow some MB that
+no tensor accounts for. ${new Date().toISOString().slice(0, 10)}, ${cpus[0]?.model ?? 'unknown processor'}, ${cpus.length} cores.
 
-| measure | SmolLM2-135M, measured | predicted | Llama-3-8B, predicted |
-| --- | ---: | ---: | ---: |
+| measure | SmolLM2-135M, measured | predicted | Llama-3.2-1B, measured | predicted | Llama-3-8B, predicted |
+| --- | ---: | ---: | ---: | ---: | ---: |
 ${lines.join('\n')}
 `,
   );
 }
 
-if (request.pass === undefined) await compareAll();
-else process.stdout.write(`${JSON.stringify(await measure(request.pass))}\n`);
+if (request.child === undefined) {
+  await compareAll();
+  await rm(keptFile, { force: true });
+} else process.stdout.write(`${JSON.stringify(await measure(request.child.pass))}\n`);
 process.exit(0);
