@@ -3,6 +3,7 @@ import { commands } from 'vscode';
 
 export type ContextKey =
   | 'rowtune.noRuns'
+  | 'rowtune.nothingToCompare'
   | 'rowtune.noResumable'
   | 'rowtune.hasActiveJobs'
   | 'rowtune.engineMissing'

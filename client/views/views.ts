@@ -11,7 +11,7 @@ import { throttle } from '../throttle.ts';
 import { type DeviceItem, deviceTree } from './device-tree.ts';
 import { createGroupView } from './group-view.ts';
 import { type ModelItem, modelTree } from './model-tree.ts';
-import { type RunGroup, type RunGroupName, type RunItem, runTree } from './run-tree.ts';
+import { type RunFlag, type RunGroup, type RunGroupName, type RunItem, runTree } from './run-tree.ts';
 
 export interface Views {
   /** Draws the runs again with what jobs have said since; loads nothing. */
@@ -54,8 +54,10 @@ export function createViews(app: App): Views {
   const drawRuns = (): readonly RunGroup[] => {
     const groups = runTree({ runs: listed ?? [], jobs: store.list(), nowMs: Date.now() });
     const items = groups.flatMap(group => group.items);
-    setContext('rowtune.noRuns', !items.some(({ flags }) => flags.includes('folder')));
-    setContext('rowtune.noResumable', !items.some(({ flags }) => flags.includes('resumable')));
+    const counts = (flag: RunFlag): number => items.filter(({ flags }) => flags.includes(flag)).length;
+    setContext('rowtune.noRuns', counts('folder') === 0);
+    setContext('rowtune.nothingToCompare', counts('folder') < 2);
+    setContext('rowtune.noResumable', counts('resumable') === 0);
     return groups;
   };
 

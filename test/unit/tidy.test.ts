@@ -43,6 +43,9 @@ const imports = shipped.flatMap(importsOf);
 const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/engine/machine.ts': [],
   'trainer/jobs/free-run-folder.ts': [],
+  'trainer/run/run-error.ts': [],
+  'trainer/run/run-lock.ts': ['trainer/run/run-error.ts'],
+  'trainer/run/run-state.ts': ['trainer/run/run-lock.ts', 'trainer/run/run-error.ts', 'trainer/hub'],
   'trainer/protocol': [],
   'trainer/random.ts': [],
   'trainer/settings.ts': [],
@@ -125,6 +128,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/hub',
     'trainer/engine/machine.ts',
     'trainer/jobs/free-run-folder.ts',
+    'trainer/run/run-state.ts',
   ],
   'trainer/worker.ts': ['trainer/run'],
   'trainer/jobs': ['trainer/engine'],

@@ -2,16 +2,15 @@
 import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { RUNS_FOLDER, recipeName } from '../jobs/free-run-folder.ts';
+import { endedBeforeFirstStep, STATE_FILE } from '../run/run-state.ts';
 
 export interface RunFacts {
   /** The folder of the newest run of this recipe. */
   readonly last?: string;
-  /** What is in `output_dir`; 'free' where the recipe names none. */
+  /** What is in `output_dir`; 'free' where the recipe names none, and where a run did no update. */
   readonly output: 'free' | 'run' | 'occupied';
 }
 
-/** Written by every run as soon as it begins. */
-const STATE_FILE = 'state.json';
 /** More numbered runs of one recipe than anyone keeps. */
 const MAX_RUNS = 1000;
 
@@ -27,7 +26,7 @@ export interface RunFactsParams {
 export async function readRunFacts({ name, outputDir, file, baseDir }: RunFactsParams): Promise<RunFacts> {
   if (outputDir !== undefined) {
     const folder = path.resolve(baseDir, outputDir);
-    if ((await startedAt(folder)) !== undefined) return { last: folder, output: 'run' };
+    if ((await startedAt(folder)) !== undefined) return { last: folder, output: (await endedBeforeFirstStep(folder)) ? 'free' : 'run' };
     return { output: (await readdir(folder).catch(() => [])).length === 0 ? 'free' : 'occupied' };
   }
   const own = recipeName({ name }, file);

@@ -10,7 +10,7 @@ import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { METRICS_FILE } from './metrics-file.ts';
 import { RunError } from './run-error.ts';
 import { isRunning, LOCK_FILE, takeRunLock } from './run-lock.ts';
-import { type RunState, readRunState, STATE_FILE } from './run-state.ts';
+import { CHECKPOINTS_FOLDER, endedBeforeFirstStep, type RunState, readRunState, STATE_FILE } from './run-state.ts';
 
 /** Everything that a run writes, by its name in the folder. The lock and state.json are not in this list. */
 export const RUN_FILES = {
@@ -27,7 +27,7 @@ export const RUN_FILES = {
   /** The newest evaluation during training, and that of the untouched model. */
   evaluation: 'evaluation.json',
   scores: 'scores.safetensors',
-  checkpoints: 'checkpoints',
+  checkpoints: CHECKPOINTS_FOLDER,
   summary: 'summary.json',
 } as const;
 
@@ -44,7 +44,7 @@ export const HEATMAP_FILES: readonly string[] = [
 const MAX_LIST_DEPTH = 3;
 
 /**
- * Makes the folder for a new run and takes its lock.
+ * Makes the folder for a new run and takes its lock. What a run has left that did no update is always replaced.
  * @param say is told what was taken over or replaced
  * @returns gives the lock back
  * @throws RunError 'output-not-empty' where something is in it and may not be replaced, 'run-busy' where a run is at work there
@@ -54,13 +54,14 @@ export async function beginRunFolder(runDir: string, overwrite: boolean, say: (m
   const release = takeRunLock(runDir, say);
   try {
     const present = (await readdir(runDir)).filter(name => name !== LOCK_FILE);
-    if (present.length > 0 && !overwrite)
+    const isUnbegun = await endedBeforeFirstStep(runDir);
+    if (present.length > 0 && !overwrite && !isUnbegun)
       throw new RunError(
         'output-not-empty',
         `the output folder ${runDir} is not empty`,
         'Choose another output_dir, go on with what is there by: rowtune resume, or replace it with overwrite_output_dir=true',
       );
-    if (present.length > 0) say(`replacing the run in ${runDir}`);
+    if (present.length > 0) say(`replacing the run in ${runDir}${isUnbegun ? ', which ended before its first update' : ''}`);
     await clearRunFolder(runDir);
     return release;
   } catch (error) {

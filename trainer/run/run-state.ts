@@ -1,10 +1,10 @@
 /** state.json of a run folder: how far the run is, for everyone who looks from outside. */
-import { open, readFile } from 'node:fs/promises';
+import { open, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../hub/durable-file.ts';
 import { systemErrorCode } from './run-error.ts';
-import { ownIdentity, type ProcessIdentity } from './run-lock.ts';
+import { isRunning, ownIdentity, type ProcessIdentity } from './run-lock.ts';
 
 const stateSchema = z.object({
   state: z.enum(['preparing', 'running', 'stopped', 'finished', 'failed']),
@@ -24,6 +24,7 @@ const stateSchema = z.object({
 export type RunState = z.infer<typeof stateSchema>;
 
 export const STATE_FILE = 'state.json';
+export const CHECKPOINTS_FOLDER = 'checkpoints';
 
 /** Between two writes that only move the numbers on; every write costs a flush to the disk. */
 const WRITE_INTERVAL_MS = 1000;
@@ -35,6 +36,14 @@ export async function readRunState(runDir: string): Promise<RunState | undefined
   } catch {
     return undefined;
   }
+}
+
+/** True of what a run has left that ended, or was killed, before its first update: another may take its folder, and nothing is lost. */
+export async function endedBeforeFirstStep(runDir: string): Promise<boolean> {
+  const state = await readRunState(runDir);
+  if (state === undefined || state.step > 0 || !['preparing', 'stopped', 'failed'].includes(state.state)) return false;
+  if (state.state === 'preparing' && isRunning(state)) return false;
+  return (await readdir(path.join(runDir, CHECKPOINTS_FOLDER)).catch(() => [])).length === 0;
 }
 
 /** Keeps the state of the run that this process works on. */

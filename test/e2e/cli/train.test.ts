@@ -54,6 +54,16 @@ describe('a run from end to end', () => {
     expect(value).toMatchObject({ ok: false, error: { code: 'output-not-empty' } });
   });
 
+  test('the folder of a run that was refused before its first update is taken by the corrected recipe', async () => {
+    const refused = await cliJson(['train', recipe, 'output_dir=runs/refused', 'target_modules=[nowhere]'], here);
+    expect(refused.value).toMatchObject({ ok: false });
+    expect(existsSync(path.join(folder, 'runs', 'refused', 'log.txt'))).toBe(true);
+    const { status, stderr } = await cli(['train', recipe, 'output_dir=runs/refused', 'max_steps=1'], here);
+    expect(status, stderr).toBe(0);
+    expect(stderr).toContain('ended before its first update');
+    await rm(path.join(folder, 'runs', 'refused'), { recursive: true });
+  });
+
   test('without output_dir a free folder under runs/ is taken', async () => {
     const { value } = await cliJson(['train', recipe, 'max_steps=1'], here);
     expect(value).toMatchObject({ runDir: path.join(folder, 'runs', 'tiny-2') });

@@ -53,6 +53,10 @@ describeEditor(
         await until(async () => (await shownState(workbench)) === 'finished', `${name} is finished`, START_MS);
         expect(existsSync(inFolder('runs', name, 'summary.json'))).toBe(true);
         await workbench.closeTab(`Run: ${name}`);
+        await until(async () => {
+          const offered = await workbench.offered('Rowtune');
+          return offered.has('Export') && offered.has('Compare Runs') === (name === 'short-2');
+        }, 'two runs can be compared, and one cannot');
       }
       await workbench.openFile('short.rowtune.yaml');
       await workbench.runCommand('Rowtune: Open Last Run');

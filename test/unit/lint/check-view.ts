@@ -20,6 +20,9 @@ const lines = (count: number, line: string): string => `${line}\n`.repeat(count)
 /** A tokenizer whose largest id is 129: one and a half too many for the tiny Llama. */
 const tokenizer = JSON.stringify({ model: { vocab: { a: 0, b: 127 } }, added_tokens: [{ id: 129, content: '<x>' }] });
 
+/** Of a run that ended before its first update. */
+const refused = { state: 'failed', name: 'refused', step: 0, totalSteps: 0, pid: 1, startedAt: '2026-01-01', updatedAt: '2026-01-01' };
+
 const files: Readonly<Record<string, string>> = {
   'spam.jsonl': '{"text":"lunch?","label":"ham"}\n{"text":"WIN","label":"spam"}\n',
   'hundred.jsonl': lines(100, '{"text":"lunch?"}'),
@@ -64,6 +67,7 @@ const files: Readonly<Record<string, string>> = {
   'runs/a/state.json': '{}',
   'runs/a-2/state.json': '{}',
   'runs/done/state.json': '{}',
+  'runs/refused/state.json': JSON.stringify(refused),
   'full/notes.txt': 'x',
   'adapters/no-factors/readme.txt': '',
   'adapters/damaged/adapter_model.safetensors': 'x',

@@ -8,7 +8,7 @@ import { appendMetrics, METRICS_FILE, readMetrics, rewindMetrics } from '../../.
 import { RunError } from '../../../trainer/run/run-error.ts';
 import { beginRunFolder, listRuns, summarizeRun } from '../../../trainer/run/run-folder.ts';
 import { isRunning, ownIdentity, takeRunLock } from '../../../trainer/run/run-lock.ts';
-import { StateKeeper } from '../../../trainer/run/run-state.ts';
+import { STATE_FILE, StateKeeper } from '../../../trainer/run/run-state.ts';
 
 let folder: string;
 let said: string[];
@@ -53,6 +53,43 @@ describe('beginning', () => {
     await beginRunFolder(folder, true, say);
     expect(readdirSync(folder).sort()).toEqual(['lock', 'thesis.txt']);
     expect(said.join()).toContain('replacing');
+  });
+
+  /** A run that left what its preparation writes. */
+  const leave = async (change: Parameters<StateKeeper['update']>[0], pid = deadPid()): Promise<void> => {
+    const keeper = new StateKeeper(folder, { name: 'a', startedAt: '2026-01-01T00:00:00Z' });
+    await keeper.update(change);
+    writeFileSync(join(folder, STATE_FILE), JSON.stringify({ ...keeper.state, pid, startTime: undefined }));
+    for (const name of ['recipe.yaml', 'log.txt', 'scores.safetensors']) writeFileSync(join(folder, name), '');
+    mkdirSync(join(folder, 'checkpoints'), { recursive: true });
+  };
+
+  test.each(['failed', 'stopped', 'preparing'] as const)(
+    'what a run left that was %s before its first update is replaced, nothing else',
+    async state => {
+      await leave({ state });
+      writeFileSync(join(folder, 'thesis.txt'), 'years of work');
+      await beginRunFolder(folder, false, say);
+      expect(readdirSync(folder).sort()).toEqual(['lock', 'thesis.txt']);
+      expect(said.join()).toContain('before its first update');
+    },
+  );
+
+  test.each([
+    ['it did an update', { state: 'failed', step: 1 }],
+    ['it is finished', { state: 'finished' }],
+    ['it was at work on its first update', { state: 'running' }],
+  ] as const)('a run is kept where %s', async (_, change) => {
+    await leave(change);
+    expect(await codeOf(() => beginRunFolder(folder, false, say))).toBe('output-not-empty');
+  });
+
+  test('a run is kept where there is a checkpoint, or its process lives', async () => {
+    await leave({ state: 'preparing' }, process.pid);
+    expect(await codeOf(() => beginRunFolder(folder, false, say))).toBe('output-not-empty');
+    await leave({ state: 'failed' });
+    mkdirSync(join(folder, 'checkpoints', 'step-000000'));
+    expect(await codeOf(() => beginRunFolder(folder, false, say))).toBe('output-not-empty');
   });
 });
 
