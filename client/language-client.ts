@@ -54,7 +54,10 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
       {
         documentSelector: DOCUMENTS.map(pattern => ({ pattern })),
         outputChannel: channel,
-        synchronize: { fileEvents: WATCHED.map(pattern => workspace.createFileSystemWatcher(pattern)) },
+        synchronize: {
+          fileEvents: WATCHED.map(pattern => workspace.createFileSystemWatcher(pattern)),
+          configurationSection: 'rowtune.daemon',
+        },
       },
     );
     client = started;

@@ -12,6 +12,7 @@ import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
 import { SelectionError } from '../trainer/selection.ts';
 import { methodSettings } from '../trainer/train/recipe-settings.ts';
 import { shareText } from './hover.ts';
+import { ofFree } from './memory-text.ts';
 import { runLength } from './run-length.ts';
 
 export interface Hint {
@@ -31,7 +32,7 @@ export function inlayHints(view: RecipeView): Hint[] {
   const { estimate, availableBytes, values } = view;
   if (estimate !== undefined) {
     const level = values.recompute === 'auto' ? `, recompute: ${estimate.recompute}` : '';
-    const label = `${byteSize(estimate.totalBytes)} of ${byteSize(availableBytes)} free${level}`;
+    const label = `${byteSize(estimate.totalBytes)}${ofFree(availableBytes)}${level}`;
     add(['recompute', 'per_device_train_batch_size', 'max_length', 'model'], label, memorySplit(estimate));
   }
   const effective = values.per_device_train_batch_size * values.gradient_accumulation_steps;

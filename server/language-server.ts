@@ -8,13 +8,14 @@ import { EstimateCache } from '../trainer/lint/estimates.ts';
 import { FolderCache } from '../trainer/lint/folder-facts.ts';
 import { ModelCache } from '../trainer/lint/model-facts.ts';
 import { conversion, fixAll, quickFixes } from '../trainer/lint/quick-fixes.ts';
-import type { RecipeView } from '../trainer/lint/recipe-view.ts';
+import type { FarDaemon, RecipeView } from '../trainer/lint/recipe-view.ts';
 import { smallestChange } from '../trainer/lint/text-edits.ts';
 import { resolveSettings } from '../trainer/settings.ts';
 import { completionsAt } from './completion.ts';
 import { overlaps } from './cursor.ts';
 import { Documents } from './documents.ts';
 import { EstimateWorker } from './estimate-worker.ts';
+import { readFarDaemon } from './far-daemon.ts';
 import { formatRecipe } from './format-recipe.ts';
 import { hoverAt } from './hover.ts';
 import { inlayHints } from './inlay-hints.ts';
@@ -51,8 +52,16 @@ const waiting = new Set<string>();
 let isEstimating = false;
 /** Looked at again when nobody types: it takes longer than a keystroke may. */
 let availableBytes = availableMemoryBytes();
+/** By the settings of the editor. */
+let farDaemon: FarDaemon | undefined;
 const documents = new Documents(
-  { models: new ModelCache(cacheDir), data: new DataCache(), folders: new FolderCache(), availableBytes: () => availableBytes },
+  {
+    models: new ModelCache(cacheDir),
+    data: new DataCache(),
+    folders: new FolderCache(),
+    availableBytes: () => availableBytes,
+    farDaemon: () => farDaemon,
+  },
   estimates,
 );
 const connection = createConnection();
@@ -91,6 +100,11 @@ connection.onDidOpenTextDocument(({ textDocument: { uri, text } }) => {
 connection.onDidChangeTextDocument(({ textDocument: { uri }, contentChanges }) => {
   documents.set(uri, contentChanges.at(-1)?.text ?? '');
   schedule(uri, DEBOUNCE_MS);
+});
+connection.onDidChangeConfiguration(({ settings }) => {
+  farDaemon = readFarDaemon(settings);
+  scheduleAll();
+  void guarded('settings', undefined, refreshClient);
 });
 connection.onDidSaveTextDocument(scheduleAll);
 connection.onDidChangeWatchedFiles(scheduleAll);
@@ -224,6 +238,11 @@ async function refreshEstimate(uri: string): Promise<void> {
   if (view === undefined || !estimates.isDue(view)) return;
   await estimates.compute(view, params => estimator.run(params));
   await publish(uri);
+  await refreshClient();
+}
+
+/** Asks the editor to ask again for what it pulls. */
+async function refreshClient(): Promise<void> {
   if (client.pulls && client.refreshesDiagnostics) await connection.languages.diagnostics.refresh();
   if (client.refreshesHints) await connection.languages.inlayHint.refresh();
 }

@@ -57,5 +57,8 @@ const table = (head: string, rows: readonly (readonly [string, number, number])[
 export function memoryText({ estimate, values, availableBytes }: RecipeView, path: string): string | undefined {
   if (estimate === undefined || !Object.hasOwn(sentences, path)) return undefined;
   const own = sentences[path]?.(estimate, values) ?? '';
-  return `*Here:* ${own.startsWith('|') ? `\n\n${own}` : own}\n\nThis run: about **${byteSize(estimate.totalBytes)}** of ${byteSize(availableBytes)} free. ${memorySplit(estimate)}.`;
+  return `*Here:* ${own.startsWith('|') ? `\n\n${own}` : own}\n\nThis run: about **${byteSize(estimate.totalBytes)}**${ofFree(availableBytes)}. ${memorySplit(estimate)}.`;
 }
+
+/** Nothing where the free memory is not known. */
+export const ofFree = (availableBytes: number): string => (Number.isFinite(availableBytes) ? ` of ${byteSize(availableBytes)} free` : '');

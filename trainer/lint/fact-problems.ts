@@ -54,7 +54,24 @@ interface Report {
 
 export function factProblems(view: RecipeView): LintProblem[] {
   const reports = [...modelProblems(view), ...dataProblems(view), ...labelProblems(view), ...outputProblems(view), ...memoryProblems(view)];
-  return reports.map(report => place(view, report));
+  return elsewhere(view, reports).map(report => place(view, report));
+}
+
+/** What a daemon on another machine may find although it is missing here. */
+const MISSING_HERE: readonly FactCode[] = ['model-not-found', 'unreadable-model', 'data-not-found', 'unreadable-data'];
+
+/** Files of this machine say little where the run is on another one, and its output folder nothing. */
+function elsewhere({ farDaemon, baseDir }: RecipeView, reports: readonly Report[]): readonly Report[] {
+  if (farDaemon === undefined) return reports;
+  const { url, folder = baseDir } = farDaemon;
+  const where = `on this machine; the daemon at ${url} looks on its own, for relative paths in ${folder}`;
+  return reports
+    .filter(({ code }) => code !== 'output-not-empty')
+    .map(report =>
+      MISSING_HERE.includes(report.code)
+        ? { ...report, severity: 'info', replaceBy: undefined, message: `${report.message} (${where})` }
+        : report,
+    );
 }
 
 /** On the value where the text gives one, else on the nearest key that it gives. */

@@ -20,15 +20,25 @@ export interface RecipeView {
   readonly model?: ModelFacts;
   readonly data: readonly DataFact[];
   readonly runs: RunFacts;
+  /** Where the recipe will run, if that is another machine; `availableBytes` is then Infinity, as nothing is known of it. */
+  readonly farDaemon?: FarDaemon;
   readonly availableBytes: number;
   /** Undefined until it has been computed. */
   readonly estimate?: RecipeEstimate;
+}
+
+/** A daemon on another machine, which reads models and data of its own. */
+export interface FarDaemon {
+  readonly url: string;
+  /** Over there, where relative paths start; the name of the folder here where none is given. */
+  readonly folder?: string;
 }
 
 export interface ViewSources {
   readonly models: ModelCache;
   readonly data: DataCache;
   readonly availableBytes: () => number;
+  readonly farDaemon?: () => FarDaemon | undefined;
 }
 
 /** More data files than this in one recipe are not looked at while typing. */
@@ -37,7 +47,7 @@ const MAX_DATA_FILES = 20;
 /** Never rejects: half-typed text has a view too. */
 export async function readRecipeView(
   document: Pick<RecipeView, 'text' | 'file' | 'baseDir'>,
-  { models, data, availableBytes }: ViewSources,
+  { models, data, ...sources }: ViewSources,
 ): Promise<RecipeView> {
   const { text, file, baseDir } = document;
   const parsed = parseRecipe(text, { fileName: file });
@@ -49,5 +59,7 @@ export async function readRecipeView(
     values.model === undefined ? undefined : models.look(values.model, values.revision, baseDir),
     ...files.map(written => data.look(written, values, baseDir)),
   ]);
-  return { ...document, parsed, root: locate(text).root, values, model, data: facts, runs, availableBytes: availableBytes() };
+  const farDaemon = sources.farDaemon?.();
+  const availableBytes = farDaemon === undefined ? sources.availableBytes() : Number.POSITIVE_INFINITY;
+  return { ...document, parsed, root: locate(text).root, values, model, data: facts, runs, farDaemon, availableBytes };
 }

@@ -124,6 +124,21 @@ describe('an editor that takes what is pushed', () => {
     await client.diagnostics(uri, ({ length }) => length === 0);
   });
 
+  it('makes little of what is missing here while the daemon is on another machine', async () => {
+    const client = connect();
+    await client.initialize({});
+    const set = (daemon: object) => client.notify('workspace/didChangeConfiguration', { settings: { rowtune: { daemon } } });
+    await open(client, 'model: models/far\ndata: {train: far.jsonl}\n');
+    await client.diagnostics(uri, found => found.length === 2 && found.every(({ severity }) => severity === 1));
+    await set({ url: 'wss://gpu-box:8421', folder: '/srv/mail' });
+    const [problem] = await client.diagnostics(uri, found => found.length === 2 && found.every(({ severity }) => severity === 3));
+    expect(problem?.message).toMatch(/wss:\/\/gpu-box:8421.*\/srv\/mail/);
+    await set({ url: '', folder: '/srv/mail' });
+    await client.diagnostics(uri, found => found.length === 2 && found.every(({ severity }) => severity === 1));
+    await client.connection.sendNotification('workspace/didChangeConfiguration', { settings: null });
+    expect(await client.shutdown()).toBe(0);
+  });
+
   it('sees what is wrong with a config.json at its key', async () => {
     const client = connect();
     await client.initialize({});

@@ -44,6 +44,14 @@ describeEditor(
       await workbench.page.getByRole('treeitem', { name: /of memory free/ }).waitFor();
     });
 
+    test('what is missing here is no error of a recipe while it may be there', async () => {
+      await workbench.openFile('mine.rowtune.yaml');
+      await expect.poll(() => workbench.squiggles('info').count()).toBeGreaterThan(0);
+      expect(await workbench.squiggles('error').count()).toBe(0);
+      expect((await workbench.problems())[0]).toContain(far.folder);
+      await workbench.screenshot('recipe');
+    });
+
     test('a training runs there, and its page shows it', async () => {
       await workbench.runCommandOn('Rowtune: Start Training', 'mine');
       await until(async () => (await stepsDone(workbench)) > 0, 'the first updates', START_MS);

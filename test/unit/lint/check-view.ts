@@ -12,7 +12,7 @@ import { FolderCache } from '../../../trainer/lint/folder-facts.ts';
 import { type LintSources, lintDocument, recipeProblems } from '../../../trainer/lint/lint.ts';
 import type { LintProblem } from '../../../trainer/lint/lint-problem.ts';
 import { ModelCache } from '../../../trainer/lint/model-facts.ts';
-import { type RecipeView, readRecipeView } from '../../../trainer/lint/recipe-view.ts';
+import { type FarDaemon, type RecipeView, readRecipeView } from '../../../trainer/lint/recipe-view.ts';
 
 const golden = path.join(import.meta.dirname, '..', '..', 'golden');
 
@@ -99,13 +99,15 @@ export interface ViewOptions {
   readonly folder: string;
   readonly name?: string;
   readonly availableBytes?: number;
+  readonly farDaemon?: FarDaemon;
 }
 
-const sourcesOf = ({ folder, availableBytes = 64e9 }: ViewOptions): LintSources => ({
+const sourcesOf = ({ folder, availableBytes = 64e9, farDaemon }: ViewOptions): LintSources => ({
   models: new ModelCache(path.join(folder, 'cache')),
   data: new DataCache(),
   folders: new FolderCache(),
   availableBytes: () => availableBytes,
+  farDaemon: () => farDaemon,
 });
 
 /** With its estimate. */

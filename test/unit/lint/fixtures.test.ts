@@ -1,6 +1,6 @@
 /**
  * Recipes and model configs with their problems written under the bad values. A title begins with the file that the text is read as, and
- * may end with the free memory. UPDATE_FIXTURES=1 writes the notes anew: read the difference before you commit it.
+ * may end with the free memory or with where the daemon is. UPDATE_FIXTURES=1 writes the notes anew: read the difference before you commit it.
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -38,7 +38,8 @@ function read(file: URL): { readonly preface: string; readonly found: readonly {
 function optionsOf(title: string): ViewOptions {
   const [, name = ''] = /^(\S+): /.exec(title) ?? [];
   const [, megabytes] = / \((\d+) MB free\)$/.exec(title) ?? [];
-  return { folder, name, ...(megabytes === undefined ? {} : { availableBytes: Number(megabytes) * 1e6 }) };
+  const farDaemon = title.endsWith(' (a daemon elsewhere)') ? { url: 'wss://gpu-box:8421', folder: '/srv/mail' } : undefined;
+  return { folder, name, farDaemon, ...(megabytes === undefined ? {} : { availableBytes: Number(megabytes) * 1e6 }) };
 }
 
 describe('problems stand under the bad value', () => {

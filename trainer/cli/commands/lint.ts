@@ -60,6 +60,7 @@ async function lint(context: CommandContext, files: readonly string[], { fix, fo
     data: new DataCache(),
     folders: new FolderCache(),
     availableBytes: () => availableBytes,
+    farDaemon: () => settings.remoteDaemon && { url: settings.remoteDaemon.url, folder: settings.remoteDaemon.dir },
   };
   const linted: Linted[] = [];
   for (const file of files) linted.push(await lintFile(file, { cwd, fix, sources }));
