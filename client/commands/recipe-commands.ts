@@ -1,6 +1,7 @@
 /** Compute Importance, Evaluate, Estimate Memory: what is asked of a recipe or a run without training. */
 import { type QuickPickItem, QuickPickItemKind, type Uri, window, workspace } from 'vscode';
 import type { RecipeSource } from '../../trainer/protocol/rpc-messages.ts';
+import { RUN_FILES } from '../../trainer/run/run-folder.ts';
 import { asPick, isRunItem, pickOrTell, runItems } from '../pick-run.ts';
 import { activeRecipe, findRecipes, recipeFor, recipeSource, uriOf } from '../recipe-files.ts';
 import { recipeStem, scoresFile } from '../recipe-names.ts';
@@ -102,7 +103,7 @@ const group = (label: string, items: readonly EvaluatedItem[]): readonly Evaluat
 
 /** The recipe of a run as the run has it, wherever the run is. */
 export async function runRecipe(context: CommandContext, runDir: string): Promise<RecipeSource> {
-  return { text: await readRunFile(context, runDir, 'recipe'), fileName: `${runDir}/recipe.yaml`, baseDir: runDir };
+  return { text: await readRunFile(context, runDir, 'recipe'), fileName: `${runDir}/${RUN_FILES.recipe}`, baseDir: runDir };
 }
 
 /** A file of a run, wherever the run is. @throws Error where it has none */

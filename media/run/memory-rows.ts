@@ -13,7 +13,7 @@ export interface MemoryRow {
 
 /**
  * What its tensors hold from the first step to the last is what the process grew by while they were loaded; a run of an older version has not
- * looked, and their shapes tell. The rest of the peak is what a step needs for a moment.
+ * looked, and their shapes tell. Nothing tells activations from the rest of the peak, which is named so.
  * @param peakBytes the highest peak of training
  */
 export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPlan, peakBytes: number | undefined): MemoryRow[] {
@@ -49,11 +49,11 @@ export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPla
     },
     { cause: 'Optimizer', color: 'purple', predicted: optimizerBytes, measured: of(kept.optimizerBytes), note: how },
     {
-      cause: 'Activations',
+      cause: 'Activations and the rest',
       color: 'yellow',
       predicted: activationBytes,
       measured: rest,
-      note: 'measured: the rest of the peak, compiled programs included',
+      note: 'predicted: activations alone; measured: all else of the peak, compiled programs included',
     },
   ];
 }

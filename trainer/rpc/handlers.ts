@@ -1,7 +1,7 @@
 /** What the daemon does for each request: one table, checked against the protocol by the compiler. */
 import path from 'node:path';
 import { listEngines } from '../engine/install/engine-folder.ts';
-import { findNvidiaGpu } from '../engine/install/toolchain.ts';
+import { findNvidiaGpu, knownNvidiaGpu } from '../engine/install/toolchain.ts';
 import { describeMachine, freeDiskBytes } from '../engine/machine.ts';
 import { freeRunFolder, recipeName } from '../jobs/free-run-folder.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
@@ -108,7 +108,7 @@ export const handlers: Handlers = {
         threads: 0,
         title: path.basename(params.model),
         // The memory of a GPU is all the training's.
-        besideBytes: (await findNvidiaGpu()) ? undefined : await generationBytes(params, baseDir, services.cacheDir),
+        besideBytes: (await knownNvidiaGpu()) ? undefined : await generationBytes(params, baseDir, services.cacheDir),
       };
     }),
   exportRun: (params, services) =>

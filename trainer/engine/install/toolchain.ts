@@ -73,8 +73,19 @@ export async function findNpm(nodePath: string = process.execPath): Promise<{ pr
   throw new EngineError(`npm was not found beside ${nodePath} or on the path. Install it: sudo apt install npm. ${MEANWHILE}`);
 }
 
+type NvidiaGpu = { readonly name: string; readonly driver: string };
+let lastFound: Promise<NvidiaGpu | undefined> | undefined;
+
 /** Name and driver of the first NVIDIA GPU; undefined without one. */
-export async function findNvidiaGpu(): Promise<{ name: string; driver: string } | undefined> {
+export function findNvidiaGpu(): Promise<NvidiaGpu | undefined> {
+  lastFound = askForGpu();
+  return lastFound;
+}
+
+/** As it was found last: a machine seldom gets another one, and asking starts a program. */
+export const knownNvidiaGpu = (): Promise<NvidiaGpu | undefined> => lastFound ?? findNvidiaGpu();
+
+async function askForGpu(): Promise<NvidiaGpu | undefined> {
   const asked = await runCommand('nvidia-smi', ['--query-gpu=name,driver_version', '--format=csv,noheader']);
   const [name, driver] = asked.output.split('\n')[0]?.split(',') ?? [];
   if (asked.status === 0 && name && driver) return { name: name.trim(), driver: driver.trim() };
