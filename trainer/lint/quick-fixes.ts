@@ -110,17 +110,18 @@ function inserted({ text, file }: Pick<RecipeView, 'text' | 'file'>, keys: LintP
   return { title: `Set ${keys.join('.')}: ${to}`, change: after === undefined ? undefined : smallestChange(text, after) };
 }
 
-/** Half the memory of activations and the same effective batch. */
+/** Half the memory of activations, or less where the batch is odd, and the same effective batch. */
 function smallerBatch({ text, file, values }: RecipeView): Fix | undefined {
   const batch = values.per_device_train_batch_size;
   if (batch < 2) return undefined;
-  const half = Math.floor(batch / 2);
-  const steps = values.gradient_accumulation_steps * 2;
+  const parts = Array.from({ length: batch - 1 }, (_, i) => i + 2).find(count => batch % count === 0) ?? batch;
+  const part = batch / parts;
+  const steps = values.gradient_accumulation_steps * parts;
   const after = editDocument(text, path.extname(file) === '.json', document => {
-    document.set('per_device_train_batch_size', half);
+    document.set('per_device_train_batch_size', part);
     document.set('gradient_accumulation_steps', steps);
   });
-  const title = `Batches of ${half}, ${steps} of them an update`;
+  const title = `Batches of ${part}, ${steps} of them an update`;
   return { title, change: after === undefined ? undefined : smallestChange(text, after) };
 }
 

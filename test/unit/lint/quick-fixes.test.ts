@@ -61,6 +61,12 @@ describe('quick fixes', () => {
     expect(await fixed(before, 'memory-above-free', 'a.rowtune.yaml', 350e6)).toBe(after);
   });
 
+  it('keeps the samples of an update where the batch is odd', async () => {
+    const before = `${head}per_device_train_batch_size: 9\n${data}gradient_accumulation_steps: 2\n`;
+    const after = `${head}per_device_train_batch_size: 3\n${data}gradient_accumulation_steps: 6\n`;
+    expect(await fixed(before, 'memory-above-free', 'a.rowtune.yaml', 350e6)).toBe(after);
+  });
+
   it('keeps JSON JSON', async () => {
     const json = (value: unknown): string => `${JSON.stringify(value, undefined, 2)}\n`;
     const base = { model: 'models/tiny', r: 8, max_length: 32 };

@@ -35,6 +35,18 @@ export const methodRules: readonly Rule[] = [
     },
   },
   {
+    code: 'precision-on-portable',
+    severity: 'warning',
+    doc: 'The portable engine holds every number in 32 bits.',
+    reads: ['engine', 'dtype', 'quantise'],
+    check: ({ engine, dtype, quantise }) => {
+      const message = 'the portable engine holds numbers of fewer bits in 32: nothing is saved';
+      if (engine !== 'portable') return undefined;
+      if (dtype === 'bfloat16') return { at: 'dtype', message, suggestion: { kind: 'replace-value', to: 'float32' } };
+      return quantise === 'none' ? undefined : { at: 'quantise', message, suggestion: { kind: 'replace-value', to: 'none' } };
+    },
+  },
+  {
     code: 'everything-frozen',
     severity: 'error',
     doc: 'Something is left to train.',
