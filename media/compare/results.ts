@@ -42,8 +42,8 @@ export function resultColumns(runs: readonly RunModel[]): ResultColumn[] {
     column('train_seconds', 'Training time', duration, 'low', run => positive(run.history.last('train_seconds'))),
     column(
       'tokens_per_second',
-      'Tokens a second',
-      compact,
+      labelOf('tokens_per_second'),
+      formatOf('tokens_per_second'),
       'high',
       run => positive(run.summary?.tokensPerSecond) ?? mean(run.history.points('tokens_per_second').y),
     ),

@@ -43,7 +43,7 @@ export function createCurves(kept: Partial<CurvesSettings>, keep: (settings: Cur
     evaluation: chart('Held-out data', value => formatOf(evaluation)(value), { control: choice, empty: 'no evaluation yet' }),
     learningRate: chart('Learning rate', compact, { floor: 0 }),
     gradNorm: chart('Gradient norm', compact, { floor: 0 }),
-    tokens: chart('Tokens a second', compact, { floor: 0 }),
+    tokens: chart('Throughput', formatOf('tokens_per_second'), { floor: 0 }),
     memory: chart('Memory', byteSize, {
       floor: 0,
       control: element(
@@ -115,7 +115,7 @@ export function createCurves(kept: Partial<CurvesSettings>, keep: (settings: Cur
     });
     charts.learningRate.set({ curves: plain('learning_rate', 'learning rate', GREEN) });
     charts.gradNorm.set({ curves: smoothed('grad_norm', 'norm before clipping'), logarithmic: isLogarithmic });
-    charts.tokens.set({ curves: smoothed('tokens_per_second', 'tokens a second', GREEN) });
+    charts.tokens.set({ curves: smoothed('tokens_per_second', model?.throughputUnit ?? 'tokens', GREEN) });
     memory();
   }
 

@@ -1,5 +1,5 @@
 /** What the numbers of a run are called, and how each is written. */
-import { byteSize, compact, duration, percent } from '../../trainer/protocol/format.ts';
+import { byteSize, compact, duration, grouped, percent } from '../../trainer/protocol/format.ts';
 import type { EvaluationView } from '../../trainer/protocol/view/run.ts';
 
 const LABELS: Readonly<Record<string, string>> = {
@@ -10,7 +10,7 @@ const LABELS: Readonly<Record<string, string>> = {
   eval_perplexity: 'Held-out perplexity',
   learning_rate: 'Learning rate',
   grad_norm: 'Gradient norm',
-  tokens_per_second: 'Tokens a second',
+  tokens_per_second: 'Throughput',
   seconds: 'Seconds an update',
   memory_peak_bytes: 'Memory, peak',
   memory_resident_bytes: 'Memory, resident',
@@ -26,6 +26,7 @@ export const labelOf = (name: string): string => LABELS[name] ?? name.replace(/^
 export function formatOf(name: string): (value: number) => string {
   if (name.endsWith('_bytes')) return byteSize;
   if (name.endsWith('accuracy')) return value => percent(value);
+  if (name === 'tokens_per_second') return value => `${value < 1000 ? compact(value) : grouped(Math.round(value))}/s`;
   if (name === 'train_seconds' || name === 'eval_runtime') return duration;
   return compact;
 }

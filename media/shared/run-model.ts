@@ -69,6 +69,12 @@ export class RunModel {
     return this.overview?.state === 'running' || this.overview?.state === 'preparing';
   }
 
+  /** What its throughput counts. */
+  get throughputUnit(): 'tokens' | 'images' {
+    const task = this.recipe?.entries.find(({ key }) => key === 'task')?.value;
+    return task === 'image_classification' ? 'images' : 'tokens';
+  }
+
   /** What its folder is called: two runs of one recipe are told apart by it. */
   get name(): string {
     const runDir = this.overview?.runDir ?? this.missing?.runDir;

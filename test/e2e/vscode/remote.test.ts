@@ -45,6 +45,7 @@ describeEditor(
     });
 
     test('what is missing here is no error of a recipe while it may be there', async () => {
+      await workbench.runCommand('View: Show Explorer');
       await workbench.openFile('mine.rowtune.yaml');
       await expect.poll(() => workbench.squiggles('info').count()).toBeGreaterThan(0);
       expect(await workbench.squiggles('error').count()).toBe(0);
