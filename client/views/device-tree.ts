@@ -33,6 +33,8 @@ export function deviceTree(status: EngineStatus, isRemote: boolean): readonly De
     icon: 'cloud-download',
     ...install,
   };
+  const hasCuda = installedEngines.some(name => name.includes('cuda'));
+  const free = gpu?.freeBytes === undefined ? [] : [`${byteSize(gpu.freeBytes)} free`];
   return [
     ...(installedEngines.length === 0
       ? [missing]
@@ -49,10 +51,10 @@ export function deviceTree(status: EngineStatus, isRemote: boolean): readonly De
           {
             id: 'gpu',
             label: gpu.name,
-            description: installedEngines.some(name => name.includes('cuda')) ? 'GPU' : 'GPU · its engine is not installed',
+            description: ['GPU', ...free, ...(hasCuda ? [] : ['its engine is not installed'])].join(' · '),
             tooltip: [`driver ${gpu.driver}`],
             icon: 'circuit-board',
-            ...(installedEngines.some(name => name.includes('cuda')) ? {} : install),
+            ...(hasCuda ? {} : install),
           },
         ]),
     {

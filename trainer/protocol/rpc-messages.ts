@@ -126,7 +126,7 @@ export interface EngineStatus {
     readonly memory: { readonly totalBytes: number; readonly availableBytes: number };
   };
   /** The first one of NVIDIA's; others are known to the portable engine alone. */
-  readonly gpu?: { readonly name: string; readonly driver: string };
+  readonly gpu?: { readonly name: string; readonly driver: string; readonly freeBytes?: number };
   readonly installedEngines: readonly string[];
   readonly freeDiskBytes: number;
 }

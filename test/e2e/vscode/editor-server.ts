@@ -3,7 +3,7 @@ import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path, { join } from 'node:path';
-import { cacheDir } from '../../support/cache-dir.ts';
+import { cacheDir as userCacheDir } from '../../support/cache-dir.ts';
 import { until } from '../../support/until.ts';
 
 /** What the tests would otherwise click away, and what types beside the typist. */
@@ -35,7 +35,10 @@ export interface EditorParams {
   /** As `findEditor` gives it. */
   readonly editor: { readonly node: string; readonly main: string };
   readonly vsix: string;
+  /** Of the user, beside those that all tests have. */
   readonly settings?: Readonly<Record<string, unknown>>;
+  /** Where Rowtune keeps engines and models; the user's own where none is given. */
+  readonly cacheDir?: string;
 }
 
 export interface EditorServer {
@@ -57,7 +60,7 @@ export interface EditorProcess {
 }
 
 /** Starts an editor with the package installed as a user would. */
-export async function startEditor({ editor, vsix, settings = {} }: EditorParams): Promise<EditorServer> {
+export async function startEditor({ editor, vsix, settings = {}, cacheDir = userCacheDir }: EditorParams): Promise<EditorServer> {
   const home = mkdtempSync(join(tmpdir(), 'rowtune-editor-'));
   const [userData, extensions, stateDir] = ['user-data', 'extensions', 'state'].map(name => join(home, name)) as [string, string, string];
   for (const folder of [join(userData, 'User'), extensions, stateDir]) mkdirSync(folder, { recursive: true });

@@ -27,13 +27,13 @@ export interface Session {
 /**
  * Describes tests that share one editor and follow each other: after a failure the rest is skipped. Where it can't be installed they are skipped by name, and in CI one test fails with the reason.
  * @param begin fills the workspace before any window opens
- * @param settings of the user, beside those that all tests have
+ * @param own what this editor has otherwise than those of other tests
  */
 export function describeEditor(
   title: string,
   begin: (task: TinyTask) => void,
   tests: (session: () => Session) => void,
-  settings: EditorParams['settings'] = {},
+  own: Pick<EditorParams, 'settings' | 'cacheDir'> = {},
 ): void {
   const found = inject('vscode');
   if (found.missing !== undefined) {
@@ -48,7 +48,7 @@ export function describeEditor(
     beforeAll(async () => {
       const task = makeTinyTask();
       begin(task);
-      const editor = await startEditor({ editor: found, vsix: inject('vsix'), settings });
+      const editor = await startEditor({ editor: found, vsix: inject('vsix'), ...own });
       const args = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking'];
       const browser = await chromium.launch({
         executablePath: found.chromium,

@@ -30,5 +30,5 @@ describeEditor(
       await until(() => trainers().length === 1, 'the daemon');
     });
   },
-  { 'security.workspace.trust.enabled': true, 'security.workspace.trust.startupPrompt': 'never' },
+  { settings: { 'security.workspace.trust.enabled': true, 'security.workspace.trust.startupPrompt': 'never' } },
 );

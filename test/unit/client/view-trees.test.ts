@@ -51,13 +51,13 @@ describe('devices', () => {
   test('offers what is missing', () => {
     const [first] = deviceTree({ ...status, installedEngines: [] }, false);
     expect(first).toMatchObject({ label: 'TensorFlow is not installed', command: { id: 'rowtune.installEngine' } });
-    const gpu = { name: 'A GPU', driver: '555' };
+    const gpu = { name: 'A GPU', driver: '555', freeBytes: 70e9 };
     expect(deviceTree({ ...status, gpu }, false).find(({ id }) => id === 'gpu')).toMatchObject({
       command: { id: 'rowtune.installEngine' },
     });
     const withCuda = deviceTree({ ...status, gpu, installedEngines: ['tensorflow-2.21.0-cuda'] }, false).find(({ id }) => id === 'gpu');
     expect(withCuda?.command).toBeUndefined();
-    expect(withCuda?.description).toBe('GPU');
+    expect(withCuda?.description).toBe('GPU · 70.0 GB free');
   });
 
   test('names of engines', () => {

@@ -73,7 +73,12 @@ export async function findNpm(nodePath: string = process.execPath): Promise<{ pr
   throw new EngineError(`npm was not found beside ${nodePath} or on the path. Install it: sudo apt install npm. ${MEANWHILE}`);
 }
 
-type NvidiaGpu = { readonly name: string; readonly driver: string };
+interface NvidiaGpu {
+  readonly name: string;
+  readonly driver: string;
+  /** Of its own memory, where the driver tells. */
+  readonly freeBytes?: number;
+}
 let lastFound: Promise<NvidiaGpu | undefined> | undefined;
 
 /** Name and driver of the first NVIDIA GPU; undefined without one. */
@@ -86,9 +91,10 @@ export function findNvidiaGpu(): Promise<NvidiaGpu | undefined> {
 export const knownNvidiaGpu = (): Promise<NvidiaGpu | undefined> => lastFound ?? findNvidiaGpu();
 
 async function askForGpu(): Promise<NvidiaGpu | undefined> {
-  const asked = await runCommand('nvidia-smi', ['--query-gpu=name,driver_version', '--format=csv,noheader']);
-  const [name, driver] = asked.output.split('\n')[0]?.split(',') ?? [];
-  if (asked.status === 0 && name && driver) return { name: name.trim(), driver: driver.trim() };
+  const asked = await runCommand('nvidia-smi', ['--query-gpu=name,driver_version,memory.free', '--format=csv,noheader,nounits']);
+  const [name, driver, freeMib] = asked.output.split('\n')[0]?.split(',') ?? [];
+  if (asked.status === 0 && name && driver)
+    return { name: name.trim(), driver: driver.trim(), freeBytes: Number(freeMib) * 2 ** 20 || undefined };
   return existsSync('/proc/driver/nvidia/version') ? { name: 'NVIDIA GPU', driver: 'unknown' } : undefined;
 }
 

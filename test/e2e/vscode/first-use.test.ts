@@ -1,0 +1,44 @@
+/** A machine on which no engine is installed yet: that is told and offered, and nothing else is refused. */
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { until } from '../../support/until.ts';
+import type { Workbench } from './driver.ts';
+import { START_MS, shownState } from './long-run.ts';
+import { describeEditor } from './session.ts';
+
+const RECIPE = 'model: model\nr: 8\ndata: { train: train.jsonl, prompt: "{text}:" }\nmax_length: 48\nmax_steps: 2\n';
+const cacheDir = mkdtempSync(join(tmpdir(), 'rowtune-no-engine-'));
+afterAll(() => rmSync(cacheDir, { recursive: true, force: true }));
+
+describeEditor(
+  'the first use',
+  ({ folder }) => writeFileSync(join(folder, 'short.rowtune.yaml'), RECIPE),
+  session => {
+    let workbench: Workbench;
+
+    test('the missing engine is told, and installed in sight until that is cancelled', async () => {
+      workbench = await session().open('first-use');
+      await workbench.runCommand('Rowtune: Focus on Devices View');
+      await workbench.page.getByRole('treeitem', { name: /TensorFlow is not installed/ }).waitFor();
+      await workbench.runCommand('Rowtune: Install Engine');
+      await workbench.page
+        .locator('.output-view .view-line', { hasText: /python/i })
+        .first()
+        .waitFor();
+      await workbench.screenshot('install');
+      await workbench.pressNotification('Installing the TensorFlow engine', 'Cancel');
+      await workbench.notification('Installing the TensorFlow engine').first().waitFor({ state: 'detached' });
+    });
+
+    test('a training goes on without it, aloud', async () => {
+      await workbench.runCommandOn('Rowtune: Start Training', 'short');
+      await workbench.screenshot('offer');
+      await workbench.pressNotification('TensorFlow is not installed', 'Use the Portable Engine');
+      await until(async () => (await shownState(workbench)) === 'finished', 'the run is finished', START_MS);
+      expect(readFileSync(join(session().task.folder, 'runs', 'short', 'log.txt'), 'utf8')).toContain('the portable engine runs');
+    });
+  },
+  { cacheDir },
+);
