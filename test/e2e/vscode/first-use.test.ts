@@ -24,7 +24,7 @@ describeEditor(
       await workbench.page.getByRole('treeitem', { name: /TensorFlow is not installed/ }).waitFor();
       await workbench.runCommand('Rowtune: Install Engine');
       await workbench.page
-        .locator('.output-view .view-line', { hasText: /python/i })
+        .locator('.output-view .view-line', { hasText: /downloading|unpacking/ })
         .first()
         .waitFor();
       await workbench.screenshot('install');

@@ -148,6 +148,12 @@ describe('errors', () => {
       'wss://box:1 refuses the connection. Check the token and the address of the daemon.',
       ['enterToken', 'openUrlSetting'],
     ],
+    [
+      'so is the name of a file',
+      { code: 'bad-recipe', message: 'mine.rowtune.yaml: no data' },
+      'mine.rowtune.yaml: no data. See the problems that are marked in the recipe.',
+      ['showProblems'],
+    ],
     ['a plain error', new TypeError('x is undefined\n  somewhere'), 'X is undefined somewhere', ['showLog']],
     ['what is no error', 'a text', 'A text', ['showLog']],
   ])('%s', (_, error, message, remedies) => {
