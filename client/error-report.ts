@@ -105,8 +105,8 @@ function messageOf(error: unknown): string {
 
 function oneParagraph(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();
-  // An address or the name of a file is written as it is.
-  const sentence = /^\S+[./\\]\S/.test(line) ? line : line.charAt(0).toUpperCase() + line.slice(1);
+  // An address, and the name of a file or a setting, is written as it is.
+  const sentence = /^\S+[./\\_]\S/.test(line) ? line : line.charAt(0).toUpperCase() + line.slice(1);
   return sentence.length <= MAX_MESSAGE ? sentence : `${sentence.slice(0, MAX_MESSAGE - 1)}…`;
 }
 

@@ -255,5 +255,7 @@ function shownJob(job: JobRecord | undefined): ShownJob | undefined {
 
 function overviewOf(info: RunInfo, job: JobRecord | undefined): RunOverview {
   const isOver = info.state === 'stopped' || info.state === 'failed' || info.state === 'interrupted';
-  return { ...info, job: shownJob(job), resumable: isOver && info.step < (info.totalSteps || Number.POSITIVE_INFINITY) };
+  // What has done no update is begun anew, by its recipe.
+  const resumable = isOver && info.step > 0 && info.step < (info.totalSteps || Number.POSITIVE_INFINITY);
+  return { ...info, job: shownJob(job), resumable };
 }

@@ -62,10 +62,10 @@ export const moduleNames = (model: Model): string[] => [...new Set(model.modules
 function matching(model: Model, entries: readonly string[], setting: string): ModuleSpec[] {
   const matchers = entries.map(entry => ({ entry, matches: matcherOf(entry) }));
   const idle = matchers.filter(({ matches }) => !model.modules.some(matches)).map(({ entry }) => entry);
-  if (idle.length > 0)
-    throw new TargetError(
-      `${setting} ${idle.join(', ')} match nothing in this ${model.family}; its modules are ${moduleNames(model).join(', ')}`,
-    );
+  if (idle.length > 0) {
+    const names = `${idle.map(entry => `'${entry}'`).join(', ')} ${idle.length === 1 ? 'matches' : 'match'}`;
+    throw new TargetError(`${setting}: ${names} nothing in this ${model.family}; its modules are ${moduleNames(model).join(', ')}`);
+  }
   return model.modules.filter(module => matchers.some(({ matches }) => matches(module)));
 }
 

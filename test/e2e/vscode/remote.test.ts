@@ -47,6 +47,7 @@ describeEditor(
     test('what is missing here is no error of a recipe while it may be there', async () => {
       await workbench.runCommand('View: Show Explorer');
       await workbench.openFile('mine.rowtune.yaml');
+      await workbench.press('Control+Home');
       await expect.poll(() => workbench.squiggles('info').count()).toBeGreaterThan(0);
       expect(await workbench.squiggles('error').count()).toBe(0);
       expect((await workbench.problems())[0]).toContain(far.folder);
