@@ -140,7 +140,10 @@ export function statusReport({ extensionVersion, daemon, daemonStatus, isServerR
         ...(daemonStatus === undefined
           ? []
           : [
-              ['daemon', `up ${duration(numberOf(uptimeSeconds))}, ${bytes(rssBytes)}, ${String(clients)} clients`],
+              [
+                'daemon',
+                `up ${duration(numberOf(uptimeSeconds))}, ${bytes(rssBytes)}, ${String(clients)} ${clients === 1 ? 'client' : 'clients'}`,
+              ],
               ['jobs', `${String(running)} running, ${String(queued)} queued, ${String(ended)} ended`],
               ['log of the daemon', String(logFile)],
             ]),

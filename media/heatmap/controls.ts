@@ -86,6 +86,13 @@ export function createControls({ chosen, onChange, onAddSource, onRemoveSource, 
   const selected = element('span', { class: 'selection' });
   const overlap = element('span', { class: 'selection' });
   const problem = element('div', { class: 'problem', role: 'alert', hidden: true });
+  const zoom = element(
+    'span',
+    { class: 'buttons', role: 'group', 'aria-label': 'Zoom' },
+    createButton('−', 'Zoom out', () => onZoom(1 / ZOOM)),
+    createButton('+', 'Zoom in', () => onZoom(ZOOM)),
+    createButton('Fit', 'Show all layers', () => onZoom('fit')),
+  );
   const table = createButton('Table', 'Show the values as a table', () => onChange({ isTable: !chosen().isTable }));
   const run = createButton('Open run', 'Show the curves of this run', onOpenRun);
   const removers = [0, 1].map(() => {
@@ -114,13 +121,7 @@ export function createControls({ chosen, onChange, onAddSource, onRemoveSource, 
       scale.element,
       map.element,
       element('span', { class: 'spring' }),
-      element(
-        'span',
-        { class: 'buttons', role: 'group', 'aria-label': 'Zoom' },
-        createButton('−', 'Zoom out', () => onZoom(1 / ZOOM)),
-        createButton('+', 'Zoom in', () => onZoom(ZOOM)),
-        createButton('Fit', 'Show all layers', () => onZoom('fit')),
-      ),
+      zoom,
       element('span', { class: 'buttons' }, table),
       element(
         'span',
@@ -189,6 +190,7 @@ export function createControls({ chosen, onChange, onAddSource, onRemoveSource, 
       problem.hidden = problems.length === 0;
       setText(problem, problems.join(' · '));
       table.setAttribute('aria-pressed', String(state.isTable));
+      zoom.hidden = state.isTable;
     },
   };
 

@@ -137,6 +137,8 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
     );
     table.update(now);
     legend.update(now.meaning, now.map, now.scale);
+    // A table has no colors to explain.
+    legend.element.hidden = now.state.isTable;
     cell.update(now, opened < 0 ? undefined : opened, theme);
     if (now.choice.kind === 'budget' && (now.state.b || now.choice.mode === 'global')) orders.start([now.a, now.b]);
   }
