@@ -48,6 +48,7 @@ type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
 
 export async function trainJob({ recipe: given, runDir, context }: Request<'train'>, job: Job): Promise<TrainResult> {
   const recipe = withAbsolutePaths(given, context.baseDir);
+  checkScoresStay(recipe, runDir);
   const release = await beginRunFolder(runDir, recipe.overwrite_output_dir, message => job.log('warning', message));
   try {
     await writeRunRecipe(runDir, recipe);
@@ -56,6 +57,16 @@ export async function trainJob({ recipe: given, runDir, context }: Request<'trai
   } finally {
     release();
   }
+}
+
+/** Beginning a run takes away what an earlier one left, and so would what this one reads. */
+function checkScoresStay({ importance: { scores } }: Recipe, runDir: string): void {
+  if (scores === undefined || scores !== path.resolve(runDir, RUN_FILES.scores)) return;
+  throw new RunError(
+    'output-not-empty',
+    `importance.scores is a file of the run in ${runDir}, which this run would replace`,
+    'Choose another output_dir, or copy the scores to another place',
+  );
 }
 
 export async function resumeJob({ runDir, overrides, context }: Request<'resume'>, job: Job): Promise<TrainResult> {

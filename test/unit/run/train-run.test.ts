@@ -1,5 +1,5 @@
 /** What a run leaves behind, which checkpoints it keeps, how it ends when it goes wrong, and what evaluation makes of it. */
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import type { JobRequest } from '../../../trainer/protocol/job-messages.ts';
@@ -193,6 +193,15 @@ describe('a run that goes wrong', () => {
 
   test('more rows than a layer has: said before any data is read', async () => {
     expect(await failureOf(() => train('wide', 'r=1000'))).toMatchObject({ code: 'selection' });
+  });
+
+  test('scores of the very folder that it would replace', async () => {
+    mkdirSync(dirOf('own'), { recursive: true });
+    const scores = join(dirOf('own'), 'scores.safetensors');
+    writeFileSync(scores, 'an hour of work');
+    const failure = await failureOf(() => train('own', `importance.scores=${scores}`, 'overwrite_output_dir=true'));
+    expect(failure).toMatchObject({ code: 'output-not-empty', message: expect.stringContaining('importance.scores') });
+    expect(readFileSync(scores, 'utf8')).toBe('an hour of work');
   });
 
   test('no target', async () => {
