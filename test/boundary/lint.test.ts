@@ -45,6 +45,15 @@ describe('what is wrong', () => {
     expect(await lint(hint)).toMatchObject({ status: 0, stdout: expect.stringContaining('info number-format') });
   });
 
+  test('nothing with files that are missing here, where a daemon elsewhere would read its own', async () => {
+    const far = put('far.rowtune.yaml', 'model: models/far\ndata: {train: far.jsonl}\n');
+    expect(await lint(far)).toMatchObject({ status: 2 });
+    const env = { ROWTUNE_DAEMON_URL: 'wss://gpu-box:8421', ROWTUNE_DAEMON_DIR: '/srv/mail' };
+    const { status, stdout } = await cli(['lint', far], { cwd: folder, env });
+    expect(status).toBe(0);
+    expect(stdout).toMatch(/info model-not-found .*gpu-box.*\/srv\/mail/);
+  });
+
   test('with the configs of a model folder', async () => {
     const { status, stdout } = await lint(
       'models/tokenized/../mismatch/config.json',

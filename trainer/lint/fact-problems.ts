@@ -64,7 +64,7 @@ const MISSING_HERE: readonly FactCode[] = ['model-not-found', 'unreadable-model'
 function elsewhere({ farDaemon, baseDir }: RecipeView, reports: readonly Report[]): readonly Report[] {
   if (farDaemon === undefined) return reports;
   const { url, folder = baseDir } = farDaemon;
-  const where = `on this machine; the daemon at ${url} looks on its own, for relative paths in ${folder}`;
+  const where = `here; the daemon at ${url} reads the files of its own machine, relative paths from ${folder}`;
   return reports
     .filter(({ code }) => code !== 'output-not-empty')
     .map(report =>
