@@ -31,7 +31,8 @@ export function inlayHints(view: RecipeView): Hint[] {
   add(['r', 'ratio', 'method', 'model'], trainedText(view));
   const { estimate, availableBytes, values } = view;
   if (estimate !== undefined) {
-    const level = values.recompute === 'auto' ? `, recompute: ${estimate.recompute}` : '';
+    const condition = view.farDaemon === undefined ? '' : ' if so much is free there';
+    const level = values.recompute === 'auto' ? `, recompute: ${estimate.recompute}${condition}` : '';
     const label = `${byteSize(estimate.totalBytes)}${ofFree(availableBytes)}${level}`;
     add(['recompute', 'per_device_train_batch_size', 'max_length', 'model'], label, memorySplit(estimate));
   }

@@ -127,6 +127,12 @@ describe('inlay hints', () => {
     expect(hints[3]?.label).toBe('≈ 3 updates (1 an epoch)');
   });
 
+  it('say nothing of the free memory of another machine', async () => {
+    const farDaemon = { url: 'wss://gpu-box:8421' };
+    const view = await viewOf('model: models/tiny\nr: 8\nmax_length: 32\ndata: {train: spam.jsonl}\n', { folder, farDaemon });
+    expect(inlayHints(view)[1]?.label).toMatch(/^[\d.]+ MB, recompute: none if so much is free there$/);
+  });
+
   it.each([
     ['num_train_epochs: 3\ndata: {train: hundred.jsonl}', '≈ 75 updates (25 an epoch)'],
     ['num_train_epochs: 0.5\ndata: {train: hundred.jsonl}', '≈ 13 updates (25 an epoch)'],

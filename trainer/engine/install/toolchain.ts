@@ -79,6 +79,7 @@ interface NvidiaGpu {
   /** Of its own memory, where the driver tells. */
   readonly freeBytes?: number;
 }
+
 let lastFound: Promise<NvidiaGpu | undefined> | undefined;
 
 /** Name and driver of the first NVIDIA GPU; undefined without one. */
