@@ -1,4 +1,5 @@
 /** The memory of one configuration, in a process of its own: a model of given sizes with arbitrary weights; prints one JSON line. */
+import { tmpdir } from 'node:os';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import type { EngineName } from '../trainer/engine/engine.ts';
@@ -56,10 +57,11 @@ const attachment = plannedAttachment(recipe, model, recipe.method, settings);
 const shape = fullBatch(recipe, model);
 const evalShape = evaluationShape(recipe, shape);
 const recompute = recipe.recompute === 'auto' ? 'none' : recipe.recompute;
-const program = plannedProgram({ recipe, model, attachment, recompute, trainShapes: [shape], evalShapes: [evalShape] });
-const session = await engine.compile(program);
+const on = { engine: request.engine, device: 'cpu' } as const;
+const optimizer = optimizerSettings(recipe, on);
+const program = plannedProgram({ recipe, model, on, attachment, recompute, trainShapes: [shape], evalShapes: [evalShape] });
+const session = await engine.compile(program, { offloadFolder: tmpdir() });
 const compiledBytes = resident();
-const optimizer = optimizerSettings(recipe);
 const accumulates = recipe.gradient_accumulation_steps > 1;
 await loadVariables(session, { model: weightStream(model, arbitraryWeights(model)), attachment, optimizer, accumulates });
 const loadedBytes = resident();
@@ -78,8 +80,10 @@ const signature = program.signatures[trainSignature(shape)] as Signature;
 for (let step = 1; step <= request.steps; step++) {
   const rates = Object.entries(optimizerFeeds(optimizer, 1e-4, step)).map(([name, value]) => [name, Float32Array.of(value)] as const);
   const scalars: Record<string, HostArray> = { ...Object.fromEntries(rates), seed: Int32Array.of(0, step) };
+  const began = performance.now();
   await session.run(trainSignature(shape), { ...batchFeeds(signature, model, shape), ...scalars });
   if (accumulates) await session.run(APPLY, scalars);
+  if (process.env.STEP_TIMES) console.error(`step ${(performance.now() - began).toFixed(0)} ms`);
   if (step === 1) firstPeak = takePeak();
   if (step === SETTLED_STEP) settledBytes = resident();
 }

@@ -68,6 +68,7 @@ const VARIANTS: readonly string[] = [
   'method: full; gradient_accumulation_steps: 2',
   'method: full; max_grad_norm: 0',
   'method: full; optim: adamw_8bit',
+  'method: full; optimizer_offload: disk',
   'r: 8; dtype: bfloat16',
   'method: lora; r: 8; dtype: bfloat16',
   'r: 8; quantise: nf4',
@@ -132,6 +133,7 @@ function cases({ root, quick }: MemoryBenchParams): MemoryCase[] {
   return [
     ...small,
     ...levels,
+    ofSmolLm2('method: full; optimizer_offload: disk; recompute: block'),
     ofSmolLm2('method: lora; r: 16; recompute: cheap'),
     ofSmolLm2('method: dora; r: 16; lora_dropout: 0.1; recompute: cheap'),
     ofSmolLm2('r: 32; dtype: bfloat16; recompute: block'),

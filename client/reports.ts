@@ -40,6 +40,7 @@ export function estimateReport(name: string, value: unknown): string {
         ['trained beside them', bytes(found.trainedBytes)],
         ['gradients between batches', bytes(found.gradientBytes)],
         ['optimizer', bytes(found.optimizerBytes)],
+        ...(numberOf(found.offloadedBytes) > 0 ? [['offloaded, in no total', bytes(found.offloadedBytes)]] : []),
         [`activations (recompute: ${String(found.recompute)})`, bytes(found.activationBytes)],
         ['engine', bytes(found.engineOverheadBytes)],
         ['**in all**', `**${bytes(found.totalBytes)}**`],

@@ -2,7 +2,7 @@
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { CodeActionKind, createConnection, type InitializeParams, TextDocumentSyncKind } from 'vscode-languageserver/node';
-import { availableMemoryBytes } from '../trainer/engine/machine.ts';
+import { availableMemoryBytes, hasGpu } from '../trainer/engine/machine.ts';
 import { DataCache } from '../trainer/lint/data-facts.ts';
 import { EstimateCache } from '../trainer/lint/estimates.ts';
 import { FolderCache } from '../trainer/lint/folder-facts.ts';
@@ -60,6 +60,7 @@ const documents = new Documents(
     data: new DataCache(),
     folders: new FolderCache(),
     availableBytes: () => availableBytes,
+    hasGpu,
     farDaemon: () => farDaemon,
   },
   estimates,

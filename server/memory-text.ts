@@ -6,6 +6,8 @@ import { byteSize, grouped, percent } from '../trainer/protocol/format.ts';
 
 type Say = (estimate: RecipeEstimate, values: RecipeView['values']) => string;
 
+const elsewhere = (offloadedBytes: number): string => (offloadedBytes > 0 ? `, and ${byteSize(offloadedBytes)} more lie elsewhere` : '');
+
 /** Settings that change the memory, and the sentence of each. */
 const sentences: Readonly<Record<string, Say>> = {
   model: ({ weightsBytes }) => `The weights take ${byteSize(weightsBytes)}.`,
@@ -26,7 +28,9 @@ const sentences: Readonly<Record<string, Say>> = {
     `${grouped(trainable)} numbers are trained (${percent(trainableShare, 2)}), whose optimizer takes ${byteSize(optimizerBytes)}.`,
   target_modules: ({ trainable, trainableShare, optimizerBytes }) =>
     `${grouped(trainable)} numbers are trained (${percent(trainableShare, 2)}), whose optimizer takes ${byteSize(optimizerBytes)}.`,
-  optim: ({ optimizerBytes }) => `The optimizer's state takes ${byteSize(optimizerBytes)}.`,
+  optim: ({ optimizerBytes, offloadedBytes }) => `The optimizer's state takes ${byteSize(optimizerBytes)}${elsewhere(offloadedBytes)}.`,
+  optimizer_offload: ({ optimizerBytes, offloadedBytes }) =>
+    `The optimizer's state takes ${byteSize(optimizerBytes)} of memory${elsewhere(offloadedBytes)}.`,
   method: estimate =>
     table(
       'method',

@@ -20,6 +20,7 @@ const memorySchema: z.ZodType<MemoryPlan> = z.object({
     trainedBytes: z.number(),
     gradientBytes: z.number(),
     optimizerBytes: z.number(),
+    offloadedBytes: z.number().optional(),
     activationBytes: z.number(),
     engineOverheadBytes: z.number(),
     totalBytes: z.number(),

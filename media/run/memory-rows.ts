@@ -1,4 +1,5 @@
 /** Memory by cause, predicted beside measured. */
+import { byteSize } from '../../trainer/protocol/format.ts';
 import type { MemoryPlan } from '../../trainer/protocol/view/run.ts';
 import type { CurveColor } from '../shared/series/curve-look.ts';
 
@@ -17,7 +18,7 @@ export interface MemoryRow {
  * @param peakBytes the highest peak of training
  */
 export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPlan, peakBytes: number | undefined): MemoryRow[] {
-  const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, activationBytes, engineOverheadBytes } = predicted;
+  const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, offloadedBytes = 0, activationBytes, engineOverheadBytes } = predicted;
   const kept = held ?? predicted;
   const keptBytes = kept.weightsBytes + kept.trainedBytes + kept.gradientBytes + kept.optimizerBytes;
   const total = device === 'cpu' ? peakBytes : undefined;
@@ -47,7 +48,13 @@ export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPla
       measured: of(kept.gradientBytes),
       note: `held between batches; ${how}`,
     },
-    { cause: 'Optimizer', color: 'purple', predicted: optimizerBytes, measured: of(kept.optimizerBytes), note: how },
+    {
+      cause: 'Optimizer',
+      color: 'purple',
+      predicted: optimizerBytes,
+      measured: of(kept.optimizerBytes),
+      note: offloadedBytes > 0 ? `${how}; ${byteSize(offloadedBytes)} more are offloaded` : how,
+    },
     {
       cause: 'Activations and the rest',
       color: 'yellow',

@@ -1,4 +1,5 @@
 /** Training of a tiny model on an engine: the one place in the tests of methods that touches sessions and feeds. */
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Engine, Session } from '../../trainer/engine/engine.ts';
 import type { RecomputePolicy } from '../../trainer/graph/recompute.ts';
@@ -90,6 +91,7 @@ export class TinyRun {
         trainShapes: attachment.trainables.length > 0 ? [wholeShape, halfShape] : [],
         evalShapes: [wholeShape],
       }),
+      { offloadFolder: tmpdir() },
     );
     const model = weightStream(tiny.model, tiny.weights, { storage: attachment.storage });
     await loadVariables(session, { model, attachment, optimizer, accumulates: accumulationSteps > 1, start: params.start });

@@ -20,9 +20,14 @@ export interface EngineDescription {
   readonly versions: Readonly<Record<string, string>>;
 }
 
+export interface CompileOptions {
+  /** Where variables whose place is on disk may lie until the session is closed. */
+  readonly offloadFolder?: string;
+}
+
 export interface Engine {
   readonly description: EngineDescription;
-  compile(program: Program): Promise<Session>;
+  compile(program: Program, options?: CompileOptions): Promise<Session>;
 }
 
 /**

@@ -1,5 +1,5 @@
 /** What the machine is: processor, memory, disk. Plain facts, no judgement. */
-import { readFileSync, statfsSync } from 'node:fs';
+import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 
@@ -45,6 +45,15 @@ export function freeDiskBytes(folder: string): number {
     return parent === folder ? 0 : freeDiskBytes(parent);
   }
 }
+
+/** Numbers of Linux's tmpfs and ramfs, as statfs gives them. */
+const MEMORY_FILE_SYSTEMS: readonly number[] = [0x01021994, 0x858458f6];
+
+/** Does the folder lie in memory and not on a disk? */
+export const isInMemory = (folder: string): boolean => MEMORY_FILE_SYSTEMS.includes(statfsSync(folder).type >>> 0);
+
+/** Is there a GPU that the CUDA build could use? Asks the driver's own files, so that an editor can ask while one types. */
+export const hasGpu = (): boolean => existsSync('/proc/driver/nvidia/version');
 
 /** Empty where the file is not there: other systems than Linux. */
 function readText(file: string): string {

@@ -20,6 +20,8 @@ export interface Node<Op extends OpName = OpName> extends TensorSpec {
   readonly transient: boolean;
   /** 0 in the forward pass, 1 in the backward pass, 2 in updates that wait for its end; an expression is shared within a phase, so that the backward pass keeps nothing unawares. */
   readonly phase: number;
+  /** Runs on the host where the engine computes on a GPU. */
+  readonly onHost: boolean;
   /** Set on the output of a composite: its gradient is taken as one, and the nodes inside are passed over. */
   custom?: CustomGradient;
   /** Set where this tensor is the one to keep for the backward pass, in place of the product that it is a cheap form of. */
@@ -45,6 +47,7 @@ interface Context {
   readonly cheap: boolean;
   readonly transient: boolean;
   readonly phase: number;
+  readonly onHost: boolean;
 }
 
 /** These give the same tensor wherever they stand, so every phase shares them. */
@@ -56,20 +59,20 @@ export class NodeStore {
   /** The input of each checkpointed block, in their order. */
   readonly boundaries: Node[] = [];
   private readonly known = new Map<string, Node>();
-  private context: Context = { block: -1, recomputed: false, cheap: false, transient: false, phase: 0 };
+  private context: Context = { block: -1, recomputed: false, cheap: false, transient: false, phase: 0, onHost: false };
 
   /**
    * Adds an operation, or finds the node that already computes it (common subexpressions are handled here and nowhere else).
    * @throws GraphError when the inputs do not fit the operation
    */
   node<Op extends OpName>(op: Op, inputs: readonly Node[], attrs: OpAttributes[Op]): Node {
-    const { block, recomputed, cheap, transient, phase } = this.context;
+    const { block, recomputed, cheap, transient, phase, onHost } = this.context;
     const key = isPure(op) && !recomputed ? this.keyOf(op, inputs, attrs) : undefined;
     const found = key === undefined ? undefined : this.known.get(key);
     if (found) return found;
     const { shape, dtype } = inferSpec(op, inputs, attrs);
     // Field by field: a 7B model has some 20 000 nodes, and spreading takes several times as long.
-    const made: Node = { id: this.nodes.length, op, inputs, attrs, shape, dtype, block, recomputed, cheap, transient, phase };
+    const made: Node = { id: this.nodes.length, op, inputs, attrs, shape, dtype, block, recomputed, cheap, transient, phase, onHost };
     this.nodes.push(made);
     if (key !== undefined) this.known.set(key, made);
     return made;

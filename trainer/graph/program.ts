@@ -10,8 +10,13 @@ export interface Signature {
   readonly schedule: readonly Node[];
 }
 
+/** Where a variable lies between its uses: in the host's memory beside a GPU, or in a file. */
+export type Place = 'host' | 'disk';
+
 export interface Program {
   readonly variables: readonly VariableSpec[];
+  /** Of the variables that do not lie where the engine computes, by name. */
+  readonly places?: ReadonlyMap<string, Place>;
   readonly signatures: Readonly<Record<string, Signature>>;
 }
 

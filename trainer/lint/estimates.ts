@@ -59,7 +59,7 @@ export class EstimateCache {
     if (key === undefined || recipe === undefined || view.model?.kind !== 'ready' || this.#entries.has(key)) return;
     const { config, tensors } = view.model.headers;
     const usableBytes = USABLE_SHARE * view.availableBytes;
-    const answered = await answer({ recipe, headers: { config, tensors }, usableBytes, ...this.#detail });
+    const answered = await answer({ recipe, headers: { config, tensors }, usableBytes, device: view.device, ...this.#detail });
     this.#entries.set(key, 'failed' in answered ? undefined : answered.estimate);
     const [oldest] = this.#entries.keys();
     if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);

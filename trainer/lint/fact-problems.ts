@@ -39,6 +39,7 @@ export const factCodes = [
   'labels-for-measure',
   'output-not-empty',
   'memory-above-free',
+  'offload-without-gpu',
 ] as const;
 
 export type FactCode = (typeof factCodes)[number];
@@ -53,12 +54,22 @@ interface Report {
 }
 
 export function factProblems(view: RecipeView): LintProblem[] {
-  const reports = [...modelProblems(view), ...dataProblems(view), ...labelProblems(view), ...outputProblems(view), ...memoryProblems(view)];
+  const reports = [
+    ...modelProblems(view),
+    ...dataProblems(view),
+    ...labelProblems(view),
+    ...outputProblems(view),
+    ...memoryProblems(view),
+    ...offloadProblems(view),
+  ];
   return elsewhere(view, reports).map(report => place(view, report));
 }
 
 /** What a daemon on another machine may find although it is missing here. */
 const MISSING_HERE: readonly FactCode[] = ['model-not-found', 'unreadable-model', 'data-not-found', 'unreadable-data'];
+
+/** What says nothing about another machine. */
+const OF_THIS_MACHINE: readonly FactCode[] = ['output-not-empty', 'offload-without-gpu'];
 
 /** Files of this machine say little where the run is on another one, and its output folder nothing. */
 function elsewhere({ farDaemon, baseDir }: RecipeView, reports: readonly Report[]): readonly Report[] {
@@ -66,7 +77,7 @@ function elsewhere({ farDaemon, baseDir }: RecipeView, reports: readonly Report[
   const { url, folder = baseDir } = farDaemon;
   const where = `here; the daemon at ${url} reads the files of its own machine, relative paths from ${folder}`;
   return reports
-    .filter(({ code }) => code !== 'output-not-empty')
+    .filter(({ code }) => !OF_THIS_MACHINE.includes(code))
     .map(report =>
       MISSING_HERE.includes(report.code)
         ? { ...report, severity: 'info', replaceBy: undefined, message: `${report.message} (${where})` }
@@ -292,6 +303,12 @@ function* memoryProblems({ estimate, availableBytes, values }: RecipeView): Gene
   const batch = values.per_device_train_batch_size;
   const path = [batch > 1 ? 'per_device_train_batch_size' : 'max_length'];
   yield { code: 'memory-above-free', severity: 'warning', path, message };
+}
+
+function* offloadProblems({ values, device }: RecipeView): Generator<Report> {
+  if (values.optimizer_offload !== 'host' || device === 'gpu') return;
+  const message = "no GPU was found here: the optimizer's state is in the host's memory in any case, and 'host' changes nothing";
+  yield { code: 'offload-without-gpu', severity: 'info', path: ['optimizer_offload'], message };
 }
 
 /** "538 MB weights, 12 MB optimizer, 1.2 GB activations (recompute: block), 690 MB engine" */

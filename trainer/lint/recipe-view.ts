@@ -23,6 +23,8 @@ export interface RecipeView {
   /** Where the recipe will run, if that is another machine; `availableBytes` is then Infinity, as nothing is known of it. */
   readonly farDaemon?: FarDaemon;
   readonly availableBytes: number;
+  /** What a run here would compute on. */
+  readonly device: 'cpu' | 'gpu';
   /** Undefined until it has been computed. */
   readonly estimate?: RecipeEstimate;
 }
@@ -38,6 +40,7 @@ export interface ViewSources {
   readonly models: ModelCache;
   readonly data: DataCache;
   readonly availableBytes: () => number;
+  readonly hasGpu: () => boolean;
   readonly farDaemon?: () => FarDaemon | undefined;
 }
 
@@ -61,5 +64,6 @@ export async function readRecipeView(
   ]);
   const farDaemon = sources.farDaemon?.();
   const availableBytes = farDaemon === undefined ? sources.availableBytes() : Number.POSITIVE_INFINITY;
-  return { ...document, parsed, root: locate(text).root, values, model, data: facts, runs, farDaemon, availableBytes };
+  const machine = { farDaemon, availableBytes, device: sources.hasGpu() ? 'gpu' : 'cpu' } as const;
+  return { ...document, parsed, root: locate(text).root, values, model, data: facts, runs, ...machine };
 }

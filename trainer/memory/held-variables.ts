@@ -1,11 +1,13 @@
 /** The variables of a run, there from the first step to the last, whatever the batch. */
+import type { VariableSpec } from '../graph/graph.ts';
 import type { TensorSpec } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { FLOAT32_STORAGE } from '../model/weight-storage.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import { offloadedVariables } from '../train/offload.ts';
 import { optimizerState } from '../train/optimizer.ts';
-import { optimizerSettings } from '../train/recipe-settings.ts';
+import { type ComputesOn, optimizerSettings } from '../train/recipe-settings.ts';
 import { placesOf } from '../train/trained-part.ts';
 import { gradientVariable, updateGroups } from '../train/update-group.ts';
 
@@ -16,20 +18,26 @@ export interface HeldVariables {
   /** Gradients that outlive a batch. */
   readonly gradients: readonly TensorSpec[];
   readonly optimizer: readonly TensorSpec[];
+  /** Optimizer state and masters that lie elsewhere; they are in none of the others. */
+  readonly offloaded: readonly TensorSpec[];
 }
 
-export function heldVariables(recipe: Recipe, model: AnyModel, attachment: Attachment): HeldVariables {
+export function heldVariables(recipe: Recipe, model: AnyModel, attachment: Attachment, on: ComputesOn): HeldVariables {
   const { trainables, frozen = [], storage = FLOAT32_STORAGE } = attachment;
   const weights = new Set(model.parameters.map(({ name }) => name));
   const added = trainables.filter(({ variable }) => !weights.has(variable.name)).map(({ variable }) => variable);
   const masters = trainables.flatMap(({ master }) => (master ? [master] : []));
   const places = placesOf(trainables).map(({ variable }) => variable);
   const groups = updateGroups(trainables);
-  const optimizer = optimizerSettings(recipe);
+  const optimizer = optimizerSettings(recipe, on);
+  const offloaded = offloadedVariables(attachment, optimizer);
+  const elsewhere = new Set(offloaded.map(({ name }) => name));
+  const isHere = ({ name }: VariableSpec): boolean => !elsewhere.has(name);
   return {
     weights: model.parameters.flatMap(spec => storage.variables(spec)),
-    trained: [...added, ...masters, ...frozen, ...places],
+    trained: [...added, ...masters.filter(isHere), ...frozen, ...places],
     gradients: recipe.gradient_accumulation_steps > 1 ? groups.map(gradientVariable) : [],
-    optimizer: groups.flatMap(group => optimizerState(optimizer, group)),
+    optimizer: groups.flatMap(group => optimizerState(optimizer, group)).filter(isHere),
+    offloaded,
   };
 }

@@ -11,7 +11,7 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 import { firstRows } from '../selection.ts';
 import { causalTask } from '../train/causal-task.ts';
 import { classifierTask } from '../train/classifier-task.ts';
-import { optimizerSettings, precisionOf } from '../train/recipe-settings.ts';
+import { type ComputesOn, optimizerSettings, precisionOf } from '../train/recipe-settings.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
 
@@ -52,6 +52,7 @@ export const plannedTask = (recipe: Recipe, model: AnyModel): Task =>
 export interface PlannedProgramParams {
   readonly recipe: Recipe;
   readonly model: AnyModel;
+  readonly on: ComputesOn;
   readonly attachment: Attachment;
   readonly recompute: RecomputePolicy;
   readonly trainShapes: readonly BatchShape[];
@@ -62,12 +63,13 @@ export interface PlannedProgramParams {
 export const plannedParams = (
   recipe: Recipe,
   model: AnyModel,
+  on: ComputesOn,
 ): Pick<TrainProgramParams, 'task' | 'optimizer' | 'maxGradNorm' | 'accumulationSteps'> => ({
   task: plannedTask(recipe, model),
-  optimizer: optimizerSettings(recipe),
+  optimizer: optimizerSettings(recipe, on),
   maxGradNorm: recipe.max_grad_norm,
   accumulationSteps: recipe.gradient_accumulation_steps,
 });
 
-export const plannedProgram = ({ recipe, model, ...rest }: PlannedProgramParams): Program =>
-  trainProgram({ ...plannedParams(recipe, model), ...rest });
+export const plannedProgram = ({ recipe, model, on, ...rest }: PlannedProgramParams): Program =>
+  trainProgram({ ...plannedParams(recipe, model, on), ...rest });

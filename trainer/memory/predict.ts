@@ -31,6 +31,8 @@ export interface EstimateParams {
   readonly buckets?: readonly BatchShape[];
   /** The engine that will run; where it is not known, the recipe's, and TensorFlow for `auto`. */
   readonly engine?: EngineName;
+  /** Where it runs; left out, on a processor. */
+  readonly device?: 'cpu' | 'gpu';
   /** What the run may take: `recompute: auto` becomes the first level that fits. Without it, the fastest level. */
   readonly usableBytes?: number;
   /** Every level of recomputation, not only the ones that the recipe asks about. */
@@ -67,6 +69,8 @@ export interface MemoryEstimate {
   /** Gradients that outlive a batch (accumulation); those within a step are among the activations. */
   readonly gradientBytes: number;
   readonly optimizerBytes: number;
+  /** Optimizer state and masters that lie on disk, or in the host's memory beside a GPU: in no total. */
+  readonly offloadedBytes: number;
   /** At the level below, in the batch that takes the most, evaluation included. */
   readonly activationBytes: number;
   /** Node, the engine's code, compiled programs, and what its allocator cannot use. */
@@ -132,12 +136,16 @@ function estimateMethod(params: EstimatePlan, model: AnyModel, method: MethodNam
   const engine = params.engine ?? (recipe.engine === 'portable' ? 'portable' : 'tensorflow');
   const attach = (to: AnyModel): Attachment => plannedAttachment(recipe, to, method, settings);
   const attachment = attach(model);
-  const variables = heldVariables(recipe, model, attachment);
-  const tracer = new PassTracer({ engine, config: headers.config, recipe, model, attachment, attach, plan });
+  const on = { engine, device: params.device ?? 'cpu' };
+  const variables = heldVariables(recipe, model, attachment, on);
+  const tracer = new PassTracer({ on, config: headers.config, recipe, model, attachment, attach, plan });
   const held = heldBytes(variables, engine);
   const heldTotal = held.weightsBytes + held.trainedBytes + held.gradientBytes + held.optimizerBytes;
   const shapes = (params.buckets ?? [fullBatch(recipe, model)]).map(shape => ({ shape, evalShape: evaluationShape(recipe, shape) }));
-  const sharedNodes = tracer.sharedNodes(Object.values(variables).reduce((sum, specs) => sum + specs.length, 0));
+  const sharedNodes = tracer.sharedNodes(
+    Object.values(variables).reduce((sum, specs) => sum + specs.length, 0),
+    variables.offloaded.length,
+  );
   const atLevel = (recompute: RecomputePolicy): TracedLevel => {
     const passes = shapes.map(pair => tracer.passes(pair, recompute));
     const activationBytes = Math.max(
@@ -234,10 +242,16 @@ function rankOf(method: MethodName, { budget, rank }: MethodSettings): { r?: num
   return methods[method].chooses === 'rows' && 'r' in budget ? { r: budget.r } : {};
 }
 
-type HeldBytes = Pick<MemoryEstimate, 'weightsBytes' | 'trainedBytes' | 'gradientBytes' | 'optimizerBytes'>;
+type HeldBytes = Pick<MemoryEstimate, 'weightsBytes' | 'trainedBytes' | 'gradientBytes' | 'optimizerBytes' | 'offloadedBytes'>;
 
-function heldBytes({ weights, trained, gradients, optimizer }: HeldVariables, engine: EngineName): HeldBytes {
+function heldBytes({ weights, trained, gradients, optimizer, offloaded }: HeldVariables, engine: EngineName): HeldBytes {
   const rules = bufferRules(engine, { variables: [] });
   const sum = (specs: readonly TensorSpec[]): number => specs.reduce((total, spec) => total + rules.bytes(spec), 0);
-  return { weightsBytes: sum(weights), trainedBytes: sum(trained), gradientBytes: sum(gradients), optimizerBytes: sum(optimizer) };
+  return {
+    weightsBytes: sum(weights),
+    trainedBytes: sum(trained),
+    gradientBytes: sum(gradients),
+    optimizerBytes: sum(optimizer),
+    offloadedBytes: sum(offloaded),
+  };
 }

@@ -2,13 +2,16 @@
 import { type planner, type Step, singleSteps } from '../graph/fusion/plan.ts';
 import type { Node } from '../graph/graph.ts';
 import { type BufferRules, liveness, nodesFlops } from '../graph/liveness.ts';
+import { mostAtHand } from '../graph/offload.ts';
 import { assemble, type Signature, type Traced } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
 import { byteSize } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import { type ConfigJson, loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
-import type { EngineName, Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { variablesOnDisk } from '../train/offload.ts';
+import type { ComputesOn } from '../train/recipe-settings.ts';
 import { type BatchShape, shapeName } from '../train/task.ts';
 import { sharedTraces, type TraceParams, traceEval, traceTrain } from '../train/train-program.ts';
 import { bufferRules } from './engine-buffers.ts';
@@ -39,12 +42,14 @@ export interface PassShapes {
 
 /** Operations of TensorFlow that declare, fill and read a variable, besides what the programs themselves do with it. */
 const NODES_OF_VARIABLE = 9;
+/** Those that move a variable to disk and back. */
+const NODES_OF_OFFLOADED = 6;
 
 /** Forward, backward, updates that wait for the end. */
 const PHASES = [0, 1, 2] as const;
 
 export interface PassTracerParams {
-  readonly engine: EngineName;
+  readonly on: ComputesOn;
   readonly config: ConfigJson;
   readonly recipe: Recipe;
   readonly model: AnyModel;
@@ -93,7 +98,7 @@ export class PassTracer {
   passes({ shape, evalShape }: PassShapes, recompute: RecomputePolicy): TracedPasses {
     // Where everything is kept, fused steps keep less, since they compute again what costs nothing; elsewhere both take the same to a
     // hundredth (held by a test), and to plan them takes as long as to trace.
-    const isFused = this.params.engine === 'tensorflow' && recompute === 'none';
+    const isFused = this.params.on.engine === 'tensorflow' && recompute === 'none';
     const training = this.measure(recompute === 'sqrt' ? this.ofGroups : this.ofBlocks, isFused, params =>
       traceTrain({ ...params, recompute, groupBlocks: sqrtBlocks(this.whole.model.blocks) }, shape),
     );
@@ -105,19 +110,27 @@ export class PassTracer {
   }
 
   /** Nodes that a program has once, whatever its shapes of batches: `variables`, what saves and restores, what applies. */
-  sharedNodes(variables: number): number {
-    const { recipe, model, attachment } = this.params;
-    const { signatures } = assemble(sharedTraces({ ...plannedParams(recipe, model), attachment }));
-    return Object.values(signatures).reduce((sum, { schedule }) => sum + schedule.length, NODES_OF_VARIABLE * variables);
+  sharedNodes(variables: number, offloaded: number): number {
+    const { recipe, model, attachment, on } = this.params;
+    const { signatures } = assemble(sharedTraces({ ...plannedParams(recipe, model, on), attachment }));
+    return Object.values(signatures).reduce(
+      (sum, { schedule }) => sum + schedule.length,
+      NODES_OF_VARIABLE * variables + NODES_OF_OFFLOADED * offloaded,
+    );
   }
 
   private measure(small: Depth | undefined, isFused: boolean, trace: (params: DepthParams) => Traced): MeasuredPass {
-    const { recipe, engine, plan } = this.params;
+    const { recipe, on, plan } = this.params;
     const measureAt = (depth: Depth): MeasuredPass | undefined => {
-      const traced = trace({ ...plannedParams(recipe, depth.model), attachment: depth.attachment });
+      const params = plannedParams(recipe, depth.model, on);
+      const traced = trace({ ...params, attachment: depth.attachment });
       const { signatures, variables } = assemble({ pass: traced });
       const pass = signatures.pass as Signature;
-      return deepened(pass, { steps: (isFused ? plan : singleSteps)(pass), rules: bufferRules(engine, { variables }), ...depth });
+      const steps = (isFused ? plan : singleSteps)(pass);
+      const found = deepened(pass, { steps, rules: bufferRules(on.engine, { variables }), ...depth });
+      // They have pages of their own, which nothing else takes while they are away: the two peaks add up whenever each comes.
+      const sizes = new Map(variablesOnDisk(depth.attachment, params.optimizer).map(spec => [spec.name, byteSize(spec)]));
+      return found && { ...found, activationBytes: found.activationBytes + mostAtHand(pass, steps, sizes) };
     };
     return (small && measureAt(small)) ?? (measureAt(this.whole) as MeasuredPass);
   }

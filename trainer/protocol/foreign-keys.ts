@@ -71,6 +71,7 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ...changed('min_learning_rate', 'it is a rate here, not a ratio of learning_rate', 'cosine_min_lr_ratio', 'min_lr_ratio'),
   ...renamed('warmup_steps', 'num_warmup_steps', 'warmup', 'warmup_iters'),
   ...renamed('optim', 'optimizer', 'optimizer_type', 'optim_type'),
+  ...renamed('optimizer_offload', 'offload_optimizer', 'offload_optimizer_device', 'optimizer_offload_device'),
   ...renamed('weight_decay', 'wd'),
   ...renamed('adam_epsilon', 'adam_eps', 'eps'),
   ...renamed('max_grad_norm', 'clip_grad_norm', 'grad_clip', 'gradient_clipping', 'gradient_clip_val', 'max_norm'),
@@ -132,6 +133,11 @@ export const foreignValues: Readonly<Record<string, Readonly<Record<string, Fore
     ...renamed('adamw', 'adamw_torch', 'adamw_torch_fused', 'adamw_hf', 'paged_adamw', 'paged_adamw_32bit'),
     ...renamed('adamw_8bit', 'adamw8bit', 'paged_adamw_8bit', 'adamw_bnb_8bit', 'adamw_torch_8bit'),
     ...renamed('adam_8bit', 'adam8bit', 'paged_adam_8bit'),
+  ]),
+  optimizer_offload: Object.fromEntries([
+    ...renamed('host', 'cpu', 'ram', 'true', 'paged'),
+    ...renamed('disk', 'nvme', 'ssd'),
+    ...renamed('none', 'false', 'no'),
   ]),
   lr_scheduler_type: Object.fromEntries([
     ...renamed('cosine', 'cosine_with_min_lr', 'cosine_decay', 'cosine_with_restarts'),

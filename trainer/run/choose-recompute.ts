@@ -26,6 +26,7 @@ export function chooseRecompute(recipe: Recipe, { folder, engine }: Base, bucket
     headers: { config: folder.config, tensors: folder.weights.tensors },
     buckets,
     engine: engine.description.name,
+    device: engine.description.device,
     usableBytes,
   });
   return { policy: estimate.recompute, estimate, availableBytes, fits: estimate.totalBytes <= usableBytes };
@@ -37,9 +38,10 @@ export function describeRecompute(
   { recompute }: Pick<Recipe, 'recompute'>,
   { policy, estimate, availableBytes, fits }: RecomputeChoice,
 ): string {
-  const { totalBytes, weightsBytes, optimizerBytes, activationBytes, engineOverheadBytes } = estimate;
+  const { totalBytes, weightsBytes, optimizerBytes, offloadedBytes, activationBytes, engineOverheadBytes } = estimate;
   const split = `${megabytes(weightsBytes)} weights, ${megabytes(optimizerBytes)} optimizer, ${megabytes(activationBytes)} activations, ${megabytes(engineOverheadBytes)} engine`;
-  const memory = `about ${megabytes(totalBytes)} (${split}) of ${megabytes(availableBytes)} free`;
+  const elsewhere = offloadedBytes > 0 ? `, beside ${megabytes(offloadedBytes)} of offloaded optimizer state` : '';
+  const memory = `about ${megabytes(totalBytes)} (${split}) of ${megabytes(availableBytes)} free${elsewhere}`;
   if (recompute !== 'auto') return `recompute: ${policy}; ${memory}`;
   return fits
     ? `recompute: ${policy}, the fastest that takes at most half of the free memory; ${memory}`
@@ -55,7 +57,9 @@ export function memoryPlan(
   { policy, estimate, availableBytes, fits }: RecomputeChoice,
   measured: Pick<MemoryPlan, 'device' | 'baselineBytes' | 'held'>,
 ): MemoryPlan {
-  const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, activationBytes, engineOverheadBytes, totalBytes } = estimate;
-  const predicted = { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, activationBytes, engineOverheadBytes, totalBytes };
+  const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, offloadedBytes, activationBytes, engineOverheadBytes, totalBytes } =
+    estimate;
+  const held = { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, offloadedBytes };
+  const predicted = { ...held, activationBytes, engineOverheadBytes, totalBytes };
   return { predicted, recompute: policy, ...measured, availableBytes, fits };
 }

@@ -3,7 +3,8 @@ import path from 'node:path';
 import type { AdapterDescription } from '../adapter/adapter.ts';
 import { describeAdapter } from '../adapter/write-adapter.ts';
 import { wholeRows } from '../dependency/coupling.ts';
-import type { Session } from '../engine/engine.ts';
+import type { EngineDescription, Session } from '../engine/engine.ts';
+import { isInMemory } from '../engine/machine.ts';
 import { writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { processMemory } from '../memory/measure.ts';
 import { type Attachment, withBatchNorm } from '../method/method.ts';
@@ -19,10 +20,12 @@ import type { MemoryPlan } from '../protocol/view/run.ts';
 import { checkBudget, type Selection } from '../selection.ts';
 import type { BatchPlan, Bucket } from '../train/data/batch-plan.ts';
 import type { BatchSource } from '../train/data/batches.ts';
+import { offloadedBytes } from '../train/offload.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
 import { writeSnapshot } from '../train/snapshot.ts';
 import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
 import { type LoadedPart, loadVariables } from '../train/variables.ts';
+import { requireDisk } from './checkpoint.ts';
 import { chooseElementsFor } from './choose-elements.ts';
 import { choosePrecision } from './choose-precision.ts';
 import { chooseRecompute, describeRecompute, memoryPlan, type RecomputeChoice, tuningBytes } from './choose-recompute.ts';
@@ -175,7 +178,7 @@ async function compile(
   const program: TrainProgramParams = {
     task,
     attachment,
-    optimizer: optimizerSettings(recipe),
+    optimizer: optimizerSettings(recipe, { engine: base.engine.description.name, device }),
     maxGradNorm: recipe.max_grad_norm,
     accumulationSteps: recipe.gradient_accumulation_steps,
     recompute: recompute.policy,
@@ -184,7 +187,8 @@ async function compile(
     evalShapes: evaluator ? evaluator.source.plan.buckets : [largest(plan)],
   };
   const memory = { baselineBytes, tuningBytes: tuningBytes(recompute.estimate) };
-  const session = await base.engine.compile(trainProgram(program));
+  sayOffload(params, program, base.engine.description);
+  const session = await base.engine.compile(trainProgram(program), { offloadFolder: runDir });
   try {
     const held = await fill(params, base, program, session);
     await writeJson(memoryFile, memoryPlan(recompute, { device, baselineBytes, held }));
@@ -193,6 +197,32 @@ async function compile(
     throw error;
   }
   return { recipe, base, source, evaluator, attachment, precision, program, recompute, coverage, adapter, session, memory };
+}
+
+/** Says where the optimizer's state lies, where that is not where the recipe's default has it. @throws RunError 'disk-full' */
+function sayOffload(
+  { recipe, runDir, job }: PrepareParams,
+  { attachment, optimizer }: TrainProgramParams,
+  engine: EngineDescription,
+): void {
+  const wanted = recipe.optimizer_offload;
+  if (wanted === 'none') return;
+  const bytes = offloadedBytes(attachment, optimizer);
+  const size = `${Math.round(bytes / 1e6)} MB`;
+  if (engine.name === 'portable')
+    job.log('warning', `optimizer_offload: ${wanted} does nothing on the portable engine, which holds all its tensors in one memory`);
+  else if (!optimizer.offload)
+    job.log(
+      'info',
+      `optimizer_offload: ${wanted} changes nothing without a GPU: the optimizer's state is in the host's memory in any case`,
+    );
+  else if (bytes === 0) job.log('info', `optimizer_offload: ${wanted} moves nothing: too few numbers are trained together`);
+  else if (wanted === 'host') job.log('info', `${size} of optimizer state lie in the host's memory, where the update runs`);
+  else {
+    requireDisk(runDir, bytes, "the optimizer's state on disk");
+    job.log('info', `${size} of optimizer state lie on disk, in a file without a name in ${runDir}`);
+    if (isInMemory(runDir)) job.log('warning', `${runDir} is a file system in memory: what is offloaded there takes memory all the same`);
+  }
 }
 
 /** The shape that takes the most memory. */

@@ -17,6 +17,7 @@ const CHANGEABLE: readonly string[] = [
   'save_steps',
   'save_total_limit',
   'recompute',
+  'optimizer_offload',
   'threads',
   // A run that a bad image ended could not go on otherwise.
   'data.bad_images',

@@ -4,9 +4,9 @@ import type { Job } from './job.ts';
 
 export const yieldingEngine = (engine: Engine, job: Job): Engine => ({
   description: engine.description,
-  compile: async program => {
+  compile: async (program, options) => {
     await job.breathe();
-    const session = await engine.compile(program);
+    const session = await engine.compile(program, options);
     return {
       load: values => session.load(values),
       read: variable => session.read(variable),

@@ -13,6 +13,7 @@ import {
   toBlocks,
   writeEightBit,
 } from './eight-bit.ts';
+import { isOffloaded, type Offload } from './offload.ts';
 import { chosenOf, followMaster, homeOf, readTrained, rowRange, writeTrained } from './trained-part.ts';
 import { splitMembers, type UpdateGroup } from './update-group.ts';
 
@@ -27,6 +28,8 @@ export interface OptimizerSettings {
   readonly momentum: number;
   /** Moments of at least so many numbers are kept in 8 bits; left out, all are float32. */
   readonly eightBitFrom?: number;
+  /** Left out, the state lies where the model is computed. */
+  readonly offload?: Offload;
 }
 
 /** What changes from step to step, as scalar feeds. */
@@ -84,15 +87,22 @@ export function update(graph: Graph, params: UpdateParams): Node[] {
   const { group, settings } = params;
   const [only] = group.members as [Trainable];
   if (isEightBit(settings, group) && !chosenOf(only)) return updateInParts(graph, params, only);
-  if (!chosenOf(only) && settings.name !== 'sgd') return updateWhole(graph, params, only);
+  // One operation updates weights and moments, and they have to be in the same memory.
+  const isTogether = !runsOnHost(params) || only.master !== undefined;
+  if (!chosenOf(only) && settings.name !== 'sgd' && isTogether) return updateWhole(graph, params, only);
   const current = graph.concat(
     group.members.map(member => readTrained(graph, member)),
     0,
   );
-  const { next, effects } = settings.name === 'sgd' ? sgd(graph, params, current) : adamRows(graph, params, current);
+  const { next, effects } = graph.within({ onHost: runsOnHost(params) }, () =>
+    settings.name === 'sgd' ? sgd(graph, params, current) : adamRows(graph, params, current),
+  );
   const writes = splitMembers(graph, group, next).map((part, i) => writeTrained(graph, group.members[i] as Trainable, part));
   return [...effects, ...writes];
 }
+
+/** Only numbers travel between the two memories: the weights are read and written where they are. */
+const runsOnHost = ({ settings, group }: UpdateParams): boolean => (settings.offload?.fromGpu ?? false) && isOffloaded(settings, group);
 
 /** Adam on a whole variable, by the engine's fused operation. */
 function updateWhole(graph: Graph, { settings, group, gradient, feeds }: UpdateParams, trainable: Trainable): Node[] {
@@ -124,7 +134,7 @@ function updateInParts(graph: Graph, params: UpdateParams, trainable: Trainable)
     const { begin, rows } = part;
     const current = graph.sliceAxis(graph.read(home, i), 0, begin, rows);
     const own = { ...params, gradient: graph.sliceAxis(gradient, 0, begin, rows) };
-    const { next, effects } = adamRows(graph, own, current, part);
+    const { next, effects } = graph.within({ onHost: runsOnHost(params) }, () => adamRows(graph, own, current, part));
     const write = graph.updateRows(home.name, rowRange(graph, begin, rows), next);
     return [...effects, write, ...followMaster(graph, trainable, { begin, count: rows, version: i + 1 })];
   });

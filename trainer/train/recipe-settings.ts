@@ -2,9 +2,10 @@
 import { halfBudget } from '../dependency/coupling.ts';
 import type { MethodSettings } from '../method/method.ts';
 import type { Precision } from '../model/weight-storage.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { EngineName, Recipe } from '../protocol/recipe-schema.ts';
 import type { Budget } from '../selection.ts';
 import { EIGHT_BIT_FROM } from './eight-bit.ts';
+import { OFFLOAD_FROM, type Offload } from './offload.ts';
 import type { OptimizerSettings } from './optimizer.ts';
 
 export const methodSettings = (recipe: Recipe): MethodSettings => ({
@@ -41,8 +42,22 @@ const OPTIMIZERS: Readonly<Record<Recipe['optim'], Pick<OptimizerSettings, 'name
   sgd: { name: 'sgd' },
 };
 
-export const optimizerSettings = (recipe: Recipe): OptimizerSettings => ({
+/** What a run computes on. */
+export interface ComputesOn {
+  readonly engine: EngineName;
+  readonly device: 'cpu' | 'gpu';
+}
+
+/** The portable engine holds all its tensors in one place. Without a GPU the host's memory is where they are. */
+function offloadOf({ optimizer_offload: to }: Recipe, { engine, device }: ComputesOn): Offload | undefined {
+  if (to === 'none' || engine === 'portable' || (to === 'host' && device === 'cpu')) return undefined;
+  return { to, fromGpu: device === 'gpu', from: OFFLOAD_FROM };
+}
+
+/** @param on left out where nothing is updated: no state lies anywhere then */
+export const optimizerSettings = (recipe: Recipe, on?: ComputesOn): OptimizerSettings => ({
   ...OPTIMIZERS[recipe.optim],
+  offload: on && offloadOf(recipe, on),
   weightDecay: recipe.weight_decay,
   beta1: recipe.adam_beta1,
   beta2: recipe.adam_beta2,

@@ -7,6 +7,7 @@ import { assemble, type Program, type Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { Attachment, Trainable } from '../method/method.ts';
 import { Tracer } from '../model/tracer.ts';
+import { placesOf } from './offload.ts';
 import { declareFeeds, type OptimizerSettings, update } from './optimizer.ts';
 import { snapshotTraces, wholeParts } from './snapshot.ts';
 import { type BatchShape, shapeName, type Task } from './task.ts';
@@ -41,7 +42,8 @@ export function trainProgram(params: TrainProgramParams): Program {
   const traces: Record<string, Traced> = {};
   for (const shape of params.trainShapes) traces[trainSignature(shape)] = traceTrain(params, shape);
   for (const shape of params.evalShapes) traces[evalSignature(shape)] = traceEval(params, shape);
-  return assemble({ ...traces, ...sharedTraces(params) }, wholeParts(params.attachment, params.optimizer));
+  const program = assemble({ ...traces, ...sharedTraces(params) }, wholeParts(params.attachment, params.optimizer));
+  return { ...program, places: placesOf(params.attachment, params.optimizer) };
 }
 
 /** The signatures that there are once, whatever the shapes of batches. */

@@ -45,8 +45,9 @@ function programOf(folder: string, { method, dtype, recompute }: Wanted) {
   const attachment = plannedAttachment(recipe, model, recipe.method, methodSettings(recipe));
   const shape = fullBatch(recipe, model);
   const shapes = { trainShapes: [shape], evalShapes: [evaluationShape(recipe, shape)] };
-  const program = plannedProgram({ recipe, model, attachment, recompute, ...shapes });
-  return { program, held: heldVariables(recipe, model, attachment) };
+  const on = { engine: 'tensorflow', device: 'cpu' } as const;
+  const program = plannedProgram({ recipe, model, on, attachment, recompute, ...shapes });
+  return { program, held: heldVariables(recipe, model, attachment, on) };
 }
 
 // Each folder with one of the methods, by turns: planning without a memo is slow.

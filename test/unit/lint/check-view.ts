@@ -107,6 +107,7 @@ const sourcesOf = ({ folder, availableBytes = 64e9, farDaemon }: ViewOptions): L
   data: new DataCache(),
   folders: new FolderCache(),
   availableBytes: () => availableBytes,
+  hasGpu: () => false,
   farDaemon: () => farDaemon,
 });
 

@@ -53,7 +53,7 @@ function tracer(
   const shape = fullBatch(recipe, model);
   const shapes = { shape, evalShape: evaluationShape(recipe, shape) };
   const of = (as: Readonly<Record<string, unknown>>): PassTracer =>
-    new PassTracer({ engine, config: as, recipe, model, attachment: attach(model), attach, plan: planner() });
+    new PassTracer({ on: { engine, device: 'cpu' }, config: as, recipe, model, attachment: attach(model), attach, plan: planner() });
   // A list of one entry a block keeps the tracer from taking fewer.
   return { few: of(whole), all: of({ ...whole, anything: new Array(whole.num_hidden_layers).fill(0) }), shapes };
 }

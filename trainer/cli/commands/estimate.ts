@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
-import { availableMemoryBytes } from '../../engine/machine.ts';
+import { availableMemoryBytes, hasGpu } from '../../engine/machine.ts';
 import { type DownloadOptions, isHubName } from '../../hub/hub-download.ts';
 import { HubError } from '../../hub/hub-error.ts';
 import { readHubHeaders } from '../../hub/hub-headers.ts';
@@ -62,7 +62,7 @@ async function planCommand(
 ): Promise<CommandResult> {
   const recipe = await readRecipe(context, file, overrides);
   const usableBytes = memory ?? USABLE_SHARE * availableMemoryBytes();
-  const found = planMemory({ recipe, headers: await headersOf(context, recipe), usableBytes });
+  const found = planMemory({ recipe, headers: await headersOf(context, recipe), device: hasGpu() ? 'gpu' : 'cpu', usableBytes });
   if (found.options.length === 0) {
     const reason = describeNothingFits(found, recipe);
     context.terminal.say('warning', reason);
@@ -90,6 +90,7 @@ async function estimate(context: CommandContext, file: string, overrides: readon
   const found = estimateRecipe({
     recipe,
     headers: await headersOf(context, recipe),
+    device: hasGpu() ? 'gpu' : 'cpu',
     usableBytes: USABLE_SHARE * availableBytes,
     allLevels: true,
     compare: true,
@@ -128,6 +129,7 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
     ['trained beside them', byteSize(found.trainedBytes)],
     ['gradients between batches', byteSize(found.gradientBytes)],
     ['optimizer', byteSize(found.optimizerBytes)],
+    ...(found.offloadedBytes > 0 ? [['offloaded, in no total', byteSize(found.offloadedBytes)]] : []),
     [`activations (recompute: ${found.recompute})`, byteSize(found.activationBytes)],
     ['engine', byteSize(found.engineOverheadBytes)],
     ['in all', `${byteSize(found.totalBytes)} of ${byteSize(availableBytes)} free`],

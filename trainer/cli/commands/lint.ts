@@ -4,7 +4,7 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Option } from 'commander';
 import manifest from '../../../package.json' with { type: 'json' };
-import { availableMemoryBytes } from '../../engine/machine.ts';
+import { availableMemoryBytes, hasGpu } from '../../engine/machine.ts';
 import { writeTextFile } from '../../hub/durable-file.ts';
 import { DataCache } from '../../lint/data-facts.ts';
 import { FolderCache } from '../../lint/folder-facts.ts';
@@ -61,6 +61,7 @@ async function lint(context: CommandContext, files: readonly string[], { fix, fo
     folders: new FolderCache(),
     availableBytes: () => availableBytes,
     farDaemon: () => settings.remoteDaemon && { url: settings.remoteDaemon.url, folder: settings.remoteDaemon.dir },
+    hasGpu,
   };
   const linted: Linted[] = [];
   for (const file of files) linted.push(await lintFile(file, { cwd, fix, sources }));

@@ -1,14 +1,17 @@
-// TensorFlow's operations RowtuneFused, a row program over its inputs, and RowtuneProduct, a product of matrices of float32. They are there once
-// this addon is loaded, before any session is made.
+// TensorFlow's operations RowtuneFused, a row program over its inputs, RowtuneProduct, a product of matrices of float32, and RowtuneBringBack
+// and RowtunePutAway, which move the buffer of a variable in from its place in a file, and out. They are there once this addon is loaded, before
+// any session is made.
 #include <node_api.h>
 
 #include <algorithm>
+#include <cstring>
 #include <functional>
 #include <memory>
 #include <numeric>
 #include <string>
 #include <vector>
 
+#include "offload.h"
 #include "product.h"
 #include "row-program.h"
 #include "tensorflow-c-api.h"
@@ -137,6 +140,36 @@ void RunProductOperation(void* kernel, TF_OpKernelContext* context) {
 
 void DestroyProduct(void* kernel) { delete static_cast<Product*>(kernel); }
 
+// A variable's place in an open file.
+struct FilePlace {
+  int64_t file = -1, offset = 0;
+};
+
+void* CreateFilePlace(TF_OpKernelConstruction* construction) {
+  const Status status(TF_NewStatus());
+  auto place = std::make_unique<FilePlace>();
+  TF_OpKernelConstruction_GetAttrInt64(construction, "file", &place->file, status.get());
+  if (TF_GetCode(status.get()) == TF_OK) TF_OpKernelConstruction_GetAttrInt64(construction, "offset", &place->offset, status.get());
+  if (TF_GetCode(status.get()) == TF_OK) return place.release();
+  TF_OpKernelConstruction_Failure(construction, status.get());
+  return nullptr;
+}
+
+// The input is an alias of the variable: what is moved is the variable's own buffer.
+template <int Move(int, int64_t, char*, size_t)>
+void RunMove(void* kernel, TF_OpKernelContext* context) {
+  const FilePlace& place = *static_cast<const FilePlace*>(kernel);
+  Run run(context);
+  const Tensor state = run.Input(0);
+  if (!state) return;
+  const int problem = Move(static_cast<int>(place.file), place.offset, static_cast<char*>(TF_TensorData(state.get())), TF_TensorByteSize(state.get()));
+  if (problem == 0) return;
+  TF_SetStatus(run.status(), TF_INTERNAL, (std::string("the file of the offloaded optimizer state: ") + std::strerror(problem)).c_str());
+  run.Failed();
+}
+
+void DestroyFilePlace(void* kernel) { delete static_cast<FilePlace*>(kernel); }
+
 void UnknownShapes(TF_ShapeInferenceContext* context, TF_Status* status) { TF_ShapeInferenceContextSetUnknownShape(context, status); }
 
 struct Operation {
@@ -165,19 +198,37 @@ std::string RegisterAll() {
   const Operation operations[] = {
       {"RowtuneFused", {"program: string", "Tin: list(type) >= 0", "Tout: list(type) >= 1"}, {"inputs: Tin"}, {"outputs: Tout"}, CreateFused, RunFused, DestroyFused},
       {"RowtuneProduct", {"transpose_a: bool", "transpose_b: bool"}, {"a: float", "b: float"}, {"product: float"}, CreateProduct, RunProductOperation, DestroyProduct},
+      {"RowtuneBringBack", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<BringBack>, DestroyFilePlace},
+      {"RowtunePutAway", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<PutAway>, DestroyFilePlace},
   };
   for (const Operation& operation : operations)
     if (const std::string problem = Register(operation); !problem.empty()) return problem;
   return "";
 }
 
-// Exports `hasProducts`: whether this processor has the vectors that RowtuneProduct was written for.
+// (file, bytes): sets so much of an open file's disk aside. Gives an empty text, or what went wrong.
+napi_value Reserve(napi_env env, napi_callback_info info) {
+  napi_value arguments[2];
+  size_t count = 2;
+  int64_t file = -1, bytes = 0;
+  if (napi_get_cb_info(env, info, &count, arguments, nullptr, nullptr) != napi_ok || count < 2) return nullptr;
+  if (napi_get_value_int64(env, arguments[0], &file) != napi_ok || napi_get_value_int64(env, arguments[1], &bytes) != napi_ok) return nullptr;
+  const int problem = ReserveFile(static_cast<int>(file), bytes);
+  napi_value text = nullptr;
+  napi_create_string_utf8(env, problem == 0 ? "" : std::strerror(problem), NAPI_AUTO_LENGTH, &text);
+  return text;
+}
+
+// Exports `hasProducts`, whether this processor has the vectors that RowtuneProduct was written for, and `reserve`.
 napi_value Init(napi_env env, napi_value exports) {
   static const std::string problem = RegisterAll();
   if (!problem.empty()) napi_throw_error(env, nullptr, problem.c_str());
   napi_value has_products = nullptr;
   napi_get_boolean(env, HasProducts(), &has_products);
   napi_set_named_property(env, exports, "hasProducts", has_products);
+  napi_value reserve = nullptr;
+  napi_create_function(env, "reserve", NAPI_AUTO_LENGTH, Reserve, nullptr, &reserve);
+  napi_set_named_property(env, exports, "reserve", reserve);
   return exports;
 }
 

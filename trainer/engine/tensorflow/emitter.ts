@@ -5,8 +5,13 @@ import { type Attributes, attr, type NodeDef } from './node-def.ts';
 /** Constants up to this many elements are shared by content: axes, shapes, scalars. */
 const SHARED_CONSTANT_ELEMENTS = 64;
 
+/** The processor: where everything runs in any case unless there is a GPU. */
+export const HOST = '/device:CPU:0';
+
 export class Emitter {
   readonly nodes: NodeDef[];
+  /** Of the operations emitted from now on. */
+  device: string | undefined;
   private readonly scope: string;
   private readonly constants = new Map<string, string>();
   private count = 0;
@@ -27,13 +32,21 @@ export class Emitter {
     const last = this.last;
     const isInput = last !== undefined && inputs.some(input => input === last || input.startsWith(`${last}:`));
     const wait = last !== undefined && !isInput ? [`^${last}`] : [];
-    this.last = this.add(op, [...inputs, ...wait], attributes);
+    this.last = this.add(op, [...inputs, ...wait], attributes, this.device);
     return this.last;
   }
 
+  /** Everything emitted by `build` runs on the processor. */
+  onHost(build: () => void): void {
+    const before = this.device;
+    this.device = HOST;
+    build();
+    this.device = before;
+  }
+
   /** Adds an operation outside the order: a source. */
-  source(op: string, attributes: Attributes): string {
-    return this.add(op, [], attributes);
+  source(op: string, attributes: Attributes, device?: string): string {
+    return this.add(op, [], attributes, device);
   }
 
   constant(value: HostArray, shape: Shape, dtype: DType): string {
@@ -60,10 +73,10 @@ export class Emitter {
     return this.add('Const', wait, { dtype: attr.type('bool'), value: attr.tensor(Uint8Array.of(1), [], 'bool') });
   }
 
-  private add(op: string, input: readonly string[], attributes: Attributes): string {
+  private add(op: string, input: readonly string[], attributes: Attributes, device?: string): string {
     // TensorFlow holds every name several times, and up to 15 characters cost nothing beside the string itself.
     const name = `${this.scope}/${(this.count++).toString(36)}`;
-    this.nodes.push({ name, op, input, attr: attributes });
+    this.nodes.push({ name, op, input, ...(device !== undefined && { device }), attr: attributes });
     return name;
   }
 }

@@ -6,6 +6,7 @@ import { cpuFeatures } from '../machine.ts';
 import { type Addon, loadAddon } from './addon.ts';
 import { Heap } from './heap.ts';
 import { loadKernels } from './kernel-library.ts';
+import { openOffloadFile } from './offload-file.ts';
 import { openSession } from './session.ts';
 
 /**
@@ -16,17 +17,24 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
   const installed = locateEngine(cacheDir);
   if (!installed) throw new EngineError('the tensorflow engine is not installed; run: rowtune engine install');
   const addon = loadAddon(installed);
+  const kernels = loadKernels(installed);
+  const library = 'library' in kernels ? kernels.library : undefined;
   // On a GPU steps are not fused: the kernels are the processor's.
-  const found = addon.isUsingGpuDevice() ? undefined : loadKernels(installed);
-  const description = describe(addon, installed, { fuses: found !== undefined && found.missing === undefined, unfused: found?.missing });
+  const onGpu = addon.isUsingGpuDevice();
+  const description = describe(addon, installed, { fuses: library !== undefined && !onGpu, unfused: onGpu ? undefined : kernels.missing });
   // On a GPU the tensors are elsewhere, and the host's heap is left alone.
   const heap = description.device === 'cpu' ? new Heap(installed) : undefined;
   const { fuses } = description;
-  const hasProducts = found?.hasProducts ?? false;
+  const hasProducts = fuses && (library?.hasProducts ?? false);
   // One planner for a program: what it remembers goes with it.
   return {
     description,
-    compile: async program => openSession(addon, program, { heap, kernels: { plan: fuses ? planner() : singleSteps, hasProducts } }),
+    compile: async (program, { offloadFolder } = {}) => {
+      if (!library && [...(program.places ?? [])].some(([, place]) => place === 'disk'))
+        throw new EngineError(`optimizer_offload: disk is not possible: ${kernels.missing}. To compile them: rowtune engine install`);
+      const offload = library && openOffloadFile(program, offloadFolder, library);
+      return openSession(addon, program, { heap, offload, kernels: { plan: fuses ? planner() : singleSteps, hasProducts } });
+    },
   };
 }
 

@@ -2,16 +2,21 @@
 import { engineRequire, fusedPath, type InstalledEngine } from '../install/engine-folder.ts';
 import { kernelsAreCurrent } from '../install/kernel-stamp.ts';
 
-export type FoundKernels =
-  /** `hasProducts`: this processor has the vectors that our own products were written for. */
-  { readonly hasProducts: boolean; readonly missing?: undefined } | { readonly missing: string; readonly hasProducts?: undefined };
+export interface KernelLibrary {
+  /** This processor has the vectors that our own products were written for. */
+  readonly hasProducts: boolean;
+  /** Sets so much of an open file's disk aside. @returns what went wrong, or '' */
+  reserve(file: number, bytes: number): string;
+}
+
+export type FoundKernels = { readonly library: KernelLibrary; readonly missing?: undefined } | { readonly missing: string };
 
 /** Must come before the first session, and after the addon. @returns why there are none, where that is so */
 export function loadKernels({ folder }: InstalledEngine): FoundKernels {
   if (!kernelsAreCurrent(folder))
     return { missing: 'the kernels of fused steps are not compiled for this processor and this version of Rowtune' };
   try {
-    return engineRequire(folder)(fusedPath(folder)) as { readonly hasProducts: boolean };
+    return { library: engineRequire(folder)(fusedPath(folder)) as KernelLibrary };
   } catch (error) {
     return { missing: `the kernels of fused steps do not load: ${(error as Error).message}` };
   }

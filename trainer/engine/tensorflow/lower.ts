@@ -3,10 +3,11 @@ import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { Step } from '../../graph/fusion/plan.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
+import { usesOf } from '../../graph/offload.ts';
 import { isPure } from '../../graph/op-table.ts';
 import type { Program, Signature } from '../../graph/program.ts';
 import { GraphError, type Shape, type TensorSpec } from '../../graph/types.ts';
-import { Emitter } from './emitter.ts';
+import { Emitter, HOST } from './emitter.ts';
 import { emitFused } from './fused.ts';
 import { emitFeed, emitFetch } from './host-form.ts';
 import { convolutionLowerings } from './kernels/convolutions.ts';
@@ -19,6 +20,7 @@ import { shapeLowerings } from './kernels/shapes.ts';
 import { sourceLowerings } from './kernels/sources.ts';
 import type { Lowering, LoweringTable } from './lowering.ts';
 import { attr, type NodeDef } from './node-def.ts';
+import { Mover, type Offloaded } from './offload-moves.ts';
 
 /** One lowering for each operation; a missing one does not compile. */
 export const lowerings: LoweringTable = {
@@ -74,32 +76,37 @@ export interface Kernels {
   readonly hasProducts: boolean;
 }
 
-export function lowerProgram(program: Program, { plan, hasProducts }: Kernels): LoweredProgram {
+/** @param offload must be there where a variable's place is on disk */
+export function lowerProgram(
+  program: Program,
+  { plan, hasProducts }: Kernels,
+  offload: Offloaded = { file: -1, offsets: new Map() },
+): LoweredProgram {
   const nodes: NodeDef[] = [];
   const handles = new Map<string, string>();
   const types = new Map<string, Node['dtype']>();
   const variables = new Map<string, LoweredVariable>();
   const shapes = new Emitter('d', nodes);
   const sources = new Emitter('v', nodes);
-  program.variables.forEach((spec, i) => {
-    const handle = sources.source('VarHandleOp', {
-      dtype: attr.type(spec.dtype),
-      shape: attr.shape(spec.shape),
-      shared_name: attr.string(`v${i}`),
-    });
-    handles.set(spec.name, handle);
-    types.set(spec.name, spec.dtype);
-    variables.set(spec.name, lowerVariable(spec, handle, i, { nodes, dims: shape => shapes.ints(shape) }));
-  });
-  const signatures = new Map<string, LoweredSignature>();
   const find = <T>(map: ReadonlyMap<string, T>, variable: string): T => {
     const found = map.get(variable);
     if (found === undefined) throw new GraphError(`variable ${variable} is not declared in the program`);
     return found;
   };
+  const mover = new Mover(offload, { handle: v => find(handles, v), variableType: v => find(types, v) });
+  program.variables.forEach((spec, i) => {
+    const device = program.places?.has(spec.name) ? HOST : undefined;
+    const attributes = { dtype: attr.type(spec.dtype), shape: attr.shape(spec.shape), shared_name: attr.string(`v${i}`) };
+    const handle = sources.source('VarHandleOp', attributes, device);
+    handles.set(spec.name, handle);
+    types.set(spec.name, spec.dtype);
+    variables.set(spec.name, lowerVariable(spec, handle, i, { nodes, dims: shape => shapes.ints(shape), device, mover }));
+  });
+  const signatures = new Map<string, LoweredSignature>();
   Object.entries(program.signatures).forEach(([name, signature], i) => {
     const emitter = new Emitter(`s${i}`, nodes);
-    const lookup = { handle: (v: string) => find(handles, v), variableType: (v: string) => find(types, v), hasProducts };
+    const isOnHost = (v: string): boolean => program.places?.has(v) ?? false;
+    const lookup = { handle: (v: string) => find(handles, v), variableType: (v: string) => find(types, v), hasProducts, isOnHost, mover };
     signatures.set(name, lowerSignature(signature, plan(signature), emitter, lookup));
   });
   return { nodes, signatures, variables };
@@ -109,17 +116,22 @@ interface VariableNodes {
   readonly nodes: NodeDef[];
   /** A shape as a constant, one for all variables of that shape. */
   readonly dims: (shape: Shape) => string;
+  readonly device: string | undefined;
+  readonly mover: Mover;
 }
 
 /** Separate chains, so that loading one variable does not wait for another. */
-function lowerVariable(spec: VariableSpec, handle: string, i: number, { nodes, dims }: VariableNodes): LoweredVariable {
+function lowerVariable(spec: VariableSpec, handle: string, i: number, { nodes, dims, device, mover }: VariableNodes): LoweredVariable {
   const T = attr.type(spec.dtype);
   const load = new Emitter(`l${i}`, nodes);
+  load.device = device;
   const { placeholder, value } = emitFeed(load, spec, 'any shape');
   const filled = load.emit('BroadcastTo', [value, dims(spec.shape)], { T, Tidx: attr.type('int32') });
   // The fed buffer belongs to the host, so the variable gets a copy.
   load.emit('AssignVariableOp', [handle, load.emit('DeepCopy', [filled], { T })], { dtype: T });
+  if (mover.moves(spec.name)) mover.putAway(load, spec.name);
   const read = new Emitter(`r${i}`, nodes);
+  read.device = device;
   const current = emitFetch(read, read.emit('ReadVariableOp', [handle], { dtype: T }), spec);
   return {
     spec,
@@ -131,11 +143,18 @@ function lowerVariable(spec: VariableSpec, handle: string, i: number, { nodes, d
 
 interface Lookup {
   readonly hasProducts: boolean;
+  readonly mover: Mover;
+  isOnHost(variable: string): boolean;
   handle(variable: string): string;
   variableType(variable: string): Node['dtype'];
 }
 
+/** Those that a node itself reads or changes: it has to run where they are. */
+const variablesOf = (node: Node): readonly string[] =>
+  node.op === 'read' ? [(node as Node<'read'>).attrs.variable] : writtenVariables(node);
+
 function lowerSignature(signature: Signature, steps: readonly Step[], emitter: Emitter, lookup: Lookup): LoweredSignature {
+  const { mover, isOnHost } = lookup;
   const values = new Map<Node, string>();
   const guardSpec = { shape: [], dtype: 'float32' } as const;
   const guard = emitFeed(emitter, guardSpec).placeholder;
@@ -154,7 +173,7 @@ function lowerSignature(signature: Signature, steps: readonly Step[], emitter: E
   const lastWrite = new Map(steps.flatMap(({ nodes }, i) => nodes.flatMap(writtenVariables).map(variable => [variable, i] as const)));
   const isOutput = new Set(Object.values(signature.outputs));
   const kept = new Map<Node, string>();
-  steps.forEach((step, i) => {
+  const lower = (step: Step, i: number): void => {
     const { program } = step;
     if (program) {
       const names = emitFused(emitter, { ...step, program }, step.reads.map(nameOf));
@@ -167,10 +186,21 @@ function lowerSignature(signature: Signature, steps: readonly Step[], emitter: E
     const inputs = node.op === 'group' ? [] : node.inputs.map(nameOf);
     const value = lowering({ node, attrs: node.attrs, inputs, emitter, ...lookup });
     if (value !== undefined) values.set(node, value);
-    // A read is an alias of the variable: what is given out of it must not change with a later write.
+    // A read is an alias of the variable: what is given out of it must not change with a later write, or leave for the variable's file.
     const alias = isOutput.has(node) ? aliasedRead(node)?.attrs.variable : undefined;
-    if (value !== undefined && alias !== undefined && i < (lastWrite.get(alias) ?? -1))
+    if (value !== undefined && alias !== undefined && (i < (lastWrite.get(alias) ?? -1) || mover.moves(alias)))
       kept.set(node, emitter.emit('DeepCopy', [value], { T: attr.type(node.dtype) }));
+  };
+  const [comes, goes] = [new Map<number, string[]>(), new Map<number, string[]>()];
+  for (const [variable, { first, last }] of usesOf(signature, steps, mover.variables)) {
+    comes.set(first, [...(comes.get(first) ?? []), variable]);
+    goes.set(last, [...(goes.get(last) ?? []), variable]);
+  }
+  steps.forEach((step, i) => {
+    for (const variable of comes.get(i) ?? []) mover.bringBack(emitter, variable);
+    if (step.nodes.some(node => node.onHost || variablesOf(node).some(isOnHost))) emitter.onHost(() => lower(step, i));
+    else lower(step, i);
+    for (const variable of goes.get(i) ?? []) mover.putAway(emitter, variable);
   });
   const fetched = Object.entries(signature.outputs).map(([name, node]) => {
     return { name, spec: specOf(node), node: emitFetch(emitter, kept.get(node) ?? nameOf(node), node) };

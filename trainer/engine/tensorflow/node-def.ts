@@ -26,6 +26,8 @@ export interface NodeDef {
   readonly op: string;
   /** `name` for output 0, `^name` for a control input; control inputs come last. */
   readonly input: readonly string[];
+  /** Where it runs; left out, where TensorFlow sees fit. */
+  readonly device?: string;
   readonly attr: Attributes;
 }
 

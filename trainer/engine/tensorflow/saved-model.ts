@@ -10,7 +10,13 @@ const messages: Record<string, Fields> = {
   MetaInfoDef: { tags: [4, 'string', 'repeated'] },
   GraphDef: { node: [1, 'NodeDef', 'repeated'], versions: [4, 'VersionDef'] },
   VersionDef: { producer: [1, 'int32'], minConsumer: [2, 'int32'] },
-  NodeDef: { name: [1, 'string'], op: [2, 'string'], input: [3, 'string', 'repeated'], attr: [5, 'AttrValue', 'map'] },
+  NodeDef: {
+    name: [1, 'string'],
+    op: [2, 'string'],
+    input: [3, 'string', 'repeated'],
+    device: [4, 'string'],
+    attr: [5, 'AttrValue', 'map'],
+  },
   AttrValue: {
     list: [1, 'ListValue'],
     s: [2, 'bytes'],

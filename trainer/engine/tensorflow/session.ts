@@ -18,6 +18,7 @@ import {
   type Port,
 } from './lower.ts';
 import { DATA_TYPE } from './node-def.ts';
+import type { OffloadFile } from './offload-file.ts';
 import { encodeSavedModel, SERVE_TAG } from './saved-model.ts';
 
 /**
@@ -34,6 +35,7 @@ interface Fed {
 export interface SessionParts {
   readonly heap?: Heap | undefined;
   readonly kernels: Kernels;
+  readonly offload?: OffloadFile | undefined;
 }
 
 /**
@@ -42,15 +44,16 @@ export interface SessionParts {
  * costs about 2 µs a node beyond the arithmetic, and the waits that hold the order cost nothing measurable.
  * @throws EngineError when TensorFlow refuses it
  */
-export function openSession(addon: Addon, program: Program, { heap, kernels }: SessionParts): Session {
-  const lowered = lowerProgram(program, kernels);
+export function openSession(addon: Addon, program: Program, { heap, kernels, offload }: SessionParts): Session {
+  const lowered = lowerProgram(program, kernels, offload);
   const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-program-'));
   try {
     writeFileSync(path.join(folder, 'saved_model.pb'), encodeSavedModel(lowered.nodes));
     const { signatures, variables } = lowered;
     // The nodes themselves are not kept: TensorFlow has its own copy.
-    return new TensorflowSession(addon, { signatures, variables }, addon.loadSavedModel(folder, SERVE_TAG), heap);
+    return new TensorflowSession(addon, { signatures, variables }, addon.loadSavedModel(folder, SERVE_TAG), { heap, offload });
   } catch (error) {
+    offload?.close();
     throw new EngineError(`TensorFlow could not load the program: ${(error as Error).message}`);
   } finally {
     // TensorFlow has read the graph; the file is not needed again.
@@ -62,14 +65,21 @@ class TensorflowSession implements Session {
   private readonly addon: Addon;
   private readonly program: Pick<LoweredProgram, 'signatures' | 'variables'>;
   private readonly heap: Heap | undefined;
+  private readonly offload: OffloadFile | undefined;
   private readonly compiled = new Set<string>();
   private session: number | undefined;
 
-  constructor(addon: Addon, program: Pick<LoweredProgram, 'signatures' | 'variables'>, session: number, heap: Heap | undefined) {
+  constructor(
+    addon: Addon,
+    program: Pick<LoweredProgram, 'signatures' | 'variables'>,
+    session: number,
+    { heap, offload }: Pick<SessionParts, 'heap' | 'offload'>,
+  ) {
     this.addon = addon;
     this.program = program;
     this.session = session;
     this.heap = heap;
+    this.offload = offload;
   }
 
   async load(values: AsyncIterable<VariableData> | Iterable<VariableData>): Promise<void> {
@@ -104,8 +114,17 @@ class TensorflowSession implements Session {
     return data as HostArray;
   }
 
-  /** One run, since TensorFlow builds an executor for each set of fetches. */
   async readAll(names: readonly string[]): Promise<HostArray[]> {
+    const offloaded = new Map(
+      names.flatMap(name => (this.offload?.offsets.has(name) ? [[name, this.offload.read(this.variable(name).spec)] as const] : [])),
+    );
+    const rest = names.filter(name => !offloaded.has(name));
+    const read = rest.length > 0 ? this.readInOneRun(rest) : [];
+    return names.map(name => offloaded.get(name) ?? (read[rest.indexOf(name)] as HostArray));
+  }
+
+  /** One, since TensorFlow builds an executor for each set of fetches. */
+  private readInOneRun(names: readonly string[]): HostArray[] {
     const ports = names.map(name => this.variable(name).read);
     const fetched = this.execute(
       `read of ${names.length === 1 ? names[0] : `${names.length} variables`}`,
@@ -143,7 +162,9 @@ class TensorflowSession implements Session {
   }
 
   async dispose(): Promise<void> {
-    if (this.session !== undefined) this.addon.deleteSavedModel(this.session);
+    if (this.session === undefined) return;
+    this.addon.deleteSavedModel(this.session);
+    this.offload?.close();
     this.session = undefined;
   }
 

@@ -13,6 +13,15 @@ const ratioOfRate: Convert = (value, recipe) => {
   const rate = Number(recipe.learning_rate ?? recipe.lr);
   return typeof value === 'number' && Number.isFinite(rate) ? set('min_learning_rate', value * rate) : undefined;
 };
+/** What bitsandbytes calls paged leaves the GPU for the host's memory. */
+const optimizer: Convert = value => {
+  const name = /^paged_(adamw?)(?:_32bit)?(_8bit)?$/.exec(String(value));
+  return name ? [...set('optim', `${name[1]}${name[2] ?? ''}`), ...set('optimizer_offload', 'host')] : undefined;
+};
+const deepspeed: Convert = value =>
+  typeof value === 'string' && /offload/i.test(value)
+    ? set('optimizer_offload', 'host', `of ${value} only this: one device trains one run`)
+    : undefined;
 export const loraOf: Convert = value => (value === 'qlora' ? [...set('method', 'lora'), ...set('quantise', 'nf4')] : undefined);
 const targets: Convert = value => set('target_modules', value === 'all' ? 'all-linear' : words(value));
 
@@ -25,6 +34,9 @@ export const sharedKeys: Readonly<Record<string, Convert>> = {
   load_in_4bit: quantisedAs('nf4'),
   load_in_8bit: quantisedAs('int8'),
   quantization_bit: quantisedBits,
+  optim: optimizer,
+  optimizer,
+  deepspeed,
   train_on_inputs: opposite,
   train_on_prompt: opposite,
   cosine_min_lr_ratio: ratioOfRate,

@@ -45,14 +45,11 @@ const tuneData: Convert = value => {
 
 const tuneOptimizer: Convert = value => {
   if (!isMap(value)) return undefined;
-  const name = component(value)
-    .split('.')
-    .at(-1)
-    ?.toLowerCase()
-    .replace(/^paged/, '')
-    .replace(/8bit$/, '_8bit');
+  const own = component(value).split('.').at(-1)?.toLowerCase() ?? '';
+  const name = own.replace(/^paged/, '').replace(/8bit$/, '_8bit');
   return [
-    ...set('optim', name && ['sgd', 'adam', 'adam_8bit', 'adamw_8bit'].includes(name) ? name : 'adamw'),
+    ...(/^paged|^cpuoffload/.test(own) ? set('optimizer_offload', 'host') : []),
+    ...set('optim', ['sgd', 'adam', 'adam_8bit', 'adamw_8bit'].includes(name) ? name : 'adamw'),
     ...set('learning_rate', value.lr),
     ...set('weight_decay', value.weight_decay),
   ];

@@ -84,6 +84,12 @@ const conditions: readonly Condition[] = [
     isUsed: ({ optim }) => optim !== 'sgd',
   },
   {
+    settings: ['optimizer_offload'],
+    when: 'with an optimizer that holds state (any but sgd without momentum)',
+    reads: ['optim', 'momentum'],
+    isUsed: ({ optim, momentum }) => optim !== 'sgd' || momentum > 0,
+  },
+  {
     settings: ['min_learning_rate'],
     when: 'with lr_scheduler_type: cosine',
     reads: ['lr_scheduler_type'],

@@ -58,6 +58,19 @@ export const optimizerSettings = {
         'adam and adamw hold eight bytes for each trained parameter, their 8-bit forms two (eight where fewer than 4096 are updated together), sgd none, or four with momentum.',
     },
   ),
+  optimizer_offload: defaulted(
+    choice({
+      none: 'Where the model is computed.',
+      host: 'On a GPU: in the memory of the host, where the update runs then. Without a GPU it is there in any case.',
+      disk: 'In a file in the run folder, from which each part is read for its update.',
+    }),
+    'none',
+    {
+      doc: "Where the optimizer's state lies between updates, and the float32 masters of bfloat16 weights: for a model whose state does not fit.",
+      memory:
+        'host takes the state and the masters out of the memory of a GPU, disk out of all memory but the part that is being updated; each step takes longer.',
+    },
+  ),
   weight_decay: defaulted(number({ min: 0, max: 100 }), 0, { doc: 'How strongly trained weights are pulled towards 0.' }),
   adam_beta1: defaulted(number({ min: 0, max: 0.999999 }), 0.9, { doc: 'The decay of the mean of gradients in Adam.' }),
   adam_beta2: defaulted(number({ min: 0, max: 0.999999 }), 0.999, { doc: 'The decay of the mean of squared gradients in Adam.' }),

@@ -52,6 +52,8 @@ export interface MemoryPlan {
     /** Held between batches. */
     readonly gradientBytes: number;
     readonly optimizerBytes: number;
+    /** On disk, or in the host's memory beside a GPU; absent in runs of older versions. */
+    readonly offloadedBytes?: number;
     readonly activationBytes: number;
     readonly engineOverheadBytes: number;
     readonly totalBytes: number;

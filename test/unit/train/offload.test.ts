@@ -1,0 +1,172 @@
+/** Optimizer state on disk gives the numbers of state in memory, to the bit; on the host beside a GPU, those of the same formulas. */
+import { rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import type { Engine } from '../../../trainer/engine/engine.ts';
+import { HOST } from '../../../trainer/engine/tensorflow/emitter.ts';
+import { lowerProgram } from '../../../trainer/engine/tensorflow/lower.ts';
+import type { NodeDef } from '../../../trainer/engine/tensorflow/node-def.ts';
+import { singleSteps } from '../../../trainer/graph/fusion/plan.ts';
+import type { Program } from '../../../trainer/graph/program.ts';
+import type { Attachment, MethodName } from '../../../trainer/method/method.ts';
+import { methods } from '../../../trainer/method/methods.ts';
+import { placeTrained } from '../../../trainer/method/placement.ts';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import type { TrainResult } from '../../../trainer/run/train-run.ts';
+import { causalTask } from '../../../trainer/train/causal-task.ts';
+import type { Offload } from '../../../trainer/train/offload.ts';
+import type { OptimizerSettings } from '../../../trainer/train/optimizer.ts';
+import { trainProgram } from '../../../trainer/train/train-program.ts';
+import { expectClose } from '../../support/closeness.ts';
+import { openOthers } from '../../support/engines.ts';
+import { scattered, settingsOf } from '../../support/method-settings.ts';
+import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+import { adamw, openTiny, type TinyRunParams, wholeShape, withTinyRun } from '../../support/tiny-training.ts';
+
+const tensorflow = (await openOthers()).find(({ name }) => name === 'tensorflow');
+const engine = tensorflow?.engine as Engine;
+const canMove = engine?.description.fuses ?? false;
+const reason = canMove ? '' : ` (skipped: ${tensorflow?.missing ?? engine.description.unfused})`;
+const tiny = await openTiny('llama');
+
+const attach = (method: MethodName, dtype: 'float32' | 'bfloat16' = 'float32'): Attachment => {
+  const settings = settingsOf();
+  const attached = methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings));
+  return placeTrained(attached, tiny.model, { dtype, quantise: 'none' });
+};
+const toDisk: Offload = { to: 'disk', fromGpu: false, from: 1 };
+const fromGpu: Offload = { to: 'host', fromGpu: true, from: 1 };
+const sgd: OptimizerSettings = { ...adamw, name: 'sgd', momentum: 0.9 };
+
+/** Every way in which an update reads and writes state. */
+const cases: { name: string; attachment: Attachment; optimizer: OptimizerSettings; changes?: Partial<TinyRunParams> }[] = [
+  { name: 'full, clipped', attachment: attach('full'), optimizer: adamw, changes: { maxGradNorm: 0.5 } },
+  { name: 'full in bfloat16: masters too', attachment: attach('full', 'bfloat16'), optimizer: adamw },
+  { name: 'full in bfloat16, SGD', attachment: attach('full', 'bfloat16'), optimizer: sgd },
+  { name: 'full, 8 bits', attachment: attach('full'), optimizer: { ...adamw, eightBitFrom: 4096 } },
+  { name: 'rows', attachment: attach('spsft'), optimizer: adamw, changes: { maxGradNorm: 0.5 } },
+  { name: 'rows in bfloat16', attachment: attach('spsft', 'bfloat16'), optimizer: { ...adamw, name: 'adam' } },
+  { name: 'elements', attachment: attach('rosa'), optimizer: adamw },
+  { name: 'lora, SGD with momentum', attachment: attach('lora'), optimizer: sgd },
+];
+
+/** Three updates, a snapshot, one more; then back to the snapshot and the last one again. */
+const trace = ({ attachment, optimizer, changes }: (typeof cases)[number], offload?: Offload) =>
+  withTinyRun({ engine, tiny, attachment, optimizer: { ...optimizer, offload }, ...changes }, async run => {
+    const losses = await run.steps(3);
+    const at = await run.snapshot();
+    losses.push(...(await run.steps(1)));
+    const last = await run.snapshot();
+    await run.restore(at, 3);
+    losses.push(...(await run.steps(1)));
+    expect(await run.snapshot()).toEqual(last);
+    return { losses, last };
+  });
+
+describe.skipIf(!canMove)(`disk${reason}`, () => {
+  test.each(cases)('$name: the same to the bit', async one => {
+    expect(await trace(one, toDisk)).toEqual(await trace(one));
+  });
+
+  test('accumulated gradients', async () => {
+    const params = { engine, tiny, attachment: attach('spsft'), accumulationSteps: 2 };
+    const run = (offload?: Offload) =>
+      withTinyRun({ ...params, optimizer: { ...adamw, offload } }, async run => {
+        await run.accumulatedStep();
+        await run.accumulatedStep();
+        return run.snapshot();
+      });
+    expect(await run(toDisk)).toEqual(await run());
+  });
+
+  test('a folder that has no room, or is not there, is named', async () => {
+    const programOf = (numbers: number): Program => ({
+      variables: [{ name: 'm', shape: [numbers], dtype: 'float32' }],
+      signatures: {},
+      places: new Map([['m', 'disk']]),
+    });
+    await expect(engine.compile(programOf(2 ** 44), { offloadFolder: tmpdir() })).rejects.toThrow(
+      /70368745 MB for the optimizer's state could not be set aside .*: \d+ MB are free/,
+    );
+    const gone = join(tmpdir(), 'rowtune-no-such-folder');
+    await expect(engine.compile(programOf(4), { offloadFolder: gone })).rejects.toThrow(gone);
+  });
+});
+
+describe('host', () => {
+  const programOf = (attachment: Attachment) =>
+    trainProgram({
+      task: causalTask(tiny.model),
+      attachment,
+      optimizer: { ...adamw, offload: fromGpu },
+      maxGradNorm: 1,
+      accumulationSteps: 1,
+      recompute: 'none',
+      trainShapes: [wholeShape],
+      evalShapes: [],
+    });
+
+  /** No GPU is needed to see where TensorFlow is told to run each node. */
+  test.each(['full', 'spsft'] as const)('%s: state and its arithmetic are on the host, weights and products are not', method => {
+    const program = programOf(attach(method));
+    const { nodes } = lowerProgram(program, { plan: singleSteps, hasProducts: false });
+    const byName = new Map(nodes.map(node => [node.name, node]));
+    const inputsOf = ({ input }: NodeDef): NodeDef[] =>
+      input.filter(name => !name.startsWith('^')).map(name => byName.get(name.split(':')[0] as string) as NodeDef);
+    const handles = nodes.filter(({ op }) => op === 'VarHandleOp');
+    const onHost = new Set(handles.filter(({ device }) => device === HOST));
+    expect([...onHost].length).toBe(program.places?.size);
+    expect(program.variables.filter(({ name }) => /\.[mv]$/.test(name)).length).toBe(onHost.size);
+    expect(nodes.filter(({ op, device }) => op === 'MatMul' && device === HOST)).toEqual([]);
+    for (const node of nodes) {
+      const used = inputsOf(node).filter(({ op }) => op === 'VarHandleOp');
+      if (used.length > 0)
+        expect(new Set(used.map(handle => onHost.has(handle))), `${node.op} ${node.name}`).toEqual(new Set([node.device === HOST]));
+      // What writes into a variable's buffer through an alias runs where the buffer is.
+      if (node.op === 'InplaceUpdate') expect(inputsOf(node)[0]?.device).toBe(node.device);
+    }
+    expect(nodes.filter(({ op, device }) => op === 'Sqrt' && device === HOST).length).toBeGreaterThan(0);
+  });
+
+  test.skipIf(!engine).each(cases)('$name: the numbers of the same formulas', async one => {
+    const [here, there] = [await trace(one), await trace(one, fromGpu)];
+    expectClose(there.losses, here.losses, 1e-3);
+  });
+});
+
+describe.skipIf(!canMove)(`a run${reason}`, () => {
+  const task = makeTinyTask();
+  afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
+  const recipe = (...overrides: string[]) => {
+    const text = task.text.replace('r: 8\n', 'ratio: 0.9\n');
+    const { recipe: found } = parseRecipe(text, { overrides: ['engine=tensorflow', 'max_steps=4', 'save_strategy="no"', ...overrides] });
+    return found as NonNullable<typeof found>;
+  };
+  const { context } = task;
+
+  test('says where the state lies, and may change that when it goes on', async () => {
+    const whole = await runInProcess<TrainResult>({ kind: 'train', recipe: recipe(), runDir: join(task.folder, 'whole'), context });
+    const runDir = join(task.folder, 'parts');
+    const first = await runInProcess<TrainResult>(
+      { kind: 'train', recipe: recipe('optimizer_offload=disk'), runDir, context },
+      stopAfter(2),
+    );
+    const second = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: ['optimizer_offload=none'], context });
+    expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
+    expect(first.events).toContainEqual(
+      expect.objectContaining({ type: 'log', message: expect.stringMatching(/MB of optimizer state lie on disk/) }),
+    );
+  });
+
+  test.each([
+    ['tensorflow', 'host', /changes nothing without a GPU/],
+    ['portable', 'disk', /does nothing on the portable engine/],
+  ])('%s, %s: nothing happens, and that is said', async (name, to, said) => {
+    const runDir = join(task.folder, `${name} ${to}`);
+    const settings = recipe(`engine=${name}`, `optimizer_offload=${to}`, 'max_steps=1');
+    const { events } = await runInProcess<TrainResult>({ kind: 'train', recipe: settings, runDir, context });
+    expect(events).toContainEqual(expect.objectContaining({ type: 'log', message: expect.stringMatching(said) }));
+  });
+});

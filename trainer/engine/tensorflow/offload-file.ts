@@ -1,0 +1,71 @@
+/** The file in which variables lie between their uses: optimizer state that is not to stay in memory. */
+import { closeSync, openSync, readSync, unlinkSync } from 'node:fs';
+import path from 'node:path';
+import type { VariableSpec } from '../../graph/graph.ts';
+import type { Program } from '../../graph/program.ts';
+import { byteSize, type HostArray } from '../../graph/types.ts';
+import { EngineError } from '../engine.ts';
+import { freeDiskBytes } from '../machine.ts';
+import { HOST_ARRAY } from './host-form.ts';
+import type { KernelLibrary } from './kernel-library.ts';
+
+/** Whole pages for each variable. */
+const ALIGNMENT = 4096;
+
+export interface OffloadFile {
+  /** The system's number of the open file. */
+  readonly file: number;
+  /** Where each variable begins in it. */
+  readonly offsets: ReadonlyMap<string, number>;
+  /** The values of a variable that is there, without bringing it back. */
+  read(spec: VariableSpec): HostArray;
+  close(): void;
+}
+
+/**
+ * Sets the disk aside for every variable of the program whose place is there. The file has no name, so that nothing is left behind however
+ * the process ends.
+ * @returns undefined where no variable lies on disk
+ * @throws EngineError where there is no such folder, or no room in it
+ */
+export function openOffloadFile(
+  { variables, places }: Program,
+  folder: string | undefined,
+  library: KernelLibrary,
+): OffloadFile | undefined {
+  const offsets = new Map<string, number>();
+  let bytes = 0;
+  for (const spec of variables) {
+    if (places?.get(spec.name) !== 'disk') continue;
+    offsets.set(spec.name, bytes);
+    bytes += Math.ceil(byteSize(spec) / ALIGNMENT) * ALIGNMENT;
+  }
+  if (bytes === 0) return undefined;
+  if (folder === undefined) throw new EngineError('the program has variables on disk and was given no folder for them');
+  const name = path.join(folder, `.optimizer-state.${process.pid}`);
+  try {
+    // Asked for too much, a file system may fill itself up before it refuses.
+    if (freeDiskBytes(folder) < bytes) throw new Error(`${Math.floor(freeDiskBytes(folder) / 1e6)} MB are free`);
+    const file = openSync(name, 'wx+', 0o600);
+    unlinkSync(name);
+    const problem = library.reserve(file, bytes);
+    if (problem === '')
+      return { file, offsets, close: () => closeSync(file), read: spec => readValues(file, spec, offsets.get(spec.name) ?? 0) };
+    closeSync(file);
+    throw new Error(problem);
+  } catch (error) {
+    throw new EngineError(
+      `${Math.ceil(bytes / 1e6)} MB for the optimizer's state could not be set aside in ${folder}: ${(error as Error).message}. Free some space, choose another output_dir, or set optimizer_offload: none`,
+    );
+  }
+}
+
+function readValues(file: number, spec: VariableSpec, offset: number): HostArray {
+  const bytes = new Uint8Array(byteSize(spec));
+  for (let done = 0; done < bytes.length; ) {
+    const read = readSync(file, bytes, done, bytes.length - done, offset + done);
+    if (read === 0) throw new EngineError(`the file of the offloaded optimizer state ends before ${spec.name}`);
+    done += read;
+  }
+  return new HOST_ARRAY[spec.dtype].from(bytes.buffer);
+}

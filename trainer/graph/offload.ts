@@ -1,0 +1,62 @@
+/** Between which steps a variable has to be at hand that lies in a file otherwise. */
+import { aliasedRead, writtenVariables } from './alias.ts';
+import type { Step } from './fusion/plan.ts';
+import type { Node } from './graph.ts';
+import { ruleOf } from './op-table.ts';
+import type { Signature } from './program.ts';
+
+/** Places of steps, both included. */
+export interface UsedFor {
+  readonly first: number;
+  readonly last: number;
+}
+
+/** Of each of these variables that the signature reads or changes, from the first step that does to the last. */
+export function usesOf(
+  { outputs }: Pick<Signature, 'outputs'>,
+  steps: readonly Step[],
+  variables: ReadonlySet<string>,
+): Map<string, UsedFor> {
+  const uses = new Map<string, UsedFor>();
+  if (variables.size === 0) return uses;
+  const use = (variable: string | undefined, at: number): void => {
+    if (variable === undefined || !variables.has(variable)) return;
+    uses.set(variable, { first: uses.get(variable)?.first ?? at, last: at });
+  };
+  const given = new Set(Object.values(outputs));
+  // An engine may take over the buffer of a value that it assigns: who reads the value later reads the variable.
+  const adopted = new Map<Node, string>();
+  steps.forEach(({ nodes, reads }, i) => {
+    for (const node of reads) {
+      use(aliasedRead(node)?.attrs.variable, i);
+      use(adopted.get(bufferOf(node)), i);
+    }
+    for (const node of nodes) {
+      if (given.has(node)) use(aliasedRead(node)?.attrs.variable, i);
+      for (const variable of writtenVariables(node)) use(variable, i);
+      if (node.op === 'assign') adopted.set(bufferOf(node.inputs[0] as Node), (node as Node<'assign'>).attrs.variable);
+    }
+  });
+  return uses;
+}
+
+/** The most bytes of these variables that are at hand at once. @param sizes by name */
+export function mostAtHand(signature: Pick<Signature, 'outputs'>, steps: readonly Step[], sizes: ReadonlyMap<string, number>): number {
+  const change = new Float64Array(steps.length + 1);
+  for (const [variable, { first, last }] of usesOf(signature, steps, new Set(sizes.keys()))) {
+    const bytes = sizes.get(variable) as number;
+    change[first] = (change[first] as number) + bytes;
+    change[last + 1] = (change[last + 1] as number) - bytes;
+  }
+  let atHand = 0;
+  return change.reduce((most, each) => {
+    atHand += each;
+    return Math.max(most, atHand);
+  }, 0);
+}
+
+/** The node whose buffer this value is. */
+function bufferOf(node: Node): Node {
+  const [input] = node.inputs;
+  return input && ruleOf(node.op).buffer === 'view' ? bufferOf(input) : node;
+}

@@ -1,0 +1,38 @@
+/** Optimizer state that does not lie where the model is computed: in the host's memory beside a GPU, or on disk. */
+import type { VariableSpec } from '../graph/graph.ts';
+import type { Place } from '../graph/program.ts';
+import { byteSize, elementCount } from '../graph/types.ts';
+import type { Attachment } from '../method/method.ts';
+import { type OptimizerSettings, optimizerState } from './optimizer.ts';
+import { type UpdateGroup, updateGroups } from './update-group.ts';
+
+export interface Offload {
+  readonly to: Place;
+  /** The weights lie in a GPU's memory, so that the update runs on the host and its numbers travel. */
+  readonly fromGpu: boolean;
+  /** Groups of fewer trained numbers stay where they are. */
+  readonly from: number;
+}
+
+/** What moves a variable of fewer numbers takes as much memory as the variable: six nodes of TensorFlow's. */
+export const OFFLOAD_FROM = 2 ** 14;
+
+export const isOffloaded = ({ offload }: Pick<OptimizerSettings, 'offload'>, { shape }: Pick<UpdateGroup, 'shape'>): boolean =>
+  offload !== undefined && elementCount(shape) >= offload.from;
+
+/** Moments and float32 masters, where they lie elsewhere. */
+export function offloadedVariables({ trainables }: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): VariableSpec[] {
+  return updateGroups(trainables)
+    .filter(group => isOffloaded(settings, group))
+    .flatMap(group => [...group.members.flatMap(({ master }) => (master ? [master] : [])), ...optimizerState(settings, group)]);
+}
+
+/** By the name of a variable. */
+export const placesOf = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): ReadonlyMap<string, Place> =>
+  new Map(settings.offload ? offloadedVariables(attachment, settings).map(({ name }) => [name, (settings.offload as Offload).to]) : []);
+
+export const variablesOnDisk = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): VariableSpec[] =>
+  settings.offload?.to === 'disk' ? offloadedVariables(attachment, settings) : [];
+
+export const offloadedBytes = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): number =>
+  offloadedVariables(attachment, settings).reduce((sum, spec) => sum + byteSize(spec), 0);
