@@ -80,10 +80,8 @@ const signature = program.signatures[trainSignature(shape)] as Signature;
 for (let step = 1; step <= request.steps; step++) {
   const rates = Object.entries(optimizerFeeds(optimizer, 1e-4, step)).map(([name, value]) => [name, Float32Array.of(value)] as const);
   const scalars: Record<string, HostArray> = { ...Object.fromEntries(rates), seed: Int32Array.of(0, step) };
-  const began = performance.now();
   await session.run(trainSignature(shape), { ...batchFeeds(signature, model, shape), ...scalars });
   if (accumulates) await session.run(APPLY, scalars);
-  if (process.env.STEP_TIMES) console.error(`step ${(performance.now() - began).toFixed(0)} ms`);
   if (step === 1) firstPeak = takePeak();
   if (step === SETTLED_STEP) settledBytes = resident();
 }

@@ -10,13 +10,17 @@ interface OverheadLaw {
   readonly bytesPerToken: number;
   /** Of a compiled node, in all copies. */
   readonly bytesPerNode: number;
+  /** Of a convolution besides: what oneDNN compiles for its very sizes. */
+  readonly bytesPerConvolution: number;
   /** What the allocator holds and cannot use, as shares: holes, and what loading left. */
   readonly variableShare: number;
   readonly activationShare: number;
+  /** Of the largest variable: the hole that its copy on the way in has left, as far as no activations come to lie there. */
+  readonly largestShare: number;
 }
 
 /**
- * Fitted to the resident memory at the peak of a step, less variables and tensors alive. TensorFlow 2.21 on the CPU: over 50 configurations
+ * Fitted to the resident memory at the peak of a step, less variables and tensors alive. TensorFlow 2.21 on the CPU: over 60 configurations
  * from 0 to 3.2 GB of tensors and 1200 to 33 000 nodes. The tokenizer's share is of SmolLM2 (49 000 tokens, 34 MB) and MiniLM (30 500, 17 MB).
  * The portable engine interprets nodes; its tensors lie in WebAssembly's heap, which never shrinks, and in which every update of a variable
  * is a new tensor: nine configurations up to 0.5 GB. How near the laws come is in bench/results/memory.md.
@@ -24,20 +28,35 @@ interface OverheadLaw {
 const LAWS: Readonly<Record<EngineName, OverheadLaw>> = {
   tensorflow: {
     codeBytes: 330e6,
-    workerBytes: 60e6,
+    workerBytes: 66e6,
     bytesPerToken: 700,
     bytesPerNode: 6800,
+    bytesPerConvolution: 190e3,
     variableShare: 0.09,
     activationShare: 0.09,
+    largestShare: 0.4,
   },
-  portable: { codeBytes: 87e6, workerBytes: 47e6, bytesPerToken: 700, bytesPerNode: 500, variableShare: 0.45, activationShare: 0.17 },
+  portable: {
+    codeBytes: 87e6,
+    workerBytes: 52e6,
+    bytesPerToken: 700,
+    bytesPerNode: 500,
+    bytesPerConvolution: 0,
+    variableShare: 0.45,
+    activationShare: 0.17,
+    largestShare: 0,
+  },
 };
 
 export interface OverheadParams {
   readonly engine: EngineName;
   /** Of all signatures, with those that load and read variables. */
   readonly nodes: number;
+  /** Among them. */
+  readonly convolutions: number;
   readonly variableBytes: number;
+  /** Of the largest one. */
+  readonly largestBytes: number;
   /** The most at once. */
   readonly activationBytes: number;
   /** A batch. */
@@ -52,8 +71,11 @@ export const codeBytes = (engine: EngineName): number => LAWS[engine].codeBytes;
 
 export const tokenizerBytes = (vocabularySize: number, engine: EngineName): number => LAWS[engine].bytesPerToken * vocabularySize;
 
-export function engineOverheadBytes({ engine, nodes, variableBytes, activationBytes, feedBytes, vocabularySize }: OverheadParams): number {
+export function engineOverheadBytes(params: OverheadParams): number {
+  const { engine, nodes, convolutions, variableBytes, largestBytes, activationBytes, feedBytes, vocabularySize } = params;
   const law = LAWS[engine];
   const process = law.codeBytes + law.workerBytes + tokenizerBytes(vocabularySize, engine) + HOST_BATCHES * feedBytes;
-  return Math.round(process + law.bytesPerNode * nodes + law.variableShare * variableBytes + law.activationShare * activationBytes);
+  const compiled = law.bytesPerNode * nodes + law.bytesPerConvolution * convolutions;
+  const hole = Math.max(0, law.largestShare * largestBytes - activationBytes);
+  return Math.round(process + compiled + law.variableShare * variableBytes + law.activationShare * activationBytes + hole);
 }

@@ -1,7 +1,7 @@
 /** The memory of a run from its recipe and the headers of its model: the very programs that would run, and no weight loaded. */
 import { planner } from '../graph/fusion/plan.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../graph/recompute.ts';
-import { elementCount, type TensorSpec } from '../graph/types.ts';
+import { byteSize, elementCount, type TensorSpec } from '../graph/types.ts';
 import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
 import { TargetError } from '../method/targets.ts';
@@ -154,7 +154,9 @@ function estimateMethod(params: EstimatePlan, model: AnyModel, method: MethodNam
     const overhead = engineOverheadBytes({
       engine,
       nodes: passes.reduce((sum, { training, evaluation }) => sum + training.nodes + evaluation.nodes, sharedNodes),
+      convolutions: passes.reduce((sum, { training, evaluation }) => sum + training.convolutions + evaluation.convolutions, 0),
       variableBytes: heldTotal,
+      largestBytes: variables.weights.reduce((most, spec) => Math.max(most, byteSize(spec)), 0),
       activationBytes,
       feedBytes: Math.max(...passes.map(({ training }) => training.feedBytes)),
       vocabularySize: vocabularyOf(model),

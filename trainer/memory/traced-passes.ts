@@ -1,4 +1,5 @@
 /** What the passes of a run take and cost, from the graph of all its blocks, or of a few where all are alike. */
+import type { OpName } from '../graph/attributes.ts';
 import { type planner, type Step, singleSteps } from '../graph/fusion/plan.ts';
 import type { Node } from '../graph/graph.ts';
 import { type BufferRules, liveness, nodesFlops } from '../graph/liveness.ts';
@@ -25,6 +26,8 @@ export interface PassEstimate {
 
 interface MeasuredPass extends PassEstimate {
   readonly nodes: number;
+  /** Among the nodes. */
+  readonly convolutions: number;
   /** Of a batch, as it comes in. */
   readonly feedBytes: number;
 }
@@ -44,6 +47,8 @@ export interface PassShapes {
 const NODES_OF_VARIABLE = 9;
 /** Those that move a variable to disk and back. */
 const NODES_OF_OFFLOADED = 6;
+
+const CONVOLUTIONS: ReadonlySet<OpName> = new Set(['conv2d', 'conv2dInputGrad', 'conv2dFilterGrad']);
 
 /** Forward, backward, updates that wait for the end. */
 const PHASES = [0, 1, 2] as const;
@@ -182,7 +187,8 @@ function deepened(signature: Signature, { steps, rules, unit, middle, more }: De
   const { bytes } = liveness(signature, steps, rules);
   const feedBytes = feeds.reduce((sum, { attrs }) => sum + byteSize(attrs.spec), 0);
   const { flops, nodes } = workOf(schedule);
-  if (more === 0) return { activationBytes: bytes.reduce((most, each) => Math.max(most, each), 0), flops, nodes, feedBytes };
+  const convolutions = schedule.filter(({ op }) => CONVOLUTIONS.has(op)).length;
+  if (more === 0) return { activationBytes: bytes.reduce((most, each) => Math.max(most, each), 0), flops, nodes, convolutions, feedBytes };
 
   const worked = workPlaces(schedule, unit);
   const [one, other] = middle.map(at => {
@@ -201,7 +207,7 @@ function deepened(signature: Signature, { steps, rules, unit, middle, more }: De
     growth.delete(place);
     activationBytes = Math.max(activationBytes, (bytes[i] as number) + added);
   });
-  return { activationBytes, flops: flops + more * one.flops, nodes: nodes + more * one.nodes, feedBytes };
+  return { activationBytes, flops: flops + more * one.flops, nodes: nodes + more * one.nodes, convolutions, feedBytes };
 }
 
 /** By how much more is alive in the second middle unit of each phase than in the first; undefined where that is not the same throughout. */

@@ -121,7 +121,7 @@ class GradientSink {
       this.effects.push(graph.assignAdd(gradientVariable(group).name, gradient));
       return;
     }
-    const square = graph.sumAll(graph.square(gradient));
+    const square = squaredNorm(graph, gradient);
     this.squares = this.squares ? graph.add(this.squares, square) : square;
     if (params.maxGradNorm > 0) this.held.push({ group, gradient, block });
     else this.effects.push(...update(graph, { settings: params.optimizer, group, gradient, feeds: this.feeds }));
@@ -142,6 +142,9 @@ class GradientSink {
   }
 }
 
+/** Along the last axis first: a fused step then squares and sums in one pass, and no second tensor of the gradient's size is there. */
+const squaredNorm = (graph: Graph, gradient: Node): Node => graph.sumAll(graph.sum(graph.square(gradient), [-1]));
+
 /** PyTorch's clip_grad_norm_: min(1, most / (norm + 1e-6)). */
 const clipScale = (graph: Graph, norm: Node, most: number): Node => graph.minimum(graph.div(graph.scalar(most), graph.add(norm, 1e-6)), 1);
 
@@ -149,7 +152,7 @@ function traceApply({ attachment, optimizer, maxGradNorm }: SharedParams): Trace
   const graph = new TensorGraph();
   const feeds = declareFeeds(graph);
   const gradients = updateGroups(attachment.trainables).map(group => ({ group, gradient: graph.read(gradientVariable(group)) }));
-  const norm = graph.sqrt(gradients.map(({ gradient }) => graph.sumAll(graph.square(gradient))).reduce((a, b) => graph.add(a, b)));
+  const norm = graph.sqrt(gradients.map(({ gradient }) => squaredNorm(graph, gradient)).reduce((a, b) => graph.add(a, b)));
   const scale = maxGradNorm > 0 ? clipScale(graph, norm, maxGradNorm) : undefined;
   const effects = gradients.flatMap(({ group, gradient }) => {
     const scaled = scale ? graph.mul(gradient, scale) : gradient;
