@@ -14,6 +14,7 @@ import { targetModules } from '../method/targets.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
 import { weightStream } from '../model/weight-stream.ts';
+import { byteSize } from '../protocol/format.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { MemoryPlan } from '../protocol/view/run.ts';
@@ -208,7 +209,7 @@ function sayOffload(
   const wanted = recipe.optimizer_offload;
   if (wanted === 'none') return;
   const bytes = offloadedBytes(attachment, optimizer);
-  const size = `${Math.round(bytes / 1e6)} MB`;
+  const size = byteSize(bytes);
   if (engine.name === 'portable')
     job.log('warning', `optimizer_offload: ${wanted} does nothing on the portable engine, which holds all its tensors in one memory`);
   else if (!optimizer.offload)

@@ -1,4 +1,4 @@
-/** The estimate of bfloat16, quantised bases and 8-bit moments: what each takes less, in bytes a parameter. */
+/** The estimate of bfloat16, quantised bases, 8-bit moments and offloaded state: what each takes less, in bytes a parameter. */
 import { expect, test } from 'vitest';
 import { byteSize, elementCount } from '../../../trainer/graph/types.ts';
 import { estimateRecipe, type MemoryEstimate } from '../../../trainer/memory/predict.ts';
@@ -12,12 +12,12 @@ import { llama3Of8b } from '../../support/llama-sizes.ts';
 const model = causalModel(llama3Of8b);
 const headers = { config: llama3Of8b, tensors: new Map(model.parameters.map(parameter => [parameter.name, parameter])) };
 
-function estimate(text: string, recompute = 'cheap'): MemoryEstimate {
+function estimate(text: string, recompute = 'cheap', device: 'cpu' | 'gpu' = 'cpu'): MemoryEstimate {
   const { recipe } = parseRecipe(
     `model: base\ndata: {train: [train.jsonl]}\nmax_length: 64\nper_device_train_batch_size: 1\nrecompute: ${recompute}\n${text}`,
   );
   if (!recipe) throw new Error('not a recipe');
-  return estimateRecipe({ recipe, headers });
+  return estimateRecipe({ recipe, headers, device });
 }
 
 const sum = (sizes: readonly number[]): number => sizes.reduce((a, b) => a + b, 0);
@@ -55,4 +55,18 @@ test('no level of recomputation keeps unpacked weights', () => {
 test('8-bit moments take about two bytes a trained number', () => {
   const { optimizerBytes, trainable } = estimate('method: lora\nr: 16\noptim: adamw_8bit\n');
   expect(optimizerBytes / trainable).toBeCloseTo(2 + 8 / 256, 3);
+});
+
+test('offloaded state and masters are in no total, but for the largest group, which comes back from disk for its update', () => {
+  const text = 'method: full\ndtype: bfloat16\n';
+  const [here, disk] = [estimate(text), estimate(`${text}optimizer_offload: disk\n`)];
+  const kept = ({ optimizerBytes, trainedBytes }: MemoryEstimate): number => optimizerBytes + trainedBytes;
+  const largest = Math.max(...model.parameters.map(({ shape }) => elementCount(shape)));
+  expect(here.offloadedBytes).toBe(0);
+  expect(disk.offloadedBytes).toBe(12 * (here.trainable - vectors));
+  expect(kept(disk) + disk.offloadedBytes).toBe(kept(here));
+  expect(disk.activationBytes - here.activationBytes).toBe(12 * largest);
+  const host = `${text}optimizer_offload: host\n`;
+  expect(estimate(host)).toEqual(here);
+  expect(estimate(host, 'cheap', 'gpu')).toMatchObject({ offloadedBytes: disk.offloadedBytes, activationBytes: here.activationBytes });
 });
