@@ -210,6 +210,20 @@ dtype: bf16
     expect(text).toContain('max_length: 64\n');
   });
 
+  it.each([
+    ['paged', 'base_model: m\nmicro_batch_size: 2\noptimizer: paged_adamw_8bit\n', 'optim: adamw_8bit'],
+    ['of DeepSpeed', 'model_name_or_path: m\nfinetuning_type: full\ndeepspeed: ds_z3_offload_config.json\n', 'method: full'],
+    [
+      'of torchtune',
+      'model: {_component_: a.llama3_8b}\noptimizer: {_component_: bitsandbytes.optim.PagedAdamW8bit}\n',
+      'optim: adamw_8bit',
+    ],
+  ])('optimizer state on the host: %s', (_, text, other) => {
+    const found = converted(text);
+    expect(found).toContain(`${other}\n`);
+    expect(found).toMatch(/^optimizer_offload: host/m);
+  });
+
   it('mlx-lm', () => {
     const text = converted(
       'model: models/tiny\ntrain: true\nfine_tune_type: lora\ndata: mails/\nlora_parameters: {rank: 8, scale: 20.0, dropout: 0.0}\niters: 600\nbatch_size: 4\ngrad_checkpoint: true\nsteps_per_eval: 200\nlr_schedule: {name: cosine_decay, warmup: 10, arguments: [1.0e-5, 1000, 1.0e-7]}\n',
