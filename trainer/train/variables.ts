@@ -52,8 +52,14 @@ async function* weightValues(values: StartValues): AsyncGenerator<VariableData> 
 
 function* trainedValues(values: StartValues): Generator<VariableData> {
   const { attachment } = values;
-  for (const value of attachment.initial()) yield startOf(values, value);
-  for (const { variable, indices } of placesOf(attachment.trainables)) yield { name: variable.name, data: indices };
+  const given = new Set<string>();
+  for (const value of attachment.initial()) {
+    given.add(value.name);
+    yield startOf(values, value);
+  }
+  // The rows beside a quantised weight come with it, and its bias has the same.
+  for (const { variable, indices } of placesOf(attachment.trainables))
+    if (!given.has(variable.name)) yield { name: variable.name, data: indices };
 }
 
 function* gradientZeros({ attachment, accumulates }: StartValues): Generator<VariableData> {

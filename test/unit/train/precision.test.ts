@@ -106,3 +106,12 @@ describe('bfloat16', () => {
     expect(resumed).toEqual(straight);
   }, 60_000);
 });
+
+test('rows beside a quantised weight are loaded once, though its bias has the same', async () => {
+  const biased = await openTiny('llama_biased');
+  const settings = settingsOf();
+  const attached = methods.spsft.attach(biased.model, settings, scattered(biased.model, 'spsft', settings));
+  const attachment = placeTrained(attached, biased.model, { dtype: 'float32', quantise: 'int8' });
+  const [first, second] = await withTinyRun({ engine: fastest, tiny: biased, attachment }, run => run.steps(2));
+  expect(second).toBeLessThan(first as number);
+});
