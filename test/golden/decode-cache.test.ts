@@ -1,5 +1,5 @@
 /** Decoding with a cache gives at every step the logits of the whole sequence read at once (1e-4), for every member of the Llama family here. */
-import { readdirSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../trainer/engine/engine.ts';
@@ -11,7 +11,8 @@ import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { openOthers, openReference } from '../support/engines.ts';
 
-const families = readdirSync(import.meta.dirname).filter(name => /^(llama|mistral|qwen2)[a-z0-9_]*$/.test(name) && !name.endsWith('_adapter'));
+const isModel = (name: string): boolean => existsSync(join(import.meta.dirname, name, 'config.json'));
+const families = readdirSync(import.meta.dirname).filter(name => /^(llama|mistral|qwen2)[a-z0-9_]*$/.test(name) && isModel(name));
 /** More than one stretch of the prompt where the model has the positions, and a last stretch that is not full. */
 const PROMPT = PREFILL_TOKENS + 7;
 const STEPS = 9;
