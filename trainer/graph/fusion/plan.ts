@@ -3,7 +3,7 @@ import { aliasedRead, writtenVariables } from '../alias.ts';
 import type { Node } from '../graph.ts';
 import { ruleOf } from '../op-table.ts';
 import type { Signature } from '../program.ts';
-import { byteSize } from '../types.ts';
+import { byteSize, elementCount } from '../types.ts';
 import { BuildMemo } from './build-memo.ts';
 import { isFusible, isView } from './fusible.ts';
 import { MustBeRead } from './must-be-read.ts';
@@ -270,10 +270,11 @@ class Planner {
 
   /**
    * Would it take more to compute this node again, across a product, than to read it? What it is made of, if no more were read than has to be,
-   * must not take more while it waits than the node itself would; and what others need as well is there in any case, so that it is not worth
-   * reading two of its size instead. Near ones first, since a stream of sums reaches through all blocks.
+   * must not take more while it waits than the node itself would (a single number takes nothing); and what others need as well is there in any
+   * case, so that it is not worth reading two of its size instead. Near ones first, since a stream of sums reaches through all blocks.
    */
   private isDear(node: Node, place: number, read: ReadonlySet<Node>): boolean {
+    if (elementCount(node.shape) === 1) return true;
     const isShared = (this.readers.get(node)?.length ?? 0) > 1;
     const mostWaiting = isShared ? 0 : byteSize(node);
     const mostPasses = isShared ? 1 : Number.POSITIVE_INFINITY;
