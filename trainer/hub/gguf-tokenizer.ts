@@ -3,7 +3,7 @@ import type { GgufValue } from './gguf-cursor.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { BYTE_LEVEL_PRE_TOKENIZERS, type BytePreTokenizer } from './gguf-pre-tokenizers.ts';
 import { clip, ModelFileError } from './model-file-error.ts';
-import { causalTemplate } from './tokenizer-templates.ts';
+import { addedToken, causalTemplate } from './tokenizer-parts.ts';
 
 /** ggml's token types. */
 const UNKNOWN = 2;
@@ -154,7 +154,7 @@ function addedTokens(vocabulary: Vocabulary): unknown[] {
   return vocabulary.tokens.flatMap((content, id) => {
     const type = vocabulary.types[id];
     if (type !== CONTROL && type !== USER_DEFINED && type !== UNKNOWN) return [];
-    return [{ id, content, single_word: false, lstrip: false, rstrip: false, normalized: false, special: type !== USER_DEFINED }];
+    return [addedToken(id, content, { special: type !== USER_DEFINED })];
   });
 }
 

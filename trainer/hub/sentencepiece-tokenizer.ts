@@ -5,7 +5,7 @@
 import { ModelFileError } from './model-file-error.ts';
 import { PIECE, type SentencePieceModel } from './sentencepiece-model.ts';
 import type { BuiltTokenizer, SpecialSettings } from './tokenizer.ts';
-import { bertTemplate, causalTemplate, robertaTemplate } from './tokenizer-templates.ts';
+import { addedToken, BERT_TOKENS, bertTemplate, causalTemplate, ROBERTA_TOKENS, robertaTemplate } from './tokenizer-parts.ts';
 
 type Tokens = Readonly<Record<string, string>>;
 
@@ -27,28 +27,12 @@ const LANGUAGE_MODEL: Family = {
 
 const FAMILIES: Readonly<Record<string, Family>> = {
   'deberta-v2': {
-    tokens: {
-      bos_token: '[CLS]',
-      eos_token: '[SEP]',
-      unk_token: '[UNK]',
-      sep_token: '[SEP]',
-      pad_token: '[PAD]',
-      cls_token: '[CLS]',
-      mask_token: '[MASK]',
-    },
+    tokens: { bos_token: '[CLS]', eos_token: '[SEP]', ...BERT_TOKENS },
     template: ({ cls_token: cls = '', sep_token: sep = '' }, idOf) => bertTemplate(cls, sep, idOf),
   },
   // fairseq's ids: its four tokens go before the pieces, whose own first three they replace.
   'xlm-roberta': {
-    tokens: {
-      bos_token: '<s>',
-      eos_token: '</s>',
-      unk_token: '<unk>',
-      sep_token: '</s>',
-      pad_token: '<pad>',
-      cls_token: '<s>',
-      mask_token: '<mask>',
-    },
+    tokens: ROBERTA_TOKENS,
     template: ({ cls_token: cls = '', sep_token: sep = '' }, idOf) => robertaTemplate(cls, sep, idOf),
     reorder: pieces => [...['<s>', '<pad>', '</s>', '<unk>'].map(control), ...pieces.slice(3)],
   },
@@ -98,28 +82,21 @@ export function sentencePieceDefinition(input: {
 
 /** Those of the file, and the special tokens that it lacks with the next free ids, in Transformers' order. */
 function addedTokens(pieces: SentencePieceModel['pieces'], ids: Map<string, number>, { added, tokens }: SpecialSettings): unknown[] {
-  const entry = (content: string, id: number, special: boolean) => ({
-    id,
-    content,
-    single_word: false,
-    lstrip: false,
-    rstrip: false,
-    normalized: false,
-    special,
-  });
   const special = new Set(Object.values(tokens));
-  const found = pieces.flatMap(({ piece, type }, id) => (type === PIECE.control || special.has(piece) ? [entry(piece, id, true)] : []));
+  const found = pieces.flatMap(({ piece, type }, id) =>
+    type === PIECE.control || special.has(piece) ? [addedToken(id, piece, { special: true })] : [],
+  );
   for (const [content, id] of Object.entries(added)) {
     if (ids.has(content)) continue;
     ids.set(content, id);
-    found.push(entry(content, id, special.has(content)));
+    found.push(addedToken(id, content, { special: special.has(content) }));
   }
   let next = Math.max(pieces.length, ...Object.values(added).map(id => id + 1));
   for (const key of ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token']) {
     const content = tokens[key];
     if (content === undefined || ids.has(content)) continue;
     ids.set(content, next);
-    found.push(entry(content, next++, true));
+    found.push(addedToken(next++, content, { special: true }));
   }
   return found;
 }

@@ -2,18 +2,8 @@
 import { ModelFileError } from './model-file-error.ts';
 import { isRecord } from './strict-json.ts';
 import type { BuiltTokenizer, SpecialSettings } from './tokenizer.ts';
-import { bertTemplate, robertaTemplate } from './tokenizer-templates.ts';
+import { addedToken, BERT_TOKENS, bertTemplate, ROBERTA_TOKENS, robertaTemplate } from './tokenizer-parts.ts';
 
-const BERT_TOKENS = { unk_token: '[UNK]', sep_token: '[SEP]', pad_token: '[PAD]', cls_token: '[CLS]', mask_token: '[MASK]' };
-const ROBERTA_TOKENS = {
-  bos_token: '<s>',
-  eos_token: '</s>',
-  unk_token: '<unk>',
-  sep_token: '</s>',
-  pad_token: '<pad>',
-  cls_token: '<s>',
-  mask_token: '<mask>',
-};
 const DAMAGED = 'Download it again.';
 
 /** WordPiece: a token each line. */
@@ -96,16 +86,11 @@ function requireTokens(path: string, ids: ReadonlyMap<string, number>, tokens: r
 function addedTokens(tokens: Readonly<Record<string, string>>, ids: Map<string, number>, { added }: SpecialSettings): unknown[] {
   for (const [content, id] of Object.entries(added)) if (!ids.has(content)) ids.set(content, id);
   const special = new Set(Object.values(tokens));
-  return [...new Set([...special, ...Object.keys(added)])]
-    .filter(content => ids.has(content))
-    .map(content => ({
-      id: ids.get(content),
-      content,
-      single_word: false,
-      // A mask takes the space before it, in RoBERTa alone.
-      lstrip: content === '<mask>',
-      rstrip: false,
-      normalized: false,
-      special: special.has(content),
-    }));
+  // A mask takes the space before it, in RoBERTa alone.
+  return [...new Set([...special, ...Object.keys(added)])].flatMap(content => {
+    const id = ids.get(content);
+    return id === undefined
+      ? []
+      : [addedToken(id, content, { special: special.has(content), lstrip: content === ROBERTA_TOKENS.mask_token })];
+  });
 }

@@ -65,7 +65,8 @@ async function openShards(
       files.push(file);
       const header = await format.readHeader(file);
       metadata = { ...metadata, ...header.metadata };
-      for (const entry of header.entries.map(current)) {
+      const entries = header.entries.map(current);
+      for (const entry of entries) {
         if (located.has(entry.name)) {
           throw new ModelFileError(path, [{ tensor: entry.name, message: 'is also in another shard' }], 'Remove one of the two shards.');
         }
@@ -73,7 +74,7 @@ async function openShards(
       }
       shards.set(
         basename(path),
-        header.entries.map(entry => currentName(entry.name)),
+        entries.map(({ name }) => name),
       );
     }
     check?.(located);

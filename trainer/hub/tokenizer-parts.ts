@@ -1,4 +1,26 @@
-/** What a tokenizer puts around a text and between two, as `post_processor` of tokenizer.json. */
+/** Parts of tokenizer.json that families share: their special tokens, and what stands around a text and between two (`post_processor`). */
+
+export const BERT_TOKENS = { unk_token: '[UNK]', sep_token: '[SEP]', pad_token: '[PAD]', cls_token: '[CLS]', mask_token: '[MASK]' };
+export const ROBERTA_TOKENS = {
+  bos_token: '<s>',
+  eos_token: '</s>',
+  unk_token: '<unk>',
+  sep_token: '</s>',
+  pad_token: '<pad>',
+  cls_token: '<s>',
+  mask_token: '<mask>',
+};
+
+/** An entry of `added_tokens`. @param lstrip takes the space before it */
+export const addedToken = (id: number, content: string, { special, lstrip = false }: { special: boolean; lstrip?: boolean }) => ({
+  id,
+  content,
+  single_word: false,
+  lstrip,
+  rstrip: false,
+  normalized: false,
+  special,
+});
 
 interface TemplatePart {
   readonly [kind: string]: { readonly id: string; readonly type_id: number };
