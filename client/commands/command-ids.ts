@@ -30,6 +30,7 @@ export const COMMANDS = {
   showStatus: 'rowtune.showStatus',
   refreshRuns: 'rowtune.runs.refresh',
   deleteRun: 'rowtune.runs.delete',
+  openSelectedRun: 'rowtune.runs.openSelected',
   openRunRecipe: 'rowtune.runs.openRecipe',
   openRunLog: 'rowtune.runs.openLog',
   openRunFolder: 'rowtune.runs.openFolder',

@@ -26,6 +26,7 @@ type Names =
   | 'exportRun'
   | 'refreshRuns'
   | 'deleteRun'
+  | 'openSelectedRun'
   | 'openRunRecipe'
   | 'openRunLog'
   | 'openRunFolder'
@@ -60,6 +61,10 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
     openRun: async argument => {
       const item = await pick(argument, 'The run to open');
       if (item?.runDir !== undefined) await openRun(item.runDir);
+    },
+    openSelectedRun: async () => {
+      const runDir = views.selectedRun()?.runDir;
+      if (runDir !== undefined) await openRun(runDir);
     },
     openLastRun: async argument => {
       const recipe = uriOf(argument) ?? activeRecipe();

@@ -19,6 +19,8 @@ export interface Views {
   reloadRuns(): Promise<void>;
   reloadModels(): Promise<void>;
   reloadDevices(): Promise<void>;
+  /** The run that the view *Runs* has opened last. */
+  selectedRun(): RunItem | undefined;
   /** Runs as the daemon lists them now. */
   listRuns(client: DaemonClient): Promise<readonly RunInfo[]>;
   dispose(): void;
@@ -73,6 +75,11 @@ export function createViews(app: App): Views {
     },
     draw: drawRun,
     sentenceOf,
+  });
+  // A tree that is drawn anew may have no selection for a while.
+  let selectedRun: RunItem | undefined;
+  runs.view.onDidChangeSelection(({ selection }) => {
+    selectedRun = selection.find(node => 'flags' in node) ?? selectedRun;
   });
   const models = createGroupView<ModelItem>({
     id: 'rowtune.models',
@@ -133,6 +140,7 @@ export function createViews(app: App): Views {
     reloadRuns,
     reloadModels: () => models.reload(),
     reloadDevices: () => devices.reload(),
+    selectedRun: () => selectedRun,
     listRuns,
     dispose() {
       clearInterval(timer);
@@ -167,7 +175,8 @@ function drawRun(run: RunItem): TreeItem {
   item.tooltip = lines(tooltip);
   item.iconPath = new ThemeIcon(icon, color === undefined ? undefined : new ThemeColor(color));
   item.contextValue = flags.join(' ');
-  if (flags.includes('run')) item.command = { command: COMMANDS.openRun, title: 'Open Run', arguments: [run] };
+  // With arguments the editor would know it by a number that each redrawing takes back before the tree has learned the next one.
+  if (flags.includes('run')) item.command = { command: COMMANDS.openSelectedRun, title: 'Open Run' };
   item.accessibilityInformation = { label: `${label}, ${group}, ${description}` };
   return item;
 }
