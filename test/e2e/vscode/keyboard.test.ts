@@ -38,7 +38,9 @@ describeEditor(
         await workbench.press('ArrowDown');
         // The tree remembers its row while the keys go elsewhere.
         return row.evaluate(
-          element => element.classList.contains('focused') && element.closest('.monaco-list')?.contains(document.activeElement) === true,
+          element =>
+            element.classList.contains('focused') &&
+            element.closest('.monaco-list')?.contains(element.ownerDocument.activeElement) === true,
         );
       }, 'the run has the focus');
       // Keys that come faster than any hand's, just after the tree has got the focus, are not taken for its own.
