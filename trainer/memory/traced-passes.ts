@@ -12,7 +12,7 @@ import { type ConfigJson, loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { variablesOnDisk } from '../train/offload.ts';
-import type { ComputesOn } from '../train/recipe-settings.ts';
+import { type ComputesOn, precisionOf } from '../train/recipe-settings.ts';
 import { type BatchShape, shapeName } from '../train/task.ts';
 import { sharedTraces, type TraceParams, traceEval, traceTrain } from '../train/train-program.ts';
 import { bufferRules } from './engine-buffers.ts';
@@ -49,6 +49,9 @@ const NODES_OF_VARIABLE = 9;
 const NODES_OF_OFFLOADED = 6;
 
 const CONVOLUTIONS: ReadonlySet<OpName> = new Set(['conv2d', 'conv2dInputGrad', 'conv2dFilterGrad']);
+
+/** The first, two in the middle, the last. */
+const SMALL_UNITS = 4;
 
 /** Forward, backward, updates that wait for the end. */
 const PHASES = [0, 1, 2] as const;
@@ -95,16 +98,17 @@ export class PassTracer {
     this.params = params;
     this.whole = { model, attachment, unit: 1, middle: [0, 0], more: 0 };
     if (blocksAreAlike(params)) {
-      this.ofBlocks = shallow(params, { unit: 1, ends: 2 });
-      this.ofGroups = shallow(params, { unit: sqrtBlocks(model.blocks), ends: 1 });
+      this.ofBlocks = shallow(params, 1);
+      this.ofGroups = shallow(params, sqrtBlocks(model.blocks));
     }
   }
 
   passes({ shape, evalShape }: PassShapes, recompute: RecomputePolicy): TracedPasses {
-    // Where everything is kept, fused steps keep less, since they compute again what costs nothing; elsewhere both take the same to a
-    // hundredth in float32 (held by a test), and to plan them takes longer than to trace. In bfloat16 fused steps hold less there too, as they
-    // narrow what they make: the estimate is above what is taken.
-    const isFused = this.params.on.engine === 'tensorflow' && recompute === 'none';
+    const { on, recipe } = this.params;
+    // Where everything is kept, fused steps keep less, since they compute again what costs nothing; in bfloat16 they narrow what they make.
+    // Elsewhere both take the same to a hundredth (held by a test), and to plan them takes longer than to trace.
+    const keepLess = recompute === 'none' || precisionOf(recipe).dtype === 'bfloat16';
+    const isFused = on.engine === 'tensorflow' && keepLess;
     const training = this.measure(recompute === 'sqrt' ? this.ofGroups : this.ofBlocks, isFused, params =>
       traceTrain({ ...params, recompute, groupBlocks: sqrtBlocks(this.whole.model.blocks) }, shape),
     );
@@ -229,16 +233,12 @@ function growthOf(places: readonly Place[], bytes: Float64Array, middle: Depth['
   }
   return growth;
 }
-/** The same model with two units between those at its ends, where that has fewer blocks; the last unit may be smaller than the others. */
-function shallow(
-  { config, model, attach }: PassTracerParams,
-  { unit, ends }: { readonly unit: number; readonly ends: number },
-): Depth | undefined {
-  const units = Math.ceil(model.blocks / unit);
-  const more = units - 2 * ends - 2;
+/** The same model with two units between the first and the last, where that has fewer blocks; the last unit may be smaller than the others. */
+function shallow({ config, model, attach }: PassTracerParams, unit: number): Depth | undefined {
+  const more = Math.ceil(model.blocks / unit) - SMALL_UNITS;
   if (more < 1) return undefined;
   const small = loadModel({ ...config, num_hidden_layers: model.blocks - more * unit });
-  return { model: small, attachment: attach(small), unit, middle: [ends, ends + 1], more };
+  return { model: small, attachment: attach(small), unit, middle: [1, 2], more };
 }
 
 /** Is each block as the next, in its sizes, its settings and what is trained of it? */

@@ -54,8 +54,17 @@ const sizes = [
 ];
 
 test('the sizes below cover one chunk and several', () => {
-  expect(targetChunk(11)).toBeGreaterThan(6);
-  expect(targetChunk(300_000)).toBeLessThan(24);
+  expect(targetChunk([11, FEATURES])).toBeGreaterThan(6);
+  expect(targetChunk([300_000, FEATURES])).toBeLessThan(24);
+});
+
+test.each([
+  { model: 'SmolLM2', shape: [49_152, 576], targets: 128 },
+  { model: 'Qwen2 0.5B: a chunk fills a product where its logits take an eighth of the weight', shape: [151_936, 896], targets: 112 },
+  { model: 'Llama 3.2 1B', shape: [128_256, 2048], targets: 128 },
+  { model: 'Llama 3 70B: where they take a thirty-second, it takes more', shape: [128_256, 8192], targets: 256 },
+])('$model', ({ shape, targets }) => {
+  expect(targetChunk(shape)).toBe(targets);
 });
 
 describe.each(sizes)('$vocabulary tokens, $targets targets', ({ vocabulary, targets }) => {

@@ -32,6 +32,9 @@ const MOST_ATTEMPTS = 24;
 /** To share what is smaller saves no pass over memory. */
 const SMALL_BYTES = 256;
 
+/** Two that each read no more of something than such a part hardly read the same. */
+const SMALL_PART = 8;
+
 /** A bias is smaller than what it is added to by at least so much. */
 const SMALL_SHARE = 64;
 
@@ -216,7 +219,7 @@ class Planner {
   /** What is read within a few nodes of this one, as far as it is large. */
   private leavesNear(node: Node, depth = 4, found = new Set<Node>()): Set<Node> {
     for (const input of node.inputs) {
-      if (found.has(input)) continue;
+      if (found.has(input) || isSmallPart(node, input)) continue;
       if (byteSize(input) >= SMALL_BYTES) found.add(input);
       if (depth > 0 && isFusible(input)) this.leavesNear(input, depth - 1, found);
     }
@@ -377,6 +380,8 @@ function lightInput(node: Node): Node | undefined {
 }
 
 const isWidening = (node: Node): boolean => node.op === 'cast' && byteSize(node) > byteSize(node.inputs[0] as Node);
+
+const isSmallPart = (node: Node, input: Node): boolean => node.op === 'slice' && SMALL_PART * byteSize(node) <= byteSize(input);
 
 /** A source is there whatever happens. */
 const sizeOf = (node: Node): number => (isSource(node) || aliasedRead(node) ? 0 : byteSize(node));

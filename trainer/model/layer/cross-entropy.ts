@@ -25,21 +25,29 @@ export interface HeadLoss {
   readonly hits: Node;
 }
 
-/** What a chunk of logits may take: small enough to matter little beside a block, large enough to fill a product. */
-const LOGIT_BYTES = 26 * 2 ** 20;
+/** What the logits of a chunk take matters little if it is no more than this, or than this share of the weight that each chunk reads. */
+const SMALL_BYTES = 26 * 2 ** 20;
+const SMALL_SHARE = 1 / 32;
+/** A product with fewer rows waits for its weight: with 32 it takes half as long again, a row, as with 128. They may be had for more. */
+const FILLING_TARGETS = 128;
+const MOST_SHARE = 1 / 8;
 
-export const targetChunk = (vocabulary: number): number => Math.max(16, Math.floor(LOGIT_BYTES / 4 / vocabulary / 16) * 16);
+/** Targets whose logits are there at once. @param shape of the weight */
+export function targetChunk([vocabulary = 1, features = 1]: readonly number[]): number {
+  const [small, share, most] = [SMALL_BYTES / 4 / vocabulary, SMALL_SHARE * features, MOST_SHARE * features];
+  return Math.max(16, ...[small, share, Math.min(FILLING_TARGETS, most)].map(targets => Math.floor(targets / 16) * 16));
+}
 
 /**
  * Loss without a gradient. With p the softmax of the logits z: log Σ exp z = max z − log max p, which neither overflows nor underflows;
  * the target's own logit is a dot product with one row of the weight.
  */
 export function headLoss(graph: Graph, params: HeadLossParams): HeadLoss {
-  const chunks = splitTargets(graph, params).map(chunk => {
-    const { nll, hits } = chunkLoss(graph, chunk, params.weight);
-    return { nll, hits, loss: graph.sumAll(graph.mul(nll, chunk.weights)) };
-  });
-  return join(graph, chunks);
+  return join(
+    graph,
+    params,
+    splitTargets(graph, params).map(chunk => chunkLoss(graph, chunk, params.weight)),
+  );
 }
 
 /**
@@ -71,11 +79,11 @@ export function headLossWithGradient(
             );
       towardsWeight = towardsWeight ? graph.add(towardsWeight, spread) : spread;
     }
-    return { nll, hits, loss: graph.sumAll(graph.mul(nll, chunk.weights)) };
+    return { nll, hits };
   });
   const seeds = [{ node: hidden, gradient: graph.segmentSum(graph.concat(towardsHidden, 0), targetPositions, hidden.shape[0] as number) }];
   if (towardsWeight) seeds.push({ node: weight, gradient: graph.cast(towardsWeight, weight.dtype) });
-  return { ...join(graph, chunks), seeds };
+  return { ...join(graph, params, chunks), seeds };
 }
 
 interface Chunk {
@@ -86,7 +94,7 @@ interface Chunk {
 
 function splitTargets(graph: Graph, params: HeadLossParams): Chunk[] {
   const targets = params.targetIds.shape[0] as number;
-  const step = targetChunk(params.weight.shape[0] as number);
+  const step = targetChunk(params.weight.shape);
   const chunks: Chunk[] = [];
   for (let begin = 0; begin < targets; begin += step) {
     const size = Math.min(step, targets - begin);
@@ -116,16 +124,12 @@ function chunkLoss(graph: Graph, { hidden, ids }: Chunk, weight: Node): { nll: N
 const product = (graph: Graph, dtype: DType, a: Node, b: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node =>
   graph.cast(graph.matmul(graph.cast(a, dtype), graph.cast(b, dtype), options), 'float32');
 
-function join(graph: Graph, chunks: readonly { loss: Node; nll: Node; hits: Node }[]): HeadLoss {
-  return {
-    loss: chunks.map(chunk => chunk.loss).reduce((a, b) => graph.add(a, b)),
-    nll: graph.concat(
-      chunks.map(chunk => chunk.nll),
+function join(graph: Graph, { targetWeights }: HeadLossParams, chunks: readonly { readonly nll: Node; readonly hits: Node }[]): HeadLoss {
+  const [nll, hits] = (['nll', 'hits'] as const).map(name =>
+    graph.concat(
+      chunks.map(chunk => chunk[name]),
       0,
     ),
-    hits: graph.concat(
-      chunks.map(chunk => chunk.hits),
-      0,
-    ),
-  };
+  ) as [Node, Node];
+  return { loss: graph.sumAll(graph.mul(nll, targetWeights)), nll, hits };
 }
