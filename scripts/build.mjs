@@ -20,8 +20,13 @@ const COMMONJS_NAMES = [
   'const __dirname = bundleDirname(__filename);',
 ].join('\n');
 
-/** Processes of their own, as ES modules. */
-const NODE_ENTRIES = { rowtune: 'trainer/cli/main.ts', worker: 'trainer/worker.ts', server: 'server/main.ts' };
+/** Processes and threads of their own, as ES modules. */
+const NODE_ENTRIES = {
+  rowtune: 'trainer/cli/main.ts',
+  worker: 'trainer/worker.ts',
+  estimate: 'trainer/memory/estimate-thread.ts',
+  server: 'server/language-server.ts',
+};
 
 /** VS Code loads an extension with `require`; where it lies is then known by another name. */
 const OWN_URL = "const bundleUrl = require('node:url').pathToFileURL(__filename).href;";

@@ -10,11 +10,11 @@ import { ModelCache } from '../trainer/lint/model-facts.ts';
 import { conversion, fixAll, quickFixes } from '../trainer/lint/quick-fixes.ts';
 import type { FarDaemon, RecipeView } from '../trainer/lint/recipe-view.ts';
 import { smallestChange } from '../trainer/lint/text-edits.ts';
+import { EstimateWorker } from '../trainer/memory/estimate-worker.ts';
 import { resolveSettings } from '../trainer/settings.ts';
 import { completionsAt } from './completion.ts';
 import { overlaps } from './cursor.ts';
 import { Documents } from './documents.ts';
-import { EstimateWorker } from './estimate-worker.ts';
 import { readFarDaemon } from './far-daemon.ts';
 import { formatRecipe } from './format-recipe.ts';
 import { hoverAt } from './hover.ts';
@@ -46,7 +46,7 @@ const IDLE_MS = 300;
 const docs = new URL('../docs/diagnostics.md', import.meta.url).href;
 const { cacheDir } = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
 const estimates = new EstimateCache({ allLevels: true, compare: true });
-const estimator = new EstimateWorker(new URL(import.meta.url));
+const estimator = new EstimateWorker(new URL('./estimate.js', import.meta.url));
 /** Documents whose estimate waits for the one that is being computed. */
 const waiting = new Set<string>();
 let isEstimating = false;
@@ -235,11 +235,14 @@ async function estimate(uri: string): Promise<void> {
 async function refreshEstimate(uri: string): Promise<void> {
   availableBytes = availableMemoryBytes();
   documents.forgetViews();
-  const view = await documents.view(uri);
-  if (view === undefined || !estimates.isDue(view)) return;
-  await estimates.compute(view, params => estimator.run(params));
-  await publish(uri);
-  await refreshClient();
+  // What the run takes is shown before what other levels and methods would take is known; by then the text may be another.
+  for (;;) {
+    const view = await documents.view(uri);
+    if (view === undefined || !estimates.isDue(view)) return;
+    await estimates.compute(view, params => estimator.run(params));
+    await publish(uri);
+    await refreshClient();
+  }
 }
 
 /** Asks the editor to ask again for what it pulls. */

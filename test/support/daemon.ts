@@ -11,13 +11,22 @@ export { until } from './until.ts';
 
 const dist = join(import.meta.dirname, '..', '..', 'dist');
 export const WORKER = join(dist, 'worker.js');
+const ESTIMATE = join(dist, 'estimate.js');
 export const ROWTUNE = join(dist, 'rowtune.js');
 
 export const makeStateDir = (): string => mkdtempSync(join(tmpdir(), 'rowtune-state-'));
 
 export function startTestDaemon(options: Partial<DaemonOptions> = {}): Promise<Daemon> {
   if (!existsSync(WORKER)) throw new Error('dist/worker.js is missing: npm run build');
-  return startDaemon({ stateDir: makeStateDir(), cacheDir, idleExitMs: 0, hub: { offline: true }, workerFile: WORKER, ...options });
+  return startDaemon({
+    stateDir: makeStateDir(),
+    cacheDir,
+    idleExitMs: 0,
+    hub: { offline: true },
+    workerFile: WORKER,
+    estimateFile: ESTIMATE,
+    ...options,
+  });
 }
 
 const client = { name: 'test', version: '0' };

@@ -1,8 +1,5 @@
 /** Memory estimates of recipes, computed while nobody types and kept until something changes that they depend on. */
-import { type EstimateParams, estimateRecipe, type RecipeEstimate } from '../memory/predict.ts';
-import { TargetError } from '../method/targets.ts';
-import { ModelConfigError } from '../model/model-spec.ts';
-import { SelectionError } from '../selection.ts';
+import type { EstimateParams, RecipeEstimate } from '../memory/predict.ts';
 import type { RecipeView } from './recipe-view.ts';
 
 /** As a run does: the rest is for the system and for other programs. */
@@ -13,57 +10,64 @@ const MAX_CACHED = 32;
 /** A second of work for a model of a hundred blocks: the largest dense models have 126. */
 const MAX_BLOCKS = 200;
 
-/** `failed` is a mistake of ours. A method that does not fit the model has no estimate, and is a problem of its own. */
-export type EstimateAnswer = { readonly estimate?: RecipeEstimate } | { readonly failed: string };
-
-export function answerEstimate(params: EstimateParams): EstimateAnswer {
-  try {
-    return { estimate: estimateRecipe(params) };
-  } catch (error) {
-    if (error instanceof TargetError || error instanceof SelectionError || error instanceof ModelConfigError) return {};
-    return { failed: error instanceof Error ? (error.stack ?? error.message) : String(error) };
-  }
-}
+/** A method that does not fit the model has no estimate, and is a problem of its own. By name: they may come from another thread. */
+const MISFITS: ReadonlySet<string> = new Set(['TargetError', 'SelectionError', 'ModelConfigError']);
 
 /** Other levels of recomputation, and other methods, beside what the recipe asks for. */
 export type EstimateDetail = Pick<EstimateParams, 'allLevels' | 'compare'>;
 
-/** Computes, here or in another thread. */
-export type AnswerEstimate = (params: EstimateParams) => EstimateAnswer | Promise<EstimateAnswer>;
+/** `estimateRecipe`, here or in another thread. */
+export type ComputeEstimate = (params: EstimateParams) => RecipeEstimate | Promise<RecipeEstimate>;
+
+interface Entry {
+  /** Undefined where the method does not fit. */
+  readonly estimate: RecipeEstimate | undefined;
+  /** That are done. */
+  readonly stages: number;
+}
 
 export class EstimateCache {
-  readonly #entries = new Map<string, RecipeEstimate | undefined>();
-  readonly #detail: EstimateDetail;
+  readonly #entries = new Map<string, Entry>();
+  readonly #stages: readonly EstimateDetail[];
 
-  /** @param detail more than the run itself, at three times the work and more */
-  constructor(detail: EstimateDetail = {}) {
-    this.#detail = detail;
+  /** @param detail more than the run itself, in a stage of its own: it is three times the work and more */
+  constructor(detail?: EstimateDetail) {
+    this.#stages = [{}, ...(detail ? [detail] : [])];
   }
 
   /** What is known without computing. */
   peek(view: RecipeView): RecipeEstimate | undefined {
     const key = keyOf(view);
-    return key === undefined ? undefined : this.#entries.get(key);
+    return key === undefined ? undefined : this.#entries.get(key)?.estimate;
   }
 
   /** True where `compute` would have something to do. */
   isDue(view: RecipeView): boolean {
     const key = keyOf(view);
-    return key !== undefined && !this.#entries.has(key);
+    return key !== undefined && (this.#entries.get(key)?.stages ?? 0) < this.#stages.length;
   }
 
-  /** Nothing new where it is known already. Rejects where `answer` does, or on a mistake of ours. */
-  async compute(view: RecipeView, answer: AnswerEstimate): Promise<void> {
+  /** The next stage. Rejects where `estimate` does on a mistake of ours, which is not tried again. */
+  async compute(view: RecipeView, estimate: ComputeEstimate): Promise<void> {
     const key = keyOf(view);
     const { recipe } = view.parsed;
-    if (key === undefined || recipe === undefined || view.model?.kind !== 'ready' || this.#entries.has(key)) return;
+    if (key === undefined || recipe === undefined || view.model?.kind !== 'ready' || !this.isDue(view)) return;
     const { config, tensors } = view.model.headers;
     const usableBytes = USABLE_SHARE * view.availableBytes;
-    const answered = await answer({ recipe, headers: { config, tensors }, usableBytes, device: view.device, ...this.#detail });
-    this.#entries.set(key, 'failed' in answered ? undefined : answered.estimate);
+    const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
+    try {
+      const params = { recipe, headers: { config, tensors }, usableBytes, device: view.device, ...this.#stages[stage] };
+      this.#keep(key, { estimate: await estimate(params), stages: stage + 1 });
+    } catch (error) {
+      this.#keep(key, { estimate: known, stages: this.#stages.length });
+      if (!(error instanceof Error && MISFITS.has(error.name))) throw error;
+    }
+  }
+
+  #keep(key: string, entry: Entry): void {
+    this.#entries.set(key, entry);
     const [oldest] = this.#entries.keys();
     if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
-    if ('failed' in answered) throw new Error(answered.failed);
   }
 }
 

@@ -1,8 +1,9 @@
 /** One file checked whole: a recipe beside its model, data and machine, or a config of a model folder. */
 import path from 'node:path';
+import { estimateRecipe } from '../memory/predict.ts';
 import { type ConfigView, configProblems } from './config-problems.ts';
 import { type ConfigKind, documentKind } from './document-kind.ts';
-import { answerEstimate, EstimateCache } from './estimates.ts';
+import { EstimateCache } from './estimates.ts';
 import { factProblems } from './fact-problems.ts';
 import type { FolderCache } from './folder-facts.ts';
 import type { LintProblem } from './lint-problem.ts';
@@ -34,7 +35,7 @@ export async function lintDocument(document: LintDocument, sources: LintSources)
   if (kind !== 'recipe') return configProblems(await readConfigView(document, kind, sources));
   const view = await readRecipeView({ text, file, baseDir: document.baseDir ?? path.dirname(file) }, sources);
   const estimates = new EstimateCache();
-  await estimates.compute(view, answerEstimate);
+  await estimates.compute(view, estimateRecipe);
   return recipeProblems({ ...view, estimate: estimates.peek(view) });
 }
 

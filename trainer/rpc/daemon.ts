@@ -4,6 +4,7 @@ import { mkdir } from 'node:fs/promises';
 import type { WebSocket } from 'ws';
 import manifest from '../../package.json' with { type: 'json' };
 import { availableMemoryBytes } from '../engine/machine.ts';
+import { EstimateWorker } from '../memory/estimate-worker.ts';
 import type { JobContext, WorkerEvent } from '../protocol/job-messages.ts';
 import { type InitializeResult, type JobEvent, MAX_FRAME_BYTES, PROTOCOL_VERSION, requests } from '../protocol/rpc-messages.ts';
 import { socketTransport } from '../protocol/socket-transport.ts';
@@ -37,6 +38,8 @@ export interface DaemonOptions {
   readonly hub: JobContext['hub'];
   /** Where the worker's bundle is not beside this one. */
   readonly workerFile?: string;
+  /** Where the bundle of the thread that computes estimates is not beside this one. */
+  readonly estimateFile?: string;
   /** A second door, to other machines. */
   readonly outside?: { readonly tls: Tls; readonly host: string; readonly port: number };
   /** Of this start where none is given: one that a client on another machine can keep. */
@@ -103,6 +106,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     queue: jobs,
     ring,
     cacheDir,
+    estimator: new EstimateWorker(options.estimateFile ?? new URL('./estimate.js', import.meta.url)),
     jobSettings,
     status: () => {
       const records = jobs.list();

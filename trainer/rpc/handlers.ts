@@ -4,6 +4,7 @@ import { listEngines } from '../engine/install/engine-folder.ts';
 import { findNvidiaGpu, knownNvidiaGpu } from '../engine/install/toolchain.ts';
 import { describeMachine, freeDiskBytes } from '../engine/machine.ts';
 import { freeRunFolder, recipeName } from '../jobs/free-run-folder.ts';
+import type { EstimateWorker } from '../memory/estimate-worker.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
 import type { DaemonStatus, JobRecord, RequestName, RequestParams, RequestResult, StartOptions } from '../protocol/rpc-messages.ts';
 import { deleteRunFolder, listRuns, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
@@ -19,6 +20,7 @@ export interface Services {
   readonly queue: JobQueue;
   readonly ring: EventRing;
   readonly cacheDir: string;
+  readonly estimator: EstimateWorker;
   /** Engine and hub of every job, as the daemon was started with. */
   readonly jobSettings: Omit<JobContext, 'baseDir'>;
   status(): DaemonStatus;
@@ -68,7 +70,7 @@ export const handlers: Handlers = {
     await deleteRunFolder(runDir);
     return {};
   },
-  estimate: ({ recipe }, { cacheDir }) => estimate(recipe, cacheDir),
+  estimate: ({ recipe }, { cacheDir, estimator }) => estimate(recipe, cacheDir, estimator),
   train: (params, services) =>
     once(params, services, async () => {
       const { recipe: source } = params;

@@ -5,7 +5,7 @@ import { availableMemoryBytes } from '../engine/machine.ts';
 import { findComplete, repoFolder } from '../hub/hub-cache.ts';
 import { isHubName } from '../hub/hub-download.ts';
 import { readModelHeaders } from '../hub/open-model.ts';
-import { estimateRecipe } from '../memory/predict.ts';
+import type { EstimateWorker } from '../memory/estimate-worker.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
@@ -25,11 +25,11 @@ export function recipeOf({ text, fileName, overrides = [] }: RecipeSource): Reci
  * The memory of a run from headers alone, against what is free now.
  * @throws DaemonError 'model-missing' where the model is not on this machine yet
  */
-export async function estimate(source: RecipeSource, cacheDir: string): Promise<unknown> {
+export async function estimate(source: RecipeSource, cacheDir: string, estimator: EstimateWorker): Promise<unknown> {
   const recipe = recipeOf(source);
-  const headers = await readModelHeaders(await modelPath(recipe, source.baseDir, cacheDir));
+  const { config, tensors } = await readModelHeaders(await modelPath(recipe, source.baseDir, cacheDir));
   const availableBytes = availableMemoryBytes();
-  return { ...estimateRecipe({ recipe, headers, allLevels: true, compare: true }), availableBytes };
+  return { ...(await estimator.run({ recipe, headers: { config, tensors }, allLevels: true, compare: true })), availableBytes };
 }
 
 /** What a model takes to generate text: its weights in float32, and the engine with its caches beside them. */

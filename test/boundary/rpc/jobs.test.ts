@@ -165,5 +165,17 @@ describe('jobs', () => {
     expect(client.server.capabilities.requests).toEqual(Object.values(requests).map(({ method }) => method));
   });
 
+  test('others are answered while an estimate is computed, and what is wrong with it keeps its code', async () => {
+    const order: string[] = [];
+    const source = longRecipe();
+    await Promise.all([
+      client.request('estimate', { recipe: source }).then(() => order.push('estimate')),
+      client.request('daemonStatus', {}).then(() => order.push('status')),
+    ]);
+    expect(order).toEqual(['status', 'estimate']);
+    const nothing = { ...source, overrides: ['target_modules=nothing'] };
+    await expect(client.request('estimate', { recipe: nothing })).rejects.toMatchObject({ code: 'target-modules' });
+  });
+
   const tail = (file: 'metrics' | 'log') => client.request('tailRun', { runDir: join(task.folder, 'runs', 'spam'), file, from: 0 });
 });

@@ -7,12 +7,13 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DataCache } from '../../../trainer/lint/data-facts.ts';
-import { answerEstimate, EstimateCache } from '../../../trainer/lint/estimates.ts';
+import { EstimateCache } from '../../../trainer/lint/estimates.ts';
 import { FolderCache } from '../../../trainer/lint/folder-facts.ts';
 import { type LintSources, lintDocument, recipeProblems } from '../../../trainer/lint/lint.ts';
 import type { LintProblem } from '../../../trainer/lint/lint-problem.ts';
 import { ModelCache } from '../../../trainer/lint/model-facts.ts';
 import { type FarDaemon, type RecipeView, readRecipeView } from '../../../trainer/lint/recipe-view.ts';
+import { estimateRecipe } from '../../../trainer/memory/predict.ts';
 
 const golden = path.join(import.meta.dirname, '..', '..', 'golden');
 
@@ -116,7 +117,7 @@ export async function viewOf(text: string, options: ViewOptions): Promise<Recipe
   const file = path.join(options.folder, options.name ?? 'a.rowtune.yaml');
   const view = await readRecipeView({ text, file, baseDir: path.dirname(file) }, sourcesOf(options));
   const estimates = new EstimateCache({ allLevels: true, compare: true });
-  await estimates.compute(view, answerEstimate);
+  while (estimates.isDue(view)) await estimates.compute(view, estimateRecipe);
   return { ...view, estimate: estimates.peek(view) };
 }
 
