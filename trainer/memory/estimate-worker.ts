@@ -3,10 +3,14 @@ import { Worker } from 'node:worker_threads';
 import type { EstimateAnswer } from './estimate-thread.ts';
 import type { EstimateParams, RecipeEstimate } from './predict.ts';
 
-/** The thread starts with the first request, and is started anew after a crash. */
+/** A thread that has nothing to do for so long gives its memory back, some 30 MB. */
+const IDLE_MS = 60_000;
+
+/** The thread starts with a request, and ends when none follows. */
 export class EstimateWorker {
   readonly #script: string | URL;
   #worker: Worker | undefined;
+  #idle: NodeJS.Timeout | undefined;
   /** The request before. */
   #last: Promise<unknown> = Promise.resolve();
 
@@ -23,13 +27,17 @@ export class EstimateWorker {
   }
 
   #ask(params: EstimateParams): Promise<RecipeEstimate> {
+    clearTimeout(this.#idle);
     const worker = this.#worker ?? new Worker(this.#script);
     this.#worker = worker;
-    // A thread that has nothing to do does not keep the process alive.
+    // It does not keep the process alive.
     worker.unref();
     return new Promise((resolve, reject) => {
       // Its own listeners stay: without them it hears no second answer.
-      const forget = (): unknown => worker.off('message', take).off('error', stop).off('exit', stop);
+      const forget = (): void => {
+        worker.off('message', take).off('error', stop).off('exit', stop);
+        this.#idle = setTimeout(() => this.#end(), IDLE_MS).unref();
+      };
       const take = (answer: EstimateAnswer): void => {
         forget();
         if ('estimate' in answer) resolve(answer.estimate);
@@ -43,5 +51,10 @@ export class EstimateWorker {
       worker.on('message', take).on('error', stop).on('exit', stop);
       worker.postMessage(params);
     });
+  }
+
+  #end(): void {
+    void this.#worker?.terminate();
+    this.#worker = undefined;
   }
 }
