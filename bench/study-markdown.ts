@@ -35,20 +35,20 @@ function section(plan: PartPlan, { runs, plan: madeBy }: PartResult, where: stri
     const own = tested.filter(({ way }) => way === name);
     return own.length > 0 ? [line(name, own)] : [];
   });
-  const missing = waysOf(plan).filter(({ name }) => !tested.some(({ way }) => way === name));
+  const missing = waysOf(plan).filter(({ name }) => tested.filter(({ way }) => way === name).length < SEEDS.length);
   const earlier = madeBy === planOf(plan) ? [] : ['Made with other settings than the study has now: fewer samples, fewer learning rates.'];
   return [
     `## ${plan.title[0]?.toUpperCase()}${plan.title.slice(1)}`,
     `${factsOf(plan, tested, earlier.length === 0)}; ${where}`,
     ...earlier,
-    table(WAY_HEAD, ways),
+    ...(ways.length > 0 ? [table(WAY_HEAD, ways)] : []),
     ...missingNote(plan, missing),
     ...rateNote(plan, runs),
     ...againstRandom(tested),
   ].join('\n\n');
 }
 
-/** Ways that came to the study after the part was run. */
+/** Ways that came to the study after the part was run, or that it has not come to. */
 const missingNote = ({ name }: PartPlan, missing: readonly Way[]): string[] =>
   missing.length === 0
     ? []
@@ -56,6 +56,7 @@ const missingNote = ({ name }: PartPlan, missing: readonly Way[]): string[] =>
 
 function factsOf({ settings, samples: { tune } }: PartPlan, tested: readonly StudyRun[], isOfPlan: boolean): string {
   const done = tested.filter(({ steps }) => steps > 0);
+  if (done.length === 0) return 'Nothing is tested yet';
   const { steps = 0, samples = 0 } = done[0] ?? {};
   const made = settings.task === 'image_classification' ? `${tune} images of each class` : `${tune} mails`;
   return `${steps} updates${isOfPlan ? ` on ${made}` : ''}, ${samples} test samples, accuracy ${percent(mean(done.map(({ before }) => before)))}% before tuning`;
@@ -68,8 +69,12 @@ function line(name: string, all: readonly StudyRun[]): string[] {
   const [first] = runs;
   if (!first) return [name, 'diverged', '–', '–', '–', String(all[0]?.learningRate), '–'];
   const lost = all.length - runs.length;
+  const notes = [
+    ...(all.length < SEEDS.length ? [`${all.length} of ${SEEDS.length} seeds`] : []),
+    ...(lost > 0 ? [`${lost} of ${all.length} diverged and are left out`] : []),
+  ];
   return [
-    lost > 0 ? `${name} (${lost} of ${all.length} diverged and are left out)` : name,
+    notes.length > 0 ? `${name} (${notes.join('; ')})` : name,
     spread(
       runs.map(({ accuracy }) => 100 * accuracy),
       1,

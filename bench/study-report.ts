@@ -1,8 +1,8 @@
 /** The study's numbers in their files; a part that is run again replaces its own numbers. */
-import { mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { writeJson } from '../trainer/hub/durable-file.ts';
+import { writeTextFile } from '../trainer/hub/durable-file.ts';
 import { studyMarkdown } from './study-markdown.ts';
 import type { Family, PartName } from './study-plan.ts';
 
@@ -28,17 +28,12 @@ export interface StudyRun {
   readonly seconds: number;
 }
 
-export interface StudyFolders {
-  /** bench/results. */
-  readonly results: string;
-  /** Of data, bases and what is not finished. */
-  readonly work: string;
-}
-
 export interface PartResult {
   readonly part: PartName;
   /** What the numbers depend on: `planOf`. */
   readonly plan: string;
+  /** SHA-256 of the base's weights: trained on another machine it is another base. Not known of the first results. */
+  readonly base?: string;
   readonly runs: readonly StudyRun[];
   /** Since the study began. */
   readonly minutes: number;
@@ -49,27 +44,21 @@ export type StudyResults = Readonly<Partial<Record<PartName, PartResult & { read
 const readResults = async (folder: string): Promise<StudyResults> =>
   JSON.parse(await readFile(path.join(folder, 'study.json'), 'utf8').catch(() => '{}')) as StudyResults;
 
-/** What an interrupted study of a part has made: in the cache folder, so that the results show whole parts alone. */
-const progressFile = (folder: string, part: PartName): string => path.join(folder, `${part}-progress.json`);
-
-/** Runs of the same plan that were made before, by a study that was interrupted or is finished. */
-export async function earlierRuns(folders: StudyFolders, part: PartName, plan: string): Promise<readonly StudyRun[]> {
-  const text = await readFile(progressFile(folders.work, part), 'utf8').catch(() => '{}');
-  const found = [JSON.parse(text) as Partial<PartResult>, (await readResults(folders.results))[part]];
-  return found.find(result => result?.plan === plan)?.runs ?? [];
+/** Runs of the same plan and base that were made before, by a study that was interrupted or is finished. @param folder bench/results */
+export async function earlierRuns(
+  folder: string,
+  { part, plan, base }: Omit<PartResult, 'runs' | 'minutes'>,
+): Promise<readonly StudyRun[]> {
+  const found = (await readResults(folder))[part];
+  return found?.plan === plan && (found.base ?? base) === base ? found.runs : [];
 }
 
-export const keepProgress = ({ work }: StudyFolders, result: PartResult): Promise<void> =>
-  writeJson(progressFile(work, result.part), result);
-
-/** A part that is whole takes the place of its numbers from before. */
-export async function writeStudy({ results: folder, work }: StudyFolders, result: PartResult): Promise<void> {
-  const file = path.join(folder, 'study.json');
+/** A part takes the place of its numbers from before; one that is not whole says what it lacks, and can be gone on with anywhere. */
+export async function writeStudy(folder: string, result: PartResult): Promise<void> {
   const cpus = os.cpus();
   const facts = { date: new Date().toISOString().slice(0, 10), machine: `${cpus[0]?.model ?? 'unknown processor'}, ${cpus.length} cores` };
   const results: StudyResults = { ...(await readResults(folder)), [result.part]: { ...result, ...facts } };
   await mkdir(folder, { recursive: true });
-  await writeFile(file, `${JSON.stringify(results, null, 1)}\n`);
-  await writeFile(path.join(folder, 'study.md'), studyMarkdown(results));
-  await rm(progressFile(work, result.part), { force: true });
+  await writeTextFile(path.join(folder, 'study.json'), `${JSON.stringify(results, null, 1)}\n`);
+  await writeTextFile(path.join(folder, 'study.md'), studyMarkdown(results));
 }

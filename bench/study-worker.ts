@@ -1,6 +1,9 @@
 /** The study's work, in one process that TensorFlow's environment was set for: makes run after run, and keeps what each gave. */
-import { mkdir, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { mkdir, rm, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { pipeline } from 'node:stream/promises';
 import { dataOf, type PartData, type StudySources } from './study-data.ts';
 import { studyJobs } from './study-jobs.ts';
 import {
@@ -17,7 +20,7 @@ import {
   waysOf,
 } from './study-plan.ts';
 import { bestOf, nextRate } from './study-rates.ts';
-import { earlierRuns, keepProgress, type StudyRun, writeStudy } from './study-report.ts';
+import { earlierRuns, type StudyRun, writeStudy } from './study-report.ts';
 
 /** What `scripts/bench-study.mjs` hands over. */
 interface StudyRequest extends StudySources {
@@ -31,29 +34,36 @@ interface StudyRequest extends StudySources {
 
 const request = JSON.parse(process.argv[2] as string) as StudyRequest;
 const folder = path.join(request.cacheDir, 'study');
-const folders = { results: request.results, work: folder };
 const jobs = studyJobs({ cacheDir: request.cacheDir, baseDir: folder, hub: { offline: true } });
 const started = performance.now();
 const minutes = (): number => (performance.now() - started) / 60_000;
 
-/** Each run is kept as soon as it is made, and the part is written when it is whole. */
+/** Each run is written as soon as it is made. */
 async function study(part: PartPlan): Promise<void> {
   const data = await dataOf(part, { folder, sources: request, jobs, keepBases: request.resume });
-  const plan = planOf(part);
-  const known = request.resume ? await earlierRuns(folders, part.name, plan) : [];
+  const facts = { part: part.name, plan: planOf(part), base: await hashOfWeights(data.model) };
+  const known = request.resume ? await earlierRuns(request.results, facts) : [];
   const runs: StudyRun[] = [];
-  const result = () => ({ part: part.name, plan, runs, minutes: minutes() });
+  const result = () => ({ ...facts, runs, minutes: minutes() });
   const once = async (planned: PlannedRun): Promise<StudyRun> => {
     const run = known.find(earlier => isSame(earlier, planned)) ?? (await attempt(part, data, planned));
     runs.push(run);
-    await keepProgress(folders, result());
+    if (!known.includes(run)) await writeStudy(request.results, result());
     return run;
   };
   const ways = waysOf(part);
   const tuned = new Map<Family, number>();
   for (const way of tunedWays(ways)) tuned.set(way.family, await tune(way, part.rates[way.family], once));
   for (const planned of testRuns(ways, tuned)) await once(planned);
-  await writeStudy(folders, result());
+  await writeStudy(request.results, result());
+}
+
+/** Of a file, or of the weights in a folder. */
+async function hashOfWeights(model: string): Promise<string> {
+  const isFolder = (await stat(model)).isDirectory();
+  const hash = createHash('sha256');
+  await pipeline(createReadStream(isFolder ? path.join(model, 'model.safetensors') : model), hash);
+  return hash.digest('hex');
 }
 
 async function tune(way: Way, start: number, once: (planned: PlannedRun) => Promise<StudyRun>): Promise<number> {

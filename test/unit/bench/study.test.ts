@@ -105,3 +105,13 @@ test('a run that diverged is named and left out of the means', () => {
   const diverged = run({ seed: 4, accuracy: 0, loss: Number.MAX_VALUE, steps: 0, trainable: 0, parameters: 0 });
   expect(page([run({ seed: 2 }), run({ seed: 3 }), diverged])).toContain('| lora (1 of 3 diverged and are left out) | 80.0 ± 0.0 |');
 });
+
+test('a study that was cut off says what it lacks', () => {
+  const tuned = run({ purpose: 'tune' });
+  expect(page([tuned])).toMatch(
+    /Nothing is tested yet; 2026.*Not run yet: spsft, magnitude; .*lora; .*Learning rates tried: lora 0\.03\./s,
+  );
+  const text = page([tuned, run({ seed: 2 })]);
+  expect(text).toContain('| lora (1 of 3 seeds) | 80.0 ± 0.0 |');
+  expect(text).toMatch(/Not run yet: .*lora;/);
+});
