@@ -1,5 +1,6 @@
 /** What is known of a recipe's model from its headers, kept until one of its files changes. */
 import { readdir, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import path from 'node:path';
 import { findComplete, repoFolder } from '../hub/hub-cache.ts';
 import { isHubName } from '../hub/hub-download.ts';
@@ -98,8 +99,10 @@ async function hasParentFolder(name: string, local: string): Promise<boolean> {
   return name.includes('/') && (await stat(path.dirname(local)).catch(() => undefined))?.isDirectory() === true;
 }
 
-/** The entry beside the missing one whose name is nearest, written as the user wrote the path. */
+/** The entry beside the missing one whose name is nearest, written as the user wrote the path; or what a shell would have made of `~`. */
 export async function nearbyName(written: string, full: string): Promise<string | undefined> {
+  const atHome = path.join(homedir(), written.slice(1));
+  if (/^~[/\\]/.test(written) && (await stat(atHome).catch(() => undefined))) return atHome;
   const names = (await readdir(path.dirname(full)).catch(() => [])).filter(name => !name.startsWith('.')).slice(0, MAX_FILES);
   const near = didYouMean(path.basename(full), names);
   if (near === undefined) return undefined;

@@ -1,7 +1,7 @@
 /** What the linter knows of data, memory and runs beside the places of problems, which the fixtures show. */
 import { rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { afterAll, describe, expect, it } from 'vitest';
+import { afterAll, describe, expect, it, vi } from 'vitest';
 import { STATE_FILE } from '../../../trainer/run/run-state.ts';
 import { makeWorkspace, problemsOf, viewOf } from './check-view.ts';
 
@@ -14,6 +14,16 @@ describe('problems of model and data', () => {
     const [found] = problemsOf(view);
     expect(found?.message).toContain('line 2: key "text"');
     expect(found?.related).toMatchObject({ line: 1 });
+  });
+
+  it('where a path begins with ~, what a shell would make of it is meant', async () => {
+    vi.stubEnv('HOME', folder);
+    const found = problemsOf(await viewOf('model: ~/models/tiny\nr: 8\ndata: {train: ~/nothing.jsonl}', { folder }));
+    vi.unstubAllEnvs();
+    expect(found.map(({ message }) => message)).toEqual([
+      `there is no model at '~/models/tiny', and it is no name on the hub; did you mean '${folder}/models/tiny'?`,
+      "there is no file or folder '~/nothing.jsonl'",
+    ]);
   });
 
   it('a run that takes more than is free is a warning with the split', async () => {
