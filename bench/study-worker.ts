@@ -48,7 +48,9 @@ async function study(part: PartPlan): Promise<void> {
   const once = async (planned: PlannedRun): Promise<StudyRun> => {
     const run = known.find(earlier => isSame(earlier, planned)) ?? (await attempt(part, data, planned));
     runs.push(run);
-    if (!known.includes(run)) await writeStudy(request.results, result());
+    // Those that it has not come to yet are not lost where it is cut off.
+    if (!known.includes(run))
+      await writeStudy(request.results, { ...result(), runs: [...runs, ...known.filter(each => !runs.includes(each))] });
     return run;
   };
   const ways = waysOf(part);
