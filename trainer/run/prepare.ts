@@ -7,14 +7,14 @@ import type { EngineDescription, Session } from '../engine/engine.ts';
 import { isInMemory } from '../engine/machine.ts';
 import { writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { processMemory } from '../memory/measure.ts';
-import { type Attachment, withBatchNorm } from '../method/method.ts';
+import { type Attachment, trainableCount, withBatchNorm } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
 import { placeTrained } from '../method/placement.ts';
 import { targetModules } from '../method/targets.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
 import { weightStream } from '../model/weight-stream.ts';
-import { byteSize } from '../protocol/format.ts';
+import { byteSize, grouped } from '../protocol/format.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { MemoryPlan } from '../protocol/view/run.ts';
@@ -22,9 +22,11 @@ import { checkBudget, type Selection } from '../selection.ts';
 import type { BatchPlan, Bucket } from '../train/data/batch-plan.ts';
 import type { BatchSource } from '../train/data/batches.ts';
 import { offloadedBytes } from '../train/offload.ts';
+import { eightBitCount } from '../train/optimizer.ts';
 import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
 import { writeSnapshot } from '../train/snapshot.ts';
 import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
+import { updateGroups } from '../train/update-group.ts';
 import { type LoadedPart, loadVariables } from '../train/variables.ts';
 import { requireDisk } from './checkpoint.ts';
 import { chooseElementsFor } from './choose-elements.ts';
@@ -188,6 +190,7 @@ async function compile(
     evalShapes: evaluator ? evaluator.source.plan.buckets : [largest(plan)],
   };
   const memory = { baselineBytes, tuningBytes: tuningBytes(recompute.estimate) };
+  sayEightBit(params, program);
   sayOffload(params, program, base.engine.description);
   const session = await base.engine.compile(trainProgram(program), { offloadFolder: runDir });
   try {
@@ -198,6 +201,14 @@ async function compile(
     throw error;
   }
   return { recipe, base, source, evaluator, attachment, precision, program, recompute, coverage, adapter, session, memory };
+}
+
+/** Says how much of what the recipe wants in 8 bits is. */
+function sayEightBit({ recipe, job }: PrepareParams, { attachment, optimizer }: TrainProgramParams): void {
+  if (optimizer.eightBitFrom === undefined) return;
+  const [count, all] = [eightBitCount(optimizer, updateGroups(attachment.trainables)), trainableCount(attachment)];
+  const rest = count === all ? '' : `: where fewer than ${grouped(optimizer.eightBitFrom)} are trained together they stay in 32`;
+  job.log('info', `optim: ${recipe.optim}: the moments of ${grouped(count)} of ${grouped(all)} numbers are in 8 bits${rest}`);
 }
 
 /** Says where the optimizer's state lies, where that is not where the recipe's default has it. @throws RunError 'disk-full' */

@@ -62,6 +62,10 @@ export function optimizerState(settings: OptimizerSettings, group: UpdateGroup):
   });
 }
 
+/** Trained numbers whose moments are in 8 bits. */
+export const eightBitCount = (settings: OptimizerSettings, groups: readonly UpdateGroup[]): number =>
+  groups.filter(group => isEightBit(settings, group)).reduce((sum, { shape }) => sum + elementCount(shape), 0);
+
 const isEightBit = ({ name, eightBitFrom }: OptimizerSettings, { shape }: UpdateGroup): boolean =>
   name !== 'sgd' && eightBitFrom !== undefined && elementCount(shape) >= eightBitFrom;
 

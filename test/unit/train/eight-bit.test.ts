@@ -16,7 +16,7 @@ import {
   toBlocks,
   writeEightBit,
 } from '../../../trainer/train/eight-bit.ts';
-import { optimizerState } from '../../../trainer/train/optimizer.ts';
+import { eightBitCount, optimizerState } from '../../../trainer/train/optimizer.ts';
 import { updateGroups } from '../../../trainer/train/update-group.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { settingsOf } from '../../support/method-settings.ts';
@@ -147,4 +147,7 @@ test('a large variable is updated in parts, and holds about two bytes a number',
   const bytes = optimizerState({ ...adamw, eightBitFrom: 4096 }, group).reduce((sum, spec) => sum + byteSize(spec), 0);
   expect(bytes / (50_000 * 256)).toBeCloseTo(2 + 8 / 256, 5);
   expect(optimizerState({ ...adamw, eightBitFrom: 2 ** 30 }, group)).toEqual(optimizerState(adamw, group));
+  expect([1, 50_000 * 256, 50_000 * 256 + 1].map(from => eightBitCount({ ...adamw, eightBitFrom: from }, [group]))).toEqual([
+    12.8e6, 12.8e6, 0,
+  ]);
 });
