@@ -144,7 +144,7 @@ export function precisionMarkdown(results: readonly PrecisionResult[], { facts, 
 
 Written by \`npm run bench -- --part precision\`: SmolLM2-135M goes on with pre-training on mails, ${steps} steps of ${TOKENS} tokens by \`rowtune train\`, on ${threads} core${threads > 1 ? 's' : ''}. The loss is that of ${HELD_OUT}
 mails that are held out, in nats a token; "apart" is the mean distance of the curve from that of the same method in float32 (8-bit Adam: from float32 moments).
-MiB: what inference takes, and what training takes above it.
+MiB: what inference takes, and what training takes above it. Seconds are of a machine that may have had other work.
 
 ${factLines(facts)}
 
