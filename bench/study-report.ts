@@ -32,8 +32,8 @@ export interface PartResult {
   readonly part: PartName;
   /** What the numbers depend on: `planOf`. */
   readonly plan: string;
-  /** SHA-256 of the base's weights: trained on another machine it is another base. Not known of the first results. */
-  readonly base?: string;
+  /** The fingerprint of the base's weights: trained on another machine it is another base. */
+  readonly base: string;
   readonly runs: readonly StudyRun[];
   /** Since the study began. */
   readonly minutes: number;
@@ -50,7 +50,7 @@ export async function earlierRuns(
   { part, plan, base }: Omit<PartResult, 'runs' | 'minutes'>,
 ): Promise<readonly StudyRun[]> {
   const found = (await readResults(folder))[part];
-  return found?.plan === plan && (found.base ?? base) === base ? found.runs : [];
+  return found?.plan === plan && found.base === base ? found.runs : [];
 }
 
 /** A part takes the place of its numbers from before; one that is not whole says what it lacks, and can be gone on with anywhere. */

@@ -1,9 +1,7 @@
 /** The study's work, in one process that TensorFlow's environment was set for: makes run after run, and keeps what each gave. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, rm, stat } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { pipeline } from 'node:stream/promises';
+import { openModel } from '../trainer/hub/open-model.ts';
 import { dataOf, type PartData, type StudySources } from './study-data.ts';
 import { studyJobs } from './study-jobs.ts';
 import {
@@ -41,7 +39,7 @@ const minutes = (): number => (performance.now() - started) / 60_000;
 /** Each run is written as soon as it is made. */
 async function study(part: PartPlan): Promise<void> {
   const data = await dataOf(part, { folder, sources: request, jobs, keepBases: request.resume });
-  const facts = { part: part.name, plan: planOf(part), base: await hashOfWeights(data.model) };
+  const facts = { part: part.name, plan: planOf(part), base: await fingerprint(data.model) };
   const known = request.resume ? await earlierRuns(request.results, facts) : [];
   const runs: StudyRun[] = [];
   const result = () => ({ ...facts, runs, minutes: minutes() });
@@ -60,12 +58,13 @@ async function study(part: PartPlan): Promise<void> {
   await writeStudy(request.results, result());
 }
 
-/** Of a file, or of the weights in a folder. */
-async function hashOfWeights(model: string): Promise<string> {
-  const isFolder = (await stat(model)).isDirectory();
-  const hash = createHash('sha256');
-  await pipeline(createReadStream(isFolder ? path.join(model, 'model.safetensors') : model), hash);
-  return hash.digest('hex');
+async function fingerprint(model: string): Promise<string> {
+  const { weights } = await openModel(model);
+  try {
+    return await weights.fingerprint();
+  } finally {
+    await weights.close();
+  }
 }
 
 async function tune(way: Way, start: number, once: (planned: PlannedRun) => Promise<StudyRun>): Promise<number> {

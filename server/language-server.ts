@@ -46,7 +46,7 @@ const IDLE_MS = 300;
 const docs = new URL('../docs/diagnostics.md', import.meta.url).href;
 const { cacheDir } = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
 const estimates = new EstimateCache({ allLevels: true, compare: true });
-const estimator = new EstimateWorker(new URL('./estimate.js', import.meta.url));
+const estimator = new EstimateWorker();
 /** Documents whose estimate waits for the one that is being computed. */
 const waiting = new Set<string>();
 let isEstimating = false;

@@ -19,7 +19,7 @@ export interface Views {
   reloadRuns(): Promise<void>;
   reloadModels(): Promise<void>;
   reloadDevices(): Promise<void>;
-  /** The run that the view *Runs* has opened last. */
+  /** The run that was last selected in the view *Runs*, which a press of it does before it opens it. */
   selectedRun(): RunItem | undefined;
   /** Runs as the daemon lists them now. */
   listRuns(client: DaemonClient): Promise<readonly RunInfo[]>;

@@ -14,8 +14,8 @@ export class EstimateWorker {
   /** The request before. */
   #last: Promise<unknown> = Promise.resolve();
 
-  /** @param script the bundle of `estimate-thread.ts` */
-  constructor(script: string | URL) {
+  /** @param script the bundle of `estimate-thread.ts`, where that is not beside this one */
+  constructor(script: string | URL = new URL('./estimate.js', import.meta.url)) {
     this.#script = script;
   }
 

@@ -50,8 +50,10 @@ const NODES_OF_OFFLOADED = 6;
 
 const CONVOLUTIONS: ReadonlySet<OpName> = new Set(['conv2d', 'conv2dInputGrad', 'conv2dFilterGrad']);
 
-/** The first, two in the middle, the last. */
+/** Units of a small model: the first, two in the middle, the last. */
 const SMALL_UNITS = 4;
+/** Two that follow each other, to see what each adds; those at the ends differ from them. */
+const MIDDLE = [1, 2] as const;
 
 /** Forward, backward, updates that wait for the end. */
 const PHASES = [0, 1, 2] as const;
@@ -74,8 +76,6 @@ interface Depth {
   readonly attachment: Attachment;
   /** Blocks of a unit: those that recomputation groups. */
   readonly unit: number;
-  /** Two units that follow each other, to see what each adds; those at the ends differ from them. */
-  readonly middle: readonly [number, number];
   readonly more: number;
 }
 
@@ -96,7 +96,7 @@ export class PassTracer {
   constructor(params: PassTracerParams) {
     const { model, attachment } = params;
     this.params = params;
-    this.whole = { model, attachment, unit: 1, middle: [0, 0], more: 0 };
+    this.whole = { model, attachment, unit: 1, more: 0 };
     if (blocksAreAlike(params)) {
       this.ofBlocks = shallow(params, 1);
       this.ofGroups = shallow(params, sqrtBlocks(model.blocks));
@@ -181,13 +181,13 @@ function workPlaces(schedule: readonly Node[], unit: number): Place[] {
 
 const workOf = (nodes: readonly Node[]): Work => ({ flops: nodesFlops(nodes), nodes: nodes.length });
 
-interface DeepenParams extends Pick<Depth, 'unit' | 'middle' | 'more'> {
+interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {
   readonly steps: readonly Step[];
   readonly rules: BufferRules;
 }
 
 /** What the signature would take with `more` middle units. @returns undefined where the two are not alike */
-function deepened(signature: Signature, { steps, rules, unit, middle, more }: DeepenParams): MeasuredPass | undefined {
+function deepened(signature: Signature, { steps, rules, unit, more }: DeepenParams): MeasuredPass | undefined {
   const { schedule, feeds } = signature;
   const { bytes } = liveness(signature, steps, rules);
   const feedBytes = feeds.reduce((sum, { attrs }) => sum + byteSize(attrs.spec), 0);
@@ -196,7 +196,7 @@ function deepened(signature: Signature, { steps, rules, unit, middle, more }: De
   if (more === 0) return { activationBytes: bytes.reduce((most, each) => Math.max(most, each), 0), flops, nodes, convolutions, feedBytes };
 
   const worked = workPlaces(schedule, unit);
-  const [one, other] = middle.map(at => {
+  const [one, other] = MIDDLE.map(at => {
     const own = new Set(PHASES.map(phase => placeOf(phase, at)));
     return workOf(schedule.filter((_, i) => own.has(worked[i] as Place)));
   }) as [Work, Work];
@@ -204,7 +204,7 @@ function deepened(signature: Signature, { steps, rules, unit, middle, more }: De
     steps.map(step => step.nodes.at(-1) as Node),
     unit,
   );
-  const growth = growthOf(places, bytes, middle);
+  const growth = growthOf(places, bytes);
   if (!growth || one.flops !== other.flops || one.nodes !== other.nodes) return undefined;
   let [added, activationBytes] = [0, 0];
   places.forEach((place, i) => {
@@ -216,7 +216,7 @@ function deepened(signature: Signature, { steps, rules, unit, middle, more }: De
 }
 
 /** By how much more is alive in the second middle unit of each phase than in the first; undefined where that is not the same throughout. */
-function growthOf(places: readonly Place[], bytes: Float64Array, middle: Depth['middle']): Map<Place, number> | undefined {
+function growthOf(places: readonly Place[], bytes: Float64Array): Map<Place, number> | undefined {
   const at = new Map<Place, number[]>();
   places.forEach((place, i) => {
     const known = at.get(place);
@@ -225,7 +225,7 @@ function growthOf(places: readonly Place[], bytes: Float64Array, middle: Depth['
   });
   const growth = new Map<Place, number>();
   for (const phase of PHASES) {
-    const [first, second] = (phase === 0 ? middle : [...middle].reverse()).map(at => placeOf(phase, at)) as [Place, Place];
+    const [first, second] = (phase === 0 ? MIDDLE : [...MIDDLE].reverse()).map(at => placeOf(phase, at)) as [Place, Place];
     const [before, after] = [at.get(first) ?? [], at.get(second) ?? []];
     const grows = (after[0] ?? 0) - (before[0] ?? 0);
     if (before.length !== after.length || before.some((value, i) => (after[i] as number) - value !== grows)) return undefined;
@@ -233,12 +233,13 @@ function growthOf(places: readonly Place[], bytes: Float64Array, middle: Depth['
   }
   return growth;
 }
+
 /** The same model with two units between the first and the last, where that has fewer blocks; the last unit may be smaller than the others. */
 function shallow({ config, model, attach }: PassTracerParams, unit: number): Depth | undefined {
   const more = Math.ceil(model.blocks / unit) - SMALL_UNITS;
   if (more < 1) return undefined;
   const small = loadModel({ ...config, num_hidden_layers: model.blocks - more * unit });
-  return { model: small, attachment: attach(small), unit, middle: [1, 2], more };
+  return { model: small, attachment: attach(small), unit, more };
 }
 
 /** Is each block as the next, in its sizes, its settings and what is trained of it? */

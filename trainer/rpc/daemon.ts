@@ -106,7 +106,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     queue: jobs,
     ring,
     cacheDir,
-    estimator: new EstimateWorker(options.estimateFile ?? new URL('./estimate.js', import.meta.url)),
+    estimator: new EstimateWorker(options.estimateFile),
     jobSettings,
     status: () => {
       const records = jobs.list();

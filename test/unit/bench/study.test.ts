@@ -73,7 +73,7 @@ const run = (facts: Partial<StudyRun>): StudyRun => ({
   ...facts,
 });
 const page = (runs: readonly StudyRun[]): string =>
-  studyMarkdown({ vit: { part: 'vit', plan: '', runs, minutes: 1, date: '2026-01-01', machine: 'a machine' } });
+  studyMarkdown({ vit: { part: 'vit', plan: '', base: '', runs, minutes: 1, date: '2026-01-01', machine: 'a machine' } });
 
 test('the page: mean and deviation over seeds, the rates that were tried, and where the best lies at an end', () => {
   const tested = [0.8, 0.9, 0.7].map((accuracy, i) => run({ seed: SEEDS[i] as number, accuracy }));
