@@ -28,8 +28,8 @@ export function heldVariables(recipe: Recipe, model: AnyModel, attachment: Attac
   const added = trainables.filter(({ variable }) => !weights.has(variable.name)).map(({ variable }) => variable);
   const masters = trainables.flatMap(({ master }) => (master ? [master] : []));
   const places = placesOf(trainables).map(({ variable }) => variable);
-  const groups = updateGroups(trainables);
   const optimizer = optimizerSettings(recipe, on);
+  const groups = updateGroups(trainables, optimizer);
   const offloaded = offloadedVariables(attachment, optimizer);
   const elsewhere = new Set(offloaded.map(({ name }) => name));
   const isHere = ({ name }: VariableSpec): boolean => !elsewhere.has(name);

@@ -18,14 +18,17 @@ export interface LoraPair {
   readonly a: VariableSpec;
   /** [out, r]; of a convolution [out, r, 1, 1]. */
   readonly b: VariableSpec;
+  /** Of the module, as in `ModuleSpec`. */
+  readonly layer: number;
 }
 
 /** The two factors of a module, under PEFT's names and, but for grouped convolutions, of PEFT's shapes. */
-function loraPair({ name, weight: { shape } }: ModuleSpec, r: number): LoraPair {
+function loraPair({ name, layer, weight: { shape } }: ModuleSpec, r: number): LoraPair {
   const [out, ...rest] = shape as [number, ...number[]];
   return {
     a: { name: `${name}.lora_A.weight`, shape: [r, ...rest], dtype: 'float32' },
     b: { name: `${name}.lora_B.weight`, shape: [out, r, ...rest.slice(1).map(() => 1)], dtype: 'float32' },
+    layer,
   };
 }
 
@@ -87,7 +90,8 @@ export const attachLora: Attach = (model, settings) => {
   };
 };
 
-export const factors = ({ pairs }: LowRank): Trainable[] => [...pairs.values()].flatMap(({ a, b }) => [whole(a), whole(b)]);
+export const factors = ({ pairs }: LowRank): Trainable[] =>
+  [...pairs.values()].flatMap(({ a, b, layer }) => [a, b].map(factor => ({ ...whole(factor), batch: `factors of layer ${layer}` })));
 
 function loraHook(parts: LowRank): LinearHook {
   const product = productOf(parts);

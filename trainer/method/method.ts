@@ -41,7 +41,10 @@ export interface Trainable {
   readonly master?: VariableSpec;
   /** Of elements that fill whole rows and columns of a matrix: how their gradient comes about without that of the whole weight. */
   readonly cross?: ChosenCross;
-  /** Trainables of one batch have rows of one length and get their gradients close together, so one update serves them all. */
+  /**
+   * Trainables of one batch get their gradients close together, so that one update can serve them all; they are whole variables, or have rows
+   * of one length.
+   */
   readonly batch?: string;
   /** Shape of what is trained: [r, …] with rows, [k] with elements, else the variable's. */
   readonly shape: readonly number[];

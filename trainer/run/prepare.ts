@@ -206,7 +206,7 @@ async function compile(
 /** Says how much of what the recipe wants in 8 bits is. */
 function sayEightBit({ recipe, job }: PrepareParams, { attachment, optimizer }: TrainProgramParams): void {
   if (optimizer.eightBitFrom === undefined) return;
-  const [count, all] = [eightBitCount(optimizer, updateGroups(attachment.trainables)), trainableCount(attachment)];
+  const [count, all] = [eightBitCount(optimizer, updateGroups(attachment.trainables, optimizer)), trainableCount(attachment)];
   const rest = count === all ? '' : `: where fewer than ${grouped(optimizer.eightBitFrom)} are trained together they stay in 32`;
   job.log('info', `optim: ${recipe.optim}: the moments of ${grouped(count)} of ${grouped(all)} numbers are in 8 bits${rest}`);
 }

@@ -22,7 +22,7 @@ export const isOffloaded = ({ offload }: Pick<OptimizerSettings, 'offload'>, { s
 
 /** Moments and float32 masters, where they lie elsewhere. */
 export function offloadedVariables({ trainables }: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): VariableSpec[] {
-  return updateGroups(trainables)
+  return updateGroups(trainables, settings)
     .filter(group => isOffloaded(settings, group))
     .flatMap(group => [...group.members.flatMap(({ master }) => (master ? [master] : [])), ...optimizerState(settings, group)]);
 }

@@ -15,7 +15,7 @@ import {
 } from './eight-bit.ts';
 import { isOffloaded, type Offload } from './offload.ts';
 import { chosenOf, followMaster, homeOf, readTrained, rowRange, writeTrained } from './trained-part.ts';
-import { splitMembers, type UpdateGroup } from './update-group.ts';
+import { isEightBitAdam, joinMembers, splitMembers, type UpdateGroup } from './update-group.ts';
 
 export type OptimizerName = 'adamw' | 'adam' | 'sgd';
 
@@ -66,8 +66,8 @@ export function optimizerState(settings: OptimizerSettings, group: UpdateGroup):
 export const eightBitCount = (settings: OptimizerSettings, groups: readonly UpdateGroup[]): number =>
   groups.filter(group => isEightBit(settings, group)).reduce((sum, { shape }) => sum + elementCount(shape), 0);
 
-const isEightBit = ({ name, eightBitFrom }: OptimizerSettings, { shape }: UpdateGroup): boolean =>
-  name !== 'sgd' && eightBitFrom !== undefined && elementCount(shape) >= eightBitFrom;
+const isEightBit = (settings: OptimizerSettings, { shape }: UpdateGroup): boolean =>
+  isEightBitAdam(settings) && elementCount(shape) >= (settings.eightBitFrom as number);
 
 const stateNames = ({ name, momentum }: OptimizerSettings): readonly string[] =>
   name === 'sgd' ? (momentum > 0 ? ['momentum'] : []) : ['m', 'v'];
@@ -90,13 +90,15 @@ export interface UpdateParams {
 export function update(graph: Graph, params: UpdateParams): Node[] {
   const { group, settings } = params;
   const [only] = group.members as [Trainable];
-  if (isEightBit(settings, group) && !chosenOf(only)) return updateInParts(graph, params, only);
+  const isWhole = group.members.length === 1 && !chosenOf(only);
+  if (isWhole && isEightBit(settings, group)) return updateInParts(graph, params, only);
   // One operation updates weights and moments, and they have to be in the same memory.
   const isTogether = !runsOnHost(params) || only.master !== undefined;
-  if (!chosenOf(only) && settings.name !== 'sgd' && isTogether) return updateWhole(graph, params, only);
-  const current = graph.concat(
+  if (isWhole && settings.name !== 'sgd' && isTogether) return updateWhole(graph, params, only);
+  const current = joinMembers(
+    graph,
+    group,
     group.members.map(member => readTrained(graph, member)),
-    0,
   );
   const { next, effects } = graph.within({ onHost: runsOnHost(params) }, () =>
     settings.name === 'sgd' ? sgd(graph, params, current) : adamRows(graph, params, current),

@@ -22,7 +22,7 @@ export const snapshotSpecs = (attachment: Attachment, optimizer: OptimizerSettin
   partsOf(attachment, optimizer).map(part => part.spec);
 
 const partsOf = ({ trainables, buffers = [] }: Attachment, optimizer: OptimizerSettings): Part[] => [
-  ...updateGroups(trainables).flatMap(group => [
+  ...updateGroups(trainables, optimizer).flatMap(group => [
     ...group.members.map(trainedPart),
     ...optimizerState(optimizer, group).map(state => ({ spec: state, of: whole(state) })),
   ]),

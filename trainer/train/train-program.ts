@@ -12,7 +12,7 @@ import { declareFeeds, type OptimizerSettings, update } from './optimizer.ts';
 import { snapshotTraces, wholeParts } from './snapshot.ts';
 import { type BatchShape, shapeName, type Task } from './task.ts';
 import { gradientWish, trainedGradient } from './trained-part.ts';
-import { gradientVariable, type UpdateGroup, updateGroups } from './update-group.ts';
+import { gradientVariable, joinMembers, type UpdateGroup, updateGroups } from './update-group.ts';
 
 export interface TrainProgramParams {
   readonly task: Task;
@@ -103,7 +103,8 @@ class GradientSink {
     this.graph = graph;
     this.params = params;
     this.feeds = params.accumulationSteps > 1 ? undefined : declareFeeds(graph);
-    for (const group of updateGroups(params.attachment.trainables)) for (const member of group.members) this.groupOf.set(member, group);
+    for (const group of updateGroups(params.attachment.trainables, params.optimizer))
+      for (const member of group.members) this.groupOf.set(member, group);
   }
 
   /** @param block where the variable is used */
@@ -111,7 +112,7 @@ class GradientSink {
     this.arrived.set(trainable, gradient);
     const group = this.groupOf.get(trainable) as UpdateGroup;
     const parts = group.members.map(member => this.arrived.get(member));
-    if (parts.every(part => part !== undefined)) this.takeGroup(group, this.graph.concat(parts, 0), block);
+    if (parts.every(part => part !== undefined)) this.takeGroup(group, joinMembers(this.graph, group, parts), block);
   }
 
   private takeGroup(group: UpdateGroup, gradient: Node, block: number): void {
@@ -151,7 +152,7 @@ const clipScale = (graph: Graph, norm: Node, most: number): Node => graph.minimu
 function traceApply({ attachment, optimizer, maxGradNorm }: SharedParams): Traced {
   const graph = new TensorGraph();
   const feeds = declareFeeds(graph);
-  const gradients = updateGroups(attachment.trainables).map(group => ({ group, gradient: graph.read(gradientVariable(group)) }));
+  const gradients = updateGroups(attachment.trainables, optimizer).map(group => ({ group, gradient: graph.read(gradientVariable(group)) }));
   const norm = graph.sqrt(gradients.map(({ gradient }) => squaredNorm(graph, gradient)).reduce((a, b) => graph.add(a, b)));
   const scale = maxGradNorm > 0 ? clipScale(graph, norm, maxGradNorm) : undefined;
   const effects = gradients.flatMap(({ group, gradient }) => {

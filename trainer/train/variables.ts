@@ -11,7 +11,7 @@ export interface StartValues {
   readonly attachment: Attachment;
   /** Left out where nothing is trained. */
   readonly optimizer?: OptimizerSettings;
-  /** Gradients are summed over batches, from zero. */
+  /** Gradients are summed over batches, from zero, for the optimizer. */
   readonly accumulates?: boolean;
   /** Values that stand in place of the method's own start, by variable: an adapter that is loaded. */
   readonly start?: ReadonlyMap<string, HostArray>;
@@ -62,14 +62,14 @@ function* trainedValues(values: StartValues): Generator<VariableData> {
     if (!given.has(variable.name)) yield { name: variable.name, data: indices };
 }
 
-function* gradientZeros({ attachment, accumulates }: StartValues): Generator<VariableData> {
-  if (!accumulates) return;
-  for (const group of updateGroups(attachment.trainables)) yield { name: gradientVariable(group).name, data: 'zeros' };
+function* gradientZeros({ attachment, optimizer, accumulates }: StartValues): Generator<VariableData> {
+  if (!accumulates || !optimizer) return;
+  for (const group of updateGroups(attachment.trainables, optimizer)) yield { name: gradientVariable(group).name, data: 'zeros' };
 }
 
 function* optimizerZeros({ attachment, optimizer }: StartValues): Generator<VariableData> {
   if (!optimizer) return;
-  for (const group of updateGroups(attachment.trainables))
+  for (const group of updateGroups(attachment.trainables, optimizer))
     for (const state of optimizerState(optimizer, group)) yield { name: state.name, data: 'zeros' };
 }
 

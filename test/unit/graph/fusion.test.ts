@@ -207,6 +207,33 @@ describe.skipIf(!fusing)(`against the interpreter${fusing ? '' : ` (skipped: ${r
     );
   });
 
+  // The kernel works in parts of 1024 numbers, on several threads: what all parts read must not be written over by one of them.
+  test.each([
+    [[1], [100_000]],
+    [
+      [3, 1],
+      [3, 100_000],
+    ],
+    [
+      [1, 1],
+      [5000, 20],
+    ],
+  ] as const)('numbers [%s] stay what they are until all parts of [%s] have read them', (few, many) =>
+    compare(
+      graph => {
+        const sums = graph.reshape(graph.matmul(graph.feed('a', [few[0], 8]), graph.feed('b', [8, 1])), few);
+        const root = graph.sqrt(sums);
+        const share = graph.minimum(graph.div(graph.scalar(1), graph.add(root, 1e-6)), 1);
+        return { root, y: graph.mul(graph.sub(graph.mul(graph.feed('x', many), share), 2), 0.1) };
+      },
+      {
+        x: Float32Array.from(randomNumbers(elementCount(many), -1, 1, 9)),
+        a: new Float32Array(few[0] * 8).fill(2),
+        b: new Float32Array(8).fill(3),
+      },
+    ),
+  );
+
   test.each([1, 2, 3, 31, 64, 65, 1000, 1023, 1025, 4097])('rows of %i numbers', columns =>
     compare(
       graph => {

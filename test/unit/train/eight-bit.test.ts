@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
-import { byteSize } from '../../../trainer/graph/types.ts';
+import { byteSize, elementCount } from '../../../trainer/graph/types.ts';
 import { attachFull } from '../../../trainer/method/full.ts';
 import { attachLora } from '../../../trainer/method/lora.ts';
 import {
@@ -18,6 +18,7 @@ import {
 } from '../../../trainer/train/eight-bit.ts';
 import { eightBitCount, optimizerState } from '../../../trainer/train/optimizer.ts';
 import { updateGroups } from '../../../trainer/train/update-group.ts';
+import { expectClose } from '../../support/closeness.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
@@ -138,9 +139,32 @@ test('a restored run goes on bit by bit', async () => {
   expect([...parts.values()].some(data => data instanceof Uint8Array)).toBe(true);
 }, 60_000);
 
+test.each([1, 2])(
+  'factors joined for 8 bits, but too few for them, move as each alone does: %i batches an update',
+  async accumulationSteps => {
+    const attachment = attachLora(tiny.model, settingsOf(), new Map());
+    const trained = (optimizer: typeof adamw) =>
+      withTinyRun({ engine: fastest, tiny, attachment, optimizer, accumulationSteps, maxGradNorm: 0.5 }, async run => {
+        for (let i = 0; i < 4; i++) await (accumulationSteps > 1 ? run.accumulatedStep() : run.step());
+        const parts = await run.snapshot();
+        return attachment.trainables.flatMap(({ name }) => [...(parts.get(name) as Float32Array)]);
+      });
+    expectClose(await trained({ ...adamw, eightBitFrom: 2 ** 30 }), await trained(adamw), 1e-5);
+  },
+);
+
+test('the factors of a block share one state in 8 bits, and have one each in 32', () => {
+  const { trainables } = attachLora(tiny.model, settingsOf(), new Map());
+  const layers = new Set(trainables.map(({ batch }) => batch));
+  expect(updateGroups(trainables, adamw)).toHaveLength(trainables.length);
+  const joined = updateGroups(trainables, eightBit);
+  expect(joined).toHaveLength(layers.size);
+  expect(eightBitCount(eightBit, joined)).toBe(trainables.reduce((sum, { shape }) => sum + elementCount(shape), 0));
+});
+
 test('a large variable is updated in parts, and holds about two bytes a number', () => {
   const variable = { name: 'w', shape: [50_000, 256], dtype: 'float32' as const };
-  const [group] = updateGroups([{ name: 'w', variable, shape: variable.shape }]);
+  const [group] = updateGroups([{ name: 'w', variable, shape: variable.shape }], adamw);
   if (!group) throw new Error('no group');
   const parts = groupParts(group);
   expect(parts.map(({ rows }) => rows)).toEqual([16384, 16384, 16384, 848]);

@@ -49,6 +49,7 @@ const cases: { name: string; attachment: Attachment; optimizer: OptimizerSetting
   { name: 'rows', attachment: attach('spsft'), optimizer: adamw, changes: { maxGradNorm: 0.5 } },
   { name: 'rows in bfloat16', attachment: attach('spsft', 'bfloat16'), optimizer: { ...adamw, name: 'adam' } },
   { name: 'elements', attachment: attach('rosa'), optimizer: adamw },
+  { name: 'lora, 8 bits', attachment: attach('lora'), optimizer: { ...adamw, eightBitFrom: 256 } },
   { name: 'lora, SGD with momentum', attachment: attach('lora'), optimizer: sgd },
 ];
 

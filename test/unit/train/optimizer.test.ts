@@ -72,7 +72,7 @@ async function ourSteps(engine: Engine, settings: OptimizerSettings, rows?: Int3
   const variable = { name: 'w', shape: [rows ? 8 : count, 1], dtype: 'float32' as const };
   const rowSpec = { name: 'w.rows', shape: [count], dtype: 'int32' as const };
   const trainable: Trainable = { name: 'w', variable, shape: [count, 1], ...(rows && { rows: { variable: rowSpec, indices: rows } }) };
-  const [group] = updateGroups([trainable]) as [UpdateGroup];
+  const [group] = updateGroups([trainable], settings) as [UpdateGroup];
   const graph = new Graph();
   const effects = update(graph, { settings, group, gradient: graph.feed('gradient', [count, 1]), feeds: declareFeeds(graph) });
   const session = await engine.compile(assemble({ step: { graph, outputs: { done: graph.scalar(1) }, effects } }));

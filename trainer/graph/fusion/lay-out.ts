@@ -178,6 +178,7 @@ function allocate(
   return { of, kinds: made };
 }
 
+/** Of what is read once: the kernel goes over rows in stretches and over long rows in parts, and reads anew for each of them what they share. */
 function takeovers({ loads, stores, registers }: Pick<RowProgram, 'loads' | 'stores' | 'registers'>): Map<Node, Node[]> {
   const same = (a: RowAccess, b: RowAccess): boolean =>
     a.offset === b.offset && a.column === b.column && a.lead.every((stride, i) => stride === b.lead[i]);
@@ -188,7 +189,8 @@ function takeovers({ loads, stores, registers }: Pick<RowProgram, 'loads' | 'sto
       load.windows.length === 0 &&
       load.node.dtype === store.node.dtype &&
       elementCount(load.node.shape) === elementCount(store.node.shape) &&
-      registers[load.register] === registers[store.register] &&
+      registers[load.register] === 'full' &&
+      registers[store.register] === 'full' &&
       same(load, store) &&
       loads.filter(({ node }) => node === load.node).length === 1;
     found.set(store.node, alone ? loads.filter(fits).map(({ node }) => node) : []);
