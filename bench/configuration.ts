@@ -14,8 +14,11 @@ export interface Configuration {
   readonly r: number;
   /** Of LoRA and DoRA; 0 for the others. */
   readonly dropout: number;
-  /** Which forward values are computed again: a recompute level of ours; of theirs `none`, `checkpointing`, or `compile` (torch.compile). */
-  readonly setting: RecomputePolicy | 'checkpointing' | 'compile';
+  /**
+   * Which forward values are computed again: a recompute level of ours, or `disk`, which is `sqrt` with the optimizer's state on disk; of
+   * theirs `none`, `checkpointing`, or `compile` (torch.compile).
+   */
+  readonly setting: RecomputePolicy | 'disk' | 'checkpointing' | 'compile';
   readonly model: ModelName;
   readonly batch: number;
   /** Of a sequence. */
@@ -110,7 +113,13 @@ export const isInference = ({ method }: Configuration): boolean => method === 'i
 
 /** Whole blocks are computed again, as PyTorch's checkpointing does. */
 export const checkpoints = ({ setting }: Configuration): boolean =>
-  setting === 'block' || setting === 'sqrt' || setting === 'checkpointing';
+  setting === 'block' || setting === 'sqrt' || setting === 'disk' || setting === 'checkpointing';
+
+/** What our side is asked for. */
+export const recomputeOf = ({ setting }: Configuration) => ({
+  recompute: setting === 'disk' ? 'sqrt' : setting,
+  offloads: setting === 'disk',
+});
 
 /** Do both compute the same batch with the same model? */
 export const sameWork = (a: Configuration, b: Configuration): boolean =>

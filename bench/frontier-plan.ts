@@ -27,6 +27,7 @@ const OURS: readonly Point[] = [
   ['spsft', 'block'],
   ['spsft', 'none'],
   ['spsft', 'sqrt'],
+  ['spsft', 'disk'],
   ['lora', 'cheap', 0],
   ['lora', 'block', 0],
   ['lora', 'cheap', 0.1],

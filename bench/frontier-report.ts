@@ -127,6 +127,7 @@ const MARKERS: Readonly<Record<Setting, Marker>> = {
   block: 'square',
   checkpointing: 'square',
   sqrt: 'diamond',
+  disk: 'diamond',
   compile: 'cross',
 };
 
@@ -134,7 +135,7 @@ const MEANINGS = [
   { marker: 'circle', meaning: 'all is kept' },
   { marker: 'triangle', meaning: 'recompute: cheap' },
   { marker: 'square', meaning: 'block, checkpointing' },
-  { marker: 'diamond', meaning: 'recompute: sqrt' },
+  { marker: 'diamond', meaning: 'recompute: sqrt, moments in memory or on disk' },
   { marker: 'cross', meaning: 'torch.compile' },
 ] as const;
 
@@ -147,7 +148,7 @@ const COLOURS: Readonly<Record<string, string>> = {
   shira: '#009e73',
 };
 
-const ORDER: readonly Setting[] = ['compile', 'none', 'cheap', 'block', 'checkpointing', 'sqrt'];
+const ORDER: readonly Setting[] = ['compile', 'none', 'cheap', 'block', 'checkpointing', 'sqrt', 'disk'];
 
 function seriesOf(rows: readonly Row[]): Series[] {
   const groups = new Map<string, Row[]>();

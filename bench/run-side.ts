@@ -5,7 +5,7 @@ import path from 'node:path';
 import { runCommand } from '../trainer/engine/install/run-command.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../trainer/engine/tensorflow/environment.ts';
 import type { ModelName } from './bench-models.ts';
-import { type Configuration, checkpoints, describe, isInference, sameWork, warmUpSteps } from './configuration.ts';
+import { type Configuration, checkpoints, describe, isInference, recomputeOf, sameWork, warmUpSteps } from './configuration.ts';
 import type { Device } from './device.ts';
 import type { Row } from './ratios.ts';
 
@@ -128,7 +128,7 @@ export async function measure(sides: Sides, configuration: Configuration, { core
   const loadAverage = os.loadavg()[0] as number;
   const folder = sides.folders[configuration.model] as string;
   const warmUp = warmUpSteps(steps);
-  const request = { ...configuration, folder, recompute: configuration.setting, steps, warmUp };
+  const request = { ...configuration, folder, ...recomputeOf(configuration), steps, warmUp };
   const measured = (await (configuration.implementation === 'rowtune'
     ? runOurs(sides, 'step.mjs', request, cores)
     : runTheirs(sides, peerArguments(configuration, folder, steps), cores))) as Measured;

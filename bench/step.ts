@@ -17,7 +17,8 @@ import { weightStream } from '../trainer/model/weight-stream.ts';
 import { selectRows } from '../trainer/selection.ts';
 import { causalTask } from '../trainer/train/causal-task.ts';
 import { classifierTask } from '../trainer/train/classifier-task.ts';
-import { optimizerFeeds } from '../trainer/train/optimizer.ts';
+import { OFFLOAD_FROM } from '../trainer/train/offload.ts';
+import { type OptimizerSettings, optimizerFeeds } from '../trainer/train/optimizer.ts';
 import { evalSignature, trainProgram, trainSignature } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
@@ -32,6 +33,8 @@ export interface StepRequest {
   readonly r: number;
   readonly dropout: number;
   readonly recompute: RecomputePolicy;
+  /** The optimizer's state lies on disk. */
+  readonly offloads?: boolean;
   readonly dtype: ComputeType;
   readonly batch: number;
   readonly tokens: number;
@@ -41,7 +44,10 @@ export interface StepRequest {
 }
 
 const request = JSON.parse(process.argv[2] as string) as StepRequest;
-const optimizer = { name: 'adamw', weightDecay: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 } as const;
+const optimizer: OptimizerSettings = {
+  ...{ name: 'adamw', weightDecay: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 },
+  ...(request.offloads && { offload: { to: 'disk', fromGpu: false, from: OFFLOAD_FROM } }),
+};
 const started = performance.now();
 const engine = await openEngine('tensorflow', { cacheDir: request.cacheDir });
 checkDevice(engine, request.device);
@@ -93,7 +99,10 @@ const signatureOf = (recompute: RecomputePolicy): Signature => programOf(recompu
 /** As in a run, nobody keeps the graph while steps go on. */
 async function compile() {
   const program = programOf(request.recompute);
-  return { batch: batchFeeds(program.signatures[name] as Signature, model, shape), session: await engine.compile(program) };
+  return {
+    batch: batchFeeds(program.signatures[name] as Signature, model, shape),
+    session: await engine.compile(program, { offloadFolder: request.cacheDir }),
+  };
 }
 const { batch, session } = await compile();
 await loadVariables(session, { model: weightStream(model, folder.weights), attachment, optimizer });
