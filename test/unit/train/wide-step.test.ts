@@ -1,0 +1,79 @@
+/**
+ * Two updates of a model whose matrices are as wide as those of real ones: the kernels cut them into parts and share these out to threads, which
+ * the tiny models of the other tests are too small for. The portable engine, which runs every operation for itself, says what is right.
+ */
+import { describe, expect, test } from 'vitest';
+import type { MethodName } from '../../../trainer/method/method.ts';
+import { methods } from '../../../trainer/method/methods.ts';
+import { causalModel } from '../../../trainer/model/load-model.ts';
+import type { OptimizerSettings } from '../../../trainer/train/optimizer.ts';
+import { openOthers } from '../../support/engines.ts';
+import { scattered, settingsOf } from '../../support/method-settings.ts';
+import { randomNumbers } from '../../support/operation-case.ts';
+import { adamw, type TinyModel, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
+
+// Threads that share a step; the kernels read it once, before their first one.
+process.env.TF_NUM_INTRAOP_THREADS = '3';
+const [portable, tensorflow] = await openOthers();
+const reason = tensorflow?.engine ? '' : ` (skipped: ${tensorflow?.missing})`;
+
+const model = causalModel({
+  architectures: ['LlamaForCausalLM'],
+  model_type: 'llama',
+  hidden_size: 256,
+  intermediate_size: 512,
+  num_hidden_layers: 2,
+  num_attention_heads: 4,
+  num_key_value_heads: 2,
+  vocab_size: 600,
+  rms_norm_eps: 1e-5,
+  hidden_act: 'silu',
+  tie_word_embeddings: true,
+  max_position_embeddings: 64,
+});
+const tensors = new Map(model.parameters.map(parameter => [parameter.name, parameter]));
+const wide: TinyModel = {
+  model,
+  weights: {
+    tensors,
+    readFloat32: async name => {
+      const { shape } = tensors.get(name) as { readonly shape: readonly number[] };
+      const count = shape.reduce((product, size) => product * size, 1);
+      return shape.length === 1
+        ? new Float32Array(count).fill(1)
+        : Float32Array.from(randomNumbers(count, -0.08, 0.08, count + name.length));
+    },
+  },
+};
+
+const eightBit: OptimizerSettings = { ...adamw, eightBitFrom: 4096 };
+const cases: { method: MethodName; optimizer?: OptimizerSettings; changes?: Partial<TinyRunParams> }[] = [
+  ...(['spsft', 'lora', 'dora', 'rosa', 'vera', 'spsft+lora', 'head', 'full'] as const).flatMap(method => [
+    { method },
+    { method, changes: { maxGradNorm: 0.5 } },
+    { method, changes: { maxGradNorm: 0.5, accumulationSteps: 2 } },
+  ]),
+  ...(['spsft', 'lora', 'full'] as const).map(method => ({ method, optimizer: eightBit, changes: { maxGradNorm: 0.5 } })),
+];
+const nameOf = ({ method, optimizer, changes: { maxGradNorm, accumulationSteps } = {} }: (typeof cases)[number]): string =>
+  [method, maxGradNorm ? 'clipped' : '', accumulationSteps ? 'two batches an update' : '', optimizer ? '8 bits' : '']
+    .filter(Boolean)
+    .join(', ');
+
+/** Norm of the gradient before each update, and the loss after both. */
+async function traceOn(engine: TinyRunParams['engine'], { method, optimizer, changes }: (typeof cases)[number]): Promise<number[]> {
+  const settings = settingsOf({ budget: { r: 32 }, rank: 16, loraAlpha: 16 });
+  const attachment = methods[method].attach(model, settings, scattered(model, method, settings));
+  return withTinyRun({ engine, tiny: wide, attachment, optimizer, learningRate: 1e-3, ...changes }, async run => {
+    const step = () => (changes?.accumulationSteps ? run.accumulatedStep() : run.step());
+    return [(await step()).gradNorm, (await step()).gradNorm, await run.evaluate()];
+  });
+}
+
+describe.skipIf(!tensorflow?.engine || !portable?.engine)(`against the portable engine${reason}`, () => {
+  test.each(cases.map(each => [nameOf(each), each] as const))('%s', async (_, each) => {
+    const [ours, theirs] = [await traceOn(tensorflow?.engine as never, each), await traceOn(portable?.engine as never, each)];
+    for (const [i, value] of theirs.entries())
+      expect(Math.abs((ours[i] as number) / value - 1), `${ours}, not ${theirs}`).toBeLessThan(1e-4);
+  });
+});
