@@ -61,7 +61,7 @@ describe('plan', () => {
     for (const method of ['spsft', 'lora', 'full', 'dora'])
       expect(
         [...new Set(all.filter(one => one.implementation === 'rowtune' && one.method === method).map(one => one.setting))].sort(),
-      ).toEqual([...RECOMPUTE_POLICIES].sort());
+      ).toEqual([...RECOMPUTE_POLICIES, ...(method === 'spsft' ? ['disk'] : [])].sort());
   });
 
   test('a brief one has all that the whole one needs for its targets', () => {
