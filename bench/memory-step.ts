@@ -90,7 +90,7 @@ const peakBytes = Math.max(firstPeak, stepPeak);
 const afterBytes = resident();
 /** Since the step when everything has been used once; undefined where there were not that many. */
 const grownBytes = settledBytes > 0 ? afterBytes - settledBytes : undefined;
-const lowered = lowerProgram(program, { plan: fusedSteps, hasProducts: true });
+const lowered = lowerProgram(program, { plan: fusedSteps, hasProducts: true, hasNarrowConvolutions: true });
 const peakOf = (each: Signature): number =>
   liveness(each, request.engine === 'tensorflow' ? fusedSteps(each) : singleSteps(each), bufferRules(request.engine, program)).peakBytes;
 const estimate = estimateRecipe({

@@ -51,7 +51,7 @@ export async function computeGolden(
   { engine, attachment, weights = own, start, wrt = [] }: ComputeParams,
 ): Promise<Record<string, Float32Array>> {
   const graph = new Graph();
-  const tracer = new Tracer({ graph, linearHook: attachment.linearHook });
+  const tracer = new Tracer({ graph, linearHook: attachment.linearHook, storage: attachment.storage });
   const logits = model.logits(tracer, declareClassifierBatch(graph, model.input, { batch, tokens: 0 }));
   const { loss } = classificationLoss(graph, {
     problem: model.problem,
@@ -67,7 +67,7 @@ export async function computeGolden(
   });
   const outputs = { logits, ...Object.fromEntries(variables.map(({ name, node }) => [name, gradients.get(node) ?? graph.scalar(0)])) };
   const session = await engine.compile(assemble({ run: { graph, outputs, effects: [] } }));
-  await loadVariables(session, { model: weightStream(model, weights), attachment, start });
+  await loadVariables(session, { model: weightStream(model, weights, { storage: attachment.storage }), attachment, start });
   const found = await session.run('run', feeds);
   await session.dispose();
   return found as Record<string, Float32Array>;

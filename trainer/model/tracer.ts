@@ -92,13 +92,14 @@ export class Tracer {
     return this.keep(hooked);
   }
 
-  /** x [batch, height, width, in] → [batch, height, width, out]. */
+  /** x [batch, height, width, in], in float32 or in what products are computed in, → [batch, height, width, out]. */
   conv(module: ConvSpec, x: Node): Node {
     const { graph } = this;
-    const product = graph.conv2d(x, this.parameter(module.weight), module.window);
+    const product = graph.cast(graph.conv2d(graph.cast(x, this.compute), this.factor(module.weight), module.window), 'float32');
     const y = module.bias ? graph.add(product, this.parameter(module.bias)) : product;
-    this.tap(module, { x, y, shared: 0 });
-    return this.linearHook ? this.linearHook(this, module, x, y) : y;
+    const wide = graph.cast(x, 'float32');
+    this.tap(module, { x: wide, y, shared: 0 });
+    return this.linearHook ? this.linearHook(this, module, wide, y) : y;
   }
 
   rmsNorm(module: ModuleSpec, x: Node, epsilon: number): Node {

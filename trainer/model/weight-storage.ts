@@ -50,11 +50,11 @@ export class WeightStorage {
     this.compute = params.precision.dtype;
   }
 
-  /** Matrices are held as what products are computed in; vectors, tables of convolutions and buffers are float32. */
+  /** Matrices and filters are held as what products are computed in; vectors, tables of images and buffers are float32. */
   formOf({ name, shape, buffer }: ParameterSpec): ComputeType | Exclude<Quantisation, 'none'> {
     const { precision, quantised } = this.params;
     if (precision.quantise !== 'none' && quantised.has(name)) return precision.quantise;
-    return shape.length === 2 && !buffer ? precision.dtype : 'float32';
+    return (shape.length === 2 || shape.length === 4) && !buffer ? precision.dtype : 'float32';
   }
 
   /** The variables that hold a parameter. */

@@ -2,7 +2,7 @@
 import type { OpAttributes, Pool2d, Window2d } from '../../../trainer/graph/attributes.ts';
 import type { Node } from '../../../trainer/graph/graph.ts';
 import { windowOutput } from '../../../trainer/graph/ops/convolution.ts';
-import { elementCount, type Shape } from '../../../trainer/graph/types.ts';
+import { elementCount, fromBfloat16, type Shape, toBfloat16 } from '../../../trainer/graph/types.ts';
 import { convolutionTerms, flatIndex, indicesOf, slideWindow } from '../naive.ts';
 import { floats, floatsOf, type OperationCase, randomNumbers, whole } from '../operation-case.ts';
 import type { CaseTable } from '../operation-table.ts';
@@ -81,6 +81,21 @@ const filterGradient = (test: ConvCase): OperationCase => ({
   expected: ({ x = [], dy = [] }) => accumulate(test, elementCount(test.filter), (p, q, y) => [q, (dy[y] as number) * (x[p] as number)]),
 });
 
+/** The same in bfloat16: of rounded numbers, with a result that is rounded once. */
+const narrow = (test: OperationCase): OperationCase => ({
+  title: `${test.title}, bfloat16`,
+  feeds: test.feeds,
+  build: (graph, inputs) => {
+    const rounded = Object.fromEntries(Object.entries(inputs).map(([name, x]) => [name, graph.cast(x, 'bfloat16')]));
+    return { y: graph.cast(test.build(graph, rounded).y as Node, 'float32') };
+  },
+  expected: inputs => {
+    const rounded = Object.entries(inputs).map(([name, x]) => [name, Array.from(fromBfloat16(toBfloat16(Float32Array.from(x))))]);
+    return test.expected?.(Object.fromEntries(rounded)) ?? [];
+  },
+  tolerance: 2 ** -8,
+});
+
 interface PoolCase {
   readonly title: string;
   readonly x: Shape;
@@ -156,6 +171,7 @@ const TIED: PoolCase = { title: 'ties', x: [1, 2, 4, 1], attrs: { ...WINDOW, siz
 export const convolutionCases: Pick<CaseTable, 'conv2d' | 'conv2dInputGrad' | 'conv2dFilterGrad' | 'maxPool2d' | 'maxPool2dGrad'> = {
   conv2d: [
     ...CONVOLUTIONS.map(forward),
+    ...CONVOLUTIONS.map(forward).map(narrow),
     {
       title: 'conv2d: rows of a filter',
       feeds: { x: floats([1, 4, 4, 2], { seed: 2 }), f: floats([4, 2, 2, 2], { seed: 5 }) },
@@ -169,8 +185,8 @@ export const convolutionCases: Pick<CaseTable, 'conv2d' | 'conv2dInputGrad' | 'c
       gradients: { f: { rows: [3, 0] } },
     },
   ],
-  conv2dInputGrad: CONVOLUTIONS.map(inputGradient),
-  conv2dFilterGrad: CONVOLUTIONS.map(filterGradient),
+  conv2dInputGrad: [...CONVOLUTIONS.map(inputGradient), ...CONVOLUTIONS.map(inputGradient).map(narrow)],
+  conv2dFilterGrad: [...CONVOLUTIONS.map(filterGradient), ...CONVOLUTIONS.map(filterGradient).map(narrow)],
   maxPool2d: POOLS.map(pooled),
   maxPool2dGrad: [
     ...POOLS.map(test => pooledGradient(test, distinct(test.x))),

@@ -26,6 +26,8 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
   const heap = description.device === 'cpu' ? new Heap(installed) : undefined;
   const { fuses } = description;
   const hasProducts = fuses && (library?.hasProducts ?? false);
+  // Elsewhere oneDNN computes them by way of float32, slower, and TensorFlow's own know no groups.
+  const hasNarrowConvolutions = onGpu || cpuFeatures().includes('AVX512-BF16');
   // One planner for a program: what it remembers goes with it.
   return {
     description,
@@ -33,7 +35,11 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
       if (!library && [...(program.places ?? [])].some(([, place]) => place === 'disk'))
         throw new EngineError(`optimizer_offload: disk is not possible: ${kernels.missing}. To compile them: rowtune engine install`);
       const offload = library && openOffloadFile(program, offloadFolder, library);
-      return openSession(addon, program, { heap, offload, kernels: { plan: fuses ? planner() : singleSteps, hasProducts } });
+      return openSession(addon, program, {
+        heap,
+        offload,
+        kernels: { plan: fuses ? planner() : singleSteps, hasProducts, hasNarrowConvolutions },
+      });
     },
   };
 }

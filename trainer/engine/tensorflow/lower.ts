@@ -18,7 +18,7 @@ import { productLowerings } from './kernels/products.ts';
 import { reductionLowerings } from './kernels/reductions.ts';
 import { shapeLowerings } from './kernels/shapes.ts';
 import { sourceLowerings } from './kernels/sources.ts';
-import type { Lowering, LoweringTable } from './lowering.ts';
+import type { Lowering, LoweringContext, LoweringTable } from './lowering.ts';
 import { attr, type NodeDef } from './node-def.ts';
 import { Mover, type Offloaded } from './offload-moves.ts';
 
@@ -70,16 +70,15 @@ export interface LoweredProgram {
 /** How a signature is cut into steps: each node for itself, or fused. */
 export type Planner = (signature: Signature) => readonly Step[];
 
-/** What the kernels beside the engine can do; without them each node is one of TensorFlow's own. */
-export interface Kernels {
+/** What the kernels beside the engine can do (without them each node is one of TensorFlow's own), and the processor. */
+export interface Kernels extends Pick<LoweringContext<OpName>, 'hasProducts' | 'hasNarrowConvolutions'> {
   readonly plan: Planner;
-  readonly hasProducts: boolean;
 }
 
 /** @param offload must be there where a variable's place is on disk */
 export function lowerProgram(
   program: Program,
-  { plan, hasProducts }: Kernels,
+  { plan, ...abilities }: Kernels,
   offload: Offloaded = { file: -1, offsets: new Map() },
 ): LoweredProgram {
   const nodes: NodeDef[] = [];
@@ -106,7 +105,7 @@ export function lowerProgram(
   Object.entries(program.signatures).forEach(([name, signature], i) => {
     const emitter = new Emitter(`s${i}`, nodes);
     const isOnHost = (v: string): boolean => program.places?.has(v) ?? false;
-    const lookup = { handle: (v: string) => find(handles, v), variableType: (v: string) => find(types, v), hasProducts, isOnHost, mover };
+    const lookup = { handle: (v: string) => find(handles, v), variableType: (v: string) => find(types, v), ...abilities, isOnHost, mover };
     signatures.set(name, lowerSignature(signature, plan(signature), emitter, lookup));
   });
   return { nodes, signatures, variables };
@@ -141,8 +140,7 @@ function lowerVariable(spec: VariableSpec, handle: string, i: number, { nodes, d
   };
 }
 
-interface Lookup {
-  readonly hasProducts: boolean;
+interface Lookup extends Omit<Kernels, 'plan'> {
   readonly mover: Mover;
   isOnHost(variable: string): boolean;
   handle(variable: string): string;

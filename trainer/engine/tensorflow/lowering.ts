@@ -15,6 +15,8 @@ export interface LoweringContext<Op extends OpName> {
   variableType(variable: string): Node['dtype'];
   /** Are the products of `engine/native/product.cc` there? */
   readonly hasProducts: boolean;
+  /** Are there convolutions of bfloat16? */
+  readonly hasNarrowConvolutions: boolean;
 }
 
 /** Emits the operation; gives the name of its output, or undefined for an effect, whose token is made when something reads it. */

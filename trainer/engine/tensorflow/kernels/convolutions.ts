@@ -1,5 +1,6 @@
 /** Convolution and pooling. Filters are [out, in / groups, kh, kw] in the graph and [kh, kw, in / groups, out] in TensorFlow. */
-import type { OpName, Pool2d, Window2d } from '../../../graph/attributes.ts';
+import type { Pool2d, Window2d } from '../../../graph/attributes.ts';
+import type { Node } from '../../../graph/node-store.ts';
 import { type DType, GraphError, type Shape } from '../../../graph/types.ts';
 import type { Emitter } from '../emitter.ts';
 import { inputAt, type LoweringContext, type LoweringTable } from '../lowering.ts';
@@ -73,48 +74,69 @@ const paddedShape = ([batch = 0, height = 0, width = 0, channels = 0]: Shape, { 
 
 const kernelSize = ([, , kh = 0, kw = 0]: Shape): [number, number] => [kh, kw];
 
-/** The image that the convolution or pooling reads, and its attributes. */
-function windowed<Op extends OpName & ('conv2d' | 'conv2dFilterGrad' | 'maxPool2d' | 'maxPool2dGrad')>(
-  { emitter, inputs: [x = ''], node, attrs }: Pick<LoweringContext<Op>, 'emitter' | 'inputs' | 'node'> & { readonly attrs: Window2d },
-  kernel: [number, number],
-  value: number,
-): { image: string; padding: Padding } {
-  const padding = paddingOf(inputAt({ node }, 0).shape, kernel, attrs);
-  return { padding, image: padding === 'BEFOREHAND' ? padImage(emitter, x, attrs, value, node.dtype) : x };
+interface Windowed {
+  readonly emitter: Emitter;
+  readonly shape: Shape;
+  readonly kernel: readonly [number, number];
+  readonly window: Window2d;
+  readonly dtype: DType;
 }
 
+/** The image that a convolution or pooling reads, with what stands around it. */
+function windowed(x: string, value: number, { emitter, shape, kernel, window, dtype }: Windowed): { image: string; padding: Padding } {
+  const padding = paddingOf(shape, kernel, window);
+  return { padding, image: padding === 'BEFOREHAND' ? padImage(emitter, x, window, value, dtype) : x };
+}
+
+type ConvolutionName = 'conv2d' | 'conv2dInputGrad' | 'conv2dFilterGrad';
+
+/** Computes in float32 where there is no kernel of the node's own type. */
+const inWidth =
+  <Op extends ConvolutionName>(lower: (context: LoweringContext<Op>, inputs: readonly [string, string], dtype: DType) => string) =>
+  (context: LoweringContext<Op>): string => {
+    const { emitter, node, inputs, hasNarrowConvolutions } = context;
+    const [first = '', second = ''] = inputs;
+    if (node.dtype !== 'bfloat16' || hasNarrowConvolutions) return lower(context, [first, second], node.dtype);
+    const widen = (x: string): string => emitter.emit('Cast', [x], { SrcT: attr.type('bfloat16'), DstT: attr.type('float32') });
+    const wide = lower(context, [widen(first), widen(second)], 'float32');
+    return emitter.emit('Cast', [wide], { SrcT: attr.type('float32'), DstT: attr.type('bfloat16') });
+  };
+
+/** The window of a pooling over the node's first input. */
+const pooled = (node: Node, window: Pool2d, emitter: Emitter): Windowed => {
+  const { shape, dtype } = inputAt({ node }, 0);
+  return { emitter, window, shape, dtype, kernel: window.size };
+};
+
 export const convolutionLowerings = {
-  conv2d: context => {
-    const { emitter, inputs, node, attrs } = context;
-    const { image, padding } = windowed(context, kernelSize(inputAt({ node }, 1).shape), 0);
-    const filter = transposed(emitter, inputs[1] ?? '', TO_TENSORFLOW, node.dtype);
-    return emitter.emit('Conv2D', [image, filter], convolution(attrs, padding, node.dtype));
-  },
-  conv2dInputGrad: ({ emitter, inputs: [dy = '', filter = ''], node, attrs }) => {
+  conv2d: inWidth<'conv2d'>(({ emitter, node, attrs: window }, [x, filter], dtype) => {
+    const { shape } = inputAt({ node }, 0);
+    const { image, padding } = windowed(x, 0, { emitter, shape, kernel: kernelSize(inputAt({ node }, 1).shape), window, dtype });
+    return emitter.emit('Conv2D', [image, transposed(emitter, filter, TO_TENSORFLOW, dtype)], convolution(window, padding, dtype));
+  }),
+  conv2dInputGrad: inWidth<'conv2dInputGrad'>(({ emitter, node, attrs }, [dy, filter], dtype) => {
     const padding = paddingOf(attrs.inputShape, kernelSize(inputAt({ node }, 1).shape), attrs);
     const sizes = emitter.ints(padding === 'BEFOREHAND' ? paddedShape(attrs.inputShape, attrs) : attrs.inputShape);
-    const inputs = [sizes, transposed(emitter, filter, TO_TENSORFLOW, node.dtype), dy];
-    const gradient = emitter.emit('Conv2DBackpropInput', inputs, convolution(attrs, padding, node.dtype));
-    return padding === 'BEFOREHAND' ? cropImage(emitter, gradient, attrs.inputShape, attrs, node.dtype) : gradient;
-  },
-  conv2dFilterGrad: context => {
-    const { emitter, inputs, node, attrs } = context;
+    const inputs = [sizes, transposed(emitter, filter, TO_TENSORFLOW, dtype), dy];
+    const gradient = emitter.emit('Conv2DBackpropInput', inputs, convolution(attrs, padding, dtype));
+    return padding === 'BEFOREHAND' ? cropImage(emitter, gradient, attrs.inputShape, attrs, dtype) : gradient;
+  }),
+  conv2dFilterGrad: inWidth<'conv2dFilterGrad'>(({ emitter, node, attrs }, [x, dy], dtype) => {
     const [out = 0, perGroup = 0, kh = 0, kw = 0] = attrs.filterShape;
-    const { image, padding } = windowed(context, [kh, kw], 0);
+    const { shape } = inputAt({ node }, 0);
+    const { image, padding } = windowed(x, 0, { emitter, shape, kernel: [kh, kw], window: attrs, dtype });
     const sizes = emitter.ints([kh, kw, perGroup, out]);
-    const gradient = emitter.emit('Conv2DBackpropFilter', [image, sizes, inputs[1] ?? ''], convolution(attrs, padding, node.dtype));
-    return transposed(emitter, gradient, FROM_TENSORFLOW, node.dtype);
-  },
+    const gradient = emitter.emit('Conv2DBackpropFilter', [image, sizes, dy], convolution(attrs, padding, dtype));
+    return transposed(emitter, gradient, FROM_TENSORFLOW, dtype);
+  }),
   // Padding of a maximum never wins: TensorFlow's SAME leaves it out, ours is −∞.
-  maxPool2d: context => {
-    const { emitter, node, attrs } = context;
-    const { image, padding } = windowed(context, [...attrs.size], Number.NEGATIVE_INFINITY);
+  maxPool2d: ({ emitter, inputs: [x = ''], node, attrs }) => {
+    const { image, padding } = windowed(x, Number.NEGATIVE_INFINITY, pooled(node, attrs, emitter));
     return emitter.emit('MaxPool', [image], pooling(attrs, padding, node.dtype));
   },
-  maxPool2dGrad: context => {
-    const { emitter, inputs, node, attrs } = context;
-    const { image, padding } = windowed(context, [...attrs.size], Number.NEGATIVE_INFINITY);
-    const gradient = emitter.emit('MaxPoolGrad', [image, inputs[1] ?? '', inputs[2] ?? ''], pooling(attrs, padding, node.dtype));
+  maxPool2dGrad: ({ emitter, inputs: [x = '', y = '', dy = ''], node, attrs }) => {
+    const { image, padding } = windowed(x, Number.NEGATIVE_INFINITY, pooled(node, attrs, emitter));
+    const gradient = emitter.emit('MaxPoolGrad', [image, y, dy], pooling(attrs, padding, node.dtype));
     return padding === 'BEFOREHAND' ? cropImage(emitter, gradient, node.shape, attrs, node.dtype) : gradient;
   },
 } satisfies Partial<LoweringTable>;
