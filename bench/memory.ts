@@ -135,6 +135,7 @@ function cases({ root, quick }: MemoryBenchParams): MemoryCase[] {
     ...levels,
     ofSmolLm2('method: full; optimizer_offload: disk; recompute: block'),
     ofSmolLm2('method: lora; r: 16; recompute: cheap'),
+    ofSmolLm2('method: lora; r: 16; optim: adamw_8bit; recompute: cheap'),
     ofSmolLm2('method: dora; r: 16; lora_dropout: 0.1; recompute: cheap'),
     ofSmolLm2('r: 32; dtype: bfloat16; recompute: block'),
     ofSmolLm2('method: lora; r: 16; quantise: nf4; recompute: block'),
@@ -149,6 +150,7 @@ function cases({ root, quick }: MemoryBenchParams): MemoryCase[] {
     ofVitSmall('r: 8; recompute: cheap'),
     ofVitSmall('method: lora; r: 8; recompute: none'),
     ofResNet('r: 8; recompute: cheap'),
+    ofResNet('r: 8; dtype: bfloat16; recompute: cheap'),
     ofResNet('ratio: 0.05; dependencies: true; recompute: none'),
   ];
 }
