@@ -17,6 +17,8 @@ export interface EngineDescription {
   readonly fuses: boolean;
   /** Why it does not, where it could. */
   readonly unfused?: string;
+  /** Are convolutions of bfloat16 computed in 16 bits? Otherwise in 32, with results that are rounded. */
+  readonly narrowConvolutions: boolean;
   readonly versions: Readonly<Record<string, string>>;
 }
 

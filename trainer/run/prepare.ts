@@ -86,7 +86,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const attached = withBatchNorm(await attach(params, base, setup), setup.model, recipe.batch_norm);
     const coverage = coverageOf(setup.model, attached);
     await reportCoverage(params, attached, coverage);
-    const precision = await choosePrecision(params, base.engine);
+    const precision = await choosePrecision({ ...params, model: setup.model }, base.engine);
     const attachment = placeTrained(attached, setup.model, precision);
     const adapter = describe(recipe, base, attached, setup);
     return await compile(params, { base, setup, attachment, precision, adapter, coverage, baselineBytes });

@@ -24,6 +24,7 @@ export async function openPortable({ backend = 'auto', cacheDir, log = () => und
     summary: `tfjs ${version_core}, ${opened.summary}`,
     device: opened.device,
     fuses: false,
+    narrowConvolutions: false,
     versions: { tfjs: version_core, node: process.versions.node },
   };
   log(`portable engine: ${description.summary}`);

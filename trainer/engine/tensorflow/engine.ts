@@ -24,10 +24,8 @@ export async function openTensorflow({ cacheDir }: { readonly cacheDir: string }
   const description = describe(addon, installed, { fuses: library !== undefined && !onGpu, unfused: onGpu ? undefined : kernels.missing });
   // On a GPU the tensors are elsewhere, and the host's heap is left alone.
   const heap = description.device === 'cpu' ? new Heap(installed) : undefined;
-  const { fuses } = description;
+  const { fuses, narrowConvolutions: hasNarrowConvolutions } = description;
   const hasProducts = fuses && (library?.hasProducts ?? false);
-  // Elsewhere oneDNN computes them by way of float32, slower, and TensorFlow's own know no groups.
-  const hasNarrowConvolutions = onGpu || cpuFeatures().includes('AVX512-BF16');
   // One planner for a program: what it remembers goes with it.
   return {
     description,
@@ -59,6 +57,8 @@ function describe(
     device: onGpu ? 'gpu' : 'cpu',
     fuses,
     ...(unfused !== undefined && { unfused }),
+    // Without these instructions oneDNN is slower than in float32, and TensorFlow's own kernels know no groups.
+    narrowConvolutions: onGpu || features.includes('AVX512-BF16'),
     versions: { tensorflow: addon.TF_Version, addon: manifest.addonPackage, node: process.versions.node },
   };
 }
