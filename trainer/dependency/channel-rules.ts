@@ -76,7 +76,18 @@ function segmentSum({ inputs: [x], fail }: RuleContext<'segmentSum'>): Known {
   return x && x.shape[0] !== 1 ? fail('it adds channels up by numbers that are known only when it runs') : x;
 }
 
-const unary = { neg: same, abs: same, sign: same, exp: same, log: same, sqrt: same, rsqrt: same, square: same, reciprocal: same } as const;
+const unary = {
+  neg: same,
+  abs: same,
+  sign: same,
+  floor: same,
+  exp: same,
+  log: same,
+  sqrt: same,
+  rsqrt: same,
+  square: same,
+  reciprocal: same,
+} as const;
 const nonlinear = { tanh: same, sigmoid: same, erf: same, relu: same, sin: same, cos: same, cast: same, softmax: same } as const;
 const binary = { add: together, sub: together, mul: together, div: together, maximum: together, minimum: together } as const;
 const sources = { feed: none, constant: none, read: none, randomMask: none, oneHot: none, argmax: none } as const;

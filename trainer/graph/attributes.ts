@@ -37,6 +37,7 @@ export interface OpAttributes {
   neg: None;
   abs: None;
   sign: None;
+  floor: None;
   exp: None;
   log: None;
   sqrt: None;

@@ -11,6 +11,7 @@ const EXACT: ReadonlySet<OpName> = new Set<OpName>([
   'neg',
   'abs',
   'sign',
+  'floor',
   'relu',
   'maximum',
   'minimum',

@@ -43,6 +43,7 @@ export class Graph extends NodeStore {
   neg = (x: Node): Node => this.node('neg', [x], {});
   abs = (x: Node): Node => this.node('abs', [x], {});
   sign = (x: Node): Node => this.node('sign', [x], {});
+  floor = (x: Node): Node => this.node('floor', [x], {});
   exp = (x: Node): Node => this.node('exp', [x], {});
   log = (x: Node): Node => this.node('log', [x], {});
   sqrt = (x: Node): Node => this.node('sqrt', [x], {});

@@ -103,11 +103,11 @@ export function writeEightBit(graph: Graph, { kind, codes, scales }: EightBitSta
   const magnitude = graph.abs(values);
   const largest = graph.max(magnitude, [-1], true);
   const power = graph.mul(graph.div(magnitude, graph.maximum(largest, TINY)), LEVELS[kind] ** 4);
-  const lower = truncate(graph, graph.sqrt(graph.sqrt(power)));
+  const lower = graph.floor(graph.sqrt(graph.sqrt(power)));
   const fourth = (x: Node): Node => graph.square(graph.square(x));
   const below = fourth(lower);
   const share = graph.div(graph.sub(power, below), graph.sub(fourth(graph.add(lower, 1)), below));
-  const code = graph.add(lower, truncate(graph, graph.add(share, noise)));
+  const code = graph.add(lower, graph.floor(graph.add(share, noise)));
   // A second moment of 0 would divide by ε alone: the smallest level stands in for all below it.
   const shifted = kind === 'signed' ? graph.add(graph.mul(graph.sign(values), code), MIDDLE) : graph.maximum(code, 1);
   graph.declare(codes);
@@ -115,9 +115,6 @@ export function writeEightBit(graph: Graph, { kind, codes, scales }: EightBitSta
   const row = graph.constant(Int32Array.of(0), [1], 'int32');
   return [graph.updateRows(codes.name, row, graph.cast(shifted, 'uint8')), graph.updateRows(scales.name, row, largest)];
 }
-
-/** Towards zero. */
-const truncate = (graph: Graph, x: Node): Node => graph.cast(graph.cast(x, 'int32'), 'float32');
 
 /** Consecutive multiples of these, less their whole part, fill [0, 1) evenly (Roberts 2018, the sequence R₂). */
 const [ALONG_BLOCK, ALONG_STEPS] = [0.7548776662466927, 0.5698402909980532];

@@ -9,6 +9,7 @@ type UnaryOp =
   | 'neg'
   | 'abs'
   | 'sign'
+  | 'floor'
   | 'exp'
   | 'log'
   | 'sqrt'
@@ -159,6 +160,7 @@ export const elementwiseCases: Pick<CaseTable, UnaryOp | BinaryOp | Comparison |
   neg: unary('neg', x => -x),
   abs: unary('abs', Math.abs, awayFromZero([2, 3, 4])),
   sign: unary('sign', Math.sign, floatsOf([5], [-2, -0.25, 0, 0.25, 3]), false),
+  floor: unary('floor', Math.floor, floatsOf([8], [-2, -0.25, 0, 0.25, 3, 2.75, 254.9999, 1e9]), false),
   exp: unary('exp', Math.exp),
   log: unary('log', Math.log, floats([2, 3, 4], { low: 0.3, high: 4 })),
   sqrt: unary('sqrt', Math.sqrt, floats([2, 3, 4], { low: 0.3, high: 4 })),

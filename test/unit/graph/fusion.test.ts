@@ -178,7 +178,7 @@ async function compare(
 describe.skipIf(!fusing)(`against the interpreter${fusing ? '' : ` (skipped: ${reason})`}`, () => {
   const ODD = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, -0, 1e-30, 87, -87, 3e38, -3e38, 0.2, -0.2, 1, -1, 5, -5];
 
-  const unary = ['neg', 'abs', 'exp', 'log', 'sqrt', 'square', 'reciprocal', 'tanh', 'sigmoid', 'erf', 'relu'] as const;
+  const unary = ['neg', 'abs', 'floor', 'exp', 'log', 'sqrt', 'square', 'reciprocal', 'tanh', 'sigmoid', 'erf', 'relu'] as const;
   test.each(unary)('%s of odd numbers, NaN and infinity among them', op =>
     compare(graph => ({ y: graph[op](graph.mul(graph.feed('x', [ODD.length]), 1)) }), { x: Float32Array.from(ODD) }),
   );
@@ -268,6 +268,15 @@ describe.skipIf(!fusing)(`against the interpreter${fusing ? '' : ` (skipped: ${r
       },
       { x: Float32Array.from(randomNumbers(6 * 33, -3, 3, 7)) },
       2 ** -8,
+    ));
+
+  test('bytes are cut off, whoever reads them', () =>
+    compare(
+      graph => {
+        const code = graph.cast(graph.mul(graph.feed('x', [70, 300]), 200), 'uint8');
+        return { code, twice: graph.mul(graph.cast(code, 'float32'), 2) };
+      },
+      { x: Float32Array.from(randomNumbers(70 * 300, 0, 1.2, 8)) },
     ));
 
   test('a padded slice, a concat and a transpose of the same tensor', () =>

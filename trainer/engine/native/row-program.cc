@@ -407,6 +407,7 @@ void Execute(const Instruction& i, const Tile& tile, Registers& r) {
     case 24: Reduce([](float x, float y) { return x + y; }, 0.f, i, tile, r); break;
     case 25: Reduce([](float x, float y) { return Maximum(x, y); }, -INFINITY, i, tile, r); break;
     case 26: Map([](float x) { return Log(x); }, i, tile, r); break;
+    case 27: Map([](float x) { return std::floor(x); }, i, tile, r); break;
   }
 }
 

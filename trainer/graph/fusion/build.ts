@@ -228,6 +228,7 @@ class Builder {
   }
 
   private castTo(dtype: DType, value: Value): Value {
+    if (dtype === 'uint8') return this.values.apply('floor', [value]);
     const isRound =
       (value.kind === 'instruction' && value.name === 'roundToBfloat16') || (value.kind === 'load' && value.node.dtype === 'bfloat16');
     return dtype === 'bfloat16' && !isRound ? this.values.apply('roundToBfloat16', [value]) : value;
@@ -254,7 +255,7 @@ class Builder {
 }
 
 /** These give back one of the numbers that they were given. */
-const KEEPS_BFLOAT16: ReadonlySet<string> = new Set(['neg', 'abs', 'sign', 'relu', 'maximum', 'minimum', 'select']);
+const KEEPS_BFLOAT16: ReadonlySet<string> = new Set(['neg', 'abs', 'sign', 'floor', 'relu', 'maximum', 'minimum', 'select']);
 
 function fixed(dim: Access['dims'][number], axis: Axis, at: number): Access['dims'][number] {
   const { terms, begin, size } = resolve(dim);

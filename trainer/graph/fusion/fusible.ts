@@ -7,6 +7,9 @@ const COMPUTED: ReadonlySet<DType> = new Set<DType>(['float32', 'bfloat16', 'boo
 /** Whole numbers that a float32 holds exactly: they can be read, not made. */
 const READABLE: ReadonlySet<DType> = new Set<DType>([...COMPUTED, 'uint8', 'int8']);
 
+/** Of whole numbers, bytes are made too: the codes of moments in 8 bits. */
+const CAST_TO: ReadonlySet<DType> = new Set<DType>(['float32', 'bfloat16', 'uint8']);
+
 /** Moves elements and computes nothing. */
 export const isView = ({ op }: Node): boolean =>
   op === 'reshape' || op === 'transpose' || op === 'slice' || op === 'pad' || op === 'broadcast' || op === 'concat';
@@ -36,8 +39,9 @@ export function isFusible(node: Node): boolean {
 }
 
 function judge(node: Node): boolean {
-  if (!COMPUTED.has(node.dtype) || node.shape.includes(0)) return false;
-  if (node.op === 'cast') return node.dtype !== 'bool' && READABLE.has((node.inputs[0] as Node).dtype);
+  if (node.shape.includes(0)) return false;
+  if (node.op === 'cast') return CAST_TO.has(node.dtype) && READABLE.has((node.inputs[0] as Node).dtype);
+  if (!COMPUTED.has(node.dtype)) return false;
   if (node.inputs.some(input => !COMPUTED.has(input.dtype))) return false;
   if (node.op === 'concat') return hasEqualParts(node);
   if (node.op === 'pad') return isLeadingPad(node as Node<'pad'>);

@@ -31,6 +31,7 @@ export const INSTRUCTIONS = [
   'sum',
   'max',
   'log',
+  'floor',
 ] as const;
 export type InstructionName = (typeof INSTRUCTIONS)[number];
 

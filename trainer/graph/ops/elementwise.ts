@@ -8,6 +8,7 @@ type Unary =
   | 'neg'
   | 'abs'
   | 'sign'
+  | 'floor'
   | 'exp'
   | 'log'
   | 'sqrt'
@@ -92,6 +93,7 @@ export const elementwiseRules: Pick<OpTable, Unary | Binary | Comparison | 'cast
   neg: unary(({ graph, dy }) => graph.neg(dy)),
   abs: unary(({ graph, dy, x }) => graph.mul(dy, graph.sign(x()))),
   sign: { ...unary<'sign'>(() => undefined), gradient: null },
+  floor: { ...unary<'floor'>(() => undefined), gradient: null },
   exp: unary(({ graph, dy, y }) => graph.mul(dy, y()), 10),
   log: unary(({ graph, dy, x }) => graph.div(dy, x()), 10),
   sqrt: unary(({ graph, dy, y }) => graph.div(graph.mul(dy, 0.5), y()), 2),

@@ -5,7 +5,21 @@ import { type KernelTable, one, three, two } from '../kernel.ts';
 import { roundToBfloat16 } from './bfloat16.ts';
 import { erf } from './erf.ts';
 
-type Unary = 'neg' | 'abs' | 'sign' | 'exp' | 'log' | 'sqrt' | 'rsqrt' | 'square' | 'reciprocal' | 'tanh' | 'sigmoid' | 'erf' | 'relu';
+type Unary =
+  | 'neg'
+  | 'abs'
+  | 'sign'
+  | 'floor'
+  | 'exp'
+  | 'log'
+  | 'sqrt'
+  | 'rsqrt'
+  | 'square'
+  | 'reciprocal'
+  | 'tanh'
+  | 'sigmoid'
+  | 'erf'
+  | 'relu';
 type Elementwise =
   | Unary
   | 'sin'
@@ -34,6 +48,7 @@ export const elementwiseKernels: Pick<KernelTable, Elementwise> = {
   abs: unary(tf.abs),
   // tfjs's wasm backend takes what is below 1e-7 for 0.
   sign: unary(x => tf.sub(tf.cast(tf.greater(x, 0), 'float32'), tf.cast(tf.less(x, 0), 'float32'))),
+  floor: unary(tf.floor),
   exp: unary(tf.exp),
   log: unary(tf.log),
   sqrt: unary(tf.sqrt),

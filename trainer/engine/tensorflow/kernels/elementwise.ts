@@ -13,6 +13,7 @@ export const elementwiseLowerings = {
   neg: typed('Neg'),
   abs: typed('Abs'),
   sign: typed('Sign'),
+  floor: typed('Floor'),
   exp: typed('Exp'),
   log: typed('Log'),
   sqrt: typed('Sqrt'),
