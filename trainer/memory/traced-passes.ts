@@ -179,7 +179,8 @@ function workPlaces(schedule: readonly Node[], unit: number): Place[] {
   return schedule.map((node, i) => needed.get(node) ?? (places[i] as Place));
 }
 
-const workOf = (nodes: readonly Node[]): Work => ({ flops: nodesFlops(nodes), nodes: nodes.length });
+/** A change of the element type is part of the step that makes or reads what is changed, and costs the engine nothing of its own. */
+const workOf = (nodes: readonly Node[]): Work => ({ flops: nodesFlops(nodes), nodes: nodes.filter(({ op }) => op !== 'cast').length });
 
 interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {
   readonly steps: readonly Step[];
