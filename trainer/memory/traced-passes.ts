@@ -25,6 +25,7 @@ export interface PassEstimate {
 }
 
 interface MeasuredPass extends PassEstimate {
+  /** Casts apart: see `workOf`. */
   readonly nodes: number;
   /** Among the nodes. */
   readonly convolutions: number;
@@ -179,7 +180,7 @@ function workPlaces(schedule: readonly Node[], unit: number): Place[] {
   return schedule.map((node, i) => needed.get(node) ?? (places[i] as Place));
 }
 
-/** A change of the element type is part of the step that makes or reads what is changed, and costs the engine nothing of its own. */
+/** Where steps are fused, a change of the element type is part of the one that makes or reads what is changed: no node of the engine's. */
 const workOf = (nodes: readonly Node[]): Work => ({ flops: nodesFlops(nodes), nodes: nodes.filter(({ op }) => op !== 'cast').length });
 
 interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {
