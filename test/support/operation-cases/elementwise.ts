@@ -1,31 +1,12 @@
 /** Cases of the operations that work element by element. */
 import type { Graph, Node } from '../../../trainer/graph/graph.ts';
+import type { Binary, Comparison, Elementwise, Unary } from '../../../trainer/graph/ops/elementwise.ts';
 import { broadcastShapes, type DType, type Shape } from '../../../trainer/graph/types.ts';
 import { erf, pointwise } from '../naive.ts';
 import { awayFromZero, bools, type Data, floats, floatsOf, ints, type OperationCase, whole } from '../operation-case.ts';
 import type { CaseTable } from '../operation-table.ts';
 
-type UnaryOp =
-  | 'neg'
-  | 'abs'
-  | 'sign'
-  | 'floor'
-  | 'exp'
-  | 'log'
-  | 'sqrt'
-  | 'rsqrt'
-  | 'square'
-  | 'reciprocal'
-  | 'tanh'
-  | 'sigmoid'
-  | 'erf'
-  | 'relu'
-  | 'sin'
-  | 'cos';
-type BinaryOp = 'add' | 'sub' | 'mul' | 'div' | 'maximum' | 'minimum';
-type Comparison = 'equal' | 'less' | 'greaterEqual' | 'logicalAnd';
-
-function unary(op: UnaryOp, f: (x: number) => number, x: Data = floats([2, 3, 4]), differentiable = true): OperationCase[] {
+function unary(op: Unary, f: (x: number) => number, x: Data = floats([2, 3, 4]), differentiable = true): OperationCase[] {
   return [
     {
       title: `${op} of [${x.shape}]`,
@@ -71,7 +52,7 @@ const onGrid: Make = (shape, seed) =>
     Array.from(floats(shape, { seed }).data, x => Math.round(x * 10) / 10 + seed / 100),
   );
 
-function binary(op: BinaryOp, f: (a: number, b: number) => number, a: Make = anywhere, b: Make = a): OperationCase[] {
+function binary(op: Binary, f: (a: number, b: number) => number, a: Make = anywhere, b: Make = a): OperationCase[] {
   return PAIRS.map(([left, right]) => ({
     title: `${op} of [${left}] and [${right}]`,
     feeds: { a: a(left, 3), b: b(right, 8) },
@@ -82,7 +63,7 @@ function binary(op: BinaryOp, f: (a: number, b: number) => number, a: Make = any
 }
 
 /** Integers, and for maximum and minimum an exact tie, whose gradient goes to the first input. */
-function integers(op: BinaryOp, f: (a: number, b: number) => number): OperationCase {
+function integers(op: Binary, f: (a: number, b: number) => number): OperationCase {
   return {
     title: `${op} of int32`,
     feeds: { a: ints([2, 3], [5, -7, 16777217, 0, 3, -2]), b: ints([3], [2, -7, 1]) },
@@ -156,7 +137,7 @@ function casts(): OperationCase[] {
   ];
 }
 
-export const elementwiseCases: Pick<CaseTable, UnaryOp | BinaryOp | Comparison | 'cast' | 'select' | 'sigmoidGrad'> = {
+export const elementwiseCases: Pick<CaseTable, Elementwise> = {
   neg: unary('neg', x => -x),
   abs: unary('abs', Math.abs, awayFromZero([2, 3, 4])),
   sign: unary('sign', Math.sign, floatsOf([5], [-2, -0.25, 0, 0.25, 3]), false),

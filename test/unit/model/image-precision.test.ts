@@ -9,9 +9,10 @@ import { computeGolden, openGoldenClassifier } from '../../support/golden-classi
 import { settingsOf } from '../../support/method-settings.ts';
 
 const bfloat16 = { dtype: 'bfloat16', quantise: 'none' } as const;
+const others = (await openOthers()).filter(({ name }) => name === 'tensorflow');
 const engines = [
   { name: 'portable, cpu', engine: await openReference() },
-  ...(await openOthers()).filter(({ name }) => name === 'tensorflow'),
+  ...others.map(({ name, engine, missing }) => ({ name: missing === undefined ? name : `${name} (skipped: ${missing})`, engine })),
 ];
 
 const wide = (values: HostArray | undefined): Float32Array =>

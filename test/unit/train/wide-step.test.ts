@@ -3,6 +3,7 @@
  * the tiny models of the other tests are too small for. The portable engine, which runs every operation for itself, says what is right.
  */
 import { describe, expect, test } from 'vitest';
+import type { Engine } from '../../../trainer/engine/engine.ts';
 import type { MethodName } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
@@ -82,7 +83,7 @@ async function traceOn(engine: TinyRunParams['engine'], { method, optimizer, dty
 
 describe.skipIf(!tensorflow?.engine || !portable?.engine)(`against the portable engine${reason}`, () => {
   test.each(cases.map(each => [nameOf(each), each] as const))('%s', async (_, each) => {
-    const [ours, theirs] = [await traceOn(tensorflow?.engine as never, each), await traceOn(portable?.engine as never, each)];
+    const [ours, theirs] = [await traceOn(tensorflow?.engine as Engine, each), await traceOn(portable?.engine as Engine, each)];
     // Sums in another order round to another bfloat16 here and there.
     const tolerance = each.dtype ? 1e-2 : 1e-4;
     for (const [i, value] of theirs.entries())

@@ -4,7 +4,7 @@ import type { GradientRule, OpRule } from '../op-rule.ts';
 import type { OpTable } from '../op-table.ts';
 import { broadcastShapes, elementCount, GraphError, type TensorSpec } from '../types.ts';
 
-type Unary =
+export type Unary =
   | 'neg'
   | 'abs'
   | 'sign'
@@ -21,8 +21,10 @@ type Unary =
   | 'relu'
   | 'sin'
   | 'cos';
-type Binary = 'add' | 'sub' | 'mul' | 'div' | 'maximum' | 'minimum';
-type Comparison = 'equal' | 'less' | 'greaterEqual' | 'logicalAnd';
+export type Binary = 'add' | 'sub' | 'mul' | 'div' | 'maximum' | 'minimum';
+export type Comparison = 'equal' | 'less' | 'greaterEqual' | 'logicalAnd';
+/** All of them: what a table of this family has an entry for. */
+export type Elementwise = Unary | Binary | Comparison | 'cast' | 'select' | 'sigmoidGrad';
 
 /** Sums a gradient back to the shape that broadcasting stretched. */
 export function unbroadcast(graph: Graph, dy: Node, like: TensorSpec): Node {
@@ -89,7 +91,7 @@ const taken =
     return [() => graph.mul(dy, mask()), () => graph.mul(dy, graph.sub(graph.scalar(1), mask()))];
   };
 
-export const elementwiseRules: Pick<OpTable, Unary | Binary | Comparison | 'cast' | 'select' | 'sigmoidGrad'> = {
+export const elementwiseRules: Pick<OpTable, Elementwise> = {
   neg: unary(({ graph, dy }) => graph.neg(dy)),
   abs: unary(({ graph, dy, x }) => graph.mul(dy, graph.sign(x()))),
   sign: { ...unary<'sign'>(() => undefined), gradient: null },

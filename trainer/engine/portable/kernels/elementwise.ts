@@ -1,42 +1,10 @@
 /** Kernels of the operations that work element by element. */
 import * as tf from '@tensorflow/tfjs-core';
+import type { Elementwise } from '../../../graph/ops/elementwise.ts';
 import { storedType } from '../host-array.ts';
 import { type KernelTable, one, three, two } from '../kernel.ts';
 import { roundToBfloat16 } from './bfloat16.ts';
 import { erf } from './erf.ts';
-
-type Unary =
-  | 'neg'
-  | 'abs'
-  | 'sign'
-  | 'floor'
-  | 'exp'
-  | 'log'
-  | 'sqrt'
-  | 'rsqrt'
-  | 'square'
-  | 'reciprocal'
-  | 'tanh'
-  | 'sigmoid'
-  | 'erf'
-  | 'relu';
-type Elementwise =
-  | Unary
-  | 'sin'
-  | 'cos'
-  | 'cast'
-  | 'add'
-  | 'sub'
-  | 'mul'
-  | 'div'
-  | 'maximum'
-  | 'minimum'
-  | 'equal'
-  | 'less'
-  | 'greaterEqual'
-  | 'logicalAnd'
-  | 'select'
-  | 'sigmoidGrad';
 
 const unary = (f: (x: tf.Tensor) => tf.Tensor) => ({ device: ({ inputs }: { inputs: readonly tf.Tensor[] }) => f(one(inputs)) });
 const binary = (f: (a: tf.Tensor, b: tf.Tensor) => tf.Tensor) => ({
