@@ -1,7 +1,7 @@
 /** Compute Importance, Evaluate, Estimate Memory: what is asked of a recipe or a run without training. */
 import { type QuickPickItem, QuickPickItemKind, type Uri, window, workspace } from 'vscode';
 import type { RecipeSource } from '../../trainer/protocol/rpc-messages.ts';
-import { RUN_FILES } from '../../trainer/run/run-folder.ts';
+import { RUN_FILES } from '../../trainer/run/run-files.ts';
 import { asPick, isRunItem, pickOrTell, runItems } from '../pick-run.ts';
 import { activeRecipe, findRecipes, recipeFor, recipeSource, uriOf } from '../recipe-files.ts';
 import { recipeStem, scoresFile } from '../recipe-names.ts';

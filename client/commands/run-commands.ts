@@ -4,7 +4,7 @@ import path from 'node:path';
 import { commands, Uri, window, workspace } from 'vscode';
 import { byteSize } from '../../trainer/protocol/format.ts';
 import type { ExportFormat } from '../../trainer/protocol/job-messages.ts';
-import { RUN_FILES } from '../../trainer/run/run-folder.ts';
+import { RUN_FILES } from '../../trainer/run/run-files.ts';
 import { isRunItem, runFor, runItems, runsFor } from '../pick-run.ts';
 import { scoresFor } from '../pick-scores.ts';
 import { activeRecipe, uriOf } from '../recipe-files.ts';

@@ -5,7 +5,8 @@ import { z } from 'zod';
 import { partialPath } from '../../trainer/importance/partial-scores.ts';
 import { openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
 import type { HeatmapModule, HeatmapSource, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
-import { RUN_FILES, readRunRecipe } from '../../trainer/run/run-folder.ts';
+import { RUN_FILES } from '../../trainer/run/run-files.ts';
+import { readRunRecipe } from '../../trainer/run/run-folder.ts';
 
 /** A list of all rows of a model of 405 billion parameters takes 150 MB; selections are a tenth of that. */
 const MAX_SELECTION_BYTES = 64 * 2 ** 20;

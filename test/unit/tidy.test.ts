@@ -44,8 +44,9 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/engine/machine.ts': [],
   'trainer/jobs/free-run-folder.ts': [],
   'trainer/run/run-error.ts': [],
+  'trainer/run/run-files.ts': [],
   'trainer/run/run-lock.ts': ['trainer/run/run-error.ts'],
-  'trainer/run/run-state.ts': ['trainer/run/run-lock.ts', 'trainer/run/run-error.ts', 'trainer/hub'],
+  'trainer/run/run-state.ts': ['trainer/run/run-files.ts', 'trainer/run/run-lock.ts', 'trainer/run/run-error.ts', 'trainer/hub'],
   'trainer/protocol': [],
   'trainer/random.ts': [],
   'trainer/settings.ts': [],
@@ -186,6 +187,17 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
 
   test('only client imports vscode', () => {
     expect(imports.filter(({ file, target }) => target === 'vscode' && !file.startsWith('client/'))).toEqual([]);
+  });
+
+  test('a window that opens parses no package: what needs one is behind client/later.ts', () => {
+    const seen = new Set(['client/extension.ts']);
+    const packages: string[] = [];
+    for (const file of seen)
+      for (const [, written = ''] of read(file).matchAll(/^(?:import|export) (?!type )[^'";]*?from '([^']+)'/gm))
+        if (written.startsWith('.')) seen.add(normalize(join(dirname(file), written)));
+        else if (written !== 'vscode' && !written.startsWith('node:')) packages.push(`${file} → ${written}`);
+    expect(seen.size).toBeGreaterThan(20);
+    expect(packages).toEqual([]);
   });
 
   test('protocol and media run without node', () => {

@@ -3,7 +3,8 @@ import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import type { Recipe } from '../protocol/recipe-schema.ts';
-import { RUN_FILES, readRunRecipe } from '../run/run-folder.ts';
+import { RUN_FILES } from '../run/run-files.ts';
+import { readRunRecipe } from '../run/run-folder.ts';
 import type { CommandContext } from './command.ts';
 import { readRecipe } from './read-recipe.ts';
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../jobs/worker-process.ts';
 import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
 import type { JobEvent, JobRecord, JobState } from '../protocol/rpc-messages.ts';
-import { RUN_FILES } from '../run/run-folder.ts';
+import { RUN_FILES } from '../run/run-files.ts';
 import { DaemonError } from './daemon-error.ts';
 
 /** More than anyone queues by hand; a script that starts jobs in a loop is stopped here. */

@@ -5,7 +5,7 @@ import { listComplete } from '../hub/hub-cache.ts';
 import { readModelHeaders } from '../hub/open-model.ts';
 import { WEIGHT_FILES } from '../hub/weight-forms.ts';
 import type { ModelInfo } from '../protocol/rpc-messages.ts';
-import { RUN_FILES } from '../run/run-folder.ts';
+import { RUN_FILES } from '../run/run-files.ts';
 import { STATE_FILE } from '../run/run-state.ts';
 
 const isWeights = (name: string): boolean => name.endsWith('.safetensors') || WEIGHT_FILES.includes(name);

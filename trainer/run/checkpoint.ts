@@ -14,7 +14,7 @@ import type { Attachment } from '../method/method.ts';
 import type { OptimizerSettings } from '../train/optimizer.ts';
 import { readSnapshot, snapshotSpecs } from '../train/snapshot.ts';
 import { RunError, systemErrorCode } from './run-error.ts';
-import { RUN_FILES } from './run-folder.ts';
+import { RUN_FILES } from './run-files.ts';
 
 export const OPTIMIZER_TENSORS = 'optimizer.safetensors';
 const TRAINER_STATE = 'trainer_state.json';

@@ -2,18 +2,17 @@
 import { appendFile, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../hub/durable-file.ts';
-
-export const METRICS_FILE = 'metrics.jsonl';
+import { RUN_FILES } from './run-files.ts';
 
 /** Hugging Face's names: step, epoch, loss, learning_rate, grad_norm, eval_loss … */
 export type MetricsLine = Readonly<Record<string, number>>;
 
 export const appendMetrics = (runDir: string, line: MetricsLine): Promise<void> =>
-  appendFile(path.join(runDir, METRICS_FILE), `${JSON.stringify(line)}\n`);
+  appendFile(path.join(runDir, RUN_FILES.metrics), `${JSON.stringify(line)}\n`);
 
 /** Whole lines in order; what is not a line of numbers is left out. */
 export async function readMetrics(runDir: string): Promise<MetricsLine[]> {
-  const text = await readFile(path.join(runDir, METRICS_FILE), 'utf8').catch(() => '');
+  const text = await readFile(path.join(runDir, RUN_FILES.metrics), 'utf8').catch(() => '');
   return text.split('\n').flatMap(line => {
     try {
       const value: unknown = JSON.parse(line);
@@ -27,5 +26,5 @@ export async function readMetrics(runDir: string): Promise<MetricsLine[]> {
 /** Takes away what a run wrote after the checkpoint that it goes on from. */
 export async function rewindMetrics(runDir: string, step: number): Promise<void> {
   const kept = (await readMetrics(runDir)).filter(line => (line.step ?? 0) <= step);
-  await writeTextFile(path.join(runDir, METRICS_FILE), kept.map(line => `${JSON.stringify(line)}\n`).join(''));
+  await writeTextFile(path.join(runDir, RUN_FILES.metrics), kept.map(line => `${JSON.stringify(line)}\n`).join(''));
 }

@@ -40,7 +40,7 @@ import type { Checkpoint } from './load-checkpoint.ts';
 import { GrowthMeter, residentBytes } from './memory-meter.ts';
 import { type Base, openBase } from './open-base.ts';
 import { RunError } from './run-error.ts';
-import { RUN_FILES } from './run-folder.ts';
+import { RUN_FILES } from './run-files.ts';
 import { setUpTask, type TaskSetup } from './task-setup.ts';
 
 export interface PrepareParams {

@@ -7,29 +7,10 @@ import { parseRecipe } from '../protocol/parse-recipe.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
-import { METRICS_FILE } from './metrics-file.ts';
 import { RunError } from './run-error.ts';
+import { RUN_FILES } from './run-files.ts';
 import { isRunning, LOCK_FILE, takeRunLock } from './run-lock.ts';
-import { CHECKPOINTS_FOLDER, endedBeforeFirstStep, type RunState, readRunState, STATE_FILE } from './run-state.ts';
-
-/** Everything that a run writes, by its name in the folder. The lock and state.json are not in this list. */
-export const RUN_FILES = {
-  /** The recipe with every default filled in. */
-  recipe: 'recipe.yaml',
-  log: 'log.txt',
-  metrics: METRICS_FILE,
-  /** Which modules are trained, how many rows of each. */
-  coverage: 'coverage.json',
-  /** Module → its trained rows. */
-  selection: 'selection.json',
-  /** What the run was predicted to take, and what the process took before it. */
-  memory: 'memory.json',
-  /** The newest evaluation during training, and that of the untouched model. */
-  evaluation: 'evaluation.json',
-  scores: 'scores.safetensors',
-  checkpoints: CHECKPOINTS_FOLDER,
-  summary: 'summary.json',
-} as const;
+import { endedBeforeFirstStep, type RunState, readRunState, STATE_FILE } from './run-state.ts';
 
 /** Of a run, what a heatmap is drawn from. */
 export const HEATMAP_FILES: readonly string[] = [

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../hub/durable-file.ts';
 import { systemErrorCode } from './run-error.ts';
+import { RUN_FILES } from './run-files.ts';
 import { isRunning, ownIdentity, type ProcessIdentity } from './run-lock.ts';
 
 const stateSchema = z.object({
@@ -24,7 +25,6 @@ const stateSchema = z.object({
 export type RunState = z.infer<typeof stateSchema>;
 
 export const STATE_FILE = 'state.json';
-export const CHECKPOINTS_FOLDER = 'checkpoints';
 
 /** Between two writes that only move the numbers on; every write costs a flush to the disk. */
 const WRITE_INTERVAL_MS = 1000;
@@ -43,7 +43,7 @@ export async function endedBeforeFirstStep(runDir: string): Promise<boolean> {
   const state = await readRunState(runDir);
   if (state === undefined || state.step > 0 || !['preparing', 'stopped', 'failed'].includes(state.state)) return false;
   if (state.state === 'preparing' && isRunning(state)) return false;
-  return (await readdir(path.join(runDir, CHECKPOINTS_FOLDER)).catch(() => [])).length === 0;
+  return (await readdir(path.join(runDir, RUN_FILES.checkpoints)).catch(() => [])).length === 0;
 }
 
 /** Keeps the state of the run that this process works on. */

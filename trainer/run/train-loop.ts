@@ -12,7 +12,7 @@ import type { MemoryMeter } from './memory-meter.ts';
 import { appendMetrics } from './metrics-file.ts';
 import type { Prepared } from './prepare.ts';
 import { RunError } from './run-error.ts';
-import { RUN_FILES } from './run-folder.ts';
+import { RUN_FILES } from './run-files.ts';
 import type { StateKeeper } from './run-state.ts';
 import { type StepResult, trainStep } from './train-step.ts';
 

@@ -52,10 +52,8 @@ describe.each(['llama', 'bert', 'deberta', 'vit', 'resnet'])('%s', name => {
 test('sizes of an 8B model are known without its places', () => {
   const model = causalModel(llama3Of8b);
   const settings = settingsOf({ budget: { r: 64 }, dependencies: true });
-  const startedMs = performance.now();
   const { trainables } = attachSpsft(model, settings, firstRows(targetModules(model, settings), settings.budget));
   const [up] = trainables.filter(({ name }) => name === 'model.layers.3.mlp.up_proj.weight');
   // 64 rows of 4096, and 64 columns of the other rows.
   expect(up?.shape).toEqual([64 * 4096 + (14336 - 64) * 64]);
-  expect(performance.now() - startedMs).toBeLessThan(20_000);
 });

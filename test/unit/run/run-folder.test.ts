@@ -4,8 +4,9 @@ import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, writeF
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { appendMetrics, METRICS_FILE, readMetrics, rewindMetrics } from '../../../trainer/run/metrics-file.ts';
+import { appendMetrics, readMetrics, rewindMetrics } from '../../../trainer/run/metrics-file.ts';
 import { RunError } from '../../../trainer/run/run-error.ts';
+import { RUN_FILES } from '../../../trainer/run/run-files.ts';
 import { beginRunFolder, listRuns, summarizeRun } from '../../../trainer/run/run-folder.ts';
 import { isRunning, ownIdentity, takeRunLock } from '../../../trainer/run/run-lock.ts';
 import { STATE_FILE, StateKeeper } from '../../../trainer/run/run-state.ts';
@@ -48,7 +49,7 @@ describe('beginning', () => {
 
   test('replacing takes away what a run writes, nothing else', async () => {
     writeFileSync(join(folder, 'thesis.txt'), 'years of work');
-    writeFileSync(join(folder, METRICS_FILE), '');
+    writeFileSync(join(folder, RUN_FILES.metrics), '');
     mkdirSync(join(folder, 'checkpoints', 'step-000003'), { recursive: true });
     await beginRunFolder(folder, true, say);
     expect(readdirSync(folder).sort()).toEqual(['lock', 'thesis.txt']);
@@ -150,7 +151,7 @@ describe('the list of runs', () => {
 
 test('metrics go back to a checkpoint; a half line is dropped', async () => {
   for (const step of [1, 2, 3]) await appendMetrics(folder, { step, loss: step / 2 });
-  appendFileSync(join(folder, METRICS_FILE), '{"step":4,"lo');
+  appendFileSync(join(folder, RUN_FILES.metrics), '{"step":4,"lo');
   await rewindMetrics(folder, 2);
   await appendMetrics(folder, { step: 3, loss: 9 });
   expect(await readMetrics(folder)).toEqual([
@@ -158,5 +159,5 @@ test('metrics go back to a checkpoint; a half line is dropped', async () => {
     { step: 2, loss: 1 },
     { step: 3, loss: 9 },
   ]);
-  expect(existsSync(join(folder, METRICS_FILE))).toBe(true);
+  expect(existsSync(join(folder, RUN_FILES.metrics))).toBe(true);
 });

@@ -5,7 +5,7 @@ import { writeJson } from '../../hub/durable-file.ts';
 import { table } from '../../protocol/format.ts';
 import type { ChoiceResult } from '../../run/choice-evaluator.ts';
 import type { Evaluation } from '../../run/evaluate.ts';
-import { RUN_FILES } from '../../run/run-folder.ts';
+import { RUN_FILES } from '../../run/run-files.ts';
 import { readRunState } from '../../run/run-state.ts';
 import type { TrainResult } from '../../run/train-run.ts';
 import type { PaperColumn, PaperRow, PaperTable, PaperValues } from './paper-tables.ts';
