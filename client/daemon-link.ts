@@ -5,6 +5,7 @@ import type { ConnectOptions, DaemonAddress, DaemonClient } from '../trainer/rpc
 import { DaemonError } from '../trainer/rpc/daemon-error.ts';
 import type { JobStore } from './job-store.ts';
 import type { RestartPolicy } from './restart-policy.ts';
+import { isTraining } from './status-text.ts';
 
 export type LinkState =
   | { readonly kind: 'off' }
@@ -239,7 +240,15 @@ export class DaemonKeeper {
       await this.#openOrStart();
       this.#options.onRestarted();
     } catch (error) {
-      store.daemonEnded('the daemon ended unexpectedly', new Date().toISOString());
+      const now = new Date().toISOString();
+      // Over there a training goes on; who waits for the answer of another job is told that it does not come.
+      if (isRemote)
+        store.daemonEnded(
+          'the connection is lost; the job may go on',
+          now,
+          store.active().filter(job => !isTraining(job)),
+        );
+      else store.daemonEnded('the daemon ended unexpectedly', now);
       this.#setState({ kind: 'failed', error });
     }
   }

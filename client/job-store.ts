@@ -54,8 +54,8 @@ export class JobStore {
   }
 
   /** The daemon is gone and will not be started again: what it was doing has ended. */
-  daemonEnded(reason: string, at: string): void {
-    for (const record of this.active())
+  daemonEnded(reason: string, at: string, jobs = this.active()): void {
+    for (const record of jobs)
       this.put({ ...record, state: 'failed', pid: undefined, endedAt: at, failure: { code: 'daemon-ended', message: reason } });
   }
 }

@@ -40,9 +40,11 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
   const mark = (running: boolean): void => setContext('rowtune.serverRunning', running);
 
   const start = async (): Promise<void> => {
-    if (client !== undefined) return;
     // Half a megabyte that a window without recipes never reads.
     const { LanguageClient, TransportKind, State } = await (await import('./later.ts')).languageClient();
+    if (client !== undefined && client.state !== State.Stopped) return;
+    // A server that died too often was given up, and can be asked for again.
+    await client?.dispose().catch(() => undefined);
     const started = new LanguageClient(
       'rowtune',
       'Rowtune Language Server',
@@ -83,7 +85,7 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
   };
   const control: ServerControl = {
     channel,
-    isRunning: () => client !== undefined,
+    isRunning: () => client?.isRunning() ?? false,
     start: () => inTurn(start),
     stop: () => inTurn(stop),
     dispose: async () => {

@@ -18,10 +18,10 @@ export async function recipeFor(argument: unknown, placeHolder: string): Promise
   return undefined;
 }
 
-/** A lens gives the address as text, a menu as an object. */
+/** A lens gives the address as text, a menu as an object. A path may have colons too, and begin with the letter of a drive. */
 export function uriOf(argument: unknown): Uri | undefined {
   if (argument instanceof Uri) return argument;
-  return typeof argument === 'string' && argument.includes(':') ? Uri.parse(argument, true) : undefined;
+  return typeof argument === 'string' && /^[a-z][a-z\d+.-]+:/i.test(argument) ? Uri.parse(argument, true) : undefined;
 }
 
 export function activeRecipe(): Uri | undefined {

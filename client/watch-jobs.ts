@@ -72,7 +72,8 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
   const stops = [
     store.onChanged(job => {
       tellEnd(job);
-      if (isCaughtUp) remember();
+      // Behind a list of records that comes whole, each of which may be the end of what was remembered.
+      if (isCaughtUp) queueMicrotask(remember);
       if (isTraining(job)) reload.call();
       draw.call();
     }),

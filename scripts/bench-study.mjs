@@ -13,7 +13,7 @@ const HELP = `npm run study [-- options]
                4.3 GB on the disk and 5.3 GB of memory for a while
   --resume     go on with a study that was interrupted, or that lacks ways
   --threads N  cores of one operation (default: all)
-An hour and a quarter on two idle cores. The results go to bench/results/study.md and study.json.`;
+Three hours on two cores, two of them SmolLM2's. The results go to bench/results/study.md and study.json.`;
 
 async function bundle() {
   const { build } = await import('esbuild');

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { listComplete } from '../trainer/hub/hub-cache.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { moduleNames } from '../trainer/method/targets.ts';
+import { linesOf } from '../trainer/protocol/line-starts.ts';
 import type { Position, Range } from '../trainer/protocol/problem.ts';
 import { type Fields, isGroup } from '../trainer/protocol/recipe/setting.ts';
 import { groups, recipeFields, settings } from '../trainer/protocol/recipe-schema.ts';
@@ -34,10 +35,14 @@ export async function completionsAt(view: RecipeView, at: Position, cacheDir: st
   if (spot === undefined) return [];
   const entries = await entriesAt(view, spot, cacheDir);
   const isJson = path.extname(view.file) === '.json';
+  const { line, column } = spot.range.start;
+  const isQuoted = linesOf(view.text)[line]?.[column - 1] === '"';
   return entries.map(entry => ({
     ...entry,
     range: spot.range,
-    insert: entry.insert ?? (isJson || entry.kind === 'folder' || entry.kind === 'file' ? entry.label : yamlWord(entry.label)),
+    insert: isJson
+      ? jsonText(entry, isQuoted)
+      : (entry.insert ?? (['folder', 'file'].includes(entry.kind) ? entry.label : yamlWord(entry.label))),
   }));
 }
 
@@ -115,6 +120,15 @@ async function fileEntries(baseDir: string, typed: string, isWanted: (name: stri
     if (entry.isDirectory() || entry.isSymbolicLink()) return entry.name === 'node_modules' ? [] : [{ label, kind: 'folder' }];
     return isWanted(entry.name) || entry.name.endsWith('.gguf') ? [{ label, kind: 'file' }] : [];
   });
+}
+
+/** @param isQuoted whether it is typed between quotes, which stay */
+function jsonText({ label, kind }: Entry, isQuoted: boolean): string {
+  const word = JSON.stringify(label);
+  if (isQuoted) return word.slice(1, -1);
+  if (kind === 'key') return `${word}: `;
+  if (kind === 'group') return `${word}: {}`;
+  return /^(?:true|false)$/.test(label) ? label : word;
 }
 
 /** YAML reads a plain word as text unless it looks like something else. */

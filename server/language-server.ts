@@ -41,6 +41,8 @@ import {
 const DEBOUNCE_MS = 25;
 /** An estimate takes longer than a keystroke may: it waits until nobody types. */
 const IDLE_MS = 300;
+/** A run writes its lines more often than an editor needs to look at files again. */
+const REFRESH_MS = 500;
 
 /** The page of this package that has a section for each code; both the sources and the bundle are one folder below its root. */
 const docs = new URL('../docs/diagnostics.md', import.meta.url).href;
@@ -68,6 +70,7 @@ const documents = new Documents(
 const connection = createConnection();
 const client = { pulls: false, refreshesDiagnostics: false, refreshesHints: false };
 const timers = new Map<string, NodeJS.Timeout>();
+let pulling: NodeJS.Timeout | undefined;
 
 connection.onInitialize(({ capabilities: { textDocument, workspace }, workspaceFolders }: InitializeParams) => {
   client.pulls = textDocument?.diagnostic !== undefined;
@@ -107,8 +110,8 @@ connection.onDidChangeConfiguration(({ settings }) => {
   scheduleAll();
   void guarded('settings', undefined, refreshClient);
 });
-connection.onDidSaveTextDocument(scheduleAll);
-connection.onDidChangeWatchedFiles(scheduleAll);
+connection.onDidSaveTextDocument(lookAgain);
+connection.onDidChangeWatchedFiles(lookAgain);
 connection.onDidCloseTextDocument(({ textDocument: { uri } }) => {
   documents.close(uri);
   clearTimeout(timers.get(uri));
@@ -188,6 +191,15 @@ const diagnosticsOf = async (uri: string) => (await documents.problems(uri)).map
 function scheduleAll(): void {
   documents.forgetViews();
   for (const uri of documents.uris()) schedule(uri, DEBOUNCE_MS);
+}
+
+/** Files have changed; an editor that pulls does so when it is told to. */
+function lookAgain(): void {
+  scheduleAll();
+  pulling ??= setTimeout(() => {
+    pulling = undefined;
+    void guarded('files', undefined, refreshClient);
+  }, REFRESH_MS);
 }
 
 /** Diagnostics soon, the estimate once nobody types. */

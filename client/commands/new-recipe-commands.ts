@@ -6,7 +6,7 @@ import type { ModelInfo } from '../../trainer/protocol/rpc-messages.ts';
 import type { App } from '../app.ts';
 import { BACK, type Choice, pickStep, type StepPick } from '../pick-step.ts';
 import { findRecipes, uriOf } from '../recipe-files.ts';
-import { EXCLUDED_GLOB, recipeStem } from '../recipe-names.ts';
+import { EXCLUDED_GLOB, isRecipeName, recipeStem } from '../recipe-names.ts';
 import { isModelItem, modelFacts } from '../views/model-tree.ts';
 import { trainerFolders } from '../views/views.ts';
 import type { CommandContext } from './command-context.ts';
@@ -47,7 +47,9 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
       const { model, data, task, method } = answers;
       if (model === undefined || task === undefined || method === undefined) return;
       const { freeName, modelHints, recipeFileName, recipeText } = await (await import('../later.ts')).recipeText();
-      const taken = new Set((await findRecipes()).map(uri => recipeStem(uri.path)));
+      // A folder that is not of the workspace is not searched with it.
+      const beside = (await workspace.fs.readDirectory(folder)).map(([file]) => file).filter(isRecipeName);
+      const taken = new Set([...(await findRecipes()).map(uri => uri.path), ...beside].map(recipeStem));
       const name = freeName(model.name, method, taken);
       const uri = Uri.joinPath(folder, recipeFileName(name));
       const text = recipeText({

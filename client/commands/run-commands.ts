@@ -12,7 +12,7 @@ import { recipeStem } from '../recipe-names.ts';
 import { asFacts } from '../reports.ts';
 import { runJob } from '../run-job.ts';
 import { isModelItem } from '../views/model-tree.ts';
-import type { RunItem } from '../views/run-tree.ts';
+import { newestRun, type RunItem } from '../views/run-tree.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 import { readRunFile, runRecipe } from './recipe-commands.ts';
@@ -66,16 +66,14 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
       const runDir = views.selectedRun()?.runDir;
       if (runDir !== undefined) await openRun(runDir);
     },
-    openLastRun: async argument => {
+    openLastRun: async (argument, folder: unknown) => {
+      // The lens knows the folder, where the runs are on this machine.
+      if (typeof folder === 'string' && !app.services.isRemote()) return openRun(folder);
       const recipe = uriOf(argument) ?? activeRecipe();
-      const items = (await runItems(app, views)).filter(({ runDir }) => runDir !== undefined);
       const stem = recipe === undefined ? undefined : recipeStem(recipe.path);
       const name = recipe === undefined ? undefined : ((await nameOf(recipe)) ?? stem);
-      // Newest first; a second run of the name has a number behind it.
-      const found = items.find(
-        ({ runDir, title }) => name === undefined || title === name || path.basename(runDir ?? '').replace(/-\d+$/, '') === name,
-      );
-      if (found?.runDir !== undefined) await openRun(found.runDir);
+      const runDir = newestRun(await runItems(app, views), name)?.runDir;
+      if (runDir !== undefined) await openRun(runDir);
       else void window.showInformationMessage(stem === undefined ? NO_RUNS : `${stem} has not been trained yet.`);
     },
     openHeatmap: async argument => {

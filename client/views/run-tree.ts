@@ -28,6 +28,8 @@ export interface RunItem {
   readonly flags: readonly RunFlag[];
   readonly runDir?: string;
   readonly jobId?: string;
+  /** When it began, as ISO 8601. */
+  readonly startedAt?: string;
 }
 
 /** `run`: it has a page; `folder`: it has files; `job`: it is no training. */
@@ -63,6 +65,15 @@ export function runTree({ runs, jobs, nowMs }: RunTreeParams): readonly RunGroup
       .map(run => runItem({ run, job: newest.get(run.runDir), nowMs, names })),
   ];
   return GROUPS.map(name => ({ name, items: items.filter(({ group }) => group === name) })).filter(group => group.items.length > 0);
+}
+
+/** The newest run, of this recipe where a name is given; whatever group it is in. */
+export function newestRun(items: readonly RunItem[], name?: string): RunItem | undefined {
+  const ofName = items.filter(
+    ({ runDir, title }) => runDir !== undefined && (name === undefined || title === name || isNamedAfter(folderName(runDir), name)),
+  );
+  const begun = ({ startedAt = '' }: RunItem): string => startedAt;
+  return ofName.reduce<RunItem | undefined>((best, item) => (best === undefined || begun(item) > begun(best) ? item : best), undefined);
 }
 
 const isShownWithoutFolder = (job: JobRecord, nowMs: number): boolean =>
@@ -126,6 +137,7 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
     ],
     runDir,
     jobId: isActive ? job.id : undefined,
+    startedAt: run?.startedAt ?? job?.createdAt,
   };
 }
 

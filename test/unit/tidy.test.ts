@@ -43,15 +43,16 @@ const imports = shipped.flatMap(importsOf);
 const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/engine/machine.ts': [],
   'trainer/jobs/free-run-folder.ts': [],
+  'trainer/process-identity.ts': [],
   'trainer/run/run-error.ts': [],
   'trainer/run/run-files.ts': [],
-  'trainer/run/run-lock.ts': ['trainer/run/run-error.ts'],
-  'trainer/run/run-state.ts': ['trainer/run/run-files.ts', 'trainer/run/run-lock.ts', 'trainer/run/run-error.ts', 'trainer/hub'],
+  'trainer/run/run-lock.ts': ['trainer/run/run-error.ts', 'trainer/process-identity.ts'],
+  'trainer/run/run-state.ts': ['trainer/run/run-files.ts', 'trainer/process-identity.ts', 'trainer/run/run-error.ts', 'trainer/hub'],
   'trainer/protocol': [],
   'trainer/random.ts': [],
   'trainer/settings.ts': [],
   'trainer/graph': [],
-  'trainer/hub': [],
+  'trainer/hub': ['trainer/process-identity.ts'],
   'trainer/engine': ['trainer/graph'],
   'trainer/model': ['trainer/graph', 'trainer/random.ts'],
   'trainer/selection.ts': ['trainer/model'],
@@ -117,6 +118,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/engine',
     'trainer/hub',
     'trainer/random.ts',
+    'trainer/process-identity.ts',
   ],
   'trainer/lint': [
     'trainer/memory',
@@ -146,6 +148,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/train',
     'trainer/graph',
     'trainer/export',
+    'trainer/process-identity.ts',
   ],
   // The pure rooms: nothing that opens an engine.
   server: [

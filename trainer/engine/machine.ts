@@ -52,6 +52,9 @@ const MEMORY_FILE_SYSTEMS: readonly number[] = [0x01021994, 0x858458f6];
 /** Does the folder lie in memory and not on a disk? */
 export const isInMemory = (folder: string): boolean => MEMORY_FILE_SYSTEMS.includes(statfsSync(folder).type >>> 0);
 
+/** Of the free memory, what a run may take: the rest is for the system and for other programs. */
+export const USABLE_SHARE = 0.5;
+
 /** Is there a GPU that the CUDA build could use? Asks the driver's own files, so that an editor can ask while one types. */
 export const hasGpu = (): boolean => existsSync('/proc/driver/nvidia/version');
 

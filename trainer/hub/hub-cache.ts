@@ -85,25 +85,17 @@ async function takeLock(path: string, dir: string): Promise<void> {
   for (let attempt = 0; attempt < 2; attempt++) {
     try {
       const handle = await open(path, 'wx');
-      await handle.writeFile(String(process.pid));
+      await handle.writeFile(JSON.stringify(ownIdentity()));
       await handle.close();
       return;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const owner = Number(await readFile(path, 'utf8').catch(() => ''));
-      if (isAlive(owner)) throw new HubError('busy', `process ${owner} is downloading into ${dir}: wait for it, or end it`);
+      const owner = await readFile(path, 'utf8')
+        .then(asIdentity, () => undefined)
+        .catch(() => undefined);
+      if (owner && isRunning(owner)) throw new HubError('busy', `process ${owner.pid} is downloading into ${dir}: wait for it, or end it`);
       await rm(path, { force: true });
     }
   }
   throw new HubError('busy', `another process has just begun to download into ${dir}: wait for it`);
-}
-
-function isAlive(pid: number): boolean {
-  if (!Number.isInteger(pid) || pid <= 0) return false;
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
-  }
 }

@@ -60,7 +60,7 @@ async function receive(input: { transfer: Transfer; part: string; response: Resp
   const { transfer, part, response, start, stall } = input;
   const { file } = transfer;
   const hash = file.sha256 === undefined ? createHash('sha1').update(`blob ${file.size}\0`) : createHash('sha256');
-  if (start > 0) await hashFile(hash, part, start);
+  if (start > 0) await hashFile(hash, part, start, () => stall.alive());
   const handle = await open(part, start > 0 ? 'r+' : 'w');
   let size = start;
   try {
@@ -88,8 +88,11 @@ async function receive(input: { transfer: Transfer; part: string; response: Resp
   }
 }
 
-async function hashFile(hash: Hash, path: string, bytes: number): Promise<void> {
-  for await (const chunk of createReadStream(path, { end: bytes - 1 })) hash.update(chunk as Uint8Array);
+async function hashFile(hash: Hash, path: string, bytes: number, onChunk: () => void): Promise<void> {
+  for await (const chunk of createReadStream(path, { end: bytes - 1 })) {
+    hash.update(chunk as Uint8Array);
+    onChunk();
+  }
 }
 
 async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {

@@ -61,9 +61,16 @@ export interface ClassesOfSamples {
   readonly counts: readonly number[];
 }
 
+export interface Unfinished {
+  /** Batches, or sweeps of an exact measure. */
+  readonly done: number;
+  /** Of all modules, or of those of the sweeps. */
+  readonly sums: ReadonlyMap<string, Float32Array>;
+}
+
 /** Sums over the first batches (or, of an exact measure, the scores of the first sweeps), kept for an interrupted pass to go on from. */
 export interface UnfinishedScores {
-  load(): Promise<{ readonly done: number; readonly sums: ReadonlyMap<string, Float32Array> } | undefined>;
+  load(): Promise<Unfinished | undefined>;
   /** Asked before sums are read for it, which may cost. */
   isDue(): boolean;
   save(done: number, sums: ReadonlyMap<string, Float32Array>): Promise<void>;
@@ -131,7 +138,7 @@ async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
   try {
     const begun = await params.unfinished?.load();
     await session.load(startValues(params, program, begun?.sums));
-    await runBatches(params, data, program, session, begun?.done ?? 0);
+    await runBatches(params, data, program, session, begunBatches(program, data, begun));
     return await finish(params, data, await readSums(session, program, modules));
   } finally {
     await session.dispose();
@@ -160,21 +167,28 @@ async function* startValues(
   for (const { name } of meanGradientSpecs(program.sweeps)) yield { name, data: 'zeros' };
 }
 
+/** Batches that need not be computed again. Where memory has changed, modules are cut into other sweeps than before. */
+function begunBatches({ sweeps }: ImportanceProgramParams, { source }: ImportanceData, begun: Unfinished | undefined): number {
+  if (begun === undefined || sweeps.length === 0) return begun?.done ?? 0;
+  const next = sweeps.findIndex(modules => modules.some(({ name }) => !begun.sums.has(name)));
+  return source.plan.batchesPerEpoch * (next < 0 ? sweeps.length : next);
+}
+
 async function runBatches(
   params: ScoreModelParams,
   data: ImportanceData,
   program: ImportanceProgramParams,
   session: Session,
-  begun: number,
+  first: number,
 ): Promise<void> {
   const exact = program.sweeps.length > 0;
   const sweeps = Math.max(1, program.sweeps.length);
   const { rows, batchesPerEpoch: perSweep } = data.source.plan;
   const targets = rows.reduce((sum, row) => sum + row.targets, 0);
-  // Sums of a sweep that was broken off are too large to keep: an exact measure goes on with a whole sweep.
-  const first = exact ? begun * perSweep : begun;
   let done = first;
-  const keep = async (count: number): Promise<void> => params.unfinished?.save(count, await readSums(session, program, params.modules));
+  // Sums of a sweep that was broken off are too large to keep: an exact measure keeps whole sweeps, and nothing of those to come.
+  const keep = async (count: number): Promise<void> =>
+    params.unfinished?.save(count, await readSums(session, program, exact ? program.sweeps.slice(0, count).flat() : params.modules));
   let showMs = 0;
   const show = async (of: readonly ModuleSpec[]): Promise<void> => {
     const startedMs = performance.now();

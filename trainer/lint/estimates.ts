@@ -1,9 +1,8 @@
 /** Memory estimates of recipes, computed while nobody types and kept until something changes that they depend on. */
+import { USABLE_SHARE } from '../engine/machine.ts';
 import type { EstimateParams, RecipeEstimate } from '../memory/predict.ts';
 import type { RecipeView } from './recipe-view.ts';
 
-/** As a run does: the rest is for the system and for other programs. */
-const USABLE_SHARE = 0.5;
 /** Free memory changes all the time; the level of recomputation is chosen by its order of magnitude. */
 const ROUNDED_BYTES = 256 * 2 ** 20;
 const MAX_CACHED = 32;
@@ -75,5 +74,6 @@ export class EstimateCache {
 function keyOf({ parsed: { recipe }, model, availableBytes }: RecipeView): string | undefined {
   if (recipe === undefined || model?.kind !== 'ready' || model.model.blocks > MAX_BLOCKS) return undefined;
   const rounded = recipe.recompute === 'auto' ? Math.round(availableBytes / ROUNDED_BYTES) : 0;
-  return JSON.stringify([{ ...recipe, name: '', data: '', output_dir: '', learning_rate: 0 }, model.id, rounded]);
+  const { image_size, labels } = recipe.data;
+  return JSON.stringify([{ ...recipe, name: '', data: { image_size, labels }, output_dir: '', learning_rate: 0 }, model.id, rounded]);
 }

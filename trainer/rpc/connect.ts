@@ -25,6 +25,8 @@ import { WORKER_PROGRESS } from './worker-progress.ts';
 
 /** A daemon that can't answer in this time is no use; a tunnel to another continent takes a second. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
+/** The daemon pings twice in this time: a line that is silent for longer was cut without a word. */
+const SILENCE_MS = 75_000;
 /** What a client lets wait for a daemon that does not read. */
 const MAX_QUEUED_BYTES = 4 * MAX_FRAME_BYTES;
 
@@ -43,6 +45,8 @@ export interface ConnectOptions {
   /** Whether `job/event` and `job/changed` are wanted. */
   readonly events?: boolean;
   readonly timeoutMs?: number;
+  /** Of a daemon by its address, how long it may say nothing. */
+  readonly silenceMs?: number;
 }
 
 export interface DaemonClient {
@@ -65,6 +69,7 @@ export async function connectDaemon(address: DaemonAddress, options: ConnectOpti
   const { url } = place;
   const timeoutMs = options.timeoutMs ?? HANDSHAKE_TIMEOUT_MS;
   const socket = await open(place, timeoutMs);
+  if ('url' in address) endWhenSilent(socket, options.silenceMs ?? SILENCE_MS);
   const transport = socketTransport(fromWebSocket(socket), { maxQueuedBytes: MAX_QUEUED_BYTES });
   const connection = createMessageConnection(transport.reader, transport.writer, NullLogger);
   const closed = new Promise<string>(resolve => {
@@ -165,6 +170,13 @@ function open({ url, token, ca }: RemoteAddress, timeoutMs: number): Promise<Web
       ),
     );
   });
+}
+
+/** A tunnel that hangs or a machine that slept leaves a socket open that nothing comes from. */
+function endWhenSilent(socket: WebSocket, silenceMs: number): void {
+  const timer = setTimeout(() => socket.terminate(), silenceMs).unref();
+  for (const sign of ['ping', 'message'] as const) socket.on(sign, () => timer.refresh());
+  socket.once('close', () => clearTimeout(timer));
 }
 
 const isTrustError = ({ code = '' }: NodeJS.ErrnoException): boolean => /CERT|SIGNATURE|ALTNAME|ISSUER/.test(code);

@@ -79,10 +79,11 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   let ending: Promise<void> | undefined;
 
   const jobSettings = { cacheDir, engineFromEnvironment, hub };
+  const availableBytes = options.availableBytes ?? availableMemoryBytes;
   const jobs = new JobQueue({
     workerFile: options.workerFile,
     known: await readJobs(stateDir, jobSettings),
-    availableBytes: options.availableBytes ?? availableMemoryBytes,
+    availableBytes,
     onChange: record => {
       jobsFile.save();
       for (const session of sessions.values()) session.notify('jobChanged', record);
@@ -107,6 +108,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     ring,
     cacheDir,
     estimator: new EstimateWorker(options.estimateFile),
+    availableBytes,
     jobSettings,
     status: () => {
       const records = jobs.list();

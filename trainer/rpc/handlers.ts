@@ -21,6 +21,8 @@ export interface Services {
   readonly ring: EventRing;
   readonly cacheDir: string;
   readonly estimator: EstimateWorker;
+  /** Memory that is free now. */
+  availableBytes(): number;
   /** Engine and hub of every job, as the daemon was started with. */
   readonly jobSettings: Omit<JobContext, 'baseDir'>;
   status(): DaemonStatus;
@@ -70,7 +72,7 @@ export const handlers: Handlers = {
     await deleteRunFolder(runDir);
     return {};
   },
-  estimate: ({ recipe }, { cacheDir, estimator }) => estimate(recipe, cacheDir, estimator),
+  estimate: ({ recipe }, services) => estimate(recipe, services),
   train: (params, services) =>
     once(params, services, async () => {
       const { recipe: source } = params;
@@ -133,6 +135,8 @@ export const handlers: Handlers = {
   listJobs: (_, { queue }) => queue.list(),
   waitForJob: ({ id, progressToken, abortOnCancel = false }, { queue }, call) =>
     new Promise((resolve, reject) => {
+      // Nothing is registered for a job that is not there.
+      queue.check(id);
       const unwatch = progressToken === undefined ? () => undefined : call.watch(id, event => call.progress(progressToken, event));
       // A client that dies wants nothing: its job goes on.
       const stay = call.onGone(() => leave('the client is gone'));

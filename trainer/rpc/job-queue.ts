@@ -89,9 +89,9 @@ export class JobQueue {
     });
   }
 
-  /** In the order they came. */
+  /** In the order they came, as `told`. */
   list(): JobRecord[] {
-    return [...this.jobs.values()].map(({ record }) => record);
+    return [...this.jobs.values()].map(({ record }) => told(record));
   }
 
   find(id: string): JobRecord | undefined {
@@ -140,6 +140,11 @@ export class JobQueue {
     const job = this.get(id);
     this.change(job, { priority });
     return job.record;
+  }
+
+  /** @throws DaemonError 'job-missing' */
+  check(id: string): void {
+    this.get(id);
   }
 
   /** Calls back once, when the job has ended; at once where it has. @returns takes the callback away */
@@ -257,7 +262,7 @@ export class JobQueue {
   private change(job: Job, change: Partial<JobRecord>): void {
     const before = job.record.state;
     job.record = { ...job.record, ...change };
-    this.params.onChange(job.record);
+    this.params.onChange(told(job.record));
     if (job.record.state !== before) this.params.onEvent(job.record.id, { type: 'state', state: job.record.state });
   }
 
@@ -265,6 +270,13 @@ export class JobQueue {
     const ended = [...this.jobs.values()].filter(({ record }) => hasEnded(record));
     for (const { record } of ended.slice(0, Math.max(0, ended.length - MAX_ENDED))) this.jobs.delete(record.id);
   }
+}
+
+/** What everybody hears of a job: without the summary of a run, which may be long, lies in its folder, and is for who waits for this job. */
+function told(record: JobRecord): JobRecord {
+  if (record.runDir === undefined) return record;
+  const { result: _, ...rest } = record;
+  return rest;
 }
 
 function outcomeOf({ wish }: Job, outcome: WorkerOutcome): Partial<JobRecord> {

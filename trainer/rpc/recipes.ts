@@ -1,7 +1,7 @@
 /** A recipe that came as text: parsed, and the memory that its run would take. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { availableMemoryBytes } from '../engine/machine.ts';
+import { hasGpu, USABLE_SHARE } from '../engine/machine.ts';
 import { findComplete, repoFolder } from '../hub/hub-cache.ts';
 import { isHubName } from '../hub/hub-download.ts';
 import { readModelHeaders } from '../hub/open-model.ts';
@@ -21,15 +21,24 @@ export function recipeOf({ text, fileName, overrides = [] }: RecipeSource): Reci
   throw new DaemonError('bad-recipe', `${fileName}: ${errors.map(({ message }) => message).join('; ')}`, { details: { problems } });
 }
 
+interface EstimateServices {
+  readonly cacheDir: string;
+  readonly estimator: EstimateWorker;
+  availableBytes(): number;
+}
+
 /**
  * The memory of a run from headers alone, against what is free now.
  * @throws DaemonError 'model-missing' where the model is not on this machine yet
  */
-export async function estimate(source: RecipeSource, cacheDir: string, estimator: EstimateWorker): Promise<unknown> {
+export async function estimate(source: RecipeSource, { cacheDir, estimator, ...services }: EstimateServices): Promise<unknown> {
   const recipe = recipeOf(source);
   const { config, tensors } = await readModelHeaders(await modelPath(recipe, source.baseDir, cacheDir));
-  const availableBytes = availableMemoryBytes();
-  return { ...(await estimator.run({ recipe, headers: { config, tensors }, allLevels: true, compare: true })), availableBytes };
+  const availableBytes = services.availableBytes();
+  const device = hasGpu() ? 'gpu' : 'cpu';
+  const usableBytes = USABLE_SHARE * availableBytes;
+  const params = { recipe, headers: { config, tensors }, device, usableBytes, allLevels: true, compare: true } as const;
+  return { ...(await estimator.run(params)), availableBytes };
 }
 
 /** What a model takes to generate text: its weights in float32, and the engine with its caches beside them. */

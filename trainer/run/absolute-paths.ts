@@ -6,11 +6,12 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 /** A model that is no path from here is a name on the hub and stays as it is. */
 export function withAbsolutePaths(recipe: Recipe, baseDir: string): Recipe {
   const absolute = (file: string): string => path.resolve(baseDir, file);
-  const { data, importance } = recipe;
+  const { data, importance, benchmarks } = recipe;
   return {
     ...recipe,
     model: existsSync(absolute(recipe.model)) ? absolute(recipe.model) : recipe.model,
     data: { ...data, train: data.train.map(absolute), eval: data.eval.map(absolute) },
+    benchmarks: Object.fromEntries(Object.entries(benchmarks).map(([task, file]) => [task, absolute(file)])),
     importance: { ...importance, scores: importance.scores === undefined ? undefined : absolute(importance.scores) },
   };
 }

@@ -39,6 +39,8 @@ const trainerStateSchema = z.object({
   window: z.object({ loss: z.number(), steps: z.number(), tokens: z.number(), seconds: z.number() }),
   best: z.object({ step: z.number(), value: z.number(), evaluation: evaluationSchema }).optional(),
   before: evaluationSchema.optional(),
+  /** The evaluation after this update was broken off by a stop: a run that goes on begins with it. */
+  evaluationDue: z.boolean().optional(),
   baseFingerprint: z.string(),
   /** The resolved recipe: what may not change on the way. */
   recipe: z.string(),

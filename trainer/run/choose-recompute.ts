@@ -1,14 +1,11 @@
 /** What the backward pass keeps: as the recipe says, or the fastest way that the free memory allows. */
-import { availableMemoryBytes } from '../engine/machine.ts';
+import { availableMemoryBytes, USABLE_SHARE } from '../engine/machine.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import { estimateRecipe, type MemoryEstimate } from '../memory/predict.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { MemoryPlan } from '../protocol/view/run.ts';
 import type { Bucket } from '../train/data/batch-plan.ts';
 import type { Base } from './open-base.ts';
-
-/** The rest is for the system and for other programs. */
-export const USABLE_SHARE = 0.5;
 
 export interface RecomputeChoice {
   readonly policy: RecomputePolicy;

@@ -92,8 +92,12 @@ export function labelResult(names: readonly string[], counts: readonly (readonly
   const totals = counts.map(row => row.reduce((sum, count) => sum + count, 0));
   const judged = totals.reduce((sum, count) => sum + count, 0);
   const right = counts.reduce((sum, row, i) => sum + (row[i] ?? 0), 0);
+  // Without zeros: a thousand classes have a million pairs, nearly all of which never occur.
   const confusion = Object.fromEntries(
-    names.map((name, i) => [name, Object.fromEntries(names.map((given, j) => [given, counts[i]?.[j] ?? 0]))]),
+    names.map((name, i) => [
+      name,
+      Object.fromEntries(names.flatMap((given, j) => (counts[i]?.[j] ? [[given, counts[i]?.[j] as number]] : []))),
+    ]),
   );
   return { accuracy: right / judged, majority: Math.max(...totals) / judged, confusion };
 }

@@ -98,6 +98,10 @@ export async function openModelFolder({ model, revision, context, job }: Omit<Op
       report ??= job.progress('download', totalBytes, 'bytes', bytes);
       report(bytes, file);
     },
+  }).catch(error => {
+    // What is aborted says nothing of why.
+    job.checkStop();
+    throw error;
   });
 }
 

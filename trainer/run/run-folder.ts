@@ -3,13 +3,14 @@ import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../hub/durable-file.ts';
 import { partialPath } from '../importance/partial-scores.ts';
+import { isRunning } from '../process-identity.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { RunError } from './run-error.ts';
 import { RUN_FILES } from './run-files.ts';
-import { isRunning, LOCK_FILE, takeRunLock } from './run-lock.ts';
+import { LOCK_FILE, takeRunLock } from './run-lock.ts';
 import { endedBeforeFirstStep, type RunState, readRunState, STATE_FILE } from './run-state.ts';
 
 /** Of a run, what a heatmap is drawn from. */

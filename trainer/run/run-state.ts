@@ -3,9 +3,9 @@ import { open, readdir, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../hub/durable-file.ts';
+import { isRunning, ownIdentity, type ProcessIdentity } from '../process-identity.ts';
 import { systemErrorCode } from './run-error.ts';
 import { RUN_FILES } from './run-files.ts';
-import { isRunning, ownIdentity, type ProcessIdentity } from './run-lock.ts';
 
 const stateSchema = z.object({
   state: z.enum(['preparing', 'running', 'stopped', 'finished', 'failed']),

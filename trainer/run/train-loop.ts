@@ -1,6 +1,6 @@
 /** The loop: update after update, with metrics, evaluation, checkpoints, the watch over the loss, and the wish to stop in between. */
 import path from 'node:path';
-import { writeTextFile } from '../hub/durable-file.ts';
+import { writeJson } from '../hub/durable-file.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { dataStart, stepsPerEpoch } from '../train/data/batches.ts';
 import { DataError } from '../train/data/data-error.ts';
@@ -103,6 +103,7 @@ class TrainLoop {
     const { job, keeper, memory } = this.params;
     const { totalSteps } = this.schedule;
     await keeper.update({ state: 'running', step: this.state.step, totalSteps });
+    if (this.state.evaluationDue) await this.evaluate();
     job.phase('train', `training: ${totalSteps - this.state.step} of ${totalSteps} updates`);
     const report = job.progress('train', totalSteps, 'steps', this.state.step);
     while (this.state.step < totalSteps) {
@@ -238,12 +239,13 @@ class TrainLoop {
     memory.endTraining();
     const found = await evaluate({ session, evaluator, job });
     memory.skip();
+    this.state = { ...this.state, evaluationDue: found ? undefined : true };
     if (!found) return false;
     if (!Number.isFinite(found.loss)) throw diverged(`the evaluation loss is not a finite number at step ${this.state.step}`);
     this.evaluation = found;
     await this.emit(evaluationMetrics(found));
     const { best, step, before } = this.state;
-    await writeTextFile(path.join(runDir, RUN_FILES.evaluation), `${JSON.stringify({ step, before: before ?? null, newest: found })}\n`);
+    await writeJson(path.join(runDir, RUN_FILES.evaluation), { step, before: before ?? null, newest: found });
     const value = bestModelValue(found, recipe.metric_for_best_model);
     if (best && best.value >= value) return false;
     this.state = { ...this.state, best: { step, value, evaluation: { ...found } } };

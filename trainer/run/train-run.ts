@@ -1,4 +1,5 @@
 /** The jobs 'train' and 'resume': a run folder from its first file to its summary. */
+import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { byteSize } from '../graph/types.ts';
 import { writeJson } from '../hub/durable-file.ts';
@@ -121,8 +122,12 @@ async function guarded(params: RunParams): Promise<TrainResult> {
 async function run(params: RunParams): Promise<TrainResult> {
   const { runDir, job, keeper, checkpoint, recipe } = params;
   const prepared = await prepareTraining({ ...params, startedAt: keeper.state.startedAt });
+  // All of it is read; a network drive or Windows would not let an open checkpoint be deleted when newer ones follow.
+  await checkpoint?.close();
   try {
     checkNothingLeft(params, prepared);
+    // The summary of a part that was stopped names a checkpoint that is soon an old one.
+    await rm(path.join(runDir, RUN_FILES.summary), { force: true });
     const { attachment, program, memory: known } = prepared;
     const gradientBytes = program.maxGradNorm > 0 && program.accumulationSteps === 1 ? bytesOf(attachment.trainables) : 0;
     const memory = new MemoryMeter({ ...known, gradientBytes });
@@ -133,7 +138,7 @@ async function run(params: RunParams): Promise<TrainResult> {
       memory.endInference();
     } else before = await rehearse({ prepared, runDir, job, memory });
     job.checkStop();
-    if (checkpoint) await writeRunRecipe(runDir, recipe);
+    await writeRunRecipe(runDir, recipe);
     const outcome = await runTrainLoop({ prepared, runDir, job, keeper, memory, start: checkpoint?.state, before });
     return await finish(params, { prepared, outcome, before, memory });
   } finally {

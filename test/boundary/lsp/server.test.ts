@@ -132,6 +132,20 @@ describe('an editor that takes what is pushed', () => {
     await client.diagnostics(uri, ({ length }) => length === 0);
   });
 
+  it('asks an editor that pulls to do so when files have changed', async () => {
+    const client = connect();
+    await client.initialize({ textDocument: { diagnostic: {} }, workspace: { diagnostics: { refreshSupport: true } } });
+    const asked = new Promise<void>(resolve => client.connection.onRequest('workspace/diagnostic/refresh', () => (resolve(), null)));
+    const pull = async () =>
+      (await client.request<{ items: { code: string }[] }>('textDocument/diagnostic', { textDocument: { uri } })).items;
+    await open(client, 'model: models/tiny\nr: 8\nmax_length: 32\ndata:\n  train: much-later.jsonl\n');
+    expect((await pull()).map(({ code }) => code)).toContain('data-not-found');
+    writeFileSync(path.join(folder, 'much-later.jsonl'), '{"text":"a","label":"b"}\n');
+    await client.notify('workspace/didChangeWatchedFiles', { changes: [] });
+    await asked;
+    expect(await pull()).toEqual([]);
+  });
+
   it('makes little of what is missing here while the daemon is on another machine', async () => {
     const client = connect();
     await client.initialize({});

@@ -81,12 +81,27 @@ describe('the door', () => {
     client.close();
   });
 
+  test('a line that nothing comes over is given up by the client', async () => {
+    const address = { url: urlOf(daemon), token: daemon.discovery.token };
+    const client = await connectDaemon(address, { client: { name: 'test', version: '0' }, silenceMs: 100 });
+    expect(await client.closed).toContain('closed');
+    await expect(client.request('daemonStatus', {})).rejects.toMatchObject({ code: 'daemon-gone' });
+  });
+
   test('plain HTTP gets an answer', async () => {
     expect((await fetch(`http://127.0.0.1:${daemon.discovery.port}/`)).status).toBe(426);
   });
 });
 
 describe('what a client sends', () => {
+  test('a wait for a job that nobody knows is refused, and leaves nothing behind', async () => {
+    const client = await connectTo(daemon);
+    await expect(client.request('waitForJob', { id: 'nobody', progressToken: 'x' })).rejects.toMatchObject({ code: 'job-missing' });
+    client.close();
+    await client.closed;
+    await stillServes();
+  });
+
   test('a frame that is too large ends its connection alone', async () => {
     const socket = await openRaw();
     socket.on('error', () => undefined);

@@ -162,6 +162,12 @@ describe('jobs', () => {
     const models = await client.request('listModels', { folders: [task.folder] });
     expect(models).toContainEqual(expect.objectContaining({ name: 'model', source: 'folder', family: 'llama' }));
     expect(await client.request('estimate', { recipe: longRecipe() })).toMatchObject({ totalBytes: expect.any(Number) });
+    // As a run chooses: the fastest level, and the leanest where nothing fits.
+    const automatic = { ...longRecipe(), overrides: ['recompute=auto'] };
+    expect(await client.request('estimate', { recipe: automatic })).toMatchObject({ recompute: 'none' });
+    freeBytes = 1;
+    expect(await client.request('estimate', { recipe: automatic })).toMatchObject({ recompute: 'sqrt', availableBytes: 1 });
+    freeBytes = 2 ** 40;
     expect(client.server.capabilities.requests).toEqual(Object.values(requests).map(({ method }) => method));
   });
 

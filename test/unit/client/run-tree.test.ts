@@ -1,6 +1,6 @@
 /** The view Runs: one item for a run and its job, in the right group, with what can be done to it. */
 import { expect, test } from 'vitest';
-import { runTree } from '../../../client/views/run-tree.ts';
+import { newestRun, runTree } from '../../../client/views/run-tree.ts';
 import type { JobRecord, RunInfo } from '../../../trainer/protocol/rpc-messages.ts';
 
 const nowMs = Date.parse('2026-01-02T12:00:00Z');
@@ -53,6 +53,18 @@ test('groups stand in the order of what one looks for, newest run first', () => 
     ['Failed', 'bad'],
     ['Finished', 'new', 'old'],
   ]);
+});
+
+test('the last run is the newest, whatever became of it and of others', () => {
+  const items = tree([
+    run('spam', { state: 'failed', startedAt: at(50) }),
+    run('spam-2', { name: 'spam', startedAt: at(20) }),
+    run('spam-3', { name: 'spam', state: 'stopped', startedAt: at(30) }),
+    run('spam-filter', { startedAt: at(5) }),
+  ]).flatMap(group => group.items);
+  expect(newestRun(items, 'spam')?.runDir).toBe('/w/runs/spam-2');
+  expect(newestRun(items)?.runDir).toBe('/w/runs/spam-filter');
+  expect(newestRun(items, 'ham')).toBeUndefined();
 });
 
 test('a run and its job are one item, which the job moves', () => {

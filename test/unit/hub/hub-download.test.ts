@@ -265,6 +265,9 @@ describe('says what to do', () => {
     await hubError(() => downloadModel('org/model', busy.options));
     writeFileSync(join(busy.dir, '.lock'), String(process.ppid));
     expect((await hubError(() => downloadModel('org/model', busy.options))).message).toContain(`process ${process.ppid} is downloading`);
+    // The number of a process that is gone, used again by this one.
+    writeFileSync(join(busy.dir, '.lock'), JSON.stringify({ pid: process.pid, startTime: '1' }));
+    expect((await hubError(() => downloadModel('org/model', busy.options))).message).not.toContain('is downloading');
   });
 
   test('a listing that lies about its files', async () => {

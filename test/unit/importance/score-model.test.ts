@@ -174,6 +174,11 @@ test('an exact measure, interrupted, goes on with the next sweep', async () => {
   const resumed = await scoreModel(params);
   expect(steps[0]).toBe(3);
   expect(resumed).toEqual(await scoresOf('taylor', data));
+  // With more memory the first sweep takes modules that were not begun, and with less fewer: what was kept is of neither cut.
+  for (const sweepBytes of [1e9, 1]) {
+    const cut = { ...data, sweepBytes };
+    expect(await scoreModel({ ...params, data: cut })).toEqual(await scoresOf('taylor', cut));
+  }
 });
 
 describe.each(['taylor_row', 'qm_taylor', 'wanda'] as const)('%s, interrupted', measure => {

@@ -2,6 +2,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import { findCheckpoint } from '../../../trainer/adapter/find-checkpoint.ts';
 import { listCheckpoints } from '../../../trainer/run/checkpoint.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { describeFailure } from '../../../trainer/run/run-error.ts';
@@ -60,6 +61,60 @@ for (const engine of engines)
       });
     },
   );
+
+describe('an interruption at an awkward moment', () => {
+  const settings = [
+    'engine=portable',
+    'max_steps=4',
+    'save_strategy="no"',
+    'eval_strategy=steps',
+    'eval_steps=2',
+    'load_best_model_at_end=true',
+  ];
+  const linesOf = async (runDir: string) => (await readMetrics(runDir)).map(({ step, loss, eval_loss }) => ({ step, loss, eval_loss }));
+
+  test.each([2, 4])('in the evaluation after update %i: the run that goes on makes up for it', async step => {
+    const recipe = task.recipe(...settings);
+    const whole = join(task.folder, `evaluation ${step} whole`);
+    const { value: expected } = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: whole, context });
+    const runDir = join(task.folder, `evaluation ${step} parts`);
+    let steps = 0;
+    const first = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir, context }, (event, job) => {
+      if (event.type === 'metrics') steps = event.step;
+      if (event.type === 'phase' && event.name === 'train') return;
+      if (event.type === 'progress' && event.phase === 'evaluate' && steps === step)
+        job.requestStop({ save: true, reason: 'the test says so' });
+    });
+    expect(first.value).toMatchObject({ state: 'stopped', steps: step });
+    expect((await linesOf(runDir)).at(-1)?.eval_loss).toBeUndefined();
+    const { value } = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
+    expect(value).toMatchObject({ state: 'finished', steps: 4 });
+    expect(value.after?.loss).toBe(expected.after?.loss);
+    expect(value.checkpoint?.split('/').at(-1)).toBe(expected.checkpoint?.split('/').at(-1));
+    expect(await linesOf(runDir)).toEqual(await linesOf(whole));
+  });
+
+  test('before the first checkpoint: what the resume changes is kept', async () => {
+    const runDir = join(task.folder, 'unsaved');
+    const recipe = task.recipe('engine=portable', 'max_steps=4', 'save_strategy="no"');
+    await runInProcess({ kind: 'train', recipe, runDir, context }, stopAfter(1, false));
+    const { value } = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: ['max_steps=2'], context });
+    expect(value).toMatchObject({ state: 'finished', steps: 2 });
+    expect(readFileSync(join(runDir, 'recipe.yaml'), 'utf8')).toMatch(/^max_steps: 2$/m);
+  });
+
+  test('after a stop: a part that breaks off does not hand over what the part before it did', async () => {
+    const runDir = join(task.folder, 'broken');
+    const recipe = task.recipe('engine=portable', 'max_steps=4', 'save_strategy=steps', 'save_steps=2');
+    await runInProcess({ kind: 'train', recipe, runDir, context }, stopAfter(1));
+    expect((await findCheckpoint(runDir))?.endsWith('step-000001')).toBe(true);
+    const crash = runInProcess({ kind: 'resume', runDir, overrides: [], context }, event => {
+      if (event.type === 'metrics' && event.step === 3) throw new Error('the power went out');
+    });
+    await expect(crash).rejects.toThrow('the power went out');
+    expect((await findCheckpoint(runDir))?.endsWith('step-000002')).toBe(true);
+  });
+});
 
 describe('what may change', () => {
   const runDir = join(task.folder, 'changes');

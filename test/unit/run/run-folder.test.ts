@@ -4,11 +4,12 @@ import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, writeF
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
+import { isRunning, ownIdentity } from '../../../trainer/process-identity.ts';
 import { appendMetrics, readMetrics, rewindMetrics } from '../../../trainer/run/metrics-file.ts';
 import { RunError } from '../../../trainer/run/run-error.ts';
 import { RUN_FILES } from '../../../trainer/run/run-files.ts';
 import { beginRunFolder, listRuns, summarizeRun } from '../../../trainer/run/run-folder.ts';
-import { isRunning, ownIdentity, takeRunLock } from '../../../trainer/run/run-lock.ts';
+import { takeRunLock } from '../../../trainer/run/run-lock.ts';
 import { STATE_FILE, StateKeeper } from '../../../trainer/run/run-state.ts';
 
 let folder: string;

@@ -17,9 +17,9 @@ async function labels(marked: string): Promise<string[]> {
   return (await completionsAt(await viewOf(text, { folder }), at, path.join(folder, 'cache'))).map(({ label }) => label);
 }
 
-async function completed(marked: string, label: string): Promise<string> {
+async function completed(marked: string, label: string, name?: string): Promise<string> {
   const { text, at } = atCursor(marked);
-  const found = (await completionsAt(await viewOf(text, { folder }), at, path.join(folder, 'cache'))).find(
+  const found = (await completionsAt(await viewOf(text, { folder, ...(name && { name }) }), at, path.join(folder, 'cache'))).find(
     choice => choice.label === label,
   );
   return found === undefined ? `no ${label}` : applyChange(text, { range: found.range, newText: found.insert });
@@ -38,6 +38,17 @@ describe('completion', () => {
     expect(found).not.toContain('model');
     expect(await completed('model: m\nlear|', 'learning_rate')).toBe('model: m\nlearning_rate: ');
     expect(await completed('model: m\nda|', 'data')).toBe('model: m\ndata:\n  ');
+  });
+
+  it('writes JSON into a JSON recipe, between quotes or with its own', async () => {
+    const inJson = (marked: string, label: string) => completed(marked, label, 'mine.rowtune.json');
+    expect(await inJson('{\n  "lear|"\n}', 'learning_rate')).toBe('{\n  "learning_rate"\n}');
+    expect(await inJson('{\n  lear|\n}', 'learning_rate')).toBe('{\n  "learning_rate": \n}');
+    expect(await inJson('{\n  "da|"\n}', 'data')).toBe('{\n  "data"\n}');
+    expect(await inJson('{\n  da|\n}', 'data')).toBe('{\n  "data": {}\n}');
+    expect(await inJson('{\n  "method": "|"\n}', 'spsft+lora')).toBe('{\n  "method": "spsft+lora"\n}');
+    expect(await inJson('{\n  "method": |\n}', 'spsft')).toBe('{\n  "method": "spsft"\n}');
+    expect(await inJson('{\n  "packing": |\n}', 'true')).toBe('{\n  "packing": true\n}');
   });
 
   it('offers the keys of a group in block and flow style', async () => {

@@ -4,11 +4,11 @@ import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
+import { isRunning } from '../../process-identity.ts';
 import { byteSize, duration, table } from '../../protocol/format.ts';
 import { type DaemonOptions, startDaemon } from '../../rpc/daemon.ts';
 import { DaemonError } from '../../rpc/daemon-error.ts';
 import { readDiscovery } from '../../rpc/discovery.ts';
-import { isRunning } from '../../run/run-lock.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import {
   type AddCommand,

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
-import { availableMemoryBytes, hasGpu } from '../../engine/machine.ts';
+import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../../engine/machine.ts';
 import { type DownloadOptions, isHubName } from '../../hub/hub-download.ts';
 import { HubError } from '../../hub/hub-error.ts';
 import { readHubHeaders } from '../../hub/hub-headers.ts';
@@ -11,7 +11,6 @@ import { describeNothingFits, planMemory } from '../../memory/plan.ts';
 import { estimateRecipe, type MemoryEstimate, type RecipeEstimate } from '../../memory/predict.ts';
 import { byteSize, grouped, percent, table } from '../../protocol/format.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
-import { USABLE_SHARE } from '../../run/choose-recompute.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { withOverrides } from '../job-command.ts';

@@ -1,4 +1,5 @@
 /** Rules about what is trained. */
+import { modelParts } from './model-settings.ts';
 import type { Rule } from './rule.ts';
 
 export const methodRules: readonly Rule[] = [
@@ -52,7 +53,7 @@ export const methodRules: readonly Rule[] = [
     doc: 'Something is left to train.',
     reads: ['freeze'],
     check: ({ freeze }) =>
-      new Set(freeze).size === 5
+      Object.keys(modelParts).every(part => (freeze as readonly string[]).includes(part))
         ? { at: 'freeze', on: 'key', message: 'every part of the model is frozen, so nothing would be trained' }
         : undefined,
   },

@@ -47,7 +47,7 @@ export const modelSettings = {
     choice({
       auto: 'TensorFlow where it is installed, else the portable engine with a warning.',
       tensorflow: 'TensorFlow, on the CPU or a CUDA GPU; an error where it is missing.',
-      portable: 'WebGPU or WebAssembly, with nothing to install.',
+      portable: 'WebAssembly, with nothing to install; WebGPU after `rowtune engine install --variant webgpu`.',
     }),
     'auto',
     { doc: 'What computes: an engine that is asked for by name and missing is an error.' },
@@ -83,6 +83,16 @@ export const modelSettings = {
 const DEFAULT_R: Readonly<Record<string, number>> = { lora: 16, dora: 16, rosa: 16, 'spsft+lora': 16, vera: 256 };
 /** Of the rows beside a low-rank product. */
 const DEFAULT_RATIO = 0.02;
+
+/** What `freeze` names: every weight belongs to one of them. */
+export const modelParts = {
+  attention: 'The projections of attention blocks (the FA- variants of the paper).',
+  mlp: 'The feed-forward layers.',
+  convolution: 'The convolutions of a ResNet.',
+  norm: 'The normalisation layers.',
+  embedding: 'The token, position and patch embeddings.',
+  head: 'The language-model or classifier head.',
+} as const;
 
 export const methodSettings = {
   method: defaulted(
@@ -153,24 +163,10 @@ export const methodSettings = {
       memory: 'Fewer targets mean fewer kept inputs, gradients and optimizer states.',
     },
   ),
-  freeze: defaulted(
-    listOf(
-      choice({
-        attention: 'The projections of attention blocks (the FA- variants of the paper).',
-        mlp: 'The feed-forward layers.',
-        convolution: 'The convolutions of a ResNet.',
-        norm: 'The normalisation layers.',
-        embedding: 'The token, position and patch embeddings.',
-        head: 'The language-model or classifier head.',
-      }),
-      'a list of parts of the model',
-    ),
-    [],
-    {
-      doc: 'Parts of the model that stay as they are even where target_modules or modules_to_save matches them.',
-      memory: 'A frozen part keeps no gradient and no optimizer state.',
-    },
-  ),
+  freeze: defaulted(listOf(choice(modelParts), 'a list of parts of the model'), [], {
+    doc: 'Parts of the model that stay as they are even where target_modules or modules_to_save matches them.',
+    memory: 'A frozen part keeps no gradient and no optimizer state.',
+  }),
   modules_to_save: derived(
     listOf(text({ noun: 'module name or /regular expression/', maxLength: 200, refuse: refuseModule }), "'head' or a list of module names"),
     '[] for causal_lm, [head] for classification',
