@@ -196,7 +196,8 @@ function scheduleAll(): void {
 /** Files have changed; an editor that pulls does so when it is told to. */
 function lookAgain(): void {
   scheduleAll();
-  pulling ??= setTimeout(() => {
+  if (pulling !== undefined) return;
+  pulling = setTimeout(() => {
     pulling = undefined;
     void guarded('files', undefined, refreshClient);
   }, REFRESH_MS);

@@ -131,7 +131,7 @@ export function checkBudget(modules: readonly RowsOf[], budget: Budget): void {
     const fewest = Math.min(...small.map(module => module.weight.shape[0] as number));
     const shown = small.slice(0, 3).map(module => `${module.name} (${module.weight.shape[0]} rows)`);
     throw new SelectionError(
-      `r ${budget.r} is above the rows of ${small.length} layers: ${shown.join(', ')}${small.length > 3 ? ', …' : ''}; set r to ${fewest} or less, leave these layers out of target_modules, or give a ratio`,
+      `r ${budget.r} is above the rows of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}: ${shown.join(', ')}${small.length > 3 ? ', …' : ''}; set r to ${fewest} or less, leave these layers out of target_modules, or give a ratio`,
     );
   }
 }

@@ -4,7 +4,8 @@ import os from 'node:os';
 import path from 'node:path';
 import { partialPath } from '../../trainer/importance/partial-scores.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
-import { HEATMAP_FILES } from '../../trainer/run/run-folder.ts';
+import { RUN_FILES } from '../../trainer/run/run-files.ts';
+import { HEATMAP_FILES, readRunRecipe } from '../../trainer/run/run-folder.ts';
 
 /** Ten times the scores of a model of 405 billion parameters. */
 const MAX_BYTES = 2 ** 30;
@@ -34,8 +35,8 @@ export function createFarScores(daemon: () => Promise<Pick<DaemonClient, 'reques
     let page = await client.request('readScores', { path: from, from: 0, version: known });
     if (page.version === known) return;
     if (page.version === '') {
-      versions.delete(from);
-      return rm(to, { force: true });
+      if (versions.delete(from)) await rm(to, { force: true });
+      return;
     }
     if (page.size > MAX_BYTES) throw new Error(`${from} has ${page.size} bytes; at most ${MAX_BYTES} are copied`);
     const { version, size, modifiedMs } = page;
@@ -69,6 +70,11 @@ export function createFarScores(daemon: () => Promise<Pick<DaemonClient, 'reques
       }
       await mkdir(place, { recursive: true });
       for (const name of HEATMAP_FILES) await bring(path.posix.join(source, name), path.join(place, name));
+      const [own, copy] = [path.posix.join(source, RUN_FILES.scores), path.join(place, RUN_FILES.scores)];
+      // Without scores of its own it may have taken saved ones, which lie over there too: here they stand in its folder.
+      if (versions.has(own) || versions.has(partialPath(own))) return place;
+      const saved = (await readRunRecipe(place).catch(() => undefined))?.importance.scores;
+      if (saved !== undefined) await bring(saved, copy);
       return place;
     },
     async dispose() {

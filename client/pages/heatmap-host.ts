@@ -185,7 +185,7 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
   const jobs = watchJobs();
   function watchJobs(): { readonly dispose: () => void } {
     /** Jobs whose progress is shown, by the source they work on. */
-    const runDirs = new Map<string, string>();
+    const runDirs = new Map<string, string>(services.jobs().flatMap(({ id, runDir }) => (runDir === undefined ? [] : [[id, runDir]])));
     const sourceOf = (jobId: string): string | undefined =>
       sources.find(source => source.jobId === jobId || source.path === runDirs.get(jobId))?.path;
     const stops = [

@@ -26,7 +26,7 @@ const coverageSchema = z.object({
 export interface ScoresPlace {
   readonly file: string;
   readonly isPartial: boolean;
-  /** Another one where the file was written anew. */
+  /** Another one where the file was written anew, or a run has chosen its rows. */
   readonly version: string;
 }
 
@@ -45,12 +45,16 @@ const messageOf = (error: unknown): string => (error instanceof Error ? error.me
 
 /** The complete scores where there are any that are newer than partial ones. */
 export async function placeOfScores(source: string): Promise<ScoresPlace | undefined> {
-  const file = (await isFolder(source)) ? await scoresOfRun(source) : source;
-  const [whole, partial] = await Promise.all([file, partialPath(file)].map(async name => stat(name).catch(() => undefined)));
+  const isRun = await isFolder(source);
+  const file = isRun ? await scoresOfRun(source) : source;
+  const look = (names: readonly string[]) => Promise.all(names.map(async name => stat(name).catch(() => undefined)));
+  const [whole, partial] = await look([file, partialPath(file)]);
+  // A run chooses its rows behind its scores.
+  const chosen = isRun ? await look([RUN_FILES.selection, RUN_FILES.coverage].map(name => path.join(source, name))) : [];
   const found = partial && (!whole || partial.mtimeMs > whole.mtimeMs) ? partial : whole;
   if (!found?.isFile()) return undefined;
   const isPartial = found === partial;
-  return { file: isPartial ? partialPath(file) : file, isPartial, version: `${found.ino} ${found.mtimeMs} ${found.size}` };
+  return { file: isPartial ? partialPath(file) : file, isPartial, version: [found, ...chosen].map(each => `${each?.ino} ${each?.mtimeMs} ${each?.size}`).join() };
 }
 
 /** A run whose recipe names saved scores has none of its own. */

@@ -257,5 +257,7 @@ function overviewOf(info: RunInfo, job: JobRecord | undefined): RunOverview {
   const isOver = info.state === 'stopped' || info.state === 'failed' || info.state === 'interrupted';
   // What has done no update is begun anew, by its recipe.
   const resumable = isOver && info.step > 0 && info.step < (info.totalSteps || Number.POSITIVE_INFINITY);
-  return { ...info, job: shownJob(job), resumable };
+  // It was resumed in a terminal: a job that ended before says nothing of it.
+  const isElsewhere = !isOver && info.state !== 'finished' && job?.endedAt !== undefined && info.updatedAt > job.endedAt;
+  return { ...info, job: isElsewhere ? undefined : shownJob(job), resumable };
 }

@@ -2,6 +2,7 @@
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { z } from 'zod';
+import { counted } from '../../trainer/protocol/format.ts';
 import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
 import {
   MAX_PROMPT,
@@ -209,5 +210,5 @@ function endOf(job: JobRecord): Partial<TryAnswer> {
   const rate = result.tokensPerSecond > 0 ? `, ${result.tokensPerSecond.toFixed(1)} a second` : '';
   const cut = result.finishReason.startsWith('max_') ? ', cut at the limit' : '';
   // Whole: what was said while nobody listened is in it.
-  return { state: 'done', text: result.text, note: `${result.ids.length} tokens${rate}${cut}` };
+  return { state: 'done', text: result.text, note: `${counted(result.ids.length, 'token')}${rate}${cut}` };
 }

@@ -1,5 +1,6 @@
 /** The page that compares runs: curves, results and recipes of the runs that the host names. */
 
+import { counted } from '../../trainer/protocol/format.ts';
 import { distinctNames } from '../../trainer/protocol/run-names.ts';
 import type { CompareFromPage, CompareToPage } from '../../trainer/protocol/view/compare.ts';
 import { Announcer } from '../shared/announcer.ts';
@@ -61,7 +62,7 @@ export function mountCompare(root: HTMLElement, editor: Editor<CompareFromPage, 
     const names = distinctNames(runDirs);
     for (const [runDir, model] of models) model.givenName = names.get(runDir);
     empty.hidden = runDirs.length > 0;
-    announcer.say(`${runDirs.length} runs compared`);
+    announcer.say(`${counted(runDirs.length, 'run')} compared`);
     draw();
   }
 

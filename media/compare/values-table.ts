@@ -27,7 +27,9 @@ export function createValuesTable(save: (suggestedName: string, content: string)
   const head = element('tr', {});
   const body = element('tbody', {});
   const caption = element('caption', { class: 'visually-hidden' });
-  const where = element('span', { class: 'hint', role: 'status' });
+  const where = element('span', { class: 'hint' });
+  /** Said when somebody turns the page, not with every line that comes. */
+  const told = element('span', { class: 'visually-hidden', role: 'status' });
   const earlier = element('button', { type: 'button', class: 'secondary', onclick: () => turn(-PAGE) }, 'Earlier');
   const later = element('button', { type: 'button', class: 'secondary', onclick: () => turn(PAGE) }, 'Later');
   const details = element(
@@ -41,6 +43,7 @@ export function createValuesTable(save: (suggestedName: string, content: string)
       earlier,
       later,
       where,
+      told,
       element('button', { type: 'button', class: 'secondary', onclick: exportCsv }, 'Export CSV'),
     ),
     element(
@@ -55,6 +58,7 @@ export function createValuesTable(save: (suggestedName: string, content: string)
     const at = Math.max(0, (first ?? Math.max(0, length - PAGE)) + by);
     first = at + PAGE >= length ? undefined : at;
     draw();
+    setText(told, where.textContent ?? '');
   }
 
   function updateChoice(): void {

@@ -151,7 +151,7 @@ export function createControls({ chosen, onChange, onAddSource, onRemoveSource, 
       const { state } = picture;
       [sources, candidates, budget] = [nextSources, nextCandidates, picture.budget];
       fewest = Math.max(1, Math.min(...picture.modules.map(({ shape }) => shape[0] ?? 1)));
-      hasTrained = picture.sourceA?.selection !== undefined;
+      hasTrained = picture.hasTrained;
       const [setA, setB] = [setOf(sources, state.a), setOf(sources, state.b)];
       const entries = sources.flatMap(entriesOf);
       shown.update(entries, state.a ? entry(state.a.path, setA?.measure ?? '') : NONE, true);

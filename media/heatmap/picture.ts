@@ -28,6 +28,8 @@ export interface Picture {
   readonly b: SetScores;
   readonly trained: { readonly a: TrainedRows; readonly b: TrainedRows };
   readonly budget: BudgetChoice;
+  /** Whether the rows that were trained can be shown. */
+  readonly hasTrained: boolean;
   readonly choice: Choice;
   /** Selected rows of each module. */
   readonly counts: Int32Array;
@@ -92,10 +94,15 @@ export function makePicture(
   const names = modules.map(({ name }) => name);
   const [a, b] = [store.of(state.a), store.of(state.b)];
   const trained = { a: trainedRows(sourceA), b: trainedRows(sourceB) };
-  const budget = withinReach(state.budget ?? budgetOfSource(sourceA), sourceA);
+  const hasTrained = haveTrained(sourceA, sourceB);
+  const budget = withinReach(state.budget ?? budgetOfSource(sourceA), hasTrained);
   const choice = choiceOf(budget);
-  const { counts, problem, isPending } = selectedCounts(modules, choice, trained.a, a);
-  const countsB = state.b ? selectedCounts(modules, choice, trained.b, b) : undefined;
+  // Each side by its own modules: what only the other one has is no part of its budget.
+  const ownModules = sourceA?.modules ?? [];
+  const { counts: ownCounts, problem, isPending } = selectedCounts(ownModules, choice, trained.a, a);
+  const countsB = state.b ? selectedCounts(sourceB?.modules ?? [], choice, trained.b, b) : undefined;
+  const counts = spread(ownModules, ownCounts, names);
+  const allCountsB = countsB && spread(sourceB?.modules ?? [], countsB.counts, names);
   const shares = Float64Array.from(counts, (count, i) => count / (modules[i]?.shape[0] ?? Number.NaN));
   const { statistic, view, scale: scaleName } = state;
   const hasB = state.b !== undefined;
@@ -104,7 +111,7 @@ export function makePicture(
       ? overlapIfCheap({
           module,
           rows: modules[i]?.shape[0] ?? 0,
-          counts: { a: counts[i] as number, b: countsB?.counts[i] ?? 0 },
+          counts: { a: counts[i] as number, b: allCountsB?.[i] ?? 0 },
           choice,
           a,
           b,
@@ -126,18 +133,19 @@ export function makePicture(
     b,
     trained,
     budget,
+    hasTrained,
     choice,
     counts,
-    countsB: countsB?.counts,
+    countsB: allCountsB,
     problem,
     isPending: isPending === true || countsB?.isPending === true,
     selection: {
       rows: counts.reduce((sum, count) => sum + count, 0),
-      ofRows: modules.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0),
-      parameters: selectedParameters(modules, counts),
+      ofRows: ownModules.reduce((sum, { shape }) => sum + (shape[0] ?? 0), 0),
+      parameters: selectedParameters(ownModules, ownCounts),
       ofParameters: selectedParameters(
-        modules,
-        Int32Array.from(modules, ({ shape }) => shape[0] ?? 0),
+        ownModules,
+        Int32Array.from(ownModules, ({ shape }) => shape[0] ?? 0),
       ),
       modelParameters: sourceA?.modelParameters,
     },
@@ -162,13 +170,19 @@ export function makePicture(
           meaning: 'Jaccard index of the selected rows of A and B',
         };
       case 'difference': {
-        const sharesB = Float64Array.from(modules, ({ shape }, i) => (countsB?.counts[i] ?? 0) / (shape[0] ?? Number.NaN));
+        const sharesB = Float64Array.from(modules, ({ shape }, i) => (allCountsB?.[i] ?? 0) / (shape[0] ?? Number.NaN));
         const valuesB = importanceValues(names, b, statistic, sharesB);
         const { values, unit } = differences(valuesA, valuesB, scaleName, statistic === 'selected' || setA?.measure === setB?.measure);
         return { values, meaning: `${STATISTIC_WORDS[statistic]}: ${unit}` };
       }
     }
   }
+}
+
+/** The counts of these modules at their places among all; 0 elsewhere. */
+function spread(modules: readonly HeatmapModule[], counts: Int32Array, names: readonly string[]): Int32Array {
+  const byName = new Map(modules.map(({ name }, i) => [name, counts[i] as number]));
+  return Int32Array.from(names, name => byName.get(name) ?? 0);
 }
 
 /** Orders are found in the background: see order-queue.ts. */
@@ -178,9 +192,12 @@ function overlapIfCheap(params: Parameters<typeof cellOverlap>[0]): Overlap | un
   return cellOverlap(params);
 }
 
-/** 'as trained' needs a run. */
-const withinReach = (budget: BudgetChoice, source: HeatmapSourceInfo | undefined): BudgetChoice =>
-  budget.kind === 'trained' && !source?.selection ? { ...budget, kind: 'r' } : budget;
+/** 'as trained' needs a run, and beside another set that of another run: two sets of one run were not chosen by twice. */
+const haveTrained = (a: HeatmapSourceInfo | undefined, b: HeatmapSourceInfo | undefined): boolean =>
+  a?.selection !== undefined && (b === undefined || (b.selection !== undefined && b.path !== a.path));
+
+const withinReach = (budget: BudgetChoice, hasTrained: boolean): BudgetChoice =>
+  budget.kind === 'trained' && !hasTrained ? { ...budget, kind: 'r' } : budget;
 
 function sumOf(overlaps: readonly (Overlap | undefined)[]): Overlap | undefined {
   const there = overlaps.filter(overlap => overlap !== undefined);

@@ -1,5 +1,5 @@
 /** What is trained: which modules of which blocks, how many of their rows, what share of the model. */
-import { grouped, percent } from '../../trainer/protocol/format.ts';
+import { counted, grouped, percent } from '../../trainer/protocol/format.ts';
 import { element, fill } from '../shared/element.ts';
 import { type CoverageKind, coverageGrid, shareOf } from './coverage-grid.ts';
 import type { View } from './view.ts';
@@ -21,7 +21,7 @@ export function createCoverageView(): View {
           'p',
           {},
           element('strong', {}, method),
-          ` trains ${grouped(trainable)} of ${grouped(parameters)} parameters (${percent(share, 2)}) in ${grouped(modules.length)} modules.`,
+          ` trains ${grouped(trainable)} of ${grouped(parameters)} parameters (${percent(share, 2)}) in ${counted(modules.length, 'module')}.`,
         ),
         kindTable(grid.kinds, parameters),
         gridTable(grid.kinds, grid.blocks),

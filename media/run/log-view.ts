@@ -1,6 +1,6 @@
 /** The log as it is written: by level, searched, followed. */
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
-import { element, fill } from '../shared/element.ts';
+import { element, fill, setText } from '../shared/element.ts';
 import { filterLog, LOG_LEVELS, type LogEntry, type LogLevel } from '../shared/log-lines.ts';
 import type { RunModel } from '../shared/run-model.ts';
 import type { View } from './view.ts';
@@ -73,7 +73,7 @@ export function createLogView(act: (action: RunAction) => void): View {
     const found = filterLog(log.entries, level.value as LogLevel, search.value);
     const shown = found.slice(-limit);
     earlier.hidden = shown.length === found.length;
-    count.textContent = search.value === '' ? '' : `${found.length} found`;
+    setText(count, search.value === '' ? '' : `${found.length} found`);
     const last = shown.at(-1);
     if (drawn < 0) fill(list, shown.map(item));
     else {

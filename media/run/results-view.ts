@@ -1,5 +1,5 @@
 /** What the held-out data says: before and after, and of a task with labels which was taken for which. */
-import { grouped, percent } from '../../trainer/protocol/format.ts';
+import { counted, grouped, percent } from '../../trainer/protocol/format.ts';
 import { element, fill } from '../shared/element.ts';
 import { type LabelRow, labelRows, labelSentence, type ResultRow, type Results, resultsOf } from './results.ts';
 import type { View } from './view.ts';
@@ -24,7 +24,7 @@ export function createResultsView(): View {
 }
 
 function measures({ rows, step, isFinal, samples }: Results): HTMLElement {
-  const after = step === undefined ? 'After' : isFinal ? `After ${grouped(step)} steps` : `Now, at step ${grouped(step)}`;
+  const after = step === undefined ? 'After' : isFinal ? `After ${counted(step, 'step')}` : `Now, at step ${grouped(step)}`;
   return element(
     'table',
     { class: 'data' },

@@ -30,8 +30,10 @@ export interface Results {
 export function resultsOf({ history, summary, evaluation }: Pick<RunModel, 'history' | 'summary' | 'evaluation'>): Results | undefined {
   const names = ['eval_loss', ...evaluationNames(history.names)].filter(name => history.names.includes(name));
   if (names.length === 0) return undefined;
-  const before = summary?.before ?? evaluation?.before ?? undefined;
-  const after = summary?.after ?? evaluation?.newest;
+  // A run that went back to an earlier checkpoint, or began anew, has left a file of what it has not come to yet.
+  const told = evaluation && evaluation.step <= (history.points('eval_loss').x.at(-1) ?? -1) ? evaluation : undefined;
+  const before = summary?.before ?? told?.before ?? undefined;
+  const after = summary?.after ?? told?.newest;
   const valueAt = (name: string, isWanted: (step: number) => boolean): number | undefined => {
     const { x, y } = history.points(name);
     const at = x.findLastIndex(isWanted);

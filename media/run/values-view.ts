@@ -18,7 +18,9 @@ export function createValuesView(save: (suggestedName: string, content: string) 
   let drawn = '';
   const head = element('tr', {});
   const body = element('tbody', {});
-  const where = element('span', { class: 'hint', role: 'status' });
+  const where = element('span', { class: 'hint' });
+  /** Said when somebody turns the page, not with every line that comes. */
+  const told = element('span', { class: 'visually-hidden', role: 'status' });
   const older = element('button', { type: 'button', class: 'secondary', onclick: () => turn(-PAGE) }, 'Earlier');
   const newer = element('button', { type: 'button', class: 'secondary', onclick: () => turn(PAGE) }, 'Later');
 
@@ -33,6 +35,7 @@ export function createValuesView(save: (suggestedName: string, content: string) 
     const at = Math.max(0, (first ?? Math.max(0, length - PAGE)) + by);
     first = at + PAGE >= length ? undefined : at;
     draw();
+    setText(told, where.textContent ?? '');
   }
 
   function draw(): void {
@@ -91,6 +94,7 @@ export function createValuesView(save: (suggestedName: string, content: string) 
         older,
         newer,
         where,
+        told,
         element('button', { type: 'button', class: 'secondary', onclick: exportCsv }, 'Export CSV'),
       ),
       element(

@@ -24,6 +24,9 @@ export function byteSize(bytes: number): string {
 
 export const grouped = (value: number): string => value.toLocaleString('en-US');
 
+/** '1 step', '1,200 steps'. */
+export const counted = (count: number, what: string): string => `${grouped(count)} ${what}${count === 1 ? '' : 's'}`;
+
 export const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)}%`;
 
 /** 135M, 7.2B, 940k: as models are called. */

@@ -6,6 +6,7 @@ import type { ChartGroup, GroupMember } from './chart-group.ts';
 import type { CurveColor, CurveLook } from './curve-look.ts';
 import type { Points } from './metric-history.ts';
 import { nearest } from './numbers.ts';
+import { everyX, nearestX, valueNear } from './points-at.ts';
 import { type Range, resample } from './resample.ts';
 
 export interface Curve {
@@ -125,6 +126,10 @@ export class TimeChart implements GroupMember {
     if (!this.chart) return;
     const left = x === undefined ? -10 : this.chart.valToPos(x, 'x');
     this.chart.setCursor({ left, top: x === undefined ? -10 : this.chart.height / 2 }, false);
+  }
+
+  private get points(): readonly Points[] {
+    return this.content.curves.map(({ points }) => points);
   }
 
   private get longest(): Points {
@@ -249,8 +254,7 @@ export class TimeChart implements GroupMember {
   }
 
   private snap(x: number): number {
-    const { x: xs } = this.longest;
-    return xs[nearest(xs, x)] ?? x;
+    return nearestX(this.points, x) ?? x;
   }
 
   private selected(chart: uPlot): void {
@@ -288,7 +292,7 @@ export class TimeChart implements GroupMember {
   private key(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const { group } = this.options;
-    const { x: xs } = this.longest;
+    const xs = everyX(this.points);
     const { min, max } = group.range;
     const [first, last] = [nearest(xs, min), nearest(xs, max)];
     const at = group.cursor === undefined ? last : nearest(xs, group.cursor);
@@ -333,20 +337,18 @@ export class TimeChart implements GroupMember {
     const x = group.cursor;
     this.empty.hidden = this.longest.x.length > 0;
     const texts = this.named.map(({ points }, i) => {
-      const at = x === undefined ? points.x.length - 1 : nearest(points.x, x);
-      const value = points.y[at];
+      const value = valueNear(points, x);
       const text = value === undefined ? '–' : format(value);
       const shown = this.values[i];
       if (shown) setText(shown, text);
       return text;
     });
-    const { x: xs } = this.longest;
-    const [first, last] = [xs[0] ?? 0, xs.at(-1) ?? 0];
+    const { min: first, max: last } = this.extent() ?? { min: 0, max: 0 };
     const now = x ?? last;
     const words = this.named.map(({ label }, i) => `${label} ${texts[i]}`).join(', ');
     for (const [name, value] of Object.entries({ valuemin: first, valuemax: last, valuenow: Math.min(last, Math.max(first, now)) }))
       this.plot.setAttribute(`aria-${name}`, String(value));
-    this.plot.setAttribute('aria-valuetext', xs.length === 0 ? 'no values yet' : `${formatX(now)}: ${words}`);
+    this.plot.setAttribute('aria-valuetext', this.longest.x.length === 0 ? 'no values yet' : `${formatX(now)}: ${words}`);
   }
 }
 

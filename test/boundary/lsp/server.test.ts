@@ -135,7 +135,7 @@ describe('an editor that takes what is pushed', () => {
   it('asks an editor that pulls to do so when files have changed', async () => {
     const client = connect();
     await client.initialize({ textDocument: { diagnostic: {} }, workspace: { diagnostics: { refreshSupport: true } } });
-    const asked = new Promise<void>(resolve => client.connection.onRequest('workspace/diagnostic/refresh', () => (resolve(), null)));
+    const asked = new Promise<void>(resolve => client.connection.onRequest('workspace/diagnostic/refresh', () => resolve()));
     const pull = async () =>
       (await client.request<{ items: { code: string }[] }>('textDocument/diagnostic', { textDocument: { uri } })).items;
     await open(client, 'model: models/tiny\nr: 8\nmax_length: 32\ndata:\n  train: much-later.jsonl\n');

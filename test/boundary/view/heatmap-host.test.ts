@@ -1,5 +1,5 @@
 /** The heatmap's host with real files of scores and real run folders: what it sends, what it sends again, and what it refuses. */
-import { cpSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -188,7 +188,13 @@ test('a run of saved scores shows those, and one without any shows its selection
   const { recipe } = parseRecipe(`model: m\nimportance: {scores: ${file}}\ndata: {train: t.jsonl}\n`, { fileName: 'x.rowtune.yaml' });
   if (!recipe) throw new Error('the recipe of the test is wrong');
   writeFileSync(join(bare, 'recipe.yaml'), stringifyRecipe(recipe));
-  expect((await openPage(bare).sources())[0]?.sets).toEqual([{ key: '', measure: 'taylor', className: undefined }]);
+  rmSync(join(bare, 'selection.json'));
+  const page = openPage(bare);
+  const [begun] = await page.sources();
+  expect(begun).toMatchObject({ sets: [{ key: '', measure: 'taylor', className: undefined }], selection: undefined });
+  // The rows are chosen behind the scores, which do not change.
+  writeFileSync(join(bare, 'selection.json'), JSON.stringify({ 'm.layers.0.up_proj': [0] }));
+  await until(() => page.of('source').at(-1)?.source.selection !== undefined, 'the selection');
   rmSync(bare, { recursive: true });
 });
 
@@ -232,6 +238,15 @@ test('scores on another machine are copied, followed, and gone with the page', a
   await saveScores(join(there, 'scores.safetensors'), { scores: scoresOf(5) }, origin, modules);
   await until(() => page.of('scores').length > 0, 'the new scores');
   expect(page.of('scores')[0]?.modules[0]?.scores).toEqual(Float32Array.of(5, 10, 15, 20));
+  // Of saved scores that lie over there, too.
+  const saved = join(folder, 'there', 'runs', 'saved');
+  mkdirSync(saved);
+  const { recipe } = parseRecipe(`model: m\nimportance: {scores: ${file}}\ndata: {train: t.jsonl}\n`, { fileName: 'x.rowtune.yaml' });
+  if (!recipe) throw new Error('the recipe of the test is wrong');
+  writeFileSync(join(saved, 'recipe.yaml'), stringifyRecipe(recipe));
+  page.send({ type: 'add-source', source: { path: saved, label: 'saved' } });
+  await until(() => page.of('sources').some(({ sources }) => sources[1]?.sets.length === 1), 'the saved scores');
+  expect(existsSync(join(folder, copies()[0] ?? '', '1', 'saved', 'scores.safetensors'))).toBe(true);
   page.host.dispose();
   await until(() => copies().length === 0, 'no copy is left');
   vi.unstubAllEnvs();
@@ -257,6 +272,17 @@ test('the progress of the job that computes a source is passed on', async () => 
     { type: 'progress', path: file, progress: { done: 3, total: 8, unit: 'batches', secondsLeft: 5 }, message: 'scoring' },
     { type: 'progress', path: file, message: '' },
   ]);
+});
+
+test('the progress of a training that scored before the page was opened is shown', () => {
+  const services = testServices();
+  const job = { id: 'job 7', kind: 'train', state: 'running', priority: 0, title: 'tried', runDir, createdAt: '2026-01-01T00:00:00Z' } as const;
+  services.store.put(job);
+  const page = new Page([{ path: runDir, label: 'tried' }], services);
+  const event = { type: 'progress', phase: 'importance', done: 5, total: 8, unit: 'batches' } as const;
+  services.store.event({ seq: 1, jobId: 'job 7', event });
+  expect(page.of('progress')).toMatchObject([{ path: runDir, progress: { done: 5, total: 8 } }]);
+  page.host.dispose();
 });
 
 test('a source that is added is kept for the next reload', async () => {

@@ -70,6 +70,30 @@ describe('the selection', () => {
     expect(pictureOf({ budget: { ...startBudget, r: 9 } }).problem).toMatch(/^r 9 is above the rows of 2 layers/);
   });
 
+  test('beside a set of other modules each side has its own budget', () => {
+    const few = NAMES.slice(0, 2);
+    const small = info('a', { modules: info('a').modules.filter(({ name }) => few.includes(name)) });
+    for (const mode of ['per_layer', 'global'] as const) {
+      const budget: BudgetChoice = { ...startBudget, mode, kind: 'ratio', ratio: 0.3 };
+      const [alone, beside] = [pictureOf({ budget, b: undefined }, [small]), pictureOf({ budget }, [small, info('b')])];
+      expect(beside.selection).toEqual(alone.selection);
+      expect(beside.isPending).toBe(false);
+      expect([...beside.counts]).toEqual([...alone.counts, 0, 0, 0]);
+      expect([...(beside.countsB ?? [])]).toEqual([...pictureOf({ budget, a: refs.b, b: undefined }).counts]);
+    }
+  });
+
+  test('as trained is no choice beside another set of the same run, or one without a run', () => {
+    const run = info('a', { kind: 'run', selection: [{ module: NAMES[0] as string, rows: Int32Array.of(2) }], budget: { r: 2 } });
+    const trained: BudgetChoice = { ...startBudget, kind: 'trained' };
+    const hasTrained = (b: HeatmapViewState['b'], from: HeatmapSourceInfo[]) => pictureOf({ budget: trained, b }, from).hasTrained;
+    expect(hasTrained(undefined, [run])).toBe(true);
+    expect(hasTrained({ path: 'a', key: 'other' }, [run])).toBe(false);
+    expect(hasTrained(refs.b, [run, info('b')])).toBe(false);
+    expect(hasTrained(refs.b, [run, { ...run, path: 'b' }])).toBe(true);
+    expect(pictureOf({ budget: trained }, [run, info('b')]).choice).toMatchObject({ kind: 'budget' });
+  });
+
   test('of a run are the rows that it trains', () => {
     const run = info('a', {
       kind: 'run',

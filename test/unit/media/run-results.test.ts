@@ -91,6 +91,12 @@ describe('results', () => {
     expect(results?.labels?.after).toBe(AFTER.labels);
   });
 
+  test('a file of what a run has not come to again is left out: it went back, or began anew', () => {
+    const results = resultsOf(modelOf(lines, { type: 'evaluation', evaluation: { step: 15, before: BEFORE, newest: AFTER } }));
+    expect(results?.rows[0]).toMatchObject({ before: '2', after: '0.6' });
+    expect(results?.labels).toBeUndefined();
+  });
+
   test('lines of metrics are enough where there is no file', () => {
     expect(resultsOf(modelOf(lines))?.rows[0]).toMatchObject({ before: '2', after: '0.6' });
   });

@@ -2,6 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { MetricHistory, type Points } from '../../../media/shared/series/metric-history.ts';
 import { lastAtMost, Numbers, nearest } from '../../../media/shared/series/numbers.ts';
+import { everyX, nearestX, valueNear } from '../../../media/shared/series/points-at.ts';
 import { resample } from '../../../media/shared/series/resample.ts';
 import { smooth, smoothingWeight } from '../../../media/shared/series/smooth.ts';
 
@@ -26,6 +27,23 @@ describe('numbers', () => {
   });
 
   test('nothing lies in nothing', () => expect([lastAtMost([], 1), nearest([], 1)]).toEqual([-1, -1]));
+});
+
+describe('curves with points of their own', () => {
+  const long = points([1, 2, 3, 4], [9, 8, 7, 6]);
+  const late = points([10, 20, 30], [3, 2, 1]);
+
+  test('each point can be pointed at, and walked to', () => {
+    expect([0, 3.4, 6, 8, 99].map(at => nearestX([long, late], at))).toEqual([1, 3, 4, 10, 30]);
+    expect(nearestX([], 1)).toBeUndefined();
+    expect([...everyX([long, late, long])]).toEqual([1, 2, 3, 4, 10, 20, 30]);
+  });
+
+  test('one that has ended, or has not begun, has no value there', () => {
+    expect([undefined, 2.2, 5, 6].map(at => valueNear(long, at))).toEqual([6, 8, 6, undefined]);
+    expect([-1, 1, 24, 41].map(at => valueNear(late, at))).toEqual([undefined, 3, 2, undefined]);
+    expect([valueNear(points([5], [1]), 99), valueNear(points([], []), 1)]).toEqual([1, undefined]);
+  });
 });
 
 describe('history', () => {

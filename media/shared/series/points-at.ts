@@ -1,0 +1,24 @@
+/** What curves have at a place of the x axis, each with points of its own. Pure. */
+import type { Points } from './metric-history.ts';
+import { nearest } from './numbers.ts';
+
+/** The x of the point that lies nearest, of any curve; undefined where none has points. */
+export function nearestX(curves: readonly Points[], at: number): number | undefined {
+  const near = curves.flatMap(({ x }) => x[nearest(x, at)] ?? []);
+  return near.reduce<number | undefined>(
+    (best, each) => (best === undefined || Math.abs(each - at) < Math.abs(best - at) ? each : best),
+    undefined,
+  );
+}
+
+/** The places of all points of all curves, in order. */
+export const everyX = (curves: readonly Points[]): Float64Array =>
+  Float64Array.from(new Set(curves.flatMap(({ x }) => [...x]))).sort();
+
+/** The newest value, or the one nearest to `at`; none where the curve has ended before, or begins later, by more than it goes from point to point. */
+export function valueNear({ x, y }: Points, at: number | undefined): number | undefined {
+  if (at === undefined) return y.at(-1);
+  const [first, last] = [x[0] ?? 0, x.at(-1) ?? 0];
+  const spacing = x.length > 1 ? (last - first) / (x.length - 1) : Number.POSITIVE_INFINITY;
+  return at < first - spacing || at > last + spacing ? undefined : y[nearest(x, at)];
+}
