@@ -121,6 +121,13 @@ describe('listImages', () => {
     expect([pixels[0], pixels[1], pixels[3 * 1023]]).toEqual([Math.fround(100 / 255), 0, Math.fround(100 / 255)]);
   });
 
+  it('Parquet as the hub stores images, with labels by their numbers', async () => {
+    const samples = await list(join(import.meta.dirname, 'fixtures', 'images.parquet'), ['cat', 'dog']);
+    expect(namesOf(samples)).toEqual(['dog 1', 'cat 2', 'dog 3']);
+    const reds = await Promise.all(samples.map(async sample => (await pixelsOf(sample))[0]));
+    expect(reds).toEqual([51, 102, 255].map(red => Math.fround(red / 255)));
+  });
+
   it('refuses a folder that holds the test part beside the training part', async () => {
     await expect(list(at('cifar10-batches-bin'))).rejects.toThrow(/holds data_batch_1\.bin and test_batch\.bin, parts of a data set/);
     await expect(list(at('tiny'))).rejects.toThrow(/holds train and val, .+ data: train, .+ data: eval/);
