@@ -198,6 +198,17 @@ describe('loadImage', () => {
   });
 });
 
+const shape = {
+  maxLength: 1,
+  packing: false,
+  shuffle: false,
+  seed: 1,
+  maxBuckets: 1,
+  multipleOf: 1,
+  maxTargetSizes: 1,
+  targetMultiple: 1,
+};
+
 describe('imageSource', () => {
   const examples = async () => {
     const good = await picture('png', [8, 8]);
@@ -208,20 +219,9 @@ describe('imageSource', () => {
   };
   const source = async (onSkip?: (error: Error) => void) => {
     const all = await examples();
-    const shape = {
-      batchSize: 2,
-      maxLength: 1,
-      packing: false,
-      shuffle: false,
-      seed: 1,
-      maxBuckets: 1,
-      multipleOf: 1,
-      maxTargetSizes: 1,
-      targetMultiple: 1,
-    };
     const sequences = all.map(() => ({ ids: new Int32Array(1), train: Uint8Array.of(1) }));
     return imageSource({
-      plan: createBatchPlan(sequences, shape),
+      plan: createBatchPlan(sequences, { ...shape, batchSize: 2 }),
       examples: all,
       preprocessing: plain,
       channels: 3,
@@ -246,6 +246,21 @@ describe('imageSource', () => {
       })(),
     ).rejects.toThrow(/bad\.png/);
   });
+
+  it('fills up a batch with the images that it has, which weigh once', async () => {
+    const good = await picture('png', [8, 8], true);
+    const files = ['red.png', 'bad.png', 'black.png'];
+    const bytes = [good, good.subarray(0, 20), await picture('png', [8, 8])];
+    const examples = files.map((file, i) => ({ ...sampleOf(bytes[i] as Buffer, file), target: i }));
+    const sequences = files.map(() => ({ ids: new Int32Array(1), train: Uint8Array.of(1) }));
+    const plan = createBatchPlan(sequences, { ...shape, batchSize: 5 });
+    const all = imageSource({ plan, examples, preprocessing: plain, channels: 3, augment: [], seed: 1, onSkip: () => undefined });
+    for await (const batch of epochBatches(all, 0)) {
+      const { pixels, labels, weights } = batch.feeds(2);
+      expect(Array.from({ length: 5 }, (_, row) => pixels?.[row * 8 * 8 * 3])).toEqual([1, 0, 1, 0, 1]);
+      expect([batch.targetCount, Array.from(labels ?? []).slice(0, 2), Array.from(weights ?? [])]).toEqual([2, [0, 2], [0.5, 0.5, 0, 0, 0]]);
+    }
+  });
 });
 
 describe('decoding ahead', () => {
@@ -258,16 +273,6 @@ describe('decoding ahead', () => {
     };
     const examples = Array.from({ length: 10 }, () => ({ label: 'x', file: 'a.png', line: 1, read, target: 0 }));
     const sequences = examples.map(() => ({ ids: new Int32Array(1), train: Uint8Array.of(1) }));
-    const shape = {
-      maxLength: 1,
-      packing: false,
-      shuffle: false,
-      seed: 1,
-      maxBuckets: 1,
-      multipleOf: 1,
-      maxTargetSizes: 1,
-      targetMultiple: 1,
-    };
     const plan = createBatchPlan(sequences, { ...shape, batchSize: 2 });
     const all = imageSource({ plan, examples, preprocessing: plain, channels: 3, augment: [], seed: 1 });
     const seen: number[] = [];
