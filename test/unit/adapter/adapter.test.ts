@@ -203,6 +203,19 @@ describe('PEFT', () => {
     });
   });
 
+  test('an embedding that is the output head too is refused: PEFT would leave the head alone', () => {
+    const tied = causalModel({ ...folder.config, tie_word_embeddings: true });
+    const name = 'model.embed_tokens';
+    const shape = [model.vocabularySize, model.hiddenSize];
+    const saved = { ...description, base: { source: '', revision: '' }, modules: [name], rows: new Map(), whole: [name], method: 'lora' } as const;
+    const tensorsOf = new Map([[`${name}.weight`, { name: `${name}.weight`, shape }]]);
+    const mismatches = (createdBy: string, of: typeof model) =>
+      adapterMismatches({ description: { ...saved, createdBy }, tensors: tensorsOf }, of, fingerprint);
+    expect(mismatches('peft 0.17.0', tied)).toEqual([expect.stringMatching(/tunes model\.embed_tokens, which is the output head too.+merge/)]);
+    expect(mismatches('peft 0.17.0', model)).toEqual([]);
+    expect(mismatches('rowtune 0.1.0', tied)).toEqual([]);
+  });
+
   test.each(peftAdapters)('%s computes what PEFT computes', async name => {
     const dir = join(golden, '..', 'peft', name);
     const expected = JSON.parse(await readFile(join(dir, 'logits.json'), 'utf8')) as { ids: number[]; logits: number[] };
