@@ -84,8 +84,9 @@ async function* readJson(file: string, bytes: number): AsyncGenerator<DataRecord
       advice: 'Wrap the samples in [ ], or save them as JSON Lines',
     });
   }
+  let place = 0;
   for (const element of jsonElements(text, layout.start)) {
-    yield { file, line: element.line, value: parseRecord(file, element.line, element.text) };
+    yield { file, line: element.line, element: place++, value: parseRecord(file, element.line, element.text) };
   }
 }
 
