@@ -51,7 +51,7 @@ export interface AdapterDescription {
   readonly problem?: Problem;
   /** The label names of the data; of a classifier in the order of its outputs. */
   readonly labels?: readonly string[];
-  /** For example `rowtune 0.1.0`. */
+  /** For example `rowtune 0.1.0`; of an adapter of PEFT `peft` and its version. */
   readonly createdBy: string;
 }
 

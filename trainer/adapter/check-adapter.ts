@@ -2,7 +2,7 @@
 import { elementCount, sameShape } from '../graph/types.ts';
 import { magnitudeOf } from '../method/dora.ts';
 import type { VeraShape } from '../method/method.ts';
-import type { Model, ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
+import type { CausalModel, Model, ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
 import { type Adapter, type AdapterDescription, AdapterError, type AdapterRank, moduleOf } from './adapter.ts';
 
 /** One tensor that an adapter of this description must hold. */
@@ -63,7 +63,16 @@ export function adapterMismatches(
   }
   for (const name of tensors.keys())
     if (!expected.has(name) && modules.has(moduleOf(name))) problems.push(`${name} belongs to no tuned module`);
+  const tied = tiedHead(model);
+  if (tied !== undefined && description.modules.includes(tied) && description.createdBy.startsWith('peft'))
+    problems.push(`tunes ${tied}, which is the output head too; PEFT would leave the head as it is: merge this adapter with PEFT`);
   return problems;
+}
+
+/** The embedding that a causal model's output head is tied to. */
+function tiedHead(model: Model): string | undefined {
+  const { kind, head } = model as Partial<CausalModel>;
+  return kind === 'causal' && head?.kind === 'embedding' ? head.name : undefined;
 }
 
 /** What the description says of one module, as tensors; what it says wrongly goes to `problems`. */

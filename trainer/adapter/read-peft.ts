@@ -41,7 +41,17 @@ const configSchema = z.looseObject({
 type PeftConfig = z.infer<typeof configSchema>;
 
 /** Switches that change what the factors mean; each must be off. */
-export const UNSUPPORTED_SWITCHES = ['fan_in_fan_out', 'layer_replication', 'trainable_token_indices', 'target_parameters'] as const;
+export const UNSUPPORTED_SWITCHES = [
+  'fan_in_fan_out',
+  'layer_replication',
+  'trainable_token_indices',
+  'target_parameters',
+  'alora_invocation_tokens',
+] as const;
+
+/** Initialisations with which PEFT takes the first factors out of the base's weights, each time that it loads the adapter. */
+const CHANGES_BASE = /^(pissa|olora|corda|loftq)/i;
+export const changesBase = (init: unknown): init is string => typeof init === 'string' && CHANGES_BASE.test(init);
 
 /** The kinds of PEFT that are read. */
 export const PEFT_TYPES: readonly string[] = ['LORA', 'VERA'];
@@ -68,6 +78,10 @@ export async function readPeft(dir: string): Promise<Adapter> {
   if (!PEFT_TYPES.includes(type)) problems.push(`is of the type ${type}`);
   if (type === 'LORA' && typeof parsed.data.lora_alpha !== 'number') problems.push(`${PEFT_CONFIG}: lora_alpha is missing`);
   if (typeof config.bias === 'string' && config.bias !== 'none') problems.push(`${PEFT_CONFIG} sets bias to ${config.bias}`);
+  if (changesBase(config.init_lora_weights))
+    problems.push(
+      `${PEFT_CONFIG} sets init_lora_weights to ${config.init_lora_weights}, with which PEFT changes the base's weights too: save it as plain LoRA (save_pretrained with path_initial_model_for_weight_conversion)`,
+    );
   const source = await openPeftWeights(dir);
   try {
     const names = namesOf(source);
@@ -133,6 +147,8 @@ type ShapeOf = (name: string) => readonly number[];
 
 function ranksOf(names: ReadonlyMap<string, string>, shapeOf: ShapeOf, config: PeftConfig, problems: string[]): Map<string, AdapterRank> {
   const lora = new Map<string, AdapterRank>();
+  const rankPatterns = patternsOf('rank_pattern', config, problems);
+  const alphaPatterns = patternsOf('alpha_pattern', config, problems);
   for (const name of names.keys()) {
     const [, module, infix, factor, ending = ''] = /^(.+)\.(lora_|lora_embedding_)([AB])(\.weight)?$/.exec(name) ?? [];
     if (module === undefined) continue;
@@ -140,9 +156,9 @@ function ranksOf(names: ReadonlyMap<string, string>, shapeOf: ShapeOf, config: P
     if (!names.has(other)) problems.push(`${name} has no ${other} beside it`);
     if (factor !== 'A') continue;
     const r = shapeOf(name)[0] ?? 0;
-    const expected = patternValue(config.rank_pattern, module) ?? config.r;
+    const expected = patternValue(rankPatterns, module) ?? config.r;
     if (r !== expected) problems.push(`${name} has rank ${r}; ${PEFT_CONFIG} says ${expected}`);
-    const alpha = patternValue(config.alpha_pattern, module) ?? config.lora_alpha ?? 0;
+    const alpha = patternValue(alphaPatterns, module) ?? config.lora_alpha ?? 0;
     // Rank-stabilised LoRA scales by alpha / √r.
     const scaled = config.use_rslora ? alpha * Math.sqrt(r) : alpha;
     lora.set(module, names.has(`${module}.lora_B.bias`) ? { r, alpha: scaled, hasBias: true } : { r, alpha: scaled });
@@ -166,10 +182,32 @@ function veraShapeOf(names: ReadonlyMap<string, string>, shapeOf: ShapeOf, confi
   return { r: config.r, input: 0, output: Math.max(0, ...widest), projectionKey };
 }
 
-/** PEFT matches a key as a regular expression over the end of a module's name, with ^ over all of it; dots mean dots in practice. */
-function patternValue(patterns: Readonly<Record<string, number>> | null | undefined, module: string): number | undefined {
+interface ModulePattern {
+  readonly matches: RegExp;
+  readonly value: number;
+}
+
+/** A pattern names modules by their ends, or lists some: more is a mistake, or meant to be slow. */
+const MAX_PATTERN_LENGTH = 1000;
+
+/** Keys are regular expressions over the end of a module's name, as PEFT's get_pattern_key reads them; the first that matches counts. */
+function patternsOf(key: 'rank_pattern' | 'alpha_pattern', config: PeftConfig, problems: string[]): ModulePattern[] {
+  return Object.entries(config[key] ?? {}).flatMap(([expression, value]) => {
+    const shown = expression.slice(0, 100);
+    if (expression.length > MAX_PATTERN_LENGTH) {
+      problems.push(`${PEFT_CONFIG}: ${key}: ${shown}… has ${expression.length} characters, expected at most ${MAX_PATTERN_LENGTH}`);
+      return [];
+    }
+    try {
+      return [{ matches: new RegExp(`^(.*\\.)?(${expression})$`, 'u'), value }];
+    } catch {
+      problems.push(`${PEFT_CONFIG}: ${key}: ${shown} is no regular expression that can be read here`);
+      return [];
+    }
+  });
+}
+
+function patternValue(patterns: readonly ModulePattern[], module: string): number | undefined {
   const names = [module, nameInMemory(module)];
-  return Object.entries(patterns ?? {}).find(([key]) =>
-    names.some(name => name === key.replace(/^\^/, '') || name.endsWith(`.${key}`)),
-  )?.[1];
+  return patterns.find(({ matches }) => names.some(name => matches.test(name)))?.value;
 }

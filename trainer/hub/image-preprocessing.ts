@@ -85,7 +85,9 @@ function resizeOf(
   final: { readonly height: number; readonly width: number },
 ): ImagePreprocessing['resize'] {
   const edge = edgeOf(size);
-  if (edge !== undefined && share && edge < LARGEST_CROPPED)
+  // In older files a plain number is the side that is cut out.
+  const cut = typeof size === 'number' ? size : edge;
+  if (cut !== undefined && share && cut < LARGEST_CROPPED)
     return { kind: 'shortest', edge: Math.floor(Math.min(final.height, final.width) / share) };
   if (edge !== undefined && crops) return { kind: 'shortest', edge: Math.max(edge, final.height, final.width) };
   const sides = sidesOf(size) ?? final;

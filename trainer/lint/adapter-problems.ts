@@ -1,6 +1,6 @@
 /** What is wrong with the adapter_config.json of PEFT: kinds that are not read, ranks and targets at odds with the base or the factors. Pure. */
 import { nameInMemory } from '../adapter/peft-names.ts';
-import { PEFT_TYPES, UNSUPPORTED_SWITCHES } from '../adapter/read-peft.ts';
+import { changesBase, PEFT_TYPES, UNSUPPORTED_SWITCHES } from '../adapter/read-peft.ts';
 import type { ModelConfig } from '../hub/model-config.ts';
 import { moduleNames } from '../method/targets.ts';
 import type { Model } from '../model/model-spec.ts';
@@ -35,6 +35,13 @@ export function* adapterProblems(config: ModelConfig, facts: FolderFacts, base: 
         path: [key],
         message: `${key} changes what the factors mean and is not read; merge this adapter with PEFT`,
       };
+  if (changesBase(config.init_lora_weights))
+    yield {
+      code: 'unsupported-adapter',
+      severity: 'warning',
+      path: ['init_lora_weights'],
+      message: `with ${config.init_lora_weights} PEFT changes the base's weights too, which is not read; save the adapter as plain LoRA, or merge it with PEFT`,
+    };
   if (typeof config.bias === 'string' && config.bias !== 'none')
     yield {
       code: 'unsupported-adapter',

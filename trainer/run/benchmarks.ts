@@ -71,7 +71,10 @@ export async function answerBenchmarks(
     let done = 0;
     for await (const batch of epochBatches(set.source, 0)) {
       job.checkStop();
-      const { nll } = await session.run(evalSignature(batch.bucket), batch.feeds(1));
+      const { bucket, segments, positions } = batch;
+      // The program is the held-out data's: a packed one asks for segments, of which a row here is one, one that scores labels where to look.
+      const feeds = { ...batch.feeds(1), segments, positions, labelPositions: new Int32Array(bucket.batch) };
+      const { nll } = await session.run(evalSignature(bucket), feeds);
       set.add(batch, nll);
       report(++done);
     }

@@ -15,8 +15,11 @@ export function f1(counts: Confusion, label: number): number {
   return ratio(2 * hits, total(counts[label] ?? []) + given(counts, label));
 }
 
-/** The mean of the classes' F1, each class alike. */
-export const macroF1 = (counts: Confusion): number => total(counts.map((_, label) => f1(counts, label))) / counts.length;
+/** The mean of the classes' F1, each class alike; those that neither are there nor are given do not count, as in scikit-learn. */
+export function macroF1(counts: Confusion): number {
+  const met = counts.flatMap((row, label) => (total(row) + given(counts, label) > 0 ? [f1(counts, label)] : []));
+  return ratio(total(met), met.length);
+}
 
 /** Matthews correlation of any number of classes (Gorodkin 2004); 0 where one side never varies. */
 export function matthews(counts: Confusion): number {

@@ -171,6 +171,15 @@ describe('PEFT', () => {
     });
   });
 
+  test('patterns are regular expressions over the end of a name', async () => {
+    const alphas = { 'layers\\.0\\..*\\.(q|k)_proj': 8, '^model.layers.1.self_attn.q_proj': 4, '_proj': 1, '.*\\.up_proj': 2 };
+    await using(await changed({ alpha_pattern: alphas }), ({ description: { lora } }) => {
+      const alphaOf = (module: string) => lora.get(`model.layers.${module}`)?.alpha;
+      expect(['0.self_attn.q_proj', '0.self_attn.k_proj', '0.self_attn.v_proj'].map(alphaOf)).toEqual([8, 8, 16]);
+      expect(['1.self_attn.q_proj', '1.self_attn.k_proj', '1.mlp.up_proj'].map(alphaOf)).toEqual([4, 16, 2]);
+    });
+  });
+
   test.each([
     [{ r: 8 }, /has rank 4; adapter_config.json says 8/],
     [{ fan_in_fan_out: true }, /sets fan_in_fan_out/],
@@ -178,6 +187,11 @@ describe('PEFT', () => {
     [{ peft_type: 'IA3' }, /of the type IA3/],
     [{ lora_alpha: 'big' }, /lora_alpha/],
     [{ lora_alpha: null }, /lora_alpha is missing/],
+    [{ init_lora_weights: 'pissa_niter_16' }, /init_lora_weights to pissa_niter_16[\s\S]+path_initial_model_for_weight_conversion/],
+    [{ init_lora_weights: 'olora' }, /init_lora_weights to olora/],
+    [{ alora_invocation_tokens: [5, 6] }, /sets alora_invocation_tokens/],
+    [{ rank_pattern: { '(q_proj': 4 } }, /rank_pattern: \(q_proj is no regular expression/],
+    [{ alpha_pattern: { ['q'.repeat(1001)]: 4 } }, /alpha_pattern: q+… has 1001 characters, expected at most 1000/],
   ])('%o is refused', async (change, message) => {
     await expect(changed(change).then(readAdapter)).rejects.toThrow(message);
   });
@@ -187,6 +201,19 @@ describe('PEFT', () => {
     await using(dir, adapter => {
       expect(adapterMismatches(adapter, model, fingerprint)).toContain(`${q}.lora_magnitude_vector [64] is missing`);
     });
+  });
+
+  test('an embedding that is the output head too is refused: PEFT would leave the head alone', () => {
+    const tied = causalModel({ ...folder.config, tie_word_embeddings: true });
+    const name = 'model.embed_tokens';
+    const shape = [model.vocabularySize, model.hiddenSize];
+    const saved = { ...description, base: { source: '', revision: '' }, modules: [name], rows: new Map(), whole: [name], method: 'lora' } as const;
+    const tensorsOf = new Map([[`${name}.weight`, { name: `${name}.weight`, shape }]]);
+    const mismatches = (createdBy: string, of: typeof model) =>
+      adapterMismatches({ description: { ...saved, createdBy }, tensors: tensorsOf }, of, fingerprint);
+    expect(mismatches('peft 0.17.0', tied)).toEqual([expect.stringMatching(/tunes model\.embed_tokens, which is the output head too.+merge/)]);
+    expect(mismatches('peft 0.17.0', model)).toEqual([]);
+    expect(mismatches('rowtune 0.1.0', tied)).toEqual([]);
   });
 
   test.each(peftAdapters)('%s computes what PEFT computes', async name => {

@@ -158,6 +158,22 @@ describe('benchmarks', () => {
     expect(value.loss).toBeUndefined();
   });
 
+  test.each([
+    ['with labels', []],
+    ['packed', ['data.eval=plain.jsonl', 'packing=true']],
+    ['with labels, packed', ['packing=true']],
+  ])('are answered the same beside held-out data %s', async (_, overrides) => {
+    writeFileSync(join(task.folder, 'plain.jsonl'), Array.from({ length: 6 }, (_, i) => `{"text":"note ${i}"}\n`).join(''));
+    const benchmarks = { openbookqa: join(choice, 'openbookqa.jsonl') };
+    const { value } = await runInProcess<EvaluateResult>({
+      kind: 'evaluate',
+      recipe: recipe(`benchmarks=${JSON.stringify(benchmarks)}`, ...overrides),
+      context,
+    });
+    expect(value.loss).toBeGreaterThan(0);
+    expect(value.benchmarks).toEqual((await evaluated(benchmarks)).value.benchmarks);
+  });
+
   test('a file of something else is told by line and key', async () => {
     const file = join(task.folder, 'no-arc.jsonl');
     writeFileSync(file, '{"question":"x"}\n');

@@ -20,6 +20,17 @@ describe('classes', () => {
     expect(matthews(two)).toBeCloseTo(0.4166666666666667, 12);
   });
 
+  it('macro F1 is over the classes that are there or are given, as scikit-learn without labels=', () => {
+    // f1_score([0, 0, 1, 1], [0, 1, 1, 3], average='macro') of classes 0, 1 and 3; 2 is nowhere.
+    const sparse = [
+      [1, 1, 0, 0],
+      [0, 1, 0, 1],
+      [0, 0, 0, 0],
+      [0, 0, 0, 0],
+    ];
+    expect(macroF1(sparse)).toBeCloseTo((2 / 3 + 1 / 2 + 0) / 3, 12);
+  });
+
   it('a side that never varies has no correlation', () => {
     const constant = [
       [3, 0],

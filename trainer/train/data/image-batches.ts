@@ -20,7 +20,7 @@ export interface ImageSourceParams {
   readonly channels: number;
   readonly augment: readonly Augmentation[];
   readonly seed: number;
-  /** Called for an image that does not decode; its row then weighs nothing. Without it, that is an error. */
+  /** Called for an image that does not decode, which is then left out. Without it, that is an error. */
   readonly onSkip?: (error: DataError) => void;
 }
 
@@ -75,8 +75,10 @@ async function fillImages(params: ImageSourceParams, { bucket, rows, epoch }: Pl
     }),
   );
   const kept = indices.filter((_, row) => loaded[row]);
-  // Rows that did not load go last, where what only fills up stands.
-  for (let row = 0, to = 0; row < indices.length; row++) if (loaded[row]) pixels.copyWithin(to++ * size, row * size, (row + 1) * size);
+  const copyRow = (from: number, to: number) => pixels.copyWithin(to * size, from * size, (from + 1) * size);
+  for (let row = 0, to = 0; row < indices.length; row++) if (loaded[row]) copyRow(row, to++);
+  // Rows that only fill up weigh nothing in the loss, but batch norm takes its mean over all rows: they repeat images.
+  if (kept.length > 0) for (let row = kept.length; row < batch; row++) copyRow(row - kept.length, row);
   const targets = kept.map(index => examples[index]?.target ?? 0);
   return {
     bucket,

@@ -179,7 +179,7 @@ async function* imagesOfFile(file: string, input: ListImagesInput): AsyncGenerat
       problem: `a file that ends in "${extension}", expected .bin (CIFAR) or .parquet`,
       advice: 'Name the folder of the images',
     });
-  for await (const record of readRecords({ files: await listDataFiles([file]), textSplit: 'file' }))
+  for await (const record of readRecords({ files: await listDataFiles([file]), textSplit: 'file', bytes: true }))
     yield parquetImage(renameColumns(record, input.columns), input.labels);
 }
 

@@ -95,7 +95,7 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   let drawnFrom: number | undefined;
   const { maxSamples: count, seed } = settings;
   for await (const record of drawStream(labelled?.records ?? records, { count, seed }, seen => (drawnFrom = seen))) {
-    const { file, line } = record;
+    const { file, line, element } = record;
     const formatted = formatExample(record, formatting);
     const result = tokenizeExample(formatted, tokenizing, { file, line });
     read++;
@@ -105,7 +105,7 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
       tokens += result.sequence.ids.length;
       if (tokens > MAX_DATASET_TOKENS) throw tooManyTokens(file, line);
       const label = formatted.label;
-      for (const { ids, train } of chunkSequence(result.sequence, maxLength)) examples.push({ ids, train, file, line, label });
+      for (const { ids, train } of chunkSequence(result.sequence, maxLength)) examples.push({ ids, train, file, line, element, label });
     }
     if (read % PROGRESS_RECORDS === 0) input.onProgress?.({ read, kept: examples.length });
   }

@@ -12,8 +12,11 @@ const MAX_ROW_GROUP_ROWS = 10_000_000;
 /** The magic at both ends and the length of the footer. */
 const MIN_PARQUET_BYTES = 12;
 
-/** The rows in order, `line` counting from 1; at most `limit`. 64-bit integers become numbers. Throws DataError for a damaged file. */
-export async function* readParquet(file: string, limit: number): AsyncGenerator<DataRecord> {
+/**
+ * The rows in order, `line` counting from 1; at most `limit`. 64-bit integers become numbers. Throws DataError for a damaged file.
+ * @param bytes columns of bytes that nothing says are text stay bytes; they are taken for text otherwise
+ */
+export async function* readParquet(file: string, { limit, bytes }: { limit: number; bytes: boolean }): AsyncGenerator<DataRecord> {
   const buffer = await asyncBufferFromFile(file);
   const metadata = await readMetadata(file, buffer);
   let start = 0;
@@ -29,7 +32,8 @@ export async function* readParquet(file: string, limit: number): AsyncGenerator<
     }
     const end = Math.min(start + rows, limit);
     if (end <= start) return;
-    const values = await parquetReadObjects({ file: buffer, metadata, compressors, rowStart: start, rowEnd: end }).catch(cause => {
+    const range = { rowStart: start, rowEnd: end };
+    const values = await parquetReadObjects({ file: buffer, metadata, compressors, utf8: !bytes, ...range }).catch(cause => {
       throw damaged(file, cause, start + 1);
     });
     for (const [index, value] of values.entries()) yield { file, line: start + index + 1, value: plain(value) as Record<string, unknown> };

@@ -21,6 +21,8 @@ export interface ReadSettings {
   readonly textSplit: TextSplit;
   /** Called for each line that is left out because its file is known to have some that are malformed (QQP of GLUE). */
   readonly onSkip?: () => void;
+  /** Bytes in Parquet files stay what they are, as those of images; left out, they are taken for text. */
+  readonly bytes?: boolean;
 }
 
 /** Throws DataError (file, line) at the first malformed sample. Nothing is held but the block, file or row group being read. */
@@ -37,7 +39,7 @@ export async function* readRecords(settings: ReadSettings): AsyncGenerator<DataR
 
 function readFileRecords(
   { file, extension, bytes }: DataFile,
-  { textSplit, onSkip }: ReadSettings,
+  { textSplit, onSkip, bytes: keepsBytes = false }: ReadSettings,
   limit: number,
 ): AsyncGenerator<DataRecord> {
   switch (extension) {
@@ -51,7 +53,7 @@ function readFileRecords(
     case '.tsv':
       return readTsv(file, onSkip);
     case '.parquet':
-      return readParquet(file, limit);
+      return readParquet(file, { limit, bytes: keepsBytes });
     case '.txt':
       return readText(file, textSplit);
   }
@@ -82,8 +84,9 @@ async function* readJson(file: string, bytes: number): AsyncGenerator<DataRecord
       advice: 'Wrap the samples in [ ], or save them as JSON Lines',
     });
   }
+  let place = 0;
   for (const element of jsonElements(text, layout.start)) {
-    yield { file, line: element.line, value: parseRecord(file, element.line, element.text) };
+    yield { file, line: element.line, element: place++, value: parseRecord(file, element.line, element.text) };
   }
 }
 

@@ -36,7 +36,7 @@ export function optionalText(record: DataRecord, key: string): string {
 
 /**
  * The name of a sample's label. An integer, or a string of digits that is no name itself, indexes `names`; without names it is
- * its own name.
+ * its own name. Where a name is digits too it is refused: it may be meant either way, or be a label that is not known.
  */
 export function labelName(record: DataRecord, key: string, names: readonly string[]): string {
   const value = record.value[key];
@@ -56,6 +56,13 @@ export function labelName(record: DataRecord, key: string, names: readonly strin
   if (text === '') throw fieldError(record, key, 'an empty label', 'Fill it in, or remove the sample');
   if (names.length === 0 || names.includes(text)) return text;
   if (/^\d+$/.test(text)) {
+    if (names.some(name => /^\d+$/.test(name)))
+      throw fieldError(
+        record,
+        key,
+        `the label ${text}, expected one of ${names.join(', ')}: labels that are numbers are not counted from 0`,
+        'List every label under data: labels, in words where the samples count them from 0 ("1 star"), or mend the sample',
+      );
     const name = names[Number(text)];
     if (name !== undefined) return name;
     throw fieldError(record, key, `label ${text}, but labels names only 0 to ${names.length - 1}`, 'Add the missing name to data: labels');

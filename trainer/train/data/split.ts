@@ -32,7 +32,8 @@ export function splitExamples(
 ): { train: Example[]; validation: Example[] } {
   const documents = new Map<string, Example[]>();
   for (const example of examples) {
-    const name = `${example.file}:${example.line}`;
+    const { file, line, element } = example;
+    const name = `${file}:${line}:${element ?? ''}`;
     const parts = documents.get(name);
     if (parts === undefined) documents.set(name, [example]);
     else parts.push(example);

@@ -47,11 +47,14 @@ export function tokenizeExample(example: FormattedExample, settings: TokenizeSet
   const stretch = truncation === 'error' ? undefined : prompt.pieces.find(piece => piece.shrink)?.text;
   const start = stretch === undefined ? [] : firstTokens(stretch, maxLength + 1, encoder);
   const whole = start.length > maxLength ? undefined : encode(textOf(prompt.pieces));
-  if (whole !== undefined && last === undefined && !example.chat && settings.eosId !== undefined) whole.push(settings.eosId);
+  // A run that stands alone ends with EOS itself, cut or not.
+  const ending = last === undefined && !example.chat && settings.eosId !== undefined ? [settings.eosId] : [];
+  whole?.push(...ending);
   if (whole !== undefined && whole.length <= spare) return result([{ train: prompt.train, ids: whole }, ...rest], false);
   if (whole !== undefined && truncation === 'error') throw tooLong(whole.length + maxLength - spare, maxLength, place);
 
-  const shortened = stretch === undefined ? undefined : shortenPrompt(prompt.pieces, start, spare, encode, settings);
+  const shortened = stretch === undefined ? undefined : shortenPrompt(prompt.pieces, start, spare - ending.length, encode, settings);
+  shortened?.push(...ending);
   const ids = shortened ?? whole ?? encode(textOf(prompt.pieces));
   return result([{ train: prompt.train, ids }, ...rest], true, maxLength);
 }

@@ -5,6 +5,8 @@ export interface DataRecord {
   readonly file: string;
   /** From 1: where the record starts; the row in a Parquet file. */
   readonly line: number;
+  /** From 0: its place in a list of JSON, of which one line may hold many records. */
+  readonly element?: number;
   readonly value: Readonly<Record<string, unknown>>;
 }
 
@@ -53,6 +55,8 @@ export interface TokenSequence {
 export interface Example extends TokenSequence {
   readonly file: string;
   readonly line: number;
+  /** As of its record. */
+  readonly element?: number;
   readonly label?: string;
 }
 

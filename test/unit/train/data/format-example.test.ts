@@ -107,6 +107,19 @@ describe('samples that do not fit', () => {
     expect(() => format('text_label', { text: 'a', label: 'z' }, { labels: ['x', 'y'] })).toThrow('the label "z", expected one of x, y');
     expect(() => format('messages', { messages: [{ role: 'user', content: 'a' }] })).toThrow('the model has no chat template');
   });
+
+  it('numbers that may be labels or count them, where labels are numbers', () => {
+    // Stars from 1 to 5, stored from 0: 1 would be a name and 0 an index, both the first.
+    const stars = ['1', '2', '3', '4', '5'];
+    expect(format('text_label', { text: 'a', label: 1 }, { labels: stars }).label).toBe('1');
+    expect(() => format('text_label', { text: 'a', label: 0 }, { labels: stars })).toThrow(
+      'data.jsonl:7: key "label": the label 0, expected one of 1, 2, 3, 4, 5',
+    );
+    // A label that no training sample had is none of those beside it.
+    expect(() => format('text_label', { text: 'a', label: '3' }, { labels: ['1', '2', '4', '5'] })).toThrow(
+      'the label 3, expected one of 1, 2, 4, 5',
+    );
+  });
 });
 
 describe('detection', () => {

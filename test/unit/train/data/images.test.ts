@@ -121,6 +121,13 @@ describe('listImages', () => {
     expect([pixels[0], pixels[1], pixels[3 * 1023]]).toEqual([Math.fround(100 / 255), 0, Math.fround(100 / 255)]);
   });
 
+  it('Parquet as the hub stores images, with labels by their numbers', async () => {
+    const samples = await list(join(import.meta.dirname, 'fixtures', 'images.parquet'), ['cat', 'dog']);
+    expect(namesOf(samples)).toEqual(['dog 1', 'cat 2', 'dog 3']);
+    const reds = await Promise.all(samples.map(async sample => (await pixelsOf(sample))[0]));
+    expect(reds).toEqual([51, 102, 255].map(red => Math.fround(red / 255)));
+  });
+
   it('refuses a folder that holds the test part beside the training part', async () => {
     await expect(list(at('cifar10-batches-bin'))).rejects.toThrow(/holds data_batch_1\.bin and test_batch\.bin, parts of a data set/);
     await expect(list(at('tiny'))).rejects.toThrow(/holds train and val, .+ data: train, .+ data: eval/);
@@ -191,6 +198,17 @@ describe('loadImage', () => {
   });
 });
 
+const shape = {
+  maxLength: 1,
+  packing: false,
+  shuffle: false,
+  seed: 1,
+  maxBuckets: 1,
+  multipleOf: 1,
+  maxTargetSizes: 1,
+  targetMultiple: 1,
+};
+
 describe('imageSource', () => {
   const examples = async () => {
     const good = await picture('png', [8, 8]);
@@ -201,20 +219,9 @@ describe('imageSource', () => {
   };
   const source = async (onSkip?: (error: Error) => void) => {
     const all = await examples();
-    const shape = {
-      batchSize: 2,
-      maxLength: 1,
-      packing: false,
-      shuffle: false,
-      seed: 1,
-      maxBuckets: 1,
-      multipleOf: 1,
-      maxTargetSizes: 1,
-      targetMultiple: 1,
-    };
     const sequences = all.map(() => ({ ids: new Int32Array(1), train: Uint8Array.of(1) }));
     return imageSource({
-      plan: createBatchPlan(sequences, shape),
+      plan: createBatchPlan(sequences, { ...shape, batchSize: 2 }),
       examples: all,
       preprocessing: plain,
       channels: 3,
@@ -239,6 +246,21 @@ describe('imageSource', () => {
       })(),
     ).rejects.toThrow(/bad\.png/);
   });
+
+  it('fills up a batch with the images that it has, which weigh once', async () => {
+    const good = await picture('png', [8, 8], true);
+    const files = ['red.png', 'bad.png', 'black.png'];
+    const bytes = [good, good.subarray(0, 20), await picture('png', [8, 8])];
+    const examples = files.map((file, i) => ({ ...sampleOf(bytes[i] as Buffer, file), target: i }));
+    const sequences = files.map(() => ({ ids: new Int32Array(1), train: Uint8Array.of(1) }));
+    const plan = createBatchPlan(sequences, { ...shape, batchSize: 5 });
+    const all = imageSource({ plan, examples, preprocessing: plain, channels: 3, augment: [], seed: 1, onSkip: () => undefined });
+    for await (const batch of epochBatches(all, 0)) {
+      const { pixels, labels, weights } = batch.feeds(2);
+      expect(Array.from({ length: 5 }, (_, row) => pixels?.[row * 8 * 8 * 3])).toEqual([1, 0, 1, 0, 1]);
+      expect([batch.targetCount, Array.from(labels ?? []).slice(0, 2), Array.from(weights ?? [])]).toEqual([2, [0, 2], [0.5, 0.5, 0, 0, 0]]);
+    }
+  });
 });
 
 describe('decoding ahead', () => {
@@ -251,16 +273,6 @@ describe('decoding ahead', () => {
     };
     const examples = Array.from({ length: 10 }, () => ({ label: 'x', file: 'a.png', line: 1, read, target: 0 }));
     const sequences = examples.map(() => ({ ids: new Int32Array(1), train: Uint8Array.of(1) }));
-    const shape = {
-      maxLength: 1,
-      packing: false,
-      shuffle: false,
-      seed: 1,
-      maxBuckets: 1,
-      multipleOf: 1,
-      maxTargetSizes: 1,
-      targetMultiple: 1,
-    };
     const plan = createBatchPlan(sequences, { ...shape, batchSize: 2 });
     const all = imageSource({ plan, examples, preprocessing: plain, channels: 3, augment: [], seed: 1 });
     const seen: number[] = [];

@@ -161,4 +161,15 @@ describe('splitSamples', () => {
     const one = many.map(example => ({ ...example, line: 1 }));
     expect(splitExamples(one, { validation: 0.1, seed: 1 }).validation).toHaveLength(9);
   });
+
+  it('tells the documents of a JSON list apart, on however few lines, and splits them as JSON Lines', async () => {
+    const values = Array.from({ length: 30 }, (_, index) => ({ text: String.fromCharCode(97 + (index % 26)).repeat(70 + index) }));
+    const splitOf = async (file: string) => splitExamples((await load([file])).examples, { validation: 0.2, seed: 1 });
+    const { train, validation } = await splitOf(writeData('a.json', JSON.stringify(values)));
+    const held = new Set(validation.map(({ element }) => element));
+    expect([held.size, validation.length > held.size]).toEqual([6, true]);
+    expect(train.some(({ element }) => held.has(element))).toBe(false);
+    const ofLines = await splitOf(lines(...values));
+    expect(validation.map(({ ids }) => ids)).toEqual(ofLines.validation.map(({ ids }) => ids));
+  });
 });

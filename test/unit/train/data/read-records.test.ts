@@ -59,6 +59,11 @@ describe('records and their lines', () => {
     ]);
   });
 
+  it('takes bytes of Parquet for text where nothing asks for bytes', async () => {
+    const [first] = await readAll([join(fixtures, 'images.parquet')]);
+    expect(first?.value.image).toEqual({ bytes: expect.stringContaining('PNG'), path: '51.png' });
+  });
+
   it('splits plain text by file, blank line or separator', async () => {
     const file = writeData('a.txt', 'one\ntwo\n\n\nthree\n---\nfour\n');
     const texts = async (split: Parameters<typeof readAll>[1]) =>

@@ -59,6 +59,15 @@ describe('tokenizeExample', () => {
     expect(tokenize(long, { maxLength: 13, truncation: 'middle' })).toBe('<bos>T:abab L:[ x<eos>] cut');
   });
 
+  it('ends a cut text with EOS where its prompt is trained too', () => {
+    const { pieces } = example('T:', 'abcdefghij', ' L:', ' x');
+    const formatted = { chat: false, pieces: pieces.map(piece => ({ ...piece, train: true })) };
+    expect(tokenize(formatted, { maxLength: 19 })).toBe('<bos>[T:abcdefghij L: x<eos>]');
+    expect(tokenize(formatted, { maxLength: 13 })).toBe('<bos>[T:abcd L: x<eos>] cut');
+    expect(tokenize(formatted, { maxLength: 13, truncation: 'middle' })).toBe('<bos>[T:abij L: x<eos>] cut');
+    expect(tokenize({ ...formatted, chat: true }, { maxLength: 11 })).toBe('T[:abcd L: x] cut');
+  });
+
   it('keeps every length to the limit, whatever the limit', () => {
     const formatted = example('T:', 'abcdefghij', ' L:', ' x');
     for (let maxLength = 9; maxLength < 25; maxLength++) {
