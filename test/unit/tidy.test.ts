@@ -54,7 +54,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/settings.ts': [],
   'trainer/graph': [],
   'trainer/hub': ['trainer/process-identity.ts'],
-  'trainer/engine': ['trainer/graph'],
+  'trainer/engine': ['trainer/graph', 'trainer/process-identity.ts'],
   'trainer/model': ['trainer/graph', 'trainer/random.ts'],
   'trainer/selection.ts': ['trainer/model'],
   'trainer/dependency': ['trainer/selection.ts', 'trainer/model', 'trainer/graph'],

@@ -12,6 +12,7 @@ import { runCommand } from '../../../trainer/engine/install/run-command.ts';
 import { findNpm, findPython, isAtLeast, requirePlatform } from '../../../trainer/engine/install/toolchain.ts';
 import { installedWebgpu, webgpuFolder } from '../../../trainer/engine/install/webgpu-folder.ts';
 import { downloadWheel, fetchWheel, findWheel, type WheelContext } from '../../../trainer/engine/install/wheel.ts';
+import { asIdentity, ownIdentity } from '../../../trainer/process-identity.ts';
 
 const python = await findPython();
 const noPython = 'missing' in python ? `(skipped: ${python.missing})` : '';
@@ -178,6 +179,13 @@ describe('withInstallLock', () => {
         async () => 'done',
       ),
     ).toBe('done');
+  });
+
+  it('names its process by when it started, and takes over the lock of one whose number is used again', async () => {
+    const file = lockFile();
+    writeFileSync(file, JSON.stringify({ pid: process.pid, startTime: '1' }));
+    const held = () => withInstallLock(file, () => undefined, async () => asIdentity(readFileSync(file, 'utf8')));
+    expect(await held()).toEqual(ownIdentity());
   });
 });
 
