@@ -62,7 +62,8 @@ const MAX_IMAGES = 20_000_000;
 /** Larger than any photograph: a file of more is none, or a mistake. */
 const MAX_IMAGE_BYTES = 256 * 2 ** 20;
 
-const VALIDATION_LIST = 'val_annotations.txt';
+/** In Tiny-ImageNet's validation part. */
+export const VALIDATION_LIST = 'val_annotations.txt';
 
 /** @throws DataError (file, line) where a path holds no image, or a label is missing */
 export async function listImages(input: ListImagesInput): Promise<ListedImages> {
