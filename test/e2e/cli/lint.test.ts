@@ -78,6 +78,13 @@ describe('bad recipes', () => {
       expect(status).toBe(2);
       expect(stderr).toContain('command line:1 error unknown-key');
     }));
+
+  test('a stderr that nobody reads any more changes nothing else', () =>
+    withRecipe(BAD, async (file, folder) => {
+      const { status, stderr, value } = await cliJson(['evaluate', file], { cwd: folder, closesStderr: true });
+      expect([status, stderr]).toEqual([2, '']);
+      expect(value).toMatchObject({ ok: false, error: { code: 'bad-recipe' } });
+    }));
 });
 
 describe('usage', () => {
