@@ -196,6 +196,17 @@ describe('tools', () => {
     expect(isAtLeast('23.0rc1', [20, 3])).toBe(true);
   });
 
+  it.each([
+    ['3.6.9', 'python3 is Python 3.6.9, which is too old (3.8 or later is needed)'],
+    ['2.7.18', 'python3 was not found'],
+  ])('tells a Python %s from none', async (version, missing) => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-python-'));
+    writeFileSync(path.join(folder, 'python3'), `#!/bin/sh\necho ${version}\n`, { mode: 0o755 });
+    vi.stubEnv('PATH', folder);
+    const found = await findPython().finally(() => vi.unstubAllEnvs());
+    expect(found).toEqual({ missing });
+  });
+
   it('finds an npm that runs', async () => {
     const { program, prefix } = await findNpm();
     expect(await runCommand(program, [...prefix, '--version'])).toMatchObject({ status: 0 });
