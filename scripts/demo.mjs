@@ -3,10 +3,10 @@
  * rows, trains, and shows what it gave. `npm run demo -- text` continues pre-training on plain text instead; `npm run demo -- tiny`
  * needs no download. What was fetched is kept; further `key=value` go to the recipe.
  */
-import { spawnSync } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { waitFor } from './demo/wait-for.mjs';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
 
 const OLDEST_NODE = 20;
@@ -65,11 +65,10 @@ function digest(files) {
   return hash.digest('hex').slice(0, 8);
 }
 
-/** The command as anyone could type it, with its own output. Ctrl-C reaches it by itself; this process waits for it. */
+/** The command as anyone could type it, with its own output. */
 function rowtune(args) {
   say(`\n$ rowtune ${args.map(arg => (/[\s"']/.test(arg) ? JSON.stringify(arg) : arg)).join(' ')}`);
-  const { status } = spawnSync(process.execPath, [path.join(root, 'bin', 'rowtune.mjs'), ...args], { cwd: root, stdio: 'inherit' });
-  return status ?? 1;
+  return waitFor(process.execPath, [path.join(root, 'bin', 'rowtune.mjs'), ...args], { cwd: root });
 }
 
 try {

@@ -53,6 +53,9 @@ process.stdout.on('error', error => {
   process.exit(EXIT.ok);
 });
 
+// There is nobody to tell what a reader of stderr that went away has missed; the command goes on.
+process.stderr.on('error', () => undefined);
+
 try {
   await program.parseAsync();
 } catch (error) {

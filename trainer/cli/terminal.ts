@@ -51,7 +51,10 @@ export function openTerminal(options: TerminalOptions): Terminal {
       if (!json) progress.aside(() => stdout.write(`${text}\n`));
     },
     stream: chunk => {
-      if (!json) stdout.write(chunk);
+      if (json) return;
+      // The text is left where it stands: a bar on the same terminal would be in its line, and take it away with itself.
+      progress.end();
+      stdout.write(chunk);
     },
     finish: value => {
       progress.end();

@@ -1,7 +1,8 @@
 /** What the machine is: processor, memory, disk. Plain facts, no judgement. */
-import { existsSync, readFileSync, statfsSync } from 'node:fs';
+import { existsSync, statfsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
+import { groupMemory, type ReadText, readTextOrEmpty } from './control-group.ts';
 
 /** Instruction sets that decide how fast a matrix product is, best last. */
 const CPU_FEATURES = { avx2: 'AVX2', avx512f: 'AVX512', avx512_bf16: 'AVX512-BF16', amx_bf16: 'AMX', asimd: 'NEON', sve: 'SVE' };
@@ -23,15 +24,19 @@ export function parseAvailableMemory(meminfo: string): number | undefined {
   return kibibytes === undefined ? undefined : Number(kibibytes) * 1024;
 }
 
-export const cpuFeatures = (): string[] => parseCpuFeatures(readText('/proc/cpuinfo'));
+export const cpuFeatures = (): string[] => parseCpuFeatures(readTextOrEmpty('/proc/cpuinfo'));
 
-export const availableMemoryBytes = (): number => parseAvailableMemory(readText('/proc/meminfo')) ?? os.freemem();
+/** Of the machine, and of our control group where that leaves less: what goes beyond its limit is killed. */
+export const availableMemoryBytes = (readText: ReadText = readTextOrEmpty): number =>
+  Math.min(parseAvailableMemory(readText('/proc/meminfo')) ?? os.freemem(), groupMemory(readText).availableBytes);
+
+export const totalMemoryBytes = (readText: ReadText = readTextOrEmpty): number => Math.min(os.totalmem(), groupMemory(readText).limitBytes);
 
 export function describeMachine(): Machine {
   const processors = os.cpus();
   return {
     cpu: { model: processors[0]?.model.trim() ?? 'unknown', cores: os.availableParallelism(), features: cpuFeatures() },
-    memory: { totalBytes: os.totalmem(), availableBytes: availableMemoryBytes() },
+    memory: { totalBytes: totalMemoryBytes(), availableBytes: availableMemoryBytes() },
   };
 }
 
@@ -57,12 +62,3 @@ export const USABLE_SHARE = 0.5;
 
 /** Is there a GPU that the CUDA build could use? Asks the driver's own files, so that an editor can ask while one types. */
 export const hasGpu = (): boolean => existsSync('/proc/driver/nvidia/version');
-
-/** Empty where the file is not there: other systems than Linux. */
-function readText(file: string): string {
-  try {
-    return readFileSync(file, 'utf8');
-  } catch {
-    return '';
-  }
-}

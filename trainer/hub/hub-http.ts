@@ -87,7 +87,7 @@ async function send(url: URL, headers: Record<string, string>, signal: AbortSign
 export function networkError(url: URL, error: unknown): HubError {
   const cause = (error as { cause?: unknown }).cause;
   const reason = cause instanceof Error && cause.message !== '' ? cause.message : (error as Error).message;
-  const message = `${url.host} cannot be reached (${reason}): check the network or proxy, or use a local folder`;
+  const message = `${url.host} cannot be reached (${reason}): check the network or proxy (Node 24 with NODE_USE_ENV_PROXY=1 uses HTTPS_PROXY), or use a local folder`;
   return new HubError('offline', message, { transient: true, cause: error });
 }
 

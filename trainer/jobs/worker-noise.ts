@@ -11,6 +11,8 @@ const NOISE: readonly RegExp[] = [
   /^To enable the following instructions: .* rebuild TensorFlow/,
   /\(Use `node --trace-(warnings|deprecation) \.\.\.` to show where the warning was created\)/,
   /\[DEP0(040|169)\] DeprecationWarning/,
+  // A proxy of the environment is used.
+  /\[UNDICI-EHPA\] Warning/,
 ];
 
 export const isNoise = (line: string): boolean => line.trim() === '' || NOISE.some(pattern => pattern.test(line));

@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environment.ts';
 import type { JobRequest, WorkerCommand, WorkerEvent } from '../protocol/job-messages.ts';
 import { isOutOfMemory, type MemoryEvidence, watchMemory } from './memory-evidence.ts';
+import { proxyEnvironment } from './proxy-environment.ts';
 import { isNoise } from './worker-noise.ts';
 
 export type WorkerEnd = Extract<WorkerEvent, { type: 'result' | 'failed' }>;
@@ -54,7 +55,7 @@ export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE,
   const child = fork(workerFile, [], {
     // A process group of its own: the terminal's Ctrl-C reaches only the parent, which passes it on as a message.
     detached: true,
-    env: { ...process.env, ...workerEnvironment({ threads: threads || os.availableParallelism() }) },
+    env: { ...proxyEnvironment(process.env), ...process.env, ...workerEnvironment({ threads: threads || os.availableParallelism() }) },
     // Not the parent's: a daemon that runs from its sources needs flags that the worker's bundle does not.
     execArgv: [...WORKER_FLAGS],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -1,11 +1,11 @@
 /** How many samples each label has, where that is quick to tell: of a file, or of a folder with a folder for each class. */
-import type { Dirent } from 'node:fs';
-import { readdir } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { DataError } from '../train/data/data-error.ts';
 import { renameColumns } from '../train/data/detect-format.ts';
-import { isImageFile } from '../train/data/image-samples.ts';
+import { type FolderEntry, folderEntries } from '../train/data/folder-entries.ts';
+import { isImageFile, listImages, VALIDATION_LIST } from '../train/data/image-samples.ts';
 import { listDataFiles } from '../train/data/list-files.ts';
 import { findColumns } from '../train/data/load-labelled.ts';
 import { readRecords } from '../train/data/read-records.ts';
@@ -38,17 +38,32 @@ export async function countFileLabels(file: string, { data, task }: Pick<Recipe,
 
 /** Undefined for a folder of another layout. */
 export async function countFolderLabels(folder: string): Promise<LabelCounts | undefined> {
-  const classes = (await entriesOf(folder)).filter(entry => entry.isDirectory() && !entry.name.startsWith('.'));
+  const entries = await entriesOf(folder);
+  if (entries.some(({ name }) => name === VALIDATION_LIST)) return countListedLabels(folder);
+  const classes = entries.filter(({ name, kind }) => kind === 'folder' && !name.startsWith('.'));
   if (classes.length === 0 || classes.length > MAX_CLASSES) return undefined;
   const counts = await Promise.all(classes.map(async ({ name }) => [name, await countImages(path.join(folder, name))] as const));
   return Object.fromEntries(counts.filter(([, count]) => count > 0));
 }
 
+/** By the list of Tiny-ImageNet's validation part; undefined where it is long or wrong, which the trainer tells. */
+async function countListedLabels(folder: string): Promise<LabelCounts | undefined> {
+  try {
+    if ((await stat(path.join(folder, VALIDATION_LIST))).size > MAX_COUNTED_BYTES) return undefined;
+    const { samples } = await listImages({ paths: [folder], columns: {}, labels: [], seed: 0 });
+    const counts: Record<string, number> = Object.create(null);
+    for (const { label } of samples) counts[label] = (counts[label] ?? 0) + 1;
+    return counts;
+  } catch {
+    return undefined;
+  }
+}
+
 /** Tiny-ImageNet has class/images/. */
 async function countImages(folder: string): Promise<number> {
   const entries = await entriesOf(folder);
-  const inner = entries.some(entry => entry.isDirectory() && entry.name === 'images') ? await entriesOf(path.join(folder, 'images')) : [];
+  const inner = entries.some(({ name, kind }) => kind === 'folder' && name === 'images') ? await entriesOf(path.join(folder, 'images')) : [];
   return [...entries, ...inner].filter(entry => isImageFile(entry.name)).length;
 }
 
-const entriesOf = (folder: string): Promise<Dirent[]> => readdir(folder, { withFileTypes: true }).catch(() => []);
+const entriesOf = (folder: string): Promise<FolderEntry[]> => folderEntries(folder).catch(() => []);

@@ -185,16 +185,21 @@ function* unmatched(model: Model, setting: 'target_modules' | 'modules_to_save',
   }
 }
 
-function* rankProblems(modules: readonly ModuleSpec[], { method, r, ratio }: RecipeView['values']): Generator<Report> {
+function* rankProblems(modules: readonly ModuleSpec[], values: RecipeView['values']): Generator<Report> {
+  const { method, r, ratio } = values;
   const isRank = loraMethods.has(method);
   if (r === undefined || !(isRank || (method === 'spsft' && ratio === undefined))) return;
+  const { budget, dependencies } = methodSettings(values as Recipe);
+  const wanted = !isRank && 'r' in budget ? budget.r : r;
   const limits = modules.map(({ name, weight: { shape } }) => ({ name, most: isRank ? mostRank(shape) : (shape[0] ?? 0) }));
-  const small = limits.filter(({ most }) => most < r);
-  const fewest = Math.min(...small.map(({ most }) => most));
+  const small = limits.filter(({ most }) => most < wanted);
+  // With dependencies half of r is rows.
+  const fewest = Math.min(...small.map(({ most }) => most)) * (dependencies ? 2 : 1);
   const [first] = small;
   if (first === undefined) return;
   const what = isRank ? 'the rank that a weight can have' : 'the rows';
-  const message = `r is ${r}, above ${what} of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}, for example ${first.name} (${first.most}); at most ${fewest} fits all`;
+  const half = dependencies ? ` (with dependencies ${wanted} rows)` : '';
+  const message = `r is ${r}${half}, above ${what} of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}, for example ${first.name} (${first.most}); at most ${fewest} fits all`;
   yield { code: 'rank-above-layer', severity: isRank ? 'warning' : 'error', path: ['r'], message, replaceBy: String(fewest) };
 }
 

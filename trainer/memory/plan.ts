@@ -1,7 +1,7 @@
 /** Settings of a recipe that fit into the free memory, fastest first: batch and accumulation, recomputation, rank. */
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import { methods } from '../method/methods.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
+import { type Recipe, settings } from '../protocol/recipe-schema.ts';
 import { type EstimateParams, estimateRecipe, type LevelEstimate, type RecipeEstimate } from './predict.ts';
 
 /** One way to run the recipe. The batches of an optimizer step hold as many samples as the recipe says. */
@@ -64,19 +64,29 @@ const withoutWorse = (sorted: readonly PlanOption[]): PlanOption[] => {
 
 function optionsOf(params: EstimateParams): PlanOption[] {
   const { recipe } = params;
-  const effective = recipe.per_device_train_batch_size * recipe.gradient_accumulation_steps;
-  return batchSizes(effective).flatMap(batch => {
-    const planned = { ...recipe, per_device_train_batch_size: batch, gradient_accumulation_steps: effective / batch };
+  const { per_device_train_batch_size: own, per_device_eval_batch_size: evaluation, gradient_accumulation_steps: steps } = recipe;
+  return batchSizes(own, steps).flatMap(batch => {
+    const planned = {
+      ...recipe,
+      per_device_train_batch_size: batch,
+      // Where it is as large as the train batch, as by default, it goes along: else a smaller train batch would save nothing.
+      per_device_eval_batch_size: evaluation === own ? batch : evaluation,
+      gradient_accumulation_steps: (own * steps) / batch,
+    };
     const found = estimateRecipe({ ...params, recipe: planned, compare: false, allLevels: true });
     return found.levels.map(level => toOption(recipe, planned, found, level));
   });
 }
 
-/** Powers of two that divide the samples of a step, and all of them at once. */
-function batchSizes(effective: number): number[] {
-  const sizes = new Set([effective]);
+const maximumOf = (setting: string): number => settings[setting]?.type.maximum ?? Number.POSITIVE_INFINITY;
+
+/** The recipe's own batch, powers of two that divide the samples of a step, and all of them at once, as far as a recipe may say so. */
+function batchSizes(own: number, steps: number): number[] {
+  const effective = own * steps;
+  const sizes = new Set([effective, own]);
   for (let size = 1; size < effective; size *= 2) if (effective % size === 0) sizes.add(size);
-  return [...sizes];
+  const mostSteps = maximumOf('gradient_accumulation_steps');
+  return [...sizes].filter(size => size <= maximumOf('per_device_train_batch_size') && effective / size <= mostSteps);
 }
 
 function lowerRanks(params: EstimateParams): PlanOption[] {
@@ -94,9 +104,11 @@ function lowerRanks(params: EstimateParams): PlanOption[] {
 }
 
 function toOption(recipe: Recipe, planned: Recipe, found: RecipeEstimate, level: LevelEstimate): PlanOption {
-  const { per_device_train_batch_size: batch, gradient_accumulation_steps: accumulation } = planned;
+  const { per_device_train_batch_size: batch, per_device_eval_batch_size: evaluation, gradient_accumulation_steps: accumulation } = planned;
   const changed = [
     ...(batch === recipe.per_device_train_batch_size ? [] : [`per_device_train_batch_size=${batch}`]),
+    // Also where its default would follow: the recipe may have written it.
+    ...(evaluation === recipe.per_device_eval_batch_size ? [] : [`per_device_eval_batch_size=${evaluation}`]),
     ...(accumulation === recipe.gradient_accumulation_steps ? [] : [`gradient_accumulation_steps=${accumulation}`]),
     ...(level.recompute === recipe.recompute ? [] : [`recompute=${level.recompute}`]),
   ];

@@ -78,6 +78,28 @@ describe('bad recipes', () => {
       expect(status).toBe(2);
       expect(stderr).toContain('command line:1 error unknown-key');
     }));
+
+  test.each([
+    ['evaluate', 'foo=1'],
+    ['resume', 'foo=1'],
+    ['resume', 'max_steps=many'],
+    // Right as such, but a run that goes on can't change it: its worker finds that out.
+    ['resume', 'learning_rate=1.0e-3'],
+  ])('%s of a run folder with %s ends with status 2', (command, override) =>
+    withFolder(async folder => {
+      await writeFile(path.join(folder, 'recipe.yaml'), 'model: m\ndata: {train: d.jsonl}\nr: 8\n');
+      const { status, value } = await cliJson([command, folder, override]);
+      expect(status).toBe(2);
+      expect(value).toMatchObject({ ok: false, error: { code: 'invalid-override', message: expect.stringMatching(/foo|many|learning_rate/) } });
+    }),
+  );
+
+  test('a stderr that nobody reads any more changes nothing else', () =>
+    withRecipe(BAD, async (file, folder) => {
+      const { status, stderr, value } = await cliJson(['evaluate', file], { cwd: folder, closesStderr: true });
+      expect([status, stderr]).toEqual([2, '']);
+      expect(value).toMatchObject({ ok: false, error: { code: 'bad-recipe' } });
+    }));
 });
 
 describe('usage', () => {

@@ -24,9 +24,11 @@ export interface CliOptions {
   readonly stdin?: string;
   /** Told of the process as soon as it runs, and of each piece of its stderr. */
   readonly onStderr?: (text: string, child: ChildProcess) => void;
+  /** Its stderr leads nowhere from the start, as where the program that read it is gone. */
+  readonly closesStderr?: boolean;
 }
 
-export function cli(args: readonly string[], { cwd = root, env = {}, stdin = '', onStderr }: CliOptions = {}): Promise<CliRun> {
+export function cli(args: readonly string[], { cwd = root, env = {}, stdin = '', onStderr, closesStderr = false }: CliOptions = {}): Promise<CliRun> {
   if (!existsSync(path.join(root, 'dist', 'rowtune.js'))) throw new Error('dist/ is missing: npm run build');
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...args], {
@@ -42,6 +44,7 @@ export function cli(args: readonly string[], { cwd = root, env = {}, stdin = '',
       stderr += text;
       onStderr?.(text, child);
     });
+    if (closesStderr) child.stderr.destroy();
     child.on('error', reject);
     child.on('close', (status, signal) => resolve({ status, signal, stdout, stderr }));
     child.stdin.end(stdin);

@@ -12,6 +12,7 @@ import { runCommand } from '../../../trainer/engine/install/run-command.ts';
 import { findNpm, findPython, isAtLeast, requirePlatform } from '../../../trainer/engine/install/toolchain.ts';
 import { installedWebgpu, webgpuFolder } from '../../../trainer/engine/install/webgpu-folder.ts';
 import { downloadWheel, fetchWheel, findWheel, type WheelContext } from '../../../trainer/engine/install/wheel.ts';
+import { asIdentity, ownIdentity } from '../../../trainer/process-identity.ts';
 
 const python = await findPython();
 const noPython = 'missing' in python ? `(skipped: ${python.missing})` : '';
@@ -179,6 +180,13 @@ describe('withInstallLock', () => {
       ),
     ).toBe('done');
   });
+
+  it('names its process by when it started, and takes over the lock of one whose number is used again', async () => {
+    const file = lockFile();
+    writeFileSync(file, JSON.stringify({ pid: process.pid, startTime: '1' }));
+    const held = () => withInstallLock(file, () => undefined, async () => asIdentity(readFileSync(file, 'utf8')));
+    expect(await held()).toEqual(ownIdentity());
+  });
 });
 
 describe('tools', () => {
@@ -186,6 +194,17 @@ describe('tools', () => {
     expect(isAtLeast('20.3', [20, 3])).toBe(true);
     expect(isAtLeast('20.2.9', [20, 3])).toBe(false);
     expect(isAtLeast('23.0rc1', [20, 3])).toBe(true);
+  });
+
+  it.each([
+    ['3.6.9', 'python3 is Python 3.6.9, which is too old (3.8 or later is needed)'],
+    ['2.7.18', 'python3 was not found'],
+  ])('tells a Python %s from none', async (version, missing) => {
+    const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-python-'));
+    writeFileSync(path.join(folder, 'python3'), `#!/bin/sh\necho ${version}\n`, { mode: 0o755 });
+    vi.stubEnv('PATH', folder);
+    const found = await findPython().finally(() => vi.unstubAllEnvs());
+    expect(found).toEqual({ missing });
   });
 
   it('finds an npm that runs', async () => {

@@ -11,6 +11,7 @@ describe('noise', () => {
     'WARNING: All log messages before absl::InitializeLog() is called are written to STDERR',
     'E0000 00:00:1764000000.1 1234 cuda_dnn.cc:8579] Unable to register cuDNN factory: Attempting to register factory for plugin cuDNN when one has already been registered',
     '2026-01-02 03:04:05.1: E external/local_xla/xla/stream_executor/cuda/cuda_driver.cc:152] failed call to cuInit: INTERNAL: CUDA error',
+    '(node:1234) [UNDICI-EHPA] Warning: EnvHttpProxyAgent is experimental, expect them to change at any time.',
   ])('%s', line => expect(isNoise(line)).toBe(true));
 });
 

@@ -17,6 +17,12 @@ function recipeOf(overrides: readonly string[] = []) {
 }
 
 const plan = (usableBytes: number) => planMemory({ recipe: recipeOf(), headers, usableBytes });
+/** So many words that the logits of an evaluation outgrow everything else. */
+const wordy = { ...config, vocab_size: 4000 };
+const wordyHeaders = {
+  config: wordy,
+  tensors: new Map(causalModel(wordy).parameters.map(parameter => [parameter.name, parameter])),
+};
 
 describe('the proposals', () => {
   const { options } = plan(1e12);
@@ -56,4 +62,30 @@ test('where nothing fits, the least is named and what to change', () => {
   const found = plan(1e6);
   expect(found.options).toEqual([]);
   expect(describeNothingFits(found, recipeOf())).toMatch(/nothing fits into 1 MB: the least is \d+ MB, with a batch of 1 .*smaller model/s);
+});
+
+test.each([
+  ['by default', []],
+  ['as it is written', ['per_device_eval_batch_size=8']],
+])('an evaluation batch that is as large as the train batch %s shrinks with it', (_, written) => {
+  const { least } = planMemory({ recipe: recipeOf(written), headers: wordyHeaders, usableBytes: 1e12 });
+  expect(least.batch).toBe(1);
+  const chosen = recipeOf([...written, ...least.overrides, `recompute=${least.recompute}`]);
+  expect(chosen.per_device_eval_batch_size).toBe(1);
+  expect(estimateRecipe({ recipe: chosen, headers: wordyHeaders }).totalBytes).toBe(least.totalBytes);
+});
+
+test('another evaluation batch stays as it is', () => {
+  const { least } = planMemory({ recipe: recipeOf(['per_device_eval_batch_size=2']), headers, usableBytes: 1e12 });
+  expect(least.overrides.filter(override => override.startsWith('per_device_eval_batch_size'))).toEqual([]);
+});
+
+test.each([
+  [4096, 4],
+  [4095, 65_535],
+])('of %i samples times %i steps, only what a recipe may say is proposed', (batch, steps) => {
+  const written = [`per_device_train_batch_size=${batch}`, `gradient_accumulation_steps=${steps}`];
+  const { options } = planMemory({ recipe: recipeOf(written), headers, usableBytes: Number.POSITIVE_INFINITY });
+  expect(options.length).toBeGreaterThan(0);
+  for (const { overrides } of options) expect(() => recipeOf([...written, ...overrides])).not.toThrow();
 });

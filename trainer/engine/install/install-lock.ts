@@ -1,27 +1,26 @@
 /** Lets one install run at a time for each cache folder, across processes. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
+import { asIdentity, isRunning, ownIdentity, type ProcessIdentity } from '../../process-identity.ts';
 import { EngineError } from '../engine.ts';
 
 /** Longer than a slow line takes for the CUDA wheels (about 3 GB); an install that takes longer is stuck. */
 const LONGEST_WAIT_MS = 60 * 60_000;
 const POLL_MS = 500;
 
-/** Is the process that wrote this lock still there? */
-function holderOf(file: string): number | undefined {
+/** The process that wrote this lock, where it is still there. */
+function holderOf(file: string): ProcessIdentity | undefined {
   try {
-    const pid = Number.parseInt(readFileSync(file, 'utf8'), 10);
-    if (!(pid > 0)) return undefined;
-    process.kill(pid, 0);
-    return pid;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM' ? -1 : undefined;
+    const holder = asIdentity(readFileSync(file, 'utf8'));
+    return isRunning(holder) ? holder : undefined;
+  } catch {
+    return undefined;
   }
 }
 
 function tryLock(file: string): boolean {
   try {
-    writeFileSync(file, String(process.pid), { flag: 'wx' });
+    writeFileSync(file, JSON.stringify(ownIdentity()), { flag: 'wx' });
     return true;
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
@@ -42,10 +41,10 @@ export async function withInstallLock<T>(file: string, log: (line: string) => vo
       rmSync(file, { force: true });
       continue;
     }
-    if (!told) log(`another install is running (process ${holder}); waiting for it`);
+    if (!told) log(`another install is running (process ${holder.pid}); waiting for it`);
     told = true;
     if (Date.now() - started > LONGEST_WAIT_MS)
-      throw new EngineError(`waited an hour for another install (process ${holder}); end it, or remove ${file}`);
+      throw new EngineError(`waited an hour for another install (process ${holder.pid}); end it, or remove ${file}`);
     await delay(POLL_MS);
   }
   try {

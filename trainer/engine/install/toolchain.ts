@@ -6,6 +6,7 @@ import { runCommand } from './run-command.ts';
 
 /** The first pip that knows `manylinux_2_27` tags is 20.3 (PEP 600). */
 const OLDEST_PIP = [20, 3] as const;
+const OLDEST_PYTHON = [3, 8] as const;
 
 const MEANWHILE = 'The portable engine works without it meanwhile (engine: portable).';
 
@@ -26,12 +27,17 @@ export async function findPython(): Promise<Python | { readonly missing: string 
   let missing = 'python3 was not found';
   for (const command of ['python3', 'python']) {
     const python = await runCommand(command, ['-c', 'import sys; print(sys.version.split()[0])']);
-    if (python.status !== 0 || !isAtLeast(python.output.trim(), [3, 8])) continue;
+    const version = python.output.trim();
+    if (python.status !== 0 || !isAtLeast(version, [3, 0])) continue;
+    if (!isAtLeast(version, OLDEST_PYTHON)) {
+      missing = `${command} is Python ${version}, which is too old (${OLDEST_PYTHON.join('.')} or later is needed)`;
+      continue;
+    }
     const pip = await runCommand(command, ['-m', 'pip', '--version']);
     const pipVersion = /^pip (\S+)/.exec(pip.output)?.[1];
     if (!pipVersion) missing = `${command} is there but has no pip`;
     else if (!isAtLeast(pipVersion, OLDEST_PIP)) missing = `pip ${pipVersion} is too old (${OLDEST_PIP.join('.')} or later is needed)`;
-    else return { command, pythonVersion: python.output.trim(), pipVersion };
+    else return { command, pythonVersion: version, pipVersion };
   }
   return { missing };
 }

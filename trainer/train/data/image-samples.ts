@@ -1,10 +1,11 @@
 /** Labelled images from what people have: a folder a class, Tiny-ImageNet's layout, CIFAR's binaries, Parquet files. */
 import { createReadStream } from 'node:fs';
-import { open, readdir, readFile, stat } from 'node:fs/promises';
+import { open, readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DataError } from './data-error.ts';
 import { type ColumnNames, renameColumns } from './detect-format.ts';
 import { reservoir } from './draw.ts';
+import { folderEntries } from './folder-entries.ts';
 import { checkOnePart, listDataFiles } from './list-files.ts';
 import { readRecords } from './read-records.ts';
 import { byNumberOrName, fieldError, labelName } from './record-fields.ts';
@@ -62,7 +63,8 @@ const MAX_IMAGES = 20_000_000;
 /** Larger than any photograph: a file of more is none, or a mistake. */
 const MAX_IMAGE_BYTES = 256 * 2 ** 20;
 
-const VALIDATION_LIST = 'val_annotations.txt';
+/** In Tiny-ImageNet's validation part. */
+export const VALIDATION_LIST = 'val_annotations.txt';
 
 /** @throws DataError (file, line) where a path holds no image, or a label is missing */
 export async function listImages(input: ListImagesInput): Promise<ListedImages> {
@@ -91,13 +93,10 @@ export async function listImages(input: ListImagesInput): Promise<ListedImages> 
 }
 
 async function* imagesOfFolder(folder: string, input: ListImagesInput): AsyncGenerator<ImageSample> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  const names = entries
-    .filter(({ name }) => !name.startsWith('.'))
-    .map(({ name }) => name)
-    .sort();
+  const entries = await folderEntries(folder);
+  const names = entries.map(({ name }) => name).filter(name => !name.startsWith('.'));
   if (names.includes(VALIDATION_LIST)) return yield* tinyImageNetValidation(folder);
-  const folders = new Set(entries.filter(entry => entry.isDirectory()).map(({ name }) => name));
+  const folders = new Set(entries.filter(({ kind }) => kind === 'folder').map(({ name }) => name));
   checkOnePart(
     folder,
     names.filter(name => folders.has(name) || /\.(bin|parquet)$/.test(name)),
@@ -110,12 +109,11 @@ async function* imagesOfFolder(folder: string, input: ListImagesInput): AsyncGen
 }
 
 /** A class's images, in its folder or in folders below (Tiny-ImageNet has class/images/). */
-async function* imagesOfClass(folder: string, label: string): AsyncGenerator<ImageSample> {
-  const entries = (await readdir(folder, { withFileTypes: true })).sort((a, b) => (a.name < b.name ? -1 : 1));
-  for (const entry of entries) {
-    const inner = path.join(folder, entry.name);
-    if (entry.isDirectory()) yield* imagesOfClass(inner, label);
-    else if (isImageFile(entry.name)) yield imageFile(inner, label);
+async function* imagesOfClass(folder: string, label: string, depth = 1): AsyncGenerator<ImageSample> {
+  for (const { name, kind } of await folderEntries(folder, depth)) {
+    const inner = path.join(folder, name);
+    if (kind === 'folder') yield* imagesOfClass(inner, label, depth + 1);
+    else if (isImageFile(name)) yield imageFile(inner, label);
   }
 }
 

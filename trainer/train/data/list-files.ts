@@ -1,7 +1,8 @@
 /** Turns the paths of a recipe (files and folders) into the list of data files, in a fixed order. */
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { extname, join } from 'node:path';
 import { DataError } from './data-error.ts';
+import { folderEntries } from './folder-entries.ts';
 
 /** A folder with more files is hardly one data set; listing it further would only fill memory. */
 const MAX_FILES = 100_000;
@@ -39,18 +40,19 @@ export async function listDataFiles(paths: readonly string[]): Promise<DataFile[
   return files;
 }
 
-async function addFolder(folder: string, files: DataFile[]): Promise<void> {
-  const entries = await readdir(folder, { withFileTypes: true });
-  entries.sort((a, b) => (a.name < b.name ? -1 : 1));
+async function addFolder(folder: string, files: DataFile[], depth = 0): Promise<void> {
+  const entries = await folderEntries(folder, depth);
   checkOnePart(
     folder,
-    entries.filter(entry => entry.isDirectory() || extensionOf(entry.name) !== undefined).map(({ name }) => name),
+    entries.filter(({ name, kind }) => kind === 'folder' || extensionOf(name) !== undefined).map(({ name }) => name),
   );
-  for (const entry of entries) {
-    if (entry.name.startsWith('.')) continue;
-    const path = join(folder, entry.name);
-    if (entry.isDirectory()) await addFolder(path, files);
-    else if (entry.isFile()) addFile(path, (await stat(path)).size, files);
+  for (const { name, kind } of entries) {
+    if (name.startsWith('.')) continue;
+    const path = join(folder, name);
+    if (kind === 'folder') await addFolder(path, files, depth + 1);
+    else if (kind === 'file') addFile(path, (await stat(path)).size, files);
+    else if (extensionOf(name) !== undefined)
+      throw new DataError({ file: path, problem: 'leads to no file', advice: 'Mend the symbolic link, or take it out' });
     if (files.length > MAX_FILES) {
       throw new DataError({
         file: folder,

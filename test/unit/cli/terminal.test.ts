@@ -1,0 +1,32 @@
+/** Where stdout and stderr are one terminal: text that is streamed is not touched by what was shown before it. */
+import { expect, test } from 'vitest';
+import type { LogFile } from '../../../trainer/cli/log-file.ts';
+import { openTerminal } from '../../../trainer/cli/terminal.ts';
+
+const ESCAPE = String.fromCharCode(27);
+const log: LogFile = { path: 'log', append: () => undefined };
+
+/** Everything that is written to one terminal, in order. */
+function oneTerminal() {
+  const written: string[] = [];
+  const write = (text: string): boolean => {
+    written.push(text);
+    return true;
+  };
+  const stream = { isTTY: true, columns: 80, write } as unknown as NodeJS.WriteStream;
+  return { written, terminal: openTerminal({ json: false, verbose: false, color: false, log, stdout: stream, stderr: stream }) };
+}
+
+test('a bar is gone before the first text, and takes nothing of it away', () => {
+  const { written, terminal } = oneTerminal();
+  terminal.progress.update({ type: 'progress', phase: 'load', done: 10, total: 10, unit: 'tensors' });
+  for (const chunk of ['Yes', ', it is.', '\n']) terminal.stream(chunk);
+  terminal.progress.end();
+  terminal.finish({ ok: true });
+  const first = written.indexOf('Yes');
+  expect(written.slice(first)).toEqual(['Yes', ', it is.', '\n']);
+  const before = written.slice(0, first).join('');
+  // Line wrapping and the cursor are back, the line of the bar is empty.
+  for (const mode of ['?7', '?25']) expect(before.lastIndexOf(`${ESCAPE}[${mode}h`)).toBeGreaterThan(before.lastIndexOf(`${ESCAPE}[${mode}l`));
+  expect(before.endsWith(`${ESCAPE}[2K`)).toBe(true);
+});

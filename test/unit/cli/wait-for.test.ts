@@ -1,0 +1,22 @@
+/** `npm run demo` and Ctrl-C: it is left to the training, and waited for. */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { expect, test } from 'vitest';
+
+const script = new URL('../../../scripts/demo/wait-for.mjs', import.meta.url).href;
+/** Ends with status 7 at Ctrl-C. */
+const training = "process.on('SIGINT', () => process.exit(7)); setInterval(() => undefined, 1000); console.log('ready')";
+/** Ends as that does, and by then listens no more. */
+const demo = `
+  const { waitFor } = await import(${JSON.stringify(script)});
+  const status = waitFor(process.execPath, ['-e', ${JSON.stringify(training)}]);
+  process.exitCode = process.listenerCount('SIGINT') === 0 ? status : 1;
+`;
+
+test.skipIf(process.platform === 'win32')('the program that is waited for answers Ctrl-C', async () => {
+  // A process group of its own, which gets the signal as from a terminal.
+  const child = spawn(process.execPath, ['--input-type=module', '-e', demo], { detached: true, stdio: ['ignore', 'pipe', 'inherit'] });
+  await once(child.stdout, 'data');
+  process.kill(-(child.pid as number), 'SIGINT');
+  expect(await once(child, 'exit')).toEqual([7, null]);
+});
