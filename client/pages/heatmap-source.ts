@@ -54,7 +54,11 @@ export async function placeOfScores(source: string): Promise<ScoresPlace | undef
   const found = partial && (!whole || partial.mtimeMs > whole.mtimeMs) ? partial : whole;
   if (!found?.isFile()) return undefined;
   const isPartial = found === partial;
-  return { file: isPartial ? partialPath(file) : file, isPartial, version: [found, ...chosen].map(each => `${each?.ino} ${each?.mtimeMs} ${each?.size}`).join() };
+  return {
+    file: isPartial ? partialPath(file) : file,
+    isPartial,
+    version: [found, ...chosen].map(each => `${each?.ino} ${each?.mtimeMs} ${each?.size}`).join(),
+  };
 }
 
 /** A run whose recipe names saved scores has none of its own. */

@@ -30,10 +30,7 @@ export function groupFolders(readText: ReadText): string[] {
   const lines = readText('/proc/self/cgroup').split('\n');
   const v1 = lines.find(line => /^\d+:(?:[^:]*,)?memory(?:,[^:]*)?:/.test(line))?.split(':')[2];
   const v2 = lines.find(line => line.startsWith('0::'))?.slice(3);
-  return [
-    ...(v1 === undefined ? [] : upwards('/sys/fs/cgroup/memory', v1)),
-    ...(v2 === undefined ? [] : upwards('/sys/fs/cgroup', v2)),
-  ];
+  return [...(v1 === undefined ? [] : upwards('/sys/fs/cgroup/memory', v1)), ...(v2 === undefined ? [] : upwards('/sys/fs/cgroup', v2))];
 }
 
 /** '/a/b' is root/a/b, root/a, root. */

@@ -1,6 +1,7 @@
 /** The cache folder: `<cacheDir>/models/<org>--<name>/<commit>/…`, which commit a revision meant, and which commits are complete. */
 import { mkdir, open, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { asIdentity, isRunning, ownIdentity } from '../process-identity.ts';
 import { HubError } from './hub-error.ts';
 import { fileSize } from './model-config.ts';
 

@@ -62,7 +62,9 @@ async function countListedLabels(folder: string): Promise<LabelCounts | undefine
 /** Tiny-ImageNet has class/images/. */
 async function countImages(folder: string): Promise<number> {
   const entries = await entriesOf(folder);
-  const inner = entries.some(({ name, kind }) => kind === 'folder' && name === 'images') ? await entriesOf(path.join(folder, 'images')) : [];
+  const inner = entries.some(({ name, kind }) => kind === 'folder' && name === 'images')
+    ? await entriesOf(path.join(folder, 'images'))
+    : [];
   return [...entries, ...inner].filter(entry => isImageFile(entry.name)).length;
 }
 

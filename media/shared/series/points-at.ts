@@ -12,8 +12,7 @@ export function nearestX(curves: readonly Points[], at: number): number | undefi
 }
 
 /** The places of all points of all curves, in order. */
-export const everyX = (curves: readonly Points[]): Float64Array =>
-  Float64Array.from(new Set(curves.flatMap(({ x }) => [...x]))).sort();
+export const everyX = (curves: readonly Points[]): Float64Array => Float64Array.from(new Set(curves.flatMap(({ x }) => [...x]))).sort();
 
 /** The newest value, or the one nearest to `at`; none where the curve has ended before, or begins later, by more than it goes from point to point. */
 export function valueNear({ x, y }: Points, at: number | undefined): number | undefined {

@@ -276,7 +276,15 @@ test('the progress of the job that computes a source is passed on', async () => 
 
 test('the progress of a training that scored before the page was opened is shown', () => {
   const services = testServices();
-  const job = { id: 'job 7', kind: 'train', state: 'running', priority: 0, title: 'tried', runDir, createdAt: '2026-01-01T00:00:00Z' } as const;
+  const job = {
+    id: 'job 7',
+    kind: 'train',
+    state: 'running',
+    priority: 0,
+    title: 'tried',
+    runDir,
+    createdAt: '2026-01-01T00:00:00Z',
+  } as const;
   services.store.put(job);
   const page = new Page([{ path: runDir, label: 'tried' }], services);
   const event = { type: 'progress', phase: 'importance', done: 5, total: 8, unit: 'batches' } as const;

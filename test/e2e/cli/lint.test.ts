@@ -90,7 +90,10 @@ describe('bad recipes', () => {
       await writeFile(path.join(folder, 'recipe.yaml'), 'model: m\ndata: {train: d.jsonl}\nr: 8\n');
       const { status, value } = await cliJson([command, folder, override]);
       expect(status).toBe(2);
-      expect(value).toMatchObject({ ok: false, error: { code: 'invalid-override', message: expect.stringMatching(/foo|many|learning_rate/) } });
+      expect(value).toMatchObject({
+        ok: false,
+        error: { code: 'invalid-override', message: expect.stringMatching(/foo|many|learning_rate/) },
+      });
     }),
   );
 

@@ -28,7 +28,10 @@ export interface CliOptions {
   readonly closesStderr?: boolean;
 }
 
-export function cli(args: readonly string[], { cwd = root, env = {}, stdin = '', onStderr, closesStderr = false }: CliOptions = {}): Promise<CliRun> {
+export function cli(
+  args: readonly string[],
+  { cwd = root, env = {}, stdin = '', onStderr, closesStderr = false }: CliOptions = {},
+): Promise<CliRun> {
   if (!existsSync(path.join(root, 'dist', 'rowtune.js'))) throw new Error('dist/ is missing: npm run build');
   return new Promise((resolve, reject) => {
     const child = spawn(process.execPath, [program, ...args], {

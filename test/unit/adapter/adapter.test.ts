@@ -172,7 +172,7 @@ describe('PEFT', () => {
   });
 
   test('patterns are regular expressions over the end of a name', async () => {
-    const alphas = { 'layers\\.0\\..*\\.(q|k)_proj': 8, '^model.layers.1.self_attn.q_proj': 4, '_proj': 1, '.*\\.up_proj': 2 };
+    const alphas = { 'layers\\.0\\..*\\.(q|k)_proj': 8, '^model.layers.1.self_attn.q_proj': 4, _proj: 1, '.*\\.up_proj': 2 };
     await using(await changed({ alpha_pattern: alphas }), ({ description: { lora } }) => {
       const alphaOf = (module: string) => lora.get(`model.layers.${module}`)?.alpha;
       expect(['0.self_attn.q_proj', '0.self_attn.k_proj', '0.self_attn.v_proj'].map(alphaOf)).toEqual([8, 8, 16]);
@@ -207,11 +207,20 @@ describe('PEFT', () => {
     const tied = causalModel({ ...folder.config, tie_word_embeddings: true });
     const name = 'model.embed_tokens';
     const shape = [model.vocabularySize, model.hiddenSize];
-    const saved = { ...description, base: { source: '', revision: '' }, modules: [name], rows: new Map(), whole: [name], method: 'lora' } as const;
+    const saved = {
+      ...description,
+      base: { source: '', revision: '' },
+      modules: [name],
+      rows: new Map(),
+      whole: [name],
+      method: 'lora',
+    } as const;
     const tensorsOf = new Map([[`${name}.weight`, { name: `${name}.weight`, shape }]]);
     const mismatches = (createdBy: string, of: typeof model) =>
       adapterMismatches({ description: { ...saved, createdBy }, tensors: tensorsOf }, of, fingerprint);
-    expect(mismatches('peft 0.17.0', tied)).toEqual([expect.stringMatching(/tunes model\.embed_tokens, which is the output head too.+merge/)]);
+    expect(mismatches('peft 0.17.0', tied)).toEqual([
+      expect.stringMatching(/tunes model\.embed_tokens, which is the output head too.+merge/),
+    ]);
     expect(mismatches('peft 0.17.0', model)).toEqual([]);
     expect(mismatches('rowtune 0.1.0', tied)).toEqual([]);
   });

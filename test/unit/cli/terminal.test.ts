@@ -27,6 +27,7 @@ test('a bar is gone before the first text, and takes nothing of it away', () => 
   expect(written.slice(first)).toEqual(['Yes', ', it is.', '\n']);
   const before = written.slice(0, first).join('');
   // Line wrapping and the cursor are back, the line of the bar is empty.
-  for (const mode of ['?7', '?25']) expect(before.lastIndexOf(`${ESCAPE}[${mode}h`)).toBeGreaterThan(before.lastIndexOf(`${ESCAPE}[${mode}l`));
+  for (const mode of ['?7', '?25'])
+    expect(before.lastIndexOf(`${ESCAPE}[${mode}h`)).toBeGreaterThan(before.lastIndexOf(`${ESCAPE}[${mode}l`));
   expect(before.endsWith(`${ESCAPE}[2K`)).toBe(true);
 });

@@ -14,7 +14,18 @@ function remoteServices(onRequest: (name: string, file: string | undefined) => P
   const request = async (name: string, params: { readonly file?: string; readonly from?: number }): Promise<unknown> => {
     await onRequest(name, params.file);
     if (name === 'listRuns')
-      return [{ runDir: RUN, name: 'spam', state: 'running', step: 3, totalSteps: 9, startedAt: '', updatedAt: '2026-01-02T00:00:00Z', ageSeconds: 0 }];
+      return [
+        {
+          runDir: RUN,
+          name: 'spam',
+          state: 'running',
+          step: 3,
+          totalSteps: 9,
+          startedAt: '',
+          updatedAt: '2026-01-02T00:00:00Z',
+          ageSeconds: 0,
+        },
+      ];
     const lines = params.file === 'metrics' ? LINES.slice(params.from) : [];
     return { lines, next: (params.from ?? 0) + lines.length, version: 'one', more: false, rewound: false };
   };
@@ -47,7 +58,15 @@ test.each([
 ])('a job that ended at %s, while a run is at work since the 2nd: %s', async (endedAt, id) => {
   const patches: RunPatch[] = [];
   const services = remoteServices(async () => undefined);
-  const job = { id: 'ended', kind: 'train', state: 'stopped', priority: 0, title: 'spam', runDir: RUN, createdAt: '2026-01-01T00:00:00Z' } as const;
+  const job = {
+    id: 'ended',
+    kind: 'train',
+    state: 'stopped',
+    priority: 0,
+    title: 'spam',
+    runDir: RUN,
+    createdAt: '2026-01-01T00:00:00Z',
+  } as const;
   services.store.put({ ...job, endedAt });
   const feed = new RunFeed({ runDir: RUN, services, withLog: false, onPatch: patch => void patches.push(patch) });
   feed.begin();

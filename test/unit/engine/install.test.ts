@@ -184,7 +184,12 @@ describe('withInstallLock', () => {
   it('names its process by when it started, and takes over the lock of one whose number is used again', async () => {
     const file = lockFile();
     writeFileSync(file, JSON.stringify({ pid: process.pid, startTime: '1' }));
-    const held = () => withInstallLock(file, () => undefined, async () => asIdentity(readFileSync(file, 'utf8')));
+    const held = () =>
+      withInstallLock(
+        file,
+        () => undefined,
+        async () => asIdentity(readFileSync(file, 'utf8')),
+      );
     expect(await held()).toEqual(ownIdentity());
   });
 });

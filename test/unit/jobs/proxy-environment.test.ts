@@ -30,7 +30,7 @@ describe('a worker', () => {
     const workerFile = join(folder, 'worker.mjs');
     const answer = "{ type: 'result', value: process.env.NODE_USE_ENV_PROXY }";
     writeFileSync(workerFile, `process.once('message', () => process.send(${answer}, () => process.disconnect()));`);
-    const request = { kind: 'doctor', engine: 'portable', context: { cacheDir: folder, baseDir: folder, hub: {} } } as const;
+    const request = { kind: 'doctor', engine: 'portable', context: { cacheDir: folder, baseDir: folder, hub: { offline: true } } } as const;
     const { last } = await startWorkerProcess({ request, threads: 1, workerFile, onEvent: () => undefined, onLine: () => undefined }).ended;
     return last?.type === 'result' ? last.value : last;
   }

@@ -258,7 +258,11 @@ describe('imageSource', () => {
     for await (const batch of epochBatches(all, 0)) {
       const { pixels, labels, weights } = batch.feeds(2);
       expect(Array.from({ length: 5 }, (_, row) => pixels?.[row * 8 * 8 * 3])).toEqual([1, 0, 1, 0, 1]);
-      expect([batch.targetCount, Array.from(labels ?? []).slice(0, 2), Array.from(weights ?? [])]).toEqual([2, [0, 2], [0.5, 0.5, 0, 0, 0]]);
+      expect([batch.targetCount, Array.from(labels ?? []).slice(0, 2), Array.from(weights ?? [])]).toEqual([
+        2,
+        [0, 2],
+        [0.5, 0.5, 0, 0, 0],
+      ]);
     }
   });
 });
