@@ -29,7 +29,7 @@ export function createValuesTable(save: (suggestedName: string, content: string)
   const caption = element('caption', { class: 'visually-hidden' });
   const where = element('span', { class: 'hint' });
   /** Said when somebody turns the page, not with every line that comes. */
-  const told = element('span', { class: 'visually-hidden', role: 'status' });
+  const told = element('span', { class: 'visually-hidden', 'aria-live': 'polite' });
   const earlier = element('button', { type: 'button', class: 'secondary', onclick: () => turn(-PAGE) }, 'Earlier');
   const later = element('button', { type: 'button', class: 'secondary', onclick: () => turn(PAGE) }, 'Later');
   const details = element(

@@ -20,7 +20,7 @@ export function createValuesView(save: (suggestedName: string, content: string) 
   const body = element('tbody', {});
   const where = element('span', { class: 'hint' });
   /** Said when somebody turns the page, not with every line that comes. */
-  const told = element('span', { class: 'visually-hidden', role: 'status' });
+  const told = element('span', { class: 'visually-hidden', 'aria-live': 'polite' });
   const older = element('button', { type: 'button', class: 'secondary', onclick: () => turn(-PAGE) }, 'Earlier');
   const newer = element('button', { type: 'button', class: 'secondary', onclick: () => turn(PAGE) }, 'Later');
 

@@ -191,7 +191,7 @@ test('a run of saved scores shows those, and one without any shows its selection
   rmSync(join(bare, 'selection.json'));
   const page = openPage(bare);
   const [begun] = await page.sources();
-  expect(begun).toMatchObject({ sets: [{ key: '', measure: 'taylor', className: undefined }], selection: undefined });
+  expect(begun).toMatchObject({ sets: [{ key: '', measure: 'taylor' }], selection: undefined });
   // The rows are chosen behind the scores, which do not change.
   writeFileSync(join(bare, 'selection.json'), JSON.stringify({ 'm.layers.0.up_proj': [0] }));
   await until(() => page.of('source').at(-1)?.source.selection !== undefined, 'the selection');

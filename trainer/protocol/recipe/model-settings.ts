@@ -47,7 +47,7 @@ export const modelSettings = {
     choice({
       auto: 'TensorFlow where it is installed, else the portable engine with a warning.',
       tensorflow: 'TensorFlow, on the CPU or a CUDA GPU; an error where it is missing.',
-      portable: 'WebAssembly, with nothing to install; WebGPU after `rowtune engine install --variant webgpu`.',
+      portable: 'WebAssembly, with nothing to install; WebGPU after: rowtune engine install --variant webgpu.',
     }),
     'auto',
     { doc: 'What computes: an engine that is asked for by name and missing is an error.' },
