@@ -72,7 +72,7 @@ export async function answerBenchmarks(
     for await (const batch of epochBatches(set.source, 0)) {
       job.checkStop();
       const { bucket, segments, positions } = batch;
-      // The program is the held-out data's: a packed one asks for segments, of which a row here is one, one that scores labels where to look.
+      // The program is the held-out data's: a packed one asks for segments, here one a row, and one that scores labels for where they are.
       const feeds = { ...batch.feeds(1), segments, positions, labelPositions: new Int32Array(bucket.batch) };
       const { nll } = await session.run(evalSignature(bucket), feeds);
       set.add(batch, nll);

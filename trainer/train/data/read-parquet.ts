@@ -16,7 +16,10 @@ const MIN_PARQUET_BYTES = 12;
  * The rows in order, `line` counting from 1; at most `limit`. 64-bit integers become numbers. Throws DataError for a damaged file.
  * @param bytes columns of bytes that nothing says are text stay bytes; they are taken for text otherwise
  */
-export async function* readParquet(file: string, { limit, bytes }: { limit: number; bytes: boolean }): AsyncGenerator<DataRecord> {
+export async function* readParquet(
+  file: string,
+  { limit, bytes }: { readonly limit: number; readonly bytes: boolean },
+): AsyncGenerator<DataRecord> {
   const buffer = await asyncBufferFromFile(file);
   const metadata = await readMetadata(file, buffer);
   let start = 0;
