@@ -213,7 +213,7 @@ async function* cifarImages(file: string, given: readonly string[]): AsyncGenera
       problem: `${size} bytes are no whole number of CIFAR records (3073 bytes, or 3074 of CIFAR-100)`,
       advice: 'Download it again, and take the binary version',
     });
-  const names = given.length > 0 ? given : await cifarNames(path.dirname(file), header);
+  const names = namesOfBytes(given, await cifarNames(path.dirname(file), header));
   const record = CIFAR_PIXELS + header;
   let line = 0;
   for await (const label of labelBytes(file, { record, at: header - 1 })) {
@@ -223,6 +223,12 @@ async function* cifarImages(file: string, given: readonly string[]): AsyncGenera
     const offset = (line - 1) * record + header;
     yield { label: names[label] ?? String(label), file, line, read: () => readCifar(file, offset) };
   }
+}
+
+/** What a label byte indexes. The labels that a training has met may lack some and stand in another order: the list of the data goes before. */
+function namesOfBytes(given: readonly string[], listed: readonly string[]): readonly string[] {
+  if (listed.length > 0 && given.every(name => listed.includes(name))) return listed;
+  return given.every(name => /^\d+$/.test(name)) ? [] : given;
 }
 
 async function cifarNames(folder: string, header: number): Promise<string[]> {

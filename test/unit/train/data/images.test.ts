@@ -114,6 +114,9 @@ describe('listImages', () => {
   it('CIFAR-10 and CIFAR-100 with their names, pixels in order', async () => {
     expect(namesOf(await list(at('cifar10/data_batch_1.bin')))).toEqual(['automobile 1', 'airplane 2']);
     expect(namesOf(await list(at('cifar10')))).toEqual(['automobile 1', 'airplane 2']);
+    // A training that met one of the two, and asks for what it does not know by its own name.
+    expect(namesOf(await list(at('cifar10'), ['automobile']))).toEqual(['automobile 1', 'airplane 2']);
+    expect(namesOf(await list(at('cifar10-batches-bin/test_batch.bin'), ['0', '2']))).toEqual(['1 1']);
     const fine = await list(at('cifar100/train.bin'));
     expect(namesOf(fine)).toEqual(['aquarium_fish 1', 'apple 2']);
     const size32 = { ...plain, resize: { kind: 'exact', height: 32, width: 32 }, height: 32, width: 32 } as const;
