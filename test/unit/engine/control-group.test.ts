@@ -9,8 +9,10 @@ import { availableMemoryBytes, totalMemoryBytes } from '../../../trainer/engine/
 const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-cgroup-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+type Files = Readonly<Record<string, string>>;
+
 /** A machine with 4 GiB free, and what else is said of it. */
-function machine(files: Readonly<Record<string, string>>) {
+function machine(files: Files) {
   const root = mkdtempSync(path.join(folder, 'root-'));
   for (const [name, text] of Object.entries({ '/proc/meminfo': 'MemAvailable:    4194304 kB\n', ...files })) {
     mkdirSync(path.dirname(path.join(root, name)), { recursive: true });
@@ -22,7 +24,7 @@ function machine(files: Readonly<Record<string, string>>) {
 
 const MB = 1_000_000;
 
-it.each([
+it.each<[string, Files, string, Files]>([
   [
     'version 2, in a container',
     { '/proc/self/cgroup': '0::/\n' },
@@ -58,7 +60,7 @@ it('the tightest of nested groups counts, and nothing is left of one that is ful
   expect(machine({ ...files, [`${inner}/memory.current`]: `${51 * MB}` }).available).toBe(0);
 });
 
-it.each([
+it.each<[string, Files]>([
   ['no limit', { '/proc/self/cgroup': '0::/\n', '/sys/fs/cgroup/memory.max': 'max\n' }],
   ['a limit above what is free', { '/proc/self/cgroup': '0::/\n', '/sys/fs/cgroup/memory.max': '9223372036854771712\n' }],
   ['no control groups', {}],
