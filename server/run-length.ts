@@ -39,8 +39,9 @@ function samplesOf(
   if (values.packing || train.length === 0 || train.length < values.data.train.length) return undefined;
   let count = 0;
   let isExact = true;
-  for (const { rows } of train) {
-    if (rows === undefined) return undefined;
+  for (const { rows, format, bytes = 0 } of train) {
+    // A token has a byte at least: texts that hold more than this are cut into several samples.
+    if (rows === undefined || (format === 'text' && bytes > rows.count * values.max_length)) return undefined;
     count += rows.count;
     isExact &&= rows.isExact;
   }

@@ -7,7 +7,7 @@ import type { Converted, ForeignTool } from './foreign/foreign-tool.ts';
 import { llamaFactory } from './foreign/llama-factory.ts';
 import { mlxLm } from './foreign/mlx-lm.ts';
 import { torchtune } from './foreign/torchtune.ts';
-import { parseForEditing } from './text-edits.ts';
+import { parseForEditing, withLineEnds } from './text-edits.ts';
 
 /** The first one where two match alike. */
 const foreignTools: readonly ForeignTool[] = [torchtune, axolotl, llamaFactory, mlxLm];
@@ -23,6 +23,11 @@ export interface ConvertedRecipe {
 
 /** Undefined where the text is no recipe of another tool, or has errors of syntax. */
 export function convertRecipe(text: string, isJson: boolean): ConvertedRecipe | undefined {
+  const found = convertLines(text.replaceAll('\r\n', '\n'), isJson);
+  return found && { ...found, text: withLineEnds(text, () => found.text) };
+}
+
+function convertLines(text: string, isJson: boolean): ConvertedRecipe | undefined {
   const document = parseForEditing(text);
   if (document.errors.length > 0 || !isMap(document.contents)) return undefined;
   const recipe = resolveReferences(document.toJS() as Record<string, unknown>);
@@ -49,6 +54,11 @@ export function convertRecipe(text: string, isJson: boolean): ConvertedRecipe | 
       comments.set(entry.to, { before: own?.before, behind: [...(own?.behind ?? []), ...note] });
       own = undefined;
     }
+  }
+  for (const entry of tool.defaults(recipe)) {
+    if (!('to' in entry) || values.has(entry.to)) continue;
+    values.set(entry.to, entry.value);
+    if (entry.note !== undefined) comments.set(entry.to, { behind: [entry.note] });
   }
   return {
     tool: tool.name,

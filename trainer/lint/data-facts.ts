@@ -26,6 +26,8 @@ export interface DataFact {
   readonly suggestion?: string;
   /** Samples in the file, where counting them is quick. */
   readonly rows?: RowCount;
+  /** Of the file. */
+  readonly bytes?: number;
   /** Keys of the first sample, under their names in the data. */
   readonly columns: readonly string[];
   readonly format?: DataFormat;
@@ -103,7 +105,7 @@ async function inspect(
     if (first === undefined) return { ...base, state: 'unreadable', reason: 'the file holds no sample' };
     const rows = await countRows({ ...(files[0] ?? { file: base.full, extension: '.txt' }), bytes, checked, limit: CHECKED_SAMPLES });
     const labels = counts ? await countFileLabels(base.full, { data, task }) : undefined;
-    return { ...base, state: 'ok', columns, format, rows, labels };
+    return { ...base, state: 'ok', columns, format, rows, bytes, labels };
   } catch (error) {
     const columns = columnsOf(first);
     if (!(error instanceof DataError)) return { ...base, state: 'unreadable', reason: String(error), columns };

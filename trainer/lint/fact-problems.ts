@@ -2,7 +2,7 @@
 
 import { attachForEstimate } from '../memory/planned-program.ts';
 import type { RecipeEstimate } from '../memory/predict.ts';
-import { moduleNames, TargetError, type TargetSettings, targetModules } from '../method/targets.ts';
+import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../method/targets.ts';
 import { type AnyModel, type Model, type ModuleSpec, takesSize } from '../model/model-spec.ts';
 import { classBalanceProblem } from '../protocol/class-balance.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';
@@ -172,12 +172,12 @@ function* targetProblems(model: AnyModel, values: RecipeView['values']): Generat
 
 const methodsWithTargets: ReadonlySet<string> = new Set(['spsft', 'full', ...rankMethods]);
 /** Stand for modules whose names differ from model to model. */
-const WORDS = ['all-linear', 'head'];
+const WORDS = { target_modules: ['all-linear'], modules_to_save: ['all-linear', 'head'] } as const;
 
 function* unmatched(model: Model, setting: 'target_modules' | 'modules_to_save', entries: readonly string[]): Generator<Report> {
-  const names = [...moduleNames(model), ...WORDS];
+  const names = [...moduleNames(model), ...WORDS[setting]];
   for (const [i, entry] of entries.entries()) {
-    if ((setting === 'modules_to_save' && entry === 'head') || matches(model, { targetModules: [entry], freeze: [] })) continue;
+    if ((setting === 'modules_to_save' && entry === 'head') || matchesAny(model, entry)) continue;
     const near = didYouMean(entry, names);
     const hint = near === undefined ? `; its modules are ${names.join(', ')}` : `; did you mean '${near}'?`;
     const message = `'${entry}' matches nothing in this ${model.family}${hint}`;

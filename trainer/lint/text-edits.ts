@@ -1,5 +1,5 @@
 /** Edits of a recipe's text: the smallest replacement that brings about a change of its document, comments kept. */
-import { type Document, isMap, isScalar, type Pair, parseDocument, type Tags } from 'yaml';
+import { type Document, isAlias, isMap, isNode, isScalar, type Pair, parseDocument, type Tags, visit, YAMLParseError } from 'yaml';
 import { offsetsIn, positionsIn } from '../protocol/line-starts.ts';
 import type { Range } from '../protocol/problem.ts';
 
@@ -40,15 +40,23 @@ export function smallestChange(before: string, after: string): TextChange | unde
  * The text after `change` of its document, in its own style: JSON stays JSON with its indentation, YAML keeps its comments.
  * Undefined where the text has errors of syntax.
  */
-export function editDocument(text: string, isJson: boolean, change: (document: Document) => void): string | undefined {
-  const document = parseForEditing(text);
-  if (document.errors.length > 0) return undefined;
-  change(document);
-  if (!isJson) {
-    const written = document.toString({ lineWidth: 0, indent: indentOf(text), flowCollectionPadding: /\{ /.test(text) });
-    return keepAlignment(text, written);
-  }
-  return `${JSON.stringify(document.toJS(), undefined, indentOf(text))}${text.endsWith('\n') ? '\n' : ''}`;
+export function editDocument(given: string, isJson: boolean, change: (document: Document) => void): string | undefined {
+  return withLineEnds(given, text => {
+    const document = parseForEditing(text);
+    if (document.errors.length > 0) return undefined;
+    change(document);
+    if (!isJson) {
+      const written = document.toString({ lineWidth: 0, indent: indentOf(text), flowCollectionPadding: /\{ /.test(text) });
+      return keepAlignment(text, written);
+    }
+    return `${JSON.stringify(document.toJS(), undefined, indentOf(text))}${text.endsWith('\n') ? '\n' : ''}`;
+  });
+}
+
+/** What `write` makes of the text with plain line ends, with those of the text. */
+export function withLineEnds<T extends string | undefined>(text: string, write: (plain: string) => T): T {
+  if (!text.includes('\r\n')) return write(text);
+  return write(text.replaceAll('\r\n', '\n'))?.replaceAll('\n', '\r\n') as T;
 }
 
 /** Comments that stood in a column stay there: lines that are the same but for the space before '#' are taken from the text before. */
@@ -66,8 +74,23 @@ export function keepAlignment(before: string, after: string): string {
 }
 
 /** A document that writes everything that is not changed as it was, numbers included: 1.0e-4 stays what PyYAML takes for a number. */
-export const parseForEditing = (text: string): Document =>
-  parseDocument(text, { keepSourceTokens: true, uniqueKeys: false, logLevel: 'error', prettyErrors: false, customTags: keepNumbers });
+export function parseForEditing(text: string): Document {
+  const document = parseDocument(text, {
+    keepSourceTokens: true,
+    uniqueKeys: false,
+    logLevel: 'error',
+    prettyErrors: false,
+    customTags: keepNumbers,
+  });
+  // An alias without its anchor is found by the library only when it writes, and then it throws.
+  const anchors = new Set<string>();
+  visit(document, (_, node) => {
+    if (isAlias(node) && !anchors.has(node.source))
+      document.errors.push(new YAMLParseError([0, 0], 'BAD_ALIAS', `no anchor '&${node.source}' stands before this`));
+    else if (isNode(node) && !isAlias(node) && node.anchor) anchors.add(node.anchor);
+  });
+  return document;
+}
 
 const keepNumbers = (tags: Tags): Tags =>
   tags.map(tag => {
@@ -103,5 +126,7 @@ export function putPair(document: Document, pair: Pair, to: string): void {
   const parent = home.length === 0 ? document.contents : document.getIn(home);
   if (!isMap(parent)) return;
   if (parent.items.length === 0) parent.flow = false;
-  parent.items.push(document.createPair(steps.at(-1), pair.value));
+  // The key itself, with the comment above it.
+  if (isScalar(pair.key)) pair.key.value = steps.at(-1);
+  parent.items.push(pair);
 }

@@ -59,6 +59,9 @@ export function headModules(model: Model & Partial<Pick<CausalModel, 'head'> & P
 /** The last parts of the modules' names, each once: q_proj, k_proj, … */
 export const moduleNames = (model: Model): string[] => [...new Set(model.modules.map(({ name }) => name.slice(name.lastIndexOf('.') + 1)))];
 
+/** Does an entry of target_modules or modules_to_save, other than 'head', name anything in the model? */
+export const matchesAny = (model: Model, entry: string): boolean => model.modules.some(matcherOf(entry));
+
 function matching(model: Model, entries: readonly string[], setting: string): ModuleSpec[] {
   const matchers = entries.map(entry => ({ entry, matches: matcherOf(entry) }));
   const idle = matchers.filter(({ matches }) => !model.modules.some(matches)).map(({ entry }) => entry);

@@ -102,6 +102,36 @@ describe('fix all', () => {
   it('leaves text that does not parse', () => expect(all('model: [')).toBe('model: ['));
 });
 
+describe('the text around a fix', () => {
+  const all = (text: string): string => {
+    const change = fixAll({ text, file: 'a.rowtune.yaml' });
+    return change === undefined ? text : applyChange(text, change);
+  };
+
+  it('keeps the comment above a key that moves', () =>
+    expect(all('model: m\n# mails of March, cleaned\ndataset: spam.jsonl\n')).toBe(
+      'model: m\ndata:\n  # mails of March, cleaned\n  train: spam.jsonl\n',
+    ));
+
+  it('keeps its line ends, and comments in their column', () => {
+    const text = 'model: m      # small\nr: 8          # rows\ndataset: a.jsonl\n';
+    expect(all(text.replaceAll('\n', '\r\n'))).toBe(all(text).replaceAll('\n', '\r\n'));
+    expect(formatRecipe('model: m      # small\r\nr: 8          # rows\r\n', 'a.rowtune.yaml')).toBeUndefined();
+  });
+
+  it('beside an alias that leads nowhere a key is renamed, and nothing is thrown', () => {
+    for (const text of ['model: m\nlr: 1.0e-4\ndata:\n  train: *.jsonl\n', 'model: *a\nlr: &a 1\n']) {
+      expect(all(text)).toBe(text.replace('lr:', 'learning_rate:'));
+      expect(formatRecipe(text, 'a.rowtune.yaml')).toBeUndefined();
+      expect(conversion({ text, file: 'a.rowtune.yaml' })).toBeUndefined();
+    }
+  });
+
+  it('a key whose value means another thing is no certain fix', () => {
+    for (const text of ['model: m\nvalidation_split_percentage: 5\n', 'model: m\nmax_steps_per_epoch: 50\n']) expect(all(text)).toBe(text);
+  });
+});
+
 describe('the recipe of another tool, whole', () => {
   const converted = (text: string, file = 'a.rowtune.yaml'): string => conversion({ text, file })?.text ?? 'no conversion';
 
@@ -178,7 +208,7 @@ warmup_ratio: 0.1
 bf16: true
 `),
     ).toMatch(
-      /^### model\nmodel: models\/tiny\ndtype: bfloat16\nmethod: lora\nr: 8\ntarget_modules:\n {2}- q_proj\n {2}- v_proj\ndata:\n {2}train:\n {4}- data\/identity.json\n {4}- data\/alpaca_en_demo.json\n {2}max_samples: 2000 # it was 1000 of each data set\n/,
+      /^### model\nmodel: models\/tiny\ndtype: bfloat16\nmethod: lora\nr: 8\nlora_alpha: 16\ntarget_modules:\n {2}- q_proj\n {2}- v_proj\ndata:\n {2}train:\n {4}- data\/identity.json\n {4}- data\/alpaca_en_demo.json\n {2}max_samples: 2000 # it was 1000 of each data set\n/,
     ));
 
   it('torchtune', () => {
@@ -232,6 +262,31 @@ dtype: bf16
     expect(text).toContain('data:\n  train: mails/train.jsonl\n  eval: mails/valid.jsonl\n');
     expect(text).toContain('eval_strategy: steps\neval_steps: 200\n');
     expect(text).toMatch(/lr_scheduler_type: cosine\nmin_learning_rate: 1.0e-7\nwarmup_steps: 10\n/);
+    // The rate that the schedule begins with, not the one beside it.
+    expect(text).toMatch(/^learning_rate: 0.00001$/m);
+    expect(
+      converted(`learning_rate: 1.0e-3\niters: 10\nmodel: m\nlr_schedule: {arguments: [1.0e-5]}\ngrad_checkpoint: true\n`),
+    ).not.toContain('0.001');
+  });
+
+  it.each([
+    [
+      'Axolotl tunes everything without an adapter',
+      'base_model: m\nmicro_batch_size: 2\nadapter:\n',
+      /^method: full # without an adapter/m,
+    ],
+    ['LLaMA-Factory tunes by LoRA', 'model_name_or_path: m\nstage: sft\nlora_rank: 64\n', /^method: lora\nr: 64\nlora_alpha: 128$/m],
+    ['mlx-lm tunes by LoRA, on prompts too', 'model: m\niters: 10\nval_batches: 1\n', /^method: lora\ndata:\n {2}completion_only: false/m],
+    [
+      'samples of an update',
+      'base_model: m\nbatch_size: 128\nmicro_batch_size: 4\n',
+      /^per_device_train_batch_size: 4\ngradient_accumulation_steps: 32$/m,
+    ],
+  ])('what it does not say: %s', (_, text, expected) => expect(converted(text)).toMatch(expected));
+
+  it('has the line ends of the text', () => {
+    const text = 'base_model: m\nmicro_batch_size: 2\nadapter: lora\nflash_attention: true\n';
+    expect(converted(text.replaceAll('\n', '\r\n'))).toBe(converted(text).replaceAll('\n', '\r\n'));
   });
 
   it('in JSON', () =>

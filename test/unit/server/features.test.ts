@@ -157,6 +157,12 @@ describe('inlay hints', () => {
     ),
   );
 
+  it('say nothing of the length where texts are cut into samples', async () => {
+    writeFileSync(path.join(folder, 'book.txt'), 'It was a dark and stormy night.\n'.repeat(200));
+    const text = 'model: someone/some-model\nnum_train_epochs: 3\nmax_length: 512\ndata: {train: book.txt}\n';
+    expect(inlayHints(await viewOf(text, { folder }))).toEqual([]);
+  });
+
   it('say nothing of the length where samples are packed or not known', async () => {
     for (const text of ['packing: true\ndata: {train: hundred.jsonl}', 'data: {train: nowhere.jsonl}', 'data: {train: models}'])
       expect(inlayHints(await viewOf(`model: someone/some-model\nnum_train_epochs: 3\n${text}`, { folder }))).toEqual([]);

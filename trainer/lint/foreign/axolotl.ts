@@ -37,8 +37,14 @@ export const axolotl: ForeignTool = {
       'lora_target_linear',
       'num_epochs',
     ]),
+  defaults: ({ adapter }) => (adapter ? [] : set('method', 'full', 'without an adapter everything is tuned')),
   keys: {
     ...sharedKeys,
+    // Where both are given it is the samples of an update.
+    batch_size: (value, { micro_batch_size: micro, gradient_accumulation_steps: steps }) => {
+      if (typeof value !== 'number' || typeof micro !== 'number') return undefined;
+      return steps === undefined || steps === null ? set('gradient_accumulation_steps', Math.max(1, Math.floor(value / micro))) : [];
+    },
     datasets: axolotlData('data.train'),
     test_datasets: axolotlData('data.eval'),
     lora_target_linear: value => (value === true ? set('target_modules', 'all-linear') : none('off')),

@@ -13,6 +13,8 @@ export interface ForeignTool {
   /** How surely a recipe is of this tool: the number of its own keys in it. */
   readonly marks: (recipe: Plain) => number;
   readonly keys: Readonly<Record<string, Convert>>;
+  /** What the tool does where a recipe says nothing, and we would do something else. */
+  readonly defaults: (recipe: Plain) => readonly Converted[];
 }
 
 export const isMap = (value: unknown): value is Plain => typeof value === 'object' && value !== null && !Array.isArray(value);

@@ -22,6 +22,8 @@ function factoryData(part: 'data.train' | 'data.eval'): Convert {
   };
 }
 
+const DEFAULT_RANK = 8;
+
 export const llamaFactory: ForeignTool = {
   name: 'LLaMA-Factory',
   marks: recipe =>
@@ -38,6 +40,10 @@ export const llamaFactory: ForeignTool = {
       'preprocessing_num_workers',
       'plot_loss',
     ]),
+  defaults: ({ finetuning_type: type, lora_rank: rank }) =>
+    type === undefined || type === 'lora' || type === 'qlora'
+      ? [...set('method', 'lora'), ...set('r', DEFAULT_RANK), ...set('lora_alpha', 2 * (typeof rank === 'number' ? rank : DEFAULT_RANK))]
+      : [],
   keys: {
     ...sharedKeys,
     dataset: factoryData('data.train'),

@@ -18,8 +18,13 @@ const mlxSchedule: Convert = value => {
     ...set('lr_scheduler_type', name === 'cosine' || name === 'linear' ? name : 'constant'),
     ...set('warmup_steps', value.warmup),
     ...set('min_learning_rate', floor),
+    ...set('learning_rate', firstRate(value)),
   ];
 };
+
+/** A schedule has the rate that it begins with, and another one beside it is not read. */
+const firstRate = (schedule: unknown): unknown =>
+  isMap(schedule) && Array.isArray(schedule.arguments) && typeof schedule.arguments[0] === 'number' ? schedule.arguments[0] : undefined;
 
 export const mlxLm: ForeignTool = {
   name: 'mlx-lm',
@@ -36,6 +41,7 @@ export const mlxLm: ForeignTool = {
       'val_batches',
       'train',
     ]),
+  defaults: () => [...set('method', 'lora'), ...set('data.completion_only', false, 'without mask_prompt it trains on prompts too')],
   keys: {
     data: value =>
       typeof value === 'string'
@@ -43,6 +49,7 @@ export const mlxLm: ForeignTool = {
         : undefined,
     lora_parameters: mlxLora,
     lr_schedule: mlxSchedule,
+    learning_rate: (_, { lr_schedule: schedule }) => (firstRate(schedule) === undefined ? undefined : []),
     grad_checkpoint: recompute,
     fine_tune_type: loraOf,
     steps_per_eval: value => [...set('eval_strategy', 'steps'), ...set('eval_steps', value)],

@@ -66,6 +66,7 @@ const tuneSchedule: Convert = value =>
 export const torchtune: ForeignTool = {
   name: 'torchtune',
   marks: recipe => 2 * Object.values(recipe).filter(value => component(value) !== '').length,
+  defaults: () => [],
   keys: {
     model: tuneModel,
     checkpointer: value => (isMap(value) ? set('model', value.checkpoint_dir) : undefined),

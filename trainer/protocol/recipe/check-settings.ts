@@ -103,7 +103,8 @@ class Check implements CheckedSettings {
     for (const mismatch of checked.mismatches) {
       const { found } = follow(located, mismatch.path);
       const isBlock = found.content.kind !== 'scalar' && found.range.start.line !== found.range.end.line;
-      const { message, suggestion } = explain(mismatch, type, dotted);
+      const source = found.content.kind === 'scalar' ? found.content.source : '';
+      const { message, suggestion } = explain(mismatch, { type, dotted, source });
       this.report(found, [...path, ...mismatch.path], mismatch.code, message, suggestion, mismatch.onKey || isBlock);
     }
   }
@@ -162,8 +163,7 @@ const isMissingValue = (located: Located): boolean => isNull(located) && located
 /** The sentence and the way out for one mismatch. */
 function explain(
   { expected, value, choices, path }: Mismatch,
-  type: ValueType<unknown>,
-  dotted: string,
+  { type, dotted, source }: { readonly type: ValueType<unknown>; readonly dotted: string; readonly source: string },
 ): { message: string; suggestion?: Suggestion } {
   const word = String(value).toLowerCase();
   const table = Object.hasOwn(foreignValues, dotted) ? foreignValues[dotted] : undefined;
@@ -173,7 +173,7 @@ function explain(
   const to =
     foreign?.to ??
     (choices === undefined
-      ? converted(value, path.length === 0 ? type : undefined)
+      ? converted(value, source, path.length === 0 ? type : undefined)
       : typeof value === 'string'
         ? didYouMean(value, choices)
         : undefined);
@@ -181,9 +181,11 @@ function explain(
 }
 
 /** A number or a truth value that was quoted, or a word that older YAML takes for one. */
-function converted(value: unknown, type: ValueType<unknown> | undefined): string | undefined {
-  if (type === undefined) return typeof value === 'number' || typeof value === 'boolean' ? `'${value}'` : undefined;
-  if (typeof value === 'number' || typeof value === 'boolean') return type.isText ? `'${value}'` : undefined;
+function converted(value: unknown, source: string, type: ValueType<unknown> | undefined): string | undefined {
+  // As it was written: 1.10 is a name other than 1.1.
+  if (typeof value === 'number' || typeof value === 'boolean')
+    return type === undefined || type.isText ? `'${source || value}'` : undefined;
+  if (type === undefined) return undefined;
   if (typeof value !== 'string') return undefined;
   const truth = { yes: true, on: true, true: true, no: false, off: false, false: false }[value.toLowerCase()];
   if (truth !== undefined && type.check(truth).ok) return String(truth);

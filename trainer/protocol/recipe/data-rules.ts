@@ -67,6 +67,20 @@ export const dataRules: readonly Rule[] = [
         : undefined,
   },
   {
+    code: 'packing-with-measure',
+    severity: 'error',
+    doc: 'Fisher and the class-wise measures look at samples one by one, so samples cannot share a row.',
+    reads: ['packing', 'method', 'importance.measure', 'importance.scores'],
+    check: recipe =>
+      recipe.packing && measuresData(recipe) && (recipe.importance.measure === 'fisher' || classWiseMeasures.has(recipe.importance.measure))
+        ? {
+            at: 'packing',
+            message: `the measure '${recipe.importance.measure}' looks at samples one by one, so they can't be packed`,
+            suggestion: { kind: 'replace-value', to: 'false' },
+          }
+        : undefined,
+  },
+  {
     code: 'format-for-task',
     severity: 'error',
     doc: 'A classification task reads samples with a label.',

@@ -1,5 +1,5 @@
 /** A value with its place in the text: what YAML or JSON becomes before it is checked. */
-import { type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument } from 'yaml';
+import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, visit } from 'yaml';
 import { positionsIn } from '../line-starts.ts';
 import type { Problem, Range } from '../problem.ts';
 
@@ -109,10 +109,16 @@ class Walk {
   readonly #document: Document;
   readonly #override: string | undefined;
   readonly #toRange: (start: number, end: number) => Range;
+  readonly #anchored = new Map<string, readonly Node[]>();
   #nodes = 0;
 
   constructor(document: Document, override: string | undefined, toRange: (start: number, end: number) => Range) {
     this.#document = document;
+    visit(document, {
+      Value: (_, node) => {
+        if (node.anchor) this.#anchored.set(node.anchor, [...(this.#anchored.get(node.anchor) ?? []), node]);
+      },
+    });
     this.#override = override;
     this.#toRange = toRange;
   }
@@ -128,7 +134,7 @@ class Walk {
     }
     const place = { range, override: this.#override };
     if (isAlias(node)) {
-      const target = node.resolve(this.#document);
+      const target = this.#targetOf(node);
       if (target !== undefined) return this.node(target, path, depth + 1);
       this.#report('invalid-yaml', `no anchor '&${node.source}' stands before this`, path, range);
       return undefined;
@@ -140,6 +146,16 @@ class Walk {
     }
     if (!isScalar(node)) return undefined;
     return { ...place, content: { kind: 'scalar', value: node.value, source: node.source ?? '' } };
+  }
+
+  /** The library looks through the whole document for each alias. */
+  #targetOf(alias: Alias): Node | undefined {
+    const named = this.#anchored.get(alias.source);
+    if (named === undefined) return undefined;
+    // Of several by one name the nearest before it counts.
+    if (named.length > 1) return alias.resolve(this.#document);
+    const [only] = named;
+    return (only?.range?.[0] ?? 0) < (alias.range?.[0] ?? 0) ? only : undefined;
   }
 
   #entries(items: readonly { key: unknown; value: unknown }[], path: readonly (string | number)[], depth: number): Map<string, Located> {
