@@ -30,6 +30,15 @@ function signatureOf(build: (graph: Graph) => Readonly<Record<string, Node>>): S
   return assemble({ run: { graph, outputs: build(graph), effects: [] } }).signatures.run as Signature;
 }
 
+/** A move of a product beside numbers made of it, which are moved, too. */
+const movedBeside = (columns: number) => (graph: Graph) => {
+  const x = graph.matmul(graph.feed('p', [2, 3, 8]), graph.feed('q', [2, 8, columns]));
+  const b = graph.transpose(x, [1, 0, 2]);
+  const a = graph.tanh(x);
+  const c = graph.square(graph.transpose(a, [1, 0, 2]));
+  return { b, c, d: graph.matmul(a, graph.feed('r', [2, columns, 4])) };
+};
+
 /** What runs, sources aside. */
 const shown = (steps: readonly Step[]): string[] =>
   steps.flatMap(({ nodes, program }) =>
@@ -111,6 +120,32 @@ describe('what runs together', () => {
     const { run } = assemble({ run: { graph, outputs: { y }, effects: [effect] } }).signatures;
     const order = shown(fusedSteps(run as Signature));
     expect(order.indexOf('fused mul')).toBeLessThan(order.indexOf('assign'));
+  });
+
+  test('what is given of a variable is made before its rows are written', () => {
+    const graph = new Graph();
+    const w = graph.read({ name: 'w', shape: [64, 4], dtype: 'float32' });
+    const x = graph.feed('x', [64, 4]);
+    const before = graph.add(w, x);
+    const flat = graph.reshape(w, [128, 2]);
+    const effect = graph.updateRows('w', graph.constant(Int32Array.of(0), [1], 'int32'), graph.feed('v', [1, 4]));
+    const { run } = assemble({ run: { graph, outputs: { before, flat, y: graph.mul(x, 2) }, effects: [effect] } }).signatures;
+    const steps = fusedSteps(run as Signature);
+    const at = (node: Node) => steps.findIndex(({ nodes }) => nodes.includes(node));
+    expect(Math.max(at(before), at(flat))).toBeLessThan(at(effect));
+  });
+
+  test('no step takes over the memory of what another store of it gives out as it was loaded', () => {
+    for (const { program } of fusedSteps(signatureOf(movedBeside(1024))))
+      for (const [node, taken] of program?.takesOver ?? [])
+        for (const load of program?.loads ?? [])
+          if (taken.includes(load.node))
+            expect(program?.stores.filter(store => store.node !== node).map(({ register }) => register)).not.toContain(load.register);
+  });
+
+  test('a row has no more numbers than the kernel counts', () => {
+    const [step] = fusedSteps(signatureOf(graph => ({ y: graph.neg(graph.feed('x', [65536, 65536])) }))).filter(({ program }) => program);
+    expect(step?.program?.columns).toBeLessThan(2 ** 31);
   });
 
   const model = causalModel(eightBlocks);
@@ -233,6 +268,42 @@ describe.skipIf(!fusing)(`against the interpreter${fusing ? '' : ` (skipped: ${r
       },
     ),
   );
+
+  const numbers = (shape: readonly number[], seed: number): Float32Array =>
+    Float32Array.from(randomNumbers(elementCount(shape), -1, 1, seed));
+
+  test.each([256, 1024])('a move of %i numbers is given beside what is made of them', columns =>
+    compare(
+      movedBeside(columns),
+      { p: numbers([2, 3, 8], 1), q: numbers([2, 8, columns], 2), r: numbers([2, columns, 4], 3) },
+      // Sums of a thousand products, added up in another order.
+      1e-4,
+    ),
+  );
+
+  test('a pad of what is the same along the padded axis', () =>
+    compare(
+      graph => {
+        const [x, w, v] = [graph.feed('x', [3, 8]), graph.feed('w', []), graph.feed('v', [8])];
+        const ones = graph.pad(graph.broadcast(graph.scalar(1), [2, 8]), [1, 0], [0, 0]);
+        const same = graph.pad(graph.broadcast(graph.tanh(w), [2, 8]), [1, 0], [0, 0]);
+        const behind = graph.pad(graph.broadcast(graph.tanh(w), [2, 8]), [0, 0], [1, 0]);
+        const rows = graph.pad(graph.broadcast(v, [2, 8]), [1, 0], [0, 0]);
+        return { a: graph.add(ones, x), b: graph.add(same, x), c: graph.add(behind, x), s: graph.sum(rows, [-1]) };
+      },
+      { x: numbers([3, 8], 1), w: Float32Array.of(0.7), v: numbers([8], 2) },
+    ));
+
+  test('a slice or pad of a concat', () =>
+    compare(
+      graph => {
+        const feed = (name: string, shape: number[]) => graph.feed(name, shape);
+        const along = graph.concat([graph.neg(feed('a', [4, 8])), graph.square(feed('b', [4, 8]))], 0);
+        const beside = graph.concat([graph.neg(feed('c', [3, 4])), graph.square(feed('d', [3, 4]))], 1);
+        return { y: graph.sliceAxis(along, 0, 0, 4), z: graph.pad(beside, [1, 0], [0, 0]) };
+      },
+      { a: numbers([4, 8], 1), b: numbers([4, 8], 2), c: numbers([3, 4], 3), d: numbers([3, 4], 4) },
+    ));
 
   test.each([1, 2, 3, 31, 64, 65, 1000, 1023, 1025, 4097])('rows of %i numbers', columns =>
     compare(

@@ -76,7 +76,7 @@ export function resolve({ terms, begin, size }: Dim): Dim {
 }
 
 /** Does it run through its dimension from end to end, each index once and in order? */
-function isRegular({ terms, begin, size }: Dim): boolean {
+export function isRegular({ terms, begin, size }: Dim): boolean {
   let stride = size;
   for (const { axis, stride: own } of terms) {
     stride /= axis.size;

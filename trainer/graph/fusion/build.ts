@@ -7,6 +7,7 @@ import {
   Axis as AxisOf,
   accessKey,
   identity,
+  isRegular,
   NotAnAccess,
   resolve,
   throughBroadcast,
@@ -104,7 +105,7 @@ class Builder {
     const parts = node.inputs.length;
     const [first, ...rest] = dim.terms;
     const partSize = dim.size / parts;
-    if (!first || dim.begin !== 0 || first.axis.size % parts !== 0) throw new MustBeRead(root);
+    if (!first || !isRegular(dim) || first.axis.size % parts !== 0 || access.padding) throw new MustBeRead(root);
     if (first.axis.size > parts) first.axis.cut(first.axis.size / parts);
     const [outer, ...inner] = first.axis.leaves as [Axis, ...Axis[]];
     const kept = [...inner.map(leaf => ({ axis: leaf, stride: first.stride })), ...rest];
@@ -119,7 +120,7 @@ class Builder {
 
   /** The value of a node, read or computed. */
   private valueOf(node: Node, access: Access): Value {
-    if (node.op === 'constant' && elementCount(node.shape) === 1 && node.dtype !== 'int32')
+    if (node.op === 'constant' && elementCount(node.shape) === 1 && node.dtype !== 'int32' && access.padding === undefined)
       return this.values.constant(numberOf(node as Node<'constant'>));
     if (this.roots.has(node)) return this.rootValue(node, access);
     if (this.isRead(node)) return this.values.load(node, access);

@@ -47,6 +47,7 @@ export function layOut(stores: readonly RootStore[], { walked, column }: Frame):
   const joins = (outer: Axis, inner: Counted): boolean =>
     !windowed.has(outer) &&
     !windowed.has(inner.axis) &&
+    outer.size * inner.size <= LARGEST_NUMBER &&
     [...places.values()].every(place => strideOf(place, outer) === strideOf(place, inner.axis) * inner.size);
   const counted = merge(lead, joins);
   let row: Counted | undefined = along && { size: along.size, axis: along };
@@ -55,7 +56,7 @@ export function layOut(stores: readonly RootStore[], { walked, column }: Frame):
     const outer = counted.at(-1) as Counted;
     const inner: Counted = row;
     const follows = [...places.values()].every(place => strideOf(place, outer.axis) === strideOf(place, inner.axis) * inner.size);
-    if (!follows || windowed.has(outer.axis)) break;
+    if (!follows || windowed.has(outer.axis) || outer.size * inner.size > LARGEST_NUMBER) break;
     counted.pop();
     row = { size: outer.size * inner.size, axis: inner.axis };
   }
@@ -191,6 +192,8 @@ function takeovers({ loads, stores, registers }: Pick<RowProgram, 'loads' | 'sto
       elementCount(load.node.shape) === elementCount(store.node.shape) &&
       registers[load.register] === 'full' &&
       registers[store.register] === 'full' &&
+      // Another store may give out what was loaded as it is.
+      stores.every(other => other.node === store.node || other.register !== load.register) &&
       same(load, store) &&
       loads.filter(({ node }) => node === load.node).length === 1;
     found.set(store.node, alone ? loads.filter(fits).map(({ node }) => node) : []);

@@ -155,7 +155,8 @@ class Planner {
     if (isSource(node) && node.op !== 'feed' && !isWanted) return;
     if (!isFusible(node)) this.single(node, at);
     else if (!isWanted) return;
-    else if (this.isPlainReshape(node)) this.single(node, Math.max(at, this.firstUse(node) - JUST_BEFORE));
+    // Another name for a variable is given while the variable is what it was.
+    else if (this.isPlainReshape(node)) this.single(node, aliasedRead(node) ? at : Math.max(at, this.firstUse(node) - JUST_BEFORE));
     else if (!this.join(node, at)) this.start(node, at);
   }
 
@@ -194,6 +195,7 @@ class Planner {
   }
 
   private joined(draft: Draft, node: Node, at: number): Draft | undefined {
+    if (this.isOverwritten(node, at, draft.place)) return undefined;
     const known = new Set(draft.reads.filter(read => read !== node));
     // A root that the others are computed from is walked by their shape; beside them, the larger leads.
     const [first] = draft.nodes as [Node];

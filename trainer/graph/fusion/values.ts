@@ -20,7 +20,9 @@ export class Values {
   private readonly names = new Map<Value, number>();
 
   load(node: Node, access: Access): Value {
-    const axes = access.dims.flatMap(dim => resolve(dim).terms.map(({ axis }) => axis));
+    const along = access.dims.flatMap(dim => resolve(dim).terms.map(({ axis }) => axis));
+    // Under a pad it changes along what is padded, too: from the value to what stands outside.
+    const axes = [...new Set([...along, ...(access.padding?.windows ?? []).map(({ axis }) => axis)])];
     return this.once(`load ${node.id} ${accessKey(access)}`, { kind: 'load', node, access, axes });
   }
 
