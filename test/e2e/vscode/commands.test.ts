@@ -113,12 +113,9 @@ describeEditor(
       ] as const) {
         const first = pidOf(name);
         expect(first, name).toBeDefined();
-        await workbench.runCommand(`Rowtune: Restart ${title}`);
-        await until(() => pidOf(name) !== undefined && pidOf(name) !== first, `another ${title}`);
-        await workbench.runCommand(`Rowtune: Stop ${title}`);
-        await until(() => pidOf(name) === undefined, `no ${title}`);
-        await workbench.runCommand(`Rowtune: Start ${title}`);
-        await until(() => pidOf(name) !== undefined, `a ${title}`);
+        await workbench.runCommandUntil(`Rowtune: Restart ${title}`, () => ![undefined, first].includes(pidOf(name)));
+        await workbench.runCommandUntil(`Rowtune: Stop ${title}`, () => pidOf(name) === undefined);
+        await workbench.runCommandUntil(`Rowtune: Start ${title}`, () => pidOf(name) !== undefined);
       }
       await workbench.runCommand('Rowtune: Show Daemon Log');
       await tab('daemon.log').waitFor();

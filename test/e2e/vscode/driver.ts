@@ -3,6 +3,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Browser, Frame, Locator, Page } from 'playwright-core';
 import { expect } from 'vitest';
+import { until } from '../../support/until.ts';
 
 /** For what an editor does by itself; a training is waited for by its test. */
 const PATIENCE_MS = 90_000;
@@ -12,6 +13,8 @@ const PALETTE_MS = 3000;
 const LIST_MS = 15_000;
 /** Commands that a search for a category finds; the palette has some hundred of all others. */
 const MOST_ALIKE = 300;
+/** Until a command has had its effect: processes are started and ended. */
+const EFFECT_MS = 20_000;
 /** Before a text that is not shown is typed anew. */
 const TYPED_MS = 5000;
 const SIZE = { width: 1600, height: 1000 };
@@ -78,6 +81,15 @@ export class Workbench {
     });
   }
 
+  /** Runs a command, and again where nothing comes of it: what takes the focus from the palette takes the key that was meant for it, too. */
+  async runCommandUntil(title: string, holds: () => boolean): Promise<void> {
+    await retry(`the effect of '${title}'`, async () => {
+      if (holds()) return;
+      await this.runCommand(title);
+      await until(holds, title, EFFECT_MS);
+    });
+  }
+
   private quickPickRow(label: string): Locator {
     const exact = new RegExp(`^${label.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`);
     return this.page
@@ -116,8 +128,15 @@ export class Workbench {
 
   /** Titles of all commands of a category that the palette has now. */
   async offered(category: string): Promise<ReadonlySet<string>> {
-    await this.page.keyboard.press('F1');
-    await this.page.locator('.quick-input-widget input.input').fill(`>${category}: `);
+    await retry(`the palette of ${category}`, async () => {
+      try {
+        await this.page.keyboard.press('F1');
+        await this.page.locator('.quick-input-widget input.input').fill(`>${category}: `, { timeout: PALETTE_MS });
+      } catch (error) {
+        await this.press('Escape');
+        throw error;
+      }
+    });
     const rows = this.page.locator('.quick-input-list .monaco-list-row');
     const labels = () => rows.locator('.label-name').allTextContents();
     // The list holds the rows that are in sight; the focus, which walks down through it, knows its place among all.
