@@ -1,15 +1,15 @@
 /** Formats a recipe: two spaces of indentation, one behind a colon; comments and order stay as they are. Pure. */
 import path from 'node:path';
-import { keepAlignment, parseForEditing, smallestChange, type TextChange, withLineEnds } from '../trainer/lint/text-edits.ts';
+import { keepAlignment, parseForEditing, plainLines, smallestChange, type TextChange, withLineEndsOf } from '../trainer/lint/text-edits.ts';
 
 /** Nothing for text with errors of syntax, or that is in shape already. */
 export function formatRecipe(text: string, file: string): TextChange | undefined {
-  const formatted = withLineEnds(text, plain => {
-    const document = parseForEditing(plain);
-    if (document.errors.length > 0 || document.contents === null) return undefined;
-    return path.extname(file) === '.json'
+  const plain = plainLines(text);
+  const document = parseForEditing(plain);
+  if (document.errors.length > 0 || document.contents === null) return undefined;
+  const formatted =
+    path.extname(file) === '.json'
       ? `${JSON.stringify(document.toJS(), undefined, 2)}\n`
       : keepAlignment(plain, document.toString({ lineWidth: 0, indent: 2, flowCollectionPadding: false }));
-  });
-  return formatted === undefined ? undefined : smallestChange(text, formatted);
+  return smallestChange(text, withLineEndsOf(text, formatted));
 }

@@ -34,9 +34,13 @@ function startTimeOf(pid: number): string | undefined {
   }
 }
 
-/** Of the text of a lock file. @throws SyntaxError where it is none */
-export function asIdentity(text: string): ProcessIdentity {
-  const found = JSON.parse(text) as Partial<ProcessIdentity> | number;
-  // Locks of older versions hold the number alone.
-  return typeof found === 'number' ? { pid: found } : { pid: Number(found?.pid), startTime: found?.startTime };
+/** Who wrote this lock file, alive or not; undefined where it is not there or no lock. */
+export function lockHolder(file: string): ProcessIdentity | undefined {
+  try {
+    const found = JSON.parse(readFileSync(file, 'utf8')) as Partial<ProcessIdentity> | number;
+    // Locks of older versions hold the number alone.
+    return typeof found === 'number' ? { pid: found } : { pid: Number(found.pid), startTime: found.startTime };
+  } catch {
+    return undefined;
+  }
 }

@@ -184,14 +184,12 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
 
   const jobs = watchJobs();
   function watchJobs(): { readonly dispose: () => void } {
-    /** Jobs whose progress is shown, by the source they work on. */
-    const runDirs = new Map<string, string>(services.jobs().flatMap(({ id, runDir }) => (runDir === undefined ? [] : [[id, runDir]])));
-    const sourceOf = (jobId: string): string | undefined =>
-      sources.find(source => source.jobId === jobId || source.path === runDirs.get(jobId))?.path;
+    /** The source that a job works on. */
+    const sourceOf = (jobId: string): string | undefined => {
+      const runDir = services.jobs().find(({ id }) => id === jobId)?.runDir;
+      return sources.find(({ jobId: own, path }) => own === jobId || path === runDir)?.path;
+    };
     const stops = [
-      services.onJobChanged(({ id, runDir }) => {
-        if (runDir !== undefined) runDirs.set(id, runDir);
-      }),
       services.onJobEvent(({ jobId, event }) => {
         const path = sourceOf(jobId);
         if (path === undefined) return;

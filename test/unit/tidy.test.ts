@@ -80,7 +80,15 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   ],
   'trainer/memory': ['trainer/train', 'trainer/method', 'trainer/selection.ts', 'trainer/model', 'trainer/graph'],
   'trainer/verify': ['trainer/model', 'trainer/graph', 'trainer/engine', 'trainer/hub'],
-  'trainer/adapter': ['trainer/train', 'trainer/method', 'trainer/selection.ts', 'trainer/model', 'trainer/graph', 'trainer/hub'],
+  'trainer/adapter': [
+    'trainer/run/run-files.ts',
+    'trainer/train',
+    'trainer/method',
+    'trainer/selection.ts',
+    'trainer/model',
+    'trainer/graph',
+    'trainer/hub',
+  ],
   'trainer/generate': [
     'trainer/adapter',
     'trainer/train',

@@ -2,21 +2,17 @@
 import { readdir } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileSize, readOptionalConfigFile } from '../hub/model-config.ts';
+import { RUN_FILES } from '../run/run-files.ts';
 import { ADAPTER_DESCRIPTION } from './adapter.ts';
 
-/** In a run folder; `step-<update>` is a checkpoint. */
-const CHECKPOINTS = 'checkpoints';
-/** Its `checkpoint` names the one that a finished run ends with: the best where it was asked for. */
-const SUMMARY = 'summary.json';
-
-/** The checkpoint that the run's summary names, else the latest complete one; undefined where there is none. */
+/** The checkpoint that the run's summary names (of a finished run the best where it was asked for), else the latest complete one; undefined where there is none. */
 export async function findCheckpoint(runDir: string): Promise<string | undefined> {
-  const summary = await readOptionalConfigFile(join(runDir, SUMMARY));
+  const summary = await readOptionalConfigFile(join(runDir, RUN_FILES.summary));
   const named = typeof summary?.checkpoint === 'string' ? [basename(summary.checkpoint)] : [];
-  const names = await readdir(join(runDir, CHECKPOINTS)).catch(() => []);
+  const names = await readdir(join(runDir, RUN_FILES.checkpoints)).catch(() => []);
   const latestFirst = names.filter(name => updateOf(name) >= 0).sort((a, b) => updateOf(b) - updateOf(a));
   for (const name of [...named, ...latestFirst]) {
-    const dir = join(runDir, CHECKPOINTS, name);
+    const dir = join(runDir, RUN_FILES.checkpoints, name);
     if ((await fileSize(join(dir, ADAPTER_DESCRIPTION))) !== undefined) return dir;
   }
   return undefined;

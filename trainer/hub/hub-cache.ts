@@ -1,7 +1,7 @@
 /** The cache folder: `<cacheDir>/models/<org>--<name>/<commit>/…`, which commit a revision meant, and which commits are complete. */
 import { mkdir, open, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { asIdentity, isRunning, ownIdentity } from '../process-identity.ts';
+import { isRunning, lockHolder, ownIdentity } from '../process-identity.ts';
 import { HubError } from './hub-error.ts';
 import { fileSize } from './model-config.ts';
 
@@ -91,9 +91,7 @@ async function takeLock(path: string, dir: string): Promise<void> {
       return;
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const owner = await readFile(path, 'utf8')
-        .then(asIdentity, () => undefined)
-        .catch(() => undefined);
+      const owner = lockHolder(path);
       if (owner && isRunning(owner)) throw new HubError('busy', `process ${owner.pid} is downloading into ${dir}: wait for it, or end it`);
       await rm(path, { force: true });
     }

@@ -4,6 +4,7 @@ import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Model, ModuleSpec } from '../model/model-spec.ts';
 import { type WeightSource, weightStream, withInitial } from '../model/weight-stream.ts';
+import { sampleWiseMeasures } from '../protocol/recipe/model-settings.ts';
 import type { Scores } from '../selection.ts';
 import { type Batch, type BatchSource, epochBatches } from '../train/data/batches.ts';
 import type { Task } from '../train/task.ts';
@@ -123,7 +124,7 @@ async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
   const { measure, data, modules } = params;
   if (!data) throw new ImportanceError(`the measure '${measure}' needs data: give data.train, or take the measure 'magnitude'`);
   if (measures[measure].classWise) checkClasses(measure, data.classes);
-  if (looksAtSamples(measure) && data.source.plan.rows.some(({ sequences }) => sequences.length > 1))
+  if (sampleWiseMeasures.has(measure) && data.source.plan.rows.some(({ sequences }) => sequences.length > 1))
     throw new ImportanceError(`the measure '${measure}' looks at samples one by one, so they can't share a row; set packing: false`);
   const program: ImportanceProgramParams = {
     measure,
@@ -217,10 +218,8 @@ async function runBatches(
   }
 }
 
-const looksAtSamples = (measure: MeasureName): boolean => measures[measure].classWise || measure === 'fisher';
-
 function feedsOf(measure: MeasureName, data: ImportanceData, batch: Batch, targets: number): Record<string, HostArray> {
-  return { ...batch.feeds(looksAtSamples(measure) ? 1 : targets), ...sampleFeeds(batch, data.classes?.of) };
+  return { ...batch.feeds(sampleWiseMeasures.has(measure) ? 1 : targets), ...sampleFeeds(batch, data.classes?.of) };
 }
 
 async function readSums(

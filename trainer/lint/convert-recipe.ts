@@ -7,7 +7,7 @@ import type { Converted, ForeignTool } from './foreign/foreign-tool.ts';
 import { llamaFactory } from './foreign/llama-factory.ts';
 import { mlxLm } from './foreign/mlx-lm.ts';
 import { torchtune } from './foreign/torchtune.ts';
-import { parseForEditing, withLineEnds } from './text-edits.ts';
+import { parseForEditing, plainLines, withLineEndsOf } from './text-edits.ts';
 
 /** The first one where two match alike. */
 const foreignTools: readonly ForeignTool[] = [torchtune, axolotl, llamaFactory, mlxLm];
@@ -23,8 +23,8 @@ export interface ConvertedRecipe {
 
 /** Undefined where the text is no recipe of another tool, or has errors of syntax. */
 export function convertRecipe(text: string, isJson: boolean): ConvertedRecipe | undefined {
-  const found = convertLines(text.replaceAll('\r\n', '\n'), isJson);
-  return found && { ...found, text: withLineEnds(text, () => found.text) };
+  const found = convertLines(plainLines(text), isJson);
+  return found && { ...found, text: withLineEndsOf(text, found.text) };
 }
 
 function convertLines(text: string, isJson: boolean): ConvertedRecipe | undefined {

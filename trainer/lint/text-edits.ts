@@ -1,7 +1,8 @@
 /** Edits of a recipe's text: the smallest replacement that brings about a change of its document, comments kept. */
-import { type Document, isAlias, isMap, isNode, isScalar, type Pair, parseDocument, type Tags, visit, YAMLParseError } from 'yaml';
+import { type Document, isMap, isScalar, type Pair, parseDocument, type Tags, YAMLParseError } from 'yaml';
 import { offsetsIn, positionsIn } from '../protocol/line-starts.ts';
 import type { Range } from '../protocol/problem.ts';
+import { aliasTargets } from '../protocol/recipe/located.ts';
 
 /** As in the Language Server Protocol, with our positions. */
 export interface TextChange {
@@ -41,23 +42,22 @@ export function smallestChange(before: string, after: string): TextChange | unde
  * Undefined where the text has errors of syntax.
  */
 export function editDocument(given: string, isJson: boolean, change: (document: Document) => void): string | undefined {
-  return withLineEnds(given, text => {
-    const document = parseForEditing(text);
-    if (document.errors.length > 0) return undefined;
-    change(document);
-    if (!isJson) {
-      const written = document.toString({ lineWidth: 0, indent: indentOf(text), flowCollectionPadding: /\{ /.test(text) });
-      return keepAlignment(text, written);
-    }
-    return `${JSON.stringify(document.toJS(), undefined, indentOf(text))}${text.endsWith('\n') ? '\n' : ''}`;
-  });
+  const text = plainLines(given);
+  const document = parseForEditing(text);
+  if (document.errors.length > 0) return undefined;
+  change(document);
+  const written = isJson
+    ? `${JSON.stringify(document.toJS(), undefined, indentOf(text))}${text.endsWith('\n') ? '\n' : ''}`
+    : keepAlignment(text, document.toString({ lineWidth: 0, indent: indentOf(text), flowCollectionPadding: /\{ /.test(text) }));
+  return withLineEndsOf(given, written);
 }
 
-/** What `write` makes of the text with plain line ends, with those of the text. */
-export function withLineEnds<T extends string | undefined>(text: string, write: (plain: string) => T): T {
-  if (!text.includes('\r\n')) return write(text);
-  return write(text.replaceAll('\r\n', '\n'))?.replaceAll('\n', '\r\n') as T;
-}
+/** The text with the line ends that are worked with. */
+export const plainLines = (text: string): string => text.replaceAll('\r\n', '\n');
+
+/** What was written with plain line ends, with those of the text that it stands for. */
+export const withLineEndsOf = (text: string, written: string): string =>
+  text.includes('\r\n') ? written.replaceAll('\n', '\r\n') : written;
 
 /** Comments that stood in a column stay there: lines that are the same but for the space before '#' are taken from the text before. */
 export function keepAlignment(before: string, after: string): string {
@@ -83,12 +83,8 @@ export function parseForEditing(text: string): Document {
     customTags: keepNumbers,
   });
   // An alias without its anchor is found by the library only when it writes, and then it throws.
-  const anchors = new Set<string>();
-  visit(document, (_, node) => {
-    if (isAlias(node) && !anchors.has(node.source))
-      document.errors.push(new YAMLParseError([0, 0], 'BAD_ALIAS', `no anchor '&${node.source}' stands before this`));
-    else if (isNode(node) && !isAlias(node) && node.anchor) anchors.add(node.anchor);
-  });
+  for (const [{ source }, target] of aliasTargets(document))
+    if (!target) document.errors.push(new YAMLParseError([0, 0], 'BAD_ALIAS', `no anchor '&${source}' stands before this`));
   return document;
 }
 

@@ -1,19 +1,10 @@
 /** One process at a time works in a run folder. A lock names its process and when that started, so that a reused pid deceives nobody. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { asIdentity, isRunning, ownIdentity, type ProcessIdentity } from '../process-identity.ts';
+import { isRunning, lockHolder, ownIdentity } from '../process-identity.ts';
 import { RunError } from './run-error.ts';
 
 export const LOCK_FILE = 'lock';
-
-/** Who holds the lock of a run folder, dead or alive. */
-function lockHolder(runDir: string): ProcessIdentity | undefined {
-  try {
-    return asIdentity(readFileSync(path.join(runDir, LOCK_FILE), 'utf8'));
-  } catch {
-    return undefined;
-  }
-}
 
 /**
  * @param say is told where the lock of a dead process is taken over
@@ -30,7 +21,7 @@ export function takeRunLock(runDir: string, say: (message: string) => void): () 
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
     }
-    const holder = lockHolder(runDir);
+    const holder = lockHolder(file);
     if (holder && isRunning(holder)) throw busy(runDir, `process ${holder.pid}`);
     say(`took over the lock of a process that is gone${holder ? ` (${holder.pid})` : ''}`);
     rmSync(file, { force: true });

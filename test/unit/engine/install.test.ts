@@ -12,7 +12,7 @@ import { runCommand } from '../../../trainer/engine/install/run-command.ts';
 import { findNpm, findPython, isAtLeast, requirePlatform } from '../../../trainer/engine/install/toolchain.ts';
 import { installedWebgpu, webgpuFolder } from '../../../trainer/engine/install/webgpu-folder.ts';
 import { downloadWheel, fetchWheel, findWheel, type WheelContext } from '../../../trainer/engine/install/wheel.ts';
-import { asIdentity, ownIdentity } from '../../../trainer/process-identity.ts';
+import { lockHolder, ownIdentity } from '../../../trainer/process-identity.ts';
 
 const python = await findPython();
 const noPython = 'missing' in python ? `(skipped: ${python.missing})` : '';
@@ -188,7 +188,7 @@ describe('withInstallLock', () => {
       withInstallLock(
         file,
         () => undefined,
-        async () => asIdentity(readFileSync(file, 'utf8')),
+        async () => lockHolder(file),
       );
     expect(await held()).toEqual(ownIdentity());
   });

@@ -9,6 +9,7 @@ import { byteSize, table } from '../../protocol/format.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { configHeaders } from '../../run/config-headers.ts';
 import type { EvaluateResult } from '../../run/evaluate-run.ts';
+import { RUN_FILES } from '../../run/run-files.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -250,7 +251,7 @@ async function runRow(
   const { threads } = recipe;
   if (progress.state !== 'benchmarks') {
     const request =
-      progress.state === 'unfinished' && existsSync(path.join(runDir, 'checkpoints'))
+      progress.state === 'unfinished' && existsSync(path.join(runDir, RUN_FILES.checkpoints))
         ? ({ ...base, kind: 'resume', runDir, overrides: [] } as const)
         : ({ ...base, kind: 'train', recipe: { ...recipe, overwrite_output_dir: true }, runDir } as const);
     const result = (await runWorker({ request, terminal, threads, resumeCommand: resumeCommandOf(runDir, cwd) })) as { state: string };

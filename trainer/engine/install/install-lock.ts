@@ -1,22 +1,12 @@
 /** Lets one install run at a time for each cache folder, across processes. */
-import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { asIdentity, isRunning, ownIdentity, type ProcessIdentity } from '../../process-identity.ts';
+import { isRunning, lockHolder, ownIdentity } from '../../process-identity.ts';
 import { EngineError } from '../engine.ts';
 
 /** Longer than a slow line takes for the CUDA wheels (about 3 GB); an install that takes longer is stuck. */
 const LONGEST_WAIT_MS = 60 * 60_000;
 const POLL_MS = 500;
-
-/** The process that wrote this lock, where it is still there. */
-function holderOf(file: string): ProcessIdentity | undefined {
-  try {
-    const holder = asIdentity(readFileSync(file, 'utf8'));
-    return isRunning(holder) ? holder : undefined;
-  } catch {
-    return undefined;
-  }
-}
 
 function tryLock(file: string): boolean {
   try {
@@ -36,8 +26,8 @@ export async function withInstallLock<T>(file: string, log: (line: string) => vo
   const started = Date.now();
   let told = false;
   while (!tryLock(file)) {
-    const holder = holderOf(file);
-    if (holder === undefined) {
+    const holder = lockHolder(file);
+    if (holder === undefined || !isRunning(holder)) {
       rmSync(file, { force: true });
       continue;
     }

@@ -1,7 +1,7 @@
 /** Rules about the samples: what the task, the format and the measure of importance ask of them. */
 import type { Recipe } from '../recipe-schema.ts';
 import { rowMethods } from './method-kinds.ts';
-import { classWiseMeasures, measuresWithoutData } from './model-settings.ts';
+import { classWiseMeasures, measuresWithoutData, sampleWiseMeasures } from './model-settings.ts';
 import type { Rule } from './rule.ts';
 
 /** Scores are still to be computed, from data. */
@@ -72,7 +72,7 @@ export const dataRules: readonly Rule[] = [
     doc: 'Fisher and the class-wise measures look at samples one by one, so samples cannot share a row.',
     reads: ['packing', 'method', 'importance.measure', 'importance.scores'],
     check: recipe =>
-      recipe.packing && measuresData(recipe) && (recipe.importance.measure === 'fisher' || classWiseMeasures.has(recipe.importance.measure))
+      recipe.packing && measuresData(recipe) && sampleWiseMeasures.has(recipe.importance.measure)
         ? {
             at: 'packing',
             message: `the measure '${recipe.importance.measure}' looks at samples one by one, so they can't be packed`,

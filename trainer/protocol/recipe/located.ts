@@ -104,21 +104,28 @@ const shift = ({ start, end }: Range, offset: number): Range => ({
   end: { line: end.line, column: end.column + (end.line === 0 ? offset : 0) },
 });
 
+/** What each alias stands for: the nearest node before it that has its anchor, if any. The library would go through the whole document for each. */
+export function aliasTargets(document: Document): ReadonlyMap<Alias, Node | undefined> {
+  const anchored = new Map<string, Node>();
+  const targets = new Map<Alias, Node | undefined>();
+  visit(document, {
+    Alias: (_, alias) => void targets.set(alias, anchored.get(alias.source)),
+    Value: (_, node) => {
+      if (node.anchor) anchored.set(node.anchor, node);
+    },
+  });
+  return targets;
+}
+
 class Walk {
   readonly problems: Problem[] = [];
-  readonly #document: Document;
   readonly #override: string | undefined;
   readonly #toRange: (start: number, end: number) => Range;
-  readonly #anchored = new Map<string, readonly Node[]>();
+  readonly #targets: ReturnType<typeof aliasTargets>;
   #nodes = 0;
 
   constructor(document: Document, override: string | undefined, toRange: (start: number, end: number) => Range) {
-    this.#document = document;
-    visit(document, {
-      Value: (_, node) => {
-        if (node.anchor) this.#anchored.set(node.anchor, [...(this.#anchored.get(node.anchor) ?? []), node]);
-      },
-    });
+    this.#targets = aliasTargets(document);
     this.#override = override;
     this.#toRange = toRange;
   }
@@ -134,7 +141,7 @@ class Walk {
     }
     const place = { range, override: this.#override };
     if (isAlias(node)) {
-      const target = this.#targetOf(node);
+      const target = this.#targets.get(node);
       if (target !== undefined) return this.node(target, path, depth + 1);
       this.#report('invalid-yaml', `no anchor '&${node.source}' stands before this`, path, range);
       return undefined;
@@ -146,16 +153,6 @@ class Walk {
     }
     if (!isScalar(node)) return undefined;
     return { ...place, content: { kind: 'scalar', value: node.value, source: node.source ?? '' } };
-  }
-
-  /** The library looks through the whole document for each alias. */
-  #targetOf(alias: Alias): Node | undefined {
-    const named = this.#anchored.get(alias.source);
-    if (named === undefined) return undefined;
-    // Of several by one name the nearest before it counts.
-    if (named.length > 1) return alias.resolve(this.#document);
-    const [only] = named;
-    return (only?.range?.[0] ?? 0) < (alias.range?.[0] ?? 0) ? only : undefined;
   }
 
   #entries(items: readonly { key: unknown; value: unknown }[], path: readonly (string | number)[], depth: number): Map<string, Located> {

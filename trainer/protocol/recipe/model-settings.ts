@@ -184,6 +184,9 @@ export const classWiseMeasures: ReadonlySet<string> = new Set(['qm_taylor', 'cla
 /** Measures that look at no samples. */
 export const measuresWithoutData: ReadonlySet<string> = new Set(['magnitude', 'random']);
 
+/** These look at samples one by one. */
+export const sampleWiseMeasures: ReadonlySet<string> = new Set([...classWiseMeasures, 'fisher']);
+
 export const importanceSettings = {
   measure: defaulted(
     choice({
