@@ -44,22 +44,30 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/engine/control-group.ts': [],
   'trainer/engine/machine.ts': ['trainer/engine/control-group.ts'],
   'trainer/jobs/free-run-folder.ts': [],
-  'trainer/process-identity.ts': [],
+  'trainer/process-identity.ts': ['trainer/regular-file.ts'],
+  'trainer/regular-file.ts': [],
   'trainer/run/run-error.ts': [],
   'trainer/run/run-files.ts': [],
   'trainer/run/run-lock.ts': ['trainer/run/run-error.ts', 'trainer/process-identity.ts'],
-  'trainer/run/run-state.ts': ['trainer/run/run-files.ts', 'trainer/process-identity.ts', 'trainer/run/run-error.ts', 'trainer/hub'],
+  'trainer/run/run-state.ts': [
+    'trainer/regular-file.ts',
+    'trainer/run/run-files.ts',
+    'trainer/process-identity.ts',
+    'trainer/run/run-error.ts',
+    'trainer/hub',
+  ],
   'trainer/protocol': [],
   'trainer/random.ts': [],
   'trainer/settings.ts': [],
   'trainer/graph': [],
-  'trainer/hub': ['trainer/process-identity.ts'],
-  'trainer/engine': ['trainer/graph', 'trainer/process-identity.ts'],
+  'trainer/hub': ['trainer/process-identity.ts', 'trainer/regular-file.ts'],
+  'trainer/engine': ['trainer/regular-file.ts', 'trainer/graph', 'trainer/process-identity.ts'],
   'trainer/model': ['trainer/graph', 'trainer/random.ts'],
   'trainer/selection.ts': ['trainer/model'],
   'trainer/dependency': ['trainer/selection.ts', 'trainer/model', 'trainer/graph'],
   'trainer/method': ['trainer/dependency', 'trainer/selection.ts', 'trainer/model', 'trainer/graph', 'trainer/random.ts'],
   'trainer/train': [
+    'trainer/regular-file.ts',
     'trainer/method',
     'trainer/dependency',
     'trainer/selection.ts',
@@ -70,6 +78,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/random.ts',
   ],
   'trainer/importance': [
+    'trainer/regular-file.ts',
     'trainer/train',
     'trainer/selection.ts',
     'trainer/model',
@@ -81,6 +90,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/memory': ['trainer/train', 'trainer/method', 'trainer/selection.ts', 'trainer/model', 'trainer/graph'],
   'trainer/verify': ['trainer/model', 'trainer/graph', 'trainer/engine', 'trainer/hub'],
   'trainer/adapter': [
+    'trainer/regular-file.ts',
     'trainer/run/run-files.ts',
     'trainer/train',
     'trainer/method',
@@ -100,6 +110,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/random.ts',
   ],
   'trainer/export': [
+    'trainer/regular-file.ts',
     'trainer/adapter',
     'trainer/generate',
     'trainer/verify',
@@ -112,6 +123,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/hub',
   ],
   'trainer/run': [
+    'trainer/regular-file.ts',
     'trainer/dependency',
     'trainer/adapter',
     'trainer/generate',
@@ -130,6 +142,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/process-identity.ts',
   ],
   'trainer/lint': [
+    'trainer/regular-file.ts',
     'trainer/memory',
     'trainer/adapter',
     'trainer/train',
@@ -143,9 +156,18 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/run/run-state.ts',
   ],
   'trainer/worker.ts': ['trainer/run'],
-  'trainer/jobs': ['trainer/engine'],
-  'trainer/rpc': ['trainer/run', 'trainer/jobs', 'trainer/adapter', 'trainer/memory', 'trainer/engine', 'trainer/hub'],
+  'trainer/jobs': ['trainer/regular-file.ts', 'trainer/engine'],
+  'trainer/rpc': [
+    'trainer/regular-file.ts',
+    'trainer/run',
+    'trainer/jobs',
+    'trainer/adapter',
+    'trainer/memory',
+    'trainer/engine',
+    'trainer/hub',
+  ],
   'trainer/cli': [
+    'trainer/regular-file.ts',
     'trainer/lint',
     'trainer/rpc',
     'trainer/settings.ts',
@@ -161,6 +183,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   ],
   // The pure rooms: nothing that opens an engine.
   server: [
+    'trainer/regular-file.ts',
     'trainer/hub',
     'trainer/graph',
     'trainer/model',
@@ -172,7 +195,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/engine/machine.ts',
     'trainer/settings.ts',
   ],
-  client: ['trainer/rpc', 'trainer/run', 'trainer/importance', 'trainer/settings.ts'],
+  client: ['trainer/regular-file.ts', 'trainer/rpc', 'trainer/run', 'trainer/importance', 'trainer/settings.ts'],
   media: ['trainer/selection.ts'],
 };
 

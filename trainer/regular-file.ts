@@ -1,0 +1,149 @@
+/**
+ * Reads files that come from outside: only regular files, and never more than the caller allows.
+ *
+ * A path may lead to a named pipe (opening one blocks a thread until someone writes), to a device without end, or to a file of any size.
+ * So the kind is checked first (opening a device can have effects), the file is opened without blocking, and what was opened is checked again,
+ * because a name can change its meaning in between.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+
+/** Windows has neither pipes in folders nor these flags. */
+const READ_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
+
+/** A first piece for files that do not know their size, such as those of /proc. */
+const FIRST_PIECE_BYTES = 64 * 1024;
+
+/** Bounds for small files. Each is far above what rowtune or a model's author writes, and small enough to hold in memory at once. */
+export const MAX_STATE_BYTES = 2 ** 20;
+export const MAX_JSON_BYTES = 64 * 2 ** 20;
+
+export type ReadRefusal = 'not-regular-file' | 'file-too-large';
+
+/** The file exists, but is not read: `code` says why. System errors (ENOENT, EACCES …) are thrown as they are. */
+export class ReadRefusedError extends Error {
+  override name = 'ReadRefusedError';
+  readonly code: ReadRefusal;
+  readonly path: string;
+  /** What to do about it. */
+  readonly hint: string;
+
+  constructor(path: string, code: ReadRefusal, what: string, hint: string) {
+    super(`${path} ${what}`);
+    this.path = path;
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+export interface RegularFile {
+  readonly handle: FileHandle;
+  readonly stats: Stats;
+}
+
+/**
+ * Opens a regular file (links are followed) for reading. The caller closes the handle.
+ * @throws ReadRefusedError 'not-regular-file', or the system's error
+ */
+export async function openRegularFile(path: string): Promise<RegularFile> {
+  requireRegular(path, await stat(path));
+  const handle = await open(path, READ_FLAGS);
+  try {
+    return { handle, stats: requireRegular(path, await handle.stat()) };
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
+}
+
+/**
+ * The whole content of a regular file of at most `maxBytes`.
+ * @throws ReadRefusedError 'not-regular-file' or 'file-too-large', or the system's error
+ */
+export async function readRegularFile(path: string, maxBytes: number): Promise<Buffer> {
+  const { handle, stats } = await openRegularFile(path);
+  try {
+    const target = new BoundedBuffer(path, stats.size, maxBytes);
+    for (;;) {
+      const { buffer, offset, length } = target.free();
+      const { bytesRead } = await handle.read(buffer, offset, length, null);
+      if (bytesRead === 0) return target.content();
+      target.add(bytesRead);
+    }
+  } finally {
+    await handle.close();
+  }
+}
+
+/** As readRegularFile, decoded as UTF-8. */
+export const readRegularText = async (path: string, maxBytes: number): Promise<string> =>
+  (await readRegularFile(path, maxBytes)).toString('utf8');
+
+/** As readRegularText, for the few places that cannot wait. */
+export function readRegularTextSync(path: string, maxBytes: number): string {
+  requireRegular(path, statSync(path));
+  const file = openSync(path, READ_FLAGS);
+  try {
+    const target = new BoundedBuffer(path, requireRegular(path, fstatSync(file)).size, maxBytes);
+    for (;;) {
+      const { buffer, offset, length } = target.free();
+      const bytesRead = readSync(file, buffer, offset, length, null);
+      if (bytesRead === 0) return target.content().toString('utf8');
+      target.add(bytesRead);
+    }
+  } finally {
+    closeSync(file);
+  }
+}
+
+/** Grows up to one byte more than allowed, which shows that there is more: a size that was reported is no promise. */
+class BoundedBuffer {
+  private readonly path: string;
+  private readonly maxBytes: number;
+  private buffer: Buffer;
+  private used = 0;
+
+  constructor(path: string, size: number, maxBytes: number) {
+    this.path = path;
+    this.maxBytes = maxBytes;
+    if (size > maxBytes) throw tooLarge(path, maxBytes, size);
+    this.buffer = Buffer.allocUnsafe(Math.min(size > 0 ? size : FIRST_PIECE_BYTES, maxBytes) + 1);
+  }
+
+  free(): { readonly buffer: Buffer; readonly offset: number; readonly length: number } {
+    if (this.used === this.buffer.length) {
+      const larger = Buffer.allocUnsafe(Math.min(2 * this.buffer.length, this.maxBytes + 1));
+      this.buffer.copy(larger);
+      this.buffer = larger;
+    }
+    return { buffer: this.buffer, offset: this.used, length: this.buffer.length - this.used };
+  }
+
+  add(bytes: number): void {
+    this.used += bytes;
+    if (this.used > this.maxBytes) throw tooLarge(this.path, this.maxBytes);
+  }
+
+  content(): Buffer {
+    return this.buffer.subarray(0, this.used);
+  }
+}
+
+function requireRegular(path: string, stats: Stats): Stats {
+  if (stats.isFile()) return stats;
+  const remedy = 'Replace it with a regular file, or remove it.';
+  throw new ReadRefusedError(path, 'not-regular-file', `is ${kindOf(stats)}, not a regular file`, remedy);
+}
+
+function kindOf(stats: Stats): string {
+  if (stats.isDirectory()) return 'a folder';
+  if (stats.isFIFO()) return 'a named pipe';
+  if (stats.isSocket()) return 'a socket';
+  if (stats.isCharacterDevice() || stats.isBlockDevice()) return 'a device';
+  return 'something else';
+}
+
+function tooLarge(path: string, maxBytes: number, size?: number): ReadRefusedError {
+  const has = size === undefined ? 'has more' : `has ${size} bytes, more`;
+  return new ReadRefusedError(path, 'file-too-large', `${has} than the ${maxBytes} bytes allowed`, 'Check that it is the right file.');
+}
