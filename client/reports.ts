@@ -77,7 +77,7 @@ export function evaluationSentence(value: unknown): string {
 
 /** The engine and the machine, and each problem with its remedy. */
 export function doctorReport(value: unknown): string {
-  const { engine, machine, gpu, disk, node, platform, python, compiler, installedEngines, problems } = asFacts(value);
+  const { engine, machine, gpu, disk, node, platform, python, compiler, installedEngines, clearedVariables, problems } = asFacts(value);
   const { cpu, memory } = asFacts(machine);
   const { model, cores, features } = asFacts(cpu);
   const { name, driver } = asFacts(gpu);
@@ -109,6 +109,9 @@ export function doctorReport(value: unknown): string {
         ['system', `${String(platform)}, Node ${String(node)}`],
         ['Python', typeof python === 'string' ? python : 'missing'],
         ['compiler', typeof compiler === 'string' ? compiler : 'missing'],
+        ...(Array.isArray(clearedVariables) && clearedVariables.length > 0
+          ? [['ignored variables', `${clearedVariables.join(', ')} (training does not inherit them)`]]
+          : []),
       ],
       '---',
     ),

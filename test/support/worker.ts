@@ -2,6 +2,7 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { inheritedEnvironment } from '../../trainer/engine/inherited-environment.ts';
 import { workerEnvironment } from '../../trainer/engine/tensorflow/environment.ts';
 import type { JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
 
@@ -22,7 +23,7 @@ export function startWorker(request: JobRequest, onEvent: (event: WorkerEvent, c
   if (!existsSync(WORKER)) throw new Error('dist/worker.js is missing: npm run build');
   const events: WorkerEvent[] = [];
   const child = fork(WORKER, [], {
-    env: { ...process.env, ...workerEnvironment({ threads: 1 }) },
+    env: { ...inheritedEnvironment(process.env).env, ...workerEnvironment({ threads: 1 }) },
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });
   const ended = new Promise<Awaited<WorkerRun['ended']>>((resolve, reject) => {

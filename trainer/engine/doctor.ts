@@ -16,6 +16,8 @@ export interface Diagnosis {
   readonly python?: string;
   readonly compiler?: string;
   readonly installedEngines: readonly string[];
+  /** Variables of the environment that would have had an effect and that no worker inherits. */
+  readonly clearedVariables: readonly string[];
   /** The engine that would run, opened; undefined when none opens. */
   readonly engine?: EngineDescription & { readonly matmulGflops: number };
   readonly problems: readonly EngineProblem[];
@@ -38,7 +40,7 @@ const OLDEST_NODE = 20;
  * Looks at everything once. Opens the engine in this process, so it belongs in a worker started with `workerEnvironment`.
  * Never throws for a broken engine: that is a problem in the list.
  */
-export async function diagnose(request: EngineRequest): Promise<Diagnosis> {
+export async function diagnose(request: EngineRequest & { readonly clearedVariables?: readonly string[] }): Promise<Diagnosis> {
   const [python, compiler, gpu] = await Promise.all([findPython(), findCompiler(), findNvidiaGpu()]);
   const opened = await tryEngine(request);
   const facts = {
@@ -50,6 +52,7 @@ export async function diagnose(request: EngineRequest): Promise<Diagnosis> {
     python: 'missing' in python ? undefined : `${python.pythonVersion}, pip ${python.pipVersion}`,
     compiler,
     installedEngines: listEngines(request.cacheDir).map(engine => engine.name),
+    clearedVariables: request.clearedVariables ?? [],
     engine: opened.engine,
   };
   const pythonMissing = 'missing' in python ? python.missing : undefined;

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process';
 import os from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { inheritedEnvironment } from '../engine/inherited-environment.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environment.ts';
 import type { JobRequest, WorkerCommand, WorkerEvent } from '../protocol/job-messages.ts';
 import { isOutOfMemory, type MemoryEvidence, watchMemory } from './memory-evidence.ts';
@@ -52,10 +53,11 @@ const KEPT_LINES = 20;
 const ABORT_GRACE_MS = 5000;
 
 export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE, onEvent, onLine }: WorkerProcessParams): WorkerProcess {
+  const inherited = inheritedEnvironment(process.env);
   const child = fork(workerFile, [], {
     // A process group of its own: the terminal's Ctrl-C reaches only the parent, which passes it on as a message.
     detached: true,
-    env: { ...proxyEnvironment(process.env), ...process.env, ...workerEnvironment({ threads: threads || os.availableParallelism() }) },
+    env: { ...proxyEnvironment(process.env), ...inherited.env, ...workerEnvironment({ threads: threads || os.availableParallelism() }) },
     // Not the parent's: a daemon that runs from its sources needs flags that the worker's bundle does not.
     execArgv: [...WORKER_FLAGS],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
@@ -79,8 +81,9 @@ export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE,
       resolve({ last, status, signal, lines, memory: memory?.evidence() });
     });
   });
+  const own: JobRequest = { ...request, context: { ...request.context, clearedVariables: inherited.cleared } };
   // Where it could not be started, 'error' says so.
-  child.send(request, () => undefined);
+  child.send(own, () => undefined);
   const ask = (save: boolean): boolean => child.connected && child.send({ type: 'stop', save } satisfies WorkerCommand, () => undefined);
   const kill = (): void => void child.kill('SIGKILL');
   return {

@@ -9,6 +9,8 @@ export interface JobContext {
   readonly baseDir: string;
   /** The value of ROWTUNE_ENGINE, where it is set. */
   readonly engineFromEnvironment?: string;
+  /** Variables of the environment that would have had an effect and that the worker did not inherit; see engine/inherited-environment.ts. */
+  readonly clearedVariables?: readonly string[];
   readonly hub: { readonly endpoint?: string; readonly token?: string; readonly offline: boolean };
 }
 

@@ -19,11 +19,20 @@ const handlers: Handlers = {
   export: exportJob,
   verify: verifyJob,
   doctor: ({ engine, context }) =>
-    diagnose({ requested: engine, fromEnvironment: context.engineFromEnvironment, cacheDir: context.cacheDir }),
+    diagnose({
+      requested: engine,
+      fromEnvironment: context.engineFromEnvironment,
+      cacheDir: context.cacheDir,
+      clearedVariables: context.clearedVariables,
+    }),
 };
 
 /** Resolves with the value of the job's result event. */
 export function runJob(request: JobRequest, job: Job): Promise<unknown> {
+  const { clearedVariables = [] } = request.context;
+  // Doctor has a line of its own for them.
+  if (clearedVariables.length > 0 && request.kind !== 'doctor')
+    job.log('info', `the worker ignores these environment variables: ${clearedVariables.join(', ')}`);
   const handle = handlers[request.kind] as (request: JobRequest, job: Job) => Promise<unknown>;
   return handle(request, job);
 }

@@ -10,6 +10,7 @@ const healthy: Parameters<typeof findProblems>[0] = {
   disk: { folder: '/cache', freeBytes: 1e11 },
   compiler: 'g++ 12',
   installedEngines: ['tensorflow-2.21.0-cpu'],
+  clearedVariables: [],
   engine: { name: 'tensorflow', summary: '', device: 'cpu', fuses: true, narrowConvolutions: true, versions: {}, matmulGflops: 90 },
 };
 const gpu = { name: 'RTX', driver: '470' };

@@ -25,7 +25,19 @@ async function doctor({ settings, terminal, cwd }: CommandContext, { engine }: E
   return { value: { ok, ...diagnosis }, exitStatus: ok ? EXIT.ok : EXIT.failed };
 }
 
-function describe({ engine, machine, gpu, disk, node, platform, python, compiler, installedEngines, problems }: Diagnosis): string {
+function describe({
+  engine,
+  machine,
+  gpu,
+  disk,
+  node,
+  platform,
+  python,
+  compiler,
+  installedEngines,
+  clearedVariables,
+  problems,
+}: Diagnosis): string {
   const rows = [
     ['engine', engine?.summary ?? 'none'],
     ...(engine ? [['matrix products', `${engine.matmulGflops.toFixed(0)} GFLOP/s`]] : []),
@@ -38,6 +50,7 @@ function describe({ engine, machine, gpu, disk, node, platform, python, compiler
     ['system', `${platform}, Node ${node}`],
     ['Python', python ?? 'missing'],
     ['compiler', compiler ?? 'missing'],
+    ...(clearedVariables.length > 0 ? [['ignored variables', `${clearedVariables.join(', ')} (training does not inherit them)`]] : []),
   ];
   const found = problems.map(({ severity, message, remedy }) => `${severity}: ${message}\n  mend it: ${remedy}`);
   return [table(rows), ...(found.length === 0 ? ['no problems found'] : found)].join('\n');

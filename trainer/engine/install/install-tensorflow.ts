@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { EngineError } from '../engine.ts';
+import { inheritedEnvironment } from '../inherited-environment.ts';
 import { workerEnvironment } from '../tensorflow/environment.ts';
 import { addonHeaders, buildAddon, buildKernels, runtimeFolder } from './build-addon.ts';
 import {
@@ -162,6 +163,9 @@ async function verifyAddon(folder: string, onTick: (elapsedSeconds: number) => v
     const got = Array.from(b.tensorDataSync(product.id)).join();
     if (got !== '19,22,43,50') throw new Error('the product is ' + got);
     console.log('TensorFlow ' + b.TF_Version);`;
-  const result = await runCommand(process.execPath, ['-e', script], { env: workerEnvironment({ threads: 1 }), onTick });
+  const result = await runCommand(process.execPath, ['-e', script], {
+    environment: { ...inheritedEnvironment(process.env).env, ...workerEnvironment({ threads: 1 }) },
+    onTick,
+  });
   if (result.status !== 0) throw new EngineError(`the engine was built but does not work:\n${result.output.trim()}`);
 }

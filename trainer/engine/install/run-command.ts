@@ -13,6 +13,9 @@ export interface CommandResult {
 
 export interface CommandOptions {
   readonly cwd?: string;
+  /** The whole environment; this process's own where it is left out. */
+  readonly environment?: Readonly<Record<string, string | undefined>>;
+  /** Variables to add to it. */
   readonly env?: Readonly<Record<string, string | undefined>>;
   /** Called for each line of stdout. */
   readonly onLine?: (line: string) => void;
@@ -36,7 +39,7 @@ export function runCommand(program: string, args: readonly string[], options: Co
     };
     const child = spawn(program, args, {
       cwd: options.cwd,
-      env: { ...process.env, ...options.env },
+      env: { ...(options.environment ?? process.env), ...options.env },
       stdio: ['ignore', 'pipe', 'pipe'],
     });
     child.stdout.setEncoding('utf8').on('data', (text: string) => {

@@ -1,0 +1,49 @@
+/**
+ * The variables of a user's environment that a worker inherits. TensorFlow, oneDNN, CUDA, libc and Node read some two hundred variables that
+ * change results, memory or speed (TF_XLA_FLAGS rewrites the training step and corrupts it), and new versions add more. So a worker inherits the
+ * variables listed here and no others.
+ */
+
+/** Where programs, libraries, the home and temporary files are; language and time zone; Windows cannot start a process without its own. */
+const SYSTEM = `PATH HOME USER LOGNAME SHELL LANG LANGUAGE LC_* TZ TERM TMPDIR TEMP TMP XDG_* LD_LIBRARY_PATH DYLD_LIBRARY_PATH
+  SYSTEMROOT SYSTEMDRIVE WINDIR COMSPEC PATHEXT USERNAME USERPROFILE HOMEDRIVE HOMEPATH APPDATA LOCALAPPDATA PROGRAMDATA PROGRAMFILES*
+  NUMBER_OF_PROCESSORS PROCESSOR_*`;
+/** How downloads leave this machine, and whom they trust. */
+const NETWORK = `HTTP_PROXY HTTPS_PROXY NO_PROXY ALL_PROXY NODE_USE_ENV_PROXY NODE_EXTRA_CA_CERTS NODE_TLS_REJECT_UNAUTHORIZED NODE_USE_SYSTEM_CA
+  SSL_CERT_FILE SSL_CERT_DIR`;
+/** Which GPU is used, and where its driver is. */
+const DEVICES = `CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER CUDA_HOME CUDA_PATH CUDA_CACHE_PATH CUDA_CACHE_MAXSIZE CUDA_MPS_PIPE_DIRECTORY
+  CUDA_MPS_LOG_DIRECTORY NVIDIA_VISIBLE_DEVICES NVIDIA_DRIVER_CAPABILITIES GPU_DEVICE_ORDINAL VK_* MESA_VK_* DISPLAY WAYLAND_DISPLAY`;
+/** Our own, and those that a test runner measures coverage with. */
+const OURS = 'ROWTUNE_* NODE_V8_COVERAGE';
+
+const names = [SYSTEM, NETWORK, DEVICES, OURS].flatMap(list => list.trim().split(/\s+/));
+const exact: ReadonlySet<string> = new Set(names.filter(name => !name.endsWith('*')));
+const prefixes = names.filter(name => name.endsWith('*')).map(name => name.slice(0, -1));
+
+/** Variables with an effect on a process that computes. A run names those that it did not inherit; others, such as a user's tokens, are nobody's concern. */
+const WITH_EFFECT =
+  /^(?:TF_|TF2_|TFLITE_|TENSORFLOW_|XLA_|ONEDNN_|DNNL_|MKL_|KMP_|OMP_|GOMP_|BLIS_|OPENBLAS_|EIGEN_|ACL_|ITT_|INTEL_|CUDA_|CUDNN_|CUBLAS|NCCL_|NVIDIA_|ROCM_|HIP_|MIOPEN_|GRPC_|ABSL_|MALLOC_|GLIBC_|LD_|DYLD_|NODE_|UV_)/i;
+
+export interface InheritedEnvironment {
+  readonly env: Readonly<Record<string, string>>;
+  /** Sorted names of variables that were set and would have had an effect. */
+  readonly cleared: readonly string[];
+}
+
+/** Windows' names are the same in any case, and so are those of proxies. */
+const isInherited = (name: string): boolean => {
+  const upper = name.toUpperCase();
+  return exact.has(upper) || prefixes.some(prefix => upper.startsWith(prefix));
+};
+
+export function inheritedEnvironment(surroundings: Readonly<Record<string, string | undefined>>): InheritedEnvironment {
+  const set = Object.entries(surroundings).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return {
+    env: Object.fromEntries(set.filter(([name]) => isInherited(name))),
+    cleared: set
+      .filter(([name, value]) => value !== '' && !isInherited(name) && WITH_EFFECT.test(name))
+      .map(([name]) => name)
+      .sort(),
+  };
+}
