@@ -37,7 +37,8 @@ export class DaemonKeeper {
   readonly #options: LinkOptions;
   #state: LinkState = { kind: 'off' };
   #client: DaemonClient | undefined;
-  #opening: Promise<DaemonClient> | undefined;
+  /** The attempt in progress, and whether it starts a daemon where none runs. */
+  #opening: { readonly client: Promise<DaemonClient>; readonly starts: boolean } | undefined;
   /** Settles when a lost connection was made again or given up. */
   #recovering: Promise<void> | undefined;
   /** Where the events have been heard to; of which start of the daemon. */
@@ -69,13 +70,15 @@ export class DaemonKeeper {
     return this.#openOrStart();
   }
 
-  #openOrStart(): Promise<DaemonClient> {
-    return this.#once(async given => {
+  async #openOrStart(): Promise<DaemonClient> {
+    // A window that opens joins a daemon while its views ask for one: where the join finds none, the start is still to come.
+    if (this.#opening?.starts === false) await this.#opening.client.catch(() => undefined);
+    return this.#once(true, async given => {
       const address = await this.#options.address();
       try {
         return await this.#connect(address, given);
       } catch (error) {
-        if ('url' in address || !isMissing(error) || given !== this.#given) throw error;
+        if ('url' in address || !isDaemonMissing(error) || given !== this.#given) throw error;
       }
       this.#setState({ kind: 'starting' });
       await this.#options.start();
@@ -86,9 +89,9 @@ export class DaemonKeeper {
   /** Connects where a daemon runs already; a remote one counts as running. Says nothing where none answers. */
   async join(): Promise<DaemonClient | undefined> {
     try {
-      return await this.#once(async given => this.#connect(await this.#options.address(), given));
+      return await this.#once(false, async given => this.#connect(await this.#options.address(), given));
     } catch (error) {
-      if (isMissing(error)) return undefined;
+      if (isDaemonMissing(error)) return undefined;
       throw error;
     }
   }
@@ -121,22 +124,22 @@ export class DaemonKeeper {
   }
 
   /** One attempt at a time: who comes meanwhile gets the same. */
-  #once(open: (given: number) => Promise<DaemonClient>): Promise<DaemonClient> {
+  #once(starts: boolean, open: (given: number) => Promise<DaemonClient>): Promise<DaemonClient> {
     if (this.#client !== undefined) return Promise.resolve(this.#client);
-    if (this.#opening !== undefined) return this.#opening;
+    if (this.#opening !== undefined) return this.#opening.client;
     const given = this.#given;
-    const opening = open(given)
+    const client = open(given)
       .catch(error => {
         if (given !== this.#given) throw error;
-        if (!isMissing(error)) this.#setState({ kind: 'failed', error });
+        if (!isDaemonMissing(error)) this.#setState({ kind: 'failed', error });
         else if (this.#state.kind !== 'reconnecting') this.#setState({ kind: 'off' });
         throw error;
       })
       .finally(() => {
-        if (this.#opening === opening) this.#opening = undefined;
+        if (this.#opening?.client === client) this.#opening = undefined;
       });
-    this.#opening = opening;
-    return opening;
+    this.#opening = { client, starts };
+    return client;
   }
 
   /** @param given what `#given` was when the address was asked for */
@@ -263,8 +266,8 @@ export class DaemonKeeper {
   }
 }
 
-/** Nothing answers there: on this machine that can be mended by a start. */
-const isMissing = (error: unknown): boolean => ['daemon-missing', 'daemon-gone'].includes(codeOf(error));
+/** Nothing answers there: on this machine a start fixes that. */
+export const isDaemonMissing = (error: unknown): boolean => ['daemon-missing', 'daemon-gone'].includes(codeOf(error));
 
 /** By its code: the class is another one in each bundle. */
 const codeOf = (error: unknown): string => (typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '');

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { Uri, window, workspace } from 'vscode';
 import type { RecipeSource } from '../trainer/protocol/rpc-messages.ts';
 import type { ClientSettings } from './client-settings.ts';
-import { EXCLUDED_GLOB, isRecipeName, RECIPE_GLOB, recipeStem } from './recipe-names.ts';
+import { EXCLUDED_GLOB, inOrderOfUse, isRecipeName, RECIPE_GLOB, recipeStem } from './recipe-names.ts';
 
 /** More recipes than anyone picks from; the search ends there. */
 const MAX_FOUND = 500;
@@ -37,10 +37,13 @@ export async function findRecipes(): Promise<readonly Uri[]> {
   return [...unsaved, ...found];
 }
 
+/** The recipe in the active editor comes first, then those in other editors in sight, then the rest by their paths. */
 export async function pickRecipe(placeHolder: string, recipes: readonly Uri[]): Promise<Uri | undefined> {
-  const items = recipes
-    .map(uri => ({ label: recipeStem(uri.path), description: workspace.asRelativePath(uri), uri }))
-    .sort((a, b) => a.description.localeCompare(b.description));
+  const inSight = [window.activeTextEditor, ...window.visibleTextEditors].flatMap(editor => editor?.document.uri.toString() ?? []);
+  const items = inOrderOfUse(
+    recipes.map(uri => ({ label: recipeStem(uri.path), description: workspace.asRelativePath(uri), uri, key: uri.toString() })),
+    inSight,
+  );
   return (await window.showQuickPick(items, { placeHolder, matchOnDescription: true }))?.uri;
 }
 

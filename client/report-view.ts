@@ -1,4 +1,4 @@
-/** Shows a page of Markdown that nobody has to save. */
+/** Shows pages of Markdown that nobody has to save, each in a tab of its own. */
 import { commands, EventEmitter, type TextDocumentContentProvider, Uri, workspace } from 'vscode';
 
 const SCHEME = 'rowtune-report';
@@ -21,7 +21,8 @@ export function createReportView(): ReportView {
       const uri = Uri.from({ scheme: SCHEME, path: `/${name}.md` });
       texts.set(uri.path, markdown);
       changed.fire(uri);
-      await commands.executeCommand('markdown.showPreview', uri);
+      // An unlocked preview is one tab for all documents: the next report would take the place of this one.
+      await commands.executeCommand('markdown.showPreview', uri, undefined, { locked: true });
     },
     dispose() {
       registration.dispose();

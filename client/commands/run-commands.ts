@@ -106,7 +106,13 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
       const detail = `Checkpoints, metrics and logs are deleted from the disk:\n${runDirs.join('\n')}`;
       if ((await window.showWarningMessage(title, { modal: true, detail }, 'Delete')) === undefined) return;
       const client = await app.daemon.ensure();
-      for (const runDir of runDirs) await client.request('deleteRun', { runDir }).catch(error => notify.error(error));
+      const deleted: string[] = [];
+      for (const runDir of runDirs)
+        await client.request('deleteRun', { runDir }).then(
+          () => deleted.push(runDir),
+          error => notify.error(error),
+        );
+      pages.runsDeleted(deleted);
       await views.reloadRuns();
     },
     openRunRecipe: argument => openFileOf(argument, 'recipe', 'The run whose recipe to open'),

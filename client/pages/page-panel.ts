@@ -12,19 +12,23 @@ export interface PageDefinition {
   readonly icon: string;
   /** What tells a page from others of its kind; without it, all of its state. */
   readonly identity?: (state: PageState) => unknown;
+  /** Folders of the runs that it shows. */
+  readonly runsOf: (state: PageState) => readonly unknown[];
   /** Loaded when the first page of the kind opens. Its messages are the host's own business: here they are only passed on. */
   readonly connect: () => Promise<ConnectPage<unknown>>;
 }
 
 export interface Pages extends Disposable {
   open(kind: PageKind, state: PageState): Promise<void>;
+  /** Closes the pages that show none but these runs. */
+  runsDeleted(runDirs: readonly string[]): void;
 }
 
 interface OpenPage {
   readonly panel: WebviewPanel;
-  readonly kind: PageKind;
-  /** As JSON, to find the page that is asked for again. */
-  key: string;
+  readonly definition: PageDefinition;
+  /** What it was opened with, or has kept since. */
+  state: PageState;
 }
 
 /** The name under which the editor knows a page's kind. */
@@ -40,7 +44,7 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
 
   async function fill(panel: WebviewPanel, definition: PageDefinition, state: PageState, onTitle: (title: string) => void): Promise<void> {
     const { kind, title } = definition;
-    const page: OpenPage = { panel, kind, key: keyOf(definition, state) };
+    const page: OpenPage = { panel, definition, state };
     open.add(page);
     let isOpen = true;
     const early: unknown[] = [];
@@ -72,7 +76,7 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
       services: services(),
       post,
       keep: next => {
-        page.key = keyOf(definition, next);
+        page.state = next;
         post({ type: KEEP_STATE, state: next });
       },
       setTitle: text => {
@@ -97,11 +101,18 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
       const definition = definitions.find(each => each.kind === kind);
       if (definition === undefined) throw new Error(`no page of kind ${kind}`);
       const key = keyOf(definition, state);
-      const there = [...open].find(page => page.kind === kind && page.key === key);
+      const there = [...open].find(page => page.definition === definition && keyOf(definition, page.state) === key);
       if (there) return there.panel.reveal();
       const closeAsleep = findAsleep(kind, open);
       const options = { enableScripts: true, retainContextWhenHidden: false, enableFindWidget: true };
       await fill(window.createWebviewPanel(viewType(kind), definition.title, ViewColumn.Active, options), definition, state, closeAsleep);
+    },
+    runsDeleted(runDirs) {
+      const deleted = new Set<unknown>(runDirs);
+      for (const { panel, definition, state } of [...open]) {
+        const shown = definition.runsOf(state);
+        if (shown.length > 0 && shown.every(runDir => deleted.has(runDir))) panel.dispose();
+      }
     },
     dispose() {
       for (const serializer of serializers) serializer.dispose();
@@ -118,7 +129,7 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
 function findAsleep(kind: PageKind, open: ReadonlySet<OpenPage>): (title: string) => void {
   const isOfKind = (input: unknown): boolean => input instanceof TabInputWebview && input.viewType.endsWith(viewType(kind));
   const tabs = window.tabGroups.all.flatMap(group => group.tabs).filter(({ input }) => isOfKind(input));
-  const awake = new Set([...open].flatMap(page => (page.kind === kind ? [page.panel.title] : [])));
+  const awake = new Set([...open].flatMap(page => (page.definition.kind === kind ? [page.panel.title] : [])));
   return title => {
     // Later titles are told by pages that have woken meanwhile, too.
     const [asleep, another] = tabs.splice(0).filter(({ label }) => label === title);

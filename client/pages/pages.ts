@@ -1,24 +1,36 @@
 /** The pages of the editor: what each is called, and the host that serves it, loaded with the first page of its kind. */
 import type { PageDefinition } from './page-panel.ts';
 
+/** A list of a state, which comes back from a reload unchecked. */
+const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
+
 export const pageDefinitions: readonly PageDefinition[] = [
-  { kind: 'run', title: 'Run', icon: 'run.svg', connect: async () => (await (await import('../later.ts')).runHost()).connectRun },
+  {
+    kind: 'run',
+    title: 'Run',
+    icon: 'run.svg',
+    runsOf: ({ runDir }) => [runDir],
+    connect: async () => (await (await import('../later.ts')).runHost()).connectRun,
+  },
   {
     kind: 'compare',
     title: 'Compare Runs',
     icon: 'compare.svg',
+    runsOf: ({ runDirs }) => listOf(runDirs),
     connect: async () => (await (await import('../later.ts')).compareHost()).connectCompare,
   },
   {
     kind: 'heatmap',
     title: 'Heatmap',
     icon: 'heatmap.svg',
+    runsOf: ({ sources }) => listOf(sources).map(source => (source as { readonly path?: unknown } | null)?.path),
     connect: async () => (await (await import('../later.ts')).heatmapHost()).connectHeatmap,
   },
   {
     kind: 'try',
     title: 'Try the Model',
     icon: 'try.svg',
+    runsOf: ({ adapter }) => (adapter === undefined ? [] : [adapter]),
     identity: ({ model, revision, adapter }) => [model, revision, adapter],
     connect: async () => (await (await import('../later.ts')).tryHost()).connectTry,
   },

@@ -5,6 +5,7 @@ import type { DaemonClient } from '../../trainer/rpc/connect.ts';
 import type { App } from '../app.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
 import { setContext } from '../context-keys.ts';
+import { isDaemonMissing } from '../daemon-link.ts';
 import { reportError } from '../error-report.ts';
 import { escapeMarkdown } from '../status-text.ts';
 import { throttle } from '../throttle.ts';
@@ -151,10 +152,19 @@ export function createViews(app: App): Views {
   };
 }
 
-/** Starts a daemon for a view that is seen, unless the user has stopped it. @throws DaemonError where one on another machine does not answer */
+/**
+ * Starts a daemon for a visible view, unless the user has stopped it. Undefined where none runs on this machine: an empty view then shows
+ * its welcome text, which has the button.
+ * @throws DaemonError where a daemon on another machine does not answer, or where one could not be started here
+ */
 async function connected({ daemon, isDaemonWanted, services }: App): Promise<DaemonClient | undefined> {
   if (!workspace.isTrusted) return undefined;
-  return isDaemonWanted() || services.isRemote() ? daemon.ensure() : daemon.join();
+  if (services.isRemote()) return daemon.ensure();
+  return isDaemonWanted() ? daemon.ensure().catch(noneRuns) : daemon.join();
+}
+
+function noneRuns(error: unknown): undefined {
+  if (!isDaemonMissing(error)) throw error;
 }
 
 /** Folders of the workspace, and those of jobs that were started from elsewhere. */

@@ -1,5 +1,5 @@
 /** The stages of a run before its first update: what is done, what goes on, what is still to come. Pure. */
-import { duration } from '../../trainer/protocol/format.ts';
+import { counted, duration, grouped } from '../../trainer/protocol/format.ts';
 import { amountText, currentProgress, PREPARING, stageText } from '../../trainer/protocol/job-stage.ts';
 import { scoringMethods } from '../../trainer/protocol/recipe/method-kinds.ts';
 import type { RunModel } from '../shared/run-model.ts';
@@ -19,21 +19,31 @@ export function stagesOf({ overview, missing, recipe }: Pick<RunModel, 'overview
   const job = overview?.job ?? missing?.job;
   if (!job || (overview && overview.state !== 'preparing')) return [];
   const method = recipe?.entries.find(({ key }) => key === 'method')?.value;
-  const names = PREPARING.filter(name => name !== 'importance' || method === undefined || scoringMethods.has(method));
+  const before = overview?.step ?? 0;
+  const isAhead: Readonly<Record<string, boolean>> = {
+    // Known with the recipe, which a run writes first; a resumed run keeps its rows.
+    importance: before === 0 && method !== undefined && scoringMethods.has(method),
+    rehearse: before === 0,
+  };
+  const names = PREPARING.filter(name => isAhead[name] !== false || name === job.phase);
   // A stage that comes on the way belongs to that which asked for it: a download to the loading.
   const at = names.findIndex(name => name === (job.phase === 'download' ? 'load' : job.phase));
-  const counted = currentProgress(job);
-  return names.map((name, i): Stage => {
+  const progress = currentProgress(job);
+  const all = overview?.totalSteps ?? 0;
+  const steps = all > 0 ? `${grouped(before)} of ${counted(all, 'step')}` : counted(before, 'step');
+  const resumed: Stage[] = before > 0 ? [{ text: `trained before: ${steps}`, state: 'done', detail: '' }] : [];
+  const stages = names.map((name, i): Stage => {
     if (i !== at) return { text: stageText(name), state: i < at ? 'done' : 'next', detail: '' };
-    if (!counted) return { text: stageText(name), state: 'now', detail: '' };
-    const { secondsLeft, total, done } = counted;
-    const what = counted.phase === name ? '' : `${stageText(counted.phase)}, `;
+    if (!progress) return { text: stageText(name), state: 'now', detail: '' };
+    const { secondsLeft, total, done } = progress;
+    const what = progress.phase === name ? '' : `${stageText(progress.phase)}, `;
     const left = secondsLeft === undefined || secondsLeft < 1 ? '' : `, ${duration(secondsLeft)} left`;
     return {
       text: stageText(name),
       state: 'now',
-      detail: `${what}${amountText(counted)}${left}`,
+      detail: `${what}${amountText(progress)}${left}`,
       share: total > 0 ? Math.min(1, done / total) : undefined,
     };
   });
+  return [...resumed, ...stages];
 }

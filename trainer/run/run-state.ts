@@ -52,7 +52,7 @@ export class StateKeeper {
   private current: RunState;
   private writtenMs = Number.NEGATIVE_INFINITY;
 
-  constructor(runDir: string, start: { readonly name: string; readonly startedAt: string; readonly step?: number }) {
+  constructor(runDir: string, start: Pick<RunState, 'name' | 'startedAt'> & Partial<Pick<RunState, 'step' | 'totalSteps'>>) {
     this.file = path.join(runDir, STATE_FILE);
     const identity: ProcessIdentity = ownIdentity();
     this.current = { state: 'preparing', step: 0, totalSteps: 0, updatedAt: start.startedAt, ...identity, ...start };

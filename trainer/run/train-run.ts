@@ -82,7 +82,9 @@ export async function resumeJob({ runDir, overrides, context }: Request<'resume'
     const step = checkpoint?.state.step ?? 0;
     const startedAt = earlier?.startedAt ?? new Date().toISOString();
     if (checkpoint) checkUnchanged(checkpoint, recipe);
-    const keeper = new StateKeeper(runDir, { name: nameOf(recipe, runDir), startedAt, step });
+    // Until the loop counts them anew: overrides may have changed their number.
+    const totalSteps = earlier?.totalSteps ?? 0;
+    const keeper = new StateKeeper(runDir, { name: nameOf(recipe, runDir), startedAt, step, totalSteps });
     const wasFinished = earlier?.state === 'finished';
     return await guarded({ recipe, runDir, context, job, keeper, checkpoint, wasFinished });
   } finally {

@@ -89,6 +89,23 @@ describe('a daemon that runs', () => {
     await other.stop();
   });
 
+  test('who asks for a daemon while a window still looks for one gets it: the look finds none, the start follows', async () => {
+    const stateDir = newStateDir();
+    const started: Daemon[] = [];
+    const { link, states } = keeper(
+      () => ({ stateDir }),
+      async () => void started.push(await startTestDaemon({ stateDir })),
+    );
+    const [joined, first, second] = await Promise.all([link.join(), link.ensure(), link.ensure()]);
+    expect(joined).toBeUndefined();
+    expect(first).toBe(link.current);
+    expect(second).toBe(first);
+    expect(states).toEqual(['starting', 'connected']);
+    expect(started).toHaveLength(1);
+    link.dispose();
+    await started[0]?.stop();
+  });
+
   test('a wrong token is an error for one who asks, and starts nothing', async () => {
     const daemon = await startTestDaemon({ stateDir: newStateDir() });
     const { link, states } = keeper(() => ({ url: urlOf(daemon), token: 'f'.repeat(64) }));

@@ -3,6 +3,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { DEFAULTS, isLogged, readClientSettings, type SettingName } from '../../../client/client-settings.ts';
 import { JobStore } from '../../../client/job-store.ts';
 import { KEEP_STATE, pageHtml, restoredState } from '../../../client/pages/page-html.ts';
+import { inOrderOfUse } from '../../../client/recipe-names.ts';
 import { createRestartPolicy } from '../../../client/restart-policy.ts';
 import { throttle } from '../../../client/throttle.ts';
 import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
@@ -190,4 +191,9 @@ describe('the document of a page', () => {
   test('a state that nobody can read is none', () => {
     for (const kept of [undefined, null, 3, {}, { host: 'x' }]) expect(restoredState(kept)).toEqual({});
   });
+});
+
+test('of several recipes the one that is open comes first, then those in sight, then the rest by their paths', () => {
+  const items = ['a', 'b', 'c', 'd'].map(name => ({ key: `file:///${name}`, description: name }));
+  expect(inOrderOfUse(items, ['file:///c', 'file:///b', 'file:///c']).map(({ description }) => description)).toEqual(['c', 'b', 'a', 'd']);
 });

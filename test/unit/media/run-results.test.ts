@@ -31,7 +31,7 @@ const recipeWith = (method: string): RunPatch => ({
 describe('stages', () => {
   test('what is done, what goes on and how far, what is to come', () => {
     const progress = { type: 'progress', phase: 'importance', done: 5, total: 8, unit: 'batches', secondsLeft: 20 } as const;
-    const stages = stagesOf(modelOf(preparing({ phase: 'importance', progress })));
+    const stages = stagesOf(modelOf(preparing({ phase: 'importance', progress }), recipeWith('spsft')));
     expect(stages.map(({ text, state }) => [text, state])).toEqual([
       ['loading the model', 'done'],
       ['reading the data', 'done'],
@@ -47,6 +47,21 @@ describe('stages', () => {
     expect(texts('lora')).not.toContain('scoring rows');
     expect(texts('spsft')).toContain('scoring rows');
     expect(texts('rosa')).toContain('scoring rows');
+  });
+
+  test('before the recipe is known no stage is shown that may not come', () => {
+    expect(stagesOf(modelOf(preparing({ phase: 'load' }))).map(({ text }) => text)).not.toContain('scoring rows');
+  });
+
+  test('a resumed run counts from where it resumed: it scores and rehearses nothing', () => {
+    const resumed = modelOf(preparing({ phase: 'compile' }), recipeWith('spsft'));
+    resumed.apply({ type: 'overview', overview: { ...resumed.overview, step: 34, totalSteps: 60 } as RunOverview });
+    expect(stagesOf(resumed).map(({ text, state }) => [text, state])).toEqual([
+      ['trained before: 34 of 60 steps', 'done'],
+      ['loading the model', 'done'],
+      ['reading the data', 'done'],
+      ['compiling', 'now'],
+    ]);
   });
 
   test('a download is a part of the loading, the evaluation of the rehearsal', () => {
