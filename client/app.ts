@@ -1,8 +1,8 @@
 /** What commands, views and pages share: settings, the daemon, the output, and how errors are shown. Cheap to make: nothing is started here. */
-import { readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { commands, type ExtensionContext, Uri, window, workspace } from 'vscode';
+import { MAX_STATE_BYTES, readRegularText } from '../trainer/regular-file.ts';
 import type { DaemonAddress } from '../trainer/rpc/connect.ts';
 import { DaemonError } from '../trainer/rpc/daemon-error.ts';
 import { resolveSettings } from '../trainer/settings.ts';
@@ -180,7 +180,7 @@ export function createApp(context: ExtensionContext): App {
 
 async function readCertificate(file: string): Promise<string> {
   try {
-    return await readFile(file, 'utf8');
+    return await readRegularText(file, MAX_STATE_BYTES);
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
     throw new DaemonError('daemon-untrusted', `the certificate of the daemon cannot be read: ${why}`, {

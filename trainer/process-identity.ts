@@ -1,5 +1,9 @@
 /** Which process holds a lock: by its number and when it started, so that a number that is used again deceives nobody. */
 import { readFileSync } from 'node:fs';
+import { readRegularTextSync } from './regular-file.ts';
+
+/** A lock holds two numbers. */
+const MAX_LOCK_BYTES = 4096;
 
 export interface ProcessIdentity {
   readonly pid: number;
@@ -37,7 +41,7 @@ function startTimeOf(pid: number): string | undefined {
 /** Who wrote this lock file, alive or not; undefined where it is not there or no lock. */
 export function lockHolder(file: string): ProcessIdentity | undefined {
   try {
-    const found = JSON.parse(readFileSync(file, 'utf8')) as Partial<ProcessIdentity> | number;
+    const found = JSON.parse(readRegularTextSync(file, MAX_LOCK_BYTES)) as Partial<ProcessIdentity> | number;
     // Locks of older versions hold the number alone.
     return typeof found === 'number' ? { pid: found } : { pid: Number(found.pid), startTime: found.startTime };
   } catch {

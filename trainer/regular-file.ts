@@ -6,7 +6,8 @@
  * because a name can change its meaning in between.
  */
 import { closeSync, constants, fstatSync, openSync, readSync, type Stats, statSync } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
+import { type FileHandle, open, realpath, stat } from 'node:fs/promises';
+import { isAbsolute, join, relative } from 'node:path';
 
 /** Windows has neither pipes in folders nor these flags. */
 const READ_FLAGS = constants.O_RDONLY | (constants.O_NONBLOCK ?? 0) | (constants.O_NOCTTY ?? 0);
@@ -18,19 +19,22 @@ const FIRST_PIECE_BYTES = 64 * 1024;
 export const MAX_STATE_BYTES = 2 ** 20;
 export const MAX_JSON_BYTES = 64 * 2 ** 20;
 
-export type ReadRefusal = 'not-regular-file' | 'file-too-large';
+export type ReadRefusal = 'not-regular-file' | 'file-too-large' | 'outside-folder';
 
 /** The file exists, but is not read: `code` says why. System errors (ENOENT, EACCES …) are thrown as they are. */
 export class ReadRefusedError extends Error {
   override name = 'ReadRefusedError';
   readonly code: ReadRefusal;
   readonly path: string;
+  /** What is wrong with it, in words that follow its name. */
+  readonly what: string;
   /** What to do about it. */
   readonly hint: string;
 
   constructor(path: string, code: ReadRefusal, what: string, hint: string) {
     super(`${path} ${what}`);
     this.path = path;
+    this.what = what;
     this.code = code;
     this.hint = hint;
   }
@@ -53,6 +57,35 @@ export async function openRegularFile(path: string): Promise<RegularFile> {
   } catch (error) {
     await handle.close();
     throw error;
+  }
+}
+
+/**
+ * Opens a regular file of a folder that a request names. The folder itself may be a link; a file in it that leads out of it is refused.
+ * @throws ReadRefusedError 'outside-folder' or 'not-regular-file', or the system's error
+ */
+export async function openInFolder(folder: string, name: string): Promise<RegularFile> {
+  const path = join(folder, name);
+  const [root, real] = [await realpath(folder), await realpath(path)];
+  const within = relative(root, real);
+  if (within.startsWith('..') || isAbsolute(within))
+    throw new ReadRefusedError(path, 'outside-folder', `leads out of its folder, to ${real}`, 'Replace the link by the file itself.');
+  return openRegularFile(real);
+}
+
+/** The content of a regular file in blocks, to its end or up to `maxBytes`. @throws as {@link openRegularFile} */
+export async function* readRegularBlocks(path: string, blockBytes: number, maxBytes = Number.POSITIVE_INFINITY): AsyncGenerator<Buffer> {
+  const { handle } = await openRegularFile(path);
+  try {
+    for (let done = 0; done < maxBytes; ) {
+      const block = Buffer.allocUnsafe(Math.min(blockBytes, maxBytes - done));
+      const { bytesRead } = await handle.read(block, 0, block.length, null);
+      if (bytesRead === 0) return;
+      done += bytesRead;
+      yield block.subarray(0, bytesRead);
+    }
+  } finally {
+    await handle.close();
   }
 }
 

@@ -1,8 +1,8 @@
 /** New Recipe: model → data → task → method, then a file with comments, opened. */
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { QuickPickItemKind, Uri, window, workspace } from 'vscode';
 import type { ModelInfo } from '../../trainer/protocol/rpc-messages.ts';
+import { MAX_STATE_BYTES, readRegularText } from '../../trainer/regular-file.ts';
 import type { App } from '../app.ts';
 import { BACK, type Choice, pickStep, type StepPick } from '../pick-step.ts';
 import { findRecipes, uriOf } from '../recipe-files.ts';
@@ -105,7 +105,7 @@ const askMethod = askWord('method', 'How it is tuned');
 async function readConfig(folder: string | undefined): Promise<unknown> {
   if (folder === undefined) return undefined;
   try {
-    return JSON.parse(await readFile(path.join(folder, 'config.json'), 'utf8'));
+    return JSON.parse(await readRegularText(path.join(folder, 'config.json'), MAX_STATE_BYTES));
   } catch {
     return undefined;
   }

@@ -1,10 +1,11 @@
 /** Reads what a heatmap shows: a file of scores, or a run folder with its scores and its selection. Every read is bounded. */
-import { readdir, readFile, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { partialPath } from '../../trainer/importance/partial-scores.ts';
 import { openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
 import type { HeatmapModule, HeatmapSource, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
+import { readRegularText } from '../../trainer/regular-file.ts';
 import { RUN_FILES } from '../../trainer/run/run-files.ts';
 import { readRunRecipe } from '../../trainer/run/run-folder.ts';
 
@@ -146,10 +147,8 @@ async function readRun(runDir: string, problems: string[]): Promise<RunParts> {
 
 /** Undefined where there is no such file. */
 async function readJson<T>(file: string, schema: z.ZodType<T>, limit: number): Promise<T | undefined> {
-  const found = await stat(file).catch(() => undefined);
-  if (!found) return undefined;
-  if (found.size > limit) throw new Error(`is ${found.size} bytes long; at most ${limit} are read`);
-  return schema.parse(JSON.parse(await readFile(file, 'utf8')));
+  if (!(await stat(file).catch(() => undefined))) return undefined;
+  return schema.parse(JSON.parse(await readRegularText(file, limit)));
 }
 
 /** Runs and files of scores beside the sources: in the same folder, and in `runs` there. */

@@ -20,12 +20,14 @@ export function openRunSource(runDir: string, { isRemote, daemon }: Pick<PageSer
 
 /** A recipe or a list of modules; far more than the largest model needs. */
 const MAX_LINES = 200_000;
+const MAX_CHARACTERS = 64 * 2 ** 20;
 
 /** A file that is written whole, read again only where it has been replaced. */
 export class WholeFile {
   private readonly file: TailedFile;
   private lines: string[] = [];
   private version = '';
+  private characters = 0;
 
   constructor(file: TailedFile) {
     this.file = file;
@@ -33,10 +35,13 @@ export class WholeFile {
 
   /** Undefined where there is none. */
   async read(source: RunSource): Promise<string | undefined> {
-    for (let more = true; more && this.lines.length < MAX_LINES; ) {
+    for (let more = true; more && this.lines.length < MAX_LINES && this.characters < MAX_CHARACTERS; ) {
       const page = await source.tail(this.file, this.lines.length, this.version);
-      if (page.rewound) this.lines = [];
-      else this.lines.push(...page.lines);
+      if (page.rewound) [this.lines, this.characters] = [[], 0];
+      for (const line of page.rewound ? [] : page.lines) {
+        this.lines.push(line);
+        this.characters += line.length;
+      }
       this.version = page.rewound ? '' : page.version;
       more = page.more || page.rewound;
     }

@@ -3,9 +3,20 @@ import { execFileSync } from 'node:child_process';
 import { mkdtempSync, rmSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { readAdapter } from '../../trainer/adapter/read-adapter.ts';
+import { readRecipeText } from '../../trainer/cli/read-recipe.ts';
+import { openByteFile } from '../../trainer/hub/byte-file.ts';
+import { readConfigFile } from '../../trainer/hub/model-config.ts';
+import { readTexts } from '../../trainer/hub/tokenizer-files.ts';
+import { lockHolder } from '../../trainer/process-identity.ts';
 import { openRegularFile, ReadRefusedError, readRegularFile, readRegularText, readRegularTextSync } from '../../trainer/regular-file.ts';
+import { readMetrics } from '../../trainer/run/metrics-file.ts';
+import { readRunRecipe } from '../../trainer/run/run-folder.ts';
+import type { DataExtension } from '../../trainer/train/data/list-files.ts';
+import { readRecords } from '../../trainer/train/data/read-records.ts';
+import { readGolden } from '../../trainer/verify/golden.ts';
 
 let folder: string;
 const at = (name: string): string => join(folder, name);
@@ -89,3 +100,38 @@ test.skipIf(process.platform !== 'linux')(
     await refusal('/proc/self/smaps', 'file-too-large', /has more than the 100 bytes allowed/)();
   },
 );
+
+/** Each reader of another room, given a pipe in place of its file: it must refuse it by name, and at once. */
+describe.skipIf(process.platform === 'win32')('readers of other rooms refuse a pipe', () => {
+  const pipe = (name: string): string => {
+    const path = join(mkdtempSync(join(folder, 'reader-')), name);
+    execFileSync('mkfifo', [path]);
+    return path;
+  };
+  const readers: readonly [name: string, file: string, read: (path: string) => Promise<unknown>][] = [
+    ['a config', 'config.json', path => readConfigFile(path)],
+    ['weights', 'model.safetensors', path => openByteFile(path)],
+    ['a tokenizer', 'tokenizer.json', path => readTexts(dirname(path))],
+    ['data as lines', 'a.jsonl', path => all(readRecords({ files: [dataFile(path, '.jsonl')], textSplit: 'file' }))],
+    ['data as JSON', 'a.json', path => all(readRecords({ files: [dataFile(path, '.json')], textSplit: 'file' }))],
+    ['data as Parquet', 'a.parquet', path => all(readRecords({ files: [dataFile(path, '.parquet')], textSplit: 'file' }))],
+    ['metrics', 'metrics.jsonl', path => readMetrics(dirname(path))],
+    ['the recipe of a run', 'recipe.yaml', path => readRunRecipe(dirname(path))],
+    ['an adapter', 'adapter.json', path => readAdapter(dirname(path))],
+    ['a recipe', 'a.yaml', path => readRecipeText(path, '.')],
+    ['reference numbers', 'golden.json', path => readGolden(path)],
+  ];
+  test.each(readers)('%s', async (_, file, read) => {
+    await expect(read(pipe(file))).rejects.toThrow(/pipe|neither/);
+  });
+
+  test('the lock of a run', () => expect(lockHolder(pipe('lock'))).toBeUndefined());
+});
+
+const dataFile = (file: string, extension: DataExtension) => ({ file, extension, bytes: 0 });
+
+async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
+  const found: T[] = [];
+  for await (const item of items) found.push(item);
+  return found;
+}

@@ -46,7 +46,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/jobs/free-run-folder.ts': [],
   'trainer/process-identity.ts': ['trainer/regular-file.ts'],
   'trainer/regular-file.ts': [],
-  'trainer/run/run-error.ts': [],
+  'trainer/run/run-error.ts': ['trainer/regular-file.ts'],
   'trainer/run/run-files.ts': [],
   'trainer/run/run-lock.ts': ['trainer/run/run-error.ts', 'trainer/process-identity.ts'],
   'trainer/run/run-state.ts': [
@@ -88,7 +88,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/random.ts',
   ],
   'trainer/memory': ['trainer/train', 'trainer/method', 'trainer/selection.ts', 'trainer/model', 'trainer/graph'],
-  'trainer/verify': ['trainer/model', 'trainer/graph', 'trainer/engine', 'trainer/hub'],
+  'trainer/verify': ['trainer/regular-file.ts', 'trainer/model', 'trainer/graph', 'trainer/engine', 'trainer/hub'],
   'trainer/adapter': [
     'trainer/regular-file.ts',
     'trainer/run/run-files.ts',

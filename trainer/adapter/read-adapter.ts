@@ -1,5 +1,5 @@
 /** Finds and opens an adapter, whoever wrote it: a run's checkpoint, an exported folder, or PEFT's LoRA. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
 import { fileSize } from '../hub/model-config.ts';
@@ -7,6 +7,7 @@ import { openSafetensors } from '../hub/safetensors-source.ts';
 import type { WeightFiles } from '../hub/weight-files.ts';
 import type { MethodName } from '../method/method.ts';
 import { methods } from '../method/methods.ts';
+import { readRegularText } from '../regular-file.ts';
 import type { Selection } from '../selection.ts';
 import {
   ADAPTER_DESCRIPTION,
@@ -101,10 +102,10 @@ async function openOurs(dir: string): Promise<Adapter> {
 async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'elements'>> {
   const path = join(dir, ADAPTER_DESCRIPTION);
   const remedy = 'Export or train it again.';
-  const size = (await fileSize(path)) ?? 0;
-  if (size > MAX_DESCRIPTION_BYTES)
-    throw new AdapterError(dir, [`${ADAPTER_DESCRIPTION} has ${size} bytes; at most ${MAX_DESCRIPTION_BYTES} are read`], remedy);
-  const parsed = descriptionSchema.safeParse(parseJson(dir, await readFile(path, 'utf8')));
+  const text = await readRegularText(path, MAX_DESCRIPTION_BYTES).catch((error: Error) => {
+    throw new AdapterError(dir, [`${ADAPTER_DESCRIPTION} cannot be read: ${error.message}`], remedy);
+  });
+  const parsed = descriptionSchema.safeParse(parseJson(dir, text));
   if (!parsed.success) {
     const problems = parsed.error.issues.map(issue => `${ADAPTER_DESCRIPTION}: ${issue.path.join('.') || 'it'}: ${issue.message}`);
     throw new AdapterError(dir, problems, `This version reads format ${ADAPTER_VERSION}. ${remedy}`);

@@ -1,10 +1,10 @@
 /** The command line's way to a daemon: the one that runs, one that is started in the background, or one on another machine. */
 import { spawn } from 'node:child_process';
 import { closeSync, mkdirSync, openSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import manifest from '../../package.json' with { type: 'json' };
+import { MAX_STATE_BYTES, readRegularText } from '../regular-file.ts';
 import { connectDaemon, type DaemonAddress, type DaemonClient } from '../rpc/connect.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
@@ -19,7 +19,7 @@ async function addressOf({ settings, cwd }: CommandContext): Promise<DaemonAddre
   if (remoteDaemon === undefined) return { stateDir };
   const { url, token, caFile } = remoteDaemon;
   if (caFile === undefined) return { url, token };
-  const ca = await readFile(path.resolve(cwd, caFile), 'utf8').catch((error: Error) => {
+  const ca = await readRegularText(path.resolve(cwd, caFile), MAX_STATE_BYTES).catch((error: Error) => {
     throw new CliError(`ROWTUNE_DAEMON_CA: ${error.message}`, { code: 'usage', exitStatus: EXIT.usage });
   });
   return { url, token, ca };

@@ -1,9 +1,9 @@
 /** Reads a recipe file with the overrides of the command line, and says what is wrong with it. */
-import { readFile, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
 import { formatProblems, type Problem } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import { ReadRefusedError, readRegularText } from '../regular-file.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
 
@@ -12,19 +12,11 @@ const MAX_RECIPE_BYTES = 2 ** 20;
 
 /** @throws CliError (status 2) when the file can't be read or is no recipe */
 export async function readRecipeText(file: string, cwd: string): Promise<string> {
-  const full = path.resolve(cwd, file);
-  const found = await stat(full).catch(() => undefined);
-  const problem =
-    found === undefined
-      ? 'does not exist'
-      : found.isDirectory()
-        ? 'is a folder'
-        : found.size > MAX_RECIPE_BYTES
-          ? `has ${found.size} bytes, too many for a recipe`
-          : undefined;
-  if (problem !== undefined)
+  return readRegularText(path.resolve(cwd, file), MAX_RECIPE_BYTES).catch((error: NodeJS.ErrnoException) => {
+    const problem =
+      error.code === 'ENOENT' ? 'does not exist' : error instanceof ReadRefusedError ? error.what : `cannot be read: ${error.message}`;
     throw new CliError(`the recipe ${file} ${problem}`, { code: 'recipe-unreadable', exitStatus: EXIT.usage, hint: 'Check the path.' });
-  return readFile(full, 'utf8');
+  });
 }
 
 /**

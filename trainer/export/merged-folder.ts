@@ -1,8 +1,9 @@
 /** The `merged` export: a Hugging Face folder with the base's types and shards, and everything that travels with a model. */
-import { copyFile, readFile } from 'node:fs/promises';
+import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Adapter } from '../adapter/adapter.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
+import { readModelFile } from '../hub/byte-file.ts';
 import { writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { fileSize } from '../hub/model-config.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
@@ -15,6 +16,7 @@ import type { WeightFiles } from '../hub/weight-files.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { type WeightSource, withInitial } from '../model/weight-stream.ts';
+import { MAX_JSON_BYTES } from '../regular-file.ts';
 import { type ClassifierForm, isTimm, labelKeys, withHead } from './classifier-form.ts';
 import { ExportError } from './export-error.ts';
 
@@ -106,7 +108,7 @@ function headedForm({ model, folder: { config } }: MergedParams): ClassifierForm
 async function configText(params: MergedParams): Promise<string> {
   const { model, folder } = params;
   if (isHeadless(params)) return json(headedForm(params).config);
-  const text = await readFile(join(folder.dir, 'config.json'), 'utf8');
+  const text = (await readModelFile(join(folder.dir, 'config.json'), MAX_JSON_BYTES)).toString('utf8');
   if (model.kind !== 'classifier') return text;
   const own = loadModel(folder.config);
   if (own.kind === 'classifier' && own.problem === model.problem && own.labels.join('\n') === model.labels.join('\n')) return text;

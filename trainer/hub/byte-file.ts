@@ -1,5 +1,5 @@
 /** Positioned reads from a file: never the whole of it, each checked to give exactly the bytes asked for. */
-import { type FileHandle, open } from 'node:fs/promises';
+import { openRegularFile, ReadRefusedError, readRegularFile } from '../regular-file.ts';
 import { ModelFileError } from './model-file-error.ts';
 
 /** One read call; the system refuses more than 2^31 − 1 bytes, and smaller pieces cost nothing. */
@@ -24,12 +24,9 @@ export interface ByteFile {
 
 /** @throws ModelFileError when there is no such file, it is not a plain file, or it may not be read */
 export async function openByteFile(path: string): Promise<ByteFile> {
-  const handle = await openForReading(path);
-  const stats = await handle.stat();
-  if (!stats.isFile()) {
-    await handle.close();
-    throw new ModelFileError(path, 'is not a plain file', 'Give the path of a model file or of the folder that holds it.');
-  }
+  const { handle, stats } = await openRegularFile(path).catch(error => {
+    throw unreadable(path, error);
+  });
   const readInto = async (target: Uint8Array, position: number): Promise<void> => {
     let done = 0;
     while (done < target.length) {
@@ -78,13 +75,20 @@ export async function parseBeginning<T>(
   }
 }
 
-async function openForReading(path: string): Promise<FileHandle> {
-  try {
-    return await open(path, 'r');
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === 'ENOENT') throw new ModelFileError(path, 'does not exist', 'Check the path, or download the model again.');
-    if (code === 'EACCES' || code === 'EPERM') throw new ModelFileError(path, 'may not be read', 'Give yourself read permission on it.');
-    throw new ModelFileError(path, `cannot be opened (${(error as Error).message})`, 'Check the path and the disk.');
-  }
+/**
+ * The whole of a small file of a model.
+ * @throws ModelFileError when it is missing, not a regular file, larger than `maxBytes`, or may not be read
+ */
+export function readModelFile(path: string, maxBytes: number): Promise<Buffer> {
+  return readRegularFile(path, maxBytes).catch(error => {
+    throw unreadable(path, error);
+  });
+}
+
+function unreadable(path: string, error: unknown): ModelFileError {
+  if (error instanceof ReadRefusedError) return new ModelFileError(path, error.what, error.hint);
+  const code = (error as NodeJS.ErrnoException).code;
+  if (code === 'ENOENT') return new ModelFileError(path, 'does not exist', 'Check the path, or download the model again.');
+  if (code === 'EACCES' || code === 'EPERM') return new ModelFileError(path, 'may not be read', 'Give yourself read permission on it.');
+  return new ModelFileError(path, `cannot be read (${(error as Error).message})`, 'Check the path and the disk.');
 }

@@ -1,7 +1,8 @@
 /** The cache folder: `<cacheDir>/models/<org>--<name>/<commit>/…`, which commit a revision meant, and which commits are complete. */
-import { mkdir, open, readdir, readFile, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { isRunning, lockHolder, ownIdentity } from '../process-identity.ts';
+import { readRegularText } from '../regular-file.ts';
 import { HubError } from './hub-error.ts';
 import { fileSize } from './model-config.ts';
 
@@ -9,6 +10,8 @@ import { fileSize } from './model-config.ts';
 const COMPLETE = '.complete';
 /** Left free for everything else on the disk. */
 const SPARE_BYTES = 256 * 1024 * 1024;
+
+const COMMIT_CHARACTERS = 40;
 
 export const isCommit = (revision: string): boolean => /^[0-9a-f]{40}$/.test(revision);
 
@@ -38,9 +41,8 @@ export async function listComplete(cacheDir: string): Promise<{ readonly name: s
 }
 
 async function readCommit(path: string): Promise<string | undefined> {
-  if ((await fileSize(path)) !== 40) return undefined;
-  const text = await readFile(path, 'utf8');
-  return isCommit(text) ? text : undefined;
+  const text = await readRegularText(path, COMMIT_CHARACTERS).catch(() => undefined);
+  return text !== undefined && isCommit(text) ? text : undefined;
 }
 
 export async function markComplete(dir: string): Promise<void> {

@@ -1,7 +1,8 @@
 /** One file from the hub to the disk: resumed where it broke off, hashed on the way, renamed when it is whole. */
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { type FileHandle, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { type FileHandle, open, rename, rm, writeFile } from 'node:fs/promises';
+import { MAX_STATE_BYTES, readRegularText } from '../regular-file.ts';
 import { HubError } from './hub-error.ts';
 import type { HubFile } from './hub-files.ts';
 import { type HubClient, networkError, request, STALL_TIMEOUT_MS } from './hub-http.ts';
@@ -50,7 +51,7 @@ export async function transferOnce(transfer: Transfer): Promise<void> {
 async function continues(response: Response, start: number, etag: string, part: string): Promise<boolean> {
   if (start === 0 || response.status !== 206) return false;
   const from = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1];
-  if (Number(from) === start && etag === (await readFile(`${part}.etag`, 'utf8').catch(() => undefined))) return true;
+  if (Number(from) === start && etag === (await readRegularText(`${part}.etag`, MAX_STATE_BYTES).catch(() => undefined))) return true;
   await rm(part, { force: true });
   await response.body?.cancel();
   throw new HubError('interrupted', 'the file on the hub is not the one that was begun: it is fetched again', { transient: true });

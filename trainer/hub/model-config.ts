@@ -1,5 +1,6 @@
 /** config.json and its neighbours as plain records: size bounded, syntax errors with their place. What the keys mean is the model room's business. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
+import { readModelFile } from './byte-file.ts';
 import { ModelFileError } from './model-file-error.ts';
 import { isRecord, JsonSyntaxError, parseStrictJson } from './strict-json.ts';
 
@@ -10,18 +11,22 @@ export type ModelConfig = Readonly<Record<string, unknown>>;
 
 /** @throws ModelFileError when the file is missing, too large, not JSON (line and column) or not an object */
 export async function readConfigFile(path: string): Promise<ModelConfig> {
-  const size = await fileSize(path);
-  if (size === undefined)
+  if (!(await isThere(path)))
     throw new ModelFileError(path, 'does not exist', 'A model folder needs a config.json: check the path, or download the model again.');
-  if (size > MAX_CONFIG_BYTES)
-    throw new ModelFileError(path, `has ${size} bytes; a config may have ${MAX_CONFIG_BYTES}`, 'Check that this is the right file.');
-  return parseConfig(path, await readFile(path, 'utf8'));
+  return parseConfig(path, (await readModelFile(path, MAX_CONFIG_BYTES)).toString('utf8'));
 }
 
 /** Like {@link readConfigFile}, for a file that a model may lack. */
 export async function readOptionalConfigFile(path: string): Promise<ModelConfig | undefined> {
-  return (await fileSize(path)) === undefined ? undefined : readConfigFile(path);
+  return (await isThere(path)) ? readConfigFile(path) : undefined;
 }
+
+/** Whether the name is taken, by whatever: a pipe in place of a file is an error of its own, not a missing file. */
+export const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
 
 /** The pure part: `text` is the file's content, `path` is for messages. */
 export function parseConfig(path: string, text: string): ModelConfig {

@@ -1,7 +1,7 @@
 /** The tokenizer in a model's folder: tokenizer.json, or the older forms of vocabularies from which it can be made. */
-import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { fileSize, type ModelConfig } from './model-config.ts';
+import { readModelFile } from './byte-file.ts';
+import { isThere, type ModelConfig } from './model-config.ts';
 import { ModelFileError } from './model-file-error.ts';
 import { parseSentencePiece } from './sentencepiece-model.ts';
 import { sentencePieceDefinition } from './sentencepiece-tokenizer.ts';
@@ -77,11 +77,7 @@ export async function readTexts(dir: string): Promise<Map<string, string>> {
 
 /** Undefined where there is no such file. */
 async function readBounded(path: string): Promise<Buffer | undefined> {
-  const size = await fileSize(path);
-  if (size === undefined) return undefined;
-  if (size > MAX_TOKENIZER_FILE_BYTES)
-    throw new ModelFileError(path, `has ${size} bytes; at most ${MAX_TOKENIZER_FILE_BYTES} are read`, 'Check the file.');
-  return readFile(path);
+  return (await isThere(path)) ? readModelFile(path, MAX_TOKENIZER_FILE_BYTES) : undefined;
 }
 
 function parse(path: string, bytes: Buffer): unknown {

@@ -1,7 +1,6 @@
 /** Files of named weights as one TensorSource, whatever their form: one file, or shards named by an index. Positioned reads, one tensor in memory at a time. */
-import { readFile, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
-import { type ByteFile, openByteFile } from './byte-file.ts';
+import { type ByteFile, openByteFile, readModelFile } from './byte-file.ts';
 import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';
 import { isRecord, parseStrictJson } from './strict-json.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from './tensor-source.ts';
@@ -110,11 +109,10 @@ async function openSharded(indexPath: string, format: WeightFormat): Promise<Wei
 /** @throws ModelFileError for anything but `{weight_map: {tensor: plain file name}}` */
 export async function readIndex(path: string, { extension }: Pick<WeightFormat, 'extension'>): Promise<Map<string, string>> {
   const remedy = 'Download the index again.';
-  const { size } = await stat(path);
-  if (size > MAX_INDEX_BYTES) throw new ModelFileError(path, `has ${size} bytes; an index may have ${MAX_INDEX_BYTES}`, remedy);
+  const bytes = await readModelFile(path, MAX_INDEX_BYTES);
   let json: unknown;
   try {
-    json = parseStrictJson(await readFile(path, 'utf8'));
+    json = parseStrictJson(bytes.toString('utf8'));
   } catch (error) {
     throw new ModelFileError(path, `is not valid JSON: ${(error as Error).message}`, remedy);
   }

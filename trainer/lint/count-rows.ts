@@ -1,5 +1,5 @@
 /** How many samples a data file holds, where that is quick to tell: for the number of steps that an editor shows. */
-import { createReadStream } from 'node:fs';
+import { readDataBlocks } from '../train/data/data-file.ts';
 import type { DataFile } from '../train/data/list-files.ts';
 
 export interface RowCount {
@@ -28,8 +28,7 @@ export async function countRows({ file, extension, bytes, checked, limit }: Coun
   let isBlank = true;
   let isQuoted = false;
   let read = 0;
-  for await (const chunk of createReadStream(file, { end: MAX_READ_BYTES - 1, highWaterMark: 2 ** 20 })) {
-    const block = chunk as Buffer;
+  for await (const block of readDataBlocks(file, 2 ** 20, MAX_READ_BYTES)) {
     read += block.length;
     for (const byte of block) {
       // A field of a table may hold line ends between its quotes.

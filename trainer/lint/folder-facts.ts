@@ -1,5 +1,5 @@
 /** What lies beside a model's config file: weights, tokenizer and the other configs, kept until one of the files changes. */
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ADAPTER_WEIGHTS, PEFT_TORCH_WEIGHTS } from '../adapter/adapter.ts';
 import { openPeftWeights } from '../adapter/read-peft.ts';
@@ -10,6 +10,7 @@ import { vocabularySizeOf } from '../hub/tokenizer.ts';
 import { buildTokenizer, readTexts } from '../hub/tokenizer-files.ts';
 import { openWeightFiles, readIndex } from '../hub/weight-files.ts';
 import { WEIGHT_FORMS } from '../hub/weight-forms.ts';
+import { readRegularText } from '../regular-file.ts';
 import { fingerprint } from './model-facts.ts';
 
 export type Tensors = ReadonlyMap<string, Pick<TensorInfo, 'shape'> & Partial<TensorInfo>>;
@@ -101,8 +102,7 @@ function damageOf(error: unknown): string {
 async function readVocabularySize(folder: string, config: ModelConfig | undefined): Promise<number | undefined> {
   const file = path.join(folder, 'tokenizer.json');
   try {
-    if (await isThere(file))
-      return (await stat(file)).size > MAX_TOKENIZER_BYTES ? undefined : vocabularySizeOf(JSON.parse(await readFile(file, 'utf8')));
+    if (await isThere(file)) return vocabularySizeOf(JSON.parse(await readRegularText(file, MAX_TOKENIZER_BYTES)));
     const built = config && (await buildTokenizer(folder, await readTexts(folder), config));
     return built && vocabularySizeOf(built.definition);
   } catch {

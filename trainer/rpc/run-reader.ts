@@ -1,12 +1,11 @@
 /** What a run's folder says, line by line: for the daemon's clients, and for an editor that looks at a folder of its own machine. */
-import path from 'node:path';
 import type { RunInfo, TailParams, TailResult } from '../protocol/rpc-messages.ts';
 import { RUN_FILES } from '../run/run-files.ts';
 import { summarizeRun } from '../run/run-folder.ts';
 import { tailFile } from './tail-file.ts';
 
 export const tailRun = ({ runDir, file, from, version }: TailParams): Promise<TailResult> =>
-  tailFile(path.join(runDir, RUN_FILES[file]), from, version);
+  tailFile(runDir, RUN_FILES[file], from, version);
 
 /** Undefined where the folder holds no run. */
 export const readRun = (runDir: string): Promise<RunInfo | undefined> => summarizeRun(runDir);

@@ -1,7 +1,7 @@
 /** The files that a heatmap is drawn from, in pages of bytes: for an editor on another machine. */
-import { open } from 'node:fs/promises';
 import path from 'node:path';
 import type { ReadScoresParams, ScoresPage } from '../protocol/rpc-messages.ts';
+import { openInFolder } from '../regular-file.ts';
 import { HEATMAP_FILES } from '../run/run-folder.ts';
 import { DaemonError } from './daemon-error.ts';
 
@@ -12,18 +12,20 @@ const SCORES = /\.scores\.safetensors(\.partial)?$/;
 
 /**
  * A page from byte `from` on of a file that is still the one of `version`; from 0 on it is sent only where it is another one.
- * @throws DaemonError 'not-scores' of a file that no heatmap is drawn from
+ * @throws DaemonError 'not-scores' for a file that no heatmap is drawn from; ReadRefusedError for one that is a link out of its folder, or no regular file
  */
 export async function readScores({ path: file, from, version = '' }: ReadScoresParams): Promise<ScoresPage> {
   const name = path.basename(file);
   if (!HEATMAP_FILES.includes(name) && !SCORES.test(name))
     throw new DaemonError('not-scores', `${file} is no file of scores and none of a run's`);
   const missing: ScoresPage = { base64: '', size: 0, modifiedMs: 0, version: '' };
-  const handle = await open(file).catch(() => undefined);
-  if (!handle) return missing;
+  const opened = await openInFolder(path.dirname(file), name).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+    throw error;
+  });
+  if (!opened) return missing;
+  const { handle, stats: found } = opened;
   try {
-    const found = await handle.stat();
-    if (!found.isFile()) return missing;
     const now = `${found.ino}-${found.mtimeMs}-${found.size}`;
     const isWanted = from === 0 ? version !== now : version === now;
     const page = Buffer.alloc(isWanted ? Math.min(PAGE_BYTES, Math.max(0, found.size - from)) : 0);

@@ -1,19 +1,32 @@
 /** A page of lines of a file that another process appends to. */
-import { type FileHandle, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
 import type { TailResult } from '../protocol/rpc-messages.ts';
+import { openInFolder, ReadRefusedError } from '../regular-file.ts';
 
 /** A page: far below the largest frame, and drawn at once. */
 const MAX_PAGE_LINES = 2000;
 const MAX_PAGE_BYTES = 2 ** 20;
 /** A line of a log may be a stack, never a file. */
 const MAX_LINE_BYTES = 64 * 1024;
+/** Years of a log. Counting the lines of a larger file takes longer than anyone waits. */
+const MAX_FILE_BYTES = 2 * 2 ** 30;
+const READ_BYTES = 256 * 1024;
 const NEW_LINE = 10;
 
-/** Where a line of a file begins, so that the next page need not count from the start. */
-interface Mark {
-  readonly version: string;
+/** Where reading stands in a file, so that the next page does not count from the start. */
+interface Place {
+  /** Number of the line that `head` begins, from 0. */
   readonly line: number;
+  /** The next byte to read. */
   readonly byte: number;
+  /** What was read of that line, as far as it is shown. */
+  readonly head: Buffer;
+}
+
+const START: Place = { line: 0, byte: 0, head: Buffer.alloc(0) };
+
+interface Mark extends Place {
+  readonly version: string;
 }
 
 /** The files that are looked at now; one that was forgotten is counted through once more. */
@@ -22,26 +35,33 @@ const marks = new Map<string, Mark>();
 
 /**
  * Whole lines from number `from` (0 is the first) on; a missing file is an empty one.
+ * @param folder the file must lie in it, links followed
  * @param version as the page before gave it: a file that has been replaced since is begun anew
+ * @throws ReadRefusedError for a file that is not regular, too large, or that leads out of the folder
  */
-export async function tailFile(file: string, from: number, version = ''): Promise<TailResult> {
-  const handle = await open(file).catch(() => undefined);
-  const missing: TailResult = { lines: [], next: 0, rewound: from > 0, more: false, version: '' };
-  if (!handle) return missing;
+export async function tailFile(folder: string, name: string, from: number, version = ''): Promise<TailResult> {
+  const opened = await openInFolder(folder, name).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return undefined;
+    throw error;
+  });
+  if (!opened) return { lines: [], next: 0, rewound: from > 0, more: false, version: '' };
+  const { handle, stats } = opened;
+  const file = `${folder}\0${name}`;
   try {
-    const found = await handle.stat();
-    if (!found.isFile()) return missing;
+    if (stats.size > MAX_FILE_BYTES) {
+      const what = `has ${stats.size} bytes; at most ${MAX_FILE_BYTES} are read line by line`;
+      throw new ReadRefusedError(`${folder}/${name}`, 'file-too-large', what, 'Check that it is the file of a run, or remove it.');
+    }
     // A file that is written anew gets another number; where the number is used again, the time of birth tells.
-    const now = `${found.ino}-${found.birthtimeMs}`;
+    const now = `${stats.ino}-${stats.birthtimeMs}`;
     if (version !== '' && version !== now) return { lines: [], next: 0, rewound: true, more: false, version: now };
     const mark = marks.get(file);
-    const isGood = mark?.version === now && mark.line <= from && mark.byte <= found.size;
-    const page = await readPage(handle, from, { ...(isGood ? mark : { line: 0, byte: 0 }), size: found.size });
+    const isGood = mark?.version === now && mark.line <= from && mark.byte <= stats.size;
+    const { lines, more, place } = await readPage(handle, { from, start: isGood ? mark : START, size: stats.size });
     marks.delete(file);
-    marks.set(file, { version: now, line: page.line, byte: page.byte });
+    marks.set(file, { version: now, ...place });
     if (marks.size > MAX_MARKS) marks.delete(marks.keys().next().value ?? '');
-    const { lines, more, line } = page;
-    return { lines, next: line, rewound: line < from, more, version: now };
+    return { lines, next: place.line, rewound: place.line < from, more, version: now };
   } finally {
     await handle.close();
   }
@@ -51,40 +71,39 @@ interface Page {
   readonly lines: readonly string[];
   readonly more: boolean;
   /** Where the next page begins. */
-  readonly line: number;
-  readonly byte: number;
+  readonly place: Place;
 }
 
-/** @param start a line not after `from` and the byte where it begins; nothing from `size` on is read */
+/** Reads each byte once, whatever the length of a line. Nothing from `size` on is read. */
 async function readPage(
   handle: FileHandle,
-  from: number,
-  start: { readonly line: number; readonly byte: number; readonly size: number },
+  { from, start, size }: { readonly from: number; readonly start: Place; readonly size: number },
 ): Promise<Page> {
   const lines: string[] = [];
-  let { line, byte } = start;
+  let { line, byte, head } = start;
   let bytes = 0;
-  let rest: Buffer = Buffer.alloc(0);
-  const stream = handle.createReadStream({ start: byte, end: Math.max(byte, start.size - 1), autoClose: false });
-  for await (const part of stream) {
-    const chunk = part as Buffer;
+  const block = Buffer.allocUnsafe(READ_BYTES);
+  const keep = (part: Buffer): Buffer => Buffer.concat([head, part.subarray(0, MAX_LINE_BYTES - head.length)]);
+  while (byte < size) {
+    const { bytesRead } = await handle.read(block, 0, Math.min(READ_BYTES, size - byte), byte);
+    if (bytesRead === 0) break;
+    const chunk = block.subarray(0, bytesRead);
     let begin = 0;
     for (let end = chunk.indexOf(NEW_LINE); end >= 0; end = chunk.indexOf(NEW_LINE, begin)) {
       const isWanted = line >= from;
-      if (isWanted && (lines.length >= MAX_PAGE_LINES || bytes > MAX_PAGE_BYTES)) return { lines, more: true, line, byte };
+      if (isWanted && (lines.length >= MAX_PAGE_LINES || bytes > MAX_PAGE_BYTES))
+        return { lines, more: true, place: { line, byte: byte + begin, head } };
       if (isWanted) {
-        const text = Buffer.concat([rest, chunk.subarray(begin, end)])
-          .subarray(0, MAX_LINE_BYTES)
-          .toString('utf8');
-        lines.push(text);
+        const text = keep(chunk.subarray(begin, end));
+        lines.push(text.toString('utf8'));
         bytes += text.length;
       }
-      byte += rest.length + end + 1 - begin;
-      rest = Buffer.alloc(0);
+      head = START.head;
       begin = end + 1;
       line++;
     }
-    rest = Buffer.concat([rest, chunk.subarray(begin)]);
+    if (head.length < MAX_LINE_BYTES) head = keep(chunk.subarray(begin));
+    byte += bytesRead;
   }
-  return { lines, more: false, line, byte };
+  return { lines, more: false, place: { line, byte, head } };
 }

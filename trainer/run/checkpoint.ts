@@ -1,5 +1,5 @@
 /** Checkpoints of a run: everything that training has changed, complete under its name or not there at all. */
-import { mkdir, readdir, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import type { AdapterDescription } from '../adapter/adapter.ts';
@@ -11,6 +11,7 @@ import { byteSize, type HostArray } from '../graph/types.ts';
 import { syncFolder, writeJson } from '../hub/durable-file.ts';
 import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
 import type { Attachment } from '../method/method.ts';
+import { MAX_JSON_BYTES, readRegularText } from '../regular-file.ts';
 import type { OptimizerSettings } from '../train/optimizer.ts';
 import { readSnapshot, snapshotSpecs } from '../train/snapshot.ts';
 import { RunError, systemErrorCode } from './run-error.ts';
@@ -185,7 +186,7 @@ export async function removeLeftovers(runDir: string): Promise<void> {
 export async function readTrainerState(folder: string): Promise<TrainerState> {
   const file = path.join(folder, TRAINER_STATE);
   try {
-    return trainerStateSchema.parse(JSON.parse(await readFile(file, 'utf8')));
+    return trainerStateSchema.parse(JSON.parse(await readRegularText(file, MAX_JSON_BYTES)));
   } catch (error) {
     throw new RunError('checkpoint-mismatch', `${file} can't be read: ${error instanceof Error ? error.message : error}`);
   }

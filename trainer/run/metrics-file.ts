@@ -1,7 +1,8 @@
 /** metrics.jsonl: one JSON object a line, appended; a line that a killed process left half written is dropped on resume. */
-import { appendFile, readFile } from 'node:fs/promises';
+import { appendFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../hub/durable-file.ts';
+import { readRegularText } from '../regular-file.ts';
 import { RUN_FILES } from './run-files.ts';
 
 /** Hugging Face's names: step, epoch, loss, learning_rate, grad_norm, eval_loss … */
@@ -10,9 +11,16 @@ export type MetricsLine = Readonly<Record<string, number>>;
 export const appendMetrics = (runDir: string, line: MetricsLine): Promise<void> =>
   appendFile(path.join(runDir, RUN_FILES.metrics), `${JSON.stringify(line)}\n`);
 
+/** Millions of lines; longer text does not fit a string. */
+const MAX_METRICS_BYTES = 256 * 2 ** 20;
+
 /** Whole lines in order; what is not a line of numbers is left out. */
 export async function readMetrics(runDir: string): Promise<MetricsLine[]> {
-  const text = await readFile(path.join(runDir, RUN_FILES.metrics), 'utf8').catch(() => '');
+  const text = await readRegularText(path.join(runDir, RUN_FILES.metrics), MAX_METRICS_BYTES).catch((error: NodeJS.ErrnoException) => {
+    // Only a missing file is an empty one: what a failing disk holds must not be taken for nothing, and then overwritten.
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
   return text.split('\n').flatMap(line => {
     try {
       const value: unknown = JSON.parse(line);

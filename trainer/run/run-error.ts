@@ -1,5 +1,6 @@
 /** The errors of a run: a stable code, a sentence, and what to do; and how any error is told to the parent process. */
 import type { WorkerEvent } from '../protocol/job-messages.ts';
+import { ReadRefusedError } from '../regular-file.ts';
 
 export type RunErrorCode =
   | 'output-not-empty'
@@ -77,7 +78,7 @@ export function describeFailure(error: unknown): Failure {
     unexpected,
   });
   if (!(error instanceof Error)) return tell('internal', String(error), undefined, true);
-  if (error instanceof RunError) return tell(error.code, error.message, error.hint);
+  if (error instanceof RunError || error instanceof ReadRefusedError) return tell(error.code, error.message, error.hint);
   if (OUT_OF_MEMORY.test(error.message)) return tell('out-of-memory', firstLine(error.message), OUT_OF_MEMORY_HINT);
   const known = USER_ERRORS[error.name];
   if (known) return tell(known, error.message);

@@ -1,5 +1,5 @@
 /** A run folder: its layout, how one is begun, and the list of all runs under a folder. */
-import { mkdir, readdir, readFile, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../hub/durable-file.ts';
 import { partialPath } from '../importance/partial-scores.ts';
@@ -8,6 +8,7 @@ import { parseRecipe } from '../protocol/parse-recipe.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
+import { MAX_STATE_BYTES, ReadRefusedError, readRegularText } from '../regular-file.ts';
 import { RunError } from './run-error.ts';
 import { RUN_FILES } from './run-files.ts';
 import { LOCK_FILE, takeRunLock } from './run-lock.ts';
@@ -81,7 +82,10 @@ export const writeRunRecipe = (runDir: string, recipe: Recipe): Promise<void> =>
 /** @throws RunError where there is no recipe or it can't be read, with all its problems */
 export async function readRunRecipe(runDir: string, overrides: readonly string[] = []): Promise<Recipe> {
   const file = path.join(runDir, RUN_FILES.recipe);
-  const text = await readFile(file, 'utf8').catch(() => undefined);
+  const text = await readRegularText(file, MAX_STATE_BYTES).catch(error => {
+    if (error instanceof ReadRefusedError) throw error;
+    return undefined;
+  });
   if (text === undefined) throw new RunError('run-missing', `${runDir} is no run folder: ${RUN_FILES.recipe} is missing`);
   const { recipe, problems } = parseRecipe(text, { fileName: file, overrides });
   if (recipe && !hasErrors(problems)) return recipe;

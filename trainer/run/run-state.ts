@@ -1,9 +1,10 @@
 /** state.json of a run folder: how far the run is, for everyone who looks from outside. */
-import { open, readdir, readFile } from 'node:fs/promises';
+import { open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { writeJson } from '../hub/durable-file.ts';
 import { isRunning, ownIdentity, type ProcessIdentity } from '../process-identity.ts';
+import { MAX_STATE_BYTES, readRegularText } from '../regular-file.ts';
 import { systemErrorCode } from './run-error.ts';
 import { RUN_FILES } from './run-files.ts';
 
@@ -32,7 +33,7 @@ const WRITE_INTERVAL_MS = 1000;
 /** Undefined where there is none, or nothing that can be read as one. */
 export async function readRunState(runDir: string): Promise<RunState | undefined> {
   try {
-    return stateSchema.parse(JSON.parse(await readFile(path.join(runDir, STATE_FILE), 'utf8')));
+    return stateSchema.parse(JSON.parse(await readRegularText(path.join(runDir, STATE_FILE), MAX_STATE_BYTES)));
   } catch {
     return undefined;
   }

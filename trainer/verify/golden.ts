@@ -1,6 +1,6 @@
 /** The file `golden.json` of a model folder: inputs, and what PyTorch gave for them. */
-import { readFile, stat } from 'node:fs/promises';
 import { z } from 'zod';
+import { readRegularText } from '../regular-file.ts';
 
 /** Reference files are small by design; a larger one is not one. */
 const MAX_GOLDEN_BYTES = 64 * 2 ** 20;
@@ -45,11 +45,11 @@ export class GoldenError extends Error {
 
 /** @throws GoldenError where the file is missing, too large, or not of the format */
 export async function readGolden(path: string): Promise<Golden> {
-  const found = await stat(path).catch(() => undefined);
-  if (!found) throw new GoldenError(`${path} is missing: verify needs the reference numbers of a model beside it`);
-  if (found.size > MAX_GOLDEN_BYTES)
-    throw new GoldenError(`${path} has ${found.size} bytes; a reference file has at most ${MAX_GOLDEN_BYTES}`);
-  const parsed = goldenSchema.safeParse(parseJson(path, await readFile(path, 'utf8')));
+  const text = await readRegularText(path, MAX_GOLDEN_BYTES).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw new GoldenError(`The reference file cannot be read: ${error.message}.`);
+    throw new GoldenError(`${path} is missing: verify needs the reference numbers of a model beside it`);
+  });
+  const parsed = goldenSchema.safeParse(parseJson(path, text));
   if (parsed.success) return parsed.data;
   const first = parsed.error.issues[0];
   throw new GoldenError(`${path} is not a reference file: ${first?.path.join('.')}: ${first?.message}`);

@@ -198,7 +198,7 @@ describe('refuses', () => {
   test('a folder and a missing file', async () => {
     const dir = temporaryFolder();
     mkdirSync(join(dir, 'x.safetensors'));
-    expect((await modelFileError(() => openSafetensors(join(dir, 'x.safetensors')))).message).toContain('not a plain file');
+    expect((await modelFileError(() => openSafetensors(join(dir, 'x.safetensors')))).message).toContain('is a folder, not a regular file');
     expect((await modelFileError(() => openSafetensors(join(dir, 'y.safetensors')))).message).toContain('does not exist');
   });
 

@@ -1,7 +1,7 @@
 /** What the daemon keeps: events, lines of files, its log, the records of jobs, the claim on its folder. */
 import { appendFileSync, mkdtempSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openDaemonLog } from '../../../trainer/rpc/daemon-log.ts';
 import { claimStateDir, type Discovery, discoveryPath, readDiscovery, releaseStateDir } from '../../../trainer/rpc/discovery.ts';
@@ -38,39 +38,41 @@ describe('EventRing', () => {
     expect(filled(5, 10).since(2, 'before')).toEqual({ events: [], complete: false, epoch: 'now' }));
 });
 
+const at = (file: string): [string, string] => [dirname(file), basename(file)];
+
 describe('tailFile', () => {
   test('whole lines from N on; half a line is not one yet', async () => {
     const file = join(folder(), 'log.txt');
-    expect(await tailFile(file, 0)).toEqual({ lines: [], next: 0, rewound: false, more: false, version: '' });
+    expect(await tailFile(...at(file), 0)).toEqual({ lines: [], next: 0, rewound: false, more: false, version: '' });
     writeFileSync(file, 'one\ntwo\nthr');
-    expect(await tailFile(file, 1)).toMatchObject({ lines: ['two'], next: 2, rewound: false, more: false });
+    expect(await tailFile(...at(file), 1)).toMatchObject({ lines: ['two'], next: 2, rewound: false, more: false });
     appendFileSync(file, 'ee\n');
-    expect(await tailFile(file, 2)).toMatchObject({ lines: ['three'], next: 3, rewound: false, more: false });
-    expect(await tailFile(file, 3)).toMatchObject({ lines: [], next: 3, rewound: false });
-    expect(await tailFile(file, 4)).toMatchObject({ lines: [], rewound: true });
+    expect(await tailFile(...at(file), 2)).toMatchObject({ lines: ['three'], next: 3, rewound: false, more: false });
+    expect(await tailFile(...at(file), 3)).toMatchObject({ lines: [], next: 3, rewound: false });
+    expect(await tailFile(...at(file), 4)).toMatchObject({ lines: [], rewound: true });
   });
 
   test('a file that was replaced is another one, however long it has become', async () => {
     const file = join(folder(), 'metrics.jsonl');
     writeFileSync(file, 'one\ntwo\n');
-    const { next, version } = await tailFile(file, 0);
+    const { next, version } = await tailFile(...at(file), 0);
     appendFileSync(file, 'three\n');
-    expect(await tailFile(file, next, version)).toMatchObject({ lines: ['three'], rewound: false, version });
+    expect(await tailFile(...at(file), next, version)).toMatchObject({ lines: ['three'], rewound: false, version });
     writeFileSync(`${file}.new`, 'one\nzwei\ndrei\nvier\n');
     renameSync(`${file}.new`, file);
-    const replaced = await tailFile(file, 3, version);
+    const replaced = await tailFile(...at(file), 3, version);
     expect(replaced).toMatchObject({ lines: [], next: 0, rewound: true });
-    expect((await tailFile(file, 0, replaced.version)).lines).toEqual(['one', 'zwei', 'drei', 'vier']);
+    expect((await tailFile(...at(file), 0, replaced.version)).lines).toEqual(['one', 'zwei', 'drei', 'vier']);
   });
 
   test('readers at different places of a growing file do not disturb each other; long lines are cut', async () => {
     const file = join(folder(), 'log.txt');
     writeFileSync(file, `ä\n${'x'.repeat(200_000)}\nöö\n`);
-    expect((await tailFile(file, 2)).lines).toEqual(['öö']);
-    expect((await tailFile(file, 0)).lines.map(line => line.length)).toEqual([1, 65_536, 2]);
+    expect((await tailFile(...at(file), 2)).lines).toEqual(['öö']);
+    expect((await tailFile(...at(file), 0)).lines.map(line => line.length)).toEqual([1, 65_536, 2]);
     appendFileSync(file, 'ü\n');
-    expect((await tailFile(file, 3)).lines).toEqual(['ü']);
-    expect((await tailFile(file, 1)).lines.map(line => line.length)).toEqual([65_536, 2, 1]);
+    expect((await tailFile(...at(file), 3)).lines).toEqual(['ü']);
+    expect((await tailFile(...at(file), 1)).lines.map(line => line.length)).toEqual([65_536, 2, 1]);
   });
 
   test('comes in pages', async () => {
@@ -78,7 +80,7 @@ describe('tailFile', () => {
     writeFileSync(file, Array.from({ length: 5000 }, (_, i) => `${i}\n`).join(''));
     const lines: string[] = [];
     for (let from = 0, more = true; more; ) {
-      const page = await tailFile(file, from);
+      const page = await tailFile(...at(file), from);
       lines.push(...page.lines);
       ({ next: from, more } = page);
     }

@@ -1,11 +1,11 @@
 /** `rowtune daemon start | run | status | stop`: the process that runs jobs and outlives every window. */
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
 import { isRunning } from '../../process-identity.ts';
 import { byteSize, duration, table } from '../../protocol/format.ts';
+import { MAX_STATE_BYTES, readRegularText } from '../../regular-file.ts';
 import { type DaemonOptions, startDaemon } from '../../rpc/daemon.ts';
 import { DaemonError } from '../../rpc/daemon-error.ts';
 import { readDiscovery } from '../../rpc/discovery.ts';
@@ -114,7 +114,7 @@ async function outsideOf({ listen, tlsCert, tlsKey }: RunOptions, cwd: string): 
     });
   const [cert, key] = await Promise.all(
     [tlsCert, tlsKey].map(file =>
-      readFile(path.resolve(cwd, file), 'utf8').catch((error: Error) => {
+      readRegularText(path.resolve(cwd, file), MAX_STATE_BYTES).catch((error: Error) => {
         throw new CliError(`${file} can't be read: ${error.message}`, { code: 'usage', exitStatus: EXIT.usage });
       }),
     ),

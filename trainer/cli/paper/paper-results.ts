@@ -1,8 +1,8 @@
 /** What finished rows gave, beside what the paper says. */
-import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { writeJson } from '../../hub/durable-file.ts';
 import { table } from '../../protocol/format.ts';
+import { MAX_JSON_BYTES, readRegularText } from '../../regular-file.ts';
 import type { ChoiceResult } from '../../run/choice-evaluator.ts';
 import type { Evaluation } from '../../run/evaluate.ts';
 import { RUN_FILES } from '../../run/run-files.ts';
@@ -35,7 +35,7 @@ export const writeBenchmarks = (runDir: string, results: unknown): Promise<void>
 
 async function readJson(file: string): Promise<unknown> {
   try {
-    return JSON.parse(await readFile(file, 'utf8'));
+    return JSON.parse(await readRegularText(file, MAX_JSON_BYTES));
   } catch {
     return undefined;
   }

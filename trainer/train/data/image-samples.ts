@@ -1,8 +1,8 @@
 /** Labelled images from what people have: a folder a class, Tiny-ImageNet's layout, CIFAR's binaries, Parquet files. */
-import { createReadStream } from 'node:fs';
-import { open, readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DataError } from './data-error.ts';
+import { openDataFile, readDataBlocks, readDataFile } from './data-file.ts';
 import { type ColumnNames, renameColumns } from './detect-format.ts';
 import { reservoir } from './draw.ts';
 import { folderEntries } from './folder-entries.ts';
@@ -137,20 +137,17 @@ async function* tinyImageNetValidation(folder: string): AsyncGenerator<ImageSamp
 const imageFile = (file: string, label: string): ImageSample => ({
   label,
   file,
-  read: async () => {
-    await checkSize(file);
-    return { kind: 'encoded', bytes: await readFile(file) };
-  },
+  read: async () => ({ kind: 'encoded', bytes: await readDataFile(file, MAX_IMAGE_BYTES) }),
   glance: async () => {
-    const size = await checkSize(file);
-    const tail = new Uint8Array(Math.min(size, TAIL_BYTES));
-    const handle = await open(file);
+    const { handle, stats } = await openDataFile(file);
     try {
+      const size = checkSize(file, stats.size);
+      const tail = new Uint8Array(Math.min(size, TAIL_BYTES));
       await handle.read(tail, 0, tail.length, size - tail.length);
+      return { source: file, tail };
     } finally {
       await handle.close();
     }
-    return { source: file, tail };
   },
 });
 
@@ -158,8 +155,7 @@ const imageFile = (file: string, label: string): ImageSample => ({
 const TAIL_BYTES = 12;
 
 /** @returns bytes of the file */
-async function checkSize(file: string): Promise<number> {
-  const { size } = await stat(file);
+function checkSize(file: string, size: number): number {
   if (size <= MAX_IMAGE_BYTES) return size;
   throw new DataError({
     file,
@@ -231,10 +227,17 @@ function namesOfBytes(given: readonly string[], listed: readonly string[]): read
   return given.every(name => /^\d+$/.test(name)) ? [] : given;
 }
 
+/** Ten names, or a hundred. */
+const MAX_NAMES_BYTES = 2 ** 16;
+
 async function cifarNames(folder: string, header: number): Promise<string[]> {
   const list = path.join(folder, header === 1 ? 'batches.meta.txt' : 'fine_label_names.txt');
-  const text = await readFile(list, 'utf8').catch(() => '');
+  const text = await readDataFile(list, MAX_NAMES_BYTES).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
   return text
+    .toString()
     .split('\n')
     .map(line => line.trim())
     .filter(line => line !== '');
@@ -242,7 +245,7 @@ async function cifarNames(folder: string, header: number): Promise<string[]> {
 
 async function* labelBytes(file: string, { record, at }: { readonly record: number; readonly at: number }): AsyncGenerator<number> {
   let passed = 0;
-  for await (const chunk of createReadStream(file, { highWaterMark: 2 ** 20 }) as AsyncIterable<Buffer>) {
+  for await (const chunk of readDataBlocks(file, 2 ** 20)) {
     let next = (((at - passed) % record) + record) % record;
     for (; next < chunk.length; next += record) yield chunk[next] as number;
     passed += chunk.length;
@@ -251,7 +254,7 @@ async function* labelBytes(file: string, { record, at }: { readonly record: numb
 
 async function readCifar(file: string, offset: number): Promise<ImageBytes> {
   const planes = new Uint8Array(CIFAR_PIXELS);
-  const handle = await open(file);
+  const { handle } = await openDataFile(file);
   try {
     await handle.read(planes, 0, CIFAR_PIXELS, offset);
   } finally {

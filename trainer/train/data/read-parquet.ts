@@ -1,14 +1,18 @@
 /** Records of Parquet files, one row group in memory at a time. */
-import type { FileMetaData } from 'hyparquet';
-import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import type { FileHandle } from 'node:fs/promises';
+import type { AsyncBuffer, FileMetaData } from 'hyparquet';
+import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { DataError } from './data-error.ts';
+import { openDataFile } from './data-file.ts';
 import type { DataRecord } from './types.ts';
 
 /** A row group is decoded as a whole; twice this in JavaScript objects is what a heap of 4 GB still holds. */
 const MAX_ROW_GROUP_BYTES = 2 ** 30;
 /** The same bound for groups of tiny rows. */
 const MAX_ROW_GROUP_ROWS = 10_000_000;
+/** The system refuses reads of 2^31 bytes; no column chunk of a row group within bounds is near. */
+const MAX_SLICE_BYTES = 2 ** 30;
 /** The magic at both ends and the length of the footer. */
 const MIN_PARQUET_BYTES = 12;
 
@@ -20,7 +24,38 @@ export async function* readParquet(
   file: string,
   { limit, bytes }: { readonly limit: number; readonly bytes: boolean },
 ): AsyncGenerator<DataRecord> {
-  const buffer = await asyncBufferFromFile(file);
+  const { handle, stats } = await openDataFile(file);
+  try {
+    yield* readGroups(file, bufferOf(handle, stats.size), { limit, bytes });
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Positioned reads of the one file that was opened and checked. */
+const bufferOf = (handle: FileHandle, size: number): AsyncBuffer => ({
+  byteLength: size,
+  async slice(start, end = size) {
+    const length = end - start;
+    if (!(start >= 0 && length >= 0 && end <= size && length <= MAX_SLICE_BYTES))
+      throw new Error(
+        `it places ${length} bytes at byte ${start}, but has ${size} bytes, of which at most ${MAX_SLICE_BYTES} are read at once`,
+      );
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const { bytesRead } = await handle.read(bytes, done, length - done, start + done);
+      if (bytesRead === 0) throw new Error('it was cut short while it was being read');
+      done += bytesRead;
+    }
+    return bytes.buffer;
+  },
+});
+
+async function* readGroups(
+  file: string,
+  buffer: AsyncBuffer,
+  { limit, bytes }: { readonly limit: number; readonly bytes: boolean },
+): AsyncGenerator<DataRecord> {
   const metadata = await readMetadata(file, buffer);
   let start = 0;
   for (const group of metadata.row_groups) {
@@ -44,7 +79,7 @@ export async function* readParquet(
   }
 }
 
-async function readMetadata(file: string, buffer: Awaited<ReturnType<typeof asyncBufferFromFile>>): Promise<FileMetaData> {
+async function readMetadata(file: string, buffer: AsyncBuffer): Promise<FileMetaData> {
   if (buffer.byteLength < MIN_PARQUET_BYTES) throw damaged(file, new Error(`only ${buffer.byteLength} bytes`));
   try {
     return await parquetMetadataAsync(buffer);

@@ -1,6 +1,6 @@
 /** Streams the samples of data files of every supported kind as records with their file and line. */
-import { readFile } from 'node:fs/promises';
 import { DataError, describeValue } from './data-error.ts';
+import { readDataFile } from './data-file.ts';
 import { jsonElements, jsonLayout } from './json-elements.ts';
 import type { DataFile } from './list-files.ts';
 import { readCsv, readTsv } from './read-csv.ts';
@@ -73,7 +73,7 @@ async function* readJson(file: string, bytes: number): AsyncGenerator<DataRecord
       advice: 'Save it as JSON Lines (one sample a line) or as Parquet',
     });
   }
-  const text = decodeUtf8(file, await readFile(file));
+  const text = decodeUtf8(file, await readDataFile(file, MAX_JSON_BYTES));
   const layout = jsonLayout(text);
   if (layout.kind === 'lines') return yield* readJsonLines(file);
   if (layout.kind === 'other') {

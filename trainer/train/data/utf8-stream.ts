@@ -1,7 +1,7 @@
 /** Text files as streams of strings and of lines: UTF-8 checked, byte-order mark dropped, line length bounded. */
-import { createReadStream } from 'node:fs';
 import { TextDecoder } from 'node:util';
 import { DataError } from './data-error.ts';
+import { readDataBlocks } from './data-file.ts';
 
 /** One sample on one line. A longer line is a file of another kind; it would fill the heap before it could be parsed. */
 export const MAX_LINE_CHARACTERS = 64 * 2 ** 20;
@@ -20,7 +20,7 @@ export async function* readUtf8(file: string): AsyncGenerator<string> {
   const decoder = new TextDecoder('utf-8', { fatal: true });
   let linesBefore = 0;
   let first = true;
-  for await (const bytes of createReadStream(file, { highWaterMark: READ_BYTES }) as AsyncIterable<Buffer>) {
+  for await (const bytes of readDataBlocks(file, READ_BYTES)) {
     if (first) refuseUtf16(file, bytes);
     first = false;
     const text = decodeBlock(decoder, file, linesBefore, bytes);
