@@ -40,8 +40,9 @@ async function work(request: JobRequest): Promise<void> {
 
 process.on('message', message => {
   if (begun) {
-    const { save } = message as WorkerCommand;
-    job.requestStop({ save, reason: 'asked to stop' });
+    // Whatever else is said to a job that works: it ends in order.
+    const save = (message as Partial<WorkerCommand> | null)?.save !== false;
+    job.requestStop({ save, reason: 'stopped by the user' });
     return;
   }
   begun = true;
@@ -51,6 +52,6 @@ process.on('disconnect', () => {
   if (!begun) process.exit(1);
   job.requestStop({ save: true, reason: 'the process that started it is gone' });
 });
-process.on('SIGTERM', () => job.requestStop({ save: true, reason: 'asked to stop (SIGTERM)' }));
+process.on('SIGTERM', () => job.requestStop({ save: true, reason: 'stopped by a signal (SIGTERM)' }));
 // The terminal sends it to everyone in the group; what it means is the parent's to say.
 process.on('SIGINT', () => undefined);

@@ -8,6 +8,7 @@ import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environmen
 import type { JobRequest, WorkerCommand, WorkerEvent } from '../protocol/job-messages.ts';
 import { isOutOfMemory, type MemoryEvidence, watchMemory } from './memory-evidence.ts';
 import { proxyEnvironment } from './proxy-environment.ts';
+import { readWorkerEvent } from './worker-events.ts';
 import { isNoise } from './worker-noise.ts';
 
 export type WorkerEnd = Extract<WorkerEvent, { type: 'result' | 'failed' }>;
@@ -67,7 +68,8 @@ export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE,
   const ended = new Promise<WorkerOutcome>((resolve, reject) => {
     let last: WorkerEnd | undefined;
     child.on('message', message => {
-      const event = message as WorkerEvent;
+      const event = readWorkerEvent(message);
+      if (event === undefined) return;
       if (event.type === 'result' || event.type === 'failed') last = event;
       else onEvent(event);
     });

@@ -1,5 +1,6 @@
 /** One text frame a message: a WebSocket as reader and writer of vscode-jsonrpc, with a bounded queue of what waits to be sent. */
 import type { Disposable, Message, MessageReader, MessageWriter } from 'vscode-jsonrpc';
+import { readFrame } from './frames.ts';
 
 /** What is needed of a WebSocket; that of `ws` fits through `fromWebSocket` of the caller. */
 export interface TextSocket {
@@ -35,18 +36,30 @@ export function socketTransport(socket: TextSocket, { maxQueuedBytes, onDropped 
     isOpen = false;
     closed.fire();
   });
+  const drop = (reason: string): void => {
+    isOpen = false;
+    onDropped(`sent something that is ${reason}`);
+    socket.close(INVALID_PAYLOAD, reason);
+  };
+  /** A frame that the library stumbles over all the same ends this connection, and nothing else. */
+  const take = (message: Message, callback: (message: Message) => void): void => {
+    try {
+      callback(message);
+    } catch {
+      drop('not a message that can be read');
+    }
+  };
   const reader: MessageReader = {
     onError: listeners<Error>().event,
     onClose: closed.event,
     onPartialMessage: listeners<never>().event,
     listen: callback => {
       socket.onText(text => {
-        const message = isOpen ? parseMessage(text) : undefined;
-        if (message !== undefined) return callback(message);
         if (!isOpen) return;
-        isOpen = false;
-        onDropped('sent something that is no JSON-RPC 2.0 message');
-        socket.close(INVALID_PAYLOAD, 'not a JSON-RPC 2.0 message');
+        const frame = readFrame(text);
+        if (frame.kind === 'message') take(frame.message, callback);
+        else if (frame.kind === 'refused') writer.write(frame.answer).catch(() => undefined);
+        else if (frame.kind === 'foreign') drop(frame.reason);
       });
       return { dispose: () => undefined };
     },
@@ -67,17 +80,6 @@ export function socketTransport(socket: TextSocket, { maxQueuedBytes, onDropped 
     dispose: () => undefined,
   };
   return { reader, writer };
-}
-
-/** Undefined for what is no message; deeper checks are the connection's (method) and the handlers' (parameters). */
-export function parseMessage(text: string): Message | undefined {
-  try {
-    const value: unknown = JSON.parse(text);
-    const isMessage = value !== null && typeof value === 'object' && 'jsonrpc' in value && value.jsonrpc === '2.0';
-    return isMessage ? (value as Message) : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function listeners<T>(): { event(listener: (value: T) => unknown): Disposable; fire(value: T): void } {

@@ -20,6 +20,7 @@ import {
 import { socketTransport } from '../protocol/socket-transport.ts';
 import { DaemonError } from './daemon-error.ts';
 import { readDiscovery } from './discovery.ts';
+import { checkAnswer, checkNotification } from './server-schemas.ts';
 import { fromWebSocket } from './web-socket.ts';
 import { WORKER_PROGRESS } from './worker-progress.ts';
 
@@ -89,7 +90,7 @@ export async function connectDaemon(address: DaemonAddress, options: ConnectOpti
     const answer = cancellation ? connection.sendRequest(method, params, cancellation) : connection.sendRequest(method, params);
     // Whichever loses the race is not waited for.
     answer.catch(() => undefined);
-    return (await Promise.race([answer.catch(error => rethrow(error, socket, gone)), gone])) as never;
+    return checkAnswer(name, await Promise.race([answer.catch(error => rethrow(error, socket, gone)), gone]));
   };
 
   const greeting = request('initialize', {
@@ -108,7 +109,10 @@ export async function connectDaemon(address: DaemonAddress, options: ConnectOpti
       server,
       request,
       on: (name, listener) => {
-        const handle = connection.onNotification(serverNotifications[name].method, listener);
+        const handle = connection.onNotification(serverNotifications[name].method, (params: unknown) => {
+          const checked = checkNotification(name, params);
+          if (checked !== undefined) listener(checked);
+        });
         return () => handle.dispose();
       },
       onProgress: (progressToken, listener) => {
@@ -189,8 +193,8 @@ const untrusted = (url: string, { message }: Error): DaemonError =>
 /** The daemon's error in its own words; what the connection says of its own end is replaced by the reason. */
 async function rethrow(error: unknown, socket: WebSocket, gone: Promise<never>): Promise<never> {
   if (error instanceof ResponseError && error.data !== undefined) {
-    const { code, hint, ...details } = error.data as RpcErrorData;
-    throw new DaemonError(code, error.message, { hint, details });
+    const { code, hint, ...details } = error.data as Partial<RpcErrorData>;
+    throw new DaemonError(String(code), error.message, { hint: typeof hint === 'string' ? hint : undefined, details });
   }
   if (socket.readyState !== WebSocket.OPEN) await gone;
   throw error;

@@ -10,6 +10,7 @@ export type DaemonErrorCode =
   | 'not-initialized'
   | 'shutting-down'
   | 'bad-params'
+  | 'bad-answer'
   | 'bad-recipe'
   | 'job-missing'
   | 'queue-full'

@@ -1,9 +1,13 @@
 /** A socket of `ws` as the transport wants it. */
 import type { WebSocket } from 'ws';
+import { MAX_FRAME_BYTES } from '../protocol/rpc-messages.ts';
 import type { TextSocket } from '../protocol/socket-transport.ts';
 
 /** Of RFC 6455: only text is spoken here. */
 const UNSUPPORTED_DATA = 1003;
+
+/** Frames that wait for their turn before no more are read from a peer: the kernel's buffers then slow it down. */
+const MAX_WAITING_FRAMES = 256;
 
 export function fromWebSocket(socket: WebSocket): TextSocket {
   return {
@@ -13,11 +17,36 @@ export function fromWebSocket(socket: WebSocket): TextSocket {
     send: text => socket.send(text, () => undefined),
     close: (code, reason) => socket.close(code, reason),
     terminate: () => socket.terminate(),
-    onText: listener =>
-      void socket.on('message', (data, isBinary) => {
+    onText: listener => {
+      const take = oneByOne(socket, listener);
+      socket.on('message', (data, isBinary) => {
         if (isBinary) socket.close(UNSUPPORTED_DATA, 'text frames only');
-        else listener(data.toString());
-      }),
+        else take(data.toString());
+      });
+    },
     onClose: listener => void socket.on('close', (code, reason) => listener(code, reason.toString())),
+  };
+}
+
+/**
+ * Hands on one frame a turn, which is as fast as vscode-jsonrpc works them off, and pauses the socket while many wait: a peer that sends
+ * faster than it is served must not fill the memory.
+ */
+function oneByOne(socket: WebSocket, listener: (text: string) => void): (text: string) => void {
+  const waiting: string[] = [];
+  let characters = 0;
+  const isFull = (): boolean => waiting.length >= MAX_WAITING_FRAMES || characters >= MAX_FRAME_BYTES;
+  const next = (): void => {
+    const text = waiting.shift() ?? '';
+    characters -= text.length;
+    if (waiting.length > 0) setImmediate(next);
+    if (socket.isPaused && !isFull()) socket.resume();
+    listener(text);
+  };
+  return text => {
+    waiting.push(text);
+    characters += text.length;
+    if (waiting.length === 1) setImmediate(next);
+    if (isFull()) socket.pause();
   };
 }

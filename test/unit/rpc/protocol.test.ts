@@ -1,7 +1,12 @@
 /** The protocol's two ends over a pair in memory: typed messages, what is no message, and the bounded queue. */
+import { EventEmitter } from 'node:events';
 import { describe, expect, test } from 'vitest';
 import { createMessageConnection, NullLogger } from 'vscode-jsonrpc/node';
-import { parseMessage, socketTransport, type TextSocket } from '../../../trainer/protocol/socket-transport.ts';
+import type { WebSocket } from 'ws';
+import { readFrame } from '../../../trainer/protocol/frames.ts';
+import { socketTransport, type TextSocket } from '../../../trainer/protocol/socket-transport.ts';
+import { fromWebSocket } from '../../../trainer/rpc/web-socket.ts';
+import { until } from '../../support/until.ts';
 
 interface End extends TextSocket {
   bufferedAmount: number;
@@ -94,6 +99,80 @@ describe('socketTransport', () => {
   });
 });
 
-test.each(['', '{', 'null', '1', '[]', '{"jsonrpc":"1.0"}', '{"id":1}'])('%j is no message', text =>
-  expect(parseMessage(text)).toBeUndefined(),
-);
+describe('readFrame', () => {
+  test.each(['', '{', 'null', '1', '[]', '[{"jsonrpc":"2.0","id":1,"method":"x"}]', '{"jsonrpc":"1.0"}', '{"id":1}'])(
+    '%j is foreign',
+    text => expect(readFrame(text).kind).toBe('foreign'),
+  );
+
+  const kindOf = (fields: string): string => readFrame(`{"jsonrpc":"2.0",${fields}}`).kind;
+
+  test.each([
+    '"id":1,"method":"x"',
+    '"id":"a","method":"x","params":{}',
+    '"id":0,"method":"x","params":[]',
+    '"id":1,"method":"x","params":null',
+    '"method":"x"',
+    '"method":"$/cancelRequest","params":{"id":1}',
+    '"method":"$/progress","params":{"token":"t","value":1}',
+    '"id":1,"result":null',
+    '"id":1,"error":{"code":1,"message":"x"}',
+  ])('%s is a message', fields => expect(kindOf(fields)).toBe('message'));
+
+  test.each([
+    '"id":null,"method":"x"',
+    '"id":{},"method":"x"',
+    '"id":1.5,"method":"x"',
+    '"id":1e999,"method":"x"',
+    '"id":1,"method":1',
+    '"id":1',
+    '"x":1',
+  ])('%s is refused with an answer', fields => expect(kindOf(fields)).toBe('refused'));
+
+  test.each([
+    '"method":"$/cancelRequest"',
+    '"method":"$/cancelRequest","params":null',
+    '"method":"$/cancelRequest","params":[1]',
+    '"method":"$/cancelRequest","params":{"id":null}',
+    '"method":"$/progress","params":{"token":{}}',
+    '"method":"$/setTrace","params":{"value":"verbose"}',
+    '"method":5',
+    '"id":null,"result":1',
+  ])('%s is ignored', fields => expect(kindOf(fields)).toBe('ignored'));
+
+  test('an answer of the wrong shape becomes an error, so that nobody waits for it', () => {
+    expect(readFrame('{"jsonrpc":"2.0","id":1,"error":"no"}')).toMatchObject({ message: { id: 1, error: { code: -32603 } } });
+  });
+
+  test('depth counts brackets, but not those in a string', () => {
+    const nested = (depth: number): string => `{"jsonrpc":"2.0","id":1,"method":"x","params":${'['.repeat(depth)}${']'.repeat(depth)}}`;
+    expect(readFrame(nested(90)).kind).toBe('message');
+    expect(readFrame(nested(100))).toEqual({ kind: 'foreign', reason: 'nested more than 100 levels deep' });
+    expect(readFrame(nested(4_000_000)).kind).toBe('foreign');
+    expect(readFrame(`{"jsonrpc":"2.0","id":1,"method":"x","params":{"x":"${'[\\"{'.repeat(500)}"}}`).kind).toBe('message');
+  });
+});
+
+test('a peer that sends faster than it is served is paused, and what it sent comes in order', async () => {
+  const emitter = new EventEmitter();
+  let paused = 0;
+  const socket = Object.assign(emitter, {
+    isPaused: false,
+    pause: () => {
+      socket.isPaused = true;
+      paused++;
+    },
+    resume: () => {
+      socket.isPaused = false;
+    },
+  });
+  const heard: number[] = [];
+  fromWebSocket(socket as unknown as WebSocket).onText(text => heard.push(Number(text)));
+  for (let i = 0; i < 1000; i++) emitter.emit('message', Buffer.from(String(i)), false);
+  expect(socket.isPaused).toBe(true);
+  expect(heard).toEqual([]);
+  await until(() => heard.length === 1000, 'all are handed on');
+  expect(heard).toEqual(Array.from({ length: 1000 }, (_, i) => i));
+  expect(socket.isPaused).toBe(false);
+  expect(paused).toBeGreaterThan(0);
+});

@@ -1,0 +1,228 @@
+/** Frames that no client of ours sends, by the thousand, at both ends: none ends a process, and none disturbs another client. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { WebSocket, WebSocketServer } from 'ws';
+import { PROTOCOL_VERSION, requests, SUBPROTOCOL } from '../../../trainer/protocol/rpc-messages.ts';
+import { connectDaemon, type DaemonClient } from '../../../trainer/rpc/connect.ts';
+import type { Daemon } from '../../../trainer/rpc/daemon.ts';
+import { connectTo, startTestDaemon, urlOf } from '../../support/daemon.ts';
+import { mutatedFrames } from '../../support/mutate-frames.ts';
+
+const FRAMES = 10_000;
+const SEED = 13;
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-frames-'));
+/** Jobs that a mutated frame starts do nothing, until they are stopped. */
+const idleWorker = join(folder, 'worker.mjs');
+writeFileSync(idleWorker, "let begun = false;\nprocess.on('message', () => (begun ? process.exit(0) : (begun = true)));\n");
+
+let daemon: Daemon;
+let other: DaemonClient;
+beforeAll(async () => {
+  daemon = await startTestDaemon({ workerFile: idleWorker });
+  other = await connectTo(daemon, true);
+});
+afterAll(async () => {
+  other.close();
+  await daemon.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+const recipe = { text: 'model: ./model\nlearning_rate: 1e-4\n', fileName: 'x.rowtune.yaml', baseDir: folder };
+const options = { engine: 'portable', chat: false, maxNewTokens: 4, temperature: 0, topP: 1, topK: 0, seed: 1 };
+const inside = join(folder, 'run');
+const handshake = { protocol: PROTOCOL_VERSION, client: { name: 'hostile', version: '1' }, capabilities: { events: true } };
+/** One of each request; `shutdown` and the notification `exit` do what they say. */
+const params: Readonly<Record<string, object>> = {
+  initialize: handshake,
+  daemonStatus: {},
+  listModels: { folders: [folder] },
+  listRuns: { folders: [folder] },
+  tailRun: { runDir: inside, file: 'log', from: 0, version: '' },
+  readScores: { path: join(inside, 'scores.safetensors'), from: 0 },
+  deleteRun: { runDir: inside },
+  estimate: { recipe },
+  train: { id: 'a', recipe, runDir: inside },
+  resume: { id: 'b', runDir: inside, overrides: ['max_steps=1'] },
+  importance: { id: 'c', recipe, outputFile: join(folder, 'x.scores.safetensors') },
+  evaluate: { id: 'd', recipe },
+  generate: { id: 'e', model: 'm', revision: 'main', baseDir: folder, prompt: 'x', options },
+  exportRun: { id: 'f', adapter: inside, format: 'peft', outputDir: join(folder, 'out'), overwrite: false },
+  verify: { id: 'g', modelDir: folder, engine: 'portable' },
+  doctor: { id: 'h', engine: 'portable' },
+  listJobs: {},
+  waitForJob: { id: 'g', progressToken: 'p', abortOnCancel: true },
+  stopJob: { id: 'g' },
+  abortJob: { id: 'h' },
+  prioritizeJob: { id: 'g', priority: 1 },
+  eventsSince: { seq: 0, epoch: 'now' },
+};
+const valid = [
+  ...Object.entries(params).map(([name, value], id) => ({
+    jsonrpc: '2.0',
+    id,
+    method: requests[name as keyof typeof requests].method,
+    params: value,
+  })),
+  { jsonrpc: '2.0', method: 'initialized', params: {} },
+  { jsonrpc: '2.0', method: '$/cancelRequest', params: { id: 1 } },
+  { jsonrpc: '2.0', method: '$/progress', params: { token: 'p', value: {} } },
+  { jsonrpc: '2.0', id: 1, result: {} },
+  { jsonrpc: '2.0', id: 1, error: { code: 1, message: 'x' } },
+];
+const isOrder = (text: string): boolean => /"(shutdown|exit)"/.test(text);
+
+function open(url: string): Promise<WebSocket> {
+  return new Promise((resolve, reject) => {
+    const socket = new WebSocket(url, SUBPROTOCOL, { headers: { authorization: `Bearer ${daemon.discovery.token}` } });
+    socket.on('error', reject);
+    socket.once('open', () => resolve(socket));
+  });
+}
+
+/** Sends a frame, and a question behind it; resolves when the question is answered, or the connection closed. */
+function ask(socket: WebSocket, frame: string, probe: string): Promise<'answered' | 'closed'> {
+  return new Promise(resolve => {
+    const done = (what: 'answered' | 'closed'): void => {
+      socket.off('message', take).off('close', closed);
+      resolve(what);
+    };
+    const take = (data: object): void => {
+      if (String(data).includes(`"id":"${probe}"`)) done('answered');
+    };
+    const closed = (): void => done('closed');
+    socket.on('message', take).on('close', closed);
+    socket.send(frame);
+    socket.send(`{"jsonrpc":"2.0","id":"${probe}","method":"daemon/status"}`);
+  });
+}
+
+describe('the daemon', () => {
+  test.each(['', ',"params":null', ',"params":[]', ',"params":{}', ',"params":{"id":null}', ',"params":{"id":{}}', ',"params":1'])(
+    'is not ended by a cancellation with %j, before initialize and after it',
+    async rest => {
+      const socket = await open(urlOf(daemon));
+      for (const probe of ['before', 'after']) {
+        expect(await ask(socket, `{"jsonrpc":"2.0","method":"$/cancelRequest"${rest}}`, probe)).toBe('answered');
+        socket.send(JSON.stringify({ jsonrpc: '2.0', id: 0, method: 'initialize', params: handshake }));
+      }
+      socket.terminate();
+    },
+  );
+
+  test('says what is wrong with a request, and keeps the connection', async () => {
+    const socket = await open(urlOf(daemon));
+    const answers: unknown[] = [];
+    socket.on('message', data => answers.push(JSON.parse(String(data))));
+    await ask(socket, '{"jsonrpc":"2.0","id":{},"method":"jobs/list"}', '1');
+    await ask(socket, '{"jsonrpc":"2.0","id":7,"method":5}', '2');
+    await ask(socket, '{"jsonrpc":"2.0","id":8,"method":"jobs/list","params":"x"}', '3');
+    expect(answers.filter(answer => !/"id":"\d"/.test(JSON.stringify(answer)))).toEqual([
+      { jsonrpc: '2.0', id: null, error: { code: -32600, message: expect.stringContaining("'id'") } },
+      { jsonrpc: '2.0', id: 7, error: { code: -32600, message: expect.stringContaining("'method'") } },
+      { jsonrpc: '2.0', id: 8, error: { code: -32600, message: expect.stringContaining("'params'") } },
+    ]);
+    socket.terminate();
+  });
+
+  test(`${FRAMES} mutated frames end neither it nor the session of another client`, async () => {
+    let socket: WebSocket | undefined;
+    const counts = { answered: 0, closed: 0 };
+    let sent = 0;
+    for (const frame of mutatedFrames(valid, FRAMES, SEED)) {
+      if (isOrder(frame)) continue;
+      // Waits of earlier frames fill a session: a fresh one now and then.
+      if (sent++ % 500 === 0) {
+        socket?.terminate();
+        socket = undefined;
+        expect((await other.request('daemonStatus', {})).pid).toBe(process.pid);
+      }
+      if (socket === undefined) {
+        socket = await open(urlOf(daemon));
+        await ask(socket, JSON.stringify({ jsonrpc: '2.0', id: 'first', method: 'initialize', params: handshake }), 'open');
+      }
+      const outcome = await ask(socket, frame, `probe-${sent}`);
+      counts[outcome]++;
+      if (outcome === 'closed') socket = undefined;
+    }
+    socket?.terminate();
+    expect(sent).toBeGreaterThan(0.99 * FRAMES);
+    expect(counts.answered + counts.closed).toBe(sent);
+    // What is JSON-RPC keeps its connection; about a third is damaged as text.
+    expect(counts.answered).toBeGreaterThan(0.5 * FRAMES);
+    expect((await other.request('daemonStatus', {})).clients).toBeGreaterThan(0);
+  });
+});
+
+describe('a client', () => {
+  test('hears the frames of a hostile daemon, and goes on', async () => {
+    const greeting = { protocol: PROTOCOL_VERSION, version: '1', pid: 1, startedAt: 'now', capabilities: { requests: [] }, seq: 0 };
+    const job = {
+      id: 'x',
+      kind: 'train',
+      state: 'running',
+      priority: 0,
+      title: 'x',
+      createdAt: 'now',
+      metrics: { step: 1, values: { loss: 1 } },
+    };
+    const words = [
+      { jsonrpc: '2.0', method: 'job/changed', params: job },
+      { jsonrpc: '2.0', method: 'job/event', params: { seq: 1, jobId: 'x', event: { type: 'phase', name: 'x', message: 'y' } } },
+      { jsonrpc: '2.0', method: '$/progress', params: { token: 'p', value: { type: 'text', chunk: 'x' } } },
+      { jsonrpc: '2.0', id: 5, method: 'window/show', params: { x: 1 } },
+      { jsonrpc: '2.0', id: 99, result: [] },
+    ];
+    const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: () => SUBPROTOCOL });
+    const sockets: WebSocket[] = [];
+    server.on('connection', socket => {
+      sockets.push(socket);
+      socket.on('message', data => {
+        const { id, method } = JSON.parse(String(data)) as { id?: number; method?: string };
+        if (id === undefined || method === undefined) return;
+        socket.send(JSON.stringify({ jsonrpc: '2.0', id, result: method === 'initialize' ? greeting : [] }));
+      });
+    });
+    await new Promise(resolve => server.once('listening', resolve));
+    const { port } = server.address() as { port: number };
+    const connect = () =>
+      connectDaemon({ url: `ws://127.0.0.1:${port}`, token: 'x' }, { client: { name: 'test', version: '0' }, events: true });
+    let client: DaemonClient | undefined;
+    const heard: string[] = [];
+    let [sent, lost] = [0, 0];
+    for (const frame of mutatedFrames(words, 3000, SEED)) {
+      if (client === undefined) {
+        client = await connect();
+        // What arrives has the parts that the editor goes by.
+        client.on('jobChanged', ({ id, title, state }) => heard.push(`${id.length}${title.length}${state.length}`));
+        client.on('jobEvent', ({ jobId, event }) => heard.push(`${jobId.length}${event.type.length}`));
+        client.onProgress('p', () => undefined);
+      }
+      sent++;
+      sockets.at(-1)?.send(frame);
+      const answer = await client.request('listJobs', {}).catch((error: { code: unknown }) => error.code);
+      if (answer === 'daemon-gone') {
+        client = undefined;
+        lost++;
+      } else if (answer !== 'bad-answer') expect(Array.isArray(answer)).toBe(true);
+    }
+    client?.close();
+    server.close();
+    expect(sent).toBe(3000);
+    expect(lost).toBeLessThan(1500);
+    expect(heard.length).toBeGreaterThan(10);
+  });
+
+  test.each([[null], [1], [[]], [{}], [{ protocol: 1, pid: -1 }]])('a greeting of %j is refused in words', async result => {
+    const server = new WebSocketServer({ host: '127.0.0.1', port: 0, handleProtocols: () => SUBPROTOCOL });
+    server.on('connection', socket =>
+      socket.on('message', data => socket.send(JSON.stringify({ jsonrpc: '2.0', id: JSON.parse(String(data)).id, result }))),
+    );
+    await new Promise(resolve => server.once('listening', resolve));
+    const { port } = server.address() as { port: number };
+    const attempt = connectDaemon({ url: `ws://127.0.0.1:${port}`, token: 'x' }, { client: { name: 'test', version: '0' } });
+    await expect(attempt).rejects.toMatchObject({ code: 'bad-answer' });
+    server.close();
+  });
+});

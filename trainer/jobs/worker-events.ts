@@ -1,0 +1,21 @@
+/** What a parent takes from its worker: events of the known shapes. A worker runs native code on files of strangers, and may say anything. */
+import { z } from 'zod';
+import type { WorkerEvent } from '../protocol/job-messages.ts';
+
+const text = z.string();
+/** JSON has no NaN: a loss that diverged comes as null. */
+const number = z.number().nullable();
+
+const workerEvent = z.discriminatedUnion('type', [
+  z.looseObject({ type: z.literal('phase'), name: text, message: text }),
+  z.looseObject({ type: z.literal('progress'), phase: text, done: z.number(), total: z.number(), unit: text }),
+  z.looseObject({ type: z.literal('metrics'), step: z.number(), values: z.record(text, number) }),
+  z.looseObject({ type: z.literal('log'), level: z.enum(['debug', 'info', 'warning', 'error']), message: text }),
+  z.looseObject({ type: z.literal('text'), chunk: text }),
+  z.looseObject({ type: z.literal('result') }),
+  z.looseObject({ type: z.literal('failed'), code: text, message: text, hint: text.optional() }),
+]);
+
+/** Undefined where it is not an event. */
+export const readWorkerEvent = (message: unknown): WorkerEvent | undefined =>
+  workerEvent.safeParse(message).success ? (message as WorkerEvent) : undefined;

@@ -1,0 +1,72 @@
+/** What a client checks of a daemon's words: the parts that it keeps and goes by. A daemon elsewhere is another program, and may be any. */
+import { z } from 'zod';
+import type { ParamsOf, RequestName, RequestResult, ServerNotificationName, serverNotifications } from '../protocol/rpc-messages.ts';
+import { DaemonError } from './daemon-error.ts';
+
+const text = z.string().max(4096);
+
+const jobRecord = z.looseObject({
+  id: text,
+  kind: z.enum(['train', 'resume', 'importance', 'evaluate', 'generate', 'export', 'verify', 'doctor']),
+  state: z.enum(['queued', 'running', 'stopping', 'succeeded', 'stopped', 'aborted', 'failed']),
+  priority: z.number(),
+  title: z.string(),
+  runDir: text.optional(),
+  pid: z.int().positive().optional(),
+  createdAt: text,
+  startedAt: text.optional(),
+  endedAt: text.optional(),
+  phase: text.optional(),
+  progress: z.looseObject({ phase: text, done: z.number(), total: z.number(), unit: text }).optional(),
+  // JSON has no NaN: a loss that diverged comes as null.
+  metrics: z.looseObject({ step: z.number(), values: z.record(z.string(), z.number().nullable()) }).optional(),
+  failure: z.looseObject({ code: text, message: z.string(), hint: z.string().optional() }).optional(),
+  resume: z.looseObject({ runDir: text }).optional(),
+});
+
+const jobEvent = z.looseObject({ seq: z.int().nonnegative(), jobId: text, event: z.looseObject({ type: text }) });
+
+const answers: { readonly [Name in RequestName]?: z.ZodType } = {
+  initialize: z.looseObject({
+    protocol: z.int(),
+    version: text,
+    pid: z.int().positive(),
+    startedAt: text,
+    capabilities: z.looseObject({ requests: z.array(text) }),
+    seq: z.int().nonnegative(),
+  }),
+  listJobs: z.array(jobRecord),
+  eventsSince: z.looseObject({ events: z.array(jobEvent), complete: z.boolean(), epoch: text }),
+  train: jobRecord,
+  resume: jobRecord,
+  importance: jobRecord,
+  evaluate: jobRecord,
+  generate: jobRecord,
+  exportRun: jobRecord,
+  verify: jobRecord,
+  doctor: jobRecord,
+  waitForJob: jobRecord,
+  stopJob: jobRecord,
+  abortJob: jobRecord,
+  prioritizeJob: jobRecord,
+};
+
+const notifications: { readonly [Name in ServerNotificationName]: z.ZodType } = { jobChanged: jobRecord, jobEvent };
+
+/** @throws DaemonError 'bad-answer' */
+export function checkAnswer<Name extends RequestName>(name: Name, answer: unknown): RequestResult<Name> {
+  const wrong = answers[name]?.safeParse(answer).error?.issues[0];
+  if (wrong === undefined) return answer as RequestResult<Name>;
+  const place = [name, ...wrong.path].join('.');
+  throw new DaemonError('bad-answer', `the daemon's answer is not valid: ${place}: ${wrong.message}`, {
+    hint: 'Check that the address is that of a rowtune daemon, and that both have the same version',
+  });
+}
+
+/** Undefined where the parameters are not valid: such a notification is ignored. */
+export function checkNotification<Name extends ServerNotificationName>(
+  name: Name,
+  params: unknown,
+): ParamsOf<(typeof serverNotifications)[Name]> | undefined {
+  return notifications[name].safeParse(params).success ? (params as ParamsOf<(typeof serverNotifications)[Name]>) : undefined;
+}
