@@ -7,7 +7,7 @@ import { EstimateCache } from './estimates.ts';
 import { factProblems } from './fact-problems.ts';
 import type { FolderCache } from './folder-facts.ts';
 import type { LintProblem } from './lint-problem.ts';
-import { conversion, fixedText } from './quick-fixes.ts';
+import { fixedText } from './quick-fixes.ts';
 import { type RecipeView, readRecipeView, type ViewSources } from './recipe-view.ts';
 
 export interface LintSources extends ViewSources {
@@ -42,7 +42,7 @@ export async function lintDocument(document: LintDocument, sources: LintSources)
 /** The text with every certain fix, or converted where it is a recipe of another tool. A config is only ever changed by a person. */
 export function fixDocument({ text, file }: LintDocument): string {
   const kind = documentKind(file) ?? 'recipe';
-  return kind === 'recipe' ? (conversion({ text, file })?.text ?? fixedText({ text, file })) : text;
+  return kind === 'recipe' ? fixedText({ text, file }) : text;
 }
 
 /** Never rejects. */

@@ -37,10 +37,12 @@ export function quickFixes(
 const MAX_FIXES = 200;
 
 /**
- * All errors of the text itself mended whose way out is certain, so that a recipe of another tool becomes one of ours. Keys whose meaning
- * differs here, and keys that would be lost, are left to the user.
+ * The text with every error of its own fixed whose fix is certain; a recipe of another tool is converted as a whole, since renaming its keys
+ * one by one would lose what they mean. Keys whose meaning differs here, and keys that would be lost, are left to the user.
  */
-export function fixedText({ text, file }: Pick<RecipeView, 'text' | 'file'>): string {
+export const fixedText = (view: Pick<RecipeView, 'text' | 'file'>): string => conversion(view)?.text ?? withCertainFixes(view);
+
+function withCertainFixes({ text, file }: Pick<RecipeView, 'text' | 'file'>): string {
   let now = text;
   for (let i = 0; i < MAX_FIXES; i++) {
     const certain = parseRecipe(now, { fileName: file }).problems.filter(isCertain);
@@ -51,7 +53,7 @@ export function fixedText({ text, file }: Pick<RecipeView, 'text' | 'file'>): st
   return now;
 }
 
-/** The same as an edit; undefined where nothing is to be mended. */
+/** The same as an edit; undefined where there is nothing to fix. */
 export const fixAll = (view: Pick<RecipeView, 'text' | 'file'>): TextChange | undefined => smallestChange(view.text, fixedText(view));
 
 /** The whole recipe of another tool as one of ours; undefined for a recipe that is none. */
@@ -62,14 +64,15 @@ export function conversion({
   const converted = convertRecipe(text, path.extname(file) === '.json');
   if (converted === undefined) return undefined;
   const lost = converted.dropped.length === 0 ? '' : ` (${converted.dropped.length} keys have no counterpart)`;
-  return { title: `Convert this recipe of ${converted.tool}${lost}`, text: fixedText({ text: converted.text, file }) };
+  return { title: `Convert this recipe of ${converted.tool}${lost}`, text: withCertainFixes({ text: converted.text, file }) };
 }
 
 function isCertain({ code, severity, suggestion, path: keys }: Problem): boolean {
   const key = String(keys.at(-1));
   const hasNote = Object.hasOwn(foreignKeys, key) && foreignKeys[key]?.note !== undefined;
   const isMeant = severity === 'error' || code === 'number-format';
-  return isMeant && suggestion !== undefined && suggestion.kind !== 'remove-key' && !hasNote;
+  if (!isMeant || suggestion === undefined) return false;
+  return suggestion.kind === 'remove-key' ? suggestion.losesNothing === true : !hasNote;
 }
 
 interface Fix {

@@ -4,11 +4,15 @@
 export interface ForeignKey {
   readonly to?: string;
   readonly note?: string;
+  /** It turns on what is off here by default: `false` and no value mean what leaving it out means. */
+  readonly isSwitch?: true;
 }
 
 const renamed = (to: string, ...names: string[]): [string, ForeignKey][] => names.map(name => [name, { to }]);
 const changed = (to: string, note: string, ...names: string[]): [string, ForeignKey][] => names.map(name => [name, { to, note }]);
-const absent = (note: string, ...names: string[]): [string, ForeignKey][] => names.map(name => [name, { note }]);
+const switched = (to: string, note: string, ...names: string[]): [string, ForeignKey][] =>
+  names.map(name => [name, { to, note, isSwitch: true }]);
+const absent = (note: string, ...names: string[]): [string, ForeignKey][] => names.map(name => [name, { note, isSwitch: true }]);
 
 /** Keys of LLaMA-Factory, Axolotl, torchtune, Unsloth, PEFT and mlx-lm at the top level of a recipe. */
 export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntries([
@@ -20,7 +24,7 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ...renamed('lora_dropout', 'dropout'),
   ...renamed('target_modules', 'lora_target', 'lora_target_modules', 'lora_attn_modules', 'lora_modules'),
   ...renamed('dtype', 'torch_dtype', 'compute_dtype', 'precision'),
-  ...changed(
+  ...switched(
     'dtype',
     'write dtype: bfloat16, or auto; float16 overflows in training and is not available',
     'bf16',
@@ -29,9 +33,9 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
     'load_in_half',
   ),
   ...renamed('quantise', 'quantize', 'quantization'),
-  ...changed('quantise', 'write quantise: nf4', 'load_in_4bit', 'bnb_4bit_quant_type'),
-  ...changed('quantise', 'write quantise: int8', 'load_in_8bit'),
-  ...changed('quantise', 'write quantise: int8 or nf4', 'quantization_bit', 'quantization_config'),
+  ...switched('quantise', 'write quantise: nf4', 'load_in_4bit', 'bnb_4bit_quant_type'),
+  ...switched('quantise', 'write quantise: int8', 'load_in_8bit'),
+  ...switched('quantise', 'write quantise: int8 or nf4', 'quantization_bit', 'quantization_config'),
   ...renamed(
     'data.train',
     'datasets',

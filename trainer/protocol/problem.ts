@@ -15,11 +15,14 @@ export interface Range {
 
 export type Severity = 'error' | 'warning' | 'info';
 
-/** A way out that an editor can apply. Values are YAML text; `move-key` names the dotted path where the key belongs. */
+/**
+ * A fix that an editor can apply. Values are YAML text; `move-key` names the dotted path where the key belongs; `losesNothing`: the key
+ * says what holds without it.
+ */
 export type Suggestion =
   | { readonly kind: 'rename-key'; readonly to: string }
   | { readonly kind: 'move-key'; readonly to: string }
-  | { readonly kind: 'remove-key' }
+  | { readonly kind: 'remove-key'; readonly losesNothing?: true }
   | { readonly kind: 'replace-value'; readonly to: string };
 
 export interface Problem {

@@ -3,8 +3,10 @@ import { readdirSync, readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { formatRecipe } from '../../../server/format-recipe.ts';
+import { fixDocument } from '../../../trainer/lint/lint.ts';
 import { conversion, fixAll, quickFixes } from '../../../trainer/lint/quick-fixes.ts';
 import { applyChange, smallestChange } from '../../../trainer/lint/text-edits.ts';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { lint, makeWorkspace, problemsOf, viewOf } from './check-view.ts';
 
 const folder = makeWorkspace();
@@ -87,12 +89,55 @@ describe('fix all', () => {
     return change === undefined ? text : applyChange(text, change);
   };
 
-  it('turns a recipe of another tool into one of ours', () =>
-    expect(
-      all(
-        'base_model: m # the base\nadapter: lora\nlora_r: 8\nlr: 1.0e-4\nsequence_len: 256\ndataset: spam.jsonl\noptimizer: adamw_torch\n',
-      ),
-    ).toBe('model: m # the base\nmethod: lora\nr: 8\nlearning_rate: 1.0e-4\nmax_length: 256\noptim: adamw\ndata:\n  train: spam.jsonl\n'));
+  it('renames and moves the keys of other tools in a recipe of ours', () =>
+    expect(all('model: m # the base\nlora_r: 8\nlr: 1.0e-4\ndataset: spam.jsonl\noptimizer: adamw_torch\n')).toBe(
+      'model: m # the base\nr: 8\nlearning_rate: 1.0e-4\noptim: adamw\ndata:\n  train: spam.jsonl\n',
+    ));
+
+  it.each([
+    [
+      'Axolotl',
+      'base_model: m\nload_in_8bit: false\nadapter: lora\nlora_r: 8\nlora_target_linear: true\nsequence_len: 32\ndatasets:\n  - path: a.jsonl\n    type: alpaca\nmicro_batch_size: 2\ngradient_checkpointing: true\nbf16: auto\ntrain_on_inputs: false\nevals_per_epoch: 4\nwandb_project:\nflash_attention: true\n',
+    ],
+    [
+      'LLaMA-Factory',
+      'model_name_or_path: m\nstage: sft\ndo_train: true\nfinetuning_type: lora\nlora_rank: 8\ndataset: identity\ntemplate: llama3\nfp16: true\n',
+    ],
+    [
+      'torchtune',
+      'model: {_component_: a.lora_llama3_8b, lora_rank: 8}\noptimizer: {_component_: torch.optim.AdamW, lr: 3.0e-4}\ncheckpointer: {checkpoint_dir: m}\n',
+    ],
+    ['mlx-lm', 'model: m\ntrain: true\niters: 10\nlora_parameters: {rank: 8, scale: 20.0}\ngrad_checkpoint: true\n'],
+  ])('converts a recipe of %s whole, as rowtune lint --fix does, and leaves no error', (_, text) => {
+    const fixed = all(text);
+    expect(fixed).toBe(conversion({ text, file: 'a.rowtune.yaml' })?.text);
+    expect(fixed).toBe(fixDocument({ text, file: 'a.rowtune.yaml' }));
+    expect(parseRecipe(fixed).problems.filter(({ severity }) => severity === 'error')).toEqual([]);
+  });
+
+  it.each([
+    'load_in_8bit: false',
+    'load_in_4bit: no',
+    'quantization_bit:',
+    'bf16: false',
+    'fp16: null',
+    'flash_attention: false',
+    'deepspeed:',
+  ])('takes out %s, which says what holds without it', line => {
+    const text = `model: m\n${line}\nr: 8\n`;
+    const [problem] = parseRecipe(text).problems.filter(({ code }) => code === 'foreign-key');
+    expect(problem?.message).toContain('is off here by default');
+    expect(problem?.message).not.toContain('write');
+    expect(all(text)).toBe('model: m\nr: 8\n');
+  });
+
+  it('leaves a switch that is on to the user', () => {
+    for (const line of ['load_in_8bit: true', 'bf16: true', 'gradient_checkpointing: false', 'train_on_inputs: false']) {
+      const text = `model: m\n${line}\n`;
+      expect(all(text)).toBe(text);
+      expect(parseRecipe(text).problems.find(({ code }) => code === 'foreign-key')?.message).not.toContain('off here by default');
+    }
+  });
 
   it('leaves what means something else here', () => {
     const text = 'model: m\ntrain_on_inputs: true\ndata:\n  train: spam.jsonl\n';

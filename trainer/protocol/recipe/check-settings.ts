@@ -118,6 +118,12 @@ class Check implements CheckedSettings {
       Object.keys(settings).find(candidate => candidate.split('.').at(-1) === name);
     const note = foreign?.note === undefined ? '' : `; ${foreign.note}`;
     const entryPath = [...path, name];
+    if (foreign?.isSwitch === true && isOff(located)) {
+      const value = isMissingValue(located) ? '' : ` ${show(toPlain(located)).replace(/^the \w+ /, '')}`;
+      const message = `'${name}:${value}' of another tool leaves off what is off here by default: delete the line`;
+      this.report(located, entryPath, 'foreign-key', message, { kind: 'remove-key', losesNothing: true }, true);
+      return;
+    }
     const found = (code: string, message: string, to?: string): void =>
       this.report(located, entryPath, code, message, to === undefined ? undefined : this.#rename(to, groupPath), true);
     if (foreign !== undefined && foreign.to === undefined)
@@ -158,6 +164,12 @@ class Check implements CheckedSettings {
 }
 
 const isNull = ({ content }: Located): boolean => content.kind === 'scalar' && content.value === null;
+/** As the switches of other tools are turned off: false, null, no value, or the word. */
+function isOff({ content }: Located): boolean {
+  if (content.kind !== 'scalar') return false;
+  const { value } = content;
+  return value === null || value === false || (typeof value === 'string' && /^(false|no|off|none|)$/i.test(value.trim()));
+}
 const isMissingValue = (located: Located): boolean => isNull(located) && located.content.kind === 'scalar' && located.content.source === '';
 
 /** The sentence and the way out for one mismatch. */
