@@ -1,6 +1,6 @@
 /** Keys and values to choose from at a cursor, from the schema, the model, the data and the folders nearby. */
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { firstEntries } from '../trainer/folder-walk.ts';
 import { listComplete } from '../trainer/hub/hub-cache.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { moduleNames } from '../trainer/method/targets.ts';
@@ -113,8 +113,8 @@ async function downloadedModels(cacheDir: string): Promise<Entry[]> {
 /** Folders, and the files that are wanted, in the folder that the typed path names. */
 async function fileEntries(baseDir: string, typed: string, isWanted: (name: string) => boolean): Promise<Entry[]> {
   const folder = typed.slice(0, typed.lastIndexOf('/') + 1);
-  const found = await readdir(path.resolve(baseDir, folder), { withFileTypes: true }).catch(() => []);
-  return found.slice(0, MAX_ENTRIES).flatMap((entry): Entry[] => {
+  const found = await firstEntries(path.resolve(baseDir, folder), MAX_ENTRIES);
+  return found.flatMap((entry): Entry[] => {
     if (entry.name.startsWith('.')) return [];
     const label = folder + entry.name;
     if (entry.isDirectory() || entry.isSymbolicLink()) return entry.name === 'node_modules' ? [] : [{ label, kind: 'folder' }];

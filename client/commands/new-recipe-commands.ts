@@ -131,7 +131,7 @@ async function targetFolder(argument: unknown): Promise<Uri | undefined> {
 function askModel(app: App): Question {
   const listed = async (): Promise<Choice<ModelChoice | 'hub' | 'disk'>[]> => {
     const client = await app.daemon.ensure();
-    const models = await client.request('listModels', { folders: trainerFolders(app) });
+    const { models, truncated } = await client.request('listModels', { folders: trainerFolders(app) });
     const group = (label: string, source: ModelInfo['source']): Choice<ModelChoice>[] => {
       const items = models.filter(model => model.source === source && model.problem === undefined);
       if (items.length === 0) return [];
@@ -149,7 +149,7 @@ function askModel(app: App): Question {
       ...group('in the workspace', 'folder'),
       ...group('exported into runs', 'run'),
       ...group('in the cache', 'cache'),
-      { label: 'elsewhere', kind: QuickPickItemKind.Separator },
+      { label: truncated ? 'elsewhere (the folders are too large to list every model)' : 'elsewhere', kind: QuickPickItemKind.Separator },
       { label: '$(cloud) A model of the Hugging Face hub…', value: 'hub' },
       { label: '$(folder-opened) A folder or .gguf file…', value: 'disk' },
     ];

@@ -74,7 +74,7 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
     if (!far) return here;
     const folders = [...new Set(sources.flatMap(({ path, isHere }) => (isHere ? [] : [dirname(path)])))];
     const runs = await services.daemon().then(
-      daemon => daemon.request('listRuns', { folders }),
+      async daemon => (await daemon.request('listRuns', { folders })).runs,
       () => [],
     );
     const others = runs.filter(({ runDir }) => sources.every(({ path }) => path !== runDir));

@@ -1,7 +1,8 @@
 /** Reads what a heatmap shows: a file of scores, or a run folder with its scores and its selection. Every read is bounded. */
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { firstNames } from '../../trainer/folder-walk.ts';
 import { partialPath } from '../../trainer/importance/partial-scores.ts';
 import { openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
 import type { HeatmapModule, HeatmapSource, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
@@ -156,7 +157,7 @@ export async function candidatesBeside(sources: readonly HeatmapSource[]): Promi
   const folders = new Set(sources.flatMap(({ path: source }) => [path.dirname(source), path.join(path.dirname(source), 'runs')]));
   const found: HeatmapSource[] = [];
   for (const folder of folders) {
-    const names = (await readdir(folder).catch(() => [])).slice(0, MAX_ENTRIES);
+    const names = await firstNames(folder, MAX_ENTRIES);
     for (const name of names.sort()) {
       const file = path.join(folder, name);
       if (sources.some(source => source.path === file)) continue;

@@ -13,7 +13,7 @@ export interface RunSource {
 export function openRunSource(runDir: string, { isRemote, daemon }: Pick<PageServices, 'isRemote' | 'daemon'>): RunSource {
   if (!isRemote()) return { info: () => readRun(runDir), tail: (file, from, version) => tailRun({ runDir, file, from, version }) };
   return {
-    info: async () => (await (await daemon()).request('listRuns', { folders: [runDir] })).find(run => run.runDir === runDir),
+    info: async () => (await (await daemon()).request('listRuns', { folders: [runDir] })).runs.find(run => run.runDir === runDir),
     tail: async (file, from, version) => (await daemon()).request('tailRun', { runDir, file, from, version }),
   };
 }

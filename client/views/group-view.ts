@@ -7,6 +7,8 @@ export interface GroupViewParams<Item> {
   /** Groups under headings, or one without a name, whose items stand by themselves. What it throws stands in place of the items. */
   readonly load: () => Promise<readonly ViewGroup<Item>[]>;
   readonly draw: (item: Item) => TreeItem;
+  /** Stands above the items that were loaded, where there is something to say of them. */
+  readonly note?: () => string | undefined;
   /** What an error says in place of the items. */
   readonly sentenceOf: (error: unknown) => string;
   readonly canSelectMany?: boolean;
@@ -33,7 +35,7 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
   async function load(): Promise<readonly ViewGroup<Item>[]> {
     try {
       const loaded = await params.load();
-      view.message = undefined;
+      view.message = params.note?.();
       return loaded;
     } catch (error) {
       view.message = params.sentenceOf(error);

@@ -50,9 +50,12 @@ const FILE_CHANGES_MS = 2000;
 export function createViews(app: App): Views {
   const { store } = app;
   let listed: readonly RunInfo[] | undefined;
+  let [isRunListCut, isModelListCut] = [false, false];
   const listRuns = async (client: DaemonClient): Promise<readonly RunInfo[]> => {
-    listed = await client.request('listRuns', { folders: runFolders(app) });
-    return listed;
+    const { runs, truncated } = await client.request('listRuns', { folders: runFolders(app) });
+    listed = runs;
+    isRunListCut = truncated;
+    return runs;
   };
   const drawRuns = (): readonly RunGroup[] => {
     const groups = runTree({ runs: listed ?? [], jobs: store.list(), nowMs: Date.now() });
@@ -75,6 +78,7 @@ export function createViews(app: App): Views {
       return drawRuns();
     },
     draw: drawRun,
+    note: () => (isRunListCut ? 'The folders are too large to be searched completely. There may be more runs.' : undefined),
     sentenceOf,
   });
   // A tree that is drawn anew may have no selection for a while.
@@ -86,9 +90,13 @@ export function createViews(app: App): Views {
     id: 'rowtune.models',
     load: async () => {
       const client = await connected(app);
-      return client === undefined ? [] : modelTree(await client.request('listModels', { folders: trainerFolders(app) }));
+      if (client === undefined) return [];
+      const { models, truncated } = await client.request('listModels', { folders: trainerFolders(app) });
+      isModelListCut = truncated;
+      return modelTree(models);
     },
     draw: drawModel,
+    note: () => (isModelListCut ? 'The folders are too large to be searched completely. There may be more models.' : undefined),
     sentenceOf,
   });
   const devices = createGroupView<DeviceItem>({

@@ -43,8 +43,9 @@ const imports = shipped.flatMap(importsOf);
 const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/engine/control-group.ts': [],
   'trainer/engine/machine.ts': ['trainer/engine/control-group.ts'],
-  'trainer/jobs/free-run-folder.ts': [],
+  'trainer/jobs/free-run-folder.ts': ['trainer/folder-walk.ts'],
   'trainer/process-identity.ts': ['trainer/regular-file.ts'],
+  'trainer/folder-walk.ts': [],
   'trainer/regular-file.ts': [],
   'trainer/run/run-error.ts': ['trainer/regular-file.ts'],
   'trainer/run/run-files.ts': [],
@@ -123,6 +124,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/hub',
   ],
   'trainer/run': [
+    'trainer/folder-walk.ts',
     'trainer/regular-file.ts',
     'trainer/dependency',
     'trainer/adapter',
@@ -142,6 +144,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/process-identity.ts',
   ],
   'trainer/lint': [
+    'trainer/folder-walk.ts',
     'trainer/regular-file.ts',
     'trainer/memory',
     'trainer/adapter',
@@ -158,6 +161,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/worker.ts': ['trainer/run'],
   'trainer/jobs': ['trainer/regular-file.ts', 'trainer/engine'],
   'trainer/rpc': [
+    'trainer/folder-walk.ts',
     'trainer/regular-file.ts',
     'trainer/run',
     'trainer/jobs',
@@ -183,6 +187,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   ],
   // The pure rooms: nothing that opens an engine.
   server: [
+    'trainer/folder-walk.ts',
     'trainer/regular-file.ts',
     'trainer/hub',
     'trainer/graph',
@@ -195,7 +200,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/engine/machine.ts',
     'trainer/settings.ts',
   ],
-  client: ['trainer/regular-file.ts', 'trainer/rpc', 'trainer/run', 'trainer/importance', 'trainer/settings.ts'],
+  client: ['trainer/folder-walk.ts', 'trainer/regular-file.ts', 'trainer/rpc', 'trainer/run', 'trainer/importance', 'trainer/settings.ts'],
   media: ['trainer/selection.ts'],
 };
 

@@ -1,6 +1,6 @@
 /** What a run is called, and the folder it goes to where its recipe names none. */
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { firstNames } from '../folder-walk.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 
 /** Where runs go whose recipe names no folder. */
@@ -28,4 +28,4 @@ export async function freeRunFolder({ recipe, recipeFile, baseDir, taken }: Free
   }
 }
 
-const isEmpty = async (folder: string): Promise<boolean> => (await readdir(folder).catch(() => [])).length === 0;
+const isEmpty = async (folder: string): Promise<boolean> => (await firstNames(folder, 1)).length === 0;

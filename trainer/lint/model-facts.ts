@@ -1,7 +1,8 @@
 /** What is known of a recipe's model from its headers, kept until one of its files changes. */
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
+import { firstNames } from '../folder-walk.ts';
 import { findComplete, repoFolder } from '../hub/hub-cache.ts';
 import { isHubName } from '../hub/hub-download.ts';
 import type { ModelFileError } from '../hub/model-file-error.ts';
@@ -17,6 +18,8 @@ export type ModelFacts =
   | { readonly kind: 'missing'; readonly suggestion?: string }
   | { readonly kind: 'unsupported' | 'unreadable' | 'mismatch'; readonly path: string; readonly reason: string };
 
+/** Entries of a folder that may hold anything, such as one of images. */
+const MAX_LOOKED_AT = 10_000;
 /** A model folder holds tens of files; one with more is looked at only this far. */
 const MAX_FILES = 2000;
 /** Headers of the largest models take tens of megabytes; an editor has few recipes open. */
@@ -67,7 +70,7 @@ export async function fingerprint(file: string): Promise<string | undefined> {
   const found = await stat(file).catch(() => undefined);
   if (found === undefined) return undefined;
   const folder = found.isDirectory() ? file : path.dirname(file);
-  const names = (await readdir(folder).catch(() => [])).filter(name => MODEL_FILES.test(name)).slice(0, MAX_FILES);
+  const names = (await firstNames(folder, MAX_LOOKED_AT)).filter(name => MODEL_FILES.test(name)).slice(0, MAX_FILES);
   const stats = await Promise.all(names.map(name => stat(path.join(folder, name)).catch(() => undefined)));
   return [file, ...names.map((name, i) => `${name}:${stats[i]?.mtimeMs}:${stats[i]?.size}`)].join('\n');
 }
@@ -103,7 +106,7 @@ async function hasParentFolder(name: string, local: string): Promise<boolean> {
 export async function nearbyName(written: string, full: string): Promise<string | undefined> {
   const atHome = path.join(homedir(), written.slice(1));
   if (/^~[/\\]/.test(written) && (await stat(atHome).catch(() => undefined))) return atHome;
-  const names = (await readdir(path.dirname(full)).catch(() => [])).filter(name => !name.startsWith('.')).slice(0, MAX_FILES);
+  const names = (await firstNames(path.dirname(full), MAX_LOOKED_AT)).filter(name => !name.startsWith('.')).slice(0, MAX_FILES);
   const near = didYouMean(path.basename(full), names);
   if (near === undefined) return undefined;
   const cut = Math.max(written.lastIndexOf('/'), written.lastIndexOf('\\'));

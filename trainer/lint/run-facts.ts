@@ -1,6 +1,7 @@
 /** The runs of a recipe that are on the disk: the newest one, and whether its output folder is free. */
-import { readdir, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { firstNames } from '../folder-walk.ts';
 import { RUNS_FOLDER, recipeName } from '../jobs/free-run-folder.ts';
 import { endedBeforeFirstStep, STATE_FILE } from '../run/run-state.ts';
 
@@ -11,6 +12,8 @@ export interface RunFacts {
   readonly output: 'free' | 'run' | 'occupied';
 }
 
+/** Entries of the folder of runs. */
+const MAX_LOOKED_AT = 10_000;
 /** More numbered runs of one recipe than anyone keeps. */
 const MAX_RUNS = 1000;
 
@@ -27,11 +30,11 @@ export async function readRunFacts({ name, outputDir, file, baseDir }: RunFactsP
   if (outputDir !== undefined) {
     const folder = path.resolve(baseDir, outputDir);
     if ((await startedAt(folder)) !== undefined) return { last: folder, output: (await endedBeforeFirstStep(folder)) ? 'free' : 'run' };
-    return { output: (await readdir(folder).catch(() => [])).length === 0 ? 'free' : 'occupied' };
+    return { output: (await firstNames(folder, 1)).length === 0 ? 'free' : 'occupied' };
   }
   const own = recipeName({ name }, file);
   const runs = path.resolve(baseDir, RUNS_FOLDER);
-  const names = (await readdir(runs).catch(() => [])).filter(found => isNumbered(found, own)).slice(0, MAX_RUNS);
+  const names = (await firstNames(runs, MAX_LOOKED_AT)).filter(found => isNumbered(found, own)).slice(0, MAX_RUNS);
   const found = await Promise.all(
     names.map(async found => ({ folder: path.join(runs, found), at: await startedAt(path.join(runs, found)) })),
   );

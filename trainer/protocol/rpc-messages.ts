@@ -106,6 +106,19 @@ export interface RunInfo {
   readonly ageSeconds: number;
 }
 
+export interface RunList {
+  /** Newest first. */
+  readonly runs: readonly RunInfo[];
+  /** The folders are too large to be searched whole: there may be more runs. */
+  readonly truncated: boolean;
+}
+
+export interface ModelList {
+  readonly models: readonly ModelInfo[];
+  /** As of RunList. */
+  readonly truncated: boolean;
+}
+
 export interface ModelInfo {
   /** The name on the hub, or the name of the folder. */
   readonly name: string;
@@ -205,8 +218,8 @@ export const requests = {
   initialize: message<InitializeParams, InitializeResult>('initialize'),
   daemonStatus: message<Nothing, DaemonStatus>('daemon/status'),
   engineStatus: message<Nothing, EngineStatus>('engine/status'),
-  listModels: message<{ readonly folders: readonly string[] }, readonly ModelInfo[]>('models/list'),
-  listRuns: message<{ readonly folders: readonly string[] }, readonly RunInfo[]>('runs/list'),
+  listModels: message<{ readonly folders: readonly string[] }, ModelList>('models/list'),
+  listRuns: message<{ readonly folders: readonly string[] }, RunList>('runs/list'),
   tailRun: message<TailParams, TailResult>('runs/tail'),
   readScores: message<ReadScoresParams, ScoresPage>('scores/read'),
   deleteRun: message<{ readonly runDir: string }, Nothing>('runs/delete'),

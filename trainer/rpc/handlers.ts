@@ -59,7 +59,7 @@ export const handlers: Handlers = {
     freeDiskBytes: freeDiskBytes(cacheDir),
   }),
   listModels: ({ folders }, { cacheDir }) => listModels(cacheDir, folders),
-  listRuns: async ({ folders }) => (await Promise.all(folders.map(listRuns))).flat(),
+  listRuns: ({ folders }) => listRuns(folders),
   tailRun,
   readScores,
   deleteRun: async ({ runDir }, { queue }) => {

@@ -1,35 +1,48 @@
 /** The models at hand: the cache of the hub and folders that a client names; their headers alone are read. */
-import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { FolderWalk, type WalkBudget } from '../folder-walk.ts';
 import { listComplete } from '../hub/hub-cache.ts';
 import { readModelHeaders } from '../hub/open-model.ts';
 import { WEIGHT_FILES } from '../hub/weight-forms.ts';
-import type { ModelInfo } from '../protocol/rpc-messages.ts';
+import type { ModelInfo, ModelList } from '../protocol/rpc-messages.ts';
 import { RUN_FILES } from '../run/run-files.ts';
 import { STATE_FILE } from '../run/run-state.ts';
 
 const isWeights = (name: string): boolean => name.endsWith('.safetensors') || WEIGHT_FILES.includes(name);
 
-/** A model folder lies at most this deep below a folder that a client names. */
-const MAX_DEPTH = 3;
+/** A model folder lies at most three folders below one that a client names. Looking at headers is part of the time. */
+const LIST_BUDGET: WalkBudget = { maxDepth: 3, maxEntries: 200_000, maxMs: 10_000 };
 const MAX_MODELS = 500;
+/** Models whose headers are read at once. */
+const AT_ONCE = 8;
 
-export async function listModels(cacheDir: string, folders: readonly string[]): Promise<ModelInfo[]> {
+export async function listModels(cacheDir: string, folders: readonly string[], budget = LIST_BUDGET): Promise<ModelList> {
   const found: { readonly name: string; readonly path: string; readonly source: ModelInfo['source'] }[] = [];
+  const walk = new FolderWalk(budget);
   for (const model of await listComplete(cacheDir)) found.push({ ...model, source: 'cache' });
-  for (const folder of folders) await search(folder, 0);
-  return Promise.all(found.slice(0, MAX_MODELS).map(describe));
+  for (const folder of folders) await search(folder);
+  if (found.length > MAX_MODELS) walk.cut();
+  const models: ModelInfo[] = [];
+  const waiting = found.slice(0, MAX_MODELS).entries();
+  const work = async (): Promise<void> => {
+    for (const [place, model] of waiting) if (walk.hasTime()) models[place] = await describe(model);
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return { models: models.filter(model => model !== undefined), truncated: walk.truncated };
 
-  async function search(folder: string, depth: number, run?: string): Promise<void> {
-    const inside = await readdir(folder, { withFileTypes: true }).catch(() => []);
-    const files = new Set(inside.filter(entry => !entry.isDirectory()).map(({ name }) => name));
-    if (files.has('config.json') && [...files].some(isWeights)) add(path.basename(folder), folder, run);
-    for (const name of files) if (name.endsWith('.gguf')) add(path.basename(name, '.gguf'), path.join(folder, name), run);
-    const isRun = files.has(STATE_FILE) && files.has(RUN_FILES.recipe);
-    if (depth === MAX_DEPTH || found.length >= MAX_MODELS) return;
-    for (const entry of inside)
-      if (entry.isDirectory() && !entry.name.startsWith('.') && entry.name !== 'node_modules' && entry.name !== RUN_FILES.checkpoints)
-        await search(path.join(folder, entry.name), depth + 1, isRun ? path.basename(folder) : run);
+  async function search(root: string): Promise<void> {
+    /** Folder → the run that it lies in. */
+    const runs = new Map<string, string>();
+    for await (const { path: folder, entries, folders: inside } of walk.below(root)) {
+      const files = new Set(entries.filter(({ name }) => !inside.has(name)).map(({ name }) => name));
+      const run = runs.get(path.dirname(folder));
+      if (files.has('config.json') && [...files].some(isWeights)) add(path.basename(folder), folder, run);
+      for (const name of files) if (name.endsWith('.gguf')) add(path.basename(name, '.gguf'), path.join(folder, name), run);
+      const own = files.has(STATE_FILE) && files.has(RUN_FILES.recipe) ? path.basename(folder) : run;
+      if (own !== undefined) runs.set(folder, own);
+      inside.delete(RUN_FILES.checkpoints);
+      if (found.length > MAX_MODELS) walk.cut();
+    }
   }
 
   function add(name: string, where: string, run: string | undefined): void {

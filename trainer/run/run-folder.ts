@@ -1,6 +1,7 @@
 /** A run folder: its layout, how one is begun, and the list of all runs under a folder. */
-import { mkdir, readdir, rm, rmdir, stat } from 'node:fs/promises';
+import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
+import { FolderWalk, type WalkBudget } from '../folder-walk.ts';
 import { writeTextFile } from '../hub/durable-file.ts';
 import { partialPath } from '../importance/partial-scores.ts';
 import { isRunning } from '../process-identity.ts';
@@ -23,8 +24,10 @@ export const HEATMAP_FILES: readonly string[] = [
   partialPath(RUN_FILES.scores),
 ];
 
-/** Deeper folders are not searched for runs. */
-const MAX_LIST_DEPTH = 3;
+/** Enough for thousands of runs beside a data set; a listing is awaited by a person. */
+const LIST_BUDGET: WalkBudget = { maxDepth: 3, maxEntries: 200_000, maxMs: 5000 };
+/** As many as fit a message and a tree. */
+const MAX_LISTED_RUNS = 10_000;
 
 /**
  * Makes the folder for a new run and takes its lock. What a run has left that did no update is always replaced.
@@ -109,24 +112,24 @@ export async function summarizeRun(runDir: string, now = Date.now()): Promise<Ru
   return { ...state, runDir, state: isActive && !isRunning(state) ? 'interrupted' : state.state, ageSeconds };
 }
 
-/** Runs at or under a folder, newest first. */
-export async function listRuns(root: string): Promise<RunSummary[]> {
-  const found: RunSummary[] = [];
-  await search(root, 0);
-  return found.sort((a, b) => b.startedAt.localeCompare(a.startedAt));
+export interface RunList {
+  /** Newest first. */
+  readonly runs: readonly RunSummary[];
+  /** Not every folder could be looked at within the bounds of a listing. */
+  readonly truncated: boolean;
+}
 
-  async function search(folder: string, depth: number): Promise<void> {
-    const run = await summarizeRun(folder);
-    if (run) found.push(run);
-    if (run || depth === MAX_LIST_DEPTH) return;
-    for (const name of await readdir(folder).catch(() => [])) {
-      if (name.startsWith('.') || name === 'node_modules') continue;
-      const inside = path.join(folder, name);
-      const isFolder = await stat(inside).then(
-        found => found.isDirectory(),
-        () => false,
-      );
-      if (isFolder) await search(inside, depth + 1);
+/** Runs at or under the folders. A run folder is not searched for further runs. */
+export async function listRuns(roots: readonly string[], budget = LIST_BUDGET): Promise<RunList> {
+  const walk = new FolderWalk(budget);
+  const found = new Map<string, RunSummary>();
+  for (const root of roots)
+    for await (const { path: folder, entries, folders } of walk.below(root)) {
+      const run = entries.some(({ name }) => name === STATE_FILE) ? await summarizeRun(folder) : undefined;
+      if (!run) continue;
+      folders.clear();
+      found.set(folder, run);
+      if (found.size >= MAX_LISTED_RUNS) walk.cut();
     }
-  }
+  return { runs: [...found.values()].sort((a, b) => b.startedAt.localeCompare(a.startedAt)), truncated: walk.truncated };
 }

@@ -98,7 +98,7 @@ describe('jobs', () => {
     const ended = await wait('killed');
     expect(ended).toMatchObject({ state: 'failed', failure: { code: 'worker-killed' } });
     expect(ended.resume).toEqual({ runDir: join(task.folder, 'runs', 'spam') });
-    expect((await client.request('listRuns', { folders: [task.folder] }))[0]?.state).toBe('interrupted');
+    expect((await client.request('listRuns', { folders: [task.folder] })).runs[0]?.state).toBe('interrupted');
   });
 
   test('the run goes on, survives its client, is stopped and saved, and deleted', async () => {
@@ -111,7 +111,7 @@ describe('jobs', () => {
     await expect(client.request('deleteRun', { runDir })).rejects.toMatchObject({ code: 'run-busy' });
     await client.request('stopJob', { id: 'goes-on' });
     expect(await wait('goes-on')).toMatchObject({ state: 'stopped', resume: { runDir } });
-    expect((await client.request('listRuns', { folders: [task.folder] }))[0]?.state).toBe('stopped');
+    expect((await client.request('listRuns', { folders: [task.folder] })).runs[0]?.state).toBe('stopped');
     await client.request('deleteRun', { runDir });
     expect(existsSync(runDir)).toBe(false);
     await expect(client.request('deleteRun', { runDir: task.folder })).rejects.toMatchObject({ code: 'run-missing' });
@@ -159,7 +159,7 @@ describe('jobs', () => {
 
   test('status, models and estimate need no job', async () => {
     expect((await client.request('engineStatus', {})).machine.cpu.cores).toBeGreaterThan(0);
-    const models = await client.request('listModels', { folders: [task.folder] });
+    const { models } = await client.request('listModels', { folders: [task.folder] });
     expect(models).toContainEqual(expect.objectContaining({ name: 'model', source: 'folder', family: 'llama' }));
     expect(await client.request('estimate', { recipe: longRecipe() })).toMatchObject({ totalBytes: expect.any(Number) });
     // As a run chooses: the fastest level, and the leanest where nothing fits.

@@ -106,7 +106,7 @@ test('SIGTERM lets a training save, then ends; the next daemon goes on with it',
   const third = await connectToState(stateDir);
   const jobs = await third.request('listJobs', {});
   expect(jobs.find(({ id }) => id === 'on')).toMatchObject({ state: 'failed', failure: { code: 'daemon-ended' }, resume: { runDir } });
-  const [found] = await third.request('listRuns', { folders: [task.folder] });
+  const [found] = (await third.request('listRuns', { folders: [task.folder] })).runs;
   expect(found).toMatchObject({ runDir, state: expect.stringMatching(/^(stopped|interrupted)$/) });
   expect(found?.step).toBeGreaterThan(saved);
   third.close();

@@ -90,12 +90,12 @@ describe('from data to an exported model', () => {
   });
 
   test('the list of runs, and their deletion', async () => {
-    expect(await client.request('listRuns', { folders: [task.folder] })).toMatchObject([{ runDir, state: 'finished' }]);
+    expect((await client.request('listRuns', { folders: [task.folder] })).runs).toMatchObject([{ runDir, state: 'finished' }]);
     writeFileSync(join(runDir, 'notes.md'), 'mine\n');
     await client.request('deleteRun', { runDir });
     // What no run writes is not the run's.
     expect(readdirSync(runDir)).toEqual(['notes.md']);
-    expect(await client.request('listRuns', { folders: [task.folder] })).toEqual([]);
+    expect((await client.request('listRuns', { folders: [task.folder] })).runs).toEqual([]);
     expect(await client.request('tailRun', { runDir, file: 'log', from: 3 })).toMatchObject({ lines: [], rewound: true });
   });
 });

@@ -137,7 +137,7 @@ test('a run of another machine is read through the daemon', async () => {
   const request = async (name: string, params: unknown): Promise<unknown> => {
     asked.push([name, params]);
     return name === 'listRuns'
-      ? [{ runDir: there, name: 'far' }]
+      ? { runs: [{ runDir: there, name: 'far' }], truncated: false }
       : { lines: ['name: far'], next: 1, rewound: false, more: false, version: '1' };
   };
   const source = openRunSource(there, {

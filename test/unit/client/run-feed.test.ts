@@ -14,18 +14,21 @@ function remoteServices(onRequest: (name: string, file: string | undefined) => P
   const request = async (name: string, params: { readonly file?: string; readonly from?: number }): Promise<unknown> => {
     await onRequest(name, params.file);
     if (name === 'listRuns')
-      return [
-        {
-          runDir: RUN,
-          name: 'spam',
-          state: 'running',
-          step: 3,
-          totalSteps: 9,
-          startedAt: '',
-          updatedAt: '2026-01-02T00:00:00Z',
-          ageSeconds: 0,
-        },
-      ];
+      return {
+        truncated: false,
+        runs: [
+          {
+            runDir: RUN,
+            name: 'spam',
+            state: 'running',
+            step: 3,
+            totalSteps: 9,
+            startedAt: '',
+            updatedAt: '2026-01-02T00:00:00Z',
+            ageSeconds: 0,
+          },
+        ],
+      };
     const lines = params.file === 'metrics' ? LINES.slice(params.from) : [];
     return { lines, next: (params.from ?? 0) + lines.length, version: 'one', more: false, rewound: false };
   };

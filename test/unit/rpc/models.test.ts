@@ -14,12 +14,12 @@ test('what was exported into a run is named with it; checkpoints are none', asyn
   for (const name of ['state.json', 'recipe.yaml']) writeFileSync(join(run, name), '');
   for (const where of ['runs/spam/merged', 'runs/spam/checkpoints/step-1', 'runs/spam-merged'])
     cpSync(join(folder, 'model'), join(folder, where), { recursive: true });
-  const models = await listModels(join(folder, 'no-cache'), [folder]);
+  const { models } = await listModels(join(folder, 'no-cache'), [folder]);
   expect(models.map(({ name, source }) => `${source} ${name}`).sort()).toEqual(['folder model', 'folder spam-merged', 'run spam/merged']);
 });
 
 test('folders with files of torch.save are models too', async () => {
-  const models = await listModels(join(folder, 'no-cache'), [join(import.meta.dirname, '..', '..', 'golden')]);
+  const { models } = await listModels(join(folder, 'no-cache'), [join(import.meta.dirname, '..', '..', 'golden')]);
   const found = new Map(models.map(model => [model.name, model]));
   expect(found.get('deberta_torch')).toMatchObject({ family: 'deberta-v2', dtypes: ['F16'] });
   expect(found.get('llama_torch')).toMatchObject({ family: 'llama', dtypes: ['BF16'] });

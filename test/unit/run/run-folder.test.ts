@@ -137,7 +137,7 @@ describe('the list of runs', () => {
     const state = (await summarizeRun(join(folder, 'runs', 'old'))) as object;
     writeFileSync(file, JSON.stringify({ ...state, pid: deadPid(), startTime: undefined }));
     mkdirSync(join(folder, 'runs', 'empty'));
-    const runs = await listRuns(folder);
+    const { runs } = await listRuns([folder]);
     expect(runs.map(({ name, state, step, loss }) => ({ name, state, step, loss }))).toEqual([
       { name: 'new', state: 'running', step: 3, loss: 0.5 },
       { name: 'old', state: 'interrupted', step: 3, loss: 0.5 },
@@ -146,7 +146,7 @@ describe('the list of runs', () => {
   });
 
   test('of a folder that is not there is empty', async () => {
-    expect(await listRuns(join(folder, 'nowhere'))).toEqual([]);
+    expect(await listRuns([join(folder, 'nowhere')])).toEqual({ runs: [], truncated: false });
   });
 });
 

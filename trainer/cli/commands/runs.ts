@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { RUNS_FOLDER } from '../../jobs/free-run-folder.ts';
 import { compact, duration, table } from '../../protocol/format.ts';
-import type { JobRecord, RunInfo } from '../../protocol/rpc-messages.ts';
+import type { JobRecord, RunInfo, RunList } from '../../protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../rpc/connect.ts';
 import { listRuns } from '../../run/run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
@@ -35,19 +35,21 @@ export const addRuns: AddCommand = (program, surroundings) => {
 async function runs(context: CommandContext, dir: string): Promise<CommandResult> {
   const { terminal, cwd, settings } = context;
   const folder = path.resolve(settings.remoteDaemon?.dir ?? cwd, dir);
-  const found = settings.remoteDaemon === undefined ? await listRuns(folder) : await runsElsewhere(context, folder);
+  const { runs: found, truncated } = settings.remoteDaemon === undefined ? await listRuns([folder]) : await runsElsewhere(context, folder);
   terminal.print(
     found.length === 0
       ? `no runs in ${dir}`
       : table([['run', 'state', 'step', 'loss', 'last heard', 'folder'], ...found.map(run => row(run, cwd))]),
   );
-  return { value: { ok: true, runs: found } };
+  if (truncated)
+    terminal.say('warning', `${dir} is too large to be searched completely. There may be more runs: name a folder further down.`);
+  return { value: { ok: true, runs: found, truncated } };
 }
 
-async function runsElsewhere(context: CommandContext, folder: string): Promise<readonly RunInfo[]> {
+async function runsElsewhere(context: CommandContext, folder: string): Promise<RunList> {
   const client = await connectIfRunning(context);
   try {
-    return (await client?.request('listRuns', { folders: [folder] })) ?? [];
+    return (await client?.request('listRuns', { folders: [folder] })) ?? { runs: [], truncated: false };
   } finally {
     client?.close();
   }
