@@ -1,14 +1,16 @@
 /** One configuration of our own side of the benchmark, in a process of its own: prints one JSON line. */
+
+import type { MethodName } from '../trainer/catalog/methods.ts';
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import { fusedSteps } from '../trainer/graph/fusion/plan.ts';
 import { liveness, signatureFlops } from '../trainer/graph/liveness.ts';
 import type { Program, Signature } from '../trainer/graph/program.ts';
 import type { RecomputePolicy } from '../trainer/graph/recompute.ts';
 import { openModel } from '../trainer/hub/open-model.ts';
-import { magnitude } from '../trainer/importance/measure.ts';
+import { magnitude } from '../trainer/importance/row-scores.ts';
 import { resetPeak } from '../trainer/memory/measure.ts';
-import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../trainer/method/method.ts';
-import { methods } from '../trainer/method/methods.ts';
+import { type Attachment, type MethodSettings, trainableCount } from '../trainer/method/method.ts';
+import { attachments } from '../trainer/method/methods.ts';
 import { placeTrained } from '../trainer/method/placement.ts';
 import { targetModules } from '../trainer/method/targets.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
@@ -76,7 +78,7 @@ async function attach(): Promise<Attachment> {
     vera: { projectionKey: 0, dInitial: 0.1 },
     seed: 0,
   };
-  return methods[method].attach(model, settings, selection);
+  return attachments[method](model, settings, selection);
 }
 
 const attachment = placeTrained(await attach(), model, { dtype: request.dtype, quantise: 'none' });

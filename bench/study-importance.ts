@@ -8,12 +8,12 @@ import { rm, writeFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
 import { untouched } from '../trainer/adapter/apply-adapter.ts';
+import { type MeasureName, measureNames, needsData } from '../trainer/catalog/measures.ts';
 import { fusedSteps } from '../trainer/graph/fusion/plan.ts';
 import { liveness } from '../trainer/graph/liveness.ts';
 import type { Program } from '../trainer/graph/program.ts';
 import { elementCount } from '../trainer/graph/types.ts';
 import { importanceProgram, meanGradientSpecs } from '../trainer/importance/importance-program.ts';
-import { type MeasureName, measures, needsData } from '../trainer/importance/measure.ts';
 import { type ImportanceData, scoreModel, sweepsOf } from '../trainer/importance/score-model.ts';
 import { processMemory, resetPeak } from '../trainer/memory/measure.ts';
 import { targetModules } from '../trainer/method/targets.ts';
@@ -63,7 +63,7 @@ const LARGE_SHAPE = { batch: 1, tokens: 512, targets: 8 };
 const TARGETS = { targetModules: ['all-linear'], freeze: [] };
 /** One of each way to come by a score: the others hold what these do. */
 const ofMiddle: readonly Pass[] = ['activation', 'taylor', 'taylor_row'];
-const passes: readonly Pass[] = (Object.keys(measures) as MeasureName[]).filter(needsData);
+const passes: readonly Pass[] = measureNames.filter(needsData);
 const request = JSON.parse(process.argv[2] as string) as Request;
 
 const recipe = recipeOf({

@@ -1,4 +1,5 @@
 /** The text of a new recipe from the answers of the wizard: the settings that one is likely to change, each with its sentence. Pure. */
+import { methodCatalog } from '../trainer/catalog/methods.ts';
 import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import { type Recipe, settings } from '../trainer/protocol/recipe-schema.ts';
 import { type PartialRecipe, stringifyRecipe } from '../trainer/protocol/stringify-recipe.ts';
@@ -54,10 +55,12 @@ export function recipeText({ name, model, task, method, train, maxPositions = Nu
     ...given,
     engine: recipe.engine,
     ...('r' in recipe && recipe.r !== undefined ? { r: recipe.r } : {}),
-    ...(method === 'lora' ? { lora_alpha: recipe.lora_alpha, lora_dropout: recipe.lora_dropout } : {}),
+    ...(methodCatalog[method].lowRank === 'factors' ? { lora_alpha: recipe.lora_alpha, lora_dropout: recipe.lora_dropout } : {}),
     target_modules: recipe.target_modules,
     data: { train: recipe.data.train, format: recipe.data.format },
-    ...(method === 'spsft' ? { importance: { measure: recipe.importance.measure, samples: recipe.importance.samples } } : {}),
+    ...(methodCatalog[method].chooses === 'rows'
+      ? { importance: { measure: recipe.importance.measure, samples: recipe.importance.samples } }
+      : {}),
     ...(isImages ? {} : { max_length: Math.min(recipe.max_length, maxPositions) }),
     per_device_train_batch_size: recipe.per_device_train_batch_size,
     gradient_accumulation_steps: recipe.gradient_accumulation_steps,

@@ -55,7 +55,7 @@ function trainedText({ model, values }: RecipeView): string | undefined {
   try {
     const trainable = trainableCount(attachForEstimate(model.model, values.method, methodSettings(values as Recipe)));
     const all = model.model.parameters.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0);
-    return values.method === 'full' && trainable === all ? percent(1, 0) : shareText(trainable, trainable / all);
+    return trainable === all ? percent(1, 0) : shareText(trainable, trainable / all);
   } catch (error) {
     if (error instanceof TargetError || error instanceof SelectionError) return undefined;
     throw error;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { HostArray } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import type { MeasureName } from '../../trainer/importance/measure.ts';
+import type { MeasureName } from '../../trainer/catalog/measures.ts';
 import { type ImportanceData, scoreModel } from '../../trainer/importance/score-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import type { ClassifierModel, ModuleSpec } from '../../trainer/model/model-spec.ts';

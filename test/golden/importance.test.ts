@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import type { MeasureName } from '../../trainer/importance/measure.ts';
+import type { MeasureName } from '../../trainer/catalog/measures.ts';
 import { scoreModel, sweepsOf } from '../../trainer/importance/score-model.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';

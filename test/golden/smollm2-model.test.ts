@@ -10,7 +10,7 @@ import { LOGITS, logitsProgram } from '../../trainer/generate/decode-program.ts'
 import { openDecoder } from '../../trainer/generate/decoder.ts';
 import { decode } from '../../trainer/generate/generate-text.ts';
 import { type ModelFolder, openModel } from '../../trainer/hub/open-model.ts';
-import { magnitude } from '../../trainer/importance/measure.ts';
+import { magnitude } from '../../trainer/importance/row-scores.ts';
 import { scoreModel } from '../../trainer/importance/score-model.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';

@@ -7,9 +7,10 @@ import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../../trainer/graph/re
 import type { HostArray } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { openSafetensors } from '../../trainer/hub/safetensors-source.ts';
-import { magnitude } from '../../trainer/importance/measure.ts';
-import type { Attachment, MethodName } from '../../trainer/method/method.ts';
-import { methods } from '../../trainer/method/methods.ts';
+import { magnitude } from '../../trainer/importance/row-scores.ts';
+import type { MethodName } from '../../trainer/catalog/methods.ts';
+import type { Attachment } from '../../trainer/method/method.ts';
+import { attachments } from '../../trainer/method/methods.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
@@ -71,7 +72,7 @@ async function losses(engine: Engine, model: CausalModel, attachment: Attachment
 }
 
 function attach(method: MethodName, selection: Selection = new Map()): Attachment {
-  return methods[method].attach(
+  return attachments[method](
     model,
     settingsOf({ loraAlpha: 16, seed: 0 }),
     selection,

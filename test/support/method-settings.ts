@@ -1,9 +1,10 @@
 /** Settings of methods for tests, and a choice of rows or elements that needs no data. */
+
+import { type MethodName, methodCatalog } from '../../trainer/catalog/methods.ts';
 import { selectCoupled } from '../../trainer/dependency/coupling.ts';
 import { elementCount } from '../../trainer/graph/types.ts';
 import { groupsToTrain } from '../../trainer/method/coupled-rows.ts';
-import type { MethodName, MethodSettings } from '../../trainer/method/method.ts';
-import { methods } from '../../trainer/method/methods.ts';
+import type { MethodSettings } from '../../trainer/method/method.ts';
 import { elementBudget } from '../../trainer/method/rosa.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import type { Model } from '../../trainer/model/model-spec.ts';
@@ -26,7 +27,7 @@ export const settingsOf = (changes: Partial<MethodSettings> = {}): MethodSetting
 
 /** Rows and elements scattered over each weight, always the same. */
 export function scattered(model: Model, method: MethodName, settings: MethodSettings): Selection {
-  const { chooses } = methods[method];
+  const { chooses } = methodCatalog[method];
   if (chooses === 'nothing') return new Map();
   const modules = targetModules(model, settings);
   const orderOf = (name: string, count: number) => permutation(count, createRandom(hashSeed(1, name)));

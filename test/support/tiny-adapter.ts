@@ -4,12 +4,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
 import { describeAdapter, writeAdapter } from '../../trainer/adapter/write-adapter.ts';
+import type { MethodName } from '../../trainer/catalog/methods.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import type { HostArray } from '../../trainer/graph/types.ts';
 import { type ModelFolder, openModel } from '../../trainer/hub/open-model.ts';
-import { magnitude } from '../../trainer/importance/measure.ts';
-import type { MethodName, MethodSettings } from '../../trainer/method/method.ts';
-import { methods } from '../../trainer/method/methods.ts';
+import { magnitude } from '../../trainer/importance/row-scores.ts';
+import type { MethodSettings } from '../../trainer/method/method.ts';
+import { attachments } from '../../trainer/method/methods.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
@@ -65,7 +66,7 @@ export async function tinyAdapter({
   const rank = 'r' in budget ? budget.r : 4;
   const settings = settingsOf({ targetModules: targets, budget, rank, loraAlpha: 16, ...changes });
   const selection = method === 'spsft' ? await byMagnitude(folder, targets, budget) : scattered(model, method, settings);
-  const attachment = methods[method].attach(model, settings, selection);
+  const attachment = attachments[method](model, settings, selection);
   const shape = { batch: 1, tokens: 16, targets: 15 };
   const program = trainProgram({
     task: causalTask(model),

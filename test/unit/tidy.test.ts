@@ -37,7 +37,7 @@ function importsOf(file: string): Import[] {
 const imports = shipped.flatMap(importsOf);
 
 /**
- * A room is a folder, or a file that stands by itself: `trainer/x.ts`, or a leaf of another room that is used from far away. Each lists the rooms it may import beside itself and trainer/protocol;
+ * A room is a folder, or a file that stands by itself: `trainer/x.ts`, or a leaf of another room that is used from far away. Each lists the rooms it may import in addition to itself, trainer/catalog and trainer/protocol;
  * a room below is never among those that import it.
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
@@ -50,6 +50,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/run/run-error.ts': ['trainer/regular-file.ts'],
   'trainer/run/run-files.ts': [],
   'trainer/run/run-lock.ts': ['trainer/run/run-error.ts', 'trainer/process-identity.ts'],
+<<<<<<< HEAD
   'trainer/run/run-state.ts': [
     'trainer/regular-file.ts',
     'trainer/run/run-files.ts',
@@ -57,6 +58,10 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/run/run-error.ts',
     'trainer/hub',
   ],
+=======
+  'trainer/run/run-state.ts': ['trainer/run/run-files.ts', 'trainer/process-identity.ts', 'trainer/run/run-error.ts', 'trainer/hub'],
+  'trainer/catalog': [],
+>>>>>>> 92ca3b0 (catalog: methods and measures listed once, asked for by capability)
   'trainer/protocol': [],
   'trainer/random.ts': [],
   'trainer/settings.ts': [],
@@ -204,6 +209,9 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   media: ['trainer/selection.ts'],
 };
 
+/** Pure data that every room may read. */
+const everywhere = ['trainer/catalog', 'trainer/protocol'];
+
 const isIn = (room: string, path: string): boolean => path === room || path.startsWith(`${room}/`);
 const roomOf = (path: string): string => Object.keys(rooms).find(room => isIn(room, path)) ?? `no room of the table (${path})`;
 
@@ -212,7 +220,7 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
     const wrong = imports.filter(({ file, target, ours }) => {
       if (!ours || target.endsWith('package.json')) return false;
       const from = roomOf(file);
-      return ![from, 'trainer/protocol', ...(rooms[from] ?? [])].some(room => isIn(room, target));
+      return ![from, ...everywhere, ...(rooms[from] ?? [])].some(room => isIn(room, target));
     });
     expect(wrong.map(({ file, target }) => `${file} → ${target}`)).toEqual([]);
   });
@@ -240,9 +248,9 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
     expect(packages).toEqual([]);
   });
 
-  test('protocol and media run without node', () => {
+  test('catalog, protocol and media run without node', () => {
     const isNode = (target: string) => target.startsWith('node:') || builtinModules.includes(target);
-    expect(imports.filter(({ file, target }) => /^(trainer\/protocol|media)\//.test(file) && isNode(target))).toEqual([]);
+    expect(imports.filter(({ file, target }) => /^(trainer\/(protocol|catalog)|media)\//.test(file) && isNode(target))).toEqual([]);
   });
 
   test('the graph runs anywhere: it imports nothing from outside', () => {

@@ -1,6 +1,8 @@
 /** The adapter: what a run has trained, in a file of its own beside an unchanged base model. Its words, its file names and its error. */
+
+import type { MethodName } from '../catalog/methods.ts';
 import type { TensorInfo } from '../hub/tensor-source.ts';
-import type { LoraRank, MethodName, VeraShape } from '../method/method.ts';
+import type { LoraRank, VeraShape } from '../method/method.ts';
 import { type ConfigJson, loadModel } from '../model/load-model.ts';
 import type { AnyModel, Problem } from '../model/model-spec.ts';
 import type { Selection } from '../selection.ts';

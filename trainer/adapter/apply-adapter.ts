@@ -1,9 +1,10 @@
 /** Brings an adapter and its base together: weights with what was trained in them, or factors beside them. Nothing is trained any more. */
+import { methodCatalog } from '../catalog/methods.ts';
 import type { HostArray } from '../graph/types.ts';
 import { combine } from '../method/combine.ts';
 import { groupsOf } from '../method/lora.ts';
 import type { Attachment, LoraRank } from '../method/method.ts';
-import { methods } from '../method/methods.ts';
+import { attachments } from '../method/methods.ts';
 import { targetExactly } from '../method/targets.ts';
 import type { Model } from '../model/model-spec.ts';
 import { type WeightSource, withInitial } from '../model/weight-stream.ts';
@@ -65,7 +66,7 @@ async function checkBiases({ dir, description, ...adapter }: Adapter, model: Mod
 /** The modules whose factors are not merged. */
 function modulesBeside(model: Model, { description, tensors }: Adapter): ReadonlySet<string> {
   const { method, lora, vera } = description;
-  if (method === 'dora') return new Set();
+  if (methodCatalog[method].hasMagnitudes) return new Set();
   const modules = model.modules.filter(
     module => (module.kind === 'linear' || module.kind === 'conv') && module.part !== 'head' && groupsOf(module) === 1,
   );
@@ -83,7 +84,7 @@ function besideAttachment(model: Model, { description }: Adapter, beside: Readon
   if (vera) {
     const ofVera = { projectionKey: vera.projectionKey, dInitial: 0 };
     const attached = { ...settings, targetModules: [...beside].map(targetExactly), rank: vera.r, loraAlpha: 1, vera: ofVera };
-    return methods.vera.attach(model, attached, new Map());
+    return attachments.vera(model, attached, new Map());
   }
   // One attachment for each pair of rank and alpha: PEFT's adapters may have several.
   const groups = new Map<string, LoraRank & { modules: string[] }>();
@@ -95,7 +96,7 @@ function besideAttachment(model: Model, { description }: Adapter, beside: Readon
     group.modules.push(module);
   }
   const parts = [...groups.values()].map(({ r, alpha, modules }) =>
-    methods.lora.attach(
+    attachments.lora(
       model,
       { ...settings, targetModules: modules.map(targetExactly), rank: r, loraAlpha: alpha, vera: { projectionKey: 0, dInitial: 0 } },
       new Map(),

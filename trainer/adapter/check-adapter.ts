@@ -1,4 +1,5 @@
 /** Does an adapter belong to this model? Everything in which they disagree, in one error. */
+import { methodCatalog } from '../catalog/methods.ts';
 import { elementCount, sameShape } from '../graph/types.ts';
 import { magnitudeOf } from '../method/dora.ts';
 import type { VeraShape } from '../method/method.ts';
@@ -92,9 +93,9 @@ function expectedTensors(description: AdapterDescription, module: ModuleSpec, pr
     problems.push(...placeMistakes(name, 'element', elements, elementCount(weight.shape)));
     expected.push({ name: weight.name, shape: [elements.length] });
   }
-  if (rank) expected.push(...factorTensors(module, rank, method === 'dora', problems));
-  if (vera && method === 'vera') expected.push(...veraTensors(module, vera, problems));
-  if (method === 'bitfit' && bias) expected.push(bias);
+  if (rank) expected.push(...factorTensors(module, rank, methodCatalog[method].hasMagnitudes, problems));
+  if (vera && methodCatalog[method].lowRank === 'vectors') expected.push(...veraTensors(module, vera, problems));
+  if (methodCatalog[method].trainsBiases && bias) expected.push(bias);
   if (expected.length === 0) problems.push(`${name} is tuned, but it has neither ${MISSING_PARTS}`);
   return expected;
 }

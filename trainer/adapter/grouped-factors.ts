@@ -3,6 +3,7 @@
  * B [out, R / groups, 1, 1] adds up those of one group. Where the filters of each group are zero outside of its own channels, that is our
  * A [r, in / groups, kh, kw] with B [out, r, 1, 1], which belongs to a weight; other filters belong to no weight of a grouped convolution.
  */
+import { methodCatalog } from '../catalog/methods.ts';
 import { type Adapter, AdapterError } from './adapter.ts';
 
 export interface Factors {
@@ -70,7 +71,8 @@ export async function withOwnFactors(adapter: Adapter): Promise<Adapter> {
     if (window.length === 0 || groups === 1) continue;
     if (!Number.isInteger(groups) || channels % groups !== 0 || out % groups !== 0)
       problems.push(`the factors of ${module} have the ranks ${r} and ${ofGroup}, which no number of groups explains`);
-    else if (description.method === 'dora') problems.push(`has DoRA of the grouped convolution ${module}, ${DORA_OF_GROUPS}`);
+    else if (methodCatalog[description.method].hasMagnitudes)
+      problems.push(`has DoRA of the grouped convolution ${module}, ${DORA_OF_GROUPS}`);
     else if (!ownFilters(await read(nameA), r, groups)) problems.push(`${nameA} reads channels of all ${groups} groups, ${NO_WEIGHT}`);
     else {
       own.set(nameA, {

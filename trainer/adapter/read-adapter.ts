@@ -2,11 +2,10 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
+import { type MethodName, methodCatalog, methodNames } from '../catalog/methods.ts';
 import { fileSize } from '../hub/model-config.ts';
 import { openSafetensors } from '../hub/safetensors-source.ts';
 import type { WeightFiles } from '../hub/weight-files.ts';
-import type { MethodName } from '../method/method.ts';
-import { methods } from '../method/methods.ts';
 import { readRegularText } from '../regular-file.ts';
 import type { Selection } from '../selection.ts';
 import {
@@ -56,7 +55,7 @@ const vera = z.strictObject({
 const descriptionSchema = z.object({
   version: z.literal(ADAPTER_VERSION),
   created_by: z.string(),
-  method: z.enum(Object.keys(methods) as [MethodName, ...MethodName[]]),
+  method: z.enum(methodNames as [MethodName, ...MethodName[]]),
   base: z.object({ source: z.string(), revision: z.string(), fingerprint: z.string().optional(), architecture: z.string().optional() }),
   modules: z.array(z.string()),
   rows: z
@@ -122,7 +121,7 @@ async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'e
     rows: new Map(Object.entries(rows).map(([module, indices]) => [module, Int32Array.from(indices)])),
     lora: new Map(Object.entries(lora)),
     vera: shape,
-    whole: whole ?? (method === 'full' || method === 'head' ? modules : []),
+    whole: whole ?? (methodCatalog[method].trainsWhole ? modules : []),
   };
 }
 

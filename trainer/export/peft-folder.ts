@@ -2,12 +2,14 @@
  * The `peft` export: what was tuned as an adapter that PEFT loads. Rows of a linear layer are LoRA exactly: B selects them, A is their
  * change; so are rows of an embedding, of an untied head and of a convolution. Norms and modules trained whole go as modules_to_save.
  */
+
 import { join } from 'node:path';
 import { ADAPTER_WEIGHTS, type AdapterRank } from '../adapter/adapter.ts';
 import { mostUsed } from '../adapter/grouped-factors.ts';
 import { mergedWeights } from '../adapter/merge.ts';
 import { nameInMemory } from '../adapter/peft-names.ts';
 import { PEFT_CONFIG, PEFT_PREFIX, PEFT_SHARED_PREFIX } from '../adapter/read-peft.ts';
+import { methodCatalog } from '../catalog/methods.ts';
 import { writeTextFile } from '../hub/durable-file.ts';
 import { type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
 import { groupsOf } from '../method/lora.ts';
@@ -59,7 +61,9 @@ function planOf(params: PeftParams): Plan {
     );
   const entries = saved.flatMap(module => savedEntries(params, module));
   const savedNames = saved.map(({ name }) => name);
-  return method === 'vera' ? veraPlan(params, factored, entries, savedNames) : loraPlan(params, factored, entries, savedNames);
+  return methodCatalog[method].lowRank === 'vectors'
+    ? veraPlan(params, factored, entries, savedNames)
+    : loraPlan(params, factored, entries, savedNames);
 }
 
 /** Modules whose tuned weights are written as they are: trained whole, or norms. */
@@ -68,14 +72,8 @@ const goesWhole = ({ adapter: { description } }: PeftParams, { name, kind }: Mod
 
 function checkExpressible({ model, adapter: { description, tensors } }: PeftParams): void {
   const { method, rows, whole, elements, lora } = description;
-  if (method === 'full')
-    throw new ExportError('full fine-tuning changed every weight, which no adapter of PEFT expresses: export it as merged');
-  if (method === 'rosa')
-    throw new ExportError(
-      'rosa trained single elements of the weights, which no adapter of PEFT expresses: export it as merged or as adapter',
-    );
-  if (method === 'bitfit')
-    throw new ExportError('bitfit trained biases alone, which PEFT has no adapter for: export it as merged or as adapter');
+  const { noPeft, hasMagnitudes } = methodCatalog[method];
+  if (noPeft !== undefined) throw new ExportError(`PEFT has no adapter for '${method}', which ${noPeft}. Export it as merged`);
   const statistics = model.parameters.filter(({ name, buffer }) => buffer && tensors.has(name));
   if (statistics.length > 0)
     throw new ExportError(
@@ -87,7 +85,7 @@ function checkExpressible({ model, adapter: { description, tensors } }: PeftPara
     if (elements.has(name)) return [`${name} (single elements: the columns of dependencies)`];
     if (name === tied && (rows.has(name) || whole.includes(name)))
       return [`${name} (tied to the output head, which PEFT would leave as it is)`];
-    if (method === 'dora' && groupsOf(module) > 1 && lora.has(name)) return [`${name} (dora of a grouped convolution)`];
+    if (hasMagnitudes && groupsOf(module) > 1 && lora.has(name)) return [`${name} (${method} of a grouped convolution)`];
     return rows.has(name) && kind === 'parameter' ? [`${name} (${kind})`] : [];
   });
   if (wrong.length === 0) return;
@@ -218,7 +216,7 @@ function loraConfig(
     lora_dropout: 0,
     lora_bias: hasBias,
     init_lora_weights: true,
-    use_dora: params.adapter.description.method === 'dora',
+    use_dora: methodCatalog[params.adapter.description.method].hasMagnitudes,
     use_rslora: false,
   };
 }

@@ -1,6 +1,4 @@
 /** From the scores of single classes to one score a row; and when that says nothing. */
-import type { MeasureName } from './measure.ts';
-
 /** The deciles and both ends, which the paper takes the mean of. */
 const QUANTILES = 11;
 
@@ -16,28 +14,27 @@ export function quantile(sorted: Float32Array, share: number): number {
 }
 
 /** (1/11) Σ_{k=0..10} Q_{10k%} of a row's scores over the classes. @param sorted ascending, [classes] */
-function quantilesMean(sorted: Float32Array): number {
+export function quantilesMean(sorted: Float32Array): number {
   let sum = 0;
   for (let k = 0; k < QUANTILES; k++) sum += quantile(sorted, k / (QUANTILES - 1));
   return sum / QUANTILES;
 }
 
-const mean = (sorted: Float32Array): number => sorted.reduce((a, b) => a + b, 0) / sorted.length;
+export const mean = (sorted: Float32Array): number => sorted.reduce((a, b) => a + b, 0) / sorted.length;
 
-const reductions: Readonly<Partial<Record<MeasureName, (sorted: Float32Array) => number>>> = {
-  qm_taylor: quantilesMean,
-  class_max_taylor: sorted => sorted.at(-1) ?? 0,
-  class_mean_taylor: mean,
-};
+export const largest = (sorted: Float32Array): number => sorted.at(-1) ?? 0;
 
 /**
- * One score a row.
+ * One score per row.
+ * @param reduce takes the scores of one row by class, ascending
  * @param classScores non-negative, [classes, rows]; a class without samples is left out
  * @param counts samples of each class
  */
-export function reduceClasses(measure: MeasureName, classScores: Float32Array, counts: readonly number[]): Float32Array {
-  const reduce = reductions[measure];
-  if (!reduce) throw new Error(`${measure} is not made of classes`);
+export function reduceClasses(
+  reduce: (sorted: Float32Array) => number,
+  classScores: Float32Array,
+  counts: readonly number[],
+): Float32Array {
   const rows = classScores.length / counts.length;
   const present = [...counts.keys()].filter(label => (counts[label] as number) > 0);
   return Float32Array.from({ length: rows }, (_, row) =>

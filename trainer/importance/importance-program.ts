@@ -1,4 +1,5 @@
 /** The programs that score rows from data: one pass, in which every batch adds to an accumulator of each module. */
+import { type MeasureName, measureCatalog } from '../catalog/measures.ts';
 import { backward } from '../graph/gradient.ts';
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
@@ -7,8 +8,8 @@ import type { ModuleSpec } from '../model/model-spec.ts';
 import { type ModuleTap, Tracer } from '../model/tracer.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
 import { ImportanceError } from './importance-error.ts';
-import { type MeasureName, measures } from './measure.ts';
-import { elementwise, elementwiseSquared, inputSquares, outputSquares, signedRow, taylorRow, taylorSamples } from './row-forms.ts';
+import { type GradientMeasure, type InputMeasure, measures, measuresOfAnyWeight, type OutputMeasure } from './measures.ts';
+import { signedRow, taylorRow, taylorSamples } from './row-forms.ts';
 
 export interface ImportanceProgramParams {
   readonly measure: MeasureName;
@@ -26,11 +27,13 @@ export const scoreSignature = (shape: BatchShape, sweep = 0): string => `score/$
 /** Turns the mean gradients of a sweep into scores and clears them for the next. */
 export const reduceSignature = (sweep: number): string => `reduce/${sweep}`;
 
-/** What is summed up over the batches for a module: [rows], or [inputs] (wanda), or [classes, rows]. */
+/** What is summed up over the batches for a module: [rows], or [inputs], or [classes, rows], as the measure says. */
 export function accumulator({ measure, classes }: Pick<ImportanceProgramParams, 'measure' | 'classes'>, module: ModuleSpec): VariableSpec {
   const rows = module.weight.shape[0] as number;
-  const shape = measures[measure].classWise ? [classes, rows] : measure === 'wanda' ? [inputsOf(module)] : [rows];
-  return { name: `${module.name}.score`, shape, dtype: 'float32' };
+  const how = measures[measure];
+  const perInput = how.needs === 'inputs' && how.sums === 'inputs';
+  const perClass = measureCatalog[measure].byClass ? [classes, rows] : [rows];
+  return { name: `${module.name}.score`, shape: perInput ? [inputsOf(module)] : perClass, dtype: 'float32' };
 }
 
 /** What a row of a module reads; a norm or an embedding has one input a row. */
@@ -44,14 +47,22 @@ function inputsOf(module: ModuleSpec): number {
 /** A program whose signatures add one batch each; the accumulators are read by their names. @throws ImportanceError */
 export function importanceProgram(params: ImportanceProgramParams): Program {
   if (params.sweeps.length > 0) return exactProgram(params);
-  const trace = { inputs: traceInputs, outputs: traceOutputs, gradients: traceGradients }[neededPass(params.measure)];
-  return assemble(Object.fromEntries(params.shapes.map(shape => [scoreSignature(shape), trace(params, shape)])));
+  return assemble(Object.fromEntries(params.shapes.map(shape => [scoreSignature(shape), traceScores(params, shape)])));
 }
 
-function neededPass(measure: MeasureName): 'inputs' | 'outputs' | 'gradients' {
-  const { needs } = measures[measure];
-  if (needs === 'nothing' || needs === 'weights') throw new Error(`${measure} looks at no data`);
-  return needs;
+function traceScores(params: ImportanceProgramParams, shape: BatchShape): Traced {
+  const measure = measures[params.measure];
+  switch (measure.needs) {
+    case 'inputs':
+      return traceInputs(params, shape, measure);
+    case 'outputs':
+      return traceOutputs(params, shape, measure);
+    case 'gradients':
+      return traceGradients(params, shape, measure);
+    case 'nothing':
+    case 'weights':
+      throw new Error(`${params.measure} looks at no data`);
+  }
 }
 
 const weightOf = (graph: Graph, module: ModuleSpec): Node => graph.read({ ...module.weight, dtype: 'float32' });
@@ -62,16 +73,15 @@ function addTo(graph: Graph, variable: VariableSpec, value: Node): Node {
 }
 
 /** Forward only: squares of what goes in or comes out. Feeds `present` [batch, tokens]: 1 where there is a token of a sample. */
-function traceInputs(params: ImportanceProgramParams, shape: BatchShape): Traced {
+function traceInputs(params: ImportanceProgramParams, shape: BatchShape, { add }: InputMeasure): Traced {
   const graph = new Graph();
   const { batch, tokens } = shape;
   const presence = { batch, tokens, present: graph.feed('present', [batch, tokens]) };
-  const squares = params.measure === 'wanda' ? inputSquares : outputSquares;
   const wanted = new Set(params.modules.map(({ name }) => name));
   const effects: Node[] = [];
   // Taken where the layer is, so that an activation goes as soon as the model has no more use for it.
   const onTap = (module: ModuleSpec, tap: ModuleTap): void => {
-    if (wanted.has(module.name)) effects.push(addTo(graph, accumulator(params, module), squares(graph, module, tap, presence)));
+    if (wanted.has(module.name)) effects.push(addTo(graph, accumulator(params, module), add(graph, module, tap, presence)));
   };
   const tracer = new Tracer({ graph, onTap });
   const readByLoss = new Set<string>();
@@ -88,7 +98,7 @@ function tapOf({ measure }: ImportanceProgramParams, tracer: Tracer, module: Mod
   const tap = tracer.taps.get(module.name);
   if (tap && !readByLoss.has(module.weight.name)) return tap;
   throw new ImportanceError(
-    `the measure '${measure}' looks at what passes through a layer, and ${module.name} is read ${readByLoss.has(module.weight.name) ? 'by the loss itself' : 'as it is'}; leave it out of target_modules, or take 'taylor' or 'taylor_row'`,
+    `the measure '${measure}' looks at what passes through a layer, and ${module.name} is read ${readByLoss.has(module.weight.name) ? 'by the loss itself' : 'as it is'}; leave it out of target_modules, or use one of ${measuresOfAnyWeight.join(', ')}`,
   );
 }
 
@@ -123,12 +133,12 @@ function traceBackward(
 }
 
 /**
- * From outputs and their gradients. The class-wise measures and `fisher` feed `sampleWeights` [batch], what a sample's sum of losses is
- * multiplied by, and the class-wise ones `sampleClasses` int32 [batch], −1 where there is no sample.
+ * From outputs and their gradients. Measures of samples and classes feed `sampleWeights` [batch], what a sample's sum of losses is
+ * multiplied by, and those of classes `sampleClasses` int32 [batch], −1 where there is no sample.
  */
-function traceOutputs(params: ImportanceProgramParams, shape: BatchShape): Traced {
+function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measure: OutputMeasure): Traced {
   // The loss reads the head of a language model itself, and a class token is added as it is: the whole gradient stands in for a tap.
-  const takesWhole = params.measure === 'taylor_row';
+  const takesWhole = measure.of === 'batch';
   return traceBackward(params, shape, takesWhole ? params.modules : [], (graph, tracer, readByLoss) => {
     const hasTap = ({ name, weight }: ModuleSpec) => tracer.taps.has(name) && !readByLoss.has(weight.name);
     const direct = takesWhole ? params.modules.filter(module => !hasTap(module)) : [];
@@ -141,7 +151,9 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape): Trace
       onReady: (node, gradient, value) => {
         const module = (outputs.get(node) ?? weights.get(node)) as ModuleSpec;
         const tap = taps.get(module);
-        const added = tap ? addedByOutputs(params, shape, graph, module, tap, value(node), gradient) : signedRow(graph, node, gradient);
+        const added = tap
+          ? addedByOutputs(params, shape, measure, graph, module, tap, value(node), gradient)
+          : signedRow(graph, node, gradient);
         return addTo(graph, accumulator(params, module), added);
       },
     };
@@ -149,31 +161,29 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape): Trace
 }
 
 function addedByOutputs(
-  { measure, classes }: ImportanceProgramParams,
+  { classes }: ImportanceProgramParams,
   { batch }: BatchShape,
+  measure: OutputMeasure,
   graph: Graph,
   module: ModuleSpec,
   tap: ModuleTap,
   y: Node,
   dy: Node,
 ): Node {
-  if (measure === 'taylor_row') return taylorRow(graph, module, tap, y, dy);
+  if (measure.of === 'batch') return taylorRow(graph, module, tap, y, dy);
   const weights = graph.reshape(graph.feed('sampleWeights', [batch]), [batch, 1]);
   const samples = graph.mul(taylorSamples(graph, module, tap, y, dy, batch), weights);
-  if (measure === 'fisher') return graph.sum(graph.square(samples), [0]);
+  if (measure.of === 'samples') return graph.sum(graph.square(samples), [0]);
   return graph.segmentSum(samples, graph.feed('sampleClasses', [batch], 'int32'), classes);
 }
 
-const reduceGradient = ({ measure }: ImportanceProgramParams) => (measure === 'taylor' ? elementwise : elementwiseSquared);
-
 /** From the gradient of each batch; that of one layer is alive at a time, and only until its score is taken. */
-const traceGradients = (params: ImportanceProgramParams, shape: BatchShape): Traced =>
+const traceGradients = (params: ImportanceProgramParams, shape: BatchShape, { reduce }: GradientMeasure): Traced =>
   traceBackward(params, shape, params.modules, graph => {
     const weights = new Map(params.modules.map(module => [weightOf(graph, module), module]));
     return {
       wanted: [...weights.keys()],
-      onReady: (weight, gradient) =>
-        addTo(graph, accumulator(params, weights.get(weight) as ModuleSpec), reduceGradient(params)(graph, weight, gradient)),
+      onReady: (weight, gradient) => addTo(graph, accumulator(params, weights.get(weight) as ModuleSpec), reduce(graph, weight, gradient)),
     };
   });
 
@@ -196,6 +206,8 @@ export const meanGradientSpecs = (sweeps: readonly (readonly ModuleSpec[])[]): V
 
 /** From the exact mean gradient: each sweep over the data adds up the gradients of its modules, then scores them. */
 function exactProgram(params: ImportanceProgramParams): Program {
+  const measure = measures[params.measure];
+  if (measure.needs !== 'gradients') throw new Error(`${params.measure} has no mean gradient`);
   const traces: Record<string, Traced> = {};
   params.sweeps.forEach((sweep, i) => {
     const sums = meanGradients(sweep);
@@ -207,17 +219,17 @@ function exactProgram(params: ImportanceProgramParams): Program {
           onReady: (weight, gradient) => addTo(graph, sums.get(weights.get(weight) as ModuleSpec) as VariableSpec, gradient),
         };
       });
-    traces[reduceSignature(i)] = traceReduce(params, sums);
+    traces[reduceSignature(i)] = traceReduce(params, measure, sums);
   });
   return assemble(traces);
 }
 
-function traceReduce(params: ImportanceProgramParams, sums: ReadonlyMap<ModuleSpec, VariableSpec>): Traced {
+function traceReduce(params: ImportanceProgramParams, { reduce }: GradientMeasure, sums: ReadonlyMap<ModuleSpec, VariableSpec>): Traced {
   const graph = new Graph();
   const effects = [...sums].flatMap(([module, sum]) => {
     const score = accumulator(params, module);
     graph.declare(score);
-    const value = reduceGradient(params)(graph, weightOf(graph, module), graph.read(sum));
+    const value = reduce(graph, weightOf(graph, module), graph.read(sum));
     return [graph.assign(score.name, value), graph.assign(sum.name, graph.zeros(sum.shape))];
   });
   return { graph, outputs: { done: graph.scalar(1) }, effects };

@@ -72,7 +72,7 @@ function bySample(
   const own = (x.shape[0] as number) - shared;
   if (own <= 0 || own % batch !== 0)
     throw new ImportanceError(
-      `${module.name} is the same for all samples, so it has no score of a single sample or class; leave it out of target_modules, or take the measure 'taylor'`,
+      `${module.name} is the same for all samples, so it has no score of a single sample or class; leave it out of target_modules, or use a measure of whole gradients (taylor)`,
     );
   return { x: graph.sliceAxis(x, 0, 0, own), perSample: own / batch };
 }

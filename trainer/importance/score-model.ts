@@ -1,10 +1,10 @@
 /** Scores every row of the targeted modules by one measure. */
+import { type MeasureName, measureCatalog, measureWithoutData, measureWithoutLabels } from '../catalog/measures.ts';
 import type { Engine, Session, VariableData } from '../engine/engine.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Model, ModuleSpec } from '../model/model-spec.ts';
 import { type WeightSource, weightStream, withInitial } from '../model/weight-stream.ts';
-import { sampleWiseMeasures } from '../protocol/recipe/model-settings.ts';
 import type { Scores } from '../selection.ts';
 import { type Batch, type BatchSource, epochBatches } from '../train/data/batches.ts';
 import type { Task } from '../train/task.ts';
@@ -18,7 +18,7 @@ import {
   reduceSignature,
   scoreSignature,
 } from './importance-program.ts';
-import { type MeasureName, magnitude, measures, needsData, randomScores, wanda } from './measure.ts';
+import { measures, type WeightMeasure } from './measures.ts';
 import type { PartialScores } from './partial-scores.ts';
 import { sampleFeeds } from './sample-feeds.ts';
 
@@ -102,18 +102,18 @@ const SHOW_SHARE = 0.03;
 export async function scoreModel(given: ScoreModelParams): Promise<ModelScores> {
   const params = { ...given, weights: withInitial(given.model, given.weights) };
   const { measure, modules, seed } = params;
-  if (measure === 'magnitude') return scoreWeights(params);
-  if (needsData(measure)) return scoreData(params);
-  return { scores: new Map(modules.map(module => [module.name, randomScores(module.name, module.weight.shape[0] as number, seed)])) };
+  const how = measures[measure];
+  if (how.needs === 'nothing') return { scores: new Map(modules.map(module => [module.name, how.score(module, seed)])) };
+  return how.needs === 'weights' ? scoreWeights(params, how) : scoreData(params);
 }
 
-async function scoreWeights(params: ScoreModelParams): Promise<ModelScores> {
+async function scoreWeights(params: ScoreModelParams, { score }: WeightMeasure): Promise<ModelScores> {
   const { modules, weights } = params;
   const scores = new Map<string, Float32Array>();
   params.onProgress?.(0, modules.length, 'layers');
   for (const module of modules) {
     checkCancelled(params);
-    scores.set(module.name, magnitude(await weights.readFloat32(module.weight.name), module.weight.shape[0] as number));
+    scores.set(module.name, score(await weights.readFloat32(module.weight.name), module.weight.shape[0] as number));
     params.onProgress?.(scores.size, modules.length, 'layers');
     if (params.partial?.isDue()) await params.partial.save(scores);
   }
@@ -122,9 +122,9 @@ async function scoreWeights(params: ScoreModelParams): Promise<ModelScores> {
 
 async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
   const { measure, data, modules } = params;
-  if (!data) throw new ImportanceError(`the measure '${measure}' needs data: give data.train, or take the measure 'magnitude'`);
-  if (measures[measure].classWise) checkClasses(measure, data.classes);
-  if (sampleWiseMeasures.has(measure) && data.source.plan.rows.some(({ sequences }) => sequences.length > 1))
+  if (!data) throw new ImportanceError(`the measure '${measure}' needs data: give data.train, or use the measure '${measureWithoutData}'`);
+  if (measureCatalog[measure].byClass) checkClasses(measure, data.classes);
+  if (measureCatalog[measure].perSample && data.source.plan.rows.some(({ sequences }) => sequences.length > 1))
     throw new ImportanceError(`the measure '${measure}' looks at samples one by one, so they can't share a row; set packing: false`);
   const program: ImportanceProgramParams = {
     measure,
@@ -150,11 +150,11 @@ async function scoreData(params: ScoreModelParams): Promise<ModelScores> {
 function checkClasses(measure: MeasureName, classes: ClassesOfSamples | undefined): void {
   const needed = `the measure '${measure}' compares classes, so its samples need labels of at least two classes`;
   if (!classes || classes.names.length === 0)
-    throw new ImportanceError(`${needed}; this data has none: give text and label, or take the measure 'taylor_row'`);
+    throw new ImportanceError(`${needed}; this data has none: give text and label, or use the measure '${measureWithoutLabels}'`);
   const present = classes.names.filter((_, label) => (classes.counts[label] ?? 0) > 0);
   if (present.length < 2)
     throw new ImportanceError(
-      `${needed}; all that it looks at are '${present[0] ?? 'unlabelled'}': raise importance.samples, or take 'taylor_row'`,
+      `${needed}; all that it looks at are '${present[0] ?? 'unlabelled'}': raise importance.samples, or use '${measureWithoutLabels}'`,
     );
 }
 
@@ -219,7 +219,7 @@ async function runBatches(
 }
 
 function feedsOf(measure: MeasureName, data: ImportanceData, batch: Batch, targets: number): Record<string, HostArray> {
-  return { ...batch.feeds(sampleWiseMeasures.has(measure) ? 1 : targets), ...sampleFeeds(batch, data.classes?.of) };
+  return { ...batch.feeds(measureCatalog[measure].perSample ? 1 : targets), ...sampleFeeds(batch, data.classes?.of) };
 }
 
 async function readSums(
@@ -238,34 +238,24 @@ async function finish(
   { classes, source }: ImportanceData,
   sums: ReadonlyMap<string, Float32Array>,
 ): Promise<ModelScores> {
+  const how = measures[measure];
   const scores = new Map<string, Float32Array>();
   const classScores = new Map<string, Float32Array>();
   const samples = source.plan.rows.reduce((sum, row) => sum + row.sequences.length, 0);
   for (const module of modules) {
     const sum = sums.get(module.name);
     if (!sum) continue;
-    if (classes && measures[measure].classWise) {
+    if (classes && how.needs === 'outputs' && how.of === 'classes') {
       const rows = module.weight.shape[0] as number;
       // From the sum over a class to its mean.
       const means = sum.map((value, i) => Math.abs(value) / Math.max(1, classes.counts[Math.floor(i / rows)] as number));
       classScores.set(module.name, means);
-      scores.set(module.name, reduceClasses(measure, means, classes.counts));
-    } else if (measure === 'wanda') scores.set(module.name, await wandaOf(module, weights, sum));
-    else if (measure === 'activation') scores.set(module.name, sum.map(Math.sqrt));
-    else scores.set(module.name, measure === 'fisher' ? sum.map(value => value / samples) : sum.map(Math.abs));
+      scores.set(module.name, reduceClasses(how.reduce, means, classes.counts));
+    } else if (how.needs === 'inputs') scores.set(module.name, await how.finish(module, sum, weights));
+    else scores.set(module.name, how.needs === 'outputs' && how.of === 'samples' ? sum.map(value => value / samples) : sum.map(Math.abs));
   }
   const { names = [], counts = [] } = classes ?? {};
-  return measures[measure].classWise ? { scores, classes: { names, counts, scores: classScores } } : { scores };
-}
-
-/** A norm's squares hold its scale already. */
-async function wandaOf(module: ModuleSpec, weights: WeightSource, squares: Float32Array): Promise<Float32Array> {
-  if (module.kind === 'norm') return squares.map(Math.sqrt);
-  const weight = await weights.readFloat32(module.weight.name);
-  if (module.kind !== 'embedding') return wanda(weight, module.weight.shape, squares);
-  const [rows = 1, width = 1] = module.weight.shape;
-  const sizes = wanda(weight, [rows, width], new Float32Array(width).fill(1));
-  return sizes.map((size, row) => size * Math.sqrt(squares[row] as number));
+  return measureCatalog[measure].byClass ? { scores, classes: { names, counts, scores: classScores } } : { scores };
 }
 
 /** Cuts the modules, last first as the backward pass meets them, into groups whose mean gradients fit. */

@@ -1,6 +1,8 @@
 /** What is known of a recipe's data files: whether they are there, the columns, and the first sample that can't be used. */
+
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { measureCatalog } from '../catalog/measures.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { DataError } from '../train/data/data-error.ts';
 import { checkSameFormat, detectFormat, renameColumns } from '../train/data/detect-format.ts';
@@ -47,7 +49,9 @@ type Asked = Pick<Recipe, 'data' | 'task' | 'importance'>;
 
 /** What is shown of labels: whether there are two of a classifier's, and whether a measure over classes has enough of each. */
 const needsLabels = ({ task, importance }: Asked): boolean =>
-  task === 'sequence_classification' || task === 'image_classification' || (task === 'causal_lm' && importance.measure === 'qm_taylor');
+  task === 'sequence_classification' ||
+  task === 'image_classification' ||
+  (task === 'causal_lm' && measureCatalog[importance.measure].needsBalancedLabels);
 
 export class DataCache {
   readonly #entries = new Map<string, Promise<DataFact>>();

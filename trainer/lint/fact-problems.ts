@@ -1,5 +1,7 @@
 /** What is wrong with a recipe beside its model, its data and this machine. Pure: the facts are given. */
 
+import { measureCatalog, measureWithoutLabels } from '../catalog/measures.ts';
+import { methodCatalog } from '../catalog/methods.ts';
 import { attachForEstimate } from '../memory/planned-program.ts';
 import type { RecipeEstimate } from '../memory/predict.ts';
 import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../method/targets.ts';
@@ -9,7 +11,6 @@ import { didYouMean } from '../protocol/did-you-mean.ts';
 import { byteSize } from '../protocol/format.ts';
 import type { Severity, Suggestion } from '../protocol/problem.ts';
 import { follow, START } from '../protocol/recipe/located.ts';
-import { loraMethods, rankMethods, rowMethods } from '../protocol/recipe/method-kinds.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { SelectionError } from '../selection.ts';
 import { methodSettings } from '../train/recipe-settings.ts';
@@ -158,7 +159,7 @@ function* targetProblems(model: AnyModel, values: RecipeView['values']): Generat
   if (idle.length > 0) return;
   const { target_modules: targetModules, freeze, method } = values;
   // A method that trains the head or the biases alone asks for no targets: what it needs is told below.
-  const modules = methodsWithTargets.has(method) ? matches(model, { targetModules, freeze }) : [];
+  const modules = methodCatalog[method].targets === 'required' ? matches(model, { targetModules, freeze }) : [];
   if (modules === undefined) {
     const message = `nothing is left to train: freeze [${freeze.join(', ')}] covers every target`;
     yield { code: 'nothing-to-train', path: ['freeze'], message };
@@ -170,7 +171,6 @@ function* targetProblems(model: AnyModel, values: RecipeView['values']): Generat
   if (reason !== undefined) yield { code: 'nothing-to-train', path: ['method'], message: reason };
 }
 
-const methodsWithTargets: ReadonlySet<string> = new Set(['spsft', 'full', ...rankMethods]);
 /** Stand for modules whose names differ from model to model. */
 const WORDS = { target_modules: ['all-linear'], modules_to_save: ['all-linear', 'head'] } as const;
 
@@ -187,8 +187,9 @@ function* unmatched(model: Model, setting: 'target_modules' | 'modules_to_save',
 
 function* rankProblems(modules: readonly ModuleSpec[], values: RecipeView['values']): Generator<Report> {
   const { method, r, ratio } = values;
-  const isRank = loraMethods.has(method);
-  if (r === undefined || !(isRank || (method === 'spsft' && ratio === undefined))) return;
+  const { lowRank, r: counted } = methodCatalog[method];
+  const isRank = lowRank === 'factors';
+  if (r === undefined || !(isRank || (counted?.counts === 'rows' && ratio === undefined))) return;
   const { budget, dependencies } = methodSettings(values as Recipe);
   const wanted = !isRank && 'r' in budget ? budget.r : r;
   const limits = modules.map(({ name, weight: { shape } }) => ({ name, most: isRank ? mostRank(shape) : (shape[0] ?? 0) }));
@@ -263,10 +264,16 @@ function* labelProblems({ data, values }: RecipeView): Generator<Report> {
     new Set(values.data.labels.length > 0 ? values.data.labels : Object.keys(counts)),
   );
   const { measure, scores } = values.importance;
-  const isMeasured = rowMethods.has(values.method) && measure === 'qm_taylor' && scores === undefined;
+  const isMeasured = methodCatalog[values.method].chooses === 'rows' && measureCatalog[measure].needsBalancedLabels && scores === undefined;
   const problem = isMeasured ? classBalanceProblem(counts) : undefined;
   if (problem !== undefined)
-    yield { code: 'labels-for-measure', severity: 'warning', path: ['importance', 'measure'], message: problem, replaceBy: 'taylor_row' };
+    yield {
+      code: 'labels-for-measure',
+      severity: 'warning',
+      path: ['importance', 'measure'],
+      message: problem,
+      replaceBy: measureWithoutLabels,
+    };
 }
 
 /** Held-out labels that no training sample has: a classifier has no output for them. */

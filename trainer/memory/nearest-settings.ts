@@ -1,43 +1,33 @@
 /** Methods beside each other: the settings at which one trains about as many numbers as another. */
-import { type MethodName, type MethodSettings, trainableCount } from '../method/method.ts';
-import { methods } from '../method/methods.ts';
+import { type MethodName, methodCatalog } from '../catalog/methods.ts';
+import { type MethodSettings, trainableCount } from '../method/method.ts';
+import { attachments } from '../method/methods.ts';
 import { firstElements } from '../method/rosa.ts';
 import { targetModules } from '../method/targets.ts';
 import type { Model } from '../model/model-spec.ts';
+import { settings } from '../protocol/recipe-schema.ts';
 import type { Budget } from '../selection.ts';
 import { firstRows } from '../selection.ts';
 
-/** Shares of rows and elements of the methods that have both a product and something beside it: their defaults. */
-const BESIDE = { ratio: 0.02, sparseRatio: 0.006 } as const;
-
-/** VeRA's rank hardly changes its number of trained parameters: its default. */
-const VERA_RANK = 256;
+/** The default share of elements of a method that trains elements in addition to its low-rank product. */
+const SPARSE_RATIO = settings.sparse_ratio?.fixedDefault as number;
 
 /**
  * The settings of a method whose trained parameters come nearest to `trainable`: the rank, or rows a layer, at least 1 and at most what
  * the smallest layer has. Methods without such a number keep the settings.
  */
 export function nearestSettings(model: Model, method: MethodName, like: MethodSettings, trainable: number): MethodSettings {
-  switch (method) {
-    case 'full':
-    case 'head':
-    case 'bitfit':
-      return like;
-    case 'vera':
-      return { ...like, rank: VERA_RANK };
-    case 'spsft': {
-      const at = (r: number): MethodSettings => ({ ...like, budget: { r } });
-      return at(nearest(model, method, at, trainable, mostRows(model, like)));
-    }
-    case 'lora':
-    case 'dora':
-    case 'rosa':
-    case 'spsft+lora': {
-      const budget: Budget = method === 'spsft+lora' && !('ratio' in like.budget) ? { ratio: BESIDE.ratio } : like.budget;
-      const at = (rank: number): MethodSettings => ({ ...like, budget, sparseRatio: like.sparseRatio || BESIDE.sparseRatio, rank });
-      return at(nearest(model, method, at, trainable, mostRank(model, like)));
-    }
+  const { r, ratio, lowRank } = methodCatalog[method];
+  if (r === undefined) return like;
+  // The rank hardly changes the number of trained vectors.
+  if (lowRank === 'vectors') return { ...like, rank: r.fallback };
+  if (r.counts === 'rows') {
+    const at = (rows: number): MethodSettings => ({ ...like, budget: { r: rows } });
+    return at(nearest(model, method, at, trainable, mostRows(model, like)));
   }
+  const budget: Budget = ratio !== undefined && !('ratio' in like.budget) ? { ratio } : like.budget;
+  const at = (rank: number): MethodSettings => ({ ...like, budget, sparseRatio: like.sparseRatio || SPARSE_RATIO, rank });
+  return at(nearest(model, method, at, trainable, mostRank(model, like)));
 }
 
 /** The count is linear in the rank: two points tell the line. */
@@ -49,7 +39,8 @@ function nearest(model: Model, method: MethodName, at: (r: number) => MethodSett
 
 function countOf(model: Model, method: MethodName, settings: MethodSettings): number {
   const modules = targetModules(model, settings);
-  const { attach, chooses } = methods[method];
+  const attach = attachments[method];
+  const { chooses } = methodCatalog[method];
   const selection =
     chooses === 'rows'
       ? firstRows(modules, settings.budget)

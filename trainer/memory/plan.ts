@@ -1,6 +1,6 @@
 /** Settings of a recipe that fit into the free memory, fastest first: batch and accumulation, recomputation, rank. */
+import { methodCatalog } from '../catalog/methods.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
-import { methods } from '../method/methods.ts';
 import { type Recipe, settings } from '../protocol/recipe-schema.ts';
 import { type EstimateParams, estimateRecipe, type LevelEstimate, type RecipeEstimate } from './predict.ts';
 
@@ -92,7 +92,7 @@ function batchSizes(own: number, steps: number): number[] {
 function lowerRanks(params: EstimateParams): PlanOption[] {
   const { recipe } = params;
   const { r } = recipe;
-  if (r === undefined || !(methods[recipe.method].hasRank || methods[recipe.method].chooses === 'rows')) return [];
+  if (r === undefined || !(methodCatalog[recipe.method].lowRank !== 'none' || methodCatalog[recipe.method].chooses === 'rows')) return [];
   const ranks = new Set(RANK_SHARES.map(share => Math.max(1, Math.floor(r * share))));
   return [...ranks].flatMap(rank =>
     optionsOf({ ...params, recipe: { ...recipe, r: rank } }).map(option => ({
@@ -130,6 +130,6 @@ export function describeNothingFits({ usableBytes, least }: MemoryPlanning, reci
   const shorter = least.activationBytes > least.totalBytes - usableBytes;
   const how = shorter
     ? `Lower max_length (${recipe.max_length}): activations are ${megabytes(least.activationBytes)} of it`
-    : `Weights, optimizer and engine alone take ${megabytes(held)}: take a smaller model${recipe.method === 'full' ? ', or a method that trains less (spsft, lora)' : ''}`;
+    : `Weights, optimizer and engine alone take ${megabytes(held)}: take a smaller model${methodCatalog[recipe.method].trainsWhole && methodCatalog[recipe.method].targets === 'required' ? ', or a method that trains less (spsft, lora)' : ''}`;
   return `nothing fits into ${megabytes(usableBytes)}: the least is ${megabytes(least.totalBytes)}, with a batch of ${least.batch} and recompute: ${least.recompute}. ${how}`;
 }

@@ -1,8 +1,10 @@
 /** The programs of a run as they follow from its recipe and its model alone: what is estimated, and what the benchmark measures. */
+
+import { type MethodName, methodCatalog } from '../catalog/methods.ts';
 import type { Program } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
-import { type Attachment, type MethodName, type MethodSettings, withBatchNorm } from '../method/method.ts';
-import { methods } from '../method/methods.ts';
+import { type Attachment, type MethodSettings, withBatchNorm } from '../method/method.ts';
+import { attachments } from '../method/methods.ts';
 import { placeTrained } from '../method/placement.ts';
 import { firstElements } from '../method/rosa.ts';
 import { targetModules } from '../method/targets.ts';
@@ -17,7 +19,8 @@ import { type TrainProgramParams, trainProgram } from '../train/train-program.ts
 
 /** Attaches a method as a run would; which rows it trains makes no difference to the memory. */
 export function attachForEstimate(model: AnyModel, method: MethodName, settings: MethodSettings): Attachment {
-  const { attach, chooses } = methods[method];
+  const attach = attachments[method];
+  const { chooses } = methodCatalog[method];
   switch (chooses) {
     case 'rows':
       return attach(model, settings, firstRows(targetModules(model, settings), settings.budget));

@@ -1,9 +1,10 @@
 /** The memory of a run from its recipe and the headers of its model: the very programs that would run, and no weight loaded. */
+
+import { type MethodName, methodCatalog, methodNames } from '../catalog/methods.ts';
 import { planner } from '../graph/fusion/plan.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../graph/recompute.ts';
 import { byteSize, elementCount, type TensorSpec } from '../graph/types.ts';
-import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../method/method.ts';
-import { methods } from '../method/methods.ts';
+import { type Attachment, type MethodSettings, trainableCount } from '../method/method.ts';
 import { TargetError } from '../method/targets.ts';
 import { loadModel, type ModelOptions } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
@@ -100,7 +101,7 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
   const settings = methodSettings(params.recipe);
   const planned = { ...params, plan: planner() };
   const own = estimateMethod(planned, model, params.recipe.method, settings);
-  const others = (Object.keys(methods) as MethodName[]).filter(method => params.compare && method !== params.recipe.method);
+  const others = methodNames.filter(method => params.compare && method !== params.recipe.method);
   // At the level of the recipe's own method, so that the difference is the method's.
   const alike = { ...planned, allLevels: false, recipe: { ...params.recipe, recompute: own.recompute } };
   const alternatives = others.flatMap(method => alternative(alike, model, method, { settings, trainable: own.trainable }));
@@ -240,8 +241,8 @@ export function vocabularyOf(model: AnyModel): number {
 }
 
 function rankOf(method: MethodName, { budget, rank }: MethodSettings): { r?: number } {
-  if (methods[method].hasRank) return { r: rank };
-  return methods[method].chooses === 'rows' && 'r' in budget ? { r: budget.r } : {};
+  if (methodCatalog[method].lowRank !== 'none') return { r: rank };
+  return methodCatalog[method].chooses === 'rows' && 'r' in budget ? { r: budget.r } : {};
 }
 
 type HeldBytes = Pick<MemoryEstimate, 'weightsBytes' | 'trainedBytes' | 'gradientBytes' | 'optimizerBytes' | 'offloadedBytes'>;

@@ -1,6 +1,8 @@
 /** Two attachments at once: all that both train, their hooks one after the other. */
+
+import type { MethodName } from '../catalog/methods.ts';
 import type { LinearHook } from '../model/tracer.ts';
-import type { Attachment, MethodName } from './method.ts';
+import type { Attachment } from './method.ts';
 
 export function combine(method: MethodName, parts: readonly Attachment[]): Attachment {
   const hooks = parts.flatMap(({ linearHook }) => (linearHook ? [linearHook] : []));

@@ -1,4 +1,5 @@
 /** What a method of tuning is: where it puts trained numbers, what it does in the forward pass, and how they start. */
+import type { MethodName } from '../catalog/methods.ts';
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import type { Model } from '../model/model-spec.ts';
@@ -6,8 +7,6 @@ import type { BatchNormMode, LinearHook } from '../model/tracer.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
 import type { Budget, Selection } from '../selection.ts';
 import type { TargetSettings } from './targets.ts';
-
-export type MethodName = 'spsft' | 'lora' | 'dora' | 'rosa' | 'vera' | 'spsft+lora' | 'bitfit' | 'head' | 'full';
 
 /** Numbers of a variable by their place: which of them a method trains. */
 export interface Chosen {

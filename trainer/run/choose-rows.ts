@@ -1,9 +1,10 @@
 /** Importance and selection: which rows of which modules are trained, from saved scores or by computing them. */
+
 import path from 'node:path';
+import { type MeasureName, measureCatalog, needsData, needsWeightGradients } from '../catalog/measures.ts';
 import { selectCoupled } from '../dependency/coupling.ts';
 import { availableMemoryBytes } from '../engine/machine.ts';
 import { elementCount } from '../graph/types.ts';
-import { type MeasureName, measures, needsData } from '../importance/measure.ts';
 import { partialScores } from '../importance/partial-scores.ts';
 import { batchesFingerprint, openScoreCache, type ScoreCache } from '../importance/score-cache.ts';
 import { type ClassesOfSamples, type ImportanceData, type ModelScores, scoreModel } from '../importance/score-model.ts';
@@ -78,10 +79,10 @@ export async function scoreSamples(
 ): Promise<ModelScores & { readonly origin: ScoresOrigin }> {
   const { recipe, base, modules, job, setup } = params;
   const { seed } = recipe.importance;
-  const exact = recipe.importance.exact && measures[measure].needs === 'gradients';
+  const exact = recipe.importance.exact && needsWeightGradients(measure);
   job.phase('importance', `scoring the rows of ${modules.length} modules by ${measure}`);
   const data = setup && samples.length > 0 ? importanceDataOf({ ...params, setup }, samples) : undefined;
-  const classes = measures[measure].classWise ? data?.classes : undefined;
+  const classes = measureCatalog[measure].byClass ? data?.classes : undefined;
   // What a report compares besides was not asked for.
   if (classes && measure === recipe.importance.measure) warnOfBalance(measure, classes, job);
   const cache = data && recipe.importance.cache ? await cacheOf(params, measure, data) : undefined;
@@ -147,7 +148,7 @@ async function cacheOf(
     measure,
     base: base.fingerprint,
     data: await batchesFingerprint(data.source, data.classes?.of),
-    exact: recipe.importance.exact && measures[measure].needs === 'gradients',
+    exact: recipe.importance.exact && needsWeightGradients(measure),
     modules: modules.map(({ name, weight }) => [name, weight.shape]),
     initial: model.parameters.flatMap(({ name, initial }) => (initial ? [[name, initial]] : [])),
     engine: base.engine.description.name,
@@ -155,7 +156,8 @@ async function cacheOf(
 }
 
 function warnOfBalance(measure: MeasureName, { names, counts }: ClassesOfSamples, job: Job): void {
-  const problem = measure === 'qm_taylor' && classBalanceProblem(Object.fromEntries(names.map((name, i) => [name, counts[i] ?? 0])));
+  const problem =
+    measureCatalog[measure].needsBalancedLabels && classBalanceProblem(Object.fromEntries(names.map((name, i) => [name, counts[i] ?? 0])));
   if (problem) job.log('warning', problem);
   const missing = names.filter((_, i) => counts[i] === 0);
   const shown = `${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', …' : ''}`;

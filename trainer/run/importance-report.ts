@@ -1,7 +1,8 @@
 /** Computes the stability report: scores on two halves of the samples, overlaps, and losses with rows set to zero. */
+
+import { type MeasureName, needsData } from '../catalog/measures.ts';
 import { writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { ablate } from '../importance/ablation.ts';
-import { type MeasureName, needsData } from '../importance/measure.ts';
 import type { ModelScores } from '../importance/score-model.ts';
 import { chanceOverlap, countRows, overlapOf, overlapTable, scoresOfClass, specificRows } from '../importance/stability.ts';
 import { type AblationReport, type ClassReport, reportMarkdown, type StabilityReport } from '../importance/stability-report.ts';

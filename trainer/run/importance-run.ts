@@ -1,7 +1,7 @@
 /** The job 'importance': the scores of every targeted row, saved for selection and for looking at. */
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
-import { needsData } from '../importance/measure.ts';
+import { needsData } from '../catalog/measures.ts';
 import { type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
 import type { StabilityReport } from '../importance/stability-report.ts';
 import { targetModules } from '../method/targets.ts';

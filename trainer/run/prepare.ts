@@ -1,14 +1,16 @@
 /** From a recipe to everything that training needs: engine, model, data, chosen rows, one compiled program with its variables loaded. */
+
 import path from 'node:path';
 import type { AdapterDescription } from '../adapter/adapter.ts';
 import { describeAdapter } from '../adapter/write-adapter.ts';
+import { methodCatalog } from '../catalog/methods.ts';
 import { wholeRows } from '../dependency/coupling.ts';
 import type { EngineDescription, Session } from '../engine/engine.ts';
 import { isInMemory } from '../engine/machine.ts';
 import { writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { processMemory } from '../memory/measure.ts';
 import { type Attachment, trainableCount, withBatchNorm } from '../method/method.ts';
-import { methods } from '../method/methods.ts';
+import { attachments } from '../method/methods.ts';
 import { placeTrained } from '../method/placement.ts';
 import { targetModules } from '../method/targets.ts';
 import type { Model } from '../model/model-spec.ts';
@@ -79,7 +81,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
   try {
     checkBase(params, base);
     const settings = methodSettings(recipe);
-    if (methods[recipe.method].chooses === 'rows') checkBudget(targetModules(base.model, settings), settings.budget);
+    if (methodCatalog[recipe.method].chooses === 'rows') checkBudget(targetModules(base.model, settings), settings.budget);
     const setup = await setUpTask({ ...params, base }, 'train');
     // Before importance, whose session leaves memory to the next.
     const baselineBytes = residentBytes();
@@ -111,7 +113,8 @@ function checkBase({ checkpoint, recipe }: PrepareParams, { fingerprint }: Base)
 async function attach(params: PrepareParams, base: Base, setup: TaskSetup): Promise<Attachment> {
   const { recipe, checkpoint, runDir } = params;
   const settings = methodSettings(recipe);
-  const { attach: attachMethod, chooses } = methods[recipe.method];
+  const attachMethod = attachments[recipe.method];
+  const { chooses } = methodCatalog[recipe.method];
   if (chooses === 'nothing') return attachMethod(setup.model, settings, new Map());
   if (checkpoint) {
     const { description } = checkpoint.adapter;

@@ -1,4 +1,5 @@
 /** From a recipe to the settings of method and optimizer: what the trainer and the estimate have to agree on. */
+import { methodCatalog } from '../catalog/methods.ts';
 import { halfBudget } from '../dependency/coupling.ts';
 import type { MethodSettings } from '../method/method.ts';
 import type { Precision } from '../model/weight-storage.ts';
@@ -8,11 +9,13 @@ import { EIGHT_BIT_FROM } from './eight-bit.ts';
 import { OFFLOAD_FROM, type Offload } from './offload.ts';
 import type { OptimizerSettings } from './optimizer.ts';
 
+const hasDependencies = ({ dependencies, method }: Recipe): boolean => dependencies && methodCatalog[method].hasDependencies;
+
 export const methodSettings = (recipe: Recipe): MethodSettings => ({
   targetModules: recipe.target_modules,
   freeze: recipe.freeze,
   budget: rowsBudget(recipe),
-  dependencies: recipe.dependencies && recipe.method === 'spsft',
+  dependencies: hasDependencies(recipe),
   modulesToSave: recipe.modules_to_save,
   rank: recipe.r ?? 0,
   sparseRatio: recipe.sparse_ratio,
@@ -23,9 +26,10 @@ export const methodSettings = (recipe: Recipe): MethodSettings => ({
 });
 
 /** With dependencies half of what the recipe says: the other half is columns and norm entries. */
-function rowsBudget({ r = 0, ratio, dependencies, method }: Recipe): Budget {
+function rowsBudget(recipe: Recipe): Budget {
+  const { r = 0, ratio } = recipe;
   const budget = ratio === undefined ? { r } : { ratio };
-  return dependencies && method === 'spsft' ? halfBudget(budget) : budget;
+  return hasDependencies(recipe) ? halfBudget(budget) : budget;
 }
 
 /** How a recipe's run holds weights and computes; `auto` counts as float32 until the device was measured. */

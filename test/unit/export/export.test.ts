@@ -7,6 +7,7 @@ import type { Adapter } from '../../../trainer/adapter/adapter.ts';
 import { applyAdapter } from '../../../trainer/adapter/apply-adapter.ts';
 import { addProduct, mergedWeights } from '../../../trainer/adapter/merge.ts';
 import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
+import { type MethodName, methodNames } from '../../../trainer/catalog/methods.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { type ExportParams, exportModel } from '../../../trainer/export/export-model.ts';
 import { compareLogits, sequenceLogits, smokeIds } from '../../../trainer/export/smoke-test.ts';
@@ -14,8 +15,6 @@ import { encodePrompt } from '../../../trainer/generate/prompt.ts';
 import { type ModelFolder, openModel } from '../../../trainer/hub/open-model.ts';
 import { INDEX_FILE, openSafetensors, SINGLE_FILE } from '../../../trainer/hub/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../../../trainer/hub/safetensors-writer.ts';
-import type { MethodName } from '../../../trainer/method/method.ts';
-import { methods } from '../../../trainer/method/methods.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { largestDifference } from '../../../trainer/verify/verify-model.ts';
 import { openReference } from '../../support/engines.ts';
@@ -29,7 +28,7 @@ const inPeft: readonly MethodName[] = ['spsft', 'lora', 'dora', 'vera', 'spsft+l
 
 beforeAll(async () => {
   engine = await openReference();
-  for (const method of Object.keys(methods) as MethodName[])
+  for (const method of methodNames)
     adapters.set(
       method,
       await tinyAdapter({ engine, method, budget: method === 'spsft+lora' ? { ratio: 0.1 } : { r: 4 }, base: baseOf(method) }),
@@ -73,7 +72,7 @@ async function logitsOf(path: string): Promise<Float32Array> {
 
 describe('every form of every method', () => {
   test.each(
-    (Object.keys(methods) as MethodName[]).flatMap(method =>
+    methodNames.flatMap(method =>
       (inPeft.includes(method) ? (['adapter', 'merged', 'peft'] as const) : (['adapter', 'merged'] as const)).map(
         format => [method, format] as const,
       ),
@@ -97,9 +96,9 @@ describe('every form of every method', () => {
   });
 
   test.each([
-    ['full', /export it as merged/],
+    ['full', /Export it as merged/],
     ['rosa', /single elements/],
-    ['bitfit', /biases alone/],
+    ['bitfit', /only biases/],
     ['head', /has no factors/],
   ] as const)('%s as peft is refused', async (method, message) => {
     const openBase = () => openModel(baseOf(method));

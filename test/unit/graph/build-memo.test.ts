@@ -1,7 +1,9 @@
 /** A plan of fused steps is the same, to the last word of each program, whether or not alike blocks are looked up. */
+
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
+import { type MethodName, methodCatalog } from '../../../trainer/catalog/methods.ts';
 import { encodeRowProgram } from '../../../trainer/engine/tensorflow/fused.ts';
 import { BuildMemo } from '../../../trainer/graph/fusion/build-memo.ts';
 import { planner, type Step } from '../../../trainer/graph/fusion/plan.ts';
@@ -10,7 +12,6 @@ import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import { heldVariables } from '../../../trainer/memory/held-variables.ts';
 import { evaluationShape, fullBatch, plannedAttachment, plannedProgram } from '../../../trainer/memory/planned-program.ts';
-import { methods } from '../../../trainer/method/methods.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { methodSettings } from '../../../trainer/train/recipe-settings.ts';
@@ -38,7 +39,7 @@ function programOf(folder: string, { method, dtype, recompute }: Wanted) {
   const config = JSON.parse(readFileSync(join(golden, folder, 'config.json'), 'utf8')) as Record<string, unknown>;
   const model = loadModel(config.num_hidden_layers && !config.layer_types ? { ...config, num_hidden_layers: 3 } : config);
   const task = model.kind === 'causal' ? 'causal_lm' : model.input.kind === 'image' ? 'image_classification' : 'sequence_classification';
-  const rank = methods[method as keyof typeof methods].hasRank || method === 'spsft' ? 'r: 2\n' : '';
+  const rank = methodCatalog[method as MethodName].lowRank !== 'none' || method === 'spsft' ? 'r: 2\n' : '';
   const text = `model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\nmethod: ${method}\ndtype: ${dtype}\n${rank}`;
   const { recipe, problems } = parseRecipe(text);
   if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));

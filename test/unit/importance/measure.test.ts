@@ -1,11 +1,14 @@
 /** The measures that need no graph against naive ones, and the reductions over classes. */
 import { describe, expect, test } from 'vitest';
+import { measureCatalog, measureNames, needsData } from '../../../trainer/catalog/measures.ts';
 import { quantile, reduceClasses } from '../../../trainer/importance/class-scores.ts';
-import { magnitude, measures, needsData, randomScores, wanda } from '../../../trainer/importance/measure.ts';
+import { measures } from '../../../trainer/importance/measures.ts';
+import { magnitude, randomScores, wanda } from '../../../trainer/importance/row-scores.ts';
 import { classBalanceProblem } from '../../../trainer/protocol/class-balance.ts';
-import { classWiseMeasures, importanceSettings, measuresWithoutData } from '../../../trainer/protocol/recipe/model-settings.ts';
+import { importanceSettings } from '../../../trainer/protocol/recipe/model-settings.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
+import { reductionOf } from '../../support/reduction-of.ts';
 
 test('magnitude is the length of each row', () => {
   const weight = randomNumbers(12, -1, 1, 1);
@@ -27,14 +30,19 @@ test('random scores follow seed and name, and lie in [0, 1)', () => {
   expect(scores.reduce((a, b) => a + b, 0) / 1000).toBeCloseTo(0.5, 1);
 });
 
-test('the recipe offers every measure and knows which look at no data', () => {
-  const offered = Object.keys(importanceSettings.measure.type.choices ?? {});
-  expect(offered.sort()).toEqual(Object.keys(measures).sort());
-  for (const measure of Object.keys(measures) as (keyof typeof measures)[])
-    expect([needsData(measure), measures[measure].classWise], measure).toEqual([
-      !measuresWithoutData.has(measure),
-      classWiseMeasures.has(measure),
-    ]);
+test('the recipe offers every measure, and each is computed from what the catalog says it needs', () => {
+  expect(Object.keys(importanceSettings.measure.type.choices ?? {})).toEqual(measureNames);
+  for (const name of measureNames) {
+    const measure = measures[name];
+    const of = measure.needs === 'outputs' ? measure.of : undefined;
+    const { needs, byClass, perSample } = measureCatalog[name];
+    expect({ needs, byClass, perSample }, name).toEqual({
+      needs: measure.needs,
+      byClass: of === 'classes',
+      perSample: of === 'classes' || of === 'samples',
+    });
+  }
+  expect(measureNames.filter(name => !needsData(name))).toEqual(['magnitude', 'random']);
 });
 
 describe('over classes', () => {
@@ -56,9 +64,9 @@ describe('over classes', () => {
       };
       return [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10].reduce((sum, k) => sum + at(k), 0) / 11;
     };
-    expectClose([...reduceClasses('qm_taylor', scores, counts)], [naive([1, 3, 2]), naive([30, 10, 20])], 1e-6);
-    expect([...reduceClasses('class_max_taylor', scores, counts)]).toEqual([3, 30]);
-    expect([...reduceClasses('class_mean_taylor', scores, counts)]).toEqual([2, 20]);
+    expectClose([...reduceClasses(reductionOf('qm_taylor'), scores, counts)], [naive([1, 3, 2]), naive([30, 10, 20])], 1e-6);
+    expect([...reduceClasses(reductionOf('class_max_taylor'), scores, counts)]).toEqual([3, 30]);
+    expect([...reduceClasses(reductionOf('class_mean_taylor'), scores, counts)]).toEqual([2, 20]);
   });
 
   test('few labels and unbalanced ones are warned of', () => {

@@ -1,12 +1,16 @@
 /** Every measure that looks at data against a naive one, on linear, grouped convolution, norm and embedding; one pass, mixed batches. */
+
 import { describe, expect, test } from 'vitest';
+import { namesWhere } from '../../../trainer/catalog/entries.ts';
+import type { MeasureName } from '../../../trainer/catalog/measures.ts';
+import { measureCatalog } from '../../../trainer/catalog/measures.ts';
 import { reduceClasses } from '../../../trainer/importance/class-scores.ts';
 import { ImportanceError } from '../../../trainer/importance/importance-error.ts';
-import type { MeasureName } from '../../../trainer/importance/measure.ts';
 import { type ImportanceData, scoreModel, type UnfinishedScores } from '../../../trainer/importance/score-model.ts';
 import type { ModuleSpec } from '../../../trainer/model/model-spec.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
+import { reductionOf } from '../../support/reduction-of.ts';
 import { model, modules, type Passed, passSample, samples, source, task, values, weights } from './toy-task.ts';
 
 const engine = await openReference();
@@ -109,10 +113,10 @@ describe('class-wise', () => {
       );
   });
 
-  test.each(['qm_taylor', 'class_max_taylor', 'class_mean_taylor'] as const)('%s of them', async measure => {
+  test.each(namesWhere(measureCatalog, ({ byClass }) => byClass))('%s of them', async measure => {
     const { scores, classes: found } = await scoresOf(measure, dataOf(5));
     for (const module of modules)
-      expect(scores.get(module.name)).toEqual(reduceClasses(measure, found?.scores.get(module.name) as Float32Array, counts));
+      expect(scores.get(module.name)).toEqual(reduceClasses(reductionOf(measure), found?.scores.get(module.name) as Float32Array, counts));
   });
 
   test('needs labels of two classes, and says so', async () => {

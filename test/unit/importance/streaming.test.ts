@@ -1,12 +1,12 @@
 /** How much memory a measure takes above inference, by prediction on Llama-3-8B: the very programs, and no weight loaded. */
 import { describe, expect, test } from 'vitest';
+import type { MeasureName } from '../../../trainer/catalog/measures.ts';
 import { singleSteps } from '../../../trainer/graph/fusion/plan.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { liveness } from '../../../trainer/graph/liveness.ts';
 import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import { byteSize, elementCount } from '../../../trainer/graph/types.ts';
 import { accumulator, importanceProgram, scoreSignature } from '../../../trainer/importance/importance-program.ts';
-import type { MeasureName } from '../../../trainer/importance/measure.ts';
 import { targetModules } from '../../../trainer/method/targets.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';

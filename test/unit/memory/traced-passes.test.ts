@@ -1,10 +1,10 @@
 /** Few blocks in place of many: the same numbers, to the byte, as the graph of all of them. */
 import { expect, test } from 'vitest';
+import type { MethodName } from '../../../trainer/catalog/methods.ts';
 import { planner } from '../../../trainer/graph/fusion/plan.ts';
 import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import { evaluationShape, fullBatch, plannedAttachment } from '../../../trainer/memory/planned-program.ts';
 import { PassTracer } from '../../../trainer/memory/traced-passes.ts';
-import type { MethodName } from '../../../trainer/method/method.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { methodSettings } from '../../../trainer/train/recipe-settings.ts';

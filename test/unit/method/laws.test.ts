@@ -7,10 +7,11 @@ import { applyAdapter } from '../../../trainer/adapter/apply-adapter.ts';
 import { mergedWeights } from '../../../trainer/adapter/merge.ts';
 import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
 import { describeAdapter, writeAdapter } from '../../../trainer/adapter/write-adapter.ts';
+import { type MethodName, methodNames } from '../../../trainer/catalog/methods.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { elementCount, type HostArray } from '../../../trainer/graph/types.ts';
-import { type Attachment, type MethodName, type MethodSettings, trainableCount } from '../../../trainer/method/method.ts';
-import { methods } from '../../../trainer/method/methods.ts';
+import { type Attachment, type MethodSettings, trainableCount } from '../../../trainer/method/method.ts';
+import { attachments } from '../../../trainer/method/methods.ts';
 import type { ParameterSpec } from '../../../trainer/model/model-spec.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
@@ -106,12 +107,12 @@ const variants: readonly Variant[] = [
 ];
 
 test('every method is in the table', () => {
-  expect(new Set(variants.map(({ method }) => method))).toEqual(new Set(Object.keys(methods)));
+  expect(new Set(variants.map(({ method }) => method))).toEqual(new Set(methodNames));
 });
 
 function attach(method: MethodName, changes: Partial<MethodSettings> = {}): Attachment {
   const settings = settingsOf({ budget: { r: R }, rank: R, ...changes });
-  return methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings));
+  return attachments[method](tiny.model, settings, scattered(tiny.model, method, settings));
 }
 
 const untouched: Attachment = { method: 'full', trainables: [], initial: () => [] };

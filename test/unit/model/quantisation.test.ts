@@ -2,12 +2,13 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { MethodName } from '../../../trainer/catalog/methods.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble, type VariableData } from '../../../trainer/graph/program.ts';
 import { byteSize } from '../../../trainer/graph/types.ts';
-import type { Attachment, MethodName } from '../../../trainer/method/method.ts';
-import { methods } from '../../../trainer/method/methods.ts';
+import type { Attachment } from '../../../trainer/method/method.ts';
+import { attachments } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import { TargetError } from '../../../trainer/method/targets.ts';
 import { NF4_LEVELS, quantiseNf4 } from '../../../trainer/model/nf4.ts';
@@ -131,7 +132,7 @@ test('NF4 takes about half a byte a number, int8 one', () => {
 const tiny = await openTiny('llama');
 const attach = (method: MethodName, precision: Precision): Attachment => {
   const settings = settingsOf();
-  return placeTrained(methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings)), tiny.model, precision);
+  return placeTrained(attachments[method](tiny.model, settings, scattered(tiny.model, method, settings)), tiny.model, precision);
 };
 
 describe('a quantised base', () => {

@@ -2,11 +2,10 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { type MethodName, methodCatalog, methodNames } from '../../../trainer/catalog/methods.ts';
 import type { ExportResult } from '../../../trainer/export/export-model.ts';
 import { openSafetensors, SINGLE_FILE } from '../../../trainer/hub/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../../../trainer/hub/safetensors-writer.ts';
-import type { MethodName } from '../../../trainer/method/method.ts';
-import { methods } from '../../../trainer/method/methods.ts';
 import type { ExportFormat } from '../../../trainer/protocol/job-messages.ts';
 import type { TrainResult } from '../../../trainer/run/train-run.ts';
 import { openOthers } from '../../support/engines.ts';
@@ -55,8 +54,8 @@ async function giveBiases(folder: string): Promise<void> {
   await writeSafetensors(join(folder, SINGLE_FILE), entries);
 }
 
-test.each(Object.keys(methods) as MethodName[])(`%s on ${engine}`, async method => {
-  const rank = methods[method].hasRank || method === 'spsft' ? ['r=8'] : [];
+test.each(methodNames)(`%s on ${engine}`, async method => {
+  const rank = methodCatalog[method].lowRank !== 'none' || method === 'spsft' ? ['r=8'] : [];
   const recipe = task.recipe(`engine=${engine}`, `method=${method}`, ...settings[method], 'max_steps=4', 'save_strategy="no"', ...rank);
   const runDir = join(task.folder, `${method} parts`);
   const whole = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: join(task.folder, `${method} whole`), context });

@@ -3,14 +3,15 @@ import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
+import type { MethodName } from '../../../trainer/catalog/methods.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { HOST } from '../../../trainer/engine/tensorflow/emitter.ts';
 import { lowerProgram } from '../../../trainer/engine/tensorflow/lower.ts';
 import type { NodeDef } from '../../../trainer/engine/tensorflow/node-def.ts';
 import { singleSteps } from '../../../trainer/graph/fusion/plan.ts';
 import type { Program } from '../../../trainer/graph/program.ts';
-import type { Attachment, MethodName } from '../../../trainer/method/method.ts';
-import { methods } from '../../../trainer/method/methods.ts';
+import type { Attachment } from '../../../trainer/method/method.ts';
+import { attachments } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import type { TrainResult } from '../../../trainer/run/train-run.ts';
@@ -33,7 +34,7 @@ const tiny = await openTiny('llama');
 
 const attach = (method: MethodName, dtype: 'float32' | 'bfloat16' = 'float32'): Attachment => {
   const settings = settingsOf();
-  const attached = methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings));
+  const attached = attachments[method](tiny.model, settings, scattered(tiny.model, method, settings));
   return placeTrained(attached, tiny.model, { dtype, quantise: 'none' });
 };
 const toDisk: Offload = { to: 'disk', fromGpu: false, from: 1 };

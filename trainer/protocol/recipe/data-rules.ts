@@ -1,12 +1,12 @@
 /** Rules about the samples: what the task, the format and the measure of importance ask of them. */
+import { measureCatalog, measureWithoutData, measureWithoutLabels, needsData } from '../../catalog/measures.ts';
+import { methodCatalog } from '../../catalog/methods.ts';
 import type { Recipe } from '../recipe-schema.ts';
-import { rowMethods } from './method-kinds.ts';
-import { classWiseMeasures, measuresWithoutData, sampleWiseMeasures } from './model-settings.ts';
 import type { Rule } from './rule.ts';
 
 /** Scores are still to be computed, from data. */
 const measuresData = ({ method, importance }: Recipe): boolean =>
-  rowMethods.has(method) && !measuresWithoutData.has(importance.measure) && importance.scores === undefined;
+  methodCatalog[method].chooses === 'rows' && needsData(importance.measure) && importance.scores === undefined;
 const labelled = new Set(['auto', 'text_label']);
 
 export const dataRules: readonly Rule[] = [
@@ -30,8 +30,8 @@ export const dataRules: readonly Rule[] = [
       recipe.data.train.length === 0 && measuresData(recipe)
         ? {
             at: 'importance.measure',
-            message: `'${recipe.importance.measure}' needs 'data.train'; magnitude needs no data`,
-            suggestion: { kind: 'replace-value', to: 'magnitude' },
+            message: `'${recipe.importance.measure}' needs 'data.train'; ${measureWithoutData} needs no data`,
+            suggestion: { kind: 'replace-value', to: measureWithoutData },
           }
         : undefined,
   },
@@ -43,11 +43,11 @@ export const dataRules: readonly Rule[] = [
     check: recipe => {
       const { importance, data, task } = recipe;
       const hasLabels = task === 'causal_lm' ? labelled.has(data.format) : task !== 'sequence_regression';
-      return measuresData(recipe) && classWiseMeasures.has(importance.measure) && !hasLabels
+      return measuresData(recipe) && measureCatalog[importance.measure].byClass && !hasLabels
         ? {
             at: 'importance.measure',
-            message: `'${importance.measure}' compares classes, so the samples need labels; taylor_row needs none`,
-            suggestion: { kind: 'replace-value', to: 'taylor_row' },
+            message: `'${importance.measure}' compares classes, so the samples need labels; ${measureWithoutLabels} needs none`,
+            suggestion: { kind: 'replace-value', to: measureWithoutLabels },
           }
         : undefined;
     },
@@ -72,7 +72,7 @@ export const dataRules: readonly Rule[] = [
     doc: 'Fisher and the class-wise measures look at samples one by one, so samples cannot share a row.',
     reads: ['packing', 'method', 'importance.measure', 'importance.scores'],
     check: recipe =>
-      recipe.packing && measuresData(recipe) && sampleWiseMeasures.has(recipe.importance.measure)
+      recipe.packing && measuresData(recipe) && measureCatalog[recipe.importance.measure].perSample
         ? {
             at: 'packing',
             message: `the measure '${recipe.importance.measure}' looks at samples one by one, so they can't be packed`,

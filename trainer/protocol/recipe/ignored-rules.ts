@@ -1,8 +1,8 @@
 /** Settings that do nothing beside others: a warning where one is written with a value that differs from its default. */
+import { measuresThat, needsData, needsWeightGradients } from '../../catalog/measures.ts';
+import { type MethodEntry, methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import { settings } from '../recipe-schema.ts';
-import { loraMethods, rankMethods, rowMethods } from './method-kinds.ts';
-import { measuresWithoutData } from './model-settings.ts';
 import type { Rule, SettingPath } from './rule.ts';
 
 interface Condition {
@@ -13,62 +13,42 @@ interface Condition {
   readonly isUsed: (recipe: Recipe) => boolean;
 }
 
+/** Settings that are used with the methods that have a capability. */
+const withMethods = (paths: readonly SettingPath[], has: (method: MethodEntry) => boolean): Condition => ({
+  settings: paths,
+  when: `with method: ${methodsThat(has)}`,
+  reads: ['method'],
+  isUsed: ({ method }) => has(methodCatalog[method]),
+});
+
+const choosesRows = ({ method }: Recipe): boolean => methodCatalog[method].chooses === 'rows';
+
 const conditions: readonly Condition[] = [
-  {
-    settings: ['lora_alpha'],
-    when: 'with method: lora, dora, rosa or spsft+lora',
-    reads: ['method'],
-    isUsed: ({ method }) => loraMethods.has(method),
-  },
-  {
-    settings: ['lora_dropout'],
-    when: 'with method: lora, dora, rosa, vera or spsft+lora',
-    reads: ['method'],
-    isUsed: ({ method }) => rankMethods.has(method),
-  },
-  {
-    settings: ['r'],
-    when: 'with a method that has rows or a rank',
-    reads: ['method'],
-    isUsed: ({ method }) => rankMethods.has(method) || rowMethods.has(method),
-  },
-  { settings: ['dependencies'], when: 'with method: spsft', reads: ['method'], isUsed: ({ method }) => method === 'spsft' },
-  { settings: ['sparse_ratio'], when: 'with method: rosa', reads: ['method'], isUsed: ({ method }) => method === 'rosa' },
-  {
-    settings: ['projection_prng_key', 'd_initial'],
-    when: 'with method: vera',
-    reads: ['method'],
-    isUsed: ({ method }) => method === 'vera',
-  },
-  {
-    settings: ['target_modules'],
-    when: 'with a method other than head',
-    reads: ['method'],
-    isUsed: ({ method }) => method !== 'head',
-  },
-  {
-    settings: ['ratio', 'importance.measure', 'importance.selection', 'importance.scores'],
-    when: 'with method: spsft or spsft+lora',
-    reads: ['method'],
-    isUsed: ({ method }) => rowMethods.has(method),
-  },
+  withMethods(['lora_alpha'], ({ lowRank }) => lowRank === 'factors'),
+  withMethods(['lora_dropout'], ({ lowRank }) => lowRank !== 'none'),
+  withMethods(['r'], ({ r }) => r !== undefined),
+  withMethods(['dependencies'], ({ hasDependencies }) => hasDependencies),
+  withMethods(['sparse_ratio'], ({ chooses }) => chooses === 'elements'),
+  withMethods(['projection_prng_key', 'd_initial'], ({ lowRank }) => lowRank === 'vectors'),
+  withMethods(['target_modules'], ({ targets }) => targets !== 'none'),
+  withMethods(['ratio', 'importance.measure', 'importance.selection', 'importance.scores'], ({ chooses }) => chooses === 'rows'),
   {
     settings: ['importance.samples', 'importance.batch_size'],
-    when: 'with a measure that looks at data, or method: rosa',
+    when: `with a measure that looks at data, or method: ${methodsThat(({ chooses }) => chooses === 'elements')}`,
     reads: ['method', 'importance.measure'],
-    isUsed: ({ method, importance }) => method === 'rosa' || (rowMethods.has(method) && !measuresWithoutData.has(importance.measure)),
+    isUsed: recipe => methodCatalog[recipe.method].chooses === 'elements' || (choosesRows(recipe) && needsData(recipe.importance.measure)),
   },
   {
     settings: ['importance.cache'],
     when: 'with a measure that looks at data',
     reads: ['method', 'importance.measure'],
-    isUsed: ({ method, importance }) => rowMethods.has(method) && !measuresWithoutData.has(importance.measure),
+    isUsed: recipe => choosesRows(recipe) && needsData(recipe.importance.measure),
   },
   {
     settings: ['importance.exact'],
-    when: 'with importance.measure: taylor or taylor_squared',
+    when: `with importance.measure: ${measuresThat(({ needs }) => needs === 'gradients')}`,
     reads: ['method', 'importance.measure'],
-    isUsed: ({ method, importance }) => rowMethods.has(method) && ['taylor', 'taylor_squared'].includes(importance.measure),
+    isUsed: recipe => choosesRows(recipe) && needsWeightGradients(recipe.importance.measure),
   },
   {
     settings: ['batch_norm'],

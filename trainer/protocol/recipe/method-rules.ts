@@ -1,4 +1,5 @@
 /** Rules about what is trained. */
+import { methodCatalog } from '../../catalog/methods.ts';
 import { modelParts } from './model-settings.ts';
 import type { Rule } from './rule.ts';
 
@@ -9,7 +10,7 @@ export const methodRules: readonly Rule[] = [
     doc: 'The budget of spsft is rows a layer or a ratio, not both.',
     reads: ['method', 'r', 'ratio'],
     check: ({ method }, given) =>
-      method === 'spsft' && given('r') && given('ratio')
+      methodCatalog[method].r?.counts === 'rows' && given('r') && given('ratio')
         ? { at: 'ratio', on: 'key', message: "'r' and 'ratio' exclude each other; keep one", suggestion: { kind: 'remove-key' } }
         : undefined,
   },
@@ -20,13 +21,14 @@ export const methodRules: readonly Rule[] = [
     reads: ['quantise', 'method', 'dependencies'],
     check: ({ quantise, method, dependencies }) => {
       if (quantise === 'none') return undefined;
-      if (method === 'full' || method === 'rosa')
+      const { needsFullWeights, hasDependencies } = methodCatalog[method];
+      if (needsFullWeights !== undefined)
         return {
           at: 'quantise',
-          message: `${method} trains ${method === 'full' ? 'every weight' : 'single elements of the weights'}, and a weight that is held as ${quantise} can't be trained; lora and spsft train beside it`,
+          message: `${method} ${needsFullWeights}, and a weight held as ${quantise} can't be trained. lora and spsft leave such weights frozen`,
           suggestion: { kind: 'replace-value', to: 'none' },
         };
-      return method === 'spsft' && dependencies
+      return hasDependencies && dependencies
         ? {
             at: 'dependencies',
             message: `the columns of a weight that is held as ${quantise} can't be trained`,

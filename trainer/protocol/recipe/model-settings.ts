@@ -1,5 +1,8 @@
 /** Settings of the model and of the method that tunes it. */
-import { defaulted, derived, optional, required } from './setting.ts';
+import { choicesOf } from '../../catalog/entries.ts';
+import { measureCatalog } from '../../catalog/measures.ts';
+import { type MethodName, methodCatalog, methodsThat } from '../../catalog/methods.ts';
+import { defaulted, derived, type Given, optional, required } from './setting.ts';
 import { choice, flag, integer, listOf, number, text } from './value-type.ts';
 
 /** Python's and PyTorch's seeds are 32-bit; the same bound keeps a recipe portable. */
@@ -79,10 +82,8 @@ export const modelSettings = {
   threads: defaulted(integer({ min: 0, max: 1024 }), 0, { doc: 'Processor threads of one operation; 0 takes all cores.' }),
 };
 
-/** Rows a layer or rank, where the recipe gives neither. */
-const DEFAULT_R: Readonly<Record<string, number>> = { lora: 16, dora: 16, rosa: 16, 'spsft+lora': 16, vera: 256 };
-/** Of the rows beside a low-rank product. */
-const DEFAULT_RATIO = 0.02;
+/** The entry of the recipe's method; a recipe with an unknown method has none. */
+const methodOf = ({ method }: Given) => methodCatalog[method as MethodName] ?? methodCatalog.spsft;
 
 /** What `freeze` names: every weight belongs to one of them. */
 export const modelParts = {
@@ -95,32 +96,18 @@ export const modelParts = {
 } as const;
 
 export const methodSettings = {
-  method: defaulted(
-    choice({
-      spsft: 'Train the most important rows of each weight in place.',
-      lora: 'Train a low-rank product beside each weight.',
-      dora: 'Train a low-rank product for the direction of each row, and its length apart.',
-      rosa: 'Train a low-rank product beside each weight, and the few single elements of it that have the largest gradients.',
-      vera: 'Train two vectors for each weight, around frozen random matrices that all weights share.',
-      'spsft+lora': 'Train the most important rows of each weight in place (ratio) and a low-rank product beside it (r).',
-      bitfit: 'Train the biases alone.',
-      head: 'Train the output head alone.',
-      full: 'Train every weight.',
-    }),
-    'spsft',
-    {
-      doc: 'How the model is tuned.',
-      memory:
-        'head and bitfit take the least, then spsft, then vera, lora and dora; rosa holds the gradient of one whole weight at a time, full gradient and optimizer state for every weight.',
-    },
-  ),
+  method: defaulted(choice(choicesOf(methodCatalog)), 'spsft', {
+    doc: 'How the model is tuned.',
+    memory:
+      'head and bitfit take the least, then spsft, then vera, lora and dora; rosa holds the gradient of one whole weight at a time, full gradient and optimizer state for every weight.',
+  }),
   ratio: optional(
     number({ min: 0, max: 1, aboveMin: true }),
     {
       doc: "The share of the rows of each targeted layer that spsft trains, and so of the targeted parameters; it stands in place of 'r', and beside it in spsft+lora.",
       memory: 'Trainable parameters, gradients and optimizer state grow in proportion.',
     },
-    { text: `${DEFAULT_RATIO} for spsft+lora`, value: given => (given.method === 'spsft+lora' ? DEFAULT_RATIO : undefined) },
+    { text: `0.02 for ${methodsThat(({ ratio }) => ratio !== undefined)}`, value: given => methodOf(given).ratio },
   ),
   dependencies: defaulted(flag(), false, {
     doc: 'Trains, with the chosen rows of spsft, the columns that read them and the norm entries between, at half as many rows.',
@@ -134,7 +121,10 @@ export const methodSettings = {
     },
     {
       text: '32 for spsft unless ratio is given, 256 for vera, 16 for the others that have a rank',
-      value: given => DEFAULT_R[String(given.method)] ?? (given.method === 'spsft' && given.ratio === undefined ? 32 : undefined),
+      value: given => {
+        const { r } = methodOf(given);
+        return r?.counts === 'rows' && given.ratio !== undefined ? undefined : r?.fallback;
+      },
     },
   ),
   sparse_ratio: defaulted(number({ min: 0, max: 1, aboveMin: true }), 0.006, {
@@ -178,39 +168,12 @@ export const methodSettings = {
   ),
 };
 
-/** Measures made of the scores of single classes. */
-export const classWiseMeasures: ReadonlySet<string> = new Set(['qm_taylor', 'class_max_taylor', 'class_mean_taylor']);
-
-/** Measures that look at no samples. */
-export const measuresWithoutData: ReadonlySet<string> = new Set(['magnitude', 'random']);
-
-/** These look at samples one by one. */
-export const sampleWiseMeasures: ReadonlySet<string> = new Set([...classWiseMeasures, 'fisher']);
-
 export const importanceSettings = {
-  measure: defaulted(
-    choice({
-      magnitude: 'The length of each row; needs only the weights.',
-      wanda: 'The size of each weight times the length of its input, summed over the row; needs data, forward passes only.',
-      activation: 'The length of the output of each row over all positions; needs data, forward passes only.',
-      taylor:
-        'The size of weight times gradient, summed over the elements of each row; the gradient is the mean over all samples (importance.exact). Needs data.',
-      taylor_squared: 'The same squared before the sum; needs data.',
-      taylor_row: 'The size of row times its mean gradient, from outputs and their gradients alone; needs data.',
-      fisher: 'The mean over samples of the square of row times gradient (diagonal Fisher information of a row); needs data.',
-      qm_taylor: 'Row times gradient for each class, then the mean of eleven quantiles over the classes; needs labelled data.',
-      class_max_taylor:
-        'Row times gradient for each class, then the largest; a control that is easily led by one class; needs labelled data.',
-      class_mean_taylor: 'Row times gradient for each class, then the mean; needs labelled data.',
-      random: 'Random rows, as a control.',
-    }),
-    'magnitude',
-    {
-      doc: 'The score by which rows are chosen.',
-      memory:
-        'taylor and taylor_squared hold the mean gradients of one sweep, or that of one layer (importance.exact); the others hold none.',
-    },
-  ),
+  measure: defaulted(choice(choicesOf(measureCatalog)), 'magnitude', {
+    doc: 'The score by which rows are chosen.',
+    memory:
+      'taylor and taylor_squared hold the mean gradients of one sweep, or that of one layer (importance.exact); the others hold none.',
+  }),
   selection: defaulted(
     choice({
       per_layer: 'The best rows of each layer: r rows, or the share ratio.',

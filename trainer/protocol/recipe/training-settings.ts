@@ -1,4 +1,5 @@
 /** Settings of the optimisation: length, learning rate, optimizer, and what is recomputed. */
+import { type MethodName, methodCatalog } from '../../catalog/methods.ts';
 import { MAX_SEED } from './model-settings.ts';
 import { defaulted, derived, optional } from './setting.ts';
 import { choice, integer, number } from './value-type.ts';
@@ -6,24 +7,13 @@ import { choice, integer, number } from './value-type.ts';
 /** Far above any run; it keeps step counts exact in 32-bit integers of an engine. */
 const MAX_STEPS = 2 ** 31 - 1;
 
-/** Those of the methods' papers, or near them; of spsft and full where not listed. */
-const DEFAULT_RATES: Readonly<Record<string, number>> = {
-  lora: 1e-4,
-  dora: 1e-4,
-  rosa: 1e-4,
-  'spsft+lora': 5e-5,
-  bitfit: 1e-3,
-  head: 1e-3,
-  vera: 4e-3,
-};
-
 export const scheduleSettings = {
   num_train_epochs: defaulted(number({ min: 0, max: 100_000, aboveMin: true }), 3, { doc: 'How many times training goes over the data.' }),
   max_steps: defaulted(integer({ min: -1, max: MAX_STEPS }), -1, { doc: 'The number of updates; -1 leaves it to num_train_epochs.' }),
   learning_rate: derived(
     number({ min: 0, max: 100, aboveMin: true }),
     '2e-5 for spsft and full, 1e-4 for lora, dora and rosa, 5e-5 for spsft+lora, 1e-3 for bitfit and head, 4e-3 for vera',
-    given => DEFAULT_RATES[String(given.method)] ?? 2e-5,
+    given => (methodCatalog[given.method as MethodName] ?? methodCatalog.spsft).learningRate,
     { doc: 'The learning rate after warm-up.' },
   ),
   lr_scheduler_type: defaulted(

@@ -1,47 +1,5 @@
-/** The measures of importance: for each, what it needs and how a row's score comes about. */
+/** Scores of rows that need no compiled program: by the weights alone, by chance, or by the norms of their inputs. */
 import { createRandom, hashSeed } from '../random.ts';
-
-export type MeasureName =
-  | 'magnitude'
-  | 'wanda'
-  | 'activation'
-  | 'taylor'
-  | 'taylor_squared'
-  | 'taylor_row'
-  | 'fisher'
-  | 'qm_taylor'
-  | 'class_max_taylor'
-  | 'class_mean_taylor'
-  | 'random';
-
-/**
- * nothing: a control. weights: the rows alone. inputs: forward passes. outputs: outputs and their gradients, a number a row and sample.
- * gradients: the gradient of the whole weight, one layer at a time.
- */
-export type MeasureNeeds = 'nothing' | 'weights' | 'inputs' | 'outputs' | 'gradients';
-
-export interface Measure {
-  readonly needs: MeasureNeeds;
-  /** From the scores of single classes, so that every sample needs a label. */
-  readonly classWise: boolean;
-}
-
-export const measures: Readonly<Record<MeasureName, Measure>> = {
-  magnitude: { needs: 'weights', classWise: false },
-  wanda: { needs: 'inputs', classWise: false },
-  activation: { needs: 'inputs', classWise: false },
-  taylor: { needs: 'gradients', classWise: false },
-  taylor_squared: { needs: 'gradients', classWise: false },
-  taylor_row: { needs: 'outputs', classWise: false },
-  fisher: { needs: 'outputs', classWise: false },
-  qm_taylor: { needs: 'outputs', classWise: true },
-  class_max_taylor: { needs: 'outputs', classWise: true },
-  class_mean_taylor: { needs: 'outputs', classWise: true },
-  random: { needs: 'nothing', classWise: false },
-};
-
-/** Whether a measure looks at samples. */
-export const needsData = (measure: MeasureName): boolean => !['nothing', 'weights'].includes(measures[measure].needs);
 
 /** √(Σ_j w²) of each row. @param weight [rows, …] flattened */
 export function magnitude(weight: Float32Array, rows: number): Float32Array {

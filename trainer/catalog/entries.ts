@@ -1,0 +1,18 @@
+/** What the catalogs have in common: entries by name, choices for a setting, and names in a sentence. */
+
+interface Described {
+  readonly summary: string;
+}
+
+/** Name → summary: the choices of a setting. */
+export const choicesOf = <N extends string>(catalog: Readonly<Record<N, Described>>): Readonly<Record<N, string>> =>
+  // The keys are those of the catalog.
+  Object.fromEntries(Object.entries<Described>(catalog).map(([name, { summary }]) => [name, summary])) as Record<N, string>;
+
+/** The names of the entries with a capability. */
+export const namesWhere = <N extends string, E>(catalog: Readonly<Record<N, E>>, has: (entry: E) => boolean): readonly N[] =>
+  (Object.keys(catalog) as N[]).filter(name => has(catalog[name]));
+
+/** "lora", "lora or dora", "lora, dora or rosa". */
+export const orList = (names: readonly string[]): string =>
+  names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} or ${names.at(-1)}`;

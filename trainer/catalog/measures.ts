@@ -1,0 +1,100 @@
+/** The measures of importance. Code asks for a capability of an entry; `importance/measures.ts` holds how each is computed. */
+import { namesWhere, orList } from './entries.ts';
+
+export interface MeasureEntry {
+  readonly label: string;
+  /** One sentence for completion, hover and documentation. */
+  readonly summary: string;
+  /**
+   * nothing: a control. weights: the rows alone. inputs: forward passes. outputs: outputs and their gradients, one number per row and
+   * sample. gradients: the gradient of the whole weight, one layer at a time.
+   */
+  readonly needs: 'nothing' | 'weights' | 'inputs' | 'outputs' | 'gradients';
+  /** Looks at samples one by one, so that samples cannot share a row of a batch. */
+  readonly perSample: boolean;
+  /** Is made of the scores of single classes, so that every sample needs a label. */
+  readonly byClass: boolean;
+  /** Says little with few labels or with very unequal ones. */
+  readonly needsBalancedLabels: boolean;
+}
+
+const plain = { perSample: false, byClass: false, needsBalancedLabels: false } as const;
+const ofClasses = { ...plain, needs: 'outputs', perSample: true, byClass: true } as const;
+
+const entries = {
+  magnitude: { ...plain, label: 'Magnitude', summary: 'The length of each row. Needs only the weights.', needs: 'weights' },
+  wanda: {
+    ...plain,
+    label: 'Wanda',
+    summary: 'The size of each weight times the norm of its input, summed over the row. Needs data, but only forward passes.',
+    needs: 'inputs',
+  },
+  activation: {
+    ...plain,
+    label: 'Activation',
+    summary: "The norm of each row's output over all positions. Needs data, but only forward passes.",
+    needs: 'inputs',
+  },
+  taylor: {
+    ...plain,
+    label: 'Taylor',
+    summary:
+      'The size of weight times gradient, summed over the elements of each row, for the mean gradient over all samples (importance.exact). Needs data.',
+    needs: 'gradients',
+  },
+  taylor_squared: {
+    ...plain,
+    label: 'Squared Taylor',
+    summary: 'As taylor, but each product is squared before the sum. Needs data.',
+    needs: 'gradients',
+  },
+  taylor_row: {
+    ...plain,
+    label: 'Row Taylor',
+    summary: 'The size of row times its mean gradient, from outputs and their gradients alone. Needs data.',
+    needs: 'outputs',
+  },
+  fisher: {
+    ...plain,
+    label: 'Fisher',
+    summary: 'The mean over samples of the squared product of row and gradient (the diagonal Fisher information of the row). Needs data.',
+    needs: 'outputs',
+    perSample: true,
+  },
+  qm_taylor: {
+    ...ofClasses,
+    label: 'Quantile-mean Taylor (QMTaylor)',
+    summary: 'Row times gradient for each class, then the mean of eleven quantiles over the classes. Needs labeled data.',
+    needsBalancedLabels: true,
+  },
+  class_max_taylor: {
+    ...ofClasses,
+    label: 'Largest class Taylor',
+    summary: 'Row times gradient for each class, then the largest value. A control that a single class can dominate. Needs labeled data.',
+  },
+  class_mean_taylor: {
+    ...ofClasses,
+    label: 'Mean class Taylor',
+    summary: 'Row times gradient for each class, then the mean. Needs labeled data.',
+  },
+  random: { ...plain, label: 'Random', summary: 'Random rows, as a control.', needs: 'nothing' },
+} as const satisfies Readonly<Record<string, MeasureEntry>>;
+
+export type MeasureName = keyof typeof entries;
+
+export const measureCatalog: Readonly<Record<MeasureName, MeasureEntry>> = entries;
+
+export const measureNames = Object.keys(entries) as readonly MeasureName[];
+
+/** Whether a measure looks at samples. */
+export const needsData = (measure: MeasureName): boolean => !['nothing', 'weights'].includes(measureCatalog[measure].needs);
+
+/** Whether a measure takes the gradients of whole weights, whose exact mean costs several sweeps (`importance.exact`). */
+export const needsWeightGradients = (measure: MeasureName): boolean => measureCatalog[measure].needs === 'gradients';
+
+/** What a hint proposes where the wanted measure lacks data, or labels. */
+export const measureWithoutData: MeasureName = 'magnitude';
+export const measureWithoutLabels: MeasureName = 'taylor_row';
+
+/** The measures with a capability, for a sentence: "taylor or taylor_squared". */
+export const measuresThat = (has: (entry: MeasureEntry) => boolean): string => orList(namesWhere(measureCatalog, has));

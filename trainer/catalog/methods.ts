@@ -1,0 +1,118 @@
+/** The tuning methods. Code asks for a capability of an entry; no other place lists the names or compares with one. */
+import { namesWhere, orList } from './entries.ts';
+
+export interface MethodEntry {
+  /** The name in lists and titles. */
+  readonly label: string;
+  /** One sentence for completion, hover, help and documentation. */
+  readonly summary: string;
+  /** What is chosen before training: rows by importance, single elements by their gradients, or nothing. */
+  readonly chooses: 'rows' | 'elements' | 'nothing';
+  /** The low-rank product next to a weight: two trained factors scaled by lora_alpha / r, or two vectors around shared frozen matrices. */
+  readonly lowRank: 'none' | 'factors' | 'vectors';
+  /** Trains the length of each row in addition to the factors. */
+  readonly hasMagnitudes: boolean;
+  /** Trains the biases of the targeted modules. */
+  readonly trainsBiases: boolean;
+  /** Trains targeted modules as a whole. */
+  readonly trainsWhole: boolean;
+  /** Whether `target_modules` must match something, may, or is not read. */
+  readonly targets: 'required' | 'optional' | 'none';
+  /** Can train the columns and norm entries that belong to the chosen rows. */
+  readonly hasDependencies: boolean;
+  /** What `r` counts, and its default. */
+  readonly r: { readonly counts: 'rows' | 'rank'; readonly fallback: number } | undefined;
+  /** The default share of rows of a method whose rows are not counted by `r`. */
+  readonly ratio?: number;
+  /** The default learning rate: that of the method's paper, or near it. */
+  readonly learningRate: number;
+  /** Why it cannot train weights that are held in 8 or 4 bits; reads after the method's name. */
+  readonly needsFullWeights?: string;
+  /** Why PEFT has no adapter for what it trained; reads after "which". */
+  readonly noPeft?: string;
+}
+
+/** What most methods have in common. */
+const plain = {
+  chooses: 'nothing',
+  lowRank: 'none',
+  hasMagnitudes: false,
+  trainsBiases: false,
+  trainsWhole: false,
+  targets: 'required',
+  hasDependencies: false,
+  r: undefined,
+} as const;
+
+const lowRank = { ...plain, lowRank: 'factors', r: { counts: 'rank', fallback: 16 }, learningRate: 1e-4 } as const;
+
+const entries = {
+  spsft: {
+    ...plain,
+    label: 'Sparse rows (SPSFT)',
+    summary: 'Train the most important rows of each weight in place.',
+    chooses: 'rows',
+    hasDependencies: true,
+    r: { counts: 'rows', fallback: 32 },
+    learningRate: 2e-5,
+  },
+  lora: { ...lowRank, label: 'LoRA', summary: 'Train a low-rank product next to each weight.' },
+  dora: {
+    ...lowRank,
+    label: 'DoRA',
+    summary: "Train a low-rank update of each row's direction, and its magnitude separately.",
+    hasMagnitudes: true,
+  },
+  rosa: {
+    ...lowRank,
+    label: 'RoSA',
+    summary: 'Train a low-rank product next to each weight, and the few single elements of it that have the largest gradients.',
+    chooses: 'elements',
+    needsFullWeights: 'trains single elements of the weights',
+    noPeft: 'trained single elements of the weights',
+  },
+  vera: {
+    ...plain,
+    label: 'VeRA',
+    summary: 'Train two vectors for each weight, around frozen random matrices that all weights share.',
+    lowRank: 'vectors',
+    r: { counts: 'rank', fallback: 256 },
+    learningRate: 4e-3,
+  },
+  'spsft+lora': {
+    ...lowRank,
+    label: 'Sparse rows and LoRA',
+    summary: 'Train the most important rows of each weight in place (ratio) and a low-rank product next to it (r).',
+    chooses: 'rows',
+    ratio: 0.02,
+    learningRate: 5e-5,
+  },
+  bitfit: {
+    ...plain,
+    label: 'BitFit',
+    summary: 'Train only the biases.',
+    trainsBiases: true,
+    targets: 'optional',
+    noPeft: 'trained only biases',
+    learningRate: 1e-3,
+  },
+  head: { ...plain, label: 'Head only', summary: 'Train only the output head.', trainsWhole: true, targets: 'none', learningRate: 1e-3 },
+  full: {
+    ...plain,
+    label: 'Full fine-tuning',
+    summary: 'Train every weight.',
+    trainsWhole: true,
+    learningRate: 2e-5,
+    needsFullWeights: 'trains every weight',
+    noPeft: 'changed every weight',
+  },
+} as const satisfies Readonly<Record<string, MethodEntry>>;
+
+export type MethodName = keyof typeof entries;
+
+export const methodCatalog: Readonly<Record<MethodName, MethodEntry>> = entries;
+
+export const methodNames = Object.keys(entries) as readonly MethodName[];
+
+/** The methods with a capability, for a sentence: "lora, dora or rosa". */
+export const methodsThat = (has: (entry: MethodEntry) => boolean): string => orList(namesWhere(methodCatalog, has));

@@ -1,0 +1,84 @@
+/** How each measure of the catalog is computed: what a batch adds for a module, and what the sums over all batches become. */
+import { type MeasureName, measureCatalog } from '../catalog/measures.ts';
+import type { Graph, Node } from '../graph/graph.ts';
+import type { ModuleSpec } from '../model/model-spec.ts';
+import type { ModuleTap } from '../model/tracer.ts';
+import type { WeightSource } from '../model/weight-stream.ts';
+import { largest, mean, quantilesMean } from './class-scores.ts';
+import { elementwise, elementwiseSquared, inputSquares, outputSquares, type Presence } from './row-forms.ts';
+import { magnitude, randomScores, wanda } from './row-scores.ts';
+
+const rowsOf = ({ weight }: ModuleSpec): number => weight.shape[0] as number;
+
+/** A control: scores from the name of a module and a seed. */
+export interface ChanceMeasure {
+  readonly needs: 'nothing';
+  readonly score: (module: ModuleSpec, seed: number) => Float32Array;
+}
+
+export interface WeightMeasure {
+  readonly needs: 'weights';
+  /** @param weight [rows, …] flattened */
+  readonly score: (weight: Float32Array, rows: number) => Float32Array;
+}
+
+export interface InputMeasure {
+  readonly needs: 'inputs';
+  /** Whether a module sums up one number per row or per input. */
+  readonly sums: 'rows' | 'inputs';
+  /** What a batch adds. */
+  readonly add: (graph: Graph, module: ModuleSpec, tap: ModuleTap, presence: Presence) => Node;
+  readonly finish: (module: ModuleSpec, sums: Float32Array, weights: WeightSource) => Float32Array | Promise<Float32Array>;
+}
+
+/**
+ * From row · gradient of each row (Σ g·y). `batch`: one signed number per row for a whole batch, also of weights that the loss reads
+ * itself. `samples`: the mean of squares over samples. `classes`: the mean of each class, reduced to one number.
+ */
+export type OutputMeasure =
+  | { readonly needs: 'outputs'; readonly of: 'batch' }
+  | { readonly needs: 'outputs'; readonly of: 'samples' }
+  | {
+      readonly needs: 'outputs';
+      readonly of: 'classes';
+      /** @param sorted scores of one row by class, ascending */
+      readonly reduce: (sorted: Float32Array) => number;
+    };
+
+export interface GradientMeasure {
+  readonly needs: 'gradients';
+  /** From a weight and its gradient to one number per row. */
+  readonly reduce: (graph: Graph, weight: Node, gradient: Node) => Node;
+}
+
+export type Measure = ChanceMeasure | WeightMeasure | InputMeasure | OutputMeasure | GradientMeasure;
+
+export const measures: { readonly [Name in MeasureName]: Measure } = {
+  magnitude: { needs: 'weights', score: magnitude },
+  wanda: { needs: 'inputs', sums: 'inputs', add: inputSquares, finish: wandaOf },
+  activation: { needs: 'inputs', sums: 'rows', add: outputSquares, finish: (_module, sums) => sums.map(Math.sqrt) },
+  taylor: { needs: 'gradients', reduce: elementwise },
+  taylor_squared: { needs: 'gradients', reduce: elementwiseSquared },
+  taylor_row: { needs: 'outputs', of: 'batch' },
+  fisher: { needs: 'outputs', of: 'samples' },
+  qm_taylor: { needs: 'outputs', of: 'classes', reduce: quantilesMean },
+  class_max_taylor: { needs: 'outputs', of: 'classes', reduce: largest },
+  class_mean_taylor: { needs: 'outputs', of: 'classes', reduce: mean },
+  random: { needs: 'nothing', score: (module, seed) => randomScores(module.name, rowsOf(module), seed) },
+};
+
+/** The measures that work without a tap at the layer: they take the gradient of the weight itself. */
+export const measuresOfAnyWeight: readonly MeasureName[] = (Object.keys(measureCatalog) as MeasureName[]).filter(name => {
+  const measure = measures[name];
+  return measure.needs === 'gradients' || (measure.needs === 'outputs' && measure.of === 'batch');
+});
+
+/** The squares of a norm hold its scale already. */
+async function wandaOf(module: ModuleSpec, squares: Float32Array, weights: WeightSource): Promise<Float32Array> {
+  if (module.kind === 'norm') return squares.map(Math.sqrt);
+  const weight = await weights.readFloat32(module.weight.name);
+  if (module.kind !== 'embedding') return wanda(weight, module.weight.shape, squares);
+  const [rows = 1, width = 1] = module.weight.shape;
+  const sizes = wanda(weight, [rows, width], new Float32Array(width).fill(1));
+  return sizes.map((size, row) => size * Math.sqrt(squares[row] as number));
+}
