@@ -1,11 +1,6 @@
 /** The stages of a run before its first update: what is done, what goes on, what is still to come. Pure. */
-<<<<<<< HEAD
-import { counted, duration, grouped } from '../../trainer/protocol/format.ts';
-=======
-
 import { type MethodName, methodCatalog } from '../../trainer/catalog/methods.ts';
-import { duration } from '../../trainer/protocol/format.ts';
->>>>>>> 92ca3b0 (catalog: methods and measures listed once, asked for by capability)
+import { counted, duration, grouped } from '../../trainer/protocol/format.ts';
 import { amountText, currentProgress, PREPARING, stageText } from '../../trainer/protocol/job-stage.ts';
 import type { RunModel } from '../shared/run-model.ts';
 
@@ -24,19 +19,13 @@ export function stagesOf({ overview, missing, recipe }: Pick<RunModel, 'overview
   const job = overview?.job ?? missing?.job;
   if (!job || (overview && overview.state !== 'preparing')) return [];
   const method = recipe?.entries.find(({ key }) => key === 'method')?.value;
-<<<<<<< HEAD
   const before = overview?.step ?? 0;
   const isAhead: Readonly<Record<string, boolean>> = {
     // Known with the recipe, which a run writes first; a resumed run keeps its rows.
-    importance: before === 0 && method !== undefined && scoringMethods.has(method),
+    importance: before === 0 && (methodCatalog[method as MethodName]?.chooses ?? 'nothing') !== 'nothing',
     rehearse: before === 0,
   };
   const names = PREPARING.filter(name => isAhead[name] !== false || name === job.phase);
-=======
-  const names = PREPARING.filter(
-    name => name !== 'importance' || method === undefined || methodCatalog[method as MethodName]?.chooses !== 'nothing',
-  );
->>>>>>> 92ca3b0 (catalog: methods and measures listed once, asked for by capability)
   // A stage that comes on the way belongs to that which asked for it: a download to the loading.
   const at = names.findIndex(name => name === (job.phase === 'download' ? 'load' : job.phase));
   const progress = currentProgress(job);

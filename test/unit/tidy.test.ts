@@ -50,7 +50,6 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/run/run-error.ts': ['trainer/regular-file.ts'],
   'trainer/run/run-files.ts': [],
   'trainer/run/run-lock.ts': ['trainer/run/run-error.ts', 'trainer/process-identity.ts'],
-<<<<<<< HEAD
   'trainer/run/run-state.ts': [
     'trainer/regular-file.ts',
     'trainer/run/run-files.ts',
@@ -58,10 +57,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/run/run-error.ts',
     'trainer/hub',
   ],
-=======
-  'trainer/run/run-state.ts': ['trainer/run/run-files.ts', 'trainer/process-identity.ts', 'trainer/run/run-error.ts', 'trainer/hub'],
   'trainer/catalog': [],
->>>>>>> 92ca3b0 (catalog: methods and measures listed once, asked for by capability)
   'trainer/protocol': [],
   'trainer/random.ts': [],
   'trainer/settings.ts': [],
