@@ -20,11 +20,11 @@ const COMMONJS_NAMES = [
   'const __dirname = bundleDirname(__filename);',
 ].join('\n');
 
-/** Processes and threads of their own, as ES modules. */
+/** Processes of their own, as ES modules. */
 const NODE_ENTRIES = {
   rowtune: 'trainer/cli/main.ts',
   worker: 'trainer/worker.ts',
-  estimate: 'trainer/memory/estimate-thread.ts',
+  reader: 'trainer/reader/reader-process.ts',
   server: 'server/language-server.ts',
 };
 

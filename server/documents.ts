@@ -2,15 +2,20 @@
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { configProblems } from '../trainer/lint/config-problems.ts';
 import { type DocumentKind, documentKind } from '../trainer/lint/document-kind.ts';
 import type { EstimateCache } from '../trainer/lint/estimates.ts';
-import { type LintSources, readConfigView, recipeProblems } from '../trainer/lint/lint.ts';
+import { recipeProblems } from '../trainer/lint/lint.ts';
 import type { LintProblem } from '../trainer/lint/lint-problem.ts';
-import { type RecipeView, readRecipeView } from '../trainer/lint/recipe-view.ts';
+import { type RecipeView, readRecipeView, type ViewSources } from '../trainer/lint/recipe-view.ts';
+import { START } from '../trainer/protocol/recipe/located.ts';
 
 /** Within this time the files around a recipe are taken to be as they were; the editor also tells of changes. */
 const FRESH_MS = 1000;
+
+export interface DocumentSources extends ViewSources {
+  /** `lintConfig`, in another process. */
+  readonly lintConfig: (document: { readonly text: string; readonly file: string }) => Promise<readonly LintProblem[]>;
+}
 
 interface Open {
   readonly uri: string;
@@ -21,12 +26,12 @@ interface Open {
 
 export class Documents {
   readonly #open = new Map<string, Open>();
-  readonly #sources: LintSources;
+  readonly #sources: DocumentSources;
   readonly #estimates: EstimateCache;
   /** Where paths of unsaved recipes begin. */
   folder = os.homedir();
 
-  constructor(sources: LintSources, estimates: EstimateCache) {
+  constructor(sources: DocumentSources, estimates: EstimateCache) {
     this.#sources = sources;
     this.#estimates = estimates;
   }
@@ -71,7 +76,7 @@ export class Documents {
     const open = this.#open.get(uri);
     if (open === undefined) return [];
     const { text, kind } = open;
-    if (kind !== 'recipe') return configProblems(await readConfigView({ text, file: this.#file(uri) }, kind, this.#sources));
+    if (kind !== 'recipe') return this.#sources.lintConfig({ text, file: this.#file(uri) }).catch(unreadable);
     const view = await this.view(uri);
     return view === undefined ? [] : recipeProblems(view);
   }
@@ -87,3 +92,6 @@ export class Documents {
     return path.join(this.folder, path.posix.basename(uri.replace(/^[\w-]+:/, '')));
   }
 }
+
+/** What can't be checked within bounds is a problem of the document. */
+const unreadable = ({ message }: Error): LintProblem[] => [{ code: 'invalid-config', severity: 'error', message, path: [], range: START }];

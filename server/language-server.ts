@@ -5,12 +5,11 @@ import { CodeActionKind, createConnection, type InitializeParams, TextDocumentSy
 import { availableMemoryBytes, hasGpu } from '../trainer/engine/machine.ts';
 import { DataCache } from '../trainer/lint/data-facts.ts';
 import { EstimateCache } from '../trainer/lint/estimates.ts';
-import { FolderCache } from '../trainer/lint/folder-facts.ts';
 import { ModelCache } from '../trainer/lint/model-facts.ts';
 import { conversion, fixAll, quickFixes } from '../trainer/lint/quick-fixes.ts';
 import type { FarDaemon, RecipeView } from '../trainer/lint/recipe-view.ts';
 import { smallestChange } from '../trainer/lint/text-edits.ts';
-import { EstimateWorker } from '../trainer/memory/estimate-worker.ts';
+import { Reader } from '../trainer/reader/reader.ts';
 import { resolveSettings } from '../trainer/settings.ts';
 import { completionsAt } from './completion.ts';
 import { overlaps } from './cursor.ts';
@@ -48,7 +47,7 @@ const REFRESH_MS = 500;
 const docs = new URL('../docs/diagnostics.md', import.meta.url).href;
 const { cacheDir } = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
 const estimates = new EstimateCache({ allLevels: true, compare: true });
-const estimator = new EstimateWorker();
+const reader = new Reader();
 /** Documents whose estimate waits for the one that is being computed. */
 const waiting = new Set<string>();
 let isEstimating = false;
@@ -58,9 +57,9 @@ let availableBytes = availableMemoryBytes();
 let farDaemon: FarDaemon | undefined;
 const documents = new Documents(
   {
-    models: new ModelCache(cacheDir),
-    data: new DataCache(),
-    folders: new FolderCache(),
+    models: new ModelCache(cacheDir, model => reader.ask('modelFacts', { model }, `Reading ${model}`)),
+    data: new DataCache(params => reader.ask('dataFact', params, `Reading ${params.full}`)),
+    lintConfig: document => reader.ask('lintConfig', { ...document, cacheDir }, `Checking ${document.file}`),
     availableBytes: () => availableBytes,
     hasGpu,
     farDaemon: () => farDaemon,
@@ -252,7 +251,7 @@ async function refreshEstimate(uri: string): Promise<void> {
   for (;;) {
     const view = await documents.view(uri);
     if (view === undefined || !estimates.isDue(view)) return;
-    await estimates.compute(view, params => estimator.run(params));
+    await estimates.compute(view, params => reader.ask('estimate', params, `Estimating the memory of ${view.file}`));
     await publish(uri);
     await refreshClient();
   }

@@ -11,7 +11,7 @@ export { until } from './until.ts';
 
 const dist = join(import.meta.dirname, '..', '..', 'dist');
 export const WORKER = join(dist, 'worker.js');
-const ESTIMATE = join(dist, 'estimate.js');
+export const READER = join(dist, 'reader.js');
 export const ROWTUNE = join(dist, 'rowtune.js');
 
 export const makeStateDir = (): string => mkdtempSync(join(tmpdir(), 'rowtune-state-'));
@@ -24,7 +24,7 @@ export function startTestDaemon(options: Partial<DaemonOptions> = {}): Promise<D
     idleExitMs: 0,
     hub: { offline: true },
     workerFile: WORKER,
-    estimateFile: ESTIMATE,
+    readerFile: READER,
     ...options,
   });
 }

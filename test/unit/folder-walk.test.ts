@@ -7,6 +7,7 @@ import { FolderWalk, type WalkBudget } from '../../trainer/folder-walk.ts';
 import { listModels } from '../../trainer/rpc/models.ts';
 import { listRuns } from '../../trainer/run/run-folder.ts';
 import { StateKeeper } from '../../trainer/run/run-state.ts';
+import { readHere } from '../support/reader.ts';
 
 let root: string;
 const ample: WalkBudget = { maxDepth: 3, maxEntries: 10_000, maxMs: 60_000 };
@@ -63,6 +64,6 @@ test('a list of runs within its budget is whole, and one beyond it says that it 
 
 test('so does a list of models', async () => {
   const none = join(root, 'no-cache');
-  expect(await listModels(none, [root])).toEqual({ models: [], truncated: false });
-  expect(await listModels(none, [root], { ...ample, maxEntries: 100 })).toEqual({ models: [], truncated: true });
+  expect(await listModels(none, [root], readHere)).toEqual({ models: [], truncated: false });
+  expect(await listModels(none, [root], readHere, { ...ample, maxEntries: 100 })).toEqual({ models: [], truncated: true });
 });

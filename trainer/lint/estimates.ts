@@ -9,14 +9,17 @@ const MAX_CACHED = 32;
 /** A second of work for a model of a hundred blocks: the largest dense models have 126. */
 const MAX_BLOCKS = 200;
 
-/** A method that does not fit the model has no estimate, and is a problem of its own. By name: they may come from another thread. */
+/** A method that does not fit the model has no estimate, and is a problem of its own. By name: they may come from another process. */
 const MISFITS: ReadonlySet<string> = new Set(['TargetError', 'SelectionError', 'ModelConfigError']);
 
 /** Other levels of recomputation, and other methods, beside what the recipe asks for. */
 export type EstimateDetail = Pick<EstimateParams, 'allLevels' | 'compare'>;
 
-/** `estimateRecipe`, here or in another thread. */
-export type ComputeEstimate = (params: EstimateParams) => RecipeEstimate | Promise<RecipeEstimate>;
+/** An estimate by the path of the model, whose headers are read where the estimate is computed. */
+export type ModelEstimateParams = Omit<EstimateParams, 'headers'> & { readonly model: string };
+
+/** `estimateModel`, here or in another process. */
+export type ComputeEstimate = (params: ModelEstimateParams) => Promise<RecipeEstimate>;
 
 interface Entry {
   /** Undefined where the method does not fit. */
@@ -51,11 +54,10 @@ export class EstimateCache {
     const key = keyOf(view);
     const { recipe } = view.parsed;
     if (key === undefined || recipe === undefined || view.model?.kind !== 'ready' || !this.isDue(view)) return;
-    const { config, tensors } = view.model.headers;
     const usableBytes = USABLE_SHARE * view.availableBytes;
     const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
     try {
-      const params = { recipe, headers: { config, tensors }, usableBytes, device: view.device, ...this.#stages[stage] };
+      const params = { recipe, model: view.model.path, usableBytes, device: view.device, ...this.#stages[stage] };
       this.#keep(key, { estimate: await estimate(params), stages: stage + 1 });
     } catch (error) {
       this.#keep(key, { estimate: known, stages: this.#stages.length });

@@ -1,14 +1,16 @@
 /** One file checked whole: a recipe beside its model, data and machine, or a config of a model folder. */
 import path from 'node:path';
-import { estimateRecipe } from '../memory/predict.ts';
 import { type ConfigView, configProblems } from './config-problems.ts';
 import { type ConfigKind, documentKind } from './document-kind.ts';
+import { estimateModel } from './estimate-model.ts';
 import { EstimateCache } from './estimates.ts';
 import { factProblems } from './fact-problems.ts';
 import type { FolderCache } from './folder-facts.ts';
 import type { LintProblem } from './lint-problem.ts';
 import { fixedText } from './quick-fixes.ts';
 import { type RecipeView, readRecipeView, type ViewSources } from './recipe-view.ts';
+
+export type ConfigSources = Pick<LintSources, 'folders' | 'models'>;
 
 export interface LintSources extends ViewSources {
   readonly folders: FolderCache;
@@ -31,11 +33,10 @@ export const recipeProblems = (view: RecipeView): LintProblem[] =>
 /** Problems of a recipe with its memory computed here, or of a config. Rejects only on a mistake of ours. */
 export async function lintDocument(document: LintDocument, sources: LintSources): Promise<LintProblem[]> {
   const { text, file } = document;
-  const kind = documentKind(file) ?? 'recipe';
-  if (kind !== 'recipe') return configProblems(await readConfigView(document, kind, sources));
+  if ((documentKind(file) ?? 'recipe') !== 'recipe') return lintConfig(document, sources);
   const view = await readRecipeView({ text, file, baseDir: document.baseDir ?? path.dirname(file) }, sources);
   const estimates = new EstimateCache();
-  await estimates.compute(view, estimateRecipe);
+  await estimates.compute(view, estimateModel);
   return recipeProblems({ ...view, estimate: estimates.peek(view) });
 }
 
@@ -45,12 +46,14 @@ export function fixDocument({ text, file }: LintDocument): string {
   return kind === 'recipe' ? fixedText({ text, file }) : text;
 }
 
+/** Problems of a config of a model folder; none for a file of another name. */
+export async function lintConfig(document: LintDocument, sources: ConfigSources): Promise<LintProblem[]> {
+  const kind = documentKind(document.file);
+  return kind === undefined || kind === 'recipe' ? [] : configProblems(await readConfigView(document, kind, sources));
+}
+
 /** Never rejects. */
-export async function readConfigView(
-  { text, file }: LintDocument,
-  kind: ConfigKind,
-  { folders, models }: LintSources,
-): Promise<ConfigView> {
+async function readConfigView({ text, file }: LintDocument, kind: ConfigKind, { folders, models }: ConfigSources): Promise<ConfigView> {
   const folder = path.dirname(file);
   const facts = await folders.look(folder);
   if (kind !== 'adapter') return { text, file, kind, facts };

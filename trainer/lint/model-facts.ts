@@ -5,18 +5,31 @@ import path from 'node:path';
 import { firstNames } from '../folder-walk.ts';
 import { findComplete, repoFolder } from '../hub/hub-cache.ts';
 import { isHubName } from '../hub/hub-download.ts';
-import type { ModelFileError } from '../hub/model-file-error.ts';
-import { type ModelHeaders, readModelHeaders } from '../hub/open-model.ts';
-import { loadModel, supportedArchitectures, weightMismatches } from '../model/load-model.ts';
-import { type AnyModel, ModelConfigError } from '../model/model-spec.ts';
+import type { ModelConfig } from '../hub/model-config.ts';
+import { loadModel } from '../model/load-model.ts';
+import type { AnyModel } from '../model/model-spec.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';
 
+interface UnusableModel {
+  readonly kind: 'unsupported' | 'unreadable' | 'mismatch';
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** What the files of a model say. Plain data: it may come from another process. */
+export type ModelFileFacts =
+  /** The config describes a model that has just these weights. */
+  { readonly kind: 'ready'; readonly path: string; readonly config: ModelConfig } | UnusableModel;
+
 export type ModelFacts =
-  | { readonly kind: 'ready'; readonly path: string; readonly model: AnyModel; readonly headers: ModelHeaders; readonly id: string }
+  | { readonly kind: 'ready'; readonly path: string; readonly model: AnyModel; readonly id: string }
   /** A name on the hub that was not downloaded yet: nothing is known and nothing is wrong. */
   | { readonly kind: 'not-downloaded' }
   | { readonly kind: 'missing'; readonly suggestion?: string }
-  | { readonly kind: 'unsupported' | 'unreadable' | 'mismatch'; readonly path: string; readonly reason: string };
+  | UnusableModel;
+
+/** `readModelFacts`, here or in another process. May reject. */
+export type ReadModelFacts = (file: string) => Promise<ModelFileFacts>;
 
 /** Entries of a folder that may hold anything, such as one of images. */
 const MAX_LOOKED_AT = 10_000;
@@ -33,11 +46,13 @@ interface Cached {
 
 export class ModelCache {
   readonly #cacheDir: string;
+  readonly #read: ReadModelFacts;
   readonly #entries = new Map<string, Cached>();
 
   /** @param cacheDir the folder of downloaded models */
-  constructor(cacheDir: string) {
+  constructor(cacheDir: string, read: ReadModelFacts) {
     this.#cacheDir = cacheDir;
+    this.#read = read;
   }
 
   /** Never rejects: what is wrong with the model is a fact. */
@@ -57,11 +72,20 @@ export class ModelCache {
   #cached(file: string, id: string): Promise<ModelFacts> {
     const known = this.#entries.get(file);
     this.#entries.delete(file);
-    const entry = known?.id === id ? known : { id, facts: readFacts(file, id) };
+    const entry = known?.id === id ? known : { id, facts: this.#facts(file, id) };
     this.#entries.set(file, entry);
     const [oldest] = this.#entries.keys();
     if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
     return entry.facts;
+  }
+
+  async #facts(file: string, id: string): Promise<ModelFacts> {
+    try {
+      const facts = await this.#read(file);
+      return facts.kind === 'ready' ? { kind: 'ready', path: file, model: loadModel(facts.config), id } : facts;
+    } catch (error) {
+      return { kind: 'unreadable', path: file, reason: error instanceof Error ? error.message : String(error) };
+    }
   }
 }
 
@@ -73,28 +97,6 @@ export async function fingerprint(file: string): Promise<string | undefined> {
   const names = (await firstNames(folder, MAX_LOOKED_AT)).filter(name => MODEL_FILES.test(name)).slice(0, MAX_FILES);
   const stats = await Promise.all(names.map(name => stat(path.join(folder, name)).catch(() => undefined)));
   return [file, ...names.map((name, i) => `${name}:${stats[i]?.mtimeMs}:${stats[i]?.size}`)].join('\n');
-}
-
-async function readFacts(file: string, id: string): Promise<ModelFacts> {
-  try {
-    const headers = await readModelHeaders(file);
-    const model = loadModel(headers.config);
-    const [first, ...more] = weightMismatches(model, headers.tensors);
-    if (first === undefined) return { kind: 'ready', path: file, model, headers, id };
-    const rest = more.length === 0 ? '' : `, and ${more.length} more`;
-    return { kind: 'mismatch', path: file, reason: `the weights do not fit config.json: ${first}${rest}` };
-  } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
-    const isUnsupported = error instanceof ModelConfigError && !supportedArchitectures.some(name => reason.includes(`describe a ${name}`));
-    return { kind: isUnsupported ? 'unsupported' : 'unreadable', path: file, reason: remedied(error) ?? reason };
-  }
-}
-
-/** The path stands in the recipe already; the rest of the message is what matters. */
-function remedied(error: unknown): string | undefined {
-  const { problems, remedy, file } = error as Partial<ModelFileError>;
-  const [first] = problems ?? [];
-  return first === undefined || file === undefined ? undefined : `${path.basename(file)} ${first.message}. ${remedy}`;
 }
 
 /** `models/smol` is more likely a misspelt folder than a name on the hub where there is a folder `models`. */

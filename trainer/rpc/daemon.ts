@@ -4,10 +4,10 @@ import { mkdir } from 'node:fs/promises';
 import type { WebSocket } from 'ws';
 import manifest from '../../package.json' with { type: 'json' };
 import { availableMemoryBytes } from '../engine/machine.ts';
-import { EstimateWorker } from '../memory/estimate-worker.ts';
 import type { JobContext, WorkerEvent } from '../protocol/job-messages.ts';
 import { type InitializeResult, type JobEvent, MAX_FRAME_BYTES, PROTOCOL_VERSION, requests } from '../protocol/rpc-messages.ts';
 import { socketTransport } from '../protocol/socket-transport.ts';
+import { Reader } from '../reader/reader.ts';
 import { connectDaemon } from './connect.ts';
 import { DaemonError } from './daemon-error.ts';
 import { openDaemonLog } from './daemon-log.ts';
@@ -38,8 +38,8 @@ export interface DaemonOptions {
   readonly hub: JobContext['hub'];
   /** Where the worker's bundle is not beside this one. */
   readonly workerFile?: string;
-  /** Where the bundle of the thread that computes estimates is not beside this one. */
-  readonly estimateFile?: string;
+  /** Where the bundle of the reading process is not beside this one. */
+  readonly readerFile?: string;
   /** A second door, to other machines. */
   readonly outside?: { readonly tls: Tls; readonly host: string; readonly port: number };
   /** Of this start where none is given: one that a client on another machine can keep. */
@@ -99,6 +99,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     () => jobs.kept(),
     error => log.write('error', `jobs.json can't be written: ${String(error)}`),
   );
+  const reader = new Reader({ script: options.readerFile });
   let end = (): void => undefined;
   const ended = new Promise<void>(resolve => {
     end = resolve;
@@ -107,7 +108,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     queue: jobs,
     ring,
     cacheDir,
-    estimator: new EstimateWorker(options.estimateFile),
+    reader,
     availableBytes,
     jobSettings,
     status: () => {
@@ -230,6 +231,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     ending ??= (async () => {
       clearTimeout(idleTimer);
       await jobs.close();
+      reader.close();
       await jobsFile.flush();
       await releaseStateDir(stateDir, discovery);
       await Promise.all([door.close(), outside?.close()]);

@@ -4,9 +4,9 @@ import { listEngines } from '../engine/install/engine-folder.ts';
 import { findNvidiaGpu, knownNvidiaGpu } from '../engine/install/toolchain.ts';
 import { describeMachine, freeDiskBytes } from '../engine/machine.ts';
 import { freeRunFolder, recipeName } from '../jobs/free-run-folder.ts';
-import type { EstimateWorker } from '../memory/estimate-worker.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
 import type { DaemonStatus, JobRecord, RequestName, RequestParams, RequestResult, StartOptions } from '../protocol/rpc-messages.ts';
+import type { AskReader } from '../reader/reader.ts';
 import { deleteRunFolder, listRuns, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
 import { DaemonError } from './daemon-error.ts';
 import type { EventRing } from './event-ring.ts';
@@ -20,7 +20,7 @@ export interface Services {
   readonly queue: JobQueue;
   readonly ring: EventRing;
   readonly cacheDir: string;
-  readonly estimator: EstimateWorker;
+  readonly reader: AskReader;
   /** Memory that is free now. */
   availableBytes(): number;
   /** Engine and hub of every job, as the daemon was started with. */
@@ -58,7 +58,7 @@ export const handlers: Handlers = {
     installedEngines: listEngines(cacheDir).map(({ name }) => name),
     freeDiskBytes: freeDiskBytes(cacheDir),
   }),
-  listModels: ({ folders }, { cacheDir }) => listModels(cacheDir, folders),
+  listModels: ({ folders }, { cacheDir, reader }) => listModels(cacheDir, folders, reader),
   listRuns: ({ folders }) => listRuns(folders),
   tailRun,
   readScores,
@@ -76,7 +76,7 @@ export const handlers: Handlers = {
   train: (params, services) =>
     once(params, services, async () => {
       const { recipe: source } = params;
-      const recipe = recipeOf(source);
+      const recipe = await recipeOf(source, services.reader);
       const runDir =
         params.runDir ??
         (await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir, taken: takenFolders(services.queue) }));
@@ -93,14 +93,14 @@ export const handlers: Handlers = {
   importance: (params, services) =>
     once(params, services, async () => {
       const { recipe: source, outputFile, report } = params;
-      const recipe = recipeOf(source);
+      const recipe = await recipeOf(source, services.reader);
       const request = { kind: 'importance', context: contextOf(services, source.baseDir), recipe, outputFile, report } as const;
       return { request, threads: recipe.threads, title: recipeName(recipe, source.fileName) };
     }),
   evaluate: (params, services) =>
     once(params, services, async () => {
       const { recipe: source, adapter } = params;
-      const recipe = recipeOf(source);
+      const recipe = await recipeOf(source, services.reader);
       const request = { kind: 'evaluate', context: contextOf(services, source.baseDir), recipe, adapter } as const;
       return { request, threads: recipe.threads, title: recipeName(recipe, source.fileName) };
     }),
@@ -112,7 +112,7 @@ export const handlers: Handlers = {
         threads: 0,
         title: path.basename(params.model),
         // The memory of a GPU is all the training's.
-        besideBytes: (await knownNvidiaGpu()) ? undefined : await generationBytes(params, baseDir, services.cacheDir),
+        besideBytes: (await knownNvidiaGpu()) ? undefined : await generationBytes(params, baseDir, services),
       };
     }),
   exportRun: (params, services) =>

@@ -2,9 +2,9 @@
 import path from 'node:path';
 import { FolderWalk, type WalkBudget } from '../folder-walk.ts';
 import { listComplete } from '../hub/hub-cache.ts';
-import { readModelHeaders } from '../hub/open-model.ts';
 import { WEIGHT_FILES } from '../hub/weight-forms.ts';
 import type { ModelInfo, ModelList } from '../protocol/rpc-messages.ts';
+import type { AskReader } from '../reader/reader.ts';
 import { RUN_FILES } from '../run/run-files.ts';
 import { STATE_FILE } from '../run/run-state.ts';
 
@@ -13,10 +13,17 @@ const isWeights = (name: string): boolean => name.endsWith('.safetensors') || WE
 /** A model folder lies at most three folders below one that a client names. Looking at headers is part of the time. */
 const LIST_BUDGET: WalkBudget = { maxDepth: 3, maxEntries: 200_000, maxMs: 10_000 };
 const MAX_MODELS = 500;
-/** Models whose headers are read at once. */
-const AT_ONCE = 8;
+/** Models whose headers are read at once: the reader has as many processes, and what others ask for comes between. */
+const AT_ONCE = 2;
+/** For the headers of one model; a list waits for no longer than for the folders. */
+const MODEL_MS = 5000;
 
-export async function listModels(cacheDir: string, folders: readonly string[], budget = LIST_BUDGET): Promise<ModelList> {
+export async function listModels(
+  cacheDir: string,
+  folders: readonly string[],
+  reader: AskReader,
+  budget = LIST_BUDGET,
+): Promise<ModelList> {
   const found: { readonly name: string; readonly path: string; readonly source: ModelInfo['source'] }[] = [];
   const walk = new FolderWalk(budget);
   for (const model of await listComplete(cacheDir)) found.push({ ...model, source: 'cache' });
@@ -29,6 +36,14 @@ export async function listModels(cacheDir: string, folders: readonly string[], b
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
   return { models: models.filter(model => model !== undefined), truncated: walk.truncated };
+
+  async function describe(model: Pick<ModelInfo, 'name' | 'path' | 'source'>): Promise<ModelInfo> {
+    try {
+      return { ...model, ...(await reader.ask('describe', { model: model.path }, `Reading ${model.path}`, MODEL_MS)) };
+    } catch (error) {
+      return { ...model, problem: error instanceof Error ? error.message : String(error) };
+    }
+  }
 
   async function search(root: string): Promise<void> {
     /** Folder → the run that it lies in. */
@@ -48,26 +63,4 @@ export async function listModels(cacheDir: string, folders: readonly string[], b
   function add(name: string, where: string, run: string | undefined): void {
     found.push(run === undefined ? { name, path: where, source: 'folder' } : { name: `${run}/${name}`, path: where, source: 'run' });
   }
-}
-
-async function describe(found: Pick<ModelInfo, 'name' | 'path' | 'source'>): Promise<ModelInfo> {
-  try {
-    const { config, tensors } = await readModelHeaders(found.path);
-    const all = [...tensors.values()];
-    return {
-      ...found,
-      family: typeof config.model_type === 'string' ? config.model_type : undefined,
-      parameters: parameterCount(all),
-      weightBytes: all.reduce((sum, { byteLength }) => sum + byteLength, 0),
-      dtypes: [...new Set(all.map(({ dtype, quantization }) => quantization ?? dtype))].sort(),
-    };
-  } catch (error) {
-    return { ...found, problem: error instanceof Error ? error.message : String(error) };
-  }
-}
-
-export function parameterCount(tensors: Iterable<{ readonly shape: readonly number[] }>): number {
-  let count = 0;
-  for (const { shape } of tensors) count += shape.reduce((a, b) => a * b, 1);
-  return count;
 }

@@ -4,18 +4,15 @@ import path from 'node:path';
 import { hasGpu, USABLE_SHARE } from '../engine/machine.ts';
 import { findComplete, repoFolder } from '../hub/hub-cache.ts';
 import { isHubName } from '../hub/hub-download.ts';
-import { readModelHeaders } from '../hub/open-model.ts';
-import type { EstimateWorker } from '../memory/estimate-worker.ts';
-import { parseRecipe } from '../protocol/parse-recipe.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { RecipeSource } from '../protocol/rpc-messages.ts';
+import type { AskReader } from '../reader/reader.ts';
 import { DaemonError } from './daemon-error.ts';
-import { parameterCount } from './models.ts';
 
 /** @throws DaemonError 'bad-recipe' with all problems and their places */
-export function recipeOf({ text, fileName, overrides = [] }: RecipeSource): Recipe {
-  const { recipe, problems } = parseRecipe(text, { fileName, overrides });
+export async function recipeOf({ text, fileName, overrides = [] }: RecipeSource, reader: AskReader): Promise<Recipe> {
+  const { recipe, problems } = await reader.ask('recipe', { text, fileName, overrides }, `Reading ${fileName}`);
   if (recipe && !hasErrors(problems)) return recipe;
   const errors = problems.filter(({ severity }) => severity === 'error');
   throw new DaemonError('bad-recipe', `${fileName}: ${errors.map(({ message }) => message).join('; ')}`, { details: { problems } });
@@ -23,7 +20,7 @@ export function recipeOf({ text, fileName, overrides = [] }: RecipeSource): Reci
 
 interface EstimateServices {
   readonly cacheDir: string;
-  readonly estimator: EstimateWorker;
+  readonly reader: AskReader;
   availableBytes(): number;
 }
 
@@ -31,14 +28,14 @@ interface EstimateServices {
  * The memory of a run from headers alone, against what is free now.
  * @throws DaemonError 'model-missing' where the model is not on this machine yet
  */
-export async function estimate(source: RecipeSource, { cacheDir, estimator, ...services }: EstimateServices): Promise<unknown> {
-  const recipe = recipeOf(source);
-  const { config, tensors } = await readModelHeaders(await modelPath(recipe, source.baseDir, cacheDir));
+export async function estimate(source: RecipeSource, { cacheDir, reader, ...services }: EstimateServices): Promise<unknown> {
+  const recipe = await recipeOf(source, reader);
+  const model = await modelPath(recipe, source.baseDir, cacheDir);
   const availableBytes = services.availableBytes();
   const device = hasGpu() ? 'gpu' : 'cpu';
   const usableBytes = USABLE_SHARE * availableBytes;
-  const params = { recipe, headers: { config, tensors }, device, usableBytes, allLevels: true, compare: true } as const;
-  return { ...(await estimator.run(params)), availableBytes };
+  const params = { recipe, model, device, usableBytes, allLevels: true, compare: true } as const;
+  return { ...(await reader.ask('estimate', params, `Estimating the memory of ${source.fileName}`)), availableBytes };
 }
 
 /** What a model takes to generate text: its weights in float32, and the engine with its caches beside them. */
@@ -48,11 +45,12 @@ const GENERATION_BYTES = 2 ** 30;
 export async function generationBytes(
   source: Pick<Recipe, 'model' | 'revision'>,
   baseDir: string,
-  cacheDir: string,
+  { cacheDir, reader }: Pick<EstimateServices, 'cacheDir' | 'reader'>,
 ): Promise<number | undefined> {
   try {
-    const { tensors } = await readModelHeaders(await modelPath(source, baseDir, cacheDir));
-    return 4 * parameterCount(tensors.values()) + GENERATION_BYTES;
+    const model = await modelPath(source, baseDir, cacheDir);
+    const { parameters } = await reader.ask('describe', { model }, `Reading ${model}`);
+    return 4 * parameters + GENERATION_BYTES;
   } catch {
     return undefined;
   }

@@ -46,6 +46,7 @@ const USER_ERRORS: Readonly<Record<string, string>> = {
   GenerateError: 'generate',
   ExportError: 'export',
   GoldenError: 'reference',
+  ReadStopped: 'read-stopped',
 };
 
 /** Errors of the file system that say enough by themselves. */

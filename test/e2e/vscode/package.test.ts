@@ -30,7 +30,7 @@ test(`the package is smaller than ${MAX_PACKAGE_BYTES / 1e6} MB`, () => {
 });
 
 test('every part of the extension is in it', () => {
-  const bundles = ['extension.cjs', 'later.cjs', 'server.js', 'rowtune.js', 'worker.js', 'estimate.js'].map(name => `dist/${name}`);
+  const bundles = ['extension.cjs', 'later.cjs', 'server.js', 'rowtune.js', 'worker.js', 'reader.js'].map(name => `dist/${name}`);
   const pages = ['run', 'heatmap', 'compare', 'try'].flatMap(name => [`dist/media/${name}.js`, `dist/media/${name}.css`]);
   const wasm = ['', '-simd', '-threaded-simd'].map(kind => `dist/wasm/tfjs-backend-wasm${kind}.wasm`);
   const addon = ['dist/addon/binding/tfjs_binding.cc', 'dist/addon/binding/tfjs_backend.cc', 'dist/addon/include/node_api.h'];

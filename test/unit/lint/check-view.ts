@@ -7,13 +7,15 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { DataCache } from '../../../trainer/lint/data-facts.ts';
+import { estimateModel } from '../../../trainer/lint/estimate-model.ts';
 import { EstimateCache } from '../../../trainer/lint/estimates.ts';
 import { FolderCache } from '../../../trainer/lint/folder-facts.ts';
 import { type LintSources, lintDocument, recipeProblems } from '../../../trainer/lint/lint.ts';
 import type { LintProblem } from '../../../trainer/lint/lint-problem.ts';
 import { ModelCache } from '../../../trainer/lint/model-facts.ts';
+import { readDataFact } from '../../../trainer/lint/read-data-fact.ts';
+import { readModelFacts } from '../../../trainer/lint/read-model-facts.ts';
 import { type FarDaemon, type RecipeView, readRecipeView } from '../../../trainer/lint/recipe-view.ts';
-import { estimateRecipe } from '../../../trainer/memory/predict.ts';
 
 const golden = path.join(import.meta.dirname, '..', '..', 'golden');
 
@@ -108,8 +110,8 @@ export interface ViewOptions {
 }
 
 const sourcesOf = ({ folder, availableBytes = 64e9, farDaemon }: ViewOptions): LintSources => ({
-  models: new ModelCache(path.join(folder, 'cache')),
-  data: new DataCache(),
+  models: new ModelCache(path.join(folder, 'cache'), readModelFacts),
+  data: new DataCache(readDataFact),
   folders: new FolderCache(),
   availableBytes: () => availableBytes,
   hasGpu: () => false,
@@ -121,7 +123,7 @@ export async function viewOf(text: string, options: ViewOptions): Promise<Recipe
   const file = path.join(options.folder, options.name ?? 'a.rowtune.yaml');
   const view = await readRecipeView({ text, file, baseDir: path.dirname(file) }, sourcesOf(options));
   const estimates = new EstimateCache({ allLevels: true, compare: true });
-  while (estimates.isDue(view)) await estimates.compute(view, estimateRecipe);
+  while (estimates.isDue(view)) await estimates.compute(view, estimateModel);
   return { ...view, estimate: estimates.peek(view) };
 }
 

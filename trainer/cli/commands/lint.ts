@@ -11,6 +11,8 @@ import { FolderCache } from '../../lint/folder-facts.ts';
 import { fixDocument, type LintSources, lintDocument } from '../../lint/lint.ts';
 import type { LintProblem } from '../../lint/lint-problem.ts';
 import { ModelCache } from '../../lint/model-facts.ts';
+import { readDataFact } from '../../lint/read-data-fact.ts';
+import { readModelFacts } from '../../lint/read-model-facts.ts';
 import { toSarif } from '../../lint/sarif.ts';
 import { formatProblems, hasErrors } from '../../protocol/problem.ts';
 import { CliError, EXIT } from '../cli-error.ts';
@@ -56,8 +58,8 @@ async function lint(context: CommandContext, files: readonly string[], { fix, fo
     throw new CliError('--json and --format sarif both print JSON', { code: 'usage', exitStatus: EXIT.usage, hint: 'Take one of them.' });
   const availableBytes = availableMemoryBytes();
   const sources: LintSources = {
-    models: new ModelCache(settings.cacheDir),
-    data: new DataCache(),
+    models: new ModelCache(settings.cacheDir, readModelFacts),
+    data: new DataCache(readDataFact),
     folders: new FolderCache(),
     availableBytes: () => availableBytes,
     farDaemon: () => settings.remoteDaemon && { url: settings.remoteDaemon.url, folder: settings.remoteDaemon.dir },

@@ -1,0 +1,33 @@
+/** What a reading process can be asked for: one table, typed for both ends. Parameters and answers are plain data. */
+import { describeModel } from '../hub/describe-model.ts';
+import { estimateModel } from '../lint/estimate-model.ts';
+import { FolderCache } from '../lint/folder-facts.ts';
+import { lintConfig } from '../lint/lint.ts';
+import { ModelCache } from '../lint/model-facts.ts';
+import { readDataFact } from '../lint/read-data-fact.ts';
+import { readModelFacts } from '../lint/read-model-facts.ts';
+import { type ParseOptions, parseRecipe } from '../protocol/parse-recipe.ts';
+
+const folders = new FolderCache();
+const models = new Map<string, ModelCache>();
+
+export const readerRequests = {
+  /** What a list says of a model. */
+  describe: ({ model }: { readonly model: string }) => describeModel(model),
+  recipe: ({ text, ...options }: ParseOptions & { readonly text: string }) => parseRecipe(text, options),
+  estimate: estimateModel,
+  modelFacts: ({ model }: { readonly model: string }) => readModelFacts(model),
+  dataFact: readDataFact,
+  lintConfig: ({ cacheDir, ...document }: { readonly text: string; readonly file: string; readonly cacheDir: string }) =>
+    lintConfig(document, { folders, models: modelsOf(cacheDir) }),
+} as const;
+
+export type ReaderRequestName = keyof typeof readerRequests;
+export type ReaderParamsOf<Name extends ReaderRequestName> = Parameters<(typeof readerRequests)[Name]>[0];
+export type ReaderAnswerOf<Name extends ReaderRequestName> = Awaited<ReturnType<(typeof readerRequests)[Name]>>;
+
+function modelsOf(cacheDir: string): ModelCache {
+  const known = models.get(cacheDir) ?? new ModelCache(cacheDir, readModelFacts);
+  models.set(cacheDir, known);
+  return known;
+}

@@ -1,0 +1,115 @@
+/** The one place where what strangers made is read: requests to processes that may be killed, so that whoever asks continues to answer. */
+import { fileURLToPath } from 'node:url';
+import { type ReaderBudget, ReaderChild, type ReaderTask, ReadStopped } from './reader-child.ts';
+import type { ReaderAnswerOf, ReaderParamsOf, ReaderRequestName } from './reader-requests.ts';
+
+/** The headers of the largest models are read in two seconds, and take a quarter of this. */
+const BUDGET: ReaderBudget = { timeoutMs: 20_000, heapBytes: 1024 * 2 ** 20, memoryBytes: 1536 * 2 ** 20 };
+/** One that is stuck until its time is up leaves another to everyone else. */
+const MAX_CHILDREN = 2;
+/** An editor asks for a few files at once, the daemon for one after the other. */
+const MAX_WAITING = 1000;
+/** A process that has nothing to do for so long gives its memory back, some 70 MB. */
+const IDLE_MS = 60_000;
+
+interface Waiting extends ReaderTask {
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+/** Whoever asks needs no more than this. */
+export type AskReader = Pick<Reader, 'ask'>;
+
+export interface ReaderOptions {
+  /** The bundle of `reader-process.ts`, where that is not beside this one. */
+  readonly script?: string;
+  readonly budget?: Partial<ReaderBudget>;
+  readonly maxWaiting?: number;
+}
+
+/** Starts a process with a request, keeps it while it behaves, and ends it when no request follows. */
+export class Reader {
+  readonly #script: string;
+  readonly #budget: ReaderBudget;
+  readonly #maxWaiting: number;
+  readonly #queue: Waiting[] = [];
+  readonly #busy = new Set<ReaderChild>();
+  readonly #free = new Map<ReaderChild, NodeJS.Timeout>();
+
+  constructor({ script = fileURLToPath(new URL('./reader.js', import.meta.url)), budget, maxWaiting = MAX_WAITING }: ReaderOptions = {}) {
+    this.#script = script;
+    this.#budget = { ...BUDGET, ...budget };
+    this.#maxWaiting = maxWaiting;
+  }
+
+  /** The processes that are running. */
+  get pids(): number[] {
+    return [...this.#busy, ...this.#free.keys()].flatMap(({ pid }) => pid ?? []);
+  }
+
+  /**
+   * Rejects as the request's function throws, with an Error of the same name and fields; with ReadStopped where it took too much time or
+   * memory, and where too many requests wait.
+   * @param what what is done, for that message: "Reading models/x"
+   * @param timeoutMs less than the budget's
+   */
+  ask<Name extends ReaderRequestName>(
+    name: Name,
+    params: ReaderParamsOf<Name>,
+    what: string,
+    timeoutMs?: number,
+  ): Promise<ReaderAnswerOf<Name>> {
+    return new Promise((resolve, reject) => {
+      if (this.#queue.length >= this.#maxWaiting) {
+        reject(new ReadStopped(`${what} was not started, because ${this.#queue.length} files wait to be read. Try again later.`));
+        return;
+      }
+      this.#queue.push({ name, params, what, timeoutMs, resolve: value => resolve(value as ReaderAnswerOf<Name>), reject });
+      this.#next();
+    });
+  }
+
+  /** Ends all processes; what waits is rejected. */
+  close(): void {
+    for (const { what, reject } of this.#queue.splice(0)) reject(new ReadStopped(`${what} was stopped.`));
+    for (const child of [...this.#busy, ...this.#free.keys()]) child.end();
+    for (const timer of this.#free.values()) clearTimeout(timer);
+    this.#free.clear();
+  }
+
+  #next(): void {
+    for (const [child, timer] of this.#free) if (child.hasEnded) this.#forget(child, timer);
+    if (this.#queue.length === 0 || this.#busy.size >= MAX_CHILDREN) return;
+    const [free] = this.#free;
+    if (free !== undefined) this.#forget(...free);
+    const child = free?.[0] ?? new ReaderChild(this.#script, this.#budget);
+    const task = this.#queue.shift() as Waiting;
+    this.#busy.add(child);
+    const release = (): void => {
+      this.#busy.delete(child);
+      if (!child.hasEnded) this.#free.set(child, setTimeout(() => this.#retire(child), IDLE_MS).unref());
+      this.#next();
+    };
+    // Released first, so that whoever asks again right away finds it free.
+    child.ask(task).then(
+      value => {
+        release();
+        task.resolve(value);
+      },
+      error => {
+        release();
+        task.reject(error);
+      },
+    );
+  }
+
+  #retire(child: ReaderChild): void {
+    this.#free.delete(child);
+    child.end();
+  }
+
+  #forget(child: ReaderChild, timer: NodeJS.Timeout): void {
+    clearTimeout(timer);
+    this.#free.delete(child);
+  }
+}
