@@ -9,11 +9,12 @@ import path from 'node:path';
 import { waitFor } from './demo/wait-for.mjs';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
 
-const OLDEST_NODE = 20;
+const OLDEST_NODE = [20, 15];
 
 async function main([first, ...rest]) {
-  if (Number.parseInt(process.versions.node, 10) < OLDEST_NODE)
-    throw new StepError(`Node ${process.versions.node} is too old: ${OLDEST_NODE} or later is needed`);
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  if (major < OLDEST_NODE[0] || (major === OLDEST_NODE[0] && minor < OLDEST_NODE[1]))
+    throw new StepError(`Node ${process.versions.node} is too old: ${OLDEST_NODE.join('.')} or later is needed`);
   const name = first in demos ? first : 'spam';
   const overrides = first === undefined || first in demos ? rest : [first, ...rest];
   ensurePackages();

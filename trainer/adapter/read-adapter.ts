@@ -5,6 +5,7 @@ import { z } from 'zod';
 import { type MethodName, methodCatalog, methodNames } from '../catalog/methods.ts';
 import { fileSize } from '../hub/model-config.ts';
 import { openSafetensors } from '../hub/safetensors-source.ts';
+import { parseSealedJson } from '../hub/sealed-json.ts';
 import type { WeightFiles } from '../hub/weight-files.ts';
 import { readRegularText } from '../regular-file.ts';
 import type { Selection } from '../selection.ts';
@@ -127,9 +128,9 @@ async function readDescription(dir: string): Promise<Omit<AdapterDescription, 'e
 
 function parseJson(dir: string, text: string): unknown {
   try {
-    return JSON.parse(text);
+    return parseSealedJson(text).value;
   } catch (error) {
-    throw new AdapterError(dir, [`${ADAPTER_DESCRIPTION} is not JSON: ${(error as Error).message}`], 'Export or train it again.');
+    throw new AdapterError(dir, [`${ADAPTER_DESCRIPTION} cannot be read: ${(error as Error).message}`], 'Export or train it again.');
   }
 }
 

@@ -5,6 +5,7 @@ import manifest from '../../package.json' with { type: 'json' };
 import type { HostArray } from '../graph/types.ts';
 import { writeTextFile } from '../hub/durable-file.ts';
 import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
+import { sealJson } from '../hub/sealed-json.ts';
 import type { Attachment } from '../method/method.ts';
 import {
   ADAPTER_DESCRIPTION,
@@ -51,9 +52,10 @@ export function describeAdapter({ method, trainables, lora = new Map(), vera }: 
 /**
  * Makes `dir` and writes both files, the description last. The names of `tensors` are those of `Attachment.trainables`; their rows come
  * from the description.
+ * @returns the checksum of the file of tensors
  * @throws the error of the disk
  */
-export async function writeAdapter(dir: string, { description, tensors }: AdapterContents): Promise<void> {
+export async function writeAdapter(dir: string, { description, tensors }: AdapterContents): Promise<string> {
   await mkdir(dir, { recursive: true });
   const places = [
     ...[...description.rows].map(([module, indices]) => placesEntry(rowsTensor(module), indices)),
@@ -67,8 +69,9 @@ export async function writeAdapter(dir: string, { description, tensors }: Adapte
       data: async () => encodeFloat32((await data()) as Float32Array, 'F32'),
     }),
   );
-  await writeSafetensors(join(dir, ADAPTER_WEIGHTS), [...places, ...trained], { format: 'pt' });
-  await writeTextFile(join(dir, ADAPTER_DESCRIPTION), descriptionJson(description));
+  const checksum = await writeSafetensors(join(dir, ADAPTER_WEIGHTS), [...places, ...trained], { format: 'pt' });
+  await writeTextFile(join(dir, ADAPTER_DESCRIPTION), sealJson(descriptionJson(description)));
+  return checksum;
 }
 
 const placesEntry = (name: string, indices: Int32Array): TensorEntry => ({

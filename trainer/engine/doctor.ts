@@ -34,7 +34,7 @@ export interface EngineProblem {
 const SLOW_CPU_GFLOPS = 15;
 /** An engine, a small model and a checkpoint. */
 const LOW_DISK_BYTES = 4e9;
-const OLDEST_NODE = 20;
+const OLDEST_NODE = '20.15';
 
 /**
  * Looks at everything once. Opens the engine in this process, so it belongs in a worker started with `workerEnvironment`.
@@ -74,15 +74,22 @@ async function tryEngine(request: EngineRequest): Promise<Pick<Diagnosis, 'engin
 
 type Facts = Omit<Diagnosis, 'problems'> & { readonly pythonMissing?: string };
 
+/** Compares major and minor version. */
+function isOlder(version: string, oldest: string): boolean {
+  const [major = 0, minor = 0] = version.split('.').map(Number);
+  const [oldestMajor = 0, oldestMinor = 0] = oldest.split('.').map(Number);
+  return major < oldestMajor || (major === oldestMajor && minor < oldestMinor);
+}
+
 /** Judges the facts; pure. */
 export function findProblems({ engine, gpu, node, disk, compiler, installedEngines, platform, pythonMissing }: Facts): EngineProblem[] {
   const problems: EngineProblem[] = [];
   const warn = (message: string, remedy: string) => problems.push({ severity: 'warning', message, remedy });
-  if (Number.parseInt(node, 10) < OLDEST_NODE)
+  if (isOlder(node, OLDEST_NODE))
     problems.push({
       severity: 'error',
       message: `Node ${node} is too old; ${OLDEST_NODE} or later is needed`,
-      remedy: 'install Node 20 or later',
+      remedy: `install Node ${OLDEST_NODE} or later`,
     });
   if (gpu && engine?.name === 'tensorflow' && engine.device === 'cpu') {
     const hasCuda = installedEngines.some(name => name.endsWith('-cuda'));

@@ -62,7 +62,7 @@ export async function exportModel(params: ExportParams): Promise<ExportResult> {
 
 interface Form {
   readonly bytes: number;
-  readonly write: (dir: string) => Promise<void>;
+  readonly write: (dir: string) => Promise<unknown>;
   /** Opens what was written, as its user will. */
   readonly reopen: (dir: string) => Promise<TunedModel & { readonly close: () => Promise<void> }>;
   /** What trained numbers were rounded to. */

@@ -1,6 +1,7 @@
 /** The header of a safetensors file: read, bounded and checked before a single weight is touched. */
 import type { ByteFile } from './byte-file.ts';
 import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';
+import { takeChecksums } from './safetensors-checksums.ts';
 import { isRecord, JsonSyntaxError, parseStrictJson } from './strict-json.ts';
 import { ELEMENT_BYTES, type TensorDType } from './tensor-source.ts';
 import type { WeightEntry } from './weight-entry.ts';
@@ -18,11 +19,13 @@ const DOWNLOAD_AGAIN = 'The file is damaged or not a safetensors file: download 
 export interface SafetensorsHeader {
   readonly entries: readonly WeightEntry[];
   readonly metadata: Readonly<Record<string, string>>;
+  /** The checksum that stands for the whole file; undefined where it carries none. */
+  readonly checksum: string | undefined;
 }
 
 /**
  * Reads and checks the header: its length against the file, the JSON (no duplicate names), each dtype, each shape × element size against its
- * offsets, and that the data is covered to the last byte without overlap or hole.
+ * offsets, that the data is covered to the last byte without overlap or hole, and its own checksum where it carries one.
  * @throws ModelFileError with every problem found
  */
 export async function readSafetensorsHeader(file: ByteFile): Promise<SafetensorsHeader> {
@@ -51,7 +54,8 @@ export function parseSafetensorsHeader(input: {
   const dataStart = LENGTH_BYTES + input.text.length;
   const dataBytes = input.fileSize - dataStart;
   const { __metadata__: rawMetadata, ...rawTensors } = json;
-  const metadata = checkMetadata(rawMetadata, problems);
+  const { metadata, checksums } = takeChecksums(checkMetadata(rawMetadata, problems), input.text);
+  problems.push(...checksums.problems.map(message => ({ message })));
   const names = Object.keys(rawTensors);
   if (names.length > MAX_TENSORS) {
     throw new ModelFileError(input.path, `lists ${names.length} tensors; at most ${MAX_TENSORS} are read`, DOWNLOAD_AGAIN);
@@ -63,8 +67,12 @@ export function parseSafetensorsHeader(input: {
   }
   entries.sort((a, b) => a.position - b.position || a.byteLength - b.byteLength);
   if (problems.length === 0) checkCoverage(entries, dataStart, input.fileSize, problems);
+  const { file: checksum, tensors = [] } = checksums;
+  if (checksum !== undefined && problems.length === 0 && tensors.length !== entries.length)
+    problems.push({ message: `has checksums of ${tensors.length} tensors, but holds ${entries.length}` });
   if (problems.length > 0) throw new ModelFileError(input.path, problems, DOWNLOAD_AGAIN);
-  return { entries, metadata };
+  if (checksum === undefined) return { entries, metadata, checksum };
+  return { entries: entries.map((entry, i) => ({ ...entry, checksum: tensors[i] })), metadata, checksum };
 }
 
 function parseHeaderJson(path: string, bytes: Uint8Array): Record<string, unknown> {

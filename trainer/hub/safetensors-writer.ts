@@ -1,8 +1,10 @@
 /** Writes safetensors as a stream, one tensor in memory at a time. */
 import type { FileHandle } from 'node:fs/promises';
+import { checksum } from './checksum.ts';
 import { writeDurably } from './durable-file.ts';
 import { float32ToBf16, float32ToF16 } from './float-format.ts';
 import { ModelFileError } from './model-file-error.ts';
+import { checksumMetadata, sealHeader } from './safetensors-checksums.ts';
 import { ELEMENT_BYTES, type TensorDType } from './tensor-source.ts';
 
 export interface TensorEntry {
@@ -20,19 +22,32 @@ const ALIGNMENT = 8;
 
 /**
  * The file appears under `path` complete or not at all; an older file of that name stays until then. Sizes come first (`entries`), values
- * are asked for one by one.
+ * are asked for one by one. Each tensor and the header carry a checksum.
+ * @returns the checksum of the header, which stands for the whole file
  * @throws ModelFileError when a name appears twice or a tensor's bytes are not as many as its shape says; the error of the disk otherwise
  */
 export async function writeSafetensors(
   path: string,
   entries: readonly TensorEntry[],
   metadata: Readonly<Record<string, string>> = {},
-): Promise<void> {
-  const header = buildHeader(path, entries, metadata);
+): Promise<string> {
+  const checksums = entries.map(() => 0);
+  const headerOf = (): Uint8Array => buildHeader(path, entries, { ...checksumMetadata(checksums), ...metadata });
+  let position = headerOf().length;
+  let digits = '';
   await writeDurably(path, async handle => {
-    await writeAll(handle, header);
-    for (const entry of entries) await writeAll(handle, await checkedData(path, entry));
+    for (const [i, entry] of entries.entries()) {
+      const data = await checkedData(path, entry);
+      checksums[i] = checksum(data);
+      await writeAt(handle, data, position);
+      position += data.length;
+    }
+    // Last, since it holds the checksums of the data; its length does not change.
+    const header = headerOf();
+    digits = sealHeader(header);
+    await writeAt(handle, header, 0);
   });
+  return digits;
 }
 
 /** float32 values as bytes of another floating-point type, rounded to nearest, ties to even. */
@@ -45,7 +60,7 @@ const byteLengthOf = (entry: TensorEntry): number => entry.shape.reduce((n, d) =
 
 function buildHeader(path: string, entries: readonly TensorEntry[], metadata: Readonly<Record<string, string>>): Uint8Array {
   const fields = new Map<string, unknown>();
-  if (Object.keys(metadata).length > 0) fields.set('__metadata__', metadata);
+  fields.set('__metadata__', metadata);
   let offset = 0;
   for (const entry of entries) {
     if (fields.has(entry.name))
@@ -72,9 +87,9 @@ async function checkedData(path: string, entry: TensorEntry): Promise<Uint8Array
   return data;
 }
 
-async function writeAll(handle: FileHandle, bytes: Uint8Array): Promise<void> {
+async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
   for (let done = 0; done < bytes.length; ) {
-    const { bytesWritten } = await handle.write(bytes, done, Math.min(WRITE_BYTES, bytes.length - done));
+    const { bytesWritten } = await handle.write(bytes, done, Math.min(WRITE_BYTES, bytes.length - done), position + done);
     done += bytesWritten;
   }
 }

@@ -1,5 +1,6 @@
 /** One tensor in a file of weights: where it lies, and its numbers. */
 import type { ByteFile } from './byte-file.ts';
+import { checksum, MISMATCH, MISMATCH_REMEDY } from './checksum.ts';
 import { bf16ToFloat32, f16ToFloat32 } from './float-format.ts';
 import { ModelFileError } from './model-file-error.ts';
 import { ELEMENT_BYTES, type TensorInfo } from './tensor-source.ts';
@@ -13,16 +14,20 @@ export interface WeightEntry extends TensorInfo {
   readonly position: number;
   /** In elements, one for each dimension, where the file does not hold the tensor row by row. */
   readonly strides?: readonly number[];
+  /** Of its bytes, where the file tells it: whoever reads all of the tensor compares it. */
+  readonly checksum?: number;
 }
 
-/** @throws ModelFileError for numbers that are no floating-point weights */
+/** @throws ModelFileError for numbers that are no floating-point weights, and for bytes that do not match their checksum */
 export async function readAsFloat32(file: ByteFile, entry: WeightEntry): Promise<Float32Array> {
   const count = entry.shape.reduce((n, d) => n * d, 1);
   switch (entry.dtype) {
     case 'F32': {
       if (entry.strides !== undefined) return new Float32Array((await readBytes(file, entry)).buffer);
       const out = new Float32Array(count);
-      await file.readInto(new Uint8Array(out.buffer), entry.position);
+      const bytes = new Uint8Array(out.buffer);
+      await file.readInto(bytes, entry.position);
+      compare(file, entry, checksum(bytes));
       return out;
     }
     case 'BF16':
@@ -52,6 +57,7 @@ export async function readBytes(file: ByteFile, entry: WeightEntry): Promise<Uin
   const out = new Uint8Array(byteLength);
   if (strides === undefined || byteLength === 0) {
     await file.readInto(out, position);
+    compare(file, entry, checksum(out));
     return out;
   }
   const width = ELEMENT_BYTES[entry.dtype];
@@ -72,6 +78,25 @@ export async function readBytes(file: ByteFile, entry: WeightEntry): Promise<Uin
   return out;
 }
 
+/** Reads all of a tensor for its checksum alone. Returns false where the file tells none. @throws ModelFileError where it does not match */
+export async function verifyBytes(file: ByteFile, entry: WeightEntry): Promise<boolean> {
+  if (entry.checksum === undefined) return false;
+  const scratch = new Uint8Array(Math.min(entry.byteLength, CONVERT_BYTES));
+  let found = 0;
+  for (let done = 0; done < entry.byteLength; done += scratch.length) {
+    const bytes = scratch.subarray(0, Math.min(scratch.length, entry.byteLength - done));
+    await file.readInto(bytes, entry.position + done);
+    found = checksum(bytes, found);
+  }
+  compare(file, entry, found);
+  return true;
+}
+
+function compare({ path }: ByteFile, { name, checksum: expected }: WeightEntry, found: number): void {
+  if (expected === undefined || found === expected) return;
+  throw new ModelFileError(path, [{ tensor: name, message: MISMATCH }], MISMATCH_REMEDY);
+}
+
 /** `convert` gets a scratch buffer that starts at offset 0 of its memory, and the part of the result to fill. */
 async function convertChunks(
   file: ByteFile,
@@ -88,10 +113,14 @@ async function convertChunks(
   const width = entry.byteLength / count;
   const perChunk = CONVERT_BYTES / width;
   const scratch = new Uint8Array(Math.min(entry.byteLength, CONVERT_BYTES));
+  let found = 0;
   for (let done = 0; done < count; done += perChunk) {
     const n = Math.min(perChunk, count - done);
-    await file.readInto(scratch.subarray(0, n * width), entry.position + done * width);
+    const bytes = scratch.subarray(0, n * width);
+    await file.readInto(bytes, entry.position + done * width);
+    found = checksum(bytes, found);
     convert(scratch, out.subarray(done, done + n));
   }
+  compare(file, entry, found);
   return out;
 }

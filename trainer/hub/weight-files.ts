@@ -1,10 +1,11 @@
 /** Files of named weights as one TensorSource, whatever their form: one file, or shards named by an index. Positioned reads, one tensor in memory at a time. */
 import { basename, dirname, join } from 'node:path';
 import { type ByteFile, openByteFile, readModelFile } from './byte-file.ts';
+import { MISMATCH_REMEDY } from './checksum.ts';
 import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';
 import { isRecord, parseStrictJson } from './strict-json.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from './tensor-source.ts';
-import { readAsBfloat16, readAsFloat32, readBytes, type WeightEntry } from './weight-entry.ts';
+import { readAsBfloat16, readAsFloat32, readBytes, verifyBytes, type WeightEntry } from './weight-entry.ts';
 
 /** The index of a 1T-parameter model is under 10 MB. */
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
@@ -16,15 +17,25 @@ export interface WeightFormat {
   /** What the names of its files end in. */
   readonly extension: string;
   /** Checked: each tensor lies within the file. */
-  readonly readHeader: (
-    file: ByteFile,
-  ) => Promise<{ readonly entries: readonly WeightEntry[]; readonly metadata: Readonly<Record<string, string>> }>;
+  readonly readHeader: (file: ByteFile) => Promise<{
+    readonly entries: readonly WeightEntry[];
+    readonly metadata: Readonly<Record<string, string>>;
+    readonly checksum?: string | undefined;
+  }>;
 }
 
 export interface WeightFiles extends TensorSource {
   /** File → the names of its tensors, in order: what an export in the same sharding needs. */
   readonly shards: ReadonlyMap<string, readonly string[]>;
   readonly metadata: Readonly<Record<string, string>>;
+  /** Of a single file that carries checksums, the one that stands for all of it. */
+  readonly checksum: string | undefined;
+  /**
+   * Reads every tensor and compares its checksum.
+   * @returns false where a file carries no checksums, so that nothing can be said
+   * @throws ModelFileError that names every tensor that does not match
+   */
+  verify(): Promise<boolean>;
 }
 
 interface Located {
@@ -59,11 +70,13 @@ async function openShards(
     const located = new Map<string, Located>();
     const shards = new Map<string, string[]>();
     let metadata: Readonly<Record<string, string>> = {};
+    let checksum: string | undefined;
     for (const path of paths) {
       const file = await openByteFile(path);
       files.push(file);
       const header = await format.readHeader(file);
       metadata = { ...metadata, ...header.metadata };
+      checksum = paths.length === 1 ? header.checksum : undefined;
       const entries = header.entries.map(current);
       for (const entry of entries) {
         if (located.has(entry.name)) {
@@ -77,7 +90,7 @@ async function openShards(
       );
     }
     check?.(located);
-    return sourceOf({ located, shards, metadata, path: paths[0] ?? '', close: closeAll });
+    return sourceOf({ located, shards, metadata, checksum, path: paths[0] ?? '', close: closeAll });
   } catch (error) {
     await closeAll();
     throw error;
@@ -134,6 +147,7 @@ function sourceOf(input: {
   readonly located: ReadonlyMap<string, Located>;
   readonly shards: ReadonlyMap<string, readonly string[]>;
   readonly metadata: Readonly<Record<string, string>>;
+  readonly checksum: string | undefined;
   readonly path: string;
   readonly close: () => Promise<void>;
 }): WeightFiles {
@@ -156,6 +170,8 @@ function sourceOf(input: {
     tensors,
     shards: input.shards,
     metadata: input.metadata,
+    checksum: input.checksum,
+    verify: () => verifyAll(located.values()),
     readFloat32: async name => {
       const { file, entry } = find(name);
       return readAsFloat32(file, entry);
@@ -177,4 +193,19 @@ function sourceOf(input: {
       }),
     close: input.close,
   };
+}
+
+async function verifyAll(located: Iterable<Located>): Promise<boolean> {
+  const problems = new Map<string, FileProblem[]>();
+  let hasAll = true;
+  for (const { file, entry } of located) {
+    try {
+      hasAll = (await verifyBytes(file, entry)) && hasAll;
+    } catch (error) {
+      if (!(error instanceof ModelFileError)) throw error;
+      problems.set(file.path, [...(problems.get(file.path) ?? []), ...error.problems]);
+    }
+  }
+  for (const [path, found] of problems) throw new ModelFileError(path, found, MISMATCH_REMEDY);
+  return hasAll;
 }

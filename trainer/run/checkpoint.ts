@@ -1,21 +1,22 @@
 /** Checkpoints of a run: everything that training has changed, complete under its name or not there at all. */
-import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import type { AdapterDescription } from '../adapter/adapter.ts';
+import { ADAPTER_WEIGHTS, type AdapterDescription } from '../adapter/adapter.ts';
 import { type AdapterTensor, writeAdapter } from '../adapter/write-adapter.ts';
 import type { Session } from '../engine/engine.ts';
 import { freeDiskBytes } from '../engine/machine.ts';
 import type { VariableSpec } from '../graph/graph.ts';
 import { byteSize, type HostArray } from '../graph/types.ts';
-import { syncFolder, writeJson } from '../hub/durable-file.ts';
+import { writeTextFile } from '../hub/durable-file.ts';
+import { buildFolderDurably, makeFolder } from '../hub/durable-folder.ts';
 import { encodeFloat32, type TensorEntry, writeSafetensors } from '../hub/safetensors-writer.ts';
+import { parseSealedJson, sealJson } from '../hub/sealed-json.ts';
 import type { Attachment } from '../method/method.ts';
 import { MAX_JSON_BYTES, readRegularText } from '../regular-file.ts';
 import type { OptimizerSettings } from '../train/optimizer.ts';
 import { readSnapshot, snapshotSpecs } from '../train/snapshot.ts';
+import { checkpointFolder, removeSetAside } from './checkpoint-folders.ts';
 import { RunError, systemErrorCode } from './run-error.ts';
-import { RUN_FILES } from './run-files.ts';
 
 export const OPTIMIZER_TENSORS = 'optimizer.safetensors';
 const TRAINER_STATE = 'trainer_state.json';
@@ -49,6 +50,10 @@ const trainerStateSchema = z.object({
   /** What products were computed in. */
   dtype: z.enum(['float32', 'bfloat16']).default('float32'),
   engine: z.string(),
+  /** When the run began, ISO 8601: chat templates that state the date use it. Absent in older checkpoints, as are the others below. */
+  startedAt: z.string().optional(),
+  /** The checksum of each file of tensors beside this one, so that files of two saves are not taken for one. */
+  files: z.record(z.string(), z.string()).optional(),
 });
 
 export type TrainerState = z.infer<typeof trainerStateSchema>;
@@ -61,8 +66,6 @@ export interface SaveParams {
   readonly adapter: AdapterDescription;
   readonly state: TrainerState;
 }
-
-const stepName = (step: number): string => `step-${String(step).padStart(6, '0')}`;
 
 /** What a checkpoint takes on the disk. */
 export const checkpointBytes = (attachment: Attachment, optimizer: OptimizerSettings): number =>
@@ -81,28 +84,23 @@ export function requireDisk(folder: string, bytes: number, what: string): void {
 }
 
 /**
- * Writes into a hidden folder, flushes it, renames it.
+ * Writes a checkpoint complete or not at all. Every file carries checksums, and the state names those of the others.
  * @returns the folder of the checkpoint
  * @throws RunError 'disk-full'; earlier checkpoints are as they were
  */
 export async function saveCheckpoint(params: SaveParams): Promise<string> {
   const { runDir, attachment, optimizer, state } = params;
-  const parent = path.join(runDir, RUN_FILES.checkpoints);
-  await mkdir(parent, { recursive: true });
-  const final = path.join(parent, stepName(state.step));
-  const temporary = path.join(parent, `.${stepName(state.step)}.${process.pid}.tmp`);
-  requireDisk(parent, checkpointBytes(attachment, optimizer), 'the checkpoint');
+  const final = checkpointFolder(runDir, state.step);
   try {
-    await rm(temporary, { recursive: true, force: true });
-    await mkdir(temporary);
-    await writeTensors(temporary, params);
-    await writeJson(path.join(temporary, TRAINER_STATE), state);
-    await syncFolder(temporary);
-    await replace(temporary, final);
-    await syncFolder(parent);
+    await makeFolder(path.dirname(final));
+    requireDisk(path.dirname(final), checkpointBytes(attachment, optimizer), 'the checkpoint');
+    await buildFolderDurably(final, async folder => {
+      const files = await writeTensors(folder, params);
+      await writeTextFile(path.join(folder, TRAINER_STATE), sealJson(JSON.stringify({ ...state, files }, null, 2)));
+    });
+    await removeSetAside(final);
     return final;
   } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
     const code = systemErrorCode(error);
     if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
     throw new RunError('disk-full', `the disk is full: ${final} could not be written`, 'Free some space, then: rowtune resume', {
@@ -111,17 +109,8 @@ export async function saveCheckpoint(params: SaveParams): Promise<string> {
   }
 }
 
-/** A run that went on from an earlier step may come to the same one again. */
-async function replace(temporary: string, final: string): Promise<void> {
-  const old = `${temporary}.old`;
-  await rename(final, old).catch(error => {
-    if (systemErrorCode(error) !== 'ENOENT') throw error;
-  });
-  await rename(temporary, final);
-  await rm(old, { recursive: true, force: true });
-}
-
-async function writeTensors(folder: string, { session, attachment, optimizer, adapter }: SaveParams): Promise<void> {
+/** Returns the checksum of each file of tensors by its name. */
+async function writeTensors(folder: string, { session, attachment, optimizer, adapter }: SaveParams): Promise<Record<string, string>> {
   const trained = new Set([...attachment.trainables, ...(attachment.buffers ?? [])].map(({ name }) => name));
   const specs = snapshotSpecs(attachment, optimizer);
   const valuesOf = (wanted: readonly VariableSpec[]): AdapterTensor[] => {
@@ -129,13 +118,17 @@ async function writeTensors(folder: string, { session, attachment, optimizer, ad
     return wanted.map(({ name, shape }) => ({ name, shape, data: () => nextValue(snapshot, name) }));
   };
   const dtypeOf = new Map(specs.map(({ name, dtype }) => [name, dtype]));
-  await writeAdapter(folder, { description: adapter, tensors: valuesOf(specs.filter(({ name }) => trained.has(name))) });
+  const tensors = valuesOf(specs.filter(({ name }) => trained.has(name)));
+  const adapterChecksum = await writeAdapter(folder, { description: adapter, tensors });
   const states = valuesOf(specs.filter(({ name }) => !trained.has(name)));
   const entries = states.map(({ name, shape, data }): TensorEntry => {
     if (dtypeOf.get(name) === 'uint8') return { name, dtype: 'U8', shape, data: async () => (await data()) as Uint8Array };
     return { name, dtype: 'F32', shape, data: async () => encodeFloat32((await data()) as Float32Array, 'F32') };
   });
-  await writeSafetensors(path.join(folder, OPTIMIZER_TENSORS), entries);
+  return {
+    [ADAPTER_WEIGHTS]: adapterChecksum,
+    [OPTIMIZER_TENSORS]: await writeSafetensors(path.join(folder, OPTIMIZER_TENSORS), entries),
+  };
 }
 
 /** Both follow the same order, so what is passed over was not asked for. */
@@ -151,43 +144,16 @@ const rowSpecs = (attachment: Attachment): VariableSpec[] => [
   ...new Map(attachment.trainables.flatMap(({ rows }) => (rows ? [[rows.variable.name, rows.variable] as const] : []))).values(),
 ];
 
-/** Complete checkpoints of a run, oldest first. */
-export async function listCheckpoints(runDir: string): Promise<{ readonly step: number; readonly folder: string }[]> {
-  const parent = path.join(runDir, RUN_FILES.checkpoints);
-  const names = await readdir(parent).catch(() => []);
-  return names
-    .filter(name => /^step-\d+$/.test(name))
-    .map(name => ({ step: Number(name.slice('step-'.length)), folder: path.join(parent, name) }))
-    .sort((a, b) => a.step - b.step);
-}
-
-/** Deletes the oldest beyond the limit, but never those in `keep`. */
-export async function pruneCheckpoints(runDir: string, limit: number, keep: ReadonlySet<number>): Promise<void> {
-  const all = await listCheckpoints(runDir);
-  const old = all.slice(0, Math.max(0, all.length - limit));
-  for (const { step, folder } of old) if (!keep.has(step)) await removeCheckpoint(folder);
-}
-
-/** Takes the name away first: what is half deleted must not look complete. */
-export async function removeCheckpoint(folder: string): Promise<void> {
-  const gone = path.join(path.dirname(folder), `.${path.basename(folder)}.${process.pid}.gone`);
-  await rename(folder, gone);
-  await rm(gone, { recursive: true, force: true });
-}
-
-/** What killed processes left half written or half deleted. Only for the holder of the run's lock. */
-export async function removeLeftovers(runDir: string): Promise<void> {
-  const parent = path.join(runDir, RUN_FILES.checkpoints);
-  const names = (await readdir(parent).catch(() => [])).filter(name => name.startsWith('.step-'));
-  for (const name of names) await rm(path.join(parent, name), { recursive: true, force: true });
-}
-
-/** @throws RunError 'checkpoint-mismatch' where the file is not a trainer state */
-export async function readTrainerState(folder: string): Promise<TrainerState> {
+/**
+ * @returns the state, and whether it carries a checksum
+ * @throws RunError 'checkpoint-damaged' where the file is not a trainer state
+ */
+export async function readTrainerState(folder: string): Promise<{ readonly state: TrainerState; readonly isSealed: boolean }> {
   const file = path.join(folder, TRAINER_STATE);
   try {
-    return trainerStateSchema.parse(JSON.parse(await readRegularText(file, MAX_JSON_BYTES)));
+    const { value, isSealed } = parseSealedJson(await readRegularText(file, MAX_JSON_BYTES));
+    return { state: trainerStateSchema.parse(value), isSealed };
   } catch (error) {
-    throw new RunError('checkpoint-mismatch', `${file} can't be read: ${error instanceof Error ? error.message : error}`);
+    throw new RunError('checkpoint-damaged', `${file} cannot be read: ${error instanceof Error ? error.message : error}`);
   }
 }

@@ -1,17 +1,19 @@
 /** Opens a checkpoint to go on from, and says everything in which it and the run disagree. */
 import path from 'node:path';
-import { type Adapter, AdapterError } from '../adapter/adapter.ts';
+import { ADAPTER_WEIGHTS, type Adapter, AdapterError } from '../adapter/adapter.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
 import type { HostArray } from '../graph/types.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
 import { openSafetensors } from '../hub/safetensors-source.ts';
 import type { WeightFiles } from '../hub/weight-files.ts';
 import type { Attachment } from '../method/method.ts';
+import { ReadRefusedError } from '../regular-file.ts';
 import type { OptimizerSettings } from '../train/optimizer.ts';
 import { snapshotSpecs } from '../train/snapshot.ts';
-import { listCheckpoints, OPTIMIZER_TENSORS, readTrainerState, type TrainerState } from './checkpoint.ts';
+import { OPTIMIZER_TENSORS, readTrainerState, type TrainerState } from './checkpoint.ts';
+import { checkpointFolder, listCheckpoints, setAside } from './checkpoint-folders.ts';
 import type { Job } from './job.ts';
-import { RunError } from './run-error.ts';
+import { RunError, systemErrorCode } from './run-error.ts';
 
 export interface Checkpoint {
   readonly folder: string;
@@ -24,9 +26,19 @@ export interface Checkpoint {
   close(): Promise<void>;
 }
 
-/** @throws RunError, AdapterError or ModelFileError where a part is missing or damaged */
-async function openCheckpoint(folder: string): Promise<Checkpoint> {
-  const state = await readTrainerState(folder);
+/**
+ * Reads all of a checkpoint once, so that what is damaged is known before anything is computed from it.
+ * @throws RunError, AdapterError or ModelFileError where a part is missing or damaged
+ */
+async function openCheckpoint(folder: string, job: Job): Promise<Checkpoint> {
+  const { state, isSealed } = await readTrainerState(folder);
+  for (const [file, recorded] of [ADAPTER_WEIGHTS, OPTIMIZER_TENSORS].map(name => [name, state.files?.[name]] as const)) {
+    const isVerified = await verifyFile(path.join(folder, file), recorded);
+    if (!isVerified || !isSealed) {
+      job.log('info', `${folder} was written without checksums: damage inside its files cannot be noticed`);
+      break;
+    }
+  }
   const adapter = await readAdapter(folder);
   const optimizer = await openSafetensors(path.join(folder, OPTIMIZER_TENSORS)).catch(async error => {
     await adapter.close();
@@ -46,6 +58,19 @@ async function openCheckpoint(folder: string): Promise<Checkpoint> {
       await optimizer.close();
     },
   };
+}
+
+/** Returns false where the file carries no checksums. @throws ModelFileError that names what does not match */
+async function verifyFile(file: string, recorded: string | undefined): Promise<boolean> {
+  const source = await openSafetensors(file);
+  try {
+    const isVerified = await source.verify();
+    if (recorded !== undefined && source.checksum !== recorded)
+      throw new ModelFileError(file, 'is not the file that was saved with this checkpoint', 'Use another copy of the checkpoint.');
+    return isVerified;
+  } finally {
+    await source.close();
+  }
 }
 
 interface CheckParams {
@@ -71,16 +96,59 @@ function check({ folder, adapter, optimizer, attachment, settings }: CheckParams
   throw new RunError('checkpoint-mismatch', `the checkpoint ${folder} does not fit this run:\n  ${wrong.slice(0, 10).join('\n  ')}${more}`);
 }
 
-/** The newest checkpoint that can be read; a damaged one is passed over aloud. Undefined where a run has none. */
+/**
+ * The newest checkpoint that is not damaged. Each damaged one is reported, and kept under another name, so that it is not taken for a
+ * newer one than those that follow. Undefined where a run has no checkpoints.
+ * @throws RunError 'checkpoint-damaged' where none of them can be read
+ */
 export async function openLastCheckpoint(runDir: string, job: Job): Promise<Checkpoint | undefined> {
-  const all = await listCheckpoints(runDir);
-  for (const { folder } of all.reverse()) {
+  const damaged: { readonly folder: string; readonly reason: string }[] = [];
+  for (const { folder } of (await listCheckpoints(runDir)).reverse()) {
     try {
-      return await openCheckpoint(folder);
+      const checkpoint = await openCheckpoint(folder, job);
+      for (const found of damaged) {
+        const aside = await setAside(found.folder);
+        job.log('warning', `the checkpoint ${found.folder} is damaged: ${found.reason}`);
+        job.log('warning', `the run continues from ${path.basename(folder)}; the damaged checkpoint is kept as ${path.basename(aside)}`);
+      }
+      return checkpoint;
     } catch (error) {
-      if (!(error instanceof RunError || error instanceof ModelFileError || error instanceof AdapterError)) throw error;
-      job.log('warning', `passing over a damaged checkpoint: ${error.message}`);
+      if (!isDamage(error)) throw error;
+      damaged.push({ folder, reason: (error as Error).message });
     }
   }
-  return undefined;
+  if (damaged.length === 0) return undefined;
+  throw new RunError(
+    'checkpoint-damaged',
+    `no checkpoint of ${runDir} can be read:\n  ${damaged.map(({ reason }) => reason).join('\n  ')}`,
+    'Put a good copy of a checkpoint back; or begin again, which replaces the run: rowtune train with overwrite_output_dir=true',
+  );
 }
+
+/** The state without its best evaluation where that checkpoint is gone or damaged: the run must not hand it over at its end. */
+export async function withReadableBest({ state, folder }: Checkpoint, job: Job): Promise<TrainerState> {
+  const { best } = state;
+  if (best === undefined || best.step === state.step) return state;
+  const bestFolder = path.join(path.dirname(folder), path.basename(checkpointFolder('', best.step)));
+  try {
+    await (await openCheckpoint(bestFolder, job)).close();
+    return state;
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    job.log(
+      'warning',
+      `the best checkpoint so far, of step ${best.step}, cannot be read, and later ones compete without it: ${(error as Error).message}`,
+    );
+    return { ...state, best: undefined };
+  }
+}
+
+/** What the system says of a bad sector, and of something else in the place of a file. */
+const DAMAGE_CODES: readonly string[] = ['EIO', 'EISDIR', 'ENOTDIR', 'ENXIO', 'ELOOP'];
+
+const isDamage = (error: unknown): boolean =>
+  error instanceof RunError ||
+  error instanceof ModelFileError ||
+  error instanceof AdapterError ||
+  error instanceof ReadRefusedError ||
+  DAMAGE_CODES.includes(systemErrorCode(error) ?? '');

@@ -1,5 +1,5 @@
 /** metrics.jsonl: one JSON object a line, appended; a line that a killed process left half written is dropped on resume. */
-import { appendFile } from 'node:fs/promises';
+import { appendFile, open } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../hub/durable-file.ts';
 import { readRegularText } from '../regular-file.ts';
@@ -10,6 +10,16 @@ export type MetricsLine = Readonly<Record<string, number>>;
 
 export const appendMetrics = (runDir: string, line: MetricsLine): Promise<void> =>
   appendFile(path.join(runDir, RUN_FILES.metrics), `${JSON.stringify(line)}\n`);
+
+/** Flushes what was appended: a checkpoint must not outlive the lines that led to it. */
+export async function syncMetrics(runDir: string): Promise<void> {
+  const handle = await open(path.join(runDir, RUN_FILES.metrics), 'a');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
 
 /** Millions of lines; longer text does not fit a string. */
 const MAX_METRICS_BYTES = 256 * 2 ** 20;
@@ -31,8 +41,12 @@ export async function readMetrics(runDir: string): Promise<MetricsLine[]> {
   });
 }
 
-/** Takes away what a run wrote after the checkpoint that it goes on from. */
-export async function rewindMetrics(runDir: string, step: number): Promise<void> {
+/**
+ * Takes away what a run wrote after the checkpoint that it continues from. Nothing that a run computes depends on this file.
+ * @returns whether the lines up to the checkpoint are there
+ */
+export async function rewindMetrics(runDir: string, step: number): Promise<boolean> {
   const kept = (await readMetrics(runDir)).filter(line => (line.step ?? 0) <= step);
   await writeTextFile(path.join(runDir, RUN_FILES.metrics), kept.map(line => `${JSON.stringify(line)}\n`).join(''));
+  return step <= 0 || kept.length > 0;
 }

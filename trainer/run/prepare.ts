@@ -58,6 +58,8 @@ export interface PrepareParams {
 
 export interface Prepared {
   readonly recipe: Recipe;
+  /** When the run was begun, ISO 8601. */
+  readonly startedAt: string;
   readonly base: Base;
   readonly source: BatchSource;
   /** Where there is held-out data. */
@@ -164,7 +166,7 @@ async function compile(
   params: PrepareParams,
   { base, setup, attachment, precision, adapter, coverage, baselineBytes }: Parts,
 ): Promise<Prepared> {
-  const { recipe, job, checkpoint, runDir } = params;
+  const { recipe, job, checkpoint, runDir, startedAt } = params;
   const { task, evaluator } = setup;
   const source = setup.trainSource();
   const { plan } = source;
@@ -203,7 +205,7 @@ async function compile(
     await session.dispose();
     throw error;
   }
-  return { recipe, base, source, evaluator, attachment, precision, program, recompute, coverage, adapter, session, memory };
+  return { recipe, startedAt, base, source, evaluator, attachment, precision, program, recompute, coverage, adapter, session, memory };
 }
 
 /** Says how much of what the recipe wants in 8 bits is. */

@@ -1,6 +1,7 @@
 /** Before the first update: one evaluation and one save, so that what can fail fails now and not hours in. */
 import { evalSignature } from '../train/train-program.ts';
-import { checkpointBytes, removeCheckpoint, requireDisk, saveCheckpoint } from './checkpoint.ts';
+import { checkpointBytes, requireDisk, saveCheckpoint } from './checkpoint.ts';
+import { removeCheckpoint } from './checkpoint-folders.ts';
 import { type Evaluation, evaluate, evaluationMetrics } from './evaluate.ts';
 import type { Job } from './job.ts';
 import type { MemoryMeter } from './memory-meter.ts';

@@ -8,6 +8,7 @@ export type RunErrorCode =
   | 'run-missing'
   | 'checkpoint-missing'
   | 'checkpoint-mismatch'
+  | 'checkpoint-damaged'
   | 'invalid-override'
   | 'nothing-left'
   | 'no-data'

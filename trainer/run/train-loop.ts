@@ -5,11 +5,12 @@ import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { dataStart, stepsPerEpoch } from '../train/data/batches.ts';
 import { DataError } from '../train/data/data-error.ts';
 import { learningRateAt, type ScheduleSettings, warmupStepsOf } from '../train/schedule.ts';
-import { pruneCheckpoints, saveCheckpoint, type TrainerState } from './checkpoint.ts';
+import { saveCheckpoint, type TrainerState } from './checkpoint.ts';
+import { pruneCheckpoints } from './checkpoint-folders.ts';
 import { bestModelValue, type Evaluation, evaluate, evaluationMetrics } from './evaluate.ts';
 import type { Job } from './job.ts';
 import type { MemoryMeter } from './memory-meter.ts';
-import { appendMetrics } from './metrics-file.ts';
+import { appendMetrics, syncMetrics } from './metrics-file.ts';
 import type { Prepared } from './prepare.ts';
 import { RunError } from './run-error.ts';
 import { RUN_FILES } from './run-files.ts';
@@ -70,6 +71,7 @@ export function firstState(prepared: Prepared, before: Evaluation | undefined): 
     recompute: prepared.recompute.policy,
     dtype: prepared.precision.dtype,
     engine: prepared.base.engine.description.name,
+    startedAt: prepared.startedAt,
   };
 }
 
@@ -88,7 +90,8 @@ class TrainLoop {
     const { recipe } = prepared;
     const totalSteps = totalStepsOf(prepared);
     this.params = params;
-    this.state = start ? { ...start, recipe: stringifyRecipe(recipe), recompute: prepared.recompute.policy } : firstState(prepared, before);
+    const resumed = { recipe: stringifyRecipe(recipe), recompute: prepared.recompute.policy, startedAt: prepared.startedAt };
+    this.state = start ? { ...start, ...resumed } : firstState(prepared, before);
     this.schedule = {
       type: recipe.lr_scheduler_type,
       learningRate: recipe.learning_rate,
@@ -257,14 +260,14 @@ class TrainLoop {
     const { session, attachment, program, adapter, recipe } = prepared;
     const { step, best } = this.state;
     memory.endTraining();
-    const state = this.state;
+    await syncMetrics(runDir);
     this.checkpoint = await saveCheckpoint({
       runDir,
       session,
       attachment,
       optimizer: program.optimizer,
       adapter: { ...adapter, step },
-      state,
+      state: this.state,
     });
     this.savedStep = step;
     job.note('info', `saved ${this.checkpoint}`);

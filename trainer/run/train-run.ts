@@ -6,10 +6,10 @@ import { writeJson } from '../hub/durable-file.ts';
 import type { JobContext, JobRequest } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { withAbsolutePaths } from './absolute-paths.ts';
-import { listCheckpoints, removeLeftovers } from './checkpoint.ts';
+import { listCheckpoints, removeLeftovers } from './checkpoint-folders.ts';
 import { type Evaluation, evaluate } from './evaluate.ts';
 import type { Job } from './job.ts';
-import { type Checkpoint, openLastCheckpoint } from './load-checkpoint.ts';
+import { type Checkpoint, openLastCheckpoint, withReadableBest } from './load-checkpoint.ts';
 import { MemoryMeter, type MemorySplit } from './memory-meter.ts';
 import { rewindMetrics } from './metrics-file.ts';
 import { type Prepared, prepareTraining } from './prepare.ts';
@@ -19,7 +19,7 @@ import { describeFailure, RunError } from './run-error.ts';
 import { RUN_FILES } from './run-files.ts';
 import { beginRunFolder, writeRunRecipe } from './run-folder.ts';
 import { takeRunLock } from './run-lock.ts';
-import { readRunState, StateKeeper } from './run-state.ts';
+import { type RunState, readRunState, StateKeeper } from './run-state.ts';
 import { type LoopOutcome, runTrainLoop, totalStepsOf } from './train-loop.ts';
 
 /** What 'train' and 'resume' give; also summary.json. */
@@ -80,8 +80,11 @@ export async function resumeJob({ runDir, overrides, context }: Request<'resume'
     checkpoint = await openLastCheckpoint(runDir, job);
     const earlier = await readRunState(runDir);
     const step = checkpoint?.state.step ?? 0;
-    const startedAt = earlier?.startedAt ?? new Date().toISOString();
-    if (checkpoint) checkUnchanged(checkpoint, recipe);
+    const startedAt = checkpoint?.state.startedAt ?? earlier?.startedAt ?? new Date().toISOString();
+    if (checkpoint) {
+      checkUnchanged(checkpoint, recipe);
+      if (recipe.load_best_model_at_end) checkpoint = { ...checkpoint, state: await withReadableBest(checkpoint, job) };
+    } else sayFromStart(runDir, earlier, job);
     // Until the loop counts them anew: overrides may have changed their number.
     const totalSteps = earlier?.totalSteps ?? 0;
     const keeper = new StateKeeper(runDir, { name: nameOf(recipe, runDir), startedAt, step, totalSteps });
@@ -91,6 +94,17 @@ export async function resumeJob({ runDir, overrides, context }: Request<'resume'
     await checkpoint?.close();
     release();
   }
+}
+
+/** @throws RunError 'checkpoint-missing' where a finished run has lost its checkpoints: beginning again would replace what is left of it */
+function sayFromStart(runDir: string, earlier: RunState | undefined, job: Job): void {
+  if (earlier?.state === 'finished')
+    throw new RunError(
+      'checkpoint-missing',
+      `the run in ${runDir} is finished, but its checkpoints are gone`,
+      'Put them back; or train again, which replaces the run: rowtune train with overwrite_output_dir=true',
+    );
+  job.log('warning', `${runDir} has no checkpoint: the run begins again at its first update`);
 }
 
 const nameOf = (recipe: Recipe, runDir: string): string => recipe.name ?? path.basename(runDir);
@@ -133,7 +147,8 @@ async function run(params: RunParams): Promise<TrainResult> {
     const { attachment, program, memory: known } = prepared;
     const gradientBytes = program.maxGradNorm > 0 && program.accumulationSteps === 1 ? bytesOf(attachment.trainables) : 0;
     const memory = new MemoryMeter({ ...known, gradientBytes });
-    await rewindMetrics(runDir, checkpoint ? checkpoint.state.step : -1);
+    if (!(await rewindMetrics(runDir, checkpoint ? checkpoint.state.step : -1)))
+      job.log('warning', `${RUN_FILES.metrics} has lost its earlier lines: the charts begin here, and the training is the same`);
     let before = checkpoint?.state.before as Evaluation | undefined;
     if (checkpoint) {
       await measureInference(prepared);
@@ -171,8 +186,11 @@ interface Finish {
 
 async function finish({ runDir, job, keeper, recipe }: RunParams, { prepared, outcome, before, memory }: Finish): Promise<TrainResult> {
   const { coverage, base, recompute } = prepared;
-  const best = outcome.finished && recipe.load_best_model_at_end ? outcome.best : undefined;
-  const last = (await listCheckpoints(runDir)).find(({ step }) => step === (best?.step ?? outcome.step));
+  const wanted = outcome.finished && recipe.load_best_model_at_end ? outcome.best : undefined;
+  const checkpoints = await listCheckpoints(runDir);
+  const best = checkpoints.some(({ step }) => step === wanted?.step) ? wanted : undefined;
+  if (wanted && !best) job.log('warning', `the best checkpoint, of step ${wanted.step}, is gone: the run ends with its last one`);
+  const last = checkpoints.find(({ step }) => step === (best?.step ?? outcome.step));
   const after = outcome.finished ? await evaluateEnd(prepared, job, outcome, best?.step) : undefined;
   const finished = outcome.finished && !job.stop;
   const result: TrainResult = {

@@ -4,7 +4,7 @@ import { diagnose, findProblems } from '../../../trainer/engine/doctor.ts';
 import { parseAvailableMemory, parseCpuFeatures } from '../../../trainer/engine/machine.ts';
 
 const healthy: Parameters<typeof findProblems>[0] = {
-  node: '20.1.0',
+  node: '20.15.0',
   platform: 'linux x64',
   machine: { cpu: { model: 'x', cores: 2, features: [] }, memory: { totalBytes: 8e9, availableBytes: 4e9 } },
   disk: { folder: '/cache', freeBytes: 1e11 },
@@ -19,7 +19,8 @@ describe('findProblems', () => {
   it('finds none on a healthy machine', () => expect(findProblems(healthy)).toEqual([]));
 
   it.each([
-    ['an old Node', { node: '18.2.0' }, 'Node 20'],
+    ['an old Node', { node: '18.20.0' }, 'Node 20.15'],
+    ['a Node 20 that is too old', { node: '20.14.0' }, 'Node 20.15'],
     ['a GPU under the CPU build', { gpu }, '--variant cuda'],
     ['a GPU that the CUDA build cannot use', { gpu, installedEngines: ['tensorflow-2.21.0-cuda'] }, 'driver'],
     ['no compiler', { installedEngines: [], compiler: undefined }, 'apt install g++'],

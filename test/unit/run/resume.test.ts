@@ -3,7 +3,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { findCheckpoint } from '../../../trainer/adapter/find-checkpoint.ts';
-import { listCheckpoints } from '../../../trainer/run/checkpoint.ts';
+import { listCheckpoints } from '../../../trainer/run/checkpoint-folders.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
 import { describeFailure } from '../../../trainer/run/run-error.ts';
 import type { TrainResult } from '../../../trainer/run/train-run.ts';
