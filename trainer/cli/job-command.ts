@@ -6,6 +6,7 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../run/run-files.ts';
 import { readRunRecipe } from '../run/run-folder.ts';
 import type { CommandContext } from './command.ts';
+import { absoluteOverrides } from './override-paths.ts';
 import { readRecipe } from './read-recipe.ts';
 
 export const engineOption = (): Option =>
@@ -19,7 +20,10 @@ export interface EngineOptions {
 
 /** The overrides of a recipe, after its name. */
 export const withOverrides = (command: Command): Command =>
-  command.argument('[overrides...]', 'key=value settings that beat the recipe, for example learning_rate=1e-4 data.train=mails.jsonl');
+  command.argument(
+    '[overrides...]',
+    'key=value settings that beat the recipe, for example learning_rate=1e-4 data.train=mails.jsonl; their paths start from the current folder',
+  );
 
 export const isRunFolder = (folder: string): boolean => existsSync(path.join(folder, RUN_FILES.recipe));
 
@@ -29,15 +33,19 @@ export function shownPath(folder: string, cwd: string): string {
   return relative.startsWith('..') ? folder : relative || '.';
 }
 
-/** A recipe file, or a run folder whose recipe and trained rows are meant. */
+/** A recipe file, or a run folder whose recipe and trained rows are meant; with the folder that relative paths start from. */
 export async function recipeOrRun(
   context: CommandContext,
   nameOrPath: string,
   overrides: readonly string[],
-): Promise<{ readonly recipe: Recipe; readonly runDir?: string }> {
+): Promise<{ readonly recipe: Recipe; readonly baseDir: string; readonly runDir?: string }> {
   const folder = path.resolve(context.cwd, nameOrPath);
-  if (isRunFolder(folder)) return { recipe: await readRunRecipe(folder, overrides), runDir: folder };
-  return { recipe: await readRecipe(context, nameOrPath, overrides) };
+  if (isRunFolder(folder)) {
+    const recipe = await readRunRecipe(folder, absoluteOverrides(overrides, context.cwd));
+    return { recipe, baseDir: folder, runDir: folder };
+  }
+  const { recipe, source } = await readRecipe(context, nameOrPath, { overrides });
+  return { recipe, baseDir: source.baseDir };
 }
 
 /** Parses the number of an option within bounds. */

@@ -3,15 +3,21 @@ import path from 'node:path';
 import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
 import { formatProblems, type Problem } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { RecipeSource } from '../protocol/rpc-messages.ts';
 import { ReadRefusedError, readRegularText } from '../regular-file.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
+import { absoluteOverrides } from './override-paths.ts';
 
 /** A recipe is one page; a file of this size is something else. */
 const MAX_RECIPE_BYTES = 2 ** 20;
 
+/** The name under which a recipe comes from the standard input. */
+export const STDIN = '-';
+
 /** @throws CliError (status 2) when the file can't be read or is no recipe */
 export async function readRecipeText(file: string, cwd: string): Promise<string> {
+  if (file === STDIN) return readStdin();
   return readRegularText(path.resolve(cwd, file), MAX_RECIPE_BYTES).catch((error: NodeJS.ErrnoException) => {
     const problem =
       error.code === 'ENOENT' ? 'does not exist' : error instanceof ReadRefusedError ? error.what : `cannot be read: ${error.message}`;
@@ -19,13 +25,48 @@ export async function readRecipeText(file: string, cwd: string): Promise<string>
   });
 }
 
+async function readStdin(): Promise<string> {
+  let text = '';
+  for await (const chunk of process.stdin.setEncoding('utf8')) {
+    text += chunk;
+    if (text.length > MAX_RECIPE_BYTES)
+      throw new CliError(`the recipe on the standard input has more than ${MAX_RECIPE_BYTES} bytes`, {
+        code: 'recipe-unreadable',
+        exitStatus: EXIT.usage,
+        hint: 'A recipe is one page.',
+      });
+  }
+  return text;
+}
+
+/** The folder that relative paths of a recipe start from: its own, as in the editor; the current one where it comes from the standard input. */
+export const recipeFolder = (file: string, cwd: string): string => (file === STDIN ? cwd : path.dirname(path.resolve(cwd, file)));
+
+/** A recipe of the command line, and as it is sent to a daemon. */
+export interface ReadRecipe {
+  readonly recipe: Recipe;
+  /** Paths in overrides are absolute. */
+  readonly source: RecipeSource & { readonly overrides: readonly string[] };
+}
+
 /**
- * The resolved recipe. Every problem is shown on stderr, warnings too.
+ * The resolved recipe. Relative paths in it start from its own folder, those of overrides from the current one; where it is sent to a daemon
+ * on another machine, both start from the folder that is named there. Every problem is shown on stderr, warnings too.
  * @throws CliError (status 2) when one of them is an error
  */
-export async function readRecipe({ terminal, cwd }: CommandContext, file: string, overrides: readonly string[] = []): Promise<Recipe> {
+export async function readRecipe(
+  { terminal, cwd, settings }: CommandContext,
+  file: string,
+  { overrides = [], isSent = false }: { readonly overrides?: readonly string[]; readonly isSent?: boolean } = {},
+): Promise<ReadRecipe> {
   const text = await readRecipeText(file, cwd);
-  return acceptRecipe(parseRecipe(text, { fileName: file, overrides }), file, text, problems => terminal.say('info', problems));
+  const far = isSent ? settings.remoteDaemon?.dir : undefined;
+  const all = absoluteOverrides(overrides, far ?? cwd);
+  const recipe = acceptRecipe(parseRecipe(text, { fileName: file, overrides: all }), file, text, problems =>
+    terminal.say('info', problems),
+  );
+  const fileName = file === STDIN ? 'run.rowtune.yaml' : path.basename(file);
+  return { recipe, source: { text, fileName, baseDir: far ?? recipeFolder(file, cwd), overrides: all } };
 }
 
 function acceptRecipe({ recipe, problems }: ParsedRecipe, file: string, text: string, show: (problems: string) => void): Recipe {

@@ -20,8 +20,6 @@ export interface LintDocument {
   readonly text: string;
   /** Absolute. What is no config of a model is read as a recipe. */
   readonly file: string;
-  /** Where paths of a recipe begin; its own folder where none is given. */
-  readonly baseDir?: string;
 }
 
 /** Everything known now; an estimate is used where the view has one. In the order of the text. */
@@ -34,7 +32,7 @@ export const recipeProblems = (view: RecipeView): LintProblem[] =>
 export async function lintDocument(document: LintDocument, sources: LintSources): Promise<LintProblem[]> {
   const { text, file } = document;
   if ((documentKind(file) ?? 'recipe') !== 'recipe') return lintConfig(document, sources);
-  const view = await readRecipeView({ text, file, baseDir: document.baseDir ?? path.dirname(file) }, sources);
+  const view = await readRecipeView({ text, file, baseDir: path.dirname(file) }, sources);
   const estimates = new EstimateCache();
   await estimates.compute(view, estimateModel);
   return recipeProblems({ ...view, estimate: estimates.peek(view) });

@@ -1,10 +1,10 @@
 /** `rowtune train` where a daemon runs: the same progress and result as without, left to itself, followed, stopped, resumed. */
-import { rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { DaemonClient } from '../../../trainer/rpc/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';
-import { summarizeRun } from '../../../trainer/run/run-folder.ts';
+import { readRunRecipe, summarizeRun } from '../../../trainer/run/run-folder.ts';
 import { type CliOptions, cli, lastValue } from '../../e2e/cli/run-cli.ts';
 import { connectTo, connectToState, makeStateDir, startTestDaemon, until } from '../../support/daemon.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
@@ -106,6 +106,46 @@ describe('train', () => {
     const { status, value } = await rowtune(['runs', '--follow', 'runs/nowhere']);
     expect(status).toBe(2);
     expect(value).toMatchObject({ error: { code: 'job-missing' } });
+  });
+});
+
+describe('paths', () => {
+  /** The folder of the recipe is not the current one, and each has a file that only it can find. */
+  const elsewhere = join(task.folder, 'elsewhere');
+  const run = async (args: readonly string[], stdin = '') => {
+    const made = await cli([...args, '--json'], { env: { ROWTUNE_STATE: stateDir }, cwd: elsewhere, stdin });
+    return { ...made, value: lastValue(made) };
+  };
+  beforeAll(() => {
+    mkdirSync(elsewhere);
+    cpSync(join(task.folder, 'heldout.jsonl'), join(elsewhere, 'here.jsonl'));
+  });
+
+  test.each([
+    ['without a daemon', ['--no-daemon']],
+    ['by the daemon', []],
+  ])('of a recipe start from its own folder, those of overrides from the current one: %s', async (_, how) => {
+    const made = await run(['train', '../spam.rowtune.yaml', 'data.train=here.jsonl', 'max_steps=1', ...how]);
+    expect(made.status, made.stderr).toBe(0);
+    const folder = (made.value as { readonly runDir: string }).runDir;
+    // As from the editor: beside the recipe.
+    expect(dirname(folder)).toBe(join(task.folder, 'runs'));
+    const { model, data } = await readRunRecipe(folder);
+    expect(model).toBe(join(task.folder, 'model'));
+    expect(data).toMatchObject({ train: [join(elsewhere, 'here.jsonl')], eval: [join(task.folder, 'heldout.jsonl')] });
+  });
+
+  test('of a recipe from the standard input start from the current folder', async () => {
+    const text = `${task.text.replace('train.jsonl', 'here.jsonl').replace('heldout.jsonl', 'here.jsonl')}engine: portable\nmax_steps: 1\n`;
+    const made = await run(['train', '-', '--no-daemon', 'model=../model', 'output_dir=out'], text);
+    expect(made.value, made.stderr).toMatchObject({ ok: true, runDir: join(elsewhere, 'out') });
+  });
+
+  test('mean the same to the linter', async () => {
+    expect(await run(['lint', '../spam.rowtune.yaml'])).toMatchObject({ status: 0, value: { ok: true } });
+    const { value } = await run(['lint', '-'], task.text);
+    const [linted] = (value as { readonly files: readonly { readonly problems: readonly { readonly code: string }[] }[] }).files;
+    expect(linted?.problems.map(({ code }) => code)).toContain('data-not-found');
   });
 });
 

@@ -59,9 +59,14 @@ async function planCommand(
   overrides: readonly string[],
   memory: number | undefined,
 ): Promise<CommandResult> {
-  const recipe = await readRecipe(context, file, overrides);
+  const { recipe, source } = await readRecipe(context, file, { overrides });
   const usableBytes = memory ?? USABLE_SHARE * availableMemoryBytes();
-  const found = planMemory({ recipe, headers: await headersOf(context, recipe), device: hasGpu() ? 'gpu' : 'cpu', usableBytes });
+  const found = planMemory({
+    recipe,
+    headers: await headersOf(context, recipe, source.baseDir),
+    device: hasGpu() ? 'gpu' : 'cpu',
+    usableBytes,
+  });
   if (found.options.length === 0) {
     const reason = describeNothingFits(found, recipe);
     context.terminal.say('warning', reason);
@@ -84,11 +89,11 @@ async function planCommand(
 }
 
 async function estimate(context: CommandContext, file: string, overrides: readonly string[]): Promise<CommandResult> {
-  const recipe = await readRecipe(context, file, overrides);
+  const { recipe, source } = await readRecipe(context, file, { overrides });
   const availableBytes = availableMemoryBytes();
   const found = estimateRecipe({
     recipe,
-    headers: await headersOf(context, recipe),
+    headers: await headersOf(context, recipe, source.baseDir),
     device: hasGpu() ? 'gpu' : 'cpu',
     usableBytes: USABLE_SHARE * availableBytes,
     allLevels: true,
@@ -101,8 +106,8 @@ async function estimate(context: CommandContext, file: string, overrides: readon
 }
 
 /** Of a model on the hub a few kilobytes; one that is GGUF alone is downloaded, since its run needs it anyway. */
-async function headersOf({ settings, terminal, cwd }: CommandContext, { model, revision }: Recipe): Promise<ModelHeaders> {
-  const local = path.resolve(cwd, model);
+async function headersOf({ settings, terminal }: CommandContext, { model, revision }: Recipe, baseDir: string): Promise<ModelHeaders> {
+  const local = path.resolve(baseDir, model);
   if (existsSync(local)) return readModelHeaders(local);
   const options: DownloadOptions = {
     cacheDir: settings.cacheDir,

@@ -31,10 +31,10 @@ async function evaluate(
   adapter: string | undefined,
 ): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
-  const { recipe, runDir } = await recipeOrRun(context, source, overrides);
+  const { recipe, baseDir, runDir } = await recipeOrRun(context, source, overrides);
   const request = {
     kind: 'evaluate',
-    context: jobContext(settings, cwd),
+    context: jobContext(settings, baseDir),
     recipe,
     adapter: adapter === undefined ? runDir : path.resolve(cwd, adapter),
   } as const;

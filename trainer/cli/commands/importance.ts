@@ -13,7 +13,10 @@ export const addImportance: AddCommand = (program, surroundings) => {
       .description('score every row by the measure of a recipe and save the scores')
       .argument('<recipe>', 'a recipe'),
   )
-    .option('--output <file>', 'the file of scores (.safetensors; a summary in JSON goes beside it); without it, RECIPE.scores.safetensors')
+    .option(
+      '--output <file>',
+      'the file of scores (.safetensors; a summary in JSON goes beside it); without it, RECIPE.scores.safetensors beside the recipe',
+    )
     .option('--report', 'also tell how stable the choice is: overlap over halves, measures and classes, and losses with rows set to zero');
   const examples = [
     'rowtune importance spam.rowtune.yaml --output scores.safetensors',
@@ -37,9 +40,10 @@ async function importance(
   { output, report }: ImportanceOptions,
 ): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
-  const recipe = await readRecipe(context, file, overrides);
-  const outputFile = path.resolve(cwd, output ?? `${path.basename(file).replace(/(\.rowtune)?\.(ya?ml|json)$/i, '')}.scores.safetensors`);
-  const request = { kind: 'importance', context: jobContext(settings, cwd), recipe, outputFile, report } as const;
+  const { recipe, source } = await readRecipe(context, file, { overrides });
+  const stem = source.fileName.replace(/(\.rowtune)?\.(ya?ml|json)$/i, '');
+  const outputFile = output === undefined ? path.join(source.baseDir, `${stem}.scores.safetensors`) : path.resolve(cwd, output);
+  const request = { kind: 'importance', context: jobContext(settings, source.baseDir), recipe, outputFile, report } as const;
   const value = (await runWorker({ request, terminal, threads: recipe.threads })) as object;
   terminal.print(`wrote ${outputFile}`);
   return { value: { ok: true, outputFile, ...value } };

@@ -17,7 +17,7 @@ import { toSarif } from '../../lint/sarif.ts';
 import { formatProblems, hasErrors } from '../../protocol/problem.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { readRecipeText, toJson } from '../read-recipe.ts';
+import { readRecipeText, STDIN, toJson } from '../read-recipe.ts';
 
 interface LintOptions {
   readonly fix: boolean;
@@ -40,7 +40,7 @@ export const addLint: AddCommand = (program, surroundings) => {
   ])
     .addHelpText(
       'after',
-      '\nPaths of a recipe begin at the current folder, as in rowtune train.\nExit status: 0 without errors (warnings are none), 2 with errors or where a file cannot be read.',
+      '\nRelative paths in a recipe start from its own folder; - reads a recipe from the standard input, and its paths start from the current folder.\nExit status: 0 without errors (warnings are none), 2 with errors or where a file cannot be read.',
     )
     .action((files: string[], options: LintOptions) => runCommandWork(command, surroundings, context => lint(context, files, options)));
 };
@@ -82,13 +82,18 @@ async function lintFile(
   file: string,
   { cwd, fix, sources }: { readonly cwd: string; readonly fix: boolean; readonly sources: LintSources },
 ): Promise<Linted> {
-  const full = path.resolve(cwd, file);
+  if (fix && file === STDIN)
+    throw new CliError('--fix writes to a file, and the standard input is none', {
+      code: 'usage',
+      exitStatus: EXIT.usage,
+      hint: 'Name the file.',
+    });
+  const full = path.resolve(cwd, file === STDIN ? 'stdin.rowtune.yaml' : file);
   const before = await readRecipeText(file, cwd);
   const text = fix ? fixDocument({ text: before, file: full }) : before;
   // Whole or not at all, and through a link to the file itself.
   if (text !== before) await writeTextFile(await realpath(full), text);
-  // Paths of a recipe begin where `rowtune train` takes them from.
-  return { file, text, problems: await lintDocument({ text, file: full, baseDir: cwd }, sources), fixed: text !== before };
+  return { file, text, problems: await lintDocument({ text, file: full }, sources), fixed: text !== before };
 }
 
 function textOf({ file, text, problems, fixed }: Linted): string {

@@ -115,7 +115,7 @@ async function planRow(context: CommandContext, { table: of, row, places, output
   const data = dataOverrides(row.data, of.benchmarks === true, places);
   const overrides = [`model=${JSON.stringify(named)}`, ...data.overrides, ...(row.overrides ?? [])];
   const file = path.join(paperFolder(), `table-${of.number}`, `${row.recipe}.rowtune.yaml`);
-  const written = await readRecipe(context, file, overrides);
+  const { recipe: written } = await readRecipe(context, file, { overrides });
   const recipe = options.smoke ? smokeRecipe(written, row) : written;
   const runDir = path.join(output, row.id);
   const isLocal = model !== undefined && existsSync(model);

@@ -1,6 +1,5 @@
 /** `rowtune runs`: every run below a folder, newest first; with --follow or --stop, one run of the daemon. */
 import path from 'node:path';
-import { RUNS_FOLDER } from '../../jobs/free-run-folder.ts';
 import { compact, duration, table } from '../../protocol/format.ts';
 import type { JobRecord, RunInfo, RunList } from '../../protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../rpc/connect.ts';
@@ -21,7 +20,7 @@ export const addRuns: AddCommand = (program, surroundings) => {
   const command = program
     .command('runs')
     .description('list runs, newest first')
-    .argument('[dir]', 'where to look', RUNS_FOLDER)
+    .argument('[dir]', 'where to look', '.')
     .option('--follow <run>', 'show the progress of a run of the daemon until it ends; Ctrl-C leaves it alone')
     .option('--stop <run>', 'stop a run of the daemon; it saves and can be resumed');
   const examples = ['rowtune runs', 'rowtune runs ~/experiments --json', 'rowtune runs --follow runs/spam'];

@@ -1,6 +1,5 @@
 /** `rowtune train`: a recipe from data to an adapter, in a run folder of its own; by the daemon where one runs. */
 import { randomUUID } from 'node:crypto';
-import path from 'node:path';
 import type { Command } from 'commander';
 import { freeRunFolder } from '../../jobs/free-run-folder.ts';
 import type { RecipeSource } from '../../protocol/rpc-messages.ts';
@@ -10,7 +9,7 @@ import { type AddCommand, type CommandContext, type CommandResult, runCommandWor
 import { connectIfRunning } from '../daemon-link.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
 import { shownPath, withOverrides } from '../job-command.ts';
-import { readRecipe, readRecipeText } from '../read-recipe.ts';
+import { readRecipe } from '../read-recipe.ts';
 import { runTable } from '../run-table.ts';
 import { runWorker } from '../run-worker.ts';
 
@@ -32,7 +31,7 @@ export const addTrain: AddCommand = (program, surroundings) => {
       program
         .command('train')
         .description('train by a recipe; Ctrl-C stops and saves, a second one aborts')
-        .argument('<recipe>', 'a recipe'),
+        .argument('<recipe>', 'a recipe; - reads it from the standard input'),
     ),
   );
   const examples = [
@@ -52,21 +51,20 @@ async function train(
   { detach = false, daemon }: WhereOptions,
 ): Promise<CommandResult> {
   const { settings, terminal, cwd } = context;
-  const recipe = await readRecipe(context, file, overrides);
   const client = daemon && !detach ? await connectIfRunning(context) : undefined;
-  if (detach || client !== undefined) {
-    const source: RecipeSource = {
-      text: await readRecipeText(file, cwd),
-      fileName: path.basename(file),
-      baseDir: settings.remoteDaemon?.dir ?? cwd,
-      overrides: [...overrides, ...engineOf(context, recipe.engine)],
-    };
-    const start = { name: 'train', params: { id: randomUUID(), recipe: source } } as const;
+  const isSent = detach || client !== undefined;
+  const { recipe, source } = await readRecipe(context, file, { overrides, isSent }).catch(error => {
+    client?.close();
+    throw error;
+  });
+  if (isSent) {
+    const sent: RecipeSource = { ...source, overrides: [...source.overrides, ...engineOf(context, recipe.engine)] };
+    const start = { name: 'train', params: { id: randomUUID(), recipe: sent } } as const;
     if (client === undefined) return detachTraining(context, start);
     return finishTraining(context, await trainOnDaemon(context, client, start));
   }
-  const runDir = await freeRunFolder({ recipe, recipeFile: file, baseDir: cwd });
-  const request = { kind: 'train', context: jobContext(settings, cwd), recipe, runDir } as const;
+  const runDir = await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
+  const request = { kind: 'train', context: jobContext(settings, source.baseDir), recipe, runDir } as const;
   const value = await runWorker({ request, terminal, threads: recipe.threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);
 }

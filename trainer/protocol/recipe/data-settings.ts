@@ -1,6 +1,6 @@
 /** Settings of the data: where it is, how it reads, and how much of it is used. */
 import { defaulted, derived, group, optional } from './setting.ts';
-import { choice, flag, integer, listOf, mapOf, number, text } from './value-type.ts';
+import { choice, filePath, flag, integer, listOf, mapOf, number, text } from './value-type.ts';
 
 /** More tokens than any model in use has positions. */
 const MAX_TOKENS = 10_000_000;
@@ -8,10 +8,10 @@ const MAX_TOKENS = 10_000_000;
 const count = () => integer({ min: 1, max: 1_000_000_000 });
 
 export const dataGroup = group('Where the samples are and how they read.', {
-  train: defaulted(listOf(text({ noun: 'path' }), 'a path or a list of paths'), [], {
+  train: defaulted(listOf(filePath(), 'a path or a list of paths'), [], {
     doc: 'The training data: a json, jsonl, csv, tsv or parquet file, plain text, a folder, or a list of them.',
   }),
-  eval: defaulted(listOf(text({ noun: 'path' }), 'a path or a list of paths'), [], {
+  eval: defaulted(listOf(filePath(), 'a path or a list of paths'), [], {
     doc: 'The held-out data, read in the same way as the training data.',
   }),
   format: defaulted(

@@ -3,7 +3,7 @@ import { choicesOf } from '../../catalog/entries.ts';
 import { measureCatalog } from '../../catalog/measures.ts';
 import { type MethodName, methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import { defaulted, derived, type Given, optional, required } from './setting.ts';
-import { choice, flag, integer, listOf, number, text } from './value-type.ts';
+import { choice, filePath, flag, integer, listOf, number, text } from './value-type.ts';
 
 /** Python's and PyTorch's seeds are 32-bit; the same bound keeps a recipe portable. */
 export const MAX_SEED = 2 ** 32 - 1;
@@ -199,5 +199,5 @@ export const importanceSettings = {
   cache: defaulted(flag(), true, {
     doc: 'Takes scores from the cache folder where the same were computed before, and keeps new ones there.',
   }),
-  scores: optional(text({ noun: 'path' }), { doc: 'A file of saved scores to use instead of computing them.' }),
+  scores: optional(filePath(), { doc: 'A file of saved scores to use instead of computing them.' }),
 };

@@ -1,7 +1,7 @@
 /** Settings of the run: logging, evaluation, checkpoints, and where they go. */
 import type { Given } from './setting.ts';
 import { defaulted, derived, optional } from './setting.ts';
-import { choice, flag, integer, mapOf, text } from './value-type.ts';
+import { choice, filePath, flag, integer, mapOf } from './value-type.ts';
 
 /** By the names of lm-evaluation-harness. */
 const choiceTasks = {
@@ -36,7 +36,7 @@ export const runSettings = {
   }),
   eval_steps: defaulted(steps(), 100, { doc: "Updates from one evaluation to the next, with eval_strategy 'steps'." }),
   benchmarks: defaulted(
-    mapOf(choiceTasks, text({ noun: 'path' }), 'a map from benchmarks to files'),
+    mapOf(choiceTasks, filePath(), 'a map from benchmarks to files'),
     {},
     {
       doc: 'Multiple-choice benchmarks that `rowtune evaluate` answers, each with its file (json, jsonl or parquet), scored as lm-evaluation-harness does.',
@@ -67,6 +67,6 @@ export const runSettings = {
     'loss',
     { doc: 'The evaluation metric that decides which checkpoint is best.' },
   ),
-  output_dir: optional(text({ noun: 'path' }), { doc: 'The folder of the run; without it, a folder under runs/ named after the recipe.' }),
+  output_dir: optional(filePath(), { doc: 'The folder of the run; without it, a folder under runs/ named after the recipe.' }),
   overwrite_output_dir: defaulted(flag(), false, { doc: 'Permits a run to replace what is in output_dir.' }),
 };

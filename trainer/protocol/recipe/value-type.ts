@@ -26,6 +26,8 @@ export interface ValueType<T> {
   readonly maximum?: number;
   /** True where any text is a value, so that a command line need not quote it. */
   readonly isText?: boolean;
+  /** True where the value is a path, or a list or map of paths: a relative one starts from the folder of the recipe. */
+  readonly holdsPaths?: boolean;
   /** Checks a plain value and brings it to its resolved form (a single entry becomes a list of one). */
   check(value: unknown): Checked<T>;
 }
@@ -111,6 +113,9 @@ export function text({ noun = 'text', refuse, maxLength = MAX_TEXT }: TextOption
   };
 }
 
+/** A path of this machine or of the daemon's. */
+export const filePath = (): ValueType<string> => ({ ...text({ noun: 'path' }), holdsPaths: true });
+
 /** One of a few words, each with a sentence that says what it does. */
 export function choice<const C extends Readonly<Record<string, string>>>(choices: C): ValueType<keyof C & string> {
   const words = Object.keys(choices);
@@ -130,6 +135,7 @@ export function listOf<T>(entry: ValueType<T>, noun: string): ValueType<readonly
     name: noun,
     jsonSchema: { anyOf: [{ type: 'array', items: entry.jsonSchema, maxItems: MAX_LIST }, entry.jsonSchema] },
     choices: entry.choices,
+    holdsPaths: entry.holdsPaths,
     check(value) {
       if (value !== null && typeof value === 'object' && !Array.isArray(value)) return mismatch('wrong-type', noun, value);
       if (!Array.isArray(value)) {
@@ -161,6 +167,7 @@ export function mapOf<const C extends Readonly<Record<string, string>>, T>(
     name: noun,
     jsonSchema: { type: 'object', properties, additionalProperties: false },
     choices: keys,
+    holdsPaths: entry.holdsPaths,
     check(value) {
       if (value === null || typeof value !== 'object' || Array.isArray(value)) return mismatch('wrong-type', noun, value);
       const entries: [string, T][] = [];

@@ -1,0 +1,39 @@
+/** Overrides of the command line speak of files as the shell does: relative to the current folder, wherever the recipe lies. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { parseRecipe } from '../protocol/parse-recipe.ts';
+import { settings } from '../protocol/recipe-schema.ts';
+
+/** Settings whose values are paths, or lists or maps of paths. */
+const PATH_SETTINGS = Object.entries(settings).flatMap(([key, { type }]) => (type.holdsPaths ? [key] : []));
+
+/**
+ * The overrides, followed by their paths as absolute ones: later overrides win, so the recipe reads the same from any folder. An override
+ * that is malformed, or takes a setting away, is left as it is.
+ * @param folder absolute; where relative paths of the overrides start
+ */
+export function absoluteOverrides(overrides: readonly string[], folder: string): string[] {
+  const given = overrides.map(override => override.slice(0, Math.max(0, override.indexOf('='))).trim());
+  const { resolved } = parseRecipe('', { overrides });
+  const isGiven = (key: string): boolean => given.some(name => name === key || key.startsWith(`${name}.`) || name.startsWith(`${key}.`));
+  const absolute = (file: string): string => path.resolve(folder, file);
+  const files = PATH_SETTINGS.filter(isGiven).flatMap(key => written(key, valueAt(resolved, key), absolute));
+  const { model } = resolved;
+  // What is no path from here is a name on the hub.
+  const isPath = typeof model === 'string' && (/^\.{1,2}([/\\]|$)/.test(model) || existsSync(absolute(model)));
+  return [...overrides, ...files, ...(given.includes('model') && isPath ? [`model=${JSON.stringify(absolute(model))}`] : [])];
+}
+
+/** As overrides: a list as a whole, a map entry by entry, so that it keeps those of the recipe. */
+function written(key: string, value: unknown, absolute: (file: string) => string): string[] {
+  if (typeof value === 'string') return [`${key}=${JSON.stringify(absolute(value))}`];
+  if (Array.isArray(value)) return value.length === 0 ? [] : [`${key}=${JSON.stringify(value.map(file => absolute(String(file))))}`];
+  if (typeof value !== 'object' || value === null) return [];
+  return Object.entries(value).map(([name, file]) => `${key}.${name}=${JSON.stringify(absolute(String(file)))}`);
+}
+
+function valueAt(resolved: Readonly<Record<string, unknown>>, key: string): unknown {
+  const [first = '', second] = key.split('.');
+  const value = resolved[first];
+  return second === undefined ? value : (value as Readonly<Record<string, unknown>> | undefined)?.[second];
+}
