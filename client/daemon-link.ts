@@ -147,12 +147,7 @@ export class DaemonKeeper {
     const { store, client: name, log } = this.#options;
     // Loaded with the first connection: a window without a daemon does not need it.
     const { connectDaemon } = await (await import('./later.ts')).connect();
-    const client = await connectDaemon(address, { client: name, events: true }).catch(error => {
-      // What a dead daemon has left behind leads to another program: none runs here.
-      if ('stateDir' in address && codeOf(error) === 'daemon-refused')
-        throw new DaemonError('daemon-missing', 'no daemon runs on this machine');
-      throw error;
-    });
+    const client = await connectDaemon(address, { client: name, events: true });
     const early: JobEvent[] = [];
     let accept = (event: JobEvent): void => void early.push(event);
     client.on('jobEvent', event => accept(event));

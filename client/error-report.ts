@@ -36,6 +36,10 @@ const KNOWN: Readonly<Record<string, Known>> = {
   'daemon-start': { hint: 'Its log says why.', remedies: ['showDaemonLog', 'doctor'] },
   'daemon-token': { hint: 'Enter it by Rowtune: Connect to a Daemon on Another Machine.', remedies: ['enterToken', 'openUrlSetting'] },
   'daemon-refused': { hint: 'Check the token and the address of the daemon.', remedies: ['enterToken', 'openUrlSetting'] },
+  'daemon-full': { hint: 'Close windows that are connected to it.', remedies: [] },
+  'daemon-unresponsive': { remedies: ['showDaemonLog'] },
+  'state-unwritable': { hint: 'Free some space on the disk of that folder, and make it writable.', remedies: [] },
+  'not-recorded': { hint: "Free some space on the disk of the daemon's folder, and try again.", remedies: [] },
   'daemon-untrusted': {
     hint: 'Give its certificate in the setting rowtune.daemon.certificate, and the name that it is for in the address.',
     remedies: ['openUrlSetting'],

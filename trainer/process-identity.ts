@@ -1,50 +1,50 @@
-/** Which process holds a lock: by its number and when it started, so that a number that is used again deceives nobody. */
+/** Which process it is: by its number, when it started and in which boot, so that a number that is used again deceives nobody. */
 import { readFileSync } from 'node:fs';
-import { readRegularTextSync } from './regular-file.ts';
-
-/** A lock holds two numbers. */
-const MAX_LOCK_BYTES = 4096;
 
 export interface ProcessIdentity {
   readonly pid: number;
   /** Linux: clock ticks from boot to the start of the process; elsewhere absent. */
   readonly startTime?: string;
+  /** Linux: the first digits of the random number of this boot of the machine; elsewhere absent. */
+  readonly bootId?: string;
 }
 
-export const ownIdentity = (): ProcessIdentity => ({ pid: process.pid, startTime: startTimeOf(process.pid) });
+export const ownIdentity = (): ProcessIdentity => ({ pid: process.pid, startTime: statOf(process.pid)?.startTime, bootId: bootId() });
 
-export function isRunning({ pid, startTime }: ProcessIdentity): boolean {
+export function isRunning({ pid, startTime, bootId: boot }: ProcessIdentity): boolean {
   if (!Number.isInteger(pid) || pid <= 0) return false;
+  if (boot !== undefined && bootId() !== undefined && boot !== bootId()) return false;
   try {
     process.kill(pid, 0);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EPERM') return false;
   }
-  const found = startTimeOf(pid);
-  return found !== ENDED && (startTime === undefined || found === startTime);
+  const found = statOf(pid);
+  // A zombie has ended; its parent has not looked after it yet.
+  return found?.state !== 'Z' && (startTime === undefined || found?.startTime === startTime);
 }
 
-/** Instead of a start time: a process that has ended and that its parent has not looked after yet. */
-const ENDED = 'ended';
+/** True of a process that is held by SIGSTOP or a debugger: it lives, and answers nobody. */
+export const isSuspended = ({ pid }: ProcessIdentity): boolean => ['T', 't'].includes(statOf(pid)?.state ?? '');
 
-/** Field 22 of /proc/PID/stat, counted behind the name, which may hold spaces and brackets. A zombie runs no more. */
-function startTimeOf(pid: number): string | undefined {
+/** Fields 3 and 22 of /proc/PID/stat, counted behind the name, which may hold spaces and brackets. */
+function statOf(pid: number): { readonly state: string; readonly startTime: string | undefined } | undefined {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    const [state, ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return state === 'Z' ? ENDED : fields[18];
+    const [state = '', ...fields] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { state, startTime: fields[18] };
   } catch {
     return undefined;
   }
 }
 
-/** Who wrote this lock file, alive or not; undefined where it is not there or no lock. */
-export function lockHolder(file: string): ProcessIdentity | undefined {
+let boot: string | undefined;
+
+function bootId(): string | undefined {
   try {
-    const found = JSON.parse(readRegularTextSync(file, MAX_LOCK_BYTES)) as Partial<ProcessIdentity> | number;
-    // Locks of older versions hold the number alone.
-    return typeof found === 'number' ? { pid: found } : { pid: Number(found.pid), startTime: found.startTime };
+    boot ??= readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').slice(0, 8);
   } catch {
-    return undefined;
+    // Not Linux: a process number alone has to do.
   }
+  return boot;
 }

@@ -10,7 +10,6 @@ import { readRecipeText } from '../../trainer/cli/read-recipe.ts';
 import { openByteFile } from '../../trainer/hub/byte-file.ts';
 import { readConfigFile } from '../../trainer/hub/model-config.ts';
 import { readTexts } from '../../trainer/hub/tokenizer-files.ts';
-import { lockHolder } from '../../trainer/process-identity.ts';
 import { openRegularFile, ReadRefusedError, readRegularFile, readRegularText, readRegularTextSync } from '../../trainer/regular-file.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunRecipe } from '../../trainer/run/run-folder.ts';
@@ -124,8 +123,6 @@ describe.skipIf(process.platform === 'win32')('readers of other rooms refuse a p
   test.each(readers)('%s', async (_, file, read) => {
     await expect(read(pipe(file))).rejects.toThrow(/pipe|neither/);
   });
-
-  test('the lock of a run', () => expect(lockHolder(pipe('lock'))).toBeUndefined());
 });
 
 const dataFile = (file: string, extension: DataExtension) => ({ file, extension, bytes: 0 });

@@ -1,18 +1,21 @@
 /** The command line's way to a daemon: the one that runs, one that is started in the background, or one on another machine. */
-import { spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync } from 'node:fs';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import manifest from '../../package.json' with { type: 'json' };
 import { MAX_STATE_BYTES, readRegularText } from '../regular-file.ts';
+import { checkStateDir } from '../rpc/claim.ts';
 import { connectDaemon, type DaemonAddress, type DaemonClient } from '../rpc/connect.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
 
 export const DEFAULT_IDLE_MINUTES = 30;
-/** Node, its bundle and a handshake take under a second on a quiet machine; whether a rival is dead may take ten. */
+/** Node, its bundle and a handshake take under a second on a quiet machine. */
 const START_TIMEOUT_MS = 30_000;
 const POLL_MS = 100;
+/** Of what a daemon wrote before it ended. */
+const MAX_WORDS = 1000;
 
 async function addressOf({ settings, cwd }: CommandContext): Promise<DaemonAddress> {
   const { remoteDaemon, stateDir } = settings;
@@ -25,13 +28,15 @@ async function addressOf({ settings, cwd }: CommandContext): Promise<DaemonAddre
   return { url, token, ca };
 }
 
-/** Undefined where none answers on this machine; one that speaks another protocol, and one elsewhere that does not answer, is an error. */
+/**
+ * Undefined where none lives on this machine. One that lives and does not answer, one that speaks another protocol, and one elsewhere that
+ * can't be reached are errors.
+ */
 export async function connectIfRunning(context: CommandContext): Promise<DaemonClient | undefined> {
   try {
     return await connectDaemon(await addressOf(context), { client: { name: 'rowtune', version: manifest.version } });
   } catch (error) {
-    const isAbsent = ['daemon-missing', 'daemon-gone', 'daemon-refused'].includes(String((error as { code?: unknown }).code));
-    if (isAbsent && context.settings.remoteDaemon === undefined) return undefined;
+    if ((error as { code?: unknown }).code === 'daemon-missing' && context.settings.remoteDaemon === undefined) return undefined;
     throw error;
   }
 }
@@ -43,37 +48,53 @@ export async function ensureDaemon(
 ): Promise<{ readonly client: DaemonClient; readonly started: boolean }> {
   const running = await connectIfRunning(context);
   if (running) return { client: running, started: false };
-  const pid = await startDetached(context.settings.stateDir, args);
-  const client = await untilAnswers(context);
-  return { client, started: client.server.pid === pid };
+  const { stateDir } = context.settings;
+  await checkStateDir(stateDir);
+  const child = await startDetached(stateDir, args);
+  const client = await untilAnswers(context, child);
+  return { client, started: client.server.pid === child.pid };
 }
 
 /** The same program with `daemon run`, in a session of its own; its output goes into a file, as no pipe may outlive this process. */
-async function startDetached(stateDir: string, more: readonly string[]): Promise<number | undefined> {
-  mkdirSync(stateDir, { recursive: true, mode: 0o700 });
-  const output = openSync(path.join(stateDir, 'daemon.out'), 'w', 0o600);
+async function startDetached(stateDir: string, more: readonly string[]): Promise<ChildProcess> {
+  const output = openSync(outputFile(stateDir), 'w', 0o600);
   try {
     const args = [...process.execArgv, process.argv[1] ?? '', 'daemon', 'run', ...more];
     // From the state folder: a daemon must keep no workspace from being moved or unmounted.
     const child = spawn(process.execPath, args, { detached: true, cwd: stateDir, stdio: ['ignore', output, output] });
     await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
     child.unref();
-    return child.pid;
+    return child;
   } finally {
     closeSync(output);
   }
 }
 
-async function untilAnswers(context: CommandContext): Promise<DaemonClient> {
+const outputFile = (stateDir: string): string => path.join(stateDir, 'daemon.out');
+
+/** Another start may have been quicker: then its daemon answers, and this one has ended. @throws CliError with the reason of its end */
+async function untilAnswers(context: CommandContext, child: ChildProcess): Promise<DaemonClient> {
+  const { stateDir } = context.settings;
   const deadline = performance.now() + START_TIMEOUT_MS;
   for (;;) {
+    const hasEnded = child.exitCode !== null || child.signalCode !== null;
     const client = await connectIfRunning(context);
     if (client) return client;
+    if (hasEnded)
+      throw new CliError(`the daemon ended as it started${lastWords(stateDir)}`, {
+        code: 'daemon-start',
+        hint: `See ${outputFile(stateDir)}, or run it here: rowtune daemon run`,
+      });
     if (performance.now() > deadline)
       throw new CliError(`the daemon does not answer after ${START_TIMEOUT_MS / 1000} s`, {
         code: 'daemon-start',
-        hint: `See ${path.join(context.settings.stateDir, 'daemon.out')}, or run it here: rowtune daemon run`,
+        hint: `See ${outputFile(stateDir)}, or run it here: rowtune daemon run`,
       });
     await delay(POLL_MS);
   }
+}
+
+function lastWords(stateDir: string): string {
+  const lines = readFileSync(outputFile(stateDir), 'utf8').slice(-MAX_WORDS).trim().split('\n');
+  return lines.join('') === '' ? '' : `: ${lines.slice(-3).join(' ')}`;
 }

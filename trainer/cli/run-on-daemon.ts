@@ -61,6 +61,8 @@ function resultOf({ state, result, failure }: JobRecord, resumeCommand: string |
     const goOn = resumeCommand === undefined ? undefined : `Go on from the last checkpoint, where there is one: ${resumeCommand}`;
     throw new CliError(failure.message, { code: failure.code, hint: [failure.hint, goOn].filter(Boolean).join(' ') || undefined });
   }
+  if (result === undefined && state === 'succeeded')
+    throw new CliError('the job has succeeded; its result is no longer kept', { code: 'result-gone' });
   if (result === undefined) throw new CliError('the job was stopped before it began', { code: 'stopped' });
   return result;
 }

@@ -7,9 +7,13 @@ import { dirname } from 'node:path';
  * `write` fills the temporary file; an older file under `path` stays until it is complete.
  * @throws the error of `write` or of the disk; nothing is left behind then
  */
-export async function writeDurably(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
+export async function writeDurably(
+  path: string,
+  write: (handle: FileHandle) => Promise<void>,
+  { mode }: { readonly mode?: number } = {},
+): Promise<void> {
   const temporary = `${path}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`;
-  const handle = await open(temporary, 'wx');
+  const handle = await open(temporary, 'wx', mode);
   try {
     try {
       await write(handle);
@@ -26,6 +30,10 @@ export async function writeDurably(path: string, write: (handle: FileHandle) => 
 }
 
 export const writeTextFile = (path: string, text: string): Promise<void> => writeDurably(path, handle => handle.writeFile(text));
+
+/** For this user alone. */
+export const writePrivateFile = (path: string, text: string): Promise<void> =>
+  writeDurably(path, handle => handle.writeFile(text), { mode: 0o600 });
 
 export const writeJson = (path: string, value: unknown): Promise<void> => writeTextFile(path, `${JSON.stringify(value, null, 2)}\n`);
 

@@ -1,7 +1,7 @@
 /** The cache folder: `<cacheDir>/models/<org>--<name>/<commit>/…`, which commit a revision meant, and which commits are complete. */
-import { mkdir, open, readdir, rename, rm, statfs, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rename, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { isRunning, lockHolder, ownIdentity } from '../process-identity.ts';
+import { takeLock } from '../process-lock.ts';
 import { readRegularText } from '../regular-file.ts';
 import { HubError } from './hub-error.ts';
 import { fileSize } from './model-config.ts';
@@ -75,28 +75,11 @@ export async function requireSpace(dir: string, bytes: number): Promise<void> {
  * @throws HubError when another one does
  */
 export async function withLock<T>(dir: string, work: () => Promise<T>): Promise<T> {
-  const path = join(dir, '.lock');
-  await takeLock(path, dir);
+  const lock = takeLock(join(dir, '.lock'));
+  if ('holder' in lock) throw new HubError('busy', `process ${lock.holder.pid} is downloading into ${dir}: wait for it, or end it`);
   try {
     return await work();
   } finally {
-    await rm(path, { force: true });
+    lock.release();
   }
-}
-
-async function takeLock(path: string, dir: string): Promise<void> {
-  for (let attempt = 0; attempt < 2; attempt++) {
-    try {
-      const handle = await open(path, 'wx');
-      await handle.writeFile(JSON.stringify(ownIdentity()));
-      await handle.close();
-      return;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-      const owner = lockHolder(path);
-      if (owner && isRunning(owner)) throw new HubError('busy', `process ${owner.pid} is downloading into ${dir}: wait for it, or end it`);
-      await rm(path, { force: true });
-    }
-  }
-  throw new HubError('busy', `another process has just begun to download into ${dir}: wait for it`);
 }

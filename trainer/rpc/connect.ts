@@ -1,6 +1,8 @@
 /** The client's end: finds the daemon of a state folder or takes its address, shakes hands, and makes typed requests. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { type CancellationToken, createMessageConnection, NullLogger, ResponseError } from 'vscode-jsonrpc/node';
 import { WebSocket } from 'ws';
+import { isSuspended } from '../process-identity.ts';
 import type { WorkerEvent } from '../protocol/job-messages.ts';
 import {
   clientNotifications,
@@ -18,6 +20,7 @@ import {
   serverNotifications,
 } from '../protocol/rpc-messages.ts';
 import { socketTransport } from '../protocol/socket-transport.ts';
+import { daemonOwner, unresponsive } from './claim.ts';
 import { DaemonError } from './daemon-error.ts';
 import { readDiscovery } from './discovery.ts';
 import { checkAnswer, checkNotification } from './server-schemas.ts';
@@ -28,6 +31,10 @@ import { WORKER_PROGRESS } from './worker-progress.ts';
 const HANDSHAKE_TIMEOUT_MS = 10_000;
 /** The daemon pings twice in this time: a line that is silent for longer was cut without a word. */
 const SILENCE_MS = 75_000;
+/** Between two looks at a daemon that is just starting. */
+const POLL_MS = 50;
+/** Codes of an attempt that reached nobody. */
+const UNREACHED: readonly string[] = ['daemon-missing', 'daemon-gone', 'daemon-refused', 'daemon-full'];
 /** What a client lets wait for a daemon that does not read. */
 const MAX_QUEUED_BYTES = 4 * MAX_FRAME_BYTES;
 
@@ -64,13 +71,40 @@ export interface DaemonClient {
   readonly closed: Promise<string>;
 }
 
-/** @throws DaemonError 'daemon-missing', 'daemon-refused', 'daemon-gone', 'protocol-mismatch' */
-export async function connectDaemon(address: DaemonAddress, options: ConnectOptions): Promise<DaemonClient> {
-  const place = 'url' in address ? address : await addressOf(address.stateDir);
+/**
+ * @throws DaemonError 'daemon-missing', 'daemon-refused', 'daemon-gone', 'protocol-mismatch'; for a state folder also
+ * 'daemon-unresponsive', where its daemon lives and can't be reached
+ */
+export const connectDaemon = (address: DaemonAddress, options: ConnectOptions): Promise<DaemonClient> =>
+  'url' in address ? connectTo(address, options, options.silenceMs ?? SILENCE_MS) : connectToOwner(address.stateDir, options);
+
+/** The daemon that owns the folder. One that has just begun, or is about to end, is waited for. */
+async function connectToOwner(stateDir: string, options: ConnectOptions): Promise<DaemonClient> {
+  const deadline = performance.now() + (options.timeoutMs ?? HANDSHAKE_TIMEOUT_MS);
+  for (;;) {
+    const owner = daemonOwner(stateDir);
+    if (owner === undefined)
+      throw new DaemonError('daemon-missing', `no daemon is running for ${stateDir}`, { hint: 'Start it: rowtune daemon start' });
+    if (isSuspended(owner)) throw unresponsive(stateDir, owner, 'it is suspended');
+    const found = await readDiscovery(stateDir);
+    try {
+      if (found?.pid === owner.pid) return await connectTo({ url: `ws://127.0.0.1:${found.port}`, token: found.token }, options);
+      if (performance.now() > deadline) throw new DaemonError('daemon-missing', 'it has not said where it listens');
+    } catch (error) {
+      if (!(error instanceof DaemonError) || !UNREACHED.includes(error.code)) throw error;
+      if (error.code === 'daemon-full') throw unresponsive(stateDir, owner, error.message, error.hint);
+      // It may have ended meanwhile.
+      if (performance.now() > deadline && daemonOwner(stateDir)?.pid === owner.pid) throw unresponsive(stateDir, owner, error.message);
+    }
+    await delay(POLL_MS);
+  }
+}
+
+async function connectTo(place: RemoteAddress, options: ConnectOptions, silenceMs?: number): Promise<DaemonClient> {
   const { url } = place;
   const timeoutMs = options.timeoutMs ?? HANDSHAKE_TIMEOUT_MS;
   const socket = await open(place, timeoutMs);
-  if ('url' in address) endWhenSilent(socket, options.silenceMs ?? SILENCE_MS);
+  if (silenceMs !== undefined) endWhenSilent(socket, silenceMs);
   const transport = socketTransport(fromWebSocket(socket), { maxQueuedBytes: MAX_QUEUED_BYTES });
   const connection = createMessageConnection(transport.reader, transport.writer, NullLogger);
   const closed = new Promise<string>(resolve => {
@@ -129,13 +163,6 @@ export async function connectDaemon(address: DaemonAddress, options: ConnectOpti
   }
 }
 
-async function addressOf(stateDir: string): Promise<RemoteAddress> {
-  const found = await readDiscovery(stateDir);
-  if (found === undefined)
-    throw new DaemonError('daemon-missing', `no daemon runs for ${stateDir}`, { hint: 'Start it: rowtune daemon start' });
-  return { url: `ws://127.0.0.1:${found.port}`, token: found.token };
-}
-
 /** A plain connection would show the token to everyone on the way. */
 const isLocal = ({ protocol, hostname }: URL): boolean => protocol === 'wss:' || ['127.0.0.1', 'localhost', '[::1]'].includes(hostname);
 
@@ -163,8 +190,7 @@ function open({ url, token, ca }: RemoteAddress, timeoutMs: number): Promise<Web
     socket.once('unexpected-response', (_, response) => {
       socket.on('error', () => undefined);
       socket.terminate();
-      const hint = response.statusCode === 401 ? 'The token is not the one of this start of the daemon' : undefined;
-      reject(new DaemonError('daemon-refused', `${url} refuses the connection (HTTP ${response.statusCode})`, { hint }));
+      reject(refusal(url, response.statusCode));
     });
     socket.once('error', (error: NodeJS.ErrnoException) =>
       reject(
@@ -174,6 +200,15 @@ function open({ url, token, ca }: RemoteAddress, timeoutMs: number): Promise<Web
       ),
     );
   });
+}
+
+function refusal(url: string, status: number | undefined): DaemonError {
+  if (status === 503)
+    return new DaemonError('daemon-full', `${url} has as many clients as it takes`, {
+      hint: 'Close windows or end commands that are connected to it',
+    });
+  const hint = status === 401 ? 'The token is not the one of this start of the daemon' : undefined;
+  return new DaemonError('daemon-refused', `${url} refuses the connection (HTTP ${status})`, { hint });
 }
 
 /** A tunnel that hangs or a machine that slept leaves a socket open that nothing comes from. */

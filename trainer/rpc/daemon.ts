@@ -1,6 +1,6 @@
 /** The daemon: one for a user and state folder. Clients come and go; its jobs run on. */
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import type { WebSocket } from 'ws';
 import manifest from '../../package.json' with { type: 'json' };
 import { availableMemoryBytes } from '../engine/machine.ts';
@@ -8,10 +8,10 @@ import type { JobContext, WorkerEvent } from '../protocol/job-messages.ts';
 import { type InitializeResult, type JobEvent, MAX_FRAME_BYTES, PROTOCOL_VERSION, requests } from '../protocol/rpc-messages.ts';
 import { socketTransport } from '../protocol/socket-transport.ts';
 import { Reader } from '../reader/reader.ts';
-import { connectDaemon } from './connect.ts';
+import { claimStateDir, unwritable } from './claim.ts';
 import { DaemonError } from './daemon-error.ts';
-import { openDaemonLog } from './daemon-log.ts';
-import { claimStateDir, type Discovery, releaseStateDir, TOKEN } from './discovery.ts';
+import { type DaemonLog, openDaemonLog } from './daemon-log.ts';
+import { announce, type Discovery, discoveryPath, TOKEN } from './discovery.ts';
 import { EventRing } from './event-ring.ts';
 import type { Services } from './handlers.ts';
 import { hasEnded, JobQueue } from './job-queue.ts';
@@ -24,8 +24,8 @@ import { fromWebSocket } from './web-socket.ts';
 const MAX_QUEUED_BYTES = 2 * MAX_FRAME_BYTES;
 /** From a connection to its `initialize`. */
 const HANDSHAKE_MS = 10_000;
-/** Another daemon on this machine answers at once; on one that swaps it takes seconds, and must not be taken for dead. */
-const RIVAL_TIMEOUT_MS = 10_000;
+/** After a write of the jobs that failed, until the next attempt. */
+const SAVE_AGAIN_MS = 10_000;
 /** From the answer to `shutdown` to the end without `exit`. */
 const EXIT_WAIT_MS = 2000;
 
@@ -48,6 +48,8 @@ export interface DaemonOptions {
   readonly availableBytes?: () => number;
   readonly maxFrameBytes?: number;
   readonly maxQueuedBytes?: number;
+  /** Writes jobs.json, durably or not at all. */
+  readonly writeJobs?: (file: string, text: string) => Promise<void>;
 }
 
 export interface Daemon {
@@ -60,15 +62,37 @@ export interface Daemon {
   readonly ended: Promise<void>;
 }
 
-/** @throws DaemonError 'daemon-running' where another one answers for this state folder */
+/**
+ * @throws DaemonError 'daemon-running' where another one lives for this state folder, 'state-unwritable' where the folder can't be written,
+ * 'daemon-door' where the second door can't be opened
+ */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
-  const { stateDir, cacheDir, idleExitMs, hub, engineFromEnvironment, maxFrameBytes = MAX_FRAME_BYTES } = options;
-  if (options.token !== undefined && !TOKEN.test(options.token))
+  const { stateDir, token } = options;
+  if (token !== undefined && !TOKEN.test(token))
     throw new DaemonError('bad-token', 'the token of a daemon has 32 to 256 letters, digits, - and _', {
       hint: 'Make one: openssl rand -hex 32',
     });
-  await mkdir(stateDir, { recursive: true, mode: 0o700 });
+  const said: string[] = [];
+  let release: () => void;
+  try {
+    await mkdir(stateDir, { recursive: true, mode: 0o700 });
+    release = await claimStateDir(stateDir, message => said.push(message));
+  } catch (error) {
+    throw error instanceof DaemonError ? error : unwritable(stateDir, error);
+  }
   const log = openDaemonLog(stateDir);
+  for (const message of said) log.write('warning', message);
+  try {
+    return await serve(options, log, release);
+  } catch (error) {
+    release();
+    throw error;
+  }
+}
+
+/** For who has claimed the folder. @param release gives it back, as the last thing of all */
+async function serve(options: DaemonOptions, log: DaemonLog, release: () => void): Promise<Daemon> {
+  const { stateDir, cacheDir, idleExitMs, hub, engineFromEnvironment, maxFrameBytes = MAX_FRAME_BYTES } = options;
   const startedAt = new Date().toISOString();
   const startedMs = performance.now();
   const token = options.token ?? randomBytes(32).toString('hex');
@@ -76,16 +100,18 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const watchers = new Map<string, Set<(event: WorkerEvent) => void>>();
   const ring = new EventRing(startedAt);
   let idleTimer: NodeJS.Timeout | undefined;
+  let saveTimer: NodeJS.Timeout | undefined;
   let ending: Promise<void> | undefined;
 
   const jobSettings = { cacheDir, engineFromEnvironment, hub };
   const availableBytes = options.availableBytes ?? availableMemoryBytes;
   const jobs = new JobQueue({
     workerFile: options.workerFile,
-    known: await readJobs(stateDir, jobSettings),
+    known: await readJobs(stateDir, jobSettings, message => log.write('error', message)),
     availableBytes,
+    persist: () => jobsFile.save(),
     onChange: record => {
-      jobsFile.save();
+      saveSoon();
       for (const session of sessions.values()) session.notify('jobChanged', record);
       if (hasEnded(record))
         log.write('info', `job ${record.id} (${record.kind}) ${record.state}${record.failure ? `: ${record.failure.message}` : ''}`);
@@ -94,11 +120,9 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
     onEvent: publish,
     onLine: (id, line) => log.write('debug', `job ${id}: ${line}`),
   });
-  const jobsFile = openJobsFile(
-    stateDir,
-    () => jobs.kept(),
-    error => log.write('error', `jobs.json can't be written: ${String(error)}`),
-  );
+  const jobsFile = openJobsFile(stateDir, () => jobs.kept(), options.writeJobs);
+  // A disk that takes nothing is told now, and not by the first job.
+  await jobsFile.save();
   const reader = new Reader({ script: options.readerFile });
   let end = (): void => undefined;
   const ended = new Promise<void>(resolve => {
@@ -127,7 +151,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
         seq: ring.seq,
       };
     },
-    recorded: () => jobsFile.flush(),
+    persist: () => jobsFile.save(),
     stopJobs: async () => {
       await jobs.close();
       setTimeout(() => void stop(), EXIT_WAIT_MS).unref();
@@ -136,31 +160,44 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const doorParams = { token, maxFrameBytes, onClient: welcome, onRefused: (reason: string) => log.write('warning', `refused: ${reason}`) };
   const door = await listen(doorParams);
   const discovery: Discovery = { port: door.port, pid: process.pid, startedAt, token, version: manifest.version };
+  const doors = [door];
   try {
-    await claimStateDir(stateDir, discovery, answers, message => log.write('warning', message));
+    if (options.outside) doors.push(await openOutside(options.outside));
+    await announce(stateDir, discovery).catch(error => {
+      throw unwritable(stateDir, error);
+    });
   } catch (error) {
-    await door.close();
+    await closeDoors();
     throw error;
   }
-  const outside = options.outside && (await openOutside(options.outside));
   log.write('info', `rowtune ${manifest.version} listens on 127.0.0.1:${door.port}, process ${process.pid}`);
   jobs.begin();
   watchIdle();
-  return { discovery, outsidePort: outside?.port, stop, ended };
+  return { discovery, outsidePort: doors[1]?.port, stop, ended };
 
-  /** After the claim on the folder, so that a daemon that runs already is told apart from a port that is taken. */
   async function openOutside(place: NonNullable<DaemonOptions['outside']>): Promise<Door> {
     try {
       const opened = await listen({ ...doorParams, outside: place });
       log.write('info', `listens on ${place.host}:${opened.port} over TLS`);
       return opened;
     } catch (error) {
-      await releaseStateDir(stateDir, discovery);
-      await door.close();
       throw new DaemonError('daemon-door', `the daemon can't listen on ${place.host}:${place.port}: ${(error as Error).message}`, {
         hint: 'Check --tls-cert and --tls-key, and that the port is free',
       });
     }
+  }
+
+  async function closeDoors(): Promise<void> {
+    await Promise.all(doors.map(opened => opened.close()));
+  }
+
+  /** What no request waits for; a disk that was full takes it later. */
+  function saveSoon(): void {
+    clearTimeout(saveTimer);
+    jobsFile.save().catch((error: Error) => {
+      log.write('error', error.message);
+      if (ending === undefined) saveTimer = setTimeout(saveSoon, SAVE_AGAIN_MS).unref();
+    });
   }
 
   function welcome(socket: WebSocket): void {
@@ -232,27 +269,14 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
       clearTimeout(idleTimer);
       await jobs.close();
       reader.close();
-      await jobsFile.flush();
-      await releaseStateDir(stateDir, discovery);
-      await Promise.all([door.close(), outside?.close()]);
+      clearTimeout(saveTimer);
+      await jobsFile.save().catch((error: Error) => log.write('error', error.message));
+      await rm(discoveryPath(stateDir), { force: true }).catch((error: Error) => log.write('error', error.message));
+      await closeDoors();
+      release();
       log.write('info', 'ended');
       end();
     })();
     return ending;
-  }
-}
-
-/** Whether the daemon of a discovery file is alive and the one that wrote it. */
-async function answers({ port, token, pid }: Discovery): Promise<boolean> {
-  try {
-    const client = await connectDaemon(
-      { url: `ws://127.0.0.1:${port}`, token },
-      { client: { name: 'rowtune daemon', version: manifest.version }, timeoutMs: RIVAL_TIMEOUT_MS },
-    );
-    client.close();
-    return client.server.pid === pid;
-  } catch (error) {
-    // It is ours and speaks another protocol, or is just starting: alive all the same.
-    return (error as { readonly code?: unknown }).code === 'protocol-mismatch';
   }
 }

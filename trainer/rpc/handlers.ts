@@ -10,7 +10,7 @@ import type { AskReader } from '../reader/reader.ts';
 import { deleteRunFolder, listRuns, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
 import { DaemonError } from './daemon-error.ts';
 import type { EventRing } from './event-ring.ts';
-import { hasEnded, type JobQueue, type NewJob } from './job-queue.ts';
+import { hasEnded, type JobQueue, type NewJob, notRecorded } from './job-queue.ts';
 import { listModels } from './models.ts';
 import { estimate, generationBytes, recipeOf } from './recipes.ts';
 import { tailRun } from './run-reader.ts';
@@ -26,8 +26,8 @@ export interface Services {
   /** Engine and hub of every job, as the daemon was started with. */
   readonly jobSettings: Omit<JobContext, 'baseDir'>;
   status(): DaemonStatus;
-  /** When the records of all jobs are on the disk: a start that was answered is not forgotten. */
-  recorded(): Promise<void>;
+  /** Resolves when the records of all jobs are on the disk: what was answered is not forgotten. */
+  persist(): Promise<void>;
   /** Stops all jobs; resolves when they have ended. */
   stopJobs(): Promise<void>;
 }
@@ -156,9 +156,9 @@ export const handlers: Handlers = {
         if (abortOnCancel) queue.abort(id);
       });
     }),
-  stopJob: ({ id }, { queue }) => queue.stop(id),
-  abortJob: ({ id }, { queue }) => queue.abort(id),
-  prioritizeJob: ({ id, priority }, { queue }) => queue.prioritize(id, priority),
+  stopJob: ({ id }, services) => recorded(services, services.queue.stop(id)),
+  abortJob: ({ id }, services) => recorded(services, services.queue.abort(id)),
+  prioritizeJob: ({ id, priority }, services) => recorded(services, services.queue.prioritize(id, priority)),
   eventsSince: ({ seq, epoch }, { ring }) => ring.since(seq, epoch),
   shutdown: async (_, { stopJobs }) => {
     await stopJobs();
@@ -171,16 +171,20 @@ let starting: Promise<unknown> = Promise.resolve();
 
 function once(
   { id, priority = 0 }: StartOptions,
-  { queue, recorded }: Services,
+  { queue }: Services,
   prepare: () => Promise<Omit<NewJob, 'id' | 'priority'>>,
 ): Promise<JobRecord> {
-  const start = starting.then(async () => {
-    const record = queue.find(id) ?? queue.add({ id, priority, ...(await prepare()) });
-    await recorded();
-    return record;
-  });
+  const start = starting.then(async () => queue.find(id) ?? queue.add({ id, priority, ...(await prepare()) }));
   starting = start.catch(() => undefined);
   return start;
+}
+
+/** A change that the next daemon must know of: a job that was taken out of the queue stays out. */
+async function recorded({ persist }: Services, record: JobRecord): Promise<JobRecord> {
+  await persist().catch(error => {
+    throw notRecorded(`the job is ${record.state}, but the next daemon will not know of it`, error);
+  });
+  return record;
 }
 
 const contextOf = ({ jobSettings }: Services, baseDir: string): JobContext => ({ ...jobSettings, baseDir });

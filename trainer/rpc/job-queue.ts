@@ -4,13 +4,15 @@ import path from 'node:path';
 import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../jobs/worker-process.ts';
 import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
 import type { JobEvent, JobRecord, JobState } from '../protocol/rpc-messages.ts';
-import { RUN_FILES } from '../run/run-files.ts';
+import { CHECKPOINT_NAME, RUN_FILES } from '../run/run-files.ts';
 import { DaemonError } from './daemon-error.ts';
 
 /** More than anyone queues by hand; a script that starts jobs in a loop is stopped here. */
 const MAX_QUEUED = 1000;
 /** Records of ended jobs that are kept; their results are in run folders anyway. */
 const MAX_ENDED = 200;
+/** Results that are kept for who asks late; they may be long. */
+const MAX_RESULTS = 20;
 
 export interface QueueParams {
   readonly workerFile?: string;
@@ -18,6 +20,8 @@ export interface QueueParams {
   readonly known: readonly KnownJob[];
   /** Memory that is free on this machine now. */
   availableBytes(): number;
+  /** Resolves when `kept()` is on the disk. */
+  persist(): Promise<void>;
   onChange(record: JobRecord): void;
   onEvent(jobId: string, event: JobEvent['event']): void;
   onLine(jobId: string, line: string): void;
@@ -31,6 +35,8 @@ export interface NewJob {
   /** Cores that one operation may use; 0 takes all. */
   readonly threads: number;
   readonly runDir?: string;
+  /** Folders of runs and adapters that it will read: they are not deleted while it waits. */
+  readonly reads?: readonly string[];
   /** What it takes, where it may run beside a training; without it, it waits for its turn. */
   readonly besideBytes?: number;
 }
@@ -48,6 +54,8 @@ interface Job {
   worker?: WorkerProcess;
   lane?: string;
   wish?: 'stop' | 'abort';
+  /** Not yet on the disk: nobody hears of it, and it does not start. */
+  isNew?: boolean;
   readonly waiting: Set<(record: JobRecord) => void>;
 }
 
@@ -91,19 +99,33 @@ export class JobQueue {
 
   /** In the order they came, as `told`. */
   list(): JobRecord[] {
-    return [...this.jobs.values()].map(({ record }) => told(record));
+    return this.known().map(({ record }) => told(record));
   }
 
   find(id: string): JobRecord | undefined {
-    return this.jobs.get(id)?.record;
+    return this.known().find(({ record }) => record.id === id)?.record;
+  }
+
+  /** Folders that jobs which have not ended write or read. */
+  usedFolders(): string[] {
+    return [...this.jobs.values()]
+      .filter(({ record }) => !hasEnded(record))
+      .flatMap(({ record, work }) => [...(record.runDir === undefined ? [] : [record.runDir]), ...(work?.reads ?? [])]);
+  }
+
+  private known(): Job[] {
+    return [...this.jobs.values()].filter(({ isNew }) => !isNew);
   }
 
   get active(): number {
     return this.list().filter(record => !hasEnded(record)).length;
   }
 
-  /** @throws DaemonError 'queue-full', 'shutting-down' */
-  add(work: NewJob): JobRecord {
+  /**
+   * Resolves when the job is on the disk: what was answered is not forgotten.
+   * @throws DaemonError 'queue-full', 'shutting-down'; 'not-recorded' where the disk does not take it, and then it is not queued
+   */
+  async add(work: NewJob): Promise<JobRecord> {
     const known = this.jobs.get(work.id);
     if (known) return known.record;
     if (this.isClosed) throw new DaemonError('shutting-down', 'the daemon is ending and takes no more jobs');
@@ -119,12 +141,20 @@ export class JobQueue {
       runDir,
       createdAt: new Date().toISOString(),
     };
-    this.jobs.set(id, { record, work, order: this.order++, waiting: new Set() });
+    const job: Job = { record, work, order: this.order++, waiting: new Set(), isNew: true };
+    this.jobs.set(id, job);
     this.forgetOldest();
+    try {
+      await this.params.persist();
+    } catch (error) {
+      this.jobs.delete(id);
+      throw notRecorded('the job is not queued', error);
+    }
+    job.isNew = false;
     this.params.onChange(record);
     this.params.onEvent(id, { type: 'state', state: 'queued' });
     this.startNext();
-    return this.jobs.get(id)?.record ?? record;
+    return job.record;
   }
 
   /** Training saves and ends, others end; what is queued leaves the queue. */
@@ -177,7 +207,7 @@ export class JobQueue {
   /** @throws DaemonError 'job-missing' */
   private get(id: string): Job {
     const job = this.jobs.get(id);
-    if (job) return job;
+    if (job && !job.isNew) return job;
     throw new DaemonError('job-missing', `there is no job ${JSON.stringify(id)}`, { hint: 'Ask for the list of jobs' });
   }
 
@@ -201,7 +231,7 @@ export class JobQueue {
     if (this.isClosed) return;
     const all = [...this.jobs.values()];
     const busy = new Map(all.flatMap(job => (job.worker && job.lane ? [[job.lane, job] as const] : [])));
-    const queued = all.filter(({ record }) => record.state === 'queued');
+    const queued = all.filter(({ record, isNew }) => record.state === 'queued' && !isNew);
     queued.sort((a, b) => b.record.priority - a.record.priority || a.order - b.order);
     for (const job of queued) {
       const own = laneOf(job.record.kind);
@@ -256,6 +286,7 @@ export class JobQueue {
     this.change(job, { ...end, resume, pid: undefined, endedAt: new Date().toISOString() });
     for (const callback of job.waiting) callback(job.record);
     job.waiting.clear();
+    this.forgetResults();
     this.startNext();
   }
 
@@ -264,6 +295,13 @@ export class JobQueue {
     job.record = { ...job.record, ...change };
     this.params.onChange(told(job.record));
     if (job.record.state !== before) this.params.onEvent(job.record.id, { type: 'state', state: job.record.state });
+  }
+
+  /** Whoever waited has the result. */
+  private forgetResults(): void {
+    const all = [...this.jobs.values()].filter(({ record }) => record.result !== undefined);
+    all.sort((a, b) => (b.record.endedAt ?? '').localeCompare(a.record.endedAt ?? ''));
+    for (const job of all.slice(MAX_RESULTS)) job.record = { ...job.record, result: undefined };
   }
 
   private forgetOldest(): void {
@@ -278,6 +316,12 @@ function told(record: JobRecord): JobRecord {
   const { result: _, ...rest } = record;
   return rest;
 }
+
+/** @param what came of the request all the same */
+export const notRecorded = (what: string, error: unknown): DaemonError => {
+  const { message, hint } = error as DaemonError;
+  return new DaemonError('not-recorded', `${what}: ${message}`, { hint, cause: error });
+};
 
 function outcomeOf({ wish }: Job, outcome: WorkerOutcome): Partial<JobRecord> {
   const { last } = outcome;
@@ -303,5 +347,5 @@ function asLeft(record: JobRecord): JobRecord {
 function resumeOffer({ kind, runDir }: JobRecord): JobRecord['resume'] {
   if (runDir === undefined || !SAVING.includes(kind)) return undefined;
   const folder = path.join(runDir, RUN_FILES.checkpoints);
-  return existsSync(folder) && readdirSync(folder).length > 0 ? { runDir } : undefined;
+  return existsSync(folder) && readdirSync(folder).some(name => CHECKPOINT_NAME.test(name)) ? { runDir } : undefined;
 }

@@ -1,14 +1,13 @@
-/** jobs.json of the state folder: jobs and what came of them, so that a daemon that starts again goes on with what waited under the last one. */
-import { readFile, stat } from 'node:fs/promises';
+/** jobs.json of the state folder: jobs and what came of them, so that the next daemon takes up what waited under the last one. */
+import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import manifest from '../../package.json' with { type: 'json' };
-import { writeTextFile } from '../hub/durable-file.ts';
+import { writePrivateFile } from '../hub/durable-file.ts';
 import type { JobContext, JobRequest } from '../protocol/job-messages.ts';
+import { MAX_JSON_BYTES, readRegularText } from '../regular-file.ts';
+import { unwritable } from './claim.ts';
 import type { KnownJob } from './job-queue.ts';
-
-/** Thousands of records; a larger file is not ours. */
-const MAX_BYTES = 64 * 2 ** 20;
 
 /** A request without its context: the next daemon has its own, and a token of the hub stays off the disk. */
 const workSchema = z.object({
@@ -16,68 +15,112 @@ const workSchema = z.object({
   baseDir: z.string(),
   request: z.looseObject({ kind: z.string() }),
   threads: z.number(),
+  reads: z.array(z.string()).optional(),
 });
 
-const recordsSchema = z.array(
-  z.looseObject({
-    id: z.string(),
-    kind: z.enum(['train', 'resume', 'importance', 'evaluate', 'generate', 'export', 'verify', 'doctor']),
-    state: z.enum(['queued', 'running', 'stopping', 'succeeded', 'stopped', 'aborted', 'failed']),
-    priority: z.number(),
-    title: z.string(),
-    runDir: z.string().optional(),
-    createdAt: z.string(),
-    // Of another version, or damaged: the job is known, and can't be done.
-    work: workSchema.optional().catch(undefined),
-  }),
-);
+const recordSchema = z.looseObject({
+  id: z.string(),
+  kind: z.enum(['train', 'resume', 'importance', 'evaluate', 'generate', 'export', 'verify', 'doctor']),
+  state: z.enum(['queued', 'running', 'stopping', 'succeeded', 'stopped', 'aborted', 'failed']),
+  priority: z.number(),
+  title: z.string(),
+  runDir: z.string().optional(),
+  createdAt: z.string(),
+  // Of another version, or damaged: the job is known, and can't be done.
+  work: workSchema.optional().catch(undefined),
+});
 
 const fileOf = (stateDir: string): string => path.join(stateDir, 'jobs.json');
 
-/** None where the file is missing or unreadable: a daemon must start all the same. */
-export async function readJobs(stateDir: string, settings: Omit<JobContext, 'baseDir'>): Promise<KnownJob[]> {
+/**
+ * Jobs of earlier daemons. A file that is damaged, in whole or in part, is copied to `jobs.json.damaged` before it is written anew.
+ * @param say hears of damage
+ * @throws the error of the disk where there is a file that can't be read: what it holds must not be replaced
+ */
+export async function readJobs(
+  stateDir: string,
+  settings: Omit<JobContext, 'baseDir'>,
+  say: (message: string) => void = () => undefined,
+): Promise<KnownJob[]> {
+  const file = fileOf(stateDir);
+  let text: string;
   try {
-    const file = fileOf(stateDir);
-    if ((await stat(file)).size > MAX_BYTES) return [];
-    return recordsSchema.parse(JSON.parse(await readFile(file, 'utf8'))).map(({ work, ...record }) => {
-      if (work === undefined) return { record };
-      const { id, priority, title, runDir } = record;
-      const request = { ...work.request, context: { ...settings, baseDir: work.baseDir } } as JobRequest;
-      return { record, work: { id, priority, title, runDir, threads: work.threads, request } };
-    });
+    text = await readRegularText(file, MAX_JSON_BYTES);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+  const entries = parseArray(text);
+  const found = (entries ?? []).flatMap(entry => toKnownJob(entry, settings) ?? []);
+  if (entries === undefined || found.length < entries.length) {
+    await copyFile(file, `${file}.damaged`);
+    const lost = entries === undefined ? 'all jobs' : `${entries.length - found.length} of ${entries.length} jobs`;
+    say(`${file} is damaged: ${lost} can't be read; a copy is in ${file}.damaged`);
+  }
+  return found;
+}
+
+function parseArray(text: string): unknown[] | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value : undefined;
   } catch {
-    return [];
+    return undefined;
   }
 }
 
-function toEntry({ record, work }: KnownJob): unknown {
+function toKnownJob(entry: unknown, settings: Omit<JobContext, 'baseDir'>): KnownJob | undefined {
+  const checked = recordSchema.safeParse(entry);
+  if (!checked.success) return undefined;
+  const { work, ...record } = checked.data;
+  if (work === undefined) return { record };
+  const { id, priority, title, runDir } = record;
+  const request = { ...work.request, context: { ...settings, baseDir: work.baseDir } } as JobRequest;
+  return { record, work: { id, priority, title, runDir, reads: work.reads, threads: work.threads, request } };
+}
+
+/** Results stay in memory, for who waits: they may be long, and that of a run lies in its folder. */
+function toEntry({ record: { result: _, progress: __, ...record }, work }: KnownJob): unknown {
   if (work === undefined) return record;
   const { context, ...request } = work.request;
-  return { ...record, work: { version: manifest.version, baseDir: context.baseDir, request, threads: work.threads } };
+  const { threads, reads } = work;
+  return { ...record, work: { version: manifest.version, baseDir: context.baseDir, request, threads, reads } };
 }
 
 export interface JobsFile {
-  /** Writes soon; changes in between are written together. */
-  save(): void;
-  /** When the newest state is on the disk. */
-  flush(): Promise<void>;
+  /**
+   * Resolves when what `kept` gives now is on the disk; changes in between are written together.
+   * @throws DaemonError 'state-unwritable' with the reason
+   */
+  save(): Promise<void>;
 }
 
-export function openJobsFile(stateDir: string, kept: () => readonly KnownJob[], onError: (error: unknown) => void): JobsFile {
-  let isDirty = false;
-  let writing: Promise<void> | undefined;
-  const write = async (): Promise<void> => {
-    while (isDirty) {
-      isDirty = false;
-      await writeTextFile(fileOf(stateDir), JSON.stringify(kept().map(toEntry))).catch(onError);
+/** @param write writes a whole file durably, or not at all */
+export function openJobsFile(stateDir: string, kept: () => readonly KnownJob[], write = writePrivateFile): JobsFile {
+  let current: Promise<void> | undefined;
+  let next: Promise<void> | undefined;
+  const start = (): Promise<void> => {
+    next = undefined;
+    current = writeAll().finally(() => {
+      current = undefined;
+    });
+    return current;
+  };
+  const writeAll = async (): Promise<void> => {
+    try {
+      const text = JSON.stringify(kept().map(toEntry));
+      // The next daemon would not read it.
+      if (Buffer.byteLength(text) > MAX_JSON_BYTES) throw new Error(`more than ${MAX_JSON_BYTES} bytes of jobs`);
+      await write(fileOf(stateDir), text);
+    } catch (error) {
+      throw unwritable(stateDir, error);
     }
-    writing = undefined;
   };
   return {
     save: () => {
-      isDirty = true;
-      writing ??= write();
+      if (current === undefined) return start();
+      next ??= current.then(start, start);
+      return next;
     },
-    flush: () => writing ?? Promise.resolve(),
   };
 }

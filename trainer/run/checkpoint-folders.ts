@@ -3,7 +3,7 @@ import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { recoverFolders } from '../hub/durable-folder.ts';
 import { systemErrorCode } from './run-error.ts';
-import { RUN_FILES } from './run-files.ts';
+import { CHECKPOINT_NAME, RUN_FILES } from './run-files.ts';
 
 /** A checkpoint that cannot be read keeps its files under this name, until one of the same step is written. */
 const DAMAGED = 'damaged-';
@@ -22,7 +22,7 @@ export interface CheckpointFolder {
 export async function listCheckpoints(runDir: string): Promise<CheckpointFolder[]> {
   const parent = checkpointsFolder(runDir);
   return (await namesIn(parent))
-    .filter(name => /^step-\d+$/.test(name))
+    .filter(name => CHECKPOINT_NAME.test(name))
     .map(name => ({ step: Number(name.slice('step-'.length)), folder: path.join(parent, name) }))
     .sort((a, b) => a.step - b.step);
 }

@@ -18,3 +18,6 @@ export const RUN_FILES = {
   checkpoints: 'checkpoints',
   summary: 'summary.json',
 } as const;
+
+/** A complete checkpoint; what is half written or half deleted has another name. */
+export const CHECKPOINT_NAME = /^step-\d+$/;

@@ -19,6 +19,7 @@ const stateSchema = z.object({
   loss: z.number().optional(),
   pid: z.number(),
   startTime: z.string().optional(),
+  bootId: z.string().optional(),
   startedAt: z.string(),
   updatedAt: z.string(),
 });
@@ -64,7 +65,7 @@ export class StateKeeper {
   }
 
   /** Written at once where the state itself changes. */
-  async update(change: Partial<Omit<RunState, 'pid' | 'startTime' | 'startedAt' | 'updatedAt'>>): Promise<void> {
+  async update(change: Partial<Omit<RunState, 'pid' | 'startTime' | 'bootId' | 'startedAt' | 'updatedAt'>>): Promise<void> {
     const nowMs = performance.now();
     const isDue = change.state !== undefined || nowMs - this.writtenMs >= WRITE_INTERVAL_MS;
     this.current = { ...this.current, ...change, updatedAt: new Date().toISOString() };

@@ -1,8 +1,13 @@
 /** The life of the daemon's process: start, a second start, kill and start again, idle end, the end on SIGTERM. */
 import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
-import { existsSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, expect, test } from 'vitest';
+import { writePrivateFile } from '../../../trainer/hub/durable-file.ts';
+import { isSuspended } from '../../../trainer/process-identity.ts';
+import { claimName } from '../../../trainer/process-lock.ts';
+import { createRandom } from '../../../trainer/random.ts';
+import { daemonOwner } from '../../../trainer/rpc/claim.ts';
 import { discoveryPath, readDiscovery } from '../../../trainer/rpc/discovery.ts';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
 import { cacheDir, connectTo, connectToState, makeStateDir, ROWTUNE, startTestDaemon, until } from '../../support/daemon.ts';
@@ -31,12 +36,138 @@ const cli = (stateDir: string, ...args: string[]): unknown =>
     }),
   );
 
+/** What a command that fails prints. */
+const failed = (stateDir: string, ...args: string[]): unknown => {
+  try {
+    return cli(stateDir, ...args);
+  } catch (error) {
+    return JSON.parse(String((error as { readonly stdout: string }).stdout));
+  }
+};
+
 test('a second daemon refuses and points to the first', async () => {
   const stateDir = makeStateDir();
   const first = await startTestDaemon({ stateDir });
   await expect(startTestDaemon({ stateDir })).rejects.toMatchObject({ code: 'daemon-running', details: { port: first.discovery.port } });
   await first.stop();
   expect(existsSync(discoveryPath(stateDir))).toBe(false);
+});
+
+test.runIf(process.platform === 'linux')('one that is suspended keeps the folder: clients say so, and none starts a second', async () => {
+  const stateDir = makeStateDir();
+  const first = await run(stateDir);
+  const client = await connectToState(stateDir);
+  client.close();
+  first.kill('SIGSTOP');
+  await until(() => isSuspended({ pid: first.pid ?? 0 }), 'it is suspended');
+  await expect(connectToState(stateDir)).rejects.toMatchObject({
+    code: 'daemon-unresponsive',
+    hint: expect.stringContaining(`kill -CONT ${first.pid}`),
+    details: { pid: first.pid },
+  });
+  await expect(startTestDaemon({ stateDir })).rejects.toMatchObject({ code: 'daemon-running', details: { pid: first.pid } });
+  expect(failed(stateDir, 'start')).toMatchObject({
+    error: { code: 'daemon-unresponsive', message: expect.stringContaining('suspended') },
+  });
+  expect(failed(stateDir, 'run')).toMatchObject({ error: { code: 'daemon-running' } });
+  first.kill('SIGCONT');
+  const again = await connectToState(stateDir);
+  expect(again.server.pid).toBe(first.pid);
+  again.close();
+});
+
+test('one that has as many clients as it takes keeps the folder too', async () => {
+  const stateDir = makeStateDir();
+  const daemon = await startTestDaemon({ stateDir });
+  const clients = await Promise.all(Array.from({ length: 64 }, () => connectToState(stateDir)));
+  await expect(connectToState(stateDir)).rejects.toMatchObject({
+    code: 'daemon-unresponsive',
+    message: expect.stringContaining('as many clients'),
+    hint: expect.stringContaining('Close windows'),
+  });
+  await expect(startTestDaemon({ stateDir })).rejects.toMatchObject({ code: 'daemon-running' });
+  clients[0]?.close();
+  await clients[0]?.closed;
+  const late = await connectToState(stateDir);
+  for (const client of [...clients.slice(1), late]) client.close();
+  await daemon.stop();
+});
+
+test('a folder that can not be written is said so at once', async () => {
+  const stateDir = makeStateDir();
+  const full = async (): Promise<never> => {
+    throw new Error('ENOSPC: no space left on device, write');
+  };
+  await expect(startTestDaemon({ stateDir, writeJobs: full })).rejects.toMatchObject({
+    code: 'state-unwritable',
+    message: expect.stringContaining('ENOSPC'),
+  });
+  // Nothing is held: the next one starts.
+  await (await startTestDaemon({ stateDir })).stop();
+  rmSync(stateDir, { recursive: true });
+  writeFileSync(stateDir, 'a file in its place');
+  expect(failed(stateDir, 'start')).toMatchObject({ error: { code: 'state-unwritable', message: expect.stringContaining(stateDir) } });
+});
+
+test('a job is acknowledged when the disk has it, else refused with the reason and not queued', async () => {
+  const stateDir = makeStateDir();
+  let isFull = false;
+  const daemon = await startTestDaemon({
+    stateDir,
+    writeJobs: (file, text) =>
+      isFull ? Promise.reject(new Error('ENOSPC: no space left on device, write')) : writePrivateFile(file, text),
+  });
+  const client = await connectToState(stateDir, true);
+  const heard: string[] = [];
+  client.on('jobChanged', ({ id }) => heard.push(id));
+  const start = (id: string) => client.request('verify', { id, modelDir: stateDir, engine: 'portable' });
+  isFull = true;
+  for (const id of ['a', 'b', 'c'])
+    await expect(start(id)).rejects.toMatchObject({
+      code: 'not-recorded',
+      message: expect.stringMatching(/not queued.*ENOSPC/),
+      hint: expect.stringContaining('Free some space'),
+    });
+  expect(await client.request('listJobs', {})).toEqual([]);
+  await expect(client.request('waitForJob', { id: 'a' })).rejects.toMatchObject({ code: 'job-missing' });
+  isFull = false;
+  await start('d');
+  expect((await client.request('waitForJob', { id: 'd' })).state).toBe('failed');
+  expect(new Set(heard)).toEqual(new Set(['d']));
+  const onDisk = JSON.parse(readFileSync(join(stateDir, 'jobs.json'), 'utf8')) as { readonly id: string }[];
+  expect(onDisk.map(({ id }) => id)).toEqual(['d']);
+  client.close();
+  await daemon.stop();
+});
+
+test('no acknowledged job is lost, at whatever moment the daemon is killed', { timeout: 240_000 }, async () => {
+  const stateDir = makeStateDir();
+  const random = createRandom(13);
+  const acknowledged: string[] = [];
+  const modelDir = join(stateDir, 'no-model');
+  for (let round = 0; round < 12; round++) {
+    const child = await run(stateDir);
+    const client = await connectToState(stateDir);
+    const answers = Array.from({ length: 8 }, async (_, i) => {
+      const { id } = await client.request('verify', { id: `${round}-${i}`, modelDir, engine: 'portable' });
+      acknowledged.push(id);
+    });
+    // From before the first answer to behind the last.
+    setTimeout(() => child.kill('SIGKILL'), random.below(60));
+    await Promise.allSettled(answers);
+    await until(() => daemonOwner(stateDir) === undefined, 'it is gone');
+  }
+  const child = await run(stateDir);
+  const client = await connectToState(stateDir);
+  const known = new Set((await client.request('listJobs', {})).map(({ id }) => id));
+  expect(acknowledged.filter(id => !known.has(id))).toEqual([]);
+  expect(acknowledged.length).toBeGreaterThan(0);
+  client.close();
+  const ended = new Promise(resolve => child.once('exit', resolve));
+  child.kill('SIGTERM');
+  await ended;
+  expect(readdirSync(stateDir).filter(name => !/^(daemon\.log|jobs\.json)$/.test(name))).toEqual([]);
+  expect(statSync(join(stateDir, 'jobs.json')).mode & 0o777).toBe(0o600);
 });
 
 test('every pending call of a client ends with the reason when the daemon is killed, and a new one takes the stale lock over', async () => {
@@ -56,7 +187,9 @@ test('every pending call of a client ends with the reason when the daemon is kil
   // What was asked of the last one is known, with what became of it.
   expect(await again.request('listJobs', {})).toMatchObject([{ id: 'cut', state: 'failed', failure: { code: 'daemon-ended' } }]);
   again.close();
-  expect(readFileSync(join(stateDir, 'daemon.log'), 'utf8')).toContain('took over');
+  expect(readFileSync(join(stateDir, 'daemon.log'), 'utf8')).toContain(
+    `took over ${stateDir} from a daemon that has ended (process ${child.pid})`,
+  );
 });
 
 test('without jobs and clients it ends; a client keeps it', async () => {
@@ -204,6 +337,8 @@ test('a daemon of another version is told apart, keeps the folder, and can be st
   const child = spawn(process.execPath, ['--input-type=module', '-e', OTHER_VERSION, discoveryPath(stateDir)], { stdio: 'inherit' });
   children.push(child);
   await until(async () => (await readDiscovery(stateDir))?.pid === child.pid, 'it is there');
+  mkdirSync(join(stateDir, 'daemon.lock'));
+  writeFileSync(join(stateDir, 'daemon.lock', claimName({ pid: child.pid ?? 0 })), '');
   await expect(connectToState(stateDir)).rejects.toMatchObject({ code: 'protocol-mismatch' });
   await expect(startTestDaemon({ stateDir })).rejects.toMatchObject({ code: 'daemon-running' });
   const ended = new Promise(resolve => child.once('exit', resolve));

@@ -12,7 +12,6 @@ import { runCommand } from '../../../trainer/engine/install/run-command.ts';
 import { findNpm, findPython, isAtLeast, requirePlatform } from '../../../trainer/engine/install/toolchain.ts';
 import { installedWebgpu, webgpuFolder } from '../../../trainer/engine/install/webgpu-folder.ts';
 import { downloadWheel, fetchWheel, findWheel, type WheelContext } from '../../../trainer/engine/install/wheel.ts';
-import { lockHolder, ownIdentity } from '../../../trainer/process-identity.ts';
 
 const python = await findPython();
 const noPython = 'missing' in python ? `(skipped: ${python.missing})` : '';
@@ -166,31 +165,6 @@ describe('withInstallLock', () => {
     await second;
     expect(events).toEqual(['first in', `another install is running (process ${process.pid}); waiting for it`, 'first out', 'second in']);
     expect(existsSync(file)).toBe(false);
-  });
-
-  it('takes over the lock of a process that is gone', async () => {
-    const file = lockFile();
-    const gone = spawnSync(process.execPath, ['-e', 'console.log(process.pid)'], { encoding: 'utf8' }).stdout;
-    writeFileSync(file, gone);
-    expect(
-      await withInstallLock(
-        file,
-        () => undefined,
-        async () => 'done',
-      ),
-    ).toBe('done');
-  });
-
-  it('names its process by when it started, and takes over the lock of one whose number is used again', async () => {
-    const file = lockFile();
-    writeFileSync(file, JSON.stringify({ pid: process.pid, startTime: '1' }));
-    const held = () =>
-      withInstallLock(
-        file,
-        () => undefined,
-        async () => lockHolder(file),
-      );
-    expect(await held()).toEqual(ownIdentity());
   });
 });
 

@@ -1,6 +1,6 @@
 /** Downloads against a real local server: resume, verification, redirects, the token, the cache, and each failure with its advice. */
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -8,6 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { type DownloadOptions, downloadModel, isHubName } from '../../../trainer/hub/hub-download.ts';
 import { HubError } from '../../../trainer/hub/hub-error.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
+import { claimName } from '../../../trainer/process-lock.ts';
 import { goldenPath, temporaryFolder } from './model-bytes.ts';
 
 const COMMIT = 'c'.repeat(40);
@@ -258,15 +259,20 @@ describe('says what to do', () => {
     expect((await hubError(() => downloadModel('org/model', several.options))).message).toContain('2 GGUF files (a.gguf, b.gguf)');
     const busy = await hub((request, response) => {
       if (!request.url?.endsWith('config.json')) return false;
-      writeFileSync(join(busy.dir, '.lock'), String(process.ppid));
+      claim(ofParent);
       response.destroy();
       return true;
     });
+    const claim = (name: string): void => {
+      mkdirSync(join(busy.dir, '.lock'), { recursive: true });
+      writeFileSync(join(busy.dir, '.lock', name), '');
+    };
+    const ofParent = claimName({ pid: process.ppid });
     await hubError(() => downloadModel('org/model', busy.options));
-    writeFileSync(join(busy.dir, '.lock'), String(process.ppid));
     expect((await hubError(() => downloadModel('org/model', busy.options))).message).toContain(`process ${process.ppid} is downloading`);
     // The number of a process that is gone, used again by this one.
-    writeFileSync(join(busy.dir, '.lock'), JSON.stringify({ pid: process.pid, startTime: '1' }));
+    rmSync(join(busy.dir, '.lock'), { recursive: true });
+    claim(claimName({ pid: process.ppid, startTime: '1' }));
     expect((await hubError(() => downloadModel('org/model', busy.options))).message).not.toContain('is downloading');
   });
 

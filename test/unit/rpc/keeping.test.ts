@@ -1,12 +1,16 @@
 /** What the daemon keeps: events, lines of files, its log, the records of jobs, the claim on its folder. */
-import { appendFileSync, mkdtempSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { claimName } from '../../../trainer/process-lock.ts';
+import { claimStateDir, daemonOwner } from '../../../trainer/rpc/claim.ts';
 import { openDaemonLog } from '../../../trainer/rpc/daemon-log.ts';
-import { claimStateDir, type Discovery, discoveryPath, readDiscovery, releaseStateDir } from '../../../trainer/rpc/discovery.ts';
+import { announce, type Discovery, discoveryPath, readDiscovery } from '../../../trainer/rpc/discovery.ts';
 import { EventRing } from '../../../trainer/rpc/event-ring.ts';
-import { readJobs } from '../../../trainer/rpc/jobs-file.ts';
+import type { KnownJob } from '../../../trainer/rpc/job-queue.ts';
+import { openJobsFile, readJobs } from '../../../trainer/rpc/jobs-file.ts';
 import { checkParams } from '../../../trainer/rpc/param-schemas.ts';
 import { tailFile } from '../../../trainer/rpc/tail-file.ts';
 
@@ -97,44 +101,105 @@ test('the log moves aside when it is full', () => {
   expect(readFileSync(log.path, 'utf8')).toContain('message 49');
 });
 
-test('records that can not be read are none', async () => {
-  const dir = folder();
-  expect(await readJobs(dir, settings)).toEqual([]);
-  for (const text of ['{', '[{"id":1}]', '{}']) {
+describe('jobs.json', () => {
+  const job = (id: string, more: object = {}) => ({
+    id,
+    kind: 'verify',
+    state: 'succeeded',
+    priority: 0,
+    title: id,
+    createdAt: 'now',
+    ...more,
+  });
+
+  test('is none where it is missing', async () => expect(await readJobs(folder(), settings)).toEqual([]));
+
+  test.each(['{', '{}', '[{"id":1}]'])('%j is kept aside before it is written anew, and said so', async text => {
+    const dir = folder();
     writeFileSync(join(dir, 'jobs.json'), text);
-    expect(await readJobs(dir, settings)).toEqual([]);
-  }
+    const said: string[] = [];
+    expect(await readJobs(dir, settings, message => said.push(message))).toEqual([]);
+    expect(said[0]).toContain('damaged');
+    expect(readFileSync(join(dir, 'jobs.json.damaged'), 'utf8')).toBe(text);
+  });
+
+  test('one damaged record takes no other with it', async () => {
+    const dir = folder();
+    writeFileSync(join(dir, 'jobs.json'), JSON.stringify([job('a'), { id: 5 }, null, job('b')]));
+    expect((await readJobs(dir, settings)).map(({ record }) => record.id)).toEqual(['a', 'b']);
+  });
+
+  test('that can not be read is an error, as it must not be replaced', async () => {
+    const dir = folder();
+    mkdirSync(join(dir, 'jobs.json'));
+    await expect(readJobs(dir, settings)).rejects.toThrow('jobs.json');
+  });
+
+  test('is for this user alone, without results, and has what was there when it was asked for', async () => {
+    const dir = folder();
+    const known: KnownJob[] = [];
+    const file = openJobsFile(dir, () => known);
+    const saves = ['a', 'b', 'c'].map(id => {
+      known.push({ record: job(id, { result: 'x'.repeat(1000) }) as KnownJob['record'] });
+      return file.save();
+    });
+    await Promise.all(saves);
+    expect((await readJobs(dir, settings)).map(({ record }) => record.id)).toEqual(['a', 'b', 'c']);
+    expect(readFileSync(join(dir, 'jobs.json'), 'utf8')).not.toContain('xxx');
+    expect(statSync(join(dir, 'jobs.json')).mode & 0o777).toBe(0o600);
+    expect(readdirSync(dir)).toEqual(['jobs.json']);
+  });
+
+  test('each save has its own outcome: of one that failed the reason', async () => {
+    let isFull = true;
+    const written: string[] = [];
+    const file = openJobsFile(
+      '/state',
+      () => [],
+      async () => {
+        await Promise.resolve();
+        if (isFull) throw new Error('ENOSPC: no space left on device, write');
+        written.push('once');
+      },
+    );
+    await expect(file.save()).rejects.toMatchObject({ code: 'state-unwritable', message: expect.stringContaining('ENOSPC') });
+    const [during, behind] = [file.save(), file.save()];
+    isFull = false;
+    await Promise.allSettled([during]);
+    await behind;
+    expect(written.length).toBeGreaterThan(0);
+  });
 });
 
 describe('the claim on a state folder', () => {
-  const discovery = (digit: string): Discovery => ({ port: 1234, pid: 1, startedAt: 'now', token: digit.repeat(64), version: '0' });
+  const discovery: Discovery = { port: 1234, pid: process.pid, startedAt: 'now', token: 'a'.repeat(64), version: '0' };
   const silent = (): void => undefined;
+  const dead = { pid: spawnSync(process.execPath, ['-e', '']).pid };
 
-  test('of two at once, one wins', async () => {
+  test('is held once, until it is given back', async () => {
     const dir = folder();
-    const claims = ['a', 'b', 'c'].map(digit => claimStateDir(dir, discovery(digit), async () => true, silent));
-    const outcomes = (await Promise.allSettled(claims)).map(({ status }) => status);
-    expect(outcomes.sort()).toEqual(['fulfilled', 'rejected', 'rejected']);
+    const release = await claimStateDir(dir, silent);
+    expect(daemonOwner(dir)).toMatchObject({ pid: process.pid });
+    await expect(claimStateDir(dir, silent)).rejects.toMatchObject({ code: 'daemon-running', details: { pid: process.pid } });
+    release();
+    expect(daemonOwner(dir)).toBeUndefined();
+    (await claimStateDir(dir, silent))();
   });
 
-  test('a stale or broken file is taken over and said so; the file of another is not taken away', async () => {
+  test('takes over from a dead daemon, says so, and takes away what it left', async () => {
     const dir = folder();
-    for (const text of [JSON.stringify(discovery('a')), '{"port":']) {
-      writeFileSync(discoveryPath(dir), text);
-      const said: string[] = [];
-      await claimStateDir(
-        dir,
-        discovery('b'),
-        async () => false,
-        message => said.push(message),
-      );
-      expect(said).toHaveLength(1);
-      expect((await readDiscovery(dir))?.token).toBe('b'.repeat(64));
-    }
-    await releaseStateDir(dir, discovery('c'));
-    expect(await readDiscovery(dir)).toBeDefined();
-    await releaseStateDir(dir, discovery('b'));
-    expect(await readDiscovery(dir)).toBeUndefined();
+    mkdirSync(join(dir, 'daemon.lock'));
+    writeFileSync(join(dir, 'daemon.lock', claimName(dead)), '');
+    for (const name of ['daemon.json', 'jobs.json', 'jobs.json.12-ab.tmp', 'daemon.json.12-ab.tmp', 'notes.tmp'])
+      writeFileSync(join(dir, name), '[]');
+    const said: string[] = [];
+    const release = await claimStateDir(dir, message => said.push(message));
+    expect(said).toEqual([expect.stringContaining(String(dead.pid))]);
+    expect(readdirSync(dir).sort()).toEqual(['daemon.lock', 'jobs.json', 'notes.tmp']);
+    await announce(dir, discovery);
+    expect(await readDiscovery(dir)).toEqual(discovery);
+    expect(statSync(discoveryPath(dir)).mode & 0o777).toBe(0o600);
+    release();
   });
 });
 

@@ -4,7 +4,7 @@ import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, writeF
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
-import { isRunning, ownIdentity } from '../../../trainer/process-identity.ts';
+import { claimName } from '../../../trainer/process-lock.ts';
 import { appendMetrics, readMetrics, rewindMetrics } from '../../../trainer/run/metrics-file.ts';
 import { RunError } from '../../../trainer/run/run-error.ts';
 import { RUN_FILES } from '../../../trainer/run/run-files.ts';
@@ -103,23 +103,11 @@ describe('the lock', () => {
   });
 
   test('of a dead process is taken over aloud', () => {
-    writeFileSync(join(folder, 'lock'), JSON.stringify({ pid: deadPid() }));
-    takeRunLock(folder, say);
-    expect(said.join()).toContain('gone');
-  });
-
-  test('that a kill left half written is taken over', () => {
-    writeFileSync(join(folder, 'lock'), '{"pi');
-    takeRunLock(folder, say);
-    expect(said).toHaveLength(1);
-  });
-
-  test.runIf(process.platform === 'linux')('of a pid that another process has now is taken over (Linux knows when a process began)', () => {
-    expect(isRunning(ownIdentity())).toBe(true);
-    expect(isRunning({ pid: process.pid, startTime: '1' })).toBe(false);
-    writeFileSync(join(folder, 'lock'), JSON.stringify({ pid: process.pid, startTime: '1' }));
-    takeRunLock(folder, say);
-    expect(said).toHaveLength(1);
+    mkdirSync(join(folder, 'lock'));
+    writeFileSync(join(folder, 'lock', claimName({ pid: deadPid() })), '');
+    takeRunLock(folder, say)();
+    expect(said.join()).toContain('has ended');
+    expect(readdirSync(folder)).toEqual([]);
   });
 });
 

@@ -6,6 +6,7 @@ import { type Command, InvalidArgumentError } from 'commander';
 import { isRunning } from '../../process-identity.ts';
 import { byteSize, duration, table } from '../../protocol/format.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../regular-file.ts';
+import { daemonOwner } from '../../rpc/claim.ts';
 import { type DaemonOptions, startDaemon } from '../../rpc/daemon.ts';
 import { DaemonError } from '../../rpc/daemon-error.ts';
 import { readDiscovery } from '../../rpc/discovery.ts';
@@ -210,11 +211,10 @@ async function stopByRequest(context: CommandContext): Promise<number | undefine
 
 /** A daemon of another version answers no request of ours, but ends in order at a signal. @throws `error` where it is another one */
 async function stopBySignal({ settings, terminal }: CommandContext, error: unknown): Promise<number> {
-  const found = settings.remoteDaemon === undefined ? await readDiscovery(settings.stateDir) : undefined;
-  if (!(error instanceof DaemonError) || error.code !== 'protocol-mismatch' || found === undefined) throw error;
-  const { pid } = found;
+  const owner = settings.remoteDaemon === undefined ? daemonOwner(settings.stateDir) : undefined;
+  if (!(error instanceof DaemonError) || error.code !== 'protocol-mismatch' || owner === undefined) throw error;
   terminal.say('info', STOPPING);
-  process.kill(pid, 'SIGTERM');
-  while (isRunning({ pid })) await delay(POLL_MS);
-  return pid;
+  process.kill(owner.pid, 'SIGTERM');
+  while (isRunning(owner)) await delay(POLL_MS);
+  return owner.pid;
 }

@@ -1,0 +1,113 @@
+/**
+ * A lock that one process at a time holds, and that ends with its process, stopped or busy as it may be. Node has no flock, and a single
+ * lock file can't be taken over without a race: between the look at it and its removal another process may have replaced it. So a lock is
+ * a folder in which every contender puts a claim under a name of its own (process, start time, boot), then looks who else is there. A
+ * claim of a dead process can be removed by anyone, as nobody else will ever use its name. Of two that claim at once at least the later
+ * one sees the other, and gives way.
+ */
+import { mkdirSync, readdirSync, realpathSync, rmdirSync, rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { isRunning, ownIdentity, type ProcessIdentity } from './process-identity.ts';
+
+/** Two that claim at once both give way and try again; a claim that stays for so many looks is that of a holder. */
+const ATTEMPTS = 10;
+const MAX_PAUSE_MS = 10;
+
+export type LockOutcome =
+  | { readonly holder: ProcessIdentity }
+  | {
+      readonly release: () => void;
+      /** Processes that held it and have ended without giving it back. */
+      readonly takenFrom: readonly ProcessIdentity[];
+    };
+
+/** Locks of this process: it must not take one twice. */
+const held = new Set<string>();
+
+/** @param lock its folder; the one around it exists. @throws the error of the disk, ENOTDIR where a file is in its place */
+export function takeLock(lock: string): LockOutcome {
+  const own = ownIdentity();
+  // By its real place: through a link it is the same lock.
+  const folder = path.join(realpathSync(path.dirname(lock)), path.basename(lock));
+  const claim = path.join(folder, claimName(own));
+  if (held.has(claim)) return { holder: own };
+  const takenFrom: ProcessIdentity[] = [];
+  for (let attempt = 1; ; attempt++) {
+    const other = tryClaim(folder, claim, takenFrom);
+    if (other === undefined) {
+      held.add(claim);
+      return { takenFrom, release: () => release(folder, claim) };
+    }
+    if (attempt >= ATTEMPTS) return { holder: other };
+    pause(Math.random() * MAX_PAUSE_MS);
+  }
+}
+
+/** Who holds it now; undefined where nobody does. */
+export function lockHolder(lock: string): ProcessIdentity | undefined {
+  try {
+    return claimsIn(lock).find(isRunning);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Undefined where the claim stands alone; else the other process, and the claim is gone again. */
+function tryClaim(folder: string, claim: string, takenFrom: ProcessIdentity[]): ProcessIdentity | undefined {
+  placeClaim(folder, claim);
+  for (const found of claimsIn(folder)) {
+    const name = path.join(path.dirname(claim), claimName(found));
+    if (name === claim) continue;
+    if (isRunning(found)) {
+      release(folder, claim);
+      return found;
+    }
+    takenFrom.push(found);
+    rmSync(name, { force: true });
+  }
+  return undefined;
+}
+
+/** Whoever gives the lock back may remove the folder meanwhile. */
+function placeClaim(folder: string, claim: string): void {
+  for (let attempt = 1; ; attempt++)
+    try {
+      makeFolder(folder);
+      writeFileSync(claim, '');
+      return;
+    } catch (error) {
+      if (codeOf(error) !== 'ENOENT' || attempt >= ATTEMPTS) throw error;
+    }
+}
+
+function makeFolder(folder: string): void {
+  try {
+    mkdirSync(folder, { mode: 0o700 });
+  } catch (error) {
+    if (codeOf(error) !== 'EEXIST') throw error;
+  }
+}
+
+function release(folder: string, claim: string): void {
+  held.delete(claim);
+  rmSync(claim, { force: true });
+  try {
+    rmdirSync(folder);
+  } catch {
+    // Another process claims it already.
+  }
+}
+
+/** The name of a process's claim in the folder of a lock. */
+export const claimName = ({ pid, startTime = '', bootId = '' }: ProcessIdentity): string => `${pid}.${startTime}.${bootId}`;
+
+function claimsIn(folder: string): ProcessIdentity[] {
+  return readdirSync(folder).flatMap(name => {
+    const [, pid, startTime, bootId] = /^(\d+)\.(\d*)\.([\da-f]*)$/.exec(name) ?? [];
+    return pid === undefined ? [] : [{ pid: Number(pid), startTime: startTime || undefined, bootId: bootId || undefined }];
+  });
+}
+
+const pause = (ms: number): void => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+
+const codeOf = (error: unknown): string | undefined => (error as NodeJS.ErrnoException).code;
