@@ -5,20 +5,36 @@
 
 const SIZE_BYTES = 4;
 
+interface Charsmap {
+  readonly units: Uint32Array;
+  decode(bytes: Uint8Array): string;
+  replacementAt(start: number): string | undefined;
+}
+
 /** @throws Error for what is no such map */
-export function charsmapNormalizer(charsmap: Uint8Array): (text: string) => string {
+function readCharsmap(charsmap: Uint8Array): Charsmap {
   const view = new DataView(charsmap.buffer, charsmap.byteOffset, charsmap.length);
   const trieBytes = charsmap.length < SIZE_BYTES ? -1 : view.getUint32(0, true);
   if (trieBytes < SIZE_BYTES || trieBytes % 4 !== 0 || SIZE_BYTES + trieBytes > charsmap.length)
     throw new Error(`its precompiled map of characters has ${charsmap.length} bytes, others than it says`);
   const units = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => view.getUint32(SIZE_BYTES + 4 * i, true));
   const replacements = charsmap.subarray(SIZE_BYTES + trieBytes);
-  const encoder = new TextEncoder();
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const replacementAt = (start: number): string | undefined => {
     const end = replacements.indexOf(0, start);
     return end < 0 ? undefined : decoder.decode(replacements.subarray(start, end));
   };
+  return { units, decode: bytes => decoder.decode(bytes), replacementAt };
+}
+
+const encoder = new TextEncoder();
+
+/**
+ * As SentencePiece reads the map: the longest key that the rest of the text begins with.
+ * @throws Error for what is no such map
+ */
+export function charsmapNormalizer(charsmap: Uint8Array): (text: string) => string {
+  const { units, decode, replacementAt } = readCharsmap(charsmap);
   return text => {
     const bytes = encoder.encode(text);
     let result = '';
@@ -30,13 +46,49 @@ export function charsmapNormalizer(charsmap: Uint8Array): (text: string) => stri
         at += characterBytes(bytes[at] as number);
         continue;
       }
-      result += decoder.decode(bytes.subarray(kept, at)) + replacement;
+      result += decode(bytes.subarray(kept, at)) + replacement;
       at += found.length;
       kept = at;
     }
-    return kept === 0 ? text : result + decoder.decode(bytes.subarray(kept));
+    return kept === 0 ? text : result + decode(bytes.subarray(kept));
   };
 }
+
+/** A longer cluster is replaced character by character. */
+const MAX_CLUSTER_BYTES = 6;
+
+/**
+ * As Hugging Face's `Precompiled` reads the map: what a reader sees as one character is looked up as a whole, else character by
+ * character, each time by the shortest key that it begins with.
+ * @throws Error for what is no such map
+ */
+export function graphemeCharsmapNormalizer(charsmap: Uint8Array): (text: string) => string {
+  const { units, replacementAt } = readCharsmap(charsmap);
+  const clusters = new Intl.Segmenter('und', { granularity: 'grapheme' });
+  const lookUp = (part: string): string | undefined => {
+    const found = shortestKey(units, encoder.encode(part));
+    return found === undefined ? undefined : replacementAt(found);
+  };
+  const known = new Map<string, string>();
+  const normalizeCluster = (cluster: string): string => {
+    const whole = Buffer.byteLength(cluster) < MAX_CLUSTER_BYTES ? lookUp(cluster) : undefined;
+    return whole ?? Array.from(cluster, character => lookUp(character) ?? character).join('');
+  };
+  return text => {
+    let result = '';
+    for (const { segment } of clusters.segment(text)) {
+      let normal = known.get(segment);
+      if (normal === undefined) {
+        normal = normalizeCluster(segment);
+        if (known.size < KNOWN_CLUSTERS) known.set(segment, normal);
+      }
+      result += normal;
+    }
+    return result;
+  };
+}
+
+const KNOWN_CLUSTERS = 10_000;
 
 /** The longest key of the trie that the bytes at `from` begin with. */
 function longestKey(units: Uint32Array, bytes: Uint8Array, from: number): { readonly value: number; readonly length: number } | undefined {
@@ -51,6 +103,19 @@ function longestKey(units: Uint32Array, bytes: Uint8Array, from: number): { read
     if (unit & HAS_LEAF) found = { value: (units[node] ?? 0) & VALUE_MASK, length: i + 1 - from };
   }
   return found;
+}
+
+/** The value of the shortest key that the bytes begin with. */
+function shortestKey(units: Uint32Array, bytes: Uint8Array): number | undefined {
+  let node = offsetOf(units[0] ?? 0);
+  for (const byte of bytes) {
+    node ^= byte;
+    const unit = units[node] ?? 0;
+    if ((unit & LABEL_MASK) >>> 0 !== byte) return undefined;
+    node ^= offsetOf(unit);
+    if (unit & HAS_LEAF) return (units[node] ?? 0) & VALUE_MASK;
+  }
+  return undefined;
 }
 
 const HAS_LEAF = 1 << 8;

@@ -6,6 +6,7 @@ import { ModelFileError } from './model-file-error.ts';
 import { PIECE, type SentencePieceModel } from './sentencepiece-model.ts';
 import type { BuiltTokenizer, SpecialSettings } from './tokenizer.ts';
 import { addedToken, BERT_TOKENS, bertTemplate, causalTemplate, ROBERTA_TOKENS, robertaTemplate } from './tokenizer-parts.ts';
+import { SENTENCEPIECE_CHARSMAP } from './tokenizers/normalizers.ts';
 
 type Tokens = Readonly<Record<string, string>>;
 
@@ -106,7 +107,9 @@ const replace = (Regex: string, content: string) => ({ type: 'Replace', pattern:
 function normalizers(model: SentencePieceModel, lowercase: boolean): unknown[] {
   return [
     ...(lowercase ? [{ type: 'Lowercase' }] : []),
-    ...(model.charsmap.length > 0 ? [{ type: 'Precompiled', precompiled_charsmap: Buffer.from(model.charsmap).toString('base64') }] : []),
+    ...(model.charsmap.length > 0
+      ? [{ type: SENTENCEPIECE_CHARSMAP, precompiled_charsmap: Buffer.from(model.charsmap).toString('base64') }]
+      : []),
     ...(model.removeExtraWhitespaces ? [replace('\\A +|[ ▁]+\\z', ''), replace(' {2,}', ' ')] : []),
     replace(' ', '▁'),
     // The pre-tokenizer adds no space before a text that begins with one; SentencePiece does.

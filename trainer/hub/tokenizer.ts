@@ -1,9 +1,9 @@
 /** Text ⇄ token ids, from the files that travel with a model (tokenizer.json and neighbours). */
-import { Tokenizer as Backend } from '@huggingface/tokenizers';
-import { charsmapNormalizer } from './charsmap.ts';
 import { ModelFileError } from './model-file-error.ts';
 import { isRecord } from './strict-json.ts';
 import { type DecodeStream, decodeStream } from './token-stream.ts';
+import { cleanUp } from './tokenizers/decoders.ts';
+import { createPipeline, type Pipeline } from './tokenizers/pipeline.ts';
 
 export interface Tokenizer {
   /** `addSpecialTokens` adds what the model's post-processor adds (a begin token, `[CLS]` … `[SEP]`); special tokens in the text are recognised either way. */
@@ -99,35 +99,29 @@ export function createTokenizer(input: {
   }
   checkDefinition(source, definition);
   const config = { ...input.built?.tokens, ...specialSettings(source, files).settings };
-  const backend = createBackend(source, definition, config);
+  const pipeline = openPipeline(source, definition);
   const specialTokens = readSpecialTokens(config);
   const idOf = (key: string): number | undefined => {
     const text = specialTokens[key];
-    return text === undefined ? undefined : backend.token_to_id(text);
+    return text === undefined ? undefined : pipeline.tokenId(text);
   };
   const eosId = idOf('eos_token');
-  const vocabularySize = vocabularySizeOf(definition);
-  const skipped = specialIds(definition);
+  const cleansUp = config.clean_up_tokenization_spaces === true && pipeline.kind !== 'BPE';
   const decode = (ids: readonly number[], skipSpecialTokens: boolean): string => {
-    const known = ids.filter(id => backend.id_to_token(id) !== undefined && !(skipSpecialTokens && skipped.has(id)));
-    if (known.length === 0) return '';
-    return backend.decode(known, {
-      skip_special_tokens: false,
-      clean_up_tokenization_spaces: config.clean_up_tokenization_spaces === true,
-    });
+    const text = pipeline.decode(ids, skipSpecialTokens);
+    return cleansUp ? cleanUp(text) : text;
   };
   return {
-    encode: (text, { addSpecialTokens }) =>
-      text === '' && !addSpecialTokens ? [] : backend.encode(text, { add_special_tokens: addSpecialTokens }).ids,
+    encode: (text, { addSpecialTokens }) => [...pipeline.encode(text, undefined, addSpecialTokens).ids],
     encodePair: (first, second) => {
-      const { ids, token_type_ids: types } = backend.encode(first, { text_pair: second, return_token_type_ids: true });
-      return { ids, types };
+      const { ids, types } = pipeline.encode(first, second, true);
+      return { ids: [...ids], types: [...types] };
     },
     decode: (ids, { skipSpecialTokens }) => decode(ids, skipSpecialTokens),
     decodeStream: () => decodeStream(ids => decode(ids, true)),
-    tokenId: token => backend.token_to_id(token),
-    token: id => backend.id_to_token(id),
-    vocabularySize,
+    tokenId: token => pipeline.tokenId(token),
+    token: id => pipeline.token(id),
+    vocabularySize: pipeline.vocabularySize,
     bosId: idOf('bos_token'),
     eosIds: [...new Set([...(eosId === undefined ? [] : [eosId]), ...idList(input.generationConfig?.eos_token_id)])],
     padId: idOf('pad_token'),
@@ -172,41 +166,31 @@ function checkDefinition(source: string, definition: Record<string, unknown>): v
 
 const isTokenId = (id: unknown): id is number => typeof id === 'number' && Number.isInteger(id) && id >= 0 && id <= MAX_TOKEN_ID;
 
-function createBackend(source: string, definition: Record<string, unknown>, config: Record<string, unknown>): Backend {
-  const complete = {
-    normalizer: null,
-    pre_tokenizer: null,
-    post_processor: null,
-    decoder: null,
-    ...definition,
-    added_tokens: definition.added_tokens ?? [],
-  };
+/** @throws ModelFileError for a component that is unknown or damaged */
+function openPipeline(source: string, definition: Record<string, unknown>): Pipeline {
   try {
-    const backend = new Backend(complete, config);
-    useCharsmap(backend.normalizer);
-    return backend;
+    return createPipeline({
+      model: definition.model as Record<string, unknown>,
+      addedTokens: ((definition.added_tokens ?? []) as Array<Record<string, unknown>>).map(token => ({
+        content: String(token.content),
+        special: token.special === true,
+        single_word: token.single_word === true,
+        lstrip: token.lstrip === true,
+        rstrip: token.rstrip === true,
+        normalized: token.normalized === true,
+      })),
+      normalizer: definition.normalizer,
+      preTokenizer: definition.pre_tokenizer,
+      postProcessor: definition.post_processor,
+      decoder: definition.decoder,
+    });
   } catch (error) {
     throw new ModelFileError(
       `${source}/tokenizer.json`,
       `cannot be used: ${(error as Error).message}`,
-      'Only the component kinds of the tokenizers library are supported; save it again with a current version of Transformers.',
+      'Save it again with a current version of Transformers, or report the model whose tokenizer it is.',
     );
   }
-}
-
-/** A step of the library's normalizers, as far as it matters here. */
-interface NormalizerStep {
-  readonly config: { readonly type?: unknown; readonly precompiled_charsmap?: unknown };
-  readonly normalizers?: ReadonlyArray<NormalizerStep | null>;
-  normalize(text: string): string;
-}
-
-/** The library's own `Precompiled` guesses by NFKC instead of reading the map. */
-function useCharsmap(step: NormalizerStep | null): void {
-  for (const part of step?.normalizers ?? []) useCharsmap(part);
-  const map = step?.config.precompiled_charsmap;
-  if (step?.config.type === 'Precompiled' && typeof map === 'string' && map !== '')
-    step.normalize = charsmapNormalizer(Buffer.from(map, 'base64'));
 }
 
 /** A special token is a string, or an object with its text in `content`. */
@@ -227,9 +211,6 @@ export function vocabularySizeOf(definition: Record<string, unknown>): number {
   for (const added of (definition.added_tokens ?? []) as Array<{ id: number }>) largest = Math.max(largest, added.id);
   return largest + 1;
 }
-
-const specialIds = (definition: Record<string, unknown>): ReadonlySet<number> =>
-  new Set(((definition.added_tokens ?? []) as Array<{ id: number; special?: unknown }>).filter(t => t.special === true).map(t => t.id));
 
 const idList = (value: unknown): number[] => (Array.isArray(value) ? value : [value]).filter(isTokenId);
 

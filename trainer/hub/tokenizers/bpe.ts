@@ -1,0 +1,157 @@
+/** Byte-pair encoding: a word's characters, merged two by two in the order in which the merges were learned. */
+import { type Component, flag, list } from './component.ts';
+import { fallbackBytes, type Model, type Vocabulary } from './vocabulary.ts';
+
+interface Merge {
+  readonly rank: number;
+  readonly id: number;
+}
+
+/** @throws Error for merges of tokens that the vocabulary lacks, and for what is drawn at random */
+export function createBpe(component: Component, vocabulary: Vocabulary): Model {
+  if (typeof component.dropout === 'number' && component.dropout > 0)
+    throw new Error('its dropout makes the tokens of a text random, which is not supported');
+  const prefix = optionalText(component, 'continuing_subword_prefix');
+  const suffix = optionalText(component, 'end_of_word_suffix');
+  const unknownToken = optionalText(component, 'unk_token');
+  const unknown = unknownToken === '' ? undefined : vocabulary.id(unknownToken);
+  if (unknownToken !== '' && unknown === undefined) throw new Error(`its unk_token ${unknownToken} is not in the vocabulary`);
+  const fuses = flag(component, 'fuse_unk', false);
+  const fallsBack = flag(component, 'byte_fallback', false);
+  const keepsWhole = flag(component, 'ignore_merges', false);
+  const merges = readMerges(component, vocabulary, prefix.length);
+
+  /** The ids of a word's characters. */
+  const characters = (word: string): number[] => {
+    const ids: number[] = [];
+    let pending = false;
+    const parts = Array.from(word);
+    for (const [i, part] of parts.entries()) {
+      const piece = `${i > 0 ? prefix : ''}${part}${i === parts.length - 1 ? suffix : ''}`;
+      const id = vocabulary.id(piece);
+      if (id !== undefined) {
+        if (pending) ids.push(unknown as number);
+        pending = false;
+        ids.push(id);
+        continue;
+      }
+      const bytes = fallsBack ? fallbackBytes(piece, vocabulary) : undefined;
+      if (bytes !== undefined) ids.push(...bytes);
+      else if (unknown !== undefined) {
+        if (pending && !fuses) ids.push(unknown);
+        pending = true;
+      }
+    }
+    if (pending) ids.push(unknown as number);
+    return ids;
+  };
+
+  return word => {
+    const whole = keepsWhole ? vocabulary.id(word) : undefined;
+    return whole === undefined ? mergeAll(characters(word), merges) : [whole];
+  };
+}
+
+function optionalText(component: Component, key: string): string {
+  const value = component[key] ?? '';
+  if (typeof value !== 'string') throw new Error(`its model has no text in ${key}`);
+  return value;
+}
+
+/** Pair of ids → the merge; of a pair that is listed twice the later. */
+function readMerges(component: Component, vocabulary: Vocabulary, prefixLength: number): ReadonlyMap<number, Merge> {
+  const result = new Map<number, Merge>();
+  for (const [rank, merge] of list(component, 'merges').entries()) {
+    const pair: unknown = typeof merge === 'string' ? merge.split(' ') : merge;
+    if (!Array.isArray(pair) || pair.length !== 2 || typeof pair[0] !== 'string' || typeof pair[1] !== 'string')
+      throw new Error(`its merge ${rank} is not a pair of tokens`);
+    const [left, right] = pair as [string, string];
+    const [a, b, id] = [vocabulary.id(left), vocabulary.id(right), vocabulary.id(left + right.slice(prefixLength))];
+    if (a === undefined || b === undefined || id === undefined) throw new Error(`its merge ${rank} is of tokens that its vocabulary lacks`);
+    result.set(pairKey(a, b), { rank, id });
+  }
+  return result;
+}
+
+/** Ids are below 2²⁴, so that a pair is a safe integer. */
+const pairKey = (left: number, right: number): number => left * 0x1000000 + right;
+
+/**
+ * Merges the pair of lowest rank, the leftmost of equal ones, until there is none. A heap of pairs found so far; one whose tokens have
+ * changed since counts only if what it would make is still the same.
+ */
+function mergeAll(ids: number[], merges: ReadonlyMap<number, Merge>): readonly number[] {
+  if (ids.length < 2) return ids;
+  const next = ids.map((_, i) => (i + 1 < ids.length ? i + 1 : -1));
+  const before = ids.map((_, i) => i - 1);
+  const gone = new Uint8Array(ids.length);
+  const heap = new PairHeap();
+  const offer = (at: number): void => {
+    const right = next[at] as number;
+    const merge = right < 0 ? undefined : merges.get(pairKey(ids[at] as number, ids[right] as number));
+    if (merge !== undefined) heap.push(merge.rank, at, merge.id);
+  };
+  for (let at = 0; at + 1 < ids.length; at++) offer(at);
+  while (heap.size > 0) {
+    const { at, id } = heap.pop();
+    const right = next[at] as number;
+    if (gone[at] === 1 || right < 0) continue;
+    if (merges.get(pairKey(ids[at] as number, ids[right] as number))?.id !== id) continue;
+    ids[at] = id;
+    gone[right] = 1;
+    const after = next[right] as number;
+    next[at] = after;
+    if (after >= 0) before[after] = at;
+    if ((before[at] as number) >= 0) offer(before[at] as number);
+    offer(at);
+  }
+  return ids.filter((_, i) => gone[i] === 0);
+}
+
+/** A binary heap by rank, then by place. */
+class PairHeap {
+  readonly #ranks: number[] = [];
+  readonly #places: number[] = [];
+  readonly #ids: number[] = [];
+
+  get size(): number {
+    return this.#ranks.length;
+  }
+
+  push(rank: number, at: number, id: number): void {
+    let i = this.#ranks.length;
+    this.#ranks.push(rank);
+    this.#places.push(at);
+    this.#ids.push(id);
+    for (let parent = (i - 1) >> 1; i > 0 && this.#less(i, parent); i = parent, parent = (i - 1) >> 1) this.#swap(i, parent);
+  }
+
+  pop(): { readonly at: number; readonly id: number } {
+    const top = { at: this.#places[0] as number, id: this.#ids[0] as number };
+    this.#swap(0, this.#ranks.length - 1);
+    this.#ranks.pop();
+    this.#places.pop();
+    this.#ids.pop();
+    for (let i = 0; ; ) {
+      const left = 2 * i + 1;
+      if (left >= this.#ranks.length) return top;
+      const least = left + 1 < this.#ranks.length && this.#less(left + 1, left) ? left + 1 : left;
+      if (!this.#less(least, i)) return top;
+      this.#swap(i, least);
+      i = least;
+    }
+  }
+
+  #less(a: number, b: number): boolean {
+    const [x, y] = [this.#ranks[a] as number, this.#ranks[b] as number];
+    return x === y ? (this.#places[a] as number) < (this.#places[b] as number) : x < y;
+  }
+
+  #swap(a: number, b: number): void {
+    for (const values of [this.#ranks, this.#places, this.#ids]) {
+      const kept = values[a] as number;
+      values[a] = values[b] as number;
+      values[b] = kept;
+    }
+  }
+}

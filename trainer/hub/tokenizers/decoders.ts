@@ -1,0 +1,102 @@
+/** The `decoder` of tokenizer.json: tokens back to text. */
+import { fromByteCharacters } from './byte-level.ts';
+import { build, type Component, flag, integer, list, pattern, text } from './component.ts';
+
+/** Tokens → stretches of text, to be joined. */
+export type Decode = (tokens: readonly string[]) => readonly string[];
+
+const KINDS: Readonly<Record<string, (component: Component, depth: number) => Decode>> = {
+  ByteLevel: () => tokens => [fromByteCharacters(tokens)],
+  ByteFallback: () => byteFallback,
+  Fuse: () => tokens => [tokens.join('')],
+  WordPiece: component => {
+    const prefix = text(component, 'prefix', '##');
+    const tidy = flag(component, 'cleanup', true) ? cleanUpToken : (token: string) => token;
+    return tokens => tokens.map((token, i) => tidy(i === 0 ? token : token.startsWith(prefix) ? token.slice(prefix.length) : ` ${token}`));
+  },
+  Metaspace: component => {
+    const replacement = text(component, 'replacement', '▁');
+    const dropsFirst = text(component, 'prepend_scheme', flag(component, 'add_prefix_space', true) ? 'always' : 'never') !== 'never';
+    return tokens => tokens.map((token, i) => token.replaceAll(replacement, i === 0 && dropsFirst ? '' : ' '));
+  },
+  BPEDecoder: component => {
+    const suffix = text(component, 'suffix', '</w>');
+    return tokens => tokens.map((token, i) => token.replaceAll(suffix, i === tokens.length - 1 ? '' : ' '));
+  },
+  Replace: component => {
+    const [found, content] = [pattern(component), text(component, 'content')];
+    return tokens => tokens.map(token => token.replace(found, () => content));
+  },
+  Strip: component => {
+    const content = text(component, 'content');
+    const [start, stop] = [integer(component, 'start', 0), integer(component, 'stop', 0)];
+    return tokens => tokens.map(token => strip(token, content, start, stop));
+  },
+  Sequence: (component, depth) => {
+    const steps = list(component, 'decoders').map(step => build('decoder', step, KINDS, depth + 1));
+    return tokens => steps.reduce((current, step) => step(current), tokens);
+  },
+};
+
+/** @throws Error for a kind that is unknown or a field that is wrong */
+export const createDecoder = (value: unknown): Decode | undefined =>
+  value === null || value === undefined ? undefined : build('decoder', value, KINDS);
+
+const COMMON: ReadonlyArray<readonly [string, string]> = [
+  [' .', '.'],
+  [' ?', '?'],
+  [' !', '!'],
+  [' ,', ','],
+  [" ' ", "'"],
+  [" n't", "n't"],
+  [" 'm", "'m"],
+];
+const VERBS: ReadonlyArray<readonly [string, string]> = [
+  [" 's", "'s"],
+  [" 've", "'ve"],
+  [" 're", "'re"],
+];
+const replaceAll = (value: string, pairs: ReadonlyArray<readonly [string, string]>): string =>
+  pairs.reduce((current, [from, to]) => current.replaceAll(from, to), value);
+
+/** Takes the spaces before punctuation out of a text, as `clean_up_tokenization` of Transformers does. */
+export const cleanUp = (value: string): string => replaceAll(value, [...COMMON, ...VERBS]);
+
+/** The `cleanup` of WordPiece has one rule more. */
+const cleanUpToken = (value: string): string => replaceAll(value, [...COMMON, [' do not', " don't"], ...VERBS]);
+
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/** `<0x41>` are bytes; where those in a row are no text, each is shown as U+FFFD. */
+const byteFallback: Decode = tokens => {
+  const result: string[] = [];
+  let bytes: number[] = [];
+  const flush = (): void => {
+    if (bytes.length === 0) return;
+    try {
+      result.push(utf8.decode(Uint8Array.from(bytes)));
+    } catch {
+      result.push('\ufffd'.repeat(bytes.length));
+    }
+    bytes = [];
+  };
+  for (const token of tokens) {
+    const byte = /^<0x([\dA-Fa-f]{2})>$/.exec(token)?.[1];
+    if (byte !== undefined) bytes.push(Number.parseInt(byte, 16));
+    else {
+      flush();
+      result.push(token);
+    }
+  }
+  flush();
+  return result;
+};
+
+function strip(token: string, content: string, start: number, stop: number): string {
+  const characters = Array.from(token);
+  let from = 0;
+  while (from < start && characters[from] === content) from++;
+  let to = characters.length;
+  while (to > from && characters.length - to < stop && characters[to - 1] === content) to--;
+  return characters.slice(from, to).join('');
+}

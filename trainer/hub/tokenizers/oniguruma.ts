@@ -1,0 +1,265 @@
+/**
+ * Regular expressions of tokenizer.json, which are Oniguruma's (Ruby syntax), as JavaScript's: white space, words and digits by Unicode,
+ * possessive and atomic groups, groups without case. What has no equal is refused by name.
+ */
+
+import { caseless, classCharacter, classRange, escapeCharacter, FOLDED_TOGETHER } from './case-folds.ts';
+
+/** Published patterns have some 2,000 characters. */
+const MAX_PATTERN_CHARACTERS = 20_000;
+/** Deeper groups exhaust the stack of the engine that compiles them. */
+const MAX_NESTING = 64;
+
+const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}';
+/** Outside of brackets, Oniguruma counts these among the characters of a word. */
+const OUTSIDE_WORD = `${WORD}\\u00b2\\u00b3\\u00b9\\u00bc-\\u00be`;
+const CLASSES: Readonly<Record<string, string>> = {
+  s: '\\p{White_Space}',
+  w: WORD,
+  d: '\\p{Nd}',
+  h: '0-9A-Fa-f',
+};
+const BRACKETS: Readonly<Record<string, string>> = {
+  alpha: '\\p{Alphabetic}',
+  alnum: '\\p{Alphabetic}\\p{Nd}',
+  digit: '\\p{Nd}',
+  lower: '\\p{Lowercase}',
+  upper: '\\p{Uppercase}',
+  space: '\\p{White_Space}',
+  blank: '\\t\\p{Zs}',
+  punct: '\\p{P}\\p{S}',
+  cntrl: '\\p{Cc}',
+  word: WORD,
+  xdigit: '0-9A-Fa-f',
+};
+const LITERAL_ESCAPES: Readonly<Record<string, string>> = { n: '\n', r: '\r', t: '\t', f: '\f', v: '\v', a: '\x07', e: '\x1b' };
+const NOT_LINE_END = '[^\\n]';
+
+/** @throws SyntaxError for what is no expression or one without an equal in JavaScript */
+export function compileOniguruma(source: string): RegExp {
+  if (source.length > MAX_PATTERN_CHARACTERS)
+    throw new SyntaxError(`the pattern has ${source.length} characters; at most ${MAX_PATTERN_CHARACTERS} are read`);
+  return new RegExp(new Translation(source).whole(), 'gv');
+}
+
+/** The text as a pattern that matches it alone. */
+export const literal = (text: string): RegExp => new RegExp(Array.from(text, escapeCharacter).join(''), 'gv');
+
+class Translation {
+  readonly #characters: readonly string[];
+  #at = 0;
+  #depth = 0;
+  #groups = 0;
+
+  constructor(source: string) {
+    this.#characters = Array.from(source);
+  }
+
+  whole(): string {
+    const result = this.#alternatives(false);
+    if (this.#at < this.#characters.length) this.#refuse('a closing parenthesis without an opening one');
+    return result;
+  }
+
+  #peek = (ahead = 0): string | undefined => this.#characters[this.#at + ahead];
+
+  #next(): string {
+    const character = this.#characters[this.#at++];
+    if (character === undefined) this.#refuse('an end in the middle of an expression');
+    return character;
+  }
+
+  #take(text: string): boolean {
+    const found = this.#characters.slice(this.#at, this.#at + text.length).join('') === text;
+    if (found) this.#at += text.length;
+    return found;
+  }
+
+  #refuse(what: string): never {
+    throw new SyntaxError(`the pattern has ${what} at character ${this.#at}, which is not supported`);
+  }
+
+  /** Up to the parenthesis that closes the group, or the end. */
+  #alternatives(ignoreCase: boolean): string {
+    if (++this.#depth > MAX_NESTING) this.#refuse(`groups nested more than ${MAX_NESTING} deep`);
+    let fold = ignoreCase;
+    let result = '';
+    let before = '';
+    for (let next = this.#peek(); next !== undefined && next !== ')'; next = this.#peek()) {
+      if (this.#take('|')) {
+        result += '|';
+      } else if (this.#take('(?i)')) {
+        // It holds up to the end of the group, alternatives included.
+        fold = true;
+        result += `(?:${this.#alternatives(true)})`;
+      } else {
+        if (fold && FOLDED_TOGETHER.test(before + next)) this.#refuse(`"${before}${next}" without case, which a single letter also spells`);
+        result += this.#quantified(this.#atom(fold));
+      }
+      before = next;
+    }
+    this.#depth--;
+    return result;
+  }
+
+  #quantified(atom: string): string {
+    let result = atom;
+    for (;;) {
+      const interval = this.#interval();
+      const sign = interval ?? (['*', '+', '?'].includes(this.#peek() ?? '') ? this.#next() : undefined);
+      if (sign === undefined) return result;
+      if (this.#take('?')) result = `${result}${sign}?`;
+      else if (interval === undefined && this.#take('+')) result = this.#atomic(`${result}${sign}`);
+      else result = `${result}${sign}`;
+      result = `(?:${result})`;
+    }
+  }
+
+  /** `{2}`, `{2,}`, `{,3}`, `{2,3}`; anything else in braces is text. */
+  #interval(): string | undefined {
+    const found = /^\{(\d*)(,?)(\d*)\}/.exec(this.#characters.slice(this.#at, this.#at + 16).join(''));
+    if (found === null || (found[1] === '' && found[3] === '')) return undefined;
+    this.#at += found[0].length;
+    return `{${found[1] || '0'}${found[2]}${found[3]}}`;
+  }
+
+  /** What was matched once is not given back: a look-ahead keeps its first match. */
+  #atomic(inner: string): string {
+    const name = `atomic${this.#groups++}`;
+    return `(?:(?=(?<${name}>${inner}))\\k<${name}>)`;
+  }
+
+  #atom(fold: boolean): string {
+    const character = this.#next();
+    if (character === '(') return this.#group(fold);
+    if (character === '[') return this.#class(fold);
+    if (character === '.') return NOT_LINE_END;
+    if (character === '^') return '(?<![^\\n])';
+    if (character === '$') return '(?![^\\n])';
+    if (character === '\\') return this.#escape(fold);
+    if ('*+?'.includes(character)) this.#refuse('a repetition of nothing');
+    return caseless(character, fold);
+  }
+
+  #group(fold: boolean): string {
+    const close = (inner: string): string => {
+      if (!this.#take(')')) this.#refuse('a group without an end');
+      return inner;
+    };
+    if (!this.#take('?')) return close(`(?:${this.#alternatives(fold)})`);
+    for (const kind of [':', '=', '!', '<=', '<!']) if (this.#take(kind)) return close(`(?${kind}${this.#alternatives(fold)})`);
+    if (this.#take('>')) return close(this.#atomic(this.#alternatives(fold)));
+    if (this.#take('i:')) return close(`(?:${this.#alternatives(true)})`);
+    if (this.#take('-i:')) return close(`(?:${this.#alternatives(false)})`);
+    return this.#refuse(`a group that begins with (?${this.#peek() ?? ''}`);
+  }
+
+  #escape(fold: boolean): string {
+    const character = this.#next();
+    const known = CLASSES[character.toLowerCase()];
+    const set = known === WORD ? OUTSIDE_WORD : known;
+    if (set !== undefined) return character === character.toLowerCase() ? `[${set}]` : `[^${set}]`;
+    switch (character) {
+      case 'p':
+      case 'P':
+        return this.#property(character === 'P');
+      case 'A':
+        return '(?<![\\s\\S])';
+      case 'z':
+        return '(?![\\s\\S])';
+      case 'Z':
+        return '(?=\\n?(?![\\s\\S]))';
+      case 'b':
+        return `(?:(?<![${OUTSIDE_WORD}])(?=[${OUTSIDE_WORD}])|(?<=[${OUTSIDE_WORD}])(?![${OUTSIDE_WORD}]))`;
+      case 'B':
+        return `(?:(?<![${OUTSIDE_WORD}])(?![${OUTSIDE_WORD}])|(?<=[${OUTSIDE_WORD}])(?=[${OUTSIDE_WORD}]))`;
+      case 'R':
+        return this.#atomic('\\r\\n|[\\n\\v\\f\\r\\u0085\\u2028\\u2029]');
+      default:
+        return caseless(this.#literalEscape(character), fold);
+    }
+  }
+
+  #literalEscape(character: string): string {
+    const known = LITERAL_ESCAPES[character];
+    if (known !== undefined) return known;
+    if (character === 'x' || character === 'u') {
+      const rest = this.#characters.slice(this.#at, this.#at + 12).join('');
+      const found = (character === 'x' ? /^(?:\{([\dA-Fa-f]{1,6})\}|([\dA-Fa-f]{1,2}))/ : /^()([\dA-Fa-f]{4})/).exec(rest);
+      const code = Number.parseInt(found?.[1] || found?.[2] || 'no number', 16);
+      if (found === null || !(code <= 0x10ffff)) this.#refuse(`an escape \\${character} without a character`);
+      this.#at += found[0].length;
+      return String.fromCodePoint(code);
+    }
+    if (/[\p{L}\p{N}]/u.test(character)) this.#refuse(`the escape \\${character}`);
+    return character;
+  }
+
+  #property(negative: boolean): string {
+    const rest = this.#characters.slice(this.#at, this.#at + 64).join('');
+    const found = /^\{(\^?)([\w ]+)\}/.exec(rest);
+    if (found === null) return this.#refuse('a property without a name in braces');
+    this.#at += found[0].length;
+    const [, not, name = ''] = found;
+    const bracket = BRACKETS[name.toLowerCase()];
+    const inverted = (not === '^') !== negative;
+    if (bracket !== undefined) return inverted ? `[^${bracket}]` : `[${bracket}]`;
+    for (const candidate of [name, `Script=${name}`]) {
+      try {
+        new RegExp(`\\p{${candidate}}`, 'v');
+        return `\\${inverted ? 'P' : 'p'}{${candidate}}`;
+      } catch {
+        // It may be the name of a script.
+      }
+    }
+    return this.#refuse(`the unknown property ${name}`);
+  }
+
+  /** A class in brackets: unions, `&&`, classes inside. */
+  #class(fold: boolean): string {
+    if (++this.#depth > MAX_NESTING) this.#refuse(`classes nested more than ${MAX_NESTING} deep`);
+    const negative = this.#take('^');
+    const parts: string[] = [];
+    let items: string[] = [];
+    for (let first = true; first || this.#peek() !== ']'; first = false) {
+      if (this.#take('&&')) {
+        parts.push(`[${items.join('')}]`);
+        items = [];
+      } else {
+        items.push(this.#classItem(fold));
+      }
+    }
+    this.#at++;
+    this.#depth--;
+    if (parts.length === 0) return `[${negative ? '^' : ''}${items.join('')}]`;
+    return `[${negative ? '^' : ''}${[...parts, `[${items.join('')}]`].join('&&')}]`;
+  }
+
+  #classItem(fold: boolean): string {
+    const named = /^\[:(\^?)(\w+):\]/.exec(this.#characters.slice(this.#at, this.#at + 16).join(''));
+    if (named !== null) {
+      const set = BRACKETS[named[2] ?? ''];
+      if (set === undefined) this.#refuse(`the unknown class ${named[0]}`);
+      this.#at += named[0].length;
+      return named[1] === '^' ? `[^${set}]` : set;
+    }
+    if (this.#take('[')) return this.#class(fold);
+    const from = this.#classCharacter();
+    if (from.set !== undefined) return from.set;
+    if (this.#peek() !== '-' || this.#peek(1) === ']' || this.#peek(1) === undefined) return classCharacter(from.character, fold);
+    this.#at++;
+    const to = this.#classCharacter();
+    if (to.set !== undefined) return `${classCharacter(from.character, fold)}\\-${to.set}`;
+    return classRange(from.character, to.character, fold) ?? this.#refuse(`the range ${from.character}-${to.character} without case`);
+  }
+
+  #classCharacter(): { readonly set: string } | { readonly set?: undefined; readonly character: string } {
+    const character = this.#next();
+    if (character !== '\\') return { character };
+    const escaped = this.#next();
+    const set = CLASSES[escaped.toLowerCase()];
+    if (set !== undefined) return { set: escaped === escaped.toLowerCase() ? set : `[^${set}]` };
+    if (escaped === 'p' || escaped === 'P') return { set: this.#property(escaped === 'P') };
+    return { character: escaped === 'b' ? '\b' : this.#literalEscape(escaped) };
+  }
+}

@@ -1,0 +1,100 @@
+/** SentencePiece's unigram model: of all ways to cut a word into pieces the one whose scores sum highest. */
+import { type Component, flag } from './component.ts';
+import { fallbackBytes, type Model, type Vocabulary } from './vocabulary.ts';
+
+/** What an unknown character costs beyond the worst piece. */
+const UNKNOWN_PENALTY = 10;
+
+interface Node {
+  readonly children: Map<number, Node>;
+  piece: { readonly id: number; readonly score: number } | undefined;
+}
+
+/** @throws Error for a vocabulary that is no list of pieces with scores */
+export function createUnigram(component: Component, vocabulary: Vocabulary): Model {
+  const pieces = component.vocab as ReadonlyArray<readonly [string, number]>;
+  if (
+    !Array.isArray(pieces) ||
+    pieces.length === 0 ||
+    pieces.some(p => !Array.isArray(p) || typeof p[0] !== 'string' || typeof p[1] !== 'number')
+  )
+    throw new Error('its unigram vocabulary is not a list of pieces with scores');
+  const unknown = component.unk_id ?? undefined;
+  if (unknown !== undefined && !(typeof unknown === 'number' && Number.isInteger(unknown) && unknown >= 0 && unknown < pieces.length))
+    throw new Error('its unk_id is outside its vocabulary');
+  const fallsBack = flag(component, 'byte_fallback', false);
+  const unknownScore = pieces.reduce((least, [, score]) => Math.min(least, score), Number.POSITIVE_INFINITY) - UNKNOWN_PENALTY;
+  const root = trie(pieces, vocabulary);
+
+  return word => {
+    const ids: number[] = [];
+    for (const piece of bestCut(word, root, unknownScore, unknown)) {
+      const id = vocabulary.id(piece);
+      const bytes = id === undefined && fallsBack ? fallbackBytes(piece, vocabulary) : undefined;
+      if (id === undefined && bytes === undefined && unknown === undefined)
+        throw new Error('a text has a character that the tokenizer lacks, and there is no unknown token');
+      ids.push(...(bytes ?? [id ?? (unknown as number)]));
+    }
+    return ids;
+  };
+}
+
+function trie(pieces: ReadonlyArray<readonly [string, number]>, vocabulary: Vocabulary): Node {
+  const root: Node = { children: new Map(), piece: undefined };
+  for (const [piece] of pieces) {
+    if (piece === '') continue;
+    let node = root;
+    for (let i = 0; i < piece.length; i++) {
+      const unit = piece.charCodeAt(i);
+      let child = node.children.get(unit);
+      if (child === undefined) {
+        child = { children: new Map(), piece: undefined };
+        node.children.set(unit, child);
+      }
+      node = child;
+    }
+    const id = vocabulary.id(piece) as number;
+    node.piece = { id, score: (pieces[id] as readonly [string, number])[1] };
+  }
+  return root;
+}
+
+/** Neighboring unknown characters are one piece. */
+function bestCut(word: string, root: Node, unknownScore: number, unknown: number | undefined): readonly string[] {
+  const scores = new Float64Array(word.length + 1);
+  const starts = new Int32Array(word.length + 1).fill(-1);
+  const ids = new Int32Array(word.length + 1);
+  const offer = (from: number, to: number, score: number, id: number): void => {
+    const total = score + (scores[from] as number);
+    if (starts[to] !== -1 && !(total > (scores[to] as number))) return;
+    scores[to] = total;
+    starts[to] = from;
+    ids[to] = id;
+  };
+  for (let from = 0; from < word.length; ) {
+    const step = (word.codePointAt(from) as number) > 0xffff ? 2 : 1;
+    let single = false;
+    let node = root.children.get(word.charCodeAt(from));
+    for (let to = from + 1; node !== undefined; node = node.children.get(word.charCodeAt(to)), to++) {
+      if (node.piece === undefined) continue;
+      offer(from, to, node.piece.score, node.piece.id);
+      single ||= to - from === step;
+    }
+    if (!single) offer(from, from + step, unknownScore, unknown ?? -1);
+    from += step;
+  }
+  const result: string[] = [];
+  let pending = '';
+  for (let to = word.length; to > 0; to = starts[to] as number) {
+    const piece = word.slice(starts[to], to);
+    if (ids[to] === (unknown ?? -1)) {
+      pending = piece + pending;
+      continue;
+    }
+    if (pending !== '') result.push(pending);
+    pending = '';
+    result.push(piece);
+  }
+  if (pending !== '') result.push(pending);
+  return result.reverse();
+}
