@@ -1,5 +1,7 @@
 /** The text of a new recipe from the answers of the wizard: the settings that one is likely to change, each with its sentence. Pure. */
+
 import { methodCatalog } from '../trainer/catalog/methods.ts';
+import { objectiveCatalog, objectiveOfArchitecture } from '../trainer/catalog/objectives.ts';
 import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import { type Recipe, settings } from '../trainer/protocol/recipe-schema.ts';
 import { type PartialRecipe, stringifyRecipe } from '../trainer/protocol/stringify-recipe.ts';
@@ -27,15 +29,11 @@ export function modelHints(config: unknown): ModelHints {
   if (typeof config !== 'object' || config === null) return {};
   const { architectures, max_position_embeddings: positions } = config as Readonly<Record<string, unknown>>;
   const name = Array.isArray(architectures) ? String(architectures[0]) : '';
-  const found = TASKS.find(({ architecture }) => architecture.test(name));
-  return { task: found?.task, maxPositions: typeof positions === 'number' && positions >= MIN_LENGTH ? Math.floor(positions) : undefined };
+  return {
+    task: objectiveOfArchitecture(name),
+    maxPositions: typeof positions === 'number' && positions >= MIN_LENGTH ? Math.floor(positions) : undefined,
+  };
 }
-
-const TASKS: readonly { readonly architecture: RegExp; readonly task: Recipe['task'] }[] = [
-  { architecture: /ForSequenceClassification$/, task: 'sequence_classification' },
-  { architecture: /ForImageClassification$/, task: 'image_classification' },
-  { architecture: /ForCausalLM$/, task: 'causal_lm' },
-];
 
 /** A recipe takes no shorter samples. */
 const MIN_LENGTH = settings.max_length?.type.minimum ?? 1;
@@ -50,7 +48,7 @@ export function recipeText({ name, model, task, method, train, maxPositions = Nu
   const given: PartialRecipe = { name, model, task, method, data: { train: [train ?? EXAMPLE_DATA] }, val_size: VAL_SIZE };
   const { recipe, problems } = parseRecipe(stringifyRecipe(given));
   if (recipe === undefined) throw new Error(`The answers make no recipe: ${problems.map(({ message }) => message).join('; ')}`);
-  const isImages = task === 'image_classification';
+  const isImages = objectiveCatalog[task].reads === 'images';
   const shown: PartialRecipe = {
     ...given,
     engine: recipe.engine,

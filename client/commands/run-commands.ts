@@ -2,8 +2,8 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { commands, Uri, window, workspace } from 'vscode';
+import { artifactCatalog, exportFormats } from '../../trainer/catalog/artifacts.ts';
 import { byteSize } from '../../trainer/protocol/format.ts';
-import type { ExportFormat } from '../../trainer/protocol/job-messages.ts';
 import { RUN_FILES } from '../../trainer/run/run-files.ts';
 import { isRunItem, runFor, runItems, runsFor } from '../pick-run.ts';
 import { scoresFor } from '../pick-scores.ts';
@@ -156,11 +156,10 @@ async function tryState(context: CommandContext, argument: unknown): Promise<Rea
   return { model: recipe.model, revision: recipe.revision, adapter: item.runDir, baseDir: item.runDir, label: item.label };
 }
 
-const FORMATS: readonly { readonly label: string; readonly detail: string; readonly format: ExportFormat; readonly suffix: string }[] = [
-  { label: 'Merged model', detail: 'A whole Hugging Face folder that any tool loads', format: 'merged', suffix: 'merged' },
-  { label: 'Adapter', detail: 'The trained rows and their indices: small', format: 'adapter', suffix: 'adapter' },
-  { label: 'PEFT adapter', detail: 'An adapter that PEFT loads (LoRA runs)', format: 'peft', suffix: 'peft' },
-];
+const FORMATS = exportFormats.map(format => {
+  const { label, summary, suffix } = artifactCatalog[format];
+  return { label, detail: summary, format, suffix };
+});
 
 async function exportRun({ app, views }: CommandContext, argument: unknown): Promise<void> {
   const item = await runFor(app, views, argument, {

@@ -1,7 +1,9 @@
 /** Reads what a heatmap shows: a file of scores, or a run folder with its scores and its selection. Every read is bounded. */
+
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { methodCatalog } from '../../trainer/catalog/methods.ts';
 import { firstNames } from '../../trainer/folder-walk.ts';
 import { partialPath } from '../../trainer/importance/partial-scores.ts';
 import { openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
@@ -140,7 +142,7 @@ async function readRun(runDir: string, problems: string[]): Promise<RunParts> {
     modules: coverage?.modules.map(({ module, rows }) => ({ name: module, shape: [rows], rowParameters: rowParameters?.get(module) })),
     rowParameters,
     modelParameters: coverage?.parameters,
-    budget: recipe?.method === 'spsft' ? budget : undefined,
+    budget: recipe && methodCatalog[recipe.method].chooses === 'rows' ? budget : undefined,
     selectionMode: recipe?.importance.selection,
     selection: selection && Object.entries(selection).map(([module, rows]) => ({ module, rows: Int32Array.from(rows) })),
   };

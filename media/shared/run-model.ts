@@ -1,5 +1,6 @@
 /** What a page knows of one run: the patches of the host, put together. */
 
+import { type ObjectiveName, objectiveCatalog } from '../../trainer/catalog/objectives.ts';
 import { folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
 import type {
   CoverageView,
@@ -72,7 +73,7 @@ export class RunModel {
   /** What its throughput counts. */
   get throughputUnit(): 'tokens' | 'images' {
     const task = this.recipe?.entries.find(({ key }) => key === 'task')?.value;
-    return task === 'image_classification' ? 'images' : 'tokens';
+    return objectiveCatalog[task as ObjectiveName]?.unit ?? 'tokens';
   }
 
   /** What its folder is called: two runs of one recipe are told apart by it. */

@@ -4,6 +4,11 @@ import { existsSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, normalize } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { exportFormats } from '../../trainer/catalog/artifacts.ts';
+import { engineNames } from '../../trainer/catalog/engines.ts';
+import { measureNames } from '../../trainer/catalog/measures.ts';
+import { methodNames } from '../../trainer/catalog/methods.ts';
+import { objectiveNames } from '../../trainer/catalog/objectives.ts';
 
 const root = join(import.meta.dirname, '..', '..');
 const git = (...args: string[]): string[] => execFileSync('git', args, { cwd: root, encoding: 'utf8' }).split('\0').filter(Boolean);
@@ -257,6 +262,32 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
 
   test('the graph runs anywhere: it imports nothing from outside', () => {
     expect(imports.filter(({ file, ours }) => file.startsWith('trainer/graph/') && !ours)).toEqual([]);
+  });
+
+  test('no name of a catalog is compared with outside the room that implements it: code asks for a capability', () => {
+    const owners: readonly (readonly [string, readonly string[]])[] = [
+      ['trainer/method', methodNames],
+      ['trainer/importance', measureNames],
+      ['trainer/engine', engineNames],
+      ['trainer/train', objectiveNames],
+      ['trainer/export', exportFormats],
+    ];
+    // Words that mean other things too: parts of a model, a kind of register, a random generator.
+    const ambiguous = new Set(['head', 'full', 'adapter']);
+    // Values of other tools' recipes, and the recipes of the paper's tables, have names of their own.
+    const foreign = ['trainer/lint/foreign', 'trainer/cli/paper'];
+    const compared = shipped
+      .filter(file => !foreign.some(room => isIn(room, file)))
+      .flatMap(file =>
+        [...read(file).matchAll(/(?:[!=]==|\bcase) '([^']+)'|'([^']+)' [!=]==|\.(?:includes|has)\('([^']+)'\)/g)].flatMap(
+          ([text, a, b, c]) => {
+            const name = a ?? b ?? c ?? '';
+            const owner = owners.find(([, names]) => names.includes(name))?.[0];
+            return owner === undefined || ambiguous.has(name) || isIn(owner, file) ? [] : [`${file}: ${text}`];
+          },
+        ),
+      );
+    expect(compared).toEqual([]);
   });
 
   test('TensorFlow and tfjs are known to the engine alone', () => {

@@ -1,7 +1,9 @@
 /** What the commands share that start a worker: names on the command line, folders, options. */
+
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
+import { engineChoiceNames } from '../catalog/engines.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../run/run-files.ts';
 import { readRunRecipe } from '../run/run-folder.ts';
@@ -10,9 +12,7 @@ import { absoluteOverrides } from './override-paths.ts';
 import { readRecipe } from './read-recipe.ts';
 
 export const engineOption = (): Option =>
-  new Option('--engine <name>', 'what computes; auto takes TensorFlow where it is installed')
-    .choices(['auto', 'tensorflow', 'portable'])
-    .default('auto');
+  new Option('--engine <name>', 'what computes; auto takes TensorFlow where it is installed').choices(engineChoiceNames).default('auto');
 
 export interface EngineOptions {
   readonly engine: Recipe['engine'];

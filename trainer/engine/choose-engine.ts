@@ -1,4 +1,7 @@
 /** Decides which engine runs, once, from what was asked for and what is installed. */
+
+import { engineChoiceNames } from '../catalog/engines.ts';
+import { orList } from '../catalog/entries.ts';
 import { EngineError, type EngineName } from './engine.ts';
 import { locateEngine } from './install/engine-folder.ts';
 
@@ -34,6 +37,7 @@ export function chooseEngine({ requested, fromEnvironment, cacheDir }: EngineReq
 }
 
 function parseEngine(value: string): 'auto' | EngineName {
-  if (value === 'auto' || value === 'tensorflow' || value === 'portable') return value;
-  throw new EngineError(`ROWTUNE_ENGINE is '${value}'; it can be auto, tensorflow or portable`);
+  const known = engineChoiceNames.find(name => name === value);
+  if (known !== undefined) return known;
+  throw new EngineError(`ROWTUNE_ENGINE is '${value}'; it can be ${orList(engineChoiceNames)}`);
 }

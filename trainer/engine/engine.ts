@@ -1,11 +1,11 @@
 /** What every engine offers. An engine knows the graph and nothing else of ours. */
+
+import type { EngineName } from '../catalog/engines.ts';
 import type { Program, VariableData } from '../graph/program.ts';
 import type { HostArray } from '../graph/types.ts';
-import type { EngineName } from '../protocol/recipe-schema.ts';
 
+export type { EngineName } from '../catalog/engines.ts';
 export type { VariableData } from '../graph/program.ts';
-
-export type { EngineName } from '../protocol/recipe-schema.ts';
 
 /** What the user is told about the engine that runs. */
 export interface EngineDescription {

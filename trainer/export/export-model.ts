@@ -5,13 +5,14 @@ import { type Adapter, type AdapterBase, modelOfAdapter } from '../adapter/adapt
 import { applyAdapter } from '../adapter/apply-adapter.ts';
 import { readAdapter } from '../adapter/read-adapter.ts';
 import { writeAdapter } from '../adapter/write-adapter.ts';
+import type { ExportFormat } from '../catalog/artifacts.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
 import { type ModelFolder, openModel } from '../hub/open-model.ts';
 import type { Tokenizer } from '../hub/tokenizer.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
-import type { ExportFormat, WorkerEvent } from '../protocol/job-messages.ts';
+import type { WorkerEvent } from '../protocol/job-messages.ts';
 import { ExportError } from './export-error.ts';
 import { type MergedParams, mergedBytes, tunedTypes, type WeightType, writeMerged } from './merged-folder.ts';
 import { buildFolder } from './output-folder.ts';

@@ -1,6 +1,8 @@
 /** How many samples each label has, where that is quick to tell: of a file, or of a folder with a folder for each class. */
+
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { objectiveCatalog } from '../catalog/objectives.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { DataError } from '../train/data/data-error.ts';
 import { renameColumns } from '../train/data/detect-format.ts';
@@ -25,7 +27,7 @@ export async function countFileLabels(file: string, { data, task }: Pick<Recipe,
   try {
     for await (const given of readRecords({ files: await listDataFiles([file]), textSplit: 'file' })) {
       const record = renameColumns(given, data.columns);
-      key ??= task === 'causal_lm' ? 'label' : findColumns(record).label;
+      key ??= objectiveCatalog[task].model === 'causal' ? 'label' : findColumns(record).label;
       const label = labelName(record, key, data.labels);
       counts[label] = (counts[label] ?? 0) + 1;
     }

@@ -3,6 +3,7 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { measureCatalog } from '../catalog/measures.ts';
+import { objectiveCatalog } from '../catalog/objectives.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { DataFormat } from '../train/data/types.ts';
 import { countFolderLabels, type LabelCounts, MAX_COUNTED_BYTES } from './count-labels.ts';
@@ -38,10 +39,10 @@ type Task = Recipe['task'];
 type Asked = Pick<Recipe, 'data' | 'task' | 'importance'>;
 
 /** What is shown of labels: whether there are two of a classifier's, and whether a measure over classes has enough of each. */
-const needsLabels = ({ task, importance }: Asked): boolean =>
-  task === 'sequence_classification' ||
-  task === 'image_classification' ||
-  (task === 'causal_lm' && measureCatalog[importance.measure].needsBalancedLabels);
+const needsLabels = ({ task, importance }: Asked): boolean => {
+  const { target, model } = objectiveCatalog[task];
+  return target === 'label' || (model === 'causal' && measureCatalog[importance.measure].needsBalancedLabels);
+};
 
 /** `readDataFact`, here or in another process. May reject. */
 export type ReadDataFact = (params: DataFactParams) => Promise<DataFact>;
@@ -73,8 +74,8 @@ export class DataCache {
     const base = { written, full, isFolder: found?.isDirectory() === true, columns: [] };
     if (found === undefined) return { ...base, state: 'missing', suggestion: await nearbyName(written, full) };
     // A half-typed path may be the root of the disk: folders of images are counted no deeper than their classes, others left to the trainer.
-    if (base.isFolder && task === 'image_classification') return { ...base, state: 'ok', labels: await countFolderLabels(full) };
-    if (base.isFolder || task === 'image_classification') return { ...base, state: 'ok' };
+    if (base.isFolder && objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok', labels: await countFolderLabels(full) };
+    if (base.isFolder || objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok' };
     const counts = needsLabels(asked) && found.size <= MAX_COUNTED_BYTES;
     const key = JSON.stringify([full, found.mtimeMs, found.size, task, data.format, data.columns, data.labels, counts]);
     const known =

@@ -2,6 +2,7 @@
 
 import { measureCatalog, measureWithoutLabels } from '../catalog/measures.ts';
 import { methodCatalog } from '../catalog/methods.ts';
+import { type ObjectiveName, objectiveCatalog, objectivesOf } from '../catalog/objectives.ts';
 import { attachForEstimate } from '../memory/planned-program.ts';
 import type { RecipeEstimate } from '../memory/predict.ts';
 import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../method/targets.ts';
@@ -130,10 +131,8 @@ function unusable(model: Exclude<ModelFacts, { kind: 'ready' | 'not-downloaded' 
 }
 
 /** What a model can be tuned to do, the first one as a way out. */
-function tasksOf(model: AnyModel): readonly Recipe['task'][] {
-  if (model.kind === 'causal') return ['causal_lm'];
-  return model.input.kind === 'image' ? ['image_classification'] : ['sequence_classification', 'sequence_regression'];
-}
+const tasksOf = (model: AnyModel): readonly ObjectiveName[] =>
+  objectivesOf(model.kind, model.kind === 'classifier' && model.input.kind === 'image' ? 'images' : 'texts');
 
 function* taskProblems(model: AnyModel, task: Recipe['task']): Generator<Report> {
   const tasks = tasksOf(model);
@@ -257,7 +256,7 @@ function* labelProblems({ data, values }: RecipeView): Generator<Report> {
   for (const labels of counted) for (const [name, count] of Object.entries(labels ?? {})) counts[name] = (counts[name] ?? 0) + count;
   const [only, ...others] = Object.keys(counts);
   if (only === undefined || counted.includes(undefined)) return;
-  if (others.length === 0 && values.task !== 'causal_lm')
+  if (others.length === 0 && objectiveCatalog[values.task].model === 'classifier')
     yield { code: 'one-label', path: ['data', 'train'], message: `every sample has the label '${only}': a classifier needs two or more` };
   yield* strangeLabels(
     data.slice(values.data.train.length),

@@ -1,4 +1,5 @@
 /** Reads the beginning of a data file: its columns, and the first sample that can't be used. */
+import { objectiveCatalog } from '../catalog/objectives.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { DataError } from '../train/data/data-error.ts';
 import { checkSameFormat, detectFormat, renameColumns } from '../train/data/detect-format.ts';
@@ -36,7 +37,7 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
       checked++;
       const renamed = renameColumns(record, data.columns);
       renamedFirst ??= renamed;
-      if (task !== 'causal_lm') {
+      if (objectiveCatalog[task].model === 'classifier') {
         labelled ??= findColumns(renamed);
         checkLabelled(renamed, labelled, { task, labels: data.labels });
         continue;
@@ -65,7 +66,7 @@ function checkLabelled(
   columns: LabelledColumns,
   { task, labels }: { readonly task: Task; readonly labels: readonly string[] },
 ): void {
-  labelledRecord(record, columns, { regression: task === 'sequence_regression', labels });
+  labelledRecord(record, columns, { regression: objectiveCatalog[task].target === 'number', labels });
 }
 
 const columnsOf = (record: DataRecord | undefined): string[] => Object.keys(record?.value ?? {}).slice(0, 200);

@@ -1,5 +1,5 @@
 /** What a worker takes beside tensors: a law of four numbers for each engine, fitted to measurements (`npm run bench -- --memory`). */
-import type { EngineName } from '../protocol/recipe-schema.ts';
+import type { EngineName } from '../catalog/engines.ts';
 
 interface OverheadLaw {
   /** Pages of code, Node's and the engine's: read from files, and dropped by the system where memory is short. */

@@ -1,6 +1,9 @@
 /** The memory of a run from its recipe and the headers of its model: the very programs that would run, and no weight loaded. */
 
+import type { EngineName } from '../catalog/engines.ts';
+import { preferredEngine } from '../catalog/engines.ts';
 import { type MethodName, methodCatalog, methodNames } from '../catalog/methods.ts';
+import { objectiveCatalog } from '../catalog/objectives.ts';
 import { planner } from '../graph/fusion/plan.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../graph/recompute.ts';
 import { byteSize, elementCount, type TensorSpec } from '../graph/types.ts';
@@ -9,7 +12,7 @@ import { TargetError } from '../method/targets.ts';
 import { loadModel, type ModelOptions } from '../model/load-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
 import { checkWeights } from '../model/weight-stream.ts';
-import type { EngineName, Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
 import { methodSettings } from '../train/recipe-settings.ts';
 import type { BatchShape } from '../train/task.ts';
 import { bufferRules } from './engine-buffers.ts';
@@ -110,10 +113,11 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
 
 /** What a recipe says of the model's head and input; labels that only the data tells are as many as the config has. */
 function modelOptions({ task, data: { image_size: size, labels } }: Recipe): ModelOptions {
-  if (task === 'sequence_regression') return { labels: ['LABEL_0'], problem: 'regression' };
+  const { target, model, reads } = objectiveCatalog[task];
+  if (target === 'number') return { labels: ['LABEL_0'], problem: 'regression' };
   return {
-    ...(task !== 'causal_lm' && labels.length > 0 && { labels }),
-    ...(task === 'image_classification' && size !== undefined && { imageSize: [size, size] }),
+    ...(model === 'classifier' && labels.length > 0 && { labels }),
+    ...(reads === 'images' && size !== undefined && { imageSize: [size, size] }),
   };
 }
 
@@ -134,7 +138,7 @@ function alternative(
 
 function estimateMethod(params: EstimatePlan, model: AnyModel, method: MethodName, settings: MethodSettings): MemoryEstimate {
   const { recipe, headers, plan } = params;
-  const engine = params.engine ?? (recipe.engine === 'portable' ? 'portable' : 'tensorflow');
+  const engine = params.engine ?? (recipe.engine === 'auto' ? preferredEngine : recipe.engine);
   const attach = (to: AnyModel): Attachment => plannedAttachment(recipe, to, method, settings);
   const attachment = attach(model);
   const on = { engine, device: params.device ?? 'cpu' };

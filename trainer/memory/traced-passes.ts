@@ -1,4 +1,5 @@
 /** What the passes of a run take and cost, from the graph of all its blocks, or of a few where all are alike. */
+import { engineCatalog } from '../catalog/engines.ts';
 import type { OpName } from '../graph/attributes.ts';
 import { type planner, type Step, singleSteps } from '../graph/fusion/plan.ts';
 import type { Node } from '../graph/graph.ts';
@@ -109,7 +110,7 @@ export class PassTracer {
     // Where everything is kept, fused steps keep less, since they compute again what costs nothing; in bfloat16 they narrow what they make.
     // Elsewhere both take the same to a hundredth (held by a test), and to plan them takes longer than to trace.
     const keepLess = recompute === 'none' || precisionOf(recipe).dtype === 'bfloat16';
-    const isFused = on.engine === 'tensorflow' && keepLess;
+    const isFused = engineCatalog[on.engine].fuses && keepLess;
     const training = this.measure(recompute === 'sqrt' ? this.ofGroups : this.ofBlocks, isFused, params =>
       traceTrain({ ...params, recompute, groupBlocks: sqrtBlocks(this.whole.model.blocks) }, shape),
     );

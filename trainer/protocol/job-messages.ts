@@ -1,4 +1,5 @@
 /** What a parent (command line or daemon) and a worker process say to each other. One request, then events one way and commands the other. */
+import type { ExportFormat } from '../catalog/artifacts.ts';
 import type { Recipe } from './recipe-schema.ts';
 
 /** Where a job finds things; paths are absolute. */
@@ -46,7 +47,6 @@ export type JobRequest = { readonly context: JobContext } & (
 );
 
 export type JobKind = JobRequest['kind'];
-export type ExportFormat = 'adapter' | 'merged' | 'peft';
 
 export interface GenerateOptions {
   readonly engine: Recipe['engine'];

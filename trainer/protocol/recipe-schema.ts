@@ -23,8 +23,6 @@ export const recipeFields = {
 /** A recipe with every default filled in. What may stay without a value (`r` under full, `output_dir` …) is optional. */
 export interface Recipe extends Resolved<typeof recipeFields> {}
 
-export type EngineName = Exclude<Recipe['engine'], 'auto'>;
-
 export type { Group, Setting } from './recipe/setting.ts';
 export type { JsonSchema, ValueType } from './recipe/value-type.ts';
 

@@ -1,5 +1,6 @@
 /** What clients (command line, editor) and the daemon say to each other: every message once, as a value that carries its types. */
-import type { ExportFormat, GenerateOptions, JobKind, WorkerEvent } from './job-messages.ts';
+import type { ExportFormat } from '../catalog/artifacts.ts';
+import type { GenerateOptions, JobKind, WorkerEvent } from './job-messages.ts';
 import type { Problem } from './problem.ts';
 
 /** A client of another version is told so; what both know is in `capabilities`. */

@@ -1,6 +1,9 @@
 /** What each request must bring, checked before a handler sees it; the compiler holds these against the types of the protocol. */
+
 import path from 'node:path';
 import { z } from 'zod';
+import { exportFormats } from '../catalog/artifacts.ts';
+import { engineChoiceNames } from '../catalog/engines.ts';
 import { type RequestName, type RequestParams, TAILED_FILES } from '../protocol/rpc-messages.ts';
 import { DaemonError } from './daemon-error.ts';
 
@@ -17,7 +20,7 @@ const folders = z.array(absolute).max(MAX_LIST);
 const priority = z.number().min(-1000).max(1000);
 const start = { id, priority: priority.optional() };
 const overrides = z.array(text).max(MAX_LIST).optional();
-const engine = z.enum(['auto', 'tensorflow', 'portable']);
+const engine = z.enum(engineChoiceNames);
 const recipe = z.strictObject({
   text: z.string().max(MAX_RECIPE_CHARACTERS),
   fileName: z.string().max(MAX_TEXT),
@@ -71,7 +74,7 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
   exportRun: z.strictObject({
     ...start,
     adapter: absolute,
-    format: z.enum(['adapter', 'merged', 'peft']),
+    format: z.enum(exportFormats),
     outputDir: absolute,
     overwrite: z.boolean(),
   }),

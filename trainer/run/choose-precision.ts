@@ -1,4 +1,5 @@
 /** What a run computes in: as the recipe says, or what a measurement of the device recommends. */
+import { engineCatalog } from '../catalog/engines.ts';
 import type { Engine } from '../engine/engine.ts';
 import { measureMatmul } from '../engine/measure-matmul.ts';
 import type { Model } from '../model/model-spec.ts';
@@ -24,16 +25,16 @@ export async function choosePrecision({ recipe, job, model, checkpoint }: Choose
   const wanted = recipe.dtype === 'auto' ? checkpoint?.state.dtype : recipe.dtype;
   const dtype = wanted ?? (await fasterType(engine, job));
   const { name, narrowConvolutions } = engine.description;
-  if (name === 'portable' && (dtype === 'bfloat16' || recipe.quantise !== 'none'))
+  if (!engineCatalog[name].holdsFewerBits && (dtype === 'bfloat16' || recipe.quantise !== 'none'))
     job.log('warning', 'the portable engine holds bfloat16 and 8-bit numbers in 32 bits: the results are the same, but nothing is saved');
   const convolves = model.modules.some(({ kind }) => kind === 'conv');
-  if (name === 'tensorflow' && dtype === 'bfloat16' && convolves && !narrowConvolutions)
+  if (engineCatalog[name].holdsFewerBits && dtype === 'bfloat16' && convolves && !narrowConvolutions)
     job.log('info', 'dtype: bfloat16; convolutions are computed in float32, since this processor has no AVX512-BF16 instructions');
   return { ...precisionOf(recipe), dtype };
 }
 
 async function fasterType(engine: Engine, job: Job): Promise<ComputeType> {
-  if (engine.description.name === 'portable') {
+  if (!engineCatalog[engine.description.name].holdsFewerBits) {
     job.log('info', 'dtype: float32; the portable engine has no bfloat16');
     return 'float32';
   }

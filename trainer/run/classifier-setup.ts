@@ -1,4 +1,5 @@
 /** The tasks that give texts or images a label, or texts a number: samples, a head for their labels, batches, evaluation. */
+import { objectiveCatalog } from '../catalog/objectives.ts';
 import { loadModel } from '../model/load-model.ts';
 import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
 import { checkWeights } from '../model/weight-stream.ts';
@@ -84,10 +85,10 @@ async function readParts<Sample extends Labelled>(
   const place = new Map(labels.map((name, i) => [name, i]));
   const placed = (examples: readonly Sample[] = []) =>
     labels.length === 0 ? examples : examples.map(example => ({ ...example, target: place.get(example.label) ?? -1 }));
-  if (needsTraining && recipe.task !== 'sequence_regression' && labels.length < 2)
+  if (needsTraining && objectiveCatalog[recipe.task].target === 'label' && labels.length < 2)
     throw new DataError({
       problem: `every sample has the label "${labels[0] ?? ''}"`,
-      advice: `Give samples of at least two labels${recipe.task === 'image_classification' ? '' : ', or set task: sequence_regression where labels are numbers'}`,
+      advice: `Give samples of at least two labels${objectiveCatalog[recipe.task].reads === 'images' ? '' : ', or set task: sequence_regression where labels are numbers'}`,
     });
   if (held || validation === 0) return { train: placed(found?.examples), held: placed(held?.examples), labels };
   const all = placed(found?.examples);
@@ -98,7 +99,7 @@ async function readParts<Sample extends Labelled>(
 }
 
 function checkNamed({ data, val_size: validation, task }: Recipe, part: 'train' | 'held'): void {
-  const what = task === 'image_classification' ? 'a folder of images' : 'a json, jsonl, csv, tsv or parquet file';
+  const what = objectiveCatalog[task].reads === 'images' ? 'a folder of images' : 'a json, jsonl, csv, tsv or parquet file';
   if ((part === 'train' || data.eval.length === 0) && data.train.length === 0)
     throw new RunError('no-data', 'the recipe names no training data', `Set data.train to ${what}`);
   if (part === 'held' && data.eval.length === 0 && validation === 0)
@@ -118,7 +119,7 @@ function modelFor(
   labels: readonly string[],
   imageSize: readonly [number, number] | undefined,
 ): ClassifierModel {
-  const regression = recipe.task === 'sequence_regression';
+  const regression = objectiveCatalog[recipe.task].target === 'number';
   const model = loadModel(base.folder.config, {
     // One number has one output, whatever the labels that the config names or has by default.
     ...(regression ? { labels: ['LABEL_0'] } : labels.length > 0 ? { labels } : {}),

@@ -3,6 +3,7 @@
 import path from 'node:path';
 import type { AdapterDescription } from '../adapter/adapter.ts';
 import { describeAdapter } from '../adapter/write-adapter.ts';
+import { engineCatalog } from '../catalog/engines.ts';
 import { methodCatalog } from '../catalog/methods.ts';
 import { wholeRows } from '../dependency/coupling.ts';
 import type { EngineDescription, Session } from '../engine/engine.ts';
@@ -226,7 +227,7 @@ function sayOffload(
   if (wanted === 'none') return;
   const bytes = offloadedBytes(attachment, optimizer);
   const size = byteSize(bytes);
-  if (engine.name === 'portable')
+  if (!engineCatalog[engine.name].offloads)
     job.log('warning', `optimizer_offload: ${wanted} does nothing on the portable engine, which holds all its tensors in one memory`);
   else if (!optimizer.offload)
     job.log(

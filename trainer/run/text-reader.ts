@@ -1,5 +1,7 @@
 /** Reads texts, alone or in pairs, for a classifier. */
+
 import path from 'node:path';
+import { objectiveCatalog } from '../catalog/objectives.ts';
 import type { ClassifierModel } from '../model/model-spec.ts';
 import { planBatches } from '../train/data/batch-plan.ts';
 import { describeData } from '../train/data/data-report.ts';
@@ -20,7 +22,7 @@ export async function textReader(
   const { max_length: maxLength } = recipe;
   checkMaxLength(maxLength, maxPositions);
   const { tokenizer } = await withTokenizer(base);
-  const regression = recipe.task === 'sequence_regression';
+  const regression = objectiveCatalog[recipe.task].target === 'number';
   return {
     async read({ files, labels, maxSamples }) {
       job.phase('data', `reading ${files.join(', ')}`);

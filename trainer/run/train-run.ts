@@ -1,6 +1,8 @@
 /** The jobs 'train' and 'resume': a run folder from its first file to its summary. */
+
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
+import { objectiveCatalog } from '../catalog/objectives.ts';
 import { byteSize } from '../graph/types.ts';
 import { writeJson } from '../hub/durable-file.ts';
 import type { JobContext, JobRequest } from '../protocol/job-messages.ts';
@@ -205,7 +207,7 @@ async function finish({ runDir, job, keeper, recipe }: RunParams, { prepared, ou
     trainableShare: coverage.share,
     secondsPerStep: median(outcome.stepSeconds),
     tokensPerSecond: outcome.tokensPerSecond,
-    throughputUnit: recipe.task === 'image_classification' ? 'images' : 'tokens',
+    throughputUnit: objectiveCatalog[recipe.task].unit,
     memory: base.engine.description.device === 'cpu' ? memory.split() : null,
     engine: base.engine.description.summary,
     recompute: recompute.policy,

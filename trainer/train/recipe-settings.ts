@@ -1,9 +1,11 @@
 /** From a recipe to the settings of method and optimizer: what the trainer and the estimate have to agree on. */
+
+import { type EngineName, engineCatalog } from '../catalog/engines.ts';
 import { methodCatalog } from '../catalog/methods.ts';
 import { halfBudget } from '../dependency/coupling.ts';
 import type { MethodSettings } from '../method/method.ts';
 import type { Precision } from '../model/weight-storage.ts';
-import type { EngineName, Recipe } from '../protocol/recipe-schema.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { Budget } from '../selection.ts';
 import { EIGHT_BIT_FROM } from './eight-bit.ts';
 import { OFFLOAD_FROM, type Offload } from './offload.ts';
@@ -54,7 +56,7 @@ export interface ComputesOn {
 
 /** The portable engine holds all its tensors in one place. Without a GPU the host's memory is where they are. */
 function offloadOf({ optimizer_offload: to }: Recipe, { engine, device }: ComputesOn): Offload | undefined {
-  if (to === 'none' || engine === 'portable' || (to === 'host' && device === 'cpu')) return undefined;
+  if (to === 'none' || !engineCatalog[engine].offloads || (to === 'host' && device === 'cpu')) return undefined;
   return { to, fromGpu: device === 'gpu', from: OFFLOAD_FROM };
 }
 

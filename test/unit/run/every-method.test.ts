@@ -2,11 +2,11 @@
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import type { ExportFormat } from '../../../trainer/catalog/artifacts.ts';
 import { type MethodName, methodCatalog, methodNames } from '../../../trainer/catalog/methods.ts';
 import type { ExportResult } from '../../../trainer/export/export-model.ts';
 import { openSafetensors, SINGLE_FILE } from '../../../trainer/hub/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../../../trainer/hub/safetensors-writer.ts';
-import type { ExportFormat } from '../../../trainer/protocol/job-messages.ts';
 import type { TrainResult } from '../../../trainer/run/train-run.ts';
 import { openOthers } from '../../support/engines.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';

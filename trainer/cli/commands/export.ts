@@ -1,7 +1,7 @@
 /** `rowtune export`: what a run trained, as a small adapter, a whole model, or an adapter for PEFT. */
 import path from 'node:path';
 import { Option } from 'commander';
-import type { ExportFormat } from '../../protocol/job-messages.ts';
+import { artifactCatalog, type ExportFormat, exportFormats } from '../../catalog/artifacts.ts';
 import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { runWorker } from '../run-worker.ts';
@@ -18,8 +18,8 @@ export const addExport: AddCommand = (program, surroundings) => {
     .description('write what a run trained; the result is loaded again and compared by its logits')
     .argument('<run>', 'a run folder, or one of its checkpoints')
     .addOption(
-      new Option('--format <name>', 'adapter: rows and indices; merged: a whole Hugging Face folder; peft: an adapter that PEFT loads')
-        .choices(['adapter', 'merged', 'peft'])
+      new Option('--format <name>', exportFormats.map(name => `${name}: ${artifactCatalog[name].summary}`).join('. '))
+        .choices(exportFormats)
         .makeOptionMandatory(),
     )
     .requiredOption('--output <dir>', 'the folder to write')

@@ -1,8 +1,10 @@
 /** `rowtune reproduce`: the paper's tables, row by row: what each needs, what is there, run after run, the paper's numbers beside ours. */
+
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { Option } from 'commander';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { readModelHeaders } from '../../hub/open-model.ts';
 import { type EstimateParams, estimateRecipe } from '../../memory/predict.ts';
 import { byteSize, table } from '../../protocol/format.ts';
@@ -160,7 +162,7 @@ const smokeRecipe = (recipe: Recipe, { model }: PaperRow): Recipe => ({
   max_steps: 2,
   per_device_train_batch_size: 4,
   per_device_eval_batch_size: 4,
-  max_length: recipe.task === 'causal_lm' ? 512 : 48,
+  max_length: objectiveCatalog[recipe.task].model === 'causal' ? 512 : 48,
   r: recipe.r === undefined ? undefined : recipe.r / 8,
   benchmark_max_samples: 2,
   threads: 1,

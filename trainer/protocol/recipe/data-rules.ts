@@ -1,6 +1,8 @@
 /** Rules about the samples: what the task, the format and the measure of importance ask of them. */
+
 import { measureCatalog, measureWithoutData, measureWithoutLabels, needsData } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import type { Rule } from './rule.ts';
 
@@ -42,7 +44,8 @@ export const dataRules: readonly Rule[] = [
     reads: ['method', 'importance.measure', 'importance.scores', 'data.format', 'task'],
     check: recipe => {
       const { importance, data, task } = recipe;
-      const hasLabels = task === 'causal_lm' ? labelled.has(data.format) : task !== 'sequence_regression';
+      const { model, target } = objectiveCatalog[task];
+      const hasLabels = model === 'causal' ? labelled.has(data.format) : target === 'label';
       return measuresData(recipe) && measureCatalog[importance.measure].byClass && !hasLabels
         ? {
             at: 'importance.measure',
@@ -58,10 +61,10 @@ export const dataRules: readonly Rule[] = [
     doc: 'Packing joins texts and is for language models; a sample with a label stays alone.',
     reads: ['packing', 'data.format', 'task'],
     check: ({ packing, data, task }) =>
-      packing && (data.format === 'text_label' || task !== 'causal_lm')
+      packing && (data.format === 'text_label' || objectiveCatalog[task].model !== 'causal')
         ? {
             at: 'packing',
-            message: `samples of ${task === 'causal_lm' ? "format 'text_label'" : `task '${task}'`} can't be packed`,
+            message: `samples of ${objectiveCatalog[task].model === 'causal' ? "format 'text_label'" : `task '${task}'`} can't be packed`,
             suggestion: { kind: 'replace-value', to: 'false' },
           }
         : undefined,
@@ -86,14 +89,15 @@ export const dataRules: readonly Rule[] = [
     doc: 'A classification task reads samples with a label.',
     reads: ['task', 'data.format'],
     check: ({ task, data }) => {
-      if (task === 'sequence_classification' && !labelled.has(data.format)) {
+      const { reads, target } = objectiveCatalog[task];
+      if (reads === 'texts' && target === 'label' && !labelled.has(data.format)) {
         return {
           at: 'data.format',
           message: `task '${task}' needs samples with a label`,
           suggestion: { kind: 'replace-value', to: 'text_label' },
         };
       }
-      return task === 'image_classification' && data.format !== 'auto'
+      return reads === 'images' && data.format !== 'auto'
         ? {
             at: 'data.format',
             message: `task '${task}' reads images, not '${data.format}'`,

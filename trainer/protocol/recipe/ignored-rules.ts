@@ -1,6 +1,9 @@
 /** Settings that do nothing beside others: a warning where one is written with a value that differs from its default. */
+
+import { namesWhere, orList } from '../../catalog/entries.ts';
 import { measuresThat, needsData, needsWeightGradients } from '../../catalog/measures.ts';
 import { type MethodEntry, methodCatalog, methodsThat } from '../../catalog/methods.ts';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import { settings } from '../recipe-schema.ts';
 import type { Rule, SettingPath } from './rule.ts';
@@ -52,9 +55,9 @@ const conditions: readonly Condition[] = [
   },
   {
     settings: ['batch_norm'],
-    when: 'with task: image_classification',
+    when: `with task: ${orList(namesWhere(objectiveCatalog, ({ reads }) => reads === 'images'))}`,
     reads: ['task'],
-    isUsed: ({ task }) => task === 'image_classification',
+    isUsed: ({ task }) => objectiveCatalog[task].reads === 'images',
   },
   { settings: ['momentum'], when: 'with optim: sgd', reads: ['optim'], isUsed: ({ optim }) => optim === 'sgd' },
   {

@@ -1,4 +1,5 @@
 /** Rules about what is trained. */
+import { engineCatalog } from '../../catalog/engines.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { modelParts } from './model-settings.ts';
 import type { Rule } from './rule.ts';
@@ -44,7 +45,7 @@ export const methodRules: readonly Rule[] = [
     reads: ['engine', 'dtype', 'quantise'],
     check: ({ engine, dtype, quantise }) => {
       const message = 'the portable engine holds numbers of fewer bits in 32: nothing is saved';
-      if (engine !== 'portable') return undefined;
+      if (engine === 'auto' || engineCatalog[engine].holdsFewerBits) return undefined;
       if (dtype === 'bfloat16') return { at: 'dtype', message, suggestion: { kind: 'replace-value', to: 'float32' } };
       return quantise === 'none' ? undefined : { at: 'quantise', message, suggestion: { kind: 'replace-value', to: 'none' } };
     },

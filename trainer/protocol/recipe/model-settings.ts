@@ -1,7 +1,10 @@
 /** Settings of the model and of the method that tunes it. */
+
+import { engineChoices } from '../../catalog/engines.ts';
 import { choicesOf } from '../../catalog/entries.ts';
 import { measureCatalog } from '../../catalog/measures.ts';
 import { type MethodName, methodCatalog, methodsThat } from '../../catalog/methods.ts';
+import { type ObjectiveName, objectiveCatalog } from '../../catalog/objectives.ts';
 import { defaulted, derived, type Given, optional, required } from './setting.ts';
 import { choice, filePath, flag, integer, listOf, number, text } from './value-type.ts';
 
@@ -36,25 +39,8 @@ export const modelSettings = {
   revision: defaulted(text({ noun: 'branch, tag or commit' }), 'main', {
     doc: 'The branch, tag or commit of a model that comes from the hub.',
   }),
-  task: defaulted(
-    choice({
-      causal_lm: 'Predict the next token; the language models.',
-      sequence_classification: 'Predict one label for a text, or for a pair of texts.',
-      sequence_regression: 'Predict a number for a text, or for a pair of texts.',
-      image_classification: 'Predict one label for an image.',
-    }),
-    'causal_lm',
-    { doc: 'What the model is tuned to do.' },
-  ),
-  engine: defaulted(
-    choice({
-      auto: 'TensorFlow where it is installed, else the portable engine with a warning.',
-      tensorflow: 'TensorFlow, on the CPU or a CUDA GPU; an error where it is missing.',
-      portable: 'WebAssembly, with nothing to install; WebGPU after: rowtune engine install --variant webgpu.',
-    }),
-    'auto',
-    { doc: 'What computes: an engine that is asked for by name and missing is an error.' },
-  ),
+  task: defaulted(choice(choicesOf(objectiveCatalog)), 'causal_lm', { doc: 'What the model is tuned to do.' }),
+  engine: defaulted(choice(engineChoices), 'auto', { doc: 'What computes: an engine that is asked for by name and missing is an error.' }),
   dtype: defaulted(
     choice({
       float32: '32-bit floating point.',
@@ -160,7 +146,7 @@ export const methodSettings = {
   modules_to_save: derived(
     listOf(text({ noun: 'module name or /regular expression/', maxLength: 200, refuse: refuseModule }), "'head' or a list of module names"),
     '[] for causal_lm, [head] for classification',
-    given => (given.task === 'causal_lm' ? [] : ['head']),
+    given => (objectiveCatalog[given.task as ObjectiveName]?.model === 'classifier' ? ['head'] : []),
     {
       doc: "Modules trained whole beside what the method trains: 'head' is the output head, other names match as in target_modules.",
       memory: 'A whole module keeps its gradient and optimizer state.',

@@ -1,0 +1,55 @@
+/** The engines that execute a compiled program. Code asks for a capability of an entry, not for a name. */
+
+export interface EngineEntry {
+  readonly label: string;
+  /** One sentence for completion, hover and help. */
+  readonly summary: string;
+  /** Holds numbers of 16, 8 and 4 bits in as many bits; otherwise in 32, with the same results and no memory saved. */
+  readonly holdsFewerBits: boolean;
+  /** Can keep the optimizer's state in the host's memory or on disk. */
+  readonly offloads: boolean;
+  /** Can run the operations between two products in one pass. */
+  readonly fuses: boolean;
+  /** Runs anywhere, with nothing to install. */
+  readonly isBuiltIn: boolean;
+}
+
+/** In order of preference: `auto` takes the first that is installed. */
+const entries = {
+  tensorflow: {
+    label: 'TensorFlow',
+    summary: 'TensorFlow, on the CPU or a CUDA GPU; an error where it is missing.',
+    holdsFewerBits: true,
+    offloads: true,
+    fuses: true,
+    isBuiltIn: false,
+  },
+  portable: {
+    label: 'Portable engine',
+    summary: 'WebAssembly, with nothing to install. WebGPU after: rowtune engine install --variant webgpu.',
+    holdsFewerBits: false,
+    offloads: false,
+    fuses: false,
+    isBuiltIn: true,
+  },
+} as const satisfies Readonly<Record<string, EngineEntry>>;
+
+export type EngineName = keyof typeof entries;
+
+export const engineCatalog: Readonly<Record<EngineName, EngineEntry>> = entries;
+
+export const engineNames = Object.keys(entries) as readonly EngineName[];
+
+/** The engine that `auto` prefers; estimates assume it where no machine is known. */
+export const preferredEngine: EngineName = 'tensorflow';
+
+/** The choices of the recipe's `engine` and of `--engine`. */
+export const engineChoices = {
+  auto: 'TensorFlow where it is installed, else the portable engine with a warning.',
+  tensorflow: entries.tensorflow.summary,
+  portable: entries.portable.summary,
+} as const satisfies Readonly<Record<'auto' | EngineName, string>>;
+
+export type EngineChoiceName = keyof typeof engineChoices;
+
+export const engineChoiceNames = Object.keys(engineChoices) as readonly EngineChoiceName[];

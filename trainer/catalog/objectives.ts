@@ -1,0 +1,69 @@
+/** The objectives: what a model is tuned for (the recipe calls it `task`). Code asks for a capability of an entry, not for a name. */
+
+export interface ObjectiveEntry {
+  readonly label: string;
+  /** One sentence for completion, hover and help. */
+  readonly summary: string;
+  /** The kind of model: a language model, or one with a head of labels. */
+  readonly model: 'causal' | 'classifier';
+  readonly reads: 'texts' | 'images';
+  /** What a sample is trained towards: next tokens, one label of several, or a number. */
+  readonly target: 'tokens' | 'label' | 'number';
+  /** What throughput counts. */
+  readonly unit: 'tokens' | 'images';
+  /** Architectures of config.json whose models are made for it. */
+  readonly architectures: string;
+}
+
+const entries = {
+  causal_lm: {
+    label: 'Language model',
+    summary: 'Predict the next token; the language models.',
+    model: 'causal',
+    reads: 'texts',
+    target: 'tokens',
+    unit: 'tokens',
+    architectures: 'ForCausalLM',
+  },
+  sequence_classification: {
+    label: 'Text classification',
+    summary: 'Predict one label for a text, or for a pair of texts.',
+    model: 'classifier',
+    reads: 'texts',
+    target: 'label',
+    unit: 'tokens',
+    architectures: 'ForSequenceClassification',
+  },
+  sequence_regression: {
+    label: 'Text regression',
+    summary: 'Predict a number for a text, or for a pair of texts.',
+    model: 'classifier',
+    reads: 'texts',
+    target: 'number',
+    unit: 'tokens',
+    architectures: 'ForSequenceClassification',
+  },
+  image_classification: {
+    label: 'Image classification',
+    summary: 'Predict one label for an image.',
+    model: 'classifier',
+    reads: 'images',
+    target: 'label',
+    unit: 'images',
+    architectures: 'ForImageClassification',
+  },
+} as const satisfies Readonly<Record<string, ObjectiveEntry>>;
+
+export type ObjectiveName = keyof typeof entries;
+
+export const objectiveCatalog: Readonly<Record<ObjectiveName, ObjectiveEntry>> = entries;
+
+export const objectiveNames = Object.keys(entries) as readonly ObjectiveName[];
+
+/** The objectives of a kind of model that reads this. */
+export const objectivesOf = (model: ObjectiveEntry['model'], reads: ObjectiveEntry['reads']): readonly ObjectiveName[] =>
+  objectiveNames.filter(name => objectiveCatalog[name].model === model && objectiveCatalog[name].reads === reads);
+
+/** The objective that the first architecture of a config.json is made for. */
+export const objectiveOfArchitecture = (architecture: string): ObjectiveName | undefined =>
+  objectiveNames.find(name => architecture.endsWith(objectiveCatalog[name].architectures));
