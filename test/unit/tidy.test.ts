@@ -68,7 +68,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/random.ts': [],
   'trainer/settings.ts': [],
   'trainer/graph': [],
-  'trainer/hub': ['trainer/process-lock.ts', 'trainer/regular-file.ts'],
+  'trainer/hub': ['trainer/process-identity.ts', 'trainer/process-lock.ts', 'trainer/regular-file.ts'],
   'trainer/engine': ['trainer/regular-file.ts', 'trainer/graph', 'trainer/process-lock.ts'],
   'trainer/model': ['trainer/graph', 'trainer/random.ts'],
   'trainer/selection.ts': ['trainer/model'],
