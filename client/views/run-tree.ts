@@ -124,7 +124,7 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
     group,
     label,
     title,
-    description: join(other, isActive ? activeText(job) : restText(run, job, nowMs)),
+    description: join(other, isActive ? activeText(job, run) : restText(run, job, nowMs)),
     tooltip: tooltipLines(label, run, job, runDir),
     icon: ICONS[group],
     flags: [
@@ -171,12 +171,15 @@ function endedGroup(run: RunInfo | undefined, job: JobRecord | undefined): RunGr
   }
 }
 
-const activeText = (job: JobRecord): string => join(shortProgressText(job), metricText(job.metrics?.values));
+/** A job that resumes has said nothing yet of what the run knows. */
+const activeText = (job: JobRecord, run: RunInfo | undefined): string =>
+  join(shortProgressText(job), metricText({ ...run?.metrics, ...job.metrics?.values }));
 
 function restText(run: RunInfo | undefined, job: JobRecord | undefined, nowMs: number): string {
   if (run === undefined) return job?.failure?.message ?? '';
   const steps = run.totalSteps > 0 && run.state !== 'finished' ? `step ${grouped(run.step)} of ${grouped(run.totalSteps)}` : undefined;
-  const metric = metricText(job?.metrics?.values) ?? (run.loss === undefined ? undefined : `loss ${compact(run.loss)}`);
+  // The folder says what the run hands over, which may be its best checkpoint; the job what it said last. Older runs kept the loss alone.
+  const metric = metricText(run.metrics ?? job?.metrics?.values) ?? metricText(run.loss === undefined ? {} : { loss: run.loss });
   return join(steps, metric, ageText((nowMs - Date.parse(run.updatedAt)) / 1000));
 }
 

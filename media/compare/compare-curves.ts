@@ -111,7 +111,7 @@ export function createCompareCurves(kept: Partial<CompareCurvesSettings>, keep: 
       label: model.name,
       look: curveLook(look),
       kind: isMeasurement(name) ? 'dots' : 'line',
-      points: isSmoothed ? { x: points.x, y: smooth(points.y, weight) } : points,
+      ...(isSmoothed ? { points: { x: points.x, y: smooth(points.y, weight) }, measured: points } : { points }),
     };
   }
 

@@ -13,7 +13,7 @@ export interface ResultColumn {
   readonly values: readonly (number | undefined)[];
 }
 
-/** The smoothed end of a curve says more than its last point: the mean of this many lines. */
+/** The last line of metrics is a matter of luck: beside it stands the mean of this many. */
 const FINAL_LINES = 10;
 
 export function resultColumns(runs: readonly RunModel[]): ResultColumn[] {
@@ -36,7 +36,8 @@ export function resultColumns(runs: readonly RunModel[]): ResultColumn[] {
   );
   const columns: ResultColumn[] = [
     column('step', 'Steps', grouped, undefined, run => run.overview?.step),
-    column('loss', 'Final loss', compact, 'low', finalLoss),
+    column('loss', 'Loss', compact, 'low', run => run.history.last('loss')),
+    column('mean_loss', `Loss, mean of the last ${FINAL_LINES} lines`, compact, 'low', finalLoss),
     column('eval_loss', 'Held-out loss', compact, 'low', run => evaluated(run, 'eval_loss')),
     ...measured,
     column('train_seconds', 'Training time', duration, 'low', run => positive(run.history.last('train_seconds'))),

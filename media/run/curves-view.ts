@@ -77,8 +77,8 @@ export function createCurves(kept: Partial<CurvesSettings>, keep: (settings: Cur
     const points = model?.history.points(name) ?? { x: new Float64Array(), y: new Float64Array() };
     const weight = smoothingWeight(tools.settings.smoothing);
     if (weight === 0) return [{ label, look, kind: 'line', points }];
-    const front: Curve = { label, look, kind: 'line', points: { x: points.x, y: smooth(points.y, weight) } };
-    return [{ label: `${label} as it is`, look, kind: 'faint', points }, front];
+    const front: Curve = { label, look, kind: 'line', points: { x: points.x, y: smooth(points.y, weight) }, measured: points };
+    return [{ label: `${label}, measured`, look, kind: 'faint', points }, front];
   }
 
   function plain(name: string, label: string, look = BLUE, kind: Curve['kind'] = 'line'): Curve[] {

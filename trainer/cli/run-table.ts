@@ -98,6 +98,7 @@ export function runTable(result: TrainResult, place: (folder: string) => string)
         : [];
   const classes = classTable({ ...(before ? { before } : {}), ...(after ? { after } : {}) });
   const cost = [
+    ...(result.loss === null ? [] : [['training loss', compact(result.loss)]]),
     ['steps', state === 'finished' ? grouped(steps) : `${grouped(steps)} of ${grouped(totalSteps)} (stopped)`],
     ['trainable parameters', `${grouped(result.trainable)} (${percent(result.trainableShare, 2)})`],
     ['seconds a step', secondsPerStep === null ? 'no step was made' : compact(secondsPerStep)],

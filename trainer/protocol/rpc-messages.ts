@@ -101,7 +101,10 @@ export interface RunInfo {
   readonly step: number;
   readonly totalSteps: number;
   readonly epoch?: number;
+  /** Of the training, as the newest line of metrics has it. */
   readonly loss?: number;
+  /** The newest values by their names in metrics.jsonl: loss, eval_loss, eval_accuracy …; absent in runs of older versions. */
+  readonly metrics?: Readonly<Record<string, number>>;
   readonly startedAt: string;
   readonly updatedAt: string;
   readonly ageSeconds: number;

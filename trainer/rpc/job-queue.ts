@@ -261,7 +261,8 @@ export class JobQueue {
         if (event.type === 'phase') this.change(job, { phase: event.name });
         else if (event.type === 'progress') job.record = { ...job.record, progress: event };
         else if (event.type === 'metrics') {
-          job.record = { ...job.record, metrics: { step: event.step, values: event.values } };
+          // The newest of each name: a line of the training says nothing of held-out data.
+          job.record = { ...job.record, metrics: { step: event.step, values: { ...job.record.metrics?.values, ...event.values } } };
           this.startNext();
         }
         this.params.onEvent(id, event);

@@ -43,10 +43,23 @@ export async function readMetrics(runDir: string): Promise<MetricsLine[]> {
 
 /**
  * Takes away what a run wrote after the checkpoint that it continues from. Nothing that a run computes depends on this file.
- * @returns whether the lines up to the checkpoint are there
+ * @returns the lines up to the checkpoint, and whether they are there
  */
-export async function rewindMetrics(runDir: string, step: number): Promise<boolean> {
+export async function rewindMetrics(
+  runDir: string,
+  step: number,
+): Promise<{ readonly isWhole: boolean; readonly kept: readonly MetricsLine[] }> {
   const kept = (await readMetrics(runDir)).filter(line => (line.step ?? 0) <= step);
-  await writeTextFile(path.join(runDir, RUN_FILES.metrics), kept.map(line => `${JSON.stringify(line)}\n`).join(''));
-  return step <= 0 || kept.length > 0;
+  await writeMetrics(runDir, kept);
+  return { isWhole: step <= 0 || kept.length > 0, kept };
 }
+
+/** Takes away the evaluation of a step that is evaluated again: a run that was cut off behind it must not have it twice. */
+export async function forgetEvaluation(runDir: string, step: number): Promise<void> {
+  const lines = await readMetrics(runDir);
+  const kept = lines.filter(line => line.step !== step || line.eval_loss === undefined);
+  if (kept.length < lines.length) await writeMetrics(runDir, kept);
+}
+
+const writeMetrics = (runDir: string, lines: readonly MetricsLine[]): Promise<void> =>
+  writeTextFile(path.join(runDir, RUN_FILES.metrics), lines.map(line => `${JSON.stringify(line)}\n`).join(''));

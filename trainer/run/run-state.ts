@@ -16,7 +16,10 @@ const stateSchema = z.object({
   step: z.number(),
   totalSteps: z.number(),
   epoch: z.number().optional(),
+  /** Of the newest line of metrics that has one. */
   loss: z.number().optional(),
+  /** The newest values by their names in metrics.jsonl: loss, eval_loss, eval_accuracy …; absent in runs of older versions. */
+  metrics: z.record(z.string(), z.number()).optional(),
   pid: z.number(),
   startTime: z.string().optional(),
   bootId: z.string().optional(),
@@ -54,7 +57,10 @@ export class StateKeeper {
   private current: RunState;
   private writtenMs = Number.NEGATIVE_INFINITY;
 
-  constructor(runDir: string, start: Pick<RunState, 'name' | 'startedAt'> & Partial<Pick<RunState, 'step' | 'totalSteps'>>) {
+  constructor(
+    runDir: string,
+    start: Pick<RunState, 'name' | 'startedAt'> & Partial<Pick<RunState, 'step' | 'totalSteps' | 'epoch' | 'loss' | 'metrics'>>,
+  ) {
     this.file = path.join(runDir, STATE_FILE);
     const identity: ProcessIdentity = ownIdentity();
     this.current = { state: 'preparing', step: 0, totalSteps: 0, updatedAt: start.startedAt, ...identity, ...start };

@@ -1,19 +1,17 @@
 /** The loop: update after update, with metrics, evaluation, checkpoints, the watch over the loss, and the wish to stop in between. */
-import path from 'node:path';
-import { writeJson } from '../hub/durable-file.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { dataStart, stepsPerEpoch } from '../train/data/batches.ts';
 import { DataError } from '../train/data/data-error.ts';
 import { learningRateAt, type ScheduleSettings, warmupStepsOf } from '../train/schedule.ts';
 import { saveCheckpoint, type TrainerState } from './checkpoint.ts';
 import { pruneCheckpoints } from './checkpoint-folders.ts';
-import { bestModelValue, type Evaluation, evaluate, evaluationMetrics } from './evaluate.ts';
+import { bestModelValue, type Evaluation, evaluate } from './evaluate.ts';
 import type { Job } from './job.ts';
 import type { MemoryMeter } from './memory-meter.ts';
-import { appendMetrics, syncMetrics } from './metrics-file.ts';
+import { syncMetrics } from './metrics-file.ts';
 import type { Prepared } from './prepare.ts';
 import { RunError } from './run-error.ts';
-import { RUN_FILES } from './run-files.ts';
+import type { MetricsPlace, RunMetrics } from './run-metrics.ts';
 import type { StateKeeper } from './run-state.ts';
 import { type StepResult, trainStep } from './train-step.ts';
 
@@ -23,6 +21,7 @@ export interface TrainLoopParams {
   readonly job: Job;
   readonly keeper: StateKeeper;
   readonly memory: MemoryMeter;
+  readonly metrics: RunMetrics;
   /** Where the run goes on; left out, it begins. */
   readonly start?: TrainerState;
   /** Of the untouched model. */
@@ -31,6 +30,7 @@ export interface TrainLoopParams {
 
 export interface LoopOutcome {
   readonly step: number;
+  readonly epoch: number;
   readonly totalSteps: number;
   /** The newest checkpoint; undefined where the run was stopped without saving before the first. */
   readonly checkpoint: string | undefined;
@@ -77,6 +77,7 @@ export function firstState(prepared: Prepared, before: Evaluation | undefined): 
 
 class TrainLoop {
   private readonly params: TrainLoopParams;
+  private readonly metrics: RunMetrics;
   private readonly schedule: ScheduleSettings;
   private readonly stepSeconds: number[] = [];
   private state: TrainerState;
@@ -90,6 +91,7 @@ class TrainLoop {
     const { recipe } = prepared;
     const totalSteps = totalStepsOf(prepared);
     this.params = params;
+    this.metrics = params.metrics;
     const resumed = { recipe: stringifyRecipe(recipe), recompute: prepared.recompute.policy, startedAt: prepared.startedAt };
     this.state = start ? { ...start, ...resumed } : firstState(prepared, before);
     this.schedule = {
@@ -112,8 +114,8 @@ class TrainLoop {
     while (this.state.step < totalSteps) {
       await job.breathe();
       if (job.stop) break;
-      const loss = await this.update();
-      report(this.state.step, `loss ${loss.toPrecision(4)}`);
+      await this.update();
+      report(this.state.step);
       await this.afterUpdate();
     }
     memory.endTraining();
@@ -122,7 +124,7 @@ class TrainLoop {
     if (this.savedStep !== this.state.step && (stop === undefined || stop.save)) await this.save();
     const seconds = this.stepSeconds.reduce((sum, one) => sum + one, 0);
     return {
-      step: this.state.step,
+      ...this.place,
       totalSteps,
       checkpoint: this.checkpoint,
       best: this.state.best,
@@ -133,7 +135,7 @@ class TrainLoop {
     };
   }
 
-  private async update(): Promise<number> {
+  private async update(): Promise<void> {
     const { prepared } = this.params;
     const { state } = this;
     const step = state.step + 1;
@@ -162,7 +164,6 @@ class TrainLoop {
       },
     };
     await this.record(result, rate);
-    return result.loss;
   }
 
   /** What was trained until a sample turned out wrong is good, and a run that goes on with it meets the same batch again. */
@@ -180,16 +181,22 @@ class TrainLoop {
     return epoch + batchIndex / this.params.prepared.source.plan.batchesPerEpoch;
   }
 
-  /** A line of metrics every `logging_steps` and for the last update: means since the line before, and its peak of memory. */
+  private get place(): MetricsPlace {
+    return { step: this.state.step, epoch: this.epoch };
+  }
+
+  /**
+   * A line of metrics every `logging_steps` and for the last update: means since the line before, and its peak of memory. Its loss is the one
+   * that is shown everywhere: in state.json, on the command line, in the views.
+   */
   private async record({ gradNorm }: StepResult, learningRate: number): Promise<void> {
     const { prepared, keeper, memory } = this.params;
     const { step, window } = this.state;
-    const loss = window.loss / window.steps;
-    await keeper.update({ step, epoch: this.epoch, loss });
+    await keeper.update({ step, epoch: this.epoch });
     if (step % prepared.recipe.logging_steps !== 0 && step !== this.schedule.totalSteps) return;
     const { residentBytes, peakBytes } = memory.sample();
-    await this.emit({
-      loss,
+    await this.metrics.emit(this.place, {
+      loss: window.loss / window.steps,
       learning_rate: learningRate,
       grad_norm: gradNorm,
       tokens_per_second: window.tokens / window.seconds,
@@ -198,13 +205,6 @@ class TrainLoop {
       memory_peak_bytes: peakBytes,
     });
     this.state = { ...this.state, window: { loss: 0, steps: 0, tokens: 0, seconds: 0 } };
-  }
-
-  private async emit(values: Readonly<Record<string, number>>): Promise<void> {
-    const { job, runDir } = this.params;
-    const { step } = this.state;
-    await appendMetrics(runDir, { step, epoch: this.epoch, ...values });
-    job.emit({ type: 'metrics', step, values: { epoch: this.epoch, ...values } });
   }
 
   /** @throws RunError where the loss is no number or far above where it began */
@@ -236,7 +236,7 @@ class TrainLoop {
 
   /** @returns whether it is the best so far */
   private async evaluate(): Promise<boolean> {
-    const { prepared, runDir, job, memory } = this.params;
+    const { prepared, job, memory } = this.params;
     const { evaluator, session, recipe } = prepared;
     if (!evaluator) return false;
     memory.endTraining();
@@ -246,9 +246,8 @@ class TrainLoop {
     if (!found) return false;
     if (!Number.isFinite(found.loss)) throw diverged(`the evaluation loss is not a finite number at step ${this.state.step}`);
     this.evaluation = found;
-    await this.emit(evaluationMetrics(found));
     const { best, step, before } = this.state;
-    await writeJson(path.join(runDir, RUN_FILES.evaluation), { step, before: before ?? null, newest: found });
+    await this.metrics.evaluation(this.place, found, before as Evaluation | undefined);
     const value = bestModelValue(found, recipe.metric_for_best_model);
     if (best && best.value >= value) return false;
     this.state = { ...this.state, best: { step, value, evaluation: { ...found } } };

@@ -13,7 +13,7 @@ import { type Evaluation, evaluate } from './evaluate.ts';
 import type { Job } from './job.ts';
 import { type Checkpoint, openLastCheckpoint, withReadableBest } from './load-checkpoint.ts';
 import { MemoryMeter, type MemorySplit } from './memory-meter.ts';
-import { rewindMetrics } from './metrics-file.ts';
+import { forgetEvaluation, rewindMetrics } from './metrics-file.ts';
 import { type Prepared, prepareTraining } from './prepare.ts';
 import { measureInference, rehearse } from './rehearse.ts';
 import { checkUnchanged, readResumeRecipe } from './resume-recipe.ts';
@@ -21,6 +21,7 @@ import { describeFailure, RunError } from './run-error.ts';
 import { RUN_FILES } from './run-files.ts';
 import { beginRunFolder, writeRunRecipe } from './run-folder.ts';
 import { takeRunLock } from './run-lock.ts';
+import { newestOf, RunMetrics } from './run-metrics.ts';
 import { type RunState, readRunState, StateKeeper } from './run-state.ts';
 import { type LoopOutcome, runTrainLoop, totalStepsOf } from './train-loop.ts';
 
@@ -32,6 +33,8 @@ export interface TrainResult {
   readonly checkpoint: string | null;
   readonly steps: number;
   readonly totalSteps: number;
+  /** Of the training: the mean since the line of metrics before the last, as metrics.jsonl has it; null where there is no line yet. */
+  readonly loss: number | null;
   /** Of the held-out data, before the first update and at the end; null without such data, or where the run was stopped. */
   readonly before: Evaluation | null;
   readonly after: Evaluation | null;
@@ -89,7 +92,8 @@ export async function resumeJob({ runDir, overrides, context }: Request<'resume'
     } else sayFromStart(runDir, earlier, job);
     // Until the loop counts them anew: overrides may have changed their number.
     const totalSteps = earlier?.totalSteps ?? 0;
-    const keeper = new StateKeeper(runDir, { name: nameOf(recipe, runDir), startedAt, step, totalSteps });
+    const shown = { totalSteps, epoch: earlier?.epoch, loss: earlier?.loss, metrics: earlier?.metrics };
+    const keeper = new StateKeeper(runDir, { name: nameOf(recipe, runDir), startedAt, step, ...shown });
     const wasFinished = earlier?.state === 'finished';
     return await guarded({ recipe, runDir, context, job, keeper, checkpoint, wasFinished });
   } finally {
@@ -149,7 +153,10 @@ async function run(params: RunParams): Promise<TrainResult> {
     const { attachment, program, memory: known } = prepared;
     const gradientBytes = program.maxGradNorm > 0 && program.accumulationSteps === 1 ? bytesOf(attachment.trainables) : 0;
     const memory = new MemoryMeter({ ...known, gradientBytes });
-    if (!(await rewindMetrics(runDir, checkpoint ? checkpoint.state.step : -1)))
+    const { isWhole, kept } = await rewindMetrics(runDir, checkpoint ? checkpoint.state.step : -1);
+    await keeper.update(newestOf(kept));
+    const metrics = new RunMetrics({ runDir, job, keeper });
+    if (!isWhole)
       job.log('warning', `${RUN_FILES.metrics} has lost its earlier lines: the charts begin here, and the training is the same`);
     let before = checkpoint?.state.before as Evaluation | undefined;
     if (checkpoint) {
@@ -158,8 +165,8 @@ async function run(params: RunParams): Promise<TrainResult> {
     } else before = await rehearse({ prepared, runDir, job, memory });
     job.checkStop();
     await writeRunRecipe(runDir, recipe);
-    const outcome = await runTrainLoop({ prepared, runDir, job, keeper, memory, start: checkpoint?.state, before });
-    return await finish(params, { prepared, outcome, before, memory });
+    const outcome = await runTrainLoop({ prepared, runDir, job, keeper, memory, metrics, start: checkpoint?.state, before });
+    return await finish(params, { prepared, outcome, before, memory, metrics });
   } finally {
     await prepared.session.dispose();
     await prepared.base.folder.weights.close();
@@ -184,16 +191,19 @@ interface Finish {
   readonly outcome: LoopOutcome;
   readonly before: Evaluation | undefined;
   readonly memory: MemoryMeter;
+  readonly metrics: RunMetrics;
 }
 
-async function finish({ runDir, job, keeper, recipe }: RunParams, { prepared, outcome, before, memory }: Finish): Promise<TrainResult> {
+async function finish(params: RunParams, parts: Finish): Promise<TrainResult> {
+  const { runDir, job, keeper, recipe } = params;
+  const { prepared, outcome, before, memory } = parts;
   const { coverage, base, recompute } = prepared;
   const wanted = outcome.finished && recipe.load_best_model_at_end ? outcome.best : undefined;
   const checkpoints = await listCheckpoints(runDir);
   const best = checkpoints.some(({ step }) => step === wanted?.step) ? wanted : undefined;
   if (wanted && !best) job.log('warning', `the best checkpoint, of step ${wanted.step}, is gone: the run ends with its last one`);
   const last = checkpoints.find(({ step }) => step === (best?.step ?? outcome.step));
-  const after = outcome.finished ? await evaluateEnd(prepared, job, outcome, best?.step) : undefined;
+  const after = outcome.finished ? await evaluateEnd(params, parts, best?.step) : undefined;
   const finished = outcome.finished && !job.stop;
   const result: TrainResult = {
     state: finished ? 'finished' : 'stopped',
@@ -201,6 +211,7 @@ async function finish({ runDir, job, keeper, recipe }: RunParams, { prepared, ou
     checkpoint: last?.folder ?? null,
     steps: outcome.step,
     totalSteps: outcome.totalSteps,
+    loss: keeper.state.loss ?? null,
     before: before ?? null,
     after: after ?? null,
     trainable: coverage.trainable,
@@ -218,21 +229,30 @@ async function finish({ runDir, job, keeper, recipe }: RunParams, { prepared, ou
   return result;
 }
 
-/** The numbers of what the run hands over: of the best checkpoint where that is asked for, else of the last update. */
+/**
+ * The numbers of what the run hands over: of the best checkpoint where that is asked for, else of the last update. They are those of the run
+ * wherever it is shown.
+ */
 async function evaluateEnd(
-  prepared: Prepared,
-  job: Job,
-  outcome: LoopOutcome,
+  { runDir, job, checkpoint }: RunParams,
+  { prepared, outcome, before, metrics }: Finish,
   bestStep: number | undefined,
 ): Promise<Evaluation | undefined> {
   const { session, evaluator } = prepared;
-  if (bestStep !== undefined && bestStep !== outcome.step) {
+  const { step, epoch, best, evaluation } = outcome;
+  if (best && bestStep !== undefined && bestStep !== step) {
     job.log('info', `the best checkpoint is that of step ${bestStep}`);
-    return outcome.best?.evaluation as Evaluation | undefined;
+    const handedOver = best.evaluation as unknown as Evaluation;
+    await metrics.handsOver({ step: bestStep, evaluation: handedOver });
+    return handedOver;
   }
-  if (outcome.evaluation || !evaluator) return outcome.evaluation;
+  if (evaluation || !evaluator) return evaluation;
   job.phase('evaluate', 'evaluating the trained model');
-  return evaluate({ session, evaluator, job });
+  const found = await evaluate({ session, evaluator, job });
+  if (!found) return undefined;
+  if (checkpoint?.state.step === step) await forgetEvaluation(runDir, step);
+  await metrics.evaluation({ step, epoch }, found, before);
+  return found;
 }
 
 function median(values: readonly number[]): number | null {

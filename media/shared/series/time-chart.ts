@@ -15,6 +15,8 @@ export interface Curve {
   /** `faint`: behind a smoothed one, in its colour and without a place in the legend. `dots`: few points, each marked. */
   readonly kind: 'line' | 'faint' | 'dots';
   readonly points: Points;
+  /** Of a smoothed curve, the values that the legend shows; it then says that the line is smoothed. */
+  readonly measured?: Points;
 }
 
 /** A band behind the curves, from one value to another. */
@@ -114,7 +116,10 @@ export class TimeChart implements GroupMember {
 
   draw(): void {
     const { curves, logarithmic = false } = this.content;
-    const shape = JSON.stringify([curves.map(({ label, look, kind }) => [label, look, kind]), logarithmic]);
+    const shape = JSON.stringify([
+      curves.map(({ label, look, kind, measured }) => [label, look, kind, measured !== undefined]),
+      logarithmic,
+    ]);
     if (shape !== this.shape || !this.chart) {
       this.shape = shape;
       this.rebuild();
@@ -328,7 +333,11 @@ export class TimeChart implements GroupMember {
       const swatch = element('span', { class: `swatch swatch-${look.color} swatch-dash-${look.dash.length === 0 ? 0 : look.dash[0]}` });
       return element('span', { class: 'chart-item' }, swatch, element('span', { class: 'chart-label' }, label), value);
     });
-    this.legend.replaceChildren(...items);
+    const isSmoothed = this.named.some(({ measured }) => measured !== undefined);
+    const note = isSmoothed
+      ? [element('span', { class: 'hint chart-note' }, this.named.length > 1 ? 'lines smoothed' : 'line smoothed')]
+      : [];
+    this.legend.replaceChildren(...items, ...note);
   }
 
   /** The values under the cursor, or the newest ones. */
@@ -336,8 +345,8 @@ export class TimeChart implements GroupMember {
     const { format, formatX, group } = this.options;
     const x = group.cursor;
     this.empty.hidden = this.longest.x.length > 0;
-    const texts = this.named.map(({ points }, i) => {
-      const value = valueNear(points, x);
+    const texts = this.named.map(({ points, measured }, i) => {
+      const value = valueNear(measured ?? points, x);
       const text = value === undefined ? '–' : format(value);
       const shown = this.values[i];
       if (shown) setText(shown, text);

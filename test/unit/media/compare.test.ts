@@ -103,7 +103,8 @@ describe('results', () => {
   const valuesOf = (id: string) => resultColumns([ended, begun]).find(column => column.id === id)?.values;
 
   test('what the run hands over beats the last line; what is not known is left open', () => {
-    expect(valuesOf('loss')).toEqual([2, undefined]);
+    expect(valuesOf('loss')).toEqual([1, undefined]);
+    expect(valuesOf('mean_loss')).toEqual([2, undefined]);
     expect(valuesOf('eval_loss')).toEqual([0.25, undefined]);
     expect(valuesOf('eval_accuracy')).toEqual([0.9, undefined]);
     expect(valuesOf('eval_f1')).toEqual([0.8, undefined]);

@@ -41,6 +41,7 @@ describe('a run that goes well', () => {
     expect(readdirSync(dirOf('good')).sort()).toEqual([
       'checkpoints',
       'coverage.json',
+      'evaluation.json',
       'log.txt',
       'memory.json',
       'metrics.jsonl',

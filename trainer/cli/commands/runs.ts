@@ -38,7 +38,7 @@ async function runs(context: CommandContext, dir: string): Promise<CommandResult
   terminal.print(
     found.length === 0
       ? `no runs in ${dir}`
-      : table([['run', 'state', 'step', 'loss', 'last heard', 'folder'], ...found.map(run => row(run, cwd))]),
+      : table([['run', 'state', 'step', 'loss', 'held-out loss', 'last heard', 'folder'], ...found.map(run => row(run, cwd))]),
   );
   if (truncated)
     terminal.say('warning', `${dir} is too large to be searched completely. There may be more runs: name a folder further down.`);
@@ -54,12 +54,14 @@ async function runsElsewhere(context: CommandContext, folder: string): Promise<R
   }
 }
 
-function row({ name, state, step, totalSteps, loss, ageSeconds, runDir, reason }: RunInfo, cwd: string): string[] {
+function row({ name, state, step, totalSteps, loss, metrics, ageSeconds, runDir, reason }: RunInfo, cwd: string): string[] {
+  const held = metrics?.eval_loss;
   return [
     name,
     reason === undefined ? state : `${state} (${reason})`,
     `${step}/${totalSteps}`,
     loss === undefined ? '' : compact(loss),
+    held === undefined ? '' : compact(held),
     `${duration(ageSeconds)} ago`,
     shownPath(runDir, cwd),
   ];
