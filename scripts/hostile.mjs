@@ -1,0 +1,68 @@
+/** `npm run hostile`: attacks the trainer with kills, faults, mutated files, frames and recipes, and counts what was lost. See docs/reliability.md. */
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { buildBundles, ensurePackages, root, say } from './steps.mjs';
+
+const PARTS = ['kills', 'files', 'frames', 'recipes', 'faults', 'daemon'];
+
+const HELP = `npm run hostile [-- options]
+  --parts P,…   ${PARTS.join(', ')} (default: all)
+  --seed N      of everything random (default 1)
+  --sample      a bounded part of each, as continuous integration runs it; writes no report
+  --resume      take up a trial of the same seed that was interrupted
+The counts go to bench/results/hostile.md. The status is 0 if nothing was lost, hung, crashed or wrong.`;
+
+function readArguments() {
+  const { values } = parseArgs({
+    options: {
+      parts: { type: 'string', default: PARTS.join(',') },
+      seed: { type: 'string', default: '1' },
+      sample: { type: 'boolean', default: false },
+      resume: { type: 'boolean', default: false },
+      help: { type: 'boolean', default: false, short: 'h' },
+    },
+  });
+  const parts = values.parts.split(',');
+  const wrong = parts.find(name => !PARTS.includes(name));
+  if (wrong !== undefined) throw new Error(`--parts takes ${PARTS.join(', ')}, not '${wrong}'`);
+  const seed = Number(values.seed);
+  if (!Number.isInteger(seed) || seed < 0 || seed >= 2 ** 32) throw new Error(`--seed takes a whole number, not '${values.seed}'`);
+  return { ...values, parts, seed };
+}
+
+async function bundle() {
+  const { build } = await import('esbuild');
+  const outdir = path.join(root, 'dist', 'hostile');
+  const shared = { outdir, bundle: true, platform: 'node', target: 'node20', packages: 'external', logLevel: 'warning' };
+  const entries = names => names.map(name => path.join(root, 'test', 'hostile', `${name}.ts`));
+  // What the support of the tests finds beside itself, it finds beside its source.
+  const define = { 'import.meta.dirname': JSON.stringify(path.join(root, 'test', 'support')) };
+  await build({ ...shared, entryPoints: entries(['main', 'job-process']), format: 'esm', define, outExtension: { '.js': '.mjs' } });
+  await build({ ...shared, entryPoints: entries(['fault-preload']), format: 'cjs', outExtension: { '.js': '.cjs' } });
+  return outdir;
+}
+
+/** @returns {Promise<number>} the exit status: 2 for wrong arguments */
+async function main() {
+  let wanted;
+  try {
+    wanted = readArguments();
+  } catch (error) {
+    say(`${error.message}\n${HELP}`);
+    return 2;
+  }
+  if (wanted.help) {
+    console.log(HELP);
+    return 0;
+  }
+  ensurePackages();
+  buildBundles();
+  const bundles = await bundle();
+  const { runTrial } = await import(path.join(bundles, 'main.mjs'));
+  const isWhole = !wanted.sample && wanted.parts.length === PARTS.length;
+  const report = isWhole ? path.join(root, 'bench', 'results', 'hostile.md') : undefined;
+  const { parts, seed, resume, sample: isSample } = wanted;
+  return (await runTrial({ parts, seed, resume, isSample, report, bundles, root, say })) ? 0 : 1;
+}
+
+process.exitCode = await main();

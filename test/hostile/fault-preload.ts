@@ -1,0 +1,249 @@
+/**
+ * Loaded into a program before all else (node --require): counts its file operations below some folders and makes one of them fail.
+ * The program knows nothing of it. What fails is set by the variable ROWTUNE_TEST_FAULT (a FaultPlan as JSON), or by `globalThis.setFault`.
+ */
+import fs from 'node:fs';
+import { syncBuiltinESMExports } from 'node:module';
+import path from 'node:path';
+import process from 'node:process';
+
+export type FaultKind = 'open' | 'read' | 'write' | 'sync' | 'rename' | 'remove' | 'make' | 'list';
+
+/** error: the system refuses. short: half is done, then the rest refused or left to the caller. kill: the process ends in the middle of it, or right after it. */
+export type FaultMode = 'error' | 'short' | 'kill' | 'kill-after';
+
+export const FAULT_MODES: Readonly<Record<FaultKind, readonly FaultMode[]>> = {
+  open: ['error', 'kill'],
+  read: ['error', 'short'],
+  write: ['error', 'short', 'kill'],
+  sync: ['error', 'kill'],
+  rename: ['error', 'kill', 'kill-after'],
+  remove: ['error', 'kill', 'kill-after'],
+  make: ['error', 'kill'],
+  list: ['error'],
+};
+
+export interface FaultPlan {
+  /** Absolute, with real paths; operations elsewhere are not counted. */
+  readonly folders: readonly string[];
+  /** Which operation fails, counted from 0; left out, none does, and all are listed. */
+  readonly at?: number;
+  readonly mode?: FaultMode;
+  /** Where the operations are listed, one JSON object a line; of a run with a fault that operation alone. */
+  readonly report: string;
+}
+
+export interface FaultOperation {
+  readonly index: number;
+  readonly kind: FaultKind;
+  readonly call: string;
+  readonly path: string;
+}
+
+type AnyFunction = (this: unknown, ...args: never[]) => unknown;
+type Table = Record<string, AnyFunction>;
+
+const NO_PLAN: FaultPlan = { folders: [], report: '' };
+let plan = JSON.parse(process.env.ROWTUNE_TEST_FAULT ?? JSON.stringify(NO_PLAN)) as FaultPlan;
+const original = { appendFileSync: fs.appendFileSync, writeFileSync: fs.writeFileSync };
+const handles = new WeakMap<object, string>();
+const files = new Map<number, string>();
+let count = 0;
+/** A call of the system's may use another one that is watched too: only the outer one counts. */
+let isInside = false;
+
+const isWatched = (file: string): boolean => plan.folders.some(folder => file === folder || file.startsWith(folder + path.sep));
+
+function pathOf(value: unknown): string {
+  if (typeof value === 'string') return path.resolve(value);
+  if (typeof value === 'number') return files.get(value) ?? '';
+  if (value instanceof URL) return value.pathname;
+  if (Buffer.isBuffer(value)) return value.toString();
+  return (typeof value === 'object' && value !== null && handles.get(value)) || '';
+}
+
+const ERRORS: Readonly<Record<FaultKind, readonly [code: string, text: string]>> = {
+  open: ['EIO', 'i/o error'],
+  read: ['EIO', 'i/o error'],
+  write: ['ENOSPC', 'no space left on device'],
+  sync: ['EIO', 'i/o error'],
+  rename: ['EIO', 'i/o error'],
+  remove: ['EIO', 'i/o error'],
+  make: ['ENOSPC', 'no space left on device'],
+  list: ['EIO', 'i/o error'],
+};
+
+function systemError({ kind, call, path: file }: FaultOperation): Error {
+  const [code, text] = ERRORS[kind];
+  return Object.assign(new Error(`${code}: ${text}, ${call} '${file}'`), { code, errno: -5, syscall: call, path: file });
+}
+
+function tell(operation: FaultOperation): void {
+  original.appendFileSync(plan.report, `${JSON.stringify(operation)}\n`);
+}
+
+/** @returns what is to go wrong with this operation, if anything */
+function faultOf(
+  kind: FaultKind,
+  call: string,
+  file: string,
+): { readonly operation: FaultOperation; readonly mode: FaultMode } | undefined {
+  if (isInside || file === '' || !isWatched(file)) return undefined;
+  const operation = { index: count++, kind, call, path: file };
+  if (plan.at === undefined) tell(operation);
+  if (plan.at !== operation.index) return undefined;
+  tell(operation);
+  return { operation, mode: plan.mode ?? 'error' };
+}
+
+const die = (): void => void process.kill(process.pid, 'SIGKILL');
+
+/** Half of what a write was given, at least a byte less than all. */
+function half(data: unknown): string | Buffer {
+  if (typeof data === 'string') return data.slice(0, data.length >> 1);
+  const bytes = ArrayBuffer.isView(data) ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : Buffer.alloc(0);
+  return bytes.subarray(0, bytes.length >> 1);
+}
+
+/** Arguments of `write(buffer, offset, length, position)` or `write(string, position)` with half the length; of `read` alike. */
+function halfLength(args: unknown[]): unknown[] {
+  const [data, second, third, ...rest] = args;
+  if (typeof data === 'string') return [data.slice(0, Math.max(1, data.length >> 1)), second, third, ...rest];
+  if (!ArrayBuffer.isView(data)) return args;
+  if (typeof second === 'object' && second !== null) return args;
+  const offset = typeof second === 'number' ? second : 0;
+  const length = typeof third === 'number' ? third : data.byteLength - offset;
+  return [data, offset, Math.max(1, length >> 1), ...rest];
+}
+
+/** Wraps one function of a table: `before` says which file it is about. */
+function wrap(table: Table, name: string, kind: FaultKind, isAsync: boolean, fileOf: (self: unknown, args: unknown[]) => string): void {
+  const real = table[name];
+  if (typeof real !== 'function') return;
+  const run = (self: unknown, args: unknown[]): unknown => {
+    const found = faultOf(kind, name, fileOf(self, args));
+    if (found === undefined) return call(real, self, args);
+    const { operation, mode } = found;
+    const isPart = /^(?:write|read)(?:Sync)?$/.test(name);
+    if (mode === 'error') throw systemError(operation);
+    if (mode === 'kill' || mode === 'short') {
+      if (kind === 'write' || kind === 'read') {
+        const firstOfData = isAsync && self !== fs.promises ? 0 : 1;
+        if (isPart) {
+          const shorter = [...args.slice(0, firstOfData), ...halfLength(args.slice(firstOfData))];
+          const done = call(real, self, shorter);
+          if (mode === 'short') return done;
+        } else if (kind === 'write') writeHalf(name, operation.path, args[firstOfData]);
+        else return call(real, self, args);
+        if (mode === 'short') throw systemError(operation);
+      }
+      // Asynchronous writes of half the data are left half an instant.
+      if (isAsync && isPart) return new Promise(() => setTimeout(die, 5));
+      die();
+      return new Promise(() => undefined);
+    }
+    const done = call(real, self, args);
+    if (done instanceof Promise) return done.then(() => new Promise(() => die()));
+    die();
+    return done;
+  };
+  table[name] = isAsync
+    ? async function (this: unknown, ...args: unknown[]) {
+        return run(this, args);
+      }
+    : function (this: unknown, ...args: unknown[]) {
+        return run(this, args);
+      };
+}
+
+function call(real: AnyFunction, self: unknown, args: unknown[]): unknown {
+  if (isInside) return real.apply(self, args as never[]);
+  // The system's own functions call each other before they first wait.
+  isInside = true;
+  try {
+    return real.apply(self, args as never[]);
+  } finally {
+    isInside = false;
+  }
+}
+
+function writeHalf(name: string, file: string, data: unknown): void {
+  const flag = name.startsWith('append') ? 'a' : 'w';
+  isInside = true;
+  try {
+    original.writeFileSync(file, half(data), { flag });
+  } finally {
+    isInside = false;
+  }
+}
+
+const first = (_: unknown, [file]: unknown[]): string => pathOf(file);
+const self = (handle: unknown): string => pathOf(handle);
+
+function install(): void {
+  const promises = fs.promises as unknown as Table;
+  const sync = fs as unknown as Table;
+  const kinds: Readonly<Record<string, FaultKind>> = {
+    open: 'open',
+    readFile: 'read',
+    writeFile: 'write',
+    appendFile: 'write',
+    copyFile: 'write',
+    rename: 'rename',
+    rm: 'remove',
+    rmdir: 'remove',
+    unlink: 'remove',
+    mkdir: 'make',
+    readdir: 'list',
+    opendir: 'list',
+  };
+  const realOpen = promises.open as unknown as (...args: unknown[]) => Promise<object>;
+  const realOpenSync = fs.openSync;
+  promises.open = async (...args: unknown[]) => {
+    const handle = await realOpen(...args);
+    handles.set(handle, pathOf(args[0]));
+    return handle;
+  };
+  sync.openSync = ((...args: Parameters<typeof fs.openSync>) => {
+    const file = realOpenSync(...args);
+    files.set(file, pathOf(args[0]));
+    return file;
+  }) as unknown as AnyFunction;
+  for (const [name, kind] of Object.entries(kinds)) {
+    wrap(promises, name, kind, true, name === 'copyFile' ? (_, args) => pathOf(args[1]) : first);
+    wrap(sync, `${name}Sync`, kind, false, name === 'copyFile' ? (_, args) => pathOf(args[1]) : first);
+  }
+  for (const [name, kind] of [
+    ['readSync', 'read'],
+    ['writeSync', 'write'],
+    ['fsyncSync', 'sync'],
+    ['fdatasyncSync', 'sync'],
+    ['ftruncateSync', 'write'],
+  ] as const)
+    wrap(sync, name, kind, false, first);
+  void realOpen(process.execPath, 'r').then(async handle => {
+    const prototype = Object.getPrototypeOf(handle) as Table;
+    await (handle as unknown as fs.promises.FileHandle).close();
+    for (const [name, kind] of [
+      ['read', 'read'],
+      ['readFile', 'read'],
+      ['write', 'write'],
+      ['writeFile', 'write'],
+      ['appendFile', 'write'],
+      ['truncate', 'write'],
+      ['sync', 'sync'],
+      ['datasync', 'sync'],
+    ] as const)
+      wrap(prototype, name, kind, true, self);
+  });
+  syncBuiltinESMExports();
+}
+
+/** For a process that does several jobs: the next job's plan; counting begins anew. */
+Object.assign(globalThis, {
+  setFault: (next: FaultPlan | undefined) => {
+    plan = next ?? NO_PLAN;
+    count = 0;
+  },
+});
+install();

@@ -1,0 +1,209 @@
+/** Jobs whose every file operation is made to fail once, each with what must hold afterwards. */
+import { createHash } from 'node:crypto';
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { basename, join, relative } from 'node:path';
+import type { JobRequest } from '../../trainer/protocol/job-messages.ts';
+import { makeTinyTask, type TinyTask } from '../support/tiny-task.ts';
+import type { JobRunner } from './job-runner.ts';
+
+export interface Scenario {
+  readonly name: string;
+  /** Prepares a folder of one case, and gives the job that is to fail. */
+  setup(dir: string): JobRequest;
+  /** Below `dir`, where operations are counted besides the model's and the data's. */
+  readonly watched?: readonly string[];
+  /** What must be as it was after the fault. @returns what is wrong */
+  afterFault?(dir: string): string | undefined;
+  /** Brings the work to its end, without faults. @returns what is wrong */
+  recover(dir: string, runner: JobRunner, ended: 'done' | 'failed' | 'killed'): Promise<string | undefined>;
+  /** What the end must be, to the bit; compared with that of a run without faults. */
+  result(dir: string): string;
+}
+
+/** A small training: two updates, a checkpoint after each, one module. */
+const SETTINGS = [
+  'engine=portable',
+  'max_steps=3',
+  'save_strategy=steps',
+  'save_steps=1',
+  'save_total_limit=2',
+  'target_modules=[q_proj]',
+  'per_device_train_batch_size=2',
+];
+
+export interface ScenarioSet {
+  readonly task: TinyTask;
+  readonly scenarios: readonly Scenario[];
+}
+
+/** @param runner makes the runs that exports begin from */
+export async function makeScenarios(runner: JobRunner): Promise<ScenarioSet> {
+  const task = makeTinyTask();
+  const { context } = task;
+  const recipe = task.recipe(...SETTINGS);
+  const train = (runDir: string): JobRequest => ({ kind: 'train', recipe, runDir, context });
+  const resume = (runDir: string): JobRequest => ({ kind: 'resume', runDir, overrides: [], context });
+  const finished = join(task.folder, 'finished');
+  await must(runner, train(finished));
+  // As a run that was killed after its first update has it.
+  const begun = join(task.folder, 'begun');
+  await must(runner, { ...train(begun), recipe: task.recipe(...SETTINGS, 'save_total_limit=9') } as JobRequest);
+  for (const name of ['step-000002', 'step-000003']) rmSync(join(begun, 'checkpoints', name), { recursive: true });
+  rmSync(join(begun, 'summary.json'));
+
+  const runDirOf = (dir: string): string => join(dir, 'run');
+  const trainings: Scenario[] = [
+    {
+      name: 'train',
+      setup: dir => train(runDirOf(dir)),
+      recover: (dir, given, ended) => recoverTraining(given, { runDir: runDirOf(dir), resume, train, ended }),
+      result: dir => trainedState(runDirOf(dir)),
+    },
+    {
+      name: 'resume',
+      setup: dir => {
+        cpSync(begun, runDirOf(dir), { recursive: true });
+        return resume(runDirOf(dir));
+      },
+      afterFault: dir => (hasCheckpoint(runDirOf(dir)) ? undefined : 'the checkpoint that the run was resumed from is gone'),
+      recover: (dir, given, ended) => recoverTraining(given, { runDir: runDirOf(dir), resume, train, ended }),
+      result: dir => trainedState(runDirOf(dir)),
+    },
+  ];
+  const exports = (['adapter', 'merged', 'peft'] as const).map((format): Scenario => {
+    const request = (dir: string): JobRequest => ({
+      kind: 'export',
+      adapter: join(dir, 'run'),
+      format,
+      outputDir: join(dir, 'out'),
+      overwrite: true,
+      context,
+    });
+    let complete: string | undefined;
+    return {
+      name: `export ${format}`,
+      setup: dir => {
+        cpSync(finished, join(dir, 'run'), { recursive: true });
+        return request(dir);
+      },
+      afterFault: dir => {
+        if (treeHash(join(dir, 'run')) !== treeHash(finished)) return 'the run that is exported has changed';
+        const out = join(dir, 'out');
+        if (!existsSync(out) || complete === undefined) return undefined;
+        return treeHash(out) === complete ? undefined : 'the folder of the export is half written';
+      },
+      recover: async (dir, given) => (await failureOf(given, request(dir))) ?? leftovers(dir),
+      result: dir => {
+        complete ??= treeHash(join(dir, 'out'));
+        return treeHash(join(dir, 'out'));
+      },
+    };
+  });
+  const importance = (dir: string): JobRequest => ({
+    kind: 'importance',
+    recipe: task.recipe(...SETTINGS, 'importance.measure=taylor', 'importance.samples=4'),
+    outputFile: join(dir, 'x.scores.safetensors'),
+    context,
+  });
+  const scores: Scenario = {
+    name: 'importance',
+    setup: importance,
+    recover: async (dir, given) => (await failureOf(given, importance(dir))) ?? leftovers(dir),
+    result: dir => fileHash(join(dir, 'x.scores.safetensors')),
+  };
+  return { task, scenarios: [...trainings, ...exports, scores] };
+}
+
+async function must(runner: JobRunner, request: JobRequest): Promise<void> {
+  const failure = await failureOf(runner, request);
+  if (failure !== undefined) throw new Error(failure);
+}
+
+/** Undefined where the job ends with a result. */
+async function failureOf(runner: JobRunner, request: JobRequest): Promise<string | undefined> {
+  const ended = await runner.run({ request });
+  if (ended.kind !== 'done') return `${request.kind} without a fault: ${ended.kind === 'died' ? ended.how : 'hung'}`;
+  const { last, stack } = ended.outcome;
+  return last.type === 'failed' ? `${request.kind} without a fault failed: ${last.code}: ${last.message}\n${stack}` : undefined;
+}
+
+interface RecoverParams {
+  readonly runDir: string;
+  readonly ended: 'done' | 'failed' | 'killed';
+  readonly resume: (runDir: string) => JobRequest;
+  readonly train: (runDir: string) => JobRequest;
+}
+
+/** Resumes where there is something to resume, else trains anew in the same folder, which nothing may be in the way of. */
+async function recoverTraining(runner: JobRunner, { runDir, ended, resume, train }: RecoverParams): Promise<string | undefined> {
+  if (ended !== 'done') {
+    const request = hasCheckpoint(runDir) ? resume(runDir) : train(runDir);
+    const tried = await runner.run({ request });
+    const last = tried.kind === 'done' ? tried.outcome.last : undefined;
+    // The fault may have come when all was done.
+    const isDone = last?.type === 'failed' && last.code === 'nothing-left';
+    if (!isDone && last?.type !== 'result')
+      return `${request.kind} after the fault: ${JSON.stringify(last ?? tried)} ${tried.kind === 'done' ? tried.outcome.stack : ''}`;
+  }
+  return leftovers(runDir);
+}
+
+const hasCheckpoint = (runDir: string): boolean =>
+  existsSync(join(runDir, 'checkpoints')) && readdirSync(join(runDir, 'checkpoints')).some(name => name.startsWith('step-'));
+
+/** Files that only a process at work may have. */
+function leftovers(dir: string): string | undefined {
+  const left = filesOf(dir).filter(file => /\.(tmp|old|gone|part|partial)(\/|$)|(^|\/)lock$/.test(file));
+  return left.length === 0 ? undefined : `left behind: ${left.join(', ')}`;
+}
+
+/** What a training gives, without its times: trained numbers, the optimizer's state, losses, the choice of rows. */
+function trainedState(runDir: string): string {
+  const checkpoints = join(runDir, 'checkpoints');
+  const names = readdirSync(checkpoints)
+    .filter(name => name.startsWith('step-'))
+    .sort();
+  const newest = join(checkpoints, names.at(-1) ?? '');
+  const losses = readFileSync(join(runDir, 'metrics.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map(line => JSON.parse(line) as Record<string, number>)
+    .map(({ step, loss, eval_loss }) => ({ step, loss, eval_loss }));
+  const { state } = JSON.parse(readFileSync(join(runDir, 'state.json'), 'utf8')) as { state: string };
+  const summary = JSON.parse(readFileSync(join(runDir, 'summary.json'), 'utf8')) as { state: string; after: { loss: number } };
+  return JSON.stringify({
+    state,
+    names,
+    losses,
+    after: summary.after.loss,
+    adapter: fileHash(join(newest, 'adapter_model.safetensors')),
+    optimizer: fileHash(join(newest, 'optimizer.safetensors')),
+    selection: fileHash(join(runDir, 'selection.json')),
+  });
+}
+
+const fileHash = (file: string): string => createHash('sha256').update(readFileSync(file)).digest('hex').slice(0, 16);
+
+function filesOf(dir: string): string[] {
+  if (!existsSync(dir)) return [];
+  return readdirSync(dir, { recursive: true, encoding: 'utf8' })
+    .filter(name => statSync(join(dir, name)).isFile())
+    .sort();
+}
+
+/** Names and contents of all files below a folder. */
+export const treeHash = (dir: string): string =>
+  filesOf(dir)
+    .map(name => `${name}:${fileHash(join(dir, name))}`)
+    .join('\n');
+
+/** A folder for one case. */
+export function caseFolder(task: TinyTask, name: string): string {
+  const dir = join(task.folder, 'cases', name.replaceAll(' ', '-'));
+  rmSync(dir, { recursive: true, force: true });
+  mkdirSync(dir, { recursive: true });
+  return dir;
+}
+
+export const shortPath = (task: TinyTask, file: string): string =>
+  relative(task.folder, file).replace(/\.\d+-[0-9a-f]{8}\.tmp/, '.tmp') || basename(file);

@@ -1,0 +1,53 @@
+/** The other end of job-process.ts: hands it jobs, notices when it dies or hangs, and starts it again. */
+import { type ChildProcess, fork } from 'node:child_process';
+import { join } from 'node:path';
+import type { FaultyJob, JobOutcome } from './job-process.ts';
+
+/** A tiny job takes a second or two; a machine with much other work ten times as long. */
+const HANG_MS = 120_000;
+
+export type Ended =
+  | { readonly kind: 'done'; readonly outcome: JobOutcome }
+  | { readonly kind: 'died'; readonly how: string }
+  | { readonly kind: 'hung' };
+
+export class JobRunner {
+  private readonly bundles: string;
+  private child: ChildProcess | undefined;
+
+  constructor(bundles: string) {
+    this.bundles = bundles;
+  }
+
+  run(job: FaultyJob, hangMs = HANG_MS): Promise<Ended> {
+    const child = this.child ?? this.start();
+    return new Promise(resolve => {
+      const finish = (ended: Ended): void => {
+        clearTimeout(timer);
+        child.removeAllListeners();
+        if (ended.kind !== 'done') {
+          this.child = undefined;
+          child.kill('SIGKILL');
+        }
+        resolve(ended);
+      };
+      const timer = setTimeout(() => finish({ kind: 'hung' }), hangMs);
+      child.once('message', outcome => finish({ kind: 'done', outcome: outcome as JobOutcome }));
+      child.once('exit', (status, signal) => finish({ kind: 'died', how: signal ?? `status ${status}` }));
+      child.send(job);
+    });
+  }
+
+  private start(): ChildProcess {
+    this.child = fork(join(this.bundles, 'job-process.mjs'), [], {
+      execArgv: ['--require', join(this.bundles, 'fault-preload.cjs')],
+      stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
+    });
+    return this.child;
+  }
+
+  dispose(): void {
+    this.child?.kill('SIGKILL');
+    this.child = undefined;
+  }
+}

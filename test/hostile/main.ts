@@ -1,0 +1,106 @@
+/** `npm run hostile`: runs the parts of the trial, shows how far it is, and writes what was counted. */
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { faults } from './faults.ts';
+import type { Failing, Part, TrialSettings, Verdict } from './trial.ts';
+
+export const PARTS: readonly Part[] = [faults];
+
+export interface TrialParams extends TrialSettings {
+  readonly parts: readonly string[];
+  /** Takes up what an interrupted trial of the same seed has done. */
+  readonly resume: boolean;
+  /** Where the counts are written; left out, nowhere. */
+  readonly report?: string;
+  readonly say: (line: string) => void;
+}
+
+interface Line extends Verdict {
+  readonly part: string;
+  readonly id: string;
+  readonly count: number;
+}
+
+interface Counts extends Record<Failing, number> {
+  readonly name: string;
+  readonly unit: string;
+  attacks: number;
+  seconds: number;
+}
+
+const SHOWN_EVERY_MS = 10_000;
+
+/** @returns whether nothing was lost, hung, crashed or wrong */
+export async function runTrial(params: TrialParams): Promise<boolean> {
+  const journal = join(params.bundles, `journal-${params.seed}${params.isSample ? '-sample' : ''}.jsonl`);
+  if (!params.resume) rmSync(journal, { force: true });
+  const done = new Map(readJournal(journal).map(line => [`${line.part} ${line.id}`, line]));
+  const all: Counts[] = [];
+  for (const part of PARTS.filter(({ name }) => params.parts.includes(name))) {
+    params.say(`${part.name}: preparing`);
+    const counts: Counts = { name: part.name, unit: part.unit, attacks: 0, seconds: 0, lost: 0, hung: 0, crashed: 0, wrong: 0 };
+    all.push(counts);
+    const started = performance.now();
+    const { cases, dispose } = await part.prepare(params);
+    try {
+      const total = cases.reduce((sum, { count }) => sum + count, 0);
+      const begun = performance.now();
+      let [shownMs, fresh] = [begun, 0];
+      for (const { id, count, run } of cases) {
+        const known = done.get(`${part.name} ${id}`);
+        const verdict = known ?? (await run());
+        if (!known) {
+          fresh += count;
+          appendFileSync(journal, `${JSON.stringify({ part: part.name, id, count, ...verdict })}\n`);
+        }
+        counts.attacks += count;
+        if (verdict.failing) {
+          counts[verdict.failing]++;
+          params.say(`${part.name}: ${verdict.failing}: ${id}: ${verdict.detail}`);
+        }
+        const now = performance.now();
+        if (now - shownMs < SHOWN_EVERY_MS) continue;
+        shownMs = now;
+        const minutes = fresh === 0 ? 0 : ((now - begun) / fresh) * (total - counts.attacks) * (1 / 60_000);
+        params.say(
+          `${part.name}: ${counts.attacks} of ${total} ${part.unit}, ${tellFailing(counts)}; about ${Math.ceil(minutes)} min left`,
+        );
+      }
+    } finally {
+      await dispose();
+    }
+    counts.seconds = (performance.now() - started) / 1000;
+    params.say(`${part.name}: ${counts.attacks} ${part.unit}, ${tellFailing(counts)}; ${Math.round(counts.seconds)} s`);
+  }
+  if (params.report !== undefined) writeReport(params.report, all, params);
+  return all.every(counts => counts.lost + counts.hung + counts.crashed + counts.wrong === 0);
+}
+
+const tellFailing = ({ lost, hung, crashed, wrong }: Counts): string => `${lost} lost, ${hung} hung, ${crashed} crashed, ${wrong} wrong`;
+
+const readJournal = (file: string): Line[] =>
+  existsSync(file)
+    ? readFileSync(file, 'utf8')
+        .split('\n')
+        .filter(line => line.endsWith('}'))
+        .map(line => JSON.parse(line) as Line)
+    : [];
+
+function writeReport(file: string, all: readonly Counts[], { seed }: TrialParams): void {
+  mkdirSync(dirname(file), { recursive: true });
+  const rows = all.map(
+    ({ name, unit, attacks, lost, hung, crashed, wrong, seconds }) =>
+      `| ${name} | ${attacks.toLocaleString('en-US')} ${unit} | ${lost} | ${hung} | ${crashed} | ${wrong} | ${Math.round(seconds)} s |`,
+  );
+  const text = [
+    '# The hostile trial',
+    '',
+    `Written by \`npm run hostile -- --seed ${seed}\`. [Reliability](../../docs/reliability.md) says what each part does.`,
+    '',
+    '| part | attacks | lost | hung | crashed | wrong | time |',
+    '| --- | --- | --- | --- | --- | --- | --- |',
+    ...rows,
+    '',
+  ];
+  writeFileSync(file, text.join('\n'));
+}

@@ -1,0 +1,61 @@
+/** The hostile trial: parts made of cases; each case is one attack (or some of a kind) and ends with a verdict. */
+
+/** lost: something that was there, or was acknowledged, is gone or changed. wrong: the message or the result is not what it must be. */
+export type Failing = 'lost' | 'hung' | 'crashed' | 'wrong';
+
+export interface Verdict {
+  readonly failing?: Failing;
+  /** What happened, for whoever looks into it. */
+  readonly detail?: string;
+}
+
+export const OK: Verdict = {};
+export const failed = (failing: Failing, detail: string): Verdict => ({ failing, detail });
+
+export interface Case {
+  /** The same in every trial of the same seed, so that an interrupted trial can be taken up. */
+  readonly id: string;
+  /** Attacks in this case. */
+  readonly count: number;
+  run(): Promise<Verdict>;
+}
+
+export interface PreparedPart {
+  readonly cases: readonly Case[];
+  dispose(): Promise<void> | void;
+}
+
+export interface TrialSettings {
+  /** Folder of the bundles. */
+  readonly bundles: string;
+  readonly root: string;
+  readonly seed: number;
+  /** A bounded part of the whole trial, for continuous integration. */
+  readonly isSample: boolean;
+}
+
+export interface Part {
+  readonly name: string;
+  /** What is counted: "kills", "mutated files". */
+  readonly unit: string;
+  prepare(settings: TrialSettings): Promise<PreparedPart>;
+}
+
+/** Numbers of a seed, from 0 to 1 (mulberry32). */
+export function randomOf(seed: number): () => number {
+  let state = seed >>> 0;
+  return () => {
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+/** Every so many of the list, from a place of the seed's, so that about `count` remain. */
+export function sampleOf<T>(all: readonly T[], count: number, seed: number): T[] {
+  const step = Math.max(1, all.length / count);
+  const start = randomOf(seed)() * step;
+  return Array.from({ length: Math.min(count, all.length) }, (_, i) => all[Math.min(all.length - 1, Math.floor(start + i * step))] as T);
+}
