@@ -9,6 +9,7 @@ const HELP = `npm run hostile [-- options]
   --parts P,…   ${PARTS.join(', ')} (default: all)
   --seed N      of everything random (default 1)
   --sample      a bounded part of each, as continuous integration runs it; writes no report
+  --built       the bundles of npm run build are there
   --resume      take up a trial of the same seed that was interrupted
 The counts go to bench/results/hostile.md. The status is 0 if nothing was lost, hung, crashed or wrong.`;
 
@@ -19,6 +20,7 @@ function readArguments() {
       seed: { type: 'string', default: '1' },
       sample: { type: 'boolean', default: false },
       resume: { type: 'boolean', default: false },
+      built: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false, short: 'h' },
     },
   });
@@ -55,8 +57,10 @@ async function main() {
     console.log(HELP);
     return 0;
   }
-  ensurePackages();
-  buildBundles();
+  if (!wanted.built) {
+    ensurePackages();
+    buildBundles();
+  }
   const bundles = await bundle();
   const { runTrial } = await import(path.join(bundles, 'main.mjs'));
   const isWhole = !wanted.sample && wanted.parts.length === PARTS.length;

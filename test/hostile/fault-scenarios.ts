@@ -137,8 +137,13 @@ interface RecoverParams {
 /** Resumes where there is something to resume, else trains anew in the same folder, which nothing may be in the way of. */
 async function recoverTraining(runner: JobRunner, { runDir, ended, resume, train }: RecoverParams): Promise<string | undefined> {
   if (ended !== 'done') {
-    const request = hasCheckpoint(runDir) ? resume(runDir) : train(runDir);
-    const tried = await runner.run({ request });
+    let request = hasCheckpoint(runDir) ? resume(runDir) : train(runDir);
+    let tried = await runner.run({ request });
+    // It was killed in its first updates: the folder is a run's that has begun, and resuming it begins it again.
+    if (tried.kind === 'done' && tried.outcome.last.type === 'failed' && tried.outcome.last.code === 'output-not-empty') {
+      request = resume(runDir);
+      tried = await runner.run({ request });
+    }
     const last = tried.kind === 'done' ? tried.outcome.last : undefined;
     // The fault may have come when all was done.
     const isDone = last?.type === 'failed' && last.code === 'nothing-left';

@@ -4,6 +4,7 @@ import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { freeDiskBytes } from '../engine/machine.ts';
 import { syncFolder } from '../hub/durable-file.ts';
+import { recoverFolders } from '../hub/durable-folder.ts';
 import { ExportError } from './export-error.ts';
 
 /** Left free for everything else on the disk. */
@@ -27,6 +28,7 @@ export async function buildFolder<T>(params: OutputFolderParams, build: (dir: st
   const replaces = await checkOutput(outputDir, params);
   const parent = dirname(outputDir);
   await mkdir(parent, { recursive: true });
+  await recoverFolders(parent, name => name === basename(outputDir));
   requireSpace(parent, params.bytes);
   const temporary = join(parent, `.${basename(outputDir)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
   await mkdir(temporary);

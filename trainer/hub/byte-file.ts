@@ -30,7 +30,10 @@ export async function openByteFile(path: string): Promise<ByteFile> {
   const readInto = async (target: Uint8Array, position: number): Promise<void> => {
     let done = 0;
     while (done < target.length) {
-      const { bytesRead } = await handle.read(target, done, Math.min(READ_CHUNK_BYTES, target.length - done), position + done);
+      const part = Math.min(READ_CHUNK_BYTES, target.length - done);
+      const { bytesRead } = await handle.read(target, done, part, position + done).catch(error => {
+        throw unreadable(path, error);
+      });
       if (bytesRead === 0) {
         const message = `ends at byte ${position + done}, ${target.length - done} bytes too early`;
         throw new ModelFileError(path, message, 'It was cut or changed while in use: download or copy it again.');

@@ -1,7 +1,11 @@
 /** Files that appear complete or not at all: written to a temporary name in the same folder, flushed, then renamed. */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, open, rename, rm } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { type FileHandle, open, readdir, rename, rm } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { isRunning } from '../process-identity.ts';
+
+/** What a file is written under until it is complete. */
+const TEMPORARY = /^(.+)\.(\d+)-[0-9a-f]{8}\.tmp$/;
 
 /**
  * `write` fills the temporary file; an older file under `path` stays until it is complete.
@@ -27,6 +31,18 @@ export async function writeDurably(
     throw error;
   }
   await syncFolder(dirname(path));
+}
+
+/**
+ * Removes what killed processes left half written by `writeDurably`.
+ * @param isOurs by the name that the file was to have
+ */
+export async function removeHalfWritten(folder: string, isOurs: (name: string) => boolean): Promise<void> {
+  for (const found of await readdir(folder).catch((): string[] => [])) {
+    const [, name = '', pid] = TEMPORARY.exec(found) ?? [];
+    if (pid === undefined || !isOurs(name) || isRunning({ pid: Number(pid) })) continue;
+    await rm(join(folder, found), { recursive: true, force: true });
+  }
 }
 
 export const writeTextFile = (path: string, text: string): Promise<void> => writeDurably(path, handle => handle.writeFile(text));

@@ -2,6 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { needsData } from '../catalog/measures.ts';
+import { removeHalfWritten } from '../hub/durable-file.ts';
 import { type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
 import type { StabilityReport } from '../importance/stability-report.ts';
 import { targetModules } from '../method/targets.ts';
@@ -35,6 +36,7 @@ export async function importanceJob(request: Extract<JobRequest, { kind: 'import
     const modules = targetModules(setup?.model ?? base.model, methodSettings(recipe));
     const started = performance.now();
     await mkdir(path.dirname(outputFile), { recursive: true });
+    await removeHalfWritten(path.dirname(outputFile), name => name.startsWith(path.basename(outputFile)));
     const { origin, saved: _, ...found } = await computeScores({ recipe, base, modules, setup, outputFile, context, job });
     const seconds = (performance.now() - started) / 1000;
     await saveScores(outputFile, found, origin, modules);

@@ -56,6 +56,13 @@ const SYSTEM_ERRORS: Readonly<Record<string, { readonly code: string; readonly h
   EDQUOT: { code: 'disk-full', hint: 'Your disk quota is used up: free some space' },
   EACCES: { code: 'no-permission', hint: 'Choose a folder that you may write to' },
   EPERM: { code: 'no-permission', hint: 'Choose a folder that you may write to' },
+  EIO: { code: 'disk-error', hint: 'The disk reports an error: check it; a run goes on from its last checkpoint with: rowtune resume' },
+  EMFILE: { code: 'too-many-files', hint: 'Raise the limit of open files (ulimit -n)' },
+  ENFILE: { code: 'too-many-files', hint: 'The system has no more open files: end other programs' },
+  ENOTDIR: { code: 'bad-path', hint: 'A part of the path is a file, not a folder: choose another path' },
+  EISDIR: { code: 'bad-path', hint: 'The path leads to a folder, not to a file: choose another path' },
+  ELOOP: { code: 'bad-path', hint: 'A link in the path leads in a circle: choose another path' },
+  ENAMETOOLONG: { code: 'bad-path', hint: 'The path is too long: choose a shorter one' },
   EROFS: { code: 'no-permission', hint: 'The disk is read-only: choose another folder' },
 };
 

@@ -2,7 +2,7 @@
 import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { FolderWalk, type WalkBudget } from '../folder-walk.ts';
-import { writeTextFile } from '../hub/durable-file.ts';
+import { removeHalfWritten, writeTextFile } from '../hub/durable-file.ts';
 import { partialPath } from '../importance/partial-scores.ts';
 import { isRunning } from '../process-identity.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
@@ -39,6 +39,7 @@ export async function beginRunFolder(runDir: string, overwrite: boolean, say: (m
   await mkdir(runDir, { recursive: true });
   const release = takeRunLock(runDir, say);
   try {
+    await removeHalfWritten(runDir, isRunFile);
     const present = (await readdir(runDir)).filter(name => name !== LOCK_FILE);
     const isUnbegun = await endedBeforeFirstStep(runDir);
     if (present.length > 0 && !overwrite && !isUnbegun)
@@ -56,11 +57,21 @@ export async function beginRunFolder(runDir: string, overwrite: boolean, say: (m
   }
 }
 
+const partialScores = partialPath(RUN_FILES.scores);
+/** What a run writes into its folder, by name. state.json is the last: as long as it is there, the folder is known for a run's. */
+const OWN_NAMES: readonly string[] = [
+  ...Object.values(RUN_FILES),
+  `${RUN_FILES.scores}.json`,
+  partialScores,
+  `${partialScores}.json`,
+  STATE_FILE,
+];
+
+export const isRunFile = (name: string): boolean => OWN_NAMES.includes(name);
+
 /** Takes away what an earlier run left; only names that a run writes, so that a wrong output_dir costs nothing else. */
 async function clearRunFolder(runDir: string): Promise<void> {
-  const partial = partialPath(RUN_FILES.scores);
-  const own: string[] = [...Object.values(RUN_FILES), `${RUN_FILES.scores}.json`, partial, `${partial}.json`, STATE_FILE];
-  for (const name of own) await rm(path.join(runDir, name), { recursive: true, force: true });
+  for (const name of OWN_NAMES) await rm(path.join(runDir, name), { recursive: true, force: true });
 }
 
 /**

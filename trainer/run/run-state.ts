@@ -48,7 +48,12 @@ export async function endedBeforeFirstStep(runDir: string): Promise<boolean> {
   const state = await readRunState(runDir);
   if (state === undefined || state.step > 0 || !['preparing', 'stopped', 'failed'].includes(state.state)) return false;
   if (state.state === 'preparing' && isRunning(state)) return false;
-  return (await readdir(path.join(runDir, RUN_FILES.checkpoints)).catch(() => [])).length === 0;
+  const names = await readdir(path.join(runDir, RUN_FILES.checkpoints)).catch((error: unknown): string[] => {
+    if (systemErrorCode(error) === 'ENOENT') return [];
+    throw error;
+  });
+  // What a killed process left half written has a hidden name.
+  return names.every(name => name.startsWith('.'));
 }
 
 /** Keeps the state of the run that this process works on. */
@@ -86,7 +91,9 @@ export class StateKeeper {
     } catch (error) {
       const code = systemErrorCode(error);
       if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
-      await overwrite(this.file, `${JSON.stringify(this.current, null, 2)}\n`);
+      await overwrite(this.file, `${JSON.stringify(this.current, null, 2)}\n`).catch(() => {
+        throw error;
+      });
     }
   }
 }

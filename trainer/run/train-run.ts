@@ -4,7 +4,7 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { objectiveCatalog } from '../catalog/objectives.ts';
 import { byteSize } from '../graph/types.ts';
-import { writeJson } from '../hub/durable-file.ts';
+import { removeHalfWritten, writeJson } from '../hub/durable-file.ts';
 import type { JobContext, JobRequest } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { withAbsolutePaths } from './absolute-paths.ts';
@@ -19,7 +19,7 @@ import { measureInference, rehearse } from './rehearse.ts';
 import { checkUnchanged, readResumeRecipe } from './resume-recipe.ts';
 import { describeFailure, RunError } from './run-error.ts';
 import { RUN_FILES } from './run-files.ts';
-import { beginRunFolder, writeRunRecipe } from './run-folder.ts';
+import { beginRunFolder, isRunFile, writeRunRecipe } from './run-folder.ts';
 import { takeRunLock } from './run-lock.ts';
 import { newestOf, RunMetrics } from './run-metrics.ts';
 import { type RunState, readRunState, StateKeeper } from './run-state.ts';
@@ -58,9 +58,8 @@ export async function trainJob({ recipe: given, runDir, context }: Request<'trai
   checkScoresStay(recipe, runDir);
   const release = await beginRunFolder(runDir, recipe.overwrite_output_dir, message => job.log('warning', message));
   try {
-    await writeRunRecipe(runDir, recipe);
     const keeper = new StateKeeper(runDir, { name: nameOf(recipe, runDir), startedAt: new Date().toISOString() });
-    return await guarded({ recipe, runDir, context, job, keeper });
+    return await guarded({ recipe, runDir, context, job, keeper, begins: true });
   } finally {
     release();
   }
@@ -82,6 +81,7 @@ export async function resumeJob({ runDir, overrides, context }: Request<'resume'
   let checkpoint: Checkpoint | undefined;
   try {
     await removeLeftovers(runDir);
+    await removeHalfWritten(runDir, isRunFile);
     checkpoint = await openLastCheckpoint(runDir, job);
     const earlier = await readRunState(runDir);
     const step = checkpoint?.state.step ?? 0;
@@ -123,14 +123,18 @@ interface RunParams {
   readonly keeper: StateKeeper;
   readonly checkpoint?: Checkpoint;
   readonly wasFinished?: boolean;
+  /** A new run, whose folder is still empty. */
+  readonly begins?: boolean;
 }
 
 /** Keeps in state.json how the run ended, whatever ended it. */
 async function guarded(params: RunParams): Promise<TrainResult> {
-  const { runDir, job, keeper, checkpoint } = params;
-  job.logTo(path.join(runDir, RUN_FILES.log));
+  const { runDir, recipe, job, keeper, checkpoint, begins } = params;
   try {
+    // The state comes first: it tells the folder of a run that was killed at once from a folder of the user's.
     await keeper.update({ state: 'preparing' });
+    job.logTo(path.join(runDir, RUN_FILES.log));
+    if (begins) await writeRunRecipe(runDir, recipe);
     if (checkpoint) job.log('info', `going on from step ${checkpoint.state.step}`);
     return await run(params);
   } catch (error) {

@@ -1,0 +1,25 @@
+/** A bounded, seeded part of the hostile trial (docs/reliability.md): nothing may be lost, hang, crash or be told wrongly. */
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+import { expect, test } from 'vitest';
+
+const root = join(import.meta.dirname, '..', '..');
+const trial = join(root, 'scripts', 'hostile.mjs');
+
+/** Longer than a part takes on a machine with much other work. */
+const DEADLINE_MS = 300_000;
+
+test.each(['faults'])(
+  '%s',
+  async part => {
+    const { stderr } = await promisify(execFile)(process.execPath, [trial, '--built', '--sample', '--parts', part], {
+      cwd: root,
+      timeout: DEADLINE_MS,
+    }).catch((error: { stderr: string; message: string }) => ({ stderr: `${error.message}\n${error.stderr}` }));
+    expect(stderr.trim().split('\n').at(-1)).toMatch(
+      new RegExp(`^${part}: [1-9]\\d* [a-z ]+, 0 lost, 0 hung, 0 crashed, 0 wrong; \\d+ s$`),
+    );
+  },
+  DEADLINE_MS,
+);
