@@ -77,7 +77,7 @@ export interface OpAttributes {
   concat: { readonly axis: number };
   broadcast: { readonly shape: Shape };
   // indexing
-  gather: { readonly axis: number };
+  gather: { readonly axis: number; readonly padding?: number };
   /** Sums the rows of `data` [n, …] that share an id: [count, …]. Ids below 0 are dropped. */
   segmentSum: { readonly count: number };
   oneHot: { readonly depth: number };

@@ -129,7 +129,9 @@ export class Graph extends NodeStore {
   }
 
   /** Picks entries of `axis` by an int32 tensor of any shape, which takes the axis's place. */
-  gather = (x: Node, indices: Node, axis = 0): Node => this.node('gather', [x, indices], { axis: resolveAxis(axis, x.shape.length) });
+  /** @param padding the entry that gets no gradient */
+  gather = (x: Node, indices: Node, axis = 0, padding?: number): Node =>
+    this.node('gather', [x, indices], { axis: resolveAxis(axis, x.shape.length), ...(padding !== undefined && { padding }) });
   segmentSum = (data: Node, ids: Node, count: number): Node => this.node('segmentSum', [data, ids], { count });
   oneHot = (ids: Node, depth: number): Node => this.node('oneHot', [ids], { depth });
 

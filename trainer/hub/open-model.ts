@@ -8,6 +8,7 @@ import { type DownloadOptions, downloadModel, isHubName } from './hub-download.t
 import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from './model-config.ts';
 import { ModelFileError } from './model-file-error.ts';
 import type { TensorInfo, TensorSource } from './tensor-source.ts';
+import { hasOwnHead } from './tied-head.ts';
 import { createTokenizer, type Tokenizer } from './tokenizer.ts';
 import { loadTokenizer } from './tokenizer-files.ts';
 import { openWeightFiles } from './weight-files.ts';
@@ -19,7 +20,7 @@ export interface ModelFolder {
   readonly kind: 'safetensors' | 'torch' | 'gguf';
   /** The folder the files are in. */
   readonly dir: string;
-  /** Hugging Face's config.json, or its equivalent made from GGUF metadata. */
+  /** Hugging Face's config.json (with `tie_word_embeddings` as the weights have it), or its equivalent made from GGUF metadata. */
   readonly config: ModelConfig;
   readonly weights: TensorSource;
   readonly generationConfig: ModelConfig | undefined;
@@ -108,9 +109,10 @@ async function openGgufModel(source: string, path: string): Promise<ModelFolder>
 }
 
 async function openFolder(source: string, dir: string, { path, form }: FoundWeights): Promise<ModelFolder> {
-  const config = await readConfigFile(join(dir, 'config.json'));
+  const written = await readConfigFile(join(dir, 'config.json'));
   const generationConfig = await readOptionalConfigFile(join(dir, 'generation_config.json'));
   const weights = await openWeightFiles(path, form.format);
+  const config = (await hasOwnHead(written, weights)) ? { ...written, tie_word_embeddings: false } : written;
   const present = new Set(await readdir(dir));
   return {
     source,

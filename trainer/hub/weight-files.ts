@@ -36,6 +36,8 @@ export interface WeightFiles extends TensorSource {
    * @throws ModelFileError that names every tensor that does not match
    */
   verify(): Promise<boolean>;
+  /** Two tensors compared number by number, in pieces; up to the first that differs. */
+  haveSameNumbers(first: string, second: string): Promise<boolean>;
 }
 
 interface Located {
@@ -191,6 +193,7 @@ function sourceOf(input: {
           ? file.read(entry.position + start, end - start)
           : (await readBytes(file, entry)).slice(start, end);
       }),
+    haveSameNumbers: async (first, second) => haveSameNumbers(find(first), find(second)),
     close: input.close,
   };
 }
@@ -208,4 +211,24 @@ async function verifyAll(located: Iterable<Located>): Promise<boolean> {
   }
   for (const [path, found] of problems) throw new ModelFileError(path, found, MISMATCH_REMEDY);
   return hasAll;
+}
+
+/** Bytes of each of two tensors in memory while they are compared. */
+const COMPARED_BYTES = 2 ** 20;
+
+async function haveSameNumbers(a: Located, b: Located): Promise<boolean> {
+  const [first, second] = [a.entry, b.entry];
+  if (first.shape.join() !== second.shape.join()) return false;
+  const isPlain = first.strides === undefined && second.strides === undefined;
+  if (!isPlain || first.dtype !== second.dtype) {
+    const [x, y] = [await readAsFloat32(a.file, first), await readAsFloat32(b.file, second)];
+    return x.every((value, i) => value === y[i]);
+  }
+  if (a.file === b.file && first.position === second.position) return true;
+  for (let at = 0; at < first.byteLength; at += COMPARED_BYTES) {
+    const count = Math.min(COMPARED_BYTES, first.byteLength - at);
+    const [x, y] = await Promise.all([a.file.read(first.position + at, count), b.file.read(second.position + at, count)]);
+    if (Buffer.compare(x, y) !== 0) return false;
+  }
+  return true;
 }

@@ -1,5 +1,6 @@
 /** What a batch adds to the score of each row, as graph expressions: from a gradient of the weight, or from what passes through a module. */
 import type { Graph, Node } from '../graph/graph.ts';
+import { idsWithout } from '../graph/ops/indexing.ts';
 import { elementCount } from '../graph/types.ts';
 import type { ModuleSpec } from '../model/model-spec.ts';
 import type { ModuleTap } from '../model/tracer.ts';
@@ -36,7 +37,8 @@ const ownPart = (graph: Graph, module: ModuleSpec, y: Node): Node =>
  */
 export function taylorRow(graph: Graph, module: ModuleSpec, { x }: Pick<ModuleTap, 'x'>, y: Node, dy: Node): Node {
   const product = graph.mul(dy, ownPart(graph, module, y));
-  if (module.kind === 'embedding') return graph.segmentSum(graph.sum(product, [-1]), x, rowsOf(module));
+  if (module.kind === 'embedding')
+    return graph.segmentSum(graph.sum(product, [-1]), idsWithout(graph, x, module.paddingRow), rowsOf(module));
   return graph.sum(
     product,
     product.shape.slice(0, -1).map((_, i) => i),
@@ -57,8 +59,9 @@ export function taylorSamples(graph: Graph, module: ModuleSpec, tap: ModuleTap, 
   const { x: sums, perSample } = bySample(graph, module, graph.sum(product, [-1]), tap, batch);
   // Rows of sample b are counted from b·rows on, so that one segment sum serves all samples.
   const offsets = Int32Array.from({ length: batch * perSample }, (_, i) => Math.floor(i / perSample) * rows);
-  const ids = graph.add(graph.sliceAxis(tap.x, 0, 0, batch * perSample), graph.constant(offsets, [offsets.length], 'int32'));
-  return graph.reshape(graph.segmentSum(sums, ids, batch * rows), [batch, rows]);
+  const own = graph.sliceAxis(tap.x, 0, 0, batch * perSample);
+  const ids = graph.add(own, graph.constant(offsets, [offsets.length], 'int32'));
+  return graph.reshape(graph.segmentSum(sums, idsWithout(graph, ids, module.paddingRow, own), batch * rows), [batch, rows]);
 }
 
 /** Cuts off what belongs to no sample. @param x [n, …] */

@@ -5,6 +5,8 @@ export const configCodes = [
   'invalid-config',
   'unsupported-architecture',
   'contradictory-config',
+  'unsupported-config',
+  'unknown-config-key',
   'config-weights-mismatch',
   'missing-shard',
   'damaged-weights',

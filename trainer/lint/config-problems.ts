@@ -1,8 +1,8 @@
 /** What is wrong with a config of a model folder: unsupported, contradictory, or at odds with the files beside it; each at its key. Pure. */
 import { type ModelConfig, parseConfig } from '../hub/model-config.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
-import { loadModel, supportedArchitectures } from '../model/load-model.ts';
-import { type Model, ModelConfigError } from '../model/model-spec.ts';
+import { loadModel, supportedArchitectures, unknownConfigKeys } from '../model/load-model.ts';
+import { type ConfigProblem, type Model, ModelConfigError } from '../model/model-spec.ts';
 import { didYouMean } from '../protocol/did-you-mean.ts';
 import { type Located, locate, START } from '../protocol/recipe/located.ts';
 import { type AdapterBase, adapterProblems } from './adapter-problems.ts';
@@ -56,8 +56,17 @@ function reports({ kind, facts, base }: ConfigView, config: ModelConfig, root: L
 
 function* modelProblems(config: ModelConfig, facts: FolderFacts, root: Located | undefined): Generator<ConfigReport> {
   const model = yield* readModel(config, root);
+  yield* unknownKeyProblems(config);
   yield* folderProblems(facts);
-  if (model !== undefined && facts.tensors !== undefined) yield* weightProblems(model, config, facts.tensors);
+  if (model !== undefined && facts.tensors !== undefined) yield* weightProblems(model, config, facts.tensors, facts.unreadTensors);
+  if (facts.hasOwnHead && config.tie_word_embeddings === true)
+    yield {
+      code: 'config-weights-mismatch',
+      severity: 'warning',
+      path: ['tie_word_embeddings'],
+      message: 'The weights hold a head with numbers of its own, so it is not tied to the embedding',
+      replaceBy: 'false',
+    };
   yield* ropeProblems(config);
   yield* tokenProblems(config, config, facts.vocabularySize);
   yield* dtypeProblems(config, facts.tensors);
@@ -68,9 +77,9 @@ function* readModel(config: ModelConfig, root: Located | undefined): Generator<C
     return loadModel(config);
   } catch (error) {
     if (!(error instanceof ModelConfigError)) throw error;
-    const named = Array.isArray(config.architectures) ? config.architectures.map(String) : [];
-    if (named.some(name => supportedArchitectures.includes(name))) yield* contradictions(error.message, root);
+    if (error.problems.length > 0) yield* error.problems.map(problem => keyReport(problem, root));
     else {
+      const named = Array.isArray(config.architectures) ? config.architectures.map(String) : [];
       const to = didYouMean(named[0] ?? '', supportedArchitectures);
       // Nothing is wrong with the file: this trainer does not know the architecture.
       yield {
@@ -85,21 +94,25 @@ function* readModel(config: ModelConfig, root: Located | undefined): Generator<C
   }
 }
 
-/** What a list of contradictions begins with; other messages are one problem. */
-const LIST = /^config\.json (?:contradicts itself|does not describe an? \w+): /;
+/** A key that is missing is reported at the class that needs it. */
+function keyReport({ kind, path, message }: ConfigProblem, root: Located | undefined): ConfigReport {
+  const isThere = root?.content.kind === 'map' && root.content.entries.has(path[0] ?? '');
+  return {
+    code: kind === 'unsupported' ? 'unsupported-config' : 'contradictory-config',
+    path: isThere ? path : ['architectures'],
+    message,
+  };
+}
 
-/** One problem for each part of the message, at the first key of the file that it names. */
-function* contradictions(message: string, root: Located | undefined): Generator<ConfigReport> {
-  const entries = root?.content.kind === 'map' ? root.content.entries : new Map<string, Located>();
-  for (const part of LIST.test(message) ? message.replace(LIST, '').split('; ') : [message]) {
-    const words: string[] = part.match(/\w+/g) ?? [];
-    if (/head size/.test(part)) words.unshift('head_dim');
-    if (/^rope scaling/.test(part)) words.unshift('rope_scaling', 'rope_parameters');
-    const key = words.find(word => entries.has(word));
-    const inner = key === undefined ? undefined : entries.get(key)?.content;
-    const step = inner?.kind === 'map' ? [...words, 'rope_type', 'type'].find(word => inner.entries.has(word)) : undefined;
-    yield { code: 'contradictory-config', path: [key ?? 'architectures', ...(step === undefined ? [] : [step])], message: part };
-  }
+/** Keys that no family's table lists: nobody here knows whether they have an effect. */
+function* unknownKeyProblems(config: ModelConfig): Generator<ConfigReport> {
+  for (const path of unknownConfigKeys(config))
+    yield {
+      code: 'unknown-config-key',
+      severity: 'warning',
+      path,
+      message: `'${path.join('.')}' is not a key that Rowtune knows for this kind of model, so whatever it asks for is not computed`,
+    };
 }
 
 function* folderProblems({ missingShards, damage }: FolderFacts): Generator<ConfigReport> {

@@ -6,9 +6,10 @@ import { openPeftWeights } from '../adapter/read-peft.ts';
 import { type ModelConfig, readOptionalConfigFile } from '../hub/model-config.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
 import type { TensorInfo, TensorSource } from '../hub/tensor-source.ts';
+import { hasOwnHead } from '../hub/tied-head.ts';
 import { vocabularySizeOf } from '../hub/tokenizer.ts';
 import { buildTokenizer, readTexts } from '../hub/tokenizer-files.ts';
-import { openWeightFiles, readIndex } from '../hub/weight-files.ts';
+import { openWeightFiles, readIndex, type WeightFiles } from '../hub/weight-files.ts';
 import { WEIGHT_FORMS } from '../hub/weight-forms.ts';
 import { readRegularText } from '../regular-file.ts';
 import { fingerprint } from './model-facts.ts';
@@ -18,8 +19,12 @@ export type Tensors = ReadonlyMap<string, Pick<TensorInfo, 'shape'> & Partial<Te
 export interface FolderFacts {
   /** Undefined where there are none or they can't be read. */
   readonly tensors?: Tensors;
+  /** The config on the disk says that the head is tied to the embedding, and the weights hold another. */
+  readonly hasOwnHead?: boolean;
   /** Of the index, and not in the folder. */
   readonly missingShards: readonly string[];
+  /** Tensors that the index places in those. */
+  readonly unreadTensors?: ReadonlySet<string>;
   /** Why the weights can't be read. */
   readonly damage?: string;
   /** One more than the largest id of tokenizer.json, or of the vocabulary that stands for it. */
@@ -56,7 +61,7 @@ export class FolderCache {
 async function readFolder(folder: string): Promise<FolderFacts> {
   const config = await readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined);
   const [weights, vocabularySize, adapter] = await Promise.all([
-    readWeights(folder),
+    readWeights(folder, config),
     readVocabularySize(folder, config),
     tensorsOf(openPeftWeights(folder)).catch(() => undefined),
   ]);
@@ -65,21 +70,38 @@ async function readFolder(folder: string): Promise<FolderFacts> {
   return { ...weights, vocabularySize, config, adapterTensors: adapter, hasAdapterWeights };
 }
 
-async function readWeights(folder: string): Promise<Pick<FolderFacts, 'tensors' | 'missingShards' | 'damage'>> {
+type WeightFacts = Pick<FolderFacts, 'tensors' | 'hasOwnHead' | 'missingShards' | 'unreadTensors' | 'damage'>;
+
+async function readWeights(folder: string, config: ModelConfig | undefined): Promise<WeightFacts> {
   try {
     for (const { single, index, format } of WEIGHT_FORMS) {
       const file = path.join(folder, single);
-      if (await isThere(file)) return { tensors: await tensorsOf(openWeightFiles(file, format)), missingShards: [] };
+      if (await isThere(file)) return { ...(await wholeFacts(openWeightFiles(file, format), config)), missingShards: [] };
       const list = path.join(folder, index);
       if (!(await isThere(list))) continue;
-      const shards = [...new Set((await readIndex(list, format)).values())].sort();
+      const map = await readIndex(list, format);
+      const shards = [...new Set(map.values())].sort();
       const present = await Promise.all(shards.map(shard => isThere(path.join(folder, shard))));
       const missingShards = shards.filter((_, i) => !present[i]);
-      return missingShards.length > 0 ? { missingShards } : { tensors: await tensorsOf(openWeightFiles(list, format)), missingShards };
+      if (missingShards.length === 0) return { ...(await wholeFacts(openWeightFiles(list, format), config)), missingShards };
+      // What the other shards hold is compared with the config all the same.
+      const others = shards.filter((_, i) => present[i]).map(shard => tensorsOf(openWeightFiles(path.join(folder, shard), format)));
+      const unread = [...map].flatMap(([tensor, shard]) => (missingShards.includes(shard) ? [tensor] : []));
+      const tensors = new Map((await Promise.all(others)).flatMap(found => [...found]));
+      return { tensors, missingShards, unreadTensors: new Set(unread) };
     }
     return { missingShards: [] };
   } catch (error) {
     return { missingShards: [], damage: damageOf(error) };
+  }
+}
+
+async function wholeFacts(opening: Promise<WeightFiles>, config: ModelConfig | undefined): Promise<Pick<FolderFacts, 'tensors' | 'hasOwnHead'>> {
+  const source = await opening;
+  try {
+    return { tensors: source.tensors, hasOwnHead: config !== undefined && (await hasOwnHead(config, source)) };
+  } finally {
+    await source.close();
   }
 }
 

@@ -4,14 +4,10 @@ import { isRecord } from '../hub/strict-json.ts';
 import type { ConfigReport } from './config-codes.ts';
 import type { Tensors } from './folder-facts.ts';
 
-/** Kinds of rope scaling that stretch positions by a factor. */
-const SCALED = new Set(['linear', 'dynamic', 'llama3', 'yarn']);
-
 export function* ropeProblems(config: ModelConfig): Generator<ConfigReport> {
   for (const key of ['rope_scaling', 'rope_parameters']) {
     const rope = config[key];
     if (!isRecord(rope)) continue;
-    const type = rope.rope_type ?? rope.type ?? 'default';
     const { factor, low_freq_factor: low, high_freq_factor: high, original_max_position_embeddings: original } = rope;
     if (rope.rope_type !== undefined && rope.type !== undefined && rope.rope_type !== rope.type)
       yield {
@@ -20,8 +16,6 @@ export function* ropeProblems(config: ModelConfig): Generator<ConfigReport> {
         path: [key, 'type'],
         message: `'rope_type' says ${rope.rope_type} and goes before 'type', which says ${rope.type}`,
       };
-    if (typeof type === 'string' && SCALED.has(type) && factor === undefined)
-      yield { code: 'rope-scaling', path: [key], message: `rope scaling '${type}' needs a factor: how far positions are stretched` };
     if (typeof factor === 'number' && factor < 1)
       yield { code: 'rope-scaling', path: [key, 'factor'], message: `a factor below 1 (${factor}) would shorten the positions` };
     if (typeof low === 'number' && typeof high === 'number' && low >= high)

@@ -1,8 +1,9 @@
 /** Reads what the files of a model say: its config where it describes a model that has just these weights, else what is wrong. */
 import path from 'node:path';
+import { readOptionalConfigFile } from '../hub/model-config.ts';
 import type { ModelFileError } from '../hub/model-file-error.ts';
 import { readModelHeaders } from '../hub/open-model.ts';
-import { loadModel, supportedArchitectures, weightMismatches } from '../model/load-model.ts';
+import { loadModel, weightMismatches } from '../model/load-model.ts';
 import { ModelConfigError } from '../model/model-spec.ts';
 import type { ModelFileFacts } from './model-facts.ts';
 
@@ -23,9 +24,21 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
     const rest = more.length === 0 ? '' : `, and ${more.length} more`;
     return { kind: 'mismatch', path: file, reason: `the weights do not fit config.json: ${first}${rest}` };
   } catch (error) {
-    const reason = messageOf(error);
-    const isUnsupported = error instanceof ModelConfigError && !supportedArchitectures.some(name => reason.includes(`describe a ${name}`));
-    return { kind: isUnsupported ? 'unsupported' : 'unreadable', path: file, reason: remedied(error) ?? reason };
+    const reason = remedied(error) ?? messageOf(error);
+    const isUnsupported = error instanceof ModelConfigError && !error.problems.some(({ kind }) => kind === 'invalid');
+    const others = error instanceof ModelConfigError ? undefined : await configReason(file);
+    return { kind: isUnsupported ? 'unsupported' : 'unreadable', path: file, reason: others === undefined ? reason : `${reason} ${others}` };
+  }
+}
+
+/** What is wrong with the config beside weights that can't be read: a file that is missing hides nothing else. */
+async function configReason(folder: string): Promise<string | undefined> {
+  const config = await readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined);
+  try {
+    if (config !== undefined) loadModel(config);
+    return undefined;
+  } catch (error) {
+    return error instanceof ModelConfigError ? error.message : undefined;
   }
 }
 

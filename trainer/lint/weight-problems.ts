@@ -22,7 +22,13 @@ const dimensionKeys: readonly (readonly [RegExp, DimensionKeys])[] = [
 /** Keys whose value is the dimension itself, so that the weights tell what it should be. */
 const PLAIN = new Set(['vocab_size', 'intermediate_size', 'max_position_embeddings', 'type_vocab_size']);
 
-export function* weightProblems(model: Model, config: ModelConfig, tensors: Tensors): Generator<ConfigReport> {
+/** @param unread tensors of files that are missing, of which nothing is known */
+export function* weightProblems(
+  model: Model,
+  config: ModelConfig,
+  tensors: Tensors,
+  unread: ReadonlySet<string> = new Set(),
+): Generator<ConfigReport> {
   const byKey = new Map<string, { readonly messages: string[]; readonly sizes: Set<number> }>();
   const add = (key: string, message: string, size?: number): void => {
     const entry = byKey.get(key) ?? { messages: [], sizes: new Set<number>() };
@@ -32,7 +38,7 @@ export function* weightProblems(model: Model, config: ModelConfig, tensors: Tens
   };
   const wrong = new Set(weightMismatches(model, tensors).map(message => message.slice(0, message.indexOf(' '))));
   for (const { name, shape } of model.parameters) {
-    if (!wrong.has(name)) continue;
+    if (!wrong.has(name) || unread.has(name)) continue;
     const found = tensors.get(name)?.shape;
     if (found === undefined) add(missingKey(name), `${name} [${shape}] is missing in the weights`);
     else {
@@ -41,7 +47,7 @@ export function* weightProblems(model: Model, config: ModelConfig, tensors: Tens
       add(key, `${name} is [${found}] in the weights, [${shape}] by this file`, found[axis]);
     }
   }
-  const blocks = blocksOf(tensors);
+  const blocks = blocksOf([...tensors.keys(), ...unread]);
   if (blocks > model.blocks) add('num_hidden_layers', `the weights hold ${blocks} blocks, this file says ${model.blocks}`, blocks);
   for (const [key, { messages, sizes }] of byKey) {
     const [first = '', ...more] = messages;
@@ -72,8 +78,8 @@ const blockOf = (name: string): number | undefined => {
   return found === undefined ? undefined : Number(found);
 };
 
-function blocksOf(tensors: Tensors): number {
+function blocksOf(names: readonly string[]): number {
   let most = -1;
-  for (const name of tensors.keys()) most = Math.max(most, blockOf(name) ?? -1);
+  for (const name of names) most = Math.max(most, blockOf(name) ?? -1);
   return most + 1;
 }

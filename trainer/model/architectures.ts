@@ -1,44 +1,47 @@
 /** The table of architectures, by the names that config.json gives them. */
+import type { KeyTable } from './config-keys.ts';
 import { bert } from './family/bert.ts';
-import { type BertForm, bertConfig } from './family/bert-config.ts';
+import { type BertForm, bertConfig, bertKeys } from './family/bert-config.ts';
 import { deberta } from './family/deberta.ts';
-import { type DebertaForm, debertaConfig } from './family/deberta-config.ts';
+import { type DebertaForm, debertaConfig, debertaKeys } from './family/deberta-config.ts';
 import { llama } from './family/llama.ts';
-import { llamaConfig } from './family/llama-config.ts';
+import { type LlamaArchitecture, llamaConfig, llamaKeysOf } from './family/llama-config.ts';
 import { resnet } from './family/resnet.ts';
-import { type ResNetForm, resnetConfig } from './family/resnet-config.ts';
-import { timm } from './family/timm.ts';
+import { type ResNetForm, resnetConfig, resnetKeys } from './family/resnet-config.ts';
+import { timm, timmKeys } from './family/timm.ts';
 import { vit } from './family/vit.ts';
-import { type VitForm, vitConfig } from './family/vit-config.ts';
+import { type VitForm, vitConfig, vitKeys } from './family/vit-config.ts';
 import type { ConfigJson, ModelOptions } from './load-model.ts';
 import type { AnyModel } from './model-spec.ts';
 
-export type BuildModel = (config: ConfigJson, options: ModelOptions) => AnyModel;
+/** How a class of models is built, and which keys its config.json may have. */
+export interface ArchitectureEntry {
+  readonly keys: KeyTable;
+  /** The config with all defaults in place. @throws ModelConfigError */
+  readonly read: (config: ConfigJson, options: ModelOptions) => object;
+  readonly build: (config: ConfigJson, options: ModelOptions) => AnyModel;
+}
 
-const llamaLike =
-  (architecture: Parameters<typeof llamaConfig>[0]): BuildModel =>
-  config =>
-    llama(llamaConfig(architecture, config));
+const entryOf = <Read extends object>(
+  keys: KeyTable,
+  read: (config: ConfigJson, options: ModelOptions) => Read,
+  build: (config: Read) => AnyModel,
+): ArchitectureEntry => ({ keys, read, build: (config, options) => build(read(config, options)) });
 
-const bertLike =
-  (architecture: string, form: BertForm): BuildModel =>
-  (config, options) =>
-    bert(bertConfig(architecture, form, config, options));
+const llamaLike = (architecture: LlamaArchitecture) =>
+  entryOf(llamaKeysOf(architecture), config => llamaConfig(architecture, config), llama);
 
-const debertaLike =
-  (architecture: string, form: DebertaForm): BuildModel =>
-  (config, options) =>
-    deberta(debertaConfig(architecture, form, config, options));
+const bertLike = (architecture: string, form: BertForm) =>
+  entryOf(bertKeys, (config, options) => bertConfig(architecture, form, config, options), bert);
 
-const vitLike =
-  (architecture: string, form: VitForm): BuildModel =>
-  (config, options) =>
-    vit(vitConfig(architecture, form, config, options));
+const debertaLike = (architecture: string, form: DebertaForm) =>
+  entryOf(debertaKeys, (config, options) => debertaConfig(architecture, form, config, options), deberta);
 
-const resnetLike =
-  (architecture: string, form: ResNetForm): BuildModel =>
-  (config, options) =>
-    resnet(resnetConfig(architecture, form, config, options));
+const vitLike = (architecture: string, form: VitForm) =>
+  entryOf(vitKeys, (config, options) => vitConfig(architecture, form, config, options), vit);
+
+const resnetLike = (architecture: string, form: ResNetForm) =>
+  entryOf(resnetKeys, (config, options) => resnetConfig(architecture, form, config, options), resnet);
 
 const bertHeads = { family: 'bert', prefix: 'bert.', hasHead: false, hasPooler: false } as const;
 const robertaHeads = { family: 'roberta', prefix: 'roberta.', hasHead: false, hasPooler: false } as const;
@@ -72,8 +75,12 @@ export const architectures = {
   }),
   ResNetModel: resnetLike('ResNetModel', { prefix: '', hasHead: false }),
   ResNetForImageClassification: resnetLike('ResNetForImageClassification', { prefix: 'resnet.', hasHead: true }),
-  TimmWrapperForImageClassification: (config, options) => timm('timm_model.', config, options),
-} satisfies Record<string, BuildModel>;
+  TimmWrapperForImageClassification: entryOf(
+    timmKeys,
+    (config, options) => timm('timm_model.', config, options),
+    model => model,
+  ),
+} satisfies Record<string, ArchitectureEntry>;
 
 export type Architecture = keyof typeof architectures;
 

@@ -1,6 +1,8 @@
 /** From a config.json to a model, and from a weight file's list of tensors to the certainty that it fits. */
-import { type Architecture, architectureOfType, architectures, type BuildModel } from './architectures.ts';
-import { timm } from './family/timm.ts';
+import { type Architecture, type ArchitectureEntry, architectureOfType, architectures } from './architectures.ts';
+import { unknownKeys } from './config-keys.ts';
+import { unknownRopeKeys } from './family/rope-config.ts';
+import { timm, timmKeys } from './family/timm.ts';
 import { type AnyModel, type CausalModel, type Model, ModelConfigError, type Problem } from './model-spec.ts';
 
 export interface ModelOptions {
@@ -20,16 +22,28 @@ export const supportedArchitectures: readonly string[] = Object.keys(architectur
 
 /** @throws ModelConfigError where the architecture is unknown or the config is wrong */
 export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyModel {
-  // timm's own files have one architecture, and no list of them.
-  if (typeof config.architecture === 'string' && config.architectures === undefined) return timm('', config, options);
+  if (isTimmFile(config)) return timm('', config, options);
   const architecture = architectureOf(config);
   const named = namesIn(config);
   if (!architecture)
     throw new ModelConfigError(
       `config.json names ${named.length ? `the architecture ${named.join(', ')}` : 'no architecture'}; supported are ${supportedArchitectures.join(', ')}`,
     );
-  const build: BuildModel = architectures[architecture];
+  const { build }: ArchitectureEntry = architectures[architecture];
   return build(config, options);
+}
+
+/** timm's own files have one architecture, and no list of them. */
+const isTimmFile = ({ architecture, architectures: named }: ConfigJson): boolean => typeof architecture === 'string' && named === undefined;
+
+/** The keys of this config that its family does not list, so that nobody knows what they ask for; none of an unknown family. */
+export function unknownConfigKeys(config: ConfigJson): string[][] {
+  const architecture = architectureOf(config);
+  const entry: Pick<ArchitectureEntry, 'keys'> | undefined = isTimmFile(config)
+    ? { keys: timmKeys }
+    : architecture && architectures[architecture];
+  if (entry === undefined) return [];
+  return [...unknownKeys(entry.keys, config).map(key => [key]), ...('rope_scaling' in entry.keys ? unknownRopeKeys(config) : [])];
 }
 
 /** The first that is supported of those that a config names; of one that names none, what its `model_type` tells. */

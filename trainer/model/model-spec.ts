@@ -31,6 +31,8 @@ export interface ModuleSpec {
   readonly layer: number;
   readonly weight: ParameterSpec;
   readonly bias?: ParameterSpec;
+  /** Of an embedding: looking up this row gives it no gradient, wherever it is looked up (`padding_idx` of PyTorch). */
+  readonly paddingRow?: number;
 }
 
 export interface BiasedSpec extends ModuleSpec {
@@ -143,7 +145,23 @@ export interface ClassifierModel extends Model {
 
 export type AnyModel = CausalModel | ClassifierModel;
 
+/** One thing that is wrong with a config.json. */
+export interface ConfigProblem {
+  /** `invalid`: missing or out of bounds; `contradictory`: keys that do not fit each other; `unsupported`: right, and not computed here. */
+  readonly kind: 'invalid' | 'contradictory' | 'unsupported';
+  /** The key, and the one inside it. */
+  readonly path: readonly string[];
+  readonly message: string;
+}
+
 /** A config.json that cannot be used: which key, what was found, what is possible. */
 export class ModelConfigError extends Error {
   override name = 'ModelConfigError';
+  /** All of them, where the error is about keys. */
+  readonly problems: readonly ConfigProblem[];
+
+  constructor(message: string, problems: readonly ConfigProblem[] = []) {
+    super(message);
+    this.problems = problems;
+  }
 }

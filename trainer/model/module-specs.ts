@@ -27,8 +27,11 @@ const biasOf = (name: string, shape: readonly number[]): ParameterSpec => ({ nam
 export const linearSpec = (name: string, place: Place, out: number, width: number, biased = true): ModuleSpec =>
   moduleSpec(name, 'linear', place, [out, width], biased);
 
-export const embeddingSpec = (name: string, rows: number, width: number): ModuleSpec =>
-  moduleSpec(name, 'embedding', { part: 'embedding', layer: -1 }, [rows, width]);
+/** @param paddingRow see {@link ModuleSpec.paddingRow} */
+export const embeddingSpec = (name: string, rows: number, width: number, paddingRow?: number): ModuleSpec => ({
+  ...moduleSpec(name, 'embedding', { part: 'embedding', layer: -1 }, [rows, width]),
+  ...(paddingRow !== undefined && { paddingRow }),
+});
 
 export function layerNormSpec(name: string, layer: number, width: number): BiasedSpec {
   return { ...moduleSpec(name, 'norm', { part: 'norm', layer }, [width]), bias: biasOf(name, [width]) };

@@ -137,7 +137,7 @@ export class Tracer {
 
   /** ids int32 [rows] → [rows, features]. */
   embedding(module: ModuleSpec, ids: Node, shared = 0): Node {
-    const y = this.graph.cast(this.graph.gather(this.storage.weight(this.graph, module.weight), ids), 'float32');
+    const y = this.graph.cast(this.graph.gather(this.storage.weight(this.graph, module.weight), ids, 0, module.paddingRow), 'float32');
     this.tap(module, { x: ids, y, shared });
     return y;
   }

@@ -107,9 +107,14 @@ describe('labels', () => {
 describe('what is not supported is named, with what is', () => {
   test.each<[string, string, Config, RegExp]>([
     ['relative keys', 'bert', { position_embedding_type: 'relative_key' }, /position_embedding_type "relative_key" .* is "absolute"/],
-    ['an activation', 'vit', { hidden_act: 'wave' }, /hidden_act "wave" is not one of silu, .*gelu/],
+    ['an activation', 'vit', { hidden_act: 'wave' }, /config.json: hidden_act "wave" is not supported; supported are "silu", .*"gelu"/],
     ['heads that do not divide', 'bert', { num_attention_heads: 5 }, /hidden_size 32 is no multiple of num_attention_heads 5/],
-    ['several at once', 'bert', { hidden_act: 'wave', is_decoder: true }, /hidden_act "wave" .*; is_decoder true is not supported/],
+    [
+      'several at once',
+      'bert',
+      { hidden_act: 'wave', is_decoder: true },
+      /config.json: is_decoder true is not supported; supported is false; hidden_act "wave" is not supported/,
+    ],
     ['a convolution in DeBERTa', 'deberta', { conv_kernel_size: 3 }, /conv_kernel_size 3 is not supported; supported is 0/],
     ['attention by content alone', 'deberta', { relative_attention: false }, /relative_attention false is not supported/],
     [
@@ -118,7 +123,7 @@ describe('what is not supported is named, with what is', () => {
       { pos_att_type: 'p2p|c2p' },
       /pos_att_type \["p2p"\] is not supported; supported are "c2p", "p2c"/,
     ],
-    ['patches that do not fit', 'vit', { patch_size: 7 }, /image_size \[32,32\] is no multiple of patch_size \[7,7\]/],
+    ['patches that do not fit', 'vit', { patch_size: 40 }, /patch_size \[40,40\] is larger than image_size \[32,32\]/],
     ['depths of another number', 'resnet', { depths: [2] }, /depths has 1 entries, hidden_sizes has 2/],
     ['another timm model', 'timm_resnet', { architecture: 'resnet50d' }, /names timm's architecture resnet50d; supported are resnet18/],
     ['an argument of timm', 'timm_resnet', { model_args: { stem_type: 'deep' } }, /model_args.*stem_type/s],

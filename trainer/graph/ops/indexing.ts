@@ -19,9 +19,9 @@ export const indexingRules: Pick<OpTable, 'gather' | 'segmentSum' | 'oneHot'> = 
     // Entries picked twice get both gradients. Other axes than the first are brought to the front and back.
     gradient: ({ graph, dy, node, rows }) => {
       const [data, ids] = node.inputs as [Node, Node];
-      const { axis } = node.attrs;
+      const { axis, padding } = node.attrs;
       const count = data.shape[axis] as number;
-      const flatIds = graph.reshape(ids, [elementCount(ids.shape)]);
+      const flatIds = idsWithout(graph, graph.reshape(ids, [elementCount(ids.shape)]), padding);
       const chosen = rows(0);
       if (chosen && axis === 0) {
         const flat = graph.reshape(dy, [elementCount(ids.shape), ...data.shape.slice(1)]);
@@ -68,6 +68,15 @@ export const indexingRules: Pick<OpTable, 'gather' | 'segmentSum' | 'oneHot'> = 
     buffer: 'fresh',
   },
 };
+
+/**
+ * The ids, with −1, which counts for no entry, where the entry `padding` is looked up.
+ * @param lookedUp decides in place of the ids themselves
+ */
+export function idsWithout(graph: Graph, ids: Node, padding: number | undefined, lookedUp = ids): Node {
+  if (padding === undefined) return ids;
+  return graph.select(graph.equal(lookedUp, graph.scalar(padding, 'int32')), graph.scalar(-1, 'int32'), ids);
+}
 
 /** Gradient of the chosen rows of an embedding: (rows = ids)·dy, a product of [r, n] and [n, d] that never forms [vocabulary, d]. */
 export function rowSum(graph: Graph, dy: Node, ids: Node, rows: Node): Node {

@@ -1,20 +1,26 @@
 /** Reads the config.json of BERT and RoBERTa (and of models in their form, as MiniLM and XLM-RoBERTa). */
 import { z } from 'zod';
+import { computed, contradiction, readConfig, refuse, refusedUnless, withoutEffect } from '../config-keys.ts';
 import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import type { BertConfig } from './bert.ts';
+import { encoderKeys, encoderProblems, paddingRow, rate, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';
-import { encoderProblems, encoderSizes, rate, readConfig, refuse, size, unsupported } from './read-config.ts';
 
-const schema = z.looseObject({
-  ...encoderSizes,
-  vocab_size: size(2 ** 21),
-  max_position_embeddings: size(2 ** 16),
-  type_vocab_size: z.number().int().min(0).max(1024).default(2),
-  hidden_dropout_prob: rate.default(0.1),
-  attention_probs_dropout_prob: rate.default(0.1),
-  classifier_dropout: rate.nullish(),
-  pad_token_id: z.number().int().min(0).nullish(),
-});
+/** The keys of BERT and RoBERTa. */
+export const bertKeys = {
+  ...encoderKeys,
+  vocab_size: computed(size(2 ** 21)),
+  max_position_embeddings: computed(size(2 ** 16)),
+  type_vocab_size: computed(z.number().int().min(0).max(1024).default(2)),
+  classifier_dropout: computed(rate.nullish()),
+  pad_token_id: computed(z.number().int().min(0).nullish()),
+  ...refusedUnless(['absolute'], 'position_embedding_type'),
+  ...withoutEffect(
+    "is of TensorFlow's first BERT, whose pooler is always the first token's",
+    ...(['directionality', 'pooler_fc_size', 'pooler_num_attention_heads', 'pooler_num_fc_layers', 'pooler_size_per_head'] as const),
+    'pooler_type',
+  ),
+} as const;
 
 /** Where a family keeps its tensors, and what its file holds. */
 export interface BertForm {
@@ -28,17 +34,22 @@ export interface BertForm {
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
 export function bertConfig(architecture: string, form: BertForm, json: ConfigJson, options: ModelOptions): BertConfig {
-  const c = readConfig(schema, architecture, json);
+  const { values: c, problems } = readConfig(bertKeys, architecture, json);
   const { family } = form;
+  const usualPad = family === 'roberta' ? 1 : 0;
+  const padId = c.pad_token_id ?? usualPad;
   // RoBERTa counts positions from behind the pad token, which has a position of its own.
-  const firstPosition = family === 'roberta' ? (c.pad_token_id ?? 1) + 1 : 0;
-  const wrong = [
-    ...encoderProblems(c),
-    ...unsupported(json, { position_embedding_type: ['absolute'], is_decoder: [false], add_cross_attention: [false] }),
-  ];
+  const uncounted = family === 'roberta' ? padId : undefined;
+  const firstPosition = uncounted === undefined ? 0 : uncounted + 1;
+  const wrong = [...problems, ...encoderProblems(c)];
   if (c.max_position_embeddings <= firstPosition)
-    wrong.push(`max_position_embeddings ${c.max_position_embeddings} leaves no position behind pad_token_id ${c.pad_token_id ?? 1}`);
-  refuse(wrong);
+    wrong.push(
+      contradiction(
+        'max_position_embeddings',
+        `max_position_embeddings ${c.max_position_embeddings} leaves no position behind pad_token_id ${padId}`,
+      ),
+    );
+  refuse(wrong, architecture);
   return {
     family,
     prefix: form.prefix,
@@ -51,8 +62,10 @@ export function bertConfig(architecture: string, form: BertForm, json: ConfigJso
     heads: c.num_attention_heads,
     positions: c.max_position_embeddings,
     firstPosition,
+    uncounted,
+    paddingRow: paddingRow(c.pad_token_id === undefined ? usualPad : c.pad_token_id, c.vocab_size),
     tokenTypes: c.type_vocab_size,
-    padId: c.pad_token_id ?? (family === 'roberta' ? 1 : 0),
+    padId,
     epsilon: c.layer_norm_eps,
     activation: c.hidden_act,
     dropout: c.hidden_dropout_prob,

@@ -1,41 +1,59 @@
 /** Reads the config.json of DeBERTa-v2 and v3. */
 import { z } from 'zod';
+import { computed, type KeyTable, notSupported, type RefusedKey, readConfig, refuse, withoutEffect } from '../config-keys.ts';
 import type { ConfigJson, ModelOptions } from '../load-model.ts';
+import { activation, encoderKeys, encoderProblems, paddingRow, rate, size } from './common-keys.ts';
 import type { DebertaConfig } from './deberta.ts';
 import { readLabels } from './labels.ts';
-import { activationProblems, encoderProblems, encoderSizes, rate, readConfig, refuse, size, unsupported } from './read-config.ts';
 
 /** `["p2c", "c2p"]`, or in older files `"p2c|c2p"`. */
 const attentionTypes = z.union([z.array(z.string()), z.string().transform(text => text.toLowerCase().split('|'))]);
 
-const schema = z.looseObject({
-  ...encoderSizes,
-  vocab_size: size(2 ** 21),
-  max_position_embeddings: size(2 ** 16),
-  type_vocab_size: z.number().int().min(0).max(1024).default(0),
-  layer_norm_eps: z.number().positive().max(1).default(1e-7),
-  pad_token_id: z.number().int().min(0).nullish(),
-  position_biased_input: z.boolean().default(true),
-  relative_attention: z.boolean().default(false),
-  position_buckets: z
-    .number()
-    .int()
-    .max(2 ** 16)
-    .default(-1),
-  max_relative_positions: z
-    .number()
-    .int()
-    .max(2 ** 16)
-    .default(-1),
-  norm_rel_ebd: z.string().default('none'),
-  share_att_key: z.boolean().default(false),
-  pos_att_type: attentionTypes.nullish(),
-  pooler_hidden_act: z.string().default('gelu'),
-  pooler_dropout: rate.default(0),
-  cls_dropout: rate.nullish(),
-  hidden_dropout_prob: rate.default(0.1),
-  attention_probs_dropout_prob: rate.default(0.1),
-});
+/** A width that has to be the hidden size, or a head's share of it. */
+const widthOf = (share: (config: ConfigJson) => number): RefusedKey => ({ class: 'refused', unless: config => [share(config)] });
+
+/** The keys of DeBERTa-v2 and v3. */
+export const debertaKeys = {
+  ...encoderKeys,
+  vocab_size: computed(size(2 ** 21)),
+  max_position_embeddings: computed(size(2 ** 16)),
+  type_vocab_size: computed(z.number().int().min(0).max(1024).default(0)),
+  layer_norm_eps: computed(z.number().positive().max(1).default(1e-7)),
+  pad_token_id: computed(z.number().int().min(0).nullish()),
+  position_biased_input: computed(z.boolean().default(true)),
+  relative_attention: computed(z.boolean().default(false)),
+  position_buckets: computed(
+    z
+      .number()
+      .int()
+      .max(2 ** 16)
+      .default(-1),
+  ),
+  max_relative_positions: computed(
+    z
+      .number()
+      .int()
+      .max(2 ** 16)
+      .default(-1),
+  ),
+  norm_rel_ebd: computed(z.string().default('none')),
+  share_att_key: computed(z.boolean().default(false)),
+  pos_att_type: computed(attentionTypes.nullish()),
+  pooler_hidden_act: activation('gelu'),
+  pooler_dropout: computed(rate.default(0)),
+  cls_dropout: computed(rate.nullish()),
+  // What larger models have: a convolution, smaller embeddings, heads of another size.
+  conv_kernel_size: { class: 'refused', unless: () => [0] },
+  ...withoutEffect('is of the convolution, which conv_kernel_size asks for', 'conv_act', 'conv_groups'),
+  embedding_size: widthOf(c => Number(c.hidden_size)),
+  attention_head_size: widthOf(c => Number(c.hidden_size) / Number(c.num_attention_heads)),
+  pooler_hidden_size: widthOf(c => Number(c.hidden_size)),
+  ...withoutEffect('is for the head of the pretraining, which is not used', 'legacy'),
+  ...withoutEffect(
+    'is of a summary that this model does not have',
+    ...(['summary_activation', 'summary_first_dropout', 'summary_last_dropout', 'summary_type', 'summary_use_proj'] as const),
+  ),
+} as const satisfies KeyTable;
 
 export interface DebertaForm {
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */
@@ -50,14 +68,18 @@ export function debertaConfig(
   json: ConfigJson,
   options: ModelOptions,
 ): DebertaConfig {
-  const c = readConfig(schema, architecture, json);
+  const { values: c, problems } = readConfig(debertaKeys, architecture, json);
   const types = (c.pos_att_type ?? []).map(type => type.trim());
-  refuse([
-    ...encoderProblems(c),
-    ...activationProblems('pooler_hidden_act', c.pooler_hidden_act),
-    ...relativeProblems(c, types),
-    ...shapeProblems(c, json),
-  ]);
+  const others = types.filter(type => type !== 'c2p' && type !== 'p2c');
+  refuse(
+    [
+      ...problems,
+      ...encoderProblems(c),
+      ...(c.relative_attention ? [] : [notSupported(['relative_attention'], false, [true])]),
+      ...(others.length > 0 ? [notSupported(['pos_att_type'], others, ['c2p', 'p2c'])] : []),
+    ],
+    architecture,
+  );
   const maxDistance = c.max_relative_positions < 1 ? c.max_position_embeddings : c.max_relative_positions;
   const buckets = Math.max(0, c.position_buckets);
   return {
@@ -72,6 +94,8 @@ export function debertaConfig(
     maxPositions: c.max_position_embeddings,
     positions: c.position_biased_input ? c.max_position_embeddings : 0,
     firstPosition: 0,
+    uncounted: undefined,
+    paddingRow: paddingRow(c.pad_token_id === undefined ? 0 : c.pad_token_id, c.vocab_size),
     tokenTypes: c.type_vocab_size,
     padId: c.pad_token_id ?? 0,
     epsilon: c.layer_norm_eps,
@@ -94,20 +118,3 @@ export function debertaConfig(
     poolerDropout: c.pooler_dropout,
   };
 }
-
-function relativeProblems(c: z.infer<typeof schema>, types: readonly string[]): string[] {
-  const other = types.filter(type => type !== 'c2p' && type !== 'p2c');
-  return [
-    ...(c.relative_attention ? [] : ['relative_attention false is not supported; supported is true']),
-    ...(other.length > 0 ? [`pos_att_type ${JSON.stringify(other)} is not supported; supported are "c2p", "p2c"`] : []),
-  ];
-}
-
-/** What larger models have beside: a convolution, smaller embeddings, heads of another size. */
-const shapeProblems = (c: z.infer<typeof schema>, json: ConfigJson): string[] =>
-  unsupported(json, {
-    conv_kernel_size: [0],
-    embedding_size: [c.hidden_size],
-    attention_head_size: [c.hidden_size / c.num_attention_heads],
-    pooler_hidden_size: [c.hidden_size],
-  });

@@ -1,18 +1,9 @@
 /** What a classifier tells apart: labels and kind of problem, from config.json and from the task at hand. */
-import { z } from 'zod';
+import { type ConfigValues, contradiction, notSupported, readConfig, refuse } from '../config-keys.ts';
 import type { ModelOptions } from '../load-model.ts';
-import type { Initial, ModuleSpec, Problem } from '../model-spec.ts';
+import type { ConfigProblem, Initial, ModuleSpec, Problem } from '../model-spec.ts';
 import { freshSpec } from '../module-specs.ts';
-import { readConfig, refuse } from './read-config.ts';
-
-/** ImageNet-21k has 21 843. */
-const MAX_LABELS = 2 ** 20;
-
-const schema = z.looseObject({
-  id2label: z.record(z.string().regex(/^\d+$/), z.string()).nullish(),
-  num_labels: z.number().int().positive().max(MAX_LABELS).nullish(),
-  problem_type: z.enum(['single_label_classification', 'regression', 'multi_label_classification']).nullish(),
-});
+import { labelKeys } from './common-keys.ts';
 
 export interface Labels {
   readonly labels: readonly string[];
@@ -32,23 +23,24 @@ export interface LabelParams {
 
 /** @throws ModelConfigError where labels and problem do not fit each other */
 export function readLabels({ architecture, json, options, hasHead, std }: LabelParams): Labels {
-  const config = readConfig(schema, architecture, json);
+  const { values: config } = readConfig(labelKeys, architecture, json);
   const own = configLabels(config);
   const labels = options.labels ?? own;
   const problem = options.problem ?? configProblem(config.problem_type, labels.length);
-  const wrong: string[] = [];
+  const wrong: ConfigProblem[] = [];
   if (config.problem_type === 'multi_label_classification' && !options.problem)
-    wrong.push('problem_type "multi_label_classification" is not supported; supported are "single_label_classification", "regression"');
+    wrong.push(notSupported(['problem_type'], config.problem_type, ['single_label_classification', 'regression']));
   if (problem === 'regression' && labels.length !== 1)
-    wrong.push(`problem_type "regression" has one number to predict, num_labels says ${labels.length}`);
-  if (problem === 'single_label' && labels.length < 2) wrong.push(`num_labels ${labels.length} leaves nothing to tell apart`);
-  refuse(wrong);
+    wrong.push(contradiction('problem_type', `problem_type "regression" has one number to predict, num_labels says ${labels.length}`));
+  if (problem === 'single_label' && labels.length < 2)
+    wrong.push(contradiction('num_labels', `num_labels ${labels.length} leaves nothing to tell apart`));
+  refuse(wrong, architecture);
   const isFresh = !hasHead || labels.length !== own.length;
   return { labels, problem, fresh: isFresh ? { kind: 'normal', std, seed: options.headSeed ?? 0 } : undefined };
 }
 
 /** Of the entries of `id2label`, in the order of their numbers; Transformers' default is two. */
-function configLabels({ id2label, num_labels }: z.infer<typeof schema>): string[] {
+function configLabels({ id2label, num_labels }: ConfigValues<typeof labelKeys>): string[] {
   if (id2label && Object.keys(id2label).length > 0)
     return Object.entries(id2label)
       .sort(([a], [b]) => Number(a) - Number(b))

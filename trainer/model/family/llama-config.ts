@@ -1,78 +1,140 @@
 /** Reads the config.json of a Llama-like model, of older and newer Transformers alike. */
 import { z } from 'zod';
-import { activations } from '../layer/activation.ts';
-import type { RopeScaling } from '../layer/rotary.ts';
-import { ModelConfigError } from '../model-spec.ts';
+import {
+  type ConfigValues,
+  computed,
+  contradiction,
+  type KeyTable,
+  readConfig,
+  refuse,
+  refusedUnless,
+  withoutEffect,
+} from '../config-keys.ts';
+import type { ConfigJson } from '../load-model.ts';
+import type { ConfigProblem } from '../model-spec.ts';
+import { activation, causalKeys, paddingRow, rate, size } from './common-keys.ts';
 import type { LlamaConfig } from './llama.ts';
+import { readRope, rotaryKeys } from './rope-config.ts';
 
-/** Sizes beyond these are a broken file, not a model: four times Llama 3.1 405B. */
-const size = (most: number) => z.number().int().positive().max(most);
-
-const ropeSchema = z.looseObject({
-  rope_type: z.string().optional(),
-  type: z.string().optional(),
-  rope_theta: z.number().positive().optional(),
-  factor: z.number().positive().optional(),
-  low_freq_factor: z.number().positive().optional(),
-  high_freq_factor: z.number().positive().optional(),
-  original_max_position_embeddings: z.number().int().positive().optional(),
-});
-
-const configSchema = z.looseObject({
-  vocab_size: size(2 ** 20),
-  hidden_size: size(65536),
-  intermediate_size: size(262144),
-  num_hidden_layers: size(512),
-  num_attention_heads: size(1024),
-  num_key_value_heads: size(1024).nullish(),
-  head_dim: size(1024).nullish(),
-  max_position_embeddings: size(2 ** 24),
-  rms_norm_eps: z.number().positive().max(1).default(1e-6),
-  hidden_act: z.string().default('silu'),
-  rope_theta: z.number().positive().nullish(),
-  rope_scaling: ropeSchema.nullish(),
-  rope_parameters: ropeSchema.nullish(),
-  tie_word_embeddings: z.boolean().default(false),
-  attention_bias: z.boolean().default(false),
-  mlp_bias: z.boolean().default(false),
-  sliding_window: z.number().int().positive().nullish(),
-  use_sliding_window: z.boolean().optional(),
-  max_window_layers: z.number().int().nonnegative().nullish(),
-  layer_types: z
-    .array(z.enum(['full_attention', 'sliding_attention']))
-    .max(512)
-    .nullish(),
-});
-
-/** Transformers' default for Qwen2. */
-const QWEN2_MAX_WINDOW_LAYERS = 28;
-
-const families = {
-  LlamaForCausalLM: 'llama',
-  MistralForCausalLM: 'mistral',
-  Qwen2ForCausalLM: 'qwen2',
+/** What these decoders have in common. Bounds are four times the largest published sizes. */
+const decoderKeys = {
+  ...causalKeys,
+  ...rotaryKeys,
+  vocab_size: computed(size(2 ** 20)),
+  hidden_size: computed(size(65536)),
+  intermediate_size: computed(size(262144)),
+  num_hidden_layers: computed(size(512)),
+  num_attention_heads: computed(size(1024)),
+  head_dim: computed(size(1024).nullish()),
+  max_position_embeddings: computed(size(2 ** 24)),
+  rms_norm_eps: computed(z.number().positive().max(1).default(1e-6)),
+  hidden_act: activation('silu'),
+  tie_word_embeddings: computed(z.boolean().default(false)),
+  attention_dropout: computed(rate.nullish()),
+  pad_token_id: computed(z.number().int().nullish()),
+  ...refusedUnless([true], 'is_causal'),
 } as const;
 
-/** @throws ModelConfigError with every key that is missing or out of bounds */
-export function llamaConfig(architecture: keyof typeof families, json: Readonly<Record<string, unknown>>): LlamaConfig {
-  const parsed = configSchema.safeParse(json);
-  if (!parsed.success)
-    throw new ModelConfigError(
-      `config.json does not describe a ${architecture}: ${parsed.error.issues.map(issue => `${issue.path.join('.')}: ${issue.message}`).join('; ')}`,
-    );
-  const c = parsed.data;
-  const family = families[architecture];
+const headCount = (usual: number | null) => computed(size(1024).nullish().default(usual));
+const windowSize = computed(z.number().int().positive().nullish().default(4096));
+const everyLayer =
+  (type: string) =>
+  ({ layer_types: types }: ConfigJson) => [Array.isArray(types) ? types.map(() => type) : []];
+
+export const llamaKeys = {
+  ...decoderKeys,
+  num_key_value_heads: headCount(null),
+  attention_bias: computed(z.boolean().default(false)),
+  mlp_bias: computed(z.boolean().default(false)),
+  layer_types: { class: 'refused', unless: everyLayer('full_attention'), supported: '"full_attention" in every layer' },
+  ...refusedUnless([], 'sliding_window', 'attention_chunk_size'),
+  ...refusedUnless([false], 'use_sliding_window'),
+  ...withoutEffect('says how the same products are split', 'pretraining_tp'),
+} as const satisfies KeyTable;
+
+export const mistralKeys = {
+  ...decoderKeys,
+  num_key_value_heads: headCount(8),
+  sliding_window: windowSize,
+  // Transformers ignores the list here, and windows every layer: what was meant is another class of models.
+  layer_types: {
+    class: 'refused',
+    unless: config => (config.sliding_window === null ? everyLayer('full_attention') : everyLayer('sliding_attention'))(config),
+    supported: '"sliding_attention" in every layer ("full_attention" with a sliding_window of null)',
+  },
+  ...refusedUnless([false], 'attention_bias', 'mlp_bias'),
+} as const satisfies KeyTable;
+
+export const qwen2Keys = {
+  ...decoderKeys,
+  num_key_value_heads: headCount(32),
+  use_sliding_window: computed(z.boolean().default(false)),
+  sliding_window: windowSize,
+  max_window_layers: computed(z.number().int().nonnegative().default(28)),
+  layer_types: computed(
+    z
+      .array(z.enum(['full_attention', 'sliding_attention']))
+      .max(512)
+      .nullish(),
+  ),
+  ...refusedUnless([true], 'attention_bias'),
+  ...refusedUnless([false], 'mlp_bias', 'use_mrope'),
+} as const satisfies KeyTable;
+
+type Own = Pick<LlamaConfig, 'qkvBias' | 'outputBias' | 'mlpBias' | 'slidingWindow'>;
+
+interface Family<Keys extends typeof decoderKeys & KeyTable> {
+  readonly family: string;
+  readonly keys: Keys;
+  /** What only this family has. */
+  readonly own: (config: ConfigValues<Keys>) => Own;
+}
+
+const familyOf = <Keys extends typeof decoderKeys & KeyTable>(family: Family<Keys>): Family<Keys> => family;
+
+const families = {
+  LlamaForCausalLM: familyOf({
+    family: 'llama',
+    keys: llamaKeys,
+    own: c => ({ qkvBias: c.attention_bias, outputBias: c.attention_bias, mlpBias: c.mlp_bias, slidingWindow: undefined }),
+  }),
+  MistralForCausalLM: familyOf({
+    family: 'mistral',
+    keys: mistralKeys,
+    own: c => ({
+      ...{ qkvBias: false, outputBias: false, mlpBias: false },
+      slidingWindow: c.sliding_window
+        ? { size: c.sliding_window, blocks: Array.from({ length: c.num_hidden_layers }, () => true) }
+        : undefined,
+    }),
+  }),
+  Qwen2ForCausalLM: familyOf({
+    family: 'qwen2',
+    keys: qwen2Keys,
+    own: c => ({ qkvBias: true, outputBias: false, mlpBias: false, slidingWindow: qwen2Window(c) }),
+  }),
+} as const;
+
+/** The blocks from `max_window_layers` on, or those that `layer_types` lists, and only where `use_sliding_window` says so. */
+function qwen2Window(c: ConfigValues<typeof qwen2Keys>): LlamaConfig['slidingWindow'] {
+  if (!c.sliding_window || !c.use_sliding_window) return undefined;
+  const listed = c.layer_types?.map(type => type === 'sliding_attention');
+  return {
+    size: c.sliding_window,
+    blocks: listed ?? Array.from({ length: c.num_hidden_layers }, (_, layer) => layer >= c.max_window_layers),
+  };
+}
+
+export type LlamaArchitecture = keyof typeof families;
+
+/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
+export function llamaConfig(architecture: LlamaArchitecture, json: ConfigJson): LlamaConfig {
+  const { family, keys, own } = families[architecture] as unknown as Family<typeof llamaKeys>;
+  const { values: c, problems } = readConfig(keys, architecture, json);
   const kvHeads = c.num_key_value_heads ?? c.num_attention_heads;
   const headDim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
-  const wrong: string[] = [];
-  if (!Number.isInteger(headDim) || headDim % 2)
-    wrong.push(`hidden_size ${c.hidden_size} over num_attention_heads ${c.num_attention_heads} gives no even head size`);
-  if (c.num_attention_heads % kvHeads)
-    wrong.push(`num_attention_heads ${c.num_attention_heads} is no multiple of num_key_value_heads ${kvHeads}`);
-  if (!activations[c.hidden_act]) wrong.push(`hidden_act "${c.hidden_act}" is not one of ${Object.keys(activations).join(', ')}`);
-  if (c.layer_types && c.layer_types.length !== c.num_hidden_layers)
-    wrong.push(`layer_types has ${c.layer_types.length} entries for num_hidden_layers ${c.num_hidden_layers}`);
-  if (wrong.length > 0) throw new ModelConfigError(`config.json contradicts itself: ${wrong.join('; ')}`);
+  const rope = readRope(json, architecture, c.max_position_embeddings);
+  refuse([...problems, ...headProblems(c, kvHeads, headDim), ...layerProblems(c, json), ...rope.problems], architecture);
   return {
     family,
     vocabularySize: c.vocab_size,
@@ -85,42 +147,39 @@ export function llamaConfig(architecture: keyof typeof families, json: Readonly<
     maxPositions: c.max_position_embeddings,
     epsilon: c.rms_norm_eps,
     activation: c.hidden_act,
-    ropeTheta: c.rope_parameters?.rope_theta ?? c.rope_theta ?? 10000,
-    ropeScaling: ropeScaling(c.rope_parameters ?? c.rope_scaling ?? undefined, c.max_position_embeddings),
+    ropeTheta: rope.theta,
+    ropeScaling: rope.scaling,
     tied: c.tie_word_embeddings,
-    qkvBias: family === 'qwen2' || c.attention_bias,
-    outputBias: family === 'llama' && c.attention_bias,
-    mlpBias: family === 'llama' && c.mlp_bias,
-    slidingWindow: slidingWindow(family, c),
+    attentionDropout: c.attention_dropout ?? 0,
+    paddingRow: paddingRow(c.pad_token_id, c.vocab_size),
+    ...own(c),
   };
 }
 
-/** Mistral windows every block; Qwen2 those from `max_window_layers` on, and only where `use_sliding_window` says so. */
-function slidingWindow(family: LlamaConfig['family'], c: z.infer<typeof configSchema>): LlamaConfig['slidingWindow'] {
-  if (!c.sliding_window || family === 'llama' || (family === 'qwen2' && c.use_sliding_window !== true)) return undefined;
-  const first = family === 'qwen2' ? (c.max_window_layers ?? QWEN2_MAX_WINDOW_LAYERS) : 0;
-  const listed = c.layer_types?.map(type => type === 'sliding_attention');
-  return { size: c.sliding_window, blocks: listed ?? Array.from({ length: c.num_hidden_layers }, (_, layer) => layer >= first) };
+type Sizes = ConfigValues<typeof decoderKeys>;
+
+function headProblems(c: Sizes, kvHeads: number, headDim: number): ConfigProblem[] {
+  const wrong: ConfigProblem[] = [];
+  if (!Number.isInteger(headDim) || headDim % 2)
+    wrong.push(
+      c.head_dim
+        ? contradiction('head_dim', `head_dim ${headDim} is odd: rotary positions turn pairs of features`)
+        : contradiction(
+            'hidden_size',
+            `hidden_size ${c.hidden_size} over num_attention_heads ${c.num_attention_heads} gives no even head size`,
+          ),
+    );
+  if (c.num_attention_heads % kvHeads)
+    wrong.push(
+      contradiction('num_attention_heads', `num_attention_heads ${c.num_attention_heads} is no multiple of num_key_value_heads ${kvHeads}`),
+    );
+  return wrong;
 }
 
-function ropeScaling(rope: z.infer<typeof ropeSchema> | undefined, maxPositions: number): RopeScaling {
-  const type = rope?.rope_type ?? rope?.type ?? 'default';
-  switch (type) {
-    case 'default':
-    // Dynamic scaling changes nothing up to the model's own length, and longer inputs are refused.
-    case 'dynamic':
-      return { type: 'default' };
-    case 'linear':
-      return { type: 'linear', factor: rope?.factor ?? 1 };
-    case 'llama3':
-      return {
-        type: 'llama3',
-        factor: rope?.factor ?? 8,
-        lowFreqFactor: rope?.low_freq_factor ?? 1,
-        highFreqFactor: rope?.high_freq_factor ?? 4,
-        originalMaxPositions: rope?.original_max_position_embeddings ?? maxPositions,
-      };
-    default:
-      throw new ModelConfigError(`rope scaling "${type}" is not supported; supported are default, linear, dynamic and llama3`);
-  }
-}
+const layerProblems = (c: Sizes, { layer_types: types }: ConfigJson): ConfigProblem[] =>
+  Array.isArray(types) && types.length !== c.num_hidden_layers
+    ? [contradiction('layer_types', `layer_types has ${types.length} entries for num_hidden_layers ${c.num_hidden_layers}`)]
+    : [];
+
+/** The keys of a decoder of these families. */
+export const llamaKeysOf = (architecture: LlamaArchitecture): KeyTable => families[architecture].keys;

@@ -23,6 +23,10 @@ export interface LlamaConfig {
   readonly ropeTheta: number;
   readonly ropeScaling: RopeScaling;
   readonly tied: boolean;
+  /** Of the attention's probabilities, in training. */
+  readonly attentionDropout: number;
+  /** The row of the embedding that padding has, which no gradient reaches. */
+  readonly paddingRow: number | undefined;
   /** Biases of q, k, v; of o; of the MLP. */
   readonly qkvBias: boolean;
   readonly outputBias: boolean;
@@ -46,7 +50,7 @@ interface Block {
 export function llama(config: LlamaConfig): CausalModel {
   const blocks = Array.from({ length: config.blocks }, (_, layer) => blockModules(config, layer));
   const { vocabularySize, hiddenSize } = config;
-  const embedding = embeddingSpec('model.embed_tokens', vocabularySize, hiddenSize);
+  const embedding = embeddingSpec('model.embed_tokens', vocabularySize, hiddenSize, config.paddingRow);
   const finalNorm = moduleSpec('model.norm', 'norm', { part: 'norm', layer: -1 }, [hiddenSize]);
   const head = config.tied ? embedding : linearSpec('lm_head', { part: 'head', layer: -1 }, vocabularySize, hiddenSize, false);
   const inBlocks = blocks.flatMap(b => [b.inputNorm, b.q, b.k, b.v, b.o, b.postNorm, b.gate, b.up, b.down]);
@@ -143,6 +147,7 @@ function attend(tracer: Tracer, { config, block, layer, x, batch, tokens, rotary
     scale: headDim ** -0.5,
     mask: inputs.mask,
     chunk: queryChunk(tokens),
+    dropMask: tracer.dropoutMask(config.attentionDropout),
     compute: tracer.compute,
   });
   return graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);

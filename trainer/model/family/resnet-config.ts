@@ -1,21 +1,27 @@
 /** Reads the config.json of a ResNet, as Transformers writes it. */
 import { z } from 'zod';
+import { computed, contradiction, readConfig, refuse, withoutEffect } from '../config-keys.ts';
 import type { ConfigJson, ModelOptions } from '../load-model.ts';
+import { activation, classifierKeys, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';
-import { activationProblems, readConfig, refuse, size } from './read-config.ts';
 import type { ResNetConfig } from './resnet.ts';
 import { transformersNames } from './resnet-names.ts';
 
-const schema = z.looseObject({
-  num_channels: size(64).default(3),
-  embedding_size: size(8192).default(64),
-  hidden_sizes: z.array(size(65536)).min(1).max(64).default([256, 512, 1024, 2048]),
-  depths: z.array(size(512)).min(1).max(64).default([3, 4, 6, 3]),
-  layer_type: z.enum(['basic', 'bottleneck']).default('bottleneck'),
-  hidden_act: z.string().default('relu'),
-  downsample_in_first_stage: z.boolean().default(false),
-  downsample_in_bottleneck: z.boolean().default(false),
-});
+/** The keys of ResNet. */
+export const resnetKeys = {
+  ...classifierKeys,
+  num_channels: computed(size(64).default(3)),
+  embedding_size: computed(size(8192).default(64)),
+  hidden_sizes: computed(z.array(size(65536)).min(1).max(64).default([256, 512, 1024, 2048])),
+  depths: computed(z.array(size(512)).min(1).max(64).default([3, 4, 6, 3])),
+  layer_type: computed(z.enum(['basic', 'bottleneck']).default('bottleneck')),
+  hidden_act: activation('relu'),
+  downsample_in_first_stage: computed(z.boolean().default(false)),
+  downsample_in_bottleneck: computed(z.boolean().default(false)),
+  ...withoutEffect('names outputs of a backbone, and a classifier reads the last', 'stage_names', 'out_features', 'out_indices'),
+  ...withoutEffect("is for new layers, which start with PyTorch's own spread here", 'initializer_range', 'initializer_factor', 'init_std'),
+  ...withoutEffect('is of no token of this model', 'pad_token_id'),
+} as const;
 
 /** What convolutional networks were trained on, where nothing says otherwise. */
 export const IMAGENET_SIZE = [224, 224] as const;
@@ -33,14 +39,15 @@ export interface ResNetForm {
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
 export function resnetConfig(architecture: string, { prefix, hasHead }: ResNetForm, json: ConfigJson, options: ModelOptions): ResNetConfig {
-  const c = readConfig(schema, architecture, json);
+  const { values: c, problems } = readConfig(resnetKeys, architecture, json);
   const isBottleneck = c.layer_type === 'bottleneck';
-  const wrong = activationProblems('hidden_act', c.hidden_act);
+  const wrong = [...problems];
   if (c.depths.length !== c.hidden_sizes.length)
-    wrong.push(`depths has ${c.depths.length} entries, hidden_sizes has ${c.hidden_sizes.length}`);
+    wrong.push(contradiction('depths', `depths has ${c.depths.length} entries, hidden_sizes has ${c.hidden_sizes.length}`));
   const odd = isBottleneck ? c.hidden_sizes.find(channels => channels % REDUCTION) : undefined;
-  if (odd !== undefined) wrong.push(`hidden_sizes has ${odd}, which is no multiple of ${REDUCTION}, as bottlenecks need`);
-  refuse(wrong);
+  if (odd !== undefined)
+    wrong.push(contradiction('hidden_sizes', `hidden_sizes has ${odd}, which is no multiple of ${REDUCTION}, as bottlenecks need`));
+  refuse(wrong, architecture);
   return {
     family: 'resnet',
     ...readLabels({ architecture, json, options, hasHead, std: headDeviation(c.hidden_sizes.at(-1) as number) }),

@@ -45,9 +45,8 @@ interface Parts {
   readonly stem: Pair;
   readonly layers: readonly Layer[];
   readonly head: ModuleSpec;
+  /** Behind the stem and behind each sum; between the convolutions of a layer it is always relu, as in Transformers. */
   readonly activation: Activation;
-  /** Then rounding may come first: one narrow tensor is all that the backward pass needs of it and of the next convolution's input. */
-  readonly isRelu: boolean;
 }
 
 /** PyTorch's defaults, which every model of this family was trained with. */
@@ -62,7 +61,6 @@ export function resnet(config: ResNetConfig): ClassifierModel {
     layers,
     head: headSpec(linearSpec(names.head, { part: 'head', layer: -1 }, labels.length, hiddenSize), config.fresh),
     activation: activations[config.activation] as Activation,
-    isRelu: config.activation === 'relu',
   };
   const inLayers = layers.flatMap(({ pairs, shortcut }) => (shortcut ? [...pairs, shortcut] : pairs));
   const modules = [...[parts.stem, ...inLayers].flatMap(({ conv, norm }): ModuleSpec[] => [conv, norm]), parts.head];
@@ -122,14 +120,15 @@ function convolutionsOf({ out, bottleneck }: Stage, from: number, stride: number
 const runPair = (tracer: Tracer, { conv, norm }: Pair, x: Node): Node => tracer.batchNorm(norm, tracer.conv(conv, x), BATCH_NORM);
 
 /** What the head reads, the mean over all places: [batch, hiddenSize]. */
-function features(tracer: Tracer, pixels: Node, { stem, layers, activation, isRelu }: Parts): Node {
+function features(tracer: Tracer, pixels: Node, { stem, layers, activation }: Parts): Node {
   const { graph } = tracer;
   let x = graph.maxPool2d(activation(graph, runPair(tracer, stem, pixels)), { ...squareWindow(2, 1), size: [3, 3] });
   for (const { pairs, shortcut } of layers) {
     x = graph.checkpointed(x, () => {
       const inner = pairs.reduce((y, each, i) => {
         const normal = runPair(tracer, each, y);
-        return i < pairs.length - 1 ? activation(graph, isRelu ? graph.cast(normal, tracer.compute) : normal) : normal;
+        // Rounding comes first: one narrow tensor is all that the backward pass needs of it and of the next convolution's input.
+        return i < pairs.length - 1 ? graph.relu(graph.cast(normal, tracer.compute)) : normal;
       }, x);
       return activation(graph, graph.add(inner, shortcut ? runPair(tracer, shortcut, x) : x));
     });

@@ -19,6 +19,10 @@ export interface TextConfig {
   /** Rows of the position table (0: none), and the row of a sequence's first token. */
   readonly positions: number;
   readonly firstPosition: number;
+  /** RoBERTa: the token that has no position of its own, wherever it stands; others are counted from behind it. */
+  readonly uncounted: number | undefined;
+  /** The row of the word table that padding has, which no gradient reaches. */
+  readonly paddingRow: number | undefined;
   /** Rows of the segment table; 0: none. */
   readonly tokenTypes: number;
   readonly epsilon: number;
@@ -32,11 +36,13 @@ export interface TextEmbedding {
   readonly norm: BiasedSpec;
 }
 
-export function textEmbedding({ prefix, vocabularySize, hiddenSize, positions, tokenTypes }: TextConfig): TextEmbedding {
-  const table = (name: string, rows: number) => (rows > 0 ? embeddingSpec(`${prefix}embeddings.${name}`, rows, hiddenSize) : undefined);
+export function textEmbedding(config: TextConfig): TextEmbedding {
+  const { prefix, vocabularySize, hiddenSize, positions, tokenTypes, uncounted, paddingRow } = config;
+  const table = (name: string, rows: number, padding?: number) =>
+    rows > 0 ? embeddingSpec(`${prefix}embeddings.${name}`, rows, hiddenSize, padding) : undefined;
   return {
-    words: embeddingSpec(`${prefix}embeddings.word_embeddings`, vocabularySize, hiddenSize),
-    positions: table('position_embeddings', positions),
+    words: embeddingSpec(`${prefix}embeddings.word_embeddings`, vocabularySize, hiddenSize, paddingRow),
+    positions: table('position_embeddings', positions, uncounted),
     types: table('token_type_embeddings', tokenTypes),
     norm: layerNormSpec(`${prefix}embeddings.LayerNorm`, -1, hiddenSize),
   };
@@ -51,7 +57,7 @@ export function embedText(tracer: Tracer, { ids, types }: TokenBatch, modules: T
   const [batch, tokens] = ids.shape as [number, number];
   const word = tracer.embedding(modules.words, graph.reshape(ids, [batch * tokens]));
   const typed = modules.types ? graph.add(word, typesOf(tracer, modules.types, types)) : word;
-  const sum = modules.positions ? addPositions(tracer, typed, modules.positions, { batch, tokens, first: config.firstPosition }) : typed;
+  const sum = modules.positions ? addPositions(tracer, typed, modules.positions, ids, config) : typed;
   return tracer.dropout(tracer.layerNorm(modules.norm, sum, config.epsilon), config.dropout);
 }
 
@@ -63,11 +69,24 @@ function typesOf(tracer: Tracer, table: ModuleSpec, types: Node | undefined): No
   return tracer.embedding(table, graph.reshape(types, [batch * tokens]));
 }
 
-/** Every sequence counts from the same row, so each position is looked up once. */
-function addPositions(tracer: Tracer, x: Node, table: ModuleSpec, at: { batch: number; tokens: number; first: number }): Node {
+function addPositions(tracer: Tracer, x: Node, table: ModuleSpec, ids: Node, { firstPosition, uncounted }: TextConfig): Node {
   const { graph } = tracer;
-  const position = tracer.embedding(table, counting(graph, at.first, at.tokens), at.tokens);
-  return graph.reshape(graph.add(graph.reshape(x, [at.batch, at.tokens, x.shape[1] as number]), position), x.shape);
+  const [batch, tokens] = ids.shape as [number, number];
+  if (uncounted !== undefined) return graph.add(x, tracer.embedding(table, countedPositions(graph, ids, uncounted)));
+  // Every sequence counts from the same row, so each position is looked up once.
+  const position = tracer.embedding(table, counting(graph, firstPosition, tokens), tokens);
+  return graph.reshape(graph.add(graph.reshape(x, [batch, tokens, x.shape[1] as number]), position), x.shape);
+}
+
+/** `uncounted` where that token stands, else `uncounted` and the number of other tokens up to this one: int32 [batch · tokens]. */
+function countedPositions(graph: Graph, ids: Node, uncounted: number): Node {
+  const [batch, tokens] = ids.shape as [number, number];
+  const counts = graph.sub(graph.scalar(1), graph.cast(graph.equal(ids, graph.scalar(uncounted, 'int32')), 'float32'));
+  let sums = counts;
+  // A running sum by doubling: after each round an entry holds the sum of twice as many.
+  for (let step = 1; step < tokens; step *= 2)
+    sums = graph.add(sums, graph.pad(graph.sliceAxis(sums, 1, 0, tokens - step), [0, step], [0, 0]));
+  return graph.reshape(graph.cast(graph.add(graph.mul(sums, counts), uncounted), 'int32'), [batch * tokens]);
 }
 
 /** The first token's state, [batch · tokens, features] → [batch, features]. */

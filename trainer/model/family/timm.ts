@@ -1,9 +1,21 @@
 /** Models that timm has saved: the architecture's name stands for its sizes, and `model_args` changes them. */
 import { z } from 'zod';
+import {
+  type ConfigValues,
+  computed,
+  contradiction,
+  type KeyTable,
+  notSupported,
+  readConfig,
+  refuse,
+  refusedUnless,
+  unknownKeys,
+  withoutEffect,
+} from '../config-keys.ts';
 import type { ConfigJson, ModelOptions } from '../load-model.ts';
-import { type ClassifierModel, ModelConfigError } from '../model-spec.ts';
+import { type ClassifierModel, type ConfigProblem, ModelConfigError } from '../model-spec.ts';
+import { commonKeys, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';
-import { readConfig, refuse, size } from './read-config.ts';
 import { resnet } from './resnet.ts';
 import { headDeviation, IMAGENET_SIZE } from './resnet-config.ts';
 import { timmNames as resnetNames } from './resnet-names.ts';
@@ -11,20 +23,27 @@ import { vit } from './vit.ts';
 import { patchProblems } from './vit-config.ts';
 import { timmNames as vitNames } from './vit-names.ts';
 
-const schema = z.looseObject({
-  architecture: z.string(),
-  num_classes: z
-    .number()
-    .int()
-    .min(0)
-    .max(2 ** 20),
-  label_names: z.array(z.string()).nullish(),
-  global_pool: z.string().nullish(),
-  model_args: z.record(z.string(), z.unknown()).nullish(),
-  pretrained_cfg: z.looseObject({ input_size: z.tuple([size(64), size(8192), size(8192)]).optional() }).nullish(),
-});
+/** The keys of timm's own files, and of those that Transformers wraps. */
+export const timmKeys = {
+  ...commonKeys,
+  architecture: computed(z.string()),
+  num_classes: computed(
+    z
+      .number()
+      .int()
+      .min(0)
+      .max(2 ** 20),
+  ),
+  label_names: computed(z.array(z.string()).nullish()),
+  global_pool: computed(z.string().nullish()),
+  model_args: computed(z.record(z.string(), z.unknown()).nullish()),
+  pretrained_cfg: computed(z.looseObject({ input_size: z.tuple([size(64), size(8192), size(8192)]).optional() }).nullish()),
+  ...withoutEffect('describes the labels', 'label_descriptions', 'id2label', 'label2id', 'num_labels', 'problem_type'),
+  ...withoutEffect('follows from the architecture', 'num_features', 'initializer_range'),
+  ...refusedUnless([true], 'do_pooling'),
+} as const;
 
-type TimmConfig = z.infer<typeof schema>;
+type TimmConfig = ConfigValues<typeof timmKeys>;
 
 interface ResNetSizes {
   readonly block: 'basic' | 'bottleneck';
@@ -67,7 +86,8 @@ const supportedTimm = `${Object.keys(resnets).join(', ')}, and vit_ and deit_ of
  * @throws ModelConfigError for an architecture or an argument that is not supported
  */
 export function timm(prefix: string, json: ConfigJson, options: ModelOptions): ClassifierModel {
-  const config = readConfig(schema, 'timm model', json);
+  const { values: config, problems } = readConfig(timmKeys, 'timm model', json);
+  refuse(problems, config.architecture);
   const name = config.architecture.replace(/\..*$/, '');
   const sizes = Object.hasOwn(resnets, name) ? resnets[name] : undefined;
   if (sizes) return timmResNet(sizes, { name, prefix, config, options });
@@ -92,15 +112,27 @@ const labelsOf = ({ name, config, options }: TimmParams, std: number) =>
     std,
   });
 
-const resnetArgs = z.strictObject({
-  layers: z.array(size(512)).min(1).max(64).optional(),
-  channels: z.array(size(65536)).min(1).max(64).optional(),
-  cardinality: size(4096).optional(),
-  base_width: size(4096).optional(),
-  in_chans: size(64).optional(),
-  num_classes: z.number().optional(),
-  global_pool: z.string().optional(),
-});
+/** What timm builds a model with: every argument has an effect, so that one that is not listed is refused. */
+function readArgs<Table extends KeyTable>(table: Table, { name, config }: TimmParams): ConfigValues<Table> {
+  const { model_args: args } = config;
+  const others = unknownKeys(table, args ?? {}).map(key => notSupported(['model_args', key], args?.[key], Object.keys(table).join(', ')));
+  refuse(others, name);
+  return readConfig(table, `${name} of timm (model_args)`, args ?? {}).values;
+}
+
+const commonArgs = {
+  in_chans: computed(size(64).optional()),
+  num_classes: computed(z.number().optional()),
+  global_pool: computed(z.string().optional()),
+} as const;
+
+const resnetArgs = {
+  ...commonArgs,
+  layers: computed(z.array(size(512)).min(1).max(64).optional()),
+  channels: computed(z.array(size(65536)).min(1).max(64).optional()),
+  cardinality: computed(size(4096).optional()),
+  base_width: computed(size(4096).optional()),
+} as const;
 
 /** timm's stem; `stem_width` is for deep stems only. */
 const STEM = 64;
@@ -108,12 +140,10 @@ const EXPANSION = 4;
 
 function timmResNet(sizes: ResNetSizes, params: TimmParams): ClassifierModel {
   const { name, config, options, prefix } = params;
-  const args = { ...sizes, ...readConfig(resnetArgs, `${name} of timm (model_args)`, config.model_args ?? {}) };
+  const args = { ...sizes, ...readArgs(resnetArgs, params) };
   const { channels = [64, 128, 256, 512], cardinality = 1, base_width: baseWidth = 64 } = args;
-  refuse([
-    ...poolProblems(config, 'avg'),
-    ...(args.layers.length === channels.length ? [] : [`model_args has ${args.layers.length} layers and ${channels.length} channels`]),
-  ]);
+  const differ = contradiction('model_args', `model_args has ${args.layers.length} layers and ${channels.length} channels`);
+  refuse([...poolProblems(config, 'avg'), ...(args.layers.length === channels.length ? [] : [differ])], name);
   const isBottleneck = sizes.block === 'bottleneck';
   const last = (channels.at(-1) as number) * (isBottleneck ? EXPANSION : 1);
   const [, ...trained] = config.pretrained_cfg?.input_size ?? [0, ...IMAGENET_SIZE];
@@ -136,27 +166,25 @@ function timmResNet(sizes: ResNetSizes, params: TimmParams): ClassifierModel {
   });
 }
 
-const vitArgs = z.strictObject({
-  img_size: z.union([size(8192), z.tuple([size(8192), size(8192)])]).optional(),
-  patch_size: size(1024).optional(),
-  embed_dim: size(16384).optional(),
-  depth: size(256).optional(),
-  num_heads: size(256).optional(),
-  mlp_ratio: z.number().positive().max(64).optional(),
-  qkv_bias: z.boolean().optional(),
-  in_chans: size(64).optional(),
-  num_classes: z.number().optional(),
-  global_pool: z.string().optional(),
-});
+const vitArgs = {
+  ...commonArgs,
+  img_size: computed(z.union([size(8192), z.tuple([size(8192), size(8192)])]).optional()),
+  patch_size: computed(size(1024).optional()),
+  embed_dim: computed(size(16384).optional()),
+  depth: computed(size(256).optional()),
+  num_heads: computed(size(256).optional()),
+  mlp_ratio: computed(z.number().positive().max(64).optional()),
+  qkv_bias: computed(z.boolean().optional()),
+} as const;
 
 function timmVit([, kind, named = 'base', distilled, patch, image]: readonly string[], params: TimmParams): ClassifierModel {
   const { name, config, prefix } = params;
-  const args = { ...vits[named as keyof typeof vits], ...readConfig(vitArgs, `${name} of timm (model_args)`, config.model_args ?? {}) };
+  const args = { ...vits[named as keyof typeof vits], ...readArgs(vitArgs, params) };
   const { img_size: side = Number(image), patch_size: patchSize = Number(patch), embed_dim: hiddenSize } = args;
   const sides: [number, number] = typeof side === 'number' ? [side, side] : side;
   const patches: [number, number] = [patchSize, patchSize];
-  const odd = hiddenSize % args.num_heads ? [`embed_dim ${hiddenSize} is no multiple of num_heads ${args.num_heads}`] : [];
-  refuse([...poolProblems(config, 'token'), ...patchProblems(sides, patches), ...odd]);
+  const odd = contradiction('model_args', `embed_dim ${hiddenSize} is no multiple of num_heads ${args.num_heads}`);
+  refuse([...poolProblems(config, 'token'), ...patchProblems(sides, patches), ...(hiddenSize % args.num_heads ? [odd] : [])], name);
   return vit({
     family: kind === 'deit' ? 'deit' : 'vit',
     ...labelsOf(params, 0.02),
@@ -179,7 +207,9 @@ function timmVit([, kind, named = 'base', distilled, patch, image]: readonly str
   });
 }
 
-const poolProblems = ({ global_pool, model_args: args }: TimmConfig, supported: string): string[] => {
-  const pool = args?.global_pool ?? global_pool ?? supported;
-  return pool !== supported ? [`global_pool "${pool}" is not supported; supported is "${supported}"`] : [];
-};
+function poolProblems({ global_pool, model_args: args }: TimmConfig, supported: string): ConfigProblem[] {
+  const own = args?.global_pool;
+  const pool = own ?? global_pool ?? supported;
+  const path = own === undefined || own === null ? ['global_pool'] : ['model_args', 'global_pool'];
+  return pool === supported ? [] : [notSupported(path, pool, [supported])];
+}

@@ -1,23 +1,30 @@
 /** Reads the config.json of ViT and DeiT, as Transformers writes it. */
 import { z } from 'zod';
+import { computed, contradiction, type KeyTable, readConfig, refuse, withoutEffect } from '../config-keys.ts';
 import type { ConfigJson, ModelOptions } from '../load-model.ts';
+import type { ConfigProblem } from '../model-spec.ts';
+import { encoderKeys, encoderProblems, rate, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';
-import { encoderProblems, encoderSizes, rate, readConfig, refuse, size } from './read-config.ts';
 import type { VitConfig } from './vit.ts';
 import { transformersNames } from './vit-names.ts';
 
 /** Height and width in pixels, given as one number or as two. */
 const sides = z.union([size(8192).transform((n): [number, number] => [n, n]), z.tuple([size(8192), size(8192)])]);
 
-const schema = z.looseObject({
-  ...encoderSizes,
-  image_size: sides.default([224, 224]),
-  patch_size: sides.default([16, 16]),
-  num_channels: size(64).default(3),
-  qkv_bias: z.boolean().default(true),
-  hidden_dropout_prob: rate.default(0),
-  attention_probs_dropout_prob: rate.default(0),
-});
+/** The keys of ViT and DeiT. */
+export const vitKeys = {
+  ...encoderKeys,
+  image_size: computed(sides.default([224, 224])),
+  patch_size: computed(sides.default([16, 16])),
+  num_channels: computed(size(64).default(3)),
+  qkv_bias: computed(z.boolean().default(true)),
+  hidden_dropout_prob: computed(rate.default(0)),
+  attention_probs_dropout_prob: computed(rate.default(0)),
+  head_dim: { class: 'refused', unless: c => [Number(c.hidden_size) / Number(c.num_attention_heads)] },
+  ...withoutEffect('is of a pooler, which the classifier does without', 'pooler_act', 'pooler_output_size'),
+  ...withoutEffect('is for reconstructing images', 'encoder_stride'),
+  ...withoutEffect('is of no token of this model', 'pad_token_id'),
+} as const satisfies KeyTable;
 
 /** What an architecture's file holds. */
 export interface VitForm {
@@ -30,8 +37,8 @@ export interface VitForm {
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
 export function vitConfig(architecture: string, { family, prefix, head }: VitForm, json: ConfigJson, options: ModelOptions): VitConfig {
-  const c = readConfig(schema, architecture, json);
-  refuse([...encoderProblems(c), ...patchProblems(c.image_size, c.patch_size)]);
+  const { values: c, problems } = readConfig(vitKeys, architecture, json);
+  refuse([...problems, ...encoderProblems(c), ...patchProblems(c.image_size, c.patch_size)], architecture);
   return {
     family,
     ...readLabels({ architecture, json, options, hasHead: head !== 'none', std: c.initializer_range }),
@@ -53,5 +60,8 @@ export function vitConfig(architecture: string, { family, prefix, head }: VitFor
   };
 }
 
-export const patchProblems = (image: readonly [number, number], patch: readonly [number, number]): string[] =>
-  image.some((side, i) => side % (patch[i] as number)) ? [`image_size [${image}] is no multiple of patch_size [${patch}]`] : [];
+/** What is wrong with patches that are larger than the image; at its edges what fills no patch is left out. */
+export const patchProblems = (image: readonly [number, number], patch: readonly [number, number]): ConfigProblem[] =>
+  image.some((side, i) => side < (patch[i] as number))
+    ? [contradiction('patch_size', `patch_size [${patch}] is larger than image_size [${image}]`)]
+    : [];

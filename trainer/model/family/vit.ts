@@ -56,7 +56,7 @@ interface Parts {
 export function vit(config: VitConfig): ClassifierModel {
   const { hiddenSize, names, labels, problem, image, patch, channels } = config;
   const tokenNames = config.hasDistillation ? [names.classToken, names.distillationToken] : [names.classToken];
-  const count = ((image[0] / patch[0]) * image[1]) / patch[1] + tokenNames.length;
+  const count = Math.floor(image[0] / patch[0]) * Math.floor(image[1] / patch[1]) + tokenNames.length;
   const headNames = config.hasTeacherHead ? names.heads : names.heads.slice(0, 1);
   const head = (name: string) => headSpec(linearSpec(name, { part: 'head', layer: -1 }, labels.length, hiddenSize), config.fresh);
   const parts: Parts = {

@@ -1,0 +1,183 @@
+"""Every key of config.json that Transformers knows for the families we support, its default, and what changing it changes.
+A key is known if the config class has it, if an older version wrote it, or if the code of the model reads it while it is built and
+run (many are read with getattr and belong to no class). Deterministic (fixed seeds, 1 thread).
+run: OMP_NUM_THREADS=1 python make_config_keys.py [folder]"""
+import copy, json, os, sys
+os.environ['HF_HUB_OFFLINE'] = '1'
+import torch, transformers
+from transformers import (BertConfig, BertForSequenceClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
+                          DeiTForImageClassification, GenerationConfig, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
+                          PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM, ResNetConfig, ResNetForImageClassification, RobertaConfig,
+                          RobertaForSequenceClassification, ViTConfig, ViTForImageClassification, XLMRobertaConfig,
+                          XLMRobertaForSequenceClassification)
+
+torch.set_num_threads(1)
+transformers.logging.set_verbosity_error()
+OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
+
+text = dict(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, initializer_range=0.2)
+decoder = dict(**text, num_key_value_heads=2, max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=0)
+encoder = dict(**text, max_position_embeddings=40, type_vocab_size=2)
+image = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, image_size=16, patch_size=8, initializer_range=0.2)
+FAMILIES = dict(
+    llama=(LlamaForCausalLM, LlamaConfig, decoder),
+    mistral=(MistralForCausalLM, MistralConfig, decoder),
+    qwen2=(Qwen2ForCausalLM, Qwen2Config, dict(**decoder, use_sliding_window=True, sliding_window=5, max_window_layers=1)),
+    bert=(BertForSequenceClassification, BertConfig, encoder),
+    roberta=(RobertaForSequenceClassification, RobertaConfig, encoder),
+    xlm_roberta=(XLMRobertaForSequenceClassification, XLMRobertaConfig, encoder),
+    deberta_v2=(DebertaV2ForSequenceClassification, DebertaV2Config, dict(**encoder, relative_attention=True, pos_att_type=['c2p', 'p2c'])),
+    vit=(ViTForImageClassification, ViTConfig, image),
+    deit=(DeiTForImageClassification, DeiTConfig, image),
+    resnet=(ResNetForImageClassification, ResNetConfig, dict(embedding_size=8, hidden_sizes=[16, 32], depths=[1, 2])),
+)
+# Written by Transformers 4 (or by other tools for it) and read, renamed or dropped by Transformers 5.
+OLDER = dict(
+    decoders=['rope_theta', 'rope_scaling', 'partial_rotary_factor', 'original_max_position_embeddings'],
+    all=['model_type', 'torch_dtype', 'num_labels', '_name_or_path', 'finetuning_task', 'tokenizer_class', 'task_specific_params', 'torchscript', 'use_bfloat16',
+         'pruned_heads', 'tie_word_embeddings', 'tie_encoder_decoder', 'cross_attention_hidden_size', 'is_decoder', 'add_cross_attention',
+         'gradient_checkpointing', 'quantization_config', 'auto_map', '_attn_implementation_autoset', 'tf_legacy_loss', 'prefix', 'bos_token_id',
+         'eos_token_id', 'pad_token_id', 'sep_token_id', 'decoder_start_token_id', 'per_layer_config', 'use_cache'],
+    bert=['position_embedding_type', 'directionality', 'pooler_fc_size', 'pooler_num_attention_heads', 'pooler_num_fc_layers', 'pooler_size_per_head',
+          'pooler_type'],
+    roberta=['position_embedding_type'], xlm_roberta=['position_embedding_type', 'output_past'],
+    resnet=['out_features', 'out_indices'],
+    deberta_v2=['position_buckets', 'norm_rel_ebd', 'share_att_key', 'cls_dropout', 'conv_kernel_size', 'conv_groups', 'conv_act', 'embedding_size',
+                'attention_head_size', 'pooler_hidden_size', 'summary_type', 'summary_use_proj', 'summary_activation',
+                'summary_first_dropout', 'summary_last_dropout'],
+)
+# What a key is changed to, where twice the number or the other boolean is no choice; a list: one after the other.
+CHANGES = dict(
+    hidden_act=['relu', 'tanh'], is_causal=[True, False], hidden_size=[64], num_attention_heads=[2], num_key_value_heads=[1], head_dim=[16], max_position_embeddings=[80],
+    rope_parameters=[dict(rope_type='linear', rope_theta=10000.0, factor=2.0), dict(rope_type='default', rope_theta=500.0)],
+    rope_scaling=[dict(type='linear', factor=2.0)], rope_theta=[500.0], partial_rotary_factor=[0.5], original_max_position_embeddings=[16],
+    pad_token_id=[7], bos_token_id=[9], eos_token_id=[9], sliding_window=[3], max_window_layers=[0], chunk_size_feed_forward=[16], return_dict=[True],
+    layer_types=[['sliding_attention', 'full_attention']], dtype=['bfloat16'], torch_dtype=['bfloat16'],
+    id2label={'0': 'a', '1': 'b', '2': 'c'}, label2id={'a': 0, 'b': 1}, num_labels=[3], problem_type=['multi_label_classification'],
+    architectures=[['Other']], model_type=['other'], transformers_version=['4.0.0'], pos_att_type=[['c2p'], ['p2c'], 'p2c|c2p'], pooler_hidden_act=['relu'],
+    norm_rel_ebd=['layer_norm'], position_buckets=[4], max_relative_positions=[8], conv_kernel_size=[3], conv_groups=[2], conv_act=['relu'],
+    embedding_size=[16], attention_head_size=[16], pooler_hidden_size=[16], pooler_output_size=[16], pooler_act=['relu'], image_size=[32, [16, 8]],
+    patch_size=[4], num_channels=[1], hidden_sizes=[[32, 64]], depths=[[1, 1]], layer_type=['basic'], classifier_dropout=[0.5], cls_dropout=[0.5],
+    position_embedding_type=['relative_key'], quantization_config=[dict(quant_method='bitsandbytes', load_in_8bit=True)],
+    pruned_heads=[{'0': [1]}], per_layer_config=[{'0': {'intermediate_size': 16}}], tokenizer_class=['Other'], finetuning_task=['Other'],
+    task_specific_params=[{'a': 1}], auto_map=[{'a': 'b'}], prefix=['a'], _name_or_path=['a'], name_or_path=['a'], cross_attention_hidden_size=[16],
+    attn_implementation=['eager'], summary_type=['first'], summary_activation=['relu'], directionality=['uni'], pooler_type=['b'],
+    sep_token_id=[5], decoder_start_token_id=[5], stage_names=[['a', 'b']], out_features=[['stage1']], out_indices=[[1]], attention_chunk_size=[3],
+)
+# Read by code that serves all models, and set by no file: how the model runs, not what it computes.
+INTERNAL = lambda key: key.startswith('__') or key in ('_attn_implementation', '_experts_implementation')
+
+
+def recorded(config_class):
+    """A class like this one that notes every attribute that is read, those that are missing too."""
+    reads = set()
+
+    class Recording(config_class):
+        def __getattribute__(self, name):
+            if not name.startswith('__'):
+                reads.add(name)
+            return super().__getattribute__(name)
+    Recording.__name__ = config_class.__name__
+    return Recording, reads
+
+
+def batch(model, config):
+    generator = torch.Generator().manual_seed(3)
+    if 'vocab_size' in vars(config):
+        ids = torch.randint(3, 64, (2, 16), generator=generator)
+        ids[0, 5] = 0  # the padding token, attended to
+        ids[1, 4] = 1
+        seen = torch.ones_like(ids)
+        seen[1, 12:] = 0
+        labels = ids.clone() if model.__class__.__name__.endswith('CausalLM') else torch.tensor([0, 1])
+        return dict(input_ids=ids, attention_mask=seen, labels=labels)
+    side = vars(config).get('image_size', 32)
+    height, width = (side, side) if isinstance(side, int) else side
+    return dict(pixel_values=torch.randn(2, config.num_channels, height, width, generator=generator), labels=torch.tensor([0, 1]))
+
+
+def measure(model_class, config, weights=None):
+    """What a model of this config gives: start values, outputs in evaluation and in training, gradients."""
+    torch.manual_seed(7)
+    model = model_class(config)
+    start = {name: p.detach().clone() for name, p in model.named_parameters()}
+    result = dict(start=start, shapes={name: tuple(p.shape) for name, p in start.items()})
+    if weights is not None and {name: tuple(p.shape) for name, p in weights.items()} == result['shapes']:
+        with torch.no_grad():
+            for name, p in model.named_parameters():
+                p.copy_(weights[name])
+    inputs = batch(model, config)
+    out = model.eval()(**inputs, return_dict=True)
+    result['logits'], result['loss'] = out.logits.detach().float(), out.loss.detach().float()
+    out.loss.backward()
+    result['gradients'] = {name: p.grad.detach().float() for name, p in model.named_parameters() if p.grad is not None}
+    torch.manual_seed(11)
+    result['training'] = model.train()(**inputs, return_dict=True).logits.detach().float()
+    return result
+
+
+def differs(a, b):
+    if isinstance(a, dict):
+        return a.keys() != b.keys() or any(differs(a[k], b[k]) for k in a)
+    return a.shape != b.shape or not torch.allclose(a, b, rtol=1e-4, atol=1e-6)
+
+
+def effects(model_class, config_class, base, key, value, reference):
+    try:
+        config = config_class(**{**base, key: copy.deepcopy(value)})
+        found = measure(model_class, config, reference['start'])
+    except Exception as error:
+        return ['error']
+    if found['shapes'] != reference['shapes']:
+        return ['shapes']
+    return [name for name in ('start', 'logits', 'loss', 'gradients', 'training') if differs(found[name], reference[name])]
+
+
+def choices(key, default):
+    if key in CHANGES:
+        return CHANGES[key] if isinstance(CHANGES[key], list) else [CHANGES[key]]
+    if isinstance(default, bool):
+        return [not default]
+    if isinstance(default, int):
+        return [default * 2 + 1]
+    if isinstance(default, float):
+        return [0.4 if default != 0.4 else 0.3]
+    return [True, 2]
+
+
+def plain(value):
+    return json.loads(json.dumps(value, default=str)) if not isinstance(value, torch.dtype) else str(value)
+
+
+table = {}
+generation = sorted(GenerationConfig._get_default_generation_params())
+for family, (model_class, config_class, base) in FAMILIES.items():
+    recording, reads = recorded(config_class)
+    measure(model_class, recording(**base))
+    defaults = config_class()
+    known = {key for key in vars(defaults) if not key.startswith('_')}
+    # Methods and properties are no keys; what is read under a private name is the same key.
+    read = {key for key in reads if not INTERNAL(key) and not key.startswith('_') and not hasattr(PreTrainedConfig, key) and
+            not callable(getattr(defaults, key, None))}
+    older = OLDER['all'] + OLDER.get(family, []) + (OLDER['decoders'] if 'CausalLM' in model_class.__name__ else [])
+    reference = measure(model_class, config_class(**base))
+    keys = {}
+    for key in sorted(known | read | set(older) | set(PreTrainedConfig().__dict__) - {k for k in vars(PreTrainedConfig()) if k.startswith('_')}):
+        default = getattr(defaults, key, None)
+        found = sorted({e for value in choices(key, base.get(key, default)) for e in effects(model_class, config_class, base, key, value, reference)})
+        entry = dict(effects=found)
+        if key in vars(defaults):
+            entry['default'] = plain(default)
+        if key in read and key not in known:
+            entry['read_only'] = True
+        keys[key] = entry
+    table[family] = dict(model=model_class.__name__, keys=keys)
+    print(family, len(keys), {k: v['effects'] for k, v in keys.items() if v['effects']})
+    print('   read, in no class:', sorted(read - known))
+
+meta = dict(torch=torch.__version__, transformers=transformers.__version__)
+with open(os.path.join(OUT, 'config_keys.json'), 'w') as file:
+    families = ',\n'.join(f'{json.dumps(family)}:{{"model":{json.dumps(entry["model"])},"keys":{{\n' +
+                          ',\n'.join(f'{json.dumps(key)}:{json.dumps(value)}' for key, value in entry['keys'].items()) + '}}'
+                          for family, entry in table.items())
+    file.write(f'{{"meta":{json.dumps(meta)},\n"generation":{json.dumps(generation)},\n"families":{{\n{families}}}}}\n')

@@ -1,0 +1,108 @@
+/** The tables of keys against what Transformers knows and reads, and what each key changed there (`test/golden/scripts/make_config_keys.py`). */
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type ArchitectureEntry, architectures } from '../../../trainer/model/architectures.ts';
+import { type ConfigJson, loadModel, unknownConfigKeys } from '../../../trainer/model/load-model.ts';
+import { ModelConfigError } from '../../../trainer/model/model-spec.ts';
+
+interface Known {
+  /** What other values changed: `start` values of new layers, `shapes`, `logits`, `loss`, `gradients`, outputs in `training`; or an `error`. */
+  readonly effects: readonly string[];
+  readonly default?: unknown;
+}
+
+const fixture: {
+  readonly generation: readonly string[];
+  readonly families: Readonly<
+    Record<string, { readonly model: keyof typeof architectures; readonly keys: Readonly<Record<string, Known>> }>
+  >;
+} = JSON.parse(readFileSync(path.join(import.meta.dirname, '../../golden/config_keys.json'), 'utf8'));
+
+/** Sizes that every family takes; each reads its own. */
+const sizes = {
+  ...{ vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4, max_position_embeddings: 40 },
+  ...{ image_size: 16, patch_size: 8, embedding_size: 8, hidden_sizes: [16, 32], depths: [1, 2] },
+};
+/** What the small sizes, or DeBERTa's default that is not supported, ask for. */
+const needed: Readonly<Record<string, object>> = {
+  mistral: { num_key_value_heads: null },
+  qwen2: { num_key_value_heads: null },
+  deberta_v2: { relative_attention: true, embedding_size: undefined },
+};
+
+describe.each(Object.entries(fixture.families))('%s', (family, { model, keys }) => {
+  const { keys: table, read }: ArchitectureEntry = architectures[model];
+  const base = { architectures: [model], ...sizes, ...needed[family] };
+
+  test('every key that Transformers knows or reads is listed', () => {
+    expect([...Object.keys(keys), ...fixture.generation].filter(key => !Object.hasOwn(table, key))).toEqual([]);
+  });
+
+  test('no key that changes what is computed is listed as one without effect', () => {
+    const hasNewLayers = !model.endsWith('CausalLM') && family !== 'resnet';
+    const counts = (effect: string) => effect !== 'error' && (effect !== 'start' || hasNewLayers);
+    const isWrong = ([key, { effects }]: [string, Known]) => effects.some(counts) && table[key]?.class === 'without-effect';
+    expect(Object.entries(keys).flatMap(entry => (isWrong(entry) ? [entry[0]] : []))).toEqual([]);
+  });
+
+  test('a key that is left out means the default of Transformers, and its default is never refused', () => {
+    const defaults = Object.fromEntries(
+      Object.entries(keys).flatMap(([key, { default: value }]) =>
+        value === undefined || value === null || Object.hasOwn(sizes, key) || DERIVED.has(key) ? [] : [[key, value]],
+      ),
+    );
+    const settings = (config: ConfigJson) => JSON.parse(JSON.stringify(read(config, {})));
+    expect(settings({ ...base, ...defaults, ...needed[family] })).toEqual(settings(base));
+  });
+
+  test('a value that is refused is named with its key', () => {
+    for (const [key, rule] of Object.entries(table)) {
+      if (rule.class !== 'refused') continue;
+      const build = () => loadModel({ ...base, [key]: 'something else' });
+      expect(build, key).toThrow(ModelConfigError);
+      expect(build, key).toThrow(`${key} "something else" is not supported`);
+    }
+  });
+});
+
+/** Defaults that Transformers works out from its own default sizes. */
+const DERIVED = new Set([
+  'head_dim',
+  'num_key_value_heads',
+  'layer_types',
+  'pooler_output_size',
+  'pooler_hidden_size',
+  'id2label',
+  'label2id',
+]);
+
+test('Mistral and Qwen2 have as many key-value heads as Transformers gives them, unless null says as many as heads', () => {
+  const heads = (architecture: string, changes: object) => {
+    const model = loadModel({ architectures: [architecture], ...sizes, num_attention_heads: 16, hidden_size: 64, ...changes });
+    return model.kind === 'causal' ? model.kvHeads : undefined;
+  };
+  expect(heads('MistralForCausalLM', {})).toBe(8);
+  expect(() => heads('Qwen2ForCausalLM', {})).toThrow('no multiple of num_key_value_heads 32');
+  expect(heads('Qwen2ForCausalLM', { num_key_value_heads: null })).toBe(16);
+  expect(heads('LlamaForCausalLM', {})).toBe(16);
+});
+
+test('an older rope_scaling goes before rope_parameters, and a key that no table lists is found wherever it stands', () => {
+  const config = {
+    ...{ architectures: ['LlamaForCausalLM'], ...sizes, num_key_value_heads: 2 },
+    ...{ rope_scaling: { type: 'yarn', factor: 2, temperature: 1 }, rope_parameters: { rope_type: 'default' }, wave: 1 },
+  };
+  expect(() => loadModel(config)).toThrow('rope_scaling.rope_type "yarn" is not supported');
+  expect(unknownConfigKeys(config)).toEqual(
+    [
+      ...['hidden_sizes', 'depths', 'image_size', 'patch_size', 'embedding_size'].map(key => [key]),
+      ['wave'],
+      ['rope_scaling', 'temperature'],
+    ].sort(byPlace(config)),
+  );
+});
+
+/** As the keys stand in the config; those inside come last. */
+const byPlace = (config: object) => (a: readonly string[], b: readonly string[]) =>
+  a.length - b.length || Object.keys(config).indexOf(a[0] as string) - Object.keys(config).indexOf(b[0] as string);

@@ -1,0 +1,131 @@
+/**
+ * The keys of a config.json as data: each family lists every key that it knows in one table, as computed, without effect, or refused.
+ * Loading and lint read the same tables, and a key that no table lists is reported, since a key we do not know may well have an effect.
+ */
+import { z } from 'zod';
+import type { ConfigJson } from './load-model.ts';
+import { type ConfigProblem, ModelConfigError } from './model-spec.ts';
+
+/** The model is computed as this key says, within the schema's bounds. */
+export interface ComputedKey<Schema extends z.ZodType = z.ZodType> {
+  readonly class: 'computed';
+  readonly schema: Schema;
+  /** Of the schema's values those that are supported; left out: all. */
+  readonly only?: readonly unknown[] | undefined;
+}
+
+/** Whatever it says, the model gives the same numbers. */
+export interface KeyWithoutEffect {
+  readonly class: 'without-effect';
+  readonly why: string;
+}
+
+/** Other values would change what is computed, and are not supported; absent and null stand for the default. */
+export interface RefusedKey {
+  readonly class: 'refused';
+  readonly unless: (config: ConfigJson) => readonly unknown[];
+  /** What is supported, where a list of values would say less. */
+  readonly supported?: string;
+}
+
+export type KeyRule = ComputedKey | KeyWithoutEffect | RefusedKey;
+export type KeyTable = Readonly<Record<string, KeyRule>>;
+
+/** The schemas of the computed keys of a table. */
+type Shape<Table> = {
+  [Key in keyof Table as Table[Key] extends ComputedKey ? Key : never]: Table[Key] extends ComputedKey<infer Schema> ? Schema : never;
+};
+/** The values that a table computes with. */
+export type ConfigValues<Table> = z.infer<z.ZodObject<Shape<Table>>>;
+
+/** @param only of the schema's values those that are supported, where not all are */
+export const computed = <Schema extends z.ZodType>(schema: Schema, only?: readonly unknown[]): ComputedKey<Schema> => ({
+  class: 'computed',
+  schema,
+  only,
+});
+
+/** @param why one phrase for all the keys */
+export const withoutEffect = <const Key extends string>(why: string, ...keys: Key[]): Readonly<Record<Key, KeyWithoutEffect>> =>
+  sameRule(keys, { class: 'without-effect', why });
+
+export const refusedUnless = <const Key extends string>(values: readonly unknown[], ...keys: Key[]): Readonly<Record<Key, RefusedKey>> =>
+  sameRule(keys, { class: 'refused', unless: () => values });
+
+/** Refused whatever the value is. */
+export const refused = <const Key extends string>(...keys: Key[]): Readonly<Record<Key, RefusedKey>> => refusedUnless([], ...keys);
+
+const sameRule = <Key extends string, Rule extends KeyRule>(keys: readonly Key[], rule: Rule): Readonly<Record<Key, Rule>> =>
+  Object.fromEntries(keys.map(key => [key, rule])) as Record<Key, Rule>;
+
+export interface ConfigReading<Table> {
+  readonly values: ConfigValues<Table>;
+  /** Values that this table refuses, to be reported with what else is wrong. */
+  readonly problems: readonly ConfigProblem[];
+}
+
+/** @throws ModelConfigError with every key that is missing or out of bounds, and every value that is refused */
+export function readConfig<Table extends KeyTable>(table: Table, architecture: string, json: ConfigJson): ConfigReading<Table> {
+  const shape = Object.fromEntries(Object.entries(table).flatMap(([key, rule]) => (rule.class === 'computed' ? [[key, rule.schema]] : [])));
+  const parsed = z.looseObject(shape).safeParse(json);
+  const problems = refusals(table, json);
+  if (parsed.success) return { values: parsed.data as ConfigValues<Table>, problems };
+  const invalid = parsed.error.issues.map(
+    ({ path, message }): ConfigProblem => ({ kind: 'invalid', path: path.map(String), message: `${path.join('.')}: ${message}` }),
+  );
+  throw configError([...invalid, ...problems], architecture);
+}
+
+/** The keys whose values this table refuses. */
+function refusals(table: KeyTable, json: ConfigJson): ConfigProblem[] {
+  return Object.entries(table).flatMap(([key, rule]) => {
+    const value = json[key];
+    const allowed = rule.class === 'refused' ? rule.unless(json) : rule.class === 'computed' ? rule.only : undefined;
+    if (allowed === undefined || value === undefined || value === null || allowed.some(each => sameJson(each, value))) return [];
+    return [notSupported([key], value, (rule.class === 'refused' && rule.supported) || allowed)];
+  });
+}
+
+const sameJson = (a: unknown, b: unknown): boolean => a === b || JSON.stringify(a) === JSON.stringify(b);
+
+/** @param supported the values that are, or a phrase that says which */
+export function notSupported(path: readonly string[], value: unknown, supported: readonly unknown[] | string): ConfigProblem {
+  const list = typeof supported === 'string' ? supported : supported.map(show).join(', ');
+  const possible = list === '' ? '' : `; supported ${typeof supported === 'string' || supported.length === 1 ? 'is' : 'are'} ${list}`;
+  return { kind: 'unsupported', path, message: `${path.join('.')} ${show(value)} is not supported${possible}` };
+}
+
+const MAX_SHOWN = 80;
+
+function show(value: unknown): string {
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > MAX_SHOWN ? `${text.slice(0, MAX_SHOWN - 1)}…` : text;
+}
+
+/** @param path the key that the problem is reported at */
+export const contradiction = (path: string | readonly string[], message: string): ConfigProblem => ({
+  kind: 'contradictory',
+  path: typeof path === 'string' ? [path] : path,
+  message,
+});
+
+/** @throws ModelConfigError with all problems, where there are any */
+export function refuse(problems: readonly ConfigProblem[], architecture: string): void {
+  if (problems.length > 0) throw configError(problems, architecture);
+}
+
+function configError(problems: readonly ConfigProblem[], architecture: string): ModelConfigError {
+  const beginnings = {
+    invalid: `config.json does not describe a ${architecture}`,
+    contradictory: 'config.json contradicts itself',
+    unsupported: 'config.json',
+  } as const;
+  const parts = (['invalid', 'contradictory', 'unsupported'] as const).flatMap(kind => {
+    const found = problems.filter(problem => problem.kind === kind);
+    return found.length > 0 ? [`${beginnings[kind]}: ${found.map(({ message }) => message).join('; ')}`] : [];
+  });
+  return new ModelConfigError(parts.join('. '), problems);
+}
+
+/** The keys of a config that a table does not list. */
+export const unknownKeys = (table: KeyTable, json: ConfigJson): string[] => Object.keys(json).filter(key => !Object.hasOwn(table, key));
