@@ -14,6 +14,7 @@ const folders = [
   ...['bert', 'vit', 'deit', 'resnet', 'deberta', 'deberta_regression'],
   ...['deberta_torch', 'bert_torch', 'llama_torch'],
   ...['roberta', 'deberta_own_keys', 'deberta_c2p', 'deit_teacher', 'resnet_basic'],
+  ...['resnet_gelu', 'vit_cropped', 'roberta_padded', 'bert_padded', 'llama_own_head', 'llama_repeated_head'],
   ...['timm_resnet', 'timm_resnext', 'timm_vit', 'timm_deit_distilled'],
 ];
 

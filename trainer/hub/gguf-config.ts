@@ -1,6 +1,7 @@
 /** GGUF metadata → what config.json and generation_config.json would say. */
 import type { GgufValue } from './gguf-cursor.ts';
 import type { GgufHeader } from './gguf-header.ts';
+import { ggufKeyProblems } from './gguf-keys.ts';
 import type { ModelConfig } from './model-config.ts';
 import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';
 import { detectLlama3Scaling } from './rope-factors.ts';
@@ -32,6 +33,13 @@ export function ggufConfig(input: {
       `GGUF is read for ${known}; use the safetensors files of this model.`,
     );
   }
+  const refused = ggufKeyProblems(metadata, architecture, architecture === 'mistral' ? ['attention.sliding_window'] : []);
+  if (refused.length > 0)
+    throw new ModelFileError(
+      input.path,
+      refused.map(message => ({ message })),
+      'Nothing is wrong with the file, but such a model is not computed here: use another one.',
+    );
   const problems: FileProblem[] = [];
   const optional = (key: string): number | undefined => {
     const value = metadata.get(`${architecture}.${key}`);
@@ -47,7 +55,12 @@ export function ggufConfig(input: {
   };
   const heads = required('attention.head_count');
   const hidden = required('embedding_length');
-  const headDim = optional('attention.key_length') ?? optional('rope.dimension_count') ?? hidden / heads;
+  const [keyLength, rotated] = [optional('attention.key_length'), optional('rope.dimension_count')];
+  const headDim = keyLength ?? rotated ?? hidden / heads;
+  if (keyLength !== undefined && rotated !== undefined && keyLength !== rotated)
+    problems.push({
+      message: `${architecture}.rope.dimension_count ${rotated} is not supported; supported is the head size, ${keyLength}`,
+    });
   const ropeTheta = optional('rope.freq_base') ?? DEFAULT_ROPE_THETA;
   const config: Record<string, unknown> = {
     architectures: [CLASSES[architecture]],

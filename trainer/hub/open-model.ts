@@ -8,7 +8,7 @@ import { type DownloadOptions, downloadModel, isHubName } from './hub-download.t
 import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from './model-config.ts';
 import { ModelFileError } from './model-file-error.ts';
 import type { TensorInfo, TensorSource } from './tensor-source.ts';
-import { hasOwnHead } from './tied-head.ts';
+import { holdsOwnHead } from './tied-head.ts';
 import { createTokenizer, type Tokenizer } from './tokenizer.ts';
 import { loadTokenizer } from './tokenizer-files.ts';
 import { openWeightFiles } from './weight-files.ts';
@@ -112,7 +112,8 @@ async function openFolder(source: string, dir: string, { path, form }: FoundWeig
   const written = await readConfigFile(join(dir, 'config.json'));
   const generationConfig = await readOptionalConfigFile(join(dir, 'generation_config.json'));
   const weights = await openWeightFiles(path, form.format);
-  const config = (await hasOwnHead(written, weights)) ? { ...written, tie_word_embeddings: false } : written;
+  const isUntied = written.tie_word_embeddings === true && (await holdsOwnHead(weights));
+  const config = isUntied ? { ...written, tie_word_embeddings: false } : written;
   const present = new Set(await readdir(dir));
   return {
     source,

@@ -1,15 +1,13 @@
-/** Whether a decoder whose config says that its head is tied to the embedding has a head of its own after all. */
-import type { ModelConfig } from './model-config.ts';
+/** Whether a decoder's files hold a head of its own beside the embedding. */
 import type { WeightFiles } from './weight-files.ts';
 
 const EMBEDDING = 'model.embed_tokens.weight';
 const HEAD = 'lm_head.weight';
 
 /**
- * True where the config ties the two and the files hold both, with different numbers. Transformers then ties nothing, and warns;
- * a head that repeats the embedding's numbers, as older files of PyTorch have it, is tied.
+ * True where the files hold both, with different numbers: where the config ties the two, Transformers then ties nothing, and warns.
+ * A head that repeats the embedding's numbers, as older files of PyTorch have it, is none of its own.
  */
-export async function hasOwnHead(config: ModelConfig, weights: Pick<WeightFiles, 'tensors' | 'haveSameNumbers'>): Promise<boolean> {
-  if (config.tie_word_embeddings !== true || !weights.tensors.has(EMBEDDING) || !weights.tensors.has(HEAD)) return false;
-  return !(await weights.haveSameNumbers(EMBEDDING, HEAD));
+export async function holdsOwnHead({ tensors, haveSameNumbers }: Pick<WeightFiles, 'tensors' | 'haveSameNumbers'>): Promise<boolean> {
+  return tensors.has(EMBEDDING) && tensors.has(HEAD) && !(await haveSameNumbers(EMBEDDING, HEAD));
 }

@@ -6,7 +6,7 @@ import { openPeftWeights } from '../adapter/read-peft.ts';
 import { type ModelConfig, readOptionalConfigFile } from '../hub/model-config.ts';
 import { ModelFileError } from '../hub/model-file-error.ts';
 import type { TensorInfo, TensorSource } from '../hub/tensor-source.ts';
-import { hasOwnHead } from '../hub/tied-head.ts';
+import { holdsOwnHead } from '../hub/tied-head.ts';
 import { vocabularySizeOf } from '../hub/tokenizer.ts';
 import { buildTokenizer, readTexts } from '../hub/tokenizer-files.ts';
 import { openWeightFiles, readIndex, type WeightFiles } from '../hub/weight-files.ts';
@@ -19,7 +19,7 @@ export type Tensors = ReadonlyMap<string, Pick<TensorInfo, 'shape'> & Partial<Te
 export interface FolderFacts {
   /** Undefined where there are none or they can't be read. */
   readonly tensors?: Tensors;
-  /** The config on the disk says that the head is tied to the embedding, and the weights hold another. */
+  /** The weights hold a head, and its numbers are not those of the embedding. */
   readonly hasOwnHead?: boolean;
   /** Of the index, and not in the folder. */
   readonly missingShards: readonly string[];
@@ -61,7 +61,7 @@ export class FolderCache {
 async function readFolder(folder: string): Promise<FolderFacts> {
   const config = await readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined);
   const [weights, vocabularySize, adapter] = await Promise.all([
-    readWeights(folder, config),
+    readWeights(folder),
     readVocabularySize(folder, config),
     tensorsOf(openPeftWeights(folder)).catch(() => undefined),
   ]);
@@ -72,18 +72,18 @@ async function readFolder(folder: string): Promise<FolderFacts> {
 
 type WeightFacts = Pick<FolderFacts, 'tensors' | 'hasOwnHead' | 'missingShards' | 'unreadTensors' | 'damage'>;
 
-async function readWeights(folder: string, config: ModelConfig | undefined): Promise<WeightFacts> {
+async function readWeights(folder: string): Promise<WeightFacts> {
   try {
     for (const { single, index, format } of WEIGHT_FORMS) {
       const file = path.join(folder, single);
-      if (await isThere(file)) return { ...(await wholeFacts(openWeightFiles(file, format), config)), missingShards: [] };
+      if (await isThere(file)) return { ...(await wholeFacts(openWeightFiles(file, format))), missingShards: [] };
       const list = path.join(folder, index);
       if (!(await isThere(list))) continue;
       const map = await readIndex(list, format);
       const shards = [...new Set(map.values())].sort();
       const present = await Promise.all(shards.map(shard => isThere(path.join(folder, shard))));
       const missingShards = shards.filter((_, i) => !present[i]);
-      if (missingShards.length === 0) return { ...(await wholeFacts(openWeightFiles(list, format), config)), missingShards };
+      if (missingShards.length === 0) return { ...(await wholeFacts(openWeightFiles(list, format))), missingShards };
       // What the other shards hold is compared with the config all the same.
       const others = shards.filter((_, i) => present[i]).map(shard => tensorsOf(openWeightFiles(path.join(folder, shard), format)));
       const unread = [...map].flatMap(([tensor, shard]) => (missingShards.includes(shard) ? [tensor] : []));
@@ -96,10 +96,10 @@ async function readWeights(folder: string, config: ModelConfig | undefined): Pro
   }
 }
 
-async function wholeFacts(opening: Promise<WeightFiles>, config: ModelConfig | undefined): Promise<Pick<FolderFacts, 'tensors' | 'hasOwnHead'>> {
+async function wholeFacts(opening: Promise<WeightFiles>): Promise<Pick<FolderFacts, 'tensors' | 'hasOwnHead'>> {
   const source = await opening;
   try {
-    return { tensors: source.tensors, hasOwnHead: config !== undefined && (await hasOwnHead(config, source)) };
+    return { tensors: source.tensors, hasOwnHead: await holdsOwnHead(source) };
   } finally {
     await source.close();
   }

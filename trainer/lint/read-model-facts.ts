@@ -27,7 +27,11 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
     const reason = remedied(error) ?? messageOf(error);
     const isUnsupported = error instanceof ModelConfigError && !error.problems.some(({ kind }) => kind === 'invalid');
     const others = error instanceof ModelConfigError ? undefined : await configReason(file);
-    return { kind: isUnsupported ? 'unsupported' : 'unreadable', path: file, reason: others === undefined ? reason : `${reason} ${others}` };
+    return {
+      kind: isUnsupported ? 'unsupported' : 'unreadable',
+      path: file,
+      reason: others === undefined ? reason : `${reason} ${others}`,
+    };
   }
 }
 

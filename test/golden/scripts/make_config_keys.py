@@ -145,6 +145,23 @@ def choices(key, default):
     return [True, 2]
 
 
+def count_drops(model_class, config_class, base, rates, key):
+    """How often something is dropped in one forward pass of training when this rate alone is not zero."""
+    model = model_class(config_class(**{**base, **{rate: 0.0 for rate in rates}, key: 0.5}, attn_implementation='eager')).train()
+    count, dropout = 0, torch.nn.functional.dropout
+
+    def counting(x, p=0.5, training=True, inplace=False):
+        nonlocal count
+        count += training and p > 0
+        return dropout(x, p, training, inplace)
+    torch.nn.functional.dropout = counting
+    try:
+        model(**batch(model, config_class(**base)))
+    finally:
+        torch.nn.functional.dropout = dropout
+    return count
+
+
 def plain(value):
     return json.loads(json.dumps(value, default=str)) if not isinstance(value, torch.dtype) else str(value)
 
@@ -171,6 +188,9 @@ for family, (model_class, config_class, base) in FAMILIES.items():
         if key in read and key not in known:
             entry['read_only'] = True
         keys[key] = entry
+    rates = [key for key, entry in keys.items() if 'dropout' in key and entry['effects'] == ['training']]
+    for key in rates:
+        keys[key]['drops'] = count_drops(model_class, config_class, base, rates, key)
     table[family] = dict(model=model_class.__name__, keys=keys)
     print(family, len(keys), {k: v['effects'] for k, v in keys.items() if v['effects']})
     print('   read, in no class:', sorted(read - known))

@@ -2,6 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ggufConfig } from '../../../trainer/hub/gguf-config.ts';
+import { ggufKeys } from '../../../trainer/hub/gguf-keys.ts';
 import { openGguf } from '../../../trainer/hub/gguf-source.ts';
 import { ModelFileError } from '../../../trainer/hub/model-file-error.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
@@ -150,6 +151,42 @@ describe('config', () => {
       .tensor('rope_freqs.weight', [32], factors)
       .build();
     expect((await configOf(bytes)).rope_scaling).toEqual(scaling);
+  });
+
+  test('every key that llama.cpp lists is computed, without effect, or refused', () => {
+    const { keys } = JSON.parse(readFileSync(goldenPath('gguf_keys.json'), 'utf8')) as { readonly keys: readonly string[] };
+    // Templates of keys of encoders, with the name of a layer in them.
+    const templates = ['{dense}_feat_in', '{dense}_feat_out'];
+    expect(keys.filter(key => !Object.hasOwn(ggufKeys, key))).toEqual(templates);
+  });
+
+  test.each<[string, (builder: GgufBuilder) => GgufBuilder]>([
+    ['attention.sliding_window', builder => builder.u32('llama.attention.sliding_window', 32)],
+    ['logit_scale', builder => builder.f32('llama.logit_scale', 0.0625)],
+    ['embedding_scale', builder => builder.f32('llama.embedding_scale', 12)],
+    ['final_logit_softcapping', builder => builder.f32('llama.final_logit_softcapping', 30)],
+    ['expert_count', builder => builder.u32('llama.expert_count', 8)],
+    ['attention.scale', builder => builder.f32('llama.attention.scale', 0.3)],
+    ['attention.value_length', builder => builder.u32('llama.attention.value_length', 8)],
+    ['rope.dimension_count', builder => builder.u32('llama.attention.key_length', 16).u32('llama.rope.dimension_count', 8)],
+    ['some_key_of_tomorrow', builder => builder.u32('llama.some_key_of_tomorrow', 2)],
+  ])('%s is refused by name', async (key, change) => {
+    const error = await modelFileError(() => configOf(change(base('llama')).build()));
+    expect(error.problems.map(({ message }) => message)).toEqual([
+      expect.stringMatching(new RegExp(`^llama\\.${key} .* (not supported|not known)`)),
+    ]);
+  });
+
+  test('values that ask for nothing are no reason to refuse a file, and mistral has its window', async () => {
+    const neutral = base('llama')
+      .u32('llama.expert_count', 0)
+      .f32('llama.logit_scale', 1)
+      .f32('llama.attention.scale', 0.25)
+      .u32('llama.attention.value_length', 16)
+      .u32('llama.attention.sliding_window', 64)
+      .text('llama.tensor_data_layout', 'Meta AI original pth');
+    expect(await configOf(neutral.build())).toMatchObject({ hidden_size: 64 });
+    expect(await configOf(base('mistral').u32('mistral.attention.sliding_window', 32).build())).toMatchObject({ sliding_window: 32 });
   });
 
   test('names every setting that is missing, and the architectures that are read', async () => {

@@ -88,6 +88,7 @@ export function makeWorkspace(): string {
   copy('llama', 'models/no-pad');
   copy('llama/model.safetensors', 'models/tokenized/model.safetensors');
   copy('llama/model.safetensors', 'models/sharded/model-00001-of-00002.safetensors');
+  copy('llama_own_head/model.safetensors', 'models/own-head/model.safetensors');
   copy('llama/model.safetensors', 'models/mismatch/model.safetensors');
   copy('llama/model.safetensors', 'bert/model.safetensors');
   for (const family of ['bert', 'vit', 'resnet']) copy(family, `models/${family}`);

@@ -2,14 +2,19 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { Graph } from '../../../trainer/graph/graph.ts';
 import { type ArchitectureEntry, architectures } from '../../../trainer/model/architectures.ts';
+import { declareClassifierBatch } from '../../../trainer/model/classifier-batch.ts';
 import { type ConfigJson, loadModel, unknownConfigKeys } from '../../../trainer/model/load-model.ts';
-import { ModelConfigError } from '../../../trainer/model/model-spec.ts';
+import { type AnyModel, ModelConfigError } from '../../../trainer/model/model-spec.ts';
+import { Tracer } from '../../../trainer/model/tracer.ts';
 
 interface Known {
   /** What other values changed: `start` values of new layers, `shapes`, `logits`, `loss`, `gradients`, outputs in `training`; or an `error`. */
   readonly effects: readonly string[];
   readonly default?: unknown;
+  /** Of a rate: how often something is dropped in one pass when the other rates are 0. */
+  readonly drops?: number;
 }
 
 const fixture: {
@@ -56,6 +61,12 @@ describe.each(Object.entries(fixture.families))('%s', (family, { model, keys }) 
     expect(settings({ ...base, ...defaults, ...needed[family] })).toEqual(settings(base));
   });
 
+  const rates = Object.entries(keys).filter(([, { drops }]) => drops !== undefined);
+  test.each(rates)('%s drops in as many places as in Transformers', (key, { drops }) => {
+    const others = Object.fromEntries(rates.map(([rate]) => [rate, 0]));
+    expect(masksOf(loadModel({ ...base, relative_attention: true, pos_att_type: ['c2p', 'p2c'], ...others, [key]: 0.5 }))).toBe(drops);
+  });
+
   test('a value that is refused is named with its key', () => {
     for (const [key, rule] of Object.entries(table)) {
       if (rule.class !== 'refused') continue;
@@ -65,6 +76,16 @@ describe.each(Object.entries(fixture.families))('%s', (family, { model, keys }) 
     }
   });
 });
+
+/** Random masks in one forward pass of training. */
+function masksOf(model: AnyModel): number {
+  const graph = new Graph();
+  const tracer = new Tracer({ graph, seed: graph.feed('seed', [2], 'int32') });
+  for (const parameter of model.parameters) graph.declare({ ...parameter, dtype: 'float32' });
+  if (model.kind === 'causal') model.hidden(tracer, { ids: graph.feed('ids', [2, 8], 'int32'), mask: { kind: 'causal' } });
+  else model.logits(tracer, declareClassifierBatch(graph, model.input, { batch: 2, tokens: 8 }));
+  return graph.nodes.filter(({ op }) => op === 'randomMask').length;
+}
 
 /** Defaults that Transformers works out from its own default sizes. */
 const DERIVED = new Set([
