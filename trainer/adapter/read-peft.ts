@@ -6,6 +6,7 @@ import { openSafetensors } from '../hub/safetensors-source.ts';
 import { TORCH } from '../hub/torch-source.ts';
 import { openWeightFiles, type WeightFiles } from '../hub/weight-files.ts';
 import type { VeraShape } from '../method/method.ts';
+import { linearPattern, PatternError } from '../protocol/linear-pattern.ts';
 import {
   ADAPTER_WEIGHTS,
   type Adapter,
@@ -183,25 +184,21 @@ function veraShapeOf(names: ReadonlyMap<string, string>, shapeOf: ShapeOf, confi
 }
 
 interface ModulePattern {
-  readonly matches: RegExp;
+  readonly matches: (name: string) => boolean;
   readonly value: number;
 }
-
-/** A pattern names modules by their ends, or lists some: more is a mistake, or meant to be slow. */
-const MAX_PATTERN_LENGTH = 1000;
 
 /** Keys are regular expressions over the end of a module's name, as PEFT's get_pattern_key reads them; the first that matches counts. */
 function patternsOf(key: 'rank_pattern' | 'alpha_pattern', config: PeftConfig, problems: string[]): ModulePattern[] {
   return Object.entries(config[key] ?? {}).flatMap(([expression, value]) => {
-    const shown = expression.slice(0, 100);
-    if (expression.length > MAX_PATTERN_LENGTH) {
-      problems.push(`${PEFT_CONFIG}: ${key}: ${shown}… has ${expression.length} characters, expected at most ${MAX_PATTERN_LENGTH}`);
-      return [];
-    }
+    const shown = expression.length > 100 ? `${expression.slice(0, 100)}…` : expression;
     try {
-      return [{ matches: new RegExp(`^(.*\\.)?(${expression})$`, 'u'), value }];
-    } catch {
-      problems.push(`${PEFT_CONFIG}: ${key}: ${shown} is no regular expression that can be read here`);
+      // By itself first, so that parentheses in it do not close ours.
+      linearPattern(expression);
+      return [{ matches: linearPattern(`^(.*\\.)?(${expression})$`), value }];
+    } catch (error) {
+      if (!(error instanceof PatternError)) throw error;
+      problems.push(`${PEFT_CONFIG}: ${key}: ${shown} can't be read as a regular expression: it ${error.message}`);
       return [];
     }
   });
@@ -209,5 +206,5 @@ function patternsOf(key: 'rank_pattern' | 'alpha_pattern', config: PeftConfig, p
 
 function patternValue(patterns: readonly ModulePattern[], module: string): number | undefined {
   const names = [module, nameInMemory(module)];
-  return patterns.find(({ matches }) => names.some(name => matches.test(name)))?.value;
+  return patterns.find(({ matches }) => names.some(matches))?.value;
 }

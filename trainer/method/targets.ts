@@ -1,5 +1,7 @@
 /** Which modules of a model a method tunes: `target_modules`, `freeze` and `modules_to_save` of the recipe. */
+
 import type { CausalModel, ClassifierModel, Model, ModelPart, ModuleSpec } from '../model/model-spec.ts';
+import { linearPattern } from '../protocol/linear-pattern.ts';
 
 export interface TargetSettings {
   readonly targetModules: readonly string[];
@@ -78,8 +80,8 @@ export const targetExactly = (name: string): string => `/^${name.replace(/[\\^$.
 function matcherOf(entry: string): (module: ModuleSpec) => boolean {
   if (entry === ALL_LINEAR) return module => (module.kind === 'linear' || module.kind === 'conv') && module.part !== 'head';
   if (entry.length > 2 && entry.startsWith('/') && entry.endsWith('/')) {
-    const pattern = new RegExp(entry.slice(1, -1), 'u');
-    return module => pattern.test(module.name);
+    const matches = linearPattern(entry.slice(1, -1));
+    return module => matches(module.name);
   }
   return module => module.name === entry || module.name.endsWith(`.${entry}`);
 }

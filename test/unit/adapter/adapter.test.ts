@@ -192,14 +192,16 @@ describe('PEFT', () => {
     [{ init_lora_weights: 'pissa_niter_16' }, /init_lora_weights to pissa_niter_16[\s\S]+path_initial_model_for_weight_conversion/],
     [{ init_lora_weights: 'olora' }, /init_lora_weights to olora/],
     [{ alora_invocation_tokens: [5, 6] }, /sets alora_invocation_tokens/],
-    [{ rank_pattern: { '(q_proj': 4 } }, /rank_pattern: \(q_proj is no regular expression/],
+    [{ rank_pattern: { '(q_proj': 4 } }, /rank_pattern: \(q_proj can't be read as a regular expression: it is invalid/],
   ])('%o is refused', async (change, message) => {
     await expect(changed(change).then(readAdapter)).rejects.toThrow(message);
   });
 
   test('a pattern that is too long is refused, and told by its beginning', async () => {
     const dir = await changed({ alpha_pattern: { ['q'.repeat(1001)]: 4 } });
-    await expect(readAdapter(dir)).rejects.toThrow(/alpha_pattern: q{100}… has 1001 characters, expected at most 1000/);
+    await expect(readAdapter(dir)).rejects.toThrow(
+      /alpha_pattern: q{100}… can't be read as a regular expression: it has 1001 characters; at most 1000 are read/,
+    );
   });
 
   test('with use_dora set there must be magnitudes', async () => {

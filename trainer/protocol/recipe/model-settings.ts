@@ -5,6 +5,7 @@ import { choicesOf } from '../../catalog/entries.ts';
 import { measureCatalog } from '../../catalog/measures.ts';
 import { type MethodName, methodCatalog, methodsThat } from '../../catalog/methods.ts';
 import { type ObjectiveName, objectiveCatalog } from '../../catalog/objectives.ts';
+import { linearPattern, PatternError } from '../linear-pattern.ts';
 import { defaulted, derived, type Given, optional, required } from './setting.ts';
 import { choice, filePath, flag, integer, listOf, number, text } from './value-type.ts';
 
@@ -21,12 +22,17 @@ const refuseModule = (name: string): string | undefined => {
   if (!name.startsWith('/')) return undefined;
   if (name.length < 3 || !name.endsWith('/')) return 'a regular expression is written /between slashes/';
   try {
-    new RegExp(name.slice(1, -1), 'u');
+    linearPattern(name.slice(1, -1));
     return undefined;
   } catch (error) {
-    return error instanceof Error ? error.message : 'not a regular expression';
+    if (error instanceof PatternError) return `this one ${error.message}`;
+    throw error;
   }
 };
+
+/** Each is compared with every module of the model, with every keystroke. */
+const MAX_MODULE_NAMES = 200;
+const moduleName = text({ noun: 'module name or /regular expression/', maxLength: 200, refuse: refuseModule });
 
 export const modelSettings = {
   name: optional(text({ noun: 'name', maxLength: 100, refuse: refuseName }), {
@@ -128,23 +134,16 @@ export const methodSettings = {
     doc: 'The key of the frozen random matrices of vera; PEFT makes the same ones from it.',
   }),
   d_initial: defaulted(number({ min: -100, max: 100 }), 0.1, { doc: 'Where every entry of the vectors d of vera starts.' }),
-  target_modules: defaulted(
-    listOf(
-      text({ noun: 'module name or /regular expression/', maxLength: 200, refuse: refuseModule }),
-      "'all-linear' or a list of module names",
-    ),
-    ['all-linear'],
-    {
-      doc: "The layers to tune: 'all-linear', or names that match the end of a module's path as in PEFT, or a /regular expression/ for the whole path.",
-      memory: 'Fewer targets mean fewer kept inputs, gradients and optimizer states.',
-    },
-  ),
+  target_modules: defaulted(listOf(moduleName, "'all-linear' or a list of module names", { most: MAX_MODULE_NAMES }), ['all-linear'], {
+    doc: "The layers to tune: 'all-linear', or names that match the end of a module's path as in PEFT, or a /regular expression/ for the whole path.",
+    memory: 'Fewer targets mean fewer kept inputs, gradients and optimizer states.',
+  }),
   freeze: defaulted(listOf(choice(modelParts), 'a list of parts of the model'), [], {
     doc: 'Parts of the model that stay as they are even where target_modules or modules_to_save matches them.',
     memory: 'A frozen part keeps no gradient and no optimizer state.',
   }),
   modules_to_save: derived(
-    listOf(text({ noun: 'module name or /regular expression/', maxLength: 200, refuse: refuseModule }), "'head' or a list of module names"),
+    listOf(moduleName, "'head' or a list of module names", { most: MAX_MODULE_NAMES }),
     '[] for causal_lm, [head] for classification',
     given => (objectiveCatalog[given.task as ObjectiveName]?.model === 'classifier' ? ['head'] : []),
     {

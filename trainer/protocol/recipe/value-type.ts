@@ -130,10 +130,10 @@ export function choice<const C extends Readonly<Record<string, string>>>(choices
 }
 
 /** A list; a single entry stands for a list of one. Resolves to a list. */
-export function listOf<T>(entry: ValueType<T>, noun: string): ValueType<readonly T[]> {
+export function listOf<T>(entry: ValueType<T>, noun: string, { most = MAX_LIST } = {}): ValueType<readonly T[]> {
   return {
     name: noun,
-    jsonSchema: { anyOf: [{ type: 'array', items: entry.jsonSchema, maxItems: MAX_LIST }, entry.jsonSchema] },
+    jsonSchema: { anyOf: [{ type: 'array', items: entry.jsonSchema, maxItems: most }, entry.jsonSchema] },
     choices: entry.choices,
     holdsPaths: entry.holdsPaths,
     check(value) {
@@ -142,7 +142,7 @@ export function listOf<T>(entry: ValueType<T>, noun: string): ValueType<readonly
         const single = entry.check(value);
         return single.ok ? ok([single.value]) : single;
       }
-      if (value.length > MAX_LIST) return mismatch('out-of-range', `${noun} of at most ${MAX_LIST} entries`, value);
+      if (value.length > most) return mismatch('out-of-range', `${noun} of at most ${most} entries`, value);
       const entries: T[] = [];
       const mismatches: Mismatch[] = [];
       for (const [index, item] of value.entries()) {
