@@ -31,6 +31,7 @@ const sourceOf = (batchSize: number, sequences = whole) => {
     maxLength: tokens,
     packing: false,
     shuffle: false,
+    grouped: true,
     seed: 0,
     maxBuckets: 1,
     multipleOf: 4,

@@ -131,6 +131,7 @@ describe.skipIf(reason)(`SmolLM2-135M on TensorFlow${reason ? ` (skipped: ${reas
       maxLength: tokens,
       packing: false,
       shuffle: false,
+    grouped: true,
       seed: 0,
       maxBuckets: 1,
       multipleOf: 2,

@@ -3,7 +3,7 @@
 import { type MethodName, methodCatalog } from '../catalog/methods.ts';
 import type { Program } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
-import { type Attachment, type MethodSettings, withBatchNorm } from '../method/method.ts';
+import type { Attachment, MethodSettings } from '../method/method.ts';
 import { attachments } from '../method/methods.ts';
 import { placeTrained } from '../method/placement.ts';
 import { firstElements } from '../method/rosa.ts';
@@ -13,7 +13,7 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 import { firstRows } from '../selection.ts';
 import { causalTask } from '../train/causal-task.ts';
 import { classifierTask } from '../train/classifier-task.ts';
-import { type ComputesOn, optimizerSettings, precisionOf } from '../train/recipe-settings.ts';
+import { type ComputesOn, optimizerSettings, precisionOf, withTraining } from '../train/recipe-settings.ts';
 import type { BatchShape, Task } from '../train/task.ts';
 import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
 
@@ -33,7 +33,7 @@ export function attachForEstimate(model: AnyModel, method: MethodName, settings:
 
 /** The attachment of a recipe's run. */
 export const plannedAttachment = (recipe: Recipe, model: AnyModel, method: MethodName, settings: MethodSettings): Attachment =>
-  placeTrained(withBatchNorm(attachForEstimate(model, method, settings), model, recipe.batch_norm), model, precisionOf(recipe));
+  placeTrained(withTraining(attachForEstimate(model, method, settings), model, recipe), model, precisionOf(recipe));
 
 /** A batch of `max_length` tokens that all count: the largest that a run can meet. */
 export function fullBatch(recipe: Recipe, model: AnyModel): BatchShape {
@@ -67,9 +67,10 @@ export const plannedParams = (
   recipe: Recipe,
   model: AnyModel,
   on: ComputesOn,
-): Pick<TrainProgramParams, 'task' | 'optimizer' | 'maxGradNorm' | 'accumulationSteps'> => ({
+): Pick<TrainProgramParams, 'task' | 'optimizer' | 'labelSmoothing' | 'maxGradNorm' | 'accumulationSteps'> => ({
   task: plannedTask(recipe, model),
   optimizer: optimizerSettings(recipe, on),
+  labelSmoothing: recipe.label_smoothing_factor,
   maxGradNorm: recipe.max_grad_norm,
   accumulationSteps: recipe.gradient_accumulation_steps,
 });

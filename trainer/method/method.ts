@@ -2,7 +2,7 @@
 import type { MethodName } from '../catalog/methods.ts';
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
-import type { Model } from '../model/model-spec.ts';
+import { isBatchNorm, type Model } from '../model/model-spec.ts';
 import type { BatchNormMode, LinearHook } from '../model/tracer.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
 import type { Budget, Selection } from '../selection.ts';
@@ -45,6 +45,8 @@ export interface Trainable {
    * of one length.
    */
   readonly batch?: string;
+  /** Weight decay leaves it alone. */
+  readonly undecayed?: true;
   /** Shape of what is trained: [r, …] with rows, [k] with elements, else the variable's. */
   readonly shape: readonly number[];
 }
@@ -114,6 +116,23 @@ export const withBatchNorm = (attachment: Attachment, { parameters }: Model, mod
   mode === 'frozen'
     ? attachment
     : { ...attachment, buffers: parameters.flatMap(({ name, shape, buffer }) => (buffer ? [{ name, shape, dtype: 'float32' }] : [])) };
+
+/**
+ * The attachment of a run whose weight decay leaves norms and biases alone, as the Trainer of Transformers does: every bias, and the weight of every
+ * norm except batch norm. What a method adds (factors, magnitudes, vectors) decays.
+ */
+export function withoutNormDecay(attachment: Attachment, { modules }: Model): Attachment {
+  const left = new Set(
+    modules.flatMap(module => [
+      ...(module.bias ? [module.bias.name] : []),
+      ...(module.kind === 'norm' && !isBatchNorm(module) ? [module.weight.name] : []),
+    ]),
+  );
+  const trainables = attachment.trainables.map(trainable =>
+    left.has(trainable.variable.name) ? { ...trainable, undecayed: true as const } : trainable,
+  );
+  return { ...attachment, trainables };
+}
 
 /** Trains all of a variable. */
 export const whole = (variable: VariableSpec): Trainable => ({ name: variable.name, variable, shape: variable.shape });

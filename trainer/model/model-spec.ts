@@ -52,6 +52,9 @@ export interface BatchNormSpec extends BiasedSpec {
   readonly variance: ParameterSpec;
 }
 
+/** Running statistics tell a batch norm from other norms. */
+export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mean' in module;
+
 /** What methods, targets, weights, adapters, memory and coverage need of any model. */
 export interface Model {
   readonly family: string;

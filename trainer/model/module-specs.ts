@@ -1,6 +1,15 @@
 /** Short ways to describe the modules of a family, and the parameters that follow from them. */
 import type { Window2d } from '../graph/attributes.ts';
-import type { BatchNormSpec, BiasedSpec, ConvSpec, Initial, ModelPart, ModuleSpec, ParameterSpec } from './model-spec.ts';
+import {
+  type BatchNormSpec,
+  type BiasedSpec,
+  type ConvSpec,
+  type Initial,
+  isBatchNorm,
+  type ModelPart,
+  type ModuleSpec,
+  type ParameterSpec,
+} from './model-spec.ts';
 
 /** Where a module stands. */
 export interface Place {
@@ -85,4 +94,4 @@ export function freshSpec<Spec extends ModuleSpec>(module: Spec, initial: Initia
 export const parametersOf = (modules: readonly ModuleSpec[]): ParameterSpec[] =>
   modules.flatMap(module => [module.weight, ...(module.bias ? [module.bias] : []), ...buffersOf(module)]);
 
-const buffersOf = (module: ModuleSpec | BatchNormSpec): ParameterSpec[] => ('mean' in module ? [module.mean, module.variance] : []);
+const buffersOf = (module: ModuleSpec): ParameterSpec[] => (isBatchNorm(module) ? [module.mean, module.variance] : []);

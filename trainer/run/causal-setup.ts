@@ -2,7 +2,7 @@
 import { causalTask } from '../train/causal-task.ts';
 import { createBatchPlan } from '../train/data/batch-plan.ts';
 import { type TokenSourceParams, tokenSource } from '../train/data/batches.ts';
-import { BUCKETS, trainBatchSettings } from './batch-settings.ts';
+import { BUCKETS, freeOrder, trainBatchSettings } from './batch-settings.ts';
 import { loadHeldData, loadTrainingData } from './load-data.ts';
 import { withTokenizer } from './open-base.ts';
 import { padIdOf } from './pad-id.ts';
@@ -46,10 +46,10 @@ export const setUpCausal: SetUpTask = async (params, part) => {
     labels,
     samples: data.train.length,
     labelOf: index => labels.indexOf(data.train[index]?.label ?? ''),
-    trainSource: () => source(createBatchPlan(data.train, trainBatchSettings(recipe)), data.train),
+    trainSource: looseGroups => source(createBatchPlan(data.train, trainBatchSettings(recipe, looseGroups)), data.train),
     sourceOf: (indices, batchSize) => {
       const chosen = indices.flatMap(index => data.train[index] ?? []);
-      const settings = { batchSize, maxLength: recipe.max_length, packing: recipe.packing, shuffle: false, seed: recipe.seed, ...BUCKETS };
+      const settings = { batchSize, maxLength: recipe.max_length, packing: recipe.packing, ...freeOrder(recipe.seed), ...BUCKETS };
       return source(createBatchPlan(chosen, settings), chosen);
     },
     evaluator,

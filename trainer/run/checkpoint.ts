@@ -44,6 +44,8 @@ const trainerStateSchema = z.object({
   /** The evaluation after this update was broken off by a stop: a run that goes on begins with it. */
   evaluationDue: z.boolean().optional(),
   baseFingerprint: z.string(),
+  /** How the samples of an epoch are made into batches: runs begun before 0.2 have 1 (`BatchSettings.looseGroups`). */
+  batching: z.union([z.literal(1), z.literal(2)]).default(1),
   /** The resolved recipe: what may not change on the way. */
   recipe: z.string(),
   recompute: z.enum(['none', 'cheap', 'block', 'sqrt']),

@@ -4,7 +4,7 @@ import { createBatchPlan } from '../train/data/batch-plan.ts';
 import { type BatchSource, type TokenBatch, tokenSource } from '../train/data/batches.ts';
 import type { ChoiceQuestion } from '../train/data/choice-tasks.ts';
 import type { TextTokenizer, TokenSequence } from '../train/data/types.ts';
-import { BUCKETS } from './batch-settings.ts';
+import { BUCKETS, freeOrder } from './batch-settings.ts';
 
 export interface ChoiceResult {
   /** Share of questions whose own answer is the likeliest. */
@@ -38,7 +38,7 @@ export function choiceSet({ questions, tokenizer, batchSize, maxPositions, padId
   const choices = questions.flatMap(({ choices: all }, at) => all.map(choice => ({ ...choice, question: at })));
   const sequences = choices.map(({ context, continuation }) => encodeChoice(tokenizer, { context, continuation, maxPositions }));
   const longest = sequences.reduce((most, { ids }) => Math.max(most, ids.length), 1);
-  const plan = createBatchPlan(sequences, { batchSize, maxLength: longest, packing: false, shuffle: false, seed: 0, ...BUCKETS });
+  const plan = createBatchPlan(sequences, { batchSize, maxLength: longest, packing: false, ...freeOrder(0), ...BUCKETS });
   const likelihoods = new Float64Array(choices.length);
   return {
     source: tokenSource({ plan, sequences, padId, packed: false }),

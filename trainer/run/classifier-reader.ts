@@ -1,6 +1,7 @@
 /** What the tasks of classifiers differ in: how their samples are read, and how batches of them are made. */
 import type { ClassifierModel } from '../model/model-spec.ts';
 import type { BatchSource } from '../train/data/batches.ts';
+import type { OrderSettings } from './batch-settings.ts';
 
 /** A sample with its label, or the number to predict. */
 export interface Labelled {
@@ -19,7 +20,7 @@ export interface ReadPart {
 
 export interface SourceWish {
   readonly batchSize: number;
-  readonly shuffle: boolean;
+  readonly order: OrderSettings;
   /** Whether samples are changed at random, where the recipe asks for it. */
   readonly trains: boolean;
 }

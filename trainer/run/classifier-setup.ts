@@ -8,6 +8,7 @@ import { classifierTask } from '../train/classifier-task.ts';
 import { DataError } from '../train/data/data-error.ts';
 import { drawFrom } from '../train/data/draw.ts';
 import { splitSamples } from '../train/data/split.ts';
+import { freeOrder, orderSettings } from './batch-settings.ts';
 import { classEvaluator } from './class-evaluator.ts';
 import type { ClassifierReader, Labelled } from './classifier-reader.ts';
 import { imageReader } from './image-reader.ts';
@@ -45,18 +46,23 @@ async function setUp<Sample extends Labelled>(
   const { recipe } = params;
   const { train, held, labels } = await readParts(params, part, reader);
   const model = modelFor(params, labels, reader.imageSize);
-  const evalSource = () => reader.source(held, model, { batchSize: recipe.per_device_eval_batch_size, shuffle: false, trains: false });
+  const evalSource = () =>
+    reader.source(held, model, { batchSize: recipe.per_device_eval_batch_size, order: freeOrder(recipe.seed), trains: false });
   return {
     model,
     task: classifierTask(model),
     labels,
     samples: train.length,
     labelOf: index => (model.problem === 'regression' ? -1 : (train[index]?.target ?? -1)),
-    trainSource: () =>
-      reader.source(train, model, { batchSize: recipe.per_device_train_batch_size, shuffle: recipe.data.shuffle, trains: true }),
+    trainSource: looseGroups =>
+      reader.source(train, model, {
+        batchSize: recipe.per_device_train_batch_size,
+        order: orderSettings(recipe, looseGroups),
+        trains: true,
+      }),
     sourceOf: (indices, batchSize) => {
       const chosen = indices.flatMap(index => train[index] ?? []);
-      return reader.source(chosen, model, { batchSize, shuffle: false, trains: false });
+      return reader.source(chosen, model, { batchSize, order: freeOrder(recipe.seed), trains: false });
     },
     evaluator: held.length === 0 ? undefined : classEvaluator({ model, source: evalSource(), targets: held.map(({ target }) => target) }),
   };

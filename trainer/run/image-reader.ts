@@ -77,11 +77,11 @@ export async function imageReader(
       );
       return { examples: samples.map(sample => ({ ...sample, target: places.get(sample.label) as number })), labels };
     },
-    source(examples, model, { batchSize, shuffle, trains }) {
+    source(examples, model, { batchSize, order, trains }) {
       const shape = { maxLength: 1, packing: false, maxBuckets: 1, multipleOf: 1, maxTargetSizes: 1, targetMultiple: 1 };
       const sizes = examples.map(() => ({ length: 1, targets: 1 }));
       return imageSource({
-        plan: planBatches(sizes, { ...shape, batchSize, shuffle, seed: recipe.seed }),
+        plan: planBatches(sizes, { ...shape, batchSize, ...order }),
         examples,
         preprocessing,
         channels: (model.input as ImageInput).channels,

@@ -10,7 +10,7 @@ import type { EngineDescription, Session } from '../engine/engine.ts';
 import { isInMemory } from '../engine/machine.ts';
 import { writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { processMemory } from '../memory/measure.ts';
-import { type Attachment, trainableCount, withBatchNorm } from '../method/method.ts';
+import { type Attachment, trainableCount } from '../method/method.ts';
 import { attachments } from '../method/methods.ts';
 import { placeTrained } from '../method/placement.ts';
 import { targetModules } from '../method/targets.ts';
@@ -26,7 +26,7 @@ import type { BatchPlan, Bucket } from '../train/data/batch-plan.ts';
 import type { BatchSource } from '../train/data/batches.ts';
 import { offloadedBytes } from '../train/offload.ts';
 import { eightBitCount } from '../train/optimizer.ts';
-import { methodSettings, optimizerSettings } from '../train/recipe-settings.ts';
+import { methodSettings, optimizerSettings, withTraining } from '../train/recipe-settings.ts';
 import { writeSnapshot } from '../train/snapshot.ts';
 import { type TrainProgramParams, trainProgram } from '../train/train-program.ts';
 import { updateGroups } from '../train/update-group.ts';
@@ -88,7 +88,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const setup = await setUpTask({ ...params, base }, 'train');
     // Before importance, whose session leaves memory to the next.
     const baselineBytes = residentBytes();
-    const attached = withBatchNorm(await attach(params, base, setup), setup.model, recipe.batch_norm);
+    const attached = withTraining(await attach(params, base, setup), setup.model, recipe);
     const coverage = coverageOf(setup.model, attached);
     await reportCoverage(params, attached, coverage);
     const precision = await choosePrecision({ ...params, model: setup.model }, base.engine);
@@ -169,7 +169,7 @@ async function compile(
 ): Promise<Prepared> {
   const { recipe, job, checkpoint, runDir, startedAt } = params;
   const { task, evaluator } = setup;
-  const source = setup.trainSource();
+  const source = setup.trainSource(checkpoint?.state.batching === 1);
   const { plan } = source;
   job.note(
     'info',
@@ -188,6 +188,7 @@ async function compile(
     task,
     attachment,
     optimizer: optimizerSettings(recipe, { engine: base.engine.description.name, device }),
+    labelSmoothing: recipe.label_smoothing_factor,
     maxGradNorm: recipe.max_grad_norm,
     accumulationSteps: recipe.gradient_accumulation_steps,
     recompute: recompute.policy,

@@ -2,6 +2,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import { type Recipe, settings } from '../protocol/recipe-schema.ts';
+import type { TrainerState } from './checkpoint.ts';
 import type { Checkpoint } from './load-checkpoint.ts';
 import { RunError } from './run-error.ts';
 import { readRunRecipe } from './run-folder.ts';
@@ -38,9 +39,24 @@ export async function readResumeRecipe(runDir: string, overrides: readonly strin
   return readRunRecipe(runDir, overrides);
 }
 
+/**
+ * The recipe with the meaning that its words had when the run began. A checkpoint's recipe has every setting written out, so a setting that
+ * is missing there did not exist yet, and the run behaved as these values say.
+ */
+export function asBegun<R extends { readonly lr_scheduler_type?: unknown }>(recipe: R, { recipe: begun }: Pick<TrainerState, 'recipe'>): R {
+  const knew = (name: string): boolean => new RegExp(`^${name}:`, 'm').test(begun);
+  return {
+    ...recipe,
+    ...(knew('decay_norms_and_biases') ? {} : { decay_norms_and_biases: true }),
+    ...(knew('group_by_length') ? {} : { group_by_length: true }),
+    ...(!knew('lr_scheduler_kwargs') && recipe.lr_scheduler_type === 'constant' ? { lr_scheduler_type: 'constant_with_warmup' } : {}),
+  };
+}
+
 /** @throws RunError 'checkpoint-mismatch' that names every setting of recipe.yaml that was changed since the checkpoint and may not */
-export function checkUnchanged({ state, folder }: Checkpoint, recipe: Recipe): void {
-  const before = parseRecipe(state.recipe).resolved;
+export function checkUnchanged({ state, folder }: Pick<Checkpoint, 'state' | 'folder'>, given: Recipe): void {
+  const before = asBegun(parseRecipe(state.recipe).resolved, state);
+  const recipe = asBegun(given, state);
   const free = new Set([...CHANGEABLE, ...WITHOUT_EFFECT]);
   const changed = Object.keys(settings).filter(path => !free.has(path) && !isDeepStrictEqual(valueAt(before, path), valueAt(recipe, path)));
   if (changed.length === 0) return;

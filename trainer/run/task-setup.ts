@@ -20,8 +20,8 @@ export interface TaskSetup {
   readonly samples: number;
   /** The label of a training sample as its place in `labels`; −1 without. */
   readonly labelOf: (index: number) => number;
-  /** The batches to train on, in the order of each epoch. @throws DataError where there is no sample */
-  readonly trainSource: () => BatchSource;
+  /** The batches to train on, in the order of each epoch. @param looseGroups see `BatchSettings` @throws DataError where there is no sample */
+  readonly trainSource: (looseGroups?: boolean) => BatchSource;
   /** Some of the training samples in the order of their places, for importance. */
   readonly sourceOf: (indices: readonly number[], batchSize: number) => BatchSource;
   /** Where there is held-out data. */

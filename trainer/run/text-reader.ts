@@ -33,14 +33,13 @@ export async function textReader(
       for (const line of describeData(data.report).split('\n')) job.log('info', line);
       return data;
     },
-    source(examples, model, { batchSize, shuffle }) {
+    source(examples, model, { batchSize, order }) {
       const { padId, tokenTypes } = model.input as TokenInput;
       const settings = {
         batchSize,
         maxLength,
         packing: false,
-        shuffle,
-        seed: recipe.seed,
+        ...order,
         ...BUCKETS,
         maxTargetSizes: 1,
         targetMultiple: 1,

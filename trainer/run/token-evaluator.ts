@@ -4,7 +4,7 @@ import { createBatchPlan } from '../train/data/batch-plan.ts';
 import { type Batch, type BatchSource, type TokenBatch, tokenSource } from '../train/data/batches.ts';
 import type { LabelCompletion } from '../train/data/load-dataset.ts';
 import type { Example, TokenSequence } from '../train/data/types.ts';
-import { BUCKETS } from './batch-settings.ts';
+import { BUCKETS, freeOrder } from './batch-settings.ts';
 import { type Evaluation, type Evaluator, type LabelResult, labelResult, type Tally } from './evaluate.ts';
 import { chooseScoring, type LabelScoring, labelStart, withLabel } from './label-scoring.ts';
 
@@ -80,8 +80,7 @@ function createEvalSet({ examples, labels, batchSize, packing, maxPositions, see
     batchSize,
     maxLength: longest,
     packing: packing && !scoring,
-    shuffle: false,
-    seed,
+    ...freeOrder(seed),
     ...BUCKETS,
   });
   const source = tokenSource({ plan, sequences, padId, packed: packing });

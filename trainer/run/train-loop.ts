@@ -2,7 +2,7 @@
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { dataStart, stepsPerEpoch } from '../train/data/batches.ts';
 import { DataError } from '../train/data/data-error.ts';
-import { learningRateAt, type ScheduleSettings, warmupStepsOf } from '../train/schedule.ts';
+import { learningRateAt, type ScheduleSettings, stepsOf, warmupStepsOf } from '../train/schedule.ts';
 import { saveCheckpoint, type TrainerState } from './checkpoint.ts';
 import { pruneCheckpoints } from './checkpoint-folders.ts';
 import { bestModelValue, type Evaluation, evaluate } from './evaluate.ts';
@@ -66,6 +66,7 @@ export function firstState(prepared: Prepared, before: Evaluation | undefined): 
     firstLoss: 0,
     window: { loss: 0, steps: 0, tokens: 0, seconds: 0 },
     before: before && { ...before },
+    batching: 2,
     baseFingerprint: prepared.base.fingerprint,
     recipe: stringifyRecipe(prepared.recipe),
     recompute: prepared.recompute.policy,
@@ -100,6 +101,7 @@ class TrainLoop {
       minLearningRate: recipe.min_learning_rate,
       warmupSteps: warmupStepsOf({ steps: recipe.warmup_steps, ratio: recipe.warmup_ratio, totalSteps }),
       totalSteps,
+      arguments: recipe.lr_scheduler_kwargs,
     };
     if (start) this.savedStep = start.step;
   }
@@ -193,7 +195,8 @@ class TrainLoop {
     const { prepared, keeper, memory } = this.params;
     const { step, window } = this.state;
     await keeper.update({ step, epoch: this.epoch });
-    if (step % prepared.recipe.logging_steps !== 0 && step !== this.schedule.totalSteps) return;
+    const { totalSteps } = this.schedule;
+    if (step % stepsOf(prepared.recipe.logging_steps, totalSteps) !== 0 && step !== totalSteps) return;
     const { residentBytes, peakBytes } = memory.sample();
     await this.metrics.emit(this.place, {
       loss: window.loss / window.steps,
@@ -226,10 +229,13 @@ class TrainLoop {
     const { prepared, job } = this.params;
     const { recipe, evaluator } = prepared;
     const { step, cursor } = this.state;
+    const { totalSteps } = this.schedule;
     const isDue = (strategy: 'no' | 'steps' | 'epoch', every: number): boolean =>
-      strategy === 'steps' ? step % every === 0 : strategy === 'epoch' && cursor.batchIndex === 0;
+      strategy === 'steps' ? step % stepsOf(every, totalSteps) === 0 : strategy === 'epoch' && cursor.batchIndex === 0;
+    // As in Transformers the last update is evaluated too, wherever it falls, so that it can be the best.
+    const isLast = step === totalSteps && recipe.eval_strategy !== 'no';
     let isBest = false;
-    if (evaluator && isDue(recipe.eval_strategy, recipe.eval_steps)) isBest = await this.evaluate();
+    if (evaluator && (isLast || isDue(recipe.eval_strategy, recipe.eval_steps))) isBest = await this.evaluate();
     if (job.stop) return;
     if (isDue(recipe.save_strategy, recipe.save_steps) || (isBest && recipe.load_best_model_at_end)) await this.save();
   }

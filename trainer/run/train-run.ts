@@ -16,7 +16,7 @@ import { MemoryMeter, type MemorySplit } from './memory-meter.ts';
 import { forgetEvaluation, rewindMetrics } from './metrics-file.ts';
 import { type Prepared, prepareTraining } from './prepare.ts';
 import { measureInference, rehearse } from './rehearse.ts';
-import { checkUnchanged, readResumeRecipe } from './resume-recipe.ts';
+import { asBegun, checkUnchanged, readResumeRecipe } from './resume-recipe.ts';
 import { describeFailure, RunError } from './run-error.ts';
 import { RUN_FILES } from './run-files.ts';
 import { beginRunFolder, isRunFile, writeRunRecipe } from './run-folder.ts';
@@ -76,7 +76,7 @@ function checkScoresStay({ importance: { scores } }: Recipe, runDir: string): vo
 }
 
 export async function resumeJob({ runDir, overrides, context }: Request<'resume'>, job: Job): Promise<TrainResult> {
-  const recipe = await readResumeRecipe(runDir, overrides);
+  const given = await readResumeRecipe(runDir, overrides);
   const release = takeRunLock(runDir, message => job.log('warning', message));
   let checkpoint: Checkpoint | undefined;
   try {
@@ -87,9 +87,10 @@ export async function resumeJob({ runDir, overrides, context }: Request<'resume'
     const step = checkpoint?.state.step ?? 0;
     const startedAt = checkpoint?.state.startedAt ?? earlier?.startedAt ?? new Date().toISOString();
     if (checkpoint) {
-      checkUnchanged(checkpoint, recipe);
-      if (recipe.load_best_model_at_end) checkpoint = { ...checkpoint, state: await withReadableBest(checkpoint, job) };
+      checkUnchanged(checkpoint, given);
+      if (given.load_best_model_at_end) checkpoint = { ...checkpoint, state: await withReadableBest(checkpoint, job) };
     } else sayFromStart(runDir, earlier, job);
+    const recipe = checkpoint ? asBegun(given, checkpoint.state) : given;
     // Until the loop counts them anew: overrides may have changed their number.
     const totalSteps = earlier?.totalSteps ?? 0;
     const shown = { totalSteps, epoch: earlier?.epoch, loss: earlier?.loss, metrics: earlier?.metrics };

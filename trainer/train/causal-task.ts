@@ -20,12 +20,12 @@ export interface CausalTaskParams {
 export function causalTask(model: CausalModel, { packed = false, labelTokens }: CausalTaskParams = {}): Task {
   return {
     model,
-    loss(tracer, shape, wishFor) {
+    loss(tracer, shape, wishFor, labelSmoothing = 0) {
       const { graph } = tracer;
       const feeds = declareBatch(graph, shape, packed);
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
-      return headLossWithGradient(graph, { hidden, weight, ...feeds }, { weight: wishFor(model.head.weight) });
+      return headLossWithGradient(graph, { hidden, weight, ...feeds }, { weight: wishFor(model.head.weight), labelSmoothing });
     },
     evaluation(tracer, shape): Record<string, Node> {
       const { graph } = tracer;

@@ -13,8 +13,8 @@ import type { BatchShape, Task } from './task.ts';
 export function classifierTask(model: ClassifierModel): Task {
   return {
     model,
-    loss(tracer, shape) {
-      const { loss } = trace(model, tracer, shape);
+    loss(tracer, shape, _, labelSmoothing) {
+      const { loss } = trace(model, tracer, shape, labelSmoothing);
       return { loss, seeds: [{ node: loss, gradient: tracer.graph.scalar(1) }] };
     },
     evaluation(tracer, shape): Record<string, Node> {
@@ -24,10 +24,18 @@ export function classifierTask(model: ClassifierModel): Task {
   };
 }
 
-function trace(model: ClassifierModel, tracer: Tracer, shape: BatchShape): ClassificationLoss & { readonly logits: Node } {
+function trace(
+  model: ClassifierModel,
+  tracer: Tracer,
+  shape: BatchShape,
+  labelSmoothing?: number,
+): ClassificationLoss & { readonly logits: Node } {
   const { graph } = tracer;
   const logits = model.logits(tracer, declareClassifierBatch(graph, model.input, shape));
-  return { logits, ...classificationLoss(graph, { problem: model.problem, logits, ...declareLabels(graph, model, shape) }) };
+  return {
+    logits,
+    ...classificationLoss(graph, { problem: model.problem, logits, labelSmoothing, ...declareLabels(graph, model, shape) }),
+  };
 }
 
 const declareLabels = (graph: Graph, { problem }: ClassifierModel, { batch }: BatchShape) => ({

@@ -78,6 +78,10 @@ export function declareFeeds(graph: Graph): Readonly<Record<keyof OptimizerFeeds
   return { learningRate: feed('learningRate'), beta1Power: feed('beta1Power'), beta2Power: feed('beta2Power'), epsilon: feed('epsilon') };
 }
 
+/** Decay of a group: its members are all decayed, or none is. */
+const decayOf = ({ settings, group }: Pick<UpdateParams, 'settings' | 'group'>): number =>
+  group.members.some(({ undecayed }) => undecayed) ? 0 : settings.weightDecay;
+
 export interface UpdateParams {
   readonly settings: OptimizerSettings;
   readonly group: UpdateGroup;
@@ -111,13 +115,14 @@ export function update(graph: Graph, params: UpdateParams): Node[] {
 const runsOnHost = ({ settings, group }: UpdateParams): boolean => (settings.offload?.fromGpu ?? false) && isOffloaded(settings, group);
 
 /** Adam on a whole variable, by the engine's fused operation. */
-function updateWhole(graph: Graph, { settings, group, gradient, feeds }: UpdateParams, trainable: Trainable): Node[] {
+function updateWhole(graph: Graph, params: UpdateParams, trainable: Trainable): Node[] {
+  const { settings, group, gradient, feeds } = params;
   const [m, v] = optimizerState(settings, group) as [VariableSpec, VariableSpec];
   graph.declare(m);
   graph.declare(v);
   const home = homeOf(trainable);
   const weights = graph.read(home);
-  const decay = settings.weightDecay;
+  const decay = decayOf(params);
   const coupled = settings.name === 'adam' && decay > 0 ? graph.add(gradient, graph.mul(weights, decay)) : gradient;
   const shrink =
     settings.name === 'adamw' && decay > 0 ? [graph.assignAdd(home.name, graph.mul(weights, graph.mul(feeds.learningRate, -decay)))] : [];
@@ -168,7 +173,7 @@ function moveMoments(graph: Graph, { settings, group }: UpdateParams, g: Node, p
 /** Adam on rows alone (Kingma & Ba 2015; decoupled decay as Loshchilov & Hutter 2019). */
 function adamRows(graph: Graph, params: UpdateParams, current: Node, part?: GroupPart): { next: Node; effects: Node[] } {
   const { settings, group, gradient, feeds } = params;
-  const { weightDecay } = settings;
+  const weightDecay = decayOf(params);
   const decoupled = settings.name === 'adamw';
   const g = !decoupled && weightDecay > 0 ? graph.add(gradient, graph.mul(current, weightDecay)) : gradient;
   const { m, v, effects } = moveMoments(graph, params, g, part ?? (groupParts(group)[0] as GroupPart));
@@ -189,8 +194,10 @@ function moveTowards(graph: Graph, state: VariableSpec, target: Node, rate: numb
 }
 
 /** Stochastic gradient descent with PyTorch's momentum: b ← µ·b + g; w ← w − rate·b. */
-function sgd(graph: Graph, { settings, group, gradient, feeds }: UpdateParams, current: Node): { next: Node; effects: Node[] } {
-  const g = settings.weightDecay > 0 ? graph.add(gradient, graph.mul(current, settings.weightDecay)) : gradient;
+function sgd(graph: Graph, params: UpdateParams, current: Node): { next: Node; effects: Node[] } {
+  const { settings, group, gradient, feeds } = params;
+  const weightDecay = decayOf(params);
+  const g = weightDecay > 0 ? graph.add(gradient, graph.mul(current, weightDecay)) : gradient;
   const [momentum] = optimizerState(settings, group);
   if (!momentum) return { next: graph.sub(current, graph.mul(g, feeds.learningRate)), effects: [] };
   const effect = graph.assignAdd(momentum.name, graph.add(graph.mul(graph.read(momentum), settings.momentum - 1), g));

@@ -3,7 +3,8 @@
 import { type EngineName, engineCatalog } from '../catalog/engines.ts';
 import { methodCatalog } from '../catalog/methods.ts';
 import { halfBudget } from '../dependency/coupling.ts';
-import type { MethodSettings } from '../method/method.ts';
+import { type Attachment, type MethodSettings, withBatchNorm, withoutNormDecay } from '../method/method.ts';
+import type { Model } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { Budget } from '../selection.ts';
@@ -32,6 +33,16 @@ function rowsBudget(recipe: Recipe): Budget {
   const { r = 0, ratio } = recipe;
   const budget = ratio === undefined ? { r } : { ratio };
   return hasDependencies(recipe) ? halfBudget(budget) : budget;
+}
+
+/** What a method attaches, trained as the recipe says. */
+export function withTraining(
+  attachment: Attachment,
+  model: Model,
+  recipe: Pick<Recipe, 'batch_norm' | 'decay_norms_and_biases'>,
+): Attachment {
+  const attached = withBatchNorm(attachment, model, recipe.batch_norm);
+  return recipe.decay_norms_and_biases ? attached : withoutNormDecay(attached, model);
 }
 
 /** How a recipe's run holds weights and computes; `auto` counts as float32 until the device was measured. */

@@ -26,8 +26,17 @@ export interface LossWithSeeds {
 
 export interface Task {
   readonly model: Model;
-  /** Declares the feeds of a batch and builds forward pass and loss; `wishFor` tells what is wanted of a parameter that the loss reads itself. */
-  readonly loss: (tracer: Tracer, shape: BatchShape, wishFor: (parameter: ParameterSpec) => GradientWish) => LossWithSeeds;
+  /**
+   * Declares the feeds of a batch and builds forward pass and loss.
+   * @param wishFor what is wanted of a parameter that the loss reads itself
+   * @param labelSmoothing share of each target that is spread evenly over all classes; 0 where it is left out
+   */
+  readonly loss: (
+    tracer: Tracer,
+    shape: BatchShape,
+    wishFor: (parameter: ParameterSpec) => GradientWish,
+    labelSmoothing?: number,
+  ) => LossWithSeeds;
   /** The outputs of an evaluation, `loss` among them. */
   readonly evaluation: (tracer: Tracer, shape: BatchShape) => Record<string, Node>;
 }

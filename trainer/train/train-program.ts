@@ -6,11 +6,12 @@ import { Graph as TensorGraph } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { Attachment, Trainable } from '../method/method.ts';
+import type { ParameterSpec } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import { placesOf } from './offload.ts';
 import { declareFeeds, type OptimizerSettings, update } from './optimizer.ts';
 import { snapshotTraces, wholeParts } from './snapshot.ts';
-import { type BatchShape, shapeName, type Task } from './task.ts';
+import { type BatchShape, type GradientWish, shapeName, type Task } from './task.ts';
 import { gradientWish, trainedGradient } from './trained-part.ts';
 import { gradientVariable, joinMembers, type UpdateGroup, updateGroups } from './update-group.ts';
 
@@ -18,6 +19,8 @@ export interface TrainProgramParams {
   readonly task: Task;
   readonly attachment: Attachment;
   readonly optimizer: OptimizerSettings;
+  /** Share of each target that the training loss spreads evenly over all classes or tokens. */
+  readonly labelSmoothing?: number;
   /** Largest global gradient norm; 0: no clipping, and each update is applied as soon as its gradient exists. */
   readonly maxGradNorm: number;
   /** Above 1, gradients are summed over this many batches and applied by a signature of their own. */
@@ -65,11 +68,12 @@ export function traceTrain(params: TraceParams, shape: BatchShape): Traced {
   });
   const targets = new Map<Node, Trainable>();
   const rowsOf = (trainable: Trainable) => trainable.rows && graph.read(trainable.rows.variable);
-  const { loss, seeds } = task.loss(tracer, shape, parameter => {
+  const wishFor = (parameter: ParameterSpec): GradientWish => {
     const trained = attachment.trainables.find(({ variable }) => variable.name === parameter.name);
     const rows = trained && rowsOf(trained);
     return trained ? (rows ? { rows } : 'all') : 'none';
-  });
+  };
+  const { loss, seeds } = task.loss(tracer, shape, wishFor, params.labelSmoothing);
   for (const trainable of attachment.trainables) targets.set(graph.read(trainable.variable), trainable);
   const apply = new GradientSink(graph, params);
   backward(graph, {

@@ -23,7 +23,8 @@ export function updateGroups(trainables: readonly Trainable[], optimizer: Optimi
   const batches = new Map<string, Trainable[]>();
   for (const trainable of trainables) {
     const isJoined = trainable.batch !== undefined && (chosenOf(trainable) !== undefined || isEightBitAdam(optimizer));
-    const key = isJoined ? `batch ${trainable.batch}` : `alone ${trainable.name}`;
+    // Those of a group share one decay.
+    const key = isJoined ? `batch ${trainable.batch}${trainable.undecayed ? ', undecayed' : ''}` : `alone ${trainable.name}`;
     batches.set(key, [...(batches.get(key) ?? []), trainable]);
   }
   return [...batches.values()].map(members => {

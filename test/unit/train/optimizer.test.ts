@@ -66,12 +66,23 @@ test.each(Object.keys(cases) as (keyof Trace['after'])[])('the naive %s equals P
 });
 
 /** The five numbers as one column: all of the variable, or its rows 1, 2, 4, 5, 7. */
-async function ourSteps(engine: Engine, settings: OptimizerSettings, rows?: Int32Array): Promise<{ steps: number[][]; others: number[] }> {
+async function ourSteps(
+  engine: Engine,
+  settings: OptimizerSettings,
+  rows?: Int32Array,
+  undecayed?: true,
+): Promise<{ steps: number[][]; others: number[] }> {
   const count = trace.start.length;
   const places = rows ?? Int32Array.from(trace.start.keys());
   const variable = { name: 'w', shape: [rows ? 8 : count, 1], dtype: 'float32' as const };
   const rowSpec = { name: 'w.rows', shape: [count], dtype: 'int32' as const };
-  const trainable: Trainable = { name: 'w', variable, shape: [count, 1], ...(rows && { rows: { variable: rowSpec, indices: rows } }) };
+  const trainable: Trainable = {
+    name: 'w',
+    variable,
+    shape: [count, 1],
+    ...(undecayed && { undecayed }),
+    ...(rows && { rows: { variable: rowSpec, indices: rows } }),
+  };
   const [group] = updateGroups([trainable], settings) as [UpdateGroup];
   const graph = new Graph();
   const effects = update(graph, { settings, group, gradient: graph.feed('gradient', [count, 1]), feeds: declareFeeds(graph) });
@@ -98,6 +109,28 @@ async function ourSteps(engine: Engine, settings: OptimizerSettings, rows?: Int3
 }
 
 const engines = [{ name: 'portable, cpu', engine: await openReference(), missing: undefined }, ...(await openOthers())];
+describe('weight decay leaves a trainable alone that says so', () => {
+  const undecayed = (settings: OptimizerSettings) => (step: number) => naiveSteps({ ...settings, weightDecay: 0 })[step] as number[];
+  for (const [name, settings] of Object.entries(cases))
+    for (const rows of [undefined, Int32Array.of(1, 2, 4, 5, 7)])
+      test(`${name}, ${rows ? 'rows' : 'whole'}`, async () => {
+        const { steps } = await ourSteps(engines[0]?.engine as Engine, settings, rows, true);
+        steps.forEach((w, step) => {
+          expectClose(w, undecayed(settings)(step), 1e-5, `step ${step + 1}`);
+        });
+      });
+
+  test('also with moments in 8 bits, in a group of its own', () => {
+    const settings: OptimizerSettings = { ...common, name: 'adamw', momentum: 0, eightBitFrom: 1 };
+    const one = (name: string, extra: Partial<Trainable>): Trainable => {
+      const shape = [4, 4];
+      return { name, variable: { name, shape, dtype: 'float32' }, shape, batch: 'layer 0', ...extra };
+    };
+    const groups = updateGroups([one('a', {}), one('b', { undecayed: true }), one('c', {})], settings);
+    expect(groups.map(({ members }) => members.map(member => member.name))).toEqual([['a', 'c'], ['b']]);
+  });
+});
+
 for (const { name: engineName, engine, missing } of engines)
   describe.skipIf(!engine)(`${engineName}${missing ? ` (skipped: ${missing})` : ''}`, () => {
     for (const [name, settings] of Object.entries(cases))

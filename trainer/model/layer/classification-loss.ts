@@ -10,6 +10,8 @@ export interface ClassificationLossParams {
   readonly labels: Node;
   /** float32 [batch]: 0 fills up; the loss is Σ weight · loss of a sample, so 1 / samples gives the mean. */
   readonly weights: Node;
+  /** Share of each target that is spread evenly over all labels; 0 where it is left out, and without effect on a regression. */
+  readonly labelSmoothing?: number;
 }
 
 export interface ClassificationLoss {
@@ -19,18 +21,22 @@ export interface ClassificationLoss {
   readonly losses: Node;
 }
 
-export function classificationLoss(graph: Graph, { problem, logits, labels, weights }: ClassificationLossParams): ClassificationLoss {
-  const losses = problem === 'regression' ? squaredError(graph, logits, labels) : crossEntropy(graph, logits, labels);
+export function classificationLoss(
+  graph: Graph,
+  { problem, logits, labels, weights, labelSmoothing = 0 }: ClassificationLossParams,
+): ClassificationLoss {
+  const losses = problem === 'regression' ? squaredError(graph, logits, labels) : crossEntropy(graph, logits, labels, labelSmoothing);
   return { loss: graph.sumAll(graph.mul(losses, weights)), losses };
 }
 
 const squaredError = (graph: Graph, logits: Node, labels: Node): Node =>
   graph.square(graph.sub(graph.reshape(logits, [logits.shape[0] as number]), labels));
 
-/** −log softmax(z)[label], which is log Σ exp(z − max z) − (z[label] − max z). dz = dy · (softmax(z) − onehot(label)). */
-function crossEntropy(graph: Graph, logits: Node, labels: Node): Node {
+/** −Σ t·log softmax(z) for targets t that sum to 1, which is log Σ exp(z − max z) − Σ t·(z − max z). dz = dy · (softmax(z) − t). */
+function crossEntropy(graph: Graph, logits: Node, labels: Node, smoothing: number): Node {
   const [batch, count] = logits.shape as [number, number];
-  const target = graph.oneHot(labels, count);
+  const hard = graph.oneHot(labels, count);
+  const target = smoothing > 0 ? graph.add(graph.mul(hard, 1 - smoothing), smoothing / count) : hard;
   const below = graph.sub(logits, graph.max(logits, [-1], true));
   const losses = graph.sub(graph.log(graph.sum(graph.exp(below), [-1])), graph.sum(graph.mul(below, target), [-1]));
   losses.custom = {

@@ -53,29 +53,37 @@ export function headLoss(graph: Graph, params: HeadLossParams): HeadLoss {
 /**
  * Loss and its gradient in one sweep: each chunk's logits are used for both while they are there.
  * dhidden = w·(p·W − W[target]); dW = pᵀ·(w·h) − scatter(w·h at the targets).
+ * With a share ε of each target spread over the vocabulary V, p − ε/V stands in place of p, and the target counts 1 − ε.
  * @returns the loss, with the seeds of the backward pass
  */
 export function headLossWithGradient(
   graph: Graph,
   params: HeadLossParams,
-  wants: { readonly weight: 'none' | 'all' | { readonly rows: Node } },
+  wants: { readonly weight: 'none' | 'all' | { readonly rows: Node }; readonly labelSmoothing?: number },
 ): HeadLoss & { readonly seeds: { node: Node; gradient: Node }[] } {
   const { weight, hidden, targetPositions } = params;
   const vocabulary = weight.shape[0] as number;
+  const { labelSmoothing: smoothing = 0 } = wants;
+  const hard = (x: Node): Node => (smoothing > 0 ? graph.mul(x, 1 - smoothing) : x);
   const towardsHidden: Node[] = [];
   let towardsWeight: Node | undefined;
   const chunks = splitTargets(graph, params).map(chunk => {
-    const { nll, hits, p, targetRows } = chunkLoss(graph, chunk, weight);
+    const { nll: plain, hits, p: softmax, targetRows, surprise } = chunkLoss(graph, chunk, weight);
+    const p = smoothing > 0 ? graph.sub(softmax, smoothing / vocabulary) : softmax;
+    const nll = smoothing > 0 ? graph.add(hard(plain), graph.mul(surprise(), smoothing)) : plain;
     const w = graph.reshape(chunk.weights, [chunk.weights.shape[0] as number, 1]);
-    towardsHidden.push(graph.mul(graph.sub(product(graph, weight.dtype, p, weight), targetRows), w));
+    towardsHidden.push(graph.mul(graph.sub(product(graph, weight.dtype, p, weight), hard(targetRows)), w));
     if (wants.weight !== 'none') {
       const weighted = graph.mul(chunk.hidden, w);
       const spread =
         wants.weight === 'all'
-          ? graph.sub(product(graph, weight.dtype, p, weighted, { transposeA: true }), graph.segmentSum(weighted, chunk.ids, vocabulary))
+          ? graph.sub(
+              product(graph, weight.dtype, p, weighted, { transposeA: true }),
+              graph.segmentSum(hard(weighted), chunk.ids, vocabulary),
+            )
           : graph.sub(
               product(graph, weight.dtype, graph.gather(p, wants.weight.rows, -1), weighted, { transposeA: true }),
-              rowSum(graph, weighted, chunk.ids, wants.weight.rows),
+              rowSum(graph, hard(weighted), chunk.ids, wants.weight.rows),
             );
       towardsWeight = towardsWeight ? graph.add(towardsWeight, spread) : spread;
     }
@@ -107,7 +115,16 @@ function splitTargets(graph: Graph, params: HeadLossParams): Chunk[] {
   return chunks;
 }
 
-function chunkLoss(graph: Graph, { hidden, ids }: Chunk, weight: Node): { nll: Node; hits: Node; p: Node; targetRows: Node } {
+interface ChunkLoss {
+  readonly nll: Node;
+  readonly hits: Node;
+  readonly p: Node;
+  readonly targetRows: Node;
+  /** Mean NLL over the vocabulary of each target. */
+  readonly surprise: () => Node;
+}
+
+function chunkLoss(graph: Graph, { hidden, ids }: Chunk, weight: Node): ChunkLoss {
   const logits = product(graph, weight.dtype, hidden, weight, { transposeB: true });
   const top = graph.max(logits, [-1]);
   const p = graph.softmax(logits);
@@ -117,7 +134,7 @@ function chunkLoss(graph: Graph, { hidden, ids }: Chunk, weight: Node): { nll: N
   const rounded = (x: Node): Node => graph.cast(graph.cast(x, weight.dtype), 'float32');
   const nll = graph.sub(logSum, rounded(graph.sum(graph.mul(rounded(hidden), targetRows), [-1])));
   const hits = graph.cast(graph.equal(graph.argmax(p, -1), ids), 'float32');
-  return { nll, hits, p, targetRows };
+  return { nll, hits, p, targetRows, surprise: () => graph.sub(logSum, graph.mean(logits, [-1])) };
 }
 
 /** The float32 product of two tensors, computed in the element type of the weight. */

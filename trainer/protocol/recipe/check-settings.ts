@@ -90,10 +90,20 @@ class Check implements CheckedSettings {
     );
   }
 
-  #setting({ type }: Setting, located: Located, path: readonly string[]): void {
+  #setting({ type, nullHint }: Setting, located: Located, path: readonly string[]): void {
+    const dotted = path.join('.');
+    if (isNull(located) && nullHint !== undefined) {
+      this.invalid.add(dotted);
+      this.report(
+        located,
+        path,
+        'ambiguous-null',
+        `'${dotted}: null' can be read in two ways: ${nullHint}; without the line the default holds`,
+      );
+      return;
+    }
     // A null that is written out means: as if not given.
     if (isNull(located)) return;
-    const dotted = path.join('.');
     const checked = type.check(toPlain(located));
     if (checked.ok) {
       this.values.set(dotted, checked.value);

@@ -83,7 +83,7 @@ export const dataGroup = group('Where the samples are and how they read.', {
   ),
   max_samples: optional(count(), { doc: 'Uses at most this many training samples, drawn at random by the seed.' }),
   eval_max_samples: optional(count(), { doc: 'Uses at most this many held-out samples, drawn at random by the seed.' }),
-  shuffle: defaulted(flag(), true, { doc: 'Draws the training samples in a new order each epoch.' }),
+  shuffle: defaulted(flag(), true, { doc: 'Draws the training samples in a new order each epoch; false keeps the order of the files.' }),
 });
 
 export const sampleSettings = {
@@ -98,6 +98,10 @@ export const sampleSettings = {
 };
 
 export const batchSettings = {
+  group_by_length: derived(flag(), 'the value of data.shuffle', given => given['data.shuffle'] !== false, {
+    doc: 'Makes batches of samples of similar length, so that little is padded; false makes each batch of the next samples in order.',
+    memory: 'false pads every batch to its longest sample.',
+  }),
   per_device_train_batch_size: defaulted(integer({ min: 1, max: 4096 }), 4, {
     doc: 'Samples in one forward and backward pass.',
     memory: 'Activations grow in proportion.',

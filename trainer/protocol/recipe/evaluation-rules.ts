@@ -12,6 +12,13 @@ const bestMetrics: Readonly<Record<Recipe['task'], readonly Recipe['metric_for_b
   image_classification: ofLabels,
 };
 
+/** Shares are multiples of shares, to the rounding of decimal numbers; a count is no multiple of a share. */
+function isMultiple(save: number, evaluation: number): boolean {
+  if (save < 1 !== evaluation < 1) return false;
+  const times = save / evaluation;
+  return Math.abs(times - Math.round(times)) < 1e-9;
+}
+
 export const evaluationRules: readonly Rule[] = [
   {
     code: 'no-evaluation-data',
@@ -95,11 +102,14 @@ export const evaluationRules: readonly Rule[] = [
     doc: 'To end with the best model, every checkpoint falls on an evaluation.',
     reads: ['load_best_model_at_end', 'eval_strategy', 'save_strategy', 'eval_steps', 'save_steps'],
     check: ({ load_best_model_at_end, eval_strategy, save_strategy, eval_steps, save_steps }) =>
-      load_best_model_at_end && eval_strategy === 'steps' && save_strategy === 'steps' && save_steps % eval_steps !== 0
+      load_best_model_at_end && eval_strategy === 'steps' && save_strategy === 'steps' && !isMultiple(save_steps, eval_steps)
         ? {
             at: 'save_steps',
             message: `'load_best_model_at_end' needs 'save_steps' (${save_steps}) to be a multiple of 'eval_steps' (${eval_steps})`,
-            suggestion: { kind: 'replace-value', to: String(Math.ceil(save_steps / eval_steps) * eval_steps) },
+            suggestion: {
+              kind: 'replace-value',
+              to: String(save_steps < 1 === eval_steps < 1 ? Math.ceil(save_steps / eval_steps) * eval_steps : eval_steps),
+            },
           }
         : undefined,
   },

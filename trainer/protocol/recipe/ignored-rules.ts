@@ -79,6 +79,30 @@ const conditions: readonly Condition[] = [
     isUsed: ({ lr_scheduler_type }) => lr_scheduler_type === 'cosine',
   },
   {
+    settings: ['warmup_steps', 'warmup_ratio'],
+    when: "with a schedule that warms up: 'constant' does not, 'constant_with_warmup' does",
+    reads: ['lr_scheduler_type'],
+    isUsed: ({ lr_scheduler_type }) => lr_scheduler_type !== 'constant',
+  },
+  {
+    settings: ['decay_norms_and_biases'],
+    when: 'with weight_decay',
+    reads: ['weight_decay'],
+    isUsed: ({ weight_decay }) => weight_decay > 0,
+  },
+  {
+    settings: ['label_smoothing_factor'],
+    when: 'where labels or tokens are predicted, not numbers',
+    reads: ['task'],
+    isUsed: ({ task }) => objectiveCatalog[task].target !== 'number',
+  },
+  {
+    settings: ['group_by_length'],
+    when: 'with samples that have a length, and without packing',
+    reads: ['task', 'packing', 'data.shuffle'],
+    isUsed: ({ task, packing }) => objectiveCatalog[task].reads !== 'images' && !packing,
+  },
+  {
     settings: ['eval_steps'],
     when: 'with eval_strategy: steps',
     reads: ['eval_strategy'],

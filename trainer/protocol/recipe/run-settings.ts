@@ -1,7 +1,7 @@
 /** Settings of the run: logging, evaluation, checkpoints, and where they go. */
 import type { Given } from './setting.ts';
 import { defaulted, derived, optional } from './setting.ts';
-import { choice, filePath, flag, integer, mapOf } from './value-type.ts';
+import { choice, filePath, flag, integer, mapOf, stepCount } from './value-type.ts';
 
 /** By the names of lm-evaluation-harness. */
 const choiceTasks = {
@@ -17,7 +17,7 @@ const choiceTasks = {
 
 export type ChoiceTask = keyof typeof choiceTasks;
 
-const steps = () => integer({ min: 1, max: 2 ** 31 - 1 });
+const steps = () => stepCount({ min: 1 });
 
 const strategies = () =>
   choice({
@@ -30,11 +30,15 @@ const hasEvaluationData = (given: Given): boolean =>
   (Array.isArray(given['data.eval']) && given['data.eval'].length > 0) || (typeof given.val_size === 'number' && given.val_size > 0);
 
 export const runSettings = {
-  logging_steps: defaulted(steps(), 1, { doc: 'Updates from one line of metrics to the next.' }),
+  logging_steps: defaulted(steps(), 1, {
+    doc: 'Updates from one line of metrics to the next; a number below 1 is a share of all updates.',
+  }),
   eval_strategy: derived(strategies(), "'epoch' with held-out data, else 'no'", given => (hasEvaluationData(given) ? 'epoch' : 'no'), {
     doc: 'When the held-out data is evaluated.',
   }),
-  eval_steps: defaulted(steps(), 100, { doc: "Updates from one evaluation to the next, with eval_strategy 'steps'." }),
+  eval_steps: defaulted(steps(), 100, {
+    doc: "Updates from one evaluation to the next, with eval_strategy 'steps'; a number below 1 is a share of all updates.",
+  }),
   benchmarks: defaulted(
     mapOf(choiceTasks, filePath(), 'a map from benchmarks to files'),
     {},
@@ -52,7 +56,7 @@ export const runSettings = {
     { doc: 'When a checkpoint is saved; one is always saved at the end.' },
   ),
   save_steps: derived(steps(), 'that of eval_steps', given => Number(given.eval_steps), {
-    doc: "Updates from one checkpoint to the next, with save_strategy 'steps'.",
+    doc: "Updates from one checkpoint to the next, with save_strategy 'steps'; a number below 1 is a share of all updates.",
   }),
   save_total_limit: defaulted(integer({ min: 1, max: 1_000_000 }), 2, { doc: 'How many checkpoints are kept; the oldest goes first.' }),
   load_best_model_at_end: defaulted(flag(), false, { doc: 'Ends with the checkpoint whose evaluation was best.' }),

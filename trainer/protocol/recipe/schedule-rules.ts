@@ -1,5 +1,42 @@
 /** Rules about the length of a run and its learning rate. */
-import type { Rule } from './rule.ts';
+import type { Recipe } from '../recipe-schema.ts';
+import type { Finding, Rule } from './rule.ts';
+
+type Kwargs = Recipe['lr_scheduler_kwargs'];
+const argumentsOf: Readonly<Partial<Record<Recipe['lr_scheduler_type'], readonly (keyof Kwargs)[]>>> = {
+  cosine: ['num_cycles'],
+  cosine_with_restarts: ['num_cycles'],
+  polynomial: ['power', 'lr_end'],
+  inverse_sqrt: ['timescale'],
+  warmup_stable_decay: ['num_decay_steps', 'num_stable_steps', 'min_lr_ratio', 'num_cycles'],
+};
+const WHOLE: readonly (keyof Kwargs)[] = ['num_decay_steps', 'num_stable_steps', 'timescale'];
+
+function scheduleArgumentFinding({ lr_scheduler_kwargs: given, lr_scheduler_type: type, learning_rate }: Recipe): Finding | undefined {
+  const at = 'lr_scheduler_kwargs';
+  const own = argumentsOf[type] ?? [];
+  const names = Object.keys(given) as (keyof Kwargs)[];
+  const other = names.find(name => !own.includes(name));
+  if (other !== undefined) return { at, message: `'${type}' takes ${own.length === 0 ? 'no arguments' : own.join(', ')}, not '${other}'` };
+  const broken = names.find(name => WHOLE.includes(name) && !Number.isInteger(given[name]));
+  if (broken !== undefined) return { at, message: `'${broken}' is a whole number of updates, not ${given[broken]}` };
+  const cycles = given.num_cycles ?? 1;
+  if (type === 'cosine_with_restarts' && (cycles < 1 || !Number.isInteger(cycles)))
+    return { at, message: `'num_cycles' is a whole number of cycles ≥ 1, not ${cycles}` };
+  if (type === 'inverse_sqrt' && given.timescale === 0) return { at, message: "'timescale' is at least 1" };
+  if (type === 'warmup_stable_decay' && given.num_decay_steps === undefined)
+    return {
+      at: 'lr_scheduler_type',
+      message: "'warmup_stable_decay' needs 'lr_scheduler_kwargs: {num_decay_steps: …}', the updates over which it falls",
+    };
+  const end = given.lr_end ?? POLYNOMIAL_END;
+  if (type === 'polynomial' && end >= learning_rate)
+    return { at, message: `'lr_end' (${end}) must be below 'learning_rate' (${learning_rate})` };
+  return undefined;
+}
+
+/** Transformers' default. */
+export const POLYNOMIAL_END = 1e-7;
 
 export const scheduleRules: readonly Rule[] = [
   {
@@ -51,7 +88,7 @@ export const scheduleRules: readonly Rule[] = [
     doc: 'A warm-up as long as the run never reaches the learning rate.',
     reads: ['warmup_steps', 'max_steps'],
     check: ({ warmup_steps = 0, max_steps }) =>
-      max_steps > 0 && warmup_steps >= max_steps
+      max_steps > 0 && warmup_steps >= 1 && warmup_steps >= max_steps
         ? { at: 'warmup_steps', message: `the learning rate is never reached: ${warmup_steps} updates of warm-up in a run of ${max_steps}` }
         : undefined,
   },
@@ -64,6 +101,13 @@ export const scheduleRules: readonly Rule[] = [
       lr_scheduler_type === 'cosine' && min_learning_rate > learning_rate
         ? { at: 'min_learning_rate', message: `the floor (${min_learning_rate}) is above 'learning_rate' (${learning_rate})` }
         : undefined,
+  },
+  {
+    code: 'schedule-arguments',
+    severity: 'error',
+    doc: 'Each schedule takes arguments of its own, by Transformers’ names; warmup_stable_decay needs num_decay_steps.',
+    reads: ['lr_scheduler_kwargs', 'lr_scheduler_type', 'learning_rate', 'method'],
+    check: recipe => scheduleArgumentFinding(recipe),
   },
   {
     code: 'high-learning-rate',

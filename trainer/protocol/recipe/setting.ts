@@ -19,6 +19,8 @@ export interface Setting<T = unknown, P extends Presence = Presence> {
   readonly doc: string;
   /** What the setting means for memory. */
   readonly memory?: string;
+  /** Other tools take null for a value of its own here: what to write for that. Null is an error then. */
+  readonly nullHint?: string;
 }
 
 export interface Group<F extends Fields = Fields> {
@@ -32,6 +34,7 @@ export type Fields = { readonly [name: string]: Setting | Group };
 export interface Doc {
   readonly doc: string;
   readonly memory?: string;
+  readonly nullHint?: string;
 }
 
 export const isGroup = (entry: Setting | Group): entry is Group => 'fields' in entry;

@@ -2,7 +2,7 @@
 import { type MethodName, methodCatalog } from '../../catalog/methods.ts';
 import { MAX_SEED } from './model-settings.ts';
 import { defaulted, derived, optional } from './setting.ts';
-import { choice, integer, number } from './value-type.ts';
+import { choice, flag, integer, mapOf, number, stepCount } from './value-type.ts';
 
 /** Far above any run; it keeps step counts exact in 32-bit integers of an engine. */
 const MAX_STEPS = 2 ** 31 - 1;
@@ -20,15 +20,37 @@ export const scheduleSettings = {
     choice({
       linear: 'Falls in a straight line to 0.',
       cosine: 'Falls along half a cosine to min_learning_rate.',
-      constant: 'Stays after warm-up.',
+      cosine_with_restarts: 'Falls along half a cosine to 0 several times (num_cycles).',
+      polynomial: 'Falls to lr_end along a power of the time that is left.',
+      inverse_sqrt: 'Falls with the square root of the time.',
+      warmup_stable_decay: 'Stays after warm-up, then falls along half a cosine over the last num_decay_steps.',
+      constant: 'Stays the same from the first update, without warm-up.',
+      constant_with_warmup: 'Stays the same after warm-up.',
     }),
     'linear',
     { doc: 'How the learning rate falls over the run.' },
   ),
+  lr_scheduler_kwargs: defaulted(
+    mapOf(
+      {
+        num_cycles: 'Half cosines of cosine (in whole ones: 0.5), or cycles of cosine_with_restarts (1).',
+        power: 'The power of polynomial (1).',
+        lr_end: 'The learning rate at the end of polynomial (1e-7).',
+        timescale: 'The updates over which inverse_sqrt falls to its first fraction (the warm-up, or 10000 without one).',
+        num_decay_steps: 'The updates over which warmup_stable_decay falls.',
+        num_stable_steps: 'The updates for which warmup_stable_decay stays (what warm-up and decay leave).',
+        min_lr_ratio: 'The share of the learning rate that warmup_stable_decay ends with (0).',
+      },
+      number({ min: 0 }),
+      'a map of scheduler arguments to numbers',
+    ),
+    {},
+    { doc: "Arguments of the schedule, by Transformers' names." },
+  ),
   min_learning_rate: defaulted(number({ min: 0, max: 100 }), 0, { doc: 'The learning rate at the end of a cosine schedule.' }),
   warmup_ratio: optional(number({ min: 0, max: 1 }), { doc: 'The share of all updates over which the learning rate rises from 0.' }),
-  warmup_steps: optional(integer({ min: 0, max: MAX_STEPS }), {
-    doc: "The number of updates over which the learning rate rises from 0; it stands in place of 'warmup_ratio'.",
+  warmup_steps: optional(stepCount({ min: 0 }), {
+    doc: "The number of updates over which the learning rate rises from 0, or below 1 the share of all updates; it stands in place of 'warmup_ratio'.",
   }),
 };
 
@@ -62,6 +84,9 @@ export const optimizerSettings = {
     },
   ),
   weight_decay: defaulted(number({ min: 0, max: 100 }), 0, { doc: 'How strongly trained weights are pulled towards 0.' }),
+  decay_norms_and_biases: defaulted(flag(), false, {
+    doc: 'Applies weight_decay to norm weights and biases too; the Hugging Face Trainer does not.',
+  }),
   adam_beta1: defaulted(number({ min: 0, max: 0.999999 }), 0.9, { doc: 'The decay of the mean of gradients in Adam.' }),
   adam_beta2: defaulted(number({ min: 0, max: 0.999999 }), 0.999, { doc: 'The decay of the mean of squared gradients in Adam.' }),
   adam_epsilon: defaulted(number({ min: 0, max: 1, aboveMin: true }), 1e-8, { doc: "The number that keeps Adam's denominator above 0." }),
@@ -70,13 +95,20 @@ export const optimizerSettings = {
     memory: 'Above 0 it holds one number for each trained parameter.',
   }),
   max_grad_norm: defaulted(number({ min: 0 }), 1, {
+    nullHint: '0 leaves gradients alone',
     doc: 'Gradients are scaled down to this global norm; 0 leaves them alone.',
     memory: 'Above 0 all gradients of one step are alive together before the update.',
+  }),
+  label_smoothing_factor: defaulted(number({ min: 0, max: 0.99 }), 0, {
+    doc: 'The share of each target that is spread evenly over all classes or tokens in the training loss; evaluations are not smoothed.',
   }),
   max_loss_ratio: defaulted(number({ min: 1, aboveMin: true }), 20, {
     doc: 'Stops the run when the loss is not finite or exceeds this multiple of where it began: the most of first loss, held-out loss, and 1.',
   }),
   seed: defaulted(integer({ min: 0, max: MAX_SEED }), 42, { doc: 'The seed of everything random in the run.' }),
+  data_seed: derived(integer({ min: 0, max: MAX_SEED }), 'the seed of the run', given => Number(given.seed), {
+    doc: 'The seed of the order of the samples.',
+  }),
   batch_norm: defaulted(
     choice({
       frozen: 'Normalise by the statistics that the model came with, in training as in evaluation, and leave them alone.',

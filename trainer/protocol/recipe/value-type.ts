@@ -80,6 +80,29 @@ export const integer = (bounds: Bounds = {}): ValueType<number> =>
 /** A finite number. */
 export const number = (bounds: Bounds = {}): ValueType<number> => numeric('number', 'number', () => true, bounds);
 
+/** A whole number of updates, or below 1 a share of all updates of the run, as Transformers takes both. */
+export function stepCount({ min }: { readonly min: 0 | 1 }): ValueType<number> {
+  const maximum = 2 ** 31 - 1;
+  const name = `number of updates ≥ ${min}, or a share below 1`;
+  return {
+    name,
+    jsonSchema: {
+      anyOf: [
+        { type: 'integer', minimum: min, maximum },
+        { type: 'number', exclusiveMinimum: 0, exclusiveMaximum: 1 },
+      ],
+    },
+    minimum: 0,
+    maximum,
+    check(value) {
+      if (typeof value !== 'number' || !Number.isFinite(value)) return mismatch('wrong-type', name, value);
+      const isShare = value > 0 && value < 1;
+      if (!isShare && !Number.isInteger(value)) return mismatch('wrong-type', name, value);
+      return isShare || (value >= min && value <= maximum) ? ok(value) : mismatch('out-of-range', name, value);
+    },
+  };
+}
+
 export function flag(): ValueType<boolean> {
   const name = 'true or false';
   return {

@@ -3,7 +3,7 @@
 import { createRandom, permutation, shuffle } from '../../random.ts';
 import { chooseBuckets } from './choose-buckets.ts';
 import { DataError } from './data-error.ts';
-import { packSequences } from './pack-sequences.ts';
+import { packInOrder, packSequences } from './pack-sequences.ts';
 import type { TokenSequence } from './types.ts';
 import { countTargets } from './types.ts';
 
@@ -14,6 +14,13 @@ export interface BatchSettings {
   readonly maxLength: number;
   readonly packing: boolean;
   readonly shuffle: boolean;
+  /**
+   * Batches are made of rows of similar length. Without it each batch is the next rows in their order, and without `shuffle` too, rows are packed in the order
+   * of the sequences.
+   */
+  readonly grouped: boolean;
+  /** Runs begun by versions before 0.2 could have up to two batches more in an epoch, and are resumed with them. */
+  readonly looseGroups?: boolean;
   readonly seed: number;
   readonly maxBuckets: number;
   /** Row lengths are multiples of this. */
@@ -63,9 +70,9 @@ const ROW_ORDER = 1;
 const BATCH_ORDER = 2;
 
 /**
- * Every sequence is in exactly one batch of each epoch. Rows are shuffled, sorted into length buckets and cut into batches; what is
- * left over in a bucket moves up to the next one where it fills a batch that would be short anyway. Throws DataError for no
- * sequences, or for one above `maxLength`.
+ * Every sequence is in exactly one batch of each epoch, and an epoch has ⌈rows / batchSize⌉ batches. Rows are shuffled and cut into batches;
+ * where they are grouped, they are first sorted into length buckets, and the remainder of a bucket moves up to the next one where this saves a
+ * batch. Throws DataError for no sequences, or for one above `maxLength`.
  */
 export const createBatchPlan = (sequences: readonly TokenSequence[], settings: BatchSettings): BatchPlan =>
   planBatches(
@@ -83,14 +90,23 @@ export interface SampleSize {
 /** The same from the sizes of the samples alone. */
 export function planBatches(sizes: readonly SampleSize[], settings: BatchSettings): BatchPlan {
   const rows = planRows(sizes, settings);
-  const lengths = chooseBuckets(
-    rows.map(row => row.length),
-    { maxBuckets: settings.packing ? 1 : settings.maxBuckets, multipleOf: settings.multipleOf, limit: settings.maxLength },
-  );
-  const group = (epoch: number) => groupRows(orderRows(rows, settings, epoch), lengths, settings.batchSize);
-  const firstGroups = group(0);
-  const shapes = lengths.map((tokens, index) => targetSizes(rows, tokens, firstGroups[index] ?? [], settings));
-  const plannedEpoch = (epoch: number) => orderBatches(withShapes(group(epoch), shapes, epoch), settings, epoch);
+  const limits = { maxBuckets: settings.packing ? 1 : settings.maxBuckets, multipleOf: settings.multipleOf, limit: settings.maxLength };
+  const lengths = chooseBuckets(lengthsToHold(rows, settings), limits);
+  const cut = (epoch: number): Cut[] => {
+    const ordered = orderRows(rows, settings, epoch);
+    return settings.grouped ? groupRows(ordered, lengths, settings) : inOrder(ordered, lengths, settings.batchSize);
+  };
+  const first = cut(0);
+  const shapes = lengths.map((tokens, index) => {
+    const own = first.filter(({ length }) => length === index);
+    return targetSizes(
+      rows,
+      tokens,
+      own.map(({ rows }) => rows),
+      settings,
+    );
+  });
+  const plannedEpoch = (epoch: number) => orderBatches(withShapes(cut(epoch), shapes, epoch), settings, epoch);
 
   let cached: { readonly epoch: number; readonly batches: readonly PlannedBatch[] } = { epoch: 0, batches: plannedEpoch(0) };
   const used = rows.reduce((sum, row) => sum + row.length, 0);
@@ -107,7 +123,7 @@ export function planBatches(sizes: readonly SampleSize[], settings: BatchSetting
   };
 }
 
-function planRows(sizes: readonly SampleSize[], { maxLength, packing, seed }: BatchSettings): Row[] {
+function planRows(sizes: readonly SampleSize[], { maxLength, packing, seed, grouped, shuffle }: BatchSettings): Row[] {
   if (sizes.length === 0) throw new DataError({ problem: 'there is no sample to make batches of', advice: 'Add data' });
   const lengths = sizes.map(({ length }) => length);
   const tooLong = lengths.findIndex(length => length > maxLength);
@@ -116,7 +132,8 @@ function planRows(sizes: readonly SampleSize[], { maxLength, packing, seed }: Ba
     throw new DataError({ problem, advice: 'Raise max_length, or allow samples to be cut' });
   }
   const targets = sizes.map(size => size.targets);
-  const groups = packing ? packSequences(lengths, maxLength, seed) : lengths.map((_, index) => [index]);
+  const pack = grouped || shuffle ? () => packSequences(lengths, maxLength, seed) : () => packInOrder(lengths, maxLength);
+  const groups = packing ? pack() : lengths.map((_, index) => [index]);
   const sum = (group: readonly number[], values: readonly number[]) => group.reduce((total, index) => total + (values[index] ?? 0), 0);
   return groups.map(group => ({ sequences: group, length: sum(group, lengths), targets: sum(group, targets) }));
 }
@@ -127,26 +144,47 @@ function orderRows(rows: readonly Row[], settings: BatchSettings, epoch: number)
   return Array.from(order, index => rows[index]).filter(row => row !== undefined);
 }
 
-/** For each length the batches of rows, in the order of the rows. */
-function groupRows(rows: readonly Row[], lengths: readonly number[], batchSize: number): Row[][][] {
+/** One batch before it has a shape: `length` is the place of its row length among all. */
+interface Cut {
+  readonly length: number;
+  readonly rows: readonly Row[];
+}
+
+/** The row lengths that shapes are chosen for: those of rows, or of the longest row of each batch, and of the longest of all, which any batch may have. */
+function lengthsToHold(rows: readonly Row[], settings: BatchSettings): number[] {
+  if (settings.grouped) return rows.map(({ length }) => length);
+  const batches = chunks(orderRows(rows, settings, 0), settings.batchSize);
+  return [...batches, rows].map(longest);
+}
+
+const longest = (rows: readonly Row[]): number => rows.reduce((most, { length }) => Math.max(most, length), 0);
+
+const lengthFor = (lengths: readonly number[], needed: number): number => lengths.findIndex(length => length >= needed);
+
+const inOrder = (rows: readonly Row[], lengths: readonly number[], batchSize: number): Cut[] =>
+  chunks(rows, batchSize).map(batch => ({ length: lengthFor(lengths, longest(batch)), rows: batch }));
+
+/** Batches of rows of similar length, the shortest first. */
+function groupRows(rows: readonly Row[], lengths: readonly number[], { batchSize, looseGroups }: BatchSettings): Cut[] {
   const pools: Row[][] = lengths.map(() => []);
-  for (const row of rows) pools[lengths.findIndex(length => length >= row.length)]?.push(row);
-  return pools.map((pool, index) => {
-    const next = pools[index + 1];
+  for (const row of rows) pools[lengthFor(lengths, row.length)]?.push(row);
+  return pools.flatMap((pool, length) => {
+    const [next, ...after] = pools.slice(length + 1);
     const left = pool.length % batchSize;
-    if (next !== undefined && left > 0 && batchesOf(left + next.length, batchSize) === batchesOf(next.length, batchSize)) {
+    const longer = (next?.length ?? 0) + (looseGroups ? 0 : after.reduce((sum, { length }) => sum + length, 0));
+    if (next !== undefined && left > 0 && batchesOf(left + longer, batchSize) === batchesOf(longer, batchSize))
       next.unshift(...pool.splice(pool.length - left));
-    }
-    return Array.from({ length: batchesOf(pool.length, batchSize) }, (_, batch) => pool.slice(batch * batchSize, (batch + 1) * batchSize));
+    return chunks(pool, batchSize).map(batch => ({ length, rows: batch }));
   });
 }
 
-function batchesOf(rows: number, batchSize: number): number {
-  return Math.ceil(rows / batchSize);
-}
+const chunks = (rows: readonly Row[], size: number): Row[][] =>
+  Array.from({ length: batchesOf(rows.length, size) }, (_, batch) => rows.slice(batch * size, (batch + 1) * size));
+
+const batchesOf = (rows: number, batchSize: number): number => Math.ceil(rows / batchSize);
 
 /** The shapes of one row length: their largest holds any batch that can ever form, the others suit those of the first epoch. */
-function targetSizes(rows: readonly Row[], tokens: number, batches: readonly Row[][], settings: BatchSettings): Bucket[] {
+function targetSizes(rows: readonly Row[], tokens: number, batches: readonly (readonly Row[])[], settings: BatchSettings): Bucket[] {
   const { batchSize, maxTargetSizes, targetMultiple } = settings;
   const counts = rows.filter(row => row.length <= tokens).map(row => row.targets);
   counts.sort((a, b) => b - a);
@@ -155,16 +193,13 @@ function targetSizes(rows: readonly Row[], tokens: number, batches: readonly Row
   return sizes.map(targets => ({ batch: batchSize, tokens, targets }));
 }
 
-function withShapes(groups: readonly Row[][][], shapes: readonly Bucket[][], epoch: number): PlannedBatch[] {
-  return groups.flatMap((batches, index) =>
-    batches.map(rows => {
-      const targets = targetsOf(rows);
-      const bucket = shapes[index]?.find(shape => shape.targets >= targets);
-      if (bucket === undefined) throw new RangeError(`no shape holds ${targets} targets`);
-      return { epoch, bucket, rows };
-    }),
-  );
-}
+const withShapes = (cuts: readonly Cut[], shapes: readonly Bucket[][], epoch: number): PlannedBatch[] =>
+  cuts.map(({ length, rows }) => {
+    const targets = targetsOf(rows);
+    const bucket = shapes[length]?.find(shape => shape.targets >= targets);
+    if (bucket === undefined) throw new RangeError(`no shape holds ${targets} targets`);
+    return { epoch, bucket, rows };
+  });
 
 function targetsOf(rows: readonly Row[]): number {
   return rows.reduce((sum, row) => sum + row.targets, 0);

@@ -20,6 +20,23 @@ export function packSequences(lengths: readonly number[], rowLength: number, see
   return rows;
 }
 
+/** Next-fit: each sequence goes into the last row where there is room for it, else into a new one, so that rows keep the order of the sequences. */
+export function packInOrder(lengths: readonly number[], rowLength: number): number[][] {
+  const rows: number[][] = [];
+  let room = 0;
+  for (const [sequence, length] of lengths.entries()) {
+    const last = rows.at(-1);
+    if (last === undefined || length > room) {
+      rows.push([sequence]);
+      room = rowLength - length;
+    } else {
+      last.push(sequence);
+      room -= length;
+    }
+  }
+  return rows;
+}
+
 /** The room left in each row, as a tree of maxima: the first row with enough of it is found in logarithmic time. */
 function createRooms(rows: number, rowLength: number): { take(length: number): number } {
   const leaves = 2 ** Math.ceil(Math.log2(Math.max(rows, 1)));

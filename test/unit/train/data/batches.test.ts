@@ -16,6 +16,7 @@ const base: BatchSettings = {
   maxLength: 100,
   packing: false,
   shuffle: true,
+  grouped: true,
   seed: 5,
   maxBuckets: 4,
   multipleOf: 8,
@@ -42,7 +43,10 @@ const variants: [string, Partial<BatchSettings>][] = [
   ['buckets', {}],
   ['packing', { packing: true }],
   ['two target sizes', { maxTargetSizes: 2 }],
-  ['in order', { shuffle: false }],
+  ['buckets without shuffling', { shuffle: false }],
+  ['not grouped', { grouped: false }],
+  ['in order', { shuffle: false, grouped: false }],
+  ['in order, packed', { shuffle: false, grouped: false, packing: true }],
   ['one row a batch', { batchSize: 1 }],
   ['a batch larger than the data', { batchSize: 200 }],
 ];
@@ -106,6 +110,53 @@ describe.each(variants)('createBatchPlan: %s', (_, changes) => {
       cursor = whole.next;
     }
     expect(cursor).toEqual({ epoch: 2, batchIndex: 0 });
+  });
+});
+
+describe('an epoch', () => {
+  const lengthsOf = (seed: number): TokenSequence[] => sequencesOf(20 + seed, seed);
+
+  it.each([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12])('has ⌈samples / batch⌉ batches, grouped or not (seed %i)', seed => {
+    const sequences = lengthsOf(seed);
+    for (const batchSize of [2, 3, 4, 5, 7])
+      for (const grouped of [true, false])
+        for (const shuffle of [true, false]) {
+          const plan = createBatchPlan(sequences, { ...base, batchSize, grouped, shuffle, maxBuckets: 3 });
+          for (const epoch of [0, 1, 2]) expect(plan.epoch(epoch).length).toBe(Math.ceil(sequences.length / batchSize));
+        }
+  });
+
+  it('of a run begun by an older version keeps its batches, of which there may be more', () => {
+    const most = [...Array(40).keys()].map(seed => {
+      const sequences = lengthsOf(seed + 1);
+      const settings = { ...base, batchSize: 4, maxBuckets: 3 };
+      return (
+        createBatchPlan(sequences, { ...settings, looseGroups: true }).batchesPerEpoch -
+        createBatchPlan(sequences, settings).batchesPerEpoch
+      );
+    });
+    expect(Math.min(...most)).toBe(0);
+    expect(Math.max(...most)).toBeGreaterThan(0);
+  });
+
+  it('in order: each batch is the next samples of the files, in every epoch', () => {
+    const sequences = sequencesOf(23, 3);
+    const plan = createBatchPlan(sequences, { ...base, shuffle: false, grouped: false });
+    for (const epoch of [0, 4])
+      expect(plan.epoch(epoch).map(({ rows }) => rows.flatMap(row => row.sequences))).toEqual(
+        [0, 4, 8, 12, 16, 20].map(begin => [...sequences.keys()].slice(begin, begin + 4)),
+      );
+  });
+
+  it('in order and packed: rows hold the next samples as long as there is room', () => {
+    const sequences = sequencesOf(40, 4);
+    const plan = createBatchPlan(sequences, { ...base, shuffle: false, grouped: false, packing: true });
+    const rows = plan.epoch(0).flatMap(batch => batch.rows);
+    expect(rows.flatMap(row => row.sequences)).toEqual([...sequences.keys()]);
+    for (const [i, { length }] of rows.entries()) {
+      const next = rows[i + 1]?.sequences[0];
+      if (next !== undefined) expect(length + (sequences[next]?.ids.length ?? 0)).toBeGreaterThan(base.maxLength);
+    }
   });
 });
 

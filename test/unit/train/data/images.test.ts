@@ -205,6 +205,7 @@ const shape = {
   maxLength: 1,
   packing: false,
   shuffle: false,
+  grouped: true,
   seed: 1,
   maxBuckets: 1,
   multipleOf: 1,

@@ -1,0 +1,188 @@
+/**
+ * The same recipe trained by the Trainer of Transformers (or by TRL's SFTTrainer) and here: every number of updates, learning rate, loss and
+ * gradient norm, and the weights behind the last update. Tolerances in float32: losses 1e-5 relative, gradient norms and weights 1e-4.
+ */
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { readAdapter } from '../../trainer/adapter/read-adapter.ts';
+import { withoutNormDecay } from '../../trainer/method/method.ts';
+import { locateEngine } from '../../trainer/engine/install/engine-folder.ts';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import { attachments } from '../../trainer/method/methods.ts';
+import { loadModel } from '../../trainer/model/load-model.ts';
+import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
+import { readMetrics } from '../../trainer/run/metrics-file.ts';
+import type { TrainResult } from '../../trainer/run/train-run.ts';
+import { learningRateAt, type ScheduleArguments, type ScheduleSettings, warmupStepsOf } from '../../trainer/train/schedule.ts';
+import { cacheDir } from '../support/cache-dir.ts';
+import { settingsOf } from '../support/method-settings.ts';
+import { runInProcess } from '../support/run-in-process.ts';
+
+interface Summary {
+  readonly shape: readonly number[];
+  readonly l2: number;
+  readonly first4: readonly number[];
+  /** Σ w_i · cos(i): sees where the numbers are. */
+  readonly probe: number;
+}
+
+interface Run {
+  readonly kind: 'causal' | 'classifier';
+  readonly method: 'full' | 'lora' | 'dora' | 'spsft';
+  readonly data: 'text' | 'pair' | 'label';
+  /** Changes of the model's config.json. */
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly recipe: Readonly<Record<string, unknown>>;
+  readonly steps: number;
+  /** TRL packs the longest samples first; read in this order, samples fill the same rows here. */
+  readonly order: readonly number[] | null;
+  readonly losses: readonly number[];
+  readonly learning_rates: readonly number[];
+  readonly grad_norms: readonly number[];
+  readonly weights: Readonly<Record<string, Summary>>;
+}
+
+interface Traces {
+  readonly texts: readonly string[];
+  readonly pairs: readonly (readonly [string, string])[];
+  readonly labelled: readonly (readonly [string, number])[];
+  /** By model folder: parameters that weight decay leaves alone. */
+  readonly undecayed: Readonly<Record<string, readonly string[]>>;
+  readonly schedules: Readonly<
+    Record<
+      string,
+      {
+        readonly type: ScheduleSettings['type'];
+        readonly warmup: number;
+        readonly total: number;
+        readonly arguments: ScheduleArguments;
+        readonly rates: readonly number[];
+      }
+    >
+  >;
+  readonly warmups: readonly (readonly [given: number, total: number, steps: number])[];
+  readonly runs: Readonly<Record<string, Run>>;
+}
+
+const golden = import.meta.dirname;
+const traces = JSON.parse(readFileSync(join(golden, 'trainer_traces.json'), 'utf8')) as Traces;
+
+describe('the learning rate of each update', () => {
+  test.each(Object.entries(traces.schedules))('%s', (_, { type, warmup, total, arguments: args, rates }) => {
+    const settings: ScheduleSettings = { type, learningRate: 2e-4, minLearningRate: 0, warmupSteps: warmup, totalSteps: total, arguments: args };
+    rates.forEach((rate, step) => expect(Math.abs(learningRateAt(settings, step) - rate)).toBeLessThanOrEqual(1e-9 * 2e-4));
+  });
+
+  test.each(traces.warmups)('warmup_steps %d of %d updates', (given, totalSteps, steps) =>
+    expect(warmupStepsOf({ steps: given, totalSteps })).toBe(steps));
+});
+
+describe('weight decay leaves the same parameters alone', () => {
+  test.each(Object.entries(traces.undecayed))('%s', (name, expected) => {
+    const [folder = '', method] = name.split(' by ') as [string, ('lora' | 'dora')?];
+    const model = loadModel(JSON.parse(readFileSync(join(golden, folder, 'config.json'), 'utf8')));
+    const attachment = attachments[method ?? 'full'](model, settingsOf({ loraAlpha: 16, seed: 0 }), new Map());
+    const { trainables } = withoutNormDecay(attachment, model);
+    const trained = new Set(trainables.map(trainable => trainable.name));
+    const left = trainables.flatMap(trainable => (trainable.undecayed ? [trainable.name] : []));
+    // A head that our task does not read (a pooler's, a teacher's) is not trained.
+    expect(left.sort()).toEqual(expected.filter(one => trained.has(one)));
+    expect(expected.filter(one => !trained.has(one)).every(one => /pooler|mask_token/.test(one))).toBe(true);
+  });
+});
+
+describe('runs', () => {
+  const work = mkdtempSync(join(tmpdir(), 'rowtune-trainer-'));
+  afterAll(() => rmSync(work, { recursive: true, force: true }));
+
+  /** All on the engine that is always there; those with an update of another kind on TensorFlow too. */
+  const onBoth = new Set(['full', 'tight_clipping', 'accumulation', 'label_smoothing', 'lora', 'dora', 'spsft', 'classifier', 'sft_packed_completion']);
+  const cases = Object.entries(traces.runs).flatMap(([name, run]) =>
+    (['portable', 'tensorflow'] as const)
+      .filter(engine => engine === 'portable' || (onBoth.has(name) && locateEngine(cacheDir) !== undefined))
+      .map(engine => ({ name, run, engine })),
+  );
+
+  test.each(cases)(
+    '$name on $engine',
+    async ({ name, run, engine }) => {
+      const { value } = await runInProcess<TrainResult>(requestOf(join(work, `${name} ${engine}`), run, engine));
+      expect(value.totalSteps).toBe(run.steps);
+      const lines = (await readMetrics(value.runDir)).filter(({ loss }) => loss !== undefined);
+      expect(lines.length).toBe(run.losses.length);
+      lines.forEach((line, i) => {
+        expect(relative(Number(line.loss), run.losses[i] as number), `loss of update ${i + 1}`).toBeLessThan(1e-5);
+        expect(relative(Number(line.learning_rate), run.learning_rates[i] as number), `rate of update ${i + 1}`).toBeLessThan(1e-8);
+        expect(relative(Number(line.grad_norm), run.grad_norms[i] as number), `gradient of update ${i + 1}`).toBeLessThan(1e-4);
+      });
+      await expectWeights(value.checkpoint as string, run);
+    },
+    60_000,
+  );
+
+  const relative = (found: number, wanted: number): number => Math.abs(found - wanted) / Math.max(Math.abs(wanted), 1e-12);
+
+  function requestOf(folder: string, { kind, method, data, config, recipe, order }: Run, engine: 'portable' | 'tensorflow') {
+    const model = join(folder, 'model');
+    mkdirSync(model, { recursive: true });
+    for (const part of [kind === 'classifier' ? 'bert' : 'llama', 'tiny-tokenizer']) cpSync(join(golden, part), model, { recursive: true });
+    const file = join(model, 'config.json');
+    writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, 'utf8')), ...config }));
+    const samples =
+      data === 'text'
+        ? traces.texts.map(text => ({ text }))
+        : data === 'pair'
+          ? traces.pairs.map(([prompt, completion]) => ({ prompt, completion }))
+          : traces.labelled.map(([text, label]) => ({ text, label: `LABEL_${label}` }));
+    const rows = order ? order.map(index => samples[index]) : samples;
+    writeFileSync(join(folder, 'train.jsonl'), rows.map(row => `${JSON.stringify(row)}\n`).join(''));
+    const ranked = method === 'lora' || method === 'dora' ? { r: 4, lora_alpha: 16 } : method === 'spsft' ? { r: 4 } : {};
+    const written = {
+      model: 'model',
+      task: kind === 'classifier' ? 'sequence_classification' : 'causal_lm',
+      method,
+      engine,
+      data: { train: 'train.jsonl', shuffle: false, ...('completion_only' in recipe ? { completion_only: recipe.completion_only } : {}) },
+      max_length: kind === 'classifier' ? 32 : 48,
+      importance: { cache: false },
+      ...ranked,
+      ...Object.fromEntries(Object.entries(recipe).filter(([key]) => key !== 'completion_only')),
+    };
+    const parsed = parseRecipe(JSON.stringify(written), { fileName: 'recipe.json' });
+    if (!parsed.recipe) throw new Error(parsed.problems.map(({ message }) => message).join('; '));
+    const context = { cacheDir, baseDir: folder, hub: { offline: true } };
+    return { kind: 'train', recipe: parsed.recipe, runDir: join(folder, 'run'), context } as const;
+  }
+
+  async function expectWeights(checkpoint: string, { method, weights }: Run): Promise<void> {
+    const adapter = await readAdapter(checkpoint);
+    const trained = new Set(adapter.tensors.keys());
+    // Softmax does not see a bias of keys: its gradient is rounding alone, of which Adam makes updates of full size.
+    const compared = Object.entries(weights).filter(([name]) => !name.endsWith('.key.bias'));
+    expect([...trained].sort()).toEqual(Object.keys(weights).sort());
+    for (const [name, wanted] of compared) {
+      let values = await adapter.readFloat32(name);
+      if (method === 'spsft') values = await withRows(name, wanted, values, adapter.description.rows.get(name.replace(/\.weight$/, '')) as Int32Array);
+      expect(values.length, name).toBe(wanted.shape.reduce((n, d) => n * d, 1));
+      const l2 = Math.sqrt(values.reduce((sum, x) => sum + x * x, 0));
+      const probe = values.reduce((sum, x, i) => sum + x * Math.cos(i), 0);
+      const scale = Math.max(wanted.l2, 1e-6);
+      expect(Math.abs(l2 - wanted.l2) / scale, `${name}: length`).toBeLessThan(1e-4);
+      expect(Math.abs(probe - wanted.probe) / scale, `${name}: probe`).toBeLessThan(1e-4);
+      wanted.first4.forEach((x, i) => expect(Math.abs((values[i] as number) - x), `${name}[${i}]`).toBeLessThan(1e-4 * Math.max(1, Math.abs(x))));
+    }
+    await adapter.close();
+  }
+
+  /** The trained rows in their places in the base's weight. */
+  async function withRows(name: string, { shape }: Summary, rows: Float32Array, indices: Int32Array): Promise<Float32Array> {
+    const folder = await openModel(join(golden, 'llama'));
+    const all = await folder.weights.readFloat32(name);
+    await folder.weights.close();
+    const width = shape[1] as number;
+    indices.forEach((row, i) => all.set(rows.subarray(i * width, (i + 1) * width), row * width));
+    return all;
+  }
+});
