@@ -1,5 +1,5 @@
 /** `rowtune lint` as a process: text, JSON and SARIF, fixes that are written, and exit statuses. */
-import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { z } from 'zod';
@@ -155,10 +155,24 @@ describe('--fix', () => {
       'axolotl.yaml',
       'base_model: models/tiny\nadapter: lora\nlora_r: 8\nsequence_len: 32\ndatasets:\n  - path: spam.jsonl\nwandb_watch: x\n',
     );
-    expect((await lint(file, '--fix')).status).toBe(0);
+    const before = read(file);
+    const { status, stdout } = await lint(file, '--fix');
+    expect(status).toBe(0);
+    expect(stdout).toContain('the original is kept as axolotl.yaml.orig');
+    expect(read('axolotl.yaml.orig')).toBe(before);
     expect(read(file)).toBe(
       'model: models/tiny\nmethod: lora\nr: 8\ndata:\n  train: spam.jsonl\nmax_length: 32\n\n# Of Axolotl, without a counterpart here:\n# wandb_watch: x  # of the other tool alone\n',
     );
+  });
+
+  test('keeps the permissions of a file, and an earlier original', async () => {
+    const file = put('mine.yaml', 'base_model: models/tiny\nadapter: lora\nlora_r: 8\ndatasets:\n  - path: spam.jsonl\n');
+    chmodSync(path.join(folder, file), 0o600);
+    put('mine.yaml.orig', 'precious');
+    const { stdout } = await lint(file, '--fix');
+    expect(statSync(path.join(folder, file)).mode & 0o777).toBe(0o600);
+    expect(read('mine.yaml.orig')).toBe('precious');
+    expect(stdout).toContain('mine.yaml.orig-2');
   });
 
   test('leaves a good file and a config as they are', async () => {

@@ -98,7 +98,10 @@ async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelF
     const expected = await smokeLogits(engine, tuned, ids);
     return checkExport(engine, form, { dir, outputDir, ids, expected });
   };
-  const { largest, tolerance } = await buildFolder({ outputDir, overwrite, bytes: form.bytes, inputs: [adapter.dir, folder.dir] }, build);
+  const { largest, tolerance } = await buildFolder(
+    { outputDir, format, overwrite, bytes: form.bytes, inputs: [adapter.dir, folder.dir] },
+    build,
+  );
   onEvent?.({
     type: 'log',
     level: 'info',

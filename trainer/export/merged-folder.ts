@@ -1,10 +1,9 @@
 /** The `merged` export: a Hugging Face folder with the base's types and shards, and everything that travels with a model. */
-import { copyFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Adapter } from '../adapter/adapter.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
 import { readModelFile } from '../hub/byte-file.ts';
-import { writeJson, writeTextFile } from '../hub/durable-file.ts';
+import { copyDurably, writeJson, writeTextFile } from '../hub/durable-file.ts';
 import { fileSize } from '../hub/model-config.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import { INDEX_FILE, SINGLE_FILE } from '../hub/safetensors-source.ts';
@@ -127,7 +126,7 @@ export async function writeMerged(dir: string, params: MergedParams): Promise<vo
   } else {
     await writeTextFile(join(dir, 'config.json'), await configText(params));
     for (const name of [...folder.exportFiles, ...COPIED])
-      if ((await fileSize(join(folder.dir, name))) !== undefined) await copyFile(join(folder.dir, name), join(dir, name));
+      if ((await fileSize(join(folder.dir, name))) !== undefined) await copyDurably(join(folder.dir, name), join(dir, name));
   }
   for (const [name, text] of tokenizer?.files() ?? []) await writeTextFile(join(dir, name), text);
 }

@@ -1,17 +1,21 @@
 /** The folder of an export: built beside its place, and put there when it is complete and found good. */
-import { randomBytes } from 'node:crypto';
-import { mkdir, readdir, rename, rm, stat } from 'node:fs/promises';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, relative, resolve, sep } from 'node:path';
+import type { ExportFormat } from '../catalog/artifacts.ts';
 import { freeDiskBytes } from '../engine/machine.ts';
-import { syncFolder } from '../hub/durable-file.ts';
-import { recoverFolders } from '../hub/durable-folder.ts';
+import { buildFolderDurably, makeFolder, recoverFolders } from '../hub/durable-folder.ts';
+import { whyNotWritable } from '../hub/output-place.ts';
 import { ExportError } from './export-error.ts';
+import { foreignParts, writeManifest } from './export-manifest.ts';
 
 /** Left free for everything else on the disk. */
 const SPARE_BYTES = 128 * 2 ** 20;
+/** More names are counted. */
+const MOST_NAMED = 5;
 
 export interface OutputFolderParams {
   readonly outputDir: string;
+  readonly format: ExportFormat;
   readonly overwrite: boolean;
   /** What will be written. */
   readonly bytes: number;
@@ -20,43 +24,44 @@ export interface OutputFolderParams {
 }
 
 /**
- * Runs `build` on an empty temporary folder and renames it to `outputDir`; when it throws, nothing is left behind and `outputDir` is as it was.
- * @throws ExportError where the folder is not empty, holds what is read from, or the disk has no room
+ * Runs `build` on an empty temporary folder and puts it in the place of `outputDir`; when it throws, nothing is left behind and `outputDir`
+ * is as it was. Only what an export wrote is ever replaced.
+ * @throws ExportError where the folder holds something else, holds what is read from, cannot be written, or the disk has no room
  */
 export async function buildFolder<T>(params: OutputFolderParams, build: (dir: string) => Promise<T>): Promise<T> {
-  const outputDir = resolve(params.outputDir);
-  const replaces = await checkOutput(outputDir, params);
+  const unusable = await whyNotWritable(params.outputDir);
+  if (unusable !== undefined)
+    throw new ExportError(`nothing can be written to ${params.outputDir}: ${unusable}. Choose another output folder`);
+  // Through a link to the folder itself, which may be replaced where the link leads.
+  const outputDir = await realpath(params.outputDir).catch(() => resolve(params.outputDir));
   const parent = dirname(outputDir);
-  await mkdir(parent, { recursive: true });
   await recoverFolders(parent, name => name === basename(outputDir));
+  await checkOutput(outputDir, params);
+  await makeFolder(parent);
   requireSpace(parent, params.bytes);
-  const temporary = join(parent, `.${basename(outputDir)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
-  await mkdir(temporary);
-  try {
-    const result = await build(temporary);
-    await syncFolder(temporary);
-    const old = `${temporary}.old`;
-    if (replaces) await rename(outputDir, old);
-    await rename(temporary, outputDir);
-    if (replaces) await rm(old, { recursive: true, force: true });
-    await syncFolder(parent);
+  return buildFolderDurably(outputDir, async dir => {
+    const result = await build(dir);
+    await writeManifest(dir, params.format);
     return result;
-  } catch (error) {
-    await rm(temporary, { recursive: true, force: true });
-    throw error;
-  }
+  });
 }
 
-/** @returns whether something stands there that is to be replaced */
-async function checkOutput(outputDir: string, { overwrite, inputs }: OutputFolderParams): Promise<boolean> {
-  const inside = inputs.map(input => resolve(input)).find(input => input === outputDir || isWithin(outputDir, input));
+async function checkOutput(outputDir: string, { overwrite, inputs }: OutputFolderParams): Promise<void> {
+  const real = await Promise.all(inputs.map(input => realpath(input).catch(() => resolve(input))));
+  const inside = real.find(input => input === outputDir || isWithin(outputDir, input));
   if (inside !== undefined) throw new ExportError(`${outputDir} holds what is exported (${inside}): choose another output folder`);
   const found = await stat(outputDir).catch(() => undefined);
-  if (!found) return false;
-  if (!found.isDirectory()) throw new ExportError(`${outputDir} is a file: choose another output folder`);
-  if ((await readdir(outputDir)).length > 0 && !overwrite)
+  if (!found || (await readdir(outputDir)).length === 0) return;
+  const foreign = await foreignParts(outputDir);
+  if (foreign.length > 0) {
+    const named = foreign.slice(0, MOST_NAMED).join(', ');
+    const more = foreign.length > MOST_NAMED ? ` and ${foreign.length - MOST_NAMED} more` : '';
+    throw new ExportError(
+      `${outputDir} is not empty, and rowtune did not write all that is in it (${named}${more}), so it is not replaced: choose another output folder, or move these files away`,
+    );
+  }
+  if (!overwrite)
     throw new ExportError(`${outputDir} is not empty: choose another output folder, or permit to replace it with --overwrite`);
-  return true;
 }
 
 function isWithin(folder: string, path: string): boolean {

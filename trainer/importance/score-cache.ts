@@ -128,8 +128,11 @@ const exists = async (file: string): Promise<boolean> =>
     () => false,
   );
 
+/** Names that this cache gives, the summaries beside them, and what a killed process left of them. */
+const OWN_FILE = /^[0-9a-f]{32}(\.unfinished)?\.safetensors(\.json)?(\.\d+-[0-9a-f]{8}\.tmp)?$/;
+
 async function prune(folder: string): Promise<void> {
-  const names = await readdir(folder);
+  const names = (await readdir(folder)).filter(name => OWN_FILE.test(name));
   const files = await Promise.all(
     names.map(async name => {
       const path = join(folder, name);

@@ -46,10 +46,17 @@ const square = (names: readonly string[], values: readonly (readonly number[])[]
     values.map((row, i) => [names[i] ?? '', ...row.map(show)]),
   );
 
+const TITLE = '# Stability of the importance of ';
+
+/** Keys of every report, by which one is recognized. */
+export const REPORT_KEYS: readonly (keyof StabilityReport)[] = ['measure', 'chosenRows', 'chance', 'halves', 'ablation'];
+
+export const isReportPage = (text: string): boolean => text.startsWith(TITLE);
+
 export function reportMarkdown(report: StabilityReport): string {
   const { classes, ablation, halves, measures, samples } = report;
   const parts = [
-    `# Stability of the importance of ${report.model}`,
+    `${TITLE}${report.model}`,
     `Measure of the recipe: ${report.measure}. ${report.chosenRows} of ${report.rows} rows are chosen. Rows are chosen by ${samples[0]} samples and checked on ${samples[1]} others. Overlap is the Jaccard index of the chosen rows, as a mean over modules; rows drawn at random would have ${show(report.chance)}.`,
     '## Between halves of the data',
     table(

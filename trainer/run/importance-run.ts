@@ -1,8 +1,11 @@
 /** The job 'importance': the scores of every targeted row, saved for selection and for looking at. */
-import { mkdir } from 'node:fs/promises';
 import path from 'node:path';
 import { needsData } from '../catalog/measures.ts';
 import { removeHalfWritten } from '../hub/durable-file.ts';
+import { makeFolder } from '../hub/durable-folder.ts';
+import { whyNotWritable } from '../hub/output-place.ts';
+import { ImportanceError } from '../importance/importance-error.ts';
+import { requireOwnScores } from '../importance/own-scores.ts';
 import { type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
 import type { StabilityReport } from '../importance/stability-report.ts';
 import { targetModules } from '../method/targets.ts';
@@ -27,6 +30,10 @@ export interface ImportanceResult extends ScoresOrigin {
 /** @throws ImportanceError, RunError 'no-data' where the measure needs data, RunError 'stopped' */
 export async function importanceJob(request: Extract<JobRequest, { kind: 'importance' }>, job: Job): Promise<ImportanceResult> {
   const { context, outputFile } = request;
+  const unusable = await whyNotWritable(path.dirname(outputFile));
+  if (unusable !== undefined)
+    throw new ImportanceError(`the scores cannot be written to ${outputFile}: ${unusable}; choose another --output`);
+  await requireOwnScores(outputFile, request.report === true);
   // Saved scores are an input of training; here they are made.
   const recipe = { ...request.recipe, importance: { ...request.recipe.importance, scores: undefined } };
   const base = await openBase({ ...recipe, context, job });
@@ -35,7 +42,7 @@ export async function importanceJob(request: Extract<JobRequest, { kind: 'import
       needsData(recipe.importance.measure) || request.report ? await setUpTask({ recipe, base, context, job }, 'train') : undefined;
     const modules = targetModules(setup?.model ?? base.model, methodSettings(recipe));
     const started = performance.now();
-    await mkdir(path.dirname(outputFile), { recursive: true });
+    await makeFolder(path.dirname(outputFile));
     await removeHalfWritten(path.dirname(outputFile), name => name.startsWith(path.basename(outputFile)));
     const { origin, saved: _, ...found } = await computeScores({ recipe, base, modules, setup, outputFile, context, job });
     const seconds = (performance.now() - started) / 1000;

@@ -1,6 +1,6 @@
 /** Exports of a briefly tuned tiny Llama: every form of every method opens again and computes what was trained; bases of every storage. */
 import { existsSync } from 'node:fs';
-import { cp, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { cp, lstat, mkdir, readdir, readFile, rename, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Adapter } from '../../../trainer/adapter/adapter.ts';
@@ -177,6 +177,7 @@ describe('bases', () => {
         'model-00001-of-00002.safetensors',
         'model-00002-of-00002.safetensors',
         INDEX_FILE,
+        'rowtune_export.json',
       ]);
       const [a, b] = [await openSafetensors(join(base, INDEX_FILE)), await openSafetensors(join(result.outputDir, INDEX_FILE))];
       open.push(a.close, b.close);
@@ -197,7 +198,14 @@ describe('bases', () => {
       ['float16', 'F16', 1e-1],
     ] as const) {
       const { outputDir, files, largestDifference: found } = await run(adapterPath, { format: 'merged', ggufType });
-      expect(files).toEqual(['config.json', 'generation_config.json', SINGLE_FILE, 'tokenizer.json', 'tokenizer_config.json']);
+      expect(files).toEqual([
+        'config.json',
+        'generation_config.json',
+        SINGLE_FILE,
+        'rowtune_export.json',
+        'tokenizer.json',
+        'tokenizer_config.json',
+      ]);
       expect(found).toBeLessThan(tolerance);
       const merged = await openFolder(outputDir);
       expect(new Set([...merged.weights.tensors.values()].map(tensor => tensor.dtype))).toEqual(new Set([dtype]));
@@ -215,6 +223,7 @@ describe('bases', () => {
       'config.json',
       'generation_config.json',
       SINGLE_FILE,
+      'rowtune_export.json',
       'tokenizer.json',
       'tokenizer_config.json',
     ]);
@@ -237,16 +246,79 @@ describe('bases', () => {
 });
 
 describe('the output folder', () => {
-  test('is replaced only where that is permitted', async () => {
+  test('is replaced only where that is permitted, and where an export wrote all of it', async () => {
+    const outputDir = await output();
+    const adapterPath = adapters.get('spsft') as string;
+    const { files } = await run(adapterPath, { format: 'adapter', outputDir });
+    expect(files).toEqual(['adapter_model.safetensors', 'rowtune_adapter.json', 'rowtune_export.json']);
+    await expect(run(adapterPath, { format: 'adapter', outputDir })).rejects.toThrow(/not empty[\s\S]+--overwrite/);
+    const merged = await run(adapterPath, { format: 'merged', outputDir, overwrite: true });
+    expect(merged.files).toContain('config.json');
+    expect(merged.files).not.toContain('rowtune_adapter.json');
+    expect(await readdir(dirname(outputDir))).toEqual(['out']);
+  });
+
+  const foreign: [string, (dir: string) => Promise<unknown>, RegExp][] = [
+    ['a file of the user beside the export', dir => writeFile(join(dir, 'notes.md'), 'precious'), /notes\.md/],
+    ['a folder of the user', dir => mkdir(join(dir, 'data')), /data/],
+    ['a file that the user edited', dir => writeFile(join(dir, 'rowtune_adapter.json'), '{}'), /rowtune_adapter\.json \(changed since\)/],
+    ['a list of files that is damaged', dir => writeFile(join(dir, 'rowtune_export.json'), '{}'), /adapter_model\.safetensors/],
+    ['weights in the place of ours', dir => writeFile(join(dir, 'adapter_model.safetensors'), 'mine'), /adapter_model/],
+  ];
+  test.each(foreign)('with %s is never replaced', async (_, change, named) => {
+    const outputDir = await output();
+    const adapterPath = adapters.get('spsft') as string;
+    await run(adapterPath, { format: 'adapter', outputDir });
+    await change(outputDir);
+    const contentsOf = async () =>
+      Promise.all((await readdir(outputDir)).map(async name => [name, await readFile(join(outputDir, name)).catch(() => 'folder')]));
+    const before = await contentsOf();
+    await expect(run(adapterPath, { format: 'adapter', outputDir, overwrite: true })).rejects.toThrow(named);
+    expect(await contentsOf()).toEqual(before);
+  });
+
+  test('of the user is never replaced, whatever is in it', async () => {
     const outputDir = await output();
     await mkdir(outputDir);
-    await writeFile(join(outputDir, 'mine.txt'), 'precious');
-    const adapterPath = adapters.get('spsft') as string;
-    await expect(run(adapterPath, { format: 'adapter', outputDir })).rejects.toThrow(/not empty[\s\S]+--overwrite/);
-    expect(await readdir(outputDir)).toEqual(['mine.txt']);
-    const { files } = await run(adapterPath, { format: 'adapter', outputDir, overwrite: true });
-    expect(files).toEqual(['adapter_model.safetensors', 'rowtune_adapter.json']);
+    for (const name of ['config.json', 'model.safetensors', 'mine.txt']) await writeFile(join(outputDir, name), 'precious');
+    await expect(run(adapters.get('spsft') as string, { format: 'merged', outputDir, overwrite: true })).rejects.toThrow(
+      /did not write all that is in it \(config\.json, mine\.txt, model\.safetensors\)/,
+    );
+    expect((await readdir(outputDir)).sort()).toEqual(['config.json', 'mine.txt', 'model.safetensors']);
   });
+
+  test('that a killed export had swapped out is put back, and what it left is taken away', async () => {
+    const outputDir = await output();
+    const adapterPath = adapters.get('spsft') as string;
+    await run(adapterPath, { format: 'adapter', outputDir });
+    // No process has this number: it is above what Linux gives.
+    const left = join(dirname(outputDir), '.out.4999999-0a1b2c3d.tmp');
+    await rename(outputDir, `${left}.old`);
+    await mkdir(left);
+    await expect(run(adapterPath, { format: 'adapter', outputDir })).rejects.toThrow(/--overwrite/);
+    expect(await readdir(dirname(outputDir))).toEqual(['out']);
+    expect(await readdir(outputDir)).toContain('rowtune_adapter.json');
+  });
+
+  test('through a link is that which the link leads to', async () => {
+    const outputDir = await output();
+    const adapterPath = adapters.get('spsft') as string;
+    await run(adapterPath, { format: 'adapter', outputDir });
+    const link = join(dirname(outputDir), 'link');
+    await symlink(outputDir, link);
+    await run(adapterPath, { format: 'merged', outputDir: link, overwrite: true });
+    expect((await lstat(link)).isSymbolicLink()).toBe(true);
+    expect(await readdir(outputDir)).toContain('config.json');
+  });
+
+  test.runIf(process.platform === 'linux').each(['/proc/nope', '/dev/null/x', '/sys/x'])(
+    '%s is refused before anything is computed',
+    async place => {
+      await expect(run(adapters.get('spsft') as string, { format: 'merged', outputDir: place })).rejects.toThrow(
+        /nothing can be written to/,
+      );
+    },
+  );
 
   test.each([
     ['the adapter itself', (dir: string) => dir],

@@ -1,7 +1,19 @@
 /** The job 'importance' on the tiny task: class-wise scores in one file, the cache, going on after a stop. */
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { openScoreSets } from '../../../trainer/importance/score-sets.ts';
 import { loadScores } from '../../../trainer/importance/scores-file.ts';
@@ -146,5 +158,50 @@ describe('the stability report', () => {
     expect(found.classes).toBeUndefined();
     expect(found.ablation.columns).toEqual(['all samples']);
     expect(found.ablation.sets.map(({ name }) => name)).toEqual(['none', 'chosen by taylor', 'random rows']);
+  });
+});
+
+describe('what the scores replace', () => {
+  const theirs: [string, string, () => void][] = [
+    ['weights of a model', '', () => cpSync(join(task.folder, 'model', 'model.safetensors'), fileOf('theirs'))],
+    ['a file of another kind', '', () => writeFileSync(fileOf('theirs'), 'years of work')],
+    ['a folder', '', () => mkdirSync(fileOf('theirs'))],
+    ['a file in the place of the summary', '.json', () => writeFileSync(`${fileOf('theirs')}.json`, '{"years": "of work"}')],
+    ['a file in the place of unfinished scores', '.partial', () => writeFileSync(`${fileOf('theirs')}.partial`, 'years of work')],
+    ['a file in the place of the report', '.report.json', () => writeFileSync(`${fileOf('theirs')}.report.json`, '{"measure": 1}')],
+    ['a page in the place of the report', '.report.md', () => writeFileSync(`${fileOf('theirs')}.report.md`, '# My report')],
+  ];
+  test.each(theirs)('is not %s', async (_, ending, put) => {
+    put();
+    const file = `${fileOf('theirs')}${ending}`;
+    const before = statSync(file).isFile() ? readFileSync(file) : undefined;
+    const events: WorkerEvent[] = [];
+    const recipe = task.recipe('engine=portable', 'importance.measure=magnitude');
+    const request = { kind: 'importance', recipe, outputFile: fileOf('theirs'), report: true, context: task.context } as const;
+    await expect(runInProcess(request, event => events.push(event))).rejects.toThrow(`${file} is in the place of the scores`);
+    expect(statSync(file).isFile() ? readFileSync(file) : undefined).toEqual(before);
+    // Nothing was computed, and nothing was written.
+    expect(events).toEqual([]);
+    expect(readdirSync(task.folder).filter(name => name.startsWith('theirs'))).toEqual([basename(file)]);
+    rmSync(file, { recursive: true });
+  });
+
+  test('is what an earlier scoring wrote', async () => {
+    await score('again', ['importance.measure=magnitude']);
+    const first = readFileSync(fileOf('again'));
+    await score('again', ['importance.measure=random']);
+    expect(readFileSync(fileOf('again'))).not.toEqual(first);
+  });
+
+  test('the cache takes away only files that it wrote', async () => {
+    mkdirSync(join(cacheDir, 'scores'), { recursive: true });
+    const file = join(cacheDir, 'scores', 'mine.safetensors');
+    writeFileSync(file, '');
+    // A hole on the disk, larger than the cache may be, and older than all that is in it.
+    truncateSync(file, 2 ** 32);
+    utimesSync(file, 1, 1);
+    await score('cached', ['importance.cache=true', 'importance.measure=activation']);
+    expect(existsSync(file)).toBe(true);
+    rmSync(file);
   });
 });

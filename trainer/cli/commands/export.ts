@@ -23,7 +23,7 @@ export const addExport: AddCommand = (program, surroundings) => {
         .makeOptionMandatory(),
     )
     .requiredOption('--output <dir>', 'the folder to write')
-    .option('--overwrite', 'permit to replace what is in it');
+    .option('--overwrite', 'replace an earlier export in it; files of yours are never replaced');
   withCommonOptions(command, [
     'rowtune export runs/spam --format merged --output spam-model',
     'rowtune export runs/spam --format peft --output spam-peft',

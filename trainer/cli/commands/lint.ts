@@ -5,12 +5,13 @@ import { pathToFileURL } from 'node:url';
 import { Option } from 'commander';
 import manifest from '../../../package.json' with { type: 'json' };
 import { availableMemoryBytes, hasGpu } from '../../engine/machine.ts';
-import { writeTextFile } from '../../hub/durable-file.ts';
+import { keepOriginal, writeTextFile } from '../../hub/durable-file.ts';
 import { DataCache } from '../../lint/data-facts.ts';
 import { FolderCache } from '../../lint/folder-facts.ts';
 import { fixDocument, type LintSources, lintDocument } from '../../lint/lint.ts';
 import type { LintProblem } from '../../lint/lint-problem.ts';
 import { ModelCache } from '../../lint/model-facts.ts';
+import { conversion } from '../../lint/quick-fixes.ts';
 import { readDataFact } from '../../lint/read-data-fact.ts';
 import { readModelFacts } from '../../lint/read-model-facts.ts';
 import { toSarif } from '../../lint/sarif.ts';
@@ -50,6 +51,8 @@ interface Linted {
   readonly text: string;
   readonly problems: readonly LintProblem[];
   readonly fixed: boolean;
+  /** Where the recipe of another tool is kept as it was. */
+  readonly original?: string;
 }
 
 async function lint(context: CommandContext, files: readonly string[], { fix, format, json = false }: LintOptions): Promise<CommandResult> {
@@ -70,7 +73,7 @@ async function lint(context: CommandContext, files: readonly string[], { fix, fo
   const ok = linted.every(({ problems }) => !hasErrors(problems));
   const value = {
     ok,
-    files: linted.map(({ file, problems, fixed }) => ({ file, fixed, problems: problems.map(toJson) })),
+    files: linted.map(({ file, problems, fixed, original }) => ({ file, fixed, original, problems: problems.map(toJson) })),
   };
   if (format === 'json') terminal.print(JSON.stringify(value, undefined, 2));
   else if (format === 'sarif') terminal.print(JSON.stringify(sarifOf(linted, cwd), undefined, 2));
@@ -91,13 +94,34 @@ async function lintFile(
   const full = path.resolve(cwd, file === STDIN ? 'stdin.rowtune.yaml' : file);
   const before = await readRecipeText(file, cwd);
   const text = fix ? fixDocument({ text: before, file: full }) : before;
-  // Whole or not at all, and through a link to the file itself.
-  if (text !== before) await writeTextFile(await realpath(full), text);
-  return { file, text, problems: await lintDocument({ text, file: full }, sources), fixed: text !== before };
+  const original = text === before ? undefined : await replaceText({ file, full, cwd, before, text });
+  return { file, text, problems: await lintDocument({ text, file: full }, sources), fixed: text !== before, original };
 }
 
-function textOf({ file, text, problems, fixed }: Linted): string {
-  const head = fixed ? `${file}: fixed\n` : '';
+interface Replacement {
+  readonly file: string;
+  readonly full: string;
+  readonly cwd: string;
+  readonly before: string;
+  readonly text: string;
+}
+
+/**
+ * Writes the fixed text whole or not at all, and through a link to the file itself.
+ * @returns where the original of another tool's recipe is kept, which that tool may still need
+ */
+async function replaceText({ file, full, cwd, before, text }: Replacement): Promise<string | undefined> {
+  const real = await realpath(full);
+  const original = conversion({ text: before, file: full }) === undefined ? undefined : await keepOriginal(real, before);
+  if ((await readRecipeText(file, cwd)) !== before)
+    throw new CliError(`${file} was changed by another program just now, and is not fixed`, { code: 'file-changed', hint: 'Try again.' });
+  await writeTextFile(real, text);
+  return original;
+}
+
+function textOf({ file, text, problems, fixed, original }: Linted): string {
+  const kept = original === undefined ? '' : `; the original is kept as ${path.basename(original)}`;
+  const head = fixed ? `${file}: fixed${kept}\n` : '';
   if (problems.length === 0) return fixed ? head.trimEnd() : `${file}: no problems`;
   return `${head}${formatProblems(problems, file, text)}`;
 }
