@@ -1,7 +1,7 @@
 /** Which device computes, and how much memory of it is taken. */
 import { execFileSync } from 'node:child_process';
 import { type Engine, EngineError } from '../trainer/engine/engine.ts';
-import { processMemory } from '../trainer/memory/measure.ts';
+import { processMemory } from '../trainer/machine/process-memory.ts';
 
 export type Device = 'cpu' | 'gpu';
 

@@ -2,9 +2,9 @@
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { SINGLE_FILE } from '../trainer/format/safetensors/safetensors-source.ts';
+import { encodeFloat32, writeSafetensors } from '../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../trainer/hub/open-model.ts';
-import { SINGLE_FILE } from '../trainer/hub/safetensors-source.ts';
-import { encodeFloat32, writeSafetensors } from '../trainer/hub/safetensors-writer.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
 import { type WeightSource, withInitial } from '../trainer/model/weight-stream.ts';
 import { benchConfigs, benchModels, type ModelName } from './bench-models.ts';

@@ -2,13 +2,13 @@
 import { openEngine } from '../trainer/engine/open-engine.ts';
 import type { Signature } from '../trainer/graph/program.ts';
 import { openModel } from '../trainer/hub/open-model.ts';
-import { processMemory } from '../trainer/memory/measure.ts';
+import { processMemory } from '../trainer/machine/process-memory.ts';
 import type { Attachment } from '../trainer/method/method.ts';
 import { placeTrained } from '../trainer/method/placement.ts';
 import { causalModel } from '../trainer/model/load-model.ts';
 import type { Precision } from '../trainer/model/weight-storage.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
-import { causalTask } from '../trainer/train/causal-task.ts';
+import { causalTask } from '../trainer/objective/causal/causal-task.ts';
 import { evalSignature, trainProgram } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';

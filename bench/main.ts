@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { ADDON_PACKAGE, ADDON_VERSION, TENSORFLOW_VERSION } from '../trainer/engine/install/engine-folder.ts';
 import { findNvidiaGpu } from '../trainer/engine/install/toolchain.ts';
-import { describeMachine } from '../trainer/engine/machine.ts';
+import { describeMachine } from '../trainer/machine/machine.ts';
 import type { ModelName } from './bench-models.ts';
 import { plan } from './configuration.ts';
 import type { Device } from './device.ts';

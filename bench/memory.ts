@@ -4,7 +4,7 @@ import path from 'node:path';
 import type { EngineName } from '../trainer/engine/engine.ts';
 import { runCommand } from '../trainer/engine/install/run-command.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../trainer/engine/tensorflow/environment.ts';
-import { codeBytes } from '../trainer/memory/engine-overhead.ts';
+import { codeBytes } from '../trainer/plan/memory/engine-overhead.ts';
 import { benchConfigs } from './bench-models.ts';
 import { type Config, goldenConfig, miniLm, smallLlama, smolLm2 } from './memory-models.ts';
 import type { MemoryStepRequest } from './memory-step.ts';

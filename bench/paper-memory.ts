@@ -1,8 +1,8 @@
 /** The memory figures of the paper beside what is predicted for the same models and ranks, float32. No weights are needed. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import { estimateRecipe, type RecipeEstimate } from '../trainer/memory/predict.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
+import { estimateRecipe, type RecipeEstimate } from '../trainer/plan/memory/predict.ts';
 import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import { type Config, paperModels } from './memory-models.ts';
 

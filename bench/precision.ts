@@ -1,8 +1,8 @@
 /** What fewer bits do to a run: the held-out loss over 200 steps and the memory of bfloat16, quantised bases and 8-bit moments. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import type { TrainResult } from '../trainer/handlers/train/train-run.ts';
 import { readMetrics } from '../trainer/run/metrics-file.ts';
-import type { TrainResult } from '../trainer/run/train-run.ts';
 import { chart } from './chart.ts';
 import { Clock, log, minutes } from './measurements.ts';
 import type { PartContext } from './parts.ts';

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { cp, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';
-import type { TrainResult } from '../trainer/run/train-run.ts';
+import type { TrainResult } from '../trainer/handlers/train/train-run.ts';
 import type { StudyJobs } from './study-jobs.ts';
 import { BASE_SEED, type PartPlan, type Settings } from './study-plan.ts';
 import { RESNET_CONFIG, VIT_CONFIG, writeRandomModel } from './study-start.ts';

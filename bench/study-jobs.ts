@@ -1,10 +1,11 @@
 /** Jobs of the trainer, run in this process by settings rather than by a file. */
+
+import { runJob } from '../trainer/handlers/job-handlers.ts';
+import type { TrainResult } from '../trainer/handlers/train/train-run.ts';
+import { Job } from '../trainer/job/job.ts';
 import type { JobContext, JobRequest } from '../trainer/protocol/job-messages.ts';
 import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../trainer/protocol/recipe-schema.ts';
-import { runJob } from '../trainer/run/handlers.ts';
-import { Job } from '../trainer/run/job.ts';
-import type { TrainResult } from '../trainer/run/train-run.ts';
 import type { Settings } from './study-plan.ts';
 
 export interface StudyJobs {

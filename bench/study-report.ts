@@ -2,7 +2,7 @@
 import { mkdir, readFile } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
-import { writeTextFile } from '../trainer/hub/durable-file.ts';
+import { writeTextFile } from '../trainer/files/durable-file.ts';
 import { studyMarkdown } from './study-markdown.ts';
 import type { Family, PartName } from './study-plan.ts';
 

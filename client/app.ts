@@ -2,21 +2,21 @@
 import os from 'node:os';
 import path from 'node:path';
 import { commands, type ExtensionContext, Uri, window, workspace } from 'vscode';
-import { MAX_STATE_BYTES, readRegularText } from '../trainer/regular-file.ts';
+import { MAX_STATE_BYTES, readRegularText } from '../trainer/files/regular-file.ts';
 import type { DaemonAddress } from '../trainer/rpc/connect.ts';
 import { DaemonError } from '../trainer/rpc/daemon-error.ts';
 import { resolveSettings } from '../trainer/settings.ts';
+import { createNotifier, type Notifier } from './ask/notify.ts';
 import { type ClientSettings, readClientSettings } from './client-settings.ts';
 import { COMMANDS } from './commands/command-ids.ts';
-import { DaemonKeeper, type LinkState } from './daemon-link.ts';
-import { JobStore } from './job-store.ts';
-import { createNotifier, type Notifier } from './notify.ts';
+import { DaemonKeeper, type LinkState } from './daemon/daemon-connection.ts';
+import { JobStore } from './daemon/job-store.ts';
+import { createRestartPolicy, type RestartPolicy } from './daemon/restart-policy.ts';
+import { cleanEnvironment, findNode, type NodeProgram, runRowtune } from './daemon/rowtune-program.ts';
 import { createOutput, type Output } from './output.ts';
 import { createPages, type Pages } from './pages/page-panel.ts';
 import type { PageServices } from './pages/page-services.ts';
 import { pageDefinitions } from './pages/pages.ts';
-import { createRestartPolicy, type RestartPolicy } from './restart-policy.ts';
-import { cleanEnvironment, findNode, type NodeProgram, runRowtune } from './rowtune-program.ts';
 import { requireTrust } from './trust.ts';
 
 export const HUB_TOKEN = 'rowtune.hubToken';

@@ -2,12 +2,12 @@
 import type { ExtensionContext } from 'vscode';
 import { createApp } from './app.ts';
 import { registerCommands } from './commands/register-commands.ts';
+import { watchJobs } from './daemon/watch-jobs.ts';
 import { createServer, type ServerControl } from './language-client.ts';
 import { watchModelFolders } from './model-folders.ts';
 import { createReportView } from './report-view.ts';
-import { createStatusBar } from './status-bar.ts';
+import { createStatusBar } from './status/status-bar.ts';
 import { createViews } from './views/views.ts';
-import { watchJobs } from './watch-jobs.ts';
 
 let server: ServerControl | undefined;
 

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { type ExtensionContext, type LogOutputChannel, type TextDocument, window, workspace } from 'vscode';
 import type { LanguageClient } from 'vscode-languageclient/node';
 import { setContext } from './context-keys.ts';
-import { RECIPE_GLOB } from './recipe-names.ts';
+import { RECIPE_GLOB } from './recipe/recipe-names.ts';
 
 /** What the server has something to say about, as globs of file names. */
 const DOCUMENTS = [
@@ -41,7 +41,7 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
 
   const start = async (): Promise<void> => {
     // Half a megabyte that a window without recipes never reads.
-    const { LanguageClient, TransportKind, State } = await (await import('./later.ts')).languageClient();
+    const { LanguageClient, TransportKind, State } = await (await import('./lazy-modules.ts')).languageClient();
     if (client !== undefined && client.state !== State.Stopped) return;
     // A server that died too often was given up, and can be asked for again.
     await client?.dispose().catch(() => undefined);

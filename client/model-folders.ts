@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { workspace } from 'vscode';
 import { setContext } from './context-keys.ts';
-import { EXCLUDED_GLOB } from './recipe-names.ts';
+import { EXCLUDED_GLOB } from './recipe/recipe-names.ts';
 
 /** A search that finds more has better things to do than menus. */
 const MAX_FILES = 500;

@@ -79,7 +79,7 @@ export async function buildBundles({ outdir, isRelease }) {
     build({
       ...node,
       plugins: [...node.plugins, LATER_APART],
-      entryPoints: { extension: 'client/extension.ts', later: 'client/later.ts' },
+      entryPoints: { extension: 'client/extension.ts', later: 'client/lazy-modules.ts' },
       outdir,
       // Its imports become requires, which know the editor's own module.
       supported: { 'dynamic-import': false },

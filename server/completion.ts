@@ -1,6 +1,7 @@
 /** Keys and values to choose from at a cursor, from the schema, the model, the data and the folders nearby. */
 import path from 'node:path';
-import { firstEntries } from '../trainer/folder-walk.ts';
+import { dataExtensions } from '../trainer/data/read/list-files.ts';
+import { firstEntries } from '../trainer/files/folder-walk.ts';
 import { listComplete } from '../trainer/hub/hub-cache.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { moduleNames } from '../trainer/method/targets.ts';
@@ -8,7 +9,6 @@ import { linesOf } from '../trainer/protocol/line-starts.ts';
 import type { Position, Range } from '../trainer/protocol/problem.ts';
 import { type Fields, isGroup } from '../trainer/protocol/recipe/setting.ts';
 import { groups, recipeFields, settings } from '../trainer/protocol/recipe-schema.ts';
-import { dataExtensions } from '../trainer/train/data/list-files.ts';
 import { type TypingSpot, typingSpot } from './cursor.ts';
 import { settingText } from './hover.ts';
 

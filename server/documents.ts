@@ -3,9 +3,9 @@ import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type DocumentKind, documentKind } from '../trainer/lint/document-kind.ts';
-import type { EstimateCache } from '../trainer/lint/estimates.ts';
+import type { EstimateCache } from '../trainer/lint/facts/estimates.ts';
 import { recipeProblems } from '../trainer/lint/lint.ts';
-import type { LintProblem } from '../trainer/lint/lint-problem.ts';
+import type { LintProblem } from '../trainer/lint/problems/lint-problem.ts';
 import { type RecipeView, readRecipeView, type ViewSources } from '../trainer/lint/recipe-view.ts';
 import { START } from '../trainer/protocol/recipe/located.ts';
 

@@ -1,6 +1,6 @@
 /** What a setting, a value or the model is, as Markdown. Pure. */
 
-import type { ModelFacts } from '../trainer/lint/model-facts.ts';
+import type { ModelFacts } from '../trainer/lint/facts/model-facts.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import type { AnyModel } from '../trainer/model/model-spec.ts';
 import { grouped, parameterCount, percent } from '../trainer/protocol/format.ts';

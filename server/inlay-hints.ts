@@ -1,10 +1,10 @@
 /** Numbers that follow from a recipe, shown behind the settings they follow from. Pure. */
 
-import { memorySplit } from '../trainer/lint/fact-problems.ts';
+import { memorySplit } from '../trainer/lint/problems/fact-problems.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
-import { attachForEstimate } from '../trainer/memory/planned-program.ts';
 import { trainableCount } from '../trainer/method/method.ts';
 import { TargetError } from '../trainer/method/targets.ts';
+import { attachForEstimate } from '../trainer/plan/memory/planned-program.ts';
 import { byteSize, percent } from '../trainer/protocol/format.ts';
 import type { Position } from '../trainer/protocol/problem.ts';
 import { follow } from '../trainer/protocol/recipe/located.ts';

@@ -2,13 +2,13 @@
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { CodeActionKind, createConnection, type InitializeParams, TextDocumentSyncKind } from 'vscode-languageserver/node';
-import { availableMemoryBytes, hasGpu } from '../trainer/engine/machine.ts';
-import { DataCache } from '../trainer/lint/data-facts.ts';
-import { EstimateCache } from '../trainer/lint/estimates.ts';
-import { ModelCache } from '../trainer/lint/model-facts.ts';
+import { DataCache } from '../trainer/lint/facts/data-facts.ts';
+import { EstimateCache } from '../trainer/lint/facts/estimates.ts';
+import { ModelCache } from '../trainer/lint/facts/model-facts.ts';
 import { conversion, fixAll, quickFixes } from '../trainer/lint/quick-fixes.ts';
 import type { FarDaemon, RecipeView } from '../trainer/lint/recipe-view.ts';
 import { smallestChange } from '../trainer/lint/text-edits.ts';
+import { availableMemoryBytes, hasGpu } from '../trainer/machine/machine.ts';
 import { Reader } from '../trainer/reader/reader.ts';
 import { resolveSettings } from '../trainer/settings.ts';
 import { completionsAt } from './completion.ts';

@@ -1,7 +1,7 @@
 /** What one setting means for the memory of this very run, in numbers. Pure. */
-import { memorySplit } from '../trainer/lint/fact-problems.ts';
+import { memorySplit } from '../trainer/lint/problems/fact-problems.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
-import type { RecipeEstimate } from '../trainer/memory/predict.ts';
+import type { RecipeEstimate } from '../trainer/plan/memory/predict.ts';
 import { byteSize, grouped, percent } from '../trainer/protocol/format.ts';
 
 type Say = (estimate: RecipeEstimate, values: RecipeView['values']) => string;

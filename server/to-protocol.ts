@@ -18,7 +18,7 @@ import {
   SymbolKind,
   type TextEdit,
 } from 'vscode-languageserver/node';
-import type { LintProblem } from '../trainer/lint/lint-problem.ts';
+import type { LintProblem } from '../trainer/lint/problems/lint-problem.ts';
 import type { QuickFix } from '../trainer/lint/quick-fixes.ts';
 import type { TextChange } from '../trainer/lint/text-edits.ts';
 import type { Position, Range, Severity } from '../trainer/protocol/problem.ts';

@@ -1,9 +1,9 @@
 /** The worker process: takes one job from its parent, does it, tells how it went, ends. */
 import process from 'node:process';
+import { runJob } from './handlers/job-handlers.ts';
+import { Job } from './job/job.ts';
 import type { JobRequest, WorkerCommand, WorkerEvent } from './protocol/job-messages.ts';
-import { runJob } from './run/handlers.ts';
-import { Job } from './run/job.ts';
-import { describeFailure } from './run/run-error.ts';
+import { describeFailure } from './run-error.ts';
 
 const job = new Job(send);
 let begun = false;

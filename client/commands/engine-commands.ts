@@ -2,8 +2,8 @@
 import { ProgressLocation, window } from 'vscode';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
 import { HUB_TOKEN } from '../app.ts';
+import { runJob } from '../daemon/run-job.ts';
 import { doctorReport } from '../reports.ts';
-import { runJob } from '../run-job.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 

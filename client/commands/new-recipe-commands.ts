@@ -1,12 +1,12 @@
 /** New Recipe: model → data → task → method, then a file with comments, opened. */
 import path from 'node:path';
 import { QuickPickItemKind, Uri, window, workspace } from 'vscode';
+import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 import type { ModelInfo } from '../../trainer/protocol/rpc-messages.ts';
-import { MAX_STATE_BYTES, readRegularText } from '../../trainer/regular-file.ts';
 import type { App } from '../app.ts';
-import { BACK, type Choice, pickStep, type StepPick } from '../pick-step.ts';
-import { findRecipes, uriOf } from '../recipe-files.ts';
-import { EXCLUDED_GLOB, isRecipeName, recipeStem } from '../recipe-names.ts';
+import { BACK, type Choice, pickStep, type StepPick } from '../ask/pick-step.ts';
+import { findRecipes, uriOf } from '../recipe/recipe-files.ts';
+import { EXCLUDED_GLOB, isRecipeName, recipeStem } from '../recipe/recipe-names.ts';
 import { isModelItem, modelFacts } from '../views/model-tree.ts';
 import { trainerFolders } from '../views/views.ts';
 import type { CommandContext } from './command-context.ts';
@@ -46,7 +46,7 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
       if (answers === undefined) return;
       const { model, data, task, method } = answers;
       if (model === undefined || task === undefined || method === undefined) return;
-      const { freeName, modelHints, recipeFileName, recipeText } = await (await import('../later.ts')).recipeText();
+      const { freeName, modelHints, recipeFileName, recipeText } = await (await import('../lazy-modules.ts')).recipeText();
       // A folder that is not of the workspace is not searched with it.
       const beside = (await workspace.fs.readDirectory(folder)).map(([file]) => file).filter(isRecipeName);
       const taken = new Set([...(await findRecipes()).map(uri => uri.path), ...beside].map(recipeStem));
@@ -85,7 +85,7 @@ const askWord =
   (setting: 'task' | 'method', placeHolder: string): Question =>
   async (before, place) => {
     // The schema is not needed before.
-    const { choicesOf, modelHints } = await (await import('../later.ts')).recipeText();
+    const { choicesOf, modelHints } = await (await import('../lazy-modules.ts')).recipeText();
     const fitting = setting === 'task' ? modelHints(await readConfig(before.model?.path)).task : undefined;
     const items = choicesOf(setting)
       .map(({ word, doc, isDefault }) => ({

@@ -4,7 +4,7 @@ import path from 'node:path';
 import { ConfigurationTarget, ProgressLocation, Uri, window, workspace } from 'vscode';
 import { daemonTokenKey } from '../app.ts';
 import { statusReport } from '../reports.ts';
-import { daemonText, isTraining } from '../status-text.ts';
+import { daemonText, isTraining } from '../status/status-text.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 

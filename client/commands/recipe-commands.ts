@@ -1,12 +1,12 @@
 /** Compute Importance, Evaluate, Estimate Memory: what is asked of a recipe or a run without training. */
 import { type QuickPickItem, QuickPickItemKind, type Uri, window, workspace } from 'vscode';
 import type { RecipeSource } from '../../trainer/protocol/rpc-messages.ts';
-import { RUN_FILES } from '../../trainer/run/run-files.ts';
-import { asPick, isRunItem, pickOrTell, runItems } from '../pick-run.ts';
-import { activeRecipe, findRecipes, recipeFor, recipeSource, uriOf } from '../recipe-files.ts';
-import { recipeStem, scoresFile } from '../recipe-names.ts';
+import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
+import { asPick, isRunItem, pickOrTell, runItems } from '../ask/pick-run.ts';
+import { runJob } from '../daemon/run-job.ts';
+import { activeRecipe, findRecipes, recipeFor, recipeSource, uriOf } from '../recipe/recipe-files.ts';
+import { recipeStem, scoresFile } from '../recipe/recipe-names.ts';
 import { estimateReport, estimateSentence, evaluationSentence } from '../reports.ts';
-import { runJob } from '../run-job.ts';
 import type { RunItem } from '../views/run-tree.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
@@ -109,7 +109,7 @@ export async function runRecipe(context: CommandContext, runDir: string): Promis
 /** A file of a run, wherever the run is. @throws Error where it has none */
 export async function readRunFile({ app }: CommandContext, runDir: string, file: 'recipe' | 'log'): Promise<string> {
   // With it come the readers of runs, which a window that only edits does not need.
-  const { openRunSource, WholeFile } = await (await import('../later.ts')).runSource();
+  const { openRunSource, WholeFile } = await (await import('../lazy-modules.ts')).runSource();
   const text = await new WholeFile(file).read(openRunSource(runDir, app.services));
   if (text === undefined) throw new Error(`There is no ${file} in ${runDir}`);
   return text;

@@ -4,12 +4,12 @@ import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { methodCatalog } from '../../trainer/catalog/methods.ts';
-import { firstNames } from '../../trainer/folder-walk.ts';
+import { firstNames } from '../../trainer/files/folder-walk.ts';
+import { readRegularText } from '../../trainer/files/regular-file.ts';
 import { partialPath } from '../../trainer/importance/partial-scores.ts';
 import { openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
+import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
 import type { HeatmapModule, HeatmapSource, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
-import { readRegularText } from '../../trainer/regular-file.ts';
-import { RUN_FILES } from '../../trainer/run/run-files.ts';
 import { readRunRecipe } from '../../trainer/run/run-folder.ts';
 
 /** A list of all rows of a model of 405 billion parameters takes 150 MB; selections are a tenth of that. */

@@ -10,21 +10,21 @@ export const pageDefinitions: readonly PageDefinition[] = [
     title: 'Run',
     icon: 'run.svg',
     runsOf: ({ runDir }) => [runDir],
-    connect: async () => (await (await import('../later.ts')).runHost()).connectRun,
+    connect: async () => (await (await import('../lazy-modules.ts')).runHost()).connectRun,
   },
   {
     kind: 'compare',
     title: 'Compare Runs',
     icon: 'compare.svg',
     runsOf: ({ runDirs }) => listOf(runDirs),
-    connect: async () => (await (await import('../later.ts')).compareHost()).connectCompare,
+    connect: async () => (await (await import('../lazy-modules.ts')).compareHost()).connectCompare,
   },
   {
     kind: 'heatmap',
     title: 'Heatmap',
     icon: 'heatmap.svg',
     runsOf: ({ sources }) => listOf(sources).map(source => (source as { readonly path?: unknown } | null)?.path),
-    connect: async () => (await (await import('../later.ts')).heatmapHost()).connectHeatmap,
+    connect: async () => (await (await import('../lazy-modules.ts')).heatmapHost()).connectHeatmap,
   },
   {
     kind: 'try',
@@ -32,6 +32,6 @@ export const pageDefinitions: readonly PageDefinition[] = [
     icon: 'try.svg',
     runsOf: ({ adapter }) => (adapter === undefined ? [] : [adapter]),
     identity: ({ model, revision, adapter }) => [model, revision, adapter],
-    connect: async () => (await (await import('../later.ts')).tryHost()).connectTry,
+    connect: async () => (await (await import('../lazy-modules.ts')).tryHost()).connectTry,
   },
 ];

@@ -14,8 +14,8 @@ import {
   type TrySide,
   type TryToPage,
 } from '../../trainer/protocol/view/try.ts';
-import { hasEnded } from '../job-store.ts';
-import { progressText, waitingText } from '../status-text.ts';
+import { hasEnded } from '../daemon/job-store.ts';
+import { progressText, waitingText } from '../status/status-text.ts';
 import type { ConnectPage } from './page-services.ts';
 
 /** Questions that are kept over a reload: the newest. */

@@ -2,8 +2,8 @@
 import { compact, grouped } from '../../trainer/protocol/format.ts';
 import type { JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { distinctNames, folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
-import { hasEnded } from '../job-store.ts';
-import { ageText, isTraining, kindText, metricText, progressText, shortProgressText } from '../status-text.ts';
+import { hasEnded } from '../daemon/job-store.ts';
+import { ageText, isTraining, kindText, metricText, progressText, shortProgressText } from '../status/status-text.ts';
 
 export type RunGroupName = 'Running' | 'Waiting' | 'Stopped' | 'Failed' | 'Finished';
 

@@ -3,11 +3,11 @@ import { MarkdownString, ThemeColor, ThemeIcon, TreeItem, TreeItemCollapsibleSta
 import type { RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
 import type { App } from '../app.ts';
+import { reportError } from '../ask/error-report.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
 import { setContext } from '../context-keys.ts';
-import { isDaemonMissing } from '../daemon-link.ts';
-import { reportError } from '../error-report.ts';
-import { escapeMarkdown } from '../status-text.ts';
+import { isDaemonMissing } from '../daemon/daemon-connection.ts';
+import { escapeMarkdown } from '../status/status-text.ts';
 import { throttle } from '../throttle.ts';
 import { type DeviceItem, deviceTree } from './device-tree.ts';
 import { createGroupView } from './group-view.ts';

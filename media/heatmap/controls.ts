@@ -4,9 +4,9 @@ import type { HeatmapSource, HeatmapSourceInfo, ScoreSetInfo, ScoreSetRef } from
 import { type ColorMapName, colorMapNames } from '../shared/color-maps.ts';
 import { element, setText } from '../shared/element.ts';
 import type { ScaleName } from '../shared/scale.ts';
-import { overlapText, selectionText } from './cell-facts.ts';
-import type { Statistic, View } from './cell-values.ts';
+import { overlapText, selectionText } from './cell/cell-facts.ts';
 import { createButton, createSelect, createSlider, createSwitch, type Option } from './control-parts.ts';
+import type { Statistic, View } from './grid/cell-values.ts';
 import { colorMapOf, type Picture } from './picture.ts';
 import { type BudgetChoice, type HeatmapViewState, setOf } from './view-state.ts';
 

@@ -2,10 +2,10 @@
 import { COLORS, colorIndex, inkOn } from '../shared/color-maps.ts';
 import { type Cell, csv } from '../shared/csv.ts';
 import type { Scene, SceneRect, SceneText } from '../shared/scene.ts';
-import { valueText } from './cell-facts.ts';
-import { lastParts } from './grid.ts';
+import { valueText } from './cell/cell-facts.ts';
+import { jaccard, selectedRows } from './cell/selection-view.ts';
+import { lastParts } from './grid/grid.ts';
 import type { Picture } from './picture.ts';
-import { jaccard, selectedRows } from './selection-view.ts';
 
 const CELL = { width: 76, height: 18 } as const;
 const LEFT = 96;

@@ -16,16 +16,16 @@ import { toPng } from '../shared/scene-png.ts';
 import { onThemeChange } from '../shared/series/chart-colors.ts';
 import { readTheme } from '../shared/theme.ts';
 import { createTooltip } from '../shared/tooltip.ts';
-import { cellFacts, cellSentence, overlapText, selectionText, valueText } from './cell-facts.ts';
-import { createCellPanel } from './cell-panel.ts';
+import { cellFacts, cellSentence, overlapText, selectionText, valueText } from './cell/cell-facts.ts';
+import { createCellPanel } from './cell/cell-panel.ts';
+import { createOrderQueue } from './cell/order-queue.ts';
 import { createControls } from './controls.ts';
 import { cellCsv, fileName, heatmapCsv, heatmapScene } from './export-files.ts';
-import { createGridView } from './grid-view.ts';
-import { createLegend } from './legend.ts';
-import { createOrderQueue } from './order-queue.ts';
+import { createGridView } from './grid/grid-view.ts';
+import { createLegend } from './grid/legend.ts';
+import { createTableView } from './grid/table-view.ts';
 import { makePicture, type Picture } from './picture.ts';
 import { createScoreStore } from './score-store.ts';
-import { createTableView } from './table-view.ts';
 import { describeSet, type HeatmapViewState, restoreState, settle } from './view-state.ts';
 
 export interface HeatmapPage {

@@ -2,9 +2,6 @@
 import type { HeatmapModule, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
 import { type ColorMap, type ColorMapName, colorMap, colorMapNames } from '../shared/color-maps.ts';
 import type { Scale } from '../shared/scale.ts';
-import { differences, importanceValues, type Statistic, scaleOf } from './cell-values.ts';
-import { deriveGrid, type Grid } from './grid.ts';
-import type { ScoreStore, SetScores } from './score-store.ts';
 import {
   type Choice,
   cellOverlap,
@@ -14,7 +11,10 @@ import {
   selectedParameters,
   type TrainedRows,
   trainedRows,
-} from './selection-view.ts';
+} from './cell/selection-view.ts';
+import { differences, importanceValues, type Statistic, scaleOf } from './grid/cell-values.ts';
+import { deriveGrid, type Grid } from './grid/grid.ts';
+import type { ScoreStore, SetScores } from './score-store.ts';
 import { type BudgetChoice, budgetOfSource, choiceOf, type HeatmapViewState, setOf, sourceOf } from './view-state.ts';
 
 export interface Picture {

@@ -1,7 +1,7 @@
 /** The scores that the host has sent, with what is worked out from them when it is needed: figures, order, ranks, maxima. */
 import type { ModuleScores, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
 import { rowOrder } from '../../trainer/selection.ts';
-import { createRangeMax, type RangeMax } from './range-max.ts';
+import { createRangeMax, type RangeMax } from './cell/range-max.ts';
 
 /** Of one module in one set. */
 export interface CellScores {

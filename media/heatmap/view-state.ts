@@ -3,9 +3,9 @@ import type { HeatmapSourceInfo, ScoreSetInfo, ScoreSetRef } from '../../trainer
 import type { SelectionMode } from '../../trainer/selection.ts';
 import { type ColorMapName, colorMapNames } from '../shared/color-maps.ts';
 import { type ScaleName, scaleNames } from '../shared/scale.ts';
-import { type Statistic, statistics, type View } from './cell-values.ts';
-import type { Choice } from './selection-view.ts';
-import type { StripOrder } from './strip-drawing.ts';
+import type { Choice } from './cell/selection-view.ts';
+import type { StripOrder } from './cell/strip-drawing.ts';
+import { type Statistic, statistics, type View } from './grid/cell-values.ts';
 
 export interface BudgetChoice {
   readonly kind: 'r' | 'ratio' | 'trained';

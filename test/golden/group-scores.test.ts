@@ -5,8 +5,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type CoupledGroup, coupledGroups, type GroupMember } from '../../trainer/dependency/coupled-groups.ts';
-import { groupScores } from '../../trainer/dependency/coupling.ts';
+import { type CoupledGroup, coupledGroups, type GroupMember } from '../../trainer/coupling/coupled-groups.ts';
+import { groupScores } from '../../trainer/coupling/coupling.ts';
 import { backward } from '../../trainer/graph/gradient.ts';
 import { assemble } from '../../trainer/graph/program.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';

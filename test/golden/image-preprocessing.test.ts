@@ -6,9 +6,9 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { imagePreprocessing } from '../../trainer/hub/image-preprocessing.ts';
+import { imagePreprocessing } from '../../trainer/format/image/image-preprocessing.ts';
 import { createRandom } from '../../trainer/random.ts';
-import { loadImage } from '../../trainer/train/data/load-image.ts';
+import { loadImage } from '../../trainer/data/image/load-image.ts';
 
 interface Case {
   readonly name: string;

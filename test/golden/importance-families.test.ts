@@ -8,9 +8,9 @@ import type { MeasureName } from '../../trainer/catalog/measures.ts';
 import { type ImportanceData, scoreModel } from '../../trainer/importance/score-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import type { ClassifierModel, ModuleSpec } from '../../trainer/model/model-spec.ts';
-import { classifierTask } from '../../trainer/train/classifier-task.ts';
-import type { PlannedBatch } from '../../trainer/train/data/batch-plan.ts';
-import type { Batch, BatchSource } from '../../trainer/train/data/batches.ts';
+import { classifierTask } from '../../trainer/objective/classifier/classifier-task.ts';
+import type { PlannedBatch } from '../../trainer/data/batch/batch-plan.ts';
+import type { Batch, BatchSource } from '../../trainer/data/batch/batches.ts';
 import { openReference } from '../support/engines.ts';
 
 type Numbers = readonly [norm: number, ...everyEleventhRow: number[]];

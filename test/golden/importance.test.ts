@@ -7,9 +7,9 @@ import type { MeasureName } from '../../trainer/catalog/measures.ts';
 import { scoreModel, sweepsOf } from '../../trainer/importance/score-model.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
-import { causalTask } from '../../trainer/train/causal-task.ts';
-import { createBatchPlan } from '../../trainer/train/data/batch-plan.ts';
-import { tokenSource } from '../../trainer/train/data/batches.ts';
+import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
+import { createBatchPlan } from '../../trainer/data/batch/batch-plan.ts';
+import { tokenSource } from '../../trainer/data/batch/batches.ts';
 import { openOthers, openReference } from '../support/engines.ts';
 
 const trace = JSON.parse(await readFile(join(import.meta.dirname, 'llama_tuning_trace.json'), 'utf8')) as {

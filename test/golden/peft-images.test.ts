@@ -2,9 +2,9 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { applyAdapter, untouched } from '../../trainer/adapter/apply-adapter.ts';
-import { mergedWeights } from '../../trainer/adapter/merge.ts';
-import { readAdapter } from '../../trainer/adapter/read-adapter.ts';
+import { applyAdapter, untouched } from '../../trainer/artifact/adapter/apply-adapter.ts';
+import { mergedWeights } from '../../trainer/artifact/adapter/merge.ts';
+import { readAdapter } from '../../trainer/artifact/adapter/read-adapter.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
 import { attachments } from '../../trainer/method/methods.ts';

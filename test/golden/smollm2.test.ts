@@ -5,9 +5,9 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { chatTemplateOf } from '../../trainer/hub/chat-template.ts';
+import { chatTemplateOf } from '../../trainer/format/chat-template/chat-template.ts';
 import { type ModelFolder, openModel } from '../../trainer/hub/open-model.ts';
-import type { Tokenizer } from '../../trainer/hub/tokenizer.ts';
+import type { Tokenizer } from '../../trainer/format/tokenizer/tokenizer.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 
 const folder = join(cacheDir, 'models', 'smollm2');

@@ -6,7 +6,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } f
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { readAdapter } from '../../trainer/adapter/read-adapter.ts';
+import { readAdapter } from '../../trainer/artifact/adapter/read-adapter.ts';
 import { withoutNormDecay } from '../../trainer/method/method.ts';
 import { locateEngine } from '../../trainer/engine/install/engine-folder.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
@@ -14,7 +14,7 @@ import { attachments } from '../../trainer/method/methods.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
-import type { TrainResult } from '../../trainer/run/train-run.ts';
+import type { TrainResult } from '../../trainer/handlers/train/train-run.ts';
 import { learningRateAt, type ScheduleArguments, type ScheduleSettings, warmupStepsOf } from '../../trainer/train/schedule.ts';
 import { cacheDir } from '../support/cache-dir.ts';
 import { settingsOf } from '../support/method-settings.ts';

@@ -1,9 +1,9 @@
 /** A process that does jobs of the trainer one after the other, each with a fault of its own: what the worker does, without starting anew. */
 import process from 'node:process';
+import { runJob } from '../../trainer/handlers/job-handlers.ts';
+import { Job } from '../../trainer/job/job.ts';
 import type { JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
-import { runJob } from '../../trainer/run/handlers.ts';
-import { Job } from '../../trainer/run/job.ts';
-import { describeFailure } from '../../trainer/run/run-error.ts';
+import { describeFailure } from '../../trainer/run-error.ts';
 import type { FaultPlan } from './fault-preload.ts';
 
 export interface FaultyJob {

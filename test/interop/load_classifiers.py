@@ -1,4 +1,4 @@
-"""Logits of exported classifiers by Transformers and PEFT, in float32, for the input of `smokeLogits` (trainer/export/smoke-test.ts).
+"""Logits of exported classifiers by Transformers and PEFT, in float32, for the input of `smokeLogits` (trainer/artifact/smoke-test.ts).
 
 Usage: load_classifiers.py REQUEST.json — a list of {name, folder, format: merged | peft, base, labels, ids: [...]} or, of images, {…, side}
 Prints {name: logits [labels]}; an unexpected or missing weight is an error.

@@ -1,8 +1,8 @@
 /** A golden classifier as its encoder alone, as encoders are published: without its head, under the names and the class of the bare model. */
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { type TensorEntry, writeSafetensors } from '../../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import { type TensorEntry, writeSafetensors } from '../../trainer/hub/safetensors-writer.ts';
 import { temporaryFolder } from './tiny-adapter.ts';
 import { goldenFolder } from './tiny-classifier-adapter.ts';
 

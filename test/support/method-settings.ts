@@ -1,7 +1,7 @@
 /** Settings of methods for tests, and a choice of rows or elements that needs no data. */
 
 import { type MethodName, methodCatalog } from '../../trainer/catalog/methods.ts';
-import { selectCoupled } from '../../trainer/dependency/coupling.ts';
+import { selectCoupled } from '../../trainer/coupling/coupling.ts';
 import { elementCount } from '../../trainer/graph/types.ts';
 import { groupsToTrain } from '../../trainer/method/coupled-rows.ts';
 import type { MethodSettings } from '../../trainer/method/method.ts';

@@ -1,5 +1,5 @@
 /** A page's host without an editor: what it posts is kept, what it asks of the editor is written down. */
-import { JobStore } from '../../client/job-store.ts';
+import { JobStore } from '../../client/daemon/job-store.ts';
 import type { ConnectPage, PageHost, PageServices, PageState } from '../../client/pages/page-services.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
 

@@ -1,7 +1,8 @@
 /** Runs a job in this process, as the worker does in its own. */
+
+import { runJob } from '../../trainer/handlers/job-handlers.ts';
+import { Job } from '../../trainer/job/job.ts';
 import type { JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
-import { runJob } from '../../trainer/run/handlers.ts';
-import { Job } from '../../trainer/run/job.ts';
 
 export interface InProcess<T> {
   readonly value: T;

@@ -1,7 +1,7 @@
 /** Adapters of classifiers, by any method, with random numbers near the base's. */
 import { join } from 'node:path';
-import { modelOfAdapter } from '../../trainer/adapter/adapter.ts';
-import { describeAdapter, writeAdapter } from '../../trainer/adapter/write-adapter.ts';
+import { modelOfAdapter } from '../../trainer/artifact/adapter/adapter.ts';
+import { describeAdapter, writeAdapter } from '../../trainer/artifact/adapter/write-adapter.ts';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
 import { elementCount } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';

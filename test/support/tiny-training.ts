@@ -9,7 +9,7 @@ import type { Attachment } from '../../trainer/method/method.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { type WeightSource, weightStream } from '../../trainer/model/weight-stream.ts';
-import { causalTask } from '../../trainer/train/causal-task.ts';
+import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { type OptimizerSettings, optimizerFeeds } from '../../trainer/train/optimizer.ts';
 import { readSnapshot, writeSnapshot } from '../../trainer/train/snapshot.ts';
 import type { BatchShape } from '../../trainer/train/task.ts';

@@ -2,7 +2,7 @@
 import type { JobRecord, RequestParams } from '../protocol/rpc-messages.ts';
 import type { DaemonClient } from '../rpc/connect.ts';
 import type { CommandContext, CommandResult } from './command.ts';
-import { ensureDaemon } from './daemon-link.ts';
+import { ensureDaemon } from './daemon-client.ts';
 import { shownPath } from './job-command.ts';
 import { followJob } from './run-on-daemon.ts';
 

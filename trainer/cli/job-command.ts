@@ -5,7 +5,7 @@ import path from 'node:path';
 import { type Command, InvalidArgumentError, Option } from 'commander';
 import { engineChoiceNames } from '../catalog/engines.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
-import { RUN_FILES } from '../run/run-files.ts';
+import { RUN_FILES } from '../protocol/run-files.ts';
 import { readRunRecipe } from '../run/run-folder.ts';
 import type { CommandContext } from './command.ts';
 import { absoluteOverrides } from './override-paths.ts';

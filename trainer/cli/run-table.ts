@@ -1,9 +1,9 @@
 /** What a run gave, as people read it: what changed, what it cost, where it is. */
 
+import type { TrainResult } from '../handlers/train/train-run.ts';
+import type { Evaluation } from '../job/evaluate.ts';
+import type { ChoiceResult } from '../objective/causal/choice-evaluator.ts';
 import { byteSize, compact, grouped, percent, table } from '../protocol/format.ts';
-import type { ChoiceResult } from '../run/choice-evaluator.ts';
-import type { Evaluation } from '../run/evaluate.ts';
-import type { TrainResult } from '../run/train-run.ts';
 
 /** The rows of one evaluation or of several beside each other: name, then a number each. */
 export function metricRows(...evaluations: readonly Evaluation[]): string[][] {

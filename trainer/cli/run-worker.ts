@@ -1,6 +1,7 @@
 /** Runs one job in a worker process: TensorFlow blocks the thread it runs on, and what ends the worker must not end the command. */
-import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../jobs/worker-process.ts';
+
 import type { JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
+import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../worker/worker-process.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { Terminal } from './terminal.ts';
 

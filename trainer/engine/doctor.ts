@@ -1,9 +1,10 @@
 /** What `rowtune doctor` tells: the engine, the machine under it, and for each problem the command that mends it. */
+
+import { describeMachine, freeDiskBytes, type Machine } from '../machine/machine.ts';
 import { chooseEngine, type EngineRequest } from './choose-engine.ts';
 import { type EngineDescription, EngineError } from './engine.ts';
 import { listEngines } from './install/engine-folder.ts';
 import { findCompiler, findNvidiaGpu, findPython } from './install/toolchain.ts';
-import { describeMachine, freeDiskBytes, type Machine } from './machine.ts';
 import { measureMatmul } from './measure-matmul.ts';
 import { openEngine } from './open-engine.ts';
 

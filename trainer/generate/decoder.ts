@@ -1,5 +1,5 @@
 /** A model in an engine that reads a prompt once and then goes on token by token. */
-import { untouched } from '../adapter/apply-adapter.ts';
+import { untouched } from '../artifact/adapter/apply-adapter.ts';
 import type { Engine, Session } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';

@@ -1,9 +1,9 @@
 /** Text from a model: prompt in, words out as they come, until the model ends it or the room does. */
-import { applyAdapter } from '../adapter/apply-adapter.ts';
-import { readAdapter } from '../adapter/read-adapter.ts';
+import { applyAdapter } from '../artifact/adapter/apply-adapter.ts';
+import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import type { Engine } from '../engine/engine.ts';
+import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
-import type { Tokenizer } from '../hub/tokenizer.ts';
 import { causalModel } from '../model/load-model.ts';
 import type { GenerateOptions } from '../protocol/job-messages.ts';
 import { createRandom } from '../random.ts';

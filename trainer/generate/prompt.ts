@@ -1,7 +1,8 @@
 /** From what the user typed to the tokens that the model reads. */
-import { chatTemplateOf } from '../hub/chat-template.ts';
-import type { Tokenizer } from '../hub/tokenizer.ts';
-import { createEncoder } from '../train/data/encoder.ts';
+
+import { createEncoder } from '../data/encoder.ts';
+import { chatTemplateOf } from '../format/chat-template/chat-template.ts';
+import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 
 export interface EncodedPrompt {
   readonly ids: readonly number[];

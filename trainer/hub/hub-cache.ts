@@ -1,10 +1,10 @@
 /** The cache folder: `<cacheDir>/models/<org>--<name>/<commit>/…`, which commit a revision meant, and which commits are complete. */
 import { mkdir, readdir, rename, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { takeLock } from '../process-lock.ts';
-import { readRegularText } from '../regular-file.ts';
+import { readRegularText } from '../files/regular-file.ts';
+import { fileSize } from '../format/model-config.ts';
+import { takeLock } from '../machine/process-lock.ts';
 import { HubError } from './hub-error.ts';
-import { fileSize } from './model-config.ts';
 
 /** Written last: its presence says that every file is there and verified. */
 const COMPLETE = '.complete';

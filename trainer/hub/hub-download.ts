@@ -2,12 +2,12 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
+import { fileSize } from '../format/model-config.ts';
 import { findComplete, isCommit, markComplete, rememberRevision, repoFolder, requireSpace, withLock } from './hub-cache.ts';
 import { HubError } from './hub-error.ts';
 import { type HubListing, neededFiles, parseListing } from './hub-files.ts';
 import { type HubClient, requestJson } from './hub-http.ts';
 import { type Transfer, transferOnce } from './hub-transfer.ts';
-import { fileSize } from './model-config.ts';
 
 export const DEFAULT_ENDPOINT = 'https://huggingface.co';
 /** Attempts without a single new byte before giving up. */

@@ -1,11 +1,12 @@
 /** Which files of a repository a model needs. */
+
+import { isRecord } from '../files/strict-json.ts';
+import { SINGLE_FILE } from '../format/safetensors/safetensors-source.ts';
+import { TOKENIZER_FILES } from '../format/tokenizer/tokenizer.ts';
+import { VOCABULARY_FILES } from '../format/tokenizer/tokenizer-files.ts';
+import { TORCH_FILE } from '../format/torch/torch-source.ts';
+import { WEIGHT_FORMS } from '../format/weight-forms.ts';
 import { HubError } from './hub-error.ts';
-import { SINGLE_FILE } from './safetensors-source.ts';
-import { isRecord } from './strict-json.ts';
-import { TOKENIZER_FILES } from './tokenizer.ts';
-import { VOCABULARY_FILES } from './tokenizer-files.ts';
-import { TORCH_FILE } from './torch-source.ts';
-import { WEIGHT_FORMS } from './weight-forms.ts';
 
 export interface HubFile {
   readonly name: string;

@@ -1,17 +1,17 @@
 /** What a model on the hub is made of, without its weights: config.json, and the headers of its weight files by range requests. */
-import type { ByteFile } from './byte-file.ts';
+import type { ByteFile } from '../format/byte-file.ts';
+import { parseConfig } from '../format/model-config.ts';
+import { MAX_HEADER_BYTES, parseSafetensorsHeader } from '../format/safetensors/safetensors-header.ts';
+import type { TensorInfo } from '../format/tensor-source.ts';
+import { readTorchHeader } from '../format/torch/torch-header.ts';
+import { torchTensorInfo } from '../format/torch/torch-source.ts';
+import { currentName } from '../format/weight-files.ts';
 import { findComplete, repoFolder } from './hub-cache.ts';
 import { DEFAULT_ENDPOINT, type DownloadOptions, fetchListing } from './hub-download.ts';
 import { HubError } from './hub-error.ts';
 import { type HubFile, neededFiles } from './hub-files.ts';
 import { type HubClient, networkError, request } from './hub-http.ts';
-import { parseConfig } from './model-config.ts';
 import { type ModelHeaders, readModelHeaders } from './open-model.ts';
-import { MAX_HEADER_BYTES, parseSafetensorsHeader } from './safetensors-header.ts';
-import type { TensorInfo } from './tensor-source.ts';
-import { readTorchHeader } from './torch-header.ts';
-import { torchTensorInfo } from './torch-source.ts';
-import { currentName } from './weight-files.ts';
 
 /** Bytes of the first request of each file: the headers of most shards are shorter, and need no second one. */
 const FIRST_BYTES = 64 * 1024;

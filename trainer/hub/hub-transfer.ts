@@ -2,11 +2,11 @@
 import { createHash, type Hash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { type FileHandle, open, rename, rm, writeFile } from 'node:fs/promises';
-import { MAX_STATE_BYTES, readRegularText } from '../regular-file.ts';
+import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
+import { fileSize } from '../format/model-config.ts';
 import { HubError } from './hub-error.ts';
 import type { HubFile } from './hub-files.ts';
 import { type HubClient, networkError, request, STALL_TIMEOUT_MS } from './hub-http.ts';
-import { fileSize } from './model-config.ts';
 
 export interface Transfer {
   readonly client: HubClient;

@@ -1,18 +1,18 @@
 /** One way to open a model, whatever it is: a folder, a file, or a name on the hub. */
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { ggufConfig, ggufGenerationConfig } from './gguf-config.ts';
-import { openGguf } from './gguf-source.ts';
-import { ggufTokenizerFiles } from './gguf-tokenizer.ts';
+import { ggufConfig, ggufGenerationConfig } from '../format/gguf/gguf-config.ts';
+import { openGguf } from '../format/gguf/gguf-source.ts';
+import { ggufTokenizerFiles } from '../format/gguf/gguf-tokenizer.ts';
+import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from '../format/model-config.ts';
+import { ModelFileError } from '../format/model-file-error.ts';
+import type { TensorInfo, TensorSource } from '../format/tensor-source.ts';
+import { createTokenizer, type Tokenizer } from '../format/tokenizer/tokenizer.ts';
+import { loadTokenizer } from '../format/tokenizer/tokenizer-files.ts';
+import { openWeightFiles } from '../format/weight-files.ts';
+import { formOf, WEIGHT_FILES, WEIGHT_FORMS, type WeightForm } from '../format/weight-forms.ts';
 import { type DownloadOptions, downloadModel, isHubName } from './hub-download.ts';
-import { fileSize, type ModelConfig, readConfigFile, readOptionalConfigFile } from './model-config.ts';
-import { ModelFileError } from './model-file-error.ts';
-import type { TensorInfo, TensorSource } from './tensor-source.ts';
 import { holdsOwnHead } from './tied-head.ts';
-import { createTokenizer, type Tokenizer } from './tokenizer.ts';
-import { loadTokenizer } from './tokenizer-files.ts';
-import { openWeightFiles } from './weight-files.ts';
-import { formOf, WEIGHT_FILES, WEIGHT_FORMS, type WeightForm } from './weight-forms.ts';
 
 export interface ModelFolder {
   /** What the user wrote. */

@@ -1,5 +1,5 @@
 /** Whether a decoder's files hold a head of its own beside the embedding. */
-import type { WeightFiles } from './weight-files.ts';
+import type { WeightFiles } from '../format/weight-files.ts';
 
 const EMBEDDING = 'model.embed_tokens.weight';
 const HEAD = 'lm_head.weight';

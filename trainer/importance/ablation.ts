@@ -1,4 +1,6 @@
 /** What the loss of each class becomes when chosen rows are set to zero. */
+
+import { type Batch, type BatchSource, epochBatches } from '../data/batch/batches.ts';
 import type { Engine, Session } from '../engine/engine.ts';
 import { Graph } from '../graph/graph.ts';
 import { assemble } from '../graph/program.ts';
@@ -7,7 +9,6 @@ import type { Model } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import { type WeightSource, weightStream, withInitial } from '../model/weight-stream.ts';
 import type { Selection } from '../selection.ts';
-import { type Batch, type BatchSource, epochBatches } from '../train/data/batches.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
 import { isTokenBatch } from './sample-feeds.ts';
 

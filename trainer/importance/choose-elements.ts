@@ -1,4 +1,6 @@
 /** The single elements that rosa trains: those of the largest squared gradient, summed over samples (Nikdan et al. 2024). */
+
+import { epochBatches } from '../data/batch/batches.ts';
 import type { Session, VariableData } from '../engine/engine.ts';
 import { backward } from '../graph/gradient.ts';
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
@@ -7,7 +9,6 @@ import type { ModuleSpec } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import { type WeightSource, weightStream } from '../model/weight-stream.ts';
 import type { Selection } from '../selection.ts';
-import { epochBatches } from '../train/data/batches.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
 import { ImportanceError } from './importance-error.ts';
 import { type ImportanceData, sweepsOf } from './score-model.ts';

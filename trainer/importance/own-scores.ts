@@ -1,7 +1,7 @@
 /** Which files scores may replace: those that an earlier scoring wrote. */
 import { stat } from 'node:fs/promises';
-import { openSafetensors } from '../hub/safetensors-source.ts';
-import { MAX_JSON_BYTES, readRegularText } from '../regular-file.ts';
+import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
+import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import { ImportanceError } from './importance-error.ts';
 import { partialPath } from './partial-scores.ts';
 import { METADATA_KEY, originSchema } from './scores-file.ts';

@@ -1,6 +1,7 @@
 /** What the measures are fed beside a batch: whose sample a row is, and which positions hold tokens. */
+
+import type { Batch, TokenBatch } from '../data/batch/batches.ts';
 import type { HostArray } from '../graph/types.ts';
-import type { Batch, TokenBatch } from '../train/data/batches.ts';
 
 /**
  * `sampleWeights` [batch]: 1 over the targets of the sample, so that a sum of losses becomes the sample's mean; `sampleClasses` int32

@@ -3,10 +3,10 @@ import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import { z } from 'zod';
-import { openSafetensors } from '../hub/safetensors-source.ts';
-import { encodeFloat32, writeSafetensors } from '../hub/safetensors-writer.ts';
+import { type Batch, type BatchSource, epochBatches } from '../data/batch/batches.ts';
+import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
+import { encodeFloat32, writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
 import type { ModuleSpec } from '../model/model-spec.ts';
-import { type Batch, type BatchSource, epochBatches } from '../train/data/batches.ts';
 import type { ModelScores, UnfinishedScores } from './score-model.ts';
 import { loadScores, type ScoresOrigin, saveScores } from './scores-file.ts';
 

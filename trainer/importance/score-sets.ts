@@ -1,5 +1,5 @@
 /** A file of scores as those who look at them need it: which sets it holds, what its modules are, one array at a time. */
-import { openSafetensors } from '../hub/safetensors-source.ts';
+import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import { ImportanceError } from './importance-error.ts';
 import { METADATA_KEY, MODULES_KEY, modulesSchema, originSchema, type ScoredModule } from './scores-file.ts';
 

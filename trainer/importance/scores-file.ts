@@ -4,9 +4,9 @@
  * `modules` the shapes of the weights.
  */
 import { z } from 'zod';
-import { writeJson } from '../hub/durable-file.ts';
-import { openSafetensors } from '../hub/safetensors-source.ts';
-import { encodeFloat32, writeSafetensors } from '../hub/safetensors-writer.ts';
+import { writeJson } from '../files/durable-file.ts';
+import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
+import { encodeFloat32, writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
 import type { ModuleSpec } from '../model/model-spec.ts';
 import { ImportanceError } from './importance-error.ts';
 import type { ModelScores } from './score-model.ts';

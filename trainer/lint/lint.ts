@@ -1,12 +1,12 @@
 /** One file checked whole: a recipe beside its model, data and machine, or a config of a model folder. */
 import path from 'node:path';
-import { type ConfigView, configProblems } from './config-problems.ts';
 import { type ConfigKind, documentKind } from './document-kind.ts';
-import { estimateModel } from './estimate-model.ts';
-import { EstimateCache } from './estimates.ts';
-import { factProblems } from './fact-problems.ts';
-import type { FolderCache } from './folder-facts.ts';
-import type { LintProblem } from './lint-problem.ts';
+import { estimateModel } from './facts/estimate-model.ts';
+import { EstimateCache } from './facts/estimates.ts';
+import type { FolderCache } from './facts/folder-facts.ts';
+import { type ConfigView, configProblems } from './problems/config-problems.ts';
+import { factProblems } from './problems/fact-problems.ts';
+import type { LintProblem } from './problems/lint-problem.ts';
 import { fixedText } from './quick-fixes.ts';
 import { type RecipeView, readRecipeView, type ViewSources } from './recipe-view.ts';
 

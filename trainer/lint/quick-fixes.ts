@@ -5,7 +5,7 @@ import { foreignKeys } from '../protocol/foreign-keys.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import type { Problem } from '../protocol/problem.ts';
 import { convertRecipe } from './convert-recipe.ts';
-import type { LintProblem } from './lint-problem.ts';
+import type { LintProblem } from './problems/lint-problem.ts';
 import type { RecipeView } from './recipe-view.ts';
 import { applyChange, editDocument, putPair, smallestChange, type TextChange, takePair } from './text-edits.ts';
 

@@ -1,11 +1,11 @@
 /** A recipe as the editor shows it: its text, what the parser says, and the facts of model, data and machine that it speaks of. */
-import type { RecipeEstimate } from '../memory/predict.ts';
+import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
 import { type Located, locate } from '../protocol/recipe/located.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
-import type { DataCache, DataFact } from './data-facts.ts';
-import type { ModelCache, ModelFacts } from './model-facts.ts';
-import { type RunFacts, readRunFacts } from './run-facts.ts';
+import type { DataCache, DataFact } from './facts/data-facts.ts';
+import type { ModelCache, ModelFacts } from './facts/model-facts.ts';
+import { type RunFacts, readRunFacts } from './facts/run-facts.ts';
 
 export interface RecipeView {
   readonly text: string;

@@ -1,7 +1,7 @@
 /** Problems as SARIF 2.1.0, which code hosts and continuous integration show beside the lines. Pure. */
 import type { Severity } from '../protocol/problem.ts';
 import { recipeRules } from '../protocol/recipe-rules.ts';
-import type { LintProblem } from './lint-problem.ts';
+import type { LintProblem } from './problems/lint-problem.ts';
 
 export interface LintedFile {
   /** As a URI: relative to the folder that the linter ran in, or absolute. */

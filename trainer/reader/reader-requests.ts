@@ -1,11 +1,11 @@
 /** What a reading process can be asked for: one table, typed for both ends. Parameters and answers are plain data. */
 import { describeModel } from '../hub/describe-model.ts';
-import { estimateModel } from '../lint/estimate-model.ts';
-import { FolderCache } from '../lint/folder-facts.ts';
+import { estimateModel } from '../lint/facts/estimate-model.ts';
+import { FolderCache } from '../lint/facts/folder-facts.ts';
+import { ModelCache } from '../lint/facts/model-facts.ts';
+import { readDataFact } from '../lint/facts/read-data-fact.ts';
+import { readModelFacts } from '../lint/facts/read-model-facts.ts';
 import { lintConfig } from '../lint/lint.ts';
-import { ModelCache } from '../lint/model-facts.ts';
-import { readDataFact } from '../lint/read-data-fact.ts';
-import { readModelFacts } from '../lint/read-model-facts.ts';
 import { type ParseOptions, parseRecipe } from '../protocol/parse-recipe.ts';
 
 const folders = new FolderCache();

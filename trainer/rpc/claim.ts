@@ -1,9 +1,9 @@
 /** Which daemon owns a state folder: held by the operating system's knowledge of its process, whether it answers or not. */
 import { mkdir, readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { writePrivateFile } from '../hub/durable-file.ts';
-import { isSuspended, type ProcessIdentity } from '../process-identity.ts';
-import { lockHolder, takeLock } from '../process-lock.ts';
+import { writePrivateFile } from '../files/durable-file.ts';
+import { isSuspended, type ProcessIdentity } from '../machine/process-identity.ts';
+import { lockHolder, takeLock } from '../machine/process-lock.ts';
 import { DaemonError } from './daemon-error.ts';
 import { type Discovery, discoveryPath, readDiscovery } from './discovery.ts';
 

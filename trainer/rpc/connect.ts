@@ -2,7 +2,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CancellationToken, createMessageConnection, NullLogger, ResponseError } from 'vscode-jsonrpc/node';
 import { WebSocket } from 'ws';
-import { isSuspended } from '../process-identity.ts';
+import { isSuspended } from '../machine/process-identity.ts';
 import type { WorkerEvent } from '../protocol/job-messages.ts';
 import {
   clientNotifications,

@@ -1,8 +1,8 @@
 /** daemon.json of a state folder: where its daemon listens and the token that opens it. Trusted only after a handshake. */
 import path from 'node:path';
 import { z } from 'zod';
-import { writePrivateFile } from '../hub/durable-file.ts';
-import { MAX_STATE_BYTES, readRegularText } from '../regular-file.ts';
+import { writePrivateFile } from '../files/durable-file.ts';
+import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 
 export const DISCOVERY_FILE = 'daemon.json';
 

@@ -1,10 +1,10 @@
 /** The jobs of the daemon: in order of priority, one at a time on the device, each in a worker process of its own. */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
-import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../jobs/worker-process.ts';
 import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
 import type { JobEvent, JobRecord, JobState } from '../protocol/rpc-messages.ts';
-import { CHECKPOINT_NAME, RUN_FILES } from '../run/run-files.ts';
+import { CHECKPOINT_NAME, RUN_FILES } from '../protocol/run-files.ts';
+import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../worker/worker-process.ts';
 import { DaemonError } from './daemon-error.ts';
 
 /** More than anyone queues by hand; a script that starts jobs in a loop is stopped here. */

@@ -3,9 +3,9 @@ import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import manifest from '../../package.json' with { type: 'json' };
-import { writePrivateFile } from '../hub/durable-file.ts';
+import { writePrivateFile } from '../files/durable-file.ts';
+import { MAX_JSON_BYTES, readRegularText } from '../files/regular-file.ts';
 import type { JobContext, JobRequest } from '../protocol/job-messages.ts';
-import { MAX_JSON_BYTES, readRegularText } from '../regular-file.ts';
 import { unwritable } from './claim.ts';
 import type { KnownJob } from './job-queue.ts';
 

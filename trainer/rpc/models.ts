@@ -1,11 +1,11 @@
 /** The models at hand: the cache of the hub and folders that a client names; their headers alone are read. */
 import path from 'node:path';
-import { FolderWalk, type WalkBudget } from '../folder-walk.ts';
+import { FolderWalk, type WalkBudget } from '../files/folder-walk.ts';
+import { WEIGHT_FILES } from '../format/weight-forms.ts';
 import { listComplete } from '../hub/hub-cache.ts';
-import { WEIGHT_FILES } from '../hub/weight-forms.ts';
 import type { ModelInfo, ModelList } from '../protocol/rpc-messages.ts';
+import { RUN_FILES } from '../protocol/run-files.ts';
 import type { AskReader } from '../reader/reader.ts';
-import { RUN_FILES } from '../run/run-files.ts';
 import { STATE_FILE } from '../run/run-state.ts';
 
 const isWeights = (name: string): boolean => name.endsWith('.safetensors') || WEIGHT_FILES.includes(name);

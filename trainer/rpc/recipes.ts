@@ -1,9 +1,9 @@
 /** A recipe that came as text: parsed, and the memory that its run would take. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import { hasGpu, USABLE_SHARE } from '../engine/machine.ts';
 import { findComplete, repoFolder } from '../hub/hub-cache.ts';
 import { isHubName } from '../hub/hub-download.ts';
+import { hasGpu, USABLE_SHARE } from '../machine/machine.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { RecipeSource } from '../protocol/rpc-messages.ts';

@@ -1,6 +1,6 @@
 /** What a run's folder says, line by line: for the daemon's clients, and for an editor that looks at a folder of its own machine. */
 import type { RunInfo, TailParams, TailResult } from '../protocol/rpc-messages.ts';
-import { RUN_FILES } from '../run/run-files.ts';
+import { RUN_FILES } from '../protocol/run-files.ts';
 import { summarizeRun } from '../run/run-folder.ts';
 import { tailFile } from './tail-file.ts';
 

@@ -1,7 +1,7 @@
 /** The files that a heatmap is drawn from, in pages of bytes: for an editor on another machine. */
 import path from 'node:path';
+import { openInFolder } from '../files/regular-file.ts';
 import type { ReadScoresParams, ScoresPage } from '../protocol/rpc-messages.ts';
-import { openInFolder } from '../regular-file.ts';
 import { HEATMAP_FILES } from '../run/run-folder.ts';
 import { DaemonError } from './daemon-error.ts';
 

@@ -21,10 +21,10 @@ import {
   serverNotifications,
 } from '../protocol/rpc-messages.ts';
 import type { SocketTransport } from '../protocol/socket-transport.ts';
-import { describeFailure } from '../run/run-error.ts';
+import { describeFailure } from '../run-error.ts';
 import { DaemonError } from './daemon-error.ts';
-import { type Call, type Handlers, handlers, type Services } from './handlers.ts';
 import { checkParams } from './param-schemas.ts';
+import { type Call, type Handlers, handlers, type Services } from './request-handlers.ts';
 import { WORKER_PROGRESS } from './worker-progress.ts';
 
 /** Requests of one client that are being worked on; a waiting request counts. */

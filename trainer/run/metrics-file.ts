@@ -1,9 +1,9 @@
 /** metrics.jsonl: one JSON object a line, appended; a line that a killed process left half written is dropped on resume. */
 import { appendFile, open } from 'node:fs/promises';
 import path from 'node:path';
-import { writeTextFile } from '../hub/durable-file.ts';
-import { readRegularText } from '../regular-file.ts';
-import { RUN_FILES } from './run-files.ts';
+import { writeTextFile } from '../files/durable-file.ts';
+import { readRegularText } from '../files/regular-file.ts';
+import { RUN_FILES } from '../protocol/run-files.ts';
 
 /** Hugging Face's names: step, epoch, loss, learning_rate, grad_norm, eval_loss … */
 export type MetricsLine = Readonly<Record<string, number>>;

@@ -1,17 +1,17 @@
 /** A run folder: its layout, how one is begun, and the list of all runs under a folder. */
 import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
-import { FolderWalk, type WalkBudget } from '../folder-walk.ts';
-import { removeHalfWritten, writeTextFile } from '../hub/durable-file.ts';
+import { removeHalfWritten, writeTextFile } from '../files/durable-file.ts';
+import { FolderWalk, type WalkBudget } from '../files/folder-walk.ts';
+import { MAX_STATE_BYTES, ReadRefusedError, readRegularText } from '../files/regular-file.ts';
 import { partialPath } from '../importance/partial-scores.ts';
-import { isRunning } from '../process-identity.ts';
+import { isRunning } from '../machine/process-identity.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
 import { hasErrors } from '../protocol/problem.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
+import { RUN_FILES } from '../protocol/run-files.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
-import { MAX_STATE_BYTES, ReadRefusedError, readRegularText } from '../regular-file.ts';
-import { RunError } from './run-error.ts';
-import { RUN_FILES } from './run-files.ts';
+import { RunError } from '../run-error.ts';
 import { LOCK_FILE, takeRunLock } from './run-lock.ts';
 import { endedBeforeFirstStep, type RunState, readRunState, STATE_FILE } from './run-state.ts';
 

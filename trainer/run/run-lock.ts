@@ -1,7 +1,7 @@
 /** One process at a time works in a run folder. */
 import path from 'node:path';
-import { takeLock } from '../process-lock.ts';
-import { RunError } from './run-error.ts';
+import { takeLock } from '../machine/process-lock.ts';
+import { RunError } from '../run-error.ts';
 
 export const LOCK_FILE = 'lock';
 

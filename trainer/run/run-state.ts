@@ -2,11 +2,11 @@
 import { open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { writeJson } from '../hub/durable-file.ts';
-import { isRunning, ownIdentity, type ProcessIdentity } from '../process-identity.ts';
-import { MAX_STATE_BYTES, readRegularText } from '../regular-file.ts';
-import { systemErrorCode } from './run-error.ts';
-import { RUN_FILES } from './run-files.ts';
+import { writeJson } from '../files/durable-file.ts';
+import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
+import { isRunning, ownIdentity, type ProcessIdentity } from '../machine/process-identity.ts';
+import { RUN_FILES } from '../protocol/run-files.ts';
+import { systemErrorCode } from '../run-error.ts';
 
 const stateSchema = z.object({
   state: z.enum(['preparing', 'running', 'stopped', 'finished', 'failed']),

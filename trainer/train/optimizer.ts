@@ -13,7 +13,7 @@ import {
   toBlocks,
   writeEightBit,
 } from './eight-bit.ts';
-import { isOffloaded, type Offload } from './offload.ts';
+import { isOffloaded, type Offload } from './optimizer-offload.ts';
 import { chosenOf, followMaster, homeOf, readTrained, rowRange, writeTrained } from './trained-part.ts';
 import { isEightBitAdam, joinMembers, splitMembers, type UpdateGroup } from './update-group.ts';
 

@@ -2,15 +2,15 @@
 
 import { type EngineName, engineCatalog } from '../catalog/engines.ts';
 import { methodCatalog } from '../catalog/methods.ts';
-import { halfBudget } from '../dependency/coupling.ts';
+import { halfBudget } from '../coupling/coupling.ts';
 import { type Attachment, type MethodSettings, withBatchNorm, withoutNormDecay } from '../method/method.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { Budget } from '../selection.ts';
 import { EIGHT_BIT_FROM } from './eight-bit.ts';
-import { OFFLOAD_FROM, type Offload } from './offload.ts';
 import type { OptimizerSettings } from './optimizer.ts';
+import { OFFLOAD_FROM, type Offload } from './optimizer-offload.ts';
 
 const hasDependencies = ({ dependencies, method }: Recipe): boolean => dependencies && methodCatalog[method].hasDependencies;
 

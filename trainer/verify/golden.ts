@@ -1,6 +1,6 @@
 /** The file `golden.json` of a model folder: inputs, and what PyTorch gave for them. */
 import { z } from 'zod';
-import { readRegularText } from '../regular-file.ts';
+import { readRegularText } from '../files/regular-file.ts';
 
 /** Reference files are small by design; a larger one is not one. */
 const MAX_GOLDEN_BYTES = 64 * 2 ** 20;

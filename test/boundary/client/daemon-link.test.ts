@@ -2,10 +2,10 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { DaemonKeeper, type LinkState } from '../../../client/daemon-link.ts';
-import { JobStore } from '../../../client/job-store.ts';
-import { createRestartPolicy } from '../../../client/restart-policy.ts';
-import { runRowtune } from '../../../client/rowtune-program.ts';
+import { DaemonKeeper, type LinkState } from '../../../client/daemon/daemon-connection.ts';
+import { JobStore } from '../../../client/daemon/job-store.ts';
+import { createRestartPolicy } from '../../../client/daemon/restart-policy.ts';
+import { runRowtune } from '../../../client/daemon/rowtune-program.ts';
 import type { JobEvent } from '../../../trainer/protocol/rpc-messages.ts';
 import type { DaemonAddress } from '../../../trainer/rpc/connect.ts';
 import type { Daemon } from '../../../trainer/rpc/daemon.ts';

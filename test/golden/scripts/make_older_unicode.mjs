@@ -1,5 +1,5 @@
 /**
- * Writes trainer/hub/tokenizers/older-unicode.ts from tokenizers/components.json.gz: where the Unicode tables inside Hugging Face's
+ * Writes trainer/format/tokenizer/tokenizers/older-unicode.ts from tokenizers/components.json.gz: where the Unicode tables inside Hugging Face's
  * `tokenizers` are older than JavaScript's. Run with the newest Node, whose Unicode holds every character that an older one has.
  */
 import { readFileSync, writeFileSync } from 'node:fs';
@@ -47,4 +47,4 @@ const head = `/**
 
 // biome-ignore-start format: one table, one line
 `;
-writeFileSync(new URL('trainer/hub/tokenizers/older-unicode.ts', root), `${head}${lines.join('\n')}\n// biome-ignore-end format: one table, one line\n`);
+writeFileSync(new URL('trainer/format/tokenizer/tokenizers/older-unicode.ts', root), `${head}${lines.join('\n')}\n// biome-ignore-end format: one table, one line\n`);

@@ -6,11 +6,11 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { dataOverrides, findPaperModel } from '../../../trainer/cli/paper/paper-needs.ts';
 import { readProgress, resultTable } from '../../../trainer/cli/paper/paper-results.ts';
 import { type PaperRow, type PaperTable, paperTables } from '../../../trainer/cli/paper/paper-tables.ts';
-import { estimateRecipe } from '../../../trainer/memory/predict.ts';
+import { configHeaders } from '../../../trainer/plan/config-headers.ts';
+import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { formatProblems } from '../../../trainer/protocol/problem.ts';
 import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
-import { configHeaders } from '../../../trainer/run/config-headers.ts';
 import { llama2Of7b } from '../../support/llama-sizes.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-paper-'));

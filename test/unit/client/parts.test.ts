@@ -1,10 +1,10 @@
 /** Small parts of the client: settings, job store, restarts, throttle, the document of a page. */
 import { describe, expect, test, vi } from 'vitest';
 import { DEFAULTS, isLogged, readClientSettings, type SettingName } from '../../../client/client-settings.ts';
-import { JobStore } from '../../../client/job-store.ts';
+import { JobStore } from '../../../client/daemon/job-store.ts';
+import { createRestartPolicy } from '../../../client/daemon/restart-policy.ts';
 import { KEEP_STATE, pageHtml, restoredState } from '../../../client/pages/page-html.ts';
-import { inOrderOfUse } from '../../../client/recipe-names.ts';
-import { createRestartPolicy } from '../../../client/restart-policy.ts';
+import { inOrderOfUse } from '../../../client/recipe/recipe-names.ts';
 import { throttle } from '../../../client/throttle.ts';
 import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
 

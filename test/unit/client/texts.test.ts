@@ -1,10 +1,18 @@
 /** What users read: progress, status bar, notices, reports, errors. */
 import { describe, expect, test } from 'vitest';
-import { awayNotices, toRemember } from '../../../client/away.ts';
+import { isCancelled, logText, reportError } from '../../../client/ask/error-report.ts';
 import { COMMANDS } from '../../../client/commands/command-ids.ts';
-import { isCancelled, logText, reportError } from '../../../client/error-report.ts';
+import { awayNotices, toRemember } from '../../../client/daemon/missed-jobs.ts';
 import { doctorReport, estimateReport, estimateSentence, evaluationSentence, statusReport } from '../../../client/reports.ts';
-import { ageText, foremost, metricText, progressText, shortProgressText, statusBarText, waitingText } from '../../../client/status-text.ts';
+import {
+  ageText,
+  foremost,
+  metricText,
+  progressText,
+  shortProgressText,
+  statusBarText,
+  waitingText,
+} from '../../../client/status/status-text.ts';
 import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
 import { DaemonError } from '../../../trainer/rpc/daemon-error.ts';
 

@@ -1,7 +1,7 @@
 /** The judgement of the doctor: from facts to problems, each with what mends it. */
 import { describe, expect, it } from 'vitest';
 import { diagnose, findProblems } from '../../../trainer/engine/doctor.ts';
-import { parseAvailableMemory, parseCpuFeatures } from '../../../trainer/engine/machine.ts';
+import { parseAvailableMemory, parseCpuFeatures } from '../../../trainer/machine/machine.ts';
 
 const healthy: Parameters<typeof findProblems>[0] = {
   node: '20.15.0',

@@ -2,10 +2,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { untouched } from '../../../trainer/adapter/apply-adapter.ts';
+import { untouched } from '../../../trainer/artifact/adapter/apply-adapter.ts';
+import { exportModel } from '../../../trainer/artifact/export-model.ts';
+import { sequenceLogits } from '../../../trainer/artifact/smoke-test.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
-import { exportModel } from '../../../trainer/export/export-model.ts';
-import { sequenceLogits } from '../../../trainer/export/smoke-test.ts';
 import { openDecoder } from '../../../trainer/generate/decoder.ts';
 import { decode, type GenerateTextParams, generateText } from '../../../trainer/generate/generate-text.ts';
 import { encodePrompt } from '../../../trainer/generate/prompt.ts';

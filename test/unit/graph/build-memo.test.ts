@@ -10,9 +10,9 @@ import { planner, type Step } from '../../../trainer/graph/fusion/plan.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
-import { heldVariables } from '../../../trainer/memory/held-variables.ts';
-import { evaluationShape, fullBatch, plannedAttachment, plannedProgram } from '../../../trainer/memory/planned-program.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
+import { heldVariables } from '../../../trainer/plan/memory/held-variables.ts';
+import { evaluationShape, fullBatch, plannedAttachment, plannedProgram } from '../../../trainer/plan/memory/planned-program.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { methodSettings } from '../../../trainer/train/recipe-settings.ts';
 

@@ -4,11 +4,11 @@ import { fusedSteps, type Step, singleSteps } from '../../../trainer/graph/fusio
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { liveness } from '../../../trainer/graph/liveness.ts';
 import { assemble, type Signature } from '../../../trainer/graph/program.ts';
-import { attachForEstimate } from '../../../trainer/memory/planned-program.ts';
 import { rmsNorm } from '../../../trainer/model/layer/norm.ts';
 import { rotaryTables, rotate } from '../../../trainer/model/layer/rotary.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
-import { causalTask } from '../../../trainer/train/causal-task.ts';
+import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
+import { attachForEstimate } from '../../../trainer/plan/memory/planned-program.ts';
 import { trainProgram, trainSignature } from '../../../trainer/train/train-program.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
 import { settingsOf } from '../../support/method-settings.ts';

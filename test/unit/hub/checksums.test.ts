@@ -2,9 +2,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { openSafetensors } from '../../../trainer/hub/safetensors-source.ts';
-import { encodeFloat32, writeSafetensors } from '../../../trainer/hub/safetensors-writer.ts';
-import { parseSealedJson, sealJson } from '../../../trainer/hub/sealed-json.ts';
+import { parseSealedJson, sealJson } from '../../../trainer/files/sealed-json.ts';
+import { openSafetensors } from '../../../trainer/format/safetensors/safetensors-source.ts';
+import { encodeFloat32, writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
 import { goldenPath, modelFileError, temporaryFolder } from './model-bytes.ts';
 
 /** A copy with one bit of byte `at` flipped. */

@@ -1,12 +1,12 @@
 /** GGUF: a small whole model against the reference, and false headers refused. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { ggufConfig } from '../../../trainer/hub/gguf-config.ts';
-import { ggufKeys } from '../../../trainer/hub/gguf-keys.ts';
-import { openGguf } from '../../../trainer/hub/gguf-source.ts';
-import { ModelFileError } from '../../../trainer/hub/model-file-error.ts';
+import { ggufConfig } from '../../../trainer/format/gguf/gguf-config.ts';
+import { ggufKeys } from '../../../trainer/format/gguf/gguf-keys.ts';
+import { openGguf } from '../../../trainer/format/gguf/gguf-source.ts';
+import { detectLlama3Scaling, llama3Factors } from '../../../trainer/format/gguf/rope-factors.ts';
+import { ModelFileError } from '../../../trainer/format/model-file-error.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
-import { detectLlama3Scaling, llama3Factors } from '../../../trainer/hub/rope-factors.ts';
 import { GgufBuilder } from './gguf-builder.ts';
 import { damaged, goldenPath, modelFileError, randomNumbers, temporaryFile } from './model-bytes.ts';
 

@@ -8,7 +8,7 @@ import { describe, expect, onTestFinished, test } from 'vitest';
 import { type DownloadOptions, downloadModel, isHubName } from '../../../trainer/hub/hub-download.ts';
 import { HubError } from '../../../trainer/hub/hub-error.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
-import { claimName } from '../../../trainer/process-lock.ts';
+import { claimName } from '../../../trainer/machine/process-lock.ts';
 import { goldenPath, temporaryFolder } from './model-bytes.ts';
 
 const COMMIT = 'c'.repeat(40);

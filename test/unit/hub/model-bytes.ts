@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { onTestFinished } from 'vitest';
-import { ModelFileError } from '../../../trainer/hub/model-file-error.ts';
+import { ModelFileError } from '../../../trainer/format/model-file-error.ts';
 
 export const goldenPath = (name: string): string => new URL(`../../golden/${name}`, import.meta.url).pathname;
 

@@ -2,11 +2,11 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { ModelFileError } from '../../../trainer/hub/model-file-error.ts';
+import { ModelFileError } from '../../../trainer/format/model-file-error.ts';
+import { readPickle } from '../../../trainer/format/torch/pickle.ts';
+import { TORCH } from '../../../trainer/format/torch/torch-source.ts';
+import { openWeightFiles } from '../../../trainer/format/weight-files.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
-import { readPickle } from '../../../trainer/hub/pickle.ts';
-import { TORCH } from '../../../trainer/hub/torch-source.ts';
-import { openWeightFiles } from '../../../trainer/hub/weight-files.ts';
 import { goldenPath, modelFileError, temporaryFolder } from './model-bytes.ts';
 
 const openTorch = (path: string) => openWeightFiles(path, TORCH);

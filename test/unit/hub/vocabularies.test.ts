@@ -2,9 +2,9 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { charsmapNormalizer } from '../../../trainer/hub/charsmap.ts';
-import { parseSentencePiece } from '../../../trainer/hub/sentencepiece-model.ts';
-import { loadTokenizer } from '../../../trainer/hub/tokenizer-files.ts';
+import { charsmapNormalizer } from '../../../trainer/format/tokenizer/charsmap.ts';
+import { parseSentencePiece } from '../../../trainer/format/tokenizer/sentencepiece-model.ts';
+import { loadTokenizer } from '../../../trainer/format/tokenizer/tokenizer-files.ts';
 import { goldenPath, modelFileError, temporaryFolder } from './model-bytes.ts';
 
 interface Golden {

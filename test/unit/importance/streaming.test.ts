@@ -10,7 +10,7 @@ import { accumulator, importanceProgram, scoreSignature } from '../../../trainer
 import { targetModules } from '../../../trainer/method/targets.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
-import { causalTask } from '../../../trainer/train/causal-task.ts';
+import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
 import { llama3Of8b } from '../../support/llama-sizes.ts';
 
 const model = causalModel(llama3Of8b);

@@ -1,11 +1,12 @@
 /** A model with every kind of layer that has neurons, its samples, and its gradients sample by sample: what the measures are compared with. */
+
+import type { Batch, BatchSource } from '../../../trainer/data/batch/batches.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import type { HostArray } from '../../../trainer/graph/types.ts';
 import type { BiasedSpec, ConvSpec, Model, ModuleSpec } from '../../../trainer/model/model-spec.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 import type { WeightSource } from '../../../trainer/model/weight-stream.ts';
-import type { Batch, BatchSource } from '../../../trainer/train/data/batches.ts';
 import type { Task } from '../../../trainer/train/task.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
 import { runGraph } from '../graph/run-graph.ts';

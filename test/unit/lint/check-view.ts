@@ -6,15 +6,15 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { DataCache } from '../../../trainer/lint/data-facts.ts';
-import { estimateModel } from '../../../trainer/lint/estimate-model.ts';
-import { EstimateCache } from '../../../trainer/lint/estimates.ts';
-import { FolderCache } from '../../../trainer/lint/folder-facts.ts';
+import { DataCache } from '../../../trainer/lint/facts/data-facts.ts';
+import { estimateModel } from '../../../trainer/lint/facts/estimate-model.ts';
+import { EstimateCache } from '../../../trainer/lint/facts/estimates.ts';
+import { FolderCache } from '../../../trainer/lint/facts/folder-facts.ts';
+import { ModelCache } from '../../../trainer/lint/facts/model-facts.ts';
+import { readDataFact } from '../../../trainer/lint/facts/read-data-fact.ts';
+import { readModelFacts } from '../../../trainer/lint/facts/read-model-facts.ts';
 import { type LintSources, lintDocument, recipeProblems } from '../../../trainer/lint/lint.ts';
-import type { LintProblem } from '../../../trainer/lint/lint-problem.ts';
-import { ModelCache } from '../../../trainer/lint/model-facts.ts';
-import { readDataFact } from '../../../trainer/lint/read-data-fact.ts';
-import { readModelFacts } from '../../../trainer/lint/read-model-facts.ts';
+import type { LintProblem } from '../../../trainer/lint/problems/lint-problem.ts';
 import { type FarDaemon, type RecipeView, readRecipeView } from '../../../trainer/lint/recipe-view.ts';
 
 const golden = path.join(import.meta.dirname, '..', '..', 'golden');

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { expect, it } from 'vitest';
-import { configCodes } from '../../../trainer/lint/config-codes.ts';
-import { factCodes } from '../../../trainer/lint/fact-problems.ts';
+import { configCodes } from '../../../trainer/lint/problems/config-codes.ts';
+import { factCodes } from '../../../trainer/lint/problems/fact-problems.ts';
 import { recipeRules } from '../../../trainer/protocol/recipe-rules.ts';
 
 const root = path.join(import.meta.dirname, '..', '..', '..');

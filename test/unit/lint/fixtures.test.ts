@@ -4,8 +4,8 @@
  */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { afterAll, describe, expect, test } from 'vitest';
-import { configCodes } from '../../../trainer/lint/config-codes.ts';
-import { factCodes } from '../../../trainer/lint/fact-problems.ts';
+import { configCodes } from '../../../trainer/lint/problems/config-codes.ts';
+import { factCodes } from '../../../trainer/lint/problems/fact-problems.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { checkFixture, lint, makeWorkspace, type ViewOptions } from './check-view.ts';
 

@@ -1,6 +1,6 @@
 /** Names of modules of several families become rows and columns. */
 import { describe, expect, test } from 'vitest';
-import { deriveGrid } from '../../../media/heatmap/grid.ts';
+import { deriveGrid } from '../../../media/heatmap/grid/grid.ts';
 
 const blocks = (count: number, prefix: string, tails: readonly string[]): string[] =>
   Array.from({ length: count }, (_, i) => tails.map(tail => `${prefix}.${i}.${tail}`)).flat();

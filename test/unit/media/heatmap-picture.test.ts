@@ -1,11 +1,11 @@
 /** What is drawn and saved: selections by the trainer's rule, overlaps, values, tables. */
 import { parse } from 'csv-parse/sync';
 import { describe, expect, test } from 'vitest';
-import { cellFacts, selectionText } from '../../../media/heatmap/cell-facts.ts';
+import { cellFacts, selectionText } from '../../../media/heatmap/cell/cell-facts.ts';
+import { selectedRows } from '../../../media/heatmap/cell/selection-view.ts';
 import { cellCsv, fileName, heatmapCsv, heatmapScene } from '../../../media/heatmap/export-files.ts';
 import { makePicture } from '../../../media/heatmap/picture.ts';
 import { createScoreStore } from '../../../media/heatmap/score-store.ts';
-import { selectedRows } from '../../../media/heatmap/selection-view.ts';
 import {
   type BudgetChoice,
   type HeatmapViewState,

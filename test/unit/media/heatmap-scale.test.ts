@@ -1,10 +1,10 @@
 /** Laws of the scales, the colour maps, the view and the strip. */
 import { describe, expect, test } from 'vitest';
-import { differences, scaleOf } from '../../../media/heatmap/cell-values.ts';
-import { createRangeMax } from '../../../media/heatmap/range-max.ts';
+import { createRangeMax } from '../../../media/heatmap/cell/range-max.ts';
+import { columnOf, createStrip, placesAt } from '../../../media/heatmap/cell/strip-drawing.ts';
+import { differences, scaleOf } from '../../../media/heatmap/grid/cell-values.ts';
+import { bounded, panned, revealing, whole, zoomed } from '../../../media/heatmap/grid/viewport.ts';
 import { cellScores } from '../../../media/heatmap/score-store.ts';
-import { columnOf, createStrip, placesAt } from '../../../media/heatmap/strip-drawing.ts';
-import { bounded, panned, revealing, whole, zoomed } from '../../../media/heatmap/viewport.ts';
 import { COLORS, colorIndex, colorMap, colorMapNames, inkOn } from '../../../media/shared/color-maps.ts';
 import { createScale, differenceScale, niceTicks, scaleNames } from '../../../media/shared/scale.ts';
 import { createRandom } from '../../../trainer/random.ts';

@@ -1,8 +1,8 @@
 /** LoRA and DoRA of plain and grouped convolutions: what is attached is what is merged, and gradients follow from the weight's own. */
 import { describe, expect, test } from 'vitest';
-import { applyAdapter, untouched } from '../../../trainer/adapter/apply-adapter.ts';
-import { mergedWeights } from '../../../trainer/adapter/merge.ts';
-import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
+import { applyAdapter, untouched } from '../../../trainer/artifact/adapter/apply-adapter.ts';
+import { mergedWeights } from '../../../trainer/artifact/adapter/merge.ts';
+import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { elementCount } from '../../../trainer/graph/types.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';

@@ -2,11 +2,11 @@
 import { join } from 'node:path';
 import { memory } from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
-import type { Adapter } from '../../../trainer/adapter/adapter.ts';
-import { applyAdapter } from '../../../trainer/adapter/apply-adapter.ts';
-import { mergedWeights } from '../../../trainer/adapter/merge.ts';
-import { readAdapter } from '../../../trainer/adapter/read-adapter.ts';
-import { describeAdapter, writeAdapter } from '../../../trainer/adapter/write-adapter.ts';
+import type { Adapter } from '../../../trainer/artifact/adapter/adapter.ts';
+import { applyAdapter } from '../../../trainer/artifact/adapter/apply-adapter.ts';
+import { mergedWeights } from '../../../trainer/artifact/adapter/merge.ts';
+import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
+import { describeAdapter, writeAdapter } from '../../../trainer/artifact/adapter/write-adapter.ts';
 import { type MethodName, methodNames } from '../../../trainer/catalog/methods.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { elementCount, type HostArray } from '../../../trainer/graph/types.ts';

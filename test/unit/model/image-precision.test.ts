@@ -1,6 +1,6 @@
 /** Image models in bfloat16, convolutions included: logits and gradients beside those of float32. */
 import { describe, expect, test } from 'vitest';
-import { untouched } from '../../../trainer/adapter/apply-adapter.ts';
+import { untouched } from '../../../trainer/artifact/adapter/apply-adapter.ts';
 import { fromBfloat16, type HostArray } from '../../../trainer/graph/types.ts';
 import { attachments } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';

@@ -4,7 +4,7 @@ import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rena
 import { tmpdir } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { claimName } from '../../../trainer/process-lock.ts';
+import { claimName } from '../../../trainer/machine/process-lock.ts';
 import { claimStateDir, daemonOwner } from '../../../trainer/rpc/claim.ts';
 import { openDaemonLog } from '../../../trainer/rpc/daemon-log.ts';
 import { announce, type Discovery, discoveryPath, readDiscovery } from '../../../trainer/rpc/discovery.ts';

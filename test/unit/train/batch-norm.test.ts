@@ -10,7 +10,7 @@ import { loadModel } from '../../../trainer/model/load-model.ts';
 import type { ClassifierModel } from '../../../trainer/model/model-spec.ts';
 import type { BatchNormMode } from '../../../trainer/model/tracer.ts';
 import { weightStream } from '../../../trainer/model/weight-stream.ts';
-import { classifierTask } from '../../../trainer/train/classifier-task.ts';
+import { classifierTask } from '../../../trainer/objective/classifier/classifier-task.ts';
 import { optimizerFeeds } from '../../../trainer/train/optimizer.ts';
 import { readSnapshot } from '../../../trainer/train/snapshot.ts';
 import { evalSignature, trainProgram, trainSignature } from '../../../trainer/train/train-program.ts';

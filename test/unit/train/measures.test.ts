@@ -1,6 +1,6 @@
 /** Measures of predictions, held against scikit-learn 1.9.1, SciPy 1.17.1 and NumPy. */
 import { describe, expect, it } from 'vitest';
-import { calibrationError, classAccuracies, f1, macroF1, matthews, pearson, quartiles, spearman } from '../../../trainer/train/measures.ts';
+import { calibrationError, classAccuracies, f1, macroF1, matthews, pearson, quartiles, spearman } from '../../../trainer/train/metrics.ts';
 
 const three = [
   [2, 1, 1],

@@ -3,9 +3,9 @@ import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
 import { type Command, InvalidArgumentError } from 'commander';
-import { isRunning } from '../../process-identity.ts';
+import { MAX_STATE_BYTES, readRegularText } from '../../files/regular-file.ts';
+import { isRunning } from '../../machine/process-identity.ts';
 import { byteSize, duration, table } from '../../protocol/format.ts';
-import { MAX_STATE_BYTES, readRegularText } from '../../regular-file.ts';
 import { daemonOwner } from '../../rpc/claim.ts';
 import { type DaemonOptions, startDaemon } from '../../rpc/daemon.ts';
 import { DaemonError } from '../../rpc/daemon-error.ts';
@@ -19,7 +19,7 @@ import {
   type Surroundings,
   withCommonOptions,
 } from '../command.ts';
-import { connectIfRunning, DEFAULT_IDLE_MINUTES, ensureDaemon } from '../daemon-link.ts';
+import { connectIfRunning, DEFAULT_IDLE_MINUTES, ensureDaemon } from '../daemon-client.ts';
 import { numberOption } from '../job-command.ts';
 
 interface RunOptions {

@@ -2,13 +2,13 @@
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
-import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../../engine/machine.ts';
 import { type DownloadOptions, isHubName } from '../../hub/hub-download.ts';
 import { HubError } from '../../hub/hub-error.ts';
 import { readHubHeaders } from '../../hub/hub-headers.ts';
 import { type ModelHeaders, openModel, readModelHeaders } from '../../hub/open-model.ts';
-import { describeNothingFits, planMemory } from '../../memory/plan.ts';
-import { estimateRecipe, type MemoryEstimate, type RecipeEstimate } from '../../memory/predict.ts';
+import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../../machine/machine.ts';
+import { estimateRecipe, type MemoryEstimate, type RecipeEstimate } from '../../plan/memory/predict.ts';
+import { describeNothingFits, planMemory } from '../../plan/memory/propose-settings.ts';
 import { byteSize, grouped, percent, table } from '../../protocol/format.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { EXIT } from '../cli-error.ts';

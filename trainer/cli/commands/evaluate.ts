@@ -1,8 +1,8 @@
 /** `rowtune evaluate`: loss and accuracy on held-out data, of a base model or of what a run made of it. */
 import path from 'node:path';
+import type { EvaluateResult } from '../../handlers/evaluate-run.ts';
+import type { Evaluation } from '../../job/evaluate.ts';
 import { table } from '../../protocol/format.ts';
-import type { Evaluation } from '../../run/evaluate.ts';
-import type { EvaluateResult } from '../../run/evaluate-run.ts';
 import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { recipeOrRun, withOverrides } from '../job-command.ts';

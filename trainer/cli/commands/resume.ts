@@ -5,7 +5,7 @@ import { readRunRecipe } from '../../run/run-folder.ts';
 import { jobContext } from '../../settings.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { connectIfRunning } from '../daemon-link.ts';
+import { connectIfRunning } from '../daemon-client.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
 import { isRunFolder, withOverrides } from '../job-command.ts';
 import { runWorker } from '../run-worker.ts';

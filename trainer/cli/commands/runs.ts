@@ -6,7 +6,7 @@ import type { DaemonClient } from '../../rpc/connect.ts';
 import { listRuns } from '../../run/run-folder.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { connectIfRunning } from '../daemon-link.ts';
+import { connectIfRunning } from '../daemon-client.ts';
 import { shownPath } from '../job-command.ts';
 import { followJob } from '../run-on-daemon.ts';
 import { finishTraining, resumeCommandOf } from './train.ts';

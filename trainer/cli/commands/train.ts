@@ -1,12 +1,12 @@
 /** `rowtune train`: a recipe from data to an adapter, in a run folder of its own; by the daemon where one runs. */
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
-import { freeRunFolder } from '../../jobs/free-run-folder.ts';
+import type { TrainResult } from '../../handlers/train/train-run.ts';
 import type { RecipeSource } from '../../protocol/rpc-messages.ts';
-import type { TrainResult } from '../../run/train-run.ts';
+import { freeRunFolder } from '../../run/free-run-folder.ts';
 import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
-import { connectIfRunning } from '../daemon-link.ts';
+import { connectIfRunning } from '../daemon-client.ts';
 import { detachTraining, trainOnDaemon } from '../daemon-training.ts';
 import { shownPath, withOverrides } from '../job-command.ts';
 import { readRecipe } from '../read-recipe.ts';

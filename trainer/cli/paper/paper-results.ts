@@ -1,13 +1,13 @@
 /** What finished rows gave, beside what the paper says. */
 import path from 'node:path';
-import { writeJson } from '../../hub/durable-file.ts';
+import { writeJson } from '../../files/durable-file.ts';
+import { MAX_JSON_BYTES, readRegularText } from '../../files/regular-file.ts';
+import type { TrainResult } from '../../handlers/train/train-run.ts';
+import type { Evaluation } from '../../job/evaluate.ts';
+import type { ChoiceResult } from '../../objective/causal/choice-evaluator.ts';
 import { table } from '../../protocol/format.ts';
-import { MAX_JSON_BYTES, readRegularText } from '../../regular-file.ts';
-import type { ChoiceResult } from '../../run/choice-evaluator.ts';
-import type { Evaluation } from '../../run/evaluate.ts';
-import { RUN_FILES } from '../../run/run-files.ts';
+import { RUN_FILES } from '../../protocol/run-files.ts';
 import { readRunState } from '../../run/run-state.ts';
-import type { TrainResult } from '../../run/train-run.ts';
 import type { PaperColumn, PaperRow, PaperTable, PaperValues } from './paper-tables.ts';
 
 /** Beside the run's own files: the answers to the benchmarks. */

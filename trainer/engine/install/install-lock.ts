@@ -1,6 +1,6 @@
 /** Lets one install run at a time for each cache folder, across processes. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { takeLock } from '../../process-lock.ts';
+import { takeLock } from '../../machine/process-lock.ts';
 import { EngineError } from '../engine.ts';
 
 /** Longer than a slow line takes for the CUDA wheels (about 3 GB); an install that takes longer is stuck. */

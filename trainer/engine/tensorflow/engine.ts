@@ -1,8 +1,8 @@
 /** The TensorFlow engine: finds the installed one, loads it into this process, compiles programs. */
 import { planner, singleSteps } from '../../graph/fusion/plan.ts';
+import { cpuFeatures } from '../../machine/machine.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { type InstalledEngine, locateEngine } from '../install/engine-folder.ts';
-import { cpuFeatures } from '../machine.ts';
 import { type Addon, loadAddon } from './addon.ts';
 import { Heap } from './heap.ts';
 import { loadKernels } from './kernel-library.ts';

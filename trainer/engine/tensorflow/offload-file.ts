@@ -4,8 +4,8 @@ import path from 'node:path';
 import type { VariableSpec } from '../../graph/graph.ts';
 import type { Program } from '../../graph/program.ts';
 import { byteSize, type HostArray } from '../../graph/types.ts';
+import { freeDiskBytes } from '../../machine/machine.ts';
 import { EngineError } from '../engine.ts';
-import { freeDiskBytes } from '../machine.ts';
 import { HOST_ARRAY } from './host-form.ts';
 import type { KernelLibrary } from './kernel-library.ts';
 

@@ -1,0 +1,62 @@
+/** The scores that a heatmap is about: of a run, of a file that was computed for itself, or picked from a list of both. */
+import path from 'node:path';
+import { type QuickPickItem, QuickPickItemKind, ThemeIcon, workspace } from 'vscode';
+import type { App } from '../app.ts';
+import { uriOf } from '../recipe/recipe-files.ts';
+import { EXCLUDED_GLOB, SCORES_ENDING } from '../recipe/recipe-names.ts';
+import type { Views } from '../views/views.ts';
+import { asPick, pickOrTell, runFor, runItems } from './pick-run.ts';
+
+const SCORES_GLOB = `**/*${SCORES_ENDING}`;
+/** More files than anyone picks from; the search ends there. */
+const MAX_FILES = 200;
+
+export interface ScoresPlace {
+  /** A run's folder, or a file of scores. */
+  readonly path: string;
+  readonly label: string;
+  /** A file of this machine, wherever the daemon is. */
+  readonly isHere?: boolean;
+}
+
+/** Undefined where the user picked none, or there are none, which is then said. */
+export async function scoresFor(app: App, views: Views, argument: unknown): Promise<ScoresPlace | undefined> {
+  const uri = uriOf(argument);
+  if (uri?.path.endsWith('.safetensors')) return { path: uri.fsPath, label: path.basename(uri.fsPath, SCORES_ENDING), isHere: true };
+  if (argument !== undefined) {
+    const item = await runFor(app, views, argument, {
+      placeHolder: 'The run whose importance to see',
+      flag: 'folder',
+      none: 'There are no runs yet.',
+    });
+    return item?.runDir === undefined ? undefined : { path: item.runDir, label: item.label };
+  }
+  const none = 'There are no scores yet: compute some by Rowtune: Compute Importance.';
+  return (await pickOrTell(scoredItems(app, views), { placeHolder: 'Whose importance to see', none }))?.source;
+}
+
+interface ScoredItem extends QuickPickItem {
+  readonly source?: ScoresPlace;
+}
+
+/** Runs, and files of scores that were computed without one. */
+async function scoredItems(app: App, views: Views): Promise<readonly ScoredItem[]> {
+  const [runs, files] = await Promise.all([runItems(app, views), workspace.findFiles(SCORES_GLOB, EXCLUDED_GLOB, MAX_FILES)]);
+  const ofRuns = runs.flatMap((item): ScoredItem[] =>
+    item.runDir !== undefined && item.flags.includes('folder')
+      ? [{ ...asPick(item), source: { path: item.runDir, label: item.label } }]
+      : [],
+  );
+  const ofFiles = files.map((uri): ScoredItem => {
+    const label = path.basename(uri.fsPath, SCORES_ENDING);
+    return {
+      label,
+      description: workspace.asRelativePath(uri),
+      iconPath: new ThemeIcon('flame'),
+      source: { path: uri.fsPath, label, isHere: true },
+    };
+  });
+  const group = (label: string, items: readonly ScoredItem[]): readonly ScoredItem[] =>
+    items.length === 0 ? [] : [{ label, kind: QuickPickItemKind.Separator }, ...items];
+  return [...group('runs', ofRuns), ...group('scores without a run', ofFiles)];
+}

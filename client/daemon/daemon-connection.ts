@@ -1,0 +1,268 @@
+/** The client's one connection to the daemon: made when it is needed, made again when it is lost, without a gap in what jobs say. */
+import { setTimeout as delay } from 'node:timers/promises';
+import type { JobEvent } from '../../trainer/protocol/rpc-messages.ts';
+import type { ConnectOptions, DaemonAddress, DaemonClient } from '../../trainer/rpc/connect.ts';
+import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
+import { isTraining } from '../status/status-text.ts';
+import type { JobStore } from './job-store.ts';
+import type { RestartPolicy } from './restart-policy.ts';
+
+export type LinkState =
+  | { readonly kind: 'off' }
+  | { readonly kind: 'starting' }
+  | { readonly kind: 'connected'; readonly pid: number; readonly version: string; readonly isRemote: boolean }
+  | { readonly kind: 'reconnecting'; readonly reason: string; readonly isRemote: boolean }
+  | { readonly kind: 'failed'; readonly error: unknown };
+
+export interface LinkOptions {
+  readonly store: JobStore;
+  readonly client: ConnectOptions['client'];
+  /** Where the daemon is: asked for at every connection, since settings change. */
+  readonly address: () => Promise<DaemonAddress>;
+  /** Starts the daemon of this machine, and resolves when it answers. */
+  readonly start: () => Promise<void>;
+  readonly policy: RestartPolicy;
+  readonly onState: (state: LinkState) => void;
+  /** A daemon that died was started again; jobs it had are in the store. */
+  readonly onRestarted: () => void;
+  readonly log: (message: string) => void;
+}
+
+/** Waits between attempts to reach a daemon again, in ms; a tunnel that comes back after a sleep is found within a minute. */
+const RETRY_MS = [200, 500, 1000, 2000, 4000, 8000, 15_000, 30_000] as const;
+/** A daemon on this machine that does not answer after this many attempts is dead. */
+const LOCAL_ATTEMPTS = 3;
+
+export class DaemonKeeper {
+  readonly #options: LinkOptions;
+  #state: LinkState = { kind: 'off' };
+  #client: DaemonClient | undefined;
+  /** The attempt in progress, and whether it starts a daemon where none runs. */
+  #opening: { readonly client: Promise<DaemonClient>; readonly starts: boolean } | undefined;
+  /** Settles when a lost connection was made again or given up. */
+  #recovering: Promise<void> | undefined;
+  /** Where the events have been heard to; of which start of the daemon. */
+  #position: { readonly epoch: string; seq: number } | undefined;
+  #isDisposed = false;
+  /** Counts the times that the address was given up: what is on its way to an earlier one does not arrive. */
+  #given = 0;
+
+  constructor(options: LinkOptions) {
+    this.#options = options;
+  }
+
+  get state(): LinkState {
+    return this.#state;
+  }
+
+  /** The connection of now, where there is one. */
+  get current(): DaemonClient | undefined {
+    return this.#client;
+  }
+
+  /**
+   * Connects, and starts a daemon where none runs on this machine.
+   * @throws DaemonError
+   */
+  async ensure(): Promise<DaemonClient> {
+    // Who asks while a dead daemon is dealt with must not start one past the policy. One on another machine is asked at once.
+    if (this.#state.kind !== 'reconnecting' || !this.#state.isRemote) await this.#recovering;
+    return this.#openOrStart();
+  }
+
+  async #openOrStart(): Promise<DaemonClient> {
+    // A window that opens joins a daemon while its views ask for one: where the join finds none, the start is still to come.
+    if (this.#opening?.starts === false) await this.#opening.client.catch(() => undefined);
+    return this.#once(true, async given => {
+      const address = await this.#options.address();
+      try {
+        return await this.#connect(address, given);
+      } catch (error) {
+        if ('url' in address || !isDaemonMissing(error) || given !== this.#given) throw error;
+      }
+      this.#setState({ kind: 'starting' });
+      await this.#options.start();
+      return this.#connect(address, given);
+    });
+  }
+
+  /** Connects where a daemon runs already; a remote one counts as running. Says nothing where none answers. */
+  async join(): Promise<DaemonClient | undefined> {
+    try {
+      return await this.#once(false, async given => this.#connect(await this.#options.address(), given));
+    } catch (error) {
+      if (isDaemonMissing(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /** Ends the daemon; training saves first. */
+  async stop(): Promise<void> {
+    const client = this.#client ?? (await this.join());
+    if (client === undefined) return;
+    await client.request('shutdown', {});
+    await client.exit();
+    await client.closed;
+    await this.#recovering;
+  }
+
+  /** Gives the connection up, as the address has changed. */
+  disconnect(): void {
+    const client = this.#client;
+    this.#given++;
+    this.#opening = undefined;
+    this.#position = undefined;
+    if (client === undefined || !this.#lost(client, { kind: 'off' })) return;
+    client.close();
+    this.#options.store.replaceAll([]);
+  }
+
+  dispose(): void {
+    this.#isDisposed = true;
+    this.#client?.close();
+    this.#client = undefined;
+  }
+
+  /** One attempt at a time: who comes meanwhile gets the same. */
+  #once(starts: boolean, open: (given: number) => Promise<DaemonClient>): Promise<DaemonClient> {
+    if (this.#client !== undefined) return Promise.resolve(this.#client);
+    if (this.#opening !== undefined) return this.#opening.client;
+    const given = this.#given;
+    const client = open(given)
+      .catch(error => {
+        if (given !== this.#given) throw error;
+        if (!isDaemonMissing(error)) this.#setState({ kind: 'failed', error });
+        else if (this.#state.kind !== 'reconnecting') this.#setState({ kind: 'off' });
+        throw error;
+      })
+      .finally(() => {
+        if (this.#opening?.client === client) this.#opening = undefined;
+      });
+    this.#opening = { client, starts };
+    return client;
+  }
+
+  /** @param given what `#given` was when the address was asked for */
+  async #connect(address: DaemonAddress, given: number): Promise<DaemonClient> {
+    const { store, client: name, log } = this.#options;
+    // Loaded with the first connection: a window without a daemon does not need it.
+    const { connectDaemon } = await (await import('../lazy-modules.ts')).connect();
+    const client = await connectDaemon(address, { client: name, events: true });
+    const early: JobEvent[] = [];
+    let accept = (event: JobEvent): void => void early.push(event);
+    client.on('jobEvent', event => accept(event));
+    client.on('jobChanged', record => given === this.#given && store.put(record));
+    try {
+      const jobs = await client.request('listJobs', {});
+      if (given !== this.#given) throw new DaemonError('daemon-gone', 'another daemon is connected to meanwhile');
+      const replay = await this.#replay(client);
+      store.replaceAll(jobs);
+      accept = event => this.#accept(event);
+      for (const event of [...replay, ...early]) this.#accept(event);
+    } catch (error) {
+      client.close();
+      throw error;
+    }
+    if (this.#isDisposed) {
+      client.close();
+      throw new DaemonError('daemon-gone', 'the window is closing');
+    }
+    const { pid, version } = client.server;
+    log(`connected to the daemon, process ${pid}, version ${version}`);
+    this.#client = client;
+    this.#setState({ kind: 'connected', pid, version, isRemote: 'url' in address });
+    void client.closed.then(reason => {
+      this.#recovering = this.#recover(client, reason).finally(() => {
+        this.#recovering = undefined;
+      });
+    });
+    return client;
+  }
+
+  /** What was said since the last connection; nothing where that was another daemon's, whose jobs are told by their records. */
+  async #replay(client: DaemonClient): Promise<readonly JobEvent[]> {
+    const { startedAt: epoch, seq } = client.server;
+    if (this.#position?.epoch !== epoch) {
+      this.#position = { epoch, seq };
+      return [];
+    }
+    const { events, complete } = await client.request('eventsSince', this.#position);
+    if (!complete) this.#position = { epoch, seq: Math.max(this.#position.seq, (events[0]?.seq ?? seq + 1) - 1) };
+    return events;
+  }
+
+  #accept(event: JobEvent): void {
+    if (this.#position === undefined || event.seq <= this.#position.seq) return;
+    this.#position.seq = event.seq;
+    this.#options.store.event(event);
+  }
+
+  #setState(state: LinkState): void {
+    const before = this.#state;
+    this.#state = state;
+    // Who looks again where there was none, or at what has failed, finds the same, and must not be told to look again.
+    if (state.kind === 'off' && before.kind === 'off') return;
+    if (before.kind === 'failed' && state.kind === 'failed' && String(before.error) === String(state.error)) return;
+    if (!this.#isDisposed) this.#options.onState(state);
+  }
+
+  /** False where it is not the connection of now. */
+  #lost(client: DaemonClient, state: LinkState): boolean {
+    if (this.#client !== client || this.#isDisposed) return false;
+    this.#client = undefined;
+    this.#setState(state);
+    return true;
+  }
+
+  /** Ended on purpose: nothing to do. Lost: connect again. Dead: start it again, a few times. */
+  async #recover(client: DaemonClient, reason: string): Promise<void> {
+    const isRemote = this.#state.kind === 'connected' && this.#state.isRemote;
+    if (!this.#lost(client, { kind: 'reconnecting', reason, isRemote })) return;
+    const { log, store } = this.#options;
+    log(`the connection to the daemon ended: ${reason}`);
+    try {
+      const address = await this.#options.address();
+      const { readDiscovery } = await (await import('../lazy-modules.ts')).discovery();
+      if ('stateDir' in address && (await readDiscovery(address.stateDir)) === undefined) {
+        store.daemonEnded('the daemon was stopped', new Date().toISOString());
+        this.#setState({ kind: 'off' });
+        return;
+      }
+      const waits = 'url' in address ? RETRY_MS : RETRY_MS.slice(0, LOCAL_ATTEMPTS);
+      if (await this.#retry(waits)) return;
+      if ('url' in address) throw new DaemonError('daemon-gone', `the daemon at ${address.url} is gone: ${reason}`, { hint: 'Reconnect' });
+      if (!this.#options.policy.allows(performance.now()))
+        throw new DaemonError('daemon-crashes', 'the daemon ended unexpectedly too often and is not started again', {
+          hint: 'Show the log of the daemon',
+        });
+      await this.#openOrStart();
+      this.#options.onRestarted();
+    } catch (error) {
+      const now = new Date().toISOString();
+      // Over there a training goes on; who waits for the answer of another job is told that it does not come.
+      if (isRemote)
+        store.daemonEnded(
+          'the connection is lost; the job may go on',
+          now,
+          store.active().filter(job => !isTraining(job)),
+        );
+      else store.daemonEnded('the daemon ended unexpectedly', now);
+      this.#setState({ kind: 'failed', error });
+    }
+  }
+
+  async #retry(waits: readonly number[]): Promise<boolean> {
+    for (const wait of waits) {
+      await delay(wait);
+      if (this.#isDisposed || this.#client !== undefined) return true;
+      if ((await this.join().catch(() => undefined)) !== undefined) return true;
+    }
+    return false;
+  }
+}
+
+/** Nothing answers there: on this machine a start fixes that. */
+export const isDaemonMissing = (error: unknown): boolean => ['daemon-missing', 'daemon-gone'].includes(codeOf(error));
+
+/** By its code: the class is another one in each bundle. */
+const codeOf = (error: unknown): string => (typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '');

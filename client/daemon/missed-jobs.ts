@@ -1,0 +1,34 @@
+/** What happened while no window looked: the jobs that were at work when it closed, against the jobs of now. Pure. */
+import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
+import { isTraining, kindText, metricText, shortProgressText } from '../status/status-text.ts';
+import { hasEnded } from './job-store.ts';
+
+export interface AwayNotice {
+  readonly message: string;
+  readonly severity: 'info' | 'error';
+  readonly job: JobRecord;
+}
+
+/**
+ * One sentence for each training or longer job that this window knew as being at work.
+ * @param remembered ids of jobs that were at work when they were last seen
+ */
+export function awayNotices(remembered: readonly string[], jobs: readonly JobRecord[]): readonly AwayNotice[] {
+  const known = new Set(remembered);
+  return jobs.filter(({ id }) => known.has(id)).map(job => ({ ...noticeOf(job), job }));
+}
+
+function noticeOf(job: JobRecord): Omit<AwayNotice, 'job'> {
+  const what = `${kindText(job)} of ${job.title}`;
+  const metric = metricText(job.metrics?.values);
+  const numbers = metric === undefined ? '' : ` (${metric})`;
+  if (!hasEnded(job)) return { severity: 'info', message: `${what} is still running: ${shortProgressText(job)}${numbers}.` };
+  if (job.state === 'failed')
+    return { severity: 'error', message: `${what} failed while you were away: ${job.failure?.message ?? 'the reason is not known'}` };
+  if (job.state === 'succeeded') return { severity: 'info', message: `${what} finished while you were away${numbers}.` };
+  return { severity: 'info', message: `${what} was ${job.state} while you were away${numbers}.` };
+}
+
+/** Jobs that a window remembers; short ones end with it. */
+export const toRemember = (jobs: readonly JobRecord[]): readonly string[] =>
+  jobs.filter(job => !hasEnded(job) && (isTraining(job) || job.kind === 'importance' || job.kind === 'export')).map(({ id }) => id);

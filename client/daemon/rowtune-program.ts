@@ -1,0 +1,135 @@
+/** Runs the trainer's command line: the Node that it runs on, its environment, its last line of JSON. */
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
+
+/** The trainer's oldest Node. */
+const OLDEST_NODE = 20;
+/** `node --version` answers at once; a wrapper that downloads a Node first is given up on. */
+const VERSION_TIMEOUT_MS = 10_000;
+/** A result is one line; a flood of output is no result. */
+const MAX_OUTPUT_CHARS = 4 * 2 ** 20;
+
+export interface NodeProgram {
+  readonly command: string;
+  /** What it needs in its environment to be Node. */
+  readonly env: Readonly<Record<string, string>>;
+}
+
+export interface NodeSearch {
+  /** The setting `rowtune.node`; empty looks for one. */
+  readonly configured: string;
+  /** The program that this process runs in. */
+  readonly execPath: string;
+  readonly env: NodeJS.ProcessEnv;
+}
+
+/**
+ * The configured Node, else `node` on the PATH, else the editor's own.
+ * @throws DaemonError 'node-unusable' where the configured one does not start or is too old
+ */
+export async function findNode({ configured, execPath, env }: NodeSearch): Promise<NodeProgram> {
+  if (configured !== '') {
+    const version = await nodeVersion(configured, env);
+    if (version !== undefined && version >= OLDEST_NODE) return { command: configured, env: {} };
+    const found = version === undefined ? 'does not start' : `is Node ${version}`;
+    throw new DaemonError('node-unusable', `${configured} (the setting rowtune.node) ${found}`, {
+      hint: `Give the path of Node ${OLDEST_NODE} or newer, or leave the setting empty`,
+    });
+  }
+  const version = await nodeVersion('node', env);
+  if (version !== undefined && version >= OLDEST_NODE) return { command: 'node', env: {} };
+  return { command: execPath, env: { ELECTRON_RUN_AS_NODE: '1' } };
+}
+
+/** The major version, or undefined where it does not start. */
+function nodeVersion(command: string, env: NodeJS.ProcessEnv): Promise<number | undefined> {
+  return new Promise(resolve => {
+    const child = spawn(command, ['--version'], { env, stdio: ['ignore', 'pipe', 'ignore'], timeout: VERSION_TIMEOUT_MS });
+    let output = '';
+    child.stdout.on('data', (chunk: Buffer) => {
+      output += chunk.toString();
+    });
+    child.on('error', () => resolve(undefined));
+    child.on('close', () => {
+      const major = /^v(\d+)\./.exec(output)?.[1];
+      resolve(major === undefined ? undefined : Number(major));
+    });
+  });
+}
+
+/** Without what the editor puts into the environment of its own processes, which a daemon would hand on to its jobs. */
+export function cleanEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(
+    Object.entries(env).filter(([name]) => !/^(VSCODE_|ELECTRON_|CODE_SERVER_)/.test(name) && name !== 'NODE_OPTIONS'),
+  );
+}
+
+export interface RowtuneCall {
+  readonly node: NodeProgram;
+  /** The bundle of the command line. */
+  readonly program: string;
+  readonly args: readonly string[];
+  readonly env: NodeJS.ProcessEnv;
+  /** Lines for people, as they come. */
+  readonly onLine?: (line: string) => void;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Runs `rowtune ARGS --json` to its end.
+ * @returns the object that it prints last
+ * @throws DaemonError with the program's own code, message and hint; 'cancelled' where the signal ended it
+ */
+export async function runRowtune({ node, program, args, env, onLine, signal }: RowtuneCall): Promise<Readonly<Record<string, unknown>>> {
+  const child = spawn(node.command, [program, ...args, '--json'], {
+    env: { ...env, ...node.env, NO_COLOR: '1' },
+    stdio: ['ignore', 'pipe', 'pipe'],
+    signal,
+  });
+  let output = '';
+  const said: string[] = [];
+  child.stdout.on('data', (chunk: Buffer) => {
+    output = (output + chunk.toString()).slice(-MAX_OUTPUT_CHARS);
+  });
+  createInterface({ input: child.stderr }).on('line', line => {
+    said.push(line);
+    if (said.length > 5) said.shift();
+    onLine?.(line);
+  });
+  const status = await new Promise<number | null>((resolve, reject) => {
+    child.on('error', error =>
+      reject(
+        signal?.aborted
+          ? new DaemonError('cancelled', 'it was cancelled')
+          : new DaemonError('node-unusable', `${node.command} does not start: ${error.message}`, { hint: 'Set rowtune.node' }),
+      ),
+    );
+    child.on('close', resolve);
+  });
+  return resultOf(output, status, said);
+}
+
+function resultOf(output: string, status: number | null, said: readonly string[]): Readonly<Record<string, unknown>> {
+  const last = output.trimEnd().split('\n').at(-1) ?? '';
+  const value = parseObject(last);
+  if (value === undefined)
+    throw new DaemonError('trainer-failed', `the trainer ended with status ${status}${said.length > 0 ? `: ${said.join(' ')}` : ''}`, {
+      hint: 'See the log of Rowtune',
+    });
+  const error = value.error;
+  if (value.ok === false && typeof error === 'object' && error !== null) {
+    const { code, message, hint } = error as Readonly<Record<string, unknown>>;
+    throw new DaemonError(String(code ?? 'trainer-failed'), String(message), { hint: typeof hint === 'string' ? hint : undefined });
+  }
+  return value;
+}
+
+function parseObject(text: string): Readonly<Record<string, unknown>> | undefined {
+  try {
+    const value: unknown = JSON.parse(text);
+    return typeof value === 'object' && value !== null ? (value as Readonly<Record<string, unknown>>) : undefined;
+  } catch {
+    return undefined;
+  }
+}

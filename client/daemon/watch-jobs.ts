@@ -1,0 +1,128 @@
+/** Follows the jobs: context keys for menus, what the views show, what the user is told when a training ends or has ended. */
+import { commands, window, workspace } from 'vscode';
+import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
+import type { App } from '../app.ts';
+import { reportError } from '../ask/error-report.ts';
+import { COMMANDS } from '../commands/command-ids.ts';
+import { setContext } from '../context-keys.ts';
+import { isTraining, kindText, metricText } from '../status/status-text.ts';
+import { throttle } from '../throttle.ts';
+import type { Views } from '../views/views.ts';
+import { hasEnded } from './job-store.ts';
+import { awayNotices, toRemember } from './missed-jobs.ts';
+
+/** In the workspace's state: ids of jobs that were at work. */
+const REMEMBERED = 'rowtune.activeJobs';
+
+export function watchJobs(app: App, views: Views): { dispose(): void } {
+  const { store, daemon, context, notify } = app;
+  let remembered = context.workspaceState.get<readonly string[]>(REMEMBERED, []);
+  let isCaughtUp = false;
+
+  const remember = (): void => {
+    const ids = toRemember(store.list());
+    if (ids.join() === remembered.join()) return;
+    remembered = ids;
+    void context.workspaceState.update(REMEMBERED, ids);
+  };
+  const draw = throttle(
+    () => {
+      setContext('rowtune.hasActiveJobs', store.active().length > 0);
+      views.redrawRuns();
+    },
+    () => app.settings().updateIntervalMs,
+  );
+
+  /** A record changes with its state and phase: the folder may have come, or the run has ended. */
+  const reload = throttle(
+    () => void views.reloadRuns(),
+    () => 2 * app.settings().updateIntervalMs,
+  );
+
+  /** Once a window: what it knew when it was closed. */
+  const catchUp = (): void => {
+    isCaughtUp = true;
+    for (const { message, severity, job } of awayNotices(remembered, store.list())) void tell(job, message, severity);
+    remember();
+  };
+
+  const tell = async (job: JobRecord, message: string, severity: 'info' | 'error'): Promise<void> => {
+    const open = job.runDir === undefined ? [] : ['Open Run'];
+    const resume = severity === 'error' && job.resume !== undefined ? ['Resume'] : [];
+    const tryIt = severity === 'info' && job.state === 'succeeded' && isTraining(job) ? ['Try the Model'] : [];
+    const show = severity === 'error' ? window.showErrorMessage : window.showInformationMessage;
+    const chosen = await show(message, ...open, ...resume, ...tryIt);
+    if (chosen === 'Open Run') await commands.executeCommand(COMMANDS.openRun, job.runDir);
+    if (chosen === 'Resume') await commands.executeCommand(COMMANDS.resume, job.runDir);
+    if (chosen === 'Try the Model') await commands.executeCommand(COMMANDS.tryModel, job.runDir);
+  };
+
+  /** Other kinds are waited for by the command that started them. */
+  const tellEnd = (job: JobRecord): void => {
+    if (!isCaughtUp || !isTraining(job) || !hasEnded(job) || !remembered.includes(job.id)) return;
+    if (job.state === 'failed') {
+      const { message } = reportError(job.failure, { hasRecipe: false, isRemote: app.services.isRemote() });
+      void tell(job, `Training of ${job.title} failed: ${message}`, 'error');
+    } else if (job.state === 'succeeded' && app.settings().tellsFinished) {
+      const metric = metricText(job.metrics?.values);
+      void tell(job, `${kindText(job)} of ${job.title} is finished${metric === undefined ? '' : `: ${metric}`}.`, 'info');
+    }
+  };
+
+  const stops = [
+    store.onChanged(job => {
+      tellEnd(job);
+      // Behind a list of records that comes whole, each of which may be the end of what was remembered.
+      if (isCaughtUp) queueMicrotask(remember);
+      if (isTraining(job)) reload.call();
+      draw.call();
+    }),
+    store.onEvent(({ jobId, event }) => {
+      draw.call();
+      if (event.type === 'log') app.output.write(event.level, `${store.get(jobId)?.title ?? jobId}: ${event.message}`);
+    }),
+    app.onDaemonState(state => {
+      setContext('rowtune.daemonRunning', state.kind === 'connected');
+      draw.call();
+      if (state.kind === 'connected' && !isCaughtUp) catchUp();
+      if (state.kind === 'failed') notify.error(state.error);
+    }),
+  ];
+  const settings = workspace.onDidChangeConfiguration(change => {
+    if (['rowtune.daemon.url', 'rowtune.daemon.certificate'].some(name => change.affectsConfiguration(name))) {
+      daemon.disconnect();
+      void joinQuietly(app);
+    }
+    if (change.affectsConfiguration('rowtune.daemon.folder')) void Promise.all([views.reloadRuns(), views.reloadModels()]);
+    if (['rowtune.engine', 'rowtune.node', 'rowtune.trainerPath'].some(name => change.affectsConfiguration(name))) void offerRestart(app);
+  });
+  const trust = workspace.onDidGrantWorkspaceTrust(() => void joinQuietly(app));
+  // Behind the activation, which the editor waits for.
+  const joining = setTimeout(() => void joinQuietly(app));
+  return {
+    dispose() {
+      clearTimeout(joining);
+      for (const stop of stops) stop();
+      settings.dispose();
+      trust.dispose();
+      draw.dispose();
+      reload.dispose();
+    },
+  };
+}
+
+/** Connects to a daemon that is there already; that none is, is nothing to tell. */
+async function joinQuietly(app: App): Promise<void> {
+  if (!workspace.isTrusted) return;
+  await app.daemon.join().catch((error: unknown) => app.output.write('warning', String(error)));
+}
+
+/** What a daemon was started with stays until it is started again. */
+async function offerRestart({ daemon }: App): Promise<void> {
+  if (daemon.state.kind !== 'connected' || daemon.state.isRemote) return;
+  const chosen = await window.showInformationMessage(
+    'The trainer daemon takes up this setting when it is started again.',
+    'Restart Daemon',
+  );
+  if (chosen !== undefined) await commands.executeCommand(COMMANDS.restartDaemon);
+}

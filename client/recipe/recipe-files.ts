@@ -1,0 +1,60 @@
+/** Recipes in the editor: the one that a command is about, and its text as it stands in the buffer. */
+import path from 'node:path';
+import { Uri, window, workspace } from 'vscode';
+import type { RecipeSource } from '../../trainer/protocol/rpc-messages.ts';
+import type { ClientSettings } from '../client-settings.ts';
+import { EXCLUDED_GLOB, inOrderOfUse, isRecipeName, RECIPE_GLOB, recipeStem } from './recipe-names.ts';
+
+/** More recipes than anyone picks from; the search ends there. */
+const MAX_FOUND = 500;
+
+/** The recipe that a menu or lens names, else the one in the active editor, else one that is picked. */
+export async function recipeFor(argument: unknown, placeHolder: string): Promise<Uri | undefined> {
+  const known = uriOf(argument) ?? activeRecipe();
+  if (known !== undefined) return known;
+  const recipes = await findRecipes();
+  if (recipes.length > 0) return pickRecipe(placeHolder, recipes);
+  void window.showInformationMessage('There is no recipe in this workspace yet: create one with Rowtune: New Recipe.');
+  return undefined;
+}
+
+/** A lens gives the address as text, a menu as an object. A path may have colons too, and begin with the letter of a drive. */
+export function uriOf(argument: unknown): Uri | undefined {
+  if (argument instanceof Uri) return argument;
+  return typeof argument === 'string' && /^[a-z][a-z\d+.-]+:/i.test(argument) ? Uri.parse(argument, true) : undefined;
+}
+
+export function activeRecipe(): Uri | undefined {
+  const uri = window.activeTextEditor?.document.uri;
+  return uri !== undefined && isRecipeName(uri.path) ? uri : undefined;
+}
+
+/** Of the workspace, and those that are open and were never saved. */
+export async function findRecipes(): Promise<readonly Uri[]> {
+  const found = await workspace.findFiles(RECIPE_GLOB, EXCLUDED_GLOB, MAX_FOUND);
+  const open = workspace.textDocuments.map(({ uri }) => uri).filter(uri => isRecipeName(uri.path));
+  const unsaved = open.filter(uri => !found.some(each => each.toString() === uri.toString()));
+  return [...unsaved, ...found];
+}
+
+/** The recipe in the active editor comes first, then those in other editors in sight, then the rest by their paths. */
+export async function pickRecipe(placeHolder: string, recipes: readonly Uri[]): Promise<Uri | undefined> {
+  const inSight = [window.activeTextEditor, ...window.visibleTextEditors].flatMap(editor => editor?.document.uri.toString() ?? []);
+  const items = inOrderOfUse(
+    recipes.map(uri => ({ label: recipeStem(uri.path), description: workspace.asRelativePath(uri), uri, key: uri.toString() })),
+    inSight,
+  );
+  return (await window.showQuickPick(items, { placeHolder, matchOnDescription: true }))?.uri;
+}
+
+/**
+ * The text of the buffer where the file is open, saved or not.
+ * @param daemonFolder where its relative paths start, if that is on another machine
+ */
+export async function recipeSource(uri: Uri, { daemonFolder }: Pick<ClientSettings, 'daemonFolder'>): Promise<RecipeSource> {
+  const open = workspace.textDocuments.find(document => document.uri.toString() === uri.toString());
+  const text = open?.getText() ?? new TextDecoder().decode(await workspace.fs.readFile(uri));
+  // A recipe that was never saved stands in the first folder.
+  const folder = uri.scheme === 'file' ? path.dirname(uri.fsPath) : workspace.workspaceFolders?.[0]?.uri.fsPath;
+  return { text, fileName: path.basename(uri.path), baseDir: daemonFolder || (folder ?? process.cwd()) };
+}

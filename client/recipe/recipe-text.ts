@@ -1,0 +1,109 @@
+/** The text of a new recipe from the answers of the wizard: the settings that one is likely to change, each with its sentence. Pure. */
+
+import { methodCatalog } from '../../trainer/catalog/methods.ts';
+import { objectiveCatalog, objectiveOfArchitecture } from '../../trainer/catalog/objectives.ts';
+import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
+import { type Recipe, settings } from '../../trainer/protocol/recipe-schema.ts';
+import { type PartialRecipe, stringifyRecipe } from '../../trainer/protocol/stringify-recipe.ts';
+
+export interface RecipeAnswers {
+  readonly name: string;
+  /** A folder or file as the recipe should write it, or a name on the hub. */
+  readonly model: string;
+  readonly task: Recipe['task'];
+  readonly method: Recipe['method'];
+  /** As the recipe should write it; absent where the user has no data yet. */
+  readonly train?: string;
+  /** The most tokens that the model takes, where its config.json is at hand. */
+  readonly maxPositions?: number;
+}
+
+/** What config.json of a model tells the wizard. */
+export interface ModelHints {
+  readonly task?: Recipe['task'];
+  readonly maxPositions?: number;
+}
+
+/** @param config the parsed file, which may be anything */
+export function modelHints(config: unknown): ModelHints {
+  if (typeof config !== 'object' || config === null) return {};
+  const { architectures, max_position_embeddings: positions } = config as Readonly<Record<string, unknown>>;
+  const name = Array.isArray(architectures) ? String(architectures[0]) : '';
+  return {
+    task: objectiveOfArchitecture(name),
+    maxPositions: typeof positions === 'number' && positions >= MIN_LENGTH ? Math.floor(positions) : undefined,
+  };
+}
+
+/** A recipe takes no shorter samples. */
+const MIN_LENGTH = settings.max_length?.type.minimum ?? 1;
+
+/** A place to begin for data that is not there yet. */
+const EXAMPLE_DATA = 'data/train.jsonl';
+
+/** Held out of the training data, so that the run says how good it is. */
+const VAL_SIZE = 0.1;
+
+export function recipeText({ name, model, task, method, train, maxPositions = Number.POSITIVE_INFINITY }: RecipeAnswers): string {
+  const given: PartialRecipe = { name, model, task, method, data: { train: [train ?? EXAMPLE_DATA] }, val_size: VAL_SIZE };
+  const { recipe, problems } = parseRecipe(stringifyRecipe(given));
+  if (recipe === undefined) throw new Error(`The answers make no recipe: ${problems.map(({ message }) => message).join('; ')}`);
+  const isImages = objectiveCatalog[task].reads === 'images';
+  const shown: PartialRecipe = {
+    ...given,
+    engine: recipe.engine,
+    ...('r' in recipe && recipe.r !== undefined ? { r: recipe.r } : {}),
+    ...(methodCatalog[method].lowRank === 'factors' ? { lora_alpha: recipe.lora_alpha, lora_dropout: recipe.lora_dropout } : {}),
+    target_modules: recipe.target_modules,
+    data: { train: recipe.data.train, format: recipe.data.format },
+    ...(methodCatalog[method].chooses === 'rows'
+      ? { importance: { measure: recipe.importance.measure, samples: recipe.importance.samples } }
+      : {}),
+    ...(isImages ? {} : { max_length: Math.min(recipe.max_length, maxPositions) }),
+    per_device_train_batch_size: recipe.per_device_train_batch_size,
+    gradient_accumulation_steps: recipe.gradient_accumulation_steps,
+    num_train_epochs: recipe.num_train_epochs,
+    learning_rate: recipe.learning_rate,
+    lr_scheduler_type: recipe.lr_scheduler_type,
+    seed: recipe.seed,
+    recompute: recipe.recompute,
+  };
+  const head = [
+    `# ${settings.method?.type.choices?.[method] ?? method}`,
+    `# Train it by the lens above or: rowtune train ${recipeFileName(name)}`,
+    ...(train === undefined ? ['# The data is not there yet: lines of JSON, such as {"prompt": "…", "completion": "…"}.'] : []),
+  ];
+  return `${head.join('\n')}\n\n${spaced(stringifyRecipe(shown, { comments: true }))}`;
+}
+
+/** A blank line before each setting of the first level. */
+const spaced = (text: string): string => text.replace(/\n(?=#)/g, '\n\n');
+
+export const recipeFileName = (name: string): string => `${name}.rowtune.yaml`;
+
+/** A name that a recipe takes and that no other file of these has: smollm2-135m-spsft, smollm2-135m-spsft-2. */
+export function freeName(model: string, method: string, taken: ReadonlySet<string>): string {
+  const last =
+    model
+      .replace(/[\\/]+$/, '')
+      .split(/[\\/]/)
+      .at(-1) ?? '';
+  const base = last
+    .replace(/\.gguf$/i, '')
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}._-]+/gu, '-')
+    .replace(/^[^\p{L}\p{N}]+|[^\p{L}\p{N}]+$/gu, '');
+  const stem = `${base === '' ? 'model' : base.slice(0, 60)}-${method}`;
+  for (let count = 1; ; count++) {
+    const name = count === 1 ? stem : `${stem}-${count}`;
+    if (!taken.has(name)) return name;
+  }
+}
+
+/** The words of a setting with a sentence each, for a list to pick from. */
+export function choicesOf(
+  setting: 'task' | 'method',
+): readonly { readonly word: string; readonly doc: string; readonly isDefault: boolean }[] {
+  const { type, fixedDefault } = settings[setting] ?? { type: { choices: {} }, fixedDefault: undefined };
+  return Object.entries(type.choices ?? {}).map(([word, doc]) => ({ word, doc, isDefault: word === fixedDefault }));
+}

@@ -1,0 +1,72 @@
+/** What is said of a cell: in the tooltip, to screen readers, in the table. */
+import { compact, grouped, percent } from '../../../trainer/protocol/format.ts';
+import type { TooltipContent } from '../../shared/tooltip-content.ts';
+import type { Picture } from '../picture.ts';
+import { jaccard, jaccardByChance } from './selection-view.ts';
+
+export const scoreText = (score: number | undefined): string =>
+  score === undefined || Number.isNaN(score) ? '–' : compact(Number(score.toPrecision(4)));
+
+/** As many digits in every cell, zeros at the end among them: cells are read beside each other. */
+function threeDigits(value: number): string {
+  const size = Math.abs(value);
+  return size >= 1e-3 && size < 1000 ? value.toPrecision(3) : compact(Number(value.toPrecision(3)));
+}
+
+/** The value that a cell is coloured by, short. */
+export function valueText({ values, state }: Picture, module: number): string {
+  const value = values[module];
+  if (value === undefined || Number.isNaN(value)) return '–';
+  if (state.view === 'importance' && state.statistic === 'selected') return percent(value);
+  if (state.view === 'overlap') return value.toFixed(2);
+  const text = threeDigits(value);
+  return state.view === 'difference' && value > 0 ? `+${text}` : text.replace(/^-/, '−');
+}
+
+export function cellFacts(picture: Picture, module: number): TooltipContent {
+  const { names, grid, modules, counts, countsB, a, b, state, overlaps } = picture;
+  const name = names[module] ?? '';
+  const info = modules[module];
+  const rows = info?.shape[0] ?? 0;
+  const count = counts[module] ?? 0;
+  const [cellA, cellB] = [a.get(name), b.get(name)];
+  const facts: (readonly [string, string])[] = [['shape', (info?.shape ?? []).join(' × ')]];
+  const tag = state.b ? ' A' : '';
+  if (cellA) facts.push([`mean${tag}`, scoreText(cellA.mean)], [`max${tag}`, scoreText(cellA.max)], [`min${tag}`, scoreText(cellA.min)]);
+  if (cellB) facts.push(['mean B', scoreText(cellB.mean)], ['max B', scoreText(cellB.max)]);
+  if (state.b && state.view === 'difference') facts.push(['difference', valueText(picture, module)]);
+  facts.push(['trained rows', `${grouped(count)} of ${grouped(rows)} (${percent(count / rows)})`]);
+  const countB = countsB?.[module];
+  if (countB !== undefined && countB !== count) facts.push(['trained rows B', grouped(countB)]);
+  if (info?.rowParameters !== undefined) facts.push(['parameters', grouped(Math.round(info.rowParameters * count))]);
+  const overlap = overlaps[module];
+  if (overlap)
+    facts.push([
+      'Jaccard',
+      `${jaccard(overlap).toFixed(2)} (${grouped(overlap.both)} shared; chance ${jaccardByChance(count, countB ?? count, rows).toFixed(2)})`,
+    ]);
+  return { title: grid.labels[module] ?? name, subtitle: name, facts };
+}
+
+/** `layer 3 · q: mean 0.12, max 0.5, …` */
+export function cellSentence(picture: Picture, module: number): string {
+  const { title, facts } = cellFacts(picture, module);
+  return `${title}: ${facts.map(([fact, value]) => `${fact} ${value}`).join(', ')}`;
+}
+
+/** What the budget pays for. */
+export function selectionText({ selection, isPending }: Picture): string {
+  if (isPending) return 'ranking the rows of all layers …';
+  const { rows, ofRows, parameters, ofParameters, modelParameters } = selection;
+  const text = `${grouped(rows)} of ${grouped(ofRows)} rows (${percent(ofRows > 0 ? rows / ofRows : 0)})`;
+  if (parameters === undefined) return text;
+  const [whole, what] = modelParameters !== undefined ? [modelParameters, 'the model'] : [ofParameters ?? Number.NaN, 'these modules'];
+  return `${text} · ${grouped(Math.round(parameters))} parameters (${percent(parameters / whole, 2)} of ${what})`;
+}
+
+export function overlapText({ overall, overlaps }: Picture): string | undefined {
+  if (!overall) return undefined;
+  const known = overlaps.filter(overlap => overlap !== undefined).length;
+  const sofar = known < overlaps.length ? `, ${known} of ${overlaps.length} modules so far` : '';
+  return `Jaccard of the selections ${jaccard(overall).toFixed(3)} (${grouped(overall.both)} rows in both${sofar})`;
+}

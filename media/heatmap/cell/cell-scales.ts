@@ -1,0 +1,41 @@
+/** What of an opened cell does not change with the budget: its scales, and how its scores are spread. Kept as long as its scores are. */
+import { createScale, linearScale, type Scale, type ScaleName } from '../../shared/scale.ts';
+import type { CellScores } from '../score-store.ts';
+
+export interface CellScales {
+  /** Of the profile: by the linear scale bars begin at zero, so that their lengths can be compared. */
+  readonly profile: Scale;
+  /** Of the histogram: ranks are spread evenly by definition, so that it takes the linear scale instead. */
+  readonly spread: Scale;
+  /** Scores in each part of the spread. */
+  readonly counts: Int32Array;
+}
+
+export const BINS = 48;
+
+const known = new WeakMap<CellScores, Map<ScaleName, CellScales>>();
+
+export function scalesOf(cell: CellScores, name: ScaleName): CellScales {
+  const byName = known.get(cell) ?? new Map<ScaleName, CellScales>();
+  known.set(cell, byName);
+  const found = byName.get(name);
+  if (found) return found;
+  const { scores, min, max } = cell;
+  const spread = name === 'log' ? createScale('log', scores) : linearScale(min, max);
+  const profile = name === 'linear' ? linearScale(Math.min(0, min), max) : name === 'log' ? spread : createScale('rank', scores);
+  const made = { profile, spread, counts: binCounts(scores, undefined, spread, BINS) };
+  byName.set(name, made);
+  return made;
+}
+
+/** @param rows only these, or all */
+export function binCounts(scores: Float32Array, rows: Int32Array | undefined, scale: Scale, bins: number): Int32Array {
+  const counts = new Int32Array(bins);
+  const { length } = rows ?? scores;
+  for (let i = 0; i < length; i++) {
+    const position = scale.position(scores[rows ? (rows[i] as number) : i] as number);
+    const bin = Math.min(bins - 1, Math.floor(position * bins));
+    if (bin >= 0) counts[bin] = (counts[bin] as number) + 1;
+  }
+  return counts;
+}

@@ -1,0 +1,112 @@
+/** Which rows a budget trains, by the trainer's own rule, and how the selections of two sets overlap. */
+import type { HeatmapModule, HeatmapSourceInfo } from '../../../trainer/protocol/view/heatmap.ts';
+import { type Budget, checkBudget, globalCounts, rowBudget, SelectionError, type SelectionMode } from '../../../trainer/selection.ts';
+import type { CellScores, SetScores } from '../score-store.ts';
+
+/** A budget of the slider, or the rows that the run trains. */
+export type Choice = { readonly kind: 'budget'; readonly budget: Budget; readonly mode: SelectionMode } | { readonly kind: 'trained' };
+
+/** The trained rows of each module of a run. */
+export type TrainedRows = ReadonlyMap<string, Int32Array>;
+
+export const trainedRows = (source: HeatmapSourceInfo | undefined): TrainedRows =>
+  new Map(source?.selection?.map(({ module, rows }) => [module, rows]));
+
+/** What `selectRows` knows a module by. */
+const rowsOf = ({ name, shape }: HeatmapModule): Parameters<typeof rowBudget>[0] => ({ name, weight: { name, shape } });
+
+export interface Counts {
+  /** Of each module. */
+  readonly counts: Int32Array;
+  /** What is wrong with the budget. */
+  readonly problem?: string;
+  /** Rows of all layers compete, and their order is not known yet: these are the counts per layer. */
+  readonly isPending?: boolean;
+}
+
+/** How many rows of each module are trained; what is wrong with the budget is said, not thrown. */
+export function selectedCounts(modules: readonly HeatmapModule[], choice: Choice, trained: TrainedRows, scores: SetScores): Counts {
+  if (choice.kind === 'trained') return { counts: Int32Array.from(modules, ({ name }) => trained.get(name)?.length ?? 0) };
+  const counts = Int32Array.from(modules, module => Math.min(module.shape[0] ?? 0, rowBudget(rowsOf(module), choice.budget)));
+  try {
+    checkBudget(modules.map(rowsOf), choice.budget);
+  } catch (error) {
+    if (!(error instanceof SelectionError)) throw error;
+    return { counts, problem: error.message };
+  }
+  if (choice.mode === 'per_layer') return { counts };
+  const ranked = modules.flatMap(({ name, rowParameters }) => {
+    const cell = scores.get(name);
+    return cell?.isOrdered ? [{ scores: cell.scores, order: cell.order, mean: cell.mean, cost: rowParameters ?? 1 }] : [];
+  });
+  return ranked.length === modules.length ? { counts: globalCounts(ranked, counts) } : { counts, isPending: true };
+}
+
+/** Numbers that are trained; undefined where a file does not tell the shapes. */
+export function selectedParameters(modules: readonly HeatmapModule[], counts: Int32Array): number | undefined {
+  let sum = 0;
+  for (const [i, { rowParameters }] of modules.entries()) {
+    if (rowParameters === undefined) return undefined;
+    sum += rowParameters * (counts[i] as number);
+  }
+  return sum;
+}
+
+/** The selected rows of a cell, in no order. */
+export function selectedRows(cell: CellScores | undefined, count: number, rows: Int32Array | undefined, choice: Choice): Int32Array {
+  if (choice.kind === 'trained') return rows ?? new Int32Array(0);
+  return cell ? cell.order.subarray(0, count) : new Int32Array(0);
+}
+
+export interface Overlap {
+  readonly both: number;
+  readonly either: number;
+}
+
+/** |A ∩ B| and |A ∪ B| of two lists of rows, each without repeats. */
+export function overlapOf(a: Int32Array, b: Int32Array, rows: number): Overlap {
+  const inA = new Uint8Array(rows);
+  for (const row of a) inA[row] = 1;
+  let both = 0;
+  for (const row of b) both += inA[row] ?? 0;
+  return { both, either: a.length + b.length - both };
+}
+
+/** The same for the highest of two orders, without a list. */
+export function overlapOfTops(a: CellScores, countA: number, b: CellScores, countB: number): Overlap {
+  const { order } = a;
+  const { ranks } = b;
+  let both = 0;
+  for (let place = 0; place < countA; place++) if ((ranks[order[place] as number] as number) < countB) both++;
+  return { both, either: countA + countB - both };
+}
+
+/** Jaccard's index; two empty selections have none. */
+export const jaccard = ({ both, either }: Overlap): number => (either === 0 ? Number.NaN : both / either);
+
+/** What two selections of so many of the rows that know nothing of each other would have, nearly. */
+export function jaccardByChance(countA: number, countB: number, rows: number): number {
+  const both = (countA * countB) / rows;
+  return both / (countA + countB - both);
+}
+
+export interface OverlapParams {
+  readonly module: string;
+  readonly rows: number;
+  readonly counts: { readonly a: number; readonly b: number };
+  readonly choice: Choice;
+  readonly a: SetScores;
+  readonly b: SetScores;
+  readonly trained: { readonly a: TrainedRows; readonly b: TrainedRows };
+}
+
+/** Undefined where scores of either are missing. */
+export function cellOverlap({ module, rows, counts, choice, a, b, trained }: OverlapParams): Overlap | undefined {
+  if (choice.kind === 'trained') {
+    const [rowsA, rowsB] = [trained.a.get(module), trained.b.get(module)];
+    return rowsA && rowsB && overlapOf(rowsA, rowsB, rows);
+  }
+  const [cellA, cellB] = [a.get(module), b.get(module)];
+  if (!cellA || !cellB || cellA.scores.length !== cellB.scores.length) return undefined;
+  return overlapOfTops(cellA, counts.a, cellB, counts.b);
+}

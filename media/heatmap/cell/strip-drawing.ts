@@ -1,0 +1,67 @@
+/** What a strip of neurons shows in each pixel: the highest score of the neurons there, and how many of them are selected. Pure. */
+
+import type { Viewport } from '../grid/viewport.ts';
+import type { CellScores } from '../score-store.ts';
+import { createRangeMax, type RangeMax } from './range-max.ts';
+
+export type StripOrder = 'position' | 'sorted';
+
+/** The neurons of a cell in the order of the strip. */
+export interface Strip {
+  readonly rows: number;
+  readonly maxima: RangeMax;
+  /** Selected neurons among the first i, [rows + 1]. */
+  readonly selectedBefore: Int32Array;
+  /** The neuron at a place. */
+  readonly neuronAt: (place: number) => number;
+}
+
+/** Maxima in the order of another cell: kept while both are, since every move of the budget needs them again. */
+const sortedMaxima = new WeakMap<CellScores, { readonly by: CellScores; readonly maxima: RangeMax }>();
+
+function maximaInOrder(cell: CellScores, by: CellScores): RangeMax {
+  const known = sortedMaxima.get(cell);
+  if (known?.by === by) return known.maxima;
+  const values = new Float32Array(cell.scores.length);
+  for (let place = 0; place < values.length; place++) values[place] = cell.scores[by.order[place] as number] as number;
+  const maxima = createRangeMax(values);
+  sortedMaxima.set(cell, { by, maxima });
+  return maxima;
+}
+
+/**
+ * @param isSelected [rows] 1 where a row is trained
+ * @param by whose order 'sorted' takes: two strips below each other need one
+ */
+export function createStrip(cell: CellScores, isSelected: Uint8Array, order: StripOrder, by: CellScores = cell): Strip {
+  const rows = cell.scores.length;
+  const sorted = order === 'sorted' ? by.order : undefined;
+  const selectedBefore = new Int32Array(rows + 1);
+  for (let place = 0, count = 0; place < rows; place++) {
+    count += isSelected[sorted ? (sorted[place] as number) : place] as number;
+    selectedBefore[place + 1] = count;
+  }
+  const maxima = sorted ? maximaInOrder(cell, by) : cell.maxima;
+  return { rows, maxima, selectedBefore, neuronAt: place => sorted?.[place] ?? place };
+}
+
+/** Places that a column of pixels covers: at least one. */
+export function placesAt(
+  { start, length }: Viewport,
+  x: number,
+  width: number,
+  rows: number,
+): { readonly from: number; readonly to: number } {
+  const from = Math.min(rows - 1, Math.floor(start + (x / width) * length));
+  return { from, to: Math.min(rows, Math.max(from + 1, Math.floor(start + ((x + 1) / width) * length))) };
+}
+
+export interface Column {
+  readonly max: number;
+  readonly selected: number;
+}
+
+export const columnOf = ({ maxima, selectedBefore }: Strip, from: number, to: number): Column => ({
+  max: maxima.max(from, to),
+  selected: (selectedBefore[to] as number) - (selectedBefore[from] as number),
+});

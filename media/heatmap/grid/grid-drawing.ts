@@ -1,0 +1,248 @@
+/** Draws the part of the grid that is in view: labels, cells, values and profiles where they fit. Nothing here is kept between frames. */
+import { colorIndex, inkOn } from '../../shared/color-maps.ts';
+import type { Theme } from '../../shared/theme.ts';
+import { type Grid, lastParts } from './grid.ts';
+import type { GridContent } from './grid-view.ts';
+import type { Viewport } from './viewport.ts';
+
+export interface GridGeometry {
+  /** Left of the cells, for the labels of rows. */
+  readonly gutter: number;
+  /** Above them, for those of columns. */
+  readonly header: number;
+  readonly cellWidth: number;
+  readonly cellHeight: number;
+  readonly bodyHeight: number;
+  readonly view: Viewport;
+}
+
+const FONT_SIZE = 11;
+const HEADER = 24;
+/** Room for the bar that shows where the view is. */
+const MARGIN = 10;
+/** Cells of this size have room for their value, and for their profile. */
+const TEXT_HEIGHT = 15;
+const PROFILE_HEIGHT = 34;
+const PROFILE_WIDTH = 40;
+/** What new profiles may take of a frame; the others come with the next. */
+const PROFILES_MS = 3;
+const WIDEST_GUTTER = 110;
+
+export function geometryOf(
+  context: CanvasRenderingContext2D,
+  size: { readonly width: number; readonly height: number },
+  grid: Grid,
+  theme: Theme,
+  view: Viewport,
+): GridGeometry {
+  context.font = `${FONT_SIZE}px ${theme.font}`;
+  const widest = Math.max(...grid.rows.map(({ label }) => label.length));
+  const gutter = Math.min(WIDEST_GUTTER, Math.ceil(context.measureText('0').width * (widest + 1)) + 8);
+  const bodyHeight = Math.max(1, size.height - HEADER - 4);
+  return {
+    gutter,
+    header: HEADER,
+    cellWidth: Math.max(1, (size.width - gutter - MARGIN) / Math.max(1, grid.columns.length)),
+    cellHeight: bodyHeight / view.length,
+    bodyHeight,
+    view,
+  };
+}
+
+export interface DrawGridParams {
+  readonly context: CanvasRenderingContext2D;
+  readonly size: { readonly width: number; readonly height: number };
+  readonly content: GridContent;
+  readonly theme: Theme;
+  readonly geometry: GridGeometry;
+  readonly cursor: { readonly row: number; readonly column: number } | undefined;
+  /** A module, or −1. */
+  readonly hovered: number;
+}
+
+/** @returns false where profiles are missing that the next frame can draw */
+export function drawGrid(params: DrawGridParams): boolean {
+  const { context, size, content, geometry } = params;
+  const { header, bodyHeight, view } = geometry;
+  context.save();
+  context.beginPath();
+  context.rect(0, header, size.width, bodyHeight);
+  context.clip();
+  const [first, last] = [Math.floor(view.start), Math.min(content.grid.rows.length, Math.ceil(view.start + view.length))];
+  const isWhole = drawCells(params, first, last);
+  drawRowLabels(params, first, last);
+  drawOutlines(params);
+  context.restore();
+  drawColumnLabels(params);
+  drawPlace(params);
+  return isWhole;
+}
+
+/** On whole pixels, so that neighbours share an edge. */
+const topOf = ({ header, view, cellHeight }: GridGeometry, row: number): number => Math.round(header + (row - view.start) * cellHeight);
+const leftOf = ({ gutter, cellWidth }: GridGeometry, column: number): number => Math.round(gutter + column * cellWidth);
+
+function drawCells({ context, content, theme, geometry }: DrawGridParams, first: number, last: number): boolean {
+  const { grid, positions, map } = content;
+  const endMs = performance.now() + PROFILES_MS;
+  let isWhole = true;
+  const { cellWidth, cellHeight } = geometry;
+  const width = grid.columns.length;
+  const gap = cellHeight >= 9 ? 1 : 0;
+  const hasText = cellHeight >= TEXT_HEIGHT && cellWidth >= PROFILE_WIDTH;
+  context.textBaseline = 'middle';
+  for (let row = first; row < last; row++) {
+    const [y, bottom] = [topOf(geometry, row), topOf(geometry, row + 1)];
+    for (let column = 0; column < width; column++) {
+      const module = grid.cells[row * width + column] as number;
+      if (module < 0) continue;
+      const [x, right] = [leftOf(geometry, column), leftOf(geometry, column + 1)];
+      const position = positions[module] as number;
+      const index = Number.isNaN(position) ? -1 : colorIndex(position);
+      context.fillStyle = index < 0 ? theme.border : (map.css[index] as string);
+      context.globalAlpha = index < 0 ? 0.3 : 1;
+      context.fillRect(x, y, Math.max(1, right - x - 1), Math.max(1, bottom - y - gap));
+      context.globalAlpha = 1;
+      if (theme.isHighContrast && gap > 0) {
+        context.strokeStyle = theme.border;
+        context.lineWidth = 1;
+        context.strokeRect(x + 0.5, y + 0.5, right - x - 2, bottom - y - gap - 1);
+      }
+      if (hasText)
+        isWhole =
+          drawInside(
+            context,
+            content,
+            module,
+            index < 0 ? theme.foreground : inkOn(map, index),
+            { x, y, width: right - x - 1, height: bottom - y - gap },
+            performance.now() < endMs,
+          ) && isWhole;
+    }
+  }
+  return isWhole;
+}
+
+interface Box {
+  readonly x: number;
+  readonly y: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+/** @returns false where there is a profile, but no time to make it */
+function drawInside(
+  context: CanvasRenderingContext2D,
+  content: GridContent,
+  module: number,
+  ink: string,
+  box: Box,
+  hasTime: boolean,
+): boolean {
+  const { x, y, width, height } = box;
+  const hasProfile = height >= PROFILE_HEIGHT;
+  const place = content.grid.places[module];
+  const isBlock = place !== undefined && (content.grid.rows[place.row]?.isBlock ?? false);
+  const value = content.textOf(module);
+  const text = isBlock ? value : `${lastParts(content.names[module] ?? '')} ${value}`;
+  context.fillStyle = ink;
+  context.textAlign = 'center';
+  context.fillText(fitText(context, text, width - 6), x + width / 2, hasProfile ? y + 9 : y + height / 2 + 0.5);
+  const cell = hasProfile ? content.cellOf(module) : undefined;
+  if (!cell) return true;
+  if (!cell.hasProfile && !hasTime) return false;
+  const { profile } = cell;
+  const [base, tall, part] = [y + height - 2, height - 20, (width - 4) / profile.length];
+  context.beginPath();
+  context.moveTo(x + 2, base);
+  for (let i = 0; i < profile.length; i++) {
+    const top = base - tall * (profile[i] as number);
+    context.lineTo(x + 2 + i * part, top);
+    context.lineTo(x + 2 + (i + 1) * part, top);
+  }
+  context.lineTo(x + width - 2, base);
+  context.globalAlpha = 0.55;
+  context.fill();
+  context.globalAlpha = 1;
+  return true;
+}
+
+/** Widths of texts are asked for again and again; a font of one size has few different ones. */
+const widths = new Map<string, number>();
+const MAX_WIDTHS = 5000;
+
+export function fitText(context: CanvasRenderingContext2D, text: string, width: number): string {
+  const key = `${context.font}\n${text}`;
+  let full = widths.get(key);
+  if (full === undefined) {
+    full = context.measureText(text).width;
+    if (widths.size >= MAX_WIDTHS) widths.clear();
+    widths.set(key, full);
+  }
+  if (full <= width) return text;
+  const letters = Math.floor((text.length * width) / full) - 1;
+  return letters < 1 ? '' : `${text.slice(0, letters)}…`;
+}
+
+function drawRowLabels({ context, content, theme, geometry }: DrawGridParams, first: number, last: number): void {
+  const { cellHeight, gutter, bodyHeight, header: top } = geometry;
+  const stride = Math.max(1, Math.ceil((FONT_SIZE + 3) / cellHeight));
+  context.textAlign = 'right';
+  context.fillStyle = theme.muted;
+  let lowest = Number.NEGATIVE_INFINITY;
+  for (let row = first; row < last; row++) {
+    const { label, isBlock } = content.grid.rows[row] as Grid['rows'][number];
+    // A row that is lower than its label, at either end, would have it cut.
+    const middle = topOf(geometry, row) + cellHeight / 2;
+    const y = cellHeight < FONT_SIZE ? Math.min(Math.max(middle, top + FONT_SIZE / 2), top + bodyHeight - FONT_SIZE / 2) : middle;
+    // Rows outside the blocks always say what they are, unless that would cover another.
+    const number = row - content.grid.rows.findIndex(each => each.isBlock);
+    if ((isBlock && number % niceStride(stride) !== 0) || y - lowest < FONT_SIZE) continue;
+    context.fillText(fitText(context, label, gutter - 6), gutter - 6, y);
+    lowest = y;
+  }
+}
+
+/** 1, 2, 5, 10, 20, … */
+function niceStride(stride: number): number {
+  const power = 10 ** Math.floor(Math.log10(stride));
+  return [1, 2, 5, 10].map(factor => factor * power).find(nice => nice >= stride) ?? stride;
+}
+
+function drawColumnLabels({ context, content, theme, geometry }: DrawGridParams): void {
+  context.textAlign = 'center';
+  context.textBaseline = 'middle';
+  context.fillStyle = theme.foreground;
+  for (const [column, { label }] of content.grid.columns.entries()) {
+    const x = geometry.gutter + (column + 0.5) * geometry.cellWidth;
+    context.fillText(fitText(context, label, geometry.cellWidth - 2), x, HEADER / 2);
+  }
+}
+
+function drawOutlines({ context, content, theme, geometry, cursor, hovered }: DrawGridParams): void {
+  const outline = (row: number, column: number, colour: string, width: number): void => {
+    const [x, y] = [leftOf(geometry, column), topOf(geometry, row)];
+    context.strokeStyle = colour;
+    context.lineWidth = width;
+    context.strokeRect(x - 0.5, y - 0.5, leftOf(geometry, column + 1) - x, Math.max(3, topOf(geometry, row + 1) - y));
+  };
+  const at = (module: number | undefined) => (module === undefined ? undefined : content.grid.places[module]);
+  const [under, opened] = [at(hovered), at(content.opened)];
+  if (under) outline(under.row, under.column, theme.foreground, 1);
+  if (opened) outline(opened.row, opened.column, theme.accent, 2);
+  if (cursor) {
+    outline(cursor.row, cursor.column, theme.background, 4);
+    outline(cursor.row, cursor.column, theme.focus, 2);
+  }
+}
+
+/** A bar at the right: which part of the layers is in view. */
+function drawPlace({ context, size, content, theme, geometry }: DrawGridParams): void {
+  const total = content.grid.rows.length;
+  const { view, header, bodyHeight } = geometry;
+  if (view.length >= total) return;
+  context.fillStyle = theme.muted;
+  context.globalAlpha = 0.6;
+  context.fillRect(size.width - 6, header + (view.start / total) * bodyHeight, 4, Math.max(12, (view.length / total) * bodyHeight));
+  context.globalAlpha = 1;
+}

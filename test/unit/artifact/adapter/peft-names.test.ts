@@ -1,0 +1,33 @@
+/** Names of ViT's layers in files and in the memory of Transformers 5, both ways. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { nameInFile, nameInMemory } from '../../../../trainer/artifact/adapter/peft-names.ts';
+import { loadModel } from '../../../../trainer/model/load-model.ts';
+
+test.each([
+  ['vit.encoder.layer.3.attention.attention.query', 'vit.layers.3.attention.q_proj'],
+  ['vit.encoder.layer.3.attention.output.dense.lora_A.weight', 'vit.layers.3.attention.o_proj.lora_A.weight'],
+  ['base_model.model.deit.encoder.layer.10.output.dense.lora_B.weight', 'base_model.model.deit.layers.10.mlp.fc2.lora_B.weight'],
+  ['vit.encoder.layer.0.intermediate.dense', 'vit.layers.0.mlp.fc1'],
+  ['vit.encoder.layer.0.layernorm_before', 'vit.layers.0.layernorm_before'],
+])('%s', (file, memory) => {
+  expect(nameInMemory(file)).toBe(memory);
+  expect(nameInFile(memory)).toBe(file);
+});
+
+test.each([
+  'bert.encoder.layer.0.attention.self.query',
+  'model.layers.0.self_attn.q_proj',
+  'vit.layernorm',
+  'classifier',
+  'vit.encoder.layer.0.other',
+])('%s stays', name => {
+  expect(nameInMemory(name)).toBe(name);
+  expect(nameInFile(name)).toBe(name);
+});
+
+test.each(['vit', 'deit'])('every module of a %s comes back', family => {
+  const config = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', '..', 'golden', family, 'config.json'), 'utf8'));
+  for (const { name } of loadModel(config).modules) expect(nameInFile(nameInMemory(name))).toBe(name);
+});

@@ -1,0 +1,85 @@
+/** The trainer's command line as the client runs it: which Node, what environment, how its result and its errors come back. */
+import { chmodSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { cleanEnvironment, findNode, runRowtune } from '../../../../client/daemon/rowtune-program.ts';
+
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-program-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const script = (name: string, text: string): string => {
+  const file = join(folder, name);
+  writeFileSync(file, text);
+  return file;
+};
+const executable = (name: string, text: string): string => {
+  const file = script(name, `#!/bin/sh\n${text}\n`);
+  chmodSync(file, 0o755);
+  return file;
+};
+const node = { command: process.execPath, env: {} };
+const run = (program: string, more: Partial<Parameters<typeof runRowtune>[0]> = {}) =>
+  runRowtune({ node, program, args: ['x'], env: process.env, ...more });
+
+describe('Node', () => {
+  const search = { configured: '', execPath: '/the/editor', env: process.env };
+
+  test('the configured one', async () => {
+    expect(await findNode({ ...search, configured: process.execPath })).toEqual({ command: process.execPath, env: {} });
+  });
+
+  test('one that is missing or too old is said so', async () => {
+    await expect(findNode({ ...search, configured: join(folder, 'none') })).rejects.toMatchObject({
+      code: 'node-unusable',
+      message: expect.stringContaining('does not start'),
+    });
+    const old = executable('old', 'echo v18.2.0');
+    await expect(findNode({ ...search, configured: old })).rejects.toMatchObject({ message: expect.stringContaining('is Node 18') });
+  });
+
+  test("that of the PATH, else the editor's own", async () => {
+    expect(await findNode({ ...search, env: { PATH: join(process.execPath, '..') } })).toEqual({ command: 'node', env: {} });
+    expect(await findNode({ ...search, env: { PATH: folder } })).toEqual({ command: '/the/editor', env: { ELECTRON_RUN_AS_NODE: '1' } });
+  });
+
+  test("the editor's own variables are not handed on", () => {
+    const env = { PATH: '/bin', VSCODE_PID: '1', ELECTRON_RUN_AS_NODE: '1', NODE_OPTIONS: '--inspect', HF_HOME: '/h' };
+    expect(cleanEnvironment(env)).toEqual({ PATH: '/bin', HF_HOME: '/h' });
+  });
+});
+
+describe('a call', () => {
+  test('gives the object that is printed last, and lines as they come', async () => {
+    const program = script(
+      'good.mjs',
+      `console.error('one'); console.error('two'); console.log('noise'); console.log(JSON.stringify({ ok: true, args: process.argv.slice(2) }));`,
+    );
+    const lines: string[] = [];
+    expect(await run(program, { onLine: line => lines.push(line) })).toEqual({ ok: true, args: ['x', '--json'] });
+    expect(lines).toEqual(['one', 'two']);
+  });
+
+  test("a failure is the program's own", async () => {
+    const error = { code: 'engine', message: 'no compiler', hint: 'Install one' };
+    const program = script('bad.mjs', `console.log('${JSON.stringify({ ok: false, error })}'); process.exitCode = 1;`);
+    await expect(run(program)).rejects.toMatchObject(error);
+  });
+
+  test('a death is told with its last words', async () => {
+    const program = script('dead.mjs', `console.error('out of luck'); process.exit(3);`);
+    await expect(run(program)).rejects.toMatchObject({ code: 'trainer-failed', message: expect.stringMatching(/status 3: out of luck/) });
+  });
+
+  test('can be cancelled', async () => {
+    const program = script('slow.mjs', 'setInterval(() => {}, 1000)');
+    const controller = new AbortController();
+    const waiting = run(program, { signal: controller.signal });
+    setTimeout(() => controller.abort(), 200);
+    await expect(waiting).rejects.toMatchObject({ code: 'cancelled' });
+  });
+
+  test('a Node that is not there is said so', async () => {
+    await expect(run('x', { node: { command: join(folder, 'none'), env: {} } })).rejects.toMatchObject({ code: 'node-unusable' });
+  });
+});

@@ -1,0 +1,82 @@
+/** The recipe that the wizard writes: valid for every answer, short, and each setting with its sentence. */
+import { describe, expect, test } from 'vitest';
+import { isRecipeName, recipeStem, scoresFile } from '../../../../client/recipe/recipe-names.ts';
+import { choicesOf, freeName, modelHints, recipeFileName, recipeText } from '../../../../client/recipe/recipe-text.ts';
+import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
+import { type Recipe, settings } from '../../../../trainer/protocol/recipe-schema.ts';
+
+const answers = { name: 'mine', model: 'model', task: 'causal_lm', method: 'spsft', train: 'data/train.jsonl' } as const;
+
+describe('the recipe', () => {
+  const every = choicesOf('task').flatMap(task => choicesOf('method').map(method => [task.word, method.word] as const));
+
+  test.each(every)('of %s by %s is one, without a problem', (task, method) => {
+    const text = recipeText({ ...answers, task: task as Recipe['task'], method: method as Recipe['method'] });
+    const { recipe, problems } = parseRecipe(text, { fileName: 'mine.rowtune.yaml' });
+    expect(problems).toEqual([]);
+    expect(recipe).toMatchObject({ name: 'mine', model: 'model', task, method, val_size: 0.1, data: { train: ['data/train.jsonl'] } });
+  });
+
+  test('has the sentence of each setting above it', () => {
+    const lines = recipeText(answers).split('\n');
+    const keys = lines.flatMap((line, i) => (/^[a-z_]+: \S/.test(line) ? [[line.split(':')[0] ?? '', lines[i - 1]]] : []));
+    expect(keys.length).toBeGreaterThan(10);
+    for (const [key = '', above] of keys) expect(above, key).toBe(`# ${settings[key]?.doc}`);
+  });
+
+  test('has what the method has a use for', () => {
+    const own = recipeText(answers);
+    const lora = recipeText({ ...answers, method: 'lora' });
+    expect([own.includes('importance:'), own.includes('lora_alpha:')]).toEqual([true, false]);
+    expect([lora.includes('importance:'), lora.includes('lora_alpha:')]).toEqual([false, true]);
+  });
+
+  test('without data says what to put there', () => {
+    const text = recipeText({ ...answers, train: undefined });
+    expect(text).toContain('# The data is not there yet');
+    expect(parseRecipe(text).recipe?.data.train).toEqual(['data/train.jsonl']);
+  });
+
+  test('fits the model', () => {
+    const hints = modelHints({ architectures: ['LlamaForCausalLM'], max_position_embeddings: 128 });
+    expect(hints).toEqual({ task: 'causal_lm', maxPositions: 128 });
+    expect(parseRecipe(recipeText({ ...answers, ...hints })).recipe?.max_length).toBe(128);
+    expect(modelHints({ architectures: ['ViTForImageClassification'] })).toEqual({ task: 'image_classification' });
+    for (const config of [undefined, null, 3, {}, { architectures: 'x', max_position_embeddings: 'y' }, { max_position_embeddings: 2 }])
+      expect(modelHints(config)).toEqual({});
+  });
+
+  test('takes a path with anything in it', () => {
+    const model = 'a "b": #c/übung';
+    expect(parseRecipe(recipeText({ ...answers, model })).recipe?.model).toBe(model);
+  });
+});
+
+describe('names', () => {
+  test.each([
+    ['HuggingFaceTB/SmolLM2-135M-Instruct', 'smollm2-135m-instruct-spsft'],
+    ['/models/My Model (v2)/', 'my-model-v2-spsft'],
+    ['models/llama.gguf', 'llama-spsft'],
+    ['...', 'model-spsft'],
+  ])('a run of %s is %s', (model, name) => {
+    expect(freeName(model, 'spsft', new Set())).toBe(name);
+    expect(parseRecipe(recipeText({ ...answers, name })).recipe?.name).toBe(name);
+  });
+
+  test('are not used twice', () => {
+    expect(freeName('a', 'lora', new Set(['a-lora', 'a-lora-2']))).toBe('a-lora-3');
+  });
+
+  test('recipes are told by their ending', () => {
+    expect(['a.rowtune.yaml', 'a.rowtune.yml', 'a.ROWTUNE.json', 'a.yaml', 'rowtune.yaml'].map(isRecipeName)).toEqual([
+      true,
+      true,
+      true,
+      false,
+      false,
+    ]);
+    expect(isRecipeName(recipeFileName('x'))).toBe(true);
+    expect(recipeStem('/w/spam.rowtune.yaml')).toBe('spam');
+    expect(scoresFile('/w/spam.rowtune.yaml', '/w')).toBe('/w/spam.scores.safetensors');
+  });
+});

@@ -1,0 +1,23 @@
+/** A real tokenizer for tests: one token a character, `<…>` names are special tokens, and a BOS where special tokens are asked for. */
+import type { ChatMessage, RenderChat, TextTokenizer } from '../../../trainer/data/types.ts';
+
+const special = ['<bos>', '<eos>', '<turn>'];
+const [BOS, EOS] = [0, 1];
+
+export function characterTokenizer(): TextTokenizer {
+  const encodePlain = (text: string) =>
+    [...text.matchAll(/<(?:bos|eos|turn)>|./gsu)].map(([token]) => {
+      const index = special.indexOf(token);
+      return index >= 0 ? index : (token.codePointAt(0) ?? 0);
+    });
+  return {
+    encode: (text, { addSpecialTokens }) => (addSpecialTokens ? [BOS, ...encodePlain(text)] : encodePlain(text)),
+    decode: (ids, { skipSpecialTokens }) =>
+      ids.map(id => (id < special.length ? (skipSpecialTokens ? '' : special[id]) : String.fromCodePoint(id))).join(''),
+    eosIds: [EOS],
+  };
+}
+
+/** `<turn>role:content<eos>` and a line break for each message. */
+export const renderTurns: RenderChat = (messages: readonly ChatMessage[], { addGenerationPrompt }) =>
+  messages.map(({ role, content }) => `<turn>${role}:${content}<eos>\n`).join('') + (addGenerationPrompt ? '<turn>assistant:' : '');

@@ -1,0 +1,20 @@
+/** Writes data files for one test into a folder of their own. */
+import { mkdtempSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { listDataFiles } from '../../../trainer/data/read/list-files.ts';
+import { readRecords } from '../../../trainer/data/read/read-records.ts';
+import type { TextSplit } from '../../../trainer/data/read/read-text.ts';
+import type { DataRecord } from '../../../trainer/data/types.ts';
+
+export function writeData(name: string, content: string | Uint8Array): string {
+  const file = join(mkdtempSync(join(tmpdir(), 'rowtune-data-')), name);
+  writeFileSync(file, content);
+  return file;
+}
+
+export async function readAll(paths: readonly string[], textSplit: TextSplit = 'file', maxSamples?: number): Promise<DataRecord[]> {
+  const records: DataRecord[] = [];
+  for await (const record of readRecords({ files: await listDataFiles(paths), textSplit, maxSamples })) records.push(record);
+  return records;
+}

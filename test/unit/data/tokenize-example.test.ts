@@ -1,0 +1,130 @@
+/** Tokens and targets: prompts encoded alone, special tokens as the tokenizer writes them, cutting that spares the answer. */
+import { describe, expect, it } from 'vitest';
+import { createEncoder } from '../../../trainer/data/encoder.ts';
+import type { TokenizeSettings } from '../../../trainer/data/tokenize-example.ts';
+import { tokenizeExample } from '../../../trainer/data/tokenize-example.ts';
+import type { FormattedExample, TextTokenizer } from '../../../trainer/data/types.ts';
+import { characterTokenizer } from './character-tokenizer.ts';
+
+const tokenizer = characterTokenizer();
+const place = { file: 'a.jsonl', line: 3 };
+const example = (prompt: string, text: string, after: string, completion: string, chat = false): FormattedExample => ({
+  chat,
+  pieces: [
+    { text: prompt, train: false },
+    { text, train: false, shrink: true },
+    { text: after, train: false },
+    { text: completion, train: true },
+  ].filter(piece => piece.text !== ''),
+});
+
+function tokenize(formatted: FormattedExample, settings: Partial<TokenizeSettings> = {}) {
+  const encoder = createEncoder(tokenizer);
+  const result = tokenizeExample(
+    formatted,
+    { encoder, maxLength: 1000, truncation: 'end', eosId: tokenizer.eosIds[0], ...settings },
+    place,
+  );
+  if (result.kind === 'dropped') return result.reason;
+  const { ids, train } = result.sequence;
+  const text = Array.from(ids, (id, i) => (train[i] ? `[${show(id)}]` : show(id))).join('');
+  return `${text.replaceAll('][', '')}${result.truncated ? ' cut' : ''}`;
+}
+const show = (id: number) => tokenizer.decode([id], { skipSpecialTokens: false });
+
+describe('tokenizeExample', () => {
+  it('begins as the tokenizer does and ends plain text with EOS', () => {
+    expect(tokenize(example('', 'Hi', ':', ' yo'))).toBe('<bos>Hi:[ yo<eos>]');
+    expect(tokenize({ chat: false, pieces: [{ text: 'abc', train: true }] })).toBe('<bos>[abc<eos>]');
+  });
+
+  it('leaves special tokens to the chat template, and drops what follows the last target', () => {
+    const formatted = example('<turn>user:', 'Hi', '<eos>\n<turn>assistant:', 'yo<eos>', true);
+    expect(tokenize({ ...formatted, pieces: [...formatted.pieces, { text: '\n', train: false }] })).toBe(
+      '<turn>user:Hi<eos>\n<turn>assistant:[yo<eos>]',
+    );
+  });
+
+  it('never has a target at the first token', () => {
+    expect(tokenize({ chat: true, pieces: [{ text: 'abc', train: true }] })).toBe('a[bc]');
+  });
+
+  it('cuts the flexible text at its end or in its middle', () => {
+    const formatted = example('T:', 'abcdefghij', ' L:', ' x');
+    expect(tokenize(formatted, { maxLength: 13 })).toBe('<bos>T:abcd L:[ x<eos>] cut');
+    expect(tokenize(formatted, { maxLength: 13, truncation: 'middle' })).toBe('<bos>T:abij L:[ x<eos>] cut');
+    expect(tokenize(formatted, { maxLength: 19 })).toBe('<bos>T:abcdefghij L:[ x<eos>]');
+    const long = example('T:', 'ab'.repeat(50_000), ' L:', ' x');
+    expect(tokenize(long, { maxLength: 13 })).toBe('<bos>T:abab L:[ x<eos>] cut');
+    expect(tokenize(long, { maxLength: 13, truncation: 'middle' })).toBe('<bos>T:abab L:[ x<eos>] cut');
+  });
+
+  it('ends a cut text with EOS where its prompt is trained too', () => {
+    const { pieces } = example('T:', 'abcdefghij', ' L:', ' x');
+    const formatted = { chat: false, pieces: pieces.map(piece => ({ ...piece, train: true })) };
+    expect(tokenize(formatted, { maxLength: 19 })).toBe('<bos>[T:abcdefghij L: x<eos>]');
+    expect(tokenize(formatted, { maxLength: 13 })).toBe('<bos>[T:abcd L: x<eos>] cut');
+    expect(tokenize(formatted, { maxLength: 13, truncation: 'middle' })).toBe('<bos>[T:abij L: x<eos>] cut');
+    expect(tokenize({ ...formatted, chat: true }, { maxLength: 11 })).toBe('T[:abcd L: x] cut');
+  });
+
+  it('keeps every length to the limit, whatever the limit', () => {
+    const formatted = example('T:', 'abcdefghij', ' L:', ' x');
+    for (let maxLength = 9; maxLength < 25; maxLength++) {
+      for (const truncation of ['end', 'middle'] as const) {
+        const result = tokenizeExample(formatted, { encoder: createEncoder(tokenizer), maxLength, truncation, eosId: 1 }, place);
+        if (result.kind === 'dropped') throw new Error(result.reason);
+        expect(result.sequence.ids.length).toBe(Math.min(maxLength, 19));
+        expect(result.sequence.train.reduce((sum, flag) => sum + flag, 0)).toBe(3);
+      }
+    }
+  });
+
+  it('drops what has nothing to learn, and refuses to cut where that is not allowed', () => {
+    expect(tokenize({ chat: true, pieces: [{ text: 'a', train: false }] })).toBe('no_target');
+    expect(
+      tokenize(
+        {
+          chat: true,
+          pieces: [
+            { text: 'a'.repeat(9), train: false },
+            { text: 'b', train: true },
+          ],
+        },
+        { maxLength: 9 },
+      ),
+    ).toBe('cut_off');
+    expect(() => tokenize(example('T:', 'abcdefghij', ' L:', ' x'), { maxLength: 13, truncation: 'error' })).toThrow(
+      'a.jsonl:3: the sample is 19 tokens long, expected at most 13',
+    );
+  });
+});
+
+describe('createEncoder', () => {
+  /** As SentencePiece does: a space (▁) before the text, and EOS at its end. */
+  const spacing: TextTokenizer = {
+    ...tokenizer,
+    encode: (text, { addSpecialTokens }) => [...tokenizer.encode(`▁${text}`, { addSpecialTokens }), ...(addSpecialTokens ? [1] : [])],
+    decode: (ids, options) => tokenizer.decode(ids, options).replaceAll('▁', ' ').trimStart(),
+  };
+
+  it('takes off the space that a tokenizer puts before text that goes on, and its closing EOS', () => {
+    const encoder = createEncoder(spacing);
+    expect(tokenizer.decode(encoder.start('ab'), { skipSpecialTokens: false })).toBe('<bos>▁ab');
+    expect(tokenizer.decode(encoder.next('cd'), { skipSpecialTokens: false })).toBe('cd');
+  });
+
+  it('gives the same ids for a text encoded in blocks', () => {
+    const text = 'Some line of text\n'.repeat(20_000) + 'x'.repeat(200_000);
+    for (const used of [tokenizer, spacing]) {
+      const ids = createEncoder(used).startPlain(text);
+      expect(ids).toEqual(used.encode(text, { addSpecialTokens: false }));
+    }
+  });
+
+  it('gives a fresh list each time', () => {
+    const encoder = createEncoder(tokenizer);
+    encoder.next('ab').push(1);
+    expect(encoder.next('ab')).toHaveLength(2);
+  });
+});

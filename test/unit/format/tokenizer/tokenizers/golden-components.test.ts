@@ -1,0 +1,158 @@
+/** Single components of tokenizer.json, and their classes of characters over all of Unicode, against Hugging Face's `tokenizers`. */
+import { readFileSync } from 'node:fs';
+import { gunzipSync } from 'node:zlib';
+import { describe, expect, test } from 'vitest';
+import { createDecoder } from '../../../../../trainer/format/tokenizer/tokenizers/decoders.ts';
+import { createNormalizer } from '../../../../../trainer/format/tokenizer/tokenizers/normalizers.ts';
+import { createPreTokenizer } from '../../../../../trainer/format/tokenizer/tokenizers/pre-tokenizers.ts';
+import { goldenPath } from '../../../hub/model-bytes.ts';
+
+type Spec = Readonly<Record<string, unknown>>;
+type Ranges = ReadonlyArray<readonly [number, number]>;
+interface Golden {
+  readonly texts: readonly string[];
+  readonly normalizers: ReadonlyArray<readonly [Spec, string[]]>;
+  readonly pre_tokenizers: ReadonlyArray<readonly [Spec, string[][]]>;
+  readonly decoders: ReadonlyArray<readonly [Spec, ReadonlyArray<readonly [string[], string]>]>;
+  readonly classes: Readonly<Record<string, Ranges>> & { readonly lowercase: unknown };
+}
+
+const golden: Golden = JSON.parse(gunzipSync(readFileSync(goldenPath('tokenizers/components.json.gz'))).toString('utf8'));
+const named = <T>(list: ReadonlyArray<readonly [Spec, T]>): Array<[string, Spec, T]> =>
+  list.map(([spec, expected]) => [JSON.stringify(spec).slice(0, 160), spec, expected]);
+/** Only what differs, so that a failure can be read. */
+const differing = (inputs: readonly unknown[], actual: readonly unknown[], expected: readonly unknown[]): unknown[] =>
+  inputs.flatMap((input, i) => (JSON.stringify(actual[i]) === JSON.stringify(expected[i]) ? [] : [[input, actual[i], expected[i]]]));
+
+test.each(named(golden.normalizers))('normalizer %s', (_, spec, expected) => {
+  const normalize = createNormalizer(spec);
+  expect(
+    differing(
+      golden.texts,
+      golden.texts.map(text => normalize?.(text)),
+      expected,
+    ),
+  ).toEqual([]);
+});
+
+test.each(named(golden.pre_tokenizers))('pre-tokenizer %s', (_, spec, expected) => {
+  const split = createPreTokenizer(spec);
+  const actual = golden.texts.map(text =>
+    split?.([{ text, first: true }])
+      .map(word => word.text)
+      .filter(word => word !== ''),
+  );
+  expect(differing(golden.texts, actual, expected)).toEqual([]);
+});
+
+test.each(named(golden.decoders))('decoder %s', (_, spec, expected) => {
+  const decode = createDecoder(spec);
+  const tokens = expected.map(([list]) => list);
+  expect(
+    differing(
+      tokens,
+      tokens.map(list => decode?.(list).join('')),
+      expected.map(([, text]) => text),
+    ),
+  ).toEqual([]);
+});
+
+const assigned = /^\P{Cn}$/u;
+/** What Unicode 17 added: the library's regular expressions know 16, and what Node knows depends on its version. */
+const UNICODE_17 =
+  '\\u088f\\u0c5c\\u0cdc\\u1acf-\\u1aeb\\u20c1\\u2b96\\ua7ce-\\ua7cf\\ua7d2\\ua7d4\\ua7f1\\ufbc3-\\ufbd2\\ufd90-\\ufd91\\ufdc8-\\ufdce\\u{10940}-\\u{10959}\\u{10ec5}-\\u{10efb}\\u{11b60}-\\u{11b67}\\u{11db0}-\\u{11de9}\\u{16ea0}-\\u{16ed3}\\u{16ff2}-\\u{16ff6}\\u{187f8}-\\u{187ff}\\u{18d09}-\\u{18df2}\\u{1ccfa}-\\u{1ccfc}\\u{1ceba}-\\u{1cef0}\\u{1e6c0}-\\u{1e6ff}\\u{1f6d8}\\u{1f777}-\\u{1f77a}\\u{1f8d0}-\\u{1f8d8}\\u{1fa54}-\\u{1fa57}\\u{1fa8a}\\u{1fa8e}\\u{1fac8}\\u{1facd}\\u{1faea}\\u{1faef}\\u{1fbfa}\\u{2b73a}-\\u{2b73f}\\u{2cea2}-\\u{2cead}\\u{323b0}-\\u{323ff}';
+const unicode17 = new RegExp(`[${UNICODE_17}]`, 'u');
+
+describe('classes of characters', () => {
+  const normalizer = (spec: Spec) => createNormalizer(spec) as (text: string) => string;
+  const preTokenizer = (spec: Spec) => (text: string) => createPreTokenizer(spec)?.([{ text, first: true }]).map(word => word.text) ?? [];
+  const bert = normalizer({
+    type: 'BertNormalizer',
+    clean_text: true,
+    handle_chinese_chars: false,
+    strip_accents: false,
+    lowercase: false,
+  });
+  const chinese = normalizer({
+    type: 'BertNormalizer',
+    clean_text: false,
+    handle_chinese_chars: true,
+    strip_accents: false,
+    lowercase: false,
+  });
+  const strip = normalizer({ type: 'Strip', strip_left: true, strip_right: true });
+  const decomposed = normalizer({
+    type: 'BertNormalizer',
+    clean_text: false,
+    handle_chinese_chars: false,
+    strip_accents: true,
+    lowercase: false,
+  });
+  const lowercase = normalizer({ type: 'Lowercase' });
+  const accents = normalizer({ type: 'StripAccents' });
+  const apart = (split: (text: string) => string[], c: string): boolean => {
+    const words = split(`a${c}a`);
+    return words.length > 1 || (words[0] as string).length < 2 + c.length;
+  };
+  const splits = {
+    bert: preTokenizer({ type: 'BertPreTokenizer' }),
+    punctuation: preTokenizer({ type: 'Punctuation', behavior: 'Isolated' }),
+    digits: preTokenizer({ type: 'Digits', individual_digits: true }),
+    word: preTokenizer({ type: 'Whitespace' }),
+  };
+  const matches = (pattern: string) => {
+    const remove = normalizer({ type: 'Replace', pattern: { Regex: pattern }, content: '' });
+    return (c: string): boolean => remove(c) === '';
+  };
+  const tests: Readonly<Record<string, (c: string) => boolean>> = {
+    bert_removed: c => bert(`a${c}a`) === 'aa',
+    bert_space: c => c !== ' ' && bert(`a${c}a`) === 'a a',
+    chinese: c => chinese(`a${c}a`) !== `a${c}a`,
+    white_space: c => strip(c) === '',
+    bert_punctuation: c => strip(c) !== '' && apart(splits.bert, c),
+    punctuation: c => apart(splits.punctuation, c),
+    digits: c => apart(splits.digits, c),
+    word: c => strip(c) !== '' && !apart(splits.word, c),
+    bert_accents: c => decomposed(`a${c}a`) === 'aa',
+    lowercase: c => lowercase(c) !== c,
+    ...Object.fromEntries(
+      ['NFD', 'NFC', 'NFKD', 'NFKC'].map(type => {
+        const normalize = normalizer({ type });
+        return [type.toLowerCase(), (c: string) => normalize(c) !== c];
+      }),
+    ),
+    accents: c => accents(`a${c}a`) === 'aa',
+    ...Object.fromEntries(
+      [
+        ['onig_L', '\\p{L}'],
+        ['onig_N', '\\p{N}'],
+        ['onig_s', '\\s'],
+        ['onig_w', '\\w'],
+        ['onig_d', '\\d'],
+        ['onig_P', '\\p{P}'],
+        ['onig_S', '\\p{S}'],
+        ['onig_M', '\\p{M}'],
+        ['onig_Lu', '\\p{Lu}'],
+        ['onig_punct', '[[:punct:]]'],
+        ['onig_word_class', '[\\w]'],
+        ['onig_alnum', '[[:alnum:]]'],
+      ].map(([name, pattern]) => [name as string, matches(pattern as string)]),
+    ),
+  };
+  test.each(Object.keys(tests))(
+    '%s',
+    name => {
+      const holds = tests[name] as (c: string) => boolean;
+      const expected = golden.classes[name] as Ranges;
+      const inside = (code: number): boolean => expected.some(([from, to]) => from <= code && code <= to);
+      const wrong: string[] = [];
+      for (let code = 0; code < 0x30000; code++) {
+        const c = String.fromCodePoint(code);
+        if ((code >= 0xd800 && code < 0xe000) || !assigned.test(c) || unicode17.test(c) || /\p{Co}/u.test(c)) continue;
+        if (holds(c) !== inside(code)) wrong.push(code.toString(16));
+      }
+      expect(wrong).toEqual([]);
+    },
+    60_000,
+  );
+});

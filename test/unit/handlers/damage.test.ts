@@ -1,0 +1,191 @@
+/** Damage in a run folder: found, named, and survived; and what a resumed run computes depends on its checkpoints alone. */
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
+import { Job } from '../../../trainer/job/job.ts';
+import type { WorkerEvent } from '../../../trainer/protocol/job-messages.ts';
+import { listCheckpoints } from '../../../trainer/run/checkpoint/checkpoint-folders.ts';
+import { openLastCheckpoint } from '../../../trainer/run/checkpoint/load-checkpoint.ts';
+import { describeFailure } from '../../../trainer/run-error.ts';
+import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+
+const task = makeTinyTask();
+afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
+const { context } = task;
+const settings = ['engine=portable', 'max_steps=6', 'save_strategy=steps', 'save_steps=2', 'save_total_limit=3'];
+const whole = join(task.folder, 'whole');
+/** Stopped after step 4, with checkpoints of 2 and 4. */
+const stopped = join(task.folder, 'stopped');
+const work = join(task.folder, 'work');
+
+const restore = (): void => {
+  rmSync(work, { recursive: true, force: true });
+  cpSync(stopped, work, { recursive: true });
+};
+const resume = (overrides: string[] = []) => runInProcess<TrainResult>({ kind: 'resume', runDir: work, overrides, context });
+const saidIn = (events: readonly WorkerEvent[]): string => events.map(event => (event.type === 'log' ? event.message : '')).join('\n');
+/** Every file of a checkpoint but what tells the time it took. */
+const finalBytes = (runDir: string): Buffer[] =>
+  ['adapter_model.safetensors', 'optimizer.safetensors'].map(name => readFileSync(join(runDir, 'checkpoints', 'step-000006', name)));
+
+beforeAll(async () => {
+  const recipe = task.recipe(...settings);
+  await runInProcess({ kind: 'train', recipe, runDir: whole, context });
+  await runInProcess({ kind: 'train', recipe, runDir: stopped, context }, stopAfter(4));
+});
+
+/** Opens the newest checkpoint that is good, and tells its step and what was said. */
+async function open(): Promise<{ step: number | undefined; said: string }> {
+  const events: WorkerEvent[] = [];
+  const checkpoint = await openLastCheckpoint(work, new Job(event => events.push(event)));
+  await checkpoint?.close();
+  return { step: checkpoint?.state.step, said: saidIn(events) };
+}
+
+function flip(file: string, at: number): void {
+  const bytes = readFileSync(file);
+  bytes[at] = (bytes[at] as number) ^ (1 << (at % 8));
+  writeFileSync(file, bytes);
+}
+
+const FILES = ['adapter_model.safetensors', 'optimizer.safetensors', 'rowtune_adapter.json', 'trainer_state.json'];
+
+describe('a damaged newest checkpoint', () => {
+  test.each(FILES)('a flipped bit anywhere in %s is found, its file is named, and the one before is taken', async name => {
+    const size = statSync(join(stopped, 'checkpoints', 'step-000004', name)).size;
+    for (let i = 0; i <= 24; i++) {
+      restore();
+      flip(join(work, 'checkpoints', 'step-000004', name), Math.min(size - 1, Math.floor((size * i) / 24)));
+      const { step, said } = await open();
+      expect(step, `byte ${Math.floor((size * i) / 24)} of ${size}`).toBe(2);
+      expect(said).toContain(name === 'rowtune_adapter.json' ? 'rowtune_adapter' : join('step-000004', name));
+      expect(readdirSync(join(work, 'checkpoints')).sort()).toEqual(['damaged-step-000004', 'step-000002']);
+    }
+  });
+
+  test.each(FILES)('%s cut short, empty, a folder, of another save, or gone', async name => {
+    const file = join(work, 'checkpoints', 'step-000004', name);
+    const damages: (() => void)[] = [
+      () => truncateSync(file, statSync(file).size - 1),
+      () => truncateSync(file, 0),
+      () => rmSync(file),
+      () => {
+        rmSync(file);
+        mkdirSync(file);
+      },
+    ];
+    if (name.endsWith('.safetensors')) damages.push(() => cpSync(join(work, 'checkpoints', 'step-000002', name), file));
+    for (const damage of damages) {
+      restore();
+      damage();
+      expect((await open()).step).toBe(2);
+    }
+  });
+
+  test('the tensor is named', async () => {
+    restore();
+    const file = join(work, 'checkpoints', 'step-000004', 'optimizer.safetensors');
+    flip(file, statSync(file).size - 2);
+    expect((await open()).said).toMatch(/tensor "[^"]+": does not match its checksum/);
+  });
+
+  test('the run continues from the one before, to the same bits', async () => {
+    restore();
+    flip(join(work, 'checkpoints', 'step-000004', 'optimizer.safetensors'), 4000);
+    const { value, events } = await resume();
+    expect(value).toMatchObject({ state: 'finished', steps: 6 });
+    expect(saidIn(events)).toContain('the run continues from step-000002');
+    expect(finalBytes(work)).toEqual(finalBytes(whole));
+    expect((await listCheckpoints(work)).map(({ step }) => step)).toEqual([2, 4, 6]);
+    expect(readdirSync(join(work, 'checkpoints')).filter(name => name.startsWith('damaged'))).toEqual([]);
+  });
+
+  test('where no checkpoint is good, nothing is begun again and nothing is changed', async () => {
+    restore();
+    for (const { folder } of await listCheckpoints(work)) flip(join(folder, 'adapter_model.safetensors'), 3000);
+    const failure = await resume().catch(error => describeFailure(error).event);
+    expect(failure).toMatchObject({ code: 'checkpoint-damaged', message: expect.stringMatching(/step-000004[\s\S]+step-000002/) });
+    expect(readdirSync(join(work, 'checkpoints')).sort()).toEqual(['step-000002', 'step-000004']);
+  });
+
+  test('one of an older version, without checksums, is read with a note', async () => {
+    restore();
+    const file = join(work, 'checkpoints', 'step-000004', 'trainer_state.json');
+    const { crc32: _, files: __, ...old } = JSON.parse(readFileSync(file, 'utf8')) as Record<string, unknown>;
+    writeFileSync(file, JSON.stringify(old, null, 2));
+    const { step, said } = await open();
+    expect(step).toBe(4);
+    expect(said).toContain('without checksums');
+  });
+});
+
+describe('what a resume computes stands in its checkpoint', () => {
+  const others = ['metrics.jsonl', 'state.json', 'coverage.json', 'selection.json', 'memory.json', 'scores.safetensors', 'summary.json'];
+
+  // All at once: none of them may count.
+  test.each(['gone', 'half', 'noise'] as const)('every other file is %s, and nothing changes', async damage => {
+    restore();
+    for (const file of others.map(name => join(work, name)).filter(existsSync)) {
+      if (damage === 'gone') rmSync(file);
+      else if (damage === 'half') truncateSync(file, Math.floor(statSync(file).size / 2));
+      else writeFileSync(file, Buffer.from(Array.from({ length: 300 }, (_, i) => (i * 73) % 256)));
+    }
+    const { value, losses, events } = await resume();
+    expect(value).toMatchObject({ state: 'finished', steps: 6 });
+    expect([...losses.keys()]).toEqual([5, 6]);
+    expect(finalBytes(work)).toEqual(finalBytes(whole));
+    if (damage !== 'half') expect(saidIn(events)).toContain('metrics.jsonl has lost its earlier lines');
+  });
+
+  test('a chat template that states the date states that of the beginning, without state.json too', async () => {
+    restore();
+    const file = join(work, 'checkpoints', 'step-000004', 'trainer_state.json');
+    const { startedAt } = JSON.parse(readFileSync(file, 'utf8')) as { startedAt: string };
+    rmSync(join(work, 'state.json'));
+    await resume();
+    expect(JSON.parse(readFileSync(join(work, 'state.json'), 'utf8'))).toMatchObject({ startedAt });
+  });
+});
+
+describe('checkpoints', () => {
+  test('a finished run that has lost them is not trained again unasked', async () => {
+    rmSync(work, { recursive: true, force: true });
+    cpSync(whole, work, { recursive: true });
+    rmSync(join(work, 'checkpoints'), { recursive: true });
+    const before = readFileSync(join(work, 'metrics.jsonl'));
+    const failure = await resume(['max_steps=8']).catch(error => describeFailure(error).event);
+    expect(failure).toMatchObject({ code: 'checkpoint-missing' });
+    expect(readFileSync(join(work, 'metrics.jsonl'))).toEqual(before);
+  });
+
+  test('one that a killed process had swapped out, and not yet replaced, is put back', async () => {
+    restore();
+    const newest = join(work, 'checkpoints', 'step-000004');
+    // No process has this number: it is above what Linux gives.
+    renameSync(newest, join(work, 'checkpoints', '.step-000004.4999999-0a1b2c3d.tmp.old'));
+    mkdirSync(join(work, 'checkpoints', '.step-000004.4999999-0a1b2c3d.tmp'));
+    const { events } = await resume();
+    expect(saidIn(events)).toContain('going on from step 4');
+    expect(readdirSync(join(work, 'checkpoints')).sort()).toEqual(['step-000002', 'step-000004', 'step-000006']);
+  });
+
+  test('a folder that cannot be read is not one without checkpoints', async () => {
+    restore();
+    rmSync(join(work, 'checkpoints'), { recursive: true });
+    writeFileSync(join(work, 'checkpoints'), 'a file');
+    await expect(resume()).rejects.toThrow(/ENOTDIR/);
+  });
+});

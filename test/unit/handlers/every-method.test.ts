@@ -1,0 +1,83 @@
+/** Each method from recipe to text: trained, stopped, gone on with to the bit, exported in its forms, and read by the generator. */
+import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import type { ExportResult } from '../../../trainer/artifact/export-model.ts';
+import type { ExportFormat } from '../../../trainer/catalog/artifacts.ts';
+import { type MethodName, methodCatalog, methodNames } from '../../../trainer/catalog/methods.ts';
+import { openSafetensors, SINGLE_FILE } from '../../../trainer/format/safetensors/safetensors-source.ts';
+import { encodeFloat32, writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
+import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
+import { openOthers } from '../../support/engines.ts';
+import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+
+const task = makeTinyTask();
+afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
+await giveBiases(join(task.folder, 'biased'));
+const { context } = task;
+const hasTensorflow = (await openOthers()).some(({ name, engine }) => name === 'tensorflow' && engine);
+const engine = hasTensorflow ? 'tensorflow' : 'portable';
+
+const settings: Readonly<Record<MethodName, readonly string[]>> = {
+  spsft: [],
+  lora: ['lora_dropout=0.2'],
+  dora: ['lora_dropout=0.2'],
+  rosa: ['sparse_ratio=0.05', 'importance.samples=8'],
+  vera: ['lora_dropout=0.2'],
+  'spsft+lora': ['ratio=0.1'],
+  bitfit: ['model=biased'],
+  head: [],
+  full: [],
+};
+const inPeft: readonly MethodName[] = ['spsft', 'lora', 'dora', 'vera', 'spsft+lora'];
+
+/** A copy of the tiny model whose linear layers have biases. */
+async function giveBiases(folder: string): Promise<void> {
+  cpSync(join(task.folder, 'model'), folder, { recursive: true });
+  const config = JSON.parse(readFileSync(join(folder, 'config.json'), 'utf8')) as Record<string, unknown>;
+  writeFileSync(join(folder, 'config.json'), JSON.stringify({ ...config, attention_bias: true, mlp_bias: true }));
+  const source = await openSafetensors(join(task.folder, 'model', SINGLE_FILE));
+  const values = new Map<string, { shape: readonly number[]; data: Float32Array }>();
+  for (const { name, shape } of source.tensors.values()) {
+    values.set(name, { shape, data: await source.readFloat32(name) });
+    const rows = shape[0] as number;
+    if (name.includes('_proj.')) values.set(name.replace('weight', 'bias'), { shape: [rows], data: new Float32Array(rows).fill(0.05) });
+  }
+  await source.close();
+  const entries = [...values].map(([name, { shape, data }]) => ({
+    name,
+    shape,
+    dtype: 'F32' as const,
+    data: () => encodeFloat32(data, 'F32'),
+  }));
+  await writeSafetensors(join(folder, SINGLE_FILE), entries);
+}
+
+test.each(methodNames)(`%s on ${engine}`, async method => {
+  const rank = methodCatalog[method].lowRank !== 'none' || method === 'spsft' ? ['r=8'] : [];
+  const recipe = task.recipe(`engine=${engine}`, `method=${method}`, ...settings[method], 'max_steps=4', 'save_strategy="no"', ...rank);
+  const runDir = join(task.folder, `${method} parts`);
+  const whole = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: join(task.folder, `${method} whole`), context });
+  const first = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir, context }, stopAfter(2));
+  const second = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: [], context });
+  expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
+  expect(second.value.after?.loss).toBe(whole.value.after?.loss);
+  const formats: readonly ExportFormat[] = inPeft.includes(method) ? ['adapter', 'merged', 'peft'] : ['adapter', 'merged'];
+  for (const format of formats) {
+    const outputDir = join(task.folder, `${method} ${format}`);
+    const { value } = await runInProcess<ExportResult>({ kind: 'export', adapter: runDir, format, outputDir, overwrite: false, context });
+    expect(value.largestDifference).toBeLessThan(1e-4);
+  }
+  const texts = await Promise.all(
+    [join(task.folder, `${method} adapter`), runDir].map(adapter => generated(method === 'bitfit' ? 'biased' : 'model', adapter)),
+  );
+  expect(texts[0]).toBe(texts[1]);
+  expect(texts[0]?.length).toBeGreaterThan(0);
+});
+
+async function generated(model: string, adapter: string | undefined): Promise<string> {
+  const options = { engine: 'portable', chat: false, maxNewTokens: 6, temperature: 0, topP: 1, topK: 0, seed: 0 } as const;
+  const { events } = await runInProcess({ kind: 'generate', model, revision: 'main', adapter, prompt: 'lunch at 7:', options, context });
+  return events.flatMap(event => (event.type === 'text' ? event.chunk : [])).join('');
+}

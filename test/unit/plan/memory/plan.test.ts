@@ -1,0 +1,91 @@
+/** The planner: what it proposes fits, holds the samples of a step, and is in the order of its cost. */
+import { describe, expect, test } from 'vitest';
+import { causalModel } from '../../../../trainer/model/load-model.ts';
+import { estimateRecipe } from '../../../../trainer/plan/memory/predict.ts';
+import { describeNothingFits, planMemory } from '../../../../trainer/plan/memory/propose-settings.ts';
+import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
+import { eightBlocks } from '../../../support/llama-sizes.ts';
+
+const text = 'model: base\ndata: {train: [train.jsonl]}\nmax_length: 64\nper_device_train_batch_size: 8\nr: 8\n';
+const config = { ...eightBlocks, hidden_size: 64, intermediate_size: 128 };
+const headers = { config, tensors: new Map(causalModel(config).parameters.map(parameter => [parameter.name, parameter])) };
+
+function recipeOf(overrides: readonly string[] = []) {
+  const { recipe, problems } = parseRecipe(text, { overrides });
+  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
+  return recipe;
+}
+
+const plan = (usableBytes: number) => planMemory({ recipe: recipeOf(), headers, usableBytes });
+/** So many words that the logits of an evaluation outgrow everything else. */
+const wordy = { ...config, vocab_size: 4000 };
+const wordyHeaders = {
+  config: wordy,
+  tensors: new Map(causalModel(wordy).parameters.map(parameter => [parameter.name, parameter])),
+};
+
+describe('the proposals', () => {
+  const { options } = plan(1e12);
+
+  test('hold the samples of a step, and cost more the less they take', () => {
+    expect(options.length).toBeGreaterThan(2);
+    for (const { batch, accumulation } of options) expect(batch * accumulation).toBe(8);
+    const costs = options.map(({ cost }) => cost);
+    const bytes = options.map(({ totalBytes }) => totalBytes);
+    expect(costs).toEqual([...costs].sort((a, b) => a - b));
+    expect(bytes).toEqual([...bytes].sort((a, b) => b - a));
+    expect(costs[0]).toBeGreaterThanOrEqual(1);
+  });
+
+  test('are what the estimate says of the recipe with their overrides', () => {
+    for (const { overrides, totalBytes, recompute } of options) {
+      const found = estimateRecipe({ recipe: recipeOf([...overrides, `recompute=${recompute}`]), headers });
+      expect(found.totalBytes).toBe(totalBytes);
+    }
+  });
+
+  test('all fit into what there is', () => {
+    const most = options[1]?.totalBytes ?? 0;
+    expect(plan(most).options).toEqual(options.slice(1).map(option => expect.objectContaining({ overrides: option.overrides })));
+  });
+});
+
+test('the rank falls only where nothing else fits', () => {
+  const least = Math.min(...plan(1e12).options.map(({ totalBytes }) => totalBytes));
+  expect(plan(least).options.every(({ r }) => r === undefined)).toBe(true);
+  const lower = plan(least - 1).options;
+  expect(lower.length).toBeGreaterThan(0);
+  expect(lower.every(({ r = 8, overrides }) => r < 8 && overrides.includes(`r=${r}`))).toBe(true);
+});
+
+test('where nothing fits, the least is named and what to change', () => {
+  const found = plan(1e6);
+  expect(found.options).toEqual([]);
+  expect(describeNothingFits(found, recipeOf())).toMatch(/nothing fits into 1 MB: the least is \d+ MB, with a batch of 1 .*smaller model/s);
+});
+
+test.each([
+  ['by default', []],
+  ['as it is written', ['per_device_eval_batch_size=8']],
+])('an evaluation batch that is as large as the train batch %s shrinks with it', (_, written) => {
+  const { least } = planMemory({ recipe: recipeOf(written), headers: wordyHeaders, usableBytes: 1e12 });
+  expect(least.batch).toBe(1);
+  const chosen = recipeOf([...written, ...least.overrides, `recompute=${least.recompute}`]);
+  expect(chosen.per_device_eval_batch_size).toBe(1);
+  expect(estimateRecipe({ recipe: chosen, headers: wordyHeaders }).totalBytes).toBe(least.totalBytes);
+});
+
+test('another evaluation batch stays as it is', () => {
+  const { least } = planMemory({ recipe: recipeOf(['per_device_eval_batch_size=2']), headers, usableBytes: 1e12 });
+  expect(least.overrides.filter(override => override.startsWith('per_device_eval_batch_size'))).toEqual([]);
+});
+
+test.each([
+  [4096, 4],
+  [4095, 65_535],
+])('of %i samples times %i steps, only what a recipe may say is proposed', (batch, steps) => {
+  const written = [`per_device_train_batch_size=${batch}`, `gradient_accumulation_steps=${steps}`];
+  const { options } = planMemory({ recipe: recipeOf(written), headers, usableBytes: Number.POSITIVE_INFINITY });
+  expect(options.length).toBeGreaterThan(0);
+  for (const { overrides } of options) expect(() => recipeOf([...written, ...overrides])).not.toThrow();
+});

@@ -1,0 +1,75 @@
+/** The memory that is predicted of the portable engine's kernels, beside the bytes that its WebAssembly backend really holds. */
+import { backend } from '@tensorflow/tfjs-core';
+import { expect, it } from 'vitest';
+import { openPortable } from '../../../../trainer/engine/portable/engine.ts';
+import type { OpName } from '../../../../trainer/graph/attributes.ts';
+import { singleSteps } from '../../../../trainer/graph/fusion/plan.ts';
+import { Graph } from '../../../../trainer/graph/graph.ts';
+import { liveness } from '../../../../trainer/graph/liveness.ts';
+import { assemble, type Program, type Signature } from '../../../../trainer/graph/program.ts';
+import { elementCount, type HostArray } from '../../../../trainer/graph/types.ts';
+import { portableBuffers, portableBytes } from '../../../../trainer/plan/memory/portable-buffers.ts';
+import { allCases } from '../../../support/operation-table.ts';
+import { forwardProgram, type Inputs, inputsOf } from '../../../support/run-case.ts';
+
+const engine = await openPortable({ backend: 'wasm' });
+
+interface Entry {
+  readonly shape: readonly number[];
+  readonly dtype: string;
+}
+
+/** Counts the tensors of tfjs's backend as they come and go, whatever handles share them. */
+function countBytes() {
+  const { dataIdMap } = backend() as unknown as { dataIdMap: { set(id: object, entry: Entry): void; delete(id: object): boolean } };
+  const { set, delete: remove } = dataIdMap;
+  const sizes = new Map<object, number>();
+  const count = { now: 0, peak: 0 };
+  dataIdMap.set = (id, entry) => {
+    set.call(dataIdMap, id, entry);
+    count.now -= sizes.get(id) ?? 0;
+    sizes.set(id, elementCount(entry.shape) * (entry.dtype === 'bool' ? 1 : 4));
+    count.now += sizes.get(id) as number;
+    count.peak = Math.max(count.peak, count.now);
+  };
+  dataIdMap.delete = id => {
+    count.now -= sizes.get(id) ?? 0;
+    sizes.delete(id);
+    return remove.call(dataIdMap, id);
+  };
+  return { count, stop: () => Object.assign(dataIdMap, { set, delete: remove }) };
+}
+
+async function peaks(program: Program, variables: Readonly<Record<string, { readonly data: HostArray }>>, feeds: Inputs) {
+  const session = await engine.compile(program);
+  const counted = countBytes();
+  await session.load(Object.entries(variables).map(([name, { data }]) => ({ name, data })));
+  counted.count.peak = counted.count.now;
+  await session.run('run', feeds);
+  counted.stop();
+  await session.dispose();
+  const held = program.variables.reduce((sum, variable) => sum + portableBytes(variable), 0);
+  const run = program.signatures.run as Signature;
+  const { peakBytes } = liveness(run, singleSteps(run), portableBuffers(program.variables));
+  return { measured: counted.count.peak, predicted: held + peakBytes };
+}
+
+/** Scalars within a kernel, which the rules leave out. */
+const SCALARS = 64;
+/** What XNNPACK packs for a product lies outside of tfjs's tensors: the prediction counts it, the backend cannot. */
+const PACKS: ReadonlySet<OpName> = new Set<OpName>(['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad']);
+
+it.each(allCases)('$op: $test.title', async ({ op, test }) => {
+  const { measured, predicted } = await peaks(forwardProgram(test), test.variables ?? {}, inputsOf(test));
+  expect(predicted).toBeGreaterThan(0.95 * measured - SCALARS);
+  expect(predicted).toBeLessThan((PACKS.has(op) ? 1.5 : 1.1) * measured + SCALARS);
+});
+
+it('reads a variable without a copy of it', async () => {
+  const graph = new Graph();
+  const w = graph.read({ name: 'w', shape: [64, 64], dtype: 'float32' });
+  const y = graph.sumAll(graph.reshape(w, [4096]));
+  const program = assemble({ run: { graph, outputs: { y }, effects: [] } });
+  const { measured } = await peaks(program, { w: { data: new Float32Array(4096) } }, {});
+  expect(measured).toBeLessThan(4096 * 4 + SCALARS);
+});

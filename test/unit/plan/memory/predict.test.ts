@@ -1,0 +1,161 @@
+/** The estimate: parameter counts of the paper, laws of the parts, and how long it may take. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { causalModel, loadModel } from '../../../../trainer/model/load-model.ts';
+import { ModelConfigError } from '../../../../trainer/model/model-spec.ts';
+import { type EstimateParams, estimateRecipe, type RecipeEstimate } from '../../../../trainer/plan/memory/predict.ts';
+import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
+import type { Recipe } from '../../../../trainer/protocol/recipe-schema.ts';
+import { eightBlocks, llama2Of7b, llama3Of8b } from '../../../support/llama-sizes.ts';
+
+function recipeOf(text: string): Recipe {
+  const { recipe, problems } = parseRecipe(`model: base\ndata: {train: [train.jsonl]}\n${text}`);
+  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
+  return recipe;
+}
+
+const headersOf = (config: Readonly<Record<string, unknown>>): EstimateParams['headers'] => ({
+  config,
+  tensors: new Map(causalModel(config).parameters.map(parameter => [parameter.name, parameter])),
+});
+
+const estimate = (config: Readonly<Record<string, unknown>>, text: string, more: Partial<EstimateParams> = {}): RecipeEstimate =>
+  estimateRecipe({ recipe: recipeOf(text), headers: headersOf(config), ...more });
+
+const short = 'max_length: 8\nper_device_train_batch_size: 1\nrecompute: block\n';
+const millions = (count: number): string => (count / 1e6).toFixed(1);
+
+describe('trained parameters of the paper, in millions', () => {
+  const frozen = 'freeze: [attention]\n';
+  test.each([
+    { model: 'Llama-2-7B', config: llama2Of7b, text: 'r: 32', expected: '36.4' },
+    { model: 'Llama-2-7B', config: llama2Of7b, text: 'r: 64', expected: '72.9' },
+    { model: 'Llama-2-7B', config: llama2Of7b, text: 'r: 128', expected: '145.8' },
+    { model: 'Llama-2-7B', config: llama2Of7b, text: `${frozen}r: 32`, expected: '19.7' },
+    { model: 'Llama-2-7B', config: llama2Of7b, text: `${frozen}r: 64`, expected: '39.3' },
+    { model: 'Llama-2-7B', config: llama2Of7b, text: `${frozen}r: 128`, expected: '78.6' },
+    { model: 'Llama-2-7B', config: llama2Of7b, text: 'method: lora\nr: 64', expected: '159.9' },
+    { model: 'Llama-2-7B', config: llama2Of7b, text: `method: lora\n${frozen}r: 64`, expected: '92.8' },
+    { model: 'Llama-3-8B', config: llama3Of8b, text: 'r: 128', expected: '159.4' },
+    { model: 'Llama-3-8B', config: llama3Of8b, text: `${frozen}r: 128`, expected: '92.3' },
+    { model: 'Llama-3-8B', config: llama3Of8b, text: 'method: lora\nr: 64', expected: '167.8' },
+    { model: 'Llama-3-8B', config: llama3Of8b, text: `method: lora\n${frozen}r: 64`, expected: '113.2' },
+  ])('$model, $text: $expected', ({ config, text, expected }) => {
+    expect(millions(estimate(config, `${short}${text}\n`).trainable)).toBe(expected);
+  });
+});
+
+describe('the parts', () => {
+  const toy = (text: string, more?: Partial<EstimateParams>) => estimate(eightBlocks, `${short}${text}`, more);
+
+  test('add up to the total', () => {
+    const found = toy('r: 2\ngradient_accumulation_steps: 2\n');
+    const parts = [found.weightsBytes, found.trainedBytes, found.gradientBytes, found.optimizerBytes, found.activationBytes];
+    expect(found.totalBytes).toBe(parts.reduce((sum, part) => sum + part, found.engineOverheadBytes));
+    expect(found.trainableShare).toBe(found.trainable / found.parameters);
+    expect(found.weightsBytes).toBe(4 * found.parameters);
+  });
+
+  test('two numbers a trained parameter for adamw, one for sgd with momentum, none without', () => {
+    const { trainable } = toy('r: 2\n');
+    expect(toy('r: 2\n').optimizerBytes).toBe(8 * trainable);
+    expect(toy('r: 2\noptim: sgd\nmomentum: 0.9\n').optimizerBytes).toBe(4 * trainable);
+    expect(toy('r: 2\noptim: sgd\n').optimizerBytes).toBe(0);
+  });
+
+  test('gradients are held only over several batches', () => {
+    const { trainable } = toy('r: 2\n');
+    expect(toy('r: 2\n').gradientBytes).toBe(0);
+    expect(toy('r: 2\ngradient_accumulation_steps: 2\n').gradientBytes).toBe(4 * trainable);
+  });
+
+  test('lora adds its factors, spsft its row numbers, full nothing', () => {
+    const lora = toy('method: lora\nr: 2\n');
+    expect(lora.trainedBytes).toBe(4 * lora.trainable);
+    expect(toy('r: 2\n').trainedBytes).toBe(4 * 2 * 7 * 8);
+    expect(toy('method: full\n').trainedBytes).toBe(0);
+  });
+
+  test('levels fall in memory and rise in work', () => {
+    const { levels } = toy('r: 2\n', { allLevels: true });
+    expect(levels.map(({ recompute }) => recompute)).toEqual(['none', 'cheap', 'block', 'sqrt']);
+    const bytes = levels.map(level => level.activationBytes);
+    const flops = levels.map(level => level.flops);
+    expect(bytes).toEqual([...bytes].sort((a, b) => b - a));
+    expect(flops).toEqual([...flops].sort((a, b) => a - b));
+  });
+
+  test('auto is the first level that fits, and the last where none does', () => {
+    const auto = (usableBytes?: number) => estimate(eightBlocks, 'max_length: 32\nr: 2\n', { usableBytes });
+    const { levels, recompute } = auto();
+    expect(recompute).toBe('none');
+    for (const level of levels) {
+      const first = levels.find(({ totalBytes }) => totalBytes <= level.totalBytes);
+      expect(auto(level.totalBytes).recompute).toBe(first?.recompute);
+    }
+    expect(auto(1).recompute).toBe('sqrt');
+  });
+
+  test('the largest bucket decides', () => {
+    const small = { batch: 2, tokens: 8, targets: 4 };
+    const large = { batch: 2, tokens: 32, targets: 62 };
+    const both = toy('r: 2\n', { buckets: [small, large] });
+    expect(both.buckets.map(({ shape }) => shape)).toEqual([small, large]);
+    expect(both.activationBytes).toBe(toy('r: 2\n', { buckets: [large] }).activationBytes);
+    expect(both.activationBytes).toBeGreaterThan(toy('r: 2\n', { buckets: [small] }).activationBytes);
+  });
+
+  test('the other methods stand beside it at the nearest number of trained parameters', () => {
+    const found = toy('r: 4\n', { compare: true });
+    const others = new Map(found.alternatives.map(other => [other.method, other]));
+    // This model has no bias, so bitfit has nothing to train.
+    expect([...others.keys()]).toEqual(['lora', 'dora', 'rosa', 'vera', 'spsft+lora', 'head', 'full']);
+    for (const method of ['lora', 'dora', 'rosa', 'spsft+lora'] as const)
+      expect(Math.abs(Math.log2((others.get(method)?.trainable ?? 0) / found.trainable)), method).toBeLessThan(0.6);
+    expect(others.get('full')?.trainable).toBe(found.parameters);
+    const ofNorms = toy('target_modules: [input_layernorm]\nr: 4\n', { compare: true });
+    expect(ofNorms.alternatives.map(({ method }) => method)).toEqual(['head', 'full']);
+  });
+});
+
+test("a convolutional network's activations grow with the images of the recipe, a head with its labels", () => {
+  const config = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', '..', 'golden', 'resnet', 'config.json'), 'utf8'));
+  const tensors = new Map(loadModel(config).parameters.map(parameter => [parameter.name, parameter]));
+  const of = (data: string) => {
+    const { recipe } = parseRecipe(`model: base\ntask: image_classification\nmethod: head\ndata: {train: [images], ${data}}\n`);
+    return estimateRecipe({ recipe: recipe as Recipe, headers: { config, tensors } });
+  };
+  const [small, large] = [of('image_size: 64'), of('image_size: 128')];
+  expect(large.activationBytes / small.activationBytes).toBeGreaterThan(3);
+  const ten = of(`image_size: 64, labels: [${[...Array(10).keys()].map(i => `l${i}`).join(', ')}]`);
+  expect(ten.trainable / 10).toBe(config.hidden_sizes.at(-1) + 1);
+});
+
+test('tensors that disagree with config.json are all named', () => {
+  const headers = headersOf(eightBlocks);
+  const tensors = new Map(headers.tensors);
+  tensors.delete('model.norm.weight');
+  tensors.set('lm_head.weight', { shape: [3, 16] });
+  const run = () => estimateRecipe({ recipe: recipeOf(short), headers: { config: eightBlocks, tensors } });
+  expect(run).toThrow(ModelConfigError);
+  expect(run).toThrow(/model\.norm\.weight \[16\] is missing.*lm_head\.weight is \[3,16\]/s);
+});
+
+/** Time of this process alone: a test machine is shared. */
+function cpuMs(work: () => void): number {
+  const { user } = process.cpuUsage();
+  work();
+  return (process.cpuUsage().user - user) / 1000;
+}
+
+test('a bucket of Llama-3-8B takes less than 300 ms, and a graph of 7B less than 5 s', () => {
+  const text = 'max_length: 2048\nper_device_train_batch_size: 1\nr: 128\nrecompute: cheap\n';
+  const first = cpuMs(() => estimate(llama2Of7b, text));
+  const times = Array.from({ length: 4 }, () => cpuMs(() => estimate(llama3Of8b, text)));
+  console.info(
+    `estimate of a 7B model, cold: ${first.toFixed(0)} ms; of an 8B model, warm: ${times.map(ms => ms.toFixed(0)).join(', ')} ms`,
+  );
+  expect(first).toBeLessThan(5000);
+  expect(Math.min(...times)).toBeLessThan(300);
+});

@@ -1,0 +1,111 @@
+/** Few blocks in place of many: the same numbers, to the byte, as the graph of all of them. */
+import { expect, test } from 'vitest';
+import type { MethodName } from '../../../../trainer/catalog/methods.ts';
+import { planner } from '../../../../trainer/graph/fusion/plan.ts';
+import type { RecomputePolicy } from '../../../../trainer/graph/recompute.ts';
+import { loadModel } from '../../../../trainer/model/load-model.ts';
+import { evaluationShape, fullBatch, plannedAttachment } from '../../../../trainer/plan/memory/planned-program.ts';
+import { PassTracer } from '../../../../trainer/plan/memory/traced-passes.ts';
+import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
+import { methodSettings } from '../../../../trainer/train/recipe-settings.ts';
+import { eightBlocks } from '../../../support/llama-sizes.ts';
+
+const BLOCKS = 19;
+
+const bert = {
+  architectures: ['BertForSequenceClassification'],
+  hidden_size: 16,
+  num_attention_heads: 4,
+  intermediate_size: 24,
+  vocab_size: 40,
+  max_position_embeddings: 64,
+  type_vocab_size: 2,
+  id2label: { 0: 'no', 1: 'yes' },
+};
+const vit = {
+  architectures: ['ViTForImageClassification'],
+  hidden_size: 16,
+  num_attention_heads: 4,
+  intermediate_size: 24,
+  image_size: 32,
+  patch_size: 8,
+  num_channels: 3,
+  id2label: { 0: 'no', 1: 'yes' },
+};
+const families = {
+  llama: { config: eightBlocks, task: 'causal_lm' },
+  bert: { config: bert, task: 'sequence_classification' },
+  vit: { config: vit, task: 'image_classification' },
+} as const;
+
+function tracer(
+  family: keyof typeof families,
+  text: string,
+  config: Readonly<Record<string, unknown>> & { readonly num_hidden_layers?: number } = {},
+  engine: 'tensorflow' | 'portable' = 'tensorflow',
+) {
+  const { task } = families[family];
+  const { recipe, problems } = parseRecipe(`model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\n${text}`);
+  if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
+  const whole = { ...families[family].config, num_hidden_layers: BLOCKS as number, ...config };
+  const model = loadModel(whole);
+  const attach = (to: typeof model) => plannedAttachment(recipe, to, recipe.method, methodSettings(recipe));
+  const shape = fullBatch(recipe, model);
+  const shapes = { shape, evalShape: evaluationShape(recipe, shape) };
+  const of = (as: Readonly<Record<string, unknown>>): PassTracer =>
+    new PassTracer({ on: { engine, device: 'cpu' }, config: as, recipe, model, attachment: attach(model), attach, plan: planner() });
+  // A list of one entry a block keeps the tracer from taking fewer.
+  return { few: of(whole), all: of({ ...whole, anything: new Array(whole.num_hidden_layers).fill(0) }), shapes };
+}
+
+const methods: readonly { readonly method: MethodName; readonly text: string }[] = [
+  { method: 'spsft', text: 'r: 2\n' },
+  { method: 'spsft', text: 'r: 2\nmax_grad_norm: 0\n' },
+  { method: 'spsft', text: 'r: 2\ngradient_accumulation_steps: 2\n' },
+  { method: 'spsft', text: 'r: 2\ndtype: bfloat16\n' },
+  { method: 'lora', text: 'r: 2\nlora_dropout: 0.1\n' },
+  { method: 'lora', text: 'r: 2\ndtype: bfloat16\n' },
+  { method: 'dora', text: 'r: 2\nlora_dropout: 0.1\n' },
+  { method: 'full', text: '' },
+  { method: 'head', text: '' },
+];
+const levels: readonly RecomputePolicy[] = ['none', 'cheap', 'block', 'sqrt'];
+
+test.each(Object.keys(families) as (keyof typeof families)[])('%s: every method at every level', family => {
+  for (const { method, text } of methods) {
+    const { few, all, shapes } = tracer(family, `method: ${method}\n${text}`);
+    for (const level of levels) expect(few.passes(shapes, level), `${method} ${text} ${level}`).toEqual(all.passes(shapes, level));
+  }
+});
+
+test('groups of blocks under sqrt, the last smaller than the others', () => {
+  for (const { text, blocks } of [
+    { text: 'r: 2\n', blocks: 22 },
+    { text: 'method: lora\nr: 2\ngradient_accumulation_steps: 2\n', blocks: 26 },
+    { text: 'method: full\n', blocks: 36 },
+  ]) {
+    const { few, all, shapes } = tracer('llama', text, { num_hidden_layers: blocks });
+    expect(few.passes(shapes, 'sqrt'), `${blocks} blocks`).toEqual(all.passes(shapes, 'sqrt'));
+  }
+});
+
+test('packed rows, and attention over a window', () => {
+  for (const { text, config } of [
+    { text: 'r: 2\npacking: true\n', config: {} },
+    { text: 'r: 2\n', config: { architectures: ['MistralForCausalLM'], sliding_window: 8 } },
+    { text: 'r: 2\nfreeze: [attention]\n', config: { tie_word_embeddings: true } },
+  ]) {
+    const { few, all, shapes } = tracer('llama', text, config);
+    for (const level of levels) expect(few.passes(shapes, level), `${text} ${level}`).toEqual(all.passes(shapes, level));
+  }
+});
+
+test('where only some blocks are trained, all are traced', () => {
+  const { few, all, shapes } = tracer('llama', 'r: 2\ntarget_modules: [model.layers.3.mlp.up_proj]\n');
+  expect(few.passes(shapes, 'cheap')).toEqual(all.passes(shapes, 'cheap'));
+});
+
+test('as the portable engine holds it', () => {
+  const { few, all, shapes } = tracer('llama', 'r: 2\n', {}, 'portable');
+  for (const level of levels) expect(few.passes(shapes, level), level).toEqual(all.passes(shapes, level));
+});

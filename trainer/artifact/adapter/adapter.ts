@@ -1,0 +1,106 @@
+/** The adapter: what a run has trained, in a file of its own beside an unchanged base model. Its words, its file names and its error. */
+
+import type { MethodName } from '../../catalog/methods.ts';
+import type { TensorInfo } from '../../format/tensor-source.ts';
+import type { LoraRank, VeraShape } from '../../method/method.ts';
+import { type ConfigJson, loadModel } from '../../model/load-model.ts';
+import type { AnyModel, Problem } from '../../model/model-spec.ts';
+import type { Selection } from '../../selection.ts';
+
+export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
+/** What PEFT wrote before 0.7. */
+export const PEFT_TORCH_WEIGHTS = 'adapter_model.bin';
+/** Written last: a folder that has it is a complete adapter. */
+export const ADAPTER_DESCRIPTION = 'rowtune_adapter.json';
+export const ADAPTER_VERSION = 1;
+
+/** The model that an adapter belongs to. */
+export interface AdapterBase {
+  /** What the recipe said: a path or a name on the hub. */
+  readonly source: string;
+  readonly revision: string;
+  /** `TensorSource.fingerprint()` of the base weights; absent in adapters of other tools, where nothing can be checked. */
+  readonly fingerprint?: string;
+  /** For example `LlamaForCausalLM`; absent in adapters of other tools. */
+  readonly architecture?: string;
+}
+
+/** Of one module: y = x·Wᵀ + (alpha / r) · (x·Aᵀ·Bᵀ + c). */
+export interface AdapterRank extends LoraRank {
+  /** Adapters of PEFT with lora_bias: B has a bias c, which adds to the module's own. */
+  readonly hasBias?: true;
+}
+
+/** Everything but the trained numbers. */
+export interface AdapterDescription {
+  readonly method: MethodName;
+  readonly base: AdapterBase;
+  /** Names of the tuned modules, in the model's order. */
+  readonly modules: readonly string[];
+  /** The trained rows of each module that is trained by rows, ascending. */
+  readonly rows: Selection;
+  /** The trained elements of the weight of each module that is trained by single elements, ascending, in its flat order. */
+  readonly elements: Selection;
+  /** Rank and alpha of each module that has two factors; with the method dora it has magnitudes too. */
+  readonly lora: ReadonlyMap<string, AdapterRank>;
+  /** Of the method vera. */
+  readonly vera?: VeraShape;
+  /** Modules that were trained whole. */
+  readonly whole: readonly string[];
+  /** Updates that it was trained for, where the tool that wrote it says so. */
+  readonly step?: number;
+  /** Of a classifier: what its head tells. */
+  readonly problem?: Problem;
+  /** The label names of the data; of a classifier in the order of its outputs. */
+  readonly labels?: readonly string[];
+  /** For example `rowtune 0.1.0`; of an adapter of PEFT `peft` and its version. */
+  readonly createdBy: string;
+}
+
+/**
+ * An adapter on the disk; its numbers are read when they are asked for. Names of tensors:
+ * trained in place `<parameter>`: all of it, its trained rows [r, …] or elements [k], in the order of the description;
+ * factors `<module>.lora_A.weight` [r, in] and `<module>.lora_B.weight` [out, r] (of convolutions as PEFT has them), of embeddings
+ * `<module>.lora_embedding_A` [r, tokens] and `…_B` [features, r]; `<module>.lora_B.bias`, `<module>.lora_magnitude_vector` [out] (of
+ * convolutions [1, out, 1, 1]);
+ * `<module>.vera_lambda_d` [r] and `<module>.vera_lambda_b` [out].
+ */
+export interface Adapter {
+  readonly dir: string;
+  readonly description: AdapterDescription;
+  /** The trained tensors. */
+  readonly tensors: ReadonlyMap<string, Pick<TensorInfo, 'name' | 'shape'>>;
+  readFloat32(name: string): Promise<Float32Array>;
+  close(): Promise<void>;
+}
+
+/** The model that an adapter tunes: its base, with the head that it was trained with. @throws ModelConfigError */
+export const modelOfAdapter = (config: ConfigJson, { labels, problem }: Pick<AdapterDescription, 'labels' | 'problem'>): AnyModel =>
+  loadModel(config, problem === undefined ? {} : { problem, ...(problem === 'single_label' && labels ? { labels } : {}) });
+
+/** Name of the int32 tensor that holds a module's rows. */
+export const rowsTensor = (module: string): string => `${module}.rows`;
+/** Name of the int32 tensor that holds the places of a module's elements. */
+export const elementsTensor = (module: string): string => `${module}.elements`;
+
+const TENSOR_ENDS = /\.(lora_[AB]\.weight|lora_B\.bias|lora_embedding_[AB]|lora_magnitude_vector|vera_lambda_[bd]|weight|bias)$/;
+
+/** The module that a trained tensor belongs to. `model.norm.weight` → `model.norm`; `….q_proj.lora_A.weight` → `….q_proj`. */
+export const moduleOf = (tensor: string): string => tensor.replace(TENSOR_ENDS, '');
+
+/** An adapter that cannot be read, or does not belong to this model: all that is wrong, and what to do. */
+export class AdapterError extends Error {
+  override name = 'AdapterError';
+  readonly problems: readonly string[];
+
+  constructor(where: string, problems: readonly string[], remedy: string) {
+    const shown = problems.slice(0, MAX_PROBLEMS_SHOWN);
+    const more = problems.length > shown.length ? [`and ${problems.length - shown.length} more`] : [];
+    const body = problems.length === 1 ? ` ${shown[0]}. ` : `${[...shown, ...more].map(line => `\n  - ${line}`).join('')}\n`;
+    super(`the adapter ${where}:${body}${remedy}`);
+    this.problems = problems;
+  }
+}
+
+/** Enough to see a pattern; a wrong base disagrees in every module. */
+const MAX_PROBLEMS_SHOWN = 20;

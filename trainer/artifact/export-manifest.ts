@@ -1,0 +1,62 @@
+/** The list of files in an exported folder: by it an export recognizes its own output, and replaces nothing else. */
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { z } from 'zod';
+import manifest from '../../package.json' with { type: 'json' };
+import type { ExportFormat } from '../catalog/artifacts.ts';
+import { checksum, showChecksum } from '../files/checksum.ts';
+import { writeTextFile } from '../files/durable-file.ts';
+import { MAX_JSON_BYTES, readRegularFile, readRegularText } from '../files/regular-file.ts';
+import { parseSealedJson, sealJson } from '../files/sealed-json.ts';
+import { ADAPTER_DESCRIPTION, ADAPTER_WEIGHTS } from './adapter/adapter.ts';
+
+export const EXPORT_MANIFEST = 'rowtune_export.json';
+
+/** Larger files are weights, which nobody edits by hand: their size is compared. */
+const MOST_READ_BYTES = 64 * 2 ** 20;
+
+const fileSchema = z.object({ bytes: z.number(), crc32: z.string().optional() });
+const manifestSchema = z.object({ version: z.literal(1), files: z.record(z.string(), fileSchema) });
+
+type FileRecord = z.infer<typeof fileSchema>;
+
+/** Lists what is in a folder that is complete but for this list. */
+export async function writeManifest(dir: string, format: ExportFormat): Promise<void> {
+  const names = (await readdir(dir)).sort();
+  const files: Record<string, FileRecord> = {};
+  for (const name of names) files[name] = await recordOf(join(dir, name));
+  const list = { version: 1, created_by: `rowtune ${manifest.version}`, format, files };
+  await writeTextFile(join(dir, EXPORT_MANIFEST), sealJson(JSON.stringify(list, null, 2)));
+}
+
+async function recordOf(file: string): Promise<FileRecord> {
+  const { size } = await stat(file);
+  if (size > MOST_READ_BYTES) return { bytes: size };
+  return { bytes: size, crc32: showChecksum(checksum(await readRegularFile(file, MOST_READ_BYTES))) };
+}
+
+/** What is in a folder that no export wrote, or that was changed since, as phrases; empty where all of it may be replaced. */
+export async function foreignParts(dir: string): Promise<string[]> {
+  const names = (await readdir(dir)).sort();
+  // Exports of the first version listed nothing; an adapter is known by its two files.
+  if (names.join() === [ADAPTER_WEIGHTS, ADAPTER_DESCRIPTION].join()) return [];
+  const files = await readManifest(dir);
+  const found: string[] = [];
+  for (const name of names.filter(name => name !== EXPORT_MANIFEST || files === undefined)) {
+    const recorded = files !== undefined && Object.hasOwn(files, name) ? files[name] : undefined;
+    if (recorded === undefined) found.push(name);
+    else if (!isSame(recorded, await recordOf(join(dir, name)).catch(() => undefined))) found.push(`${name} (changed since)`);
+  }
+  return found;
+}
+
+const isSame = (recorded: FileRecord, now: FileRecord | undefined): boolean =>
+  recorded.bytes === now?.bytes && (recorded.crc32 === undefined || recorded.crc32 === now.crc32);
+
+async function readManifest(dir: string): Promise<Readonly<Record<string, FileRecord>> | undefined> {
+  try {
+    return manifestSchema.parse(parseSealedJson(await readRegularText(join(dir, EXPORT_MANIFEST), MAX_JSON_BYTES)).value).files;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,46 @@
+/** A tuned classifier as a folder of its own: what its config.json says, and under which names its class looks for the parameters. */
+
+import { isRecord } from '../../files/strict-json.ts';
+import type { ModelConfig } from '../../format/model-config.ts';
+import { classifierOf } from '../../model/architectures.ts';
+import { architectureOf, loadModel } from '../../model/load-model.ts';
+import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
+
+export interface ClassifierForm {
+  readonly config: ModelConfig;
+  /** The name of each parameter of the model → its name in the folder. */
+  readonly names: ReadonlyMap<string, string>;
+}
+
+/** A base without a head becomes the class of its family that has one; undefined where there is none. */
+export function withHead(model: AnyModel, config: ModelConfig): ClassifierForm | undefined {
+  const architecture = architectureOf(config);
+  const named = architecture && classifierOf[architecture];
+  if (model.kind !== 'classifier' || named === undefined) return undefined;
+  const changed = { ...config, architectures: [named], ...labelKeys(model, { architectures: [named] }) };
+  const { parameters } = loadModel(changed);
+  // The same layers in the same order, whose names begin otherwise.
+  const isSame = parameters.every(({ shape }, i) => shape.join() === model.parameters[i]?.shape.join());
+  if (!isSame || parameters.length !== model.parameters.length) return undefined;
+  return { config: changed, names: new Map(model.parameters.map(({ name }, i) => [name, parameters[i]?.name ?? name])) };
+}
+
+/** The labels of the task, in the keys of config.json: Transformers', timm's, or both. */
+export function labelKeys({ labels, problem }: ClassifierModel, config: ModelConfig): ModelConfig {
+  const named = labels.map((name, i) => [String(i), name] as const);
+  const transformers = {
+    id2label: Object.fromEntries(named),
+    label2id: Object.fromEntries(named.map(([i, name]) => [name, Number(i)])),
+    num_labels: labels.length,
+    problem_type: problem === 'regression' ? 'regression' : 'single_label_classification',
+  };
+  const { model_args: args } = config;
+  // timm makes the model of its arguments, which may name the number of classes too.
+  const ofArguments = isRecord(args) && 'num_classes' in args ? { model_args: { ...args, num_classes: labels.length } } : {};
+  return {
+    ...(Array.isArray(config.architectures) ? transformers : {}),
+    ...(isTimm(config) ? { num_classes: labels.length, label_names: labels, ...ofArguments } : {}),
+  };
+}
+
+export const isTimm = ({ architecture }: ModelConfig): boolean => typeof architecture === 'string';

@@ -1,0 +1,200 @@
+/** The `merged` export: a Hugging Face folder with the base's types and shards, and everything that travels with a model. */
+import { join } from 'node:path';
+import { copyDurably, writeJson, writeTextFile } from '../../files/durable-file.ts';
+import { MAX_JSON_BYTES } from '../../files/regular-file.ts';
+import { readModelFile } from '../../format/byte-file.ts';
+import { fileSize } from '../../format/model-config.ts';
+import { INDEX_FILE, SINGLE_FILE } from '../../format/safetensors/safetensors-source.ts';
+import { encodeFloat32, type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
+import { ELEMENT_BYTES, type TensorInfo, type TensorSource } from '../../format/tensor-source.ts';
+import type { Tokenizer } from '../../format/tokenizer/tokenizer.ts';
+import { VOCABULARY_FILES } from '../../format/tokenizer/tokenizer-files.ts';
+import type { WeightFiles } from '../../format/weight-files.ts';
+import type { ModelFolder } from '../../hub/open-model.ts';
+import { loadModel } from '../../model/load-model.ts';
+import type { AnyModel } from '../../model/model-spec.ts';
+import { type WeightSource, withInitial } from '../../model/weight-stream.ts';
+import type { Adapter } from '../adapter/adapter.ts';
+import { isTuned, mergedWeights } from '../adapter/merge.ts';
+import { ExportError } from '../export-error.ts';
+import { type ClassifierForm, isTimm, labelKeys, withHead } from './classifier-form.ts';
+
+/** What the tensors of a GGUF base become, which are stored in blocks: float32 keeps every bit of what was tuned. */
+export type WeightType = 'float32' | 'bfloat16' | 'float16';
+
+export interface MergedParams {
+  readonly folder: ModelFolder;
+  readonly model: AnyModel;
+  readonly adapter: Adapter;
+  readonly tokenizer: Tokenizer | undefined;
+  readonly ggufType: WeightType;
+  readonly onTensor?: (done: number, total: number) => void;
+}
+
+const STORED = { float32: 'F32', bfloat16: 'BF16', float16: 'F16' } as const;
+/** Hugging Face's usual size of a shard, for bases that have none. */
+const SHARD_BYTES = 5e9;
+/** Other forms of a tokenizer, for programs that read those. */
+const COPIED = [...VOCABULARY_FILES, 'LICENSE', 'preprocessor_config.json'];
+
+type StoredType = TensorEntry['dtype'];
+
+/** A tensor of a GGUF file, and only that, changes its type. */
+const storedType = ({ dtype }: TensorInfo, { folder, ggufType }: Pick<MergedParams, 'folder' | 'ggufType'>): StoredType =>
+  folder.kind === 'gguf' || dtype === 'GGML' ? STORED[ggufType] : dtype;
+
+/** A tensor as it is written. */
+interface Placed {
+  readonly info: TensorInfo;
+  readonly dtype: StoredType;
+  /** What the model calls it. */
+  readonly source: string;
+}
+
+const storedBytes = ({ info, dtype }: Placed): number => info.shape.reduce((n, d) => n * d, ELEMENT_BYTES[dtype]);
+
+/** The types that trained numbers are rounded to. */
+export const tunedTypes = (params: MergedParams): Set<StoredType> =>
+  new Set([...placedTensors(params).values()].filter(({ source }) => isTuned(params.adapter, source)).map(({ dtype }) => dtype));
+
+export const mergedBytes = (params: MergedParams): number =>
+  [...placedTensors(params).values()].reduce((sum, placed) => sum + storedBytes(placed), 0);
+
+/** A new head on a base that has no place for it, or does not say what it is. */
+function isHeadless({ model, folder: { weights, config } }: MergedParams): boolean {
+  const fresh = model.parameters.filter(({ initial }) => initial);
+  return (
+    fresh.length > 0 && (!(Array.isArray(config.architectures) || isTimm(config)) || fresh.some(({ name }) => !weights.tensors.has(name)))
+  );
+}
+
+/** Name in the folder → tensor: those of the base, with the shapes of a new head; of a base without a head, those of its class with one. */
+function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
+  const { model, folder } = params;
+  const { tensors } = folder.weights;
+  const shapes = new Map(model.parameters.filter(({ initial }) => initial).map(({ name, shape }) => [name, shape]));
+  const place = (name: string, info: TensorInfo): [string, Placed] => {
+    const shape = [...(shapes.get(info.name) ?? info.shape)];
+    return [name, { info: { ...info, name, shape }, dtype: storedType(info, params), source: info.name }];
+  };
+  if (!isHeadless(params)) return new Map([...tensors.values()].map(info => place(info.name, info)));
+  const { names } = headedForm(params);
+  const [like] = model.parameters.flatMap(({ name }) => tensors.get(name) ?? []);
+  const written = model.parameters.map(({ name, shape }) =>
+    place(names.get(name) ?? name, tensors.get(name) ?? { name, dtype: like?.dtype ?? 'F32', shape, byteLength: 0 }),
+  );
+  // What a layer holds beside its parameters (counts of a batch norm) stays; heads of a pretraining go.
+  const layers = new Map([...names].map(([own, name]) => [layerOf(own), layerOf(name)]));
+  const beside = [...tensors.values()].flatMap(info => {
+    const layer = names.has(info.name) ? undefined : layers.get(layerOf(info.name));
+    return layer === undefined ? [] : [place(`${layer}${info.name.slice(layerOf(info.name).length)}`, info)];
+  });
+  return new Map([...written, ...beside]);
+}
+
+const layerOf = (name: string): string => name.slice(0, name.lastIndexOf('.'));
+
+/** @throws ExportError where the base has no place for the head */
+function headedForm({ model, folder: { config } }: MergedParams): ClassifierForm {
+  const form = withHead(model, config);
+  if (form) return form;
+  throw new ExportError(
+    `the base is no classifier by its config.json (${String(config.architectures ?? config.architecture)}), so a merged folder would not say that it is one now: export as adapter, or begin with a base that has a head`,
+  );
+}
+
+/** config.json as it is, or with the labels of the task. */
+async function configText(params: MergedParams): Promise<string> {
+  const { model, folder } = params;
+  if (isHeadless(params)) return json(headedForm(params).config);
+  const text = (await readModelFile(join(folder.dir, 'config.json'), MAX_JSON_BYTES)).toString('utf8');
+  if (model.kind !== 'classifier') return text;
+  const own = loadModel(folder.config);
+  if (own.kind === 'classifier' && own.problem === model.problem && own.labels.join('\n') === model.labels.join('\n')) return text;
+  return json({ ...folder.config, ...labelKeys(model, folder.config) });
+}
+
+const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
+
+/** Writes everything into `dir`, an empty folder; of the weights one tensor is in memory at a time. */
+export async function writeMerged(dir: string, params: MergedParams): Promise<void> {
+  const { folder, tokenizer } = params;
+  await writeWeights(dir, params);
+  if (folder.kind === 'gguf') {
+    await writeJson(join(dir, 'config.json'), { ...folder.config, torch_dtype: params.ggufType });
+    if (folder.generationConfig) await writeJson(join(dir, 'generation_config.json'), folder.generationConfig);
+  } else {
+    await writeTextFile(join(dir, 'config.json'), await configText(params));
+    for (const name of [...folder.exportFiles, ...COPIED])
+      if ((await fileSize(join(folder.dir, name))) !== undefined) await copyDurably(join(folder.dir, name), join(dir, name));
+  }
+  for (const [name, text] of tokenizer?.files() ?? []) await writeTextFile(join(dir, name), text);
+}
+
+async function writeWeights(dir: string, params: MergedParams): Promise<void> {
+  const tensors = placedTensors(params);
+  const merged = mergedWeights(withInitial(params.model, params.folder.weights), params.adapter);
+  const shards = shardsOf(params, tensors);
+  let done = 0;
+  const entryOf = (name: string): TensorEntry => {
+    const placed = tensors.get(name) as Placed;
+    const data = async (): Promise<Uint8Array> => {
+      const bytes = await tensorBytes(placed, params, merged);
+      params.onTensor?.(++done, tensors.size);
+      return bytes;
+    };
+    return { name, dtype: placed.dtype, shape: placed.info.shape, data };
+  };
+  for (const [file, names] of shards) await writeSafetensors(join(dir, file), names.map(entryOf), { format: 'pt' });
+  if (shards.size === 1 && shards.has(SINGLE_FILE)) return;
+  const weightMap = Object.fromEntries([...shards].flatMap(([file, names]) => names.map(name => [name, file])));
+  await writeJson(join(dir, INDEX_FILE), { metadata: { total_size: mergedBytes(params) }, weight_map: weightMap });
+}
+
+/** Untouched tensors keep their bytes. */
+async function tensorBytes({ source: own, dtype, info }: Placed, params: MergedParams, merged: WeightSource): Promise<Uint8Array> {
+  const { folder, adapter, model } = params;
+  // A file may hold the tied head a second time: it must stay the embedding's twin.
+  const source = tiedTo(own, model) ?? own;
+  const held = folder.weights.tensors.get(own);
+  if (folder.kind !== 'gguf' && !isTuned(adapter, source) && held?.shape.join() === info.shape.join()) return folder.weights.readRaw(own);
+  const values = await merged.readFloat32(source);
+  return dtype === 'F64' ? new Uint8Array(Float64Array.from(values).buffer) : encodeFloat32(values, dtype as 'F32' | 'F16' | 'BF16');
+}
+
+const tiedTo = (name: string, model: AnyModel): string | undefined =>
+  model.kind === 'causal' && name === 'lm_head.weight' && model.head.weight.name !== name ? model.head.weight.name : undefined;
+
+const hasShards = (weights: TensorSource): weights is WeightFiles => 'shards' in weights;
+
+/** What is written is safetensors, whatever the base's files are. */
+const safetensorsName = (file: string): string => file.replace(/^pytorch_model(.*)\.bin$/, 'model$1.safetensors');
+
+/** File → its tensors: as in the base, a new head in the last; a base of one file, whatever its name, stays one. */
+function shardsOf({ folder: { weights } }: MergedParams, tensors: ReadonlyMap<string, Placed>): ReadonlyMap<string, readonly string[]> {
+  const names = [...tensors.keys()];
+  if (hasShards(weights)) {
+    if (weights.shards.size === 1) return new Map([[SINGLE_FILE, names]]);
+    const last = [...weights.shards.keys()].at(-1);
+    const inside = (file: string, held: ReadonlySet<string>): string[] =>
+      names.filter(name => {
+        const source = tensors.get(name)?.source ?? name;
+        return held.has(source) || (file === last && !weights.tensors.has(source));
+      });
+    return new Map([...weights.shards].map(([file, held]) => [safetensorsName(file), inside(file, new Set(held))]));
+  }
+  const parts: string[][] = [];
+  let room = 0;
+  for (const [name, placed] of tensors) {
+    const bytes = storedBytes(placed);
+    if (parts.length === 0 || bytes > room) {
+      parts.push([]);
+      room = SHARD_BYTES;
+    }
+    parts.at(-1)?.push(name);
+    room -= bytes;
+  }
+  if (parts.length === 1) return new Map([[SINGLE_FILE, names]]);
+  const padded = (n: number): string => String(n).padStart(5, '0');
+  return new Map(parts.map((part, i) => [`model-${padded(i + 1)}-of-${padded(parts.length)}.safetensors`, part]));
+}

@@ -1,0 +1,79 @@
+/** The folder of an export: built beside its place, and put there when it is complete and found good. */
+import { readdir, realpath, stat } from 'node:fs/promises';
+import { basename, dirname, relative, resolve, sep } from 'node:path';
+import type { ExportFormat } from '../catalog/artifacts.ts';
+import { buildFolderDurably, makeFolder, recoverFolders } from '../files/durable-folder.ts';
+import { whyNotWritable } from '../hub/output-place.ts';
+import { freeDiskBytes } from '../machine/machine.ts';
+import { ExportError } from './export-error.ts';
+import { foreignParts, writeManifest } from './export-manifest.ts';
+
+/** Left free for everything else on the disk. */
+const SPARE_BYTES = 128 * 2 ** 20;
+/** More names are counted. */
+const MOST_NAMED = 5;
+
+export interface OutputFolderParams {
+  readonly outputDir: string;
+  readonly format: ExportFormat;
+  readonly overwrite: boolean;
+  /** What will be written. */
+  readonly bytes: number;
+  /** Folders that are read from: they must not be replaced. */
+  readonly inputs: readonly string[];
+}
+
+/**
+ * Runs `build` on an empty temporary folder and puts it in the place of `outputDir`; when it throws, nothing is left behind and `outputDir`
+ * is as it was. Only what an export wrote is ever replaced.
+ * @throws ExportError where the folder holds something else, holds what is read from, cannot be written, or the disk has no room
+ */
+export async function buildFolder<T>(params: OutputFolderParams, build: (dir: string) => Promise<T>): Promise<T> {
+  const unusable = await whyNotWritable(params.outputDir);
+  if (unusable !== undefined)
+    throw new ExportError(`nothing can be written to ${params.outputDir}: ${unusable}. Choose another output folder`);
+  // Through a link to the folder itself, which may be replaced where the link leads.
+  const outputDir = await realpath(params.outputDir).catch(() => resolve(params.outputDir));
+  const parent = dirname(outputDir);
+  await recoverFolders(parent, name => name === basename(outputDir));
+  await checkOutput(outputDir, params);
+  await makeFolder(parent);
+  requireSpace(parent, params.bytes);
+  return buildFolderDurably(outputDir, async dir => {
+    const result = await build(dir);
+    await writeManifest(dir, params.format);
+    return result;
+  });
+}
+
+async function checkOutput(outputDir: string, { overwrite, inputs }: OutputFolderParams): Promise<void> {
+  const real = await Promise.all(inputs.map(input => realpath(input).catch(() => resolve(input))));
+  const inside = real.find(input => input === outputDir || isWithin(outputDir, input));
+  if (inside !== undefined) throw new ExportError(`${outputDir} holds what is exported (${inside}): choose another output folder`);
+  const found = await stat(outputDir).catch(() => undefined);
+  if (!found || (await readdir(outputDir)).length === 0) return;
+  const foreign = await foreignParts(outputDir);
+  if (foreign.length > 0) {
+    const named = foreign.slice(0, MOST_NAMED).join(', ');
+    const more = foreign.length > MOST_NAMED ? ` and ${foreign.length - MOST_NAMED} more` : '';
+    throw new ExportError(
+      `${outputDir} is not empty, and rowtune did not write all that is in it (${named}${more}), so it is not replaced: choose another output folder, or move these files away`,
+    );
+  }
+  if (!overwrite)
+    throw new ExportError(`${outputDir} is not empty: choose another output folder, or permit to replace it with --overwrite`);
+}
+
+function isWithin(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way !== '..' && !way.startsWith(`..${sep}`) && resolve(folder, way) === path && way !== path;
+}
+
+function requireSpace(folder: string, bytes: number): void {
+  const free = freeDiskBytes(folder);
+  const mb = (n: number): string => `${Math.ceil(n / 1e6)} MB`;
+  if (free < bytes + SPARE_BYTES)
+    throw new ExportError(
+      `the export needs ${mb(bytes)} and ${mb(SPARE_BYTES)} to spare in ${folder}, which has ${mb(free)} free: free some space or choose another output folder`,
+    );
+}

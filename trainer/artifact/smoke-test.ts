@@ -1,0 +1,106 @@
+/** Does an export compute what was trained? The same prompt through both, every logit compared. */
+
+import type { Engine } from '../engine/engine.ts';
+import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
+import { LOGITS, logitsProgram } from '../generate/decode-program.ts';
+import type { InferenceModel } from '../generate/decoder.ts';
+import { encodePrompt } from '../generate/prompt.ts';
+import { Graph } from '../graph/graph.ts';
+import { assemble, type Program } from '../graph/program.ts';
+import type { HostArray } from '../graph/types.ts';
+import { declareClassifierBatch } from '../model/classifier-batch.ts';
+import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
+import { Tracer } from '../model/tracer.ts';
+import { weightStream } from '../model/weight-stream.ts';
+import { loadVariables } from '../train/variables.ts';
+import { untouched } from './adapter/apply-adapter.ts';
+
+/** Sent through both models: letters, digits and punctuation, as a user's turn where the model has a chat template. */
+const SMOKE_PROMPT = 'Name three rivers, and say in one sentence where each of them begins: 1.';
+/** Of a model without a tokenizer. */
+const SMOKE_TOKENS = 32;
+/** Multiples of it spread evenly. */
+const GOLDEN_RATIO = 0.618034;
+
+/**
+ * The prompt's ids; without a tokenizer, or with one of another vocabulary, ids spread over the model's own. None of a model of images.
+ * @param model its positions bound the length
+ */
+export function smokeIds(model: AnyModel, tokenizer: Tokenizer | undefined): Int32Array {
+  const text = model.kind === 'causal' ? model : model.input;
+  if ('kind' in text && text.kind === 'image') return new Int32Array();
+  const { vocabularySize, maxPositions } = text;
+  const prompt = tokenizer ? encodePrompt(tokenizer, SMOKE_PROMPT, model.kind === 'causal').ids : [];
+  const isUsable = prompt.length > 0 && prompt.every(id => id < vocabularySize);
+  const ids = isUsable ? prompt : Array.from({ length: SMOKE_TOKENS }, (_, i) => Math.floor(((i * GOLDEN_RATIO) % 1) * vocabularySize));
+  return Int32Array.from(ids.slice(0, maxPositions));
+}
+
+/** Logits [tokens · vocabulary] of one sequence, by a program that is let go again. */
+export const sequenceLogits = (engine: Engine, { model, ...tuned }: InferenceModel, ids: Int32Array): Promise<Float32Array> =>
+  logitsOf(engine, { model, ...tuned }, logitsProgram({ model, linearHook: tuned.attachment?.linearHook, tokens: ids.length }), { ids });
+
+export interface TunedModel extends Omit<InferenceModel, 'model'> {
+  readonly model: AnyModel;
+}
+
+/** Logits of the smoke input: of a language model for every token, of a classifier [labels]. */
+export function smokeLogits(engine: Engine, { model, ...tuned }: TunedModel, ids: Int32Array): Promise<Float32Array> {
+  if (model.kind === 'causal') return sequenceLogits(engine, { model, ...tuned }, ids);
+  const graph = new Graph();
+  const shape = { batch: 1, tokens: ids.length };
+  const tracer = new Tracer({ graph, linearHook: tuned.attachment?.linearHook });
+  const logits = model.logits(tracer, declareClassifierBatch(graph, model.input, shape));
+  const program = assemble({ [LOGITS]: { graph, outputs: { logits }, effects: [] } });
+  return logitsOf(engine, { model, ...tuned }, program, classifierFeeds(model, ids));
+}
+
+function classifierFeeds({ input }: ClassifierModel, ids: Int32Array): Record<string, HostArray> {
+  if (input.kind === 'image') {
+    const count = input.height * input.width * input.channels;
+    return { pixels: Float32Array.from({ length: count }, (_, i) => 4 * ((i * GOLDEN_RATIO) % 1) - 2) };
+  }
+  const common = { ids, seen: new Float32Array(ids.length).fill(1) };
+  return input.tokenTypes > 1 ? { ...common, types: new Int32Array(ids.length) } : common;
+}
+
+async function logitsOf(
+  engine: Engine,
+  { model, weights, attachment = untouched, start }: TunedModel,
+  program: Program,
+  feeds: Record<string, HostArray>,
+): Promise<Float32Array> {
+  const session = await engine.compile(program);
+  try {
+    await loadVariables(session, { model: weightStream(model, weights), attachment, start });
+    return (await session.run(LOGITS, feeds)).logits as Float32Array;
+  } finally {
+    await session.dispose();
+  }
+}
+
+export interface Difference {
+  /** Largest absolute difference of any logit. */
+  readonly largest: number;
+  /** What it may be. */
+  readonly tolerance: number;
+}
+
+/**
+ * What rounding to a type may do to the worst of all logits, as a share of the largest: float32 leaves the order of summation; half and
+ * bfloat16 keep 11 and 8 bits of each weight, and errors add up through the layers (all weights of SmolLM2-135M in bfloat16: 0.044).
+ * A merge that went wrong is further off by orders of magnitude, or computes the base.
+ */
+const SHARES: Readonly<Record<string, number>> = { F64: 5e-5, F32: 5e-5, F16: 2e-2, BF16: 1e-1 };
+
+/** @param types what the trained numbers were rounded to */
+export function compareLogits(found: Float32Array, expected: Float32Array, types: Iterable<string>): Difference {
+  let [largest, scale] = [found.length === expected.length ? 0 : Number.POSITIVE_INFINITY, 1];
+  expected.forEach((value, i) => {
+    const difference = Math.abs((found[i] as number) - value);
+    largest = Number.isFinite(difference) ? Math.max(largest, difference) : Number.POSITIVE_INFINITY;
+    scale = Math.max(scale, Math.abs(value));
+  });
+  const share = Math.max(SHARES.F32 as number, ...[...types].map(type => SHARES[type] ?? 0));
+  return { largest, tolerance: share * scale };
+}

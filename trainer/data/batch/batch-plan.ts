@@ -1,0 +1,210 @@
+/** Plans the batches of every epoch: static shapes, and an order that is a pure function of (seed, epoch). */
+
+import { createRandom, permutation, shuffle } from '../../random.ts';
+import { DataError } from '../data-error.ts';
+import type { TokenSequence } from '../types.ts';
+import { countTargets } from '../types.ts';
+import { chooseBuckets } from './choose-buckets.ts';
+import { packInOrder, packSequences } from './pack-sequences.ts';
+
+export interface BatchSettings {
+  /** Rows in a batch. */
+  readonly batchSize: number;
+  /** The longest row in tokens; with packing, the length of every row. */
+  readonly maxLength: number;
+  readonly packing: boolean;
+  readonly shuffle: boolean;
+  /**
+   * Batches are made of rows of similar length. Without it each batch is the next rows in their order, and without `shuffle` too, rows are packed in the order
+   * of the sequences.
+   */
+  readonly grouped: boolean;
+  /** Runs begun by versions before 0.2 could have up to two batches more in an epoch, and are resumed with them. */
+  readonly looseGroups?: boolean;
+  readonly seed: number;
+  readonly maxBuckets: number;
+  /** Row lengths are multiples of this. */
+  readonly multipleOf: number;
+  /** Numbers of target slots are multiples of this. */
+  readonly targetMultiple: number;
+  /** At most this many numbers of target slots a row length. */
+  readonly maxTargetSizes: number;
+}
+
+/** The static shape of a batch: `ids` is [batch, tokens], and `targets` positions are scored. */
+export interface Bucket {
+  readonly batch: number;
+  readonly tokens: number;
+  readonly targets: number;
+}
+
+/** One row of a batch: one sequence, or several packed one after the other. */
+export interface Row {
+  /** Indices into the sequences. */
+  readonly sequences: readonly number[];
+  readonly length: number;
+  readonly targets: number;
+}
+
+/** At most `bucket.batch` rows, each at most `bucket.tokens` long, with at most `bucket.targets` targets in all. */
+export interface PlannedBatch {
+  readonly epoch: number;
+  readonly bucket: Bucket;
+  readonly rows: readonly Row[];
+}
+
+export interface BatchPlan {
+  readonly rows: readonly Row[];
+  /** Every shape that a batch can have, by tokens, then targets. */
+  readonly buckets: readonly Bucket[];
+  /** The same in every epoch. */
+  readonly batchesPerEpoch: number;
+  /** The share of positions that are padding in the first epoch. */
+  readonly paddingShare: number;
+  /** The batches of an epoch (from 0) in order. */
+  epoch(epoch: number): readonly PlannedBatch[];
+}
+
+/** Streams of random numbers of one (seed, epoch). */
+const ROW_ORDER = 1;
+const BATCH_ORDER = 2;
+
+/**
+ * Every sequence is in exactly one batch of each epoch, and an epoch has ⌈rows / batchSize⌉ batches. Rows are shuffled and cut into batches;
+ * where they are grouped, they are first sorted into length buckets, and the remainder of a bucket moves up to the next one where this saves a
+ * batch. Throws DataError for no sequences, or for one above `maxLength`.
+ */
+export const createBatchPlan = (sequences: readonly TokenSequence[], settings: BatchSettings): BatchPlan =>
+  planBatches(
+    sequences.map(sequence => ({ length: sequence.ids.length, targets: countTargets(sequence) })),
+    settings,
+  );
+
+/** What a plan has to know of a sample. */
+export interface SampleSize {
+  /** In tokens; 1 where a sample has no length. */
+  readonly length: number;
+  readonly targets: number;
+}
+
+/** The same from the sizes of the samples alone. */
+export function planBatches(sizes: readonly SampleSize[], settings: BatchSettings): BatchPlan {
+  const rows = planRows(sizes, settings);
+  const limits = { maxBuckets: settings.packing ? 1 : settings.maxBuckets, multipleOf: settings.multipleOf, limit: settings.maxLength };
+  const lengths = chooseBuckets(lengthsToHold(rows, settings), limits);
+  const cut = (epoch: number): Cut[] => {
+    const ordered = orderRows(rows, settings, epoch);
+    return settings.grouped ? groupRows(ordered, lengths, settings) : inOrder(ordered, lengths, settings.batchSize);
+  };
+  const first = cut(0);
+  const shapes = lengths.map((tokens, index) => {
+    const own = first.filter(({ length }) => length === index);
+    return targetSizes(
+      rows,
+      tokens,
+      own.map(({ rows }) => rows),
+      settings,
+    );
+  });
+  const plannedEpoch = (epoch: number) => orderBatches(withShapes(cut(epoch), shapes, epoch), settings, epoch);
+
+  let cached: { readonly epoch: number; readonly batches: readonly PlannedBatch[] } = { epoch: 0, batches: plannedEpoch(0) };
+  const used = rows.reduce((sum, row) => sum + row.length, 0);
+  const slots = cached.batches.reduce((sum, { bucket }) => sum + bucket.batch * bucket.tokens, 0);
+  return {
+    rows,
+    buckets: shapes.flat(),
+    batchesPerEpoch: cached.batches.length,
+    paddingShare: 1 - used / slots,
+    epoch(epoch) {
+      if (cached.epoch !== epoch) cached = { epoch, batches: plannedEpoch(epoch) };
+      return cached.batches;
+    },
+  };
+}
+
+function planRows(sizes: readonly SampleSize[], { maxLength, packing, seed, grouped, shuffle }: BatchSettings): Row[] {
+  if (sizes.length === 0) throw new DataError({ problem: 'there is no sample to make batches of', advice: 'Add data' });
+  const lengths = sizes.map(({ length }) => length);
+  const tooLong = lengths.findIndex(length => length > maxLength);
+  if (tooLong >= 0) {
+    const problem = `sample ${tooLong} is ${lengths[tooLong]} tokens long, expected at most ${maxLength}`;
+    throw new DataError({ problem, advice: 'Raise max_length, or allow samples to be cut' });
+  }
+  const targets = sizes.map(size => size.targets);
+  const pack = grouped || shuffle ? () => packSequences(lengths, maxLength, seed) : () => packInOrder(lengths, maxLength);
+  const groups = packing ? pack() : lengths.map((_, index) => [index]);
+  const sum = (group: readonly number[], values: readonly number[]) => group.reduce((total, index) => total + (values[index] ?? 0), 0);
+  return groups.map(group => ({ sequences: group, length: sum(group, lengths), targets: sum(group, targets) }));
+}
+
+function orderRows(rows: readonly Row[], settings: BatchSettings, epoch: number): readonly Row[] {
+  if (!settings.shuffle) return rows;
+  const order = permutation(rows.length, createRandom(settings.seed, epoch, ROW_ORDER));
+  return Array.from(order, index => rows[index]).filter(row => row !== undefined);
+}
+
+/** One batch before it has a shape: `length` is the place of its row length among all. */
+interface Cut {
+  readonly length: number;
+  readonly rows: readonly Row[];
+}
+
+/** The row lengths that shapes are chosen for: those of rows, or of the longest row of each batch, and of the longest of all, which any batch may have. */
+function lengthsToHold(rows: readonly Row[], settings: BatchSettings): number[] {
+  if (settings.grouped) return rows.map(({ length }) => length);
+  const batches = chunks(orderRows(rows, settings, 0), settings.batchSize);
+  return [...batches, rows].map(longest);
+}
+
+const longest = (rows: readonly Row[]): number => rows.reduce((most, { length }) => Math.max(most, length), 0);
+
+const lengthFor = (lengths: readonly number[], needed: number): number => lengths.findIndex(length => length >= needed);
+
+const inOrder = (rows: readonly Row[], lengths: readonly number[], batchSize: number): Cut[] =>
+  chunks(rows, batchSize).map(batch => ({ length: lengthFor(lengths, longest(batch)), rows: batch }));
+
+/** Batches of rows of similar length, the shortest first. */
+function groupRows(rows: readonly Row[], lengths: readonly number[], { batchSize, looseGroups }: BatchSettings): Cut[] {
+  const pools: Row[][] = lengths.map(() => []);
+  for (const row of rows) pools[lengthFor(lengths, row.length)]?.push(row);
+  return pools.flatMap((pool, length) => {
+    const [next, ...after] = pools.slice(length + 1);
+    const left = pool.length % batchSize;
+    const longer = (next?.length ?? 0) + (looseGroups ? 0 : after.reduce((sum, { length }) => sum + length, 0));
+    if (next !== undefined && left > 0 && batchesOf(left + longer, batchSize) === batchesOf(longer, batchSize))
+      next.unshift(...pool.splice(pool.length - left));
+    return chunks(pool, batchSize).map(batch => ({ length, rows: batch }));
+  });
+}
+
+const chunks = (rows: readonly Row[], size: number): Row[][] =>
+  Array.from({ length: batchesOf(rows.length, size) }, (_, batch) => rows.slice(batch * size, (batch + 1) * size));
+
+const batchesOf = (rows: number, batchSize: number): number => Math.ceil(rows / batchSize);
+
+/** The shapes of one row length: their largest holds any batch that can ever form, the others suit those of the first epoch. */
+function targetSizes(rows: readonly Row[], tokens: number, batches: readonly (readonly Row[])[], settings: BatchSettings): Bucket[] {
+  const { batchSize, maxTargetSizes, targetMultiple } = settings;
+  const counts = rows.filter(row => row.length <= tokens).map(row => row.targets);
+  counts.sort((a, b) => b - a);
+  const most = counts.slice(0, batchSize).reduce((sum, count) => sum + count, 0);
+  const sizes = chooseBuckets([...batches.map(targetsOf), most], { maxBuckets: maxTargetSizes, multipleOf: targetMultiple });
+  return sizes.map(targets => ({ batch: batchSize, tokens, targets }));
+}
+
+const withShapes = (cuts: readonly Cut[], shapes: readonly Bucket[][], epoch: number): PlannedBatch[] =>
+  cuts.map(({ length, rows }) => {
+    const targets = targetsOf(rows);
+    const bucket = shapes[length]?.find(shape => shape.targets >= targets);
+    if (bucket === undefined) throw new RangeError(`no shape holds ${targets} targets`);
+    return { epoch, bucket, rows };
+  });
+
+function targetsOf(rows: readonly Row[]): number {
+  return rows.reduce((sum, row) => sum + row.targets, 0);
+}
+
+function orderBatches(batches: PlannedBatch[], settings: BatchSettings, epoch: number): PlannedBatch[] {
+  return settings.shuffle ? shuffle(batches, createRandom(settings.seed, epoch, BATCH_ORDER)) : batches;
+}

@@ -1,0 +1,27 @@
+/** How batches are laid out: how many shapes there may be, as each is a program of its own to build. */
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { BatchSettings } from './batch-plan.ts';
+
+/** Three lengths keep padding near a tenth for text of mixed lengths; a shape of a 135M model takes about a third of a second to build. */
+export const BUCKETS = { maxBuckets: 3, multipleOf: 16, targetMultiple: 8, maxTargetSizes: 2 } as const;
+
+/** How the samples of an epoch are ordered and made into batches. */
+export type OrderSettings = Pick<BatchSettings, 'shuffle' | 'grouped' | 'looseGroups' | 'seed'>;
+
+export const orderSettings = ({ data, group_by_length, data_seed }: Recipe, looseGroups = false): OrderSettings => ({
+  shuffle: data.shuffle,
+  grouped: group_by_length,
+  looseGroups,
+  seed: data_seed,
+});
+
+/** The order of passes whose result does not depend on it: evaluation and importance. */
+export const freeOrder = (seed: number): OrderSettings => ({ shuffle: false, grouped: true, seed });
+
+export const trainBatchSettings = (recipe: Recipe, looseGroups?: boolean): BatchSettings => ({
+  batchSize: recipe.per_device_train_batch_size,
+  maxLength: recipe.max_length,
+  packing: recipe.packing,
+  ...orderSettings(recipe, looseGroups),
+  ...BUCKETS,
+});

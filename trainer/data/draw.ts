@@ -1,0 +1,57 @@
+/**
+ * Draws samples where a recipe wants fewer than there are: by a seed, each as likely as any other, since files are often sorted by label.
+ * Reservoir sampling (Vitter 1985, algorithm R): one pass, no more in memory than is drawn.
+ */
+import { createRandom } from '../random.ts';
+
+/** The stream of random numbers of the draw; batches, the split and importance take others. */
+const DRAW = 5;
+
+export interface DrawSettings {
+  /** At most so many are drawn; undefined draws all. */
+  readonly count: number | undefined;
+  readonly seed: number;
+}
+
+export interface Reservoir<T> {
+  readonly add: (item: T) => void;
+  /** In the order in which they came. */
+  readonly drawn: () => T[];
+  /** How many there were. */
+  readonly seen: () => number;
+}
+
+export function reservoir<T>({ count = Number.POSITIVE_INFINITY, seed }: DrawSettings): Reservoir<T> {
+  const random = createRandom(seed, DRAW);
+  const kept: { readonly item: T; readonly at: number }[] = [];
+  let seen = 0;
+  return {
+    add(item) {
+      const at = seen++;
+      const place = at < count ? at : random.below(at + 1);
+      if (place < count) kept[place] = { item, at };
+    },
+    drawn: () => kept.sort((a, b) => a.at - b.at).map(({ item }) => item),
+    seen: () => seen,
+  };
+}
+
+/** As a stream; where all are drawn they pass as they come. @param onSeen is told at the end how many there were */
+export async function* drawStream<T>(
+  source: AsyncIterable<T> | Iterable<T>,
+  settings: DrawSettings,
+  onSeen?: (seen: number) => void,
+): AsyncGenerator<T> {
+  if (settings.count === undefined) return yield* source;
+  const found = reservoir<T>(settings);
+  for await (const item of source) found.add(item);
+  onSeen?.(found.seen());
+  yield* found.drawn();
+}
+
+export function drawFrom<T>(items: readonly T[], settings: DrawSettings): readonly T[] {
+  if (settings.count === undefined || items.length <= settings.count) return items;
+  const found = reservoir<T>(settings);
+  for (const item of items) found.add(item);
+  return found.drawn();
+}

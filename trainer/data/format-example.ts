@@ -1,0 +1,131 @@
+/** Turns a record into pieces of text, each trained or not: one function a format, in one table. */
+import { DataError } from './data-error.ts';
+import { chatPieces } from './format-chat.ts';
+import { chatMessages, labelName, optionalText, requiredText } from './read/record-fields.ts';
+import type { ChatMessage, DataFormat, DataRecord, FormattedExample, Piece, RenderChat } from './types.ts';
+
+export interface FormatSettings {
+  readonly format: DataFormat;
+  /** The prompt of a text_label sample; {text} and {labels} are replaced. */
+  readonly promptTemplate: string;
+  /** Label names by id; empty where labels are their own names. */
+  readonly labels: readonly string[];
+  /** The label names for {labels}. */
+  readonly shownLabels: readonly string[];
+  /** Whether prompts become user turns of the chat template; auto: for alpaca and text_label where the model has one. */
+  readonly chat: boolean | 'auto';
+  /** False trains on prompts too. */
+  readonly completionOnly: boolean;
+  readonly renderChat?: RenderChat;
+}
+
+/** The prompt of Stanford Alpaca (tatsu-lab/stanford_alpaca, train.py), with the line break that alpaca-lora and later tools end it with. */
+function alpacaPrompt(instruction: string, input: string): string {
+  const context = input === '' ? '' : ', paired with an input that provides further context';
+  const inputPart = input === '' ? '' : `### Input:\n${input}\n\n`;
+  return `Below is an instruction that describes a task${context}. Write a response that appropriately completes the request.\n\n### Instruction:\n${instruction}\n\n${inputPart}### Response:\n`;
+}
+
+/** Throws DataError (file, line, key) for a missing key, a value of the wrong type, or empty text. */
+export function formatExample(record: DataRecord, settings: FormatSettings): FormattedExample {
+  const example = formatters[settings.format](record, settings);
+  if (settings.completionOnly) return example;
+  return { ...example, pieces: example.pieces.map(piece => ({ ...piece, train: true })) };
+}
+
+const formatters: Readonly<Record<DataFormat, (record: DataRecord, settings: FormatSettings) => FormattedExample>> = {
+  alpaca(record, settings) {
+    const instruction = requiredText(record, 'instruction');
+    const input = optionalText(record, 'input');
+    const output = requiredText(record, 'output');
+    const system = optionalText(record, 'system');
+    if (!usesChat(record, settings, true)) {
+      return { pieces: promptPieces(alpacaPrompt(instruction, input), input, output), chat: false };
+    }
+    const user = input === '' ? instruction : `${instruction}\n\n${input}`;
+    return chatExample(record, settings, withSystem(system, [{ role: 'user', content: user }]), output, input);
+  },
+  messages(record, settings) {
+    return conversation(record, settings, chatMessages(record, 'messages', { role: 'role', content: 'content' }));
+  },
+  sharegpt(record, settings) {
+    const turns = chatMessages(record, 'conversations', { role: 'from', content: 'value' });
+    return conversation(record, settings, withSystem(optionalText(record, 'system'), turns));
+  },
+  prompt_completion(record, settings) {
+    const prompt = requiredText(record, 'prompt');
+    const completion = requiredText(record, 'completion');
+    if (usesChat(record, settings, false)) return chatExample(record, settings, [{ role: 'user', content: prompt }], completion, prompt);
+    return { pieces: promptPieces(prompt, prompt, completion), chat: false };
+  },
+  text(record) {
+    return { pieces: [{ text: requiredText(record, 'text'), train: true }], chat: false };
+  },
+  text_label(record, settings) {
+    const text = requiredText(record, 'text');
+    const label = labelName(record, 'label', settings.labels);
+    const prompt = fillTemplate(settings.promptTemplate, text, settings.shownLabels);
+    if (usesChat(record, settings, true)) {
+      return { ...chatExample(record, settings, [{ role: 'user', content: prompt }], label, text), label };
+    }
+    return { pieces: promptPieces(prompt, text, ` ${label}`), chat: false, label };
+  },
+};
+
+function fillTemplate(template: string, text: string, labels: readonly string[]): string {
+  return template.replace(/\{text\}|\{labels\}/g, placeholder => (placeholder === '{text}' ? text : labels.join(', ')));
+}
+
+/** The prompt around the stretch that may be shortened, then the completion. */
+function promptPieces(prompt: string, flexible: string, completion: string): Piece[] {
+  return [...splitAround(prompt, flexible), { text: completion, train: true }];
+}
+
+function splitAround(prompt: string, flexible: string): Piece[] {
+  const at = flexible === '' ? -1 : prompt.indexOf(flexible);
+  if (at < 0) return [{ text: prompt, train: false }];
+  const pieces: Piece[] = [
+    { text: prompt.slice(0, at), train: false },
+    { text: flexible, train: false, shrink: true },
+    { text: prompt.slice(at + flexible.length), train: false },
+  ];
+  return pieces.filter(piece => piece.text !== '');
+}
+
+function usesChat(record: DataRecord, { chat, renderChat }: FormatSettings, automatic: boolean): boolean {
+  if (chat === true && renderChat === undefined) throw noTemplate(record);
+  return chat === 'auto' ? automatic && renderChat !== undefined : chat;
+}
+
+function withSystem(system: string, messages: readonly ChatMessage[]): ChatMessage[] {
+  return system === '' ? [...messages] : [{ role: 'system', content: system }, ...messages];
+}
+
+function chatExample(
+  record: DataRecord,
+  settings: FormatSettings,
+  prompt: readonly ChatMessage[],
+  answer: string,
+  flexible: string,
+): FormattedExample {
+  const example = conversation(record, settings, [...prompt, { role: 'assistant', content: answer }]);
+  // Templates trim what they are given.
+  const [head, ...rest] = example.pieces;
+  if (head === undefined) return example;
+  const stretch = head.text.includes(flexible) ? flexible : flexible.trim();
+  return { ...example, pieces: [...splitAround(head.text, stretch), ...rest] };
+}
+
+function conversation(record: DataRecord, settings: FormatSettings, messages: readonly ChatMessage[]): FormattedExample {
+  if (settings.renderChat === undefined) throw noTemplate(record);
+  return { pieces: chatPieces(messages, settings.renderChat, { file: record.file, line: record.line }), chat: true };
+}
+
+function noTemplate(record: DataRecord): DataError {
+  return new DataError({
+    file: record.file,
+    line: record.line,
+    problem: 'the sample is a chat, but the model has no chat template',
+    advice: 'Take an instruction-tuned model, or write the data as prompt and completion',
+  });
+}

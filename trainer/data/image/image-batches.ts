@@ -1,0 +1,90 @@
+/** The batches of labelled images. The next ones are decoded while the step before them runs: the decoder has threads of its own. */
+import type { ImagePreprocessing } from '../../format/image/image-preprocessing.ts';
+import { createRandom, hashSeed } from '../../random.ts';
+import type { BatchPlan, PlannedBatch } from '../batch/batch-plan.ts';
+import type { Batch, BatchSource } from '../batch/batches.ts';
+import { labelFeeds } from '../batch/text-batches.ts';
+import { DataError } from '../data-error.ts';
+import type { ImageSample } from './image-samples.ts';
+import { type Augmentation, loadImage } from './load-image.ts';
+
+export interface LabelledImage extends ImageSample {
+  /** The place of the label among all. */
+  readonly target: number;
+}
+
+export interface ImageSourceParams {
+  readonly plan: BatchPlan;
+  readonly examples: readonly LabelledImage[];
+  readonly preprocessing: ImagePreprocessing;
+  readonly channels: number;
+  readonly augment: readonly Augmentation[];
+  readonly seed: number;
+  /** Called for an image that does not decode, which is then left out. Without it, that is an error. */
+  readonly onSkip?: (error: DataError) => void;
+}
+
+/** Batches that are being decoded ahead: one to be ready, one for a step that is quick. */
+const AHEAD = 2;
+
+export function imageSource(params: ImageSourceParams): BatchSource {
+  const { plan } = params;
+  const begun = new Map<PlannedBatch, Promise<Batch>>();
+  const begin = (planned: PlannedBatch): Promise<Batch> => {
+    const running = begun.get(planned) ?? fillImages(params, planned);
+    begun.set(planned, running);
+    // Whoever waits for it is told; until then it is no unhandled rejection.
+    running.catch(() => undefined);
+    return running;
+  };
+  return {
+    plan,
+    async fill(planned) {
+      const filling = begin(planned);
+      const epoch = plan.epoch(planned.epoch);
+      const at = epoch.indexOf(planned);
+      for (const next of at < 0 ? [] : epoch.slice(at + 1, at + 1 + AHEAD)) void begin(next);
+      try {
+        return await filling;
+      } finally {
+        begun.delete(planned);
+      }
+    },
+  };
+}
+
+async function fillImages(params: ImageSourceParams, { bucket, rows, epoch }: PlannedBatch): Promise<Batch> {
+  const { examples, preprocessing, channels, augment, seed, onSkip } = params;
+  const { batch } = bucket;
+  const size = preprocessing.height * preprocessing.width * channels;
+  const pixels = new Float32Array(batch * size);
+  const indices = rows.flatMap(row => row.sequences);
+  const loaded = await Promise.all(
+    indices.map(async (index, row) => {
+      const sample = examples[index];
+      if (!sample) throw new RangeError(`no sample ${index} among ${examples.length}`);
+      const random = createRandom(hashSeed(seed, 'augment'), epoch, index);
+      try {
+        await loadImage({ sample, preprocessing, channels, augment, random, into: pixels.subarray(row * size, (row + 1) * size) });
+        return true;
+      } catch (error) {
+        if (!onSkip || !(error instanceof DataError)) throw error;
+        onSkip(error);
+        return false;
+      }
+    }),
+  );
+  const kept = indices.filter((_, row) => loaded[row]);
+  const copyRow = (from: number, to: number) => pixels.copyWithin(to * size, from * size, (from + 1) * size);
+  for (let row = 0, to = 0; row < indices.length; row++) if (loaded[row]) copyRow(row, to++);
+  // Rows that only fill up weigh nothing in the loss, but batch norm takes its mean over all rows: they repeat images.
+  if (kept.length > 0) for (let row = kept.length; row < batch; row++) copyRow(row - kept.length, row);
+  const targets = kept.map(index => examples[index]?.target ?? 0);
+  return {
+    bucket,
+    sampleIndices: kept,
+    tokenCount: kept.length,
+    targetCount: kept.length,
+    feeds: of => ({ pixels, ...labelFeeds(targets, { batch, regression: false, of }) }),
+  };
+}

@@ -1,0 +1,268 @@
+/** Labelled images from what people have: a folder a class, Tiny-ImageNet's layout, CIFAR's binaries, Parquet files. */
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { DataError } from '../data-error.ts';
+import { type ColumnNames, renameColumns } from '../detect-format.ts';
+import { reservoir } from '../draw.ts';
+import { openDataFile, readDataBlocks, readDataFile } from '../read/data-file.ts';
+import { folderEntries } from '../read/folder-entries.ts';
+import { checkOnePart, listDataFiles } from '../read/list-files.ts';
+import { readRecords } from '../read/read-records.ts';
+import { byNumberOrName, fieldError, labelName } from '../read/record-fields.ts';
+import { readLines } from '../read/utf8-stream.ts';
+import type { DataRecord } from '../types.ts';
+
+/** An encoded image, or its plain bytes, row by row with the channels of a pixel together. */
+export type ImageBytes =
+  | { readonly kind: 'encoded'; readonly bytes: Uint8Array }
+  | { readonly kind: 'pixels'; readonly bytes: Uint8Array; readonly width: number; readonly height: number; readonly channels: number };
+
+export interface ImageSample {
+  readonly label: string;
+  readonly file: string;
+  /** From 1: its number in the file, where a file holds many. */
+  readonly line?: number;
+  readonly read: () => Promise<ImageBytes>;
+  /** What an encoded image begins and ends with; left out of plain bytes, which need no decoding. */
+  readonly glance?: () => Promise<ImageEnds>;
+}
+
+/** Enough of an image to see whether it is one, without reading the rest. */
+export interface ImageEnds {
+  /** A path, or all bytes: its beginning is looked at. */
+  readonly source: string | Uint8Array;
+  /** The last bytes, fewer of a smaller image. */
+  readonly tail: Uint8Array;
+}
+
+export interface ListImagesInput {
+  readonly paths: readonly string[];
+  readonly columns: ColumnNames;
+  /** Label names by id, where the files hold numbers. */
+  readonly labels: readonly string[];
+  /** Draws at most so many, by the seed; the labels are those of all. */
+  readonly maxSamples?: number;
+  readonly seed: number;
+}
+
+export interface ListedImages {
+  readonly samples: readonly ImageSample[];
+  /** By id: those of the input, or those that were found, sorted. */
+  readonly labels: readonly string[];
+  /** How many there are to draw from. */
+  readonly count: number;
+}
+
+const IMAGE_EXTENSIONS = new Set(['.png', '.jpg', '.jpeg', '.webp', '.gif', '.tif', '.tiff', '.avif', '.svg']);
+
+export const isImageFile = (name: string): boolean => IMAGE_EXTENSIONS.has(path.extname(name).toLowerCase());
+
+/** ImageNet-21k has 14 million; a list of more paths than that would fill memory before any training. */
+const MAX_IMAGES = 20_000_000;
+
+/** Larger than any photograph: a file of more is none, or a mistake. */
+const MAX_IMAGE_BYTES = 256 * 2 ** 20;
+
+/** In Tiny-ImageNet's validation part. */
+export const VALIDATION_LIST = 'val_annotations.txt';
+
+/** @throws DataError (file, line) where a path holds no image, or a label is missing */
+export async function listImages(input: ListImagesInput): Promise<ListedImages> {
+  const { paths, labels: given, maxSamples, seed } = input;
+  if (paths.length === 0) throw new DataError({ problem: 'no image folder is named', advice: 'Name one under data: train' });
+  const found = reservoir<ImageSample>({ count: maxSamples, seed });
+  const names = new Set<string>();
+  for (const one of paths) {
+    const status = await stat(one).catch(() => undefined);
+    if (!status) throw new DataError({ file: one, problem: 'no such file or folder', advice: 'Check the path' });
+    const before = found.seen();
+    for await (const sample of status.isDirectory() ? imagesOfFolder(one, input) : imagesOfFile(one, input)) {
+      found.add(sample);
+      names.add(sample.label);
+      if (found.seen() > MAX_IMAGES)
+        throw new DataError({ file: one, problem: `more than ${MAX_IMAGES} images`, advice: 'Name a part of the folder' });
+    }
+    if (found.seen() === before)
+      throw new DataError({
+        file: one,
+        problem: 'no labelled image was found',
+        advice: 'Images lie in one folder a class (root/cat/1.png), or in CIFAR binaries (.bin), or in Parquet files with image and label',
+      });
+  }
+  return { samples: found.drawn(), labels: given.length > 0 ? given : [...names].sort(byNumberOrName), count: found.seen() };
+}
+
+async function* imagesOfFolder(folder: string, input: ListImagesInput): AsyncGenerator<ImageSample> {
+  const entries = await folderEntries(folder);
+  const names = entries.map(({ name }) => name).filter(name => !name.startsWith('.'));
+  if (names.includes(VALIDATION_LIST)) return yield* tinyImageNetValidation(folder);
+  const folders = new Set(entries.filter(({ kind }) => kind === 'folder').map(({ name }) => name));
+  checkOnePart(
+    folder,
+    names.filter(name => folders.has(name) || /\.(bin|parquet)$/.test(name)),
+  );
+  for (const name of names) {
+    const inner = path.join(folder, name);
+    if (folders.has(name)) yield* imagesOfClass(inner, name);
+    else if (path.extname(name) === '.parquet' || isCifarBatch(name)) yield* imagesOfFile(inner, input);
+  }
+}
+
+/** A class's images, in its folder or in folders below (Tiny-ImageNet has class/images/). */
+async function* imagesOfClass(folder: string, label: string, depth = 1): AsyncGenerator<ImageSample> {
+  for (const { name, kind } of await folderEntries(folder, depth)) {
+    const inner = path.join(folder, name);
+    if (kind === 'folder') yield* imagesOfClass(inner, label, depth + 1);
+    else if (isImageFile(name)) yield imageFile(inner, label);
+  }
+}
+
+/** Tiny-ImageNet's validation part: images/, and a list of file name and class, parted by tabs. */
+async function* tinyImageNetValidation(folder: string): AsyncGenerator<ImageSample> {
+  const list = path.join(folder, VALIDATION_LIST);
+  for await (const { line, text } of readLines(list)) {
+    if (text.trim() === '') continue;
+    const [name, label] = text.split('\t');
+    if (!name || !label || path.basename(name) !== name)
+      throw new DataError({
+        file: list,
+        line,
+        problem: 'not a file name, a tab and a class',
+        advice: 'Use the list that came with the data',
+      });
+    yield imageFile(path.join(folder, 'images', name), label);
+  }
+}
+
+const imageFile = (file: string, label: string): ImageSample => ({
+  label,
+  file,
+  read: async () => ({ kind: 'encoded', bytes: await readDataFile(file, MAX_IMAGE_BYTES) }),
+  glance: async () => {
+    const { handle, stats } = await openDataFile(file);
+    try {
+      const size = checkSize(file, stats.size);
+      const tail = new Uint8Array(Math.min(size, TAIL_BYTES));
+      await handle.read(tail, 0, tail.length, size - tail.length);
+      return { source: file, tail };
+    } finally {
+      await handle.close();
+    }
+  },
+});
+
+/** As long as the ending of a PNG. */
+const TAIL_BYTES = 12;
+
+/** @returns bytes of the file */
+function checkSize(file: string, size: number): number {
+  if (size <= MAX_IMAGE_BYTES) return size;
+  throw new DataError({
+    file,
+    problem: `an image of ${size} bytes; at most ${MAX_IMAGE_BYTES} are read`,
+    advice: 'Make it smaller, or remove it',
+  });
+}
+
+async function* imagesOfFile(file: string, input: ListImagesInput): AsyncGenerator<ImageSample> {
+  const extension = path.extname(file).toLowerCase();
+  if (extension === '.bin') return yield* cifarImages(file, input.labels);
+  if (extension !== '.parquet')
+    throw new DataError({
+      file,
+      problem: `a file that ends in "${extension}", expected .bin (CIFAR) or .parquet`,
+      advice: 'Name the folder of the images',
+    });
+  for await (const record of readRecords({ files: await listDataFiles([file]), textSplit: 'file', bytes: true }))
+    yield parquetImage(renameColumns(record, input.columns), input.labels);
+}
+
+/** As the hub stores images: a column `image` (or `img`) with `{bytes}`, and `label` (CIFAR-100 has `fine_label`). */
+function parquetImage(record: DataRecord, labels: readonly string[]): ImageSample {
+  const { value, file, line } = record;
+  const held = value.image ?? value.img;
+  const bytes = held instanceof Uint8Array ? held : (held as { bytes?: unknown } | null | undefined)?.bytes;
+  if (!(bytes instanceof Uint8Array))
+    throw fieldError(record, 'image', 'no bytes of an image', 'Rename the column: data: columns: {image: …}');
+  const key = ['label', 'fine_label', 'labels'].find(name => Object.hasOwn(value, name)) ?? 'label';
+  return {
+    label: labelName(record, key, labels),
+    file,
+    line,
+    read: async () => ({ kind: 'encoded', bytes }),
+    glance: async () => ({ source: bytes, tail: bytes.subarray(-TAIL_BYTES) }),
+  };
+}
+
+const SIDE = 32;
+const CIFAR_PIXELS = 3 * SIDE * SIDE;
+
+const isCifarBatch = (name: string): boolean => /^(data_batch_\d+|test_batch|train|test)\.bin$/.test(name);
+
+/** CIFAR-10: a label byte and 3072 pixel bytes, plane by plane; CIFAR-100: coarse and fine label before them. Names from the lists beside. */
+async function* cifarImages(file: string, given: readonly string[]): AsyncGenerator<ImageSample> {
+  const { size } = await stat(file);
+  const header = size % (CIFAR_PIXELS + 1) === 0 ? 1 : size % (CIFAR_PIXELS + 2) === 0 ? 2 : undefined;
+  if (!header || size === 0)
+    throw new DataError({
+      file,
+      problem: `${size} bytes are no whole number of CIFAR records (3073 bytes, or 3074 of CIFAR-100)`,
+      advice: 'Download it again, and take the binary version',
+    });
+  const names = namesOfBytes(given, await cifarNames(path.dirname(file), header));
+  const record = CIFAR_PIXELS + header;
+  let line = 0;
+  for await (const label of labelBytes(file, { record, at: header - 1 })) {
+    line++;
+    if (names.length > 0 && label >= names.length)
+      throw new DataError({ file, line, problem: `label ${label}, but there are ${names.length} names`, advice: 'Check data: labels' });
+    const offset = (line - 1) * record + header;
+    yield { label: names[label] ?? String(label), file, line, read: () => readCifar(file, offset) };
+  }
+}
+
+/** What a label byte indexes. The labels that a training has met may lack some and stand in another order: the list of the data goes before. */
+function namesOfBytes(given: readonly string[], listed: readonly string[]): readonly string[] {
+  if (listed.length > 0 && given.every(name => listed.includes(name))) return listed;
+  return given.every(name => /^\d+$/.test(name)) ? [] : given;
+}
+
+/** Ten names, or a hundred. */
+const MAX_NAMES_BYTES = 2 ** 16;
+
+async function cifarNames(folder: string, header: number): Promise<string[]> {
+  const list = path.join(folder, header === 1 ? 'batches.meta.txt' : 'fine_label_names.txt');
+  const text = await readDataFile(list, MAX_NAMES_BYTES).catch((error: NodeJS.ErrnoException) => {
+    if (error.code === 'ENOENT') return '';
+    throw error;
+  });
+  return text
+    .toString()
+    .split('\n')
+    .map(line => line.trim())
+    .filter(line => line !== '');
+}
+
+async function* labelBytes(file: string, { record, at }: { readonly record: number; readonly at: number }): AsyncGenerator<number> {
+  let passed = 0;
+  for await (const chunk of readDataBlocks(file, 2 ** 20)) {
+    let next = (((at - passed) % record) + record) % record;
+    for (; next < chunk.length; next += record) yield chunk[next] as number;
+    passed += chunk.length;
+  }
+}
+
+async function readCifar(file: string, offset: number): Promise<ImageBytes> {
+  const planes = new Uint8Array(CIFAR_PIXELS);
+  const { handle } = await openDataFile(file);
+  try {
+    await handle.read(planes, 0, CIFAR_PIXELS, offset);
+  } finally {
+    await handle.close();
+  }
+  const bytes = new Uint8Array(CIFAR_PIXELS);
+  const plane = SIDE * SIDE;
+  for (let i = 0; i < plane; i++)
+    for (let channel = 0; channel < 3; channel++) bytes[3 * i + channel] = planes[channel * plane + i] as number;
+  return { kind: 'pixels', bytes, width: SIDE, height: SIDE, channels: 3 };
+}

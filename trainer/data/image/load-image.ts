@@ -1,0 +1,155 @@
+/** Decodes an image and brings it into the form that a model sees, with random changes where it is trained on. */
+import type { Sharp } from 'sharp';
+import type { ImagePreprocessing } from '../../format/image/image-preprocessing.ts';
+import type { Random } from '../../random.ts';
+import { DataError } from '../data-error.ts';
+import { type Kernel, resample, type Sides } from './image-resample.ts';
+import type { ImageSample } from './image-samples.ts';
+
+/** flip: left and right at random; crop: a random part of 80 to 100% of the area. */
+export type Augmentation = 'flip' | 'crop';
+
+export interface LoadImageParams {
+  readonly sample: ImageSample;
+  readonly preprocessing: ImagePreprocessing;
+  readonly channels: number;
+  readonly augment: readonly Augmentation[];
+  /** For the augmentation. */
+  readonly random: Random;
+  /** [height, width, channels], filled. */
+  readonly into: Float32Array;
+}
+
+type LoadSharp = typeof import('sharp').default;
+
+let loading: Promise<LoadSharp> | undefined;
+
+/** @throws DataError where the library is not installed for this system */
+export function sharpLibrary(): Promise<LoadSharp> {
+  loading ??= import('sharp').then(
+    module => module.default,
+    (error: Error) => {
+      throw new DataError({
+        problem: `the package sharp, which decodes images, can not be loaded (${error.message.split('\n')[0]})`,
+        advice: 'Install it beside Rowtune: npm install sharp',
+      });
+    },
+  );
+  return loading;
+}
+
+/** The smallest part of the area that a random crop keeps. */
+const LEAST_AREA = 0.8;
+
+/** @throws DataError that names the file where it does not decode */
+export async function loadImage(params: LoadImageParams): Promise<void> {
+  const sharp = await sharpLibrary();
+  const { sample, channels, into } = params;
+  try {
+    const source = await sample.read();
+    const image =
+      source.kind === 'encoded'
+        ? sharp(source.bytes, { failOn: 'error' })
+        : sharp(source.bytes, { raw: { width: source.width, height: source.height, channels: source.channels as 1 | 3 } });
+    const { width, height } = source.kind === 'encoded' ? await image.metadata() : source;
+    const view = viewOf({ width, height }, params);
+    const { data, info } = await reduced(view.part ? image.extract(view.part) : image, view)
+      .flatten()
+      .toColourspace(channels === 1 ? 'b-w' : 'srgb')
+      .raw()
+      .toBuffer({ resolveWithObject: true });
+    const pixels = enlarges(view) ? resample({ ...view, data, channels: info.channels }) : data;
+    normalise(pixels, { found: info.channels, view, channels, into, preprocessing: params.preprocessing });
+  } catch (error) {
+    throw undecodable(sample, error);
+  }
+}
+
+/** What is wrong with an image, whatever the library or the file system said of it. */
+export function undecodable({ file, line }: ImageSample, error: unknown): DataError {
+  if (error instanceof DataError) return error;
+  // The library says one thing in several lines, some of them twice, and may end where a reason would follow.
+  const lines = (error as Error).message.split('\n').map(text => text.trim());
+  const reason = [...new Set(lines)].join(' ').replace(/[\s:.]+$/, '');
+  return new DataError({
+    file,
+    line,
+    problem: `the image does not decode: ${reason}`,
+    advice: 'Remove or replace it, or set data: bad_images: skip',
+  });
+}
+
+/** What of an image is seen: a part of it, brought to other sides, cut, mirrored. */
+interface View {
+  /** Left out: all of it. */
+  readonly part?: Sides & { readonly left: number; readonly top: number };
+  /** Of the part. */
+  readonly from: Sides;
+  readonly to: Sides;
+  readonly kernel: Kernel;
+  /** Where the model's window begins. */
+  readonly left: number;
+  readonly top: number;
+  readonly flop: boolean;
+}
+
+function viewOf(whole: Sides, { preprocessing, augment, random }: LoadImageParams): View {
+  const { height, width, kernel } = preprocessing;
+  const part = augment.includes('crop') ? randomPart(whole, random) : undefined;
+  const to = part ? { width, height } : sidesOf(whole, preprocessing);
+  return {
+    part,
+    from: part ?? whole,
+    to,
+    kernel,
+    left: Math.floor((to.width - width) / 2),
+    top: Math.floor((to.height - height) / 2),
+    flop: augment.includes('flip') && random.uniform() < 0.5,
+  };
+}
+
+function randomPart(from: Sides, random: Random): NonNullable<View['part']> {
+  const share = Math.sqrt(LEAST_AREA + (1 - LEAST_AREA) * random.uniform());
+  const part = { width: Math.max(1, Math.round(share * from.width)), height: Math.max(1, Math.round(share * from.height)) };
+  return { ...part, left: random.below(from.width - part.width + 1), top: random.below(from.height - part.height + 1) };
+}
+
+/** The longer side of a shortest edge is cut to whole pixels, as in torchvision and Transformers. */
+function sidesOf(from: Sides, { resize, height, width }: ImagePreprocessing): Sides {
+  if (resize.kind === 'exact') return { width: resize.width, height: resize.height };
+  const short = Math.min(from.width, from.height);
+  const side = (length: number): number => (length === short ? resize.edge : Math.floor((resize.edge * length) / short));
+  return { width: Math.max(width, side(from.width)), height: Math.max(height, side(from.height)) };
+}
+
+const enlarges = ({ from, to }: View): boolean => to.width > from.width || to.height > from.height;
+
+function reduced(image: Sharp, view: View): Sharp {
+  const { from, to, kernel } = view;
+  const isSame = to.width === from.width && to.height === from.height;
+  return isSame || enlarges(view) ? image : image.resize(to.width, to.height, { fit: 'fill', kernel });
+}
+
+interface Normalise {
+  /** Channels of the decoded image. */
+  readonly found: number;
+  readonly view: View;
+  readonly channels: number;
+  readonly into: Float32Array;
+  readonly preprocessing: ImagePreprocessing;
+}
+
+function normalise(data: Uint8Array, { found, view, channels, into, preprocessing }: Normalise): void {
+  const { rescale, mean, std, width, height } = preprocessing;
+  const { to, left, top, flop } = view;
+  for (let channel = 0; channel < channels; channel++) {
+    const shift = mean[Math.min(channel, mean.length - 1)] ?? 0;
+    const spread = std[Math.min(channel, std.length - 1)] ?? 1;
+    const plane = Math.min(channel, found - 1);
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++) {
+        const from = (top + y) * to.width + left + (flop ? width - 1 - x : x);
+        into[(y * width + x) * channels + channel] = ((data[from * found + plane] as number) * rescale - shift) / spread;
+      }
+  }
+}

@@ -1,0 +1,195 @@
+/** From files to tokenised examples and a report: reads, detects the format, formats, tokenises, counts. */
+
+import { chunkSequence } from './batch/pack-sequences.ts';
+import { DataError, noSample } from './data-error.ts';
+import type { DataReport } from './data-report.ts';
+import { summarizeExamples } from './data-report.ts';
+import type { ColumnNames, DetectedFormat } from './detect-format.ts';
+import { checkSameFormat, detectFormat, renameColumns } from './detect-format.ts';
+import { drawStream } from './draw.ts';
+import { createEncoder } from './encoder.ts';
+import type { FormatSettings } from './format-example.ts';
+import { formatExample } from './format-example.ts';
+import { checkMaxLength } from './max-length.ts';
+import { type DataFile, listDataFiles } from './read/list-files.ts';
+import { readRecords } from './read/read-records.ts';
+import type { TextSplit } from './read/read-text.ts';
+import { labelName } from './read/record-fields.ts';
+import type { TokenizeSettings, Truncation } from './tokenize-example.ts';
+import { tokenizeExample } from './tokenize-example.ts';
+import type { DataFormat, DataRecord, Example, RenderChat, TextTokenizer } from './types.ts';
+
+/** Five bytes each: 2 GB. More would not fit beside the model in most machines; it is also days of training. */
+const MAX_DATASET_TOKENS = 400_000_000;
+
+/** Between two reports of progress. */
+const PROGRESS_RECORDS = 100;
+
+export interface DatasetSettings {
+  readonly format: DataFormat | 'auto';
+  readonly columns: ColumnNames;
+  /** Label names by id; empty takes them from the data, sorted. */
+  readonly labels: readonly string[];
+  /** The prompt of text_label samples, with {text} and {labels}. */
+  readonly promptTemplate: string;
+  readonly chat: boolean | 'auto';
+  readonly completionOnly: boolean;
+  readonly truncation: Truncation;
+  readonly textSplit: TextSplit;
+  /** Draws at most so many, by the seed. */
+  readonly maxSamples?: number;
+  readonly seed: number;
+}
+
+export interface LoadDatasetInput {
+  /** Files and folders. */
+  readonly paths: readonly string[];
+  readonly settings: DatasetSettings;
+  readonly tokenizer: TextTokenizer;
+  /** The model's chat template, where it has one. */
+  readonly renderChat?: RenderChat;
+  /** In tokens. */
+  readonly maxLength: number;
+  /** The positions of the model. */
+  readonly maxPositions: number;
+  readonly onProgress?: (progress: { readonly read: number; readonly kept: number }) => void;
+}
+
+/** A label and the ids that a model writes for it, the end token left out: to score answers by. */
+export interface LabelCompletion {
+  readonly name: string;
+  readonly ids: Int32Array;
+}
+
+export interface Dataset {
+  /** In the order of the files. Each fits `maxLength`; a long document of format text is several. */
+  readonly examples: readonly Example[];
+  /** By id; empty for other formats than text_label. */
+  readonly labels: readonly string[];
+  readonly report: DataReport;
+}
+
+/**
+ * Throws DataError (file, line, key where there are such) for anything malformed, for `maxLength` above `maxPositions`, and where
+ * no example is left.
+ */
+export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
+  const { settings, tokenizer, maxLength, maxPositions } = input;
+  checkMaxLength(maxLength, maxPositions);
+  const files = await listDataFiles(input.paths);
+  const { records, detected } = await openRecords(files, settings);
+  const { format } = detected;
+  const labelled = format === 'text_label' ? await collectLabels(records, settings.labels) : undefined;
+  const labels = labelled?.labels ?? [];
+  const formatting: FormatSettings = { ...settings, format, shownLabels: labels, renderChat: input.renderChat };
+  const [eosId] = tokenizer.eosIds;
+  const tokenizing: TokenizeSettings = {
+    encoder: createEncoder(tokenizer),
+    maxLength: format === 'text' ? Number.POSITIVE_INFINITY : maxLength,
+    truncation: settings.truncation,
+    eosId,
+  };
+
+  const examples: Example[] = [];
+  const dropped: Record<string, number> = {};
+  let [read, truncated, tokens] = [0, 0, 0];
+  let drawnFrom: number | undefined;
+  const { maxSamples: count, seed } = settings;
+  for await (const record of drawStream(labelled?.records ?? records, { count, seed }, seen => (drawnFrom = seen))) {
+    const { file, line, element } = record;
+    const formatted = formatExample(record, formatting);
+    const result = tokenizeExample(formatted, tokenizing, { file, line });
+    read++;
+    if (result.kind === 'dropped') dropped[result.reason] = (dropped[result.reason] ?? 0) + 1;
+    else {
+      truncated += Number(result.truncated);
+      tokens += result.sequence.ids.length;
+      if (tokens > MAX_DATASET_TOKENS) throw tooManyTokens(file, line);
+      const label = formatted.label;
+      for (const { ids, train } of chunkSequence(result.sequence, maxLength)) examples.push({ ids, train, file, line, element, label });
+    }
+    if (read % PROGRESS_RECORDS === 0) input.onProgress?.({ read, kept: examples.length });
+  }
+  if (examples.length === 0) throw nothingLeft(dropped, maxLength);
+  input.onProgress?.({ read, kept: examples.length });
+  const summary = summarizeExamples(examples);
+  return {
+    examples,
+    labels,
+    report: { format, formatReason: detected.reason, files: files.length, read, drawnFrom, dropped, truncated, ...summary },
+  };
+}
+
+/** What the model has to write for each label, as a sample's prompt is continued. */
+export function labelCompletions(
+  labels: readonly string[],
+  { settings, tokenizer, renderChat }: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'renderChat'>,
+): LabelCompletion[] {
+  const encoder = createEncoder(tokenizer);
+  const formatting: FormatSettings = { ...settings, completionOnly: true, format: 'text_label', labels, shownLabels: labels, renderChat };
+  const tokenizing: TokenizeSettings = { encoder, maxLength: Number.POSITIVE_INFINITY, truncation: 'error' };
+  return labels.map(name => {
+    const place = { file: 'labels', line: 1 };
+    const result = tokenizeExample(formatExample({ ...place, value: { text: 'text', label: name } }, formatting), tokenizing, place);
+    if (result.kind === 'dropped') throw new DataError({ problem: `the label "${name}" has no tokens`, advice: 'Give it another name' });
+    const { ids, train } = result.sequence;
+    const completion = ids.filter((_, index) => train[index] === 1);
+    const last = completion.at(-1);
+    return { name, ids: last !== undefined && tokenizer.eosIds.includes(last) ? completion.slice(0, -1) : completion };
+  });
+}
+
+/** Peeks at the first record for the format, and checks the others against it as they pass. */
+async function openRecords(
+  files: readonly DataFile[],
+  settings: DatasetSettings,
+): Promise<{ records: AsyncGenerator<DataRecord>; detected: DetectedFormat }> {
+  const { format, columns } = settings;
+  const source = readRecords({ files, textSplit: settings.textSplit });
+  const start = await source.next();
+  if (start.done === true) throw noSample(files);
+  const { first, detected } = await detect(start.value).catch(async error => {
+    await source.return(undefined);
+    throw error;
+  });
+  async function detect(record: DataRecord): Promise<{ first: DataRecord; detected: DetectedFormat }> {
+    const renamed = renameColumns(record, columns);
+    return { first: renamed, detected: format === 'auto' ? detectFormat(renamed) : { format, reason: 'set in the recipe' } };
+  }
+  async function* records() {
+    yield first;
+    for await (const given of source) {
+      const record = renameColumns(given, columns);
+      if (format === 'auto') checkSameFormat(record, detected.format, first);
+      yield record;
+    }
+  }
+  return { records: records(), detected };
+}
+
+/** All label names have to be known before the first prompt can list them. */
+async function collectLabels(
+  source: AsyncIterable<DataRecord>,
+  given: readonly string[],
+): Promise<{ records: DataRecord[]; labels: readonly string[] }> {
+  const records: DataRecord[] = [];
+  const names = new Set<string>();
+  for await (const record of source) {
+    records.push(record);
+    names.add(labelName(record, 'label', given));
+  }
+  return { records, labels: given.length > 0 ? given : [...names].sort() };
+}
+
+function tooManyTokens(file: string, line: number): DataError {
+  const problem = `the data has more than ${MAX_DATASET_TOKENS} tokens`;
+  return new DataError({ file, line, problem, advice: 'Set max_samples, or train on parts of it in turn' });
+}
+
+function nothingLeft(dropped: Readonly<Record<string, number>>, maxLength: number): DataError {
+  const reasons = Object.entries(dropped).map(([reason, count]) => `${count} ${reason.replaceAll('_', ' ')}`);
+  return new DataError({
+    problem: `no sample is left to train on (${reasons.join(', ')}; max_length ${maxLength})`,
+    advice: 'Samples need an answer that fits: raise max_length, or look at the data',
+  });
+}

@@ -1,0 +1,199 @@
+/** From files to labelled texts for a classifier or a regression: one text or two, and a class or a number. */
+import path from 'node:path';
+import { DataError, noSample } from './data-error.ts';
+import { type DataReport, summarizeExamples } from './data-report.ts';
+import { type ColumnNames, renameColumns } from './detect-format.ts';
+import { drawStream } from './draw.ts';
+import { describeGlue, type GlueTask, glueTask } from './glue.ts';
+import { listDataFiles } from './read/list-files.ts';
+import { readRecords } from './read/read-records.ts';
+import { byNumberOrName, fieldError, labelName, optionalText, requiredText } from './read/record-fields.ts';
+import { createSegmentEncoder, type SegmentTokenizer } from './segment-encoder.ts';
+import type { DataRecord } from './types.ts';
+
+/** Names of columns that the tasks of GLUE and their like use for a text and its partner. */
+const TEXT_COLUMNS: readonly (readonly [string, string?])[] = [
+  ['text', 'text_pair'],
+  ['text'],
+  ['#1 String', '#2 String'],
+  ['sentence1', 'sentence2'],
+  ['question1', 'question2'],
+  ['premise', 'hypothesis'],
+  ['question', 'sentence'],
+  ['sentence'],
+];
+const LABEL_COLUMNS = ['label', 'labels', 'score', 'gold_label', 'is_duplicate', 'Quality'];
+
+/** What the hub's test parts have in place of a label. */
+const HIDDEN_LABEL = -1;
+
+export interface LabelledText {
+  readonly ids: Int32Array;
+  /** Where the second text begins; the length where there is none. */
+  readonly secondAt: number;
+  /** The name of the class; '' for a regression. */
+  readonly label: string;
+  /** What is predicted: the place of the label among all, or the number itself. */
+  readonly target: number;
+  readonly file: string;
+  readonly line: number;
+}
+
+export interface LoadLabelledInput {
+  readonly paths: readonly string[];
+  readonly tokenizer: SegmentTokenizer;
+  readonly columns: ColumnNames;
+  /** A number is predicted, not a class. */
+  readonly regression: boolean;
+  /** Label names by id; empty takes them from the data, sorted. */
+  readonly labels: readonly string[];
+  /** In tokens, special ones included. */
+  readonly maxLength: number;
+  /** Draws at most so many, by the seed; the labels are those of all. */
+  readonly maxSamples?: number;
+  readonly seed: number;
+}
+
+export interface LabelledData {
+  readonly examples: readonly LabelledText[];
+  /** By id; empty for a regression. */
+  readonly labels: readonly string[];
+  readonly report: DataReport;
+}
+
+/** Where a sample has its text, the text's partner and its label. */
+export interface LabelledColumns {
+  readonly first: string;
+  readonly second?: string;
+  readonly label: string;
+}
+
+/** @throws DataError (file, line, key) for anything malformed, and where there is no sample or but one class */
+export async function loadLabelled(input: LoadLabelledInput): Promise<LabelledData> {
+  const { columns: renames, regression, maxLength, maxSamples: count, seed } = input;
+  const files = await listDataFiles(input.paths);
+  const encoder = createSegmentEncoder(input.tokenizer);
+  const found: (Omit<LabelledText, 'target'> & { readonly value: number })[] = [];
+  const names = new Set<string>();
+  let columns: LabelledColumns | undefined;
+  let glue: GlueTask | undefined;
+  let [truncated, malformed] = [0, 0];
+  async function* records() {
+    for await (const given of readRecords({ files, textSplit: 'file', onSkip: () => malformed++ })) {
+      const record = renameColumns(given, renames);
+      if (!columns) {
+        columns = findColumns(record);
+        glue = glueTask(given.file, Object.keys(given.value));
+        if (glue?.regression && !regression) throw notAClass(record, columns.label, glue);
+      }
+      const labelled = labelledRecord(record, columns, { regression, labels: input.labels });
+      names.add(labelled.label);
+      yield { ...labelled, file: record.file, line: record.line };
+    }
+  }
+  let drawnFrom: number | undefined;
+  for await (const { first, second, ...sample } of drawStream(records(), { count, seed }, seen => (drawnFrom = seen))) {
+    const { ids, secondAt, truncated: isCut } = encoder.encode(first, second, maxLength);
+    truncated += Number(isCut);
+    found.push({ ids, secondAt, ...sample });
+  }
+  if (!columns) throw noSample(files);
+  const labels = regression ? [] : input.labels.length > 0 ? input.labels : [...names].sort(byNumberOrName);
+  const places = new Map(labels.map((name, i) => [name, i]));
+  const examples = found.map(({ value, ...example }) => ({ ...example, target: regression ? value : (places.get(example.label) ?? -1) }));
+  return { examples, labels, report: reportOf(examples, columns, { files: files.length, drawnFrom, truncated, malformed, glue }) };
+}
+
+export interface LabelledRecord {
+  readonly first: string;
+  readonly second: string | undefined;
+  /** '' for a regression. */
+  readonly label: string;
+  /** 0 for a class. */
+  readonly value: number;
+}
+
+/** @param labels the permitted names; empty permits any. @throws DataError (file, line, key) */
+export function labelledRecord(
+  record: DataRecord,
+  columns: LabelledColumns,
+  { regression, labels }: { readonly regression: boolean; readonly labels: readonly string[] },
+): LabelledRecord {
+  const { first: firstKey, second: secondKey, label } = columns;
+  const second = secondKey === undefined ? undefined : optionalText(record, secondKey);
+  // Of a pair one may be empty: QQP has a few.
+  const first = second?.trim() ? optionalText(record, firstKey) : requiredText(record, firstKey);
+  if (regression) return { first, second, label: '', value: requiredNumber(record, label) };
+  if (record.value[label] === HIDDEN_LABEL)
+    throw fieldError(
+      record,
+      label,
+      `the label ${HIDDEN_LABEL}, which stands for none`,
+      'Take the validation part: test parts hide their labels',
+    );
+  return { first, second, label: labelName(record, label, labels), value: 0 };
+}
+
+function notAClass(record: DataRecord, key: string, { name }: GlueTask): DataError {
+  return fieldError(record, key, `${name} has numbers to predict, not classes`, 'Set task: sequence_regression');
+}
+
+/** @throws DataError where a sample has no column of a known name */
+export function findColumns({ value, file, line }: DataRecord): LabelledColumns {
+  const has = (key: string | undefined) => key === undefined || Object.hasOwn(value, key);
+  const texts = TEXT_COLUMNS.find(([first, second]) => has(first) && has(second));
+  const label = LABEL_COLUMNS.find(has);
+  if (texts && label !== undefined) return { first: texts[0], second: texts[1], label };
+  const missing = texts ? 'label' : 'text';
+  const isTest = texts !== undefined && /(^|[-_])test[-_.]/.test(path.basename(file));
+  throw new DataError({
+    file,
+    line,
+    key: missing,
+    problem: `no such column; the sample has ${Object.keys(value)
+      .slice(0, 20)
+      .map(key => `"${key}"`)
+      .join(', ')}`,
+    advice: isTest
+      ? 'Take the validation part (dev.tsv): test parts hide their labels'
+      : `Name it in the recipe: data: columns: {${missing}: …}`,
+  });
+}
+
+function requiredNumber(record: DataRecord, key: string): number {
+  const value = record.value[key];
+  const number = typeof value === 'number' ? value : typeof value === 'string' && value.trim() !== '' ? Number(value) : Number.NaN;
+  if (Number.isFinite(number)) return number;
+  throw fieldError(record, key, `${JSON.stringify(value) ?? 'missing'}, expected a number`, 'Give every sample the number to predict');
+}
+
+interface Counts {
+  readonly files: number;
+  readonly drawnFrom: number | undefined;
+  readonly truncated: number;
+  readonly malformed: number;
+  readonly glue: GlueTask | undefined;
+}
+
+function reportOf(
+  examples: readonly LabelledText[],
+  { first, second, label }: LabelledColumns,
+  { files, drawnFrom, truncated, malformed, glue }: Counts,
+): DataReport {
+  const texts = second === undefined ? `"${first}"` : `"${first}" with "${second}"`;
+  const counted = examples.map(({ ids, file, line, label: name }) => {
+    const train = new Uint8Array(ids.length);
+    train[train.length - 1] = 1;
+    return { ids, train, file, line, label: name === '' ? undefined : name };
+  });
+  return {
+    format: 'text_label',
+    formatReason: `${glue ? `${describeGlue(glue)}: ` : ''}${texts} with "${label}"`,
+    files,
+    read: examples.length + malformed,
+    drawnFrom: drawnFrom === undefined ? undefined : drawnFrom + malformed,
+    dropped: malformed > 0 ? { lines_with_too_few_fields: malformed } : {},
+    truncated,
+    ...summarizeExamples(counted),
+  };
+}

@@ -1,0 +1,105 @@
+/** Records of Parquet files, one row group in memory at a time. */
+import type { FileHandle } from 'node:fs/promises';
+import type { AsyncBuffer, FileMetaData } from 'hyparquet';
+import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import { compressors } from 'hyparquet-compressors';
+import { DataError } from '../data-error.ts';
+import type { DataRecord } from '../types.ts';
+import { openDataFile } from './data-file.ts';
+
+/** A row group is decoded as a whole; twice this in JavaScript objects is what a heap of 4 GB still holds. */
+const MAX_ROW_GROUP_BYTES = 2 ** 30;
+/** The same bound for groups of tiny rows. */
+const MAX_ROW_GROUP_ROWS = 10_000_000;
+/** The system refuses reads of 2^31 bytes; no column chunk of a row group within bounds is near. */
+const MAX_SLICE_BYTES = 2 ** 30;
+/** The magic at both ends and the length of the footer. */
+const MIN_PARQUET_BYTES = 12;
+
+/**
+ * The rows in order, `line` counting from 1; at most `limit`. 64-bit integers become numbers. Throws DataError for a damaged file.
+ * @param bytes columns of bytes that nothing says are text stay bytes; they are taken for text otherwise
+ */
+export async function* readParquet(
+  file: string,
+  { limit, bytes }: { readonly limit: number; readonly bytes: boolean },
+): AsyncGenerator<DataRecord> {
+  const { handle, stats } = await openDataFile(file);
+  try {
+    yield* readGroups(file, bufferOf(handle, stats.size), { limit, bytes });
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Positioned reads of the one file that was opened and checked. */
+const bufferOf = (handle: FileHandle, size: number): AsyncBuffer => ({
+  byteLength: size,
+  async slice(start, end = size) {
+    const length = end - start;
+    if (!(start >= 0 && length >= 0 && end <= size && length <= MAX_SLICE_BYTES))
+      throw new Error(
+        `it places ${length} bytes at byte ${start}, but has ${size} bytes, of which at most ${MAX_SLICE_BYTES} are read at once`,
+      );
+    const bytes = new Uint8Array(length);
+    for (let done = 0; done < length; ) {
+      const { bytesRead } = await handle.read(bytes, done, length - done, start + done);
+      if (bytesRead === 0) throw new Error('it was cut short while it was being read');
+      done += bytesRead;
+    }
+    return bytes.buffer;
+  },
+});
+
+async function* readGroups(
+  file: string,
+  buffer: AsyncBuffer,
+  { limit, bytes }: { readonly limit: number; readonly bytes: boolean },
+): AsyncGenerator<DataRecord> {
+  const metadata = await readMetadata(file, buffer);
+  let start = 0;
+  for (const group of metadata.row_groups) {
+    const rows = Number(group.num_rows);
+    if (Number(group.total_byte_size) > MAX_ROW_GROUP_BYTES || rows > MAX_ROW_GROUP_ROWS || rows < 0) {
+      throw new DataError({
+        file,
+        line: start + 1,
+        problem: `a row group of ${rows} rows and ${group.total_byte_size} bytes, expected at most ${MAX_ROW_GROUP_ROWS} rows and ${MAX_ROW_GROUP_BYTES} bytes`,
+        advice: 'Write the file with smaller row groups',
+      });
+    }
+    const end = Math.min(start + rows, limit);
+    if (end <= start) return;
+    const range = { rowStart: start, rowEnd: end };
+    const values = await parquetReadObjects({ file: buffer, metadata, compressors, utf8: !bytes, ...range }).catch(cause => {
+      throw damaged(file, cause, start + 1);
+    });
+    for (const [index, value] of values.entries()) yield { file, line: start + index + 1, value: plain(value) as Record<string, unknown> };
+    start += rows;
+  }
+}
+
+async function readMetadata(file: string, buffer: AsyncBuffer): Promise<FileMetaData> {
+  if (buffer.byteLength < MIN_PARQUET_BYTES) throw damaged(file, new Error(`only ${buffer.byteLength} bytes`));
+  try {
+    return await parquetMetadataAsync(buffer);
+  } catch (cause) {
+    throw damaged(file, cause);
+  }
+}
+
+function damaged(file: string, cause: unknown, line?: number): DataError {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return new DataError(
+    { file, line, problem: `not a readable Parquet file (${reason})`, advice: 'Write it again, or download it again' },
+    { cause },
+  );
+}
+
+/** BigInt to number, deep: labels are 64-bit integers in most files. */
+function plain(value: unknown): unknown {
+  if (typeof value === 'bigint') return Number(value);
+  if (Array.isArray(value)) return value.map(plain);
+  if (value === null || typeof value !== 'object' || value instanceof Date || ArrayBuffer.isView(value)) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, plain(entry)]));
+}

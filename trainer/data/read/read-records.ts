@@ -1,0 +1,121 @@
+/** Streams the samples of data files of every supported kind as records with their file and line. */
+import { DataError, describeValue } from '../data-error.ts';
+import type { DataRecord } from '../types.ts';
+import { readDataFile } from './data-file.ts';
+import { jsonElements, jsonLayout } from './json-elements.ts';
+import type { DataFile } from './list-files.ts';
+import { readCsv, readTsv } from './read-csv.ts';
+import { readParquet } from './read-parquet.ts';
+import type { TextSplit } from './read-text.ts';
+import { readText } from './read-text.ts';
+import { readLines } from './utf8-stream.ts';
+
+/** A .json file is parsed in one piece; JavaScript strings end at 512 million characters. JSON Lines has no such bound. */
+const MAX_JSON_BYTES = 256 * 2 ** 20;
+
+export interface ReadSettings {
+  readonly files: readonly DataFile[];
+  /** Reading stops after this many records. */
+  readonly maxSamples?: number;
+  /** How plain text becomes documents. */
+  readonly textSplit: TextSplit;
+  /** Called for each line that is left out because its file is known to have some that are malformed (QQP of GLUE). */
+  readonly onSkip?: () => void;
+  /** Bytes in Parquet files stay what they are, as those of images; left out, they are taken for text. */
+  readonly bytes?: boolean;
+}
+
+/** Throws DataError (file, line) at the first malformed sample. Nothing is held but the block, file or row group being read. */
+export async function* readRecords(settings: ReadSettings): AsyncGenerator<DataRecord> {
+  let left = settings.maxSamples ?? Number.POSITIVE_INFINITY;
+  for (const file of settings.files) {
+    if (left <= 0) return;
+    for await (const record of readFileRecords(file, settings, left)) {
+      yield record;
+      if (--left <= 0) break;
+    }
+  }
+}
+
+function readFileRecords(
+  { file, extension, bytes }: DataFile,
+  { textSplit, onSkip, bytes: keepsBytes = false }: ReadSettings,
+  limit: number,
+): AsyncGenerator<DataRecord> {
+  switch (extension) {
+    case '.jsonl':
+    case '.ndjson':
+      return readJsonLines(file);
+    case '.json':
+      return readJson(file, bytes);
+    case '.csv':
+      return readCsv(file, ',');
+    case '.tsv':
+      return readTsv(file, onSkip);
+    case '.parquet':
+      return readParquet(file, { limit, bytes: keepsBytes });
+    case '.txt':
+      return readText(file, textSplit);
+  }
+}
+
+async function* readJsonLines(file: string): AsyncGenerator<DataRecord> {
+  for await (const { line, text } of readLines(file)) {
+    if (text.trim() !== '') yield { file, line, value: parseRecord(file, line, text) };
+  }
+}
+
+async function* readJson(file: string, bytes: number): AsyncGenerator<DataRecord> {
+  if (bytes > MAX_JSON_BYTES) {
+    throw new DataError({
+      file,
+      problem: `${bytes} bytes of JSON in one value, expected at most ${MAX_JSON_BYTES}`,
+      advice: 'Save it as JSON Lines (one sample a line) or as Parquet',
+    });
+  }
+  const text = decodeUtf8(file, await readDataFile(file, MAX_JSON_BYTES));
+  const layout = jsonLayout(text);
+  if (layout.kind === 'lines') return yield* readJsonLines(file);
+  if (layout.kind === 'other') {
+    throw new DataError({
+      file,
+      line: 1,
+      problem: 'expected a list of samples, or an object whose key "data" holds one',
+      advice: 'Wrap the samples in [ ], or save them as JSON Lines',
+    });
+  }
+  let place = 0;
+  for (const element of jsonElements(text, layout.start)) {
+    yield { file, line: element.line, element: place++, value: parseRecord(file, element.line, element.text) };
+  }
+}
+
+function decodeUtf8(file: string, bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+  } catch (cause) {
+    throw new DataError({ file, problem: 'bytes that are not UTF-8 text', advice: 'Save the file as UTF-8' }, { cause });
+  }
+}
+
+function parseRecord(file: string, line: number, text: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new DataError(
+      { file, line, problem: `malformed JSON (${reason})`, advice: 'Mend the sample that starts on this line' },
+      { cause },
+    );
+  }
+  if (value === null || typeof value !== 'object' || Array.isArray(value)) {
+    throw new DataError({
+      file,
+      line,
+      problem: `${describeValue(value)}, expected an object such as {"text": "…"}`,
+      advice: 'Write each sample as an object',
+    });
+  }
+  return value as Record<string, unknown>;
+}

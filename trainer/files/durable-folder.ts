@@ -1,0 +1,75 @@
+/** Folders that appear complete or not at all: built beside their place, flushed, then swapped in; the one before stays until then. */
+import { randomBytes } from 'node:crypto';
+import { mkdir, readdir, rename, rm } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { isRunning } from '../machine/process-identity.ts';
+import { syncFolder } from './durable-file.ts';
+
+/** `.name.pid-random.tmp` while a folder is built; `.old` behind it while the folder before is swapped out. */
+const TEMPORARY = /^\.(.+)\.(\d+)-[0-9a-f]{8}\.tmp(\.old)?$/;
+
+/**
+ * Runs `build` on an empty folder beside `final`, and puts it in the place of whatever stands there.
+ * @throws the error of `build` or of the disk; `final` is then as it was and nothing is left behind
+ */
+export async function buildFolderDurably<T>(final: string, build: (folder: string) => Promise<T>): Promise<T> {
+  const temporary = join(dirname(final), `.${basename(final)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);
+  await mkdir(temporary);
+  try {
+    const result = await build(temporary);
+    await syncFolder(temporary);
+    await swapIn(temporary, final);
+    return result;
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true }).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function swapIn(temporary: string, final: string): Promise<void> {
+  const old = `${temporary}.old`;
+  const replaces = await renameIfThere(final, old);
+  try {
+    await rename(temporary, final);
+  } catch (error) {
+    if (replaces) await rename(old, final);
+    throw error;
+  }
+  await syncFolder(dirname(final));
+  // The new folder is in place; what cannot be removed now is removed by the next `recoverFolders`.
+  if (replaces) await rm(old, { recursive: true, force: true }).catch(() => undefined);
+}
+
+/** Returns false where there is nothing to rename. */
+export async function renameIfThere(from: string, to: string): Promise<boolean> {
+  try {
+    await rename(from, to);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    throw error;
+  }
+}
+
+/**
+ * Cleans up after killed processes: a folder that was swapped out while its successor never came is put back; what else they left of
+ * `buildFolderDurably` is removed.
+ * @param isOurs by the name of a folder under `parent`
+ */
+export async function recoverFolders(parent: string, isOurs: (name: string) => boolean): Promise<void> {
+  const names = await readdir(parent).catch((): string[] => []);
+  for (const found of names) {
+    const [, name = '', pid, old] = TEMPORARY.exec(found) ?? [];
+    if (pid === undefined || !isOurs(name) || isRunning({ pid: Number(pid) })) continue;
+    const leftover = join(parent, found);
+    if (old !== undefined && !names.includes(name)) await rename(leftover, join(parent, name));
+    else await rm(leftover, { recursive: true, force: true });
+  }
+}
+
+/** Makes a folder and all above it; their names are on the disk when it returns. */
+export async function makeFolder(folder: string): Promise<void> {
+  const first = await mkdir(folder, { recursive: true });
+  if (first === undefined) return;
+  for (let made = resolve(folder); made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
+}

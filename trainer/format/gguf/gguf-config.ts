@@ -1,0 +1,148 @@
+/** GGUF metadata → what config.json and generation_config.json would say. */
+
+import type { ModelConfig } from '../model-config.ts';
+import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
+import type { TensorInfo } from '../tensor-source.ts';
+import type { GgufValue } from './gguf-cursor.ts';
+import type { GgufHeader } from './gguf-header.ts';
+import { ggufKeyProblems } from './gguf-keys.ts';
+import { detectLlama3Scaling } from './rope-factors.ts';
+
+const CLASSES: Readonly<Record<string, string>> = { llama: 'LlamaForCausalLM', mistral: 'MistralForCausalLM', qwen2: 'Qwen2ForCausalLM' };
+
+/** What llama.cpp takes when a file does not say. */
+const DEFAULT_ROPE_THETA = 10000;
+
+/**
+ * @param input.tensors Hugging Face names: tied embeddings and biases are seen by what is absent or present
+ * @param input.ropeFactors the tensor `rope_freqs.weight`, where Llama 3 files keep their rotary scaling
+ * @throws ModelFileError with every missing or impossible setting, or for an architecture of another family
+ */
+export function ggufConfig(input: {
+  readonly path: string;
+  readonly header: GgufHeader;
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly ropeFactors: Float32Array | undefined;
+}): ModelConfig {
+  const { metadata } = input.header;
+  const architecture = metadata.get('general.architecture');
+  if (typeof architecture !== 'string' || !Object.hasOwn(CLASSES, architecture)) {
+    const known = Object.keys(CLASSES).join(', ');
+    throw new ModelFileError(
+      input.path,
+      `is of the architecture ${clip(String(architecture))}`,
+      `GGUF is read for ${known}; use the safetensors files of this model.`,
+    );
+  }
+  const refused = ggufKeyProblems(metadata, architecture, architecture === 'mistral' ? ['attention.sliding_window'] : []);
+  if (refused.length > 0)
+    throw new ModelFileError(
+      input.path,
+      refused.map(message => ({ message })),
+      'Nothing is wrong with the file, but such a model is not computed here: use another one.',
+    );
+  const problems: FileProblem[] = [];
+  const optional = (key: string): number | undefined => {
+    const value = metadata.get(`${architecture}.${key}`);
+    if (value === undefined) return undefined;
+    if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
+    problems.push({ message: `${architecture}.${key} is ${showValue(value)}, not a positive number` });
+    return undefined;
+  };
+  const required = (key: string): number => {
+    const value = optional(key);
+    if (value === undefined && !metadata.has(`${architecture}.${key}`)) problems.push({ message: `${architecture}.${key} is missing` });
+    return value ?? 0;
+  };
+  const heads = required('attention.head_count');
+  const hidden = required('embedding_length');
+  const [keyLength, rotated] = [optional('attention.key_length'), optional('rope.dimension_count')];
+  const headDim = keyLength ?? rotated ?? hidden / heads;
+  if (keyLength !== undefined && rotated !== undefined && keyLength !== rotated)
+    problems.push({
+      message: `${architecture}.rope.dimension_count ${rotated} is not supported; supported is the head size, ${keyLength}`,
+    });
+  const ropeTheta = optional('rope.freq_base') ?? DEFAULT_ROPE_THETA;
+  const config: Record<string, unknown> = {
+    architectures: [CLASSES[architecture]],
+    model_type: architecture,
+    hidden_size: hidden,
+    intermediate_size: required('feed_forward_length'),
+    num_hidden_layers: required('block_count'),
+    num_attention_heads: heads,
+    num_key_value_heads: optional('attention.head_count_kv') ?? heads,
+    head_dim: headDim,
+    hidden_act: 'silu',
+    max_position_embeddings: required('context_length'),
+    rms_norm_eps: shortestFloat32(required('attention.layer_norm_rms_epsilon')),
+    rope_theta: shortestFloat32(ropeTheta),
+    rope_scaling: ropeScaling({ ...input, metadata, architecture, headDim, ropeTheta, optional, problems }),
+    vocab_size: input.tensors.get('model.embed_tokens.weight')?.shape[0] ?? optional('vocab_size') ?? 0,
+    tie_word_embeddings: !input.tensors.has('lm_head.weight'),
+    ...(architecture === 'qwen2'
+      ? { use_sliding_window: false }
+      : { attention_bias: input.tensors.has('model.layers.0.self_attn.q_proj.bias') }),
+    ...(architecture === 'mistral' ? { sliding_window: optional('attention.sliding_window') ?? null } : {}),
+    torch_dtype: 'float32',
+    ...tokenIds(metadata),
+  };
+  if (problems.length > 0)
+    throw new ModelFileError(input.path, problems, 'The file is damaged or was converted by an old tool: convert or download it again.');
+  return config;
+}
+
+/** Begin, end and padding ids; a separate end-of-turn token also ends a text. */
+export function ggufGenerationConfig(header: GgufHeader): ModelConfig {
+  const ids = tokenIds(header.metadata);
+  const eot = header.metadata.get('tokenizer.ggml.eot_token_id');
+  const eos = [...new Set([ids.eos_token_id, eot].filter(id => typeof id === 'number'))];
+  return { ...ids, ...(eos.length > 0 ? { eos_token_id: eos.length === 1 ? eos[0] : eos } : {}) };
+}
+
+function tokenIds(metadata: ReadonlyMap<string, GgufValue>): Record<string, number> {
+  const ids: Record<string, number> = {};
+  for (const [key, name] of [
+    ['bos', 'bos_token_id'],
+    ['eos', 'eos_token_id'],
+    ['padding', 'pad_token_id'],
+  ] as const) {
+    const value = metadata.get(`tokenizer.ggml.${key}_token_id`);
+    if (typeof value === 'number') ids[name] = value;
+  }
+  return ids;
+}
+
+function ropeScaling(input: {
+  readonly metadata: ReadonlyMap<string, GgufValue>;
+  readonly architecture: string;
+  readonly ropeFactors: Float32Array | undefined;
+  readonly headDim: number;
+  readonly ropeTheta: number;
+  readonly optional: (key: string) => number | undefined;
+  readonly problems: FileProblem[];
+}): Record<string, unknown> | null {
+  const { ropeFactors, problems } = input;
+  if (ropeFactors !== undefined) {
+    const found = detectLlama3Scaling({ factors: ropeFactors, headDim: input.headDim, theta: input.ropeTheta });
+    if (found === undefined) problems.push({ message: 'rope_freqs.weight holds frequency factors that are not those of Llama 3' });
+    return found ?? null;
+  }
+  const type = input.metadata.get(`${input.architecture}.rope.scaling.type`) ?? 'none';
+  if (type === 'none') return null;
+  const factor = input.optional('rope.scaling.factor') ?? 1;
+  if (type === 'linear') return { rope_type: 'linear', factor };
+  if (type === 'yarn') {
+    const original = input.optional('rope.scaling.original_context_length');
+    return { rope_type: 'yarn', factor, ...(original === undefined ? {} : { original_max_position_embeddings: original }) };
+  }
+  problems.push({ message: `the rotary scaling ${showValue(type)} is not known` });
+  return null;
+}
+
+const showValue = (value: GgufValue): string => clip(Array.isArray(value) ? `a list of ${value.length}` : String(value), 60);
+
+/** The file holds 1e-5 as the nearest float32; the number people wrote has at most seven digits. */
+function shortestFloat32(value: number): number {
+  const short = Number(value.toPrecision(7));
+  return Math.fround(short) === Math.fround(value) ? short : value;
+}

@@ -1,0 +1,128 @@
+/** A GGUF file as a TensorSource with Hugging Face's names, dequantised as it is read. */
+import { openByteFile } from '../byte-file.ts';
+import { type FileProblem, ModelFileError } from '../model-file-error.ts';
+import { fingerprintTensors, type TensorInfo, type TensorSource } from '../tensor-source.ts';
+import { type GgufHeader, type GgufTensor, readGgufHeader } from './gguf-header.ts';
+import { huggingFaceName, permutedRow, ROPE_FACTORS } from './gguf-names.ts';
+
+/** Stored bytes in memory at a time while a tensor is dequantised. */
+const CHUNK_BYTES = 8 * 1024 * 1024;
+
+export interface GgufFile {
+  readonly header: GgufHeader;
+  readonly weights: TensorSource;
+  /** The rotary frequency factors of Llama 3, where the file has them. */
+  readonly ropeFactors: Float32Array | undefined;
+}
+
+interface Located {
+  readonly tensor: GgufTensor;
+  readonly info: TensorInfo;
+  /** Rows a head has where q and k are stored interleaved. */
+  readonly interleavedHeadDim: number | undefined;
+}
+
+/** @throws ModelFileError with every problem of the header, or every tensor this architecture does not have */
+export async function openGguf(path: string): Promise<GgufFile> {
+  const file = await openByteFile(path);
+  try {
+    const header = await readGgufHeader(file);
+    const located = locate(path, header);
+    const readValues = async ({ tensor, interleavedHeadDim }: Pick<Located, 'tensor' | 'interleavedHeadDim'>): Promise<Float32Array> => {
+      const { dequantize, blockElements, blockBytes, name } = tensor.type;
+      if (dequantize === undefined) {
+        throw new ModelFileError(
+          path,
+          [{ tensor: tensor.name, message: `is ${name}, which is not read as weights` }],
+          'Use the original file.',
+        );
+      }
+      const columns = tensor.shape.at(-1) ?? 1;
+      const rowBytes = (columns / blockElements) * blockBytes;
+      const count = tensor.shape.reduce((n, d) => n * d, 1);
+      const out = new Float32Array(count);
+      if (count === 0) return out;
+      const rows = count / columns;
+      const rowsPerChunk = Math.max(1, Math.floor(CHUNK_BYTES / rowBytes));
+      const scratch = new Uint8Array(Math.min(rows, rowsPerChunk) * rowBytes);
+      for (let row = 0; row < rows; row += rowsPerChunk) {
+        const n = Math.min(rowsPerChunk, rows - row);
+        const bytes = scratch.subarray(0, n * rowBytes);
+        await file.readInto(bytes, tensor.position + row * rowBytes);
+        dequantize(bytes, 0, out, row * columns, n * columns);
+      }
+      return interleavedHeadDim === undefined ? out : reorderRows(out, tensor.shape[0] ?? 1, interleavedHeadDim);
+    };
+    const find = (name: string): Located => {
+      const found = located.get(name);
+      if (found === undefined)
+        throw new ModelFileError(
+          path,
+          [{ tensor: name, message: 'is not in this model' }],
+          'Check the name of the architecture and the file.',
+        );
+      return found;
+    };
+    const factors = header.tensors.find(tensor => tensor.name === ROPE_FACTORS);
+    const ropeFactors = factors === undefined ? undefined : await readValues({ tensor: factors, interleavedHeadDim: undefined });
+    const tensors = new Map([...located].map(([name, { info }]) => [name, info]));
+    const weights: TensorSource = {
+      tensors,
+      readFloat32: async name => readValues(find(name)),
+      readBfloat16: async () => undefined,
+      readRaw: async name => {
+        const { tensor } = find(name);
+        return file.read(tensor.position, tensor.byteLength);
+      },
+      fingerprint: () =>
+        fingerprintTensors(tensors.values(), (info, start, end) => file.read(find(info.name).tensor.position + start, end - start)),
+      close: () => file.close(),
+    };
+    return { header, weights, ropeFactors };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+function locate(path: string, header: GgufHeader): Map<string, Located> {
+  const problems: FileProblem[] = [];
+  const located = new Map<string, Located>();
+  for (const tensor of header.tensors) {
+    if (tensor.name === ROPE_FACTORS) continue;
+    const name = huggingFaceName(tensor.name);
+    if (name === undefined) {
+      problems.push({ tensor: tensor.name, message: 'is not part of a llama, mistral or qwen2 model' });
+      continue;
+    }
+    const { type, shape, byteLength } = tensor;
+    const quantization = type.dtype === 'GGML' ? { quantization: type.name } : {};
+    const interleavedHeadDim = headDimOfInterleaved(header, tensor, problems);
+    located.set(name, { tensor, info: { name, dtype: type.dtype, shape, byteLength, ...quantization }, interleavedHeadDim });
+  }
+  if (problems.length > 0) throw new ModelFileError(path, problems, 'Use a model of these families (tensors must have llama.cpp names).');
+  return located;
+}
+
+function headDimOfInterleaved(header: GgufHeader, tensor: GgufTensor, problems: FileProblem[]): number | undefined {
+  const kind = /^blk\.\d+\.attn_(q|k)\./.exec(tensor.name)?.[1];
+  if (kind === undefined || header.metadata.get('general.architecture') !== 'llama') return undefined;
+  const heads = header.metadata.get('llama.attention.head_count');
+  const n = kind === 'q' ? heads : (header.metadata.get('llama.attention.head_count_kv') ?? heads);
+  const rows = tensor.shape[0] ?? 0;
+  if (typeof n !== 'number' || n < 1 || rows % (2 * n) !== 0) {
+    problems.push({ tensor: tensor.name, message: `has ${rows} rows, which ${String(n)} heads of an even size do not divide` });
+    return undefined;
+  }
+  return rows / n;
+}
+
+function reorderRows(values: Float32Array, rows: number, headDim: number): Float32Array {
+  const columns = values.length / rows;
+  const out = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    const from = permutedRow(row, headDim) * columns;
+    out.set(values.subarray(from, from + columns), row * columns);
+  }
+  return out;
+}

@@ -1,0 +1,191 @@
+/** The tokenizer inside a GGUF file → tokenizer.json and tokenizer_config.json, as Transformers would save them. */
+
+import { clip, ModelFileError } from '../model-file-error.ts';
+import { addedToken, causalTemplate } from '../tokenizer/tokenizer-parts.ts';
+import type { GgufValue } from './gguf-cursor.ts';
+import type { GgufHeader } from './gguf-header.ts';
+import { BYTE_LEVEL_PRE_TOKENIZERS, type BytePreTokenizer } from './gguf-pre-tokenizers.ts';
+
+/** ggml's token types. */
+const UNKNOWN = 2;
+const CONTROL = 3;
+const USER_DEFINED = 4;
+
+interface Vocabulary {
+  readonly tokens: readonly string[];
+  readonly types: readonly GgufValue[];
+  readonly scores: readonly GgufValue[];
+  readonly merges: ReadonlyArray<readonly [string, string]> | undefined;
+}
+
+/**
+ * File name → content, for createTokenizer.
+ * @throws ModelFileError when the file has no tokenizer or one of an unknown kind
+ */
+export function ggufTokenizerFiles(path: string, header: GgufHeader): Map<string, string> {
+  const { metadata } = header;
+  const kind = metadata.get('tokenizer.ggml.model');
+  const vocabulary = readVocabulary(path, metadata);
+  const definition =
+    kind === 'gpt2' ? byteLevel(path, metadata, vocabulary) : kind === 'llama' ? sentencePiece(metadata, vocabulary) : undefined;
+  if (definition === undefined) {
+    const remedy =
+      'The kinds gpt2 (byte-level BPE) and llama (SentencePiece BPE) are read: use a folder with a tokenizer.json for this model.';
+    throw new ModelFileError(path, `has ${kind === undefined ? 'no tokenizer' : `a tokenizer of the kind ${clip(String(kind))}`}`, remedy);
+  }
+  return new Map([
+    [
+      'tokenizer.json',
+      JSON.stringify({ version: '1.0', truncation: null, padding: null, added_tokens: addedTokens(vocabulary), ...definition }),
+    ],
+    ['tokenizer_config.json', JSON.stringify(tokenizerConfig(metadata, vocabulary), null, 2)],
+  ]);
+}
+
+function readVocabulary(path: string, metadata: ReadonlyMap<string, GgufValue>): Vocabulary {
+  const list = (key: string): readonly GgufValue[] => {
+    const value = metadata.get(`tokenizer.ggml.${key}`);
+    return Array.isArray(value) ? value : [];
+  };
+  const tokens = list('tokens');
+  const merges = list('merges');
+  if (!tokens.every(t => typeof t === 'string') || !merges.every(m => typeof m === 'string' && m.indexOf(' ', 1) > 0)) {
+    throw new ModelFileError(path, 'has a vocabulary or merges that are no strings', 'Download the file again.');
+  }
+  const pairs = merges.map((merge): [string, string] => {
+    const text = String(merge);
+    const space = text.indexOf(' ', 1);
+    return [text.slice(0, space), text.slice(space + 1)];
+  });
+  return {
+    tokens: tokens.map(String),
+    types: list('token_type'),
+    scores: list('scores'),
+    merges: metadata.has('tokenizer.ggml.merges') ? pairs : undefined,
+  };
+}
+
+function byteLevel(path: string, metadata: ReadonlyMap<string, GgufValue>, vocabulary: Vocabulary): Record<string, unknown> {
+  const name = metadata.get('tokenizer.ggml.pre') ?? 'gpt-2';
+  const pre: BytePreTokenizer | undefined =
+    typeof name === 'string' && Object.hasOwn(BYTE_LEVEL_PRE_TOKENIZERS, name) ? BYTE_LEVEL_PRE_TOKENIZERS[name] : undefined;
+  if (pre === undefined) {
+    const known = Object.keys(BYTE_LEVEL_PRE_TOKENIZERS).join(', ');
+    throw new ModelFileError(
+      path,
+      `splits text by "${clip(String(name))}"`,
+      `Known are ${known}: use a folder with a tokenizer.json for this model.`,
+    );
+  }
+  const byteLevelStep = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: pre.useByteLevelRegex };
+  return {
+    normalizer: pre.normalizer,
+    pre_tokenizer: { type: 'Sequence', pretokenizers: [...pre.steps, byteLevelStep] },
+    post_processor: postProcessor(metadata, vocabulary, pre.addBos),
+    decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: pre.ignoreMerges,
+      vocab: vocabularyIds(vocabulary),
+      merges: vocabulary.merges ?? [],
+    },
+  };
+}
+
+/** As Transformers' LlamaTokenizer. */
+function sentencePiece(metadata: ReadonlyMap<string, GgufValue>, vocabulary: Vocabulary): Record<string, unknown> {
+  const prefixSpace = metadata.get('tokenizer.ggml.add_space_prefix') !== false;
+  const strip = prefixSpace ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : [];
+  return {
+    normalizer: null,
+    pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: prefixSpace ? 'first' : 'never', split: false },
+    post_processor: postProcessor(metadata, vocabulary, true),
+    decoder: {
+      type: 'Sequence',
+      decoders: [{ type: 'Replace', pattern: { String: '▁' }, content: ' ' }, { type: 'ByteFallback' }, { type: 'Fuse' }, ...strip],
+    },
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: specialToken(metadata, vocabulary, 'unknown') ?? '<unk>',
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: true,
+      byte_fallback: true,
+      ignore_merges: false,
+      vocab: vocabularyIds(vocabulary),
+      merges: vocabulary.merges ?? mergesFromScores(vocabulary),
+    },
+  };
+}
+
+/**
+ * A SentencePiece vocabulary lists no merges; its scores fall with the order the pieces were learned in. Every way to cut a piece into two
+ * others is a merge, best score first, then the shorter left part, as Transformers' `generate_merges` does.
+ */
+function mergesFromScores(vocabulary: Vocabulary): Array<[string, string]> {
+  const ids = new Map(vocabulary.tokens.map((token, id) => [token, id]));
+  const found: Array<{ left: string; right: string; score: number }> = [];
+  vocabulary.tokens.forEach((token, id) => {
+    const letters = Array.from(token);
+    const local: typeof found = [];
+    for (let cut = 1; cut < letters.length; cut++) {
+      const left = letters.slice(0, cut).join('');
+      const right = letters.slice(cut).join('');
+      if (ids.has(left) && ids.has(right)) local.push({ left, right, score: Number(vocabulary.scores[id] ?? 0) });
+    }
+    local.sort((a, b) => (ids.get(a.left) ?? 0) - (ids.get(b.left) ?? 0) || (ids.get(a.right) ?? 0) - (ids.get(b.right) ?? 0));
+    found.push(...local);
+  });
+  const size = (text: string): number => Array.from(text).length;
+  found.sort((a, b) => b.score - a.score || size(b.left) - size(a.left) || size(b.right) - size(a.right));
+  return found.map(({ left, right }) => [left, right]);
+}
+
+const vocabularyIds = (vocabulary: Vocabulary): Record<string, number> =>
+  Object.fromEntries(vocabulary.tokens.map((token, id) => [token, id]));
+
+function addedTokens(vocabulary: Vocabulary): unknown[] {
+  return vocabulary.tokens.flatMap((content, id) => {
+    const type = vocabulary.types[id];
+    if (type !== CONTROL && type !== USER_DEFINED && type !== UNKNOWN) return [];
+    return [addedToken(id, content, { special: type !== USER_DEFINED })];
+  });
+}
+
+function specialToken(metadata: ReadonlyMap<string, GgufValue>, vocabulary: Vocabulary, key: string): string | undefined {
+  const id = metadata.get(`tokenizer.ggml.${key}_token_id`);
+  return typeof id === 'number' ? vocabulary.tokens[id] : undefined;
+}
+
+function postProcessor(metadata: ReadonlyMap<string, GgufValue>, vocabulary: Vocabulary, addBosByDefault: boolean): unknown {
+  const wanted = (key: string, byDefault: boolean): string | undefined =>
+    (metadata.get(`tokenizer.ggml.add_${key}_token`) ?? byDefault) === true ? specialToken(metadata, vocabulary, key) : undefined;
+  const bos = wanted('bos', addBosByDefault);
+  const eos = wanted('eos', false);
+  return causalTemplate(bos, eos, token => vocabulary.tokens.indexOf(token));
+}
+
+function tokenizerConfig(metadata: ReadonlyMap<string, GgufValue>, vocabulary: Vocabulary): Record<string, unknown> {
+  const config: Record<string, unknown> = { tokenizer_class: 'PreTrainedTokenizerFast', clean_up_tokenization_spaces: false };
+  for (const [key, name] of [
+    ['bos', 'bos_token'],
+    ['eos', 'eos_token'],
+    ['padding', 'pad_token'],
+    ['unknown', 'unk_token'],
+  ] as const) {
+    const token = specialToken(metadata, vocabulary, key);
+    if (token !== undefined) config[name] = token;
+  }
+  const template = metadata.get('tokenizer.chat_template');
+  if (typeof template === 'string') config.chat_template = template;
+  const context = metadata.get(`${String(metadata.get('general.architecture'))}.context_length`);
+  if (typeof context === 'number') config.model_max_length = context;
+  return config;
+}

@@ -1,0 +1,129 @@
+/** What a model expects of an image: preprocessor_config.json as Transformers writes it, or the keys that timm puts into config.json. */
+import path from 'node:path';
+import { z } from 'zod';
+import { readOptionalConfigFile } from '../model-config.ts';
+import { ModelFileError } from '../model-file-error.ts';
+
+export interface ImagePreprocessing {
+  /** Before cropping: to these sides, or until the shorter side has this length. */
+  readonly resize:
+    | { readonly kind: 'exact'; readonly height: number; readonly width: number }
+    | { readonly kind: 'shortest'; readonly edge: number };
+  /** What the model sees, cut from the middle where it is smaller. */
+  readonly height: number;
+  readonly width: number;
+  readonly kernel: 'nearest' | 'linear' | 'cubic' | 'lanczos3';
+  /** Pixel bytes are multiplied by this. */
+  readonly rescale: number;
+  /** Of each channel, subtracted and divided by after rescaling. */
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  /** Where it is from, for the log. */
+  readonly source: string;
+}
+
+export interface PreprocessingParams {
+  readonly dir: string;
+  readonly config: Readonly<Record<string, unknown>>;
+  /** Of the model's input. */
+  readonly height: number;
+  readonly width: number;
+}
+
+/** Mean and standard deviation of ImageNet's channels, as torchvision states them. */
+const IMAGENET = { mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] };
+
+/** No network in use sees more; the number sizes arrays. */
+const side = z.number().int().min(1).max(16_384);
+const sizes = z.union([side, z.object({ height: side, width: side }), z.object({ shortest_edge: side })]);
+const channels = z.array(z.number()).min(1).max(64);
+const schema = z.looseObject({
+  do_resize: z.boolean().default(true),
+  size: sizes.optional(),
+  resample: z.number().int().min(0).max(5).default(2),
+  do_center_crop: z.boolean().optional(),
+  crop_size: sizes.optional(),
+  crop_pct: z.number().gt(0).max(1).nullish(),
+  do_rescale: z.boolean().default(true),
+  rescale_factor: z.number().default(1 / 255),
+  do_normalize: z.boolean().default(true),
+  image_mean: channels.default(IMAGENET.mean),
+  image_std: channels.default(IMAGENET.std),
+});
+
+/** PIL's numbers of filters. */
+const KERNELS = ['nearest', 'lanczos3', 'linear', 'cubic', 'linear', 'linear'] as const;
+
+/** ConvNextImageProcessor, which ResNet uses, crops only below this side. */
+const LARGEST_CROPPED = 384;
+
+/** @throws ModelFileError where preprocessor_config.json is unusable */
+export async function imagePreprocessing({ dir, config, height, width }: PreprocessingParams): Promise<ImagePreprocessing> {
+  const file = path.join(dir, 'preprocessor_config.json');
+  const json = await readOptionalConfigFile(file);
+  const final = { height, width };
+  if (!json) return timmPreprocessing(config, final);
+  const parsed = schema.safeParse(json);
+  if (!parsed.success)
+    throw new ModelFileError(file, `can't be used: ${z.prettifyError(parsed.error)}`, 'Take the file that came with the model.');
+  const { data } = parsed;
+  return {
+    ...final,
+    resize: resizeOf(data, final),
+    kernel: KERNELS[data.resample] ?? 'linear',
+    rescale: data.do_rescale ? data.rescale_factor : 1,
+    mean: data.do_normalize ? data.image_mean : data.image_mean.map(() => 0),
+    std: data.do_normalize ? data.image_std : data.image_std.map(() => 1),
+    source: 'preprocessor_config.json',
+  };
+}
+
+type Sides = z.infer<typeof sizes>;
+
+function resizeOf(
+  { size, crop_pct: share, do_center_crop: crops }: z.infer<typeof schema>,
+  final: { readonly height: number; readonly width: number },
+): ImagePreprocessing['resize'] {
+  const edge = edgeOf(size);
+  // In older files a plain number is the side that is cut out.
+  const cut = typeof size === 'number' ? size : edge;
+  if (cut !== undefined && share && cut < LARGEST_CROPPED)
+    return { kind: 'shortest', edge: Math.floor(Math.min(final.height, final.width) / share) };
+  if (edge !== undefined && crops) return { kind: 'shortest', edge: Math.max(edge, final.height, final.width) };
+  const sides = sidesOf(size) ?? final;
+  const larger = crops && sides.height >= final.height && sides.width >= final.width;
+  return { kind: 'exact', ...(larger ? { height: sides.height, width: sides.width } : final) };
+}
+
+function sidesOf(size: Sides | undefined): { readonly height: number; readonly width: number } | undefined {
+  if (typeof size === 'number') return { height: size, width: size };
+  return size !== undefined && !('shortest_edge' in size) ? size : undefined;
+}
+
+const edgeOf = (size: Sides | undefined): number | undefined =>
+  typeof size === 'object' && 'shortest_edge' in size ? size.shortest_edge : undefined;
+
+const timm = z.looseObject({
+  mean: channels.default(IMAGENET.mean),
+  std: channels.default(IMAGENET.std),
+  crop_pct: z.number().gt(0).max(1).default(1),
+  interpolation: z.string().default('bilinear'),
+});
+
+function timmPreprocessing(
+  config: Readonly<Record<string, unknown>>,
+  final: { readonly height: number; readonly width: number },
+): ImagePreprocessing {
+  const parsed = timm.safeParse(config.pretrained_cfg ?? {});
+  const { mean, std, crop_pct: share, interpolation } = parsed.success ? parsed.data : timm.parse({});
+  const isKnown = parsed.success && config.pretrained_cfg !== undefined;
+  return {
+    ...final,
+    resize: share < 1 ? { kind: 'shortest', edge: Math.floor(Math.min(final.height, final.width) / share) } : { kind: 'exact', ...final },
+    kernel: interpolation === 'bicubic' ? 'cubic' : 'linear',
+    rescale: 1 / 255,
+    mean,
+    std,
+    source: isKnown ? 'pretrained_cfg of config.json' : "ImageNet's mean and deviation, as the model says nothing",
+  };
+}

@@ -1,0 +1,52 @@
+/** config.json and its neighbours as plain records: size bounded, syntax errors with their place. What the keys mean is the model room's business. */
+import { stat } from 'node:fs/promises';
+import { isRecord, JsonSyntaxError, parseStrictJson } from '../files/strict-json.ts';
+import { readModelFile } from './byte-file.ts';
+import { ModelFileError } from './model-file-error.ts';
+
+/** Real ones have a few kilobytes; label maps of large classifiers reach some hundred. */
+const MAX_CONFIG_BYTES = 8 * 1024 * 1024;
+
+export type ModelConfig = Readonly<Record<string, unknown>>;
+
+/** @throws ModelFileError when the file is missing, too large, not JSON (line and column) or not an object */
+export async function readConfigFile(path: string): Promise<ModelConfig> {
+  if (!(await isThere(path)))
+    throw new ModelFileError(path, 'does not exist', 'A model folder needs a config.json: check the path, or download the model again.');
+  return parseConfig(path, (await readModelFile(path, MAX_CONFIG_BYTES)).toString('utf8'));
+}
+
+/** Like {@link readConfigFile}, for a file that a model may lack. */
+export async function readOptionalConfigFile(path: string): Promise<ModelConfig | undefined> {
+  return (await isThere(path)) ? readConfigFile(path) : undefined;
+}
+
+/** Whether the name is taken, by whatever: a pipe in place of a file is an error of its own, not a missing file. */
+export const isThere = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  );
+
+/** The pure part: `text` is the file's content, `path` is for messages. */
+export function parseConfig(path: string, text: string): ModelConfig {
+  let value: unknown;
+  try {
+    value = parseStrictJson(text, { allowNonFinite: true });
+  } catch (error) {
+    if (!(error instanceof JsonSyntaxError)) throw error;
+    throw new ModelFileError(path, `is not valid JSON: ${error.message}`, 'Correct it there, or download it again.');
+  }
+  if (!isRecord(value)) throw new ModelFileError(path, 'does not hold a JSON object', 'Correct it, or download it again.');
+  return value;
+}
+
+/** Undefined when there is no such file. */
+export async function fileSize(path: string): Promise<number | undefined> {
+  try {
+    const stats = await stat(path);
+    return stats.isFile() ? stats.size : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,69 @@
+/**
+ * The checksums inside a safetensors file, as metadata that other readers pass over: `tensor_crc32` holds eight digits for each tensor in
+ * the order of the data, `header_crc32` covers the length, the header and with it the checksums of the tensors, so it stands for the whole
+ * file. Two keys, because one flipped bit in a single key would make the file look like one without checksums.
+ */
+import { CHECKSUM_DIGITS, checksum, showChecksum } from '../../files/checksum.ts';
+
+const HEADER_KEY = 'header_crc32';
+const TENSOR_KEY = 'tensor_crc32';
+const BLANK = '0'.repeat(CHECKSUM_DIGITS);
+
+/** The metadata of a file whose header is not sealed yet. */
+export const checksumMetadata = (tensors: readonly number[]): Record<string, string> => ({
+  [HEADER_KEY]: BLANK,
+  [TENSOR_KEY]: tensors.map(showChecksum).join(''),
+});
+
+/** Writes the checksum of a header (length and JSON) into it. Returns its digits. */
+export function sealHeader(header: Uint8Array): string {
+  const digits = showChecksum(checksum(header));
+  header.set(Buffer.from(digits), valueAt(header));
+  return digits;
+}
+
+export interface FileChecksums {
+  /** Of the header, and so of the whole file; undefined in a file of an older version or of another program. */
+  readonly file: string | undefined;
+  /** One for each tensor, in the order of the data. */
+  readonly tensors: readonly number[] | undefined;
+  readonly problems: readonly string[];
+}
+
+/**
+ * Takes the checksums out of the metadata and compares that of the header.
+ * @param text the JSON of the header, as it stands in the file
+ */
+export function takeChecksums(
+  metadata: Readonly<Record<string, string>>,
+  text: Uint8Array,
+): { readonly metadata: Readonly<Record<string, string>>; readonly checksums: FileChecksums } {
+  const { [HEADER_KEY]: file, [TENSOR_KEY]: list, ...others } = metadata;
+  if (file === undefined && list === undefined) return { metadata, checksums: { file, tensors: undefined, problems: [] } };
+  const digits = list?.match(/[0-9a-f]{8}/g) ?? [];
+  const isList = list !== undefined && digits.join('') === list;
+  const isGood = isList && file !== undefined && file === headerChecksum(text);
+  return {
+    metadata: others,
+    checksums: { file, tensors: digits.map(word => Number.parseInt(word, 16)), problems: isGood ? [] : [MISMATCHED_HEADER] },
+  };
+}
+
+const MISMATCHED_HEADER = 'its header does not match its checksum: the file was damaged, or another program changed it';
+
+function headerChecksum(text: Uint8Array): string | undefined {
+  const length = new Uint8Array(8);
+  new DataView(length.buffer).setBigUint64(0, BigInt(text.length), true);
+  const at = valueAt(text);
+  if (at < 0) return undefined;
+  const blanked = Uint8Array.from(text);
+  blanked.set(Buffer.from(BLANK), at);
+  return showChecksum(checksum(blanked, checksum(length)));
+}
+
+/** Where the digits of the header's checksum begin; −1 without. Quotes within names are escaped, so nothing else reads like the key. */
+function valueAt(header: Uint8Array): number {
+  const key = `"${HEADER_KEY}":"`;
+  const at = Buffer.from(header.buffer, header.byteOffset, header.byteLength).indexOf(key);
+  return at < 0 ? -1 : at + key.length;
+}

@@ -1,0 +1,95 @@
+/** Writes safetensors as a stream, one tensor in memory at a time. */
+import type { FileHandle } from 'node:fs/promises';
+import { checksum } from '../../files/checksum.ts';
+import { writeDurably } from '../../files/durable-file.ts';
+import { float32ToBf16, float32ToF16 } from '../float-format.ts';
+import { ModelFileError } from '../model-file-error.ts';
+import { ELEMENT_BYTES, type TensorDType } from '../tensor-source.ts';
+import { checksumMetadata, sealHeader } from './safetensors-checksums.ts';
+
+export interface TensorEntry {
+  readonly name: string;
+  readonly dtype: Exclude<TensorDType, 'GGML'>;
+  readonly shape: readonly number[];
+  /** The bytes as stored, little-endian, `product(shape)` × element size of them; called once, when their turn comes. */
+  readonly data: () => Uint8Array | Promise<Uint8Array>;
+}
+
+/** The data of a tensor in pieces of this size go to the disk; larger calls are refused by some systems. */
+const WRITE_BYTES = 64 * 1024 * 1024;
+/** Readers map the file: data aligned to 8 bytes can be used in place. */
+const ALIGNMENT = 8;
+
+/**
+ * The file appears under `path` complete or not at all; an older file of that name stays until then. Sizes come first (`entries`), values
+ * are asked for one by one. Each tensor and the header carry a checksum.
+ * @returns the checksum of the header, which stands for the whole file
+ * @throws ModelFileError when a name appears twice or a tensor's bytes are not as many as its shape says; the error of the disk otherwise
+ */
+export async function writeSafetensors(
+  path: string,
+  entries: readonly TensorEntry[],
+  metadata: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const checksums = entries.map(() => 0);
+  const headerOf = (): Uint8Array => buildHeader(path, entries, { ...checksumMetadata(checksums), ...metadata });
+  let position = headerOf().length;
+  let digits = '';
+  await writeDurably(path, async handle => {
+    for (const [i, entry] of entries.entries()) {
+      const data = await checkedData(path, entry);
+      checksums[i] = checksum(data);
+      await writeAt(handle, data, position);
+      position += data.length;
+    }
+    // Last, since it holds the checksums of the data; its length does not change.
+    const header = headerOf();
+    digits = sealHeader(header);
+    await writeAt(handle, header, 0);
+  });
+  return digits;
+}
+
+/** float32 values as bytes of another floating-point type, rounded to nearest, ties to even. */
+export function encodeFloat32(values: Float32Array, dtype: 'F32' | 'F16' | 'BF16'): Uint8Array {
+  const stored = dtype === 'F32' ? values : dtype === 'F16' ? float32ToF16(values) : float32ToBf16(values);
+  return new Uint8Array(stored.buffer, stored.byteOffset, stored.byteLength);
+}
+
+const byteLengthOf = (entry: TensorEntry): number => entry.shape.reduce((n, d) => n * d, ELEMENT_BYTES[entry.dtype]);
+
+function buildHeader(path: string, entries: readonly TensorEntry[], metadata: Readonly<Record<string, string>>): Uint8Array {
+  const fields = new Map<string, unknown>();
+  fields.set('__metadata__', metadata);
+  let offset = 0;
+  for (const entry of entries) {
+    if (fields.has(entry.name))
+      throw new ModelFileError(path, [{ tensor: entry.name, message: 'is to be written twice' }], 'Give every tensor its own name.');
+    const end = offset + byteLengthOf(entry);
+    fields.set(entry.name, { dtype: entry.dtype, shape: entry.shape, data_offsets: [offset, end] });
+    offset = end;
+  }
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(fields)));
+  const length = Math.ceil(json.length / ALIGNMENT) * ALIGNMENT;
+  const bytes = new Uint8Array(8 + length).fill(0x20, 8);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(length), true);
+  bytes.set(json, 8);
+  return bytes;
+}
+
+async function checkedData(path: string, entry: TensorEntry): Promise<Uint8Array> {
+  const data = await entry.data();
+  const expected = byteLengthOf(entry);
+  if (data.length !== expected) {
+    const message = `is ${entry.dtype} [${entry.shape.join(', ')}], which is ${expected} bytes, but ${data.length} were given`;
+    throw new ModelFileError(path, [{ tensor: entry.name, message }], 'Give the values of this shape.');
+  }
+  return data;
+}
+
+async function writeAt(handle: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesWritten } = await handle.write(bytes, done, Math.min(WRITE_BYTES, bytes.length - done), position + done);
+    done += bytesWritten;
+  }
+}

@@ -1,0 +1,120 @@
+/** A SentencePiece model (`spm.model`, `tokenizer.model`): the protocol buffer with the field numbers of sentencepiece_model.proto. */
+import type { Type } from 'protobufjs';
+import { ModelFileError } from '../model-file-error.ts';
+
+export const PIECE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+const UNIGRAM = 1;
+const BPE = 2;
+/** Beyond every vocabulary there is. */
+const MAX_PIECES = 4_000_000;
+
+export interface SentencePieceModel {
+  readonly kind: 'Unigram' | 'BPE';
+  /** In the order of their ids. */
+  readonly pieces: ReadonlyArray<{ readonly piece: string; readonly score: number; readonly type: number }>;
+  readonly unknownId: number;
+  /** What has no piece is written byte by byte, `<0x0A>`. */
+  readonly byteFallback: boolean;
+  /** Empty where characters stay as they are. */
+  readonly charsmap: Uint8Array;
+  /** A space before the text. */
+  readonly addDummyPrefix: boolean;
+  /** At both ends, and all but one between words. */
+  readonly removeExtraWhitespaces: boolean;
+}
+
+const DAMAGED = 'Download it again.';
+
+const SCHEMA = `
+    syntax = "proto2";
+    message ModelProto {
+      repeated SentencePiece pieces = 1;
+      optional TrainerSpec trainer_spec = 2;
+      optional NormalizerSpec normalizer_spec = 3;
+    }
+    message SentencePiece {
+      optional string piece = 1;
+      optional float score = 2;
+      optional int32 type = 3 [default = 1];
+    }
+    message TrainerSpec {
+      optional int32 model_type = 3 [default = 1];
+      optional bool treat_whitespace_as_suffix = 24 [default = false];
+      optional bool byte_fallback = 35 [default = false];
+      optional int32 unk_id = 40 [default = 0];
+    }
+    message NormalizerSpec {
+      optional bytes precompiled_charsmap = 2;
+      optional bool add_dummy_prefix = 3 [default = true];
+      optional bool remove_extra_whitespaces = 4 [default = true];
+      optional bool escape_whitespaces = 5 [default = true];
+    }`;
+
+let known: Type | undefined;
+
+/** The library is loaded with the first model: the language server has no use for it at its start. */
+async function modelProto(): Promise<Type> {
+  if (known) return known;
+  const { default: protobuf } = await import('protobufjs');
+  known = protobuf.parse(SCHEMA).root.lookupType('ModelProto');
+  return known;
+}
+
+interface Decoded {
+  readonly pieces: SentencePieceModel['pieces'];
+  readonly trainerSpec: {
+    readonly modelType: number;
+    readonly treatWhitespaceAsSuffix: boolean;
+    readonly byteFallback: boolean;
+    readonly unkId: number;
+  } | null;
+  readonly normalizerSpec: {
+    readonly precompiledCharsmap: Uint8Array;
+    readonly addDummyPrefix: boolean;
+    readonly removeExtraWhitespaces: boolean;
+    readonly escapeWhitespaces: boolean;
+  } | null;
+}
+
+/** @throws ModelFileError when the file is damaged, or of a kind that is not read */
+export async function parseSentencePiece(path: string, bytes: Uint8Array): Promise<SentencePieceModel> {
+  const proto = await decode(path, bytes);
+  const { pieces, trainerSpec: trainer, normalizerSpec: normalizer } = proto;
+  if (pieces.length === 0 || pieces.length > MAX_PIECES || trainer === null || normalizer === null)
+    throw new ModelFileError(path, `is no SentencePiece model, or one of ${pieces.length} pieces`, DAMAGED);
+  const kind = trainer.modelType === UNIGRAM ? 'Unigram' : trainer.modelType === BPE ? 'BPE' : undefined;
+  const unsupported =
+    kind === undefined
+      ? `was trained as the model type ${trainer.modelType}; unigram (1) and BPE (2) are read`
+      : kind === 'Unigram' && trainer.byteFallback
+        ? 'is a unigram model that falls back to bytes, which is not supported'
+        : trainer.treatWhitespaceAsSuffix || !normalizer.escapeWhitespaces
+          ? 'marks words at their ends or not at all (treat_whitespace_as_suffix, escape_whitespaces), which is not supported'
+          : pieces[trainer.unkId] === undefined
+            ? `gives unknown text the id ${trainer.unkId}, which no piece has`
+            : undefined;
+  if (kind === undefined || unsupported !== undefined)
+    throw new ModelFileError(
+      path,
+      unsupported ?? '',
+      'Save the tokenizer once with AutoTokenizer.from_pretrained(…).save_pretrained(…), which writes a tokenizer.json.',
+    );
+  return {
+    kind,
+    pieces,
+    unknownId: trainer.unkId,
+    byteFallback: trainer.byteFallback,
+    charsmap: Uint8Array.from(normalizer.precompiledCharsmap),
+    addDummyPrefix: normalizer.addDummyPrefix,
+    removeExtraWhitespaces: normalizer.removeExtraWhitespaces,
+  };
+}
+
+async function decode(path: string, bytes: Uint8Array): Promise<Decoded> {
+  const type = await modelProto();
+  try {
+    return type.decode(bytes) as unknown as Decoded;
+  } catch (error) {
+    throw new ModelFileError(path, `is no SentencePiece model: ${(error as Error).message}`, DAMAGED);
+  }
+}

@@ -1,0 +1,179 @@
+/**
+ * A SentencePiece model → tokenizer.json and tokenizer_config.json. Texts become the ids that SentencePiece gives, as by Transformers'
+ * `build_tokenizer_from_spm_proto`; special tokens are added as the family's own tokenizer does.
+ */
+import { ModelFileError } from '../model-file-error.ts';
+import { PIECE, type SentencePieceModel } from './sentencepiece-model.ts';
+import type { BuiltTokenizer, SpecialSettings } from './tokenizer.ts';
+import { addedToken, BERT_TOKENS, bertTemplate, causalTemplate, ROBERTA_TOKENS, robertaTemplate } from './tokenizer-parts.ts';
+import { SENTENCEPIECE_CHARSMAP } from './tokenizers/normalizers.ts';
+
+type Tokens = Readonly<Record<string, string>>;
+
+interface Family {
+  /** Where the model's files do not name them. */
+  readonly tokens: Tokens;
+  /** What stands around a text. */
+  readonly template: (tokens: Tokens, idOf: (token: string) => number | undefined, settings: SpecialSettings['settings']) => unknown;
+  /** Pieces in the order of the model's ids. */
+  readonly reorder?: (pieces: SentencePieceModel['pieces']) => SentencePieceModel['pieces'];
+}
+
+const control = (piece: string) => ({ piece, score: 0, type: PIECE.control });
+const LANGUAGE_MODEL: Family = {
+  tokens: { bos_token: '<s>', eos_token: '</s>', unk_token: '<unk>' },
+  template: ({ bos_token: bos, eos_token: eos }, idOf, settings) =>
+    causalTemplate(settings.add_bos_token === false ? undefined : bos, settings.add_eos_token === true ? eos : undefined, idOf),
+};
+
+const FAMILIES: Readonly<Record<string, Family>> = {
+  'deberta-v2': {
+    tokens: { bos_token: '[CLS]', eos_token: '[SEP]', ...BERT_TOKENS },
+    template: ({ cls_token: cls = '', sep_token: sep = '' }, idOf) => bertTemplate(cls, sep, idOf),
+  },
+  // fairseq's ids: its four tokens go before the pieces, whose own first three they replace.
+  'xlm-roberta': {
+    tokens: ROBERTA_TOKENS,
+    template: ({ cls_token: cls = '', sep_token: sep = '' }, idOf) => robertaTemplate(cls, sep, idOf),
+    reorder: pieces => [...['<s>', '<pad>', '</s>', '<unk>'].map(control), ...pieces.slice(3)],
+  },
+  llama: LANGUAGE_MODEL,
+  mistral: LANGUAGE_MODEL,
+};
+
+/**
+ * @param input.modelType `model_type` of config.json
+ * @throws ModelFileError where the family is unknown or has a setting that is not supported
+ */
+export function sentencePieceDefinition(input: {
+  readonly path: string;
+  readonly model: SentencePieceModel;
+  readonly modelType: unknown;
+  readonly special: SpecialSettings;
+}): BuiltTokenizer {
+  const { path, model, modelType, special } = input;
+  const family = typeof modelType === 'string' && Object.hasOwn(FAMILIES, modelType) ? FAMILIES[modelType] : undefined;
+  if (family === undefined || special.settings.split_by_punct === true) {
+    const what = family === undefined ? `belongs to a model of the type ${String(modelType)}` : 'is used with split_by_punct';
+    throw new ModelFileError(
+      path,
+      `${what}, for which it is not read`,
+      'Save the tokenizer once with AutoTokenizer.from_pretrained(…).save_pretrained(…), which writes a tokenizer.json.',
+    );
+  }
+  const tokens = { ...family.tokens, ...special.tokens };
+  const pieces = family.reorder?.(model.pieces) ?? model.pieces;
+  const unknown = family.reorder === undefined ? model.unknownId : pieces.findIndex(({ piece }) => piece === tokens.unk_token);
+  const ids = new Map(pieces.map(({ piece }, id) => [piece, id]));
+  const added = addedTokens(pieces, ids, { ...special, tokens });
+  const userDefined = pieces.filter(({ type }) => type === PIECE.userDefined).map(({ piece }) => piece);
+  const definition = {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: added,
+    normalizer: { type: 'Sequence', normalizers: normalizers(model, special.settings.do_lower_case === true) },
+    pre_tokenizer: preTokenizer(model, userDefined, special.settings.legacy === false ? 'first' : 'always'),
+    post_processor: family.template(tokens, token => ids.get(token), special.settings),
+    decoder: decoder(model),
+    model: model.kind === 'Unigram' ? unigram(pieces, unknown) : bpe(pieces, unknown, model.byteFallback, userDefined.length > 0),
+  };
+  return { definition, tokens };
+}
+
+/** Those of the file, and the special tokens that it lacks with the next free ids, in Transformers' order. */
+function addedTokens(pieces: SentencePieceModel['pieces'], ids: Map<string, number>, { added, tokens }: SpecialSettings): unknown[] {
+  const special = new Set(Object.values(tokens));
+  const found = pieces.flatMap(({ piece, type }, id) =>
+    type === PIECE.control || special.has(piece) ? [addedToken(id, piece, { special: true })] : [],
+  );
+  for (const [content, id] of Object.entries(added)) {
+    if (ids.has(content)) continue;
+    ids.set(content, id);
+    found.push(addedToken(id, content, { special: special.has(content) }));
+  }
+  let next = Math.max(pieces.length, ...Object.values(added).map(id => id + 1));
+  for (const key of ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token']) {
+    const content = tokens[key];
+    if (content === undefined || ids.has(content)) continue;
+    ids.set(content, next);
+    found.push(addedToken(next++, content, { special: true }));
+  }
+  return found;
+}
+
+const replace = (Regex: string, content: string) => ({ type: 'Replace', pattern: { Regex }, content });
+
+function normalizers(model: SentencePieceModel, lowercase: boolean): unknown[] {
+  return [
+    ...(lowercase ? [{ type: 'Lowercase' }] : []),
+    ...(model.charsmap.length > 0
+      ? [{ type: SENTENCEPIECE_CHARSMAP, precompiled_charsmap: Buffer.from(model.charsmap).toString('base64') }]
+      : []),
+    ...(model.removeExtraWhitespaces ? [replace('\\A +|[ ▁]+\\z', ''), replace(' {2,}', ' ')] : []),
+    replace(' ', '▁'),
+    // The pre-tokenizer adds no space before a text that begins with one; SentencePiece does.
+    ...(model.addDummyPrefix ? [replace('\\A▁', '▁▁')] : []),
+  ];
+}
+
+function preTokenizer(model: SentencePieceModel, userDefined: readonly string[], scheme: 'first' | 'always'): unknown {
+  const literally = (text: string): string => text.replace(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
+  const longestFirst = [...userDefined].sort((a, b) => b.length - a.length);
+  const steps = [
+    ...(model.addDummyPrefix ? [{ type: 'Metaspace', replacement: '▁', prepend_scheme: scheme, split: false }] : []),
+    ...(userDefined.length > 0
+      ? [{ type: 'Split', pattern: { Regex: longestFirst.map(literally).join('|') }, behavior: 'Isolated', invert: false }]
+      : []),
+  ];
+  return steps.length === 0 ? null : { type: 'Sequence', pretokenizers: steps };
+}
+
+function decoder(model: SentencePieceModel): unknown {
+  const strip = model.addDummyPrefix ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : [];
+  return {
+    type: 'Sequence',
+    decoders: [
+      { type: 'Replace', pattern: { String: '▁' }, content: ' ' },
+      ...(model.byteFallback ? [{ type: 'ByteFallback' }] : []),
+      { type: 'Fuse' },
+      ...strip,
+    ],
+  };
+}
+
+const unigram = (pieces: SentencePieceModel['pieces'], unknown: number): unknown => ({
+  type: 'Unigram',
+  unk_id: unknown,
+  byte_fallback: false,
+  vocab: pieces.map(({ piece, score }) => [piece, score]),
+});
+
+const bpe = (pieces: SentencePieceModel['pieces'], unknown: number, byteFallback: boolean, keepsWhole: boolean): unknown => ({
+  type: 'BPE',
+  dropout: null,
+  unk_token: pieces[unknown]?.piece,
+  continuing_subword_prefix: null,
+  end_of_word_suffix: null,
+  fuse_unk: true,
+  byte_fallback: byteFallback,
+  ignore_merges: keepsWhole,
+  vocab: Object.fromEntries(pieces.map(({ piece }, id) => [piece, id])),
+  merges: mergesOf(pieces),
+});
+
+/** Every way to cut a piece into two others, the best piece first. */
+function mergesOf(pieces: SentencePieceModel['pieces']): Array<[string, string]> {
+  const normal = new Map(pieces.flatMap(({ piece, type }, id) => (type === PIECE.normal ? [[piece, id] as const] : [])));
+  const found: Array<{ readonly left: string; readonly right: string; readonly id: number; readonly score: number }> = [];
+  for (const [piece, id] of normal) {
+    const letters = Array.from(piece);
+    for (let cut = 1; cut < letters.length; cut++) {
+      const left = letters.slice(0, cut).join('');
+      const right = letters.slice(cut).join('');
+      if (normal.has(left) && normal.has(right)) found.push({ left, right, id, score: pieces[id]?.score ?? 0 });
+    }
+  }
+  found.sort((a, b) => b.score - a.score || a.id - b.id || (a.left < b.left ? -1 : 1));
+  return found.map(({ left, right }) => [left, right]);
+}

@@ -1,0 +1,89 @@
+/** The tokenizer in a model's folder: tokenizer.json, or the older forms of vocabularies from which it can be made. */
+import { join } from 'node:path';
+import { readModelFile } from '../byte-file.ts';
+import { isThere, type ModelConfig } from '../model-config.ts';
+import { ModelFileError } from '../model-file-error.ts';
+import { parseSentencePiece } from './sentencepiece-model.ts';
+import { sentencePieceDefinition } from './sentencepiece-tokenizer.ts';
+import {
+  type BuiltTokenizer,
+  createTokenizer,
+  MAX_TOKENIZER_FILE_BYTES,
+  specialSettings,
+  TOKENIZER_FILES,
+  type Tokenizer,
+} from './tokenizer.ts';
+import { bertTokenizer, robertaTokenizer } from './vocabulary-tokenizer.ts';
+
+/** Of SentencePiece, in the order in which they are looked for. */
+const SENTENCEPIECE_FILES = ['spm.model', 'tokenizer.model', 'sentencepiece.bpe.model'] as const;
+
+/** What a folder without tokenizer.json may have instead. */
+export const VOCABULARY_FILES: readonly string[] = [...SENTENCEPIECE_FILES, 'vocab.txt', 'vocab.json', 'merges.txt'];
+
+interface FolderTokenizer {
+  readonly dir: string;
+  readonly config: ModelConfig;
+  readonly generationConfig?: ModelConfig | undefined;
+}
+
+/** @throws ModelFileError when there is none that can be read */
+export async function loadTokenizer({ dir, config, generationConfig }: FolderTokenizer): Promise<Tokenizer> {
+  const files = await readTexts(dir);
+  const built = files.has('tokenizer.json') ? undefined : await buildTokenizer(dir, files, config);
+  return createTokenizer({ source: dir, files, built, generationConfig });
+}
+
+/**
+ * From a vocabulary of an older form; undefined where a folder has none that is read for its kind of model.
+ * @param files as {@link readTexts} gives them
+ * @throws ModelFileError where there is one that can't be read
+ */
+export async function buildTokenizer(
+  dir: string,
+  files: ReadonlyMap<string, string>,
+  config: ModelConfig,
+): Promise<BuiltTokenizer | undefined> {
+  const special = specialSettings(dir, files);
+  for (const name of SENTENCEPIECE_FILES) {
+    const path = join(dir, name);
+    const bytes = await readBounded(path);
+    if (bytes === undefined) continue;
+    return sentencePieceDefinition({ path, model: await parseSentencePiece(path, bytes), modelType: config.model_type, special });
+  }
+  const words = await readBounded(join(dir, 'vocab.txt'));
+  if (words !== undefined && config.model_type === 'bert')
+    return bertTokenizer({ path: join(dir, 'vocab.txt'), text: words.toString('utf8'), special });
+  const [vocabulary, merges] = [await readBounded(join(dir, 'vocab.json')), await readBounded(join(dir, 'merges.txt'))];
+  if (vocabulary !== undefined && merges !== undefined && config.model_type === 'roberta')
+    return robertaTokenizer({
+      path: join(dir, 'vocab.json'),
+      vocabulary: parse(join(dir, 'vocab.json'), vocabulary),
+      merges: merges.toString('utf8'),
+      special,
+    });
+  return undefined;
+}
+
+/** What the folder has of {@link TOKENIZER_FILES}. */
+export async function readTexts(dir: string): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  for (const name of TOKENIZER_FILES) {
+    const bytes = await readBounded(join(dir, name));
+    if (bytes !== undefined) files.set(name, bytes.toString('utf8'));
+  }
+  return files;
+}
+
+/** Undefined where there is no such file. */
+async function readBounded(path: string): Promise<Buffer | undefined> {
+  return (await isThere(path)) ? readModelFile(path, MAX_TOKENIZER_FILE_BYTES) : undefined;
+}
+
+function parse(path: string, bytes: Buffer): unknown {
+  try {
+    return JSON.parse(bytes.toString('utf8'));
+  } catch (error) {
+    throw new ModelFileError(path, `is not valid JSON: ${(error as Error).message}`, 'Download it again.');
+  }
+}

@@ -1,0 +1,228 @@
+/** Text ⇄ token ids, from the files that travel with a model (tokenizer.json and neighbours). */
+
+import { isRecord } from '../../files/strict-json.ts';
+import { ModelFileError } from '../model-file-error.ts';
+import { type DecodeStream, decodeStream } from './token-stream.ts';
+import { cleanUp } from './tokenizers/decoders.ts';
+import { createPipeline, type Pipeline } from './tokenizers/pipeline.ts';
+
+export interface Tokenizer {
+  /** `addSpecialTokens` adds what the model's post-processor adds (a begin token, `[CLS]` … `[SEP]`); special tokens in the text are recognised either way. */
+  encode(text: string, options: { readonly addSpecialTokens: boolean }): number[];
+  /** Two texts as the model's post-processor joins them, special tokens included; `types` is the segment of each token. */
+  encodePair(first: string, second: string): { readonly ids: number[]; readonly types: number[] };
+  decode(ids: readonly number[], options: { readonly skipSpecialTokens: boolean }): string;
+  /** For text that is shown while it is generated; special tokens are left out. */
+  decodeStream(): DecodeStream;
+  /** The id of a token as written in the vocabulary (byte-level: a space is `Ġ`), or of a special token. */
+  tokenId(token: string): number | undefined;
+  token(id: number): string | undefined;
+  /** One more than the largest id. The embedding may have more rows. */
+  readonly vocabularySize: number;
+  readonly bosId: number | undefined;
+  /** Every id that ends a text, from the tokenizer and from generation_config.json; the tokenizer's own comes first. */
+  readonly eosIds: readonly number[];
+  readonly padId: number | undefined;
+  /** `bos_token`, `eos_token`, `pad_token`, `unk_token` … → text: what a chat template may use. */
+  readonly specialTokens: Readonly<Record<string, string>>;
+  readonly chatTemplate: string | undefined;
+  /** File name → content, to be written beside an exported model. */
+  files(): ReadonlyMap<string, string>;
+}
+
+export const TOKENIZER_FILES = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'chat_template.jinja',
+  'chat_template.json',
+] as const;
+
+/** The largest vocabularies (260 000 tokens, Gemma) take 33 MB. */
+export const MAX_TOKENIZER_FILE_BYTES = 128 * 1024 * 1024;
+/** Beyond every vocabulary there is; an id decides how long arrays become. */
+const MAX_TOKEN_ID = 10_000_000;
+
+const TOKEN_KEYS = ['bos_token', 'eos_token', 'pad_token', 'unk_token', 'cls_token', 'sep_token', 'mask_token'] as const;
+
+/** What the files beside a vocabulary say of its special tokens. */
+export interface SpecialSettings {
+  /** `cls_token` … → text, where they name them. */
+  readonly tokens: Readonly<Record<string, string>>;
+  /** tokenizer_config.json */
+  readonly settings: Readonly<Record<string, unknown>>;
+  /** Text → id of what added_tokens.json and tokenizer_config.json add to the vocabulary. */
+  readonly added: Readonly<Record<string, number>>;
+}
+
+/** What tokenizer.json would hold, made from an older form of vocabulary. */
+export interface BuiltTokenizer {
+  readonly definition: Record<string, unknown>;
+  /** The special tokens, those included that no file names. */
+  readonly tokens: Readonly<Record<string, string>>;
+}
+
+/** @throws ModelFileError for files that are no JSON */
+export function specialSettings(source: string, files: ReadonlyMap<string, string>): SpecialSettings {
+  const settings = { ...parseFile(source, files, 'special_tokens_map.json'), ...parseFile(source, files, 'tokenizer_config.json') };
+  const decoder = isRecord(settings.added_tokens_decoder) ? Object.entries(settings.added_tokens_decoder) : [];
+  const listed = decoder.map(([id, token]): [unknown, unknown] => [isRecord(token) ? token.content : undefined, Number(id)]);
+  const all: ReadonlyArray<readonly [unknown, unknown]> = [
+    ...Object.entries(parseFile(source, files, 'added_tokens.json') ?? {}),
+    ...listed,
+  ];
+  const added = all.filter((entry): entry is [string, number] => typeof entry[0] === 'string' && isTokenId(entry[1]));
+  return { tokens: readSpecialTokens(settings), settings, added: Object.fromEntries(added) };
+}
+
+/**
+ * @param input.files file name → content; the others than tokenizer.json are used where present
+ * @param input.built stands for tokenizer.json where that is not among the files
+ * @param input.source the folder or file they are from, for messages
+ * @param input.generationConfig its eos_token_id (a number or a list) adds to `eosIds`
+ * @throws ModelFileError when a file is missing, damaged, or of a kind that is not supported
+ */
+export function createTokenizer(input: {
+  readonly source: string;
+  readonly files: ReadonlyMap<string, string>;
+  readonly built?: BuiltTokenizer | undefined;
+  readonly generationConfig?: Readonly<Record<string, unknown>> | undefined;
+}): Tokenizer {
+  const { source, files } = input;
+  const definition = parseFile(source, files, 'tokenizer.json') ?? input.built?.definition;
+  if (definition === undefined) {
+    throw new ModelFileError(
+      source,
+      'has neither a tokenizer.json nor a vocabulary that is read for its kind of model',
+      'Save it with AutoTokenizer.from_pretrained(…).save_pretrained(…), which writes a tokenizer.json.',
+    );
+  }
+  checkDefinition(source, definition);
+  const config = { ...input.built?.tokens, ...specialSettings(source, files).settings };
+  const pipeline = openPipeline(source, definition);
+  const specialTokens = readSpecialTokens(config);
+  const idOf = (key: string): number | undefined => {
+    const text = specialTokens[key];
+    return text === undefined ? undefined : pipeline.tokenId(text);
+  };
+  const eosId = idOf('eos_token');
+  const cleansUp = config.clean_up_tokenization_spaces === true && pipeline.kind !== 'BPE';
+  const decode = (ids: readonly number[], skipSpecialTokens: boolean): string => {
+    const text = pipeline.decode(ids, skipSpecialTokens);
+    return cleansUp ? cleanUp(text) : text;
+  };
+  return {
+    encode: (text, { addSpecialTokens }) => [...pipeline.encode(text, undefined, addSpecialTokens).ids],
+    encodePair: (first, second) => {
+      const { ids, types } = pipeline.encode(first, second, true);
+      return { ids: [...ids], types: [...types] };
+    },
+    decode: (ids, { skipSpecialTokens }) => decode(ids, skipSpecialTokens),
+    decodeStream: () => decodeStream(ids => decode(ids, true)),
+    tokenId: token => pipeline.tokenId(token),
+    token: id => pipeline.token(id),
+    vocabularySize: pipeline.vocabularySize,
+    bosId: idOf('bos_token'),
+    eosIds: [...new Set([...(eosId === undefined ? [] : [eosId]), ...idList(input.generationConfig?.eos_token_id)])],
+    padId: idOf('pad_token'),
+    specialTokens,
+    chatTemplate: findChatTemplate(source, files, config),
+    files: () => files,
+  };
+}
+
+function parseFile(source: string, files: ReadonlyMap<string, string>, name: string): Record<string, unknown> | undefined {
+  const text = files.get(name);
+  if (text === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw new ModelFileError(`${source}/${name}`, `is not valid JSON: ${(error as Error).message}`, 'Download it again.');
+  }
+  if (!isRecord(value)) throw new ModelFileError(`${source}/${name}`, 'does not hold a JSON object', 'Download it again.');
+  return value;
+}
+
+function checkDefinition(source: string, definition: Record<string, unknown>): void {
+  const file = `${source}/tokenizer.json`;
+  const model = definition.model;
+  const problems: string[] = [];
+  if (!isRecord(model) || !(isRecord(model.vocab) || Array.isArray(model.vocab))) problems.push('has no model.vocab');
+  const added = definition.added_tokens ?? [];
+  if (!Array.isArray(added) || added.some(t => !isRecord(t) || typeof t.content !== 'string' || !isTokenId(t.id))) {
+    problems.push(`has an added token without text or with an id outside 0 to ${MAX_TOKEN_ID}`);
+  }
+  if (isRecord(model) && isRecord(model.vocab) && Object.values(model.vocab).some(id => !isTokenId(id))) {
+    problems.push(`has a vocabulary id outside 0 to ${MAX_TOKEN_ID}`);
+  }
+  if (problems.length > 0)
+    throw new ModelFileError(
+      file,
+      problems.map(message => ({ message })),
+      'Download it again.',
+    );
+}
+
+const isTokenId = (id: unknown): id is number => typeof id === 'number' && Number.isInteger(id) && id >= 0 && id <= MAX_TOKEN_ID;
+
+/** @throws ModelFileError for a component that is unknown or damaged */
+function openPipeline(source: string, definition: Record<string, unknown>): Pipeline {
+  try {
+    return createPipeline({
+      model: definition.model as Record<string, unknown>,
+      addedTokens: ((definition.added_tokens ?? []) as Array<Record<string, unknown>>).map(token => ({
+        content: String(token.content),
+        special: token.special === true,
+        single_word: token.single_word === true,
+        lstrip: token.lstrip === true,
+        rstrip: token.rstrip === true,
+        normalized: token.normalized === true,
+      })),
+      normalizer: definition.normalizer,
+      preTokenizer: definition.pre_tokenizer,
+      postProcessor: definition.post_processor,
+      decoder: definition.decoder,
+    });
+  } catch (error) {
+    throw new ModelFileError(
+      `${source}/tokenizer.json`,
+      `cannot be used: ${(error as Error).message}`,
+      'Save it again with a current version of Transformers, or report the model whose tokenizer it is.',
+    );
+  }
+}
+
+/** A special token is a string, or an object with its text in `content`. */
+function readSpecialTokens(config: Record<string, unknown>): Record<string, string> {
+  const found: Record<string, string> = {};
+  for (const key of TOKEN_KEYS) {
+    const value = config[key];
+    const text = isRecord(value) ? value.content : value;
+    if (typeof text === 'string') found[key] = text;
+  }
+  return found;
+}
+
+export function vocabularySizeOf(definition: Record<string, unknown>): number {
+  const { vocab } = definition.model as { vocab: Record<string, number> | unknown[] };
+  let largest = Array.isArray(vocab) ? vocab.length - 1 : -1;
+  if (!Array.isArray(vocab)) for (const id of Object.values(vocab)) largest = Math.max(largest, id);
+  for (const added of (definition.added_tokens ?? []) as Array<{ id: number }>) largest = Math.max(largest, added.id);
+  return largest + 1;
+}
+
+const idList = (value: unknown): number[] => (Array.isArray(value) ? value : [value]).filter(isTokenId);
+
+/** chat_template.jinja goes before tokenizer_config.json, as in Transformers; of several named templates the one called "default". */
+function findChatTemplate(source: string, files: ReadonlyMap<string, string>, config: Record<string, unknown>): string | undefined {
+  const file = files.get('chat_template.jinja');
+  if (file !== undefined) return file;
+  const value = config.chat_template ?? parseFile(source, files, 'chat_template.json')?.chat_template;
+  if (typeof value === 'string') return value;
+  if (!Array.isArray(value)) return undefined;
+  const named = value.filter(isRecord);
+  const chosen = named.find(t => t.name === 'default') ?? named[0];
+  return typeof chosen?.template === 'string' ? chosen.template : undefined;
+}

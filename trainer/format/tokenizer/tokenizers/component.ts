@@ -1,0 +1,60 @@
+/** Reading of a part of tokenizer.json: its fields checked, its kind looked up. */
+import { isRecord } from '../../../files/strict-json.ts';
+import { compileOniguruma, literal } from './oniguruma.ts';
+
+export type Component = Readonly<Record<string, unknown>>;
+
+/** Sequences inside sequences: no published file has more than two. */
+const MAX_NESTING = 16;
+
+/**
+ * Makes a component by its `type`.
+ * @throws Error where the kind is unknown or a field is of another type
+ */
+export function build<T>(
+  what: string,
+  value: unknown,
+  kinds: Readonly<Record<string, (component: Component, depth: number) => T>>,
+  depth = 0,
+): T {
+  if (depth > MAX_NESTING) throw new Error(`its ${what} is nested more than ${MAX_NESTING} deep`);
+  const type = isRecord(value) ? value.type : undefined;
+  const make = typeof type === 'string' && Object.hasOwn(kinds, type) ? kinds[type] : undefined;
+  if (make === undefined || !isRecord(value))
+    throw new Error(`its ${what} ${JSON.stringify(type)?.slice(0, 80) ?? '(without a type)'} is not supported`);
+  return make(value, depth);
+}
+
+export function text(component: Component, key: string, byDefault?: string): string {
+  const value = component[key] ?? byDefault;
+  if (typeof value !== 'string') throw new Error(`${String(component.type)} has no text in ${key}`);
+  return value;
+}
+
+export function flag(component: Component, key: string, byDefault: boolean): boolean {
+  const value = component[key] ?? byDefault;
+  if (typeof value !== 'boolean') throw new Error(`${String(component.type)} needs true or false in ${key}`);
+  return value;
+}
+
+export function integer(component: Component, key: string, byDefault?: number): number {
+  const value = component[key] ?? byDefault;
+  if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
+    throw new Error(`${String(component.type)} needs a whole number in ${key}`);
+  return value;
+}
+
+export function list(component: Component, key: string): readonly unknown[] {
+  const value = component[key];
+  if (!Array.isArray(value)) throw new Error(`${String(component.type)} has no list in ${key}`);
+  return value;
+}
+
+/** `{ "String": … }` or `{ "Regex": … }`. */
+export function pattern(component: Component): RegExp {
+  const value = component.pattern;
+  if (isRecord(value) && typeof value.String === 'string') return literal(value.String);
+  if (isRecord(value) && typeof value.Regex === 'string') return compileOniguruma(value.Regex);
+  if (typeof value === 'string') return literal(value);
+  throw new Error(`${String(component.type)} has a pattern that is neither a String nor a Regex`);
+}

@@ -1,0 +1,78 @@
+/** The kinds of `model` in tokenizer.json. */
+import { isRecord } from '../../../files/strict-json.ts';
+import { createBpe } from './bpe.ts';
+import { type Component, integer, text } from './component.ts';
+import { createUnigram } from './unigram.ts';
+import type { Model, Vocabulary } from './vocabulary.ts';
+
+export type ModelKind = 'BPE' | 'WordPiece' | 'Unigram' | 'WordLevel';
+
+const KINDS: Readonly<Record<ModelKind, (component: Component, vocabulary: Vocabulary) => Model>> = {
+  BPE: createBpe,
+  Unigram: createUnigram,
+  WordPiece: wordPiece,
+  WordLevel: (component, vocabulary) => {
+    const unknown = vocabulary.id(text(component, 'unk_token', '<unk>'));
+    return word => [vocabulary.id(word) ?? required(unknown)];
+  },
+};
+
+/** Files from before the field `type` are known by what they have. */
+export function modelKind(model: Component): ModelKind {
+  const { type } = model;
+  if (typeof type === 'string' && Object.hasOwn(KINDS, type)) return type as ModelKind;
+  if (type !== undefined) throw new Error(`its model ${JSON.stringify(type).slice(0, 80)} is not supported`);
+  if (Array.isArray(model.vocab)) return 'Unigram';
+  if (model.merges !== undefined) return 'BPE';
+  return isRecord(model) && model.continuing_subword_prefix !== undefined ? 'WordPiece' : 'WordLevel';
+}
+
+/** @throws Error for a field that is wrong */
+export const createModel = (model: Component, vocabulary: Vocabulary): Model => remembering(KINDS[modelKind(model)](model, vocabulary));
+
+const REMEMBERED_WORDS = 20_000;
+const REMEMBERED_CHARACTERS = 64;
+
+/** Words come back: the ids of short ones are kept. */
+function remembering(model: Model): Model {
+  const known = new Map<string, readonly number[]>();
+  return word => {
+    if (word.length > REMEMBERED_CHARACTERS) return model(word);
+    let ids = known.get(word);
+    if (ids === undefined) {
+      ids = model(word);
+      if (known.size >= REMEMBERED_WORDS) known.clear();
+      known.set(word, ids);
+    }
+    return ids;
+  };
+}
+
+/** The longest piece that a word begins with, then the longest that goes on from there; a word of which a part is missing is unknown. */
+function wordPiece(component: Component, vocabulary: Vocabulary): Model {
+  const unknown = vocabulary.id(text(component, 'unk_token', '[UNK]'));
+  const prefix = text(component, 'continuing_subword_prefix', '##');
+  const longest = integer(component, 'max_input_chars_per_word', 100);
+  return word => {
+    const characters = Array.from(word);
+    if (characters.length > longest) return [required(unknown)];
+    const ids: number[] = [];
+    for (let from = 0; from < characters.length; ) {
+      let to = characters.length;
+      let id: number | undefined;
+      for (; to > from; to--) {
+        id = vocabulary.id((from > 0 ? prefix : '') + characters.slice(from, to).join(''));
+        if (id !== undefined) break;
+      }
+      if (id === undefined) return [required(unknown)];
+      ids.push(id);
+      from = to;
+    }
+    return ids;
+  };
+}
+
+function required(unknown: number | undefined): number {
+  if (unknown === undefined) throw new Error('a text has a word that the tokenizer lacks, and there is no unknown token');
+  return unknown;
+}

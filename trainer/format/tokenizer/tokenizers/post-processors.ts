@@ -1,0 +1,75 @@
+/** The `post_processor` of tokenizer.json: the special tokens around a text, and around and between two. */
+import { isRecord } from '../../../files/strict-json.ts';
+import { build, type Component, list } from './component.ts';
+
+export interface Encoded {
+  readonly ids: readonly number[];
+  /** The segment of each token. */
+  readonly types: readonly number[];
+}
+
+/** Of one text, or of two. */
+export type PostProcess = (first: Encoded, second: Encoded | undefined) => Encoded;
+
+const KINDS: Readonly<Record<string, (component: Component, depth: number) => PostProcess>> = {
+  ByteLevel: () => plain,
+  BertProcessing: component => {
+    const [cls, sep] = [tokenId(component, 'cls'), tokenId(component, 'sep')];
+    const around = (text: Encoded, type: number, before: readonly number[]): Encoded => uniform([...before, ...text.ids, sep], type);
+    return (first, second) => joined([around(first, 0, [cls]), ...(second === undefined ? [] : [around(second, 1, [])])]);
+  },
+  RobertaProcessing: component => {
+    const [cls, sep] = [tokenId(component, 'cls'), tokenId(component, 'sep')];
+    return (first, second) =>
+      joined([uniform([cls, ...first.ids, sep], 0), ...(second === undefined ? [] : [uniform([sep, ...second.ids, sep], 0)])]);
+  },
+  TemplateProcessing: template,
+  Sequence: (component, depth) => {
+    const steps = list(component, 'processors').map(step => build('post_processor', step, KINDS, depth + 1));
+    return (first, second) => {
+      // All but the one that adds tokens leave a text as it is.
+      const adding = steps.filter(step => step !== plain);
+      if (adding.length > 1) throw new Error('its post_processor adds special tokens twice');
+      return (adding[0] ?? plain)(first, second);
+    };
+  },
+};
+
+/** @throws Error for a kind that is unknown or a field that is wrong */
+export const createPostProcessor = (value: unknown): PostProcess =>
+  value === null || value === undefined ? plain : build('post_processor', value, KINDS);
+
+const uniform = (ids: readonly number[], type: number): Encoded => ({ ids, types: ids.map(() => type) });
+
+const joined = (parts: readonly Encoded[]): Encoded => ({
+  ids: parts.flatMap(({ ids }) => ids),
+  types: parts.flatMap(({ types }) => types),
+});
+
+/** Two texts one after the other, the second of type 1. */
+export const plain: PostProcess = (first, second) => joined([first, ...(second === undefined ? [] : [uniform(second.ids, 1)])]);
+
+function template(component: Component): PostProcess {
+  const tokens = isRecord(component.special_tokens) ? component.special_tokens : {};
+  const part = (value: unknown): ((first: Encoded, second: Encoded | undefined) => Encoded) => {
+    const [kind, content] = isRecord(value) ? (Object.entries(value)[0] ?? []) : [];
+    const { id, type_id: type } = isRecord(content) ? content : {};
+    if (typeof type !== 'number' || typeof id !== 'string') throw new Error('TemplateProcessing has a part without an id or a type_id');
+    if (kind === 'Sequence') return (first, second) => uniform((id === 'A' ? first : (second ?? { ids: [] })).ids, type);
+    const special = Object.hasOwn(tokens, id) ? tokens[id] : undefined;
+    const ids = isRecord(special) ? special.ids : undefined;
+    if (kind !== 'SpecialToken' || !Array.isArray(ids) || !ids.every(x => Number.isSafeInteger(x) && x >= 0))
+      throw new Error(`TemplateProcessing has no ids of ${id}`);
+    return () => uniform(ids, type);
+  };
+  const single = list(component, 'single').map(part);
+  const pair = list(component, 'pair').map(part);
+  return (first, second) => joined((second === undefined ? single : pair).map(make => make(first, second)));
+}
+
+function tokenId(component: Component, key: string): number {
+  const value = component[key];
+  const id: unknown = Array.isArray(value) ? value[1] : undefined;
+  if (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 0) throw new Error(`${String(component.type)} has no token in ${key}`);
+  return id;
+}

@@ -1,0 +1,97 @@
+/** Vocabularies of BERT (`vocab.txt`) and RoBERTa (`vocab.json`, `merges.txt`) → what tokenizer.json would hold, as their classes in Transformers build it. */
+
+import { isRecord } from '../../files/strict-json.ts';
+import { ModelFileError } from '../model-file-error.ts';
+import type { BuiltTokenizer, SpecialSettings } from './tokenizer.ts';
+import { addedToken, BERT_TOKENS, bertTemplate, ROBERTA_TOKENS, robertaTemplate } from './tokenizer-parts.ts';
+
+const DAMAGED = 'Download it again.';
+
+/** WordPiece: a token each line. */
+export function bertTokenizer(input: { readonly path: string; readonly text: string; readonly special: SpecialSettings }): BuiltTokenizer {
+  const { path, special } = input;
+  const lines = input.text.split('\n').map(line => line.replace(/\r$/, ''));
+  if (lines.at(-1) === '') lines.pop();
+  const ids = new Map(lines.map((token, id) => [token, id]));
+  const tokens = { ...BERT_TOKENS, ...special.tokens };
+  requireTokens(path, ids, [tokens.unk_token, tokens.cls_token, tokens.sep_token]);
+  const { do_lower_case: lower, strip_accents: strip, tokenize_chinese_chars: chinese } = special.settings;
+  return {
+    tokens,
+    definition: {
+      added_tokens: addedTokens(tokens, ids, special),
+      normalizer: {
+        type: 'BertNormalizer',
+        clean_text: true,
+        handle_chinese_chars: chinese !== false,
+        strip_accents: typeof strip === 'boolean' ? strip : null,
+        lowercase: lower !== false,
+      },
+      pre_tokenizer: { type: 'BertPreTokenizer' },
+      post_processor: bertTemplate(tokens.cls_token, tokens.sep_token, token => ids.get(token)),
+      decoder: { type: 'WordPiece', prefix: '##', cleanup: true },
+      model: {
+        type: 'WordPiece',
+        unk_token: tokens.unk_token,
+        continuing_subword_prefix: '##',
+        max_input_chars_per_word: 100,
+        vocab: Object.fromEntries(ids),
+      },
+    },
+  };
+}
+
+/** BPE over bytes. */
+export function robertaTokenizer(input: {
+  readonly path: string;
+  readonly vocabulary: unknown;
+  readonly merges: string;
+  readonly special: SpecialSettings;
+}): BuiltTokenizer {
+  const { path, vocabulary, special } = input;
+  if (!isRecord(vocabulary)) throw new ModelFileError(path, 'does not map tokens to ids', DAMAGED);
+  const ids = new Map(Object.entries(vocabulary).map(([token, id]) => [token, Number(id)]));
+  const tokens = { ...ROBERTA_TOKENS, ...special.tokens };
+  requireTokens(path, ids, [tokens.cls_token, tokens.sep_token]);
+  const merges = input.merges.split('\n').filter(line => line !== '' && !line.startsWith('#version'));
+  const bytes = { type: 'ByteLevel', add_prefix_space: special.settings.add_prefix_space === true, trim_offsets: true, use_regex: true };
+  return {
+    tokens,
+    definition: {
+      added_tokens: addedTokens(tokens, ids, special),
+      normalizer: null,
+      pre_tokenizer: bytes,
+      post_processor: robertaTemplate(tokens.cls_token, tokens.sep_token, token => ids.get(token)),
+      decoder: bytes,
+      model: {
+        type: 'BPE',
+        dropout: null,
+        unk_token: null,
+        continuing_subword_prefix: '',
+        end_of_word_suffix: '',
+        fuse_unk: false,
+        byte_fallback: false,
+        vocab: vocabulary,
+        merges: merges.map(line => line.split(' ')),
+      },
+    },
+  };
+}
+
+function requireTokens(path: string, ids: ReadonlyMap<string, number>, tokens: readonly string[]): void {
+  const missing = tokens.filter(token => !ids.has(token));
+  if (missing.length > 0)
+    throw new ModelFileError(path, `lacks the special tokens ${missing.join(', ')}`, 'Check that it belongs to this model.');
+}
+
+function addedTokens(tokens: Readonly<Record<string, string>>, ids: Map<string, number>, { added }: SpecialSettings): unknown[] {
+  for (const [content, id] of Object.entries(added)) if (!ids.has(content)) ids.set(content, id);
+  const special = new Set(Object.values(tokens));
+  // A mask takes the space before it, in RoBERTa alone.
+  return [...new Set([...special, ...Object.keys(added)])].flatMap(content => {
+    const id = ids.get(content);
+    return id === undefined
+      ? []
+      : [addedToken(id, content, { special: special.has(content), lstrip: content === ROBERTA_TOKENS.mask_token })];
+  });
+}

@@ -1,0 +1,246 @@
+/**
+ * A pickle read as data. It may build plain values and what its reader knows by name; whatever else it names is refused, so nothing of it is
+ * ever imported or called. Of the opcodes only those are known that writers of state dicts use (protocols 2 to 5).
+ */
+import { NeedMoreBytes } from '../byte-file.ts';
+import { clip } from '../model-file-error.ts';
+
+/** Something that a pickle may name. */
+export class PickleGlobal {
+  readonly name: string;
+  /** What calling it gives; undefined for what is only named. */
+  readonly call: ((args: readonly unknown[]) => unknown) | undefined;
+
+  constructor(name: string, call?: (args: readonly unknown[]) => unknown) {
+    this.name = name;
+    this.call = call;
+  }
+}
+
+export interface PickleRules {
+  /** By module and name: `collections.OrderedDict`. */
+  readonly globals: ReadonlyMap<string, PickleGlobal>;
+  /** The value of a persistent id. */
+  readonly persistent: (id: unknown) => unknown;
+  /** Throws the error for a pickle that can never be right. */
+  readonly fail: (message: string) => never;
+}
+
+/** An integer of Python has any size; the longest that a reader of weights meets has ten bytes. */
+const MAX_INTEGER_BYTES = 64;
+
+/**
+ * Reads one pickle: lists and tuples become arrays, dicts Maps.
+ * @returns the value, and where the pickle ends
+ * @throws NeedMoreBytes when the pickle goes on behind `bytes`, and what `rules.fail` throws
+ */
+export function readPickle(bytes: Uint8Array, rules: PickleRules, start = 0): { readonly value: unknown; readonly end: number } {
+  const machine = new Machine(bytes, rules, start);
+  for (;;) {
+    const opcode = machine.byte();
+    if (opcode === STOP) return { value: machine.pop(), end: machine.position };
+    const operation = OPERATIONS[String.fromCharCode(opcode)];
+    if (operation === undefined)
+      return rules.fail(
+        `has the opcode 0x${opcode.toString(16).padStart(2, '0')} at byte ${machine.position - 1}, which no state dict needs`,
+      );
+    operation(machine);
+  }
+}
+
+const STOP = 0x2e;
+
+/** The stack machine that a pickle is a program for. */
+class Machine {
+  position: number;
+  readonly rules: PickleRules;
+  private readonly bytes: Buffer;
+  private readonly stack: unknown[] = [];
+  private readonly marks: number[] = [];
+  private readonly memo = new Map<number, unknown>();
+
+  constructor(bytes: Uint8Array, rules: PickleRules, start: number) {
+    this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.rules = rules;
+    this.position = start;
+  }
+
+  take(count: number): Buffer {
+    if (count > this.bytes.length - this.position)
+      throw new NeedMoreBytes(`a value at byte ${this.position} needs ${count} bytes, ${this.bytes.length - this.position} are there`);
+    this.position += count;
+    return this.bytes.subarray(this.position - count, this.position);
+  }
+
+  readonly byte = (): number => this.take(1).readUInt8();
+  readonly u16 = (): number => this.take(2).readUInt16LE();
+  readonly u32 = (): number => this.take(4).readUInt32LE();
+
+  u64(): number {
+    const value = this.take(8).readBigUInt64LE();
+    return value > BigInt(Number.MAX_SAFE_INTEGER) ? this.rules.fail(`claims a length of ${value} bytes`) : Number(value);
+  }
+
+  /** Little-endian two's complement. */
+  integer(length: number): number | bigint {
+    if (length > MAX_INTEGER_BYTES) this.rules.fail(`has an integer of ${length} bytes; at most ${MAX_INTEGER_BYTES} are read`);
+    let value = 0n;
+    for (const byte of [...this.take(length)].reverse()) value = (value << 8n) | BigInt(byte);
+    const signed = BigInt.asIntN(8 * length, value);
+    return Number.isSafeInteger(Number(signed)) ? Number(signed) : signed;
+  }
+
+  line(): string {
+    const end = this.bytes.indexOf(0x0a, this.position);
+    if (end < 0) throw new NeedMoreBytes(`a line at byte ${this.position} does not end`);
+    const text = this.take(end - this.position).toString('utf8');
+    this.position++;
+    return text;
+  }
+
+  push(value: unknown): void {
+    this.stack.push(value);
+  }
+
+  top(): unknown {
+    if (this.stack.length <= (this.marks.at(-1) ?? 0)) this.underflow();
+    return this.stack.at(-1);
+  }
+
+  pop(): unknown {
+    const value = this.top();
+    this.stack.pop();
+    return value;
+  }
+
+  mark(): void {
+    this.marks.push(this.stack.length);
+  }
+
+  popToMark(): unknown[] {
+    return this.stack.splice(this.marks.pop() ?? this.underflow());
+  }
+
+  tuple(count: number): void {
+    const items = Array.from({ length: count }, () => this.pop());
+    this.push(items.reverse());
+  }
+
+  remember(key = this.memo.size): void {
+    this.memo.set(key, this.top());
+  }
+
+  recall(key: number): void {
+    if (!this.memo.has(key)) this.rules.fail(`recalls the value ${key}, which it never made`);
+    this.push(this.memo.get(key));
+  }
+
+  global(module: unknown, name: unknown): void {
+    const full = `${String(module)}.${String(name)}`;
+    const known = this.rules.globals.get(full);
+    this.push(known ?? this.rules.fail(`asks for ${clip(full)}, which is no part of a state dict; nothing of it was run`));
+  }
+
+  call(): void {
+    const args = this.pop();
+    const callee = this.pop();
+    if (!(callee instanceof PickleGlobal) || callee.call === undefined || !Array.isArray(args))
+      this.rules.fail(`calls ${callee instanceof PickleGlobal ? callee.name : 'a plain value'}, which no state dict does`);
+    else this.push(callee.call(args));
+  }
+
+  append(items: readonly unknown[]): void {
+    const list = this.top();
+    if (!Array.isArray(list)) this.rules.fail('appends to what is no list');
+    else for (const item of items) list.push(item);
+  }
+
+  setItems(items: readonly unknown[]): void {
+    const dict = this.top();
+    if (!(dict instanceof Map) || items.length % 2 !== 0) this.rules.fail('sets items of what is no dict');
+    else for (let i = 0; i < items.length; i += 2) dict.set(items[i], items[i + 1]);
+  }
+
+  /** An OrderedDict of PyTorch carries its modules' versions as an attribute: nothing that is needed here. */
+  build(): void {
+    this.pop();
+    if (!(this.top() instanceof Map)) this.rules.fail('sets attributes of what is no dict');
+  }
+
+  private underflow(): never {
+    return this.rules.fail(`takes more values at byte ${this.position} than it has made`);
+  }
+}
+
+const latin1 = (bytes: Buffer): string => bytes.toString('latin1');
+const utf8 = (bytes: Buffer): string => bytes.toString('utf8');
+/** Copied, so that a value does not keep the whole file in memory. */
+const copy = (bytes: Buffer): Uint8Array => Uint8Array.from(bytes);
+
+const OPERATIONS: Readonly<Record<string, (machine: Machine) => void>> = {
+  // PROTO and FRAME say nothing that a reader with all bytes at hand needs.
+  '\x80': m => void m.byte(),
+  '\x95': m => void m.u64(),
+  '(': m => m.mark(),
+  '0': m => void m.pop(),
+  '1': m => void m.popToMark(),
+  '2': m => m.push(m.top()),
+  N: m => m.push(null),
+  '\x88': m => m.push(true),
+  '\x89': m => m.push(false),
+  J: m => m.push(m.take(4).readInt32LE()),
+  K: m => m.push(m.byte()),
+  M: m => m.push(m.u16()),
+  '\x8a': m => m.push(m.integer(m.byte())),
+  '\x8b': m => m.push(m.integer(m.u32())),
+  G: m => m.push(m.take(8).readDoubleBE()),
+  // Python 2's str: bytes, of which a state dict's names are ASCII.
+  T: m => m.push(latin1(m.take(m.u32()))),
+  U: m => m.push(latin1(m.take(m.byte()))),
+  X: m => m.push(utf8(m.take(m.u32()))),
+  '\x8c': m => m.push(utf8(m.take(m.byte()))),
+  '\x8d': m => m.push(utf8(m.take(m.u64()))),
+  B: m => m.push(copy(m.take(m.u32()))),
+  C: m => m.push(copy(m.take(m.byte()))),
+  '\x8e': m => m.push(copy(m.take(m.u64()))),
+  ')': m => m.push([]),
+  ']': m => m.push([]),
+  '}': m => m.push(new Map()),
+  '\x85': m => m.tuple(1),
+  '\x86': m => m.tuple(2),
+  '\x87': m => m.tuple(3),
+  t: m => m.push(m.popToMark()),
+  l: m => m.push(m.popToMark()),
+  d: m => {
+    const items = m.popToMark();
+    m.push(new Map());
+    m.setItems(items);
+  },
+  a: m => {
+    const item = m.pop();
+    m.append([item]);
+  },
+  e: m => m.append(m.popToMark()),
+  s: m => {
+    const value = m.pop();
+    const key = m.pop();
+    m.setItems([key, value]);
+  },
+  u: m => m.setItems(m.popToMark()),
+  q: m => m.remember(m.byte()),
+  r: m => m.remember(m.u32()),
+  '\x94': m => m.remember(),
+  h: m => m.recall(m.byte()),
+  j: m => m.recall(m.u32()),
+  c: m => {
+    const module = m.line();
+    m.global(module, m.line());
+  },
+  '\x93': m => {
+    const name = m.pop();
+    m.global(m.pop(), name);
+  },
+  R: m => m.call(),
+  b: m => m.build(),
+  Q: m => m.push(m.rules.persistent(m.pop())),
+};

@@ -1,0 +1,127 @@
+/** One tensor in a file of weights: where it lies, and its numbers. */
+
+import { checksum, MISMATCH, MISMATCH_REMEDY } from '../files/checksum.ts';
+import type { ByteFile } from './byte-file.ts';
+import { bf16ToFloat32, f16ToFloat32 } from './float-format.ts';
+import { ModelFileError } from './model-file-error.ts';
+import { ELEMENT_BYTES, type TensorInfo } from './tensor-source.ts';
+
+/** Conversion scratch: large enough for full disk speed, small against any model. */
+const CONVERT_BYTES = 4 * 1024 * 1024;
+
+/** A tensor, and where in its file it lies. */
+export interface WeightEntry extends TensorInfo {
+  /** From the start of the file. */
+  readonly position: number;
+  /** In elements, one for each dimension, where the file does not hold the tensor row by row. */
+  readonly strides?: readonly number[];
+  /** Of its bytes, where the file tells it: whoever reads all of the tensor compares it. */
+  readonly checksum?: number;
+}
+
+/** @throws ModelFileError for numbers that are no floating-point weights, and for bytes that do not match their checksum */
+export async function readAsFloat32(file: ByteFile, entry: WeightEntry): Promise<Float32Array> {
+  const count = entry.shape.reduce((n, d) => n * d, 1);
+  switch (entry.dtype) {
+    case 'F32': {
+      if (entry.strides !== undefined) return new Float32Array((await readBytes(file, entry)).buffer);
+      const out = new Float32Array(count);
+      const bytes = new Uint8Array(out.buffer);
+      await file.readInto(bytes, entry.position);
+      compare(file, entry, checksum(bytes));
+      return out;
+    }
+    case 'BF16':
+      return convertChunks(file, entry, count, (bytes, out) => bf16ToFloat32(new Uint16Array(bytes.buffer, 0, out.length), out));
+    case 'F16':
+      return convertChunks(file, entry, count, (bytes, out) => f16ToFloat32(new Uint16Array(bytes.buffer, 0, out.length), out));
+    case 'F64':
+      return convertChunks(file, entry, count, (bytes, out) => out.set(new Float64Array(bytes.buffer, 0, out.length)));
+    default:
+      throw new ModelFileError(
+        file.path,
+        [{ tensor: entry.name, message: `is ${entry.dtype}, which is not read as floating-point weights` }],
+        'Convert the weights to F32, F16 or BF16.',
+      );
+  }
+}
+
+/** Undefined for any other type. */
+export async function readAsBfloat16(file: ByteFile, entry: WeightEntry): Promise<Uint16Array | undefined> {
+  if (entry.dtype !== 'BF16') return undefined;
+  return new Uint16Array((await readBytes(file, entry)).buffer);
+}
+
+/** Row by row, whatever the order in the file; the result has memory of its own. */
+export async function readBytes(file: ByteFile, entry: WeightEntry): Promise<Uint8Array<ArrayBuffer>> {
+  const { shape, strides, position, byteLength } = entry;
+  const out = new Uint8Array(byteLength);
+  if (strides === undefined || byteLength === 0) {
+    await file.readInto(out, position);
+    compare(file, entry, checksum(out));
+    return out;
+  }
+  const width = ELEMENT_BYTES[entry.dtype];
+  const span = await file.read(position, width * shape.reduce((last, size, i) => last + (size - 1) * (strides[i] ?? 0), 1));
+  const at = shape.map(() => 0);
+  let from = 0;
+  for (let to = 0; to < byteLength; to += width) {
+    for (let byte = 0; byte < width; byte++) out[to + byte] = span[from + byte] as number;
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      const stride = width * (strides[axis] as number);
+      at[axis] = (at[axis] as number) + 1;
+      from += stride;
+      if ((at[axis] as number) < (shape[axis] as number)) break;
+      from -= stride * (shape[axis] as number);
+      at[axis] = 0;
+    }
+  }
+  return out;
+}
+
+/** Reads all of a tensor for its checksum alone. Returns false where the file tells none. @throws ModelFileError where it does not match */
+export async function verifyBytes(file: ByteFile, entry: WeightEntry): Promise<boolean> {
+  if (entry.checksum === undefined) return false;
+  const scratch = new Uint8Array(Math.min(entry.byteLength, CONVERT_BYTES));
+  let found = 0;
+  for (let done = 0; done < entry.byteLength; done += scratch.length) {
+    const bytes = scratch.subarray(0, Math.min(scratch.length, entry.byteLength - done));
+    await file.readInto(bytes, entry.position + done);
+    found = checksum(bytes, found);
+  }
+  compare(file, entry, found);
+  return true;
+}
+
+function compare({ path }: ByteFile, { name, checksum: expected }: WeightEntry, found: number): void {
+  if (expected === undefined || found === expected) return;
+  throw new ModelFileError(path, [{ tensor: name, message: MISMATCH }], MISMATCH_REMEDY);
+}
+
+/** `convert` gets a scratch buffer that starts at offset 0 of its memory, and the part of the result to fill. */
+async function convertChunks(
+  file: ByteFile,
+  entry: WeightEntry,
+  count: number,
+  convert: (bytes: Uint8Array<ArrayBuffer>, out: Float32Array) => void,
+): Promise<Float32Array> {
+  const out = new Float32Array(count);
+  if (count === 0) return out;
+  if (entry.strides !== undefined) {
+    convert(await readBytes(file, entry), out);
+    return out;
+  }
+  const width = entry.byteLength / count;
+  const perChunk = CONVERT_BYTES / width;
+  const scratch = new Uint8Array(Math.min(entry.byteLength, CONVERT_BYTES));
+  let found = 0;
+  for (let done = 0; done < count; done += perChunk) {
+    const n = Math.min(perChunk, count - done);
+    const bytes = scratch.subarray(0, n * width);
+    await file.readInto(bytes, entry.position + done * width);
+    found = checksum(bytes, found);
+    convert(scratch, out.subarray(done, done + n));
+  }
+  compare(file, entry, found);
+  return out;
+}

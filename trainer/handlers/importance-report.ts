@@ -1,0 +1,146 @@
+/** Computes the stability report: scores on two halves of the samples, overlaps, and losses with rows set to zero. */
+
+import { type MeasureName, needsData } from '../catalog/measures.ts';
+import { writeJson, writeTextFile } from '../files/durable-file.ts';
+import { ablate } from '../importance/ablation.ts';
+import type { ModelScores } from '../importance/score-model.ts';
+import { chanceOverlap, countRows, overlapOf, overlapTable, scoresOfClass, specificRows } from '../importance/stability.ts';
+import { type AblationReport, type ClassReport, reportMarkdown, type StabilityReport } from '../importance/stability-report.ts';
+import type { TaskSetup } from '../objective/task-setup.ts';
+import { type ComputeScoresParams, drawSamples, importanceDataOf, scoreSamples } from '../plan/choose-rows.ts';
+import { RunError } from '../run-error.ts';
+import type { Scores, Selection } from '../selection.ts';
+import { selectRows } from '../selection.ts';
+import { methodSettings } from '../train/recipe-settings.ts';
+
+/** Set beside the recipe's own; all but the control cost a pass or nothing. `fisher` and the class-wise ones come where the data allows. */
+const COMPARED: readonly MeasureName[] = ['magnitude', 'wanda', 'activation', 'taylor_row', 'random'];
+
+type ReportParams = ComputeScoresParams & { readonly setup: TaskSetup };
+
+/** Scores and rows of one half of the samples. */
+interface Half {
+  readonly scores: ModelScores;
+  readonly rows: Selection;
+}
+
+/** Writes `<outputFile>.report.json` and `.report.md`. @throws RunError 'no-data' where there are fewer than two samples */
+export async function writeStabilityReport(params: ReportParams): Promise<StabilityReport> {
+  const { outputFile, job } = params;
+  const report = await computeReport(params);
+  await writeJson(`${outputFile}.report.json`, report);
+  const page = `${outputFile}.report.md`;
+  await writeTextFile(page, reportMarkdown(report));
+  job.log('info', `wrote ${page}`);
+  return report;
+}
+
+async function computeReport(params: ReportParams): Promise<StabilityReport> {
+  const { recipe, setup, modules } = params;
+  const drawn = drawSamples(setup.samples, recipe.importance);
+  const [first, second] = [drawn.filter((_, i) => i % 2 === 0), drawn.filter((_, i) => i % 2 === 1)];
+  if (second.length === 0)
+    throw new RunError('no-data', 'the report compares halves of the samples', 'Raise importance.samples to 2 or more');
+  const names = comparedMeasures(params, [first, second]);
+  const halves = new Map<MeasureName, readonly [Half, Half]>();
+  for (const measure of names) {
+    const half = await halfOf(params, measure, first);
+    // Without data both halves give the same.
+    halves.set(measure, [half, needsData(measure) ? await halfOf(params, measure, second) : half]);
+  }
+  const own = halves.get(recipe.importance.measure) as readonly [Half, Half];
+  const classWise = halves.get('qm_taylor')?.[0].scores.classes;
+  const classRows = (classWise?.names ?? []).map((_, label) =>
+    rowsBy(params, scoresOfClass(classWise?.scores ?? new Map(), label, classWise?.names.length ?? 1)),
+  );
+  const chosenRows = countRows(own[0].rows);
+  const rows = modules.reduce((sum, { weight }) => sum + (weight.shape[0] as number), 0);
+  return {
+    model: recipe.model,
+    measure: recipe.importance.measure,
+    chosenRows,
+    rows,
+    samples: [first.length, second.length],
+    chance:
+      modules.reduce((sum, { name, weight }) => sum + chanceOverlap(own[0].rows.get(name)?.length ?? 0, weight.shape[0] as number), 0) /
+      modules.length,
+    halves: names.flatMap(measure => {
+      const pair = halves.get(measure);
+      return pair && needsData(measure) ? [{ measure, ...overlapOf(pair[0].rows, pair[1].rows) }] : [];
+    }),
+    measures: { names, overlaps: overlapTable(names.map(measure => halves.get(measure)?.[0].rows ?? new Map())) },
+    classes: classWise ? classReport(classWise.names, classWise.counts, classRows) : undefined,
+    ablation: await ablation(params, second, {
+      chosen: own[0].rows,
+      random: halves.get('random')?.[0].rows,
+      classNames: classWise?.names ?? [],
+      classRows,
+    }),
+  };
+}
+
+/** The recipe's own measure first. */
+function comparedMeasures({ recipe, setup }: ReportParams, halves: readonly (readonly number[])[]): MeasureName[] {
+  const isLabelled = halves.every(half => new Set(half.map(setup.labelOf).filter(label => label >= 0)).size >= 2);
+  const possible = [...COMPARED, ...(recipe.packing ? [] : (['fisher'] as const)), ...(isLabelled ? (['qm_taylor'] as const) : [])];
+  return [...new Set([recipe.importance.measure, ...possible])];
+}
+
+async function halfOf(params: ReportParams, measure: MeasureName, samples: readonly number[]): Promise<Half> {
+  const scores = await scoreSamples(params, measure, needsData(measure) ? samples : []);
+  return { scores, rows: rowsBy(params, scores.scores) };
+}
+
+const rowsBy = ({ recipe, modules }: ReportParams, scores: Scores): Selection =>
+  selectRows(modules, scores, methodSettings(recipe).budget, recipe.importance.selection);
+
+function classReport(names: readonly string[], samples: readonly number[], rows: readonly Selection[]): ClassReport {
+  const specific = specificRows(rows);
+  return {
+    names,
+    samples,
+    overlaps: overlapTable(rows),
+    specificShares: rows.map((own, label) => countRows(specific[label] ?? new Map()) / Math.max(1, countRows(own))),
+  };
+}
+
+interface AblationSets {
+  readonly chosen: Selection;
+  readonly random: Selection | undefined;
+  readonly classNames: readonly string[];
+  readonly classRows: readonly Selection[];
+}
+
+async function ablation(
+  params: ReportParams,
+  samples: readonly number[],
+  { chosen, random, classNames, classRows }: AblationSets,
+): Promise<AblationReport> {
+  const { recipe, base, setup, job } = params;
+  const { engine, task, source, classes } = importanceDataOf(params, samples);
+  const sets = [
+    { name: 'none', rows: new Map() as Selection },
+    { name: `chosen by ${recipe.importance.measure}`, rows: chosen },
+    ...(random ? [{ name: 'random rows', rows: random }] : []),
+    ...specificRows(classRows).map((rows, label) => ({ name: `only of ${classNames[label]}`, rows })),
+  ];
+  job.phase('ablation', `measuring the loss with ${sets.length - 1} sets of rows at zero`);
+  let report: ((done: number) => void) | undefined;
+  const columns = classes ? classes.names : ['all samples'];
+  const losses = await ablate({
+    engine,
+    model: setup.model,
+    task,
+    weights: base.folder.weights,
+    source,
+    classes: columns.length,
+    classOf: classes ? classes.of : () => 0,
+    sets: sets.map(({ rows }) => rows),
+    checkStop: () => job.checkStop(),
+    onProgress: (done, total) => {
+      report ??= job.progress('ablation', total, 'batches');
+      report(done);
+    },
+  });
+  return { columns, sets: sets.map(({ name, rows }, i) => ({ name, rows: countRows(rows), losses: losses[i] ?? [] })) };
+}

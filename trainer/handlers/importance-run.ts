@@ -1,0 +1,57 @@
+/** The job 'importance': the scores of every targeted row, saved for selection and for looking at. */
+import path from 'node:path';
+import { needsData } from '../catalog/measures.ts';
+import { removeHalfWritten } from '../files/durable-file.ts';
+import { makeFolder } from '../files/durable-folder.ts';
+import { whyNotWritable } from '../hub/output-place.ts';
+import { ImportanceError } from '../importance/importance-error.ts';
+import { requireOwnScores } from '../importance/own-scores.ts';
+import { type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
+import type { StabilityReport } from '../importance/stability-report.ts';
+import type { Job } from '../job/job.ts';
+import { openBase } from '../job/open-base.ts';
+import { targetModules } from '../method/targets.ts';
+import { setUpTask } from '../objective/task-setup.ts';
+import { computeScores } from '../plan/choose-rows.ts';
+import type { JobRequest } from '../protocol/job-messages.ts';
+import { methodSettings } from '../train/recipe-settings.ts';
+import { writeStabilityReport } from './importance-report.ts';
+
+export interface ImportanceResult extends ScoresOrigin {
+  readonly outputFile: string;
+  readonly modules: number;
+  readonly rows: number;
+  readonly seconds: number;
+  readonly engine: string;
+  /** Where it was asked for. */
+  readonly report?: StabilityReport;
+}
+
+/** @throws ImportanceError, RunError 'no-data' where the measure needs data, RunError 'stopped' */
+export async function importanceJob(request: Extract<JobRequest, { kind: 'importance' }>, job: Job): Promise<ImportanceResult> {
+  const { context, outputFile } = request;
+  const unusable = await whyNotWritable(path.dirname(outputFile));
+  if (unusable !== undefined)
+    throw new ImportanceError(`the scores cannot be written to ${outputFile}: ${unusable}; choose another --output`);
+  await requireOwnScores(outputFile, request.report === true);
+  // Saved scores are an input of training; here they are made.
+  const recipe = { ...request.recipe, importance: { ...request.recipe.importance, scores: undefined } };
+  const base = await openBase({ ...recipe, context, job });
+  try {
+    const setup =
+      needsData(recipe.importance.measure) || request.report ? await setUpTask({ recipe, base, context, job }, 'train') : undefined;
+    const modules = targetModules(setup?.model ?? base.model, methodSettings(recipe));
+    const started = performance.now();
+    await makeFolder(path.dirname(outputFile));
+    await removeHalfWritten(path.dirname(outputFile), name => name.startsWith(path.basename(outputFile)));
+    const { origin, saved: _, ...found } = await computeScores({ recipe, base, modules, setup, outputFile, context, job });
+    const seconds = (performance.now() - started) / 1000;
+    await saveScores(outputFile, found, origin, modules);
+    const report =
+      request.report && setup ? await writeStabilityReport({ recipe, base, modules, setup, outputFile, context, job }) : undefined;
+    const rows = [...found.scores.values()].reduce((sum, values) => sum + values.length, 0);
+    return { outputFile, modules: found.scores.size, rows, seconds, engine: base.engine.description.summary, ...origin, report };
+  } finally {
+    await base.folder.weights.close();
+  }
+}

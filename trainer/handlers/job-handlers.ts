@@ -1,0 +1,38 @@
+/** What each kind of job does. */
+import { diagnose } from '../engine/doctor.ts';
+import type { Job } from '../job/job.ts';
+import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
+import { evaluateJob } from './evaluate-run.ts';
+import { importanceJob } from './importance-run.ts';
+import { exportJob, generateJob } from './model-jobs.ts';
+import { resumeJob, trainJob } from './train/train-run.ts';
+import { verifyJob } from './verify-run.ts';
+
+type Handlers = { readonly [Kind in JobKind]: (request: Extract<JobRequest, { kind: Kind }>, job: Job) => Promise<unknown> };
+
+const handlers: Handlers = {
+  train: trainJob,
+  resume: resumeJob,
+  importance: importanceJob,
+  evaluate: evaluateJob,
+  generate: generateJob,
+  export: exportJob,
+  verify: verifyJob,
+  doctor: ({ engine, context }) =>
+    diagnose({
+      requested: engine,
+      fromEnvironment: context.engineFromEnvironment,
+      cacheDir: context.cacheDir,
+      clearedVariables: context.clearedVariables,
+    }),
+};
+
+/** Resolves with the value of the job's result event. */
+export function runJob(request: JobRequest, job: Job): Promise<unknown> {
+  const { clearedVariables = [] } = request.context;
+  // Doctor has a line of its own for them.
+  if (clearedVariables.length > 0 && request.kind !== 'doctor')
+    job.log('info', `the worker ignores these environment variables: ${clearedVariables.join(', ')}`);
+  const handle = handlers[request.kind] as (request: JobRequest, job: Job) => Promise<unknown>;
+  return handle(request, job);
+}

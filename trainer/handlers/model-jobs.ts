@@ -1,0 +1,48 @@
+/** The jobs 'generate' and 'export': what is done with a model when it is trained. */
+import path from 'node:path';
+import { type ExportResult, exportModel } from '../artifact/export-model.ts';
+import { type GeneratedText, generateText } from '../generate/generate-text.ts';
+import type { Job } from '../job/job.ts';
+import { openJobEngine, openModelFolder } from '../job/open-base.ts';
+import type { JobRequest } from '../protocol/job-messages.ts';
+
+type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
+
+export async function generateJob(request: Request<'generate'>, job: Job): Promise<GeneratedText & { readonly engine: string }> {
+  const { options, prompt, adapter: adapterPath, context } = request;
+  const engine = await openJobEngine({ engine: options.engine, context, job });
+  const folder = await openModelFolder({ ...request, job });
+  try {
+    let report: ((done: number) => void) | undefined;
+    const generated = await generateText({
+      engine,
+      folder,
+      adapterPath,
+      prompt,
+      options,
+      isCancelled: () => job.stop !== undefined,
+      onText: chunk => job.emit({ type: 'text', chunk }),
+      onLoad: (done, total) => {
+        report ??= job.progress('load', total, 'tensors');
+        report(done);
+      },
+    });
+    return { ...generated, engine: engine.description.summary };
+  } finally {
+    await folder.weights.close();
+  }
+}
+
+export async function exportJob(request: Request<'export'>, job: Job): Promise<ExportResult> {
+  const { adapter: adapterPath, format, outputDir, overwrite, context } = request;
+  const engine = await openJobEngine({ engine: 'auto', context, job });
+  return exportModel({
+    adapterPath,
+    format,
+    outputDir: path.resolve(context.baseDir, outputDir),
+    overwrite,
+    engine,
+    openBase: ({ source, revision }) => openModelFolder({ model: source, revision: revision || 'main', context, job }),
+    onEvent: event => job.emit(event),
+  });
+}

@@ -1,0 +1,287 @@
+/** From a recipe to everything that training needs: engine, model, data, chosen rows, one compiled program with its variables loaded. */
+
+import path from 'node:path';
+import type { AdapterDescription } from '../../artifact/adapter/adapter.ts';
+import { describeAdapter } from '../../artifact/adapter/write-adapter.ts';
+import { engineCatalog } from '../../catalog/engines.ts';
+import { methodCatalog } from '../../catalog/methods.ts';
+import { wholeRows } from '../../coupling/coupling.ts';
+import type { BatchPlan, Bucket } from '../../data/batch/batch-plan.ts';
+import type { BatchSource } from '../../data/batch/batches.ts';
+import type { EngineDescription, Session } from '../../engine/engine.ts';
+import { writeJson, writeTextFile } from '../../files/durable-file.ts';
+import type { Evaluator } from '../../job/evaluate.ts';
+import type { Job } from '../../job/job.ts';
+import { GrowthMeter, residentBytes } from '../../job/memory-meter.ts';
+import { type Base, openBase } from '../../job/open-base.ts';
+import { isInMemory } from '../../machine/machine.ts';
+import { processMemory } from '../../machine/process-memory.ts';
+import { type Attachment, trainableCount } from '../../method/method.ts';
+import { attachments } from '../../method/methods.ts';
+import { placeTrained } from '../../method/placement.ts';
+import { targetModules } from '../../method/targets.ts';
+import type { Model } from '../../model/model-spec.ts';
+import type { Precision } from '../../model/weight-storage.ts';
+import { weightStream } from '../../model/weight-stream.ts';
+import { setUpTask, type TaskSetup } from '../../objective/task-setup.ts';
+import { choosePrecision } from '../../plan/choose-precision.ts';
+import { chooseRecompute, describeRecompute, memoryPlan, type RecomputeChoice, tuningBytes } from '../../plan/choose-recompute.ts';
+import { chooseRows } from '../../plan/choose-rows.ts';
+import { chooseElementsFor } from '../../plan/choose-run-elements.ts';
+import { type Coverage, coverageOf, describeCoverage } from '../../plan/coverage.ts';
+import { byteSize, grouped } from '../../protocol/format.ts';
+import type { JobContext } from '../../protocol/job-messages.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { RUN_FILES } from '../../protocol/run-files.ts';
+import type { MemoryPlan } from '../../protocol/view/run.ts';
+import { requireDisk } from '../../run/checkpoint/checkpoint.ts';
+import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
+import { RunError } from '../../run-error.ts';
+import { checkBudget, type Selection } from '../../selection.ts';
+import { eightBitCount } from '../../train/optimizer.ts';
+import { offloadedBytes } from '../../train/optimizer-offload.ts';
+import { methodSettings, optimizerSettings, withTraining } from '../../train/recipe-settings.ts';
+import { writeSnapshot } from '../../train/snapshot.ts';
+import { type TrainProgramParams, trainProgram } from '../../train/train-program.ts';
+import { updateGroups } from '../../train/update-group.ts';
+import { type LoadedPart, loadVariables } from '../../train/variables.ts';
+
+export interface PrepareParams {
+  readonly recipe: Recipe;
+  readonly runDir: string;
+  readonly context: JobContext;
+  readonly job: Job;
+  /** When the run was begun, ISO 8601. */
+  readonly startedAt: string;
+  /** Where the run goes on. */
+  readonly checkpoint?: Checkpoint;
+}
+
+export interface Prepared {
+  readonly recipe: Recipe;
+  /** When the run was begun, ISO 8601. */
+  readonly startedAt: string;
+  readonly base: Base;
+  readonly source: BatchSource;
+  /** Where there is held-out data. */
+  readonly evaluator: Evaluator | undefined;
+  /** As the session holds it: masters and rows beside weights of fewer bits. */
+  readonly attachment: Attachment;
+  readonly precision: Precision;
+  readonly program: TrainProgramParams;
+  readonly recompute: RecomputeChoice;
+  readonly coverage: Coverage;
+  readonly adapter: AdapterDescription;
+  readonly session: Session;
+  /** Resident before the model came, and what of the rest is known by its shapes. */
+  readonly memory: { readonly baselineBytes: number; readonly tuningBytes: number };
+}
+
+/** The caller closes `base.folder.weights` and disposes of `session`. */
+export async function prepareTraining(params: PrepareParams): Promise<Prepared> {
+  const { recipe, job, startedAt } = params;
+  const base = await openBase({ ...params, ...recipe, now: () => new Date(startedAt) });
+  try {
+    checkBase(params, base);
+    const settings = methodSettings(recipe);
+    if (methodCatalog[recipe.method].chooses === 'rows') checkBudget(targetModules(base.model, settings), settings.budget);
+    const setup = await setUpTask({ ...params, base }, 'train');
+    // Before importance, whose session leaves memory to the next.
+    const baselineBytes = residentBytes();
+    const attached = withTraining(await attach(params, base, setup), setup.model, recipe);
+    const coverage = coverageOf(setup.model, attached);
+    await reportCoverage(params, attached, coverage);
+    const precision = await choosePrecision({ ...params, model: setup.model }, base.engine);
+    const attachment = placeTrained(attached, setup.model, precision);
+    const adapter = describe(recipe, base, attached, setup);
+    return await compile(params, { base, setup, attachment, precision, adapter, coverage, baselineBytes });
+  } catch (error) {
+    await base.folder.weights.close();
+    throw error;
+  } finally {
+    job.note('debug', `prepared; resident ${Math.round(processMemory().residentBytes / 1e6)} MB`);
+  }
+}
+
+function checkBase({ checkpoint, recipe }: PrepareParams, { fingerprint }: Base): void {
+  if (checkpoint && checkpoint.state.baseFingerprint !== fingerprint)
+    throw new RunError(
+      'checkpoint-mismatch',
+      `the weights of ${recipe.model} are not those that the run began with`,
+      'Put the old weights back, or start a new run',
+    );
+}
+
+/** A run that goes on keeps its rows or elements; a new one chooses them. */
+async function attach(params: PrepareParams, base: Base, setup: TaskSetup): Promise<Attachment> {
+  const { recipe, checkpoint, runDir } = params;
+  const settings = methodSettings(recipe);
+  const attachMethod = attachments[recipe.method];
+  const { chooses } = methodCatalog[recipe.method];
+  if (chooses === 'nothing') return attachMethod(setup.model, settings, new Map());
+  if (checkpoint) {
+    const { description } = checkpoint.adapter;
+    return attachMethod(setup.model, settings, settings.dependencies ? rowsOfCoupled(setup.model, description) : description[chooses]);
+  }
+  const modules = targetModules(setup.model, settings);
+  const choice = { ...params, base, modules, setup, outputFile: path.join(runDir, RUN_FILES.scores) };
+  return attachMethod(setup.model, settings, await (chooses === 'rows' ? chooseRows(choice) : chooseElementsFor(choice)));
+}
+
+/** Rows whose columns are trained too are stored among the elements of their weight. */
+const rowsOfCoupled = ({ modules }: Model, { rows, elements }: AdapterDescription): Selection =>
+  new Map([
+    ...rows,
+    ...modules.flatMap(module => {
+      const places = elements.get(module.name);
+      return places ? [[module.name, wholeRows(module, places)] as const] : [];
+    }),
+  ]);
+
+async function reportCoverage({ runDir, job }: PrepareParams, attachment: Attachment, coverage: Coverage): Promise<void> {
+  for (const line of describeCoverage(coverage).split('\n')) job.log('info', line);
+  await writeJson(path.join(runDir, RUN_FILES.coverage), coverage);
+  const rows: Selection = new Map(
+    attachment.trainables.flatMap(({ variable, rows, elements }) => {
+      if (rows) return [[rows.variable.name.replace(/\.rows$/, ''), rows.indices]];
+      const whole = elements && wholeRows({ weight: variable }, elements.indices);
+      return whole && whole.length > 0 ? [[elements.variable.name.replace(/\.elements$/, ''), whole]] : [];
+    }),
+  );
+  if (rows.size === 0) return;
+  const selection = Object.fromEntries([...rows].map(([module, indices]) => [module, [...indices]]));
+  await writeTextFile(path.join(runDir, RUN_FILES.selection), `${JSON.stringify(selection)}\n`);
+}
+
+interface Parts {
+  readonly base: Base;
+  readonly setup: TaskSetup;
+  readonly attachment: Attachment;
+  readonly precision: Precision;
+  readonly adapter: AdapterDescription;
+  readonly coverage: Coverage;
+  readonly baselineBytes: number;
+}
+
+async function compile(
+  params: PrepareParams,
+  { base, setup, attachment, precision, adapter, coverage, baselineBytes }: Parts,
+): Promise<Prepared> {
+  const { recipe, job, checkpoint, runDir, startedAt } = params;
+  const { task, evaluator } = setup;
+  const source = setup.trainSource(checkpoint?.state.batching === 1);
+  const { plan } = source;
+  job.note(
+    'info',
+    `batches: ${plan.buckets.map(({ batch, tokens, targets }) => `${batch}×${tokens} (${targets} targets)`).join(', ')}; padding ${(100 * plan.paddingShare).toFixed(1)}%`,
+  );
+  job.phase('compile', 'building the training program');
+  // A run that goes on keeps its level unless it is told another.
+  const known = { ...recipe, dtype: precision.dtype };
+  const recomputing = recipe.recompute === 'auto' && checkpoint ? { ...known, recompute: checkpoint.state.recompute } : known;
+  const recompute = chooseRecompute(recomputing, base, plan.buckets);
+  job.log(recompute.fits ? 'info' : 'warning', describeRecompute(recomputing, recompute));
+  const { device } = base.engine.description;
+  const memoryFile = path.join(runDir, RUN_FILES.memory);
+  await writeJson(memoryFile, memoryPlan(recompute, { device, baselineBytes }));
+  const program: TrainProgramParams = {
+    task,
+    attachment,
+    optimizer: optimizerSettings(recipe, { engine: base.engine.description.name, device }),
+    labelSmoothing: recipe.label_smoothing_factor,
+    maxGradNorm: recipe.max_grad_norm,
+    accumulationSteps: recipe.gradient_accumulation_steps,
+    recompute: recompute.policy,
+    trainShapes: plan.buckets,
+    // Without held-out data one forward pass still shows what inference takes.
+    evalShapes: evaluator ? evaluator.source.plan.buckets : [largest(plan)],
+  };
+  const memory = { baselineBytes, tuningBytes: tuningBytes(recompute.estimate) };
+  sayEightBit(params, program);
+  sayOffload(params, program, base.engine.description);
+  const session = await base.engine.compile(trainProgram(program), { offloadFolder: runDir });
+  try {
+    const held = await fill(params, base, program, session);
+    await writeJson(memoryFile, memoryPlan(recompute, { device, baselineBytes, held }));
+  } catch (error) {
+    await session.dispose();
+    throw error;
+  }
+  return { recipe, startedAt, base, source, evaluator, attachment, precision, program, recompute, coverage, adapter, session, memory };
+}
+
+/** Says how much of what the recipe wants in 8 bits is. */
+function sayEightBit({ recipe, job }: PrepareParams, { attachment, optimizer }: TrainProgramParams): void {
+  if (optimizer.eightBitFrom === undefined) return;
+  const [count, all] = [eightBitCount(optimizer, updateGroups(attachment.trainables, optimizer)), trainableCount(attachment)];
+  const rest = count === all ? '' : `: where fewer than ${grouped(optimizer.eightBitFrom)} are trained together they stay in 32`;
+  job.log('info', `optim: ${recipe.optim}: the moments of ${grouped(count)} of ${grouped(all)} numbers are in 8 bits${rest}`);
+}
+
+/** Says where the optimizer's state lies, where that is not where the recipe's default has it. @throws RunError 'disk-full' */
+function sayOffload(
+  { recipe, runDir, job }: PrepareParams,
+  { attachment, optimizer }: TrainProgramParams,
+  engine: EngineDescription,
+): void {
+  const wanted = recipe.optimizer_offload;
+  if (wanted === 'none') return;
+  const bytes = offloadedBytes(attachment, optimizer);
+  const size = byteSize(bytes);
+  if (!engineCatalog[engine.name].offloads)
+    job.log('warning', `optimizer_offload: ${wanted} does nothing on the portable engine, which holds all its tensors in one memory`);
+  else if (!optimizer.offload)
+    job.log(
+      'info',
+      `optimizer_offload: ${wanted} changes nothing without a GPU: the optimizer's state is in the host's memory in any case`,
+    );
+  else if (bytes === 0) job.log('info', `optimizer_offload: ${wanted} moves nothing: too few numbers are trained together`);
+  else if (wanted === 'host') job.log('info', `${size} of optimizer state lie in the host's memory, where the update runs`);
+  else {
+    requireDisk(runDir, bytes, "the optimizer's state on disk");
+    job.log('info', `${size} of optimizer state lie on disk, in a file without a name in ${runDir}`);
+    if (isInMemory(runDir)) job.log('warning', `${runDir} is a file system in memory: what is offloaded there takes memory all the same`);
+  }
+}
+
+/** The shape that takes the most memory. */
+export const largest = ({ buckets }: BatchPlan): Bucket =>
+  buckets.reduce((a, b) => (b.tokens > a.tokens || (b.tokens === a.tokens && b.targets > a.targets) ? b : a));
+
+/** @returns by what the process grew with each part that it holds from now on */
+async function fill(
+  { job, checkpoint }: PrepareParams,
+  { folder }: Base,
+  program: TrainProgramParams,
+  session: Session,
+): Promise<NonNullable<MemoryPlan['held']>> {
+  const { task, attachment, optimizer, accumulationSteps } = program;
+  const { model } = task;
+  const report = job.progress('load', model.parameters.length, 'tensors');
+  const growth = new GrowthMeter();
+  const held: Partial<Record<LoadedPart, number>> = {};
+  await loadVariables(
+    session,
+    {
+      model: weightStream(model, folder.weights, { onTensor: done => report(done), storage: attachment.storage }),
+      attachment,
+      optimizer,
+      accumulates: accumulationSteps > 1,
+    },
+    part => {
+      held[part] = growth.take();
+    },
+  );
+  if (checkpoint) {
+    checkpoint.check(attachment, optimizer);
+    await writeSnapshot(session, attachment, optimizer, name => checkpoint.read(name));
+  }
+  const { weights = 0, trained = 0, gradient = 0, optimizer: state = 0 } = held;
+  return { weightsBytes: weights, trainedBytes: trained, gradientBytes: gradient, optimizerBytes: state };
+}
+
+function describe(recipe: Recipe, { folder, fingerprint }: Base, attachment: Attachment, { labels, model }: TaskSetup): AdapterDescription {
+  const architecture = Array.isArray(folder.config.architectures) ? String(folder.config.architectures[0]) : undefined;
+  const described = describeAdapter(attachment, { source: recipe.model, revision: recipe.revision, fingerprint, architecture });
+  return { ...described, problem: model.kind === 'classifier' ? model.problem : undefined, labels: labels.length > 0 ? labels : undefined };
+}

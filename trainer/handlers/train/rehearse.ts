@@ -1,0 +1,62 @@
+/** Before the first update: one evaluation and one save, so that what can fail fails now and not hours in. */
+
+import { type Evaluation, evaluate, evaluationMetrics } from '../../job/evaluate.ts';
+import type { Job } from '../../job/job.ts';
+import type { MemoryMeter } from '../../job/memory-meter.ts';
+import { checkpointBytes, requireDisk, saveCheckpoint } from '../../run/checkpoint/checkpoint.ts';
+import { removeCheckpoint } from '../../run/checkpoint/checkpoint-folders.ts';
+import { appendMetrics } from '../../run/metrics-file.ts';
+import { evalSignature } from '../../train/train-program.ts';
+import { largest, type Prepared } from './prepare.ts';
+import { firstState } from './train-loop.ts';
+
+export interface RehearseParams {
+  readonly prepared: Prepared;
+  readonly runDir: string;
+  readonly job: Job;
+  readonly memory: MemoryMeter;
+}
+
+/**
+ * The evaluation is that of the untouched model and its numbers are kept.
+ * @returns undefined without held-out data, or where the job was stopped
+ */
+export async function rehearse(params: RehearseParams): Promise<Evaluation | undefined> {
+  const { prepared, runDir, job, memory } = params;
+  const { recipe, session, attachment, program, evaluator } = prepared;
+  // A save stands beside those that are kept until it is complete.
+  const bytes = checkpointBytes(attachment, program.optimizer);
+  requireDisk(runDir, bytes * (recipe.save_total_limit + 1), `a run that keeps ${recipe.save_total_limit} checkpoints`);
+  job.phase('rehearse', evaluator ? 'evaluating the model as it is' : 'one forward pass');
+  const before = evaluator ? await evaluate({ session, evaluator, job }) : await measureInference(prepared);
+  memory.endInference();
+  if (job.stop) return undefined;
+  if (before) {
+    const values = evaluationMetrics(before);
+    await appendMetrics(runDir, { step: 0, epoch: 0, ...values });
+    job.emit({ type: 'metrics', step: 0, values });
+  }
+  const state = firstState(prepared, before);
+  const saved = await saveCheckpoint({
+    runDir,
+    session,
+    attachment,
+    optimizer: program.optimizer,
+    adapter: { ...prepared.adapter, step: 0 },
+    state,
+  });
+  await removeCheckpoint(saved);
+  memory.skip();
+  return before;
+}
+
+/** One forward pass of the largest batch, for what inference takes. */
+export async function measureInference({ session, source, evaluator }: Prepared): Promise<undefined> {
+  const { plan, fill } = evaluator?.source ?? source;
+  const shape = largest(plan);
+  const planned = plan.epoch(0).find(({ bucket }) => bucket.tokens === shape.tokens && bucket.targets === shape.targets);
+  if (!planned) return undefined;
+  const batch = await fill(planned);
+  await session.run(evalSignature(batch.bucket), { ...batch.feeds(1), ...evaluator?.extraFeeds(batch) });
+  return undefined;
+}

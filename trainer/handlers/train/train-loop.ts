@@ -1,0 +1,295 @@
+/** The loop: update after update, with metrics, evaluation, checkpoints, the watch over the loss, and the wish to stop in between. */
+
+import { dataStart, stepsPerEpoch } from '../../data/batch/batches.ts';
+import { DataError } from '../../data/data-error.ts';
+import { bestModelValue, type Evaluation, evaluate } from '../../job/evaluate.ts';
+import type { Job } from '../../job/job.ts';
+import type { MemoryMeter } from '../../job/memory-meter.ts';
+import { stringifyRecipe } from '../../protocol/stringify-recipe.ts';
+import { saveCheckpoint, type TrainerState } from '../../run/checkpoint/checkpoint.ts';
+import { pruneCheckpoints } from '../../run/checkpoint/checkpoint-folders.ts';
+import { syncMetrics } from '../../run/metrics-file.ts';
+import type { StateKeeper } from '../../run/run-state.ts';
+import { RunError } from '../../run-error.ts';
+import { learningRateAt, type ScheduleSettings, stepsOf, warmupStepsOf } from '../../train/schedule.ts';
+import type { Prepared } from './prepare.ts';
+import type { MetricsPlace, RunMetrics } from './run-metrics.ts';
+import { type StepResult, trainStep } from './train-step.ts';
+
+export interface TrainLoopParams {
+  readonly prepared: Prepared;
+  readonly runDir: string;
+  readonly job: Job;
+  readonly keeper: StateKeeper;
+  readonly memory: MemoryMeter;
+  readonly metrics: RunMetrics;
+  /** Where the run goes on; left out, it begins. */
+  readonly start?: TrainerState;
+  /** Of the untouched model. */
+  readonly before?: Evaluation;
+}
+
+export interface LoopOutcome {
+  readonly step: number;
+  readonly epoch: number;
+  readonly totalSteps: number;
+  /** The newest checkpoint; undefined where the run was stopped without saving before the first. */
+  readonly checkpoint: string | undefined;
+  readonly best: TrainerState['best'];
+  /** Of the last update, where there was one after it. */
+  readonly evaluation: Evaluation | undefined;
+  /** Of this process, in order. */
+  readonly stepSeconds: readonly number[];
+  readonly tokensPerSecond: number;
+  readonly finished: boolean;
+}
+
+/** max_steps, else the epochs in whole updates. */
+export function totalStepsOf({ recipe, source }: Pick<Prepared, 'recipe' | 'source'>): number {
+  const perEpoch = stepsPerEpoch(source.plan, recipe.gradient_accumulation_steps);
+  return recipe.max_steps > 0 ? recipe.max_steps : Math.ceil(recipe.num_train_epochs * perEpoch);
+}
+
+/** @throws RunError 'loss-diverged' or 'disk-full', DataError; the checkpoints written before stay good */
+export function runTrainLoop(params: TrainLoopParams): Promise<LoopOutcome> {
+  return new TrainLoop(params).run();
+}
+
+/** The state of a run before its first update. */
+export function firstState(prepared: Prepared, before: Evaluation | undefined): TrainerState {
+  return {
+    version: 1,
+    step: 0,
+    cursor: dataStart,
+    tokens: 0,
+    targets: 0,
+    trainSeconds: 0,
+    firstLoss: 0,
+    window: { loss: 0, steps: 0, tokens: 0, seconds: 0 },
+    before: before && { ...before },
+    batching: 2,
+    baseFingerprint: prepared.base.fingerprint,
+    recipe: stringifyRecipe(prepared.recipe),
+    recompute: prepared.recompute.policy,
+    dtype: prepared.precision.dtype,
+    engine: prepared.base.engine.description.name,
+    startedAt: prepared.startedAt,
+  };
+}
+
+class TrainLoop {
+  private readonly params: TrainLoopParams;
+  private readonly metrics: RunMetrics;
+  private readonly schedule: ScheduleSettings;
+  private readonly stepSeconds: number[] = [];
+  private state: TrainerState;
+  private savedStep = -1;
+  private checkpoint: string | undefined;
+  private evaluation: Evaluation | undefined;
+  private tokens = 0;
+
+  constructor(params: TrainLoopParams) {
+    const { prepared, start, before } = params;
+    const { recipe } = prepared;
+    const totalSteps = totalStepsOf(prepared);
+    this.params = params;
+    this.metrics = params.metrics;
+    const resumed = { recipe: stringifyRecipe(recipe), recompute: prepared.recompute.policy, startedAt: prepared.startedAt };
+    this.state = start ? { ...start, ...resumed } : firstState(prepared, before);
+    this.schedule = {
+      type: recipe.lr_scheduler_type,
+      learningRate: recipe.learning_rate,
+      minLearningRate: recipe.min_learning_rate,
+      warmupSteps: warmupStepsOf({ steps: recipe.warmup_steps, ratio: recipe.warmup_ratio, totalSteps }),
+      totalSteps,
+      arguments: recipe.lr_scheduler_kwargs,
+    };
+    if (start) this.savedStep = start.step;
+  }
+
+  async run(): Promise<LoopOutcome> {
+    const { job, keeper, memory } = this.params;
+    const { totalSteps } = this.schedule;
+    await keeper.update({ state: 'running', step: this.state.step, totalSteps });
+    if (this.state.evaluationDue) await this.evaluate();
+    job.phase('train', `training: ${totalSteps - this.state.step} of ${totalSteps} updates`);
+    const report = job.progress('train', totalSteps, 'steps', this.state.step);
+    while (this.state.step < totalSteps) {
+      await job.breathe();
+      if (job.stop) break;
+      await this.update();
+      report(this.state.step);
+      await this.afterUpdate();
+    }
+    memory.endTraining();
+    const { stop } = job;
+    const finished = !stop && this.state.step >= totalSteps;
+    if (this.savedStep !== this.state.step && (stop === undefined || stop.save)) await this.save();
+    const seconds = this.stepSeconds.reduce((sum, one) => sum + one, 0);
+    return {
+      ...this.place,
+      totalSteps,
+      checkpoint: this.checkpoint,
+      best: this.state.best,
+      evaluation: this.evaluation,
+      stepSeconds: this.stepSeconds,
+      tokensPerSecond: seconds > 0 ? this.tokens / seconds : 0,
+      finished,
+    };
+  }
+
+  private async update(): Promise<void> {
+    const { prepared } = this.params;
+    const { state } = this;
+    const step = state.step + 1;
+    const rate = learningRateAt(this.schedule, state.step);
+    const started = performance.now();
+    const result = await trainStep(prepared, state.cursor, step, rate).catch(error => this.keepBefore(error));
+    const seconds = (performance.now() - started) / 1000;
+    this.stepSeconds.push(seconds);
+    this.tokens += result.tokens;
+    this.evaluation = undefined;
+    this.watch(result, step);
+    const { window } = state;
+    this.state = {
+      ...state,
+      step,
+      cursor: result.next,
+      tokens: state.tokens + result.tokens,
+      targets: state.targets + result.targets,
+      trainSeconds: state.trainSeconds + seconds,
+      firstLoss: state.step === 0 ? result.loss : state.firstLoss,
+      window: {
+        loss: window.loss + result.loss,
+        steps: window.steps + 1,
+        tokens: window.tokens + result.tokens,
+        seconds: window.seconds + seconds,
+      },
+    };
+    await this.record(result, rate);
+  }
+
+  /** What was trained until a sample turned out wrong is good, and a run that goes on with it meets the same batch again. */
+  private async keepBefore(error: unknown): Promise<never> {
+    const { step } = this.state;
+    if (error instanceof DataError && step > 0) {
+      if (this.savedStep !== step) await this.save();
+      this.params.job.log('warning', `update ${step} is saved: once the data is mended, rowtune resume goes on from there`);
+    }
+    throw error;
+  }
+
+  private get epoch(): number {
+    const { epoch, batchIndex } = this.state.cursor;
+    return epoch + batchIndex / this.params.prepared.source.plan.batchesPerEpoch;
+  }
+
+  private get place(): MetricsPlace {
+    return { step: this.state.step, epoch: this.epoch };
+  }
+
+  /**
+   * A line of metrics every `logging_steps` and for the last update: means since the line before, and its peak of memory. Its loss is the one
+   * that is shown everywhere: in state.json, on the command line, in the views.
+   */
+  private async record({ gradNorm }: StepResult, learningRate: number): Promise<void> {
+    const { prepared, keeper, memory } = this.params;
+    const { step, window } = this.state;
+    await keeper.update({ step, epoch: this.epoch });
+    const { totalSteps } = this.schedule;
+    if (step % stepsOf(prepared.recipe.logging_steps, totalSteps) !== 0 && step !== totalSteps) return;
+    const { residentBytes, peakBytes } = memory.sample();
+    await this.metrics.emit(this.place, {
+      loss: window.loss / window.steps,
+      learning_rate: learningRate,
+      grad_norm: gradNorm,
+      tokens_per_second: window.tokens / window.seconds,
+      seconds: window.seconds / window.steps,
+      memory_resident_bytes: residentBytes,
+      memory_peak_bytes: peakBytes,
+    });
+    this.state = { ...this.state, window: { loss: 0, steps: 0, tokens: 0, seconds: 0 } };
+  }
+
+  /** @throws RunError where the loss is no number or far above where it began */
+  private watch({ loss, gradNorm }: StepResult, step: number): void {
+    const { recipe } = this.params.prepared;
+    const { state } = this;
+    const usual = usualLoss(state.firstLoss, state.before as Evaluation | undefined);
+    const limit = state.step === 0 ? Number.POSITIVE_INFINITY : recipe.max_loss_ratio * usual;
+    if (Number.isFinite(loss) && Number.isFinite(gradNorm) && loss <= limit) return;
+    const what = Number.isFinite(loss)
+      ? Number.isFinite(gradNorm)
+        ? `the loss is ${loss.toPrecision(4)}, more than ${recipe.max_loss_ratio} times what it began with (${usual.toPrecision(4)})`
+        : 'the gradient is not a finite number'
+      : 'the loss is not a finite number';
+    throw diverged(`${what} at step ${step}`);
+  }
+
+  private async afterUpdate(): Promise<void> {
+    const { prepared, job } = this.params;
+    const { recipe, evaluator } = prepared;
+    const { step, cursor } = this.state;
+    const { totalSteps } = this.schedule;
+    const isDue = (strategy: 'no' | 'steps' | 'epoch', every: number): boolean =>
+      strategy === 'steps' ? step % stepsOf(every, totalSteps) === 0 : strategy === 'epoch' && cursor.batchIndex === 0;
+    // As in Transformers the last update is evaluated too, wherever it falls, so that it can be the best.
+    const isLast = step === totalSteps && recipe.eval_strategy !== 'no';
+    let isBest = false;
+    if (evaluator && (isLast || isDue(recipe.eval_strategy, recipe.eval_steps))) isBest = await this.evaluate();
+    if (job.stop) return;
+    if (isDue(recipe.save_strategy, recipe.save_steps) || (isBest && recipe.load_best_model_at_end)) await this.save();
+  }
+
+  /** @returns whether it is the best so far */
+  private async evaluate(): Promise<boolean> {
+    const { prepared, job, memory } = this.params;
+    const { evaluator, session, recipe } = prepared;
+    if (!evaluator) return false;
+    memory.endTraining();
+    const found = await evaluate({ session, evaluator, job });
+    memory.skip();
+    this.state = { ...this.state, evaluationDue: found ? undefined : true };
+    if (!found) return false;
+    if (!Number.isFinite(found.loss)) throw diverged(`the evaluation loss is not a finite number at step ${this.state.step}`);
+    this.evaluation = found;
+    const { best, step, before } = this.state;
+    await this.metrics.evaluation(this.place, found, before as Evaluation | undefined);
+    const value = bestModelValue(found, recipe.metric_for_best_model);
+    if (best && best.value >= value) return false;
+    this.state = { ...this.state, best: { step, value, evaluation: { ...found } } };
+    return true;
+  }
+
+  private async save(): Promise<void> {
+    const { prepared, runDir, job, memory } = this.params;
+    const { session, attachment, program, adapter, recipe } = prepared;
+    const { step, best } = this.state;
+    memory.endTraining();
+    await syncMetrics(runDir);
+    this.checkpoint = await saveCheckpoint({
+      runDir,
+      session,
+      attachment,
+      optimizer: program.optimizer,
+      adapter: { ...adapter, step },
+      state: this.state,
+    });
+    this.savedStep = step;
+    job.note('info', `saved ${this.checkpoint}`);
+    const keep = new Set([step, ...(recipe.load_best_model_at_end && best ? [best.step] : [])]);
+    await pruneCheckpoints(runDir, recipe.save_total_limit, keep);
+    memory.skip();
+  }
+}
+
+/** One batch may be easy by chance, or the model be good already: then the held-out samples, or one nat, are the measure of a usual loss. */
+export const usualLoss = (firstLoss: number, before: Pick<Evaluation, 'loss'> | undefined): number =>
+  Math.max(firstLoss, before?.loss ?? 0, 1);
+
+const diverged = (what: string): RunError =>
+  new RunError(
+    'loss-diverged',
+    `training was stopped: ${what}`,
+    'Lower learning_rate, add a warm-up, or look at the data around this step; checkpoints written before are good',
+  );

@@ -1,0 +1,266 @@
+/** The jobs 'train' and 'resume': a run folder from its first file to its summary. */
+
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { removeHalfWritten, writeJson } from '../../files/durable-file.ts';
+import { byteSize } from '../../graph/types.ts';
+import { type Evaluation, evaluate } from '../../job/evaluate.ts';
+import type { Job } from '../../job/job.ts';
+import { MemoryMeter, type MemorySplit } from '../../job/memory-meter.ts';
+import type { JobContext, JobRequest } from '../../protocol/job-messages.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { RUN_FILES } from '../../protocol/run-files.ts';
+import { withAbsolutePaths } from '../../run/absolute-paths.ts';
+import { listCheckpoints, removeLeftovers } from '../../run/checkpoint/checkpoint-folders.ts';
+import { type Checkpoint, openLastCheckpoint, withReadableBest } from '../../run/checkpoint/load-checkpoint.ts';
+import { forgetEvaluation, rewindMetrics } from '../../run/metrics-file.ts';
+import { beginRunFolder, isRunFile, writeRunRecipe } from '../../run/run-folder.ts';
+import { takeRunLock } from '../../run/run-lock.ts';
+import { type RunState, readRunState, StateKeeper } from '../../run/run-state.ts';
+import { describeFailure, RunError } from '../../run-error.ts';
+import { type Prepared, prepareTraining } from './prepare.ts';
+import { measureInference, rehearse } from './rehearse.ts';
+import { asBegun, checkUnchanged, readResumeRecipe } from './resume-recipe.ts';
+import { newestOf, RunMetrics } from './run-metrics.ts';
+import { type LoopOutcome, runTrainLoop, totalStepsOf } from './train-loop.ts';
+
+/** What 'train' and 'resume' give; also summary.json. */
+export interface TrainResult {
+  readonly state: 'finished' | 'stopped';
+  readonly runDir: string;
+  /** The best one with load_best_model_at_end, else the last; null where nothing was saved. */
+  readonly checkpoint: string | null;
+  readonly steps: number;
+  readonly totalSteps: number;
+  /** Of the training: the mean since the line of metrics before the last, as metrics.jsonl has it; null where there is no line yet. */
+  readonly loss: number | null;
+  /** Of the held-out data, before the first update and at the end; null without such data, or where the run was stopped. */
+  readonly before: Evaluation | null;
+  readonly after: Evaluation | null;
+  readonly trainable: number;
+  readonly trainableShare: number;
+  /** Median of this process. */
+  readonly secondsPerStep: number | null;
+  /** Of what `throughputUnit` names; summaries of older runs name nothing and count tokens. */
+  readonly tokensPerSecond: number;
+  readonly throughputUnit?: 'tokens' | 'images';
+  /** Bytes; null on a GPU, whose memory the process does not hold. */
+  readonly memory: MemorySplit | null;
+  readonly engine: string;
+  readonly recompute: string;
+}
+
+type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
+
+export async function trainJob({ recipe: given, runDir, context }: Request<'train'>, job: Job): Promise<TrainResult> {
+  const recipe = withAbsolutePaths(given, context.baseDir);
+  checkScoresStay(recipe, runDir);
+  const release = await beginRunFolder(runDir, recipe.overwrite_output_dir, message => job.log('warning', message));
+  try {
+    const keeper = new StateKeeper(runDir, { name: nameOf(recipe, runDir), startedAt: new Date().toISOString() });
+    return await guarded({ recipe, runDir, context, job, keeper, begins: true });
+  } finally {
+    release();
+  }
+}
+
+/** Beginning a run takes away what an earlier one left, and so would what this one reads. */
+function checkScoresStay({ importance: { scores } }: Recipe, runDir: string): void {
+  if (scores === undefined || scores !== path.resolve(runDir, RUN_FILES.scores)) return;
+  throw new RunError(
+    'output-not-empty',
+    `importance.scores is a file of the run in ${runDir}, which this run would replace`,
+    'Choose another output_dir, or copy the scores to another place',
+  );
+}
+
+export async function resumeJob({ runDir, overrides, context }: Request<'resume'>, job: Job): Promise<TrainResult> {
+  const given = await readResumeRecipe(runDir, overrides);
+  const release = takeRunLock(runDir, message => job.log('warning', message));
+  let checkpoint: Checkpoint | undefined;
+  try {
+    await removeLeftovers(runDir);
+    await removeHalfWritten(runDir, isRunFile);
+    checkpoint = await openLastCheckpoint(runDir, job);
+    const earlier = await readRunState(runDir);
+    const step = checkpoint?.state.step ?? 0;
+    const startedAt = checkpoint?.state.startedAt ?? earlier?.startedAt ?? new Date().toISOString();
+    if (checkpoint) {
+      checkUnchanged(checkpoint, given);
+      if (given.load_best_model_at_end) checkpoint = { ...checkpoint, state: await withReadableBest(checkpoint, job) };
+    } else sayFromStart(runDir, earlier, job);
+    const recipe = checkpoint ? asBegun(given, checkpoint.state) : given;
+    // Until the loop counts them anew: overrides may have changed their number.
+    const totalSteps = earlier?.totalSteps ?? 0;
+    const shown = { totalSteps, epoch: earlier?.epoch, loss: earlier?.loss, metrics: earlier?.metrics };
+    const keeper = new StateKeeper(runDir, { name: nameOf(recipe, runDir), startedAt, step, ...shown });
+    const wasFinished = earlier?.state === 'finished';
+    return await guarded({ recipe, runDir, context, job, keeper, checkpoint, wasFinished });
+  } finally {
+    await checkpoint?.close();
+    release();
+  }
+}
+
+/** @throws RunError 'checkpoint-missing' where a finished run has lost its checkpoints: beginning again would replace what is left of it */
+function sayFromStart(runDir: string, earlier: RunState | undefined, job: Job): void {
+  if (earlier?.state === 'finished')
+    throw new RunError(
+      'checkpoint-missing',
+      `the run in ${runDir} is finished, but its checkpoints are gone`,
+      'Put them back; or train again, which replaces the run: rowtune train with overwrite_output_dir=true',
+    );
+  job.log('warning', `${runDir} has no checkpoint: the run begins again at its first update`);
+}
+
+const nameOf = (recipe: Recipe, runDir: string): string => recipe.name ?? path.basename(runDir);
+
+interface RunParams {
+  readonly recipe: Recipe;
+  readonly runDir: string;
+  readonly context: JobContext;
+  readonly job: Job;
+  readonly keeper: StateKeeper;
+  readonly checkpoint?: Checkpoint;
+  readonly wasFinished?: boolean;
+  /** A new run, whose folder is still empty. */
+  readonly begins?: boolean;
+}
+
+/** Keeps in state.json how the run ended, whatever ended it. */
+async function guarded(params: RunParams): Promise<TrainResult> {
+  const { runDir, recipe, job, keeper, checkpoint, begins } = params;
+  try {
+    // The state comes first: it tells the folder of a run that was killed at once from a folder of the user's.
+    await keeper.update({ state: 'preparing' });
+    job.logTo(path.join(runDir, RUN_FILES.log));
+    if (begins) await writeRunRecipe(runDir, recipe);
+    if (checkpoint) job.log('info', `going on from step ${checkpoint.state.step}`);
+    return await run(params);
+  } catch (error) {
+    const isStop = error instanceof RunError && error.code === 'stopped';
+    const reason = isStop ? (job.stop?.reason ?? error.message) : describeFailure(error).event.message;
+    await keeper.update({ state: isStop ? 'stopped' : 'failed', reason }).catch(() => undefined);
+    throw error;
+  }
+}
+
+async function run(params: RunParams): Promise<TrainResult> {
+  const { runDir, job, keeper, checkpoint, recipe } = params;
+  const prepared = await prepareTraining({ ...params, startedAt: keeper.state.startedAt });
+  // All of it is read; a network drive or Windows would not let an open checkpoint be deleted when newer ones follow.
+  await checkpoint?.close();
+  try {
+    checkNothingLeft(params, prepared);
+    // The summary of a part that was stopped names a checkpoint that is soon an old one.
+    await rm(path.join(runDir, RUN_FILES.summary), { force: true });
+    const { attachment, program, memory: known } = prepared;
+    const gradientBytes = program.maxGradNorm > 0 && program.accumulationSteps === 1 ? bytesOf(attachment.trainables) : 0;
+    const memory = new MemoryMeter({ ...known, gradientBytes });
+    const { isWhole, kept } = await rewindMetrics(runDir, checkpoint ? checkpoint.state.step : -1);
+    await keeper.update(newestOf(kept));
+    const metrics = new RunMetrics({ runDir, job, keeper });
+    if (!isWhole)
+      job.log('warning', `${RUN_FILES.metrics} has lost its earlier lines: the charts begin here, and the training is the same`);
+    let before = checkpoint?.state.before as Evaluation | undefined;
+    if (checkpoint) {
+      await measureInference(prepared);
+      memory.endInference();
+    } else before = await rehearse({ prepared, runDir, job, memory });
+    job.checkStop();
+    await writeRunRecipe(runDir, recipe);
+    const outcome = await runTrainLoop({ prepared, runDir, job, keeper, memory, metrics, start: checkpoint?.state, before });
+    return await finish(params, { prepared, outcome, before, memory, metrics });
+  } finally {
+    await prepared.session.dispose();
+    await prepared.base.folder.weights.close();
+  }
+}
+
+const bytesOf = (trainables: readonly { readonly shape: readonly number[] }[]): number =>
+  trainables.reduce((sum, { shape }) => sum + byteSize({ shape, dtype: 'float32' }), 0);
+
+function checkNothingLeft({ checkpoint, wasFinished, runDir }: RunParams, prepared: Prepared): void {
+  const total = totalStepsOf(prepared);
+  if (wasFinished && checkpoint && checkpoint.state.step >= total)
+    throw new RunError(
+      'nothing-left',
+      `the run in ${runDir} has done all its ${total} updates`,
+      'To train it further, raise num_train_epochs or max_steps: rowtune resume … num_train_epochs=…',
+    );
+}
+
+interface Finish {
+  readonly prepared: Prepared;
+  readonly outcome: LoopOutcome;
+  readonly before: Evaluation | undefined;
+  readonly memory: MemoryMeter;
+  readonly metrics: RunMetrics;
+}
+
+async function finish(params: RunParams, parts: Finish): Promise<TrainResult> {
+  const { runDir, job, keeper, recipe } = params;
+  const { prepared, outcome, before, memory } = parts;
+  const { coverage, base, recompute } = prepared;
+  const wanted = outcome.finished && recipe.load_best_model_at_end ? outcome.best : undefined;
+  const checkpoints = await listCheckpoints(runDir);
+  const best = checkpoints.some(({ step }) => step === wanted?.step) ? wanted : undefined;
+  if (wanted && !best) job.log('warning', `the best checkpoint, of step ${wanted.step}, is gone: the run ends with its last one`);
+  const last = checkpoints.find(({ step }) => step === (best?.step ?? outcome.step));
+  const after = outcome.finished ? await evaluateEnd(params, parts, best?.step) : undefined;
+  const finished = outcome.finished && !job.stop;
+  const result: TrainResult = {
+    state: finished ? 'finished' : 'stopped',
+    runDir,
+    checkpoint: last?.folder ?? null,
+    steps: outcome.step,
+    totalSteps: outcome.totalSteps,
+    loss: keeper.state.loss ?? null,
+    before: before ?? null,
+    after: after ?? null,
+    trainable: coverage.trainable,
+    trainableShare: coverage.share,
+    secondsPerStep: median(outcome.stepSeconds),
+    tokensPerSecond: outcome.tokensPerSecond,
+    throughputUnit: objectiveCatalog[recipe.task].unit,
+    memory: base.engine.description.device === 'cpu' ? memory.split() : null,
+    engine: base.engine.description.summary,
+    recompute: recompute.policy,
+  };
+  await writeJson(path.join(runDir, RUN_FILES.summary), result);
+  await keeper.update({ state: result.state, step: outcome.step, reason: finished ? undefined : job.stop?.reason });
+  job.log('info', finished ? `finished after ${outcome.step} updates` : `stopped after ${outcome.step} of ${outcome.totalSteps} updates`);
+  return result;
+}
+
+/**
+ * The numbers of what the run hands over: of the best checkpoint where that is asked for, else of the last update. They are those of the run
+ * wherever it is shown.
+ */
+async function evaluateEnd(
+  { runDir, job, checkpoint }: RunParams,
+  { prepared, outcome, before, metrics }: Finish,
+  bestStep: number | undefined,
+): Promise<Evaluation | undefined> {
+  const { session, evaluator } = prepared;
+  const { step, epoch, best, evaluation } = outcome;
+  if (best && bestStep !== undefined && bestStep !== step) {
+    job.log('info', `the best checkpoint is that of step ${bestStep}`);
+    const handedOver = best.evaluation as unknown as Evaluation;
+    await metrics.handsOver({ step: bestStep, evaluation: handedOver });
+    return handedOver;
+  }
+  if (evaluation || !evaluator) return evaluation;
+  job.phase('evaluate', 'evaluating the trained model');
+  const found = await evaluate({ session, evaluator, job });
+  if (!found) return undefined;
+  if (checkpoint?.state.step === step) await forgetEvaluation(runDir, step);
+  await metrics.evaluation({ step, epoch }, found, before);
+  return found;
+}
+
+function median(values: readonly number[]): number | null {
+  const sorted = [...values].sort((a, b) => a - b);
+  return sorted[Math.floor(sorted.length / 2)] ?? null;
+}

@@ -1,0 +1,41 @@
+/** One update: its batches through the program, then the optimizer. */
+
+import { type DataCursor, stepAt } from '../../data/batch/batches.ts';
+import type { HostArray } from '../../graph/types.ts';
+import { hashSeed } from '../../random.ts';
+import { optimizerFeeds } from '../../train/optimizer.ts';
+import { APPLY, trainSignature } from '../../train/train-program.ts';
+import type { Prepared } from './prepare.ts';
+
+export interface StepResult {
+  /** Mean loss over all targets of the update, before it. */
+  readonly loss: number;
+  /** Global norm of the gradients, before clipping. */
+  readonly gradNorm: number;
+  readonly tokens: number;
+  readonly targets: number;
+  readonly next: DataCursor;
+}
+
+/** @param step number of the update, from 1 */
+export async function trainStep(prepared: Prepared, cursor: DataCursor, step: number, learningRate: number): Promise<StepResult> {
+  const { session, source, program, recipe } = prepared;
+  const { accumulationSteps, optimizer } = program;
+  const { batches, targetCount, next } = await stepAt(source, cursor, accumulationSteps);
+  const scalars: Record<string, HostArray> = {};
+  for (const [name, value] of Object.entries(optimizerFeeds(optimizer, learningRate, step))) scalars[name] = Float32Array.of(value);
+  let loss = 0;
+  let outputs: Readonly<Record<string, HostArray>> = {};
+  for (const [i, batch] of batches.entries()) {
+    const feeds = { ...batch.feeds(targetCount), seed: dropoutSeed(recipe.seed, step, i) };
+    outputs = await session.run(trainSignature(batch.bucket), accumulationSteps > 1 ? feeds : { ...feeds, ...scalars });
+    loss += outputs.loss?.[0] ?? Number.NaN;
+  }
+  if (accumulationSteps > 1) outputs = await session.run(APPLY, scalars);
+  const tokens = batches.reduce((sum, batch) => sum + batch.tokenCount, 0);
+  return { loss, gradNorm: outputs.gradNorm?.[0] ?? Number.NaN, tokens, targets: targetCount, next };
+}
+
+/** A stream of its own for each batch; the second word is for what tells layers apart. */
+const dropoutSeed = (seed: number, step: number, batch: number): Int32Array =>
+  Int32Array.of(hashSeed(seed, `dropout ${step} ${batch}`) | 0, 0);

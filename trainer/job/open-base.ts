@@ -1,0 +1,117 @@
+/** Opens what a job computes with and on: the engine, the base model, its tokenizer. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import type { RenderChat } from '../data/types.ts';
+import { chooseEngine } from '../engine/choose-engine.ts';
+import type { Engine } from '../engine/engine.ts';
+import { openEngine } from '../engine/open-engine.ts';
+import { createChatTemplate } from '../format/chat-template/chat-template.ts';
+import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
+import { type ModelFolder, openModel } from '../hub/open-model.ts';
+import { loadModel } from '../model/load-model.ts';
+import type { AnyModel } from '../model/model-spec.ts';
+import { checkWeights } from '../model/weight-stream.ts';
+import type { JobContext } from '../protocol/job-messages.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Job } from './job.ts';
+import { yieldingEngine } from './yielding-engine.ts';
+
+export interface Base {
+  readonly engine: Engine;
+  readonly folder: ModelFolder;
+  /** As config.json describes it; a task may give it another head. */
+  readonly model: AnyModel;
+  readonly fingerprint: string;
+  /** The beginning of the run, for chat templates that state the date. */
+  readonly now?: () => Date;
+}
+
+/** A base that reads text. */
+export interface TextBase<M extends AnyModel = AnyModel> extends Base {
+  readonly model: M;
+  readonly tokenizer: Tokenizer;
+  /** Where the model has a chat template. */
+  readonly renderChat?: RenderChat;
+}
+
+export interface OpenBaseParams {
+  readonly model: string;
+  readonly revision: string;
+  readonly engine: Recipe['engine'];
+  readonly context: JobContext;
+  readonly job: Job;
+  /** For chat templates that state the date: of the run's beginning, so that a resumed run sees the same prompts. */
+  readonly now?: () => Date;
+}
+
+/** Chosen by recipe and environment; a step down is shown as a warning. Runs let messages in between. */
+export async function openJobEngine({
+  engine: requested,
+  context,
+  job,
+}: Pick<OpenBaseParams, 'engine' | 'context' | 'job'>): Promise<Engine> {
+  const { cacheDir, engineFromEnvironment: fromEnvironment } = context;
+  const { name, warning } = chooseEngine({ requested, fromEnvironment, cacheDir });
+  if (warning) job.log('warning', warning);
+  const engine = await openEngine(name, { cacheDir, log: line => job.log('info', line) });
+  job.log('info', `engine: ${engine.description.summary}`);
+  return yieldingEngine(engine, job);
+}
+
+/** The caller closes `folder.weights`. */
+export async function openBase(params: OpenBaseParams): Promise<Base> {
+  const { job } = params;
+  job.phase('load', `opening ${params.model}`);
+  const engine = await openJobEngine(params);
+  const folder = await openModelFolder(params);
+  try {
+    const model = loadModel(folder.config);
+    checkWeights(model, folder.weights);
+    const fingerprint = await folder.weights.fingerprint();
+    job.note('info', `${model.family}, ${model.blocks} blocks, hidden size ${model.hiddenSize}; weights ${fingerprint.slice(0, 12)}`);
+    return { engine, folder, model, fingerprint, now: params.now };
+  } catch (error) {
+    await folder.weights.close();
+    throw error;
+  }
+}
+
+/** With the tokenizer that came with the model. @throws ModelFileError where it has none */
+export async function withTokenizer<M extends AnyModel>(base: Base & { readonly model: M }): Promise<TextBase<M>> {
+  const tokenizer = await base.folder.loadTokenizer();
+  return { ...base, tokenizer, renderChat: renderChatOf(tokenizer, base.now) };
+}
+
+/** A path is taken from the recipe's folder; a name that is no path there is looked up on the hub. */
+export async function openModelFolder({ model, revision, context, job }: Omit<OpenBaseParams, 'engine'>): Promise<ModelFolder> {
+  const local = path.resolve(context.baseDir, model);
+  if (existsSync(local)) return openModel(local);
+  job.log('info', `there is no ${local}: ${model} is looked for on the hub`);
+  let report: ((done: number, message?: string) => void) | undefined;
+  return openModel(model, {
+    cacheDir: context.cacheDir,
+    revision,
+    ...context.hub,
+    signal: job.signal,
+    onWarning: message => job.log('warning', message),
+    onProgress: ({ bytes, totalBytes, file }) => {
+      report ??= job.progress('download', totalBytes, 'bytes', bytes);
+      report(bytes, file);
+    },
+  }).catch(error => {
+    // What is aborted says nothing of why.
+    job.checkStop();
+    throw error;
+  });
+}
+
+function renderChatOf(tokenizer: Tokenizer, now: (() => Date) | undefined): RenderChat | undefined {
+  const { chatTemplate: template, specialTokens } = tokenizer;
+  if (template === undefined) return undefined;
+  const compiled = createChatTemplate({ template, specialTokens, now });
+  return (messages, options) =>
+    compiled.render(
+      messages.map(message => ({ ...message })),
+      options,
+    );
+}

@@ -1,0 +1,73 @@
+/** How many samples each label has, where that is quick to tell: of a file, or of a folder with a folder for each class. */
+
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { DataError } from '../../data/data-error.ts';
+import { renameColumns } from '../../data/detect-format.ts';
+import { isImageFile, listImages, VALIDATION_LIST } from '../../data/image/image-samples.ts';
+import { findColumns } from '../../data/load-labelled.ts';
+import { type FolderEntry, folderEntries } from '../../data/read/folder-entries.ts';
+import { listDataFiles } from '../../data/read/list-files.ts';
+import { readRecords } from '../../data/read/read-records.ts';
+import { labelName } from '../../data/read/record-fields.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+
+export type LabelCounts = Readonly<Record<string, number>>;
+
+/** Parsed in some 50 ms; what is longer is left to the trainer. */
+export const MAX_COUNTED_BYTES = 4 * 2 ** 20;
+/** ImageNet has 1000. A half-typed path may be any folder of the disk: no more is looked at, and nothing below its folders. */
+const MAX_CLASSES = 1000;
+
+/** Undefined where a sample has no label: the first of them is reported by its line. */
+export async function countFileLabels(file: string, { data, task }: Pick<Recipe, 'data' | 'task'>): Promise<LabelCounts | undefined> {
+  const counts: Record<string, number> = Object.create(null);
+  let key: string | undefined;
+  try {
+    for await (const given of readRecords({ files: await listDataFiles([file]), textSplit: 'file' })) {
+      const record = renameColumns(given, data.columns);
+      key ??= objectiveCatalog[task].model === 'causal' ? 'label' : findColumns(record).label;
+      const label = labelName(record, key, data.labels);
+      counts[label] = (counts[label] ?? 0) + 1;
+    }
+  } catch (error) {
+    if (error instanceof DataError) return undefined;
+    throw error;
+  }
+  return key === undefined ? undefined : counts;
+}
+
+/** Undefined for a folder of another layout. */
+export async function countFolderLabels(folder: string): Promise<LabelCounts | undefined> {
+  const entries = await entriesOf(folder);
+  if (entries.some(({ name }) => name === VALIDATION_LIST)) return countListedLabels(folder);
+  const classes = entries.filter(({ name, kind }) => kind === 'folder' && !name.startsWith('.'));
+  if (classes.length === 0 || classes.length > MAX_CLASSES) return undefined;
+  const counts = await Promise.all(classes.map(async ({ name }) => [name, await countImages(path.join(folder, name))] as const));
+  return Object.fromEntries(counts.filter(([, count]) => count > 0));
+}
+
+/** By the list of Tiny-ImageNet's validation part; undefined where it is long or wrong, which the trainer tells. */
+async function countListedLabels(folder: string): Promise<LabelCounts | undefined> {
+  try {
+    if ((await stat(path.join(folder, VALIDATION_LIST))).size > MAX_COUNTED_BYTES) return undefined;
+    const { samples } = await listImages({ paths: [folder], columns: {}, labels: [], seed: 0 });
+    const counts: Record<string, number> = Object.create(null);
+    for (const { label } of samples) counts[label] = (counts[label] ?? 0) + 1;
+    return counts;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Tiny-ImageNet has class/images/. */
+async function countImages(folder: string): Promise<number> {
+  const entries = await entriesOf(folder);
+  const inner = entries.some(({ name, kind }) => kind === 'folder' && name === 'images')
+    ? await entriesOf(path.join(folder, 'images'))
+    : [];
+  return [...entries, ...inner].filter(entry => isImageFile(entry.name)).length;
+}
+
+const entriesOf = (folder: string): Promise<FolderEntry[]> => folderEntries(folder).catch(() => []);

@@ -1,0 +1,92 @@
+/** What is known of a recipe's data files: whether they are there, the columns, and the first sample that can't be used. */
+
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { measureCatalog } from '../../catalog/measures.ts';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
+import type { DataFormat } from '../../data/types.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { countFolderLabels, type LabelCounts, MAX_COUNTED_BYTES } from './count-labels.ts';
+import type { RowCount } from './count-rows.ts';
+import { nearbyName } from './model-facts.ts';
+
+export interface DataFact {
+  /** As the recipe writes it. */
+  readonly written: string;
+  readonly full: string;
+  readonly state: 'ok' | 'missing' | 'unreadable' | 'bad-sample';
+  readonly isFolder: boolean;
+  readonly reason?: string;
+  /** From 1, in `full`. */
+  readonly line?: number;
+  readonly key?: string;
+  readonly suggestion?: string;
+  /** Samples in the file, where counting them is quick. */
+  readonly rows?: RowCount;
+  /** Of the file. */
+  readonly bytes?: number;
+  /** Keys of the first sample, under their names in the data. */
+  readonly columns: readonly string[];
+  readonly format?: DataFormat;
+  /** Samples of each label, where the task or the measure asks for labels and counting them is quick. */
+  readonly labels?: LabelCounts;
+}
+
+const MAX_CACHED = 64;
+
+type DataSettings = Recipe['data'];
+type Task = Recipe['task'];
+type Asked = Pick<Recipe, 'data' | 'task' | 'importance'>;
+
+/** What is shown of labels: whether there are two of a classifier's, and whether a measure over classes has enough of each. */
+const needsLabels = ({ task, importance }: Asked): boolean => {
+  const { target, model } = objectiveCatalog[task];
+  return target === 'label' || (model === 'causal' && measureCatalog[importance.measure].needsBalancedLabels);
+};
+
+/** `readDataFact`, here or in another process. May reject. */
+export type ReadDataFact = (params: DataFactParams) => Promise<DataFact>;
+
+export interface DataFactParams {
+  readonly written: string;
+  readonly full: string;
+  readonly data: DataSettings;
+  readonly task: Task;
+  /** Whether labels are counted. */
+  readonly counts: boolean;
+  /** Of the file. */
+  readonly bytes: number;
+}
+
+export class DataCache {
+  readonly #entries = new Map<string, Promise<DataFact>>();
+  readonly #read: ReadDataFact;
+
+  constructor(read: ReadDataFact) {
+    this.#read = read;
+  }
+
+  /** Never rejects. */
+  async look(written: string, asked: Asked, baseDir: string): Promise<DataFact> {
+    const { data, task } = asked;
+    const full = path.resolve(baseDir, written);
+    const found = await stat(full).catch(() => undefined);
+    const base = { written, full, isFolder: found?.isDirectory() === true, columns: [] };
+    if (found === undefined) return { ...base, state: 'missing', suggestion: await nearbyName(written, full) };
+    // A half-typed path may be the root of the disk: folders of images are counted no deeper than their classes, others left to the trainer.
+    if (base.isFolder && objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok', labels: await countFolderLabels(full) };
+    if (base.isFolder || objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok' };
+    const counts = needsLabels(asked) && found.size <= MAX_COUNTED_BYTES;
+    const key = JSON.stringify([full, found.mtimeMs, found.size, task, data.format, data.columns, data.labels, counts]);
+    const known =
+      this.#entries.get(key) ??
+      this.#read({ written, full, data, task, counts, bytes: found.size }).catch((error: Error) => unreadable(base, error));
+    this.#entries.delete(key);
+    this.#entries.set(key, known);
+    const [oldest] = this.#entries.keys();
+    if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
+    return known;
+  }
+}
+
+const unreadable = (base: Omit<DataFact, 'state'>, { message }: Error): DataFact => ({ ...base, state: 'unreadable', reason: message });

@@ -1,0 +1,81 @@
+/** Memory estimates of recipes, computed while nobody types and kept until something changes that they depend on. */
+import { USABLE_SHARE } from '../../machine/machine.ts';
+import type { EstimateParams, RecipeEstimate } from '../../plan/memory/predict.ts';
+import type { RecipeView } from '../recipe-view.ts';
+
+/** Free memory changes all the time; the level of recomputation is chosen by its order of magnitude. */
+const ROUNDED_BYTES = 256 * 2 ** 20;
+const MAX_CACHED = 32;
+/** A second of work for a model of a hundred blocks: the largest dense models have 126. */
+const MAX_BLOCKS = 200;
+
+/** A method that does not fit the model has no estimate, and is a problem of its own. By name: they may come from another process. */
+const MISFITS: ReadonlySet<string> = new Set(['TargetError', 'SelectionError', 'ModelConfigError']);
+
+/** Other levels of recomputation, and other methods, beside what the recipe asks for. */
+export type EstimateDetail = Pick<EstimateParams, 'allLevels' | 'compare'>;
+
+/** An estimate by the path of the model, whose headers are read where the estimate is computed. */
+export type ModelEstimateParams = Omit<EstimateParams, 'headers'> & { readonly model: string };
+
+/** `estimateModel`, here or in another process. */
+export type ComputeEstimate = (params: ModelEstimateParams) => Promise<RecipeEstimate>;
+
+interface Entry {
+  /** Undefined where the method does not fit. */
+  readonly estimate: RecipeEstimate | undefined;
+  /** That are done. */
+  readonly stages: number;
+}
+
+export class EstimateCache {
+  readonly #entries = new Map<string, Entry>();
+  readonly #stages: readonly EstimateDetail[];
+
+  /** @param detail more than the run itself, in a stage of its own: it is three times the work and more */
+  constructor(detail?: EstimateDetail) {
+    this.#stages = [{}, ...(detail ? [detail] : [])];
+  }
+
+  /** What is known without computing. */
+  peek(view: RecipeView): RecipeEstimate | undefined {
+    const key = keyOf(view);
+    return key === undefined ? undefined : this.#entries.get(key)?.estimate;
+  }
+
+  /** True where `compute` would have something to do. */
+  isDue(view: RecipeView): boolean {
+    const key = keyOf(view);
+    return key !== undefined && (this.#entries.get(key)?.stages ?? 0) < this.#stages.length;
+  }
+
+  /** The next stage. Rejects where `estimate` does on a mistake of ours, which is not tried again. */
+  async compute(view: RecipeView, estimate: ComputeEstimate): Promise<void> {
+    const key = keyOf(view);
+    const { recipe } = view.parsed;
+    if (key === undefined || recipe === undefined || view.model?.kind !== 'ready' || !this.isDue(view)) return;
+    const usableBytes = USABLE_SHARE * view.availableBytes;
+    const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
+    try {
+      const params = { recipe, model: view.model.path, usableBytes, device: view.device, ...this.#stages[stage] };
+      this.#keep(key, { estimate: await estimate(params), stages: stage + 1 });
+    } catch (error) {
+      this.#keep(key, { estimate: known, stages: this.#stages.length });
+      if (!(error instanceof Error && MISFITS.has(error.name))) throw error;
+    }
+  }
+
+  #keep(key: string, entry: Entry): void {
+    this.#entries.set(key, entry);
+    const [oldest] = this.#entries.keys();
+    if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
+  }
+}
+
+/** Nothing where the recipe has errors or its model is not known. */
+function keyOf({ parsed: { recipe }, model, availableBytes }: RecipeView): string | undefined {
+  if (recipe === undefined || model?.kind !== 'ready' || model.model.blocks > MAX_BLOCKS) return undefined;
+  const rounded = recipe.recompute === 'auto' ? Math.round(availableBytes / ROUNDED_BYTES) : 0;
+  const { image_size, labels } = recipe.data;
+  return JSON.stringify([{ ...recipe, name: '', data: { image_size, labels }, output_dir: '', learning_rate: 0 }, model.id, rounded]);
+}

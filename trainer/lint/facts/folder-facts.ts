@@ -1,0 +1,133 @@
+/** What lies beside a model's config file: weights, tokenizer and the other configs, kept until one of the files changes. */
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { ADAPTER_WEIGHTS, PEFT_TORCH_WEIGHTS } from '../../artifact/adapter/adapter.ts';
+import { openPeftWeights } from '../../artifact/adapter/read-peft.ts';
+import { readRegularText } from '../../files/regular-file.ts';
+import { type ModelConfig, readOptionalConfigFile } from '../../format/model-config.ts';
+import { ModelFileError } from '../../format/model-file-error.ts';
+import type { TensorInfo, TensorSource } from '../../format/tensor-source.ts';
+import { vocabularySizeOf } from '../../format/tokenizer/tokenizer.ts';
+import { buildTokenizer, readTexts } from '../../format/tokenizer/tokenizer-files.ts';
+import { openWeightFiles, readIndex, type WeightFiles } from '../../format/weight-files.ts';
+import { WEIGHT_FORMS } from '../../format/weight-forms.ts';
+import { holdsOwnHead } from '../../hub/tied-head.ts';
+import { fingerprint } from './model-facts.ts';
+
+export type Tensors = ReadonlyMap<string, Pick<TensorInfo, 'shape'> & Partial<TensorInfo>>;
+
+export interface FolderFacts {
+  /** Undefined where there are none or they can't be read. */
+  readonly tensors?: Tensors;
+  /** The weights hold a head, and its numbers are not those of the embedding. */
+  readonly hasOwnHead?: boolean;
+  /** Of the index, and not in the folder. */
+  readonly missingShards: readonly string[];
+  /** Tensors that the index places in those. */
+  readonly unreadTensors?: ReadonlySet<string>;
+  /** Why the weights can't be read. */
+  readonly damage?: string;
+  /** One more than the largest id of tokenizer.json, or of the vocabulary that stands for it. */
+  readonly vocabularySize?: number;
+  /** config.json as it is on the disk. */
+  readonly config?: ModelConfig;
+  readonly adapterTensors?: Tensors;
+  readonly hasAdapterWeights: boolean;
+}
+
+const NO_FACTS: FolderFacts = { missingShards: [], hasAdapterWeights: false };
+
+/** Parsing one of 33 MB, the largest there are, takes a second: beyond a common size it is left to the trainer. */
+const MAX_TOKENIZER_BYTES = 20 * 2 ** 20;
+const MAX_CACHED = 8;
+
+export class FolderCache {
+  readonly #entries = new Map<string, { readonly id: string; readonly facts: Promise<FolderFacts> }>();
+
+  /** Never rejects. */
+  async look(folder: string): Promise<FolderFacts> {
+    const id = await fingerprint(folder);
+    if (id === undefined) return NO_FACTS;
+    const known = this.#entries.get(folder);
+    this.#entries.delete(folder);
+    const entry = known?.id === id ? known : { id, facts: readFolder(folder) };
+    this.#entries.set(folder, entry);
+    const [oldest] = this.#entries.keys();
+    if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
+    return entry.facts;
+  }
+}
+
+async function readFolder(folder: string): Promise<FolderFacts> {
+  const config = await readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined);
+  const [weights, vocabularySize, adapter] = await Promise.all([
+    readWeights(folder),
+    readVocabularySize(folder, config),
+    tensorsOf(openPeftWeights(folder)).catch(() => undefined),
+  ]);
+  const held = await Promise.all([ADAPTER_WEIGHTS, PEFT_TORCH_WEIGHTS].map(name => isThere(path.join(folder, name))));
+  const hasAdapterWeights = held.includes(true);
+  return { ...weights, vocabularySize, config, adapterTensors: adapter, hasAdapterWeights };
+}
+
+type WeightFacts = Pick<FolderFacts, 'tensors' | 'hasOwnHead' | 'missingShards' | 'unreadTensors' | 'damage'>;
+
+async function readWeights(folder: string): Promise<WeightFacts> {
+  try {
+    for (const { single, index, format } of WEIGHT_FORMS) {
+      const file = path.join(folder, single);
+      if (await isThere(file)) return { ...(await wholeFacts(openWeightFiles(file, format))), missingShards: [] };
+      const list = path.join(folder, index);
+      if (!(await isThere(list))) continue;
+      const map = await readIndex(list, format);
+      const shards = [...new Set(map.values())].sort();
+      const present = await Promise.all(shards.map(shard => isThere(path.join(folder, shard))));
+      const missingShards = shards.filter((_, i) => !present[i]);
+      if (missingShards.length === 0) return { ...(await wholeFacts(openWeightFiles(list, format))), missingShards };
+      // What the other shards hold is compared with the config all the same.
+      const others = shards.filter((_, i) => present[i]).map(shard => tensorsOf(openWeightFiles(path.join(folder, shard), format)));
+      const unread = [...map].flatMap(([tensor, shard]) => (missingShards.includes(shard) ? [tensor] : []));
+      const tensors = new Map((await Promise.all(others)).flatMap(found => [...found]));
+      return { tensors, missingShards, unreadTensors: new Set(unread) };
+    }
+    return { missingShards: [] };
+  } catch (error) {
+    return { missingShards: [], damage: damageOf(error) };
+  }
+}
+
+async function wholeFacts(opening: Promise<WeightFiles>): Promise<Pick<FolderFacts, 'tensors' | 'hasOwnHead'>> {
+  const source = await opening;
+  try {
+    return { tensors: source.tensors, hasOwnHead: await holdsOwnHead(source) };
+  } finally {
+    await source.close();
+  }
+}
+
+async function tensorsOf(opening: Promise<TensorSource>): Promise<Tensors> {
+  const source = await opening;
+  await source.close();
+  return source.tensors;
+}
+
+const isThere = async (file: string): Promise<boolean> => (await stat(file).catch(() => undefined))?.isFile() === true;
+
+function damageOf(error: unknown): string {
+  if (!(error instanceof ModelFileError)) return error instanceof Error ? error.message : String(error);
+  const [first, ...more] = error.problems;
+  const tensor = first?.tensor === undefined ? '' : `: tensor ${first.tensor}`;
+  return `${path.basename(error.file)}${tensor} ${first?.message ?? error.message}${more.length === 0 ? '' : `, and ${more.length} more`}`;
+}
+
+/** Undefined for one that is missing, large, or damaged, which is not the config's fault. */
+async function readVocabularySize(folder: string, config: ModelConfig | undefined): Promise<number | undefined> {
+  const file = path.join(folder, 'tokenizer.json');
+  try {
+    if (await isThere(file)) return vocabularySizeOf(JSON.parse(await readRegularText(file, MAX_TOKENIZER_BYTES)));
+    const built = config && (await buildTokenizer(folder, await readTexts(folder), config));
+    return built && vocabularySizeOf(built.definition);
+  } catch {
+    return undefined;
+  }
+}

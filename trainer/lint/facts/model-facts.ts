@@ -1,0 +1,122 @@
+/** What is known of a recipe's model from its headers, kept until one of its files changes. */
+import { stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import path from 'node:path';
+import { firstNames } from '../../files/folder-walk.ts';
+import type { ModelConfig } from '../../format/model-config.ts';
+import { findComplete, repoFolder } from '../../hub/hub-cache.ts';
+import { isHubName } from '../../hub/hub-download.ts';
+import { loadModel } from '../../model/load-model.ts';
+import type { AnyModel } from '../../model/model-spec.ts';
+import { didYouMean } from '../../protocol/did-you-mean.ts';
+
+interface UnusableModel {
+  readonly kind: 'unsupported' | 'unreadable' | 'mismatch';
+  readonly path: string;
+  readonly reason: string;
+}
+
+/** What the files of a model say. Plain data: it may come from another process. */
+export type ModelFileFacts =
+  /** The config describes a model that has just these weights. */
+  { readonly kind: 'ready'; readonly path: string; readonly config: ModelConfig } | UnusableModel;
+
+export type ModelFacts =
+  | { readonly kind: 'ready'; readonly path: string; readonly model: AnyModel; readonly id: string }
+  /** A name on the hub that was not downloaded yet: nothing is known and nothing is wrong. */
+  | { readonly kind: 'not-downloaded' }
+  | { readonly kind: 'missing'; readonly suggestion?: string }
+  | UnusableModel;
+
+/** `readModelFacts`, here or in another process. May reject. */
+export type ReadModelFacts = (file: string) => Promise<ModelFileFacts>;
+
+/** Entries of a folder that may hold anything, such as one of images. */
+const MAX_LOOKED_AT = 10_000;
+/** A model folder holds tens of files; one with more is looked at only this far. */
+const MAX_FILES = 2000;
+/** Headers of the largest models take tens of megabytes; an editor has few recipes open. */
+const MAX_CACHED = 8;
+const MODEL_FILES = /\.(?:safetensors|bin|gguf|json|model)$/;
+
+interface Cached {
+  readonly id: string;
+  readonly facts: Promise<ModelFacts>;
+}
+
+export class ModelCache {
+  readonly #cacheDir: string;
+  readonly #read: ReadModelFacts;
+  readonly #entries = new Map<string, Cached>();
+
+  /** @param cacheDir the folder of downloaded models */
+  constructor(cacheDir: string, read: ReadModelFacts) {
+    this.#cacheDir = cacheDir;
+    this.#read = read;
+  }
+
+  /** Never rejects: what is wrong with the model is a fact. */
+  async look(name: string, revision: string, baseDir: string): Promise<ModelFacts> {
+    const local = path.resolve(baseDir, name);
+    const id = await fingerprint(local);
+    if (id !== undefined) return this.#cached(local, id);
+    if (isHubName(name) && !(await hasParentFolder(name, local))) {
+      const downloaded = await findComplete(repoFolder(this.#cacheDir, name), revision).catch(() => undefined);
+      const downloadedId = downloaded === undefined ? undefined : await fingerprint(downloaded);
+      if (downloaded === undefined || downloadedId === undefined) return { kind: 'not-downloaded' };
+      return this.#cached(downloaded, downloadedId);
+    }
+    return { kind: 'missing', suggestion: await nearbyName(name, local) };
+  }
+
+  #cached(file: string, id: string): Promise<ModelFacts> {
+    const known = this.#entries.get(file);
+    this.#entries.delete(file);
+    const entry = known?.id === id ? known : { id, facts: this.#facts(file, id) };
+    this.#entries.set(file, entry);
+    const [oldest] = this.#entries.keys();
+    if (this.#entries.size > MAX_CACHED && oldest !== undefined) this.#entries.delete(oldest);
+    return entry.facts;
+  }
+
+  async #facts(file: string, id: string): Promise<ModelFacts> {
+    try {
+      const facts = await this.#read(file);
+      return facts.kind === 'ready' ? { kind: 'ready', path: file, model: loadModel(facts.config), id } : facts;
+    } catch (error) {
+      return { kind: 'unreadable', path: file, reason: error instanceof Error ? error.message : String(error) };
+    }
+  }
+}
+
+/** Names, times and sizes of the files of a model; undefined where there is no such file or folder. */
+export async function fingerprint(file: string): Promise<string | undefined> {
+  const found = await stat(file).catch(() => undefined);
+  if (found === undefined) return undefined;
+  const folder = found.isDirectory() ? file : path.dirname(file);
+  const names = (await firstNames(folder, MAX_LOOKED_AT)).filter(name => MODEL_FILES.test(name)).slice(0, MAX_FILES);
+  const stats = await Promise.all(names.map(name => stat(path.join(folder, name)).catch(() => undefined)));
+  return [file, ...names.map((name, i) => `${name}:${stats[i]?.mtimeMs}:${stats[i]?.size}`)].join('\n');
+}
+
+/** `models/smol` is more likely a misspelt folder than a name on the hub where there is a folder `models`. */
+async function hasParentFolder(name: string, local: string): Promise<boolean> {
+  return name.includes('/') && (await stat(path.dirname(local)).catch(() => undefined))?.isDirectory() === true;
+}
+
+/** The entry beside the missing one whose name is nearest, written as the user wrote the path; or what a shell would have made of `~`. */
+export async function nearbyName(written: string, full: string): Promise<string | undefined> {
+  const atHome = path.join(homedir(), written.slice(1));
+  if (/^~[/\\]/.test(written) && (await stat(atHome).catch(() => undefined))) return atHome;
+  const names = (await firstNames(path.dirname(full), MAX_LOOKED_AT)).filter(name => !name.startsWith('.')).slice(0, MAX_FILES);
+  const near = didYouMean(path.basename(full), names);
+  if (near === undefined) return undefined;
+  const cut = Math.max(written.lastIndexOf('/'), written.lastIndexOf('\\'));
+  return written.slice(0, cut + 1) + near;
+}
+
+/** The longest sample that a model of texts was made for; undefined for one of images. */
+export function positionsOf(model: AnyModel): number | undefined {
+  if (model.kind === 'causal') return model.maxPositions;
+  return model.input.kind === 'tokens' ? model.input.maxPositions : undefined;
+}

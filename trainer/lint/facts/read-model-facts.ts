@@ -1,0 +1,56 @@
+/** Reads what the files of a model say: its config where it describes a model that has just these weights, else what is wrong. */
+import path from 'node:path';
+import { readOptionalConfigFile } from '../../format/model-config.ts';
+import type { ModelFileError } from '../../format/model-file-error.ts';
+import { readModelHeaders } from '../../hub/open-model.ts';
+import { loadModel, weightMismatches } from '../../model/load-model.ts';
+import { ModelConfigError } from '../../model/model-spec.ts';
+import type { ModelFileFacts } from './model-facts.ts';
+
+/** An editor looks at all modules of a model with every keystroke. Those that are read have up to 2,000. */
+const MAX_MODULES = 20_000;
+
+/** Never rejects. */
+export async function readModelFacts(file: string): Promise<ModelFileFacts> {
+  try {
+    const { config, tensors } = await readModelHeaders(file);
+    const model = loadModel(config);
+    const [first, ...more] = weightMismatches(model, tensors);
+    if (model.modules.length > MAX_MODULES) {
+      const reason = `the model has ${model.modules.length} modules; at most ${MAX_MODULES} are looked at here`;
+      return { kind: 'unsupported', path: file, reason };
+    }
+    if (first === undefined) return { kind: 'ready', path: file, config };
+    const rest = more.length === 0 ? '' : `, and ${more.length} more`;
+    return { kind: 'mismatch', path: file, reason: `the weights do not fit config.json: ${first}${rest}` };
+  } catch (error) {
+    const reason = remedied(error) ?? messageOf(error);
+    const isUnsupported = error instanceof ModelConfigError && !error.problems.some(({ kind }) => kind === 'invalid');
+    const others = error instanceof ModelConfigError ? undefined : await configReason(file);
+    return {
+      kind: isUnsupported ? 'unsupported' : 'unreadable',
+      path: file,
+      reason: others === undefined ? reason : `${reason} ${others}`,
+    };
+  }
+}
+
+/** What is wrong with the config beside weights that can't be read: a file that is missing hides nothing else. */
+async function configReason(folder: string): Promise<string | undefined> {
+  const config = await readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined);
+  try {
+    if (config !== undefined) loadModel(config);
+    return undefined;
+  } catch (error) {
+    return error instanceof ModelConfigError ? error.message : undefined;
+  }
+}
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+
+/** The path stands in the recipe already; the rest of the message is what matters. */
+function remedied(error: unknown): string | undefined {
+  const { problems, remedy, file } = error as Partial<ModelFileError>;
+  const [first] = problems ?? [];
+  return first === undefined || file === undefined ? undefined : `${path.basename(file)} ${first.message}. ${remedy}`;
+}

@@ -1,0 +1,51 @@
+/** The runs of a recipe that are on the disk: the newest one, and whether its output folder is free. */
+import { stat } from 'node:fs/promises';
+import path from 'node:path';
+import { firstNames } from '../../files/folder-walk.ts';
+import { RUNS_FOLDER, recipeName } from '../../run/free-run-folder.ts';
+import { endedBeforeFirstStep, STATE_FILE } from '../../run/run-state.ts';
+
+export interface RunFacts {
+  /** The folder of the newest run of this recipe. */
+  readonly last?: string;
+  /** What is in `output_dir`; 'free' where the recipe names none, and where a run did no update. */
+  readonly output: 'free' | 'run' | 'occupied';
+}
+
+/** Entries of the folder of runs. */
+const MAX_LOOKED_AT = 10_000;
+/** More numbered runs of one recipe than anyone keeps. */
+const MAX_RUNS = 1000;
+
+export interface RunFactsParams {
+  readonly name?: string;
+  readonly outputDir?: string;
+  /** The recipe's. */
+  readonly file: string;
+  readonly baseDir: string;
+}
+
+/** Never rejects. */
+export async function readRunFacts({ name, outputDir, file, baseDir }: RunFactsParams): Promise<RunFacts> {
+  if (outputDir !== undefined) {
+    const folder = path.resolve(baseDir, outputDir);
+    if ((await startedAt(folder)) !== undefined) return { last: folder, output: (await endedBeforeFirstStep(folder)) ? 'free' : 'run' };
+    return { output: (await firstNames(folder, 1)).length === 0 ? 'free' : 'occupied' };
+  }
+  const own = recipeName({ name }, file);
+  const runs = path.resolve(baseDir, RUNS_FOLDER);
+  const names = (await firstNames(runs, MAX_LOOKED_AT)).filter(found => isNumbered(found, own)).slice(0, MAX_RUNS);
+  const found = await Promise.all(
+    names.map(async found => ({ folder: path.join(runs, found), at: await startedAt(path.join(runs, found)) })),
+  );
+  const newest = found.reduce((best, run) => ((run.at ?? 0) > (best?.at ?? 0) ? run : best), found[0]);
+  return newest?.at === undefined ? { output: 'free' } : { last: newest.folder, output: 'free' };
+}
+
+/** spam, spam-2, spam-3 … */
+const isNumbered = (found: string, own: string): boolean =>
+  found === own || (found.startsWith(`${own}-`) && /^\d+$/.test(found.slice(own.length + 1)));
+
+/** When its state was last written; undefined where it is no run. */
+const startedAt = async (folder: string): Promise<number | undefined> =>
+  (await stat(path.join(folder, STATE_FILE)).catch(() => undefined))?.mtimeMs;

@@ -1,0 +1,132 @@
+/** What is wrong with the adapter_config.json of PEFT: kinds that are not read, ranks and targets at odds with the base or the factors. Pure. */
+import { nameInMemory } from '../../artifact/adapter/peft-names.ts';
+import { changesBase, PEFT_TYPES, UNSUPPORTED_SWITCHES } from '../../artifact/adapter/read-peft.ts';
+import type { ModelConfig } from '../../format/model-config.ts';
+import { moduleNames } from '../../method/targets.ts';
+import type { Model } from '../../model/model-spec.ts';
+import { didYouMean } from '../../protocol/did-you-mean.ts';
+import type { FolderFacts, Tensors } from '../facts/folder-facts.ts';
+import type { ConfigReport } from './config-codes.ts';
+import { mostRank } from './most-rank.ts';
+
+/** The model that an adapter names, as far as it is on this machine. */
+export interface AdapterBase {
+  /** A path that leads nowhere; a name on the hub that was not downloaded is no such. */
+  readonly isMissing: boolean;
+  readonly suggestion?: string;
+  readonly model?: Model;
+}
+
+export function* adapterProblems(config: ModelConfig, facts: FolderFacts, base: AdapterBase | undefined): Generator<ConfigReport> {
+  const { peft_type: type, r, lora_alpha: alpha } = config;
+  if (typeof type !== 'string' || !PEFT_TYPES.includes(type.toUpperCase())) {
+    const message =
+      type === undefined
+        ? 'an adapter of PEFT names its peft_type'
+        : `adapters of the type ${String(type)} are not read; ${PEFT_TYPES.join(' and ')} are`;
+    yield { code: 'unsupported-adapter', severity: 'warning', path: ['peft_type'], message };
+    return;
+  }
+  for (const key of UNSUPPORTED_SWITCHES)
+    if (isOn(config[key]))
+      yield {
+        code: 'unsupported-adapter',
+        severity: 'warning',
+        path: [key],
+        message: `${key} changes what the factors mean and is not read; merge this adapter with PEFT`,
+      };
+  if (changesBase(config.init_lora_weights))
+    yield {
+      code: 'unsupported-adapter',
+      severity: 'warning',
+      path: ['init_lora_weights'],
+      message: `with ${config.init_lora_weights} PEFT changes the base's weights too, which is not read; save the adapter as plain LoRA, or merge it with PEFT`,
+    };
+  if (typeof config.bias === 'string' && config.bias !== 'none')
+    yield {
+      code: 'unsupported-adapter',
+      severity: 'warning',
+      path: ['bias'],
+      message: `biases trained beside the factors (${config.bias}) are not read; merge this adapter with PEFT`,
+    };
+  if (!Number.isInteger(r) || Number(r) < 1)
+    yield { code: 'adapter-range', path: ['r'], message: `r is a whole number from 1 up, not ${JSON.stringify(r) ?? 'missing'}` };
+  // VeRA has no scale.
+  if (type.toUpperCase() === 'LORA' && typeof alpha !== 'number')
+    yield { code: 'adapter-range', path: ['lora_alpha'], message: `lora_alpha is a number, not ${JSON.stringify(alpha) ?? 'missing'}` };
+  else if (typeof alpha === 'number' && alpha <= 0)
+    yield {
+      code: 'adapter-range',
+      severity: 'warning',
+      path: ['lora_alpha'],
+      message: `with lora_alpha ${alpha} the adapter does nothing, or the opposite`,
+    };
+  const dropout = config.lora_dropout;
+  if (typeof dropout === 'number' && (dropout < 0 || dropout >= 1))
+    yield { code: 'adapter-range', path: ['lora_dropout'], message: `lora_dropout is a share from 0 to below 1, not ${dropout}` };
+  if (base?.isMissing === true) {
+    const hint = base.suggestion === undefined ? '' : `; did you mean '${base.suggestion}'?`;
+    const message = `there is no model at this path${hint}`;
+    yield { code: 'adapter-base-missing', severity: 'warning', path: ['base_model_name_or_path'], message, replaceBy: base.suggestion };
+  }
+  if (base?.model !== undefined) yield* targetProblems(config, base.model);
+  yield* factorProblems(config, facts);
+}
+
+const isOn = (value: unknown): boolean =>
+  value !== undefined && value !== null && value !== false && !(Array.isArray(value) && value.length === 0);
+
+function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigReport> {
+  const { target_modules: targets, r } = config;
+  const isOf = (name: string, target: string): boolean => name === target || name.endsWith(`.${target}`);
+  const named = (target: string) => model.modules.filter(({ name }) => isOf(name, target) || isOf(nameInMemory(name), target));
+  const entries: readonly (readonly [(string | number)[], unknown])[] = Array.isArray(targets)
+    ? targets.map((target, i) => [['target_modules', i], target] as const)
+    : [];
+  const matched = new Set(entries.flatMap(([, target]) => named(String(target))));
+  for (const [path, target] of entries) {
+    if (typeof target !== 'string' || named(target).length > 0) continue;
+    const near = didYouMean(target, moduleNames(model));
+    const hint = near === undefined ? '' : `; did you mean '${near}'?`;
+    yield { code: 'unknown-module', path, message: `'${target}' matches nothing in this ${model.family}${hint}`, replaceBy: near };
+  }
+  if (typeof r !== 'number') return;
+  const small = [...matched].filter(({ weight: { shape } }) => mostRank(shape) < r);
+  const [first] = small;
+  if (first !== undefined)
+    yield {
+      code: 'rank-above-layer',
+      severity: 'warning',
+      path: ['r'],
+      message: `r ${r} is above the rank that ${small.length} of the weights can have, for example ${first.name} [${first.weight.shape}]`,
+    };
+}
+
+/** Against the factors in the file beside it. */
+function* factorProblems(config: ModelConfig, { adapterTensors, hasAdapterWeights }: FolderFacts): Generator<ConfigReport> {
+  const report = (path: (string | number)[], message: string): ConfigReport => ({ code: 'adapter-weights-mismatch', path, message });
+  if (!hasAdapterWeights) {
+    yield report(['peft_type'], 'adapter_model.safetensors is missing in this folder');
+    return;
+  }
+  if (adapterTensors === undefined) {
+    yield report(['peft_type'], 'adapter_model.safetensors is damaged');
+    return;
+  }
+  const hasPattern = Object.keys((config.rank_pattern as object | null | undefined) ?? {}).length > 0;
+  const ranks = [...new Set(ranksOf(adapterTensors))];
+  if (!hasPattern && ranks.length > 0 && typeof config.r === 'number' && !(ranks.length === 1 && ranks[0] === config.r))
+    yield {
+      ...report(['r'], `the factors have rank ${ranks.sort((a, b) => a - b).join(', ')}, this file says ${config.r}`),
+      replaceBy: ranks.length === 1 ? String(ranks[0]) : undefined,
+    };
+  const targets = config.target_modules;
+  if (!Array.isArray(targets)) return;
+  const names = [...adapterTensors.keys()];
+  for (const [i, target] of targets.entries())
+    if (!names.some(name => ['lora_', 'vera_'].some(part => name.includes(`.${String(target)}.${part}`))))
+      yield report(['target_modules', i], `there are no factors of '${String(target)}' in adapter_model.safetensors`);
+}
+
+const ranksOf = (tensors: Tensors): number[] =>
+  [...tensors].flatMap(([name, { shape }]) => (/\.lora_A\.(?:\w+\.)?weight$/.test(name) ? [shape[0] ?? 0] : []));

@@ -1,0 +1,150 @@
+/** What is wrong with a config of a model folder: unsupported, contradictory, or at odds with the files beside it; each at its key. Pure. */
+import { type ModelConfig, parseConfig } from '../../format/model-config.ts';
+import { ModelFileError } from '../../format/model-file-error.ts';
+import { loadModel, supportedArchitectures, unknownConfigKeys } from '../../model/load-model.ts';
+import { type ConfigProblem, type Model, ModelConfigError } from '../../model/model-spec.ts';
+import { didYouMean } from '../../protocol/did-you-mean.ts';
+import { type Located, locate, START } from '../../protocol/recipe/located.ts';
+import type { ConfigKind } from '../document-kind.ts';
+import type { FolderFacts } from '../facts/folder-facts.ts';
+import { type AdapterBase, adapterProblems } from './adapter-problems.ts';
+import type { ConfigReport } from './config-codes.ts';
+import { generationProblems } from './generation-problems.ts';
+import { atKey, type LintProblem } from './lint-problem.ts';
+import { dtypeProblems, ropeProblems, tokenProblems } from './model-config-rules.ts';
+import { weightProblems } from './weight-problems.ts';
+
+export interface ConfigView {
+  readonly text: string;
+  readonly file: string;
+  readonly kind: ConfigKind;
+  readonly facts: FolderFacts;
+  /** Of an adapter: the model that it belongs to. */
+  readonly base?: AdapterBase;
+}
+
+/** True for a config.json that describes a model of Hugging Face's kind; others are none of our business. */
+const isModelConfig = (text: string): boolean => /"(?:architectures|model_type)"\s*:/.test(text);
+
+export function configProblems(view: ConfigView): LintProblem[] {
+  const { text, file, kind } = view;
+  if (kind === 'config' && !isModelConfig(text)) return [];
+  const { root } = locate(text);
+  let config: ModelConfig;
+  try {
+    config = parseConfig(file, text);
+  } catch (error) {
+    if (!(error instanceof ModelFileError)) throw error;
+    const message = error.problems[0]?.message ?? error.message;
+    return [{ code: 'invalid-config', severity: 'error', message, path: [], range: placeInMessage(message) }];
+  }
+  return [...reports(view, config, root)].map(report => atKey(root, report));
+}
+
+function reports({ kind, facts, base }: ConfigView, config: ModelConfig, root: Located | undefined): Iterable<ConfigReport> {
+  switch (kind) {
+    case 'config':
+      return modelProblems(config, facts, root);
+    case 'generation':
+      return generationProblems(config, facts.config);
+    case 'adapter':
+      return adapterProblems(config, facts, base);
+    case 'index':
+      return indexProblems(config, facts);
+  }
+}
+
+function* modelProblems(config: ModelConfig, facts: FolderFacts, root: Located | undefined): Generator<ConfigReport> {
+  const model = yield* readModel(config, root);
+  yield* unknownKeyProblems(config);
+  yield* folderProblems(facts);
+  if (model !== undefined && facts.tensors !== undefined) yield* weightProblems(model, config, facts.tensors, facts.unreadTensors);
+  if (facts.hasOwnHead && config.tie_word_embeddings === true)
+    yield {
+      code: 'config-weights-mismatch',
+      severity: 'warning',
+      path: ['tie_word_embeddings'],
+      message: 'The weights hold a head with numbers of its own, so it is not tied to the embedding',
+      replaceBy: 'false',
+    };
+  yield* ropeProblems(config);
+  yield* tokenProblems(config, config, facts.vocabularySize);
+  yield* dtypeProblems(config, facts.tensors);
+}
+
+function* readModel(config: ModelConfig, root: Located | undefined): Generator<ConfigReport, Model | undefined> {
+  try {
+    return loadModel(config);
+  } catch (error) {
+    if (!(error instanceof ModelConfigError)) throw error;
+    if (error.problems.length > 0) yield* error.problems.map(problem => keyReport(problem, root));
+    else {
+      const named = Array.isArray(config.architectures) ? config.architectures.map(String) : [];
+      const to = didYouMean(named[0] ?? '', supportedArchitectures);
+      // Nothing is wrong with the file: this trainer does not know the architecture.
+      yield {
+        code: 'unsupported-architecture',
+        severity: 'warning',
+        path: named.length > 0 ? ['architectures', 0] : ['model_type'],
+        message: `${error.message}${to === undefined ? '' : `; did you mean ${to}?`}`,
+        replaceBy: to,
+      };
+    }
+    return undefined;
+  }
+}
+
+/** A key that is missing is reported at the class that needs it. */
+function keyReport({ kind, path, message }: ConfigProblem, root: Located | undefined): ConfigReport {
+  const isThere = root?.content.kind === 'map' && root.content.entries.has(path[0] ?? '');
+  return {
+    code: kind === 'unsupported' ? 'unsupported-config' : 'contradictory-config',
+    path: isThere ? path : ['architectures'],
+    message,
+  };
+}
+
+/** Keys that no family's table lists: nobody here knows whether they have an effect. */
+function* unknownKeyProblems(config: ModelConfig): Generator<ConfigReport> {
+  for (const path of unknownConfigKeys(config))
+    yield {
+      code: 'unknown-config-key',
+      severity: 'warning',
+      path,
+      message: `'${path.join('.')}' is not a key that Rowtune knows for this kind of model, so whatever it asks for is not computed`,
+    };
+}
+
+function* folderProblems({ missingShards, damage }: FolderFacts): Generator<ConfigReport> {
+  const [first] = missingShards;
+  if (first !== undefined) {
+    const more = missingShards.length === 1 ? '' : ` and ${missingShards.length - 1} more`;
+    yield { code: 'missing-shard', path: [], message: `a part of the weights is missing in this folder: ${first}${more}` };
+  }
+  if (damage !== undefined) yield { code: 'damaged-weights', path: [], message: damage };
+}
+
+/** On the first tensor of each missing file. */
+function* indexProblems(index: ModelConfig, { missingShards }: FolderFacts): Generator<ConfigReport> {
+  const map = index.weight_map;
+  if (typeof map !== 'object' || map === null || Array.isArray(map)) {
+    yield { code: 'invalid-config', path: ['weight_map'], message: 'an index has a weight_map: tensor → file' };
+    return;
+  }
+  for (const shard of missingShards) {
+    const tensors = Object.entries(map).flatMap(([name, file]) => (file === shard ? [name] : []));
+    yield {
+      code: 'missing-shard',
+      path: ['weight_map', tensors[0] ?? ''],
+      message: `${shard} is not in this folder, with ${tensors.length} tensors`,
+    };
+  }
+}
+
+/** The reader of JSON says "at line 3, column 5". */
+function placeInMessage(message: string): LintProblem['range'] {
+  const place = /at line (\d+), column (\d+)/.exec(message);
+  if (place === null) return START;
+  const start = { line: Number(place[1]) - 1, column: Number(place[2]) - 1 };
+  return { start, end: { line: start.line, column: start.column + 1 } };
+}

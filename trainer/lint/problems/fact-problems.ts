@@ -1,0 +1,336 @@
+/** What is wrong with a recipe beside its model, its data and this machine. Pure: the facts are given. */
+
+import { measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts';
+import { methodCatalog } from '../../catalog/methods.ts';
+import { type ObjectiveName, objectiveCatalog, objectivesOf } from '../../catalog/objectives.ts';
+import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../../method/targets.ts';
+import { type AnyModel, type Model, type ModuleSpec, takesSize } from '../../model/model-spec.ts';
+import { attachForEstimate } from '../../plan/memory/planned-program.ts';
+import type { RecipeEstimate } from '../../plan/memory/predict.ts';
+import { classBalanceProblem } from '../../protocol/class-balance.ts';
+import { didYouMean } from '../../protocol/did-you-mean.ts';
+import { byteSize } from '../../protocol/format.ts';
+import type { Severity, Suggestion } from '../../protocol/problem.ts';
+import { follow, START } from '../../protocol/recipe/located.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { SelectionError } from '../../selection.ts';
+import { methodSettings } from '../../train/recipe-settings.ts';
+import { type ModelFacts, positionsOf } from '../facts/model-facts.ts';
+import type { RecipeView } from '../recipe-view.ts';
+import type { LintProblem } from './lint-problem.ts';
+import { mostRank } from './most-rank.ts';
+
+/** The codes of this file, in the order in which they are looked for. */
+export const factCodes = [
+  'model-not-found',
+  'unsupported-model',
+  'unreadable-model',
+  'model-mismatch',
+  'task-for-model',
+  'image-size',
+  'unknown-module',
+  'nothing-to-train',
+  'rank-above-layer',
+  'length-above-positions',
+  'data-not-found',
+  'unreadable-data',
+  'bad-sample',
+  'unknown-column',
+  'one-label',
+  'unknown-label',
+  'labels-for-measure',
+  'output-not-empty',
+  'memory-above-free',
+  'offload-without-gpu',
+] as const;
+
+export type FactCode = (typeof factCodes)[number];
+
+interface Report {
+  readonly code: FactCode;
+  readonly severity?: Severity;
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+  readonly replaceBy?: string;
+  readonly related?: LintProblem['related'];
+}
+
+export function factProblems(view: RecipeView): LintProblem[] {
+  const reports = [
+    ...modelProblems(view),
+    ...dataProblems(view),
+    ...labelProblems(view),
+    ...outputProblems(view),
+    ...memoryProblems(view),
+    ...offloadProblems(view),
+  ];
+  return elsewhere(view, reports).map(report => place(view, report));
+}
+
+/** What a daemon on another machine may find although it is missing here. */
+const MISSING_HERE: readonly FactCode[] = ['model-not-found', 'unreadable-model', 'data-not-found', 'unreadable-data'];
+
+/** What says nothing about another machine. */
+const OF_THIS_MACHINE: readonly FactCode[] = ['output-not-empty', 'offload-without-gpu'];
+
+/** Files of this machine say little where the run is on another one, and its output folder nothing. */
+function elsewhere({ farDaemon, baseDir }: RecipeView, reports: readonly Report[]): readonly Report[] {
+  if (farDaemon === undefined) return reports;
+  const { url, folder = baseDir } = farDaemon;
+  const where = `here; the daemon at ${url} reads the files of its own machine, relative paths from ${folder}`;
+  return reports
+    .filter(({ code }) => !OF_THIS_MACHINE.includes(code))
+    .map(report =>
+      MISSING_HERE.includes(report.code)
+        ? { ...report, severity: 'info', replaceBy: undefined, message: `${report.message} (${where})` }
+        : report,
+    );
+}
+
+/** On the value where the text gives one, else on the nearest key that it gives. */
+function place({ root }: RecipeView, { severity = 'error', replaceBy, ...report }: Report): LintProblem {
+  const { found, complete } = root === undefined ? { found: undefined, complete: false } : follow(root, report.path);
+  const isWritten = complete || found?.content.kind === 'scalar';
+  const suggestion: Suggestion | undefined = replaceBy !== undefined && isWritten ? { kind: 'replace-value', to: replaceBy } : undefined;
+  const isRoot = found === root;
+  const range = found === undefined || isRoot ? (modelKey(root) ?? START) : isWritten ? found.range : (found.keyRange ?? found.range);
+  const insert = suggestion === undefined && !complete && report.path.every(step => typeof step === 'string') ? replaceBy : undefined;
+  return { ...report, severity, range, suggestion, ...(insert === undefined ? {} : { insert }) };
+}
+
+const modelKey = (root: RecipeView['root']) =>
+  root?.content.kind === 'map' ? (root.content.entries.get('model') ?? [...root.content.entries.values()][0])?.keyRange : undefined;
+
+function* modelProblems({ model, values }: RecipeView): Generator<Report> {
+  if (model === undefined || model.kind === 'not-downloaded') return;
+  if (model.kind !== 'ready') yield unusable(model, values.model ?? '');
+  else {
+    yield* taskProblems(model.model, values.task);
+    yield* imageProblems(model.model, values.data.image_size);
+    yield* targetProblems(model.model, values);
+    const maxPositions = positionsOf(model.model);
+    if (maxPositions !== undefined && values.max_length > maxPositions)
+      yield {
+        code: 'length-above-positions',
+        path: ['max_length'],
+        message: `max_length is ${values.max_length}, but the model has ${maxPositions} positions`,
+        replaceBy: String(maxPositions),
+      };
+  }
+}
+
+function unusable(model: Exclude<ModelFacts, { kind: 'ready' | 'not-downloaded' }>, written: string): Report {
+  const path = ['model'];
+  if (model.kind === 'missing') {
+    const hint = model.suggestion === undefined ? '' : `; did you mean '${model.suggestion}'?`;
+    const message = `there is no model at '${written}', and it is no name on the hub${hint}`;
+    return { code: 'model-not-found', path, message, replaceBy: model.suggestion };
+  }
+  const codes = { unsupported: 'unsupported-model', unreadable: 'unreadable-model', mismatch: 'model-mismatch' } as const;
+  return { code: codes[model.kind], path, message: model.reason };
+}
+
+/** What a model can be tuned to do, the first one as a way out. */
+const tasksOf = (model: AnyModel): readonly ObjectiveName[] =>
+  objectivesOf(model.kind, model.kind === 'classifier' && model.input.kind === 'image' ? 'images' : 'texts');
+
+function* taskProblems(model: AnyModel, task: Recipe['task']): Generator<Report> {
+  const tasks = tasksOf(model);
+  if (tasks.includes(task)) return;
+  const does = model.kind === 'causal' ? 'predicts the next token' : model.input.kind === 'image' ? 'looks at images' : 'reads texts whole';
+  const message = `the model is a ${model.family} that ${does}: it can be tuned for ${tasks.join(' or ')}, not for ${task}`;
+  yield { code: 'task-for-model', path: ['task'], message, replaceBy: tasks[0] };
+}
+
+function* imageProblems(model: AnyModel, size: number | undefined): Generator<Report> {
+  if (size === undefined || model.kind !== 'classifier' || model.input.kind !== 'image' || takesSize(model.input, size)) return;
+  const { height, width } = model.input;
+  const message = `the model takes images of ${height} × ${width} alone: images are resized to that, and image_size is for convolutional networks`;
+  yield { code: 'image-size', path: ['data', 'image_size'], message, replaceBy: String(height) };
+}
+
+function* targetProblems(model: AnyModel, values: RecipeView['values']): Generator<Report> {
+  const idle = [
+    ...unmatched(model, 'target_modules', values.target_modules),
+    ...unmatched(model, 'modules_to_save', values.modules_to_save),
+  ];
+  yield* idle;
+  if (idle.length > 0) return;
+  const { target_modules: targetModules, freeze, method } = values;
+  // A method that trains the head or the biases alone asks for no targets: what it needs is told below.
+  const modules = methodCatalog[method].targets === 'required' ? matches(model, { targetModules, freeze }) : [];
+  if (modules === undefined) {
+    const message = `nothing is left to train: freeze [${freeze.join(', ')}] covers every target`;
+    yield { code: 'nothing-to-train', path: ['freeze'], message };
+    return;
+  }
+  const rank = [...rankProblems(modules, values)];
+  yield* rank;
+  const reason = rank.length === 0 ? whyNotAttached(model, values) : undefined;
+  if (reason !== undefined) yield { code: 'nothing-to-train', path: ['method'], message: reason };
+}
+
+/** Stand for modules whose names differ from model to model. */
+const WORDS = { target_modules: ['all-linear'], modules_to_save: ['all-linear', 'head'] } as const;
+
+function* unmatched(model: Model, setting: 'target_modules' | 'modules_to_save', entries: readonly string[]): Generator<Report> {
+  const names = [...moduleNames(model), ...WORDS[setting]];
+  for (const [i, entry] of entries.entries()) {
+    if ((setting === 'modules_to_save' && entry === 'head') || matchesAny(model, entry)) continue;
+    const near = didYouMean(entry, names);
+    const hint = near === undefined ? `; its modules are ${names.join(', ')}` : `; did you mean '${near}'?`;
+    const message = `'${entry}' matches nothing in this ${model.family}${hint}`;
+    yield { code: 'unknown-module', path: [setting, i], message, replaceBy: near };
+  }
+}
+
+function* rankProblems(modules: readonly ModuleSpec[], values: RecipeView['values']): Generator<Report> {
+  const { method, r, ratio } = values;
+  const { lowRank, r: counted } = methodCatalog[method];
+  const isRank = lowRank === 'factors';
+  if (r === undefined || !(isRank || (counted?.counts === 'rows' && ratio === undefined))) return;
+  const { budget, dependencies } = methodSettings(values as Recipe);
+  const wanted = !isRank && 'r' in budget ? budget.r : r;
+  const limits = modules.map(({ name, weight: { shape } }) => ({ name, most: isRank ? mostRank(shape) : (shape[0] ?? 0) }));
+  const small = limits.filter(({ most }) => most < wanted);
+  // With dependencies half of r is rows.
+  const fewest = Math.min(...small.map(({ most }) => most)) * (dependencies ? 2 : 1);
+  const [first] = small;
+  if (first === undefined) return;
+  const what = isRank ? 'the rank that a weight can have' : 'the rows';
+  const half = dependencies ? ` (with dependencies ${wanted} rows)` : '';
+  const message = `r is ${r}${half}, above ${what} of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}, for example ${first.name} (${first.most}); at most ${fewest} fits all`;
+  yield { code: 'rank-above-layer', severity: isRank ? 'warning' : 'error', path: ['r'], message, replaceBy: String(fewest) };
+}
+
+/** Why the method cannot be put on this model, in its own words. */
+function whyNotAttached(model: AnyModel, values: RecipeView['values']): string | undefined {
+  try {
+    attachForEstimate(model, values.method, methodSettings(values as Recipe));
+    return undefined;
+  } catch (error) {
+    if (error instanceof TargetError || error instanceof SelectionError) return error.message;
+    throw error;
+  }
+}
+
+function matches(model: Model, settings: Pick<TargetSettings, 'targetModules' | 'freeze'>): readonly ModuleSpec[] | undefined {
+  try {
+    return targetModules(model, settings);
+  } catch (error) {
+    if (error instanceof TargetError) return undefined;
+    throw error;
+  }
+}
+
+function* dataProblems({ data, values }: RecipeView): Generator<Report> {
+  const places = (['train', 'eval'] as const).flatMap(part => values.data[part].map((_, i) => ['data', part, i]));
+  const wrong = unknownColumns(data, values.data.columns);
+  for (const [key, column] of wrong) {
+    const columns = [...new Set(data.flatMap(fact => fact.columns))];
+    const near = didYouMean(column, columns);
+    const hint = near === undefined ? `; it has ${columns.join(', ')}` : `; did you mean '${near}'?`;
+    yield { code: 'unknown-column', path: ['data', 'columns', key], message: `the data has no column '${column}'${hint}`, replaceBy: near };
+  }
+  for (const [i, fact] of data.entries()) {
+    const path = places[i] ?? ['data'];
+    if (fact.state === 'missing') {
+      const hint = fact.suggestion === undefined ? '' : `; did you mean '${fact.suggestion}'?`;
+      yield { code: 'data-not-found', path, message: `there is no file or folder '${fact.written}'${hint}`, replaceBy: fact.suggestion };
+    } else if (fact.state === 'unreadable') yield { code: 'unreadable-data', path, message: fact.reason ?? 'it cannot be read' };
+    else if (fact.state === 'bad-sample') {
+      // Shown where the name is written, once for all files.
+      if (wrong.size > 0) continue;
+      const line = fact.line ?? 1;
+      const key = fact.key === undefined ? '' : `key "${fact.key}": `;
+      const message = `${key}${fact.reason}`;
+      yield { code: 'bad-sample', path, message: `line ${line}: ${message}`, related: { file: fact.full, line: line - 1, message } };
+    }
+  }
+}
+
+/** Of all training files together; nothing is said where one of them was not counted. */
+function* labelProblems({ data, values }: RecipeView): Generator<Report> {
+  const counted = data.slice(0, values.data.train.length).map(({ labels }) => labels);
+  const counts: Record<string, number> = Object.create(null);
+  for (const labels of counted) for (const [name, count] of Object.entries(labels ?? {})) counts[name] = (counts[name] ?? 0) + count;
+  const [only, ...others] = Object.keys(counts);
+  if (only === undefined || counted.includes(undefined)) return;
+  if (others.length === 0 && objectiveCatalog[values.task].model === 'classifier')
+    yield { code: 'one-label', path: ['data', 'train'], message: `every sample has the label '${only}': a classifier needs two or more` };
+  yield* strangeLabels(
+    data.slice(values.data.train.length),
+    new Set(values.data.labels.length > 0 ? values.data.labels : Object.keys(counts)),
+  );
+  const { measure, scores } = values.importance;
+  const isMeasured = methodCatalog[values.method].chooses === 'rows' && measureCatalog[measure].needsBalancedLabels && scores === undefined;
+  const problem = isMeasured ? classBalanceProblem(counts) : undefined;
+  if (problem !== undefined)
+    yield {
+      code: 'labels-for-measure',
+      severity: 'warning',
+      path: ['importance', 'measure'],
+      message: problem,
+      replaceBy: measureWithoutLabels,
+    };
+}
+
+/** Held-out labels that no training sample has: a classifier has no output for them. */
+function* strangeLabels(held: RecipeView['data'], known: ReadonlySet<string>): Generator<Report> {
+  for (const [i, { labels = {} }] of held.entries()) {
+    const [first, ...more] = Object.keys(labels).filter(name => !known.has(name));
+    if (first === undefined) continue;
+    const others = more.length === 0 ? '' : `, nor ${more.slice(0, 5).join(', ')}${more.length > 5 ? ' …' : ''}`;
+    yield {
+      code: 'unknown-label',
+      path: ['data', 'eval', i],
+      message: `no training sample has the label '${first}'${others}: add such, or take those samples out`,
+    };
+  }
+}
+
+/** Renames of columns that no file has; nothing is known of files whose columns are not. */
+function unknownColumns(data: RecipeView['data'], renames: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
+  const known = data.filter(({ columns }) => columns.length > 0);
+  if (known.length === 0 || known.length < data.length) return new Map();
+  return new Map(Object.entries(renames).filter(([, column]) => !known.some(({ columns }) => columns.includes(column))));
+}
+
+function* outputProblems({ runs, values }: RecipeView): Generator<Report> {
+  if (values.output_dir === undefined || values.overwrite_output_dir) return;
+  const path = ['output_dir'];
+  if (runs.output === 'run') {
+    const message = `a run is in '${values.output_dir}': resume it, name another folder, or set overwrite_output_dir: true`;
+    yield { code: 'output-not-empty', severity: 'info', path, message };
+  } else if (runs.output === 'occupied') {
+    const message = `'${values.output_dir}' is not empty: name another folder, or set overwrite_output_dir: true`;
+    yield { code: 'output-not-empty', severity: 'warning', path, message };
+  }
+}
+
+function* memoryProblems({ estimate, availableBytes, values }: RecipeView): Generator<Report> {
+  if (estimate === undefined || estimate.totalBytes <= availableBytes) return;
+  const message = `this run takes about ${byteSize(estimate.totalBytes)} and ${byteSize(availableBytes)} are free: ${memorySplit(estimate)}`;
+  const batch = values.per_device_train_batch_size;
+  const path = [batch > 1 ? 'per_device_train_batch_size' : 'max_length'];
+  yield { code: 'memory-above-free', severity: 'warning', path, message };
+}
+
+function* offloadProblems({ values, device }: RecipeView): Generator<Report> {
+  if (values.optimizer_offload !== 'host' || device === 'gpu') return;
+  const message = "no GPU was found here: the optimizer's state is in the host's memory in any case, and 'host' changes nothing";
+  yield { code: 'offload-without-gpu', severity: 'info', path: ['optimizer_offload'], message };
+}
+
+/** "538 MB weights, 12 MB optimizer, 1.2 GB activations (recompute: block), 690 MB engine" */
+export function memorySplit(estimate: RecipeEstimate): string {
+  const parts: [number, string][] = [
+    [estimate.weightsBytes, 'weights'],
+    [estimate.trainedBytes, 'added by the method'],
+    [estimate.gradientBytes, 'accumulated gradients'],
+    [estimate.optimizerBytes, 'optimizer'],
+    [estimate.activationBytes, `activations (recompute: ${estimate.recompute})`],
+    [estimate.engineOverheadBytes, 'engine'],
+  ];
+  return parts.flatMap(([bytes, name]) => (bytes > 0 ? [`${byteSize(bytes)} ${name}`] : [])).join(', ');
+}

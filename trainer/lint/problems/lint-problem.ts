@@ -1,0 +1,34 @@
+/** What the linter reports: a problem as the recipe reader gives it, which may speak of a place in another file. */
+import type { Problem, Severity } from '../../protocol/problem.ts';
+import { follow, type Located, START } from '../../protocol/recipe/located.ts';
+
+export interface LintProblem extends Problem {
+  /** A right value (YAML text) for a setting that the text does not give yet. */
+  readonly insert?: string;
+  readonly related?: { readonly file: string; readonly line: number; readonly message: string };
+}
+
+export interface KeyReport<Code extends string> {
+  readonly code: Code;
+  /** 'error' where none is given. */
+  readonly severity?: Severity;
+  readonly path: readonly (string | number)[];
+  readonly message: string;
+  /** A value that is right, as YAML or JSON text. */
+  readonly replaceBy?: string;
+}
+
+/** On the value where the text gives one; else on the deepest key of the way, or on the first key of the text. */
+export function atKey<Code extends string>(
+  root: Located | undefined,
+  { severity = 'error', replaceBy, ...report }: KeyReport<Code>,
+): LintProblem {
+  if (root === undefined) return { ...report, severity, range: START };
+  const { found, complete } = follow(root, report.path);
+  const isWhole = found === root;
+  const first = root.content.kind === 'map' ? [...root.content.entries.values()][0]?.keyRange : undefined;
+  const isBlock = found.content.kind !== 'scalar' && found.range.start.line !== found.range.end.line;
+  const range = isWhole ? (first ?? START) : complete && !isBlock ? found.range : (found.keyRange ?? found.range);
+  const isReplaceable = complete && found.content.kind === 'scalar' && replaceBy !== undefined;
+  return { ...report, severity, range, suggestion: isReplaceable ? { kind: 'replace-value', to: replaceBy } : undefined };
+}

@@ -1,0 +1,85 @@
+/** A config.json against the safetensors header beside it, shape by shape, each difference told at the key that decides it. Pure. */
+import type { ModelConfig } from '../../format/model-config.ts';
+import { weightMismatches } from '../../model/load-model.ts';
+import type { Model } from '../../model/model-spec.ts';
+import type { Tensors } from '../facts/folder-facts.ts';
+import type { ConfigReport } from './config-codes.ts';
+
+type DimensionKeys = readonly [rows: string, columns: string];
+
+/** Which key decides a dimension of a tensor, by the end of its name. Where the model's names are others, the value tells. */
+const dimensionKeys: readonly (readonly [RegExp, DimensionKeys])[] = [
+  [/(?:embed_tokens|lm_head|word_embeddings)\.weight$/, ['vocab_size', 'hidden_size']],
+  [/position_embeddings\.weight$/, ['max_position_embeddings', 'hidden_size']],
+  [/token_type_embeddings\.weight$/, ['type_vocab_size', 'hidden_size']],
+  [/q_proj\.(?:weight|bias)$/, ['num_attention_heads', 'hidden_size']],
+  [/[kv]_proj\.(?:weight|bias)$/, ['num_key_value_heads', 'hidden_size']],
+  [/o_proj\.weight$/, ['hidden_size', 'num_attention_heads']],
+  [/(?:gate|up)_proj\.(?:weight|bias)$/, ['intermediate_size', 'hidden_size']],
+  [/down_proj\.weight$/, ['hidden_size', 'intermediate_size']],
+];
+
+/** Keys whose value is the dimension itself, so that the weights tell what it should be. */
+const PLAIN = new Set(['vocab_size', 'intermediate_size', 'max_position_embeddings', 'type_vocab_size']);
+
+/** @param unread tensors of files that are missing, of which nothing is known */
+export function* weightProblems(
+  model: Model,
+  config: ModelConfig,
+  tensors: Tensors,
+  unread: ReadonlySet<string> = new Set(),
+): Generator<ConfigReport> {
+  const byKey = new Map<string, { readonly messages: string[]; readonly sizes: Set<number> }>();
+  const add = (key: string, message: string, size?: number): void => {
+    const entry = byKey.get(key) ?? { messages: [], sizes: new Set<number>() };
+    entry.messages.push(message);
+    if (size !== undefined) entry.sizes.add(size);
+    byKey.set(key, entry);
+  };
+  const wrong = new Set(weightMismatches(model, tensors).map(message => message.slice(0, message.indexOf(' '))));
+  for (const { name, shape } of model.parameters) {
+    if (!wrong.has(name) || unread.has(name)) continue;
+    const found = tensors.get(name)?.shape;
+    if (found === undefined) add(missingKey(name), `${name} [${shape}] is missing in the weights`);
+    else {
+      const axis = shape[0] === found[0] ? 1 : 0;
+      const key = keyOf(config, name, axis, shape[axis]);
+      add(key, `${name} is [${found}] in the weights, [${shape}] by this file`, found[axis]);
+    }
+  }
+  const blocks = blocksOf([...tensors.keys(), ...unread]);
+  if (blocks > model.blocks) add('num_hidden_layers', `the weights hold ${blocks} blocks, this file says ${model.blocks}`, blocks);
+  for (const [key, { messages, sizes }] of byKey) {
+    const [first = '', ...more] = messages;
+    const [size] = sizes;
+    const isKnown = sizes.size === 1 && (PLAIN.has(key) || (key === 'num_hidden_layers' && messages.length === 1));
+    const message = more.length === 0 ? first : `${first}, and ${more.length} more`;
+    yield { code: 'config-weights-mismatch', path: [key], message, replaceBy: isKnown ? String(size) : undefined };
+  }
+}
+
+function keyOf(config: ModelConfig, name: string, axis: number, wanted: number | undefined): string {
+  const [, keys] = dimensionKeys.find(([pattern]) => pattern.test(name)) ?? [];
+  const named = keys?.[axis];
+  if (named !== undefined && Object.hasOwn(config, named)) return named;
+  const equal = Object.entries(config).find(([key, value]) => value === wanted && /size|dim|positions|heads|labels|embeddings/.test(key));
+  return equal?.[0] ?? named ?? 'architectures';
+}
+
+function missingKey(name: string): string {
+  if (name.startsWith('lm_head')) return 'tie_word_embeddings';
+  if (name.endsWith('_proj.bias')) return 'attention_bias';
+  return blockOf(name) === undefined ? 'architectures' : 'num_hidden_layers';
+}
+
+/** Number of the block that a tensor's name tells. */
+const blockOf = (name: string): number | undefined => {
+  const found = /\.layers?\.(\d+)\./.exec(name)?.[1];
+  return found === undefined ? undefined : Number(found);
+};
+
+function blocksOf(names: readonly string[]): number {
+  let most = -1;
+  for (const name of names) most = Math.max(most, blockOf(name) ?? -1);
+  return most + 1;
+}

@@ -1,0 +1,58 @@
+/** The task causal_lm: tokenised samples in batches of few shapes, next-token loss. */
+
+import { createBatchPlan } from '../../data/batch/batch-plan.ts';
+import { BUCKETS, freeOrder, trainBatchSettings } from '../../data/batch/batch-settings.ts';
+import { type TokenSourceParams, tokenSource } from '../../data/batch/batches.ts';
+import { withTokenizer } from '../../job/open-base.ts';
+import { padIdOf } from '../../job/pad-id.ts';
+import { RunError } from '../../run-error.ts';
+import { loadHeldData, loadTrainingData } from '../load-data.ts';
+import type { SetUpTask } from '../task-setup.ts';
+import { causalTask } from './causal-task.ts';
+import { tokenEvaluator } from './token-evaluator.ts';
+
+export const setUpCausal: SetUpTask = async (params, part) => {
+  const { recipe } = params;
+  const { model } = params.base;
+  if (model.kind !== 'causal')
+    throw new RunError(
+      'wrong-task',
+      `the model is a ${model.family} that classifies; the task causal_lm needs one that predicts the next token`,
+      `Set task: ${model.input.kind === 'image' ? 'image_classification' : 'sequence_classification'}`,
+    );
+  const base = await withTokenizer({ ...params.base, model });
+  const data = part === 'train' ? await loadTrainingData({ ...params, base }) : await loadHeldData({ ...params, base });
+  const padId = padIdOf(base);
+  const labels = data.labels.map(({ name }) => name);
+  const evaluator =
+    data.held.length > 0
+      ? tokenEvaluator({
+          examples: data.held,
+          labels: data.labels,
+          batchSize: recipe.per_device_eval_batch_size,
+          packing: recipe.packing,
+          maxPositions: model.maxPositions,
+          seed: recipe.seed,
+          padId,
+        })
+      : undefined;
+  const source = (plan: TokenSourceParams['plan'], sequences: TokenSourceParams['sequences']) =>
+    tokenSource({ plan, sequences, padId, packed: recipe.packing });
+  return {
+    model,
+    task: causalTask(model, {
+      packed: recipe.packing,
+      labelTokens: evaluator?.scoring?.kind === 'begin' ? evaluator.scoring.tokens : undefined,
+    }),
+    labels,
+    samples: data.train.length,
+    labelOf: index => labels.indexOf(data.train[index]?.label ?? ''),
+    trainSource: looseGroups => source(createBatchPlan(data.train, trainBatchSettings(recipe, looseGroups)), data.train),
+    sourceOf: (indices, batchSize) => {
+      const chosen = indices.flatMap(index => data.train[index] ?? []);
+      const settings = { batchSize, maxLength: recipe.max_length, packing: recipe.packing, ...freeOrder(recipe.seed), ...BUCKETS };
+      return source(createBatchPlan(chosen, settings), chosen);
+    },
+    evaluator,
+  };
+};

@@ -1,0 +1,142 @@
+/** The tasks that give texts or images a label, or texts a number: samples, a head for their labels, batches, evaluation. */
+import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { freeOrder, orderSettings } from '../../data/batch/batch-settings.ts';
+import { DataError } from '../../data/data-error.ts';
+import { drawFrom } from '../../data/draw.ts';
+import { splitSamples } from '../../data/split.ts';
+import { loadModel } from '../../model/load-model.ts';
+import type { AnyModel, ClassifierModel } from '../../model/model-spec.ts';
+import { checkWeights } from '../../model/weight-stream.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { RunError } from '../../run-error.ts';
+import type { SetUpParams, SetUpTask, TaskSetup } from '../task-setup.ts';
+import { classEvaluator } from './class-evaluator.ts';
+import type { ClassifierReader, Labelled } from './classifier-reader.ts';
+import { classifierTask } from './classifier-task.ts';
+import { imageReader } from './image-reader.ts';
+import { textReader } from './text-reader.ts';
+
+export const setUpTexts: SetUpTask = async (params, part) => {
+  const { model } = params.base;
+  if (model.kind !== 'classifier' || model.input.kind !== 'tokens') throw wrongTask(model, 'classifies texts');
+  return setUp(params, part, await textReader(params, model.input));
+};
+
+export const setUpImages: SetUpTask = async (params, part) => {
+  const { model } = params.base;
+  if (model.kind !== 'classifier' || model.input.kind !== 'image') throw wrongTask(model, 'classifies images');
+  return setUp(params, part, await imageReader(params, model.input));
+};
+
+function wrongTask(model: AnyModel, needed: string): RunError {
+  const [does, task] =
+    model.kind === 'causal'
+      ? ['predicts the next token', 'causal_lm (a language model can answer with the label of text_label data)']
+      : model.input.kind === 'image'
+        ? ['looks at images', 'image_classification']
+        : ['reads texts', 'sequence_classification'];
+  return new RunError('wrong-task', `the model is a ${model.family} that ${does}; this task needs one that ${needed}`, `Set task: ${task}`);
+}
+
+async function setUp<Sample extends Labelled>(
+  params: SetUpParams,
+  part: 'train' | 'held',
+  reader: ClassifierReader<Sample>,
+): Promise<TaskSetup> {
+  const { recipe } = params;
+  const { train, held, labels } = await readParts(params, part, reader);
+  const model = modelFor(params, labels, reader.imageSize);
+  const evalSource = () =>
+    reader.source(held, model, { batchSize: recipe.per_device_eval_batch_size, order: freeOrder(recipe.seed), trains: false });
+  return {
+    model,
+    task: classifierTask(model),
+    labels,
+    samples: train.length,
+    labelOf: index => (model.problem === 'regression' ? -1 : (train[index]?.target ?? -1)),
+    trainSource: looseGroups =>
+      reader.source(train, model, {
+        batchSize: recipe.per_device_train_batch_size,
+        order: orderSettings(recipe, looseGroups),
+        trains: true,
+      }),
+    sourceOf: (indices, batchSize) => {
+      const chosen = indices.flatMap(index => train[index] ?? []);
+      return reader.source(chosen, model, { batchSize, order: freeOrder(recipe.seed), trains: false });
+    },
+    evaluator: held.length === 0 ? undefined : classEvaluator({ model, source: evalSource(), targets: held.map(({ target }) => target) }),
+  };
+}
+
+interface Parts<Sample> {
+  readonly train: readonly Sample[];
+  readonly held: readonly Sample[];
+  readonly labels: readonly string[];
+}
+
+/** @throws RunError 'no-data'; DataError where there is but one class to learn */
+async function readParts<Sample extends Labelled>(
+  { recipe, base, labels: known = [], job }: SetUpParams,
+  part: 'train' | 'held',
+  { read }: ClassifierReader<Sample>,
+): Promise<Parts<Sample>> {
+  const { data, val_size: validation, seed } = recipe;
+  checkNamed(recipe, part);
+  const given = data.labels.length > 0 ? data.labels : known;
+  const needsTraining = part === 'train' || data.eval.length === 0;
+  const found = needsTraining ? await read({ files: data.train, labels: given, maxSamples: data.max_samples }) : undefined;
+  const held =
+    data.eval.length > 0 ? await read({ files: data.eval, labels: found?.labels ?? given, maxSamples: data.eval_max_samples }) : undefined;
+  const labels = withModelOrder(found?.labels ?? held?.labels ?? [], base.model);
+  const place = new Map(labels.map((name, i) => [name, i]));
+  const placed = (examples: readonly Sample[] = []) =>
+    labels.length === 0 ? examples : examples.map(example => ({ ...example, target: place.get(example.label) ?? -1 }));
+  if (needsTraining && objectiveCatalog[recipe.task].target === 'label' && labels.length < 2)
+    throw new DataError({
+      problem: `every sample has the label "${labels[0] ?? ''}"`,
+      advice: `Give samples of at least two labels${objectiveCatalog[recipe.task].reads === 'images' ? '' : ', or set task: sequence_regression where labels are numbers'}`,
+    });
+  if (held || validation === 0) return { train: placed(found?.examples), held: placed(held?.examples), labels };
+  const all = placed(found?.examples);
+  const split = splitSamples({ count: all.length, validation, seed, labels: all.map(({ label }) => label) });
+  const pick = (indices: readonly number[]) => indices.flatMap(index => all[index] ?? []);
+  job.log('info', `${split.validation.length} samples are held out for evaluation, ${split.train.length} are trained on`);
+  return { train: pick(split.train), held: drawFrom(pick(split.validation), { count: data.eval_max_samples, seed }), labels };
+}
+
+function checkNamed({ data, val_size: validation, task }: Recipe, part: 'train' | 'held'): void {
+  const what = objectiveCatalog[task].reads === 'images' ? 'a folder of images' : 'a json, jsonl, csv, tsv or parquet file';
+  if ((part === 'train' || data.eval.length === 0) && data.train.length === 0)
+    throw new RunError('no-data', 'the recipe names no training data', `Set data.train to ${what}`);
+  if (part === 'held' && data.eval.length === 0 && validation === 0)
+    throw new RunError('no-data', 'the recipe names no held-out data to evaluate on', 'Set data.eval, or val_size');
+}
+
+/** Where the model's own head has just these labels, its order is kept, and so is the head. */
+function withModelOrder(labels: readonly string[], model: AnyModel): readonly string[] {
+  if (model.kind !== 'classifier') return labels;
+  const same = model.labels.length === labels.length && labels.every(name => model.labels.includes(name));
+  return same ? model.labels : labels;
+}
+
+/** The model with a head for these labels; a new head is said aloud. */
+function modelFor(
+  { recipe, base, job }: SetUpParams,
+  labels: readonly string[],
+  imageSize: readonly [number, number] | undefined,
+): ClassifierModel {
+  const regression = objectiveCatalog[recipe.task].target === 'number';
+  const model = loadModel(base.folder.config, {
+    // One number has one output, whatever the labels that the config names or has by default.
+    ...(regression ? { labels: ['LABEL_0'] } : labels.length > 0 ? { labels } : {}),
+    problem: regression ? 'regression' : 'single_label',
+    headSeed: recipe.seed,
+    imageSize,
+  });
+  if (model.kind !== 'classifier') throw new Error(`${model.family} became another kind of model`);
+  checkWeights(model, base.folder.weights);
+  const fresh = model.parameters.filter(({ initial }) => initial);
+  if (fresh.length > 0)
+    job.log('info', `a new head of ${model.labels.length} outputs is trained from the start: ${fresh.map(({ name }) => name).join(', ')}`);
+  return model;
+}

@@ -1,0 +1,51 @@
+/** Reads texts, alone or in pairs, for a classifier. */
+
+import path from 'node:path';
+import { objectiveCatalog } from '../../catalog/objectives.ts';
+import { planBatches } from '../../data/batch/batch-plan.ts';
+import { BUCKETS } from '../../data/batch/batch-settings.ts';
+import { textSource } from '../../data/batch/text-batches.ts';
+import { describeData } from '../../data/data-report.ts';
+import { type LabelledText, loadLabelled } from '../../data/load-labelled.ts';
+import { checkMaxLength } from '../../data/max-length.ts';
+import { withTokenizer } from '../../job/open-base.ts';
+import type { ClassifierModel } from '../../model/model-spec.ts';
+import type { SetUpParams } from '../task-setup.ts';
+import type { ClassifierReader } from './classifier-reader.ts';
+
+type TokenInput = Extract<ClassifierModel['input'], { kind: 'tokens' }>;
+
+export async function textReader(
+  { recipe, base, job, context }: SetUpParams,
+  { maxPositions }: TokenInput,
+): Promise<ClassifierReader<LabelledText>> {
+  const { max_length: maxLength } = recipe;
+  checkMaxLength(maxLength, maxPositions);
+  const { tokenizer } = await withTokenizer(base);
+  const regression = objectiveCatalog[recipe.task].target === 'number';
+  return {
+    async read({ files, labels, maxSamples }) {
+      job.phase('data', `reading ${files.join(', ')}`);
+      const paths = files.map(file => path.resolve(context.baseDir, file));
+      const { data: settings, seed } = recipe;
+      const data = await loadLabelled({ paths, tokenizer, columns: settings.columns, regression, labels, maxLength, maxSamples, seed });
+      job.checkStop();
+      for (const line of describeData(data.report).split('\n')) job.log('info', line);
+      return data;
+    },
+    source(examples, model, { batchSize, order }) {
+      const { padId, tokenTypes } = model.input as TokenInput;
+      const settings = {
+        batchSize,
+        maxLength,
+        packing: false,
+        ...order,
+        ...BUCKETS,
+        maxTargetSizes: 1,
+        targetMultiple: 1,
+      };
+      const sizes = examples.map(({ ids }) => ({ length: ids.length, targets: 1 }));
+      return textSource({ plan: planBatches(sizes, settings), examples, padId, types: tokenTypes > 1, regression });
+    },
+  };
+}

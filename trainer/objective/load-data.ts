@@ -1,0 +1,124 @@
+/** From the data settings of a recipe to tokenised training and held-out samples, with a report and a preview for the log. */
+import path from 'node:path';
+import { DataError } from '../data/data-error.ts';
+import { describeData } from '../data/data-report.ts';
+import { drawFrom } from '../data/draw.ts';
+import { type Dataset, type DatasetSettings, type LabelCompletion, labelCompletions, loadDataset } from '../data/load-dataset.ts';
+import { previewExamples } from '../data/preview.ts';
+import { splitExamples } from '../data/split.ts';
+import type { Example } from '../data/types.ts';
+import type { Job } from '../job/job.ts';
+import type { TextBase } from '../job/open-base.ts';
+import type { CausalModel } from '../model/model-spec.ts';
+import type { JobContext } from '../protocol/job-messages.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { RunError } from '../run-error.ts';
+
+/** In the log: enough to see what is trained, and where samples are cut. */
+const PREVIEW = { samples: 3, maxTokens: 200 };
+
+export interface RunData {
+  /** Empty where only the held-out part was asked for. */
+  readonly train: readonly Example[];
+  readonly held: readonly Example[];
+  /** What the model writes for each label; empty for data without labels. */
+  readonly labels: readonly LabelCompletion[];
+}
+
+export interface LoadDataParams {
+  readonly recipe: Recipe;
+  readonly base: TextBase<CausalModel>;
+  readonly context: JobContext;
+  readonly job: Job;
+  /** Label names to take where the recipe names none: those that an adapter was trained with. */
+  readonly labels?: readonly string[];
+}
+
+/** @throws RunError 'no-data' where the recipe names no training data; DataError for data that is malformed */
+export async function loadTrainingData(params: LoadDataParams): Promise<RunData> {
+  const { recipe } = params;
+  if (recipe.data.train.length === 0)
+    throw new RunError('no-data', 'the recipe names no training data', 'Set data.train to a json, jsonl, csv, parquet or text file');
+  const dataset = await load(params, recipe.data.train, { samples: recipe.data.max_samples });
+  if (recipe.data.eval.length > 0) {
+    const held = await load(params, recipe.data.eval, { samples: recipe.data.eval_max_samples, labels: dataset.labels });
+    return { train: dataset.examples, held: held.examples, labels: completionsOf(params, dataset.labels) };
+  }
+  const { train, validation } = splitExamples(dataset.examples, { validation: recipe.val_size, seed: recipe.seed });
+  if (validation.length > 0)
+    params.job.log('info', `${validation.length} samples are held out for evaluation, ${train.length} are trained on`);
+  const held = drawFrom(validation, { count: recipe.data.eval_max_samples, seed: recipe.seed });
+  return { train, held, labels: completionsOf(params, dataset.labels) };
+}
+
+/** The held-out samples alone, the same as a training run would hold out. @throws RunError 'no-data' where there are none */
+export async function loadHeldData(params: LoadDataParams): Promise<RunData> {
+  const { recipe } = params;
+  if (recipe.data.eval.length === 0) {
+    if (recipe.val_size > 0) return loadTrainingData(params);
+    throw new RunError('no-data', 'the recipe names no held-out data to evaluate on', 'Set data.eval, or val_size');
+  }
+  const held = await load(params, recipe.data.eval, { samples: recipe.data.eval_max_samples, labels: params.labels });
+  return { train: [], held: held.examples, labels: completionsOf(params, held.labels) };
+}
+
+interface PartSettings {
+  readonly samples?: number;
+  readonly labels?: readonly string[];
+}
+
+async function load(params: LoadDataParams, files: readonly string[], part: PartSettings): Promise<Dataset> {
+  const { recipe, base, context, job } = params;
+  job.phase('data', `reading ${files.join(', ')}`);
+  const settings = { ...datasetSettings(params, part.labels), maxSamples: part.samples };
+  const dataset = await loadDataset({
+    paths: files.map(file => path.resolve(context.baseDir, file)),
+    settings,
+    tokenizer: base.tokenizer,
+    renderChat: base.renderChat,
+    maxLength: recipe.max_length,
+    maxPositions: base.model.maxPositions,
+  });
+  job.checkStop();
+  for (const line of describeData(dataset.report).split('\n')) job.log('info', line);
+  job.note(
+    'info',
+    `the first samples as the model sees them, what is trained between ⟦ and ⟧:\n${previewExamples(dataset.examples, base.tokenizer, PREVIEW)}`,
+  );
+  checkVocabulary(dataset.examples, base.model.vocabularySize);
+  return dataset;
+}
+
+function datasetSettings({ recipe, labels }: LoadDataParams, known: readonly string[] | undefined): DatasetSettings {
+  const { data } = recipe;
+  return {
+    format: data.format,
+    columns: data.columns,
+    labels: data.labels.length > 0 ? data.labels : (known ?? labels ?? []),
+    promptTemplate: data.prompt,
+    chat: 'auto',
+    completionOnly: data.completion_only,
+    truncation: 'end',
+    textSplit: 'file',
+    seed: recipe.seed,
+  };
+}
+
+const completionsOf = (params: LoadDataParams, labels: readonly string[]): LabelCompletion[] =>
+  labels.length === 0
+    ? []
+    : labelCompletions(labels, {
+        settings: datasetSettings(params, labels),
+        tokenizer: params.base.tokenizer,
+        renderChat: params.base.renderChat,
+      });
+
+function checkVocabulary(examples: readonly Example[], vocabularySize: number): void {
+  for (const { ids, file, line } of examples) {
+    const id = ids.find(id => id >= vocabularySize);
+    if (id !== undefined) {
+      const problem = `the tokenizer gives token ${id}, but the model knows only 0 to ${vocabularySize - 1}`;
+      throw new DataError({ file, line, problem, advice: 'The tokenizer belongs to another model: use the one that came with it' });
+    }
+  }
+}

@@ -1,0 +1,52 @@
+/** What a run of each task is made of: its data as batches, its loss, its evaluation. The loop, importance and memory know no task. */
+
+import type { BatchSource } from '../data/batch/batches.ts';
+import type { Evaluator } from '../job/evaluate.ts';
+import type { Job } from '../job/job.ts';
+import type { Base } from '../job/open-base.ts';
+import type { AnyModel } from '../model/model-spec.ts';
+import type { JobContext } from '../protocol/job-messages.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Task } from '../train/task.ts';
+import { setUpCausal } from './causal/causal-setup.ts';
+import { setUpImages, setUpTexts } from './classifier/classifier-setup.ts';
+
+export interface TaskSetup {
+  /** The model to train: with a head for the labels of the data, where the task has labels. */
+  readonly model: AnyModel;
+  readonly task: Task;
+  /** The labels by id; empty without. */
+  readonly labels: readonly string[];
+  /** Training samples; 0 where only the held-out part was asked for. */
+  readonly samples: number;
+  /** The label of a training sample as its place in `labels`; −1 without. */
+  readonly labelOf: (index: number) => number;
+  /** The batches to train on, in the order of each epoch. @param looseGroups see `BatchSettings` @throws DataError where there is no sample */
+  readonly trainSource: (looseGroups?: boolean) => BatchSource;
+  /** Some of the training samples in the order of their places, for importance. */
+  readonly sourceOf: (indices: readonly number[], batchSize: number) => BatchSource;
+  /** Where there is held-out data. */
+  readonly evaluator: Evaluator | undefined;
+}
+
+export interface SetUpParams {
+  readonly recipe: Recipe;
+  readonly base: Base;
+  readonly context: JobContext;
+  readonly job: Job;
+  /** Label names to take where the recipe names none: those that an adapter was trained with. */
+  readonly labels?: readonly string[];
+}
+
+/** @param part 'held': the held-out samples alone, the same as a training run would hold out */
+export type SetUpTask = (params: SetUpParams, part: 'train' | 'held') => Promise<TaskSetup>;
+
+const setUps: Readonly<Record<Recipe['task'], SetUpTask>> = {
+  causal_lm: setUpCausal,
+  sequence_classification: setUpTexts,
+  sequence_regression: setUpTexts,
+  image_classification: setUpImages,
+};
+
+/** @throws RunError 'no-data', 'wrong-task'; DataError for data that is malformed */
+export const setUpTask: SetUpTask = (params, part) => setUps[params.recipe.task](params, part);

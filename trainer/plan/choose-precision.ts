@@ -1,0 +1,45 @@
+/** What a run computes in: as the recipe says, or what a measurement of the device recommends. */
+import { engineCatalog } from '../catalog/engines.ts';
+import type { Engine } from '../engine/engine.ts';
+import { measureMatmul } from '../engine/measure-matmul.ts';
+import type { Job } from '../job/job.ts';
+import type { Model } from '../model/model-spec.ts';
+import type { ComputeType, Precision } from '../model/weight-storage.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { Checkpoint } from '../run/checkpoint/load-checkpoint.ts';
+import { precisionOf } from '../train/recipe-settings.ts';
+
+/** Casts between the products take back some of what the products save. */
+const WORTHWHILE = 1.2;
+
+export interface ChoosePrecisionParams {
+  readonly recipe: Recipe;
+  readonly job: Job;
+  readonly model: Model;
+  /** A run that goes on keeps what it began with. */
+  readonly checkpoint?: Checkpoint;
+}
+
+/** Says aloud what was chosen, and where the engine gives nothing for it. */
+export async function choosePrecision({ recipe, job, model, checkpoint }: ChoosePrecisionParams, engine: Engine): Promise<Precision> {
+  const wanted = recipe.dtype === 'auto' ? checkpoint?.state.dtype : recipe.dtype;
+  const dtype = wanted ?? (await fasterType(engine, job));
+  const { name, narrowConvolutions } = engine.description;
+  if (!engineCatalog[name].holdsFewerBits && (dtype === 'bfloat16' || recipe.quantise !== 'none'))
+    job.log('warning', 'the portable engine holds bfloat16 and 8-bit numbers in 32 bits: the results are the same, but nothing is saved');
+  const convolves = model.modules.some(({ kind }) => kind === 'conv');
+  if (engineCatalog[name].holdsFewerBits && dtype === 'bfloat16' && convolves && !narrowConvolutions)
+    job.log('info', 'dtype: bfloat16; convolutions are computed in float32, since this processor has no AVX512-BF16 instructions');
+  return { ...precisionOf(recipe), dtype };
+}
+
+async function fasterType(engine: Engine, job: Job): Promise<ComputeType> {
+  if (!engineCatalog[engine.description.name].holdsFewerBits) {
+    job.log('info', 'dtype: float32; the portable engine has no bfloat16');
+    return 'float32';
+  }
+  const [single, half] = [await measureMatmul(engine), await measureMatmul(engine, 'bfloat16')];
+  const dtype = half >= WORTHWHILE * single ? 'bfloat16' : 'float32';
+  job.log('info', `dtype: ${dtype}; products run at ${Math.round(half)} GFLOP/s in bfloat16 and ${Math.round(single)} in float32`);
+  return dtype;
+}

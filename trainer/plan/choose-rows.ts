@@ -1,0 +1,198 @@
+/** Importance and selection: which rows of which modules are trained, from saved scores or by computing them. */
+
+import path from 'node:path';
+import { type MeasureName, measureCatalog, needsData, needsWeightGradients } from '../catalog/measures.ts';
+import { selectCoupled } from '../coupling/coupling.ts';
+import { elementCount } from '../graph/types.ts';
+import { partialScores } from '../importance/partial-scores.ts';
+import { batchesFingerprint, openScoreCache, type ScoreCache } from '../importance/score-cache.ts';
+import { type ClassesOfSamples, type ImportanceData, type ModelScores, scoreModel } from '../importance/score-model.ts';
+import { loadScores, type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
+import type { Job } from '../job/job.ts';
+import type { Base } from '../job/open-base.ts';
+import { availableMemoryBytes } from '../machine/machine.ts';
+import { groupsToTrain } from '../method/coupled-rows.ts';
+import type { Model, ModuleSpec } from '../model/model-spec.ts';
+import type { TaskSetup } from '../objective/task-setup.ts';
+import { classBalanceProblem } from '../protocol/class-balance.ts';
+import type { JobContext } from '../protocol/job-messages.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { createRandom, permutation } from '../random.ts';
+import { type Selection, selectRows } from '../selection.ts';
+import { methodSettings } from '../train/recipe-settings.ts';
+
+/** The stream of random numbers that draws the samples; batches and the split take others. */
+const SAMPLES = 4;
+
+/** The mean gradients of one sweep of the exact measure may take this share of the memory that the weights leave free. */
+const SWEEP_SHARE = 0.25;
+
+export interface ComputeScoresParams {
+  readonly recipe: Recipe;
+  readonly base: Base;
+  readonly modules: readonly ModuleSpec[];
+  /** The measures that need data look at some of its training samples. */
+  readonly setup?: TaskSetup;
+  /** Where they will be saved; what there is of them lies beside it until then. */
+  readonly outputFile: string;
+  readonly context: JobContext;
+  readonly job: Job;
+}
+
+export interface ComputedScores extends ModelScores {
+  readonly origin: ScoresOrigin;
+  /** Read from `importance.scores`, not computed now. */
+  readonly saved: boolean;
+}
+
+/** Scores the rows as the recipe asks, keeps the scores in `outputFile`, and chooses. @throws ImportanceError, SelectionError, RunError 'stopped' */
+export async function chooseRows(params: ComputeScoresParams): Promise<Selection> {
+  const { recipe, base, modules, outputFile, job } = params;
+  const { origin, saved, ...found } = await computeScores(params);
+  if (!saved) await saveScores(outputFile, found, origin, modules);
+  const { budget, dependencies, ...targets } = methodSettings(recipe);
+  if (!dependencies) return selectRows(modules, found.scores, budget, recipe.importance.selection);
+  job.log(
+    'info',
+    `dependencies: ${'r' in budget ? `${budget.r} rows a layer` : `a share of ${budget.ratio} of the rows`}, half of what the recipe says, and what is coupled to them`,
+  );
+  return selectCoupled(groupsToTrain(params.setup?.model ?? base.model, targets), modules, found.scores, budget);
+}
+
+/** The scores that a recipe asks for: from a file, from the cache, or computed. @throws ImportanceError, RunError 'stopped' */
+export async function computeScores(params: ComputeScoresParams): Promise<ComputedScores> {
+  const { recipe, base, context, job } = params;
+  const { measure, scores: file } = recipe.importance;
+  if (file !== undefined) {
+    job.phase('importance', `reading the scores in ${file}`);
+    return { ...(await loadScores(path.resolve(context.baseDir, file), base.fingerprint)), saved: true };
+  }
+  const drawn = params.setup && needsData(measure) ? drawSamples(params.setup.samples, recipe.importance) : [];
+  return { ...(await scoreSamples(params, measure, drawn)), saved: false };
+}
+
+/** The scores by a measure on these training samples: from the cache, or computed. @throws ImportanceError, RunError 'stopped' */
+export async function scoreSamples(
+  params: ComputeScoresParams,
+  measure: MeasureName,
+  samples: readonly number[],
+): Promise<ModelScores & { readonly origin: ScoresOrigin }> {
+  const { recipe, base, modules, job, setup } = params;
+  const { seed } = recipe.importance;
+  const exact = recipe.importance.exact && needsWeightGradients(measure);
+  job.phase('importance', `scoring the rows of ${modules.length} modules by ${measure}`);
+  const data = setup && samples.length > 0 ? importanceDataOf({ ...params, setup }, samples) : undefined;
+  const classes = measureCatalog[measure].byClass ? data?.classes : undefined;
+  // What a report compares besides was not asked for.
+  if (classes && measure === recipe.importance.measure) warnOfBalance(measure, classes, job);
+  const cache = data && recipe.importance.cache ? await cacheOf(params, measure, data) : undefined;
+  const known = await cache?.find();
+  if (known) {
+    job.log('info', `the scores are taken from the cache (${cache?.file}); importance.cache=false computes them anew`);
+    return known;
+  }
+  const origin: ScoresOrigin = {
+    measure,
+    base: base.fingerprint,
+    seed,
+    samples: data ? samples.length : 0,
+    exact,
+    classes: classes?.names.map((name, label) => ({ name, samples: classes.counts[label] ?? 0 })),
+  };
+  const found = await score(params, origin, { measure, data, cache });
+  await cache?.keep(found, origin, modules);
+  return { ...found, origin };
+}
+
+async function score(
+  params: ComputeScoresParams,
+  origin: ScoresOrigin,
+  { measure, data, cache }: { readonly measure: MeasureName; readonly data?: ImportanceData; readonly cache?: ScoreCache },
+): Promise<ModelScores> {
+  const { recipe, base, modules, job } = params;
+  const { seed } = recipe.importance;
+  const partial = partialScores(params.outputFile, modules, origin);
+  let report: ((done: number) => void) | undefined;
+  try {
+    return await scoreModel({
+      measure,
+      model: params.setup?.model ?? base.model,
+      modules,
+      weights: base.folder.weights,
+      seed,
+      data,
+      partial,
+      unfinished: cache?.unfinished,
+      isCancelled: () => job.stop !== undefined,
+      onProgress: (done, total, unit) => {
+        if (!report && done > 0) job.log('info', `${done} of ${total} batches were done before`);
+        report ??= job.progress('importance', total, unit, done);
+        report(done);
+      },
+    });
+  } catch (error) {
+    job.checkStop();
+    throw error;
+  } finally {
+    await partial.remove();
+  }
+}
+
+async function cacheOf(
+  { recipe, base, modules, context, setup }: ComputeScoresParams,
+  measure: MeasureName,
+  data: ImportanceData,
+): Promise<ScoreCache> {
+  const model = setup?.model ?? base.model;
+  return openScoreCache(context.cacheDir, {
+    measure,
+    base: base.fingerprint,
+    data: await batchesFingerprint(data.source, data.classes?.of),
+    exact: recipe.importance.exact && needsWeightGradients(measure),
+    modules: modules.map(({ name, weight }) => [name, weight.shape]),
+    initial: model.parameters.flatMap(({ name, initial }) => (initial ? [[name, initial]] : [])),
+    engine: base.engine.description.name,
+  });
+}
+
+function warnOfBalance(measure: MeasureName, { names, counts }: ClassesOfSamples, job: Job): void {
+  const problem =
+    measureCatalog[measure].needsBalancedLabels && classBalanceProblem(Object.fromEntries(names.map((name, i) => [name, counts[i] ?? 0])));
+  if (problem) job.log('warning', problem);
+  const missing = names.filter((_, i) => counts[i] === 0);
+  const shown = `${missing.slice(0, 5).join(', ')}${missing.length > 5 ? ', …' : ''}`;
+  if (missing.length > 0) job.log('warning', `none of the samples that the measure looks at is of ${shown}; raise importance.samples`);
+}
+
+/** The samples that a measure looks at: drawn by the seed, in the order of their places. */
+export const drawSamples = (count: number, { samples, seed }: Recipe['importance']): number[] =>
+  [...permutation(count, createRandom(seed, SAMPLES)).slice(0, samples)].sort((a, b) => a - b);
+
+/** What a measure computes with, on these training samples. */
+export function importanceDataOf(
+  { recipe, base, setup }: Pick<ComputeScoresParams, 'recipe' | 'base'> & { readonly setup: TaskSetup },
+  samples: readonly number[],
+): ImportanceData {
+  return {
+    engine: base.engine,
+    task: setup.task,
+    source: setup.sourceOf(samples, recipe.importance.batch_size),
+    recompute: recipe.recompute === 'auto' ? 'cheap' : recipe.recompute,
+    exact: recipe.importance.exact,
+    sweepBytes: SWEEP_SHARE * (availableMemoryBytes() - weightBytes(setup.model)),
+    classes: classesOf(setup, samples),
+  };
+}
+
+const weightBytes = ({ parameters }: Model): number => parameters.reduce((sum, { shape }) => sum + 4 * elementCount(shape), 0);
+
+function classesOf({ labels, labelOf }: TaskSetup, samples: readonly number[]): ClassesOfSamples | undefined {
+  if (labels.length === 0) return undefined;
+  const counts = labels.map(() => 0);
+  const of = (sample: number): number => labelOf(samples[sample] ?? -1);
+  for (const sample of samples.keys()) {
+    const label = of(sample);
+    if (label >= 0) counts[label] = (counts[label] ?? 0) + 1;
+  }
+  return { names: labels, of, counts };
+}

@@ -1,0 +1,35 @@
+/** The mask of rosa: which single elements of the targeted weights are trained, from gradients over some training samples. */
+import { chooseElements } from '../importance/choose-elements.ts';
+import { elementBudget } from '../method/rosa.ts';
+import { RunError } from '../run-error.ts';
+import type { Selection } from '../selection.ts';
+import { type ComputeScoresParams, drawSamples, importanceDataOf } from './choose-rows.ts';
+
+/** @throws RunError where there is no training data, or 'stopped' */
+export async function chooseElementsFor(params: Omit<ComputeScoresParams, 'outputFile'>): Promise<Selection> {
+  const { recipe, base, modules, setup, job } = params;
+  if (!setup || setup.samples === 0)
+    throw new RunError('no-data', 'rosa chooses its elements by gradients, and there is no training data', "Give 'data.train'");
+  const samples = drawSamples(setup.samples, recipe.importance);
+  job.phase(
+    'importance',
+    `choosing ${100 * recipe.sparse_ratio}% of the elements of ${modules.length} modules by their gradients over ${samples.length} samples`,
+  );
+  let report: ((done: number) => void) | undefined;
+  try {
+    return await chooseElements({
+      modules,
+      weights: base.folder.weights,
+      budgetOf: module => elementBudget(module, recipe.sparse_ratio),
+      data: importanceDataOf({ recipe, base, setup }, samples),
+      isCancelled: () => job.stop !== undefined,
+      onProgress: (done, total, unit) => {
+        report ??= job.progress('importance', total, unit, done);
+        report(done);
+      },
+    });
+  } catch (error) {
+    job.checkStop();
+    throw error;
+  }
+}

@@ -1,0 +1,73 @@
+/** What a run trains: which modules, how many rows of each, what share of the model; said before it begins. */
+
+import { moduleOf } from '../artifact/adapter/adapter.ts';
+import { wholeRows } from '../coupling/coupling.ts';
+import type { Attachment, Trainable } from '../method/method.ts';
+import { trainableCount } from '../method/method.ts';
+import type { Model, ModuleSpec } from '../model/model-spec.ts';
+
+export interface ModuleCoverage {
+  readonly module: string;
+  /** Rows of the weight, and how many of them are trained; with lora none is, a product beside them is. */
+  readonly rows: number;
+  readonly trainedRows: number;
+  readonly parameters: number;
+  readonly trainable: number;
+}
+
+export interface Coverage {
+  readonly method: Attachment['method'];
+  readonly trainable: number;
+  readonly parameters: number;
+  /** trainable / parameters. */
+  readonly share: number;
+  readonly modules: readonly ModuleCoverage[];
+}
+
+const product = (shape: readonly number[]): number => shape.reduce((n, d) => n * d, 1);
+
+export function coverageOf(model: Model, attachment: Attachment): Coverage {
+  const byModule = new Map<string, Trainable[]>();
+  for (const trainable of attachment.trainables) {
+    const module = moduleOf(trainable.name);
+    byModule.set(module, [...(byModule.get(module) ?? []), trainable]);
+  }
+  const modules = model.modules.flatMap((module): ModuleCoverage[] => {
+    const trainables = byModule.get(module.name);
+    if (!trainables) return [];
+    const rows = module.weight.shape[0] ?? 0;
+    const own = trainables.find(({ name }) => name === module.weight.name);
+    return [
+      {
+        module: module.name,
+        rows,
+        trainedRows: own ? trainedRows(module, own) : 0,
+        parameters: product(module.weight.shape) + product(module.bias?.shape ?? [0]),
+        trainable: trainables.reduce((sum, { shape }) => sum + product(shape), 0),
+      },
+    ];
+  });
+  const trainable = trainableCount(attachment);
+  const parameters = model.parameters.reduce((sum, { shape }) => sum + product(shape), 0);
+  return { method: attachment.method, trainable, parameters, share: trainable / parameters, modules };
+}
+
+const trainedRows = (module: ModuleSpec, { rows, elements }: Trainable): number =>
+  (rows?.indices ?? (elements && wholeRows(module, elements.indices)))?.length ?? (module.weight.shape[0] as number);
+
+/** A line in all, then a line for each kind of module. */
+export function describeCoverage({ method, trainable, parameters, share, modules }: Coverage): string {
+  const kinds = new Map<string, ModuleCoverage[]>();
+  for (const module of modules) {
+    const kind = module.module.slice(module.module.lastIndexOf('.') + 1);
+    kinds.set(kind, [...(kinds.get(kind) ?? []), module]);
+  }
+  const lines = [...kinds].map(([kind, found]) => {
+    const sum = (of: (module: ModuleCoverage) => number): number => found.reduce((total, module) => total + of(module), 0);
+    const rows = sum(module => module.trainedRows);
+    const ofRows = rows > 0 ? `, ${rows} of ${sum(module => module.rows)} rows` : '';
+    return `  ${kind}: ${found.length} modules${ofRows}, ${sum(module => module.trainable)} parameters`;
+  });
+  const head = `${method} trains ${trainable} of ${parameters} parameters (${(100 * share).toFixed(2)}%) in ${modules.length} modules`;
+  return [head, ...lines].join('\n');
+}

@@ -1,0 +1,135 @@
+/** Settings of a recipe that fit into the free memory, fastest first: batch and accumulation, recomputation, rank. */
+import { methodCatalog } from '../../catalog/methods.ts';
+import type { RecomputePolicy } from '../../graph/recompute.ts';
+import { type Recipe, settings } from '../../protocol/recipe-schema.ts';
+import { type EstimateParams, estimateRecipe, type LevelEstimate, type RecipeEstimate } from './predict.ts';
+
+/** One way to run the recipe. The batches of an optimizer step hold as many samples as the recipe says. */
+export interface PlanOption {
+  readonly batch: number;
+  readonly accumulation: number;
+  readonly recompute: RecomputePolicy;
+  /** Where it is lower than the recipe's, because nothing else fits. */
+  readonly r?: number;
+  readonly totalBytes: number;
+  readonly activationBytes: number;
+  /** Work of an optimizer step relative to the cheapest option that was looked at, fits or not. */
+  readonly cost: number;
+  /** What to write behind `rowtune train RECIPE` to get it. */
+  readonly overrides: readonly string[];
+}
+
+export interface MemoryPlanning {
+  readonly usableBytes: number;
+  /** Those that fit, the fastest first. */
+  readonly options: readonly PlanOption[];
+  /** The one that takes the least, whether it fits or not. */
+  readonly least: PlanOption;
+}
+
+/**
+ * What a node costs beyond its arithmetic, as operations at the rate of the rest: the engine takes 2 µs for each (engine/tensorflow/session.ts)
+ * in which one core multiplies matrices at 175 GFLOP/s (bench/results/llm-1.md). So small batches cost more than one large one.
+ */
+const FLOPS_A_NODE = 3.5e5;
+
+/** Ranks to try where the recipe's own does not fit, as shares of it. */
+const RANK_SHARES = [1 / 2, 1 / 4, 1 / 8, 1 / 16] as const;
+
+/** @throws as `estimateRecipe` does */
+export function planMemory(params: EstimateParams & { readonly usableBytes: number }): MemoryPlanning {
+  const { usableBytes } = params;
+  const own = optionsOf(params);
+  const fitting = own.filter(({ totalBytes }) => totalBytes <= usableBytes);
+  const all = fitting.length > 0 ? own : [...own, ...lowerRanks(params)];
+  const cheapest = Math.min(...all.map(({ cost }) => cost));
+  const relative = all.map(option => ({ ...option, cost: option.cost / cheapest }));
+  const options = relative.filter(({ totalBytes }) => totalBytes <= usableBytes).sort(fastestFirst);
+  const least = relative.reduce((a, b) => (b.totalBytes < a.totalBytes ? b : a));
+  return { usableBytes, options: withoutWorse(options), least };
+}
+
+/** Of equal cost the one that takes less. */
+const fastestFirst = (a: PlanOption, b: PlanOption): number => (b.r ?? 0) - (a.r ?? 0) || a.cost - b.cost || a.totalBytes - b.totalBytes;
+
+/** Leaves out what costs more than an option before it and takes no less. */
+const withoutWorse = (sorted: readonly PlanOption[]): PlanOption[] => {
+  let least = Number.POSITIVE_INFINITY;
+  return sorted.filter(({ totalBytes }) => {
+    if (totalBytes >= least) return false;
+    least = totalBytes;
+    return true;
+  });
+};
+
+function optionsOf(params: EstimateParams): PlanOption[] {
+  const { recipe } = params;
+  const { per_device_train_batch_size: own, per_device_eval_batch_size: evaluation, gradient_accumulation_steps: steps } = recipe;
+  return batchSizes(own, steps).flatMap(batch => {
+    const planned = {
+      ...recipe,
+      per_device_train_batch_size: batch,
+      // Where it is as large as the train batch, as by default, it goes along: else a smaller train batch would save nothing.
+      per_device_eval_batch_size: evaluation === own ? batch : evaluation,
+      gradient_accumulation_steps: (own * steps) / batch,
+    };
+    const found = estimateRecipe({ ...params, recipe: planned, compare: false, allLevels: true });
+    return found.levels.map(level => toOption(recipe, planned, found, level));
+  });
+}
+
+const maximumOf = (setting: string): number => settings[setting]?.type.maximum ?? Number.POSITIVE_INFINITY;
+
+/** The recipe's own batch, powers of two that divide the samples of a step, and all of them at once, as far as a recipe may say so. */
+function batchSizes(own: number, steps: number): number[] {
+  const effective = own * steps;
+  const sizes = new Set([effective, own]);
+  for (let size = 1; size < effective; size *= 2) if (effective % size === 0) sizes.add(size);
+  const mostSteps = maximumOf('gradient_accumulation_steps');
+  return [...sizes].filter(size => size <= maximumOf('per_device_train_batch_size') && effective / size <= mostSteps);
+}
+
+function lowerRanks(params: EstimateParams): PlanOption[] {
+  const { recipe } = params;
+  const { r } = recipe;
+  if (r === undefined || !(methodCatalog[recipe.method].lowRank !== 'none' || methodCatalog[recipe.method].chooses === 'rows')) return [];
+  const ranks = new Set(RANK_SHARES.map(share => Math.max(1, Math.floor(r * share))));
+  return [...ranks].flatMap(rank =>
+    optionsOf({ ...params, recipe: { ...recipe, r: rank } }).map(option => ({
+      ...option,
+      r: rank,
+      overrides: [...option.overrides, `r=${rank}`],
+    })),
+  );
+}
+
+function toOption(recipe: Recipe, planned: Recipe, found: RecipeEstimate, level: LevelEstimate): PlanOption {
+  const { per_device_train_batch_size: batch, per_device_eval_batch_size: evaluation, gradient_accumulation_steps: accumulation } = planned;
+  const changed = [
+    ...(batch === recipe.per_device_train_batch_size ? [] : [`per_device_train_batch_size=${batch}`]),
+    // Also where its default would follow: the recipe may have written it.
+    ...(evaluation === recipe.per_device_eval_batch_size ? [] : [`per_device_eval_batch_size=${evaluation}`]),
+    ...(accumulation === recipe.gradient_accumulation_steps ? [] : [`gradient_accumulation_steps=${accumulation}`]),
+    ...(level.recompute === recipe.recompute ? [] : [`recompute=${level.recompute}`]),
+  ];
+  return {
+    batch,
+    accumulation,
+    recompute: level.recompute,
+    totalBytes: found.totalBytes - found.activationBytes - found.engineOverheadBytes + level.activationBytes + level.engineOverheadBytes,
+    activationBytes: level.activationBytes,
+    cost: accumulation * (level.flops + FLOPS_A_NODE * level.nodes),
+    overrides: changed,
+  };
+}
+
+/** What to change where nothing fits. */
+export function describeNothingFits({ usableBytes, least }: MemoryPlanning, recipe: Recipe): string {
+  const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
+  const held = least.totalBytes - least.activationBytes;
+  const shorter = least.activationBytes > least.totalBytes - usableBytes;
+  const how = shorter
+    ? `Lower max_length (${recipe.max_length}): activations are ${megabytes(least.activationBytes)} of it`
+    : `Weights, optimizer and engine alone take ${megabytes(held)}: take a smaller model${methodCatalog[recipe.method].trainsWhole && methodCatalog[recipe.method].targets === 'required' ? ', or a method that trains less (spsft, lora)' : ''}`;
+  return `nothing fits into ${megabytes(usableBytes)}: the least is ${megabytes(least.totalBytes)}, with a batch of ${least.batch} and recompute: ${least.recompute}. ${how}`;
+}

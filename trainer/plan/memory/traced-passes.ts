@@ -1,0 +1,269 @@
+/** What the passes of a run take and cost, from the graph of all its blocks, or of a few where all are alike. */
+import { engineCatalog } from '../../catalog/engines.ts';
+import type { OpName } from '../../graph/attributes.ts';
+import { type planner, type Step, singleSteps } from '../../graph/fusion/plan.ts';
+import type { Node } from '../../graph/graph.ts';
+import { type BufferRules, liveness, nodesFlops } from '../../graph/liveness.ts';
+import { mostAtHand } from '../../graph/offload.ts';
+import { assemble, type Signature, type Traced } from '../../graph/program.ts';
+import { type RecomputePolicy, sqrtBlocks } from '../../graph/recompute.ts';
+import { byteSize } from '../../graph/types.ts';
+import type { Attachment } from '../../method/method.ts';
+import { type ConfigJson, loadModel } from '../../model/load-model.ts';
+import type { AnyModel } from '../../model/model-spec.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { variablesOnDisk } from '../../train/optimizer-offload.ts';
+import { type ComputesOn, precisionOf } from '../../train/recipe-settings.ts';
+import { type BatchShape, shapeName } from '../../train/task.ts';
+import { sharedTraces, type TraceParams, traceEval, traceTrain } from '../../train/train-program.ts';
+import { bufferRules } from './engine-buffers.ts';
+import { plannedParams } from './planned-program.ts';
+
+export interface PassEstimate {
+  /** Most bytes of tensors alive at once. */
+  readonly activationBytes: number;
+  readonly flops: number;
+}
+
+interface MeasuredPass extends PassEstimate {
+  /** Casts apart: see `workOf`. */
+  readonly nodes: number;
+  /** Among the nodes. */
+  readonly convolutions: number;
+  /** Of a batch, as it comes in. */
+  readonly feedBytes: number;
+}
+
+/** The passes of one shape of batch. */
+export interface TracedPasses {
+  readonly training: MeasuredPass;
+  readonly evaluation: MeasuredPass;
+}
+
+export interface PassShapes {
+  readonly shape: BatchShape;
+  readonly evalShape: BatchShape;
+}
+
+/** Operations of TensorFlow that declare, fill and read a variable, besides what the programs themselves do with it. */
+const NODES_OF_VARIABLE = 9;
+/** Those that move a variable to disk and back. */
+const NODES_OF_OFFLOADED = 6;
+
+const CONVOLUTIONS: ReadonlySet<OpName> = new Set(['conv2d', 'conv2dInputGrad', 'conv2dFilterGrad']);
+
+/** Units of a small model: the first, two in the middle, the last. */
+const SMALL_UNITS = 4;
+/** Two that follow each other, to see what each adds; those at the ends differ from them. */
+const MIDDLE = [1, 2] as const;
+
+/** Forward, backward, updates that wait for the end. */
+const PHASES = [0, 1, 2] as const;
+
+export interface PassTracerParams {
+  readonly on: ComputesOn;
+  readonly config: ConfigJson;
+  readonly recipe: Recipe;
+  readonly model: AnyModel;
+  readonly attachment: Attachment;
+  /** The same method on a model of the same family. */
+  readonly attach: (model: AnyModel) => Attachment;
+  /** Plans fused steps. */
+  readonly plan: ReturnType<typeof planner>;
+}
+
+/** A model to trace in place of the whole one, which has `more` times its middle units. */
+interface Depth {
+  readonly model: AnyModel;
+  readonly attachment: Attachment;
+  /** Blocks of a unit: those that recomputation groups. */
+  readonly unit: number;
+  readonly more: number;
+}
+
+/**
+ * Where all blocks are alike, a schedule is that of a small model with the steps of a middle block repeated, forward, backward and where
+ * updates wait for the end, and each repetition leaves as much more or less alive as the one before. So the two middle blocks of a small
+ * model tell what each further block takes, or show that they are not alike: then the whole model is traced. Under `sqrt` it is groups of
+ * blocks that repeat.
+ */
+export class PassTracer {
+  private readonly params: PassTracerParams;
+  private readonly whole: Depth;
+  private readonly ofBlocks: Depth | undefined;
+  private readonly ofGroups: Depth | undefined;
+  /** They depend on the level of recomputation only in whether steps are fused: by that and their batch. */
+  private readonly evaluations = new Map<string, MeasuredPass>();
+
+  constructor(params: PassTracerParams) {
+    const { model, attachment } = params;
+    this.params = params;
+    this.whole = { model, attachment, unit: 1, more: 0 };
+    if (blocksAreAlike(params)) {
+      this.ofBlocks = shallow(params, 1);
+      this.ofGroups = shallow(params, sqrtBlocks(model.blocks));
+    }
+  }
+
+  passes({ shape, evalShape }: PassShapes, recompute: RecomputePolicy): TracedPasses {
+    const { on, recipe } = this.params;
+    // Where everything is kept, fused steps keep less, since they compute again what costs nothing; in bfloat16 they narrow what they make.
+    // Elsewhere both take the same to a hundredth (held by a test), and to plan them takes longer than to trace.
+    const keepLess = recompute === 'none' || precisionOf(recipe).dtype === 'bfloat16';
+    const isFused = engineCatalog[on.engine].fuses && keepLess;
+    const training = this.measure(recompute === 'sqrt' ? this.ofGroups : this.ofBlocks, isFused, params =>
+      traceTrain({ ...params, recompute, groupBlocks: sqrtBlocks(this.whole.model.blocks) }, shape),
+    );
+    const key = `${shapeName(evalShape)} ${isFused}`;
+    const evaluation =
+      this.evaluations.get(key) ?? this.measure(this.ofBlocks, isFused, params => traceEval({ ...params, recompute }, evalShape));
+    this.evaluations.set(key, evaluation);
+    return { training, evaluation };
+  }
+
+  /** Nodes that a program has once, whatever its shapes of batches: `variables`, what saves and restores, what applies. */
+  sharedNodes(variables: number, offloaded: number): number {
+    const { recipe, model, attachment, on } = this.params;
+    const { signatures } = assemble(sharedTraces({ ...plannedParams(recipe, model, on), attachment }));
+    return Object.values(signatures).reduce(
+      (sum, { schedule }) => sum + schedule.length,
+      NODES_OF_VARIABLE * variables + NODES_OF_OFFLOADED * offloaded,
+    );
+  }
+
+  private measure(small: Depth | undefined, isFused: boolean, trace: (params: DepthParams) => Traced): MeasuredPass {
+    const { recipe, on, plan } = this.params;
+    const measureAt = (depth: Depth): MeasuredPass | undefined => {
+      const params = plannedParams(recipe, depth.model, on);
+      const traced = trace({ ...params, attachment: depth.attachment });
+      const { signatures, variables } = assemble({ pass: traced });
+      const pass = signatures.pass as Signature;
+      const steps = (isFused ? plan : singleSteps)(pass);
+      const found = deepened(pass, { steps, rules: bufferRules(on.engine, { variables }), ...depth });
+      // They have pages of their own, which nothing else takes while they are away: the two peaks add up whenever each comes.
+      const sizes = new Map(variablesOnDisk(depth.attachment, params.optimizer).map(spec => [spec.name, byteSize(spec)]));
+      return found && { ...found, activationBytes: found.activationBytes + mostAtHand(pass, steps, sizes) };
+    };
+    return (small && measureAt(small)) ?? (measureAt(this.whole) as MeasuredPass);
+  }
+}
+
+type DepthParams = Omit<TraceParams, 'recompute' | 'groupBlocks'>;
+
+interface Work {
+  readonly flops: number;
+  readonly nodes: number;
+}
+
+/** A phase and the unit at work in it, as one number. */
+type Place = number;
+
+const placeOf = (phase: number, unit: number): Place => PHASES.length * (unit + 1) + phase;
+
+/** Where each node stands that runs in this order; one that belongs to no block stands with the block before it. */
+function placesOf(nodes: readonly Node[], unit: number): Place[] {
+  let [phase, at] = [0, -1];
+  return nodes.map(node => {
+    const own = node.recomputed ? 1 : node.phase;
+    if (own > phase) [phase, at] = [own, -1];
+    if (node.block >= 0) at = Math.floor(node.block / unit);
+    return placeOf(phase, at);
+  });
+}
+
+/** The same, but that a variable is read where its value is first needed: all may be read before the first block. */
+function workPlaces(schedule: readonly Node[], unit: number): Place[] {
+  const places = placesOf(schedule, unit);
+  const needed = new Map<Node, Place>();
+  schedule.forEach(({ inputs }, i) => {
+    for (const input of inputs) if (input.op === 'read' && !needed.has(input)) needed.set(input, places[i] as Place);
+  });
+  return schedule.map((node, i) => needed.get(node) ?? (places[i] as Place));
+}
+
+/** Where steps are fused, a change of the element type is part of the one that makes or reads what is changed: no node of the engine's. */
+const workOf = (nodes: readonly Node[]): Work => ({ flops: nodesFlops(nodes), nodes: nodes.filter(({ op }) => op !== 'cast').length });
+
+interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {
+  readonly steps: readonly Step[];
+  readonly rules: BufferRules;
+}
+
+/** What the signature would take with `more` middle units. @returns undefined where the two are not alike */
+function deepened(signature: Signature, { steps, rules, unit, more }: DeepenParams): MeasuredPass | undefined {
+  const { schedule, feeds } = signature;
+  const { bytes } = liveness(signature, steps, rules);
+  const feedBytes = feeds.reduce((sum, { attrs }) => sum + byteSize(attrs.spec), 0);
+  const { flops, nodes } = workOf(schedule);
+  const convolutions = schedule.filter(({ op }) => CONVOLUTIONS.has(op)).length;
+  if (more === 0) return { activationBytes: bytes.reduce((most, each) => Math.max(most, each), 0), flops, nodes, convolutions, feedBytes };
+
+  const worked = workPlaces(schedule, unit);
+  const [one, other] = MIDDLE.map(at => {
+    const own = new Set(PHASES.map(phase => placeOf(phase, at)));
+    return workOf(schedule.filter((_, i) => own.has(worked[i] as Place)));
+  }) as [Work, Work];
+  const places = placesOf(
+    steps.map(step => step.nodes.at(-1) as Node),
+    unit,
+  );
+  const growth = growthOf(places, bytes);
+  if (!growth || one.flops !== other.flops || one.nodes !== other.nodes) return undefined;
+  let [added, activationBytes] = [0, 0];
+  places.forEach((place, i) => {
+    added += more * (growth.get(place) ?? 0);
+    growth.delete(place);
+    activationBytes = Math.max(activationBytes, (bytes[i] as number) + added);
+  });
+  return { activationBytes, flops: flops + more * one.flops, nodes: nodes + more * one.nodes, convolutions, feedBytes };
+}
+
+/** By how much more is alive in the second middle unit of each phase than in the first; undefined where that is not the same throughout. */
+function growthOf(places: readonly Place[], bytes: Float64Array): Map<Place, number> | undefined {
+  const at = new Map<Place, number[]>();
+  places.forEach((place, i) => {
+    const known = at.get(place);
+    if (known) known.push(bytes[i] as number);
+    else at.set(place, [bytes[i] as number]);
+  });
+  const growth = new Map<Place, number>();
+  for (const phase of PHASES) {
+    const [first, second] = (phase === 0 ? MIDDLE : [...MIDDLE].reverse()).map(at => placeOf(phase, at)) as [Place, Place];
+    const [before, after] = [at.get(first) ?? [], at.get(second) ?? []];
+    const grows = (after[0] ?? 0) - (before[0] ?? 0);
+    if (before.length !== after.length || before.some((value, i) => (after[i] as number) - value !== grows)) return undefined;
+    growth.set(second, grows);
+  }
+  return growth;
+}
+
+/** The same model with two units between the first and the last, where that has fewer blocks; the last unit may be smaller than the others. */
+function shallow({ config, model, attach }: PassTracerParams, unit: number): Depth | undefined {
+  const more = Math.ceil(model.blocks / unit) - SMALL_UNITS;
+  if (more < 1) return undefined;
+  const small = loadModel({ ...config, num_hidden_layers: model.blocks - more * unit });
+  return { model: small, attachment: attach(small), unit, more };
+}
+
+/** Is each block as the next, in its sizes, its settings and what is trained of it? */
+function blocksAreAlike({ config, model, attachment: { trainables } }: PassTracerParams): boolean {
+  if (config.num_hidden_layers !== model.blocks) return false;
+  // A list with an entry a block, or a number of the first block that differs, would mean another thing in a small model.
+  const isByBlock = Object.values(config).some(value => Array.isArray(value) && value.length === model.blocks);
+  if (isByBlock || config.use_sliding_window === true) return false;
+  const trained = new Map(trainables.map(({ variable, name, shape }) => [variable.name, `${name.replace(/\d+/, '')} ${shape}`]));
+  const inBlock = new Map<number, string[]>();
+  for (const { name, layer, weight, bias } of model.modules) {
+    if (layer < 0) continue;
+    const parts = [weight, ...(bias ? [bias] : [])].map(({ shape, name: of }) => `${shape} ${trained.get(of) ?? ''}`);
+    inBlock.set(layer, [...(inBlock.get(layer) ?? []), `${name.replace(/\d+/, '')} ${parts.join(' ')}`]);
+  }
+  const described = new Set([...inBlock.values()].map(parts => parts.join('\n')));
+  const beside = new Map<string, number>();
+  for (const { name, shape } of trainables) {
+    const layer = /\.(\d+)\./.exec(name)?.[1];
+    if (layer !== undefined)
+      beside.set(`${name.replace(/\d+/, '')} ${shape}`, (beside.get(`${name.replace(/\d+/, '')} ${shape}`) ?? 0) + 1);
+  }
+  return described.size === 1 && [...beside.values()].every(count => count === model.blocks);
+}

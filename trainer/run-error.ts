@@ -1,0 +1,100 @@
+/** The errors of a run: a stable code, a sentence, and what to do; and how any error is told to the parent process. */
+
+import { ReadRefusedError } from './files/regular-file.ts';
+import type { WorkerEvent } from './protocol/job-messages.ts';
+
+export type RunErrorCode =
+  | 'output-not-empty'
+  | 'run-busy'
+  | 'run-missing'
+  | 'checkpoint-missing'
+  | 'checkpoint-mismatch'
+  | 'checkpoint-damaged'
+  | 'invalid-override'
+  | 'nothing-left'
+  | 'no-data'
+  | 'unsupported'
+  | 'wrong-task'
+  | 'disk-full'
+  | 'loss-diverged'
+  | 'stopped';
+
+export class RunError extends Error {
+  override name = 'RunError';
+  readonly code: RunErrorCode;
+  /** What to do about it. */
+  readonly hint: string | undefined;
+
+  constructor(code: RunErrorCode, message: string, hint?: string, options?: ErrorOptions) {
+    super(message, options);
+    this.code = code;
+    this.hint = hint;
+  }
+}
+
+/** Errors whose message is meant for the user, by their name; the value is the code that a script sees. */
+const USER_ERRORS: Readonly<Record<string, string>> = {
+  RecipeError: 'recipe',
+  AdapterError: 'adapter',
+  DataError: 'data',
+  ModelFileError: 'model-file',
+  ModelConfigError: 'model-config',
+  ChatTemplateError: 'chat-template',
+  SelectionError: 'selection',
+  TargetError: 'target-modules',
+  ImportanceError: 'importance',
+  EngineError: 'engine',
+  HubError: 'hub',
+  GenerateError: 'generate',
+  ExportError: 'export',
+  GoldenError: 'reference',
+  ReadStopped: 'read-stopped',
+};
+
+/** Errors of the file system that say enough by themselves. */
+const SYSTEM_ERRORS: Readonly<Record<string, { readonly code: string; readonly hint: string }>> = {
+  ENOSPC: { code: 'disk-full', hint: 'Free some space; a run goes on from its last checkpoint with: rowtune resume' },
+  EDQUOT: { code: 'disk-full', hint: 'Your disk quota is used up: free some space' },
+  EACCES: { code: 'no-permission', hint: 'Choose a folder that you may write to' },
+  EPERM: { code: 'no-permission', hint: 'Choose a folder that you may write to' },
+  EIO: { code: 'disk-error', hint: 'The disk reports an error: check it; a run goes on from its last checkpoint with: rowtune resume' },
+  EMFILE: { code: 'too-many-files', hint: 'Raise the limit of open files (ulimit -n)' },
+  ENFILE: { code: 'too-many-files', hint: 'The system has no more open files: end other programs' },
+  ENOTDIR: { code: 'bad-path', hint: 'A part of the path is a file, not a folder: choose another path' },
+  EISDIR: { code: 'bad-path', hint: 'The path leads to a folder, not to a file: choose another path' },
+  ELOOP: { code: 'bad-path', hint: 'A link in the path leads in a circle: choose another path' },
+  ENAMETOOLONG: { code: 'bad-path', hint: 'The path is too long: choose a shorter one' },
+  EROFS: { code: 'no-permission', hint: 'The disk is read-only: choose another folder' },
+};
+
+/** TensorFlow's and the C++ library's words for a lack of memory. */
+const OUT_OF_MEMORY = /OOM when allocating|RESOURCE_EXHAUSTED|ResourceExhausted|bad_alloc|Array buffer allocation failed/;
+
+const OUT_OF_MEMORY_HINT = 'Take less: a smaller per_device_train_batch_size or max_length, or recompute: block';
+
+export const systemErrorCode = (error: unknown): string | undefined =>
+  error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+
+export interface Failure {
+  readonly event: Extract<WorkerEvent, { type: 'failed' }>;
+  /** The error is a fault of this program: its stack belongs in a log. */
+  readonly unexpected: boolean;
+}
+
+/** From whatever was thrown to the last event of a job. */
+export function describeFailure(error: unknown): Failure {
+  const tell = (code: string, message: string, hint?: string, unexpected = false): Failure => ({
+    event: { type: 'failed', code, message, hint },
+    unexpected,
+  });
+  if (!(error instanceof Error)) return tell('internal', String(error), undefined, true);
+  if (error instanceof RunError || error instanceof ReadRefusedError) return tell(error.code, error.message, error.hint);
+  if (OUT_OF_MEMORY.test(error.message)) return tell('out-of-memory', firstLine(error.message), OUT_OF_MEMORY_HINT);
+  const known = USER_ERRORS[error.name];
+  if (known) return tell(known, error.message);
+  const system = SYSTEM_ERRORS[systemErrorCode(error) ?? ''];
+  if (system) return tell(system.code, error.message, system.hint);
+  return tell('internal', error.message, 'This is a fault of rowtune: please report it with the log', true);
+}
+
+const firstLine = (text: string): string => text.split('\n', 1)[0] ?? text;

@@ -1,0 +1,161 @@
+/** Checkpoints of a run: everything that training has changed, complete under its name or not there at all. */
+import path from 'node:path';
+import { z } from 'zod';
+import { ADAPTER_WEIGHTS, type AdapterDescription } from '../../artifact/adapter/adapter.ts';
+import { type AdapterTensor, writeAdapter } from '../../artifact/adapter/write-adapter.ts';
+import type { Session } from '../../engine/engine.ts';
+import { writeTextFile } from '../../files/durable-file.ts';
+import { buildFolderDurably, makeFolder } from '../../files/durable-folder.ts';
+import { MAX_JSON_BYTES, readRegularText } from '../../files/regular-file.ts';
+import { parseSealedJson, sealJson } from '../../files/sealed-json.ts';
+import { encodeFloat32, type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
+import type { VariableSpec } from '../../graph/graph.ts';
+import { byteSize, type HostArray } from '../../graph/types.ts';
+import { freeDiskBytes } from '../../machine/machine.ts';
+import type { Attachment } from '../../method/method.ts';
+import { RunError, systemErrorCode } from '../../run-error.ts';
+import type { OptimizerSettings } from '../../train/optimizer.ts';
+import { readSnapshot, snapshotSpecs } from '../../train/snapshot.ts';
+import { checkpointFolder, removeSetAside } from './checkpoint-folders.ts';
+
+export const OPTIMIZER_TENSORS = 'optimizer.safetensors';
+const TRAINER_STATE = 'trainer_state.json';
+
+/** Left free beside a checkpoint: for logs, metrics and everything else on the disk. */
+const SPARE_BYTES = 64 * 2 ** 20;
+
+const evaluationSchema = z.looseObject({ loss: z.number() });
+
+/** What goes on where the tensors alone do not say it. */
+const trainerStateSchema = z.object({
+  version: z.literal(1),
+  step: z.number().int().nonnegative(),
+  /** The next batch. */
+  cursor: z.object({ epoch: z.number().int().nonnegative(), batchIndex: z.number().int().nonnegative() }),
+  tokens: z.number(),
+  targets: z.number(),
+  /** Of all updates, in seconds. */
+  trainSeconds: z.number(),
+  firstLoss: z.number(),
+  /** Sums since the last line of metrics. */
+  window: z.object({ loss: z.number(), steps: z.number(), tokens: z.number(), seconds: z.number() }),
+  best: z.object({ step: z.number(), value: z.number(), evaluation: evaluationSchema }).optional(),
+  before: evaluationSchema.optional(),
+  /** The evaluation after this update was broken off by a stop: a run that goes on begins with it. */
+  evaluationDue: z.boolean().optional(),
+  baseFingerprint: z.string(),
+  /** How the samples of an epoch are made into batches: runs begun before 0.2 have 1 (`BatchSettings.looseGroups`). */
+  batching: z.union([z.literal(1), z.literal(2)]).default(1),
+  /** The resolved recipe: what may not change on the way. */
+  recipe: z.string(),
+  recompute: z.enum(['none', 'cheap', 'block', 'sqrt']),
+  /** What products were computed in. */
+  dtype: z.enum(['float32', 'bfloat16']).default('float32'),
+  engine: z.string(),
+  /** When the run began, ISO 8601: chat templates that state the date use it. Absent in older checkpoints, as are the others below. */
+  startedAt: z.string().optional(),
+  /** The checksum of each file of tensors beside this one, so that files of two saves are not taken for one. */
+  files: z.record(z.string(), z.string()).optional(),
+});
+
+export type TrainerState = z.infer<typeof trainerStateSchema>;
+
+export interface SaveParams {
+  readonly runDir: string;
+  readonly session: Session;
+  readonly attachment: Attachment;
+  readonly optimizer: OptimizerSettings;
+  readonly adapter: AdapterDescription;
+  readonly state: TrainerState;
+}
+
+/** What a checkpoint takes on the disk. */
+export const checkpointBytes = (attachment: Attachment, optimizer: OptimizerSettings): number =>
+  [...snapshotSpecs(attachment, optimizer), ...rowSpecs(attachment)].reduce((sum, spec) => sum + byteSize(spec), 0);
+
+/** @throws RunError 'disk-full' where so many bytes do not fit beside what must stay free */
+export function requireDisk(folder: string, bytes: number, what: string): void {
+  const free = freeDiskBytes(folder);
+  if (free >= bytes + SPARE_BYTES) return;
+  const mb = (n: number): string => `${Math.ceil(n / 1e6)} MB`;
+  throw new RunError(
+    'disk-full',
+    `${what} needs ${mb(bytes)} and ${mb(SPARE_BYTES)} to spare in ${folder}, which has ${mb(free)} free`,
+    'Free some space, choose another output_dir, or lower save_total_limit',
+  );
+}
+
+/**
+ * Writes a checkpoint complete or not at all. Every file carries checksums, and the state names those of the others.
+ * @returns the folder of the checkpoint
+ * @throws RunError 'disk-full'; earlier checkpoints are as they were
+ */
+export async function saveCheckpoint(params: SaveParams): Promise<string> {
+  const { runDir, attachment, optimizer, state } = params;
+  const final = checkpointFolder(runDir, state.step);
+  try {
+    await makeFolder(path.dirname(final));
+    requireDisk(path.dirname(final), checkpointBytes(attachment, optimizer), 'the checkpoint');
+    await buildFolderDurably(final, async folder => {
+      const files = await writeTensors(folder, params);
+      await writeTextFile(path.join(folder, TRAINER_STATE), sealJson(JSON.stringify({ ...state, files }, null, 2)));
+    });
+    await removeSetAside(final);
+    return final;
+  } catch (error) {
+    const code = systemErrorCode(error);
+    if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
+    throw new RunError('disk-full', `the disk is full: ${final} could not be written`, 'Free some space, then: rowtune resume', {
+      cause: error,
+    });
+  }
+}
+
+/** Returns the checksum of each file of tensors by its name. */
+async function writeTensors(folder: string, { session, attachment, optimizer, adapter }: SaveParams): Promise<Record<string, string>> {
+  const trained = new Set([...attachment.trainables, ...(attachment.buffers ?? [])].map(({ name }) => name));
+  const specs = snapshotSpecs(attachment, optimizer);
+  const valuesOf = (wanted: readonly VariableSpec[]): AdapterTensor[] => {
+    const snapshot = readSnapshot(session, attachment, optimizer);
+    return wanted.map(({ name, shape }) => ({ name, shape, data: () => nextValue(snapshot, name) }));
+  };
+  const dtypeOf = new Map(specs.map(({ name, dtype }) => [name, dtype]));
+  const tensors = valuesOf(specs.filter(({ name }) => trained.has(name)));
+  const adapterChecksum = await writeAdapter(folder, { description: adapter, tensors });
+  const states = valuesOf(specs.filter(({ name }) => !trained.has(name)));
+  const entries = states.map(({ name, shape, data }): TensorEntry => {
+    if (dtypeOf.get(name) === 'uint8') return { name, dtype: 'U8', shape, data: async () => (await data()) as Uint8Array };
+    return { name, dtype: 'F32', shape, data: async () => encodeFloat32((await data()) as Float32Array, 'F32') };
+  });
+  return {
+    [ADAPTER_WEIGHTS]: adapterChecksum,
+    [OPTIMIZER_TENSORS]: await writeSafetensors(path.join(folder, OPTIMIZER_TENSORS), entries),
+  };
+}
+
+/** Both follow the same order, so what is passed over was not asked for. */
+async function nextValue(snapshot: AsyncGenerator<{ spec: VariableSpec; data: HostArray }>, name: string): Promise<HostArray> {
+  for (;;) {
+    const { value, done } = await snapshot.next();
+    if (done) throw new Error(`the snapshot has no tensor ${name}`);
+    if (value.spec.name === name) return value.data;
+  }
+}
+
+const rowSpecs = (attachment: Attachment): VariableSpec[] => [
+  ...new Map(attachment.trainables.flatMap(({ rows }) => (rows ? [[rows.variable.name, rows.variable] as const] : []))).values(),
+];
+
+/**
+ * @returns the state, and whether it carries a checksum
+ * @throws RunError 'checkpoint-damaged' where the file is not a trainer state
+ */
+export async function readTrainerState(folder: string): Promise<{ readonly state: TrainerState; readonly isSealed: boolean }> {
+  const file = path.join(folder, TRAINER_STATE);
+  try {
+    const { value, isSealed } = parseSealedJson(await readRegularText(file, MAX_JSON_BYTES));
+    return { state: trainerStateSchema.parse(value), isSealed };
+  } catch (error) {
+    throw new RunError('checkpoint-damaged', `${file} cannot be read: ${error instanceof Error ? error.message : error}`);
+  }
+}

@@ -1,0 +1,31 @@
+/** What a run is called, and the folder it goes to where its recipe names none. */
+import path from 'node:path';
+import { firstNames } from '../files/folder-walk.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+
+/** Where runs go whose recipe names no folder. */
+export const RUNS_FOLDER = 'runs';
+
+export const recipeName = ({ name }: Pick<Recipe, 'name'>, recipeFile: string): string =>
+  name ?? (path.basename(recipeFile).replace(/(\.rowtune)?\.(ya?ml|json)$/i, '') || 'run');
+
+export interface FreeRunFolderParams {
+  readonly recipe: Recipe;
+  readonly recipeFile: string;
+  /** The folder that a relative output_dir, and RUNS_FOLDER, start from. */
+  readonly baseDir: string;
+  /** Folders of runs that wait to begin. */
+  readonly taken?: ReadonlySet<string>;
+}
+
+/** A run folder that is in the way is not used twice: spam, spam-2, spam-3 … */
+export async function freeRunFolder({ recipe, recipeFile, baseDir, taken }: FreeRunFolderParams): Promise<string> {
+  if (recipe.output_dir !== undefined) return path.resolve(baseDir, recipe.output_dir);
+  const name = recipeName(recipe, recipeFile);
+  for (let count = 1; ; count++) {
+    const folder = path.resolve(baseDir, RUNS_FOLDER, count === 1 ? name : `${name}-${count}`);
+    if (!taken?.has(folder) && (await isEmpty(folder))) return folder;
+  }
+}
+
+const isEmpty = async (folder: string): Promise<boolean> => (await firstNames(folder, 1)).length === 0;

@@ -1,0 +1,58 @@
+/** What the kernel and the memory figures say about the death of a process: SIGKILL alone does not tell who sent it. Linux only. */
+import os from 'node:os';
+import { groupFolders, groupMemory, type ReadText, readTextOrEmpty } from '../machine/control-group.ts';
+
+export interface MemoryEvidence {
+  /** Processes that the kernel killed for memory since the watch began, in our own control group where there is one. */
+  readonly oomKills: number;
+  /** Resident memory of the process when it was last looked at. */
+  readonly rssBytes: number;
+  /** What it could have taken: the machine's memory, or the limit of our control group. */
+  readonly limitBytes: number;
+}
+
+export interface MemoryWatch {
+  /** Looks at the kernel's counter once more. */
+  evidence(): MemoryEvidence;
+  stop(): void;
+}
+
+export interface MemoryWatchParams {
+  readonly pid: number;
+  readonly readText?: ReadText;
+  readonly totalBytes?: number;
+}
+
+/** Memory that grows by gigabytes a second is seen, and a look costs some 20 µs. */
+const INTERVAL_MS = 1000;
+/** Where the last look saw this share of the limit taken, the memory ran out. */
+const NEAR_LIMIT = 0.85;
+
+export const isOutOfMemory = ({ oomKills, rssBytes, limitBytes }: MemoryEvidence): boolean =>
+  oomKills > 0 || rssBytes > NEAR_LIMIT * limitBytes;
+
+export function watchMemory({ pid, readText = readTextOrEmpty, totalBytes = os.totalmem() }: MemoryWatchParams): MemoryWatch {
+  const before = countOomKills(readText);
+  const limitBytes = Math.min(totalBytes, groupMemory(readText).limitBytes);
+  let rssBytes = 0;
+  const look = (): void => {
+    const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readText(`/proc/${pid}/status`))?.[1];
+    if (kibibytes !== undefined) rssBytes = Number(kibibytes) * 1024;
+  };
+  look();
+  const timer = setInterval(look, INTERVAL_MS).unref();
+  return {
+    evidence: () => ({ oomKills: Math.max(0, countOomKills(readText) - before), rssBytes, limitBytes }),
+    stop: () => clearInterval(timer),
+  };
+}
+
+/** Of our control group; where it has no counter, of the whole machine. */
+function countOomKills(readText: ReadText): number {
+  const files = groupFolders(readText).flatMap(folder => [`${folder}/memory.events`, `${folder}/memory.oom_control`]);
+  for (const file of [...files, '/proc/vmstat']) {
+    const count = /^oom_kill (\d+)$/m.exec(readText(file))?.[1];
+    if (count !== undefined) return Number(count);
+  }
+  return 0;
+}
