@@ -12,7 +12,7 @@ import { until } from '../../support/until.ts';
 /** For processes of their own. */
 const bundle = join(mkdtempSync(join(tmpdir(), 'rowtune-lock-bundle-')), 'process-lock.mjs');
 buildSync({
-  entryPoints: [join(import.meta.dirname, '..', '..', '..', 'trainer', 'process-lock.ts')],
+  entryPoints: [join(import.meta.dirname, '..', '..', '..', 'trainer', 'machine', 'process-lock.ts')],
   outfile: bundle,
   bundle: true,
   platform: 'node',
