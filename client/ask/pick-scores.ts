@@ -26,8 +26,8 @@ export async function scoresFor(app: App, views: Views, argument: unknown): Prom
   if (argument !== undefined) {
     const item = await runFor(app, views, argument, {
       placeHolder: 'The run whose importance to see',
-      flag: 'folder',
-      none: 'There are no runs yet.',
+      flag: 'scores',
+      none: 'There is no run that has scored rows.',
     });
     return item?.runDir === undefined ? undefined : { path: item.runDir, label: item.label };
   }
@@ -43,7 +43,7 @@ interface ScoredItem extends QuickPickItem {
 async function scoredItems(app: App, views: Views): Promise<readonly ScoredItem[]> {
   const [runs, files] = await Promise.all([runItems(app, views), workspace.findFiles(SCORES_GLOB, EXCLUDED_GLOB, MAX_FILES)]);
   const ofRuns = runs.flatMap((item): ScoredItem[] =>
-    item.runDir !== undefined && item.flags.includes('folder')
+    item.runDir !== undefined && item.flags.includes('scores')
       ? [{ ...asPick(item), source: { path: item.runDir, label: item.label } }]
       : [],
   );

@@ -26,6 +26,8 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
         title: `Importance of ${name}`,
         start: async (client, id) => {
           const job = await client.request('importance', { id, recipe: source, outputFile });
+          // Known before the page looks: scores that are not there yet are then no problem.
+          app.store.put(job);
           // Scores are seen while they are computed.
           await app.pages.open('heatmap', { kind: 'heatmap', sources: [{ path: outputFile, label: name, jobId: id }] });
           return job;

@@ -145,8 +145,8 @@ async function tryState(context: CommandContext, argument: unknown): Promise<Rea
   const { app, views } = context;
   const item = await runFor(app, views, argument, {
     placeHolder: 'The run to try',
-    flag: 'adapter',
-    none: 'There is no run that has trained yet.',
+    flag: 'answers',
+    none: 'There is no trained run whose model writes text.',
   });
   if (item?.runDir === undefined) return undefined;
   const { text } = await runRecipe(context, item.runDir);

@@ -1,6 +1,7 @@
 /** The host of the heatmap page: sends what its sources are, then scores as they are wanted, and again what changes while they are computed. */
 import { dirname } from 'node:path';
 import { z } from 'zod';
+import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { openScoreSets } from '../../trainer/importance/score-sets.ts';
 import type {
   HeatmapFromPage,
@@ -10,6 +11,7 @@ import type {
   ModuleScores,
   ScoreSetRef,
 } from '../../trainer/protocol/view/heatmap.ts';
+import { hasEnded } from '../daemon/job-store.ts';
 import { createFarScores } from './far-scores.ts';
 import { candidatesBeside, placeOfScores, type ReadSource, readSource } from './heatmap-source.ts';
 import type { ConnectPage, PageHost } from './page-services.ts';
@@ -36,6 +38,13 @@ const fromPageSchema: z.ZodType<HeatmapFromPage> = z.discriminatedUnion('type', 
   }),
 ]);
 
+/** What the status says of a job that ended; one that succeeded is told by its scores. */
+const END_WORDS: Readonly<Record<string, string>> = {
+  failed: 'The job failed.',
+  stopped: 'The job was stopped.',
+  aborted: 'The job was aborted.',
+};
+
 export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, post, keep, setTitle }): PageHost => {
   let sources: readonly HeatmapSource[] = stateSchema.safeParse(state).data?.sources ?? [];
   let wanted: readonly ScoreSetRef[] = [];
@@ -56,10 +65,14 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
   const far = services.isRemote() ? createFarScores(services.daemon) : undefined;
   const placeOf = async ({ path, isHere }: HeatmapSource): Promise<string> => (far && !isHere ? far.copyOf(path) : path);
 
+  /** Whether a job computes the scores of this source. */
+  const isAtWork = ({ path, jobId }: HeatmapSource): boolean =>
+    services.jobs().some(job => (job.id === jobId || job.runDir === path) && !hasEnded(job));
+
   async function read(source: HeatmapSource): Promise<ReadSource> {
     try {
       const path = await placeOf(source);
-      const { info, place } = await readSource({ ...source, path });
+      const { info, place } = await readSource({ ...source, path }, isAtWork(source));
       return { info: { ...info, path: source.path, problem: info.problem?.replaceAll(path, source.path) }, place };
     } catch (error) {
       // The daemon that has it is away: the next look finds out.
@@ -77,7 +90,7 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
       async daemon => (await daemon.request('listRuns', { folders })).runs,
       () => [],
     );
-    const others = runs.filter(({ runDir }) => sources.every(({ path }) => path !== runDir));
+    const others = runs.filter(({ runDir, method }) => choosesByScores(method) && sources.every(({ path }) => path !== runDir));
     return [...here.map(source => ({ ...source, isHere: true })), ...others.map(({ runDir, name }) => ({ path: runDir, label: name }))];
   }
 
@@ -132,6 +145,15 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
       post({ type: 'source', source: now.info });
       for (const set of wanted) if (set.path === source.path) await sendScores(set);
     }
+  }
+
+  /** A job that ended without scores leaves nothing to wait for. */
+  async function readAnew(path: string): Promise<void> {
+    const source = sources.find(each => each.path === path);
+    if (source === undefined || known.get(path)?.place !== undefined) return;
+    const now = await read(source);
+    known.set(path, now);
+    post({ type: 'source', source: now.info });
   }
 
   function change(next: readonly HeatmapSource[]): void {
@@ -198,8 +220,10 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
           const { done, total, unit, secondsLeft } = event;
           post({ type: 'progress', path, progress: { done, total, unit, secondsLeft }, message: event.message ?? 'scoring' });
         }
-        if (event.type === 'state' && ['succeeded', 'failed', 'stopped', 'aborted'].includes(event.state))
-          post({ type: 'progress', path, message: event.state === 'succeeded' ? '' : `the job has ${event.state}` });
+        if (event.type === 'state' && ['succeeded', 'failed', 'stopped', 'aborted'].includes(event.state)) {
+          post({ type: 'progress', path, message: END_WORDS[event.state] ?? '' });
+          enqueue(() => readAnew(path));
+        }
       }),
     ];
     return {

@@ -3,14 +3,17 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { methodCatalog } from '../../trainer/catalog/methods.ts';
+import { type MethodName, methodCatalog } from '../../trainer/catalog/methods.ts';
 import { firstNames } from '../../trainer/files/folder-walk.ts';
-import { readRegularText } from '../../trainer/files/regular-file.ts';
+import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
 import { partialPath } from '../../trainer/importance/partial-scores.ts';
 import { openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
+import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
+import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
 import type { HeatmapModule, HeatmapSource, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
 import { readRunRecipe } from '../../trainer/run/run-folder.ts';
+import { SCORES_ENDING } from '../recipe/recipe-names.ts';
 
 /** A list of all rows of a model of 405 billion parameters takes 150 MB; selections are a tenth of that. */
 const MAX_SELECTION_BYTES = 64 * 2 ** 20;
@@ -74,16 +77,20 @@ async function scoresOfRun(runDir: string): Promise<string> {
   return recipe?.importance.scores ?? own;
 }
 
-/** Says in `problem` what is missing or damaged instead of throwing. */
-export async function readSource({ path: source, label }: HeatmapSource): Promise<ReadSource> {
+/**
+ * Says in `problem` what is missing or damaged instead of throwing.
+ * @param isAtWork whether a job computes the scores: that they are missing is then no problem
+ */
+export async function readSource({ path: source, label }: HeatmapSource, isAtWork = false): Promise<ReadSource> {
   const isRun = await isFolder(source);
   const problems: string[] = [];
-  const run = isRun ? await readRun(source, problems) : {};
+  const run = isRun ? await readRun(source, problems) : await readRecipeBeside(source);
   const place = await placeOfScores(source).catch(() => undefined);
   let scores: ScoreSetFile | undefined;
   try {
     if (place) scores = await openScoreSets(place.file);
-    else problems.push(isRun ? 'this run has saved no scores' : `${source} does not exist yet`);
+    else if (!isAtWork)
+      problems.push(isRun ? whyNoScores(run) : `there are no scores in ${source} yet: compute them with Rowtune: Compute Importance`);
   } catch (error) {
     problems.push(messageOf(error));
   }
@@ -93,7 +100,9 @@ export async function readSource({ path: source, label }: HeatmapSource): Promis
       label,
       kind: isRun ? 'run' : 'scores',
       sets: scores?.sets ?? [],
-      modules: scores ? modulesOf(scores, run.rowParameters) : (run.modules ?? []),
+      // Without scores a run shows the rows that it chose, and nothing where it chose none.
+      modules: scores ? modulesOf(scores, run.rowParameters) : run.selection ? (run.modules ?? []) : [],
+      isAwaited: isAtWork && !place,
       samples: scores?.samples,
       isPartial: place?.isPartial ?? false,
       modelParameters: run.modelParameters,
@@ -116,6 +125,7 @@ function modulesOf({ modules }: ScoreSetFile, rowParameters: ReadonlyMap<string,
 }
 
 interface RunParts {
+  readonly method?: MethodName;
   readonly modules?: readonly HeatmapModule[];
   readonly rowParameters?: ReadonlyMap<string, number>;
   readonly modelParameters?: number;
@@ -136,16 +146,43 @@ async function readRun(runDir: string, problems: string[]): Promise<RunParts> {
   const recipe = await readRunRecipe(runDir).catch(() => undefined);
   const coverage = await read(RUN_FILES.coverage, coverageSchema, MAX_COVERAGE_BYTES);
   const selection = await read(RUN_FILES.selection, selectionSchema, MAX_SELECTION_BYTES);
-  const budget = recipe?.ratio !== undefined ? { ratio: recipe.ratio } : recipe?.r !== undefined ? { r: recipe.r } : undefined;
   const rowParameters = coverage && new Map(coverage.modules.map(({ module, rows, parameters }) => [module, parameters / rows]));
   return {
     modules: coverage?.modules.map(({ module, rows }) => ({ name: module, shape: [rows], rowParameters: rowParameters?.get(module) })),
     rowParameters,
     modelParameters: coverage?.parameters,
-    budget: recipe && methodCatalog[recipe.method].chooses === 'rows' ? budget : undefined,
-    selectionMode: recipe?.importance.selection,
+    method: recipe?.method,
+    ...budgetOf(recipe),
     selection: selection && Object.entries(selection).map(([module, rows]) => ({ module, rows: Int32Array.from(rows) })),
   };
+}
+
+type BudgetSettings = Pick<Recipe, 'method' | 'r' | 'ratio' | 'importance'>;
+
+/** How many rows a recipe trains, where its method chooses rows; the rank of a method with both is no budget of rows. */
+function budgetOf(recipe: BudgetSettings | undefined): Pick<RunParts, 'budget' | 'selectionMode'> {
+  if (recipe === undefined) return {};
+  const { method, r, ratio, importance } = recipe;
+  const { chooses, r: counted } = methodCatalog[method];
+  const budget = ratio !== undefined ? { ratio } : r !== undefined && counted?.counts === 'rows' ? { r } : undefined;
+  return { budget: chooses === 'rows' ? budget : undefined, selectionMode: importance.selection };
+}
+
+/** Scores that were computed for themselves lie beside their recipe, under its name. */
+async function readRecipeBeside(file: string): Promise<RunParts> {
+  if (!file.endsWith(SCORES_ENDING)) return {};
+  for (const ending of ['yaml', 'yml', 'json']) {
+    const recipe = `${file.slice(0, -SCORES_ENDING.length)}.rowtune.${ending}`;
+    const text = await readRegularText(recipe, MAX_STATE_BYTES).catch(() => undefined);
+    // What is wrong elsewhere in it does not matter here: every setting is valid or at its default.
+    if (text !== undefined) return budgetOf(parseRecipe(text, { fileName: recipe }).resolved as unknown as BudgetSettings);
+  }
+  return {};
+}
+
+function whyNoScores({ method }: RunParts): string {
+  if (method === undefined || methodCatalog[method].chooses !== 'nothing') return 'this run has saved no scores';
+  return `this run was trained by ${methodCatalog[method].label}, which scores no rows; what it trained is under Coverage on the page of the run`;
 }
 
 /** Undefined where there is no such file. */

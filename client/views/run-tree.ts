@@ -1,4 +1,7 @@
 /** The view *Runs* as plain data: runs on the disk and jobs of the daemon, one item for each, in groups. */
+
+import { choosesByScores } from '../../trainer/catalog/methods.ts';
+import { writesText } from '../../trainer/catalog/objectives.ts';
 import { compact, grouped } from '../../trainer/protocol/format.ts';
 import type { JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { distinctNames, folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
@@ -32,8 +35,8 @@ export interface RunItem {
   readonly startedAt?: string;
 }
 
-/** `run`: it has a page; `folder`: it has files; `job`: it is no training. */
-export type RunFlag = 'run' | 'job' | 'folder' | 'active' | 'stoppable' | 'resumable' | 'deletable' | 'adapter';
+/** `run`: it has a page; `folder`: it has files; `scores`: its method scores rows; `answers`: it writes text; `job`: it is no training. */
+export type RunFlag = 'run' | 'job' | 'folder' | 'scores' | 'active' | 'stoppable' | 'resumable' | 'deletable' | 'adapter' | 'answers';
 
 export interface RunGroup {
   readonly name: RunGroupName;
@@ -130,10 +133,12 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
     flags: [
       'run',
       ...(run === undefined ? [] : (['folder'] as const)),
+      ...(run !== undefined && choosesByScores(run.method) ? (['scores'] as const) : []),
       ...(isActive ? (['active', 'stoppable'] as const) : []),
       ...(canResume ? (['resumable'] as const) : []),
       ...(run !== undefined && !isBusy ? (['deletable'] as const) : []),
       ...(run !== undefined && !isBusy && run.step > 0 ? (['adapter'] as const) : []),
+      ...(run !== undefined && !isBusy && run.step > 0 && writesText(run.task) ? (['answers'] as const) : []),
     ],
     runDir,
     jobId: isActive ? job.id : undefined,

@@ -19,6 +19,7 @@ import { createTooltip } from '../shared/tooltip.ts';
 import { cellFacts, cellSentence, overlapText, selectionText, valueText } from './cell/cell-facts.ts';
 import { createCellPanel } from './cell/cell-panel.ts';
 import { createOrderQueue } from './cell/order-queue.ts';
+import { markOf } from './cell/selection-view.ts';
 import { createControls } from './controls.ts';
 import { cellCsv, fileName, heatmapCsv, heatmapScene } from './export-files.ts';
 import { createGridView } from './grid/grid-view.ts';
@@ -30,6 +31,12 @@ import { describeSet, type HeatmapViewState, restoreState, settle } from './view
 
 export interface HeatmapPage {
   receive(message: HeatmapToPage): void;
+}
+
+/** In place of a grid. */
+function emptyText({ sourceA }: Picture): string {
+  if (sourceA?.isAwaited) return 'The scores are being computed; the first rows appear here soon.';
+  return sourceA?.problem ?? 'There are no scores to show.';
 }
 
 /** A slider that is let go of is announced; one that moves is not. */
@@ -121,7 +128,7 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
     const opened = now.state.cell === undefined ? -1 : now.names.indexOf(now.state.cell);
     grid.element.hidden = now.state.isTable || now.modules.length === 0;
     message.hidden = now.modules.length > 0;
-    setText(message, hasCome ? (now.sourceA?.problem ?? 'There are no scores to show.') : 'Reading scores …');
+    setText(message, hasCome ? emptyText(now) : 'Reading scores …');
     grid.update(
       {
         grid: now.grid,
@@ -149,7 +156,7 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
     editor.keep(state);
     want();
     request();
-    if (next.budget) sayLater(() => picture && `Trains ${selectionText(picture)}`);
+    if (next.budget) sayLater(() => picture && `${markOf(picture.choice)}: ${selectionText(picture)}`);
     if (next.view ?? next.b) sayLater(() => picture && (overlapText(picture) ?? picture.meaning));
   }
 

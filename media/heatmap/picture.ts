@@ -163,7 +163,10 @@ export function makePicture(
     const [setA, setB] = [setOf(sources, state.a), setOf(sources, state.b)];
     switch (view) {
       case 'importance':
-        return { values: valuesA, meaning: `${statistic === 'selected' ? '' : `${setA?.measure ?? ''}: `}${STATISTIC_WORDS[statistic]}` };
+        return {
+          values: valuesA,
+          meaning: `${statistic === 'selected' || setA === undefined ? '' : `${setA.measure}: `}${STATISTIC_WORDS[statistic]}`,
+        };
       case 'overlap':
         return {
           values: Float64Array.from(overlaps, overlap => (overlap ? jaccard(overlap) : Number.NaN)),

@@ -75,10 +75,11 @@ function budgetOf(value: unknown): BudgetChoice | undefined {
 export const choiceOf = ({ kind, r, ratio, mode }: BudgetChoice): Choice =>
   kind === 'trained' ? { kind } : { kind: 'budget', budget: kind === 'r' ? { r } : { ratio }, mode };
 
-/** What a source begins with: the rows it trains, or else the budget of its recipe. */
+/** What a source begins with: the rows it trains, or else the budget of its recipe; where neither is known, one that every module has rows for. */
 export function budgetOfSource(source: HeatmapSourceInfo | undefined): BudgetChoice {
   const given = source?.budget;
-  const start = { ...startBudget, mode: source?.selectionMode ?? startBudget.mode };
+  const fewest = Math.min(startBudget.r, ...(source?.modules ?? []).map(({ shape }) => shape[0] ?? 1));
+  const start = { ...startBudget, r: Math.max(1, fewest), mode: source?.selectionMode ?? startBudget.mode };
   const sized: BudgetChoice = !given ? start : 'r' in given ? { ...start, r: given.r } : { ...start, kind: 'ratio', ratio: given.ratio };
   return source?.selection ? { ...sized, kind: 'trained' } : sized;
 }

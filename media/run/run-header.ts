@@ -1,4 +1,6 @@
 /** The head of the page: name, state, progress, and what can be done with the run. */
+import { choosesByScores } from '../../trainer/catalog/methods.ts';
+import { writesText } from '../../trainer/catalog/objectives.ts';
 import { duration } from '../../trainer/protocol/format.ts';
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
 import { element, setText } from '../shared/element.ts';
@@ -50,9 +52,15 @@ const BUTTONS: readonly ActionButton[] = [
     action: 'heatmap',
     label: 'Open Heatmap',
     title: 'Which rows matter, and which are trained',
-    isShown: ({ coverage }) => coverage !== undefined,
+    // A run that scores nothing has no map of importance.
+    isShown: model => model.recipe !== undefined && choosesByScores(model.setting('method')),
   },
-  { action: 'try', label: 'Try', title: 'Ask the model something, before and after', isShown: hasTrained },
+  {
+    action: 'try',
+    label: 'Try',
+    title: 'Ask the model something, before and after',
+    isShown: model => hasTrained(model) && writesText(model.setting('task')),
+  },
   { action: 'export', label: 'Export', title: 'Writes rows, a merged model, or a PEFT adapter', isShown: hasTrained },
   { action: 'folder', label: 'Open Folder', title: 'Shows the files of the run', isShown: ({ overview }) => overview !== undefined },
 ];

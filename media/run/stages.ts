@@ -1,5 +1,5 @@
 /** The stages of a run before its first update: what is done, what goes on, what is still to come. Pure. */
-import { type MethodName, methodCatalog } from '../../trainer/catalog/methods.ts';
+import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { counted, duration, grouped } from '../../trainer/protocol/format.ts';
 import { amountText, currentProgress, PREPARING, stageText } from '../../trainer/protocol/job-stage.ts';
 import type { RunModel } from '../shared/run-model.ts';
@@ -22,7 +22,7 @@ export function stagesOf({ overview, missing, recipe }: Pick<RunModel, 'overview
   const before = overview?.step ?? 0;
   const isAhead: Readonly<Record<string, boolean>> = {
     // Known with the recipe, which a run writes first; a resumed run keeps its rows.
-    importance: before === 0 && (methodCatalog[method as MethodName]?.chooses ?? 'nothing') !== 'nothing',
+    importance: before === 0 && method !== undefined && choosesByScores(method),
     rehearse: before === 0,
   };
   const names = PREPARING.filter(name => isAhead[name] !== false || name === job.phase);

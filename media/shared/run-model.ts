@@ -70,9 +70,14 @@ export class RunModel {
     return this.overview?.state === 'running' || this.overview?.state === 'preparing';
   }
 
+  /** A setting of its recipe, where that is known. */
+  setting(key: string): string | undefined {
+    return this.recipe?.entries.find(entry => entry.key === key)?.value;
+  }
+
   /** What its throughput counts. */
   get throughputUnit(): 'tokens' | 'images' {
-    const task = this.recipe?.entries.find(({ key }) => key === 'task')?.value;
+    const task = this.setting('task');
     return objectiveCatalog[task as ObjectiveName]?.unit ?? 'tokens';
   }
 

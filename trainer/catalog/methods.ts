@@ -116,3 +116,7 @@ export const methodNames = Object.keys(entries) as readonly MethodName[];
 
 /** The methods with a capability, for a sentence: "lora, dora or rosa". */
 export const methodsThat = (has: (entry: MethodEntry) => boolean): string => orList(namesWhere(methodCatalog, has));
+
+/** Whether a method chooses what it trains by scores; runs of older versions do not say their method, and may. */
+export const choosesByScores = (method: string | undefined): boolean =>
+  method === undefined || (Object.hasOwn(entries, method) && methodCatalog[method as MethodName].chooses !== 'nothing');

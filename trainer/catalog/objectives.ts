@@ -67,3 +67,7 @@ export const objectivesOf = (model: ObjectiveEntry['model'], reads: ObjectiveEnt
 /** The objective that the first architecture of a config.json is made for. */
 export const objectiveOfArchitecture = (architecture: string): ObjectiveName | undefined =>
   objectiveNames.find(name => architecture.endsWith(objectiveCatalog[name].architectures));
+
+/** Whether a model that was tuned for it writes text; runs of older versions do not say their task, and may. */
+export const writesText = (task: string | undefined): boolean =>
+  task === undefined || (Object.hasOwn(entries, task) && objectiveCatalog[task as ObjectiveName].model === 'causal');

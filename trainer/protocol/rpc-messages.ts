@@ -96,6 +96,9 @@ export interface RecipeSource {
 export interface RunInfo {
   readonly runDir: string;
   readonly name: string;
+  /** Of the recipe; absent in runs of older versions. */
+  readonly method?: string;
+  readonly task?: string;
   readonly state: 'preparing' | 'running' | 'stopped' | 'finished' | 'failed' | 'interrupted';
   readonly reason?: string;
   readonly step: number;

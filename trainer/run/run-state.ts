@@ -13,6 +13,9 @@ const stateSchema = z.object({
   /** Why it stopped or failed. */
   reason: z.string().optional(),
   name: z.string(),
+  /** Of the recipe; absent in runs of older versions. */
+  method: z.string().optional(),
+  task: z.string().optional(),
   step: z.number(),
   totalSteps: z.number(),
   epoch: z.number().optional(),
@@ -64,7 +67,8 @@ export class StateKeeper {
 
   constructor(
     runDir: string,
-    start: Pick<RunState, 'name' | 'startedAt'> & Partial<Pick<RunState, 'step' | 'totalSteps' | 'epoch' | 'loss' | 'metrics'>>,
+    start: Pick<RunState, 'name' | 'startedAt'> &
+      Partial<Pick<RunState, 'method' | 'task' | 'step' | 'totalSteps' | 'epoch' | 'loss' | 'metrics'>>,
   ) {
     this.file = path.join(runDir, STATE_FILE);
     const identity: ProcessIdentity = ownIdentity();

@@ -2,7 +2,7 @@
 import { compact, grouped, percent } from '../../../trainer/protocol/format.ts';
 import type { TooltipContent } from '../../shared/tooltip-content.ts';
 import type { Picture } from '../picture.ts';
-import { jaccard, jaccardByChance } from './selection-view.ts';
+import { jaccard, jaccardByChance, markOf } from './selection-view.ts';
 
 export const scoreText = (score: number | undefined): string =>
   score === undefined || Number.isNaN(score) ? '–' : compact(Number(score.toPrecision(4)));
@@ -24,7 +24,7 @@ export function valueText({ values, state }: Picture, module: number): string {
 }
 
 export function cellFacts(picture: Picture, module: number): TooltipContent {
-  const { names, grid, modules, counts, countsB, a, b, state, overlaps } = picture;
+  const { names, grid, modules, counts, countsB, a, b, state, overlaps, choice } = picture;
   const name = names[module] ?? '';
   const info = modules[module];
   const rows = info?.shape[0] ?? 0;
@@ -35,15 +35,16 @@ export function cellFacts(picture: Picture, module: number): TooltipContent {
   if (cellA) facts.push([`mean${tag}`, scoreText(cellA.mean)], [`max${tag}`, scoreText(cellA.max)], [`min${tag}`, scoreText(cellA.min)]);
   if (cellB) facts.push(['mean B', scoreText(cellB.mean)], ['max B', scoreText(cellB.max)]);
   if (state.b && state.view === 'difference') facts.push(['difference', valueText(picture, module)]);
-  facts.push(['trained rows', `${grouped(count)} of ${grouped(rows)} (${percent(count / rows)})`]);
+  const mark = markOf(choice);
+  facts.push([`${mark} rows`, `${grouped(count)} of ${grouped(rows)}${rows > 0 ? ` (${percent(count / rows)})` : ''}`]);
   const countB = countsB?.[module];
-  if (countB !== undefined && countB !== count) facts.push(['trained rows B', grouped(countB)]);
+  if (countB !== undefined && countB !== count) facts.push([`${mark} rows B`, grouped(countB)]);
   if (info?.rowParameters !== undefined) facts.push(['parameters', grouped(Math.round(info.rowParameters * count))]);
   const overlap = overlaps[module];
   if (overlap)
     facts.push([
       'Jaccard',
-      `${jaccard(overlap).toFixed(2)} (${grouped(overlap.both)} shared; chance ${jaccardByChance(count, countB ?? count, rows).toFixed(2)})`,
+      `${share(jaccard(overlap))} (${grouped(overlap.both)} shared; chance ${share(jaccardByChance(count, countB ?? count, rows))})`,
     ]);
   return { title: grid.labels[module] ?? name, subtitle: name, facts };
 }
@@ -54,13 +55,17 @@ export function cellSentence(picture: Picture, module: number): string {
   return `${title}: ${facts.map(([fact, value]) => `${fact} ${value}`).join(', ')}`;
 }
 
+/** Two empty selections overlap in no share of anything. */
+const share = (value: number, digits = 2): string => (Number.isNaN(value) ? '–' : value.toFixed(digits));
+
 /** What the budget pays for. */
 export function selectionText({ selection, isPending }: Picture): string {
   if (isPending) return 'ranking the rows of all layers …';
   const { rows, ofRows, parameters, ofParameters, modelParameters } = selection;
-  const text = `${grouped(rows)} of ${grouped(ofRows)} rows (${percent(ofRows > 0 ? rows / ofRows : 0)})`;
-  if (parameters === undefined) return text;
-  const [whole, what] = modelParameters !== undefined ? [modelParameters, 'the model'] : [ofParameters ?? Number.NaN, 'these modules'];
+  if (ofRows === 0) return '';
+  const text = `${grouped(rows)} of ${grouped(ofRows)} rows (${percent(rows / ofRows)})`;
+  const [whole, what] = modelParameters !== undefined ? [modelParameters, 'the model'] : [ofParameters ?? 0, 'these modules'];
+  if (parameters === undefined || !(whole > 0)) return text;
   return `${text} · ${grouped(Math.round(parameters))} parameters (${percent(parameters / whole, 2)} of ${what})`;
 }
 
@@ -68,5 +73,5 @@ export function overlapText({ overall, overlaps }: Picture): string | undefined 
   if (!overall) return undefined;
   const known = overlaps.filter(overlap => overlap !== undefined).length;
   const sofar = known < overlaps.length ? `, ${known} of ${overlaps.length} modules so far` : '';
-  return `Jaccard of the selections ${jaccard(overall).toFixed(3)} (${grouped(overall.both)} rows in both${sofar})`;
+  return `Jaccard of the selections ${share(jaccard(overall), 3)} (${grouped(overall.both)} rows in both${sofar})`;
 }

@@ -10,7 +10,7 @@ import type { CellScores } from '../score-store.ts';
 import { cellFacts, scoreText } from './cell-facts.ts';
 import { BINS, binCounts, scalesOf } from './cell-scales.ts';
 import { createHistogramView } from './histogram.ts';
-import { selectedRows } from './selection-view.ts';
+import { markOf, selectedRows } from './selection-view.ts';
 import { createStrip, type StripOrder } from './strip-drawing.ts';
 import { createStripView } from './strip-view.ts';
 import { createTopList } from './top-list.ts';
@@ -89,6 +89,9 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
         readonly cellB?: CellScores;
         readonly neuronAt: (place: number) => number;
         readonly isSelected: Uint8Array;
+        readonly mark: ReturnType<typeof markOf>;
+        /** Rows that the run trains, whatever the budget selects; empty of scores without a run. */
+        readonly isTrained: Uint8Array;
       }
     | undefined;
 
@@ -105,7 +108,7 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
 
   function neuronFacts(place: number): TooltipContent | undefined {
     if (!shown || place >= shown.cellA.scores.length) return undefined;
-    const { cellA, cellB, neuronAt, isSelected } = shown;
+    const { cellA, cellB, neuronAt, isSelected, isTrained, mark } = shown;
     const row = neuronAt(place);
     const rows = cellA.scores.length;
     const facts: (readonly [string, string])[] = [
@@ -113,7 +116,8 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
       [cellB ? 'rank A' : 'rank', `${grouped((cellA.ranks[row] ?? 0) + 1)} of ${grouped(rows)}`],
     ];
     if (cellB) facts.push(['score B', scoreText(cellB.scores[row])], ['rank B', grouped((cellB.ranks[row] ?? 0) + 1)]);
-    return { title: `neuron ${grouped(row)}`, subtitle: isSelected[row] ? 'trained' : undefined, facts };
+    const marks = [...(isSelected[row] ? [mark] : []), ...(isTrained[row] && mark !== 'trained' ? ['trained by the run'] : [])];
+    return { title: `neuron ${grouped(row)}`, subtitle: marks.length > 0 ? marks.join(', ') : undefined, facts };
   }
 
   return {
@@ -152,9 +156,11 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
       const scalesA = scalesOf(cellA, state.scale);
       const stripA = createStrip(cellA, isSelected, state.order);
       // The strip says what stands at its cursor.
-      shown = { cellA, cellB, neuronAt: stripA.neuronAt, isSelected };
       const rows = cellA.scores.length;
-      const sentence = `${grouped(rows)} neurons ${state.order === 'sorted' ? 'from the highest score' : 'by position'}, ${grouped(chosenA.length)} trained (${percent(chosenA.length / rows)}), scores from ${scoreText(cellA.min)} to ${scoreText(cellA.max)}`;
+      const mark = markOf(choice);
+      const isTrained = marksOf(rows, trained.a.get(moduleName) ?? new Int32Array(0));
+      shown = { cellA, cellB, neuronAt: stripA.neuronAt, isSelected, isTrained, mark };
+      const sentence = `${grouped(rows)} neurons ${state.order === 'sorted' ? 'from the highest score' : 'by position'}, ${grouped(chosenA.length)} ${mark} (${percent(chosenA.length / rows)}), scores from ${scoreText(cellA.min)} to ${scoreText(cellA.max)}`;
       strip.update(
         {
           a: stripA,
@@ -170,15 +176,15 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
       setText(
         stripNote,
         cellB
-          ? 'A above, B below, the same neurons. Trained rows stand out. Wheel zooms, drag pans.'
-          : 'Trained rows stand out. Wheel zooms, drag pans.',
+          ? `A above, B below, the same neurons. The ${mark} rows stand out. Wheel zooms, drag pans.`
+          : `The ${mark} rows stand out. Wheel zooms, drag pans.`,
       );
       const { spread, counts: spreadCounts } = scalesA;
       const threshold = choice.kind === 'budget' ? cellA.scores[cellA.order[count - 1] ?? -1] : undefined;
       const spreadSelected = binCounts(cellA.scores, chosenA, spread, BINS);
-      const spreadContent = { histogram: { counts: spreadCounts, selected: spreadSelected }, scale: spread, threshold };
+      const spreadContent = { histogram: { counts: spreadCounts, selected: spreadSelected }, scale: spread, threshold, mark };
       histogram.update(spreadContent, theme, `Histogram of the scores: ${sentence}`);
-      top.update(cellA, cellB, isSelected);
+      top.update(cellA, cellB, isSelected, mark);
     },
   };
 }

@@ -1,4 +1,4 @@
-/** How the scores of a cell are spread, with the part that is trained. */
+/** How the scores of a cell are spread, with the part that is selected. */
 import { compact } from '../../../trainer/protocol/format.ts';
 import { element } from '../../shared/element.ts';
 import { createPainter, type Painter } from '../../shared/painter.ts';
@@ -17,6 +17,8 @@ export interface HistogramContent {
   readonly scale: Scale;
   /** The lowest score that is selected. */
   readonly threshold?: number;
+  /** What the selected rows are called. */
+  readonly mark: string;
 }
 
 export interface HistogramView {
@@ -43,7 +45,7 @@ export function createHistogramView(): HistogramView {
 }
 
 /** Counts by their logarithm: what is chosen is rare, and would not be seen beside the rest. */
-function drawHistogram({ context, size }: Painter, { histogram, scale, threshold }: HistogramContent, theme: Theme): void {
+function drawHistogram({ context, size }: Painter, { histogram, scale, threshold, mark }: HistogramContent, theme: Theme): void {
   const plot = size.height - AXIS;
   const { counts, selected } = histogram;
   const highest = Math.log1p(Math.max(1, ...counts));
@@ -74,5 +76,5 @@ function drawHistogram({ context, size }: Painter, { histogram, scale, threshold
   context.fillRect(x, 0, 1, plot);
   const isLeft = x < size.width / 2;
   context.textAlign = isLeft ? 'left' : 'right';
-  context.fillText(`trained from ${compact(Number(threshold.toPrecision(3)))}`, x + (isLeft ? 4 : -4), 10);
+  context.fillText(`${mark} from ${compact(Number(threshold.toPrecision(3)))}`, x + (isLeft ? 4 : -4), 10);
 }

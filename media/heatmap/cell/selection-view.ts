@@ -6,6 +6,9 @@ import type { CellScores, SetScores } from '../score-store.ts';
 /** A budget of the slider, or the rows that the run trains. */
 export type Choice = { readonly kind: 'budget'; readonly budget: Budget; readonly mode: SelectionMode } | { readonly kind: 'trained' };
 
+/** What the marked rows are called: only what a run has trained is trained, and what a budget would choose is selected. */
+export const markOf = ({ kind }: Pick<Choice, 'kind'>): 'trained' | 'selected' => (kind === 'trained' ? 'trained' : 'selected');
+
 /** The trained rows of each module of a run. */
 export type TrainedRows = ReadonlyMap<string, Int32Array>;
 

@@ -6,8 +6,11 @@ import { scoreText } from './cell-facts.ts';
 
 export interface TopList {
   readonly element: HTMLElement;
-  /** @param isSelected [rows] 1 where a row is trained */
-  update(a: CellScores, b: CellScores | undefined, isSelected: Uint8Array): void;
+  /**
+   * @param isSelected [rows] 1 where a row is marked
+   * @param mark what the marked rows are called
+   */
+  update(a: CellScores, b: CellScores | undefined, isSelected: Uint8Array, mark: string): void;
 }
 
 /** More are in the exported table. */
@@ -17,13 +20,13 @@ export function createTopList(): TopList {
   const body = element('tbody');
   const head = element('tr');
   const table = element('table', {}, element('thead', {}, head), body);
-  let shown: { readonly a: CellScores; readonly b: CellScores | undefined } | undefined;
+  let shown: { readonly a: CellScores; readonly b: CellScores | undefined; readonly mark: string } | undefined;
   let marks: { readonly row: number; readonly line: HTMLElement; readonly mark: HTMLElement }[] = [];
 
-  function list(a: CellScores, b: CellScores | undefined): void {
+  function list(a: CellScores, b: CellScores | undefined, word: string): void {
     fill(
       head,
-      ...['rank', 'neuron', 'score', ...(b ? ['rank B', 'score B'] : []), 'trained'].map(text => element('th', { scope: 'col' }, text)),
+      ...['rank', 'neuron', 'score', ...(b ? ['rank B', 'score B'] : []), word].map(text => element('th', { scope: 'col' }, text)),
     );
     marks = [...a.order.subarray(0, TOP_ROWS)].map((row, place) => {
       const beside = b ? [grouped((b.ranks[row] ?? 0) + 1), scoreText(b.scores[row])] : [];
@@ -36,9 +39,9 @@ export function createTopList(): TopList {
 
   return {
     element: element('div', { class: 'top-list', tabindex: '0', role: 'region', 'aria-label': 'Highest scores' }, table),
-    update(a, b, isSelected) {
-      if (shown?.a !== a || shown.b !== b) list(a, b);
-      shown = { a, b };
+    update(a, b, isSelected, word) {
+      if (shown?.a !== a || shown.b !== b || shown.mark !== word) list(a, b, word);
+      shown = { a, b, mark: word };
       for (const { row, line, mark } of marks) {
         line.classList.toggle('trained', isSelected[row] === 1);
         setText(mark, isSelected[row] ? '✓' : '');

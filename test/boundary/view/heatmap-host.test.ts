@@ -8,6 +8,7 @@ import { partialScores } from '../../../trainer/importance/partial-scores.ts';
 import { type ScoresOrigin, saveScores } from '../../../trainer/importance/scores-file.ts';
 import type { ModuleSpec } from '../../../trainer/model/model-spec.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
 import { stringifyRecipe } from '../../../trainer/protocol/stringify-recipe.ts';
 import type { HeatmapFromPage, HeatmapSource, HeatmapSourceInfo, HeatmapToPage } from '../../../trainer/protocol/view/heatmap.ts';
 import { connectTo, startTestDaemon } from '../../support/daemon.ts';
@@ -162,7 +163,7 @@ describe('a file of scores', () => {
     writeFileSync(other, 'no tensors');
     const [bad, missing, good] = await openPage(other, join(folder, 'later.safetensors'), file).sources();
     expect(bad?.problem).toContain('no.safetensors');
-    expect(missing?.problem).toContain('does not exist yet');
+    expect(missing?.problem).toContain('there are no scores in');
     expect(good?.problem).toBeUndefined();
   });
 });
@@ -176,6 +177,70 @@ test('a run tells its scores, its selection, its budget and the size of its mode
     ['m.layers.1.up_proj', [3, 4]],
   ]);
   expect((await page.scores(runDir)).get('m.layers.0.up_proj')).toEqual([3, 6, 9, 12]);
+});
+
+test('scores that lie beside their recipe begin with its budget', async () => {
+  const read = async (text: string, ending = 'yaml') => {
+    const recipe = join(folder, `one.rowtune.${ending}`);
+    writeFileSync(recipe, text);
+    const [source] = await openPage(file).sources();
+    rmSync(recipe);
+    return source;
+  };
+  expect(await read('model: m\nr: 3\ndata: {train: t.jsonl}\n')).toMatchObject({
+    kind: 'scores',
+    budget: { r: 3 },
+    selectionMode: 'per_layer',
+  });
+  expect(await read('{"model": "m", "ratio": 0.1, "importance": {"selection": "global"}}', 'json')).toMatchObject({
+    budget: { ratio: 0.1 },
+    selectionMode: 'global',
+  });
+  // The rank of a product is no budget of rows.
+  expect((await read('model: m\nmethod: lora\nr: 16\ndata: {train: t.jsonl}\n'))?.budget).toBeUndefined();
+  expect((await openPage(file).sources())[0]?.budget).toBeUndefined();
+});
+
+test('a run whose method scores nothing is not drawn, and says where its coverage is', async () => {
+  const lora = join(folder, 'runs', 'lora');
+  mkdirSync(lora);
+  const { recipe } = parseRecipe('model: m\nmethod: lora\nr: 2\ndata: {train: t.jsonl}\n', { fileName: 'x.rowtune.yaml' });
+  if (!recipe) throw new Error('the recipe of the test is wrong');
+  writeFileSync(join(lora, 'recipe.yaml'), stringifyRecipe(recipe));
+  const modules = [{ module: 'm.layers.0.up_proj', rows: 4, parameters: 16 }];
+  writeFileSync(join(lora, 'coverage.json'), JSON.stringify({ parameters: 1000, modules }));
+  const page = openPage(lora);
+  const [source] = await page.sources();
+  expect(source).toMatchObject({ modules: [], sets: [], budget: undefined });
+  expect(source?.problem).toMatch(/LoRA, which scores no rows; .* Coverage/);
+  // Nor is it offered beside others.
+  const beside = openPage(runDir);
+  await beside.sources();
+  expect(beside.of('sources')[0]?.candidates.map(({ path }) => path)).not.toContain(lora);
+  rmSync(lora, { recursive: true });
+});
+
+test('scores that a job computes are awaited without a problem, and missed once it has ended without them', async () => {
+  const later = join(folder, 'awaited.scores.safetensors');
+  const services = testServices();
+  const job: JobRecord = {
+    id: 'scoring',
+    kind: 'importance',
+    state: 'running',
+    priority: 0,
+    title: 'awaited',
+    createdAt: '2026-01-01T00:00:00Z',
+  };
+  services.store.put(job);
+  const page = new Page([{ path: later, label: 'awaited', jobId: job.id }], services);
+  open.push(page);
+  const [source] = await page.sources();
+  expect(source).toMatchObject({ isAwaited: true, modules: [], problem: undefined });
+  services.store.put({ ...job, state: 'failed', endedAt: '2026-01-01T00:01:00Z' });
+  services.store.event({ seq: 1, jobId: job.id, event: { type: 'state', state: 'failed' } });
+  await until(() => page.of('source').at(-1)?.source.problem !== undefined, 'the problem');
+  expect(page.of('source').at(-1)?.source).toMatchObject({ isAwaited: false, problem: expect.stringContaining('there are no scores') });
+  expect(page.of('progress').at(-1)?.message).toBe('The job failed.');
 });
 
 test('a run of saved scores shows those, and one without any shows its selection', async () => {
@@ -201,7 +266,7 @@ test('a run of saved scores shows those, and one without any shows its selection
 test('while scores are computed the page gets what is new, and in the end the complete ones', async () => {
   const growing = join(folder, 'growing.scores.safetensors');
   const page = openPage(growing);
-  expect((await page.sources())[0]?.problem).toContain('does not exist yet');
+  expect((await page.sources())[0]?.problem).toContain('there are no scores in');
   page.send({ type: 'want', sets: [{ path: growing, key: '' }] });
   const partial = partialScores(growing, modules, origin);
   const [first] = [...scoresOf(1)];

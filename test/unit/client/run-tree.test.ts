@@ -77,7 +77,7 @@ test('a run and its job are one item, which the job moves', () => {
   expect(only(groups)).toMatchObject({
     description: '20% · 1 min 5 s left · loss 1.25',
     jobId: 'job-spam',
-    flags: ['run', 'folder', 'active', 'stoppable'],
+    flags: ['run', 'folder', 'scores', 'active', 'stoppable'],
   });
 });
 
@@ -110,16 +110,33 @@ test('a job that waits, and one that is no training, are shown while they are at
 });
 
 test.each([
-  ['finished', run('a'), undefined, ['run', 'folder', 'deletable', 'adapter']],
-  ['stopped', run('a', { state: 'stopped', step: 5 }), undefined, ['run', 'folder', 'resumable', 'deletable', 'adapter']],
-  ['stopped before its first step', run('a', { state: 'stopped', step: 0 }), undefined, ['run', 'folder', 'deletable']],
+  ['finished', run('a'), undefined, ['run', 'folder', 'scores', 'deletable', 'adapter', 'answers']],
+  [
+    'stopped',
+    run('a', { state: 'stopped', step: 5 }),
+    undefined,
+    ['run', 'folder', 'scores', 'resumable', 'deletable', 'adapter', 'answers'],
+  ],
+  ['stopped before its first step', run('a', { state: 'stopped', step: 0 }), undefined, ['run', 'folder', 'scores', 'deletable']],
   [
     'failed with an offer to resume',
     run('a', { state: 'failed', step: 0 }),
     job('a', { state: 'failed', resume: { runDir: '/w/runs/a' } }),
-    ['run', 'folder', 'resumable', 'deletable'],
+    ['run', 'folder', 'scores', 'resumable', 'deletable'],
   ],
-  ['at work without a job', run('a', { state: 'running', step: 5 }), undefined, ['run', 'folder']],
+  ['at work without a job', run('a', { state: 'running', step: 5 }), undefined, ['run', 'folder', 'scores']],
+  [
+    'of LoRA, which scores nothing',
+    run('a', { method: 'lora', task: 'causal_lm' }),
+    undefined,
+    ['run', 'folder', 'deletable', 'adapter', 'answers'],
+  ],
+  [
+    'of a classifier, which writes nothing',
+    run('a', { method: 'spsft', task: 'image_classification' }),
+    undefined,
+    ['run', 'folder', 'scores', 'deletable', 'adapter'],
+  ],
 ])('what can be done to a run that is %s', (_, info, record, flags) => {
   expect(only(tree([info], record ? [record] : [])).flags).toEqual(flags);
 });

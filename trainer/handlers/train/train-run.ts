@@ -58,7 +58,7 @@ export async function trainJob({ recipe: given, runDir, context }: Request<'trai
   checkScoresStay(recipe, runDir);
   const release = await beginRunFolder(runDir, recipe.overwrite_output_dir, message => job.log('warning', message));
   try {
-    const keeper = new StateKeeper(runDir, { name: nameOf(recipe, runDir), startedAt: new Date().toISOString() });
+    const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt: new Date().toISOString() });
     return await guarded({ recipe, runDir, context, job, keeper, begins: true });
   } finally {
     release();
@@ -94,7 +94,7 @@ export async function resumeJob({ runDir, overrides, context }: Request<'resume'
     // Until the loop counts them anew: overrides may have changed their number.
     const totalSteps = earlier?.totalSteps ?? 0;
     const shown = { totalSteps, epoch: earlier?.epoch, loss: earlier?.loss, metrics: earlier?.metrics };
-    const keeper = new StateKeeper(runDir, { name: nameOf(recipe, runDir), startedAt, step, ...shown });
+    const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt, step, ...shown });
     const wasFinished = earlier?.state === 'finished';
     return await guarded({ recipe, runDir, context, job, keeper, checkpoint, wasFinished });
   } finally {
@@ -114,7 +114,8 @@ function sayFromStart(runDir: string, earlier: RunState | undefined, job: Job): 
   job.log('warning', `${runDir} has no checkpoint: the run begins again at its first update`);
 }
 
-const nameOf = (recipe: Recipe, runDir: string): string => recipe.name ?? path.basename(runDir);
+/** What tells a run from others in a list. */
+const kindOf = ({ name, method, task }: Recipe, runDir: string) => ({ name: name ?? path.basename(runDir), method, task });
 
 interface RunParams {
   readonly recipe: Recipe;

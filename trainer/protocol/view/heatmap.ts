@@ -48,13 +48,15 @@ export interface HeatmapSourceInfo {
   readonly samples?: number;
   /** Of the whole model, where a run tells. */
   readonly modelParameters?: number;
-  /** Of the run's recipe. */
+  /** Of the run's recipe, or of the recipe that the scores lie beside. */
   readonly budget?: HeatmapBudget;
   readonly selectionMode?: 'per_layer' | 'global';
   /** The rows that the run trains, ascending. */
   readonly selection?: readonly { readonly module: string; readonly rows: Int32Array }[];
   /** Still being computed, or left so. */
   readonly isPartial: boolean;
+  /** A job computes its scores, and none are there yet. */
+  readonly isAwaited?: boolean;
   /** Why nothing, or not everything, can be shown. */
   readonly problem?: string;
 }
