@@ -37,7 +37,15 @@ export const axolotl: ForeignTool = {
       'lora_target_linear',
       'num_epochs',
     ]),
-  defaults: ({ adapter }) => (adapter ? [] : set('method', 'full', 'without an adapter everything is tuned')),
+  // Of its schemas and of the Trainer below it (0.19).
+  defaults: ({ adapter, warmup_steps, warmup_ratio, batch_size, sample_packing: packing }) => [
+    ...(adapter ? [] : set('method', 'full', 'without an adapter everything is tuned')),
+    ...(batch_size === undefined || batch_size === null ? set('per_device_train_batch_size', 1) : []),
+    ...set('num_train_epochs', 1),
+    ...set('lr_scheduler_type', 'cosine'),
+    ...(warmup_steps === undefined && warmup_ratio === undefined ? set('warmup_ratio', 0.03, 'there it is 100 updates at most') : []),
+    ...(packing === true ? [] : set('group_by_length', false)),
+  ],
   keys: {
     ...sharedKeys,
     // Where both are given it is the samples of an update.
@@ -53,7 +61,6 @@ export const axolotl: ForeignTool = {
     ...ofTheTool(
       'dataset_prepared_path',
       'strict',
-      'group_by_length',
       'pad_to_sequence_len',
       'eval_sample_packing',
       'model_type',

@@ -40,15 +40,23 @@ export const llamaFactory: ForeignTool = {
       'preprocessing_num_workers',
       'plot_loss',
     ]),
-  defaults: ({ finetuning_type: type, lora_rank: rank }) =>
-    type === undefined || type === 'lora' || type === 'qlora'
+  // Of its arguments (0.9.5) and of the Trainer below it.
+  defaults: ({ finetuning_type: type, lora_rank: rank, stage, packing = stage === 'pt' }) => [
+    ...(type === undefined || type === 'lora' || type === 'qlora'
       ? [...set('method', 'lora'), ...set('r', DEFAULT_RANK), ...set('lora_alpha', 2 * (typeof rank === 'number' ? rank : DEFAULT_RANK))]
-      : [],
+      : []),
+    ...set('learning_rate', 5e-5),
+    ...set('per_device_train_batch_size', 8),
+    ...set('max_length', 2048),
+    ...(stage === 'pt' ? set('packing', true, 'pretraining packs there') : []),
+    ...(packing === true ? [] : set('group_by_length', false)),
+  ],
   keys: {
     ...sharedKeys,
     dataset: factoryData('data.train'),
     eval_dataset: factoryData('data.eval'),
     max_samples: maxSamples,
+    disable_shuffling: value => set('data.shuffle', value !== true),
     ...ofTheTool(
       'stage',
       'do_train',

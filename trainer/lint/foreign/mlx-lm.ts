@@ -15,7 +15,7 @@ const mlxSchedule: Convert = value => {
   // Of cosine_decay: the first rate, the steps, the last rate.
   const floor = name === 'cosine' && Array.isArray(value.arguments) ? value.arguments[2] : undefined;
   return [
-    ...set('lr_scheduler_type', name === 'cosine' || name === 'linear' ? name : 'constant'),
+    ...set('lr_scheduler_type', name === 'cosine' || name === 'linear' ? name : value.warmup ? 'constant_with_warmup' : 'constant'),
     ...set('warmup_steps', value.warmup),
     ...set('min_learning_rate', floor),
     ...set('learning_rate', firstRate(value)),
@@ -41,7 +41,20 @@ export const mlxLm: ForeignTool = {
       'val_batches',
       'train',
     ]),
-  defaults: () => [...set('method', 'lora'), ...set('data.completion_only', false, 'without mask_prompt it trains on prompts too')],
+  // Of CONFIG_DEFAULTS in its lora.py (0.32); its optimizers clip nothing, and those with decay decay everything by 0.01.
+  defaults: ({ optimizer, fine_tune_type: type }) => [
+    ...set('method', 'lora'),
+    ...(type === undefined || type === 'lora' || type === 'dora' ? [...set('r', 8), ...set('lora_alpha', 160)] : []),
+    ...set('data.completion_only', false, 'without mask_prompt it trains on prompts too'),
+    ...set('learning_rate', 1e-5),
+    ...set('lr_scheduler_type', 'constant'),
+    ...set('max_steps', 1000),
+    ...set('max_length', 2048),
+    ...set('optim', 'adam'),
+    ...(optimizer === 'adamw' ? [...set('weight_decay', 0.01), ...set('decay_norms_and_biases', true)] : []),
+    ...set('max_grad_norm', 0),
+    ...set('seed', 0),
+  ],
   keys: {
     data: value =>
       typeof value === 'string'

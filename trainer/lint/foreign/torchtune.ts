@@ -55,18 +55,29 @@ const tuneOptimizer: Convert = value => {
   ];
 };
 
+const scheduleOf = (name: string, warmup: unknown): string =>
+  /cosine/.test(name) ? 'cosine' : /linear/.test(name) ? 'linear' : warmup ? 'constant_with_warmup' : 'constant';
+
 const tuneSchedule: Convert = value =>
   isMap(value)
-    ? [
-        ...set('lr_scheduler_type', /cosine/.test(component(value)) ? 'cosine' : /linear/.test(component(value)) ? 'linear' : 'constant'),
-        ...set('warmup_steps', value.num_warmup_steps),
-      ]
+    ? [...set('lr_scheduler_type', scheduleOf(component(value), value.num_warmup_steps)), ...set('warmup_steps', value.num_warmup_steps)]
     : undefined;
 
 export const torchtune: ForeignTool = {
   name: 'torchtune',
   marks: recipe => 2 * Object.values(recipe).filter(value => component(value) !== '').length,
-  defaults: () => [],
+  // Of its recipes and of torch.optim (0.6.1): no clipping, a constant rate, and a decay that norms and biases share.
+  defaults: ({ dataset, model, optimizer }) => {
+    const decay = isMap(optimizer) ? (optimizer.weight_decay ?? (/adamw/i.test(component(optimizer)) ? 0.01 : 0)) : 0;
+    return [
+      ...set('max_grad_norm', 0),
+      ...set('lr_scheduler_type', 'constant'),
+      ...set('weight_decay', decay),
+      ...(decay === 0 || /lora/.test(component(model)) ? [] : set('decay_norms_and_biases', true)),
+      ...(/alpaca/.test(component(dataset)) ? set('data.completion_only', false, 'alpaca_dataset trains on prompts too') : []),
+      ...(isMap(dataset) && dataset.packed === true ? [] : set('group_by_length', false)),
+    ];
+  },
   keys: {
     model: tuneModel,
     checkpointer: value => (isMap(value) ? set('model', value.checkpoint_dir) : undefined),
@@ -77,6 +88,7 @@ export const torchtune: ForeignTool = {
     enable_activation_checkpointing: recompute,
     max_steps_per_epoch: value => (value === null ? [] : none('steps are counted over the whole run: max_steps')),
     dtype: floatType,
+    shuffle: value => (typeof value === 'boolean' ? set('data.shuffle', value) : none('true or false is needed')),
     ...ofTheTool(
       'loss',
       'compile',
@@ -92,7 +104,6 @@ export const torchtune: ForeignTool = {
       'dataset_val',
       'run_val_every_n_steps',
       'batch_size_val',
-      'shuffle',
     ),
   },
 };

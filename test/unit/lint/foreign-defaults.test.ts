@@ -1,0 +1,56 @@
+/** Where another tool's own default is another than ours, a conversion writes it out. */
+import { expect, it } from 'vitest';
+import { convertRecipe } from '../../../trainer/lint/convert-recipe.ts';
+
+const tuned = 'model: {_component_: a.llama3_8b}\ncheckpointer: {checkpoint_dir: m}\n';
+const otherDefaults: [string, string, RegExp][] = [
+  ['Axolotl tunes everything without an adapter', 'base_model: m\nmicro_batch_size: 2\nadapter:\n', /^method: full # without an adapter/m],
+  ['LLaMA-Factory tunes by LoRA', 'model_name_or_path: m\nstage: sft\nlora_rank: 64\n', /^method: lora\nr: 64\nlora_alpha: 128$/m],
+  [
+    'mlx-lm tunes by LoRA, on prompts too',
+    'model: m\niters: 10\nval_batches: 1\n',
+    /^method: lora\nr: 8\nlora_alpha: 160\ndata:\n {2}completion_only: false/m,
+  ],
+  [
+    'samples of an update',
+    'base_model: m\nbatch_size: 128\nmicro_batch_size: 4\n',
+    /^per_device_train_batch_size: 4\ngradient_accumulation_steps: 32$/m,
+  ],
+  ['Axolotl trains one epoch', 'base_model: m\nadapter: lora\nlora_r: 8\n', /^per_device_train_batch_size: 1\nnum_train_epochs: 1$/m],
+  [
+    'Axolotl warms up by itself',
+    'base_model: m\nadapter: lora\nwarmup_steps: 0\n',
+    /^lr_scheduler_type: cosine\nwarmup_steps: 0\n(?!warmup)/m,
+  ],
+  ['Axolotl does not group by length', 'base_model: m\nadapter: lora\n', /^group_by_length: false$/m],
+  ['Axolotl packs', 'base_model: m\nadapter: lora\nsample_packing: true\n', /^(?![\s\S]*group_by_length)/],
+  [
+    'LLaMA-Factory has the rate of the Trainer',
+    'model_name_or_path: m\nstage: sft\n',
+    /^per_device_train_batch_size: 8\nlearning_rate: 0\.00005$/m,
+  ],
+  ['LLaMA-Factory packs in pretraining', 'model_name_or_path: m\nstage: pt\nfinetuning_type: full\n', /^max_length: 2048\npacking: true/m],
+  ['LLaMA-Factory shuffles', 'model_name_or_path: m\nstage: sft\ndisable_shuffling: true\n', /^ {2}shuffle: false$/m],
+  [
+    'mlx-lm clips nothing',
+    'model: m\ntrain: true\nval_batches: 1\n',
+    /^max_steps: 1000\n[\s\S]*lr_scheduler_type: constant\noptim: adam\nmax_grad_norm: 0\nseed: 0$/m,
+  ],
+  [
+    'mlx-lm warms up before a constant rate',
+    'model: m\ntrain: true\niters: 9\nlr_schedule: {name: constant, warmup: 3, arguments: [1.0e-4]}\n',
+    /^lr_scheduler_type: constant_with_warmup\nwarmup_steps: 3$/m,
+  ],
+  [
+    'torchtune decays norms too, and by the default of torch.optim',
+    `${tuned}optimizer: {_component_: torch.optim.AdamW, lr: 1.0e-4}\n`,
+    /^lr_scheduler_type: constant\noptim: adamw\nweight_decay: 0\.01\ndecay_norms_and_biases: true\nmax_grad_norm: 0$/m,
+  ],
+  [
+    'torchtune keeps the order of samples',
+    `${tuned}optimizer: {_component_: torch.optim.SGD, lr: 1.0e-4}\nshuffle: false\n`,
+    /^ {2}shuffle: false$/m,
+  ],
+];
+
+it.each(otherDefaults)('%s', (_, text, expected) => expect(convertRecipe(text, false)?.text).toMatch(expected));
