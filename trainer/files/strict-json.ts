@@ -2,6 +2,8 @@
 
 /** Deeper than any config or header; keeps a hostile file from exhausting the stack. */
 const MAX_DEPTH = 64;
+/** The header of a model of 400,000 tensors. A value takes up to 100 bytes of memory. */
+const MAX_VALUES = 4_000_000;
 
 export class JsonSyntaxError extends Error {
   override name = 'JsonSyntaxError';
@@ -17,6 +19,7 @@ export const isRecord = (value: unknown): value is Record<string, unknown> =>
  */
 export function parseStrictJson(text: string, options: { readonly allowNonFinite?: boolean } = {}): unknown {
   let at = text.charCodeAt(0) === 0xfeff ? 1 : 0;
+  let values = 0;
 
   const fail = (message: string, where = at): never => {
     const before = text.slice(0, where).split('\n');
@@ -95,6 +98,7 @@ export function parseStrictJson(text: string, options: { readonly allowNonFinite
   };
   const readValue = (depth: number): unknown => {
     if (depth > MAX_DEPTH) fail(`nested deeper than ${MAX_DEPTH}`);
+    if (++values > MAX_VALUES) fail(`more than ${MAX_VALUES} values`);
     skipSpace();
     const c = text[at];
     const value = c === '{' ? readObject(depth) : c === '[' ? readArray(depth) : c === '"' ? readString() : readLiteral();

@@ -30,7 +30,7 @@ export function convertRecipe(text: string, isJson: boolean): ConvertedRecipe | 
 function convertLines(text: string, isJson: boolean): ConvertedRecipe | undefined {
   const document = parseForEditing(text);
   if (document.errors.length > 0 || !isMap(document.contents)) return undefined;
-  const recipe = resolveReferences(document.toJS() as Record<string, unknown>);
+  const recipe = resolveReferences(document.toJS({ maxAliasCount: -1 }) as Record<string, unknown>);
   const tool = toolOf(recipe);
   if (tool === undefined) return undefined;
   const values = new Map<string, unknown>();
@@ -98,13 +98,21 @@ function ofValue(to: string, value: unknown): Converted {
   return { to, value: foreign?.to ?? value };
 }
 
+/** Characters that references may become in all. */
+const MAX_RESOLVED = 100_000;
+
 /** `${output_dir}/logs`, as OmegaConf writes it. */
 function resolveReferences(recipe: Record<string, unknown>): Record<string, unknown> {
+  // References to references multiply.
+  let left = MAX_RESOLVED;
   const resolve = (value: unknown, depth: number): unknown => {
     if (typeof value === 'string')
-      return value.replace(/\$\{(\w+)\}/g, (whole, key: string) =>
-        typeof recipe[key] === 'string' && depth < 4 ? String(resolve(recipe[key], depth + 1)) : whole,
-      );
+      return value.replace(/\$\{(\w+)\}/g, (whole, key: string) => {
+        const target = Object.hasOwn(recipe, key) ? recipe[key] : undefined;
+        if (typeof target !== 'string' || depth >= 4 || left < target.length) return whole;
+        left -= target.length + 1;
+        return String(resolve(target, depth + 1));
+      });
     if (Array.isArray(value)) return value.map(item => resolve(item, depth));
     if (typeof value !== 'object' || value === null) return value;
     return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, resolve(inner, depth)]));

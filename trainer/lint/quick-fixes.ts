@@ -1,13 +1,14 @@
 /** Ways out of a problem as edits of the text. Pure. */
 import path from 'node:path';
-import { parseDocument } from 'yaml';
+import { type Document, parseDocument } from 'yaml';
 import { foreignKeys } from '../protocol/foreign-keys.ts';
+import { offsetsIn } from '../protocol/line-starts.ts';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
-import type { Problem } from '../protocol/problem.ts';
+import type { Problem, Suggestion } from '../protocol/problem.ts';
 import { convertRecipe } from './convert-recipe.ts';
 import type { LintProblem } from './problems/lint-problem.ts';
 import type { RecipeView } from './recipe-view.ts';
-import { applyChange, editDocument, putPair, smallestChange, type TextChange, takePair } from './text-edits.ts';
+import { editDocument, putPair, smallestChange, type TextChange, takePair } from './text-edits.ts';
 
 export interface QuickFix {
   readonly title: string;
@@ -22,7 +23,7 @@ export function quickFixes(
   { text, file, view }: Pick<RecipeView, 'text' | 'file'> & { readonly view?: RecipeView },
   problems: readonly LintProblem[],
 ): QuickFix[] {
-  return problems.flatMap(problem => {
+  return problems.slice(0, MAX_FIXES).flatMap(problem => {
     const found =
       problem.code === 'memory-above-free' && view !== undefined
         ? smallerBatch(view)
@@ -33,8 +34,10 @@ export function quickFixes(
   });
 }
 
-/** More fixes than a recipe has keys. */
-const MAX_FIXES = 200;
+/** A fix may bring about another one: a key that was renamed has a value of another tool. */
+const MAX_ROUNDS = 6;
+/** At one place there are few; a line of thousands of problems is not made better one by one. */
+const MAX_FIXES = 30;
 
 /**
  * The text with every error of its own fixed whose fix is certain; a recipe of another tool is converted as a whole, since renaming its keys
@@ -44,13 +47,58 @@ export const fixedText = (view: Pick<RecipeView, 'text' | 'file'>): string => co
 
 function withCertainFixes({ text, file }: Pick<RecipeView, 'text' | 'file'>): string {
   let now = text;
-  for (let i = 0; i < MAX_FIXES; i++) {
+  for (let i = 0; i < MAX_ROUNDS; i++) {
     const certain = parseRecipe(now, { fileName: file }).problems.filter(isCertain);
-    const found = certain.map(problem => suggested({ text: now, file }, problem)?.change).find(change => change !== undefined);
-    if (found === undefined) break;
-    now = applyChange(now, found);
+    const after = withReplacements({ text: now, file }, certain) ?? withEdits({ text: now, file }, certain);
+    if (after === undefined || after === now) break;
+    now = after;
   }
   return now;
+}
+
+/** All replacements of one round at once, from the last to the first, so that places stay right; undefined where there are none. */
+function withReplacements(view: Pick<RecipeView, 'text' | 'file'>, problems: readonly Problem[]): string | undefined {
+  const targets = new Set<string>();
+  const changes = problems.flatMap(problem => {
+    const { suggestion } = problem;
+    if (suggestion?.kind !== 'rename-key' && suggestion?.kind !== 'replace-value') return [];
+    // Of two keys that become the same one, the second is looked at again when the first is there.
+    const target = JSON.stringify([problem.path.slice(0, -1), suggestion.to]);
+    if (suggestion.kind === 'rename-key' && targets.has(target)) return [];
+    targets.add(target);
+    return suggested(view, problem)?.change ?? [];
+  });
+  if (changes.length === 0) return undefined;
+  const offset = offsetsIn(view.text);
+  let [after, end] = [view.text, view.text.length];
+  for (const { from, to, newText } of changes
+    .map(({ range, newText }) => ({ from: offset(range.start), to: offset(range.end), newText }))
+    .sort((x, y) => y.from - x.from)) {
+    if (to > end) continue;
+    after = after.slice(0, from) + newText + after.slice(to);
+    end = from;
+  }
+  return after;
+}
+
+/** All keys that are taken away or moved in one round; undefined where there are none. */
+function withEdits({ text, file }: Pick<RecipeView, 'text' | 'file'>, problems: readonly Problem[]): string | undefined {
+  const targets = new Set<string>();
+  const edits = problems.filter(({ suggestion }) => {
+    if (suggestion?.kind === 'remove-key') return true;
+    if (suggestion?.kind !== 'move-key' || targets.has(suggestion.to)) return false;
+    targets.add(suggestion.to);
+    return true;
+  });
+  if (edits.length === 0) return undefined;
+  return editDocument(text, path.extname(file) === '.json', document => {
+    for (const { suggestion, path: keys } of edits) if (suggestion !== undefined) editKey(document, keys, suggestion);
+  });
+}
+
+function editKey(document: Document, keys: Problem['path'], suggestion: Suggestion): void {
+  const pair = takePair(document, keys);
+  if (pair !== undefined && suggestion.kind === 'move-key') putPair(document, pair, suggestion.to);
 }
 
 /** The same as an edit; undefined where there is nothing to fix. */
@@ -95,15 +143,9 @@ function suggested({ text, file }: Pick<RecipeView, 'text' | 'file'>, problem: P
     case 'replace-value':
       return { title: `Replace by ${suggestion.to}`, change: { range, newText: isJson ? asJson(suggestion.to) : asYaml(suggestion.to) } };
     case 'remove-key':
-      return { title: `Remove '${key}'`, change: edited(document => void takePair(document, keys)) };
+      return { title: `Remove '${key}'`, change: edited(document => editKey(document, keys, suggestion)) };
     case 'move-key':
-      return {
-        title: `Move to '${suggestion.to}'`,
-        change: edited(document => {
-          const pair = takePair(document, keys);
-          if (pair !== undefined) putPair(document, pair, suggestion.to);
-        }),
-      };
+      return { title: `Move to '${suggestion.to}'`, change: edited(document => editKey(document, keys, suggestion)) };
   }
 }
 

@@ -1,8 +1,8 @@
 /** Edits of a recipe's text: the smallest replacement that brings about a change of its document, comments kept. */
-import { type Document, isMap, isScalar, type Pair, parseDocument, type Tags, YAMLParseError } from 'yaml';
+import { Document, isMap, isScalar, type Pair, parseDocument, type Tags, YAMLParseError } from 'yaml';
 import { offsetsIn, positionsIn } from '../protocol/line-starts.ts';
 import type { Range } from '../protocol/problem.ts';
-import { aliasTargets } from '../protocol/recipe/located.ts';
+import { aliasTargets, locate } from '../protocol/recipe/located.ts';
 
 /** As in the Language Server Protocol, with our positions. */
 export interface TextChange {
@@ -47,7 +47,7 @@ export function editDocument(given: string, isJson: boolean, change: (document: 
   if (document.errors.length > 0) return undefined;
   change(document);
   const written = isJson
-    ? `${JSON.stringify(document.toJS(), undefined, indentOf(text))}${text.endsWith('\n') ? '\n' : ''}`
+    ? `${JSON.stringify(document.toJS({ maxAliasCount: -1 }), undefined, indentOf(text))}${text.endsWith('\n') ? '\n' : ''}`
     : keepAlignment(text, document.toString({ lineWidth: 0, indent: indentOf(text), flowCollectionPadding: /\{ /.test(text) }));
   return withLineEndsOf(given, written);
 }
@@ -75,6 +75,13 @@ export function keepAlignment(before: string, after: string): string {
 
 /** A document that writes everything that is not changed as it was, numbers included: 1.0e-4 stays what PyYAML takes for a number. */
 export function parseForEditing(text: string): Document {
+  // What a recipe may not be is not edited either: its aliases would be written out, or its depth followed.
+  const excess = locate(text).problems.find(({ code }) => code === 'too-large');
+  if (excess !== undefined) {
+    const refused = new Document();
+    refused.errors.push(new YAMLParseError([0, 0], 'RESOURCE_EXHAUSTION', excess.message));
+    return refused;
+  }
   const document = parseDocument(text, {
     keepSourceTokens: true,
     uniqueKeys: false,

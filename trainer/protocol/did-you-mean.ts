@@ -3,6 +3,8 @@ import { distance } from 'fastest-levenshtein';
 
 /** Longer text is no misspelt word, and the distance costs the product of both lengths. */
 const MAX_WORD = 64;
+/** What is longer differs too much from any word. */
+const MAX_CANDIDATE = 2 * MAX_WORD;
 
 /** Case, hyphens and underscores are style, not spelling. */
 const plain = (word: string): string => word.toLowerCase().replace(/[-_\s]/g, '');
@@ -14,6 +16,7 @@ export function didYouMean(word: string, candidates: readonly string[]): string 
   let best: string | undefined;
   let bestDistance = Number.POSITIVE_INFINITY;
   for (const candidate of candidates) {
+    if (candidate.length > MAX_CANDIDATE) continue;
     const found = plain(candidate);
     const gap = distance(wanted, found);
     const allowed = Math.max(1, Math.floor(Math.max(wanted.length, found.length) * 0.4));

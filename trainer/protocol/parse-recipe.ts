@@ -45,7 +45,28 @@ export function parseRecipe(text: string, { fileName = '', overrides = [] }: Par
   const problems = found
     .map(problem => (problem.range === START && problem.override === undefined ? { ...problem, range: firstKey(file.root) } : problem))
     .sort(inOrder);
-  return hasErrors(problems) ? { problems, resolved } : { recipe, problems, resolved };
+  return hasErrors(problems) ? { problems: firstOf(problems), resolved } : { recipe, problems: firstOf(problems), resolved };
+}
+
+/** More than anyone reads, and each is marked in the editor and looked at for a fix. */
+const MAX_PROBLEMS = 500;
+
+/** Errors go before what may stay. */
+function firstOf(problems: readonly Problem[]): readonly Problem[] {
+  const more = problems.length - MAX_PROBLEMS;
+  if (more <= 0) return problems;
+  const isError = ({ severity }: Problem): boolean => severity === 'error';
+  const kept = new Set([...problems.filter(isError), ...problems.filter(problem => !isError(problem))].slice(0, MAX_PROBLEMS));
+  const next = problems.find(problem => !kept.has(problem)) as Problem;
+  const rest: Problem = {
+    code: 'too-large',
+    severity: 'info',
+    message: `${more} more problems are not listed: fix the others first`,
+    path: [],
+    range: next.range,
+    override: next.override,
+  };
+  return [...kept, rest].sort(inOrder);
 }
 
 /** Fills in the defaults in the order of the table, so that a default may depend on what stands before it. */

@@ -3,8 +3,9 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ModelFileError } from '../../../trainer/format/model-file-error.ts';
-import { readPickle } from '../../../trainer/format/torch/pickle.ts';
+import { PickleGlobal, readPickle } from '../../../trainer/format/torch/pickle.ts';
 import { TORCH } from '../../../trainer/format/torch/torch-source.ts';
+import { readStateDict } from '../../../trainer/format/torch/torch-state-dict.ts';
 import { openWeightFiles } from '../../../trainer/format/weight-files.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
 import { goldenPath, modelFileError, temporaryFolder } from './model-bytes.ts';
@@ -169,6 +170,54 @@ describe('a pickle', () => {
     expect(() => read('X\xff\xff\xff\xffabc')).toThrow('needs 4294967295 bytes, 3 are there');
     expect(() => read('\x8d\xff\xff\xff\xff\xff\xff\xff\x7fa')).toThrow('claims a length of 9223372036854775807 bytes');
     expect(() => read('B\xff\xff\xff\x7f')).toThrow('needs 2147483647 bytes');
+  });
+});
+
+describe('a pickle that was made to exhaust its reader', () => {
+  const bytes = (...parts: readonly string[]): Uint8Array => Buffer.from(parts.join(''), 'latin1');
+  const state =
+    (...parts: readonly string[]) =>
+    () =>
+      readStateDict({ path: 'x.bin', bytes: bytes('\x80\x02', ...parts, '.') });
+  const dict = 'ccollections\nOrderedDict\n';
+
+  test.each([
+    [
+      'dicts from one list',
+      state('](', 'K\x01K\x02\x86'.repeat(50_000), 'eq\0', `${dict}h\0\x85R0`.repeat(4000)),
+      'makes more values from those it has',
+    ],
+    ['empty dicts', state('}'.repeat(500_001)), 'makes more than 500000 dicts'],
+    ['called dicts', state(dict, 'q\0', 'h\0)R'.repeat(500_001)), 'makes more than 500000 dicts'],
+    ['operations', state('N0'.repeat(5_000_001)), 'has more than 10000000 operations'],
+    ['a name that doubles', state('N', '2\x86'.repeat(200), '2\x93'), 'asks for what has no name'],
+    ['a key that doubles', state('}N', '2\x86'.repeat(200), 'Ns'), 'holds no tensors by name, but a key of the type object'],
+  ])('%s', (_, read, message) => {
+    expect(read).toThrow(message);
+  });
+
+  test('a long shape that all tensors share is not looked at for each', () => {
+    const tensor = `h\x01(h\x02K\0h\0h\0\x89NtR`;
+    const names = Array.from({ length: 2000 }, (_, i) => `X\x04\0\0\0${String(i).padStart(4, '0')}${tensor}`).join('');
+    const storage = `(X\x07\0\0\0storagectorch\nFloatStorage\nX\x01\0\0\x000X\x03\0\0\0cpuK\x01tQ`;
+    const read = state('](', 'K\x01'.repeat(100_000), 'eq\0ctorch._utils\n_rebuild_tensor_v2\nq\x01', storage, 'q\x02000}(', names, 'u');
+    expect(read).toThrow('has 100000 dimensions; at most 16 are read');
+  });
+
+  test('dicts of pairs that are used once are read', () => {
+    const { value } = readPickle(bytes(dict, '](', 'K\x01K\x02\x86', 'K\x03K\x04\x86', 'e\x85R.'), {
+      globals: new Map([['collections.OrderedDict', new PickleGlobal('d', ([pairs]) => new Map(pairs as []), { isDict: true })]]),
+      persistent: id => id,
+      fail: message => {
+        throw new Error(message);
+      },
+    });
+    expect(value).toEqual(
+      new Map([
+        [1, 2],
+        [3, 4],
+      ]),
+    );
   });
 });
 

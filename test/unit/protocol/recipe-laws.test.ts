@@ -197,8 +197,7 @@ describe('hostile text is bounded', () => {
     expect(codes(bomb.join('\n'))).toContain('too-large');
   });
   test('an alias of itself', () => expect(codes('model: m\ndata: &a {train: *a}\n').length).toBeGreaterThan(0));
-  test('many keys', () =>
-    expect(codes(Array.from({ length: 20_000 }, (_, index) => `k${index}: 1`).join('\n')).length).toBeGreaterThan(20_000));
+  test('many keys', () => expect(codes(Array.from({ length: 5000 }, (_, index) => `k${index}: 1`).join('\n')).length).toBe(501));
 });
 
 describe('rules', () => {

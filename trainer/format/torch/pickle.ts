@@ -10,10 +10,13 @@ export class PickleGlobal {
   readonly name: string;
   /** What calling it gives; undefined for what is only named. */
   readonly call: ((args: readonly unknown[]) => unknown) | undefined;
+  /** Calling it makes a dict of the pairs in its first argument. */
+  readonly isDict: boolean;
 
-  constructor(name: string, call?: (args: readonly unknown[]) => unknown) {
+  constructor(name: string, call?: (args: readonly unknown[]) => unknown, { isDict = false } = {}) {
     this.name = name;
     this.call = call;
+    this.isDict = isDict;
   }
 }
 
@@ -29,6 +32,11 @@ export interface PickleRules {
 /** An integer of Python has any size; the longest that a reader of weights meets has ten bytes. */
 const MAX_INTEGER_BYTES = 64;
 
+/** A tensor takes some forty; each may make a value. */
+const MAX_OPERATIONS = 10_000_000;
+/** PyTorch writes one with each tensor. An empty one takes 200 bytes. */
+const MAX_DICTS = 500_000;
+
 /**
  * Reads one pickle: lists and tuples become arrays, dicts Maps.
  * @returns the value, and where the pickle ends
@@ -36,7 +44,8 @@ const MAX_INTEGER_BYTES = 64;
  */
 export function readPickle(bytes: Uint8Array, rules: PickleRules, start = 0): { readonly value: unknown; readonly end: number } {
   const machine = new Machine(bytes, rules, start);
-  for (;;) {
+  for (let operations = 0; ; operations++) {
+    if (operations === MAX_OPERATIONS) return rules.fail(`has more than ${MAX_OPERATIONS} operations, which no state dict needs`);
     const opcode = machine.byte();
     if (opcode === STOP) return { value: machine.pop(), end: machine.position };
     const operation = OPERATIONS[String.fromCharCode(opcode)];
@@ -58,6 +67,9 @@ class Machine {
   private readonly stack: unknown[] = [];
   private readonly marks: number[] = [];
   private readonly memo = new Map<number, unknown>();
+  private dicts = 0;
+  /** Values that were copied out of others, which take no bytes of the pickle. */
+  private copied = 0;
 
   constructor(bytes: Uint8Array, rules: PickleRules, start: number) {
     this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -135,8 +147,23 @@ class Machine {
     this.push(this.memo.get(key));
   }
 
+  /** An empty one. */
+  dict(): void {
+    this.countDict();
+    this.push(new Map());
+  }
+
+  /** A call may build a dict from values that are there already, and again from the same ones. */
+  private countDict(entries = 0): void {
+    this.dicts++;
+    this.copied += entries;
+    if (this.dicts > MAX_DICTS) this.rules.fail(`makes more than ${MAX_DICTS} dicts, which no state dict needs`);
+    if (this.copied > this.position) this.rules.fail('makes more values from those it has than it has bytes, which no state dict needs');
+  }
+
   global(module: unknown, name: unknown): void {
-    const full = `${String(module)}.${String(name)}`;
+    if (typeof module !== 'string' || typeof name !== 'string') this.rules.fail('asks for what has no name; nothing of it was run');
+    const full = `${module}.${name}`;
     const known = this.rules.globals.get(full);
     this.push(known ?? this.rules.fail(`asks for ${clip(full)}, which is no part of a state dict; nothing of it was run`));
   }
@@ -146,7 +173,10 @@ class Machine {
     const callee = this.pop();
     if (!(callee instanceof PickleGlobal) || callee.call === undefined || !Array.isArray(args))
       this.rules.fail(`calls ${callee instanceof PickleGlobal ? callee.name : 'a plain value'}, which no state dict does`);
-    else this.push(callee.call(args));
+    else {
+      if (callee.isDict) this.countDict(Array.isArray(args[0]) ? args[0].length : 0);
+      this.push(callee.call(args));
+    }
   }
 
   append(items: readonly unknown[]): void {
@@ -205,7 +235,7 @@ const OPERATIONS: Readonly<Record<string, (machine: Machine) => void>> = {
   '\x8e': m => m.push(copy(m.take(m.u64()))),
   ')': m => m.push([]),
   ']': m => m.push([]),
-  '}': m => m.push(new Map()),
+  '}': m => m.dict(),
   '\x85': m => m.tuple(1),
   '\x86': m => m.tuple(2),
   '\x87': m => m.tuple(3),
@@ -213,7 +243,7 @@ const OPERATIONS: Readonly<Record<string, (machine: Machine) => void>> = {
   l: m => m.push(m.popToMark()),
   d: m => {
     const items = m.popToMark();
-    m.push(new Map());
+    m.dict();
     m.setItems(items);
   },
   a: m => {

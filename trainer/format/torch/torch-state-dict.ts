@@ -129,7 +129,7 @@ const first = (args: readonly unknown[]): unknown => args[0];
 const GLOBALS: ReadonlyMap<string, PickleGlobal> = new Map(
   [
     ...[...Object.keys(STORAGE_TYPES), ...UNTYPED, ...Object.keys(DTYPES)].map(name => new PickleGlobal(name)),
-    new PickleGlobal('collections.OrderedDict', args => new Map(pairsOf(args[0]))),
+    new PickleGlobal('collections.OrderedDict', args => new Map(pairsOf(args[0])), { isDict: true }),
     new PickleGlobal('torch.Size', args => args[0] ?? []),
     new PickleGlobal('torch._utils._rebuild_tensor', args => new Tensor(args)),
     new PickleGlobal('torch._utils._rebuild_tensor_v2', args => new Tensor(args)),
@@ -147,7 +147,8 @@ function namedTensors(path: string, value: unknown): TorchTensor[] {
   if (!(value instanceof Map)) throw new ModelFileError(path, 'does not hold a dict of tensors by name', TORCH_REMEDY);
   const named = [...value].filter((entry): entry is [string, Tensor] => typeof entry[0] === 'string' && entry[1] instanceof Tensor);
   if (named.length === 0) {
-    const keys = [...value.keys()].slice(0, 8).map(key => clip(String(key), 40));
+    // Only names are shown: what else a key may be can hold itself many times.
+    const keys = [...value.keys()].slice(0, 8).map(key => (typeof key === 'string' ? clip(key, 40) : `a key of the type ${typeof key}`));
     throw new ModelFileError(path, `holds no tensors by name, but ${keys.length === 0 ? 'nothing' : keys.join(', ')}`, TORCH_REMEDY);
   }
   if (named.length > MAX_TENSORS)
@@ -165,9 +166,11 @@ function namedTensors(path: string, value: unknown): TorchTensor[] {
 
 /** @returns the tensor, or what is wrong with it */
 function checkTensor(name: string, { storage, offset, shape, strides, dtype: told }: Tensor): TorchTensor | string {
-  if (!(storage instanceof Storage) || !isSize(offset) || !isSizes(shape) || !isSizes(strides) || shape.length !== strides.length)
+  // Before its entries are looked at: many tensors may share one long list.
+  if (Array.isArray(shape) && shape.length > MAX_RANK) return `has ${shape.length} dimensions; at most ${MAX_RANK} are read`;
+  const isDescribed = Array.isArray(shape) && Array.isArray(strides) && shape.length === strides.length;
+  if (!(storage instanceof Storage) || !isSize(offset) || !isDescribed || !isSizes(shape) || !isSizes(strides))
     return 'is described by what PyTorch does not write';
-  if (shape.length > MAX_RANK) return `has ${shape.length} dimensions; at most ${MAX_RANK} are read`;
   const dtype = told instanceof PickleGlobal ? DTYPES[told.name] : storage.dtype;
   if (dtype === undefined) return 'does not tell the type of its numbers';
   const count = shape.reduce((n, d) => n * d, 1);

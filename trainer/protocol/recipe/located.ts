@@ -2,6 +2,7 @@
 import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, visit } from 'yaml';
 import { positionsIn } from '../line-starts.ts';
 import type { Problem, Range } from '../problem.ts';
+import { excessOf } from './text-bounds.ts';
 
 export interface Located {
   readonly content:
@@ -55,6 +56,14 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
     };
   }
   const positionOf = positionsIn(text);
+  const excess = excessOf(text);
+  if (excess !== undefined) {
+    const start = positionOf(excess.offset);
+    return {
+      root: undefined,
+      problems: [problem('too-large', excess.message, shift({ start, end: positionOf(excess.offset + 1) }, offset))],
+    };
+  }
   const toRange = (start: number, end: number): Range => shift({ start: positionOf(start), end: positionOf(Math.max(start, end)) }, offset);
   try {
     // Duplicates are found below: the library compares every pair of keys.
@@ -72,8 +81,7 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
       .map(error => problem('invalid-yaml', error.message.split('\n')[0] ?? error.message, toRange(error.pos[0], error.pos[1])));
     return { root, problems: [...syntax, ...walk.problems] };
   } catch (error) {
-    // Nesting beyond the stack of the YAML library arrives here.
-    const reason = error instanceof RangeError ? 'it is nested too deeply' : error instanceof Error ? error.message : String(error);
+    const reason = error instanceof Error ? error.message : String(error);
     return { root: undefined, problems: [problem('invalid-yaml', `this can't be read: ${reason}`, START)] };
   }
 }
