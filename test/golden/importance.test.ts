@@ -65,6 +65,33 @@ for (const { name, engine, missing } of [{ name: 'portable, cpu', engine: await 
     });
   });
 
+describe('norms of each head', async () => {
+  const qwen = await openModel(join(import.meta.dirname, 'qwen3'));
+  const decoder = causalModel(qwen.config);
+  const norms = decoder.modules.filter(({ name }) => /[qk]_norm$/.test(name));
+  const ofLength = (count: number) => ({
+    ids: Int32Array.from({ length: count }, (_, i) => 3 + i),
+    train: Uint8Array.from({ length: count }, (_, i) => Math.min(i, 1)),
+  });
+  const sequences = [ofLength(6), ofLength(9)];
+  const scoresOf = async (measure: MeasureName, maxLength: number, multipleOf: number) => {
+    const sizes = { maxBuckets: 1, targetMultiple: 1, maxTargetSizes: 1 };
+    const plan = createBatchPlan(sequences, { batchSize: 2, maxLength, packing: false, shuffle: false, grouped: true, seed: 0, multipleOf, ...sizes });
+    const source = tokenSource({ plan, sequences, padId: 0, packed: false });
+    const data = { engine: await openReference(), task: causalTask(decoder), source, recompute: 'cheap' as const, exact: false, sweepBytes: 1e6 };
+    return (await scoreModel({ measure, model: decoder, modules: norms, weights: qwen.weights, seed: 0, data })).scores;
+  };
+
+  test.each<MeasureName>(['wanda', 'activation', 'taylor', 'taylor_row'])('%s does not count padding', async measure => {
+    const [tight, padded] = [await scoresOf(measure, 12, 4), await scoresOf(measure, 32, 32)];
+    expect([...tight.keys()]).toHaveLength(4);
+    for (const [module, scores] of tight)
+      scores.forEach((score, row) => {
+        expect(Math.abs((padded.get(module)?.[row] as number) - score) / Math.max(...scores), module).toBeLessThan(1e-4);
+      });
+  });
+});
+
 test('sweeps hold every module once, last first, within the bytes', () => {
   const sweeps = sweepsOf(modules, 100_000);
   expect(sweeps.length).toBeGreaterThan(1);

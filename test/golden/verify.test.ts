@@ -10,7 +10,7 @@ import { type Check, TOLERANCES, verifyModel, verifyProgram } from '../../traine
 import { openOthers, openReference } from '../support/engines.ts';
 
 const folders = [
-  ...['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window'],
+  ...['llama', 'llama3_tied', 'llama_biased', 'llama_linear_rope', 'qwen2', 'qwen2_window', 'mistral_window', 'qwen3', 'qwen3_window'],
   ...['bert', 'vit', 'deit', 'resnet', 'deberta', 'deberta_regression'],
   ...['deberta_torch', 'bert_torch', 'llama_torch'],
   ...['roberta', 'deberta_own_keys', 'deberta_c2p', 'deit_teacher', 'resnet_basic'],

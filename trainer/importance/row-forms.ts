@@ -92,6 +92,12 @@ export interface Presence {
 /** Presence of each position of a module, [batch, perSample]: token by token where it sees tokens, else sample by sample. */
 function presenceOf(graph: Graph, { batch, tokens, present }: Presence, perSample: number): Node {
   if (perSample === tokens) return present;
+  // Several rows a token: those of its heads.
+  if (perSample % tokens === 0)
+    return graph.reshape(graph.broadcast(graph.reshape(present, [batch, tokens, 1]), [batch, tokens, perSample / tokens]), [
+      batch,
+      perSample,
+    ]);
   return graph.broadcast(graph.reshape(graph.max(present, [1]), [batch, 1]), [batch, perSample]);
 }
 

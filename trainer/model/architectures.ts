@@ -4,8 +4,8 @@ import { bert } from './family/bert.ts';
 import { type BertForm, bertConfig, bertKeys } from './family/bert-config.ts';
 import { deberta } from './family/deberta.ts';
 import { type DebertaForm, debertaConfig, debertaKeys } from './family/deberta-config.ts';
-import { llama } from './family/llama.ts';
-import { type LlamaArchitecture, llamaConfig, llamaKeysOf } from './family/llama-config.ts';
+import { decoder } from './family/decoder.ts';
+import { type DecoderArchitecture, decoderConfig, decoderKeysOf } from './family/decoder-families.ts';
 import { resnet } from './family/resnet.ts';
 import { type ResNetForm, resnetConfig, resnetKeys } from './family/resnet-config.ts';
 import { timm, timmKeys } from './family/timm.ts';
@@ -28,8 +28,8 @@ const entryOf = <Read extends object>(
   build: (config: Read) => AnyModel,
 ): ArchitectureEntry => ({ keys, read, build: (config, options) => build(read(config, options)) });
 
-const llamaLike = (architecture: LlamaArchitecture) =>
-  entryOf(llamaKeysOf(architecture), config => llamaConfig(architecture, config), llama);
+const decoderOf = (architecture: DecoderArchitecture) =>
+  entryOf(decoderKeysOf(architecture), config => decoderConfig(architecture, config), decoder);
 
 const bertLike = (architecture: string, form: BertForm) =>
   entryOf(bertKeys, (config, options) => bertConfig(architecture, form, config, options), bert);
@@ -48,9 +48,10 @@ const robertaHeads = { family: 'roberta', prefix: 'roberta.', hasHead: false, ha
 
 /** Encoders without a head for the task get a new one. */
 export const architectures = {
-  LlamaForCausalLM: llamaLike('LlamaForCausalLM'),
-  MistralForCausalLM: llamaLike('MistralForCausalLM'),
-  Qwen2ForCausalLM: llamaLike('Qwen2ForCausalLM'),
+  LlamaForCausalLM: decoderOf('LlamaForCausalLM'),
+  MistralForCausalLM: decoderOf('MistralForCausalLM'),
+  Qwen2ForCausalLM: decoderOf('Qwen2ForCausalLM'),
+  Qwen3ForCausalLM: decoderOf('Qwen3ForCausalLM'),
   BertModel: bertLike('BertModel', { ...bertHeads, prefix: '', hasPooler: true }),
   BertForMaskedLM: bertLike('BertForMaskedLM', bertHeads),
   BertForPreTraining: bertLike('BertForPreTraining', { ...bertHeads, hasPooler: true }),

@@ -7,7 +7,7 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from transformers import (BertConfig, BertForSequenceClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
                           DeiTForImageClassification, GenerationConfig, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
-                          PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM, ResNetConfig, ResNetForImageClassification, RobertaConfig,
+                          PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, ResNetConfig, ResNetForImageClassification, RobertaConfig,
                           RobertaForSequenceClassification, ViTConfig, ViTForImageClassification, XLMRobertaConfig,
                           XLMRobertaForSequenceClassification)
 
@@ -23,6 +23,7 @@ FAMILIES = dict(
     llama=(LlamaForCausalLM, LlamaConfig, decoder),
     mistral=(MistralForCausalLM, MistralConfig, decoder),
     qwen2=(Qwen2ForCausalLM, Qwen2Config, dict(**decoder, use_sliding_window=True, sliding_window=5, max_window_layers=1)),
+    qwen3=(Qwen3ForCausalLM, Qwen3Config, dict(**decoder, head_dim=8, use_sliding_window=True, sliding_window=5, max_window_layers=1)),
     bert=(BertForSequenceClassification, BertConfig, encoder),
     roberta=(RobertaForSequenceClassification, RobertaConfig, encoder),
     xlm_roberta=(XLMRobertaForSequenceClassification, XLMRobertaConfig, encoder),

@@ -4,7 +4,8 @@ run: OMP_NUM_THREADS=1 python make_llama_family.py [folder]"""
 import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
-from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM)
+from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+                          Qwen3Config, Qwen3ForCausalLM)
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 torch.set_num_threads(1)
@@ -54,6 +55,11 @@ make('llama_linear_rope', LlamaForCausalLM, LlamaConfig(**small, rope_parameters
 make('qwen2', Qwen2ForCausalLM, Qwen2Config(**{**small, 'tie_word_embeddings': True}), 131, 12)
 make('qwen2_window', Qwen2ForCausalLM, Qwen2Config(**small, use_sliding_window=True, sliding_window=5, max_window_layers=1), 141, 16)
 make('mistral_window', MistralForCausalLM, MistralConfig(**small, sliding_window=5), 151, 16)
+
+# Norms of each head's queries and keys, whose size is not the hidden size over the heads.
+make('qwen3', Qwen3ForCausalLM, Qwen3Config(**{**small, 'head_dim': 12, 'tie_word_embeddings': True}), 161, 12)
+make('qwen3_window', Qwen3ForCausalLM, Qwen3Config(**{**small, 'head_dim': 16, 'num_key_value_heads': 1}, attention_bias=True, use_sliding_window=True,
+     sliding_window=5, max_window_layers=1), 171, 16)
 
 
 def frequencies(rope_type, head_dim, **rope):

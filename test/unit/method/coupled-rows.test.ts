@@ -14,7 +14,7 @@ const modelOf = (name: string) =>
     imageSize: [32, 32],
   });
 
-describe.each(['llama', 'bert', 'deberta', 'vit', 'resnet'])('%s', name => {
+describe.each(['llama', 'qwen3', 'bert', 'deberta', 'vit', 'resnet'])('%s', name => {
   const model = modelOf(name);
   const settings = settingsOf({ budget: { ratio: 0.25 }, dependencies: true });
   const { trainables } = attachSpsft(model, settings, scattered(model, 'spsft', settings));

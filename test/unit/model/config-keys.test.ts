@@ -33,6 +33,7 @@ const sizes = {
 const needed: Readonly<Record<string, object>> = {
   mistral: { num_key_value_heads: null },
   qwen2: { num_key_value_heads: null },
+  qwen3: { num_key_value_heads: null },
   deberta_v2: { relative_attention: true, embedding_size: undefined },
 };
 

@@ -14,6 +14,7 @@ const dimensionKeys: readonly (readonly [RegExp, DimensionKeys])[] = [
   [/token_type_embeddings\.weight$/, ['type_vocab_size', 'hidden_size']],
   [/q_proj\.(?:weight|bias)$/, ['num_attention_heads', 'hidden_size']],
   [/[kv]_proj\.(?:weight|bias)$/, ['num_key_value_heads', 'hidden_size']],
+  [/[qk]_norm\.weight$/, ['head_dim', 'head_dim']],
   [/o_proj\.weight$/, ['hidden_size', 'num_attention_heads']],
   [/(?:gate|up)_proj\.(?:weight|bias)$/, ['intermediate_size', 'hidden_size']],
   [/down_proj\.weight$/, ['hidden_size', 'intermediate_size']],

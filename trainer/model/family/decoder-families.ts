@@ -1,4 +1,4 @@
-/** Reads the config.json of a Llama-like model, of older and newer Transformers alike. */
+/** The families of decoders, each a table of keys and the parts that they ask for; reads a config.json of older and newer Transformers alike. */
 import { z } from 'zod';
 import {
   type ConfigValues,
@@ -13,8 +13,12 @@ import {
 import type { ConfigJson } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 import { activation, causalKeys, paddingRow, rate, size } from './common-keys.ts';
-import type { LlamaConfig } from './llama.ts';
+import type { DecoderAttention, DecoderConfig } from './decoder.ts';
+import { llamaNames } from './decoder-names.ts';
 import { readRope, rotaryKeys } from './rope-config.ts';
+
+/** A number of heads, or the size of one; null where it follows from others. */
+const atMost1024 = (usual: number | null) => computed(size(1024).nullish().default(usual));
 
 /** What these decoders have in common. Bounds are four times the largest published sizes. */
 const decoderKeys = {
@@ -25,7 +29,7 @@ const decoderKeys = {
   intermediate_size: computed(size(262144)),
   num_hidden_layers: computed(size(512)),
   num_attention_heads: computed(size(1024)),
-  head_dim: computed(size(1024).nullish()),
+  head_dim: atMost1024(null),
   max_position_embeddings: computed(size(2 ** 24)),
   rms_norm_eps: computed(z.number().positive().max(1).default(1e-6)),
   hidden_act: activation('silu'),
@@ -35,7 +39,6 @@ const decoderKeys = {
   ...refusedUnless([true], 'is_causal'),
 } as const;
 
-const headCount = (usual: number | null) => computed(size(1024).nullish().default(usual));
 const windowSize = computed(z.number().int().positive().nullish().default(4096));
 const everyLayer =
   (type: string) =>
@@ -43,7 +46,7 @@ const everyLayer =
 
 export const llamaKeys = {
   ...decoderKeys,
-  num_key_value_heads: headCount(null),
+  num_key_value_heads: atMost1024(null),
   attention_bias: computed(z.boolean().default(false)),
   mlp_bias: computed(z.boolean().default(false)),
   layer_types: { class: 'refused', unless: everyLayer('full_attention'), supported: '"full_attention" in every layer' },
@@ -54,7 +57,7 @@ export const llamaKeys = {
 
 export const mistralKeys = {
   ...decoderKeys,
-  num_key_value_heads: headCount(8),
+  num_key_value_heads: atMost1024(8),
   sliding_window: windowSize,
   // Transformers ignores the list here, and windows every layer: what was meant is another class of models.
   layer_types: {
@@ -65,9 +68,8 @@ export const mistralKeys = {
   ...refusedUnless([false], 'attention_bias', 'mlp_bias'),
 } as const satisfies KeyTable;
 
-export const qwen2Keys = {
-  ...decoderKeys,
-  num_key_value_heads: headCount(32),
+/** Of Qwen: the window is for some layers, and has a switch. */
+const switchedWindow = {
   use_sliding_window: computed(z.boolean().default(false)),
   sliding_window: windowSize,
   max_window_layers: computed(z.number().int().nonnegative().default(28)),
@@ -77,82 +79,96 @@ export const qwen2Keys = {
       .max(512)
       .nullish(),
   ),
+} as const;
+
+export const qwen2Keys = {
+  ...decoderKeys,
+  ...switchedWindow,
+  num_key_value_heads: atMost1024(32),
   ...refusedUnless([true], 'attention_bias'),
   ...refusedUnless([false], 'mlp_bias', 'use_mrope'),
 } as const satisfies KeyTable;
 
-type Own = Pick<LlamaConfig, 'qkvBias' | 'outputBias' | 'mlpBias' | 'slidingWindow'>;
+export const qwen3Keys = {
+  ...decoderKeys,
+  ...switchedWindow,
+  num_key_value_heads: atMost1024(32),
+  head_dim: atMost1024(128),
+  attention_bias: computed(z.boolean().default(false)),
+  ...refusedUnless([false], 'mlp_bias'),
+} as const satisfies KeyTable;
+
+/** What a family has that the sizes do not say. */
+interface Own extends Pick<DecoderAttention, 'biases' | 'windows'> {
+  readonly headNorms?: true;
+  readonly mlpBias?: boolean;
+}
 
 interface Family<Keys extends typeof decoderKeys & KeyTable> {
   readonly family: string;
   readonly keys: Keys;
-  /** What only this family has. */
   readonly own: (config: ConfigValues<Keys>) => Own;
 }
 
 const familyOf = <Keys extends typeof decoderKeys & KeyTable>(family: Family<Keys>): Family<Keys> => family;
 
+const everywhere = (c: Pick<Sizes, 'num_hidden_layers'>, window?: number | null): (number | undefined)[] =>
+  Array.from({ length: c.num_hidden_layers }, () => window ?? undefined);
+
+/** The blocks from `max_window_layers` on, or those that `layer_types` lists, and only where `use_sliding_window` says so. */
+function switched(c: Sizes & ConfigValues<typeof switchedWindow>): (number | undefined)[] {
+  if (!c.use_sliding_window) return everywhere(c);
+  const isNarrow = (layer: number) => (c.layer_types ? c.layer_types[layer] === 'sliding_attention' : layer >= c.max_window_layers);
+  return everywhere(c, c.sliding_window).map((window, layer) => (isNarrow(layer) ? window : undefined));
+}
+
 const families = {
   LlamaForCausalLM: familyOf({
     family: 'llama',
     keys: llamaKeys,
-    own: c => ({ qkvBias: c.attention_bias, outputBias: c.attention_bias, mlpBias: c.mlp_bias, slidingWindow: undefined }),
+    own: c => ({ biases: { qkv: c.attention_bias, output: c.attention_bias }, mlpBias: c.mlp_bias, windows: everywhere(c) }),
   }),
   MistralForCausalLM: familyOf({
     family: 'mistral',
     keys: mistralKeys,
-    own: c => ({
-      ...{ qkvBias: false, outputBias: false, mlpBias: false },
-      slidingWindow: c.sliding_window
-        ? { size: c.sliding_window, blocks: Array.from({ length: c.num_hidden_layers }, () => true) }
-        : undefined,
-    }),
+    own: c => ({ biases: { qkv: false, output: false }, windows: everywhere(c, c.sliding_window) }),
   }),
   Qwen2ForCausalLM: familyOf({
     family: 'qwen2',
     keys: qwen2Keys,
-    own: c => ({ qkvBias: true, outputBias: false, mlpBias: false, slidingWindow: qwen2Window(c) }),
+    own: c => ({ biases: { qkv: true, output: false }, windows: switched(c) }),
+  }),
+  Qwen3ForCausalLM: familyOf({
+    family: 'qwen3',
+    keys: qwen3Keys,
+    own: c => ({ biases: { qkv: c.attention_bias, output: c.attention_bias }, headNorms: true, windows: switched(c) }),
   }),
 } as const;
 
-/** The blocks from `max_window_layers` on, or those that `layer_types` lists, and only where `use_sliding_window` says so. */
-function qwen2Window(c: ConfigValues<typeof qwen2Keys>): LlamaConfig['slidingWindow'] {
-  if (!c.sliding_window || !c.use_sliding_window) return undefined;
-  const listed = c.layer_types?.map(type => type === 'sliding_attention');
-  return {
-    size: c.sliding_window,
-    blocks: listed ?? Array.from({ length: c.num_hidden_layers }, (_, layer) => layer >= c.max_window_layers),
-  };
-}
-
-export type LlamaArchitecture = keyof typeof families;
+export type DecoderArchitecture = keyof typeof families;
 
 /** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
-export function llamaConfig(architecture: LlamaArchitecture, json: ConfigJson): LlamaConfig {
+export function decoderConfig(architecture: DecoderArchitecture, json: ConfigJson): DecoderConfig {
   const { family, keys, own } = families[architecture] as unknown as Family<typeof llamaKeys>;
   const { values: c, problems } = readConfig(keys, architecture, json);
   const kvHeads = c.num_key_value_heads ?? c.num_attention_heads;
   const headDim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
   const rope = readRope(json, architecture, c.max_position_embeddings);
   refuse([...problems, ...headProblems(c, kvHeads, headDim), ...layerProblems(c, json), ...rope.problems], architecture);
+  const { mlpBias = false, headNorms = false, ...attention } = own(c);
   return {
     family,
+    names: llamaNames,
     vocabularySize: c.vocab_size,
     hiddenSize: c.hidden_size,
-    intermediateSize: c.intermediate_size,
     blocks: c.num_hidden_layers,
-    heads: c.num_attention_heads,
-    kvHeads,
-    headDim,
     maxPositions: c.max_position_embeddings,
+    attention: { heads: c.num_attention_heads, kvHeads, headDim, dropout: c.attention_dropout ?? 0, headNorms, ...attention },
+    mlp: { intermediateSize: c.intermediate_size, activation: c.hidden_act, biased: mlpBias },
+    positions: { theta: rope.theta, scaling: rope.scaling },
     epsilon: c.rms_norm_eps,
-    activation: c.hidden_act,
-    ropeTheta: rope.theta,
-    ropeScaling: rope.scaling,
     tied: c.tie_word_embeddings,
-    attentionDropout: c.attention_dropout ?? 0,
     paddingRow: paddingRow(c.pad_token_id, c.vocab_size),
-    ...own(c),
   };
 }
 
@@ -182,4 +198,4 @@ const layerProblems = (c: Sizes, { layer_types: types }: ConfigJson): ConfigProb
     : [];
 
 /** The keys of a decoder of these families. */
-export const llamaKeysOf = (architecture: LlamaArchitecture): KeyTable => families[architecture].keys;
+export const decoderKeysOf = (architecture: DecoderArchitecture): KeyTable => families[architecture].keys;
