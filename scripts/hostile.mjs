@@ -1,4 +1,5 @@
 /** `npm run hostile`: attacks the trainer with kills, faults, mutated files, frames and recipes, and counts what was lost. See docs/reliability.md. */
+import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { buildBundles, ensurePackages, root, say } from './steps.mjs';
@@ -37,9 +38,22 @@ async function bundle() {
   const outdir = path.join(root, 'dist', 'hostile');
   const shared = { outdir, bundle: true, platform: 'node', target: 'node20', packages: 'external', logLevel: 'warning' };
   const entries = names => names.map(name => path.join(root, 'test', 'hostile', `${name}.ts`));
-  // What the support of the tests finds beside itself, it finds beside its source.
-  const define = { 'import.meta.dirname': JSON.stringify(path.join(root, 'test', 'support')) };
-  await build({ ...shared, entryPoints: entries(['main', 'job-process']), format: 'esm', define, outExtension: { '.js': '.mjs' } });
+  // What the tests find beside themselves, they find beside their sources.
+  const beside = {
+    name: 'beside',
+    setup: ({ onLoad }) =>
+      onLoad({ filter: /\/test\/.*\.ts$/ }, async ({ path: file }) => ({
+        contents: (await readFile(file, 'utf8')).replaceAll('import.meta.dirname', JSON.stringify(path.dirname(file))),
+        loader: 'ts',
+      })),
+  };
+  await build({
+    ...shared,
+    entryPoints: entries(['main', 'job-process', 'fuzz-process', 'daemon-process']),
+    format: 'esm',
+    plugins: [beside],
+    outExtension: { '.js': '.mjs' },
+  });
   await build({ ...shared, entryPoints: entries(['fault-preload']), format: 'cjs', outExtension: { '.js': '.cjs' } });
   return outdir;
 }

@@ -125,7 +125,8 @@ function wrap(table: Table, name: string, kind: FaultKind, isAsync: boolean, fil
     if (found === undefined) return call(real, self, args);
     const { operation, mode } = found;
     const isPart = /^(?:write|read)(?:Sync)?$/.test(name);
-    if (mode === 'error') throw systemError(operation);
+    // Operations of another order than in the run that was listed: what cannot be short fails.
+    if (mode === 'error' || (mode === 'short' && kind !== 'write' && kind !== 'read')) throw systemError(operation);
     if (mode === 'kill' || mode === 'short') {
       if (kind === 'write' || kind === 'read') {
         const firstOfData = isAsync && self !== fs.promises ? 0 : 1;

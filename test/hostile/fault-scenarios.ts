@@ -157,13 +157,13 @@ const hasCheckpoint = (runDir: string): boolean =>
   existsSync(join(runDir, 'checkpoints')) && readdirSync(join(runDir, 'checkpoints')).some(name => name.startsWith('step-'));
 
 /** Files that only a process at work may have. */
-function leftovers(dir: string): string | undefined {
+export function leftovers(dir: string): string | undefined {
   const left = filesOf(dir).filter(file => /\.(tmp|old|gone|part|partial)(\/|$)|(^|\/)lock$/.test(file));
   return left.length === 0 ? undefined : `left behind: ${left.join(', ')}`;
 }
 
 /** What a training gives, without its times: trained numbers, the optimizer's state, losses, the choice of rows. */
-function trainedState(runDir: string): string {
+export function trainedState(runDir: string): string {
   const checkpoints = join(runDir, 'checkpoints');
   const names = readdirSync(checkpoints)
     .filter(name => name.startsWith('step-'))

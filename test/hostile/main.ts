@@ -1,10 +1,15 @@
 /** `npm run hostile`: runs the parts of the trial, shows how far it is, and writes what was counted. */
 import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { daemonFaults } from './daemon-faults.ts';
 import { faults } from './faults.ts';
+import { files } from './files.ts';
+import { frames } from './frames.ts';
+import { kills } from './kills.ts';
+import { recipes } from './recipes.ts';
 import type { Failing, Part, TrialSettings, Verdict } from './trial.ts';
 
-export const PARTS: readonly Part[] = [faults];
+export const PARTS: readonly Part[] = [kills, files, frames, recipes, faults, daemonFaults];
 
 export interface TrialParams extends TrialSettings {
   readonly parts: readonly string[];
@@ -16,7 +21,6 @@ export interface TrialParams extends TrialSettings {
 }
 
 interface Line extends Verdict {
-  readonly part: string;
   readonly id: string;
   readonly count: number;
 }
@@ -32,12 +36,12 @@ const SHOWN_EVERY_MS = 10_000;
 
 /** @returns whether nothing was lost, hung, crashed or wrong */
 export async function runTrial(params: TrialParams): Promise<boolean> {
-  const journal = join(params.bundles, `journal-${params.seed}${params.isSample ? '-sample' : ''}.jsonl`);
-  if (!params.resume) rmSync(journal, { force: true });
-  const done = new Map(readJournal(journal).map(line => [`${line.part} ${line.id}`, line]));
   const all: Counts[] = [];
   for (const part of PARTS.filter(({ name }) => params.parts.includes(name))) {
     params.say(`${part.name}: preparing`);
+    const journal = join(params.bundles, `journal-${part.name}-${params.seed}${params.isSample ? '-sample' : ''}.jsonl`);
+    if (!params.resume) rmSync(journal, { force: true });
+    const done = new Map(readJournal(journal).map(line => [line.id, line]));
     const counts: Counts = { name: part.name, unit: part.unit, attacks: 0, seconds: 0, lost: 0, hung: 0, crashed: 0, wrong: 0 };
     all.push(counts);
     const started = performance.now();
@@ -47,11 +51,11 @@ export async function runTrial(params: TrialParams): Promise<boolean> {
       const begun = performance.now();
       let [shownMs, fresh] = [begun, 0];
       for (const { id, count, run } of cases) {
-        const known = done.get(`${part.name} ${id}`);
+        const known = done.get(id);
         const verdict = known ?? (await run());
         if (!known) {
           fresh += count;
-          appendFileSync(journal, `${JSON.stringify({ part: part.name, id, count, ...verdict })}\n`);
+          appendFileSync(journal, `${JSON.stringify({ id, count, ...verdict })}\n`);
         }
         counts.attacks += count;
         if (verdict.failing) {

@@ -1,4 +1,5 @@
 /** The hostile trial: parts made of cases; each case is one attack (or some of a kind) and ends with a verdict. */
+import { createRandom } from '../../trainer/random.ts';
 
 /** lost: something that was there, or was acknowledged, is gone or changed. wrong: the message or the result is not what it must be. */
 export type Failing = 'lost' | 'hung' | 'crashed' | 'wrong';
@@ -41,16 +42,10 @@ export interface Part {
   prepare(settings: TrialSettings): Promise<PreparedPart>;
 }
 
-/** Numbers of a seed, from 0 to 1 (mulberry32). */
-export function randomOf(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = state;
-    t = Math.imul(t ^ (t >>> 15), t | 1);
-    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
+/** Numbers of a seed, from 0 to 1. */
+export function randomOf(...seed: readonly number[]): () => number {
+  const random = createRandom(...seed);
+  return () => random.uniform();
 }
 
 /** Every so many of the list, from a place of the seed's, so that about `count` remain. */

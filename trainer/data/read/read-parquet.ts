@@ -1,7 +1,7 @@
 /** Records of Parquet files, one row group in memory at a time. */
 import type { FileHandle } from 'node:fs/promises';
-import type { AsyncBuffer, FileMetaData } from 'hyparquet';
-import { parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
+import type { AsyncBuffer, FileMetaData, SchemaTree } from 'hyparquet';
+import { parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { DataError } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
@@ -33,9 +33,8 @@ export async function* readParquet(
 }
 
 /** Positioned reads of the one file that was opened and checked. */
-const bufferOf = (handle: FileHandle, size: number): AsyncBuffer => ({
-  byteLength: size,
-  async slice(start, end = size) {
+function bufferOf(handle: FileHandle, size: number): AsyncBuffer {
+  const read = async (start: number, end: number): Promise<ArrayBuffer> => {
     const length = end - start;
     if (!(start >= 0 && length >= 0 && end <= size && length <= MAX_SLICE_BYTES))
       throw new Error(
@@ -48,8 +47,17 @@ const bufferOf = (handle: FileHandle, size: number): AsyncBuffer => ({
       done += bytesRead;
     }
     return bytes.buffer;
-  },
-});
+  };
+  return {
+    byteLength: size,
+    slice(start, end = size) {
+      const bytes = read(start, end);
+      // The library reads ahead, and does not wait for all of it where one part fails: that must not end the process.
+      bytes.catch(() => undefined);
+      return bytes;
+    },
+  };
+}
 
 async function* readGroups(
   file: string,
@@ -82,11 +90,28 @@ async function* readGroups(
 async function readMetadata(file: string, buffer: AsyncBuffer): Promise<FileMetaData> {
   if (buffer.byteLength < MIN_PARQUET_BYTES) throw damaged(file, new Error(`only ${buffer.byteLength} bytes`));
   try {
-    return await parquetMetadataAsync(buffer);
+    const metadata = await parquetMetadataAsync(buffer);
+    checkColumns(metadata);
+    return metadata;
   } catch (cause) {
     throw damaged(file, cause);
   }
 }
+
+/**
+ * The library reads every column chunk at once and waits for those that it finds in the schema: the error of another one would be waited for
+ * by nobody, and end the process.
+ */
+function checkColumns(metadata: FileMetaData): void {
+  const leaves = new Set(leavesOf(parquetSchema(metadata)));
+  for (const { columns } of metadata.row_groups) {
+    const names = columns.map(({ meta_data: column }) => column?.path_in_schema.join('.') ?? '');
+    const wrong = names.find((name, place) => !leaves.has(name) || names.indexOf(name) !== place);
+    if (wrong !== undefined) throw new Error(`the column "${wrong}" of a row group is not in the schema, or is there twice`);
+  }
+}
+
+const leavesOf = ({ children, path }: SchemaTree): string[] => (children.length > 0 ? children.flatMap(leavesOf) : [path.join('.')]);
 
 function damaged(file: string, cause: unknown, line?: number): DataError {
   const reason = cause instanceof Error ? cause.message : String(cause);

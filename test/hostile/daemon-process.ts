@@ -1,0 +1,28 @@
+/** A daemon in a process of its own, into which faults are injected; its jobs do nothing and end at once. */
+import process from 'node:process';
+import { startDaemon } from '../../trainer/rpc/daemon.ts';
+import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
+import { describeFailure } from '../../trainer/run-error.ts';
+
+const options = JSON.parse(process.env.ROWTUNE_TEST_DAEMON ?? '{}') as Parameters<typeof startDaemon>[0];
+
+/** Ends with status 1 for an error of ours, 70 for a fault of the program. */
+function end(error: unknown): never {
+  const isOurs = error instanceof DaemonError || !describeFailure(error).unexpected;
+  process.stderr.write(`${error instanceof Error ? (isOurs ? error.message : error.stack) : error}\n`);
+  process.exit(isOurs ? 1 : 70);
+}
+
+process.on('uncaughtException', error => {
+  process.stderr.write(`${error.stack}\n`);
+  process.exit(70);
+});
+
+try {
+  const daemon = await startDaemon({ ...options, idleExitMs: 0, hub: { offline: true } });
+  process.on('SIGTERM', () => void daemon.stop());
+  await daemon.ended;
+  process.exit(0);
+} catch (error) {
+  end(error);
+}

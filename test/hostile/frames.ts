@@ -1,0 +1,137 @@
+/** Mutated frames against a real daemon: none ends it, none disturbs another client, and none goes without an answer or a close. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { WebSocket } from 'ws';
+import { SUBPROTOCOL } from '../../trainer/protocol/rpc-messages.ts';
+import { connectDaemon, type DaemonClient } from '../../trainer/rpc/connect.ts';
+import { readDiscovery } from '../../trainer/rpc/discovery.ts';
+import { mutatedFrames } from '../support/mutate-frames.ts';
+import { until } from '../support/until.ts';
+import { handshake, isOrder, validFrames } from '../support/valid-frames.ts';
+import { type Case, failed, OK, type Part, type Verdict } from './trial.ts';
+
+const WHOLE = 10_000;
+const SAMPLE = 300;
+/** Frames of one case, which has a connection of its own. */
+const BATCH = 100;
+const ANSWER_MS = 30_000;
+const START_MS = 60_000;
+
+export const frames: Part = {
+  name: 'frames',
+  unit: 'mutated frames',
+  async prepare({ root, seed, isSample }) {
+    const folder = mkdtempSync(join(tmpdir(), 'rowtune-frames-'));
+    const daemon = new RealDaemon(root, folder);
+    await daemon.start();
+    const all = [...mutatedFrames(validFrames(folder), isSample ? SAMPLE : WHOLE, seed)];
+    const cases: Case[] = [];
+    for (let start = 0; start < all.length; start += BATCH) {
+      const batch = all.slice(start, start + BATCH).filter(frame => !isOrder(frame));
+      cases.push({ id: `frames ${start}`, count: batch.length, run: () => attack(daemon, batch) });
+    }
+    return {
+      cases,
+      dispose: async () => {
+        await daemon.stop();
+        rmSync(folder, { recursive: true, force: true });
+      },
+    };
+  },
+};
+
+async function attack(daemon: RealDaemon, batch: readonly string[]): Promise<Verdict> {
+  let socket: WebSocket | undefined;
+  try {
+    for (const [place, frame] of batch.entries()) {
+      socket ??= await daemon.open();
+      const outcome = await ask(socket, frame, `probe-${place}`);
+      if (outcome === 'closed') socket = undefined;
+      if (daemon.hasEnded) return failed('crashed', `the daemon ended after ${frame.slice(0, 500)}`);
+      if (outcome === 'silent') return failed('hung', `no answer after ${frame.slice(0, 500)}`);
+    }
+    const other = await daemon.other();
+    return (await other.request('daemonStatus', {})).pid > 0 ? OK : failed('wrong', 'the daemon tells no process');
+  } catch (error) {
+    return failed(daemon.hasEnded ? 'crashed' : 'wrong', String(error));
+  } finally {
+    socket?.terminate();
+    if (daemon.hasEnded) await daemon.start();
+  }
+}
+
+/** Sends a frame and a question behind it. */
+function ask(socket: WebSocket, frame: string, probe: string): Promise<'answered' | 'closed' | 'silent'> {
+  return new Promise(resolve => {
+    const done = (what: 'answered' | 'closed' | 'silent'): void => {
+      clearTimeout(timer);
+      socket.off('message', take).off('close', closed);
+      resolve(what);
+    };
+    const timer = setTimeout(() => done('silent'), ANSWER_MS);
+    const take = (data: object): void => {
+      if (String(data).includes(`"id":"${probe}"`)) done('answered');
+    };
+    const closed = (): void => done('closed');
+    socket.on('message', take).on('close', closed);
+    socket.send(frame);
+    socket.send(`{"jsonrpc":"2.0","id":"${probe}","method":"daemon/status"}`);
+  });
+}
+
+/** The daemon as the command line starts it, with a state folder of its own. */
+export class RealDaemon {
+  private readonly root: string;
+  readonly stateDir: string;
+  private child: ChildProcess | undefined;
+  private client: DaemonClient | undefined;
+
+  constructor(root: string, folder: string) {
+    this.root = root;
+    this.stateDir = join(folder, 'state');
+  }
+
+  get hasEnded(): boolean {
+    return this.child === undefined || this.child.exitCode !== null || this.child.signalCode !== null;
+  }
+
+  async start(): Promise<void> {
+    this.child = spawn(process.execPath, [join(this.root, 'bin', 'rowtune.mjs'), 'daemon', 'run'], {
+      env: { ...process.env, ROWTUNE_STATE: this.stateDir, HF_HUB_OFFLINE: '1' },
+      stdio: 'ignore',
+    });
+    this.client = undefined;
+    await until(async () => (await readDiscovery(this.stateDir))?.pid === this.child?.pid, 'the address of the daemon', START_MS);
+  }
+
+  /** A client that does nothing wrong and lasts. */
+  async other(): Promise<DaemonClient> {
+    this.client ??= await connectDaemon({ stateDir: this.stateDir }, { client: { name: 'other', version: '1' } });
+    return this.client;
+  }
+
+  async open(): Promise<WebSocket> {
+    const found = await readDiscovery(this.stateDir);
+    if (!found) throw new Error('the daemon has no address');
+    const socket = new WebSocket(`ws://127.0.0.1:${found.port}`, SUBPROTOCOL, { headers: { authorization: `Bearer ${found.token}` } });
+    await new Promise<void>((resolve, reject) => {
+      socket.on('error', reject);
+      socket.once('open', () => resolve());
+    });
+    await ask(socket, JSON.stringify({ jsonrpc: '2.0', id: 'first', method: 'initialize', params: handshake }), 'open');
+    return socket;
+  }
+
+  async stop(): Promise<void> {
+    this.client?.close();
+    const { child } = this;
+    if (child === undefined || this.hasEnded) return;
+    await new Promise<void>(resolve => {
+      child.once('exit', () => resolve());
+      child.kill('SIGTERM');
+      setTimeout(() => child.kill('SIGKILL'), 20_000).unref();
+    });
+  }
+}

@@ -1,0 +1,69 @@
+/** A process that reads mutated files, one a message; whoever started it watches its time and its memory. */
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { dirname, join } from 'node:path';
+import process from 'node:process';
+import { setTimeout as delay } from 'node:timers/promises';
+import { describeFailure } from '../../trainer/run-error.ts';
+import { formats } from './formats.ts';
+import { mutated } from './mutate.ts';
+import { randomOf } from './trial.ts';
+
+export interface FuzzRequest {
+  readonly format: string;
+  readonly example: string;
+  /** Left out: the file as it is. */
+  readonly seed?: readonly number[];
+  /** Where the mutated file is kept for whoever looks into it, before it is read. */
+  readonly keepAs: string;
+}
+
+export interface FuzzAnswer {
+  /** Set where what was thrown is no error of ours. */
+  readonly problem?: string;
+  readonly isError: boolean;
+  readonly peakBytes: number;
+}
+
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-fuzz-'));
+
+async function read({ format: name, example, seed, keepAs }: FuzzRequest): Promise<FuzzAnswer> {
+  const format = formats[name];
+  if (!format) throw new Error(`no format ${name}`);
+  const bytes = seed ? mutated(readFileSync(example), format.isText, randomOf(...seed)) : readFileSync(example);
+  const file = join(folder, name.replaceAll(' ', '-'), format.fileName(example));
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, bytes);
+  writeFileSync(keepAs, bytes);
+  const answer = { isError: false, peakBytes: 0 };
+  try {
+    await format.read(file);
+    return { ...answer, peakBytes: peak() };
+  } catch (error) {
+    const { unexpected } = describeFailure(error);
+    const problem = unexpected ? (error instanceof Error ? (error.stack ?? error.message) : String(error)) : undefined;
+    return { isError: true, problem, peakBytes: peak() };
+  } finally {
+    rmSync(dirname(file), { recursive: true, force: true });
+  }
+}
+
+/** The most that the process ever had, in bytes. */
+const peak = (): number => process.resourceUsage().maxRSS * 1024;
+
+/** What nobody waits for comes a moment after the answer, and belongs to this file. */
+const MOMENT_MS = 3;
+
+process.on('message', async message => {
+  const answer = await read(message as FuzzRequest);
+  await delay(MOMENT_MS);
+  process.send?.(answer);
+});
+process.on('disconnect', () => {
+  rmSync(folder, { recursive: true, force: true });
+  process.exit(0);
+});
+// What is thrown where nobody waits would end a program: that is the finding, and not that this process ended.
+process.on('uncaughtException', error => {
+  process.send?.({ isError: true, problem: `nobody waits for: ${error.stack}`, peakBytes: peak() } satisfies FuzzAnswer);
+});

@@ -1,0 +1,114 @@
+/** Small runs whose process is killed at random moments, again and again; each must end as one that nobody killed, to the bit. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { JobRequest } from '../../trainer/protocol/job-messages.ts';
+import { summarizeRun } from '../../trainer/run/run-folder.ts';
+import { makeTinyTask } from '../support/tiny-task.ts';
+import { startWorker } from '../support/worker.ts';
+import { leftovers, trainedState } from './fault-scenarios.ts';
+import { type Case, failed, OK, type Part, randomOf, type Verdict } from './trial.ts';
+
+const WHOLE = 300;
+const SAMPLE = 6;
+/** Of one run, before it may end. */
+const KILLS_A_RUN = 3;
+const HANG_MS = 180_000;
+/** After an event, so that a kill falls between two of them. */
+const MAX_DELAY_MS = 120;
+
+/** Everything that a run keeps is in play: order, accumulation, clipping, warm-up, evaluations, the best checkpoint. */
+const SETTINGS = [
+  'engine=portable',
+  'max_steps=6',
+  'save_strategy=steps',
+  'save_steps=1',
+  'save_total_limit=3',
+  'eval_strategy=steps',
+  'eval_steps=2',
+  'gradient_accumulation_steps=2',
+  'max_grad_norm=0.5',
+  'warmup_steps=2',
+];
+
+export const kills: Part = {
+  name: 'kills',
+  unit: 'kills',
+  async prepare({ seed, isSample }) {
+    const task = makeTinyTask();
+    const recipe = task.recipe(...SETTINGS);
+    const train = (runDir: string): JobRequest => ({ kind: 'train', recipe, runDir, context: task.context });
+    const reference = join(task.folder, 'reference');
+    const whole = startWorker(train(reference));
+    if ((await whole.ended).status !== 0) throw new Error('the run without kills fails');
+    const expected = trainedState(reference);
+    const cases: Case[] = [];
+    for (let start = 0; start < (isSample ? SAMPLE : WHOLE); start += KILLS_A_RUN) {
+      const runDir = join(task.folder, `run-${start}`);
+      const params = { runDir, train, context: task.context, events: whole.events.length, random: randomOf(seed, start), expected };
+      cases.push({ id: `kills ${start}`, count: KILLS_A_RUN, run: () => attack(params) });
+    }
+    return { cases, dispose: () => rmSync(task.folder, { recursive: true, force: true }) };
+  },
+};
+
+interface Attack {
+  readonly runDir: string;
+  readonly train: (runDir: string) => JobRequest;
+  readonly context: JobRequest['context'];
+  /** Events of a run that nobody kills. */
+  readonly events: number;
+  readonly random: () => number;
+  readonly expected: string;
+}
+
+async function attack({ runDir, train, context, events, random, expected }: Attack): Promise<Verdict> {
+  rmSync(runDir, { recursive: true, force: true });
+  const said: string[] = [];
+  for (let killed = 0; ; ) {
+    const begun = await summarizeRun(runDir);
+    const hasUpdates = begun !== undefined && begun.step > 0;
+    const request: JobRequest =
+      hasUpdates || begun?.state === 'interrupted' ? { kind: 'resume', runDir, overrides: [], context } : train(runDir);
+    const isLast = killed >= KILLS_A_RUN;
+    const ended = await runUntil(request, isLast ? undefined : { event: Math.floor(random() * events), delayMs: random() * MAX_DELAY_MS });
+    said.push(`${request.kind}: ${ended}`);
+    if (ended === 'hung') return failed('hung', said.join('; '));
+    if (ended === 'killed') killed++;
+    else if (ended !== 'finished') return failed('lost', said.join('; '));
+    if (ended !== 'finished') continue;
+    const result = trainedState(runDir);
+    if (result !== expected) return failed('lost', `${said.join('; ')}: ${result} instead of ${expected}`);
+    const left = leftovers(runDir);
+    if (left !== undefined) return failed('lost', `${said.join('; ')}: ${left}`);
+    rmSync(runDir, { recursive: true });
+    // It was done before its last kill came: another run takes the rest.
+    if (isLast) return OK;
+  }
+}
+
+/** @param kill at which event, and how long after it; left out, never */
+function runUntil(request: JobRequest, kill?: { readonly event: number; readonly delayMs: number }): Promise<string> {
+  return new Promise(resolve => {
+    let heard = 0;
+    let isKilled = false;
+    const run = startWorker(request, (_, child) => {
+      if (kill === undefined || heard++ !== kill.event) return;
+      setTimeout(() => {
+        isKilled = child.exitCode === null;
+        child.kill('SIGKILL');
+      }, kill.delayMs);
+    });
+    const timer = setTimeout(() => {
+      run.child.kill('SIGKILL');
+      resolve('hung');
+    }, HANG_MS);
+    void run.ended.then(({ status, signal, last }) => {
+      clearTimeout(timer);
+      if (signal === 'SIGKILL' && isKilled) return resolve('killed');
+      if (status === 0 && last?.type === 'result') return resolve('finished');
+      // It was killed just as it had done all: resuming it finds nothing left.
+      if (last?.type === 'failed' && last.code === 'nothing-left') return resolve('finished');
+      resolve(`status ${status}, signal ${signal}: ${JSON.stringify(last)}`);
+    });
+  });
+}
