@@ -5,6 +5,7 @@ import type { WorkerEvent } from './protocol/job-messages.ts';
 
 export type RunErrorCode =
   | 'output-not-empty'
+  | 'output-unusable'
   | 'run-busy'
   | 'run-missing'
   | 'checkpoint-missing'

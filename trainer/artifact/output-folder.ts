@@ -3,7 +3,7 @@ import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, relative, resolve, sep } from 'node:path';
 import type { ExportFormat } from '../catalog/artifacts.ts';
 import { buildFolderDurably, makeFolder, recoverFolders } from '../files/durable-folder.ts';
-import { whyNotWritable } from '../hub/output-place.ts';
+import { whyNotWritable } from '../files/output-place.ts';
 import { freeDiskBytes } from '../machine/machine.ts';
 import { ExportError } from './export-error.ts';
 import { foreignParts, writeManifest } from './export-manifest.ts';

@@ -3,7 +3,7 @@ import path from 'node:path';
 import { needsData } from '../catalog/measures.ts';
 import { removeHalfWritten } from '../files/durable-file.ts';
 import { makeFolder } from '../files/durable-folder.ts';
-import { whyNotWritable } from '../hub/output-place.ts';
+import { whyNotWritable } from '../files/output-place.ts';
 import { ImportanceError } from '../importance/importance-error.ts';
 import { requireOwnScores } from '../importance/own-scores.ts';
 import { type ScoresOrigin, saveScores } from '../importance/scores-file.ts';

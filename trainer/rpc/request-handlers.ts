@@ -6,6 +6,7 @@ import { describeMachine, freeDiskBytes } from '../machine/machine.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
 import type { DaemonStatus, JobRecord, RequestName, RequestParams, RequestResult, StartOptions } from '../protocol/rpc-messages.ts';
 import type { AskReader } from '../reader/reader.ts';
+import { requireUsableOutput } from '../run/begin-run.ts';
 import { freeRunFolder, recipeName } from '../run/free-run-folder.ts';
 import { deleteRunFolder, listRuns, readRunRecipe, summarizeRun } from '../run/run-folder.ts';
 import { DaemonError } from './daemon-error.ts';
@@ -80,6 +81,7 @@ export const handlers: Handlers = {
       const runDir =
         params.runDir ??
         (await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir, taken: takenFolders(services.queue) }));
+      await requireUsableOutput(runDir);
       const request = { kind: 'train', context: contextOf(services, source.baseDir), recipe, runDir } as const;
       return { request, threads: recipe.threads, title: path.basename(runDir), runDir };
     }),

@@ -1,7 +1,7 @@
 /** A run folder: its layout, how one is begun, and the list of all runs under a folder. */
-import { mkdir, readdir, rm, rmdir } from 'node:fs/promises';
+import { rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
-import { removeHalfWritten, writeTextFile } from '../files/durable-file.ts';
+import { writeTextFile } from '../files/durable-file.ts';
 import { FolderWalk, type WalkBudget } from '../files/folder-walk.ts';
 import { MAX_STATE_BYTES, ReadRefusedError, readRegularText } from '../files/regular-file.ts';
 import { partialPath } from '../importance/partial-scores.ts';
@@ -12,8 +12,8 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { RunError } from '../run-error.ts';
-import { LOCK_FILE, takeRunLock } from './run-lock.ts';
-import { endedBeforeFirstStep, type RunState, readRunState, STATE_FILE } from './run-state.ts';
+import { takeRunLock } from './run-lock.ts';
+import { type RunState, readRunState, STATE_FILE } from './run-state.ts';
 
 /** Of a run, what a heatmap is drawn from. */
 export const HEATMAP_FILES: readonly string[] = [
@@ -29,37 +29,9 @@ const LIST_BUDGET: WalkBudget = { maxDepth: 3, maxEntries: 200_000, maxMs: 5000 
 /** As many as fit a message and a tree. */
 const MAX_LISTED_RUNS = 10_000;
 
-/**
- * Makes the folder for a new run and takes its lock. What a run has left that did no update is always replaced.
- * @param say is told what was taken over or replaced
- * @returns gives the lock back
- * @throws RunError 'output-not-empty' where something is in it and may not be replaced, 'run-busy' where a run is at work there
- */
-export async function beginRunFolder(runDir: string, overwrite: boolean, say: (message: string) => void): Promise<() => void> {
-  await mkdir(runDir, { recursive: true });
-  const release = takeRunLock(runDir, say);
-  try {
-    await removeHalfWritten(runDir, isRunFile);
-    const present = (await readdir(runDir)).filter(name => name !== LOCK_FILE);
-    const isUnbegun = await endedBeforeFirstStep(runDir);
-    if (present.length > 0 && !overwrite && !isUnbegun)
-      throw new RunError(
-        'output-not-empty',
-        `the output folder ${runDir} is not empty`,
-        'Choose another output_dir, go on with what is there by: rowtune resume, or replace it with overwrite_output_dir=true',
-      );
-    if (present.length > 0) say(`replacing the run in ${runDir}${isUnbegun ? ', which ended before its first update' : ''}`);
-    await clearRunFolder(runDir);
-    return release;
-  } catch (error) {
-    release();
-    throw error;
-  }
-}
-
 const partialScores = partialPath(RUN_FILES.scores);
 /** What a run writes into its folder, by name. state.json is the last: as long as it is there, the folder is known for a run's. */
-const OWN_NAMES: readonly string[] = [
+export const RUN_FILE_NAMES: readonly string[] = [
   ...Object.values(RUN_FILES),
   `${RUN_FILES.scores}.json`,
   partialScores,
@@ -67,11 +39,26 @@ const OWN_NAMES: readonly string[] = [
   STATE_FILE,
 ];
 
-export const isRunFile = (name: string): boolean => OWN_NAMES.includes(name);
+export const isRunFile = (name: string): boolean => RUN_FILE_NAMES.includes(name);
+
+/** The folder in which a run lies that another replaces, until that has done its first update. */
+export const REPLACED = '.replaced';
+
+/** By its state, or by its recipe: with every default filled in and in the order of the schema, nobody else writes one so. */
+export async function isRunFolder(runDir: string): Promise<boolean> {
+  if ((await readRunState(runDir)) !== undefined) return true;
+  try {
+    const text = await readRegularText(path.join(runDir, RUN_FILES.recipe), MAX_STATE_BYTES);
+    const { recipe } = parseRecipe(text, { fileName: RUN_FILES.recipe });
+    return recipe !== undefined && stringifyRecipe(recipe) === text;
+  } catch {
+    return false;
+  }
+}
 
 /** Takes away what an earlier run left; only names that a run writes, so that a wrong output_dir costs nothing else. */
-async function clearRunFolder(runDir: string): Promise<void> {
-  for (const name of OWN_NAMES) await rm(path.join(runDir, name), { recursive: true, force: true });
+export async function clearRunFolder(runDir: string): Promise<void> {
+  for (const name of RUN_FILE_NAMES) await rm(path.join(runDir, name), { recursive: true, force: true });
 }
 
 /**
@@ -82,6 +69,7 @@ export async function deleteRunFolder(runDir: string): Promise<void> {
   const release = takeRunLock(runDir, () => undefined);
   try {
     await clearRunFolder(runDir);
+    await rm(path.join(runDir, REPLACED), { recursive: true, force: true });
   } finally {
     release();
   }

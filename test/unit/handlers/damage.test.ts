@@ -1,4 +1,5 @@
 /** Damage in a run folder: found, named, and survived; and what a resumed run computes depends on its checkpoints alone. */
+import { createHash } from 'node:crypto';
 import {
   cpSync,
   existsSync,
@@ -187,5 +188,31 @@ describe('checkpoints', () => {
     rmSync(join(work, 'checkpoints'), { recursive: true });
     writeFileSync(join(work, 'checkpoints'), 'a file');
     await expect(resume()).rejects.toThrow(/ENOTDIR/);
+  });
+});
+
+describe('a run that is to replace another', () => {
+  test('and is refused in its preparation leaves the other as it was, to be resumed', async () => {
+    restore();
+    const contents = (): Map<string, string> =>
+      new Map(
+        readdirSync(work, { recursive: true, encoding: 'utf8' })
+          .filter(name => statSync(join(work, name)).isFile())
+          // The log tells of the attempt.
+          .filter(name => name !== 'log.txt')
+          .map(name => [
+            name,
+            createHash('sha256')
+              .update(readFileSync(join(work, name)))
+              .digest('hex'),
+          ]),
+      );
+    const before = contents();
+    const recipe = task.recipe(...settings, 'overwrite_output_dir=true', 'data.train=gone.jsonl');
+    const failure = await runInProcess({ kind: 'train', recipe, runDir: work, context }).catch(error => describeFailure(error).event);
+    expect(failure).toMatchObject({ type: 'failed', message: expect.stringContaining('gone.jsonl') });
+    expect(contents()).toEqual(before);
+    await resume();
+    expect(finalBytes(work)).toEqual(finalBytes(whole));
   });
 });

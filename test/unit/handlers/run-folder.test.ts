@@ -1,13 +1,26 @@
 /** The run folder: who may begin in it, its lock, its list, and its metrics after a kill. */
 import { spawnSync } from 'node:child_process';
-import { appendFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  type Dirent,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { join, relative, sep } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { claimName } from '../../../trainer/machine/process-lock.ts';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { RUN_FILES } from '../../../trainer/protocol/run-files.ts';
+import { beginRunFolder, recoverReplaced, requireUsableOutput } from '../../../trainer/run/begin-run.ts';
 import { appendMetrics, readMetrics, rewindMetrics } from '../../../trainer/run/metrics-file.ts';
-import { beginRunFolder, listRuns, summarizeRun } from '../../../trainer/run/run-folder.ts';
+import { listRuns, summarizeRun, writeRunRecipe } from '../../../trainer/run/run-folder.ts';
 import { takeRunLock } from '../../../trainer/run/run-lock.ts';
 import { STATE_FILE, StateKeeper } from '../../../trainer/run/run-state.ts';
 import { RunError } from '../../../trainer/run-error.ts';
@@ -36,7 +49,7 @@ const deadPid = (): number => spawnSync(process.execPath, ['-e', '']).pid;
 describe('beginning', () => {
   test('in a new folder', async () => {
     const runDir = join(folder, 'a', 'b');
-    const release = await beginRunFolder(runDir, false, say);
+    const { release } = await beginRunFolder(runDir, false, say);
     expect(readdirSync(runDir)).toEqual(['lock']);
     release();
     expect(readdirSync(runDir)).toEqual([]);
@@ -46,15 +59,6 @@ describe('beginning', () => {
     writeFileSync(join(folder, 'thesis.txt'), 'years of work');
     expect(await codeOf(() => beginRunFolder(folder, false, say))).toBe('output-not-empty');
     expect(readdirSync(folder)).toEqual(['thesis.txt']);
-  });
-
-  test('replacing takes away what a run writes, nothing else', async () => {
-    writeFileSync(join(folder, 'thesis.txt'), 'years of work');
-    writeFileSync(join(folder, RUN_FILES.metrics), '');
-    mkdirSync(join(folder, 'checkpoints', 'step-000003'), { recursive: true });
-    await beginRunFolder(folder, true, say);
-    expect(readdirSync(folder).sort()).toEqual(['lock', 'thesis.txt']);
-    expect(said.join()).toContain('replacing');
   });
 
   /** A run that left what its preparation writes. */
@@ -92,6 +96,146 @@ describe('beginning', () => {
     await leave({ state: 'failed' });
     mkdirSync(join(folder, 'checkpoints', 'step-000000'));
     expect(await codeOf(() => beginRunFolder(folder, false, say))).toBe('output-not-empty');
+  });
+});
+
+describe('replacing a run', () => {
+  const contents = (from = folder): Record<string, string> =>
+    Object.fromEntries(
+      (readdirSync(from, { recursive: true, withFileTypes: true }) as Dirent[])
+        .filter(entry => entry.isFile() && !join(entry.parentPath, entry.name).includes(`${sep}lock${sep}`))
+        .map(entry => [relative(from, join(entry.parentPath, entry.name)), readFileSync(join(entry.parentPath, entry.name), 'utf8')]),
+    );
+  const leaveRun = async (): Promise<void> => {
+    await new StateKeeper(folder, { name: 'old', startedAt: '2026-01-01T00:00:00Z', step: 3 }).update({ state: 'finished' });
+    mkdirSync(join(folder, 'checkpoints', 'step-000003'), { recursive: true });
+    for (const name of ['recipe.yaml', 'metrics.jsonl', 'checkpoints/step-000003/trainer_state.json'])
+      writeFileSync(join(folder, name), name);
+    writeFileSync(join(folder, 'thesis.txt'), 'years of work');
+  };
+  /** What a new run writes before its first update. */
+  const beginNew = async (): Promise<void> => {
+    const keeper = new StateKeeper(folder, { name: 'new', startedAt: '2026-02-01T00:00:00Z' });
+    await keeper.update({ state: 'preparing' });
+    writeFileSync(join(folder, STATE_FILE), JSON.stringify({ ...keeper.state, pid: deadPid(), startTime: undefined }));
+    writeFileSync(join(folder, 'log.txt'), 'new');
+    mkdirSync(join(folder, 'checkpoints'));
+  };
+
+  test('takes away what a run wrote, and nothing else, once the new one has done an update', async () => {
+    await leaveRun();
+    const begun = await beginRunFolder(folder, true, say);
+    expect(said.join()).toContain('replacing');
+    await beginNew();
+    await begun.keepNew();
+    begun.release();
+    expect(Object.keys(contents()).sort()).toEqual(['log.txt', 'state.json', 'thesis.txt']);
+    expect(readdirSync(folder).filter(name => name.startsWith('.'))).toEqual([]);
+  });
+
+  test('puts the old one back where the new one is refused before its first update', async () => {
+    await leaveRun();
+    const before = contents();
+    const begun = await beginRunFolder(folder, true, say);
+    await beginNew();
+    expect(await begun.putBack()).toBe(true);
+    begun.release();
+    expect(contents()).toEqual(before);
+    expect(readdirSync(folder).filter(name => name.startsWith('.'))).toEqual([]);
+  });
+
+  test('killed before its first update, it comes back when somebody next works in the folder', async () => {
+    await leaveRun();
+    const before = contents();
+    (await beginRunFolder(folder, true, say)).release();
+    await beginNew();
+    await recoverReplaced(folder, say);
+    expect(contents()).toEqual(before);
+    expect(said.join()).toContain('is back');
+  });
+
+  test('broken off at any move, in either direction, nothing is lost', async () => {
+    await leaveRun();
+    const before = contents();
+    (await beginRunFolder(folder, true, say)).release();
+    const aside = join(folder, '.replaced');
+    const names = ['recipe.yaml', 'metrics.jsonl', 'checkpoints', 'state.json'];
+    // As many of them moved as there were when the process was killed, the state last.
+    for (let moved = 0; moved <= names.length; moved++) {
+      mkdirSync(aside, { recursive: true });
+      for (const [i, name] of names.entries()) {
+        const [there, here] = [join(aside, name), join(folder, name)];
+        if (i < moved && existsSync(here)) renameSync(here, there);
+        if (i >= moved && existsSync(there)) renameSync(there, here);
+      }
+      await recoverReplaced(folder, say);
+      expect(contents(), `${moved} moved`).toEqual(before);
+    }
+  });
+
+  test.each([
+    ['recipe.yaml', 'mine'],
+    ['log.txt', 'of another program'],
+    ['checkpoints/epoch-1.pt', 'of another trainer'],
+    ['summary.json', '{}'],
+    ['state.json', '{"mine": true}'],
+  ])('never touches %s of a folder that is no run', async (name, text) => {
+    mkdirSync(join(folder, name, '..'), { recursive: true });
+    writeFileSync(join(folder, name), text);
+    writeFileSync(join(folder, 'thesis.txt'), 'years of work');
+    const before = contents();
+    expect(await codeOf(() => beginRunFolder(folder, true, say))).toBe('output-not-empty');
+    expect(contents()).toEqual(before);
+  });
+
+  test('a run whose state is gone is known by its recipe; a folder without names of a run is used beside', async () => {
+    const { recipe } = parseRecipe('model: a\nr: 8\ndata: {train: a.jsonl}\n');
+    if (!recipe) throw new Error('the recipe is wrong');
+    await writeRunRecipe(folder, recipe);
+    const begun = await beginRunFolder(folder, true, say);
+    await begun.keepNew();
+    begun.release();
+    writeFileSync(join(folder, 'thesis.txt'), 'years of work');
+    (await beginRunFolder(folder, true, say)).release();
+    expect(Object.keys(contents())).toEqual(['thesis.txt']);
+  });
+
+  test('a file named lock is kept', async () => {
+    writeFileSync(join(folder, 'lock'), 'mine');
+    expect(await codeOf(() => beginRunFolder(folder, true, say))).toBe('output-not-empty');
+    expect(readFileSync(join(folder, 'lock'), 'utf8')).toBe('mine');
+  });
+
+  test('checkpoints that are a link are unlinked, and what they lead to stays', async () => {
+    await leaveRun();
+    const elsewhere = mkdtempSync(join(tmpdir(), 'rowtune-elsewhere-'));
+    renameSync(join(folder, 'checkpoints'), join(elsewhere, 'kept'));
+    symlinkSync(join(elsewhere, 'kept'), join(folder, 'checkpoints'));
+    const begun = await beginRunFolder(folder, true, say);
+    await begun.keepNew();
+    begun.release();
+    expect(Object.keys(contents(elsewhere))).toEqual(['kept/step-000003/trainer_state.json']);
+  });
+});
+
+describe.runIf(process.platform === 'linux')('a place where nothing can be written', () => {
+  test.each(['/proc/nope', '/dev/null/x', '/sys/x/y', '/proc/self/fd/x'])('%s', async place => {
+    expect(await codeOf(() => requireUsableOutput(place))).toBe('output-unusable');
+    expect(await codeOf(() => beginRunFolder(place, true, say))).toBe('output-unusable');
+  });
+
+  test('a file, below a file, a link to nowhere, a link to itself, a name too long', async () => {
+    writeFileSync(join(folder, 'file'), '');
+    symlinkSync('nowhere', join(folder, 'dangling'));
+    symlinkSync('loop', join(folder, 'loop'));
+    for (const name of ['file', 'file/below', 'dangling', 'dangling/below', 'loop/below', 'x'.repeat(300)])
+      expect(await codeOf(() => beginRunFolder(join(folder, name), true, say)), name).toBe('output-unusable');
+    expect(readdirSync(folder).sort()).toEqual(['dangling', 'file', 'loop']);
+  });
+
+  test('one that can be written is not refused, however deep', async () => {
+    await requireUsableOutput(join(folder, 'a', 'b', 'c'));
+    expect(readdirSync(folder)).toEqual([]);
   });
 });
 

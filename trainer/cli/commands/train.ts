@@ -3,6 +3,7 @@ import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import type { TrainResult } from '../../handlers/train/train-run.ts';
 import type { RecipeSource } from '../../protocol/rpc-messages.ts';
+import { requireUsableOutput } from '../../run/begin-run.ts';
 import { freeRunFolder } from '../../run/free-run-folder.ts';
 import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -64,6 +65,7 @@ async function train(
     return finishTraining(context, await trainOnDaemon(context, client, start));
   }
   const runDir = await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir });
+  await requireUsableOutput(runDir);
   const request = { kind: 'train', context: jobContext(settings, source.baseDir), recipe, runDir } as const;
   const value = await runWorker({ request, terminal, threads: recipe.threads, resumeCommand: resumeCommandOf(runDir, cwd) });
   return finishTraining(context, value);

@@ -27,6 +27,7 @@ export interface TrainLoopParams {
   readonly start?: TrainerState;
   /** Of the untouched model. */
   readonly before?: Evaluation;
+  readonly onFirstUpdate?: () => Promise<void>;
 }
 
 export interface LoopOutcome {
@@ -118,6 +119,7 @@ class TrainLoop {
       await job.breathe();
       if (job.stop) break;
       await this.update();
+      if (this.stepSeconds.length === 1) await this.params.onFirstUpdate?.();
       report(this.state.step);
       await this.afterUpdate();
     }

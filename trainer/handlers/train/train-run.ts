@@ -12,10 +12,11 @@ import type { JobContext, JobRequest } from '../../protocol/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../../protocol/run-files.ts';
 import { withAbsolutePaths } from '../../run/absolute-paths.ts';
+import { beginRunFolder, dropReplaced, recoverReplaced } from '../../run/begin-run.ts';
 import { listCheckpoints, removeLeftovers } from '../../run/checkpoint/checkpoint-folders.ts';
 import { type Checkpoint, openLastCheckpoint, withReadableBest } from '../../run/checkpoint/load-checkpoint.ts';
 import { forgetEvaluation, rewindMetrics } from '../../run/metrics-file.ts';
-import { beginRunFolder, isRunFile, writeRunRecipe } from '../../run/run-folder.ts';
+import { isRunFile, writeRunRecipe } from '../../run/run-folder.ts';
 import { takeRunLock } from '../../run/run-lock.ts';
 import { type RunState, readRunState, StateKeeper } from '../../run/run-state.ts';
 import { describeFailure, RunError } from '../../run-error.ts';
@@ -56,12 +57,16 @@ type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
 export async function trainJob({ recipe: given, runDir, context }: Request<'train'>, job: Job): Promise<TrainResult> {
   const recipe = withAbsolutePaths(given, context.baseDir);
   checkScoresStay(recipe, runDir);
-  const release = await beginRunFolder(runDir, recipe.overwrite_output_dir, message => job.log('warning', message));
+  const folder = await beginRunFolder(runDir, recipe.overwrite_output_dir, message => job.log('warning', message));
+  const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt: new Date().toISOString() });
   try {
-    const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt: new Date().toISOString() });
-    return await guarded({ recipe, runDir, context, job, keeper, begins: true });
+    return await guarded({ recipe, runDir, context, job, keeper, begins: true, onFirstUpdate: folder.keepNew });
+  } catch (error) {
+    if (keeper.state.step === 0 && (await folder.putBack()))
+      job.log('warning', `the run that was to be replaced is back in ${runDir}: the new one ended before its first update`);
+    throw error;
   } finally {
-    release();
+    folder.release();
   }
 }
 
@@ -80,6 +85,7 @@ export async function resumeJob({ runDir, overrides, context }: Request<'resume'
   const release = takeRunLock(runDir, message => job.log('warning', message));
   let checkpoint: Checkpoint | undefined;
   try {
+    await recoverReplaced(runDir, message => job.log('warning', message));
     await removeLeftovers(runDir);
     await removeHalfWritten(runDir, isRunFile);
     checkpoint = await openLastCheckpoint(runDir, job);
@@ -96,7 +102,7 @@ export async function resumeJob({ runDir, overrides, context }: Request<'resume'
     const shown = { totalSteps, epoch: earlier?.epoch, loss: earlier?.loss, metrics: earlier?.metrics };
     const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt, step, ...shown });
     const wasFinished = earlier?.state === 'finished';
-    return await guarded({ recipe, runDir, context, job, keeper, checkpoint, wasFinished });
+    return await guarded({ recipe, runDir, context, job, keeper, checkpoint, wasFinished, onFirstUpdate: () => dropReplaced(runDir) });
   } finally {
     await checkpoint?.close();
     release();
@@ -127,6 +133,7 @@ interface RunParams {
   readonly wasFinished?: boolean;
   /** A new run, whose folder is still empty. */
   readonly begins?: boolean;
+  readonly onFirstUpdate?: () => Promise<void>;
 }
 
 /** Keeps in state.json how the run ended, whatever ended it. */
@@ -171,7 +178,17 @@ async function run(params: RunParams): Promise<TrainResult> {
     } else before = await rehearse({ prepared, runDir, job, memory });
     job.checkStop();
     await writeRunRecipe(runDir, recipe);
-    const outcome = await runTrainLoop({ prepared, runDir, job, keeper, memory, metrics, start: checkpoint?.state, before });
+    const outcome = await runTrainLoop({
+      prepared,
+      runDir,
+      job,
+      keeper,
+      memory,
+      metrics,
+      start: checkpoint?.state,
+      before,
+      onFirstUpdate: params.onFirstUpdate,
+    });
     return await finish(params, { prepared, outcome, before, memory, metrics });
   } finally {
     await prepared.session.dispose();

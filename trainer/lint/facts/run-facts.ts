@@ -2,6 +2,7 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { firstNames } from '../../files/folder-walk.ts';
+import { whyNotWritable } from '../../files/output-place.ts';
 import { RUNS_FOLDER, recipeName } from '../../run/free-run-folder.ts';
 import { endedBeforeFirstStep, STATE_FILE } from '../../run/run-state.ts';
 
@@ -10,6 +11,8 @@ export interface RunFacts {
   readonly last?: string;
   /** What is in `output_dir`; 'free' where the recipe names none, and where a run did no update. */
   readonly output: 'free' | 'run' | 'occupied';
+  /** Why no run can be written to `output_dir`. */
+  readonly unusable?: string;
 }
 
 /** Entries of the folder of runs. */
@@ -29,6 +32,8 @@ export interface RunFactsParams {
 export async function readRunFacts({ name, outputDir, file, baseDir }: RunFactsParams): Promise<RunFacts> {
   if (outputDir !== undefined) {
     const folder = path.resolve(baseDir, outputDir);
+    const unusable = await whyNotWritable(folder);
+    if (unusable !== undefined) return { output: 'free', unusable };
     if ((await startedAt(folder)) !== undefined) return { last: folder, output: (await endedBeforeFirstStep(folder)) ? 'free' : 'run' };
     return { output: (await firstNames(folder, 1)).length === 0 ? 'free' : 'occupied' };
   }

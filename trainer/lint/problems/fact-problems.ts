@@ -40,6 +40,7 @@ export const factCodes = [
   'unknown-label',
   'labels-for-measure',
   'output-not-empty',
+  'output-unusable',
   'memory-above-free',
   'offload-without-gpu',
 ] as const;
@@ -71,7 +72,7 @@ export function factProblems(view: RecipeView): LintProblem[] {
 const MISSING_HERE: readonly FactCode[] = ['model-not-found', 'unreadable-model', 'data-not-found', 'unreadable-data'];
 
 /** What says nothing about another machine. */
-const OF_THIS_MACHINE: readonly FactCode[] = ['output-not-empty', 'offload-without-gpu'];
+const OF_THIS_MACHINE: readonly FactCode[] = ['output-not-empty', 'output-unusable', 'offload-without-gpu'];
 
 /** Files of this machine say little where the run is on another one, and its output folder nothing. */
 function elsewhere({ farDaemon, baseDir }: RecipeView, reports: readonly Report[]): readonly Report[] {
@@ -297,13 +298,18 @@ function unknownColumns(data: RecipeView['data'], renames: Readonly<Record<strin
 }
 
 function* outputProblems({ runs, values }: RecipeView): Generator<Report> {
-  if (values.output_dir === undefined || values.overwrite_output_dir) return;
+  if (values.output_dir === undefined) return;
   const path = ['output_dir'];
+  if (runs.unusable !== undefined) {
+    yield { code: 'output-unusable', path, message: `no run can be written to '${values.output_dir}': ${runs.unusable}` };
+    return;
+  }
+  if (values.overwrite_output_dir) return;
   if (runs.output === 'run') {
     const message = `a run is in '${values.output_dir}': resume it, name another folder, or set overwrite_output_dir: true`;
     yield { code: 'output-not-empty', severity: 'info', path, message };
   } else if (runs.output === 'occupied') {
-    const message = `'${values.output_dir}' is not empty: name another folder, or set overwrite_output_dir: true`;
+    const message = `'${values.output_dir}' is not empty, and what is in it is not a run: name another folder, or move the files away`;
     yield { code: 'output-not-empty', severity: 'warning', path, message };
   }
 }
