@@ -17,6 +17,8 @@ const CHANGEABLE: readonly string[] = [
   'save_strategy',
   'save_steps',
   'save_total_limit',
+  'early_stopping_patience',
+  'early_stopping_threshold',
   'recompute',
   'optimizer_offload',
   'threads',

@@ -43,6 +43,8 @@ export interface LoopOutcome {
   readonly stepSeconds: readonly number[];
   readonly tokensPerSecond: number;
   readonly finished: boolean;
+  /** Finished before its last update, by `early_stopping_patience`. */
+  readonly stoppedEarly: boolean;
 }
 
 /** max_steps, else the epochs in whole updates. */
@@ -68,6 +70,7 @@ export function firstState(prepared: Prepared, before: Evaluation | undefined): 
     firstLoss: 0,
     window: { loss: 0, steps: 0, tokens: 0, seconds: 0 },
     before: before && { ...before },
+    stale: 0,
     batching: 2,
     baseFingerprint: prepared.base.fingerprint,
     recipe: stringifyRecipe(prepared.recipe),
@@ -115,7 +118,7 @@ class TrainLoop {
     if (this.state.evaluationDue) await this.evaluate();
     job.phase('train', `training: ${totalSteps - this.state.step} of ${totalSteps} updates`);
     const report = job.progress('train', totalSteps, 'steps', this.state.step);
-    while (this.state.step < totalSteps) {
+    while (this.state.step < totalSteps && !this.isStale) {
       await job.breathe();
       if (job.stop) break;
       await this.update();
@@ -125,7 +128,10 @@ class TrainLoop {
     }
     memory.endTraining();
     const { stop } = job;
-    const finished = !stop && this.state.step >= totalSteps;
+    const stoppedEarly = this.isStale && this.state.step < totalSteps;
+    if (stoppedEarly)
+      job.log('info', `stopped early after update ${this.state.step}: ${this.state.stale} evaluations in a row were no better`);
+    const finished = !stop && (stoppedEarly || this.state.step >= totalSteps);
     if (this.savedStep !== this.state.step && (stop === undefined || stop.save)) await this.save();
     const seconds = this.stepSeconds.reduce((sum, one) => sum + one, 0);
     return {
@@ -137,6 +143,7 @@ class TrainLoop {
       stepSeconds: this.stepSeconds,
       tokensPerSecond: seconds > 0 ? this.tokens / seconds : 0,
       finished,
+      stoppedEarly: finished && stoppedEarly,
     };
   }
 
@@ -258,9 +265,17 @@ class TrainLoop {
     const { best, step, before } = this.state;
     await this.metrics.evaluation(this.place, found, before as Evaluation | undefined);
     const value = bestModelValue(found, recipe.metric_for_best_model);
+    // As Transformers' EarlyStoppingCallback counts: against the best so far, which a smaller gain replaces all the same.
+    const isBetter = !best || value - best.value > recipe.early_stopping_threshold;
+    this.state = { ...this.state, stale: isBetter ? 0 : this.state.stale + 1 };
     if (best && best.value >= value) return false;
     this.state = { ...this.state, best: { step, value, evaluation: { ...found } } };
     return true;
+  }
+
+  private get isStale(): boolean {
+    const { early_stopping_patience: patience } = this.params.prepared.recipe;
+    return patience !== undefined && this.state.stale >= patience;
   }
 
   private async save(): Promise<void> {

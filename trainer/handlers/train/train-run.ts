@@ -34,6 +34,8 @@ export interface TrainResult {
   readonly checkpoint: string | null;
   readonly steps: number;
   readonly totalSteps: number;
+  /** Finished before its last update, by `early_stopping_patience`; absent in older summaries. */
+  readonly stoppedEarly?: boolean;
   /** Of the training: the mean since the line of metrics before the last, as metrics.jsonl has it; null where there is no line yet. */
   readonly loss: number | null;
   /** Of the held-out data, before the first update and at the end; null without such data, or where the run was stopped. */
@@ -234,6 +236,7 @@ async function finish(params: RunParams, parts: Finish): Promise<TrainResult> {
     checkpoint: last?.folder ?? null,
     steps: outcome.step,
     totalSteps: outcome.totalSteps,
+    stoppedEarly: outcome.stoppedEarly,
     loss: keeper.state.loss ?? null,
     before: before ?? null,
     after: after ?? null,

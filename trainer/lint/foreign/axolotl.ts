@@ -67,7 +67,6 @@ export const axolotl: ForeignTool = {
       'tokenizer_type',
       'special_tokens',
       'tokens',
-      'early_stopping_patience',
       'resume_from_checkpoint',
       'wandb_entity',
       'wandb_watch',

@@ -83,6 +83,21 @@ export const evaluationRules: readonly Rule[] = [
         : undefined,
   },
   {
+    code: 'early-stopping-without-evaluation',
+    severity: 'error',
+    doc: 'A run can stop early only where it is evaluated on the way.',
+    reads: ['early_stopping_patience', 'eval_strategy', 'data.eval', 'val_size'],
+    check: ({ early_stopping_patience: patience, eval_strategy }) =>
+      patience !== undefined && eval_strategy === 'no'
+        ? {
+            at: 'early_stopping_patience',
+            on: 'key',
+            message: "a run that is never evaluated cannot stop early: set 'eval_strategy' and held-out data",
+            suggestion: { kind: 'remove-key' },
+          }
+        : undefined,
+  },
+  {
     code: 'best-model-cadence',
     severity: 'error',
     doc: 'To end with the best model, checkpoints are saved when evaluations happen.',

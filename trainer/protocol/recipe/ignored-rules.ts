@@ -116,9 +116,15 @@ const conditions: readonly Condition[] = [
   },
   {
     settings: ['metric_for_best_model'],
-    when: 'with load_best_model_at_end: true',
-    reads: ['load_best_model_at_end'],
-    isUsed: ({ load_best_model_at_end }) => load_best_model_at_end,
+    when: 'with load_best_model_at_end: true or early_stopping_patience',
+    reads: ['load_best_model_at_end', 'early_stopping_patience'],
+    isUsed: ({ load_best_model_at_end, early_stopping_patience }) => load_best_model_at_end || early_stopping_patience !== undefined,
+  },
+  {
+    settings: ['early_stopping_threshold'],
+    when: 'with early_stopping_patience',
+    reads: ['early_stopping_patience'],
+    isUsed: ({ early_stopping_patience }) => early_stopping_patience !== undefined,
   },
 ];
 

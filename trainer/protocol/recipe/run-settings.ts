@@ -1,7 +1,7 @@
 /** Settings of the run: logging, evaluation, checkpoints, and where they go. */
 import type { Given } from './setting.ts';
 import { defaulted, derived, optional } from './setting.ts';
-import { choice, filePath, flag, integer, mapOf, stepCount } from './value-type.ts';
+import { choice, filePath, flag, integer, mapOf, number, stepCount } from './value-type.ts';
 
 /** By the names of lm-evaluation-harness. */
 const choiceTasks = {
@@ -71,6 +71,12 @@ export const runSettings = {
     'loss',
     { doc: 'The evaluation metric that decides which checkpoint is best.' },
   ),
+  early_stopping_patience: optional(integer({ min: 1, max: 1_000_000 }), {
+    doc: 'Ends the run after this many evaluations in a row without a better metric_for_best_model.',
+  }),
+  early_stopping_threshold: defaulted(number({ min: 0 }), 0, {
+    doc: 'How much better than the best a metric must be to count for early_stopping_patience.',
+  }),
   output_dir: optional(filePath(), { doc: 'The folder of the run; without it, a folder under runs/ named after the recipe.' }),
   overwrite_output_dir: defaulted(flag(), false, { doc: 'Permits a run to replace what is in output_dir.' }),
 };

@@ -40,6 +40,8 @@ const trainerStateSchema = z.object({
   /** Sums since the last line of metrics. */
   window: z.object({ loss: z.number(), steps: z.number(), tokens: z.number(), seconds: z.number() }),
   best: z.object({ step: z.number(), value: z.number(), evaluation: evaluationSchema }).optional(),
+  /** Evaluations in a row that were no better than the best by `early_stopping_threshold`. */
+  stale: z.number().int().nonnegative().default(0),
   before: evaluationSchema.optional(),
   /** The evaluation after this update was broken off by a stop: a run that goes on begins with it. */
   evaluationDue: z.boolean().optional(),
