@@ -1,6 +1,9 @@
 /** Messages to the text a chat model was trained on. */
-import { Environment, Interpreter, parse, tokenize } from '@huggingface/jinja';
+
 import type { Tokenizer } from '../tokenizer/tokenizer.ts';
+import { contextOf, globalsOf } from './jinja/globals.ts';
+import { parseTemplate } from './jinja/parse.ts';
+import { renderTemplate } from './jinja/render.ts';
 import { formatTime } from './strftime.ts';
 
 /** The longest published templates have some 30 KB. */
@@ -8,14 +11,34 @@ const MAX_TEMPLATE_BYTES = 1024 * 1024;
 
 export interface ChatMessage {
   readonly role: string;
-  readonly content: string;
+  /** A text, or a list of parts (`{ "type": "text", "text": … }`); absent in a message of tool calls alone. */
+  readonly content?: unknown;
   /** Whatever else the template understands (`tool_calls`, `name` …). */
   readonly [key: string]: unknown;
 }
 
+export interface ChatOptions {
+  /** The text ends where the assistant begins to write. */
+  readonly addGenerationPrompt: boolean;
+  /** Descriptions of functions, as JSON schemas. */
+  readonly tools?: readonly unknown[] | undefined;
+  readonly documents?: readonly unknown[] | undefined;
+  /** What else the template asks for (`enable_thinking`, `reasoning_effort` …). */
+  readonly variables?: Readonly<Record<string, unknown>> | undefined;
+}
+
+export interface RenderedChat {
+  readonly text: string;
+  /** What the template marks as written by the assistant (`{% generation %}`), as places in the text. */
+  readonly generated: ReadonlyArray<readonly [from: number, to: number]>;
+}
+
 export interface ChatTemplate {
-  /** The text of the conversation; with `addGenerationPrompt` it ends where the assistant begins to write. */
-  render(messages: readonly ChatMessage[], options: { readonly addGenerationPrompt: boolean }): string;
+  /** Does the template mark what the assistant writes? */
+  readonly marksGeneration: boolean;
+  /** The text of the conversation. */
+  render(messages: readonly ChatMessage[], options: ChatOptions): string;
+  renderMarked(messages: readonly ChatMessage[], options: ChatOptions): RenderedChat;
 }
 
 /** The model has no chat template, the template is broken, or it refuses these messages. */
@@ -36,25 +59,39 @@ export function createChatTemplate(input: {
 }): ChatTemplate {
   const { specialTokens, now = () => new Date() } = input;
   const compiled = compile(input.template);
-  const render = (messages: readonly ChatMessage[], options: { readonly addGenerationPrompt: boolean }): string => {
+  const globals = globalsOf(format => formatTime(now(), format));
+  const renderMarked = (messages: readonly ChatMessage[], options: ChatOptions): RenderedChat => {
     try {
-      const environment = new Environment();
-      const globals = {
-        ...CONSTANTS,
-        range,
-        raise_exception: raiseException,
-        strftime_now: (format: unknown) => formatTime(now(), String(format)),
+      const variables = {
+        ...specialTokens,
+        ...options.variables,
+        messages: messages.map(normalizeMessage),
+        tools: options.tools ?? null,
+        documents: options.documents ?? null,
+        add_generation_prompt: options.addGenerationPrompt,
       };
-      const variables = { ...globals, ...specialTokens, messages, add_generation_prompt: options.addGenerationPrompt };
-      for (const [name, value] of Object.entries(variables)) environment.set(name, value);
-      return String(new Interpreter(environment).run(compiled).value);
+      return renderTemplate(compiled, contextOf(variables), globals);
     } catch (error) {
       throw new ChatTemplateError(
         `the chat template refuses these ${messages.length} messages (${roles(messages)}): ${(error as Error).message}`,
       );
     }
   };
-  return { render };
+  return {
+    marksGeneration: /\{%[-+]?\s*generation\s*[-+]?%\}/.test(input.template),
+    render: (messages, options) => renderMarked(messages, options).text,
+    renderMarked,
+  };
+}
+
+/** The names under which a message's reasoning comes; the first is the one that templates read, the second that of gpt-oss. */
+const REASONING_FIELDS = ['reasoning_content', 'thinking', 'reasoning'] as const;
+
+/** As Transformers: fields that are null count as missing, and reasoning stands under the names that templates read. */
+function normalizeMessage(message: ChatMessage): Record<string, unknown> {
+  const present = Object.fromEntries(Object.entries(message).filter(([, value]) => value !== null && value !== undefined));
+  const reasoning = REASONING_FIELDS.map(key => present[key]).find(value => value !== undefined);
+  return reasoning === undefined ? present : { thinking: reasoning, ...present, reasoning_content: reasoning };
 }
 
 /** @throws ChatTemplateError when the tokenizer has none */
@@ -65,28 +102,11 @@ export function chatTemplateOf(tokenizer: Pick<Tokenizer, 'chatTemplate' | 'spec
   return createChatTemplate({ template: tokenizer.chatTemplate, specialTokens: tokenizer.specialTokens });
 }
 
-/** The names every template may use. The library's own `Template` would add a `strftime_now` that speaks the machine's language. */
-const CONSTANTS = { true: true, false: false, none: null, True: true, False: false, None: null };
-/** Templates count messages; a longer range would only fill memory. */
-const MAX_RANGE = 100_000;
-
-function raiseException(message: unknown): never {
-  throw new ChatTemplateError(String(message));
-}
-
-/** Python's `range(stop)`, `range(start, stop)`, `range(start, stop, step)`. */
-function range(first: number, second?: number, step = 1): number[] {
-  const [start, stop] = second === undefined ? [0, first] : [first, second];
-  const length = Math.max(0, Math.ceil((stop - start) / step));
-  if (!(length <= MAX_RANGE)) throw new ChatTemplateError(`a range of ${length} is longer than ${MAX_RANGE}`);
-  return Array.from({ length }, (_, i) => start + i * step);
-}
-
-function compile(source: string): ReturnType<typeof parse> {
+function compile(source: string): ReturnType<typeof parseTemplate> {
   if (source.length > MAX_TEMPLATE_BYTES)
     throw new ChatTemplateError(`the chat template has ${source.length} characters; at most ${MAX_TEMPLATE_BYTES} are read`);
   try {
-    return parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true })); // as Transformers sets Jinja
+    return parseTemplate(source);
   } catch (error) {
     throw new ChatTemplateError(`the chat template cannot be parsed: ${(error as Error).message}`);
   }

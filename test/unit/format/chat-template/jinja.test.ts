@@ -1,0 +1,135 @@
+/** Expressions, statements and chat templates against Python's Jinja as Transformers sets it up. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { ChatTemplateError, createChatTemplate } from '../../../../trainer/format/chat-template/chat-template.ts';
+import { contextOf, globalsOf } from '../../../../trainer/format/chat-template/jinja/globals.ts';
+import { parseTemplate } from '../../../../trainer/format/chat-template/jinja/parse.ts';
+import { renderTemplate } from '../../../../trainer/format/chat-template/jinja/render.ts';
+import { formatTime } from '../../../../trainer/format/chat-template/strftime.ts';
+import { goldenPath } from '../../hub/model-bytes.ts';
+
+type Expected = readonly [text: string, generated: ReadonlyArray<readonly [number, number]>] | null;
+interface Golden {
+  readonly variables: Record<string, unknown>;
+  readonly cases: ReadonlyArray<readonly [string, Expected]>;
+}
+
+const read = <T>(name: string): T => JSON.parse(readFileSync(goldenPath(`jinja/${name}`), 'utf8')) as T;
+const clock = () => new Date(2024, 6, 4, 15, 5, 9);
+const golden = read<Golden>('expressions.json');
+/** JSON has no whole numbers beyond 2⁵³ in JavaScript. */
+const variables = contextOf({ ...golden.variables, big: 12345678901234567890n, large: 1e22 });
+const globals = globalsOf(format => formatTime(clock(), format));
+
+/** In characters, as Python counts. */
+const points = (text: string, at: number): number => Array.from(text.slice(0, at)).length;
+const run = (source: string): Expected => {
+  const { text, generated } = renderTemplate(parseTemplate(source), new Map([...variables, ['large', 1e22]]), globals);
+  return [text, generated.map(([from, to]) => [points(text, from), points(text, to)] as const)];
+};
+
+test('881 expressions and statements: the same text, an error where Python has one, or a refusal by name', () => {
+  const wrong: unknown[] = [];
+  const refused: string[] = [];
+  for (const [source, expected] of golden.cases) {
+    let actual: Expected;
+    try {
+      actual = run(source);
+    } catch (error) {
+      actual = null;
+      if (expected !== null && (error as Error).message.includes('is not supported')) {
+        refused.push(source);
+        continue;
+      }
+      if (expected !== null) {
+        wrong.push([source, (error as Error).message, expected]);
+        continue;
+      }
+    }
+    if (JSON.stringify(actual) !== JSON.stringify(expected)) wrong.push([source, actual, expected]);
+  }
+  expect(wrong).toEqual([]);
+  expect(refused.sort()).toEqual(REFUSED);
+});
+
+interface Conversations {
+  readonly conversations: ReadonlyArray<{
+    readonly messages: ReadonlyArray<{ role: string }>;
+    readonly tools?: unknown[];
+    readonly [name: string]: unknown;
+  }>;
+  readonly results: Readonly<Record<string, readonly Expected[]>>;
+}
+const chats = read<Conversations>('conversations.json');
+
+describe('chat templates of the shapes that models have', () => {
+  test.each(Object.keys(chats.results))('%s', name => {
+    const source = readFileSync(goldenPath(`jinja/templates/${name}.jinja`), 'utf8');
+    const template = createChatTemplate({ template: source, specialTokens: { bos_token: '<s>', eos_token: '</s>' }, now: clock });
+    const wrong: unknown[] = [];
+    let rendered = 0;
+    for (const [i, expected] of (chats.results[name] as readonly Expected[]).entries()) {
+      const { messages, tools, ...more } = chats.conversations[Math.floor(i / 2)] as Conversations['conversations'][number];
+      let actual: Expected = null;
+      try {
+        const { text, generated } = template.renderMarked(messages, { addGenerationPrompt: i % 2 === 1, tools, variables: more });
+        actual = [text, generated.map(([from, to]) => [points(text, from), points(text, to)] as const)];
+        rendered++;
+      } catch (error) {
+        expect(error).toBeInstanceOf(ChatTemplateError);
+      }
+      if (JSON.stringify(actual) !== JSON.stringify(expected)) wrong.push([i, messages, actual, expected]);
+    }
+    expect(wrong).toEqual([]);
+    expect(rendered).toBeGreaterThan(10);
+  });
+  test('there are ten', () => expect(readdirSync(goldenPath('jinja/templates'))).toHaveLength(10));
+});
+
+test.each([
+  ['{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}', 'steps'],
+  ["{% set ns = namespace(s='ab') %}{% for i in range(99) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", 'at most'],
+  ["{{ 'a' * 10 ** 12 }}", 'at most'],
+  ['{{ [0] * 10 ** 9 }}', 'at most'],
+  ["{{ '%999999999s' % 'a' }}", 'at most'],
+  ["{{ 'a'.ljust(10 ** 10) }}", 'at most'],
+  ["{{ 'a'|center(10 ** 10) }}", 'at most'],
+  ["{{ 'a\n'|indent(10 ** 10) }}", 'at most'],
+  ['{{ 9 ** 9999 }}', 'bits'],
+  ['{% set ns = namespace(n=10) %}{% for i in range(999) %}{% set ns.n = ns.n * ns.n %}{% endfor %}', 'bits'],
+  ['{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}', 'nested'],
+  [`{{ ${'('.repeat(5000)}1${')'.repeat(5000)} }}`, 'nested'],
+  [`{{ ${'not '.repeat(5000)}1 }}`, 'nested'],
+  [`{{ ${'-'.repeat(5000)}1 }}`, 'nested'],
+  [`${'{% if 1 %}'.repeat(5000)}${'{% endif %}'.repeat(5000)}`, 'nested'],
+  ['{% set ns = namespace(l=[]) %}{% for i in range(9999) %}{% set ns.l = [ns.l] %}{% endfor %}{{ ns.l }}', 'refuses'],
+  ["{% for i in range(99999) %}{{ 'a' * 99999 }}{% endfor %}", 'refuses'],
+  ["{% for i in range(99999) %}{{ 'a' * 9999 == 'b' * 9999 }}{% set x = 'ab'.split('a') * 999 %}{% endfor %}", 'refuses'],
+])('a template that would take too much ends with an error: %s', (template, message) => {
+  const create = () =>
+    createChatTemplate({ template, specialTokens: {} }).render([{ role: 'user', content: 'x' }], { addGenerationPrompt: false });
+  expect(create).toThrow(ChatTemplateError);
+  expect(create).toThrow(message);
+});
+
+/** What Jinja can do and is refused by name. */
+const REFUSED: readonly string[] = [
+  '{% autoescape true %}{{ html }}{% endautoescape %}',
+  '{% block b %}in{% endblock %}',
+  '{{ "\\N{BULLET}" }}',
+  '{{ "a".encode() }}',
+  '{{ "http://a.b"|urlize }}',
+  '{{ (-8) ** (1/3) }}',
+  '{{ 1000|filesizeformat }}',
+  '{{ d|xmlattr }}',
+  '{{ f.is_integer() }}',
+  '{{ html|e }}',
+  '{{ html|escape }}',
+  '{{ html|forceescape }}',
+  '{{ html|striptags }}',
+  '{{ html|urlencode }}',
+  '{{ long|wordwrap(15) }}',
+  '{{ l|pprint }}',
+  '{{ n.bit_length() }}',
+  '{{ self }}',
+];

@@ -1,0 +1,32 @@
+/** What a template of a stranger may take: steps, and characters and items in what it makes. */
+import { TemplateError } from './template-error.ts';
+
+/** A long conversation takes some hundred thousand. */
+const MAX_STEPS = 5_000_000;
+/** Of one text or list; a conversation of a million tokens has some 5 million characters. */
+export const MAX_SIZE = 16 * 1024 * 1024;
+/** The binary digits of one number. */
+export const MAX_BITS = 4096;
+/** As the sandbox of Jinja has it. */
+export const MAX_RANGE = 100_000;
+/** Macros inside macros; groups inside groups where a template is parsed. */
+export const MAX_DEPTH = 100;
+/** Copying so many characters or items counts as a step. */
+const SIZE_PER_STEP = 64;
+
+let steps = 0;
+
+/** Begins a rendering, which is never interrupted by another. */
+export function resetBudget(): void {
+  steps = 0;
+}
+
+/**
+ * Counts a step, and what it copies.
+ * @throws TemplateError when the template has taken too much
+ */
+export function spend(size = 0): void {
+  if (size > MAX_SIZE) throw new TemplateError(`the template makes a text or list of ${size} elements; at most ${MAX_SIZE} are allowed`);
+  steps += 1 + Math.floor(size / SIZE_PER_STEP);
+  if (steps > MAX_STEPS) throw new TemplateError(`the template takes more than ${MAX_STEPS} steps`);
+}

@@ -1,0 +1,253 @@
+/** The values of a template, which are Python's: int is a bigint, float a number, str a string, list an array. */
+import { spend } from './budget.ts';
+import { TemplateError } from './template-error.ts';
+
+export type Value =
+  | string
+  | number
+  | bigint
+  | boolean
+  | null
+  | Undefined
+  | readonly Value[]
+  | Tuple
+  | Dict
+  | DictView
+  | Range
+  | Once
+  | Namespace
+  | Markup
+  | Callable
+  | Fields;
+
+/** What a name or a key stands for that does not exist: empty in the text, an error in most else. */
+export class Undefined {
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+export class Tuple {
+  readonly items: readonly Value[];
+
+  constructor(items: readonly Value[]) {
+    this.items = items;
+  }
+}
+
+/** In the order in which keys came; 1, 1.0 and true are one key. */
+export class Dict {
+  readonly #entries = new Map<string, readonly [Value, Value]>();
+
+  constructor(entries: Iterable<readonly [Value, Value]> = []) {
+    for (const [key, value] of entries) {
+      const id = keyOf(key);
+      this.#entries.set(id, [this.#entries.get(id)?.[0] ?? key, value]);
+    }
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+  get(key: Value): Value | undefined {
+    return this.#entries.get(keyOf(key))?.[1];
+  }
+  has(key: Value): boolean {
+    return this.#entries.has(keyOf(key));
+  }
+  entries(): ReadonlyArray<readonly [Value, Value]> {
+    return [...this.#entries.values()];
+  }
+}
+
+export class DictView {
+  readonly kind: 'dict_keys' | 'dict_values' | 'dict_items';
+  readonly dict: Dict;
+
+  constructor(kind: 'dict_keys' | 'dict_values' | 'dict_items', dict: Dict) {
+    this.kind = kind;
+    this.dict = dict;
+  }
+
+  items(): readonly Value[] {
+    const entries = this.dict.entries();
+    if (this.kind === 'dict_items') return entries.map(([key, value]) => new Tuple([key, value]));
+    return entries.map(entry => entry[this.kind === 'dict_keys' ? 0 : 1]);
+  }
+}
+
+export class Range {
+  readonly start: number;
+  readonly stop: number;
+  readonly step: number;
+
+  constructor(start: number, stop: number, step: number) {
+    this.start = start;
+    this.stop = stop;
+    this.step = step;
+  }
+
+  get length(): number {
+    return Math.max(0, Math.ceil((this.stop - this.start) / this.step));
+  }
+  items(): readonly Value[] {
+    spend(this.length);
+    return Array.from({ length: this.length }, (_, i) => BigInt(this.start + i * this.step));
+  }
+}
+
+/** A generator: its items are made when they are asked for, once. */
+export class Once {
+  readonly #iterator: Iterator<Value>;
+
+  constructor(items: Iterable<Value>) {
+    this.#iterator = items[Symbol.iterator]();
+  }
+
+  /** Undefined at the end. */
+  next(): Value | undefined {
+    const { done, value } = this.#iterator.next();
+    return done === true ? undefined : value;
+  }
+  *[Symbol.iterator](): Generator<Value> {
+    for (let item = this.next(); item !== undefined; item = this.next()) yield item;
+  }
+}
+
+export class Namespace {
+  readonly fields = new Map<string, Value>();
+}
+
+/** Text that counts as safe HTML. Only writing it out is supported. */
+export class Markup {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+export type Call = (args: readonly Value[], named: ReadonlyMap<string, Value>) => Value;
+
+export class Callable {
+  readonly name: string;
+  readonly call: Call;
+  /** Attributes that a template may read (`loop.index`, `macro.name`). */
+  readonly fields: (name: string) => Value | undefined;
+  /** As it is written into a text; undefined where that would be an address. */
+  readonly text: string | undefined;
+
+  constructor(name: string, call: Call, fields: (name: string) => Value | undefined = () => undefined, text?: string) {
+    this.name = name;
+    this.call = call;
+    this.fields = fields;
+    this.text = text;
+  }
+}
+
+/** Something with attributes alone (`groupby`'s groups are tuples that have two). */
+export class Fields extends Tuple {
+  readonly names: readonly string[];
+
+  constructor(items: readonly Value[], names: readonly string[]) {
+    super(items);
+    this.names = names;
+  }
+}
+
+export const isNumber = (value: Value): value is number | bigint | boolean =>
+  typeof value === 'number' || typeof value === 'bigint' || typeof value === 'boolean';
+
+/** A boolean is a number too. */
+export const numeric = (value: number | bigint | boolean): number | bigint => (typeof value === 'boolean' ? (value ? 1n : 0n) : value);
+
+/** @throws TemplateError for what Python can't hash */
+export function keyOf(key: Value): string {
+  if (typeof key === 'string') return `s${key}`;
+  if (isNumber(key)) {
+    const number = numeric(key);
+    return `n${typeof number === 'number' && Number.isInteger(number) ? BigInt(number) : number}`;
+  }
+  if (key === null) return 'none';
+  if (key instanceof Tuple) return `(${key.items.map(item => JSON.stringify(keyOf(item))).join()})`;
+  throw new TemplateError(`unhashable type: '${typeName(key)}'`);
+}
+
+export function typeName(value: Value): string {
+  if (value === null) return 'NoneType';
+  if (typeof value === 'string') return 'str';
+  if (typeof value === 'bigint') return 'int';
+  if (typeof value === 'number') return 'float';
+  if (typeof value === 'boolean') return 'bool';
+  if (Array.isArray(value)) return 'list';
+  if (value instanceof Undefined) return 'Undefined';
+  if (value instanceof Tuple) return 'tuple';
+  if (value instanceof Dict) return 'dict';
+  if (value instanceof DictView) return value.kind;
+  if (value instanceof Range) return 'range';
+  if (value instanceof Once) return 'generator';
+  if (value instanceof Namespace) return 'Namespace';
+  return value instanceof Markup ? 'Markup' : 'function';
+}
+
+/** From what a caller has: JSON's values, of which whole numbers become int. @throws TemplateError for what is none */
+export function toValue(value: unknown, depth = 0): Value {
+  if (depth > 200) throw new TemplateError('a variable is nested more than 200 deep');
+  if (value === undefined) return new Undefined('');
+  if (value === null || typeof value === 'string' || typeof value === 'boolean' || typeof value === 'bigint') return value;
+  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : value;
+  if (Array.isArray(value)) return value.map(item => toValue(item, depth + 1));
+  if (value instanceof Callable) return value;
+  if (typeof value === 'object')
+    return new Dict(
+      Object.entries(value)
+        .filter(([, item]) => item !== undefined)
+        .map(([key, item]) => [key, toValue(item, depth + 1)] as const),
+    );
+  throw new TemplateError(`a variable has a value of the type ${typeof value}`);
+}
+
+/** @throws TemplateError for what has no items */
+export function itemsOf(value: Value): readonly Value[] {
+  if (Array.isArray(value)) return value;
+  if (typeof value === 'string') return Array.from(value);
+  if (value instanceof Undefined) return [];
+  if (value instanceof Tuple) return value.items;
+  if (value instanceof Dict) return value.entries().map(([key]) => key);
+  if (value instanceof DictView || value instanceof Range) return value.items();
+  if (value instanceof Once) return [...value];
+  throw new TemplateError(`'${typeName(value)}' object is not iterable`);
+}
+
+export function isTrue(value: Value): boolean {
+  if (value === null || value instanceof Undefined) return false;
+  if (typeof value === 'boolean') return value;
+  if (typeof value === 'string') return value !== '';
+  if (typeof value === 'bigint') return value !== 0n;
+  if (typeof value === 'number') return value !== 0;
+  if (Array.isArray(value)) return value.length > 0;
+  if (value instanceof Tuple) return value.items.length > 0;
+  if (value instanceof Dict) return value.size > 0;
+  if (value instanceof DictView) return value.dict.size > 0;
+  if (value instanceof Range) return value.length > 0;
+  return value instanceof Markup ? value.text !== '' : true;
+}
+
+/** @throws TemplateError for what has none */
+export function lengthOf(value: Value): number {
+  if (typeof value === 'string') return codePoints(value).length;
+  if (value instanceof Undefined) return 0;
+  if (value instanceof Dict) return value.size;
+  if (value instanceof DictView) return value.dict.size;
+  if (value instanceof Range) return value.length;
+  if (Array.isArray(value)) return value.length;
+  if (value instanceof Tuple) return value.items.length;
+  if (value instanceof Markup) return codePoints(value.text).length;
+  throw new TemplateError(`object of type '${typeName(value)}' has no len()`);
+}
+
+/** Python counts characters, not halves of surrogate pairs. */
+export const codePoints = (text: string): string | readonly string[] => (/[\ud800-\udfff]/.test(text) ? Array.from(text) : text);
+export const joinPoints = (points: string | readonly string[]): string => (typeof points === 'string' ? points : points.join(''));
