@@ -6,6 +6,7 @@ import { counted } from '../../trainer/protocol/format.ts';
 import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
 import {
   MAX_PROMPT,
+  PROMPT_STYLES,
   TRY_BOUNDS,
   type TryAnswer,
   type TryFromPage,
@@ -51,7 +52,7 @@ const fromPage: z.ZodType<TryFromPage> = z.discriminatedUnion('type', [
     type: z.literal('ask'),
     prompt: z.string().min(1).max(MAX_PROMPT),
     options: z.object({
-      chat: z.boolean(),
+      prompt: z.enum(PROMPT_STYLES),
       maxNewTokens: bounded('maxNewTokens').int(),
       temperature: bounded('temperature'),
       topP: bounded('topP'),
@@ -136,6 +137,7 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
     rounds = [...rounds, round].slice(-MAX_ROUNDS);
     post({ type: 'round', round });
     const { model, revision, baseDir, adapter } = source;
+    const { prompt: style, ...generation } = options;
     const started = new Map<string, TrySide>(sides.map(side => [randomUUID(), side]));
     jobs = new Map(started);
     keepNow();
@@ -150,7 +152,9 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
           revision,
           baseDir,
           prompt,
-          options: { ...options, engine: 'auto' },
+          options: { ...generation, chat: style !== 'plain', engine: 'auto' },
+          // The base is asked in the same words as what the run made of it.
+          ...(style === 'trained' && adapter !== undefined ? { promptOf: adapter } : {}),
           ...(side === 'tuned' ? { adapter } : {}),
         });
         follow(job);
@@ -201,7 +205,14 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
   };
 };
 
-const resultSchema = z.object({ text: z.string(), ids: z.array(z.number()), tokensPerSecond: z.number(), finishReason: z.string() });
+const resultSchema = z.object({
+  text: z.string(),
+  ids: z.array(z.number()),
+  tokensPerSecond: z.number(),
+  finishReason: z.string(),
+  chat: z.boolean().optional(),
+  asTrained: z.boolean().optional(),
+});
 
 function endOf(job: JobRecord): Partial<TryAnswer> {
   if (job.state === 'failed') return { state: 'failed', note: [job.failure?.message, job.failure?.hint].filter(Boolean).join(' ') };
@@ -210,5 +221,6 @@ function endOf(job: JobRecord): Partial<TryAnswer> {
   const rate = result.tokensPerSecond > 0 ? `, ${result.tokensPerSecond.toFixed(1)} a second` : '';
   const cut = result.finishReason.startsWith('max_') ? ', cut at the limit' : '';
   // Whole: what was said while nobody listened is in it.
-  return { state: 'done', text: result.text, note: `${counted(result.ids.length, 'token')}${rate}${cut}` };
+  const how = result.asTrained ? ', prompt as in training' : result.chat ? ', prompt by the chat template' : '';
+  return { state: 'done', text: result.text, note: `${counted(result.ids.length, 'token')}${rate}${cut}${how}` };
 }

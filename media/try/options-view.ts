@@ -1,5 +1,5 @@
 /** The fields of how text is generated. */
-import { TRY_BOUNDS, TRY_DEFAULTS, type TryOptions } from '../../trainer/protocol/view/try.ts';
+import { PROMPT_STYLES, type PromptStyle, TRY_BOUNDS, TRY_DEFAULTS, type TryOptions } from '../../trainer/protocol/view/try.ts';
 import { element } from '../shared/element.ts';
 
 type NumberName = keyof typeof TRY_BOUNDS;
@@ -12,6 +12,12 @@ const FIELDS: readonly { readonly name: NumberName; readonly label: string; read
   { name: 'seed', label: 'Seed', step: 1, title: 'The seed of the draws' },
 ];
 
+const STYLES: Readonly<Record<PromptStyle, string>> = {
+  trained: 'as in training',
+  chat: 'chat template',
+  plain: 'as it is',
+};
+
 export interface OptionsView {
   readonly element: HTMLElement;
   /** What stands in the fields, brought within its bounds. */
@@ -21,8 +27,12 @@ export interface OptionsView {
 /** @param kept of an earlier page: not trusted */
 export function createOptions(kept: Partial<TryOptions> | undefined, onChange: () => void): OptionsView {
   const start = { ...TRY_DEFAULTS, ...kept };
-  const chat = element('input', { type: 'checkbox', onchange: onChange });
-  chat.checked = start.chat !== false;
+  const prompt = element(
+    'select',
+    { onchange: onChange },
+    PROMPT_STYLES.map(style => element('option', { value: style }, STYLES[style])),
+  );
+  prompt.value = PROMPT_STYLES.find(style => style === start.prompt) ?? TRY_DEFAULTS.prompt;
   const inputs = FIELDS.map(({ name, label, step, title }) => {
     const { min, max } = TRY_BOUNDS[name];
     const input = element('input', { type: 'number', min, max, step, title, onchange: onChange });
@@ -45,11 +55,19 @@ export function createOptions(kept: Partial<TryOptions> | undefined, onChange: (
         'div',
         { class: 'fields' },
         inputs.map(({ label }) => label),
-        element('label', { title: 'Wraps the prompt by the chat template of the model, where it has one' }, 'Chat template', chat),
+        element(
+          'label',
+          {
+            title:
+              'As in training: in the words and the template of the samples that the run was trained with. Without a run: the chat template.',
+          },
+          'Prompt',
+          prompt,
+        ),
       ),
     ),
     read: () => ({
-      chat: chat.checked,
+      prompt: PROMPT_STYLES.find(style => style === prompt.value) ?? TRY_DEFAULTS.prompt,
       maxNewTokens: readNumber('maxNewTokens'),
       temperature: readNumber('temperature'),
       topP: readNumber('topP'),

@@ -92,7 +92,12 @@ export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryP
     switch (message.type) {
       case 'view':
         setText(title, message.label);
-        setText(subtitle, message.sides.length > 1 ? `${message.model}, and what the run made of it` : message.model);
+        setText(
+          subtitle,
+          message.sides.length > 1
+            ? `${message.model}, and what the run made of it. Prompts are written as in its training, unless the options say otherwise.`
+            : message.model,
+        );
         prompt.disabled = message.sides.length === 0;
         show(message.rounds);
         break;

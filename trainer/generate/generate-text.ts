@@ -10,6 +10,7 @@ import { createRandom } from '../random.ts';
 import { type Decoder, GenerateError, openDecoder } from './decoder.ts';
 import { encodePrompt } from './prompt.ts';
 import { type SamplingSettings, sampleToken } from './sample.ts';
+import { encodeTrainedPrompt, type TrainedStyle } from './trained-prompt.ts';
 
 export type FinishReason = 'end' | 'max_new_tokens' | 'max_positions' | 'stopped';
 
@@ -19,6 +20,8 @@ export interface GeneratedText {
   readonly promptTokens: number;
   /** Was the prompt wrapped by the chat template? */
   readonly chat: boolean;
+  /** Was the prompt written as those of the training were? */
+  readonly asTrained: boolean;
   readonly finishReason: FinishReason;
   /** Reading the prompt, up to the first token. */
   readonly promptSeconds: number;
@@ -33,6 +36,8 @@ export interface GenerateTextParams {
   /** A run, a checkpoint or an exported adapter of ours or of PEFT, on top of it. */
   readonly adapterPath?: string;
   readonly prompt: string;
+  /** Of the training, where the prompt is to be written as its prompts were. */
+  readonly style?: TrainedStyle;
   readonly options: Omit<GenerateOptions, 'engine'>;
   readonly onText?: (chunk: string) => void;
   readonly onLoad?: (done: number, total: number) => void;
@@ -45,10 +50,10 @@ export interface GenerateTextParams {
  * @throws GenerateError where the prompt has no room or no place in the vocabulary, AdapterError where the adapter does not fit
  */
 export async function generateText(params: GenerateTextParams): Promise<GeneratedText> {
-  const { engine, folder, adapterPath, options, onLoad } = params;
+  const { engine, folder, adapterPath, style, options, onLoad } = params;
   const model = causalModel(folder.config);
   const tokenizer = await folder.loadTokenizer();
-  const prompt = encodePrompt(tokenizer, params.prompt, options.chat);
+  const prompt = style ? encodeTrainedPrompt(tokenizer, params.prompt, style) : encodePrompt(tokenizer, params.prompt, options.chat);
   const unknown = prompt.ids.find(id => id >= model.vocabularySize);
   if (unknown !== undefined)
     throw new GenerateError(
@@ -66,7 +71,11 @@ export async function generateText(params: GenerateTextParams): Promise<Generate
     const tokens = prompt.ids.length + Math.min(options.maxNewTokens, room);
     const decoder = await openDecoder({ engine, model, ...tuned, tokens, onLoad });
     try {
-      return { ...(await decode({ ...params, ...prompt, decoder, tokenizer, maxTokens: model.maxPositions })), chat: prompt.chat };
+      return {
+        ...(await decode({ ...params, ...prompt, decoder, tokenizer, maxTokens: model.maxPositions })),
+        chat: prompt.chat,
+        asTrained: style !== undefined,
+      };
     } finally {
       await decoder.dispose();
     }
@@ -89,7 +98,7 @@ export interface DecodeParams {
 }
 
 /** One answer from an open decoder, which may be used again: the same prompt and seed give the same answer. */
-export async function decode(params: DecodeParams): Promise<Omit<GeneratedText, 'chat'>> {
+export async function decode(params: DecodeParams): Promise<Omit<GeneratedText, 'chat' | 'asTrained'>> {
   const { decoder, tokenizer, options, isCancelled } = params;
   const random = createRandom(options.seed);
   const stream = tokenizer.decodeStream();

@@ -5,11 +5,13 @@ import { type GeneratedText, generateText } from '../generate/generate-text.ts';
 import type { Job } from '../job/job.ts';
 import { openJobEngine, openModelFolder } from '../job/open-base.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
+import { promptStyleOf } from './prompt-style.ts';
 
 type Request<K extends JobRequest['kind']> = Extract<JobRequest, { kind: K }>;
 
 export async function generateJob(request: Request<'generate'>, job: Job): Promise<GeneratedText & { readonly engine: string }> {
-  const { options, prompt, adapter: adapterPath, context } = request;
+  const { options, prompt, promptOf, adapter: adapterPath, context } = request;
+  const style = promptOf === undefined ? undefined : await promptStyleOf(promptOf);
   const engine = await openJobEngine({ engine: options.engine, context, job });
   const folder = await openModelFolder({ ...request, job });
   try {
@@ -19,6 +21,7 @@ export async function generateJob(request: Request<'generate'>, job: Job): Promi
       folder,
       adapterPath,
       prompt,
+      style,
       options,
       isCancelled: () => job.stop !== undefined,
       onText: chunk => job.emit({ type: 'text', chunk }),

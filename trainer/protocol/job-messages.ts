@@ -33,6 +33,8 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly revision: string;
       readonly adapter?: string;
       readonly prompt: string;
+      /** A run whose way of writing prompts is taken, for its base model too; goes before `chat` where it is known. */
+      readonly promptOf?: string;
       readonly options: GenerateOptions;
     }
   | {

@@ -246,6 +246,8 @@ export const requests = {
       readonly baseDir: string;
       readonly adapter?: string;
       readonly prompt: string;
+      /** A run whose way of writing prompts is taken, for its base model too; goes before `chat` where it is known. */
+      readonly promptOf?: string;
       readonly options: GenerateOptions;
     },
     JobRecord

@@ -69,6 +69,7 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
     baseDir: absolute,
     adapter: absolute.optional(),
     prompt: z.string().max(2 ** 20),
+    promptOf: absolute.optional(),
     options: generateOptions,
   }),
   exportRun: z.strictObject({

@@ -60,7 +60,7 @@ test('the base is asked beside what the run made of it, with the same words', as
     revision: 'main',
     baseDir: '/w',
     prompt: 'hello',
-    options: { ...TRY_DEFAULTS, engine: 'auto' },
+    options: { chat: true, engine: 'auto', maxNewTokens: TRY_DEFAULTS.maxNewTokens },
   });
   expect([base?.adapter, tuned?.adapter]).toEqual([undefined, '/w/runs/spam']);
   expect(page.titles).toEqual(['Try: spam']);
@@ -160,4 +160,37 @@ test('messages and states that are none do nothing', () => {
   const empty = setUp({ model: 3 });
   expect(empty.rounds()).toEqual([]);
   expect(empty.posted.at(-1)).toMatchObject({ sides: [] });
+});
+
+test('a run is asked in the words of its training, base and tuned alike, unless another way is chosen', async () => {
+  const asked = async (prompt: 'trained' | 'chat' | 'plain') => {
+    const page = setUp();
+    page.receive({ ...ask, options: { ...TRY_DEFAULTS, prompt } });
+    await until(() => page.asked.length === 2, 'both sides are asked');
+    return generated(page.asked).map(params => params as { readonly promptOf?: string; readonly options?: { readonly chat?: boolean } });
+  };
+  const trained = await asked('trained');
+  expect(trained.map(({ promptOf }) => promptOf)).toEqual([state.adapter, state.adapter]);
+  expect((await asked('chat')).map(({ promptOf, options }) => [promptOf, options?.chat])).toEqual([
+    [undefined, true],
+    [undefined, true],
+  ]);
+  expect((await asked('plain')).map(({ promptOf, options }) => [promptOf, options?.chat])).toEqual([
+    [undefined, false],
+    [undefined, false],
+  ]);
+});
+
+test('an answer says how its prompt was written', async () => {
+  const page = setUp();
+  page.receive(ask);
+  await until(() => page.asked.length === 2, 'both sides are asked');
+  const [base, tuned] = generated(page.asked);
+  const result = { text: 'ham', ids: [1], tokensPerSecond: 0, finishReason: 'end' };
+  page.store.put(page.record(base?.id ?? '', { state: 'succeeded', result: { ...result, asTrained: true, chat: false } }));
+  page.store.put(page.record(tuned?.id ?? '', { state: 'succeeded', result: { ...result, asTrained: false, chat: true } }));
+  expect(page.rounds()[0]?.answers.map(({ note }) => note)).toEqual([
+    '1 token, prompt as in training',
+    '1 token, prompt by the chat template',
+  ]);
 });

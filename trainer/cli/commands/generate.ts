@@ -10,7 +10,9 @@ import { type AddCommand, type CommandContext, type CommandResult, runCommandWor
 import { engineOption, isRunFolder, numberOption } from '../job-command.ts';
 import { runWorker } from '../run-worker.ts';
 
-interface Options extends GenerateOptions {
+interface Options extends Omit<GenerateOptions, 'chat'> {
+  /** Undefined where neither --chat nor --no-chat is given. */
+  readonly chat?: boolean;
   readonly prompt?: string;
   readonly adapter?: string;
   readonly revision: string;
@@ -29,8 +31,8 @@ export const addGenerate: AddCommand = (program, surroundings) => {
     .option('--top-k <count>', 'draws from this many likeliest tokens; 0 from all', numberOption({ min: 0, integer: true }), 0)
     .option('--max-new-tokens <count>', 'ends after this many tokens', numberOption({ min: 1, max: 1_000_000, integer: true }), 128)
     .option('--seed <number>', 'the seed of the draws', numberOption({ min: 0, max: 2 ** 32 - 1, integer: true }), 42)
-    .option('--no-chat', 'gives the prompt to the model as it is, not as a turn of a conversation')
-    .option('--chat', 'wraps the prompt by the chat template of the model, where it has one (the default)', true)
+    .option('--chat', 'wraps the prompt by the chat template of the model, where it has one (the default, except for runs)')
+    .option('--no-chat', 'gives the prompt to the model as it is; without either, that of a run is written as in its training')
     .addOption(engineOption());
   const examples = [
     'rowtune generate runs/spam --prompt "Is this e-mail spam or ham? …"',
@@ -51,7 +53,8 @@ async function generate(context: CommandContext, model: string, options: Options
     context: jobContext(settings, cwd),
     ...source,
     prompt,
-    options: { engine, chat, maxNewTokens, temperature, topP, topK, seed },
+    promptOf: chat === undefined ? source.adapter : undefined,
+    options: { engine, chat: chat ?? true, maxNewTokens, temperature, topP, topK, seed },
   } as const;
   const value = (await runWorker({ request, terminal, threads: 0 })) as object;
   terminal.stream('\n');

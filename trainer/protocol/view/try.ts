@@ -4,10 +4,17 @@ import type { GenerateOptions } from '../job-messages.ts';
 /** The base model, and the same with what a run trained. */
 export type TrySide = 'base' | 'tuned';
 
-/** What the page lets one choose; the engine is the machine's best. */
-export type TryOptions = Omit<GenerateOptions, 'engine'>;
+/** How a prompt is written: as those that the run was trained with, by the chat template of the model, or as it is. */
+export const PROMPT_STYLES = ['trained', 'chat', 'plain'] as const;
+export type PromptStyle = (typeof PROMPT_STYLES)[number];
 
-export const TRY_DEFAULTS: TryOptions = { chat: true, maxNewTokens: 128, temperature: 0, topP: 1, topK: 0, seed: 42 };
+/** What the page lets one choose; the engine is the machine's best. */
+export interface TryOptions extends Omit<GenerateOptions, 'engine' | 'chat'> {
+  /** Without a run 'trained' is as 'chat'. */
+  readonly prompt: PromptStyle;
+}
+
+export const TRY_DEFAULTS: TryOptions = { prompt: 'trained', maxNewTokens: 128, temperature: 0, topP: 1, topK: 0, seed: 42 };
 
 /** As the daemon bounds them; more tokens than a page of text are no trial. */
 export const TRY_BOUNDS = {

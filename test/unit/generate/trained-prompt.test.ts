@@ -1,0 +1,84 @@
+/** A prompt as in training: token by token what the samples of each format have before their answer, with a chat template and without. */
+import { beforeAll, describe, expect, test } from 'vitest';
+import { createEncoder } from '../../../trainer/data/encoder.ts';
+import { formatExample } from '../../../trainer/data/format-example.ts';
+import { tokenizeExample } from '../../../trainer/data/tokenize-example.ts';
+import type { DataFormat } from '../../../trainer/data/types.ts';
+import { chatTemplateOf } from '../../../trainer/format/chat-template/chat-template.ts';
+import type { Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
+import { encodeTrainedPrompt } from '../../../trainer/generate/trained-prompt.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { tinyWithTokenizer } from '../../support/tiny-adapter.ts';
+
+let plain: Tokenizer;
+let chatting: Tokenizer;
+beforeAll(async () => {
+  const folder = await openModel(await tinyWithTokenizer());
+  plain = { ...(await folder.loadTokenizer()), chatTemplate: undefined } as Tokenizer;
+  const chatTemplate =
+    '{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}{% if add_generation_prompt %}assistant: {% endif %}';
+  chatting = { ...(await folder.loadTokenizer()), chatTemplate } as Tokenizer;
+  await folder.weights.close();
+});
+
+const PROMPT = 'lunch at 7';
+const LABELS = ['ham', 'spam'];
+const TEMPLATE = 'Is this {labels}?\n{text}\n:';
+const SAMPLES: Readonly<Record<Exclude<DataFormat, 'text'>, Readonly<Record<string, unknown>>>> = {
+  text_label: { text: PROMPT, label: 'spam' },
+  alpaca: { instruction: PROMPT, output: 'yes' },
+  prompt_completion: { prompt: PROMPT, completion: ' yes' },
+  messages: {
+    messages: [
+      { role: 'user', content: PROMPT },
+      { role: 'assistant', content: 'yes' },
+    ],
+  },
+  sharegpt: {
+    conversations: [
+      { from: 'human', value: PROMPT },
+      { from: 'gpt', value: 'yes' },
+    ],
+  },
+};
+
+/** The ids of a training sample before the first that is learned. */
+function promptOfSample(tokenizer: Tokenizer, format: DataFormat, value: Readonly<Record<string, unknown>>): number[] {
+  const renderChat =
+    tokenizer.chatTemplate === undefined
+      ? undefined
+      : (messages: readonly object[], options: { addGenerationPrompt: boolean }) =>
+          chatTemplateOf(tokenizer).render(messages.map(message => ({ ...message })) as never, options);
+  const settings = {
+    format,
+    promptTemplate: TEMPLATE,
+    labels: [],
+    shownLabels: LABELS,
+    chat: 'auto',
+    completionOnly: true,
+    renderChat,
+  } as const;
+  const place = { file: 'x', line: 1 };
+  const formatted = formatExample({ ...place, value }, settings);
+  const tokenizing = { encoder: createEncoder(tokenizer), maxLength: 1000, truncation: 'error', eosId: 2 } as const;
+  const made = tokenizeExample(formatted, tokenizing, place);
+  if (made.kind === 'dropped') throw new Error(made.reason);
+  return [...made.sequence.ids.slice(0, made.sequence.train.indexOf(1))];
+}
+
+describe.each(['without a chat template', 'with one'])('%s', kind => {
+  const tokenizer = () => (kind === 'with one' ? chatting : plain);
+  test.each(Object.entries(SAMPLES))('%s', (name, value) => {
+    const format = name as DataFormat;
+    const isChat = format === 'messages' || format === 'sharegpt';
+    const encode = () => encodeTrainedPrompt(tokenizer(), PROMPT, { format, template: TEMPLATE, labels: LABELS });
+    if (isChat && kind !== 'with one') return expect(encode).toThrow('no chat template');
+    expect([...encode().ids]).toEqual(promptOfSample(tokenizer(), format, value));
+    expect(encode().chat).toBe(kind === 'with one' && format !== 'prompt_completion');
+  });
+
+  test('text is continued as it stands', () => {
+    const { ids, chat } = encodeTrainedPrompt(tokenizer(), PROMPT, { format: 'text', template: TEMPLATE, labels: [] });
+    expect([ids, chat]).toEqual([createEncoder(tokenizer()).start(PROMPT), false]);
+  });
+});

@@ -1,0 +1,62 @@
+/** A tuned classifier answers as one: its prompts are written as those that it was trained with, whatever else the model would do with them. */
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { GeneratedText } from '../../../trainer/generate/generate-text.ts';
+import { promptStyleOf } from '../../../trainer/handlers/prompt-style.ts';
+import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
+import { runInProcess } from '../../support/run-in-process.ts';
+import { makeTinyTask } from '../../support/tiny-task.ts';
+
+const task = makeTinyTask();
+const runDir = join(task.folder, 'runs', 'spam');
+const { context } = task;
+afterAll(() => rmSync(task.folder, { recursive: true, force: true }));
+beforeAll(async () => {
+  const recipe = task.recipe('engine=portable', 'num_train_epochs=30', 'method=full', 'learning_rate=0.003', 'save_strategy="no"');
+  await runInProcess<TrainResult>({ kind: 'train', recipe, runDir, context });
+});
+
+const options = { engine: 'portable', chat: true, maxNewTokens: 8, temperature: 0, topP: 1, topK: 0, seed: 0 } as const;
+const answer = async (prompt: string, change: { readonly promptOf?: string; readonly adapter?: string } = {}) =>
+  (
+    await runInProcess<GeneratedText>({
+      kind: 'generate',
+      model: 'model',
+      revision: 'main',
+      adapter: runDir,
+      prompt,
+      options,
+      context,
+      ...change,
+    })
+  ).value;
+
+describe('a run of labelled texts', () => {
+  test('is asked in the words of its recipe, and says so', async () => {
+    for (const [prompt, label] of [
+      ['lunch at 30', 'ham'],
+      ['WIN $$$ now !!!', 'spam'],
+    ] as const) {
+      const found = await answer(prompt, { promptOf: runDir });
+      expect(found.text.trim()).toBe(label);
+      expect(found).toMatchObject({ asTrained: true, finishReason: 'end' });
+    }
+    expect((await answer('lunch at 30')).asTrained).toBe(false);
+  });
+
+  test('its base is asked in the same words', async () => {
+    expect(await answer('lunch at 30', { promptOf: runDir, adapter: undefined })).toMatchObject({ asTrained: true });
+  });
+
+  test('its style comes from its data, and from what it keeps where the data is gone', async () => {
+    const style = { format: 'text_label', template: '{text}:', labels: ['ham', 'spam'] };
+    expect(await promptStyleOf(runDir)).toEqual(style);
+    rmSync(join(task.folder, 'train.jsonl'));
+    expect(await promptStyleOf(runDir)).toEqual(style);
+  });
+});
+
+test('of a folder that is no run nothing is known: the prompt is then a turn of a chat, as before', async () => {
+  expect(await promptStyleOf(task.folder)).toBeUndefined();
+});

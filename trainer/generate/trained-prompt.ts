@@ -1,0 +1,68 @@
+/** A prompt as a run was trained with it: the words around the text, the chat template or none, the tokens, by the code that made the samples. */
+import { createEncoder } from '../data/encoder.ts';
+import { type FormatSettings, formatExample } from '../data/format-example.ts';
+import type { DataFormat, RenderChat } from '../data/types.ts';
+import { chatTemplateOf } from '../format/chat-template/chat-template.ts';
+import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
+
+export interface TrainedStyle {
+  readonly format: DataFormat;
+  /** Of labelled texts, with {text} and {labels}. */
+  readonly template: string;
+  /** The labels that {labels} stands for. */
+  readonly labels: readonly string[];
+}
+
+/** Stands where a sample has its answer. */
+const ANSWER = 'answer';
+
+const samples: Readonly<Record<DataFormat, (prompt: string) => Readonly<Record<string, unknown>>>> = {
+  alpaca: prompt => ({ instruction: prompt, output: ANSWER }),
+  messages: prompt => ({
+    messages: [
+      { role: 'user', content: prompt },
+      { role: 'assistant', content: ANSWER },
+    ],
+  }),
+  sharegpt: prompt => ({
+    conversations: [
+      { from: 'human', value: prompt },
+      { from: 'gpt', value: ANSWER },
+    ],
+  }),
+  prompt_completion: prompt => ({ prompt, completion: ANSWER }),
+  text: prompt => ({ text: prompt }),
+  text_label: prompt => ({ text: prompt, label: ANSWER }),
+};
+
+/** @throws DataError where the model has no chat template and the samples were chats */
+export function encodeTrainedPrompt(
+  tokenizer: Tokenizer,
+  prompt: string,
+  { format, template, labels }: TrainedStyle,
+): { readonly ids: readonly number[]; readonly chat: boolean } {
+  const renderChat: RenderChat | undefined =
+    tokenizer.chatTemplate === undefined
+      ? undefined
+      : (messages, options) =>
+          chatTemplateOf(tokenizer).render(
+            messages.map(message => ({ ...message })),
+            options,
+          );
+  const settings: FormatSettings = {
+    format,
+    promptTemplate: template,
+    labels: [],
+    shownLabels: labels,
+    chat: 'auto',
+    completionOnly: true,
+    renderChat,
+  };
+  const { pieces, chat } = formatExample({ file: 'the prompt', line: 1, value: samples[format](prompt) }, settings);
+  const answer = pieces.findIndex(({ train }) => train);
+  // Plain text is its own answer: it is continued.
+  const asked = answer === 0 ? [{ text: prompt }] : pieces.slice(0, answer);
+  const text = asked.map(piece => piece.text).join('');
+  const encoder = createEncoder(tokenizer);
+  return { ids: chat ? encoder.startPlain(text) : encoder.start(text), chat };
+}
