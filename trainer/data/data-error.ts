@@ -12,6 +12,10 @@ export interface DataProblem extends Partial<DataPlace> {
   readonly problem: string;
   /** What the user can do about it. */
   readonly advice: string;
+  /** Other samples that cannot be used, in the order of the files. */
+  readonly others?: readonly DataError[];
+  /** Reading ended before all of them were found. */
+  readonly isCut?: boolean;
 }
 
 /** Its message reads `file:line: key "text": problem. advice.` */
@@ -30,6 +34,43 @@ export class DataError extends Error {
   }
 }
 
+/** As many as are read at once; a file that is wrong throughout says so with fewer. */
+const MAX_PROBLEMS = 20;
+
+/** What is wrong with the samples of a data set: all of it in one error, up to a bound, so that a file is fixed in one go. */
+export class DataProblems {
+  private readonly found: DataError[] = [];
+
+  /** The value, or undefined where the sample cannot be used. @throws DataError where the problem is of no single sample, or one of too many */
+  take<T>(work: () => T): T | undefined {
+    try {
+      return work();
+    } catch (error) {
+      if (!(error instanceof DataError) || error.place.line === undefined) throw error;
+      this.add(error);
+      return undefined;
+    }
+  }
+
+  add(error: DataError): void {
+    this.found.push(error);
+    if (this.found.length >= MAX_PROBLEMS) this.end(true);
+  }
+
+  /** @throws DataError that lists every problem found */
+  end(isCut = false): void {
+    // Malformed lines are met while reading, what is wrong within a sample when all labels are known.
+    const files = [...new Set(this.found.map(({ place }) => place.file))];
+    const inOrder = [...this.found].sort(
+      ({ place: a }, { place: b }) => files.indexOf(a.file) - files.indexOf(b.file) || (a.line ?? 0) - (b.line ?? 0),
+    );
+    const [first, ...others] = inOrder;
+    if (first === undefined) return;
+    const { place, problem, advice } = first;
+    throw others.length === 0 ? first : new DataError({ ...place, problem, advice, others, isCut });
+  }
+}
+
 /** None of these files has a sample. */
 export function noSample(files: readonly Pick<DataPlace, 'file'>[]): DataError {
   const file = files[0]?.file;
@@ -37,7 +78,11 @@ export function noSample(files: readonly Pick<DataPlace, 'file'>[]): DataError {
   return new DataError({ file, problem: `it holds no sample${others}`, advice: 'Check the path, and that the files are not empty' });
 }
 
-function dataMessage({ file, line, key, problem, advice }: DataProblem): string {
+function dataMessage({ others = [], isCut = false, ...first }: DataProblem): string {
+  return [oneMessage(first), ...others.map(({ message }) => message), ...(isCut ? ['There may be more.'] : [])].join('\n');
+}
+
+function oneMessage({ file, line, key, problem, advice }: DataProblem): string {
   const where = file === undefined ? '' : `${file}${line === undefined ? '' : `:${line}`}: `;
   const what = key === undefined ? problem : `key "${key}": ${problem}`;
   return `${where}${what}. ${advice}.`;

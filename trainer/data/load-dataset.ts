@@ -1,7 +1,7 @@
 /** From files to tokenised examples and a report: reads, detects the format, formats, tokenises, counts. */
 
 import { chunkSequence } from './batch/pack-sequences.ts';
-import { DataError, noSample } from './data-error.ts';
+import { DataError, DataProblems, noSample } from './data-error.ts';
 import type { DataReport } from './data-report.ts';
 import { summarizeExamples } from './data-report.ts';
 import type { ColumnNames, DetectedFormat } from './detect-format.ts';
@@ -77,9 +77,10 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   const { settings, tokenizer, maxLength, maxPositions } = input;
   checkMaxLength(maxLength, maxPositions);
   const files = await listDataFiles(input.paths);
-  const { records, detected } = await openRecords(files, settings);
+  const problems = new DataProblems();
+  const { records, detected } = await openRecords(files, settings, problems);
   const { format } = detected;
-  const labelled = format === 'text_label' ? await collectLabels(records, settings.labels) : undefined;
+  const labelled = format === 'text_label' ? await collectLabels(records, settings.labels, problems) : undefined;
   const labels = labelled?.labels ?? [];
   const formatting: FormatSettings = { ...settings, format, shownLabels: labels, renderChat: input.renderChat };
   const [eosId] = tokenizer.eosIds;
@@ -97,19 +98,23 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   const { maxSamples: count, seed } = settings;
   for await (const record of drawStream(labelled?.records ?? records, { count, seed }, seen => (drawnFrom = seen))) {
     const { file, line, element } = record;
-    const formatted = formatExample(record, formatting);
-    const result = tokenizeExample(formatted, tokenizing, { file, line });
     read++;
+    const made = problems.take(() => {
+      const formatted = formatExample(record, formatting);
+      return { label: formatted.label, result: tokenizeExample(formatted, tokenizing, { file, line }) };
+    });
+    if (made === undefined) continue;
+    const { label, result } = made;
     if (result.kind === 'dropped') dropped[result.reason] = (dropped[result.reason] ?? 0) + 1;
     else {
       truncated += Number(result.truncated);
       tokens += result.sequence.ids.length;
       if (tokens > MAX_DATASET_TOKENS) throw tooManyTokens(file, line);
-      const label = formatted.label;
       for (const { ids, train } of chunkSequence(result.sequence, maxLength)) examples.push({ ids, train, file, line, element, label });
     }
     if (read % PROGRESS_RECORDS === 0) input.onProgress?.({ read, kept: examples.length });
   }
+  problems.end();
   if (examples.length === 0) throw nothingLeft(dropped, maxLength);
   input.onProgress?.({ read, kept: examples.length });
   const summary = summarizeExamples(examples);
@@ -143,11 +148,15 @@ export function labelCompletions(
 async function openRecords(
   files: readonly DataFile[],
   settings: DatasetSettings,
+  problems: DataProblems,
 ): Promise<{ records: AsyncGenerator<DataRecord>; detected: DetectedFormat }> {
   const { format, columns } = settings;
-  const source = readRecords({ files, textSplit: settings.textSplit });
+  const source = readRecords({ files, textSplit: settings.textSplit, onProblem: problem => problems.add(problem) });
   const start = await source.next();
-  if (start.done === true) throw noSample(files);
+  if (start.done === true) {
+    problems.end();
+    throw noSample(files);
+  }
   const { first, detected } = await detect(start.value).catch(async error => {
     await source.return(undefined);
     throw error;
@@ -159,9 +168,12 @@ async function openRecords(
   async function* records() {
     yield first;
     for await (const given of source) {
-      const record = renameColumns(given, columns);
-      if (format === 'auto') checkSameFormat(record, detected.format, first);
-      yield record;
+      const record = problems.take(() => {
+        const renamed = renameColumns(given, columns);
+        if (format === 'auto') checkSameFormat(renamed, detected.format, first);
+        return renamed;
+      });
+      if (record) yield record;
     }
   }
   return { records: records(), detected };
@@ -171,12 +183,15 @@ async function openRecords(
 async function collectLabels(
   source: AsyncIterable<DataRecord>,
   given: readonly string[],
+  problems: DataProblems,
 ): Promise<{ records: DataRecord[]; labels: readonly string[] }> {
   const records: DataRecord[] = [];
   const names = new Set<string>();
   for await (const record of source) {
+    const name = problems.take(() => labelName(record, 'label', given));
+    if (name === undefined) continue;
     records.push(record);
-    names.add(labelName(record, 'label', given));
+    names.add(name);
   }
   return { records, labels: given.length > 0 ? given : [...names].sort() };
 }

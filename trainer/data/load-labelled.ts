@@ -1,6 +1,6 @@
 /** From files to labelled texts for a classifier or a regression: one text or two, and a class or a number. */
 import path from 'node:path';
-import { DataError, noSample } from './data-error.ts';
+import { DataError, DataProblems, noSample } from './data-error.ts';
 import { type DataReport, summarizeExamples } from './data-report.ts';
 import { type ColumnNames, renameColumns } from './detect-format.ts';
 import { drawStream } from './draw.ts';
@@ -78,15 +78,26 @@ export async function loadLabelled(input: LoadLabelledInput): Promise<LabelledDa
   let columns: LabelledColumns | undefined;
   let glue: GlueTask | undefined;
   let [truncated, malformed] = [0, 0];
+  const problems = new DataProblems();
+  const reading = {
+    files,
+    textSplit: 'file',
+    onSkip: () => malformed++,
+    onProblem: (problem: DataError) => problems.add(problem),
+  } as const;
   async function* records() {
-    for await (const given of readRecords({ files, textSplit: 'file', onSkip: () => malformed++ })) {
-      const record = renameColumns(given, renames);
+    for await (const given of readRecords(reading)) {
+      // Columns that the first sample has not are those of the whole file.
+      const record = columns ? problems.take(() => renameColumns(given, renames)) : renameColumns(given, renames);
+      if (record === undefined) continue;
       if (!columns) {
         columns = findColumns(record);
         glue = glueTask(given.file, Object.keys(given.value));
         if (glue?.regression && !regression) throw notAClass(record, columns.label, glue);
       }
-      const labelled = labelledRecord(record, columns, { regression, labels: input.labels });
+      const known = columns;
+      const labelled = problems.take(() => labelledRecord(record, known, { regression, labels: input.labels }));
+      if (labelled === undefined) continue;
       names.add(labelled.label);
       yield { ...labelled, file: record.file, line: record.line };
     }
@@ -97,6 +108,7 @@ export async function loadLabelled(input: LoadLabelledInput): Promise<LabelledDa
     truncated += Number(isCut);
     found.push({ ids, secondAt, ...sample });
   }
+  problems.end();
   if (!columns) throw noSample(files);
   const labels = regression ? [] : input.labels.length > 0 ? input.labels : [...names].sort(byNumberOrName);
   const places = new Map(labels.map((name, i) => [name, i]));

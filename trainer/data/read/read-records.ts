@@ -21,6 +21,8 @@ export interface ReadSettings {
   readonly textSplit: TextSplit;
   /** Called for each line that is left out because its file is known to have some that are malformed (QQP of GLUE). */
   readonly onSkip?: () => void;
+  /** Called for each sample that is malformed, which is left out; without it the first one is thrown. */
+  readonly onProblem?: (problem: DataError) => void;
   /** Bytes in Parquet files stay what they are, as those of images; left out, they are taken for text. */
   readonly bytes?: boolean;
 }
@@ -39,15 +41,15 @@ export async function* readRecords(settings: ReadSettings): AsyncGenerator<DataR
 
 function readFileRecords(
   { file, extension, bytes }: DataFile,
-  { textSplit, onSkip, bytes: keepsBytes = false }: ReadSettings,
+  { textSplit, onSkip, onProblem, bytes: keepsBytes = false }: ReadSettings,
   limit: number,
 ): AsyncGenerator<DataRecord> {
   switch (extension) {
     case '.jsonl':
     case '.ndjson':
-      return readJsonLines(file);
+      return readJsonLines(file, onProblem);
     case '.json':
-      return readJson(file, bytes);
+      return readJson(file, bytes, onProblem);
     case '.csv':
       return readCsv(file, ',');
     case '.tsv':
@@ -59,13 +61,28 @@ function readFileRecords(
   }
 }
 
-async function* readJsonLines(file: string): AsyncGenerator<DataRecord> {
+type OnProblem = ReadSettings['onProblem'];
+
+async function* readJsonLines(file: string, onProblem: OnProblem): AsyncGenerator<DataRecord> {
   for await (const { line, text } of readLines(file)) {
-    if (text.trim() !== '') yield { file, line, value: parseRecord(file, line, text) };
+    if (text.trim() === '') continue;
+    const value = orReported(() => parseRecord(file, line, text), onProblem);
+    if (value) yield { file, line, value };
   }
 }
 
-async function* readJson(file: string, bytes: number): AsyncGenerator<DataRecord> {
+/** Undefined where the problem was reported instead of thrown. */
+function orReported<T>(parse: () => T, onProblem: OnProblem): T | undefined {
+  try {
+    return parse();
+  } catch (error) {
+    if (onProblem === undefined || !(error instanceof DataError)) throw error;
+    onProblem(error);
+    return undefined;
+  }
+}
+
+async function* readJson(file: string, bytes: number, onProblem: OnProblem): AsyncGenerator<DataRecord> {
   if (bytes > MAX_JSON_BYTES) {
     throw new DataError({
       file,
@@ -75,7 +92,7 @@ async function* readJson(file: string, bytes: number): AsyncGenerator<DataRecord
   }
   const text = decodeUtf8(file, await readDataFile(file, MAX_JSON_BYTES));
   const layout = jsonLayout(text);
-  if (layout.kind === 'lines') return yield* readJsonLines(file);
+  if (layout.kind === 'lines') return yield* readJsonLines(file, onProblem);
   if (layout.kind === 'other') {
     throw new DataError({
       file,
@@ -86,7 +103,9 @@ async function* readJson(file: string, bytes: number): AsyncGenerator<DataRecord
   }
   let place = 0;
   for (const element of jsonElements(text, layout.start)) {
-    yield { file, line: element.line, element: place++, value: parseRecord(file, element.line, element.text) };
+    const value = orReported(() => parseRecord(file, element.line, element.text), onProblem);
+    if (value) yield { file, line: element.line, element: place, value };
+    place++;
   }
 }
 
@@ -103,9 +122,8 @@ function parseRecord(file: string, line: number, text: string): Record<string, u
   try {
     value = JSON.parse(text);
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
     throw new DataError(
-      { file, line, problem: `malformed JSON (${reason})`, advice: 'Mend the sample that starts on this line' },
+      { file, line, problem: `malformed JSON (${reasonOf(cause)})`, advice: 'Fix the sample that starts on this line' },
       { cause },
     );
   }
@@ -118,4 +136,10 @@ function parseRecord(file: string, line: number, text: string): Record<string, u
     });
   }
   return value as Record<string, unknown>;
+}
+
+/** Without the line within the sample that newer versions of Node name: the line of the sample in its file is the one that counts. */
+function reasonOf(cause: unknown): string {
+  const reason = cause instanceof Error ? cause.message : String(cause);
+  return reason.replace(/ \(line \d+ column \d+\)/, '');
 }

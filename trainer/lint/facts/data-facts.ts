@@ -10,16 +10,25 @@ import { countFolderLabels, type LabelCounts, MAX_COUNTED_BYTES } from './count-
 import type { RowCount } from './count-rows.ts';
 import { nearbyName } from './model-facts.ts';
 
+export interface BadSample {
+  /** From 1, in the file. */
+  readonly line: number;
+  readonly key?: string;
+  readonly reason: string;
+}
+
 export interface DataFact {
   /** As the recipe writes it. */
   readonly written: string;
   readonly full: string;
   readonly state: 'ok' | 'missing' | 'unreadable' | 'bad-sample';
   readonly isFolder: boolean;
+  /** Why it is unreadable. */
   readonly reason?: string;
-  /** From 1, in `full`. */
-  readonly line?: number;
-  readonly key?: string;
+  /** What cannot be used of a file with bad samples, in the order of its lines; the first of them. */
+  readonly badSamples?: readonly BadSample[];
+  /** There may be more of them. */
+  readonly isCut?: boolean;
   readonly suggestion?: string;
   /** Samples in the file, where counting them is quick. */
   readonly rows?: RowCount;

@@ -1,4 +1,4 @@
-/** Reads the beginning of a data file: its columns, and the first sample that can't be used. */
+/** Reads the beginning of a data file, a short one whole: its columns, and the samples that can't be used. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { DataError } from '../../data/data-error.ts';
 import { checkSameFormat, detectFormat, renameColumns } from '../../data/detect-format.ts';
@@ -10,14 +10,16 @@ import type { DataFormat, DataRecord, RenderChat } from '../../data/types.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { countFileLabels } from './count-labels.ts';
 import { countRows } from './count-rows.ts';
-import type { DataFact, DataFactParams } from './data-facts.ts';
+import type { BadSample, DataFact, DataFactParams } from './data-facts.ts';
 
 type DataSettings = Recipe['data'];
 type Task = Recipe['task'];
 
-/** Enough to meet a wrong key or type that runs through the file, and quick. */
-const CHECKED_SAMPLES = 20;
-/** A .json file is parsed in one piece and a .parquet row group may be large: larger files are left to the trainer. */
+/** Of a file that is longer than `MAX_WHOLE_BYTES`: enough to meet a wrong key or type that runs through it, and quick. */
+const CHECKED_SAMPLES = 1000;
+/** A person fixes these before looking again. */
+const MAX_BAD = 20;
+/** Shorter files are checked whole. A .json file is parsed in one piece and a .parquet row group may be large: larger ones are left to the trainer. */
 const MAX_WHOLE_BYTES = 4 * 2 ** 20;
 
 /** What the beginning of one file says. Never rejects; plain data. */
@@ -25,38 +27,65 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
   const base = { written, full, isFolder: false, columns: [] };
   let first: DataRecord | undefined;
   let format: DataFormat | undefined;
+  const bad: BadSample[] = [];
+  const report = (error: unknown): void => {
+    if (!(error instanceof DataError) || error.place.line === undefined || bad.length >= MAX_BAD) throw error;
+    bad.push({ line: error.place.line, key: error.place.key, reason: `${error.problem}. ${error.advice}` });
+  };
   try {
     const files = await listDataFiles([base.full]);
     const isWhole = files.some(({ extension }) => extension === '.json' || extension === '.parquet');
     if (isWhole && bytes > MAX_WHOLE_BYTES) return { ...base, state: 'ok' };
+    const limit = bytes <= MAX_WHOLE_BYTES ? Number.MAX_SAFE_INTEGER : CHECKED_SAMPLES;
     let renamedFirst: DataRecord | undefined;
     let labelled: LabelledColumns | undefined;
     let checked = 0;
-    for await (const record of readRecords({ files, maxSamples: CHECKED_SAMPLES, textSplit: 'file' })) {
-      first ??= record;
-      checked++;
+    const check = (record: DataRecord): void => {
       const renamed = renameColumns(record, data.columns);
       renamedFirst ??= renamed;
       if (objectiveCatalog[task].model === 'classifier') {
         labelled ??= findColumns(renamed);
         checkLabelled(renamed, labelled, { task, labels: data.labels });
-        continue;
+        return;
       }
       format ??= data.format === 'auto' ? detectFormat(renamed).format : data.format;
       if (data.format === 'auto') checkSameFormat(renamed, format, renamedFirst);
       formatExample(renamed, formatSettings(format, data));
+    };
+    for await (const record of readRecords({ files, maxSamples: limit, textSplit: 'file', onProblem: report })) {
+      const isFirst = first === undefined;
+      first ??= record;
+      checked++;
+      try {
+        check(record);
+      } catch (error) {
+        report(error);
+        // What the first sample lacks, a format or the columns of a task, the whole file is likely to lack.
+        if (isFirst && format === undefined && labelled === undefined) break;
+      }
+      if (bad.length >= MAX_BAD) break;
     }
     const columns = columnsOf(first);
+    if (bad.length > 0)
+      return { ...base, state: 'bad-sample', badSamples: bad.slice(0, MAX_BAD), isCut: bad.length >= MAX_BAD, columns, format };
     if (first === undefined) return { ...base, state: 'unreadable', reason: 'the file holds no sample' };
-    const rows = await countRows({ ...(files[0] ?? { file: base.full, extension: '.txt' }), bytes, checked, limit: CHECKED_SAMPLES });
+    const rows = await countRows({ ...(files[0] ?? { file: base.full, extension: '.txt' }), bytes, checked, limit });
     const labels = counts ? await countFileLabels(base.full, { data, task }) : undefined;
     return { ...base, state: 'ok', columns, format, rows, bytes, labels };
   } catch (error) {
     const columns = columnsOf(first);
     if (!(error instanceof DataError)) return { ...base, state: 'unreadable', reason: String(error), columns };
-    const { line, key } = error.place;
     const reason = `${error.problem}. ${error.advice}`;
-    return { ...base, state: line === undefined ? 'unreadable' : 'bad-sample', reason, line, key, columns, format };
+    const { line, key } = error.place;
+    if (line === undefined) return { ...base, state: 'unreadable', reason, columns, format };
+    return {
+      ...base,
+      state: 'bad-sample',
+      badSamples: [...bad, { line, key, reason }].slice(0, MAX_BAD),
+      isCut: bad.length >= MAX_BAD,
+      columns,
+      format,
+    };
   }
 }
 

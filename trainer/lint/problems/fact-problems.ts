@@ -242,10 +242,17 @@ function* dataProblems({ data, values }: RecipeView): Generator<Report> {
     else if (fact.state === 'bad-sample') {
       // Shown where the name is written, once for all files.
       if (wrong.size > 0) continue;
-      const line = fact.line ?? 1;
-      const key = fact.key === undefined ? '' : `key "${fact.key}": `;
-      const message = `${key}${fact.reason}`;
-      yield { code: 'bad-sample', path, message: `line ${line}: ${message}`, related: { file: fact.full, line: line - 1, message } };
+      const { badSamples = [], isCut = false } = fact;
+      for (const [place, { line, key, reason }] of badSamples.entries()) {
+        const message = `${key === undefined ? '' : `key "${key}": `}${reason}`;
+        const more = isCut && place === badSamples.length - 1 ? ' There may be more.' : '';
+        yield {
+          code: 'bad-sample',
+          path,
+          message: `line ${line}: ${message}${more}`,
+          related: { file: fact.full, line: line - 1, message },
+        };
+      }
     }
   }
 }

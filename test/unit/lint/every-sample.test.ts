@@ -1,0 +1,121 @@
+/** Every sample of a data file that cannot be used is listed, each with one line number: by the linter and by the run, up to a bound. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { DataError } from '../../../trainer/data/data-error.ts';
+import { loadDataset } from '../../../trainer/data/load-dataset.ts';
+import { loadLabelled } from '../../../trainer/data/load-labelled.ts';
+import { readDataFact } from '../../../trainer/lint/facts/read-data-fact.ts';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
+import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
+import { lint } from './check-view.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-samples-'));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const GOOD = '{"text":"lunch at 7","label":"ham"}';
+const LINES = [GOOD, '{"text":"a","label":"ham"', GOOD, '{"text":"","label":"ham"}', '["ham"]', '{"text":"b","label":1.5}', GOOD];
+const BAD = [2, 4, 5, 6];
+const write = (name: string, lines: readonly string[]): string => {
+  const file = path.join(folder, name);
+  writeFileSync(file, `${lines.join('\n')}\n`);
+  return file;
+};
+const { data } = parseRecipe('model: m\n').resolved as unknown as Recipe;
+const factOf = (full: string, bytes = 1000, task: Recipe['task'] = 'causal_lm') =>
+  readDataFact({ written: path.basename(full), full, data, task, counts: false, bytes });
+/** Any tokenizer: a token a character. */
+const tokenizer = {
+  encode: (text: string) => [...text].map(char => char.charCodeAt(0)),
+  decode: (ids: readonly number[]) => String.fromCharCode(...ids),
+  eosIds: [2],
+};
+const loaded = (file: string) =>
+  loadDataset({
+    paths: [file],
+    settings: {
+      format: 'auto',
+      columns: {},
+      labels: [],
+      promptTemplate: '{text}:',
+      chat: 'auto',
+      completionOnly: true,
+      truncation: 'end',
+      textSplit: 'file',
+      seed: 1,
+    },
+    tokenizer,
+    maxLength: 64,
+    maxPositions: 64,
+  });
+const failureOf = (work: Promise<unknown>): Promise<DataError> =>
+  work.then(
+    () => expect.fail('it should not load'),
+    error => {
+      expect(error).toBeInstanceOf(DataError);
+      return error as DataError;
+    },
+  );
+/** Line numbers that a message names, of its own file alone. */
+const linesIn = (message: string): number[] => [...message.matchAll(/\.(?:jsonl|json|csv):(\d+): /g)].map(([, line]) => Number(line));
+
+describe('a file with several bad samples', () => {
+  test('is reported whole by the linter, each with its line and no other', async () => {
+    const { state, badSamples, isCut } = await factOf(write('bad.jsonl', LINES));
+    expect([state, badSamples?.map(({ line }) => line), isCut]).toEqual(['bad-sample', BAD, false]);
+    for (const { reason } of badSamples ?? []) expect(reason).not.toMatch(/line \d|column \d/);
+    const problems = (await lint(`model: m\ndata: { train: bad.jsonl }\n`, { folder })).filter(({ code }) => code === 'bad-sample');
+    expect(problems.map(({ message }) => Number(/^line (\d+): /.exec(message)?.[1]))).toEqual(BAD);
+    expect(problems.map(({ related }) => related?.line)).toEqual(BAD.map(line => line - 1));
+  });
+
+  test('is reported whole by the run', async () => {
+    const { message } = await failureOf(loaded(write('bad.jsonl', LINES)));
+    expect(linesIn(message)).toEqual(BAD);
+    expect(message).not.toContain('There may be more');
+  });
+
+  test('of a classifier too', async () => {
+    const input = {
+      tokenizer: { ...tokenizer, encodePair: () => [] } as never,
+      columns: {},
+      regression: false,
+      labels: [],
+      maxLength: 32,
+      seed: 1,
+    };
+    const failure = await failureOf(loadLabelled({ ...input, paths: [write('bad.jsonl', LINES)] }));
+    expect(linesIn(failure.message)).toEqual(BAD);
+  });
+
+  test('a list of JSON as well as lines', async () => {
+    const file = write('list.json', ['[', `${GOOD},`, '{"text":"x"},', `${GOOD},`, '{"text":"","label":"ham"}', ']']);
+    expect((await factOf(file)).badSamples?.map(({ line }) => line)).toEqual([3, 5]);
+  });
+});
+
+describe('a file that is wrong throughout', () => {
+  test('is cut at twenty, and says so', async () => {
+    const file = write('all.jsonl', [GOOD, ...Array.from({ length: 50 }, () => '{"text":"","label":"ham"}')]);
+    const { badSamples, isCut } = await factOf(file);
+    expect([badSamples?.length, isCut]).toEqual([20, true]);
+    const { message } = await failureOf(loaded(file));
+    expect(linesIn(message)).toHaveLength(20);
+    expect(message).toMatch(/There may be more\.$/);
+    const malformed = write(
+      'malformed.jsonl',
+      Array.from({ length: 50 }, () => '{'),
+    );
+    expect([(await factOf(malformed)).badSamples?.length, linesIn((await failureOf(loaded(malformed))).message).length]).toEqual([20, 20]);
+  });
+
+  test('without a known format is reported once', async () => {
+    const file = write(
+      'odd.jsonl',
+      Array.from({ length: 30 }, (_, i) => `{"body":"${i}"}`),
+    );
+    expect((await factOf(file)).badSamples).toHaveLength(1);
+    expect((await factOf(file, 1000, 'sequence_classification')).badSamples).toHaveLength(1);
+  });
+});
