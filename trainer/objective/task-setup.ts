@@ -1,6 +1,7 @@
 /** What a run of each task is made of: its data as batches, its loss, its evaluation. The loop, importance and memory know no task. */
 
 import type { BatchSource } from '../data/batch/batches.ts';
+import type { DataDigest } from '../data/data-digest.ts';
 import type { Evaluator } from '../job/evaluate.ts';
 import type { Job } from '../job/job.ts';
 import type { Base } from '../job/open-base.ts';
@@ -19,6 +20,8 @@ export interface TaskSetup {
   readonly labels: readonly string[];
   /** Training samples; 0 where only the held-out part was asked for. */
   readonly samples: number;
+  /** Of the training and the held-out samples. */
+  readonly digest: DataDigest;
   /** The label of a training sample as its place in `labels`; −1 without. */
   readonly labelOf: (index: number) => number;
   /** The batches to train on, in the order of each epoch. @param looseGroups see `BatchSettings` @throws DataError where there is no sample */

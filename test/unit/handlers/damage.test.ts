@@ -161,6 +161,48 @@ describe('what a resume computes stands in its checkpoint', () => {
   });
 });
 
+describe('data that changed underneath', () => {
+  const train = join(task.folder, 'train.jsonl');
+  const held = join(task.folder, 'heldout.jsonl');
+  const failureOf = () =>
+    resume().then(
+      () => undefined,
+      error => describeFailure(error).event,
+    );
+
+  test.each([
+    ['a sample less', (lines: string[]) => lines.slice(1)],
+    ['a sample more', (lines: string[]) => [...lines, lines[0] as string]],
+    ['another order', (lines: string[]) => [...lines].reverse()],
+    ['another word', (lines: string[]) => [(lines[0] as string).replace('lunch', 'lynch'), ...lines.slice(1)]],
+    ['another label', (lines: string[]) => [(lines[0] as string).replace('ham', 'spam'), ...lines.slice(1)]],
+  ])('%s is refused', async (_, change) => {
+    restore();
+    const text = readFileSync(train, 'utf8');
+    try {
+      writeFileSync(train, `${change(text.trimEnd().split('\n')).join('\n')}\n`);
+      expect(await failureOf()).toMatchObject({ code: 'checkpoint-mismatch', message: expect.stringContaining('training data') });
+    } finally {
+      writeFileSync(train, text);
+    }
+  });
+
+  test('the same samples written otherwise are the same, and other held-out ones are reported', async () => {
+    restore();
+    const [text, heldText] = [readFileSync(train, 'utf8'), readFileSync(held, 'utf8')];
+    try {
+      writeFileSync(train, `\n${text.replaceAll('":', '" :')}`);
+      writeFileSync(held, heldText.replace('lunch', 'lynch'));
+      const { events } = await resume();
+      expect(saidIn(events)).toContain('the held-out data has changed');
+      expect(finalBytes(work)).toEqual(finalBytes(whole));
+    } finally {
+      writeFileSync(train, text);
+      writeFileSync(held, heldText);
+    }
+  });
+});
+
 describe('checkpoints', () => {
   test('a finished run that has lost them is not trained again unasked', async () => {
     rmSync(work, { recursive: true, force: true });

@@ -8,6 +8,7 @@ import { methodCatalog } from '../../catalog/methods.ts';
 import { wholeRows } from '../../coupling/coupling.ts';
 import type { BatchPlan, Bucket } from '../../data/batch/batch-plan.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
+import type { DataDigest } from '../../data/data-digest.ts';
 import type { EngineDescription, Session } from '../../engine/engine.ts';
 import { writeJson, writeTextFile } from '../../files/durable-file.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
@@ -62,6 +63,7 @@ export interface Prepared {
   /** When the run was begun, ISO 8601. */
   readonly startedAt: string;
   readonly base: Base;
+  readonly data: DataDigest;
   readonly source: BatchSource;
   /** Where there is held-out data. */
   readonly evaluator: Evaluator | undefined;
@@ -86,6 +88,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     const settings = methodSettings(recipe);
     if (methodCatalog[recipe.method].chooses === 'rows') checkBudget(targetModules(base.model, settings), settings.budget);
     const setup = await setUpTask({ ...params, base }, 'train');
+    checkData(params, setup.digest);
     // Before importance, whose session leaves memory to the next.
     const baselineBytes = residentBytes();
     const attached = withTraining(await attach(params, base, setup), setup.model, recipe);
@@ -110,6 +113,21 @@ function checkBase({ checkpoint, recipe }: PrepareParams, { fingerprint }: Base)
       `the weights of ${recipe.model} are not those that the run began with`,
       'Put the old weights back, or start a new run',
     );
+}
+
+/** The place in the data, and so every batch from here on, is that of the samples that the run began with. */
+function checkData({ checkpoint, job }: PrepareParams, { train, held }: DataDigest): void {
+  const before = checkpoint?.state.data;
+  if (before === undefined) return;
+  const count = (digest: string): string => digest.split(':', 1)[0] ?? '';
+  if (before.train !== train)
+    throw new RunError(
+      'checkpoint-mismatch',
+      `the training data is not what the run began with (${count(before.train)} samples then, ${count(train)} now, or others)`,
+      'Put the old data back, or start a new run',
+    );
+  if (before.held !== held)
+    job.log('warning', 'the held-out data has changed since the checkpoint: evaluations before and after it are not of the same samples');
 }
 
 /** A run that goes on keeps its rows or elements; a new one chooses them. */
@@ -207,7 +225,22 @@ async function compile(
     await session.dispose();
     throw error;
   }
-  return { recipe, startedAt, base, source, evaluator, attachment, precision, program, recompute, coverage, adapter, session, memory };
+  return {
+    recipe,
+    startedAt,
+    base,
+    data: setup.digest,
+    source,
+    evaluator,
+    attachment,
+    precision,
+    program,
+    recompute,
+    coverage,
+    adapter,
+    session,
+    memory,
+  };
 }
 
 /** Says how much of what the recipe wants in 8 bits is. */

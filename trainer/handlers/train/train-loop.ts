@@ -78,6 +78,7 @@ export function firstState(prepared: Prepared, before: Evaluation | undefined): 
     dtype: prepared.precision.dtype,
     engine: prepared.base.engine.description.name,
     startedAt: prepared.startedAt,
+    data: prepared.data,
   };
 }
 
@@ -98,7 +99,12 @@ class TrainLoop {
     const totalSteps = totalStepsOf(prepared);
     this.params = params;
     this.metrics = params.metrics;
-    const resumed = { recipe: stringifyRecipe(recipe), recompute: prepared.recompute.policy, startedAt: prepared.startedAt };
+    const resumed = {
+      recipe: stringifyRecipe(recipe),
+      recompute: prepared.recompute.policy,
+      startedAt: prepared.startedAt,
+      data: prepared.data,
+    };
     this.state = start ? { ...start, ...resumed } : firstState(prepared, before);
     this.schedule = {
       type: recipe.lr_scheduler_type,

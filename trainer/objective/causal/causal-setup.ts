@@ -3,6 +3,7 @@
 import { createBatchPlan } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder, trainBatchSettings } from '../../data/batch/batch-settings.ts';
 import { type TokenSourceParams, tokenSource } from '../../data/batch/batches.ts';
+import { digestSamples } from '../../data/data-digest.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import { padIdOf } from '../../job/pad-id.ts';
 import { RunError } from '../../run-error.ts';
@@ -46,6 +47,7 @@ export const setUpCausal: SetUpTask = async (params, part) => {
     }),
     labels,
     samples: data.train.length,
+    digest: { train: digestSamples(data.train), held: digestSamples(data.held) },
     labelOf: index => labels.indexOf(data.train[index]?.label ?? ''),
     trainSource: looseGroups => source(createBatchPlan(data.train, trainBatchSettings(recipe, looseGroups)), data.train),
     sourceOf: (indices, batchSize) => {

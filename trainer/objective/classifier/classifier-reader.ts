@@ -10,6 +10,7 @@ export interface Labelled {
   readonly label: string;
   /** The place of the label among all, or the number itself. */
   readonly target: number;
+  readonly file: string;
 }
 
 export interface ReadPart {

@@ -1,6 +1,8 @@
 /** The tasks that give texts or images a label, or texts a number: samples, a head for their labels, batches, evaluation. */
+
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { freeOrder, orderSettings } from '../../data/batch/batch-settings.ts';
+import { digestSamples } from '../../data/data-digest.ts';
 import { DataError } from '../../data/data-error.ts';
 import { drawFrom } from '../../data/draw.ts';
 import { splitSamples } from '../../data/split.ts';
@@ -53,6 +55,7 @@ async function setUp<Sample extends Labelled>(
     task: classifierTask(model),
     labels,
     samples: train.length,
+    digest: { train: digestSamples(train), held: digestSamples(held) },
     labelOf: index => (model.problem === 'regression' ? -1 : (train[index]?.target ?? -1)),
     trainSource: looseGroups =>
       reader.source(train, model, {

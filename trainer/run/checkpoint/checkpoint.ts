@@ -56,6 +56,8 @@ const trainerStateSchema = z.object({
   engine: z.string(),
   /** When the run began, ISO 8601: chat templates that state the date use it. Absent in older checkpoints, as are the others below. */
   startedAt: z.string().optional(),
+  /** Of the samples that the run trains on and is evaluated on. */
+  data: z.object({ train: z.string(), held: z.string() }).optional(),
   /** The checksum of each file of tensors beside this one, so that files of two saves are not taken for one. */
   files: z.record(z.string(), z.string()).optional(),
 });
