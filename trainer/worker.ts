@@ -2,7 +2,7 @@
 import process from 'node:process';
 import { runJob } from './handlers/job-handlers.ts';
 import { Job } from './job/job.ts';
-import type { JobRequest, WorkerCommand, WorkerEvent } from './protocol/job-messages.ts';
+import { type JobRequest, STOPPED_BY_USER, type WorkerCommand, type WorkerEvent } from './protocol/job-messages.ts';
 import { describeFailure } from './run-error.ts';
 
 const job = new Job(send);
@@ -26,7 +26,7 @@ async function work(request: JobRequest): Promise<void> {
   try {
     await sendLast({ type: 'result', value: await runJob(request, job) });
   } catch (error) {
-    const { event, unexpected } = describeFailure(error);
+    const { event, unexpected } = describeFailure(job.explain(error));
     const details = unexpected && error instanceof Error ? (error.stack ?? error.message) : event.message;
     job.note('error', details);
     // A job without a run folder has only its parent's log.
@@ -42,7 +42,7 @@ process.on('message', message => {
   if (begun) {
     // Whatever else is said to a job that works: it ends in order.
     const save = (message as Partial<WorkerCommand> | null)?.save !== false;
-    job.requestStop({ save, reason: 'stopped by the user' });
+    job.requestStop({ save, reason: STOPPED_BY_USER });
     return;
   }
   begun = true;
@@ -50,8 +50,11 @@ process.on('message', message => {
 });
 process.on('disconnect', () => {
   if (!begun) process.exit(1);
-  job.requestStop({ save: true, reason: 'the process that started it is gone' });
+  job.requestStop({ save: true, reason: 'stopped because the process that started it has ended' });
 });
-process.on('SIGTERM', () => job.requestStop({ save: true, reason: 'stopped by a signal (SIGTERM)' }));
+// To a job that is to stop already: it has taken too long, and must not save any more.
+process.on('SIGTERM', () =>
+  job.requestStop(job.stop === undefined ? { save: true, reason: 'stopped by a signal (SIGTERM)' } : { ...job.stop, save: false }),
+);
 // The terminal sends it to everyone in the group; what it means is the parent's to say.
 process.on('SIGINT', () => undefined);

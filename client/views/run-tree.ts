@@ -116,8 +116,9 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
   const isActive = job !== undefined && !hasEnded(job);
   const group = isActive ? (job.state === 'queued' ? 'Waiting' : 'Running') : endedGroup(run, job);
   const isBusy = group === 'Running' || group === 'Waiting';
+  const hasSaved = run !== undefined && (run.resumable ?? run.step > 0);
   // A run that the command line has started is at work without a job of the daemon's.
-  const canResume = !isBusy && (job?.resume !== undefined || (run !== undefined && run.state !== 'finished' && run.step > 0));
+  const canResume = !isBusy && (job?.resume !== undefined || (hasSaved && run.state !== 'finished'));
   const runDir = run?.runDir ?? job?.runDir;
   const label = names.get(runDir ?? '') ?? job?.title ?? '';
   const title = run?.name;
@@ -137,8 +138,8 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
       ...(isActive ? (['active', 'stoppable'] as const) : []),
       ...(canResume ? (['resumable'] as const) : []),
       ...(run !== undefined && !isBusy ? (['deletable'] as const) : []),
-      ...(run !== undefined && !isBusy && run.step > 0 ? (['adapter'] as const) : []),
-      ...(run !== undefined && !isBusy && run.step > 0 && writesText(run.task) ? (['answers'] as const) : []),
+      ...(hasSaved && !isBusy ? (['adapter'] as const) : []),
+      ...(hasSaved && !isBusy && writesText(run.task) ? (['answers'] as const) : []),
     ],
     runDir,
     jobId: isActive ? job.id : undefined,

@@ -1,6 +1,7 @@
 /** Runs one job in a worker process: TensorFlow blocks the thread it runs on, and what ends the worker must not end the command. */
 
 import type { JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
+import { settleStoppedRun } from '../run/settle-run.ts';
 import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../worker/worker-process.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { Terminal } from './terminal.ts';
@@ -38,6 +39,8 @@ export async function runWorker(params: RunWorkerParams): Promise<unknown> {
   try {
     const outcome = await worker.ended.catch(notStarted);
     if (outcome.last?.type === 'result') return outcome.last.value;
+    // Killed, so that the folder of its run could not be told.
+    if (interrupts.asked() && outcome.last === undefined && 'runDir' in request) await settleStoppedRun(request.runDir);
     if (interrupts.aborted()) throw aborted(params);
     if (outcome.last?.type === 'failed') throw failed(outcome.last);
     throw died(outcome, params);
@@ -75,13 +78,22 @@ export function show(event: WorkerEvent, terminal: Terminal): void {
   }
 }
 
-function listenForSignals(worker: WorkerProcess, { request, terminal }: RunWorkerParams): { aborted(): boolean; dispose(): void } {
+interface Interrupts {
+  /** The user wants the job to end. */
+  asked(): boolean;
+  /** Without saving. */
+  aborted(): boolean;
+  dispose(): void;
+}
+
+function listenForSignals(worker: WorkerProcess, { request, terminal }: RunWorkerParams): Interrupts {
   const saves = request.kind === 'train' || request.kind === 'resume';
   let count = 0;
   let aborted = false;
   const onSignal = (): void => {
     count++;
-    if (saves && count === 1 && worker.stop()) {
+    if (saves && count === 1) {
+      worker.stop();
       terminal.say('info', STOPPING);
       return;
     }
@@ -91,6 +103,7 @@ function listenForSignals(worker: WorkerProcess, { request, terminal }: RunWorke
   };
   for (const signal of SIGNALS) process.on(signal, onSignal);
   return {
+    asked: () => count > 0,
     aborted: () => aborted,
     dispose: () => {
       for (const signal of SIGNALS) process.removeListener(signal, onSignal);

@@ -88,9 +88,21 @@ export class Job {
 
   /** @throws RunError 'stopped' where the job is to stop */
   checkStop(): void {
-    if (this.stopRequest) throw new RunError('stopped', `stopped before it was done: ${this.stopRequest.reason}`);
+    if (this.stopRequest) throw new RunError('stopped', this.stopRequest.reason);
+  }
+
+  /** The error of a job that was to stop: where the wish is what broke its work off, that and not the break is what is told. */
+  explain(error: unknown): unknown {
+    const { stopRequest } = this;
+    if (stopRequest === undefined || (error instanceof RunError && error.code === 'stopped')) return error;
+    const isBroken = !stopRequest.save || hasBrokenOff(error);
+    return isBroken ? new RunError('stopped', stopRequest.reason, undefined, { cause: error }) : error;
   }
 }
+
+/** What `Job.signal` does to a download, directly or as the cause of another error. */
+const hasBrokenOff = (error: unknown): boolean =>
+  error instanceof Error && (error.name === 'AbortError' || (error.cause !== undefined && hasBrokenOff(error.cause)));
 
 /** A log that can't be written must not end a run that goes well. */
 function appendQuietly(file: string, text: string): void {

@@ -90,3 +90,6 @@ export type WorkerEvent =
 
 /** Ends the job after the update in hand; with `save` a checkpoint is written first. */
 export type WorkerCommand = { readonly type: 'stop'; readonly save: boolean };
+
+/** The reason of a job that was stopped or aborted on request; it stands in the state of its run. */
+export const STOPPED_BY_USER = 'stopped by the user';

@@ -111,6 +111,8 @@ export interface RunInfo {
   readonly startedAt: string;
   readonly updatedAt: string;
   readonly ageSeconds: number;
+  /** There is a checkpoint to continue from; a daemon of an older version does not say. */
+  readonly resumable?: boolean;
 }
 
 export interface RunList {

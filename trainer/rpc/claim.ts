@@ -1,7 +1,7 @@
 /** Which daemon owns a state folder: held by the operating system's knowledge of its process, whether it answers or not. */
-import { mkdir, readdir, rm } from 'node:fs/promises';
+import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
-import { writePrivateFile } from '../files/durable-file.ts';
+import { removeHalfWritten, writePrivateFile } from '../files/durable-file.ts';
 import { isSuspended, type ProcessIdentity } from '../machine/process-identity.ts';
 import { lockHolder, takeLock } from '../machine/process-lock.ts';
 import { DaemonError } from './daemon-error.ts';
@@ -25,8 +25,7 @@ export async function claimStateDir(stateDir: string, say: (message: string) => 
   try {
     // An address of a dead daemon leads to another program; a file half written by one is of no use.
     await rm(discoveryPath(stateDir), { force: true });
-    for (const name of await readdir(stateDir))
-      if (/^(daemon|jobs)\.json\..*\.tmp$/.test(name)) await rm(path.join(stateDir, name), { force: true });
+    await removeHalfWritten(stateDir, name => name === 'daemon.json' || name === 'jobs.json');
     return lock.release;
   } catch (error) {
     lock.release();

@@ -8,6 +8,7 @@ import type { JobContext, WorkerEvent } from '../protocol/job-messages.ts';
 import { type InitializeResult, type JobEvent, MAX_FRAME_BYTES, PROTOCOL_VERSION, requests } from '../protocol/rpc-messages.ts';
 import { socketTransport } from '../protocol/socket-transport.ts';
 import { Reader } from '../reader/reader.ts';
+import type { StopTimes } from '../worker/stop-worker.ts';
 import { claimStateDir, unwritable } from './claim.ts';
 import { DaemonError } from './daemon-error.ts';
 import { type DaemonLog, openDaemonLog } from './daemon-log.ts';
@@ -38,6 +39,8 @@ export interface DaemonOptions {
   readonly hub: JobContext['hub'];
   /** Where the worker's bundle is not beside this one. */
   readonly workerFile?: string;
+  /** How long a worker has to end; STOP_SECONDS where it is not given. */
+  readonly stopTimes?: StopTimes;
   /** Where the bundle of the reading process is not beside this one. */
   readonly readerFile?: string;
   /** A second door, to other machines. */
@@ -107,6 +110,7 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
   const availableBytes = options.availableBytes ?? availableMemoryBytes;
   const jobs = new JobQueue({
     workerFile: options.workerFile,
+    stopTimes: options.stopTimes,
     known: await readJobs(stateDir, jobSettings, message => log.write('error', message)),
     availableBytes,
     persist: () => jobsFile.save(),

@@ -1,9 +1,10 @@
 /** The jobs of the daemon: in order of priority, one at a time on the device, each in a worker process of its own. */
-import { existsSync, readdirSync } from 'node:fs';
-import path from 'node:path';
+
 import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
 import type { JobEvent, JobRecord, JobState } from '../protocol/rpc-messages.ts';
-import { CHECKPOINT_NAME, RUN_FILES } from '../protocol/run-files.ts';
+import { hasCheckpoint } from '../run/has-checkpoint.ts';
+import { settleStoppedRun } from '../run/settle-run.ts';
+import type { StopTimes } from '../worker/stop-worker.ts';
 import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../worker/worker-process.ts';
 import { DaemonError } from './daemon-error.ts';
 
@@ -16,6 +17,7 @@ const MAX_RESULTS = 20;
 
 export interface QueueParams {
   readonly workerFile?: string;
+  readonly stopTimes?: StopTimes;
   /** Jobs of earlier starts of the daemon. */
   readonly known: readonly KnownJob[];
   /** Memory that is free on this machine now. */
@@ -221,8 +223,8 @@ export class JobQueue {
     }
     const { worker } = job;
     const saves = job.wish === 'stop' && SAVING.includes(job.record.kind);
-    if (!saves) worker.abort();
-    else if (!worker.stop()) worker.kill();
+    if (saves) worker.stop();
+    else worker.abort();
     this.change(job, { state: 'stopping' });
     return job.record;
   }
@@ -257,6 +259,7 @@ export class JobQueue {
       request,
       threads,
       workerFile: this.params.workerFile,
+      stopTimes: this.params.stopTimes,
       onEvent: event => {
         if (event.type === 'phase') this.change(job, { phase: event.name });
         else if (event.type === 'progress') job.record = { ...job.record, progress: event };
@@ -272,13 +275,26 @@ export class JobQueue {
     job.worker = worker;
     this.change(job, { state: 'running', startedAt: new Date().toISOString(), pid: worker.pid });
     worker.ended.then(
-      outcome => this.finish(job, outcomeOf(job, outcome)),
+      async outcome => {
+        await this.settle(job, outcome);
+        this.finish(job, outcomeOf(job, outcome));
+      },
       (error: Error) =>
         this.finish(job, {
           state: 'failed',
           failure: { code: 'worker-start', message: `the worker could not be started: ${error.message}`, hint: 'Install rowtune anew' },
         }),
     );
+  }
+
+  /** A run that was to end and was killed: its folder says so, as its process could not. */
+  private async settle({ wish, record: { id, kind, runDir } }: Job, { last }: WorkerOutcome): Promise<void> {
+    if (wish === undefined || last !== undefined || runDir === undefined || !SAVING.includes(kind)) return;
+    try {
+      await settleStoppedRun(runDir);
+    } catch (error) {
+      this.params.onLine(id, `${runDir}: ${(error as Error).message}`);
+    }
   }
 
   private finish(job: Job, end: Partial<JobRecord>): void {
@@ -347,6 +363,5 @@ function asLeft(record: JobRecord): JobRecord {
 /** A run that has a checkpoint can go on. */
 function resumeOffer({ kind, runDir }: JobRecord): JobRecord['resume'] {
   if (runDir === undefined || !SAVING.includes(kind)) return undefined;
-  const folder = path.join(runDir, RUN_FILES.checkpoints);
-  return existsSync(folder) && readdirSync(folder).some(name => CHECKPOINT_NAME.test(name)) ? { runDir } : undefined;
+  return hasCheckpoint(runDir) ? { runDir } : undefined;
 }

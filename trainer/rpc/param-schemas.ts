@@ -14,7 +14,8 @@ const MAX_RECIPE_CHARACTERS = 2 ** 20;
 const MAX_LIST = 256;
 
 const text = z.string().min(1).max(MAX_TEXT);
-const absolute = text.refine(path.isAbsolute, 'an absolute path');
+/** Without `.`, `..` and a slash at its end, so that one folder has one name. */
+const absolute = text.refine(path.isAbsolute, 'an absolute path').transform(given => path.resolve(given));
 const id = z.string().min(1).max(200);
 const folders = z.array(absolute).max(MAX_LIST);
 const priority = z.number().min(-1000).max(1000);

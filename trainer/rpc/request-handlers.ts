@@ -1,9 +1,13 @@
 /** What the daemon does for each request: one table, checked against the protocol by the compiler. */
+import { existsSync } from 'node:fs';
+import { lstat, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { listEngines } from '../engine/install/engine-folder.ts';
 import { findNvidiaGpu, knownNvidiaGpu } from '../engine/install/toolchain.ts';
+import { isWithin, realPath } from '../files/real-path.ts';
 import { describeMachine, freeDiskBytes } from '../machine/machine.ts';
 import type { JobContext, JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { DaemonStatus, JobRecord, RequestName, RequestParams, RequestResult, StartOptions } from '../protocol/rpc-messages.ts';
 import type { AskReader } from '../reader/reader.ts';
 import { requireUsableOutput } from '../run/begin-run.ts';
@@ -63,27 +67,22 @@ export const handlers: Handlers = {
   listRuns: ({ folders }) => listRuns(folders),
   tailRun,
   readScores,
-  deleteRun: async ({ runDir }, { queue }) => {
-    const run = await summarizeRun(runDir);
-    // The state file is what tells a run from any other folder that a path may name.
-    if (run === undefined) throw new DaemonError('run-missing', `${runDir} is no run folder`);
-    const isUsed = queue.list().some(record => record.runDir === runDir && !hasEnded(record));
-    if (isUsed || run.state === 'running' || run.state === 'preparing')
-      throw new DaemonError('run-busy', `a job is at work in ${runDir}`, { hint: 'Stop it first' });
-    await deleteRunFolder(runDir);
-    return {};
-  },
+  deleteRun: ({ runDir }, services) => inTurn(() => deleteRun(runDir, services)),
   estimate: ({ recipe }, services) => estimate(recipe, services),
   train: (params, services) =>
     once(params, services, async () => {
       const { recipe: source } = params;
       const recipe = await recipeOf(source, services.reader);
-      const runDir =
-        params.runDir ??
-        (await freeRunFolder({ recipe, recipeFile: source.fileName, baseDir: source.baseDir, taken: takenFolders(services.queue) }));
+      const taken = await takenFolders(services.queue);
+      const { fileName: recipeFile, baseDir } = source;
+      const runDir = params.runDir ?? (await freeRunFolder({ recipe, recipeFile, baseDir, taken }));
+      if (taken.has(await realPath(runDir)))
+        throw new DaemonError('run-busy', `another job of the queue has the folder ${runDir}`, {
+          hint: 'Stop that job first, or choose another output_dir',
+        });
       await requireUsableOutput(runDir);
       const request = { kind: 'train', context: contextOf(services, source.baseDir), recipe, runDir } as const;
-      return { request, threads: recipe.threads, title: path.basename(runDir), runDir };
+      return { request, threads: recipe.threads, title: path.basename(runDir), runDir, reads: readsOf(recipe, baseDir) };
     }),
   resume: (params, services) =>
     once(params, services, async () => {
@@ -97,14 +96,16 @@ export const handlers: Handlers = {
       const { recipe: source, outputFile, report } = params;
       const recipe = await recipeOf(source, services.reader);
       const request = { kind: 'importance', context: contextOf(services, source.baseDir), recipe, outputFile, report } as const;
-      return { request, threads: recipe.threads, title: recipeName(recipe, source.fileName) };
+      const reads = readsOf(recipe, source.baseDir);
+      return { request, threads: recipe.threads, title: recipeName(recipe, source.fileName), reads };
     }),
   evaluate: (params, services) =>
     once(params, services, async () => {
       const { recipe: source, adapter } = params;
       const recipe = await recipeOf(source, services.reader);
       const request = { kind: 'evaluate', context: contextOf(services, source.baseDir), recipe, adapter } as const;
-      return { request, threads: recipe.threads, title: recipeName(recipe, source.fileName) };
+      const reads = [...readsOf(recipe, source.baseDir), ...(adapter === undefined ? [] : [adapter])];
+      return { request, threads: recipe.threads, title: recipeName(recipe, source.fileName), reads };
     }),
   generate: (params, services) =>
     once(params, services, async () => {
@@ -113,6 +114,7 @@ export const handlers: Handlers = {
         request: { kind: 'generate', context: contextOf(services, baseDir), ...rest },
         threads: 0,
         title: path.basename(params.model),
+        reads: params.adapter === undefined ? [] : [params.adapter],
         // The memory of a GPU is all the training's.
         besideBytes: (await knownNvidiaGpu()) ? undefined : await generationBytes(params, baseDir, services),
       };
@@ -121,7 +123,7 @@ export const handlers: Handlers = {
     once(params, services, async () => {
       const { id: _, priority: __, ...rest } = params;
       const request: JobRequest = { kind: 'export', context: contextOf(services, path.dirname(rest.outputDir)), ...rest };
-      return { request, threads: 0, title: path.basename(rest.adapter) };
+      return { request, threads: 0, title: path.basename(rest.adapter), reads: [rest.adapter] };
     }),
   verify: (params, services) =>
     once(params, services, async () => {
@@ -168,18 +170,43 @@ export const handlers: Handlers = {
   },
 };
 
-/** Starts whose folder is still being looked for, one after the other: two must not find the same one. */
-let starting: Promise<unknown> = Promise.resolve();
+/** Work on folders, one after the other: two starts must not find the same one, and none that a deletion has just looked at. */
+let working: Promise<unknown> = Promise.resolve();
 
-function once(
+function inTurn<T>(work: () => Promise<T>): Promise<T> {
+  const own = working.then(work);
+  working = own.catch(() => undefined);
+  return own;
+}
+
+const once = (
   { id, priority = 0 }: StartOptions,
   { queue }: Services,
   prepare: () => Promise<Omit<NewJob, 'id' | 'priority'>>,
-): Promise<JobRecord> {
-  const start = starting.then(async () => queue.find(id) ?? queue.add({ id, priority, ...(await prepare()) }));
-  starting = start.catch(() => undefined);
-  return start;
+): Promise<JobRecord> => inTurn(async () => queue.find(id) ?? queue.add({ id, priority, ...(await prepare()) }));
+
+/** @throws DaemonError 'run-missing', 'run-busy' where a job writes or reads in it, by whatever path */
+async function deleteRun(runDir: string, { queue }: Services): Promise<Record<string, never>> {
+  const real = await realPath(runDir);
+  const run = await summarizeRun(real);
+  // The state file is what tells a run from any other folder that a path may name.
+  if (run === undefined) throw new DaemonError('run-missing', `${runDir} is no run folder`);
+  const used = await Promise.all(queue.usedFolders().map(realPath));
+  if (used.some(folder => isWithin(folder, real)) || run.state === 'running' || run.state === 'preparing')
+    throw new DaemonError('run-busy', `a job is at work in ${runDir}, or waits to read it`, { hint: 'Stop it first' });
+  await deleteRunFolder(real);
+  // A link to a folder that is gone leads nowhere.
+  const isLink = await lstat(runDir).then(
+    found => found.isSymbolicLink(),
+    () => false,
+  );
+  if (isLink && !existsSync(real)) await rm(runDir, { force: true });
+  return {};
 }
+
+/** Files of earlier runs that a recipe names. */
+const readsOf = ({ importance: { scores } }: Recipe, baseDir: string): string[] =>
+  scores === undefined ? [] : [path.resolve(baseDir, scores)];
 
 /** A change that the next daemon must know of: a job that was taken out of the queue stays out. */
 async function recorded({ persist }: Services, record: JobRecord): Promise<JobRecord> {
@@ -191,5 +218,8 @@ async function recorded({ persist }: Services, record: JobRecord): Promise<JobRe
 
 const contextOf = ({ jobSettings }: Services, baseDir: string): JobContext => ({ ...jobSettings, baseDir });
 
-const takenFolders = (queue: JobQueue): ReadonlySet<string> =>
-  new Set(queue.list().flatMap(record => (record.runDir === undefined || hasEnded(record) ? [] : [record.runDir])));
+/** Of jobs that have not ended, by their real paths. */
+async function takenFolders(queue: JobQueue): Promise<ReadonlySet<string>> {
+  const folders = queue.list().flatMap(record => (record.runDir === undefined || hasEnded(record) ? [] : [record.runDir]));
+  return new Set(await Promise.all(folders.map(realPath)));
+}

@@ -1,6 +1,7 @@
 /** What a run is called, and the folder it goes to where its recipe names none. */
 import path from 'node:path';
 import { firstNames } from '../files/folder-walk.ts';
+import { realPath } from '../files/real-path.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 
 /** Where runs go whose recipe names no folder. */
@@ -14,7 +15,7 @@ export interface FreeRunFolderParams {
   readonly recipeFile: string;
   /** The folder that a relative output_dir, and RUNS_FOLDER, start from. */
   readonly baseDir: string;
-  /** Folders of runs that wait to begin. */
+  /** Folders of runs that wait to begin, by their real paths. */
   readonly taken?: ReadonlySet<string>;
 }
 
@@ -24,7 +25,7 @@ export async function freeRunFolder({ recipe, recipeFile, baseDir, taken }: Free
   const name = recipeName(recipe, recipeFile);
   for (let count = 1; ; count++) {
     const folder = path.resolve(baseDir, RUNS_FOLDER, count === 1 ? name : `${name}-${count}`);
-    if (!taken?.has(folder) && (await isEmpty(folder))) return folder;
+    if (!taken?.has(await realPath(folder)) && (await isEmpty(folder))) return folder;
   }
 }
 

@@ -12,6 +12,7 @@ import type { Recipe } from '../protocol/recipe-schema.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 import { stringifyRecipe } from '../protocol/stringify-recipe.ts';
 import { RunError } from '../run-error.ts';
+import { hasCheckpoint } from './has-checkpoint.ts';
 import { takeRunLock } from './run-lock.ts';
 import { type RunState, readRunState, STATE_FILE } from './run-state.ts';
 
@@ -74,7 +75,8 @@ export async function deleteRunFolder(runDir: string): Promise<void> {
     release();
   }
   await rmdir(runDir).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOTEMPTY' && error.code !== 'EEXIST') throw error;
+    // Something else lies in it, or is mounted there.
+    if (!['ENOTEMPTY', 'EEXIST', 'EBUSY'].includes(error.code ?? '')) throw error;
   });
 }
 
@@ -101,6 +103,8 @@ export interface RunSummary extends Omit<RunState, 'state'> {
   readonly state: RunState['state'] | 'interrupted';
   /** Since something was last heard of it. */
   readonly ageSeconds: number;
+  /** There is a checkpoint to continue from. */
+  readonly resumable: boolean;
 }
 
 export async function summarizeRun(runDir: string, now = Date.now()): Promise<RunSummary | undefined> {
@@ -108,7 +112,8 @@ export async function summarizeRun(runDir: string, now = Date.now()): Promise<Ru
   if (!state) return undefined;
   const isActive = state.state === 'preparing' || state.state === 'running';
   const ageSeconds = Math.max(0, (now - Date.parse(state.updatedAt)) / 1000);
-  return { ...state, runDir, state: isActive && !isRunning(state) ? 'interrupted' : state.state, ageSeconds };
+  const shown = isActive && !isRunning(state) ? 'interrupted' : state.state;
+  return { ...state, runDir, state: shown, ageSeconds, resumable: hasCheckpoint(runDir) };
 }
 
 export interface RunList {

@@ -1,13 +1,14 @@
 /** One job in a worker process of its own: TensorFlow blocks the thread it runs on, and what ends the worker must not end the parent. */
 import { type ChildProcess, fork } from 'node:child_process';
 import os from 'node:os';
-import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { inheritedEnvironment } from '../engine/inherited-environment.ts';
 import { WORKER_FLAGS, workerEnvironment } from '../engine/tensorflow/environment.ts';
-import type { JobRequest, WorkerCommand, WorkerEvent } from '../protocol/job-messages.ts';
+import type { JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
+import { onLines } from './bounded-lines.ts';
 import { isOutOfMemory, type MemoryEvidence, watchMemory } from './memory-evidence.ts';
 import { proxyEnvironment } from './proxy-environment.ts';
+import { STOP_SECONDS, type StopTimes, workerStop } from './stop-worker.ts';
 import { readWorkerEvent } from './worker-events.ts';
 import { isNoise } from './worker-noise.ts';
 
@@ -19,6 +20,7 @@ export interface WorkerProcessParams {
   readonly threads: number;
   /** Where the worker's bundle is not beside this one. */
   readonly workerFile?: string;
+  readonly stopTimes?: StopTimes;
   /** Every event but the last, which is in the outcome. */
   onEvent(event: Exclude<WorkerEvent, WorkerEnd>): void;
   /** A line of the worker's own output, without what TensorFlow and Node say at every start. */
@@ -39,8 +41,8 @@ export interface WorkerProcess {
   readonly pid: number | undefined;
   /** When the process is gone and everything it said has come; rejects where it could not be started. */
   readonly ended: Promise<WorkerOutcome>;
-  /** Asks it to save and end after the update in hand; false where it no longer listens. */
-  stop(): boolean;
+  /** Ends it after the update in hand, saved. Where it gives no sign of life any more, it is ended as by `abort`. */
+  stop(): void;
   /** Ends it without saving: it is asked to leave nothing half written, and killed where it does not end soon. */
   abort(): void;
   kill(): void;
@@ -50,10 +52,11 @@ export interface WorkerProcess {
 const WORKER_FILE = fileURLToPath(new URL('./worker.js', import.meta.url));
 /** Enough to explain a death. */
 const KEPT_LINES = 20;
-/** From the wish to end without saving to SIGKILL: a compiled step can't be interrupted. */
-const ABORT_GRACE_MS = 5000;
+/** A process that the worker started may hold its output open, and is not waited for. */
+const OUTPUT_WAIT_MS = 2000;
 
-export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE, onEvent, onLine }: WorkerProcessParams): WorkerProcess {
+export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
+  const { request, threads, workerFile = WORKER_FILE, stopTimes = STOP_SECONDS, onEvent, onLine } = params;
   const inherited = inheritedEnvironment(process.env);
   const child = fork(workerFile, [], {
     // A process group of its own: the terminal's Ctrl-C reaches only the parent, which passes it on as a message.
@@ -63,19 +66,30 @@ export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE,
     execArgv: [...WORKER_FLAGS],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
+  const stop = workerStop(child, stopTimes);
   const lines = keepLines(child, onLine);
   const memory = child.pid === undefined ? undefined : watchMemory({ pid: child.pid });
   const ended = new Promise<WorkerOutcome>((resolve, reject) => {
     let last: WorkerEnd | undefined;
     child.on('message', message => {
+      stop.heard();
       const event = readWorkerEvent(message);
       if (event === undefined) return;
       if (event.type === 'result' || event.type === 'failed') last = event;
       else onEvent(event);
     });
+    // Also that a signal or a message could not be sent; then the end of the process follows by itself.
     child.on('error', error => {
+      if (child.pid !== undefined) return;
       memory?.stop();
       reject(error);
+    });
+    child.on('exit', () => {
+      stop.ended();
+      setTimeout(() => {
+        child.stdout?.destroy();
+        child.stderr?.destroy();
+      }, OUTPUT_WAIT_MS).unref();
     });
     // 'close' and not 'exit': by then every message and line of the worker has come.
     child.on('close', (status, signal) => {
@@ -86,25 +100,14 @@ export function startWorkerProcess({ request, threads, workerFile = WORKER_FILE,
   const own: JobRequest = { ...request, context: { ...request.context, clearedVariables: inherited.cleared } };
   // Where it could not be started, 'error' says so.
   child.send(own, () => undefined);
-  const ask = (save: boolean): boolean => child.connected && child.send({ type: 'stop', save } satisfies WorkerCommand, () => undefined);
-  const kill = (): void => void child.kill('SIGKILL');
-  return {
-    pid: child.pid,
-    ended,
-    stop: () => ask(true),
-    abort: () => {
-      if (ask(false)) setTimeout(kill, ABORT_GRACE_MS).unref();
-      else kill();
-    },
-    kill,
-  };
+  return { pid: child.pid, ended, stop: stop.save, abort: stop.abort, kill: stop.kill };
 }
 
 function keepLines(child: ChildProcess, onLine: (line: string) => void): readonly string[] {
   const kept: string[] = [];
   for (const stream of [child.stdout, child.stderr]) {
     if (stream === null) continue;
-    createInterface({ input: stream }).on('line', line => {
+    onLines(stream, line => {
       if (isNoise(line)) return;
       onLine(line);
       kept.push(line);

@@ -117,6 +117,12 @@ test.each([
     undefined,
     ['run', 'folder', 'scores', 'resumable', 'deletable', 'adapter', 'answers'],
   ],
+  [
+    'stopped before its first checkpoint',
+    run('a', { state: 'stopped', step: 3, resumable: false }),
+    undefined,
+    ['run', 'folder', 'scores', 'deletable'],
+  ],
   ['stopped before its first step', run('a', { state: 'stopped', step: 0 }), undefined, ['run', 'folder', 'scores', 'deletable']],
   [
     'failed with an offer to resume',

@@ -221,7 +221,7 @@ describe('checkpoints', () => {
     renameSync(newest, join(work, 'checkpoints', '.step-000004.4999999-0a1b2c3d.tmp.old'));
     mkdirSync(join(work, 'checkpoints', '.step-000004.4999999-0a1b2c3d.tmp'));
     const { events } = await resume();
-    expect(saidIn(events)).toContain('going on from step 4');
+    expect(saidIn(events)).toContain('continuing from step 4');
     expect(readdirSync(join(work, 'checkpoints')).sort()).toEqual(['step-000002', 'step-000004', 'step-000006']);
   });
 

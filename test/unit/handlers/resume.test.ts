@@ -148,7 +148,7 @@ describe('what may change', () => {
     const { value, events } = await resume(['max_steps=6']);
     expect(value).toMatchObject({ state: 'finished', steps: 6 });
     expect(events.some(event => event.type === 'log' && event.level === 'warning' && event.message.includes('damaged'))).toBe(true);
-    expect(events.some(event => event.type === 'log' && event.message === 'going on from step 3')).toBe(true);
+    expect(events.some(event => event.type === 'log' && event.message === 'continuing from step 3')).toBe(true);
   });
 
   test('other weights under the same name are refused', async () => {

@@ -190,7 +190,13 @@ describe('the claim on a state folder', () => {
     const dir = folder();
     mkdirSync(join(dir, 'daemon.lock'));
     writeFileSync(join(dir, 'daemon.lock', claimName(dead)), '');
-    for (const name of ['daemon.json', 'jobs.json', 'jobs.json.12-ab.tmp', 'daemon.json.12-ab.tmp', 'notes.tmp'])
+    for (const name of [
+      'daemon.json',
+      'jobs.json',
+      `jobs.json.${dead.pid}-ab12cd34.tmp`,
+      `daemon.json.${dead.pid}-ab12cd34.tmp`,
+      'notes.tmp',
+    ])
       writeFileSync(join(dir, name), '[]');
     const said: string[] = [];
     const release = await claimStateDir(dir, message => said.push(message));

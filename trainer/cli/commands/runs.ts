@@ -1,5 +1,6 @@
 /** `rowtune runs`: every run below a folder, newest first; with --follow or --stop, one run of the daemon. */
 import path from 'node:path';
+import { realPath } from '../../files/real-path.ts';
 import { compact, duration, table } from '../../protocol/format.ts';
 import type { JobRecord, RunInfo, RunList } from '../../protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../rpc/connect.ts';
@@ -79,12 +80,19 @@ async function withJob(
   const hint = 'Its state is in: rowtune runs';
   if (client === undefined) throw new CliError('no daemon runs', { code: 'daemon-missing', exitStatus: EXIT.usage, hint });
   try {
-    const job = (await client.request('listJobs', {})).findLast(record => record.runDir === runDir);
+    const job = await jobIn(await client.request('listJobs', {}), runDir, settings.remoteDaemon === undefined);
     if (job === undefined) throw new CliError(`the daemon has no job in ${run}`, { code: 'job-missing', exitStatus: EXIT.usage, hint });
     return await work(client, job, runDir);
   } finally {
     client.close();
   }
+}
+
+/** By what the paths lead to, where they are of this machine. */
+async function jobIn(jobs: readonly JobRecord[], runDir: string, isHere: boolean): Promise<JobRecord | undefined> {
+  const wanted = isHere ? await realPath(runDir) : runDir;
+  const folders = await Promise.all(jobs.map(async ({ runDir: folder }) => (isHere && folder !== undefined ? realPath(folder) : folder)));
+  return jobs[folders.lastIndexOf(wanted)];
 }
 
 const followRun = (context: CommandContext, run: string): Promise<CommandResult> =>

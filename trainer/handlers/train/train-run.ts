@@ -146,9 +146,10 @@ async function guarded(params: RunParams): Promise<TrainResult> {
     await keeper.update({ state: 'preparing' });
     job.logTo(path.join(runDir, RUN_FILES.log));
     if (begins) await writeRunRecipe(runDir, recipe);
-    if (checkpoint) job.log('info', `going on from step ${checkpoint.state.step}`);
+    if (checkpoint) job.log('info', `continuing from step ${checkpoint.state.step}`);
     return await run(params);
-  } catch (error) {
+  } catch (thrown) {
+    const error = job.explain(thrown);
     const isStop = error instanceof RunError && error.code === 'stopped';
     const reason = isStop ? (job.stop?.reason ?? error.message) : describeFailure(error).event.message;
     await keeper.update({ state: isStop ? 'stopped' : 'failed', reason }).catch(() => undefined);

@@ -1,0 +1,26 @@
+/** The end of a run whose process was ended from outside, and could not say so itself. */
+import { existsSync } from 'node:fs';
+import { removeHalfWritten } from '../files/durable-file.ts';
+import { isRunning } from '../machine/process-identity.ts';
+import { STOPPED_BY_USER } from '../protocol/job-messages.ts';
+import { isRunFile } from './run-folder.ts';
+import { takeRunLock } from './run-lock.ts';
+import { readRunState, StateKeeper } from './run-state.ts';
+
+/**
+ * Writes into the folder that the run was stopped by the user, and takes away its lock and what was half written. Leaves alone what ended by
+ * itself, and a folder in which another process works.
+ */
+export async function settleStoppedRun(runDir: string): Promise<void> {
+  const before = await readRunState(runDir);
+  if (!existsSync(runDir) || (before !== undefined && isRunning(before))) return;
+  const release = takeRunLock(runDir, () => undefined);
+  try {
+    await removeHalfWritten(runDir, isRunFile);
+    const state = await readRunState(runDir);
+    if (state?.state === 'preparing' || state?.state === 'running')
+      await new StateKeeper(runDir, state).update({ state: 'stopped', reason: STOPPED_BY_USER });
+  } finally {
+    release();
+  }
+}

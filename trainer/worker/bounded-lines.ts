@@ -1,0 +1,32 @@
+/** The lines of a stream, each of a bounded length: a program that writes without an end of line must not fill its parent's memory. */
+import type { Readable } from 'node:stream';
+
+/** A stack, or a message of the engine with a shape or two. */
+const MAX_LINE_CHARACTERS = 16_384;
+
+export function onLines(stream: Readable, listener: (line: string) => void): void {
+  let rest = '';
+  let isCut = false;
+  const end = (): void => {
+    if (!isCut && rest !== '') listener(rest.replace(/\r$/, ''));
+    rest = '';
+    isCut = false;
+  };
+  const take = (text: string): void => {
+    if (isCut) return;
+    rest += text;
+    if (rest.length <= MAX_LINE_CHARACTERS) return;
+    listener(`${rest.slice(0, MAX_LINE_CHARACTERS)} …`);
+    rest = '';
+    isCut = true;
+  };
+  stream.setEncoding('utf8').on('data', (chunk: string) => {
+    const [first = '', ...more] = chunk.split('\n');
+    take(first);
+    for (const text of more) {
+      end();
+      take(text);
+    }
+  });
+  stream.on('end', end);
+}

@@ -1,0 +1,86 @@
+/** How a worker is ended: asked, then by SIGTERM, then by SIGKILL, so that one that is stuck blocks nobody. */
+import type { ChildProcess } from 'node:child_process';
+import type { WorkerCommand } from '../protocol/job-messages.ts';
+
+/** In seconds. docs/jobs.md names these numbers. */
+export interface StopTimes {
+  /**
+   * A training that is to stop finishes its update and saves. That may take minutes, but it says what it does; without a sign of life for
+   * this long it is ended without saving.
+   */
+  readonly silence: number;
+  /** As long as all of that may take. */
+  readonly save: number;
+  /** From the request to end without saving to SIGTERM. */
+  readonly ask: number;
+  /** From SIGTERM to SIGKILL: a compiled step can't be interrupted. */
+  readonly terminate: number;
+}
+
+export const STOP_SECONDS: StopTimes = { silence: 600, save: 3600, ask: 4, terminate: 2 };
+
+export interface WorkerStop {
+  /** Asks it to save and end. */
+  save(): void;
+  /** Asks it to end without saving. */
+  abort(): void;
+  kill(): void;
+  /** A sign of life has come. */
+  heard(): void;
+  /** The process has ended: what it started ends too. */
+  ended(): void;
+}
+
+/** @param child in a process group of its own */
+export function workerStop(child: ChildProcess, times: StopTimes): WorkerStop {
+  const timers = new Set<NodeJS.Timeout>();
+  let silence: NodeJS.Timeout | undefined;
+  let isAborting = false;
+  const after = (seconds: number, act: () => void): NodeJS.Timeout => {
+    const timer = setTimeout(act, seconds * 1000).unref();
+    timers.add(timer);
+    return timer;
+  };
+  const ask = (save: boolean): boolean => child.connected && child.send({ type: 'stop', save } satisfies WorkerCommand, () => undefined);
+  const kill = (): void => {
+    if (!signalGroup(child, 'SIGKILL')) child.kill('SIGKILL');
+  };
+  const terminate = (): void => {
+    child.kill('SIGTERM');
+    after(times.terminate, kill);
+  };
+  const abort = (): void => {
+    if (isAborting) return;
+    isAborting = true;
+    clearTimeout(silence);
+    if (ask(false)) after(times.ask, terminate);
+    else terminate();
+  };
+  return {
+    save: () => {
+      if (isAborting || silence !== undefined) return;
+      if (!ask(true)) return abort();
+      silence = after(times.silence, abort);
+      after(times.save, abort);
+    },
+    abort,
+    kill,
+    heard: () => {
+      if (!isAborting) silence?.refresh();
+    },
+    ended: () => {
+      for (const timer of timers) clearTimeout(timer);
+      signalGroup(child, 'SIGKILL');
+    },
+  };
+}
+
+/** Every process of the group. False where there is none. */
+function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): boolean {
+  if (pid === undefined || process.platform === 'win32') return false;
+  try {
+    return process.kill(-pid, signal);
+  } catch {
+    return false;
+  }
+}
