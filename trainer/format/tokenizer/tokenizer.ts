@@ -2,6 +2,7 @@
 
 import { isRecord } from '../../files/strict-json.ts';
 import { ModelFileError } from '../model-file-error.ts';
+import { configuredTokens, tokenText } from './configured-tokens.ts';
 import { type DecodeStream, decodeStream } from './token-stream.ts';
 import { cleanUp } from './tokenizers/decoders.ts';
 import { createPipeline, type Pipeline } from './tokenizers/pipeline.ts';
@@ -63,13 +64,17 @@ export interface BuiltTokenizer {
   readonly tokens: Readonly<Record<string, string>>;
 }
 
+const listsAddedTokens = (config: Readonly<Record<string, unknown>>): boolean => config.added_tokens_decoder !== undefined;
+
 /** @throws ModelFileError for files that are no JSON */
 export function specialSettings(source: string, files: ReadonlyMap<string, string>): SpecialSettings {
-  const settings = { ...parseFile(source, files, 'special_tokens_map.json'), ...parseFile(source, files, 'tokenizer_config.json') };
+  const config = parseFile(source, files, 'tokenizer_config.json') ?? {};
+  // As in Transformers: the older files speak where the newer one does not list its added tokens.
+  const settings = listsAddedTokens(config) ? config : { ...config, ...parseFile(source, files, 'special_tokens_map.json') };
   const decoder = isRecord(settings.added_tokens_decoder) ? Object.entries(settings.added_tokens_decoder) : [];
   const listed = decoder.map(([id, token]): [unknown, unknown] => [isRecord(token) ? token.content : undefined, Number(id)]);
   const all: ReadonlyArray<readonly [unknown, unknown]> = [
-    ...Object.entries(parseFile(source, files, 'added_tokens.json') ?? {}),
+    ...(listsAddedTokens(config) ? [] : Object.entries(parseFile(source, files, 'added_tokens.json') ?? {})),
     ...listed,
   ];
   const added = all.filter((entry): entry is [string, number] => typeof entry[0] === 'string' && isTokenId(entry[1]));
@@ -99,8 +104,13 @@ export function createTokenizer(input: {
     );
   }
   checkDefinition(source, definition);
-  const config = { ...input.built?.tokens, ...specialSettings(source, files).settings };
-  const pipeline = openPipeline(source, definition);
+  const special = specialSettings(source, files);
+  const config = { ...input.built?.tokens, ...special.settings };
+  checkSettings(source, definition, config);
+  const pipeline = openPipeline(source, {
+    ...definition,
+    added_tokens: configuredTokens(definition.added_tokens ?? [], { ...special, settings: config }),
+  });
   const specialTokens = readSpecialTokens(config);
   const idOf = (key: string): number | undefined => {
     const text = specialTokens[key];
@@ -167,6 +177,31 @@ function checkDefinition(source: string, definition: Record<string, unknown>): v
 
 const isTokenId = (id: unknown): id is number => typeof id === 'number' && Number.isInteger(id) && id >= 0 && id <= MAX_TOKEN_ID;
 
+/** @throws ModelFileError for settings that change what a text becomes and are not supported, or that contradict tokenizer.json */
+function checkSettings(source: string, definition: Record<string, unknown>, config: Readonly<Record<string, unknown>>): void {
+  const file = `${source}/tokenizer_config.json`;
+  if (config.split_special_tokens === true)
+    throw new ModelFileError(
+      file,
+      'sets split_special_tokens, which is not supported',
+      'Set it to false; special tokens in a text are then one token each.',
+    );
+  const { normalizer } = definition;
+  if (!isRecord(normalizer) || normalizer.type !== 'BertNormalizer') return;
+  for (const [setting, field] of [
+    ['do_lower_case', 'lowercase'],
+    ['strip_accents', 'strip_accents'],
+    ['tokenize_chinese_chars', 'handle_chinese_chars'],
+  ] as const) {
+    if (typeof config[setting] === 'boolean' && typeof normalizer[field] === 'boolean' && config[setting] !== normalizer[field])
+      throw new ModelFileError(
+        file,
+        `sets ${setting} to ${String(config[setting])}, but tokenizer.json has ${field}: ${String(normalizer[field])}`,
+        'Set both to the value that the model was trained with.',
+      );
+  }
+}
+
 /** @throws ModelFileError for a component that is unknown or damaged */
 function openPipeline(source: string, definition: Record<string, unknown>): Pipeline {
   try {
@@ -194,13 +229,14 @@ function openPipeline(source: string, definition: Record<string, unknown>): Pipe
   }
 }
 
-/** A special token is a string, or an object with its text in `content`. */
-function readSpecialTokens(config: Record<string, unknown>): Record<string, string> {
+/** A special token is a string, or an object with its text in `content`; a model's own (`image_token`) come behind the common ones. */
+function readSpecialTokens(config: Readonly<Record<string, unknown>>): Record<string, string> {
   const found: Record<string, string> = {};
-  for (const key of TOKEN_KEYS) {
-    const value = config[key];
-    const text = isRecord(value) ? value.content : value;
-    if (typeof text === 'string') found[key] = text;
+  const own = Object.keys(config).filter(key => key.endsWith('_token') && typeof config[key] === 'string');
+  const extra = isRecord(config.extra_special_tokens) ? config.extra_special_tokens : {};
+  for (const [key, value] of [...[...TOKEN_KEYS, ...own].map((key): [string, unknown] => [key, config[key]]), ...Object.entries(extra)]) {
+    const text = tokenText(value);
+    if (text !== undefined) found[key] ??= text;
   }
   return found;
 }

@@ -1,0 +1,62 @@
+/** Added tokens of tokenizer.json, changed by what the files beside it say, as Transformers does when it loads them. */
+import { isRecord } from '../../files/strict-json.ts';
+import type { SpecialSettings } from './tokenizer.ts';
+
+type TokenRecord = Readonly<Record<string, unknown>>;
+
+/** The names of special tokens that every tokenizer may have, in Transformers' order. */
+const NAMED = ['bos_token', 'eos_token', 'unk_token', 'sep_token', 'pad_token', 'cls_token', 'mask_token'] as const;
+
+/** A token is a string, or an object with its text in `content`. */
+export function tokenText(value: unknown): string | undefined {
+  const text = isRecord(value) ? value.content : value;
+  return typeof text === 'string' ? text : undefined;
+}
+
+/**
+ * Tokens that tokenizer_config.json, special_tokens_map.json and added_tokens.json name and tokenizer.json lacks get the next ids; a token
+ * that they call special is special, and is left out of texts without special tokens.
+ * @param listed `added_tokens` of tokenizer.json
+ */
+export function configuredTokens(listed: unknown, { settings, added }: SpecialSettings): readonly TokenRecord[] {
+  const found = new Map<string, TokenRecord>();
+  for (const token of Array.isArray(listed) ? listed : [])
+    if (isRecord(token) && typeof token.content === 'string') found.set(token.content, token);
+  const { named, unnamed } = specialTokens(settings);
+  const special = [...named, ...unnamed];
+  const isNamed = new Set(special.map(tokenText));
+  const decoder = isRecord(settings.added_tokens_decoder) ? settings.added_tokens_decoder : undefined;
+  if (decoder !== undefined) {
+    const entries = Object.entries(decoder).sort(([a], [b]) => Number(a) - Number(b));
+    for (const [, token] of entries) if (isRecord(token) && typeof token.content === 'string') found.set(token.content, token);
+  } else {
+    for (const content of Object.keys(added))
+      if (!found.has(content)) found.set(content, { content, special: isNamed.has(content), normalized: !isNamed.has(content) });
+  }
+  for (const token of special) {
+    const content = tokenText(token) as string;
+    const known = found.get(content);
+    // One without a name stays what the file says of it.
+    if (known !== undefined && !named.includes(token)) continue;
+    const flags = known ?? (isRecord(token) ? token : { normalized: false });
+    found.set(content, { ...flags, content, special: true });
+  }
+  return [...found.values()];
+}
+
+/** The common ones, then a model's own; and those without a name. */
+function specialTokens(settings: SpecialSettings['settings']): {
+  readonly named: readonly unknown[];
+  readonly unnamed: readonly unknown[];
+} {
+  const { extra_special_tokens: extra, additional_special_tokens: additional } = settings;
+  const isText = (value: unknown): boolean => tokenText(value) !== undefined && tokenText(value) !== '';
+  const own = Object.keys(settings).filter(
+    key => key.endsWith('_token') && typeof settings[key] === 'string' && !(NAMED as readonly string[]).includes(key),
+  );
+  const listed = Array.isArray(extra) && extra.length > 0 ? extra : additional;
+  return {
+    named: [...[...NAMED, ...own].map(key => settings[key]), ...(isRecord(extra) ? Object.values(extra) : [])].filter(isText),
+    unnamed: isRecord(extra) || !Array.isArray(listed) ? [] : listed.filter(isText),
+  };
+}
