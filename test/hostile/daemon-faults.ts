@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
 import { connectDaemon, type DaemonClient } from '../../trainer/rpc/connect.ts';
-import { FAULT_MODES, type FaultMode, type FaultOperation, type FaultPlan } from './fault-preload.ts';
+import { FAULT_MODES, type FaultMode, type FaultOperation, type FaultPlan } from './fault-plan.ts';
 import { type Case, failed, OK, type Part, sampleOf, type TrialSettings, type Verdict } from './trial.ts';
 
 const SAMPLE = 8;

@@ -1,7 +1,7 @@
 /** Every file operation of a small training, resume, export and importance fails once, in every way that it can. */
 import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { FAULT_MODES, type FaultMode, type FaultOperation, type FaultPlan } from './fault-preload.ts';
+import { FAULT_MODES, type FaultMode, type FaultOperation, type FaultPlan } from './fault-plan.ts';
 import { caseFolder, makeScenarios, type Scenario, type ScenarioSet, shortPath, treeHash } from './fault-scenarios.ts';
 import { type Ended, JobRunner } from './job-runner.ts';
 import { type Case, failed, OK, type Part, sampleOf, type Verdict } from './trial.ts';

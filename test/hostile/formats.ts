@@ -146,7 +146,7 @@ export const formats: Readonly<Record<string, Format>> = {
     read: async file => (await readAdapter(dirname(file))).close(),
   },
   parquet: {
-    examples: ['test/unit/train/data/fixtures', 'test/hostile/corpus/parquet'],
+    examples: ['test/unit/data/fixtures', 'test/hostile/corpus/parquet'],
     fileName: () => 'a.parquet',
     isText: false,
     read: file => readRows(file, '.parquet', false),

@@ -4,7 +4,7 @@ import { runJob } from '../../trainer/handlers/job-handlers.ts';
 import { Job } from '../../trainer/job/job.ts';
 import type { JobRequest, WorkerEvent } from '../../trainer/protocol/job-messages.ts';
 import { describeFailure } from '../../trainer/run-error.ts';
-import type { FaultPlan } from './fault-preload.ts';
+import type { FaultPlan } from './fault-plan.ts';
 
 export interface FaultyJob {
   readonly request: JobRequest;

@@ -1,0 +1,34 @@
+/** What a fault is: which kinds of file operations there are, and the ways in which each can fail. */
+
+export type FaultKind = 'open' | 'read' | 'write' | 'sync' | 'rename' | 'remove' | 'make' | 'list';
+
+/** error: the system refuses. short: half is done, then the rest refused or left to the caller. kill: the process ends in the middle of it, or right after it. */
+export type FaultMode = 'error' | 'short' | 'kill' | 'kill-after';
+
+export const FAULT_MODES: Readonly<Record<FaultKind, readonly FaultMode[]>> = {
+  open: ['error', 'kill'],
+  read: ['error', 'short'],
+  write: ['error', 'short', 'kill'],
+  sync: ['error', 'kill'],
+  rename: ['error', 'kill', 'kill-after'],
+  remove: ['error', 'kill', 'kill-after'],
+  make: ['error', 'kill'],
+  list: ['error'],
+};
+
+export interface FaultPlan {
+  /** Absolute, with real paths; operations elsewhere are not counted. */
+  readonly folders: readonly string[];
+  /** Which operation fails, counted from 0; left out, none does, and all are listed. */
+  readonly at?: number;
+  readonly mode?: FaultMode;
+  /** Where the operations are listed, one JSON object a line; of a run with a fault that operation alone. */
+  readonly report: string;
+}
+
+export interface FaultOperation {
+  readonly index: number;
+  readonly kind: FaultKind;
+  readonly call: string;
+  readonly path: string;
+}
