@@ -6,6 +6,7 @@ import { findCheckpoint } from '../../../trainer/artifact/adapter/find-checkpoin
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import { listCheckpoints } from '../../../trainer/run/checkpoint/checkpoint-folders.ts';
 import { readMetrics } from '../../../trainer/run/metrics-file.ts';
+import { summarizeRun } from '../../../trainer/run/run-folder.ts';
 import { describeFailure } from '../../../trainer/run-error.ts';
 import { openOthers } from '../../support/engines.ts';
 import { runInProcess, stopAfter } from '../../support/run-in-process.ts';
@@ -122,6 +123,7 @@ describe('what may change', () => {
     const recipe = task.recipe('engine=portable', 'max_steps=2');
     await runInProcess({ kind: 'train', recipe, runDir, context });
     expect(await failureOf(() => resume())).toMatchObject({ code: 'nothing-left' });
+    expect(await summarizeRun(runDir)).toMatchObject({ state: 'finished', step: 2, totalSteps: 2 });
     expect(await failureOf(() => resume(['learning_rate=1']))).toMatchObject({
       code: 'invalid-override',
       message: expect.stringContaining('learning_rate'),

@@ -1,5 +1,6 @@
 /** The jobs 'train' and 'resume': a run folder from its first file to its summary. */
 
+import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
@@ -152,7 +153,10 @@ async function guarded(params: RunParams): Promise<TrainResult> {
     const error = job.explain(thrown);
     const isStop = error instanceof RunError && error.code === 'stopped';
     const reason = isStop ? (job.stop?.reason ?? error.message) : describeFailure(error).event.message;
-    await keeper.update({ state: isStop ? 'stopped' : 'failed', reason }).catch(() => undefined);
+    // A finished run that could not be taken further is what it was, as long as its summary is there.
+    const isAsBefore = params.wasFinished && existsSync(path.join(runDir, RUN_FILES.summary));
+    const end = isAsBefore ? ({ state: 'finished' } as const) : ({ state: isStop ? 'stopped' : 'failed', reason } as const);
+    await keeper.update(end).catch(() => undefined);
     throw error;
   }
 }
