@@ -90,11 +90,11 @@ function makeFolder(folder: string): void {
 
 function release(folder: string, claim: string): void {
   held.delete(claim);
-  rmSync(claim, { force: true });
   try {
+    rmSync(claim, { force: true });
     rmdirSync(folder);
   } catch {
-    // Another process claims it already.
+    // Another process claims it already, or the disk fails: the claim of a process that has ended counts for nothing.
   }
 }
 

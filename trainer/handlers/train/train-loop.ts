@@ -138,7 +138,8 @@ class TrainLoop {
     if (stoppedEarly)
       job.log('info', `stopped early after update ${this.state.step}: ${this.state.stale} evaluations in a row were no better`);
     const finished = !stop && (stoppedEarly || this.state.step >= totalSteps);
-    if (this.savedStep !== this.state.step && (stop === undefined || stop.save)) await this.save();
+    if (this.savedStep === this.state.step) await this.prune();
+    else if (stop === undefined || stop.save) await this.save();
     const seconds = this.stepSeconds.reduce((sum, one) => sum + one, 0);
     return {
       ...this.place,
@@ -286,8 +287,8 @@ class TrainLoop {
 
   private async save(): Promise<void> {
     const { prepared, runDir, job, memory } = this.params;
-    const { session, attachment, program, adapter, recipe } = prepared;
-    const { step, best } = this.state;
+    const { session, attachment, program, adapter } = prepared;
+    const { step } = this.state;
     memory.endTraining();
     await syncMetrics(runDir);
     this.checkpoint = await saveCheckpoint({
@@ -300,9 +301,16 @@ class TrainLoop {
     });
     this.savedStep = step;
     job.note('info', `saved ${this.checkpoint}`);
-    const keep = new Set([step, ...(recipe.load_best_model_at_end && best ? [best.step] : [])]);
-    await pruneCheckpoints(runDir, recipe.save_total_limit, keep);
+    await this.prune();
     memory.skip();
+  }
+
+  /** Removes checkpoints beyond the limit: also those that a killed process had yet to remove. */
+  private async prune(): Promise<void> {
+    const { prepared, runDir } = this.params;
+    const { load_best_model_at_end: keepsBest, save_total_limit: limit } = prepared.recipe;
+    const { step, best } = this.state;
+    await pruneCheckpoints(runDir, limit, new Set([step, ...(keepsBest && best ? [best.step] : [])]));
   }
 }
 
