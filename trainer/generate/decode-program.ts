@@ -2,6 +2,7 @@
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import { HIDDEN } from '../model/layer/attention.ts';
+import { headLogits } from '../model/layer/head-logits.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import { type LinearHook, Tracer } from '../model/tracer.ts';
 
@@ -69,7 +70,7 @@ function traceCached({ model, linearHook, tokens: keys }: InferenceProgramParams
     },
   });
   const last = graph.gather(hidden, graph.feed('last', [1], 'int32'));
-  return { graph, outputs: { logits: headLogits(graph, model, last) }, effects };
+  return { graph, outputs: { logits: logitsOf(graph, model, last) }, effects };
 }
 
 /** Signature `logits`: ids int32 [1, tokens] → logits [tokens, vocabulary]. */
@@ -79,8 +80,8 @@ export function logitsProgram({ model, linearHook, tokens }: InferenceProgramPar
     ids: graph.feed('ids', [1, tokens], 'int32'),
     mask: { kind: 'causal' },
   });
-  return assemble({ [LOGITS]: { graph, outputs: { logits: headLogits(graph, model, hidden) }, effects: [] } });
+  return assemble({ [LOGITS]: { graph, outputs: { logits: logitsOf(graph, model, hidden) }, effects: [] } });
 }
 
-const headLogits = (graph: Graph, model: CausalModel, hidden: Node): Node =>
-  graph.matmul(hidden, graph.read({ ...model.head.weight, dtype: 'float32' }), { transposeB: true });
+const logitsOf = (graph: Graph, model: CausalModel, hidden: Node): Node =>
+  headLogits(graph, model, hidden, graph.read({ ...model.head.weight, dtype: 'float32' }));

@@ -67,6 +67,9 @@ function traceScores(params: ImportanceProgramParams, shape: BatchShape): Traced
 
 const weightOf = (graph: Graph, module: ModuleSpec): Node => graph.read({ ...module.weight, dtype: 'float32' });
 
+/** What a layer multiplies by: a norm whose weight is stored as a distance from 1 scales by the sum. */
+const acting = (graph: Graph, { offset }: ModuleSpec, weight: Node): Node => (offset ? graph.add(weight, offset) : weight);
+
 function addTo(graph: Graph, variable: VariableSpec, value: Node): Node {
   graph.declare(variable);
   return graph.assignAdd(variable.name, value);
@@ -153,7 +156,7 @@ function traceOutputs(params: ImportanceProgramParams, shape: BatchShape, measur
         const tap = taps.get(module);
         const added = tap
           ? addedByOutputs(params, shape, measure, graph, module, tap, value(node), gradient)
-          : signedRow(graph, node, gradient);
+          : signedRow(graph, acting(graph, module, node), gradient);
         return addTo(graph, accumulator(params, module), added);
       },
     };
@@ -183,7 +186,10 @@ const traceGradients = (params: ImportanceProgramParams, shape: BatchShape, { re
     const weights = new Map(params.modules.map(module => [weightOf(graph, module), module]));
     return {
       wanted: [...weights.keys()],
-      onReady: (weight, gradient) => addTo(graph, accumulator(params, weights.get(weight) as ModuleSpec), reduce(graph, weight, gradient)),
+      onReady: (weight, gradient) => {
+        const module = weights.get(weight) as ModuleSpec;
+        return addTo(graph, accumulator(params, module), reduce(graph, acting(graph, module, weight), gradient));
+      },
     };
   });
 
@@ -229,7 +235,7 @@ function traceReduce(params: ImportanceProgramParams, { reduce }: GradientMeasur
   const effects = [...sums].flatMap(([module, sum]) => {
     const score = accumulator(params, module);
     graph.declare(score);
-    const value = reduce(graph, weightOf(graph, module), graph.read(sum));
+    const value = reduce(graph, acting(graph, module, weightOf(graph, module)), graph.read(sum));
     return [graph.assign(score.name, value), graph.assign(sum.name, graph.zeros(sum.shape))];
   });
   return { graph, outputs: { done: graph.scalar(1) }, effects };

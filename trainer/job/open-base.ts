@@ -69,6 +69,7 @@ export async function openBase(params: OpenBaseParams): Promise<Base> {
     checkWeights(model, folder.weights);
     const fingerprint = await folder.weights.fingerprint();
     job.note('info', `${model.family}, ${model.blocks} blocks, hidden size ${model.hiddenSize}; weights ${fingerprint.slice(0, 12)}`);
+    if (model.remark) job.note('warning', model.remark);
     return { engine, folder, model, fingerprint, now: params.now };
   } catch (error) {
     await folder.weights.close();

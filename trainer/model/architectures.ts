@@ -6,6 +6,8 @@ import { deberta } from './family/deberta.ts';
 import { type DebertaForm, debertaConfig, debertaKeys } from './family/deberta-config.ts';
 import { decoder } from './family/decoder.ts';
 import { type DecoderArchitecture, decoderConfig, decoderKeysOf } from './family/decoder-families.ts';
+import { gemma3ImageKeys } from './family/decoder-keys.ts';
+import { gemma3Text } from './family/decoder-text-part.ts';
 import { resnet } from './family/resnet.ts';
 import { type ResNetForm, resnetConfig, resnetKeys } from './family/resnet-config.ts';
 import { timm, timmKeys } from './family/timm.ts';
@@ -52,6 +54,13 @@ export const architectures = {
   MistralForCausalLM: decoderOf('MistralForCausalLM'),
   Qwen2ForCausalLM: decoderOf('Qwen2ForCausalLM'),
   Qwen3ForCausalLM: decoderOf('Qwen3ForCausalLM'),
+  Gemma2ForCausalLM: decoderOf('Gemma2ForCausalLM'),
+  Gemma3ForCausalLM: decoderOf('Gemma3ForCausalLM'),
+  Gemma3ForConditionalGeneration: entryOf(gemma3ImageKeys, gemma3Text, decoder),
+  SmolLM3ForCausalLM: decoderOf('SmolLM3ForCausalLM'),
+  Olmo2ForCausalLM: decoderOf('Olmo2ForCausalLM'),
+  Olmo3ForCausalLM: decoderOf('Olmo3ForCausalLM'),
+  GraniteForCausalLM: decoderOf('GraniteForCausalLM'),
   BertModel: bertLike('BertModel', { ...bertHeads, prefix: '', hasPooler: true }),
   BertForMaskedLM: bertLike('BertForMaskedLM', bertHeads),
   BertForPreTraining: bertLike('BertForPreTraining', { ...bertHeads, hasPooler: true }),

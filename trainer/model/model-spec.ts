@@ -31,6 +31,8 @@ export interface ModuleSpec {
   readonly layer: number;
   readonly weight: ParameterSpec;
   readonly bias?: ParameterSpec;
+  /** Of a norm: what is added to its weight before it scales (Gemma's norms are stored as their distance from 1). */
+  readonly offset?: number;
   /** Of an embedding: looking up this row gives it no gradient, wherever it is looked up (`padding_idx` of PyTorch). */
   readonly paddingRow?: number;
 }
@@ -58,6 +60,8 @@ export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mea
 /** What methods, targets, weights, adapters, memory and coverage need of any model. */
 export interface Model {
   readonly family: string;
+  /** A sentence on what of the files is not loaded. */
+  readonly remark?: string;
   readonly blocks: number;
   readonly hiddenSize: number;
   /** Every tensor that the model computes with (a tied head is not listed twice). */
@@ -85,6 +89,8 @@ export interface CausalModel extends Model {
   readonly headDim: number;
   /** The module that gives logits: the output head, or the embedding it is tied to. */
   readonly head: ModuleSpec;
+  /** Soft cap of the logits that the head gives: see `headLogits`. */
+  readonly logitCap?: number | undefined;
   /** Final hidden states, [batch · tokens, hiddenSize]. */
   readonly hidden: (tracer: Tracer, inputs: TokenInputs) => Node;
 }

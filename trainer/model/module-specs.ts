@@ -42,6 +42,12 @@ export const embeddingSpec = (name: string, rows: number, width: number, padding
   ...(paddingRow !== undefined && { paddingRow }),
 });
 
+/** A root-mean-square norm. @param offset see {@link ModuleSpec.offset} */
+export const normSpec = (name: string, layer: number, width: number, offset = 0): ModuleSpec => ({
+  ...moduleSpec(name, 'norm', { part: 'norm', layer }, [width]),
+  ...(offset !== 0 && { offset }),
+});
+
 export function layerNormSpec(name: string, layer: number, width: number): BiasedSpec {
   return { ...moduleSpec(name, 'norm', { part: 'norm', layer }, [width]), bias: biasOf(name, [width]) };
 }

@@ -103,7 +103,9 @@ export class Tracer {
   }
 
   rmsNorm(module: ModuleSpec, x: Node, epsilon: number): Node {
-    const y = rmsNorm(this.graph, { x, scale: this.parameter(module.weight), epsilon });
+    const { graph } = this;
+    const weight = this.parameter(module.weight);
+    const y = rmsNorm(graph, { x, scale: module.offset ? graph.add(weight, module.offset) : weight, epsilon });
     this.tap(module, { x, y, shared: 0 });
     return y;
   }

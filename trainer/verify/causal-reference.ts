@@ -3,6 +3,7 @@ import { Graph } from '../graph/graph.ts';
 import type { HostArray } from '../graph/types.ts';
 import { HIDDEN } from '../model/layer/attention.ts';
 import { headLossWithGradient } from '../model/layer/cross-entropy.ts';
+import { headLogits } from '../model/layer/head-logits.ts';
 import type { CausalModel } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import { type Golden, inputOf } from './golden.ts';
@@ -16,13 +17,14 @@ export function traceCausal(model: CausalModel, golden: Golden): Forward {
   const bias = graph.mul(graph.sub(graph.scalar(1), seen), HIDDEN);
   const hidden = model.hidden(new Tracer({ graph }), { ids, mask: { kind: 'bias', bias, causal: true } });
   const head = graph.read({ ...model.head.weight, dtype: 'float32' });
-  const logits = graph.matmul(hidden, head, { transposeB: true });
+  const logits = headLogits(graph, model, hidden, head);
   const targets = labelled(golden).length;
   const { loss, seeds } = headLossWithGradient(
     graph,
     {
       hidden,
       weight: head,
+      cap: model.logitCap,
       targetPositions: graph.feed('targetPositions', [targets], 'int32'),
       targetIds: graph.feed('targetIds', [targets], 'int32'),
       targetWeights: graph.feed('targetWeights', [targets]),

@@ -1,12 +1,14 @@
 """Every key of config.json that Transformers knows for the families we support, its default, and what changing it changes.
 A key is known if the config class has it, if an older version wrote it, or if the code of the model reads it while it is built and
 run (many are read with getattr and belong to no class). Deterministic (fixed seeds, 1 thread).
-run: OMP_NUM_THREADS=1 python make_config_keys.py [folder]"""
+run: OMP_NUM_THREADS=1 python make_config_keys.py [folder [family…]]: only these families anew, the others as the file has them"""
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from transformers import (BertConfig, BertForSequenceClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
-                          DeiTForImageClassification, GenerationConfig, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
+                          DeiTForImageClassification, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GenerationConfig,
+                          GraniteConfig, GraniteForCausalLM, Olmo2Config, Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, SmolLM3Config,
+                          SmolLM3ForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
                           PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, ResNetConfig, ResNetForImageClassification, RobertaConfig,
                           RobertaForSequenceClassification, ViTConfig, ViTForImageClassification, XLMRobertaConfig,
                           XLMRobertaForSequenceClassification)
@@ -24,6 +26,12 @@ FAMILIES = dict(
     mistral=(MistralForCausalLM, MistralConfig, decoder),
     qwen2=(Qwen2ForCausalLM, Qwen2Config, dict(**decoder, use_sliding_window=True, sliding_window=5, max_window_layers=1)),
     qwen3=(Qwen3ForCausalLM, Qwen3Config, dict(**decoder, head_dim=8, use_sliding_window=True, sliding_window=5, max_window_layers=1)),
+    gemma2=(Gemma2ForCausalLM, Gemma2Config, dict(**decoder, head_dim=8, sliding_window=5)),
+    gemma3=(Gemma3ForCausalLM, Gemma3TextConfig, dict(**decoder, head_dim=8, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
+    smollm3=(SmolLM3ForCausalLM, SmolLM3Config, dict(**decoder, use_sliding_window=True, sliding_window=5, no_rope_layers=[1, 0])),
+    olmo2=(Olmo2ForCausalLM, Olmo2Config, decoder),
+    olmo3=(Olmo3ForCausalLM, Olmo3Config, dict(**decoder, sliding_window=5)),
+    granite=(GraniteForCausalLM, GraniteConfig, decoder),
     bert=(BertForSequenceClassification, BertConfig, encoder),
     roberta=(RobertaForSequenceClassification, RobertaConfig, encoder),
     xlm_roberta=(XLMRobertaForSequenceClassification, XLMRobertaConfig, encoder),
@@ -41,6 +49,8 @@ OLDER = dict(
          'eos_token_id', 'pad_token_id', 'sep_token_id', 'decoder_start_token_id', 'per_layer_config', 'use_cache'],
     bert=['position_embedding_type', 'directionality', 'pooler_fc_size', 'pooler_num_attention_heads', 'pooler_num_fc_layers', 'pooler_size_per_head',
           'pooler_type'],
+    gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
+    gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
     roberta=['position_embedding_type'], xlm_roberta=['position_embedding_type', 'output_past'],
     resnet=['out_features', 'out_indices'],
     deberta_v2=['position_buckets', 'norm_rel_ebd', 'share_att_key', 'cls_dropout', 'conv_kernel_size', 'conv_groups', 'conv_act', 'embedding_size',
@@ -49,7 +59,9 @@ OLDER = dict(
 )
 # What a key is changed to, where twice the number or the other boolean is no choice; a list: one after the other.
 CHANGES = dict(
-    hidden_act=['relu', 'tanh'], is_causal=[True, False], hidden_size=[64], num_attention_heads=[2], num_key_value_heads=[1], head_dim=[16], max_position_embeddings=[80],
+    hidden_act=['relu', 'tanh'], hidden_activation=['relu', 'tanh'], no_rope_layers=[[0, 1]], no_rope_layer_interval=[1], sliding_window_pattern=[1],
+    final_logit_softcapping=[2.0], attn_logit_softcapping=[0.1], rope_local_base_freq=[100.0],
+    is_causal=[True, False], hidden_size=[64], num_attention_heads=[2], num_key_value_heads=[1], head_dim=[16], max_position_embeddings=[80],
     rope_parameters=[dict(rope_type='linear', rope_theta=10000.0, factor=2.0), dict(rope_type='default', rope_theta=500.0)],
     rope_scaling=[dict(type='linear', factor=2.0)], rope_theta=[500.0], partial_rotary_factor=[0.5], original_max_position_embeddings=[16],
     pad_token_id=[7], bos_token_id=[9], eos_token_id=[9], sliding_window=[3], max_window_layers=[0], chunk_size_feed_forward=[16], return_dict=[True],
@@ -167,9 +179,16 @@ def plain(value):
     return json.loads(json.dumps(value, default=str)) if not isinstance(value, torch.dtype) else str(value)
 
 
+ONLY = sys.argv[2:]
+PATH = os.path.join(OUT, 'config_keys.json')
 table = {}
+if ONLY:
+    with open(PATH) as file:
+        table = json.load(file)['families']
 generation = sorted(GenerationConfig._get_default_generation_params())
 for family, (model_class, config_class, base) in FAMILIES.items():
+    if ONLY and family not in ONLY:
+        continue
     recording, reads = recorded(config_class)
     measure(model_class, recording(**base))
     defaults = config_class()
@@ -197,7 +216,8 @@ for family, (model_class, config_class, base) in FAMILIES.items():
     print('   read, in no class:', sorted(read - known))
 
 meta = dict(torch=torch.__version__, transformers=transformers.__version__)
-with open(os.path.join(OUT, 'config_keys.json'), 'w') as file:
+table = {family: table[family] for family in FAMILIES}
+with open(PATH, 'w') as file:
     families = ',\n'.join(f'{json.dumps(family)}:{{"model":{json.dumps(entry["model"])},"keys":{{\n' +
                           ',\n'.join(f'{json.dumps(key)}:{json.dumps(value)}' for key, value in entry['keys'].items()) + '}}'
                           for family, entry in table.items())

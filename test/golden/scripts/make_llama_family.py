@@ -1,15 +1,19 @@
-"""Golden folders for more of the Llama family: rope scalings, biases, tied embeddings, sliding windows; and the angular frequencies
-of Transformers' rope scalings. Deterministic (fixed seeds, 1 thread).
-run: OMP_NUM_THREADS=1 python make_llama_family.py [folder]"""
+"""Golden folders of decoders: rope scalings, biases, tied embeddings, sliding windows, norms and multipliers of each family; and the
+angular frequencies of Transformers' rope scalings. Deterministic (fixed seeds, 1 thread).
+run: OMP_NUM_THREADS=1 python make_llama_family.py [folder [name of a golden folder…]]"""
 import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
+from file_names import file_names
 from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
-                          Qwen3Config, Qwen3ForCausalLM)
+                          Qwen3Config, Qwen3ForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3Config, Gemma3ForCausalLM,
+                          Gemma3ForConditionalGeneration, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, Olmo2Config,
+                          Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM)
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
+ONLY = sys.argv[2:]
 META = dict(torch=torch.__version__, transformers=transformers.__version__,
             note='float32, eval mode; every parameter jittered by 0.05*randn so biases and norms matter')
 
@@ -19,13 +23,15 @@ tensor = lambda x: dict(shape=list(x.shape), data=numbers(x) if x.is_floating_po
 
 def make(name, model_class, config, seed, tokens):
     """Saves a jittered random model with what it gives for a padded batch of two."""
+    if ONLY and name not in ONLY:
+        return
     torch.manual_seed(seed)
     model = model_class(config).eval()
     generator = torch.Generator().manual_seed(seed + 1)
     with torch.no_grad():
         for p in model.parameters():
             p.add_(0.05 * torch.randn(p.shape, generator=generator))
-    ids = torch.randint(3, config.vocab_size, (2, tokens), generator=torch.Generator().manual_seed(seed + 2))
+    ids = torch.randint(3, config.get_text_config().vocab_size, (2, tokens), generator=torch.Generator().manual_seed(seed + 2))
     seen = torch.ones_like(ids)
     seen[1, tokens - 3:] = 0
     labels = ids.clone()
@@ -35,8 +41,9 @@ def make(name, model_class, config, seed, tokens):
     model.save_pretrained(folder)
     out = model(input_ids=ids, attention_mask=seen, labels=labels)
     out.loss.backward()
-    grads = {n: dict(shape=list(p.shape), l2=float(f'{p.grad.double().norm().item():.8g}'), first4=numbers(p.grad.flatten()[:4]))
-             for n, p in model.named_parameters()}
+    names = file_names(model, folder)
+    grads = {names[n]: dict(shape=list(p.shape), l2=float(f'{p.grad.double().norm().item():.8g}'), first4=numbers(p.grad.flatten()[:4]))
+             for n, p in model.named_parameters() if p.grad is not None}
     golden = dict(meta=META, model=model_class.__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(seen)), labels=tensor(labels),
                   loss=float(f'{out.loss.item():.8g}'), logits=tensor(out.logits), grads=grads)
     with open(os.path.join(folder, 'golden.json'), 'w') as file:
@@ -60,6 +67,36 @@ make('mistral_window', MistralForCausalLM, MistralConfig(**small, sliding_window
 make('qwen3', Qwen3ForCausalLM, Qwen3Config(**{**small, 'head_dim': 12, 'tie_word_embeddings': True}), 161, 12)
 make('qwen3_window', Qwen3ForCausalLM, Qwen3Config(**{**small, 'head_dim': 16, 'num_key_value_heads': 1}, attention_bias=True, use_sliding_window=True,
      sliding_window=5, max_window_layers=1), 171, 16)
+
+# Soft caps that bend, a scale that is not the head's; then neither, with a window that is longer than the sequence.
+gemma = dict(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, attn_implementation='eager')
+make('gemma2', Gemma2ForCausalLM, Gemma2Config(**gemma, head_dim=12, query_pre_attn_scalar=20, sliding_window=5, attn_logit_softcapping=0.5,
+     final_logit_softcapping=2.0), 181, 16)
+make('gemma2_untied', Gemma2ForCausalLM, Gemma2Config(**{**gemma, 'tie_word_embeddings': False}, head_dim=8, query_pre_attn_scalar=8, sliding_window=32,
+     attn_logit_softcapping=None, final_logit_softcapping=None, attention_bias=True), 191, 12)
+turns = dict(full_attention=dict(rope_type='linear', rope_theta=10000.0, factor=4.0), sliding_attention=dict(rope_type='default', rope_theta=100.0))
+layers = ['sliding_attention', 'full_attention', 'sliding_attention']
+make('gemma3', Gemma3ForCausalLM, Gemma3TextConfig(**gemma, head_dim=12, query_pre_attn_scalar=20, sliding_window=5, layer_types=layers,
+     rope_parameters=turns), 201, 16)
+make('gemma3_untied', Gemma3ForCausalLM, Gemma3TextConfig(**{**gemma, 'tie_word_embeddings': False}, head_dim=8, query_pre_attn_scalar=8,
+     sliding_window=32, attention_bias=True, final_logit_softcapping=2.0), 211, 12)
+vision = dict(hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=16, patch_size=8)
+make('gemma3_images', Gemma3ForConditionalGeneration, Gemma3Config(text_config=dict(**gemma, head_dim=12, query_pre_attn_scalar=20, sliding_window=5,
+     layer_types=layers, rope_parameters=turns), vision_config=vision, mm_tokens_per_image=4, boi_token_index=60, eoi_token_index=61,
+     image_token_index=62), 221, 16)
+
+# Layers that turn nothing, and windows in those.
+make('smollm3', SmolLM3ForCausalLM, SmolLM3Config(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, no_rope_layers=[1, 0, 1]), 231, 12)
+make('smollm3_window', SmolLM3ForCausalLM, SmolLM3Config(**small, no_rope_layer_interval=2, use_sliding_window=True, sliding_window=5,
+     attention_bias=True, mlp_bias=True), 241, 16)
+# Norms after attention and MLP only; those of queries and keys are over all heads.
+make('olmo2', Olmo2ForCausalLM, Olmo2Config(**small), 251, 12)
+make('olmo2_tied', Olmo2ForCausalLM, Olmo2Config(**{**small, 'num_key_value_heads': 4, 'tie_word_embeddings': True}, attention_bias=True), 261, 12)
+make('olmo3', Olmo3ForCausalLM, Olmo3Config(**{**small, 'num_hidden_layers': 3}, sliding_window=5, layer_types=layers, rope_parameters=dict(
+     full_attention=dict(rope_type='linear', rope_theta=10000.0, factor=4.0), sliding_attention=dict(rope_type='default', rope_theta=10000.0))), 271, 16)
+granite = dict(embedding_multiplier=12.0, logits_scaling=8.0, residual_multiplier=0.22, attention_multiplier=0.3)
+make('granite', GraniteForCausalLM, GraniteConfig(**{**small, 'tie_word_embeddings': True}, **granite), 281, 12)
+make('granite_untied', GraniteForCausalLM, GraniteConfig(**small, **granite, attention_bias=True, mlp_bias=True), 291, 12)
 
 
 def frequencies(rope_type, head_dim, **rope):

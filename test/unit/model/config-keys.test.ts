@@ -34,6 +34,9 @@ const needed: Readonly<Record<string, object>> = {
   mistral: { num_key_value_heads: null },
   qwen2: { num_key_value_heads: null },
   qwen3: { num_key_value_heads: null },
+  gemma3: { num_key_value_heads: 2 },
+  gemma2: { num_key_value_heads: 2 },
+  smollm3: { num_key_value_heads: 2, pad_token_id: 0 },
   deberta_v2: { relative_attention: true, embedding_size: undefined },
 };
 
@@ -93,6 +96,7 @@ const DERIVED = new Set([
   'head_dim',
   'num_key_value_heads',
   'layer_types',
+  'no_rope_layers',
   'pooler_output_size',
   'pooler_hidden_size',
   'id2label',

@@ -61,6 +61,7 @@ test('the sizes below cover one chunk and several', () => {
 test.each([
   { model: 'SmolLM2', shape: [49_152, 576], targets: 128 },
   { model: 'Qwen2 0.5B: a chunk fills a product where its logits take an eighth of the weight', shape: [151_936, 896], targets: 112 },
+  { model: 'Gemma 3 270M', shape: [262_144, 640], targets: 80 },
   { model: 'Llama 3.2 1B', shape: [128_256, 2048], targets: 128 },
   { model: 'Llama 3 70B: where they take a thirty-second, it takes more', shape: [128_256, 8192], targets: 256 },
 ])('$model', ({ shape, targets }) => {
@@ -86,30 +87,33 @@ describe.each(sizes)('$vocabulary tokens, $targets targets', ({ vocabulary, targ
   });
 });
 
-describe('the gradient in one sweep', () => {
-  const [vocabulary, targets] = [13, 8];
-  const rows = Int32Array.of(2, 3, 9);
+describe.each([{ name: 'the gradient in one sweep' }, { name: 'the gradient of capped logits in one sweep', cap: 0.6 }])(
+  '$name',
+  ({ cap }) => {
+    const [vocabulary, targets] = [13, 8];
+    const rows = Int32Array.of(2, 3, 9);
 
-  async function gradientsOfLoss() {
-    const { graph, params, hidden, weight } = build(vocabulary, targets);
-    const { loss } = headLoss(graph, params);
-    const wrt = new Map([params.hidden, params.weight].map(node => [node, {}]));
-    const found = backward(graph, { seeds: [{ node: loss, gradient: graph.scalar(1) }], wrt, policy: 'none' });
-    const outputs = { hidden: found.get(params.hidden) as Node, weight: found.get(params.weight) as Node };
-    return runGraph({ graph, outputs, effects: [] }, { hidden }, { weight });
-  }
+    async function gradientsOfLoss() {
+      const { graph, params, hidden, weight } = build(vocabulary, targets);
+      const { loss } = headLoss(graph, { ...params, cap });
+      const wrt = new Map([params.hidden, params.weight].map(node => [node, {}]));
+      const found = backward(graph, { seeds: [{ node: loss, gradient: graph.scalar(1) }], wrt, policy: 'none' });
+      const outputs = { hidden: found.get(params.hidden) as Node, weight: found.get(params.weight) as Node };
+      return runGraph({ graph, outputs, effects: [] }, { hidden }, { weight });
+    }
 
-  test.each(['none', 'all', 'rows'] as const)('towards the hidden states and %s of the weight', async kind => {
-    const expected = await gradientsOfLoss();
-    const { graph, params, hidden, weight } = build(vocabulary, targets);
-    const chosen = kind === 'rows' ? { rows: graph.constant(rows, [3], 'int32') } : kind;
-    const { seeds } = headLossWithGradient(graph, params, { weight: chosen });
-    expect(seeds.map(({ node }) => node)).toEqual(kind === 'none' ? [params.hidden] : [params.hidden, params.weight]);
-    const outputs = Object.fromEntries(seeds.map(({ gradient }, i) => [i === 0 ? 'hidden' : 'weight', gradient]));
-    const found = await runGraph({ graph, outputs, effects: [] }, { hidden }, { weight });
-    expectClose(found.hidden ?? [], expected.hidden ?? [], 2e-6);
-    const all = expected.weight ?? [];
-    const wanted = kind === 'rows' ? Array.from(rows).flatMap(row => all.slice(row * FEATURES, (row + 1) * FEATURES)) : all;
-    if (kind !== 'none') expectClose(found.weight ?? [], wanted, 2e-6);
-  });
-});
+    test.each(['none', 'all', 'rows'] as const)('towards the hidden states and %s of the weight', async kind => {
+      const expected = await gradientsOfLoss();
+      const { graph, params, hidden, weight } = build(vocabulary, targets);
+      const chosen = kind === 'rows' ? { rows: graph.constant(rows, [3], 'int32') } : kind;
+      const { seeds } = headLossWithGradient(graph, { ...params, cap }, { weight: chosen });
+      expect(seeds.map(({ node }) => node)).toEqual(kind === 'none' ? [params.hidden] : [params.hidden, params.weight]);
+      const outputs = Object.fromEntries(seeds.map(({ gradient }, i) => [i === 0 ? 'hidden' : 'weight', gradient]));
+      const found = await runGraph({ graph, outputs, effects: [] }, { hidden }, { weight });
+      expectClose(found.hidden ?? [], expected.hidden ?? [], 2e-6);
+      const all = expected.weight ?? [];
+      const wanted = kind === 'rows' ? Array.from(rows).flatMap(row => all.slice(row * FEATURES, (row + 1) * FEATURES)) : all;
+      if (kind !== 'none') expectClose(found.weight ?? [], wanted, 2e-6);
+    });
+  },
+);

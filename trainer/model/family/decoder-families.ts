@@ -1,178 +1,195 @@
 /** The families of decoders, each a table of keys and the parts that they ask for; reads a config.json of older and newer Transformers alike. */
-import { z } from 'zod';
-import {
-  type ConfigValues,
-  computed,
-  contradiction,
-  type KeyTable,
-  readConfig,
-  refuse,
-  refusedUnless,
-  withoutEffect,
-} from '../config-keys.ts';
+import { type ConfigValues, contradiction, type KeyTable, readConfig, refuse } from '../config-keys.ts';
 import type { ConfigJson } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
-import { activation, causalKeys, paddingRow, rate, size } from './common-keys.ts';
+import { paddingRow } from './common-keys.ts';
 import type { DecoderAttention, DecoderConfig } from './decoder.ts';
-import { llamaNames } from './decoder-names.ts';
-import { readRope, rotaryKeys } from './rope-config.ts';
+import {
+  gemma2Keys,
+  gemma3Keys,
+  graniteKeys,
+  llamaKeys,
+  mistralKeys,
+  olmo2Keys,
+  olmo3Keys,
+  qwen2Keys,
+  qwen3Keys,
+  type Sizes,
+  smollm3Keys,
+} from './decoder-keys.ts';
+import { everywhere, type LayerType, layerTypes, switchedWindows, turning, type Windows, windowsOf } from './decoder-layers.ts';
+import { type DecoderNames, gemmaNames, llamaNames, olmoNames } from './decoder-names.ts';
+import { readRope, readRopesByLayer } from './rope-config.ts';
 
-/** A number of heads, or the size of one; null where it follows from others. */
-const atMost1024 = (usual: number | null) => computed(size(1024).nullish().default(usual));
-
-/** What these decoders have in common. Bounds are four times the largest published sizes. */
-const decoderKeys = {
-  ...causalKeys,
-  ...rotaryKeys,
-  vocab_size: computed(size(2 ** 20)),
-  hidden_size: computed(size(65536)),
-  intermediate_size: computed(size(262144)),
-  num_hidden_layers: computed(size(512)),
-  num_attention_heads: computed(size(1024)),
-  head_dim: atMost1024(null),
-  max_position_embeddings: computed(size(2 ** 24)),
-  rms_norm_eps: computed(z.number().positive().max(1).default(1e-6)),
-  hidden_act: activation('silu'),
-  tie_word_embeddings: computed(z.boolean().default(false)),
-  attention_dropout: computed(rate.nullish()),
-  pad_token_id: computed(z.number().int().nullish()),
-  ...refusedUnless([true], 'is_causal'),
-} as const;
-
-const windowSize = computed(z.number().int().positive().nullish().default(4096));
-const everyLayer =
-  (type: string) =>
-  ({ layer_types: types }: ConfigJson) => [Array.isArray(types) ? types.map(() => type) : []];
-
-export const llamaKeys = {
-  ...decoderKeys,
-  num_key_value_heads: atMost1024(null),
-  attention_bias: computed(z.boolean().default(false)),
-  mlp_bias: computed(z.boolean().default(false)),
-  layer_types: { class: 'refused', unless: everyLayer('full_attention'), supported: '"full_attention" in every layer' },
-  ...refusedUnless([], 'sliding_window', 'attention_chunk_size'),
-  ...refusedUnless([false], 'use_sliding_window'),
-  ...withoutEffect('says how the same products are split', 'pretraining_tp'),
-} as const satisfies KeyTable;
-
-export const mistralKeys = {
-  ...decoderKeys,
-  num_key_value_heads: atMost1024(8),
-  sliding_window: windowSize,
-  // Transformers ignores the list here, and windows every layer: what was meant is another class of models.
-  layer_types: {
-    class: 'refused',
-    unless: config => (config.sliding_window === null ? everyLayer('full_attention') : everyLayer('sliding_attention'))(config),
-    supported: '"sliding_attention" in every layer ("full_attention" with a sliding_window of null)',
-  },
-  ...refusedUnless([false], 'attention_bias', 'mlp_bias'),
-} as const satisfies KeyTable;
-
-/** Of Qwen: the window is for some layers, and has a switch. */
-const switchedWindow = {
-  use_sliding_window: computed(z.boolean().default(false)),
-  sliding_window: windowSize,
-  max_window_layers: computed(z.number().int().nonnegative().default(28)),
-  layer_types: computed(
-    z
-      .array(z.enum(['full_attention', 'sliding_attention']))
-      .max(512)
-      .nullish(),
-  ),
-} as const;
-
-export const qwen2Keys = {
-  ...decoderKeys,
-  ...switchedWindow,
-  num_key_value_heads: atMost1024(32),
-  ...refusedUnless([true], 'attention_bias'),
-  ...refusedUnless([false], 'mlp_bias', 'use_mrope'),
-} as const satisfies KeyTable;
-
-export const qwen3Keys = {
-  ...decoderKeys,
-  ...switchedWindow,
-  num_key_value_heads: atMost1024(32),
-  head_dim: atMost1024(128),
-  attention_bias: computed(z.boolean().default(false)),
-  ...refusedUnless([false], 'mlp_bias'),
-} as const satisfies KeyTable;
-
-/** What a family has that the sizes do not say. */
-interface Own extends Pick<DecoderAttention, 'biases' | 'windows'> {
-  readonly headNorms?: true;
+/** What a family has that the sizes do not say; what is left out is Llama's. */
+interface Own extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms'>> {
+  readonly biases: DecoderAttention['biases'];
+  readonly windows: Windows;
   readonly mlpBias?: boolean;
+  readonly activation?: string;
+  readonly norms?: DecoderConfig['norms'];
+  readonly multipliers?: Partial<Pick<DecoderConfig, 'embeddingMultiplier' | 'residualMultiplier' | 'logitMultiplier'>>;
+  readonly logitCap?: number | undefined;
+  /** The blocks that turn queries and keys; all where not given. */
+  readonly turning?: readonly boolean[];
+  /** Of families whose blocks turn by their type: the types, and the base of each where the config does not say. */
+  readonly turns?: { readonly types: readonly LayerType[]; readonly thetas: Readonly<Record<LayerType, number>> };
 }
 
-interface Family<Keys extends typeof decoderKeys & KeyTable> {
+interface Family<Keys extends KeyTable> {
   readonly family: string;
+  /** Llama's where not given. */
+  readonly names?: DecoderNames;
+  /** The base of rotary positions where the config does not say. */
+  readonly theta?: number;
   readonly keys: Keys;
   readonly own: (config: ConfigValues<Keys>) => Own;
 }
 
-const familyOf = <Keys extends typeof decoderKeys & KeyTable>(family: Family<Keys>): Family<Keys> => family;
+const familyOf = <Keys extends KeyTable>(family: Family<Keys>): Family<Keys> => family;
 
-const everywhere = (c: Pick<Sizes, 'num_hidden_layers'>, window?: number | null): (number | undefined)[] =>
-  Array.from({ length: c.num_hidden_layers }, () => window ?? undefined);
+const alike = (biased: boolean): DecoderAttention['biases'] => ({ qkv: biased, output: biased });
 
-/** The blocks from `max_window_layers` on, or those that `layer_types` lists, and only where `use_sliding_window` says so. */
-function switched(c: Sizes & ConfigValues<typeof switchedWindow>): (number | undefined)[] {
-  if (!c.use_sliding_window) return everywhere(c);
-  const isNarrow = (layer: number) => (c.layer_types ? c.layer_types[layer] === 'sliding_attention' : layer >= c.max_window_layers);
-  return everywhere(c, c.sliding_window).map((window, layer) => (isNarrow(layer) ? window : undefined));
-}
+const gemma = (c: ConfigValues<typeof gemma2Keys> | ConfigValues<typeof gemma3Keys>, types: readonly LayerType[]): Own => ({
+  biases: alike(c.attention_bias),
+  windows: windowsOf(c, types),
+  activation: c.hidden_activation,
+  scale: c.query_pre_attn_scalar ** -0.5,
+  cap: c.attn_logit_softcapping ?? undefined,
+  logitCap: c.final_logit_softcapping ?? undefined,
+  norms: { epsilon: c.rms_norm_eps, offset: 1 },
+  multipliers: { embeddingMultiplier: { factor: Math.sqrt(c.hidden_size), rounded: true } },
+});
 
 const families = {
   LlamaForCausalLM: familyOf({
     family: 'llama',
     keys: llamaKeys,
-    own: c => ({ biases: { qkv: c.attention_bias, output: c.attention_bias }, mlpBias: c.mlp_bias, windows: everywhere(c) }),
+    own: c => ({ biases: alike(c.attention_bias), mlpBias: c.mlp_bias, windows: everywhere(c, undefined) }),
   }),
   MistralForCausalLM: familyOf({
     family: 'mistral',
     keys: mistralKeys,
-    own: c => ({ biases: { qkv: false, output: false }, windows: everywhere(c, c.sliding_window) }),
+    own: c => ({ biases: alike(false), windows: everywhere(c, c.sliding_window ?? undefined) }),
   }),
   Qwen2ForCausalLM: familyOf({
     family: 'qwen2',
     keys: qwen2Keys,
-    own: c => ({ biases: { qkv: true, output: false }, windows: switched(c) }),
+    own: c => ({ biases: { qkv: true, output: false }, windows: switchedWindows(c) }),
   }),
   Qwen3ForCausalLM: familyOf({
     family: 'qwen3',
     keys: qwen3Keys,
-    own: c => ({ biases: { qkv: c.attention_bias, output: c.attention_bias }, headNorms: true, windows: switched(c) }),
+    own: c => ({ biases: alike(c.attention_bias), innerNorms: 'heads', windows: switchedWindows(c) }),
+  }),
+  Gemma2ForCausalLM: familyOf({ family: 'gemma2', names: gemmaNames, keys: gemma2Keys, own: c => gemma(c, layerTypes(c, 2)) }),
+  Gemma3ForCausalLM: familyOf({
+    family: 'gemma3',
+    names: gemmaNames,
+    keys: gemma3Keys,
+    own: c => {
+      const types = layerTypes(c, c.sliding_window_pattern ?? 6);
+      const thetas = { full_attention: c.rope_theta ?? 1e6, sliding_attention: c.rope_local_base_freq ?? 1e4 };
+      return { ...gemma(c, types), innerNorms: 'heads', turns: { types, thetas } };
+    },
+  }),
+  SmolLM3ForCausalLM: familyOf({
+    family: 'smollm3',
+    theta: 2e6,
+    keys: smollm3Keys,
+    own: c => {
+      const turns = turning(c);
+      const typeOf = (layer: number): LayerType => (c.use_sliding_window && !turns[layer] ? 'sliding_attention' : 'full_attention');
+      const types = turns.map((_, layer) => c.layer_types?.[layer] ?? typeOf(layer));
+      return { biases: alike(c.attention_bias), mlpBias: c.mlp_bias, windows: windowsOf(c, types), turning: turns };
+    },
+  }),
+  Olmo2ForCausalLM: familyOf({
+    family: 'olmo2',
+    names: olmoNames,
+    keys: olmo2Keys,
+    own: c => ({ biases: alike(c.attention_bias), innerNorms: 'whole', windows: everywhere(c, undefined) }),
+  }),
+  Olmo3ForCausalLM: familyOf({
+    family: 'olmo3',
+    names: olmoNames,
+    keys: olmo3Keys,
+    own: c => {
+      const types = layerTypes(c, 4);
+      const theta = c.rope_theta ?? 5e5;
+      const turns = { types, thetas: { full_attention: theta, sliding_attention: theta } };
+      return { biases: alike(c.attention_bias), innerNorms: 'whole', windows: windowsOf(c, types), turns };
+    },
+  }),
+  GraniteForCausalLM: familyOf({
+    family: 'granite',
+    keys: graniteKeys,
+    own: c => ({
+      biases: alike(c.attention_bias),
+      mlpBias: c.mlp_bias,
+      windows: everywhere(c, undefined),
+      scale: c.attention_multiplier,
+      multipliers: {
+        embeddingMultiplier: { factor: c.embedding_multiplier, rounded: false },
+        residualMultiplier: c.residual_multiplier,
+        logitMultiplier: 1 / c.logits_scaling,
+      },
+    }),
   }),
 } as const;
 
 export type DecoderArchitecture = keyof typeof families;
 
-/** @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value */
-export function decoderConfig(architecture: DecoderArchitecture, json: ConfigJson): DecoderConfig {
-  const { family, keys, own } = families[architecture] as unknown as Family<typeof llamaKeys>;
-  const { values: c, problems } = readConfig(keys, architecture, json);
+/**
+ * @param names where the file has other names than the family's
+ * @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value
+ */
+export function decoderConfig(architecture: DecoderArchitecture, json: ConfigJson, names?: DecoderNames): DecoderConfig {
+  const described = families[architecture] as unknown as Family<typeof llamaKeys>;
+  const { values: c, problems } = readConfig(described.keys, architecture, json);
+  const own = described.own(c);
   const kvHeads = c.num_key_value_heads ?? c.num_attention_heads;
   const headDim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
-  const rope = readRope(json, architecture, c.max_position_embeddings);
-  refuse([...problems, ...headProblems(c, kvHeads, headDim), ...layerProblems(c, json), ...rope.problems], architecture);
-  const { mlpBias = false, headNorms = false, ...attention } = own(c);
+  const rope = own.turns
+    ? readRopesByLayer(json, architecture, c.max_position_embeddings, own.turns)
+    : everyLayer(c, readRope(json, architecture, c.max_position_embeddings, described.theta));
+  refuse([...problems, ...headProblems(c, kvHeads, headDim), ...layerProblems(c, json, own), ...rope.problems], architecture);
+  const { biases, windows, innerNorms, cap, scale = headDim ** -0.5 } = own;
   return {
-    family,
-    names: llamaNames,
+    family: described.family,
+    names: names ?? described.names ?? llamaNames,
     vocabularySize: c.vocab_size,
     hiddenSize: c.hidden_size,
     blocks: c.num_hidden_layers,
     maxPositions: c.max_position_embeddings,
-    attention: { heads: c.num_attention_heads, kvHeads, headDim, dropout: c.attention_dropout ?? 0, headNorms, ...attention },
-    mlp: { intermediateSize: c.intermediate_size, activation: c.hidden_act, biased: mlpBias },
-    positions: { theta: rope.theta, scaling: rope.scaling },
-    epsilon: c.rms_norm_eps,
+    attention: {
+      heads: c.num_attention_heads,
+      kvHeads,
+      headDim,
+      dropout: c.attention_dropout ?? 0,
+      biases,
+      windows,
+      innerNorms,
+      cap,
+      scale,
+    },
+    mlp: { intermediateSize: c.intermediate_size, activation: own.activation ?? c.hidden_act, biased: own.mlpBias ?? false },
+    positions: rope.positions.map((turn, layer) => (own.turning?.[layer] === false ? undefined : turn)),
+    norms: own.norms ?? { epsilon: c.rms_norm_eps, offset: 0 },
+    embeddingMultiplier: { factor: 1, rounded: false },
+    residualMultiplier: 1,
+    logitMultiplier: 1,
+    ...own.multipliers,
+    logitCap: own.logitCap,
     tied: c.tie_word_embeddings,
     paddingRow: paddingRow(c.pad_token_id, c.vocab_size),
   };
 }
 
-type Sizes = ConfigValues<typeof decoderKeys>;
+const everyLayer = (c: Sizes, { problems, ...positions }: ReturnType<typeof readRope>) => ({
+  problems,
+  positions: everywhere(c, positions),
+});
 
 function headProblems(c: Sizes, kvHeads: number, headDim: number): ConfigProblem[] {
   const wrong: ConfigProblem[] = [];
@@ -192,9 +209,29 @@ function headProblems(c: Sizes, kvHeads: number, headDim: number): ConfigProblem
   return wrong;
 }
 
-const layerProblems = (c: Sizes, { layer_types: types }: ConfigJson): ConfigProblem[] =>
-  Array.isArray(types) && types.length !== c.num_hidden_layers
-    ? [contradiction('layer_types', `layer_types has ${types.length} entries for num_hidden_layers ${c.num_hidden_layers}`)]
+function layerProblems(c: Sizes, json: ConfigJson, { windows }: Own): ConfigProblem[] {
+  const wrong = ['layer_types', 'no_rope_layers'].flatMap(key => {
+    const list = json[key];
+    return Array.isArray(list) && list.length !== c.num_hidden_layers
+      ? [contradiction(key, `${key} has ${list.length} entries for num_hidden_layers ${c.num_hidden_layers}`)]
+      : [];
+  });
+  return [...wrong, ...windowProblems(json, windows)];
+}
+
+/** Blocks that are to have a window need its size. */
+const windowProblems = (json: ConfigJson, windows: Windows): ConfigProblem[] =>
+  json.sliding_window === null &&
+  Array.isArray(json.layer_types) &&
+  json.layer_types.includes('sliding_attention') &&
+  windows.every(window => window === undefined) &&
+  json.use_sliding_window !== false
+    ? [
+        contradiction(
+          'sliding_window',
+          'sliding_window is null, and layer_types has "sliding_attention": say how many tokens such a layer sees',
+        ),
+      ]
     : [];
 
 /** The keys of a decoder of these families. */

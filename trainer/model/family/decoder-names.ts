@@ -1,4 +1,4 @@
-/** Names of a decoder's tensors. A norm or a layer that a family does not have has no name. */
+/** Names of a decoder's tensors. A norm or a layer that a family does not have has no name, and is not built. */
 
 export interface DecoderNames {
   readonly embedding: string;
@@ -12,24 +12,27 @@ export interface BlockNames {
   readonly k: string;
   readonly v: string;
   readonly o: string;
-  /** Norms of each head's queries and keys. */
+  /** Norms of the queries and the keys. */
   readonly qNorm: string;
   readonly kNorm: string;
   readonly gate: string;
   readonly up: string;
   readonly down: string;
-  /** Before attention and before the MLP. */
-  readonly attentionNorm: string;
-  readonly mlpNorm: string;
+  readonly norms: {
+    readonly beforeAttention?: string;
+    readonly afterAttention?: string;
+    readonly beforeMlp?: string;
+    readonly afterMlp?: string;
+  };
 }
 
-/** As Llama's, which most decoders took over. */
-export const llamaNames: DecoderNames = {
-  embedding: 'model.embed_tokens',
-  finalNorm: 'model.norm',
-  head: 'lm_head',
+/** The names of Hugging Face's decoders, which differ in their norms. @param prefix of all names but the head's */
+const withNorms = (norms: BlockNames['norms'], prefix = 'model', head = 'lm_head'): DecoderNames => ({
+  embedding: `${prefix}.embed_tokens`,
+  finalNorm: `${prefix}.norm`,
+  head,
   block: layer => {
-    const at = `model.layers.${layer}`;
+    const at = `${prefix}.layers.${layer}`;
     return {
       q: `${at}.self_attn.q_proj`,
       k: `${at}.self_attn.k_proj`,
@@ -40,8 +43,23 @@ export const llamaNames: DecoderNames = {
       gate: `${at}.mlp.gate_proj`,
       up: `${at}.mlp.up_proj`,
       down: `${at}.mlp.down_proj`,
-      attentionNorm: `${at}.input_layernorm`,
-      mlpNorm: `${at}.post_attention_layernorm`,
+      norms: Object.fromEntries(Object.entries(norms).map(([place, name]) => [place, `${at}.${name}`])),
     };
   },
-};
+});
+
+/** Llama's, which most decoders took over. */
+export const llamaNames = withNorms({ beforeAttention: 'input_layernorm', beforeMlp: 'post_attention_layernorm' });
+
+const around = {
+  beforeAttention: 'input_layernorm',
+  afterAttention: 'post_attention_layernorm',
+  beforeMlp: 'pre_feedforward_layernorm',
+  afterMlp: 'post_feedforward_layernorm',
+} as const;
+
+export const gemmaNames = withNorms(around);
+/** The text part of a Gemma that also sees images. */
+export const gemmaTextNames = withNorms(around, 'language_model.model', 'language_model.lm_head');
+
+export const olmoNames = withNorms({ afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' });

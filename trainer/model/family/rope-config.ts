@@ -4,13 +4,14 @@ import {
   type ConfigValues,
   computed,
   type KeyTable,
+  notSupported,
   readConfig,
   refused,
   refusedUnless,
   unknownKeys,
   withoutEffect,
 } from '../config-keys.ts';
-import type { RopeScaling } from '../layer/rotary.ts';
+import type { Positions, RopeScaling } from '../layer/rotary.ts';
 import type { ConfigJson } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 
@@ -47,9 +48,7 @@ export const rotaryKeys = {
   ...refusedUnless([1], 'partial_rotary_factor'),
 } as const satisfies KeyTable;
 
-export interface Rope {
-  readonly theta: number;
-  readonly scaling: RopeScaling;
+export interface Rope extends Positions {
   /** Where there are any, the rest stands for the default. */
   readonly problems: readonly ConfigProblem[];
 }
@@ -69,7 +68,7 @@ const PLAIN: RopeScaling = { type: 'default' };
  * @param config checked by `rotaryKeys`
  * @throws ModelConfigError with every number that is out of bounds
  */
-export function readRope(config: ConfigJson, architecture: string, maxPositions: number): Rope {
+export function readRope(config: ConfigJson, architecture: string, maxPositions: number, usualTheta = DEFAULT_THETA): Rope {
   const [key, rope] = ropeOf(config);
   const { values: c, problems } = readConfig(ropeKeys, architecture, { ...rope, rope_type: rope.rope_type ?? rope.type });
   const inside = problems.map(({ kind, path: [step = ''], message }): ConfigProblem => {
@@ -77,7 +76,7 @@ export function readRope(config: ConfigJson, architecture: string, maxPositions:
     const found = step === 'rope_type' && rope.rope_type === undefined ? 'type' : step;
     return { kind, path: [key, found], message: `${key}.${message}` };
   });
-  const theta = c.rope_theta ?? (config.rope_theta as number | null | undefined) ?? DEFAULT_THETA;
+  const theta = c.rope_theta ?? (config.rope_theta as number | null | undefined) ?? usualTheta;
   if (inside.length > 0) return { theta, scaling: PLAIN, problems: inside };
   const type = (c.rope_type ?? 'default') as RopeType;
   const missing = needs[type]
@@ -117,8 +116,49 @@ function scalingOf(type: RopeType, rope: ConfigValues<typeof ropeKeys>, original
   }
 }
 
+const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;
+type LayerType = (typeof LAYER_TYPES)[number];
+
+/**
+ * For blocks that turn by their type. An older `rope_scaling`, and the base outside, are of full attention.
+ * @param turns.types of the blocks
+ * @param turns.thetas where the record of a type has none
+ * @returns the positions of each block, those of a type shared
+ * @throws ModelConfigError with every number that is out of bounds
+ */
+export function readRopesByLayer(
+  config: ConfigJson,
+  architecture: string,
+  maxPositions: number,
+  { types: layers, thetas }: { readonly types: readonly LayerType[]; readonly thetas: Readonly<Record<LayerType, number>> },
+): { readonly positions: readonly Positions[]; readonly problems: readonly ConfigProblem[] } {
+  const all = (config.rope_parameters ?? {}) as Readonly<Record<string, ConfigJson | null | undefined>>;
+  const strange = Object.keys(all).filter(key => !(LAYER_TYPES as readonly string[]).includes(key));
+  const problems = strange.map(key =>
+    notSupported(['rope_parameters', key], all[key], `a record for each of ${LAYER_TYPES.join(' and ')}`),
+  );
+  const ropes = LAYER_TYPES.map((type): [LayerType, Rope] => {
+    const older = type === 'full_attention' ? ((config.rope_scaling ?? {}) as ConfigJson) : {};
+    const own = { rope_theta: thetas[type], ...all[type], ...older };
+    return [type, readRope({ ...config, rope_scaling: null, rope_parameters: own }, architecture, maxPositions)];
+  });
+  const byType = new Map(ropes.map(([type, { theta, scaling }]) => [type, { theta, scaling }]));
+  const inside = ropes.flatMap(([type, rope]) =>
+    rope.problems.map(
+      ({ kind, path: [, ...rest], message }): ConfigProblem => ({
+        kind,
+        path: ['rope_parameters', type, ...rest],
+        message: message.replace('rope_parameters', `rope_parameters.${type}`),
+      }),
+    ),
+  );
+  return { positions: layers.map(type => byType.get(type) as Positions), problems: [...problems, ...inside] };
+}
+
 /** The keys of the record that counts which are not known. */
 export function unknownRopeKeys(config: ConfigJson): string[][] {
   const [key, rope] = ropeOf(config);
+  const byType = LAYER_TYPES.filter(type => typeof rope[type] === 'object' && rope[type] !== null);
+  if (byType.length > 0) return byType.flatMap(type => unknownKeys(ropeKeys, rope[type] as ConfigJson).map(name => [key, type, name]));
   return typeof rope === 'object' ? unknownKeys(ropeKeys, rope).map(name => [key, name]) : [];
 }

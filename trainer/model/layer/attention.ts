@@ -1,6 +1,7 @@
 /** Softmax attention in chunks of queries, so that the whole score matrix is never held and causal work is halved. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import type { ComputeType } from '../weight-storage.ts';
+import { softCap } from './soft-cap.ts';
 
 /** Which keys a query may see. */
 export type AttentionMask =
@@ -20,6 +21,8 @@ export interface AttentionParams {
   /** [batch, kvHeads, keys, headDim]. */
   readonly v: Node;
   readonly scale: number;
+  /** Soft cap: a score s becomes cap · tanh(s / cap) before keys are hidden (Gemma 2). */
+  readonly cap?: number;
   readonly mask: AttentionMask;
   /** Queries a chunk; a causal chunk sees only the keys up to its end. */
   readonly chunk: number;
@@ -69,7 +72,9 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
   const keys = graph.sliceAxis(k, 2, 0, part.seen);
   const values = graph.sliceAxis(v, 2, 0, part.seen);
   const [ownQueries, ownKeys, ownValues] = [factor(queries), factor(keys), factor(values)];
-  const products = graph.within({ cheap: true }, () => product(ownQueries, ownKeys, { transposeB: true }));
+  const plain = graph.within({ cheap: true }, () => product(ownQueries, ownKeys, { transposeB: true }));
+  const capped = params.cap === undefined ? undefined : softCap(graph, plain, params.cap);
+  const products = capped?.y ?? plain;
   const own = params.scores && fold(graph.slice(params.scores, [0, 0, part.begin, 0], [batch, heads, part.size, part.seen]), part.seen);
   const p = factor(graph.softmax(hide(graph, own ? graph.add(products, own) : products, params.mask, part, heads)));
   const drop = params.dropMask?.(p.shape);
@@ -87,7 +92,7 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
       const drift = graph.sum(graph.mul(dy, value(out)), [-1], true);
       const towardsP = product(towardsOut, value(ownValues), { transposeB: true });
       const towardsScores = graph.mul(wide(probabilities), graph.sub(mask ? graph.mul(towardsP, mask) : towardsP, drift));
-      const towardsProducts = factor(towardsScores);
+      const towardsProducts = factor(capped ? graph.mul(towardsScores, capped.slope(value)) : towardsScores);
       return [
         wants(0) ? product(towardsProducts, value(ownKeys)) : undefined,
         wants(1) ? product(towardsProducts, value(ownQueries), { transposeA: true }) : undefined,

@@ -2,12 +2,15 @@
 import type { Graph, Node } from '../../graph/graph.ts';
 import { rowSum } from '../../graph/ops/indexing.ts';
 import type { DType } from '../../graph/types.ts';
+import { softCap } from './soft-cap.ts';
 
 export interface HeadLossParams {
   /** Final hidden states, [rows, features]. */
   readonly hidden: Node;
   /** Output embedding, [vocabulary, features], in the element type that products are computed in. */
   readonly weight: Node;
+  /** Soft cap of the logits: see `softCap`. */
+  readonly cap?: number | undefined;
   /** int32 [targets]: the row of `hidden` whose output predicts each target. */
   readonly targetPositions: Node;
   /** int32 [targets]. */
@@ -46,13 +49,14 @@ export function headLoss(graph: Graph, params: HeadLossParams): HeadLoss {
   return join(
     graph,
     params,
-    splitTargets(graph, params).map(chunk => chunkLoss(graph, chunk, params.weight)),
+    splitTargets(graph, params).map(chunk => chunkLoss(graph, chunk, params)),
   );
 }
 
 /**
  * Loss and its gradient in one sweep: each chunk's logits are used for both while they are there.
  * dhidden = w·(p·W − W[target]); dW = pᵀ·(w·h) − scatter(w·h at the targets).
+ * With a soft cap, each logit's gradient is also multiplied by the slope of the cap there.
  * With a share ε of each target spread over the vocabulary V, p − ε/V stands in place of p, and the target counts 1 − ε.
  * @returns the loss, with the seeds of the backward pass
  */
@@ -68,22 +72,24 @@ export function headLossWithGradient(
   const towardsHidden: Node[] = [];
   let towardsWeight: Node | undefined;
   const chunks = splitTargets(graph, params).map(chunk => {
-    const { nll: plain, hits, p: softmax, targetRows, surprise } = chunkLoss(graph, chunk, weight);
-    const p = smoothing > 0 ? graph.sub(softmax, smoothing / vocabulary) : softmax;
+    const { nll: plain, hits, p: softmax, targetRows, surprise, slope, targetSlope } = chunkLoss(graph, chunk, params);
+    const smooth = smoothing > 0 ? graph.sub(softmax, smoothing / vocabulary) : softmax;
+    const p = slope ? graph.mul(smooth, slope) : smooth;
+    const own = (x: Node): Node => hard(targetSlope ? graph.mul(x, targetSlope) : x);
     const nll = smoothing > 0 ? graph.add(hard(plain), graph.mul(surprise(), smoothing)) : plain;
     const w = graph.reshape(chunk.weights, [chunk.weights.shape[0] as number, 1]);
-    towardsHidden.push(graph.mul(graph.sub(product(graph, weight.dtype, p, weight), hard(targetRows)), w));
+    towardsHidden.push(graph.mul(graph.sub(product(graph, weight.dtype, p, weight), own(targetRows)), w));
     if (wants.weight !== 'none') {
       const weighted = graph.mul(chunk.hidden, w);
       const spread =
         wants.weight === 'all'
           ? graph.sub(
               product(graph, weight.dtype, p, weighted, { transposeA: true }),
-              graph.segmentSum(hard(weighted), chunk.ids, vocabulary),
+              graph.segmentSum(own(weighted), chunk.ids, vocabulary),
             )
           : graph.sub(
               product(graph, weight.dtype, graph.gather(p, wants.weight.rows, -1), weighted, { transposeA: true }),
-              rowSum(graph, hard(weighted), chunk.ids, wants.weight.rows),
+              rowSum(graph, own(weighted), chunk.ids, wants.weight.rows),
             );
       towardsWeight = towardsWeight ? graph.add(towardsWeight, spread) : spread;
     }
@@ -122,19 +128,31 @@ interface ChunkLoss {
   readonly targetRows: Node;
   /** Mean NLL over the vocabulary of each target. */
   readonly surprise: () => Node;
+  /** Slopes of the soft cap, where there is one: of all logits [targets, vocabulary], and of the targets' own [targets, 1]. */
+  readonly slope: Node | undefined;
+  readonly targetSlope: Node | undefined;
 }
 
-function chunkLoss(graph: Graph, { hidden, ids }: Chunk, weight: Node): ChunkLoss {
-  const logits = product(graph, weight.dtype, hidden, weight, { transposeB: true });
+function chunkLoss(graph: Graph, { hidden, ids }: Chunk, { weight, cap }: Pick<HeadLossParams, 'weight' | 'cap'>): ChunkLoss {
+  const plain = product(graph, weight.dtype, hidden, weight, { transposeB: true });
+  const capped = cap === undefined ? undefined : softCap(graph, plain, cap);
+  const logits = capped?.y ?? plain;
   const top = graph.max(logits, [-1]);
   const p = graph.softmax(logits);
   const logSum = graph.sub(top, graph.log(graph.max(p, [-1])));
   const targetRows = graph.cast(graph.gather(weight, ids), 'float32');
   // Rounded as the logits are, or a loss near 0 could fall below it.
   const rounded = (x: Node): Node => graph.cast(graph.cast(x, weight.dtype), 'float32');
-  const nll = graph.sub(logSum, rounded(graph.sum(graph.mul(rounded(hidden), targetRows), [-1])));
+  const own = rounded(graph.sum(graph.mul(rounded(hidden), targetRows), [-1]));
+  const ownCapped = cap === undefined ? undefined : softCap(graph, own, cap);
+  const nll = graph.sub(logSum, ownCapped?.y ?? own);
   const hits = graph.cast(graph.equal(graph.argmax(p, -1), ids), 'float32');
-  return { nll, hits, p, targetRows, surprise: () => graph.sub(logSum, graph.mean(logits, [-1])) };
+  const asTheyAre = (node: Node): Node => node;
+  return {
+    ...{ nll, hits, p, targetRows, slope: capped?.slope(asTheyAre) },
+    surprise: () => graph.sub(logSum, graph.mean(logits, [-1])),
+    targetSlope: ownCapped && graph.reshape(ownCapped.slope(asTheyAre), [own.shape[0] as number, 1]),
+  };
 }
 
 /** The float32 product of two tensors, computed in the element type of the weight. */

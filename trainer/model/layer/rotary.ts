@@ -13,6 +13,12 @@ export type RopeScaling =
       readonly originalMaxPositions: number;
     };
 
+/** How one block turns queries and keys. */
+export interface Positions {
+  readonly theta: number;
+  readonly scaling: RopeScaling;
+}
+
 /** Angular frequency of each of the headDim / 2 pairs, in radians a position. */
 export function ropeFrequencies(headDim: number, theta: number, scaling: RopeScaling): Float64Array {
   const plain = Float64Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim));

@@ -2,6 +2,7 @@
 import type { Graph, Node } from '../../graph/graph.ts';
 import { HIDDEN } from '../../model/layer/attention.ts';
 import { headLoss, headLossWithGradient } from '../../model/layer/cross-entropy.ts';
+import { headLogits } from '../../model/layer/head-logits.ts';
 import type { CausalModel, TokenInputs } from '../../model/model-spec.ts';
 import type { BatchShape, Task } from '../../train/task.ts';
 
@@ -25,18 +26,22 @@ export function causalTask(model: CausalModel, { packed = false, labelTokens }: 
       const feeds = declareBatch(graph, shape, packed);
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
-      return headLossWithGradient(graph, { hidden, weight, ...feeds }, { weight: wishFor(model.head.weight), labelSmoothing });
+      return headLossWithGradient(
+        graph,
+        { hidden, weight, cap: model.logitCap, ...feeds },
+        { weight: wishFor(model.head.weight), labelSmoothing },
+      );
     },
     evaluation(tracer, shape): Record<string, Node> {
       const { graph } = tracer;
       const feeds = declareBatch(graph, shape, packed);
       const hidden = model.hidden(tracer, feeds.inputs);
       const weight = tracer.factor(model.head.weight);
-      const { loss, nll, hits } = headLoss(graph, { hidden, weight, ...feeds });
+      const { loss, nll, hits } = headLoss(graph, { hidden, weight, cap: model.logitCap, ...feeds });
       if (!labelTokens) return { loss, nll, hits };
       const asked = graph.gather(graph.cast(hidden, weight.dtype), graph.feed('labelPositions', [shape.batch], 'int32'));
       const answers = graph.gather(weight, graph.constant(Int32Array.from(labelTokens), [labelTokens.length], 'int32'));
-      return { loss, nll, hits, labelScores: graph.cast(graph.matmul(asked, answers, { transposeB: true }), 'float32') };
+      return { loss, nll, hits, labelScores: headLogits(graph, model, asked, answers) };
     },
   };
 }
