@@ -1,5 +1,5 @@
 /** What long requests found, as pages of Markdown and as sentences. Pure; what comes from a worker is looked at, not trusted. */
-import { byteSize, compact, duration, grouped, percent } from '../trainer/protocol/format.ts';
+import { batchSize, byteSize, compact, duration, grouped, percent } from '../trainer/protocol/format.ts';
 
 type Facts = Readonly<Record<string, unknown>>;
 
@@ -41,7 +41,7 @@ export function estimateReport(name: string, value: unknown): string {
         ['gradients between batches', bytes(found.gradientBytes)],
         ['optimizer', bytes(found.optimizerBytes)],
         ...(numberOf(found.offloadedBytes) > 0 ? [['offloaded, in no total', bytes(found.offloadedBytes)]] : []),
-        [`activations (recompute: ${String(found.recompute)})`, bytes(found.activationBytes)],
+        [`activations (recompute: ${String(found.recompute)}${fullBatch(found.buckets)})`, bytes(found.activationBytes)],
         ['engine', bytes(found.engineOverheadBytes)],
         ['**in all**', `**${bytes(found.totalBytes)}**`],
       ],
@@ -60,6 +60,12 @@ export function estimateReport(name: string, value: unknown): string {
     markdownTable(['method', 'trained', 'activations', 'in all'], [found, ...list(found.alternatives)].map(methodRow)),
     '',
   ].join('\n\n');
+}
+
+/** What the figure is of: the data may make shorter batches. */
+function fullBatch(buckets: unknown): string {
+  const { batch, tokens } = asFacts(list(buckets)[0]?.shape);
+  return typeof batch === 'number' && typeof tokens === 'number' ? `, a full batch of ${batchSize({ batch, tokens })}` : '';
 }
 
 /** "accuracy 97.5%, loss 0.1234, 240 samples" */

@@ -4,6 +4,7 @@ import type { Bucket } from '../data/batch/batch-plan.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { Base } from '../job/open-base.ts';
 import { availableMemoryBytes, USABLE_SHARE } from '../machine/machine.ts';
+import { batchSize, byteSize } from '../protocol/format.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { MemoryPlan } from '../protocol/view/run.ts';
 import { estimateRecipe, type MemoryEstimate } from './memory/predict.ts';
@@ -11,6 +12,8 @@ import { estimateRecipe, type MemoryEstimate } from './memory/predict.ts';
 export interface RecomputeChoice {
   readonly policy: RecomputePolicy;
   readonly estimate: MemoryEstimate;
+  /** As `rowtune estimate` counts it, without the data: one full batch of max_length, at the same level. */
+  readonly full: Pick<MemoryEstimate, 'activationBytes' | 'buckets'>;
   readonly availableBytes: number;
   readonly fits: boolean;
 }
@@ -19,27 +22,33 @@ export interface RecomputeChoice {
 export function chooseRecompute(recipe: Recipe, { folder, engine }: Base, buckets: readonly Bucket[]): RecomputeChoice {
   const availableBytes = availableMemoryBytes();
   const usableBytes = USABLE_SHARE * availableBytes;
-  const estimate = estimateRecipe({
-    recipe,
+  const params = {
     headers: { config: folder.config, tensors: folder.weights.tensors },
-    buckets,
     engine: engine.description.name,
     device: engine.description.device,
-    usableBytes,
-  });
-  return { policy: estimate.recompute, estimate, availableBytes, fits: estimate.totalBytes <= usableBytes };
+  };
+  const estimate = estimateRecipe({ ...params, recipe, buckets, usableBytes });
+  const full = estimateRecipe({ ...params, recipe: { ...recipe, recompute: estimate.recompute } });
+  return { policy: estimate.recompute, estimate, full, availableBytes, fits: estimate.totalBytes <= usableBytes };
 }
 
-const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
+/** The activations of the largest batch; where the data makes shorter ones than the estimate counts on, its figure too. */
+function describeActivations({ estimate, full }: Pick<RecomputeChoice, 'estimate' | 'full'>): string {
+  const largest = estimate.buckets.map(({ shape }) => shape).reduce((a, b) => (b.tokens > a.tokens ? b : a));
+  const own = `${byteSize(estimate.activationBytes)} activations in batches of ${batchSize(largest)}`;
+  const [counted] = full.buckets;
+  if (counted === undefined || full.activationBytes === estimate.activationBytes) return own;
+  return `${own} (${byteSize(full.activationBytes)} in a full batch of ${batchSize(counted.shape)}, as rowtune estimate counts)`;
+}
 
 export function describeRecompute(
   { recompute }: Pick<Recipe, 'recompute'>,
-  { policy, estimate, availableBytes, fits }: RecomputeChoice,
+  { policy, estimate, full, availableBytes, fits }: RecomputeChoice,
 ): string {
-  const { totalBytes, weightsBytes, optimizerBytes, offloadedBytes, activationBytes, engineOverheadBytes } = estimate;
-  const split = `${megabytes(weightsBytes)} weights, ${megabytes(optimizerBytes)} optimizer, ${megabytes(activationBytes)} activations, ${megabytes(engineOverheadBytes)} engine`;
-  const elsewhere = offloadedBytes > 0 ? `, beside ${megabytes(offloadedBytes)} of offloaded optimizer state` : '';
-  const memory = `about ${megabytes(totalBytes)} (${split}) of ${megabytes(availableBytes)} free${elsewhere}`;
+  const { totalBytes, weightsBytes, optimizerBytes, offloadedBytes, engineOverheadBytes } = estimate;
+  const split = `${byteSize(weightsBytes)} weights, ${byteSize(optimizerBytes)} optimizer, ${describeActivations({ estimate, full })}, ${byteSize(engineOverheadBytes)} engine`;
+  const elsewhere = offloadedBytes > 0 ? `, beside ${byteSize(offloadedBytes)} of offloaded optimizer state` : '';
+  const memory = `about ${byteSize(totalBytes)} (${split}) of ${byteSize(availableBytes)} free${elsewhere}`;
   if (recompute !== 'auto') return `recompute: ${policy}; ${memory}`;
   return fits
     ? `recompute: ${policy}, the fastest that takes at most half of the free memory; ${memory}`

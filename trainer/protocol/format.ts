@@ -63,3 +63,7 @@ export function table(rows: readonly (readonly string[])[]): string {
     )
     .join('\n');
 }
+
+/** "4 × 512 tokens", "16 samples": the shape of a batch, where a sample without a length has one token. */
+export const batchSize = ({ batch, tokens }: { readonly batch: number; readonly tokens: number }): string =>
+  tokens > 1 ? `${grouped(batch)} × ${grouped(tokens)} tokens` : counted(batch, 'sample');

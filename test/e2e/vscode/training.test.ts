@@ -49,7 +49,7 @@ describeEditor(
       await until(async () => (await shownState(workbench)) === 'training', 'the page says so', START_MS);
       const page = await workbench.webview('.run-facts');
       await page.getByRole('tab', { name: 'Values' }).click();
-      const where = page.locator('.hint', { hasText: /^lines/ });
+      const where = page.locator('.hint', { hasText: /^lines \d/ });
       const total = async () => Number(/of ([\d,]+)$/.exec((await where.textContent()) ?? '')?.[1]?.replaceAll(',', ''));
       await until(async () => (await total()) >= lines, `${lines} lines of history`, START_MS);
       const earlier = page.getByRole('button', { name: 'Earlier' });

@@ -1,16 +1,18 @@
 /** One number, one meaning: the loss and the held-out numbers of a run are the same in its files, in its events, on the command line and in the views. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { metricsPatch } from '../../../client/pages/metric-lines.ts';
 import { runTree } from '../../../client/views/run-tree.ts';
 import { resultColumns } from '../../../media/compare/results.ts';
 import { RunModel } from '../../../media/shared/run-model.ts';
 import { runTable } from '../../../trainer/cli/run-table.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
-import { compact } from '../../../trainer/protocol/format.ts';
+import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
+import { estimateRecipe } from '../../../trainer/plan/memory/predict.ts';
+import { byteSize, compact } from '../../../trainer/protocol/format.ts';
 import type { WorkerEvent } from '../../../trainer/protocol/job-messages.ts';
-import type { SummaryView } from '../../../trainer/protocol/view/run.ts';
+import type { MemoryPlan, SummaryView } from '../../../trainer/protocol/view/run.ts';
 import { summarizeRun } from '../../../trainer/run/run-folder.ts';
 import { runInProcess } from '../../support/run-in-process.ts';
 import { makeTinyTask } from '../../support/tiny-task.ts';
@@ -90,8 +92,9 @@ describe('a run that ends', () => {
     const { value, events } = await runInProcess<TrainResult>(
       request(
         'best',
-        'learning_rate=0.5',
-        'max_loss_ratio=1000',
+        // So large that the loss rises again at the end.
+        'learning_rate=100',
+        'max_loss_ratio=1000000',
         'eval_strategy=steps',
         'eval_steps=2',
         'save_strategy=steps',
@@ -155,3 +158,17 @@ describe('a run that was stopped within a line', () => {
 });
 
 const writeState = (name: string, state: object): void => writeFileSync(join(dirOf(name), 'state.json'), JSON.stringify(state));
+
+test('the log of a run has the activations that the estimate gave, and says of which batch each figure is', async () => {
+  const { config, tensors } = await readModelHeaders(join(task.folder, 'model'));
+  const recipe = task.recipe('engine=portable', 'max_steps=1', 'recompute=cheap', 'max_length=64');
+  const estimate = estimateRecipe({ recipe, headers: { config, tensors }, device: 'cpu' });
+  const log = readFileSync(join(dirOf('estimated'), 'log.txt'), 'utf8');
+  expect(log).toContain(`${byteSize(estimate.activationBytes)} in a full batch of 4 × 64 tokens, as rowtune estimate counts`);
+  const { predicted } = JSON.parse(readFileSync(join(dirOf('estimated'), 'memory.json'), 'utf8')) as MemoryPlan;
+  expect(log).toMatch(new RegExp(`${byteSize(predicted.activationBytes)} activations in batches of 4 × \\d+ tokens`));
+});
+
+beforeAll(async () => {
+  await runInProcess<TrainResult>(request('estimated', 'max_steps=1', 'recompute=cheap', 'max_length=64'));
+});

@@ -9,7 +9,7 @@ import { type ModelHeaders, openModel, readModelHeaders } from '../../hub/open-m
 import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../../machine/machine.ts';
 import { estimateRecipe, type MemoryEstimate, type RecipeEstimate } from '../../plan/memory/predict.ts';
 import { describeNothingFits, planMemory } from '../../plan/memory/propose-settings.ts';
-import { byteSize, grouped, percent, table } from '../../protocol/format.ts';
+import { batchSize, byteSize, grouped, percent, table } from '../../protocol/format.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -134,7 +134,7 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
     ['gradients between batches', byteSize(found.gradientBytes)],
     ['optimizer', byteSize(found.optimizerBytes)],
     ...(found.offloadedBytes > 0 ? [['offloaded, in no total', byteSize(found.offloadedBytes)]] : []),
-    [`activations (recompute: ${found.recompute})`, byteSize(found.activationBytes)],
+    [`activations (recompute: ${found.recompute}${fullBatch(found)})`, byteSize(found.activationBytes)],
     ['engine', byteSize(found.engineOverheadBytes)],
     ['in all', `${byteSize(found.totalBytes)} of ${byteSize(availableBytes)} free`],
   ];
@@ -151,6 +151,10 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
     table([['method', 'trained', 'activations', 'in all'], ...[found, ...found.alternatives].map(methodRow)]),
   ].join('\n\n');
 }
+
+/** What the figure is of: the data may make shorter batches. */
+const fullBatch = ({ buckets: [first] }: Pick<MemoryEstimate, 'buckets'>): string =>
+  first === undefined ? '' : `, a full batch of ${batchSize(first.shape)}`;
 
 const methodRow = ({ method, r, trainable, activationBytes, totalBytes }: MemoryEstimate): string[] => [
   r === undefined ? method : `${method} r=${r}`,
