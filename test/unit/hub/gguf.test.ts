@@ -110,6 +110,23 @@ describe('config', () => {
     return ggufConfig({ path, header, tensors: weights.tensors, ropeFactors });
   };
 
+  test('of Gemma 3: its norms, names, local positions and windows; the 1 that the converter added to norms is taken off', async () => {
+    const bytes = base('gemma3')
+      .u32('gemma3.attention.key_length', 16)
+      .u32('gemma3.attention.sliding_window', 512)
+      .tensor('token_embd.weight', [10, 64])
+      .tensor('blk.0.post_ffw_norm.weight', [64])
+      .build();
+    expect(await configOf(bytes)).toMatchObject({
+      architectures: ['Gemma3ForCausalLM'],
+      ...{ head_dim: 16, query_pre_attn_scalar: 16, sliding_window: 512, rope_local_base_freq: 10000, tie_word_embeddings: true },
+    });
+    const { weights } = await openGguf(temporaryFile('x.gguf', bytes));
+    const norm = await weights.readFloat32('model.layers.0.post_feedforward_layernorm.weight');
+    await weights.close();
+    expect(norm).toEqual(new Float32Array(64).fill(-1));
+  });
+
   test('of Qwen2: heads, embeddings tied when there is no output tensor', async () => {
     expect(
       await configOf(base('qwen2').u32('qwen2.attention.head_count_kv', 2).tensor('token_embd.weight', [10, 64]).build()),
@@ -224,7 +241,7 @@ describe('refuses', () => {
     ['a hole', new GgufBuilder({ extraBytes: 64 }).tensor('output.weight', [8], undefined, { offset: 64 }).build(), 'hole of 64'],
     ['an overlap', one('output.weight', [8]).tensor('output_norm.weight', [8], undefined, { offset: 0 }).build(), 'overlaps'],
     ['a tensor twice', one('output.weight', [8]).tensor('output.weight', [8]).build(), 'appears twice'],
-    ['a tensor of another family', one('blk.0.ssm_in.weight', [8]).build(), 'not part of a llama'],
+    ['a tensor of another family', one('blk.0.ssm_in.weight', [8]).build(), 'not part of a model of the architecture llama'],
     ['q rows that the heads do not divide', one('blk.0.attn_q.weight', [8, 4]).u32('llama.attention.head_count', 3).build(), '3 heads'],
   ])('%s', async (_, bytes, message) => {
     const path = temporaryFile('x.gguf', bytes);

@@ -4,11 +4,10 @@ import type { ModelConfig } from '../model-config.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import type { TensorInfo } from '../tensor-source.ts';
 import type { GgufValue } from './gguf-cursor.ts';
+import { ggufFamilies } from './gguf-families.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { ggufKeyProblems } from './gguf-keys.ts';
 import { detectLlama3Scaling } from './rope-factors.ts';
-
-const CLASSES: Readonly<Record<string, string>> = { llama: 'LlamaForCausalLM', mistral: 'MistralForCausalLM', qwen2: 'Qwen2ForCausalLM' };
 
 /** What llama.cpp takes when a file does not say. */
 const DEFAULT_ROPE_THETA = 10000;
@@ -26,15 +25,16 @@ export function ggufConfig(input: {
 }): ModelConfig {
   const { metadata } = input.header;
   const architecture = metadata.get('general.architecture');
-  if (typeof architecture !== 'string' || !Object.hasOwn(CLASSES, architecture)) {
-    const known = Object.keys(CLASSES).join(', ');
+  const family = typeof architecture === 'string' && Object.hasOwn(ggufFamilies, architecture) ? ggufFamilies[architecture] : undefined;
+  if (typeof architecture !== 'string' || family === undefined) {
+    const known = Object.keys(ggufFamilies).join(', ');
     throw new ModelFileError(
       input.path,
       `is of the architecture ${clip(String(architecture))}`,
       `GGUF is read for ${known}; use the safetensors files of this model.`,
     );
   }
-  const refused = ggufKeyProblems(metadata, architecture, architecture === 'mistral' ? ['attention.sliding_window'] : []);
+  const refused = ggufKeyProblems(metadata, architecture, family.computed);
   if (refused.length > 0)
     throw new ModelFileError(
       input.path,
@@ -56,6 +56,7 @@ export function ggufConfig(input: {
   };
   const heads = required('attention.head_count');
   const hidden = required('embedding_length');
+  const blocks = required('block_count');
   const [keyLength, rotated] = [optional('attention.key_length'), optional('rope.dimension_count')];
   const headDim = keyLength ?? rotated ?? hidden / heads;
   if (keyLength !== undefined && rotated !== undefined && keyLength !== rotated)
@@ -64,25 +65,21 @@ export function ggufConfig(input: {
     });
   const ropeTheta = optional('rope.freq_base') ?? DEFAULT_ROPE_THETA;
   const config: Record<string, unknown> = {
-    architectures: [CLASSES[architecture]],
-    model_type: architecture,
+    architectures: [family.class],
+    model_type: family.modelType,
     hidden_size: hidden,
     intermediate_size: required('feed_forward_length'),
-    num_hidden_layers: required('block_count'),
+    num_hidden_layers: blocks,
     num_attention_heads: heads,
     num_key_value_heads: optional('attention.head_count_kv') ?? heads,
     head_dim: headDim,
-    hidden_act: 'silu',
     max_position_embeddings: required('context_length'),
     rms_norm_eps: shortestFloat32(required('attention.layer_norm_rms_epsilon')),
     rope_theta: shortestFloat32(ropeTheta),
     rope_scaling: ropeScaling({ ...input, metadata, architecture, headDim, ropeTheta, optional, problems }),
     vocab_size: input.tensors.get('model.embed_tokens.weight')?.shape[0] ?? optional('vocab_size') ?? 0,
     tie_word_embeddings: !input.tensors.has('lm_head.weight'),
-    ...(architecture === 'qwen2'
-      ? { use_sliding_window: false }
-      : { attention_bias: input.tensors.has('model.layers.0.self_attn.q_proj.bias') }),
-    ...(architecture === 'mistral' ? { sliding_window: optional('attention.sliding_window') ?? null } : {}),
+    ...family.settings({ hidden, blocks, heads, headDim, number: optional, has: name => input.tensors.has(name) }),
     torch_dtype: 'float32',
     ...tokenIds(metadata),
   };

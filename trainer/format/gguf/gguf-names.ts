@@ -1,4 +1,4 @@
-/** llama.cpp's tensor names → Hugging Face's, for the decoder families that share Llama's layout (llama, mistral, qwen2). */
+/** llama.cpp's tensor names → Hugging Face's, for the decoder families that share Llama's layout and differ in a few names (`gguf-families.ts`). */
 
 const GLOBAL: Readonly<Record<string, string>> = {
   token_embd: 'model.embed_tokens',
@@ -21,12 +21,12 @@ const BLOCK: Readonly<Record<string, string>> = {
 /** Tensors that hold no weights of the Hugging Face model: rotary frequency factors, which become part of the config. */
 export const ROPE_FACTORS = 'rope_freqs.weight';
 
-/** Undefined for a name these families do not have. */
-export function huggingFaceName(name: string): string | undefined {
+/** Undefined for a name that a family does not have. @param own its names in a block that are not Llama's */
+export function huggingFaceName(name: string, own: Readonly<Record<string, string>> = {}): string | undefined {
   const match = /^(?:blk\.(\d{1,5})\.)?(\w+)\.(weight|bias)$/.exec(name);
   const [, block, stem, suffix] = match ?? [];
   if (stem === undefined || suffix === undefined) return undefined;
-  const table = block === undefined ? GLOBAL : BLOCK;
+  const table: Readonly<Record<string, string>> = block === undefined ? GLOBAL : { ...BLOCK, ...own };
   if (!Object.hasOwn(table, stem)) return undefined;
   return `${block === undefined ? '' : `model.layers.${Number(block)}.`}${table[stem]}.${suffix}`;
 }

@@ -1,7 +1,8 @@
 /** A GGUF file as a TensorSource with Hugging Face's names, dequantised as it is read. */
 import { openByteFile } from '../byte-file.ts';
-import { type FileProblem, ModelFileError } from '../model-file-error.ts';
+import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from '../tensor-source.ts';
+import { ggufFamilies } from './gguf-families.ts';
 import { type GgufHeader, type GgufTensor, readGgufHeader } from './gguf-header.ts';
 import { huggingFaceName, permutedRow, ROPE_FACTORS } from './gguf-names.ts';
 
@@ -20,6 +21,8 @@ interface Located {
   readonly info: TensorInfo;
   /** Rows a head has where q and k are stored interleaved. */
   readonly interleavedHeadDim: number | undefined;
+  /** What the converter added to all its numbers. */
+  readonly offset: number;
 }
 
 /** @throws ModelFileError with every problem of the header, or every tensor this architecture does not have */
@@ -28,7 +31,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
   try {
     const header = await readGgufHeader(file);
     const located = locate(path, header);
-    const readValues = async ({ tensor, interleavedHeadDim }: Pick<Located, 'tensor' | 'interleavedHeadDim'>): Promise<Float32Array> => {
+    const readValues = async ({ tensor, interleavedHeadDim, offset }: Omit<Located, 'info'>): Promise<Float32Array> => {
       const { dequantize, blockElements, blockBytes, name } = tensor.type;
       if (dequantize === undefined) {
         throw new ModelFileError(
@@ -51,6 +54,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
         await file.readInto(bytes, tensor.position + row * rowBytes);
         dequantize(bytes, 0, out, row * columns, n * columns);
       }
+      if (offset !== 0) for (let i = 0; i < count; i++) out[i] = (out[i] as number) - offset;
       return interleavedHeadDim === undefined ? out : reorderRows(out, tensor.shape[0] ?? 1, interleavedHeadDim);
     };
     const find = (name: string): Located => {
@@ -64,7 +68,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
       return found;
     };
     const factors = header.tensors.find(tensor => tensor.name === ROPE_FACTORS);
-    const ropeFactors = factors === undefined ? undefined : await readValues({ tensor: factors, interleavedHeadDim: undefined });
+    const ropeFactors = factors === undefined ? undefined : await readValues({ tensor: factors, interleavedHeadDim: undefined, offset: 0 });
     const tensors = new Map([...located].map(([name, { info }]) => [name, info]));
     const weights: TensorSource = {
       tensors,
@@ -86,19 +90,22 @@ export async function openGguf(path: string): Promise<GgufFile> {
 }
 
 function locate(path: string, header: GgufHeader): Map<string, Located> {
+  const architecture = header.metadata.get('general.architecture');
+  const family = typeof architecture === 'string' && Object.hasOwn(ggufFamilies, architecture) ? ggufFamilies[architecture] : undefined;
   const problems: FileProblem[] = [];
   const located = new Map<string, Located>();
   for (const tensor of header.tensors) {
     if (tensor.name === ROPE_FACTORS) continue;
-    const name = huggingFaceName(tensor.name);
+    const name = huggingFaceName(tensor.name, family?.names);
     if (name === undefined) {
-      problems.push({ tensor: tensor.name, message: 'is not part of a llama, mistral or qwen2 model' });
+      problems.push({ tensor: tensor.name, message: `is not part of a model of the architecture ${clip(String(architecture))}` });
       continue;
     }
     const { type, shape, byteLength } = tensor;
     const quantization = type.dtype === 'GGML' ? { quantization: type.name } : {};
-    const interleavedHeadDim = headDimOfInterleaved(header, tensor, problems);
-    located.set(name, { tensor, info: { name, dtype: type.dtype, shape, byteLength, ...quantization }, interleavedHeadDim });
+    const interleavedHeadDim = family?.interleaved ? headDimOfInterleaved(header, tensor, problems) : undefined;
+    const offset = /norm\.weight$/.test(tensor.name) ? (family?.normOffset ?? 0) : 0;
+    located.set(name, { tensor, info: { name, dtype: type.dtype, shape, byteLength, ...quantization }, interleavedHeadDim, offset });
   }
   if (problems.length > 0) throw new ModelFileError(path, problems, 'Use a model of these families (tensors must have llama.cpp names).');
   return located;
@@ -106,7 +113,7 @@ function locate(path: string, header: GgufHeader): Map<string, Located> {
 
 function headDimOfInterleaved(header: GgufHeader, tensor: GgufTensor, problems: FileProblem[]): number | undefined {
   const kind = /^blk\.\d+\.attn_(q|k)\./.exec(tensor.name)?.[1];
-  if (kind === undefined || header.metadata.get('general.architecture') !== 'llama') return undefined;
+  if (kind === undefined) return undefined;
   const heads = header.metadata.get('llama.attention.head_count');
   const n = kind === 'q' ? heads : (header.metadata.get('llama.attention.head_count_kv') ?? heads);
   const rows = tensor.shape[0] ?? 0;
