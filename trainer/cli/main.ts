@@ -12,6 +12,7 @@ import { addEstimate } from './commands/estimate.ts';
 import { addEvaluate } from './commands/evaluate.ts';
 import { addExport } from './commands/export.ts';
 import { addGenerate } from './commands/generate.ts';
+import { addGraph } from './commands/graph.ts';
 import { addImportance } from './commands/importance.ts';
 import { addLint } from './commands/lint.ts';
 import { addReproduce } from './commands/reproduce.ts';
@@ -36,6 +37,7 @@ const commands: readonly AddCommand[] = [
   addDaemon,
   addDoctor,
   addEngine,
+  addGraph,
 ];
 
 const program = new Command('rowtune')

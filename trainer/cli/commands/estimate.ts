@@ -1,11 +1,5 @@
 /** `rowtune estimate`: the memory of a run before it starts, from the headers of the model alone. */
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { InvalidArgumentError } from 'commander';
-import { type DownloadOptions, isHubName } from '../../hub/hub-download.ts';
-import { HubError } from '../../hub/hub-error.ts';
-import { readHubHeaders } from '../../hub/hub-headers.ts';
-import { type ModelHeaders, openModel, readModelHeaders } from '../../hub/open-model.ts';
 import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../../machine/machine.ts';
 import { estimateRecipe, type MemoryEstimate, type RecipeEstimate } from '../../plan/memory/predict.ts';
 import { describeNothingFits, planMemory } from '../../plan/memory/propose-settings.ts';
@@ -14,6 +8,7 @@ import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { withOverrides } from '../job-command.ts';
+import { modelHeaders } from '../model-headers.ts';
 import { readRecipe } from '../read-recipe.ts';
 
 export const addEstimate: AddCommand = (program, surroundings) => {
@@ -63,7 +58,7 @@ async function planCommand(
   const usableBytes = memory ?? USABLE_SHARE * availableMemoryBytes();
   const found = planMemory({
     recipe,
-    headers: await headersOf(context, recipe, source.baseDir),
+    headers: await modelHeaders(context, recipe, source.baseDir),
     device: hasGpu() ? 'gpu' : 'cpu',
     usableBytes,
   });
@@ -93,7 +88,7 @@ async function estimate(context: CommandContext, file: string, overrides: readon
   const availableBytes = availableMemoryBytes();
   const found = estimateRecipe({
     recipe,
-    headers: await headersOf(context, recipe, source.baseDir),
+    headers: await modelHeaders(context, recipe, source.baseDir),
     device: hasGpu() ? 'gpu' : 'cpu',
     usableBytes: USABLE_SHARE * availableBytes,
     allLevels: true,
@@ -103,28 +98,6 @@ async function estimate(context: CommandContext, file: string, overrides: readon
   if (found.totalBytes > availableBytes)
     context.terminal.say('warning', `the run needs about ${byteSize(found.totalBytes)}, and ${byteSize(availableBytes)} are free`);
   return { value: { ok: true, availableBytes, ...found } };
-}
-
-/** Of a model on the hub a few kilobytes; one that is GGUF alone is downloaded, since its run needs it anyway. */
-async function headersOf({ settings, terminal }: CommandContext, { model, revision }: Recipe, baseDir: string): Promise<ModelHeaders> {
-  const local = path.resolve(baseDir, model);
-  if (existsSync(local)) return readModelHeaders(local);
-  const options: DownloadOptions = {
-    cacheDir: settings.cacheDir,
-    revision,
-    ...settings.hub,
-    onWarning: message => terminal.say('warning', message),
-    onProgress: ({ bytes, totalBytes, file }) =>
-      terminal.progress.update({ type: 'progress', phase: 'download', done: bytes, total: totalBytes, unit: 'bytes', message: file }),
-  };
-  try {
-    if (isHubName(model)) return await readHubHeaders(model, options);
-  } catch (error) {
-    if (!(error instanceof HubError) || error.failure !== 'missing') throw error;
-  }
-  const folder = await openModel(model, options);
-  await folder.weights.close();
-  return { config: folder.config, tensors: folder.weights.tensors };
 }
 
 function describe(found: RecipeEstimate, availableBytes: number): string {

@@ -112,7 +112,7 @@ export function estimateRecipe(params: EstimateParams): RecipeEstimate {
 }
 
 /** What a recipe says of the model's head and input; labels that only the data tells are as many as the config has. */
-function modelOptions({ task, data: { image_size: size, labels } }: Recipe): ModelOptions {
+export function modelOptions({ task, data: { image_size: size, labels } }: Recipe): ModelOptions {
   const { target, model, reads } = objectiveCatalog[task];
   if (target === 'number') return { labels: ['LABEL_0'], problem: 'regression' };
   return {

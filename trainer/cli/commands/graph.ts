@@ -1,0 +1,61 @@
+/** `rowtune graph`: the compiled programs of a recipe's run as text. */
+import { Option } from 'commander';
+import { engineCatalog, preferredEngine } from '../../catalog/engines.ts';
+import { planner, singleSteps } from '../../graph/fusion/plan.ts';
+import { nodesFlops } from '../../graph/liveness.ts';
+import { printProgram, printSignature } from '../../graph/print.ts';
+import { hasGpu } from '../../machine/machine.ts';
+import { plannedRun } from '../../plan/memory/planned-run.ts';
+import { CliError, EXIT } from '../cli-error.ts';
+import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
+import { withOverrides } from '../job-command.ts';
+import { modelHeaders } from '../model-headers.ts';
+import { readRecipe } from '../read-recipe.ts';
+
+interface GraphOptions {
+  readonly signature?: string;
+  readonly fused?: boolean;
+  readonly memory?: boolean;
+}
+
+export const addGraph: AddCommand = (program, surroundings) => {
+  const command = withOverrides(
+    program
+      .command('graph')
+      .description('print the compiled programs of a run: every step with its shape and cost')
+      .argument('<recipe>', 'a recipe')
+      .addOption(new Option('--signature <name>', 'print only this program, for example train/2x256x510 (all where it is left out)'))
+      .option('--fused', 'print the fused steps that the engine runs')
+      .option('--memory', 'print the MiB alive at each step; * marks the peak'),
+  );
+  withCommonOptions(command, [
+    'rowtune graph spam.rowtune.yaml',
+    'rowtune graph spam.rowtune.yaml --fused --memory recompute=block',
+  ]).action((file: string, overrides: string[], options: GraphOptions) =>
+    runCommandWork(command, surroundings, context => printGraph(context, file, overrides, options)),
+  );
+};
+
+async function printGraph(
+  context: CommandContext,
+  file: string,
+  overrides: readonly string[],
+  { signature: wanted, fused = false, memory = false }: GraphOptions,
+): Promise<CommandResult> {
+  const { recipe, source } = await readRecipe(context, file, { overrides });
+  const engine = recipe.engine === 'auto' ? preferredEngine : recipe.engine;
+  const headers = await modelHeaders(context, recipe, source.baseDir);
+  const { program } = plannedRun({ recipe, headers }, { engine, device: hasGpu() ? 'gpu' : 'cpu' });
+  const names = Object.keys(program.signatures);
+  const chosen = wanted === undefined ? undefined : program.signatures[wanted];
+  if (wanted !== undefined && chosen === undefined)
+    throw new CliError(`There is no signature '${wanted}'. This run has ${names.join(', ')}`, { code: 'usage', exitStatus: EXIT.usage });
+  const steps = fused && engineCatalog[engine].fuses ? planner() : singleSteps;
+  const options = { steps, memory };
+  context.terminal.print(chosen && wanted ? printSignature(wanted, chosen, options) : printProgram(program, options));
+  const signatures = names.map(name => {
+    const schedule = program.signatures[name]?.schedule ?? [];
+    return { name, nodes: schedule.length, flops: nodesFlops(schedule) };
+  });
+  return { value: { ok: true, engine, signatures } };
+}

@@ -1,0 +1,35 @@
+/** The headers of a recipe's model, for commands that load no weights. */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
+import { type DownloadOptions, isHubName } from '../hub/hub-download.ts';
+import { HubError } from '../hub/hub-error.ts';
+import { readHubHeaders } from '../hub/hub-headers.ts';
+import { type ModelHeaders, openModel, readModelHeaders } from '../hub/open-model.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import type { CommandContext } from './command.ts';
+
+/** A model on the hub costs a few kilobytes. One that exists only as GGUF is downloaded, because its run needs it anyway. */
+export async function modelHeaders(
+  { settings, terminal }: CommandContext,
+  { model, revision }: Recipe,
+  baseDir: string,
+): Promise<ModelHeaders> {
+  const local = path.resolve(baseDir, model);
+  if (existsSync(local)) return readModelHeaders(local);
+  const options: DownloadOptions = {
+    cacheDir: settings.cacheDir,
+    revision,
+    ...settings.hub,
+    onWarning: message => terminal.say('warning', message),
+    onProgress: ({ bytes, totalBytes, file }) =>
+      terminal.progress.update({ type: 'progress', phase: 'download', done: bytes, total: totalBytes, unit: 'bytes', message: file }),
+  };
+  try {
+    if (isHubName(model)) return await readHubHeaders(model, options);
+  } catch (error) {
+    if (!(error instanceof HubError) || error.failure !== 'missing') throw error;
+  }
+  const folder = await openModel(model, options);
+  await folder.weights.close();
+  return { config: folder.config, tensors: folder.weights.tensors };
+}
