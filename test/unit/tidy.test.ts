@@ -233,6 +233,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
   'trainer/cli': [
     'trainer/engine',
     'trainer/files',
+    'trainer/graph',
     'trainer/handlers',
     'trainer/hub',
     'trainer/job',
