@@ -18,6 +18,7 @@ const folders = [
   ...['roberta', 'deberta_own_keys', 'deberta_c2p', 'deit_teacher', 'resnet_basic'],
   ...['resnet_gelu', 'vit_cropped', 'roberta_padded', 'bert_padded', 'llama_own_head', 'llama_repeated_head'],
   ...['timm_resnet', 'timm_resnext', 'timm_vit', 'timm_deit_distilled'],
+  ...['distilbert', 'distilbert_regression', 'electra', 'electra_wide'],
 ];
 
 async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; expected: string[] }> {

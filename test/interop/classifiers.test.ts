@@ -38,6 +38,11 @@ const cases: readonly Case[] = [
   { family: 'bert', method: 'spsft', format: 'peft' },
   { family: 'bert', method: 'bitfit', format: 'merged' },
   { family: 'roberta', method: 'lora', format: 'peft' },
+  { family: 'distilbert', method: 'lora', format: 'peft' },
+  { family: 'distilbert', method: 'spsft', format: 'merged' },
+  { family: 'electra', method: 'lora', format: 'peft' },
+  { family: 'electra', method: 'spsft', format: 'peft' },
+  { family: 'electra', method: 'spsft', format: 'merged' },
   { family: 'deberta', method: 'dora', format: 'peft' },
   { family: 'deberta', method: 'spsft', format: 'merged' },
   { family: 'vit', method: 'dora', format: 'peft' },
@@ -49,7 +54,7 @@ const cases: readonly Case[] = [
   { family: 'resnet', method: 'spsft', format: 'peft' },
   { family: 'resnet', method: 'spsft', format: 'merged' },
   { family: 'bert_torch', method: 'spsft', format: 'merged' },
-  ...HEADLESS.filter(({ architecture }) => /^BertModel|^Deberta|^ResNet/.test(architecture)).map(
+  ...HEADLESS.filter(({ architecture }) => /^BertModel|^DistilBert|^Electra|^Deberta|^ResNet/.test(architecture)).map(
     headless => ({ family: headless.family, method: 'spsft', format: 'merged', headless }) as const,
   ),
 ];

@@ -20,6 +20,8 @@ export const HEADLESS: readonly Headless[] = [
   { family: 'bert', architecture: 'BertForMaskedLM', prefix: 'bert.', keepsPrefix: true, dropped: /^classifier|pooler/ },
   { family: 'deberta', architecture: 'DebertaV2ForMaskedLM', prefix: 'deberta.', keepsPrefix: true, dropped: /^classifier|^pooler/ },
   { family: 'roberta', architecture: 'RobertaModel', prefix: 'roberta.', keepsPrefix: false, dropped: /^classifier/ },
+  { family: 'distilbert', architecture: 'DistilBertForMaskedLM', prefix: 'distilbert.', keepsPrefix: true, dropped: /classifier/ },
+  { family: 'electra', architecture: 'ElectraForPreTraining', prefix: 'electra.', keepsPrefix: true, dropped: /^classifier/ },
   { family: 'vit', architecture: 'ViTModel', prefix: 'vit.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'resnet', architecture: 'ResNetModel', prefix: 'resnet.', keepsPrefix: false, dropped: /^classifier/ },
 ];

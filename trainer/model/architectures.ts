@@ -8,6 +8,8 @@ import { decoder } from './family/decoder.ts';
 import { type DecoderArchitecture, decoderConfig, decoderKeysOf } from './family/decoder-families.ts';
 import { gemma3ImageKeys } from './family/decoder-keys.ts';
 import { gemma3Text } from './family/decoder-text-part.ts';
+import { type DistilBertForm, distilBertConfig, distilBertKeys } from './family/distilbert-config.ts';
+import { type ElectraForm, electraConfig, electraKeys } from './family/electra-config.ts';
 import { resnet } from './family/resnet.ts';
 import { type ResNetForm, resnetConfig, resnetKeys } from './family/resnet-config.ts';
 import { timm, timmKeys } from './family/timm.ts';
@@ -38,6 +40,12 @@ const bertLike = (architecture: string, form: BertForm) =>
 
 const debertaLike = (architecture: string, form: DebertaForm) =>
   entryOf(debertaKeys, (config, options) => debertaConfig(architecture, form, config, options), deberta);
+
+const distilBertLike = (architecture: string, form: DistilBertForm) =>
+  entryOf(distilBertKeys, (config, options) => distilBertConfig(architecture, form, config, options), bert);
+
+const electraLike = (architecture: string, form: ElectraForm) =>
+  entryOf(electraKeys, (config, options) => electraConfig(architecture, form, config, options), bert);
 
 const vitLike = (architecture: string, form: VitForm) =>
   entryOf(vitKeys, (config, options) => vitConfig(architecture, form, config, options), vit);
@@ -74,6 +82,13 @@ export const architectures = {
   DebertaV2Model: debertaLike('DebertaV2Model', { prefix: '', hasHead: false }),
   DebertaV2ForMaskedLM: debertaLike('DebertaV2ForMaskedLM', { prefix: 'deberta.', hasHead: false }),
   DebertaV2ForSequenceClassification: debertaLike('DebertaV2ForSequenceClassification', { prefix: 'deberta.', hasHead: true }),
+  DistilBertModel: distilBertLike('DistilBertModel', { prefix: '', hasHead: false }),
+  DistilBertForMaskedLM: distilBertLike('DistilBertForMaskedLM', { prefix: 'distilbert.', hasHead: false }),
+  DistilBertForSequenceClassification: distilBertLike('DistilBertForSequenceClassification', { prefix: 'distilbert.', hasHead: true }),
+  ElectraModel: electraLike('ElectraModel', { prefix: '', hasHead: false }),
+  ElectraForMaskedLM: electraLike('ElectraForMaskedLM', { prefix: 'electra.', hasHead: false }),
+  ElectraForPreTraining: electraLike('ElectraForPreTraining', { prefix: 'electra.', hasHead: false }),
+  ElectraForSequenceClassification: electraLike('ElectraForSequenceClassification', { prefix: 'electra.', hasHead: true }),
   ViTModel: vitLike('ViTModel', { family: 'vit', prefix: '', head: 'none' }),
   ViTForImageClassification: vitLike('ViTForImageClassification', { family: 'vit', prefix: 'vit.', head: 'one' }),
   DeiTModel: vitLike('DeiTModel', { family: 'deit', prefix: '', head: 'none' }),
@@ -100,6 +115,8 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   roberta: 'RobertaForMaskedLM',
   'xlm-roberta': 'XLMRobertaForMaskedLM',
   'deberta-v2': 'DebertaV2ForMaskedLM',
+  distilbert: 'DistilBertForMaskedLM',
+  electra: 'ElectraForPreTraining',
 };
 
 /** The class that an encoder without a head for the task becomes when it is given one. */
@@ -113,6 +130,11 @@ export const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>>
   XLMRobertaForMaskedLM: 'XLMRobertaForSequenceClassification',
   DebertaV2Model: 'DebertaV2ForSequenceClassification',
   DebertaV2ForMaskedLM: 'DebertaV2ForSequenceClassification',
+  DistilBertModel: 'DistilBertForSequenceClassification',
+  DistilBertForMaskedLM: 'DistilBertForSequenceClassification',
+  ElectraModel: 'ElectraForSequenceClassification',
+  ElectraForMaskedLM: 'ElectraForSequenceClassification',
+  ElectraForPreTraining: 'ElectraForSequenceClassification',
   ViTModel: 'ViTForImageClassification',
   DeiTModel: 'DeiTForImageClassification',
   ResNetModel: 'ResNetForImageClassification',

@@ -1,18 +1,17 @@
 """Coupled groups of the model folders beside this script by Torch-Pruning (1.6.1), with torch, transformers and timm of the README.
 
-    OMP_NUM_THREADS=1 python make_coupled_groups.py     # writes ../coupled_groups.json
+    OMP_NUM_THREADS=1 python make_coupled_groups.py [name …]     # writes ../coupled_groups.json; of some folders: the others stay as they are
 
 Of each group: how many channels it has, and its members as 'name part', the name that of the weight in the model's file. 'out' makes the
 channels or stands between them (rows, norm entries, features of embeddings and of tables), 'in' reads them (columns).
 """
-import json, os
-import timm, torch, torch.nn as nn, torch_pruning, transformers
+import json, os, sys
+import torch, torch.nn as nn, torch_pruning, transformers
 from safetensors.torch import load_file
-from timm.models import load_checkpoint
 
 torch.set_num_threads(1)
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
-BY_TRANSFORMERS = ['bert', 'roberta', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'deit_teacher', 'resnet', 'resnet_basic']
+BY_TRANSFORMERS = ['bert', 'roberta', 'distilbert', 'electra', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'deit_teacher', 'resnet', 'resnet_basic']
 TINY_VIT = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=5)
 BY_TIMM = {  # as make_classifier_families.py made them
     'timm_resnext': ('resnext50_32x4d', dict(num_classes=5, layers=(1, 2, 1, 1), channels=(8, 8, 16, 16), cardinality=4, base_width=16)),
@@ -34,6 +33,8 @@ class Logits(nn.Module):
 def load(name):
     folder = os.path.join(GOLDEN, name)
     if name in BY_TIMM:
+        import timm
+        from timm.models import load_checkpoint
         # Fused attention hides its products from the trace.
         timm.layers.set_fused_attn(False)
         kind, sizes = BY_TIMM[name]
@@ -75,8 +76,10 @@ def groups(name):
     return found
 
 
-result = dict(meta=dict(torch=torch.__version__, transformers=transformers.__version__, timm=timm.__version__, torch_pruning='1.6.1'))
-result['families'] = {name: groups(name) for name in [*BY_TRANSFORMERS, *BY_TIMM]}
+asked = sys.argv[1:]
+kept = json.load(open(os.path.join(GOLDEN, 'coupled_groups.json')))['families'] if asked else {}
+result = dict(meta=dict(torch=torch.__version__, transformers=transformers.__version__, timm='1.0.31', torch_pruning='1.6.1'))
+result['families'] = {name: kept[name] if asked and name not in asked else groups(name) for name in [*BY_TRANSFORMERS, *BY_TIMM]}
 for name, found in result['families'].items():
     print(name, len(found), 'groups')
 with open(os.path.join(GOLDEN, 'coupled_groups.json'), 'w') as out:

@@ -1,6 +1,6 @@
 """Row scores of classifiers of every kind by every measure that looks at data, from PyTorch's own gradients, sample by sample.
 Deterministic (1 thread). Samples are formulas of their numbers, so that none are stored.
-run: OMP_NUM_THREADS=1 python make_importance_families.py [folder]      (timm_resnext also needs timm)"""
+run: OMP_NUM_THREADS=1 python make_importance_families.py [folder [name …]]      (of some folders: the others stay as they are; timm_resnext also needs timm)"""
 import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import numpy, torch, transformers
@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-FOLDERS = ['bert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'resnet', 'timm_resnext']
+FOLDERS = ['bert', 'distilbert', 'electra', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'resnet', 'timm_resnext']
 SAMPLES, TOKENS = 5, 9
 SIDES = dict(vit=32, deit=32, resnet=16, timm_resnext=16)
 LABELS = [0, 1, 2, 0, 1]
@@ -124,7 +124,9 @@ def scores_of(name):
     return result
 
 
-golden = dict(torch=torch.__version__, samples=SAMPLES, tokens=TOKENS, sides=SIDES, labels=LABELS, folders={name: scores_of(name) for name in FOLDERS})
 path = os.path.join(OUT, 'importance_families.json')
+kept = json.load(open(path))['folders'] if len(sys.argv) > 2 else {}
+golden = dict(torch=torch.__version__, samples=SAMPLES, tokens=TOKENS, sides=SIDES, labels=LABELS, 
+              folders={name: kept[name] if len(sys.argv) > 2 and name not in sys.argv[2:] else scores_of(name) for name in FOLDERS})
 json.dump(golden, open(path, 'w'), separators=(',', ':'))
 print({name: len(found) for name, found in golden['folders'].items()}, os.path.getsize(path))

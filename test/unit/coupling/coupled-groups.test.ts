@@ -193,7 +193,7 @@ test('the worked example of docs/dependencies.md has the channels of SmolLM2', (
   });
 });
 
-test.each(['bert', 'deberta', 'vit', 'deit'])('every row, column and entry of %s is in a group', name => {
+test.each(['bert', 'distilbert', 'electra', 'deberta', 'vit', 'deit'])('every row, column and entry of %s is in a group', name => {
   const model = loadModel(read(name, 'config.json'));
   const members = coupledGroups(model).flatMap(group => group.members);
   const missing = model.modules.filter(({ name: module }) => !members.some(member => member.module.name === module));

@@ -17,6 +17,8 @@ const configOf = (name: string): Config => JSON.parse(readFileSync(join(golden(n
 const folders: readonly (readonly [RegExp, string])[] = [
   [/^Bert/, 'bert'],
   [/^(XLM)?Roberta/, 'roberta'],
+  [/^DistilBert/, 'distilbert'],
+  [/^Electra/, 'electra'],
   [/^Deberta/, 'deberta'],
   [/^ViT/, 'vit'],
   [/^DeiT/, 'deit'],
@@ -115,6 +117,8 @@ describe('what is not supported is named, with what is', () => {
       { hidden_act: 'wave', is_decoder: true },
       /config.json: is_decoder true is not supported; supported is false; hidden_act "wave" is not supported/,
     ],
+    ['two names of one size', 'distilbert', { hidden_size: 64 }, /hidden_size 64 is not supported; supported is 32/],
+    ['heads of DistilBERT', 'distilbert', { n_heads: 5 }, /dim 32 is no multiple of n_heads 5/],
     ['a convolution in DeBERTa', 'deberta', { conv_kernel_size: 3 }, /conv_kernel_size 3 is not supported; supported is 0/],
     ['attention by content alone', 'deberta', { relative_attention: false }, /relative_attention false is not supported/],
     [

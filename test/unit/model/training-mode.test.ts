@@ -83,7 +83,7 @@ describe.each(['bert', 'deberta', 'vit', 'resnet_basic'])('%s', name => {
   });
 });
 
-test.each(['bert', 'roberta', 'deberta'])('%s drops by its seed', async name => {
+test.each(['bert', 'roberta', 'distilbert', 'electra', 'deberta'])('%s drops by its seed', async name => {
   const [first, again, other] = await step(name, 'none', [
     [1, 2],
     [1, 2],

@@ -4,7 +4,6 @@ import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../../machine/machin
 import { estimateRecipe, type MemoryEstimate, type RecipeEstimate } from '../../plan/memory/predict.ts';
 import { describeNothingFits, planMemory } from '../../plan/memory/propose-settings.ts';
 import { batchSize, byteSize, grouped, percent, table } from '../../protocol/format.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { withOverrides } from '../job-command.ts';

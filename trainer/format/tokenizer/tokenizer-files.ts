@@ -27,6 +27,9 @@ interface FolderTokenizer {
   readonly generationConfig?: ModelConfig | undefined;
 }
 
+/** The model types whose `vocab.txt` Transformers reads as BERT's. */
+const WORD_PIECE_TYPES: ReadonlySet<string> = new Set(['bert', 'distilbert', 'electra']);
+
 /** @throws ModelFileError when there is none that can be read */
 export async function loadTokenizer({ dir, config, generationConfig }: FolderTokenizer): Promise<Tokenizer> {
   const files = await readTexts(dir);
@@ -52,7 +55,7 @@ export async function buildTokenizer(
     return sentencePieceDefinition({ path, model: await parseSentencePiece(path, bytes), modelType: config.model_type, special });
   }
   const words = await readBounded(join(dir, 'vocab.txt'));
-  if (words !== undefined && config.model_type === 'bert')
+  if (words !== undefined && WORD_PIECE_TYPES.has(String(config.model_type)))
     return bertTokenizer({ path: join(dir, 'vocab.txt'), text: words.toString('utf8'), special });
   const [vocabulary, merges] = [await readBounded(join(dir, 'vocab.json')), await readBounded(join(dir, 'merges.txt'))];
   if (vocabulary !== undefined && merges !== undefined && config.model_type === 'roberta')

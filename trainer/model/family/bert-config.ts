@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { computed, contradiction, readConfig, refuse, refusedUnless, withoutEffect } from '../config-keys.ts';
 import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import type { BertConfig } from './bert.ts';
+import { bertBlock } from './block-names.ts';
 import { encoderKeys, encoderProblems, paddingRow, rate, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';
 
@@ -24,7 +25,7 @@ export const bertKeys = {
 
 /** Where a family keeps its tensors, and what its file holds. */
 export interface BertForm {
-  readonly family: BertConfig['family'];
+  readonly family: 'bert' | 'roberta';
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */
   readonly prefix: string;
   readonly hasHead: boolean;
@@ -50,15 +51,15 @@ export function bertConfig(architecture: string, form: BertForm, json: ConfigJso
       ),
     );
   refuse(wrong, architecture);
+  const headDropout = c.classifier_dropout ?? c.hidden_dropout_prob;
   return {
     family,
     prefix: form.prefix,
     ...readLabels({ architecture, json, options, hasHead: form.hasHead, std: c.initializer_range }),
-    freshDense: form.hasPooler ? undefined : { kind: 'normal', std: c.initializer_range, seed: options.headSeed ?? 0 },
     vocabularySize: c.vocab_size,
     hiddenSize: c.hidden_size,
     intermediateSize: c.intermediate_size,
-    blocks: c.num_hidden_layers,
+    blockNames: Array.from({ length: c.num_hidden_layers }, (_, block) => bertBlock(form.prefix, block, ['query', 'key', 'value'])),
     heads: c.num_attention_heads,
     positions: c.max_position_embeddings,
     firstPosition,
@@ -69,7 +70,17 @@ export function bertConfig(architecture: string, form: BertForm, json: ConfigJso
     epsilon: c.layer_norm_eps,
     activation: c.hidden_act,
     dropout: c.hidden_dropout_prob,
+    outputDropout: { attention: c.hidden_dropout_prob, mlp: c.hidden_dropout_prob },
     attentionDropout: c.attention_probs_dropout_prob,
-    headDropout: c.classifier_dropout ?? c.hidden_dropout_prob,
+    head: {
+      // BERT's pooler, or the first layer of RoBERTa's head.
+      names:
+        family === 'bert'
+          ? { dense: `${form.prefix}pooler.dense`, classifier: 'classifier' }
+          : { dense: 'classifier.dense', classifier: 'classifier.out_proj' },
+      activation: 'tanh',
+      freshDense: form.hasPooler ? undefined : { kind: 'normal', std: c.initializer_range, seed: options.headSeed ?? 0 },
+      dropout: { dense: family === 'roberta' ? headDropout : 0, classifier: headDropout },
+    },
   };
 }

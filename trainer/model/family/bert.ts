@@ -1,15 +1,15 @@
-/** BERT (Devlin et al. 2019) and RoBERTa (Liu et al. 2019), with Transformers' numbers: they differ in positions and head. */
+/** BERT (Devlin et al. 2019) and its descendants with the same blocks, with Transformers' numbers: they differ in positions, widths and head. */
 import type { Node } from '../../graph/graph.ts';
 import { paddingMask, selfAttention } from '../layer/self-attention.ts';
-import type { ClassifierModel, Initial, ModuleSpec } from '../model-spec.ts';
-import { linearSpec, parametersOf } from '../module-specs.ts';
+import type { ClassifierModel } from '../model-spec.ts';
+import { parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
-import { headSpec, type Labels } from './labels.ts';
-import { blockModules, finishBlock, type PostNormBlock, type PostNormConfig, postNormBlock } from './post-norm-block.ts';
+import { type FirstTokenHead, type FirstTokenHeadConfig, firstTokenHead, headLogits } from './first-token-head.ts';
+import type { Labels } from './labels.ts';
+import { type BlockNames, blockModules, finishBlock, type PostNormBlock, type PostNormConfig, postNormBlock } from './post-norm-block.ts';
 import {
   embeddingModules,
   embedText,
-  firstToken,
   meanOfSeen,
   type TextConfig,
   type TextEmbedding,
@@ -18,47 +18,38 @@ import {
   tokensOf,
 } from './text-encoder.ts';
 
-/** The sizes and switches of one model, read from its config.json by `bert-config.ts`. */
+/** The sizes and parts of one model, read from its config.json. */
 export interface BertConfig extends Labels, TextConfig, PostNormConfig {
-  readonly family: 'bert' | 'roberta';
-  /** How the layer between encoder and classifier starts, where the file lacks it. */
-  readonly freshDense: Initial | undefined;
-  readonly blocks: number;
+  readonly family: string;
+  /** What the weight file calls the layers of each block. */
+  readonly blockNames: readonly BlockNames[];
   readonly heads: number;
   readonly padId: number;
   readonly attentionDropout: number;
-  readonly headDropout: number;
+  readonly head: FirstTokenHeadConfig;
 }
 
 interface Parts {
   readonly config: BertConfig;
   readonly embedding: TextEmbedding;
   readonly blocks: readonly PostNormBlock[];
-  /** Between encoder and classifier: BERT's pooler, or the first layer of RoBERTa's head. */
-  readonly dense: ModuleSpec;
-  readonly classifier: ModuleSpec;
+  readonly head: FirstTokenHead;
 }
 
-/** Of the layer in the middle and of the classifier. */
-const headNames = (family: BertConfig['family'], prefix: string): [string, string] =>
-  family === 'bert' ? [`${prefix}pooler.dense`, 'classifier'] : ['classifier.dense', 'classifier.out_proj'];
-
 export function bert(config: BertConfig): ClassifierModel {
-  const { family, prefix, hiddenSize, labels, problem } = config;
-  const inHead = { part: 'head', layer: -1 } as const;
-  const [dense, classifier] = headNames(family, prefix);
+  const { family, hiddenSize, labels, problem } = config;
   const parts: Parts = {
     config,
     embedding: textEmbedding(config),
-    blocks: Array.from({ length: config.blocks }, (_, layer) => postNormBlock(config, prefix, layer, ['query', 'key', 'value'])),
-    dense: headSpec(linearSpec(dense, inHead, hiddenSize, hiddenSize), config.freshDense),
-    classifier: headSpec(linearSpec(classifier, inHead, labels.length, hiddenSize), config.fresh),
+    blocks: config.blockNames.map((names, layer) => postNormBlock(config, layer, names)),
+    head: firstTokenHead(config.head, hiddenSize, config),
   };
-  const modules = [...embeddingModules(parts.embedding), ...parts.blocks.flatMap(blockModules), parts.dense, parts.classifier];
+  const { dense, classifier } = parts.head;
+  const modules = [...embeddingModules(parts.embedding), ...parts.blocks.flatMap(blockModules), dense, classifier];
   return {
     kind: 'classifier',
     family,
-    blocks: config.blocks,
+    blocks: parts.blocks.length,
     hiddenSize,
     parameters: parametersOf(modules),
     modules,
@@ -71,7 +62,7 @@ export function bert(config: BertConfig): ClassifierModel {
     },
     labels,
     problem,
-    heads: [parts.classifier],
+    heads: [classifier],
     logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
     embedding: (tracer, batch) => meanOfSeen(tracer.graph, hidden(tracer, tokensOf(batch), parts), tokensOf(batch).seen),
   };
@@ -93,9 +84,5 @@ function hidden(tracer: Tracer, inputs: TokenBatch, { config, embedding, blocks 
 }
 
 function logits(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
-  const { graph } = tracer;
-  const { family, headDropout } = parts.config;
-  const first = firstToken(graph, hidden(tracer, inputs, parts), inputs.ids.shape[0] as number);
-  const pooled = graph.tanh(tracer.linear(parts.dense, family === 'roberta' ? tracer.dropout(first, headDropout) : first));
-  return tracer.linear(parts.classifier, tracer.dropout(pooled, headDropout));
+  return headLogits(tracer, parts.config.head, parts.head, hidden(tracer, inputs, parts), inputs.ids.shape[0] as number);
 }

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { computed, type KeyTable, notSupported, type RefusedKey, readConfig, refuse, withoutEffect } from '../config-keys.ts';
 import type { ConfigJson, ModelOptions } from '../load-model.ts';
+import { bertBlock } from './block-names.ts';
 import { activation, encoderKeys, encoderProblems, paddingRow, rate, size } from './common-keys.ts';
 import type { DebertaConfig } from './deberta.ts';
 import { readLabels } from './labels.ts';
@@ -85,11 +86,12 @@ export function debertaConfig(
   return {
     prefix,
     ...readLabels({ architecture, json, options, hasHead, std: c.initializer_range }),
-    freshDense: hasHead ? undefined : { kind: 'normal', std: c.initializer_range, seed: options.headSeed ?? 0 },
     vocabularySize: c.vocab_size,
     hiddenSize: c.hidden_size,
     intermediateSize: c.intermediate_size,
-    blocks: c.num_hidden_layers,
+    blockNames: Array.from({ length: c.num_hidden_layers }, (_, block) =>
+      bertBlock(prefix, block, ['query_proj', 'key_proj', 'value_proj']),
+    ),
     heads: c.num_attention_heads,
     maxPositions: c.max_position_embeddings,
     positions: c.position_biased_input ? c.max_position_embeddings : 0,
@@ -101,8 +103,8 @@ export function debertaConfig(
     epsilon: c.layer_norm_eps,
     activation: c.hidden_act,
     dropout: c.hidden_dropout_prob,
+    outputDropout: { attention: c.hidden_dropout_prob, mlp: c.hidden_dropout_prob },
     attentionDropout: c.attention_probs_dropout_prob,
-    headDropout: c.cls_dropout ?? c.hidden_dropout_prob,
     span: buckets > 0 ? buckets : maxDistance,
     buckets,
     maxDistance,
@@ -114,7 +116,11 @@ export function debertaConfig(
       .split('|')
       .map(word => word.trim())
       .includes('layer_norm'),
-    poolerActivation: c.pooler_hidden_act,
-    poolerDropout: c.pooler_dropout,
+    head: {
+      names: { dense: 'pooler.dense', classifier: 'classifier' },
+      activation: c.pooler_hidden_act,
+      freshDense: hasHead ? undefined : { kind: 'normal', std: c.initializer_range, seed: options.headSeed ?? 0 },
+      dropout: { dense: c.pooler_dropout, classifier: c.cls_dropout ?? c.hidden_dropout_prob },
+    },
   };
 }

@@ -1,19 +1,17 @@
 /** DeBERTa-v2 and v3 (He et al. 2021 and 2023): attention by content and by relative position, with Transformers' numbers. */
 import type { Node } from '../../graph/graph.ts';
-import { type Activation, activations } from '../layer/activation.ts';
 import { relativeIndices, relativeScores } from '../layer/relative-attention.ts';
 import { attend, byHead, paddingMask } from '../layer/self-attention.ts';
 import type { BiasedSpec, ClassifierModel, ModuleSpec } from '../model-spec.ts';
 import { embeddingSpec, layerNormSpec, linearSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { BertConfig } from './bert.ts';
-import { headSpec } from './labels.ts';
-import { blockModules, finishBlock, type PostNormBlock, postNormBlock } from './post-norm-block.ts';
+import { type FirstTokenHead, firstTokenHead, headLogits } from './first-token-head.ts';
+import { type BlockNames, blockModules, finishBlock, type PostNormBlock, postNormBlock } from './post-norm-block.ts';
 import {
   counting,
   embeddingModules,
   embedText,
-  firstToken,
   meanOfSeen,
   type TextEmbedding,
   type TokenBatch,
@@ -35,8 +33,6 @@ export interface DebertaConfig extends Omit<BertConfig, 'family'> {
   /** Positions are projected by the layers that project content. */
   readonly sharedKeys: boolean;
   readonly normalisesPositions: boolean;
-  readonly poolerActivation: string;
-  readonly poolerDropout: number;
 }
 
 interface Block extends PostNormBlock {
@@ -51,32 +47,29 @@ interface Parts {
   readonly blocks: readonly Block[];
   readonly relative: ModuleSpec;
   readonly relativeNorm: BiasedSpec | undefined;
-  readonly pooler: ModuleSpec;
-  readonly classifier: ModuleSpec;
+  readonly head: FirstTokenHead;
 }
 
 export function deberta(config: DebertaConfig): ClassifierModel {
   const { prefix, hiddenSize, labels, problem } = config;
-  const inHead = { part: 'head', layer: -1 } as const;
   const parts: Parts = {
     config,
     embedding: textEmbedding(config),
     relative: embeddingSpec(`${prefix}encoder.rel_embeddings`, 2 * config.span, hiddenSize),
     relativeNorm: config.normalisesPositions ? layerNormSpec(`${prefix}encoder.LayerNorm`, -1, hiddenSize) : undefined,
-    blocks: Array.from({ length: config.blocks }, (_, layer) => blockOf(config, layer)),
-    pooler: headSpec(linearSpec('pooler.dense', inHead, hiddenSize, hiddenSize), config.freshDense),
-    classifier: headSpec(linearSpec('classifier', inHead, labels.length, hiddenSize), config.fresh),
+    blocks: config.blockNames.map((names, layer) => blockOf(config, names, layer)),
+    head: firstTokenHead(config.head, hiddenSize, config),
   };
   const inBlocks = parts.blocks.flatMap(block => [...blockModules(block), ...[block.positionKey, block.positionQuery]]);
   const modules = [
     ...embeddingModules(parts.embedding),
     ...[parts.relative, parts.relativeNorm, ...inBlocks].filter(module => module !== undefined),
-    ...[parts.pooler, parts.classifier],
+    ...[parts.head.dense, parts.head.classifier],
   ];
   return {
     kind: 'classifier',
     family: 'deberta-v2',
-    blocks: config.blocks,
+    blocks: parts.blocks.length,
     hiddenSize,
     parameters: parametersOf(modules),
     modules,
@@ -89,20 +82,20 @@ export function deberta(config: DebertaConfig): ClassifierModel {
     },
     labels,
     problem,
-    heads: [parts.classifier],
+    heads: [parts.head.classifier],
     logits: (tracer, batch) => logits(tracer, tokensOf(batch), parts),
     embedding: (tracer, batch) => meanOfSeen(tracer.graph, hidden(tracer, tokensOf(batch), parts), tokensOf(batch).seen),
   };
 }
 
-function blockOf(config: DebertaConfig, layer: number): Block {
+function blockOf(config: DebertaConfig, names: BlockNames, layer: number): Block {
   const { hiddenSize, sharedKeys, prefix, c2p, p2c } = config;
   const own = (name: string, isUsed: boolean) =>
     sharedKeys || !isUsed
       ? undefined
       : linearSpec(`${prefix}encoder.layer.${layer}.attention.self.${name}`, { part: 'attention', layer }, hiddenSize, hiddenSize);
   return {
-    ...postNormBlock(config, prefix, layer, ['query_proj', 'key_proj', 'value_proj']),
+    ...postNormBlock(config, layer, names),
     positionKey: own('pos_key_proj', c2p),
     positionQuery: own('pos_query_proj', p2c),
   };
@@ -174,10 +167,5 @@ function project(tracer: Tracer, { config, block, x, positions, batch }: Project
 }
 
 function logits(tracer: Tracer, inputs: TokenBatch, parts: Parts): Node {
-  const { config } = parts;
-  const { graph } = tracer;
-  const first = firstToken(graph, hidden(tracer, inputs, parts), inputs.ids.shape[0] as number);
-  const activation = activations[config.poolerActivation] as Activation;
-  const pooled = activation(graph, tracer.linear(parts.pooler, tracer.dropout(first, config.poolerDropout)));
-  return tracer.linear(parts.classifier, tracer.dropout(pooled, config.headDropout));
+  return headLogits(tracer, parts.config.head, parts.head, hidden(tracer, inputs, parts), inputs.ids.shape[0] as number);
 }

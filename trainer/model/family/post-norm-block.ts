@@ -21,28 +21,25 @@ export interface PostNormConfig {
   readonly intermediateSize: number;
   readonly epsilon: number;
   readonly activation: string;
-  readonly dropout: number;
+  /** Of what attention and the MLP add to the stream. */
+  readonly outputDropout: { readonly attention: number; readonly mlp: number };
 }
 
-/** @param names of the projections of queries, keys and values */
-export function postNormBlock(
-  { hiddenSize, intermediateSize }: PostNormConfig,
-  prefix: string,
-  layer: number,
-  names: readonly [string, string, string],
-): PostNormBlock {
-  const at = `${prefix}encoder.layer.${layer}`;
-  const attends = (name: string) => linearSpec(`${at}.attention.${name}`, { part: 'attention', layer }, hiddenSize, hiddenSize);
+/** What the weight file calls the layers of a block. */
+export type BlockNames = Readonly<Record<keyof PostNormBlock, string>>;
+
+export function postNormBlock({ hiddenSize, intermediateSize }: PostNormConfig, layer: number, names: BlockNames): PostNormBlock {
+  const attends = (name: string) => linearSpec(name, { part: 'attention', layer }, hiddenSize, hiddenSize);
   const mlp = { part: 'mlp', layer } as const;
   return {
-    q: attends(`self.${names[0]}`),
-    k: attends(`self.${names[1]}`),
-    v: attends(`self.${names[2]}`),
-    o: attends('output.dense'),
-    attentionNorm: layerNormSpec(`${at}.attention.output.LayerNorm`, layer, hiddenSize),
-    up: linearSpec(`${at}.intermediate.dense`, mlp, intermediateSize, hiddenSize),
-    down: linearSpec(`${at}.output.dense`, mlp, hiddenSize, intermediateSize),
-    outputNorm: layerNormSpec(`${at}.output.LayerNorm`, layer, hiddenSize),
+    q: attends(names.q),
+    k: attends(names.k),
+    v: attends(names.v),
+    o: attends(names.o),
+    attentionNorm: layerNormSpec(names.attentionNorm, layer, hiddenSize),
+    up: linearSpec(names.up, mlp, intermediateSize, hiddenSize),
+    down: linearSpec(names.down, mlp, hiddenSize, intermediateSize),
+    outputNorm: layerNormSpec(names.outputNorm, layer, hiddenSize),
   };
 }
 
@@ -56,8 +53,8 @@ export const blockModules = (b: PostNormBlock): ModuleSpec[] => [b.q, b.k, b.v, 
 export function finishBlock(tracer: Tracer, config: PostNormConfig, block: PostNormBlock, x: Node, attended: Node): Node {
   const { graph } = tracer;
   const activation = activations[config.activation] as Activation;
-  const out = tracer.dropout(tracer.linear(block.o, attended), config.dropout);
+  const out = tracer.dropout(tracer.linear(block.o, attended), config.outputDropout.attention);
   const middle = tracer.layerNorm(block.attentionNorm, graph.add(x, out), config.epsilon);
   const mlp = tracer.linear(block.down, activation(graph, tracer.linear(block.up, middle)));
-  return tracer.layerNorm(block.outputNorm, graph.add(middle, tracer.dropout(mlp, config.dropout)), config.epsilon);
+  return tracer.layerNorm(block.outputNorm, graph.add(middle, tracer.dropout(mlp, config.outputDropout.mlp)), config.epsilon);
 }

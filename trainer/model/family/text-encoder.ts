@@ -1,7 +1,7 @@
 /** What encoders of text share: how tokens become vectors, and how the last states are pooled. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { type BiasedSpec, type ClassifierBatch, ModelConfigError, type ModuleSpec } from '../model-spec.ts';
-import { embeddingSpec, layerNormSpec } from '../module-specs.ts';
+import { embeddingSpec, layerNormSpec, linearSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 
 export type TokenBatch = Extract<ClassifierBatch, { kind: 'tokens' }>;
@@ -16,6 +16,8 @@ export interface TextConfig {
   readonly prefix: string;
   readonly vocabularySize: number;
   readonly hiddenSize: number;
+  /** Width of the tables, and the layer that brings it to the hidden size; left out, they have the hidden size. */
+  readonly narrow?: { readonly size: number; readonly projection: string } | undefined;
   /** Rows of the position table (0: none), and the row of a sequence's first token. */
   readonly positions: number;
   readonly firstPosition: number;
@@ -34,31 +36,35 @@ export interface TextEmbedding {
   readonly positions: ModuleSpec | undefined;
   readonly types: ModuleSpec | undefined;
   readonly norm: BiasedSpec;
+  readonly projection: ModuleSpec | undefined;
 }
 
 export function textEmbedding(config: TextConfig): TextEmbedding {
-  const { prefix, vocabularySize, hiddenSize, positions, tokenTypes, uncounted, paddingRow } = config;
+  const { prefix, vocabularySize, hiddenSize, narrow, positions, tokenTypes, uncounted, paddingRow } = config;
+  const width = narrow?.size ?? hiddenSize;
   const table = (name: string, rows: number, padding?: number) =>
-    rows > 0 ? embeddingSpec(`${prefix}embeddings.${name}`, rows, hiddenSize, padding) : undefined;
+    rows > 0 ? embeddingSpec(`${prefix}embeddings.${name}`, rows, width, padding) : undefined;
   return {
-    words: embeddingSpec(`${prefix}embeddings.word_embeddings`, vocabularySize, hiddenSize, paddingRow),
+    words: embeddingSpec(`${prefix}embeddings.word_embeddings`, vocabularySize, width, paddingRow),
     positions: table('position_embeddings', positions, uncounted),
     types: table('token_type_embeddings', tokenTypes),
-    norm: layerNormSpec(`${prefix}embeddings.LayerNorm`, -1, hiddenSize),
+    norm: layerNormSpec(`${prefix}embeddings.LayerNorm`, -1, width),
+    projection: narrow && linearSpec(narrow.projection, { part: 'embedding', layer: -1 }, hiddenSize, width),
   };
 }
 
-export const embeddingModules = ({ words, positions, types, norm }: TextEmbedding): ModuleSpec[] =>
-  [words, positions, types, norm].filter(module => module !== undefined);
+export const embeddingModules = ({ words, positions, types, norm, projection }: TextEmbedding): ModuleSpec[] =>
+  [words, positions, types, norm, projection].filter(module => module !== undefined);
 
-/** Word, segment and position, added up and normalised: [batch · tokens, hiddenSize]. */
+/** Word, segment and position, added up, normalised and brought to the hidden size: [batch · tokens, hiddenSize]. */
 export function embedText(tracer: Tracer, { ids, types }: TokenBatch, modules: TextEmbedding, config: TextConfig): Node {
   const { graph } = tracer;
   const [batch, tokens] = ids.shape as [number, number];
   const word = tracer.embedding(modules.words, graph.reshape(ids, [batch * tokens]));
   const typed = modules.types ? graph.add(word, typesOf(tracer, modules.types, types)) : word;
   const sum = modules.positions ? addPositions(tracer, typed, modules.positions, ids, config) : typed;
-  return tracer.dropout(tracer.layerNorm(modules.norm, sum, config.epsilon), config.dropout);
+  const x = tracer.dropout(tracer.layerNorm(modules.norm, sum, config.epsilon), config.dropout);
+  return modules.projection ? tracer.linear(modules.projection, x) : x;
 }
 
 /** Without types every token is of the first: one row, [1, hiddenSize]. */

@@ -1,0 +1,64 @@
+"""Golden folders of encoders beside BERT: DistilBERT and ELECTRA, each in several configs, with padding.
+Deterministic (fixed seeds, 1 thread).
+run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder]"""
+import copy, json, os, sys
+os.environ['HF_HUB_OFFLINE'] = '1'
+import torch, transformers
+from file_names import file_names
+from transformers import (DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification)
+
+torch.set_num_threads(1)
+OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
+META = dict(torch=torch.__version__, transformers=transformers.__version__, note='float32, eval mode; every parameter jittered so biases and norms matter')
+
+numbers = lambda x: [float(f'{v:.7g}') for v in x.detach().flatten().double().tolist()]
+tensor = lambda x: dict(shape=list(x.shape), data=numbers(x) if x.is_floating_point() else x.flatten().tolist())
+seeded = lambda seed: torch.Generator().manual_seed(seed)
+norm = lambda x: float(f'{x.detach().double().norm().item():.8g}')
+
+
+def make(name, model_class, config, seed, inputs, labels):
+    """Saves a jittered random model with what it gives for a small batch."""
+    torch.manual_seed(seed)
+    model = model_class(config).eval()
+    generator = seeded(seed + 1)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.05 * torch.randn(p.shape, generator=generator))
+    folder = os.path.join(OUT, name)
+    os.makedirs(folder, exist_ok=True)
+    model.save_pretrained(folder)
+    names = file_names(model, folder)
+    out = copy.deepcopy(model)
+    found = out(**inputs, labels=labels)
+    found.loss.backward()
+    grads = {names[n]: dict(shape=list(p.grad.shape), l2=norm(p.grad), first4=numbers(p.grad.flatten()[:4]))
+             for n, p in out.named_parameters() if p.grad is not None}
+    golden = dict(meta=META, model=model_class.__name__, inputs={k: tensor(v) for k, v in inputs.items()}, labels=tensor(labels),
+                  loss=float(f'{found.loss.item():.8g}'), logits=tensor(found.logits), grads=grads)
+    with open(os.path.join(folder, 'golden.json'), 'w') as file:
+        json.dump(golden, file, separators=(',', ':'))
+    print(name, golden['loss'], sum(p.numel() for p in model.parameters()), sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder)))
+
+
+def text(seed, tokens, types=False):
+    """Three texts, the second filled up; with segments where asked for."""
+    ids = torch.randint(3, 128, (3, tokens), generator=seeded(seed))
+    seen = torch.ones_like(ids)
+    seen[1, tokens * 2 // 3:] = 0
+    ids[1, tokens * 2 // 3:] = 0
+    second = (torch.arange(tokens) >= tokens // 2).long().expand(3, tokens).contiguous()
+    return dict(input_ids=ids, attention_mask=seen, **(dict(token_type_ids=second) if types else {}))
+
+
+three = torch.tensor([0, 2, 1])
+distil = dict(vocab_size=128, max_position_embeddings=32, dim=32, hidden_dim=64, n_layers=2, n_heads=4)
+make('distilbert', DistilBertForSequenceClassification, DistilBertConfig(**distil, num_labels=3), 301, text(303, 12), three)
+# Positions that start as sines, no row for padding, another activation, one number to predict.
+make('distilbert_regression', DistilBertForSequenceClassification, DistilBertConfig(**{**distil, 'n_heads': 2}, sinusoidal_pos_embds=True, pad_token_id=None,
+     activation='relu', num_labels=1), 311, text(313, 16), torch.tensor([0.5, -1.0, 2.0]))
+electra = dict(vocab_size=128, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64, max_position_embeddings=32)
+make('electra', ElectraForSequenceClassification, ElectraConfig(**electra, embedding_size=16, num_labels=3), 321, text(323, 12, True), three)
+# Tables as wide as the blocks: no projection.
+make('electra_wide', ElectraForSequenceClassification, ElectraConfig(**electra, embedding_size=32, type_vocab_size=1, hidden_act='gelu_new', num_labels=3),
+     331, text(333, 15), three)

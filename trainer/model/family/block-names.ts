@@ -1,0 +1,32 @@
+/** What weight files call the layers of a block of BERT and its descendants. */
+import type { BlockNames } from './post-norm-block.ts';
+
+/** @param projections of queries, keys and values */
+export function bertBlock(prefix: string, block: number, projections: readonly [string, string, string]): BlockNames {
+  const at = `${prefix}encoder.layer.${block}`;
+  const [q, k, v] = projections;
+  return {
+    q: `${at}.attention.self.${q}`,
+    k: `${at}.attention.self.${k}`,
+    v: `${at}.attention.self.${v}`,
+    o: `${at}.attention.output.dense`,
+    attentionNorm: `${at}.attention.output.LayerNorm`,
+    up: `${at}.intermediate.dense`,
+    down: `${at}.output.dense`,
+    outputNorm: `${at}.output.LayerNorm`,
+  };
+}
+
+export function distilBertBlock(prefix: string, block: number): BlockNames {
+  const at = `${prefix}transformer.layer.${block}`;
+  return {
+    q: `${at}.attention.q_lin`,
+    k: `${at}.attention.k_lin`,
+    v: `${at}.attention.v_lin`,
+    o: `${at}.attention.out_lin`,
+    attentionNorm: `${at}.sa_layer_norm`,
+    up: `${at}.ffn.lin1`,
+    down: `${at}.ffn.lin2`,
+    outputNorm: `${at}.output_layer_norm`,
+  };
+}

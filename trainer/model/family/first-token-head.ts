@@ -1,0 +1,43 @@
+/** The head of BERT and its descendants: the first token's state through a layer and an activation, and then the classifier. */
+import type { Node } from '../../graph/graph.ts';
+import { type Activation, activations } from '../layer/activation.ts';
+import type { Initial, ModuleSpec } from '../model-spec.ts';
+import { linearSpec } from '../module-specs.ts';
+import type { Tracer } from '../tracer.ts';
+import { headSpec, type Labels } from './labels.ts';
+import { firstToken } from './text-encoder.ts';
+
+export interface FirstTokenHeadConfig {
+  /** What the weight file calls both layers. */
+  readonly names: { readonly dense: string; readonly classifier: string };
+  readonly activation: string;
+  /** How the first layer starts, where the weight file lacks it. */
+  readonly freshDense: Initial | undefined;
+  /** Of what the first layer and the classifier read. */
+  readonly dropout: { readonly dense: number; readonly classifier: number };
+}
+
+export interface FirstTokenHead {
+  readonly dense: ModuleSpec;
+  readonly classifier: ModuleSpec;
+}
+
+export function firstTokenHead({ names, freshDense }: FirstTokenHeadConfig, hiddenSize: number, { labels, fresh }: Labels): FirstTokenHead {
+  const place = { part: 'head', layer: -1 } as const;
+  return {
+    dense: headSpec(linearSpec(names.dense, place, hiddenSize, hiddenSize), freshDense),
+    classifier: headSpec(linearSpec(names.classifier, place, labels.length, hiddenSize), fresh),
+  };
+}
+
+/**
+ * @param states the last hidden states, [batch · tokens, hiddenSize]
+ * @returns [batch, labels]
+ */
+export function headLogits(tracer: Tracer, config: FirstTokenHeadConfig, head: FirstTokenHead, states: Node, batch: number): Node {
+  const { dropout } = config;
+  const activation = activations[config.activation] as Activation;
+  const first = tracer.dropout(firstToken(tracer.graph, states, batch), dropout.dense);
+  const pooled = activation(tracer.graph, tracer.linear(head.dense, first));
+  return tracer.linear(head.classifier, tracer.dropout(pooled, dropout.classifier));
+}
