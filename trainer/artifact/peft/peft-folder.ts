@@ -53,7 +53,9 @@ function planOf(params: PeftParams): Plan {
   const { method, modules } = params.adapter.description;
   checkExpressible(params);
   const tuned = params.model.modules.filter(({ name }) => modules.includes(name));
-  const saved = tuned.filter(module => goesWhole(params, module));
+  const whole = tuned.filter(module => goesWhole(params, module));
+  // PEFT saves every module whose name ends with one of these: DistilBERT's pre_classifier with its classifier.
+  const saved = params.model.modules.filter(({ name }) => whole.some(other => name.endsWith(other.name)));
   const factored = tuned.filter(module => !saved.includes(module));
   if (factored.length === 0)
     throw new ExportError(
