@@ -333,10 +333,9 @@ export class TimeChart implements GroupMember {
       const swatch = element('span', { class: `swatch swatch-${look.color} swatch-dash-${look.dash.length === 0 ? 0 : look.dash[0]}` });
       return element('span', { class: 'chart-item' }, swatch, element('span', { class: 'chart-label' }, label), value);
     });
-    const isSmoothed = this.named.some(({ measured }) => measured !== undefined);
-    const note = isSmoothed
-      ? [element('span', { class: 'hint chart-note' }, this.named.length > 1 ? 'lines smoothed' : 'line smoothed')]
-      : [];
+    const smoothed = this.named.filter(({ measured }) => measured !== undefined).map(({ label }) => label);
+    const text = smoothed.length === 1 ? `Smoothed line: ${smoothed[0]}` : `Smoothed lines: ${smoothed.join(', ')}`;
+    const note = smoothed.length > 0 ? [element('span', { class: 'hint chart-note' }, text)] : [];
     this.legend.replaceChildren(...items, ...note);
   }
 
