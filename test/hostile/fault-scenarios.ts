@@ -158,7 +158,7 @@ const hasCheckpoint = (runDir: string): boolean =>
 
 /** Files that only a process at work may have. */
 export function leftovers(dir: string): string | undefined {
-  const left = filesOf(dir).filter(file => /\.(tmp|old|gone|part|partial)(\/|$)|(^|\/)lock$/.test(file));
+  const left = filesOf(dir).filter(file => /\.(tmp|old|gone|part|partial)(\/|$)|(^|\/)lock(\/|$)/.test(file));
   return left.length === 0 ? undefined : `left behind: ${left.join(', ')}`;
 }
 

@@ -1,6 +1,7 @@
 /** Every file operation of a small training, resume, export and importance fails once, in every way that it can. */
 import { existsSync, readFileSync, realpathSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { LOCK_FILE } from '../../trainer/run/run-lock.ts';
 import { FAULT_MODES, type FaultMode, type FaultOperation, type FaultPlan } from './fault-plan.ts';
 import { caseFolder, makeScenarios, type Scenario, type ScenarioSet, shortPath, treeHash } from './fault-scenarios.ts';
 import { type Ended, JobRunner } from './job-runner.ts';
@@ -85,8 +86,8 @@ async function attack({ runner, set, scenario, operation, mode, expected, inputs
   const where = `${scenario.name}: ${mode} of ${hit ? `${hit.call} ${shortPath(set.task, hit.path)}` : `operation ${operation.index} (not reached)`}: `;
   const verdict = judge(ended, hit, mode);
   if (verdict.failing) return failed(verdict.failing, where + verdict.detail);
-  // A process that failed holds its locks no longer than it lives.
-  if (ended.kind === 'done' && ended.outcome.last.type === 'failed') runner.dispose();
+  // A lock that could not be removed is held as long as its process lives, and a worker lives for one job.
+  if (ended.kind === 'done' && existsSync(join(dir, 'run', LOCK_FILE))) runner.dispose();
   if (inputsHash(set) !== inputs) return failed('lost', `${where}the model or the data has changed`);
   const lost = scenario.afterFault?.(dir);
   if (lost !== undefined) return failed('lost', where + lost);

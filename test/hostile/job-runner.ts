@@ -6,6 +6,9 @@ import type { FaultyJob, JobOutcome } from './job-process.ts';
 /** A tiny job takes a second or two; a machine with much other work ten times as long. */
 const HANG_MS = 120_000;
 
+/** Then a fresh one takes its place: what an engine keeps of each job must not add up. */
+const MAX_JOBS = 40;
+
 export type Ended =
   | { readonly kind: 'done'; readonly outcome: JobOutcome }
   | { readonly kind: 'died'; readonly how: string }
@@ -14,12 +17,15 @@ export type Ended =
 export class JobRunner {
   private readonly bundles: string;
   private child: ChildProcess | undefined;
+  /** Jobs that the process has done. */
+  private done = 0;
 
   constructor(bundles: string) {
     this.bundles = bundles;
   }
 
   run(job: FaultyJob, hangMs = HANG_MS): Promise<Ended> {
+    if (this.done++ >= MAX_JOBS) this.dispose();
     const child = this.child ?? this.start();
     return new Promise(resolve => {
       const finish = (ended: Ended): void => {
@@ -39,6 +45,7 @@ export class JobRunner {
   }
 
   private start(): ChildProcess {
+    this.done = 1;
     this.child = fork(join(this.bundles, 'job-process.mjs'), [], {
       execArgv: ['--require', join(this.bundles, 'fault-preload.cjs')],
       stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
