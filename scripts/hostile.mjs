@@ -77,8 +77,7 @@ async function main() {
   }
   const bundles = await bundle();
   const { runTrial } = await import(path.join(bundles, 'main.mjs'));
-  const isWhole = !wanted.sample && wanted.parts.length === PARTS.length;
-  const report = isWhole ? path.join(root, 'bench', 'results', 'hostile.md') : undefined;
+  const report = wanted.sample ? undefined : path.join(root, 'bench', 'results', 'hostile.md');
   const { parts, seed, resume, sample: isSample } = wanted;
   return (await runTrial({ parts, seed, resume, isSample, report, bundles, root, say })) ? 0 : 1;
 }

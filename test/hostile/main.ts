@@ -39,10 +39,10 @@ export async function runTrial(params: TrialParams): Promise<boolean> {
   const all: Counts[] = [];
   for (const part of PARTS.filter(({ name }) => params.parts.includes(name))) {
     params.say(`${part.name}: preparing`);
-    const journal = join(params.bundles, `journal-${part.name}-${params.seed}${params.isSample ? '-sample' : ''}.jsonl`);
+    const journal = journalOf(part, params);
     if (!params.resume) rmSync(journal, { force: true });
     const done = new Map(readJournal(journal).map(line => [line.id, line]));
-    const counts: Counts = { name: part.name, unit: part.unit, attacks: 0, seconds: 0, lost: 0, hung: 0, crashed: 0, wrong: 0 };
+    const counts = noCounts(part);
     all.push(counts);
     const started = performance.now();
     const { cases, dispose } = await part.prepare(params);
@@ -82,6 +82,21 @@ export async function runTrial(params: TrialParams): Promise<boolean> {
 
 const tellFailing = ({ lost, hung, crashed, wrong }: Counts): string => `${lost} lost, ${hung} hung, ${crashed} crashed, ${wrong} wrong`;
 
+const noCounts = ({ name, unit }: Part): Counts => ({ name, unit, attacks: 0, seconds: 0, lost: 0, hung: 0, crashed: 0, wrong: 0 });
+
+const journalOf = ({ name }: Part, { bundles, seed, isSample }: TrialParams): string =>
+  join(bundles, `journal-${name}-${seed}${isSample ? '-sample' : ''}.jsonl`);
+
+/** What an earlier call of the same seed has done of a part, to its end or not. */
+function countJournal(part: Part, params: TrialParams): Counts {
+  const counts = noCounts(part);
+  for (const { count, failing } of readJournal(journalOf(part, params))) {
+    counts.attacks += count;
+    if (failing) counts[failing]++;
+  }
+  return counts;
+}
+
 const readJournal = (file: string): Line[] =>
   existsSync(file)
     ? readFileSync(file, 'utf8')
@@ -90,16 +105,18 @@ const readJournal = (file: string): Line[] =>
         .map(line => JSON.parse(line) as Line)
     : [];
 
-function writeReport(file: string, all: readonly Counts[], { seed }: TrialParams): void {
+function writeReport(file: string, all: readonly Counts[], params: TrialParams): void {
   mkdirSync(dirname(file), { recursive: true });
-  const rows = all.map(
-    ({ name, unit, attacks, lost, hung, crashed, wrong, seconds }) =>
-      `| ${name} | ${attacks.toLocaleString('en-US')} ${unit} | ${lost} | ${hung} | ${crashed} | ${wrong} | ${Math.round(seconds)} s |`,
-  );
+  const rows = PARTS.map(part => {
+    const whole = all.find(({ name }) => name === part.name);
+    const { attacks, lost, hung, crashed, wrong, seconds } = whole ?? countJournal(part, params);
+    const time = whole ? `${Math.round(seconds)} s` : attacks === 0 ? 'not run' : 'interrupted, or of an earlier call';
+    return `| ${part.name} | ${attacks.toLocaleString('en-US')} ${part.unit} | ${lost} | ${hung} | ${crashed} | ${wrong} | ${time} |`;
+  });
   const text = [
     '# The hostile trial',
     '',
-    `Written by \`npm run hostile -- --seed ${seed}\`. [Reliability](../../docs/reliability.md) says what each part does.`,
+    `Written by \`npm run hostile -- --seed ${params.seed}\`. [Reliability](../../docs/reliability.md) says what each part does.`,
     '',
     '| part | attacks | lost | hung | crashed | wrong | time |',
     '| --- | --- | --- | --- | --- | --- | --- |',
