@@ -80,7 +80,7 @@ function* readModel(config: ModelConfig, root: Located | undefined): Generator<C
     if (error.problems.length > 0) yield* error.problems.map(problem => keyReport(problem, root));
     else {
       const named = Array.isArray(config.architectures) ? config.architectures.map(String) : [];
-      const to = didYouMean(named[0] ?? '', supportedArchitectures);
+      const to = nearestArchitecture(named[0] ?? '');
       // Nothing is wrong with the file: this trainer does not know the architecture.
       yield {
         code: 'unsupported-architecture',
@@ -92,6 +92,20 @@ function* readModel(config: ModelConfig, root: Located | undefined): Generator<C
     }
     return undefined;
   }
+}
+
+/** The supported class that a name was meant to be: family and ending ("ForCausalLM") are compared apart, as most endings are alike. */
+function nearestArchitecture(name: string): string | undefined {
+  const split = (of: string): [string, string] => {
+    const ending = /For[A-Z]\w*$|Model$/.exec(of)?.[0] ?? '';
+    return [of.slice(0, of.length - ending.length), ending];
+  };
+  const [family, ending] = split(name);
+  const known = supportedArchitectures.map(split);
+  const [nearFamily, nearEnding] = [0, 1].map(part =>
+    didYouMean([family, ending][part] ?? '', [...new Set(known.map(each => each[part] ?? ''))]),
+  );
+  return supportedArchitectures.find(candidate => candidate === `${nearFamily}${nearEnding}`);
 }
 
 /** A key that is missing is reported at the class that needs it. */
