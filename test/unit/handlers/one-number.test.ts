@@ -94,6 +94,7 @@ describe('a run that ends', () => {
         'best',
         // So large that the loss rises again at the end.
         'learning_rate=100',
+        'lr_scheduler_type=constant',
         'max_loss_ratio=1000000',
         'eval_strategy=steps',
         'eval_steps=2',
