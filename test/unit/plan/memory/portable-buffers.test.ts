@@ -71,5 +71,6 @@ it('reads a variable without a copy of it', async () => {
   const y = graph.sumAll(graph.reshape(w, [4096]));
   const program = assemble({ run: { graph, outputs: { y }, effects: [] } });
   const { measured } = await peaks(program, { w: { data: new Float32Array(4096) } }, {});
-  expect(measured).toBeLessThan(4096 * 4 + SCALARS);
+  // The sums of blocks take a sixty-fourth; a copy would take as much again.
+  expect(measured).toBeLessThan(4096 * 4 * 1.1);
 });
