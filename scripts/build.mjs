@@ -43,9 +43,11 @@ const ENGLISH_ONLY = {
 
 /** What the extension loads when it needs it stays in a file of its own: the editor waits for the parsing of the other one. */
 const LATER_APART = {
-  name: 'later-apart',
+  name: 'lazy-modules-apart',
   setup: ({ onResolve }) =>
-    onResolve({ filter: /\/later\.ts$/ }, ({ kind }) => (kind === 'entry-point' ? undefined : { path: './later.cjs', external: true })),
+    onResolve({ filter: /\/lazy-modules\.ts$/ }, ({ kind }) =>
+      kind === 'entry-point' ? undefined : { path: './lazy.cjs', external: true },
+    ),
 };
 
 /**
@@ -79,7 +81,7 @@ export async function buildBundles({ outdir, isRelease }) {
     build({
       ...node,
       plugins: [...node.plugins, LATER_APART],
-      entryPoints: { extension: 'client/extension.ts', later: 'client/lazy-modules.ts' },
+      entryPoints: { extension: 'client/extension.ts', lazy: 'client/lazy-modules.ts' },
       outdir,
       // Its imports become requires, which know the editor's own module.
       supported: { 'dynamic-import': false },
