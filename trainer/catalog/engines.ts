@@ -41,7 +41,7 @@ export const engineCatalog: Readonly<Record<EngineName, EngineEntry>> = entries;
 export const engineNames = Object.keys(entries) as readonly EngineName[];
 
 /** The engine that `auto` prefers; estimates assume it where no machine is known. */
-export const preferredEngine: EngineName = 'tensorflow';
+const preferredEngine: EngineName = 'tensorflow';
 
 /** The choices of the recipe's `engine` and of `--engine`. */
 export const engineChoices = {
@@ -51,5 +51,8 @@ export const engineChoices = {
 } as const satisfies Readonly<Record<'auto' | EngineName, string>>;
 
 export type EngineChoiceName = keyof typeof engineChoices;
+
+/** The engine to plan for where no machine is known. */
+export const plannedEngine = (choice: EngineChoiceName): EngineName => (choice === 'auto' ? preferredEngine : choice);
 
 export const engineChoiceNames = Object.keys(engineChoices) as readonly EngineChoiceName[];

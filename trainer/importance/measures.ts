@@ -1,5 +1,5 @@
 /** How each measure of the catalog is computed: what a batch adds for a module, and what the sums over all batches become. */
-import { type MeasureName, measureCatalog } from '../catalog/measures.ts';
+import { type MeasureName, measureNames } from '../catalog/measures.ts';
 import type { Graph, Node } from '../graph/graph.ts';
 import type { ModuleSpec } from '../model/model-spec.ts';
 import type { ModuleTap } from '../model/tracer.ts';
@@ -68,7 +68,7 @@ export const measures: { readonly [Name in MeasureName]: Measure } = {
 };
 
 /** The measures that work without a tap at the layer: they take the gradient of the weight itself. */
-export const measuresOfAnyWeight: readonly MeasureName[] = (Object.keys(measureCatalog) as MeasureName[]).filter(name => {
+export const measuresOfAnyWeight: readonly MeasureName[] = measureNames.filter(name => {
   const measure = measures[name];
   return measure.needs === 'gradients' || (measure.needs === 'outputs' && measure.of === 'batch');
 });

@@ -1,6 +1,6 @@
 /** `rowtune graph`: the compiled programs of a recipe's run as text. */
 import { Option } from 'commander';
-import { engineCatalog, preferredEngine } from '../../catalog/engines.ts';
+import { engineCatalog, plannedEngine } from '../../catalog/engines.ts';
 import { planner, singleSteps } from '../../graph/fusion/plan.ts';
 import { nodesFlops } from '../../graph/liveness.ts';
 import { printProgram, printSignature } from '../../graph/print.ts';
@@ -43,7 +43,7 @@ async function printGraph(
   { signature: wanted, fused = false, memory = false }: GraphOptions,
 ): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
-  const engine = recipe.engine === 'auto' ? preferredEngine : recipe.engine;
+  const engine = plannedEngine(recipe.engine);
   const headers = await modelHeaders(context, recipe, source.baseDir);
   const { program } = plannedRun({ recipe, headers }, { engine, device: hasGpu() ? 'gpu' : 'cpu' });
   const names = Object.keys(program.signatures);

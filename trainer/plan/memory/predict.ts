@@ -1,7 +1,7 @@
 /** The memory of a run from its recipe and the headers of its model: the very programs that would run, and no weight loaded. */
 
 import type { EngineName } from '../../catalog/engines.ts';
-import { preferredEngine } from '../../catalog/engines.ts';
+import { plannedEngine } from '../../catalog/engines.ts';
 import { type MethodName, methodCatalog, methodNames } from '../../catalog/methods.ts';
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { planner } from '../../graph/fusion/plan.ts';
@@ -138,7 +138,7 @@ function alternative(
 
 function estimateMethod(params: EstimatePlan, model: AnyModel, method: MethodName, settings: MethodSettings): MemoryEstimate {
   const { recipe, headers, plan } = params;
-  const engine = params.engine ?? (recipe.engine === 'auto' ? preferredEngine : recipe.engine);
+  const engine = params.engine ?? plannedEngine(recipe.engine);
   const attach = (to: AnyModel): Attachment => plannedAttachment(recipe, to, method, settings);
   const attachment = attach(model);
   const on = { engine, device: params.device ?? 'cpu' };
