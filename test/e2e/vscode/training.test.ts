@@ -53,8 +53,12 @@ describeEditor(
       const total = async () => Number(/of ([\d,]+)$/.exec((await where.textContent()) ?? '')?.[1]?.replaceAll(',', ''));
       await until(async () => (await total()) >= lines, `${lines} lines of history`, START_MS);
       const earlier = page.getByRole('button', { name: 'Earlier' });
-      while (await earlier.isEnabled()) await earlier.click();
-      expect(await page.locator('tbody tr th').first().textContent()).toBe('0');
+      // The newest page moves along with each new line until an earlier one is chosen, so one look at the button is not enough.
+      const showsFirstLine = async (): Promise<boolean> => {
+        if (await earlier.isEnabled()) await earlier.click();
+        return (await page.locator('tbody tr th').first().textContent()) === '0';
+      };
+      await until(showsFirstLine, 'the page that begins with step 0', START_MS);
       await workbench.screenshot('reloaded');
     });
 
