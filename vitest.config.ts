@@ -1,4 +1,5 @@
 /** How the tests run: everything but what needs a GPU, each file in a process of its own; those in a real editor last, one at a time. */
+import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
 
 const IN_EDITOR = 'test/e2e/vscode/**';
@@ -16,6 +17,8 @@ export default defineConfig({
         test: {
           name: 'rooms',
           include: ['test/**/*.test.ts'],
+          // Vitest leaves one core idle by default. No test here asserts a time, and memory is measured a process at a time.
+          maxWorkers: availableParallelism(),
           // They need a GPU, or Mesa's software one: ROWTUNE_TEST_GPU=1 npm test
           exclude: [...configDefaults.exclude, IN_EDITOR, ...(process.env.ROWTUNE_TEST_GPU ? [] : ['test/gpu/**'])],
         },

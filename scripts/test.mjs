@@ -1,4 +1,4 @@
-/** `npm test`: everything a fresh clone needs, `npm run check`, then every test. Ends with one line: N passed, N failed, N skipped. */
+/** `npm test`: everything a fresh clone needs, `npm run check`, then every test. Lists the slowest ten files and ends with one line: N passed, N failed, N skipped. */
 import { spawnSync } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import os from 'node:os';
@@ -53,7 +53,8 @@ async function main() {
   try {
     const report = path.join(folder, 'report.json');
     const vitest = path.join(root, 'node_modules', 'vitest', 'vitest.mjs');
-    const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`];
+    const slowest = path.join(root, 'scripts', 'slowest-files.mjs');
+    const reporters = ['--reporter=default', `--reporter=${slowest}`, '--reporter=json', `--outputFile.json=${report}`];
     const { status } = spawnSync(process.execPath, [vitest, 'run', ...reporters, ...chosen], {
       cwd: root,
       stdio: ['ignore', 'inherit', 'inherit'],

@@ -120,7 +120,7 @@ async function live(
     client.close();
   }
   child.kill('SIGTERM');
-  const how = await Promise.race([ended, delay(DEADLINE_MS, 'hung')]);
+  const how = await Promise.race([ended, delay(DEADLINE_MS, 'hung', { ref: false })]);
   if (how === 'hung') child.kill('SIGKILL');
   const operations = existsSync(report)
     ? readFileSync(report, 'utf8')
@@ -135,7 +135,8 @@ async function live(
 const within = <T>(work: Promise<T>): Promise<T> =>
   Promise.race([
     work,
-    delay(DEADLINE_MS).then((): never => {
+    // A pending timer would keep the trial alive for a minute after its last answer.
+    delay(DEADLINE_MS, undefined, { ref: false }).then((): never => {
       throw new Error('no answer');
     }),
   ]);
