@@ -1,13 +1,15 @@
 /** The parts of the engine install that need no network: wheels, lock, tools. */
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, utimesSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { describe, expect, it, vi } from 'vitest';
 import { resolveAddonSources } from '../../../trainer/engine/install/addon-sources.ts';
+import { addonPath } from '../../../trainer/engine/install/engine-folder.ts';
 import { withInstallLock } from '../../../trainer/engine/install/install-lock.ts';
+import { kernelsAreCurrent, kernelsPath, removeOldKernels } from '../../../trainer/engine/install/kernel-stamp.ts';
 import { runCommand } from '../../../trainer/engine/install/run-command.ts';
 import { findNpm, findPython, isAtLeast, requirePlatform } from '../../../trainer/engine/install/toolchain.ts';
 import { installedWebgpu, webgpuFolder } from '../../../trainer/engine/install/webgpu-folder.ts';
@@ -221,4 +223,23 @@ describe('what is not among our own packages', () => {
     expect(resolveAddonSources(href).binding).toBe(path.join(dist, 'addon', 'binding'));
     expect(resolveAddonSources().binding).toContain('tfjs-node-gpu');
   });
+});
+
+it('kernels of several versions lie next to each other, and only the oldest are removed', () => {
+  const folder = mkdtempSync(path.join(os.tmpdir(), 'rowtune-kernels-'));
+  const addons = path.dirname(addonPath(folder));
+  mkdirSync(addons, { recursive: true });
+  for (const [i, version] of ['a', 'b', 'c', 'd', 'e'].entries()) {
+    const file = path.join(addons, `rowtune_fused-${version}.node`);
+    writeFileSync(file, '');
+    utimesSync(file, i + 1, i + 1);
+  }
+  writeFileSync(addonPath(folder), '');
+  expect(kernelsAreCurrent(folder)).toBe(false);
+  removeOldKernels(folder);
+  expect(readdirSync(addons).sort()).toEqual(
+    ['b', 'c', 'd', 'e'].map(version => `rowtune_fused-${version}.node`).concat('tfjs_binding.node'),
+  );
+  writeFileSync(kernelsPath(folder), '');
+  expect(kernelsAreCurrent(folder)).toBe(true);
 });

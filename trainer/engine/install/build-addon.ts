@@ -4,9 +4,9 @@ import path from 'node:path';
 import { EngineError } from '../engine.ts';
 import { ADDON_HEADER } from './addon-header.ts';
 import { resolveAddonSources } from './addon-sources.ts';
-import { ADDON_PACKAGE, addonPath, fusedPath, heapPath } from './engine-folder.ts';
+import { ADDON_PACKAGE, addonPath, heapPath } from './engine-folder.ts';
 import { HEAP_SOURCE } from './heap-source.ts';
-import { dropKernelStamp, KERNEL_FLAGS, writeKernelStamp } from './kernel-stamp.ts';
+import { KERNEL_FLAGS, kernelsPath, removeOldKernels } from './kernel-stamp.ts';
 import { runCommand } from './run-command.ts';
 
 /** What the addon's sources include of TensorFlow; the headers that these need are found from them. */
@@ -53,7 +53,7 @@ export async function buildAddon(folder: string, onTick: (elapsedSeconds: number
  */
 export async function buildKernels(folder: string, onTick: (elapsedSeconds: number) => void): Promise<void> {
   const { kernels, nodeHeaders } = resolveAddonSources();
-  const output = fusedPath(folder);
+  const output = kernelsPath(folder);
   const unfinished = `${output}.${process.pid}`;
   const sources = readdirSync(kernels).filter(file => file.endsWith('.cc'));
   await compile(
@@ -64,10 +64,9 @@ export async function buildKernels(folder: string, onTick: (elapsedSeconds: numb
     ],
     onTick,
   );
-  dropKernelStamp(folder);
-  // A process that has the old one loaded keeps it.
+  // Only now under its own name: a compiler that was interrupted leaves nothing that counts.
   renameSync(unfinished, output);
-  writeKernelStamp(folder);
+  removeOldKernels(folder);
 }
 
 /** TensorFlow's libraries, found from where the addons lie. */

@@ -48,9 +48,6 @@ export const addonPath = (folder: string): string => path.join(folder, 'addon', 
 /** Our own addon for the heap, beside it. */
 export const heapPath = (folder: string): string => path.join(path.dirname(addonPath(folder)), 'rowtune_heap.node');
 
-/** The kernels of fused steps, beside them. */
-export const fusedPath = (folder: string): string => path.join(path.dirname(addonPath(folder)), 'rowtune_fused.node');
-
 /** A `require` that starts in the engine folder, since the engine is not among this program's own packages. */
 export const engineRequire = (folder: string): NodeJS.Require => createRequire(path.join(folder, 'package.json'));
 

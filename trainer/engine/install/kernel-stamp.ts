@@ -1,9 +1,9 @@
-/** For which processor and from which sources the kernels beside an engine were compiled. */
+/** Which processor and which sources the kernels next to an engine were compiled for. */
 import { createHash } from 'node:crypto';
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { resolveAddonSources } from './addon-sources.ts';
-import { fusedPath } from './engine-folder.ts';
+import { addonPath } from './engine-folder.ts';
 
 /** Vectors as long as this processor has them. Products and sums may be contracted, but nothing is reordered and NaN stays. */
 export const KERNEL_FLAGS: readonly string[] = [
@@ -11,9 +11,7 @@ export const KERNEL_FLAGS: readonly string[] = [
   ...(process.arch === 'x64' ? ['-mprefer-vector-width=512'] : []),
 ];
 
-const stampPath = (folder: string): string => `${fusedPath(folder)}.stamp`;
-
-/** Changes with the sources, the flags, and the instructions that the processor has. */
+/** Differs for other sources, other flags and other instruction sets of the processor. */
 function currentStamp(): string {
   const hash = createHash('sha256').update(KERNEL_FLAGS.join(' ')).update(processorFeatures());
   const { kernels } = resolveAddonSources();
@@ -21,7 +19,7 @@ function currentStamp(): string {
   return hash.digest('hex');
 }
 
-/** The line of instruction sets that Linux gives; a home folder may be shared by unlike machines. */
+/** The instruction sets that Linux lists. Machines of different kinds may share a home folder. */
 function processorFeatures(): string {
   try {
     return /^(?:flags|Features)\s*:.*$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[0] ?? '';
@@ -30,15 +28,25 @@ function processorFeatures(): string {
   }
 }
 
-export function kernelsAreCurrent(folder: string): boolean {
-  try {
-    return existsSync(fusedPath(folder)) && readFileSync(stampPath(folder), 'utf8') === currentStamp();
-  } catch {
-    return false;
-  }
+const PREFIX = 'rowtune_fused-';
+
+/** Kernels that stay next to an engine, the newest first: the versions of Rowtune in the editor and on the command line may differ. */
+const MOST_KEPT = 4;
+
+/**
+ * The compiled kernels of these sources for this processor. The name carries the stamp, so that several versions of
+ * Rowtune and several processors share one engine folder without replacing each other's kernels.
+ */
+export const kernelsPath = (folder: string): string =>
+  path.join(path.dirname(addonPath(folder)), `${PREFIX}${currentStamp().slice(0, 16)}.node`);
+
+/** Whether the kernels of this version were compiled for this processor. */
+export const kernelsAreCurrent = (folder: string): boolean => existsSync(kernelsPath(folder));
+
+/** Removes all but the newest kernels of other versions. A process that has loaded them keeps them. */
+export function removeOldKernels(folder: string): void {
+  const addons = path.dirname(addonPath(folder));
+  const changed = (name: string): number => statSync(path.join(addons, name), { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  const kernels = readdirSync(addons).filter(name => name.startsWith(PREFIX) && name.endsWith('.node'));
+  for (const name of kernels.sort((a, b) => changed(b) - changed(a)).slice(MOST_KEPT)) rmSync(path.join(addons, name), { force: true });
 }
-
-export const writeKernelStamp = (folder: string): void => writeFileSync(stampPath(folder), currentStamp());
-
-/** Until the kernels are whole: a compiler that was stopped leaves none that count. */
-export const dropKernelStamp = (folder: string): void => rmSync(stampPath(folder), { force: true });

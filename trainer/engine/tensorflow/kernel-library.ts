@@ -1,6 +1,6 @@
 /** Loads our own kernels (engine/native), where they were compiled for this processor and from these sources. */
-import { engineRequire, fusedPath, type InstalledEngine } from '../install/engine-folder.ts';
-import { kernelsAreCurrent } from '../install/kernel-stamp.ts';
+import { engineRequire, type InstalledEngine } from '../install/engine-folder.ts';
+import { kernelsAreCurrent, kernelsPath } from '../install/kernel-stamp.ts';
 
 export interface KernelLibrary {
   /** This processor has the vectors that our own products were written for. */
@@ -16,7 +16,7 @@ export function loadKernels({ folder }: InstalledEngine): FoundKernels {
   if (!kernelsAreCurrent(folder))
     return { missing: 'the kernels of fused steps are not compiled for this processor and this version of Rowtune' };
   try {
-    return { library: engineRequire(folder)(fusedPath(folder)) as KernelLibrary };
+    return { library: engineRequire(folder)(kernelsPath(folder)) as KernelLibrary };
   } catch (error) {
     return { missing: `the kernels of fused steps do not load: ${(error as Error).message}` };
   }
