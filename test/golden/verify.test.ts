@@ -19,6 +19,7 @@ const folders = [
   ...['resnet_gelu', 'vit_cropped', 'roberta_padded', 'bert_padded', 'llama_own_head', 'llama_repeated_head'],
   ...['timm_resnet', 'timm_resnext', 'timm_vit', 'timm_deit_distilled'],
   ...['distilbert', 'distilbert_regression', 'electra', 'electra_wide'],
+  ...['modernbert', 'modernbert_mean'],
 ];
 
 async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; expected: string[] }> {

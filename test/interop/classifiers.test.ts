@@ -43,6 +43,8 @@ const cases: readonly Case[] = [
   { family: 'electra', method: 'lora', format: 'peft' },
   { family: 'electra', method: 'spsft', format: 'peft' },
   { family: 'electra', method: 'spsft', format: 'merged' },
+  { family: 'modernbert', method: 'lora', format: 'peft' },
+  { family: 'modernbert', method: 'spsft', format: 'merged' },
   { family: 'deberta', method: 'dora', format: 'peft' },
   { family: 'deberta', method: 'spsft', format: 'merged' },
   { family: 'vit', method: 'dora', format: 'peft' },
@@ -54,7 +56,7 @@ const cases: readonly Case[] = [
   { family: 'resnet', method: 'spsft', format: 'peft' },
   { family: 'resnet', method: 'spsft', format: 'merged' },
   { family: 'bert_torch', method: 'spsft', format: 'merged' },
-  ...HEADLESS.filter(({ architecture }) => /^BertModel|^DistilBert|^Electra|^Deberta|^ResNet/.test(architecture)).map(
+  ...HEADLESS.filter(({ architecture }) => /^BertModel|^DistilBert|^Electra|^ModernBert|^Deberta|^ResNet/.test(architecture)).map(
     headless => ({ family: headless.family, method: 'spsft', format: 'merged', headless }) as const,
   ),
 ];

@@ -22,6 +22,7 @@ export const HEADLESS: readonly Headless[] = [
   { family: 'roberta', architecture: 'RobertaModel', prefix: 'roberta.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'distilbert', architecture: 'DistilBertForMaskedLM', prefix: 'distilbert.', keepsPrefix: true, dropped: /classifier/ },
   { family: 'electra', architecture: 'ElectraForPreTraining', prefix: 'electra.', keepsPrefix: true, dropped: /^classifier/ },
+  { family: 'modernbert', architecture: 'ModernBertForMaskedLM', prefix: 'model.', keepsPrefix: true, dropped: /^classifier/ },
   { family: 'vit', architecture: 'ViTModel', prefix: 'vit.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'resnet', architecture: 'ResNetModel', prefix: 'resnet.', keepsPrefix: false, dropped: /^classifier/ },
 ];

@@ -10,6 +10,8 @@ import { gemma3ImageKeys } from './family/decoder-keys.ts';
 import { gemma3Text } from './family/decoder-text-part.ts';
 import { type DistilBertForm, distilBertConfig, distilBertKeys } from './family/distilbert-config.ts';
 import { type ElectraForm, electraConfig, electraKeys } from './family/electra-config.ts';
+import { modernBert } from './family/modernbert.ts';
+import { type ModernBertForm, modernBertConfig, modernBertKeys } from './family/modernbert-config.ts';
 import { resnet } from './family/resnet.ts';
 import { type ResNetForm, resnetConfig, resnetKeys } from './family/resnet-config.ts';
 import { timm, timmKeys } from './family/timm.ts';
@@ -46,6 +48,9 @@ const distilBertLike = (architecture: string, form: DistilBertForm) =>
 
 const electraLike = (architecture: string, form: ElectraForm) =>
   entryOf(electraKeys, (config, options) => electraConfig(architecture, form, config, options), bert);
+
+const modernBertLike = (architecture: string, form: ModernBertForm) =>
+  entryOf(modernBertKeys, (config, options) => modernBertConfig(architecture, form, config, options), modernBert);
 
 const vitLike = (architecture: string, form: VitForm) =>
   entryOf(vitKeys, (config, options) => vitConfig(architecture, form, config, options), vit);
@@ -89,6 +94,8 @@ export const architectures = {
   ElectraForMaskedLM: electraLike('ElectraForMaskedLM', { prefix: 'electra.', hasHead: false }),
   ElectraForPreTraining: electraLike('ElectraForPreTraining', { prefix: 'electra.', hasHead: false }),
   ElectraForSequenceClassification: electraLike('ElectraForSequenceClassification', { prefix: 'electra.', hasHead: true }),
+  ModernBertForMaskedLM: modernBertLike('ModernBertForMaskedLM', { hasHead: false }),
+  ModernBertForSequenceClassification: modernBertLike('ModernBertForSequenceClassification', { hasHead: true }),
   ViTModel: vitLike('ViTModel', { family: 'vit', prefix: '', head: 'none' }),
   ViTForImageClassification: vitLike('ViTForImageClassification', { family: 'vit', prefix: 'vit.', head: 'one' }),
   DeiTModel: vitLike('DeiTModel', { family: 'deit', prefix: '', head: 'none' }),
@@ -117,6 +124,7 @@ export const architectureOfType: Readonly<Record<string, Architecture>> = {
   'deberta-v2': 'DebertaV2ForMaskedLM',
   distilbert: 'DistilBertForMaskedLM',
   electra: 'ElectraForPreTraining',
+  modernbert: 'ModernBertForMaskedLM',
 };
 
 /** The class that an encoder without a head for the task becomes when it is given one. */
@@ -135,6 +143,7 @@ export const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>>
   ElectraModel: 'ElectraForSequenceClassification',
   ElectraForMaskedLM: 'ElectraForSequenceClassification',
   ElectraForPreTraining: 'ElectraForSequenceClassification',
+  ModernBertForMaskedLM: 'ModernBertForSequenceClassification',
   ViTModel: 'ViTForImageClassification',
   DeiTModel: 'DeiTForImageClassification',
   ResNetModel: 'ResNetForImageClassification',

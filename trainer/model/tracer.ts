@@ -3,7 +3,7 @@ import type { Graph, Node } from '../graph/graph.ts';
 import { batchNorm, frozenBatchNorm } from './layer/batch-norm.ts';
 import { dropoutMask } from './layer/dropout.ts';
 import { layerNorm, rmsNorm } from './layer/norm.ts';
-import type { BatchNormSpec, BiasedSpec, ConvSpec, ModuleSpec, ParameterSpec } from './model-spec.ts';
+import type { BatchNormSpec, ConvSpec, ModuleSpec, ParameterSpec } from './model-spec.ts';
 import { type ComputeType, FLOAT32_STORAGE, type WeightStorage } from './weight-storage.ts';
 
 /** What passes through a module, for importance and coverage. */
@@ -110,8 +110,9 @@ export class Tracer {
     return y;
   }
 
-  layerNorm(module: BiasedSpec, x: Node, epsilon: number, shared = 0): Node {
-    const y = layerNorm(this.graph, { x, scale: this.parameter(module.weight), shift: this.parameter(module.bias), epsilon });
+  layerNorm(module: ModuleSpec, x: Node, epsilon: number, shared = 0): Node {
+    const shift = module.bias && this.parameter(module.bias);
+    const y = layerNorm(this.graph, { x, scale: this.parameter(module.weight), shift, epsilon });
     this.tap(module, { x, y, shared });
     return y;
   }

@@ -10,6 +10,7 @@ from transformers import (BertConfig, BertForSequenceClassification, DebertaV2Co
                           ElectraForSequenceClassification, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GenerationConfig,
                           GraniteConfig, GraniteForCausalLM, Olmo2Config, Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, SmolLM3Config,
                           SmolLM3ForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
+                          ModernBertConfig, ModernBertForSequenceClassification,
                           PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, ResNetConfig, ResNetForImageClassification, RobertaConfig,
                           RobertaForSequenceClassification, ViTConfig, ViTForImageClassification, XLMRobertaConfig,
                           XLMRobertaForSequenceClassification)
@@ -39,6 +40,7 @@ FAMILIES = dict(
     deberta_v2=(DebertaV2ForSequenceClassification, DebertaV2Config, dict(**encoder, relative_attention=True, pos_att_type=['c2p', 'p2c'])),
     distilbert=(DistilBertForSequenceClassification, DistilBertConfig, dict(vocab_size=64, dim=32, hidden_dim=48, n_layers=2, n_heads=4, max_position_embeddings=40, initializer_range=0.2)),
     electra=(ElectraForSequenceClassification, ElectraConfig, dict(**encoder, embedding_size=16)),
+    modernbert=(ModernBertForSequenceClassification, ModernBertConfig, dict(**text, max_position_embeddings=40, local_attention=6, pad_token_id=0)),
     vit=(ViTForImageClassification, ViTConfig, image),
     deit=(DeiTForImageClassification, DeiTConfig, image),
     resnet=(ResNetForImageClassification, ResNetConfig, dict(embedding_size=8, hidden_sizes=[16, 32], depths=[1, 2])),
@@ -57,6 +59,8 @@ OLDER = dict(
     roberta=['position_embedding_type'], xlm_roberta=['position_embedding_type', 'output_past'],
     resnet=['out_features', 'out_indices'],
     distilbert=['tie_weights_', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'output_past'], electra=['position_embedding_type'],
+    modernbert=['position_embedding_type', 'global_attn_every_n_layers', 'global_rope_theta', 'local_rope_theta', 'rope_scaling', 'reference_compile',
+                'repad_logits_with_grad', 'layer_norm_eps', 'sliding_window', 'head_dim'],
     deberta_v2=['position_buckets', 'norm_rel_ebd', 'share_att_key', 'cls_dropout', 'conv_kernel_size', 'conv_groups', 'conv_act', 'embedding_size',
                 'attention_head_size', 'pooler_hidden_size', 'summary_type', 'summary_use_proj', 'summary_activation',
                 'summary_first_dropout', 'summary_last_dropout'],
@@ -65,6 +69,8 @@ OLDER = dict(
 CHANGES = dict(
     hidden_act=['relu', 'tanh'], hidden_activation=['relu', 'tanh'], no_rope_layers=[[0, 1]], no_rope_layer_interval=[1], sliding_window_pattern=[1],
     final_logit_softcapping=[2.0], attn_logit_softcapping=[0.1], rope_local_base_freq=[100.0],
+    classifier_activation=['relu', 'tanh'], classifier_pooling=['mean'], local_attention=[2], global_attn_every_n_layers=[2, 1],
+    global_rope_theta=[500.0], local_rope_theta=[500.0],
     activation=['relu', 'tanh'], dim=[64], n_heads=[2], is_causal=[True, False], hidden_size=[64], num_attention_heads=[2], num_key_value_heads=[1], head_dim=[16], max_position_embeddings=[80],
     rope_parameters=[dict(rope_type='linear', rope_theta=10000.0, factor=2.0), dict(rope_type='default', rope_theta=500.0)],
     rope_scaling=[dict(type='linear', factor=2.0)], rope_theta=[500.0], partial_rotary_factor=[0.5], original_max_position_embeddings=[16],

@@ -1,11 +1,12 @@
-"""Golden folders of encoders beside BERT: DistilBERT and ELECTRA, each in several configs, with padding.
+"""Golden folders of encoders beside BERT: DistilBERT, ELECTRA and ModernBERT, each in several configs, with padding.
 Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder]"""
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from file_names import file_names
-from transformers import (DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification)
+from transformers import (DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
+                          ModernBertConfig, ModernBertForSequenceClassification)
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
@@ -62,3 +63,11 @@ make('electra', ElectraForSequenceClassification, ElectraConfig(**electra, embed
 # Tables as wide as the blocks: no projection.
 make('electra_wide', ElectraForSequenceClassification, ElectraConfig(**electra, embedding_size=32, type_vocab_size=1, hidden_act='gelu_new', num_labels=3),
      331, text(333, 15), three)
+modern = dict(vocab_size=128, hidden_size=32, num_attention_heads=4, intermediate_size=48, max_position_embeddings=64, pad_token_id=0, num_labels=3)
+# 24 tokens run over the windows of four to each side; both thetas matter.
+make('modernbert', ModernBertForSequenceClassification, ModernBertConfig(**modern, num_hidden_layers=4, local_attention=8), 341, text(343, 24), three)
+# Biases everywhere, the mean of the tokens, windows longer than the text, and local blocks where the config says.
+make('modernbert_mean', ModernBertForSequenceClassification, ModernBertConfig(**modern, num_hidden_layers=2, local_attention=64, norm_bias=True, attention_bias=True,
+     mlp_bias=True, classifier_bias=True, classifier_pooling='mean', classifier_activation='relu', hidden_activation='silu',
+     layer_types=['sliding_attention', 'full_attention'], rope_parameters=dict(full_attention=dict(rope_type='default', rope_theta=500.0),
+     sliding_attention=dict(rope_type='default', rope_theta=50.0))), 351, text(353, 12), three)

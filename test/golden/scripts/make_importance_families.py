@@ -5,26 +5,14 @@ import json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import numpy, torch, transformers
 from file_names import file_names
-from safetensors.torch import load_file
+from open_model import open_model
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-FOLDERS = ['bert', 'distilbert', 'electra', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'resnet', 'timm_resnext']
+FOLDERS = ['bert', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'resnet', 'timm_resnext']
 SAMPLES, TOKENS = 5, 9
 SIDES = dict(vit=32, deit=32, resnet=16, timm_resnext=16)
 LABELS = [0, 1, 2, 0, 1]
-
-
-def open_model(name):
-    folder = os.path.join(OUT, name)
-    config = json.load(open(os.path.join(folder, 'config.json')))
-    if 'architectures' in config:
-        model = getattr(transformers, config['architectures'][0]).from_pretrained(folder)
-        return model.eval(), config.get('vocab_size')
-    import timm
-    model = timm.create_model(config['architecture'], **{'num_classes': config['num_classes'], **config.get('model_args', {})})
-    model.load_state_dict(load_file(os.path.join(folder, 'model.safetensors')))
-    return model.eval(), None
 
 
 def sample(i, vocabulary, side):
@@ -66,7 +54,8 @@ def squares(module, x, y, weight):
         return count, count * weight.double().square().sum(1)
     out = channels_last(y).double()
     if weight.dim() == 1:
-        return (out - module.bias.double()).square().sum(0), out.square().sum(0)
+        bias = 0 if module.bias is None else module.bias.double()
+        return (out - bias).square().sum(0), out.square().sum(0)
     return channels_last(x).double().square().sum(0), out.square().sum(0)
 
 
@@ -83,7 +72,7 @@ def wanda(module, weight, sums):
 
 
 def scores_of(name):
-    model, vocabulary = open_model(name)
+    model, vocabulary = open_model(os.path.join(OUT, name))
     names, modules = file_names(model, os.path.join(OUT, name)), dict(model.named_modules())
     watch = Watch(model)
     gradients, sums = [], {}

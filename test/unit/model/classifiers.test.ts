@@ -19,6 +19,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^(XLM)?Roberta/, 'roberta'],
   [/^DistilBert/, 'distilbert'],
   [/^Electra/, 'electra'],
+  [/^ModernBert/, 'modernbert'],
   [/^Deberta/, 'deberta'],
   [/^ViT/, 'vit'],
   [/^DeiT/, 'deit'],

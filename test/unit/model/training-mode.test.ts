@@ -71,7 +71,7 @@ async function step(name: string, policy: RecomputePolicy, seeds: readonly (read
   }
 }
 
-describe.each(['bert', 'deberta', 'vit', 'resnet_basic'])('%s', name => {
+describe.each(['bert', 'deberta', 'modernbert', 'vit', 'resnet_basic'])('%s', name => {
   test('every policy gives the gradients of keeping everything', async () => {
     const [kept] = await step(name, 'none', [[1, 2]]);
     for (const policy of RECOMPUTE_POLICIES.filter(each => each !== 'none')) {

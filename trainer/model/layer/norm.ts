@@ -32,16 +32,17 @@ export function rmsNorm(graph: Graph, { x, scale, epsilon }: NormParams): Node {
 }
 
 /**
- * y = (x − mean) / √(variance + ε) · scale + shift (Ba et al. 2016).
+ * y = (x − mean) / √(variance + ε) · scale + shift (Ba et al. 2016); the shift may be left out.
  * With x̂ the normalised x and h = dy·scale: dx = inv · (h − mean(h) − x̂ · mean(h·x̂)).
  */
-export function layerNorm(graph: Graph, { x, scale, shift, epsilon }: NormParams & { readonly shift: Node }): Node {
+export function layerNorm(graph: Graph, { x, scale, shift, epsilon }: NormParams & { readonly shift: Node | undefined }): Node {
   const centred = graph.sub(x, graph.mean(x, [-1], true));
   const inverse = graph.rsqrt(graph.add(graph.mean(graph.square(centred), [-1], true), epsilon));
   const normal = graph.mul(centred, inverse);
-  const y = graph.add(graph.mul(normal, scale), shift);
+  const scaled = graph.mul(normal, scale);
+  const y = shift ? graph.add(scaled, shift) : scaled;
   y.custom = {
-    inputs: [x, scale, shift],
+    inputs: shift ? [x, scale, shift] : [x, scale],
     rule: ({ dy, wants, value }) => {
       const hat = value(normal);
       const towardsX = () => {
@@ -50,8 +51,8 @@ export function layerNorm(graph: Graph, { x, scale, shift, epsilon }: NormParams
         return graph.mul(graph.sub(straight, graph.mul(hat, graph.mean(graph.mul(h, hat), [-1], true))), value(inverse));
       };
       const gradScale = wants(1) ? sumRows(graph, graph.mul(dy, hat)) : undefined;
-      const gradShift = wants(2) ? sumRows(graph, dy) : undefined;
-      return [wants(0) ? towardsX() : undefined, gradScale, gradShift];
+      const gradShift = shift && wants(2) ? sumRows(graph, dy) : undefined;
+      return [wants(0) ? towardsX() : undefined, gradScale, ...(shift ? [gradShift] : [])];
     },
   };
   return y;

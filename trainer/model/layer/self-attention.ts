@@ -59,7 +59,7 @@ export const byHead = (tracer: Tracer, x: Node, sizes: { readonly batch: number;
   tracer.keep(splitHeads(tracer.graph, x, sizes));
 
 /** Hides what is filled up; `seen` [batch, tokens] is 1 where there is a token. */
-export function paddingMask(graph: Graph, seen: Node): AttentionMask {
+export function paddingMask(graph: Graph, seen: Node): AttentionMask & { kind: 'bias' } {
   const [batch, tokens] = seen.shape as [number, number];
   const bias = graph.mul(graph.sub(graph.scalar(1), graph.reshape(seen, [batch, 1, tokens])), HIDDEN);
   return { kind: 'bias', bias, causal: false };
