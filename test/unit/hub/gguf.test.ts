@@ -221,13 +221,23 @@ describe('refuses', () => {
   const one = (name: string, shape: number[], change: { type?: number; offset?: number } = {}) =>
     new GgufBuilder().text('general.architecture', 'llama').tensor(name, shape, undefined, change);
   test.each<[string, Uint8Array, string]>([
-    ['an empty file', new Uint8Array(0), 'does not fit'],
+    ['an empty file', new Uint8Array(0), 'but has only 0'],
     ['another kind of file', Buffer.from('PK\x03\x04 and more of it to read'), 'does not begin with "GGUF"'],
     ['version 1', new GgufBuilder({ version: 1 }).build(), 'version 1'],
     ['a big-endian file', new GgufBuilder({ version: 0x03000000 }).build(), 'big-endian'],
     ['2^60 tensors', new GgufBuilder({ tensorCount: 1n << 60n }).build(), 'no file can have'],
-    ['a million tensors that are not there', new GgufBuilder({ tensorCount: 1_000_000n }).build(), 'does not fit'],
-    ['2^40 metadata entries', new GgufBuilder({ metadataCount: 1n << 40n }).build(), 'does not fit'],
+    ['a million tensors that are not there', new GgufBuilder({ tensorCount: 1_000_000n }).build(), 'but has only'],
+    ['more tensors than any model', new GgufBuilder({ tensorCount: 1_000_001n }).build(), 'at most 1000000 are read'],
+    ['2^40 metadata entries', new GgufBuilder({ metadataCount: 1n << 40n }).build(), 'at most 65536 are read'],
+    ['metadata that is not there', new GgufBuilder({ metadataCount: 60_000n }).build(), 'but has only'],
+    ['dimensions that overflow', one('output.weight', [2 ** 52, 2 ** 52]).build(), 'the file ends at'],
+    ['a string longer than the file', new GgufBuilder().raw('k', 8, [0, 0, 16, 0, 0, 0, 0, 0]).build(), 'but has only'],
+    ['an array longer than the file', new GgufBuilder().raw('k', 9, [4, 0, 0, 0, 0, 0, 16, 0, 0, 0, 0, 0]).build(), 'but has only'],
+    [
+      'rotary factors by the million',
+      new GgufBuilder().tensor('rope_freqs.weight', [65_537], new Float32Array(65_537)).build(),
+      'has 65537 values; at most 65536',
+    ],
     ['a string of a terabyte', new GgufBuilder().raw('k', 8, [0, 0, 0, 0, 0, 1, 0, 0]).build(), 'at most'],
     ['an array of 2^31 values', new GgufBuilder().raw('k', 9, [0, 0, 0, 0, 0, 0, 0, 128, 0, 0, 0, 0]).build(), 'more than'],
     ['an unknown value type', new GgufBuilder().raw('k', 77, [1]).build(), 'unknown type 77'],

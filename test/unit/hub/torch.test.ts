@@ -247,3 +247,69 @@ describe('a folder', () => {
     expect((await modelFileError(() => openTorch(path))).message).toContain('has 24 bytes, by the pickle 800');
   });
 });
+
+describe('zip files that claim more than they hold', () => {
+  interface Member {
+    readonly name: string;
+    readonly data: Buffer;
+    /** Where its header is said to be, and how long its bytes are. */
+    readonly from?: number;
+    readonly size?: number;
+  }
+  const local = ({ name, data }: Member): Buffer => {
+    const head = Buffer.alloc(30);
+    head.write('PK\x03\x04', 'latin1');
+    head.writeUInt32LE(data.length, 18);
+    head.writeUInt32LE(data.length, 22);
+    head.writeUInt16LE(name.length, 26);
+    return Buffer.concat([head, Buffer.from(name), data]);
+  };
+  const entry = ({ name, data, size = data.length }: Member, from: number): Buffer => {
+    const head = Buffer.alloc(46);
+    head.write('PK\x01\x02', 'latin1');
+    head.writeUInt32LE(size, 20);
+    head.writeUInt32LE(size, 24);
+    head.writeUInt16LE(name.length, 28);
+    head.writeUInt32LE(from, 42);
+    return Buffer.concat([head, Buffer.from(name)]);
+  };
+  const zip = (members: readonly Member[], count = members.length): Buffer => {
+    const locals = members.map(local);
+    const starts = locals.map((_, i) => locals.slice(0, i).reduce((n, { length }) => n + length, 0));
+    const directory = Buffer.concat(members.map((member, i) => entry(member, member.from ?? (starts[i] as number))));
+    const end = Buffer.alloc(22);
+    end.write('PK\x05\x06', 'latin1');
+    end.writeUInt16LE(count, 8);
+    end.writeUInt16LE(count, 10);
+    end.writeUInt32LE(directory.length, 12);
+    end.writeUInt32LE(
+      locals.reduce((n, { length }) => n + length, 0),
+      16,
+    );
+    return Buffer.concat([...locals, directory, end]);
+  };
+  const data = Buffer.alloc(64);
+  const pickle = Buffer.from('\x80\x02}.', 'latin1');
+  test.each<[string, Buffer, string]>([
+    [
+      'members that share their bytes',
+      zip([0, 1, 2].map(i => ({ name: `a/data/${i}`, data, from: 0 }))),
+      'has members that overlap: a/data/0 and a/data/1',
+    ],
+    ['a member longer than the file', zip([{ name: 'a/data.pkl', data: pickle, size: 2 ** 31 }]), 'but has only'],
+    ['members that are not there', zip([{ name: 'a/data.pkl', data: pickle }], 60_000), 'says it has 60000 members, which its'],
+    ['a name twice', zip([0, 1].map(() => ({ name: 'a/data.pkl', data: pickle }))), 'has two members a/data.pkl'],
+    [
+      'an order of bytes of a kilobyte',
+      zip([
+        { name: 'a/data.pkl', data: pickle },
+        { name: 'a/byteorder', data: Buffer.alloc(1000) },
+      ]),
+      'a/byteorder in it has 1000 bytes; at most 64',
+    ],
+  ])('%s', async (_, bytes, message) => {
+    const path = join(temporaryFolder(), 'claims.bin');
+    writeFileSync(path, bytes);
+    expect((await modelFileError(() => openTorch(path))).message).toContain(message);
+  });
+});

@@ -1,7 +1,7 @@
 /** Looks at images before any is trained on: at the header and the ending of each, so that a damaged one is met at the start and not hours later. */
 import type { DataError } from '../data-error.ts';
 import type { ImageSample } from './image-samples.ts';
-import { sharpLibrary, undecodable } from './load-image.ts';
+import { checkPixels, DECODE, sharpLibrary, undecodable } from './load-image.ts';
 
 /** By the name of the format. Images of other formats are judged by their header alone. */
 const ENDINGS: Readonly<Record<string, string>> = {
@@ -55,11 +55,13 @@ async function problemOf(sample: ImageSample, mayDecode: () => boolean): Promise
   const sharp = await sharpLibrary();
   try {
     const { source, tail } = await sample.glance();
-    const ending = ENDINGS[(await sharp(source, STRICT).metadata()).format];
+    const { format, width, height } = await sharp(source, DECODE).metadata();
+    checkPixels({ width, height }, 'has');
+    const ending = ENDINGS[format];
     const isWhole = ending === undefined || Buffer.from(tail).toString('hex').endsWith(ending);
     // From its bytes: of a path, the library keeps that it failed and not why.
     if (!isWhole && mayDecode())
-      await sharp((await sample.read()).bytes, STRICT)
+      await sharp((await sample.read()).bytes, DECODE)
         .resize(SMALL, SMALL, { fit: 'fill' })
         .raw()
         .toBuffer();
@@ -68,8 +70,6 @@ async function problemOf(sample: ImageSample, mayDecode: () => boolean): Promise
     return undecodable(sample, error);
   }
 }
-
-const STRICT = { failOn: 'error' } as const;
 
 /** A side of what is thrown away again: nothing to scale up to. */
 const SMALL = 16;

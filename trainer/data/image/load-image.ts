@@ -38,6 +38,12 @@ export function sharpLibrary(): Promise<LoadSharp> {
   return loading;
 }
 
+/** What Pillow refuses to decode, and with it Transformers: half a gigabyte as bytes of three channels. */
+const MAX_PIXELS = 178_956_970;
+
+/** For every image that is decoded: what is damaged or too large is an error. */
+export const DECODE = { failOn: 'error', limitInputPixels: MAX_PIXELS } as const;
+
 /** The smallest part of the area that a random crop keeps. */
 const LEAST_AREA = 0.8;
 
@@ -49,10 +55,12 @@ export async function loadImage(params: LoadImageParams): Promise<void> {
     const source = await sample.read();
     const image =
       source.kind === 'encoded'
-        ? sharp(source.bytes, { failOn: 'error' })
+        ? sharp(source.bytes, DECODE)
         : sharp(source.bytes, { raw: { width: source.width, height: source.height, channels: source.channels as 1 | 3 } });
     const { width, height } = source.kind === 'encoded' ? await image.metadata() : source;
+    checkPixels({ width, height }, 'has');
     const view = viewOf({ width, height }, params);
+    checkPixels(view.to, 'is enlarged to');
     const { data, info } = await reduced(view.part ? image.extract(view.part) : image, view)
       .flatten()
       .toColourspace(channels === 1 ? 'b-w' : 'srgb')
@@ -63,6 +71,11 @@ export async function loadImage(params: LoadImageParams): Promise<void> {
   } catch (error) {
     throw undecodable(sample, error);
   }
+}
+
+/** An image of one row becomes as long as a road once its shorter side has the model's size. */
+export function checkPixels({ width, height }: Sides, verb: string): void {
+  if (width * height > MAX_PIXELS) throw new Error(`it ${verb} ${width} × ${height} pixels; at most ${MAX_PIXELS} are decoded`);
 }
 
 /** What is wrong with an image, whatever the library or the file system said of it. */

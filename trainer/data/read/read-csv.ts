@@ -7,6 +7,11 @@ import { COLA_COLUMNS, hasShortLines, isColaLine } from '../glue.ts';
 import type { DataRecord } from '../types.ts';
 import { MAX_LINE_CHARACTERS, readLines, readUtf8 } from './utf8-stream.ts';
 
+/** More than any table has. */
+const MAX_COLUMNS = 100_000;
+/** The parser counts the characters of a record, and none of a field that is empty. A line of text has a comma in some fifty characters. */
+const MAX_DELIMITERS_IN_LINE = 4_000_000;
+
 /** What can be said of a file from its first line. */
 interface Layout {
   /** Where no line names them. */
@@ -47,7 +52,7 @@ export async function* readCsv(
     skip_empty_lines: true,
     max_record_size: MAX_LINE_CHARACTERS,
   });
-  const source = Readable.from(readUtf8(file));
+  const source = Readable.from(withoutEndlessLines(file, delimiter));
   source.on('error', cause => parser.destroy(cause));
   source.pipe(parser);
   // The parser says where a record ends, and counts a CRLF inside quotes as two lines: both are taken back.
@@ -70,9 +75,44 @@ export async function* readCsv(
   }
 }
 
+/** The text of a file in blocks. @throws DataError for a line with more fields than any record has, even inside quotes */
+async function* withoutEndlessLines(file: string, delimiter: string): AsyncGenerator<string> {
+  const separator = delimiter.charCodeAt(0);
+  let line = 1;
+  let delimiters = 0;
+  for await (const block of readUtf8(file)) {
+    for (let at = 0; at < block.length; at++) {
+      const code = block.charCodeAt(at);
+      if (code === separator) delimiters++;
+      else if (code === NEWLINE) {
+        line++;
+        delimiters = 0;
+      }
+    }
+    if (delimiters > MAX_DELIMITERS_IN_LINE)
+      throw new DataError({
+        file,
+        line,
+        problem: `a line of more than ${MAX_DELIMITERS_IN_LINE} fields`,
+        advice: 'Check that it is a table of samples, one in each line',
+      });
+    yield block;
+  }
+}
+
+const NEWLINE = 10;
+
 function checkedHeader(file: string, header: readonly string[]): string[] {
+  if (header.length > MAX_COLUMNS)
+    throw new DataError({
+      file,
+      line: 1,
+      problem: `${header.length} columns in the header; at most ${MAX_COLUMNS} are read`,
+      advice: 'Keep the columns that the recipe names',
+    });
   const names = header.map(name => name.trim());
-  const bad = names.find((name, index) => name === '' || names.indexOf(name) !== index);
+  const seen = new Set<string>();
+  const bad = names.find(name => name === '' || seen.size === seen.add(name).size);
   if (bad === undefined) return names;
   const problem = bad === '' ? 'a column without a name in the header' : `the column "${bad}" appears twice in the header`;
   throw new DataError({ file, line: 1, problem, advice: 'Give each column its own name in the first line' });
@@ -93,6 +133,10 @@ function csvError({ file, delimiter, lastLine, countedTwice }: CsvPlace, cause: 
     const counts = `${record?.length ?? 'another number of'} fields, expected ${columns?.length ?? 'as many'} as in the header`;
     const mend = delimiter === ',' ? 'Quote fields that hold commas or line breaks' : 'Take tabs and line breaks out of the fields';
     return new DataError({ file, line, problem: counts, advice: `${mend}, or use JSON Lines` }, { cause });
+  }
+  if (code === 'CSV_MAX_RECORD_SIZE') {
+    const problem = `a sample of more than ${MAX_LINE_CHARACTERS / 2 ** 20} million characters`;
+    return new DataError({ file, line, problem, advice: 'Close its quotes, or save the data as Parquet' }, { cause });
   }
   if (code === 'CSV_QUOTE_NOT_CLOSED') {
     return new DataError(

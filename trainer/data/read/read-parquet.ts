@@ -2,15 +2,11 @@
 import type { FileHandle } from 'node:fs/promises';
 import type { AsyncBuffer, FileMetaData, SchemaTree } from 'hyparquet';
 import { parquetMetadataAsync, parquetReadObjects, parquetSchema } from 'hyparquet';
-import { compressors } from 'hyparquet-compressors';
 import { DataError } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 import { openDataFile } from './data-file.ts';
+import { boundedCompressors, checkFooter, checkPages, MAX_ROW_GROUP_BYTES, MAX_ROW_GROUP_ROWS } from './parquet-bounds.ts';
 
-/** A row group is decoded as a whole; twice this in JavaScript objects is what a heap of 4 GB still holds. */
-const MAX_ROW_GROUP_BYTES = 2 ** 30;
-/** The same bound for groups of tiny rows. */
-const MAX_ROW_GROUP_ROWS = 10_000_000;
 /** The system refuses reads of 2^31 bytes; no column chunk of a row group within bounds is near. */
 const MAX_SLICE_BYTES = 2 ** 30;
 /** The magic at both ends and the length of the footer. */
@@ -79,7 +75,11 @@ async function* readGroups(
     const end = Math.min(start + rows, limit);
     if (end <= start) return;
     const range = { rowStart: start, rowEnd: end };
-    const values = await parquetReadObjects({ file: buffer, metadata, compressors, utf8: !bytes, ...range }).catch(cause => {
+    const read = async () => {
+      await checkPages(buffer, group);
+      return parquetReadObjects({ file: buffer, metadata, compressors: boundedCompressors, utf8: !bytes, ...range });
+    };
+    const values = await read().catch(cause => {
       throw damaged(file, cause, start + 1);
     });
     for (const [index, value] of values.entries()) yield { file, line: start + index + 1, value: plain(value) as Record<string, unknown> };
@@ -90,6 +90,7 @@ async function* readGroups(
 async function readMetadata(file: string, buffer: AsyncBuffer): Promise<FileMetaData> {
   if (buffer.byteLength < MIN_PARQUET_BYTES) throw damaged(file, new Error(`only ${buffer.byteLength} bytes`));
   try {
+    await checkFooter(buffer);
     const metadata = await parquetMetadataAsync(buffer);
     checkColumns(metadata);
     return metadata;

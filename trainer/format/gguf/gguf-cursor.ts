@@ -10,6 +10,8 @@ const MAX_STRING_BYTES = 4 * 1024 * 1024;
 
 /** All array elements of a header together: four times the largest vocabulary with merges, and at most some 100 MB of memory. */
 const MAX_ARRAY_VALUES = 8_000_000;
+/** An array takes at least this many values' worth of memory itself, even if it is empty. */
+const ARRAY_VALUES = 8;
 
 const STRING = 8;
 const ARRAY = 9;
@@ -20,16 +22,23 @@ export class GgufCursor {
   position = 0;
   readonly fail: (message: string) => never;
   private readonly bytes: Buffer;
+  private readonly fileSize: number;
   private arrayValues = 0;
 
-  /** @param fail throws the error for a value that can never be right */
-  constructor(bytes: Uint8Array, fail: (message: string) => never) {
+  /**
+   * @param bytes the beginning of a file of `fileSize` bytes
+   * @param fail throws the error for a value that can never be right
+   */
+  constructor(bytes: Uint8Array, fileSize: number, fail: (message: string) => never) {
     this.bytes = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
+    this.fileSize = fileSize;
     this.fail = fail;
   }
 
-  /** @throws NeedMoreBytes when fewer than `count` bytes are left */
+  /** Fails where the file itself ends too early. @throws NeedMoreBytes when fewer than `count` bytes are left in `bytes` */
   need(count: number, what: string): void {
+    if (count > this.fileSize - this.position)
+      this.fail(`needs ${count} bytes for ${what} at byte ${this.position}, but has only ${this.fileSize}`);
     if (count > this.bytes.length - this.position) {
       throw new NeedMoreBytes(`${what} at byte ${this.position} need ${count} bytes, ${this.bytes.length - this.position} are there`);
     }
@@ -66,7 +75,7 @@ export class GgufCursor {
     const count = this.u64('the length of an array');
     const width = VALUE_BYTES[type];
     if (width === undefined) return this.fail(`an array at byte ${this.position} has the unknown value type ${type}`);
-    this.arrayValues += count;
+    this.arrayValues += count + ARRAY_VALUES;
     if (this.arrayValues > MAX_ARRAY_VALUES) this.fail(`its arrays hold more than ${MAX_ARRAY_VALUES} values`);
     this.need(count * width, `an array of ${count} values`);
     const values: GgufValue[] = new Array(count);

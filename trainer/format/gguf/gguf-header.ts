@@ -5,7 +5,11 @@ import { GgufCursor, type GgufValue } from './gguf-cursor.ts';
 import { GGUF_TYPES, type GgufType, ggufTypeName, SUPPORTED_GGUF_TYPES } from './gguf-types.ts';
 
 /** A vocabulary of 260 000 tokens with merges takes some 20 MB. */
-const MAX_GGUF_HEADER_BYTES = 256 * 1024 * 1024;
+const MAX_GGUF_HEADER_BYTES = 128 * 1024 * 1024;
+/** Converters write some fifty. */
+const MAX_METADATA = 65_536;
+/** As in safetensors: the largest mixture-of-experts models have some 100 000 tensors. */
+const MAX_TENSORS = 1_000_000;
 /** ggml's own limit. */
 const MAX_DIMENSIONS = 4;
 /** Real files use 32; more than a page or two would be a lie. */
@@ -53,13 +57,15 @@ function parseGgufHeader(input: { readonly path: string; readonly bytes: Uint8Ar
   const fail = (message: string): never => {
     throw new ModelFileError(input.path, message, DOWNLOAD_AGAIN);
   };
-  const cursor = new GgufCursor(input.bytes, fail);
+  const cursor = new GgufCursor(input.bytes, input.fileSize, fail);
   if (cursor.u32() !== MAGIC) fail('does not begin with "GGUF"');
   const version = cursor.u32();
   if (version === 0x03000000 || version === 0x02000000) fail('is a big-endian GGUF file; only little-endian ones are read');
   if (version !== 2 && version !== 3) fail(`is GGUF version ${version}; versions 2 and 3 are read`);
   const tensorCount = cursor.u64('the tensor count');
   const metadataCount = cursor.u64('the metadata count');
+  if (tensorCount > MAX_TENSORS) fail(`lists ${tensorCount} tensors; at most ${MAX_TENSORS} are read`);
+  if (metadataCount > MAX_METADATA) fail(`lists ${metadataCount} entries of metadata; at most ${MAX_METADATA} are read`);
   cursor.need(
     metadataCount * MIN_METADATA_BYTES + tensorCount * MIN_TENSOR_BYTES,
     `${metadataCount} metadata entries and ${tensorCount} tensors`,

@@ -8,6 +8,8 @@ import { huggingFaceName, permutedRow, ROPE_FACTORS } from './gguf-names.ts';
 
 /** Stored bytes in memory at a time while a tensor is dequantised. */
 const CHUNK_BYTES = 8 * 1024 * 1024;
+/** One for each pair of a head's dimensions, which are read with the header: published models have 64. */
+const MAX_ROPE_FACTORS = 65_536;
 
 export interface GgufFile {
   readonly header: GgufHeader;
@@ -68,6 +70,11 @@ export async function openGguf(path: string): Promise<GgufFile> {
       return found;
     };
     const factors = header.tensors.find(tensor => tensor.name === ROPE_FACTORS);
+    const factorCount = factors?.shape.reduce((n, d) => n * d, 1) ?? 0;
+    if (factorCount > MAX_ROPE_FACTORS) {
+      const message = `has ${factorCount} values; at most ${MAX_ROPE_FACTORS} are read`;
+      throw new ModelFileError(path, [{ tensor: ROPE_FACTORS, message }], 'The file is damaged: download it again.');
+    }
     const ropeFactors = factors === undefined ? undefined : await readValues({ tensor: factors, interleavedHeadDim: undefined, offset: 0 });
     const tensors = new Map([...located].map(([name, { info }]) => [name, info]));
     const weights: TensorSource = {

@@ -11,6 +11,9 @@ const UNKNOWN = 2;
 const CONTROL = 3;
 const USER_DEFINED = 4;
 
+/** Ways to cut the pieces of a vocabulary in two, each weighed by the piece's length. 260 000 pieces of published models need 40 million. */
+const MAX_MERGE_WORK = 1_000_000_000;
+
 interface Vocabulary {
   readonly tokens: readonly string[];
   readonly types: readonly GgufValue[];
@@ -27,7 +30,7 @@ export function ggufTokenizerFiles(path: string, header: GgufHeader): Map<string
   const kind = metadata.get('tokenizer.ggml.model');
   const vocabulary = readVocabulary(path, metadata);
   const definition =
-    kind === 'gpt2' ? byteLevel(path, metadata, vocabulary) : kind === 'llama' ? sentencePiece(metadata, vocabulary) : undefined;
+    kind === 'gpt2' ? byteLevel(path, metadata, vocabulary) : kind === 'llama' ? sentencePiece(path, metadata, vocabulary) : undefined;
   if (definition === undefined) {
     const remedy =
       'The kinds gpt2 (byte-level BPE) and llama (SentencePiece BPE) are read: use a folder with a tokenizer.json for this model.';
@@ -99,7 +102,7 @@ function byteLevel(path: string, metadata: ReadonlyMap<string, GgufValue>, vocab
 }
 
 /** As Transformers' LlamaTokenizer. */
-function sentencePiece(metadata: ReadonlyMap<string, GgufValue>, vocabulary: Vocabulary): Record<string, unknown> {
+function sentencePiece(path: string, metadata: ReadonlyMap<string, GgufValue>, vocabulary: Vocabulary): Record<string, unknown> {
   const prefixSpace = metadata.get('tokenizer.ggml.add_space_prefix') !== false;
   const strip = prefixSpace ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : [];
   return {
@@ -120,7 +123,7 @@ function sentencePiece(metadata: ReadonlyMap<string, GgufValue>, vocabulary: Voc
       byte_fallback: true,
       ignore_merges: false,
       vocab: vocabularyIds(vocabulary),
-      merges: vocabulary.merges ?? mergesFromScores(vocabulary),
+      merges: vocabulary.merges ?? mergesFromScores(path, vocabulary),
     },
   };
 }
@@ -128,8 +131,15 @@ function sentencePiece(metadata: ReadonlyMap<string, GgufValue>, vocabulary: Voc
 /**
  * A SentencePiece vocabulary lists no merges; its scores fall with the order the pieces were learned in. Every way to cut a piece into two
  * others is a merge, best score first, then the shorter left part, as Transformers' `generate_merges` does.
+ * @throws ModelFileError for pieces so long that trying every way takes too long
  */
-function mergesFromScores(vocabulary: Vocabulary): Array<[string, string]> {
+function mergesFromScores(path: string, vocabulary: Vocabulary): Array<[string, string]> {
+  const work = vocabulary.tokens.reduce((sum, token) => sum + token.length ** 2, 0);
+  if (work > MAX_MERGE_WORK) {
+    const longest = vocabulary.tokens.reduce((most, token) => Math.max(most, token.length), 0);
+    const message = `has a vocabulary of ${vocabulary.tokens.length} pieces with up to ${longest} characters, too long to find its merges`;
+    throw new ModelFileError(path, message, 'Download the file again, or use a folder with a tokenizer.json for this model.');
+  }
   const ids = new Map(vocabulary.tokens.map((token, id) => [token, id]));
   const found: Array<{ left: string; right: string; score: number }> = [];
   vocabulary.tokens.forEach((token, id) => {

@@ -4,6 +4,8 @@
  */
 
 const SIZE_BYTES = 4;
+/** What stands for a character or a few. Published maps have up to 54 bytes (the ligature ﷺ and its like). */
+const MAX_REPLACEMENT_BYTES = 1000;
 
 interface Charsmap {
   readonly units: Uint32Array;
@@ -19,6 +21,11 @@ function readCharsmap(charsmap: Uint8Array): Charsmap {
     throw new Error(`its precompiled map of characters has ${charsmap.length} bytes, others than it says`);
   const units = Uint32Array.from({ length: trieBytes / 4 }, (_, i) => view.getUint32(SIZE_BYTES + 4 * i, true));
   const replacements = charsmap.subarray(SIZE_BYTES + trieBytes);
+  for (let from = 0, end = replacements.indexOf(0); end >= 0; from = end + 1, end = replacements.indexOf(0, from))
+    if (end - from > MAX_REPLACEMENT_BYTES)
+      throw new Error(
+        `its precompiled map of characters has a replacement of ${end - from} bytes; at most ${MAX_REPLACEMENT_BYTES} are read`,
+      );
   const decoder = new TextDecoder('utf-8', { ignoreBOM: true });
   const replacementAt = (start: number): string | undefined => {
     const end = replacements.indexOf(0, start);

@@ -1,12 +1,13 @@
 /** A SentencePiece model (`spm.model`, `tokenizer.model`): the protocol buffer with the field numbers of sentencepiece_model.proto. */
-import type { Type } from 'protobufjs';
+import type { Reader, Type } from 'protobufjs';
 import { ModelFileError } from '../model-file-error.ts';
 
 export const PIECE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
 const UNIGRAM = 1;
 const BPE = 2;
-/** Beyond every vocabulary there is. */
-const MAX_PIECES = 4_000_000;
+/** Twice the largest vocabulary there is (XLM-V). */
+const MAX_PIECES = 2_000_000;
+const PIECES_FIELD = 1;
 
 export interface SentencePieceModel {
   readonly kind: 'Unigram' | 'BPE';
@@ -50,14 +51,30 @@ const SCHEMA = `
       optional bool escape_whitespaces = 5 [default = true];
     }`;
 
-let known: Type | undefined;
+interface ModelProto {
+  readonly type: Type;
+  readonly readerOf: (bytes: Uint8Array) => Reader;
+}
+
+let known: ModelProto | undefined;
 
 /** The library is loaded with the first model: the language server has no use for it at its start. */
-async function modelProto(): Promise<Type> {
+async function modelProto(): Promise<ModelProto> {
   if (known) return known;
   const { default: protobuf } = await import('protobufjs');
-  known = protobuf.parse(SCHEMA).root.lookupType('ModelProto');
+  known = { type: protobuf.parse(SCHEMA).root.lookupType('ModelProto'), readerOf: bytes => protobuf.Reader.create(bytes) };
   return known;
+}
+
+/** The pieces of a model, counted before any is made: an empty one takes two bytes of the file and a hundred of memory. */
+function countPieces(reader: Reader): number {
+  let count = 0;
+  while (reader.pos < reader.len) {
+    const tag = reader.uint32();
+    if (tag >>> 3 === PIECES_FIELD) count++;
+    reader.skipType(tag & 7);
+  }
+  return count;
 }
 
 interface Decoded {
@@ -80,8 +97,8 @@ interface Decoded {
 export async function parseSentencePiece(path: string, bytes: Uint8Array): Promise<SentencePieceModel> {
   const proto = await decode(path, bytes);
   const { pieces, trainerSpec: trainer, normalizerSpec: normalizer } = proto;
-  if (pieces.length === 0 || pieces.length > MAX_PIECES || trainer === null || normalizer === null)
-    throw new ModelFileError(path, `is no SentencePiece model, or one of ${pieces.length} pieces`, DAMAGED);
+  if (pieces.length === 0 || trainer === null || normalizer === null)
+    throw new ModelFileError(path, `is no SentencePiece model, or one without pieces`, DAMAGED);
   const kind = trainer.modelType === UNIGRAM ? 'Unigram' : trainer.modelType === BPE ? 'BPE' : undefined;
   const unsupported =
     kind === undefined
@@ -111,8 +128,10 @@ export async function parseSentencePiece(path: string, bytes: Uint8Array): Promi
 }
 
 async function decode(path: string, bytes: Uint8Array): Promise<Decoded> {
-  const type = await modelProto();
+  const { type, readerOf } = await modelProto();
   try {
+    const count = countPieces(readerOf(bytes));
+    if (count > MAX_PIECES) throw new Error(`it has ${count} pieces; at most ${MAX_PIECES} are read`);
     return type.decode(bytes) as unknown as Decoded;
   } catch (error) {
     throw new ModelFileError(path, `is no SentencePiece model: ${(error as Error).message}`, DAMAGED);

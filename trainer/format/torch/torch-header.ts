@@ -12,7 +12,9 @@ export interface TorchHeader {
 }
 
 /** A tensor takes some 200 bytes of it: that of the largest models has a few megabytes. */
-const MAX_PICKLE_BYTES = 256 * 1024 * 1024;
+const MAX_PICKLE_BYTES = 64 * 1024 * 1024;
+/** It holds "little" or "big". */
+const MAX_BYTE_ORDER_BYTES = 64;
 const ZIP_MAGIC = [0x50, 0x4b, 0x03, 0x04];
 /** A pickle of protocol 2 that holds a long of ten bytes: the first thing in a file of the old form. */
 const OLD_START = [0x80, 0x02, 0x8a, 0x0a];
@@ -39,8 +41,9 @@ async function readZipForm(file: ByteFile): Promise<TorchHeader> {
     throw new ModelFileError(file.path, `is a zip file with ${pickles.length} pickles data.pkl where torch.save writes one`, TORCH_REMEDY);
   const root = pickle.name.slice(0, pickle.name.indexOf('/'));
   const order = members.get(`${root}/byteorder`);
-  if (order !== undefined && new TextDecoder().decode(await readMember(file, order)).trim() === 'big') throw bigEndian(file);
-  const { tensors, storages } = wholePickle(file, await readMember(file, pickle));
+  if (order !== undefined && new TextDecoder().decode(await readMember(file, order, MAX_BYTE_ORDER_BYTES)).trim() === 'big')
+    throw bigEndian(file);
+  const { tensors, storages } = wholePickle(file, await readMember(file, pickle, MAX_PICKLE_BYTES));
   const memberOf = (key: string): ZipMember | undefined => members.get(`${root}/data/${key}`);
   const problems: FileProblem[] = [];
   for (const { key, byteLength } of storages.values()) {
@@ -66,15 +69,11 @@ async function startOf(file: ByteFile, member: ZipMember): Promise<number> {
   return position;
 }
 
-async function readMember(file: ByteFile, member: ZipMember): Promise<Uint8Array> {
+async function readMember(file: ByteFile, member: ZipMember, maxBytes: number): Promise<Uint8Array> {
   if (!member.isPlain)
     throw new ModelFileError(file.path, `${clip(member.name)} in it is compressed, which torch.save does not do`, TORCH_REMEDY);
-  if (member.size > MAX_PICKLE_BYTES)
-    throw new ModelFileError(
-      file.path,
-      `${clip(member.name)} in it has ${member.size} bytes; at most ${MAX_PICKLE_BYTES} are read`,
-      DAMAGED,
-    );
+  if (member.size > maxBytes)
+    throw new ModelFileError(file.path, `${clip(member.name)} in it has ${member.size} bytes; at most ${maxBytes} are read`, DAMAGED);
   return file.read(await startOf(file, member), member.size);
 }
 

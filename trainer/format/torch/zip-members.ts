@@ -1,7 +1,7 @@
 /** The members of a zip file and where the bytes of each lie; nothing is unpacked. */
 import yauzl from 'yauzl';
 import type { ByteFile } from '../byte-file.ts';
-import { ModelFileError } from '../model-file-error.ts';
+import { clip, ModelFileError } from '../model-file-error.ts';
 
 export interface ZipMember {
   readonly name: string;
@@ -14,23 +14,36 @@ export interface ZipMember {
 
 /** A member for each tensor and a few more; the largest files have some thousand. */
 const MAX_MEMBERS = 1_000_000;
+/** Names, extra fields and comments of all members: torch.save writes some 100 bytes a member. */
+const MAX_DIRECTORY_BYTES = 64 * 1024 * 1024;
+/** The fixed part of a member's entry in the central directory, and of the header before its bytes. */
+const ENTRY_BYTES = 46;
+const LOCAL_HEADER_BYTES = 30;
 
-/** @throws ModelFileError when the file is no zip file or was cut */
+/** @throws ModelFileError when the file is no zip file, was cut, or describes members that no writer makes */
 export async function readZipMembers(file: ByteFile, remedy: string): Promise<Map<string, ZipMember>> {
+  const fail = (message: string): ModelFileError => new ModelFileError(file.path, message, remedy);
   const damaged = (error: unknown): ModelFileError =>
-    error instanceof ModelFileError
-      ? error
-      : new ModelFileError(file.path, `is no whole zip file: ${(error as Error).message.split('. ')[0]}`, remedy);
+    error instanceof ModelFileError ? error : fail(`is no whole zip file: ${(error as Error).message.split('. ')[0]}`);
   try {
     const zip = await yauzl.fromRandomAccessReaderPromise(new FileReader(file), file.size, { autoClose: false });
-    if (zip.entryCount > MAX_MEMBERS)
-      throw new ModelFileError(file.path, `says it has ${zip.entryCount} members; at most ${MAX_MEMBERS} are read`, remedy);
+    if (zip.entryCount > MAX_MEMBERS) throw fail(`says it has ${zip.entryCount} members; at most ${MAX_MEMBERS} are read`);
+    if (zip.entryCount * ENTRY_BYTES > file.size)
+      throw fail(`says it has ${zip.entryCount} members, which its ${file.size} bytes cannot hold`);
     const members = new Map<string, ZipMember>();
-    for await (const entry of zip.eachEntry())
-      members.set(entry.fileName, {
-        name: entry.fileName,
-        size: entry.uncompressedSize,
-        isPlain: entry.compressionMethod === 0 && !entry.isEncrypted(),
+    const ranges: Range[] = [];
+    let directoryBytes = 0;
+    for await (const entry of zip.eachEntry()) {
+      const { fileName: name, compressedSize, uncompressedSize: size, relativeOffsetOfLocalHeader: from } = entry;
+      directoryBytes += ENTRY_BYTES + entry.fileNameLength + entry.extraFieldLength + entry.fileCommentLength;
+      if (directoryBytes > MAX_DIRECTORY_BYTES) throw fail(`describes its members with more than ${MAX_DIRECTORY_BYTES} bytes`);
+      if (members.has(name)) throw fail(`has two members ${clip(name)}`);
+      const isPlain = entry.compressionMethod === 0 && !entry.isEncrypted();
+      ranges.push({ name, from, to: from + LOCAL_HEADER_BYTES + entry.fileNameLength + compressedSize });
+      members.set(name, {
+        name,
+        size,
+        isPlain,
         start: async () => {
           try {
             const { fileDataStart } = await zip.readLocalFileHeaderPromise(entry, { minimal: true });
@@ -40,10 +53,31 @@ export async function readZipMembers(file: ByteFile, remedy: string): Promise<Ma
           }
         },
       });
+    }
+    const wrong = misplaced(ranges, file.size);
+    if (wrong !== undefined) throw fail(wrong);
     return members;
   } catch (error) {
     throw damaged(error);
   }
+}
+
+/** The bytes that a member takes in the file, its header included. */
+interface Range {
+  readonly name: string;
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Describes the first member that shares bytes with another or ends behind the file: a few bytes would stand for any number. */
+function misplaced(ranges: Range[], fileSize: number): string | undefined {
+  let before: Range | undefined;
+  for (const range of ranges.sort((a, b) => a.from - b.from)) {
+    if (range.to > fileSize) return `places ${clip(range.name)} at bytes ${range.from} to ${range.to}, but has only ${fileSize}`;
+    if (before !== undefined && range.from < before.to) return `has members that overlap: ${clip(before.name)} and ${clip(range.name)}`;
+    before = range;
+  }
+  return undefined;
 }
 
 /** Lets the library read through a ByteFile, which whoever opened it closes. */

@@ -15,6 +15,9 @@ export interface AddedToken {
   readonly normalized: boolean;
 }
 
+/** Of all added tokens together, each of which may take a node of the search. Published files have up to 100 000. */
+const MAX_ADDED_CHARACTERS = 2_000_000;
+
 /** A stretch of text, or a token that was found. `from` and `to` are places in the text that was cut. */
 export interface Section {
   readonly from: number;
@@ -36,6 +39,9 @@ export interface AddedTokens {
 
 /** A token that the vocabulary has keeps its id there, whatever the file says of it; the others follow in order, as in the tokenizers library. */
 export function createAddedTokens(listed: readonly AddedToken[], vocabulary: Vocabulary, normalize: Normalize | undefined): AddedTokens {
+  const characters = listed.reduce((sum, { content }) => sum + content.length, 0);
+  if (characters > MAX_ADDED_CHARACTERS)
+    throw new Error(`its added tokens have ${characters} characters together; at most ${MAX_ADDED_CHARACTERS} are read`);
   const ids = new Map<string, number>();
   const tokens = new Map<number, string>();
   const kept = new Map<string, AddedToken>();

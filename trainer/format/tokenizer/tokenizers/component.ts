@@ -6,6 +6,12 @@ export type Component = Readonly<Record<string, unknown>>;
 
 /** Sequences inside sequences: no published file has more than two. */
 const MAX_NESTING = 16;
+/** Of a sequence. Published files have up to ten; each may make a text longer. */
+const MAX_STEPS = 64;
+/** What is put into a text: prefixes, suffixes, replacements of a character or a few. */
+const MAX_TEXT_CHARACTERS = 1000;
+/** What a component may make of a text: the longest line of a data file. */
+export const MAX_RESULT_CHARACTERS = 64 * 2 ** 20;
 
 /**
  * Makes a component by its `type`.
@@ -25,7 +31,16 @@ export function build<T>(
   return make(value, depth);
 }
 
+/** A short text that is put into others, or looked for in them. */
 export function text(component: Component, key: string, byDefault?: string): string {
+  const value = longText(component, key, byDefault);
+  if (value.length > MAX_TEXT_CHARACTERS)
+    throw new Error(`${String(component.type)} has ${value.length} characters in ${key}; at most ${MAX_TEXT_CHARACTERS} are read`);
+  return value;
+}
+
+/** A text of any length. */
+export function longText(component: Component, key: string, byDefault?: string): string {
   const value = component[key] ?? byDefault;
   if (typeof value !== 'string') throw new Error(`${String(component.type)} has no text in ${key}`);
   return value;
@@ -37,10 +52,11 @@ export function flag(component: Component, key: string, byDefault: boolean): boo
   return value;
 }
 
-export function integer(component: Component, key: string, byDefault?: number): number {
+export function integer(component: Component, key: string, byDefault?: number, most = Number.MAX_SAFE_INTEGER): number {
   const value = component[key] ?? byDefault;
   if (typeof value !== 'number' || !Number.isSafeInteger(value) || value < 0)
     throw new Error(`${String(component.type)} needs a whole number in ${key}`);
+  if (value > most) throw new Error(`${String(component.type)} has ${value} in ${key}; at most ${most} is supported`);
   return value;
 }
 
@@ -49,6 +65,29 @@ export function list(component: Component, key: string): readonly unknown[] {
   if (!Array.isArray(value)) throw new Error(`${String(component.type)} has no list in ${key}`);
   return value;
 }
+
+/** The components of a sequence. */
+export function steps(component: Component, key: string): readonly unknown[] {
+  const found = list(component, key);
+  if (found.length > MAX_STEPS)
+    throw new Error(`its ${String(component.type)} has ${found.length} steps in ${key}; at most ${MAX_STEPS} are supported`);
+  return found;
+}
+
+/**
+ * The text with `content` in place of each match.
+ * @throws Error before the result gets longer than {@link MAX_RESULT_CHARACTERS}
+ */
+export function replaceMatches(value: string, found: RegExp, content: string): string {
+  let length = value.length;
+  return value.replace(found, match => {
+    length += content.length - match.length;
+    if (length > MAX_RESULT_CHARACTERS) throw tooLong();
+    return content;
+  });
+}
+
+export const tooLong = (): Error => new Error(`the tokenizer makes more than ${MAX_RESULT_CHARACTERS} characters of a text`);
 
 /** `{ "String": … }` or `{ "Regex": … }`. */
 export function pattern(component: Component): RegExp {

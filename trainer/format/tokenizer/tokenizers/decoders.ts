@@ -1,6 +1,6 @@
 /** The `decoder` of tokenizer.json: tokens back to text. */
 import { fromByteCharacters } from './byte-level.ts';
-import { build, type Component, flag, integer, list, pattern, text } from './component.ts';
+import { build, type Component, flag, integer, pattern, replaceMatches, steps, text } from './component.ts';
 
 /** Tokens → stretches of text, to be joined. */
 export type Decode = (tokens: readonly string[]) => readonly string[];
@@ -25,7 +25,7 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => De
   },
   Replace: component => {
     const [found, content] = [pattern(component), text(component, 'content')];
-    return tokens => tokens.map(token => token.replace(found, () => content));
+    return tokens => tokens.map(token => replaceMatches(token, found, content));
   },
   Strip: component => {
     const content = text(component, 'content');
@@ -33,8 +33,8 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => De
     return tokens => tokens.map(token => strip(token, content, start, stop));
   },
   Sequence: (component, depth) => {
-    const steps = list(component, 'decoders').map(step => build('decoder', step, KINDS, depth + 1));
-    return tokens => steps.reduce((current, step) => step(current), tokens);
+    const inner = steps(component, 'decoders').map(step => build('decoder', step, KINDS, depth + 1));
+    return tokens => inner.reduce((current, step) => step(current), tokens);
   },
 };
 

@@ -30,6 +30,9 @@ export function modelKind(model: Component): ModelKind {
 /** @throws Error for a field that is wrong */
 export const createModel = (model: Component, vocabulary: Vocabulary): Model => remembering(KINDS[modelKind(model)](model, vocabulary));
 
+/** BERT's is 100. The time for a word grows with its square. */
+const MAX_WORD_CHARACTERS = 1000;
+
 const REMEMBERED_WORDS = 20_000;
 const REMEMBERED_CHARACTERS = 64;
 
@@ -52,7 +55,7 @@ function remembering(model: Model): Model {
 function wordPiece(component: Component, vocabulary: Vocabulary): Model {
   const unknown = vocabulary.id(text(component, 'unk_token', '[UNK]'));
   const prefix = text(component, 'continuing_subword_prefix', '##');
-  const longest = integer(component, 'max_input_chars_per_word', 100);
+  const longest = integer(component, 'max_input_chars_per_word', 100, MAX_WORD_CHARACTERS);
   return word => {
     const characters = Array.from(word);
     if (characters.length > longest) return [required(unknown)];

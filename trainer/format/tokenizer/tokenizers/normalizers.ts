@@ -2,7 +2,18 @@
 import { charsmapNormalizer, graphemeCharsmapNormalizer } from '../charsmap.ts';
 import { toByteCharacters } from './byte-level.ts';
 import { lowercase, trimEnd, trimStart } from './characters.ts';
-import { build, type Component, flag, list, pattern, text } from './component.ts';
+import {
+  build,
+  type Component,
+  flag,
+  longText,
+  MAX_RESULT_CHARACTERS,
+  pattern,
+  replaceMatches,
+  steps,
+  text,
+  tooLong,
+} from './component.ts';
 import {
   FORMER_MARKS,
   FORMER_NONSPACING,
@@ -43,17 +54,21 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => No
   },
   Replace: component => {
     const [found, content] = [pattern(component), text(component, 'content')];
-    return value => value.replace(found, () => content);
+    return value => replaceMatches(value, found, content);
   },
   Precompiled: component => {
     const map = component.precompiled_charsmap;
     if (map === null || map === undefined || map === '') return value => value;
-    return graphemeCharsmapNormalizer(Buffer.from(text(component, 'precompiled_charsmap'), 'base64'));
+    return graphemeCharsmapNormalizer(Buffer.from(longText(component, 'precompiled_charsmap'), 'base64'));
   },
-  [SENTENCEPIECE_CHARSMAP]: component => charsmapNormalizer(Buffer.from(text(component, 'precompiled_charsmap'), 'base64')),
+  [SENTENCEPIECE_CHARSMAP]: component => charsmapNormalizer(Buffer.from(longText(component, 'precompiled_charsmap'), 'base64')),
   Sequence: (component, depth) => {
-    const steps = list(component, 'normalizers').map(step => build('normalizer', step, KINDS, depth + 1));
-    return value => steps.reduce((current, step) => step(current), value);
+    const inner = steps(component, 'normalizers').map(step => build('normalizer', step, KINDS, depth + 1));
+    return value =>
+      inner.reduce((current, step) => {
+        if (current.length > MAX_RESULT_CHARACTERS) throw tooLong();
+        return step(current);
+      }, value);
   },
 };
 
@@ -81,13 +96,13 @@ export const createNormalizer = (value: unknown): Normalize | undefined =>
 function bert(component: Component): Normalize {
   const lower = flag(component, 'lowercase', true);
   const strip = component.strip_accents === null || component.strip_accents === undefined ? lower : flag(component, 'strip_accents', lower);
-  const steps: Normalize[] = [
+  const inOrder: Normalize[] = [
     ...(flag(component, 'clean_text', true) ? [cleanText] : []),
     ...(flag(component, 'handle_chinese_chars', true) ? [(value: string) => value.replace(CHINESE, ' $& ')] : []),
     ...(strip ? [(value: string) => decompose(value).replace(NONSPACING, '')] : []),
     ...(lower ? [lowercase] : []),
   ];
-  const whole: Normalize = value => steps.reduce((current, step) => step(current), value);
+  const whole: Normalize = value => inOrder.reduce((current, step) => step(current), value);
   // Most texts need nothing but small letters.
   return value => (/^[ -~]*$/.test(value) ? (lower ? value.toLowerCase() : value) : whole(value));
 }

@@ -9,6 +9,8 @@ import { caseless, classCharacter, classRange, escapeCharacter, FOLDED_TOGETHER 
 const MAX_PATTERN_CHARACTERS = 20_000;
 /** Deeper groups exhaust the stack of the engine that compiles them. */
 const MAX_NESTING = 64;
+/** Of an interval, and of intervals inside each other multiplied: the engine writes repetitions out. Published patterns have `{1,3}`. */
+const MAX_REPETITIONS = 1000;
 
 const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}';
 /** Outside of brackets, Oniguruma counts these among the characters of a word. */
@@ -50,6 +52,8 @@ class Translation {
   #at = 0;
   #depth = 0;
   #groups = 0;
+  /** How often the part that is being read repeats something, at most. */
+  #repetitions = 1;
 
   constructor(source: string) {
     this.#characters = Array.from(source);
@@ -94,11 +98,19 @@ class Translation {
         result += `(?:${this.#alternatives(true)})`;
       } else {
         if (fold && FOLDED_TOGETHER.test(before + next)) this.#refuse(`"${before}${next}" without case, which a single letter also spells`);
-        result += this.#quantified(this.#atom(fold));
+        result += this.#term(fold);
       }
       before = next;
     }
     this.#depth--;
+    return result;
+  }
+
+  #term(fold: boolean): string {
+    const before = this.#repetitions;
+    this.#repetitions = 1;
+    const result = this.#quantified(this.#atom(fold));
+    this.#repetitions = Math.max(before, this.#repetitions);
     return result;
   }
 
@@ -120,6 +132,8 @@ class Translation {
     const found = /^\{(\d*)(,?)(\d*)\}/.exec(this.#characters.slice(this.#at, this.#at + 16).join(''));
     if (found === null || (found[1] === '' && found[3] === '')) return undefined;
     this.#at += found[0].length;
+    this.#repetitions *= Math.max(1, Number(found[1]), Number(found[3]));
+    if (this.#repetitions > MAX_REPETITIONS) this.#refuse(`more than ${MAX_REPETITIONS} repetitions`);
     return `{${found[1] || '0'}${found[2]}${found[3]}}`;
   }
 

@@ -8,7 +8,7 @@ import type { Component } from './component.ts';
 import { createDecoder } from './decoders.ts';
 import { createModel, type ModelKind, modelKind } from './models.ts';
 import { createNormalizer } from './normalizers.ts';
-import { createPostProcessor, type Encoded, plain } from './post-processors.ts';
+import { createPostProcessor, type Encoded, type PostProcess, plain } from './post-processors.ts';
 import { createPreTokenizer } from './pre-tokenizers.ts';
 import { readVocabulary } from './vocabulary.ts';
 
@@ -42,6 +42,8 @@ export function createPipeline(definition: Definition): Pipeline {
   const decodeTokens = createDecoder(definition.decoder);
   const added = createAddedTokens(definition.addedTokens, vocabulary, normalize);
   const token = (id: number): string | undefined => added.token(id) ?? vocabulary.token(id);
+  const vocabularySize = Math.max(largestId(definition.model.vocab), added.largestId) + 1;
+  checkAddedIds(postProcess, vocabularySize);
 
   // A text that begins with something that the normalizer removes has no first word in this sense.
   const looksForFirst = normalize !== undefined && JSON.stringify(definition.preTokenizer ?? null).includes('"first"');
@@ -75,7 +77,7 @@ export function createPipeline(definition: Definition): Pipeline {
 
   return {
     kind: modelKind(definition.model),
-    vocabularySize: Math.max(largestId(definition.model.vocab), added.largestId) + 1,
+    vocabularySize,
     encode: (text, pair, addSpecialTokens) =>
       (addSpecialTokens ? postProcess : plain)(encodeOne(text, 0), pair === undefined ? undefined : encodeOne(pair, 1)),
     decode: (ids, skipSpecialTokens) => {
@@ -87,6 +89,16 @@ export function createPipeline(definition: Definition): Pipeline {
     tokenId: text => added.id(text) ?? vocabulary.id(text),
     token,
   };
+}
+
+/** @throws Error where the ids that are added to one text or two are outside the vocabulary: no embedding has a row for them */
+function checkAddedIds(postProcess: PostProcess, vocabularySize: number): void {
+  const empty: Encoded = { ids: [], types: [] };
+  for (const second of [undefined, empty]) {
+    const wrong = postProcess(empty, second).ids.find(id => id >= vocabularySize);
+    if (wrong !== undefined)
+      throw new Error(`its post_processor adds the id ${wrong} to a text, but its vocabulary ends at ${vocabularySize - 1}`);
+  }
 }
 
 function largestId(vocab: unknown): number {

@@ -1,6 +1,6 @@
 /** The `post_processor` of tokenizer.json: the special tokens around a text, and around and between two. */
 import { isRecord } from '../../../files/strict-json.ts';
-import { build, type Component, list } from './component.ts';
+import { build, type Component, list, steps } from './component.ts';
 
 export interface Encoded {
   readonly ids: readonly number[];
@@ -10,6 +10,9 @@ export interface Encoded {
 
 /** Of one text, or of two. */
 export type PostProcess = (first: Encoded, second: Encoded | undefined) => Encoded;
+
+/** Published templates add up to a dozen to a text. */
+const MAX_TEMPLATE_TOKENS = 1000;
 
 const KINDS: Readonly<Record<string, (component: Component, depth: number) => PostProcess>> = {
   ByteLevel: () => plain,
@@ -25,10 +28,10 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => Po
   },
   TemplateProcessing: template,
   Sequence: (component, depth) => {
-    const steps = list(component, 'processors').map(step => build('post_processor', step, KINDS, depth + 1));
+    const inner = steps(component, 'processors').map(step => build('post_processor', step, KINDS, depth + 1));
     return (first, second) => {
       // All but the one that adds tokens leave a text as it is.
-      const adding = steps.filter(step => step !== plain);
+      const adding = inner.filter(step => step !== plain);
       if (adding.length > 1) throw new Error('its post_processor adds special tokens twice');
       return (adding[0] ?? plain)(first, second);
     };
@@ -38,6 +41,8 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => Po
 /** @throws Error for a kind that is unknown or a field that is wrong */
 export const createPostProcessor = (value: unknown): PostProcess =>
   value === null || value === undefined ? plain : build('post_processor', value, KINDS);
+
+const isId = (value: unknown): value is number => typeof value === 'number' && Number.isSafeInteger(value) && value >= 0;
 
 const uniform = (ids: readonly number[], type: number): Encoded => ({ ids, types: ids.map(() => type) });
 
@@ -58,18 +63,23 @@ function template(component: Component): PostProcess {
     if (kind === 'Sequence') return (first, second) => uniform((id === 'A' ? first : (second ?? { ids: [] })).ids, type);
     const special = Object.hasOwn(tokens, id) ? tokens[id] : undefined;
     const ids = isRecord(special) ? special.ids : undefined;
-    if (kind !== 'SpecialToken' || !Array.isArray(ids) || !ids.every(x => Number.isSafeInteger(x) && x >= 0))
-      throw new Error(`TemplateProcessing has no ids of ${id}`);
+    if (kind !== 'SpecialToken' || !Array.isArray(ids) || ids.length > MAX_TEMPLATE_TOKENS || !ids.every(isId))
+      throw new Error(`TemplateProcessing has no ids of ${id.slice(0, 80)}, or more than ${MAX_TEMPLATE_TOKENS}`);
     return () => uniform(ids, type);
   };
-  const single = list(component, 'single').map(part);
-  const pair = list(component, 'pair').map(part);
+  const parts = (key: 'single' | 'pair'): ReadonlyArray<ReturnType<typeof part>> => {
+    const found = list(component, key);
+    if (found.length > MAX_TEMPLATE_TOKENS)
+      throw new Error(`TemplateProcessing has ${found.length} parts in ${key}; at most ${MAX_TEMPLATE_TOKENS} are supported`);
+    return found.map(part);
+  };
+  const [single, pair] = [parts('single'), parts('pair')];
   return (first, second) => joined((second === undefined ? single : pair).map(make => make(first, second)));
 }
 
 function tokenId(component: Component, key: string): number {
   const value = component[key];
   const id: unknown = Array.isArray(value) ? value[1] : undefined;
-  if (typeof id !== 'number' || !Number.isSafeInteger(id) || id < 0) throw new Error(`${String(component.type)} has no token in ${key}`);
+  if (!isId(id)) throw new Error(`${String(component.type)} has no token in ${key}`);
   return id;
 }

@@ -1,6 +1,6 @@
 /** The `pre_tokenizer` of tokenizer.json: a text cut into words, which the model then cuts further. */
 import { toByteCharacters } from './byte-level.ts';
-import { build, type Component, flag, integer, list, pattern, text } from './component.ts';
+import { build, type Component, flag, integer, pattern, steps, text } from './component.ts';
 import { FORMER_PUNCTUATION, NEWER_PUNCTUATION } from './older-unicode.ts';
 import { compileOniguruma } from './oniguruma.ts';
 
@@ -68,7 +68,7 @@ const KINDS: Readonly<Record<string, (component: Component, depth: number) => Sp
         }));
       });
   },
-  Sequence: (component, depth) => inOrder(list(component, 'pretokenizers').map(step => build('pre_tokenizer', step, KINDS, depth + 1))),
+  Sequence: (component, depth) => inOrder(steps(component, 'pretokenizers').map(step => build('pre_tokenizer', step, KINDS, depth + 1))),
 };
 
 /** @throws Error for a kind that is unknown or a field that is wrong */
@@ -79,9 +79,9 @@ export const createPreTokenizer = (value: unknown): Split | undefined =>
 const present = (words: readonly Word[]): readonly Word[] => words.filter(word => word.text !== '');
 
 const inOrder =
-  (steps: readonly Split[]): Split =>
+  (inner: readonly Split[]): Split =>
   words =>
-    steps.reduce((current, step) => step(current), words);
+    inner.reduce((current, step) => step(current), words);
 
 /** Older files say it in small letters. */
 function behavior(component: Component, byDefault?: Behavior): Behavior {

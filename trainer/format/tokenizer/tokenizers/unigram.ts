@@ -5,6 +5,9 @@ import { fallbackBytes, type Model, type Vocabulary } from './vocabulary.ts';
 /** What an unknown character costs beyond the worst piece. */
 const UNKNOWN_PENALTY = 10;
 
+/** Of all pieces together, each of which may take a node of the trie. The largest vocabularies have some 2 million. */
+const MAX_PIECE_CHARACTERS = 8_000_000;
+
 interface Node {
   readonly children: Map<number, Node>;
   piece: { readonly id: number; readonly score: number } | undefined;
@@ -19,6 +22,9 @@ export function createUnigram(component: Component, vocabulary: Vocabulary): Mod
     pieces.some(p => !Array.isArray(p) || typeof p[0] !== 'string' || typeof p[1] !== 'number')
   )
     throw new Error('its unigram vocabulary is not a list of pieces with scores');
+  const characters = pieces.reduce((sum, [piece]) => sum + piece.length, 0);
+  if (characters > MAX_PIECE_CHARACTERS)
+    throw new Error(`its vocabulary has pieces of ${characters} characters together; at most ${MAX_PIECE_CHARACTERS} are read`);
   const unknown = component.unk_id ?? undefined;
   if (unknown !== undefined && !(typeof unknown === 'number' && Number.isInteger(unknown) && unknown >= 0 && unknown < pieces.length))
     throw new Error('its unk_id is outside its vocabulary');
