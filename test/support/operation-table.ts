@@ -4,6 +4,7 @@ import type { OperationCase } from './operation-case.ts';
 import { convolutionCases } from './operation-cases/convolution.ts';
 import { effectCases } from './operation-cases/effect.ts';
 import { elementwiseCases } from './operation-cases/elementwise.ts';
+import { expertCases } from './operation-cases/experts.ts';
 import { indexingCases } from './operation-cases/indexing.ts';
 import { productCases } from './operation-cases/product.ts';
 import { reductionCases } from './operation-cases/reduction.ts';
@@ -19,6 +20,7 @@ export const caseTable: CaseTable = {
   ...shapeCases,
   ...indexingCases,
   ...productCases,
+  ...expertCases,
   ...convolutionCases,
   ...effectCases,
 };

@@ -130,8 +130,10 @@ const channelRules: { readonly [Op in OpName]: Rule<Op> } = {
   gather,
   segmentSum,
   matmul: product,
-  // A convolution is a module: its channels begin anew at its tap.
+  // A convolution, and a stack of experts, is a module: its channels begin anew at its tap.
   conv2d: none,
+  expertProduct: none,
+  expertGradient: none,
   conv2dInputGrad: none,
   conv2dFilterGrad: none,
   maxPool2d: same,

@@ -83,6 +83,16 @@ export interface OpAttributes {
   oneHot: { readonly depth: number };
   // products
   matmul: { readonly transposeA: boolean; readonly transposeB: boolean };
+  /**
+   * One product per assignment of a row to an expert: assignment t multiplies row ⌊t · m / n⌋ of x [m, in] by the matrix of its expert, an entry of
+   * int32 [n] with n a multiple of m. The matrices lie one below the other, [experts · out, in]. y [n, out]; `transposed`: by Wᵀ, from [m, out] to [n, in].
+   */
+  expertProduct: { readonly experts: number; readonly transposed: boolean };
+  /**
+   * Σ a_t ⊗ b_t over the assignments t of each expert, [experts · out, in], from a [.., out] and b [.., in], whose rows are read as those of x above,
+   * and int32 [n]. With a fourth input, int32 [r], only these rows of the result, [r, in].
+   */
+  expertGradient: { readonly experts: number };
   /** x [batch, h, w, in] with a filter [out, in / groups, kh, kw]. */
   conv2d: Window2d & { readonly groups: number };
   conv2dInputGrad: Window2d & { readonly groups: number; readonly inputShape: Shape };

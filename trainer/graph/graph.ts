@@ -1,5 +1,5 @@
 /** The graph as one writes it: a short method for each operation, NumPy's broadcasting, small rewrites that never cost anything. */
-import type { Pool2d, Window2d } from './attributes.ts';
+import type { OpAttributes, Pool2d, Window2d } from './attributes.ts';
 import { type Node, NodeStore } from './node-store.ts';
 import { type DType, elementCount, GraphError, type HostArray, resolveAxis, type Shape, sameShape } from './types.ts';
 
@@ -139,6 +139,12 @@ export class Graph extends NodeStore {
   matmul(a: Node, b: Node, options: { transposeA?: boolean; transposeB?: boolean } = {}): Node {
     return this.node('matmul', [a, b], { transposeA: options.transposeA ?? false, transposeB: options.transposeB ?? false });
   }
+  /** See `OpAttributes`: x [m, in] by the matrix of each assignment's expert in w [experts · out, in], ids int32 [n] → [n, out]. */
+  expertProduct = (x: Node, w: Node, ids: Node, attrs: OpAttributes['expertProduct']): Node =>
+    this.node('expertProduct', [x, w, ids], attrs);
+  /** Σ a_t ⊗ b_t of each expert, [experts · out, in], or the rows asked for. */
+  expertGradient = (a: Node, b: Node, ids: Node, experts: number, rows?: Node): Node =>
+    this.node('expertGradient', rows ? [a, b, ids, rows] : [a, b, ids], { experts });
   conv2d = (x: Node, filter: Node, attrs: Window2d & { groups: number }): Node => this.node('conv2d', [x, filter], attrs);
   maxPool2d = (x: Node, attrs: Pool2d): Node => this.node('maxPool2d', [x], attrs);
 

@@ -4,6 +4,7 @@ import type { OpRule } from './op-rule.ts';
 import { convolutionRules } from './ops/convolution.ts';
 import { effectRules } from './ops/effect.ts';
 import { elementwiseRules } from './ops/elementwise.ts';
+import { expertRules } from './ops/experts.ts';
 import { indexingRules } from './ops/indexing.ts';
 import { productRules } from './ops/product.ts';
 import { reductionRules } from './ops/reduction.ts';
@@ -20,6 +21,7 @@ export const opTable: OpTable = {
   ...shapeRules,
   ...indexingRules,
   ...productRules,
+  ...expertRules,
   ...convolutionRules,
   ...effectRules,
 };

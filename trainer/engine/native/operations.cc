@@ -1,5 +1,6 @@
-// TensorFlow's operations RowtuneFused, a row program over its inputs, RowtuneProduct, a product of matrices of float32, and RowtuneBringBack
-// and RowtunePutAway, which move the buffer of a variable in from its place in a file, and out. They are there once this addon is loaded, before
+// TensorFlow's operations RowtuneFused, a row program over its inputs, RowtuneProduct, a product of matrices of float32, RowtuneExpertProduct and
+// RowtuneExpertGradient, products grouped by expert, and RowtuneBringBack and RowtunePutAway, which move the buffer of a variable in from its place
+// in a file, and out. They are there once this addon is loaded, before
 // any session is made.
 #include <node_api.h>
 
@@ -11,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "expert-product.h"
 #include "offload.h"
 #include "product.h"
 #include "row-program.h"
@@ -140,6 +142,68 @@ void RunProductOperation(void* kernel, TF_OpKernelContext* context) {
 
 void DestroyProduct(void* kernel) { delete static_cast<Product*>(kernel); }
 
+struct Experts {
+  int64_t count = 1;
+  bool transposed = false, all = false;
+};
+
+void* CreateExperts(TF_OpKernelConstruction* construction) {
+  const Status status(TF_NewStatus());
+  auto experts = std::make_unique<Experts>();
+  unsigned char flag = 0;
+  TF_OpKernelConstruction_GetAttrInt64(construction, "experts", &experts->count, status.get());
+  if (TF_GetCode(status.get()) == TF_OK) TF_OpKernelConstruction_GetAttrBool(construction, "flag", &flag, status.get());
+  experts->transposed = experts->all = flag != 0;
+  if (TF_GetCode(status.get()) == TF_OK) return experts.release();
+  TF_OpKernelConstruction_Failure(construction, status.get());
+  return nullptr;
+}
+
+Matrix MatrixOf(const TF_Tensor* tensor) {
+  return {static_cast<const float*>(TF_TensorData(tensor)), TF_NumDims(tensor) == 2 ? TF_Dim(tensor, 0) : 0, TF_NumDims(tensor) == 2 ? TF_Dim(tensor, 1) : 0};
+}
+
+// Do the rows of a matrix divide the assignments?
+bool Divide(const Matrix& matrix, int64_t assignments) { return matrix.rows > 0 && assignments % matrix.rows == 0; }
+
+void FailExperts(Run& run) {
+  TF_SetStatus(run.status(), TF_INVALID_ARGUMENT, "a product grouped by expert: the shapes do not fit, or an assignment or a row is out of range");
+  run.Failed();
+}
+
+void RunExpertProductOperation(void* kernel, TF_OpKernelContext* context) {
+  const Experts& experts = *static_cast<const Experts*>(kernel);
+  Run run(context);
+  const Tensor rows = run.Input(0), weights = run.Input(1), ids = run.Input(2);
+  if (!rows || !weights || !ids) return;
+  const Matrix x = MatrixOf(rows.get()), stack = MatrixOf(weights.get());
+  const Assignments assignments{experts.count, TF_NumDims(ids.get()) == 1 ? TF_Dim(ids.get(), 0) : 0, static_cast<const int32_t*>(TF_TensorData(ids.get()))};
+  const int64_t out = stack.rows / experts.count;
+  if (stack.rows != out * experts.count || x.columns != (experts.transposed ? out : stack.columns) || !Divide(x, assignments.count)) return FailExperts(run);
+  const int64_t shape[] = {assignments.count, experts.transposed ? stack.columns : out};
+  const Tensor output(TF_AllocateOutput(context, 0, TF_FLOAT, shape, 2, sizeof(float) * static_cast<size_t>(shape[0] * shape[1]), run.status()));
+  if (run.Failed()) return;
+  if (!RunExpertProduct(assignments, x, stack, experts.transposed, static_cast<float*>(TF_TensorData(output.get())))) FailExperts(run);
+}
+
+void RunExpertGradientOperation(void* kernel, TF_OpKernelContext* context) {
+  const Experts& experts = *static_cast<const Experts*>(kernel);
+  Run run(context);
+  const Tensor left = run.Input(0), right = run.Input(1), ids = run.Input(2), chosen = run.Input(3);
+  if (!left || !right || !ids || !chosen) return;
+  const Matrix a = MatrixOf(left.get()), b = MatrixOf(right.get());
+  const Assignments assignments{experts.count, TF_NumDims(ids.get()) == 1 ? TF_Dim(ids.get(), 0) : 0, static_cast<const int32_t*>(TF_TensorData(ids.get()))};
+  if (!Divide(a, assignments.count) || !Divide(b, assignments.count) || TF_NumDims(chosen.get()) != 1) return FailExperts(run);
+  const int64_t count = TF_Dim(chosen.get(), 0);
+  const int64_t shape[] = {experts.all ? experts.count * a.columns : count, b.columns};
+  const Tensor output(TF_AllocateOutput(context, 0, TF_FLOAT, shape, 2, sizeof(float) * static_cast<size_t>(shape[0] * shape[1]), run.status()));
+  if (run.Failed()) return;
+  const int32_t* rows = experts.all ? nullptr : static_cast<const int32_t*>(TF_TensorData(chosen.get()));
+  if (!RunExpertGradient(assignments, a, b, rows, count, static_cast<float*>(TF_TensorData(output.get())))) FailExperts(run);
+}
+
+void DestroyExperts(void* kernel) { delete static_cast<Experts*>(kernel); }
+
 // A variable's place in an open file.
 struct FilePlace {
   int64_t file = -1, offset = 0;
@@ -198,6 +262,8 @@ std::string RegisterAll() {
   const Operation operations[] = {
       {"RowtuneFused", {"program: string", "Tin: list(type) >= 0", "Tout: list(type) >= 1"}, {"inputs: Tin"}, {"outputs: Tout"}, CreateFused, RunFused, DestroyFused},
       {"RowtuneProduct", {"transpose_a: bool", "transpose_b: bool"}, {"a: float", "b: float"}, {"product: float"}, CreateProduct, RunProductOperation, DestroyProduct},
+      {"RowtuneExpertProduct", {"experts: int", "flag: bool"}, {"x: float", "weights: float", "ids: int32"}, {"product: float"}, CreateExperts, RunExpertProductOperation, DestroyExperts},
+      {"RowtuneExpertGradient", {"experts: int", "flag: bool"}, {"a: float", "b: float", "ids: int32", "rows: int32"}, {"gradient: float"}, CreateExperts, RunExpertGradientOperation, DestroyExperts},
       {"RowtuneBringBack", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<BringBack>, DestroyFilePlace},
       {"RowtunePutAway", {"file: int", "offset: int", "T: type"}, {"state: T"}, {}, CreateFilePlace, RunMove<PutAway>, DestroyFilePlace},
   };

@@ -273,3 +273,36 @@ void RunProduct(const Product& product, const float* a, const float* b, float* c
     }
   });
 }
+
+// A piece of so many multiplications keeps a thread busy for longer than it takes to hand it over.
+constexpr int64_t kWorthSharing = 2000000;
+
+void RunProducts(const std::vector<SomeProduct>& products, bool transpose_a, bool transpose_b) {
+  ThreadPool& pool = SharedPool();
+  int64_t total = 0;
+  for (const auto& [m, n, k, a, b, c] : products) total += m * n * k;
+  const int64_t aim = std::max(kWorthSharing, total / (pool.threads() * kPieces));
+  struct Piece {
+    const SomeProduct* product;
+    Part columns;
+  };
+  std::vector<Piece> pieces;
+  for (const SomeProduct& product : products) {
+    const auto& [m, n, k, a, b, c] = product;
+    if (m * n == 0) continue;
+    if (k == 0) {
+      std::fill_n(c, m * n, 0.f);
+      continue;
+    }
+    const int64_t width = PanelWidth(n), most = std::min(kPanels, DivideUp(aim, m * k * width));
+    const int64_t columns = EvenPart(n, most * width, width);
+    for (int64_t begin = 0; begin < n; begin += columns) pieces.push_back({&product, {begin, std::min(begin + columns, n)}});
+  }
+  pool.Run(static_cast<int64_t>(pieces.size()), total < kSmall ? static_cast<int64_t>(pieces.size()) : 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; i++) {
+      const auto& [product, columns] = pieces[i];
+      const auto& [m, n, k, a, b, c] = *product;
+      RunPiece({1, m, n, k, transpose_a, transpose_b}, a, b, c, {0, m}, columns);
+    }
+  });
+}

@@ -1,6 +1,7 @@
 // Products of float32 matrices on the thread pool of the fused steps.
 #pragma once
 #include <cstdint>
+#include <vector>
 
 // c[b] = op(a[b]) · op(b[b]) for each of a batch, all row-major and dense: op(a) is m × k, op(b) is k × n.
 struct Product {
@@ -13,3 +14,13 @@ bool HasProducts();
 
 // What an element of c gets does not depend on the number of threads.
 void RunProduct(const Product& product, const float* a, const float* b, float* c);
+
+// One of several products with the same transposes: c = op(a) · op(b), all row-major and dense. Any size may be 0.
+struct SomeProduct {
+  int64_t m, n, k;
+  const float *a, *b;
+  float* c;
+};
+
+// All of them, shared by the threads as if they were one.
+void RunProducts(const std::vector<SomeProduct>& products, bool transpose_a, bool transpose_b);

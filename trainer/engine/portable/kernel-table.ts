@@ -4,6 +4,7 @@ import type { Kernel, KernelTable } from './kernel.ts';
 import { convolutionKernels } from './kernels/convolution.ts';
 import { effectKernels } from './kernels/effect.ts';
 import { elementwiseKernels } from './kernels/elementwise.ts';
+import { expertKernels } from './kernels/experts.ts';
 import { indexingKernels } from './kernels/indexing.ts';
 import { productKernels } from './kernels/product.ts';
 import { reductionKernels } from './kernels/reduction.ts';
@@ -17,6 +18,7 @@ const kernelTable: KernelTable = {
   ...shapeKernels,
   ...indexingKernels,
   ...productKernels,
+  ...expertKernels,
   ...convolutionKernels,
   ...effectKernels,
 };

@@ -21,7 +21,13 @@ export interface HostKernel<Op extends OpName> {
   readonly host: (inputs: readonly HostArray[], attrs: OpAttributes[Op]) => HostArray;
 }
 
-export type Kernel<Op extends OpName> = DeviceKernel<Op> | HostKernel<Op>;
+/** Runs on tensors, and is guided by numbers that were downloaded: those of the inputs that `guides` lists. */
+export interface GuidedKernel<Op extends OpName> {
+  readonly guides: readonly number[];
+  readonly guided: (call: KernelCall<Op>, guides: readonly HostArray[]) => Tensor;
+}
+
+export type Kernel<Op extends OpName> = DeviceKernel<Op> | HostKernel<Op> | GuidedKernel<Op>;
 
 export type KernelTable = { readonly [Op in OpName]: Kernel<Op> };
 

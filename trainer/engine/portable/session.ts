@@ -94,8 +94,9 @@ export class PortableSession implements Session {
     try {
       if ('host' in kernel) return await computeOnHost(kernel, node, inputs);
       const call: KernelCall<OpName> = { inputs, attrs: node.attrs, variables: this.variables, feeds };
+      const guides = 'guided' in kernel ? await downloadInputs(node, inputs, kernel.guides) : [];
       return tidy(() => {
-        const result = kernel.device(call);
+        const result = 'guided' in kernel ? kernel.guided(call, guides) : kernel.device(call);
         const rounded = roundsResult(node) ? roundToBfloat16(result) : result;
         // A handle of its own, so that each node's can be freed by itself. The data is shared: tfjs's `clone` would copy it under wasm.
         return inputs.includes(rounded) || node.op === 'read' ? reshape(rounded, rounded.shape) : rounded;
@@ -113,6 +114,9 @@ export class PortableSession implements Session {
 }
 
 async function computeOnHost(kernel: HostKernel<OpName>, node: Node, inputs: readonly Tensor[]): Promise<Tensor> {
-  const arrays = await Promise.all(inputs.map((input, i) => download(input, (node.inputs[i] as Node).dtype)));
-  return upload(kernel.host(arrays, node.attrs), node, node.op);
+  return upload(kernel.host(await downloadInputs(node, inputs, [...inputs.keys()]), node.attrs), node, node.op);
 }
+
+/** Those that are there. */
+const downloadInputs = (node: Node, inputs: readonly Tensor[], which: readonly number[]): Promise<HostArray[]> =>
+  Promise.all(which.flatMap(i => (inputs[i] ? [download(inputs[i], (node.inputs[i] as Node).dtype)] : [])));

@@ -13,6 +13,7 @@ import { emitFeed, emitFetch } from './host-form.ts';
 import { convolutionLowerings } from './kernels/convolutions.ts';
 import { effectLowerings } from './kernels/effects.ts';
 import { elementwiseLowerings } from './kernels/elementwise.ts';
+import { expertLowerings } from './kernels/experts.ts';
 import { indexingLowerings } from './kernels/indexing.ts';
 import { productLowerings } from './kernels/products.ts';
 import { reductionLowerings } from './kernels/reductions.ts';
@@ -30,6 +31,7 @@ export const lowerings: LoweringTable = {
   ...shapeLowerings,
   ...indexingLowerings,
   ...productLowerings,
+  ...expertLowerings,
   ...convolutionLowerings,
   ...effectLowerings,
 };

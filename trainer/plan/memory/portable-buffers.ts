@@ -39,6 +39,16 @@ const scratchOf: { readonly [Op in OpName]?: Scratch<Op> } = {
   argmax: ({ attrs: { axis } }, [x]) => (axis === (x as Node).shape.length - 1 ? 0 : portableBytes(x as Node)),
   segmentSum: (node, [, ids]) => portableBytes(node) + ofShape(node.shape.slice(1)) + 4 * portableBytes(ids as Node),
   matmul: (node, [a, b]) => productScratch(node, a as Node, b as Node),
+  // As if all assignments were to one expert: its rows, its matrix cut out, turned and packed; then all products one below the other.
+  expertProduct: (node, [x, w]) => {
+    const [out, rows] = [portableBytes(node), ofShape([node.shape[0] as number, (x as Node).shape[1] as number])];
+    return Math.max(3 * out, out + rows + (3 * portableBytes(w as Node)) / node.attrs.experts);
+  },
+  expertGradient: (node, [a, b, ids]) => {
+    const assignments = (ids as Node).shape[0] as number;
+    const read = ofShape([assignments, (a as Node).shape[1] as number]) + 2 * ofShape([assignments, (b as Node).shape[1] as number]);
+    return Math.max(2 * portableBytes(node), portableBytes(node) + 2 * read);
+  },
   conv2d: ({ attrs, shape }, [x, filter]) => {
     const padded = padding(imageOf(x), attrs);
     const byTaps = attrs.groups > 1 || (attrs.strides.some(n => n > 1) && attrs.dilations.some(n => n > 1));

@@ -1,0 +1,72 @@
+/** Kernels of the products grouped by expert: one product for each expert that has work. */
+import * as tf from '@tensorflow/tfjs-core';
+import type { HostArray } from '../../../graph/types.ts';
+import { type KernelTable, three, two } from '../kernel.ts';
+import { matmul } from './product.ts';
+
+/** The places that hold each number below `count`, ascending. */
+function placesOf(numbers: HostArray, count: number): number[][] {
+  const places: number[][] = Array.from({ length: count }, () => []);
+  for (const [place, number] of numbers.entries()) places[number]?.push(place);
+  return places;
+}
+
+const pick = (x: tf.Tensor, places: readonly number[], axis = 0): tf.Tensor => tf.gather(x, tf.tensor1d([...places], 'int32'), axis);
+
+/** The parts one below the other, each row at its place. */
+function putBack(parts: readonly tf.Tensor[], places: readonly number[]): tf.Tensor {
+  const back = new Int32Array(places.length);
+  for (const [i, place] of places.entries()) back[place] = i;
+  return tf.gather(tf.concat([...parts]), tf.tensor1d(back, 'int32'));
+}
+
+export const expertKernels: Pick<KernelTable, 'expertProduct' | 'expertGradient'> = {
+  expertProduct: {
+    guides: [2],
+    guided: ({ inputs, attrs: { experts, transposed } }, [ids]) => {
+      const [x, w] = three(inputs);
+      const [rows, width] = w.shape as [number, number];
+      const repeats = (ids as HostArray).length / (x.shape[0] as number);
+      const places = placesOf(ids as HostArray, experts);
+      const parts = places.flatMap((own, e) => {
+        if (own.length === 0) return [];
+        const matrix = tf.slice(w, [(e * rows) / experts, 0], [rows / experts, width]);
+        const read = own.map(place => Math.floor(place / repeats));
+        return [tf.tidy(() => matmul(pick(x, read), matrix, false, !transposed))];
+      });
+      return putBack(parts, places.flat());
+    },
+  },
+  expertGradient: {
+    guides: [2, 3],
+    guided: ({ inputs, attrs: { experts } }, [ids, rows]) => {
+      const [a, b] = two(inputs);
+      const out = a.shape[1] as number;
+      const repeats = [a, b].map(({ shape }) => (ids as HostArray).length / (shape[0] as number));
+      const chosen =
+        rows &&
+        placesOf(
+          rows.map(row => Math.floor(row / out)),
+          experts,
+        );
+      const parts = placesOf(ids as HostArray, experts).flatMap((own, e) => {
+        const columns = chosen?.[e]?.map(place => (rows?.[place] as number) % out);
+        const height = columns?.length ?? out;
+        if (height === 0) return [];
+        if (own.length === 0) return [tf.zeros([height, b.shape[1] as number])];
+        return [
+          tf.tidy(() => {
+            const [left, right] = [a, b].map((x, i) =>
+              pick(
+                x,
+                own.map(place => Math.floor(place / (repeats[i] as number))),
+              ),
+            );
+            return matmul(columns ? pick(left as tf.Tensor, columns, 1) : (left as tf.Tensor), right as tf.Tensor, true, false);
+          }),
+        ];
+      });
+      return chosen ? putBack(parts, chosen.flat()) : tf.concat(parts);
+    },
+  },
+};

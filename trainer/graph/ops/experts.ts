@@ -1,0 +1,63 @@
+/** Products of rows with the matrices of the experts that they were assigned to (Shazeer et al. 2017): every assignment is computed, none is dropped. */
+import type { Graph, Node } from '../graph.ts';
+import type { OpTable } from '../op-table.ts';
+import { elementCount, GraphError, type TensorSpec } from '../types.ts';
+
+/** @throws GraphError where the assignments are no multiple of the rows */
+function assignmentsOf(ids: TensorSpec | undefined, ...read: readonly (TensorSpec | undefined)[]): number {
+  const n = ids?.shape[0];
+  if (ids?.dtype !== 'int32' || ids.shape.length !== 1 || n === undefined) throw new GraphError('experts must be int32 [assignments]');
+  for (const x of read) {
+    if (x?.shape.length !== 2) throw new GraphError('a matrix is needed');
+    if (x.shape[0] === 0 || n % (x.shape[0] as number)) throw new GraphError(`${n} assignments are no multiple of ${x.shape[0]} rows`);
+  }
+  return n;
+}
+
+/** Sums the gradients of the assignments that read the same row. @param dx [n, width] @returns [rows, width] */
+function sumAssignments(graph: Graph, dx: Node, rows: number): Node {
+  const [n, width] = dx.shape as [number, number];
+  return n === rows ? dx : graph.sum(graph.reshape(dx, [rows, n / rows, width]), [1]);
+}
+
+export const expertRules: Pick<OpTable, 'expertProduct' | 'expertGradient'> = {
+  expertProduct: {
+    infer: ([x, w, ids], { experts, transposed }) => {
+      const n = assignmentsOf(ids, x);
+      if (!x || w?.shape.length !== 2) throw new GraphError('the matrices of the experts must be one matrix [experts · out, in]');
+      const [stacked, width] = w.shape as [number, number];
+      if (stacked % experts) throw new GraphError(`${stacked} rows do not divide among ${experts} experts`);
+      if (x.dtype !== w.dtype) throw new GraphError('the element types differ');
+      const [from, to] = transposed ? [stacked / experts, width] : [width, stacked / experts];
+      if (x.shape[1] !== from) throw new GraphError(`inner sizes ${x.shape[1]} and ${from} differ`);
+      return { shape: [n, to], dtype: x.dtype };
+    },
+    /** y_t = W·x: dx = Σ_t Wᵀ·dy_t over the assignments of a row, dW of each expert = Σ_t dy_t ⊗ x; of chosen rows the others are never formed. */
+    gradient: ({ graph, dy, node, wants, rows, value }) => {
+      const [x, w, ids] = node.inputs as [Node, Node, Node];
+      const { experts, transposed } = node.attrs;
+      const [left, right] = transposed ? [() => value(x), () => dy] : [() => dy, () => value(x)];
+      const towardsW = wants(1) ? graph.expertGradient(left(), right(), value(ids), experts, rows(1)) : undefined;
+      const back = () => graph.expertProduct(dy, value(w), value(ids), { experts, transposed: !transposed });
+      return [wants(0) ? sumAssignments(graph, back(), x.shape[0] as number) : undefined, towardsW, undefined];
+    },
+    flops: ([x], output) => 2 * elementCount(output.shape) * (x?.shape[1] ?? 0),
+    buffer: 'fresh',
+    rowAware: [1],
+    costly: true,
+  },
+  expertGradient: {
+    infer: ([a, b, ids, rows], { experts }) => {
+      assignmentsOf(ids, a, b);
+      if (a?.dtype !== b?.dtype) throw new GraphError('the element types differ');
+      if (rows && (rows.dtype !== 'int32' || rows.shape.length !== 1)) throw new GraphError('rows must be int32 [r]');
+      const [out, width] = [a?.shape[1] as number, b?.shape[1] as number];
+      return { shape: [rows ? (rows.shape[0] as number) : experts * out, width], dtype: a?.dtype as TensorSpec['dtype'] };
+    },
+    gradient: null,
+    // On average an assignment meets its share of the rows.
+    flops: ([, b, ids], output, { experts }) => (2 * elementCount(output.shape) * ((ids ?? b)?.shape[0] ?? 0)) / experts,
+    buffer: 'fresh',
+    costly: true,
+  },
+};
