@@ -1,4 +1,4 @@
-/** `npm run hostile`: attacks the trainer with kills, faults, mutated files, frames and recipes, and counts what was lost. See docs/reliability.md. */
+/** `npm run hostile`: attacks the trainer with kills, faults, mutated files, frames and recipes, and counts what was lost. See docs/explanation/reliability.md. */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { parseArgs } from 'node:util';

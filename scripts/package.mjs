@@ -9,7 +9,7 @@ import { thirdPartyNotices } from './notices.mjs';
 const root = path.dirname(import.meta.dirname);
 
 /** Copied as they are; of `media` what the manifest points to, not the sources of the pages. */
-const SHIPPED = ['README.md', 'CHANGELOG.md', 'LICENSE', 'bin', 'docs/diagnostics.md', 'media'];
+const SHIPPED = ['README.md', 'CHANGELOG.md', 'LICENSE', 'bin', 'docs/reference/diagnostics.md', 'media'];
 const SOURCE = /\.(ts|css)$|tsconfig\.json$/;
 
 /** For developers of Rowtune; everything is bundled, so nothing is installed beside the extension. */

@@ -44,7 +44,7 @@ const IDLE_MS = 300;
 const REFRESH_MS = 500;
 
 /** The page of this package that has a section for each code; both the sources and the bundle are one folder below its root. */
-const docs = new URL('../docs/diagnostics.md', import.meta.url).href;
+const docs = new URL('../docs/reference/diagnostics.md', import.meta.url).href;
 const { cacheDir } = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
 const estimates = new EstimateCache({ allLevels: true, compare: true });
 const reader = new Reader();

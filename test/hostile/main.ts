@@ -116,7 +116,7 @@ function writeReport(file: string, all: readonly Counts[], params: TrialParams):
   const text = [
     '# The hostile trial',
     '',
-    `Written by \`npm run hostile -- --seed ${params.seed}\`. [Reliability](../../docs/reliability.md) says what each part does.`,
+    `Written by \`npm run hostile -- --seed ${params.seed}\`. [Reliability](../../docs/explanation/reliability.md) says what each part does.`,
     '',
     '| part | attacks | lost | hung | crashed | wrong | time |',
     '| --- | --- | --- | --- | --- | --- | --- |',

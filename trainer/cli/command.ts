@@ -26,8 +26,14 @@ export interface Surroundings {
 /** Adds one command to the program. */
 export type AddCommand = (program: Command, surroundings: Surroundings) => void;
 
+/** The examples of each command, which the reference in docs/ shows too. */
+const examplesByCommand = new WeakMap<Command, readonly string[]>();
+
+export const examplesOf = (command: Command): readonly string[] => examplesByCommand.get(command) ?? [];
+
 /** The options of every command, and its examples below --help. */
 export function withCommonOptions(command: Command, examples: readonly string[]): Command {
+  examplesByCommand.set(command, examples);
   return command
     .option('--json', 'print one JSON object as the last line of stdout, and nothing else there')
     .option('--verbose', 'say more, and show the stack of an unexpected error')

@@ -1,52 +1,12 @@
-/** The command line's entry: reads the surroundings once, declares the commands, and turns a wrong usage into exit status 2. */
+/** The command line's entry: reads the surroundings once, and turns a wrong usage into exit status 2. */
 import os from 'node:os';
-import { Command, CommanderError } from 'commander';
-import manifest from '../../package.json' with { type: 'json' };
+import { type Command, CommanderError } from 'commander';
 import { resolveSettings } from '../settings.ts';
 import { EXIT } from './cli-error.ts';
-import type { AddCommand } from './command.ts';
-import { addDaemon } from './commands/daemon.ts';
-import { addDoctor } from './commands/doctor.ts';
-import { addEngine } from './commands/engine.ts';
-import { addEstimate } from './commands/estimate.ts';
-import { addEvaluate } from './commands/evaluate.ts';
-import { addExport } from './commands/export.ts';
-import { addGenerate } from './commands/generate.ts';
-import { addGraph } from './commands/graph.ts';
-import { addImportance } from './commands/importance.ts';
-import { addLint } from './commands/lint.ts';
-import { addReproduce } from './commands/reproduce.ts';
-import { addResume } from './commands/resume.ts';
-import { addRuns } from './commands/runs.ts';
-import { addTrain } from './commands/train.ts';
-import { addVerify } from './commands/verify.ts';
+import { declareProgram } from './program.ts';
 
-/** In the order in which --help lists them. */
-const commands: readonly AddCommand[] = [
-  addTrain,
-  addResume,
-  addImportance,
-  addEstimate,
-  addLint,
-  addEvaluate,
-  addGenerate,
-  addExport,
-  addVerify,
-  addReproduce,
-  addRuns,
-  addDaemon,
-  addDoctor,
-  addEngine,
-  addGraph,
-];
-
-const program = new Command('rowtune')
-  .description('Fine-tune real models by training only the rows that matter.')
-  .version(manifest.version)
-  .showHelpAfterError('(--help shows the usage)')
-  .addHelpText('after', '\nExit status: 0 done, 1 failed, 2 bad recipe or usage, 130 aborted.');
 const settings = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
-for (const add of commands) add(program, { settings, cwd: process.cwd() });
+const program = declareProgram({ settings, cwd: process.cwd() });
 throwOnExit(program);
 
 // A reader that goes away (`| head`) is no fault.

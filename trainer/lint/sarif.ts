@@ -1,6 +1,7 @@
 /** Problems as SARIF 2.1.0, which code hosts and continuous integration show beside the lines. Pure. */
 import type { Severity } from '../protocol/problem.ts';
 import { recipeRules } from '../protocol/recipe-rules.ts';
+import { diagnosticOf } from './diagnostics/diagnostics.ts';
 import type { LintProblem } from './problems/lint-problem.ts';
 
 export interface LintedFile {
@@ -20,12 +21,17 @@ const ruleDocs: ReadonlyMap<string, string> = new Map(recipeRules.map(({ code, d
 const SCHEMA = 'https://json.schemastore.org/sarif-2.1.0.json';
 const levels: Readonly<Record<Severity, 'error' | 'warning' | 'note'>> = { error: 'error', warning: 'warning', info: 'note' };
 
+const helpOf = (code: string): string => {
+  const { about, fix } = diagnosticOf(code) ?? { about: `See docs/reference/diagnostics.md#${code}` };
+  return fix === undefined ? about : `${about} Fix: ${fix}`;
+};
+
 export function toSarif({ version, files, toUri }: SarifParams): object {
   const codes = [...new Set(files.flatMap(({ problems }) => problems.map(({ code }) => code)))].sort();
   const rules = codes.map(id => ({
     id,
     ...(ruleDocs.has(id) ? { shortDescription: { text: ruleDocs.get(id) } } : {}),
-    help: { text: `See docs/diagnostics.md#${id}` },
+    help: { text: helpOf(id) },
   }));
   const results = files.flatMap(({ uri, problems }) =>
     problems.map(({ code, severity, message, range, related }) => ({

@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process';
 import type { WorkerCommand } from '../protocol/job-messages.ts';
 
-/** In seconds. docs/daemon.md names these numbers. */
+/** In seconds. docs/reference/daemon.md names these numbers. */
 export interface StopTimes {
   /**
    * A training that is to stop finishes its update and saves. That may take minutes, but it says what it does; without a sign of life for

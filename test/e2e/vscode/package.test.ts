@@ -39,13 +39,13 @@ test('every part of the extension is in it', () => {
   const pages = ['run', 'heatmap', 'compare', 'try'].flatMap(name => [`dist/media/${name}.js`, `dist/media/${name}.css`]);
   const wasm = ['', '-simd', '-threaded-simd'].map(kind => `dist/wasm/tfjs-backend-wasm${kind}.wasm`);
   const addon = ['dist/addon/binding/tfjs_binding.cc', 'dist/addon/binding/tfjs_backend.cc', 'dist/addon/include/node_api.h'];
-  const documents = ['readme.md', 'changelog.md', 'LICENSE.txt', 'ThirdPartyNotices.txt', 'docs/diagnostics.md'];
+  const documents = ['readme.md', 'changelog.md', 'LICENSE.txt', 'ThirdPartyNotices.txt', 'docs/reference/diagnostics.md'];
   expect(files).toEqual(expect.arrayContaining([...bundles, ...pages, ...wasm, ...addon, ...documents, 'bin/rowtune.mjs', 'package.json']));
 });
 
 test('nothing else is: no sources of ours, no tests, no source maps, no packages', () => {
   const allowed = [
-    /^(readme|changelog)\.md$|^LICENSE\.txt$|^ThirdPartyNotices\.txt$|^package\.json$|^bin\/rowtune\.mjs$|^docs\/diagnostics\.md$/,
+    /^(readme|changelog)\.md$|^LICENSE\.txt$|^ThirdPartyNotices\.txt$|^package\.json$|^bin\/rowtune\.mjs$|^docs\/reference\/diagnostics\.md$/,
     /^dist\/\w+\.(js|cjs)$|^dist\/media\/[\w-]+\.(js|css)$|^dist\/wasm\/[\w-]+\.wasm$|^dist\/addon\/(binding|include|kernels)\/[\w-]+\.(cc|h)$/,
     /^media\/([\w-]+\/)*[\w-]+\.(svg|png|md)$/,
   ];

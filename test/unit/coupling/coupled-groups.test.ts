@@ -176,7 +176,7 @@ describe('a Llama of two blocks, 4 heads and 2 key-value heads', () => {
   });
 });
 
-test('the worked example of docs/dependencies.md has the channels of SmolLM2', () => {
+test('the worked example of docs/explanation/dependencies.md has the channels of SmolLM2', () => {
   const sizes = { hidden_size: 576, num_attention_heads: 9, num_key_value_heads: 3, head_dim: 64, intermediate_size: 1536, vocab_size: 64 };
   const model = loadModel({ ...read('llama3_tied', 'config.json'), ...sizes, num_hidden_layers: 2, tie_word_embeddings: true });
   const page = readFileSync(join(golden, '..', '..', 'docs', 'dependencies.md'), 'utf8');

@@ -1,4 +1,4 @@
-/** The codes of problems in the configs of a model folder. Each has a section in docs/diagnostics.md. */
+/** The codes of problems in the configs of a model folder. Each has a section in docs/reference/diagnostics.md. */
 import type { KeyReport } from './lint-problem.ts';
 
 export const configCodes = [

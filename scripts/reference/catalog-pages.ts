@@ -1,0 +1,111 @@
+/** Reference pages from the catalogs: methods, measures, tasks, engines, export formats. */
+import { artifactCatalog } from '../../trainer/catalog/artifacts.ts';
+import { engineCatalog, engineChoices } from '../../trainer/catalog/engines.ts';
+import { type MeasureEntry, measureCatalog } from '../../trainer/catalog/measures.ts';
+import { type MethodEntry, methodCatalog } from '../../trainer/catalog/methods.ts';
+import { objectiveCatalog } from '../../trainer/catalog/objectives.ts';
+import { settings } from '../../trainer/protocol/recipe-schema.ts';
+import { code, list, page, paragraph, table } from './markdown.ts';
+
+const yes = (value: boolean): string => (value ? 'yes' : 'no');
+
+const budget = ({ r, ratio }: MethodEntry): string =>
+  [...(r === undefined ? [] : [`r: ${r.counts}, ${r.fallback}`]), ...(ratio === undefined ? [] : [`ratio: ${ratio}`])].join('; ') || '–';
+
+const targets: Readonly<Record<MethodEntry['targets'], string>> = { required: 'read', optional: 'may be empty', none: 'not read' };
+
+export const methodsPage = (): string =>
+  page('Methods', 'trainer/catalog/methods.ts', [
+    paragraph(
+      '`method` decides how a model is tuned. [How the methods work](../explanation/methods.md) has the formulas, the number of trained values, and what each export contains.',
+    ),
+    list(Object.entries(methodCatalog).map(([name, { label, summary }]) => `${code(name)}, ${label}: ${summary}`)),
+    '## Defaults',
+    table(
+      ['method', 'budget and its default', '`learning_rate`', '`target_modules`'],
+      Object.entries(methodCatalog).map(([name, entry]) => [
+        code(name),
+        budget(entry),
+        entry.learningRate.toExponential(),
+        targets[entry.targets],
+      ]),
+    ),
+    '## What goes together',
+    table(
+      ['method', 'uses importance', '`dependencies`', '`quantise`', 'PEFT export'],
+      Object.entries(methodCatalog).map(([name, entry]) => [
+        code(name),
+        entry.chooses === 'nothing' ? 'no' : `chooses ${entry.chooses}`,
+        yes(entry.hasDependencies),
+        entry.needsFullWeights === undefined ? 'yes' : `no: ${entry.needsFullWeights}`,
+        entry.noPeft === undefined ? 'yes' : `no: ${entry.noPeft}`,
+      ]),
+    ),
+  ]);
+
+const needs: Readonly<Record<MeasureEntry['needs'], string>> = {
+  nothing: 'nothing',
+  weights: 'weights',
+  inputs: 'forward passes',
+  outputs: 'outputs and their gradients',
+  gradients: 'gradients of one weight at a time',
+};
+
+export const measuresPage = (): string =>
+  page('Measures of importance', 'trainer/catalog/measures.ts', [
+    paragraph(
+      '`importance.measure` decides how rows are scored. [Importance](../explanation/importance.md) has the formulas, the cost, and whether a measure beats random rows.',
+    ),
+    list(Object.entries(measureCatalog).map(([name, { label, summary }]) => `${code(name)}, ${label}: ${summary}`)),
+    '## What each needs',
+    table(
+      ['measure', 'computed from', 'one sample at a time', 'labels', 'many balanced labels'],
+      Object.entries(measureCatalog).map(([name, entry]) => [
+        code(name),
+        needs[entry.needs],
+        yes(entry.perSample),
+        yes(entry.byClass),
+        yes(entry.needsBalancedLabels),
+      ]),
+    ),
+  ]);
+
+export const tasksPage = (): string =>
+  page('Tasks', 'trainer/catalog/objectives.ts', [
+    paragraph(`\`task\` decides what a model is tuned for. The default is ${code(String(settings.task?.fixedDefault))}.`),
+    table(
+      ['task', 'name', 'reads', 'trains toward', 'classes of config.json'],
+      Object.entries(objectiveCatalog).map(([name, { label, reads, target, architectures }]) => [
+        code(name),
+        label,
+        reads,
+        target === 'tokens' ? 'the next token' : `a ${target}`,
+        code(`…${architectures}`),
+      ]),
+    ),
+    list(Object.entries(objectiveCatalog).map(([name, { summary }]) => `${code(name)}: ${summary}`)),
+  ]);
+
+export const enginesPage = (): string =>
+  page('Engines', 'trainer/catalog/engines.ts', [
+    paragraph('`engine` (in a recipe or as `--engine`) decides what computes. `rowtune doctor` shows what is installed.'),
+    list(Object.entries(engineChoices).map(([name, summary]) => `${code(name)}: ${summary}`)),
+    table(
+      ['engine', 'holds 16, 8 and 4 bits', 'offloads the optimizer', 'fuses operations', 'needs an installation'],
+      Object.values(engineCatalog).map(({ label, holdsFewerBits, offloads, fuses, isBuiltIn }) => [
+        label,
+        yes(holdsFewerBits),
+        yes(offloads),
+        yes(fuses),
+        yes(!isBuiltIn),
+      ]),
+    ),
+  ]);
+
+export const exportsPage = (): string =>
+  page('Export formats', 'trainer/catalog/artifacts.ts', [
+    paragraph(
+      '`rowtune export RUN --format NAME --output DIR` writes one of these. The result is opened again, and its logits are compared with those of the run, before it takes its name. [Methods](methods.md) lists which method has a PEFT export.',
+    ),
+    list(Object.entries(artifactCatalog).map(([name, { label, summary }]) => `${code(name)}, ${label}: ${summary}.`)),
+  ]);

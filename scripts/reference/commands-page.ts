@@ -1,0 +1,59 @@
+/** docs/reference/commands.md: every command, argument and option, from the tables that --help prints. */
+import type { Argument, Command, Option } from 'commander';
+import { examplesOf } from '../../trainer/cli/command.ts';
+import { declareProgram } from '../../trainer/cli/program.ts';
+import { resolveSettings } from '../../trainer/settings.ts';
+import { code, codes, list, page, paragraph, sentence } from './markdown.ts';
+
+/** A user without any environment, so that nothing of this machine is written into the page. */
+const settings = resolveSettings({ env: {}, platform: 'linux', home: '/' });
+
+export function commandsPage(): string {
+  const program = declareProgram({ settings, cwd: '/' });
+  const commands = program.commands.flatMap(command => (command.commands.length > 0 ? [command, ...command.commands] : [command]));
+  const common = commonOptions(commands.filter(({ commands: below }) => below.length === 0));
+  return page('Commands', 'trainer/cli', [
+    paragraph(
+      '`rowtune <command> --help` prints the same on the command line. Exit status: 0 done, 1 failed, 2 bad recipe or usage, 130 aborted.',
+    ),
+    paragraph(`Every command takes: ${common.map(option => `${code(option.flags)} (${option.description})`).join('; ')}.`),
+    ...commands.map(command => commandText(command, common)),
+  ]);
+}
+
+/** What each of these commands has. */
+const commonOptions = (commands: readonly Command[]): readonly Option[] =>
+  (commands[0]?.options ?? []).filter(({ flags }) => commands.every(({ options }) => options.some(option => option.flags === flags)));
+
+function commandText(command: Command, common: readonly Option[]): string {
+  const parent = command.parent?.name() === 'rowtune' ? [] : [command.parent?.name() ?? ''];
+  const name = ['rowtune', ...parent, command.name()].join(' ');
+  const own = command.options.filter(({ flags }) => !common.some(option => option.flags === flags));
+  const usage = [name, ...command.registeredArguments.map(argumentUsage), ...(own.length > 0 ? ['[options]'] : [])].join(' ');
+  const facts = [...command.registeredArguments.map(argumentText), ...own.map(optionText)];
+  const below = command.commands.map(child => `${code(`${name} ${child.name()}`)}: ${child.description()}`);
+  const examples = examplesOf(command);
+  return [
+    `${parent.length === 0 ? '##' : '###'} ${name}`,
+    paragraph(sentence(command.description())),
+    ...(below.length > 0 ? [list(below)] : [`\`\`\`text\n${usage}\n\`\`\``]),
+    ...(facts.length > 0 ? [list(facts)] : []),
+    ...(examples.length > 0 ? [`\`\`\`sh\n${examples.join('\n')}\n\`\`\``] : []),
+  ].join('\n\n');
+}
+
+function argumentUsage(argument: Argument): string {
+  const name = `${argument.name()}${argument.variadic ? '...' : ''}`;
+  return argument.required ? `<${name}>` : `[${name}]`;
+}
+
+const argumentText = (argument: Argument): string => `${code(argumentUsage(argument))}: ${argument.description}`;
+
+function optionText({ flags, description, argChoices, defaultValue, mandatory }: Option): string {
+  const facts = [
+    ...(mandatory ? ['required'] : []),
+    ...(argChoices === undefined ? [] : [`one of ${codes(argChoices)}`]),
+    ...(defaultValue === undefined || typeof defaultValue === 'boolean' ? [] : [`default ${code(String(defaultValue))}`]),
+  ];
+  return `${code(flags)}: ${description}${facts.length === 0 ? '' : ` (${facts.join('; ')})`}`;
+}

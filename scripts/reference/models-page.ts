@@ -1,0 +1,106 @@
+/** docs/reference/models.md: the families, their classes, what works for each, and its measured errors against Transformers. */
+import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { type ObjectiveName, objectiveCatalog, objectiveNames } from '../../trainer/catalog/objectives.ts';
+import { ggufFamilies } from '../../trainer/format/gguf/gguf-families.ts';
+import { type Architecture, architectureOfType, architectures, classifierOf } from '../../trainer/model/architectures.ts';
+import { architectureOf } from '../../trainer/model/load-model.ts';
+import { TOLERANCES } from '../../trainer/verify/verify-model.ts';
+import { code, codes, list, page, paragraph, table } from './markdown.ts';
+
+type Quantity = keyof typeof TOLERANCES;
+type Errors = Readonly<Record<Quantity, number>>;
+
+/** Written by `npm run reference -- --measure`: the largest error of each folder, by engine. */
+export interface GoldenErrors {
+  /** What computed, in the engine's own words. */
+  readonly engines: Readonly<Record<string, string>>;
+  readonly folders: Readonly<Record<string, Readonly<Record<string, Errors>>>>;
+}
+
+const quantities = Object.keys(TOLERANCES) as Quantity[];
+
+/** "Llama" of LlamaForCausalLM: what Transformers' classes of one family share. */
+const familyOf = (architecture: string): string => architecture.replace(/(Wrapper)?(Model|For[A-Z]\w*)$/, '');
+
+const classes = Object.keys(architectures) as Architecture[];
+const families = [...new Set(classes.map(familyOf))];
+const classesOf = (family: string): Architecture[] => classes.filter(name => familyOf(name) === family);
+
+const tasksOf = (family: string): ObjectiveName[] => {
+  const trained = classesOf(family).flatMap(name => [name, classifierOf[name] ?? name]);
+  return objectiveNames.filter(task => trained.some(name => name.endsWith(objectiveCatalog[task].architectures)));
+};
+
+const ggufOf = (family: string): string[] => Object.keys(ggufFamilies).filter(name => familyOf(ggufFamilies[name]?.class ?? '') === family);
+
+/** @param golden the folder that holds the model folders with reference numbers */
+export function modelsPage(errors: GoldenErrors, golden: string): string {
+  const folders = foldersByFamily(golden);
+  const engines = Object.keys(errors.engines);
+  const measuredOf = (family: string): Errors[][] =>
+    (folders.get(family) ?? []).flatMap(folder => {
+      const found = errors.folders[folder];
+      return found === undefined ? [] : [engines.flatMap(engine => found[engine] ?? [])];
+    });
+  const unmeasured = [...folders.values()].flat().filter(folder => errors.folders[folder] === undefined);
+  const withoutFolder = families.filter(family => !folders.has(family));
+  return page('Models', 'trainer/model/architectures.ts and test/golden/errors.json', [
+    paragraph(
+      'A model is a folder as Hugging Face has them, a `.gguf` file, or a name on the hub. The families below are read under the class names of Transformers. [Model folders](model-folders.md) says which files are read, and what happens to heads, padding, dropout and batch norm.',
+    ),
+    '## Families',
+    table(
+      ['family', 'tasks', 'GGUF'],
+      families.map(family => [
+        family,
+        tasksOf(family)
+          .map(task => objectiveCatalog[task].label)
+          .join(', '),
+        codes(ggufOf(family)) || '–',
+      ]),
+    ),
+    paragraph(
+      'No method, measure or export format is tied to a family; [How the methods work](../explanation/methods.md) lists what each excludes. The GGUF column has the name of the architecture in llama.cpp.',
+    ),
+    '## Class names',
+    list(families.map(family => `${family}: ${codes(classesOf(family))}`)),
+    paragraph(
+      `A config.json without \`architectures\` is known by its \`model_type\`: ${Object.entries(architectureOfType)
+        .map(([type, name]) => `${code(type)} as ${code(name)}`)
+        .join(', ')}.`,
+    ),
+    '## Measured errors',
+    paragraph(
+      `The largest difference from Transformers in float32, over small folders with random weights (\`rowtune verify\`). Logits and loss are absolute, gradients relative to the norm of the reference. The limits are ${quantities.map(name => `${TOLERANCES[name]} for ${name}`).join(', ')}. Measured with ${Object.entries(
+        errors.engines,
+      )
+        .map(([name, text]) => `${name}: ${text}`)
+        .join('; ')}. \`npm run reference -- --measure\` measures again.`,
+    ),
+    table(
+      ['family', 'folders', ...engines.flatMap(engine => quantities.map(name => `${name}, ${engine}`))],
+      families.flatMap(family => {
+        const measured = measuredOf(family);
+        if (measured.length === 0) return [];
+        const worst = (engine: number, name: Quantity) => Math.max(...measured.map(byEngine => byEngine[engine]?.[name] ?? Number.NaN));
+        return [[family, String(measured.length), ...engines.flatMap((_, at) => quantities.map(name => worst(at, name).toExponential(1)))]];
+      }),
+    ),
+    ...(unmeasured.length === 0 ? [] : [paragraph(`Folders that are tested but not measured yet: ${unmeasured.join(', ')}.`)]),
+    ...(withoutFolder.length === 0 ? [] : [paragraph(`Without a folder of their own: ${withoutFolder.join(', ')}.`)]),
+  ]);
+}
+
+/** The model folders with reference numbers, by the family that their config.json names. */
+function foldersByFamily(golden: string): Map<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const folder of readdirSync(golden).sort()) {
+    const files = ['config.json', 'golden.json'].map(file => path.join(golden, folder, file));
+    if (!files.every(file => existsSync(file))) continue;
+    const config = JSON.parse(readFileSync(files[0] as string, 'utf8'));
+    const family = familyOf(architectureOf(config) ?? 'TimmWrapperForImageClassification');
+    found.set(family, [...(found.get(family) ?? []), folder]);
+  }
+  return found;
+}

@@ -1,0 +1,61 @@
+/** Every link between Markdown pages leads to a file that exists, and to a heading of it. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const root = path.join(import.meta.dirname, '..', '..', '..');
+const isCheckout = existsSync(path.join(root, '.git'));
+const pages = isCheckout
+  ? execFileSync('git', ['ls-files', '-z', '--cached', '--others', '--exclude-standard', '*.md'], { cwd: root, encoding: 'utf8' })
+      .split('\0')
+      .filter(file => file !== '' && existsSync(path.join(root, file)))
+  : [];
+const read = (file: string): string => readFileSync(path.join(root, file), 'utf8');
+
+/** Code is not read for links or headings. */
+const prose = (file: string): string =>
+  read(file)
+    .replaceAll(/^ *```[\s\S]*?^ *```$/gm, '')
+    .replaceAll(/`[^`\n]*`/g, code => code.replaceAll(/[[\]()]/g, ''));
+
+/** As GitHub and VS Code name the anchor of a heading. */
+const anchorOf = (heading: string): string =>
+  heading
+    .trim()
+    .toLowerCase()
+    .replaceAll(/[^\p{L}\p{N}\s_-]/gu, '')
+    .replaceAll(/\s/g, '-');
+
+const anchorsOf = (file: string): string[] => [...prose(file).matchAll(/^#+ (.+)$/gm)].map(([, heading = '']) => anchorOf(heading));
+
+const linksOf = (file: string): string[] =>
+  [...prose(file).matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = '']) => target).filter(target => !/^[a-z]+:/.test(target));
+
+function isBroken(file: string, link: string): boolean {
+  const [target = '', anchor] = link.split('#');
+  const to = target === '' ? file : path.normalize(path.join(path.dirname(file), decodeURI(target)));
+  if (!existsSync(path.join(root, to))) return true;
+  return anchor !== undefined && to.endsWith('.md') && !anchorsOf(to).includes(anchor);
+}
+
+describe.skipIf(!isCheckout)(`pages${isCheckout ? '' : ' (skipped: not a git checkout)'}`, () => {
+  test('no link is broken', () => {
+    const links = pages.flatMap(file => linksOf(file).map(link => ({ file, link })));
+    expect(links.length).toBeGreaterThan(100);
+    expect(links.filter(({ file, link }) => isBroken(file, link)).map(({ file, link }) => `${file}: ${link}`)).toEqual([]);
+  });
+
+  test('the index leads to every page of the documentation', () => {
+    const indexed = ['docs/README.md', 'docs/decisions/README.md'].flatMap(file =>
+      linksOf(file).map(link => path.normalize(path.join(path.dirname(file), link))),
+    );
+    const own = pages.filter(file => file.startsWith('docs/') && file !== 'docs/README.md');
+    expect(own.filter(file => !indexed.includes(file))).toEqual([]);
+  });
+
+  test('a page has one title, and it comes first', () => {
+    const wrong = pages.filter(file => file.startsWith('docs/') && [...prose(file).matchAll(/^# /gm)].length !== 1);
+    expect(wrong).toEqual([]);
+  });
+});

@@ -1,0 +1,48 @@
+/** The commands of the command line, declared and not yet run: --help and the reference in docs/ read the same tables. */
+import { Command } from 'commander';
+import manifest from '../../package.json' with { type: 'json' };
+import type { AddCommand, Surroundings } from './command.ts';
+import { addDaemon } from './commands/daemon.ts';
+import { addDoctor } from './commands/doctor.ts';
+import { addEngine } from './commands/engine.ts';
+import { addEstimate } from './commands/estimate.ts';
+import { addEvaluate } from './commands/evaluate.ts';
+import { addExport } from './commands/export.ts';
+import { addGenerate } from './commands/generate.ts';
+import { addGraph } from './commands/graph.ts';
+import { addImportance } from './commands/importance.ts';
+import { addLint } from './commands/lint.ts';
+import { addReproduce } from './commands/reproduce.ts';
+import { addResume } from './commands/resume.ts';
+import { addRuns } from './commands/runs.ts';
+import { addTrain } from './commands/train.ts';
+import { addVerify } from './commands/verify.ts';
+
+/** In the order in which --help lists them. */
+const commands: readonly AddCommand[] = [
+  addTrain,
+  addResume,
+  addImportance,
+  addEstimate,
+  addLint,
+  addEvaluate,
+  addGenerate,
+  addExport,
+  addVerify,
+  addReproduce,
+  addRuns,
+  addDaemon,
+  addDoctor,
+  addEngine,
+  addGraph,
+];
+
+export function declareProgram(surroundings: Surroundings): Command {
+  const program = new Command('rowtune')
+    .description('Fine-tune real models by training only the rows that matter.')
+    .version(manifest.version)
+    .showHelpAfterError('(--help shows the usage)')
+    .addHelpText('after', '\nExit status: 0 done, 1 failed, 2 bad recipe or usage, 130 aborted.');
+  for (const add of commands) add(program, surroundings);
+  return program;
+}

@@ -1,0 +1,101 @@
+/** Codes that compare a recipe with its model, its data and this machine. */
+import type { FactCode } from '../problems/fact-problems.ts';
+import type { Diagnostic } from './diagnostic.ts';
+
+export const modelDiagnostics = {
+  'model-not-found': {
+    about:
+      'There is no file or folder at this path, and it does not look like a name on the hub. Relative paths start from the folder of the recipe, in the editor and on the command line.',
+    fix: 'Writes the nearest name in the same folder.',
+  },
+  'unsupported-model': {
+    about:
+      "The model's `config.json` names an architecture that Rowtune does not know, or uses an option that it does not support. The message lists what is supported.",
+  },
+  'unreadable-model': {
+    about:
+      'A file of the model is missing, damaged, or not of the type that its name says; or a file of `torch.save` asks for more than a state dict consists of. Such a file is read as data, and nothing in it is run.',
+    fix: 'Use weights from a source you trust, preferably as safetensors.',
+  },
+  'model-mismatch': {
+    about:
+      "The tensors in the weights do not have the shapes that `config.json` gives. Open the model's `config.json` to see which key disagrees.",
+  },
+  'task-for-model': {
+    about:
+      'The model cannot be tuned for this `task`. A language model predicts the next token, an encoder gives a text a label or a number, a vision model gives an image a label. A language model can classify too: with `task: causal_lm` and `text_label` data it answers with the label.',
+    fix: 'Writes a task that fits.',
+  },
+  'image-size': {
+    about:
+      '`data.image_size` asks a vision transformer for a size that its positions were not made for. Images are resized to the size of the model; only convolutional networks take any size.',
+    fix: "Writes the model's own size, or deletes the key.",
+  },
+  'unknown-module': {
+    about:
+      "An entry of `target_modules` matches nothing in this model. Names match the end of a module's path, as in PEFT; `/a regular expression/` matches anywhere in it. Expressions are JavaScript's (flag `u`), without look-around and back-references, which can take exponential time.",
+    fix: 'Writes the nearest name in this model.',
+  },
+  'nothing-to-train': { about: '`freeze` covers everything that `target_modules` names.' },
+  'rank-above-layer': {
+    about:
+      '`r` is larger than the number of rows in a targeted layer (`spsft`; with `dependencies`, half of `r` is rows), or larger than the rank that a weight can have (`lora`, where it only wastes memory).',
+    fix: 'Writes the largest value that fits every layer.',
+  },
+  'length-above-positions': {
+    about: '`max_length` is above the number of positions that the model was made for. A run refuses it too.',
+    fix: "Writes the model's number.",
+  },
+} as const satisfies Readonly<Partial<Record<FactCode, Diagnostic>>>;
+
+export const dataDiagnostics = {
+  'data-not-found': {
+    about: 'There is no file or folder at this path. Relative paths start from the folder of the recipe.',
+    fix: 'Writes the nearest name in the same folder.',
+  },
+  'unreadable-data': {
+    about: 'The file is of no known type (json, jsonl, csv, tsv, parquet, txt), has no sample, or cannot be read.',
+  },
+  'bad-sample': {
+    about: 'One of the first 20 samples cannot be used. The message names the line, the key, and what was expected.',
+    fix: 'Where only the names differ, map them with `data.columns`, for example `columns: {text: body, label: kind}`.',
+  },
+  'unknown-column': { about: '`data.columns` names a column that no file of the data has.', fix: 'Writes the nearest column.' },
+  'one-label': {
+    about:
+      'The training data of a classification task has only one label, so there is nothing to distinguish. Files of up to 4 MB are counted, and images in one folder per class.',
+  },
+  'unknown-label': {
+    about:
+      'The held-out data has labels that no training sample has and `data.labels` does not name. The head has no output for them. They are counted wherever the labels of the training data are.',
+  },
+  'labels-for-measure': {
+    about:
+      '`qm_taylor` takes quantiles over the classes and gives each class the same weight. With fewer than 10 labels, or with one label five times as frequent as another, they say little; the paper found so on GLUE and Caltech-101.',
+    fix: 'Writes `taylor_row`.',
+  },
+  'output-not-empty': {
+    about:
+      '`output_dir` holds a run or other files, and a run does not overwrite them. `overwrite_output_dir: true` replaces a run and nothing else: the old run stays until the new one has made its first update, and files that no run wrote are never replaced. A run that ended before its first update is replaced without asking.',
+    fix: 'Resume the run, name another folder, or set `overwrite_output_dir: true`.',
+  },
+  'output-unusable': {
+    about:
+      'No folder can be created or written at `output_dir`: a file, a device or a folder of the kernel (`/proc`) is in its place, you have no permission, the file system is read-only, or its disk is full. `rowtune train` refuses such a place before it starts anything.',
+  },
+} as const satisfies Readonly<Partial<Record<FactCode, Diagnostic>>>;
+
+export const machineDiagnostics = {
+  'memory-above-free': {
+    about:
+      'The run is predicted to take more memory than is free now; the message splits it by cause. The prediction analyzes the very program that would run, for the largest batch. It is a warning, because free memory changes. `recompute: block`, a smaller `max_length` and fewer `target_modules` take less memory too.',
+    fix: 'Halves the batch and doubles the accumulation, which gives the same updates.',
+  },
+  'offload-without-gpu': {
+    about:
+      '`optimizer_offload: host` moves the state of the optimizer from the memory of a GPU to that of the host. This machine has no NVIDIA GPU, so the state is in host memory in any case; `disk` takes it out of memory. It is a note, because the recipe may be meant for another machine.',
+  },
+} as const satisfies Readonly<Partial<Record<FactCode, Diagnostic>>>;
+
+/** Does not compile until each code is described above. */
+export const factDiagnostics: Readonly<Record<FactCode, Diagnostic>> = { ...modelDiagnostics, ...dataDiagnostics, ...machineDiagnostics };

@@ -1,0 +1,74 @@
+/** Codes about settings that do not fit each other. */
+import type { Diagnostic } from './diagnostic.ts';
+
+export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
+  'warmup-twice': { about: '`warmup_steps` and `warmup_ratio` set the same thing.', fix: 'Keep one.' },
+  'budget-twice': { about: '`r` (rows per layer) and `ratio` (a share of them) are two budgets for `spsft`.', fix: 'Keep one.' },
+  'no-evaluation-data': {
+    about: '`eval_strategy` asks for evaluations, but there is no held-out data.',
+    fix: 'Set `data.eval` or `val_size`, or write `eval_strategy: no`.',
+  },
+  'metric-of-other-task': {
+    about:
+      '`metric_for_best_model` is not measured for this `task`. Numbers have `pearson` and `loss`; labels have `accuracy`, `f1`, `matthews` and `loss`; language models have `accuracy` and `loss`.',
+  },
+  'evaluation-data-twice': { about: '`data.eval` is set, so nothing is held out of the training data and `val_size` has no effect.' },
+  'val-size-no-count': { about: '`val_size` is a share below 1 (`0.1`) or a whole number of samples (`200`).' },
+  'best-model-without-evaluation': { about: '`load_best_model_at_end` needs evaluations to find the best checkpoint.' },
+  'early-stopping-without-evaluation': {
+    about: '`early_stopping_patience` counts evaluations, and this run has none.',
+    fix: 'Set `eval_strategy` and held-out data.',
+  },
+  'best-model-cadence': {
+    about:
+      'To end with the best model, `save_strategy` and `eval_strategy` must be the same: a checkpoint that was never evaluated cannot be the best.',
+  },
+  'best-model-steps': { about: 'To end with the best model, `save_steps` must be a multiple of `eval_steps`.' },
+  'large-evaluation-batch': {
+    about:
+      'An evaluation batch larger than the training batch may run out of memory at the first evaluation, hours into the run. The logits of an evaluation are larger than anything in training.',
+  },
+  'length-twice': { about: '`max_steps` ends the run, so `num_train_epochs` has no effect.' },
+  'no-steps': { about: '`max_steps: 0` makes no update.', fix: 'Use -1 to let `num_train_epochs` set the length.' },
+  'warmup-covers-run': { about: 'The warm-up is as long as the run, so the learning rate is never reached.' },
+  'floor-above-rate': { about: '`min_learning_rate`, the end of a cosine schedule, is above `learning_rate`.' },
+  'schedule-arguments': {
+    about:
+      '`lr_scheduler_kwargs` has an argument that this schedule does not take, or lacks one that it needs. `warmup_stable_decay` needs `num_decay_steps`, and the `lr_end` of `polynomial` must be below `learning_rate`.',
+  },
+  'high-learning-rate': {
+    about: 'Adam diverges above 0.01 in nearly all fine-tuning. Usual rates are from 1.0e-5 to 1.0e-3.',
+  },
+  'no-training-data': { about: 'Without `data.train` a recipe can be estimated but not trained.' },
+  'measure-without-data': {
+    about: 'Every measure but `magnitude` and `random` needs data.',
+    fix: 'Set `data.train` or `importance.scores`, or use `magnitude`.',
+  },
+  'measure-without-labels': {
+    about: '`qm_taylor`, `class_max_taylor` and `class_mean_taylor` score rows for each class, so every sample needs a label.',
+    fix: 'Use data in the format `text_label`, images in one folder per class, or the measure `taylor_row`.',
+  },
+  'packing-with-labels': {
+    about: 'Packing joins samples into rows without padding, which is for language modeling. A sample with a label stays alone.',
+  },
+  'packing-with-measure': {
+    about: '`fisher` and the class-wise measures look at one sample at a time, and packed samples share a row.',
+    fix: 'Writes `packing: false`. Another measure works too.',
+  },
+  'format-for-task': { about: 'A classification task reads samples with a label; an image task reads images.' },
+  'prompt-without-text': { about: '`data.prompt` has no `{text}`, so every sample would read the same.' },
+  'labels-repeat': { about: 'A label is listed twice. Its place in the list is its id, so each label may appear only once.' },
+  'column-twice': { about: 'One column of the data is used for two purposes, which is rarely intended.' },
+  'quantised-base': {
+    about:
+      'A weight held in 8 or 4 bits is frozen. `full` and `rosa` train the weights themselves, and `dependencies` trains their columns. `lora`, `dora`, `vera` and `spsft` work with `quantise`; the rows of `spsft` are then held in 32 bits next to the weight.',
+    fix: 'Writes `quantise: none`.',
+  },
+  'precision-on-portable': {
+    about:
+      'The portable engine holds bfloat16, 8-bit and 4-bit numbers in 32 bits. The results are those of fewer bits, but no memory is saved.',
+    fix: 'Writes the full precision.',
+  },
+  'everything-frozen': { about: 'Every part of the model is frozen, so nothing would be trained.' },
+  'ignored-key': { about: 'The setting has no effect next to the others, for example `lora_alpha` with `method: spsft`.' },
+};
