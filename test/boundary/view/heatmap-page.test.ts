@@ -77,7 +77,7 @@ describe.skipIf(executablePath === undefined)(
       await expect.poll(() => cell.textContent()).toMatch(/^layer 1 · k: shape 16 × 16, mean 0\.\d+/);
       await page.keyboard.press('Enter');
       await page.getByRole('heading', { name: 'layer 1 · k' }).waitFor();
-      expect(await page.getByRole('slider', { name: /^16 neurons by position/ }).count()).toBe(1);
+      await expect.poll(() => page.getByRole('slider', { name: /^16 neurons by position/ }).count()).toBe(1);
       await expect.poll(() => page.getByRole('status').first().textContent()).toMatch(/^Opened layer 1 · k/);
       await page.keyboard.press('Escape');
       await expect.poll(() => page.getByRole('heading', { name: 'layer 1 · k' }).isVisible()).toBe(false);
@@ -133,7 +133,7 @@ describe.skipIf(executablePath === undefined)(
       await page.getByRole('button', { name: 'Show the values as a table' }).click();
       const table = page.getByRole('table', { name: /mean score of the rows/ });
       await table.waitFor();
-      expect(await table.getByRole('button').count()).toBe(LAYERS * KINDS.length);
+      await expect.poll(() => table.getByRole('button').count()).toBe(LAYERS * KINDS.length);
       await table.getByRole('button', { name: /^layer 11 · down: / }).press('Enter');
       await page.getByRole('heading', { name: 'layer 11 · down' }).waitFor();
     });

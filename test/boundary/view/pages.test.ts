@@ -59,12 +59,12 @@ describe.skipIf(executablePath === undefined)(
         .getByRole('slider', { name: /^Memory/ })
         .and(page.locator('[aria-valuetext^="step 12"]'))
         .waitFor();
-      expect(await page.getByRole('heading', { level: 1 }).textContent()).toBe('spam');
-      expect(await page.locator('.pill').textContent()).toBe('finished');
+      await expect.poll(() => page.getByRole('heading', { level: 1 }).textContent()).toBe('spam');
+      await expect.poll(() => page.locator('.pill').textContent()).toBe('finished');
       const charts = page.locator('.chart-plot');
-      expect(await charts.count()).toBe(6);
+      await expect.poll(() => charts.count()).toBe(6);
       for (const chart of await charts.all()) expect(await chart.getAttribute('aria-valuetext')).toMatch(/^step 12: .*\d/);
-      expect(await page.locator('.chart-plot canvas').count()).toBe(6);
+      await expect.poll(() => page.locator('.chart-plot canvas').count()).toBe(6);
       const said = page.locator('.visually-hidden[role=status]');
       await expect.poll(() => said.textContent()).toMatch(/^spam finished, 12 of 12 steps/);
       expect(errors).toEqual([]);
@@ -77,15 +77,15 @@ describe.skipIf(executablePath === undefined)(
       await loss.focus();
       await page.keyboard.press('ArrowLeft');
       await page.keyboard.press('ArrowLeft');
-      expect(await loss.getAttribute('aria-valuetext')).toMatch(/^step 10: training [\d.]+, held-out/);
-      expect(await page.getByRole('slider', { name: /^Learning rate/ }).getAttribute('aria-valuenow')).toBe('10');
-      expect(await page.locator('.chart-where').textContent()).toBe('step 10');
+      await expect.poll(() => loss.getAttribute('aria-valuetext')).toMatch(/^step 10: training [\d.]+, held-out/);
+      await expect.poll(() => page.getByRole('slider', { name: /^Learning rate/ }).getAttribute('aria-valuenow')).toBe('10');
+      await expect.poll(() => page.locator('.chart-where').textContent()).toBe('step 10');
       const showAll = page.getByRole('button', { name: 'Show All' });
-      expect(await showAll.isDisabled()).toBe(true);
+      await expect.poll(() => showAll.isDisabled()).toBe(true);
       await page.keyboard.press('+');
-      expect(await showAll.isDisabled()).toBe(false);
+      await expect.poll(() => showAll.isDisabled()).toBe(false);
       await page.keyboard.press('0');
-      expect(await showAll.isDisabled()).toBe(true);
+      await expect.poll(() => showAll.isDisabled()).toBe(true);
     });
 
     test('the mouse: the values under it, a drag zooms, a double click shows all', async () => {
@@ -139,7 +139,7 @@ describe.skipIf(executablePath === undefined)(
       await page.getByRole('slider', { name: 'Smoothing' }).fill('0');
       await shown.reload();
       await until(async () => (await rows.count()) === 16, 'the same again');
-      expect(await page.locator('.smoothing-value').textContent()).toBe('off');
+      await expect.poll(() => page.locator('.smoothing-value').textContent()).toBe('off');
       await page.getByRole('button', { name: 'Export CSV' }).click();
       await until(() => shown.said.some(({ type }) => type === 'save'), 'the file');
       const file = shown.said.find(message => message.type === 'save');
@@ -155,7 +155,7 @@ describe.skipIf(executablePath === undefined)(
       await page.getByRole('row', { name: /^Loss [\d.]+ [\d.]+ −[\d.]+/ }).waitFor();
       const confusion = page.getByRole('table', { name: /True label by row/ });
       await confusion.waitFor();
-      expect(await confusion.getByRole('columnheader').allTextContents()).toEqual(['ham', 'spam']);
+      await expect.poll(() => confusion.getByRole('columnheader').allTextContents()).toEqual(['ham', 'spam']);
       const counts = await confusion.getByRole('cell').allTextContents();
       expect(counts.reduce((sum, text) => sum + Number(text), 0)).toBe(10);
       await page.getByRole('tab', { name: 'Memory' }).click();
@@ -163,14 +163,14 @@ describe.skipIf(executablePath === undefined)(
       await page.getByRole('row', { name: /^mem_TTL/ }).waitFor();
       await page.getByRole('tab', { name: 'Coverage' }).click();
       await page.getByText(/trains 7,680 of 78,144 parameters/).waitFor();
-      expect(await page.locator('.coverage-grid .covered').count()).toBe(14);
+      await expect.poll(() => page.locator('.coverage-grid .covered').count()).toBe(14);
       await page.getByRole('tab', { name: 'Recipe' }).click();
       const recipe = page.getByRole('tabpanel', { name: 'Recipe' });
       await recipe.getByRole('row', { name: /^seed 42/ }).waitFor();
       const all = await recipe.getByRole('row').count();
       await recipe.getByRole('checkbox').check();
-      expect(await recipe.getByRole('row').count()).toBeLessThan(all);
-      expect(await recipe.getByRole('row', { name: /^r 8/ }).count()).toBe(1);
+      await expect.poll(() => recipe.getByRole('row').count()).toBeLessThan(all);
+      await expect.poll(() => recipe.getByRole('row', { name: /^r 8/ }).count()).toBe(1);
     });
 
     test('abort asks first; a run of the terminal can not be stopped from here', async () => {
@@ -218,13 +218,13 @@ describe.skipIf(executablePath === undefined)(
       const recipes = page.getByRole('region', { name: 'Recipes' }).locator('tbody tr');
       await expect.poll(() => recipes.allTextContents()).toEqual(['learning_rate0.0050.25']);
       await page.getByRole('checkbox', { name: 'All settings' }).check();
-      expect(await recipes.count()).toBeGreaterThan(20);
+      await expect.poll(() => recipes.count()).toBeGreaterThan(20);
       const shows = page.getByRole('checkbox', { name: 'Show the curves of other' });
       await shows.focus();
       await page.keyboard.press('Space');
       await until(async () => !((await loss.getAttribute('aria-valuetext')) ?? '').includes('other'), 'one curve');
       // The row is drawn anew under the hand that presses.
-      expect(await shows.isChecked()).toBe(false);
+      await expect.poll(() => shows.isChecked()).toBe(false);
       await expect.poll(() => shows.evaluate(box => box === box.ownerDocument.activeElement)).toBe(true);
       await page.getByRole('button', { name: 'Take other out of the comparison' }).click();
       await until(async () => (await results.count()) === 1, 'one result');

@@ -36,7 +36,7 @@ describeEditor(
       await grid.click({ position: { x: box.width / 2, y: box.height / 2 } });
       const panel = page.locator('.cell-panel');
       await panel.waitFor();
-      expect(await panel.locator('h2').textContent()).toMatch(/[01]/);
+      await expect.poll(() => panel.locator('h2').textContent()).toMatch(/[01]/);
       await expect.poll(() => panel.locator('.top-list tbody tr').count()).toBeGreaterThan(4);
       await workbench.screenshot('heatmap');
     });

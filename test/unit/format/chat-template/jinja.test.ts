@@ -106,11 +106,22 @@ test.each([
   ["{% for i in range(99999) %}{{ 'a' * 99999 }}{% endfor %}", 'refuses'],
   ["{% for i in range(99999) %}{{ 'a' * 9999 == 'b' * 9999 }}{% set x = 'ab'.split('a') * 999 %}{% endfor %}", 'refuses'],
 ])('a template that would take too much ends with an error: %s', (template, message) => {
-  const create = () =>
-    createChatTemplate({ template, specialTokens: {} }).render([{ role: 'user', content: 'x' }], { addGenerationPrompt: false });
-  expect(create).toThrow(ChatTemplateError);
-  expect(create).toThrow(message);
+  const refusal = thrown(() =>
+    createChatTemplate({ template, specialTokens: {} }).render([{ role: 'user', content: 'x' }], { addGenerationPrompt: false }),
+  );
+  expect(refusal).toBeInstanceOf(ChatTemplateError);
+  expect((refusal as Error).message).toContain(message);
 });
+
+/** What it throws; undefined where it returns. */
+function thrown(run: () => unknown): unknown {
+  try {
+    run();
+  } catch (error) {
+    return error;
+  }
+  return undefined;
+}
 
 /** What Jinja can do and is refused by name. */
 const REFUSED: readonly string[] = [
