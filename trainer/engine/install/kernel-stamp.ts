@@ -7,7 +7,7 @@ import { addonPath } from './engine-folder.ts';
 
 /** Vectors as long as this processor has them. Products and sums may be contracted, but nothing is reordered and NaN stays. */
 export const KERNEL_FLAGS: readonly string[] = [
-  ...['-O3', '-march=native', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-pthread'],
+  ...['-O3', '-march=native', '-fno-math-errno', '-fno-trapping-math', '-fvisibility=hidden', '-pthread', '-Werror=switch'],
   ...(process.arch === 'x64' ? ['-mprefer-vector-width=512'] : []),
 ];
 

@@ -85,10 +85,18 @@ void RunFused(void* kernel, TF_OpKernelContext* context) {
     outputs.push_back(TF_TensorData(held.back().get()));
   }
   std::vector<const void*> inputs;
+  std::vector<size_t> input_bytes, output_bytes;
+  for (const Tensor& output : held) output_bytes.push_back(TF_TensorByteSize(output.get()));
   for (int i = 0; i < TF_NumInputs(context); i++) {
     held.push_back(run.Input(i));
     if (!held.back()) return;
     inputs.push_back(TF_TensorData(held.back().get()));
+    input_bytes.push_back(TF_TensorByteSize(held.back().get()));
+  }
+  if (!FitsTensors(program, input_bytes, output_bytes)) {
+    TF_SetStatus(run.status(), TF_INVALID_ARGUMENT, "RowtuneFused: the program does not fit its tensors");
+    run.Failed();
+    return;
   }
   RunRowProgram(program, Buffers{inputs.data(), outputs.data()});
 }

@@ -16,86 +16,6 @@ constexpr int64_t kTileElements = 1024;
 // Less than this is done before another thread has woken.
 constexpr int64_t kPieceElements = 16384;
 
-class Reader {
- public:
-  Reader(const int32_t* words, size_t count) : at_(words), end_(words + count) {}
-  int32_t Next() {
-    if (at_ == end_) {
-      failed = true;
-      return 0;
-    }
-    return *at_++;
-  }
-  float NextFloat() { return FromBits(static_cast<uint32_t>(Next())); }
-  // A list's length; one that cannot be there makes the program false, not large.
-  int32_t Count() {
-    const int32_t count = Next();
-    if (count < 0 || count > end_ - at_) failed = true;
-    return failed ? 0 : count;
-  }
-  bool done() const { return at_ == end_; }
-  bool failed = false;
-
- private:
-  const int32_t *at_, *end_;
-};
-
-Access ReadAccess(Reader& reader, size_t axes, bool is_load) {
-  Access access{};
-  access.tensor = reader.Next();
-  access.type = static_cast<Type>(reader.Next());
-  access.reg = reader.Next();
-  access.offset = reader.Next();
-  access.column = reader.Next();
-  for (size_t i = 0; i < axes; i++) access.lead.push_back(reader.Next());
-  if (!is_load) return access;
-  for (int32_t n = reader.Count(); n > 0; n--) {
-    Window window{};
-    window.axis = reader.Next();
-    window.low = reader.Next();
-    window.high = reader.Next();
-    access.windows.push_back(window);
-  }
-  access.fill = reader.NextFloat();
-  return access;
-}
-
-}  // namespace
-
-bool ParseRowProgram(const int32_t* words, size_t count, RowProgram* program) {
-  Reader reader(words, count);
-  program->columns = reader.Next();
-  program->reduces = reader.Next() != 0;
-  for (int32_t n = reader.Count(); n > 0; n--) program->lead.push_back(reader.Next());
-  for (int64_t size : program->lead) program->rows *= size;
-  for (int32_t n = reader.Count(); n > 0; n--) program->registers.push_back(static_cast<Kind>(reader.Next()));
-  for (int32_t n = reader.Count(); n > 0; n--) {
-    const int32_t reg = reader.Next();
-    program->constants.emplace_back(reg, reader.NextFloat());
-  }
-  for (int32_t n = reader.Count(); n > 0; n--) program->loads.push_back(ReadAccess(reader, program->lead.size(), true));
-  for (int32_t n = reader.Count(); n > 0; n--) {
-    Instruction instruction{};
-    instruction.code = reader.Next();
-    instruction.target = reader.Next();
-    instruction.a = reader.Next();
-    instruction.b = reader.Next();
-    instruction.c = reader.Next();
-    program->instructions.push_back(instruction);
-  }
-  for (int32_t n = reader.Count(); n > 0; n--) program->stores.push_back(ReadAccess(reader, program->lead.size(), false));
-  for (int32_t n = reader.Count(); n > 0; n--) {
-    Output output{};
-    output.type = static_cast<Type>(reader.Next());
-    for (int32_t d = reader.Count(); d > 0; d--) output.shape.push_back(reader.Next());
-    for (int32_t d = reader.Count(); d > 0; d--) output.candidates.push_back(reader.Next());
-    program->outputs.push_back(output);
-  }
-  return !reader.failed && reader.done();
-}
-
-namespace {
-
 struct Tile {
   int64_t row, rows, column, columns;
   int64_t elements() const { return rows * columns; }
@@ -139,7 +59,7 @@ void EachRow(const RowProgram& program, const Access& access, const Tile& tile, 
     for (int64_t i = 0; i < tile.rows; i++) each(i, access.offset + (tile.row + i) * stride, true);
     return;
   }
-  int64_t at[16];
+  int64_t at[kMostLeadAxes];
   int64_t rest = tile.row;
   int64_t offset = access.offset;
   for (size_t axis = lead.size(); axis-- > 0;) {
@@ -377,37 +297,36 @@ void Reduce(F f, float start, const Instruction& i, const Tile& tile, Registers&
 [[gnu::always_inline]] inline float Maximum(float a, float b) { return a != a ? a : (b != b ? b : (a < b ? b : a)); }
 [[gnu::always_inline]] inline float Minimum(float a, float b) { return a != a ? a : (b != b ? b : (b < a ? b : a)); }
 
-// The order is that of INSTRUCTIONS in trainer/graph/fusion/row-program.ts.
 void Execute(const Instruction& i, const Tile& tile, Registers& r) {
   switch (i.code) {
-    case 0: Map([](float x) { return -x; }, i, tile, r); break;
-    case 1: Map([](float x) { return Magnitude(x); }, i, tile, r); break;
-    case 2: Map([](float x) { return x > 0.f ? 1.f : (x < 0.f ? -1.f : x); }, i, tile, r); break;
-    case 3: Map([](float x) { return Exp(x); }, i, tile, r); break;
-    case 4: Map([](float x) { return std::sqrt(x); }, i, tile, r); break;
-    case 5: Map([](float x) { return 1.f / std::sqrt(x); }, i, tile, r); break;
-    case 6: Map([](float x) { return x * x; }, i, tile, r); break;
-    case 7: Map([](float x) { return 1.f / x; }, i, tile, r); break;
-    case 8: Map([](float x) { return Tanh(x); }, i, tile, r); break;
-    case 9: Map([](float x) { return Sigmoid(x); }, i, tile, r); break;
-    case 10: Map([](float x) { return Erf(x); }, i, tile, r); break;
-    case 11: Map([](float x) { return x < 0.f ? 0.f : x; }, i, tile, r); break;
-    case 12: RoundToBfloat16s(r.value[i.a], r.target[i.target], CountOf(r.kinds[i.target], tile)); break;
-    case 13: Combine([](float x, float y) { return x + y; }, i, tile, r); break;
-    case 14: Combine([](float x, float y) { return x - y; }, i, tile, r); break;
-    case 15: Combine([](float x, float y) { return x * y; }, i, tile, r); break;
-    case 16: Combine([](float x, float y) { return x / y; }, i, tile, r); break;
-    case 17: Combine([](float x, float y) { return Maximum(x, y); }, i, tile, r); break;
-    case 18: Combine([](float x, float y) { return Minimum(x, y); }, i, tile, r); break;
-    case 19: Combine([](float x, float y) { return x == y ? 1.f : 0.f; }, i, tile, r); break;
-    case 20: Combine([](float x, float y) { return x < y ? 1.f : 0.f; }, i, tile, r); break;
-    case 21: Combine([](float x, float y) { return x >= y ? 1.f : 0.f; }, i, tile, r); break;
-    case 22: Combine([](float y, float dy) { return dy * y * (1.f - y); }, i, tile, r); break;
-    case 23: Select(i, tile, r); break;
-    case 24: Reduce([](float x, float y) { return x + y; }, 0.f, i, tile, r); break;
-    case 25: Reduce([](float x, float y) { return Maximum(x, y); }, -INFINITY, i, tile, r); break;
-    case 26: Map([](float x) { return Log(x); }, i, tile, r); break;
-    case 27: Map([](float x) { return std::floor(x); }, i, tile, r); break;
+    case Code::kNeg: Map([](float x) { return -x; }, i, tile, r); break;
+    case Code::kAbs: Map([](float x) { return Magnitude(x); }, i, tile, r); break;
+    case Code::kSign: Map([](float x) { return x > 0.f ? 1.f : (x < 0.f ? -1.f : x); }, i, tile, r); break;
+    case Code::kExp: Map([](float x) { return Exp(x); }, i, tile, r); break;
+    case Code::kSqrt: Map([](float x) { return std::sqrt(x); }, i, tile, r); break;
+    case Code::kRsqrt: Map([](float x) { return 1.f / std::sqrt(x); }, i, tile, r); break;
+    case Code::kSquare: Map([](float x) { return x * x; }, i, tile, r); break;
+    case Code::kReciprocal: Map([](float x) { return 1.f / x; }, i, tile, r); break;
+    case Code::kTanh: Map([](float x) { return Tanh(x); }, i, tile, r); break;
+    case Code::kSigmoid: Map([](float x) { return Sigmoid(x); }, i, tile, r); break;
+    case Code::kErf: Map([](float x) { return Erf(x); }, i, tile, r); break;
+    case Code::kRelu: Map([](float x) { return x < 0.f ? 0.f : x; }, i, tile, r); break;
+    case Code::kRoundToBfloat16: RoundToBfloat16s(r.value[i.a], r.target[i.target], CountOf(r.kinds[i.target], tile)); break;
+    case Code::kAdd: Combine([](float x, float y) { return x + y; }, i, tile, r); break;
+    case Code::kSub: Combine([](float x, float y) { return x - y; }, i, tile, r); break;
+    case Code::kMul: Combine([](float x, float y) { return x * y; }, i, tile, r); break;
+    case Code::kDiv: Combine([](float x, float y) { return x / y; }, i, tile, r); break;
+    case Code::kMaximum: Combine([](float x, float y) { return Maximum(x, y); }, i, tile, r); break;
+    case Code::kMinimum: Combine([](float x, float y) { return Minimum(x, y); }, i, tile, r); break;
+    case Code::kEqual: Combine([](float x, float y) { return x == y ? 1.f : 0.f; }, i, tile, r); break;
+    case Code::kLess: Combine([](float x, float y) { return x < y ? 1.f : 0.f; }, i, tile, r); break;
+    case Code::kGreaterEqual: Combine([](float x, float y) { return x >= y ? 1.f : 0.f; }, i, tile, r); break;
+    case Code::kSigmoidGrad: Combine([](float y, float dy) { return dy * y * (1.f - y); }, i, tile, r); break;
+    case Code::kSelect: Select(i, tile, r); break;
+    case Code::kSum: Reduce([](float x, float y) { return x + y; }, 0.f, i, tile, r); break;
+    case Code::kMax: Reduce([](float x, float y) { return Maximum(x, y); }, -INFINITY, i, tile, r); break;
+    case Code::kLog: Map([](float x) { return Log(x); }, i, tile, r); break;
+    case Code::kFloor: Map([](float x) { return std::floor(x); }, i, tile, r); break;
   }
 }
 

@@ -1,12 +1,14 @@
-// A program over the rows of some tensors: what lies between two matrix products, in one pass over memory.
-// trainer/engine/tensorflow/fused.ts writes it; trainer/graph/fusion/row-program.ts says what it means.
+// A program over the rows of some tensors: the operations between two matrix products, in one pass over memory.
+// trainer/engine/tensorflow/fused.ts writes it; trainer/graph/fusion/row-program.ts defines it.
 #pragma once
 #include <cstdint>
 #include <string>
 #include <vector>
 
-enum class Kind : int32_t { kFull, kRow, kScalar };
-enum class Type : int32_t { kFloat32, kBfloat16, kBool, kUint8, kInt8, kInt32 };
+#include "row-program-format.h"
+
+// Tensors that one program may name.
+constexpr int64_t kMostTensors = 4096;
 
 // Rows outside [low, high) of one leading axis hold the fill instead of an element.
 struct Window {
@@ -24,7 +26,8 @@ struct Access {
 };
 
 struct Instruction {
-  int32_t code, target, a, b, c;
+  Code code;
+  int32_t target, a, b, c;
 };
 
 struct Output {
@@ -46,8 +49,11 @@ struct RowProgram {
   std::vector<Output> outputs;
 };
 
-// The words of a program as RowProgram; false where they do not make one.
+// Reads a program from its words. False where they are not a program that can run: numbers out of range, registers of kinds that do not fit.
 bool ParseRowProgram(const int32_t* words, size_t count, RowProgram* program);
+
+// Whether a program stays within tensors of these sizes, in bytes.
+bool FitsTensors(const RowProgram& program, const std::vector<size_t>& inputs, const std::vector<size_t>& outputs);
 
 struct Buffers {
   const void* const* inputs;

@@ -1,6 +1,6 @@
 /** A fused step as TensorFlow runs it: one node of the operation that `engine/native/operations.cc` registers. */
 import type { Step } from '../../graph/fusion/plan.ts';
-import { INSTRUCTIONS, REGISTER_KINDS, type RowAccess, type RowProgram } from '../../graph/fusion/row-program.ts';
+import { ELEMENT_TYPES, INSTRUCTION_NAMES, REGISTER_KINDS, type RowAccess, type RowProgram } from '../../graph/fusion/row-program.ts';
 import type { Node } from '../../graph/graph.ts';
 import type { DType } from '../../graph/types.ts';
 import type { Emitter } from './emitter.ts';
@@ -8,8 +8,7 @@ import { attr } from './node-def.ts';
 
 const FUSED = 'RowtuneFused';
 
-/** In the order of the kernel's `Type`. */
-const TYPES: readonly DType[] = ['float32', 'bfloat16', 'bool', 'uint8', 'int8', 'int32'];
+const typeNumber = (dtype: DType): number => (ELEMENT_TYPES as readonly DType[]).indexOf(dtype);
 
 /** @returns the names of the outputs, in the order of the step's nodes */
 export function emitFused(
@@ -33,7 +32,7 @@ export function encodeRowProgram(program: RowProgram, outputs: readonly Node[], 
     items.forEach(write);
   };
   const access = (tensor: number, dtype: DType, { register, offset, column, lead }: RowAccess): void => {
-    words.push(tensor, TYPES.indexOf(dtype), register, offset, column, ...lead);
+    words.push(tensor, typeNumber(dtype), register, offset, column, ...lead);
   };
   words.push(program.columns, program.reduces ? 1 : 0);
   list(program.lead, size => words.push(size));
@@ -46,11 +45,11 @@ export function encodeRowProgram(program: RowProgram, outputs: readonly Node[], 
   });
   list(program.instructions, ({ name, target, operands }) => {
     const [a = 0, b = 0, c = 0] = operands;
-    words.push(INSTRUCTIONS.indexOf(name), target, a, b, c);
+    words.push(INSTRUCTION_NAMES.indexOf(name), target, a, b, c);
   });
   list(program.stores, store => access(outputs.indexOf(store.node), store.node.dtype, store));
   list(outputs, node => {
-    words.push(TYPES.indexOf(node.dtype));
+    words.push(typeNumber(node.dtype));
     list(node.shape, size => words.push(size));
     list(program.takesOver.get(node) ?? [], input => words.push(inputs.indexOf(input)));
   });

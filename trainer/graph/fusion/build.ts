@@ -16,10 +16,10 @@ import {
   throughSlice,
   throughTranspose,
 } from './access.ts';
-import { isReduction, isView, LONGEST_ROW } from './fusible.ts';
+import { isReduction, isView } from './fusible.ts';
 import { layOut } from './lay-out.ts';
 import { MustBeRead } from './must-be-read.ts';
-import { isElementwise, type RowProgram } from './row-program.ts';
+import { isElementwise, ROW_PROGRAM_LIMITS, type RowProgram } from './row-program.ts';
 import { axesOf, type RootStore, type Value, Values } from './values.ts';
 
 export interface FusedParams {
@@ -199,7 +199,7 @@ class Builder {
     const last = this.walked.at(-1);
     const candidate = last?.leaves.length === 1 && last.size === size ? last : undefined;
     this.column ??= candidate ?? new AxisOf(size);
-    if (this.column.size !== size || !this.column.isWhole || size > LONGEST_ROW) throw new MustBeRead(node);
+    if (this.column.size !== size || !this.column.isWhole || size > ROW_PROGRAM_LIMITS.reducedColumns) throw new MustBeRead(node);
     return this.column;
   }
 
@@ -241,7 +241,7 @@ class Builder {
     const [term] = last.terms;
     if (last.terms.length !== 1 || last.begin !== 0 || term?.stride !== 1 || term.axis.size !== size) throw new MustBeRead(node);
     if (this.column === undefined) this.column = term.axis;
-    if (this.column !== term.axis || size > LONGEST_ROW) throw new MustBeRead(node);
+    if (this.column !== term.axis || size > ROW_PROGRAM_LIMITS.reducedColumns) throw new MustBeRead(node);
     const x = this.valueOf(node.inputs[0] as Node, access);
     const apply = this.values.apply.bind(this.values);
     const e = apply('exp', [apply('sub', [x, this.overRow('max', x, term.axis)])]);

@@ -1,7 +1,7 @@
 /** Which operations a fused step can take in. */
 import type { Node } from '../graph.ts';
 import { type DType, elementCount } from '../types.ts';
-import { isElementwise } from './row-program.ts';
+import { isElementwise, ROW_PROGRAM_LIMITS } from './row-program.ts';
 
 const COMPUTED: ReadonlySet<DType> = new Set<DType>(['float32', 'bfloat16', 'bool']);
 /** Whole numbers that a float32 holds exactly: they can be read, not made. */
@@ -14,16 +14,13 @@ const CAST_TO: ReadonlySet<DType> = new Set<DType>(['float32', 'bfloat16', 'uint
 export const isView = ({ op }: Node): boolean =>
   op === 'reshape' || op === 'transpose' || op === 'slice' || op === 'pad' || op === 'broadcast' || op === 'concat';
 
-/** A row of more is not held whole. */
-export const LONGEST_ROW = 2 ** 18;
-
 /** A sum or maximum along the last axis, or of all that there is. */
 export function isReduction(node: Node): boolean {
   if (node.op !== 'sum' && node.op !== 'max') return false;
   const { axes } = (node as Node<'sum' | 'max'>).attrs;
   const { shape } = node.inputs[0] as Node;
   if (axes.length === 1 && axes[0] === shape.length - 1) return true;
-  return axes.length === shape.length && elementCount(shape) <= LONGEST_ROW;
+  return axes.length === shape.length && elementCount(shape) <= ROW_PROGRAM_LIMITS.reducedColumns;
 }
 
 const known = new WeakMap<Node, boolean>();

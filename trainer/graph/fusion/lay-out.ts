@@ -3,7 +3,15 @@ import type { Node } from '../graph.ts';
 import { elementCount } from '../types.ts';
 import { type Axis, type AxisWindow, resolve, strides } from './access.ts';
 import { MustBeRead } from './must-be-read.ts';
-import type { Instruction, Load, RegisterKind, RowAccess, RowProgram, Store } from './row-program.ts';
+import {
+  type Instruction,
+  type Load,
+  type RegisterKind,
+  ROW_PROGRAM_LIMITS,
+  type RowAccess,
+  type RowProgram,
+  type Store,
+} from './row-program.ts';
 import { axesOf, type RootStore, type Value } from './values.ts';
 
 interface Frame {
@@ -12,11 +20,6 @@ interface Frame {
   readonly column: Axis | undefined;
 }
 
-/** The kernel counts rows by so many axes at most. */
-const MOST_AXES = 12;
-/** Beyond these a program's registers no longer lie in the nearest cache. */
-const MOST_FULL_REGISTERS = 28;
-const MOST_INSTRUCTIONS = 400;
 const LARGEST_NUMBER = 2 ** 31 - 1;
 
 /** A stretch of axes that is counted as one. */
@@ -60,10 +63,10 @@ export function layOut(stores: readonly RootStore[], { walked, column }: Frame):
     counted.pop();
     row = { size: outer.size * inner.size, axis: inner.axis };
   }
-  if (counted.length > MOST_AXES || order.length > MOST_INSTRUCTIONS) throw new MustBeRead(first.node);
+  if (counted.length > ROW_PROGRAM_LIMITS.leadAxes || order.length > ROW_PROGRAM_LIMITS.instructions) throw new MustBeRead(first.node);
 
   const registers = allocate(order, stores, kinds);
-  if (registers.kinds.filter(kind => kind === 'full').length > MOST_FULL_REGISTERS) throw new MustBeRead(first.node);
+  if (registers.kinds.filter(kind => kind === 'full').length > ROW_PROGRAM_LIMITS.fullRegisters) throw new MustBeRead(first.node);
   const accessOf = (each: Extract<Value, { kind: 'load' }> | RootStore, value: Value): RowAccess => {
     const place = places.get(each) as ReturnType<typeof strides>;
     const numbers = {

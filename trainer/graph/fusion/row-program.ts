@@ -1,50 +1,74 @@
-/** What a fused step runs: loads, arithmetic on rows, stores. The kernel that runs it is `engine/native/row-program.cc`. */
+/** The program of a fused step: loads, arithmetic on rows, stores. `engine/native/row-program.cc` runs it. */
 import type { OpName } from '../attributes.ts';
 import type { Node } from '../graph.ts';
+import type { DType } from '../types.ts';
 
-/** In the order of the kernel's own list: `Execute` in engine/native/row-program.cc. */
-export const INSTRUCTIONS = [
-  'neg',
-  'abs',
-  'sign',
-  'exp',
-  'sqrt',
-  'rsqrt',
-  'square',
-  'reciprocal',
-  'tanh',
-  'sigmoid',
-  'erf',
-  'relu',
-  'roundToBfloat16',
-  'add',
-  'sub',
-  'mul',
-  'div',
-  'maximum',
-  'minimum',
-  'equal',
-  'less',
-  'greaterEqual',
-  'sigmoidGrad',
-  'select',
-  'sum',
-  'max',
-  'log',
-  'floor',
-] as const;
-export type InstructionName = (typeof INSTRUCTIONS)[number];
+/**
+ * Instructions with their number of operands. The position in this list is the opcode; `native-header.ts` writes the same
+ * list for the kernel.
+ */
+export const INSTRUCTIONS = {
+  neg: 1,
+  abs: 1,
+  sign: 1,
+  exp: 1,
+  sqrt: 1,
+  rsqrt: 1,
+  square: 1,
+  reciprocal: 1,
+  tanh: 1,
+  sigmoid: 1,
+  erf: 1,
+  relu: 1,
+  roundToBfloat16: 1,
+  add: 2,
+  sub: 2,
+  mul: 2,
+  div: 2,
+  maximum: 2,
+  minimum: 2,
+  equal: 2,
+  less: 2,
+  greaterEqual: 2,
+  sigmoidGrad: 2,
+  select: 3,
+  sum: 1,
+  max: 1,
+  log: 1,
+  floor: 1,
+} as const;
+export type InstructionName = keyof typeof INSTRUCTIONS;
+
+/** Instructions in the order of their opcodes. */
+export const INSTRUCTION_NAMES = Object.keys(INSTRUCTIONS) as readonly InstructionName[];
+
+/** Instructions that reduce a whole row to one number. */
+export const ROW_REDUCTIONS: ReadonlySet<InstructionName> = new Set<InstructionName>(['sum', 'max']);
 
 const ELEMENTWISE: ReadonlySet<OpName> = new Set<OpName>(
-  INSTRUCTIONS.filter((name): name is InstructionName & OpName => !['roundToBfloat16', 'sum', 'max'].includes(name)),
+  INSTRUCTION_NAMES.filter((name): name is InstructionName & OpName => name !== 'roundToBfloat16' && !ROW_REDUCTIONS.has(name)),
 );
 
 /** Is this operation one instruction, element by element? */
 export const isElementwise = (op: OpName): op is InstructionName & OpName => ELEMENTWISE.has(op);
 
-/** A register has a number for every element of a row, one for the row, or one for all rows. */
+/** A register holds one number per element of a row, one per row, or one for all rows. */
 export const REGISTER_KINDS = ['full', 'row', 'scalar'] as const;
 export type RegisterKind = (typeof REGISTER_KINDS)[number];
+
+/** Element types that the kernel loads and stores, in the order of their numbers. */
+export const ELEMENT_TYPES = ['float32', 'bfloat16', 'bool', 'uint8', 'int8', 'int32'] as const satisfies readonly DType[];
+
+/** What a program may have. The planner keeps to these limits, and the kernel refuses a program beyond them. */
+export const ROW_PROGRAM_LIMITS = {
+  /** Axes that rows are counted by. */
+  leadAxes: 12,
+  instructions: 400,
+  /** Registers of kind `full`: more would not stay in the first-level cache. */
+  fullRegisters: 28,
+  /** Columns of a row that is reduced as a whole. */
+  reducedColumns: 2 ** 18,
+} as const;
 
 /** Element of row (l₀, l₁, …) and column c: offset + Σ lead · l + column · c. */
 export interface RowAccess {
