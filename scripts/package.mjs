@@ -9,11 +9,21 @@ import { thirdPartyNotices } from './notices.mjs';
 const root = path.dirname(import.meta.dirname);
 
 /** Copied as they are; of `media` what the manifest points to, not the sources of the pages. */
-const SHIPPED = ['README.md', 'CHANGELOG.md', 'LICENSE', 'bin', 'docs/reference/diagnostics.md', 'media'];
+const SHIPPED = ['CHANGELOG.md', 'LICENSE', 'bin', 'docs/reference/diagnostics.md', 'media'];
 const SOURCE = /\.(ts|css)$|tsconfig\.json$/;
 
 /** For developers of Rowtune; everything is bundled, so nothing is installed beside the extension. */
 const DEVELOPER_KEYS = ['scripts', 'dependencies', 'devDependencies', 'private'];
+
+/** The page that the editor and the marketplace show. Its pictures are part of the text: neither of them resolves relative links. */
+function extensionReadme() {
+  const folder = path.join(root, 'client');
+  const text = readFileSync(path.join(folder, 'README.md'), 'utf8');
+  return text.replaceAll(/!\[([^\]]*)\]\(([^)]+\.png)\)/g, (_, title, file) => {
+    const bytes = readFileSync(path.join(folder, file));
+    return `![${title}](data:image/png;base64,${bytes.toString('base64')})`;
+  });
+}
 
 /** The fields of package.json that the extension has a use for. */
 function shippedManifest() {
@@ -30,11 +40,12 @@ export async function makePackage() {
   for (const item of SHIPPED)
     if (existsSync(path.join(root, item)))
       cpSync(path.join(root, item), path.join(stage, item), { recursive: true, filter: source => !SOURCE.test(source) });
+  writeFileSync(path.join(stage, 'README.md'), extensionReadme());
   writeFileSync(path.join(stage, 'ThirdPartyNotices.txt'), thirdPartyNotices(root, inputs));
   const manifest = shippedManifest();
   writeFileSync(path.join(stage, 'package.json'), `${JSON.stringify(manifest, null, 2)}\n`);
   const packagePath = path.join(root, 'dist', `rowtune-${manifest.version}.vsix`);
-  // Links of the README stay relative: they work where the repository is read, and the package names no host.
+  // The package names no host, so links of the changelog stay as they are.
   await createVSIX({ cwd: stage, packagePath, dependencies: false, allowMissingRepository: true, rewriteRelativeLinks: false });
   return packagePath;
 }

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect, inject, test } from 'vitest';
 
 /** The engine is installed, not shipped: what is here is downloaded by everybody at every update. */
-const MAX_PACKAGE_BYTES = 3_500_000;
+const MAX_PACKAGE_BYTES = 3_800_000;
 
 const END_OF_DIRECTORY = 0x06054b50;
 const ENTRY = 0x02014b50;
@@ -32,6 +32,10 @@ test(`the package is smaller than ${MAX_PACKAGE_BYTES / 1e6} MB`, () => {
 
 test('a window that opens parses a small bundle: what is needed later is in another', () => {
   expect(sizes.get('extension/dist/extension.cjs')).toBeLessThan(250_000);
+});
+
+test('the page of the extension carries its pictures: the editor resolves no relative link', () => {
+  expect(sizes.get('extension/readme.md')).toBeGreaterThan(100_000);
 });
 
 test('every part of the extension is in it', () => {
