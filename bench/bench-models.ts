@@ -41,7 +41,7 @@ export const benchModels: Readonly<Record<ModelName, BenchModel>> = {
 export const MODEL_NAMES = Object.keys(benchModels) as readonly ModelName[];
 
 const numbered = (count: number): Record<string, string> => Object.fromEntries(Array.from({ length: count }, (_, i) => [i, `label ${i}`]));
-const labelled = (count: number) => ({
+const labeled = (count: number) => ({
   id2label: numbered(count),
   label2id: Object.fromEntries(Object.entries(numbered(count)).map(([id, name]) => [name, Number(id)])),
 });
@@ -56,7 +56,7 @@ export const benchConfigs = {
     architectures: ['BertForSequenceClassification'],
     hidden_dropout_prob: 0,
     attention_probs_dropout_prob: 0,
-    ...labelled(2),
+    ...labeled(2),
   },
   deberta: {
     architectures: ['DebertaV2ForSequenceClassification'],
@@ -82,7 +82,7 @@ export const benchConfigs = {
     pooler_dropout: 0,
     hidden_dropout_prob: 0,
     attention_probs_dropout_prob: 0,
-    ...labelled(2),
+    ...labeled(2),
   },
   vit: {
     architectures: ['ViTForImageClassification'],
@@ -99,7 +99,7 @@ export const benchConfigs = {
     qkv_bias: true,
     hidden_dropout_prob: 0,
     attention_probs_dropout_prob: 0,
-    ...labelled(100),
+    ...labeled(100),
   },
   resnet: {
     architectures: ['ResNetForImageClassification'],
@@ -112,6 +112,6 @@ export const benchConfigs = {
     hidden_act: 'relu',
     downsample_in_first_stage: false,
     downsample_in_bottleneck: false,
-    ...labelled(100),
+    ...labeled(100),
   },
 } as const satisfies Readonly<Record<ModelName, object>>;

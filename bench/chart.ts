@@ -13,9 +13,9 @@ export interface Point {
 
 export interface Series {
   readonly name: string;
-  readonly colour: string;
+  readonly color: string;
   readonly line: 'solid' | 'dashed' | 'none';
-  /** Hollow markers tell one side from the other without colour. */
+  /** Hollow markers tell one side from the other without color. */
   readonly hollow: boolean;
   readonly points: readonly Point[];
 }
@@ -103,8 +103,8 @@ function drawPanel({ title, x, y, series }: Panel): string {
     const path = places.map((place, i) => `${i === 0 ? 'M' : 'L'}${fixed(place.x)} ${fixed(place.y)}`).join('');
     const dash = one.line === 'dashed' ? ' stroke-dasharray="4 3"' : '';
     const line =
-      one.line === 'none' || places.length < 2 ? '' : `<path d="${path}" fill="none" stroke="${one.colour}" stroke-width="1.5"${dash}/>`;
-    return line + places.map(place => mark(place.marker, place.x, place.y, one.colour, one.hollow)).join('');
+      one.line === 'none' || places.length < 2 ? '' : `<path d="${path}" fill="none" stroke="${one.color}" stroke-width="1.5"${dash}/>`;
+    return line + places.map(place => mark(place.marker, place.x, place.y, one.color, one.hollow)).join('');
   });
   return [
     `<text x="${left}" y="${top - 12}" font-size="13" font-weight="600" fill="#333">${quoted(title)}</text>`,
@@ -162,16 +162,16 @@ const numberText = (value: number): string => (Math.abs(value) >= 1000 ? value.t
 const quoted = (text: string): string =>
   text.replaceAll('&', '&amp;').replaceAll('<', '&lt;').replaceAll('>', '&gt;').replaceAll('"', '&quot;');
 
-function sample({ colour, line, hollow, points }: Series, x: number, y: number): string {
+function sample({ color, line, hollow, points }: Series, x: number, y: number): string {
   const dash = line === 'dashed' ? ' stroke-dasharray="4 3"' : '';
-  const drawn = line === 'none' ? '' : `<path d="M${x} ${y}H${x + 24}" stroke="${colour}" stroke-width="1.5"${dash}/>`;
-  return drawn + (points[0]?.marker === 'none' ? '' : mark('circle', x + 12, y, colour, hollow));
+  const drawn = line === 'none' ? '' : `<path d="M${x} ${y}H${x + 24}" stroke="${color}" stroke-width="1.5"${dash}/>`;
+  return drawn + (points[0]?.marker === 'none' ? '' : mark('circle', x + 12, y, color, hollow));
 }
 
 const RADIUS = 4.5;
 
-function mark(marker: Marker, x: number, y: number, colour: string, hollow: boolean): string {
-  const paint = `fill="${hollow ? '#fff' : colour}" stroke="${colour}" stroke-width="1.5"`;
+function mark(marker: Marker, x: number, y: number, color: string, hollow: boolean): string {
+  const paint = `fill="${hollow ? '#fff' : color}" stroke="${color}" stroke-width="1.5"`;
   const polygon = (corners: readonly (readonly [number, number])[]): string =>
     `<polygon points="${corners.map(([dx, dy]) => `${fixed(x + dx * RADIUS)},${fixed(y + dy * RADIUS)}`).join(' ')}" ${paint}/>`;
   switch (marker) {
@@ -198,7 +198,7 @@ function mark(marker: Marker, x: number, y: number, colour: string, hollow: bool
         [-1.1, 0],
       ]);
     case 'cross':
-      return `<path d="M${fixed(x - RADIUS)} ${fixed(y - RADIUS)}l9 9m0 -9l-9 9" stroke="${colour}" stroke-width="2"/>`;
+      return `<path d="M${fixed(x - RADIUS)} ${fixed(y - RADIUS)}l9 9m0 -9l-9 9" stroke="${color}" stroke-width="2"/>`;
     case 'none':
       return '';
   }

@@ -139,8 +139,8 @@ const MEANINGS = [
   { marker: 'cross', meaning: 'torch.compile' },
 ] as const;
 
-/** By what is tuned; theirs hollow. From a palette that colour-blind readers can tell apart (Okabe and Ito 2008). */
-const COLOURS: Readonly<Record<string, string>> = {
+/** By what is tuned; theirs hollow. From a palette that color-blind readers can tell apart (Okabe and Ito 2008). */
+const COLORS: Readonly<Record<string, string>> = {
   spsft: '#0072b2',
   lora: '#d55e00',
   dora: '#cc79a7',
@@ -159,7 +159,7 @@ function seriesOf(rows: readonly Row[]): Series[] {
     const [first] = own as [Row];
     return {
       name,
-      colour: COLOURS[first.method] ?? '#666',
+      color: COLORS[first.method] ?? '#666',
       line: first.dropout > 0 || first.dtype === 'autocast' ? 'dashed' : 'solid',
       hollow: first.implementation === 'pytorch',
       points: [...own]

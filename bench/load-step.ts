@@ -36,7 +36,7 @@ const begin = performance.now();
 const folder = await openModel(request.folder);
 const model = causalModel(folder.config);
 const untrained: Attachment = { method: 'full', trainables: [], initial: () => [] };
-const attachment = placeTrained(untrained, model, { dtype: request.dtype, quantise: request.quantise });
+const attachment = placeTrained(untrained, model, { dtype: request.dtype, quantize: request.quantize });
 const shape = { batch: 1, tokens: 8, targets: 7 };
 const program = trainProgram({
   task: causalTask(model),

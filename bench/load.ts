@@ -103,9 +103,9 @@ export interface LoadResults {
 
 /** What the engine is asked to hold the weights as. */
 const FORMS = [
-  { form: 'bfloat16', dtype: 'bfloat16', quantise: 'none' },
-  { form: 'int8', dtype: 'bfloat16', quantise: 'int8' },
-  { form: 'nf4', dtype: 'bfloat16', quantise: 'nf4' },
+  { form: 'bfloat16', dtype: 'bfloat16', quantize: 'none' },
+  { form: 'int8', dtype: 'bfloat16', quantize: 'int8' },
+  { form: 'nf4', dtype: 'bfloat16', quantize: 'nf4' },
 ] as const;
 
 const rate = (bytes: number, seconds: number): string => (bytes / seconds / 1e9).toFixed(2);

@@ -71,9 +71,9 @@ const VARIANTS: readonly string[] = [
   'method: full; optimizer_offload: disk',
   'r: 8; dtype: bfloat16',
   'method: lora; r: 8; dtype: bfloat16',
-  'r: 8; quantise: nf4',
-  'method: lora; r: 8; quantise: int8',
-  'method: lora; r: 8; quantise: nf4; dtype: bfloat16; optim: adamw_8bit',
+  'r: 8; quantize: nf4',
+  'method: lora; r: 8; quantize: int8',
+  'method: lora; r: 8; quantize: nf4; dtype: bfloat16; optim: adamw_8bit',
   // Evaluation takes more than training.
   'r: 8; per_device_eval_batch_size: 64',
 ];
@@ -138,7 +138,7 @@ function cases({ root, quick }: MemoryBenchParams): MemoryCase[] {
     ofSmolLm2('method: lora; r: 16; optim: adamw_8bit; recompute: cheap'),
     ofSmolLm2('method: dora; r: 16; lora_dropout: 0.1; recompute: cheap'),
     ofSmolLm2('r: 32; dtype: bfloat16; recompute: block'),
-    ofSmolLm2('method: lora; r: 16; quantise: nf4; recompute: block'),
+    ofSmolLm2('method: lora; r: 16; quantize: nf4; recompute: block'),
     of(
       'SmolLM2-135M',
       smolLm2,

@@ -1,4 +1,4 @@
-/** What fewer bits do to a run: the held-out loss over 200 steps and the memory of bfloat16, quantised bases and 8-bit moments. */
+/** What fewer bits do to a run: the held-out loss over 200 steps and the memory of bfloat16, quantized bases and 8-bit moments. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { TrainResult } from '../trainer/handlers/train/train-run.ts';
@@ -13,7 +13,7 @@ import { coreSets, runPinned } from './run-side.ts';
 export interface PrecisionCase {
   readonly name: string;
   readonly settings: Readonly<Record<string, string | number>>;
-  readonly colour: string;
+  readonly color: string;
 }
 
 /** Of float32, which the others are held against. */
@@ -25,15 +25,15 @@ const SPSFT = { method: 'spsft', r: 32 };
 const LORA = { method: 'lora', r: 16 };
 
 export const PRECISION_CASES: readonly PrecisionCase[] = [
-  { name: REFERENCE, settings: SPSFT, colour: '#000000' },
-  { name: 'bfloat16', settings: { ...SPSFT, dtype: 'bfloat16' }, colour: '#0072b2' },
-  { name: NOISE, settings: { ...SPSFT, seed: 2 }, colour: '#999999' },
-  { name: 'int8 base', settings: { ...SPSFT, quantise: 'int8' }, colour: '#009e73' },
-  { name: 'nf4 base', settings: { ...SPSFT, quantise: 'nf4' }, colour: '#d55e00' },
-  { name: 'LoRA', settings: LORA, colour: '#cc79a7' },
-  { name: 'LoRA, 8-bit Adam', settings: { ...LORA, optim: 'adamw_8bit' }, colour: '#e69f00' },
-  { name: 'full', settings: { method: 'full', learning_rate: 2e-5 }, colour: '#56b4e9' },
-  { name: 'full, 8-bit Adam', settings: { method: 'full', learning_rate: 2e-5, optim: 'adamw_8bit' }, colour: '#f0e442' },
+  { name: REFERENCE, settings: SPSFT, color: '#000000' },
+  { name: 'bfloat16', settings: { ...SPSFT, dtype: 'bfloat16' }, color: '#0072b2' },
+  { name: NOISE, settings: { ...SPSFT, seed: 2 }, color: '#999999' },
+  { name: 'int8 base', settings: { ...SPSFT, quantize: 'int8' }, color: '#009e73' },
+  { name: 'nf4 base', settings: { ...SPSFT, quantize: 'nf4' }, color: '#d55e00' },
+  { name: 'LoRA', settings: LORA, color: '#cc79a7' },
+  { name: 'LoRA, 8-bit Adam', settings: { ...LORA, optim: 'adamw_8bit' }, color: '#e69f00' },
+  { name: 'full', settings: { method: 'full', learning_rate: 2e-5 }, color: '#56b4e9' },
+  { name: 'full, 8-bit Adam', settings: { method: 'full', learning_rate: 2e-5, optim: 'adamw_8bit' }, color: '#f0e442' },
 ];
 
 /** Training steps from one evaluation to the next; `--steps` says how many of them. */
@@ -169,7 +169,7 @@ export function precisionPicture(results: readonly PrecisionResult[]): string {
       .filter(({ name }) => names(name))
       .map(({ name, losses }) => ({
         name,
-        colour: PRECISION_CASES.find(one => one.name === name)?.colour ?? '#666',
+        color: PRECISION_CASES.find(one => one.name === name)?.color ?? '#666',
         line: name === NOISE ? ('dashed' as const) : ('solid' as const),
         hollow: false,
         points: losses.map(({ step, loss }) => ({ x: step, y: loss, marker: 'circle' as const })),

@@ -81,7 +81,7 @@ async function attach(): Promise<Attachment> {
   return attachments[method](model, settings, selection);
 }
 
-const attachment = placeTrained(await attach(), model, { dtype: request.dtype, quantise: 'none' });
+const attachment = placeTrained(await attach(), model, { dtype: request.dtype, quantize: 'none' });
 const trains = request.method !== 'inference';
 const targetCount = model.kind === 'causal' ? request.batch * (request.tokens - 1) : request.batch;
 const shape = { batch: request.batch, tokens: request.tokens, targets: targetCount };

@@ -167,6 +167,6 @@ const mean = (values: readonly number[]): number => values.reduce((sum, value) =
 
 /** Of a sample: over n − 1. */
 function deviation(values: readonly number[]): number {
-  const centre = mean(values);
-  return Math.sqrt(values.reduce((sum, value) => sum + (value - centre) ** 2, 0) / Math.max(1, values.length - 1));
+  const center = mean(values);
+  return Math.sqrt(values.reduce((sum, value) => sum + (value - center) ** 2, 0) / Math.max(1, values.length - 1));
 }

@@ -45,7 +45,7 @@ export const RESNET_CONFIG = {
 
 const PREPROCESSOR = { image_mean: [0.3], image_std: [0.35] };
 
-/** A model folder with random weights, and what its images are normalised by. */
+/** A model folder with random weights, and what its images are normalized by. */
 export async function writeRandomModel(dir: string, config: Readonly<Record<string, unknown>>, seed: number): Promise<void> {
   await writeFloat32Folder(dir, { config, weights: randomWeights(loadModel(config), { seed, gain: Math.SQRT2 }) });
   await writeFile(path.join(dir, 'preprocessor_config.json'), `${JSON.stringify(PREPROCESSOR, null, 2)}\n`);

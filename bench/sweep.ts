@@ -83,7 +83,7 @@ ${notes.length > 0 ? `\n## Doubts\n\n${notes.map(note => `- ${note}`).join('\n')
 
 /** Each sweep in terms of its largest value, so that all stand in one picture. */
 export function sweepPicture(results: readonly SweepResult[]): string {
-  const colours = ['#0072b2', '#56b4e9', '#d55e00', '#009e73', '#cc79a7'];
+  const colors = ['#0072b2', '#56b4e9', '#d55e00', '#009e73', '#cc79a7'];
   const panel = (title: string, of: (point: SweepResult['points'][number]) => number): Panel => ({
     title,
     x: { label: 'size, in terms of the largest', scale: 'linear' },
@@ -92,7 +92,7 @@ export function sweepPicture(results: readonly SweepResult[]): string {
       const last = points.at(-1) as SweepResult['points'][number];
       return {
         name,
-        colour: colours[i % colours.length] as string,
+        color: colors[i % colors.length] as string,
         line: 'solid',
         hollow: false,
         points: points.map(point => ({ x: point.value / last.value, y: of(point) / of(last), marker: 'circle' })),

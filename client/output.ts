@@ -11,7 +11,7 @@ export interface Output {
 
 /** @param lowest asked for at every line, as the setting may change */
 export function createOutput(lowest: () => LogLevel): Output {
-  // Its language colours times and levels.
+  // Its language colors times and levels.
   const channel = window.createOutputChannel('Rowtune', 'log');
   return {
     channel,

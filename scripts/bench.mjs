@@ -13,7 +13,7 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
   --part P,…     frontier: time against memory over models, methods, levels and precisions
                  long: sequences of 2048 and 8192 tokens
                  sweep: cost by tokens, layers and rank
-                 precision: losses of bfloat16, quantised bases and 8-bit moments
+                 precision: losses of bfloat16, quantized bases and 8-bit moments
                  load: a folder of seven billion parameters
   --models M,…   of the frontier: ${MODELS.join(', ')} (default: all)
   --dtype D,…    of the frontier: float32, bfloat16 (default: both)

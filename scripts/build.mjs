@@ -64,7 +64,7 @@ export async function buildBundles({ outdir, isRelease }) {
     // Names stay, so that the stack of a fault that a user reports can be read.
     minifySyntax: isRelease,
     minifyWhitespace: isRelease,
-    // A release carries the licences of all packages whole: scripts/notices.mjs.
+    // A release carries the licenses of all packages whole: scripts/notices.mjs.
     legalComments: isRelease ? 'none' : 'linked',
   };
   const node = {

@@ -1,4 +1,4 @@
-/** The licences of the packages whose code is inside the bundles, as their terms ask for. */
+/** The licenses of the packages whose code is inside the bundles, as their terms ask for. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 
@@ -15,7 +15,7 @@ export function packageOf(file) {
 /**
  * @param {string} root folder that `files` are relative to
  * @param {readonly string[]} files inputs of a bundle
- * @returns {string} one section a package, by name; a package without a licence file is named with what its manifest says
+ * @returns {string} one section a package, by name; a package without a license file is named with what its manifest says
  */
 export function thirdPartyNotices(root, files) {
   const folders = [...new Set(files.map(packageOf).filter(folder => folder !== undefined))];

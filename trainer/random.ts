@@ -37,7 +37,7 @@ export function createRandom(...keys: readonly number[]): Random {
     return result;
   };
   const below = (limit: number) => {
-    // Draws at or above the largest multiple of `limit` would favour small values: they are drawn again.
+    // Draws at or above the largest multiple of `limit` would favor small values: they are drawn again.
     const fair = 2 ** 32 - (2 ** 32 % limit);
     let draw = uint32();
     while (draw >= fair) draw = uint32();
@@ -75,7 +75,7 @@ function seedState(keys: readonly number[]): number[] {
   return [1, 2, 3, 4].map(step => mix(state + Math.imul(step, 0x9e3779b9)) || step);
 }
 
-/** The finaliser of splitmix32. */
+/** The finalizer of splitmix32. */
 function mix(value: number): number {
   let z = value | 0;
   z = Math.imul(z ^ (z >>> 16), 0x21f0aaad);

@@ -1,4 +1,4 @@
-/** Everything that the command line and the extension take from its surroundings, read once: folders, engine, hub, colours. */
+/** Everything that the command line and the extension take from its surroundings, read once: folders, engine, hub, colors. */
 import path from 'node:path';
 import type { JobContext } from './protocol/job-messages.ts';
 
@@ -13,7 +13,7 @@ export interface Settings {
   readonly daemonToken?: string;
   readonly engineFromEnvironment?: string;
   readonly hub: JobContext['hub'];
-  /** Whether the user wants colours where a terminal can show them (https://no-color.org). */
+  /** Whether the user wants colors where a terminal can show them (https://no-color.org). */
   readonly color: boolean;
 }
 

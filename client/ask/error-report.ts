@@ -87,7 +87,7 @@ export function reportError(error: unknown, given: { readonly hasRecipe: boolean
 }
 
 /** The user ended it: nothing to tell. */
-export const isCancelled = (error: unknown): boolean => ['cancelled', 'stopped'].includes(codeAndHint(error).code ?? '');
+export const isCanceled = (error: unknown): boolean => ['canceled', 'stopped'].includes(codeAndHint(error).code ?? '');
 
 /** What goes into the log of the extension: an error with a code is told by its message, any other one is a fault of ours, told by its stack. */
 export function logText(error: unknown): string {

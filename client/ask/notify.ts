@@ -2,7 +2,7 @@
 import { commands, type Uri, window } from 'vscode';
 import { COMMANDS } from '../commands/command-ids.ts';
 import type { Output } from '../output.ts';
-import { isCancelled, logText, type Remedy, reportError } from './error-report.ts';
+import { isCanceled, logText, type Remedy, reportError } from './error-report.ts';
 
 export interface ErrorPlace {
   /** What the error is about. */
@@ -69,7 +69,7 @@ export function createNotifier(output: Output, isRemote: () => boolean): Notifie
 
   return {
     error(error, place = {}) {
-      if (isCancelled(error)) return;
+      if (isCanceled(error)) return;
       output.write('error', logText(error));
       const { message, remedies } = reportError(error, { hasRecipe: place.recipe !== undefined, isRemote: isRemote() });
       void show(window.showErrorMessage, message, remedies, place);

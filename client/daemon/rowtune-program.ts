@@ -79,7 +79,7 @@ export interface RowtuneCall {
 /**
  * Runs `rowtune ARGS --json` to its end.
  * @returns the object that it prints last
- * @throws DaemonError with the program's own code, message and hint; 'cancelled' where the signal ended it
+ * @throws DaemonError with the program's own code, message and hint; 'canceled' where the signal ended it
  */
 export async function runRowtune({ node, program, args, env, onLine, signal }: RowtuneCall): Promise<Readonly<Record<string, unknown>>> {
   const child = spawn(node.command, [program, ...args, '--json'], {
@@ -101,7 +101,7 @@ export async function runRowtune({ node, program, args, env, onLine, signal }: R
     child.on('error', error =>
       reject(
         signal?.aborted
-          ? new DaemonError('cancelled', 'it was cancelled')
+          ? new DaemonError('canceled', 'it was canceled')
           : new DaemonError('node-unusable', `${node.command} does not start: ${error.message}`, { hint: 'Set rowtune.node' }),
       ),
     );

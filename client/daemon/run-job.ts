@@ -14,7 +14,7 @@ export interface WaitedJob {
 }
 
 /**
- * @returns the record of a job that succeeded; undefined where the user cancelled it
+ * @returns the record of a job that succeeded; undefined where the user canceled it
  * @throws DaemonError with the failure's code and hint
  */
 export function runJob(app: App, { title, start }: WaitedJob): Promise<JobRecord | undefined> {

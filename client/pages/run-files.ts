@@ -70,7 +70,7 @@ const summarySchema: z.ZodType<SummaryView> = z.object({
   recompute: z.string(),
 });
 
-/** JSON has no infinity: the perplexity of a model that has not learnt yet may be null. */
+/** JSON has no infinity: the perplexity of a model that has not learned yet may be null. */
 function orAbsent(value: number | null | undefined): number | undefined {
   return value ?? undefined;
 }

@@ -13,7 +13,7 @@ import { type Curve, TimeChart } from '../shared/series/time-chart.ts';
 export interface ComparedRun {
   readonly runDir: string;
   readonly model: RunModel;
-  /** Its place among the runs when it came: its colour stays when others go. */
+  /** Its place among the runs when it came: its color stays when others go. */
   readonly look: number;
   readonly isShown: boolean;
 }

@@ -24,7 +24,7 @@ export interface ComparePage {
 
 export function mountCompare(root: HTMLElement, editor: Editor<CompareFromPage, KeptComparePage>): ComparePage {
   const models = new Map<string, RunModel>();
-  /** Places of colours that are taken. */
+  /** Places of colors that are taken. */
   const looks = new Map<string, number>();
   const kept = editor.kept() ?? {};
   const hidden = new Set(Array.isArray(kept.hidden) ? kept.hidden : []);

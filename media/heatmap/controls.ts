@@ -1,4 +1,4 @@
-/** The toolbar: what is shown, what it is compared with, how it is coloured, and the budget. */
+/** The toolbar: what is shown, what it is compared with, how it is colored, and the budget. */
 import { compact } from '../../trainer/protocol/format.ts';
 import type { HeatmapSource, HeatmapSourceInfo, ScoreSetInfo, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
 import { type ColorMapName, colorMapNames } from '../shared/color-maps.ts';

@@ -74,7 +74,7 @@ const text = (x: number, y: number, content: string, look: Partial<Pick<SceneTex
   ...look,
 });
 
-/** A line for each module; `shown` is what the cell is coloured by. */
+/** A line for each module; `shown` is what the cell is colored by. */
 export function heatmapCsv(picture: Picture, describe: { readonly a: string; readonly b?: string }): string {
   const { names, modules, grid, a, b, counts, values, overlaps, state, countsB } = picture;
   const hasB = state.b !== undefined;

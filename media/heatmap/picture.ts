@@ -45,7 +45,7 @@ export interface Picture {
     readonly ofParameters?: number;
     readonly modelParameters?: number;
   };
-  /** What each cell is coloured by, and where that is in the map. */
+  /** What each cell is colored by, and where that is in the map. */
   readonly values: Float64Array;
   readonly positions: Float64Array;
   readonly scale: Scale;

@@ -97,7 +97,7 @@ function confusion(rows: readonly LabelRow[]): HTMLElement {
   );
 }
 
-/** The share of its row is its strength; what is right has another colour than what is wrong. */
+/** The share of its row is its strength; what is right has another color than what is wrong. */
 function cell(count: number, samples: number, isRight: boolean): HTMLElement {
   const made = element('td', { class: isRight ? 'right' : 'wrong' }, grouped(count));
   made.style.setProperty('--share', `${samples > 0 ? Math.round((60 * count) / samples) : 0}%`);

@@ -1,4 +1,4 @@
-/** The editor's colours for canvases, which style sheets do not reach. */
+/** The editor's colors for canvases, which style sheets do not reach. */
 
 export interface Theme {
   readonly foreground: string;
@@ -10,7 +10,7 @@ export interface Theme {
   readonly accent: string;
   readonly plain: string;
   readonly font: string;
-  /** Borders carry what colours do elsewhere. */
+  /** Borders carry what colors do elsewhere. */
   readonly isHighContrast: boolean;
 }
 
@@ -27,8 +27,8 @@ const NAMES: Readonly<Record<Exclude<keyof Theme, 'isHighContrast' | 'font'>, st
 
 export function readTheme(): Theme {
   const style = getComputedStyle(document.body);
-  const colours = Object.fromEntries(Object.entries(NAMES).map(([key, name]) => [key, style.getPropertyValue(name).trim()]));
+  const colors = Object.fromEntries(Object.entries(NAMES).map(([key, name]) => [key, style.getPropertyValue(name).trim()]));
   const { classList } = document.body;
   const isHighContrast = classList.contains('vscode-high-contrast') || classList.contains('vscode-high-contrast-light');
-  return { ...(colours as Omit<Theme, 'isHighContrast' | 'font'>), font: style.fontFamily, isHighContrast };
+  return { ...(colors as Omit<Theme, 'isHighContrast' | 'font'>), font: style.fontFamily, isHighContrast };
 }

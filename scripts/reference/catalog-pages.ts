@@ -32,7 +32,7 @@ export const methodsPage = (): string =>
     ),
     '## What goes together',
     table(
-      ['method', 'uses importance', '`dependencies`', '`quantise`', 'PEFT export'],
+      ['method', 'uses importance', '`dependencies`', '`quantize`', 'PEFT export'],
       Object.entries(methodCatalog).map(([name, entry]) => [
         code(name),
         entry.chooses === 'nothing' ? 'no' : `chooses ${entry.chooses}`,

@@ -45,7 +45,7 @@ interface Importance {
   /** Of the sum of a row's, a column's or an entry's terms. */
   readonly finish?: (sum: number) => number;
   readonly of?: (members: readonly GroupMember[]) => readonly GroupMember[];
-  readonly normalise?: (scores: readonly number[]) => readonly number[];
+  readonly normalize?: (scores: readonly number[]) => readonly number[];
 }
 
 const overMean = (scores: readonly number[]): readonly number[] => {
@@ -60,10 +60,10 @@ const taylor: Importance = { term: (w, g) => Math.abs(w * g), of: withoutNorms }
 const importances: Readonly<Record<string, Importance>> = {
   'GroupMagnitudeImportance(p=2,mean,None)': magnitude,
   'GroupMagnitudeImportance(p=2,first,None)': { ...magnitude, of: members => members.slice(0, 1) },
-  'GroupMagnitudeImportance(default)': { ...magnitude, normalise: overMean },
+  'GroupMagnitudeImportance(default)': { ...magnitude, normalize: overMean },
   'GroupTaylorImportance(mean,None)': taylor,
   'GroupTaylorImportance(mean,None,multivariable)': { term: (w, g) => w * g, finish: Math.abs, of: withoutNorms },
-  'GroupTaylorImportance(default)': { ...taylor, normalise: overMean },
+  'GroupTaylorImportance(default)': { ...taylor, normalize: overMean },
 };
 
 /** Σ of the terms of each row, column or entry of a weight [rows, columns, kernel …]. */
@@ -84,7 +84,7 @@ function expectScores(scored: Scored, { root, importance }: ReferenceGroup, name
   const own = importances[name] as Importance;
   const members = (own.of ?? (all => all))(scored.group.members);
   const scores = [...groupScores({ ...scored.group, members }, member => sums(member, scored, own))];
-  const found = (own.normalise ?? (all => all))(scores);
+  const found = (own.normalize ?? (all => all))(scores);
   const expected = importance[name] as number[];
   const far = TOLERANCE * Math.max(...expected);
   const wrong = expected.filter((score, i) => !(Math.abs(score - (found[i] as number)) <= far));

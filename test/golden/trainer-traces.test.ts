@@ -47,7 +47,7 @@ interface Run {
 interface Traces {
   readonly texts: readonly string[];
   readonly pairs: readonly (readonly [string, string])[];
-  readonly labelled: readonly (readonly [string, number])[];
+  readonly labeled: readonly (readonly [string, number])[];
   /** By model folder: parameters that weight decay leaves alone. */
   readonly undecayed: Readonly<Record<string, readonly string[]>>;
   readonly schedules: Readonly<
@@ -135,7 +135,7 @@ describe('runs', () => {
         ? traces.texts.map(text => ({ text }))
         : data === 'pair'
           ? traces.pairs.map(([prompt, completion]) => ({ prompt, completion }))
-          : traces.labelled.map(([text, label]) => ({ text, label: `LABEL_${label}` }));
+          : traces.labeled.map(([text, label]) => ({ text, label: `LABEL_${label}` }));
     const rows = order ? order.map(index => samples[index]) : samples;
     writeFileSync(join(folder, 'train.jsonl'), rows.map(row => `${JSON.stringify(row)}\n`).join(''));
     const ranked = method === 'lora' || method === 'dora' ? { r: 4, lora_alpha: 16 } : method === 'spsft' ? { r: 4 } : {};

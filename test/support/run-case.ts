@@ -65,7 +65,7 @@ export function runCase(engine: Engine, test: OperationCase): Promise<CaseResult
 /** Fixed weights w of the loss Σ y·w, so that a gradient of the wrong place or order shows. */
 export const lossWeights = (count: number): number[] => randomNumbers(count, 0.5, 1.5, 77);
 
-/** Gradients of Σ y·w towards the inputs that the case names, by the gradient builder. `flat` weights are all 1. */
+/** Gradients of Σ y·w toward the inputs that the case names, by the gradient builder. `flat` weights are all 1. */
 export async function runGradients(
   engine: Engine,
   test: OperationCase,

@@ -7,7 +7,7 @@ export interface ObjectiveEntry {
   /** The kind of model: a language model, or one with a head of labels. */
   readonly model: 'causal' | 'classifier';
   readonly reads: 'texts' | 'images';
-  /** What a sample is trained towards: next tokens, one label of several, or a number. */
+  /** What a sample is trained toward: next tokens, one label of several, or a number. */
   readonly target: 'tokens' | 'label' | 'number';
   /** What throughput counts. */
   readonly unit: 'tokens' | 'images';

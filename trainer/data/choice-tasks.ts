@@ -1,5 +1,5 @@
 /**
- * Multiple-choice benchmarks as lm-evaluation-harness 0.4 words them (EleutherAI, MIT licence; its task files are the source of every
+ * Multiple-choice benchmarks as lm-evaluation-harness 0.4 words them (EleutherAI, MIT license; its task files are the source of every
  * prompt): from a record to contexts with their continuations, of which the likeliest is the model's answer.
  */
 import type { ChoiceTask } from '../protocol/recipe/run-settings.ts';

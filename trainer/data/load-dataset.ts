@@ -1,4 +1,4 @@
-/** From files to tokenised examples and a report: reads, detects the format, formats, tokenises, counts. */
+/** From files to tokenized examples and a report: reads, detects the format, formats, tokenizes, counts. */
 
 import { chunkSequence } from './batch/pack-sequences.ts';
 import { DataError, DataProblems, noSample } from './data-error.ts';
@@ -80,8 +80,8 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   const problems = new DataProblems();
   const { records, detected } = await openRecords(files, settings, problems);
   const { format } = detected;
-  const labelled = format === 'text_label' ? await collectLabels(records, settings.labels, problems) : undefined;
-  const labels = labelled?.labels ?? [];
+  const labeled = format === 'text_label' ? await collectLabels(records, settings.labels, problems) : undefined;
+  const labels = labeled?.labels ?? [];
   const formatting: FormatSettings = { ...settings, format, shownLabels: labels, renderChat: input.renderChat };
   const [eosId] = tokenizer.eosIds;
   const tokenizing: TokenizeSettings = {
@@ -96,7 +96,7 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   let [read, truncated, tokens] = [0, 0, 0];
   let drawnFrom: number | undefined;
   const { maxSamples: count, seed } = settings;
-  for await (const record of drawStream(labelled?.records ?? records, { count, seed }, seen => (drawnFrom = seen))) {
+  for await (const record of drawStream(labeled?.records ?? records, { count, seed }, seen => (drawnFrom = seen))) {
     const { file, line, element } = record;
     read++;
     const made = problems.take(() => {

@@ -69,7 +69,7 @@ interface EncodedRun {
   readonly ids: number[];
 }
 
-/** Neighbouring pieces with the same flag: each run is encoded as a whole. */
+/** Neighboring pieces with the same flag: each run is encoded as a whole. */
 function trainRuns(pieces: readonly Piece[]): Run[] {
   const runs: { train: boolean; pieces: Piece[] }[] = [];
   for (const piece of pieces) {

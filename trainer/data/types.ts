@@ -29,7 +29,7 @@ export interface TextTokenizer {
   readonly eosIds: readonly number[];
 }
 
-/** A stretch of a sample's text; neighbours with the same `train` are tokenised as one. */
+/** A stretch of a sample's text; neighbors with the same `train` are tokenized as one. */
 export interface Piece {
   readonly text: string;
   /** Whether its tokens are targets to learn. */
@@ -46,7 +46,7 @@ export interface FormattedExample {
   readonly label?: string;
 }
 
-/** A tokenised sample. `train[i]` is 1 where token i is a target; never at 0, which nothing predicts. */
+/** A tokenized sample. `train[i]` is 1 where token i is a target; never at 0, which nothing predicts. */
 export interface TokenSequence {
   readonly ids: Int32Array;
   readonly train: Uint8Array;

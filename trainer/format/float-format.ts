@@ -8,7 +8,7 @@ export function bf16ToFloat32(bits: Uint16Array, out: Float32Array): void {
 
 let halfTable: Float32Array | undefined;
 
-/** All 65536 halves as float32: 256 KB, made at first use. Also serves the scales of quantised blocks. */
+/** All 65536 halves as float32: 256 KB, made at first use. Also serves the scales of quantized blocks. */
 export function halfValues(): Float32Array {
   if (halfTable !== undefined) return halfTable;
   const table = new Float32Array(65536);

@@ -1,4 +1,4 @@
-/** config.json and its neighbours as plain records: size bounded, syntax errors with their place. What the keys mean is the model room's business. */
+/** config.json and its neighbors as plain records: size bounded, syntax errors with their place. What the keys mean is the model room's business. */
 import { stat } from 'node:fs/promises';
 import { isRecord, JsonSyntaxError, parseStrictJson } from '../files/strict-json.ts';
 import { readModelFile } from './byte-file.ts';

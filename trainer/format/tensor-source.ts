@@ -1,7 +1,7 @@
 /** Named arrays of a model, whatever file holds them: read one at a time, so that a model larger than the heap streams through. */
 import { createHash } from 'node:crypto';
 
-/** Element types as safetensors names them; `GGML` is a block-quantised GGUF type, which has no size per element. */
+/** Element types as safetensors names them; `GGML` is a block-quantized GGUF type, which has no size per element. */
 export type TensorDType =
   | 'F64'
   | 'F32'
@@ -35,7 +35,7 @@ export interface TensorSource {
   /** In the order of the file. Names are Hugging Face's. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /**
-   * The values as float32, row-major, `product(shape)` of them; F64, F16, BF16 and quantised types are converted.
+   * The values as float32, row-major, `product(shape)` of them; F64, F16, BF16 and quantized types are converted.
    * @throws ModelFileError for an unknown name, an integer type, or a file that changed or cannot be read
    */
   readFloat32(name: string): Promise<Float32Array>;
@@ -48,7 +48,7 @@ export interface TensorSource {
   close(): Promise<void>;
 }
 
-/** Bytes of one element; zero for block-quantised types. */
+/** Bytes of one element; zero for block-quantized types. */
 export const ELEMENT_BYTES: Readonly<Record<TensorDType, number>> = {
   F64: 8,
   F32: 4,

@@ -71,15 +71,15 @@ export class Decoder {
 
   /**
    * Forgets what was read and reads a prompt.
-   * @param isCancelled asked between stretches; the logits are then of the part that was read
+   * @param isCanceled asked between stretches; the logits are then of the part that was read
    * @returns logits [vocabulary] of the token after it
    * @throws GenerateError where it is empty or has no room
    */
-  async read(ids: readonly number[], isCancelled: () => boolean = () => false): Promise<Float32Array> {
+  async read(ids: readonly number[], isCanceled: () => boolean = () => false): Promise<Float32Array> {
     if (ids.length === 0) throw new GenerateError('the prompt has no tokens');
     this.length = 0;
     let logits = new Float32Array();
-    for (let begin = 0; begin < ids.length && !(begin > 0 && isCancelled()); begin += PREFILL_TOKENS)
+    for (let begin = 0; begin < ids.length && !(begin > 0 && isCanceled()); begin += PREFILL_TOKENS)
       logits = await this.advance(PREFILL, ids.slice(begin, begin + PREFILL_TOKENS), PREFILL_TOKENS);
     return logits;
   }

@@ -42,7 +42,7 @@ export interface GenerateTextParams {
   readonly onText?: (chunk: string) => void;
   readonly onLoad?: (done: number, total: number) => void;
   /** Asked between tokens; what was said so far is then the answer. */
-  readonly isCancelled?: () => boolean;
+  readonly isCanceled?: () => boolean;
 }
 
 /**
@@ -94,12 +94,12 @@ export interface DecodeParams {
   readonly options: SamplingSettings & { readonly maxNewTokens: number; readonly seed: number };
   readonly onText?: (chunk: string) => void;
   /** Asked between tokens; what was said so far is then the answer. */
-  readonly isCancelled?: () => boolean;
+  readonly isCanceled?: () => boolean;
 }
 
 /** One answer from an open decoder, which may be used again: the same prompt and seed give the same answer. */
 export async function decode(params: DecodeParams): Promise<Omit<GeneratedText, 'chat' | 'asTrained'>> {
-  const { decoder, tokenizer, options, isCancelled } = params;
+  const { decoder, tokenizer, options, isCanceled } = params;
   const random = createRandom(options.seed);
   const stream = tokenizer.decodeStream();
   const ids: number[] = [];
@@ -109,9 +109,9 @@ export async function decode(params: DecodeParams): Promise<Omit<GeneratedText, 
     if (chunk !== '') params.onText?.(chunk);
   };
   const begin = performance.now();
-  let logits = await decoder.read(params.ids, isCancelled);
+  let logits = await decoder.read(params.ids, isCanceled);
   const firstAt = performance.now();
-  let finishReason: FinishReason | undefined = isCancelled?.() ? 'stopped' : undefined;
+  let finishReason: FinishReason | undefined = isCanceled?.() ? 'stopped' : undefined;
   while (finishReason === undefined) {
     const id = sampleToken(checkFinite(logits), options, random);
     if (tokenizer.eosIds.includes(id)) finishReason = 'end';
@@ -134,8 +134,8 @@ export async function decode(params: DecodeParams): Promise<Omit<GeneratedText, 
   };
 }
 
-function reasonToStop({ ids, maxTokens, options, isCancelled }: DecodeParams, generated: number): FinishReason | undefined {
-  if (isCancelled?.()) return 'stopped';
+function reasonToStop({ ids, maxTokens, options, isCanceled }: DecodeParams, generated: number): FinishReason | undefined {
+  if (isCanceled?.()) return 'stopped';
   if (generated >= options.maxNewTokens) return 'max_new_tokens';
   return ids.length + generated >= maxTokens ? 'max_positions' : undefined;
 }

@@ -7,7 +7,7 @@ import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 
 export interface TrainedStyle {
   readonly format: DataFormat;
-  /** Of labelled texts, with {text} and {labels}. */
+  /** Of labeled texts, with {text} and {labels}. */
   readonly template: string;
   /** The labels that {labels} stands for. */
   readonly labels: readonly string[];

@@ -19,19 +19,19 @@ export function joinCross(graph: Graph, rows: Node, columns: Node): Node {
 export interface GradientContext<Op extends OpName = OpName> {
   readonly graph: Graph;
   readonly node: Node<Op>;
-  /** Gradient of the loss towards the output, of the output's shape. */
+  /** Gradient of the loss toward the output, of the output's shape. */
   readonly dy: Node;
-  /** Is the gradient towards input i asked for? */
+  /** Is the gradient toward input i asked for? */
   wants(i: number): boolean;
-  /** Rows of input i towards which the gradient is asked for; undefined means all of it. */
+  /** Rows of input i toward which the gradient is asked for; undefined means all of it. */
   rows(i: number): Node | undefined;
-  /** Rows and columns of input i towards which the gradient is asked for, as `joinCross` gives it; a rule may give all of it instead. */
+  /** Rows and columns of input i toward which the gradient is asked for, as `joinCross` gives it; a rule may give all of it instead. */
   cross(i: number): Cross | undefined;
   /** The forward value of a node, kept or computed again as the recompute policy says. */
   value(node: Node): Node;
 }
 
-/** Gradients towards the inputs, in their order; undefined where none flows. */
+/** Gradients toward the inputs, in their order; undefined where none flows. */
 export type GradientRule<Op extends OpName = OpName> = (context: GradientContext<Op>) => readonly (Node | undefined)[];
 
 export interface OpRule<Op extends OpName> {

@@ -81,8 +81,8 @@ async function computeReport(params: ReportParams): Promise<StabilityReport> {
 
 /** The recipe's own measure first. */
 function comparedMeasures({ recipe, setup }: ReportParams, halves: readonly (readonly number[])[]): MeasureName[] {
-  const isLabelled = halves.every(half => new Set(half.map(setup.labelOf).filter(label => label >= 0)).size >= 2);
-  const possible = [...COMPARED, ...(recipe.packing ? [] : (['fisher'] as const)), ...(isLabelled ? (['qm_taylor'] as const) : [])];
+  const isLabeled = halves.every(half => new Set(half.map(setup.labelOf).filter(label => label >= 0)).size >= 2);
+  const possible = [...COMPARED, ...(recipe.packing ? [] : (['fisher'] as const)), ...(isLabeled ? (['qm_taylor'] as const) : [])];
   return [...new Set([recipe.importance.measure, ...possible])];
 }
 

@@ -23,7 +23,7 @@ export async function generateJob(request: Request<'generate'>, job: Job): Promi
       prompt,
       style,
       options,
-      isCancelled: () => job.stop !== undefined,
+      isCanceled: () => job.stop !== undefined,
       onText: chunk => job.emit({ type: 'text', chunk }),
       onLoad: (done, total) => {
         report ??= job.progress('load', total, 'tensors');

@@ -40,7 +40,7 @@ export interface DownloadOptions {
   readonly retryDelayMs?: number | undefined;
 }
 
-/** `org/name`; a few old models have no organisation. */
+/** `org/name`; a few old models have no organization. */
 export const isHubName = (name: string): boolean => /^(?:\w[\w.-]{0,95}\/)?\w[\w.-]{0,95}$/.test(name) && !name.includes('..');
 
 /**
@@ -50,7 +50,7 @@ export const isHubName = (name: string): boolean => /^(?:\w[\w.-]{0,95}\/)?\w[\w
  */
 export async function downloadModel(repo: string, options: DownloadOptions): Promise<string> {
   const revision = options.revision ?? 'main';
-  if (!isHubName(repo)) throw new HubError('missing', `"${repo}" is no name of a model on the hub: it has the form organisation/name`);
+  if (!isHubName(repo)) throw new HubError('missing', `"${repo}" is no name of a model on the hub: it has the form organization/name`);
   const folder = repoFolder(options.cacheDir, repo);
   const complete = await findComplete(folder, revision);
   if (complete !== undefined && (options.offline || isCommit(revision))) return complete;

@@ -49,7 +49,7 @@ export async function openModel(nameOrPath: string, options?: DownloadOptions): 
     throw new ModelFileError(
       nameOrPath,
       'is no folder, no file and no name on the hub',
-      'Check the path; a name on the hub has the form organisation/name.',
+      'Check the path; a name on the hub has the form organization/name.',
     );
   }
   if (options === undefined) throw new ModelFileError(nameOrPath, 'does not exist', 'Check the path.');

@@ -21,13 +21,13 @@ export interface ChooseElementsParams {
   readonly data: ImportanceData;
   readonly onProgress?: (done: number, total: number, unit: 'batches') => void;
   /** Asked between batches. */
-  readonly isCancelled?: () => boolean;
+  readonly isCanceled?: () => boolean;
 }
 
 /**
  * Goes over the data once for each group of modules whose sums fit into `data.sweepBytes`; of the others no gradient is formed.
  * @returns module name → places in the flat order of its weight, ascending
- * @throws ImportanceError where it was cancelled
+ * @throws ImportanceError where it was canceled
  */
 export async function chooseElements(params: ChooseElementsParams): Promise<Selection> {
   const { data, modules, weights } = params;
@@ -41,7 +41,7 @@ export async function chooseElements(params: ChooseElementsParams): Promise<Sele
     let done = 0;
     for (const [i, sweep] of sweeps.entries()) {
       for await (const batch of epochBatches(source, 0)) {
-        if (params.isCancelled?.()) throw new ImportanceError('choosing the elements was cancelled');
+        if (params.isCanceled?.()) throw new ImportanceError('choosing the elements was canceled');
         await session.run(sumSignature(batch.bucket, i), batch.feeds(targets));
         params.onProgress?.(++done, sweeps.length * source.plan.batchesPerEpoch, 'batches');
       }

@@ -114,7 +114,7 @@ interface Backwards {
 function traceBackward(
   params: ImportanceProgramParams,
   shape: BatchShape,
-  towards: readonly ModuleSpec[],
+  toward: readonly ModuleSpec[],
   build: (graph: Graph, tracer: Tracer, readByLoss: ReadonlySet<string>) => Backwards,
 ): Traced {
   const graph = new Graph();
@@ -122,7 +122,7 @@ function traceBackward(
   const readByLoss = new Set<string>();
   const { loss, seeds } = params.task.loss(tracer, shape, ({ name }) => {
     readByLoss.add(name);
-    return towards.some(({ weight }) => weight.name === name) ? 'all' : 'none';
+    return toward.some(({ weight }) => weight.name === name) ? 'all' : 'none';
   });
   const { wanted, onReady } = build(graph, tracer, readByLoss);
   const effects: Node[] = [];

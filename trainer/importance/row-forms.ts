@@ -33,7 +33,7 @@ const ownPart = (graph: Graph, module: ModuleSpec, y: Node): Node =>
  * w_iᵀ·∇_{w_i} L of each row, signed, [rows], without a weight gradient: for y = x·Wᵀ + b it is Σ_n g_{n,i}·(y_{n,i} − b_i), and
  * likewise for everything linear in its row: a convolution (n over positions too), the scale of a norm, an embedding.
  * @param y output before anything is added to it but the bias, [n …, rows]; of an embedding [n, features]
- * @param dy gradient of the loss towards y
+ * @param dy gradient of the loss toward y
  */
 export function taylorRow(graph: Graph, module: ModuleSpec, { x }: Pick<ModuleTap, 'x'>, y: Node, dy: Node): Node {
   const product = graph.mul(dy, ownPart(graph, module, y));
@@ -118,7 +118,7 @@ function sumById(graph: Graph, module: ModuleSpec, values: Node, tap: ModuleTap,
 }
 
 /**
- * Σ x_j² over positions of each input, [inputs]; of a norm, whose row has one input (the normalised x), Σ (w·x̂)², [rows]; of an embedding
+ * Σ x_j² over positions of each input, [inputs]; of a norm, whose row has one input (the normalized x), Σ (w·x̂)², [rows]; of an embedding
  * how often each id comes, [rows].
  */
 export function inputSquares(graph: Graph, module: ModuleSpec, tap: ModuleTap, presence: Presence): Node {

@@ -38,7 +38,7 @@ export interface ScoreModelParams {
   /** Where an interrupted pass over the data is taken up again. */
   readonly unfinished?: UnfinishedScores;
   /** Asked between layers and batches. */
-  readonly isCancelled?: () => boolean;
+  readonly isCanceled?: () => boolean;
 }
 
 export interface ImportanceData {
@@ -50,7 +50,7 @@ export interface ImportanceData {
   readonly exact: boolean;
   /** What the mean gradients of one sweep may take; at least one module is in a sweep. */
   readonly sweepBytes: number;
-  /** Of labelled data. */
+  /** Of labeled data. */
   readonly classes?: ClassesOfSamples;
 }
 
@@ -97,7 +97,7 @@ const SHOW_SHARE = 0.03;
 /**
  * One non-negative score a row of each module. `taylor`, `taylor_squared` and `taylor_row` take the mean loss over all targets of the
  * batches; `fisher` and the class-wise measures the mean over samples of the mean loss over a sample's targets.
- * @throws ImportanceError where the measure needs data or labels and there are none, or where it was cancelled
+ * @throws ImportanceError where the measure needs data or labels and there are none, or where it was canceled
  */
 export async function scoreModel(given: ScoreModelParams): Promise<ModelScores> {
   const params = { ...given, weights: withInitial(given.model, given.weights) };
@@ -112,7 +112,7 @@ async function scoreWeights(params: ScoreModelParams, { score }: WeightMeasure):
   const scores = new Map<string, Float32Array>();
   params.onProgress?.(0, modules.length, 'layers');
   for (const module of modules) {
-    checkCancelled(params);
+    checkCanceled(params);
     scores.set(module.name, score(await weights.readFloat32(module.weight.name), module.weight.shape[0] as number));
     params.onProgress?.(scores.size, modules.length, 'layers');
     if (params.partial?.isDue()) await params.partial.save(scores);
@@ -154,7 +154,7 @@ function checkClasses(measure: MeasureName, classes: ClassesOfSamples | undefine
   const present = classes.names.filter((_, label) => (classes.counts[label] ?? 0) > 0);
   if (present.length < 2)
     throw new ImportanceError(
-      `${needed}; all that it looks at are '${present[0] ?? 'unlabelled'}': raise importance.samples, or use '${measureWithoutLabels}'`,
+      `${needed}; all that it looks at are '${present[0] ?? 'unlabeled'}': raise importance.samples, or use '${measureWithoutLabels}'`,
     );
 }
 
@@ -203,8 +203,8 @@ async function runBatches(
     let place = sweep * perSweep;
     for await (const batch of epochBatches(data.source, 0)) {
       if (place++ < done) continue;
-      if (params.isCancelled?.() && !exact) await keep(done);
-      checkCancelled(params);
+      if (params.isCanceled?.() && !exact) await keep(done);
+      checkCanceled(params);
       await session.run(scoreSignature(batch.bucket, sweep), feedsOf(params.measure, data, batch, targets));
       params.onProgress?.(++done, sweeps * perSweep, 'batches');
       if (exact || done === perSweep) continue;
@@ -274,6 +274,6 @@ export function sweepsOf(modules: readonly ModuleSpec[], sweepBytes: number): Mo
   return sweeps;
 }
 
-function checkCancelled({ isCancelled }: ScoreModelParams): void {
-  if (isCancelled?.()) throw new ImportanceError('computing the importance was cancelled');
+function checkCanceled({ isCanceled }: ScoreModelParams): void {
+  if (isCanceled?.()) throw new ImportanceError('computing the importance was canceled');
 }

@@ -51,7 +51,7 @@ export class Job {
     this.early = [];
   }
 
-  /** Counts towards a total; emits rate and time left, now and then and at the end. */
+  /** Counts toward a total; emits rate and time left, now and then and at the end. */
   progress(phase: string, total: number, unit: string, done = 0): (done: number, message?: string) => void {
     const [startedMs, startedAt] = [performance.now(), done];
     let shownMs = Number.NEGATIVE_INFINITY;

@@ -1,4 +1,4 @@
-/** What the machine is: processor, memory, disk. Plain facts, no judgement. */
+/** What the machine is: processor, memory, disk. Plain facts, no judgment. */
 import { existsSync, statfsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

@@ -1,36 +1,36 @@
-/** Puts what a method trains beside weights that are held in fewer bits: float32 masters of bfloat16 numbers, whole rows beside quantised weights. */
+/** Puts what a method trains beside weights that are held in fewer bits: float32 masters of bfloat16 numbers, whole rows beside quantized weights. */
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
 import type { Model } from '../model/model-spec.ts';
-import { type Precision, quantisable, type RowsBeside, WeightStorage } from '../model/weight-storage.ts';
+import { type Precision, quantizable, type RowsBeside, WeightStorage } from '../model/weight-storage.ts';
 import type { Attachment, Trainable } from './method.ts';
 import { TargetError } from './targets.ts';
 
 /**
  * The attachment for a model of this precision; names and shapes of what is trained stay, so that checkpoints and adapters do too.
- * @throws TargetError where the method trains single elements of a quantised weight, or nothing is left to quantise
+ * @throws TargetError where the method trains single elements of a quantized weight, or nothing is left to quantize
  */
 export function placeTrained(attachment: Attachment, model: Model, precision: Precision): Attachment {
-  if (precision.dtype === 'float32' && precision.quantise === 'none') return attachment;
+  if (precision.dtype === 'float32' && precision.quantize === 'none') return attachment;
   const trainedOf = new Map(attachment.trainables.map(trainable => [trainable.variable.name, trainable]));
   const isWhole = (name: string): boolean => {
     const trained = trainedOf.get(name);
     return trained !== undefined && !trained.rows && !trained.elements;
   };
-  const quantised = new Set(precision.quantise === 'none' ? [] : quantisable(model).filter(name => !isWhole(name)));
-  if (precision.quantise !== 'none' && quantised.size === 0)
+  const quantized = new Set(precision.quantize === 'none' ? [] : quantizable(model).filter(name => !isWhole(name)));
+  if (precision.quantize !== 'none' && quantized.size === 0)
     throw new TargetError(
-      `${attachment.method} trains every linear layer whole, and only frozen weights can be held as ${precision.quantise}`,
+      `${attachment.method} trains every linear layer whole, and only frozen weights can be held as ${precision.quantize}`,
     );
   const beside = new Map<string, RowsBeside>();
   for (const { variable, rows, elements } of attachment.trainables) {
-    if (!quantised.has(variable.name)) continue;
+    if (!quantized.has(variable.name)) continue;
     if (elements || !rows)
-      throw new TargetError(`${attachment.method} trains single elements of ${variable.name}, which is held as ${precision.quantise}`);
+      throw new TargetError(`${attachment.method} trains single elements of ${variable.name}, which is held as ${precision.quantize}`);
     beside.set(variable.name, rowsBeside(variable, rows));
   }
-  const storage = new WeightStorage({ precision, parameters: model.parameters, quantised, beside });
+  const storage = new WeightStorage({ precision, parameters: model.parameters, quantized, beside });
   const formOf = new Map(model.parameters.map(spec => [spec.name, storage.formOf(spec)]));
   const trainables = attachment.trainables.map(trainable => {
     const own = beside.get(trainable.variable.name);

@@ -131,7 +131,7 @@ export type ClassifierBatch =
     }
   | {
       readonly kind: 'image';
-      /** [batch, height, width, channels], normalised as the model's preprocessor says. */
+      /** [batch, height, width, channels], normalized as the model's preprocessor says. */
       readonly pixels: Node;
     };
 

@@ -1,5 +1,5 @@
 /**
- * 4-bit NormalFloat with double quantisation (Dettmers et al. 2023, QLoRA): blocks of 64 numbers share a scale, and 256 scales share a range
+ * 4-bit NormalFloat with double quantization (Dettmers et al. 2023, QLoRA): blocks of 64 numbers share a scale, and 256 scales share a range
  * in which each is held in 8 bits.
  */
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
@@ -16,7 +16,7 @@ const NF4_BLOCK = 64;
 /** Scales that share a range. */
 const SCALE_BLOCK = 256;
 
-/** Halfway between neighbours: a number takes the level of the interval it lies in. */
+/** Halfway between neighbors: a number takes the level of the interval it lies in. */
 const BORDERS = NF4_LEVELS.slice(1).map((level, i) => (level + (NF4_LEVELS[i] as number)) / 2);
 
 export interface Nf4Variables {
@@ -41,7 +41,7 @@ export function nf4Variables(name: string, shape: Shape): Nf4Variables {
 }
 
 /** Codes of the numbers of a weight, and the largest magnitude of each block. */
-export function quantiseNf4(values: Float32Array): { readonly codes: Uint8Array; readonly scales: Float32Array } {
+export function quantizeNf4(values: Float32Array): { readonly codes: Uint8Array; readonly scales: Float32Array } {
   const blocks = Math.ceil(values.length / NF4_BLOCK);
   const scales = new Float32Array(blocks);
   // What fills the last block up has the code of 0.
@@ -72,7 +72,7 @@ function codeOf(x: number): number {
 /** The values of the variables of one weight. */
 export function* encodeNf4(name: string, shape: Shape, values: Float32Array): Generator<VariableData> {
   const variables = nf4Variables(name, shape);
-  const { codes, scales } = quantiseNf4(values);
+  const { codes, scales } = quantizeNf4(values);
   const ranges = variables.low.shape[0] as number;
   const [low, step] = [new Float32Array(ranges), new Float32Array(ranges)];
   const bytes = new Uint8Array(ranges * SCALE_BLOCK);

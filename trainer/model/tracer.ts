@@ -18,7 +18,7 @@ export interface ModuleTap {
 /** A method's say in the forward pass of a linear layer or a convolution: `y` is what the frozen layer gives. */
 export type LinearHook = (tracer: Tracer, module: ModuleSpec, x: Node, y: Node) => Node;
 
-/** `frozen`: running statistics normalise and stay. `updated`: those of the batch normalise, and the running ones follow them. */
+/** `frozen`: running statistics normalize and stay. `updated`: those of the batch normalize, and the running ones follow them. */
 export type BatchNormMode = 'frozen' | 'updated';
 
 export interface TracerParams {

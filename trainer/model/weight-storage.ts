@@ -9,16 +9,16 @@ import { encodeNf4, nf4Variables, readNf4 } from './nf4.ts';
 /** What products are computed in; norms, softmax, losses and sums over blocks are float32. */
 export type ComputeType = 'float32' | 'bfloat16';
 /** The form of the frozen linear layers; `none`: that of the products. */
-export type Quantisation = 'none' | 'int8' | 'nf4';
+export type Quantization = 'none' | 'int8' | 'nf4';
 
 export interface Precision {
   readonly dtype: ComputeType;
-  readonly quantise: Quantisation;
+  readonly quantize: Quantization;
 }
 
-const FLOAT32: Precision = { dtype: 'float32', quantise: 'none' };
+const FLOAT32: Precision = { dtype: 'float32', quantize: 'none' };
 
-/** Rows of a quantised weight that are held beside it in float32; in the weight itself they are 0. */
+/** Rows of a quantized weight that are held beside it in float32; in the weight itself they are 0. */
 export interface RowsBeside {
   /** int32 [r]. */
   readonly rows: VariableSpec;
@@ -33,8 +33,8 @@ export interface WeightStorageParams {
   readonly precision: Precision;
   /** Of the model. */
   readonly parameters: readonly ParameterSpec[];
-  /** Names of the weights that are quantised. */
-  readonly quantised: ReadonlySet<string>;
+  /** Names of the weights that are quantized. */
+  readonly quantized: ReadonlySet<string>;
   /** By the weight's name. */
   readonly beside: ReadonlyMap<string, RowsBeside>;
 }
@@ -51,9 +51,9 @@ export class WeightStorage {
   }
 
   /** Matrices and filters are held as what products are computed in; vectors, tables of images and buffers are float32. */
-  formOf({ name, shape, buffer }: ParameterSpec): ComputeType | Exclude<Quantisation, 'none'> {
-    const { precision, quantised } = this.params;
-    if (precision.quantise !== 'none' && quantised.has(name)) return precision.quantise;
+  formOf({ name, shape, buffer }: ParameterSpec): ComputeType | Exclude<Quantization, 'none'> {
+    const { precision, quantized } = this.params;
+    if (precision.quantize !== 'none' && quantized.has(name)) return precision.quantize;
     return (shape.length === 2 || shape.length === 4) && !buffer ? precision.dtype : 'float32';
   }
 
@@ -86,7 +86,7 @@ export class WeightStorage {
     }
   }
 
-  /** The weight in the form it is held in; a quantised one as float32, made anew wherever it is used. */
+  /** The weight in the form it is held in; a quantized one as float32, made anew wherever it is used. */
   weight(graph: Graph, spec: ParameterSpec): Node {
     const { name, shape } = spec;
     const form = this.formOf(spec);
@@ -134,10 +134,10 @@ export class WeightStorage {
 }
 
 /** Everything in float32. */
-export const FLOAT32_STORAGE = new WeightStorage({ precision: FLOAT32, parameters: [], quantised: new Set(), beside: new Map() });
+export const FLOAT32_STORAGE = new WeightStorage({ precision: FLOAT32, parameters: [], quantized: new Set(), beside: new Map() });
 
-/** The weights of linear layers, heads apart: what is quantised unless it is trained whole. */
-export const quantisable = ({ modules }: Model): string[] =>
+/** The weights of linear layers, heads apart: what is quantized unless it is trained whole. */
+export const quantizable = ({ modules }: Model): string[] =>
   modules.filter(({ kind, part }) => kind === 'linear' && part !== 'head').map(({ weight }) => weight.name);
 
 function withoutRows(values: Float32Array, [rows = 1]: Shape, indices: Int32Array): Float32Array {

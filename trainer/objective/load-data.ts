@@ -1,4 +1,4 @@
-/** From the data settings of a recipe to tokenised training and held-out samples, with a report and a preview for the log. */
+/** From the data settings of a recipe to tokenized training and held-out samples, with a report and a preview for the log. */
 import path from 'node:path';
 import { DataError } from '../data/data-error.ts';
 import { describeData } from '../data/data-report.ts';

@@ -25,7 +25,7 @@ export async function choosePrecision({ recipe, job, model, checkpoint }: Choose
   const wanted = recipe.dtype === 'auto' ? checkpoint?.state.dtype : recipe.dtype;
   const dtype = wanted ?? (await fasterType(engine, job));
   const { name, narrowConvolutions } = engine.description;
-  if (!engineCatalog[name].holdsFewerBits && (dtype === 'bfloat16' || recipe.quantise !== 'none'))
+  if (!engineCatalog[name].holdsFewerBits && (dtype === 'bfloat16' || recipe.quantize !== 'none'))
     job.log('warning', 'the portable engine holds bfloat16 and 8-bit numbers in 32 bits: the results are the same, but nothing is saved');
   const convolves = model.modules.some(({ kind }) => kind === 'conv');
   if (engineCatalog[name].holdsFewerBits && dtype === 'bfloat16' && convolves && !narrowConvolutions)

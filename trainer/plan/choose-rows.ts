@@ -123,7 +123,7 @@ async function score(
       data,
       partial,
       unfinished: cache?.unfinished,
-      isCancelled: () => job.stop !== undefined,
+      isCanceled: () => job.stop !== undefined,
       onProgress: (done, total, unit) => {
         if (!report && done > 0) job.log('info', `${done} of ${total} batches were done before`);
         report ??= job.progress('importance', total, unit, done);

@@ -22,7 +22,7 @@ export async function chooseElementsFor(params: Omit<ComputeScoresParams, 'outpu
       weights: base.folder.weights,
       budgetOf: module => elementBudget(module, recipe.sparse_ratio),
       data: importanceDataOf({ recipe, base, setup }, samples),
-      isCancelled: () => job.stop !== undefined,
+      isCanceled: () => job.stop !== undefined,
       onProgress: (done, total, unit) => {
         report ??= job.progress('importance', total, unit, done);
         report(done);

@@ -1,7 +1,7 @@
-/** The nearest known word to a misspelt one. */
+/** The nearest known word to a misspelled one. */
 import { distance } from 'fastest-levenshtein';
 
-/** Longer text is no misspelt word, and the distance costs the product of both lengths. */
+/** Longer text is no misspelled word, and the distance costs the product of both lengths. */
 const MAX_WORD = 64;
 /** What is longer differs too much from any word. */
 const MAX_CANDIDATE = 2 * MAX_WORD;

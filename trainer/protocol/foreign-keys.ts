@@ -32,10 +32,10 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
     'tf32',
     'load_in_half',
   ),
-  ...renamed('quantise', 'quantize', 'quantization'),
-  ...switched('quantise', 'write quantise: nf4', 'load_in_4bit', 'bnb_4bit_quant_type'),
-  ...switched('quantise', 'write quantise: int8', 'load_in_8bit'),
-  ...switched('quantise', 'write quantise: int8 or nf4', 'quantization_bit', 'quantization_config'),
+  ...renamed('quantize', 'quantise', 'quantization'),
+  ...switched('quantize', 'write quantize: nf4', 'load_in_4bit', 'bnb_4bit_quant_type'),
+  ...switched('quantize', 'write quantize: int8', 'load_in_8bit'),
+  ...switched('quantize', 'write quantize: int8 or nf4', 'quantization_bit', 'quantization_config'),
   ...renamed(
     'data.train',
     'datasets',
@@ -120,7 +120,7 @@ export const foreignValues: Readonly<Record<string, Readonly<Record<string, Fore
   method: Object.fromEntries([
     ...renamed('full', 'fft', 'full_finetune', 'dense', 'none'),
     ...renamed('spsft', 'sparse', 'rows', 'pruning'),
-    ...absent('write method: lora and quantise: nf4', 'qlora'),
+    ...absent('write method: lora and quantize: nf4', 'qlora'),
     ...renamed('head', 'linear_probe', 'linear_probing', 'classifier'),
     ...renamed('bitfit', 'bias', 'biases'),
     ...renamed('spsft+lora', 'lora+spsft'),
@@ -130,7 +130,7 @@ export const foreignValues: Readonly<Record<string, Readonly<Record<string, Fore
     ...renamed('bfloat16', 'bf16', 'torch.bfloat16'),
     ...absent('float16 overflows in training and is not available', 'float16', 'fp16', 'half'),
   ]),
-  quantise: Object.fromEntries([
+  quantize: Object.fromEntries([
     ...renamed('nf4', '4', '4bit', 'fp4', 'int4', 'q4'),
     ...renamed('int8', '8', '8bit', 'q8'),
     ...renamed('none', 'false', 'no'),

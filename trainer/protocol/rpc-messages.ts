@@ -262,7 +262,7 @@ export const requests = {
   doctor: message<StartOptions & { readonly engine: GenerateOptions['engine'] }, JobRecord>('jobs/doctor'),
   listJobs: message<Nothing, readonly JobRecord[]>('jobs/list'),
   /**
-   * Resolves when the job has ended. With `progressToken` its events from here on come as `$/progress`. Cancelling the request ends the
+   * Resolves when the job has ended. With `progressToken` its events from here on come as `$/progress`. Canceling the request ends the
    * wait alone, or with `abortOnCancel` the job.
    */
   waitForJob: message<{ readonly id: string; readonly progressToken?: string; readonly abortOnCancel?: boolean }, JobRecord>('jobs/wait'),
@@ -298,7 +298,7 @@ export const serverNotifications = {
 export type ServerNotificationName = keyof typeof serverNotifications;
 
 /** Errors of the daemon, beside those of JSON-RPC; the numbers are free for servers by its specification. */
-export const RPC_ERROR = { notInitialized: -32002, failed: -32001, requestCancelled: -32800 } as const;
+export const RPC_ERROR = { notInitialized: -32002, failed: -32001, requestCanceled: -32800 } as const;
 
 /** The `data` of an error answer: what a user is shown. */
 export interface RpcErrorData {

@@ -39,7 +39,7 @@ export interface Services {
 
 /** What a handler may know of the connection. */
 export interface Call {
-  onCancelled(listener: () => void): void;
+  onCanceled(listener: () => void): void;
   /** Calls back when the client is gone. @returns takes the listener away */
   onGone(listener: () => void): () => void;
   progress(token: string, event: WorkerEvent): void;
@@ -153,10 +153,10 @@ export const handlers: Handlers = {
         unwatch();
         stay();
         forget();
-        reject(new DaemonError('cancelled', why));
+        reject(new DaemonError('canceled', why));
       };
-      call.onCancelled(() => {
-        leave('the request was cancelled');
+      call.onCanceled(() => {
+        leave('the request was canceled');
         if (abortOnCancel) queue.abort(id);
       });
     }),

@@ -76,7 +76,7 @@ export function openSession(params: SessionParams): Session {
       if (!isInitialized) return new ResponseError(RPC_ERROR.notInitialized, `${method} came before initialize`);
       return await handle(name, method, given, token);
     } catch (error) {
-      if (token.isCancellationRequested) return new ResponseError(RPC_ERROR.requestCancelled, 'the request was cancelled');
+      if (token.isCancellationRequested) return new ResponseError(RPC_ERROR.requestCanceled, 'the request was canceled');
       return asResponse(error, logger);
     } finally {
       inFlight--;
@@ -121,7 +121,7 @@ interface CallParams {
 
 function callOf({ connection, token, watch, gone }: CallParams): Call {
   return {
-    onCancelled: listener => {
+    onCanceled: listener => {
       if (token.isCancellationRequested) listener();
       else token.onCancellationRequested(listener);
     },

@@ -89,8 +89,8 @@ export function readEightBit(graph: Graph, { kind, codes, scales }: EightBitStat
   const code = graph.cast(graph.read(codes), 'float32');
   const unit = graph.mul(graph.read(scales), 1 / LEVELS[kind] ** 4);
   if (kind === 'unsigned') return graph.mul(graph.square(graph.square(code)), unit);
-  const centred = graph.sub(code, MIDDLE);
-  const square = graph.mul(centred, graph.abs(centred));
+  const centered = graph.sub(code, MIDDLE);
+  const square = graph.mul(centered, graph.abs(centered));
   return graph.mul(graph.mul(square, graph.abs(square)), unit);
 }
 

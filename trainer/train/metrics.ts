@@ -44,7 +44,7 @@ export interface Quartiles {
   readonly max: number;
 }
 
-/** Linear between neighbours, as NumPy's default. */
+/** Linear between neighbors, as NumPy's default. */
 export function quartiles(values: readonly number[]): Quartiles {
   const sorted = [...values].sort((a, b) => a - b);
   const at = (share: number): number => {

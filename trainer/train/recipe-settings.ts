@@ -46,9 +46,9 @@ export function withTraining(
 }
 
 /** How a recipe's run holds weights and computes; `auto` counts as float32 until the device was measured. */
-export const precisionOf = ({ dtype, quantise }: Pick<Recipe, 'dtype' | 'quantise'>): Precision => ({
+export const precisionOf = ({ dtype, quantize }: Pick<Recipe, 'dtype' | 'quantize'>): Precision => ({
   dtype: dtype === 'auto' ? 'float32' : dtype,
-  quantise,
+  quantize,
 });
 
 const OPTIMIZERS: Readonly<Record<Recipe['optim'], Pick<OptimizerSettings, 'name' | 'eightBitFrom'>>> = {

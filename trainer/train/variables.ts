@@ -57,7 +57,7 @@ function* trainedValues(values: StartValues): Generator<VariableData> {
     given.add(value.name);
     yield startOf(values, value);
   }
-  // The rows beside a quantised weight come with it, and its bias has the same.
+  // The rows beside a quantized weight come with it, and its bias has the same.
   for (const { variable, indices } of placesOf(attachment.trainables))
     if (!given.has(variable.name)) yield { name: variable.name, data: indices };
 }

@@ -18,7 +18,7 @@ export function traceCausal(model: CausalModel, golden: Golden): Forward {
   const hidden = model.hidden(new Tracer({ graph }), { ids, mask: { kind: 'bias', bias, causal: true } });
   const head = graph.read({ ...model.head.weight, dtype: 'float32' });
   const logits = headLogits(graph, model, hidden, head);
-  const targets = labelled(golden).length;
+  const targets = labeled(golden).length;
   const { loss, seeds } = headLossWithGradient(
     graph,
     {
@@ -35,7 +35,7 @@ export function traceCausal(model: CausalModel, golden: Golden): Forward {
 }
 
 export function feedsOfCausal(golden: Golden): Record<string, HostArray> {
-  const targets = labelled(golden);
+  const targets = labeled(golden);
   const ids = inputOf(golden, 'input_ids', 2);
   return {
     ids: Int32Array.from(ids.data),
@@ -46,8 +46,8 @@ export function feedsOfCausal(golden: Golden): Record<string, HostArray> {
   };
 }
 
-/** Positions whose output predicts a labelled token: the label of token t is predicted at t − 1. */
-function labelled(golden: Golden): { position: number; id: number }[] {
+/** Positions whose output predicts a labeled token: the label of token t is predicted at t − 1. */
+function labeled(golden: Golden): { position: number; id: number }[] {
   const [, tokens] = golden.labels.shape as [number, number];
   return golden.labels.data.flatMap((id, at) => (id >= 0 && at % tokens > 0 ? [{ position: at - 1, id }] : []));
 }

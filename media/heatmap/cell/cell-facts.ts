@@ -13,7 +13,7 @@ function threeDigits(value: number): string {
   return size >= 1e-3 && size < 1000 ? value.toPrecision(3) : compact(Number(value.toPrecision(3)));
 }
 
-/** The value that a cell is coloured by, short. */
+/** The value that a cell is colored by, short. */
 export function valueText({ values, state }: Picture, module: number): string {
   const value = values[module];
   if (value === undefined || Number.isNaN(value)) return '–';

@@ -50,11 +50,11 @@ function drawHistogram({ context, size }: Painter, { histogram, scale, threshold
   const { counts, selected } = histogram;
   const highest = Math.log1p(Math.max(1, ...counts));
   const wide = size.width / counts.length;
-  for (const [values, colour] of [
+  for (const [values, color] of [
     [counts, theme.plain],
     [selected, theme.accent],
   ] as const) {
-    context.fillStyle = colour;
+    context.fillStyle = color;
     values.forEach((count, i) => {
       const height = (Math.log1p(count) / highest) * (plot - 12);
       if (count > 0) context.fillRect(i * wide, plot - Math.max(1, height), Math.max(1, wide - 1), Math.max(1, height));

@@ -1,5 +1,5 @@
 /**
- * Every neuron of a cell, side by side: a profile of scores, a band of colours, marks where rows are trained. Pans and zooms to single
+ * Every neuron of a cell, side by side: a profile of scores, a band of colors, marks where rows are trained. Pans and zooms to single
  * neurons; by the keyboard a cursor moves over them, which screen readers read as a slider.
  */
 import { grouped } from '../../../trainer/protocol/format.ts';
@@ -219,7 +219,7 @@ function* columns(view: Viewport, width: number, rows: number): Generator<{ x: n
 }
 
 function drawSide({ context, size, theme, view }: SideParams, strip: Strip, scale: Scale, side: Side): void {
-  // Two passes, so that the colour is set twice and not a thousand times.
+  // Two passes, so that the color is set twice and not a thousand times.
   for (const isSelected of [false, true]) {
     context.fillStyle = isSelected ? theme.accent : theme.plain;
     for (const { x, width, from, to } of columns(view, size.width, strip.rows)) {

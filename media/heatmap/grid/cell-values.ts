@@ -1,4 +1,4 @@
-/** One number for each cell of the grid: what it is coloured by. */
+/** One number for each cell of the grid: what it is colored by. */
 import { createScale, differenceScale, linearScale, type Scale, type ScaleName } from '../../shared/scale.ts';
 import type { SetScores } from '../score-store.ts';
 
@@ -46,7 +46,7 @@ function meanOf(values: Float64Array): number {
   return finite.reduce((sum, value) => sum + value, 0) / Math.max(1, finite.length) || 1;
 }
 
-/** The scale that a view is coloured by. */
+/** The scale that a view is colored by. */
 export function scaleOf(view: View, statistic: Statistic, scale: ScaleName, values: Float64Array): Scale {
   switch (view) {
     case 'difference':

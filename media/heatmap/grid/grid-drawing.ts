@@ -78,7 +78,7 @@ export function drawGrid(params: DrawGridParams): boolean {
   return isWhole;
 }
 
-/** On whole pixels, so that neighbours share an edge. */
+/** On whole pixels, so that neighbors share an edge. */
 const topOf = ({ header, view, cellHeight }: GridGeometry, row: number): number => Math.round(header + (row - view.start) * cellHeight);
 const leftOf = ({ gutter, cellWidth }: GridGeometry, column: number): number => Math.round(gutter + column * cellWidth);
 
@@ -220,9 +220,9 @@ function drawColumnLabels({ context, content, theme, geometry }: DrawGridParams)
 }
 
 function drawOutlines({ context, content, theme, geometry, cursor, hovered }: DrawGridParams): void {
-  const outline = (row: number, column: number, colour: string, width: number): void => {
+  const outline = (row: number, column: number, color: string, width: number): void => {
     const [x, y] = [leftOf(geometry, column), topOf(geometry, row)];
-    context.strokeStyle = colour;
+    context.strokeStyle = color;
     context.lineWidth = width;
     context.strokeRect(x - 0.5, y - 0.5, leftOf(geometry, column + 1) - x, Math.max(3, topOf(geometry, row + 1) - y));
   };

@@ -1,4 +1,4 @@
-/** The bar of colours with its values, and what the colours mean. */
+/** The bar of colors with its values, and what the colors mean. */
 import { COLORS, type ColorMap } from '../../shared/color-maps.ts';
 import { element, fill, setText } from '../../shared/element.ts';
 import type { Scale } from '../../shared/scale.ts';

@@ -1,4 +1,4 @@
-/** The colours of charts, as the theme of the editor has them now. */
+/** The colors of charts, as the theme of the editor has them now. */
 import type { CurveColor } from './curve-look.ts';
 
 /** Where a theme says nothing: those of the default dark theme. */
@@ -13,7 +13,7 @@ const FALLBACKS: Readonly<Record<CurveColor, string>> = {
   lines: 'rgba(204, 204, 204, 0.5)',
 };
 
-/** The colour of now; ask again after the theme has changed. The editor's orange is see-through, and too dark to be seen as a line. */
+/** The color of now; ask again after the theme has changed. The editor's orange is see-through, and too dark to be seen as a line. */
 export function colorOf(color: CurveColor): string {
   const found = property(`--vscode-charts-${color}`) || FALLBACKS[color];
   return color === 'orange' ? `rgb(from ${found} r g b / 1)` : found;

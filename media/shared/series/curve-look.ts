@@ -1,10 +1,10 @@
-/** What tells the curves of a chart apart: names of the editor's colours, and patterns. */
+/** What tells the curves of a chart apart: names of the editor's colors, and patterns. */
 
-/** In the order in which curves take them: neighbours differ in hue and in lightness. */
+/** In the order in which curves take them: neighbors differ in hue and in lightness. */
 export const CURVE_COLORS = ['blue', 'orange', 'green', 'purple', 'red', 'yellow'] as const;
 export type CurveColor = (typeof CURVE_COLORS)[number] | 'foreground' | 'lines';
 
-/** The first round of colours is solid, the next dashed, the next dotted. */
+/** The first round of colors is solid, the next dashed, the next dotted. */
 const DASHES: readonly (readonly number[])[] = [[], [6, 3], [2, 3]];
 
 export interface CurveLook {

@@ -43,7 +43,7 @@ function union(curves: readonly Points[], windows: readonly Window[]): Aligned {
 
 function buckets(curves: readonly Points[], windows: readonly Window[], { min, max }: Range, columns: number): Aligned {
   const width = (max - min) / columns;
-  // A column before the range and one behind it, for the neighbours outside.
+  // A column before the range and one behind it, for the neighbors outside.
   const x = Array.from(
     { length: 2 * (columns + 2) },
     (_, i) => min + (Math.floor(i / 2) - 1) * width + (i % 2 === 0 ? 0.25 : 0.75) * width,

@@ -2,7 +2,7 @@
 
 /**
  * A running mean in which each point counts `weight` times as much as the next. Divided by the sum of the weights so far, so that the
- * first values are not pulled towards zero (the correction of Adam's moments, and TensorBoard's).
+ * first values are not pulled toward zero (the correction of Adam's moments, and TensorBoard's).
  * @param weight 0 leaves the values as they are; below 1
  */
 export function smooth(values: Float64Array, weight: number): Float64Array {

@@ -12,7 +12,7 @@ import { type Range, resample } from './resample.ts';
 export interface Curve {
   readonly label: string;
   readonly look: CurveLook;
-  /** `faint`: behind a smoothed one, in its colour and without a place in the legend. `dots`: few points, each marked. */
+  /** `faint`: behind a smoothed one, in its color and without a place in the legend. `dots`: few points, each marked. */
   readonly kind: 'line' | 'faint' | 'dots';
   readonly points: Points;
   /** Of a smoothed curve, the values that the legend shows; it then says that the line is smoothed. */

@@ -223,7 +223,7 @@ describe('an editor that takes what is pushed', () => {
     expect((await client.diagnostics(unsaved, ({ length }) => length > 0)).map(({ code }) => code)).toEqual(['unknown-key']);
   });
 
-  it('goes on after requests that are cancelled', async () => {
+  it('goes on after requests that are canceled', async () => {
     const client = connect();
     await client.initialize({});
     await open(client, text);

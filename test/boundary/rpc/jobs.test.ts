@@ -117,7 +117,7 @@ describe('jobs', () => {
     await expect(client.request('deleteRun', { runDir: task.folder })).rejects.toMatchObject({ code: 'run-missing' });
   });
 
-  test('generated text streams as progress; a cancelled wait aborts where that is asked', async () => {
+  test('generated text streams as progress; a canceled wait aborts where that is asked', async () => {
     const options = { engine: 'portable', chat: false, maxNewTokens: 12, temperature: 0, topP: 1, topK: 0, seed: 1 } as const;
     const model = { model: 'model', revision: 'main', baseDir: task.folder, prompt: 'lunch at' };
     let text = '';
@@ -129,12 +129,12 @@ describe('jobs', () => {
     unlisten();
     expect(ended.state).toBe('succeeded');
     expect(text.length).toBeGreaterThan(0);
-    await client.request('train', { id: 'cancelled', recipe: longRecipe() });
+    await client.request('train', { id: 'canceled', recipe: longRecipe() });
     const source = new CancellationTokenSource();
-    const waiting = client.request('waitForJob', { id: 'cancelled', abortOnCancel: true }, source.token);
+    const waiting = client.request('waitForJob', { id: 'canceled', abortOnCancel: true }, source.token);
     source.cancel();
-    await expect(waiting).rejects.toThrow('cancelled');
-    expect(await wait('cancelled')).toMatchObject({ state: 'aborted' });
+    await expect(waiting).rejects.toThrow('canceled');
+    expect(await wait('canceled')).toMatchObject({ state: 'aborted' });
   });
 
   test('a word with a model while another one trains: beside it where memory is free, else after it', { timeout: 240_000 }, async () => {

@@ -122,7 +122,7 @@ describe.skipIf(executablePath === undefined)(
       await page.evaluate(
         `document.documentElement.style.setProperty('--vscode-charts-blue', '#ff00ff'); document.body.className = 'vscode-high-contrast'`,
       );
-      await until(async () => !before.equals(await canvas.screenshot()), 'other colours');
+      await until(async () => !before.equals(await canvas.screenshot()), 'other colors');
       expect(errors).toEqual([]);
     });
 

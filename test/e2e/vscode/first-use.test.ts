@@ -18,7 +18,7 @@ describeEditor(
   session => {
     let workbench: Workbench;
 
-    test('the missing engine is told, and installed in sight until that is cancelled', async () => {
+    test('the missing engine is told, and installed in sight until that is canceled', async () => {
       workbench = await session().open('first-use');
       await workbench.runCommand('Rowtune: Focus on Devices View');
       await workbench.page.getByRole('treeitem', { name: /TensorFlow is not installed/ }).waitFor();

@@ -98,7 +98,7 @@ torch.manual_seed(231)
 make('deit_teacher', DeiTForImageClassificationWithTeacher(DeiTConfig(hidden_size=32, num_hidden_layers=2, num_attention_heads=4, intermediate_size=64,
      image_size=32, patch_size=8, num_labels=5)), 232, dict(pixel_values=pixels), two)
 torch.manual_seed(241)
-# Batch statistics over four images: at the last stage two would leave little to normalise.
+# Batch statistics over four images: at the last stage two would leave little to normalize.
 four, labels = torch.randn(4, 3, 24, 24, generator=seeded(243)), torch.tensor([3, 0, 2, 4])
 make('resnet_basic', ResNetForImageClassification(ResNetConfig(num_channels=3, embedding_size=16, hidden_sizes=[16, 32], depths=[2, 1], layer_type='basic',
      downsample_in_first_stage=True, num_labels=5)), 242, dict(pixel_values=four), labels, modes=('eval', 'train'))

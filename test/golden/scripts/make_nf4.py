@@ -1,4 +1,4 @@
-"""Writes nf4.json: a weight, and what bitsandbytes makes of it in NF4 with plain and with doubly quantised scales. Needs torch and bitsandbytes."""
+"""Writes nf4.json: a weight, and what bitsandbytes makes of it in NF4 with plain and with doubly quantized scales. Needs torch and bitsandbytes."""
 
 import base64
 import json

@@ -30,7 +30,7 @@ def numbers(x, digits=6):
     return [round(value, digits) for value in x.flatten().tolist()]
 
 
-def randomise(model):
+def randomize(model):
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
@@ -59,7 +59,7 @@ def gradients(model, logits, labels):
 def make(name, base, model, config, inputs, about, labels=None, change=lambda model: None):
     torch.manual_seed(0)
     model = get_peft_model(model, config).eval()
-    randomise(model)
+    randomize(model)
     change(model)
     output = model(*inputs.values()) if "timm" in base else model(**inputs).logits
     if labels is not None:

@@ -16,7 +16,7 @@ transformers.logging.set_verbosity_error()
 
 TEXTS = ['the cat sat', 'on a mat, and it was warm', 'rain', 'two birds in a tree sing', 'a b c d e f g', 'what is this?', 'nothing much to see here']
 PAIRS = [('ask: 1 + 1 =', ' 2'), ('ask: who?', ' the owl'), ('say it', ' no'), ('ask: red and blue make', ' purple'), ('go', ' on and on'), ('3 * 3 is', ' nine'), ('last', ' one')]
-LABELLED = [('warm and sunny', 0), ('snow', 1), ('a gale from the north', 2), ('mild', 0), ('ice on the lake', 1), ('breeze', 2), ('hot', 0)]
+LABELED = [('warm and sunny', 0), ('snow', 1), ('a gale from the north', 2), ('mild', 0), ('ice on the lake', 1), ('breeze', 2), ('hot', 0)]
 
 # ---- our random numbers (trainer/random.ts), so that both sides start from the same factors
 M = 0xFFFFFFFF
@@ -114,7 +114,7 @@ def run(kind='causal', method='full', data='text', recipe=None, trainer=Trainer,
     common = dict(output_dir=tempfile.mkdtemp(), use_cpu=True, report_to='none', disable_tqdm=True, logging_steps=1, save_strategy='no',
                   train_sampling_strategy='sequential', seed=42, **{'optim': 'adamw_torch', **arguments})
     if data == 'label':
-        samples = [dict(input_ids=tokenizer(text)['input_ids'], labels=label) for text, label in LABELLED]
+        samples = [dict(input_ids=tokenizer(text)['input_ids'], labels=label) for text, label in LABELED]
     elif data == 'text':
         ids = [tokenizer(text)['input_ids'] + [tokenizer.eos_token_id] for text in TEXTS]
         samples = [dict(input_ids=i, labels=i) for i in ids]
@@ -221,7 +221,7 @@ for method, config in [('lora', dict()), ('dora', dict(use_dora=True))]:
     decay[f'llama by {method}'] = sorted(name for name, p in model.named_parameters() if p.requires_grad and name not in decayed)
 
 out = dict(meta=dict(torch=torch.__version__, transformers=transformers.__version__, peft=peft.__version__, trl=trl.__version__),
-           texts=TEXTS, pairs=PAIRS, labelled=LABELLED, undecayed=decay, schedules=schedules, warmups=warmups, runs=runs)
+           texts=TEXTS, pairs=PAIRS, labeled=LABELED, undecayed=decay, schedules=schedules, warmups=warmups, runs=runs)
 def rounded(value):
     if isinstance(value, float):
         return float(f'{value:.10g}')

@@ -30,7 +30,7 @@ test('values are placed between the ends; a value that has no logarithm stands a
 
 test('text of the outside is quoted', () => {
   const axis = { label: 'a < b & c', scale: 'linear' } as const;
-  const series = { name: '<x>', colour: '#000', line: 'solid', hollow: false, points: [{ x: 1, y: 2, marker: 'circle' }] } as const;
+  const series = { name: '<x>', color: '#000', line: 'solid', hollow: false, points: [{ x: 1, y: 2, marker: 'circle' }] } as const;
   const text = chart({ title: '"t"', panels: [{ title: 'p', x: axis, y: axis, series: [series] }], markers: [] });
   expect(text).toContain('a &lt; b &amp; c');
   expect(text).toContain('&lt;x&gt;');

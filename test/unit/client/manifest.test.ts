@@ -138,7 +138,7 @@ describe('files', () => {
     }
   });
 
-  test('the activity bar takes the colour of the theme', () => {
+  test('the activity bar takes the color of the theme', () => {
     const icon = readFileSync(join(root, 'media', 'icon.svg'), 'utf8');
     expect(icon).toContain('currentColor');
     expect(icon).not.toMatch(/(?:fill|stroke)="#/);
@@ -169,7 +169,7 @@ describe('settings', () => {
     expect(enumDescriptions?.slice(1)).toEqual(Object.values(choices));
   });
 
-  test('the colours are those that the heatmap has', () => {
+  test('the colors are those that the heatmap has', () => {
     expect(properties['rowtune.heatmap.colorMap']?.enum).toEqual(colorMapNames);
   });
 

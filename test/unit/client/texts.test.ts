@@ -1,6 +1,6 @@
 /** What users read: progress, status bar, notices, reports, errors. */
 import { describe, expect, test } from 'vitest';
-import { isCancelled, logText, reportError } from '../../../client/ask/error-report.ts';
+import { isCanceled, logText, reportError } from '../../../client/ask/error-report.ts';
 import { COMMANDS } from '../../../client/commands/command-ids.ts';
 import { awayNotices, toRemember } from '../../../client/daemon/missed-jobs.ts';
 import { doctorReport, estimateReport, estimateSentence, evaluationSentence, statusReport } from '../../../client/reports.ts';
@@ -189,8 +189,8 @@ describe('errors', () => {
   });
 
   test('what the user ended is no error', () => {
-    expect(isCancelled(new DaemonError('cancelled', 'x'))).toBe(true);
-    expect(isCancelled(new Error('x'))).toBe(false);
+    expect(isCanceled(new DaemonError('canceled', 'x'))).toBe(true);
+    expect(isCanceled(new Error('x'))).toBe(false);
   });
 });
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
 import { glueTask } from '../../../trainer/data/glue.ts';
-import { loadLabelled } from '../../../trainer/data/load-labelled.ts';
+import { loadLabeled } from '../../../trainer/data/load-labeled.ts';
 import type { SegmentTokenizer } from '../../../trainer/data/segment-encoder.ts';
 
 const plain = (text: string) => [...text].map(letter => letter.codePointAt(0) as number);
@@ -27,7 +27,7 @@ function file(name: string, text: string): string {
   return path;
 }
 const load = (path: string, regression = false, labels: readonly string[] = []) =>
-  loadLabelled({ paths: [path], tokenizer, columns: {}, regression, labels, maxLength: 400, seed: 0 });
+  loadLabeled({ paths: [path], tokenizer, columns: {}, regression, labels, maxLength: 400, seed: 0 });
 const textOf = (ids: Int32Array) => String.fromCodePoint(...[...ids].map(id => (id < 10 ? 124 : id)));
 
 interface Case {

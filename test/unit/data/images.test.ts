@@ -23,7 +23,7 @@ function write(name: string, bytes: Uint8Array | string): string {
   return at(name);
 }
 
-/** One colour, red on the left half where `split`. */
+/** One color, red on the left half where `split`. */
 async function picture(kind: 'png' | 'jpeg', [width, height]: readonly [number, number], split = false): Promise<Buffer> {
   const pixels = Uint8Array.from({ length: width * height * 3 }, (_, i) =>
     split && i % 3 === 0 && (Math.floor(i / 3) % width) * 2 < width ? 255 : 0,
@@ -154,7 +154,7 @@ describe('listImages', () => {
     await expect(list(write('empty/train.bin', new Uint8Array(0)))).rejects.toThrow(/no whole number/);
     await expect(list(at('cifar10/data_batch_1.bin'), ['one'])).rejects.toMatchObject({ place: { line: 1 } });
     mkdirSync(at('none/cat'), { recursive: true });
-    await expect(list(at('none'))).rejects.toThrow(/no labelled image/);
+    await expect(list(at('none'))).rejects.toThrow(/no labeled image/);
     await expect(list(at('nowhere'))).rejects.toThrow(/no such file or folder/);
     await expect(
       list(write('bad/val/val_annotations.txt', '../x.JPEG\tn01\n').replace(/\/val_annotations.txt$/, '')),
@@ -183,11 +183,11 @@ describe('loadImage', () => {
     expect([cropped[left], cropped[right], cropped[1]]).toEqual([1, 0, 0]);
   });
 
-  it('takes grey, transparent and CMYK images as colour', async () => {
-    const grey = await sharp(new Uint8Array(64).fill(51), { raw: { width: 8, height: 8, channels: 1 } })
+  it('takes gray, transparent and CMYK images as color', async () => {
+    const gray = await sharp(new Uint8Array(64).fill(51), { raw: { width: 8, height: 8, channels: 1 } })
       .png()
       .toBuffer();
-    expect([...(await pixelsOf(sampleOf(grey)))].every(value => value === Math.fround(0.2))).toBe(true);
+    expect([...(await pixelsOf(sampleOf(gray)))].every(value => value === Math.fround(0.2))).toBe(true);
     const clear = await sharp({ create: { width: 8, height: 8, channels: 4, background: { r: 255, g: 0, b: 0, alpha: 1 } } })
       .png()
       .toBuffer();

@@ -64,7 +64,7 @@ describe('loadDataset', () => {
   });
 
   it('takes labels of Parquet files by id', async () => {
-    const file = join(fileURLToPath(new URL('.', import.meta.url)), 'fixtures', 'labelled.zstd.parquet');
+    const file = join(fileURLToPath(new URL('.', import.meta.url)), 'fixtures', 'labeled.zstd.parquet');
     const data = await load([file], { labels: ['ham', 'spam'], maxSamples: 5 });
     expect(data.report.read).toBe(5);
     expect(Object.keys(data.report.labelCounts).every(label => data.labels.includes(label))).toBe(true);

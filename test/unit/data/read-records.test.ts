@@ -45,7 +45,7 @@ describe('records and their lines', () => {
   });
 
   it.each(['snappy', 'zstd', 'gzip'])('reads Parquet row groups compressed with %s', async codec => {
-    const records = await readAll([join(fixtures, `labelled.${codec}.parquet`)]);
+    const records = await readAll([join(fixtures, `labeled.${codec}.parquet`)]);
     expect(records.map(({ line, value }) => [line, value])).toEqual(
       Array.from({ length: 10 }, (_, i) => [i + 1, { text: `mail number ${i}`, label: i % 2 }]),
     );
@@ -85,12 +85,12 @@ describe('records and their lines', () => {
     expect((await readAll([file])).map(({ value }) => String(value.text).length)).toEqual([700_000, 700_000, 3]);
     expect(await readAll([dirname(file), file], 'file', 4)).toHaveLength(4);
     expect(await readAll([writeData('b.jsonl', '{"text":"a"}\n!')], 'file', 1)).toHaveLength(1);
-    expect(await readAll([join(fixtures, 'labelled.zstd.parquet')], 'file', 5)).toHaveLength(5);
+    expect(await readAll([join(fixtures, 'labeled.zstd.parquet')], 'file', 5)).toHaveLength(5);
   });
 });
 
 describe('malformed files', () => {
-  const parquet = readFileSync(join(fixtures, 'labelled.snappy.parquet'));
+  const parquet = readFileSync(join(fixtures, 'labeled.snappy.parquet'));
   it.each<[string, string | Uint8Array, string]>([
     ['a.jsonl', '{"text":"a"}\n{"text":', ':2: malformed JSON'],
     ['a.jsonl', '{"text":"a"}\n\n["b"]', ':3: a list, expected an object'],

@@ -24,7 +24,7 @@ describe.each([
     expect(isNaN16(bits, exponent, fraction)).toBe(true);
   });
 
-  test('a value between two neighbours goes to the nearer one, and from the middle to the even one', () => {
+  test('a value between two neighbors goes to the nearer one, and from the middle to the even one', () => {
     for (let bits = 0; bits < exponent - 1; bits += 7) {
       const low = values[bits] ?? 0;
       const high = values[bits + 1] ?? 0;

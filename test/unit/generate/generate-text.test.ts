@@ -98,7 +98,7 @@ describe('the end', () => {
 
   test('when it is asked for', async () => {
     let asked = 0;
-    const { ids, finishReason } = await generate(base, { isCancelled: () => ++asked > 4 });
+    const { ids, finishReason } = await generate(base, { isCanceled: () => ++asked > 4 });
     expect(finishReason).toBe('stopped');
     expect(ids.length).toBeLessThan(5);
   });

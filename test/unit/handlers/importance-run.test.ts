@@ -133,7 +133,7 @@ describe('the stability report', () => {
     return value.report;
   };
 
-  test('of labelled data tells halves, measures, classes and losses with rows at zero', async () => {
+  test('of labeled data tells halves, measures, classes and losses with rows at zero', async () => {
     const found = await report('stable', ['importance.measure=qm_taylor']);
     expect(found.samples).toEqual([6, 6]);
     expect(found.halves.map(({ measure }) => measure)).toEqual(['qm_taylor', 'wanda', 'activation', 'taylor_row', 'fisher']);

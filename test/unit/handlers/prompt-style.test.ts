@@ -32,7 +32,7 @@ const answer = async (prompt: string, change: { readonly promptOf?: string; read
     })
   ).value;
 
-describe('a run of labelled texts', () => {
+describe('a run of labeled texts', () => {
   test('is asked in the words of its recipe, and says so', async () => {
     for (const [prompt, label] of [
       ['lunch at 30', 'ham'],

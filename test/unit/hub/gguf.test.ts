@@ -37,7 +37,7 @@ describe('a model that llama.cpp stored', () => {
     await model.weights.close();
   });
 
-  test('is within its quantisation of the safetensors it came from', async () => {
+  test('is within its quantization of the safetensors it came from', async () => {
     const [stored, original] = [await openModel(tiny), await openModel(goldenPath('llama'))];
     for (const [name, { max_error: tolerance }] of Object.entries(expected.tensors)) {
       const [a, b] = [await stored.weights.readFloat32(name), await original.weights.readFloat32(name)];

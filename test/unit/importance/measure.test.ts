@@ -46,7 +46,7 @@ test('the recipe offers every measure, and each is computed from what the catalo
 });
 
 describe('over classes', () => {
-  test('a quantile is between two neighbours, as NumPy has it', () => {
+  test('a quantile is between two neighbors, as NumPy has it', () => {
     const sorted = Float32Array.of(1, 2, 4, 8);
     expect([0, 0.5, 1, 0.9].map(share => quantile(sorted, share))).toEqual([1, 3, 8, expect.closeTo(6.8, 6)]);
   });

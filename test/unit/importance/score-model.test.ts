@@ -172,7 +172,7 @@ test('an exact measure, interrupted, goes on with the next sweep', async () => {
     onProgress: (done: number) => void steps.push(done),
   } as const;
   // In the second sweep over three batches.
-  await expect(scoreModel({ ...params, isCancelled: () => steps.includes(5) })).rejects.toThrow(/cancelled/);
+  await expect(scoreModel({ ...params, isCanceled: () => steps.includes(5) })).rejects.toThrow(/canceled/);
   expect(kept?.done).toBe(1);
   steps.length = 0;
   const resumed = await scoreModel(params);
@@ -206,7 +206,7 @@ describe.each(['taylor_row', 'qm_taylor', 'wanda'] as const)('%s, interrupted', 
       unfinished,
       onProgress: (done: number) => void steps.push(done),
     };
-    await expect(scoreModel({ ...params, isCancelled: () => steps.includes(2) })).rejects.toThrow(/cancelled/);
+    await expect(scoreModel({ ...params, isCanceled: () => steps.includes(2) })).rejects.toThrow(/canceled/);
     expect(kept?.done).toBe(2);
     steps.length = 0;
     const resumed = await scoreModel(params);

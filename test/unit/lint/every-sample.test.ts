@@ -5,7 +5,7 @@ import path from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { DataError } from '../../../trainer/data/data-error.ts';
 import { loadDataset } from '../../../trainer/data/load-dataset.ts';
-import { loadLabelled } from '../../../trainer/data/load-labelled.ts';
+import { loadLabeled } from '../../../trainer/data/load-labeled.ts';
 import { readDataFact } from '../../../trainer/lint/facts/read-data-fact.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../../trainer/protocol/recipe-schema.ts';
@@ -85,7 +85,7 @@ describe('a file with several bad samples', () => {
       maxLength: 32,
       seed: 1,
     };
-    const failure = await failureOf(loadLabelled({ ...input, paths: [write('bad.jsonl', LINES)] }));
+    const failure = await failureOf(loadLabeled({ ...input, paths: [write('bad.jsonl', LINES)] }));
     expect(linesIn(failure.message)).toEqual(BAD);
   });
 

@@ -208,7 +208,7 @@ flash_attention: true
     ).toBe(`# my run
 model: models/tiny # small
 dtype: auto
-quantise: nf4
+quantize: nf4
 method: lora
 r: 8
 lora_alpha: 16

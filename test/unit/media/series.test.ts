@@ -125,7 +125,7 @@ describe('resample', () => {
     ]);
   });
 
-  test('of a zoom, one neighbour on each side stays, so that the line leaves the chart in its direction', () => {
+  test('of a zoom, one neighbor on each side stays, so that the line leaves the chart in its direction', () => {
     expect(resample([points(x(10), x(10))], { min: 4, max: 6 }, 100).x).toEqual([4, 5, 6, 7]);
     expect(resample([points(x(10), x(10))], { min: 3.5, max: 6.5 }, 100).x).toEqual([3, 4, 5, 6, 7]);
   });

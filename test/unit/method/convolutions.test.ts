@@ -39,9 +39,9 @@ function naive(dW: Float32Array, w: Float32Array, a: Float32Array, b: Float32Arr
       const gradient = dW[i * width + j] as number;
       (dM[i] as number) += (gradient * (row[j] as number)) / norm;
       for (let k = 0; k < RANK; k++) {
-        const towards = SCALE * gradient * (m ? (m[i] as number) / norm : 1);
-        (dA[k * width + j] as number) += towards * (b[i * RANK + k] as number);
-        (dB[i * RANK + k] as number) += towards * (a[k * width + j] as number);
+        const toward = SCALE * gradient * (m ? (m[i] as number) / norm : 1);
+        (dA[k * width + j] as number) += toward * (b[i * RANK + k] as number);
+        (dB[i * RANK + k] as number) += toward * (a[k * width + j] as number);
       }
     }
   }

@@ -212,7 +212,7 @@ const laws: Readonly<Record<string, (context: LawContext) => Promise<void>>> = {
     expect(memory().numTensors).toBe(before);
   },
 
-  'loss falls on a batch that can be memorised': async ({ base, variant }) => {
+  'loss falls on a batch that can be memorized': async ({ base, variant }) => {
     await withTinyRun({ ...base, learningRate: 2e-2 }, async run => {
       const first = await run.evaluate();
       await run.steps(30);

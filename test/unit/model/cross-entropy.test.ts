@@ -102,7 +102,7 @@ describe.each([{ name: 'the gradient in one sweep' }, { name: 'the gradient of c
       return runGraph({ graph, outputs, effects: [] }, { hidden }, { weight });
     }
 
-    test.each(['none', 'all', 'rows'] as const)('towards the hidden states and %s of the weight', async kind => {
+    test.each(['none', 'all', 'rows'] as const)('toward the hidden states and %s of the weight', async kind => {
       const expected = await gradientsOfLoss();
       const { graph, params, hidden, weight } = build(vocabulary, targets);
       const chosen = kind === 'rows' ? { rows: graph.constant(rows, [3], 'int32') } : kind;

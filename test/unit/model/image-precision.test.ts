@@ -8,7 +8,7 @@ import { openOthers, openReference } from '../../support/engines.ts';
 import { computeGolden, openGoldenClassifier } from '../../support/golden-classifier.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 
-const bfloat16 = { dtype: 'bfloat16', quantise: 'none' } as const;
+const bfloat16 = { dtype: 'bfloat16', quantize: 'none' } as const;
 const others = (await openOthers()).filter(({ name }) => name === 'tensorflow');
 const engines = [
   { name: 'portable, cpu', engine: await openReference() },
@@ -24,7 +24,7 @@ const apart = (a: HostArray | undefined, b: HostArray | undefined): number => {
 };
 
 describe.each(engines)('$name', ({ engine }) => {
-  // Eight bits a number; towards the first layer each rounding may tip a ReLU or the choice of a maximum.
+  // Eight bits a number; toward the first layer each rounding may tip a ReLU or the choice of a maximum.
   test.skipIf(!engine).each(['resnet', 'resnet_basic', 'timm_resnext', 'vit'])('%s', async family => {
     if (!engine) return;
     const golden = await openGoldenClassifier(family);

@@ -28,7 +28,7 @@ async function compare(inputs: Inputs, build: BuildLayer, naive: Naive): Promise
   for (const name of Object.keys(inputs)) expectClose(ours[name] ?? [], theirs[name] ?? [], 2e-5, `gradient of ${name}`);
 }
 
-describe('normalisation', () => {
+describe('normalization', () => {
   const shapes = { x: [3, 6], scale: [6], shift: [6] };
   const epsilon = 1e-3;
 
@@ -51,14 +51,14 @@ describe('normalisation', () => {
       ({ x, scale = [], shift = [] }) =>
         range(3).flatMap(row => {
           const values = part(x, row, 6);
-          const centred = values.map(v => v - mean(values));
-          const size = Math.sqrt(mean(centred.map(v => v * v)) + epsilon);
-          return centred.map((v, i) => (v / size) * (scale[i] as number) + (shift[i] as number));
+          const centered = values.map(v => v - mean(values));
+          const size = Math.sqrt(mean(centered.map(v => v * v)) + epsilon);
+          return centered.map((v, i) => (v / size) * (scale[i] as number) + (shift[i] as number));
         }),
     ));
 });
 
-describe('batch normalisation', () => {
+describe('batch normalization', () => {
   const [PLACES, CHANNELS] = [2 * 2 * 3, 4] as const;
   const shapes = { x: [2, 2, 3, CHANNELS], scale: [CHANNELS], shift: [CHANNELS] };
   const epsilon = 1e-3;

@@ -31,7 +31,7 @@ export async function forward(inputs: Inputs, build: BuildLayer): Promise<number
   return (await runGraph({ graph, outputs: { y }, effects: [] }, feedsOf(inputs))).y ?? [];
 }
 
-/** Gradient of Σ y·w (w as `lossWeights`) towards each input, by the rules. */
+/** Gradient of Σ y·w (w as `lossWeights`) toward each input, by the rules. */
 export async function gradients(inputs: Inputs, build: BuildLayer): Promise<Record<string, number[]>> {
   const { graph, nodes, y } = trace(inputs, build);
   const seed = graph.constant(Float32Array.from(lossWeights(elementCount(y.shape))), y.shape, 'float32');

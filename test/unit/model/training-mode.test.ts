@@ -1,5 +1,5 @@
 /**
- * Classifiers as they are trained: dropout drops, the same seed drops the same, batch statistics normalise, and every recompute policy gives
+ * Classifiers as they are trained: dropout drops, the same seed drops the same, batch statistics normalize, and every recompute policy gives
  * the gradients that keeping everything gives.
  */
 import { join } from 'node:path';

@@ -65,7 +65,7 @@ async function tensorsOf(session: Session, attachment: Attachment): Promise<Map<
 }
 
 describe('a step at a learning rate of 0', () => {
-  test('updated: normalises by the batch, and the running statistics are PyTorch’s after it', async () => {
+  test('updated: normalizes by the batch, and the running statistics are PyTorch’s after it', async () => {
     const { trained, before, after, snapshot } = await trainOnce('updated');
     expect(trained).toBeCloseTo(golden.train?.loss ?? 0, 5);
     expect(before).toBeCloseTo(golden.loss, 5);
@@ -78,7 +78,7 @@ describe('a step at a learning rate of 0', () => {
       });
   });
 
-  test('frozen: normalises by the running statistics, and they stay', async () => {
+  test('frozen: normalizes by the running statistics, and they stay', async () => {
     const { trained, before, after, snapshot } = await trainOnce('frozen');
     expect([trained, after]).toEqual([before, before]);
     expect([...snapshot.keys()].some(name => name.includes('running'))).toBe(false);

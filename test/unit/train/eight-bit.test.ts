@@ -1,4 +1,4 @@
-/** Adam with 8-bit moments: against a naive quantiser, against float32 Adam, and over a break. */
+/** Adam with 8-bit moments: against a naive quantizer, against float32 Adam, and over a break. */
 import { describe, expect, test } from 'vitest';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
@@ -71,7 +71,7 @@ const spread = Float32Array.from(randomNumbers(600, -7, 0, 3), (exponent, i) => 
 
 for (const { name, engine, missing } of engines)
   describe.skipIf(!engine)(`${name}${missing ? ` (skipped: ${missing})` : ''}`, () => {
-    test.each(['signed', 'unsigned'] as const)('%s codes are those of a naive quantiser', async kind => {
+    test.each(['signed', 'unsigned'] as const)('%s codes are those of a naive quantizer', async kind => {
       const values = kind === 'signed' ? spread : spread.map(Math.abs);
       const [found] = await roundTrip(engine as Engine, values, kind, [0.25]);
       const expected = naive([...values], kind, found?.noise ?? []);

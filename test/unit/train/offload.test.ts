@@ -35,7 +35,7 @@ const tiny = await openTiny('llama');
 const attach = (method: MethodName, dtype: 'float32' | 'bfloat16' = 'float32'): Attachment => {
   const settings = settingsOf();
   const attached = attachments[method](tiny.model, settings, scattered(tiny.model, method, settings));
-  return placeTrained(attached, tiny.model, { dtype, quantise: 'none' });
+  return placeTrained(attached, tiny.model, { dtype, quantize: 'none' });
 };
 const toDisk: Offload = { to: 'disk', fromGpu: false, from: 1 };
 const fromGpu: Offload = { to: 'host', fromGpu: true, from: 1 };

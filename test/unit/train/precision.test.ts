@@ -1,4 +1,4 @@
-/** Training with bfloat16 weights and products, and over quantised bases: against float32, on the fastest engine here. */
+/** Training with bfloat16 weights and products, and over quantized bases: against float32, on the fastest engine here. */
 import { describe, expect, test } from 'vitest';
 import type { MethodName } from '../../../trainer/catalog/methods.ts';
 import { fromBfloat16, toBfloat16 } from '../../../trainer/graph/types.ts';
@@ -16,8 +16,8 @@ const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOth
 const fastest = engines.findLast(({ engine }) => engine)?.engine ?? reference;
 const tiny = await openTiny('llama');
 
-const bfloat16: Precision = { dtype: 'bfloat16', quantise: 'none' };
-const attach = (method: MethodName, precision: Precision = { dtype: 'float32', quantise: 'none' }): Attachment => {
+const bfloat16: Precision = { dtype: 'bfloat16', quantize: 'none' };
+const attach = (method: MethodName, precision: Precision = { dtype: 'float32', quantize: 'none' }): Attachment => {
   const settings = settingsOf();
   return placeTrained(attachments[method](tiny.model, settings, scattered(tiny.model, method, settings)), tiny.model, precision);
 };
@@ -31,7 +31,7 @@ const train = (method: MethodName, precision: Precision | undefined, steps: numb
 test('float32 leaves an attachment as it is', () => {
   const settings = settingsOf();
   const attachment = attachments.lora(tiny.model, settings, new Map());
-  expect(placeTrained(attachment, tiny.model, { dtype: 'float32', quantise: 'none' })).toBe(attachment);
+  expect(placeTrained(attachment, tiny.model, { dtype: 'float32', quantize: 'none' })).toBe(attachment);
 });
 
 describe('bfloat16', () => {
@@ -108,11 +108,11 @@ describe('bfloat16', () => {
   }, 60_000);
 });
 
-test('rows beside a quantised weight are loaded once, though its bias has the same', async () => {
+test('rows beside a quantized weight are loaded once, though its bias has the same', async () => {
   const biased = await openTiny('llama_biased');
   const settings = settingsOf();
   const attached = attachments.spsft(biased.model, settings, scattered(biased.model, 'spsft', settings));
-  const attachment = placeTrained(attached, biased.model, { dtype: 'float32', quantise: 'int8' });
+  const attachment = placeTrained(attached, biased.model, { dtype: 'float32', quantize: 'int8' });
   const [first, second] = await withTinyRun({ engine: fastest, tiny: biased, attachment }, run => run.steps(2));
   expect(second).toBeLessThan(first as number);
 });

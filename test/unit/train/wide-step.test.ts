@@ -74,7 +74,7 @@ const nameOf = ({ method, optimizer, dtype, changes: { maxGradNorm, accumulation
 async function traceOn(engine: TinyRunParams['engine'], { method, optimizer, dtype, changes }: Case): Promise<number[]> {
   const settings = settingsOf({ budget: { r: 32 }, rank: 16, loraAlpha: 16 });
   const attached = attachments[method](model, settings, scattered(model, method, settings));
-  const attachment = placeTrained(attached, model, { dtype: dtype ?? 'float32', quantise: 'none' });
+  const attachment = placeTrained(attached, model, { dtype: dtype ?? 'float32', quantize: 'none' });
   return withTinyRun({ engine, tiny: wide, attachment, optimizer, learningRate: 1e-3, ...changes }, async run => {
     const step = () => (changes?.accumulationSteps ? run.accumulatedStep() : run.step());
     return [(await step()).gradNorm, (await step()).gradNorm, await run.evaluate()];

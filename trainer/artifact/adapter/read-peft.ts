@@ -50,7 +50,7 @@ export const UNSUPPORTED_SWITCHES = [
   'alora_invocation_tokens',
 ] as const;
 
-/** Initialisations with which PEFT takes the first factors out of the base's weights, each time that it loads the adapter. */
+/** Initializations with which PEFT takes the first factors out of the base's weights, each time that it loads the adapter. */
 const CHANGES_BASE = /^(pissa|olora|corda|loftq)/i;
 export const changesBase = (init: unknown): init is string => typeof init === 'string' && CHANGES_BASE.test(init);
 
@@ -160,7 +160,7 @@ function ranksOf(names: ReadonlyMap<string, string>, shapeOf: ShapeOf, config: P
     const expected = patternValue(rankPatterns, module) ?? config.r;
     if (r !== expected) problems.push(`${name} has rank ${r}; ${PEFT_CONFIG} says ${expected}`);
     const alpha = patternValue(alphaPatterns, module) ?? config.lora_alpha ?? 0;
-    // Rank-stabilised LoRA scales by alpha / √r.
+    // Rank-stabilized LoRA scales by alpha / √r.
     const scaled = config.use_rslora ? alpha * Math.sqrt(r) : alpha;
     lora.set(module, names.has(`${module}.lora_B.bias`) ? { r, alpha: scaled, hasBias: true } : { r, alpha: scaled });
   }

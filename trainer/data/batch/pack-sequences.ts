@@ -4,7 +4,7 @@ import type { TokenSequence } from '../types.ts';
 
 /**
  * First-fit decreasing: the longest sequence first, each into the first row with room for it. Rows need at most 11/9 of the best
- * possible number (Johnson, 1973). Equal lengths are drawn in an order of the seed, so that neighbours in the file part.
+ * possible number (Johnson, 1973). Equal lengths are drawn in an order of the seed, so that neighbors in the file part.
  * Returns the sequence numbers of each row. Every length must be at most `rowLength`.
  */
 export function packSequences(lengths: readonly number[], rowLength: number, seed: number): number[][] {

@@ -1,12 +1,12 @@
-/** The batches of labelled texts: token ids filled up at the right, and a class or a number a row. */
+/** The batches of labeled texts: token ids filled up at the right, and a class or a number a row. */
 import type { HostArray } from '../../graph/types.ts';
-import type { LabelledText } from '../load-labelled.ts';
+import type { LabeledText } from '../load-labeled.ts';
 import type { BatchPlan, PlannedBatch } from './batch-plan.ts';
 import type { Batch, BatchSource } from './batches.ts';
 
 export interface TextSourceParams {
   readonly plan: BatchPlan;
-  readonly examples: readonly LabelledText[];
+  readonly examples: readonly LabeledText[];
   readonly padId: number;
   /** Feeds tell which token belongs to the second text. */
   readonly types: boolean;

@@ -1,4 +1,4 @@
-/** The batches of labelled images. The next ones are decoded while the step before them runs: the decoder has threads of its own. */
+/** The batches of labeled images. The next ones are decoded while the step before them runs: the decoder has threads of its own. */
 import type { ImagePreprocessing } from '../../format/image/image-preprocessing.ts';
 import { createRandom, hashSeed } from '../../random.ts';
 import type { BatchPlan, PlannedBatch } from '../batch/batch-plan.ts';
@@ -8,14 +8,14 @@ import { DataError } from '../data-error.ts';
 import type { ImageSample } from './image-samples.ts';
 import { type Augmentation, loadImage } from './load-image.ts';
 
-export interface LabelledImage extends ImageSample {
+export interface LabeledImage extends ImageSample {
   /** The place of the label among all. */
   readonly target: number;
 }
 
 export interface ImageSourceParams {
   readonly plan: BatchPlan;
-  readonly examples: readonly LabelledImage[];
+  readonly examples: readonly LabeledImage[];
   readonly preprocessing: ImagePreprocessing;
   readonly channels: number;
   readonly augment: readonly Augmentation[];

@@ -50,13 +50,13 @@ export function resample({ data, from, to, channels, kernel }: ResampleParams): 
 function tapsOf(from: number, to: number, kernel: Kernel): Taps[] {
   const scale = from / to;
   return Array.from({ length: to }, (_, i) => {
-    const centre = (i + 0.5) * scale;
-    if (kernel === 'nearest') return { start: Math.min(from - 1, Math.floor(centre)), weights: Float64Array.of(1) };
+    const center = (i + 0.5) * scale;
+    if (kernel === 'nearest') return { start: Math.min(from - 1, Math.floor(center)), weights: Float64Array.of(1) };
     const { reach, at } = filters[kernel];
     const spread = Math.max(1, scale);
-    const start = Math.max(0, Math.floor(centre - reach * spread + 0.5));
-    const end = Math.min(from, Math.floor(centre + reach * spread + 0.5));
-    const weights = Float64Array.from({ length: end - start }, (__, j) => at(Math.abs(start + j + 0.5 - centre) / spread));
+    const start = Math.max(0, Math.floor(center - reach * spread + 0.5));
+    const end = Math.min(from, Math.floor(center + reach * spread + 0.5));
+    const weights = Float64Array.from({ length: end - start }, (__, j) => at(Math.abs(start + j + 0.5 - center) / spread));
     const sum = weights.reduce((total, weight) => total + weight, 0);
     return { start, weights: weights.map(weight => weight / sum) };
   });

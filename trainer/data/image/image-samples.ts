@@ -1,4 +1,4 @@
-/** Labelled images from what people have: a folder a class, Tiny-ImageNet's layout, CIFAR's binaries, Parquet files. */
+/** Labeled images from what people have: a folder a class, Tiny-ImageNet's layout, CIFAR's binaries, Parquet files. */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { DataError } from '../data-error.ts';
@@ -85,7 +85,7 @@ export async function listImages(input: ListImagesInput): Promise<ListedImages> 
     if (found.seen() === before)
       throw new DataError({
         file: one,
-        problem: 'no labelled image was found',
+        problem: 'no labeled image was found',
         advice: 'Images lie in one folder a class (root/cat/1.png), or in CIFAR binaries (.bin), or in Parquet files with image and label',
       });
   }

@@ -67,7 +67,7 @@ export async function loadImage(params: LoadImageParams): Promise<void> {
       .raw()
       .toBuffer({ resolveWithObject: true });
     const pixels = enlarges(view) ? resample({ ...view, data, channels: info.channels }) : data;
-    normalise(pixels, { found: info.channels, view, channels, into, preprocessing: params.preprocessing });
+    normalize(pixels, { found: info.channels, view, channels, into, preprocessing: params.preprocessing });
   } catch (error) {
     throw undecodable(sample, error);
   }
@@ -143,7 +143,7 @@ function reduced(image: Sharp, view: View): Sharp {
   return isSame || enlarges(view) ? image : image.resize(to.width, to.height, { fit: 'fill', kernel });
 }
 
-interface Normalise {
+interface Normalize {
   /** Channels of the decoded image. */
   readonly found: number;
   readonly view: View;
@@ -152,7 +152,7 @@ interface Normalise {
   readonly preprocessing: ImagePreprocessing;
 }
 
-function normalise(data: Uint8Array, { found, view, channels, into, preprocessing }: Normalise): void {
+function normalize(data: Uint8Array, { found, view, channels, into, preprocessing }: Normalize): void {
   const { rescale, mean, std, width, height } = preprocessing;
   const { to, left, top, flop } = view;
   for (let channel = 0; channel < channels; channel++) {

@@ -3,7 +3,7 @@ import { DataError } from '../data-error.ts';
 import type { DataRecord } from '../types.ts';
 import { readLines } from './utf8-stream.ts';
 
-/** A document is tokenised in memory, at some 10 bytes a character; a larger text is several documents. */
+/** A document is tokenized in memory, at some 10 bytes a character; a larger text is several documents. */
 const MAX_DOCUMENT_CHARACTERS = 64 * 2 ** 20;
 
 /** One document a file, one between blank lines, or one between lines that equal the separator. */

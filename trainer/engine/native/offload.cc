@@ -34,7 +34,7 @@ int BringBack(int file, int64_t offset, char* memory, size_t bytes) { return Mov
 
 int PutAway(int file, int64_t offset, char* memory, size_t bytes) {
   if (const int problem = MoveAll(file, offset, memory, bytes, pwrite)) return problem;
-  // Whole pages: those at the edges may hold a neighbour's numbers.
+  // Whole pages: those at the edges may hold a neighbor's numbers.
   const uintptr_t page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
   const uintptr_t begin = (reinterpret_cast<uintptr_t>(memory) + page - 1) / page * page;
   const uintptr_t end = (reinterpret_cast<uintptr_t>(memory) + bytes) / page * page;

@@ -140,6 +140,6 @@ function checkTensors(input: {
     covered = Math.max(covered, tensor.position + tensor.byteLength);
   }
   if (problems.length > 0)
-    throw new ModelFileError(input.path, problems, 'Use a supported quantisation, or download the file again if it is damaged.');
+    throw new ModelFileError(input.path, problems, 'Use a supported quantization, or download the file again if it is damaged.');
   return tensors;
 }

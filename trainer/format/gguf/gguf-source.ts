@@ -1,4 +1,4 @@
-/** A GGUF file as a TensorSource with Hugging Face's names, dequantised as it is read. */
+/** A GGUF file as a TensorSource with Hugging Face's names, dequantized as it is read. */
 import { openByteFile } from '../byte-file.ts';
 import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from '../tensor-source.ts';
@@ -6,7 +6,7 @@ import { ggufFamilies } from './gguf-families.ts';
 import { type GgufHeader, type GgufTensor, readGgufHeader } from './gguf-header.ts';
 import { huggingFaceName, permutedRow, ROPE_FACTORS } from './gguf-names.ts';
 
-/** Stored bytes in memory at a time while a tensor is dequantised. */
+/** Stored bytes in memory at a time while a tensor is dequantized. */
 const CHUNK_BYTES = 8 * 1024 * 1024;
 /** One for each pair of a head's dimensions, which are read with the header: published models have 64. */
 const MAX_ROPE_FACTORS = 65_536;

@@ -1,4 +1,4 @@
-/** Text ⇄ token ids, from the files that travel with a model (tokenizer.json and neighbours). */
+/** Text ⇄ token ids, from the files that travel with a model (tokenizer.json and neighbors). */
 
 import { isRecord } from '../../files/strict-json.ts';
 import { ModelFileError } from '../model-file-error.ts';
@@ -8,7 +8,7 @@ import { cleanUp } from './tokenizers/decoders.ts';
 import { createPipeline, type Pipeline } from './tokenizers/pipeline.ts';
 
 export interface Tokenizer {
-  /** `addSpecialTokens` adds what the model's post-processor adds (a begin token, `[CLS]` … `[SEP]`); special tokens in the text are recognised either way. */
+  /** `addSpecialTokens` adds what the model's post-processor adds (a begin token, `[CLS]` … `[SEP]`); special tokens in the text are recognized either way. */
   encode(text: string, options: { readonly addSpecialTokens: boolean }): number[];
   /** Two texts as the model's post-processor joins them, special tokens included; `types` is the segment of each token. */
   encodePair(first: string, second: string): { readonly ids: number[]; readonly types: number[] };

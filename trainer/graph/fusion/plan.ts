@@ -41,7 +41,7 @@ const SMALL_SHARE = 64;
 /** What is made of more nodes is read, and looked through no further. */
 const MOST_BEHIND = 256;
 
-/** Neighbours that a node is tried to be joined with, if it feeds none of them. */
+/** Neighbors that a node is tried to be joined with, if it feeds none of them. */
 const NEIGHBOURS = 4;
 
 /** Steps that give the same as the schedule. No step takes more memory than the nodes that it stands for. */

@@ -59,10 +59,10 @@ export const settingDiagnostics: Readonly<Record<string, Diagnostic>> = {
   'prompt-without-text': { about: '`data.prompt` has no `{text}`, so every sample would read the same.' },
   'labels-repeat': { about: 'A label is listed twice. Its place in the list is its id, so each label may appear only once.' },
   'column-twice': { about: 'One column of the data is used for two purposes, which is rarely intended.' },
-  'quantised-base': {
+  'quantized-base': {
     about:
-      'A weight held in 8 or 4 bits is frozen. `full` and `rosa` train the weights themselves, and `dependencies` trains their columns. `lora`, `dora`, `vera` and `spsft` work with `quantise`; the rows of `spsft` are then held in 32 bits next to the weight.',
-    fix: 'Writes `quantise: none`.',
+      'A weight held in 8 or 4 bits is frozen. `full` and `rosa` train the weights themselves, and `dependencies` trains their columns. `lora`, `dora`, `vera` and `spsft` work with `quantize`; the rows of `spsft` are then held in 32 bits next to the weight.',
+    fix: 'Writes `quantize: none`.',
   },
   'precision-on-portable': {
     about:

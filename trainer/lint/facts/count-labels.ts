@@ -6,7 +6,7 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { DataError } from '../../data/data-error.ts';
 import { renameColumns } from '../../data/detect-format.ts';
 import { isImageFile, listImages, VALIDATION_LIST } from '../../data/image/image-samples.ts';
-import { findColumns } from '../../data/load-labelled.ts';
+import { findColumns } from '../../data/load-labeled.ts';
 import { type FolderEntry, folderEntries } from '../../data/read/folder-entries.ts';
 import { listDataFiles } from '../../data/read/list-files.ts';
 import { readRecords } from '../../data/read/read-records.ts';

@@ -99,7 +99,7 @@ export async function fingerprint(file: string): Promise<string | undefined> {
   return [file, ...names.map((name, i) => `${name}:${stats[i]?.mtimeMs}:${stats[i]?.size}`)].join('\n');
 }
 
-/** `models/smol` is more likely a misspelt folder than a name on the hub where there is a folder `models`. */
+/** `models/smol` is more likely a misspelled folder than a name on the hub where there is a folder `models`. */
 async function hasParentFolder(name: string, local: string): Promise<boolean> {
   return name.includes('/') && (await stat(path.dirname(local)).catch(() => undefined))?.isDirectory() === true;
 }

@@ -3,7 +3,7 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { DataError } from '../../data/data-error.ts';
 import { checkSameFormat, detectFormat, renameColumns } from '../../data/detect-format.ts';
 import { type FormatSettings, formatExample } from '../../data/format-example.ts';
-import { findColumns, type LabelledColumns, labelledRecord } from '../../data/load-labelled.ts';
+import { findColumns, type LabeledColumns, labeledRecord } from '../../data/load-labeled.ts';
 import { listDataFiles } from '../../data/read/list-files.ts';
 import { readRecords } from '../../data/read/read-records.ts';
 import type { DataFormat, DataRecord, RenderChat } from '../../data/types.ts';
@@ -38,14 +38,14 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
     if (isWhole && bytes > MAX_WHOLE_BYTES) return { ...base, state: 'ok' };
     const limit = bytes <= MAX_WHOLE_BYTES ? Number.MAX_SAFE_INTEGER : CHECKED_SAMPLES;
     let renamedFirst: DataRecord | undefined;
-    let labelled: LabelledColumns | undefined;
+    let labeled: LabeledColumns | undefined;
     let checked = 0;
     const check = (record: DataRecord): void => {
       const renamed = renameColumns(record, data.columns);
       renamedFirst ??= renamed;
       if (objectiveCatalog[task].model === 'classifier') {
-        labelled ??= findColumns(renamed);
-        checkLabelled(renamed, labelled, { task, labels: data.labels });
+        labeled ??= findColumns(renamed);
+        checkLabeled(renamed, labeled, { task, labels: data.labels });
         return;
       }
       format ??= data.format === 'auto' ? detectFormat(renamed).format : data.format;
@@ -61,7 +61,7 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
       } catch (error) {
         report(error);
         // What the first sample lacks, a format or the columns of a task, the whole file is likely to lack.
-        if (isFirst && format === undefined && labelled === undefined) break;
+        if (isFirst && format === undefined && labeled === undefined) break;
       }
       if (bad.length >= MAX_BAD) break;
     }
@@ -90,12 +90,12 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
 }
 
 /** As a classifier or a regression reads it. */
-function checkLabelled(
+function checkLabeled(
   record: DataRecord,
-  columns: LabelledColumns,
+  columns: LabeledColumns,
   { task, labels }: { readonly task: Task; readonly labels: readonly string[] },
 ): void {
-  labelledRecord(record, columns, { regression: objectiveCatalog[task].target === 'number', labels });
+  labeledRecord(record, columns, { regression: objectiveCatalog[task].target === 'number', labels });
 }
 
 const columnsOf = (record: DataRecord | undefined): string[] => Object.keys(record?.value ?? {}).slice(0, 200);

@@ -1,4 +1,4 @@
-/** How a recipe of another tool is recognised, and what its settings become here: the words in which each tool is described. Pure. */
+/** How a recipe of another tool is recognized, and what its settings become here: the words in which each tool is described. Pure. */
 
 export type Plain = Readonly<Record<string, unknown>>;
 

@@ -3,12 +3,12 @@ import { type Convert, floatType, none, recompute, set, words } from './foreign-
 
 const opposite: Convert = value => (typeof value === 'boolean' ? set('data.completion_only', !value) : undefined);
 const singleType: Convert = () => none('computing in float32 is the default');
-const quantisedAs =
+const quantizedAs =
   (form: 'int8' | 'nf4'): Convert =>
   value =>
-    value === true ? set('quantise', form) : none('off');
-const quantisedBits: Convert = value =>
-  value === 4 ? set('quantise', 'nf4') : value === 8 ? set('quantise', 'int8') : none('4 and 8 bits are available');
+    value === true ? set('quantize', form) : none('off');
+const quantizedBits: Convert = value =>
+  value === 4 ? set('quantize', 'nf4') : value === 8 ? set('quantize', 'int8') : none('4 and 8 bits are available');
 const ratioOfRate: Convert = (value, recipe) => {
   const rate = Number(recipe.learning_rate ?? recipe.lr);
   return typeof value === 'number' && Number.isFinite(rate) ? set('min_learning_rate', value * rate) : undefined;
@@ -22,7 +22,7 @@ const deepspeed: Convert = value =>
   typeof value === 'string' && /offload/i.test(value)
     ? set('optimizer_offload', 'host', `of ${value} only this: one device trains one run`)
     : undefined;
-export const loraOf: Convert = value => (value === 'qlora' ? [...set('method', 'lora'), ...set('quantise', 'nf4')] : undefined);
+export const loraOf: Convert = value => (value === 'qlora' ? [...set('method', 'lora'), ...set('quantize', 'nf4')] : undefined);
 const targets: Convert = value => set('target_modules', value === 'all' ? 'all-linear' : words(value));
 
 export const sharedKeys: Readonly<Record<string, Convert>> = {
@@ -31,9 +31,9 @@ export const sharedKeys: Readonly<Record<string, Convert>> = {
   fp16: floatType,
   tf32: singleType,
   pure_bf16: floatType,
-  load_in_4bit: quantisedAs('nf4'),
-  load_in_8bit: quantisedAs('int8'),
-  quantization_bit: quantisedBits,
+  load_in_4bit: quantizedAs('nf4'),
+  load_in_8bit: quantizedAs('int8'),
+  quantization_bit: quantizedBits,
   optim: optimizer,
   optimizer,
   deepspeed,

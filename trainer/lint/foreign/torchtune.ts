@@ -13,7 +13,7 @@ const tuneModel: Convert = value => {
     ...(Array.isArray(attention) ? attention.map(String) : []),
     ...(mlp === true ? ['gate_proj', 'up_proj', 'down_proj'] : []),
   ];
-  const method = [...set('method', isLora ? 'lora' : 'full'), ...(/qlora/.test(component(value)) ? set('quantise', 'nf4') : [])];
+  const method = [...set('method', isLora ? 'lora' : 'full'), ...(/qlora/.test(component(value)) ? set('quantize', 'nf4') : [])];
   if (!isLora) return method;
   return [
     ...method,

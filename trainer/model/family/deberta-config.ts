@@ -111,7 +111,7 @@ export function debertaConfig(
     c2p: types.includes('c2p'),
     p2c: types.includes('p2c'),
     sharedKeys: c.share_att_key,
-    normalisesPositions: c.norm_rel_ebd
+    normalizesPositions: c.norm_rel_ebd
       .toLowerCase()
       .split('|')
       .map(word => word.trim())

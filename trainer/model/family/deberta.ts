@@ -32,7 +32,7 @@ export interface DebertaConfig extends Omit<BertConfig, 'family'> {
   readonly p2c: boolean;
   /** Positions are projected by the layers that project content. */
   readonly sharedKeys: boolean;
-  readonly normalisesPositions: boolean;
+  readonly normalizesPositions: boolean;
 }
 
 interface Block extends PostNormBlock {
@@ -56,7 +56,7 @@ export function deberta(config: DebertaConfig): ClassifierModel {
     config,
     embedding: textEmbedding(config),
     relative: embeddingSpec(`${prefix}encoder.rel_embeddings`, 2 * config.span, hiddenSize),
-    relativeNorm: config.normalisesPositions ? layerNormSpec(`${prefix}encoder.LayerNorm`, -1, hiddenSize) : undefined,
+    relativeNorm: config.normalizesPositions ? layerNormSpec(`${prefix}encoder.LayerNorm`, -1, hiddenSize) : undefined,
     blocks: config.blockNames.map((names, layer) => blockOf(config, names, layer)),
     head: firstTokenHead(config.head, hiddenSize, config),
   };

@@ -56,7 +56,7 @@ export function textEmbedding(config: TextConfig): TextEmbedding {
 export const embeddingModules = ({ words, positions, types, norm, projection }: TextEmbedding): ModuleSpec[] =>
   [words, positions, types, norm, projection].filter(module => module !== undefined);
 
-/** Word, segment and position, added up, normalised and brought to the hidden size: [batch · tokens, hiddenSize]. */
+/** Word, segment and position, added up, normalized and brought to the hidden size: [batch · tokens, hiddenSize]. */
 export function embedText(tracer: Tracer, { ids, types }: TokenBatch, modules: TextEmbedding, config: TextConfig): Node {
   const { graph } = tracer;
   const [batch, tokens] = ids.shape as [number, number];

@@ -14,7 +14,7 @@ export type AttentionMask =
   | { readonly kind: 'bias'; readonly bias: Node; readonly causal: boolean };
 
 export interface AttentionParams {
-  /** [batch, heads, queries, headDim]; heads is a multiple of the key-value heads, and neighbours share one. */
+  /** [batch, heads, queries, headDim]; heads is a multiple of the key-value heads, and neighbors share one. */
   readonly q: Node;
   /** [batch, kvHeads, keys, headDim]. */
   readonly k: Node;

@@ -1,4 +1,4 @@
-/** Batch normalisation over the last axis (Ioffe & Szegedy 2015), by running statistics or by the batch's own. */
+/** Batch normalization over the last axis (Ioffe & Szegedy 2015), by running statistics or by the batch's own. */
 import type { Graph, Node } from '../../graph/graph.ts';
 import { sumRows } from './norm.ts';
 
@@ -38,7 +38,7 @@ export function frozenBatchNorm(
 }
 
 /**
- * Normalises by the statistics of the batch. With x̂ the normalised x, h = dy·scale and means over all but the channels:
+ * Normalizes by the statistics of the batch. With x̂ the normalized x, h = dy·scale and means over all but the channels:
  * dx = inv · (h − mean(h) − x̂ · mean(h·x̂)).
  * @returns y, and what running statistics follow: the mean and the unbiased variance, both [channels]
  */
@@ -46,10 +46,10 @@ export function batchNorm(graph: Graph, { x, scale, shift, epsilon }: BatchNormP
   const axes = x.shape.slice(0, -1).map((_, i) => i);
   const count = axes.reduce((n, axis) => n * (x.shape[axis] as number), 1);
   const mean = keep(graph.mean(x, axes));
-  const centred = graph.sub(x, mean);
-  const spread = keep(graph.mean(graph.square(centred), axes));
+  const centered = graph.sub(x, mean);
+  const spread = keep(graph.mean(graph.square(centered), axes));
   const inverse = keep(graph.rsqrt(graph.add(spread, epsilon)));
-  const normal = graph.mul(centred, inverse);
+  const normal = graph.mul(centered, inverse);
   const y = graph.add(graph.mul(normal, scale), shift);
   y.custom = {
     inputs: [x, scale, shift],

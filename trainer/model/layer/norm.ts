@@ -1,4 +1,4 @@
-/** Root-mean-square and layer normalisation over the last axis, each with a gradient in the fewest passes over memory. */
+/** Root-mean-square and layer normalization over the last axis, each with a gradient in the fewest passes over memory. */
 import type { Graph, Node } from '../../graph/graph.ts';
 
 interface NormParams {
@@ -33,12 +33,12 @@ export function rmsNorm(graph: Graph, { x, scale, epsilon }: NormParams): Node {
 
 /**
  * y = (x − mean) / √(variance + ε) · scale + shift (Ba et al. 2016); the shift may be left out.
- * With x̂ the normalised x and h = dy·scale: dx = inv · (h − mean(h) − x̂ · mean(h·x̂)).
+ * With x̂ the normalized x and h = dy·scale: dx = inv · (h − mean(h) − x̂ · mean(h·x̂)).
  */
 export function layerNorm(graph: Graph, { x, scale, shift, epsilon }: NormParams & { readonly shift: Node | undefined }): Node {
-  const centred = graph.sub(x, graph.mean(x, [-1], true));
-  const inverse = graph.rsqrt(graph.add(graph.mean(graph.square(centred), [-1], true), epsilon));
-  const normal = graph.mul(centred, inverse);
+  const centered = graph.sub(x, graph.mean(x, [-1], true));
+  const inverse = graph.rsqrt(graph.add(graph.mean(graph.square(centered), [-1], true), epsilon));
+  const normal = graph.mul(centered, inverse);
   const scaled = graph.mul(normal, scale);
   const y = shift ? graph.add(scaled, shift) : scaled;
   y.custom = {

@@ -1,4 +1,4 @@
-/** The task causal_lm: tokenised samples in batches of few shapes, next-token loss. */
+/** The task causal_lm: tokenized samples in batches of few shapes, next-token loss. */
 
 import { createBatchPlan } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder, trainBatchSettings } from '../../data/batch/batch-settings.ts';

@@ -1,4 +1,4 @@
-/** How the answer of a language model to a labelled sample is read off: which label it would write. */
+/** How the answer of a language model to a labeled sample is read off: which label it would write. */
 import type { LabelCompletion } from '../../data/load-dataset.ts';
 import type { Example, TokenSequence } from '../../data/types.ts';
 

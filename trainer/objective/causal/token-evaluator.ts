@@ -1,4 +1,4 @@
-/** Evaluation of language models: loss, perplexity and token accuracy, and for labelled data the label that the model would write. */
+/** Evaluation of language models: loss, perplexity and token accuracy, and for labeled data the label that the model would write. */
 
 import { createBatchPlan } from '../../data/batch/batch-plan.ts';
 import { BUCKETS, freeOrder } from '../../data/batch/batch-settings.ts';
@@ -44,7 +44,7 @@ export interface TokenEvaluator extends Evaluator {
   readonly scoring: LabelScoring | undefined;
 }
 
-/** Labelled samples stand one in a row, the others packed where `packing` is set. */
+/** Labeled samples stand one in a row, the others packed where `packing` is set. */
 export function tokenEvaluator(params: TokenEvaluatorParams): TokenEvaluator {
   const set = createEvalSet(params);
   return {

@@ -5,7 +5,7 @@ import type { BatchSource } from '../../data/batch/batches.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
 
 /** A sample with its label, or the number to predict. */
-export interface Labelled {
+export interface Labeled {
   /** '' for a regression. */
   readonly label: string;
   /** The place of the label among all, or the number itself. */
@@ -27,7 +27,7 @@ export interface SourceWish {
   readonly trains: boolean;
 }
 
-export interface ClassifierReader<Sample extends Labelled> {
+export interface ClassifierReader<Sample extends Labeled> {
   readonly read: (part: ReadPart) => Promise<{ readonly examples: readonly Sample[]; readonly labels: readonly string[] }>;
   readonly source: (examples: readonly Sample[], model: ClassifierModel, wish: SourceWish) => BatchSource;
   /** Pixels of the model's input, where it takes any. */

@@ -13,7 +13,7 @@ import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { RunError } from '../../run-error.ts';
 import type { SetUpParams, SetUpTask, TaskSetup } from '../task-setup.ts';
 import { classEvaluator } from './class-evaluator.ts';
-import type { ClassifierReader, Labelled } from './classifier-reader.ts';
+import type { ClassifierReader, Labeled } from './classifier-reader.ts';
 import { classifierTask } from './classifier-task.ts';
 import { imageReader } from './image-reader.ts';
 import { textReader } from './text-reader.ts';
@@ -40,7 +40,7 @@ function wrongTask(model: AnyModel, needed: string): RunError {
   return new RunError('wrong-task', `the model is a ${model.family} that ${does}; this task needs one that ${needed}`, `Set task: ${task}`);
 }
 
-async function setUp<Sample extends Labelled>(
+async function setUp<Sample extends Labeled>(
   params: SetUpParams,
   part: 'train' | 'held',
   reader: ClassifierReader<Sample>,
@@ -78,7 +78,7 @@ interface Parts<Sample> {
 }
 
 /** @throws RunError 'no-data'; DataError where there is but one class to learn */
-async function readParts<Sample extends Labelled>(
+async function readParts<Sample extends Labeled>(
   { recipe, base, labels: known = [], job }: SetUpParams,
   part: 'train' | 'held',
   { read }: ClassifierReader<Sample>,

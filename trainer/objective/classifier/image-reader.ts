@@ -3,7 +3,7 @@ import path from 'node:path';
 import { planBatches } from '../../data/batch/batch-plan.ts';
 import { DataError } from '../../data/data-error.ts';
 import { checkImages, MAX_GLANCES } from '../../data/image/check-images.ts';
-import { imageSource, type LabelledImage } from '../../data/image/image-batches.ts';
+import { imageSource, type LabeledImage } from '../../data/image/image-batches.ts';
 import { type ImageSample, listImages } from '../../data/image/image-samples.ts';
 import { type ImagePreprocessing, imagePreprocessing } from '../../format/image/image-preprocessing.ts';
 import { type ClassifierModel, takesSize } from '../../model/model-spec.ts';
@@ -16,10 +16,7 @@ type ImageInput = Extract<ClassifierModel['input'], { kind: 'image' }>;
 /** This many images that do not decode are named one by one. */
 const NAMED = 20;
 
-export async function imageReader(
-  { recipe, base, job, context }: SetUpParams,
-  input: ImageInput,
-): Promise<ClassifierReader<LabelledImage>> {
+export async function imageReader({ recipe, base, job, context }: SetUpParams, input: ImageInput): Promise<ClassifierReader<LabeledImage>> {
   const { image_size: size, augment, bad_images: bad, columns } = recipe.data;
   if (size !== undefined && !takesSize(input, size))
     throw new RunError(

@@ -6,7 +6,7 @@ import { planBatches } from '../../data/batch/batch-plan.ts';
 import { BUCKETS } from '../../data/batch/batch-settings.ts';
 import { textSource } from '../../data/batch/text-batches.ts';
 import { describeData } from '../../data/data-report.ts';
-import { type LabelledText, loadLabelled } from '../../data/load-labelled.ts';
+import { type LabeledText, loadLabeled } from '../../data/load-labeled.ts';
 import { checkMaxLength } from '../../data/max-length.ts';
 import { withTokenizer } from '../../job/open-base.ts';
 import type { ClassifierModel } from '../../model/model-spec.ts';
@@ -18,7 +18,7 @@ type TokenInput = Extract<ClassifierModel['input'], { kind: 'tokens' }>;
 export async function textReader(
   { recipe, base, job, context }: SetUpParams,
   { maxPositions }: TokenInput,
-): Promise<ClassifierReader<LabelledText>> {
+): Promise<ClassifierReader<LabeledText>> {
   const { max_length: maxLength } = recipe;
   checkMaxLength(maxLength, maxPositions);
   const { tokenizer } = await withTokenizer(base);
@@ -28,7 +28,7 @@ export async function textReader(
       job.phase('data', `reading ${files.join(', ')}`);
       const paths = files.map(file => path.resolve(context.baseDir, file));
       const { data: settings, seed } = recipe;
-      const data = await loadLabelled({ paths, tokenizer, columns: settings.columns, regression, labels, maxLength, maxSamples, seed });
+      const data = await loadLabeled({ paths, tokenizer, columns: settings.columns, regression, labels, maxLength, maxSamples, seed });
       job.checkStop();
       for (const line of describeData(data.report).split('\n')) job.log('info', line);
       return data;

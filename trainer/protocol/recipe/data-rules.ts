@@ -9,7 +9,7 @@ import type { Rule } from './rule.ts';
 /** Scores are still to be computed, from data. */
 const measuresData = ({ method, importance }: Recipe): boolean =>
   methodCatalog[method].chooses === 'rows' && needsData(importance.measure) && importance.scores === undefined;
-const labelled = new Set(['auto', 'text_label']);
+const labeled = new Set(['auto', 'text_label']);
 
 export const dataRules: readonly Rule[] = [
   {
@@ -45,7 +45,7 @@ export const dataRules: readonly Rule[] = [
     check: recipe => {
       const { importance, data, task } = recipe;
       const { model, target } = objectiveCatalog[task];
-      const hasLabels = model === 'causal' ? labelled.has(data.format) : target === 'label';
+      const hasLabels = model === 'causal' ? labeled.has(data.format) : target === 'label';
       return measuresData(recipe) && measureCatalog[importance.measure].byClass && !hasLabels
         ? {
             at: 'importance.measure',
@@ -90,7 +90,7 @@ export const dataRules: readonly Rule[] = [
     reads: ['task', 'data.format'],
     check: ({ task, data }) => {
       const { reads, target } = objectiveCatalog[task];
-      if (reads === 'texts' && target === 'label' && !labelled.has(data.format)) {
+      if (reads === 'texts' && target === 'label' && !labeled.has(data.format)) {
         return {
           at: 'data.format',
           message: `task '${task}' needs samples with a label`,

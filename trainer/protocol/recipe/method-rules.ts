@@ -16,23 +16,23 @@ export const methodRules: readonly Rule[] = [
         : undefined,
   },
   {
-    code: 'quantised-base',
+    code: 'quantized-base',
     severity: 'error',
-    doc: 'A quantised base stays frozen.',
-    reads: ['quantise', 'method', 'dependencies'],
-    check: ({ quantise, method, dependencies }) => {
-      if (quantise === 'none') return undefined;
+    doc: 'A quantized base stays frozen.',
+    reads: ['quantize', 'method', 'dependencies'],
+    check: ({ quantize, method, dependencies }) => {
+      if (quantize === 'none') return undefined;
       const { needsFullWeights, hasDependencies } = methodCatalog[method];
       if (needsFullWeights !== undefined)
         return {
-          at: 'quantise',
-          message: `${method} ${needsFullWeights}, and a weight held as ${quantise} can't be trained. lora and spsft leave such weights frozen`,
+          at: 'quantize',
+          message: `${method} ${needsFullWeights}, and a weight held as ${quantize} can't be trained. lora and spsft leave such weights frozen`,
           suggestion: { kind: 'replace-value', to: 'none' },
         };
       return hasDependencies && dependencies
         ? {
             at: 'dependencies',
-            message: `the columns of a weight that is held as ${quantise} can't be trained`,
+            message: `the columns of a weight that is held as ${quantize} can't be trained`,
             suggestion: { kind: 'replace-value', to: 'false' },
           }
         : undefined;
@@ -42,12 +42,12 @@ export const methodRules: readonly Rule[] = [
     code: 'precision-on-portable',
     severity: 'warning',
     doc: 'The portable engine holds every number in 32 bits.',
-    reads: ['engine', 'dtype', 'quantise'],
-    check: ({ engine, dtype, quantise }) => {
+    reads: ['engine', 'dtype', 'quantize'],
+    check: ({ engine, dtype, quantize }) => {
       const message = 'the portable engine holds numbers of fewer bits in 32: nothing is saved';
       if (engine === 'auto' || engineCatalog[engine].holdsFewerBits) return undefined;
       if (dtype === 'bfloat16') return { at: 'dtype', message, suggestion: { kind: 'replace-value', to: 'float32' } };
-      return quantise === 'none' ? undefined : { at: 'quantise', message, suggestion: { kind: 'replace-value', to: 'none' } };
+      return quantize === 'none' ? undefined : { at: 'quantize', message, suggestion: { kind: 'replace-value', to: 'none' } };
     },
   },
   {

@@ -40,7 +40,7 @@ export const modelSettings = {
   }),
   model: required(text({ noun: 'folder, .gguf file or hub name' }), {
     doc: 'The base model: a folder with config.json and safetensors, a .gguf file, or a name on the Hugging Face hub.',
-    memory: 'Its parameters are held once, in the dtype of the run, or quantised.',
+    memory: 'Its parameters are held once, in the dtype of the run, or quantized.',
   }),
   revision: defaulted(text({ noun: 'branch, tag or commit' }), 'main', {
     doc: 'The branch, tag or commit of a model that comes from the hub.',
@@ -59,7 +59,7 @@ export const modelSettings = {
       memory: 'float32 takes four bytes a parameter and a kept activation; bfloat16 two, and four more for each trained parameter.',
     },
   ),
-  quantise: defaulted(
+  quantize: defaulted(
     choice({
       none: 'The base is held in the dtype.',
       int8: 'Frozen linear layers in 8 bits, one scale a row.',
@@ -82,7 +82,7 @@ export const modelParts = {
   attention: 'The projections of attention blocks (the FA- variants of the paper).',
   mlp: 'The feed-forward layers.',
   convolution: 'The convolutions of a ResNet.',
-  norm: 'The normalisation layers.',
+  norm: 'The normalization layers.',
   embedding: 'The token, position and patch embeddings.',
   head: 'The language-model or classifier head.',
 } as const;

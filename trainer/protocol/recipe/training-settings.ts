@@ -1,4 +1,4 @@
-/** Settings of the optimisation: length, learning rate, optimizer, and what is recomputed. */
+/** Settings of the optimization: length, learning rate, optimizer, and what is recomputed. */
 import { type MethodName, methodCatalog } from '../../catalog/methods.ts';
 import { MAX_SEED } from './model-settings.ts';
 import { defaulted, derived, optional } from './setting.ts';
@@ -83,7 +83,7 @@ export const optimizerSettings = {
         'host takes the state and the masters out of the memory of a GPU, disk out of all memory but the part that is being updated; each step takes longer.',
     },
   ),
-  weight_decay: defaulted(number({ min: 0, max: 100 }), 0, { doc: 'How strongly trained weights are pulled towards 0.' }),
+  weight_decay: defaulted(number({ min: 0, max: 100 }), 0, { doc: 'How strongly trained weights are pulled toward 0.' }),
   decay_norms_and_biases: defaulted(flag(), false, {
     doc: 'Applies weight_decay to norm weights and biases too; the Hugging Face Trainer does not.',
   }),
@@ -111,8 +111,8 @@ export const optimizerSettings = {
   }),
   batch_norm: defaulted(
     choice({
-      frozen: 'Normalise by the statistics that the model came with, in training as in evaluation, and leave them alone.',
-      updated: "Normalise by each batch's own, and let the running statistics follow them; they are stored with the adapter.",
+      frozen: 'Normalize by the statistics that the model came with, in training as in evaluation, and leave them alone.',
+      updated: "Normalize by each batch's own, and let the running statistics follow them; they are stored with the adapter.",
     }),
     'frozen',
     {

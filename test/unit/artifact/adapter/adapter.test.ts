@@ -165,7 +165,7 @@ describe('PEFT', () => {
     });
   });
 
-  test('rank-stabilised scale and patterns', async () => {
+  test('rank-stabilized scale and patterns', async () => {
     const dir = await changed({ use_rslora: true, alpha_pattern: { q_proj: 6 } });
     await using(dir, ({ description: { lora } }) => {
       expect(lora.get(q)).toEqual({ r: 4, alpha: 12 });

@@ -71,12 +71,12 @@ describe('a call', () => {
     await expect(run(program)).rejects.toMatchObject({ code: 'trainer-failed', message: expect.stringMatching(/status 3: out of luck/) });
   });
 
-  test('can be cancelled', async () => {
+  test('can be canceled', async () => {
     const program = script('slow.mjs', 'setInterval(() => {}, 1000)');
     const controller = new AbortController();
     const waiting = run(program, { signal: controller.signal });
     setTimeout(() => controller.abort(), 200);
-    await expect(waiting).rejects.toMatchObject({ code: 'cancelled' });
+    await expect(waiting).rejects.toMatchObject({ code: 'canceled' });
   });
 
   test('a Node that is not there is said so', async () => {

@@ -1,10 +1,10 @@
-/** The estimate of bfloat16, quantised bases, 8-bit moments and offloaded state: what each takes less, in bytes a parameter. */
+/** The estimate of bfloat16, quantized bases, 8-bit moments and offloaded state: what each takes less, in bytes a parameter. */
 import { expect, test } from 'vitest';
 import { byteSize, elementCount } from '../../../../trainer/graph/types.ts';
 import { int8Variables } from '../../../../trainer/model/int8.ts';
 import { causalModel } from '../../../../trainer/model/load-model.ts';
 import { nf4Variables } from '../../../../trainer/model/nf4.ts';
-import { quantisable } from '../../../../trainer/model/weight-storage.ts';
+import { quantizable } from '../../../../trainer/model/weight-storage.ts';
 import { estimateRecipe, type MemoryEstimate } from '../../../../trainer/plan/memory/predict.ts';
 import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
 import { llama3Of8b } from '../../../support/llama-sizes.ts';
@@ -31,23 +31,23 @@ test('bfloat16 takes two bytes for each number of a matrix, and holds a float32 
   expect(half.activationBytes).toBeLessThan(single.activationBytes);
 });
 
-test.each(['int8', 'nf4'] as const)('%s: the linear layers of the blocks take what their codes and scales do', quantise => {
-  const names = new Set(quantisable(model));
-  const variables = { int8: int8Variables, nf4: nf4Variables }[quantise];
+test.each(['int8', 'nf4'] as const)('%s: the linear layers of the blocks take what their codes and scales do', quantize => {
+  const names = new Set(quantizable(model));
+  const variables = { int8: int8Variables, nf4: nf4Variables }[quantize];
   const expected = sum(
     model.parameters.map(({ name, shape }) =>
       names.has(name) ? sum(Object.values(variables(name, shape)).map(byteSize)) : 4 * elementCount(shape),
     ),
   );
-  expect(estimate(`method: lora\nr: 8\nquantise: ${quantise}\n`).weightsBytes).toBe(expected);
+  expect(estimate(`method: lora\nr: 8\nquantize: ${quantize}\n`).weightsBytes).toBe(expected);
 });
 
 test('no level of recomputation keeps unpacked weights', () => {
   const largest = Math.max(
-    ...model.parameters.filter(({ name }) => quantisable(model).includes(name)).map(({ shape }) => elementCount(shape)),
+    ...model.parameters.filter(({ name }) => quantizable(model).includes(name)).map(({ shape }) => elementCount(shape)),
   );
   for (const level of ['none', 'cheap', 'block']) {
-    const [plain, packed] = [estimate('method: lora\nr: 8\n', level), estimate('method: lora\nr: 8\nquantise: nf4\n', level)];
+    const [plain, packed] = [estimate('method: lora\nr: 8\n', level), estimate('method: lora\nr: 8\nquantize: nf4\n', level)];
     expect(packed.activationBytes - plain.activationBytes).toBeLessThan(3 * 4 * largest);
   }
 });

@@ -5,7 +5,7 @@ import * as tf from '@tensorflow/tfjs-core';
 const LARGE = 2 ** 64;
 
 /**
- * Nearest, ties to even; infinities, NaN and zeros stay. Veltkamp's splitting finds a nearest neighbour h; where x lies half-way, h may be
+ * Nearest, ties to even; infinities, NaN and zeros stay. Veltkamp's splitting finds a nearest neighbor h; where x lies half-way, h may be
  * the odd one of the two, and then 2x − h is the even one.
  */
 export function roundToBfloat16(x: tf.Tensor): tf.Tensor {

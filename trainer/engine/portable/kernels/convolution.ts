@@ -1,6 +1,6 @@
 /**
  * Kernels of convolution and pooling. Only the plain forward convolution is a kernel of tfjs; the gradients, groups, and stride together with
- * dilation are sums over the taps of the window (taps.ts), because no backend has them all: wasm lacks the gradient towards the filter,
+ * dilation are sums over the taps of the window (taps.ts), because no backend has them all: wasm lacks the gradient toward the filter,
  * tfjs has no gradient under dilation, and groups nowhere.
  */
 import * as tf from '@tensorflow/tfjs-core';

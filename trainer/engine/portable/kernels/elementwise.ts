@@ -29,7 +29,7 @@ export const elementwiseKernels: Pick<KernelTable, Elementwise> = {
   relu: unary(tf.relu),
   sin: unary(tf.sin),
   cos: unary(tf.cos),
-  // To bool by comparison: some backends cut 0.5 down to 0 first. Float to integer cuts off towards zero.
+  // To bool by comparison: some backends cut 0.5 down to 0 first. Float to integer cuts off toward zero.
   cast: {
     device: ({ inputs, attrs }) => {
       const x = one(inputs);

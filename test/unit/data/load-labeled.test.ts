@@ -1,9 +1,9 @@
-/** Labelled texts: columns found, pairs joined and cut as the tokenizer would, labels in order, errors with their place. */
+/** Labeled texts: columns found, pairs joined and cut as the tokenizer would, labels in order, errors with their place. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, it } from 'vitest';
-import { loadLabelled } from '../../../trainer/data/load-labelled.ts';
+import { loadLabeled } from '../../../trainer/data/load-labeled.ts';
 import { createSegmentEncoder, type SegmentTokenizer } from '../../../trainer/data/segment-encoder.ts';
 
 const [CLS, SEP] = [1, 2];
@@ -21,7 +21,7 @@ const tokenizer: SegmentTokenizer = {
   },
 };
 
-const folder = mkdtempSync(join(tmpdir(), 'rowtune-labelled-'));
+const folder = mkdtempSync(join(tmpdir(), 'rowtune-labeled-'));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 function file(name: string, text: string): string {
@@ -30,8 +30,8 @@ function file(name: string, text: string): string {
   return path;
 }
 
-const load = (path: string, changes: Partial<Parameters<typeof loadLabelled>[0]> = {}) =>
-  loadLabelled({ paths: [path], tokenizer, columns: {}, regression: false, labels: [], maxLength: 20, seed: 0, ...changes });
+const load = (path: string, changes: Partial<Parameters<typeof loadLabeled>[0]> = {}) =>
+  loadLabeled({ paths: [path], tokenizer, columns: {}, regression: false, labels: [], maxLength: 20, seed: 0, ...changes });
 
 describe('createSegmentEncoder', () => {
   const encoder = createSegmentEncoder(tokenizer);
@@ -62,7 +62,7 @@ describe('createSegmentEncoder', () => {
   });
 });
 
-describe('loadLabelled', () => {
+describe('loadLabeled', () => {
   it('finds the columns of a pair, and sorts labels that are numbers as numbers', async () => {
     const path = file('pair.tsv', 'sentence1\tsentence2\tlabel\nab\tcd\t10\nef\tgh\t2\nij\tkl\t10\n');
     const { examples, labels, report } = await load(path);

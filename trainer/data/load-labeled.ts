@@ -1,4 +1,4 @@
-/** From files to labelled texts for a classifier or a regression: one text or two, and a class or a number. */
+/** From files to labeled texts for a classifier or a regression: one text or two, and a class or a number. */
 import path from 'node:path';
 import { DataError, DataProblems, noSample } from './data-error.ts';
 import { type DataReport, summarizeExamples } from './data-report.ts';
@@ -27,7 +27,7 @@ const LABEL_COLUMNS = ['label', 'labels', 'score', 'gold_label', 'is_duplicate',
 /** What the hub's test parts have in place of a label. */
 const HIDDEN_LABEL = -1;
 
-export interface LabelledText {
+export interface LabeledText {
   readonly ids: Int32Array;
   /** Where the second text begins; the length where there is none. */
   readonly secondAt: number;
@@ -39,7 +39,7 @@ export interface LabelledText {
   readonly line: number;
 }
 
-export interface LoadLabelledInput {
+export interface LoadLabeledInput {
   readonly paths: readonly string[];
   readonly tokenizer: SegmentTokenizer;
   readonly columns: ColumnNames;
@@ -54,28 +54,28 @@ export interface LoadLabelledInput {
   readonly seed: number;
 }
 
-export interface LabelledData {
-  readonly examples: readonly LabelledText[];
+export interface LabeledData {
+  readonly examples: readonly LabeledText[];
   /** By id; empty for a regression. */
   readonly labels: readonly string[];
   readonly report: DataReport;
 }
 
 /** Where a sample has its text, the text's partner and its label. */
-export interface LabelledColumns {
+export interface LabeledColumns {
   readonly first: string;
   readonly second?: string;
   readonly label: string;
 }
 
 /** @throws DataError (file, line, key) for anything malformed, and where there is no sample or but one class */
-export async function loadLabelled(input: LoadLabelledInput): Promise<LabelledData> {
+export async function loadLabeled(input: LoadLabeledInput): Promise<LabeledData> {
   const { columns: renames, regression, maxLength, maxSamples: count, seed } = input;
   const files = await listDataFiles(input.paths);
   const encoder = createSegmentEncoder(input.tokenizer);
-  const found: (Omit<LabelledText, 'target'> & { readonly value: number })[] = [];
+  const found: (Omit<LabeledText, 'target'> & { readonly value: number })[] = [];
   const names = new Set<string>();
-  let columns: LabelledColumns | undefined;
+  let columns: LabeledColumns | undefined;
   let glue: GlueTask | undefined;
   let [truncated, malformed] = [0, 0];
   const problems = new DataProblems();
@@ -96,10 +96,10 @@ export async function loadLabelled(input: LoadLabelledInput): Promise<LabelledDa
         if (glue?.regression && !regression) throw notAClass(record, columns.label, glue);
       }
       const known = columns;
-      const labelled = problems.take(() => labelledRecord(record, known, { regression, labels: input.labels }));
-      if (labelled === undefined) continue;
-      names.add(labelled.label);
-      yield { ...labelled, file: record.file, line: record.line };
+      const labeled = problems.take(() => labeledRecord(record, known, { regression, labels: input.labels }));
+      if (labeled === undefined) continue;
+      names.add(labeled.label);
+      yield { ...labeled, file: record.file, line: record.line };
     }
   }
   let drawnFrom: number | undefined;
@@ -116,7 +116,7 @@ export async function loadLabelled(input: LoadLabelledInput): Promise<LabelledDa
   return { examples, labels, report: reportOf(examples, columns, { files: files.length, drawnFrom, truncated, malformed, glue }) };
 }
 
-export interface LabelledRecord {
+export interface LabeledRecord {
   readonly first: string;
   readonly second: string | undefined;
   /** '' for a regression. */
@@ -126,11 +126,11 @@ export interface LabelledRecord {
 }
 
 /** @param labels the permitted names; empty permits any. @throws DataError (file, line, key) */
-export function labelledRecord(
+export function labeledRecord(
   record: DataRecord,
-  columns: LabelledColumns,
+  columns: LabeledColumns,
   { regression, labels }: { readonly regression: boolean; readonly labels: readonly string[] },
-): LabelledRecord {
+): LabeledRecord {
   const { first: firstKey, second: secondKey, label } = columns;
   const second = secondKey === undefined ? undefined : optionalText(record, secondKey);
   // Of a pair one may be empty: QQP has a few.
@@ -151,7 +151,7 @@ function notAClass(record: DataRecord, key: string, { name }: GlueTask): DataErr
 }
 
 /** @throws DataError where a sample has no column of a known name */
-export function findColumns({ value, file, line }: DataRecord): LabelledColumns {
+export function findColumns({ value, file, line }: DataRecord): LabeledColumns {
   const has = (key: string | undefined) => key === undefined || Object.hasOwn(value, key);
   const texts = TEXT_COLUMNS.find(([first, second]) => has(first) && has(second));
   const label = LABEL_COLUMNS.find(has);
@@ -188,8 +188,8 @@ interface Counts {
 }
 
 function reportOf(
-  examples: readonly LabelledText[],
-  { first, second, label }: LabelledColumns,
+  examples: readonly LabeledText[],
+  { first, second, label }: LabeledColumns,
   { files, drawnFrom, truncated, malformed, glue }: Counts,
 ): DataReport {
   const texts = second === undefined ? `"${first}"` : `"${first}" with "${second}"`;

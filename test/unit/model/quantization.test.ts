@@ -1,4 +1,4 @@
-/** int8 and NF4: against bitsandbytes, against naive quantisers, and inside training. */
+/** int8 and NF4: against bitsandbytes, against naive quantizers, and inside training. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -11,14 +11,14 @@ import type { Attachment } from '../../../trainer/method/method.ts';
 import { attachments } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import { TargetError } from '../../../trainer/method/targets.ts';
-import { NF4_LEVELS, quantiseNf4 } from '../../../trainer/model/nf4.ts';
+import { NF4_LEVELS, quantizeNf4 } from '../../../trainer/model/nf4.ts';
 import { type Precision, WeightStorage } from '../../../trainer/model/weight-storage.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
 import { openTiny, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';
 
-const file = join(import.meta.dirname, '..', '..', 'golden', 'quantised', 'nf4.json');
+const file = join(import.meta.dirname, '..', '..', 'golden', 'quantized', 'nf4.json');
 const golden = JSON.parse(await readFile(file, 'utf8')) as Record<'values' | 'codes' | 'scales' | 'nf4' | 'double', string> & {
   readonly shape: [number, number];
 };
@@ -31,17 +31,17 @@ const reference = await openReference();
 const engines = [{ name: 'portable, cpu', engine: reference, missing: undefined }, ...(await openOthers())];
 const fastest = engines.findLast(({ engine }) => engine)?.engine ?? reference;
 
-const storageOf = (quantise: 'int8' | 'nf4', parameter = spec) =>
+const storageOf = (quantize: 'int8' | 'nf4', parameter = spec) =>
   new WeightStorage({
-    precision: { dtype: 'float32', quantise },
+    precision: { dtype: 'float32', quantize },
     parameters: [parameter],
-    quantised: new Set([parameter.name]),
+    quantized: new Set([parameter.name]),
     beside: new Map(),
   });
 
 /** A weight through an engine: taken apart, put together again, and multiplied. */
-async function throughEngine(engine: Engine, quantise: 'int8' | 'nf4', values: Float32Array, parameter = spec) {
-  const storage = storageOf(quantise, parameter);
+async function throughEngine(engine: Engine, quantize: 'int8' | 'nf4', values: Float32Array, parameter = spec) {
+  const storage = storageOf(quantize, parameter);
   const graph = new Graph();
   const x = graph.feed('x', [3, parameter.shape[1] as number]);
   const outputs = { weight: storage.weight(graph, parameter), y: storage.linear(graph, x, parameter) };
@@ -56,14 +56,14 @@ async function throughEngine(engine: Engine, quantise: 'int8' | 'nf4', values: F
 const meanError = (a: Float32Array, b: Float32Array): number => a.reduce((sum, x, i) => sum + Math.abs(x - (b[i] as number)), 0) / a.length;
 
 test('NF4 codes and scales are those of bitsandbytes', () => {
-  const { codes, scales } = quantiseNf4(weight);
+  const { codes, scales } = quantizeNf4(weight);
   expect(codes).toEqual(bytesOf(golden.codes));
   expect(scales).toEqual(floatsOf(golden.scales));
 });
 
 test('NF4 codes are the nearest levels', () => {
   const values = Float32Array.from(randomNumbers(64, -1, 1, 9), (x, i) => (i === 0 ? 1 : x));
-  const { codes } = quantiseNf4(values);
+  const { codes } = quantizeNf4(values);
   const nearest = [...values].map(x =>
     NF4_LEVELS.reduce((best, level, i) => (Math.abs(level - x) < Math.abs((NF4_LEVELS[best] as number) - x) ? i : best), 0),
   );
@@ -80,7 +80,7 @@ for (const { name, engine, missing } of engines)
       found.forEach((value, i) => {
         expect(Math.abs(value - (exact[i] as number))).toBeLessThanOrEqual(halfStep * 1.001);
       });
-      // As far from the weight as bitsandbytes with double quantisation.
+      // As far from the weight as bitsandbytes with double quantization.
       expect(meanError(found, weight)).toBeLessThan(1.02 * meanError(floatsOf(golden.double), weight));
       const width = golden.shape[1];
       const row = Array.from({ length: width }, (_, i) => (x[i] as number) * (found[2 * width + i] as number)).reduce((a, b) => a + b);
@@ -114,9 +114,9 @@ for (const { name, engine, missing } of engines)
 
 test('NF4 takes about half a byte a number, int8 one', () => {
   const large = { name: 'w', shape: [1024, 1024] as [number, number] };
-  const bits = (quantise: 'int8' | 'nf4') =>
+  const bits = (quantize: 'int8' | 'nf4') =>
     (8 *
-      storageOf(quantise)
+      storageOf(quantize)
         .variables(large)
         .reduce((sum, v) => sum + byteSize(v), 0)) /
     2 ** 20;
@@ -135,7 +135,7 @@ const attach = (method: MethodName, precision: Precision): Attachment => {
   return placeTrained(attachments[method](tiny.model, settings, scattered(tiny.model, method, settings)), tiny.model, precision);
 };
 
-describe('a quantised base', () => {
+describe('a quantized base', () => {
   const run = (method: MethodName, precision: Precision, changes: Partial<TinyRunParams> = {}) => ({
     engine: fastest,
     tiny,
@@ -144,11 +144,11 @@ describe('a quantised base', () => {
     ...changes,
   });
   const precisions: Precision[] = (['float32', 'bfloat16'] as const).flatMap(dtype =>
-    (['int8', 'nf4'] as const).map(quantise => ({ dtype, quantise })),
+    (['int8', 'nf4'] as const).map(quantize => ({ dtype, quantize })),
   );
 
   test.each(precisions)(
-    '$quantise, $dtype: spsft, lora, dora and vera learn',
+    '$quantize, $dtype: spsft, lora, dora and vera learn',
     async precision => {
       for (const method of ['spsft', 'lora', 'dora', 'vera', 'spsft+lora'] as const) {
         const losses = await withTinyRun(run(method, precision), own => own.steps(25));
@@ -160,12 +160,12 @@ describe('a quantised base', () => {
 
   test.each(['int8', 'nf4'] as const)(
     '%s: rows beside the weight have the gradients of rows inside it',
-    async quantise => {
+    async quantize => {
       // A base that the form holds exactly: every number a level of its block.
       const exact = new Map<string, Float32Array>();
       for (const { name, shape } of tiny.model.parameters) {
         const values = await tiny.weights.readFloat32(name);
-        const levels = quantise === 'nf4' ? NF4_LEVELS : Array.from({ length: 255 }, (_, i) => (i - 127) / 127);
+        const levels = quantize === 'nf4' ? NF4_LEVELS : Array.from({ length: 255 }, (_, i) => (i - 127) / 127);
         exact.set(
           name,
           shape.length === 2
@@ -175,18 +175,18 @@ describe('a quantised base', () => {
       }
       const source = { tensors: tiny.weights.tensors, readFloat32: async (name: string) => (exact.get(name) as Float32Array).slice() };
       const own = { ...tiny, weights: source };
-      const plain = await withTinyRun({ ...run('spsft', { dtype: 'float32', quantise: 'none' }), tiny: own }, async inside => {
+      const plain = await withTinyRun({ ...run('spsft', { dtype: 'float32', quantize: 'none' }), tiny: own }, async inside => {
         const losses = await inside.steps(5);
         return [losses, await inside.snapshot()] as const;
       });
-      const held = await withTinyRun({ ...run('spsft', { dtype: 'float32', quantise }), tiny: own }, async outside => {
+      const held = await withTinyRun({ ...run('spsft', { dtype: 'float32', quantize }), tiny: own }, async outside => {
         const losses = await outside.steps(5);
         return [losses, await outside.snapshot()] as const;
       });
       held[0].forEach((loss, i) => {
         expect(loss).toBeCloseTo(plain[0][i] as number, 3);
       });
-      for (const { name } of attach('spsft', { dtype: 'float32', quantise }).trainables) {
+      for (const { name } of attach('spsft', { dtype: 'float32', quantize }).trainables) {
         const [a, b] = [plain[1].get(name) as Float32Array, held[1].get(name) as Float32Array];
         expect(b).toHaveLength(a.length);
         expect(meanError(a, b)).toBeLessThan(1e-3);
@@ -196,7 +196,7 @@ describe('a quantised base', () => {
   );
 
   test.each(['none', 'cheap', 'block'] as const)('recompute %s gives the same losses', async recompute => {
-    const precision: Precision = { dtype: 'float32', quantise: 'nf4' };
+    const precision: Precision = { dtype: 'float32', quantize: 'nf4' };
     const base = await withTinyRun(run('lora', precision), own => own.steps(3));
     const other = await withTinyRun(run('lora', precision, { recompute }), own => own.steps(3));
     other.forEach((loss, i) => {
@@ -205,7 +205,7 @@ describe('a quantised base', () => {
   });
 
   test('full and rosa are refused', () => {
-    expect(() => attach('full', { dtype: 'float32', quantise: 'nf4' })).toThrow(TargetError);
-    expect(() => attach('rosa', { dtype: 'float32', quantise: 'int8' })).toThrow(TargetError);
+    expect(() => attach('full', { dtype: 'float32', quantize: 'nf4' })).toThrow(TargetError);
+    expect(() => attach('rosa', { dtype: 'float32', quantize: 'int8' })).toThrow(TargetError);
   });
 });
