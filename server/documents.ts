@@ -4,18 +4,14 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { type DocumentKind, documentKind } from '../trainer/lint/document-kind.ts';
 import type { EstimateCache } from '../trainer/lint/facts/estimates.ts';
-import { recipeProblems } from '../trainer/lint/lint.ts';
+import { type LintSources, recipeProblems, unreadableConfig } from '../trainer/lint/lint.ts';
 import type { LintProblem } from '../trainer/lint/problems/lint-problem.ts';
 import { type RecipeView, readRecipeView, type ViewSources } from '../trainer/lint/recipe-view.ts';
-import { START } from '../trainer/protocol/recipe/located.ts';
 
 /** Within this time the files around a recipe are taken to be as they were; the editor also tells of changes. */
 const FRESH_MS = 1000;
 
-export interface DocumentSources extends ViewSources {
-  /** `lintConfig`, in another process. */
-  readonly lintConfig: (document: { readonly text: string; readonly file: string }) => Promise<readonly LintProblem[]>;
-}
+export type DocumentSources = ViewSources & Pick<LintSources, 'lintConfig'>;
 
 interface Open {
   readonly uri: string;
@@ -76,7 +72,7 @@ export class Documents {
     const open = this.#open.get(uri);
     if (open === undefined) return [];
     const { text, kind } = open;
-    if (kind !== 'recipe') return this.#sources.lintConfig({ text, file: this.#file(uri) }).catch(unreadable);
+    if (kind !== 'recipe') return this.#sources.lintConfig({ text, file: this.#file(uri) }).catch(unreadableConfig);
     const view = await this.view(uri);
     return view === undefined ? [] : recipeProblems(view);
   }
@@ -92,6 +88,3 @@ export class Documents {
     return path.join(this.folder, path.posix.basename(uri.replace(/^[\w-]+:/, '')));
   }
 }
-
-/** What can't be checked within bounds is a problem of the document. */
-const unreadable = ({ message }: Error): LintProblem[] => [{ code: 'invalid-config', severity: 'error', message, path: [], range: START }];

@@ -2,13 +2,12 @@
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { CodeActionKind, createConnection, type InitializeParams, TextDocumentSyncKind } from 'vscode-languageserver/node';
-import { DataCache } from '../trainer/lint/facts/data-facts.ts';
 import { EstimateCache } from '../trainer/lint/facts/estimates.ts';
-import { ModelCache } from '../trainer/lint/facts/model-facts.ts';
 import { conversion, fixAll, quickFixes } from '../trainer/lint/quick-fixes.ts';
 import type { FarDaemon, RecipeView } from '../trainer/lint/recipe-view.ts';
 import { smallestChange } from '../trainer/lint/text-edits.ts';
 import { availableMemoryBytes, hasGpu } from '../trainer/machine/machine.ts';
+import { readSources } from '../trainer/reader/lint-sources.ts';
 import { Reader } from '../trainer/reader/reader.ts';
 import { resolveSettings } from '../trainer/settings.ts';
 import { completionsAt } from './completion.ts';
@@ -47,7 +46,7 @@ const REFRESH_MS = 500;
 const docs = new URL('../docs/reference/diagnostics.md', import.meta.url).href;
 const { cacheDir } = resolveSettings({ env: process.env, platform: process.platform, home: os.homedir() });
 const estimates = new EstimateCache({ allLevels: true, compare: true });
-const reader = new Reader();
+const sources = readSources(new Reader(), cacheDir);
 /** Documents whose estimate waits for the one that is being computed. */
 const waiting = new Set<string>();
 let isEstimating = false;
@@ -57,9 +56,7 @@ let availableBytes = availableMemoryBytes();
 let farDaemon: FarDaemon | undefined;
 const documents = new Documents(
   {
-    models: new ModelCache(cacheDir, model => reader.ask('modelFacts', { model }, `Reading ${model}`)),
-    data: new DataCache(params => reader.ask('dataFact', params, `Reading ${params.full}`)),
-    lintConfig: document => reader.ask('lintConfig', { ...document, cacheDir }, `Checking ${document.file}`),
+    ...sources,
     availableBytes: () => availableBytes,
     hasGpu,
     farDaemon: () => farDaemon,
@@ -251,7 +248,7 @@ async function refreshEstimate(uri: string): Promise<void> {
   for (;;) {
     const view = await documents.view(uri);
     if (view === undefined || !estimates.isDue(view)) return;
-    await estimates.compute(view, params => reader.ask('estimate', params, `Estimating the memory of ${view.file}`));
+    await estimates.compute(view, sources.estimate);
     await publish(uri);
     await refreshClient();
   }

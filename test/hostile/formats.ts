@@ -14,16 +14,13 @@ import { buildTokenizer, readTexts } from '../../trainer/format/tokenizer/tokeni
 import { openWeightFiles } from '../../trainer/format/weight-files.ts';
 import { WEIGHT_FORMS } from '../../trainer/format/weight-forms.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import { DataCache } from '../../trainer/lint/facts/data-facts.ts';
-import { FolderCache } from '../../trainer/lint/facts/folder-facts.ts';
-import { ModelCache } from '../../trainer/lint/facts/model-facts.ts';
-import { readDataFact } from '../../trainer/lint/facts/read-data-fact.ts';
-import { readModelFacts } from '../../trainer/lint/facts/read-model-facts.ts';
 import { lintDocument } from '../../trainer/lint/lint.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import { createRandom } from '../../trainer/random.ts';
+import { readSources } from '../../trainer/reader/lint-sources.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
 import { readRunState } from '../../trainer/run/run-state.ts';
+import { readHere } from '../support/reader.ts';
 
 export interface Format {
   /** From the root of the repository; a folder stands for its files. What was found once is kept in test/hostile/corpus. */
@@ -63,9 +60,7 @@ function tokenizeAll(tokenizer: Tokenizer): void {
 }
 
 const linting = {
-  models: new ModelCache('/nowhere', readModelFacts),
-  data: new DataCache(readDataFact),
-  folders: new FolderCache(),
+  ...readSources(readHere, '/nowhere'),
   availableBytes: () => 2 ** 33,
   hasGpu: () => false,
 };

@@ -128,7 +128,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/selection.ts',
     'trainer/train',
   ],
-  'trainer/reader': ['trainer/hub', 'trainer/lint'],
+  'trainer/reader': ['trainer/graph', 'trainer/hub', 'trainer/lint', 'trainer/plan/memory'],
   'trainer/worker': ['trainer/engine', 'trainer/machine'],
   'trainer/rpc': [
     'trainer/engine',
@@ -242,6 +242,7 @@ const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/objective',
     'trainer/plan',
     'trainer/plan/memory',
+    'trainer/reader',
     'trainer/rpc',
     'trainer/run',
     'trainer/settings.ts',

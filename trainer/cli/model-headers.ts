@@ -1,10 +1,11 @@
-/** The headers of a recipe's model, for commands that load no weights. */
+/** Where a recipe's model has its headers, for commands that load no weights. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type DownloadOptions, isHubName } from '../hub/hub-download.ts';
 import { HubError } from '../hub/hub-error.ts';
 import { readHubHeaders } from '../hub/hub-headers.ts';
-import { type ModelHeaders, openModel, readModelHeaders } from '../hub/open-model.ts';
+import { openModel } from '../hub/open-model.ts';
+import type { HeadersSource } from '../lint/facts/estimate-model.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { CommandContext } from './command.ts';
 
@@ -13,9 +14,9 @@ export async function modelHeaders(
   { settings, terminal }: CommandContext,
   { model, revision }: Recipe,
   baseDir: string,
-): Promise<ModelHeaders> {
+): Promise<HeadersSource> {
   const local = path.resolve(baseDir, model);
-  if (existsSync(local)) return readModelHeaders(local);
+  if (existsSync(local)) return { model: local };
   const options: DownloadOptions = {
     cacheDir: settings.cacheDir,
     revision,
@@ -25,11 +26,11 @@ export async function modelHeaders(
       terminal.progress.update({ type: 'progress', phase: 'download', done: bytes, total: totalBytes, unit: 'bytes', message: file }),
   };
   try {
-    if (isHubName(model)) return await readHubHeaders(model, options);
+    if (isHubName(model)) return { headers: await readHubHeaders(model, options) };
   } catch (error) {
     if (!(error instanceof HubError) || error.failure !== 'missing') throw error;
   }
   const folder = await openModel(model, options);
   await folder.weights.close();
-  return { config: folder.config, tensors: folder.weights.tensors };
+  return { headers: { config: folder.config, tensors: folder.weights.tensors } };
 }

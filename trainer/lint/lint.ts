@@ -1,19 +1,23 @@
 /** One file checked whole: a recipe beside its model, data and machine, or a config of a model folder. */
 import path from 'node:path';
+import { START } from '../protocol/recipe/located.ts';
 import { type ConfigKind, documentKind } from './document-kind.ts';
-import { estimateModel } from './facts/estimate-model.ts';
-import { EstimateCache } from './facts/estimates.ts';
+import { type ComputeEstimate, EstimateCache } from './facts/estimates.ts';
 import type { FolderCache } from './facts/folder-facts.ts';
 import { type ConfigView, configProblems } from './problems/config-problems.ts';
 import { factProblems } from './problems/fact-problems.ts';
-import type { LintProblem } from './problems/lint-problem.ts';
+import { atKey, type LintProblem } from './problems/lint-problem.ts';
 import { fixedText } from './quick-fixes.ts';
 import { type RecipeView, readRecipeView, type ViewSources } from './recipe-view.ts';
 
-export type ConfigSources = Pick<LintSources, 'folders' | 'models'>;
+export interface ConfigSources extends Pick<ViewSources, 'models'> {
+  readonly folders: FolderCache;
+}
 
 export interface LintSources extends ViewSources {
-  readonly folders: FolderCache;
+  /** {@link lintConfig}, here or in another process. May reject. */
+  readonly lintConfig: (document: LintDocument) => Promise<readonly LintProblem[]>;
+  readonly estimate: ComputeEstimate;
 }
 
 export interface LintDocument {
@@ -28,14 +32,28 @@ export const recipeProblems = (view: RecipeView): LintProblem[] =>
     (a, b) => a.range.start.line - b.range.start.line || a.range.start.column - b.range.start.column,
   );
 
-/** Problems of a recipe with its memory computed here, or of a config. Rejects only on a mistake of ours. */
-export async function lintDocument(document: LintDocument, sources: LintSources): Promise<LintProblem[]> {
+/** Problems of a recipe with its memory, or of a config. Rejects only on a mistake of ours. */
+export async function lintDocument(document: LintDocument, sources: LintSources): Promise<readonly LintProblem[]> {
   const { text, file } = document;
-  if ((documentKind(file) ?? 'recipe') !== 'recipe') return lintConfig(document, sources);
+  if ((documentKind(file) ?? 'recipe') !== 'recipe') return sources.lintConfig(document).catch(unreadableConfig);
   const view = await readRecipeView({ text, file, baseDir: path.dirname(file) }, sources);
   const estimates = new EstimateCache();
-  await estimates.compute(view, estimateModel);
-  return recipeProblems({ ...view, estimate: estimates.peek(view) });
+  const stopped = await estimates.compute(view, sources.estimate).then(
+    () => [],
+    (error: Error) => [whereStopped(view, error)],
+  );
+  return [...recipeProblems({ ...view, estimate: estimates.peek(view) }), ...stopped];
+}
+
+/** What can't be checked within bounds is a problem of the document. */
+export const unreadableConfig = ({ message }: Error): LintProblem[] => [
+  { code: 'invalid-config', severity: 'error', message, path: [], range: START },
+];
+
+/** An estimate that took too much time or memory is a problem of the model; any other error is ours. */
+function whereStopped({ root }: RecipeView, error: Error): LintProblem {
+  if (error.name !== 'ReadStopped') throw error;
+  return atKey(root, { code: 'unreadable-model', path: ['model'], message: error.message });
 }
 
 /** The text with every certain fix, or converted where it is a recipe of another tool. A config is only ever changed by a person. */

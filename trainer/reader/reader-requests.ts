@@ -1,12 +1,13 @@
 /** What a reading process can be asked for: one table, typed for both ends. Parameters and answers are plain data. */
 import { describeModel } from '../hub/describe-model.ts';
-import { estimateModel } from '../lint/facts/estimate-model.ts';
+import { estimateModel, planModel } from '../lint/facts/estimate-model.ts';
 import { FolderCache } from '../lint/facts/folder-facts.ts';
 import { ModelCache } from '../lint/facts/model-facts.ts';
 import { readDataFact } from '../lint/facts/read-data-fact.ts';
 import { readModelFacts } from '../lint/facts/read-model-facts.ts';
 import { lintConfig } from '../lint/lint.ts';
 import { type ParseOptions, parseRecipe } from '../protocol/parse-recipe.ts';
+import { printGraph } from './print-graph.ts';
 
 const folders = new FolderCache();
 const models = new Map<string, ModelCache>();
@@ -16,6 +17,8 @@ export const readerRequests = {
   describe: ({ model }: { readonly model: string }) => describeModel(model),
   recipe: ({ text, ...options }: ParseOptions & { readonly text: string }) => parseRecipe(text, options),
   estimate: estimateModel,
+  plan: planModel,
+  graph: printGraph,
   modelFacts: ({ model }: { readonly model: string }) => readModelFacts(model),
   dataFact: readDataFact,
   lintConfig: ({ cacheDir, ...document }: { readonly text: string; readonly file: string; readonly cacheDir: string }) =>

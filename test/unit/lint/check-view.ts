@@ -6,16 +6,13 @@
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { DataCache } from '../../../trainer/lint/facts/data-facts.ts';
 import { estimateModel } from '../../../trainer/lint/facts/estimate-model.ts';
 import { EstimateCache } from '../../../trainer/lint/facts/estimates.ts';
-import { FolderCache } from '../../../trainer/lint/facts/folder-facts.ts';
-import { ModelCache } from '../../../trainer/lint/facts/model-facts.ts';
-import { readDataFact } from '../../../trainer/lint/facts/read-data-fact.ts';
-import { readModelFacts } from '../../../trainer/lint/facts/read-model-facts.ts';
 import { type LintSources, lintDocument, recipeProblems } from '../../../trainer/lint/lint.ts';
 import type { LintProblem } from '../../../trainer/lint/problems/lint-problem.ts';
 import { type FarDaemon, type RecipeView, readRecipeView } from '../../../trainer/lint/recipe-view.ts';
+import { readSources } from '../../../trainer/reader/lint-sources.ts';
+import { readHere } from '../../support/reader.ts';
 
 const golden = path.join(import.meta.dirname, '..', '..', 'golden');
 
@@ -110,10 +107,8 @@ export interface ViewOptions {
   readonly farDaemon?: FarDaemon;
 }
 
-const sourcesOf = ({ folder, availableBytes = 64e9, farDaemon }: ViewOptions): LintSources => ({
-  models: new ModelCache(path.join(folder, 'cache'), readModelFacts),
-  data: new DataCache(readDataFact),
-  folders: new FolderCache(),
+export const sourcesOf = ({ folder, availableBytes = 64e9, farDaemon }: ViewOptions): LintSources => ({
+  ...readSources(readHere, path.join(folder, 'cache')),
   availableBytes: () => availableBytes,
   hasGpu: () => false,
   farDaemon: () => farDaemon,
@@ -131,7 +126,7 @@ export async function viewOf(text: string, options: ViewOptions): Promise<Recipe
 export const problemsOf = (view: RecipeView): LintProblem[] => recipeProblems(view);
 
 /** Of a recipe or a config, by its name. */
-export const lint = (text: string, { name = 'a.rowtune.yaml', ...options }: ViewOptions): Promise<LintProblem[]> =>
+export const lint = (text: string, { name = 'a.rowtune.yaml', ...options }: ViewOptions): Promise<readonly LintProblem[]> =>
   lintDocument({ text, file: path.join(options.folder, name) }, sourcesOf(options));
 
 const isNote = (line: string): boolean => /^\s*\^+ (?:error|warning|info) /.test(line);

@@ -1,14 +1,15 @@
 /** `rowtune estimate`: the memory of a run before it starts, from the headers of the model alone. */
 import { InvalidArgumentError } from 'commander';
 import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../../machine/machine.ts';
-import { estimateRecipe, type MemoryEstimate, type RecipeEstimate } from '../../plan/memory/predict.ts';
-import { describeNothingFits, planMemory } from '../../plan/memory/propose-settings.ts';
+import type { MemoryEstimate, RecipeEstimate } from '../../plan/memory/predict.ts';
+import { describeNothingFits } from '../../plan/memory/propose-settings.ts';
 import { batchSize, byteSize, grouped, percent, table } from '../../protocol/format.ts';
 import { EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { withOverrides } from '../job-command.ts';
 import { modelHeaders } from '../model-headers.ts';
 import { readRecipe } from '../read-recipe.ts';
+import { withReader } from '../with-reader.ts';
 
 export const addEstimate: AddCommand = (program, surroundings) => {
   const command = withOverrides(
@@ -55,12 +56,13 @@ async function planCommand(
 ): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const usableBytes = memory ?? USABLE_SHARE * availableMemoryBytes();
-  const found = planMemory({
+  const params = {
     recipe,
-    headers: await modelHeaders(context, recipe, source.baseDir),
+    ...(await modelHeaders(context, recipe, source.baseDir)),
     device: hasGpu() ? 'gpu' : 'cpu',
     usableBytes,
-  });
+  } as const;
+  const found = await withReader(reader => reader.ask('plan', params, `Planning the memory of ${file}`));
   if (found.options.length === 0) {
     const reason = describeNothingFits(found, recipe);
     context.terminal.say('warning', reason);
@@ -85,14 +87,15 @@ async function planCommand(
 async function estimate(context: CommandContext, file: string, overrides: readonly string[]): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const availableBytes = availableMemoryBytes();
-  const found = estimateRecipe({
+  const params = {
     recipe,
-    headers: await modelHeaders(context, recipe, source.baseDir),
+    ...(await modelHeaders(context, recipe, source.baseDir)),
     device: hasGpu() ? 'gpu' : 'cpu',
     usableBytes: USABLE_SHARE * availableBytes,
     allLevels: true,
     compare: true,
-  });
+  } as const;
+  const found = await withReader(reader => reader.ask('estimate', params, `Estimating the memory of ${file}`));
   context.terminal.print(describe(found, availableBytes));
   if (found.totalBytes > availableBytes)
     context.terminal.say('warning', `the run needs about ${byteSize(found.totalBytes)}, and ${byteSize(availableBytes)} are free`);

@@ -1,16 +1,13 @@
 /** `rowtune graph`: the compiled programs of a recipe's run as text. */
 import { Option } from 'commander';
-import { engineCatalog, plannedEngine } from '../../catalog/engines.ts';
-import { planner, singleSteps } from '../../graph/fusion/plan.ts';
-import { nodesFlops } from '../../graph/liveness.ts';
-import { printProgram, printSignature } from '../../graph/print.ts';
+import { plannedEngine } from '../../catalog/engines.ts';
 import { hasGpu } from '../../machine/machine.ts';
-import { plannedRun } from '../../plan/memory/planned-run.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { withOverrides } from '../job-command.ts';
 import { modelHeaders } from '../model-headers.ts';
 import { readRecipe } from '../read-recipe.ts';
+import { withReader } from '../with-reader.ts';
 
 interface GraphOptions {
   readonly signature?: string;
@@ -45,17 +42,12 @@ async function printGraph(
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const engine = plannedEngine(recipe.engine);
   const headers = await modelHeaders(context, recipe, source.baseDir);
-  const { program } = plannedRun({ recipe, headers }, { engine, device: hasGpu() ? 'gpu' : 'cpu' });
-  const names = Object.keys(program.signatures);
-  const chosen = wanted === undefined ? undefined : program.signatures[wanted];
-  if (wanted !== undefined && chosen === undefined)
-    throw new CliError(`There is no signature '${wanted}'. This run has ${names.join(', ')}`, { code: 'usage', exitStatus: EXIT.usage });
-  const steps = fused && engineCatalog[engine].fuses ? planner() : singleSteps;
-  const options = { steps, memory };
-  context.terminal.print(chosen && wanted ? printSignature(wanted, chosen, options) : printProgram(program, options));
-  const signatures = names.map(name => {
-    const schedule = program.signatures[name]?.schedule ?? [];
-    return { name, nodes: schedule.length, flops: nodesFlops(schedule) };
-  });
+  const params = { recipe, engine, device: hasGpu() ? 'gpu' : 'cpu', signature: wanted, fused, memory, ...headers } as const;
+  const { text, signatures } = await withReader(reader => reader.ask('graph', params, `Building the programs of ${file}`));
+  if (text === undefined) {
+    const names = signatures.map(({ name }) => name).join(', ');
+    throw new CliError(`There is no signature '${wanted}'. This run has ${names}`, { code: 'usage', exitStatus: EXIT.usage });
+  }
+  context.terminal.print(text);
   return { value: { ok: true, engine, signatures } };
 }

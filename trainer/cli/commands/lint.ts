@@ -5,20 +5,20 @@ import { pathToFileURL } from 'node:url';
 import { Option } from 'commander';
 import manifest from '../../../package.json' with { type: 'json' };
 import { keepOriginal, writeTextFile } from '../../files/durable-file.ts';
-import { DataCache } from '../../lint/facts/data-facts.ts';
-import { FolderCache } from '../../lint/facts/folder-facts.ts';
-import { ModelCache } from '../../lint/facts/model-facts.ts';
-import { readDataFact } from '../../lint/facts/read-data-fact.ts';
-import { readModelFacts } from '../../lint/facts/read-model-facts.ts';
 import { fixDocument, type LintSources, lintDocument } from '../../lint/lint.ts';
 import type { LintProblem } from '../../lint/problems/lint-problem.ts';
 import { conversion } from '../../lint/quick-fixes.ts';
 import { toSarif } from '../../lint/sarif.ts';
 import { availableMemoryBytes, hasGpu } from '../../machine/machine.ts';
 import { formatProblems, hasErrors } from '../../protocol/problem.ts';
+import { readSources } from '../../reader/lint-sources.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
 import { readRecipeText, STDIN, toJson } from '../read-recipe.ts';
+import { withReader } from '../with-reader.ts';
+
+/** As long as an editor waits: for the model, the data or the estimate of a file. */
+const FILE_MS = 20_000;
 
 interface LintOptions {
   readonly fix: boolean;
@@ -60,16 +60,16 @@ async function lint(context: CommandContext, files: readonly string[], { fix, fo
   if (json && format === 'sarif')
     throw new CliError('--json and --format sarif both print JSON', { code: 'usage', exitStatus: EXIT.usage, hint: 'Take one of them.' });
   const availableBytes = availableMemoryBytes();
-  const sources: LintSources = {
-    models: new ModelCache(settings.cacheDir, readModelFacts),
-    data: new DataCache(readDataFact),
-    folders: new FolderCache(),
+  const machine = {
     availableBytes: () => availableBytes,
     farDaemon: () => settings.remoteDaemon && { url: settings.remoteDaemon.url, folder: settings.remoteDaemon.dir },
     hasGpu,
   };
   const linted: Linted[] = [];
-  for (const file of files) linted.push(await lintFile(file, { cwd, fix, sources }));
+  await withReader(async reader => {
+    const sources: LintSources = { ...readSources(reader, settings.cacheDir), ...machine };
+    for (const file of files) linted.push(await lintFile(file, { cwd, fix, sources }));
+  }, FILE_MS);
   const ok = linted.every(({ problems }) => !hasErrors(problems));
   const value = {
     ok,

@@ -1,8 +1,22 @@
-/** The estimate of a recipe for a model that is given by its path. */
+/** What is computed from a recipe and the headers of its model: its memory, settings that fit, its programs. */
 import { readModelHeaders } from '../../hub/open-model.ts';
-import { estimateRecipe, type RecipeEstimate } from '../../plan/memory/predict.ts';
-import type { ModelEstimateParams } from './estimates.ts';
+import { type EstimateParams, estimateRecipe, type RecipeEstimate } from '../../plan/memory/predict.ts';
+import { type MemoryPlanning, planMemory } from '../../plan/memory/propose-settings.ts';
 
-/** Rejects as `estimateRecipe` throws, and with ModelFileError where the headers can't be read. */
-export const estimateModel = async ({ model, ...params }: ModelEstimateParams): Promise<RecipeEstimate> =>
-  estimateRecipe({ ...params, headers: await readModelHeaders(model) });
+/** The path of a model, whose headers are read where they are needed; or the headers themselves, where no file has them. */
+export type HeadersSource = { readonly model: string } | Pick<EstimateParams, 'headers'>;
+
+export type ModelEstimateParams = Omit<EstimateParams, 'headers'> & HeadersSource;
+export type ModelPlanParams = ModelEstimateParams & { readonly usableBytes: number };
+
+/** Rejects with ModelFileError where they can't be read. */
+export const headersOf = async (source: HeadersSource): Promise<EstimateParams['headers']> =>
+  'model' in source ? readModelHeaders(source.model) : source.headers;
+
+/** Rejects as `estimateRecipe` throws, and as {@link headersOf}. */
+export const estimateModel = async (params: ModelEstimateParams): Promise<RecipeEstimate> =>
+  estimateRecipe({ ...params, headers: await headersOf(params) });
+
+/** Rejects as `planMemory` throws, and as {@link headersOf}. */
+export const planModel = async (params: ModelPlanParams): Promise<MemoryPlanning> =>
+  planMemory({ ...params, headers: await headersOf(params) });

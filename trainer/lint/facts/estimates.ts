@@ -15,11 +15,11 @@ const MISFITS: ReadonlySet<string> = new Set(['TargetError', 'SelectionError', '
 /** Other levels of recomputation, and other methods, beside what the recipe asks for. */
 export type EstimateDetail = Pick<EstimateParams, 'allLevels' | 'compare'>;
 
-/** An estimate by the path of the model, whose headers are read where the estimate is computed. */
-export type ModelEstimateParams = Omit<EstimateParams, 'headers'> & { readonly model: string };
-
-/** `estimateModel`, here or in another process. */
-export type ComputeEstimate = (params: ModelEstimateParams) => Promise<RecipeEstimate>;
+/** `estimateModel`, here or in another process. @param file the recipe's, for messages */
+export type ComputeEstimate = (
+  params: Omit<EstimateParams, 'headers'> & { readonly model: string },
+  file: string,
+) => Promise<RecipeEstimate>;
 
 interface Entry {
   /** Undefined where the method does not fit. */
@@ -58,7 +58,7 @@ export class EstimateCache {
     const { estimate: known, stages: stage = 0 } = this.#entries.get(key) ?? {};
     try {
       const params = { recipe, model: view.model.path, usableBytes, device: view.device, ...this.#stages[stage] };
-      this.#keep(key, { estimate: await estimate(params), stages: stage + 1 });
+      this.#keep(key, { estimate: await estimate(params, view.file), stages: stage + 1 });
     } catch (error) {
       this.#keep(key, { estimate: known, stages: this.#stages.length });
       if (!(error instanceof Error && MISFITS.has(error.name))) throw error;

@@ -1,0 +1,15 @@
+/** The facts that the linter needs, read in processes that may be stopped. */
+import { DataCache } from '../lint/facts/data-facts.ts';
+import { ModelCache } from '../lint/facts/model-facts.ts';
+import type { LintSources } from '../lint/lint.ts';
+import type { AskReader } from './reader.ts';
+
+export type ReadSources = Pick<LintSources, 'models' | 'data' | 'lintConfig' | 'estimate'>;
+
+/** @param cacheDir the folder of downloaded models */
+export const readSources = (reader: AskReader, cacheDir: string): ReadSources => ({
+  models: new ModelCache(cacheDir, model => reader.ask('modelFacts', { model }, `Reading ${model}`)),
+  data: new DataCache(params => reader.ask('dataFact', params, `Reading ${params.full}`)),
+  lintConfig: document => reader.ask('lintConfig', { ...document, cacheDir }, `Checking ${document.file}`),
+  estimate: (params, file) => reader.ask('estimate', params, `Estimating the memory of ${file}`),
+});

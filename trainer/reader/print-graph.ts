@@ -1,0 +1,40 @@
+/** The compiled programs of a recipe's run as text. */
+import { type EngineName, engineCatalog } from '../catalog/engines.ts';
+import { planner, singleSteps } from '../graph/fusion/plan.ts';
+import { nodesFlops } from '../graph/liveness.ts';
+import { printProgram, printSignature } from '../graph/print.ts';
+import { type HeadersSource, headersOf } from '../lint/facts/estimate-model.ts';
+import { plannedRun } from '../plan/memory/planned-run.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+
+export type GraphParams = HeadersSource & {
+  readonly recipe: Recipe;
+  readonly engine: EngineName;
+  readonly device: 'cpu' | 'gpu';
+  /** Only this program. */
+  readonly signature?: string | undefined;
+  /** The fused steps that the engine runs. */
+  readonly fused: boolean;
+  /** The MiB alive at each step. */
+  readonly memory: boolean;
+};
+
+export interface PrintedGraph {
+  /** Undefined where there is no such signature. */
+  readonly text: string | undefined;
+  readonly signatures: readonly { readonly name: string; readonly nodes: number; readonly flops: number }[];
+}
+
+/** Rejects where the headers can't be read, or the recipe does not fit the model. */
+export async function printGraph({ recipe, engine, device, signature, fused, memory, ...source }: GraphParams): Promise<PrintedGraph> {
+  const { program } = plannedRun({ recipe, headers: await headersOf(source as HeadersSource) }, { engine, device });
+  const options = { steps: fused && engineCatalog[engine].fuses ? planner() : singleSteps, memory };
+  const chosen = signature === undefined ? undefined : program.signatures[signature];
+  const signatures = Object.entries(program.signatures).map(([name, { schedule }]) => ({
+    name,
+    nodes: schedule.length,
+    flops: nodesFlops(schedule),
+  }));
+  if (signature === undefined) return { text: printProgram(program, options), signatures };
+  return { text: chosen && printSignature(signature, chosen, options), signatures };
+}
