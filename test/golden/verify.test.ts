@@ -20,6 +20,7 @@ const folders = [
   ...['timm_resnet', 'timm_resnext', 'timm_vit', 'timm_deit_distilled'],
   ...['distilbert', 'distilbert_regression', 'electra', 'electra_wide'],
   ...['modernbert', 'modernbert_mean'],
+  ...['dinov2', 'dinov2_resized', 'dinov2_registers', 'dinov3', 'dinov3_gated'],
 ];
 
 async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; expected: string[] }> {

@@ -50,13 +50,15 @@ const cases: readonly Case[] = [
   { family: 'vit', method: 'dora', format: 'peft' },
   { family: 'vit', method: 'vera', format: 'peft' },
   { family: 'deit', method: 'lora', format: 'merged' },
+  { family: 'dinov2', method: 'lora', format: 'peft' },
+  { family: 'dinov2_registers', method: 'spsft', format: 'merged' },
   { family: 'resnet', method: 'lora', format: 'peft' },
   { family: 'resnet', method: 'lora', format: 'peft', ownHead: true },
   { family: 'resnet', method: 'dora', format: 'peft' },
   { family: 'resnet', method: 'spsft', format: 'peft' },
   { family: 'resnet', method: 'spsft', format: 'merged' },
   { family: 'bert_torch', method: 'spsft', format: 'merged' },
-  ...HEADLESS.filter(({ architecture }) => /^BertModel|^DistilBert|^Electra|^ModernBert|^Deberta|^ResNet/.test(architecture)).map(
+  ...HEADLESS.filter(({ architecture }) => /^BertModel|^DistilBert|^Electra|^ModernBert|^Deberta|^Dinov2|^ResNet/.test(architecture)).map(
     headless => ({ family: headless.family, method: 'spsft', format: 'merged', headless }) as const,
   ),
 ];

@@ -24,6 +24,7 @@ export const HEADLESS: readonly Headless[] = [
   { family: 'electra', architecture: 'ElectraForPreTraining', prefix: 'electra.', keepsPrefix: true, dropped: /^classifier/ },
   { family: 'modernbert', architecture: 'ModernBertForMaskedLM', prefix: 'model.', keepsPrefix: true, dropped: /^classifier/ },
   { family: 'vit', architecture: 'ViTModel', prefix: 'vit.', keepsPrefix: false, dropped: /^classifier/ },
+  { family: 'dinov2', architecture: 'Dinov2Model', prefix: 'dinov2.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'resnet', architecture: 'ResNetModel', prefix: 'resnet.', keepsPrefix: false, dropped: /^classifier/ },
 ];
 

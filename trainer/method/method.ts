@@ -119,13 +119,13 @@ export const withBatchNorm = (attachment: Attachment, { parameters }: Model, mod
 
 /**
  * The attachment of a run whose weight decay leaves norms and biases alone, as the Trainer of Transformers does: every bias, and the weight of every
- * norm except batch norm. What a method adds (factors, magnitudes, vectors) decays.
+ * norm except batch norm and scales of layers. What a method adds (factors, magnitudes, vectors) decays.
  */
 export function withoutNormDecay(attachment: Attachment, { modules }: Model): Attachment {
   const left = new Set(
     modules.flatMap(module => [
       ...(module.bias ? [module.bias.name] : []),
-      ...(module.kind === 'norm' && !isBatchNorm(module) ? [module.weight.name] : []),
+      ...(module.kind === 'norm' && !isBatchNorm(module) && !module.decays ? [module.weight.name] : []),
     ]),
   );
   const trainables = attachment.trainables.map(trainable =>

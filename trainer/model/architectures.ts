@@ -8,6 +8,8 @@ import { decoder } from './family/decoder.ts';
 import { type DecoderArchitecture, decoderConfig, decoderKeysOf } from './family/decoder-families.ts';
 import { gemma3ImageKeys } from './family/decoder-keys.ts';
 import { gemma3Text } from './family/decoder-text-part.ts';
+import { type Dinov2Form, dinov2Config, dinov2Keys, dinov2RegisterKeys } from './family/dinov2-config.ts';
+import { dinov3Config, dinov3Keys } from './family/dinov3-config.ts';
 import { type DistilBertForm, distilBertConfig, distilBertKeys } from './family/distilbert-config.ts';
 import { type ElectraForm, electraConfig, electraKeys } from './family/electra-config.ts';
 import { modernBert } from './family/modernbert.ts';
@@ -54,6 +56,12 @@ const modernBertLike = (architecture: string, form: ModernBertForm) =>
 
 const vitLike = (architecture: string, form: VitForm) =>
   entryOf(vitKeys, (config, options) => vitConfig(architecture, form, config, options), vit);
+
+const dinov2Like = (architecture: string, form: Dinov2Form) =>
+  entryOf(form.hasRegisters ? dinov2RegisterKeys : dinov2Keys, (config, options) => dinov2Config(architecture, form, config, options), vit);
+
+const dinov3Like = (architecture: string, hasHead: boolean) =>
+  entryOf(dinov3Keys, (config, options) => dinov3Config(architecture, hasHead, config, options), vit);
 
 const resnetLike = (architecture: string, form: ResNetForm) =>
   entryOf(resnetKeys, (config, options) => resnetConfig(architecture, form, config, options), resnet);
@@ -105,6 +113,17 @@ export const architectures = {
     prefix: 'deit.',
     head: 'teacher',
   }),
+  Dinov2Model: dinov2Like('Dinov2Model', { hasRegisters: false, prefix: '', hasHead: false }),
+  Dinov2ForImageClassification: dinov2Like('Dinov2ForImageClassification', { hasRegisters: false, prefix: 'dinov2.', hasHead: true }),
+  Dinov2WithRegistersModel: dinov2Like('Dinov2WithRegistersModel', { hasRegisters: true, prefix: '', hasHead: false }),
+  Dinov2WithRegistersForImageClassification: dinov2Like('Dinov2WithRegistersForImageClassification', {
+    hasRegisters: true,
+    prefix: 'dinov2_with_registers.',
+    hasHead: true,
+  }),
+  DINOv3ViTModel: dinov3Like('DINOv3ViTModel', false),
+  // Transformers has no such class; exports need a name that says that there is a head.
+  DINOv3ViTForImageClassification: dinov3Like('DINOv3ViTForImageClassification', true),
   ResNetModel: resnetLike('ResNetModel', { prefix: '', hasHead: false }),
   ResNetForImageClassification: resnetLike('ResNetForImageClassification', { prefix: 'resnet.', hasHead: true }),
   TimmWrapperForImageClassification: entryOf(
@@ -146,5 +165,8 @@ export const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>>
   ModernBertForMaskedLM: 'ModernBertForSequenceClassification',
   ViTModel: 'ViTForImageClassification',
   DeiTModel: 'DeiTForImageClassification',
+  Dinov2Model: 'Dinov2ForImageClassification',
+  Dinov2WithRegistersModel: 'Dinov2WithRegistersForImageClassification',
+  DINOv3ViTModel: 'DINOv3ViTForImageClassification',
   ResNetModel: 'ResNetForImageClassification',
 };

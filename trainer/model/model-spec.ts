@@ -33,6 +33,8 @@ export interface ModuleSpec {
   readonly bias?: ParameterSpec;
   /** Of a norm: what is added to its weight before it scales (Gemma's norms are stored as their distance from 1). */
   readonly offset?: number;
+  /** Of a norm: weight decay shrinks it, as the Trainer of Transformers does with what it does not take for a norm. */
+  readonly decays?: true;
   /** Of an embedding: looking up this row gives it no gradient, wherever it is looked up (`padding_idx` of PyTorch). */
   readonly paddingRow?: number;
 }

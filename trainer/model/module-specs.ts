@@ -52,6 +52,16 @@ export function layerNormSpec(name: string, layer: number, width: number): Biase
   return { ...moduleSpec(name, 'norm', { part: 'norm', layer }, [width]), bias: biasOf(name, [width]) };
 }
 
+/** The scale of what a layer adds, feature by feature. @param weight its whole name in the file */
+export const scaleSpec = (name: string, weight: string, layer: number, width: number): ModuleSpec => ({
+  name,
+  kind: 'norm',
+  part: 'norm',
+  layer,
+  weight: { name: weight, shape: [width] },
+  decays: true,
+});
+
 /** A tensor that is used as it is; its name is the whole name in the file. */
 export const parameterSpec = (name: string, shape: readonly number[]): ModuleSpec => ({
   name,

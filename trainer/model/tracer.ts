@@ -1,7 +1,7 @@
 /** The one seam between models and methods: every layer that has neurons is built here, and a method may change it here. */
 import type { Graph, Node } from '../graph/graph.ts';
 import { batchNorm, frozenBatchNorm } from './layer/batch-norm.ts';
-import { dropoutMask } from './layer/dropout.ts';
+import { dropoutMask, uniform } from './layer/dropout.ts';
 import { layerNorm, rmsNorm } from './layer/norm.ts';
 import type { BatchNormSpec, ConvSpec, ModuleSpec, ParameterSpec } from './model-spec.ts';
 import { type ComputeType, FLOAT32_STORAGE, type WeightStorage } from './weight-storage.ts';
@@ -154,6 +154,28 @@ export class Tracer {
   dropout(x: Node, rate: number): Node {
     const mask = this.dropoutMask(rate);
     return mask ? this.graph.mul(x, mask(x.shape)) : x;
+  }
+
+  /** y = x · scale, feature by feature: the scale of what a layer adds to the stream (Touvron et al. 2021). */
+  scale(module: ModuleSpec, x: Node): Node {
+    const y = this.graph.mul(x, this.parameter(module.weight));
+    this.tap(module, { x, y, shared: 0 });
+    return y;
+  }
+
+  /** Leaves out x [batch · positions, features] of whole samples at this rate, where the trace is one of training (Huang et al. 2016). */
+  dropPath(x: Node, rate: number, batch: number): Node {
+    const mask = this.dropoutMask(rate);
+    if (!mask) return x;
+    const [rows, features] = x.shape as [number, number];
+    const { graph } = this;
+    return graph.reshape(graph.mul(graph.reshape(x, [batch, rows / batch, features]), mask([batch, 1, 1])), [rows, features]);
+  }
+
+  /** Numbers between 0 and 1, [count, 1], where the trace is one of training. */
+  uniform(count: number): Node | undefined {
+    const { graph, seed } = this;
+    return seed && uniform(graph, count, { seed, stream: this.streams++ });
   }
 
   /** Gives masks (0, or 1 / (1 − rate)) of any shape, each from a stream of its own; undefined where nothing is dropped. */

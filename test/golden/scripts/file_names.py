@@ -5,10 +5,20 @@ from safetensors.torch import load_file
 
 
 def file_names(model, folder):
+    """Name in memory → name in the file; of halves that the file holds in one tensor that name with #0 or #1 behind it."""
     file = load_file(os.path.join(folder, 'model.safetensors'))
     found = {}
     for name, p in model.named_parameters():
         same = [name] if name in file else [k for k, v in file.items() if v.shape == p.shape and torch.equal(v, p.detach())]
+        if not same:
+            same = [f'{k}#{i}' for k, v in file.items() if v.dim() == p.dim() and v.shape[0] == 2 * p.shape[0] for i, half in enumerate(v.chunk(2))
+                    if half.shape == p.shape and torch.equal(half, p.detach())]
         assert len(same) == 1, (name, same)
         found[name] = same[0]
     return found
+
+
+def joined(tensors):
+    """Tensors by their names in the file, with halves put together."""
+    whole = {name.split('#')[0] for name in tensors}
+    return {name: tensors[name] if name in tensors else torch.cat([tensors[f'{name}#0'], tensors[f'{name}#1']]) for name in sorted(whole)}

@@ -5,8 +5,10 @@ run: OMP_NUM_THREADS=1 python make_config_keys.py [folder [family…]]: only the
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
+from open_model import DINOv3ViTForImageClassification
 from transformers import (BertConfig, BertForSequenceClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
-                          DeiTForImageClassification, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig,
+                          DeiTForImageClassification, Dinov2Config, Dinov2ForImageClassification, Dinov2WithRegistersConfig,
+                          Dinov2WithRegistersForImageClassification, DINOv3ViTConfig, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig,
                           ElectraForSequenceClassification, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GenerationConfig,
                           GraniteConfig, GraniteForCausalLM, Olmo2Config, Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, SmolLM3Config,
                           SmolLM3ForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
@@ -23,6 +25,7 @@ text = dict(vocab_size=64, hidden_size=32, intermediate_size=48, num_hidden_laye
 decoder = dict(**text, num_key_value_heads=2, max_position_embeddings=64, bos_token_id=1, eos_token_id=2, pad_token_id=0)
 encoder = dict(**text, max_position_embeddings=40, type_vocab_size=2)
 image = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, image_size=16, patch_size=8, initializer_range=0.2)
+dino = {key: value for key, value in image.items() if key != 'intermediate_size'}
 FAMILIES = dict(
     llama=(LlamaForCausalLM, LlamaConfig, decoder),
     mistral=(MistralForCausalLM, MistralConfig, decoder),
@@ -43,6 +46,9 @@ FAMILIES = dict(
     modernbert=(ModernBertForSequenceClassification, ModernBertConfig, dict(**text, max_position_embeddings=40, local_attention=6, pad_token_id=0)),
     vit=(ViTForImageClassification, ViTConfig, image),
     deit=(DeiTForImageClassification, DeiTConfig, image),
+    dinov2=(Dinov2ForImageClassification, Dinov2Config, dino),
+    dinov2_with_registers=(Dinov2WithRegistersForImageClassification, Dinov2WithRegistersConfig, dino),
+    dinov3_vit=(DINOv3ViTForImageClassification, DINOv3ViTConfig, {**image, 'pos_embed_rescale': None}),
     resnet=(ResNetForImageClassification, ResNetConfig, dict(embedding_size=8, hidden_sizes=[16, 32], depths=[1, 2])),
 )
 # Written by Transformers 4 (or by other tools for it) and read, renamed or dropped by Transformers 5.
@@ -57,7 +63,8 @@ OLDER = dict(
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
     roberta=['position_embedding_type'], xlm_roberta=['position_embedding_type', 'output_past'],
-    resnet=['out_features', 'out_indices'],
+    resnet=['out_features', 'out_indices'], dinov2=['out_features', 'out_indices'], dinov2_with_registers=['out_features', 'out_indices'],
+    dinov3_vit=['out_features', 'out_indices', 'return_class_token'],
     distilbert=['tie_weights_', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'output_past'], electra=['position_embedding_type'],
     modernbert=['position_embedding_type', 'global_attn_every_n_layers', 'global_rope_theta', 'local_rope_theta', 'rope_scaling', 'reference_compile',
                 'repad_logits_with_grad', 'layer_norm_eps', 'sliding_window', 'head_dim'],
@@ -74,6 +81,7 @@ CHANGES = dict(
     activation=['relu', 'tanh'], dim=[64], n_heads=[2], is_causal=[True, False], hidden_size=[64], num_attention_heads=[2], num_key_value_heads=[1], head_dim=[16], max_position_embeddings=[80],
     rope_parameters=[dict(rope_type='linear', rope_theta=10000.0, factor=2.0), dict(rope_type='default', rope_theta=500.0)],
     rope_scaling=[dict(type='linear', factor=2.0)], rope_theta=[500.0], partial_rotary_factor=[0.5], original_max_position_embeddings=[16],
+    pos_embed_shift=[0.5], pos_embed_jitter=[2.0], pos_embed_rescale=[2.0],
     pad_token_id=[7], bos_token_id=[9], eos_token_id=[9], sliding_window=[3], max_window_layers=[0], chunk_size_feed_forward=[16], return_dict=[True],
     layer_types=[['sliding_attention', 'full_attention']], dtype=['bfloat16'], torch_dtype=['bfloat16'],
     id2label={'0': 'a', '1': 'b', '2': 'c'}, label2id={'a': 0, 'b': 1}, num_labels=[3], problem_type=['multi_label_classification'],
@@ -171,17 +179,22 @@ def choices(key, default):
 def count_drops(model_class, config_class, base, rates, key):
     """How often something is dropped in one forward pass of training when this rate alone is not zero."""
     model = model_class(config_class(**{**base, **{rate: 0.0 for rate in rates}, key: 0.5}, attn_implementation='eager')).train()
-    count, dropout = 0, torch.nn.functional.dropout
+    count, dropout, rand = 0, torch.nn.functional.dropout, torch.rand
 
     def counting(x, p=0.5, training=True, inplace=False):
         nonlocal count
         count += training and p > 0
         return dropout(x, p, training, inplace)
-    torch.nn.functional.dropout = counting
+
+    def of_path(*shape, **settings):
+        nonlocal count
+        count += 1
+        return rand(*shape, **settings)
+    torch.nn.functional.dropout, torch.rand = counting, of_path
     try:
         model(**batch(model, config_class(**base)))
     finally:
-        torch.nn.functional.dropout = dropout
+        torch.nn.functional.dropout, torch.rand = dropout, rand
     return count
 
 
@@ -218,7 +231,7 @@ for family, (model_class, config_class, base) in FAMILIES.items():
         if key in read and key not in known:
             entry['read_only'] = True
         keys[key] = entry
-    rates = [key for key, entry in keys.items() if 'dropout' in key and entry['effects'] == ['training']]
+    rates = [key for key, entry in keys.items() if ('dropout' in key or key == 'drop_path_rate') and entry['effects'] == ['training']]
     for key in rates:
         keys[key]['drops'] = count_drops(model_class, config_class, base, rates, key)
     table[family] = dict(model=model_class.__name__, keys=keys)

@@ -7,11 +7,12 @@ channels or stands between them (rows, norm entries, features of embeddings and 
 """
 import json, os, sys
 import torch, torch.nn as nn, torch_pruning, transformers
+from open_model import open_model
 from safetensors.torch import load_file
 
 torch.set_num_threads(1)
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
-BY_TRANSFORMERS = ['bert', 'roberta', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'deit_teacher', 'resnet', 'resnet_basic']
+BY_TRANSFORMERS = ['bert', 'roberta', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'deit_teacher', 'dinov2', 'dinov2_registers', 'resnet', 'resnet_basic']
 TINY_VIT = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=5)
 BY_TIMM = {  # as make_classifier_families.py made them
     'timm_resnext': ('resnext50_32x4d', dict(num_classes=5, layers=(1, 2, 1, 1), channels=(8, 8, 16, 16), cardinality=4, base_width=16)),
@@ -43,7 +44,7 @@ def load(name):
         return model.eval(), None
     with open(os.path.join(folder, 'golden.json')) as file:
         golden = json.load(file)
-    model = getattr(transformers, golden['model']).from_pretrained(folder, attn_implementation='eager').eval()
+    model, _ = open_model(folder, attn_implementation='eager')
     return model, 'pixel_values' if 'pixel_values' in golden['inputs'] else 'input_ids'
 
 

@@ -9,9 +9,9 @@ from open_model import open_model
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-FOLDERS = ['bert', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'resnet', 'timm_resnext']
+FOLDERS = ['bert', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'dinov2', 'dinov3', 'resnet', 'timm_resnext']
 SAMPLES, TOKENS = 5, 9
-SIDES = dict(vit=32, deit=32, resnet=16, timm_resnext=16)
+SIDES = dict(vit=32, deit=32, dinov2=16, dinov3=16, resnet=16, timm_resnext=16)
 LABELS = [0, 1, 2, 0, 1]
 
 
@@ -25,13 +25,18 @@ def sample(i, vocabulary, side):
     return dict(input_ids=torch.tensor([ids]), attention_mask=torch.tensor([[int(t < seen) for t in range(TOKENS)]])), seen
 
 
+def scale_of(module):
+    """What a layer scale multiplies by."""
+    return getattr(module, 'lambda1', None)
+
+
 class Watch:
     """Inputs and outputs of every layer with rows, of one sample, as they are before others write into them; what nobody reads is left out."""
 
     def __init__(self, model):
         self.calls = {}
         for name, module in model.named_modules():
-            if getattr(module, 'weight', None) is not None:
+            if scale_of(module) is not None or getattr(module, 'weight', None) is not None:
                 module.register_forward_hook(lambda m, args, out, name=name: self.calls.setdefault(name, []).append((args[0].detach().clone(), out.detach().clone())))
 
     def take(self, seen):
@@ -54,7 +59,7 @@ def squares(module, x, y, weight):
         return count, count * weight.double().square().sum(1)
     out = channels_last(y).double()
     if weight.dim() == 1:
-        bias = 0 if module.bias is None else module.bias.double()
+        bias = 0 if getattr(module, 'bias', None) is None else module.bias.double()
         return (out - bias).square().sum(0), out.square().sum(0)
     return channels_last(x).double().square().sum(0), out.square().sum(0)
 
@@ -84,7 +89,7 @@ def scores_of(name):
         torch.nn.functional.cross_entropy(logits, torch.tensor([LABELS[i]])).backward()
         gradients.append({n: p.grad.detach().double().clone() for n, p in model.named_parameters() if p.grad is not None})
         for at, calls in watch.take(seen).items():
-            weight = modules[at].weight.detach()
+            weight = (modules[at].weight if scale_of(modules[at]) is None else scale_of(modules[at])).detach()
             # A layer that is called twice also reads what no sample owns.
             if len(calls) > 1 or calls[0][0].shape[0] != 1:
                 continue
@@ -93,8 +98,8 @@ def scores_of(name):
             sums[at] = new if old is None else tuple(a + b for a, b in zip(old, new))
     result = {}
     for n, p in model.named_parameters():
-        at = n.removesuffix('.weight')
-        if at not in modules or not n.endswith('.weight') or n not in gradients[0]:
+        at, _, kind = n.rpartition('.')
+        if kind not in ('weight', 'lambda1') or n not in gradients[0]:
             continue
         weight = p.detach().double()
         rows = [(g[n] * weight).flatten(1).sum(1) if weight.dim() > 1 else g[n] * weight for g in gradients]

@@ -23,6 +23,8 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^Deberta/, 'deberta'],
   [/^ViT/, 'vit'],
   [/^DeiT/, 'deit'],
+  [/^Dinov2/, 'dinov2'],
+  [/^DINOv3/, 'dinov3'],
   [/^ResNet/, 'resnet'],
   [/^TimmWrapper/, 'timm_resnext'],
 ];

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { computed, contradiction, readConfig, refuse, withoutEffect } from '../config-keys.ts';
 import type { ConfigJson, ModelOptions } from '../load-model.ts';
-import { activation, classifierKeys, size } from './common-keys.ts';
+import { activation, backboneKeys, classifierKeys, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';
 import type { ResNetConfig } from './resnet.ts';
 import { transformersNames } from './resnet-names.ts';
@@ -18,7 +18,7 @@ export const resnetKeys = {
   hidden_act: activation('relu'),
   downsample_in_first_stage: computed(z.boolean().default(false)),
   downsample_in_bottleneck: computed(z.boolean().default(false)),
-  ...withoutEffect('names outputs of a backbone, and a classifier reads the last', 'stage_names', 'out_features', 'out_indices'),
+  ...backboneKeys,
   ...withoutEffect("is for new layers, which start with PyTorch's own spread here", 'initializer_range', 'initializer_factor', 'init_std'),
   ...withoutEffect('is of no token of this model', 'pad_token_id'),
 } as const;

@@ -19,8 +19,8 @@ import { readLabels } from './labels.ts';
 import { resnet } from './resnet.ts';
 import { headDeviation, IMAGENET_SIZE } from './resnet-config.ts';
 import { timmNames as resnetNames } from './resnet-names.ts';
-import { vit } from './vit.ts';
-import { patchProblems } from './vit-config.ts';
+import { gridOf, vit } from './vit.ts';
+import { patchProblems, tablePositions } from './vit-config.ts';
 import { timmNames as vitNames } from './vit-names.ts';
 
 /** The keys of timm's own files, and of those that Transformers wraps. */
@@ -183,26 +183,32 @@ function timmVit([, kind, named = 'base', distilled, patch, image]: readonly str
   const { img_size: side = Number(image), patch_size: patchSize = Number(patch), embed_dim: hiddenSize } = args;
   const sides: [number, number] = typeof side === 'number' ? [side, side] : side;
   const patches: [number, number] = [patchSize, patchSize];
+  const names = vitNames(prefix);
   const odd = contradiction('model_args', `embed_dim ${hiddenSize} is no multiple of num_heads ${args.num_heads}`);
   refuse([...poolProblems(config, 'token'), ...patchProblems(sides, patches), ...(hiddenSize % args.num_heads ? [odd] : [])], name);
   return vit({
     family: kind === 'deit' ? 'deit' : 'vit',
     ...labelsOf(params, 0.02),
-    names: vitNames(prefix),
-    hasDistillation: distilled !== undefined,
-    hasTeacherHead: distilled !== undefined,
+    names: { ...names, heads: names.heads.slice(0, distilled === undefined ? 1 : 2) },
+    tokens: distilled === undefined ? [1] : [1, 1],
+    pooling: 'first',
+    positions: tablePositions({ grid: gridOf(sides, patches), firsts: distilled === undefined ? 1 : 2, hiddenSize }),
     image: sides,
+    isResizable: false,
     patch: patches,
     channels: args.in_chans ?? 3,
     hiddenSize,
     intermediateSize: Math.floor(hiddenSize * (args.mlp_ratio ?? 4)),
     blocks: args.depth,
     heads: args.num_heads,
-    qkvBias: args.qkv_bias ?? true,
+    biased: { q: args.qkv_bias ?? true, k: args.qkv_bias ?? true, v: args.qkv_bias ?? true, o: true, mlp: true },
+    isScaled: false,
+    pathDropout: 0,
     // timm's, where Transformers has 1e-12.
     epsilon: 1e-6,
     activation: 'gelu',
     dropout: 0,
+    embeddingDropout: 0,
     attentionDropout: 0,
   });
 }

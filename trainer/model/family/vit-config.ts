@@ -1,34 +1,29 @@
 /** Reads the config.json of ViT and DeiT, as Transformers writes it. */
 import { z } from 'zod';
 import { computed, contradiction, type KeyTable, readConfig, refuse, withoutEffect } from '../config-keys.ts';
+import type { GridSize } from '../layer/resize-grid.ts';
 import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
-import { encoderKeys, encoderProblems, rate, size } from './common-keys.ts';
+import { encoderKeys, encoderProblems, imageKeys, rate } from './common-keys.ts';
 import { readLabels } from './labels.ts';
-import type { VitConfig } from './vit.ts';
+import { gridOf, type TablePositions, type VitConfig } from './vit.ts';
 import { transformersNames } from './vit-names.ts';
-
-/** Height and width in pixels, given as one number or as two. */
-const sides = z.union([size(8192).transform((n): [number, number] => [n, n]), z.tuple([size(8192), size(8192)])]);
 
 /** The keys of ViT and DeiT. */
 export const vitKeys = {
   ...encoderKeys,
-  image_size: computed(sides.default([224, 224])),
-  patch_size: computed(sides.default([16, 16])),
-  num_channels: computed(size(64).default(3)),
+  ...imageKeys(16),
   qkv_bias: computed(z.boolean().default(true)),
   hidden_dropout_prob: computed(rate.default(0)),
   attention_probs_dropout_prob: computed(rate.default(0)),
   head_dim: { class: 'refused', unless: c => [Number(c.hidden_size) / Number(c.num_attention_heads)] },
   ...withoutEffect('is of a pooler, which the classifier does without', 'pooler_act', 'pooler_output_size'),
   ...withoutEffect('is for reconstructing images', 'encoder_stride'),
-  ...withoutEffect('is of no token of this model', 'pad_token_id'),
 } as const satisfies KeyTable;
 
 /** What an architecture's file holds. */
 export interface VitForm {
-  readonly family: VitConfig['family'];
+  readonly family: 'vit' | 'deit';
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */
   readonly prefix: string;
   /** `teacher`: a second head on the distillation token, and the mean of both as the answer. */
@@ -39,26 +34,43 @@ export interface VitForm {
 export function vitConfig(architecture: string, { family, prefix, head }: VitForm, json: ConfigJson, options: ModelOptions): VitConfig {
   const { values: c, problems } = readConfig(vitKeys, architecture, json);
   refuse([...problems, ...encoderProblems(c), ...patchProblems(c.image_size, c.patch_size)], architecture);
+  const tokens = family === 'deit' ? [1, 1] : [1];
   return {
     family,
     ...readLabels({ architecture, json, options, hasHead: head !== 'none', std: c.initializer_range }),
     names: transformersNames(prefix, head === 'teacher'),
-    hasDistillation: family === 'deit',
-    hasTeacherHead: head === 'teacher',
+    tokens,
+    pooling: 'first',
+    positions: tablePositions({ grid: gridOf(c.image_size, c.patch_size), firsts: tokens.length, hiddenSize: c.hidden_size }),
     image: c.image_size,
+    isResizable: false,
     patch: c.patch_size,
     channels: c.num_channels,
     hiddenSize: c.hidden_size,
     intermediateSize: c.intermediate_size,
     blocks: c.num_hidden_layers,
     heads: c.num_attention_heads,
-    qkvBias: c.qkv_bias,
+    biased: { q: c.qkv_bias, k: c.qkv_bias, v: c.qkv_bias, o: true, mlp: true },
+    isScaled: false,
     epsilon: c.layer_norm_eps,
     activation: c.hidden_act,
     dropout: c.hidden_dropout_prob,
+    embeddingDropout: c.hidden_dropout_prob,
     attentionDropout: c.attention_probs_dropout_prob,
+    pathDropout: 0,
   };
 }
+
+/** A table with an entry for each of the first tokens and of the patches. */
+export const tablePositions = (params: {
+  readonly grid: GridSize;
+  readonly firsts: number;
+  readonly hiddenSize: number;
+  readonly antialias?: boolean;
+}): TablePositions => {
+  const { grid, firsts, hiddenSize, antialias = false } = params;
+  return { kind: 'table', grid, firsts, shape: [1, firsts + grid[0] * grid[1], hiddenSize], antialias };
+};
 
 /** What is wrong with patches that are larger than the image; at its edges what fills no patch is left out. */
 export const patchProblems = (image: readonly [number, number], patch: readonly [number, number]): ConfigProblem[] =>

@@ -1,13 +1,13 @@
 /** The names of a vision transformer's tensors: as Transformers saves them, and as timm does. */
 
 export interface VitNames {
-  readonly classToken: string;
-  readonly distillationToken: string;
+  /** The tokens before the patches: the class token, then a distillation token or registers. */
+  readonly tokens: readonly string[];
   readonly positions: string;
   readonly patches: string;
   readonly finalNorm: string;
   /** The heads on the class token and on the distillation token. */
-  readonly heads: readonly [string, string];
+  readonly heads: readonly string[];
   readonly block: (layer: number) => BlockNames;
 }
 
@@ -15,26 +15,35 @@ export interface BlockNames {
   /** Queries, keys and values; or the one layer that gives all three. */
   readonly qkv: readonly [string, string, string] | string;
   readonly o: string;
-  readonly up: string;
+  /** The layer before the activation; or both of a gated MLP. */
+  readonly mlp: string | { readonly gate: string; readonly up: string };
+  /** One layer gives the gate and what it multiplies. */
+  readonly hasFusedGate?: boolean;
   readonly down: string;
   readonly inputNorm: string;
   readonly middleNorm: string;
+  /** Modules that scale what attention and the MLP add, with the whole names of their weights. */
+  readonly scales?: readonly [ScaleName, ScaleName];
 }
 
+export interface ScaleName {
+  readonly name: string;
+  readonly weight: string;
+}
+
+const scaleName = (name: string, weight: string): ScaleName => ({ name, weight: `${name}.${weight}` });
+
 export const transformersNames = (prefix: string, hasTeacherHead: boolean): VitNames => ({
-  classToken: `${prefix}embeddings.cls_token`,
-  distillationToken: `${prefix}embeddings.distillation_token`,
+  tokens: [`${prefix}embeddings.cls_token`, `${prefix}embeddings.distillation_token`],
   positions: `${prefix}embeddings.position_embeddings`,
   patches: `${prefix}embeddings.patch_embeddings.projection`,
   finalNorm: `${prefix}layernorm`,
-  heads: hasTeacherHead ? ['cls_classifier', 'distillation_classifier'] : ['classifier', ''],
+  heads: hasTeacherHead ? ['cls_classifier', 'distillation_classifier'] : ['classifier'],
   block: layer => {
     const at = `${prefix}encoder.layer.${layer}`;
-    const attends = `${at}.attention.attention`;
     return {
-      qkv: [`${attends}.query`, `${attends}.key`, `${attends}.value`],
-      o: `${at}.attention.output.dense`,
-      up: `${at}.intermediate.dense`,
+      ...transformersAttention(at),
+      mlp: `${at}.intermediate.dense`,
       down: `${at}.output.dense`,
       inputNorm: `${at}.layernorm_before`,
       middleNorm: `${at}.layernorm_after`,
@@ -42,10 +51,73 @@ export const transformersNames = (prefix: string, hasTeacherHead: boolean): VitN
   },
 });
 
-/** @param prefix empty in timm's own files; `timm_model.` where Transformers wraps them */
-export const timmNames = (prefix: string): VitNames => ({
-  classToken: `${prefix}cls_token`,
-  distillationToken: `${prefix}dist_token`,
+const transformersAttention = (at: string): Pick<BlockNames, 'qkv' | 'o'> => ({
+  qkv: [`${at}.attention.attention.query`, `${at}.attention.attention.key`, `${at}.attention.attention.value`],
+  o: `${at}.attention.output.dense`,
+});
+
+export const dinov2Names = (prefix: string, hasFusedGate: boolean): VitNames => ({
+  ...transformersNames(prefix, false),
+  tokens: [`${prefix}embeddings.cls_token`, `${prefix}embeddings.register_tokens`],
+  block: layer => {
+    const at = `${prefix}encoder.layer.${layer}`;
+    return {
+      ...transformersAttention(at),
+      mlp: hasFusedGate ? `${at}.mlp.weights_in` : `${at}.mlp.fc1`,
+      hasFusedGate,
+      down: hasFusedGate ? `${at}.mlp.weights_out` : `${at}.mlp.fc2`,
+      inputNorm: `${at}.norm1`,
+      middleNorm: `${at}.norm2`,
+      scales: [scaleName(`${at}.layer_scale1`, 'lambda1'), scaleName(`${at}.layer_scale2`, 'lambda1')],
+    };
+  },
+});
+
+export const dinov3Names = (isGated: boolean): VitNames => ({
+  tokens: ['embeddings.cls_token', 'embeddings.register_tokens'],
+  positions: '',
+  patches: 'embeddings.patch_embeddings',
+  finalNorm: 'norm',
+  heads: ['classifier'],
+  block: layer => {
+    const at = `layer.${layer}`;
+    return {
+      qkv: [`${at}.attention.q_proj`, `${at}.attention.k_proj`, `${at}.attention.v_proj`],
+      o: `${at}.attention.o_proj`,
+      mlp: isGated ? { gate: `${at}.mlp.gate_proj`, up: `${at}.mlp.up_proj` } : `${at}.mlp.up_proj`,
+      down: `${at}.mlp.down_proj`,
+      inputNorm: `${at}.norm1`,
+      middleNorm: `${at}.norm2`,
+      scales: [scaleName(`${at}.layer_scale1`, 'lambda1'), scaleName(`${at}.layer_scale2`, 'lambda1')],
+    };
+  },
+});
+
+export const siglipNames: VitNames = {
+  tokens: [],
+  positions: 'vision_model.embeddings.position_embedding.weight',
+  patches: 'vision_model.embeddings.patch_embedding',
+  finalNorm: 'vision_model.post_layernorm',
+  heads: ['classifier'],
+  block: layer => {
+    const at = `vision_model.encoder.layers.${layer}`;
+    return {
+      qkv: [`${at}.self_attn.q_proj`, `${at}.self_attn.k_proj`, `${at}.self_attn.v_proj`],
+      o: `${at}.self_attn.out_proj`,
+      mlp: `${at}.mlp.fc1`,
+      down: `${at}.mlp.fc2`,
+      inputNorm: `${at}.layer_norm1`,
+      middleNorm: `${at}.layer_norm2`,
+    };
+  },
+};
+
+/**
+ * @param prefix empty in timm's own files; `timm_model.` where Transformers wraps them
+ * @param second the token behind the class token
+ */
+export const timmNames = (prefix: string, second: 'dist_token' | 'reg_token' = 'dist_token'): VitNames => ({
+  tokens: [`${prefix}cls_token`, `${prefix}${second}`],
   positions: `${prefix}pos_embed`,
   patches: `${prefix}patch_embed.proj`,
   finalNorm: `${prefix}norm`,
@@ -55,10 +127,11 @@ export const timmNames = (prefix: string): VitNames => ({
     return {
       qkv: `${at}.attn.qkv`,
       o: `${at}.attn.proj`,
-      up: `${at}.mlp.fc1`,
+      mlp: `${at}.mlp.fc1`,
       down: `${at}.mlp.fc2`,
       inputNorm: `${at}.norm1`,
       middleNorm: `${at}.norm2`,
+      scales: [scaleName(`${at}.ls1`, 'gamma'), scaleName(`${at}.ls2`, 'gamma')],
     };
   },
 });

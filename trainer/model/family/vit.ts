@@ -1,75 +1,91 @@
-/** Vision transformers: ViT (Dosovitskiy et al. 2021) and DeiT with its distillation token (Touvron et al. 2021). */
+/**
+ * Vision transformers: ViT (Dosovitskiy et al. 2021), DeiT with its distillation token (Touvron et al. 2021), DINOv2 (Oquab et al. 2023) and
+ * DINOv3 (Siméoni et al. 2025), and the vision tower of SigLIP (Zhai et al. 2023). They differ in the tokens before the patches, in how
+ * patches get their positions, and in what the head reads.
+ */
 import type { Node } from '../../graph/graph.ts';
-import { type Activation, activations } from '../layer/activation.ts';
-import { attend, byHead } from '../layer/self-attention.ts';
+import { type GridSize, resizeGrid } from '../layer/resize-grid.ts';
+import type { RotaryTables } from '../layer/rotary.ts';
+import { type GridAugment, gridRotaryTables } from '../layer/rotary-grid.ts';
 import type { BiasedSpec, ClassifierModel, ConvSpec, ModuleSpec } from '../model-spec.ts';
 import { layerNormSpec, linearSpec, moduleSpec, parameterSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
+import { type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, runImageBlock } from './image-block.ts';
 import { pixelsOf } from './image-input.ts';
 import { headSpec, type Labels } from './labels.ts';
 import type { VitNames } from './vit-names.ts';
 
 /** The sizes and switches of one model. */
-export interface VitConfig extends Labels {
-  readonly family: 'vit' | 'deit';
+export interface VitConfig extends Labels, ImageBlockConfig {
+  readonly family: string;
   readonly names: VitNames;
-  readonly hasDistillation: boolean;
-  /** The distillation token has a head of its own, and the answer is the mean of both. */
-  readonly hasTeacherHead: boolean;
   /** Pixels, height and width. */
   readonly image: readonly [number, number];
+  /** Are there positions for images of any size? */
+  readonly isResizable: boolean;
   readonly patch: readonly [number, number];
   readonly channels: number;
-  readonly hiddenSize: number;
-  readonly intermediateSize: number;
+  /** How many tokens there are of each name before the patches. */
+  readonly tokens: readonly number[];
+  readonly positions: TablePositions | RotaryPositions;
+  readonly pooling: Pooling;
+  /** Of patches and first tokens with their positions. */
+  readonly embeddingDropout: number;
   readonly blocks: number;
-  readonly heads: number;
-  readonly qkvBias: boolean;
-  readonly epsilon: number;
-  readonly activation: string;
-  readonly dropout: number;
-  readonly attentionDropout: number;
 }
 
-interface Block {
-  /** Queries, keys and values, from three layers or from one. */
-  readonly qkv: readonly ModuleSpec[];
-  readonly o: ModuleSpec;
-  readonly up: ModuleSpec;
-  readonly down: ModuleSpec;
-  readonly inputNorm: BiasedSpec;
-  readonly middleNorm: BiasedSpec;
+export interface TablePositions {
+  readonly kind: 'table';
+  /** Patches that the table is for. */
+  readonly grid: GridSize;
+  /** Tokens that have an entry before those of the patches; the tokens behind these have none. */
+  readonly firsts: number;
+  /** The table's shape in the file. */
+  readonly shape: readonly number[];
+  readonly antialias: boolean;
 }
+
+export interface RotaryPositions {
+  readonly kind: 'rotary';
+  readonly theta: number;
+  readonly augment: GridAugment;
+}
+
+/**
+ * first: each of the first tokens that has a head, and the mean of their answers; first-and-mean: the first token's state and the mean of the
+ * patches'; mean: the mean of all.
+ */
+export type Pooling = 'first' | 'first-and-mean' | 'mean';
 
 interface Parts {
   readonly config: VitConfig;
   readonly patches: ConvSpec;
-  /** Class token, and distillation token where there is one. */
   readonly tokens: readonly ModuleSpec[];
-  readonly positions: ModuleSpec;
-  readonly blocks: readonly Block[];
+  readonly positions: ModuleSpec | undefined;
+  readonly blocks: readonly ImageBlock[];
   readonly finalNorm: BiasedSpec;
-  /** One for each of the first tokens that has one. */
   readonly heads: readonly ModuleSpec[];
 }
 
+export const gridOf = (image: GridSize, patch: GridSize): GridSize => [Math.floor(image[0] / patch[0]), Math.floor(image[1] / patch[1])];
+
+const sum = (counts: readonly number[]): number => counts.reduce((a, b) => a + b, 0);
+
 export function vit(config: VitConfig): ClassifierModel {
-  const { hiddenSize, names, labels, problem, image, patch, channels } = config;
-  const tokenNames = config.hasDistillation ? [names.classToken, names.distillationToken] : [names.classToken];
-  const count = Math.floor(image[0] / patch[0]) * Math.floor(image[1] / patch[1]) + tokenNames.length;
-  const headNames = config.hasTeacherHead ? names.heads : names.heads.slice(0, 1);
-  const head = (name: string) => headSpec(linearSpec(name, { part: 'head', layer: -1 }, labels.length, hiddenSize), config.fresh);
+  const { hiddenSize, names, labels, problem, image, channels, positions, pooling } = config;
+  const read = pooling === 'first-and-mean' ? 2 * hiddenSize : hiddenSize;
+  const head = (name: string) => headSpec(linearSpec(name, { part: 'head', layer: -1 }, labels.length, read), config.fresh);
   const parts: Parts = {
     config,
     patches: patchSpec(config),
-    tokens: tokenNames.map(name => parameterSpec(name, [1, 1, hiddenSize])),
-    positions: parameterSpec(names.positions, [1, count, hiddenSize]),
-    blocks: Array.from({ length: config.blocks }, (_, layer) => blockModules(config, layer)),
+    tokens: config.tokens.flatMap((count, i) => (count > 0 ? [parameterSpec(names.tokens[i] as string, [1, count, hiddenSize])] : [])),
+    positions: positions.kind === 'table' ? parameterSpec(names.positions, positions.shape) : undefined,
+    blocks: Array.from({ length: config.blocks }, (_, layer) => imageBlock(config, layer, names.block(layer))),
     finalNorm: layerNormSpec(names.finalNorm, -1, hiddenSize),
-    heads: headNames.map(head),
+    heads: names.heads.map(head),
   };
-  const inBlocks = parts.blocks.flatMap(b => [b.inputNorm, ...b.qkv, b.o, b.middleNorm, b.up, b.down]);
-  const modules = [parts.patches, ...parts.tokens, parts.positions, ...inBlocks, parts.finalNorm, ...parts.heads];
+  const table = parts.positions ? [parts.positions] : [];
+  const modules = [parts.patches, ...parts.tokens, ...table, ...parts.blocks.flatMap(imageBlockModules), parts.finalNorm, ...parts.heads];
   return {
     kind: 'classifier',
     family: config.family,
@@ -77,12 +93,17 @@ export function vit(config: VitConfig): ClassifierModel {
     hiddenSize,
     parameters: parametersOf(modules),
     modules,
-    input: { kind: 'image', height: image[0], width: image[1], channels, resizable: false },
+    input: { kind: 'image', height: image[0], width: image[1], channels, resizable: config.isResizable },
     labels,
     problem,
     heads: parts.heads,
     logits: (tracer, batch) => logits(tracer, pixelsOf(batch), parts),
-    embedding: (tracer, batch) => firstStates(tracer, pixelsOf(batch), parts, 1)[0] as Node,
+    embedding: (tracer, batch) => {
+      const states = stream(tracer, pixelsOf(batch), parts);
+      return pooling === 'mean'
+        ? tracer.graph.mean(normal(tracer, states, parts), [1])
+        : (firstStates(tracer, states, parts, 1)[0] as Node);
+    },
   };
 }
 
@@ -95,75 +116,96 @@ function patchSpec({ names, hiddenSize, channels, patch }: VitConfig): ConvSpec 
   };
 }
 
-function blockModules({ names, hiddenSize, intermediateSize, qkvBias }: VitConfig, layer: number): Block {
-  const { qkv, o, up, down, inputNorm, middleNorm } = names.block(layer);
-  const attention = { part: 'attention', layer } as const;
-  const mlp = { part: 'mlp', layer } as const;
-  return {
-    qkv:
-      typeof qkv === 'string'
-        ? [linearSpec(qkv, attention, 3 * hiddenSize, hiddenSize, qkvBias)]
-        : qkv.map(name => linearSpec(name, attention, hiddenSize, hiddenSize, qkvBias)),
-    o: linearSpec(o, attention, hiddenSize, hiddenSize),
-    up: linearSpec(up, mlp, intermediateSize, hiddenSize),
-    down: linearSpec(down, mlp, hiddenSize, intermediateSize),
-    inputNorm: layerNormSpec(inputNorm, layer, hiddenSize),
-    middleNorm: layerNormSpec(middleNorm, layer, hiddenSize),
-  };
-}
-
 /** Patches behind the first tokens, each with its position: [batch, tokens, hiddenSize]. */
 function embed(tracer: Tracer, pixels: Node, { config, patches, tokens, positions }: Parts): Node {
   const { graph } = tracer;
   const cut = tracer.conv(patches, pixels);
   const [batch, down, across, width] = cut.shape as [number, number, number, number];
-  const firsts = tokens.map(token => graph.broadcast(tracer.parameter(token.weight), [batch, 1, width]));
+  const firsts = tokens.map(({ weight }) => graph.broadcast(tracer.parameter(weight), [batch, weight.shape[1] as number, width]));
   const all = graph.concat([...firsts, graph.reshape(cut, [batch, down * across, width])], 1);
-  return tracer.dropout(graph.add(all, tracer.parameter(positions.weight)), config.dropout);
+  const { positions: kind } = config;
+  const placed =
+    positions && kind.kind === 'table'
+      ? graph.add(all, tableOf(tracer, config, kind, positions, [down, across], all.shape[1] as number))
+      : all;
+  return tracer.dropout(placed, config.embeddingDropout);
+}
+
+/** The positions of all tokens, [1, tokens, hiddenSize]; 0 of those that have none. */
+function tableOf(
+  tracer: Tracer,
+  { hiddenSize }: VitConfig,
+  { grid, firsts, antialias }: TablePositions,
+  { weight }: ModuleSpec,
+  to: GridSize,
+  tokens: number,
+): Node {
+  const { graph } = tracer;
+  const patches = to[0] * to[1];
+  const own = tracer.parameter(weight);
+  const isSame = grid[0] === to[0] && grid[1] === to[1];
+  if (isSame && firsts + patches === tokens) return graph.reshape(own, [1, tokens, hiddenSize]);
+  const flat = graph.reshape(own, [firsts + grid[0] * grid[1], hiddenSize]);
+  const ofPatches = graph.sliceAxis(flat, 0, firsts, grid[0] * grid[1]);
+  const resized = isSame ? ofPatches : resizeGrid(graph, ofPatches, { from: grid, to, antialias });
+  const between = tokens - firsts - patches;
+  const all = [
+    ...(firsts > 0 ? [graph.sliceAxis(flat, 0, 0, firsts)] : []),
+    ...(between > 0 ? [graph.zeros([between, hiddenSize])] : []),
+    resized,
+  ];
+  return graph.reshape(graph.concat(all, 0), [1, tokens, hiddenSize]);
+}
+
+function rotaryOf(tracer: Tracer, { config }: Parts): RotaryTables | undefined {
+  const { positions, image, patch, hiddenSize, heads, tokens } = config;
+  if (positions.kind !== 'rotary') return undefined;
+  const { theta, augment } = positions;
+  return gridRotaryTables(tracer, { grid: gridOf(image, patch), headDim: hiddenSize / heads, theta, firsts: sum(tokens), augment });
+}
+
+/** What the blocks give, before the last norm: [batch, tokens, hiddenSize]. */
+function stream(tracer: Tracer, pixels: Node, parts: Parts): Node {
+  const { graph } = tracer;
+  const embedded = embed(tracer, pixels, parts);
+  const [batch, tokens, width] = embedded.shape as [number, number, number];
+  const rotary = rotaryOf(tracer, parts);
+  let x = graph.reshape(embedded, [batch * tokens, width]);
+  for (const block of parts.blocks) x = graph.checkpointed(x, () => runImageBlock(tracer, parts.config, block, x, batch, rotary));
+  return graph.reshape(x, [batch, tokens, width]);
+}
+
+/** The last norm of x [batch, tokens, hiddenSize]. */
+function normal(tracer: Tracer, x: Node, { config, finalNorm }: Parts): Node {
+  const [batch, tokens, width] = x.shape as [number, number, number];
+  return tracer.graph.reshape(tracer.layerNorm(finalNorm, tracer.graph.reshape(x, [batch * tokens, width]), config.epsilon), x.shape);
 }
 
 /** The final states of the first `count` tokens, each [batch, hiddenSize]; the last norm is taken of no others. */
-function firstStates(tracer: Tracer, pixels: Node, parts: Parts, count: number): Node[] {
+function firstStates(tracer: Tracer, x: Node, parts: Parts, count: number): Node[] {
   const { graph } = tracer;
-  const { config } = parts;
-  const embedded = embed(tracer, pixels, parts);
-  const [batch, tokens, width] = embedded.shape as [number, number, number];
-  let x = graph.reshape(embedded, [batch * tokens, width]);
-  for (const block of parts.blocks) x = graph.checkpointed(x, () => runBlock(tracer, config, block, x, batch));
-  const asked = graph.sliceAxis(graph.reshape(x, [batch, tokens, width]), 1, 0, count);
-  const normal = graph.reshape(tracer.layerNorm(parts.finalNorm, graph.reshape(asked, [batch * count, width]), config.epsilon), [
-    batch,
-    count,
-    width,
-  ]);
-  return Array.from({ length: count }, (_, i) => graph.reshape(graph.sliceAxis(normal, 1, i, 1), [batch, width]));
-}
-
-/** x [batch · tokens, hiddenSize] → the same. */
-function runBlock(tracer: Tracer, config: VitConfig, block: Block, x: Node, batch: number): Node {
-  const { graph } = tracer;
-  const normal = tracer.layerNorm(block.inputNorm, x, config.epsilon);
-  const [q, k, v] = heads(tracer, config, block, normal, batch) as [Node, Node, Node];
-  const scale = (q.shape[3] as number) ** -0.5;
-  const attended = attend(tracer, { q, k, v, scale, mask: { kind: 'all' }, dropout: config.attentionDropout });
-  const middle = graph.add(x, tracer.dropout(tracer.linear(block.o, attended), config.dropout));
-  const activation = activations[config.activation] as Activation;
-  const up = activation(graph, tracer.linear(block.up, tracer.layerNorm(block.middleNorm, middle, config.epsilon)));
-  return graph.add(middle, tracer.dropout(tracer.linear(block.down, up), config.dropout));
-}
-
-function heads(tracer: Tracer, { heads: count, hiddenSize }: VitConfig, { qkv }: Block, x: Node, batch: number): Node[] {
-  const { graph } = tracer;
-  const split = (y: Node) => byHead(tracer, y, { batch, heads: count });
-  const [first, ...others] = qkv.map(module => tracer.linear(module, x)) as [Node, ...Node[]];
-  if (others.length > 0) return [first, ...others].map(split);
-  return [0, 1, 2].map(i => split(graph.sliceAxis(first, 1, i * hiddenSize, hiddenSize)));
+  const [batch, , width] = x.shape as [number, number, number];
+  const states = normal(tracer, graph.sliceAxis(x, 1, 0, count), parts);
+  return Array.from({ length: count }, (_, i) => graph.reshape(graph.sliceAxis(states, 1, i, 1), [batch, width]));
 }
 
 function logits(tracer: Tracer, pixels: Node, parts: Parts): Node {
   const { graph } = tracer;
-  const states = firstStates(tracer, pixels, parts, parts.heads.length);
-  const answers = parts.heads.map((head, i) => tracer.linear(head, states[i] as Node));
-  const sum = answers.reduce((a, b) => graph.add(a, b));
-  return graph.mul(sum, 1 / answers.length);
+  const { config, heads } = parts;
+  const x = stream(tracer, pixels, parts);
+  if (config.pooling === 'first') {
+    const states = firstStates(tracer, x, parts, heads.length);
+    const answers = heads.map((head, i) => tracer.linear(head, states[i] as Node));
+    return graph.mul(
+      answers.reduce((a, b) => graph.add(a, b)),
+      1 / answers.length,
+    );
+  }
+  const [head] = heads as [ModuleSpec];
+  const states = normal(tracer, x, parts);
+  if (config.pooling === 'mean') return tracer.linear(head, graph.mean(states, [1]));
+  const [batch, tokens, width] = states.shape as [number, number, number];
+  const first = graph.reshape(graph.sliceAxis(states, 1, 0, 1), [batch, width]);
+  const firsts = sum(config.tokens);
+  return tracer.linear(head, graph.concat([first, graph.mean(graph.sliceAxis(states, 1, firsts, tokens - firsts), [1])], 1));
 }

@@ -35,3 +35,10 @@ export function masked(graph: Graph, x: Node, mask: Node): Node {
 /** x with elements zeroed with probability `rate` and the others scaled by 1 / (1 − rate). */
 export const dropout = (graph: Graph, x: Node, params: DropoutParams): Node =>
   graph.mul(masked(graph, x, keepMask(graph, x.shape, params)), keepScale(params.rate));
+
+/** Numbers between 0 and 1, [count, 1], in steps of a 65536th: each the fraction whose binary digits are sixteen draws. */
+export function uniform(graph: Graph, count: number, params: Omit<DropoutParams, 'rate'>): Node {
+  const digits = graph.cast(keepMask(graph, [count, 16], { ...params, rate: 0.5 }), 'float32');
+  const worth = Float32Array.from({ length: 16 }, (_, i) => 2 ** -(i + 1));
+  return graph.matmul(digits, graph.constant(worth, [16, 1], 'float32'));
+}

@@ -1,0 +1,63 @@
+"""Golden folders of models of images beside ViT and ResNet, each in several configs and sizes of images.
+Deterministic (fixed seeds, 1 thread).
+run: OMP_NUM_THREADS=1 python make_vision_families.py [name …]"""
+import copy, json, os, sys
+os.environ['HF_HUB_OFFLINE'] = '1'
+import torch, transformers
+from file_names import file_names, joined
+from open_model import DINOv3ViTForImageClassification
+from transformers import Dinov2Config, Dinov2ForImageClassification, Dinov2WithRegistersConfig, Dinov2WithRegistersForImageClassification, DINOv3ViTConfig
+
+torch.set_num_threads(1)
+OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
+META = dict(torch=torch.__version__, transformers=transformers.__version__, note='float32, eval mode; every parameter jittered so biases and norms matter')
+
+numbers = lambda x: [float(f'{v:.7g}') for v in x.detach().flatten().double().tolist()]
+tensor = lambda x: dict(shape=list(x.shape), data=numbers(x) if x.is_floating_point() else x.flatten().tolist())
+seeded = lambda seed: torch.Generator().manual_seed(seed)
+norm = lambda x: float(f'{x.detach().double().norm().item():.8g}')
+
+
+def make(name, build, seed, side=(16, 16), labels=(1, 2), save=lambda model, folder: model.save_pretrained(folder)):
+    """Saves a jittered random model with what it gives for a small batch."""
+    if len(sys.argv) > 1 and name not in sys.argv[1:]:
+        return
+    torch.manual_seed(seed)
+    model = build().eval()
+    generator = seeded(seed + 1)
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn(p.shape, generator=generator))
+    folder = os.path.join(OUT, name)
+    os.makedirs(folder, exist_ok=True)
+    save(model, folder)
+    names = file_names(model, folder)
+    pixels = torch.randn(len(labels), 3, *side, generator=seeded(seed + 2))
+    # Fewer digits, so that the file stays small.
+    pixels = (pixels * 100).round() / 100
+    targets = torch.tensor(labels)
+    out = copy.deepcopy(model)
+    found = out(pixels)
+    logits = found if torch.is_tensor(found) else found.logits
+    loss = torch.nn.functional.cross_entropy(logits, targets)
+    loss.backward()
+    grads = joined({names[n]: p.grad for n, p in out.named_parameters() if p.grad is not None and p.numel() > 0})
+    golden = dict(meta=META, model=type(model).__name__, inputs=dict(pixel_values=tensor(pixels)), labels=tensor(targets),
+                  loss=float(f'{loss.item():.8g}'), logits=tensor(logits),
+                  grads={n: dict(shape=list(g.shape), l2=norm(g), first4=numbers(g.flatten()[:4])) for n, g in grads.items()})
+    with open(os.path.join(folder, 'golden.json'), 'w') as file:
+        json.dump(golden, file, separators=(',', ':'))
+    print(name, golden['loss'], sum(p.numel() for p in model.parameters()), sum(os.path.getsize(os.path.join(folder, f)) for f in os.listdir(folder)))
+
+
+dino = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, num_labels=3)
+dino2 = dict(**dino, mlp_ratio=2, image_size=16, patch_size=4)
+make('dinov2', lambda: Dinov2ForImageClassification(Dinov2Config(**dino2)), 401)
+# Images of another size: positions are resampled, larger one way and smaller the other; a gated MLP.
+make('dinov2_resized', lambda: Dinov2ForImageClassification(Dinov2Config(**dino2, use_swiglu_ffn=True, qkv_bias=False)), 411, side=(24, 12))
+# Resampled with antialiasing, where there are registers.
+make('dinov2_registers', lambda: Dinov2WithRegistersForImageClassification(Dinov2WithRegistersConfig(**dino2, num_register_tokens=3)), 421, side=(12, 20))
+dino3 = dict(**dino, intermediate_size=24, image_size=16, patch_size=4)
+make('dinov3', lambda: DINOv3ViTForImageClassification(DINOv3ViTConfig(**dino3, num_register_tokens=2)), 431)
+make('dinov3_gated', lambda: DINOv3ViTForImageClassification(DINOv3ViTConfig(**dino3, use_gated_mlp=True, hidden_act='silu', key_bias=True, mlp_bias=False, rope_theta=10.0)),
+     441, side=(12, 20))
