@@ -96,7 +96,15 @@ const entries = {
     noPeft: 'trained only biases',
     learningRate: 1e-3,
   },
-  head: { ...plain, label: 'Head only', summary: 'Train only the output head.', trainsWhole: true, targets: 'none', learningRate: 1e-3 },
+  head: {
+    ...plain,
+    label: 'Head only',
+    summary: 'Train only the output head.',
+    trainsWhole: true,
+    targets: 'none',
+    noPeft: 'trained only the head',
+    learningRate: 1e-3,
+  },
   full: {
     ...plain,
     label: 'Full fine-tuning',

@@ -99,7 +99,7 @@ describe('every form of every method', () => {
     ['full', /Export it as merged/],
     ['rosa', /single elements/],
     ['bitfit', /only biases/],
-    ['head', /has no factors/],
+    ['head', /which trained only the head/],
   ] as const)('%s as peft is refused', async (method, message) => {
     const openBase = () => openModel(baseOf(method));
     await expect(run(adapters.get(method) as string, { format: 'peft', openBase })).rejects.toThrow(message);
