@@ -1,11 +1,11 @@
 /** Which rows of which layers are trained: from scores and a budget to plain data. Pure, and the same for the same scores. */
-import type { ModuleSpec } from './model/model-spec.ts';
+import type { ModuleSpec, RowSection } from './model/model-spec.ts';
 
 /** Module name → its chosen rows, ascending. */
 export type Selection = ReadonlyMap<string, Int32Array>;
 
 /** What a budget has to know of a module. */
-export type RowsOf = Pick<ModuleSpec, 'name' | 'weight' | 'bias'>;
+export type RowsOf = Pick<ModuleSpec, 'name' | 'weight' | 'bias' | 'sections'>;
 
 /** Module name → one score a row. */
 export type Scores = ReadonlyMap<string, Float32Array>;
@@ -21,10 +21,50 @@ export class SelectionError extends Error {
   override name = 'SelectionError';
 }
 
-/** Rows of a module that a budget pays for; at least one. */
-export function rowBudget(module: RowsOf, budget: Budget): number {
-  const rows = module.weight.shape[0] as number;
-  return 'r' in budget ? budget.r : Math.max(1, Math.round(budget.ratio * rows));
+/** Rows of a module that a budget pays for; at least one. A module of several sections has a budget for each. */
+export function rowBudget({ weight, sections = [] }: RowsOf, budget: Budget): number {
+  const paid = (rows: number) => ('r' in budget ? budget.r : Math.max(1, Math.round(budget.ratio * rows)));
+  return sections.length > 0 ? sections.reduce((sum, { rows }) => sum + paid(rows), 0) : paid(weight.shape[0] as number);
+}
+
+/** The name under which the rows of a section are shown. */
+export const sectionName = (module: string, section: Pick<RowSection, 'name'>): string => `${module}.${section.name}`;
+
+/** A module, or one of its sections, whose rows compete with each other. */
+interface Competing extends RowsOf {
+  /** The module's own name. */
+  readonly module: string;
+  readonly begin: number;
+}
+
+const competing = (modules: readonly RowsOf[]): Competing[] =>
+  modules.flatMap(({ sections, ...module }): Competing[] => {
+    if (!sections) return [{ ...module, module: module.name, begin: 0 }];
+    let begin = 0;
+    return sections.map(section => {
+      const weight = { ...module.weight, shape: [section.rows, ...module.weight.shape.slice(1)] };
+      const own = { ...module, name: sectionName(module.name, section), weight, module: module.name, begin };
+      begin += section.rows;
+      return own;
+    });
+  });
+
+/** The rows of each module from those of its sections. */
+function ofModules(parts: readonly Competing[], rowsOf: (i: number) => Int32Array): Selection {
+  const found = new Map<string, Int32Array[]>();
+  for (const [i, { module, begin }] of parts.entries())
+    found.set(module, [...(found.get(module) ?? []), rowsOf(i).map(row => row + begin)]);
+  return new Map([...found].map(([name, lists]) => [name, lists.length === 1 ? (lists[0] as Int32Array) : concatenated(lists)]));
+}
+
+function concatenated(lists: readonly Int32Array[]): Int32Array {
+  const all = new Int32Array(lists.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const list of lists) {
+    all.set(list, at);
+    at += list.length;
+  }
+  return all;
 }
 
 /** Trainable numbers of one row, its bias entry included. */
@@ -36,8 +76,10 @@ export const rowParameters = ({ weight, bias }: RowsOf): number => weight.shape.
  */
 export function selectRows(modules: readonly RowsOf[], scores: Scores, budget: Budget, mode: SelectionMode = 'per_layer'): Selection {
   checkBudget(modules, budget);
-  if (mode === 'global') return selectGlobally(modules, scores, budget);
-  return new Map(modules.map(module => [module.name, topRows(scoresOf(module, scores), rowBudget(module, budget))]));
+  const parts = competing(modules);
+  const own = ownScores(modules, parts, scores);
+  if (mode === 'global') return selectGlobally(parts, own, budget);
+  return ofModules(parts, i => topRows(own[i] as Float32Array, rowBudget(parts[i] as Competing, budget)));
 }
 
 /**
@@ -45,21 +87,21 @@ export function selectRows(modules: readonly RowsOf[], scores: Scores, budget: B
  * and takes them in this order until the next would exceed what `per_layer` trains. Every module keeps its best row whatever its rank: a
  * layer without rows would have nothing to learn with. Of equal ranks the earlier module, then the lower row comes first.
  */
-function selectGlobally(modules: readonly RowsOf[], scores: Scores, budget: Budget): Selection {
-  const ranked = modules.map((module): RankedRows => {
-    const values = scoresOf(module, scores);
+function selectGlobally(parts: readonly Competing[], scores: readonly Float32Array[], budget: Budget): Selection {
+  const ranked = parts.map((part, i): RankedRows => {
+    const values = scores[i] as Float32Array;
     return {
       scores: values,
       order: rowOrder(values),
       mean: values.reduce((a, b) => a + b, 0) / values.length,
-      cost: rowParameters(module),
+      cost: rowParameters(part),
     };
   });
   const taken = globalCounts(
     ranked,
-    modules.map(module => rowBudget(module, budget)),
+    parts.map(part => rowBudget(part, budget)),
   );
-  return new Map(modules.map(({ name }, i) => [name, (ranked[i] as RankedRows).order.slice(0, taken[i]).sort()]));
+  return ofModules(parts, i => (ranked[i] as RankedRows).order.slice(0, taken[i]).sort());
 }
 
 /** A module whose rows compete with those of others. */
@@ -121,12 +163,13 @@ function rowsAbove(module: RankedRows, rank: number, least: number, most: number
  */
 export function firstRows(modules: readonly RowsOf[], budget: Budget): Selection {
   checkBudget(modules, budget);
-  return new Map(modules.map(module => [module.name, Int32Array.from({ length: rowBudget(module, budget) }, (_, i) => i)]));
+  const parts = competing(modules);
+  return ofModules(parts, i => Int32Array.from({ length: rowBudget(parts[i] as Competing, budget) }, (_, row) => row));
 }
 
 /** @throws SelectionError that names the layers with fewer rows than the budget */
 export function checkBudget(modules: readonly RowsOf[], budget: Budget): void {
-  const small = modules.filter(module => rowBudget(module, budget) > (module.weight.shape[0] as number));
+  const small = competing(modules).filter(module => rowBudget(module, budget) > (module.weight.shape[0] as number));
   if (small.length > 0 && 'r' in budget) {
     const fewest = Math.min(...small.map(module => module.weight.shape[0] as number));
     const shown = small.slice(0, 3).map(module => `${module.name} (${module.weight.shape[0]} rows)`);
@@ -134,6 +177,12 @@ export function checkBudget(modules: readonly RowsOf[], budget: Budget): void {
       `r ${budget.r} is above the rows of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}: ${shown.join(', ')}${small.length > 3 ? ', …' : ''}; set r to ${fewest} or less, leave these layers out of target_modules, or give a ratio`,
     );
   }
+}
+
+/** The scores of each part, of one array that holds those of its module. */
+function ownScores(modules: readonly RowsOf[], parts: readonly Competing[], scores: Scores): Float32Array[] {
+  const whole = new Map(modules.map(module => [module.name, scoresOf(module, scores)]));
+  return parts.map(({ module, begin, weight }) => (whole.get(module) as Float32Array).subarray(begin, begin + (weight.shape[0] as number)));
 }
 
 function scoresOf(module: RowsOf, scores: Scores): Float32Array {

@@ -108,7 +108,7 @@ export async function readSource({ path: source, label }: HeatmapSource, isAtWor
       modelParameters: run.modelParameters,
       budget: run.budget,
       selectionMode: run.selectionMode,
-      selection: run.selection,
+      selection: scores ? ofSections(run.selection, scores) : run.selection,
       problem: problems.length > 0 ? problems.join('; ') : undefined,
     };
     return { info, place: scores ? place : undefined };
@@ -118,9 +118,21 @@ export async function readSource({ path: source, label }: HeatmapSource, isAtWor
 }
 
 function modulesOf({ modules }: ScoreSetFile, rowParameters: ReadonlyMap<string, number> | undefined): HeatmapModule[] {
-  return [...modules].map(([name, { shape, bias }]) => {
+  return [...modules].map(([name, { shape, bias, module }]) => {
     const ofShape = bias === undefined ? undefined : shape.slice(1).reduce((n, d) => n * d, 1) + Number(bias);
-    return { name, shape, rowParameters: ofShape ?? rowParameters?.get(name) };
+    return { name, shape, rowParameters: ofShape ?? rowParameters?.get(module) };
+  });
+}
+
+/** The trained rows of each module, those of its sections by themselves. */
+function ofSections(selection: HeatmapSourceInfo['selection'], { modules }: ScoreSetFile): HeatmapSourceInfo['selection'] {
+  return selection?.flatMap(chosen => {
+    const parts = [...modules].filter(([name, { module }]) => module === chosen.module && name !== module);
+    if (parts.length === 0) return [chosen];
+    return parts.map(([name, { begin, shape }]) => {
+      const end = begin + (shape[0] as number);
+      return { module: name, rows: chosen.rows.filter(row => row >= begin && row < end).map(row => row - begin) };
+    });
   });
 }
 

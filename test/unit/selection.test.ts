@@ -51,6 +51,30 @@ describe('the rows', () => {
   });
 });
 
+describe('sections of a module', () => {
+  const fused: ModuleSpec = {
+    ...module('ab', 10),
+    sections: [
+      { name: 'a', rows: 4 },
+      { name: 'b', rows: 6 },
+    ],
+  };
+  const parts = { a: scores(4, 3, 2, 1), b: scores(1, 2, 3, 4, 5, 6) };
+  const given = new Map([...Object.entries(parts), ['ab', scores(...parts.a, ...parts.b)]]);
+  const joined = (rows: ReadonlyMap<string, Int32Array>) => [...(rows.get('a') ?? []), ...[...(rows.get('b') ?? [])].map(row => row + 4)];
+
+  test.each([{ r: 2 }, { ratio: 0.5 }])('each has the rows that a layer of its own would have, with the budget %j', budget => {
+    for (const mode of ['per_layer', 'global'] as const)
+      expect([...(selectRows([fused], given, budget, mode).get('ab') ?? [])]).toEqual(joined(selectRows([a, b], given, budget, mode)));
+    expect([...(firstRows([fused], budget).get('ab') ?? [])]).toEqual(joined(firstRows([a, b], budget)));
+    expect(rowBudget(fused, budget)).toBe(rowBudget(a, budget) + rowBudget(b, budget));
+  });
+
+  test('one that has too few rows is named', () => {
+    expect(() => selectRows([fused], given, { r: 5 })).toThrow('ab.a (4 rows)');
+  });
+});
+
 describe('the budget', () => {
   test('a ratio is a share of the rows of each layer, rounded, at least one', () => {
     expect([0.5, 0.3, 0.01, 1].map(ratio => rowBudget(b, { ratio }))).toEqual([3, 2, 1, 6]);

@@ -169,7 +169,7 @@ class Sides {
       .map(side => ({ ...side, ids: side.ids.map(id => (id < 0 ? -1 : this.sets.find(id))) }))
       .filter(({ ids }) => ids.some(id => id >= 0))
       .sort((a, b) => (order.get(a.module.name) ?? 0) - (order.get(b.module.name) ?? 0) || parts[a.part] - parts[b.part]);
-    return components(sides).map(groupOf);
+    return components(sides).flatMap(alike).map(groupOf);
   }
 }
 
@@ -197,6 +197,33 @@ function components(sides: readonly Side[]): Side[][] {
     found.set(root, [...(found.get(root) ?? []), side]);
   }
   return [...found.values()];
+}
+
+/**
+ * The same channels apart by the sides that they are in: one matrix with the rows of queries, keys and values holds channels of two kinds,
+ * that of values and that of queries with keys.
+ */
+function alike(sides: readonly Side[]): Side[][] {
+  const kinds = new Map<number, number>();
+  const kindOf = new Map<string, number>();
+  const within = new Map<number, number[]>();
+  for (const [side, { ids }] of sides.entries())
+    for (const id of ids) {
+      if (id < 0) continue;
+      const found = within.get(id);
+      if (!found) within.set(id, [side]);
+      else if (found.at(-1) !== side) found.push(side);
+    }
+  for (const [id, list] of within) {
+    const key = list.join();
+    if (!kindOf.has(key)) kindOf.set(key, kindOf.size);
+    kinds.set(id, kindOf.get(key) as number);
+  }
+  return [...kindOf.values()].map(kind =>
+    sides
+      .map(side => ({ ...side, ids: side.ids.map(id => (kinds.get(id) === kind ? id : -1)) }))
+      .filter(({ ids }) => ids.some(id => id >= 0)),
+  );
 }
 
 function groupOf(sides: readonly Side[]): CoupledGroup {

@@ -54,7 +54,7 @@ export function selectCoupled(groups: readonly CoupledGroup[], modules: readonly
   for (const group of groups) {
     const rows = group.members.filter(({ part }) => part === 'rows');
     const chosen = new Set(topRows(groupScores({ ...group, members: rows }, scoresOf), channelBudget(group, rows, budget)));
-    for (const { module, channelOf } of rows) selection.set(module.name, placesIn(channelOf, chosen));
+    for (const { module, channelOf } of rows) addPlaces(selection, module.name, placesIn(channelOf, chosen));
   }
   for (const module of modules) {
     if (selection.has(module.name) || module.kind === 'norm') continue;
@@ -63,11 +63,27 @@ export function selectCoupled(groups: readonly CoupledGroup[], modules: readonly
   return selection;
 }
 
-/** As many channels as give the budget's rows in the member that has the most rows a channel; at least one. */
+/** As many channels as give the budget's rows in the member, or the section of one, that has the most rows a channel; at least one. */
 function channelBudget({ channels }: CoupledGroup, rows: readonly GroupMember[], budget: Budget): number {
-  const perChannel = Math.max(...rows.map(({ channelOf }) => channelOf.length)) / channels;
+  const perChannel = Math.max(...rows.flatMap(rowCounts)) / channels;
   const wanted = 'r' in budget ? budget.r / perChannel : budget.ratio * channels;
   return Math.min(channels, Math.max(1, Math.round(wanted)));
+}
+
+/** How many rows of each section of a member are in the group. */
+function rowCounts({ module, channelOf }: GroupMember): number[] {
+  const ofGroup = (begin: number, end: number) => channelOf.subarray(begin, end).filter(channel => channel >= 0).length;
+  let begin = 0;
+  return (module.sections ?? [{ rows: channelOf.length }]).map(({ rows }) => {
+    begin += rows;
+    return ofGroup(begin - rows, begin);
+  });
+}
+
+/** Of a module with rows in several groups those of all, ascending. */
+function addPlaces<Key>(found: Map<Key, Int32Array>, key: Key, places: Int32Array): void {
+  const before = found.get(key);
+  found.set(key, before ? Int32Array.from([...before, ...places]).sort() : places);
 }
 
 const placesIn = (channelOf: Int32Array, chosen: ReadonlySet<number>): Int32Array =>
@@ -92,8 +108,8 @@ export function coupledParts(groups: readonly CoupledGroup[], selection: Selecti
       if (part === 'rows') continue;
       const places = placesIn(channelOf, chosen);
       if (places.length === 0) continue;
-      if (part === 'columns') columns.set(module.name, places);
-      else entries.set(module, places);
+      if (part === 'columns') addPlaces(columns, module.name, places);
+      else addPlaces(entries, module, places);
     }
   }
   return { columns, entries };

@@ -32,7 +32,8 @@ export function cacheVariables(model: CausalModel, tokens: number): { readonly k
 /**
  * Signatures `prefill` (PREFILL_TOKENS at a time) and `decode` (one token). Feeds: ids and positions, int32 [1, n], the positions
  * following each other; `last`, int32 [1], the token of these whose logits [1, vocabulary] come out. Tokens beyond it fill up: a query
- * sees the keys up to its own position, and the next stretch writes over them.
+ * sees the keys up to its own position, and the next stretch writes over them. Where long texts are turned otherwise, also `length`, int32
+ * [1, 1]: the tokens of the whole text.
  */
 export const decodeProgram = (params: InferenceProgramParams): Program =>
   assemble({ [PREFILL]: traceCached(params, PREFILL_TOKENS), [DECODE]: traceCached(params, 1) });
@@ -63,6 +64,7 @@ function traceCached({ model, linearHook, tokens: keys }: InferenceProgramParams
     ids: graph.feed('ids', [1, tokens], 'int32'),
     mask: { kind: 'bias', bias: graph.select(isSeen, graph.scalar(0), graph.scalar(HIDDEN)), causal: false },
     positions,
+    ...(model.turning && { length: graph.feed('length', [1, 1], 'int32') }),
     cache: (layer, k, v) => {
       const variable = variables[layer];
       if (!variable) throw new RangeError(`the model has no block ${layer}`);

@@ -46,7 +46,7 @@ export async function openDecoder(params: OpenDecoderParams): Promise<Decoder> {
   try {
     await loadVariables(session, { model: weightStream(model, weights, { onTensor: onLoad }), attachment, start });
     await session.load(cacheVariables(model, tokens).flatMap(({ k, v }) => [k, v].map(({ name }) => ({ name, data: 'zeros' as const }))));
-    return new Decoder(session, tokens);
+    return new Decoder(session, tokens, model.turning);
   } catch (error) {
     await session.dispose();
     throw error;
@@ -57,11 +57,15 @@ export class Decoder {
   /** Tokens that the cache has room for. */
   readonly capacity: number;
   private readonly session: Session;
+  private readonly turning: CausalModel['turning'];
   private length = 0;
+  /** What was read, as far as it may have to be read again. */
+  private seen: number[] = [];
 
-  constructor(session: Session, capacity: number) {
+  constructor(session: Session, capacity: number, turning: CausalModel['turning']) {
     this.session = session;
     this.capacity = capacity;
+    this.turning = turning;
   }
 
   /** Tokens read so far. */
@@ -78,22 +82,28 @@ export class Decoder {
   async read(ids: readonly number[], isCanceled: () => boolean = () => false): Promise<Float32Array> {
     if (ids.length === 0) throw new GenerateError('the prompt has no tokens');
     this.length = 0;
+    this.seen = [];
     let logits = new Float32Array();
     for (let begin = 0; begin < ids.length && !(begin > 0 && isCanceled()); begin += PREFILL_TOKENS)
-      logits = await this.advance(PREFILL, ids.slice(begin, begin + PREFILL_TOKENS), PREFILL_TOKENS);
+      logits = await this.advance(PREFILL, ids.slice(begin, begin + PREFILL_TOKENS), PREFILL_TOKENS, ids.length);
     return logits;
   }
 
-  /** Reads one more token. @returns logits [vocabulary] of the one after it */
+  /**
+   * Reads one more token; where it makes the text so long that earlier ones are turned otherwise, those again.
+   * @returns logits [vocabulary] of the one after it
+   */
   next(id: number): Promise<Float32Array> {
-    return this.advance(DECODE, [id], 1);
+    if (this.turning?.isReread && this.length === this.turning.length) return this.read([...this.seen, id]);
+    return this.advance(DECODE, [id], 1, this.length + 1);
   }
 
   dispose(): Promise<void> {
     return this.session.dispose();
   }
 
-  private async advance(signature: string, ids: readonly number[], width: number): Promise<Float32Array<ArrayBuffer>> {
+  /** @param whole tokens of the text so far, with those that follow in the same prompt */
+  private async advance(signature: string, ids: readonly number[], width: number, whole: number): Promise<Float32Array<ArrayBuffer>> {
     if (this.length + ids.length > this.capacity)
       throw new GenerateError(`there is room for ${this.capacity} tokens; this would be token ${this.length + ids.length}`);
     const padded = new Int32Array(width);
@@ -102,7 +112,9 @@ export class Decoder {
       ids: padded,
       positions: Int32Array.from({ length: width }, (_, i) => this.length + i),
       last: Int32Array.of(ids.length - 1),
+      ...(this.turning && { length: Int32Array.of(whole) }),
     });
+    if (this.turning?.isReread && this.length <= this.turning.length) this.seen.push(...ids);
     this.length += ids.length;
     return logits as Float32Array<ArrayBuffer>;
   }

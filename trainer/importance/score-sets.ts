@@ -1,5 +1,6 @@
 /** A file of scores as those who look at them need it: which sets it holds, what its modules are, one array at a time. */
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
+import { sectionName } from '../selection.ts';
 import { ImportanceError } from './importance-error.ts';
 import { METADATA_KEY, MODULES_KEY, modulesSchema, originSchema, type ScoredModule } from './scores-file.ts';
 
@@ -14,12 +15,35 @@ export interface ScoreSet {
 
 export interface ScoreSetFile {
   readonly sets: readonly ScoreSet[];
-  /** In the model's order; of files that do not tell the shape, the rows alone. */
-  readonly modules: ReadonlyMap<string, Partial<ScoredModule> & Pick<ScoredModule, 'shape'>>;
+  /** In the model's order, the sections of one by themselves; of files that do not tell the shape, the rows alone. */
+  readonly modules: ReadonlyMap<string, ShownModule>;
   readonly samples: number;
   /** Undefined where the set has no scores of this module. */
   read(key: string, module: string): Promise<Float32Array | undefined>;
   close(): Promise<void>;
+}
+
+/** A module, or a section of one. */
+export interface ShownModule extends Pick<ScoredModule, 'shape'>, Partial<Pick<ScoredModule, 'bias'>> {
+  /** The module whose rows these are, and its first row here. */
+  readonly module: string;
+  readonly begin: number;
+}
+
+type StoredModule = Partial<ScoredModule> & Pick<ScoredModule, 'shape'>;
+
+function shownModules(path: string, stored: ReadonlyMap<string, StoredModule>): Map<string, ShownModule> {
+  const shown = new Map<string, ShownModule>();
+  for (const [module, { shape, bias, sections }] of stored) {
+    let begin = 0;
+    for (const section of sections ?? []) {
+      shown.set(sectionName(module, section), { shape: [section.rows, ...shape.slice(1)], bias, module, begin });
+      begin += section.rows;
+    }
+    if (!sections) shown.set(module, { shape, bias, module, begin: 0 });
+    else if (begin !== shape[0]) throw new ImportanceError(`${path}: the sections of ${module} have ${begin} rows, it has ${shape[0]}`);
+  }
+  return shown;
 }
 
 /** No model that is published has more rows in all: 256 MB of one set. */
@@ -34,7 +58,7 @@ export async function openScoreSets(path: string): Promise<ScoreSetFile> {
     const shapes = modulesSchema.safeParse(parse(source.metadata[MODULES_KEY])).data ?? {};
     const sets = new Map<string, ScoreSet>();
     // Those that have no scores yet too.
-    const modules = new Map<string, Partial<ScoredModule> & Pick<ScoredModule, 'shape'>>(Object.entries(shapes));
+    const modules = new Map<string, StoredModule>(Object.entries(shapes));
     for (const [name, { shape }] of source.tensors) {
       const [module, set] = splitName(name, origin.data.measure);
       const known = modules.get(module) ?? { shape };
@@ -45,13 +69,17 @@ export async function openScoreSets(path: string): Promise<ScoreSetFile> {
     }
     const totalRows = [...modules.values()].reduce((sum, { shape }) => sum + (shape[0] as number), 0);
     if (totalRows > MAX_ROWS) throw new ImportanceError(`${path} has scores of ${totalRows} rows; at most ${MAX_ROWS} are shown`);
+    const shown = shownModules(path, modules);
     return {
       sets: [...sets.values()],
-      modules,
+      modules: shown,
       samples: origin.data.samples,
       read: async (key, module) => {
-        const name = `${module}${key}`;
-        return source.tensors.has(name) ? source.readFloat32(name) : undefined;
+        const part = shown.get(module);
+        const name = `${part?.module ?? module}${key}`;
+        if (!source.tensors.has(name)) return undefined;
+        const scores = await source.readFloat32(name);
+        return part ? scores.slice(part.begin, part.begin + (part.shape[0] as number)) : scores;
       },
       close: () => source.close(),
     };

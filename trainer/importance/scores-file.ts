@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
-import type { ModuleSpec } from '../model/model-spec.ts';
+import type { ModuleSpec, RowSection } from '../model/model-spec.ts';
 import { ImportanceError } from './importance-error.ts';
 import type { ModelScores } from './score-model.ts';
 
@@ -40,10 +40,16 @@ export interface ScoredModule {
   readonly shape: readonly number[];
   /** Each row has an entry of the bias too. */
   readonly bias: boolean;
+  /** Rows that are shown as layers of their own: see `ModuleSpec.sections`. */
+  readonly sections?: readonly RowSection[] | undefined;
 }
 
 export const MODULES_KEY = 'modules';
-export const modulesSchema = z.record(z.string(), z.object({ shape: z.array(z.int().nonnegative()).min(1), bias: z.boolean() }));
+const sectionSchema = z.object({ name: z.string(), rows: z.int().positive() });
+export const modulesSchema = z.record(
+  z.string(),
+  z.object({ shape: z.array(z.int().nonnegative()).min(1), bias: z.boolean(), sections: z.array(sectionSchema).min(1).optional() }),
+);
 
 /** Writes `path` (.safetensors) and its summary `path`.json: mean, largest and smallest score of each module. */
 export async function saveScores(
@@ -76,7 +82,7 @@ const rowsOfClass = (scores: Float32Array | undefined, label: number, rows: numb
   scores?.subarray(label * rows, (label + 1) * rows) ?? new Float32Array(rows);
 
 const shapesOf = (specs: readonly ModuleSpec[]): Readonly<Record<string, ScoredModule>> =>
-  Object.fromEntries(specs.map(({ name, weight, bias }) => [name, { shape: weight.shape, bias: bias !== undefined }]));
+  Object.fromEntries(specs.map(({ name, weight, bias, sections }) => [name, { shape: weight.shape, bias: bias !== undefined, sections }]));
 
 function summary(values: Float32Array): Record<string, number> {
   let [sum, max, min] = [0, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY];

@@ -20,6 +20,12 @@ export interface ParameterSpec {
 /** The part of a model that `freeze` names. */
 export type ModelPart = 'attention' | 'mlp' | 'convolution' | 'norm' | 'embedding' | 'head';
 
+/** Neighboring rows of a weight. */
+export interface RowSection {
+  readonly name: string;
+  readonly rows: number;
+}
+
 /** A layer with neurons: row i of its weight, and entry i of its bias, are neuron i. */
 export interface ModuleSpec {
   /** For example `model.layers.3.mlp.up_proj`. */
@@ -31,6 +37,11 @@ export interface ModuleSpec {
   readonly layer: number;
   readonly weight: ParameterSpec;
   readonly bias?: ParameterSpec;
+  /**
+   * Runs of rows that other families hold as layers of their own (queries, keys and values in one matrix), in their order. Each is shown,
+   * and has its rows selected, as a layer of its own.
+   */
+  readonly sections?: readonly RowSection[];
   /** Of a norm: what is added to its weight before it scales (Gemma's norms are stored as their distance from 1). */
   readonly offset?: number;
   /** Of a norm: weight decay shrinks it, as the Trainer of Transformers does with what it does not take for a norm. */
@@ -79,6 +90,8 @@ export interface TokenInputs {
   readonly mask: AttentionMask;
   /** int32 [batch, tokens]; left out, a sequence counts from 0. */
   readonly positions?: Node;
+  /** int32 [1, 1]: tokens of the whole text, with `positions` of a part of it; left out, that of the highest position. */
+  readonly length?: Node;
   /** Lets a decoder put keys and values [batch, kvHeads, tokens, headDim] into a cache and attend to all of it. */
   readonly cache?: (layer: number, k: Node, v: Node) => { readonly k: Node; readonly v: Node };
 }
@@ -93,6 +106,11 @@ export interface CausalModel extends Model {
   readonly head: ModuleSpec;
   /** Soft cap of the logits that the head gives: see `headLogits`. */
   readonly logitCap?: number | undefined;
+  /**
+   * Longer texts than this are turned otherwise, so that an inference has to know the length of the whole text; `isReread`: what is cached
+   * of a shorter text is then of no use.
+   */
+  readonly turning?: { readonly length: number; readonly isReread: boolean } | undefined;
   /** Final hidden states, [batch · tokens, hiddenSize]. */
   readonly hidden: (tracer: Tracer, inputs: TokenInputs) => Node;
 }

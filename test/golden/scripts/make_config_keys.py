@@ -14,7 +14,8 @@ from transformers import (BertConfig, BertForSequenceClassification, DebertaV2Co
                           SmolLM3ForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM,
                           ModernBertConfig, ModernBertForSequenceClassification,
                           PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, ResNetConfig, ResNetForImageClassification, RobertaConfig,
-                          RobertaForSequenceClassification, ViTConfig, ViTForImageClassification, XLMRobertaConfig,
+                          RobertaForSequenceClassification, ViTConfig, ViTForImageClassification, XLMRobertaConfig, Phi3Config,
+                          Phi3ForCausalLM, MinistralConfig, MinistralForCausalLM, Ministral3Config, Ministral3ForCausalLM,
                           XLMRobertaForSequenceClassification)
 
 torch.set_num_threads(1)
@@ -37,6 +38,9 @@ FAMILIES = dict(
     olmo2=(Olmo2ForCausalLM, Olmo2Config, decoder),
     olmo3=(Olmo3ForCausalLM, Olmo3Config, dict(**decoder, sliding_window=5)),
     granite=(GraniteForCausalLM, GraniteConfig, decoder),
+    phi3=(Phi3ForCausalLM, Phi3Config, decoder),
+    ministral=(MinistralForCausalLM, MinistralConfig, dict(**decoder, head_dim=8, sliding_window=5, layer_types=['sliding_attention', 'full_attention'])),
+    ministral3=(Ministral3ForCausalLM, Ministral3Config, dict(**decoder, head_dim=8)),
     bert=(BertForSequenceClassification, BertConfig, encoder),
     roberta=(RobertaForSequenceClassification, RobertaConfig, encoder),
     xlm_roberta=(XLMRobertaForSequenceClassification, XLMRobertaConfig, encoder),

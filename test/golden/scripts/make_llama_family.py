@@ -8,7 +8,8 @@ from file_names import file_names
 from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
                           Qwen3Config, Qwen3ForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3Config, Gemma3ForCausalLM,
                           Gemma3ForConditionalGeneration, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, Olmo2Config,
-                          Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM)
+                          Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM, Phi3Config,
+                          Phi3ForCausalLM, MinistralConfig, MinistralForCausalLM, Ministral3Config, Ministral3ForCausalLM)
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 torch.set_num_threads(1)
@@ -98,6 +99,30 @@ granite = dict(embedding_multiplier=12.0, logits_scaling=8.0, residual_multiplie
 make('granite', GraniteForCausalLM, GraniteConfig(**{**small, 'tie_word_embeddings': True}, **granite), 281, 12)
 make('granite_untied', GraniteForCausalLM, GraniteConfig(**small, **granite, attention_bias=True, mlp_bias=True), 291, 12)
 
+# Fused projections; a part of each head is turned; texts up to and beyond the original length of longrope.
+make('phi3', Phi3ForCausalLM, Phi3Config(**small, sliding_window=5), 301, 16)
+LONG = dict(rope_type='longrope', short_factor=[1.0, 1.1, 1.3], long_factor=[1.0, 2.0, 5.0])
+longrope = lambda **more: Phi3Config(**{**small, 'max_position_embeddings': 96, 'tie_word_embeddings': True, **more}, partial_rotary_factor=0.75,
+                                     original_max_position_embeddings=24, rope_parameters=dict(LONG))
+make('phi3_short', Phi3ForCausalLM, longrope(), 311, 24)
+make('phi3_long', Phi3ForCausalLM, longrope(), 311, 40)
+
+# Yarn on both sides of its original length, with an attention factor of its own, of mscale, and worked out; queries that grow.
+YARN = dict(rope_type='yarn', rope_theta=10000.0, factor=4.0, original_max_position_embeddings=16)
+make('llama_yarn', LlamaForCausalLM, LlamaConfig(**{**small, 'head_dim': 16}, rope_parameters=dict(YARN)), 321, 40)
+make('qwen3_yarn', Qwen3ForCausalLM, Qwen3Config(**{**small, 'head_dim': 16}, rope_parameters=dict(YARN, beta_fast=4.0, beta_slow=0.5,
+     truncate=False, attention_factor=1.3)), 331, 12)
+make('llama_longrope', LlamaForCausalLM, LlamaConfig(**small, rope_parameters=dict(rope_type='longrope', rope_theta=10000.0, factor=4.0,
+     original_max_position_embeddings=16, short_factor=[1.0, 1.1, 1.3, 1.5], long_factor=[1.0, 2.0, 5.0, 9.0])), 341, 20)
+make('llama_dynamic', LlamaForCausalLM, LlamaConfig(**{**small, 'max_position_embeddings': 16}, rope_parameters=dict(rope_type='dynamic',
+     rope_theta=10000.0, factor=3.0)), 351, 40)
+make('olmo3_yarn', Olmo3ForCausalLM, Olmo3Config(**{**small, 'num_hidden_layers': 3, 'head_dim': 16}, sliding_window=5, layer_types=layers, rope_parameters=dict(
+     full_attention=dict(YARN, attention_factor=1.2), sliding_attention=dict(rope_type='default', rope_theta=10000.0))), 361, 40)
+make('ministral', MinistralForCausalLM, MinistralConfig(**{**small, 'head_dim': 12}, sliding_window=5, layer_types=['sliding_attention', 'full_attention']),
+     371, 16)
+make('ministral3', Ministral3ForCausalLM, Ministral3Config(**{**small, 'head_dim': 16}, rope_parameters=dict(YARN, mscale=1.0, mscale_all_dim=0.5,
+     llama_4_scaling_beta=0.2)), 381, 40)
+
 
 def frequencies(rope_type, head_dim, **rope):
     """Angular frequencies (Transformers calls them inv_freq), in radians a position."""
@@ -107,8 +132,10 @@ def frequencies(rope_type, head_dim, **rope):
 
 
 LLAMA31 = dict(factor=8.0, low_freq_factor=1.0, high_freq_factor=4.0, original_max_position_embeddings=8192)
+YARN32 = dict(factor=32.0, original_max_position_embeddings=4096, beta_fast=32.0, beta_slow=1.0)
 table = dict(meta=META, theta=500000.0, head_dim=128,
              linear=dict(factor=4.0, frequencies=frequencies('linear', 128, factor=4.0)),
-             llama3=dict(**LLAMA31, frequencies=frequencies('llama3', 128, **LLAMA31)))
+             llama3=dict(**LLAMA31, frequencies=frequencies('llama3', 128, **LLAMA31)),
+             yarn=dict(**YARN32, frequencies=frequencies('yarn', 128, **YARN32)))
 with open(os.path.join(OUT, 'rope_frequencies.json'), 'w') as file:
     json.dump(table, file, separators=(',', ':'))

@@ -1,8 +1,12 @@
 /** From groups to rows, columns and elements. */
 import { describe, expect, test } from 'vitest';
-import type { CoupledGroup, GroupMember, MemberPart } from '../../../trainer/coupling/coupled-groups.ts';
+import { type CoupledGroup, coupledGroups, type GroupMember, type MemberPart } from '../../../trainer/coupling/coupled-groups.ts';
 import { coupledParts, elementsOf, halfBudget, selectCoupled, trainedGroups, wholeRows } from '../../../trainer/coupling/coupling.ts';
+import { loadModel } from '../../../trainer/model/load-model.ts';
 import type { ConvSpec, ModuleSpec } from '../../../trainer/model/model-spec.ts';
+import { createRandom } from '../../../trainer/random.ts';
+import { type Selection, selectRows } from '../../../trainer/selection.ts';
+import { eightBlocks } from '../../support/llama-sizes.ts';
 
 const linear = (name: string, shape: number[]): ModuleSpec => ({
   name,
@@ -87,5 +91,61 @@ describe('elements', () => {
   test('give their rows back', () => {
     const module = linear('x', [5, 4]);
     expect(wholeRows(module, elementsOf(module, Int32Array.of(1, 3), Int32Array.of(0, 2)))).toEqual(Int32Array.of(1, 3));
+  });
+});
+
+describe('a model that holds queries, keys and values, and gate and up, in one matrix each', () => {
+  const models = ['LlamaForCausalLM', 'Phi3ForCausalLM'].map(name => loadModel({ ...eightBlocks, architectures: [name] }));
+  const targets = models.map(({ modules }) => modules.filter(({ kind, part }) => kind === 'linear' && part !== 'head'));
+  const [split = [], fused = []] = targets;
+  /** The rows of layers of their own at their places in the matrix. */
+  const places = fused.flatMap(module =>
+    (module.sections ?? [{ name: module.name.slice(module.name.lastIndexOf('.') + 1), rows: module.weight.shape[0] as number }]).map(
+      ({ name }, i, all) => ({
+        name: module.name.replace(/[^.]*$/, name),
+        module: module.name,
+        begin: all.slice(0, i).reduce((sum, { rows }) => sum + rows, 0),
+      }),
+    ),
+  );
+  const random = createRandom(5);
+  const scores = new Map(
+    split.map(({ name, weight }) => [name, Float32Array.from({ length: weight.shape[0] as number }, () => random.uniform())]),
+  );
+  const fusedScores = new Map(
+    fused.map(({ name }) => [
+      name,
+      Float32Array.from(places.filter(({ module }) => module === name).flatMap(part => [...(scores.get(part.name) ?? [])])),
+    ]),
+  );
+  const inFused = (found: Selection) =>
+    new Map(
+      fused.map(({ name }) => [
+        name,
+        places.filter(({ module }) => module === name).flatMap(part => [...(found.get(part.name) ?? [])].map(row => row + part.begin)),
+      ]),
+    );
+  const plain = (found: Selection) => new Map([...found].map(([name, rows]) => [name, [...rows]]));
+
+  test('trains the rows that it would as layers of their own', () => {
+    expect(places).toHaveLength(split.length);
+    for (const mode of ['per_layer', 'global'] as const)
+      expect(plain(selectRows(fused, fusedScores, { r: 3 }, mode))).toEqual(inFused(selectRows(split, scores, { r: 3 }, mode)));
+  });
+
+  test.each([{ r: 2 }, { ratio: 0.25 }])('and with dependencies the same channels: %j', budget => {
+    const [ofSplit, ofFused] = models.map((model, i) => trainedGroups(coupledGroups(model), targets[i] ?? [], true)) as [
+      CoupledGroup[],
+      CoupledGroup[],
+    ];
+    const [chosen, wanted] = [selectCoupled(ofFused, fused, fusedScores, budget), selectCoupled(ofSplit, split, scores, budget)];
+    expect(plain(chosen)).toEqual(inFused(wanted));
+    const [parts, wantedParts] = [coupledParts(ofFused, chosen), coupledParts(ofSplit, wanted)];
+    const fusedName = new Map(places.map(({ name, module }) => [name, module]));
+    expect(plain(parts.columns)).toEqual(
+      plain(new Map([...wantedParts.columns].map(([name, list]) => [fusedName.get(name) ?? name, list]))),
+    );
+    expect(parts.columns.size).toBeGreaterThan(0);
+    expect([...parts.entries.values()]).toEqual([...wantedParts.entries.values()]);
   });
 });

@@ -37,6 +37,9 @@ const needed: Readonly<Record<string, object>> = {
   gemma3: { num_key_value_heads: 2 },
   gemma2: { num_key_value_heads: 2 },
   smollm3: { num_key_value_heads: 2, pad_token_id: 0 },
+  phi3: { pad_token_id: 0 },
+  ministral: { num_key_value_heads: null },
+  ministral3: { num_key_value_heads: 2, head_dim: 8 },
   distilbert: {
     ...{ dim: 32, hidden_dim: 48, n_layers: 2, n_heads: 4 },
     ...{ hidden_size: undefined, num_hidden_layers: undefined, num_attention_heads: undefined },
@@ -134,9 +137,9 @@ test('Mistral and Qwen2 have as many key-value heads as Transformers gives them,
 test('an older rope_scaling goes before rope_parameters, and a key that no table lists is found wherever it stands', () => {
   const config = {
     ...{ architectures: ['LlamaForCausalLM'], ...sizes, num_key_value_heads: 2 },
-    ...{ rope_scaling: { type: 'yarn', factor: 2, temperature: 1 }, rope_parameters: { rope_type: 'default' }, wave: 1 },
+    ...{ rope_scaling: { type: 'wave', factor: 2, temperature: 1 }, rope_parameters: { rope_type: 'default' }, wave: 1 },
   };
-  expect(() => loadModel(config)).toThrow('rope_scaling.rope_type "yarn" is not supported');
+  expect(() => loadModel(config)).toThrow('rope_scaling.rope_type "wave" is not supported');
   expect(unknownConfigKeys(config)).toEqual(
     [
       ...['hidden_sizes', 'depths', 'image_size', 'patch_size', 'embedding_size'].map(key => [key]),

@@ -7,7 +7,8 @@ import { activations, swiglu } from '../../../trainer/model/layer/activation.ts'
 import { type AttentionMask, attention, HIDDEN } from '../../../trainer/model/layer/attention.ts';
 import { batchNorm, frozenBatchNorm } from '../../../trainer/model/layer/batch-norm.ts';
 import { layerNorm, rmsNorm } from '../../../trainer/model/layer/norm.ts';
-import { ropeFrequencies, rotaryTables, rotaryTablesAt, rotate } from '../../../trainer/model/layer/rotary.ts';
+import { type Positions, type RopeScaling, ropeFrequencies, ropeFrequenciesAt } from '../../../trainer/model/layer/rope-scaling.ts';
+import { rotaryTables, rotaryTablesAt, rotate } from '../../../trainer/model/layer/rotary.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { erf } from '../../support/naive.ts';
 import { type BuildLayer, forward, gradients, type Inputs, inputsOf, numericGradients } from './run-layer.ts';
@@ -167,14 +168,55 @@ describe('rotary', () => {
     const positions = Int32Array.of(0, 1, 0, 1, 5, 6, 7, 8);
     return compare(
       inputsOf({ x: [2, 3, 4, 6] }),
-      (graph, { x }) => rotate(graph, x as Node, rotaryTablesAt(graph, frequencies, graph.constant(positions, [2, 4], 'int32'))),
+      (graph, { x }) =>
+        rotate(
+          graph,
+          x as Node,
+          rotaryTablesAt(
+            graph,
+            graph.constant(Float32Array.from(frequencies), [1, 3], 'float32'),
+            graph.constant(positions, [2, 4], 'int32'),
+          ),
+        ),
       turned((row, token) => positions[row * 4 + token] as number),
     );
   });
 
+  test('of a part of the features, and multiplied by a factor', () =>
+    compare(
+      inputsOf({ x: [2, 3, 4, 9] }),
+      (graph, { x }) => rotate(graph, x as Node, rotaryTables(graph, frequencies, 4, 1.5)),
+      ({ x = [] }) =>
+        range(2 * 3 * 4).flatMap(at => {
+          const [head, rest] = [part(x, at, 9).slice(0, 6), part(x, at, 9).slice(6)];
+          const angle = (i: number) => (at % 4) * (frequencies[i % 3] as number);
+          const other = (i: number) => (i < 3 ? -(head[i + 3] as number) : (head[i - 3] as number));
+          return [...head.map((v, i) => 1.5 * (v * Math.cos(angle(i)) + other(i) * Math.sin(angle(i)))), ...rest];
+        }),
+    ));
+
+  const scalings: readonly RopeScaling[] = [
+    { type: 'default' },
+    { type: 'longrope', shortFactors: [1, 1.1, 1.3], longFactors: [1, 2, 5], originalMaxPositions: 10 },
+    { type: 'dynamic', factor: 3, originalMaxPositions: 10 },
+  ];
+  test.each(scalings)('frequencies of a text whose length is known at run time: $type', async scaling => {
+    const own: Positions = { theta: 100, scaling, features: 6, factor: 1 };
+    for (const length of [9, 10, 11, 30])
+      await compare(
+        inputsOf({ x: [1, 3] }),
+        (graph, { x }) =>
+          graph.add(
+            graph.mul(x as Node, 0),
+            ropeFrequenciesAt(graph, own, () => graph.constant(Float32Array.of(length), [1, 1], 'float32')),
+          ),
+        () => [...ropeFrequencies(6, 100, scaling, length)],
+      );
+  });
+
   test("scalings are Transformers'", async () => {
     const table = JSON.parse(await readFile(join(import.meta.dirname, '..', '..', 'golden', 'rope_frequencies.json'), 'utf8'));
-    const { llama3, linear } = table;
+    const { llama3, linear, yarn } = table;
     const close = (found: Float64Array, wanted: readonly number[]) => {
       expect(found.length).toBe(wanted.length);
       found.forEach((f, i) => {
@@ -192,6 +234,10 @@ describe('rotary', () => {
       }),
       llama3.frequencies,
     );
+    const betas = { betaFast: yarn.beta_fast, betaSlow: yarn.beta_slow, truncate: true };
+    const original = yarn.original_max_position_embeddings;
+    const scaling: RopeScaling = { type: 'yarn', factor: yarn.factor, ...betas, originalMaxPositions: original };
+    close(ropeFrequencies(table.head_dim, table.theta, scaling), yarn.frequencies);
   });
 });
 

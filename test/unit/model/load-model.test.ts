@@ -23,8 +23,48 @@ describe('config.json', () => {
     ],
     [
       'a rope scaling of another kind',
-      { rope_scaling: { rope_type: 'yarn', factor: 2 } },
-      /config.json: rope_scaling.rope_type "yarn" is not supported; supported are "default", "linear"/,
+      { rope_scaling: { rope_type: 'wave', factor: 2 } },
+      /config.json: rope_scaling.rope_type "wave" is not supported; supported are "default", "linear"/,
+    ],
+    [
+      'a kind that the family does not have',
+      { architectures: ['Phi3ForCausalLM'], rope_parameters: { rope_type: 'linear', factor: 2 } },
+      /rope_parameters.rope_type "linear" is not supported; supported are "default", "longrope"/,
+    ],
+    [
+      'rope factors of the wrong length, each with its key',
+      { rope_scaling: { type: 'longrope', short_factor: [1, 1, 1], long_factor: [1] } },
+      /rope_scaling.short_factor has 3 factors, and 4 features that turn have 2 pairs.*; rope_scaling.long_factor has 1 factors/,
+    ],
+    [
+      'no rope factors',
+      { rope_parameters: { rope_type: 'longrope', long_factor: [1, 1] } },
+      /rope_parameters of the type "longrope" needs short_factor: the factor of each pair of features in short texts/,
+    ],
+    [
+      'a part of a head that is no pairs',
+      { architectures: ['Phi3ForCausalLM'], partial_rotary_factor: 0.4 },
+      /partial_rotary_factor 0.4 of a head of 4 features turns 1: rotary positions turn pairs/,
+    ],
+    [
+      'a part of a head where the family turns all of it',
+      { rope_parameters: { partial_rotary_factor: 0.5 } },
+      /rope_parameters.partial_rotary_factor 0.5 is not supported; supported is 1/,
+    ],
+    [
+      'queries that grow by nothing',
+      { architectures: ['Ministral3ForCausalLM'], rope_parameters: { rope_type: 'default' } },
+      /rope_parameters needs llama_4_scaling_beta/,
+    ],
+    [
+      'queries that grow in a family without that',
+      { rope_parameters: { llama_4_scaling_beta: 0.1 } },
+      /rope_parameters.llama_4_scaling_beta 0.1 is not supported/,
+    ],
+    [
+      'positions that are not finite',
+      { rope_scaling: { type: 'longrope', short_factor: [1, 1], long_factor: [1, 1], original_max_position_embeddings: 1 } },
+      /rope_scaling gives positions that are not finite/,
     ],
     ['layer_types of another length', { layer_types: ['full_attention'] }, /layer_types has 1 entries for num_hidden_layers 8/],
   ])('%s', (_, changes, message) => {
@@ -42,6 +82,16 @@ describe('config.json', () => {
     const older = build({ rope_theta: 5e5, rope_scaling: { type: 'llama3', ...scaling } })();
     const newer = build({ rope_parameters: { rope_type: 'llama3', rope_theta: 5e5, ...scaling } })();
     expect(older.parameters).toEqual(newer.parameters);
+  });
+
+  test('positions that the config stretches leave room for longer texts', () => {
+    const dynamic = { rope_scaling: { type: 'dynamic', factor: 2.5 } };
+    expect(build(dynamic)().maxPositions).toBe(160);
+    expect(build(dynamic)().turning).toEqual({ length: 64, isReread: false });
+    const longrope = { type: 'su', short_factor: [1, 1], long_factor: [1, 2] };
+    const phi = { architectures: ['Phi3ForCausalLM'], max_position_embeddings: 8192, rope_scaling: longrope };
+    expect(build(phi)().turning).toEqual({ length: 4096, isReread: true });
+    expect(build({})().turning).toBeUndefined();
   });
 
   test('a tied head is the embedding, and is listed once', () => {

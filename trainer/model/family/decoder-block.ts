@@ -10,16 +10,15 @@ import type { DecoderConfig } from './decoder.ts';
 
 export interface Block {
   readonly beforeAttention: ModuleSpec | undefined;
-  readonly q: ModuleSpec;
-  readonly k: ModuleSpec;
-  readonly v: ModuleSpec;
+  /** Of queries, keys and values: three layers, or one with all rows. */
+  readonly qkv: readonly ModuleSpec[];
   readonly qNorm: ModuleSpec | undefined;
   readonly kNorm: ModuleSpec | undefined;
   readonly o: ModuleSpec;
   readonly afterAttention: ModuleSpec | undefined;
   readonly beforeMlp: ModuleSpec | undefined;
-  readonly gate: ModuleSpec;
-  readonly up: ModuleSpec;
+  /** Of gate and up: two layers, or one with the rows of both. */
+  readonly gateUp: readonly ModuleSpec[];
   readonly down: ModuleSpec;
   readonly afterMlp: ModuleSpec | undefined;
 }
@@ -29,25 +28,29 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
   const { heads, kvHeads, headDim, biases, innerNorms } = config.attention;
   const own = names.block(layer);
   const [queries, keys] = [heads * headDim, kvHeads * headDim];
+  const inner = mlp.intermediateSize;
   const attends = (name: string, out: number, width: number, biased: boolean) =>
     linearSpec(name, { part: 'attention', layer }, out, width, biased);
   const feeds = (name: string, out: number, width: number) => linearSpec(name, { part: 'mlp', layer }, out, width, mlp.biased);
   const norm = (name: string | undefined, width = hiddenSize) =>
     name === undefined ? undefined : normSpec(name, layer, width, norms.offset);
-  const inner = (name: string, width: number) => (innerNorms ? norm(name, innerNorms === 'heads' ? headDim : width) : undefined);
+  const headNorm = (name: string, width: number) => (innerNorms ? norm(name, innerNorms === 'heads' ? headDim : width) : undefined);
   return {
     beforeAttention: norm(own.norms.beforeAttention),
-    q: attends(own.q, queries, hiddenSize, biases.qkv),
-    k: attends(own.k, keys, hiddenSize, biases.qkv),
-    v: attends(own.v, keys, hiddenSize, biases.qkv),
-    qNorm: inner(own.qNorm, queries),
-    kNorm: inner(own.kNorm, keys),
+    qkv:
+      own.qkv === undefined
+        ? [attends(own.q, queries, hiddenSize, biases.qkv), ...[own.k, own.v].map(name => attends(name, keys, hiddenSize, biases.qkv))]
+        : [withSections(attends(own.qkv, queries + 2 * keys, hiddenSize, biases.qkv), { q_proj: queries, k_proj: keys, v_proj: keys })],
+    qNorm: headNorm(own.qNorm, queries),
+    kNorm: headNorm(own.kNorm, keys),
     o: attends(own.o, hiddenSize, queries, biases.output),
     afterAttention: norm(own.norms.afterAttention),
     beforeMlp: norm(own.norms.beforeMlp),
-    gate: feeds(own.gate, mlp.intermediateSize, hiddenSize),
-    up: feeds(own.up, mlp.intermediateSize, hiddenSize),
-    down: feeds(own.down, hiddenSize, mlp.intermediateSize),
+    gateUp:
+      own.gateUp === undefined
+        ? [own.gate, own.up].map(name => feeds(name, inner, hiddenSize))
+        : [withSections(feeds(own.gateUp, 2 * inner, hiddenSize), { gate_proj: inner, up_proj: inner })],
+    down: feeds(own.down, hiddenSize, inner),
     afterMlp: norm(own.norms.afterMlp),
   };
 }
@@ -55,9 +58,16 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
 /** In the order of the forward pass. */
 export const modulesOf = (block: Block): ModuleSpec[] =>
   [
-    ...[block.beforeAttention, block.q, block.k, block.v, block.qNorm, block.kNorm, block.o, block.afterAttention],
-    ...[block.beforeMlp, block.gate, block.up, block.down, block.afterMlp],
+    ...[block.beforeAttention, ...block.qkv, block.qNorm, block.kNorm, block.o, block.afterAttention],
+    ...[block.beforeMlp, ...block.gateUp, block.down, block.afterMlp],
   ].filter(module => module !== undefined);
+
+/** How queries and keys are turned. */
+export interface Turn {
+  readonly tables: RotaryTables;
+  /** Multiplies the queries. */
+  readonly growth: Node | undefined;
+}
 
 export interface BlockParams {
   readonly config: DecoderConfig;
@@ -66,7 +76,7 @@ export interface BlockParams {
   readonly batch: number;
   readonly tokens: number;
   /** Left out where queries and keys are not turned. */
-  readonly rotary: RotaryTables | undefined;
+  readonly turn: Turn | undefined;
   readonly mask: AttentionMask;
   readonly cache: TokenInputs['cache'];
 }
@@ -75,16 +85,16 @@ export interface BlockParams {
 export function traceBlock(tracer: Tracer, x: Node, params: BlockParams): Node {
   const { graph } = tracer;
   const { config, block } = params;
-  const { norms, residualMultiplier } = config;
+  const { norms, residualMultiplier, residualDropout } = config;
   const normed = (module: ModuleSpec | undefined, y: Node) => (module ? tracer.rmsNorm(module, y, norms.epsilon) : y);
-  const added = (to: Node, y: Node) => graph.add(to, residualMultiplier === 1 ? y : graph.mul(y, residualMultiplier));
+  const added = (to: Node, y: Node) => graph.add(to, graph.mul(tracer.dropout(y, residualDropout), residualMultiplier));
   const attended = tracer.linear(block.o, attend(tracer, normed(block.beforeAttention, x), params));
   const middle = added(x, normed(block.afterAttention, attended));
   return added(middle, normed(block.afterMlp, mlp(tracer, config, block, normed(block.beforeMlp, middle))));
 }
 
 /** x [batch · tokens, hidden] → the heads' outputs, [batch · tokens, heads · headDim]. */
-function attend(tracer: Tracer, x: Node, { config, block, layer, batch, tokens, rotary, mask, cache }: BlockParams): Node {
+function attend(tracer: Tracer, x: Node, { config, block, layer, batch, tokens, turn, mask, cache }: BlockParams): Node {
   const { graph } = tracer;
   const { heads, kvHeads, headDim, dropout, scale, cap, innerNorms } = config.attention;
   const byHead = (y: Node, count: number) => graph.transpose(graph.reshape(y, [batch, tokens, count, headDim]), [0, 2, 1, 3]);
@@ -93,14 +103,16 @@ function attend(tracer: Tracer, x: Node, { config, block, layer, batch, tokens, 
     const rows = innerNorms === 'heads' ? graph.reshape(y, [batch * tokens * count, headDim]) : y;
     return tracer.rmsNorm(norm, rows, config.norms.epsilon);
   };
-  const turned = (module: ModuleSpec, norm: ModuleSpec | undefined, count: number) => {
-    const y = byHead(normed(tracer.linear(module, x), norm, count), count);
-    return tracer.keep(rotary ? rotate(graph, y, rotary) : y);
+  const turned = (product: () => Node, norm: ModuleSpec | undefined, count: number) => {
+    const y = byHead(normed(product(), norm, count), count);
+    return turn ? rotate(graph, y, turn.tables) : y;
   };
+  const [makeQ, makeK, makeV] = products(tracer, block.qkv, x, [heads * headDim, kvHeads * headDim, kvHeads * headDim]);
+  const queries = turned(makeQ, block.qNorm, heads);
   // Attention's gradient reads these forms, and no gradient reads the products that they come from.
-  const q = turned(block.q, block.qNorm, heads);
-  const ownK = turned(block.k, block.kNorm, kvHeads);
-  const ownV = tracer.keep(byHead(tracer.linear(block.v, x), kvHeads));
+  const q = tracer.keep(turn?.growth ? graph.mul(queries, turn.growth) : queries);
+  const ownK = tracer.keep(turned(makeK, block.kNorm, kvHeads));
+  const ownV = tracer.keep(byHead(makeV(), kvHeads));
   const { k, v } = cache?.(layer, ownK, ownV) ?? { k: ownK, v: ownV };
   const out = attention(graph, {
     ...{ q, k, v, scale, mask },
@@ -113,9 +125,37 @@ function attend(tracer: Tracer, x: Node, { config, block, layer, batch, tokens, 
 }
 
 function mlp(tracer: Tracer, config: DecoderConfig, block: Block, x: Node): Node {
-  const gate = tracer.linear(block.gate, x);
-  const up = tracer.linear(block.up, x);
+  const { intermediateSize } = config.mlp;
+  const [makeGate, makeUp] = products(tracer, block.gateUp, x, [intermediateSize, intermediateSize]);
+  const [gate, up] = [makeGate(), makeUp()];
   const activation = activations[config.mlp.activation] as Activation;
   const gated = activation === activations.silu ? swiglu(tracer.graph, gate, up) : tracer.graph.mul(activation(tracer.graph, gate), up);
   return tracer.linear(block.down, gated);
 }
+
+/** The products of layers, or the parts of that of one layer with the rows of all; each made when it is first asked for. */
+function products<const Sizes extends readonly number[]>(
+  tracer: Tracer,
+  modules: readonly ModuleSpec[],
+  x: Node,
+  sizes: Sizes,
+): { [Part in keyof Sizes]: () => Node } {
+  const [only, ...others] = modules;
+  let whole: Node | undefined;
+  const part = (module: ModuleSpec, begin: number, size: number): Node => {
+    whole ??= tracer.linear(module, x);
+    return tracer.graph.sliceAxis(whole, -1, begin, size);
+  };
+  const makers = sizes.map((size, i) => () => {
+    if (only && others.length === 0) return part(only, sumOf(sizes.slice(0, i)), size);
+    return tracer.linear(modules[i] as ModuleSpec, x);
+  });
+  return makers as { [Part in keyof Sizes]: () => Node };
+}
+
+const sumOf = (sizes: readonly number[]): number => sizes.reduce((sum, size) => sum + size, 0);
+
+const withSections = (module: ModuleSpec, rows: Readonly<Record<string, number>>): ModuleSpec => ({
+  ...module,
+  sections: Object.entries(rows).map(([name, count]) => ({ name, rows: count })),
+});

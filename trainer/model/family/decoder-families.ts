@@ -1,5 +1,6 @@
 /** The families of decoders, each a table of keys and the parts that they ask for; reads a config.json of older and newer Transformers alike. */
 import { type ConfigValues, contradiction, type KeyTable, readConfig, refuse } from '../config-keys.ts';
+import type { Positions } from '../layer/rope-scaling.ts';
 import type { ConfigJson } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 import { paddingRow } from './common-keys.ts';
@@ -9,23 +10,27 @@ import {
   gemma3Keys,
   graniteKeys,
   llamaKeys,
+  ministral3Keys,
+  ministralKeys,
   mistralKeys,
   olmo2Keys,
   olmo3Keys,
+  phi3Keys,
   qwen2Keys,
   qwen3Keys,
   type Sizes,
   smollm3Keys,
 } from './decoder-keys.ts';
 import { everywhere, type LayerType, layerTypes, switchedWindows, turning, type Windows, windowsOf } from './decoder-layers.ts';
-import { type DecoderNames, gemmaNames, llamaNames, olmoNames } from './decoder-names.ts';
-import { readRope, readRopesByLayer } from './rope-config.ts';
+import { type DecoderNames, gemmaNames, llamaNames, olmoNames, phi3Names } from './decoder-names.ts';
+import { type RopeContext, readRope, readRopesByLayer } from './rope-config.ts';
 
 /** What a family has that the sizes do not say; what is left out is Llama's. */
 interface Own extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms'>> {
   readonly biases: DecoderAttention['biases'];
   readonly windows: Windows;
   readonly mlpBias?: boolean;
+  readonly residualDropout?: number;
   readonly activation?: string;
   readonly norms?: DecoderConfig['norms'];
   readonly multipliers?: Partial<Pick<DecoderConfig, 'embeddingMultiplier' | 'residualMultiplier' | 'logitMultiplier'>>;
@@ -40,8 +45,10 @@ interface Family<Keys extends KeyTable> {
   readonly family: string;
   /** Llama's where not given. */
   readonly names?: DecoderNames;
-  /** The base of rotary positions where the config does not say. */
-  readonly theta?: number;
+  /** What the family's positions have that Llama's do not. */
+  readonly rope?: Partial<Pick<RopeContext, 'theta' | 'types' | 'aliases' | 'isPartial' | 'growsQueries'>>;
+  /** Settings that stand for keys that a config leaves out, where the default is no single value. */
+  readonly defaults?: (config: ConfigJson) => ConfigJson;
   readonly keys: Keys;
   readonly own: (config: ConfigValues<Keys>) => Own;
 }
@@ -49,6 +56,12 @@ interface Family<Keys extends KeyTable> {
 const familyOf = <Keys extends KeyTable>(family: Family<Keys>): Family<Keys> => family;
 
 const alike = (biased: boolean): DecoderAttention['biases'] => ({ qkv: biased, output: biased });
+
+/** What Transformers takes for a config that says nothing of positions. */
+const MINISTRAL3_ROPE = {
+  ...{ rope_type: 'yarn', rope_theta: 1e6, factor: 16, original_max_position_embeddings: 16384, beta_fast: 32, beta_slow: 1 },
+  ...{ mscale: 1, mscale_all_dim: 1, llama_4_scaling_beta: 0.1 },
+} as const;
 
 const gemma = (c: ConfigValues<typeof gemma2Keys> | ConfigValues<typeof gemma3Keys>, types: readonly LayerType[]): Own => ({
   biases: alike(c.attention_bias),
@@ -95,7 +108,7 @@ const families = {
   }),
   SmolLM3ForCausalLM: familyOf({
     family: 'smollm3',
-    theta: 2e6,
+    rope: { theta: 2e6 },
     keys: smollm3Keys,
     own: c => {
       const turns = turning(c);
@@ -121,6 +134,29 @@ const families = {
       return { biases: alike(c.attention_bias), innerNorms: 'whole', windows: windowsOf(c, types), turns };
     },
   }),
+  Phi3ForCausalLM: familyOf({
+    family: 'phi3',
+    names: phi3Names,
+    keys: phi3Keys,
+    rope: { types: ['default', 'longrope'], aliases: { su: 'longrope', yarn: 'longrope' }, isPartial: true },
+    defaults: () => ({ original_max_position_embeddings: 4096 }),
+    own: c => ({ biases: alike(false), windows: everywhere(c, c.sliding_window ?? undefined), residualDropout: c.resid_pdrop }),
+  }),
+  MinistralForCausalLM: familyOf({
+    family: 'ministral',
+    keys: ministralKeys,
+    own: c => {
+      const usual = everywhere<LayerType>(c, c.sliding_window === null ? 'full_attention' : 'sliding_attention');
+      return { biases: alike(false), windows: windowsOf(c, c.layer_types ?? usual) };
+    },
+  }),
+  Ministral3ForCausalLM: familyOf({
+    family: 'ministral3',
+    keys: ministral3Keys,
+    rope: { growsQueries: true },
+    defaults: ({ rope_scaling: older, rope_parameters: newer }) => (older || newer ? {} : { rope_parameters: MINISTRAL3_ROPE }),
+    own: c => ({ biases: alike(false), windows: everywhere(c, c.sliding_window ?? undefined) }),
+  }),
   GraniteForCausalLM: familyOf({
     family: 'granite',
     keys: graniteKeys,
@@ -144,15 +180,15 @@ export type DecoderArchitecture = keyof typeof families;
  * @param names where the file has other names than the family's
  * @throws ModelConfigError with every key that is missing, out of bounds or of an unsupported value
  */
-export function decoderConfig(architecture: DecoderArchitecture, json: ConfigJson, names?: DecoderNames): DecoderConfig {
+export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJson, names?: DecoderNames): DecoderConfig {
   const described = families[architecture] as unknown as Family<typeof llamaKeys>;
+  const json = described.defaults ? { ...described.defaults(file), ...file } : file;
   const { values: c, problems } = readConfig(described.keys, architecture, json);
   const own = described.own(c);
   const kvHeads = c.num_key_value_heads ?? c.num_attention_heads;
   const headDim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
-  const rope = own.turns
-    ? readRopesByLayer(json, architecture, c.max_position_embeddings, own.turns)
-    : everyLayer(c, readRope(json, architecture, c.max_position_embeddings, described.theta));
+  const context = { architecture, maxPositions: c.max_position_embeddings, headDim, ...described.rope };
+  const rope = own.turns ? readRopesByLayer(json, context, own.turns) : everyLayer(c, readRope(json, context));
   refuse([...problems, ...headProblems(c, kvHeads, headDim), ...layerProblems(c, json, own), ...rope.problems], architecture);
   const { biases, windows, innerNorms, cap, scale = headDim ** -0.5 } = own;
   return {
@@ -161,7 +197,7 @@ export function decoderConfig(architecture: DecoderArchitecture, json: ConfigJso
     vocabularySize: c.vocab_size,
     hiddenSize: c.hidden_size,
     blocks: c.num_hidden_layers,
-    maxPositions: c.max_position_embeddings,
+    maxPositions: longest(c.max_position_embeddings, rope.positions),
     attention: {
       heads: c.num_attention_heads,
       kvHeads,
@@ -178,6 +214,7 @@ export function decoderConfig(architecture: DecoderArchitecture, json: ConfigJso
     norms: own.norms ?? { epsilon: c.rms_norm_eps, offset: 0 },
     embeddingMultiplier: { factor: 1, rounded: false },
     residualMultiplier: 1,
+    residualDropout: own.residualDropout ?? 0,
     logitMultiplier: 1,
     ...own.multipliers,
     logitCap: own.logitCap,
@@ -190,6 +227,10 @@ const everyLayer = (c: Sizes, { problems, ...positions }: ReturnType<typeof read
   problems,
   positions: everywhere(c, positions),
 });
+
+/** Texts beyond a model's own length are what dynamic scaling is for. */
+const longest = (maxPositions: number, positions: readonly Positions[]): number =>
+  Math.floor(maxPositions * Math.min(...positions.map(({ scaling }) => (scaling.type === 'dynamic' ? Math.max(1, scaling.factor) : 1))));
 
 function headProblems(c: Sizes, kvHeads: number, headDim: number): ConfigProblem[] {
   const wrong: ConfigProblem[] = [];

@@ -1,6 +1,6 @@
 /** The keys of config.json of each family of decoders: see `config-keys.ts`. */
 import { z } from 'zod';
-import { type ConfigValues, computed, type KeyTable, refusedUnless, withoutEffect } from '../config-keys.ts';
+import { type ConfigValues, computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../config-keys.ts';
 import type { ConfigJson } from '../load-model.ts';
 import { activation, causalKeys, rate, size } from './common-keys.ts';
 import { rotaryKeys } from './rope-config.ts';
@@ -61,12 +61,53 @@ export const mistralKeys = {
   ...refusedUnless([false], 'attention_bias', 'mlp_bias'),
 } as const satisfies KeyTable;
 
+export const ministral3Keys = {
+  ...decoderKeys,
+  vocab_size: computed(size(2 ** 20).default(131072)),
+  hidden_size: computed(size(65536).default(4096)),
+  intermediate_size: computed(size(262144).default(14336)),
+  num_hidden_layers: computed(size(512).default(34)),
+  num_attention_heads: computed(size(1024).default(32)),
+  num_key_value_heads: atMost1024(8),
+  head_dim: computed(size(1024).nullish().default(128)),
+  max_position_embeddings: computed(size(2 ** 24).default(262144)),
+  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  pad_token_id: computed(z.number().int().nullish().default(11)),
+  sliding_window: computed(z.number().int().positive().nullish()),
+  layer_types: mistralKeys.layer_types,
+  ...refusedUnless([false], 'attention_bias', 'mlp_bias'),
+  ...refused('attention_chunk_size'),
+} as const satisfies KeyTable;
+
+/** Queries, keys and values, and gate and up, are one matrix each; only the first features of a head may be turned. */
+export const phi3Keys = {
+  ...decoderKeys,
+  num_key_value_heads: atMost1024(null),
+  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  pad_token_id: computed(z.number().int().nullish().default(32000)),
+  sliding_window: computed(z.number().int().positive().nullish()),
+  partial_rotary_factor: computed(z.number().positive().max(1).nullish()),
+  resid_pdrop: computed(rate.default(0)),
+  ...withoutEffect('drops nothing in Transformers either', 'embd_pdrop'),
+  layer_types: mistralKeys.layer_types,
+  ...refusedUnless([false], 'attention_bias', 'mlp_bias'),
+  ...refused('attention_chunk_size'),
+} as const satisfies KeyTable;
+
 const layerTypes = computed(
   z
     .array(z.enum(['full_attention', 'sliding_attention']))
     .max(512)
     .nullish(),
 );
+
+export const ministralKeys = {
+  ...decoderKeys,
+  num_key_value_heads: atMost1024(8),
+  sliding_window: windowSize,
+  layer_types: layerTypes,
+  ...refusedUnless([false], 'attention_bias', 'mlp_bias'),
+} as const satisfies KeyTable;
 
 /** Of Qwen: the window is for some layers, and has a switch. */
 export const switchedWindow = {

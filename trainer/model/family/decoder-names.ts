@@ -11,12 +11,16 @@ export interface BlockNames {
   readonly q: string;
   readonly k: string;
   readonly v: string;
+  /** Of families that hold q, k and v in one matrix. */
+  readonly qkv?: string;
   readonly o: string;
   /** Norms of the queries and the keys. */
   readonly qNorm: string;
   readonly kNorm: string;
   readonly gate: string;
   readonly up: string;
+  /** Of families that hold both in one matrix, the gate first. */
+  readonly gateUp?: string;
   readonly down: string;
   readonly norms: {
     readonly beforeAttention?: string;
@@ -63,3 +67,13 @@ export const gemmaNames = withNorms(around);
 export const gemmaTextNames = withNorms(around, 'language_model.model', 'language_model.lm_head');
 
 export const olmoNames = withNorms({ afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' });
+
+/** Queries, keys and values in one matrix, and gate and up in another. */
+export const phi3Names: DecoderNames = {
+  ...llamaNames,
+  block: layer => ({
+    ...llamaNames.block(layer),
+    qkv: `model.layers.${layer}.self_attn.qkv_proj`,
+    gateUp: `model.layers.${layer}.mlp.gate_up_proj`,
+  }),
+};

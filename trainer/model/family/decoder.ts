@@ -1,12 +1,13 @@
 /** A decoder as data: what `DecoderConfig` describes is assembled from named parts, with Transformers' numbers (Touvron et al. 2023). */
-import type { Node } from '../../graph/graph.ts';
+import type { Graph, Node } from '../../graph/graph.ts';
 import { fromBfloat16, toBfloat16 } from '../../graph/types.ts';
 import type { AttentionMask } from '../layer/attention.ts';
-import { type Positions, type RotaryTables, ropeFrequencies, rotaryTables, rotaryTablesAt } from '../layer/rotary.ts';
+import { type Positions, ropeFrequencies, ropeFrequenciesAt, turningLength } from '../layer/rope-scaling.ts';
+import { rotaryTables, rotaryTablesAt } from '../layer/rotary.ts';
 import type { CausalModel, ModuleSpec, TokenInputs } from '../model-spec.ts';
 import { embeddingSpec, linearSpec, normSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
-import { type Block, blockOf, modulesOf, traceBlock } from './decoder-block.ts';
+import { type Block, blockOf, modulesOf, type Turn, traceBlock } from './decoder-block.ts';
 import type { DecoderNames } from './decoder-names.ts';
 import { withWindow } from './decoder-window.ts';
 
@@ -28,6 +29,8 @@ export interface DecoderConfig {
   readonly embeddingMultiplier: { readonly factor: number; readonly rounded: boolean };
   /** What attention and MLP give is multiplied by it before it is added. */
   readonly residualMultiplier: number;
+  /** The rate at which what attention and MLP give is dropped, in training. */
+  readonly residualDropout: number;
   /** Logits are multiplied by it. */
   readonly logitMultiplier: number;
   /** Soft cap of the logits. */
@@ -77,6 +80,7 @@ export function decoder(config: DecoderConfig): CausalModel {
     modules,
     head,
     logitCap: config.logitCap,
+    turning: turningOf(config.positions),
     ...(config.remark !== undefined && { remark: config.remark }),
     hidden: (tracer, inputs) => hidden(tracer, inputs, { config, blocks, embedding, finalNorm }),
   };
@@ -92,7 +96,7 @@ interface Parts {
 function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding, finalNorm }: Parts): Node {
   const { graph } = tracer;
   const [batch, tokens] = inputs.ids.shape as [number, number];
-  const rotary = tablesOf(tracer, inputs, config);
+  const turns = turnsOf(tracer, inputs, config.positions);
   const masks = masksOf(tracer, inputs, config.attention);
   const scaled = (y: Node, by: number) => (by === 1 ? y : graph.mul(y, by));
   const { factor, rounded } = config.embeddingMultiplier;
@@ -100,7 +104,7 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
   let x = scaled(tracer.embedding(embedding, graph.reshape(inputs.ids, [batch * tokens])), multiplier);
   blocks.forEach((block, layer) => {
     const mask = masks[layer] as AttentionMask;
-    const params = { config, block, layer, batch, tokens, rotary: rotary[layer], mask, cache: inputs.cache };
+    const params = { config, block, layer, batch, tokens, turn: turns[layer], mask, cache: inputs.cache };
     x = graph.checkpointed(x, () => traceBlock(tracer, x, params));
   });
   return scaled(tracer.rmsNorm(finalNorm, x, config.norms.epsilon), config.logitMultiplier);
@@ -108,19 +112,48 @@ function hidden(tracer: Tracer, inputs: TokenInputs, { config, blocks, embedding
 
 const bfloat16 = (x: number): number => fromBfloat16(toBfloat16(Float32Array.of(x)))[0] as number;
 
-/** The tables of each block; blocks that turn alike share them. */
-function tablesOf(
+/** How each block turns; blocks that turn alike share their tables. */
+function turnsOf(
   { graph }: Tracer,
-  { ids, positions: at }: TokenInputs,
-  { attention, positions }: DecoderConfig,
-): (RotaryTables | undefined)[] {
+  { ids, positions: at, length }: TokenInputs,
+  positions: DecoderConfig['positions'],
+): (Turn | undefined)[] {
   const tokens = ids.shape[1] as number;
-  const tables = (turn: Positions): RotaryTables => {
-    const frequencies = ropeFrequencies(attention.headDim, turn.theta, turn.scaling);
-    return at ? rotaryTablesAt(graph, frequencies, at) : rotaryTables(graph, frequencies, tokens);
+  let counted: Node | undefined;
+  // As in Transformers, the longest text of a batch counts for all.
+  const longest = (): Node => (counted ??= graph.cast(length ?? graph.add(graph.max(at as Node, [0, 1], true), 1), 'float32'));
+  const turn = (own: Positions): Turn => {
+    const { features, theta, scaling, factor } = own;
+    const tables = at
+      ? rotaryTablesAt(graph, ropeFrequenciesAt(graph, own, longest), at, factor)
+      : rotaryTables(graph, ropeFrequencies(features, theta, scaling, tokens), tokens, factor);
+    return { tables, growth: growthOf(graph, own, tokens, at) };
   };
-  const known = new Map([...new Set(positions)].map(turn => [turn, turn && tables(turn)]));
-  return positions.map(turn => known.get(turn));
+  const known = new Map([...new Set(positions)].map(own => [own, own && turn(own)]));
+  return positions.map(own => known.get(own));
+}
+
+/** What queries are multiplied by, [tokens, 1] or [batch, 1, tokens, 1]; undefined where they do not grow. */
+function growthOf(graph: Graph, { growth }: Positions, tokens: number, at: Node | undefined): Node | undefined {
+  if (!growth) return undefined;
+  const { beta, span } = growth;
+  if (!at) {
+    if (tokens <= span) return undefined;
+    return graph.constant(
+      Float32Array.from({ length: tokens }, (_, i) => 1 + beta * Math.log1p(Math.floor(i / span))),
+      [tokens, 1],
+      'float32',
+    );
+  }
+  const spans = graph.floor(graph.div(graph.cast(graph.reshape(at, [at.shape[0] as number, 1, tokens, 1]), 'float32'), span));
+  return graph.add(graph.mul(graph.log(graph.add(spans, 1)), beta), 1);
+}
+
+/** Where a text becomes long enough to be turned otherwise, and whether its earlier tokens are then read again. */
+function turningOf(positions: DecoderConfig['positions']): CausalModel['turning'] {
+  const own = positions.find(each => each !== undefined && turningLength(each) !== undefined);
+  const length = own && turningLength(own);
+  return length === undefined ? undefined : { length, isReread: own?.scaling.type === 'longrope' };
 }
 
 /** The mask of each block; blocks with the same window share one. */

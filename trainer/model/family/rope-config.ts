@@ -3,6 +3,7 @@ import { z } from 'zod';
 import {
   type ConfigValues,
   computed,
+  contradiction,
   type KeyTable,
   notSupported,
   readConfig,
@@ -11,13 +12,16 @@ import {
   unknownKeys,
   withoutEffect,
 } from '../config-keys.ts';
-import type { Positions, RopeScaling } from '../layer/rotary.ts';
+import { longropeAttentionFactor, type Positions, type RopeScaling, ropeFrequencies, yarnAttentionFactor } from '../layer/rope-scaling.ts';
 import type { ConfigJson } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 
 const positive = z.number().positive();
-const types = ['default', 'linear', 'dynamic', 'llama3'] as const;
-type RopeType = (typeof types)[number];
+const share = positive.max(1);
+/** Of pairs of features: a head has at most 1024 features. */
+const factors = z.array(positive).max(512);
+const types = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope'] as const;
+export type RopeType = (typeof types)[number];
 
 /** The keys inside `rope_scaling` and `rope_parameters`. */
 export const ropeKeys = {
@@ -28,12 +32,18 @@ export const ropeKeys = {
   low_freq_factor: computed(positive.nullish()),
   high_freq_factor: computed(positive.nullish()),
   original_max_position_embeddings: computed(positive.int().nullish()),
-  ...withoutEffect(
-    'is for yarn and longrope',
-    ...(['attention_factor', 'beta_fast', 'beta_slow', 'mscale', 'mscale_all_dim', 'short_factor', 'long_factor', 'truncate'] as const),
-    'finetuned',
-  ),
-  ...refusedUnless([1], 'partial_rotary_factor'),
+  attention_factor: computed(positive.nullish()),
+  beta_fast: computed(positive.nullish()),
+  beta_slow: computed(positive.nullish()),
+  mscale: computed(z.number().nonnegative().nullish()),
+  mscale_all_dim: computed(z.number().nonnegative().nullish()),
+  truncate: computed(z.boolean().nullish()),
+  short_factor: computed(factors.nullish()),
+  long_factor: computed(factors.nullish()),
+  partial_rotary_factor: computed(share.nullish()),
+  llama_4_scaling_beta: computed(positive.nullish()),
+  ...withoutEffect('is for versions that were tuned at more than one length', 'finetuned'),
+  ...withoutEffect('says what the config itself says', 'max_position_embeddings'),
   ...refused('mrope_section', 'mrope_interleaved', 'full_attention', 'sliding_attention', 'chunked_attention'),
 } as const satisfies KeyTable;
 
@@ -64,34 +74,76 @@ function ropeOf(config: ConfigJson): [key: string, rope: ConfigJson] {
 const DEFAULT_THETA = 10000;
 const PLAIN: RopeScaling = { type: 'default' };
 
+/** What of a model its positions depend on. */
+export interface RopeContext {
+  readonly architecture: string;
+  readonly maxPositions: number;
+  readonly headDim: number;
+  /** The base where the config does not say; 10,000 where not given. */
+  readonly theta?: number | undefined;
+  /** The types that the family has; all where not given. */
+  readonly types?: readonly RopeType[] | undefined;
+  /** Other names of types. */
+  readonly aliases?: Readonly<Record<string, RopeType>> | undefined;
+  /** Whether a part of each head may be left as it is. */
+  readonly isPartial?: boolean | undefined;
+  /** Whether queries grow with their position, which the config then has to describe. */
+  readonly growsQueries?: boolean | undefined;
+  /** Of blocks that turn by their type: their record alone says the original length. */
+  readonly isOfType?: boolean;
+}
+
 /**
  * @param config checked by `rotaryKeys`
  * @throws ModelConfigError with every number that is out of bounds
  */
-export function readRope(config: ConfigJson, architecture: string, maxPositions: number, usualTheta = DEFAULT_THETA): Rope {
+export function readRope(config: ConfigJson, context: RopeContext): Rope {
   const [key, rope] = ropeOf(config);
-  const { values: c, problems } = readConfig(ropeKeys, architecture, { ...rope, rope_type: rope.rope_type ?? rope.type });
+  const named = rope.rope_type ?? rope.type;
+  const { values: c, problems } = readConfig(ropeKeys, context.architecture, {
+    ...rope,
+    rope_type: context.aliases?.[String(named)] ?? named,
+  });
   const inside = problems.map(({ kind, path: [step = ''], message }): ConfigProblem => {
     // `type` is the older name of `rope_type`.
     const found = step === 'rope_type' && rope.rope_type === undefined ? 'type' : step;
     return { kind, path: [key, found], message: `${key}.${message}` };
   });
-  const theta = c.rope_theta ?? (config.rope_theta as number | null | undefined) ?? usualTheta;
-  if (inside.length > 0) return { theta, scaling: PLAIN, problems: inside };
+  const theta = c.rope_theta ?? (config.rope_theta as number | null | undefined) ?? context.theta ?? DEFAULT_THETA;
+  const outside = [config.partial_rotary_factor, config.original_max_position_embeddings] as readonly (number | null | undefined)[];
+  const turned = c.partial_rotary_factor ?? outside[0] ?? 1;
+  const features = Math.floor(context.headDim * turned);
+  const fallback: Positions = { theta, scaling: PLAIN, features: context.headDim, factor: 1 };
+  if (inside.length > 0) return { ...fallback, problems: inside };
   const type = (c.rope_type ?? 'default') as RopeType;
-  const missing = needs[type]
-    .filter(name => !c[name])
-    .map(
-      (name): ConfigProblem => ({ kind: 'invalid', path: [key], message: `${key} of the type "${type}" needs ${name}: ${purposes[name]}` }),
-    );
-  const original = (config.original_max_position_embeddings as number | null | undefined) ?? c.original_max_position_embeddings;
-  return { theta, scaling: missing.length > 0 ? PLAIN : scalingOf(type, c, original ?? maxPositions), problems: missing };
+  const wrong = [
+    ...typeProblems(key, type, context),
+    ...missingKeys(key, type, c),
+    ...partProblems(key, turned, features, context, c.partial_rotary_factor !== undefined),
+    ...growthProblems(key, c.llama_4_scaling_beta ?? undefined, context),
+    ...(type === 'longrope' ? lengthProblems(key, c, features) : []),
+  ];
+  if (wrong.length > 0) return { ...fallback, problems: wrong };
+  const written = (context.isOfType ? undefined : outside[1]) ?? c.original_max_position_embeddings ?? context.maxPositions;
+  // Dynamic scaling starts where the model itself ends.
+  const original = type === 'dynamic' ? context.maxPositions : written;
+  const scaling = scalingOf(type, c, original);
+  const positions: Positions = {
+    ...{ theta, scaling, features, factor: attentionFactor(type, c, context.maxPositions, original) },
+    ...(context.growsQueries && { growth: { beta: c.llama_4_scaling_beta as number, span: original } }),
+  };
+  return { ...positions, problems: finiteProblems(key, positions) };
 }
+
+const typeProblems = (key: string, type: RopeType, { types: possible }: RopeContext): ConfigProblem[] =>
+  possible && !possible.includes(type) ? [notSupported([key, 'rope_type'], type, possible)] : [];
 
 const purposes = {
   factor: 'how far positions are stretched',
   low_freq_factor: 'the wavelengths that are stretched whole',
   high_freq_factor: 'the wavelengths that are kept',
+  short_factor: 'the factor of each pair of features in short texts',
+  long_factor: 'the factor of each pair of features in long texts',
 } as const;
 
 /** Without these Transformers does not build the model. */
@@ -100,20 +152,79 @@ const needs: Readonly<Record<RopeType, readonly (keyof typeof purposes)[]>> = {
   linear: ['factor'],
   dynamic: ['factor'],
   llama3: ['factor', 'low_freq_factor', 'high_freq_factor'],
+  yarn: ['factor'],
+  longrope: ['short_factor', 'long_factor'],
 };
+
+const missingKeys = (key: string, type: RopeType, rope: ConfigValues<typeof ropeKeys>): ConfigProblem[] =>
+  needs[type]
+    .filter(name => !rope[name])
+    .map(name => ({ kind: 'invalid', path: [key], message: `${key} of the type "${type}" needs ${name}: ${purposes[name]}` }));
+
+/** @param ownKey whether it stands in the record itself: outside, the family's keys say whether it is computed */
+function partProblems(
+  key: string,
+  turned: number,
+  features: number,
+  { isPartial, headDim }: RopeContext,
+  ownKey: boolean,
+): ConfigProblem[] {
+  if (turned !== 1 && !isPartial) return ownKey ? [notSupported([key, 'partial_rotary_factor'], turned, [1])] : [];
+  if (features > 0 && features % 2 === 0) return [];
+  if (turned === 1) return []; // The head size itself is odd, which is reported as such.
+  return [
+    contradiction(
+      [key, 'partial_rotary_factor'],
+      `partial_rotary_factor ${turned} of a head of ${headDim} features turns ${features}: rotary positions turn pairs of features`,
+    ),
+  ];
+}
+
+function growthProblems(key: string, beta: number | undefined, { growsQueries = false }: RopeContext): ConfigProblem[] {
+  if (growsQueries === (beta !== undefined)) return [];
+  if (!growsQueries) return [notSupported([key, 'llama_4_scaling_beta'], beta, [])];
+  return [{ kind: 'invalid', path: [key], message: `${key} needs llama_4_scaling_beta: how much queries grow with their position` }];
+}
+
+const lengthProblems = (key: string, rope: ConfigValues<typeof ropeKeys>, features: number): ConfigProblem[] =>
+  (['short_factor', 'long_factor'] as const).flatMap(name => {
+    const count = rope[name]?.length ?? 0;
+    if (count === 0 || count === features / 2) return [];
+    const message = `${key}.${name} has ${count} factors, and ${features} features that turn have ${features / 2} pairs: give one factor for each pair`;
+    return [contradiction([key, name], message)];
+  });
+
+/** An original length of 1, or factors that are nearly 0, turn by no number. */
+const finiteProblems = (key: string, { features, theta, scaling, factor }: Positions): ConfigProblem[] =>
+  [...ropeFrequencies(features, theta, scaling), factor].every(Number.isFinite)
+    ? []
+    : [contradiction([key], `${key} gives positions that are not finite: check its factors, its rope_theta and its original length`)];
 
 function scalingOf(type: RopeType, rope: ConfigValues<typeof ropeKeys>, originalMaxPositions: number): RopeScaling {
   const [factor, lowFreqFactor, highFreqFactor] = [rope.factor ?? 1, rope.low_freq_factor ?? 1, rope.high_freq_factor ?? 1];
   switch (type) {
     case 'default':
-    // Dynamic scaling changes nothing up to the model's own length, and longer inputs are refused.
-    case 'dynamic':
       return PLAIN;
     case 'linear':
       return { type, factor };
+    case 'dynamic':
+      return { type, factor, originalMaxPositions };
     case 'llama3':
       return { type, factor, lowFreqFactor, highFreqFactor, originalMaxPositions };
+    case 'yarn': {
+      const [betaFast, betaSlow] = [rope.beta_fast ?? 32, rope.beta_slow ?? 1];
+      return { type, factor, betaFast, betaSlow, truncate: rope.truncate ?? true, originalMaxPositions };
+    }
+    case 'longrope':
+      return { type, shortFactors: rope.short_factor ?? [], longFactors: rope.long_factor ?? [], originalMaxPositions };
   }
+}
+
+function attentionFactor(type: RopeType, rope: ConfigValues<typeof ropeKeys>, maxPositions: number, original: number): number {
+  if (type !== 'yarn' && type !== 'longrope') return 1;
+  if (rope.attention_factor) return rope.attention_factor;
+  if (type === 'yarn') return yarnAttentionFactor(rope.factor ?? 1, rope.mscale ?? undefined, rope.mscale_all_dim ?? undefined);
+  return longropeAttentionFactor(rope.factor ?? maxPositions / original, original);
 }
 
 const LAYER_TYPES = ['full_attention', 'sliding_attention'] as const;
@@ -128,8 +239,7 @@ type LayerType = (typeof LAYER_TYPES)[number];
  */
 export function readRopesByLayer(
   config: ConfigJson,
-  architecture: string,
-  maxPositions: number,
+  context: RopeContext,
   { types: layers, thetas }: { readonly types: readonly LayerType[]; readonly thetas: Readonly<Record<LayerType, number>> },
 ): { readonly positions: readonly Positions[]; readonly problems: readonly ConfigProblem[] } {
   const all = (config.rope_parameters ?? {}) as Readonly<Record<string, ConfigJson | null | undefined>>;
@@ -140,9 +250,9 @@ export function readRopesByLayer(
   const ropes = LAYER_TYPES.map((type): [LayerType, Rope] => {
     const older = type === 'full_attention' ? ((config.rope_scaling ?? {}) as ConfigJson) : {};
     const own = { rope_theta: thetas[type], ...all[type], ...older };
-    return [type, readRope({ ...config, rope_scaling: null, rope_parameters: own }, architecture, maxPositions)];
+    return [type, readRope({ ...config, rope_scaling: null, rope_parameters: own }, { ...context, isOfType: true })];
   });
-  const byType = new Map(ropes.map(([type, { theta, scaling }]) => [type, { theta, scaling }]));
+  const byType = new Map(ropes.map(([type, { problems: _, ...positions }]): [LayerType, Positions] => [type, positions]));
   const inside = ropes.flatMap(([type, rope]) =>
     rope.problems.map(
       ({ kind, path: [, ...rest], message }): ConfigProblem => ({

@@ -1,0 +1,42 @@
+/** The parts of fused matrices are shown as layers of their own: their scores, and the rows of them that a run trained. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { readSource } from '../../../client/pages/heatmap-source.ts';
+import { openScoreSets } from '../../../trainer/importance/score-sets.ts';
+import { saveScores } from '../../../trainer/importance/scores-file.ts';
+import { loadModel } from '../../../trainer/model/load-model.ts';
+import { RUN_FILES } from '../../../trainer/protocol/run-files.ts';
+import { eightBlocks } from '../../support/llama-sizes.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-sections-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test('queries, keys and values of one matrix', async () => {
+  const model = loadModel({ ...eightBlocks, num_hidden_layers: 1, architectures: ['Phi3ForCausalLM'] });
+  const modules = model.modules.filter(({ kind, part }) => kind === 'linear' && part !== 'head');
+  const scores = new Map(modules.map(({ name, weight }) => [name, Float32Array.from({ length: weight.shape[0] as number }, (_, i) => i)]));
+  const origin = { measure: 'magnitude', base: 'x', seed: 0, samples: 0, exact: true };
+  await saveScores(path.join(folder, RUN_FILES.scores), { scores }, origin, modules);
+  const fused = 'model.layers.0.self_attn.qkv_proj';
+  writeFileSync(path.join(folder, RUN_FILES.selection), JSON.stringify({ [fused]: [1, 15, 16, 30] }));
+  const { info } = await readSource({ path: folder, label: 'run' });
+  expect(info.modules.map(({ name, shape }) => [name.replace('model.layers.0.', ''), shape])).toEqual([
+    ['self_attn.qkv_proj.q_proj', [16, 16]],
+    ['self_attn.qkv_proj.k_proj', [8, 16]],
+    ['self_attn.qkv_proj.v_proj', [8, 16]],
+    ['self_attn.o_proj', [16, 16]],
+    ['mlp.gate_up_proj.gate_proj', [24, 16]],
+    ['mlp.gate_up_proj.up_proj', [24, 16]],
+    ['mlp.down_proj', [16, 24]],
+  ]);
+  expect(info.selection).toEqual([
+    { module: `${fused}.q_proj`, rows: Int32Array.of(1, 15) },
+    { module: `${fused}.k_proj`, rows: Int32Array.of(0) },
+    { module: `${fused}.v_proj`, rows: Int32Array.of(6) },
+  ]);
+  const file = await openScoreSets(path.join(folder, RUN_FILES.scores));
+  expect(await file.read('', `${fused}.k_proj`)).toEqual(Float32Array.from({ length: 8 }, (_, i) => 16 + i));
+  await file.close();
+});
