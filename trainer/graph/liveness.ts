@@ -1,5 +1,5 @@
 /** Which tensors are alive when: the memory of a signature, known before it runs. */
-import type { Step } from './fusion/plan.ts';
+import type { Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
 import { ruleOf } from './op-table.ts';
 import type { Signature } from './program.ts';

@@ -1,6 +1,6 @@
 /** Between which steps a variable has to be at hand that lies in a file otherwise. */
 import { aliasedRead, writtenVariables } from './alias.ts';
-import type { Step } from './fusion/plan.ts';
+import type { Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
 import { ruleOf } from './op-table.ts';
 import type { Signature } from './program.ts';

@@ -1,6 +1,7 @@
 /** A program as text: every step in the order in which it runs, with shapes, cost and, on request, the bytes that are alive. */
-import type { Step } from './fusion/plan.ts';
+
 import type { Load, RowProgram, Store } from './fusion/row-program.ts';
+import type { Step } from './fusion/step.ts';
 import type { Node } from './graph.ts';
 import { type BufferRules, COMPILED_BUFFERS, liveness, nodesFlops } from './liveness.ts';
 import type { Program, Signature } from './program.ts';

@@ -1,6 +1,7 @@
 /** The compiled programs of a recipe's run as text. */
 import { type EngineName, engineCatalog } from '../catalog/engines.ts';
-import { planner, singleSteps } from '../graph/fusion/plan.ts';
+import { passesThrough, planner } from '../graph/fusion/plan.ts';
+import { singleSteps } from '../graph/fusion/step.ts';
 import { nodesFlops } from '../graph/liveness.ts';
 import { printProgram, printSignature } from '../graph/print.ts';
 import { type HeadersSource, headersOf } from '../lint/facts/estimate-model.ts';
@@ -15,6 +16,8 @@ export type GraphParams = HeadersSource & {
   readonly signature?: string | undefined;
   /** The fused steps that the engine runs. */
   readonly fused: boolean;
+  /** Stop after this pass of the fusion planner. */
+  readonly after?: string | undefined;
   /** The MiB alive at each step. */
   readonly memory: boolean;
 };
@@ -26,9 +29,18 @@ export interface PrintedGraph {
 }
 
 /** Rejects where the headers can't be read, or the recipe does not fit the model. */
-export async function printGraph({ recipe, engine, device, signature, fused, memory, ...source }: GraphParams): Promise<PrintedGraph> {
+export async function printGraph({
+  recipe,
+  engine,
+  device,
+  signature,
+  fused,
+  after,
+  memory,
+  ...source
+}: GraphParams): Promise<PrintedGraph> {
   const { program } = plannedRun({ recipe, headers: await headersOf(source as HeadersSource) }, { engine, device });
-  const options = { steps: fused && engineCatalog[engine].fuses ? planner() : singleSteps, memory };
+  const options = { steps: fused && engineCatalog[engine].fuses ? planner(undefined, passesThrough(after)) : singleSteps, memory };
   const chosen = signature === undefined ? undefined : program.signatures[signature];
   const signatures = Object.entries(program.signatures).map(([name, { schedule }]) => ({
     name,

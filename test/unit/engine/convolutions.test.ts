@@ -3,7 +3,7 @@ import { expect, test } from 'vitest';
 import { loadAddon } from '../../../trainer/engine/tensorflow/addon.ts';
 import { lowerProgram } from '../../../trainer/engine/tensorflow/lower.ts';
 import { openSession } from '../../../trainer/engine/tensorflow/session.ts';
-import { singleSteps } from '../../../trainer/graph/fusion/plan.ts';
+import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import { expectClose } from '../../support/closeness.ts';

@@ -4,7 +4,7 @@ import type { Session } from '../../../trainer/engine/engine.ts';
 import { loadAddon } from '../../../trainer/engine/tensorflow/addon.ts';
 import { lowerProgram } from '../../../trainer/engine/tensorflow/lower.ts';
 import { openSession } from '../../../trainer/engine/tensorflow/session.ts';
-import { singleSteps } from '../../../trainer/graph/fusion/plan.ts';
+import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import type { DType, HostArray } from '../../../trainer/graph/types.ts';

@@ -1,6 +1,7 @@
 /** Fused steps: what may run together, in which order, and what no step may do. */
 import { describe, expect, test } from 'vitest';
-import { fusedSteps, type Step, singleSteps } from '../../../trainer/graph/fusion/plan.ts';
+import { fusedSteps } from '../../../trainer/graph/fusion/plan.ts';
+import { type Step, singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { liveness } from '../../../trainer/graph/liveness.ts';
 import { assemble, type Signature } from '../../../trainer/graph/program.ts';

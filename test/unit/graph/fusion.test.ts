@@ -1,6 +1,7 @@
 /** Fused steps give what the interpreter gives for expressions of every kind. */
 import { describe, expect, test } from 'vitest';
-import { fusedSteps, type Step } from '../../../trainer/graph/fusion/plan.ts';
+import { fusedSteps } from '../../../trainer/graph/fusion/plan.ts';
+import type { Step } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import { elementCount } from '../../../trainer/graph/types.ts';

@@ -1,6 +1,6 @@
 /** Liveness against small cases worked out by hand; a float32 [4] is 16 bytes. */
 import { describe, expect, test } from 'vitest';
-import { singleSteps } from '../../../trainer/graph/fusion/plan.ts';
+import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { type Liveness, liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';
 import { assemble, type Signature } from '../../../trainer/graph/program.ts';

@@ -1,6 +1,7 @@
 /** Programs as text: the printed steps of a small graph, single and fused, are held as they are. */
 import { expect, test } from 'vitest';
-import { planner, singleSteps } from '../../../trainer/graph/fusion/plan.ts';
+import { FUSION_PASSES, passesThrough, planner } from '../../../trainer/graph/fusion/plan.ts';
+import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { printProgram } from '../../../trainer/graph/print.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
@@ -67,5 +68,47 @@ test('fused steps with their row programs, and the bytes alive at each', () => {
                    | store r7 to %12[256·l0 + 1·c]
          0.004   %13 = matmul(%12, %1, transposeA=false, transposeB=false) float32[2, 256]
       return y = %13"
+  `);
+});
+
+/** A product in float32 whose value is needed in bfloat16 only after another product. */
+function narrowing() {
+  const graph = new Graph();
+  const x = graph.feed('x', [4, 64]);
+  const weight = graph.read({ name: 'w', shape: [64, 64], dtype: 'float32' });
+  const wide = graph.matmul(x, weight);
+  const other = graph.matmul(graph.tanh(wide), weight);
+  const narrow = graph.cast(graph.reshape(wide, [2, 2, 64]), 'bfloat16');
+  return assemble({
+    forward: { graph, outputs: { y: graph.add(other, graph.reshape(graph.cast(narrow, 'float32'), [4, 64])) }, effects: [] },
+  });
+}
+
+test('each pass of the fusion planner', () => {
+  const shown = FUSION_PASSES.map(({ name }) => {
+    const text = printProgram(narrowing(), { steps: planner(undefined, passesThrough(name)) });
+    const steps = text.split('\n').filter(line => /^ {2}%/.test(line));
+    return [name, ...steps.map(line => line.replace(/ (float32|bfloat16)\[.*$/, ''))].join('\n');
+  });
+  expect(shown.join('\n')).toMatchInlineSnapshot(`
+    "narrow-early
+      %0 = feed(name=x, spec={"shape":[4,64],"dtype":"float32"})
+      %1 = read(variable=w, shape=[64 64], dtype=float32, version=0)
+      %2 = matmul(%0, %1, transposeA=false, transposeB=false)
+      %5 = reshape(%2, shape=[2 2 64])
+      %6 = cast(%5, dtype=bfloat16)
+      %3 = tanh(%2)
+      %4 = matmul(%3, %1, transposeA=false, transposeB=false)
+      %7 = cast(%6, dtype=float32)
+      %8 = reshape(%7, shape=[4 64])
+      %9 = add(%4, %8)
+    fuse
+      %0 = feed(name=x, spec={"shape":[4,64],"dtype":"float32"})
+      %1 = read(variable=w, shape=[64 64], dtype=float32, version=0)
+      %2 = matmul(%0, %1, transposeA=false, transposeB=false)
+      %6 = fused(%2) over 1 rows × 256 columns
+      %3 = fused(%2) over 1 rows × 256 columns
+      %4 = matmul(%3, %1, transposeA=false, transposeB=false)
+      %9 = fused(%4, %6) over 1 rows × 256 columns"
   `);
 });

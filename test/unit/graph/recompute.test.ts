@@ -1,6 +1,6 @@
 /** Levels of recomputation: the same gradients to the bit, less memory at each level, and what is kept. */
 import { describe, expect, test } from 'vitest';
-import { singleSteps } from '../../../trainer/graph/fusion/plan.ts';
+import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import { liveness, signatureFlops } from '../../../trainer/graph/liveness.ts';

@@ -1,7 +1,7 @@
 /** How much memory a measure takes above inference, by prediction on Llama-3-8B: the very programs, and no weight loaded. */
 import { describe, expect, test } from 'vitest';
 import type { MeasureName } from '../../../trainer/catalog/measures.ts';
-import { singleSteps } from '../../../trainer/graph/fusion/plan.ts';
+import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { liveness } from '../../../trainer/graph/liveness.ts';
 import { assemble, type Signature } from '../../../trainer/graph/program.ts';

@@ -8,7 +8,7 @@ import type { Engine } from '../../../trainer/engine/engine.ts';
 import { HOST } from '../../../trainer/engine/tensorflow/emitter.ts';
 import { lowerProgram } from '../../../trainer/engine/tensorflow/lower.ts';
 import type { NodeDef } from '../../../trainer/engine/tensorflow/node-def.ts';
-import { singleSteps } from '../../../trainer/graph/fusion/plan.ts';
+import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import type { Program } from '../../../trainer/graph/program.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import type { Attachment } from '../../../trainer/method/method.ts';

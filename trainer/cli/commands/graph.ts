@@ -1,6 +1,7 @@
 /** `rowtune graph`: the compiled programs of a recipe's run as text. */
 import { Option } from 'commander';
 import { plannedEngine } from '../../catalog/engines.ts';
+import { FUSION_PASSES } from '../../graph/fusion/plan.ts';
 import { hasGpu } from '../../machine/machine.ts';
 import { CliError, EXIT } from '../cli-error.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -12,6 +13,7 @@ import { withReader } from '../with-reader.ts';
 interface GraphOptions {
   readonly signature?: string;
   readonly fused?: boolean;
+  readonly after?: string;
   readonly memory?: boolean;
 }
 
@@ -23,6 +25,11 @@ export const addGraph: AddCommand = (program, surroundings) => {
       .argument('<recipe>', 'a recipe')
       .addOption(new Option('--signature <name>', 'print only this program, for example train/2x256x510 (all where it is left out)'))
       .option('--fused', 'print the fused steps that the engine runs')
+      .addOption(
+        new Option('--after <pass>', 'print the steps after this pass of the fusion planner').choices(
+          FUSION_PASSES.map(({ name }) => name),
+        ),
+      )
       .option('--memory', 'print the MiB alive at each step; * marks the peak'),
   );
   withCommonOptions(command, [
@@ -37,12 +44,12 @@ async function printGraph(
   context: CommandContext,
   file: string,
   overrides: readonly string[],
-  { signature: wanted, fused = false, memory = false }: GraphOptions,
+  { signature: wanted, after, fused = after !== undefined, memory = false }: GraphOptions,
 ): Promise<CommandResult> {
   const { recipe, source } = await readRecipe(context, file, { overrides });
   const engine = plannedEngine(recipe.engine);
   const headers = await modelHeaders(context, recipe, source.baseDir);
-  const params = { recipe, engine, device: hasGpu() ? 'gpu' : 'cpu', signature: wanted, fused, memory, ...headers } as const;
+  const params = { recipe, engine, device: hasGpu() ? 'gpu' : 'cpu', signature: wanted, fused, after, memory, ...headers } as const;
   const { text, signatures } = await withReader(reader => reader.ask('graph', params, `Building the programs of ${file}`));
   if (text === undefined) {
     const names = signatures.map(({ name }) => name).join(', ');

@@ -1,5 +1,6 @@
 /** The TensorFlow engine: finds the installed one, loads it into this process, compiles programs. */
-import { planner, singleSteps } from '../../graph/fusion/plan.ts';
+import { planner } from '../../graph/fusion/plan.ts';
+import { singleSteps } from '../../graph/fusion/step.ts';
 import { cpuFeatures } from '../../machine/machine.ts';
 import { type Engine, type EngineDescription, EngineError } from '../engine.ts';
 import { type InstalledEngine, locateEngine } from '../install/engine-folder.ts';

@@ -1,6 +1,7 @@
 /** A fused step as TensorFlow runs it: one node of the operation that `engine/native/operations.cc` registers. */
-import type { Step } from '../../graph/fusion/plan.ts';
+
 import { ELEMENT_TYPES, INSTRUCTION_NAMES, REGISTER_KINDS, type RowAccess, type RowProgram } from '../../graph/fusion/row-program.ts';
+import type { Step } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import type { DType } from '../../graph/types.ts';
 import type { Emitter } from './emitter.ts';

@@ -1,7 +1,7 @@
 /** From a program to one TensorFlow graph: every signature and the nodes that load and read variables, over shared variables. */
 import { aliasedRead, writtenVariables } from '../../graph/alias.ts';
 import type { OpName } from '../../graph/attributes.ts';
-import type { Step } from '../../graph/fusion/plan.ts';
+import type { Step } from '../../graph/fusion/step.ts';
 import type { Node, VariableSpec } from '../../graph/node-store.ts';
 import { usesOf } from '../../graph/offload.ts';
 import { isPure } from '../../graph/op-table.ts';

@@ -1,48 +1,48 @@
-/** Programs that were built before are not built again: a model has many alike blocks, and each is fused as the one before it. */
+/** Memoizes builds of fused programs: the blocks of a model are alike, so each is fused like the one before it. */
 import type { Node } from '../graph.ts';
 import { elementCount } from '../types.ts';
-import { buildFused, type Fused, type FusedParams } from './build.ts';
-import { MustBeRead } from './must-be-read.ts';
+import { type BuildResult, buildFused, type FusedParams } from './build.ts';
 import type { RowProgram } from './row-program.ts';
 
-/** What a build came to. */
+/** The result of a build. */
 interface Outcome {
-  /** The nodes that it came across, by number. */
+  /** The nodes that it met, by number. */
   readonly nodes: readonly Node[];
-  readonly found: Fused | MustBeRead;
+  readonly found: BuildResult;
 }
 
-/** The node, by number, that is asked about next, and where each answer leads; or the end. */
-interface Place {
+/** The number of the node that the build asks about next, and where each answer leads; or the end. */
+interface Branch {
   asks?: number;
   outcome?: Outcome;
-  readonly answers: Map<string, Place>;
+  readonly answers: Map<string, Branch>;
 }
 
 const READ = 'read';
 
 /**
- * A build depends on nothing but its roots, the answers to its questions, and the forms of the nodes that it computes. So what it asked and
- * was answered is kept as a tree; another build that walks the same way, over other nodes of the same forms, would come to the same end.
+ * A build depends only on its roots, the answers to its questions, and the forms of the nodes that it computes. The memo
+ * keeps questions and answers as a tree: a build that follows the same branch, over other nodes of the same forms, has the
+ * same result.
  */
 export class BuildMemo {
-  private readonly start: Place = { answers: new Map() };
+  private readonly start: Branch = { answers: new Map() };
   private readonly forms = new WeakMap<Node, string>();
 
-  /** As `buildFused`, and gives back what that throws. */
-  build({ roots, isRead }: FusedParams): Fused | MustBeRead {
+  /** The same result as `buildFused`. */
+  build({ roots, isRead }: FusedParams): BuildResult {
     const numbers = new Numbers(roots, node => this.formOf(node));
-    let [place, answer] = [this.start, roots.map(root => numbers.computed(root)).join('|')];
+    let [branch, answer] = [this.start, roots.map(root => numbers.computed(root)).join('|')];
     for (;;) {
-      const next = place.answers.get(answer);
+      const next = branch.answers.get(answer);
       if (!next) break;
       if (next.outcome) return replay(next.outcome, numbers.nodes);
       const node = numbers.nodes[next.asks as number] as Node;
-      [place, answer] = [next, numbers.answer(node, isRead(node))];
+      [branch, answer] = [next, numbers.answer(node, isRead(node))];
     }
-    const grow = (grown: Place): void => {
-      place.answers.set(answer, grown);
-      place = grown;
+    const grow = (grown: Branch): void => {
+      branch.answers.set(answer, grown);
+      branch = grown;
     };
     const asked = (node: Node): boolean => {
       const known = numbers.answers.get(node);
@@ -52,27 +52,18 @@ export class BuildMemo {
       answer = numbers.answer(node, isAnswer);
       return isAnswer;
     };
-    const found = tryToBuild({ roots, isRead: asked });
+    const found = buildFused({ roots, isRead: asked });
     grow({ outcome: { nodes: numbers.nodes, found }, answers: new Map() });
     return found;
   }
 
-  /** All that a build looks at in a node that it computes, and in what that is made of. */
+  /** Everything that a build reads from a node that it computes, and from that node's inputs. */
   private formOf(node: Node): string {
     const known = this.forms.get(node);
     if (known !== undefined) return known;
     const made = `${node.op} ${specOf(node)} ${attributesOf(node)} ${node.inputs.map(specOf).join()}`;
     this.forms.set(node, made);
     return made;
-  }
-}
-
-function tryToBuild(params: FusedParams): Fused | MustBeRead {
-  try {
-    return buildFused(params);
-  } catch (error) {
-    if (error instanceof MustBeRead) return error;
-    throw error;
   }
 }
 
@@ -87,7 +78,7 @@ const attributesOf = ({ attrs }: Node): string =>
 
 const textOf = (value: unknown): string => (Object.is(value, -0) ? '-0' : String(value));
 
-/** The nodes that a build comes across, numbered as they are met. */
+/** The nodes that a build meets, numbered in that order. */
 class Numbers {
   readonly nodes: Node[] = [];
   readonly answers = new Map<Node, boolean>();
@@ -107,7 +98,7 @@ class Numbers {
     return made;
   }
 
-  /** What there is to know of a node that is computed: its form, and which nodes it is made of. */
+  /** A computed node as text: its form and the numbers of its inputs. */
   computed(node: Node): string {
     return `${this.formOf(node)} ${node.inputs.map(input => this.of(input)).join()}`;
   }
@@ -118,12 +109,12 @@ class Numbers {
   }
 }
 
-/** The same over other nodes of the same numbers. */
-function replay({ nodes, found }: Outcome, others: readonly Node[]): Fused | MustBeRead {
-  const places = new Map(nodes.map((node, i) => [node, others[i] as Node]));
-  const to = (node: Node): Node => places.get(node) as Node;
-  if (found instanceof MustBeRead) return new MustBeRead(to(found.node));
-  return { program: over(found.program, to), reads: found.reads.map(to) };
+/** The same result over other nodes of the same numbers. */
+function replay({ nodes, found }: Outcome, others: readonly Node[]): BuildResult {
+  const counterparts = new Map(nodes.map((node, i) => [node, others[i] as Node]));
+  const to = (node: Node): Node => counterparts.get(node) as Node;
+  if (found.blockedBy) return { blockedBy: to(found.blockedBy) };
+  return { fused: { program: over(found.fused.program, to), reads: found.fused.reads.map(to) } };
 }
 
 const over = (program: RowProgram, to: (node: Node) => Node): RowProgram => ({

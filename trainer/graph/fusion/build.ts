@@ -35,12 +35,21 @@ export interface Fused {
   readonly reads: readonly Node[];
 }
 
-/** @throws MustBeRead when a node on the way cannot be part of it, or a root cannot be given by it */
-export function buildFused({ roots, isRead }: FusedParams): Fused {
-  const builder = new Builder(new Set(roots), isRead);
-  const stores = builder.storesOf(roots);
-  const program = layOut(stores, { walked: builder.walked, column: builder.column });
-  return { program, reads: [...new Set(program.loads.map(({ node }) => node))] };
+/** A program, or the node that stands in its way: it cannot be part of the program, or the program cannot give it. */
+export type BuildResult =
+  | { readonly fused: Fused; readonly blockedBy?: undefined }
+  | { readonly blockedBy: Node; readonly fused?: undefined };
+
+export function buildFused({ roots, isRead }: FusedParams): BuildResult {
+  try {
+    const builder = new Builder(new Set(roots), isRead);
+    const stores = builder.storesOf(roots);
+    const program = layOut(stores, { walked: builder.walked, column: builder.column });
+    return { fused: { program, reads: [...new Set(program.loads.map(({ node }) => node))] } };
+  } catch (error) {
+    if (error instanceof MustBeRead) return { blockedBy: error.node };
+    throw error;
+  }
 }
 
 class Builder {

@@ -1,7 +1,8 @@
 /** What the passes of a run take and cost, from the graph of all its blocks, or of a few where all are alike. */
 import { engineCatalog } from '../../catalog/engines.ts';
 import type { OpName } from '../../graph/attributes.ts';
-import { type planner, type Step, singleSteps } from '../../graph/fusion/plan.ts';
+import type { planner } from '../../graph/fusion/plan.ts';
+import { type Step, singleSteps } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import { type BufferRules, liveness, nodesFlops } from '../../graph/liveness.ts';
 import { mostAtHand } from '../../graph/offload.ts';

@@ -3,7 +3,7 @@ import { backend } from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import { openPortable } from '../../../../trainer/engine/portable/engine.ts';
 import type { OpName } from '../../../../trainer/graph/attributes.ts';
-import { singleSteps } from '../../../../trainer/graph/fusion/plan.ts';
+import { singleSteps } from '../../../../trainer/graph/fusion/step.ts';
 import { Graph } from '../../../../trainer/graph/graph.ts';
 import { liveness } from '../../../../trainer/graph/liveness.ts';
 import { assemble, type Program, type Signature } from '../../../../trainer/graph/program.ts';

@@ -1,0 +1,86 @@
+/** Facts about a schedule that the fusion passes ask for: places, readers, writes, and barriers. */
+import { aliasedRead, writtenVariables } from '../alias.ts';
+import type { Node } from '../graph.ts';
+import { ruleOf } from '../op-table.ts';
+import { isFusible } from './fusible.ts';
+
+/** Feeds, constants and variables: they are there whatever runs. */
+export const isSource = ({ op }: Node): boolean => op === 'feed' || op === 'constant' || op === 'read';
+
+/** The nodes that read each node. */
+function readersOf(schedule: readonly Node[]): ReadonlyMap<Node, readonly Node[]> {
+  const readers = new Map<Node, Node[]>();
+  for (const node of schedule)
+    for (const input of new Set(node.inputs)) {
+      const known = readers.get(input);
+      if (known) known.push(node);
+      else readers.set(input, [node]);
+    }
+  return readers;
+}
+
+/** Places between two neighbors of the schedule, for aliases that are given just before their first use, and aliases of those. */
+const SPACING = 1024;
+
+export class Schedule {
+  readonly nodes: readonly Node[];
+  readonly outputs: ReadonlySet<Node>;
+  private readonly readers: ReadonlyMap<Node, readonly Node[]>;
+  private readonly places = new Map<Node, number>();
+  /** The barriers before each position. */
+  private readonly barriers: Int32Array;
+  /** The places at which each variable is written. */
+  private readonly writes = new Map<string, number[]>();
+
+  constructor(nodes: readonly Node[], outputs: Iterable<Node>) {
+    this.nodes = nodes;
+    this.outputs = new Set(outputs);
+    this.readers = readersOf(nodes);
+    this.barriers = new Int32Array(nodes.length + 1);
+    nodes.forEach((node, i) => {
+      const place = i * SPACING;
+      this.places.set(node, place);
+      for (const variable of writtenVariables(node)) this.writes.set(variable, [...(this.writes.get(variable) ?? []), place]);
+      this.barriers[i + 1] = (this.barriers[i] as number) + (isBarrier(node) ? 1 : 0);
+    });
+  }
+
+  placeOf(node: Node): number {
+    return this.places.get(node) as number;
+  }
+
+  indexOf(node: Node): number {
+    return this.placeOf(node) / SPACING;
+  }
+
+  /** The last place before `place` that no node of the schedule has. */
+  justBefore(place: number): number {
+    return place - 1;
+  }
+
+  readersOf(node: Node): readonly Node[] {
+    return this.readers.get(node) ?? [];
+  }
+
+  /** Whether a node's value stays wherever it is read: sources, outputs, and aliases of variables. */
+  isKept(node: Node): boolean {
+    return isSource(node) || aliasedRead(node) !== undefined || this.outputs.has(node);
+  }
+
+  /** Whether nothing but fusible nodes lies between two places: nodes may move freely there. */
+  isFreeBetween(from: number, to: number): boolean {
+    const position = (place: number): number => Math.ceil(place / SPACING);
+    return this.barriers[position(to)] === this.barriers[position(from) + 1];
+  }
+
+  /** Whether a variable that a node reads at `at` has another value at `place`. */
+  isOverwritten(node: Node, at: number, place: number): boolean {
+    return node.inputs.some(input => {
+      const read = aliasedRead(input);
+      return read !== undefined && (this.writes.get(read.attrs.variable) ?? []).some(write => write > at && write < place);
+    });
+  }
+}
+
+/** Products and the like: while one runs, whatever waits for a later step takes memory. */
+const isBarrier = (node: Node): boolean => !isFusible(node) && !isSource(node) && ruleOf(node.op).buffer !== 'view';
