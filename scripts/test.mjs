@@ -31,11 +31,12 @@ async function fetchModelsAndData() {
     await ensure(cacheFolder()).catch(error => say(`going on without ${name}: ${error.message}`));
 }
 
-/** @returns {boolean} whether formatting, lint and types are right */
+/** @returns {boolean} whether formatting, lint, types and the generated reference are right */
 function check() {
   const commands = [
     [path.join(root, 'node_modules', '@biomejs', 'biome', 'bin', 'biome'), 'check', '.'],
     [path.join(root, 'scripts', 'typecheck.mjs')],
+    [path.join(root, 'scripts', 'reference.mjs'), '--check'],
   ];
   return commands
     .map(command => spawnSync(process.execPath, command, { cwd: root, stdio: 'inherit' }).status)

@@ -54,6 +54,20 @@ describe.skipIf(!isCheckout)(`pages${isCheckout ? '' : ' (skipped: not a git che
     expect(own.filter(file => !indexed.includes(file))).toEqual([]);
   });
 
+  test('prose wraps at 100 columns', () => {
+    const written = pages.filter(file => /^(docs|client|media|examples)\/|^(README|ARCHITECTURE|CONTRIBUTING|SECURITY)\.md$/.test(file));
+    // A table, a comment and a word that cannot be broken may be longer.
+    const isLong = (line: string): boolean =>
+      line.length > 100 && !/^\s*(\||<!--)/.test(line) && /\S\s+\S/.test(line.slice(0, 100).trimStart());
+    const long = written.flatMap(file =>
+      read(file)
+        .replaceAll(/^ *```[\s\S]*?^ *```$/gm, block => block.replaceAll(/.+/g, ''))
+        .split('\n')
+        .flatMap((line, i) => (isLong(line) ? [`${file}:${i + 1}`] : [])),
+    );
+    expect(long).toEqual([]);
+  });
+
   test('a page has one title, and it comes first', () => {
     const wrong = pages.filter(file => file.startsWith('docs/') && [...prose(file).matchAll(/^# /gm)].length !== 1);
     expect(wrong).toEqual([]);
