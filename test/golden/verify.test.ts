@@ -22,6 +22,7 @@ const folders = [
   ...['distilbert', 'distilbert_regression', 'electra', 'electra_wide'],
   ...['modernbert', 'modernbert_mean'],
   ...['dinov2', 'dinov2_resized', 'dinov2_registers', 'dinov3', 'dinov3_gated'],
+  ...['convnext', 'convnext_plain', 'convnextv2'],
 ];
 
 async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; expected: string[] }> {

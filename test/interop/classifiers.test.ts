@@ -52,15 +52,17 @@ const cases: readonly Case[] = [
   { family: 'deit', method: 'lora', format: 'merged' },
   { family: 'dinov2', method: 'lora', format: 'peft' },
   { family: 'dinov2_registers', method: 'spsft', format: 'merged' },
+  { family: 'convnext', method: 'spsft', format: 'merged' },
+  { family: 'convnextv2', method: 'spsft', format: 'peft' },
   { family: 'resnet', method: 'lora', format: 'peft' },
   { family: 'resnet', method: 'lora', format: 'peft', ownHead: true },
   { family: 'resnet', method: 'dora', format: 'peft' },
   { family: 'resnet', method: 'spsft', format: 'peft' },
   { family: 'resnet', method: 'spsft', format: 'merged' },
   { family: 'bert_torch', method: 'spsft', format: 'merged' },
-  ...HEADLESS.filter(({ architecture }) => /^BertModel|^DistilBert|^Electra|^ModernBert|^Deberta|^Dinov2|^ResNet/.test(architecture)).map(
-    headless => ({ family: headless.family, method: 'spsft', format: 'merged', headless }) as const,
-  ),
+  ...HEADLESS.filter(({ architecture }) =>
+    /^BertModel|^DistilBert|^Electra|^ModernBert|^Deberta|^Dinov2|^ConvNext|^ResNet/.test(architecture),
+  ).map(headless => ({ family: headless.family, method: 'spsft', format: 'merged', headless }) as const),
 ];
 const nameOf = ({ family, method, format, ownHead, headless }: Case): string =>
   `${headless?.architecture ?? family} by ${method} as ${format}${ownHead ? ', its own head' : ''}`;

@@ -25,6 +25,7 @@ export const HEADLESS: readonly Headless[] = [
   { family: 'modernbert', architecture: 'ModernBertForMaskedLM', prefix: 'model.', keepsPrefix: true, dropped: /^classifier/ },
   { family: 'vit', architecture: 'ViTModel', prefix: 'vit.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'dinov2', architecture: 'Dinov2Model', prefix: 'dinov2.', keepsPrefix: false, dropped: /^classifier/ },
+  { family: 'convnextv2', architecture: 'ConvNextV2Model', prefix: 'convnextv2.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'resnet', architecture: 'ResNetModel', prefix: 'resnet.', keepsPrefix: false, dropped: /^classifier/ },
 ];
 

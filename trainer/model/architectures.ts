@@ -2,6 +2,8 @@
 import type { KeyTable } from './config-keys.ts';
 import { bert } from './family/bert.ts';
 import { type BertForm, bertConfig, bertKeys } from './family/bert-config.ts';
+import { convNext } from './family/convnext.ts';
+import { type ConvNextForm, convNextConfig, convNextKeys, convNextV2Keys } from './family/convnext-config.ts';
 import { deberta } from './family/deberta.ts';
 import { type DebertaForm, debertaConfig, debertaKeys } from './family/deberta-config.ts';
 import { decoder } from './family/decoder.ts';
@@ -62,6 +64,13 @@ const dinov2Like = (architecture: string, form: Dinov2Form) =>
 
 const dinov3Like = (architecture: string, hasHead: boolean) =>
   entryOf(dinov3Keys, (config, options) => dinov3Config(architecture, hasHead, config, options), vit);
+
+const convNextLike = (architecture: string, form: ConvNextForm) =>
+  entryOf(
+    form.family === 'convnext' ? convNextKeys : convNextV2Keys,
+    (config, options) => convNextConfig(architecture, form, config, options),
+    convNext,
+  );
 
 const resnetLike = (architecture: string, form: ResNetForm) =>
   entryOf(resnetKeys, (config, options) => resnetConfig(architecture, form, config, options), resnet);
@@ -127,6 +136,18 @@ export const architectures = {
   DINOv3ViTModel: dinov3Like('DINOv3ViTModel', false),
   // Transformers has no such class; exports need a name that says that there is a head.
   DINOv3ViTForImageClassification: dinov3Like('DINOv3ViTForImageClassification', true),
+  ConvNextModel: convNextLike('ConvNextModel', { family: 'convnext', prefix: '', hasHead: false }),
+  ConvNextForImageClassification: convNextLike('ConvNextForImageClassification', {
+    family: 'convnext',
+    prefix: 'convnext.',
+    hasHead: true,
+  }),
+  ConvNextV2Model: convNextLike('ConvNextV2Model', { family: 'convnextv2', prefix: '', hasHead: false }),
+  ConvNextV2ForImageClassification: convNextLike('ConvNextV2ForImageClassification', {
+    family: 'convnextv2',
+    prefix: 'convnextv2.',
+    hasHead: true,
+  }),
   ResNetModel: resnetLike('ResNetModel', { prefix: '', hasHead: false }),
   ResNetForImageClassification: resnetLike('ResNetForImageClassification', { prefix: 'resnet.', hasHead: true }),
   TimmWrapperForImageClassification: entryOf(
@@ -171,5 +192,7 @@ export const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>>
   Dinov2Model: 'Dinov2ForImageClassification',
   Dinov2WithRegistersModel: 'Dinov2WithRegistersForImageClassification',
   DINOv3ViTModel: 'DINOv3ViTForImageClassification',
+  ConvNextModel: 'ConvNextForImageClassification',
+  ConvNextV2Model: 'ConvNextV2ForImageClassification',
   ResNetModel: 'ResNetForImageClassification',
 };

@@ -52,6 +52,10 @@ export function architectureOf(config: ConfigJson): Architecture | undefined {
   return named.find(isSupported) ?? (named.length === 0 ? architectureOfType[String(config.model_type)] : undefined);
 }
 
+/** ConvNeXt V2 keeps a norm of channels as [1, 1, 1, channels]. */
+const isSameShape = (inFile: readonly number[], shape: readonly number[]): boolean =>
+  inFile.join() === shape.join() || (shape.length === 1 && inFile.at(-1) === shape[0] && inFile.slice(0, -1).every(d => d === 1));
+
 const namesIn = ({ architectures: named }: ConfigJson): string[] => (Array.isArray(named) ? named.map(String) : []);
 
 const isSupported = (name: string): name is Architecture => Object.hasOwn(architectures, name);
@@ -72,6 +76,6 @@ export function weightMismatches(model: Model, tensors: ReadonlyMap<string, { re
     const found = tensors.get(name);
     if (initial) return [];
     if (!found) return [`${name} [${shape}] is missing`];
-    return found.shape.join() === shape.join() ? [] : [`${name} is [${found.shape}] in the file, [${shape}] by config.json`];
+    return isSameShape(found.shape, shape) ? [] : [`${name} is [${found.shape}] in the file, [${shape}] by config.json`];
   });
 }

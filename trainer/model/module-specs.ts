@@ -88,6 +88,13 @@ export function convSpec(name: string, place: Place, sizes: ConvSizes): ConvSpec
   return { ...moduleSpec(name, 'conv', place, shape, biased), kind: 'conv', window: { ...squareWindow(stride, padding), groups } };
 }
 
+/** A convolution that cuts an image into patches: its window is its stride. */
+export const patchSpec = (name: string, channels: number, out: number, patch: readonly [number, number]): ConvSpec => ({
+  ...moduleSpec(name, 'conv', { part: 'embedding', layer: -1 }, [out, channels, ...patch], true),
+  kind: 'conv',
+  window: { strides: patch, padding: [0, 0, 0, 0], dilations: [1, 1], groups: 1 },
+});
+
 export const squareWindow = (stride: number, padding: number): Window2d => ({
   strides: [stride, stride],
   padding: [padding, padding, padding, padding],

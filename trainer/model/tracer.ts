@@ -3,7 +3,8 @@ import type { Graph, Node } from '../graph/graph.ts';
 import { batchNorm, frozenBatchNorm } from './layer/batch-norm.ts';
 import { dropoutMask, uniform } from './layer/dropout.ts';
 import { layerNorm, rmsNorm } from './layer/norm.ts';
-import type { BatchNormSpec, ConvSpec, ModuleSpec, ParameterSpec } from './model-spec.ts';
+import { responseNorm } from './layer/response-norm.ts';
+import type { BatchNormSpec, BiasedSpec, ConvSpec, ModuleSpec, ParameterSpec } from './model-spec.ts';
 import { type ComputeType, FLOAT32_STORAGE, type WeightStorage } from './weight-storage.ts';
 
 /** What passes through a module, for importance and coverage. */
@@ -154,6 +155,17 @@ export class Tracer {
   dropout(x: Node, rate: number): Node {
     const mask = this.dropoutMask(rate);
     return mask ? this.graph.mul(x, mask(x.shape)) : x;
+  }
+
+  /** x [batch · positions, channels] with what its norm over the positions of each image adds to it. */
+  responseNorm(module: BiasedSpec, x: Node, batch: number): Node {
+    const { graph } = this;
+    const [rows, channels] = x.shape as [number, number];
+    const image = graph.reshape(x, [batch, rows / batch, channels]);
+    const scaled = responseNorm(graph, { x: image, scale: this.parameter(module.weight), shift: this.parameter(module.bias) });
+    const y = graph.reshape(scaled, [rows, channels]);
+    this.tap(module, { x, y, shared: 0 });
+    return graph.add(x, y);
   }
 
   /** y = x · scale, feature by feature: the scale of what a layer adds to the stream (Touvron et al. 2021). */

@@ -6,7 +6,8 @@ import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from open_model import DINOv3ViTForImageClassification
-from transformers import (BertConfig, BertForSequenceClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
+from transformers import (BertConfig, BertForSequenceClassification, ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config,
+                          ConvNextV2ForImageClassification, DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig,
                           DeiTForImageClassification, Dinov2Config, Dinov2ForImageClassification, Dinov2WithRegistersConfig,
                           Dinov2WithRegistersForImageClassification, DINOv3ViTConfig, DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig,
                           ElectraForSequenceClassification, Gemma2Config, Gemma2ForCausalLM, Gemma3ForCausalLM, Gemma3TextConfig, GenerationConfig,
@@ -27,6 +28,7 @@ decoder = dict(**text, num_key_value_heads=2, max_position_embeddings=64, bos_to
 encoder = dict(**text, max_position_embeddings=40, type_vocab_size=2)
 image = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, image_size=16, patch_size=8, initializer_range=0.2)
 dino = {key: value for key, value in image.items() if key != 'intermediate_size'}
+convnext = dict(num_stages=2, hidden_sizes=[16, 32], depths=[1, 2], image_size=16, patch_size=4, initializer_range=0.2)
 FAMILIES = dict(
     llama=(LlamaForCausalLM, LlamaConfig, decoder),
     mistral=(MistralForCausalLM, MistralConfig, decoder),
@@ -53,6 +55,8 @@ FAMILIES = dict(
     dinov2=(Dinov2ForImageClassification, Dinov2Config, dino),
     dinov2_with_registers=(Dinov2WithRegistersForImageClassification, Dinov2WithRegistersConfig, dino),
     dinov3_vit=(DINOv3ViTForImageClassification, DINOv3ViTConfig, {**image, 'pos_embed_rescale': None}),
+    convnext=(ConvNextForImageClassification, ConvNextConfig, {**convnext, 'layer_scale_init_value': 0.5}),
+    convnextv2=(ConvNextV2ForImageClassification, ConvNextV2Config, convnext),
     resnet=(ResNetForImageClassification, ResNetConfig, dict(embedding_size=8, hidden_sizes=[16, 32], depths=[1, 2])),
 )
 # Written by Transformers 4 (or by other tools for it) and read, renamed or dropped by Transformers 5.
@@ -67,7 +71,7 @@ OLDER = dict(
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
     roberta=['position_embedding_type'], xlm_roberta=['position_embedding_type', 'output_past'],
-    resnet=['out_features', 'out_indices'], dinov2=['out_features', 'out_indices'], dinov2_with_registers=['out_features', 'out_indices'],
+    resnet=['out_features', 'out_indices'], convnext=['out_features', 'out_indices'], convnextv2=['out_features', 'out_indices'], dinov2=['out_features', 'out_indices'], dinov2_with_registers=['out_features', 'out_indices'],
     dinov3_vit=['out_features', 'out_indices', 'return_class_token'],
     distilbert=['tie_weights_', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'output_past'], electra=['position_embedding_type'],
     modernbert=['position_embedding_type', 'global_attn_every_n_layers', 'global_rope_theta', 'local_rope_theta', 'rope_scaling', 'reference_compile',
@@ -85,6 +89,7 @@ CHANGES = dict(
     activation=['relu', 'tanh'], dim=[64], n_heads=[2], is_causal=[True, False], hidden_size=[64], num_attention_heads=[2], num_key_value_heads=[1], head_dim=[16], max_position_embeddings=[80],
     rope_parameters=[dict(rope_type='linear', rope_theta=10000.0, factor=2.0), dict(rope_type='default', rope_theta=500.0)],
     rope_scaling=[dict(type='linear', factor=2.0)], rope_theta=[500.0], partial_rotary_factor=[0.5], original_max_position_embeddings=[16],
+    layer_scale_init_value=[0.0], num_stages=[1],
     pos_embed_shift=[0.5], pos_embed_jitter=[2.0], pos_embed_rescale=[2.0],
     pad_token_id=[7], bos_token_id=[9], eos_token_id=[9], sliding_window=[3], max_window_layers=[0], chunk_size_feed_forward=[16], return_dict=[True],
     layer_types=[['sliding_attention', 'full_attention']], dtype=['bfloat16'], torch_dtype=['bfloat16'],

@@ -9,9 +9,9 @@ from open_model import open_model
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-FOLDERS = ['bert', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'dinov2', 'dinov3', 'resnet', 'timm_resnext']
+FOLDERS = ['bert', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'dinov2', 'dinov3', 'convnext', 'convnextv2', 'resnet', 'timm_resnext']
 SAMPLES, TOKENS = 5, 9
-SIDES = dict(vit=32, deit=32, dinov2=16, dinov3=16, resnet=16, timm_resnext=16)
+SIDES = dict(vit=32, deit=32, dinov2=16, dinov3=16, convnext=16, convnextv2=16, resnet=16, timm_resnext=16)
 LABELS = [0, 1, 2, 0, 1]
 
 
@@ -48,8 +48,10 @@ class Watch:
         return calls
 
 
-def channels_last(x):
-    return x.movedim(1, -1).flatten(0, -2) if x.dim() == 4 else x.flatten(0, -2)
+def channels_last(module, x):
+    """[…, channels]: of an image the channels are first for convolutions and for norms that say so."""
+    is_first = isinstance(module, (torch.nn.Conv2d, torch.nn.BatchNorm2d)) or getattr(module, 'data_format', '') == 'channels_first'
+    return (x.movedim(1, -1) if is_first else x).flatten(0, -2)
 
 
 def squares(module, x, y, weight):
@@ -57,11 +59,13 @@ def squares(module, x, y, weight):
     if isinstance(module, torch.nn.Embedding):
         count = torch.bincount(x.flatten(), minlength=weight.shape[0]).double()
         return count, count * weight.double().square().sum(1)
-    out = channels_last(y).double()
-    if weight.dim() == 1:
-        bias = 0 if getattr(module, 'bias', None) is None else module.bias.double()
+    out = channels_last(module, y).double()
+    if weight.squeeze().dim() == 1:
+        bias = 0 if getattr(module, 'bias', None) is None else module.bias.double().flatten()
+        # A response norm adds its input, which is not its rows'.
+        out = out - channels_last(module, x).double() if type(module).__name__.endswith('GRN') else out
         return (out - bias).square().sum(0), out.square().sum(0)
-    return channels_last(x).double().square().sum(0), out.square().sum(0)
+    return channels_last(module, x).double().square().sum(0), out.square().sum(0)
 
 
 def wanda(module, weight, sums):
@@ -99,9 +103,13 @@ def scores_of(name):
     result = {}
     for n, p in model.named_parameters():
         at, _, kind = n.rpartition('.')
-        if kind not in ('weight', 'lambda1') or n not in gradients[0]:
+        if kind not in ('weight', 'lambda1', 'layer_scale_parameter') or n not in gradients[0]:
             continue
-        weight = p.detach().double()
+        weight, at = p.detach().double(), n if kind == 'layer_scale_parameter' else at
+        if weight.squeeze().dim() == 1:
+            weight = weight.flatten()
+            for g in gradients:
+                g[n] = g[n].flatten()
         rows = [(g[n] * weight).flatten(1).sum(1) if weight.dim() > 1 else g[n] * weight for g in gradients]
         mean = sum(g[n] for g in gradients) / SAMPLES * weight
         mean = mean.flatten(1) if mean.dim() > 1 else mean[:, None]

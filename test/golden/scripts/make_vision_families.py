@@ -6,7 +6,7 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from file_names import file_names, joined
 from open_model import DINOv3ViTForImageClassification
-from transformers import Dinov2Config, Dinov2ForImageClassification, Dinov2WithRegistersConfig, Dinov2WithRegistersForImageClassification, DINOv3ViTConfig
+from transformers import (ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config, ConvNextV2ForImageClassification, Dinov2Config, Dinov2ForImageClassification, Dinov2WithRegistersConfig, Dinov2WithRegistersForImageClassification, DINOv3ViTConfig)
 
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
@@ -61,3 +61,8 @@ dino3 = dict(**dino, intermediate_size=24, image_size=16, patch_size=4)
 make('dinov3', lambda: DINOv3ViTForImageClassification(DINOv3ViTConfig(**dino3, num_register_tokens=2)), 431)
 make('dinov3_gated', lambda: DINOv3ViTForImageClassification(DINOv3ViTConfig(**dino3, use_gated_mlp=True, hidden_act='silu', key_bias=True, mlp_bias=False, rope_theta=10.0)),
      441, side=(12, 20))
+next_ = dict(num_stages=2, hidden_sizes=[8, 12], depths=[1, 2], patch_size=2, num_labels=3, layer_norm_eps=1e-6)
+make('convnext', lambda: ConvNextForImageClassification(ConvNextConfig(**next_, layer_scale_init_value=0.5)), 451)
+# Places that do not halve evenly, no scales, another activation.
+make('convnext_plain', lambda: ConvNextForImageClassification(ConvNextConfig(**next_, layer_scale_init_value=0.0, hidden_act='relu')), 461, side=(14, 18))
+make('convnextv2', lambda: ConvNextV2ForImageClassification(ConvNextV2Config(**next_)), 471)

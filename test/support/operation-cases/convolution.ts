@@ -33,6 +33,14 @@ const CONVOLUTIONS: readonly ConvCase[] = [
     filter: [3, 1, 3, 3],
     attrs: { ...PLAIN, groups: 3, strides: [2, 2], padding: [1, 1, 1, 1] },
   },
+  { title: 'depthwise, 7×7', x: [2, 5, 4, 3], filter: [3, 1, 7, 7], attrs: { ...PLAIN, groups: 3, padding: [3, 3, 3, 3] } },
+  { title: 'depthwise, two filters a channel', x: [1, 4, 4, 2], filter: [4, 1, 2, 2], attrs: { ...PLAIN, groups: 2 } },
+  {
+    title: 'depthwise, strides that differ',
+    x: [1, 5, 4, 2],
+    filter: [2, 1, 3, 2],
+    attrs: { ...PLAIN, groups: 2, strides: [2, 1], padding: [1, 0, 0, 1] },
+  },
   { title: 'patches, as a vision transformer', x: [1, 4, 6, 3], filter: [4, 3, 2, 2], attrs: { ...PLAIN, strides: [2, 2] } },
 ];
 
@@ -182,6 +190,12 @@ export const convolutionCases: Pick<CaseTable, 'conv2d' | 'conv2dInputGrad' | 'c
       title: 'conv2d: rows of a grouped filter',
       feeds: { x: floats([1, 3, 3, 4], { seed: 2 }), f: floats([4, 2, 2, 2], { seed: 5 }) },
       build: (graph, { x, f }) => ({ y: graph.conv2d(x as Node, f as Node, { ...PLAIN, groups: 2 }) }),
+      gradients: { f: { rows: [3, 0] } },
+    },
+    {
+      title: 'conv2d: rows of a depthwise filter',
+      feeds: { x: floats([2, 3, 3, 4], { seed: 2 }), f: floats([4, 1, 3, 3], { seed: 5 }) },
+      build: (graph, { x, f }) => ({ y: graph.conv2d(x as Node, f as Node, { ...PLAIN, groups: 4, padding: [1, 1, 1, 1] }) }),
       gradients: { f: { rows: [3, 0] } },
     },
   ],

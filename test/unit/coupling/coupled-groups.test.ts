@@ -89,7 +89,8 @@ describe("Torch-Pruning's groups of every family", () => {
       .map(({ channels, members }) => ({ channels, members: [...new Set(members.map(named))].filter(member => member !== UNSEEN).sort() }));
   const written = ({ channels, members }: NamedGroup): string => `${channels}: ${members.join(', ')}`;
 
-  test.each(['resnet', 'resnet_basic', 'timm_resnet', 'timm_resnext'])('%s: the same', name => {
+  const convolutional = Object.keys(families).filter(name => /resne|convnext/.test(name));
+  test.each(convolutional)('%s: the same', name => {
     expect(ownGroups(name).map(written).sort()).toEqual(families[name]?.map(written).sort());
   });
 
@@ -97,7 +98,7 @@ describe("Torch-Pruning's groups of every family", () => {
   const JOINED_ELSEWHERE: Readonly<Record<string, number>> = { modernbert: 4 };
   // It takes the softmax of attention for an operation on each feature, and so couples all four projections of a layer. What they do to each
   // other is a product: queries go with keys, values with the columns that read them. Its groups are ours, joined.
-  const attention = Object.keys(families).filter(name => !name.includes('resne'));
+  const attention = Object.keys(families).filter(name => !convolutional.includes(name));
   test.each(attention)('%s: the same, and of attention a finer part', name => {
     const own = ownGroups(name);
     const same = new Set(own.map(written));
@@ -179,7 +180,7 @@ describe('a Llama of two blocks, 4 heads and 2 key-value heads', () => {
 test('the worked example of docs/explanation/dependencies.md has the channels of SmolLM2', () => {
   const sizes = { hidden_size: 576, num_attention_heads: 9, num_key_value_heads: 3, head_dim: 64, intermediate_size: 1536, vocab_size: 64 };
   const model = loadModel({ ...read('llama3_tied', 'config.json'), ...sizes, num_hidden_layers: 2, tie_word_embeddings: true });
-  const page = readFileSync(join(golden, '..', '..', 'docs', 'dependencies.md'), 'utf8');
+  const page = readFileSync(join(golden, '..', '..', 'docs', 'explanation', 'dependencies.md'), 'utf8');
   const rows = [...page.matchAll(/^\| (MLP|values|queries and keys|residual stream) \| (\d+) \|/gm)].map(([, name, count]) => [
     name,
     Number(count),

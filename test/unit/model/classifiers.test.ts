@@ -25,6 +25,8 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^DeiT/, 'deit'],
   [/^Dinov2/, 'dinov2'],
   [/^DINOv3/, 'dinov3'],
+  [/^ConvNextV2/, 'convnextv2'],
+  [/^ConvNext/, 'convnext'],
   [/^ResNet/, 'resnet'],
   [/^TimmWrapper/, 'timm_resnext'],
 ];

@@ -45,6 +45,8 @@ const needed: Readonly<Record<string, object>> = {
     ...{ hidden_size: undefined, num_hidden_layers: undefined, num_attention_heads: undefined },
   },
   dinov3_vit: { pos_embed_rescale: null },
+  convnext: { num_stages: 2 },
+  convnextv2: { num_stages: 2 },
   deberta_v2: { relative_attention: true, embedding_size: undefined },
 };
 
@@ -54,6 +56,7 @@ const OF_OTHER_LAYERS: Readonly<Record<string, readonly string[]>> = {
   dinov2: ['layerscale_value', 'use_mask_token'],
   dinov2_with_registers: ['layerscale_value'],
   dinov3_vit: ['layerscale_value'],
+  convnext: ['layer_scale_init_value'],
   modernbert: ['initializer_range', 'initializer_cutoff_factor'],
 };
 

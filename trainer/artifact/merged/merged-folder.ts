@@ -1,6 +1,7 @@
 /** The `merged` export: a Hugging Face folder with the base's types and shards, and everything that travels with a model. */
 import { join } from 'node:path';
 import { copyDurably, writeJson, writeTextFile } from '../../files/durable-file.ts';
+import { jsonLike } from '../../files/json-text.ts';
 import { MAX_JSON_BYTES } from '../../files/regular-file.ts';
 import { readModelFile } from '../../format/byte-file.ts';
 import { fileSize } from '../../format/model-config.ts';
@@ -106,15 +107,13 @@ function headedForm({ model, folder: { config } }: MergedParams): ClassifierForm
 /** config.json as it is, or with the labels of the task. */
 async function configText(params: MergedParams): Promise<string> {
   const { model, folder } = params;
-  if (isHeadless(params)) return json(headedForm(params).config);
   const text = (await readModelFile(join(folder.dir, 'config.json'), MAX_JSON_BYTES)).toString('utf8');
+  if (isHeadless(params)) return jsonLike(headedForm(params).config, text);
   if (model.kind !== 'classifier') return text;
   const own = loadModel(folder.config);
   if (own.kind === 'classifier' && own.problem === model.problem && own.labels.join('\n') === model.labels.join('\n')) return text;
-  return json({ ...folder.config, ...labelKeys(model, folder.config) });
+  return jsonLike({ ...folder.config, ...labelKeys(model, folder.config) }, text);
 }
-
-const json = (value: unknown): string => `${JSON.stringify(value, null, 2)}\n`;
 
 /** Writes everything into `dir`, an empty folder; of the weights one tensor is in memory at a time. */
 export async function writeMerged(dir: string, params: MergedParams): Promise<void> {

@@ -88,7 +88,9 @@ function checkExpressible({ model, adapter: { description, tensors } }: PeftPara
     if (name === tied && (rows.has(name) || whole.includes(name)))
       return [`${name} (tied to the output head, which PEFT would leave as it is)`];
     if (hasMagnitudes && groupsOf(module) > 1 && lora.has(name)) return [`${name} (${method} of a grouped convolution)`];
-    return rows.has(name) && kind === 'parameter' ? [`${name} (${kind})`] : [];
+    // PEFT saves modules, and this is a tensor of a larger one.
+    const isBare = kind === 'parameter' || module.weight.name === name;
+    return isBare && (rows.has(name) || whole.includes(name)) ? [`${name} (a parameter)`] : [];
   });
   if (wrong.length === 0) return;
   const shown = wrong.slice(0, 8).join(', ');
@@ -100,7 +102,11 @@ function checkExpressible({ model, adapter: { description, tensors } }: PeftPara
 function savedEntries({ model, weights, adapter }: PeftParams, { weight, bias }: ModuleSpec): TensorEntry[] {
   const merged = mergedWeights(withInitial(model, weights), adapter);
   return (bias ? [weight, bias] : [weight]).map(({ name, shape }: ParameterSpec) =>
-    entryOf(PEFT_PREFIX + name, shape, () => merged.readFloat32(name)),
+    entryOf(
+      PEFT_PREFIX + name,
+      weights.tensors.get(name)?.shape.length === shape.length ? shape : (weights.tensors.get(name)?.shape ?? shape),
+      () => merged.readFloat32(name),
+    ),
   );
 }
 

@@ -43,6 +43,12 @@ export const convolutionRules: Pick<OpTable, 'conv2d' | 'conv2dInputGrad' | 'con
           const filterShape = [chosen.shape[0] as number, ...filter.shape.slice(1)];
           return graph.node('conv2dFilterGrad', [value(x), graph.gather(dy, chosen, -1)], { ...attrs, filterShape });
         }
+        // Where every channel has one filter of its own, the chosen channels are a smaller convolution of this kind.
+        if (chosen && filter.shape[1] === 1 && filter.shape[0] === attrs.groups) {
+          const groups = chosen.shape[0] as number;
+          const parts = [graph.gather(value(x), chosen, -1), graph.gather(dy, chosen, -1)];
+          return graph.node('conv2dFilterGrad', parts, { ...attrs, groups, filterShape: [groups, ...filter.shape.slice(1)] });
+        }
         const all = graph.node('conv2dFilterGrad', [value(x), dy], { ...attrs, filterShape: filter.shape });
         return chosen ? graph.gather(all, chosen) : all;
       };

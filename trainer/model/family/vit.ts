@@ -8,7 +8,7 @@ import { type GridSize, resizeGrid } from '../layer/resize-grid.ts';
 import type { RotaryTables } from '../layer/rotary.ts';
 import { type GridAugment, gridRotaryTables } from '../layer/rotary-grid.ts';
 import type { BiasedSpec, ClassifierModel, ConvSpec, ModuleSpec } from '../model-spec.ts';
-import { layerNormSpec, linearSpec, moduleSpec, parameterSpec, parametersOf } from '../module-specs.ts';
+import { layerNormSpec, linearSpec, parameterSpec, parametersOf, patchSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, runImageBlock } from './image-block.ts';
 import { pixelsOf } from './image-input.ts';
@@ -77,7 +77,7 @@ export function vit(config: VitConfig): ClassifierModel {
   const head = (name: string) => headSpec(linearSpec(name, { part: 'head', layer: -1 }, labels.length, read), config.fresh);
   const parts: Parts = {
     config,
-    patches: patchSpec(config),
+    patches: patchSpec(names.patches, channels, hiddenSize, config.patch),
     tokens: config.tokens.flatMap((count, i) => (count > 0 ? [parameterSpec(names.tokens[i] as string, [1, count, hiddenSize])] : [])),
     positions: positions.kind === 'table' ? parameterSpec(names.positions, positions.shape) : undefined,
     blocks: Array.from({ length: config.blocks }, (_, layer) => imageBlock(config, layer, names.block(layer))),
@@ -104,15 +104,6 @@ export function vit(config: VitConfig): ClassifierModel {
         ? tracer.graph.mean(normal(tracer, states, parts), [1])
         : (firstStates(tracer, states, parts, 1)[0] as Node);
     },
-  };
-}
-
-/** A convolution that cuts the image into patches: its window is its stride. */
-function patchSpec({ names, hiddenSize, channels, patch }: VitConfig): ConvSpec {
-  return {
-    ...moduleSpec(names.patches, 'conv', { part: 'embedding', layer: -1 }, [hiddenSize, channels, ...patch], true),
-    kind: 'conv',
-    window: { strides: patch, padding: [0, 0, 0, 0], dilations: [1, 1], groups: 1 },
   };
 }
 

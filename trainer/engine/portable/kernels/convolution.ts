@@ -33,6 +33,12 @@ export const convolutionKernels: Pick<KernelTable, Convolutions> = {
       const input = attrs.inputShape as unknown as Image;
       const [, , kh, kw] = imageOf(filter);
       const size = paddedSize(input, attrs);
+      if (isPlainDepthwise(attrs, filter.shape))
+        return cropImage(
+          total(tapsOf([kh, kw], attrs), tap => putTap(tf.mul(dy, channelTap(filter, tap)), tap, attrs, size)),
+          input,
+          attrs,
+        );
       const grouped = toGroups(dy, attrs.groups);
       const [batch, height, width] = imageOf(dy);
       const seen = (tap: Tap) => fromGroups(matmul(grouped, filterTap(filter, tap, attrs.groups), false, false), [batch, height, width]);
@@ -49,6 +55,11 @@ export const convolutionKernels: Pick<KernelTable, Convolutions> = {
       const [out, perGroup, kh, kw] = attrs.filterShape as unknown as Image;
       const padded = padImage(x, attrs, 0);
       const [, height, width] = imageOf(dy);
+      if (isPlainDepthwise(attrs, attrs.filterShape)) {
+        const seen = (tap: Tap) => takeTap(padded, tap, attrs, [height, width]);
+        const sums = tapsOf([kh, kw], attrs).map(tap => tf.tidy(() => tf.reshape(tf.sum(tf.mul(dy, seen(tap)), [0, 1, 2]), [out, 1, 1])));
+        return tf.reshape(tf.concat(sums, 2), [out, 1, kh, kw]);
+      }
       const grouped = toGroups(dy, attrs.groups);
       const parts = tapsOf([kh, kw], attrs).map(tap =>
         tf.tidy(() => {
@@ -93,10 +104,22 @@ export const convolutionKernels: Pick<KernelTable, Convolutions> = {
 function convolveByTaps(padded: tf.Tensor, filter: tf.Tensor, input: Image, attrs: Window2d & { groups: number }): tf.Tensor {
   const [, , kh, kw] = imageOf(filter);
   const positions = windowOutput(input[1], input[2], [kh, kw], attrs);
+  if (isPlainDepthwise(attrs, filter.shape))
+    return total(tapsOf([kh, kw], attrs), tap => tf.mul(takeTap(padded, tap, attrs, positions), channelTap(filter, tap)));
   return total(tapsOf([kh, kw], attrs), tap => {
     const seen = toGroups(takeTap(padded, tap, attrs, positions), attrs.groups);
     return fromGroups(matmul(seen, filterTap(filter, tap, attrs.groups), false, true), [input[0], ...positions]);
   });
+}
+
+/** Has every channel one filter of its own? Then a tap multiplies channel by channel, with no products of matrices. */
+const isPlainDepthwise = ({ groups }: { readonly groups: number }, [out, perGroup]: readonly number[]): boolean =>
+  groups > 1 && perGroup === 1 && out === groups;
+
+/** One tap of such a filter, [channels]. */
+function channelTap(filter: tf.Tensor, { i, j }: Tap): tf.Tensor {
+  const [out] = imageOf(filter);
+  return tf.reshape(tf.slice(filter, [0, 0, i, j], [out, 1, 1, 1]), [out]);
 }
 
 const total = (taps: readonly Tap[], term: (tap: Tap) => tf.Tensor): tf.Tensor => fold(taps, term, tf.add);

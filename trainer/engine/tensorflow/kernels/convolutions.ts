@@ -72,6 +72,27 @@ const paddedShape = ([batch = 0, height = 0, width = 0, channels = 0]: Shape, { 
   channels,
 ];
 
+/**
+ * Is every input channel a group of its own, with a window that TensorFlow's depthwise kernels take? Its plain convolution computes such groups
+ * one after the other.
+ */
+function isDepthwise({ groups, strides, dilations }: Window2d & { readonly groups: number }, [, perGroup]: Shape): boolean {
+  return groups > 1 && perGroup === 1 && strides[0] === strides[1] && dilations.every(d => d === 1);
+}
+
+/** A filter [out, 1, kh, kw] as TensorFlow's depthwise kernels have it, [kh, kw, groups, out / groups]. */
+const toDepthwise = (emitter: Emitter, filter: string, [out = 0, , kh = 0, kw = 0]: Shape, groups: number, dtype: DType): string =>
+  reshaped(emitter, transposed(emitter, filter, TO_TENSORFLOW, dtype), [kh, kw, groups, out / groups], dtype);
+
+const reshaped = (emitter: Emitter, x: string, shape: Shape, dtype: DType): string =>
+  emitter.emit('Reshape', [x, emitter.ints(shape)], { T: attr.type(dtype), Tshape: attr.type('int32') });
+
+const depthwise = (window: Window2d, padding: Padding, dtype: DType): Attributes => ({
+  ...windowAttributes(window, padding, dtype),
+  dilations: attr.ints([1, 1, 1, 1]),
+  explicit_paddings: attr.ints([]),
+});
+
 const kernelSize = ([, , kh = 0, kw = 0]: Shape): [number, number] => [kh, kw];
 
 interface Windowed {
@@ -111,20 +132,40 @@ const pooled = (node: Node, window: Pool2d, emitter: Emitter): Windowed => {
 export const convolutionLowerings = {
   conv2d: inWidth<'conv2d'>(({ emitter, node, attrs: window }, [x, filter], dtype) => {
     const { shape } = inputAt({ node }, 0);
-    const { image, padding } = windowed(x, 0, { emitter, shape, kernel: kernelSize(inputAt({ node }, 1).shape), window, dtype });
+    const { shape: filterShape } = inputAt({ node }, 1);
+    const { image, padding } = windowed(x, 0, { emitter, shape, kernel: kernelSize(filterShape), window, dtype });
+    if (isDepthwise(window, filterShape)) {
+      const narrow = toDepthwise(emitter, filter, filterShape, window.groups, dtype);
+      return emitter.emit('DepthwiseConv2dNative', [image, narrow], depthwise(window, padding, dtype));
+    }
     return emitter.emit('Conv2D', [image, transposed(emitter, filter, TO_TENSORFLOW, dtype)], convolution(window, padding, dtype));
   }),
   conv2dInputGrad: inWidth<'conv2dInputGrad'>(({ emitter, node, attrs }, [dy, filter], dtype) => {
-    const padding = paddingOf(attrs.inputShape, kernelSize(inputAt({ node }, 1).shape), attrs);
+    const { shape: filterShape } = inputAt({ node }, 1);
+    const padding = paddingOf(attrs.inputShape, kernelSize(filterShape), attrs);
     const sizes = emitter.ints(padding === 'BEFOREHAND' ? paddedShape(attrs.inputShape, attrs) : attrs.inputShape);
-    const inputs = [sizes, transposed(emitter, filter, TO_TENSORFLOW, dtype), dy];
-    const gradient = emitter.emit('Conv2DBackpropInput', inputs, convolution(attrs, padding, dtype));
+    const gradient = isDepthwise(attrs, filterShape)
+      ? emitter.emit(
+          'DepthwiseConv2dNativeBackpropInput',
+          [sizes, toDepthwise(emitter, filter, filterShape, attrs.groups, dtype), dy],
+          depthwise(attrs, padding, dtype),
+        )
+      : emitter.emit(
+          'Conv2DBackpropInput',
+          [sizes, transposed(emitter, filter, TO_TENSORFLOW, dtype), dy],
+          convolution(attrs, padding, dtype),
+        );
     return padding === 'BEFOREHAND' ? cropImage(emitter, gradient, attrs.inputShape, attrs, dtype) : gradient;
   }),
   conv2dFilterGrad: inWidth<'conv2dFilterGrad'>(({ emitter, node, attrs }, [x, dy], dtype) => {
     const [out = 0, perGroup = 0, kh = 0, kw = 0] = attrs.filterShape;
     const { shape } = inputAt({ node }, 0);
     const { image, padding } = windowed(x, 0, { emitter, shape, kernel: [kh, kw], window: attrs, dtype });
+    if (isDepthwise(attrs, attrs.filterShape)) {
+      const sizes = emitter.ints([kh, kw, attrs.groups, out / attrs.groups]);
+      const found = emitter.emit('DepthwiseConv2dNativeBackpropFilter', [image, sizes, dy], depthwise(attrs, padding, dtype));
+      return transposed(emitter, reshaped(emitter, found, [kh, kw, 1, out], dtype), FROM_TENSORFLOW, dtype);
+    }
     const sizes = emitter.ints([kh, kw, perGroup, out]);
     const gradient = emitter.emit('Conv2DBackpropFilter', [image, sizes, dy], convolution(attrs, padding, dtype));
     return transposed(emitter, gradient, FROM_TENSORFLOW, dtype);

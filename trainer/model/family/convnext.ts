@@ -1,0 +1,150 @@
+/** ConvNeXt (Liu et al. 2022) and ConvNeXt V2 (Woo et al. 2023): depthwise convolutions, each followed by an MLP at every place of the image. */
+import type { Node } from '../../graph/graph.ts';
+import { type Activation, activations } from '../layer/activation.ts';
+import type { BiasedSpec, ClassifierModel, ConvSpec, ModuleSpec } from '../model-spec.ts';
+import { convSpec, layerNormSpec, linearSpec, parametersOf, patchSpec, scaleSpec } from '../module-specs.ts';
+import type { Tracer } from '../tracer.ts';
+import type { ConvNextNames } from './convnext-names.ts';
+import { pixelsOf } from './image-input.ts';
+import { headSpec, type Labels } from './labels.ts';
+
+/** The sizes and switches of one model. */
+export interface ConvNextConfig extends Labels {
+  readonly family: 'convnext' | 'convnextv2';
+  readonly names: ConvNextNames;
+  /** Pixels, height and width: any that halve often enough. */
+  readonly image: readonly [number, number];
+  readonly channels: number;
+  /** Pixels that the first convolution joins. */
+  readonly patch: readonly [number, number];
+  readonly stages: readonly { readonly depth: number; readonly width: number }[];
+  readonly activation: string;
+  /** What holds back channels: a scale of what a layer adds, a norm over the image inside the MLP, or neither. */
+  readonly restraint: 'scale' | 'response' | 'none';
+  /** Of the last norm. */
+  readonly epsilon: number;
+  /** How often a sample goes past the last layer; it rises from 0 at the first. */
+  readonly pathDropout: number;
+}
+
+interface Layer {
+  readonly conv: ConvSpec;
+  readonly norm: BiasedSpec;
+  readonly up: ModuleSpec;
+  readonly response: BiasedSpec | undefined;
+  readonly down: ModuleSpec;
+  readonly scale: ModuleSpec | undefined;
+  readonly pathDropout: number;
+}
+
+interface Stage {
+  readonly downsample: { readonly norm: BiasedSpec; readonly conv: ConvSpec } | undefined;
+  readonly layers: readonly Layer[];
+}
+
+interface Parts {
+  readonly config: ConvNextConfig;
+  readonly stem: { readonly conv: ConvSpec; readonly norm: BiasedSpec };
+  readonly stages: readonly Stage[];
+  readonly finalNorm: BiasedSpec;
+  readonly head: ModuleSpec;
+}
+
+/** Of every norm but the last. */
+const EPSILON = 1e-6;
+/** The MLP is this much wider inside. */
+const EXPANSION = 4;
+
+export function convNext(config: ConvNextConfig): ClassifierModel {
+  const { names, labels, problem, image, channels, patch, stages } = config;
+  const [first, last] = [stages[0]?.width ?? 0, stages.at(-1)?.width ?? 0];
+  const parts: Parts = {
+    config,
+    stem: { conv: patchSpec(names.stem.conv, channels, first, patch), norm: layerNormSpec(names.stem.norm, -1, first) },
+    stages: stagesOf(config),
+    finalNorm: layerNormSpec(names.finalNorm, -1, last),
+    head: headSpec(linearSpec(names.head, { part: 'head', layer: -1 }, labels.length, last), config.fresh),
+  };
+  const layers = parts.stages.flatMap(stage => stage.layers);
+  const inStages = parts.stages.flatMap(({ downsample, layers: own }): ModuleSpec[] => [
+    ...(downsample ? [downsample.norm, downsample.conv] : []),
+    ...own.flatMap(modulesOf),
+  ]);
+  const modules = [parts.stem.conv, parts.stem.norm, ...inStages, parts.finalNorm, parts.head];
+  return {
+    kind: 'classifier',
+    family: config.family,
+    blocks: layers.length,
+    hiddenSize: last,
+    parameters: parametersOf(modules),
+    modules,
+    input: { kind: 'image', height: image[0], width: image[1], channels, resizable: true },
+    labels,
+    problem,
+    heads: [parts.head],
+    logits: (tracer, batch) => tracer.linear(parts.head, features(tracer, pixelsOf(batch), parts)),
+    embedding: (tracer, batch) => features(tracer, pixelsOf(batch), parts),
+  };
+}
+
+const modulesOf = ({ conv, norm, up, response, down, scale }: Layer): ModuleSpec[] =>
+  [conv, norm, up, response, down, scale].filter(module => module !== undefined);
+
+/** A layer's number counts through; what halves the image belongs to the layer behind it. */
+function stagesOf({ names, stages, restraint, pathDropout }: ConvNextConfig): Stage[] {
+  const count = stages.reduce((sum, { depth }) => sum + depth, 0);
+  let number = 0;
+  return stages.map(({ depth, width }, s) => {
+    const before = stages[s - 1]?.width;
+    const down = before === undefined ? undefined : { own: names.downsample(s), place: { part: 'convolution', layer: number } as const };
+    return {
+      downsample: down && {
+        norm: layerNormSpec(down.own.norm, number, before as number),
+        conv: convSpec(down.own.conv, down.place, { in: before as number, out: width, size: 2, stride: 2, padding: 0, biased: true }),
+      },
+      layers: Array.from({ length: depth }, (_, l) => {
+        const layer = number++;
+        const own = names.layer(s, l);
+        const mlp = { part: 'mlp', layer } as const;
+        return {
+          conv: convSpec(
+            own.conv,
+            { part: 'convolution', layer },
+            { in: width, out: width, size: 7, stride: 1, groups: width, biased: true },
+          ),
+          norm: layerNormSpec(own.norm, layer, width),
+          up: linearSpec(own.up, mlp, EXPANSION * width, width),
+          response: restraint === 'response' ? { ...layerNormSpec(own.response, layer, EXPANSION * width), decays: true } : undefined,
+          down: linearSpec(own.down, mlp, width, EXPANSION * width),
+          scale: restraint === 'scale' ? scaleSpec(own.scale, own.scale, layer, width) : undefined,
+          pathDropout: count > 1 ? (pathDropout * layer) / (count - 1) : 0,
+        };
+      }),
+    };
+  });
+}
+
+/** What the head reads, the mean over all places: [batch, channels]. */
+function features(tracer: Tracer, pixels: Node, { config, stem, stages, finalNorm }: Parts): Node {
+  const { graph } = tracer;
+  let x = tracer.layerNorm(stem.norm, tracer.conv(stem.conv, pixels), EPSILON);
+  for (const { downsample, layers } of stages) {
+    const before = x;
+    if (downsample) x = graph.checkpointed(x, () => tracer.conv(downsample.conv, tracer.layerNorm(downsample.norm, before, EPSILON)));
+    for (const layer of layers) x = graph.checkpointed(x, () => runLayer(tracer, config, layer, x));
+  }
+  return tracer.layerNorm(finalNorm, graph.mean(x, [1, 2]), config.epsilon);
+}
+
+/** x [batch, height, width, channels] → the same. */
+function runLayer(tracer: Tracer, config: ConvNextConfig, layer: Layer, x: Node): Node {
+  const { graph } = tracer;
+  const [batch, height, width, channels] = x.shape as [number, number, number, number];
+  const places = graph.reshape(tracer.conv(layer.conv, x), [batch * height * width, channels]);
+  const activation = activations[config.activation] as Activation;
+  const inner = activation(graph, tracer.linear(layer.up, tracer.layerNorm(layer.norm, places, EPSILON)));
+  const held = layer.response ? tracer.responseNorm(layer.response, inner, batch) : inner;
+  const mlp = tracer.linear(layer.down, held);
+  const change = tracer.dropPath(layer.scale ? tracer.scale(layer.scale, mlp) : mlp, layer.pathDropout, batch);
+  return graph.add(x, graph.reshape(change, x.shape));
+}

@@ -1,0 +1,42 @@
+/** Global response normalization (Woo et al. 2023, ConvNeXt V2): channels compete by their strength over the whole image. */
+import type { Graph, Node } from '../../graph/graph.ts';
+
+interface ResponseNormParams {
+  /** [batch, positions, channels]. */
+  readonly x: Node;
+  /** Both [channels]. */
+  readonly scale: Node;
+  readonly shift: Node;
+}
+
+const EPSILON = 1e-6;
+/** Below the strength of any channel that is not 0 throughout: such a channel has no direction to grow in, and its gradient is 0. */
+const SMALLEST = 1e-30;
+
+/**
+ * y = scale · x · N + shift, with G = ‖x‖ over the positions of an image and N = G / (mean of G over channels + ε).
+ * With h = dy·scale and dN = Σ h·x: dx = h·N + x/G · (dN − mean(dN·N)) / (mean(G) + ε), where both means are over channels.
+ */
+export function responseNorm(graph: Graph, { x, scale, shift }: ResponseNormParams): Node {
+  const strength = graph.sqrt(graph.sum(graph.square(x), [1], true));
+  const inverse = graph.reciprocal(graph.add(graph.mean(strength, [-1], true), EPSILON));
+  const share = graph.mul(strength, inverse);
+  const normal = graph.mul(x, share);
+  const y = graph.add(graph.mul(normal, scale), shift);
+  y.custom = {
+    inputs: [x, scale, shift],
+    rule: ({ dy, wants, value }) => {
+      const own = value(share);
+      const towardsX = () => {
+        const h = graph.mul(dy, scale);
+        const towardsShare = graph.sum(graph.mul(h, value(x)), [1], true);
+        const centered = graph.sub(towardsShare, graph.mean(graph.mul(towardsShare, own), [-1], true));
+        const towardsStrength = graph.div(graph.mul(centered, value(inverse)), graph.maximum(value(strength), SMALLEST));
+        return graph.add(graph.mul(h, own), graph.mul(value(x), towardsStrength));
+      };
+      const gradScale = wants(1) ? graph.sum(graph.mul(dy, value(normal)), [0, 1]) : undefined;
+      return [wants(0) ? towardsX() : undefined, gradScale, wants(2) ? graph.sum(dy, [0, 1]) : undefined];
+    },
+  };
+  return y;
+}
