@@ -27,19 +27,29 @@ interface Import {
   /** As written, or the path from the root where it is one of ours. */
   readonly target: string;
   readonly ours: boolean;
+  readonly isType: boolean;
 }
 
 /** Static and dynamic imports and re-exports; types too, as they tie rooms together no less. */
 function importsOf(file: string): Import[] {
-  const pattern = /(?:^|\n)\s*(?:import|export)\s(?:[^'";]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g;
-  return [...read(file).matchAll(pattern)].map(([, fixed, dynamic]) => {
+  const pattern = /(?:^|\n)\s*(?:import|export)\s(type\s)?(?:[^'";]*?\sfrom\s)?['"]([^'"]+)['"]|\bimport\(\s*['"]([^'"]+)['"]\s*\)/g;
+  return [...read(file).matchAll(pattern)].map(([, type, fixed, dynamic]) => {
     const written = (fixed ?? dynamic) as string;
     const ours = written.startsWith('.');
-    return { file, target: ours ? normalize(join(dirname(file), written)) : written, ours };
+    return { file, target: ours ? normalize(join(dirname(file), written)) : written, ours, isType: type !== undefined };
   });
 }
 
 const imports = shipped.flatMap(importsOf);
+
+/** The files that run where `entry` is loaded; what it imports later (`import(…)`) too, but for the lazy modules of a window. */
+function reachedFrom(entry: string): ReadonlySet<string> {
+  const seen = new Set([entry]);
+  for (const file of seen)
+    for (const { target, ours, isType } of imports.filter(found => found.file === file))
+      if (ours && !isType && target.endsWith('.ts') && (target !== 'client/lazy-modules.ts' || file === entry)) seen.add(target);
+  return seen;
+}
 
 /**
  * The rooms, and which rooms each may import in addition to itself, trainer/catalog and trainer/protocol. A room is a folder, or a file of
@@ -281,14 +291,26 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
   });
 
   test('a window that opens parses no package: what needs one is behind client/lazy-modules.ts', () => {
-    const seen = new Set(['client/extension.ts']);
-    const packages: string[] = [];
-    for (const file of seen)
-      for (const [, written = ''] of read(file).matchAll(/^(?:import|export) (?!type )[^'";]*?from '([^']+)'/gm))
-        if (written.startsWith('.')) seen.add(normalize(join(dirname(file), written)));
-        else if (written !== 'vscode' && !written.startsWith('node:')) packages.push(`${file} → ${written}`);
+    const seen = reachedFrom('client/extension.ts');
+    const packages = imports.filter(
+      ({ file, target, ours, isType }) => seen.has(file) && !ours && !isType && target !== 'vscode' && !target.startsWith('node:'),
+    );
     expect(seen.size).toBeGreaterThan(20);
-    expect(packages).toEqual([]);
+    expect(packages.map(({ file, target }) => `${file} → ${target}`)).toEqual([]);
+  });
+
+  /** A stranger's regular expressions may take exponential time: only a worker, which can be stopped at any moment, runs them. */
+  test.each([
+    'trainer/rpc/daemon.ts',
+    'trainer/reader/reader-process.ts',
+    'trainer/cli/main.ts',
+    'server/language-server.ts',
+    'client/extension.ts',
+    'client/lazy-modules.ts',
+  ])('%s runs no tokenizer', entry => {
+    const running = (seen: ReadonlySet<string>): string[] => [...seen].filter(file => /\.loadTokenizer\(/.test(read(file)));
+    expect(running(reachedFrom(entry))).toEqual([]);
+    expect(running(reachedFrom('trainer/worker.ts')).length).toBeGreaterThan(1);
   });
 
   test('catalog, protocol and media run without node', () => {
