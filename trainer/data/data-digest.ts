@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import { checksum, showChecksum } from '../files/checksum.ts';
 
-/** What counts of a sample: its tokens, or the name of its file where it is read when its turn comes, and its label. */
+/** What counts of a sample: its tokens; or the name of its file and a checksum of its content, where it is read when its turn comes; its label. */
 export interface DigestSample {
   readonly ids?: Int32Array;
   readonly train?: Uint8Array;
@@ -11,6 +11,7 @@ export interface DigestSample {
   readonly target?: number;
   readonly file: string;
   readonly line?: number;
+  readonly content?: number;
 }
 
 export interface DataDigest {
@@ -18,7 +19,7 @@ export interface DataDigest {
   readonly held: string;
 }
 
-/** The number of samples and a checksum over all of them, in their order. */
+/** The number of samples, a checksum over all of them in their order, and one over the contents of those that are read later. */
 export function digestSamples(samples: readonly DigestSample[]): string {
   let value = 0;
   for (const { ids, train, secondAt, label, target, file, line } of samples) {
@@ -27,5 +28,17 @@ export function digestSamples(samples: readonly DigestSample[]): string {
     if (ids) value = checksum(new Uint8Array(ids.buffer, ids.byteOffset, ids.byteLength), value);
     if (train) value = checksum(train, value);
   }
-  return `${samples.length}:${showChecksum(value)}`;
+  const named = `${samples.length}:${showChecksum(value)}`;
+  const contents = samples.map(({ content }) => content ?? null);
+  if (contents.every(content => content === null)) return named;
+  return `${named}:${showChecksum(checksum(Buffer.from(JSON.stringify(contents))))}`;
+}
+
+/** What differs between two digests; undefined where nothing does. Digests of earlier versions say nothing of contents. */
+export function describeDifference(before: string, now: string): string | undefined {
+  const [countBefore, namesBefore, contentsBefore] = before.split(':');
+  const [count, names, contents] = now.split(':');
+  if (countBefore !== count || namesBefore !== names) return `${countBefore} samples then, ${count} now, or others`;
+  if (contentsBefore === undefined || contents === undefined || contentsBefore === contents) return undefined;
+  return `the ${count} samples have the same names and labels, but other contents`;
 }

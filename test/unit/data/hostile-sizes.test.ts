@@ -122,7 +122,7 @@ describe('images', () => {
     const file = join(folder, name);
     writeFileSync(file, bytes);
     const read = async () => ({ kind: 'encoded', bytes }) as const;
-    return { file, label: 'a', read, glance: async () => ({ source: file, tail: bytes.subarray(-12) }) };
+    return { file, label: 'a', read, glance: async () => ({ source: file, tail: bytes.subarray(-12), content: 0 }) };
   };
   const load = (bytes: Uint8Array) =>
     loadImage({

@@ -23,6 +23,8 @@ export interface CheckedImages {
   /** In the order of the samples. */
   readonly bad: readonly DataError[];
   readonly checked: number;
+  /** Checksums of the samples' contents, of those that were looked at. */
+  readonly contents: ReadonlyMap<ImageSample, number>;
 }
 
 /**
@@ -36,25 +38,33 @@ export async function checkImages(
 ): Promise<CheckedImages> {
   const total = Math.min(samples.length, MAX_GLANCES);
   const bad = new Map<number, DataError>();
+  const contents = new Map<ImageSample, number>();
   let [next, done, decoded] = [0, 0, 0];
   const mayDecode = () => decoded++ < MAX_DECODED;
   const work = async (): Promise<void> => {
     while (next < total) {
       const place = Math.floor((next++ * samples.length) / total);
-      const error = await problemOf(samples[place] as ImageSample, mayDecode);
+      const sample = samples[place] as ImageSample;
+      const error = await problemOf(sample, { mayDecode, onContent: content => contents.set(sample, content) });
       if (error) bad.set(place, error);
       onProgress(++done, total);
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
-  return { bad: [...bad].sort(([a], [b]) => a - b).map(([, error]) => error), checked: total };
+  return { bad: [...bad].sort(([a], [b]) => a - b).map(([, error]) => error), checked: total, contents };
 }
 
-async function problemOf(sample: ImageSample, mayDecode: () => boolean): Promise<DataError | undefined> {
+interface Looking {
+  readonly mayDecode: () => boolean;
+  readonly onContent: (content: number) => void;
+}
+
+async function problemOf(sample: ImageSample, { mayDecode, onContent }: Looking): Promise<DataError | undefined> {
   if (!sample.glance) return undefined;
   const sharp = await sharpLibrary();
   try {
-    const { source, tail } = await sample.glance();
+    const { source, tail, content } = await sample.glance();
+    onContent(content);
     const { format, width, height } = await sharp(source, DECODE).metadata();
     checkPixels({ width, height }, 'has');
     const ending = ENDINGS[format];

@@ -1,6 +1,7 @@
 /** Labeled images from what people have: a folder a class, Tiny-ImageNet's layout, CIFAR's binaries, Parquet files. */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
+import { checksum } from '../../files/checksum.ts';
 import { DataError } from '../data-error.ts';
 import { type ColumnNames, renameColumns } from '../detect-format.ts';
 import { reservoir } from '../draw.ts';
@@ -23,6 +24,8 @@ export interface ImageSample {
   /** From 1: its number in the file, where a file holds many. */
   readonly line?: number;
   readonly read: () => Promise<ImageBytes>;
+  /** A checksum of its bytes, where listing the images reads them anyway. */
+  readonly content?: number;
   /** What an encoded image begins and ends with; left out of plain bytes, which need no decoding. */
   readonly glance?: () => Promise<ImageEnds>;
 }
@@ -33,6 +36,8 @@ export interface ImageEnds {
   readonly source: string | Uint8Array;
   /** The last bytes, fewer of a smaller image. */
   readonly tail: Uint8Array;
+  /** A checksum of its size and of pieces of it: the whole of a small image. Compressed pixels that change move all bytes behind them. */
+  readonly content: number;
 }
 
 export interface ListImagesInput {
@@ -142,9 +147,15 @@ const imageFile = (file: string, label: string): ImageSample => ({
     const { handle, stats } = await openDataFile(file);
     try {
       const size = checkSize(file, stats.size);
-      const tail = new Uint8Array(Math.min(size, TAIL_BYTES));
-      await handle.read(tail, 0, tail.length, size - tail.length);
-      return { source: file, tail };
+      let content = checksum(Buffer.from(String(size)));
+      let tail: Uint8Array = new Uint8Array();
+      for (const [start, end] of piecesOf(size)) {
+        const piece = new Uint8Array(end - start);
+        await handle.read(piece, 0, piece.length, start);
+        content = checksum(piece, content);
+        tail = piece.subarray(-TAIL_BYTES);
+      }
+      return { source: file, tail, content };
     } finally {
       await handle.close();
     }
@@ -153,6 +164,15 @@ const imageFile = (file: string, label: string): ImageSample => ({
 
 /** As long as the ending of a PNG. */
 const TAIL_BYTES = 12;
+
+/** A page of the disk's cache. */
+const PIECE_BYTES = 4096;
+
+/** Beginning, middle and end of an image of `size` bytes; all of a small one. */
+function piecesOf(size: number): ReadonlyArray<readonly [start: number, end: number]> {
+  if (size <= 3 * PIECE_BYTES) return [[0, size]];
+  return [0, Math.floor((size - PIECE_BYTES) / 2), size - PIECE_BYTES].map(start => [start, start + PIECE_BYTES] as const);
+}
 
 /** @returns bytes of the file */
 function checkSize(file: string, size: number): number {
@@ -184,13 +204,15 @@ function parquetImage(record: DataRecord, labels: readonly string[]): ImageSampl
   const bytes = held instanceof Uint8Array ? held : (held as { bytes?: unknown } | null | undefined)?.bytes;
   if (!(bytes instanceof Uint8Array))
     throw fieldError(record, 'image', 'no bytes of an image', 'Rename the column: data: columns: {image: …}');
+  const content = checksum(bytes);
   const key = ['label', 'fine_label', 'labels'].find(name => Object.hasOwn(value, name)) ?? 'label';
   return {
     label: labelName(record, key, labels),
     file,
     line,
+    content,
     read: async () => ({ kind: 'encoded', bytes }),
-    glance: async () => ({ source: bytes, tail: bytes.subarray(-TAIL_BYTES) }),
+    glance: async () => ({ source: bytes, tail: bytes.subarray(-TAIL_BYTES), content }),
   };
 }
 
@@ -212,12 +234,12 @@ async function* cifarImages(file: string, given: readonly string[]): AsyncGenera
   const names = namesOfBytes(given, await cifarNames(path.dirname(file), header));
   const record = CIFAR_PIXELS + header;
   let line = 0;
-  for await (const label of labelBytes(file, { record, at: header - 1 })) {
+  for await (const { label, content } of readLabels(file, { record, at: header - 1 })) {
     line++;
     if (names.length > 0 && label >= names.length)
       throw new DataError({ file, line, problem: `label ${label}, but there are ${names.length} names`, advice: 'Check data: labels' });
     const offset = (line - 1) * record + header;
-    yield { label: names[label] ?? String(label), file, line, read: () => readCifar(file, offset) };
+    yield { label: names[label] ?? String(label), file, line, content, read: () => readCifar(file, offset) };
   }
 }
 
@@ -243,13 +265,26 @@ async function cifarNames(folder: string, header: number): Promise<string[]> {
     .filter(line => line !== '');
 }
 
-async function* labelBytes(file: string, { record, at }: { readonly record: number; readonly at: number }): AsyncGenerator<number> {
-  let passed = 0;
-  for await (const chunk of readDataBlocks(file, 2 ** 20)) {
-    let next = (((at - passed) % record) + record) % record;
-    for (; next < chunk.length; next += record) yield chunk[next] as number;
-    passed += chunk.length;
-  }
+interface CifarLabel {
+  readonly label: number;
+  /** A checksum of the record. */
+  readonly content: number;
+}
+
+/** The label byte of each record, at the place `at` in it. */
+async function* readLabels(file: string, { record, at }: { readonly record: number; readonly at: number }): AsyncGenerator<CifarLabel> {
+  let [label, content, filled] = [0, 0, 0];
+  for await (const chunk of readDataBlocks(file, 2 ** 20))
+    for (let from = 0; from < chunk.length; ) {
+      const piece = chunk.subarray(from, from + record - filled);
+      if (filled <= at && at < filled + piece.length) label = piece[at - filled] as number;
+      content = checksum(piece, content);
+      filled += piece.length;
+      from += piece.length;
+      if (filled < record) continue;
+      yield { label, content };
+      [content, filled] = [0, 0];
+    }
 }
 
 async function readCifar(file: string, offset: number): Promise<ImageBytes> {

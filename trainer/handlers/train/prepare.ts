@@ -8,7 +8,7 @@ import { methodCatalog } from '../../catalog/methods.ts';
 import { wholeRows } from '../../coupling/coupling.ts';
 import type { BatchPlan, Bucket } from '../../data/batch/batch-plan.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';
-import type { DataDigest } from '../../data/data-digest.ts';
+import { type DataDigest, describeDifference } from '../../data/data-digest.ts';
 import type { EngineDescription, Session } from '../../engine/engine.ts';
 import { writeJson, writeTextFile } from '../../files/durable-file.ts';
 import type { Evaluator } from '../../job/evaluate.ts';
@@ -119,14 +119,14 @@ function checkBase({ checkpoint, recipe }: PrepareParams, { fingerprint }: Base)
 function checkData({ checkpoint, job }: PrepareParams, { train, held }: DataDigest): void {
   const before = checkpoint?.state.data;
   if (before === undefined) return;
-  const count = (digest: string): string => digest.split(':', 1)[0] ?? '';
-  if (before.train !== train)
+  const changed = describeDifference(before.train, train);
+  if (changed !== undefined)
     throw new RunError(
       'checkpoint-mismatch',
-      `the training data is not what the run began with (${count(before.train)} samples then, ${count(train)} now, or others)`,
+      `the training data is not what the run began with (${changed})`,
       'Put the old data back, or start a new run',
     );
-  if (before.held !== held)
+  if (describeDifference(before.held, held) !== undefined)
     job.log('warning', 'the held-out data has changed since the checkpoint: evaluations before and after it are not of the same samples');
 }
 

@@ -37,21 +37,27 @@ export async function imageReader({ recipe, base, job, context }: SetUpParams, i
     if (count <= NAMED) job.log('warning', `left out, ${count} so far: ${image}: ${error.problem}`);
     else if (Number.isInteger(Math.log2(count / NAMED))) job.log('warning', `${count} images that do not decode are left out so far`);
   };
-  const checkAll = async (all: readonly ImageSample[]): Promise<void> => {
+  /** @returns checksums of contents */
+  const checkAll = async (all: readonly ImageSample[]): Promise<ReadonlyMap<ImageSample, number>> => {
     const encoded = all.filter(({ glance }) => glance);
-    if (encoded.length === 0) return;
+    if (encoded.length === 0) return new Map();
     job.phase('data', `looking at the headers of ${encoded.length} images`);
     const show = job.progress('data', Math.min(encoded.length, MAX_GLANCES), 'images');
-    const { bad: found, checked } = await checkImages(encoded, done => {
+    const {
+      bad: found,
+      checked,
+      contents,
+    } = await checkImages(encoded, done => {
       job.checkStop();
       show(done);
     });
     if (checked < encoded.length) job.log('info', `${checked} of them were looked at; the others are when they are met`);
-    if (found.length === 0) return;
+    if (found.length === 0) return contents;
     if (bad === 'fail') throw allOf(found);
     if (found.length === all.length) throw allOf(found, 'Check data: train and eval: not one image decodes');
     for (const error of found) onSkip(error);
     job.log('warning', `${found.length} of ${checked} images do not decode and are left out`);
+    return contents;
   };
   return {
     imageSize,
@@ -67,12 +73,17 @@ export async function imageReader({ recipe, base, job, context }: SetUpParams, i
       const places = new Map(labels.map((name, i) => [name, i]));
       const stranger = samples.find(({ label }) => !places.has(label));
       if (stranger) throw unknownLabel(stranger, labels);
-      await checkAll(samples);
+      const contents = await checkAll(samples);
       job.log(
         'info',
         `${samples.length < count ? `${samples.length} of ${count} images, drawn at random,` : `${count} images`} of ${labels.length} ${labels.length === 1 ? 'class' : 'classes'}`,
       );
-      return { examples: samples.map(sample => ({ ...sample, target: places.get(sample.label) as number })), labels };
+      const examples = samples.map(sample => ({
+        ...sample,
+        content: sample.content ?? contents.get(sample),
+        target: places.get(sample.label) as number,
+      }));
+      return { examples, labels };
     },
     source(examples, model, { batchSize, order, trains }) {
       const shape = { maxLength: 1, packing: false, maxBuckets: 1, multipleOf: 1, maxTargetSizes: 1, targetMultiple: 1 };
