@@ -5,6 +5,8 @@ export const RUN_FILES = {
   /** The recipe with every default filled in. */
   recipe: 'recipe.yaml',
   log: 'log.txt',
+  /** Of a run that ended here before its first update, and that this run replaced. */
+  earlierLog: 'log.earlier.txt',
   metrics: 'metrics.jsonl',
   /** Which modules are trained, how many rows of each. */
   coverage: 'coverage.json',

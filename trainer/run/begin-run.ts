@@ -4,9 +4,10 @@ import path from 'node:path';
 import { removeHalfWritten, syncFolder, writeTextFile } from '../files/durable-file.ts';
 import { makeFolder, renameIfThere } from '../files/durable-folder.ts';
 import { whyNotWritable } from '../files/output-place.ts';
+import { RUN_FILES } from '../protocol/run-files.ts';
 import { RunError, systemErrorCode } from '../run-error.ts';
 import { listCheckpoints } from './checkpoint/checkpoint-folders.ts';
-import { clearRunFolder, isRunFile, isRunFolder, REPLACED, RUN_FILE_NAMES } from './run-folder.ts';
+import { clearRunFolder, clearUnbegunRun, isRunFile, isRunFolder, REPLACED, RUN_FILE_NAMES } from './run-folder.ts';
 import { LOCK_FILE, takeRunLock } from './run-lock.ts';
 import { endedBeforeFirstStep, STATE_FILE } from './run-state.ts';
 
@@ -44,8 +45,11 @@ export async function beginRunFolder(runDir: string, overwrite: boolean, say: (m
     const isUnbegun = await endedBeforeFirstStep(runDir);
     const present = (await readdir(runDir)).filter(name => name !== LOCK_FILE && name !== REPLACED);
     checkReplaceable({ runDir, present, overwrite, isUnbegun, isRun: await isRunFolder(runDir) });
-    if (present.some(isRunFile)) say(`replacing the run in ${runDir}${isUnbegun ? ', which ended before its first update' : ''}`);
-    if (isUnbegun) await clearRunFolder(runDir);
+    if (present.some(isRunFile))
+      say(
+        `replacing the run in ${runDir}${isUnbegun ? `, which ended before its first update; its log is kept as ${RUN_FILES.earlierLog}` : ''}`,
+      );
+    if (isUnbegun) await clearUnbegunRun(runDir);
     else await setAside(runDir);
     return { keepNew: () => dropReplaced(runDir), putBack: () => putBack(runDir), release };
   } catch (error) {

@@ -2,6 +2,7 @@
 import { rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
+import { renameIfThere } from '../files/durable-folder.ts';
 import { FolderWalk, type WalkBudget } from '../files/folder-walk.ts';
 import { MAX_STATE_BYTES, ReadRefusedError, readRegularText } from '../files/regular-file.ts';
 import { partialPath } from '../importance/partial-scores.ts';
@@ -60,6 +61,13 @@ export async function isRunFolder(runDir: string): Promise<boolean> {
 /** Takes away what an earlier run left; only names that a run writes, so that a wrong output_dir costs nothing else. */
 export async function clearRunFolder(runDir: string): Promise<void> {
   for (const name of RUN_FILE_NAMES) await rm(path.join(runDir, name), { recursive: true, force: true });
+}
+
+/** As {@link clearRunFolder}, for what a run left that did no update: what it said is kept under another name. */
+export async function clearUnbegunRun(runDir: string): Promise<void> {
+  await renameIfThere(path.join(runDir, RUN_FILES.log), path.join(runDir, RUN_FILES.earlierLog));
+  // state.json goes last: as long as it is there, the folder is known for a run's.
+  for (const name of RUN_FILE_NAMES) if (name !== RUN_FILES.earlierLog) await rm(path.join(runDir, name), { recursive: true, force: true });
 }
 
 /**

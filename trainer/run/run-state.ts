@@ -46,11 +46,14 @@ export async function readRunState(runDir: string): Promise<RunState | undefined
   }
 }
 
-/** True of what a run has left that ended, or was killed, before its first update: another may take its folder, and nothing is lost. */
+/**
+ * True of what a run has left that ended, or was killed, without a checkpoint and before its first update (as far as its state knows, which is
+ * written once a second): it can't be resumed and has no results, so another may take its folder.
+ */
 export async function endedBeforeFirstStep(runDir: string): Promise<boolean> {
   const state = await readRunState(runDir);
-  if (state === undefined || state.step > 0 || !['preparing', 'stopped', 'failed'].includes(state.state)) return false;
-  if (state.state === 'preparing' && isRunning(state)) return false;
+  if (state === undefined || state.step > 0 || state.state === 'finished') return false;
+  if ((state.state === 'preparing' || state.state === 'running') && isRunning(state)) return false;
   const names = await readdir(path.join(runDir, RUN_FILES.checkpoints)).catch((error: unknown): string[] => {
     if (systemErrorCode(error) === 'ENOENT') return [];
     throw error;

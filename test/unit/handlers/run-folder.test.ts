@@ -66,17 +66,24 @@ describe('beginning', () => {
     const keeper = new StateKeeper(folder, { name: 'a', startedAt: '2026-01-01T00:00:00Z' });
     await keeper.update(change);
     writeFileSync(join(folder, STATE_FILE), JSON.stringify({ ...keeper.state, pid, startTime: undefined }));
-    for (const name of ['recipe.yaml', 'log.txt', 'scores.safetensors']) writeFileSync(join(folder, name), '');
+    for (const name of ['recipe.yaml', 'log.txt', 'scores.safetensors']) writeFileSync(join(folder, name), name);
     mkdirSync(join(folder, 'checkpoints'), { recursive: true });
   };
 
-  test.each(['failed', 'stopped', 'preparing'] as const)(
-    'what a run left that was %s before its first update is replaced, nothing else',
+  test.each(['failed', 'stopped', 'preparing', 'running'] as const)(
+    'what a run left that was %s before its first update is replaced, its log is kept, and nothing else is touched',
     async state => {
       await leave({ state });
       writeFileSync(join(folder, 'thesis.txt'), 'years of work');
-      await beginRunFolder(folder, false, say);
-      expect(readdirSync(folder).sort()).toEqual(['lock', 'thesis.txt']);
+      const begun = await beginRunFolder(folder, false, say);
+      expect(readdirSync(folder).sort()).toEqual(['lock', 'log.earlier.txt', 'thesis.txt']);
+      expect(readFileSync(join(folder, 'log.earlier.txt'), 'utf8')).toBe('log.txt');
+      begun.release();
+      // Of several in a row the newest, and none beside a run that has results.
+      await leave({ state });
+      writeFileSync(join(folder, 'log.txt'), 'newer');
+      (await beginRunFolder(folder, false, say)).release();
+      expect(readFileSync(join(folder, 'log.earlier.txt'), 'utf8')).toBe('newer');
       expect(said.join()).toContain('before its first update');
     },
   );
@@ -84,13 +91,15 @@ describe('beginning', () => {
   test.each([
     ['it did an update', { state: 'failed', step: 1 }],
     ['it is finished', { state: 'finished' }],
-    ['it was at work on its first update', { state: 'running' }],
+    ['it was killed after an update', { state: 'running', step: 1 }],
   ] as const)('a run is kept where %s', async (_, change) => {
     await leave(change);
     expect(await codeOf(() => beginRunFolder(folder, false, say))).toBe('output-not-empty');
   });
 
   test('a run is kept where there is a checkpoint, or its process lives', async () => {
+    await leave({ state: 'running' }, process.pid);
+    expect(await codeOf(() => beginRunFolder(folder, false, say))).toBe('output-not-empty');
     await leave({ state: 'preparing' }, process.pid);
     expect(await codeOf(() => beginRunFolder(folder, false, say))).toBe('output-not-empty');
     await leave({ state: 'failed' });
