@@ -58,11 +58,13 @@ function nodeVersion(command: string, env: NodeJS.ProcessEnv): Promise<number | 
   });
 }
 
-/** Without what the editor puts into the environment of its own processes, which a daemon would hand on to its jobs. */
-export function cleanEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
-  return Object.fromEntries(
-    Object.entries(env).filter(([name]) => !/^(VSCODE_|ELECTRON_|CODE_SERVER_)/.test(name) && name !== 'NODE_OPTIONS'),
-  );
+/**
+ * Without what the editor puts into the environment of its own processes, and without NODE_OPTIONS, with which the command line itself would
+ * start. A daemon that it starts is told that NODE_OPTIONS was set, and clears everything else itself.
+ */
+export function cleanEnvironment({ NODE_OPTIONS: options, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  const kept = Object.entries(env).filter(([name]) => !/^(VSCODE_|ELECTRON_|CODE_SERVER_)/.test(name));
+  return Object.fromEntries(options ? [...kept, ['ROWTUNE_CLEARED_VARIABLES', 'NODE_OPTIONS']] : kept);
 }
 
 export interface RowtuneCall {

@@ -4,9 +4,11 @@ import { closeSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import manifest from '../../package.json' with { type: 'json' };
+import { daemonEnvironment } from '../engine/inherited-environment.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../files/regular-file.ts';
 import { checkStateDir } from '../rpc/claim.ts';
 import { connectDaemon, type DaemonAddress, type DaemonClient } from '../rpc/connect.ts';
+import { proxyEnvironment } from '../worker/proxy-environment.ts';
 import { CliError, EXIT } from './cli-error.ts';
 import type { CommandContext } from './command.ts';
 
@@ -61,7 +63,8 @@ async function startDetached(stateDir: string, more: readonly string[]): Promise
   try {
     const args = [...process.execArgv, process.argv[1] ?? '', 'daemon', 'run', ...more];
     // From the state folder: a daemon must keep no workspace from being moved or unmounted.
-    const child = spawn(process.execPath, args, { detached: true, cwd: stateDir, stdio: ['ignore', output, output] });
+    const env = { ...proxyEnvironment(process.env), ...daemonEnvironment(process.env).env };
+    const child = spawn(process.execPath, args, { detached: true, cwd: stateDir, env, stdio: ['ignore', output, output] });
     await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
     child.unref();
     return child;

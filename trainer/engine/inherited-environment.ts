@@ -16,6 +16,11 @@ const DEVICES = `CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER CUDA_HOME CUDA_PATH CUDA
   CUDA_MPS_LOG_DIRECTORY NVIDIA_VISIBLE_DEVICES NVIDIA_DRIVER_CAPABILITIES GPU_DEVICE_ORDINAL VK_* MESA_VK_* DISPLAY WAYLAND_DISPLAY`;
 /** Our own, and those that a test runner measures coverage with. */
 const OURS = 'ROWTUNE_* NODE_V8_COVERAGE';
+/** What a daemon reads when it starts (`trainer/settings.ts`), and hands to its jobs as settings. */
+const FOR_DAEMON: ReadonlySet<string> = new Set(['HF_ENDPOINT', 'HF_TOKEN', 'HF_HUB_OFFLINE', 'NO_COLOR']);
+/** Names that a process on the way has cleared already: its children must be able to say so. */
+const CLEARED = 'ROWTUNE_CLEARED_VARIABLES';
+const MAX_NAMED = 200;
 
 const names = [SYSTEM, NETWORK, DEVICES, OURS].flatMap(list => list.trim().split(/\s+/));
 const exact: ReadonlySet<string> = new Set(names.filter(name => !name.endsWith('*')));
@@ -37,13 +42,20 @@ const isInherited = (name: string): boolean => {
   return exact.has(upper) || prefixes.some(prefix => upper.startsWith(prefix));
 };
 
-export function inheritedEnvironment(surroundings: Readonly<Record<string, string | undefined>>): InheritedEnvironment {
-  const set = Object.entries(surroundings).filter((entry): entry is [string, string] => entry[1] !== undefined);
-  return {
-    env: Object.fromEntries(set.filter(([name]) => isInherited(name))),
-    cleared: set
-      .filter(([name, value]) => value !== '' && !isInherited(name) && WITH_EFFECT.test(name))
-      .map(([name]) => name)
-      .sort(),
-  };
+type Surroundings = Readonly<Record<string, string | undefined>>;
+
+/** Of a worker. */
+export const inheritedEnvironment = (surroundings: Surroundings): InheritedEnvironment => inherited(surroundings, isInherited);
+
+/** Of a daemon that starts in the background: it lives for days, and its jobs must not depend on the shell or the window it was started from. */
+export const daemonEnvironment = (surroundings: Surroundings): InheritedEnvironment =>
+  inherited(surroundings, name => isInherited(name) || FOR_DAEMON.has(name.toUpperCase()));
+
+function inherited(surroundings: Surroundings, isKept: (name: string) => boolean): InheritedEnvironment {
+  const set = Object.entries(surroundings).filter((entry): entry is [string, string] => entry[1] !== undefined && entry[0] !== CLEARED);
+  const own = set.filter(([name, value]) => value !== '' && !isKept(name) && WITH_EFFECT.test(name)).map(([name]) => name);
+  const before = (surroundings[CLEARED] ?? '').split(',').filter(name => WITH_EFFECT.test(name));
+  const cleared = [...new Set([...own, ...before])].sort().slice(0, MAX_NAMED);
+  const env = Object.fromEntries(set.filter(([name]) => isKept(name)));
+  return { env: cleared.length === 0 ? env : { ...env, [CLEARED]: cleared.join() }, cleared };
 }

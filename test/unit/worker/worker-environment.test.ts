@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, describe, expect, it, vi } from 'vitest';
-import { inheritedEnvironment } from '../../../trainer/engine/inherited-environment.ts';
+import { daemonEnvironment, inheritedEnvironment } from '../../../trainer/engine/inherited-environment.ts';
 import { startWorkerProcess } from '../../../trainer/worker/worker-process.ts';
 
 describe('inherited', () => {
@@ -49,7 +49,24 @@ describe('cleared and named', () => {
     'NODE_OPTIONS',
     'NODE_DEBUG',
     'UV_THREADPOOL_SIZE',
-  ])('%s', name => expect(inheritedEnvironment({ [name]: '1' })).toEqual({ env: {}, cleared: [name] }));
+  ])('%s', name => expect(inheritedEnvironment({ [name]: '1' })).toEqual({ env: { ROWTUNE_CLEARED_VARIABLES: name }, cleared: [name] }));
+});
+
+it('a daemon keeps what its settings read, and its workers know what it cleared', () => {
+  const shell = {
+    PATH: '/bin',
+    HF_TOKEN: 'hf_x',
+    NO_COLOR: '1',
+    NODE_OPTIONS: '--inspect',
+    LD_PRELOAD: 'x.so',
+    AWS_SECRET_ACCESS_KEY: 'x',
+  };
+  const { env, cleared } = daemonEnvironment(shell);
+  expect(cleared).toEqual(['LD_PRELOAD', 'NODE_OPTIONS']);
+  expect(env).toEqual({ PATH: '/bin', HF_TOKEN: 'hf_x', NO_COLOR: '1', ROWTUNE_CLEARED_VARIABLES: 'LD_PRELOAD,NODE_OPTIONS' });
+  expect(inheritedEnvironment({ ...env, TF_XLA_FLAGS: '1' }).cleared).toEqual(['LD_PRELOAD', 'NODE_OPTIONS', 'TF_XLA_FLAGS']);
+  // What is named there is no more than a name.
+  expect(inheritedEnvironment({ ROWTUNE_CLEARED_VARIABLES: 'HOME,x y,,' }).cleared).toEqual([]);
 });
 
 it('an empty CUDA_VISIBLE_DEVICES hides every GPU, so it is inherited', () =>

@@ -45,7 +45,8 @@ describe('Node', () => {
 
   test("the editor's own variables are not handed on", () => {
     const env = { PATH: '/bin', VSCODE_PID: '1', ELECTRON_RUN_AS_NODE: '1', NODE_OPTIONS: '--inspect', HF_HOME: '/h' };
-    expect(cleanEnvironment(env)).toEqual({ PATH: '/bin', HF_HOME: '/h' });
+    expect(cleanEnvironment(env)).toEqual({ PATH: '/bin', HF_HOME: '/h', ROWTUNE_CLEARED_VARIABLES: 'NODE_OPTIONS' });
+    expect(cleanEnvironment({ PATH: '/bin' })).toEqual({ PATH: '/bin' });
   });
 });
 
