@@ -10,6 +10,7 @@ import { partialPath } from '../../trainer/importance/partial-scores.ts';
 import { openScoreSets, type ScoreSetFile } from '../../trainer/importance/score-sets.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../trainer/protocol/recipe-schema.ts';
+import { rowsBudget } from '../../trainer/protocol/rows-budget.ts';
 import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
 import type { HeatmapModule, HeatmapSource, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
 import { readRunRecipe } from '../../trainer/run/run-folder.ts';
@@ -169,15 +170,15 @@ async function readRun(runDir: string, problems: string[]): Promise<RunParts> {
   };
 }
 
-type BudgetSettings = Pick<Recipe, 'method' | 'r' | 'ratio' | 'importance'>;
+type BudgetSettings = Pick<Recipe, 'method' | 'r' | 'ratio' | 'dependencies' | 'importance'>;
 
 /** How many rows a recipe trains, where its method chooses rows; the rank of a method with both is no budget of rows. */
 function budgetOf(recipe: BudgetSettings | undefined): Pick<RunParts, 'budget' | 'selectionMode'> {
   if (recipe === undefined) return {};
   const { method, r, ratio, importance } = recipe;
   const { chooses, r: counted } = methodCatalog[method];
-  const budget = ratio !== undefined ? { ratio } : r !== undefined && counted?.counts === 'rows' ? { r } : undefined;
-  return { budget: chooses === 'rows' ? budget : undefined, selectionMode: importance.selection };
+  const isGiven = ratio !== undefined || (r !== undefined && counted?.counts === 'rows');
+  return { budget: chooses === 'rows' && isGiven ? rowsBudget(recipe) : undefined, selectionMode: importance.selection };
 }
 
 /** Scores that were computed for themselves lie beside their recipe, under its name. */

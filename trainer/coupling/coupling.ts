@@ -14,10 +14,6 @@ export function trainedGroups(groups: readonly CoupledGroup[], targets: readonly
     .filter(({ members }) => members.some(({ part }) => part === 'rows'));
 }
 
-/** With the columns and entries that come along, half as many rows train about as many numbers. */
-export const halfBudget = (budget: Budget): Budget =>
-  'r' in budget ? { r: Math.max(1, Math.round(budget.r / 2)) } : { ratio: budget.ratio / 2 };
-
 /**
  * One score a channel: the mean over its members of their scores, of a member with several rows a channel their sum. This is the group
  * reduction 'mean' of Torch-Pruning, whose Taylor leaves batch norm out by mistake: its branch for batch norm asks for group norm.

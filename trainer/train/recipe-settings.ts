@@ -1,18 +1,14 @@
 /** From a recipe to the settings of method and optimizer: what the trainer and the estimate have to agree on. */
 
 import { type EngineName, engineCatalog } from '../catalog/engines.ts';
-import { methodCatalog } from '../catalog/methods.ts';
-import { halfBudget } from '../coupling/coupling.ts';
 import { type Attachment, type MethodSettings, withBatchNorm, withoutNormDecay } from '../method/method.ts';
 import type { Model } from '../model/model-spec.ts';
 import type { Precision } from '../model/weight-storage.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
-import type { Budget } from '../selection.ts';
+import { hasDependencies, rowsBudget } from '../protocol/rows-budget.ts';
 import { EIGHT_BIT_FROM } from './eight-bit.ts';
 import type { OptimizerSettings } from './optimizer.ts';
 import { OFFLOAD_FROM, type Offload } from './optimizer-offload.ts';
-
-const hasDependencies = ({ dependencies, method }: Recipe): boolean => dependencies && methodCatalog[method].hasDependencies;
 
 export const methodSettings = (recipe: Recipe): MethodSettings => ({
   targetModules: recipe.target_modules,
@@ -27,13 +23,6 @@ export const methodSettings = (recipe: Recipe): MethodSettings => ({
   vera: { projectionKey: recipe.projection_prng_key, dInitial: recipe.d_initial },
   seed: recipe.seed,
 });
-
-/** With dependencies half of what the recipe says: the other half is columns and norm entries. */
-function rowsBudget(recipe: Recipe): Budget {
-  const { r = 0, ratio } = recipe;
-  const budget = ratio === undefined ? { r } : { ratio };
-  return hasDependencies(recipe) ? halfBudget(budget) : budget;
-}
 
 /** What a method attaches, trained as the recipe says. */
 export function withTraining(

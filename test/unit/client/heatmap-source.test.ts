@@ -1,5 +1,5 @@
-/** The parts of fused matrices are shown as layers of their own: their scores, and the rows of them that a run trained. */
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+/** What a heatmap shows of a run: the parts of fused matrices as layers of their own, and the budget that the run trains. */
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, expect, test } from 'vitest';
@@ -7,7 +7,10 @@ import { readSource } from '../../../client/pages/heatmap-source.ts';
 import { openScoreSets } from '../../../trainer/importance/score-sets.ts';
 import { saveScores } from '../../../trainer/importance/scores-file.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
+import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import { RUN_FILES } from '../../../trainer/protocol/run-files.ts';
+import { writeRunRecipe } from '../../../trainer/run/run-folder.ts';
+import { methodSettings } from '../../../trainer/train/recipe-settings.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
 
 const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-sections-'));
@@ -39,4 +42,22 @@ test('queries, keys and values of one matrix', async () => {
   const file = await openScoreSets(path.join(folder, RUN_FILES.scores));
   expect(await file.read('', `${fused}.k_proj`)).toEqual(Float32Array.from({ length: 8 }, (_, i) => 16 + i));
   await file.close();
+});
+
+test.each([
+  ['r: 9', { r: 9 }],
+  ['ratio: 0.1', { ratio: 0.1 }],
+  ['r: 9\ndependencies: true', { r: 5 }],
+  ['r: 1\ndependencies: true', { r: 1 }],
+  ['ratio: 0.1\ndependencies: true', { ratio: 0.05 }],
+  ['method: lora\nr: 8', undefined],
+])('the budget of %j is what the run trains', async (settings, budget) => {
+  const { recipe } = parseRecipe(`model: m\n${settings}\ndata: {train: a.jsonl}\n`);
+  if (recipe === undefined) throw new Error('the recipe is wrong');
+  const run = path.join(folder, settings.replaceAll(/\W/g, ''));
+  mkdirSync(run);
+  await writeRunRecipe(run, recipe);
+  const { info } = await readSource({ path: run, label: 'run' });
+  expect(info.budget).toEqual(budget);
+  if (budget !== undefined) expect(info.budget).toEqual(methodSettings(recipe).budget);
 });

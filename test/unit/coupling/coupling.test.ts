@@ -1,7 +1,7 @@
 /** From groups to rows, columns and elements. */
 import { describe, expect, test } from 'vitest';
 import { type CoupledGroup, coupledGroups, type GroupMember, type MemberPart } from '../../../trainer/coupling/coupled-groups.ts';
-import { coupledParts, elementsOf, halfBudget, selectCoupled, trainedGroups, wholeRows } from '../../../trainer/coupling/coupling.ts';
+import { coupledParts, elementsOf, selectCoupled, trainedGroups, wholeRows } from '../../../trainer/coupling/coupling.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import type { ConvSpec, ModuleSpec } from '../../../trainer/model/model-spec.ts';
 import { createRandom } from '../../../trainer/random.ts';
@@ -62,10 +62,6 @@ describe('choosing', () => {
     expect(parts([a, c], true)).toEqual([['a', 'c', 'norm']]);
     expect(parts([a, b], false)).toEqual([['a', 'b']]);
     expect(parts([c], true)).toEqual([]);
-  });
-
-  test('half the budget, never nothing', () => {
-    expect([{ r: 32 }, { r: 1 }, { ratio: 0.05 }].map(halfBudget)).toEqual([{ r: 16 }, { r: 1 }, { ratio: 0.025 }]);
   });
 });
 
