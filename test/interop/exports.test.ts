@@ -39,6 +39,17 @@ const cases: (Omit<TinyAdapterParams, 'engine'> & { name: string; format: Exclud
     base: join(TINY_LLAMA, '..', 'gguf', 'tiny-llama.gguf'),
     format: 'merged',
   },
+  // Of experts, back in a tensor for each of them.
+  { name: 'spsft of experts, merged', method: 'spsft', budget: { r: 3 }, base: join(TINY_LLAMA, '..', 'mixtral'), format: 'merged' },
+  { name: 'full with experts, merged', method: 'full', budget: { r: 1 }, base: join(TINY_LLAMA, '..', 'qwen3_moe'), format: 'merged' },
+  {
+    name: 'lora beside experts, peft',
+    method: 'lora',
+    budget: { r: 3 },
+    targets: ['q_proj', 'o_proj'],
+    base: join(TINY_LLAMA, '..', 'qwen3_moe'),
+    format: 'peft',
+  },
   { name: 'spsft peft', method: 'spsft', budget: { r: 5 }, format: 'peft' },
   { name: 'spsft of a tenth, ranks differ, peft', method: 'spsft', budget: { ratio: 0.1 }, format: 'peft' },
   {

@@ -13,7 +13,7 @@ import type { MethodSettings } from '../../trainer/method/method.ts';
 import { attachments } from '../../trainer/method/methods.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
-import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { weightStream, withInitial } from '../../trainer/model/weight-stream.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { type Budget, selectRows } from '../../trainer/selection.ts';
 import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
@@ -105,9 +105,11 @@ export async function tinyAdapter({
 }
 
 async function byMagnitude(folder: ModelFolder, targets: readonly string[], budget: Budget) {
-  const modules = targetModules(causalModel(folder.config), { targetModules: targets, freeze: [] });
+  const model = causalModel(folder.config);
+  const weights = withInitial(model, folder.weights);
+  const modules = targetModules(model, { targetModules: targets, freeze: [] });
   const scores = new Map<string, Float32Array>();
   for (const { name, weight } of modules)
-    scores.set(name, magnitude(await folder.weights.readFloat32(weight.name), weight.shape[0] as number));
+    scores.set(name, magnitude(await weights.readFloat32(weight.name), weight.shape[0] as number));
   return selectRows(modules, scores, budget);
 }

@@ -1,6 +1,6 @@
 /** Which parts of which weights belong to one neuron: derived from the graph of a model, for any model (the idea of DepGraph, Fang et al. 2023). */
 import { Graph, type Node } from '../graph/graph.ts';
-import type { AnyModel, ClassifierModel, ConvSpec, ModuleSpec } from '../model/model-spec.ts';
+import { type AnyModel, type ClassifierModel, type ConvSpec, isExperts, type ModuleSpec } from '../model/model-spec.ts';
 import { type ModuleTap, Tracer } from '../model/tracer.ts';
 import { applyRule, type Known } from './channel-rules.ts';
 import { ChannelSets } from './channels.ts';
@@ -21,6 +21,8 @@ export interface GroupMember {
 /** Channels that only change together with all their members. */
 export interface CoupledGroup {
   readonly channels: number;
+  /** Of channels inside experts: those of each lie one behind the other, and are chosen among themselves. */
+  readonly runs?: number;
   /** In the order of the model, makers first. */
   readonly members: readonly GroupMember[];
 }
@@ -169,7 +171,7 @@ class Sides {
       .map(side => ({ ...side, ids: side.ids.map(id => (id < 0 ? -1 : this.sets.find(id))) }))
       .filter(({ ids }) => ids.some(id => id >= 0))
       .sort((a, b) => (order.get(a.module.name) ?? 0) - (order.get(b.module.name) ?? 0) || parts[a.part] - parts[b.part]);
-    return components(sides).flatMap(alike).map(groupOf);
+    return components(sides).flatMap(alike).map(ofExperts).map(groupOf);
   }
 }
 
@@ -226,6 +228,24 @@ function alike(sides: readonly Side[]): Side[][] {
   );
 }
 
+/**
+ * What is found of a stack of experts is of each of them: channels inside the experts are of one alone, since a token's values pass through one
+ * matrix of each stack; channels that others share are the same in all.
+ */
+function ofExperts(sides: readonly Side[]): Side[] {
+  const isInside = sides.every(({ module }) => isExperts(module));
+  return sides.map(side => {
+    const { module, ids } = side;
+    if (!isExperts(module)) return side;
+    const { experts } = module;
+    const idOf = (id: number, expert: number): number => (id < 0 || !isInside ? id : id * experts + expert);
+    return {
+      ...side,
+      ids: Int32Array.from({ length: experts * ids.length }, (_, i) => idOf(ids[i % ids.length] as number, Math.floor(i / ids.length))),
+    };
+  });
+}
+
 function groupOf(sides: readonly Side[]): CoupledGroup {
   const numbers = new Map<number, number>();
   const numberOf = (id: number): number => {
@@ -235,5 +255,7 @@ function groupOf(sides: readonly Side[]): CoupledGroup {
     return known;
   };
   const members = sides.map(({ module, part, ids }) => ({ module, part, channelOf: ids.map(numberOf) }));
-  return { channels: numbers.size, members };
+  const [{ module }] = sides as [Side];
+  const runs = isExperts(module) && sides.every(side => isExperts(side.module)) ? module.experts : 1;
+  return { channels: numbers.size, members, ...(runs > 1 && { runs }) };
 }

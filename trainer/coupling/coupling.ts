@@ -1,5 +1,5 @@
 /** Choosing and spelling out coupled channels: from scores to rows, and from rows to the columns and norm entries that go with them. */
-import type { ConvSpec, ModuleSpec } from '../model/model-spec.ts';
+import { type ConvSpec, isExperts, type ModuleSpec } from '../model/model-spec.ts';
 import { type Budget, rowBudget, type Scores, type Selection, SelectionError, topRows } from '../selection.ts';
 import type { CoupledGroup, GroupMember } from './coupled-groups.ts';
 
@@ -7,8 +7,8 @@ import type { CoupledGroup, GroupMember } from './coupled-groups.ts';
 export function trainedGroups(groups: readonly CoupledGroup[], targets: readonly ModuleSpec[], trainsNorms: boolean): CoupledGroup[] {
   const names = new Set(targets.map(({ name }) => name));
   return groups
-    .map(({ channels, members }) => ({
-      channels,
+    .map(({ members, ...group }) => ({
+      ...group,
       members: members.filter(({ module, part }) => (part === 'entries' ? trainsNorms : names.has(module.name))),
     }))
     .filter(({ members }) => members.some(({ part }) => part === 'rows'));
@@ -49,7 +49,7 @@ export function selectCoupled(groups: readonly CoupledGroup[], modules: readonly
   };
   for (const group of groups) {
     const rows = group.members.filter(({ part }) => part === 'rows');
-    const chosen = new Set(topRows(groupScores({ ...group, members: rows }, scoresOf), channelBudget(group, rows, budget)));
+    const chosen = topChannels(group, groupScores({ ...group, members: rows }, scoresOf), channelBudget(group, rows, budget));
     for (const { module, channelOf } of rows) addPlaces(selection, module.name, placesIn(channelOf, chosen));
   }
   for (const module of modules) {
@@ -57,6 +57,13 @@ export function selectCoupled(groups: readonly CoupledGroup[], modules: readonly
     selection.set(module.name, topRows(scoresOf({ module }), rowBudget(module, budget)));
   }
   return selection;
+}
+
+/** The best of each run of channels, all of them together `count`. */
+function topChannels({ channels, runs = 1 }: CoupledGroup, scores: Float32Array, count: number): Set<number> {
+  const size = channels / runs;
+  const own = (run: number): Int32Array => topRows(scores.subarray(run * size, (run + 1) * size), Math.max(1, Math.round(count / runs)));
+  return new Set(Array.from({ length: runs }, (_, run) => [...own(run)].map(channel => run * size + channel)).flat());
 }
 
 /** As many channels as give the budget's rows in the member, or the section of one, that has the most rows a channel; at least one. */
@@ -113,7 +120,7 @@ export function coupledParts(groups: readonly CoupledGroup[], selection: Selecti
 
 /**
  * The elements of a weight [rows, inputs of a group, kernel …] in these rows or columns, ascending, in its flat order. A column of a grouped
- * convolution is an input channel: the rows of its group read it.
+ * convolution is an input channel: the rows of its group read it; one of experts is an input of one of them.
  */
 export function elementsOf(module: ModuleSpec, rows: Int32Array, columns: Int32Array): Int32Array {
   const [out = 1, perGroup = 1, ...kernel] = module.weight.shape;
@@ -145,9 +152,9 @@ export function elementCountOf(module: ModuleSpec, rows: Int32Array, columns: In
   return (rows.length * perGroup + inColumns) * kernel.reduce((n, d) => n * d, 1);
 }
 
-/** The columns of each group's filters, ascending; one group where the module is not a grouped convolution. */
+/** The columns of each group's filters, or of each expert's matrix, ascending; one group where the module is neither. */
 function columnsByGroup(module: ModuleSpec, columns: Int32Array): number[][] {
-  const groups = module.kind === 'conv' ? (module as ConvSpec).window.groups : 1;
+  const groups = module.kind === 'conv' ? (module as ConvSpec).window.groups : isExperts(module) ? module.experts : 1;
   const perGroup = module.weight.shape[1] as number;
   const found: number[][] = Array.from({ length: groups }, () => []);
   for (const column of columns) found[Math.floor(column / perGroup)]?.push(column % perGroup);

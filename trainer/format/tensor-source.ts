@@ -43,6 +43,10 @@ export interface TensorSource {
   readBfloat16(name: string): Promise<Uint16Array | undefined>;
   /** The bytes as stored (little-endian). For GGUF: blocks in the order of the file, so q and k rows are still permuted. */
   readRaw(name: string): Promise<Uint8Array>;
+  /** `count` numbers from the `begin`-th on, in the flat order of the tensor. A part has no checksum. */
+  readPart(name: string, begin: number, count: number): Promise<Float32Array>;
+  /** `count` bytes of the tensor as stored, from its `begin`-th on. */
+  readBytes(name: string, begin: number, count: number): Promise<Uint8Array>;
   /** See {@link fingerprintTensors}. */
   fingerprint(): Promise<string>;
   close(): Promise<void>;

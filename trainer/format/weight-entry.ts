@@ -19,6 +19,12 @@ export interface WeightEntry extends TensorInfo {
   readonly checksum?: number;
 }
 
+/** Some numbers of a tensor that lies row by row, as a tensor of its own: its checksum is of all of them, and is left out. */
+export function partOf({ name, dtype, position }: WeightEntry, begin: number, count: number): WeightEntry {
+  const width = ELEMENT_BYTES[dtype];
+  return { name, dtype, shape: [count], position: position + begin * width, byteLength: count * width };
+}
+
 /** @throws ModelFileError for numbers that are no floating-point weights, and for bytes that do not match their checksum */
 export async function readAsFloat32(file: ByteFile, entry: WeightEntry): Promise<Float32Array> {
   const count = entry.shape.reduce((n, d) => n * d, 1);

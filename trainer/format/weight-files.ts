@@ -5,7 +5,7 @@ import { isRecord, parseStrictJson } from '../files/strict-json.ts';
 import { type ByteFile, openByteFile, readModelFile } from './byte-file.ts';
 import { clip, type FileProblem, ModelFileError } from './model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from './tensor-source.ts';
-import { readAsBfloat16, readAsFloat32, readBytes, verifyBytes, type WeightEntry } from './weight-entry.ts';
+import { partOf, readAsBfloat16, readAsFloat32, readBytes, verifyBytes, type WeightEntry } from './weight-entry.ts';
 
 /** The index of a 1T-parameter model is under 10 MB. */
 const MAX_INDEX_BYTES = 64 * 1024 * 1024;
@@ -164,6 +164,12 @@ function sourceOf(input: {
       );
     return found;
   };
+  const readSome = async (name: string, begin: number, count: number): Promise<Uint8Array> => {
+    const { file, entry } = find(name);
+    return entry.strides === undefined
+      ? file.read(entry.position + begin, count)
+      : (await readBytes(file, entry)).slice(begin, begin + count);
+  };
   const tensors = new Map<string, TensorInfo>();
   for (const [name, { entry }] of located) {
     tensors.set(name, { name, dtype: entry.dtype, shape: entry.shape, byteLength: entry.byteLength });
@@ -186,13 +192,14 @@ function sourceOf(input: {
       const { file, entry } = find(name);
       return readBytes(file, entry);
     },
-    fingerprint: () =>
-      fingerprintTensors(tensors.values(), async (tensor, start, end) => {
-        const { file, entry } = find(tensor.name);
-        return entry.strides === undefined
-          ? file.read(entry.position + start, end - start)
-          : (await readBytes(file, entry)).slice(start, end);
-      }),
+    readPart: async (name, begin, count) => {
+      const { file, entry } = find(name);
+      return entry.strides === undefined
+        ? readAsFloat32(file, partOf(entry, begin, count))
+        : (await readAsFloat32(file, entry)).slice(begin, begin + count);
+    },
+    readBytes: readSome,
+    fingerprint: () => fingerprintTensors(tensors.values(), ({ name }, start, end) => readSome(name, start, end - start)),
     haveSameNumbers: async (first, second) => haveSameNumbers(find(first), find(second)),
     close: input.close,
   };

@@ -4,7 +4,7 @@ import { backward } from '../graph/gradient.ts';
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
-import type { ModuleSpec } from '../model/model-spec.ts';
+import { isExperts, type ModuleSpec } from '../model/model-spec.ts';
 import { type ModuleTap, Tracer } from '../model/tracer.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
 import { ImportanceError } from './importance-error.ts';
@@ -40,6 +40,7 @@ export function accumulator({ measure, classes }: Pick<ImportanceProgramParams, 
 function inputsOf(module: ModuleSpec): number {
   const [rows = 1, perGroup = 1] = module.weight.shape;
   if (module.kind === 'norm' || module.kind === 'embedding') return rows;
+  if (isExperts(module)) return module.experts * perGroup;
   const groups = 'window' in module ? (module.window as { groups: number }).groups : 1;
   return perGroup * groups;
 }

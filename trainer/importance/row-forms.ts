@@ -2,7 +2,7 @@
 import type { Graph, Node } from '../graph/graph.ts';
 import { idsWithout } from '../graph/ops/indexing.ts';
 import { elementCount } from '../graph/types.ts';
-import type { ModuleSpec } from '../model/model-spec.ts';
+import { isExperts, type ModuleSpec } from '../model/model-spec.ts';
 import type { ModuleTap } from '../model/tracer.ts';
 import { ImportanceError } from './importance-error.ts';
 
@@ -26,8 +26,23 @@ export const elementwiseSquared = (graph: Graph, weight: Node, gradient: Node): 
 export const signedRow = (graph: Graph, weight: Node, gradient: Node): Node => sumRow(graph, graph.mul(gradient, weight));
 
 /** What the rows themselves give: y less the bias that is added to it. */
-const ownPart = (graph: Graph, module: ModuleSpec, y: Node): Node =>
-  module.bias ? graph.sub(y, graph.read({ ...module.bias, dtype: 'float32' })) : y;
+function ownPart(graph: Graph, module: ModuleSpec, y: Node, { experts }: Pick<ModuleTap, 'experts'>): Node {
+  if (!module.bias) return y;
+  const bias = graph.read({ ...module.bias, dtype: 'float32' });
+  return graph.sub(y, experts ? graph.gather(byExpert(graph, module, bias), experts) : bias);
+}
+
+const expertsOf = (module: ModuleSpec): number => (isExperts(module) ? module.experts : 1);
+
+/** [experts · n] → [experts, n]. */
+const byExpert = (graph: Graph, module: ModuleSpec, all: Node): Node =>
+  graph.reshape(all, [expertsOf(module), elementCount(all.shape) / expertsOf(module)]);
+
+/** Sums what the assignments of each expert give, [assignments, n] → [experts · n]. */
+function sumByExpert(graph: Graph, module: ModuleSpec, values: Node, ids: Node): Node {
+  const count = expertsOf(module);
+  return graph.reshape(graph.segmentSum(values, ids, count), [count * (values.shape[1] as number)]);
+}
 
 /**
  * w_iᵀ·∇_{w_i} L of each row, signed, [rows], without a weight gradient: for y = x·Wᵀ + b it is Σ_n g_{n,i}·(y_{n,i} − b_i), and
@@ -35,8 +50,10 @@ const ownPart = (graph: Graph, module: ModuleSpec, y: Node): Node =>
  * @param y output before anything is added to it but the bias, [n …, rows]; of an embedding [n, features]
  * @param dy gradient of the loss toward y
  */
-export function taylorRow(graph: Graph, module: ModuleSpec, { x }: Pick<ModuleTap, 'x'>, y: Node, dy: Node): Node {
-  const product = graph.mul(dy, ownPart(graph, module, y));
+export function taylorRow(graph: Graph, module: ModuleSpec, tap: Pick<ModuleTap, 'x' | 'experts'>, y: Node, dy: Node): Node {
+  const { x, experts } = tap;
+  const product = graph.mul(dy, ownPart(graph, module, y, tap));
+  if (experts) return sumByExpert(graph, module, product, experts);
   if (module.kind === 'embedding')
     return graph.segmentSum(graph.sum(product, [-1]), idsWithout(graph, x, module.paddingRow), rowsOf(module));
   return graph.sum(
@@ -50,18 +67,28 @@ export function taylorRow(graph: Graph, module: ModuleSpec, { x }: Pick<ModuleTa
  * @throws ImportanceError where nothing of the module is sample by sample
  */
 export function taylorSamples(graph: Graph, module: ModuleSpec, tap: ModuleTap, y: Node, dy: Node, batch: number): Node {
-  const product = graph.mul(dy, ownPart(graph, module, y));
+  const product = graph.mul(dy, ownPart(graph, module, y, tap));
   const rows = rowsOf(module);
+  if (tap.experts) {
+    const count = expertsOf(module);
+    const ids = ofSamples(graph, tap.experts, batch, count);
+    return graph.reshape(graph.segmentSum(product, ids, batch * count), [batch, rows]);
+  }
   if (module.kind !== 'embedding') {
     const { x, perSample } = bySample(graph, module, graph.reshape(product, [elementCount(product.shape) / rows, rows]), tap, batch);
     return graph.sum(graph.reshape(x, [batch, perSample, rows]), [1]);
   }
   const { x: sums, perSample } = bySample(graph, module, graph.sum(product, [-1]), tap, batch);
-  // Rows of sample b are counted from b·rows on, so that one segment sum serves all samples.
-  const offsets = Int32Array.from({ length: batch * perSample }, (_, i) => Math.floor(i / perSample) * rows);
   const own = graph.sliceAxis(tap.x, 0, 0, batch * perSample);
-  const ids = graph.add(own, graph.constant(offsets, [offsets.length], 'int32'));
+  const ids = ofSamples(graph, own, batch, rows);
   return graph.reshape(graph.segmentSum(sums, idsWithout(graph, ids, module.paddingRow, own), batch * rows), [batch, rows]);
+}
+
+/** Ids of sample b are counted from b · count on, so that one segment sum serves all samples. @param ids int32 [n], sample by sample */
+function ofSamples(graph: Graph, ids: Node, batch: number, count: number): Node {
+  const perSample = elementCount(ids.shape) / batch;
+  const offsets = Int32Array.from({ length: batch * perSample }, (_, i) => Math.floor(i / perSample) * count);
+  return graph.add(ids, graph.constant(offsets, [offsets.length], 'int32'));
 }
 
 /** Cuts off what belongs to no sample. @param x [n, …] */
@@ -122,14 +149,32 @@ function sumById(graph: Graph, module: ModuleSpec, values: Node, tap: ModuleTap,
  * how often each id comes, [rows].
  */
 export function inputSquares(graph: Graph, module: ModuleSpec, tap: ModuleTap, presence: Presence): Node {
-  if (module.kind === 'norm') return squaredNorms(graph, module, ownPart(graph, module, tap.y), tap, presence);
+  if (tap.experts) return inputSquaresByExpert(graph, module, tap.x, tap.experts, presence);
+  if (module.kind === 'norm') return squaredNorms(graph, module, ownPart(graph, module, tap.y, tap), tap, presence);
   if (module.kind === 'embedding')
     return sumById(graph, module, graph.broadcast(graph.scalar(1), [tap.y.shape[0] as number]), tap, presence);
   return squaredNorms(graph, module, tap.x, tap, presence);
 }
 
-/** Σ y_i² over positions of each row, [rows]; of an embedding over the positions of its id. */
+/** The same over the positions that each expert computes, [experts · inputs]. */
+function inputSquaresByExpert(graph: Graph, module: ModuleSpec, x: Node, ids: Node, presence: Presence): Node {
+  const [rows, width] = x.shape as [number, number];
+  const count = expertsOf(module);
+  const assigned = graph.sum(graph.reshape(graph.oneHot(ids, count), [rows, elementCount(ids.shape) / rows, count]), [1]);
+  const counted = graph.mul(assigned, graph.reshape(presenceOf(graph, presence, rows / presence.batch), [rows, 1]));
+  return graph.reshape(graph.matmul(counted, graph.square(x), { transposeA: true }), [count * width]);
+}
+
+function outputSquaresByExpert(graph: Graph, module: ModuleSpec, y: Node, ids: Node, presence: Presence): Node {
+  const count = elementCount(ids.shape);
+  const weights = graph.reshape(presenceOf(graph, presence, count / presence.batch), [count, 1]);
+  return sumByExpert(graph, module, graph.mul(graph.square(y), weights), ids);
+}
+
+/** Σ y_i² over positions of each row, [rows]; of an embedding over the positions of its id, of experts over those that they compute. */
 export const outputSquares = (graph: Graph, module: ModuleSpec, tap: ModuleTap, presence: Presence): Node =>
-  module.kind === 'embedding'
-    ? sumById(graph, module, graph.sum(graph.square(tap.y), [-1]), tap, presence)
-    : squaredNorms(graph, module, tap.y, tap, presence);
+  tap.experts
+    ? outputSquaresByExpert(graph, module, tap.y, tap.experts, presence)
+    : module.kind === 'embedding'
+      ? sumById(graph, module, graph.sum(graph.square(tap.y), [-1]), tap, presence)
+      : squaredNorms(graph, module, tap.y, tap, presence);

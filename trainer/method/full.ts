@@ -3,11 +3,11 @@ import type { Attach } from './method.ts';
 import { wholeModule } from './saved-modules.ts';
 import { savedModules, TargetError, targetModules, targetsDefault } from './targets.ts';
 
-/** `all-linear`, the default of the other methods, means the whole model here. */
+/** `all-linear`, the default of the other methods, means the whole model here, without what routes tokens to experts: see `targetModules`. */
 export const attachFull: Attach = (model, settings) => {
   const saved = new Set(savedModules(model, settings));
   const targeted = targetsDefault(settings)
-    ? model.modules.filter(module => saved.has(module) || !settings.freeze.includes(module.part))
+    ? model.modules.filter(module => saved.has(module) || (module.part !== 'router' && !settings.freeze.includes(module.part)))
     : [...targetModules(model, settings), ...saved];
   if (targeted.length === 0)
     throw new TargetError(`nothing is left to train: freeze [${settings.freeze.join(', ')}] covers the whole model`);

@@ -16,11 +16,13 @@ export class TargetError extends Error {
 }
 
 const ALL_LINEAR = 'all-linear';
+const ALL_LINEAR_KINDS: ReadonlySet<ModuleSpec['kind']> = new Set<ModuleSpec['kind']>(['linear', 'experts', 'conv']);
 const HEAD = 'head';
 
 /**
  * The targeted modules, in the model's order, without those that are trained whole. `all-linear` is every linear layer of the blocks
- * (not the output head), as in PEFT, and every convolution.
+ * (not the output head), as in PEFT, those of experts among them, and every convolution. What routes tokens to experts is trained only where it
+ * is named: a router that moves sends tokens to experts that never saw their like.
  * @throws TargetError that names the entries matching nothing and the names that exist
  */
 export function targetModules(model: Model, settings: TargetSettings): ModuleSpec[] {
@@ -78,7 +80,7 @@ function matching(model: Model, entries: readonly string[], setting: string): Mo
 export const targetExactly = (name: string): string => `/^${name.replace(/[\\^$.*+?()[\]{}|/]/g, '\\$&')}$/`;
 
 function matcherOf(entry: string): (module: ModuleSpec) => boolean {
-  if (entry === ALL_LINEAR) return module => (module.kind === 'linear' || module.kind === 'conv') && module.part !== 'head';
+  if (entry === ALL_LINEAR) return module => ALL_LINEAR_KINDS.has(module.kind) && module.part !== 'head' && module.part !== 'router';
   if (entry.length > 2 && entry.startsWith('/') && entry.endsWith('/')) {
     const matches = linearPattern(entry.slice(1, -1));
     return module => matches(module.name);

@@ -91,6 +91,8 @@ export const architectures = {
   Olmo2ForCausalLM: decoderOf('Olmo2ForCausalLM'),
   Olmo3ForCausalLM: decoderOf('Olmo3ForCausalLM'),
   GraniteForCausalLM: decoderOf('GraniteForCausalLM'),
+  MixtralForCausalLM: decoderOf('MixtralForCausalLM'),
+  Qwen3MoeForCausalLM: decoderOf('Qwen3MoeForCausalLM'),
   Phi3ForCausalLM: decoderOf('Phi3ForCausalLM'),
   MinistralForCausalLM: decoderOf('MinistralForCausalLM'),
   Ministral3ForCausalLM: decoderOf('Ministral3ForCausalLM'),

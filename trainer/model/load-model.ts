@@ -4,6 +4,7 @@ import { unknownKeys } from './config-keys.ts';
 import { unknownRopeKeys } from './family/rope-config.ts';
 import { timm, timmKeys } from './family/timm.ts';
 import { type AnyModel, type CausalModel, type Model, ModelConfigError, type Problem } from './model-spec.ts';
+import { stackMismatches } from './stored-form.ts';
 
 export interface ModelOptions {
   /** The labels of the task. Where they are others than the config's in number, the head is replaced. Left out: the config's. */
@@ -72,7 +73,10 @@ export function causalModel(config: ConfigJson): CausalModel {
  * @returns every mismatch as a sentence; an empty list means that it fits
  */
 export function weightMismatches(model: Model, tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>): string[] {
-  return model.parameters.flatMap(({ name, shape, initial }) => {
+  return model.parameters.flatMap(spec => {
+    const { name, shape, initial } = spec;
+    const stacked = stackMismatches(spec, tensors);
+    if (stacked) return stacked;
     const found = tensors.get(name);
     if (initial) return [];
     if (!found) return [`${name} [${shape}] is missing`];

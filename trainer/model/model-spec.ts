@@ -2,6 +2,7 @@
 import type { Window2d } from '../graph/attributes.ts';
 import type { Node } from '../graph/graph.ts';
 import type { AttentionMask } from './layer/attention.ts';
+import type { Stack } from './stored-form.ts';
 import type { Tracer } from './tracer.ts';
 
 /** How a parameter starts that the weight file does not hold. Drawn from the seed and the parameter's name, so it can be had again. */
@@ -15,10 +16,12 @@ export interface ParameterSpec {
   readonly buffer?: true;
   /** Set on what is not read from the weight file: a head that was replaced, or that the file has never had. */
   readonly initial?: Initial;
+  /** Of experts: the matrices of all of them one below the other, which files hold in other forms. */
+  readonly stack?: Stack;
 }
 
 /** The part of a model that `freeze` names. */
-export type ModelPart = 'attention' | 'mlp' | 'convolution' | 'norm' | 'embedding' | 'head';
+export type ModelPart = 'attention' | 'mlp' | 'router' | 'convolution' | 'norm' | 'embedding' | 'head';
 
 /** Neighboring rows of a weight. */
 export interface RowSection {
@@ -31,7 +34,7 @@ export interface ModuleSpec {
   /** For example `model.layers.3.mlp.up_proj`. */
   readonly name: string;
   /** `parameter`: a tensor that is used as it is (class token, position table): it has one row and no tap. */
-  readonly kind: 'linear' | 'norm' | 'embedding' | 'conv' | 'parameter';
+  readonly kind: 'linear' | 'experts' | 'norm' | 'embedding' | 'conv' | 'parameter';
   readonly part: ModelPart;
   /** Number of the block it stands in; −1 outside the blocks. */
   readonly layer: number;
@@ -49,6 +52,14 @@ export interface ModuleSpec {
   /** Of an embedding: looking up this row gives it no gradient, wherever it is looked up (`padding_idx` of PyTorch). */
   readonly paddingRow?: number;
 }
+
+/** A linear layer for each expert: their weights [out, in] one below the other, so that row i is output i mod out of expert ⌊i / out⌋. */
+export interface ExpertsSpec extends ModuleSpec {
+  readonly kind: 'experts';
+  readonly experts: number;
+}
+
+export const isExperts = (module: ModuleSpec): module is ExpertsSpec => module.kind === 'experts';
 
 export interface BiasedSpec extends ModuleSpec {
   readonly bias: ParameterSpec;

@@ -4,12 +4,14 @@ import {
   type BatchNormSpec,
   type BiasedSpec,
   type ConvSpec,
+  type ExpertsSpec,
   type Initial,
   isBatchNorm,
   type ModelPart,
   type ModuleSpec,
   type ParameterSpec,
 } from './model-spec.ts';
+import type { StoredForm } from './stored-form.ts';
 
 /** Where a module stands. */
 export interface Place {
@@ -35,6 +37,32 @@ const biasOf = (name: string, shape: readonly number[]): ParameterSpec => ({ nam
 
 export const linearSpec = (name: string, place: Place, out: number, width: number, biased = true): ModuleSpec =>
   moduleSpec(name, 'linear', place, [out, width], biased);
+
+export interface ExpertSizes {
+  readonly experts: number;
+  readonly out: number;
+  readonly width: number;
+  /** The key of config.json that says how many experts there are. */
+  readonly key: string;
+  readonly forms: readonly StoredForm[];
+  /** How files hold the bias, where there is one. */
+  readonly biasForms?: readonly StoredForm[];
+}
+
+/** A linear layer for each expert. Each is shown, and has its rows selected, by itself. */
+export function expertsSpec(name: string, place: Place, sizes: ExpertSizes): ExpertsSpec {
+  const { experts, out, width, key, forms, biasForms } = sizes;
+  const plain = moduleSpec(name, 'experts', place, [experts * out, width], biasForms !== undefined);
+  const stacked = (spec: ParameterSpec, own: readonly StoredForm[]): ParameterSpec => ({ ...spec, stack: { experts, key, forms: own } });
+  return {
+    ...plain,
+    kind: 'experts',
+    experts,
+    weight: stacked(plain.weight, forms),
+    ...(plain.bias && biasForms && { bias: stacked(plain.bias, biasForms) }),
+    sections: Array.from({ length: experts }, (_, expert) => ({ name: String(expert), rows: out })),
+  };
+}
 
 /** @param paddingRow see {@link ModuleSpec.paddingRow} */
 export const embeddingSpec = (name: string, rows: number, width: number, paddingRow?: number): ModuleSpec => ({

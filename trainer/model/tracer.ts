@@ -4,7 +4,7 @@ import { batchNorm, frozenBatchNorm } from './layer/batch-norm.ts';
 import { dropoutMask, uniform } from './layer/dropout.ts';
 import { layerNorm, rmsNorm } from './layer/norm.ts';
 import { responseNorm } from './layer/response-norm.ts';
-import type { BatchNormSpec, BiasedSpec, ConvSpec, ModuleSpec, ParameterSpec } from './model-spec.ts';
+import type { BatchNormSpec, BiasedSpec, ConvSpec, ExpertsSpec, ModuleSpec, ParameterSpec } from './model-spec.ts';
 import { type ComputeType, FLOAT32_STORAGE, type WeightStorage } from './weight-storage.ts';
 
 /** What passes through a module, for importance and coverage. */
@@ -14,6 +14,8 @@ export interface ModuleTap {
   readonly y: Node;
   /** How many of the last rows of x and y belong to no sample (positions, which all samples share). The others are sample by sample. */
   readonly shared: number;
+  /** Of experts: the expert of each row of y, int32 [assignments]; row t of y comes from row ⌊t · rows / assignments⌋ of x. */
+  readonly experts?: Node;
 }
 
 /** A method's say in the forward pass of a linear layer or a convolution: `y` is what the frozen layer gives. */
@@ -87,6 +89,20 @@ export class Tracer {
     const product = storage.linear(graph, x, module.weight);
     const y = module.bias ? graph.add(product, this.parameter(module.bias)) : product;
     this.tap(module, { x, y, shared });
+    const hooked = this.linearHook ? this.linearHook(this, module, x, y) : y;
+    if (hooked === y || storage.compute === 'float32') return hooked;
+    hooked.kept = undefined;
+    return this.keep(hooked);
+  }
+
+  /** x [rows, in], and the expert of each assignment, int32 [assignments], a multiple of the rows → [assignments, out]. */
+  experts(module: ExpertsSpec, x: Node, ids: Node): Node {
+    const { graph, storage } = this;
+    const product = storage.experts(graph, x, module, ids);
+    const { experts, bias } = module;
+    const ofExpert = (all: Node): Node => graph.gather(graph.reshape(all, [experts, (all.shape[0] as number) / experts]), ids);
+    const y = bias ? graph.add(product, ofExpert(this.parameter(bias))) : product;
+    this.tap(module, { x, y, shared: 0, experts: ids });
     const hooked = this.linearHook ? this.linearHook(this, module, x, y) : y;
     if (hooked === y || storage.compute === 'float32') return hooked;
     hooked.kept = undefined;

@@ -3,7 +3,7 @@ import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { type Shape, toBfloat16 } from '../graph/types.ts';
 import { encodeInt8, int8Variables } from './int8.ts';
-import type { Model, ParameterSpec } from './model-spec.ts';
+import type { ExpertsSpec, Model, ParameterSpec } from './model-spec.ts';
 import { encodeNf4, nf4Variables, readNf4 } from './nf4.ts';
 
 /** What products are computed in; norms, softmax, losses and sums over blocks are float32. */
@@ -104,6 +104,12 @@ export class WeightStorage {
     const y = this.frozenProduct(graph, x, spec);
     const beside = this.params.beside.get(spec.name);
     return beside ? this.addRows(graph, { x, y, beside }) : y;
+  }
+
+  /** x [rows, in] by the matrix of each assignment's expert → [assignments, out], float32. */
+  experts(graph: Graph, x: Node, { weight, experts }: ExpertsSpec, ids: Node): Node {
+    const stack = graph.within({ transient: true }, () => graph.cast(this.weight(graph, weight), this.compute));
+    return graph.cast(graph.expertProduct(graph.cast(x, this.compute), stack, ids, { experts, transposed: false }), 'float32');
   }
 
   private frozenProduct(graph: Graph, x: Node, spec: ParameterSpec): Node {

@@ -4,6 +4,7 @@ import { elementCount, sameShape } from '../graph/types.ts';
 import { createRandom, hashSeed } from '../random.ts';
 import { weightMismatches } from './load-model.ts';
 import { type Model, ModelConfigError, type ParameterSpec } from './model-spec.ts';
+import { withStacks } from './stored-form.ts';
 import type { WeightStorage } from './weight-storage.ts';
 
 /** Where weights come from: a weight file, by the names that the model uses. */
@@ -12,6 +13,10 @@ export interface WeightSource {
   readFloat32(name: string): Promise<Float32Array>;
   /** Bits of bfloat16, of a source that has them without going through float32. */
   readBfloat16?(name: string): Promise<Uint16Array | undefined>;
+  /** `count` numbers of a tensor from its `begin`-th on, in its flat order, of a source that reads them alone. */
+  readPart?(name: string, begin: number, count: number): Promise<Float32Array>;
+  /** The same of its bytes as the file has them. */
+  readBytes?(name: string, begin: number, count: number): Promise<Uint8Array>;
 }
 
 /** @throws ModelConfigError that lists everything in which config.json and the weights disagree */
@@ -23,8 +28,9 @@ export function checkWeights(model: Model, weights: Pick<WeightSource, 'tensors'
     );
 }
 
-/** A source that also holds the start values of what the weight file lacks: a new head. */
-export function withInitial(model: Model, weights: WeightSource): WeightSource {
+/** A source by the model's names: it also holds the start values of what the weight file lacks (a new head), and stacks of what it has apart. */
+export function withInitial(model: Model, file: WeightSource): WeightSource {
+  const weights = withStacks(model.parameters, file);
   const fresh = new Map(model.parameters.filter(({ initial }) => initial).map(spec => [spec.name, spec]));
   if (fresh.size === 0) return weights;
   return {
@@ -54,10 +60,11 @@ export interface StreamOptions {
 /** Every parameter of the model; of a new head its start values, unless the source has trained ones of that shape. */
 export async function* weightStream(
   model: Model,
-  weights: WeightSource,
+  file: WeightSource,
   { onTensor, storage }: StreamOptions = {},
 ): AsyncGenerator<VariableData> {
-  checkWeights(model, weights);
+  checkWeights(model, file);
+  const weights = withStacks(model.parameters, file);
   let done = 0;
   for (const spec of model.parameters) {
     const isHeld = !spec.initial || sameShape(weights.tensors.get(spec.name)?.shape ?? [], spec.shape);

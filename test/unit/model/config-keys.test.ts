@@ -32,6 +32,7 @@ const sizes = {
 /** What the small sizes, or DeBERTa's default that is not supported, ask for. */
 const needed: Readonly<Record<string, object>> = {
   mistral: { num_key_value_heads: null },
+  mixtral: { num_key_value_heads: null },
   qwen2: { num_key_value_heads: null },
   qwen3: { num_key_value_heads: null },
   gemma3: { num_key_value_heads: 2 },

@@ -14,6 +14,7 @@ import type { WeightFiles } from '../../format/weight-files.ts';
 import type { ModelFolder } from '../../hub/open-model.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
+import { replacedTensors, type StoredTensor, storedTensors } from '../../model/stored-form.ts';
 import { type WeightSource, withInitial } from '../../model/weight-stream.ts';
 import type { Adapter } from '../adapter/adapter.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
@@ -50,13 +51,18 @@ interface Placed {
   readonly dtype: StoredType;
   /** What the model calls it. */
   readonly source: string;
+  /** Of what the base holds in another form than the model: how it is made. */
+  readonly made?: StoredTensor | undefined;
 }
+
+const isChanged = ({ source, made }: Placed, adapter: Adapter): boolean =>
+  isTuned(adapter, source) || (made?.parameters.some(name => isTuned(adapter, name)) ?? false);
 
 const storedBytes = ({ info, dtype }: Placed): number => info.shape.reduce((n, d) => n * d, ELEMENT_BYTES[dtype]);
 
 /** The types that trained numbers are rounded to. */
 export const tunedTypes = (params: MergedParams): Set<StoredType> =>
-  new Set([...placedTensors(params).values()].filter(({ source }) => isTuned(params.adapter, source)).map(({ dtype }) => dtype));
+  new Set([...placedTensors(params).values()].filter(placed => isChanged(placed, params.adapter)).map(({ dtype }) => dtype));
 
 export const mergedBytes = (params: MergedParams): number =>
   [...placedTensors(params).values()].reduce((sum, placed) => sum + storedBytes(placed), 0);
@@ -78,7 +84,7 @@ function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
     const shape = [...(shapes.get(info.name) ?? info.shape)];
     return [name, { info: { ...info, name, shape }, dtype: storedType(info, params), source: info.name }];
   };
-  if (!isHeadless(params)) return new Map([...tensors.values()].map(info => place(info.name, info)));
+  if (!isHeadless(params)) return withStored(params, new Map([...tensors.values()].map(info => place(info.name, info))));
   const { names } = headedForm(params);
   const [like] = model.parameters.flatMap(({ name }) => tensors.get(name) ?? []);
   const written = model.parameters.map(({ name, shape }) =>
@@ -92,6 +98,28 @@ function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
   });
   return new Map([...written, ...beside]);
 }
+
+/** With the tensors that stand for stacks of experts, in the places of those of the base. */
+function withStored(params: MergedParams, placed: ReadonlyMap<string, Placed>): ReadonlyMap<string, Placed> {
+  const { folder, model } = params;
+  const { tensors } = folder.weights;
+  const stored = storedTensors(model.parameters, tensors, folder.kind === 'gguf');
+  if (stored.size === 0) return placed;
+  const replaced = new Set(replacedTensors(model.parameters, tensors));
+  const kept = [...placed].filter(([name]) => !replaced.has(name));
+  const made = [...stored].map(([name, tensor]): [string, Placed] => {
+    const info = tensors.get(name) ?? { name, dtype: 'BF16', shape: tensor.shape, byteLength: 0 };
+    return [name, { info: { ...info, shape: [...tensor.shape] }, dtype: storedType(info, params), source: name, made: tensor }];
+  });
+  const all = new Map([...kept, ...made]);
+  // In the order of the base, and what takes the place of others behind it.
+  return new Map([...[...tensors.keys()].flatMap(name => take(all, name)), ...[...all].filter(([name]) => !tensors.has(name))]);
+}
+
+const take = (all: ReadonlyMap<string, Placed>, name: string): [string, Placed][] => {
+  const found = all.get(name);
+  return found ? [[name, found]] : [];
+};
 
 const layerOf = (name: string): string => name.slice(0, name.lastIndexOf('.'));
 
@@ -109,6 +137,8 @@ async function configText(params: MergedParams): Promise<string> {
   const { model, folder } = params;
   const text = (await readModelFile(join(folder.dir, 'config.json'), MAX_JSON_BYTES)).toString('utf8');
   if (isHeadless(params)) return jsonLike(headedForm(params).config, text);
+  // What is written are plain numbers.
+  if (folder.config.quantization_config) return jsonLike({ ...folder.config, quantization_config: undefined }, text);
   if (model.kind !== 'classifier') return text;
   const own = loadModel(folder.config);
   if (own.kind === 'classifier' && own.problem === model.problem && own.labels.join('\n') === model.labels.join('\n')) return text;
@@ -132,7 +162,7 @@ export async function writeMerged(dir: string, params: MergedParams): Promise<vo
 
 async function writeWeights(dir: string, params: MergedParams): Promise<void> {
   const tensors = placedTensors(params);
-  const merged = mergedWeights(withInitial(params.model, params.folder.weights), params.adapter);
+  const merged = rememberingStacks(params.model, mergedWeights(withInitial(params.model, params.folder.weights), params.adapter));
   const shards = shardsOf(params, tensors);
   let done = 0;
   const entryOf = (name: string): TensorEntry => {
@@ -150,14 +180,37 @@ async function writeWeights(dir: string, params: MergedParams): Promise<void> {
   await writeJson(join(dir, INDEX_FILE), { metadata: { total_size: mergedBytes(params) }, weight_map: weightMap });
 }
 
+/** The stacks of one block: as files go, an expert of each comes in turn. */
+const REMEMBERED = 3;
+
+/** A source that keeps the last stacks of experts, since each is asked for once an expert. */
+function rememberingStacks({ parameters }: AnyModel, source: WeightSource): WeightSource {
+  const stacks = new Set(parameters.filter(({ stack }) => stack).map(({ name }) => name));
+  const last = new Map<string, Promise<Float32Array>>();
+  return {
+    ...source,
+    readFloat32: name => {
+      if (!stacks.has(name)) return source.readFloat32(name);
+      const known = last.get(name) ?? source.readFloat32(name);
+      last.delete(name);
+      last.set(name, known);
+      const [oldest] = last.keys();
+      if (last.size > REMEMBERED && oldest !== undefined) last.delete(oldest);
+      return known;
+    },
+  };
+}
+
 /** Untouched tensors keep their bytes. */
-async function tensorBytes({ source: own, dtype, info }: Placed, params: MergedParams, merged: WeightSource): Promise<Uint8Array> {
+async function tensorBytes(placed: Placed, params: MergedParams, merged: WeightSource): Promise<Uint8Array> {
+  const { source: own, dtype, info, made } = placed;
   const { folder, adapter, model } = params;
   // A file may hold the tied head a second time: it must stay the embedding's twin.
   const source = tiedTo(own, model) ?? own;
   const held = folder.weights.tensors.get(own);
-  if (folder.kind !== 'gguf' && !isTuned(adapter, source) && held?.shape.join() === info.shape.join()) return folder.weights.readRaw(own);
-  const values = await merged.readFloat32(source);
+  const isKept = made ? !isChanged(placed, adapter) : !isTuned(adapter, source);
+  if (folder.kind !== 'gguf' && isKept && held?.shape.join() === info.shape.join()) return folder.weights.readRaw(own);
+  const values = made ? await made.values(merged.readFloat32) : await merged.readFloat32(source);
   return dtype === 'F64' ? new Uint8Array(Float64Array.from(values).buffer) : encodeFloat32(values, dtype as 'F32' | 'F16' | 'BF16');
 }
 

@@ -9,7 +9,7 @@ import { writeTextFile } from '../../files/durable-file.ts';
 import { type TensorEntry, writeSafetensors } from '../../format/safetensors/safetensors-writer.ts';
 import { groupsOf } from '../../method/lora.ts';
 import { projectionValues, veraProjectionsOf } from '../../method/vera.ts';
-import type { AnyModel, ModuleSpec, ParameterSpec } from '../../model/model-spec.ts';
+import { type AnyModel, isExperts, type ModuleSpec, type ParameterSpec } from '../../model/model-spec.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { ADAPTER_WEIGHTS, type AdapterRank } from '../adapter/adapter.ts';
 import { mostUsed } from '../adapter/grouped-factors.ts';
@@ -82,8 +82,15 @@ function checkExpressible({ model, adapter: { description, tensors } }: PeftPara
       `batch_norm: updated changed ${statistics.length} running statistics (${statistics[0]?.name} …), which no adapter of PEFT here carries: export as merged or as adapter`,
     );
   const tied = model.kind === 'causal' && model.head.kind === 'embedding' ? model.head.name : undefined;
+  // PEFT takes layers of these names in a mixture of experts for the experts of every block.
+  const ofExperts = new Set(
+    model.modules.filter(module => isExperts(module) || module.part === 'router').map(({ name }) => lastName(name)),
+  );
   const wrong = model.modules.flatMap(module => {
     const { name, kind } = module;
+    const isTuned = rows.has(name) || lora.has(name);
+    if (isExperts(module) && isTuned) return [`${name} (experts)`];
+    if (isTuned && ofExperts.has(lastName(name))) return [`${name} (named like experts of other blocks)`];
     if (elements.has(name)) return [`${name} (single elements: the columns of dependencies)`];
     if (name === tied && (rows.has(name) || whole.includes(name)))
       return [`${name} (tied to the output head, which PEFT would leave as it is)`];
@@ -98,6 +105,8 @@ function checkExpressible({ model, adapter: { description, tensors } }: PeftPara
     `PEFT cannot express what was trained in ${shown}${wrong.length > 8 ? ` and ${wrong.length - 8} more` : ''}: export as merged or as adapter`,
   );
 }
+
+const lastName = (name: string): string => name.slice(name.lastIndexOf('.') + 1);
 
 function savedEntries({ model, weights, adapter }: PeftParams, { weight, bias }: ModuleSpec): TensorEntry[] {
   const merged = mergedWeights(withInitial(model, weights), adapter);

@@ -18,6 +18,12 @@ export interface GgufFile {
   readonly ropeFactors: Float32Array | undefined;
 }
 
+/** Rows of the last axis. */
+interface RowPart {
+  readonly first: number;
+  readonly rows: number;
+}
+
 interface Located {
   readonly tensor: GgufTensor;
   readonly info: TensorInfo;
@@ -33,7 +39,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
   try {
     const header = await readGgufHeader(file);
     const located = locate(path, header);
-    const readValues = async ({ tensor, interleavedHeadDim, offset }: Omit<Located, 'info'>): Promise<Float32Array> => {
+    const readValues = async ({ tensor, interleavedHeadDim, offset }: Omit<Located, 'info'>, part?: RowPart): Promise<Float32Array> => {
       const { dequantize, blockElements, blockBytes, name } = tensor.type;
       if (dequantize === undefined) {
         throw new ModelFileError(
@@ -44,7 +50,8 @@ export async function openGguf(path: string): Promise<GgufFile> {
       }
       const columns = tensor.shape.at(-1) ?? 1;
       const rowBytes = (columns / blockElements) * blockBytes;
-      const count = tensor.shape.reduce((n, d) => n * d, 1);
+      const first = part?.first ?? 0;
+      const count = part ? part.rows * columns : tensor.shape.reduce((n, d) => n * d, 1);
       const out = new Float32Array(count);
       if (count === 0) return out;
       const rows = count / columns;
@@ -53,7 +60,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
       for (let row = 0; row < rows; row += rowsPerChunk) {
         const n = Math.min(rowsPerChunk, rows - row);
         const bytes = scratch.subarray(0, n * rowBytes);
-        await file.readInto(bytes, tensor.position + row * rowBytes);
+        await file.readInto(bytes, tensor.position + (first + row) * rowBytes);
         dequantize(bytes, 0, out, row * columns, n * columns);
       }
       if (offset !== 0) for (let i = 0; i < count; i++) out[i] = (out[i] as number) - offset;
@@ -77,6 +84,8 @@ export async function openGguf(path: string): Promise<GgufFile> {
     }
     const ropeFactors = factors === undefined ? undefined : await readValues({ tensor: factors, interleavedHeadDim: undefined, offset: 0 });
     const tensors = new Map([...located].map(([name, { info }]) => [name, info]));
+    const readBytes = (name: string, begin: number, count: number): Promise<Uint8Array> =>
+      file.read(find(name).tensor.position + begin, count);
     const weights: TensorSource = {
       tensors,
       readFloat32: async name => readValues(find(name)),
@@ -85,8 +94,16 @@ export async function openGguf(path: string): Promise<GgufFile> {
         const { tensor } = find(name);
         return file.read(tensor.position, tensor.byteLength);
       },
-      fingerprint: () =>
-        fingerprintTensors(tensors.values(), (info, start, end) => file.read(find(info.name).tensor.position + start, end - start)),
+      readPart: async (name, begin, count) => {
+        const found = find(name);
+        const columns = found.tensor.shape.at(-1) ?? 1;
+        const [first, rows] = [begin / columns, count / columns];
+        if (found.interleavedHeadDim === undefined && Number.isInteger(first) && Number.isInteger(rows))
+          return readValues(found, { first, rows });
+        return (await readValues(found)).slice(begin, begin + count);
+      },
+      readBytes,
+      fingerprint: () => fingerprintTensors(tensors.values(), ({ name }, start, end) => readBytes(name, start, end - start)),
       close: () => file.close(),
     };
     return { header, weights, ropeFactors };

@@ -7,6 +7,15 @@ import type { ModuleSpec, TokenInputs } from '../model-spec.ts';
 import { linearSpec, normSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { DecoderConfig } from './decoder.ts';
+import { type DecoderExperts, type ExpertBlock, expertBlock, expertModules, traceExperts } from './decoder-experts.ts';
+
+export interface Mlp {
+  /** Of gate and up: two layers, or one with the rows of both. */
+  readonly gateUp: readonly ModuleSpec[];
+  readonly down: ModuleSpec;
+}
+
+const isMixture = (mlp: Mlp | ExpertBlock): mlp is ExpertBlock => 'router' in mlp;
 
 export interface Block {
   readonly beforeAttention: ModuleSpec | undefined;
@@ -17,9 +26,7 @@ export interface Block {
   readonly o: ModuleSpec;
   readonly afterAttention: ModuleSpec | undefined;
   readonly beforeMlp: ModuleSpec | undefined;
-  /** Of gate and up: two layers, or one with the rows of both. */
-  readonly gateUp: readonly ModuleSpec[];
-  readonly down: ModuleSpec;
+  readonly mlp: Mlp | ExpertBlock;
   readonly afterMlp: ModuleSpec | undefined;
 }
 
@@ -46,20 +53,26 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
     o: attends(own.o, hiddenSize, queries, biases.output),
     afterAttention: norm(own.norms.afterAttention),
     beforeMlp: norm(own.norms.beforeMlp),
-    gateUp:
-      own.gateUp === undefined
-        ? [own.gate, own.up].map(name => feeds(name, inner, hiddenSize))
-        : [withSections(feeds(own.gateUp, 2 * inner, hiddenSize), { gate_proj: inner, up_proj: inner })],
-    down: feeds(own.down, hiddenSize, inner),
+    mlp: config.experts?.layers[layer]
+      ? expertBlock(config.experts, hiddenSize, layer, own.at)
+      : {
+          gateUp:
+            own.gateUp === undefined
+              ? [own.gate, own.up].map(name => feeds(name, inner, hiddenSize))
+              : [withSections(feeds(own.gateUp, 2 * inner, hiddenSize), { gate_proj: inner, up_proj: inner })],
+          down: feeds(own.down, hiddenSize, inner),
+        },
     afterMlp: norm(own.norms.afterMlp),
   };
 }
+
+const mlpModules = (mlp: Mlp | ExpertBlock): readonly ModuleSpec[] => (isMixture(mlp) ? expertModules(mlp) : [...mlp.gateUp, mlp.down]);
 
 /** In the order of the forward pass. */
 export const modulesOf = (block: Block): ModuleSpec[] =>
   [
     ...[block.beforeAttention, ...block.qkv, block.qNorm, block.kNorm, block.o, block.afterAttention],
-    ...[block.beforeMlp, ...block.gateUp, block.down, block.afterMlp],
+    ...[block.beforeMlp, ...mlpModules(block.mlp), block.afterMlp],
   ].filter(module => module !== undefined);
 
 /** How queries and keys are turned. */
@@ -90,7 +103,7 @@ export function traceBlock(tracer: Tracer, x: Node, params: BlockParams): Node {
   const added = (to: Node, y: Node) => graph.add(to, graph.mul(tracer.dropout(y, residualDropout), residualMultiplier));
   const attended = tracer.linear(block.o, attend(tracer, normed(block.beforeAttention, x), params));
   const middle = added(x, normed(block.afterAttention, attended));
-  return added(middle, normed(block.afterMlp, mlp(tracer, config, block, normed(block.beforeMlp, middle))));
+  return added(middle, normed(block.afterMlp, feed(tracer, config, block, normed(block.beforeMlp, middle))));
 }
 
 /** x [batch · tokens, hidden] → the heads' outputs, [batch · tokens, heads · headDim]. */
@@ -124,13 +137,14 @@ function attend(tracer: Tracer, x: Node, { config, block, layer, batch, tokens, 
   return graph.reshape(graph.transpose(out, [0, 2, 1, 3]), [batch * tokens, heads * headDim]);
 }
 
-function mlp(tracer: Tracer, config: DecoderConfig, block: Block, x: Node): Node {
+function feed(tracer: Tracer, config: DecoderConfig, { mlp }: Block, x: Node): Node {
+  if (isMixture(mlp)) return traceExperts(tracer, config.experts as DecoderExperts, mlp, x);
   const { intermediateSize } = config.mlp;
-  const [makeGate, makeUp] = products(tracer, block.gateUp, x, [intermediateSize, intermediateSize]);
+  const [makeGate, makeUp] = products(tracer, mlp.gateUp, x, [intermediateSize, intermediateSize]);
   const [gate, up] = [makeGate(), makeUp()];
   const activation = activations[config.mlp.activation] as Activation;
   const gated = activation === activations.silu ? swiglu(tracer.graph, gate, up) : tracer.graph.mul(activation(tracer.graph, gate), up);
-  return tracer.linear(block.down, gated);
+  return tracer.linear(mlp.down, gated);
 }
 
 /** The products of layers, or the parts of that of one layer with the rows of all; each made when it is first asked for. */

@@ -5,6 +5,8 @@ import type { ConfigJson } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 import { paddingRow } from './common-keys.ts';
 import type { DecoderAttention, DecoderConfig } from './decoder.ts';
+import { expertProblems, mixtralKeys, mixtralMixture, qwen3MoeKeys, qwenMixture, qwenMixtureProblems } from './decoder-expert-keys.ts';
+import type { DecoderExperts } from './decoder-experts.ts';
 import {
   gemma2Keys,
   gemma3Keys,
@@ -35,6 +37,9 @@ interface Own extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNor
   readonly norms?: DecoderConfig['norms'];
   readonly multipliers?: Partial<Pick<DecoderConfig, 'embeddingMultiplier' | 'residualMultiplier' | 'logitMultiplier'>>;
   readonly logitCap?: number | undefined;
+  readonly experts?: DecoderExperts;
+  /** What else does not fit together. */
+  readonly problems?: readonly ConfigProblem[];
   /** The blocks that turn queries and keys; all where not given. */
   readonly turning?: readonly boolean[];
   /** Of families whose blocks turn by their type: the types, and the base of each where the config does not say. */
@@ -157,6 +162,23 @@ const families = {
     defaults: ({ rope_scaling: older, rope_parameters: newer }) => (older || newer ? {} : { rope_parameters: MINISTRAL3_ROPE }),
     own: c => ({ biases: alike(false), windows: everywhere(c, c.sliding_window ?? undefined) }),
   }),
+  MixtralForCausalLM: familyOf({
+    family: 'mixtral',
+    rope: { theta: 1e6 },
+    keys: mixtralKeys,
+    own: c => ({ biases: alike(false), windows: everywhere(c, c.sliding_window ?? undefined), experts: mixtralMixture(c) }),
+  }),
+  Qwen3MoeForCausalLM: familyOf({
+    family: 'qwen3_moe',
+    keys: qwen3MoeKeys,
+    own: c => ({
+      biases: alike(c.attention_bias),
+      innerNorms: 'heads',
+      windows: everywhere(c, c.use_sliding_window ? (c.sliding_window ?? undefined) : undefined),
+      experts: qwenMixture(c),
+      problems: qwenMixtureProblems(c),
+    }),
+  }),
   GraniteForCausalLM: familyOf({
     family: 'granite',
     keys: graniteKeys,
@@ -189,7 +211,10 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
   const headDim = c.head_dim ?? c.hidden_size / c.num_attention_heads;
   const context = { architecture, maxPositions: c.max_position_embeddings, headDim, ...described.rope };
   const rope = own.turns ? readRopesByLayer(json, context, own.turns) : everyLayer(c, readRope(json, context));
-  refuse([...problems, ...headProblems(c, kvHeads, headDim), ...layerProblems(c, json, own), ...rope.problems], architecture);
+  refuse(
+    [...problems, ...headProblems(c, kvHeads, headDim), ...layerProblems(c, json, own), ...ownProblems(own, json), ...rope.problems],
+    architecture,
+  );
   const { biases, windows, innerNorms, cap, scale = headDim ** -0.5 } = own;
   return {
     family: described.family,
@@ -210,6 +235,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       scale,
     },
     mlp: { intermediateSize: c.intermediate_size, activation: own.activation ?? c.hidden_act, biased: own.mlpBias ?? false },
+    experts: own.experts,
     positions: rope.positions.map((turn, layer) => (own.turning?.[layer] === false ? undefined : turn)),
     norms: own.norms ?? { epsilon: c.rms_norm_eps, offset: 0 },
     embeddingMultiplier: { factor: 1, rounded: false },
@@ -222,6 +248,11 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
     paddingRow: paddingRow(c.pad_token_id, c.vocab_size),
   };
 }
+
+const ownProblems = ({ experts, problems = [] }: Own, json: ConfigJson): ConfigProblem[] => [
+  ...problems,
+  ...(experts ? expertProblems(experts, json as Parameters<typeof expertProblems>[1]) : []),
+];
 
 const everyLayer = (c: Sizes, { problems, ...positions }: ReturnType<typeof readRope>) => ({
   problems,

@@ -6,7 +6,7 @@ import { activation, causalKeys, rate, size } from './common-keys.ts';
 import { rotaryKeys } from './rope-config.ts';
 
 /** A number of heads, or the size of one; null where it follows from others. */
-const atMost1024 = (usual: number | null) => computed(size(1024).nullish().default(usual));
+export const headCount = (usual: number | null) => computed(size(1024).nullish().default(usual));
 
 /** What these decoders have in common. Bounds are four times the largest published sizes. */
 export const decoderKeys = {
@@ -17,7 +17,7 @@ export const decoderKeys = {
   intermediate_size: computed(size(262144)),
   num_hidden_layers: computed(size(512)),
   num_attention_heads: computed(size(1024)),
-  head_dim: atMost1024(null),
+  head_dim: headCount(null),
   max_position_embeddings: computed(size(2 ** 24)),
   rms_norm_eps: computed(z.number().positive().max(1).default(1e-6)),
   hidden_act: activation('silu'),
@@ -40,7 +40,7 @@ const noWindows = {
 
 export const llamaKeys = {
   ...decoderKeys,
-  num_key_value_heads: atMost1024(null),
+  num_key_value_heads: headCount(null),
   attention_bias: computed(z.boolean().default(false)),
   mlp_bias: computed(z.boolean().default(false)),
   ...noWindows,
@@ -50,7 +50,7 @@ export const llamaKeys = {
 
 export const mistralKeys = {
   ...decoderKeys,
-  num_key_value_heads: atMost1024(8),
+  num_key_value_heads: headCount(8),
   sliding_window: windowSize,
   // Transformers ignores the list here, and windows every layer: what was meant is another class of models.
   layer_types: {
@@ -68,7 +68,7 @@ export const ministral3Keys = {
   intermediate_size: computed(size(262144).default(14336)),
   num_hidden_layers: computed(size(512).default(34)),
   num_attention_heads: computed(size(1024).default(32)),
-  num_key_value_heads: atMost1024(8),
+  num_key_value_heads: headCount(8),
   head_dim: computed(size(1024).nullish().default(128)),
   max_position_embeddings: computed(size(2 ** 24).default(262144)),
   rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
@@ -82,7 +82,7 @@ export const ministral3Keys = {
 /** Queries, keys and values, and gate and up, are one matrix each; only the first features of a head may be turned. */
 export const phi3Keys = {
   ...decoderKeys,
-  num_key_value_heads: atMost1024(null),
+  num_key_value_heads: headCount(null),
   rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
   pad_token_id: computed(z.number().int().nullish().default(32000)),
   sliding_window: computed(z.number().int().positive().nullish()),
@@ -103,7 +103,7 @@ const layerTypes = computed(
 
 export const ministralKeys = {
   ...decoderKeys,
-  num_key_value_heads: atMost1024(8),
+  num_key_value_heads: headCount(8),
   sliding_window: windowSize,
   layer_types: layerTypes,
   ...refusedUnless([false], 'attention_bias', 'mlp_bias'),
@@ -120,7 +120,7 @@ export const switchedWindow = {
 export const qwen2Keys = {
   ...decoderKeys,
   ...switchedWindow,
-  num_key_value_heads: atMost1024(32),
+  num_key_value_heads: headCount(32),
   ...refusedUnless([true], 'attention_bias'),
   ...refusedUnless([false], 'mlp_bias', 'use_mrope'),
 } as const satisfies KeyTable;
@@ -128,8 +128,8 @@ export const qwen2Keys = {
 export const qwen3Keys = {
   ...decoderKeys,
   ...switchedWindow,
-  num_key_value_heads: atMost1024(32),
-  head_dim: atMost1024(128),
+  num_key_value_heads: headCount(32),
+  head_dim: headCount(128),
   attention_bias: computed(z.boolean().default(false)),
   ...refusedUnless([false], 'mlp_bias'),
 } as const satisfies KeyTable;
@@ -142,7 +142,7 @@ const multiplier = computed(z.number().positive().default(1));
 const gemmaCommon = {
   ...decoderKeys,
   num_attention_heads: computed(size(1024).default(8)),
-  num_key_value_heads: atMost1024(4),
+  num_key_value_heads: headCount(4),
   head_dim: computed(size(1024).default(256)),
   hidden_activation: activation('gelu_pytorch_tanh'),
   attention_bias: biased,
@@ -180,7 +180,7 @@ export const gemma3Keys = {
 
 export const smollm3Keys = {
   ...decoderKeys,
-  num_key_value_heads: atMost1024(4),
+  num_key_value_heads: headCount(4),
   attention_bias: biased,
   mlp_bias: biased,
   tie_word_embeddings: computed(z.boolean().default(true)),
@@ -199,7 +199,7 @@ export const smollm3Keys = {
 
 const olmoCommon = {
   ...decoderKeys,
-  num_key_value_heads: atMost1024(null),
+  num_key_value_heads: headCount(null),
   attention_bias: biased,
   rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
   pad_token_id: computed(z.number().int().nullish().default(1)),
@@ -216,7 +216,7 @@ export const olmo3Keys = {
 export const graniteKeys = {
   ...decoderKeys,
   ...noWindows,
-  num_key_value_heads: atMost1024(null),
+  num_key_value_heads: headCount(null),
   attention_bias: biased,
   mlp_bias: biased,
   embedding_multiplier: multiplier,

@@ -8,6 +8,8 @@ export interface DecoderNames {
 }
 
 export interface BlockNames {
+  /** Of the block itself. */
+  readonly at: string;
   readonly q: string;
   readonly k: string;
   readonly v: string;
@@ -38,6 +40,7 @@ const withNorms = (norms: BlockNames['norms'], prefix = 'model', head = 'lm_head
   block: layer => {
     const at = `${prefix}.layers.${layer}`;
     return {
+      at,
       q: `${at}.self_attn.q_proj`,
       k: `${at}.self_attn.k_proj`,
       v: `${at}.self_attn.v_proj`,

@@ -8,6 +8,7 @@ import type { CausalModel, ModuleSpec, TokenInputs } from '../model-spec.ts';
 import { embeddingSpec, linearSpec, normSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { type Block, blockOf, modulesOf, type Turn, traceBlock } from './decoder-block.ts';
+import type { DecoderExperts } from './decoder-experts.ts';
 import type { DecoderNames } from './decoder-names.ts';
 import { withWindow } from './decoder-window.ts';
 
@@ -21,6 +22,8 @@ export interface DecoderConfig {
   readonly maxPositions: number;
   readonly attention: DecoderAttention;
   readonly mlp: { readonly intermediateSize: number; readonly activation: string; readonly biased: boolean };
+  /** Of families with mixtures of experts in place of some MLPs. */
+  readonly experts?: DecoderExperts | undefined;
   /** How each block turns its queries and keys; undefined: not at all. */
   readonly positions: readonly (Positions | undefined)[];
   /** Root-mean-square norms; `offset` is added to their weights. Which of them there are, the names say. */

@@ -1,0 +1,135 @@
+/** Mixtures of experts against PyTorch: four steps of AdamW by all parameters, by rows and by low-rank factors, and the scores of rows. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import type { MeasureName } from '../../trainer/catalog/measures.ts';
+import type { MethodName } from '../../trainer/catalog/methods.ts';
+import { createBatchPlan } from '../../trainer/data/batch/batch-plan.ts';
+import { tokenSource } from '../../trainer/data/batch/batches.ts';
+import type { Engine } from '../../trainer/engine/engine.ts';
+import { elementCount, type HostArray, type Shape } from '../../trainer/graph/types.ts';
+import { openModel } from '../../trainer/hub/open-model.ts';
+import { scoreModel } from '../../trainer/importance/score-model.ts';
+import { attachments } from '../../trainer/method/methods.ts';
+import { causalModel } from '../../trainer/model/load-model.ts';
+import type { CausalModel } from '../../trainer/model/model-spec.ts';
+import { weightStream } from '../../trainer/model/weight-stream.ts';
+import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
+import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
+import { trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
+import { loadVariables } from '../../trainer/train/variables.ts';
+import { openOthers, openReference } from '../support/engines.ts';
+import { settingsOf } from '../support/method-settings.ts';
+
+type Numbers = readonly [norm: number, ...everyEleventhRow: number[]];
+
+interface Trace {
+  /** Modules of which every third row trains, and those that get low-rank factors. */
+  readonly rows: readonly string[];
+  readonly low_rank: readonly string[];
+  /** Losses before each of four steps, and after the last. */
+  readonly full: readonly number[];
+  readonly spsft: readonly number[];
+  readonly lora: readonly number[];
+  readonly scores: Readonly<Record<string, Readonly<Partial<Record<MeasureName, Numbers>>>>>;
+}
+
+const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'expert_traces.json'), 'utf8')) as {
+  readonly every: number;
+  readonly rate: number;
+  readonly rank: number;
+  readonly alpha: number;
+  readonly input_ids: { readonly shape: readonly [number, number]; readonly data: readonly number[] };
+  readonly folders: Readonly<Record<string, Trace>>;
+};
+const [BATCH, TOKENS] = golden.input_ids.shape;
+const STEPS = 4;
+const optimizer = { name: 'adamw', weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 } as const;
+
+/** The start values of low-rank factors in `scripts/make_expert_traces.py`. */
+const wave = (shape: Shape, phase: number): Float32Array =>
+  Float32Array.from({ length: elementCount(shape) }, (_, at) => 0.1 * Math.sin(0.7 * at + phase));
+
+function attachmentOf(model: CausalModel, method: MethodName, trace: Trace) {
+  const targets = method === 'spsft' ? trace.rows : trace.low_rank;
+  const modules = model.modules.filter(({ name }) => targets.includes(name));
+  expect(modules.length).toBe(targets.length);
+  const everyThird = (count: number) => Int32Array.from({ length: Math.ceil(count / golden.every) }, (_, i) => i * golden.every);
+  const settings = settingsOf({ rank: golden.rank, loraAlpha: golden.alpha, ...(method !== 'full' && { targetModules: targets }) });
+  const selection = new Map(modules.map(({ name, weight }) => [name, everyThird(weight.shape[0] as number)]));
+  const attachment = attachments[method](model, settings, selection);
+  const start = new Map<string, HostArray>();
+  if (method === 'lora')
+    for (const { name, shape } of attachment.trainables) {
+      const module = modules.find(each => name.startsWith(`${each.name}.lora_`));
+      start.set(name, wave(shape, (module?.name.length ?? 0) + (name.includes('lora_B') ? 1 : 0)));
+    }
+  return { attachment, start };
+}
+
+async function losses(engine: Engine, name: string, method: MethodName, trace: Trace): Promise<number[]> {
+  const folder = await openModel(join(import.meta.dirname, name));
+  const model = causalModel(folder.config);
+  const shape = { batch: BATCH, tokens: TOKENS, targets: BATCH * (TOKENS - 1) };
+  const { attachment, start } = attachmentOf(model, method, trace);
+  const steps = { maxGradNorm: 0, accumulationSteps: 1, recompute: 'block', trainShapes: [shape], evalShapes: [] } as const;
+  const session = await engine.compile(trainProgram({ task: causalTask(model), attachment, optimizer, ...steps }));
+  await loadVariables(session, { model: weightStream(model, folder.weights), attachment, optimizer, start });
+  const positions = Array.from({ length: BATCH * TOKENS }, (_, i) => i).filter(i => i % TOKENS < TOKENS - 1);
+  const feeds = {
+    ids: Int32Array.from(golden.input_ids.data),
+    targetPositions: Int32Array.from(positions),
+    targetIds: Int32Array.from(positions, i => golden.input_ids.data[i + 1] as number),
+    targetWeights: new Float32Array(positions.length).fill(1 / positions.length),
+    seed: Int32Array.of(0, 0),
+  };
+  const found: number[] = [];
+  for (let step = 1; step <= STEPS + 1; step++) {
+    const scalars = Object.entries(optimizerFeeds(optimizer, golden.rate, step)).map(([key, value]) => [key, Float32Array.of(value)]);
+    found.push(((await session.run(trainSignature(shape), { ...feeds, ...Object.fromEntries(scalars) })).loss as Float32Array)[0] as number);
+  }
+  await session.dispose();
+  await folder.weights.close();
+  return found;
+}
+
+const numbersOf = (scores: Float32Array): number[] => [
+  Math.hypot(...scores),
+  ...[...scores].filter((_, row) => row % 11 === 0).slice(0, 6),
+];
+
+const reference = await openReference();
+const engines = [{ name: 'portable, cpu', engine: reference }, ...(await openOthers()).filter(({ name }) => name === 'tensorflow')];
+
+describe.each(Object.entries(golden.folders))('%s', (name, trace) => {
+  for (const { name: engineName, engine } of engines)
+    test.skipIf(!engine).each(['full', 'spsft', 'lora'] as const)(`%s on ${engineName}`, async method => {
+      const found = await losses(engine as Engine, name, method, trace);
+      found.forEach((loss, i) => expect(loss, `loss ${i}`).toBeCloseTo(trace[method][i] as number, 4));
+    });
+
+  test.each(['taylor', 'taylor_squared', 'taylor_row', 'fisher', 'wanda'] as const)('scores by %s', async measure => {
+    const folder = await openModel(join(import.meta.dirname, name));
+    const model = causalModel(folder.config);
+    const sequences = Array.from({ length: BATCH }, (_, row) => ({
+      ids: Int32Array.from(golden.input_ids.data.slice(row * TOKENS, (row + 1) * TOKENS)),
+      train: Uint8Array.from({ length: TOKENS }, (_, i) => Math.min(i, 1)),
+    }));
+    // More tokens than there are: what fills up must not count.
+    const sizes = { batchSize: BATCH, maxLength: 16, multipleOf: 16, maxBuckets: 1, targetMultiple: 1, maxTargetSizes: 1 };
+    const plan = createBatchPlan(sequences, { ...sizes, packing: false, shuffle: false, grouped: true, seed: 0 });
+    const source = tokenSource({ plan, sequences, padId: 0, packed: false });
+    const modules = model.modules.filter(module => trace.scores[module.name]?.[measure]);
+    expect(modules.length).toBeGreaterThan(1);
+    const data = { engine: reference, task: causalTask(model), source, recompute: 'block' as const, exact: false, sweepBytes: 0 };
+    const { scores } = await scoreModel({ measure, model, modules, weights: folder.weights, seed: 0, data });
+    await folder.weights.close();
+    const wrong = modules.flatMap(module => {
+      const want = trace.scores[module.name]?.[measure] as Numbers;
+      const got = numbersOf(scores.get(module.name) as Float32Array);
+      const far = got.some((value, i) => Math.abs(value - (want[i] as number)) > 2e-4 * want[0] + 5e-9);
+      return far || got.length !== want.length ? [`${module.name}: ${got.join(' ')}; expected ${want.join(' ')}`] : [];
+    });
+    expect(wrong).toEqual([]);
+  });
+});

@@ -1,0 +1,112 @@
+"""Golden folders of mixtures of experts: Mixtral, Qwen3-MoE and gpt-oss, with tiny random weights. Gradients are under the names that we give to the
+matrices of all experts, one below the other. gpt_oss_mxfp4 holds the experts as blocks of four bits, packed here by the format's definition; what
+Transformers computes is of the numbers that these blocks stand for. Deterministic (fixed seeds, 1 thread).
+run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden folder…]]"""
+import json, os, re, sys
+os.environ['HF_HUB_OFFLINE'] = '1'
+import torch, transformers
+from safetensors.torch import load_file, save_file
+from transformers import (GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
+
+torch.set_num_threads(1)
+OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
+ONLY = sys.argv[2:]
+META = dict(torch=torch.__version__, transformers=transformers.__version__,
+            note='float32, eval mode; every parameter jittered by 0.05*randn so biases and norms matter; routers by 0.5*randn so that choices are clear')
+
+numbers = lambda x: [float(f'{v:.7g}') for v in x.detach().flatten().double().tolist()]
+tensor = lambda x: dict(shape=list(x.shape), data=numbers(x) if x.is_floating_point() else x.flatten().tolist())
+
+
+def parts_of(model, name, x):
+    """(our name, values) of a parameter of Transformers 5: matrices of experts [experts · out, in], gate and up apart where files have them so."""
+    family = model.config.model_type
+    at, experts, last = name.partition('.mlp.experts.')
+    if not experts:
+        return [(name.replace('.mlp.gate.', '.block_sparse_moe.gate.') if family == 'mixtral' else name, x)]
+    if family == 'gpt_oss':
+        if last.endswith('_bias'):
+            return [(f"{at}.mlp.experts.{last.removesuffix('_bias')}.bias", x.flatten())]
+        return [(f'{name}.weight', x.transpose(1, 2).flatten(0, 1))]
+    gate, up, down = ('block_sparse_moe.experts.w1', 'block_sparse_moe.experts.w3', 'block_sparse_moe.experts.w2') if family == 'mixtral' else (
+        'mlp.experts.gate_proj', 'mlp.experts.up_proj', 'mlp.experts.down_proj')
+    if last == 'down_proj':
+        return [(f'{at}.{down}.weight', x.flatten(0, 1))]
+    half = x.shape[1] // 2
+    return [(f'{at}.{gate}.weight', x[:, :half].flatten(0, 1)), (f'{at}.{up}.weight', x[:, half:].flatten(0, 1))]
+
+
+# ---- four-bit blocks (OCP Microscaling Formats 1.0): 32 numbers E2M1 with one scale, a power of two
+VALUES = torch.tensor([0, 0.5, 1, 1.5, 2, 3, 4, 6, -0.0, -0.5, -1, -1.5, -2, -3, -4, -6])
+
+
+def pack(x):
+    """[experts, out, in] → codes [experts, out, in / 32, 16], scales [experts, out, in / 32], and the numbers that they stand for."""
+    blocks = x.reshape(*x.shape[:-1], -1, 32)
+    exponent = torch.floor(torch.log2(blocks.abs().amax(-1, keepdim=True).clamp_min(1e-30))) - 2
+    codes = (blocks / 2**exponent).unsqueeze(-1).sub(VALUES).abs().argmin(-1)
+    stands_for = (VALUES[codes] * 2**exponent).reshape(x.shape)
+    packed = (codes[..., 0::2] | (codes[..., 1::2] << 4)).to(torch.uint8)
+    return packed, (exponent.squeeze(-1) + 127).to(torch.uint8), stands_for
+
+
+def make(name, model_class, config, seed, tokens, mxfp4=False):
+    if ONLY and name not in ONLY:
+        return
+    torch.manual_seed(seed)
+    model = model_class(config).eval()
+    generator = torch.Generator().manual_seed(seed + 1)
+    packed = {}
+    with torch.no_grad():
+        for n, p in model.named_parameters():
+            p.add_((0.5 if re.search(r'mlp\.(gate|router)\.weight', n) else 0.05) * torch.randn(p.shape, generator=generator))
+            if mxfp4 and re.search(r'experts\.(gate_up|down)_proj$', n):
+                packed[n + '_blocks'], packed[n + '_scales'], stands_for = pack(p.transpose(1, 2))
+                p.copy_(stands_for.transpose(1, 2))
+    ids = torch.randint(3, config.vocab_size, (2, tokens), generator=torch.Generator().manual_seed(seed + 2))
+    seen = torch.ones_like(ids)
+    seen[1, tokens - 3:] = 0
+    labels = ids.clone()
+    labels[1, tokens - 3:] = -100
+    labels[0, 1:4] = -100
+    folder = os.path.join(OUT, name)
+    model.save_pretrained(folder)
+    if mxfp4:
+        at = os.path.join(folder, 'model.safetensors')
+        kept = {n: v for n, v in load_file(at).items() if not re.search(r'experts\.(gate_up|down)_proj$', n)}
+        save_file({**kept, **{n: v.contiguous() for n, v in packed.items()}}, at, metadata=dict(format='pt'))
+        written = json.load(open(os.path.join(folder, 'config.json')))
+        skipped = ['model.layers.*.self_attn', 'model.layers.*.mlp.router', 'model.embed_tokens', 'lm_head']
+        json.dump({**written, 'quantization_config': dict(quant_method='mxfp4', modules_to_not_convert=skipped)},
+                  open(os.path.join(folder, 'config.json'), 'w'), indent=2)
+    for extra in ('generation_config.json',):
+        if os.path.exists(os.path.join(folder, extra)):
+            os.remove(os.path.join(folder, extra))
+    out = model(input_ids=ids, attention_mask=seen, labels=labels)
+    out.loss.backward()
+    grads = {ours: dict(shape=list(g.shape), l2=float(f'{g.double().norm().item():.8g}'), first4=numbers(g.flatten()[:4]))
+             for n, p in model.named_parameters() if p.grad is not None for ours, g in parts_of(model, n, p.grad)}
+    golden = dict(meta=META, model=model_class.__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(seen)), labels=tensor(labels),
+                  loss=float(f'{out.loss.item():.8g}'), logits=tensor(out.logits), grads=grads)
+    with open(os.path.join(folder, 'golden.json'), 'w') as file:
+        json.dump(golden, file, separators=(',', ':'))
+    print(name, golden['loss'], sum(p.numel() for p in model.parameters()))
+
+
+if __name__ == '__main__':
+    small = dict(vocab_size=64, hidden_size=32, num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=64,
+                 rms_norm_eps=1e-5, bos_token_id=1, eos_token_id=2, pad_token_id=0, tie_word_embeddings=False)
+    make('mixtral', MixtralForCausalLM, MixtralConfig(**small, intermediate_size=24, num_local_experts=4, num_experts_per_tok=2), 401, 12)
+    # One expert a token, windows, and one embedding for both ends.
+    make('mixtral_window', MixtralForCausalLM, MixtralConfig(**{**small, 'tie_word_embeddings': True}, head_dim=12, intermediate_size=20, num_local_experts=3,
+         num_experts_per_tok=1, sliding_window=5), 411, 16)
+    # More experts than a token's choices can reach; a plain block first.
+    qwen = dict(head_dim=12, intermediate_size=40, moe_intermediate_size=16, num_experts=8, num_experts_per_tok=3)
+    make('qwen3_moe', Qwen3MoeForCausalLM, Qwen3MoeConfig(**{**small, 'num_hidden_layers': 3}, **qwen, norm_topk_prob=True, mlp_only_layers=[0]), 421, 12)
+    make('qwen3_moe_step', Qwen3MoeForCausalLM, Qwen3MoeConfig(**{**small, 'num_hidden_layers': 3, 'tie_word_embeddings': True}, **qwen, norm_topk_prob=False,
+         decoder_sparse_step=2, attention_bias=True, use_sliding_window=True, sliding_window=5), 431, 16)
+    # Sinks, windows in every other block, yarn, a clamp that binds; then four-bit experts.
+    oss = {**small, 'head_dim': 16, 'intermediate_size': 32, 'num_local_experts': 4, 'num_experts_per_tok': 2}
+    make('gpt_oss', GptOssForCausalLM, GptOssConfig(**oss, sliding_window=5, swiglu_limit=0.2, rope_parameters=dict(rope_type='yarn', rope_theta=10000.0,
+         factor=4.0, beta_fast=32.0, beta_slow=1.0, truncate=False, original_max_position_embeddings=16), attn_implementation='eager'), 441, 24)
+    make('gpt_oss_mxfp4', GptOssForCausalLM, GptOssConfig(**{**oss, 'num_hidden_layers': 1}, sliding_window=32, attn_implementation='eager'), 451, 12, mxfp4=True)

@@ -1,0 +1,142 @@
+"""Mixtures of experts with PyTorch: four steps of AdamW by all parameters but the routers', by every third row (SPSFT) and by low-rank factors of
+attention (LoRA), and row scores by what data and gradients say, from PyTorch's own gradients, sample by sample. Matrices of experts are under our
+names, all of a stack one below the other. Deterministic (1 thread).
+run: OMP_NUM_THREADS=1 python make_expert_traces.py      (writes ../expert_traces.json)"""
+import json, os, re
+os.environ['HF_HUB_OFFLINE'] = '1'
+import torch, transformers
+from make_expert_families import parts_of
+from torch.func import functional_call
+from transformers import AutoConfig, AutoModelForCausalLM
+
+torch.set_num_threads(1)
+OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
+FOLDERS = ['mixtral', 'qwen3_moe', 'gpt_oss']
+STEPS, EVERY, RATE, RANK, ALPHA = 4, 3, 2e-3, 2, 4
+BATCH, TOKENS = 2, 12
+IDS = torch.tensor([[3 + (7 * i * i + 3 * t * t + 11 * i * t + 5) % 61 for t in range(TOKENS)] for i in range(BATCH)])
+ROUTER = re.compile(r'mlp\.(gate|router)\.')
+
+
+def wave(shape, scale, phase):
+    at = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
+    return (scale * torch.sin(0.7 * at + phase)).float().reshape(shape)
+
+
+def opened(name):
+    folder = os.path.join(OUT, name)
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation='eager').eval()
+
+
+def loss_of(model, changed, ids=IDS):
+    return functional_call(model, changed, kwargs=dict(input_ids=ids, labels=ids)).loss
+
+
+def train(model, parameters, weights, masks):
+    optimizer, losses = torch.optim.AdamW(parameters, lr=RATE, eps=1e-8, weight_decay=0.0), []
+    for _ in range(STEPS + 1):
+        optimizer.zero_grad()
+        loss = loss_of(model, weights())
+        loss.backward()
+        losses.append(float(f'{loss.item():.7g}'))
+        for parameter, mask in masks:
+            parameter.grad *= mask
+        optimizer.step()
+    return losses
+
+
+def marked(model, name, p):
+    """A mask of every third row of each of our matrices inside a parameter, and their names."""
+    inside, names = torch.zeros_like(p), []
+    # The parts are views of the parameter, so that what is written into them is written into it.
+    numbered = torch.arange(p.numel(), dtype=torch.float64).reshape(p.shape)
+    for ours, part in parts_of(model, name, numbered):
+        rows = part[torch.arange(part.shape[0]) % EVERY == 0]
+        inside.view(-1)[rows.flatten().long()] = 1
+        names.append(ours)
+    return inside, names
+
+
+def traces(name):
+    result = {}
+    model = opened(name)
+    for key, p in model.named_parameters():
+        p.requires_grad_(not ROUTER.search(key))
+    result['full'] = train(model, [p for p in model.parameters() if p.requires_grad], dict, [])
+    model = opened(name)
+    masks, rows = [], []
+    for key, p in model.named_parameters():
+        p.requires_grad_(bool(re.search(r'_proj(\.weight|\.bias|_bias)?$', key)))
+        if p.requires_grad:
+            mask, names = marked(model, key, p)
+            masks.append((p, mask))
+            rows += [n.removesuffix('.weight') for n in names if n.endswith('.weight')]
+    result['rows'] = rows
+    result['spsft'] = train(model, [p for p, _ in masks], dict, masks)
+    model = opened(name)
+    model.requires_grad_(False)
+    factors = {}
+    for at, module in model.named_modules():
+        if isinstance(module, torch.nn.Linear) and 'self_attn' in at:
+            a, b = wave((RANK, module.weight.shape[1]), 0.1, len(at)), wave((module.weight.shape[0], RANK), 0.1, len(at) + 1)
+            factors[f'{at}.weight'] = (a.requires_grad_(), b.requires_grad_())
+    merged = lambda: {key: model.get_parameter(key) + ALPHA / RANK * (b @ a) for key, (a, b) in factors.items()}
+    result['low_rank'] = [key.removesuffix('.weight') for key in factors]
+    result['lora'] = train(model, [f for pair in factors.values() for f in pair], merged, [])
+    return result
+
+
+def scores(name):
+    """Norm over all rows, and every eleventh row, of each measure."""
+    model = opened(name)
+    weights = {ours: part.detach().double().clone() for n, p in model.named_parameters() for ours, part in parts_of(model, n, p) if part.dim() == 2}
+    samples = []
+    for i in range(BATCH):
+        model.zero_grad()
+        loss_of(model, {}, IDS[i:i + 1]).backward()
+        samples.append({ours: g.double().clone() for n, p in model.named_parameters() for ours, g in parts_of(model, n, p.grad) if g.dim() == 2})
+    result = {}
+    for ours, weight in weights.items():
+        if not re.search(r'experts|_proj', ours):
+            continue
+        products = [sample[ours] * weight for sample in samples]
+        mean = sum(products) / BATCH
+        found = dict(taylor=mean.abs().sum(1), taylor_squared=mean.square().sum(1), taylor_row=mean.sum(1).abs(),
+                     fisher=torch.stack([p.sum(1) for p in products]).square().mean(0))
+        result[ours.removesuffix('.weight')] = {m: [float(f'{s.norm().item():.6g}'), *(float(f'{v:.6g}') for v in s[::11][:6].tolist())] for m, s in found.items()}
+    for ours, squares in seen_squares(model).items():
+        weight = weights[f'{ours}.weight'].abs()
+        experts = squares.shape[0]
+        s = torch.cat([w @ norms for w, norms in zip(weight.chunk(experts), squares.sqrt())])
+        result[ours]['wanda'] = [float(f'{s.norm().item():.6g}'), *(float(f'{v:.6g}') for v in s[::11][:6].tolist())]
+    return result
+
+
+def seen_squares(model):
+    """Σ x² of what each expert's first products read, [experts, inputs], by the name of the stack."""
+    found = {}
+    for at, module in model.named_modules():
+        if not hasattr(module, 'num_experts') or not at.endswith('.experts'):
+            continue
+
+        def note(m, args, kwargs=None, at=at):
+            x, index = args[0].reshape(-1, args[0].shape[-1]), args[1]
+            squares = torch.stack([x[(index == e).any(-1)].double().square().sum(0) for e in range(m.num_experts)])
+            block = at.removesuffix('.mlp.experts')
+            inner = {'mixtral': ['block_sparse_moe.experts.w1', 'block_sparse_moe.experts.w3'], 'gpt_oss': ['mlp.experts.gate_up_proj'],
+                     'qwen3_moe': ['mlp.experts.gate_proj', 'mlp.experts.up_proj']}[model.config.model_type]
+            for last in inner:
+                found[f'{block}.{last}'] = squares
+        module.register_forward_pre_hook(note)
+    with torch.no_grad():
+        model(input_ids=IDS)
+    return found
+
+
+folders = {name: dict(**traces(name), scores=scores(name)) for name in FOLDERS}
+path = os.path.join(OUT, 'expert_traces.json')
+json.dump(dict(torch=torch.__version__, transformers=transformers.__version__, every=EVERY, rate=RATE, rank=RANK, alpha=ALPHA,
+               input_ids=dict(shape=[BATCH, TOKENS], data=IDS.flatten().tolist()), folders=folders), open(path, 'w'), separators=(',', ':'))
+for name, found in folders.items():
+    print(name, {k: found[k] for k in ('full', 'spsft', 'lora')})
+print(os.path.getsize(path))

@@ -1,0 +1,40 @@
+/** Microscaling four-bit numbers (OCP MX v1.0): blocks of 32 numbers E2M1 that share a scale, a power of two (E8M0), as gpt-oss holds its experts. */
+import type { WeightSource } from './weight-stream.ts';
+
+/** Of the sixteen codes: a sign, two bits of exponent, one of fraction. */
+const VALUES = Float32Array.of(0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6);
+const BLOCK = 32;
+const BLOCK_BYTES = BLOCK / 2;
+
+/** 2^(code − 127); the code 255 is no number. */
+const scaleOf = (code: number): number => (code === 255 ? Number.NaN : 2 ** (code - 127));
+
+/** Two numbers a byte, the lower four bits first. @param blocks 16 bytes a block @param scales one byte a block */
+export function decodeMxfp4(blocks: Uint8Array, scales: Uint8Array): Float32Array {
+  const out = new Float32Array(scales.length * BLOCK);
+  for (let block = 0; block < scales.length; block++) {
+    const scale = scaleOf(scales[block] as number);
+    for (let i = 0; i < BLOCK_BYTES; i++) {
+      const byte = blocks[block * BLOCK_BYTES + i] as number;
+      out[block * BLOCK + 2 * i] = (VALUES[byte & 15] as number) * scale;
+      out[block * BLOCK + 2 * i + 1] = (VALUES[byte >> 4] as number) * scale;
+    }
+  }
+  return out;
+}
+
+export interface Mxfp4Names {
+  readonly blocks: string;
+  readonly scales: string;
+}
+
+/** The numbers of some blocks. */
+export async function readMxfp4(
+  source: Pick<WeightSource, 'readBytes'>,
+  names: Mxfp4Names,
+  { begin, count }: { readonly begin: number; readonly count: number },
+): Promise<Float32Array> {
+  if (!source.readBytes) throw new Error(`${names.blocks}: this source gives no bytes`);
+  const blocks = await source.readBytes(names.blocks, begin * BLOCK_BYTES, count * BLOCK_BYTES);
+  return decodeMxfp4(blocks, await source.readBytes(names.scales, begin, count));
+}

@@ -1,0 +1,216 @@
+/** Parameters that files hold in another form than the model computes with: stacks of matrices, one for each expert. */
+import { elementCount, toBfloat16 } from '../graph/types.ts';
+import type { ParameterSpec } from './model-spec.ts';
+import { readMxfp4 } from './mxfp4.ts';
+import type { WeightSource } from './weight-stream.ts';
+
+/**
+ * What a file may have in place of a parameter [experts · rows, width], or of a bias [experts · rows].
+ * apart: a tensor for each expert. rows: one tensor [experts, every, width], of each expert the rows from `begin` on. turned: one tensor
+ * [experts, width, rows]. mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16] with a scale each.
+ */
+export type StoredForm =
+  | { readonly kind: 'apart'; readonly names: readonly string[] }
+  | { readonly kind: 'rows'; readonly name: string; readonly every: number; readonly begin: number }
+  | { readonly kind: 'turned'; readonly name: string }
+  | { readonly kind: 'mxfp4'; readonly blocks: string; readonly scales: string };
+
+export interface Stack {
+  readonly experts: number;
+  /** The key of config.json that says how many there are. */
+  readonly key: string;
+  /** The first of which a file has a tensor counts. */
+  readonly forms: readonly StoredForm[];
+}
+
+type Stacked = ParameterSpec & { readonly stack: Stack };
+type Tensors = WeightSource['tensors'];
+
+const isStacked = (spec: ParameterSpec): spec is Stacked => spec.stack !== undefined;
+
+interface Sizes {
+  readonly experts: number;
+  readonly rows: number;
+  /** 1 of a bias. */
+  readonly width: number;
+}
+
+function sizesOf({ shape, stack: { experts } }: Stacked): Sizes {
+  const [all = 1, width = 1] = shape;
+  return { experts, rows: all / experts, width };
+}
+
+/** The tensors of a form, with their shapes. */
+function tensorsOf(spec: Stacked, form: StoredForm): { readonly name: string; readonly shape: readonly number[] }[] {
+  const { experts, rows, width } = sizesOf(spec);
+  const rest = spec.shape.length > 1 ? [width] : [];
+  switch (form.kind) {
+    case 'apart':
+      return form.names.map(name => ({ name, shape: [rows, ...rest] }));
+    case 'rows':
+      return [{ name: form.name, shape: [experts, form.every, ...rest] }];
+    case 'turned':
+      return [{ name: form.name, shape: [experts, width, rows] }];
+    case 'mxfp4':
+      return [
+        { name: form.blocks, shape: [experts, rows, width / 32, 16] },
+        { name: form.scales, shape: [experts, rows, width / 32] },
+      ];
+  }
+}
+
+/** The form in which a file has a parameter; undefined where it has it as the model does, or not at all. */
+function formIn(spec: ParameterSpec, tensors: Tensors): StoredForm | undefined {
+  if (!isStacked(spec) || tensors.get(spec.name)?.shape.join() === spec.shape.join()) return undefined;
+  return spec.stack.forms.find(form => tensorsOf(spec, form).some(({ name }) => tensors.has(name)));
+}
+
+/** What a file has in place of a parameter that it holds in another form: every mismatch as a sentence. Undefined: it holds it as it is, or not. */
+export function stackMismatches(spec: ParameterSpec, tensors: Tensors): string[] | undefined {
+  const form = formIn(spec, tensors);
+  if (!form || !isStacked(spec)) return undefined;
+  const { experts, key } = spec.stack;
+  const wrong = tensorsOf(spec, form).flatMap(({ name, shape }) => {
+    const found = tensors.get(name);
+    if (!found) return [`${name} [${shape}] is missing: ${key} is ${experts}`];
+    return found.shape.join() === shape.join()
+      ? []
+      : [`${name} is [${found.shape}] in the file, [${shape}] by config.json (${key} ${experts})`];
+  });
+  const next = form.kind === 'apart' ? nextName(form.names) : undefined;
+  return next !== undefined && tensors.has(next) ? [...wrong, `${next} is in the file, and ${key} is ${experts}`] : wrong;
+}
+
+/** The name that one expert more would have. */
+function nextName(names: readonly string[]): string | undefined {
+  const [first = '', last = ''] = [names[0], names.at(-1)];
+  const parts = first.split('.');
+  const at = last.split('.').findIndex((part, i) => part === String(names.length - 1) && parts[i] === '0');
+  return at < 0 ? undefined : parts.map((part, i) => (i === at ? String(names.length) : part)).join('.');
+}
+
+/** A source that also gives, by the model's names, what the file holds in another form: one expert's part is in memory beside the whole. */
+export function withStacks(parameters: readonly ParameterSpec[], source: WeightSource): WeightSource {
+  const held = new Map(
+    parameters.flatMap(spec => {
+      const form = formIn(spec, source.tensors);
+      return form && isStacked(spec) ? [[spec.name, { spec, form }] as const] : [];
+    }),
+  );
+  if (held.size === 0) return source;
+  return {
+    ...source,
+    tensors: new Map([...source.tensors, ...[...held].map(([name, { spec }]) => [name, spec] as const)]),
+    readFloat32: async name => {
+      const found = held.get(name);
+      if (!found) return source.readFloat32(name);
+      const out = new Float32Array(elementCount(found.spec.shape));
+      for (let expert = 0; expert < found.spec.stack.experts; expert++) {
+        const part = await readExpert(found.spec, found.form, expert, source);
+        out.set(part, expert * part.length);
+      }
+      return out;
+    },
+    // Rounded as the whole would be when it is loaded.
+    readBfloat16: async name => {
+      const found = held.get(name);
+      if (!found) return source.readBfloat16?.(name);
+      const out = new Uint16Array(elementCount(found.spec.shape));
+      for (let expert = 0; expert < found.spec.stack.experts; expert++) {
+        const part = await readExpert(found.spec, found.form, expert, source);
+        out.set(toBfloat16(part), expert * part.length);
+      }
+      return out;
+    },
+  };
+}
+
+/** One expert's rows [rows, width]. */
+async function readExpert(spec: Stacked, form: StoredForm, expert: number, source: WeightSource): Promise<Float32Array> {
+  const { rows, width } = sizesOf(spec);
+  const part = async (name: string, begin: number): Promise<Float32Array> =>
+    (await source.readPart?.(name, begin, rows * width)) ?? (await source.readFloat32(name)).slice(begin, begin + rows * width);
+  switch (form.kind) {
+    case 'apart':
+      return source.readFloat32(form.names[expert] as string);
+    case 'rows':
+      return part(form.name, (expert * form.every + form.begin) * width);
+    case 'turned':
+      return turned(await part(form.name, expert * rows * width), width, rows);
+    case 'mxfp4':
+      return readMxfp4(source, form, { begin: (expert * rows * width) / 32, count: (rows * width) / 32 });
+  }
+}
+
+/** [rows, width] → [width, rows]. */
+function turned(x: Float32Array, rows: number, width: number): Float32Array {
+  const out = new Float32Array(x.length);
+  for (let i = 0; i < rows; i++) for (let j = 0; j < width; j++) out[j * rows + i] = x[i * width + j] as number;
+  return out;
+}
+
+/** A tensor of a file that is made of parameters of the model, as an export writes it. */
+export interface StoredTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** The parameters that have a part of it. */
+  readonly parameters: readonly string[];
+  /** @param read a parameter of the model */
+  readonly values: (read: (name: string) => Promise<Float32Array>) => Promise<Float32Array>;
+}
+
+/**
+ * The tensors of an exported file that stand for parameters in another form, by their names: as the base has them, or where it has no form that
+ * Transformers writes (`isForeign`: GGUF) or one of four bits, the first form of plain numbers.
+ */
+export function storedTensors(parameters: readonly ParameterSpec[], tensors: Tensors, isForeign: boolean): Map<string, StoredTensor> {
+  const found = new Map<string, { shape: readonly number[]; parts: { spec: Stacked; form: StoredForm; expert: number }[] }>();
+  const add = (name: string, shape: readonly number[], spec: Stacked, form: StoredForm, expert = 0): void => {
+    const known = found.get(name) ?? { shape, parts: [] };
+    known.parts.push({ spec, form, expert });
+    found.set(name, known);
+  };
+  for (const spec of parameters) {
+    const held = formIn(spec, tensors);
+    if (!held || !isStacked(spec)) continue;
+    const form = (isForeign || held.kind === 'mxfp4' ? spec.stack.forms.find(({ kind }) => kind !== 'mxfp4') : undefined) ?? held;
+    for (const [expert, { name, shape }] of tensorsOf(spec, form).entries()) add(name, shape, spec, form, expert);
+  }
+  return new Map(
+    [...found].map(([name, { shape, parts }]) => [
+      name,
+      {
+        name,
+        shape,
+        parameters: parts.map(({ spec }) => spec.name),
+        values: async read => {
+          const out = new Float32Array(elementCount(shape));
+          for (const { spec, form, expert } of parts) put(out, spec, form, expert, await read(spec.name));
+          return out;
+        },
+      },
+    ]),
+  );
+}
+
+/** The tensors of a file in the place of which others are exported. */
+export const replacedTensors = (parameters: readonly ParameterSpec[], tensors: Tensors): string[] =>
+  parameters.flatMap(spec => {
+    const form = formIn(spec, tensors);
+    return form && isStacked(spec) ? tensorsOf(spec, form).map(({ name }) => name) : [];
+  });
+
+/** Puts a parameter's numbers where a tensor of a file has them. */
+function put(out: Float32Array, spec: Stacked, form: StoredForm, expert: number, values: Float32Array): void {
+  const { experts, rows, width } = sizesOf(spec);
+  const size = rows * width;
+  if (form.kind === 'apart') {
+    out.set(values.subarray(expert * size, (expert + 1) * size));
+    return;
+  }
+  for (let e = 0; e < experts; e++) {
+    const own = values.subarray(e * size, (e + 1) * size);
+    if (form.kind === 'turned') out.set(turned(own, rows, width), e * size);
+    else if (form.kind === 'rows') out.set(own, (e * form.every + form.begin) * width);
+  }
+}
