@@ -109,7 +109,6 @@ async function byMagnitude(folder: ModelFolder, targets: readonly string[], budg
   const weights = withInitial(model, folder.weights);
   const modules = targetModules(model, { targetModules: targets, freeze: [] });
   const scores = new Map<string, Float32Array>();
-  for (const { name, weight } of modules)
-    scores.set(name, magnitude(await weights.readFloat32(weight.name), weight.shape[0] as number));
+  for (const { name, weight } of modules) scores.set(name, magnitude(await weights.readFloat32(weight.name), weight.shape[0] as number));
   return selectRows(modules, scores, budget);
 }
