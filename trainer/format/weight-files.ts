@@ -53,9 +53,16 @@ export async function openWeightFiles(path: string, format: WeightFormat): Promi
   return path.endsWith('.json') ? openSharded(path, format) : openShards([path], format);
 }
 
-/** The norms of BERT's first files have a gamma and a beta; Transformers reads them by the names of today, and so do we. */
+/**
+ * Names of older files, which Transformers reads by the names of today, and so do we: the gamma and beta of BERT's norms, and the decoder
+ * inside a model that also sees images.
+ */
 export const currentName = (name: string): string =>
-  name.replace(/LayerNorm\.gamma$/, 'LayerNorm.weight').replace(/LayerNorm\.beta$/, 'LayerNorm.bias');
+  name
+    .replace(/LayerNorm\.gamma$/, 'LayerNorm.weight')
+    .replace(/LayerNorm\.beta$/, 'LayerNorm.bias')
+    .replace(/^language_model\.model\./, 'model.language_model.')
+    .replace(/^language_model\.lm_head\./, 'lm_head.');
 
 const current = (entry: WeightEntry): WeightEntry => ({ ...entry, name: currentName(entry.name) });
 

@@ -89,14 +89,14 @@ async function findGguf(dir: string): Promise<string | undefined> {
 }
 
 async function openGgufModel(source: string, path: string): Promise<ModelFolder> {
-  const { header, weights, ropeFactors } = await openGguf(path);
+  const { header, weights, ropeFactors, ropeFactorsByLength } = await openGguf(path);
   try {
     const generationConfig = ggufGenerationConfig(header);
     return {
       source,
       kind: 'gguf',
       dir: dirname(path),
-      config: ggufConfig({ path, header, tensors: weights.tensors, ropeFactors }),
+      config: ggufConfig({ path, header, tensors: weights.tensors, ropeFactors, ropeFactorsByLength }),
       weights,
       generationConfig,
       exportFiles: [],
@@ -112,7 +112,7 @@ async function openFolder(source: string, dir: string, { path, form }: FoundWeig
   const written = await readConfigFile(join(dir, 'config.json'));
   const generationConfig = await readOptionalConfigFile(join(dir, 'generation_config.json'));
   const weights = await openWeightFiles(path, form.format);
-  const isUntied = written.tie_word_embeddings === true && (await holdsOwnHead(weights));
+  const isUntied = written.tie_word_embeddings !== false && (await holdsOwnHead(weights));
   const config = isUntied ? { ...written, tie_word_embeddings: false } : written;
   const present = new Set(await readdir(dir));
   return {

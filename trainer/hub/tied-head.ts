@@ -1,7 +1,8 @@
 /** Whether a decoder's files hold a head of its own beside the embedding. */
 import type { WeightFiles } from '../format/weight-files.ts';
 
-const EMBEDDING = 'model.embed_tokens.weight';
+/** Of a decoder, and of one inside a model that also sees images. */
+const EMBEDDINGS = ['model.embed_tokens.weight', 'model.language_model.embed_tokens.weight'];
 const HEAD = 'lm_head.weight';
 
 /**
@@ -9,5 +10,6 @@ const HEAD = 'lm_head.weight';
  * A head that repeats the embedding's numbers, as older files of PyTorch have it, is none of its own.
  */
 export async function holdsOwnHead({ tensors, haveSameNumbers }: Pick<WeightFiles, 'tensors' | 'haveSameNumbers'>): Promise<boolean> {
-  return tensors.has(EMBEDDING) && tensors.has(HEAD) && !(await haveSameNumbers(EMBEDDING, HEAD));
+  const embedding = EMBEDDINGS.find(name => tensors.has(name));
+  return embedding !== undefined && tensors.has(HEAD) && !(await haveSameNumbers(embedding, HEAD));
 }

@@ -8,8 +8,7 @@ import { deberta } from './family/deberta.ts';
 import { type DebertaForm, debertaConfig, debertaKeys } from './family/deberta-config.ts';
 import { decoder } from './family/decoder.ts';
 import { type DecoderArchitecture, decoderConfig, decoderKeysOf } from './family/decoder-families.ts';
-import { gemma3ImageKeys } from './family/decoder-keys.ts';
-import { gemma3Text } from './family/decoder-text-part.ts';
+import { type TextPartArchitecture, textPart, textPartKeys } from './family/decoder-text-part.ts';
 import { type Dinov2Form, dinov2Config, dinov2Keys, dinov2RegisterKeys } from './family/dinov2-config.ts';
 import { dinov3Config, dinov3Keys } from './family/dinov3-config.ts';
 import { type DistilBertForm, distilBertConfig, distilBertKeys } from './family/distilbert-config.ts';
@@ -40,6 +39,9 @@ const entryOf = <Read extends object>(
 
 const decoderOf = (architecture: DecoderArchitecture) =>
   entryOf(decoderKeysOf(architecture), config => decoderConfig(architecture, config), decoder);
+
+const textPartOf = (architecture: TextPartArchitecture) =>
+  entryOf(textPartKeys(architecture), config => textPart(architecture, config), decoder);
 
 const bertLike = (architecture: string, form: BertForm) =>
   entryOf(bertKeys, (config, options) => bertConfig(architecture, form, config, options), bert);
@@ -86,7 +88,8 @@ export const architectures = {
   Qwen3ForCausalLM: decoderOf('Qwen3ForCausalLM'),
   Gemma2ForCausalLM: decoderOf('Gemma2ForCausalLM'),
   Gemma3ForCausalLM: decoderOf('Gemma3ForCausalLM'),
-  Gemma3ForConditionalGeneration: entryOf(gemma3ImageKeys, gemma3Text, decoder),
+  Gemma3ForConditionalGeneration: textPartOf('Gemma3ForConditionalGeneration'),
+  Mistral3ForConditionalGeneration: textPartOf('Mistral3ForConditionalGeneration'),
   SmolLM3ForCausalLM: decoderOf('SmolLM3ForCausalLM'),
   Olmo2ForCausalLM: decoderOf('Olmo2ForCausalLM'),
   Olmo3ForCausalLM: decoderOf('Olmo3ForCausalLM'),

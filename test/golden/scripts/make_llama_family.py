@@ -1,7 +1,7 @@
 """Golden folders of decoders: rope scalings, biases, tied embeddings, sliding windows, norms and multipliers of each family; and the
 angular frequencies of Transformers' rope scalings. Deterministic (fixed seeds, 1 thread).
 run: OMP_NUM_THREADS=1 python make_llama_family.py [folder [name of a golden folder…]]"""
-import json, os, sys
+import json, os, re, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from file_names import file_names
@@ -9,7 +9,8 @@ from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralF
                           Qwen3Config, Qwen3ForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3Config, Gemma3ForCausalLM,
                           Gemma3ForConditionalGeneration, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, Olmo2Config,
                           Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM, Phi3Config,
-                          Phi3ForCausalLM, MinistralConfig, MinistralForCausalLM, Ministral3Config, Ministral3ForCausalLM)
+                          Phi3ForCausalLM, MinistralConfig, MinistralForCausalLM, Ministral3Config, Ministral3ForCausalLM,
+                          Mistral3Config, Mistral3ForConditionalGeneration)
 from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
 
 torch.set_num_threads(1)
@@ -42,7 +43,9 @@ def make(name, model_class, config, seed, tokens):
     model.save_pretrained(folder)
     out = model(input_ids=ids, attention_mask=seen, labels=labels)
     out.loss.backward()
-    names = file_names(model, folder)
+    # Of a model that also sees images: by the names of today.
+    names = {n: re.sub('^language_model.model.', 'model.language_model.', re.sub('^language_model.lm_head.', 'lm_head.', name))
+             for n, name in file_names(model, folder).items()}
     grads = {names[n]: dict(shape=list(p.shape), l2=float(f'{p.grad.double().norm().item():.8g}'), first4=numbers(p.grad.flatten()[:4]))
              for n, p in model.named_parameters() if p.grad is not None}
     golden = dict(meta=META, model=model_class.__name__, inputs=dict(input_ids=tensor(ids), attention_mask=tensor(seen)), labels=tensor(labels),
@@ -122,6 +125,12 @@ make('ministral', MinistralForCausalLM, MinistralConfig(**{**small, 'head_dim': 
      371, 16)
 make('ministral3', Ministral3ForCausalLM, Ministral3Config(**{**small, 'head_dim': 16}, rope_parameters=dict(YARN, mscale=1.0, mscale_all_dim=0.5,
      llama_4_scaling_beta=0.2)), 381, 40)
+
+# A decoder inside a model that also sees images, by the names that a file of today has.
+pixtral = dict(model_type='pixtral', hidden_size=16, intermediate_size=16, num_hidden_layers=1, num_attention_heads=2, image_size=16, patch_size=8, head_dim=8)
+make('mistral3_images', Mistral3ForConditionalGeneration, Mistral3Config(text_config=dict(**{**small, 'head_dim': 16}, model_type='ministral3',
+     rope_parameters=dict(YARN, mscale=1.0, mscale_all_dim=0.5, llama_4_scaling_beta=0.2)), vision_config=pixtral, image_token_index=62,
+     tie_word_embeddings=False), 391, 40)
 
 
 def frequencies(rope_type, head_dim, **rope):

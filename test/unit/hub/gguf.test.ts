@@ -2,11 +2,16 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { ggufConfig } from '../../../trainer/format/gguf/gguf-config.ts';
+import type { GgufValue } from '../../../trainer/format/gguf/gguf-cursor.ts';
+import type { GgufHeader } from '../../../trainer/format/gguf/gguf-header.ts';
 import { ggufKeys } from '../../../trainer/format/gguf/gguf-keys.ts';
 import { openGguf } from '../../../trainer/format/gguf/gguf-source.ts';
+import { ggufTokenizerFiles } from '../../../trainer/format/gguf/gguf-tokenizer.ts';
 import { detectLlama3Scaling, llama3Factors } from '../../../trainer/format/gguf/rope-factors.ts';
 import { ModelFileError } from '../../../trainer/format/model-file-error.ts';
+import { createTokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { openModel, readModelHeaders } from '../../../trainer/hub/open-model.ts';
+import { causalModel } from '../../../trainer/model/load-model.ts';
 import { GgufBuilder } from './gguf-builder.ts';
 import { damaged, goldenPath, modelFileError, randomNumbers, temporaryFile } from './model-bytes.ts';
 
@@ -94,6 +99,28 @@ test('a SentencePiece vocabulary without merges gives the ids and texts of Trans
   await model.weights.close();
 });
 
+describe('spaces of a SentencePiece vocabulary, as the tokenizer of the family in Transformers 5.24 reads them', () => {
+  const tokens = [
+    ...['<pad>', '<eos>', '<bos>', '<unk>', '  ', '   ', '\n\n', '▁a', 'ab', '▁ab', '▁', 'a', 'b', '\n', '<turn>'],
+    ...Array.from({ length: 256 }, (_, byte) => `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`),
+  ];
+  const types = tokens.map((_, id) => [3, 3, 3, 2, 4, 4, 4, 1, 1, 1, 1, 1, 1, 1, 3][id] ?? 6);
+  const texts = ['a', 'ab ab', '  ab', '▁ab', '▁▁', 'a   b', 'a    ab', '\n\n  a', 'é ▁ b<turn>  '];
+  test.each<[string, number[][]]>([
+    ['gemma3', [[11], [8, 9], [4, 8], [9], [4], [11, 5, 12], [11, 4, 4, 8], [6, 4, 11], [210, 184, 5, 12, 14, 4]]],
+    ['phi3', [[7], [9, 9], [4, 9], [10, 9], [10, 10, 10], [7, 5, 10, 12], [7, 5, 10, 9], [6, 4, 7], [10, 210, 184, 10, 10, 10, 12, 14, 4]]],
+    ['llama', [[7], [9, 9], [4, 8], [9], [10, 10], [7, 5, 12], [7, 5, 9], [6, 4, 11], [10, 210, 184, 10, 10, 10, 12, 14, 4]]],
+  ])('%s', (architecture, ids) => {
+    const lists = { tokens, token_type: types, scores: tokens.map((_, id) => -(id % 7)) };
+    const numbers = { unknown_token_id: 3, bos_token_id: 2, model: 'llama' };
+    const tokenizerKeys = Object.entries({ ...lists, ...numbers }).map(([key, value]) => [`tokenizer.ggml.${key}`, value] as const);
+    const metadata = new Map<string, GgufValue>([['general.architecture', architecture], ...tokenizerKeys]);
+    const files = ggufTokenizerFiles('x.gguf', { metadata, tensors: [] } as unknown as GgufHeader);
+    const tokenizer = createTokenizer({ source: 'x.gguf', files, generationConfig: undefined });
+    expect(texts.map(text => tokenizer.encode(text, { addSpecialTokens: false }))).toEqual(ids);
+  });
+});
+
 describe('config', () => {
   const base = (architecture: string): GgufBuilder => {
     const builder = new GgufBuilder().text('general.architecture', architecture);
@@ -105,9 +132,9 @@ describe('config', () => {
   };
   const configOf = async (bytes: Uint8Array) => {
     const path = temporaryFile('x.gguf', bytes);
-    const { header, weights, ropeFactors } = await openGguf(path);
+    const { header, weights, ropeFactors, ropeFactorsByLength } = await openGguf(path);
     await weights.close();
-    return ggufConfig({ path, header, tensors: weights.tensors, ropeFactors });
+    return ggufConfig({ path, header, tensors: weights.tensors, ropeFactors, ropeFactorsByLength });
   };
 
   test('of Gemma 3: its norms, names, local positions and windows; the 1 that the converter added to norms is taken off', async () => {
@@ -125,6 +152,57 @@ describe('config', () => {
     const norm = await weights.readFloat32('model.layers.0.post_feedforward_layernorm.weight');
     await weights.close();
     expect(norm).toEqual(new Float32Array(64).fill(-1));
+  });
+
+  test('of Phi-3: fused layers, a part of each head, and the factors of short and of long texts', async () => {
+    const bytes = base('phi3')
+      .u32('phi3.rope.dimension_count', 12)
+      .u32('phi3.rope.scaling.original_context_length', 32)
+      .f32('phi3.rope.scaling.attn_factor', 1.19)
+      .u32('phi3.attention.sliding_window', 0)
+      .tensor('blk.0.attn_qkv.weight', [32, 64])
+      .tensor('blk.0.ffn_up.weight', [32, 64])
+      .tensor('rope_factors_short.weight', [6], Float32Array.of(1, 1.1, 1.2, 1.3, 1.4, 1.5))
+      .tensor('rope_factors_long.weight', [6], Float32Array.of(1, 2, 3, 4, 5, 6))
+      .build();
+    const config = await configOf(bytes);
+    expect(config).toMatchObject({
+      ...{ architectures: ['Phi3ForCausalLM'], partial_rotary_factor: 0.75, sliding_window: null, original_max_position_embeddings: 32 },
+      rope_scaling: {
+        ...{ rope_type: 'longrope', attention_factor: 1.19 },
+        ...{ short_factor: [1, 1.1, 1.2, 1.3, 1.4, 1.5], long_factor: [1, 2, 3, 4, 5, 6] },
+      },
+    });
+    expect(causalModel({ ...config, vocab_size: 10 }).turning).toEqual({ length: 32, isReread: true });
+    const { weights } = await openGguf(temporaryFile('x.gguf', bytes));
+    await weights.close();
+    expect([...weights.tensors.keys()]).toEqual(['model.layers.0.self_attn.qkv_proj.weight', 'model.layers.0.mlp.gate_up_proj.weight']);
+  });
+
+  test('of SmolLM3, OLMo 2 and 3, and Granite', async () => {
+    const configs: [GgufBuilder, object][] = [
+      [base('smollm3'), { architectures: ['SmolLM3ForCausalLM'], no_rope_layer_interval: 4 }],
+      [base('olmo2').tensor('blk.0.post_ffw_norm.weight', [64]), { architectures: ['Olmo2ForCausalLM'] }],
+      [base('olmo2').u32('olmo2.attention.sliding_window', 32), { architectures: ['Olmo3ForCausalLM'], sliding_window: 32 }],
+      [
+        base('granite').f32('granite.attention.scale', 0.015625).f32('granite.embedding_scale', 12).f32('granite.logit_scale', 8),
+        { attention_multiplier: 0.015625, embedding_multiplier: 12, residual_multiplier: 1, logits_scaling: 8 },
+      ],
+    ];
+    for (const [builder, expectedConfig] of configs) {
+      const config = await configOf(builder.build());
+      expect(config).toMatchObject(expectedConfig);
+      expect(causalModel({ ...config, vocab_size: 10 }).blocks).toBe(1);
+    }
+  });
+
+  test('rows of q are put in order by the heads of the own architecture', async () => {
+    const values = Float32Array.from({ length: 64 * 2 }, (_, i) => Math.floor(i / 2));
+    const path = temporaryFile('x.gguf', base('granite').tensor('blk.0.attn_q.weight', [64, 2], values).build());
+    const { weights } = await openGguf(path);
+    const read = await weights.readFloat32('model.layers.0.self_attn.q_proj.weight');
+    await weights.close();
+    expect([...read.filter((_, i) => i % 2 === 0)].slice(0, 16)).toEqual([0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15]);
   });
 
   test('of Qwen2: heads, embeddings tied when there is no output tensor', async () => {

@@ -7,6 +7,7 @@ import type { GgufValue } from './gguf-cursor.ts';
 import { ggufFamilies } from './gguf-families.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { ggufKeyProblems } from './gguf-keys.ts';
+import type { RopeFactorsByLength } from './gguf-source.ts';
 import { detectLlama3Scaling } from './rope-factors.ts';
 
 /** What llama.cpp takes when a file does not say. */
@@ -22,6 +23,7 @@ export function ggufConfig(input: {
   readonly header: GgufHeader;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   readonly ropeFactors: Float32Array | undefined;
+  readonly ropeFactorsByLength: RopeFactorsByLength | undefined;
 }): ModelConfig {
   const { metadata } = input.header;
   const architecture = metadata.get('general.architecture');
@@ -56,10 +58,11 @@ export function ggufConfig(input: {
   };
   const heads = required('attention.head_count');
   const hidden = required('embedding_length');
-  const blocks = required('block_count');
+  const [blocks, context] = [required('block_count'), required('context_length')];
   const [keyLength, rotated] = [optional('attention.key_length'), optional('rope.dimension_count')];
-  const headDim = keyLength ?? rotated ?? hidden / heads;
-  if (keyLength !== undefined && rotated !== undefined && keyLength !== rotated)
+  const isPartial = family.computed.includes('rope.dimension_count');
+  const headDim = keyLength ?? (isPartial ? hidden / heads : (rotated ?? hidden / heads));
+  if (!isPartial && keyLength !== undefined && rotated !== undefined && keyLength !== rotated)
     problems.push({
       message: `${architecture}.rope.dimension_count ${rotated} is not supported; supported is the head size, ${keyLength}`,
     });
@@ -73,13 +76,23 @@ export function ggufConfig(input: {
     num_attention_heads: heads,
     num_key_value_heads: optional('attention.head_count_kv') ?? heads,
     head_dim: headDim,
-    max_position_embeddings: required('context_length'),
+    max_position_embeddings: context,
     rms_norm_eps: shortestFloat32(required('attention.layer_norm_rms_epsilon')),
     rope_theta: shortestFloat32(ropeTheta),
     rope_scaling: ropeScaling({ ...input, metadata, architecture, headDim, ropeTheta, optional, problems }),
+    ...(isPartial && rotated !== undefined && rotated !== headDim && { partial_rotary_factor: rotated / headDim }),
+    ...(input.ropeFactorsByLength && { original_max_position_embeddings: optional('rope.scaling.original_context_length') ?? context }),
     vocab_size: input.tensors.get('model.embed_tokens.weight')?.shape[0] ?? optional('vocab_size') ?? 0,
     tie_word_embeddings: !input.tensors.has('lm_head.weight'),
-    ...family.settings({ hidden, blocks, heads, headDim, number: optional, has: name => input.tensors.has(name) }),
+    ...family.settings({
+      hidden,
+      blocks,
+      heads,
+      headDim,
+      number: optional,
+      isNothing: key => [0, false].includes(metadata.get(`${architecture}.${key}`) as never),
+      has: name => input.tensors.has(name),
+    }),
     torch_dtype: 'float32',
     ...tokenIds(metadata),
   };
@@ -113,6 +126,7 @@ function ropeScaling(input: {
   readonly metadata: ReadonlyMap<string, GgufValue>;
   readonly architecture: string;
   readonly ropeFactors: Float32Array | undefined;
+  readonly ropeFactorsByLength: RopeFactorsByLength | undefined;
   readonly headDim: number;
   readonly ropeTheta: number;
   readonly optional: (key: string) => number | undefined;
@@ -125,12 +139,20 @@ function ropeScaling(input: {
     return found ?? null;
   }
   const type = input.metadata.get(`${input.architecture}.rope.scaling.type`) ?? 'none';
+  if (input.ropeFactorsByLength) {
+    const { short, long } = input.ropeFactorsByLength;
+    const attention = input.optional('rope.scaling.attn_factor');
+    const factors = { short_factor: [...short].map(shortestFloat32), long_factor: [...long].map(shortestFloat32) };
+    return { rope_type: 'longrope', ...factors, ...(attention !== undefined && { attention_factor: shortestFloat32(attention) }) };
+  }
   if (type === 'none') return null;
   const factor = input.optional('rope.scaling.factor') ?? 1;
   if (type === 'linear') return { rope_type: 'linear', factor };
   if (type === 'yarn') {
     const original = input.optional('rope.scaling.original_context_length');
-    return { rope_type: 'yarn', factor, ...(original === undefined ? {} : { original_max_position_embeddings: original }) };
+    const betas = { beta_fast: input.optional('rope.scaling.yarn_beta_fast'), beta_slow: input.optional('rope.scaling.yarn_beta_slow') };
+    const given = Object.fromEntries(Object.entries(betas).filter(([, value]) => value !== undefined));
+    return { rope_type: 'yarn', factor, ...given, ...(original === undefined ? {} : { original_max_position_embeddings: original }) };
   }
   problems.push({ message: `the rotary scaling ${showValue(type)} is not known` });
   return null;

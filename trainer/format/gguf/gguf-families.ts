@@ -8,6 +8,8 @@ export interface GgufSizes {
   readonly headDim: number;
   /** A number of the metadata under the architecture's name, where the file has it. */
   readonly number: (key: string) => number | undefined;
+  /** Whether the file says 0 there. */
+  readonly isNothing: (key: string) => boolean;
   /** Whether there is a tensor of Hugging Face's name. */
   readonly has: (tensor: string) => boolean;
 }
@@ -23,6 +25,8 @@ export interface GgufFamily {
   readonly normOffset: 0 | 1;
   /** Rows of q and k are stored with the halves of each head interleaved. */
   readonly interleaved: boolean;
+  /** How Transformers makes its tokenizer from SentencePiece pieces, where not as Llama's. */
+  readonly pieces?: 'gemma' | 'phi3';
   readonly settings: (sizes: GgufSizes) => Record<string, unknown>;
 }
 
@@ -37,17 +41,26 @@ const gemma = (largest: number, { hidden, blocks, heads, headDim, number, has }:
   attention_bias: has('model.layers.0.self_attn.q_proj.bias'),
 });
 
+const normsBehind = {
+  post_attention_norm: 'post_attention_layernorm',
+  post_ffw_norm: 'post_feedforward_layernorm',
+} as const;
+
 const gemmaFile = {
+  pieces: 'gemma',
   normOffset: 1,
   interleaved: false,
   names: {
     ffn_norm: 'pre_feedforward_layernorm',
-    post_attention_norm: 'post_attention_layernorm',
-    post_ffw_norm: 'post_feedforward_layernorm',
+    ...normsBehind,
   },
 } as const;
 
 const ofLlama = ({ has }: GgufSizes) => ({ hidden_act: 'silu', attention_bias: has('model.layers.0.self_attn.q_proj.bias') });
+/** A window that a file names; 0 says that there is none. */
+const windowOf = ({ number, isNothing }: GgufSizes): number | null =>
+  isNothing('attention.sliding_window') ? null : (number('attention.sliding_window') ?? null);
+
 const softCaps = ['attn_logit_softcapping', 'final_logit_softcapping'] as const;
 
 export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
@@ -57,7 +70,7 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
     class: 'MistralForCausalLM',
     modelType: 'mistral',
     computed: ['attention.sliding_window'],
-    settings: sizes => ({ ...ofLlama(sizes), sliding_window: sizes.number('attention.sliding_window') ?? null }),
+    settings: sizes => ({ ...ofLlama(sizes), sliding_window: windowOf(sizes) }),
   },
   qwen2: {
     ...plain,
@@ -94,6 +107,51 @@ export const ggufFamilies: Readonly<Record<string, GgufFamily>> = {
       sliding_window_pattern: 6,
       rope_local_base_freq: sizes.number('rope.freq_base_swa') ?? 10000,
       final_logit_softcapping: sizes.number(softCaps[1]) ?? null,
+    }),
+  },
+  phi3: {
+    ...plain,
+    class: 'Phi3ForCausalLM',
+    modelType: 'phi3',
+    computed: ['attention.sliding_window', 'rope.scaling.attn_factor', 'rope.dimension_count'],
+    names: { attn_qkv: 'self_attn.qkv_proj', ffn_up: 'mlp.gate_up_proj' },
+    pieces: 'phi3',
+    settings: sizes => ({ hidden_act: 'silu', head_dim: null, sliding_window: windowOf(sizes) }),
+  },
+  smollm3: {
+    ...plain,
+    class: 'SmolLM3ForCausalLM',
+    modelType: 'smollm3',
+    interleaved: true,
+    settings: sizes => ({ ...ofLlama(sizes), no_rope_layer_interval: 4, use_sliding_window: false }),
+  },
+  // OLMo 3 has the same name there, and windows.
+  olmo2: {
+    ...plain,
+    class: 'Olmo2ForCausalLM',
+    modelType: 'olmo2',
+    computed: ['attention.sliding_window', 'attention.sliding_window_pattern'],
+    names: { ...headNorms, ...normsBehind },
+    settings: sizes => {
+      const window = windowOf(sizes);
+      return {
+        ...ofLlama(sizes),
+        ...(window !== null && { architectures: ['Olmo3ForCausalLM'], model_type: 'olmo3', sliding_window: window }),
+      };
+    },
+  },
+  granite: {
+    ...plain,
+    class: 'GraniteForCausalLM',
+    modelType: 'granite',
+    interleaved: true,
+    computed: ['attention.scale', 'embedding_scale', 'residual_scale', 'logit_scale'],
+    settings: sizes => ({
+      ...ofLlama(sizes),
+      attention_multiplier: sizes.number('attention.scale') ?? sizes.headDim ** -0.5,
+      embedding_multiplier: sizes.number('embedding_scale') ?? 1,
+      residual_multiplier: sizes.number('residual_scale') ?? 1,
+      logits_scaling: sizes.number('logit_scale') ?? 1,
     }),
   },
 };

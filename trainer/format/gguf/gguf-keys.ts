@@ -46,7 +46,7 @@ export const ggufKeys: Readonly<Record<string, GgufKeyRule>> = {
     { class: 'computed' },
     `context_length embedding_length block_count feed_forward_length vocab_size attention.head_count attention.head_count_kv
      attention.key_length attention.layer_norm_rms_epsilon rope.dimension_count rope.freq_base rope.scaling.type rope.scaling.factor
-     rope.scaling.original_context_length`,
+     rope.scaling.original_context_length rope.scaling.yarn_beta_fast rope.scaling.yarn_beta_slow`,
   ),
   ...without('says how the tensors came into the file', 'tensor_data_layout'),
   ...without('says how the model was trained', 'rope.scaling.finetuned'),
@@ -57,17 +57,12 @@ export const ggufKeys: Readonly<Record<string, GgufKeyRule>> = {
     'attention.layer_norm_epsilon attention.group_norm_epsilon attention.group_norm_groups',
   ),
   ...without(
-    'is of yarn, which rope.scaling.type asks for',
-    `rope.scaling.yarn_log_multiplier rope.scaling.yarn_ext_factor rope.scaling.yarn_attn_factor rope.scaling.yarn_beta_fast
-     rope.scaling.yarn_beta_slow`,
-  ),
-  ...without(
     'is of experts, which expert_count counts',
     `expert_feed_forward_length expert_shared_feed_forward_length expert_chunk_feed_forward_length expert_weights_scale expert_weights_norm
      expert_gating_func expert_group_scale experts_per_group moe_every_n_layers interleave_moe_layer_step router_logit_softcapping`,
   ),
   ...nothing(
-    `expert_count expert_used_count expert_shared_count expert_group_count expert_group_used_count leading_dense_block_count moe_latent_size
+    `rope.scaling.yarn_log_multiplier expert_count expert_used_count expert_shared_count expert_group_count expert_group_used_count leading_dense_block_count moe_latent_size
      nextn_predict_layers n_deepstack_layers use_parallel_residual attn_logit_softcapping final_logit_softcapping swin_norm
      rescale_every_n_layers time_mix_extra_dim time_decay_extra_dim token_shift_count full_attention_interval activation_sparsity_scale
      altup.active_idx altup.num_inputs embedding_length_per_layer_input embedding_length_out features_length swiglu_clamp_exp
@@ -81,7 +76,8 @@ export const ggufKeys: Readonly<Record<string, GgufKeyRule>> = {
   ),
   ...nothingOr(
     1,
-    'logit_scale residual_scale embedding_scale attention.output_scale rope.scaling.alpha rope.scaling.attn_factor rope.scale_linear',
+    `logit_scale residual_scale embedding_scale attention.output_scale rope.scaling.alpha rope.scaling.attn_factor rope.scale_linear
+     rope.scaling.yarn_ext_factor rope.scaling.yarn_attn_factor`,
   ),
   'attention.causal': { class: 'refused', supported: 'true', holds: value => value === true },
   'attention.scale': {

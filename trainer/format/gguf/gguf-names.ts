@@ -20,6 +20,11 @@ const BLOCK: Readonly<Record<string, string>> = {
 
 /** Tensors that hold no weights of the Hugging Face model: rotary frequency factors, which become part of the config. */
 export const ROPE_FACTORS = 'rope_freqs.weight';
+/** The factors of longrope, for texts up to the original length and for longer ones. */
+export const ROPE_FACTORS_BY_LENGTH: Readonly<Record<'short' | 'long', string>> = {
+  short: 'rope_factors_short.weight',
+  long: 'rope_factors_long.weight',
+};
 
 /** Undefined for a name that a family does not have. @param own its names in a block that are not Llama's */
 export function huggingFaceName(name: string, own: Readonly<Record<string, string>> = {}): string | undefined {

@@ -4,7 +4,7 @@ import { clip, type FileProblem, ModelFileError } from '../model-file-error.ts';
 import { fingerprintTensors, type TensorInfo, type TensorSource } from '../tensor-source.ts';
 import { ggufFamilies } from './gguf-families.ts';
 import { type GgufHeader, type GgufTensor, readGgufHeader } from './gguf-header.ts';
-import { huggingFaceName, permutedRow, ROPE_FACTORS } from './gguf-names.ts';
+import { huggingFaceName, permutedRow, ROPE_FACTORS, ROPE_FACTORS_BY_LENGTH } from './gguf-names.ts';
 
 /** Stored bytes in memory at a time while a tensor is dequantized. */
 const CHUNK_BYTES = 8 * 1024 * 1024;
@@ -16,6 +16,13 @@ export interface GgufFile {
   readonly weights: TensorSource;
   /** The rotary frequency factors of Llama 3, where the file has them. */
   readonly ropeFactors: Float32Array | undefined;
+  /** Those of short and of long texts, where the file has both (longrope). */
+  readonly ropeFactorsByLength: RopeFactorsByLength | undefined;
+}
+
+export interface RopeFactorsByLength {
+  readonly short: Float32Array;
+  readonly long: Float32Array;
 }
 
 /** Rows of the last axis. */
@@ -76,13 +83,17 @@ export async function openGguf(path: string): Promise<GgufFile> {
         );
       return found;
     };
-    const factors = header.tensors.find(tensor => tensor.name === ROPE_FACTORS);
-    const factorCount = factors?.shape.reduce((n, d) => n * d, 1) ?? 0;
-    if (factorCount > MAX_ROPE_FACTORS) {
-      const message = `has ${factorCount} values; at most ${MAX_ROPE_FACTORS} are read`;
-      throw new ModelFileError(path, [{ tensor: ROPE_FACTORS, message }], 'The file is damaged: download it again.');
-    }
-    const ropeFactors = factors === undefined ? undefined : await readValues({ tensor: factors, interleavedHeadDim: undefined, offset: 0 });
+    const readFactors = async (tensorName: string): Promise<Float32Array | undefined> => {
+      const factors = header.tensors.find(({ name }) => name === tensorName);
+      if (!factors) return undefined;
+      const count = factors.shape.reduce((n, d) => n * d, 1);
+      if (count <= MAX_ROPE_FACTORS) return readValues({ tensor: factors, interleavedHeadDim: undefined, offset: 0 });
+      const message = `has ${count} values; at most ${MAX_ROPE_FACTORS} are read`;
+      throw new ModelFileError(path, [{ tensor: tensorName, message }], 'The file is damaged: download it again.');
+    };
+    const ropeFactors = await readFactors(ROPE_FACTORS);
+    const [short, long] = [await readFactors(ROPE_FACTORS_BY_LENGTH.short), await readFactors(ROPE_FACTORS_BY_LENGTH.long)];
+    const ropeFactorsByLength = short && long && { short, long };
     const tensors = new Map([...located].map(([name, { info }]) => [name, info]));
     const readBytes = (name: string, begin: number, count: number): Promise<Uint8Array> =>
       file.read(find(name).tensor.position + begin, count);
@@ -106,7 +117,7 @@ export async function openGguf(path: string): Promise<GgufFile> {
       fingerprint: () => fingerprintTensors(tensors.values(), ({ name }, start, end) => readBytes(name, start, end - start)),
       close: () => file.close(),
     };
-    return { header, weights, ropeFactors };
+    return { header, weights, ropeFactors, ropeFactorsByLength };
   } catch (error) {
     await file.close();
     throw error;
@@ -119,7 +130,7 @@ function locate(path: string, header: GgufHeader): Map<string, Located> {
   const problems: FileProblem[] = [];
   const located = new Map<string, Located>();
   for (const tensor of header.tensors) {
-    if (tensor.name === ROPE_FACTORS) continue;
+    if (tensor.name === ROPE_FACTORS || Object.values(ROPE_FACTORS_BY_LENGTH).includes(tensor.name)) continue;
     const name = huggingFaceName(tensor.name, family?.names);
     if (name === undefined) {
       problems.push({ tensor: tensor.name, message: `is not part of a model of the architecture ${clip(String(architecture))}` });
@@ -127,7 +138,7 @@ function locate(path: string, header: GgufHeader): Map<string, Located> {
     }
     const { type, shape, byteLength } = tensor;
     const quantization = type.dtype === 'GGML' ? { quantization: type.name } : {};
-    const interleavedHeadDim = family?.interleaved ? headDimOfInterleaved(header, tensor, problems) : undefined;
+    const interleavedHeadDim = family?.interleaved ? headDimOfInterleaved(header, String(architecture), tensor, problems) : undefined;
     const offset = /norm\.weight$/.test(tensor.name) ? (family?.normOffset ?? 0) : 0;
     located.set(name, { tensor, info: { name, dtype: type.dtype, shape, byteLength, ...quantization }, interleavedHeadDim, offset });
   }
@@ -135,11 +146,11 @@ function locate(path: string, header: GgufHeader): Map<string, Located> {
   return located;
 }
 
-function headDimOfInterleaved(header: GgufHeader, tensor: GgufTensor, problems: FileProblem[]): number | undefined {
+function headDimOfInterleaved(header: GgufHeader, architecture: string, tensor: GgufTensor, problems: FileProblem[]): number | undefined {
   const kind = /^blk\.\d+\.attn_(q|k)\./.exec(tensor.name)?.[1];
   if (kind === undefined) return undefined;
-  const heads = header.metadata.get('llama.attention.head_count');
-  const n = kind === 'q' ? heads : (header.metadata.get('llama.attention.head_count_kv') ?? heads);
+  const heads = header.metadata.get(`${architecture}.attention.head_count`);
+  const n = kind === 'q' ? heads : (header.metadata.get(`${architecture}.attention.head_count_kv`) ?? heads);
   const rows = tensor.shape[0] ?? 0;
   if (typeof n !== 'number' || n < 1 || rows % (2 * n) !== 0) {
     problems.push({ tensor: tensor.name, message: `has ${rows} rows, which ${String(n)} heads of an even size do not divide` });

@@ -3,6 +3,7 @@
 import { clip, ModelFileError } from '../model-file-error.ts';
 import { addedToken, causalTemplate } from '../tokenizer/tokenizer-parts.ts';
 import type { GgufValue } from './gguf-cursor.ts';
+import { type GgufFamily, ggufFamilies } from './gguf-families.ts';
 import type { GgufHeader } from './gguf-header.ts';
 import { BYTE_LEVEL_PRE_TOKENIZERS, type BytePreTokenizer } from './gguf-pre-tokenizers.ts';
 
@@ -19,6 +20,8 @@ interface Vocabulary {
   readonly types: readonly GgufValue[];
   readonly scores: readonly GgufValue[];
   readonly merges: ReadonlyArray<readonly [string, string]> | undefined;
+  /** Pieces that are added to the vocabulary: those of the file that are in it by their own spelling. */
+  readonly added: readonly string[];
 }
 
 /**
@@ -28,9 +31,16 @@ interface Vocabulary {
 export function ggufTokenizerFiles(path: string, header: GgufHeader): Map<string, string> {
   const { metadata } = header;
   const kind = metadata.get('tokenizer.ggml.model');
-  const vocabulary = readVocabulary(path, metadata);
+  const architecture = String(metadata.get('general.architecture'));
+  const pieces = Object.hasOwn(ggufFamilies, architecture) ? ggufFamilies[architecture]?.pieces : undefined;
+  const stored = readVocabulary(path, metadata);
+  const vocabulary = pieces === 'gemma' ? respelled(stored) : stored;
   const definition =
-    kind === 'gpt2' ? byteLevel(path, metadata, vocabulary) : kind === 'llama' ? sentencePiece(path, metadata, vocabulary) : undefined;
+    kind === 'gpt2'
+      ? byteLevel(path, metadata, vocabulary)
+      : kind === 'llama'
+        ? sentencePiece(path, metadata, vocabulary, pieces)
+        : undefined;
   if (definition === undefined) {
     const remedy =
       'The kinds gpt2 (byte-level BPE) and llama (SentencePiece BPE) are read: use a folder with a tokenizer.json for this model.';
@@ -62,6 +72,7 @@ function readVocabulary(path: string, metadata: ReadonlyMap<string, GgufValue>):
   });
   return {
     tokens: tokens.map(String),
+    added: tokens.map(String),
     types: list('token_type'),
     scores: list('scores'),
     merges: metadata.has('tokenizer.ggml.merges') ? pairs : undefined,
@@ -101,13 +112,40 @@ function byteLevel(path: string, metadata: ReadonlyMap<string, GgufValue>, vocab
   };
 }
 
-/** As Transformers' LlamaTokenizer. */
-function sentencePiece(path: string, metadata: ReadonlyMap<string, GgufValue>, vocabulary: Vocabulary): Record<string, unknown> {
-  const prefixSpace = metadata.get('tokenizer.ggml.add_space_prefix') !== false;
+/** Gemma's files hold several spaces as such, and everything else with the sign that stands for one. Its scores do not say the order of merges: its pieces stand in it. */
+const respelled = (vocabulary: Vocabulary): Vocabulary => ({
+  ...vocabulary,
+  tokens: vocabulary.tokens.map(token => (token.includes(' ') && token.trim() === '' ? '▁'.repeat(token.length) : token)),
+  scores: vocabulary.tokens.map((_, id) => -id),
+});
+
+/** Spaces as Transformers' tokenizers of the family replace them. */
+function spaces(pieces: GgufFamily['pieces'], prefixSpace: boolean): { readonly normalizer: unknown; readonly pre_tokenizer: unknown } {
+  const replace = { type: 'Replace', pattern: { String: ' ' }, content: '▁' };
+  switch (pieces) {
+    case 'gemma':
+      return { normalizer: replace, pre_tokenizer: null };
+    case 'phi3':
+      return { normalizer: { type: 'Sequence', normalizers: [{ type: 'Prepend', prepend: '▁' }, replace] }, pre_tokenizer: null };
+    case undefined:
+      return {
+        normalizer: null,
+        pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: prefixSpace ? 'first' : 'never', split: false },
+      };
+  }
+}
+
+/** As Transformers' LlamaTokenizer, or that of the family. */
+function sentencePiece(
+  path: string,
+  metadata: ReadonlyMap<string, GgufValue>,
+  vocabulary: Vocabulary,
+  pieces: GgufFamily['pieces'],
+): Record<string, unknown> {
+  const prefixSpace = pieces !== 'gemma' && metadata.get('tokenizer.ggml.add_space_prefix') !== false;
   const strip = prefixSpace ? [{ type: 'Strip', content: ' ', start: 1, stop: 0 }] : [];
   return {
-    normalizer: null,
-    pre_tokenizer: { type: 'Metaspace', replacement: '▁', prepend_scheme: prefixSpace ? 'first' : 'never', split: false },
+    ...spaces(pieces, prefixSpace),
     post_processor: postProcessor(metadata, vocabulary, true),
     decoder: {
       type: 'Sequence',
@@ -162,8 +200,10 @@ const vocabularyIds = (vocabulary: Vocabulary): Record<string, number> =>
   Object.fromEntries(vocabulary.tokens.map((token, id) => [token, id]));
 
 function addedTokens(vocabulary: Vocabulary): unknown[] {
-  return vocabulary.tokens.flatMap((content, id) => {
+  const known = new Set(vocabulary.tokens);
+  return vocabulary.added.flatMap((content, id) => {
     const type = vocabulary.types[id];
+    if (type === USER_DEFINED && !known.has(content)) return [];
     if (type !== CONTROL && type !== USER_DEFINED && type !== UNKNOWN) return [];
     return [addedToken(id, content, { special: type !== USER_DEFINED })];
   });

@@ -33,10 +33,10 @@ export interface BlockNames {
 }
 
 /** The names of Hugging Face's decoders, which differ in their norms. @param prefix of all names but the head's */
-const withNorms = (norms: BlockNames['norms'], prefix = 'model', head = 'lm_head'): DecoderNames => ({
+const withNorms = (norms: BlockNames['norms'], prefix = 'model'): DecoderNames => ({
   embedding: `${prefix}.embed_tokens`,
   finalNorm: `${prefix}.norm`,
-  head,
+  head: 'lm_head',
   block: layer => {
     const at = `${prefix}.layers.${layer}`;
     return {
@@ -56,7 +56,8 @@ const withNorms = (norms: BlockNames['norms'], prefix = 'model', head = 'lm_head
 });
 
 /** Llama's, which most decoders took over. */
-export const llamaNames = withNorms({ beforeAttention: 'input_layernorm', beforeMlp: 'post_attention_layernorm' });
+const before = { beforeAttention: 'input_layernorm', beforeMlp: 'post_attention_layernorm' } as const;
+export const llamaNames = withNorms(before);
 
 const around = {
   beforeAttention: 'input_layernorm',
@@ -66,8 +67,10 @@ const around = {
 } as const;
 
 export const gemmaNames = withNorms(around);
-/** The text part of a Gemma that also sees images. */
-export const gemmaTextNames = withNorms(around, 'language_model.model', 'language_model.lm_head');
+/** The decoders inside models that also see images. */
+const TEXT_PART = 'model.language_model';
+export const gemmaTextNames = withNorms(around, TEXT_PART);
+export const llamaTextNames = withNorms(before, TEXT_PART);
 
 export const olmoNames = withNorms({ afterAttention: 'post_attention_layernorm', afterMlp: 'post_feedforward_layernorm' });
 

@@ -1,20 +1,44 @@
 /** The text parts of models that also see images. */
-import { readConfig, refuse } from '../config-keys.ts';
+import { type KeyTable, notSupported, readConfig, refuse } from '../config-keys.ts';
 import type { ConfigJson } from '../load-model.ts';
 import type { DecoderConfig } from './decoder.ts';
-import { decoderConfig } from './decoder-families.ts';
-import { gemma3ImageKeys } from './decoder-keys.ts';
-import { gemmaTextNames } from './decoder-names.ts';
+import { type DecoderArchitecture, decoderConfig } from './decoder-families.ts';
+import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys } from './decoder-keys.ts';
+import { type DecoderNames, gemmaTextNames, llamaTextNames } from './decoder-names.ts';
+
+interface TextPart {
+  readonly keys: typeof imageTextKeys & KeyTable;
+  readonly names: DecoderNames;
+  /** The decoder by the `model_type` of `text_config`; the first where it names none. */
+  readonly decoders: Readonly<Record<string, DecoderArchitecture>>;
+}
+
+const textParts = {
+  Gemma3ForConditionalGeneration: {
+    keys: gemma3ImageKeys,
+    names: gemmaTextNames,
+    decoders: { gemma3_text: 'Gemma3ForCausalLM' },
+  },
+  Mistral3ForConditionalGeneration: {
+    keys: mistral3ImageKeys,
+    names: llamaTextNames,
+    decoders: { mistral: 'MistralForCausalLM', ministral3: 'Ministral3ForCausalLM' },
+  },
+} as const satisfies Record<string, TextPart>;
+
+export type TextPartArchitecture = keyof typeof textParts;
+
+export const textPartKeys = (architecture: TextPartArchitecture): KeyTable => textParts[architecture].keys;
 
 /** @throws ModelConfigError */
-export function gemma3Text(config: ConfigJson): DecoderConfig {
-  const architecture = 'Gemma3ForConditionalGeneration';
-  const { values, problems } = readConfig(gemma3ImageKeys, architecture, config);
-  refuse(problems, architecture);
-  const text = decoderConfig(
-    'Gemma3ForCausalLM',
-    { ...values.text_config, tie_word_embeddings: values.tie_word_embeddings },
-    gemmaTextNames,
-  );
+export function textPart(architecture: TextPartArchitecture, config: ConfigJson): DecoderConfig {
+  const { keys, names, decoders }: TextPart = textParts[architecture];
+  const { values, problems } = readConfig(keys, architecture, config);
+  const { text_config: own, tie_word_embeddings: tied } = values;
+  const type = own.model_type ?? Object.keys(decoders)[0];
+  const decoder = decoders[String(type)];
+  const strange = decoder ? [] : [notSupported(['text_config', 'model_type'], type, Object.keys(decoders))];
+  refuse([...problems, ...strange], architecture);
+  const text = decoderConfig(decoder as DecoderArchitecture, { ...own, tie_word_embeddings: tied }, names);
   return { ...text, remark: 'Only the text part of this model is loaded: it reads no images.' };
 }
