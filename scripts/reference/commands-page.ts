@@ -17,6 +17,7 @@ export function commandsPage(): string {
       '`rowtune <command> --help` prints the same on the command line. Exit status: 0 done, 1 failed, 2 bad recipe or usage, 130 aborted.',
     ),
     paragraph(`Every command takes: ${common.map(option => `${code(option.flags)} (${option.description})`).join('; ')}.`),
+    list(program.commands.map(command => `[rowtune ${command.name()}](#rowtune-${command.name()}): ${command.description()}`)),
     ...commands.map(command => commandText(command, common)),
   ]);
 }
