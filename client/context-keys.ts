@@ -5,11 +5,13 @@ export type ContextKey =
   | 'rowtune.noRuns'
   | 'rowtune.nothingToCompare'
   | 'rowtune.noResumable'
+  | 'rowtune.noAnswers'
   | 'rowtune.hasActiveJobs'
   | 'rowtune.engineMissing'
   | 'rowtune.daemonRunning'
   | 'rowtune.serverRunning'
-  | 'rowtune.modelFolders';
+  | 'rowtune.modelFolders'
+  | 'rowtune.textModelFolders';
 
 const known = new Map<ContextKey, string>();
 

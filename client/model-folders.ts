@@ -1,7 +1,8 @@
-/** Tells the menus of the explorer which folders hold a model: `resourcePath in rowtune.modelFolders`. */
+/** Tells the menus of the explorer which folders hold a model, and one that writes text: `resourcePath in rowtune.modelFolders`. */
 import path from 'node:path';
 import { workspace } from 'vscode';
 import { setContext } from './context-keys.ts';
+import { configWritesText } from './recipe/config-writes-text.ts';
 import { EXCLUDED_GLOB } from './recipe/recipe-names.ts';
 
 /** A search that finds more has better things to do than menus. */
@@ -17,9 +18,12 @@ export function watchModelFolders(): { dispose(): void } {
       return new Set(found.map(({ fsPath }) => path.dirname(fsPath)));
     };
     const [configs, weights] = await Promise.all([find('**/config.json'), find('**/{*.safetensors,pytorch_model*.bin}')]);
+    const folders = [...configs].filter(folder => weights.has(folder));
+    setContext('rowtune.modelFolders', folders);
+    const writing = await Promise.all(folders.map(folder => configWritesText(path.join(folder, 'config.json'))));
     setContext(
-      'rowtune.modelFolders',
-      [...configs].filter(folder => weights.has(folder)),
+      'rowtune.textModelFolders',
+      folders.filter((_, place) => writing[place]),
     );
   };
   const soon = (): void => {

@@ -1,5 +1,6 @@
 /** Follows the jobs: context keys for menus, what the views show, what the user is told when a training ends or has ended. */
 import { commands, window, workspace } from 'vscode';
+import { writesText } from '../../trainer/catalog/objectives.ts';
 import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
 import type { App } from '../app.ts';
 import { reportError } from '../ask/error-report.ts';
@@ -46,10 +47,18 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
     remember();
   };
 
+  /** Whether the model of a run writes text. */
+  const answers = async ({ runDir }: JobRecord): Promise<boolean> => {
+    const client = daemon.current;
+    const runs = client === undefined ? [] : await views.listRuns(client).catch(() => []);
+    return runs.some(run => run.runDir === runDir && writesText(run.task));
+  };
+
   const tell = async (job: JobRecord, message: string, severity: 'info' | 'error'): Promise<void> => {
     const open = job.runDir === undefined ? [] : ['Open Run'];
     const resume = severity === 'error' && job.resume !== undefined ? ['Resume'] : [];
-    const tryIt = severity === 'info' && job.state === 'succeeded' && isTraining(job) ? ['Try the Model'] : [];
+    const isTried = severity === 'info' && job.state === 'succeeded' && isTraining(job) && (await answers(job));
+    const tryIt = isTried ? ['Try the Model'] : [];
     const show = severity === 'error' ? window.showErrorMessage : window.showInformationMessage;
     const chosen = await show(message, ...open, ...resume, ...tryIt);
     if (chosen === 'Open Run') await commands.executeCommand(COMMANDS.openRun, job.runDir);

@@ -12,6 +12,8 @@ export interface ModelItem {
   readonly model: string;
   readonly path: string;
   readonly isBroken: boolean;
+  /** What the menus offer, by `viewItem`. */
+  readonly flags: readonly ('model' | 'answers' | 'broken')[];
 }
 
 export interface ModelGroup {
@@ -45,6 +47,7 @@ function modelItem(model: ModelInfo): ModelItem {
     model: source === 'cache' ? name : path,
     path,
     isBroken: problem !== undefined,
+    flags: problem !== undefined ? ['model', 'broken'] : model.writesText === false ? ['model'] : ['model', 'answers'],
   };
 }
 

@@ -13,6 +13,7 @@ import { type DeviceItem, deviceTree } from './device-tree.ts';
 import { createGroupView } from './group-view.ts';
 import { type ModelItem, modelTree } from './model-tree.ts';
 import { type RunFlag, type RunGroup, type RunGroupName, type RunItem, runTree } from './run-tree.ts';
+import { VanishedRuns } from './vanished-runs.ts';
 
 export interface Views {
   /** Draws the runs again with what jobs have said since; loads nothing. */
@@ -51,10 +52,16 @@ export function createViews(app: App): Views {
   const { store } = app;
   let listed: readonly RunInfo[] | undefined;
   let [isRunListCut, isModelListCut] = [false, false];
+  const vanished = new VanishedRuns();
   const listRuns = async (client: DaemonClient): Promise<readonly RunInfo[]> => {
-    const { runs, truncated } = await client.request('listRuns', { folders: runFolders(app) });
+    const folders = runFolders(app);
+    const { runs, truncated } = await client.request('listRuns', { folders });
     listed = runs;
     isRunListCut = truncated;
+    const { deleted, isUnsure } = vanished.look({ folders, runs, truncated, busy: store.active().flatMap(({ runDir }) => runDir ?? []) });
+    app.pages.runsDeleted(deleted);
+    // A run that is being replaced is not there for a moment.
+    if (isUnsure) onFiles.call();
     return runs;
   };
   const drawRuns = (): readonly RunGroup[] => {
@@ -64,6 +71,7 @@ export function createViews(app: App): Views {
     setContext('rowtune.noRuns', counts('folder') === 0);
     setContext('rowtune.nothingToCompare', counts('folder') < 2);
     setContext('rowtune.noResumable', counts('resumable') === 0);
+    setContext('rowtune.noAnswers', counts('answers') === 0);
     return groups;
   };
 
@@ -199,13 +207,13 @@ function drawRun(run: RunItem): TreeItem {
   return item;
 }
 
-function drawModel({ id, label, description, tooltip, icon, isBroken }: ModelItem): TreeItem {
+function drawModel({ id, label, description, tooltip, icon, flags }: ModelItem): TreeItem {
   const item = new TreeItem(label, TreeItemCollapsibleState.None);
   item.id = id;
   item.description = description;
   item.tooltip = lines(tooltip);
   item.iconPath = new ThemeIcon(icon);
-  item.contextValue = isBroken ? 'model broken' : 'model';
+  item.contextValue = flags.join(' ');
   return item;
 }
 

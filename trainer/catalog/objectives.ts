@@ -68,6 +68,11 @@ export const objectivesOf = (model: ObjectiveEntry['model'], reads: ObjectiveEnt
 export const objectiveOfArchitecture = (architecture: string): ObjectiveName | undefined =>
   objectiveNames.find(name => architecture.endsWith(objectiveCatalog[name].architectures));
 
+/** Whether a class of models writes text, by its name in Transformers; those that look at images too are named by what they are given. */
+export const classWritesText = (architecture: string): boolean =>
+  objectiveNames.some(name => objectiveCatalog[name].model === 'causal' && architecture.endsWith(objectiveCatalog[name].architectures)) ||
+  architecture.endsWith('ForConditionalGeneration');
+
 /** Whether a model that was tuned for it writes text; runs of older versions do not say their task, and may. */
 export const writesText = (task: string | undefined): boolean =>
   task === undefined || (Object.hasOwn(entries, task) && objectiveCatalog[task as ObjectiveName].model === 'causal');

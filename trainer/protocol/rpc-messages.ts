@@ -138,6 +138,8 @@ export interface ModelInfo {
   readonly parameters?: number;
   readonly weightBytes?: number;
   readonly dtypes?: readonly string[];
+  /** It can be asked something. Daemons of older versions do not say. */
+  readonly writesText?: boolean;
   /** Why its headers can't be read. */
   readonly problem?: string;
 }

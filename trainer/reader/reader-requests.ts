@@ -1,5 +1,5 @@
 /** What a reading process can be asked for: one table, typed for both ends. Parameters and answers are plain data. */
-import { describeModel } from '../hub/describe-model.ts';
+import { describeModel } from '../lint/facts/describe-model.ts';
 import { estimateModel, planModel } from '../lint/facts/estimate-model.ts';
 import { FolderCache } from '../lint/facts/folder-facts.ts';
 import { ModelCache } from '../lint/facts/model-facts.ts';

@@ -23,8 +23,14 @@ describe('models', () => {
     expect(modelTree([model('a', { problem: 'the header ends too early' })])[0]?.items[0]).toMatchObject({
       description: 'cannot be read',
       isBroken: true,
+      flags: ['model', 'broken'],
       tooltip: ['a', 'the header ends too early', '/m/a'],
     });
+  });
+
+  test('offer to be tried where they write text, or where the daemon does not say', () => {
+    const flagsOf = (change: Partial<ModelInfo>) => modelTree([model('a', change)])[0]?.items[0]?.flags;
+    expect([{}, { writesText: true }, { writesText: false }].map(flagsOf)).toEqual([['model', 'answers'], ['model', 'answers'], ['model']]);
   });
 
   test.each([

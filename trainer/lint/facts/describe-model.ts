@@ -1,9 +1,12 @@
 /** What a list says of a model, from its headers alone. */
-import { readModelHeaders } from './open-model.ts';
+import { readModelHeaders } from '../../hub/open-model.ts';
+import { type ConfigJson, loadModel } from '../../model/load-model.ts';
 
 export interface ModelDescription {
   readonly family?: string;
   readonly parameters: number;
+  /** It can be asked something; false of classifiers, and of what is not supported. */
+  readonly writesText: boolean;
   readonly weightBytes: number;
   /** Each once, sorted. */
   readonly dtypes: readonly string[];
@@ -16,9 +19,18 @@ export async function describeModel(path: string): Promise<ModelDescription> {
   return {
     ...(typeof config.model_type === 'string' && { family: config.model_type }),
     parameters: parameterCount(all),
+    writesText: writesText(config),
     weightBytes: all.reduce((sum, { byteLength }) => sum + byteLength, 0),
     dtypes: [...new Set(all.map(({ dtype, quantization }) => quantization ?? dtype))].sort(),
   };
+}
+
+function writesText(config: ConfigJson): boolean {
+  try {
+    return loadModel(config).kind === 'causal';
+  } catch {
+    return false;
+  }
 }
 
 function parameterCount(tensors: Iterable<{ readonly shape: readonly number[] }>): number {

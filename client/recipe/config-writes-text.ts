@@ -1,0 +1,13 @@
+/** Whether a model writes text, from its config.json alone: menus cannot wait for its headers. */
+import { classWritesText } from '../../trainer/catalog/objectives.ts';
+import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
+
+/** False where it can't be read. */
+export async function configWritesText(file: string): Promise<boolean> {
+  try {
+    const { architectures } = JSON.parse(await readRegularText(file, MAX_STATE_BYTES)) as { readonly architectures?: unknown };
+    return Array.isArray(architectures) && typeof architectures[0] === 'string' && classWritesText(architectures[0]);
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,38 @@
+/** A run that was deleted elsewhere is told from one that is replaced, and from one that a list does not reach. */
+import { expect, test } from 'vitest';
+import { type RunListing, VanishedRuns } from '../../../client/views/vanished-runs.ts';
+
+const list = (names: string, change: Partial<RunListing> = {}): RunListing => ({
+  folders: ['/w'],
+  runs: Array.from(names, name => ({ runDir: `/w/${name}` })),
+  truncated: false,
+  busy: [],
+  ...change,
+});
+
+test('missing in two lists, it was deleted; told once', () => {
+  const vanished = new VanishedRuns();
+  expect(vanished.look(list('abc'))).toEqual({ deleted: [], isUnsure: false });
+  expect(vanished.look(list('a'))).toEqual({ deleted: [], isUnsure: true });
+  expect(vanished.look(list('a'))).toEqual({ deleted: ['/w/b', '/w/c'], isUnsure: false });
+  expect(vanished.look(list('a'))).toEqual({ deleted: [], isUnsure: false });
+});
+
+test('one that comes back was replaced', () => {
+  const vanished = new VanishedRuns();
+  vanished.look(list('ab'));
+  expect(vanished.look(list('a')).isUnsure).toBe(true);
+  expect(vanished.look(list('ab'))).toEqual({ deleted: [], isUnsure: false });
+  expect(vanished.look(list('a'))).toEqual({ deleted: [], isUnsure: true });
+});
+
+test.each<[string, Partial<RunListing>]>([
+  ['a list that was cut', { truncated: true }],
+  ['a list of other folders', { folders: ['/w', '/x'] }],
+  ['a job at work in it', { busy: ['/w/b'] }],
+])('%s says nothing of what is missing', (_, change) => {
+  const vanished = new VanishedRuns();
+  vanished.look(list('ab', change.folders === undefined ? change : {}));
+  vanished.look(list('a', change));
+  expect(vanished.look(list('a', change)).deleted).toEqual([]);
+});

@@ -1,0 +1,32 @@
+/** What lists and menus say of a model: whether it can be asked something is read from what it computes, or from the name of its class. */
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { afterAll, expect, test } from 'vitest';
+import { configWritesText } from '../../../client/recipe/config-writes-text.ts';
+import { describeModel } from '../../../trainer/lint/facts/describe-model.ts';
+import { goldenPath } from '../hub/model-bytes.ts';
+
+const folder = mkdtempSync(path.join(tmpdir(), 'rowtune-describe-'));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+test.each([
+  ['llama', true],
+  ['gemma3_images', true],
+  ['bert', false],
+  ['vit', false],
+  ['resnet', false],
+])('%s', async (name, writesText) => {
+  expect(await describeModel(goldenPath(name))).toMatchObject({ writesText, parameters: expect.any(Number) });
+  expect(await configWritesText(path.join(goldenPath(name), 'config.json'))).toBe(writesText);
+});
+
+test('a GGUF file writes text; a config that is damaged or missing does not', async () => {
+  expect(await describeModel(goldenPath('gguf/tiny-llama.gguf'))).toMatchObject({ writesText: true });
+  const file = path.join(folder, 'config.json');
+  expect(await configWritesText(file)).toBe(false);
+  for (const text of ['{', 'null', '[]', '{"architectures": "LlamaForCausalLM"}', '{"architectures": [1]}']) {
+    writeFileSync(file, text);
+    expect(await configWritesText(file), text).toBe(false);
+  }
+});
