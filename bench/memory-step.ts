@@ -16,12 +16,12 @@ import type { AnyModel } from '../trainer/model/model-spec.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
 import { bufferRules } from '../trainer/plan/memory/engine-buffers.ts';
 import { codeBytes, tokenizerBytes } from '../trainer/plan/memory/engine-overhead.ts';
-import { evaluationShape, fullBatch, plannedAttachment, plannedProgram } from '../trainer/plan/memory/planned-program.ts';
-import { estimateRecipe, vocabularyOf } from '../trainer/plan/memory/predict.ts';
+import { priceRun, vocabularyOf } from '../trainer/plan/memory/predict.ts';
+import { planRun } from '../trainer/plan/run-plan.ts';
 import { parseRecipe } from '../trainer/protocol/parse-recipe.ts';
 import { optimizerFeeds } from '../trainer/train/optimizer.ts';
-import { methodSettings, optimizerSettings } from '../trainer/train/recipe-settings.ts';
 import { readSnapshot } from '../trainer/train/snapshot.ts';
+import type { BatchShape } from '../trainer/train/task.ts';
 import { APPLY, evalSignature, trainSignature } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
@@ -52,15 +52,17 @@ const resident = (): number => {
 
 const engine = await openEngine(request.engine, { cacheDir: request.cacheDir });
 const baselineBytes = resident();
-const model = loadModel(request.config);
-const settings = methodSettings(recipe);
-const attachment = plannedAttachment(recipe, model, recipe.method, settings);
-const shape = fullBatch(recipe, model);
-const evalShape = evaluationShape(recipe, shape);
 const recompute = recipe.recompute === 'auto' ? 'none' : recipe.recompute;
-const on = { engine: request.engine, device: 'cpu' } as const;
-const optimizer = optimizerSettings(recipe, on);
-const program = plannedProgram({ recipe, model, on, attachment, recompute, trainShapes: [shape], evalShapes: [evalShape] });
+const tensors = tensorsOf(loadModel(request.config));
+const plan = planRun({
+  recipe,
+  headers: { config: request.config, tensors },
+  on: { engine: request.engine, device: 'cpu' },
+  recompute,
+});
+const { model, attachment, optimizer } = plan;
+const [shape, evalShape] = [plan.trainShapes[0] as BatchShape, plan.evalShapes[0] as BatchShape];
+const program = plan.program(recompute);
 const session = await engine.compile(program, { offloadFolder: tmpdir() });
 const compiledBytes = resident();
 const accumulates = recipe.gradient_accumulation_steps > 1;
@@ -94,11 +96,7 @@ const grownBytes = settledBytes > 0 ? afterBytes - settledBytes : undefined;
 const lowered = lowerProgram(program, { plan: fusedSteps, hasProducts: true, hasNarrowConvolutions: true });
 const peakOf = (each: Signature): number =>
   liveness(each, request.engine === 'tensorflow' ? fusedSteps(each) : singleSteps(each), bufferRules(request.engine, program)).peakBytes;
-const estimate = estimateRecipe({
-  recipe: { ...recipe, recompute },
-  headers: { config: request.config, tensors: tensorsOf(model) },
-  engine: request.engine,
-});
+const estimate = priceRun(plan);
 const { variables, signatures } = program;
 console.log(
   JSON.stringify({
@@ -129,7 +127,7 @@ console.log(
       afterBytes,
       peakBytes,
     },
-    estimate: { ...estimate, levels: undefined, buckets: undefined, alternatives: undefined },
+    estimate: { ...estimate, levels: undefined, buckets: undefined },
   }),
 );
 process.exit(0);

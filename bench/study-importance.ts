@@ -25,10 +25,9 @@ import type { Model } from '../trainer/model/model-spec.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
 import { causalTask } from '../trainer/objective/causal/causal-task.ts';
 import { setUpTask } from '../trainer/objective/task-setup.ts';
-import { importanceDataOf } from '../trainer/plan/choose-rows.ts';
-import { optimizerSettings } from '../trainer/train/recipe-settings.ts';
+import { importanceDataOf } from '../trainer/plan/choices/choose-rows.ts';
 import type { BatchShape, Task } from '../trainer/train/task.ts';
-import { evalSignature, trainProgram } from '../trainer/train/train-program.ts';
+import { evalSignature, evaluationProgram } from '../trainer/train/train-program.ts';
 import { loadVariables } from '../trainer/train/variables.ts';
 import { writeFloat32Folder } from './float32-folder.ts';
 import { llama1b, paperModels } from './memory-models.ts';
@@ -77,17 +76,7 @@ const recipe = recipeOf({
   'importance.batch_size': 2,
 });
 
-const inferenceProgram = (task: Task, shapes: readonly BatchShape[]): Program =>
-  trainProgram({
-    task,
-    attachment: untouched,
-    optimizer: optimizerSettings(recipe),
-    maxGradNorm: 0,
-    accumulationSteps: 1,
-    recompute: 'none',
-    trainShapes: [],
-    evalShapes: shapes,
-  });
+const inferenceProgram = (task: Task, shapes: readonly BatchShape[]): Program => evaluationProgram({ task, attachment: untouched }, shapes);
 
 /** Of everything alive that is no weight, at the worst moment of the worst batch, and the mean gradients of the exact measure. */
 function predict(pass: Pass, task: Task, model: Model, shapes: readonly BatchShape[]): number {

@@ -4,7 +4,7 @@ import { memorySplit } from '../trainer/lint/problems/fact-problems.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import { trainableCount } from '../trainer/method/method.ts';
 import { TargetError } from '../trainer/method/targets.ts';
-import { attachForEstimate } from '../trainer/plan/memory/planned-program.ts';
+import { attachFirst } from '../trainer/plan/run-plan.ts';
 import { byteSize, percent } from '../trainer/protocol/format.ts';
 import type { Position } from '../trainer/protocol/problem.ts';
 import { follow } from '../trainer/protocol/recipe/located.ts';
@@ -53,7 +53,7 @@ function endOf({ root }: RecipeView, key: string): Position | undefined {
 function trainedText({ model, values }: RecipeView): string | undefined {
   if (model?.kind !== 'ready') return undefined;
   try {
-    const trainable = trainableCount(attachForEstimate(model.model, values.method, methodSettings(values as Recipe)));
+    const trainable = trainableCount(attachFirst(model.model, values.method, methodSettings(values as Recipe)));
     const all = model.model.parameters.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 1), 0);
     return trainable === all ? percent(1, 0) : shareText(trainable, trainable / all);
   } catch (error) {

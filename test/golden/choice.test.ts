@@ -15,7 +15,7 @@ import { epochBatches } from '../../trainer/data/batch/batches.ts';
 import { type ChoiceQuestion, choiceQuestion } from '../../trainer/data/choice-tasks.ts';
 import { listDataFiles } from '../../trainer/data/read/list-files.ts';
 import { readRecords } from '../../trainer/data/read/read-records.ts';
-import { evalSignature, trainProgram } from '../../trainer/train/train-program.ts';
+import { evalSignature, evaluationProgram } from '../../trainer/train/train-program.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
 import { openReference } from '../support/engines.ts';
 import { adamw } from '../support/tiny-training.ts';
@@ -47,16 +47,7 @@ describe('lm-evaluation-harness', () => {
   test.each(Object.keys(golden.tasks) as ChoiceTask[])('%s', async task => {
     const set = choiceSet({ questions: await questionsOf(task), tokenizer, batchSize: 4, maxPositions: 256, padId: 0 });
     const session = await engine.compile(
-      trainProgram({
-        task: causalTask(model),
-        attachment: untouched,
-        optimizer: adamw,
-        maxGradNorm: 0,
-        accumulationSteps: 1,
-        recompute: 'none',
-        trainShapes: [],
-        evalShapes: set.source.plan.buckets,
-      }),
+      evaluationProgram({ task: causalTask(model), attachment: untouched }, set.source.plan.buckets),
     );
     await loadVariables(session, { model: weightStream(model, folder.weights), attachment: untouched });
     for await (const batch of epochBatches(set.source, 0)) {

@@ -15,9 +15,7 @@ import { causalTask } from '../objective/causal/causal-task.ts';
 import type { ChoiceResult } from '../objective/causal/choice-evaluator.ts';
 import { setUpTask } from '../objective/task-setup.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
-import { optimizerSettings } from '../train/recipe-settings.ts';
-import { type BatchShape, shapeName } from '../train/task.ts';
-import { trainProgram } from '../train/train-program.ts';
+import { evaluationProgram } from '../train/train-program.ts';
 import { loadVariables } from '../train/variables.ts';
 
 export interface EvaluateResult extends Partial<Evaluation> {
@@ -46,16 +44,10 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
       const sources = [...(held?.evaluator ? [held.evaluator.source] : []), ...benchmarks.map(({ set }) => set.source)];
       job.phase('compile', 'building the evaluation program');
       const session = await base.engine.compile(
-        trainProgram({
-          task,
-          attachment: adapted.attachment,
-          optimizer: optimizerSettings(recipe),
-          maxGradNorm: 0,
-          accumulationSteps: 1,
-          recompute: 'none',
-          trainShapes: [],
-          evalShapes: differentShapes(sources.flatMap(({ plan }) => plan.buckets)),
-        }),
+        evaluationProgram(
+          { task, attachment: adapted.attachment },
+          sources.flatMap(({ plan }) => plan.buckets),
+        ),
       );
       try {
         const report = job.progress('load', task.model.parameters.length, 'tensors');
@@ -91,10 +83,6 @@ async function evaluateHeld(session: Session, evaluator: Evaluator, job: Job): P
   if (!found) throw new Error('the evaluation gave nothing');
   return found;
 }
-
-const differentShapes = (shapes: readonly BatchShape[]): BatchShape[] => [
-  ...new Map(shapes.map(shape => [shapeName(shape), shape])).values(),
-];
 
 async function adapt({ folder, fingerprint }: Base, model: Model, adapter: Adapter | undefined): Promise<AdaptedModel> {
   if (!adapter) return { weights: folder.weights, attachment: untouched, start: new Map() };

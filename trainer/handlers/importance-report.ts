@@ -7,7 +7,7 @@ import type { ModelScores } from '../importance/score-model.ts';
 import { chanceOverlap, countRows, overlapOf, overlapTable, scoresOfClass, specificRows } from '../importance/stability.ts';
 import { type AblationReport, type ClassReport, reportMarkdown, type StabilityReport } from '../importance/stability-report.ts';
 import type { TaskSetup } from '../objective/task-setup.ts';
-import { type ComputeScoresParams, drawSamples, importanceDataOf, scoreSamples } from '../plan/choose-rows.ts';
+import { type ComputeScoresParams, drawSamples, importanceDataOf, scoreSamples } from '../plan/choices/choose-rows.ts';
 import { RunError } from '../run-error.ts';
 import type { Scores, Selection } from '../selection.ts';
 import { selectRows } from '../selection.ts';

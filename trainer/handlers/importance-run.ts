@@ -10,11 +10,10 @@ import { type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
 import type { StabilityReport } from '../importance/stability-report.ts';
 import type { Job } from '../job/job.ts';
 import { openBase } from '../job/open-base.ts';
-import { targetModules } from '../method/targets.ts';
 import { setUpTask } from '../objective/task-setup.ts';
-import { computeScores } from '../plan/choose-rows.ts';
+import { computeScores } from '../plan/choices/choose-rows.ts';
+import { planTargets } from '../plan/run-plan.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
-import { methodSettings } from '../train/recipe-settings.ts';
 import { writeStabilityReport } from './importance-report.ts';
 
 export interface ImportanceResult extends ScoresOrigin {
@@ -40,7 +39,7 @@ export async function importanceJob(request: Extract<JobRequest, { kind: 'import
   try {
     const setup =
       needsData(recipe.importance.measure) || request.report ? await setUpTask({ recipe, base, context, job }, 'train') : undefined;
-    const modules = targetModules(setup?.model ?? base.model, methodSettings(recipe));
+    const { modules } = planTargets(recipe, setup?.model ?? base.model);
     const started = performance.now();
     await makeFolder(path.dirname(outputFile));
     await removeHalfWritten(path.dirname(outputFile), name => name.startsWith(path.basename(outputFile)));

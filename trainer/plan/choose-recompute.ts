@@ -1,13 +1,11 @@
 /** What the backward pass keeps: as the recipe says, or the fastest way that the free memory allows. */
 
-import type { Bucket } from '../data/batch/batch-plan.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
-import type { Base } from '../job/open-base.ts';
 import { availableMemoryBytes, USABLE_SHARE } from '../machine/machine.ts';
 import { batchSize, byteSize } from '../protocol/format.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { MemoryPlan } from '../protocol/view/run.ts';
-import { estimateRecipe, type MemoryEstimate } from './memory/predict.ts';
+import { type MemoryEstimate, priceRun } from './memory/predict.ts';
+import { type PlanFacts, planRun, type RunPlan } from './run-plan.ts';
 
 export interface RecomputeChoice {
   readonly policy: RecomputePolicy;
@@ -18,17 +16,12 @@ export interface RecomputeChoice {
   readonly fits: boolean;
 }
 
-/** @param buckets the shapes of all training batches: the one that takes the most decides what fits, and each has a program of its own */
-export function chooseRecompute(recipe: Recipe, { folder, engine }: Base, buckets: readonly Bucket[]): RecomputeChoice {
+/** @param facts those of the plan */
+export function chooseRecompute(plan: RunPlan, facts: PlanFacts): RecomputeChoice {
   const availableBytes = availableMemoryBytes();
   const usableBytes = USABLE_SHARE * availableBytes;
-  const params = {
-    headers: { config: folder.config, tensors: folder.weights.tensors },
-    engine: engine.description.name,
-    device: engine.description.device,
-  };
-  const estimate = estimateRecipe({ ...params, recipe, buckets, usableBytes });
-  const full = estimateRecipe({ ...params, recipe: { ...recipe, recompute: estimate.recompute } });
+  const estimate = priceRun(plan, { usableBytes });
+  const full = priceRun(planRun({ ...facts, data: undefined, selection: undefined, recompute: estimate.recompute }));
   return { policy: estimate.recompute, estimate, full, availableBytes, fits: estimate.totalBytes <= usableBytes };
 }
 
@@ -42,7 +35,7 @@ function describeActivations({ estimate, full }: Pick<RecomputeChoice, 'estimate
 }
 
 export function describeRecompute(
-  { recompute }: Pick<Recipe, 'recompute'>,
+  { recompute }: Pick<RunPlan, 'recompute'>,
   { policy, estimate, full, availableBytes, fits }: RecomputeChoice,
 ): string {
   const { totalBytes, weightsBytes, optimizerBytes, offloadedBytes, engineOverheadBytes } = estimate;

@@ -5,7 +5,7 @@ import { singleSteps } from '../graph/fusion/step.ts';
 import { nodesFlops } from '../graph/liveness.ts';
 import { printProgram, printSignature } from '../graph/print.ts';
 import { type HeadersSource, headersOf } from '../lint/facts/estimate-model.ts';
-import { plannedRun } from '../plan/memory/planned-run.ts';
+import { planRun } from '../plan/run-plan.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 
 export type GraphParams = HeadersSource & {
@@ -39,7 +39,9 @@ export async function printGraph({
   memory,
   ...source
 }: GraphParams): Promise<PrintedGraph> {
-  const { program } = plannedRun({ recipe, headers: await headersOf(source as HeadersSource) }, { engine, device });
+  const plan = planRun({ recipe, headers: await headersOf(source as HeadersSource), on: { engine, device } });
+  // `auto` counts as its first choice.
+  const program = plan.program(plan.recompute === 'auto' ? 'cheap' : plan.recompute);
   const options = { steps: fused && engineCatalog[engine].fuses ? planner(undefined, passesThrough(after)) : singleSteps, memory };
   const chosen = signature === undefined ? undefined : program.signatures[signature];
   const signatures = Object.entries(program.signatures).map(([name, { schedule }]) => ({

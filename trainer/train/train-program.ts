@@ -49,6 +49,14 @@ export function trainProgram(params: TrainProgramParams): Program {
   return { ...program, places: placesOf(params.attachment, params.optimizer) };
 }
 
+/** Signatures for evaluating a model in which nothing is trained, by itself or with an adapter. */
+export const evaluationProgram = (of: Pick<TrainProgramParams, 'task' | 'attachment'>, shapes: readonly BatchShape[]): Program =>
+  assemble(
+    Object.fromEntries(
+      [...new Map(shapes.map(shape => [evalSignature(shape), shape]))].map(([name, shape]) => [name, traceEval(of, shape)]),
+    ),
+  );
+
 /** The signatures that there are once, whatever the shapes of batches. */
 export function sharedTraces(params: SharedParams): Record<string, Traced> {
   const snapshot = snapshotTraces(params.attachment, params.optimizer);
@@ -167,7 +175,7 @@ function traceApply({ attachment, optimizer, maxGradNorm }: SharedParams): Trace
   return { graph, outputs: { gradNorm: norm }, effects };
 }
 
-export function traceEval({ task, attachment }: TraceParams, shape: BatchShape): Traced {
+export function traceEval({ task, attachment }: Pick<TraceParams, 'task' | 'attachment'>, shape: BatchShape): Traced {
   const graph = new TensorGraph();
   const outputs = task.evaluation(new Tracer({ graph, linearHook: attachment.linearHook, storage: attachment.storage }), shape);
   return { graph, outputs, effects: [] };

@@ -13,9 +13,8 @@ import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import type { RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { heldVariables } from '../../../trainer/plan/memory/held-variables.ts';
-import { evaluationShape, fullBatch, plannedAttachment, plannedProgram } from '../../../trainer/plan/memory/planned-program.ts';
+import { planRun } from '../../../trainer/plan/run-plan.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
-import { methodSettings } from '../../../trainer/train/recipe-settings.ts';
 
 const golden = join(import.meta.dirname, '..', '..', 'golden');
 const folders = readdirSync(golden).filter(name => existsSync(join(golden, name, 'config.json')));
@@ -38,18 +37,16 @@ interface Wanted {
 /** The programs of a golden model, with three blocks where it counts them. */
 function programOf(folder: string, { method, dtype, recompute }: Wanted) {
   const config = JSON.parse(readFileSync(join(golden, folder, 'config.json'), 'utf8')) as Record<string, unknown>;
-  const model = loadModel(config.num_hidden_layers && !config.layer_types ? { ...config, num_hidden_layers: 3 } : config);
+  const short = config.num_hidden_layers && !config.layer_types ? { ...config, num_hidden_layers: 3 } : config;
+  const model = loadModel(short);
   const task = model.kind === 'causal' ? 'causal_lm' : model.input.kind === 'image' ? 'image_classification' : 'sequence_classification';
   const rank = methodCatalog[method as MethodName].lowRank !== 'none' || method === 'spsft' ? 'r: 2\n' : '';
   const text = `model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\nmethod: ${method}\ndtype: ${dtype}\n${rank}`;
   const { recipe, problems } = parseRecipe(text);
   if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
-  const attachment = plannedAttachment(recipe, model, recipe.method, methodSettings(recipe));
-  const shape = fullBatch(recipe, model);
-  const shapes = { trainShapes: [shape], evalShapes: [evaluationShape(recipe, shape)] };
-  const on = { engine: 'tensorflow', device: 'cpu' } as const;
-  const program = plannedProgram({ recipe, model, on, attachment, recompute, ...shapes });
-  return { program, held: heldVariables(recipe, model, attachment, on) };
+  const tensors = new Map(model.parameters.map(({ name, shape }) => [name, { shape }]));
+  const plan = planRun({ recipe, headers: { config: short, tensors }, on: { engine: 'tensorflow', device: 'cpu' } });
+  return { program: plan.program(recompute), held: heldVariables(plan) };
 }
 
 // Each folder with one of the methods, by turns: planning without a memo is slow.

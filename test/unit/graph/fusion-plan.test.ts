@@ -9,7 +9,7 @@ import { rmsNorm } from '../../../trainer/model/layer/norm.ts';
 import { rotaryTables, rotate } from '../../../trainer/model/layer/rotary.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
-import { attachForEstimate } from '../../../trainer/plan/memory/planned-program.ts';
+import { attachFirst } from '../../../trainer/plan/run-plan.ts';
 import { trainProgram, trainSignature } from '../../../trainer/train/train-program.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
 import { settingsOf } from '../../support/method-settings.ts';
@@ -136,7 +136,7 @@ describe('what runs together', () => {
     recompute => {
       const settings = settingsOf({ targetModules: ['all-linear'] });
       const shape = { batch: 2, tokens: 64, targets: 126 };
-      const params = { task: causalTask(model), attachment: attachForEstimate(model, 'spsft', settings), optimizer: adamw };
+      const params = { task: causalTask(model), attachment: attachFirst(model, 'spsft', settings), optimizer: adamw };
       const program = trainProgram({ ...params, maxGradNorm: 0, accumulationSteps: 1, recompute, trainShapes: [shape], evalShapes: [] });
       const signature = program.signatures[trainSignature(shape)] as Signature;
       const [single, fused] = [singleSteps(signature), fusedSteps(signature)];

@@ -8,7 +8,7 @@ import { assemble, type Signature } from '../../../trainer/graph/program.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../../../trainer/graph/recompute.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
-import { attachForEstimate } from '../../../trainer/plan/memory/planned-program.ts';
+import { attachFirst } from '../../../trainer/plan/run-plan.ts';
 import { trainProgram, trainSignature } from '../../../trainer/train/train-program.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';
 import { settingsOf } from '../../support/method-settings.ts';
@@ -95,7 +95,7 @@ describe('a llama of eight blocks', () => {
     const signatures = RECOMPUTE_POLICIES.map(recompute => {
       const program = trainProgram({
         task: causalTask(model),
-        attachment: attachForEstimate(model, method, settings),
+        attachment: attachFirst(model, method, settings),
         optimizer: adamw,
         maxGradNorm: 0,
         accumulationSteps: 1,

@@ -18,18 +18,15 @@ import { type Base, openBase } from '../../job/open-base.ts';
 import { isInMemory } from '../../machine/machine.ts';
 import { processMemory } from '../../machine/process-memory.ts';
 import { type Attachment, trainableCount } from '../../method/method.ts';
-import { attachments } from '../../method/methods.ts';
-import { placeTrained } from '../../method/placement.ts';
-import { targetModules } from '../../method/targets.ts';
 import type { Model } from '../../model/model-spec.ts';
-import type { Precision } from '../../model/weight-storage.ts';
 import { weightStream } from '../../model/weight-stream.ts';
 import { setUpTask, type TaskSetup } from '../../objective/task-setup.ts';
-import { choosePrecision } from '../../plan/choose-precision.ts';
+import { choosePrecision } from '../../plan/choices/choose-precision.ts';
+import { chooseRows } from '../../plan/choices/choose-rows.ts';
+import { chooseElementsFor } from '../../plan/choices/choose-run-elements.ts';
 import { chooseRecompute, describeRecompute, memoryPlan, type RecomputeChoice, tuningBytes } from '../../plan/choose-recompute.ts';
-import { chooseRows } from '../../plan/choose-rows.ts';
-import { chooseElementsFor } from '../../plan/choose-run-elements.ts';
 import { type Coverage, coverageOf, describeCoverage } from '../../plan/coverage.ts';
+import { type PlanFacts, planRun, planTargets, type RunPlan } from '../../plan/run-plan.ts';
 import { byteSize, grouped } from '../../protocol/format.ts';
 import type { JobContext } from '../../protocol/job-messages.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
@@ -41,9 +38,7 @@ import { RunError } from '../../run-error.ts';
 import { checkBudget, type Selection } from '../../selection.ts';
 import { eightBitCount } from '../../train/optimizer.ts';
 import { offloadedBytes } from '../../train/optimizer-offload.ts';
-import { methodSettings, optimizerSettings, withTraining } from '../../train/recipe-settings.ts';
 import { writeSnapshot } from '../../train/snapshot.ts';
-import { type TrainProgramParams, trainProgram } from '../../train/train-program.ts';
 import { updateGroups } from '../../train/update-group.ts';
 import { type LoadedPart, loadVariables } from '../../train/variables.ts';
 
@@ -67,10 +62,7 @@ export interface Prepared {
   readonly source: BatchSource;
   /** Where there is held-out data. */
   readonly evaluator: Evaluator | undefined;
-  /** As the session holds it: masters and rows beside weights of fewer bits. */
-  readonly attachment: Attachment;
-  readonly precision: Precision;
-  readonly program: TrainProgramParams;
+  readonly plan: RunPlan;
   readonly recompute: RecomputeChoice;
   readonly coverage: Coverage;
   readonly adapter: AdapterDescription;
@@ -81,23 +73,36 @@ export interface Prepared {
 
 /** The caller closes `base.folder.weights` and disposes of `session`. */
 export async function prepareTraining(params: PrepareParams): Promise<Prepared> {
-  const { recipe, job, startedAt } = params;
+  const { recipe, job, startedAt, checkpoint } = params;
   const base = await openBase({ ...params, ...recipe, now: () => new Date(startedAt) });
   try {
     checkBase(params, base);
-    const settings = methodSettings(recipe);
-    if (methodCatalog[recipe.method].chooses === 'rows') checkBudget(targetModules(base.model, settings), settings.budget);
+    const { settings, modules } = planTargets(recipe, base.model);
+    if (methodCatalog[recipe.method].chooses === 'rows') checkBudget(modules, settings.budget);
     const setup = await setUpTask({ ...params, base }, 'train');
     checkData(params, setup.digest);
     // Before importance, whose session leaves memory to the next.
     const baselineBytes = residentBytes();
-    const attached = withTraining(await attach(params, base, setup), setup.model, recipe);
-    const coverage = coverageOf(setup.model, attached);
-    await reportCoverage(params, attached, coverage);
-    const precision = await choosePrecision({ ...params, model: setup.model }, base.engine);
-    const attachment = placeTrained(attached, setup.model, precision);
-    const adapter = describe(recipe, base, attached, setup);
-    return await compile(params, { base, setup, attachment, precision, adapter, coverage, baselineBytes });
+    const selection = await select(params, base, setup);
+    const { dtype } = await choosePrecision({ ...params, model: setup.model }, base.engine);
+    const source = setup.trainSource(checkpoint?.state.batching === 1);
+    const facts: PlanFacts = {
+      recipe,
+      headers: { config: base.folder.config, tensors: base.folder.weights.tensors },
+      on: { engine: base.engine.description.name, device: base.engine.description.device },
+      data: {
+        model: setup.model,
+        task: setup.task,
+        trainShapes: source.plan.buckets,
+        // Without held-out data one forward pass still shows what inference takes.
+        evalShapes: setup.evaluator ? setup.evaluator.source.plan.buckets : [largest(source.plan)],
+      },
+      selection,
+      dtype,
+      // A run that goes on keeps its level unless it is told another.
+      recompute: recipe.recompute === 'auto' && checkpoint ? checkpoint.state.recompute : recipe.recompute,
+    };
+    return await compile(params, { base, setup, source, facts, baselineBytes });
   } catch (error) {
     await base.folder.weights.close();
     throw error;
@@ -130,20 +135,18 @@ function checkData({ checkpoint, job }: PrepareParams, { train, held }: DataDige
     job.log('warning', 'the held-out data has changed since the checkpoint: evaluations before and after it are not of the same samples');
 }
 
-/** A run that goes on keeps its rows or elements; a new one chooses them. */
-async function attach(params: PrepareParams, base: Base, setup: TaskSetup): Promise<Attachment> {
+/** A run that goes on keeps its rows or elements; a new one chooses them. Undefined for a method that chooses nothing. */
+async function select(params: PrepareParams, base: Base, setup: TaskSetup): Promise<Selection | undefined> {
   const { recipe, checkpoint, runDir } = params;
-  const settings = methodSettings(recipe);
-  const attachMethod = attachments[recipe.method];
   const { chooses } = methodCatalog[recipe.method];
-  if (chooses === 'nothing') return attachMethod(setup.model, settings, new Map());
+  if (chooses === 'nothing') return undefined;
+  const { settings, modules } = planTargets(recipe, setup.model);
   if (checkpoint) {
     const { description } = checkpoint.adapter;
-    return attachMethod(setup.model, settings, settings.dependencies ? rowsOfCoupled(setup.model, description) : description[chooses]);
+    return settings.dependencies ? rowsOfCoupled(setup.model, description) : description[chooses];
   }
-  const modules = targetModules(setup.model, settings);
   const choice = { ...params, base, modules, setup, outputFile: path.join(runDir, RUN_FILES.scores) };
-  return attachMethod(setup.model, settings, await (chooses === 'rows' ? chooseRows(choice) : chooseElementsFor(choice)));
+  return chooses === 'rows' ? chooseRows(choice) : chooseElementsFor(choice);
 }
 
 /** Rows whose columns are trained too are stored among the elements of their weight. */
@@ -174,77 +177,45 @@ async function reportCoverage({ runDir, job }: PrepareParams, attachment: Attach
 interface Parts {
   readonly base: Base;
   readonly setup: TaskSetup;
-  readonly attachment: Attachment;
-  readonly precision: Precision;
-  readonly adapter: AdapterDescription;
-  readonly coverage: Coverage;
+  readonly source: BatchSource;
+  readonly facts: PlanFacts;
   readonly baselineBytes: number;
 }
 
-async function compile(
-  params: PrepareParams,
-  { base, setup, attachment, precision, adapter, coverage, baselineBytes }: Parts,
-): Promise<Prepared> {
-  const { recipe, job, checkpoint, runDir, startedAt } = params;
-  const { task, evaluator } = setup;
-  const source = setup.trainSource(checkpoint?.state.batching === 1);
-  const { plan } = source;
+async function compile(params: PrepareParams, { base, setup, source, facts, baselineBytes }: Parts): Promise<Prepared> {
+  const { recipe, job, runDir, startedAt } = params;
+  const plan = planRun(facts);
+  const coverage = coverageOf(setup.model, plan.attached);
+  await reportCoverage(params, plan.attached, coverage);
+  const { buckets, paddingShare } = source.plan;
   job.note(
     'info',
-    `batches: ${plan.buckets.map(({ batch, tokens, targets }) => `${batch}×${tokens} (${targets} targets)`).join(', ')}; padding ${(100 * plan.paddingShare).toFixed(1)}%`,
+    `batches: ${buckets.map(({ batch, tokens, targets }) => `${batch}×${tokens} (${targets} targets)`).join(', ')}; padding ${(100 * paddingShare).toFixed(1)}%`,
   );
   job.phase('compile', 'building the training program');
-  // A run that goes on keeps its level unless it is told another.
-  const known = { ...recipe, dtype: precision.dtype };
-  const recomputing = recipe.recompute === 'auto' && checkpoint ? { ...known, recompute: checkpoint.state.recompute } : known;
-  const recompute = chooseRecompute(recomputing, base, plan.buckets);
-  job.log(recompute.fits ? 'info' : 'warning', describeRecompute(recomputing, recompute));
+  const recompute = chooseRecompute(plan, facts);
+  job.log(recompute.fits ? 'info' : 'warning', describeRecompute(plan, recompute));
   const { device } = base.engine.description;
   const memoryFile = path.join(runDir, RUN_FILES.memory);
   await writeJson(memoryFile, memoryPlan(recompute, { device, baselineBytes }));
-  const program: TrainProgramParams = {
-    task,
-    attachment,
-    optimizer: optimizerSettings(recipe, { engine: base.engine.description.name, device }),
-    labelSmoothing: recipe.label_smoothing_factor,
-    maxGradNorm: recipe.max_grad_norm,
-    accumulationSteps: recipe.gradient_accumulation_steps,
-    recompute: recompute.policy,
-    trainShapes: plan.buckets,
-    // Without held-out data one forward pass still shows what inference takes.
-    evalShapes: evaluator ? evaluator.source.plan.buckets : [largest(plan)],
-  };
   const memory = { baselineBytes, tuningBytes: tuningBytes(recompute.estimate) };
-  sayEightBit(params, program);
-  sayOffload(params, program, base.engine.description);
-  const session = await base.engine.compile(trainProgram(program), { offloadFolder: runDir });
+  sayEightBit(params, plan);
+  sayOffload(params, plan, base.engine.description);
+  const session = await base.engine.compile(plan.program(recompute.policy), { offloadFolder: runDir });
   try {
-    const held = await fill(params, base, program, session);
+    const held = await fill(params, base, plan, session);
     await writeJson(memoryFile, memoryPlan(recompute, { device, baselineBytes, held }));
   } catch (error) {
     await session.dispose();
     throw error;
   }
-  return {
-    recipe,
-    startedAt,
-    base,
-    data: setup.digest,
-    source,
-    evaluator,
-    attachment,
-    precision,
-    program,
-    recompute,
-    coverage,
-    adapter,
-    session,
-    memory,
-  };
+  const adapter = describe(recipe, base, plan.attached, setup);
+  const { digest: data, evaluator } = setup;
+  return { recipe, startedAt, base, data, source, evaluator, plan, recompute, coverage, adapter, session, memory };
 }
 
 /** Says how much of what the recipe wants in 8 bits is. */
-function sayEightBit({ recipe, job }: PrepareParams, { attachment, optimizer }: TrainProgramParams): void {
+function sayEightBit({ recipe, job }: PrepareParams, { attachment, optimizer }: RunPlan): void {
   if (optimizer.eightBitFrom === undefined) return;
   const [count, all] = [eightBitCount(optimizer, updateGroups(attachment.trainables, optimizer)), trainableCount(attachment)];
   const rest = count === all ? '' : `: where fewer than ${grouped(optimizer.eightBitFrom)} are trained together they stay in 32`;
@@ -252,11 +223,7 @@ function sayEightBit({ recipe, job }: PrepareParams, { attachment, optimizer }: 
 }
 
 /** Says where the optimizer's state lies, where that is not where the recipe's default has it. @throws RunError 'disk-full' */
-function sayOffload(
-  { recipe, runDir, job }: PrepareParams,
-  { attachment, optimizer }: TrainProgramParams,
-  engine: EngineDescription,
-): void {
+function sayOffload({ recipe, runDir, job }: PrepareParams, { attachment, optimizer }: RunPlan, engine: EngineDescription): void {
   const wanted = recipe.optimizer_offload;
   if (wanted === 'none') return;
   const bytes = offloadedBytes(attachment, optimizer);
@@ -285,11 +252,9 @@ export const largest = ({ buckets }: BatchPlan): Bucket =>
 async function fill(
   { job, checkpoint }: PrepareParams,
   { folder }: Base,
-  program: TrainProgramParams,
+  { model, attachment, optimizer, accumulationSteps }: RunPlan,
   session: Session,
 ): Promise<NonNullable<MemoryPlan['held']>> {
-  const { task, attachment, optimizer, accumulationSteps } = program;
-  const { model } = task;
   const report = job.progress('load', model.parameters.length, 'tensors');
   const growth = new GrowthMeter();
   const held: Partial<Record<LoadedPart, number>> = {};

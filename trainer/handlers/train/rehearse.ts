@@ -23,9 +23,10 @@ export interface RehearseParams {
  */
 export async function rehearse(params: RehearseParams): Promise<Evaluation | undefined> {
   const { prepared, runDir, job, memory } = params;
-  const { recipe, session, attachment, program, evaluator } = prepared;
+  const { recipe, session, plan, evaluator } = prepared;
+  const { attachment, optimizer } = plan;
   // A save stands beside those that are kept until it is complete.
-  const bytes = checkpointBytes(attachment, program.optimizer);
+  const bytes = checkpointBytes(attachment, optimizer);
   requireDisk(runDir, bytes * (recipe.save_total_limit + 1), `a run that keeps ${recipe.save_total_limit} checkpoints`);
   job.phase('rehearse', evaluator ? 'evaluating the model as it is' : 'one forward pass');
   const before = evaluator ? await evaluate({ session, evaluator, job }) : await measureInference(prepared);
@@ -41,7 +42,7 @@ export async function rehearse(params: RehearseParams): Promise<Evaluation | und
     runDir,
     session,
     attachment,
-    optimizer: program.optimizer,
+    optimizer,
     adapter: { ...prepared.adapter, step: 0 },
     state,
   });

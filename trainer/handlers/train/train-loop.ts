@@ -75,7 +75,7 @@ export function firstState(prepared: Prepared, before: Evaluation | undefined): 
     baseFingerprint: prepared.base.fingerprint,
     recipe: stringifyRecipe(prepared.recipe),
     recompute: prepared.recompute.policy,
-    dtype: prepared.precision.dtype,
+    dtype: prepared.plan.precision.dtype,
     engine: prepared.base.engine.description.name,
     startedAt: prepared.startedAt,
     data: prepared.data,
@@ -287,15 +287,15 @@ class TrainLoop {
 
   private async save(): Promise<void> {
     const { prepared, runDir, job, memory } = this.params;
-    const { session, attachment, program, adapter } = prepared;
+    const { session, plan, adapter } = prepared;
     const { step } = this.state;
     memory.endTraining();
     await syncMetrics(runDir);
     this.checkpoint = await saveCheckpoint({
       runDir,
       session,
-      attachment,
-      optimizer: program.optimizer,
+      attachment: plan.attachment,
+      optimizer: plan.optimizer,
       adapter: { ...adapter, step },
       state: this.state,
     });

@@ -170,8 +170,8 @@ async function run(params: RunParams): Promise<TrainResult> {
     checkNothingLeft(params, prepared);
     // The summary of a part that was stopped names a checkpoint that is soon an old one.
     await rm(path.join(runDir, RUN_FILES.summary), { force: true });
-    const { attachment, program, memory: known } = prepared;
-    const gradientBytes = program.maxGradNorm > 0 && program.accumulationSteps === 1 ? bytesOf(attachment.trainables) : 0;
+    const { plan, memory: known } = prepared;
+    const gradientBytes = plan.maxGradNorm > 0 && plan.accumulationSteps === 1 ? bytesOf(plan.attachment.trainables) : 0;
     const memory = new MemoryMeter({ ...known, gradientBytes });
     const { isWhole, kept } = await rewindMetrics(runDir, checkpoint ? checkpoint.state.step : -1);
     await keeper.update(newestOf(kept));

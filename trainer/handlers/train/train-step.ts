@@ -19,8 +19,8 @@ export interface StepResult {
 
 /** @param step number of the update, from 1 */
 export async function trainStep(prepared: Prepared, cursor: DataCursor, step: number, learningRate: number): Promise<StepResult> {
-  const { session, source, program, recipe } = prepared;
-  const { accumulationSteps, optimizer } = program;
+  const { session, source, plan, recipe } = prepared;
+  const { accumulationSteps, optimizer } = plan;
   const { batches, targetCount, next } = await stepAt(source, cursor, accumulationSteps);
   const scalars: Record<string, HostArray> = {};
   for (const [name, value] of Object.entries(optimizerFeeds(optimizer, learningRate, step))) scalars[name] = Float32Array.of(value);

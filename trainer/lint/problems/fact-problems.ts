@@ -5,7 +5,7 @@ import { methodCatalog } from '../../catalog/methods.ts';
 import { type ObjectiveName, objectiveCatalog, objectivesOf } from '../../catalog/objectives.ts';
 import { matchesAny, moduleNames, TargetError, type TargetSettings, targetModules } from '../../method/targets.ts';
 import { type AnyModel, type Model, type ModuleSpec, takesSize } from '../../model/model-spec.ts';
-import { attachForEstimate } from '../../plan/memory/planned-program.ts';
+import { attachFirst } from '../../plan/run-plan.ts';
 import type { RecipeEstimate } from '../../plan/memory/predict.ts';
 import { classBalanceProblem } from '../../protocol/class-balance.ts';
 import { didYouMean } from '../../protocol/did-you-mean.ts';
@@ -207,7 +207,7 @@ function* rankProblems(modules: readonly ModuleSpec[], values: RecipeView['value
 /** Why the method cannot be put on this model, in its own words. */
 function whyNotAttached(model: AnyModel, values: RecipeView['values']): string | undefined {
   try {
-    attachForEstimate(model, values.method, methodSettings(values as Recipe));
+    attachFirst(model, values.method, methodSettings(values as Recipe));
     return undefined;
   } catch (error) {
     if (error instanceof TargetError || error instanceof SelectionError) return error.message;

@@ -1,15 +1,12 @@
 /** The variables of a run, there from the first step to the last, whatever the batch. */
 import type { VariableSpec } from '../../graph/graph.ts';
 import type { TensorSpec } from '../../graph/types.ts';
-import type { Attachment } from '../../method/method.ts';
-import type { AnyModel } from '../../model/model-spec.ts';
 import { FLOAT32_STORAGE } from '../../model/weight-storage.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { optimizerState } from '../../train/optimizer.ts';
 import { offloadedVariables } from '../../train/optimizer-offload.ts';
-import { type ComputesOn, optimizerSettings } from '../../train/recipe-settings.ts';
 import { placesOf } from '../../train/trained-part.ts';
 import { gradientVariable, updateGroups } from '../../train/update-group.ts';
+import type { RunPlan } from '../run-plan.ts';
 
 export interface HeldVariables {
   readonly weights: readonly TensorSpec[];
@@ -22,13 +19,17 @@ export interface HeldVariables {
   readonly offloaded: readonly TensorSpec[];
 }
 
-export function heldVariables(recipe: Recipe, model: AnyModel, attachment: Attachment, on: ComputesOn): HeldVariables {
+export function heldVariables({
+  model,
+  attachment,
+  optimizer,
+  accumulationSteps,
+}: Pick<RunPlan, 'model' | 'attachment' | 'optimizer' | 'accumulationSteps'>): HeldVariables {
   const { trainables, frozen = [], storage = FLOAT32_STORAGE } = attachment;
   const weights = new Set(model.parameters.map(({ name }) => name));
   const added = trainables.filter(({ variable }) => !weights.has(variable.name)).map(({ variable }) => variable);
   const masters = trainables.flatMap(({ master }) => (master ? [master] : []));
   const places = placesOf(trainables).map(({ variable }) => variable);
-  const optimizer = optimizerSettings(recipe, on);
   const groups = updateGroups(trainables, optimizer);
   const offloaded = offloadedVariables(attachment, optimizer);
   const elsewhere = new Set(offloaded.map(({ name }) => name));
@@ -36,7 +37,7 @@ export function heldVariables(recipe: Recipe, model: AnyModel, attachment: Attac
   return {
     weights: model.parameters.flatMap(spec => storage.variables(spec)),
     trained: [...added, ...masters.filter(isHere), ...frozen, ...places],
-    gradients: recipe.gradient_accumulation_steps > 1 ? groups.map(gradientVariable) : [],
+    gradients: accumulationSteps > 1 ? groups.map(gradientVariable) : [],
     optimizer: groups.flatMap(group => optimizerState(optimizer, group)).filter(isHere),
     offloaded,
   };

@@ -1,13 +1,11 @@
 /** Methods beside each other: the settings at which one trains about as many numbers as another. */
 import { type MethodName, methodCatalog } from '../../catalog/methods.ts';
 import { type MethodSettings, trainableCount } from '../../method/method.ts';
-import { attachments } from '../../method/methods.ts';
-import { firstElements } from '../../method/rosa.ts';
 import { targetModules } from '../../method/targets.ts';
-import type { Model } from '../../model/model-spec.ts';
+import type { AnyModel } from '../../model/model-spec.ts';
 import { settings } from '../../protocol/recipe-schema.ts';
 import type { Budget } from '../../selection.ts';
-import { firstRows } from '../../selection.ts';
+import { attachFirst } from '../run-plan.ts';
 
 /** The default share of elements of a method that trains elements in addition to its low-rank product. */
 const SPARSE_RATIO = settings.sparse_ratio?.fixedDefault as number;
@@ -16,7 +14,7 @@ const SPARSE_RATIO = settings.sparse_ratio?.fixedDefault as number;
  * The settings of a method whose trained parameters come nearest to `trainable`: the rank, or rows a layer, at least 1 and at most what
  * the smallest layer has. Methods without such a number keep the settings.
  */
-export function nearestSettings(model: Model, method: MethodName, like: MethodSettings, trainable: number): MethodSettings {
+export function nearestSettings(model: AnyModel, method: MethodName, like: MethodSettings, trainable: number): MethodSettings {
   const { r, ratio, lowRank } = methodCatalog[method];
   if (r === undefined) return like;
   // The rank hardly changes the number of trained vectors.
@@ -31,29 +29,19 @@ export function nearestSettings(model: Model, method: MethodName, like: MethodSe
 }
 
 /** The count is linear in the rank: two points tell the line. */
-function nearest(model: Model, method: MethodName, at: (r: number) => MethodSettings, trainable: number, most: number): number {
+function nearest(model: AnyModel, method: MethodName, at: (r: number) => MethodSettings, trainable: number, most: number): number {
   if (most < 2) return 1;
   const [one, two] = [countOf(model, method, at(1)), countOf(model, method, at(2))];
   return Math.min(most, Math.max(1, 1 + Math.round((trainable - one) / (two - one))));
 }
 
-function countOf(model: Model, method: MethodName, settings: MethodSettings): number {
-  const modules = targetModules(model, settings);
-  const attach = attachments[method];
-  const { chooses } = methodCatalog[method];
-  const selection =
-    chooses === 'rows'
-      ? firstRows(modules, settings.budget)
-      : chooses === 'elements'
-        ? firstElements(modules, settings.sparseRatio)
-        : new Map();
-  return trainableCount(attach(model, settings, selection));
-}
+const countOf = (model: AnyModel, method: MethodName, settings: MethodSettings): number =>
+  trainableCount(attachFirst(model, method, settings));
 
-const mostRows = (model: Model, settings: MethodSettings): number =>
+const mostRows = (model: AnyModel, settings: MethodSettings): number =>
   Math.min(...targetModules(model, settings).map(({ weight }) => weight.shape[0] as number));
 
-const mostRank = (model: Model, settings: MethodSettings): number =>
+const mostRank = (model: AnyModel, settings: MethodSettings): number =>
   Math.min(
     ...targetModules(model, settings).map(({ weight: { shape } }) =>
       Math.min(

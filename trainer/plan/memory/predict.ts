@@ -3,44 +3,34 @@
 import type { EngineName } from '../../catalog/engines.ts';
 import { plannedEngine } from '../../catalog/engines.ts';
 import { type MethodName, methodCatalog, methodNames } from '../../catalog/methods.ts';
-import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { planner } from '../../graph/fusion/plan.ts';
 import { RECOMPUTE_POLICIES, type RecomputePolicy } from '../../graph/recompute.ts';
 import { byteSize, elementCount, type TensorSpec } from '../../graph/types.ts';
-import { type Attachment, type MethodSettings, trainableCount } from '../../method/method.ts';
+import { type MethodSettings, trainableCount } from '../../method/method.ts';
 import { TargetError } from '../../method/targets.ts';
-import { loadModel, type ModelOptions } from '../../model/load-model.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
-import { checkWeights } from '../../model/weight-stream.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
-import { methodSettings } from '../../train/recipe-settings.ts';
 import type { BatchShape } from '../../train/task.ts';
+import { type PlanFacts, planMethod, planRun, type RunPlan } from '../run-plan.ts';
 import { bufferRules } from './engine-buffers.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 import { type HeldVariables, heldVariables } from './held-variables.ts';
 import { nearestSettings } from './nearest-settings.ts';
-import { evaluationShape, fullBatch, plannedAttachment } from './planned-program.ts';
-import { type PassEstimate, PassTracer, type PassTracerParams, type TracedPasses } from './traced-passes.ts';
+import { type MeasuredPass, type PassEstimate, PassTracer } from './traced-passes.ts';
 
 export type { PassEstimate } from './traced-passes.ts';
 
-export interface EstimateParams {
-  readonly recipe: Recipe;
-  /** config.json and the tensors of the weight file, as `readModelHeaders` gives them. */
-  readonly headers: {
-    readonly config: Readonly<Record<string, unknown>>;
-    readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
-  };
-  /** Shapes of the training batches; where the data is not known, one full batch of `max_length` tokens that all count. */
-  readonly buckets?: readonly BatchShape[];
+export interface PriceOptions {
+  /** What the run may take: `recompute: auto` becomes the first level that fits. Without it, the fastest level. */
+  readonly usableBytes?: number;
+  /** Every level of recomputation, not only the ones that the plan asks about. */
+  readonly allLevels?: boolean;
+}
+
+export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, PriceOptions {
   /** The engine that will run; where it is not known, the recipe's, and TensorFlow for `auto`. */
   readonly engine?: EngineName;
   /** Where it runs; left out, on a processor. */
   readonly device?: 'cpu' | 'gpu';
-  /** What the run may take: `recompute: auto` becomes the first level that fits. Without it, the fastest level. */
-  readonly usableBytes?: number;
-  /** Every level of recomputation, not only the ones that the recipe asks about. */
-  readonly allLevels?: boolean;
   /** The other methods beside it, each at the nearest number of trained parameters. */
   readonly compare?: boolean;
 }
@@ -90,84 +80,71 @@ export interface RecipeEstimate extends MemoryEstimate {
   readonly alternatives: readonly MemoryEstimate[];
 }
 
-/** One planner for all methods and levels, which are much alike. */
-type EstimatePlan = EstimateParams & Pick<PassTracerParams, 'plan'>;
-
 /**
  * From some 20 ms a level and bucket, whatever the number of blocks, where they are alike; from some 200 ms where steps are fused.
- * @throws ModelConfigError where config.json is unusable or disagrees with the tensors
- * @throws TargetError, SelectionError where the method cannot be attached to this model
+ * @throws as `planRun` does
  */
 export function estimateRecipe(params: EstimateParams): RecipeEstimate {
-  const model = loadModel(params.headers.config, modelOptions(params.recipe));
-  checkWeights(model, params.headers);
-  const settings = methodSettings(params.recipe);
-  const planned = { ...params, plan: planner() };
-  const own = estimateMethod(planned, model, params.recipe.method, settings);
-  const others = methodNames.filter(method => params.compare && method !== params.recipe.method);
+  const { recipe, headers } = params;
+  const facts = { recipe, headers, on: { engine: params.engine ?? plannedEngine(recipe.engine), device: params.device ?? 'cpu' } } as const;
+  const plan = planRun(facts);
+  // One planner for all methods and levels, which are much alike.
+  const fuse = planner();
+  const own = priceRun(plan, params, fuse);
+  const others = methodNames.filter(method => params.compare && method !== recipe.method);
   // At the level of the recipe's own method, so that the difference is the method's.
-  const alike = { ...planned, allLevels: false, recipe: { ...params.recipe, recompute: own.recompute } };
-  const alternatives = others.flatMap(method => alternative(alike, model, method, { settings, trainable: own.trainable }));
+  const alike = { ...facts, recompute: own.recompute };
+  const { usableBytes } = params;
+  const alternatives = others.flatMap(method => {
+    const other = alternative(alike, plan, { method, trainable: own.trainable });
+    return other ? [priceRun(other, { usableBytes }, fuse)] : [];
+  });
   return { ...own, alternatives };
 }
 
-/** What a recipe says of the model's head and input; labels that only the data tells are as many as the config has. */
-export function modelOptions({ task, data: { image_size: size, labels } }: Recipe): ModelOptions {
-  const { target, model, reads } = objectiveCatalog[task];
-  if (target === 'number') return { labels: ['LABEL_0'], problem: 'regression' };
-  return {
-    ...(model === 'classifier' && labels.length > 0 && { labels }),
-    ...(reads === 'images' && size !== undefined && { imageSize: [size, size] }),
-  };
-}
-
-/** Nothing for a method that does not take these targets (lora has no norms). */
+/** Undefined for a method that does not take these targets (lora has no norms). */
 function alternative(
-  params: EstimatePlan,
-  model: AnyModel,
-  method: MethodName,
-  like: { readonly settings: MethodSettings; readonly trainable: number },
-): MemoryEstimate[] {
+  facts: PlanFacts,
+  { model, settings }: RunPlan,
+  { method, trainable }: { readonly method: MethodName; readonly trainable: number },
+): RunPlan | undefined {
   try {
-    return [estimateMethod(params, model, method, nearestSettings(model, method, like.settings, like.trainable))];
+    return planMethod(facts, model, method, nearestSettings(model, method, settings, trainable));
   } catch (error) {
-    if (error instanceof TargetError) return [];
+    if (error instanceof TargetError) return undefined;
     throw error;
   }
 }
 
-function estimateMethod(params: EstimatePlan, model: AnyModel, method: MethodName, settings: MethodSettings): MemoryEstimate {
-  const { recipe, headers, plan } = params;
-  const engine = params.engine ?? plannedEngine(recipe.engine);
-  const attach = (to: AnyModel): Attachment => plannedAttachment(recipe, to, method, settings);
-  const attachment = attach(model);
-  const on = { engine, device: params.device ?? 'cpu' };
-  const variables = heldVariables(recipe, model, attachment, on);
-  const tracer = new PassTracer({ on, config: headers.config, recipe, model, attachment, attach, plan });
+/** The memory of a plan: of the very programs that its run compiles. */
+export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = planner()): MemoryEstimate {
+  const { method, settings, model, attachment, trainShapes, evalShapes } = plan;
+  const { engine } = plan.on;
+  const variables = heldVariables(plan);
+  const tracer = new PassTracer(plan, fuse);
   const held = heldBytes(variables, engine);
   const heldTotal = held.weightsBytes + held.trainedBytes + held.gradientBytes + held.optimizerBytes;
-  const shapes = (params.buckets ?? [fullBatch(recipe, model)]).map(shape => ({ shape, evalShape: evaluationShape(recipe, shape) }));
   const sharedNodes = tracer.sharedNodes(
     Object.values(variables).reduce((sum, specs) => sum + specs.length, 0),
     variables.offloaded.length,
   );
   const atLevel = (recompute: RecomputePolicy): TracedLevel => {
-    const passes = shapes.map(pair => tracer.passes(pair, recompute));
-    const activationBytes = Math.max(
-      ...passes.flatMap(({ training, evaluation }) => [training, evaluation].map(pass => pass.activationBytes)),
-    );
+    const training = trainShapes.map(shape => tracer.training(shape, recompute));
+    const evaluation = evalShapes.map(shape => tracer.evaluation(shape, recompute));
+    const passes = [...training, ...evaluation];
+    const activationBytes = Math.max(...passes.map(pass => pass.activationBytes));
     const overhead = engineOverheadBytes({
       engine,
-      nodes: passes.reduce((sum, { training, evaluation }) => sum + training.nodes + evaluation.nodes, sharedNodes),
-      convolutions: passes.reduce((sum, { training, evaluation }) => sum + training.convolutions + evaluation.convolutions, 0),
+      nodes: passes.reduce((sum, { nodes }) => sum + nodes, sharedNodes),
+      convolutions: passes.reduce((sum, { convolutions }) => sum + convolutions, 0),
       variableBytes: heldTotal,
       largestBytes: variables.weights.reduce((most, spec) => Math.max(most, byteSize(spec)), 0),
       activationBytes,
-      feedBytes: Math.max(...passes.map(({ training }) => training.feedBytes)),
+      feedBytes: Math.max(...training.map(({ feedBytes }) => feedBytes)),
       vocabularySize: vocabularyOf(model),
     });
-    const flops = Math.max(...passes.map(({ training }) => training.flops));
-    const nodes = Math.max(...passes.map(({ training }) => training.nodes));
+    const flops = Math.max(...training.map(pass => pass.flops));
+    const nodes = Math.max(...training.map(pass => pass.nodes));
     const level = {
       recompute,
       activationBytes,
@@ -176,13 +153,13 @@ function estimateMethod(params: EstimatePlan, model: AnyModel, method: MethodNam
       engineOverheadBytes: overhead,
       totalBytes: heldTotal + overhead + activationBytes,
     };
-    return { level, passes };
+    return { level, training, evaluation };
   };
-  const traced = tracedLevels(params, heldTotal, atLevel);
+  const traced = tracedLevels(plan, options, heldTotal, atLevel);
   const levels = traced.map(({ level }) => level);
-  const { usableBytes = Number.POSITIVE_INFINITY } = params;
-  const wanted = recipe.recompute === 'auto' ? levels.find(level => level.totalBytes <= usableBytes) : undefined;
-  const level = (wanted ?? levels.find(({ recompute }) => recompute === recipe.recompute) ?? levels.at(-1)) as LevelEstimate;
+  const { usableBytes = Number.POSITIVE_INFINITY } = options;
+  const wanted = plan.recompute === 'auto' ? levels.find(level => level.totalBytes <= usableBytes) : undefined;
+  const level = (wanted ?? levels.find(({ recompute }) => recompute === plan.recompute) ?? levels.at(-1)) as LevelEstimate;
   const parameters = model.parameters.reduce((sum, { shape }) => sum + elementCount(shape), 0);
   const trainable = trainableCount(attachment);
   return {
@@ -197,26 +174,28 @@ function estimateMethod(params: EstimatePlan, model: AnyModel, method: MethodNam
     totalBytes: level.totalBytes,
     recompute: level.recompute,
     levels,
-    buckets: shapes.map(({ shape }, i) => toBucket(shape, i, traced)),
+    buckets: trainShapes.map((shape, i) => toBucket(shape, i, traced)),
   };
 }
 
 interface TracedLevel {
   readonly level: LevelEstimate;
-  /** Of each bucket. */
-  readonly passes: readonly TracedPasses[];
+  /** Of each shape of batch. */
+  readonly training: readonly MeasuredPass[];
+  readonly evaluation: readonly MeasuredPass[];
 }
 
 /**
- * The levels that the recipe asks about; under `auto`, none behind the first that fits. What keeps everything takes longest to plan, and its
+ * The levels that the plan asks about; under `auto`, none behind the first that fits. What keeps everything takes longest to plan, and its
  * activations are more than those of `cheap`: it is planned only where those fit. Where not even what is held fits, the leanest says it all.
  */
 function tracedLevels(
-  { recipe, allLevels, usableBytes }: EstimateParams,
+  { recompute }: RunPlan,
+  { allLevels, usableBytes }: PriceOptions,
   heldTotal: number,
   at: (level: RecomputePolicy) => TracedLevel,
 ): TracedLevel[] {
-  if (recipe.recompute !== 'auto' && !allLevels) return [at(recipe.recompute)];
+  if (recompute !== 'auto' && !allLevels) return [at(recompute)];
   if (allLevels || usableBytes === undefined) return RECOMPUTE_POLICIES.map(at);
   if (heldTotal > usableBytes) return [at(RECOMPUTE_POLICIES.at(-1) as RecomputePolicy)];
   const cheap = at('cheap');
@@ -232,10 +211,10 @@ function tracedLevels(
 
 function toBucket(shape: BatchShape, i: number, traced: readonly TracedLevel[]): BucketEstimate {
   const ofPass = ({ activationBytes, flops }: PassEstimate): PassEstimate => ({ activationBytes, flops });
-  const own = traced.map(({ level, passes }) => ({ recompute: level.recompute, ...(passes[i] as TracedPasses) }));
-  const training = own.map(({ recompute, training: pass }) => ({ recompute, ...ofPass(pass) }));
+  const training = traced.map(({ level, training }) => ({ recompute: level.recompute, ...ofPass(training[i] as MeasuredPass) }));
   // Evaluation has no backward pass, so it is the same at every level.
-  return { shape, training, evaluation: ofPass((own[0] as TracedPasses).evaluation) };
+  const [evaluations = []] = traced.map(({ evaluation }) => evaluation);
+  return { shape, training, evaluation: ofPass((evaluations[i] ?? evaluations.at(-1)) as MeasuredPass) };
 }
 
 /** Tokens that the model knows; 0 for images. */

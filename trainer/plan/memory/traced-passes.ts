@@ -6,19 +6,14 @@ import { type Step, singleSteps } from '../../graph/fusion/step.ts';
 import type { Node } from '../../graph/graph.ts';
 import { type BufferRules, liveness, nodesFlops } from '../../graph/liveness.ts';
 import { mostAtHand } from '../../graph/offload.ts';
-import { assemble, type Signature, type Traced } from '../../graph/program.ts';
+import { assemble, type Signature } from '../../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../../graph/recompute.ts';
 import { byteSize } from '../../graph/types.ts';
-import type { Attachment } from '../../method/method.ts';
-import { type ConfigJson, loadModel } from '../../model/load-model.ts';
-import type { AnyModel } from '../../model/model-spec.ts';
-import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { variablesOnDisk } from '../../train/optimizer-offload.ts';
-import { type ComputesOn, precisionOf } from '../../train/recipe-settings.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
-import { sharedTraces, type TraceParams, traceEval, traceTrain } from '../../train/train-program.ts';
+import { sharedTraces } from '../../train/train-program.ts';
+import type { PlannedPass, RunPlan } from '../run-plan.ts';
 import { bufferRules } from './engine-buffers.ts';
-import { plannedParams } from './planned-program.ts';
 
 export interface PassEstimate {
   /** Most bytes of tensors alive at once. */
@@ -26,24 +21,13 @@ export interface PassEstimate {
   readonly flops: number;
 }
 
-interface MeasuredPass extends PassEstimate {
+export interface MeasuredPass extends PassEstimate {
   /** Casts apart: see `workOf`. */
   readonly nodes: number;
   /** Among the nodes. */
   readonly convolutions: number;
   /** Of a batch, as it comes in. */
   readonly feedBytes: number;
-}
-
-/** The passes of one shape of batch. */
-export interface TracedPasses {
-  readonly training: MeasuredPass;
-  readonly evaluation: MeasuredPass;
-}
-
-export interface PassShapes {
-  readonly shape: BatchShape;
-  readonly evalShape: BatchShape;
 }
 
 /** Operations of TensorFlow that declare, fill and read a variable, besides what the programs themselves do with it. */
@@ -61,22 +45,8 @@ const MIDDLE = [1, 2] as const;
 /** Forward, backward, updates that wait for the end. */
 const PHASES = [0, 1, 2] as const;
 
-export interface PassTracerParams {
-  readonly on: ComputesOn;
-  readonly config: ConfigJson;
-  readonly recipe: Recipe;
-  readonly model: AnyModel;
-  readonly attachment: Attachment;
-  /** The same method on a model of the same family. */
-  readonly attach: (model: AnyModel) => Attachment;
-  /** Plans fused steps. */
-  readonly plan: ReturnType<typeof planner>;
-}
-
 /** A model to trace in place of the whole one, which has `more` times its middle units. */
-interface Depth {
-  readonly model: AnyModel;
-  readonly attachment: Attachment;
+interface Depth extends Pick<RunPlan, 'model' | 'task' | 'attachment'> {
   /** Blocks of a unit: those that recomputation groups. */
   readonly unit: number;
   readonly more: number;
@@ -89,67 +59,69 @@ interface Depth {
  * blocks that repeat.
  */
 export class PassTracer {
-  private readonly params: PassTracerParams;
-  private readonly whole: Depth;
+  private readonly plan: RunPlan;
+  private readonly fuse: ReturnType<typeof planner>;
   private readonly ofBlocks: Depth | undefined;
   private readonly ofGroups: Depth | undefined;
   /** They depend on the level of recomputation only in whether steps are fused: by that and their batch. */
   private readonly evaluations = new Map<string, MeasuredPass>();
 
-  constructor(params: PassTracerParams) {
-    const { model, attachment } = params;
-    this.params = params;
-    this.whole = { model, attachment, unit: 1, more: 0 };
-    if (blocksAreAlike(params)) {
-      this.ofBlocks = shallow(params, 1);
-      this.ofGroups = shallow(params, sqrtBlocks(model.blocks));
+  /** @param fuse plans fused steps */
+  constructor(plan: RunPlan, fuse: ReturnType<typeof planner>) {
+    this.plan = plan;
+    this.fuse = fuse;
+    if (blocksAreAlike(plan)) {
+      this.ofBlocks = shallow(plan, 1);
+      this.ofGroups = shallow(plan, sqrtBlocks(plan.model.blocks));
     }
   }
 
-  passes({ shape, evalShape }: PassShapes, recompute: RecomputePolicy): TracedPasses {
-    const { on, recipe } = this.params;
-    // Where everything is kept, fused steps keep less, since they compute again what costs nothing; in bfloat16 they narrow what they make.
-    // Elsewhere both take the same to a hundredth (held by a test), and to plan them takes longer than to trace.
-    const keepLess = recompute === 'none' || precisionOf(recipe).dtype === 'bfloat16';
-    const isFused = engineCatalog[on.engine].fuses && keepLess;
-    const training = this.measure(recompute === 'sqrt' ? this.ofGroups : this.ofBlocks, isFused, params =>
-      traceTrain({ ...params, recompute, groupBlocks: sqrtBlocks(this.whole.model.blocks) }, shape),
-    );
-    const key = `${shapeName(evalShape)} ${isFused}`;
-    const evaluation =
-      this.evaluations.get(key) ?? this.measure(this.ofBlocks, isFused, params => traceEval({ ...params, recompute }, evalShape));
-    this.evaluations.set(key, evaluation);
-    return { training, evaluation };
+  training(shape: BatchShape, recompute: RecomputePolicy): MeasuredPass {
+    const small = recompute === 'sqrt' ? this.ofGroups : this.ofBlocks;
+    return this.measure(small, this.isFused(recompute), depth => this.plan.trainPass(shape, recompute, depth));
+  }
+
+  /** As it is while training at this level. */
+  evaluation(shape: BatchShape, recompute: RecomputePolicy): MeasuredPass {
+    const isFused = this.isFused(recompute);
+    const key = `${shapeName(shape)} ${isFused}`;
+    const found = this.evaluations.get(key) ?? this.measure(this.ofBlocks, isFused, depth => this.plan.evalPass(shape, depth));
+    this.evaluations.set(key, found);
+    return found;
   }
 
   /** Nodes that a program has once, whatever its shapes of batches: `variables`, what saves and restores, what applies. */
   sharedNodes(variables: number, offloaded: number): number {
-    const { recipe, model, attachment, on } = this.params;
-    const { signatures } = assemble(sharedTraces({ ...plannedParams(recipe, model, on), attachment }));
+    const { signatures } = assemble(sharedTraces(this.plan));
     return Object.values(signatures).reduce(
       (sum, { schedule }) => sum + schedule.length,
       NODES_OF_VARIABLE * variables + NODES_OF_OFFLOADED * offloaded,
     );
   }
 
-  private measure(small: Depth | undefined, isFused: boolean, trace: (params: DepthParams) => Traced): MeasuredPass {
-    const { recipe, on, plan } = this.params;
-    const measureAt = (depth: Depth): MeasuredPass | undefined => {
-      const params = plannedParams(recipe, depth.model, on);
-      const traced = trace({ ...params, attachment: depth.attachment });
-      const { signatures, variables } = assemble({ pass: traced });
-      const pass = signatures.pass as Signature;
-      const steps = (isFused ? plan : singleSteps)(pass);
-      const found = deepened(pass, { steps, rules: bufferRules(on.engine, { variables }), ...depth });
+  /**
+   * Where everything is kept, fused steps keep less, since they compute again what costs nothing; in bfloat16 they narrow what they make.
+   * Elsewhere both take the same to a hundredth (held by a test), and to plan them takes longer than to trace.
+   */
+  private isFused(recompute: RecomputePolicy): boolean {
+    const { on, precision } = this.plan;
+    return engineCatalog[on.engine].fuses && (recompute === 'none' || precision.dtype === 'bfloat16');
+  }
+
+  private measure(small: Depth | undefined, isFused: boolean, trace: (depth?: Depth) => PlannedPass): MeasuredPass {
+    const { on, optimizer, attachment } = this.plan;
+    const measureAt = (depth?: Depth): MeasuredPass | undefined => {
+      const { signature: pass, variables } = trace(depth);
+      const steps = (isFused ? this.fuse : singleSteps)(pass);
+      const rules = bufferRules(on.engine, { variables });
+      const found = deepened(pass, { steps, rules, unit: depth?.unit ?? 1, more: depth?.more ?? 0 });
       // They have pages of their own, which nothing else takes while they are away: the two peaks add up whenever each comes.
-      const sizes = new Map(variablesOnDisk(depth.attachment, params.optimizer).map(spec => [spec.name, byteSize(spec)]));
+      const sizes = new Map(variablesOnDisk(depth?.attachment ?? attachment, optimizer).map(spec => [spec.name, byteSize(spec)]));
       return found && { ...found, activationBytes: found.activationBytes + mostAtHand(pass, steps, sizes) };
     };
-    return (small && measureAt(small)) ?? (measureAt(this.whole) as MeasuredPass);
+    return (small && measureAt(small)) ?? (measureAt() as MeasuredPass);
   }
 }
-
-type DepthParams = Omit<TraceParams, 'recompute' | 'groupBlocks'>;
 
 interface Work {
   readonly flops: number;
@@ -238,16 +210,14 @@ function growthOf(places: readonly Place[], bytes: Float64Array): Map<Place, num
   return growth;
 }
 
-/** The same model with two units between the first and the last, where that has fewer blocks; the last unit may be smaller than the others. */
-function shallow({ config, model, attach }: PassTracerParams, unit: number): Depth | undefined {
+/** The same plan with two units between the first and the last, where that has fewer blocks; the last unit may be smaller than the others. */
+function shallow({ model, atDepth }: RunPlan, unit: number): Depth | undefined {
   const more = Math.ceil(model.blocks / unit) - SMALL_UNITS;
-  if (more < 1) return undefined;
-  const small = loadModel({ ...config, num_hidden_layers: model.blocks - more * unit });
-  return { model: small, attachment: attach(small), unit, more };
+  return more < 1 ? undefined : { ...atDepth(model.blocks - more * unit), unit, more };
 }
 
 /** Is each block as the next, in its sizes, its settings and what is trained of it? */
-function blocksAreAlike({ config, model, attachment: { trainables } }: PassTracerParams): boolean {
+function blocksAreAlike({ config, model, evenly: { trainables } }: Pick<RunPlan, 'config' | 'model' | 'evenly'>): boolean {
   if (config.num_hidden_layers !== model.blocks) return false;
   // A list with an entry a block, or a number of the first block that differs, would mean another thing in a small model.
   const isByBlock = Object.values(config).some(value => Array.isArray(value) && value.length === model.blocks);

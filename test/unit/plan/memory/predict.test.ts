@@ -4,9 +4,11 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { causalModel, loadModel } from '../../../../trainer/model/load-model.ts';
 import { ModelConfigError } from '../../../../trainer/model/model-spec.ts';
-import { type EstimateParams, estimateRecipe, type RecipeEstimate } from '../../../../trainer/plan/memory/predict.ts';
+import { type EstimateParams, estimateRecipe, priceRun, type RecipeEstimate } from '../../../../trainer/plan/memory/predict.ts';
+import { planRun } from '../../../../trainer/plan/run-plan.ts';
 import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
 import type { Recipe } from '../../../../trainer/protocol/recipe-schema.ts';
+import type { BatchShape } from '../../../../trainer/train/task.ts';
 import { eightBlocks, llama2Of7b, llama3Of8b } from '../../../support/llama-sizes.ts';
 
 function recipeOf(text: string): Recipe {
@@ -100,10 +102,16 @@ describe('the parts', () => {
   test('the largest bucket decides', () => {
     const small = { batch: 2, tokens: 8, targets: 4 };
     const large = { batch: 2, tokens: 32, targets: 62 };
-    const both = toy('r: 2\n', { buckets: [small, large] });
+    const plan = planRun({
+      recipe: recipeOf('max_length: 32\nr: 2\n'),
+      headers: headersOf(eightBlocks),
+      on: { engine: 'tensorflow', device: 'cpu' },
+    });
+    const price = (...shapes: BatchShape[]) => priceRun({ ...plan, trainShapes: shapes, evalShapes: shapes });
+    const both = price(small, large);
     expect(both.buckets.map(({ shape }) => shape)).toEqual([small, large]);
-    expect(both.activationBytes).toBe(toy('r: 2\n', { buckets: [large] }).activationBytes);
-    expect(both.activationBytes).toBeGreaterThan(toy('r: 2\n', { buckets: [small] }).activationBytes);
+    expect(both.activationBytes).toBe(price(large).activationBytes);
+    expect(both.activationBytes).toBeGreaterThan(price(small).activationBytes);
   });
 
   test('the other methods stand beside it at the nearest number of trained parameters', () => {

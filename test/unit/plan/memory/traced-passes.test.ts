@@ -4,10 +4,9 @@ import type { MethodName } from '../../../../trainer/catalog/methods.ts';
 import { planner } from '../../../../trainer/graph/fusion/plan.ts';
 import type { RecomputePolicy } from '../../../../trainer/graph/recompute.ts';
 import { loadModel } from '../../../../trainer/model/load-model.ts';
-import { evaluationShape, fullBatch, plannedAttachment } from '../../../../trainer/plan/memory/planned-program.ts';
 import { PassTracer } from '../../../../trainer/plan/memory/traced-passes.ts';
+import { planRun } from '../../../../trainer/plan/run-plan.ts';
 import { parseRecipe } from '../../../../trainer/protocol/parse-recipe.ts';
-import { methodSettings } from '../../../../trainer/train/recipe-settings.ts';
 import { eightBlocks } from '../../../support/llama-sizes.ts';
 
 const BLOCKS = 19;
@@ -48,14 +47,17 @@ function tracer(
   const { recipe, problems } = parseRecipe(`model: base\ntask: ${task}\ndata: {train: [train.jsonl]}\nmax_length: 24\n${text}`);
   if (!recipe) throw new Error(problems.map(({ message }) => message).join('\n'));
   const whole = { ...families[family].config, num_hidden_layers: BLOCKS as number, ...config };
-  const model = loadModel(whole);
-  const attach = (to: typeof model) => plannedAttachment(recipe, to, recipe.method, methodSettings(recipe));
-  const shape = fullBatch(recipe, model);
-  const shapes = { shape, evalShape: evaluationShape(recipe, shape) };
-  const of = (as: Readonly<Record<string, unknown>>): PassTracer =>
-    new PassTracer({ on: { engine, device: 'cpu' }, config: as, recipe, model, attachment: attach(model), attach, plan: planner() });
+  const tensors = new Map(loadModel(whole).parameters.map(({ name, shape }) => [name, { shape }]));
+  const plan = planRun({ recipe, headers: { config: whole, tensors }, on: { engine, device: 'cpu' } });
+  const of = (as: Readonly<Record<string, unknown>>) => {
+    const passes = new PassTracer({ ...plan, config: as }, planner());
+    return (level: RecomputePolicy) => [
+      ...plan.trainShapes.map(shape => passes.training(shape, level)),
+      ...plan.evalShapes.map(shape => passes.evaluation(shape, level)),
+    ];
+  };
   // A list of one entry a block keeps the tracer from taking fewer.
-  return { few: of(whole), all: of({ ...whole, anything: new Array(whole.num_hidden_layers).fill(0) }), shapes };
+  return { few: of(whole), all: of({ ...whole, anything: new Array(whole.num_hidden_layers).fill(0) }) };
 }
 
 const methods: readonly { readonly method: MethodName; readonly text: string }[] = [
@@ -73,8 +75,8 @@ const levels: readonly RecomputePolicy[] = ['none', 'cheap', 'block', 'sqrt'];
 
 test.each(Object.keys(families) as (keyof typeof families)[])('%s: every method at every level', family => {
   for (const { method, text } of methods) {
-    const { few, all, shapes } = tracer(family, `method: ${method}\n${text}`);
-    for (const level of levels) expect(few.passes(shapes, level), `${method} ${text} ${level}`).toEqual(all.passes(shapes, level));
+    const { few, all } = tracer(family, `method: ${method}\n${text}`);
+    for (const level of levels) expect(few(level), `${method} ${text} ${level}`).toEqual(all(level));
   }
 });
 
@@ -84,8 +86,8 @@ test('groups of blocks under sqrt, the last smaller than the others', () => {
     { text: 'method: lora\nr: 2\ngradient_accumulation_steps: 2\n', blocks: 26 },
     { text: 'method: full\n', blocks: 36 },
   ]) {
-    const { few, all, shapes } = tracer('llama', text, { num_hidden_layers: blocks });
-    expect(few.passes(shapes, 'sqrt'), `${blocks} blocks`).toEqual(all.passes(shapes, 'sqrt'));
+    const { few, all } = tracer('llama', text, { num_hidden_layers: blocks });
+    expect(few('sqrt'), `${blocks} blocks`).toEqual(all('sqrt'));
   }
 });
 
@@ -95,17 +97,17 @@ test('packed rows, and attention over a window', () => {
     { text: 'r: 2\n', config: { architectures: ['MistralForCausalLM'], sliding_window: 8 } },
     { text: 'r: 2\nfreeze: [attention]\n', config: { tie_word_embeddings: true } },
   ]) {
-    const { few, all, shapes } = tracer('llama', text, config);
-    for (const level of levels) expect(few.passes(shapes, level), `${text} ${level}`).toEqual(all.passes(shapes, level));
+    const { few, all } = tracer('llama', text, config);
+    for (const level of levels) expect(few(level), `${text} ${level}`).toEqual(all(level));
   }
 });
 
 test('where only some blocks are trained, all are traced', () => {
-  const { few, all, shapes } = tracer('llama', 'r: 2\ntarget_modules: [model.layers.3.mlp.up_proj]\n');
-  expect(few.passes(shapes, 'cheap')).toEqual(all.passes(shapes, 'cheap'));
+  const { few, all } = tracer('llama', 'r: 2\ntarget_modules: [model.layers.3.mlp.up_proj]\n');
+  expect(few('cheap')).toEqual(all('cheap'));
 });
 
 test('as the portable engine holds it', () => {
-  const { few, all, shapes } = tracer('llama', 'r: 2\n', {}, 'portable');
-  for (const level of levels) expect(few.passes(shapes, level), level).toEqual(all.passes(shapes, level));
+  const { few, all } = tracer('llama', 'r: 2\n', {}, 'portable');
+  for (const level of levels) expect(few(level), level).toEqual(all(level));
 });

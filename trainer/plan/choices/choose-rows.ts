@@ -1,25 +1,25 @@
 /** Importance and selection: which rows of which modules are trained, from saved scores or by computing them. */
 
 import path from 'node:path';
-import { type MeasureName, measureCatalog, needsData, needsWeightGradients } from '../catalog/measures.ts';
-import { selectCoupled } from '../coupling/coupling.ts';
-import { elementCount } from '../graph/types.ts';
-import { partialScores } from '../importance/partial-scores.ts';
-import { batchesFingerprint, openScoreCache, type ScoreCache } from '../importance/score-cache.ts';
-import { type ClassesOfSamples, type ImportanceData, type ModelScores, scoreModel } from '../importance/score-model.ts';
-import { loadScores, type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
-import type { Job } from '../job/job.ts';
-import type { Base } from '../job/open-base.ts';
-import { availableMemoryBytes } from '../machine/machine.ts';
-import { groupsToTrain } from '../method/coupled-rows.ts';
-import type { Model, ModuleSpec } from '../model/model-spec.ts';
-import type { TaskSetup } from '../objective/task-setup.ts';
-import { classBalanceProblem } from '../protocol/class-balance.ts';
-import type { JobContext } from '../protocol/job-messages.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
-import { createRandom, permutation } from '../random.ts';
-import { type Selection, selectRows } from '../selection.ts';
-import { methodSettings } from '../train/recipe-settings.ts';
+import { type MeasureName, measureCatalog, needsData, needsWeightGradients } from '../../catalog/measures.ts';
+import { selectCoupled } from '../../coupling/coupling.ts';
+import { elementCount } from '../../graph/types.ts';
+import { partialScores } from '../../importance/partial-scores.ts';
+import { batchesFingerprint, openScoreCache, type ScoreCache } from '../../importance/score-cache.ts';
+import { type ClassesOfSamples, type ImportanceData, type ModelScores, scoreModel } from '../../importance/score-model.ts';
+import { loadScores, type ScoresOrigin, saveScores } from '../../importance/scores-file.ts';
+import type { Job } from '../../job/job.ts';
+import type { Base } from '../../job/open-base.ts';
+import { availableMemoryBytes } from '../../machine/machine.ts';
+import { groupsToTrain } from '../../method/coupled-rows.ts';
+import type { Model, ModuleSpec } from '../../model/model-spec.ts';
+import type { TaskSetup } from '../../objective/task-setup.ts';
+import { classBalanceProblem } from '../../protocol/class-balance.ts';
+import type { JobContext } from '../../protocol/job-messages.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import { createRandom, permutation } from '../../random.ts';
+import { type Selection, selectRows } from '../../selection.ts';
+import { methodSettings } from '../../train/recipe-settings.ts';
 
 /** The stream of random numbers that draws the samples; batches and the split take others. */
 const SAMPLES = 4;

@@ -1,13 +1,13 @@
 /** What a run computes in: as the recipe says, or what a measurement of the device recommends. */
-import { engineCatalog } from '../catalog/engines.ts';
-import type { Engine } from '../engine/engine.ts';
-import { measureMatmul } from '../engine/measure-matmul.ts';
-import type { Job } from '../job/job.ts';
-import type { Model } from '../model/model-spec.ts';
-import type { ComputeType, Precision } from '../model/weight-storage.ts';
-import type { Recipe } from '../protocol/recipe-schema.ts';
-import type { Checkpoint } from '../run/checkpoint/load-checkpoint.ts';
-import { precisionOf } from '../train/recipe-settings.ts';
+import { engineCatalog } from '../../catalog/engines.ts';
+import type { Engine } from '../../engine/engine.ts';
+import { measureMatmul } from '../../engine/measure-matmul.ts';
+import type { Job } from '../../job/job.ts';
+import type { Model } from '../../model/model-spec.ts';
+import type { ComputeType, Precision } from '../../model/weight-storage.ts';
+import type { Recipe } from '../../protocol/recipe-schema.ts';
+import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
+import { precisionOf } from '../../train/recipe-settings.ts';
 
 /** Casts between the products take back some of what the products save. */
 const WORTHWHILE = 1.2;

@@ -1,0 +1,207 @@
+/**
+ * The plan of a run: everything that is decided before it, from the recipe, the headers of the model, and what is known about data and
+ * machine. Training compiles the programs of a plan; the estimate prices the same plan.
+ */
+
+import { type MethodName, methodCatalog } from '../catalog/methods.ts';
+import { objectiveCatalog } from '../catalog/objectives.ts';
+import { assemble, type Program, type Signature } from '../graph/program.ts';
+import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
+import type { Attachment, MethodSettings } from '../method/method.ts';
+import { attachments } from '../method/methods.ts';
+import { placeTrained } from '../method/placement.ts';
+import { firstElements } from '../method/rosa.ts';
+import { targetModules } from '../method/targets.ts';
+import { type ConfigJson, loadModel, type ModelOptions } from '../model/load-model.ts';
+import type { AnyModel, ModuleSpec } from '../model/model-spec.ts';
+import type { ComputeType, Precision } from '../model/weight-storage.ts';
+import { checkWeights } from '../model/weight-stream.ts';
+import { taskOf } from '../objective/task-of.ts';
+import type { Recipe } from '../protocol/recipe-schema.ts';
+import { firstRows, type Selection } from '../selection.ts';
+import { type ComputesOn, methodSettings, optimizerSettings, precisionOf, withTraining } from '../train/recipe-settings.ts';
+import type { BatchShape, Task } from '../train/task.ts';
+import { type TrainProgramParams, traceEval, traceTrain, trainProgram } from '../train/train-program.ts';
+
+/** config.json and the tensors of the weight file, as `readModelHeaders` gives them. */
+export interface PlanHeaders {
+  readonly config: ConfigJson;
+  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
+}
+
+/** What the data says. */
+export interface DataFacts {
+  /** With a head for the labels of the data. */
+  readonly model: AnyModel;
+  readonly task: Task;
+  /** The shapes of all batches. */
+  readonly trainShapes: readonly BatchShape[];
+  readonly evalShapes: readonly BatchShape[];
+}
+
+export interface PlanFacts {
+  readonly recipe: Recipe;
+  readonly headers: PlanHeaders;
+  readonly on: ComputesOn;
+  /** Left out: the model as its config has it, and one full batch of `max_length` tokens that all count. */
+  readonly data?: DataFacts;
+  /** The chosen rows or elements. Left out: the first ones, since which they are makes no difference to the memory. */
+  readonly selection?: Selection;
+  /** What the model computes in, where `dtype: auto` was measured. */
+  readonly dtype?: ComputeType;
+  /** Instead of the recipe's: the level that a resumed run keeps. */
+  readonly recompute?: Recipe['recompute'];
+}
+
+/** A model with what is trained of it. */
+interface PlannedModel {
+  readonly model: AnyModel;
+  readonly task: Task;
+  readonly attachment: Attachment;
+}
+
+export interface RunPlan extends PlannedModel {
+  readonly method: MethodName;
+  readonly settings: MethodSettings;
+  readonly on: ComputesOn;
+  readonly config: ConfigJson;
+  readonly precision: Precision;
+  /** As the method attaches it, in float32; `attachment` is the same as the engine holds it. */
+  readonly attached: Attachment;
+  /** The level that is asked for; `auto` is settled by the price. */
+  readonly recompute: Recipe['recompute'];
+  readonly optimizer: TrainProgramParams['optimizer'];
+  readonly maxGradNorm: number;
+  readonly accumulationSteps: number;
+  readonly trainShapes: readonly BatchShape[];
+  readonly evalShapes: readonly BatchShape[];
+  /** Everything that the run compiles, at this level. */
+  readonly program: (recompute: RecomputePolicy) => Program;
+  /** One signature of that program by itself, of the whole model or of the same plan at another depth. */
+  readonly trainPass: (shape: BatchShape, recompute: RecomputePolicy, depth?: PlannedModel) => PlannedPass;
+  readonly evalPass: (shape: BatchShape, depth?: PlannedModel) => PlannedPass;
+  /** The same plan for this model with fewer blocks; rows and elements are the first ones. */
+  readonly atDepth: (blocks: number) => PlannedModel;
+  /** The attachment with as many rows or elements in each block as the budget says, wherever the chosen ones are. */
+  readonly evenly: Attachment;
+}
+
+export interface PlannedPass {
+  readonly signature: Signature;
+  readonly variables: Program['variables'];
+}
+
+/**
+ * Plans the run of a recipe.
+ * @throws ModelConfigError where config.json is unusable or disagrees with the tensors
+ * @throws TargetError, SelectionError where the method cannot be attached to this model
+ */
+export function planRun(facts: PlanFacts): RunPlan {
+  const { recipe, headers, data } = facts;
+  const model = data?.model ?? loadModel(headers.config, modelOptions(recipe));
+  if (!data) checkWeights(model, headers);
+  return planMethod(facts, model, recipe.method, methodSettings(recipe));
+}
+
+/** As `planRun`, with another method or other settings than the recipe's. */
+export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName, settings: MethodSettings): RunPlan {
+  const { recipe, headers, on, data, selection, dtype } = facts;
+  const task = data?.task ?? taskOf(model, recipe);
+  const precision = { ...precisionOf(recipe), ...(dtype && { dtype }) };
+  const attach = (to: AnyModel, chosen: Selection): Attachment => withTraining(attachments[method](to, settings, chosen), to, recipe);
+  const attached = attach(model, selection ?? firstSelection(model, method, settings));
+  const attachment = placeTrained(attached, model, precision);
+  const full = fullBatch(recipe, model);
+  const { trainShapes, evalShapes } = data ?? { trainShapes: [full], evalShapes: [evaluationShape(recipe, full)] };
+  const training = {
+    optimizer: optimizerSettings(recipe, on),
+    labelSmoothing: recipe.label_smoothing_factor,
+    maxGradNorm: recipe.max_grad_norm,
+    accumulationSteps: recipe.gradient_accumulation_steps,
+  };
+  const whole: PlannedModel = { model, task, attachment };
+  const placeFirst = (to: AnyModel): Attachment => placeTrained(attach(to, firstSelection(to, method, settings)), to, precision);
+  return {
+    ...whole,
+    ...training,
+    method,
+    settings,
+    on,
+    config: headers.config,
+    precision,
+    attached,
+    recompute: facts.recompute ?? recipe.recompute,
+    trainShapes,
+    evalShapes,
+    program: recompute => trainProgram({ ...whole, ...training, recompute, trainShapes, evalShapes }),
+    trainPass: (shape, recompute, depth = whole) =>
+      passOf(traceTrain({ ...depth, ...training, recompute, groupBlocks: depth === whole ? undefined : sqrtBlocks(model.blocks) }, shape)),
+    evalPass: (shape, depth = whole) => passOf(traceEval(depth, shape)),
+    atDepth: blocks => {
+      const small = loadModel({ ...headers.config, num_hidden_layers: blocks }, headOf(model));
+      return { model: small, task: taskOf(small, recipe), attachment: placeFirst(small) };
+    },
+    get evenly() {
+      return selection ? placeFirst(model) : attachment;
+    },
+  };
+}
+
+function passOf(traced: Parameters<typeof assemble>[0][string]): PlannedPass {
+  const { signatures, variables } = assemble({ pass: traced });
+  return { signature: signatures.pass as Signature, variables };
+}
+
+/** What importance and selection work on: the modules that the recipe's method tunes. @throws TargetError */
+export function planTargets(recipe: Recipe, model: AnyModel): { readonly settings: MethodSettings; readonly modules: ModuleSpec[] } {
+  const settings = methodSettings(recipe);
+  return { settings, modules: targetModules(model, settings) };
+}
+
+/** The first rows or elements that a budget pays for, of a method that chooses them. */
+export function firstSelection(model: AnyModel, method: MethodName, settings: MethodSettings): Selection {
+  const { chooses } = methodCatalog[method];
+  switch (chooses) {
+    case 'rows':
+      return firstRows(targetModules(model, settings), settings.budget);
+    case 'elements':
+      return firstElements(targetModules(model, settings), settings.sparseRatio);
+    case 'nothing':
+      return new Map();
+  }
+}
+
+/** Attaches a method as a run would; which rows it trains makes no difference to the memory. */
+export const attachFirst = (model: AnyModel, method: MethodName, settings: MethodSettings): Attachment =>
+  attachments[method](model, settings, firstSelection(model, method, settings));
+
+/** What a recipe says of the model's head and input; labels that only the data tells are as many as the config has. */
+export function modelOptions({ task, data: { image_size: size, labels } }: Recipe): ModelOptions {
+  const { target, model, reads } = objectiveCatalog[task];
+  if (target === 'number') return { labels: ['LABEL_0'], problem: 'regression' };
+  return {
+    ...(model === 'classifier' && labels.length > 0 && { labels }),
+    ...(reads === 'images' && size !== undefined && { imageSize: [size, size] }),
+  };
+}
+
+/** The options that give another model of the family the head and the input of this one. */
+const headOf = (model: AnyModel): ModelOptions => {
+  if (model.kind === 'causal') return {};
+  const { labels, problem, input } = model;
+  return { labels, problem, ...(input.kind === 'image' && input.resizable && { imageSize: [input.height, input.width] }) };
+};
+
+/** A batch of `max_length` tokens that all count: the largest that a run can meet. */
+export function fullBatch(recipe: Recipe, model: AnyModel): BatchShape {
+  const batch = recipe.per_device_train_batch_size;
+  const input = model.kind === 'causal' ? model : model.input;
+  const tokens = 'maxPositions' in input ? Math.min(recipe.max_length, input.maxPositions) : 1;
+  return { batch, tokens, targets: model.kind === 'causal' ? batch * (tokens - 1) : batch };
+}
+
+/** The batch of an evaluation at the length of a training batch. */
+export function evaluationShape(recipe: Recipe, shape: BatchShape): BatchShape {
+  const batch = recipe.per_device_eval_batch_size;
+  return { batch, tokens: shape.tokens, targets: Math.ceil((shape.targets / shape.batch) * batch) };
+}
