@@ -10,7 +10,7 @@ import { openModel } from '../trainer/hub/open-model.ts';
 import { magnitude } from '../trainer/importance/row-scores.ts';
 import { resetPeak } from '../trainer/machine/process-memory.ts';
 import { type Attachment, type MethodSettings, trainableCount } from '../trainer/method/method.ts';
-import { attachments } from '../trainer/method/methods.ts';
+import { methods } from '../trainer/method/methods.ts';
 import { placeTrained } from '../trainer/method/placement.ts';
 import { targetModules } from '../trainer/method/targets.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
@@ -78,7 +78,7 @@ async function attach(): Promise<Attachment> {
     vera: { projectionKey: 0, dInitial: 0.1 },
     seed: 0,
   };
-  return attachments[method](model, settings, selection);
+  return methods[method].attach(model, settings, selection);
 }
 
 const attachment = placeTrained(await attach(), model, { dtype: request.dtype, quantize: 'none' });

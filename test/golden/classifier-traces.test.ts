@@ -6,7 +6,7 @@ import type { MethodName } from '../../trainer/catalog/methods.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { elementCount, type HostArray, type Shape } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import { attachments } from '../../trainer/method/methods.ts';
+import { methods } from '../../trainer/method/methods.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import type { ClassifierModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
@@ -50,7 +50,7 @@ function attachmentOf(model: ClassifierModel, method: MethodName, trace: Trace) 
   expect(modules.length).toBe(asked.size);
   const everyThird = (count: number) => Int32Array.from({ length: Math.ceil(count / traces.every) }, (_, i) => i * traces.every);
   const settings = settingsOf({ rank: traces.rank, loraAlpha: traces.alpha, ...(method !== 'full' && { targetModules: modules.map(({ name }) => name) }) });
-  const attachment = attachments[method](model, settings, new Map(modules.map(({ name, weight }) => [name, everyThird(weight.shape[0] as number)])));
+  const attachment = methods[method].attach(model, settings, new Map(modules.map(({ name, weight }) => [name, everyThird(weight.shape[0] as number)])));
   const start = new Map<string, HostArray>();
   if (method === 'lora')
     for (const { name, shape } of attachment.trainables) {

@@ -7,7 +7,7 @@ import { mergedWeights } from '../../trainer/artifact/adapter/merge.ts';
 import { readAdapter } from '../../trainer/artifact/adapter/read-adapter.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
-import { attachments } from '../../trainer/method/methods.ts';
+import { methods } from '../../trainer/method/methods.ts';
 import { largestDifference } from '../../trainer/verify/verify-model.ts';
 import { openOthers, openReference } from '../support/engines.ts';
 import { computeGolden, openGoldenClassifier } from '../support/golden-classifier.ts';
@@ -52,7 +52,7 @@ describe.each(engines)('$name', ({ engine: opened, missing }) => {
     const { grads } = await numbersOf(name);
     const adapter = await readAdapter(dirOf(name));
     const settings = settingsOf({ rank: 3, loraAlpha: 6, modulesToSave: ['head'] });
-    const attachment = attachments[method](golden.model, settings, new Map());
+    const attachment = methods[method].attach(golden.model, settings, new Map());
     const start = new Map<string, Float32Array>();
     for (const tensor of adapter.tensors.keys()) start.set(tensor, await adapter.readFloat32(tensor));
     const weights = mergedWeights(golden.weights, adapter, () => false);

@@ -10,7 +10,7 @@ import { readAdapter } from '../../trainer/artifact/adapter/read-adapter.ts';
 import { withoutNormDecay } from '../../trainer/method/method.ts';
 import { locateEngine } from '../../trainer/engine/install/engine-folder.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
-import { attachments } from '../../trainer/method/methods.ts';
+import { methods } from '../../trainer/method/methods.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import { readMetrics } from '../../trainer/run/metrics-file.ts';
@@ -83,7 +83,7 @@ describe('weight decay leaves the same parameters alone', () => {
   test.each(Object.entries(traces.undecayed))('%s', (name, expected) => {
     const [folder = '', method] = name.split(' by ') as [string, ('lora' | 'dora')?];
     const model = loadModel(JSON.parse(readFileSync(join(golden, folder, 'config.json'), 'utf8')));
-    const attachment = attachments[method ?? 'full'](model, settingsOf({ loraAlpha: 16, seed: 0 }), new Map());
+    const attachment = methods[method ?? 'full'].attach(model, settingsOf({ loraAlpha: 16, seed: 0 }), new Map());
     const { trainables } = withoutNormDecay(attachment, model);
     const trained = new Set(trainables.map(trainable => trainable.name));
     const left = trainables.flatMap(trainable => (trainable.undecayed ? [trainable.name] : []));

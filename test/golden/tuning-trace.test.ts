@@ -10,7 +10,7 @@ import { openSafetensors } from '../../trainer/format/safetensors/safetensors-so
 import { magnitude } from '../../trainer/importance/row-scores.ts';
 import type { MethodName } from '../../trainer/catalog/methods.ts';
 import type { Attachment } from '../../trainer/method/method.ts';
-import { attachments } from '../../trainer/method/methods.ts';
+import { methods } from '../../trainer/method/methods.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
@@ -72,7 +72,7 @@ async function losses(engine: Engine, model: CausalModel, attachment: Attachment
 }
 
 function attach(method: MethodName, selection: Selection = new Map()): Attachment {
-  return attachments[method](
+  return methods[method].attach(
     model,
     settingsOf({ loraAlpha: 16, seed: 0 }),
     selection,

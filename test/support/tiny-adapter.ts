@@ -10,7 +10,7 @@ import type { HostArray } from '../../trainer/graph/types.ts';
 import { type ModelFolder, openModel } from '../../trainer/hub/open-model.ts';
 import { magnitude } from '../../trainer/importance/row-scores.ts';
 import type { MethodSettings } from '../../trainer/method/method.ts';
-import { attachments } from '../../trainer/method/methods.ts';
+import { methods } from '../../trainer/method/methods.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import { weightStream, withInitial } from '../../trainer/model/weight-stream.ts';
@@ -66,7 +66,7 @@ export async function tinyAdapter({
   const rank = 'r' in budget ? budget.r : 4;
   const settings = settingsOf({ targetModules: targets, budget, rank, loraAlpha: 16, ...changes });
   const selection = method === 'spsft' ? await byMagnitude(folder, targets, budget) : scattered(model, method, settings);
-  const attachment = attachments[method](model, settings, selection);
+  const attachment = methods[method].attach(model, settings, selection);
   const shape = { batch: 1, tokens: 16, targets: 15 };
   const program = trainProgram({
     task: causalTask(model),

@@ -6,7 +6,7 @@ import type { MethodName } from '../../trainer/catalog/methods.ts';
 import { elementCount } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { type MethodSettings, withBatchNorm } from '../../trainer/method/method.ts';
-import { attachments } from '../../trainer/method/methods.ts';
+import { methods } from '../../trainer/method/methods.ts';
 import type { BatchNormMode } from '../../trainer/model/tracer.ts';
 import { scattered, settingsOf } from './method-settings.ts';
 import { randomNumbers } from './operation-case.ts';
@@ -45,7 +45,7 @@ export async function tinyClassifierAdapter({
   const described = ownHead ? {} : { problem: 'single_label' as const, labels };
   const model = modelOfAdapter(folder.config, described);
   const settings = settingsOf({ budget: { r: 2 }, rank: 2, modulesToSave: ['head'], ...changes });
-  const attachment = withBatchNorm(attachments[method](model, settings, scattered(model, method, settings)), model, batchNorm);
+  const attachment = withBatchNorm(methods[method].attach(model, settings, scattered(model, method, settings)), model, batchNorm);
   const description = {
     ...describeAdapter(attachment, { source: base, revision: '', fingerprint: await folder.weights.fingerprint() }),
     ...described,

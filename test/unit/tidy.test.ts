@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, normalize } from 'node:path';
+import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { exportFormats } from '../../trainer/catalog/artifacts.ts';
 import { engineNames } from '../../trainer/catalog/engines.ts';
@@ -56,6 +57,21 @@ function reachedFrom(entry: string): ReadonlySet<string> {
  * trainer/ that stands by itself; a folder inside a room that is listed is a room of its own. The table has no cycle.
  */
 const rooms: Readonly<Record<string, readonly string[]>> = {
+  // The export of an adapter stands above the room of adapters, which runs and checkpoints need too.
+  'trainer/artifact/adapter/artifact.ts': [
+    'trainer/artifact',
+    'trainer/artifact/adapter',
+    'trainer/engine',
+    'trainer/files',
+    'trainer/format',
+    'trainer/generate',
+    'trainer/graph',
+    'trainer/hub',
+    'trainer/machine',
+    'trainer/method',
+    'trainer/model',
+    'trainer/train',
+  ],
   'trainer/artifact/adapter': [
     'trainer/files',
     'trainer/format',
@@ -354,6 +370,14 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
         ),
       );
     expect(compared).toEqual([]);
+  });
+
+  test('the tables of methods and export formats list their folders', async () => {
+    // Plain Node without types: it runs before anything is installed.
+    const { outdatedRegistries } = (await import(pathToFileURL(join(root, 'scripts', 'registries.mjs')).href)) as {
+      readonly outdatedRegistries: (root: string) => readonly { readonly file: string }[];
+    };
+    expect(outdatedRegistries(root).map(({ file }) => `${file}: npm run registries`)).toEqual([]);
   });
 
   test('TensorFlow and tfjs are known to the engine alone', () => {

@@ -1,25 +1,21 @@
-/** Writes what a run trained in one of three forms, opens the result again, and compares its logits before it is put in place. */
+/** Writes what a run trained in an export format, opens the result again, and compares its logits before it is put in place. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExportFormat } from '../catalog/artifacts.ts';
 import type { Engine } from '../engine/engine.ts';
 import { ModelFileError } from '../format/model-file-error.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
-import { type ModelFolder, openModel } from '../hub/open-model.ts';
-import { loadModel } from '../model/load-model.ts';
-import type { AnyModel } from '../model/model-spec.ts';
-import type { WorkerEvent } from '../protocol/job-messages.ts';
+import type { ModelFolder } from '../hub/open-model.ts';
 import { type Adapter, type AdapterBase, modelOfAdapter } from './adapter/adapter.ts';
 import { applyAdapter } from './adapter/apply-adapter.ts';
 import { readAdapter } from './adapter/read-adapter.ts';
-import { writeAdapter } from './adapter/write-adapter.ts';
+import type { ArtifactOptions, Form } from './artifact.ts';
+import { artifacts } from './artifacts.ts';
 import { ExportError } from './export-error.ts';
-import { type MergedParams, mergedBytes, tunedTypes, type WeightType, writeMerged } from './merged/merged-folder.ts';
 import { buildFolder } from './output-folder.ts';
-import { peftBytes, writePeft } from './peft/peft-folder.ts';
-import { compareLogits, type Difference, smokeIds, smokeLogits, type TunedModel } from './smoke-test.ts';
+import { compareLogits, type Difference, smokeIds, smokeLogits } from './smoke-test.ts';
 
-export interface ExportParams {
+export interface ExportParams extends ArtifactOptions {
   /** A run folder, a checkpoint, an exported adapter, or PEFT's LoRA. */
   readonly adapterPath: string;
   readonly format: ExportFormat;
@@ -28,9 +24,6 @@ export interface ExportParams {
   readonly engine: Engine;
   /** Opens the model that the adapter names; it is closed here. */
   readonly openBase: (base: AdapterBase) => Promise<ModelFolder>;
-  /** merged, on a GGUF base alone; left out: float32. */
-  readonly ggufType?: WeightType;
-  readonly onEvent?: (event: WorkerEvent) => void;
 }
 
 export interface ExportResult {
@@ -61,23 +54,6 @@ export async function exportModel(params: ExportParams): Promise<ExportResult> {
   }
 }
 
-interface Form {
-  readonly bytes: number;
-  readonly write: (dir: string) => Promise<unknown>;
-  /** Opens what was written, as its user will. */
-  readonly reopen: (dir: string) => Promise<TunedModel & { readonly close: () => Promise<void> }>;
-  /** What trained numbers were rounded to. */
-  readonly types: Iterable<string>;
-}
-
-interface Opened {
-  readonly adapter: Adapter;
-  readonly folder: ModelFolder;
-  readonly model: AnyModel;
-  readonly tokenizer: Tokenizer | undefined;
-  readonly fingerprint: string;
-}
-
 async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelFolder): Promise<ExportResult> {
   const { engine, format, outputDir, overwrite, onEvent } = params;
   const model = modelOfAdapter(folder.config, adapter.description);
@@ -85,7 +61,7 @@ async function exportOpen(params: ExportParams, adapter: Adapter, folder: ModelF
   const tuned = { model, ...(await applyAdapter({ model, weights: folder.weights, fingerprint, adapter })) };
   const takesImages = model.kind === 'classifier' && model.input.kind === 'image';
   const tokenizer = takesImages ? undefined : await tokenizerOf(folder, onEvent);
-  const form = forms[format]({ adapter, folder, model, tokenizer, fingerprint }, params);
+  const form = artifacts[format]({ adapter, folder, model, tokenizer, fingerprint }, params);
   const ids = smokeIds(model, tokenizer);
   const build = async (dir: string): Promise<Difference> => {
     onEvent?.({ type: 'phase', name: 'export', message: `writing ${outputDir}` });
@@ -137,61 +113,5 @@ async function tokenizerOf(folder: ModelFolder, onEvent: ExportParams['onEvent']
     if (!(error instanceof ModelFileError)) throw error;
     onEvent?.({ type: 'log', level: 'warning', message: `no tokenizer travels along: ${error.message}` });
     return undefined;
-  }
-}
-
-const forms: Readonly<Record<ExportFormat, (opened: Opened, params: ExportParams) => Form>> = {
-  adapter: opened => {
-    const { adapter, folder, fingerprint } = opened;
-    const tensors = [...adapter.tensors.values()].map(({ name, shape }) => ({ name, shape, data: () => adapter.readFloat32(name) }));
-    const architecture = String([folder.config.architectures].flat()[0] ?? '');
-    const description = { ...adapter.description, base: { ...adapter.description.base, fingerprint, architecture } };
-    return {
-      bytes: tensors.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 4), 0),
-      write: dir => writeAdapter(dir, { description, tensors }),
-      reopen: dir => reopenAdapter(dir, opened),
-      types: ['F32'],
-    };
-  },
-  peft: opened => {
-    const peft = { ...opened, weights: opened.folder.weights };
-    return { bytes: peftBytes(peft), write: dir => writePeft(dir, peft), reopen: dir => reopenAdapter(dir, opened), types: ['F32'] };
-  },
-  merged: (opened, { ggufType = 'float32', onEvent }) => {
-    const merged: MergedParams = {
-      ...opened,
-      ggufType,
-      onTensor: (done, total) => onEvent?.({ type: 'progress', phase: 'export', done, total, unit: 'tensors' }),
-    };
-    return {
-      bytes: mergedBytes(merged),
-      write: dir => writeMerged(dir, merged),
-      reopen: dir => reopenMerged(dir, opened),
-      types: tunedTypes(merged),
-    };
-  },
-};
-
-async function reopenAdapter(dir: string, { folder: { weights }, model, fingerprint }: Opened) {
-  const adapter = await readAdapter(dir);
-  return { model, ...(await applyAdapter({ model, weights, fingerprint, adapter })), close: () => adapter.close() };
-}
-
-/** @throws ExportError where the tokenizer of the copy is not the base's */
-async function reopenMerged(dir: string, { model, tokenizer }: Opened) {
-  const folder = await openModel(dir);
-  const close = () => folder.weights.close();
-  try {
-    const copy = loadModel(folder.config);
-    if (tokenizer) {
-      const found = await folder.loadTokenizer();
-      const isSame = smokeIds(copy, found).join() === smokeIds(model, tokenizer).join() && found.eosIds.join() === tokenizer.eosIds.join();
-      if (!isSame)
-        throw new ExportError('the tokenizer or chat template of the export is not the base’s: report this with the name of the base');
-    }
-    return { model: copy, weights: folder.weights, close };
-  } catch (error) {
-    await close();
-    throw error;
   }
 }

@@ -2,11 +2,13 @@
 import type { MethodName } from '../catalog/methods.ts';
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
-import { isBatchNorm, type Model } from '../model/model-spec.ts';
+import { isBatchNorm, type Model, type ModuleSpec } from '../model/model-spec.ts';
 import type { BatchNormMode, LinearHook } from '../model/tracer.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
+import type { WeightSource } from '../model/weight-stream.ts';
 import type { Budget, Selection } from '../selection.ts';
 import type { TargetSettings } from './targets.ts';
+import type { ExpectedTensor, TrainedParts } from './trained-parts.ts';
 
 /** Numbers of a variable by their place: which of them a method trains. */
 export interface Chosen {
@@ -110,6 +112,31 @@ export interface VeraSettings {
 
 /** Brings a method and a model together; `selection` holds the rows or elements for the methods that choose them. */
 export type Attach = (model: Model, settings: MethodSettings, selection: Selection) => Attachment;
+
+/** Tensors of an adapter that stand beside the weights of a module: factors, magnitudes, vectors. */
+export interface BesideWeights {
+  /** How the names of these tensors end, behind the name of their module and a dot. */
+  readonly tensorEnds: readonly string[];
+  /** Those of one module, by the description of an adapter; what the description says wrongly goes to `problems`. */
+  readonly expected: (parts: TrainedParts['description'], module: ModuleSpec, problems: string[]) => readonly ExpectedTensor[];
+  /** Gives how a module's weight or bias is merged with them, the value changed in place; undefined where they do not change it. */
+  readonly merger: (
+    adapter: TrainedParts,
+    weights: Pick<WeightSource, 'tensors'>,
+  ) => (module: string, isBias: boolean) => ((value: Float32Array) => Promise<Float32Array>) | undefined;
+  /** The modules that compute with them as they are, which costs less than merging. */
+  readonly unmerged: (model: Model, adapter: TrainedParts) => ReadonlySet<string>;
+  /** What those modules compute with. */
+  readonly attachUnmerged: (model: Model, adapter: TrainedParts, modules: ReadonlySet<string>) => Attachment;
+  /** Values of the frozen variables of that attachment. */
+  readonly frozen?: (adapter: TrainedParts, attachment: Attachment) => Promise<ReadonlyMap<string, Float32Array>>;
+}
+
+/** What a folder of this room brings. Whatever is trained inside the weights (rows, single elements, whole modules) needs `attach` alone. */
+export interface Method {
+  readonly attach: Attach;
+  readonly beside?: BesideWeights;
+}
 
 /** The attachment of a run whose batch norms are `frozen`, or `updated` by its batches. */
 export const withBatchNorm = (attachment: Attachment, { parameters }: Model, mode: BatchNormMode): Attachment =>

@@ -1,27 +1,25 @@
-/** How each method of the catalog attaches trained numbers to a model. */
+/** What each method of the catalog brings. Written by `npm run registries` from the folders of this room. */
 
 import type { MethodName } from '../catalog/methods.ts';
-import { attachBitfit } from './bitfit.ts';
-import { attachDora } from './dora.ts';
-import { attachFull } from './full.ts';
-import { attachHead } from './head.ts';
-import { attachLora } from './lora.ts';
-import type { Attach } from './method.ts';
-import { attachRosa } from './rosa.ts';
-import { withSavedModules } from './saved-modules.ts';
-import { attachSpsft } from './spsft.ts';
-import { attachSpsftLora } from './spsft-lora.ts';
-import { attachVera } from './vera.ts';
+import { method as bitfit } from './bitfit/method.ts';
+import { method as dora } from './dora/method.ts';
+import { method as full } from './full/method.ts';
+import { method as head } from './head/method.ts';
+import { method as lora } from './lora/method.ts';
+import type { Method } from './method.ts';
+import { method as rosa } from './rosa/method.ts';
+import { method as spsft } from './spsft/method.ts';
+import { method as spsftLora } from './spsft+lora/method.ts';
+import { method as vera } from './vera/method.ts';
 
-/** @throws TargetError where the model has nothing that this method can train */
-export const attachments: Readonly<Record<MethodName, Attach>> = {
-  spsft: withSavedModules(attachSpsft),
-  lora: withSavedModules(attachLora),
-  dora: withSavedModules(attachDora),
-  rosa: withSavedModules(attachRosa),
-  vera: withSavedModules(attachVera),
-  'spsft+lora': withSavedModules(attachSpsftLora),
-  bitfit: withSavedModules(attachBitfit),
-  head: withSavedModules(attachHead),
-  full: attachFull,
+export const methods: Readonly<Record<MethodName, Method>> = {
+  bitfit,
+  dora,
+  full,
+  head,
+  lora,
+  rosa,
+  spsft,
+  'spsft+lora': spsftLora,
+  vera,
 };

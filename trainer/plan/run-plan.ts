@@ -8,9 +8,9 @@ import { objectiveCatalog } from '../catalog/objectives.ts';
 import { assemble, type Program, type Signature } from '../graph/program.ts';
 import { type RecomputePolicy, sqrtBlocks } from '../graph/recompute.ts';
 import type { Attachment, MethodSettings } from '../method/method.ts';
-import { attachments } from '../method/methods.ts';
+import { methods } from '../method/methods.ts';
 import { placeTrained } from '../method/placement.ts';
-import { firstElements } from '../method/rosa.ts';
+import { firstElements } from '../method/rosa/attach.ts';
 import { targetModules } from '../method/targets.ts';
 import { type ConfigJson, loadModel, type ModelOptions } from '../model/load-model.ts';
 import type { AnyModel, ModuleSpec } from '../model/model-spec.ts';
@@ -108,7 +108,7 @@ export function planMethod(facts: PlanFacts, model: AnyModel, method: MethodName
   const { recipe, headers, on, data, selection, dtype } = facts;
   const task = data?.task ?? taskOf(model, recipe);
   const precision = { ...precisionOf(recipe), ...(dtype && { dtype }) };
-  const attach = (to: AnyModel, chosen: Selection): Attachment => withTraining(attachments[method](to, settings, chosen), to, recipe);
+  const attach = (to: AnyModel, chosen: Selection): Attachment => withTraining(methods[method].attach(to, settings, chosen), to, recipe);
   const attached = attach(model, selection ?? firstSelection(model, method, settings));
   const attachment = placeTrained(attached, model, precision);
   const full = fullBatch(recipe, model);
@@ -173,7 +173,7 @@ export function firstSelection(model: AnyModel, method: MethodName, settings: Me
 
 /** Attaches a method as a run would; which rows it trains makes no difference to the memory. */
 export const attachFirst = (model: AnyModel, method: MethodName, settings: MethodSettings): Attachment =>
-  attachments[method](model, settings, firstSelection(model, method, settings));
+  methods[method].attach(model, settings, firstSelection(model, method, settings));
 
 /** What a recipe says of the model's head and input; labels that only the data tells are as many as the config has. */
 export function modelOptions({ task, data: { image_size: size, labels } }: Recipe): ModelOptions {

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import type { Adapter } from '../../../trainer/artifact/adapter/adapter.ts';
 import { applyAdapter } from '../../../trainer/artifact/adapter/apply-adapter.ts';
-import { addProduct, mergedWeights } from '../../../trainer/artifact/adapter/merge.ts';
+import { mergedWeights } from '../../../trainer/artifact/adapter/merge.ts';
 import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
 import { type ExportParams, exportModel } from '../../../trainer/artifact/export-model.ts';
 import { compareLogits, sequenceLogits, smokeIds } from '../../../trainer/artifact/smoke-test.ts';
@@ -15,6 +15,7 @@ import { INDEX_FILE, openSafetensors, SINGLE_FILE } from '../../../trainer/forma
 import { encodeFloat32, writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
 import { encodePrompt } from '../../../trainer/generate/prompt.ts';
 import { type ModelFolder, openModel } from '../../../trainer/hub/open-model.ts';
+import { addProduct } from '../../../trainer/method/lora/merge.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { largestDifference } from '../../../trainer/verify/verify-model.ts';
 import { openReference } from '../../support/engines.ts';

@@ -6,7 +6,7 @@ import { readAdapter } from '../../../trainer/artifact/adapter/read-adapter.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { elementCount } from '../../../trainer/graph/types.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
-import { attachments } from '../../../trainer/method/methods.ts';
+import { methods } from '../../../trainer/method/methods.ts';
 import type { ModuleSpec } from '../../../trainer/model/model-spec.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
@@ -63,7 +63,7 @@ describe.each(engines)('$name', ({ engine: opened, missing }) => {
     const applied = await applyAdapter({ ...golden, fingerprint, adapter });
     expectClose([...((await computeGolden(golden, { engine, ...applied })).logits ?? [])], [...(expected.logits ?? [])], 1e-4);
 
-    const attachment = attachments[method](golden.model, settingsOf(settings), new Map());
+    const attachment = methods[method].attach(golden.model, settingsOf(settings), new Map());
     const start = new Map<string, Float32Array>();
     for (const { name } of attachment.trainables) start.set(name, await adapter.readFloat32(name));
     const wrt = attachment.trainables.filter(({ name }) => name.startsWith(`${conv.name}.lora_`)).map(({ variable }) => variable);

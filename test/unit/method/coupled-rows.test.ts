@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { attachSpsft } from '../../../trainer/method/spsft.ts';
+import { attachSpsft } from '../../../trainer/method/spsft/attach.ts';
 import { targetModules } from '../../../trainer/method/targets.ts';
 import { causalModel, loadModel } from '../../../trainer/model/load-model.ts';
 import { firstRows } from '../../../trainer/selection.ts';

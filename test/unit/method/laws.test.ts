@@ -11,7 +11,7 @@ import { type MethodName, methodNames } from '../../../trainer/catalog/methods.t
 import type { Engine } from '../../../trainer/engine/engine.ts';
 import { elementCount, type HostArray } from '../../../trainer/graph/types.ts';
 import { type Attachment, type MethodSettings, trainableCount } from '../../../trainer/method/method.ts';
-import { attachments } from '../../../trainer/method/methods.ts';
+import { methods } from '../../../trainer/method/methods.ts';
 import type { ParameterSpec } from '../../../trainer/model/model-spec.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
@@ -112,7 +112,7 @@ test('every method is in the table', () => {
 
 function attach(method: MethodName, changes: Partial<MethodSettings> = {}): Attachment {
   const settings = settingsOf({ budget: { r: R }, rank: R, ...changes });
-  return attachments[method](tiny.model, settings, scattered(tiny.model, method, settings));
+  return methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings));
 }
 
 const untouched: Attachment = { method: 'full', trainables: [], initial: () => [] };

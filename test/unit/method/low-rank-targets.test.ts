@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { trainableCount } from '../../../trainer/method/method.ts';
-import { attachments } from '../../../trainer/method/methods.ts';
+import { methods } from '../../../trainer/method/methods.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import { settingsOf } from '../../support/method-settings.ts';
 
@@ -11,7 +11,7 @@ const configOf = (family: string) =>
   loadModel(JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'golden', family, 'config.json'), 'utf8')));
 const resnet = configOf('resnet');
 const attach = (method: 'lora' | 'dora' | 'vera', targetModules: string[], model = resnet) =>
-  attachments[method](model, settingsOf({ targetModules, rank: 2 }), new Map());
+  methods[method].attach(model, settingsOf({ targetModules, rank: 2 }), new Map());
 
 test('vera of a ResNet: it has no linear layers, and convolutions are named where they are asked for', () => {
   expect(() => attach('vera', ['all-linear'])).toThrow('vera tunes linear layers of the blocks, and this resnet has none there: spsft');

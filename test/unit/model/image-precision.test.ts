@@ -2,7 +2,7 @@
 import { describe, expect, test } from 'vitest';
 import { untouched } from '../../../trainer/artifact/adapter/apply-adapter.ts';
 import { fromBfloat16, type HostArray } from '../../../trainer/graph/types.ts';
-import { attachments } from '../../../trainer/method/methods.ts';
+import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { computeGolden, openGoldenClassifier } from '../../support/golden-classifier.ts';
@@ -49,7 +49,7 @@ describe.each(engines)('$name', ({ engine }) => {
     if (!engine) return;
     const golden = await openGoldenClassifier('timm_resnext');
     const settings = settingsOf({ targetModules: ['conv1', 'conv2', 'conv3'] });
-    const attached = placeTrained(attachments[method](golden.model, settings, new Map()), golden.model, bfloat16);
+    const attached = placeTrained(methods[method].attach(golden.model, settings, new Map()), golden.model, bfloat16);
     const [base, tuned] = await Promise.all(
       [placeTrained(untouched, golden.model, bfloat16), attached].map(attachment => computeGolden(golden, { engine, attachment })),
     );

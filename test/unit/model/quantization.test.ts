@@ -8,7 +8,7 @@ import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble, type VariableData } from '../../../trainer/graph/program.ts';
 import { byteSize } from '../../../trainer/graph/types.ts';
 import type { Attachment } from '../../../trainer/method/method.ts';
-import { attachments } from '../../../trainer/method/methods.ts';
+import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import { TargetError } from '../../../trainer/method/targets.ts';
 import { NF4_LEVELS, quantizeNf4 } from '../../../trainer/model/nf4.ts';
@@ -132,7 +132,7 @@ test('NF4 takes about half a byte a number, int8 one', () => {
 const tiny = await openTiny('llama');
 const attach = (method: MethodName, precision: Precision): Attachment => {
   const settings = settingsOf();
-  return placeTrained(attachments[method](tiny.model, settings, scattered(tiny.model, method, settings)), tiny.model, precision);
+  return placeTrained(methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings)), tiny.model, precision);
 };
 
 describe('a quantized base', () => {

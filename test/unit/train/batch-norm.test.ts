@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Engine, Session } from '../../../trainer/engine/engine.ts';
 import { type ModelFolder, openModel } from '../../../trainer/hub/open-model.ts';
 import { type Attachment, withBatchNorm } from '../../../trainer/method/method.ts';
-import { attachments } from '../../../trainer/method/methods.ts';
+import { methods } from '../../../trainer/method/methods.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
 import type { ClassifierModel } from '../../../trainer/model/model-spec.ts';
 import type { BatchNormMode } from '../../../trainer/model/tracer.ts';
@@ -34,7 +34,7 @@ afterAll(() => folder.weights.close());
 
 /** One step of the head alone, then an evaluation of the same batch. */
 async function trainOnce(mode: BatchNormMode) {
-  const attachment = withBatchNorm(attachments.head(model, settingsOf(), new Map()), model, mode);
+  const attachment = withBatchNorm(methods.head.attach(model, settingsOf(), new Map()), model, mode);
   const shape = { batch: golden.labels.data.length, tokens: 1, targets: golden.labels.data.length };
   const params = {
     task: classifierTask(model),

@@ -4,8 +4,8 @@ import type { Engine } from '../../../trainer/engine/engine.ts';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { assemble } from '../../../trainer/graph/program.ts';
 import { byteSize, elementCount } from '../../../trainer/graph/types.ts';
-import { attachFull } from '../../../trainer/method/full.ts';
-import { attachLora } from '../../../trainer/method/lora.ts';
+import { method as full } from '../../../trainer/method/full/method.ts';
+import { attachLora } from '../../../trainer/method/lora/attach.ts';
 import {
   ditherOf,
   eightBitState,
@@ -105,7 +105,7 @@ const eightBit = { ...adamw, eightBitFrom: 1 };
 const fastest = engines.findLast(({ engine }) => engine)?.engine ?? reference;
 
 test.each([
-  { method: 'full', attach: attachFull, learningRate: 3e-3 },
+  { method: 'full', attach: full.attach, learningRate: 3e-3 },
   { method: 'lora', attach: attachLora, learningRate: 1e-2 },
 ])(
   '$method: over 100 steps the loss stays within 2 % of the first one to that of float32 moments',

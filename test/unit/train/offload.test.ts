@@ -12,7 +12,7 @@ import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import type { Program } from '../../../trainer/graph/program.ts';
 import type { TrainResult } from '../../../trainer/handlers/train/train-run.ts';
 import type { Attachment } from '../../../trainer/method/method.ts';
-import { attachments } from '../../../trainer/method/methods.ts';
+import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import { causalTask } from '../../../trainer/objective/causal/causal-task.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
@@ -34,7 +34,7 @@ const tiny = await openTiny('llama');
 
 const attach = (method: MethodName, dtype: 'float32' | 'bfloat16' = 'float32'): Attachment => {
   const settings = settingsOf();
-  const attached = attachments[method](tiny.model, settings, scattered(tiny.model, method, settings));
+  const attached = methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings));
   return placeTrained(attached, tiny.model, { dtype, quantize: 'none' });
 };
 const toDisk: Offload = { to: 'disk', fromGpu: false, from: 1 };

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import type { MethodName } from '../../../trainer/catalog/methods.ts';
 import { fromBfloat16, toBfloat16 } from '../../../trainer/graph/types.ts';
 import type { Attachment } from '../../../trainer/method/method.ts';
-import { attachments } from '../../../trainer/method/methods.ts';
+import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import type { Precision } from '../../../trainer/model/weight-storage.ts';
 import type { WeightSource } from '../../../trainer/model/weight-stream.ts';
@@ -19,7 +19,7 @@ const tiny = await openTiny('llama');
 const bfloat16: Precision = { dtype: 'bfloat16', quantize: 'none' };
 const attach = (method: MethodName, precision: Precision = { dtype: 'float32', quantize: 'none' }): Attachment => {
   const settings = settingsOf();
-  return placeTrained(attachments[method](tiny.model, settings, scattered(tiny.model, method, settings)), tiny.model, precision);
+  return placeTrained(methods[method].attach(tiny.model, settings, scattered(tiny.model, method, settings)), tiny.model, precision);
 };
 const learningRates: Partial<Record<MethodName, number>> = { full: 1e-3 };
 const train = (method: MethodName, precision: Precision | undefined, steps: number, changes: Partial<TinyRunParams> = {}) =>
@@ -30,7 +30,7 @@ const train = (method: MethodName, precision: Precision | undefined, steps: numb
 
 test('float32 leaves an attachment as it is', () => {
   const settings = settingsOf();
-  const attachment = attachments.lora(tiny.model, settings, new Map());
+  const attachment = methods.lora.attach(tiny.model, settings, new Map());
   expect(placeTrained(attachment, tiny.model, { dtype: 'float32', quantize: 'none' })).toBe(attachment);
 });
 
@@ -111,7 +111,7 @@ describe('bfloat16', () => {
 test('rows beside a quantized weight are loaded once, though its bias has the same', async () => {
   const biased = await openTiny('llama_biased');
   const settings = settingsOf();
-  const attached = attachments.spsft(biased.model, settings, scattered(biased.model, 'spsft', settings));
+  const attached = methods.spsft.attach(biased.model, settings, scattered(biased.model, 'spsft', settings));
   const attachment = placeTrained(attached, biased.model, { dtype: 'float32', quantize: 'int8' });
   const [first, second] = await withTinyRun({ engine: fastest, tiny: biased, attachment }, run => run.steps(2));
   expect(second).toBeLessThan(first as number);

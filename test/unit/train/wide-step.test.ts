@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest';
 import type { MethodName } from '../../../trainer/catalog/methods.ts';
 import type { Engine } from '../../../trainer/engine/engine.ts';
-import { attachments } from '../../../trainer/method/methods.ts';
+import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import type { OptimizerSettings } from '../../../trainer/train/optimizer.ts';
@@ -73,7 +73,7 @@ const nameOf = ({ method, optimizer, dtype, changes: { maxGradNorm, accumulation
 /** Norm of the gradient before each update, and the loss after both. */
 async function traceOn(engine: TinyRunParams['engine'], { method, optimizer, dtype, changes }: Case): Promise<number[]> {
   const settings = settingsOf({ budget: { r: 32 }, rank: 16, loraAlpha: 16 });
-  const attached = attachments[method](model, settings, scattered(model, method, settings));
+  const attached = methods[method].attach(model, settings, scattered(model, method, settings));
   const attachment = placeTrained(attached, model, { dtype: dtype ?? 'float32', quantize: 'none' });
   return withTinyRun({ engine, tiny: wide, attachment, optimizer, learningRate: 1e-3, ...changes }, async run => {
     const step = () => (changes?.accumulationSteps ? run.accumulatedStep() : run.step());

@@ -1,11 +1,9 @@
 /** The adapter: what a run has trained, in a file of its own beside an unchanged base model. Its words, its file names and its error. */
 
-import type { MethodName } from '../../catalog/methods.ts';
-import type { TensorInfo } from '../../format/tensor-source.ts';
-import type { LoraRank, VeraShape } from '../../method/method.ts';
+import { methods } from '../../method/methods.ts';
+import type { PartsDescription, TrainedParts } from '../../method/trained-parts.ts';
 import { type ConfigJson, loadModel } from '../../model/load-model.ts';
 import type { AnyModel, Problem } from '../../model/model-spec.ts';
-import type { Selection } from '../../selection.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
 /** What PEFT wrote before 0.7. */
@@ -25,28 +23,9 @@ export interface AdapterBase {
   readonly architecture?: string;
 }
 
-/** Of one module: y = x·Wᵀ + (alpha / r) · (x·Aᵀ·Bᵀ + c). */
-export interface AdapterRank extends LoraRank {
-  /** Adapters of PEFT with lora_bias: B has a bias c, which adds to the module's own. */
-  readonly hasBias?: true;
-}
-
 /** Everything but the trained numbers. */
-export interface AdapterDescription {
-  readonly method: MethodName;
+export interface AdapterDescription extends PartsDescription {
   readonly base: AdapterBase;
-  /** Names of the tuned modules, in the model's order. */
-  readonly modules: readonly string[];
-  /** The trained rows of each module that is trained by rows, ascending. */
-  readonly rows: Selection;
-  /** The trained elements of the weight of each module that is trained by single elements, ascending, in its flat order. */
-  readonly elements: Selection;
-  /** Rank and alpha of each module that has two factors; with the method dora it has magnitudes too. */
-  readonly lora: ReadonlyMap<string, AdapterRank>;
-  /** Of the method vera. */
-  readonly vera?: VeraShape;
-  /** Modules that were trained whole. */
-  readonly whole: readonly string[];
   /** Updates that it was trained for, where the tool that wrote it says so. */
   readonly step?: number;
   /** Of a classifier: what its head tells. */
@@ -65,12 +44,9 @@ export interface AdapterDescription {
  * convolutions [1, out, 1, 1]);
  * `<module>.vera_lambda_d` [r] and `<module>.vera_lambda_b` [out].
  */
-export interface Adapter {
+export interface Adapter extends TrainedParts {
   readonly dir: string;
   readonly description: AdapterDescription;
-  /** The trained tensors. */
-  readonly tensors: ReadonlyMap<string, Pick<TensorInfo, 'name' | 'shape'>>;
-  readFloat32(name: string): Promise<Float32Array>;
   close(): Promise<void>;
 }
 
@@ -83,10 +59,15 @@ export const rowsTensor = (module: string): string => `${module}.rows`;
 /** Name of the int32 tensor that holds the places of a module's elements. */
 export const elementsTensor = (module: string): string => `${module}.elements`;
 
-const TENSOR_ENDS = /\.(lora_[AB]\.weight|lora_B\.bias|lora_embedding_[AB]|lora_magnitude_vector|vera_lambda_[bd]|weight|bias)$/;
+const besideEnds = Object.values(methods).flatMap(({ beside }) => beside?.tensorEnds ?? []);
+/** The longest first, since one may end another. */
+const tensorEnds = [...new Set([...besideEnds, 'weight', 'bias'])].map(end => `.${end}`).sort((a, b) => b.length - a.length);
 
 /** The module that a trained tensor belongs to. `model.norm.weight` → `model.norm`; `….q_proj.lora_A.weight` → `….q_proj`. */
-export const moduleOf = (tensor: string): string => tensor.replace(TENSOR_ENDS, '');
+export function moduleOf(tensor: string): string {
+  const end = tensorEnds.find(each => tensor.endsWith(each));
+  return end === undefined ? tensor : tensor.slice(0, -end.length);
+}
 
 /** An adapter that cannot be read, or does not belong to this model: all that is wrong, and what to do. */
 export class AdapterError extends Error {

@@ -1,16 +1,10 @@
 /** Does an adapter belong to this model? Everything in which they disagree, in one error. */
 import { methodCatalog } from '../../catalog/methods.ts';
 import { elementCount, sameShape } from '../../graph/types.ts';
-import { magnitudeOf } from '../../method/dora.ts';
-import type { VeraShape } from '../../method/method.ts';
+import { methods } from '../../method/methods.ts';
+import type { ExpectedTensor } from '../../method/trained-parts.ts';
 import type { CausalModel, Model, ModuleSpec, ParameterSpec } from '../../model/model-spec.ts';
-import { type Adapter, type AdapterDescription, AdapterError, type AdapterRank, moduleOf } from './adapter.ts';
-
-/** One tensor that an adapter of this description must hold. */
-interface Expected {
-  readonly name: string;
-  readonly shape: readonly number[];
-}
+import { type Adapter, type AdapterDescription, AdapterError, moduleOf } from './adapter.ts';
 
 /**
  * Compares base fingerprint, modules, shapes and rows. An adapter of another tool has no fingerprint; the rest is checked.
@@ -51,7 +45,7 @@ export function adapterMismatches(
   const foreign = fingerprintMismatch(description.base, fingerprint);
   if (foreign) problems.push(foreign);
   const modules = new Map(model.modules.map(module => [module.name, module]));
-  const expected = new Map<string, Expected>();
+  const expected = new Map<string, ExpectedTensor>();
   for (const name of description.modules) {
     const module = modules.get(name);
     if (!module) problems.push(`tunes ${name}, which this ${model.family} does not have`);
@@ -77,13 +71,13 @@ function tiedHead(model: Model): string | undefined {
 }
 
 /** What the description says of one module, as tensors; what it says wrongly goes to `problems`. */
-function expectedTensors(description: AdapterDescription, module: ModuleSpec, problems: string[]): Expected[] {
+function expectedTensors(description: AdapterDescription, module: ModuleSpec, problems: string[]): ExpectedTensor[] {
   const { name, weight, bias } = module;
-  const { method, rows: allRows, elements: allElements, lora, vera, whole } = description;
+  const { method, rows: allRows, elements: allElements, whole } = description;
   const parameters: ParameterSpec[] = bias ? [weight, bias] : [weight];
   if (whole.includes(name)) return parameters;
-  const [rows, elements, rank] = [allRows.get(name), allElements.get(name), lora.get(name)];
-  const expected: Expected[] = [];
+  const [rows, elements] = [allRows.get(name), allElements.get(name)];
+  const expected: ExpectedTensor[] = [];
   if (rows) {
     problems.push(...placeMistakes(name, 'row', rows, weight.shape[0] as number));
     const byRows = elements ? parameters.slice(1) : parameters;
@@ -93,44 +87,13 @@ function expectedTensors(description: AdapterDescription, module: ModuleSpec, pr
     problems.push(...placeMistakes(name, 'element', elements, elementCount(weight.shape)));
     expected.push({ name: weight.name, shape: [elements.length] });
   }
-  if (rank) expected.push(...factorTensors(module, rank, methodCatalog[method].hasMagnitudes, problems));
-  if (vera && methodCatalog[method].lowRank === 'vectors') expected.push(...veraTensors(module, vera, problems));
+  expected.push(...(methods[method].beside?.expected(description, module, problems) ?? []));
   if (methodCatalog[method].trainsBiases && bias) expected.push(bias);
   if (expected.length === 0) problems.push(`${name} is tuned, but it has neither ${MISSING_PARTS}`);
   return expected;
 }
 
 const MISSING_PARTS = 'rows, elements, factors nor vectors, and is not trained whole';
-
-function factorTensors({ name, kind, weight }: ModuleSpec, { r, hasBias }: AdapterRank, isDora: boolean, problems: string[]): Expected[] {
-  const [out = 0, ...rest] = weight.shape;
-  if (kind === 'embedding' && !isDora)
-    return [
-      { name: `${name}.lora_embedding_A`, shape: [r, out] },
-      { name: `${name}.lora_embedding_B`, shape: [rest[0] ?? 0, r] },
-    ];
-  if (kind !== 'linear' && kind !== 'conv') {
-    problems.push(`${name} is neither a linear layer nor a convolution`);
-    return [];
-  }
-  return [
-    { name: `${name}.lora_A.weight`, shape: [r, ...rest] },
-    { name: `${name}.lora_B.weight`, shape: [out, r, ...rest.slice(1).map(() => 1)] },
-    ...(hasBias ? [{ name: `${name}.lora_B.bias`, shape: [out] }] : []),
-    ...(isDora ? [magnitudeOf({ name, weight })] : []),
-  ];
-}
-
-function veraTensors({ name, kind, weight }: ModuleSpec, vera: VeraShape, problems: string[]): Expected[] {
-  const [out = 0, width = 0] = weight.shape;
-  if (kind !== 'linear') problems.push(`${name} is no linear layer`);
-  if (out > vera.output || (vera.input > 0 && width > vera.input))
-    problems.push(`${name} [${out},${width}] is larger than the shared matrices, which are for up to [${vera.output},${vera.input}]`);
-  return [
-    { name: `${name}.vera_lambda_d`, shape: [vera.r] },
-    { name: `${name}.vera_lambda_b`, shape: [out] },
-  ];
-}
 
 function placeMistakes(module: string, noun: 'row' | 'element', places: Int32Array, count: number): string[] {
   const outside = places.find(place => place < 0 || place >= count);

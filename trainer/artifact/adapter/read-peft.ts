@@ -6,16 +6,9 @@ import { openSafetensors } from '../../format/safetensors/safetensors-source.ts'
 import { TORCH } from '../../format/torch/torch-source.ts';
 import { openWeightFiles, type WeightFiles } from '../../format/weight-files.ts';
 import type { VeraShape } from '../../method/method.ts';
+import type { AdapterRank } from '../../method/trained-parts.ts';
 import { linearPattern, PatternError } from '../../protocol/linear-pattern.ts';
-import {
-  ADAPTER_WEIGHTS,
-  type Adapter,
-  type AdapterDescription,
-  AdapterError,
-  type AdapterRank,
-  moduleOf,
-  PEFT_TORCH_WEIGHTS,
-} from './adapter.ts';
+import { ADAPTER_WEIGHTS, type Adapter, type AdapterDescription, AdapterError, moduleOf, PEFT_TORCH_WEIGHTS } from './adapter.ts';
 import { withOwnFactors } from './grouped-factors.ts';
 import { nameInFile, nameInMemory } from './peft-names.ts';
 

@@ -18,11 +18,9 @@ import { replacedTensors, type StoredTensor, storedTensors } from '../../model/s
 import { type WeightSource, withInitial } from '../../model/weight-stream.ts';
 import type { Adapter } from '../adapter/adapter.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
+import type { WeightType } from '../artifact.ts';
 import { ExportError } from '../export-error.ts';
 import { type ClassifierForm, isTimm, labelKeys, withHead } from './classifier-form.ts';
-
-/** What the tensors of a GGUF base become, which are stored in blocks: float32 keeps every bit of what was tuned. */
-export type WeightType = 'float32' | 'bfloat16' | 'float16';
 
 export interface MergedParams {
   readonly folder: ModelFolder;

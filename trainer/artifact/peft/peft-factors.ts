@@ -1,12 +1,13 @@
 /** Factors as PEFT has them: those that were trained, and rows written as factors, exactly. */
 
 import { encodeFloat32, type TensorEntry } from '../../format/safetensors/safetensors-writer.ts';
-import { groupsOf } from '../../method/lora.ts';
+import { groupsOf } from '../../method/lora/attach.ts';
+import { transpose } from '../../method/lora/merge.ts';
+import type { AdapterRank } from '../../method/trained-parts.ts';
 import type { AnyModel, ModuleSpec, ParameterSpec } from '../../model/model-spec.ts';
 import type { WeightSource } from '../../model/weight-stream.ts';
-import type { Adapter, AdapterRank } from '../adapter/adapter.ts';
+import type { Adapter } from '../adapter/adapter.ts';
 import { groupOf, toPeft } from '../adapter/grouped-factors.ts';
-import { transpose } from '../adapter/merge.ts';
 import { PEFT_PREFIX } from '../adapter/read-peft.ts';
 
 export interface PeftParams {

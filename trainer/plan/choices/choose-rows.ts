@@ -11,7 +11,7 @@ import { loadScores, type ScoresOrigin, saveScores } from '../../importance/scor
 import type { Job } from '../../job/job.ts';
 import type { Base } from '../../job/open-base.ts';
 import { availableMemoryBytes } from '../../machine/machine.ts';
-import { groupsToTrain } from '../../method/coupled-rows.ts';
+import { groupsToTrain } from '../../method/spsft/coupled-rows.ts';
 import type { Model, ModuleSpec } from '../../model/model-spec.ts';
 import type { TaskSetup } from '../../objective/task-setup.ts';
 import { classBalanceProblem } from '../../protocol/class-balance.ts';

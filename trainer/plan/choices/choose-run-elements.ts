@@ -1,6 +1,6 @@
 /** The mask of rosa: which single elements of the targeted weights are trained, from gradients over some training samples. */
 import { chooseElements } from '../../importance/choose-elements.ts';
-import { elementBudget } from '../../method/rosa.ts';
+import { elementBudget } from '../../method/rosa/attach.ts';
 import { RunError } from '../../run-error.ts';
 import type { Selection } from '../../selection.ts';
 import { type ComputeScoresParams, drawSamples, importanceDataOf } from './choose-rows.ts';

@@ -10,7 +10,7 @@ import { readAdapter } from '../../../../trainer/artifact/adapter/read-adapter.t
 import { writeAdapter } from '../../../../trainer/artifact/adapter/write-adapter.ts';
 import { sequenceLogits } from '../../../../trainer/artifact/smoke-test.ts';
 import { openModel } from '../../../../trainer/hub/open-model.ts';
-import { projectionValues, veraProjectionsOf } from '../../../../trainer/method/vera.ts';
+import { projectionValues, veraProjectionsOf } from '../../../../trainer/method/vera/attach.ts';
 import { causalModel } from '../../../../trainer/model/load-model.ts';
 import { largestDifference } from '../../../../trainer/verify/verify-model.ts';
 import { openReference } from '../../../support/engines.ts';

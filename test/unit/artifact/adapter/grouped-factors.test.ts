@@ -3,8 +3,8 @@ import { cp, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { ownFilters, ownMixture, toPeft } from '../../../../trainer/artifact/adapter/grouped-factors.ts';
-import { addProduct } from '../../../../trainer/artifact/adapter/merge.ts';
 import { readAdapter } from '../../../../trainer/artifact/adapter/read-adapter.ts';
+import { addProduct } from '../../../../trainer/method/lora/merge.ts';
 import { randomNumbers } from '../../../support/operation-case.ts';
 import { temporaryFolder } from '../../../support/tiny-adapter.ts';
 

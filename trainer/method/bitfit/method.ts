@@ -1,10 +1,12 @@
 /** Biases alone (Ben Zaken et al. 2022). */
-import type { Attach } from './method.ts';
-import { whole } from './method.ts';
-import { moduleNames, savedModules, TargetError, targetModules, targetsDefault } from './targets.ts';
+
+import type { Attach, Method } from '../method.ts';
+import { whole } from '../method.ts';
+import { withSavedModules } from '../saved-modules.ts';
+import { moduleNames, savedModules, TargetError, targetModules, targetsDefault } from '../targets.ts';
 
 /** `all-linear`, the default of the other methods, means every bias of the model here, those of norms included. */
-export const attachBitfit: Attach = (model, settings) => {
+const attachBitfit: Attach = (model, settings) => {
   const saved = new Set(savedModules(model, settings));
   const modules = targetsDefault(settings)
     ? model.modules.filter(module => !settings.freeze.includes(module.part) && !saved.has(module))
@@ -18,3 +20,5 @@ export const attachBitfit: Attach = (model, settings) => {
     );
   return { method: 'bitfit', trainables: biases, initial: () => [] };
 };
+
+export const method: Method = { attach: withSavedModules(attachBitfit) };

@@ -1,10 +1,10 @@
 /** The output head alone: the usual baseline of transfer learning (linear probing), with the body as a frozen extractor of features. */
-import type { Attach } from './method.ts';
-import { wholeModule } from './saved-modules.ts';
-import { headModules, TargetError } from './targets.ts';
+import type { Attach, Method } from '../method.ts';
+import { wholeModule, withSavedModules } from '../saved-modules.ts';
+import { headModules, TargetError } from '../targets.ts';
 
 /** A head that is tied to the embedding is that embedding, so both change. */
-export const attachHead: Attach = (model, settings) => {
+const attachHead: Attach = (model, settings) => {
   const heads = headModules(model).filter(({ part }) => !settings.freeze.includes(part));
   if (heads.length === 0)
     throw new TargetError(
@@ -12,3 +12,5 @@ export const attachHead: Attach = (model, settings) => {
     );
   return { method: 'head', trainables: heads.flatMap(wholeModule), initial: () => [] };
 };
+
+export const method: Method = { attach: withSavedModules(attachHead) };

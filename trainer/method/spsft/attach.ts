@@ -1,8 +1,8 @@
 /** Structured-pruning-based sparse fine-tuning: the chosen rows are trained where they are, inside the weights. */
-import type { ModuleSpec, ParameterSpec } from '../model/model-spec.ts';
+import type { ModuleSpec, ParameterSpec } from '../../model/model-spec.ts';
+import type { Attach, Trainable } from '../method.ts';
+import { targetModules } from '../targets.ts';
 import { coupledTrainables } from './coupled-rows.ts';
-import type { Attach, Trainable } from './method.ts';
-import { targetModules } from './targets.ts';
 
 /** The forward pass is the model's own, and there is nothing to merge: the rows live in W, and each has its bias entry beside it. */
 export const attachSpsft: Attach = (model, settings, selection) => {

@@ -2,12 +2,12 @@
  * Robust adaptation (Nikdan et al. 2024): W + (alpha / r)·B·A + S, where S has few elements, those of the largest accumulated gradient.
  * As with rows, the elements of S are trained inside W, so S costs the forward pass nothing.
  */
-import type { ModuleSpec } from '../model/model-spec.ts';
-import type { Selection } from '../selection.ts';
-import { combine } from './combine.ts';
-import { attachLora } from './lora.ts';
-import type { Attach, Trainable } from './method.ts';
-import { targetModules } from './targets.ts';
+import type { ModuleSpec } from '../../model/model-spec.ts';
+import type { Selection } from '../../selection.ts';
+import { combine } from '../combine.ts';
+import { attachLora } from '../lora/attach.ts';
+import type { Attach, Trainable } from '../method.ts';
+import { targetModules } from '../targets.ts';
 
 export const attachRosa: Attach = (model, settings, selection) => {
   const trainables = targetModules(model, settings).map(module => sparsePart(module, selection));

@@ -1,10 +1,10 @@
 /** Dense fine-tuning: every weight that is not frozen. */
-import type { Attach } from './method.ts';
-import { wholeModule } from './saved-modules.ts';
-import { savedModules, TargetError, targetModules, targetsDefault } from './targets.ts';
+import type { Attach, Method } from '../method.ts';
+import { wholeModule } from '../saved-modules.ts';
+import { savedModules, TargetError, targetModules, targetsDefault } from '../targets.ts';
 
 /** `all-linear`, the default of the other methods, means the whole model here, without what routes tokens to experts: see `targetModules`. */
-export const attachFull: Attach = (model, settings) => {
+const attachFull: Attach = (model, settings) => {
   const saved = new Set(savedModules(model, settings));
   const targeted = targetsDefault(settings)
     ? model.modules.filter(module => saved.has(module) || (module.part !== 'router' && !settings.freeze.includes(module.part)))
@@ -13,3 +13,5 @@ export const attachFull: Attach = (model, settings) => {
     throw new TargetError(`nothing is left to train: freeze [${settings.freeze.join(', ')}] covers the whole model`);
   return { method: 'full', trainables: targeted.flatMap(wholeModule), initial: () => [] };
 };
+
+export const method: Method = { attach: attachFull };

@@ -1,0 +1,94 @@
+/**
+ * `npm run registries`: writes the tables of what has a folder of its own, so that a new folder is listed nowhere by hand. The name of a
+ * folder is its name in the catalog. With --check it writes nothing and fails where a table is out of date.
+ */
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { root as checkout, say } from './steps.mjs';
+
+/** One table each: every folder of `room` that has the file `part` exports `<kind>` from it. */
+const TABLES = [
+  {
+    room: 'trainer/method',
+    part: 'method.ts',
+    kind: 'method',
+    table: 'methods',
+    type: 'Method',
+    typeFrom: './method.ts',
+    name: 'MethodName',
+    nameFrom: '../catalog/methods.ts',
+    purpose: 'What each method of the catalog brings.',
+  },
+  {
+    room: 'trainer/artifact',
+    part: 'artifact.ts',
+    kind: 'artifact',
+    table: 'artifacts',
+    type: 'Artifact',
+    typeFrom: './artifact.ts',
+    name: 'ExportFormat',
+    nameFrom: '../catalog/artifacts.ts',
+    purpose: 'How each export format of the catalog is written and verified.',
+  },
+];
+
+/** spsft+lora → spsftLora */
+const identifierOf = name => name.replace(/[^a-z0-9]+([a-z0-9])/g, (_, letter) => letter.toUpperCase());
+
+/** Folder by folder, those above first. */
+function byPath(a, b) {
+  const [left, right] = [a, b].map(({ from }) => from.replace(/^\.\.\//, ' /').split('/'));
+  const at = left.findIndex((part, i) => part !== right[i]);
+  return left[at] < (right[at] ?? '') ? -1 : 1;
+}
+
+/** @returns {{ file: string, text: string }[]} the tables of a checkout, by their paths in it */
+export function registriesOf(root) {
+  return TABLES.map(({ room, part, kind, table, type, typeFrom, name, nameFrom, purpose }) => {
+    const folders = readdirSync(path.join(root, room), { withFileTypes: true })
+      .filter(entry => entry.isDirectory() && existsSync(path.join(root, room, entry.name, part)))
+      .map(entry => entry.name)
+      .sort();
+    const own = folders.map(folder => ({
+      from: `./${folder}/${part}`,
+      line: `import { ${kind} as ${identifierOf(folder)} } from './${folder}/${part}';`,
+    }));
+    const shared = [
+      { from: nameFrom, line: `import type { ${name} } from '${nameFrom}';` },
+      { from: typeFrom, line: `import type { ${type} } from '${typeFrom}';` },
+    ];
+    const imports = [...shared, ...own].sort(byPath).map(({ line }) => line);
+    const entries = folders.map(folder => {
+      const identifier = identifierOf(folder);
+      return `  ${identifier === folder ? folder : `'${folder}': ${identifier}`},`;
+    });
+    const text = [
+      `/** ${purpose} Written by \`npm run registries\` from the folders of this room. */`,
+      '',
+      ...imports,
+      '',
+      `export const ${table}: Readonly<Record<${name}, ${type}>> = {`,
+      ...entries,
+      '};',
+      '',
+    ].join('\n');
+    return { file: `${room}/${table}.ts`, text };
+  });
+}
+
+/** Those that are not as their folders say. */
+export const outdatedRegistries = root =>
+  registriesOf(root).filter(({ file, text }) => !existsSync(path.join(root, file)) || readFileSync(path.join(root, file), 'utf8') !== text);
+
+if (process.argv[1] !== undefined && import.meta.url === pathToFileURL(process.argv[1]).href) {
+  const outdated = outdatedRegistries(checkout);
+  if (process.argv.includes('--check')) {
+    for (const { file } of outdated) say(`${file} is out of date. Run: npm run registries`);
+    process.exitCode = outdated.length > 0 ? 1 : 0;
+  } else
+    for (const { file, text } of outdated) {
+      writeFileSync(path.join(checkout, file), text);
+      say(`wrote ${file}`);
+    }
+}

@@ -1,0 +1,24 @@
+/** The export `adapter`: only the trained numbers and their places. */
+import type { Artifact, Opened } from '../artifact.ts';
+import { applyAdapter } from './apply-adapter.ts';
+import { readAdapter } from './read-adapter.ts';
+import { writeAdapter } from './write-adapter.ts';
+
+export const artifact: Artifact = opened => {
+  const { adapter, folder, fingerprint } = opened;
+  const tensors = [...adapter.tensors.values()].map(({ name, shape }) => ({ name, shape, data: () => adapter.readFloat32(name) }));
+  const architecture = String([folder.config.architectures].flat()[0] ?? '');
+  const description = { ...adapter.description, base: { ...adapter.description.base, fingerprint, architecture } };
+  return {
+    bytes: tensors.reduce((sum, { shape }) => sum + shape.reduce((n, d) => n * d, 4), 0),
+    write: dir => writeAdapter(dir, { description, tensors }),
+    reopen: dir => reopenAdapter(dir, opened),
+    types: ['F32'],
+  };
+};
+
+/** The base with the adapter of a folder, ours or PEFT's. */
+export async function reopenAdapter(dir: string, { folder: { weights }, model, fingerprint }: Opened) {
+  const adapter = await readAdapter(dir);
+  return { model, ...(await applyAdapter({ model, weights, fingerprint, adapter })), close: () => adapter.close() };
+}

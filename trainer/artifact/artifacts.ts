@@ -1,0 +1,13 @@
+/** How each export format of the catalog is written and verified. Written by `npm run registries` from the folders of this room. */
+
+import type { ExportFormat } from '../catalog/artifacts.ts';
+import { artifact as adapter } from './adapter/artifact.ts';
+import type { Artifact } from './artifact.ts';
+import { artifact as merged } from './merged/artifact.ts';
+import { artifact as peft } from './peft/artifact.ts';
+
+export const artifacts: Readonly<Record<ExportFormat, Artifact>> = {
+  adapter,
+  merged,
+  peft,
+};

@@ -1,0 +1,40 @@
+/** The export `merged`: a whole Hugging Face folder that any tool loads. */
+import { openModel } from '../../hub/open-model.ts';
+import { loadModel } from '../../model/load-model.ts';
+import type { Artifact, Opened } from '../artifact.ts';
+import { ExportError } from '../export-error.ts';
+import { smokeIds } from '../smoke-test.ts';
+import { type MergedParams, mergedBytes, tunedTypes, writeMerged } from './merged-folder.ts';
+
+export const artifact: Artifact = (opened, { ggufType = 'float32', onEvent }) => {
+  const merged: MergedParams = {
+    ...opened,
+    ggufType,
+    onTensor: (done, total) => onEvent?.({ type: 'progress', phase: 'export', done, total, unit: 'tensors' }),
+  };
+  return {
+    bytes: mergedBytes(merged),
+    write: dir => writeMerged(dir, merged),
+    reopen: dir => reopenMerged(dir, opened),
+    types: tunedTypes(merged),
+  };
+};
+
+/** @throws ExportError where the tokenizer of the copy is not the base's */
+async function reopenMerged(dir: string, { model, tokenizer }: Opened) {
+  const folder = await openModel(dir);
+  const close = () => folder.weights.close();
+  try {
+    const copy = loadModel(folder.config);
+    if (tokenizer) {
+      const found = await folder.loadTokenizer();
+      const isSame = smokeIds(copy, found).join() === smokeIds(model, tokenizer).join() && found.eosIds.join() === tokenizer.eosIds.join();
+      if (!isSame)
+        throw new ExportError('the tokenizer or chat template of the export is not the base’s: report this with the name of the base');
+    }
+    return { model: copy, weights: folder.weights, close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}

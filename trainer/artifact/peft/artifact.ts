@@ -1,0 +1,9 @@
+/** The export `peft`: an adapter that PEFT loads. */
+import { reopenAdapter } from '../adapter/artifact.ts';
+import type { Artifact } from '../artifact.ts';
+import { peftBytes, writePeft } from './peft-folder.ts';
+
+export const artifact: Artifact = opened => {
+  const params = { ...opened, weights: opened.folder.weights };
+  return { bytes: peftBytes(params), write: dir => writePeft(dir, params), reopen: dir => reopenAdapter(dir, opened), types: ['F32'] };
+};

@@ -1,0 +1,7 @@
+/** Weight-decomposed low-rank adaptation. */
+import type { Method } from '../method.ts';
+import { withSavedModules } from '../saved-modules.ts';
+import { attachDora } from './attach.ts';
+import { magnitudesBeside } from './merge.ts';
+
+export const method: Method = { attach: withSavedModules(attachDora), beside: magnitudesBeside };

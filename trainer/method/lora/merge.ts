@@ -1,0 +1,119 @@
+/** Low-rank factors beside a weight: which tensors an adapter holds, how they are merged, and how they compute without being merged. */
+import type { ModuleSpec } from '../../model/model-spec.ts';
+import { combine } from '../combine.ts';
+import type { BesideWeights, LoraRank } from '../method.ts';
+import { targetExactly } from '../targets.ts';
+import type { AdapterRank, ExpectedTensor, PartsDescription, TrainedParts } from '../trained-parts.ts';
+import { attachLora, groupsOf } from './attach.ts';
+
+export const factorsBeside: BesideWeights = {
+  tensorEnds: ['lora_A.weight', 'lora_B.weight', 'lora_B.bias', 'lora_embedding_A', 'lora_embedding_B'],
+  expected: (parts, module, problems) =>
+    module.kind === 'embedding' ? embeddingTensors(parts, module) : factorTensors(parts, module, problems),
+  merger: adapter => (module, isBias) => {
+    const rank = adapter.description.lora.get(module);
+    if (!rank) return undefined;
+    if (!isBias) return weight => addFactors(weight, adapter, module, rank);
+    return rank.hasBias ? async bias => addBias(bias, await adapter.readFloat32(`${module}.lora_B.bias`), rank) : undefined;
+  },
+  unmerged: (model, { description: { lora } }) =>
+    new Set(
+      model.modules
+        .filter(module => isUngrouped(module) && lora.has(module.name) && !lora.get(module.name)?.hasBias)
+        .map(({ name }) => name),
+    ),
+  attachUnmerged: (model, { description: { lora, method } }, modules) => {
+    // One attachment for each pair of rank and alpha: PEFT's adapters may have several.
+    const groups = new Map<string, LoraRank & { modules: string[] }>();
+    for (const [module, { r, alpha }] of lora) {
+      if (!modules.has(module)) continue;
+      const key = `${r} ${alpha}`;
+      const group = groups.get(key) ?? { r, alpha, modules: [] };
+      groups.set(key, group);
+      group.modules.push(module);
+    }
+    const parts = [...groups.values()].map(({ r, alpha, modules: own }) =>
+      attachLora(model, { ...UNTRAINED, targetModules: own.map(targetExactly), rank: r, loraAlpha: alpha }, new Map()),
+    );
+    return combine(method, parts);
+  },
+};
+
+/** Settings of an attachment in which nothing is trained. */
+export const UNTRAINED = {
+  freeze: [],
+  budget: { r: 1 },
+  sparseRatio: 0,
+  loraAlpha: 1,
+  loraDropout: 0,
+  vera: { projectionKey: 0, dInitial: 0 },
+  seed: 0,
+} as const;
+
+/** A module whose factors may stay beside its weight: a grouped convolution would take a product for each group. */
+export const isUngrouped = (module: ModuleSpec): boolean =>
+  (module.kind === 'linear' || module.kind === 'conv') && module.part !== 'head' && groupsOf(module) === 1;
+
+function embeddingTensors({ lora }: PartsDescription, { name, weight }: ModuleSpec): ExpectedTensor[] {
+  const rank = lora.get(name);
+  const [tokens = 0, features = 0] = weight.shape;
+  if (!rank) return [];
+  return [
+    { name: `${name}.lora_embedding_A`, shape: [rank.r, tokens] },
+    { name: `${name}.lora_embedding_B`, shape: [features, rank.r] },
+  ];
+}
+
+/** Of a linear layer or a convolution. */
+export function factorTensors({ lora }: PartsDescription, { name, kind, weight }: ModuleSpec, problems: string[]): ExpectedTensor[] {
+  const rank = lora.get(name);
+  if (!rank) return [];
+  if (kind !== 'linear' && kind !== 'conv') {
+    problems.push(`${name} is neither a linear layer nor a convolution`);
+    return [];
+  }
+  const [out = 0, ...rest] = weight.shape;
+  return [
+    { name: `${name}.lora_A.weight`, shape: [rank.r, ...rest] },
+    { name: `${name}.lora_B.weight`, shape: [out, rank.r, ...rest.slice(1).map(() => 1)] },
+    ...(rank.hasBias ? [{ name: `${name}.lora_B.bias`, shape: [out] }] : []),
+  ];
+}
+
+export async function addFactors(weight: Float32Array, adapter: TrainedParts, module: string, rank: AdapterRank): Promise<Float32Array> {
+  if (adapter.tensors.has(`${module}.lora_embedding_A`)) {
+    const [a, b] = [await adapter.readFloat32(`${module}.lora_embedding_A`), await adapter.readFloat32(`${module}.lora_embedding_B`)];
+    // A row of an embedding is a token: W + s·(B·A)ᵀ = W + s·Aᵀ·Bᵀ.
+    return addProduct(weight, transpose(b, rank.r), transpose(a, a.length / rank.r), rank);
+  }
+  const [a, b] = [await adapter.readFloat32(`${module}.lora_A.weight`), await adapter.readFloat32(`${module}.lora_B.weight`)];
+  return addProduct(weight, a, b, rank);
+}
+
+/** [rows, width] → [width, rows]. */
+export const transpose = (x: Float32Array, width: number): Float32Array => {
+  const rows = x.length / width;
+  return Float32Array.from(x, (_, i) => x[(i % rows) * width + Math.floor(i / rows)] as number);
+};
+
+/**
+ * W + (alpha / r)·B·A in place, each row summed in float64 and rounded once.
+ * @param weight [out, in] @param a [r, in] @param b [out, r]
+ */
+export function addProduct(weight: Float32Array, a: Float32Array, b: Float32Array, { r, alpha }: AdapterRank): Float32Array {
+  const width = a.length / r;
+  const row = new Float64Array(width);
+  for (let i = 0; i < b.length / r; i++) {
+    const begin = i * width;
+    for (let j = 0; j < width; j++) row[j] = weight[begin + j] as number;
+    for (let k = 0; k < r; k++) {
+      const factor = (alpha / r) * (b[i * r + k] as number);
+      if (factor !== 0) for (let j = 0; j < width; j++) (row[j] as number) += factor * (a[k * width + j] as number);
+    }
+    weight.set(row, begin);
+  }
+  return weight;
+}
+
+const addBias = (bias: Float32Array, added: Float32Array, { r, alpha }: AdapterRank): Float32Array =>
+  bias.map((value, i) => value + (alpha / r) * (added[i] as number));

@@ -1,0 +1,7 @@
+/** Low-rank adaptation. */
+import type { Method } from '../method.ts';
+import { withSavedModules } from '../saved-modules.ts';
+import { attachLora } from './attach.ts';
+import { factorsBeside } from './merge.ts';
+
+export const method: Method = { attach: withSavedModules(attachLora), beside: factorsBeside };

@@ -1,0 +1,8 @@
+/** Robust adaptation: single elements inside the weights and a low-rank product beside them. */
+
+import { factorsBeside } from '../lora/merge.ts';
+import type { Method } from '../method.ts';
+import { withSavedModules } from '../saved-modules.ts';
+import { attachRosa } from './attach.ts';
+
+export const method: Method = { attach: withSavedModules(attachRosa), beside: factorsBeside };

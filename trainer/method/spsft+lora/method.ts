@@ -1,0 +1,13 @@
+/** Rows in place and a low-rank product beside the same weights: rows by `ratio`, the product's rank by `r`. */
+
+import { combine } from '../combine.ts';
+import { attachLora } from '../lora/attach.ts';
+import { factorsBeside } from '../lora/merge.ts';
+import type { Attach, Method } from '../method.ts';
+import { withSavedModules } from '../saved-modules.ts';
+import { attachSpsft } from '../spsft/attach.ts';
+
+const attachSpsftLora: Attach = (model, settings, selection) =>
+  combine('spsft+lora', [attachSpsft(model, settings, selection), attachLora(model, settings, selection)]);
+
+export const method: Method = { attach: withSavedModules(attachSpsftLora), beside: factorsBeside };

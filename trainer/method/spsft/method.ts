@@ -1,0 +1,6 @@
+/** Sparse fine-tuning of rows. */
+import type { Method } from '../method.ts';
+import { withSavedModules } from '../saved-modules.ts';
+import { attachSpsft } from './attach.ts';
+
+export const method: Method = { attach: withSavedModules(attachSpsft) };

@@ -1,0 +1,39 @@
+/** What an adapter holds of a model, as far as a method has to know: which parts were trained, and their numbers. */
+import type { MethodName } from '../catalog/methods.ts';
+import type { Selection } from '../selection.ts';
+import type { LoraRank, VeraShape } from './method.ts';
+
+/** Of one module: y = x·Wᵀ + (alpha / r) · (x·Aᵀ·Bᵀ + c). */
+export interface AdapterRank extends LoraRank {
+  /** Adapters of PEFT with lora_bias: B has a bias c, which adds to the module's own. */
+  readonly hasBias?: true;
+}
+
+export interface PartsDescription {
+  readonly method: MethodName;
+  /** Names of the tuned modules, in the model's order. */
+  readonly modules: readonly string[];
+  /** The trained rows of each module that is trained by rows, ascending. */
+  readonly rows: Selection;
+  /** The trained elements of the weight of each module that is trained by single elements, ascending, in its flat order. */
+  readonly elements: Selection;
+  /** Rank and alpha of each module that has two factors; with the method dora it has magnitudes too. */
+  readonly lora: ReadonlyMap<string, AdapterRank>;
+  /** Of the method vera. */
+  readonly vera?: VeraShape;
+  /** Modules that were trained whole. */
+  readonly whole: readonly string[];
+}
+
+export interface TrainedParts {
+  readonly description: PartsDescription;
+  /** The trained tensors. */
+  readonly tensors: ReadonlyMap<string, { readonly name: string; readonly shape: readonly number[] }>;
+  readonly readFloat32: (name: string) => Promise<Float32Array>;
+}
+
+/** One tensor that an adapter of a description must hold. */
+export interface ExpectedTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+}

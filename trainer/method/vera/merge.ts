@@ -1,0 +1,98 @@
+/** Two vectors beside a weight, around frozen matrices that all weights share: checked, merged, and computed with as they are. */
+import type { WeightSource } from '../../model/weight-stream.ts';
+import { addProduct, isUngrouped, UNTRAINED } from '../lora/merge.ts';
+import type { BesideWeights, VeraShape } from '../method.ts';
+import { targetExactly } from '../targets.ts';
+import type { TrainedParts } from '../trained-parts.ts';
+import { attachVera, projectionValues, veraProjectionsOf } from './attach.ts';
+
+export const vectorsBeside: BesideWeights = {
+  tensorEnds: ['vera_lambda_b', 'vera_lambda_d'],
+  expected: ({ vera }, { name, kind, weight }, problems) => {
+    if (!vera) return [];
+    const [out = 0, width = 0] = weight.shape;
+    if (kind !== 'linear') problems.push(`${name} is no linear layer`);
+    if (out > vera.output || (vera.input > 0 && width > vera.input))
+      problems.push(`${name} [${out},${width}] is larger than the shared matrices, which are for up to [${vera.output},${vera.input}]`);
+    return [
+      { name: `${name}.vera_lambda_d`, shape: [vera.r] },
+      { name: `${name}.vera_lambda_b`, shape: [out] },
+    ];
+  },
+  merger: (adapter, weights) => {
+    const shared = sharedMatrices(adapter, weights);
+    return (module, isBias) =>
+      !isBias && adapter.tensors.has(`${module}.vera_lambda_b`)
+        ? async weight => addVectors(weight, adapter, module, await shared())
+        : undefined;
+  },
+  unmerged: (model, { description: { vera }, tensors }) => {
+    // The shared matrices are as large as the largest target: where a corner is all that is left, they are not made anew.
+    const tuned = model.modules.filter(module => isUngrouped(module) && tensors.has(`${module.name}.vera_lambda_b`));
+    const most = (axis: number): number => Math.max(0, ...tuned.map(({ weight }) => weight.shape[axis] as number));
+    const isWhole = vera !== undefined && [0, most(1)].includes(vera.input) && most(0) === vera.output;
+    return new Set(isWhole ? tuned.map(({ name }) => name) : []);
+  },
+  attachUnmerged: (model, { description: { vera } }, modules) => {
+    const { projectionKey, r } = shapeOf(vera);
+    const settings = { ...UNTRAINED, targetModules: [...modules].map(targetExactly), rank: r, vera: { projectionKey, dInitial: 0 } };
+    return attachVera(model, settings, new Map());
+  },
+  frozen: async (adapter, { vera }) => {
+    const { a, b } = await veraMatrices(adapter, shapeOf(vera));
+    return new Map([
+      ['vera_A', a],
+      ['vera_B', b],
+    ]);
+  },
+};
+
+function shapeOf(vera: VeraShape | undefined): VeraShape {
+  if (!vera) throw new Error('the adapter does not tell the matrices of vera');
+  return vera;
+}
+
+interface SharedMatrices {
+  readonly a: Float32Array;
+  readonly b: Float32Array;
+  /** Columns of a. */
+  readonly input: number;
+  readonly r: number;
+}
+
+/** Gives the frozen matrices: from the adapter where it holds them, else made from their key, once. */
+function sharedMatrices(adapter: TrainedParts, { tensors }: Pick<WeightSource, 'tensors'>): () => Promise<SharedMatrices> {
+  let made: SharedMatrices | undefined;
+  return async () => {
+    const vera = shapeOf(adapter.description.vera);
+    const widest = adapter.description.modules.map(module => tensors.get(`${module}.weight`)?.shape[1] ?? 0);
+    const shape = { ...vera, input: vera.input || Math.max(0, ...widest) };
+    made ??= { ...(await veraMatrices(adapter, shape)), input: shape.input, r: shape.r };
+    return made;
+  };
+}
+
+/** vera_A [r, widest input] and vera_B [widest output, r] of an adapter. */
+async function veraMatrices(adapter: TrainedParts, shape: VeraShape): Promise<{ a: Float32Array; b: Float32Array }> {
+  if (adapter.tensors.has('vera_A')) return { a: await adapter.readFloat32('vera_A'), b: await adapter.readFloat32('vera_B') };
+  const [a, b] = [...projectionValues(veraProjectionsOf(shape), shape.projectionKey)].map(({ data }) => data as Float32Array);
+  return { a: a as Float32Array, b: b as Float32Array };
+}
+
+/** W + (b ∘ B)·(d ∘ A), with the corners of A and B that fit the weight. */
+async function addVectors(
+  weight: Float32Array,
+  adapter: TrainedParts,
+  module: string,
+  { a, b, input, r }: SharedMatrices,
+): Promise<Float32Array> {
+  const [d, scales] = [await adapter.readFloat32(`${module}.vera_lambda_d`), await adapter.readFloat32(`${module}.vera_lambda_b`)];
+  const out = scales.length;
+  const width = weight.length / out;
+  const left = new Float32Array(out * r);
+  for (let i = 0; i < out; i++)
+    for (let k = 0; k < r; k++) left[i * r + k] = (scales[i] as number) * (b[i * r + k] as number) * (d[k] as number);
+  const right = new Float32Array(r * width);
+  for (let k = 0; k < r; k++) right.set(a.subarray(k * input, k * input + width), k * width);
+  return addProduct(weight, right, left, { r, alpha: r });
+}
