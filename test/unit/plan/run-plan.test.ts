@@ -4,7 +4,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { Engine } from '../../../trainer/engine/engine.ts';
-import { singleSteps } from '../../../trainer/graph/fusion/plan.ts';
+import { singleSteps } from '../../../trainer/graph/fusion/step.ts';
 import { printSignature } from '../../../trainer/graph/print.ts';
 import type { Program, Signature } from '../../../trainer/graph/program.ts';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
