@@ -3,9 +3,9 @@
 import { type MethodName, methodCatalog } from '../../trainer/catalog/methods.ts';
 import { selectCoupled } from '../../trainer/coupling/coupling.ts';
 import { elementCount } from '../../trainer/graph/types.ts';
-import { groupsToTrain } from '../../trainer/method/spsft/coupled-rows.ts';
 import type { MethodSettings } from '../../trainer/method/method.ts';
 import { elementBudget } from '../../trainer/method/rosa/attach.ts';
+import { groupsToTrain } from '../../trainer/method/spsft/coupled-rows.ts';
 import { targetModules } from '../../trainer/method/targets.ts';
 import type { Model } from '../../trainer/model/model-spec.ts';
 import { createRandom, hashSeed, permutation } from '../../trainer/random.ts';
