@@ -15,7 +15,6 @@ import { INDEX_FILE, openSafetensors, SINGLE_FILE } from '../../../trainer/forma
 import { encodeFloat32, writeSafetensors } from '../../../trainer/format/safetensors/safetensors-writer.ts';
 import { encodePrompt } from '../../../trainer/generate/prompt.ts';
 import { type ModelFolder, openModel } from '../../../trainer/hub/open-model.ts';
-import { addProduct } from '../../../trainer/method/lora/merge.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { largestDifference } from '../../../trainer/verify/verify-model.ts';
 import { openReference } from '../../support/engines.ts';
@@ -357,19 +356,6 @@ describe('the output folder', () => {
 });
 
 describe('merging', () => {
-  test('W + (alpha / r)·B·A against the definition', () => {
-    const [out, width, r, alpha] = [5, 7, 3, 6];
-    const random = (n: number, seed: number) => Float32Array.from({ length: n }, (_, i) => Math.sin(i * 12.9898 + seed) * 3);
-    const [w, a, b] = [random(out * width, 1), random(r * width, 2), random(out * r, 3)];
-    const expected = w.map((value, at) => {
-      const [i, j] = [Math.floor(at / width), at % width];
-      let sum = 0;
-      for (let k = 0; k < r; k++) sum += (b[i * r + k] as number) * (a[k * width + j] as number);
-      return value + (alpha / r) * sum;
-    });
-    expect(largestDifference(addProduct(w, a, b, { r, alpha }), [...expected])).toBeLessThan(2e-6);
-  });
-
   test('merged LoRA equals attached LoRA', async () => {
     const folder = await openFolder(TINY_LLAMA);
     const model = causalModel(folder.config);
