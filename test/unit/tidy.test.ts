@@ -3,7 +3,6 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import { builtinModules } from 'node:module';
 import { dirname, join, normalize } from 'node:path';
-import { pathToFileURL } from 'node:url';
 import { describe, expect, test } from 'vitest';
 import { exportFormats } from '../../trainer/catalog/artifacts.ts';
 import { engineNames } from '../../trainer/catalog/engines.ts';
@@ -370,14 +369,6 @@ describe.skipIf(!isCheckout)(`the tree${isCheckout ? '' : ' (skipped: not a git 
         ),
       );
     expect(compared).toEqual([]);
-  });
-
-  test('the tables of methods and export formats list their folders', async () => {
-    // Plain Node without types: it runs before anything is installed.
-    const { outdatedRegistries } = (await import(pathToFileURL(join(root, 'scripts', 'registries.mjs')).href)) as {
-      readonly outdatedRegistries: (root: string) => readonly { readonly file: string }[];
-    };
-    expect(outdatedRegistries(root).map(({ file }) => `${file}: npm run registries`)).toEqual([]);
   });
 
   test('TensorFlow and tfjs are known to the engine alone', () => {
