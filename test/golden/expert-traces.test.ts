@@ -10,7 +10,7 @@ import type { Engine } from '../../trainer/engine/engine.ts';
 import { elementCount, type HostArray, type Shape } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { scoreModel } from '../../trainer/importance/score-model.ts';
-import { attachments } from '../../trainer/method/methods.ts';
+import { methods } from '../../trainer/method/methods.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
@@ -57,7 +57,7 @@ function attachmentOf(model: CausalModel, method: MethodName, trace: Trace) {
   const everyThird = (count: number) => Int32Array.from({ length: Math.ceil(count / golden.every) }, (_, i) => i * golden.every);
   const settings = settingsOf({ rank: golden.rank, loraAlpha: golden.alpha, ...(method !== 'full' && { targetModules: targets }) });
   const selection = new Map(modules.map(({ name, weight }) => [name, everyThird(weight.shape[0] as number)]));
-  const attachment = attachments[method](model, settings, selection);
+  const attachment = methods[method].attach(model, settings, selection);
   const start = new Map<string, HostArray>();
   if (method === 'lora')
     for (const { name, shape } of attachment.trainables) {
