@@ -184,7 +184,8 @@ async function exportRun({ app, views }: CommandContext, argument: unknown): Pro
   if (job === undefined) return;
   const { bytes, largestDifference } = asFacts(job.result);
   const size = typeof bytes === 'number' ? ` ${byteSize(bytes)}.` : '';
-  const proof = typeof largestDifference === 'number' ? ` Its logits differ by at most ${largestDifference.toExponential(1)}.` : '';
+  const difference = largestDifference === 0 ? 'are the same' : `differ by at most ${Number(largestDifference).toExponential(1)}`;
+  const proof = typeof largestDifference === 'number' ? ` Its logits ${difference}.` : '';
   const actions = isRemote ? [] : ['Show Folder'];
   const show = await window.showInformationMessage(
     `${label} was exported to ${outputDir}${isRemote ? ' on the machine of the daemon' : ''}.${size}${proof}`,

@@ -35,7 +35,7 @@ export interface RunItem {
   readonly startedAt?: string;
 }
 
-/** `run`: it has a page; `folder`: it has files; `scores`: its method scores rows; `answers`: it writes text; `job`: it is no training. */
+/** `run`: it has a page; `folder`: it has files; `scores`: it scores rows, or has; `answers`: it writes text; `job`: it is no training. */
 export type RunFlag = 'run' | 'job' | 'folder' | 'scores' | 'active' | 'stoppable' | 'resumable' | 'deletable' | 'adapter' | 'answers';
 
 export interface RunGroup {
@@ -134,7 +134,7 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
     flags: [
       'run',
       ...(run === undefined ? [] : (['folder'] as const)),
-      ...(run !== undefined && choosesByScores(run.method) ? (['scores'] as const) : []),
+      ...(run !== undefined && choosesByScores(run.method) && (isBusy || run.step > 0) ? (['scores'] as const) : []),
       ...(isActive ? (['active', 'stoppable'] as const) : []),
       ...(canResume ? (['resumable'] as const) : []),
       ...(run !== undefined && !isBusy ? (['deletable'] as const) : []),

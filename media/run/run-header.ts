@@ -52,8 +52,9 @@ const BUTTONS: readonly ActionButton[] = [
     action: 'heatmap',
     label: 'Open Heatmap',
     title: 'Which rows matter, and which are trained',
-    // A run that scores nothing has no map of importance.
-    isShown: model => model.recipe !== undefined && choosesByScores(model.setting('method')),
+    // There is no map of a run that scores nothing, or that ended before it had chosen its rows.
+    isShown: model =>
+      model.recipe !== undefined && choosesByScores(model.setting('method')) && (model.isActive || model.coverage !== undefined),
   },
   {
     action: 'try',

@@ -20,8 +20,8 @@ const TYPED_MS = 5000;
 const SIZE = { width: 1600, height: 1000 };
 
 /** Until it succeeds; an editor under load loses keys. @throws Error naming what did not come */
-async function retry(what: string, attempt: () => Promise<void>): Promise<void> {
-  const deadline = performance.now() + PATIENCE_MS;
+async function retry(what: string, attempt: () => Promise<void>, patienceMs = PATIENCE_MS): Promise<void> {
+  const deadline = performance.now() + patienceMs;
   for (;;) {
     try {
       return await attempt();
@@ -65,10 +65,10 @@ export class Workbench {
   }
 
   /** Picks the command of exactly this title, category and all, from the palette; waits for it while extensions start. */
-  async runCommand(title: string): Promise<void> {
+  async runCommand(title: string, patienceMs = PATIENCE_MS): Promise<void> {
     const row = this.quickPickRow(title);
     // A palette that is open does not learn of commands that come later, and a page that comes back takes the focus from it.
-    await retry(`'${title}' in the palette`, async () => {
+    const attempt = async (): Promise<void> => {
       try {
         await this.page.keyboard.press('F1');
         await this.page.locator('.quick-input-widget input.input').fill(`>${title}`, { timeout: PALETTE_MS });
@@ -78,14 +78,19 @@ export class Workbench {
         await this.press('Escape');
         throw error;
       }
-    });
+    };
+    await retry(`'${title}' in the palette`, attempt, patienceMs);
   }
 
   /** Runs a command, and again where nothing comes of it: what takes the focus from the palette takes the key that was meant for it, too. */
-  async runCommandUntil(title: string, holds: () => boolean): Promise<void> {
+  async runCommandUntil(title: string, effect: Locator | (() => boolean | Promise<boolean>)): Promise<void> {
+    const holds = typeof effect === 'function' ? effect : async () => (await effect.count()) > 0;
     await retry(`the effect of '${title}'`, async () => {
-      if (holds()) return;
-      await this.runCommand(title);
+      if (await holds()) return;
+      // A command that has had its effect meanwhile may not be offered again.
+      await this.runCommand(title, LIST_MS).catch(async error => {
+        if (!(await holds())) throw error;
+      });
       await until(holds, title, EFFECT_MS);
     });
   }
@@ -168,10 +173,14 @@ export class Workbench {
     await this.page.locator('.monaco-dialog-box').getByRole('button', { name, exact: true }).click();
   }
 
+  tab(name: string | RegExp): Locator {
+    return this.page.locator('.tabs-container .tab', { hasText: name });
+  }
+
+  /** By the mouse: a page that takes the focus takes the keys, too. */
   async closeTab(name: string): Promise<void> {
-    const tab = this.page.locator('.tabs-container .tab', { hasText: name });
-    await tab.click();
-    await this.press('Control+W');
+    const tab = this.tab(name);
+    await tab.click({ button: 'middle' });
     await tab.waitFor({ state: 'detached' });
   }
 
@@ -185,8 +194,9 @@ export class Workbench {
 
   /** By the keyboard: the mouse would have to pass through the hover of the entry that it rests on. */
   private async accept(row: Locator): Promise<void> {
-    await row.waitFor();
-    const isFocused = () => row.evaluate(element => element.classList.contains('focused'));
+    await row.waitFor({ timeout: LIST_MS });
+    // The row is gone where the list was closed meanwhile.
+    const isFocused = () => row.evaluate(element => element.classList.contains('focused'), undefined, { timeout: PALETTE_MS });
     for (let i = 0; !(await isFocused()); i++) {
       if (i === 20) throw new Error(`the entry ${await row.textContent()} can't be reached`);
       await this.press('ArrowDown');

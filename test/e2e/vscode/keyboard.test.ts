@@ -8,7 +8,14 @@ import { describeEditor } from './session.ts';
 
 /** More than any page has places for the Tab key. */
 const MOST_TABS = 60;
-const SETTLED_MS = 200;
+/** Before a key is pressed again whose effect does not come: what has only just got the focus takes none yet. */
+const KEY_MS = 3000;
+
+const comes = (holds: () => Promise<boolean>): Promise<boolean> =>
+  until(holds, 'what a key does', KEY_MS).then(
+    () => true,
+    () => false,
+  );
 
 /** What has the focus in a page, by its text or label; empty where the focus is elsewhere. */
 const focusedIn = (page: Frame): Promise<string> =>
@@ -29,32 +36,43 @@ describeEditor(
     let workbench: Workbench;
 
     async function goToRun(): Promise<void> {
-      await workbench.runCommand('Rowtune: Focus on Runs View');
-      const row = workbench.page.getByRole('treeitem', { name: /^mine/ });
-      await row.waitFor();
-      // A view that was empty until now had nothing to focus.
-      await workbench.runCommand('Rowtune: Focus on Runs View');
-      await until(async () => {
-        await workbench.press('ArrowDown');
-        // The tree remembers its row while the keys go elsewhere.
-        return row.evaluate(
+      const row = workbench.page.getByRole('treeitem', { name: /^mine, / });
+      // The tree remembers its row while the keys go elsewhere.
+      const hasFocus = () =>
+        row.evaluate(
           element =>
             element.classList.contains('focused') &&
             element.closest('.monaco-list')?.contains(element.ownerDocument.activeElement) === true,
         );
-      }, 'the run has the focus');
-      // Keys that come faster than any hand's, just after the tree has got the focus, are not taken for its own.
-      await workbench.page.waitForTimeout(SETTLED_MS);
+      const isReached = async (): Promise<boolean> => {
+        await workbench.press('ArrowDown');
+        return hasFocus();
+      };
+      // A view that was empty until now had nothing to focus.
+      const isThere = async (): Promise<boolean> => {
+        await workbench.runCommand('Rowtune: Focus on Runs View');
+        await row.waitFor();
+        return comes(isReached);
+      };
+      await until(isThere, 'the run has the focus');
+    }
+
+    /** Presses it on the run, until it has had its effect. */
+    async function pressOnRun(key: string, hasEffect: () => Promise<boolean>): Promise<void> {
+      const isThere = async (): Promise<boolean> => {
+        await goToRun();
+        await workbench.press(key);
+        return comes(hasEffect);
+      };
+      await until(isThere, `what ${key} does to the run`);
     }
 
     test('its page is opened from the view, and stops it', async () => {
       workbench = await session().open('keyboard');
       await workbench.runCommandOn('Rowtune: Start Training', 'mine');
       await until(async () => (await stepsDone(workbench)) > 0, 'the first updates', START_MS);
-      await workbench.press('Control+W');
-      await workbench.page.locator('.tab', { hasText: 'Run: mine' }).waitFor({ state: 'detached' });
-      await goToRun();
-      await workbench.press('Enter');
+      await workbench.closeTab('Run: mine');
+      await pressOnRun('Enter', async () => (await workbench.tab('Run: mine').count()) > 0);
       const page = await workbench.webview('.run-facts');
       await tabTo(workbench, page, 'Stop and Save');
       await workbench.screenshot('focus');
@@ -63,8 +81,7 @@ describeEditor(
     });
 
     test('its heatmap is opened from the menu, and a cell of it', async () => {
-      await goToRun();
-      await workbench.press('Shift+F10');
+      await pressOnRun('Shift+F10', async () => (await workbench.page.locator('.context-view .action-item').count()) > 0);
       const entry = workbench.page.locator('.context-view .action-item.focused', { hasText: 'Open Heatmap' });
       await until(async () => {
         await workbench.press('ArrowDown');

@@ -3,6 +3,8 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Workbench } from './driver.ts';
 
+/** Before a page is looked for anew. */
+const PAGE_MS = 5000;
 /** Loading, scoring and compiling come before the first update. */
 export const START_MS = 90_000;
 
@@ -39,13 +41,21 @@ export function readRun(folder: string): LongRun {
   return { state, lines: read('metrics.jsonl').trimEnd().split('\n').length };
 }
 
-/** Of the run's page, which is open: "2,010 of 20,000 steps · …". */
+/** Of the run's page: "2,010 of 20,000 steps · …"; none where it is not open. */
 export async function stepsDone(workbench: Workbench): Promise<number> {
-  const page = await workbench.webview('.run-facts', START_MS);
-  const text = (await page.locator('.run-facts').textContent()) ?? '';
+  const text = (await shownText(workbench, '.run-facts')) ?? '';
   return Number(/^([\d,]+) of/.exec(text)?.[1]?.replaceAll(',', '') ?? 0);
 }
 
 /** The word for its state on its page. */
-export const shownState = async (workbench: Workbench): Promise<string | null> =>
-  (await workbench.webview('.run-facts')).locator('.run-title .pill').textContent();
+export const shownState = (workbench: Workbench): Promise<string | undefined> => shownText(workbench, '.run-title .pill');
+
+/** A page that is opened anew is another: what is asked of the one before has no answer. */
+async function shownText(workbench: Workbench, selector: string): Promise<string | undefined> {
+  try {
+    const page = await workbench.webview('.run-facts', PAGE_MS);
+    return (await page.locator(selector).textContent({ timeout: PAGE_MS })) ?? undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -38,18 +38,16 @@ describeEditor(
       await workbench.screenshot('refused');
       await refusal.first().getByRole('button', { name: 'Enter Token' }).click();
       await workbench.answer('Token of the daemon', TOKEN);
-      await workbench.runCommand('Rowtune: Focus on Models View');
-      await workbench.page.getByRole('treeitem', { name: /^model/ }).waitFor();
-      await workbench.runCommand('Rowtune: Focus on Devices View');
-      await workbench.page.getByRole('treeitem', { name: /of memory free/ }).waitFor();
+      await workbench.runCommandUntil('Rowtune: Focus on Models View', workbench.page.getByRole('treeitem', { name: /^model.*llama/ }));
+      await workbench.runCommandUntil('Rowtune: Focus on Devices View', workbench.page.getByRole('treeitem', { name: /of memory free/ }));
     });
 
     test('what is missing here is no error of a recipe while it may be there', async () => {
-      await workbench.runCommand('View: Show Explorer');
+      await workbench.runCommandUntil('View: Show Explorer', workbench.page.locator('.explorer-folders-view'));
       await workbench.openFile('mine.rowtune.yaml');
       await workbench.press('Control+Home');
       await expect.poll(() => workbench.squiggles('info').count()).toBeGreaterThan(0);
-      expect(await workbench.squiggles('error').count()).toBe(0);
+      await expect.poll(() => workbench.squiggles('error').count()).toBe(0);
       expect((await workbench.problems())[0]).toContain(far.folder);
       await workbench.screenshot('recipe');
     });
@@ -59,8 +57,7 @@ describeEditor(
       await until(async () => (await stepsDone(workbench)) > 0, 'the first updates', START_MS);
       expect(readRun(far.folder).state).toBe('running');
       expect(existsSync(join(session().task.folder, 'runs'))).toBe(false);
-      await workbench.runCommand('Rowtune: Focus on Runs View');
-      await workbench.page.getByRole('treeitem', { name: /^mine/ }).waitFor();
+      await workbench.runCommandUntil('Rowtune: Focus on Runs View', workbench.page.getByRole('treeitem', { name: /^mine, / }));
       await workbench.screenshot('run');
     });
 
@@ -73,6 +70,7 @@ describeEditor(
         .or(missing)
         .first()
         .waitFor();
+      // One or the other has come, and stays.
       if (await missing.isVisible()) {
         await workbench.screenshot('no-token');
         await missing.getByRole('button', { name: 'Enter Token' }).click();
@@ -91,8 +89,7 @@ describeEditor(
         .first()
         .waitFor();
       await workbench.screenshot('heatmap');
-      await workbench.runCommand('Rowtune: Stop and Save');
-      await until(() => readRun(far.folder).state === 'stopped', 'the run stops', START_MS);
+      await workbench.runCommandUntil('Rowtune: Stop and Save', () => readRun(far.folder).state === 'stopped');
       await workbench.runCommandOn('Rowtune: Open Recipe of Run', 'mine');
       await workbench.page.locator('.editor-instance .view-line', { hasText: 'method: spsft' }).waitFor();
       expect(readFileSync(join(far.folder, 'runs', 'mine', 'recipe.yaml'), 'utf8')).toContain('method: spsft');
@@ -100,11 +97,7 @@ describeEditor(
 
     test('when it is gone, that is told', async () => {
       await daemon.stop();
-      await workbench.runCommand('Rowtune: Start Daemon');
-      await workbench
-        .notification(/no daemon answers|is gone/i)
-        .first()
-        .waitFor();
+      await workbench.runCommandUntil('Rowtune: Start Daemon', workbench.notification(/no daemon answers|is gone/i));
       await workbench.screenshot('gone');
     });
   },

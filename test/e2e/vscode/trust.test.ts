@@ -20,14 +20,23 @@ describeEditor(
       expect(trainers()).toEqual([]);
     });
 
-    test('once it is trusted the trainer comes by itself with its views', async () => {
+    test('once it is trusted the trainer comes by itself with its views, and the first of them says how to begin', async () => {
       const workbench = await session().open('trusted');
       await workbench.openFile('mine.rowtune.yaml');
-      await workbench.runCommand('Workspaces: Manage Workspace Trust');
-      await workbench.page.getByRole('button', { name: 'Trust', exact: true }).click();
-      await workbench.runCommand('Rowtune: Focus on Models View');
-      await workbench.page.getByRole('treeitem', { name: /^model/ }).waitFor();
+      // Every text of the view, also one that is soon replaced by another.
+      await workbench.page.evaluate(`globalThis.said = new Set();
+        setInterval(() => document.querySelectorAll('.pane').forEach(pane => said.add(pane.innerText)), 20);`);
+      const trust = workbench.page.getByRole('button', { name: 'Trust', exact: true });
+      await workbench.runCommandUntil('Workspaces: Manage Workspace Trust', trust);
+      await trust.click();
+      await workbench.runCommandUntil('Rowtune: Focus on Models View', workbench.page.getByRole('treeitem', { name: /^model.*llama/ }));
       await until(() => trainers().length === 1, 'the daemon');
+      await workbench.page.locator('.pane', { hasText: 'No runs yet' }).getByRole('button', { name: 'New Recipe' }).waitFor();
+      await workbench.press('Escape');
+      await workbench.screenshot('welcome');
+      const said = (await workbench.page.evaluate(`[...said].join('\\n')`)) as string;
+      expect(said).toContain('No runs yet');
+      expect(said).not.toMatch(/No daemon runs|daemon-missing/i);
     });
   },
   { settings: { 'security.workspace.trust.enabled': true, 'security.workspace.trust.startupPrompt': 'never' } },

@@ -30,10 +30,12 @@ describeEditor(
     });
 
     test('an extension host that is killed takes no run with it, and its window finds the run again', async () => {
-      const hosts = session()
-        .editor.processes()
-        .filter(({ command }) => command.includes('--type=extensionHost'));
-      expect(hosts.length).toBe(2);
+      const extensionHosts = () =>
+        session()
+          .editor.processes()
+          .filter(({ command }) => command.includes('--type=extensionHost'));
+      await until(() => extensionHosts().length === 2, 'an extension host for each window');
+      const hosts = extensionHosts();
       for (const { pid } of hosts) process.kill(pid, 'SIGKILL');
       await expectProgress();
       await second.reload();
@@ -46,8 +48,7 @@ describeEditor(
       await second.close();
       await expectProgress();
       const third = await session().open('third');
-      await third.runCommand('Rowtune: Stop and Save');
-      await until(() => run().state === 'stopped', 'the run stops', START_MS);
+      await third.runCommandUntil('Rowtune: Stop and Save', () => run().state === 'stopped');
       await third.close();
     });
   },

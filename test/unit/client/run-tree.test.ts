@@ -123,12 +123,12 @@ test.each([
     undefined,
     ['run', 'folder', 'scores', 'deletable'],
   ],
-  ['stopped before its first step', run('a', { state: 'stopped', step: 0 }), undefined, ['run', 'folder', 'scores', 'deletable']],
+  ['stopped before its first step', run('a', { state: 'stopped', step: 0 }), undefined, ['run', 'folder', 'deletable']],
   [
     'failed with an offer to resume',
     run('a', { state: 'failed', step: 0 }),
     job('a', { state: 'failed', resume: { runDir: '/w/runs/a' } }),
-    ['run', 'folder', 'scores', 'resumable', 'deletable'],
+    ['run', 'folder', 'resumable', 'deletable'],
   ],
   ['at work without a job', run('a', { state: 'running', step: 5 }), undefined, ['run', 'folder', 'scores']],
   [
