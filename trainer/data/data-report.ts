@@ -23,6 +23,8 @@ export interface DataReport {
   readonly kept: number;
   /** Samples left out, by reason. */
   readonly dropped: Readonly<Record<string, number>>;
+  /** Samples by a remark about them, such as a field that the chat template does not use. */
+  readonly notes?: Readonly<Record<string, number>>;
   /** Samples shortened to fit max_length. */
   readonly truncated: number;
   readonly tokens: number;
@@ -60,6 +62,7 @@ export function describeData(report: DataReport): string {
     `${drawnFrom > read ? `${read} of ${drawnFrom} samples, drawn at random,` : `${read} samples`} from ${files} ${files === 1 ? 'file' : 'files'}, ${kept} kept${lost.length > 0 ? `, dropped: ${lost.join(', ')}` : ''}${truncated > 0 ? `, ${truncated} cut to length` : ''}`,
     `${tokens} tokens, ${targets} trained; lengths ${lengths.min} to ${lengths.max}, median ${lengths.median}, 90% up to ${lengths.p90}`,
     ...(labels.length > 0 ? [`labels: ${labels.join(', ')}`] : []),
+    ...Object.entries(report.notes ?? {}).map(([note, count]) => `${count} ${count === 1 ? 'sample' : 'samples'} ${note}`),
   ].join('\n');
 }
 

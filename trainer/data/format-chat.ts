@@ -1,50 +1,249 @@
 /** A chat as pieces of text: the model's own template, of which only the assistant's turns are trained. */
+import { textOfContent } from './chat-renderer.ts';
 import type { DataPlace } from './data-error.ts';
 import { DataError } from './data-error.ts';
-import type { ChatMessage, Piece, RenderChat } from './types.ts';
+import type { ChatMessage, ChatRenderer, Conversation, Piece, RenderedChat } from './types.ts';
+
+/** Which of a chat's answers are trained. */
+export type TrainedTurns = 'all' | 'last';
+
+export interface ChatSettings {
+  readonly renderer: ChatRenderer;
+  readonly trainedTurns: TrainedTurns;
+  readonly place: DataPlace;
+}
+
+export interface FormattedChat {
+  readonly pieces: Piece[];
+  /** What a report counts: fields that the template does not use, reasoning that it removes. */
+  readonly notes: readonly string[];
+}
+
+/** A stretch of the text, from and to. */
+type Span = readonly [from: number, to: number];
 
 /**
- * Renders the chat and marks as trained what the model itself has to write: each assistant turn from where the generation prompt
- * ends up to its end-of-turn token; what the template puts after that token (a line break) is context only.
- * Throws DataError where the template does not render a chat as a continuation of its beginning, so that no such place exists.
+ * Renders the chat and marks as trained what the model itself has to write. Where the template marks that with
+ * `{% generation %}`, its marks count. Otherwise each answer is trained from the end of the generation prompt to its
+ * end-of-turn token; what the template puts after that token (a line break) is context only.
+ * Throws DataError where the template drops what the data has, or where an answer cannot be found in the text.
  */
-export function chatPieces(messages: readonly ChatMessage[], renderChat: RenderChat, place: DataPlace): Piece[] {
-  const whole = render(messages, false, renderChat, place);
+export function chatPieces(chat: Conversation, settings: ChatSettings): FormattedChat {
+  checkFields(chat, settings);
+  const whole = render(chat, chat.messages.length, false, settings);
+  checkTools(chat, whole.text, settings);
+  const answers = answersOf(chat, settings.trainedTurns);
+  const marked = settings.renderer.marksGeneration;
+  const spans = marked
+    ? markedAnswers(chat, whole, answers, settings)
+    : answers.map(index => answerSpan(chat, whole.text, index, settings));
+  return { pieces: piecesOf(whole.text, spans), notes: notesOf(chat, whole.text, settings) };
+}
+
+/** The answers that are trained, by their place in the chat. */
+function answersOf({ messages, trains }: Conversation, trainedTurns: TrainedTurns): number[] {
+  const all = messages.flatMap(({ role }, index) => (role === 'assistant' ? [index] : []));
+  return (trainedTurns === 'last' ? all.slice(-1) : all).filter(index => trains?.[index] ?? true);
+}
+
+function piecesOf(text: string, spans: readonly Span[]): Piece[] {
   const pieces: Piece[] = [];
   let done = 0;
-  for (const [index, message] of messages.entries()) {
-    if (message.role !== 'assistant') continue;
-    const before = render(messages.slice(0, index), true, renderChat, place);
-    const after = index === messages.length - 1 ? whole : render(messages.slice(0, index + 1), false, renderChat, place);
-    if (!after.startsWith(before) || !whole.startsWith(after) || before.length < done) throw notIncremental(place, index);
-    const end = after.length - trailingSpace(after.slice(before.length), message.content);
-    pieces.push({ text: whole.slice(done, before.length), train: false }, { text: whole.slice(before.length, end), train: true });
-    done = end;
+  for (const [from, to] of spans) {
+    pieces.push({ text: text.slice(done, from), train: false }, { text: text.slice(from, to), train: true });
+    done = to;
   }
-  pieces.push({ text: whole.slice(done), train: false });
+  pieces.push({ text: text.slice(done), train: false });
   return pieces.filter(piece => piece.text !== '');
 }
 
-/** How many characters of white space follow the end-of-turn token; 0 where the turn ends with its own text. */
-function trailingSpace(turn: string, content: string): number {
-  const trimmed = turn.trimEnd();
-  return trimmed.endsWith(content.trimEnd()) ? 0 : turn.length - trimmed.length;
+/** The stretches that the template marks. To choose among them, each answer must have one. */
+function markedAnswers(
+  { messages }: Conversation,
+  { generated }: RenderedChat,
+  answers: readonly number[],
+  { place }: ChatSettings,
+): Span[] {
+  const all = messages.flatMap(({ role }, index) => (role === 'assistant' ? [index] : []));
+  const spans = generated.filter(([from, to]) => to > from);
+  if (answers.length === all.length) return spans;
+  if (spans.length === all.length) return spans.filter((_, i) => answers.includes(all[i] as number));
+  throw new DataError({
+    ...place,
+    problem: `the model's chat template marks ${spans.length} stretches of ${all.length} answers, so single answers cannot be chosen`,
+    advice: 'Train all answers of the chat, or keep only its last one',
+  });
 }
 
-function render(messages: readonly ChatMessage[], addGenerationPrompt: boolean, renderChat: RenderChat, place: DataPlace): string {
+/** Where an answer stands in the whole text: from the end of the generation prompt to its end-of-turn token. */
+function answerSpan(chat: Conversation, whole: string, index: number, settings: ChatSettings): Span {
+  const message = chat.messages[index] as ChatMessage;
+  const from = startOf(chat, whole, index, settings);
+  const to = from === undefined ? undefined : endOf(chat, whole, index, settings);
+  if (from === undefined || to === undefined || to <= from) throw notFound(settings.place, index);
+  checkAnswer(whole.slice(from, to), message, index, settings);
+  return [from, to];
+}
+
+/** The end of the generation prompt, or of as much of it as the template writes before an answer. */
+function startOf(chat: Conversation, whole: string, index: number, settings: ChatSettings): number | undefined {
+  const prompt = render(chat, index, true, settings).text;
+  if (whole.startsWith(prompt)) return prompt.length;
+  // Some templates open the reasoning in the generation prompt, and write an answer without it.
+  const shared = commonPrefix(prompt, whole);
+  return index > 0 && shared > render(chat, index, false, settings).text.length ? shared : undefined;
+}
+
+/**
+ * The end of an answer in the whole text. Where the text up to the answer is a beginning of the whole, that is its end
+ * without the white space after the end-of-turn token. Otherwise the template writes an earlier answer in another way than
+ * a last one, and the end is found by comparing the text with that of the same chat with one character added to the answer.
+ */
+function endOf(chat: Conversation, whole: string, index: number, settings: ChatSettings): number | undefined {
+  const message = chat.messages[index] as ChatMessage;
+  const isLast = index === chat.messages.length - 1;
+  const upTo = isLast ? whole : render(chat, index + 1, false, settings).text;
+  if (whole.startsWith(upTo)) return upTo.length - trailingSpace(upTo, message);
+  const longer = { ...chat, messages: chat.messages.map((each, i) => (i === index ? withMark(each) : each)) };
+  const ending = upTo.slice(upTo.length - commonSuffix(upTo, render(longer, index + 1, false, settings).text));
+  const at = whole.length - commonSuffix(whole, render(longer, chat.messages.length, false, settings).text);
+  return whole.startsWith(ending, at) ? at + ending.trimEnd().length : undefined;
+}
+
+/** A character that no chat has. */
+const MARK = '\u{F8FF}';
+
+/** The message with a mark at the end of what it says: in its last call, or in its text. */
+function withMark(message: ChatMessage): ChatMessage {
+  const { content, tool_calls: calls } = message;
+  if (!Array.isArray(calls)) return { ...message, content: textOfContent(content).trimEnd() + MARK };
+  return { ...message, tool_calls: calls.map((call, i) => (i === calls.length - 1 ? withMarkedArguments(call) : call)) };
+}
+
+function withMarkedArguments(call: unknown): unknown {
+  const { function: inner, arguments: given, ...others } = call as { function?: unknown; arguments?: unknown };
+  if (inner !== undefined) return { ...others, function: withMarkedArguments(inner) };
+  const parsed = typeof given === 'string' ? (JSON.parse(given) as object) : (given as object | undefined);
+  return { ...others, arguments: { ...parsed, mark: MARK } };
+}
+
+function commonPrefix(a: string, b: string): number {
+  let n = 0;
+  while (n < a.length && n < b.length && a[n] === b[n]) n++;
+  return n;
+}
+
+function commonSuffix(a: string, b: string): number {
+  let n = 0;
+  while (n < a.length && n < b.length && a[a.length - 1 - n] === b[b.length - 1 - n]) n++;
+  return n;
+}
+
+/** How many characters of white space follow the end-of-turn token; 0 where the turn ends with its own text. */
+function trailingSpace(turn: string, { content, tool_calls: calls }: ChatMessage): number {
+  const trimmed = turn.trimEnd();
+  const text = textOfContent(content).trimEnd();
+  return text !== '' && calls === undefined && trimmed.endsWith(text) ? 0 : turn.length - trimmed.length;
+}
+
+/** Fields that must reach the text, and the names under which templates read them. */
+const CARRIED: Readonly<Record<string, readonly string[]>> = {
+  tools: ['tools'],
+  documents: ['documents'],
+  tool_calls: ['tool_calls'],
+  reasoning_content: ['reasoning_content', 'thinking'],
+  thinking: ['reasoning_content', 'thinking'],
+  reasoning: ['reasoning_content', 'thinking'],
+};
+
+/** Throws DataError for a field that the template never mentions although it carries what the model should read or write. */
+function checkFields(chat: Conversation, { renderer, place }: ChatSettings): void {
+  const check = (field: string, key: string): void => {
+    const names = CARRIED[field];
+    if (names === undefined || names.some(name => renderer.mentions(name))) return;
+    throw new DataError({
+      ...place,
+      key,
+      problem: "the model's chat template does not use this field, so it would be lost",
+      advice: `Take a model whose template reads ${names.join(' or ')}, or remove the field from the data`,
+    });
+  };
+  if (chat.tools) check('tools', 'tools');
+  if (chat.documents) check('documents', 'documents');
+  chat.messages.forEach((message, i) => {
+    for (const field of Object.keys(message)) check(field, `messages[${i}].${field}`);
+  });
+}
+
+/** Throws DataError where the text lacks the name of a tool: some templates read tools from a message only. */
+function checkTools({ tools = [] }: Conversation, text: string, { place }: ChatSettings): void {
+  const missing = tools.findIndex(tool => !text.includes(nameOfCall(tool)));
+  if (missing < 0) return;
+  throw new DataError({
+    ...place,
+    key: `tools[${missing}]`,
+    problem: "the model's chat template does not write this tool, so it would be lost",
+    advice: 'Write the tools where the template reads them (some read them from the system message), or remove them',
+  });
+}
+
+/** Throws DataError where the text of a trained answer lacks what the message has: its text, its reasoning or a call. */
+function checkAnswer(turn: string, message: ChatMessage, index: number, { place }: ChatSettings): void {
+  const text = squeezed(turn);
+  const missing = partsOf(message).find(part => !text.includes(squeezed(part)));
+  if (missing === undefined) return;
+  const shown = missing.trim().slice(0, 40);
+  throw new DataError({
+    ...place,
+    key: `messages[${index}]`,
+    problem: `the model's chat template leaves out a part of this answer ("${shown}${missing.trim().length > 40 ? '…' : ''}")`,
+    advice: 'Set data.trained_turns: last where it leaves it out of earlier answers only; otherwise remove that part from the data',
+  });
+}
+
+/** What an answer says: its text, split at the marks of reasoning that templates move, and the names of the functions that it calls. */
+function partsOf({ content, tool_calls: calls, reasoning_content: reasoning }: ChatMessage): string[] {
+  const texts = [...textOfContent(content).split(/<\/?think>/), ...(typeof reasoning === 'string' ? [reasoning] : [])];
+  const names = Array.isArray(calls) ? calls.map(nameOfCall) : [];
+  return [...texts, ...names].filter(text => text.trim() !== '');
+}
+
+/** The name of a function, in a call or a description. */
+function nameOfCall(call: unknown): string {
+  const { function: inner, name } = call as { function?: { name?: string }; name?: string };
+  return inner?.name ?? name ?? '';
+}
+
+const squeezed = (text: string): string => text.replace(/\s+/g, ' ').trim();
+
+/** Fields that every template reads. */
+const COMMON = new Set(['role', 'content']);
+
+function notesOf({ messages }: Conversation, whole: string, { renderer }: ChatSettings): string[] {
+  const fields = new Set(messages.flatMap(message => Object.keys(message)));
+  const unused = [...fields].filter(field => !COMMON.has(field) && !(field in CARRIED) && !renderer.mentions(field));
+  const text = squeezed(whole);
+  const removed = messages.some(({ reasoning_content: reasoning }) => typeof reasoning === 'string' && !text.includes(squeezed(reasoning)));
+  return [
+    ...unused.map(field => `have the field '${field}', which the model's chat template does not use`),
+    ...(removed ? ["have earlier answers whose reasoning the model's chat template removes"] : []),
+  ];
+}
+
+function render(chat: Conversation, count: number, addGenerationPrompt: boolean, { renderer, place }: ChatSettings): RenderedChat {
   try {
-    return renderChat(messages, { addGenerationPrompt });
+    return renderer.render({ ...chat, messages: chat.messages.slice(0, count) }, { addGenerationPrompt });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const problem = `the model's chat template refuses these turns (${reason})`;
-    throw new DataError({ ...place, problem, advice: 'Mend the order of the roles, or remove the sample' }, { cause });
+    throw new DataError({ ...place, problem, advice: 'Fix the order of the roles, or remove the sample' }, { cause });
   }
 }
 
-function notIncremental(place: DataPlace, index: number): DataError {
+function notFound(place: DataPlace, index: number): DataError {
   return new DataError({
     ...place,
-    problem: `the model's chat template does not render turn ${index + 1} as a continuation of the turns before it, so its answer cannot be marked`,
-    advice: 'Keep only the last answer of each chat, or use prompt and completion',
+    problem: `the answer of turn ${index + 1} cannot be found in the text that the model's chat template makes of the chat, so it cannot be marked`,
+    advice: 'Set data.trained_turns: last to train only the last answer of each chat, or use prompt and completion',
   });
 }

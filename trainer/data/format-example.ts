@@ -1,8 +1,9 @@
 /** Turns a record into pieces of text, each trained or not: one function a format, in one table. */
 import { DataError } from './data-error.ts';
-import { chatPieces } from './format-chat.ts';
-import { chatMessages, labelName, optionalText, requiredText } from './read/record-fields.ts';
-import type { ChatMessage, DataFormat, DataRecord, FormattedExample, Piece, RenderChat } from './types.ts';
+import { chatPieces, type TrainedTurns } from './format-chat.ts';
+import { readConversation } from './read/read-conversation.ts';
+import { labelName, optionalText, requiredText } from './read/record-fields.ts';
+import type { ChatMessage, ChatRenderer, Conversation, DataFormat, DataRecord, FormattedExample, Piece } from './types.ts';
 
 export interface FormatSettings {
   readonly format: DataFormat;
@@ -16,7 +17,9 @@ export interface FormatSettings {
   readonly chat: boolean | 'auto';
   /** False trains on prompts too. */
   readonly completionOnly: boolean;
-  readonly renderChat?: RenderChat;
+  /** Which answers of a chat are trained. */
+  readonly trainedTurns: TrainedTurns;
+  readonly chatRenderer?: ChatRenderer;
 }
 
 /** The prompt of Stanford Alpaca (tatsu-lab/stanford_alpaca, train.py), with the line break that alpaca-lora and later tools end it with. */
@@ -46,11 +49,13 @@ const formatters: Readonly<Record<DataFormat, (record: DataRecord, settings: For
     return chatExample(record, settings, withSystem(system, [{ role: 'user', content: user }]), output, input);
   },
   messages(record, settings) {
-    return conversation(record, settings, chatMessages(record, 'messages', { role: 'role', content: 'content' }));
+    return conversation(record, settings, readConversation(record, 'messages', { role: 'role', content: 'content' }));
   },
   sharegpt(record, settings) {
-    const turns = chatMessages(record, 'conversations', { role: 'from', content: 'value' });
-    return conversation(record, settings, withSystem(optionalText(record, 'system'), turns));
+    const chat = readConversation(record, 'conversations', { role: 'from', content: 'value' });
+    const system = optionalText(record, 'system');
+    const trains = system === '' ? chat.trains : [false, ...(chat.trains ?? [])];
+    return conversation(record, settings, { ...chat, trains, messages: withSystem(system, chat.messages) });
   },
   prompt_completion(record, settings) {
     const prompt = requiredText(record, 'prompt');
@@ -92,9 +97,9 @@ function splitAround(prompt: string, flexible: string): Piece[] {
   return pieces.filter(piece => piece.text !== '');
 }
 
-function usesChat(record: DataRecord, { chat, renderChat }: FormatSettings, automatic: boolean): boolean {
-  if (chat === true && renderChat === undefined) throw noTemplate(record);
-  return chat === 'auto' ? automatic && renderChat !== undefined : chat;
+function usesChat(record: DataRecord, { chat, chatRenderer }: FormatSettings, automatic: boolean): boolean {
+  if (chat === true && chatRenderer === undefined) throw noTemplate(record);
+  return chat === 'auto' ? automatic && chatRenderer !== undefined : chat;
 }
 
 function withSystem(system: string, messages: readonly ChatMessage[]): ChatMessage[] {
@@ -108,7 +113,7 @@ function chatExample(
   answer: string,
   flexible: string,
 ): FormattedExample {
-  const example = conversation(record, settings, [...prompt, { role: 'assistant', content: answer }]);
+  const example = conversation(record, settings, { messages: [...prompt, { role: 'assistant', content: answer }] });
   // Templates trim what they are given.
   const [head, ...rest] = example.pieces;
   if (head === undefined) return example;
@@ -116,9 +121,11 @@ function chatExample(
   return { ...example, pieces: [...splitAround(head.text, stretch), ...rest] };
 }
 
-function conversation(record: DataRecord, settings: FormatSettings, messages: readonly ChatMessage[]): FormattedExample {
-  if (settings.renderChat === undefined) throw noTemplate(record);
-  return { pieces: chatPieces(messages, settings.renderChat, { file: record.file, line: record.line }), chat: true };
+function conversation(record: DataRecord, settings: FormatSettings, chat: Conversation): FormattedExample {
+  const { chatRenderer, trainedTurns } = settings;
+  if (chatRenderer === undefined) throw noTemplate(record);
+  const { pieces, notes } = chatPieces(chat, { renderer: chatRenderer, trainedTurns, place: { file: record.file, line: record.line } });
+  return { pieces, chat: true, notes };
 }
 
 function noTemplate(record: DataRecord): DataError {

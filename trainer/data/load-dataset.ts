@@ -8,6 +8,7 @@ import type { ColumnNames, DetectedFormat } from './detect-format.ts';
 import { checkSameFormat, detectFormat, renameColumns } from './detect-format.ts';
 import { drawStream } from './draw.ts';
 import { createEncoder } from './encoder.ts';
+import type { TrainedTurns } from './format-chat.ts';
 import type { FormatSettings } from './format-example.ts';
 import { formatExample } from './format-example.ts';
 import { checkMaxLength } from './max-length.ts';
@@ -17,7 +18,7 @@ import type { TextSplit } from './read/read-text.ts';
 import { labelName } from './read/record-fields.ts';
 import type { TokenizeSettings, Truncation } from './tokenize-example.ts';
 import { tokenizeExample } from './tokenize-example.ts';
-import type { DataFormat, DataRecord, Example, RenderChat, TextTokenizer } from './types.ts';
+import type { ChatRenderer, DataFormat, DataRecord, Example, TextTokenizer } from './types.ts';
 
 /** Five bytes each: 2 GB. More would not fit beside the model in most machines; it is also days of training. */
 const MAX_DATASET_TOKENS = 400_000_000;
@@ -34,6 +35,8 @@ export interface DatasetSettings {
   readonly promptTemplate: string;
   readonly chat: boolean | 'auto';
   readonly completionOnly: boolean;
+  /** Which answers of a chat are trained. */
+  readonly trainedTurns: TrainedTurns;
   readonly truncation: Truncation;
   readonly textSplit: TextSplit;
   /** Draws at most so many, by the seed. */
@@ -47,7 +50,7 @@ export interface LoadDatasetInput {
   readonly settings: DatasetSettings;
   readonly tokenizer: TextTokenizer;
   /** The model's chat template, where it has one. */
-  readonly renderChat?: RenderChat;
+  readonly chatRenderer?: ChatRenderer;
   /** In tokens. */
   readonly maxLength: number;
   /** The positions of the model. */
@@ -82,7 +85,7 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   const { format } = detected;
   const labeled = format === 'text_label' ? await collectLabels(records, settings.labels, problems) : undefined;
   const labels = labeled?.labels ?? [];
-  const formatting: FormatSettings = { ...settings, format, shownLabels: labels, renderChat: input.renderChat };
+  const formatting: FormatSettings = { ...settings, format, shownLabels: labels, chatRenderer: input.chatRenderer };
   const [eosId] = tokenizer.eosIds;
   const tokenizing: TokenizeSettings = {
     encoder: createEncoder(tokenizer),
@@ -93,6 +96,7 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
 
   const examples: Example[] = [];
   const dropped: Record<string, number> = {};
+  const notes: Record<string, number> = {};
   let [read, truncated, tokens] = [0, 0, 0];
   let drawnFrom: number | undefined;
   const { maxSamples: count, seed } = settings;
@@ -101,6 +105,7 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
     read++;
     const made = problems.take(() => {
       const formatted = formatExample(record, formatting);
+      for (const note of formatted.notes ?? []) notes[note] = (notes[note] ?? 0) + 1;
       return { label: formatted.label, result: tokenizeExample(formatted, tokenizing, { file, line }) };
     });
     if (made === undefined) continue;
@@ -121,17 +126,27 @@ export async function loadDataset(input: LoadDatasetInput): Promise<Dataset> {
   return {
     examples,
     labels,
-    report: { format, formatReason: detected.reason, files: files.length, read, drawnFrom, dropped, truncated, ...summary },
+    report: {
+      format,
+      formatReason: detected.reason,
+      files: files.length,
+      read,
+      drawnFrom,
+      dropped,
+      truncated,
+      ...(Object.keys(notes).length > 0 && { notes }),
+      ...summary,
+    },
   };
 }
 
 /** What the model has to write for each label, as a sample's prompt is continued. */
 export function labelCompletions(
   labels: readonly string[],
-  { settings, tokenizer, renderChat }: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'renderChat'>,
+  { settings, tokenizer, chatRenderer }: Pick<LoadDatasetInput, 'settings' | 'tokenizer' | 'chatRenderer'>,
 ): LabelCompletion[] {
   const encoder = createEncoder(tokenizer);
-  const formatting: FormatSettings = { ...settings, completionOnly: true, format: 'text_label', labels, shownLabels: labels, renderChat };
+  const formatting: FormatSettings = { ...settings, completionOnly: true, format: 'text_label', labels, shownLabels: labels, chatRenderer };
   const tokenizing: TokenizeSettings = { encoder, maxLength: Number.POSITIVE_INFINITY, truncation: 'error' };
   return labels.map(name => {
     const place = { file: 'labels', line: 1 };

@@ -13,13 +13,40 @@ export interface DataRecord {
 const dataFormats = ['alpaca', 'messages', 'sharegpt', 'prompt_completion', 'text', 'text_label'] as const;
 export type DataFormat = (typeof dataFormats)[number];
 
+/** A turn of a chat with every field that the data gives it (`tool_calls`, `reasoning_content`, `name` …). */
 export interface ChatMessage {
   readonly role: string;
-  readonly content: string;
+  /** A string or a list of text parts; absent in a turn of tool calls alone. */
+  readonly content?: unknown;
+  readonly [field: string]: unknown;
 }
 
-/** Renders messages with the model's chat template, its special tokens included. */
-export type RenderChat = (messages: readonly ChatMessage[], options: { addGenerationPrompt: boolean }) => string;
+/** A chat with everything that a template may read. */
+export interface Conversation {
+  readonly messages: readonly ChatMessage[];
+  /** For each message: whether the data wants its answer trained. */
+  readonly trains?: readonly boolean[];
+  /** Descriptions of functions, as JSON schemas. */
+  readonly tools?: readonly unknown[];
+  readonly documents?: readonly unknown[];
+  /** Other variables of the template (`enable_thinking` …). */
+  readonly variables?: Readonly<Record<string, unknown>>;
+}
+
+export interface RenderedChat {
+  readonly text: string;
+  /** Stretches that the template itself marks as written by the assistant, as places in the text. */
+  readonly generated: ReadonlyArray<readonly [from: number, to: number]>;
+}
+
+/** The model's chat template, special tokens included. */
+export interface ChatRenderer {
+  /** Whether the template marks what the assistant writes. */
+  readonly marksGeneration: boolean;
+  /** Whether the template names a field anywhere. */
+  mentions(field: string): boolean;
+  render(conversation: Conversation, options: { readonly addGenerationPrompt: boolean }): RenderedChat;
+}
 
 /** What this room needs of a tokenizer. */
 export interface TextTokenizer {
@@ -44,6 +71,8 @@ export interface FormattedExample {
   readonly chat: boolean;
   /** The name of the label (text_label). */
   readonly label?: string;
+  /** Remarks about the sample that a report counts, such as a field that the template does not use. */
+  readonly notes?: readonly string[];
 }
 
 /** A tokenized sample. `train[i]` is 1 where token i is a target; never at 0, which nothing predicts. */

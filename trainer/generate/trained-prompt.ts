@@ -1,8 +1,8 @@
 /** A prompt as a run was trained with it: the words around the text, the chat template or none, the tokens, by the code that made the samples. */
+import { chatRendererOf } from '../data/chat-renderer.ts';
 import { createEncoder } from '../data/encoder.ts';
 import { type FormatSettings, formatExample } from '../data/format-example.ts';
-import type { DataFormat, RenderChat } from '../data/types.ts';
-import { chatTemplateOf } from '../format/chat-template/chat-template.ts';
+import type { DataFormat } from '../data/types.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 
 export interface TrainedStyle {
@@ -41,14 +41,6 @@ export function encodeTrainedPrompt(
   prompt: string,
   { format, template, labels }: TrainedStyle,
 ): { readonly ids: readonly number[]; readonly chat: boolean } {
-  const renderChat: RenderChat | undefined =
-    tokenizer.chatTemplate === undefined
-      ? undefined
-      : (messages, options) =>
-          chatTemplateOf(tokenizer).render(
-            messages.map(message => ({ ...message })),
-            options,
-          );
   const settings: FormatSettings = {
     format,
     promptTemplate: template,
@@ -56,7 +48,8 @@ export function encodeTrainedPrompt(
     shownLabels: labels,
     chat: 'auto',
     completionOnly: true,
-    renderChat,
+    trainedTurns: 'all',
+    chatRenderer: chatRendererOf(tokenizer),
   };
   const { pieces, chat } = formatExample({ file: 'the prompt', line: 1, value: samples[format](prompt) }, settings);
   const answer = pieces.findIndex(({ train }) => train);

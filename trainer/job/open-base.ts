@@ -1,11 +1,11 @@
 /** Opens what a job computes with and on: the engine, the base model, its tokenizer. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
-import type { RenderChat } from '../data/types.ts';
+import { chatRendererOf } from '../data/chat-renderer.ts';
+import type { ChatRenderer } from '../data/types.ts';
 import { chooseEngine } from '../engine/choose-engine.ts';
 import type { Engine } from '../engine/engine.ts';
 import { openEngine } from '../engine/open-engine.ts';
-import { createChatTemplate } from '../format/chat-template/chat-template.ts';
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import { type ModelFolder, openModel } from '../hub/open-model.ts';
 import { loadModel } from '../model/load-model.ts';
@@ -31,7 +31,7 @@ export interface TextBase<M extends AnyModel = AnyModel> extends Base {
   readonly model: M;
   readonly tokenizer: Tokenizer;
   /** Where the model has a chat template. */
-  readonly renderChat?: RenderChat;
+  readonly chatRenderer?: ChatRenderer;
 }
 
 export interface OpenBaseParams {
@@ -80,7 +80,7 @@ export async function openBase(params: OpenBaseParams): Promise<Base> {
 /** With the tokenizer that came with the model. @throws ModelFileError where it has none */
 export async function withTokenizer<M extends AnyModel>(base: Base & { readonly model: M }): Promise<TextBase<M>> {
   const tokenizer = await base.folder.loadTokenizer();
-  return { ...base, tokenizer, renderChat: renderChatOf(tokenizer, base.now) };
+  return { ...base, tokenizer, chatRenderer: chatRendererOf(tokenizer, base.now) };
 }
 
 /** A path is taken from the recipe's folder; a name that is no path there is looked up on the hub. */
@@ -104,15 +104,4 @@ export async function openModelFolder({ model, revision, context, job }: Omit<Op
     job.checkStop();
     throw error;
   });
-}
-
-function renderChatOf(tokenizer: Tokenizer, now: (() => Date) | undefined): RenderChat | undefined {
-  const { chatTemplate: template, specialTokens } = tokenizer;
-  if (template === undefined) return undefined;
-  const compiled = createChatTemplate({ template, specialTokens, now });
-  return (messages, options) =>
-    compiled.render(
-      messages.map(message => ({ ...message })),
-      options,
-    );
 }

@@ -75,7 +75,7 @@ async function load(params: LoadDataParams, files: readonly string[], part: Part
     paths: files.map(file => path.resolve(context.baseDir, file)),
     settings,
     tokenizer: base.tokenizer,
-    renderChat: base.renderChat,
+    chatRenderer: base.chatRenderer,
     maxLength: recipe.max_length,
     maxPositions: base.model.maxPositions,
   });
@@ -98,6 +98,7 @@ function datasetSettings({ recipe, labels }: LoadDataParams, known: readonly str
     promptTemplate: data.prompt,
     chat: 'auto',
     completionOnly: data.completion_only,
+    trainedTurns: data.trained_turns,
     truncation: 'end',
     textSplit: 'file',
     seed: recipe.seed,
@@ -110,7 +111,7 @@ const completionsOf = (params: LoadDataParams, labels: readonly string[]): Label
     : labelCompletions(labels, {
         settings: datasetSettings(params, labels),
         tokenizer: params.base.tokenizer,
-        renderChat: params.base.renderChat,
+        chatRenderer: params.base.chatRenderer,
       });
 
 function checkVocabulary(examples: readonly Example[], vocabularySize: number): void {

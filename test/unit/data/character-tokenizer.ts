@@ -1,5 +1,5 @@
 /** A real tokenizer for tests: one token a character, `<…>` names are special tokens, and a BOS where special tokens are asked for. */
-import type { ChatMessage, RenderChat, TextTokenizer } from '../../../trainer/data/types.ts';
+import type { ChatRenderer, TextTokenizer } from '../../../trainer/data/types.ts';
 
 const special = ['<bos>', '<eos>', '<turn>'];
 const [BOS, EOS] = [0, 1];
@@ -19,5 +19,11 @@ export function characterTokenizer(): TextTokenizer {
 }
 
 /** `<turn>role:content<eos>` and a line break for each message. */
-export const renderTurns: RenderChat = (messages: readonly ChatMessage[], { addGenerationPrompt }) =>
-  messages.map(({ role, content }) => `<turn>${role}:${content}<eos>\n`).join('') + (addGenerationPrompt ? '<turn>assistant:' : '');
+export const renderTurns: ChatRenderer = {
+  marksGeneration: false,
+  mentions: () => false,
+  render: ({ messages }, { addGenerationPrompt }) => {
+    const turns = messages.map(({ role, content }) => `<turn>${role}:${content}<eos>\n`).join('');
+    return { text: turns + (addGenerationPrompt ? '<turn>assistant:' : ''), generated: [] };
+  },
+};

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { checkSameFormat, detectFormat, renameColumns } from '../../../trainer/data/detect-format.ts';
 import type { FormatSettings } from '../../../trainer/data/format-example.ts';
 import { formatExample } from '../../../trainer/data/format-example.ts';
-import type { DataFormat, DataRecord, FormattedExample } from '../../../trainer/data/types.ts';
+import type { ChatRenderer, DataFormat, DataRecord, FormattedExample } from '../../../trainer/data/types.ts';
 import { renderTurns } from './character-tokenizer.ts';
 
 const base: Omit<FormatSettings, 'format'> = {
@@ -12,6 +12,7 @@ const base: Omit<FormatSettings, 'format'> = {
   shownLabels: ['ham', 'spam'],
   chat: 'auto',
   completionOnly: true,
+  trainedTurns: 'all',
 };
 const record = (value: Record<string, unknown>): DataRecord => ({ file: 'data.jsonl', line: 7, value });
 const format = (name: DataFormat, value: Record<string, unknown>, settings: Partial<FormatSettings> = {}) =>
@@ -56,35 +57,36 @@ describe('chats', () => {
   const expected = '<turn>system:S<eos>\n<turn>user:A<eos>\n<turn>assistant:⟦B<eos>⟧\n<turn>user:C<eos>\n<turn>assistant:⟦D<eos>⟧\n';
 
   it('trains each answer with its end token and nothing else', () => {
-    expect(marked(format('messages', { messages: turns }, { renderChat: renderTurns }))).toBe(expected);
+    expect(marked(format('messages', { messages: turns }, { chatRenderer: renderTurns }))).toBe(expected);
     const conversations = [
       { from: 'human', value: 'A' },
       { from: 'gpt', value: 'B' },
       { from: 'human', value: 'C' },
       { from: 'gpt', value: 'D' },
     ];
-    expect(marked(format('sharegpt', { system: 'S', conversations }, { renderChat: renderTurns }))).toBe(expected);
+    expect(marked(format('sharegpt', { system: 'S', conversations }, { chatRenderer: renderTurns }))).toBe(expected);
   });
 
   it('wraps text_label as a user turn where the model has a template, and leaves prompt_completion alone', () => {
-    expect(marked(format('text_label', { text: 'mail', label: 'ham' }, { renderChat: renderTurns }))).toBe(
+    expect(marked(format('text_label', { text: 'mail', label: 'ham' }, { chatRenderer: renderTurns }))).toBe(
       '<turn>user:{mail}\n\n(ham, spam) Label:<eos>\n<turn>assistant:⟦ham<eos>⟧\n',
     );
-    const plain = format('text_label', { text: 'mail', label: 'ham' }, { renderChat: renderTurns, chat: false });
+    const plain = format('text_label', { text: 'mail', label: 'ham' }, { chatRenderer: renderTurns, chat: false });
     expect(marked(plain)).toBe('{mail}\n\n(ham, spam) Label:⟦ ham⟧');
-    expect(marked(format('prompt_completion', { prompt: 'a', completion: 'b' }, { renderChat: renderTurns }))).toBe('{a}⟦b⟧');
+    expect(marked(format('prompt_completion', { prompt: 'a', completion: 'b' }, { chatRenderer: renderTurns }))).toBe('{a}⟦b⟧');
   });
 
   it('refuses a template that rewrites earlier turns', () => {
-    const renderChat: FormatSettings['renderChat'] = messages => messages.map(m => m.content).join(`${messages.length}`);
-    expect(() => format('messages', { messages: turns }, { renderChat })).toThrow(
-      "data.jsonl:7: the model's chat template does not render turn 3",
-    );
+    const chatRenderer: ChatRenderer = {
+      ...renderTurns,
+      render: ({ messages }) => ({ text: messages.map(({ content }) => content).join(`${messages.length}`), generated: [] }),
+    };
+    expect(() => format('messages', { messages: turns }, { chatRenderer })).toThrow('data.jsonl:7: the answer of turn 3 cannot be found');
   });
 });
 
 describe('samples that do not fit', () => {
-  const chat = { renderChat: renderTurns };
+  const chat = { chatRenderer: renderTurns };
   it.each<[DataFormat, Record<string, unknown>, string]>([
     ['text', { text: '  ' }, 'data.jsonl:7: key "text": empty text.'],
     ['text', { text: 3 }, 'data.jsonl:7: key "text": a number, expected a string'],

@@ -7,7 +7,7 @@ import type { DatasetSettings } from '../../../trainer/data/load-dataset.ts';
 import { labelCompletions, loadDataset } from '../../../trainer/data/load-dataset.ts';
 import { previewExamples } from '../../../trainer/data/preview.ts';
 import { splitExamples, splitSamples } from '../../../trainer/data/split.ts';
-import type { RenderChat } from '../../../trainer/data/types.ts';
+import type { ChatRenderer } from '../../../trainer/data/types.ts';
 import { characterTokenizer, renderTurns } from './character-tokenizer.ts';
 import { writeData } from './data-files.ts';
 
@@ -19,11 +19,12 @@ const base: DatasetSettings = {
   promptTemplate: '{text} ({labels}):',
   chat: 'auto',
   completionOnly: true,
+  trainedTurns: 'all',
   truncation: 'end',
   textSplit: 'file',
   seed: 0,
 };
-const load = (paths: string[], settings: Partial<DatasetSettings> = {}, more: { maxLength?: number; renderChat?: RenderChat } = {}) =>
+const load = (paths: string[], settings: Partial<DatasetSettings> = {}, more: { maxLength?: number; chatRenderer?: ChatRenderer } = {}) =>
   loadDataset({ paths, settings: { ...base, ...settings }, tokenizer, maxLength: 40, maxPositions: 64, ...more });
 const lines = (...values: object[]) => writeData('a.jsonl', values.map(value => JSON.stringify(value)).join('\n'));
 
@@ -94,9 +95,9 @@ describe('loadDataset', () => {
   it('drops chats without an answer and counts them', async () => {
     const user = { role: 'user', content: 'Hi' };
     const file = lines({ messages: [user] }, { messages: [user, { role: 'assistant', content: 'Ho' }] });
-    const data = await load([file], {}, { renderChat: renderTurns });
+    const data = await load([file], {}, { chatRenderer: renderTurns });
     expect(data.report).toMatchObject({ read: 2, kept: 1, dropped: { no_target: 1 } });
-    await expect(load([lines({ messages: [user] })], {}, { renderChat: renderTurns })).rejects.toThrow(
+    await expect(load([lines({ messages: [user] })], {}, { chatRenderer: renderTurns })).rejects.toThrow(
       'no sample is left to train on (1 no target',
     );
   });
@@ -125,10 +126,10 @@ describe('loadDataset', () => {
 
   it('knows the tokens of each label, with and without a chat', () => {
     const input = { settings: base, tokenizer };
-    const text = (chat: typeof input & { renderChat?: RenderChat }) =>
+    const text = (chat: typeof input & { chatRenderer?: ChatRenderer }) =>
       labelCompletions(['ham', 'spam'], chat).map(({ ids }) => tokenizer.decode([...ids], { skipSpecialTokens: false }));
     expect(text(input)).toEqual([' ham', ' spam']);
-    expect(text({ ...input, renderChat: renderTurns })).toEqual(['ham', 'spam']);
+    expect(text({ ...input, chatRenderer: renderTurns })).toEqual(['ham', 'spam']);
   });
 });
 

@@ -1,10 +1,10 @@
 /** A prompt as in training: token by token what the samples of each format have before their answer, with a chat template and without. */
 import { beforeAll, describe, expect, test } from 'vitest';
+import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
 import { createEncoder } from '../../../trainer/data/encoder.ts';
 import { formatExample } from '../../../trainer/data/format-example.ts';
 import { tokenizeExample } from '../../../trainer/data/tokenize-example.ts';
 import type { DataFormat } from '../../../trainer/data/types.ts';
-import { chatTemplateOf } from '../../../trainer/format/chat-template/chat-template.ts';
 import type { Tokenizer } from '../../../trainer/format/tokenizer/tokenizer.ts';
 import { encodeTrainedPrompt } from '../../../trainer/generate/trained-prompt.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
@@ -44,11 +44,6 @@ const SAMPLES: Readonly<Record<Exclude<DataFormat, 'text'>, Readonly<Record<stri
 
 /** The ids of a training sample before the first that is learned. */
 function promptOfSample(tokenizer: Tokenizer, format: DataFormat, value: Readonly<Record<string, unknown>>): number[] {
-  const renderChat =
-    tokenizer.chatTemplate === undefined
-      ? undefined
-      : (messages: readonly object[], options: { addGenerationPrompt: boolean }) =>
-          chatTemplateOf(tokenizer).render(messages.map(message => ({ ...message })) as never, options);
   const settings = {
     format,
     promptTemplate: TEMPLATE,
@@ -56,7 +51,8 @@ function promptOfSample(tokenizer: Tokenizer, format: DataFormat, value: Readonl
     shownLabels: LABELS,
     chat: 'auto',
     completionOnly: true,
-    renderChat,
+    trainedTurns: 'all',
+    chatRenderer: chatRendererOf(tokenizer),
   } as const;
   const place = { file: 'x', line: 1 };
   const formatted = formatExample({ ...place, value }, settings);

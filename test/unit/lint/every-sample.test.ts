@@ -41,6 +41,7 @@ const loaded = (file: string) =>
       promptTemplate: '{text}:',
       chat: 'auto',
       completionOnly: true,
+      trainedTurns: 'all',
       truncation: 'end',
       textSplit: 'file',
       seed: 1,

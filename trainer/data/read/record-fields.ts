@@ -1,22 +1,6 @@
 /** Reads the fields of a record with checks: every failure is a DataError with file, line and key. */
 import { DataError, describeValue } from '../data-error.ts';
-import type { ChatMessage, DataRecord } from '../types.ts';
-
-/** What other tools call the roles of a chat (sharegpt). */
-const roleNames: Readonly<Record<string, string>> = {
-  human: 'user',
-  user: 'user',
-  gpt: 'assistant',
-  chatgpt: 'assistant',
-  bing: 'assistant',
-  bard: 'assistant',
-  model: 'assistant',
-  assistant: 'assistant',
-  system: 'system',
-  developer: 'developer',
-  tool: 'tool',
-  observation: 'tool',
-};
+import type { DataRecord } from '../types.ts';
 
 /** The text under a key; empty text (or nothing but spaces) is an error. */
 export function requiredText(record: DataRecord, key: string): string {
@@ -76,47 +60,8 @@ export function byNumberOrName(a: string, b: string): number {
   return Number.isFinite(x) && Number.isFinite(y) ? x - y : a < b ? -1 : Number(a > b);
 }
 
-/** The turns under a key, each with `role` and `content`, or `from` and `value`. */
-export function chatMessages(record: DataRecord, key: string, names: { role: string; content: string }): ChatMessage[] {
-  const turns = record.value[key];
-  if (!Array.isArray(turns))
-    throw fieldError(record, key, `${describeValue(turns)}, expected a list of turns`, 'Give every sample this key');
-  if (turns.length === 0) throw fieldError(record, key, 'no turns', 'Remove the sample');
-  return turns.map((turn: unknown, index) => chatMessage(record, `${key}[${index}]`, turn, names));
-}
-
 export function fieldError(record: DataRecord, key: string, problem: string, advice: string): DataError {
   return new DataError({ file: record.file, line: record.line, key, problem, advice });
-}
-
-function chatMessage(record: DataRecord, path: string, turn: unknown, names: { role: string; content: string }): ChatMessage {
-  if (turn === null || typeof turn !== 'object' || Array.isArray(turn)) {
-    throw fieldError(record, path, `${describeValue(turn)}, expected an object with ${names.role} and ${names.content}`, 'Mend the turn');
-  }
-  const fields = turn as Record<string, unknown>;
-  const given = fields[names.role];
-  const role = typeof given === 'string' && Object.hasOwn(roleNames, given) ? roleNames[given] : undefined;
-  if (role === undefined) {
-    const what = typeof given === 'string' ? `the unknown role "${given}"` : describeValue(given);
-    throw fieldError(record, `${path}.${names.role}`, `${what}, expected one of ${Object.keys(roleNames).join(', ')}`, 'Rename the role');
-  }
-  const content = textOfContent(fields[names.content]);
-  if (content === undefined) {
-    const what = `${describeValue(fields[names.content])}, expected a string`;
-    throw fieldError(record, `${path}.${names.content}`, what, 'Write the turn as text');
-  }
-  if (content.trim() === '' && role === 'assistant') {
-    throw fieldError(record, `${path}.${names.content}`, 'an empty answer', 'Fill it in, or remove the sample');
-  }
-  return { role, content };
-}
-
-/** A string, or the joined text of parts `{type: "text", text}`; undefined for anything else. */
-function textOfContent(content: unknown): string | undefined {
-  if (typeof content === 'string') return content;
-  if (!Array.isArray(content)) return undefined;
-  const texts = content.map((part: unknown) => (part as { type?: unknown } | null)?.type === 'text' && (part as { text?: unknown }).text);
-  return texts.every(text => typeof text === 'string') ? texts.join('') : undefined;
 }
 
 function checkedName(record: DataRecord, key: string, name: string, names: readonly string[]): string {

@@ -6,7 +6,7 @@ import { type FormatSettings, formatExample } from '../../data/format-example.ts
 import { findColumns, type LabeledColumns, labeledRecord } from '../../data/load-labeled.ts';
 import { listDataFiles } from '../../data/read/list-files.ts';
 import { readRecords } from '../../data/read/read-records.ts';
-import type { DataFormat, DataRecord, RenderChat } from '../../data/types.ts';
+import type { ChatRenderer, DataFormat, DataRecord } from '../../data/types.ts';
 import type { Recipe } from '../../protocol/recipe-schema.ts';
 import { countFileLabels } from './count-labels.ts';
 import { countRows } from './count-rows.ts';
@@ -100,8 +100,18 @@ function checkLabeled(
 
 const columnsOf = (record: DataRecord | undefined): string[] => Object.keys(record?.value ?? {}).slice(0, 200);
 
-/** The template of the model says only how a chat is written; any will do to see whether there is one. */
-const plainChat: RenderChat = messages => messages.map(({ role, content }) => `${role}: ${content}\n`).join('');
+/** Stands for the model's template, which is not read here: it shows whether the samples are chats. */
+const plainChat: ChatRenderer = {
+  marksGeneration: false,
+  mentions: () => true,
+  render: ({ messages }) => ({ text: messages.map(message => `${everyText(message)}\n`).join(''), generated: [] }),
+};
+
+/** All strings of a value, one after the other. */
+function everyText(value: unknown): string {
+  if (typeof value === 'string') return value;
+  return value !== null && typeof value === 'object' ? Object.values(value).map(everyText).join(' ') : '';
+}
 
 const formatSettings = (format: DataFormat, data: DataSettings): FormatSettings => ({
   format,
@@ -110,5 +120,6 @@ const formatSettings = (format: DataFormat, data: DataSettings): FormatSettings 
   shownLabels: data.labels,
   chat: false,
   completionOnly: data.completion_only,
-  renderChat: plainChat,
+  trainedTurns: data.trained_turns,
+  chatRenderer: plainChat,
 });

@@ -58,6 +58,14 @@ export const dataGroup = group('Where the samples are and how they read.', {
     doc: 'Counts the loss only on answers, not on prompts.',
     memory: 'Logits are computed only at positions that count.',
   }),
+  trained_turns: defaulted(
+    choice({
+      all: 'Every answer of a chat counts.',
+      last: 'Only the last answer of each chat counts. Templates that remove the reasoning of earlier answers need this.',
+    }),
+    'all',
+    { doc: 'Which answers of a chat count; `train: false` or `weight: 0` in a turn leaves out single ones.' },
+  ),
   image_size: optional(integer({ min: 8, max: 4096 }), {
     doc: 'Height and width of images, for convolutional networks, which take any; others have a size of their own.',
     memory: 'Activations grow with its square.',

@@ -1,0 +1,203 @@
+/** Chats with tools, reasoning and choices of turns, through the templates of published models: nothing is lost, and answers alone are trained. */
+import { readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, it, test } from 'vitest';
+import { chatRendererOf } from '../../../trainer/data/chat-renderer.ts';
+import { type FormatSettings, formatExample } from '../../../trainer/data/format-example.ts';
+import type { FormattedExample } from '../../../trainer/data/types.ts';
+
+const TEMPLATES = join(import.meta.dirname, '../../golden/jinja/templates');
+const source = (name: string): string => readFileSync(join(TEMPLATES, `${name}.jinja`), 'utf8');
+
+const renderer = (template: string) =>
+  chatRendererOf({ chatTemplate: template, specialTokens: { bos_token: '<s>', eos_token: '</s>' } }, () => new Date(2024, 6, 4));
+
+function format(template: string, value: Record<string, unknown>, changes: Partial<FormatSettings> = {}): FormattedExample {
+  const settings: FormatSettings = {
+    format: 'messages' in value ? 'messages' : 'sharegpt',
+    promptTemplate: '',
+    labels: [],
+    shownLabels: [],
+    chat: 'auto',
+    completionOnly: true,
+    trainedTurns: 'all',
+    chatRenderer: renderer(template),
+    ...changes,
+  };
+  return formatExample({ file: 'chats.jsonl', line: 3, value }, settings);
+}
+
+const trained = ({ pieces }: FormattedExample): string[] => pieces.filter(({ train }) => train).map(({ text }) => text);
+const whole = ({ pieces }: FormattedExample): string => pieces.map(({ text }) => text).join('');
+
+const tools = [
+  { type: 'function', function: { name: 'get_weather', description: 'The weather of a city.', parameters: { type: 'object' } } },
+];
+const calls = (given: unknown) => [{ id: 'call00001', type: 'function', function: { name: 'get_weather', arguments: given } }];
+const withTools = (given: unknown = { city: 'Bern' }) => ({
+  tools,
+  messages: [
+    { role: 'user', content: 'Weather in Bern?' },
+    { role: 'assistant', content: null, tool_calls: calls(given) },
+    { role: 'tool', tool_call_id: 'call00001', name: 'get_weather', content: 'sunny' },
+    { role: 'assistant', content: 'It is sunny.' },
+  ],
+});
+
+describe('a chat with tools', () => {
+  test.each(['qwen3', 'llama3', 'mistral', 'gpt-oss'])('%s writes the tool, trains the call and the answer', name => {
+    const example = format(source(name), withTools());
+    expect(whole(example)).toContain('The weather of a city.');
+    const [call, answer, ...others] = trained(example);
+    expect(call).toMatch(/get_weather[\s\S]*Bern/);
+    expect(answer).toContain('It is sunny.');
+    expect(others).toEqual([]);
+    expect(trained(example).join('')).not.toContain('sunny"');
+  });
+
+  test.each(['qwen3', 'llama3', 'mistral'])('%s renders arguments as JSON text like an object', name => {
+    expect(format(source(name), withTools('{"city": "Bern"}'))).toEqual(format(source(name), withTools()));
+  });
+
+  it('in the roles of LLaMA-Factory is the same chat', () => {
+    const sharegpt = {
+      tools: JSON.stringify(tools),
+      conversations: [
+        { from: 'human', value: 'Weather in Bern?' },
+        { from: 'function_call', value: '{"name": "get_weather", "arguments": {"city": "Bern"}}' },
+        { from: 'observation', value: 'sunny' },
+        { from: 'gpt', value: 'It is sunny.' },
+      ],
+    };
+    expect(format(source('qwen3'), sharegpt).pieces).toEqual(format(source('qwen3'), withTools()).pieces);
+  });
+
+  test.each(['gemma3', 'llama2', 'phi4', 'chatml'])('%s, whose template has no place for tools, is refused', name => {
+    expect(() => format(source(name), withTools())).toThrow(
+      /chats\.jsonl:3: key "(tools|messages\[1\]\.tool_calls)(\[0\])?": the model's chat template does not/,
+    );
+  });
+});
+
+describe('reasoning', () => {
+  const chat = {
+    messages: [
+      { role: 'user', content: '1 + 1?' },
+      { role: 'assistant', reasoning_content: 'Count the sticks.', content: '2' },
+      { role: 'user', content: '2 + 2?' },
+      { role: 'assistant', reasoning_content: 'Count them again.', content: '4' },
+    ],
+  };
+
+  it('of earlier answers is removed by the template: the last answer is trained when asked, and the report says so', () => {
+    expect(() => format(source('qwen3'), chat)).toThrow('Set data.trained_turns: last');
+    const example = format(source('qwen3'), chat, { trainedTurns: 'last' });
+    expect(trained(example)).toEqual(['<think>\nCount them again.\n</think>\n\n4<|im_end|>']);
+    expect(example.notes).toEqual(["have earlier answers whose reasoning the model's chat template removes"]);
+  });
+
+  it('that the template never writes is an error, not lost', () => {
+    expect(() => format(source('llama3'), chat)).toThrow('key "messages[1].reasoning_content"');
+    const inContent = {
+      messages: [
+        { role: 'user', content: '1?' },
+        { role: 'assistant', content: '<think>Count.</think>1' },
+      ],
+    };
+    expect(() => format(source('deepseek-r1'), inContent)).toThrow('leaves out a part of this answer ("Count.")');
+  });
+});
+
+describe('which answers are trained', () => {
+  const turns = (changes: Record<string, unknown>) => ({
+    messages: [
+      { role: 'user', content: 'A' },
+      { role: 'assistant', content: 'B', ...changes },
+      { role: 'user', content: 'C' },
+      { role: 'assistant', content: 'D' },
+    ],
+  });
+
+  test.each([{ train: false }, { training: false }, { weight: 0 }])('%o leaves one out', changes => {
+    expect(trained(format(source('qwen3'), turns(changes)))).toEqual(['<think>\n\n</think>\n\nD<|im_end|>']);
+    expect(whole(format(source('qwen3'), turns(changes)))).toBe(whole(format(source('qwen3'), turns({}))));
+  });
+
+  it('answers that the template writes in another way than a last one are found', () => {
+    const example = format(source('qwen3'), turns({ content: 'B <|im_end|>\n B' }));
+    expect(trained(example)).toEqual(['B <|im_end|>\n B<|im_end|>', '<think>\n\n</think>\n\nD<|im_end|>']);
+  });
+
+  it('the last alone', () => expect(trained(format(source('llama3'), turns({}), { trainedTurns: 'last' }))).toEqual(['D<|eot_id|>']));
+
+  it('the stretches that the template marks', () => {
+    const template =
+      "{% for m in messages %}[{{ m.role }}]{% if m.role == 'assistant' %}{% generation %}{{ m.content }}!{% endgeneration %}{% else %}{{ m.content }}{% endif %}{% endfor %}";
+    expect(trained(format(template, turns({})))).toEqual(['B!', 'D!']);
+    expect(trained(format(template, turns({ train: false })))).toEqual(['D!']);
+  });
+});
+
+describe('content and fields', () => {
+  it('parts are handed to templates that read them, and joined for the others', () => {
+    const chat = (content: unknown) => ({
+      messages: [
+        { role: 'user', content },
+        { role: 'assistant', content: 'B' },
+      ],
+    });
+    const parts = [
+      { type: 'text', text: 'Hello ' },
+      { type: 'text', text: 'there' },
+    ];
+    for (const name of ['qwen3', 'chatml', 'llama3'])
+      expect(format(source(name), chat(parts))).toEqual(format(source(name), chat('Hello there')));
+    expect(whole(format(source('gemma3'), chat(parts)))).toContain('Hellothere');
+  });
+
+  it('fields that no template reads are counted', () => {
+    const chat = {
+      messages: [
+        { role: 'user', content: 'A', id: 7 },
+        { role: 'assistant', content: 'B' },
+      ],
+    };
+    expect(format(source('qwen3'), chat).notes).toEqual(["have the field 'id', which the model's chat template does not use"]);
+  });
+
+  const user = { role: 'user', content: 'A' };
+  test.each<[Record<string, unknown>, string]>([
+    [{ messages: [{ ...user, train: true }] }, 'key "messages[0].train": a turn of the role user to be trained'],
+    [{ messages: [user, { role: 'assistant', content: 'B', weight: 0.5 }] }, 'key "messages[1].weight": 0.5, expected 0 or 1'],
+    [{ messages: [user, { role: 'assistant', tool_calls: [{}] }] }, 'key "messages[1].tool_calls[0].name": nothing, expected the name'],
+    [{ messages: [user, { role: 'assistant', tool_calls: calls('{') }] }, 'key "messages[1].tool_calls[0].function.arguments": a string'],
+    [{ messages: [{ role: 'user', content: [{ type: 'image' }] }] }, 'key "messages[0].content[0]": a part of type "image"'],
+    [{ messages: [user], tools: 'none' }, 'key "tools": a string, expected a list'],
+    [{ messages: [user], tools: [1] }, 'key "tools[0]": a number, expected an object'],
+  ])('%j is refused', (value, message) => expect(() => format(source('qwen3'), value)).toThrow(message));
+});
+
+describe('every template and conversation', () => {
+  const { conversations } = JSON.parse(readFileSync(join(TEMPLATES, '../conversations.json'), 'utf8')) as {
+    conversations: readonly Record<string, unknown>[];
+  };
+
+  test.each(readdirSync(TEMPLATES).map(file => file.replace('.jinja', '')))(
+    '%s: the pieces are the whole text, or a reason is given',
+    name => {
+      const kept = conversations.filter(chat => {
+        try {
+          const example = format(source(name), chat);
+          const { messages, tools: given } = chat as { messages: never[]; tools?: never[] };
+          const shown = renderer(source(name))?.render({ messages, ...(given && { tools: given }) }, { addGenerationPrompt: false });
+          expect(whole(example)).toBe(shown?.text);
+          return true;
+        } catch (error) {
+          expect((error as Error).name).toBe('DataError');
+          return false;
+        }
+      });
+      expect(kept.length).toBeGreaterThan(5);
+    },
+  );
+});

@@ -1,0 +1,176 @@
+/** A chat out of a record: turns with all their fields, tools, documents, and which answers are to be trained. */
+import { describeValue } from '../data-error.ts';
+import type { ChatMessage, Conversation, DataRecord } from '../types.ts';
+import { fieldError } from './record-fields.ts';
+
+/** Role names of other tools (ShareGPT, LLaMA-Factory). */
+const ROLES: Readonly<Record<string, string>> = {
+  human: 'user',
+  user: 'user',
+  gpt: 'assistant',
+  chatgpt: 'assistant',
+  bing: 'assistant',
+  bard: 'assistant',
+  model: 'assistant',
+  assistant: 'assistant',
+  function_call: 'assistant',
+  system: 'system',
+  developer: 'developer',
+  tool: 'tool',
+  function: 'tool',
+  observation: 'tool',
+};
+
+/** The role whose text is a tool call as JSON (LLaMA-Factory). */
+const CALL_ROLE = 'function_call';
+
+/** Fields that say whether a turn is trained; templates never see them. */
+const TRAIN_FIELDS = ['train', 'training', 'weight'] as const;
+
+export interface TurnNames {
+  readonly role: string;
+  readonly content: string;
+}
+
+/** Throws DataError (file, line, key) for anything that is not a chat. */
+export function readConversation(record: DataRecord, key: string, names: TurnNames): Conversation {
+  const turns = record.value[key];
+  if (!Array.isArray(turns))
+    throw fieldError(record, key, `${describeValue(turns)}, expected a list of turns`, 'Give every sample this key');
+  if (turns.length === 0) throw fieldError(record, key, 'no turns', 'Remove the sample');
+  const read = turns.map((turn: unknown, index) => readTurn(record, `${key}[${index}]`, turn, names));
+  const variables = record.value.chat_template_kwargs;
+  return {
+    messages: read.map(({ message }) => message),
+    trains: read.map(({ trains }) => trains),
+    ...listField(record, 'tools'),
+    ...listField(record, 'documents'),
+    ...(isObject(variables) && { variables }),
+  };
+}
+
+interface Turn {
+  readonly message: ChatMessage;
+  readonly trains: boolean;
+}
+
+function readTurn(record: DataRecord, path: string, turn: unknown, names: TurnNames): Turn {
+  if (!isObject(turn))
+    throw fieldError(record, path, `${describeValue(turn)}, expected an object with ${names.role} and ${names.content}`, 'Fix the turn');
+  const { [names.role]: given, [names.content]: content, ...others } = turn;
+  const role = roleOf(record, `${path}.${names.role}`, given);
+  const fields = Object.fromEntries(
+    Object.entries(others).filter(([name, value]) => value !== null && value !== undefined && !isTrainField(name)),
+  );
+  const trains = trainsOf(record, path, role, others);
+  const at = `${path}.${names.content}`;
+  if (given === CALL_ROLE) return { message: { role, tool_calls: [callOf(record, at, content)] }, trains };
+  const calls = toolCalls(record, `${path}.tool_calls`, fields.tool_calls);
+  const message = { role, ...fields, ...(calls && { tool_calls: calls }) };
+  if ((content === null || content === undefined) && calls) return { message, trains };
+  checkContent(record, at, content);
+  const isAnswer = role === 'assistant' && calls === undefined && !hasText(fields.reasoning_content) && !hasText(fields.thinking);
+  if (isAnswer && !hasText(content)) throw fieldError(record, at, 'an empty answer', 'Fill it in, or remove the sample');
+  return { message: { ...message, content }, trains };
+}
+
+function roleOf(record: DataRecord, path: string, given: unknown): string {
+  const role = typeof given === 'string' && Object.hasOwn(ROLES, given) ? ROLES[given] : undefined;
+  if (role !== undefined) return role;
+  const what = typeof given === 'string' ? `the unknown role "${given}"` : describeValue(given);
+  throw fieldError(record, path, `${what}, expected one of ${Object.keys(ROLES).join(', ')}`, 'Rename the role');
+}
+
+const isTrainField = (name: string): boolean => (TRAIN_FIELDS as readonly string[]).includes(name);
+
+/** `train: false` (Axolotl: `training`) or `weight: 0` (OpenAI) leaves an answer as context. */
+function trainsOf(record: DataRecord, path: string, role: string, fields: Readonly<Record<string, unknown>>): boolean {
+  for (const name of TRAIN_FIELDS) {
+    const value = fields[name];
+    if (value === undefined || value === null) continue;
+    const isValid = name === 'weight' ? value === 0 || value === 1 : typeof value === 'boolean';
+    const expected = name === 'weight' ? '0 or 1' : 'true or false';
+    const shown = typeof value === 'number' || typeof value === 'boolean' ? String(value) : describeValue(value);
+    if (!isValid) throw fieldError(record, `${path}.${name}`, `${shown}, expected ${expected}`, `Write ${expected}, or leave it out`);
+    const trains = value === true || value === 1;
+    if (trains && role !== 'assistant')
+      throw fieldError(record, `${path}.${name}`, `a turn of the role ${role} to be trained`, 'Only answers of the assistant are trained');
+    return trains;
+  }
+  return role === 'assistant';
+}
+
+/** Throws DataError for content that is neither text nor a list of text parts. */
+function checkContent(record: DataRecord, path: string, content: unknown): void {
+  if (typeof content === 'string') return;
+  if (!Array.isArray(content)) throw fieldError(record, path, `${describeValue(content)}, expected a string`, 'Write the turn as text');
+  for (const [i, part] of content.entries()) {
+    const type = isObject(part) ? part.type : undefined;
+    if (isObject(part) && type === 'text' && typeof part.text === 'string') continue;
+    const what = typeof type === 'string' ? `a part of type "${type}"` : describeValue(part);
+    throw fieldError(
+      record,
+      `${path}[${i}]`,
+      `${what}, expected { type: text, text: … }`,
+      'Only text can be trained on; remove other parts',
+    );
+  }
+}
+
+const hasText = (content: unknown): boolean =>
+  typeof content === 'string'
+    ? content.trim() !== ''
+    : Array.isArray(content) && content.some(part => isObject(part) && hasText(part.text));
+
+function toolCalls(record: DataRecord, path: string, calls: unknown): readonly unknown[] | undefined {
+  if (calls === undefined || (Array.isArray(calls) && calls.length === 0)) return undefined;
+  if (!Array.isArray(calls)) throw fieldError(record, path, `${describeValue(calls)}, expected a list of calls`, 'Write it as a list');
+  for (const [i, call] of calls.entries()) checkCall(record, `${path}[${i}]`, call);
+  return calls;
+}
+
+/** A call is `{ function: { name, arguments } }`, or name and arguments alone. */
+function checkCall(record: DataRecord, path: string, call: unknown): void {
+  const inner = isObject(call) && isObject(call.function) ? call.function : call;
+  const at = inner === call ? path : `${path}.function`;
+  if (!isObject(inner) || typeof inner.name !== 'string' || inner.name === '')
+    throw fieldError(
+      record,
+      `${at}.name`,
+      `${describeValue(isObject(inner) ? inner.name : inner)}, expected the name of a function`,
+      'Name it',
+    );
+  const { arguments: given } = inner;
+  if (given === undefined || given === null || isObject(given)) return;
+  const isText = typeof given === 'string' && isObject(parsed(given));
+  if (!isText)
+    throw fieldError(record, `${at}.arguments`, `${describeValue(given)}, expected an object, or one as JSON text`, 'Fix the arguments');
+}
+
+function callOf(record: DataRecord, path: string, content: unknown): unknown {
+  const call = typeof content === 'string' ? parsed(content) : content;
+  checkCall(record, path, call);
+  return { type: 'function', function: call };
+}
+
+/** A list under a key of the record: as it is, or as JSON text, as data sets in columns have it. */
+function listField(record: DataRecord, key: 'tools' | 'documents'): Partial<Record<typeof key, readonly unknown[]>> {
+  const given = record.value[key];
+  if (given === undefined || given === null || given === '') return {};
+  const list = typeof given === 'string' ? parsed(given) : given;
+  if (!Array.isArray(list))
+    throw fieldError(record, key, `${describeValue(given)}, expected a list`, 'Write it as a list, or leave it out');
+  const wrong = list.findIndex(each => !isObject(each));
+  if (wrong >= 0) throw fieldError(record, `${key}[${wrong}]`, `${describeValue(list[wrong])}, expected an object`, 'Fix it');
+  return list.length === 0 ? {} : { [key]: list };
+}
+
+function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+const isObject = (value: unknown): value is Record<string, unknown> => value !== null && typeof value === 'object' && !Array.isArray(value);
