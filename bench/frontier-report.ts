@@ -78,11 +78,19 @@ ${rate ? rowsTable({ rows: own, rates: rate }) : ''}
   });
   return `# The frontier of ${first ? describeWork(first) : benchModels[model].title}
 
-Written by \`npm run bench -- --part frontier --models ${model}\`: PyTorch with PEFT and ours in turn, the same ${weights} weights and batch, equal first losses. Each line is a
-process of its own on ${threads === 1 ? 'one core' : `${threads} cores`}${jobs > 1 ? `, ${jobs} at a time` : ''}; s/step is the median of ${steps} steps (3 where a line is far from every target) after warm-up. MiB is the peak of the memory less that of inference
-by the same side at the same precision. SPSFT trains ${rowsOfEach} rows of each layer, the nearest to the trained parameters of LoRA's rank 16. Of a classifier the head is
-trained whole; batch norm keeps its statistics; no model drops anything of its own. \`autocast\`: float32 weights, products in bfloat16, memory less that of inference in float32. \`compile\`: torch.compile, whose
-memory counts as our own compilation does.${withoutCheckpointing ? ' Transformers has no checkpointing for this model.' : ''}${convolutional ? " PEFT's SHiRA knows no convolutions." : ''}
+Written by \`npm run bench -- --part frontier --models ${model}\`: PyTorch with PEFT and
+Rowtune alternate, with the same ${weights} weights, the same batch and equal first losses.
+
+- Each line is a process of its own on ${threads === 1 ? 'one core' : `${threads} cores`}${jobs > 1 ? `, ${jobs} at a time` : ''}.
+- s/step is the median of ${steps} steps after warm-up (3 steps for a line that is far from every target).
+- MiB is peak memory minus that of inference by the same side at the same precision.
+- SPSFT trains ${rowsOfEach} rows of each layer, the nearest to the trained parameters of LoRA's rank 16.
+- The head of a classifier is trained whole, batch norm keeps its statistics, and the models' own
+  dropout is off.
+- \`autocast\` has float32 weights and bfloat16 products; its memory is compared with inference in
+  float32. \`compile\` is torch.compile; its memory counts, as that of our own compilation does.${withoutCheckpointing ? ' Transformers has no checkpointing for this model.' : ''}${convolutional ? " PEFT's SHiRA knows no convolutions." : ''}
+
+Measured on:
 
 ${factLines(facts)}
 
@@ -111,7 +119,8 @@ export function summaryMarkdown(all: readonly Frontier[]): string {
   const reached = all.map(frontier => `### ${benchModels[frontier.model].title}\n\n${goalTable(goals(frontier))}\n`);
   return `# The frontier
 
-Time and memory of a training step beside PyTorch with PEFT, written by \`npm run bench -- --part frontier\`. A point of theirs is passed where one of ours takes at most
+Time and memory of a training step compared with PyTorch + PEFT, written by
+\`npm run bench -- --part frontier\`. A point of theirs is passed if one of ours takes at most
 ${MOST_TIME} of its time and ${MOST_MEMORY} of its memory at the same precision.
 
 ${table(['model', 'precision', 'points passed', 'by the same method'], lines)}

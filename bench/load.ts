@@ -126,9 +126,10 @@ export function loadMarkdown({ facts, threads, layers, bytes, fromDisk, readSeco
   ];
   return `# Loading seven billion parameters
 
-Written by \`npm run bench -- --part load\`: the sizes of Llama-2-7B${whole ? '' : `, ${layers} of its 32 layers because this machine has no room for more`}, synthetic weights in ${gigabytes(bytes)} GB of bfloat16 shards, one a layer; on
-${threads} core${threads > 1 ? 's' : ''}. ${fromDisk ? "Before each line the system forgets the files' contents." : 'The system could not be asked to forget the files, so that they may come from memory.'} "JavaScript" is the most that its heap and array buffers hold at once, sampled
-at every tensor; the largest tensor takes ${loads[0] ? (loads[0].largestTensorBytes / 1e6).toFixed(0) : '–'} MB as float32.
+Written by \`npm run bench -- --part load\`: the sizes of Llama-2-7B${whole ? '' : `, ${layers} of its 32 layers because this machine has no room for more`}, with
+synthetic weights in ${gigabytes(bytes)} GB of bfloat16 shards, one per layer, on
+${threads} core${threads > 1 ? 's' : ''}. ${fromDisk ? "Before each line the system forgets the files' contents." : 'The system could not be asked to forget the files, so that they may come from memory.'} "JavaScript" is
+the peak of its heap and array buffers, sampled at every tensor. The largest tensor takes ${loads[0] ? (loads[0].largestTensorBytes / 1e6).toFixed(0) : '–'} MB as float32.
 
 ${factLines(facts)}
 

@@ -61,8 +61,10 @@ export function longMarkdown({ facts, threads, rows, rates, notes }: LongResults
   });
   return `# Long context
 
-Written by \`npm run bench -- --part long\`: SmolLM2-135M in float32, one sequence, on ${threads} core${threads > 1 ? 's' : ''}; every token a label. Medians of at most ${STEPS[2048]} steps at 2048 tokens, of
-${STEPS[8192]} at 8192, after two to warm up; MiB over inference of the same length by the same side, which itself holds logits of every token at PyTorch's.
+Written by \`npm run bench -- --part long\`: SmolLM2-135M in float32, one
+sequence, on ${threads} core${threads > 1 ? 's' : ''}; every token is a label. Times are medians of at most ${STEPS[2048]} steps with
+2048 tokens and ${STEPS[8192]} with 8192, after two warm-up steps. MiB is memory over inference of the same
+length by the same side; PyTorch's inference holds the logits of every token.
 
 ${factLines(facts)}
 

@@ -142,9 +142,11 @@ export function precisionMarkdown(results: readonly PrecisionResult[], { facts, 
       : '';
   return `# Losses and memory of fewer bits
 
-Written by \`npm run bench -- --part precision\`: SmolLM2-135M goes on with pre-training on mails, ${steps} steps of ${TOKENS} tokens by \`rowtune train\`, on ${threads} core${threads > 1 ? 's' : ''}. The loss is that of ${HELD_OUT}
-mails that are held out, in nats a token; "apart" is the mean distance of the curve from that of the same method in float32 (8-bit Adam: from float32 moments).
-MiB: what inference takes, and what training takes above it. Seconds are of a machine that may have had other work.
+Written by \`npm run bench -- --part precision\`: SmolLM2-135M continues
+pre-training on mails, ${steps} steps of ${TOKENS} tokens with \`rowtune train\`, on ${threads} core${threads > 1 ? 's' : ''}. The loss is that of ${HELD_OUT}
+held-out mails, in nats per token. "apart" is the mean distance of the curve from that of the same
+method in float32 (for 8-bit Adam: from float32 moments). MiB is the memory of inference, and of
+training above it. The machine may have had other work, so seconds are approximate.
 
 ${factLines(facts)}
 

@@ -111,20 +111,26 @@ export function markdown(results: Results): string {
   const { facts, threads, steps, rates, ratios, notes } = results;
   return `# SmolLM2-135M, ${threads === 1 ? 'one core' : `${threads} cores`}
 
-Written by \`npm run bench\`. float32, batch ${batch} × ${tokens} tokens, every token a label, all linear layers, AdamW. Each line is a process of its own,
-pinned to ${threads === 1 ? 'one core' : `${threads} cores`}, ours and PyTorch's in turn; s/step is the median of ${steps} ${steps === 1 ? 'step' : 'steps'} after warm-up. MiB is the peak of the resident memory less that of inference
-by the same implementation, both counted from when the weights are loaded, our compilation of the step included; peak MiB is the whole process.
-Both sides load the same weights and the same batch, and their first losses agree.
+Written by \`npm run bench\`. float32, batch ${batch} × ${tokens} tokens, every token is a label, all linear
+layers, AdamW. Both sides load the same weights and the same batch, and their first losses agree.
+
+- Each line is a process of its own, pinned to ${threads === 1 ? 'one core' : `${threads} cores`}; ours and PyTorch's alternate.
+- s/step is the median of ${steps} ${steps === 1 ? 'step' : 'steps'} after warm-up.
+- MiB is peak resident memory minus that of inference by the same implementation, both counted after
+  the weights are loaded. Our compilation of the step is included. Peak MiB is the whole process.
+
+Measured on:
 
 ${factLines(facts)}
-- float32 matrix products: ours ${rates.rowtune.toFixed(0)} GFLOP/s, PyTorch ${rates.pytorch.toFixed(0)} GFLOP/s. "of matmul rate" is the share of the better one that
-  the operations of the step make, those computed again not counted.
+- float32 matrix products: ours ${rates.rowtune.toFixed(0)} GFLOP/s, PyTorch ${rates.pytorch.toFixed(0)} GFLOP/s. "of matmul rate" is the rate
+  of the operations of the step, as a share of the better one; recomputed operations do not count.
 
 ## Ratios
 
 ${ratiosTable(ratios)}
 
-Of our recompute levels, the ratio takes the fastest (for the leanest setting: the smallest) that meets its targets; where none does, the nearest.
+The ratio takes the fastest of our recompute levels that meets its targets (for the leanest setting:
+the smallest), or else the nearest.
 
 ## Measurements
 

@@ -13,21 +13,30 @@ export function studyMarkdown(results: StudyResults): string {
 
 const INTRODUCTION = `# Ways to tune small models, at equal budgets
 
-Written by \`npm run study\`. Accuracy on held-out samples in percent, mean and standard deviation of three seeds; a seed sets the new head,
-the order of the samples and, for random rows, the rows. Everything else is the same for all ways: data, updates, batch, AdamW, linear decay after
-10% warm-up, a new head trained whole. Each family's learning rate is the best on samples that are neither trained on nor tested (one
-seed of its own): three rates half a decade apart, then on from the end that the best one lies at, up to seven; spsft's is tuned with magnitude and
-used for every measure and for random rows; \`taylor\` and \`taylor_squared\` take the gradient of each batch (\`importance.exact: false\`). Few samples, few updates, small models: the numbers tell ways that
-differ much apart, and no others. One standard error of an accuracy of 90% on n samples is 30/√n points.
-Seconds are of a whole run, loading and compiling included, on a machine that may have had other work.
+Written by \`npm run study\`. Accuracy is that of held-out samples in percent: mean and standard
+deviation of three seeds. A seed sets the new head, the order of the samples and, for random rows,
+the rows. Everything else is the same for all ways: data, updates, batch, AdamW, linear decay after
+10% warm-up, a new head trained whole.
 
-**Against random rows** takes the differences seed by seed, so that head and order of the samples are the same on both sides. If a measure were no better
-than chance, it would still be better in all three seeds once in eight.
+**Learning rates.** Each family uses the rate that is best on samples that are neither trained on nor
+tested, with a seed of its own. Three rates half a decade apart are tried, then more beyond the end
+where the best one lies, up to seven. The rate of spsft is tuned with magnitude and used for every
+measure and for random rows. \`taylor\` and \`taylor_squared\` take the gradient of each batch
+(\`importance.exact: false\`).
 
-**The bases.** ViT (4 layers of 64) and ResNet (3 basic blocks of 16, 32, 64 channels) were drawn at random and trained from scratch for 40
-epochs on about 500 images of the digits 0 to 4; they are tuned to all ten digits with a new head, on 30 images of each, tested on 360. The
-tuning images are not among those that the base was trained on. MiniLM is all-MiniLM-L6-v2 with a new head, SmolLM2 is SmolLM2-135M-Instruct (from weights
-of 4 bits) that answers with the name of the label: its head is its embedding, and \`head\` trains that. Both are tuned for one epoch.`;
+**Limits.** Few samples, few updates, small models: the numbers separate only ways that differ a lot.
+One standard error of an accuracy of 90% on n samples is 30/√n points. Seconds are those of a whole
+run with loading and compiling, on a machine that may have had other work.
+
+**Against random rows** compares seed by seed, so head and order of the samples are the same on both
+sides. A measure that is no better than chance would still win in all three seeds once in eight.
+
+**The bases.** ViT (4 layers of 64) and ResNet (3 basic blocks of 16, 32, 64 channels) were drawn at
+random and trained from scratch for 40 epochs on about 500 images of the digits 0 to 4. They are tuned
+to all ten digits with a new head, on 30 images of each, and tested on 360. The base was not trained on
+the tuning images. MiniLM is all-MiniLM-L6-v2 with a new head. SmolLM2 is SmolLM2-135M-Instruct (from
+4-bit weights) and answers with the name of the label: its head is its embedding, and \`head\` trains
+that. Both are tuned for one epoch.`;
 
 function section(plan: PartPlan, { runs, plan: madeBy }: PartResult, where: string): string {
   const tested = runs.filter(({ purpose }) => purpose === 'test');

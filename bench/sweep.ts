@@ -64,10 +64,12 @@ export function sweepMarkdown(
   );
   return `# Cost by tokens, layers and rank
 
-Written by \`npm run bench -- --part sweep\`: SPSFT on SmolLM2-135M in float32, \`recompute: cheap\`, sequences of 256 tokens, two of them, and 32 rows a layer where they are not what varies, on ${threads} core${threads > 1 ? 's' : ''}. Time is
-the median of ${STEPS} steps after warm-up, memory the peak less what is resident when the weights are loaded. A line is fitted to each (R² the share of the variance that it
-explains); the exponent is that of the whole cost, below 1 where a part of it does not grow. A layer's attention sees all tokens of its sequence before it, which is what
-one sequence adds to a line.
+Written by \`npm run bench -- --part sweep\`: SPSFT on SmolLM2-135M in float32,
+\`recompute: cheap\`, two sequences of 256 tokens and 32 rows per layer unless they vary, on ${threads} core${threads > 1 ? 's' : ''}.
+Time is the median of ${STEPS} steps after warm-up. Memory is the peak minus what is resident once the
+weights are loaded. A line is fitted to each; R² is the share of the variance that it explains. The
+exponent is that of the whole cost, and lies below 1 if a part of the cost does not grow. Attention
+sees all earlier tokens of its sequence, so one long sequence grows faster than a line.
 
 ${factLines(facts)}
 

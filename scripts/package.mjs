@@ -15,14 +15,13 @@ const SOURCE = /\.(ts|css)$|tsconfig\.json$/;
 /** For developers of Rowtune; everything is bundled, so nothing is installed beside the extension. */
 const DEVELOPER_KEYS = ['scripts', 'dependencies', 'devDependencies', 'private'];
 
-/** The page that the editor and the marketplace show. Its pictures are part of the text: neither of them resolves relative links. */
+/**
+ * The page that the editor and the marketplace show. They load pictures only over https, and the package names no host: without an address of
+ * the repository the pictures are left out here, and the walkthrough shows them.
+ */
 function extensionReadme() {
-  const folder = path.join(root, 'client');
-  const text = readFileSync(path.join(folder, 'README.md'), 'utf8');
-  return text.replaceAll(/!\[([^\]]*)\]\(([^)]+\.png)\)/g, (_, title, file) => {
-    const bytes = readFileSync(path.join(folder, file));
-    return `![${title}](data:image/png;base64,${bytes.toString('base64')})`;
-  });
+  const text = readFileSync(path.join(root, 'client', 'README.md'), 'utf8');
+  return text.replaceAll(/^!\[[^\]]*\]\([^)]+\)\n\n/gm, '');
 }
 
 /** The fields of package.json that the extension has a use for. */

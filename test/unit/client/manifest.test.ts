@@ -123,7 +123,7 @@ describe('files', () => {
       manifest.icon,
       ...viewsContainers.activitybar.map(({ icon }) => icon),
       ...Object.values(views).flatMap(group => group.map(({ icon }) => icon)),
-      ...walkthroughs.flatMap(({ steps }) => steps.map(({ media }) => media.markdown ?? media.svg ?? '')),
+      ...walkthroughs.flatMap(({ steps }) => steps.map(({ media }) => media.markdown ?? media.image ?? '')),
     ];
     expect(named.filter(file => !existsSync(join(root, file)))).toEqual([]);
   });
