@@ -5,6 +5,7 @@ import { unknownRopeKeys } from './family/rope-config.ts';
 import { timm, timmKeys } from './family/timm.ts';
 import { type AnyModel, type CausalModel, type Model, ModelConfigError, type Problem } from './model-spec.ts';
 import { stackMismatches } from './stored-form.ts';
+import { unsupportedArchitecture } from './unsupported-architecture.ts';
 
 export interface ModelOptions {
   /** The labels of the task. Where they are others than the config's in number, the head is replaced. Left out: the config's. */
@@ -26,10 +27,7 @@ export function loadModel(config: ConfigJson, options: ModelOptions = {}): AnyMo
   if (isTimmFile(config)) return timm('', config, options);
   const architecture = architectureOf(config);
   const named = namesIn(config);
-  if (!architecture)
-    throw new ModelConfigError(
-      `config.json names ${named.length ? `the architecture ${named.join(', ')}` : 'no architecture'}; supported are ${supportedArchitectures.join(', ')}`,
-    );
+  if (!architecture) throw new ModelConfigError(unsupportedArchitecture(named, config, supportedArchitectures));
   const { build }: ArchitectureEntry = architectures[architecture];
   return build(config, options);
 }

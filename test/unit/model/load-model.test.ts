@@ -10,11 +10,27 @@ const build = (changes: Readonly<Record<string, unknown>>) => () => causalModel(
 describe('config.json', () => {
   test.each<[string, Readonly<Record<string, unknown>>, RegExp]>([
     [
-      'an unknown architecture',
+      'an unknown architecture: what it needs, and the nearest that is supported',
       { architectures: ['MambaForCausalLM'] },
-      /names the architecture MambaForCausalLM; supported are LlamaForCausalLM/,
+      /MambaForCausalLM, which is not supported: it needs state-space layers; the nearest supported class is LlamaForCausalLM \(docs/,
     ],
-    ['no architecture', { architectures: undefined }, /names no architecture; supported are/],
+    [
+      'one whose config says what it needs',
+      { architectures: ['NewestForCausalLM'], kv_lora_rank: 512, is_encoder_decoder: true },
+      /NewestForCausalLM, which is not supported: it needs multi-head latent attention and an encoder beside the decoder; the nearest/,
+    ],
+    [
+      'one with a nearer family',
+      { architectures: ['Gemma3nForCausalLM'] },
+      /it needs inputs for each layer; the nearest supported class is Gemma3ForCausalLM/,
+    ],
+    [
+      'a misspelled one',
+      { architectures: ['LamaForCausalLM'] },
+      /LamaForCausalLM, which is not supported; the nearest supported class is LlamaForCausalLM/,
+    ],
+    ['one of another kind', { architectures: ['FooForImageClassification'] }, /the nearest supported class is ViTForImageClassification/],
+    ['no architecture', { architectures: undefined }, /names no architecture: add "architectures"/],
     ['keys that are missing or out of bounds, all at once', { hidden_size: undefined, vocab_size: 1e9 }, /vocab_size: .*; hidden_size: /],
     [
       'contradictions, all at once',

@@ -3,7 +3,7 @@ import { type ModelConfig, parseConfig } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
 import { loadModel, supportedArchitectures, unknownConfigKeys } from '../../model/load-model.ts';
 import { type ConfigProblem, type Model, ModelConfigError } from '../../model/model-spec.ts';
-import { didYouMean } from '../../protocol/did-you-mean.ts';
+import { supportedByName } from '../../model/unsupported-architecture.ts';
 import { type Located, locate, START } from '../../protocol/recipe/located.ts';
 import type { ConfigKind } from '../document-kind.ts';
 import type { FolderFacts } from '../facts/folder-facts.ts';
@@ -80,32 +80,18 @@ function* readModel(config: ModelConfig, root: Located | undefined): Generator<C
     if (error.problems.length > 0) yield* error.problems.map(problem => keyReport(problem, root));
     else {
       const named = Array.isArray(config.architectures) ? config.architectures.map(String) : [];
-      const to = nearestArchitecture(named[0] ?? '');
+      const to = supportedByName(named[0] ?? '', supportedArchitectures);
       // Nothing is wrong with the file: this trainer does not know the architecture.
       yield {
         code: 'unsupported-architecture',
         severity: 'warning',
         path: named.length > 0 ? ['architectures', 0] : ['model_type'],
-        message: `${error.message}${to === undefined ? '' : `; did you mean ${to}?`}`,
+        message: error.message,
         replaceBy: to,
       };
     }
     return undefined;
   }
-}
-
-/** The supported class that a name was meant to be: family and ending ("ForCausalLM") are compared apart, as most endings are alike. */
-function nearestArchitecture(name: string): string | undefined {
-  const split = (of: string): [string, string] => {
-    const ending = /For[A-Z]\w*$|Model$/.exec(of)?.[0] ?? '';
-    return [of.slice(0, of.length - ending.length), ending];
-  };
-  const [family, ending] = split(name);
-  const known = supportedArchitectures.map(split);
-  const [nearFamily, nearEnding] = [0, 1].map(part =>
-    didYouMean([family, ending][part] ?? '', [...new Set(known.map(each => each[part] ?? ''))]),
-  );
-  return supportedArchitectures.find(candidate => candidate === `${nearFamily}${nearEnding}`);
 }
 
 /** A key that is missing is reported at the class that needs it. */
