@@ -113,11 +113,17 @@ async function scoreWeights(params: ScoreModelParams, { score }: WeightMeasure):
   params.onProgress?.(0, modules.length, 'layers');
   for (const module of modules) {
     checkCanceled(params);
-    scores.set(module.name, score(await weights.readFloat32(module.weight.name), module.weight.shape[0] as number));
+    scores.set(module.name, score(await actingWeight(weights, module), module.weight.shape[0] as number));
     params.onProgress?.(scores.size, modules.length, 'layers');
     if (params.partial?.isDue()) await params.partial.save(scores);
   }
   return { scores };
+}
+
+/** What a module multiplies by: Gemma's norms are stored as their distance from 1. */
+async function actingWeight(weights: WeightSource, { weight, offset }: ModuleSpec): Promise<Float32Array> {
+  const stored = await weights.readFloat32(weight.name);
+  return offset ? stored.map(value => value + offset) : stored;
 }
 
 async function scoreData(params: ScoreModelParams): Promise<ModelScores> {

@@ -29,6 +29,7 @@ const missing: readonly Missing[] = [
     needs: 'a mixture of experts of this kind',
     names: /(moe|Mixtral|Dbrx|Llama4|GptOss|Arctic|Ernie4_5_Moe|HunYuanMoE)/i,
     keys: ['num_experts', 'num_local_experts', 'n_routed_experts', 'moe_num_experts'],
+    nearest: 'Qwen3Moe',
   },
   { needs: 'inputs for each layer', names: /^(Gemma3n|Gemma4)/, nearest: 'Gemma3' },
   {

@@ -94,6 +94,13 @@ test.each(wholeBatch)('%s of the exact mean gradient, whatever the batches and s
   for (const module of modules) expectClose([...(scores.get(module.name) ?? [])], naive[measure]?.(module) ?? [], 2e-6, module.name);
 });
 
+test('the magnitude of a norm that is stored as its distance from 1 is that of what it multiplies by', async () => {
+  const norm = modules.find(({ kind }) => kind === 'norm') as ModuleSpec;
+  const { scores } = await scoreModel({ measure: 'magnitude', model, modules: [{ ...norm, offset: 1 }], weights, seed: 0 });
+  const expected = weightOf(norm).map(w => Math.abs(w + 1));
+  expectClose([...(scores.get(norm.name) ?? [])], expected, 1e-6, norm.name);
+});
+
 describe('class-wise', () => {
   const ofClass = (module: ModuleSpec, label: number): number[] =>
     each(module, (passed, i) => {

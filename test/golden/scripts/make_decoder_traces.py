@@ -1,0 +1,87 @@
+"""Four steps of AdamW on the golden folders of decoders, for rows, LoRA and everything: losses before each step and after the last.
+Deterministic (1 thread); rows and the start of LoRA follow from formulas, so nothing but losses is stored.
+run: OMP_NUM_THREADS=1 python make_decoder_traces.py [folder]"""
+import json, os, sys
+os.environ['HF_HUB_OFFLINE'] = '1'
+import torch, transformers
+from transformers import AutoModelForCausalLM
+
+torch.set_num_threads(1)
+OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
+FOLDERS = ['qwen3', 'gemma2', 'gemma3', 'smollm3', 'olmo2', 'olmo3', 'granite', 'phi3', 'ministral3']
+LR, STEPS, RANK, ALPHA = 5e-3, 4, 4, 16
+TOKENS = 12
+
+
+def batch(vocab):
+    return torch.tensor([[(i * 37 + row * 11 + 5) % (vocab - 3) + 3 for i in range(TOKENS)] for row in range(2)])
+
+
+def block_linears(model):
+    return {name: m for name, m in model.named_modules() if isinstance(m, torch.nn.Linear) and '.layers.' in name}
+
+
+def chosen_rows(count):
+    return sorted({0, 2, count // 2, count - 1})
+
+
+def losses(model, parameters, mask=lambda: None):
+    ids = batch(model.config.vocab_size)
+    optimizer = torch.optim.AdamW(parameters, lr=LR, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0)
+    found = []
+    for step in range(STEPS + 1):
+        optimizer.zero_grad()
+        loss = model(input_ids=ids, labels=ids).loss
+        found.append(float(f'{loss.item():.8g}'))
+        loss.backward()
+        mask()
+        if step < STEPS:
+            optimizer.step()
+    return found
+
+
+def open_model(folder):
+    return AutoModelForCausalLM.from_pretrained(os.path.join(OUT, folder), dtype=torch.float32, attn_implementation='eager').train()
+
+
+def full(folder):
+    model = open_model(folder)
+    return losses(model, list(model.parameters()))
+
+
+def rows(folder):
+    model = open_model(folder).requires_grad_(False)
+    linears = block_linears(model)
+    trained = []
+    for m in linears.values():
+        for p in m.parameters():
+            p.requires_grad_(True)
+            trained.append(p)
+
+    def mask():
+        for p in trained:
+            kept = torch.zeros(p.shape[0], dtype=torch.bool)
+            kept[chosen_rows(p.shape[0])] = True
+            p.grad[~kept] = 0
+    return losses(model, trained, mask)
+
+
+def lora(folder):
+    model = open_model(folder).requires_grad_(False)
+    trained = []
+    for m in block_linears(model).values():
+        a = torch.tensor([[((i * 31 + j * 17) % 23 - 11) / 100 for j in range(m.in_features)] for i in range(RANK)])
+        a, b = torch.nn.Parameter(a), torch.nn.Parameter(torch.zeros(m.out_features, RANK))
+        trained += [a, b]
+        m.register_forward_hook(lambda m, x, y, a=a, b=b: y + x[0] @ a.T @ b.T * (ALPHA / RANK))
+    return losses(model, trained)
+
+
+table = {}
+for folder in FOLDERS:
+    table[folder] = dict(full=full(folder), spsft=rows(folder), lora=lora(folder))
+    print(folder, table[folder])
+meta = dict(torch=torch.__version__, transformers=transformers.__version__)
+with open(os.path.join(OUT, 'decoder_traces.json'), 'w') as file:
+    lines = ',\n'.join(f'{json.dumps(name)}:{json.dumps(entry)}' for name, entry in table.items())
+    file.write(f'{{"meta":{json.dumps(meta)},"lr":{LR},"tokens":{TOKENS},"rank":{RANK},"alpha":{ALPHA},"folders":{{\n{lines}}}}}\n')
