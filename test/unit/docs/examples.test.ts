@@ -50,9 +50,10 @@ describe('recipes', () => {
 });
 
 test('data is JSON', () => {
-  const lines = blocksOf('json').flatMap(({ text }) => text.trim().split('\n'));
-  expect(lines.length).toBeGreaterThan(5);
-  for (const line of lines) expect(() => JSON.parse(line)).not.toThrow();
+  // An indented line continues the sample before it.
+  const samples = blocksOf('json').flatMap(({ text }) => text.trim().split(/\n(?=\S)/));
+  expect(samples.length).toBeGreaterThan(5);
+  for (const sample of samples) expect(() => JSON.parse(sample)).not.toThrow();
 });
 
 /** Quotes keep words together; what follows a redirection or a comment belongs to the shell. */
