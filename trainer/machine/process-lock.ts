@@ -88,14 +88,25 @@ function makeFolder(folder: string): void {
   }
 }
 
+/** Removes the claim, then the folder. A disk that fails once is tried a second time. */
 function release(folder: string, claim: string): void {
   held.delete(claim);
   try {
-    rmSync(claim, { force: true });
-    rmdirSync(folder);
-  } catch {
-    // Another process claims it already, or the disk fails: the claim of a process that has ended counts for nothing.
+    removeClaim(folder, claim);
+  } catch (error) {
+    // Another process has a claim there, or has removed the folder.
+    if (['ENOTEMPTY', 'ENOENT', 'EEXIST'].includes(codeOf(error) ?? '')) return;
+    try {
+      removeClaim(folder, claim);
+    } catch {
+      // What stays is the claim of a process that is about to end, which counts for nothing then.
+    }
   }
+}
+
+function removeClaim(folder: string, claim: string): void {
+  rmSync(claim, { force: true });
+  rmdirSync(folder);
 }
 
 /** The name of a process's claim in the folder of a lock. */
