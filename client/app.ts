@@ -1,4 +1,7 @@
-/** What commands, views and pages share: settings, the daemon, the output, and how errors are shown. Cheap to make: nothing is started here. */
+/**
+ * The parts that commands, views and pages share: settings, the daemon, the output and error reports. Creating it
+ * starts nothing.
+ */
 import os from 'node:os';
 import path from 'node:path';
 import { commands, type ExtensionContext, Uri, window, workspace } from 'vscode';
@@ -31,14 +34,17 @@ export interface App {
   readonly pages: Pages;
   readonly services: PageServices;
   readonly notify: Notifier;
-  /** As they are now. */
+  /** The current settings. */
   settings(): ClientSettings;
-  /** The state folder and cache of this machine's trainer. */
+  /** The state folder and the cache of the trainer on this machine. */
   readonly folders: { readonly stateDir: string; readonly cacheDir: string };
   onDaemonState(listener: (state: LinkState) => void): () => void;
-  /** False once the daemon was stopped, from here or another window, or could not be started: views then start none, only commands do. */
+  /**
+   * False after the daemon was stopped (from this or another window) or failed to start: only commands start one then,
+   * views do not.
+   */
   isDaemonWanted(): boolean;
-  /** Runs the command line of the trainer with the user's Node, engine and token. */
+  /** Runs the trainer's command line with the user's Node, engine and token. */
   rowtune(args: readonly string[], options?: RowtuneOptions): Promise<Readonly<Record<string, unknown>>>;
 }
 
@@ -69,7 +75,7 @@ export function createApp(context: ExtensionContext): App {
     if (node?.configured !== configured) {
       const found = findNode({ configured, execPath: process.execPath, env: cleanEnvironment(process.env) });
       node = { configured, found };
-      // Tried again at the next use: the user may install what was missing.
+      // Retried on the next use: the user may have installed the missing program.
       found.catch(() => {
         node = undefined;
       });
@@ -102,7 +108,7 @@ export function createApp(context: ExtensionContext): App {
     if (url === '') return { stateDir };
     const token = await context.secrets.get(daemonTokenKey(url));
     if (token !== undefined) return { url, token, ca: file === '' ? undefined : await readCertificate(file) };
-    throw new DaemonError('daemon-token', `there is no token for the daemon at ${url}`);
+    throw new DaemonError('daemon-token', `no token is stored for the daemon at ${url}`);
   };
 
   const daemon = new DaemonKeeper({

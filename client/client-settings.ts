@@ -1,7 +1,9 @@
-/** The settings of the extension, read into one plain value; package.json describes them to the user, and a test holds both together. */
+/**
+ * The settings of the extension as one plain value. package.json describes them to the user; a test keeps both in sync.
+ */
 import type { LogLevel } from '../trainer/protocol/job-messages.ts';
 
-/** The defaults, by their name behind `rowtune.`; the same as in package.json. */
+/** Defaults by name without `rowtune.`, the same as in package.json. */
 export const DEFAULTS = {
   trainerPath: '',
   node: '',
@@ -20,16 +22,16 @@ export const DEFAULTS = {
 export type SettingName = keyof typeof DEFAULTS;
 
 export interface ClientSettings {
-  /** The bundle of the command line, or empty for the one that came with the extension. */
+  /** The bundle of the command line; empty for the one that comes with the extension. */
   readonly trainerPath: string;
   readonly node: string;
-  /** 'default' leaves it to the recipe and the environment. */
+  /** 'default' leaves the choice to the recipe and the environment. */
   readonly engine: string;
-  /** Empty: the daemon of this machine. */
+  /** Empty for the daemon on this machine. */
   readonly daemonUrl: string;
-  /** A PEM file that vouches for it; empty trusts what the machine trusts. */
+  /** A PEM file with its certificate; empty uses the certificates that this machine trusts. */
   readonly daemonCertificate: string;
-  /** The folder of that machine that stands for this workspace; empty where it has the same one. */
+  /** The folder on the daemon's machine that stands for this workspace; empty where the paths are equal. */
   readonly daemonFolder: string;
   readonly idleMinutes: number;
   readonly logLevel: LogLevel;
@@ -38,11 +40,11 @@ export interface ClientSettings {
   readonly tellsFinished: boolean;
 }
 
-/** A list of numbers faster than this is no longer read, slower than this is no longer live. */
+/** Below this interval nobody can read the numbers; above it they no longer feel live. */
 const UPDATE_BOUNDS_MS = { min: 100, max: 60_000 } as const;
 const LEVELS: readonly LogLevel[] = ['debug', 'info', 'warning', 'error'];
 
-/** @param read gives a value as the user wrote it, which may be anything */
+/** @param read returns a value as the user wrote it, which may be anything */
 export function readClientSettings(read: (name: SettingName) => unknown): ClientSettings {
   const text = (name: SettingName): string => {
     const value = read(name);
@@ -68,5 +70,5 @@ export function readClientSettings(read: (name: SettingName) => unknown): Client
   };
 }
 
-/** Whether a line of a log is wanted. */
+/** Whether a log line is shown at the chosen level. */
 export const isLogged = (level: LogLevel, lowest: LogLevel): boolean => LEVELS.indexOf(level) >= LEVELS.indexOf(lowest);

@@ -1,4 +1,4 @@
-/** The keys that `when` clauses of package.json ask for; set only where they change. */
+/** The keys in `when` clauses of package.json, set only when they change. */
 import { commands } from 'vscode';
 
 export type ContextKey =

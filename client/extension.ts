@@ -1,4 +1,4 @@
-/** The VS Code extension's entry: joins the parts. What is heavy is loaded when it is first needed. */
+/** Entry of the VS Code extension: connects the parts. Heavy parts are loaded on first use. */
 import type { ExtensionContext } from 'vscode';
 import { createApp } from './app.ts';
 import { registerCommands } from './commands/register-commands.ts';

@@ -1,17 +1,17 @@
-/** The language server: started when the first recipe or model config is open, and by command. */
+/** The language server: started by command, or when the first recipe or model config opens. */
 import path from 'node:path';
 import { type ExtensionContext, type LogOutputChannel, type TextDocument, window, workspace } from 'vscode';
 import type { LanguageClient } from 'vscode-languageclient/node';
 import { setContext } from './context-keys.ts';
 import { RECIPE_GLOB } from './recipe/recipe-names.ts';
 
-/** What the server has something to say about, as globs of file names. */
+/** Files that the server checks, as globs of file names. */
 const DOCUMENTS = [
   RECIPE_GLOB,
   '**/{config,generation_config,adapter_config,model.safetensors.index,pytorch_model.bin.index}.json',
 ] as const;
 
-/** What it looks at beside open documents: models, their weights, data. */
+/** Files that the server reads in addition to open documents: models, their weights, data. */
 const WATCHED = [
   RECIPE_GLOB,
   '**/{config,generation_config,adapter_config,model.safetensors.index,pytorch_model.bin.index,tokenizer,tokenizer_config}.json',
@@ -28,7 +28,7 @@ export interface ServerControl {
 
 export interface ServerParams {
   readonly context: ExtensionContext;
-  /** Where the server finds models. */
+  /** The folder where the server finds models. */
   readonly cacheDir: string;
   readonly onError: (error: unknown) => void;
 }
@@ -43,7 +43,7 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
     // Half a megabyte that a window without recipes never reads.
     const { LanguageClient, TransportKind, State } = await (await import('./lazy-modules.ts')).languageClient();
     if (client !== undefined && client.state !== State.Stopped) return;
-    // A server that died too often was given up, and can be asked for again.
+    // A server that died too often was given up; it can be started again.
     await client?.dispose().catch(() => undefined);
     const started = new LanguageClient(
       'rowtune',
@@ -77,7 +77,7 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
     mark(false);
     await running?.dispose();
   };
-  /** One change at a time: a stop in the middle of a start would leave a process behind. */
+  /** One change at a time: stopping during a start would leave a process behind. */
   const inTurn = (change: () => Promise<void>): Promise<void> => {
     const next = changing.then(change);
     changing = next.catch(() => undefined);
@@ -102,7 +102,7 @@ export function createServer({ context, cacheDir, onError }: ServerParams): Serv
   };
   const waiting = workspace.onDidOpenTextDocument(startFor);
   context.subscriptions.push(waiting);
-  // Behind the activation, which the editor waits for.
+  // Runs after activation, which the editor waits for.
   setTimeout(() => workspace.textDocuments.some(startFor));
   return control;
 }

@@ -1,6 +1,7 @@
 /**
- * What is loaded when it is first needed. It is bundled apart (scripts/build.mjs), so that a window that only opens does not even parse it;
- * import it with `await import('./lazy-modules.ts')`, and nothing that it names in any other way.
+ * Modules that are loaded on first use. scripts/build.mjs bundles them separately, so a window that only opens does not
+ * parse them.
+ * Import this file with `await import('./lazy-modules.ts')`, and import its modules in no other way.
  */
 export const languageClient = () => import('vscode-languageclient/node');
 export const connect = () => import('../trainer/rpc/connect.ts');

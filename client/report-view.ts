@@ -1,4 +1,4 @@
-/** Shows pages of Markdown that nobody has to save, each in a tab of its own. */
+/** Shows unsaved Markdown reports, each in its own tab. */
 import { commands, EventEmitter, type TextDocumentContentProvider, Uri, workspace } from 'vscode';
 
 const SCHEME = 'rowtune-report';
@@ -13,7 +13,7 @@ export function createReportView(): ReportView {
   const changed = new EventEmitter<Uri>();
   const provider: TextDocumentContentProvider = {
     onDidChange: changed.event,
-    provideTextDocumentContent: uri => texts.get(uri.path) ?? 'This report is of an earlier session: run the command again.',
+    provideTextDocumentContent: uri => texts.get(uri.path) ?? 'This report is from an earlier session. Run the command again.',
   };
   const registration = workspace.registerTextDocumentContentProvider(SCHEME, provider);
   return {
@@ -21,7 +21,7 @@ export function createReportView(): ReportView {
       const uri = Uri.from({ scheme: SCHEME, path: `/${name}.md` });
       texts.set(uri.path, markdown);
       changed.fire(uri);
-      // An unlocked preview is one tab for all documents: the next report would take the place of this one.
+      // An unlocked preview reuses one tab for all documents, so the next report would replace this one.
       await commands.executeCommand('markdown.showPreview', uri, undefined, { locked: true });
     },
     dispose() {

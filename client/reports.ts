@@ -1,4 +1,5 @@
-/** What long requests found, as pages of Markdown and as sentences. Pure; what comes from a worker is looked at, not trusted. */
+/** Results of long requests as Markdown pages and as sentences. Pure; data from a worker is checked, not trusted. */
+import { type MethodName, methodCatalog } from '../trainer/catalog/methods.ts';
 import { batchSize, byteSize, compact, duration, grouped, percent } from '../trainer/protocol/format.ts';
 
 type Facts = Readonly<Record<string, unknown>>;
@@ -8,7 +9,7 @@ const list = (value: unknown): readonly Facts[] => (Array.isArray(value) ? value
 const numberOf = (value: unknown): number => (typeof value === 'number' ? value : Number.NaN);
 const bytes = (value: unknown): string => (typeof value === 'number' ? byteSize(value) : 'unknown');
 
-/** Cells are text of ours or numbers; a bar in a model's name would end its cell. */
+/** Cells are our own text or numbers; a bar in a model's name would end its cell. */
 function markdownTable(header: readonly string[], rows: readonly (readonly string[])[], align: '---' | '---:' = '---:'): string {
   const line = (cells: readonly string[]): string => `| ${cells.map(cell => cell.replace(/\|/g, '\\|')).join(' | ')} |`;
   return [line(header), line(header.map((_, i) => (i === 0 ? '---' : align))), ...rows.map(line)].join('\n');
@@ -18,13 +19,13 @@ function markdownTable(header: readonly string[], rows: readonly (readonly strin
 export function estimateSentence(value: unknown): string {
   const { totalBytes, availableBytes, trainable, trainableShare, recompute } = asFacts(value);
   const fits = numberOf(totalBytes) <= numberOf(availableBytes);
-  return `About ${bytes(totalBytes)} (recompute: ${String(recompute)}) of ${bytes(availableBytes)} free${fits ? '' : ': more than there is'}; trains ${grouped(numberOf(trainable))} parameters, ${percent(numberOf(trainableShare), 2)}.`;
+  return `About ${bytes(totalBytes)} (recompute: ${String(recompute)}) of ${bytes(availableBytes)} free${fits ? '' : ', more than is available'}; trains ${grouped(numberOf(trainable))} parameters, ${percent(numberOf(trainableShare), 2)}.`;
 }
 
 export function estimateReport(name: string, value: unknown): string {
   const found = asFacts(value);
   const methodRow = (facts: Facts): string[] => [
-    `${String(facts.method)}${typeof facts.r === 'number' ? ` r=${facts.r}` : ''}`,
+    `${methodLabel(facts.method)}${typeof facts.r === 'number' ? ` r=${facts.r}` : ''}`,
     grouped(numberOf(facts.trainable)),
     bytes(facts.activationBytes),
     bytes(facts.totalBytes),
@@ -32,23 +33,23 @@ export function estimateReport(name: string, value: unknown): string {
   return [
     `# Memory of ${name}`,
     estimateSentence(value),
-    '## By cause',
+    '## By component',
     markdownTable(
-      ['cause', 'memory'],
+      ['component', 'memory'],
       [
         ['weights', bytes(found.weightsBytes)],
-        ['trained beside them', bytes(found.trainedBytes)],
+        ['trained next to them', bytes(found.trainedBytes)],
         ['gradients between batches', bytes(found.gradientBytes)],
         ['optimizer', bytes(found.optimizerBytes)],
-        ...(numberOf(found.offloadedBytes) > 0 ? [['offloaded, in no total', bytes(found.offloadedBytes)]] : []),
+        ...(numberOf(found.offloadedBytes) > 0 ? [['offloaded (not counted)', bytes(found.offloadedBytes)]] : []),
         [`activations (recompute: ${String(found.recompute)}${fullBatch(found.buckets)})`, bytes(found.activationBytes)],
         ['engine', bytes(found.engineOverheadBytes)],
-        ['**in all**', `**${bytes(found.totalBytes)}**`],
+        ['**total**', `**${bytes(found.totalBytes)}**`],
       ],
     ),
     '## By level of recomputation',
     markdownTable(
-      ['recompute', 'activations', 'in all', 'work of a batch'],
+      ['recompute', 'activations', 'total', 'compute per batch'],
       list(found.levels).map(level => [
         String(level.recompute),
         bytes(level.activationBytes),
@@ -57,12 +58,16 @@ export function estimateReport(name: string, value: unknown): string {
       ]),
     ),
     '## By method, at about as many trained parameters',
-    markdownTable(['method', 'trained', 'activations', 'in all'], [found, ...list(found.alternatives)].map(methodRow)),
+    markdownTable(['method', 'trained', 'activations', 'total'], [found, ...list(found.alternatives)].map(methodRow)),
     '',
   ].join('\n\n');
 }
 
-/** What the figure is of: the data may make shorter batches. */
+/** The label of a method, or the name of one that this version does not know. */
+const methodLabel = (method: unknown): string =>
+  Object.hasOwn(methodCatalog, String(method)) ? methodCatalog[method as MethodName].label : String(method);
+
+/** The batch that the figure is for: the data may make shorter ones. */
 function fullBatch(buckets: unknown): string {
   const { batch, tokens } = asFacts(list(buckets)[0]?.shape);
   return typeof batch === 'number' && typeof tokens === 'number' ? `, a full batch of ${batchSize({ batch, tokens })}` : '';
@@ -81,7 +86,7 @@ export function evaluationSentence(value: unknown): string {
   ].join(', ');
 }
 
-/** The engine and the machine, and each problem with its remedy. */
+/** The engine and the machine, and each problem with its fix. */
 export function doctorReport(value: unknown): string {
   const { engine, machine, gpu, disk, node, platform, python, compiler, installedEngines, clearedVariables, problems } = asFacts(value);
   const { cpu, memory } = asFacts(machine);
@@ -96,7 +101,7 @@ export function doctorReport(value: unknown): string {
     found.length === 0
       ? 'No problems were found.'
       : found
-          .map(({ severity, message, remedy }) => `- **${String(severity)}**: ${String(message)}  \n  Mend it: \`${String(remedy)}\``)
+          .map(({ severity, message, remedy }) => `- **${String(severity)}**: ${String(message)}  \n  Fix: \`${String(remedy)}\``)
           .join('\n'),
     markdownTable(
       ['what', 'found'],
@@ -128,7 +133,7 @@ export function doctorReport(value: unknown): string {
 export interface StatusFacts {
   readonly extensionVersion: string;
   readonly daemon: string;
-  /** What the daemon says of itself, where it is connected. */
+  /** The daemon's own status, if it is connected. */
   readonly daemonStatus?: unknown;
   readonly isServerRunning: boolean;
   readonly node: string;

@@ -1,10 +1,10 @@
-/** Calls a function at once and then at most once in an interval, the last call never lost. */
+/** Calls a function at once and then at most once per interval; the last call is never lost. */
 export interface Throttled {
   readonly call: () => void;
   dispose(): void;
 }
 
-/** @param intervalMs asked for at every call, as the setting may change */
+/** @param intervalMs read at every call, because the setting may change */
 export function throttle(work: () => void, intervalMs: () => number): Throttled {
   let timer: NodeJS.Timeout | undefined;
   let isDue = false;

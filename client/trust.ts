@@ -1,14 +1,15 @@
-/** A workspace that is not trusted: its recipes are read and checked, but nothing is run for it. */
+/** Untrusted workspaces: recipes are read and checked, but nothing runs. */
 import { workspace } from 'vscode';
 import { DaemonError } from '../trainer/rpc/daemon-error.ts';
 
 /** @throws DaemonError 'workspace-untrusted' */
 export function requireTrust(): void {
-  if (!workspace.isTrusted) throw new DaemonError('workspace-untrusted', 'nothing is run for a workspace that is not trusted');
+  if (!workspace.isTrusted) throw new DaemonError('workspace-untrusted', 'this command needs a trusted workspace');
 }
 
 /**
- * The commands that the manifest keeps for trusted workspaces. The palette and menus hold to it; lenses, links and buttons do not.
+ * The commands that the manifest enables in trusted workspaces only. The palette and menus respect that; lenses, links
+ * and buttons do not.
  * @param manifest package.json
  */
 export function commandsWithTrust(manifest: unknown): ReadonlySet<string> {

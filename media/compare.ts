@@ -1,4 +1,4 @@
-/** The page that compares runs: its wires. */
+/** Entry of the Compare page: connects it to its host. */
 import type { CompareFromPage, CompareToPage } from '../trainer/protocol/view/compare.ts';
 import { type KeptComparePage, mountCompare } from './compare/compare-page.ts';
 import { acquireEditor } from './shared/editor.ts';

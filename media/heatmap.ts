@@ -1,4 +1,4 @@
-/** The page of the heatmap: joins it with its host. */
+/** Entry of the heatmap page: connects it to its host. */
 import type { HeatmapFromPage, HeatmapToPage } from '../trainer/protocol/view/heatmap.ts';
 import { mountHeatmap } from './heatmap/page.ts';
 import type { HeatmapViewState } from './heatmap/view-state.ts';

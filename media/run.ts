@@ -1,4 +1,4 @@
-/** The page of a run: its wires. */
+/** Entry of the run page: connects it to its host. */
 import type { RunFromPage, RunToPage } from '../trainer/protocol/view/run.ts';
 import { type KeptRunPage, mountRun } from './run/run-page.ts';
 import { acquireEditor } from './shared/editor.ts';

@@ -1,4 +1,4 @@
-/** The page that tries a model: its wires. */
+/** Entry of the Try page: connects it to its host. */
 import type { TryFromPage, TryToPage } from '../trainer/protocol/view/try.ts';
 import { acquireEditor } from './shared/editor.ts';
 import { type KeptTryPage, mountTry } from './try/try-page.ts';

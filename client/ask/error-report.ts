@@ -1,6 +1,9 @@
-/** From anything that was thrown to what a user is told: a sentence, what to do, and the buttons that do it. Never a stack. */
+/**
+ * Turns anything that was thrown into a message for the user: a sentence, a hint and buttons that follow the hint.
+ * Never a stack trace.
+ */
 
-/** What a button does; `client/ask/notify.ts` has the functions. */
+/** The action of a button; `client/ask/notify.ts` implements each. */
 export type Remedy =
   | 'installEngine'
   | 'showDaemonLog'
@@ -22,61 +25,64 @@ export interface ErrorReport {
 }
 
 interface Known {
-  /** In place of the daemon's own hint, which is written for a terminal. */
+  /** Hints that replace those of the daemon, which are written for a terminal. */
   readonly hint?: string;
   readonly remedies: readonly Remedy[];
 }
 
-/** By the stable code of the error; what is not here has its own hint and the log. */
+/** Hints by error code; other errors have a hint of their own and the log. */
 const KNOWN: Readonly<Record<string, Known>> = {
-  'bad-recipe': { hint: 'See the problems that are marked in the recipe.', remedies: ['openRecipe', 'showProblems'] },
+  'bad-recipe': { hint: 'Fix the problems that are marked in the recipe.', remedies: ['openRecipe', 'showProblems'] },
   'daemon-missing': { hint: 'Start the daemon.', remedies: ['startDaemon', 'showDaemonLog'] },
-  'daemon-gone': { hint: 'Start the daemon again; training that was cut off can be resumed.', remedies: ['startDaemon', 'showDaemonLog'] },
-  'daemon-crashes': { hint: 'Its log says why.', remedies: ['showDaemonLog', 'restartDaemon'] },
-  'daemon-start': { hint: 'Its log says why.', remedies: ['showDaemonLog', 'doctor'] },
-  'daemon-token': { hint: 'Enter it by Rowtune: Connect to a Daemon on Another Machine.', remedies: ['enterToken', 'openUrlSetting'] },
+  'daemon-gone': { hint: 'Restart the daemon; interrupted training can be resumed.', remedies: ['startDaemon', 'showDaemonLog'] },
+  'daemon-crashes': { hint: 'The log of the daemon shows the reason.', remedies: ['showDaemonLog', 'restartDaemon'] },
+  'daemon-start': { hint: 'The log of the daemon shows the reason.', remedies: ['showDaemonLog', 'doctor'] },
+  'daemon-token': { hint: 'Enter it with Rowtune: Connect to a Daemon on Another Machine.', remedies: ['enterToken', 'openUrlSetting'] },
   'daemon-refused': { hint: 'Check the token and the address of the daemon.', remedies: ['enterToken', 'openUrlSetting'] },
-  'daemon-full': { hint: 'Close windows that are connected to it.', remedies: [] },
+  'daemon-full': { hint: 'Close other windows that are connected to it.', remedies: [] },
   'daemon-unresponsive': { remedies: ['showDaemonLog'] },
-  'state-unwritable': { hint: 'Free some space on the disk of that folder, and make it writable.', remedies: [] },
-  'not-recorded': { hint: "Free some space on the disk of the daemon's folder, and try again.", remedies: [] },
+  'state-unwritable': { hint: 'Free disk space for that folder, and make it writable.', remedies: [] },
+  'not-recorded': { hint: 'Free disk space for the folder of the daemon, and try again.', remedies: [] },
   'daemon-untrusted': {
-    hint: 'Give its certificate in the setting rowtune.daemon.certificate, and the name that it is for in the address.',
+    hint: 'Set rowtune.daemon.certificate to its certificate, and use the host name of the certificate in the address.',
     remedies: ['openUrlSetting'],
   },
-  'workspace-untrusted': { hint: 'Trust it first.', remedies: ['manageTrust'] },
-  'protocol-mismatch': { hint: 'Restart the daemon, so that it has the version of this extension.', remedies: ['restartDaemon'] },
+  'workspace-untrusted': { hint: 'Trust the workspace first.', remedies: ['manageTrust'] },
+  'protocol-mismatch': { hint: 'Restart the daemon, so that its version matches this extension.', remedies: ['restartDaemon'] },
   'node-unusable': { remedies: ['openNodeSetting'] },
   engine: { remedies: ['installEngine', 'doctor'] },
   'out-of-memory': { remedies: ['openRecipe'] },
   'output-not-empty': {
-    hint: 'Choose another output_dir, set overwrite_output_dir: true, or resume the run that is there.',
+    hint: 'Choose another output_dir, set overwrite_output_dir: true, or resume the existing run.',
     remedies: ['openRecipe'],
   },
-  'run-busy': { hint: 'Stop the job that is at work there first.', remedies: [] },
+  'run-busy': { hint: 'Stop the job that uses this folder first.', remedies: [] },
   data: { remedies: ['openRecipe'] },
   'no-data': { remedies: ['openRecipe'] },
-  'model-missing': { hint: 'Check the path; a model of the hub is downloaded when a training first needs it.', remedies: ['openRecipe'] },
+  'model-missing': { hint: 'Check the path. A model from the hub is downloaded when a training first needs it.', remedies: ['openRecipe'] },
   'model-config': { remedies: ['openRecipe'] },
   'model-file': { remedies: ['openRecipe'] },
   'target-modules': { remedies: ['openRecipe'] },
   importance: { remedies: ['openRecipe'] },
 };
 
-/** What else is to be done where the daemon is on another machine. */
+/** Further steps where the daemon is on another machine. */
 const KNOWN_FAR: Readonly<Record<string, Known>> = {
   'daemon-missing': {
-    hint: 'Is it started over there, and is the tunnel up? Check the setting rowtune.daemon.url.',
+    hint: 'Check that the daemon is running on that machine, that the tunnel is up, and that rowtune.daemon.url is right.',
     remedies: ['reconnect', 'openUrlSetting'],
   },
-  'daemon-gone': { hint: 'Is it started over there, and is the tunnel up?', remedies: ['reconnect', 'openUrlSetting'] },
-  'protocol-mismatch': { hint: 'Both machines need the same version of rowtune.', remedies: ['openUrlSetting'] },
+  'daemon-gone': {
+    hint: 'Check that the daemon is running on that machine and that the tunnel is up.',
+    remedies: ['reconnect', 'openUrlSetting'],
+  },
+  'protocol-mismatch': { hint: 'Install the same version of Rowtune on both machines.', remedies: ['openUrlSetting'] },
 };
 
-/** A longer message is cut: a notification is read at a glance, and the log has all of it. */
+/** Longer messages are cut: a notification is read at a glance, and the log has the whole text. */
 const MAX_MESSAGE = 400;
 
-/** @param given what is known of the surroundings: without a recipe there is none to open */
+/** @param given the context: without a recipe there is none to open */
 export function reportError(error: unknown, given: { readonly hasRecipe: boolean; readonly isRemote: boolean }): ErrorReport {
   const { code, hint } = codeAndHint(error);
   const known = code === undefined ? undefined : ((given.isRemote ? KNOWN_FAR[code] : undefined) ?? KNOWN[code]);
@@ -86,10 +92,12 @@ export function reportError(error: unknown, given: { readonly hasRecipe: boolean
   return { message: advice === undefined ? message : `${withStop(message)} ${withStop(advice)}`, remedies };
 }
 
-/** The user ended it: nothing to tell. */
+/** True where the user ended it, so there is nothing to report. */
 export const isCanceled = (error: unknown): boolean => ['canceled', 'stopped'].includes(codeAndHint(error).code ?? '');
 
-/** What goes into the log of the extension: an error with a code is told by its message, any other one is a fault of ours, told by its stack. */
+/**
+ * The log entry of an error: the message of an error with a code, the stack of any other one, which is a bug of ours.
+ */
 export function logText(error: unknown): string {
   const { code, hint } = codeAndHint(error);
   if (code === undefined && error instanceof Error) return error.stack ?? error.message;
@@ -109,7 +117,7 @@ function messageOf(error: unknown): string {
 
 function oneParagraph(text: string): string {
   const line = text.replace(/\s+/g, ' ').trim();
-  // An address, and the name of a file or a setting, is written as it is.
+  // Addresses and names of files and settings keep their spelling.
   const sentence = /^\S+[./\\_]\S/.test(line) ? line : line.charAt(0).toUpperCase() + line.slice(1);
   return sentence.length <= MAX_MESSAGE ? sentence : `${sentence.slice(0, MAX_MESSAGE - 1)}…`;
 }

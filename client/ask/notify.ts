@@ -1,16 +1,16 @@
-/** Notifications: an error with its hint and the buttons that do what the hint says. */
+/** Notifications: an error with its hint and the buttons that follow the hint. */
 import { commands, type Uri, window } from 'vscode';
 import { COMMANDS } from '../commands/command-ids.ts';
 import type { Output } from '../output.ts';
 import { isCanceled, logText, type Remedy, reportError } from './error-report.ts';
 
 export interface ErrorPlace {
-  /** What the error is about. */
+  /** The subject of the error. */
   readonly recipe?: Uri;
 }
 
 export interface Notifier {
-  /** Tells the log everything and the user a sentence; nothing where the user ended it. */
+  /** Logs the whole error and shows the user a sentence; shows nothing where the user ended the action. */
   error(error: unknown, place?: ErrorPlace): void;
   warn(message: string, remedies?: readonly Remedy[]): void;
   info(message: string): void;

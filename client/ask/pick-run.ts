@@ -1,4 +1,4 @@
-/** The run that a command is about: of the view's item, a link or a folder, or one that is picked from a list. */
+/** Finds the run of a command: from an item of the view, a link or a folder, or picked from a list. */
 import path from 'node:path';
 import { CancellationTokenSource, type QuickPickItem, type QuickPickOptions, ThemeIcon, Uri, window } from 'vscode';
 import type { App } from '../app.ts';
@@ -8,24 +8,24 @@ import type { Views } from '../views/views.ts';
 
 export interface RunPick {
   readonly placeHolder: string;
-  /** What the run must have. */
+  /** The capability that the run must have. */
   readonly flag: RunFlag;
-  /** Said where there is none. */
+  /** The message where no run has it. */
   readonly none: string;
 }
 
-/** All items as they are now. */
+/** All current items. */
 export async function runItems({ daemon, store }: App, views: Views): Promise<readonly RunItem[]> {
   const runs = await views.listRuns(await daemon.ensure());
   return runTree({ runs, jobs: store.list(), nowMs: Date.now() }).flatMap(({ items }) => items);
 }
 
-/** Undefined where the user picked none, or there is none to pick, which is then said. */
+/** Undefined where the user picked none, or where there is none to pick, which is shown. */
 export async function runFor(app: App, views: Views, argument: unknown, pick: RunPick): Promise<RunItem | undefined> {
   if (isRunItem(argument)) return argument;
   const listing = runItems(app, views);
   const isEnding = pick.flag === 'active' || pick.flag === 'stoppable';
-  // The list opens at once and fills when the daemon has answered.
+  // The list opens at once and fills when the daemon answers.
   if (argument === undefined && !isEnding)
     return pickItem(
       listing.then(items => items.filter(({ flags }) => flags.includes(pick.flag))),
@@ -41,7 +41,7 @@ export async function runFor(app: App, views: Views, argument: unknown, pick: Ru
   }
   const fitting = items.filter(({ flags }) => flags.includes(pick.flag));
   const [only] = fitting;
-  // To stop the one job there is needs no list of one.
+  // A single running job is stopped without a list.
   if (fitting.length === 1 && isEnding) return only;
   return pickItem(Promise.resolve(fitting), pick);
 }
@@ -54,7 +54,7 @@ async function pickItem(fitting: Promise<readonly RunItem[]>, { placeHolder, non
   return chosen?.item;
 }
 
-/** A list that opens before its items are known; where there are none, that is said in its place. */
+/** Opens a list before its items are known; shows a message instead where there are none. */
 export async function pickOrTell<T extends QuickPickItem>(
   items: Promise<readonly T[]>,
   { none, ...options }: QuickPickOptions & { readonly none: string },
@@ -74,13 +74,13 @@ export async function pickOrTell<T extends QuickPickItem>(
   }
 }
 
-/** Several, for a comparison. */
+/** Several runs, for a comparison. */
 export async function runsFor(app: App, views: Views, argument: unknown, all: unknown, placeHolder: string): Promise<readonly RunItem[]> {
   const given = (Array.isArray(all) ? all : [argument]).filter(isRunItem).filter(({ flags }) => flags.includes('folder'));
   if (given.length > 1) return given;
   const items = (await runItems(app, views)).filter(({ flags }) => flags.includes('folder'));
   if (items.length < 2) {
-    void window.showInformationMessage('There are not yet two runs to compare.');
+    void window.showInformationMessage('A comparison needs at least two runs.');
     return [];
   }
   const picks = items.map(item => ({ ...asPick(item), picked: given.some(({ id }) => id === item.id) }));

@@ -1,4 +1,4 @@
-/** The scores that a heatmap is about: of a run, of a file that was computed for itself, or picked from a list of both. */
+/** Finds the scores of a heatmap: of a run, of a standalone score file, or picked from a list of both. */
 import path from 'node:path';
 import { type QuickPickItem, QuickPickItemKind, ThemeIcon, workspace } from 'vscode';
 import type { App } from '../app.ts';
@@ -8,38 +8,38 @@ import type { Views } from '../views/views.ts';
 import { asPick, pickOrTell, runFor, runItems } from './pick-run.ts';
 
 const SCORES_GLOB = `**/*${SCORES_ENDING}`;
-/** More files than anyone picks from; the search ends there. */
+/** The search stops here: nobody picks from more files. */
 const MAX_FILES = 200;
 
 export interface ScoresPlace {
-  /** A run's folder, or a file of scores. */
+  /** The folder of a run, or a score file. */
   readonly path: string;
   readonly label: string;
-  /** A file of this machine, wherever the daemon is. */
+  /** A file on this machine, wherever the daemon is. */
   readonly isHere?: boolean;
 }
 
-/** Undefined where the user picked none, or there are none, which is then said. */
+/** Undefined where the user picked none, or where there are none, which is shown. */
 export async function scoresFor(app: App, views: Views, argument: unknown): Promise<ScoresPlace | undefined> {
   const uri = uriOf(argument);
   if (uri?.path.endsWith('.safetensors')) return { path: uri.fsPath, label: path.basename(uri.fsPath, SCORES_ENDING), isHere: true };
   if (argument !== undefined) {
     const item = await runFor(app, views, argument, {
-      placeHolder: 'The run whose importance to see',
+      placeHolder: 'Select a run to show its importance',
       flag: 'scores',
-      none: 'There is no run that has scored rows.',
+      none: 'No run has computed importance scores yet.',
     });
     return item?.runDir === undefined ? undefined : { path: item.runDir, label: item.label };
   }
-  const none = 'There are no scores yet: compute some by Rowtune: Compute Importance.';
-  return (await pickOrTell(scoredItems(app, views), { placeHolder: 'Whose importance to see', none }))?.source;
+  const none = 'There are no scores yet. Compute them with Rowtune: Compute Importance.';
+  return (await pickOrTell(scoredItems(app, views), { placeHolder: 'Select scores to show', none }))?.source;
 }
 
 interface ScoredItem extends QuickPickItem {
   readonly source?: ScoresPlace;
 }
 
-/** Runs, and files of scores that were computed without one. */
+/** Runs, and score files that were computed without a run. */
 async function scoredItems(app: App, views: Views): Promise<readonly ScoredItem[]> {
   const [runs, files] = await Promise.all([runItems(app, views), workspace.findFiles(SCORES_GLOB, EXCLUDED_GLOB, MAX_FILES)]);
   const ofRuns = runs.flatMap((item): ScoredItem[] =>

@@ -1,7 +1,7 @@
-/** One question of several: a list to pick from, with a way back to the question before. */
+/** One step of a wizard: a list to pick from, with a way back to the step before. */
 import { QuickInputButtons, type QuickPickItem, window } from 'vscode';
 
-/** What a question gives where the user wants the one before it. */
+/** The answer that returns to the step before. */
 export const BACK = Symbol('back');
 
 export interface Choice<T> extends QuickPickItem {
@@ -13,12 +13,12 @@ export interface StepPick<T> {
   readonly step: number;
   readonly totalSteps: number;
   readonly placeHolder: string;
-  /** The list is there before its items are. */
+  /** The list is shown before its items are known. */
   readonly items: readonly Choice<T>[] | Promise<readonly Choice<T>[]>;
   readonly canGoBack: boolean;
 }
 
-/** @returns undefined where the user has closed it; rejects where the items do */
+/** @returns undefined where the user closed it; rejects where loading the items fails */
 export function pickStep<T>({ title, step, totalSteps, placeHolder, items, canGoBack }: StepPick<T>): Promise<T | typeof BACK | undefined> {
   const picker = window.createQuickPick<Choice<T>>();
   Object.assign(picker, { title, step, totalSteps, placeholder: placeHolder, ignoreFocusOut: true, busy: true });

@@ -1,4 +1,4 @@
-/** What the commands work with. */
+/** The dependencies of the commands. */
 import type { App } from '../app.ts';
 import type { ServerControl } from '../language-client.ts';
 import type { ReportView } from '../report-view.ts';

@@ -1,4 +1,4 @@
-/** Every command of the extension, once; package.json gives each its title, and a test holds both together. */
+/** The id of every command. package.json gives each a title; a test keeps both in sync. */
 export const COMMANDS = {
   startTraining: 'rowtune.startTraining',
   train: 'rowtune.train',
@@ -40,8 +40,8 @@ export const COMMANDS = {
 
 export type CommandName = keyof typeof COMMANDS;
 
-/** What a menu, a lens, a view or the palette hands to a command. */
+/** The argument that a menu, a lens, a view or the palette passes to a command. */
 export type CommandHandler = (...args: readonly unknown[]) => unknown;
 
-/** The commands of one subject; together they must be all, which the compiler checks where they are registered. */
+/** The commands of one topic. Registration does not compile unless all topics together cover every command. */
 export type CommandTable<Names extends CommandName> = Readonly<Record<Names, CommandHandler>>;

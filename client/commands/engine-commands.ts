@@ -1,4 +1,4 @@
-/** Doctor, Install Engine, Set Hub Token; and the offer to install an engine before the first training. */
+/** Doctor, Install Engine and Set Hub Token, and the offer to install an engine before the first training. */
 import { ProgressLocation, window } from 'vscode';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
 import { HUB_TOKEN } from '../app.ts';
@@ -7,7 +7,7 @@ import { doctorReport } from '../reports.ts';
 import type { CommandContext } from './command-context.ts';
 import type { CommandTable } from './command-ids.ts';
 
-/** In the global state: the user does not want to be asked about an engine again. */
+/** Key of the global state: the user does not want the offer of an engine again. */
 const ENGINE_DECLINED = 'rowtune.engineDeclined';
 
 export function engineCommands(context: CommandContext): CommandTable<'doctor' | 'installEngine' | 'setHubToken'> {
@@ -22,8 +22,8 @@ export function engineCommands(context: CommandContext): CommandTable<'doctor' |
     },
     setHubToken: async () => {
       const token = await window.showInputBox({
-        title: 'Token of the Hugging Face hub',
-        prompt: 'Kept in the secret storage of the editor, and given to downloads. Empty removes it.',
+        title: 'Hugging Face access token',
+        prompt: 'Stored in the secret storage of the editor and used for downloads. Leave it empty to remove the token.',
         password: true,
         ignoreFocusOut: true,
         placeHolder: 'hf_…',
@@ -33,13 +33,13 @@ export function engineCommands(context: CommandContext): CommandTable<'doctor' |
       else await app.context.secrets.store(HUB_TOKEN, token.trim());
       const isLocal = app.daemon.state.kind === 'connected' && !app.daemon.state.isRemote;
       app.notify.info(
-        `The token was ${token.trim() === '' ? 'removed' : 'stored'}.${isLocal ? ' The daemon takes it up when it is started again.' : ''}`,
+        `The token was ${token.trim() === '' ? 'removed' : 'stored'}.${isLocal ? ' The daemon uses it after a restart.' : ''}`,
       );
     },
   };
 }
 
-/** Shows every line as it comes. @returns whether an engine is installed now */
+/** Shows every line as it arrives. @returns whether an engine is installed now */
 export async function installEngine({ app, views }: CommandContext): Promise<boolean> {
   const { channel } = app.output;
   channel.show(true);
@@ -68,21 +68,21 @@ export async function installEngine({ app, views }: CommandContext): Promise<boo
 }
 
 /**
- * Before a training on a machine without TensorFlow.
- * @returns whether to go on
+ * Offers to install an engine before a training on a machine without TensorFlow.
+ * @returns whether to continue
  */
 export async function offerEngine(context: CommandContext, client: DaemonClient): Promise<boolean> {
   const { app } = context;
   const { globalState } = app.context;
   if (globalState.get(ENGINE_DECLINED) === true) return true;
-  // Another machine's engine is not installed from here.
+  // The engine of another machine can't be installed from here.
   if (app.daemon.state.kind === 'connected' && app.daemon.state.isRemote) return true;
   if ((await client.request('engineStatus', {})).installedEngines.length > 0) return true;
   const install = 'Install Engine';
   const portable = 'Use the Portable Engine';
   const never = "Don't Ask Again";
   const chosen = await window.showInformationMessage(
-    'TensorFlow is not installed. It computes several times faster than the portable engine, which is there already.',
+    'TensorFlow is not installed. It is several times faster than the portable engine, which works without an installation.',
     install,
     portable,
     never,

@@ -1,4 +1,4 @@
-/** New Recipe: model → data → task → method, then a file with comments, opened. */
+/** New Recipe: asks for model, data, task and method, then opens a commented file. */
 import path from 'node:path';
 import { QuickPickItemKind, Uri, window, workspace } from 'vscode';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
@@ -18,11 +18,11 @@ const MAX_DATA_FILES = 500;
 interface ModelChoice {
   /** A name on the hub, or a path. */
   readonly name: string;
-  /** Its folder, where it is on this machine. */
+  /** Its folder, if it is on this machine. */
   readonly path?: string;
 }
 
-/** What has been answered so far. */
+/** The answers so far. */
 interface Answers {
   readonly model?: ModelChoice;
   readonly data?: { readonly file?: string };
@@ -30,7 +30,7 @@ interface Answers {
   readonly method?: string;
 }
 
-/** Adds its answer to those before it. */
+/** Adds an answer to those before it. */
 type Question = (before: Answers, place: Place) => Promise<Answers | typeof BACK | undefined>;
 
 type Place = Pick<StepPick<unknown>, 'title' | 'step' | 'totalSteps' | 'canGoBack'>;
@@ -47,7 +47,7 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
       const { model, data, task, method } = answers;
       if (model === undefined || task === undefined || method === undefined) return;
       const { freeName, modelHints, recipeFileName, recipeText } = await (await import('../lazy-modules.ts')).recipeText();
-      // A folder that is not of the workspace is not searched with it.
+      // A folder outside the workspace is not part of its search.
       const beside = (await workspace.fs.readDirectory(folder)).map(([file]) => file).filter(isRecipeName);
       const taken = new Set([...(await findRecipes()).map(uri => uri.path), ...beside].map(recipeStem));
       const name = freeName(model.name, method, taken);
@@ -55,7 +55,7 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
       const text = recipeText({
         name,
         model: written(model.name, folder.fsPath),
-        // The words come from the schema's own table.
+        // The choices come from the schema.
         task: task as Parameters<typeof recipeText>[0]['task'],
         method: method as Parameters<typeof recipeText>[0]['method'],
         train: data?.file === undefined ? undefined : written(data.file, folder.fsPath),
@@ -67,7 +67,7 @@ export function newRecipeCommands({ app }: CommandContext): CommandTable<'newRec
   };
 }
 
-/** One after the other, and back where the user wants; undefined where one was closed. */
+/** Runs the steps in order, back and forth; undefined where the user closed one. */
 async function askAll(questions: readonly Question[], start: Answers): Promise<Answers | undefined> {
   const answers = [start];
   while (answers.length <= questions.length) {
@@ -84,7 +84,7 @@ async function askAll(questions: readonly Question[], start: Answers): Promise<A
 const askWord =
   (setting: 'task' | 'method', placeHolder: string): Question =>
   async (before, place) => {
-    // The schema is not needed before.
+    // The schema is not needed earlier.
     const { choicesOf, modelHints } = await (await import('../lazy-modules.ts')).recipeText();
     const fitting = setting === 'task' ? modelHints(await readConfig(before.model?.path)).task : undefined;
     const items = choicesOf(setting)
@@ -98,10 +98,10 @@ const askWord =
     const word = await pickStep({ ...place, placeHolder, items });
     return typeof word === 'string' ? { ...before, [setting]: word } : word;
   };
-const askTask = askWord('task', 'What the model is tuned to do');
-const askMethod = askWord('method', 'How it is tuned');
+const askTask = askWord('task', 'Select the task of the model');
+const askMethod = askWord('method', 'Select a method');
 
-/** Of a model on this machine; what is not there or no JSON tells nothing. */
+/** Facts of a model on this machine; a file that is missing or is not JSON yields none. */
 async function readConfig(folder: string | undefined): Promise<unknown> {
   if (folder === undefined) return undefined;
   try {
@@ -111,7 +111,7 @@ async function readConfig(folder: string | undefined): Promise<unknown> {
   }
 }
 
-/** A model's item in the view, or its folder in the explorer. */
+/** An item of the Models view, or a model folder in the explorer. */
 function modelOf(argument: unknown): ModelChoice | undefined {
   if (isModelItem(argument)) return { name: argument.model, path: argument.path };
   return argument instanceof Uri ? { name: argument.fsPath, path: argument.fsPath } : undefined;
@@ -123,7 +123,7 @@ async function targetFolder(argument: unknown): Promise<Uri | undefined> {
   if (own !== undefined) return own.uri;
   const folders = workspace.workspaceFolders ?? [];
   if (folders.length === 1) return folders[0]?.uri;
-  if (folders.length > 1) return (await window.showWorkspaceFolderPick({ placeHolder: 'Where the recipe is written' }))?.uri;
+  if (folders.length > 1) return (await window.showWorkspaceFolderPick({ placeHolder: 'Select the folder of the recipe' }))?.uri;
   const chosen = await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: false, openLabel: 'Write the Recipe Here' });
   return chosen?.[0];
 }
@@ -147,19 +147,19 @@ function askModel(app: App): Question {
     };
     return [
       ...group('in the workspace', 'folder'),
-      ...group('exported into runs', 'run'),
+      ...group('exported from runs', 'run'),
       ...group('in the cache', 'cache'),
-      { label: truncated ? 'elsewhere (the folders are too large to list every model)' : 'elsewhere', kind: QuickPickItemKind.Separator },
-      { label: '$(cloud) A model of the Hugging Face hub…', value: 'hub' },
+      { label: truncated ? 'elsewhere (the folders are too large to list all models)' : 'elsewhere', kind: QuickPickItemKind.Separator },
+      { label: '$(cloud) A model from the Hugging Face hub…', value: 'hub' },
       { label: '$(folder-opened) A folder or .gguf file…', value: 'disk' },
     ];
   };
   const ask: Question = async (before, place) => {
-    const chosen = await pickStep({ ...place, placeHolder: 'The model to tune', items: listed() });
+    const chosen = await pickStep({ ...place, placeHolder: 'Select a model', items: listed() });
     if (chosen === BACK || chosen === undefined) return chosen;
     if (typeof chosen === 'object') return { ...before, model: chosen };
     const model = chosen === 'hub' ? await typeModel(place) : await browseModel();
-    // Out of the box for its name is back to the list.
+    // Leaving the name box returns to the list.
     return model === undefined ? ask(before, place) : { ...before, model };
   };
   return ask;
@@ -168,10 +168,10 @@ function askModel(app: App): Question {
 async function typeModel({ title, step, totalSteps }: Place): Promise<ModelChoice | undefined> {
   const name = await window.showInputBox({
     title: `${title} (${step}/${totalSteps})`,
-    prompt: 'Its name on the hub; it is downloaded when a training first needs it.',
+    prompt: 'Name of the model on the hub. It is downloaded when a training first needs it.',
     placeHolder: 'HuggingFaceTB/SmolLM2-135M-Instruct',
     ignoreFocusOut: true,
-    validateInput: text => (/^[\w.-]+\/[\w.-]+$/.test(text.trim()) ? undefined : 'A name has two parts: owner/model'),
+    validateInput: text => (/^[\w.-]+\/[\w.-]+$/.test(text.trim()) ? undefined : 'Write the name as owner/model'),
   });
   return name === undefined ? undefined : { name: name.trim() };
 }
@@ -187,7 +187,7 @@ const askData: Question = async (before, place) => {
     return [
       ...files
         .map(uri => ({ label: workspace.asRelativePath(uri), value: { file: uri.fsPath } }))
-        // Metrics of runs are no training data.
+        // Metrics of runs are not training data.
         .filter(({ label }) => !/(^|\/)runs\//.test(label))
         .sort((a, b) => Number(isHeldOut(a.label)) - Number(isHeldOut(b.label)) || a.label.localeCompare(b.label)),
       { label: 'elsewhere', kind: QuickPickItemKind.Separator },
@@ -195,18 +195,18 @@ const askData: Question = async (before, place) => {
       { label: '$(clock) I have no data yet', value: {} },
     ];
   };
-  const chosen = await pickStep({ ...place, placeHolder: 'The training data', items: found() });
+  const chosen = await pickStep({ ...place, placeHolder: 'Select the training data', items: found() });
   if (chosen === BACK || chosen === undefined) return chosen;
   if (typeof chosen === 'object') return { ...before, data: chosen };
-  const file = (await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: true, openLabel: 'Train on This' }))?.[0]?.fsPath;
+  const file = (await window.showOpenDialog({ canSelectFolders: true, canSelectFiles: true, openLabel: 'Use This Data' }))?.[0]?.fsPath;
   return file === undefined ? askData(before, place) : { ...before, data: { file } };
 };
 
-/** By its name it is there to judge by, not to learn from: it stands behind the others. */
+/** A name that suggests evaluation data, which is listed after the others. */
 const isHeldOut = (file: string): boolean =>
   /(^|[^a-z])(held[-_ ]?out|eval|valid|validation|val|dev|test)([^a-z]|$)/i.test(path.basename(file));
 
-/** A path inside the folder is written relative to it, so that the folder can be moved; a name on the hub stays. */
+/** A path inside the folder is written relative to it, so the folder can be moved; hub names stay. */
 function written(value: string, folder: string): string {
   if (!path.isAbsolute(value)) return value.trim();
   const relative = path.relative(folder, value);

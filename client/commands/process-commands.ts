@@ -1,4 +1,4 @@
-/** Start, stop, restart and show the log of the daemon and of the language server; their status. */
+/** Start, stop, restart, log and status of the daemon and the language server. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { ConfigurationTarget, ProgressLocation, Uri, window, workspace } from 'vscode';
@@ -35,7 +35,7 @@ export function processCommands(context: CommandContext): CommandTable<Names> {
     const what = training.length > 0 ? `The daemon is training ${training.map(({ title }) => title).join(', ')}.` : 'Stop the daemon?';
     const detail = [
       ...(training.length > 0 ? ['Training saves a checkpoint first and can be resumed.'] : []),
-      ...(isFar ? [`The daemon at ${app.settings().daemonUrl} can only be started again over there.`] : []),
+      ...(isFar ? [`The daemon at ${app.settings().daemonUrl} can only be restarted on its machine.`] : []),
     ].join(' ');
     const action = training.length > 0 ? 'Stop and Save' : 'Stop Daemon';
     return (await window.showWarningMessage(what, { modal: true, detail }, action)) !== undefined;
@@ -51,7 +51,7 @@ export function processCommands(context: CommandContext): CommandTable<Names> {
     startDaemon,
     stopDaemon,
     restartDaemon: async () => {
-      // One on another machine is started there; what can be made anew from here is the connection.
+      // A daemon on another machine is started there; from here only the connection can be renewed.
       if (isRemote()) app.daemon.disconnect();
       else if (!(await stopDaemon())) return;
       await startDaemon();
@@ -59,10 +59,10 @@ export function processCommands(context: CommandContext): CommandTable<Names> {
     showDaemonLog: async () => {
       const { current } = app.daemon;
       const known = current === undefined ? undefined : (await current.request('daemonStatus', {})).logFile;
-      // Why it did not start stands in what it printed.
+      // Its output shows why it did not start.
       const files = [known, path.join(app.folders.stateDir, 'daemon.log'), path.join(app.folders.stateDir, 'daemon.out')];
       const found = isRemote() ? undefined : files.find(file => file !== undefined && existsSync(file));
-      if (isRemote() && known !== undefined) app.output.write('info', `the log of the daemon is on its machine: ${known}`);
+      if (isRemote() && known !== undefined) app.output.write('info', `the daemon writes its log on its own machine: ${known}`);
       if (found === undefined) app.output.channel.show();
       else await window.showTextDocument(Uri.file(found), { preview: true });
     },
@@ -74,13 +74,13 @@ export function processCommands(context: CommandContext): CommandTable<Names> {
           : await window.showInputBox({
               title: 'Address of a daemon on another machine',
               placeHolder: 'ws://127.0.0.1:7000',
-              prompt: 'As a tunnel or TLS makes it reachable from here.',
+              prompt: 'The address at which a tunnel or TLS makes it reachable from here.',
               ignoreFocusOut: true,
             });
       if (!url) return;
       const token = await window.showInputBox({
         title: `Token of the daemon at ${url}`,
-        prompt: 'Kept in the secret storage of the editor. It stands in daemon.json of the state folder there.',
+        prompt: 'Stored in the secret storage of the editor. Find the token in daemon.json in the state folder of that machine.',
         password: true,
         ignoreFocusOut: true,
       });
@@ -107,7 +107,7 @@ export function processCommands(context: CommandContext): CommandTable<Names> {
           daemon: daemonText(app.daemon.state),
           daemonStatus: client && (await client.request('daemonStatus', {})),
           isServerRunning: server.isRunning(),
-          node: app.settings().node || 'node on the PATH, else that of the editor',
+          node: app.settings().node || 'node on the PATH, or else that of the editor',
           ...app.folders,
         }),
       );

@@ -1,4 +1,4 @@
-/** Compute Importance, Evaluate, Estimate Memory: what is asked of a recipe or a run without training. */
+/** Compute Importance, Evaluate and Estimate Memory: requests about a recipe or a run without training. */
 import { type QuickPickItem, QuickPickItemKind, type Uri, window, workspace } from 'vscode';
 import type { RecipeSource } from '../../trainer/protocol/rpc-messages.ts';
 import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
@@ -26,9 +26,9 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
         title: `Importance of ${name}`,
         start: async (client, id) => {
           const job = await client.request('importance', { id, recipe: source, outputFile });
-          // Known before the page looks: scores that are not there yet are then no problem.
+          // Announced before the page looks, so missing scores are not reported as a problem.
           app.store.put(job);
-          // Scores are seen while they are computed.
+          // The page shows scores while they are computed.
           await app.pages.open('heatmap', { kind: 'heatmap', sources: [{ path: outputFile, label: name, jobId: id }] });
           return job;
         },
@@ -59,7 +59,7 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
     if (job !== undefined) app.notify.info(`${name}: ${evaluationSentence(job.result)}.`);
   }
 
-  /** A run that has trained, or the base model of a recipe; the recipe that is being edited comes first. */
+  /** A run that has trained, or the base model of a recipe; the recipe in the editor comes first. */
   async function pickEvaluated(): Promise<RunItem | Uri | undefined> {
     const listing = Promise.all([runItems(app, context.views), findRecipes()]);
     const items = listing.then(([runs, recipes]): readonly EvaluatedItem[] => {
@@ -69,13 +69,13 @@ export function recipeCommands(context: CommandContext): CommandTable<'importanc
       const bases = ordered.map(uri => ({ label: recipeStem(uri.path), description: workspace.asRelativePath(uri), what: uri }));
       return [...group('base models of recipes', bases), ...group('runs', trained)];
     });
-    const none = 'There is neither a recipe nor a run that has trained.';
-    return (await pickOrTell(items, { placeHolder: 'What to evaluate on the held-out data', none }))?.what;
+    const none = 'There is no recipe and no trained run to evaluate.';
+    return (await pickOrTell(items, { placeHolder: 'Select a model to evaluate on the held-out data', none }))?.what;
   }
 
   return {
-    importance: async argument => importance(await recipeFor(argument, 'The recipe whose importance is computed')),
-    estimate: async argument => estimate(await recipeFor(argument, 'The recipe whose memory is estimated')),
+    importance: async argument => importance(await recipeFor(argument, 'Select a recipe to compute its importance')),
+    estimate: async argument => estimate(await recipeFor(argument, 'Select a recipe to estimate its memory')),
     evaluate: async argument => {
       const given = isRunItem(argument) ? argument : uriOf(argument);
       const what = given ?? (await pickEvaluated());
@@ -103,14 +103,14 @@ interface EvaluatedItem extends QuickPickItem {
 const group = (label: string, items: readonly EvaluatedItem[]): readonly EvaluatedItem[] =>
   items.length === 0 ? [] : [{ label, kind: QuickPickItemKind.Separator }, ...items];
 
-/** The recipe of a run as the run has it, wherever the run is. */
+/** The recipe of a run, wherever the run is. */
 export async function runRecipe(context: CommandContext, runDir: string): Promise<RecipeSource> {
   return { text: await readRunFile(context, runDir, 'recipe'), fileName: `${runDir}/${RUN_FILES.recipe}`, baseDir: runDir };
 }
 
-/** A file of a run, wherever the run is. @throws Error where it has none */
+/** A file of a run, wherever the run is. @throws Error if there is none */
 export async function readRunFile({ app }: CommandContext, runDir: string, file: 'recipe' | 'log'): Promise<string> {
-  // With it come the readers of runs, which a window that only edits does not need.
+  // Loads the readers of runs, which a window that only edits recipes does not need.
   const { openRunSource, WholeFile } = await (await import('../lazy-modules.ts')).runSource();
   const text = await new WholeFile(file).read(openRunSource(runDir, app.services));
   if (text === undefined) throw new Error(`There is no ${file} in ${runDir}`);

@@ -1,4 +1,4 @@
-/** Registers every command; what one throws is shown to the user with its hint. */
+/** Registers every command and shows the error, with its hint, of one that throws. */
 import { commands, type Disposable } from 'vscode';
 import { commandsWithTrust, requireTrust } from '../trust.ts';
 import type { CommandContext } from './command-context.ts';
@@ -11,7 +11,7 @@ import { runCommands } from './run-commands.ts';
 import { trainingCommands } from './training-commands.ts';
 
 export function registerCommands(context: CommandContext): Disposable[] {
-  // A command without a handler does not compile.
+  // A missing handler does not compile.
   const table: CommandTable<CommandName> = {
     ...trainingCommands(context),
     ...recipeCommands(context),

@@ -1,4 +1,4 @@
-/** What is done with runs and models: open, compare, try, export, delete. */
+/** Commands for runs and models: open, compare, try, export, delete. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { commands, Uri, window, workspace } from 'vscode';
@@ -42,13 +42,13 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
   const pick = (argument: unknown, placeHolder: string): Promise<RunItem | undefined> =>
     runFor(app, views, argument, { placeHolder, flag: 'run', none: NO_RUNS });
 
-  /** Who asks for it wants a daemon, too; a connection draws every view by itself. */
+  /** Asking for runs starts a daemon; a new connection redraws every view. */
   async function refresh(reload: () => Promise<void>): Promise<void> {
     if (app.daemon.current !== undefined) return reload();
     await app.daemon.ensure();
   }
 
-  /** Of a run on another machine a copy is shown, as it is now. */
+  /** A copy of a remote run's file in its current state. */
   async function openFileOf(argument: unknown, file: 'recipe' | 'log', placeHolder: string): Promise<void> {
     const item = await runFor(app, views, argument, { placeHolder, flag: 'folder', none: NO_RUNS });
     if (item?.runDir === undefined) return;
@@ -59,7 +59,7 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
 
   return {
     openRun: async argument => {
-      const item = await pick(argument, 'The run to open');
+      const item = await pick(argument, 'Select a run to open');
       if (item?.runDir !== undefined) await openRun(item.runDir);
     },
     openSelectedRun: async () => {
@@ -67,7 +67,7 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
       if (runDir !== undefined) await openRun(runDir);
     },
     openLastRun: async (argument, folder: unknown) => {
-      // The lens knows the folder, where the runs are on this machine.
+      // The lens knows the folder if the runs are on this machine.
       if (typeof folder === 'string' && !app.services.isRemote()) return openRun(folder);
       const recipe = uriOf(argument) ?? activeRecipe();
       const stem = recipe === undefined ? undefined : recipeStem(recipe.path);
@@ -81,7 +81,7 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
       if (source !== undefined) await pages.open('heatmap', { kind: 'heatmap', sources: [source] });
     },
     compareRuns: async (argument, ...rest: readonly unknown[]) => {
-      const items = await runsFor(app, views, argument, rest[0], 'The runs to compare');
+      const items = await runsFor(app, views, argument, rest[0], 'Select runs to compare');
       const runDirs = items.flatMap(({ runDir }) => runDir ?? []);
       if (runDirs.length > 1) await pages.open('compare', { runDirs });
     },
@@ -98,12 +98,12 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
       const picked =
         given.length > 0
           ? undefined
-          : await runFor(app, views, argument, { placeHolder: 'The run to delete', flag: 'deletable', none: NO_RUNS });
+          : await runFor(app, views, argument, { placeHolder: 'Select a run to delete', flag: 'deletable', none: NO_RUNS });
       const items = picked === undefined ? given : [picked];
       const runDirs = items.flatMap(({ runDir }) => runDir ?? []);
       if (runDirs.length === 0) return;
       const title = runDirs.length === 1 ? `Delete the run ${items[0]?.label}?` : `Delete ${runDirs.length} runs?`;
-      const detail = `Checkpoints, metrics and logs are deleted from the disk:\n${runDirs.join('\n')}`;
+      const detail = `Its checkpoints, metrics and logs are deleted from disk:\n${runDirs.join('\n')}`;
       if ((await window.showWarningMessage(title, { modal: true, detail }, 'Delete')) === undefined) return;
       const client = await app.daemon.ensure();
       const deleted: string[] = [];
@@ -115,27 +115,27 @@ export function runCommands(context: CommandContext): CommandTable<Names> {
       pages.runsDeleted(deleted);
       await views.reloadRuns();
     },
-    openRunRecipe: argument => openFileOf(argument, 'recipe', 'The run whose recipe to open'),
-    openRunLog: argument => openFileOf(argument, 'log', 'The run whose log to open'),
+    openRunRecipe: argument => openFileOf(argument, 'recipe', 'Select a run to open its recipe'),
+    openRunLog: argument => openFileOf(argument, 'log', 'Select a run to open its log'),
     openRunFolder: async argument => {
-      const item = await runFor(app, views, argument, { placeHolder: 'The run whose folder to show', flag: 'folder', none: NO_RUNS });
+      const item = await runFor(app, views, argument, { placeHolder: 'Select a run to show its folder', flag: 'folder', none: NO_RUNS });
       if (item?.runDir === undefined) return;
-      if (app.services.isRemote()) return notify.info(`The folder is on the machine of the daemon: ${item.runDir}`);
+      if (app.services.isRemote()) return notify.info(`The folder is on the daemon's machine: ${item.runDir}`);
       const uri = Uri.file(item.runDir);
-      // What is not in the workspace has no place in the explorer.
+      // The explorer only shows files of the workspace.
       await commands.executeCommand(workspace.getWorkspaceFolder(uri) === undefined ? 'revealFileInOS' : 'revealInExplorer', uri);
     },
   };
 }
 
-/** The name that a recipe gives to its runs, from its text alone: it may be half written. */
+/** The name that a recipe gives to its runs, from its text alone, which may be incomplete. */
 async function nameOf(recipe: Uri): Promise<string | undefined> {
   const open = workspace.textDocuments.find(document => document.uri.toString() === recipe.toString());
   const text = open?.getText() ?? new TextDecoder().decode(await workspace.fs.readFile(recipe));
   return /^\s*"?name"?\s*:\s*"?([^"#\n,]+?)"?\s*(?:[#,].*)?$/m.exec(text)?.[1];
 }
 
-/** What the page 'try' begins with: a run beside its base, or a model alone. */
+/** Initial state of the Try page: a run compared with its base, or a model alone. */
 async function tryState(context: CommandContext, argument: unknown): Promise<Readonly<Record<string, unknown>> | undefined> {
   if (isModelItem(argument))
     return { model: argument.model, revision: 'main', baseDir: path.dirname(argument.path), label: argument.label };
@@ -144,9 +144,9 @@ async function tryState(context: CommandContext, argument: unknown): Promise<Rea
     return { model: uri.fsPath, revision: 'main', baseDir: path.dirname(uri.fsPath), label: path.basename(uri.fsPath) };
   const { app, views } = context;
   const item = await runFor(app, views, argument, {
-    placeHolder: 'The run to try',
+    placeHolder: 'Select a run to try',
     flag: 'answers',
-    none: 'There is no trained run whose model writes text.',
+    none: 'No trained run has a model that writes text.',
   });
   if (item?.runDir === undefined) return undefined;
   const { text } = await runRecipe(context, item.runDir);
@@ -163,19 +163,20 @@ const FORMATS = exportFormats.map(format => {
 
 async function exportRun({ app, views }: CommandContext, argument: unknown): Promise<void> {
   const item = await runFor(app, views, argument, {
-    placeHolder: 'The run to export',
+    placeHolder: 'Select a run to export',
     flag: 'adapter',
     none: 'There is no run to export yet.',
   });
   if (item?.runDir === undefined) return;
   const { runDir, label } = item;
-  const chosen = await window.showQuickPick(FORMATS, { title: `Export ${label}`, placeHolder: 'What to write', ignoreFocusOut: true });
+  const chosen = await window.showQuickPick(FORMATS, { title: `Export ${label}`, placeHolder: 'Select a format', ignoreFocusOut: true });
   if (chosen === undefined) return;
   const suggested = path.join(path.dirname(runDir), `${path.basename(runDir)}-${chosen.suffix}`);
   const isRemote = app.services.isRemote();
   const outputDir = isRemote ? await askFarFolder(label, suggested) : await askFolder(label, suggested);
   if (outputDir === undefined) return;
-  // The dialog that names a folder has asked already; of another machine nothing is known, and nothing is written over.
+  // The save dialog has already asked whether to replace a folder. Folders on another machine are unknown, so none is
+  // replaced.
   const isThere = !isRemote && existsSync(outputDir);
   const job = await runJob(app, {
     title: `Exporting ${label}`,
@@ -196,17 +197,17 @@ async function exportRun({ app, views }: CommandContext, argument: unknown): Pro
 
 async function askFolder(label: string, suggested: string): Promise<string | undefined> {
   const target = await window.showSaveDialog({
-    title: `Export ${label}: the folder to write`,
+    title: `Export ${label} to a folder`,
     saveLabel: 'Export',
     defaultUri: Uri.file(suggested),
   });
   return target?.fsPath;
 }
 
-/** No dialog looks at the disk of another machine. */
+/** A dialog can't browse the disk of another machine. */
 const askFarFolder = (label: string, suggested: string): Thenable<string | undefined> =>
   window.showInputBox({
-    title: `Export ${label}: the folder to write, on the machine of the daemon`,
+    title: `Export ${label} to this folder on the daemon's machine`,
     value: suggested,
     ignoreFocusOut: true,
     validateInput: text => (path.isAbsolute(text) ? undefined : 'An absolute path'),

@@ -29,15 +29,15 @@ export function trainingCommands(context: CommandContext): CommandTable<'startTr
   async function pickAndTrain(): Promise<void> {
     const recipes = await findRecipes();
     if (recipes.length === 0) await offerNewRecipe();
-    else await train(await pickRecipe('The recipe to train', recipes));
+    else await train(await pickRecipe('Select a recipe to train', recipes));
   }
 
   async function end(argument: unknown, name: 'stopJob' | 'abortJob'): Promise<void> {
     const isStop = name === 'stopJob';
     const item = await runFor(app, views, argument, {
-      placeHolder: isStop ? 'What to stop; training saves first' : 'What to end without saving',
+      placeHolder: isStop ? 'Select a training to stop; it saves first' : 'Select a job to end without saving',
       flag: isStop ? 'stoppable' : 'active',
-      none: isStop ? 'No training is running; other jobs are ended by Abort.' : 'Nothing is running.',
+      none: isStop ? 'No training is running. Use Abort to end other jobs.' : 'Nothing is running.',
     });
     const job = item?.jobId === undefined ? undefined : app.store.get(item.jobId);
     if (job === undefined) return;
@@ -48,12 +48,12 @@ export function trainingCommands(context: CommandContext): CommandTable<'startTr
 
   return {
     startTraining: pickAndTrain,
-    train: async argument => train(await recipeFor(argument, 'The recipe to train')),
+    train: async argument => train(await recipeFor(argument, 'Select a recipe to train')),
     resume: async argument => {
       const item = await runFor(app, views, argument, {
-        placeHolder: 'The run to go on with',
+        placeHolder: 'Select a run to resume',
         flag: 'resumable',
-        none: 'There is no run that can go on.',
+        none: 'There is no run to resume.',
       });
       if (item?.runDir === undefined) return;
       const client = await app.daemon.ensure();
@@ -64,16 +64,16 @@ export function trainingCommands(context: CommandContext): CommandTable<'startTr
   };
 }
 
-/** The page of the run opens at once: what is prepared is seen there too. */
+/** The page of the run opens at once, so it shows the preparation too. */
 async function began(app: App, job: JobRecord): Promise<void> {
   app.store.put(job);
   if (job.runDir !== undefined) await app.pages.open('run', { runDir: job.runDir });
 }
 
 async function confirmAbort(job: JobRecord): Promise<boolean> {
-  const detail = 'What was trained since the last checkpoint is lost. Stop and Save keeps it.';
+  const detail = 'Updates since the last checkpoint are lost. Use Stop and Save to keep them.';
   const chosen = await window.showWarningMessage(
-    `${kindText(job)} of ${job.title}: end it without saving?`,
+    `End ${kindText(job).toLowerCase()} of ${job.title} without saving?`,
     { modal: true, detail },
     'Abort',
   );

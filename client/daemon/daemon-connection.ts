@@ -1,4 +1,6 @@
-/** The client's one connection to the daemon: made when it is needed, made again when it is lost, without a gap in what jobs say. */
+/**
+ * The client's one connection to the daemon: opened when needed, reopened when lost, without gaps in the job events.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { JobEvent } from '../../trainer/protocol/rpc-messages.ts';
 import type { ConnectOptions, DaemonAddress, DaemonClient } from '../../trainer/rpc/connect.ts';
@@ -17,34 +19,34 @@ export type LinkState =
 export interface LinkOptions {
   readonly store: JobStore;
   readonly client: ConnectOptions['client'];
-  /** Where the daemon is: asked for at every connection, since settings change. */
+  /** Returns the address of the daemon; called for every connection because settings change. */
   readonly address: () => Promise<DaemonAddress>;
-  /** Starts the daemon of this machine, and resolves when it answers. */
+  /** Starts the daemon on this machine and resolves when it answers. */
   readonly start: () => Promise<void>;
   readonly policy: RestartPolicy;
   readonly onState: (state: LinkState) => void;
-  /** A daemon that died was started again; jobs it had are in the store. */
+  /** Called after a daemon that died was restarted; its jobs are in the store. */
   readonly onRestarted: () => void;
   readonly log: (message: string) => void;
 }
 
-/** Waits between attempts to reach a daemon again, in ms; a tunnel that comes back after a sleep is found within a minute. */
+/** Delays between reconnection attempts in ms: a tunnel that returns after a sleep is found within a minute. */
 const RETRY_MS = [200, 500, 1000, 2000, 4000, 8000, 15_000, 30_000] as const;
-/** A daemon on this machine that does not answer after this many attempts is dead. */
+/** A local daemon is considered dead after this many failed attempts. */
 const LOCAL_ATTEMPTS = 3;
 
 export class DaemonKeeper {
   readonly #options: LinkOptions;
   #state: LinkState = { kind: 'off' };
   #client: DaemonClient | undefined;
-  /** The attempt in progress, and whether it starts a daemon where none runs. */
+  /** The attempt in progress, and whether it starts a daemon if none runs. */
   #opening: { readonly client: Promise<DaemonClient>; readonly starts: boolean } | undefined;
-  /** Settles when a lost connection was made again or given up. */
+  /** Settles when a lost connection was reopened or given up. */
   #recovering: Promise<void> | undefined;
-  /** Where the events have been heard to; of which start of the daemon. */
+  /** The last event received, and which start of the daemon sent it. */
   #position: { readonly epoch: string; seq: number } | undefined;
   #isDisposed = false;
-  /** Counts the times that the address was given up: what is on its way to an earlier one does not arrive. */
+  /** Counts changes of address: answers meant for an earlier address are dropped. */
   #given = 0;
 
   constructor(options: LinkOptions) {
@@ -55,23 +57,23 @@ export class DaemonKeeper {
     return this.#state;
   }
 
-  /** The connection of now, where there is one. */
+  /** The current connection, if any. */
   get current(): DaemonClient | undefined {
     return this.#client;
   }
 
   /**
-   * Connects, and starts a daemon where none runs on this machine.
+   * Connects, and starts a local daemon if none runs.
    * @throws DaemonError
    */
   async ensure(): Promise<DaemonClient> {
-    // Who asks while a dead daemon is dealt with must not start one past the policy. One on another machine is asked at once.
+    // Callers during a recovery must not start a daemon past the restart policy. A remote one is contacted at once.
     if (this.#state.kind !== 'reconnecting' || !this.#state.isRemote) await this.#recovering;
     return this.#openOrStart();
   }
 
   async #openOrStart(): Promise<DaemonClient> {
-    // A window that opens joins a daemon while its views ask for one: where the join finds none, the start is still to come.
+    // A new window joins an existing daemon while its views request one: if the join finds none, the start follows.
     if (this.#opening?.starts === false) await this.#opening.client.catch(() => undefined);
     return this.#once(true, async given => {
       const address = await this.#options.address();
@@ -86,7 +88,7 @@ export class DaemonKeeper {
     });
   }
 
-  /** Connects where a daemon runs already; a remote one counts as running. Says nothing where none answers. */
+  /** Connects if a daemon already runs (a remote one counts as running). Reports nothing if none answers. */
   async join(): Promise<DaemonClient | undefined> {
     try {
       return await this.#once(false, async given => this.#connect(await this.#options.address(), given));
@@ -96,7 +98,7 @@ export class DaemonKeeper {
     }
   }
 
-  /** Ends the daemon; training saves first. */
+  /** Stops the daemon; training saves first. */
   async stop(): Promise<void> {
     const client = this.#client ?? (await this.join());
     if (client === undefined) return;
@@ -106,7 +108,7 @@ export class DaemonKeeper {
     await this.#recovering;
   }
 
-  /** Gives the connection up, as the address has changed. */
+  /** Drops the connection because the address changed. */
   disconnect(): void {
     const client = this.#client;
     this.#given++;
@@ -123,7 +125,7 @@ export class DaemonKeeper {
     this.#client = undefined;
   }
 
-  /** One attempt at a time: who comes meanwhile gets the same. */
+  /** One attempt at a time; concurrent callers share it. */
   #once(starts: boolean, open: (given: number) => Promise<DaemonClient>): Promise<DaemonClient> {
     if (this.#client !== undefined) return Promise.resolve(this.#client);
     if (this.#opening !== undefined) return this.#opening.client;
@@ -142,7 +144,7 @@ export class DaemonKeeper {
     return client;
   }
 
-  /** @param given what `#given` was when the address was asked for */
+  /** @param given the value of `#given` when the address was requested */
   async #connect(address: DaemonAddress, given: number): Promise<DaemonClient> {
     const { store, client: name, log } = this.#options;
     // Loaded with the first connection: a window without a daemon does not need it.
@@ -154,7 +156,7 @@ export class DaemonKeeper {
     client.on('jobChanged', record => given === this.#given && store.put(record));
     try {
       const jobs = await client.request('listJobs', {});
-      if (given !== this.#given) throw new DaemonError('daemon-gone', 'another daemon is connected to meanwhile');
+      if (given !== this.#given) throw new DaemonError('daemon-gone', 'the window connected to another daemon in the meantime');
       const replay = await this.#replay(client);
       store.replaceAll(jobs);
       accept = event => this.#accept(event);
@@ -179,7 +181,7 @@ export class DaemonKeeper {
     return client;
   }
 
-  /** What was said since the last connection; nothing where that was another daemon's, whose jobs are told by their records. */
+  /** The events since the last connection; none if that was to another daemon, whose jobs arrive as records. */
   async #replay(client: DaemonClient): Promise<readonly JobEvent[]> {
     const { startedAt: epoch, seq } = client.server;
     if (this.#position?.epoch !== epoch) {
@@ -200,13 +202,13 @@ export class DaemonKeeper {
   #setState(state: LinkState): void {
     const before = this.#state;
     this.#state = state;
-    // Who looks again where there was none, or at what has failed, finds the same, and must not be told to look again.
+    // A caller that retries must not be told to retry: the result would be the same.
     if (state.kind === 'off' && before.kind === 'off') return;
     if (before.kind === 'failed' && state.kind === 'failed' && String(before.error) === String(state.error)) return;
     if (!this.#isDisposed) this.#options.onState(state);
   }
 
-  /** False where it is not the connection of now. */
+  /** False if it is not the current connection. */
   #lost(client: DaemonClient, state: LinkState): boolean {
     if (this.#client !== client || this.#isDisposed) return false;
     this.#client = undefined;
@@ -214,7 +216,7 @@ export class DaemonKeeper {
     return true;
   }
 
-  /** Ended on purpose: nothing to do. Lost: connect again. Dead: start it again, a few times. */
+  /** Handles the end of a connection. Intended: nothing to do. Lost: reconnect. Dead: restart a few times. */
   async #recover(client: DaemonClient, reason: string): Promise<void> {
     const isRemote = this.#state.kind === 'connected' && this.#state.isRemote;
     if (!this.#lost(client, { kind: 'reconnecting', reason, isRemote })) return;
@@ -230,7 +232,8 @@ export class DaemonKeeper {
       }
       const waits = 'url' in address ? RETRY_MS : RETRY_MS.slice(0, LOCAL_ATTEMPTS);
       if (await this.#retry(waits)) return;
-      if ('url' in address) throw new DaemonError('daemon-gone', `the daemon at ${address.url} is gone: ${reason}`, { hint: 'Reconnect' });
+      if ('url' in address)
+        throw new DaemonError('daemon-gone', `the daemon at ${address.url} no longer answers: ${reason}`, { hint: 'Reconnect' });
       if (!this.#options.policy.allows(performance.now()))
         throw new DaemonError('daemon-crashes', 'the daemon ended unexpectedly too often and is not started again', {
           hint: 'Show the log of the daemon',
@@ -239,10 +242,11 @@ export class DaemonKeeper {
       this.#options.onRestarted();
     } catch (error) {
       const now = new Date().toISOString();
-      // Over there a training goes on; who waits for the answer of another job is told that it does not come.
+      // On the other machine training continues; callers that wait for other jobs get an error, because their answer is
+      // lost.
       if (isRemote)
         store.daemonEnded(
-          'the connection is lost; the job may go on',
+          'the connection was lost; the job may still be running',
           now,
           store.active().filter(job => !isTraining(job)),
         );
@@ -261,8 +265,8 @@ export class DaemonKeeper {
   }
 }
 
-/** Nothing answers there: on this machine a start fixes that. */
+/** Nothing answers at the address; a local daemon can be started. */
 export const isDaemonMissing = (error: unknown): boolean => ['daemon-missing', 'daemon-gone'].includes(codeOf(error));
 
-/** By its code: the class is another one in each bundle. */
+/** Compares codes, because each bundle has its own copy of the class. */
 const codeOf = (error: unknown): string => (typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : '');

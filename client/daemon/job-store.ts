@@ -1,4 +1,4 @@
-/** What the client knows of the daemon's jobs: records and events of whichever connection, in one place to listen to. */
+/** The daemon's jobs as the client knows them: records and events of any connection, in one place with listeners. */
 import type { JobEvent, JobRecord, JobState } from '../../trainer/protocol/rpc-messages.ts';
 
 const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed'];
@@ -11,7 +11,7 @@ export class JobStore {
   readonly #onChanged = new Set<Listener<JobRecord>>();
   readonly #onEvent = new Set<Listener<JobEvent>>();
 
-  /** In the order in which they were created. */
+  /** In order of creation. */
   list(): readonly JobRecord[] {
     return [...this.#jobs.values()].sort((a, b) => a.createdAt.localeCompare(b.createdAt));
   }
@@ -39,21 +39,21 @@ export class JobStore {
     for (const listener of this.#onChanged) listener(record);
   }
 
-  /** All that the daemon knows; what it has forgotten goes. */
+  /** Replaces all jobs by those that the daemon knows. */
   replaceAll(records: readonly JobRecord[]): void {
     this.#jobs.clear();
     for (const record of records) this.#jobs.set(record.id, record);
     for (const record of records) for (const listener of this.#onChanged) listener(record);
   }
 
-  /** Numbers come as events alone, so the record is kept up with them. */
+  /** Progress arrives as events only, so the record is updated from them. */
   event(event: JobEvent): void {
     const record = this.#jobs.get(event.jobId);
     if (record !== undefined && !hasEnded(record)) this.#jobs.set(record.id, withEvent(record, event.event));
     for (const listener of this.#onEvent) listener(event);
   }
 
-  /** The daemon is gone and will not be started again: what it was doing has ended. */
+  /** Marks running jobs as ended: the daemon is gone and will not be restarted. */
   daemonEnded(reason: string, at: string, jobs = this.active()): void {
     for (const record of jobs)
       this.put({ ...record, state: 'failed', pid: undefined, endedAt: at, failure: { code: 'daemon-ended', message: reason } });

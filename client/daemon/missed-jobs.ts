@@ -1,4 +1,6 @@
-/** What happened while no window looked: the jobs that were at work when it closed, against the jobs of now. Pure. */
+/**
+ * Events while no window was open: the jobs that ran when the last one closed, compared with the current ones. Pure.
+ */
 import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
 import { isTraining, kindText, metricText, shortProgressText } from '../status/status-text.ts';
 import { hasEnded } from './job-store.ts';
@@ -10,8 +12,8 @@ export interface AwayNotice {
 }
 
 /**
- * One sentence for each training or longer job that this window knew as being at work.
- * @param remembered ids of jobs that were at work when they were last seen
+ * One sentence for each longer job that this window knew as running.
+ * @param remembered ids of jobs that were running when last seen
  */
 export function awayNotices(remembered: readonly string[], jobs: readonly JobRecord[]): readonly AwayNotice[] {
   const known = new Set(remembered);
@@ -24,7 +26,7 @@ function noticeOf(job: JobRecord): Omit<AwayNotice, 'job'> {
   const numbers = metric === undefined ? '' : ` (${metric})`;
   if (!hasEnded(job)) return { severity: 'info', message: `${what} is still running: ${shortProgressText(job)}${numbers}.` };
   if (job.state === 'failed')
-    return { severity: 'error', message: `${what} failed while you were away: ${job.failure?.message ?? 'the reason is not known'}` };
+    return { severity: 'error', message: `${what} failed while you were away: ${job.failure?.message ?? 'the reason is unknown'}` };
   if (job.state === 'succeeded') return { severity: 'info', message: `${what} finished while you were away${numbers}.` };
   return { severity: 'info', message: `${what} was ${job.state} while you were away${numbers}.` };
 }

@@ -1,13 +1,15 @@
-/** How often something that dies is started again before it is left alone. */
+/** Limits how often a process that dies is restarted. */
 
-/** A crash on every start is over in seconds; one that comes every few minutes is worth another start. */
+/**
+ * A process that crashes on every start is given up within seconds; one that crashes every few minutes is restarted.
+ */
 const MAX_RESTARTS = 3;
 const WITHIN_MS = 3 * 60_000;
 
 export interface RestartPolicy {
-  /** One more death at this time; whether to start again. */
+  /** Records a death; returns whether to restart. */
   allows(nowMs: number): boolean;
-  /** The user started it: what was is forgotten. */
+  /** Forgets earlier deaths, because the user started it. */
   reset(): void;
 }
 

@@ -1,32 +1,32 @@
-/** Runs the trainer's command line: the Node that it runs on, its environment, its last line of JSON. */
+/** Runs the trainer's command line: chooses Node and the environment, and parses the last line of JSON. */
 import { spawn } from 'node:child_process';
 import { createInterface } from 'node:readline';
 import { DaemonError } from '../../trainer/rpc/daemon-error.ts';
 
-/** The trainer's oldest Node. */
+/** The oldest Node that the trainer supports. */
 const OLDEST_NODE = 20;
-/** `node --version` answers at once; a wrapper that downloads a Node first is given up on. */
+/** `node --version` answers at once; a wrapper that first downloads a Node is given up. */
 const VERSION_TIMEOUT_MS = 10_000;
-/** A result is one line; a flood of output is no result. */
+/** A result is one line; more output than this is discarded. */
 const MAX_OUTPUT_CHARS = 4 * 2 ** 20;
 
 export interface NodeProgram {
   readonly command: string;
-  /** What it needs in its environment to be Node. */
+  /** Environment variables that make the editor's program run as Node. */
   readonly env: Readonly<Record<string, string>>;
 }
 
 export interface NodeSearch {
-  /** The setting `rowtune.node`; empty looks for one. */
+  /** The setting `rowtune.node`; empty searches for one. */
   readonly configured: string;
-  /** The program that this process runs in. */
+  /** The program of this process. */
   readonly execPath: string;
   readonly env: NodeJS.ProcessEnv;
 }
 
 /**
- * The configured Node, else `node` on the PATH, else the editor's own.
- * @throws DaemonError 'node-unusable' where the configured one does not start or is too old
+ * Returns the configured Node, or else `node` on the PATH, or else the editor's own.
+ * @throws DaemonError 'node-unusable' if the configured one does not start or is too old
  */
 export async function findNode({ configured, execPath, env }: NodeSearch): Promise<NodeProgram> {
   if (configured !== '') {
@@ -42,7 +42,7 @@ export async function findNode({ configured, execPath, env }: NodeSearch): Promi
   return { command: execPath, env: { ELECTRON_RUN_AS_NODE: '1' } };
 }
 
-/** The major version, or undefined where it does not start. */
+/** The major version, or undefined if it does not start. */
 function nodeVersion(command: string, env: NodeJS.ProcessEnv): Promise<number | undefined> {
   return new Promise(resolve => {
     const child = spawn(command, ['--version'], { env, stdio: ['ignore', 'pipe', 'ignore'], timeout: VERSION_TIMEOUT_MS });
@@ -59,8 +59,8 @@ function nodeVersion(command: string, env: NodeJS.ProcessEnv): Promise<number | 
 }
 
 /**
- * Without what the editor puts into the environment of its own processes, and without NODE_OPTIONS, with which the command line itself would
- * start. A daemon that it starts is told that NODE_OPTIONS was set, and clears everything else itself.
+ * The environment without the editor's own variables, and without NODE_OPTIONS, which would affect the command line itself. A variable tells
+ * the daemon that NODE_OPTIONS was set; the daemon clears everything else.
  */
 export function cleanEnvironment({ NODE_OPTIONS: options, ...env }: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
   const kept = Object.entries(env).filter(([name]) => !/^(VSCODE_|ELECTRON_|CODE_SERVER_)/.test(name));
@@ -73,15 +73,15 @@ export interface RowtuneCall {
   readonly program: string;
   readonly args: readonly string[];
   readonly env: NodeJS.ProcessEnv;
-  /** Lines for people, as they come. */
+  /** Receives lines of text as they arrive. */
   readonly onLine?: (line: string) => void;
   readonly signal?: AbortSignal;
 }
 
 /**
- * Runs `rowtune ARGS --json` to its end.
+ * Runs `rowtune ARGS --json` to the end.
  * @returns the object that it prints last
- * @throws DaemonError with the program's own code, message and hint; 'canceled' where the signal ended it
+ * @throws DaemonError with the program's code, message and hint; 'canceled' if the signal ended it
  */
 export async function runRowtune({ node, program, args, env, onLine, signal }: RowtuneCall): Promise<Readonly<Record<string, unknown>>> {
   const child = spawn(node.command, [program, ...args, '--json'], {
@@ -103,7 +103,7 @@ export async function runRowtune({ node, program, args, env, onLine, signal }: R
     child.on('error', error =>
       reject(
         signal?.aborted
-          ? new DaemonError('canceled', 'it was canceled')
+          ? new DaemonError('canceled', 'the command was canceled')
           : new DaemonError('node-unusable', `${node.command} does not start: ${error.message}`, { hint: 'Set rowtune.node' }),
       ),
     );

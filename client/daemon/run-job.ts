@@ -1,4 +1,4 @@
-/** Starts a job and waits for its end, with a notification that shows how far it is and can cancel it. */
+/** Starts a job and waits for its end, with a notification that shows progress and offers to cancel it. */
 import { randomUUID } from 'node:crypto';
 import { ProgressLocation, window } from 'vscode';
 import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
@@ -14,7 +14,7 @@ export interface WaitedJob {
 }
 
 /**
- * @returns the record of a job that succeeded; undefined where the user canceled it
+ * @returns the record of a job that succeeded; undefined if the user canceled it
  * @throws DaemonError with the failure's code and hint
  */
 export function runJob(app: App, { title, start }: WaitedJob): Promise<JobRecord | undefined> {
@@ -25,7 +25,7 @@ export function runJob(app: App, { title, start }: WaitedJob): Promise<JobRecord
       let shown = 0;
       const show = (record: JobRecord): void => {
         const share = record.progress && record.progress.total > 0 ? (100 * record.progress.done) / record.progress.total : 0;
-        // A new phase begins at 0 again; the bar can only be moved on.
+        // Each phase starts at 0, but the bar can only move forward.
         const increment = Math.max(0, share - shown);
         shown = Math.max(0, share);
         progress.report({ message: progressText(record), increment: increment > 0 && increment < 100 ? increment : undefined });

@@ -1,4 +1,4 @@
-/** Follows the jobs: context keys for menus, what the views show, what the user is told when a training ends or has ended. */
+/** Follows the jobs: updates context keys and views, and notifies the user when a training ends or has ended. */
 import { commands, window, workspace } from 'vscode';
 import { writesText } from '../../trainer/catalog/objectives.ts';
 import type { JobRecord } from '../../trainer/protocol/rpc-messages.ts';
@@ -12,7 +12,7 @@ import type { Views } from '../views/views.ts';
 import { hasEnded } from './job-store.ts';
 import { awayNotices, toRemember } from './missed-jobs.ts';
 
-/** In the workspace's state: ids of jobs that were at work. */
+/** Key of the workspace state: ids of jobs that were running. */
 const REMEMBERED = 'rowtune.activeJobs';
 
 export function watchJobs(app: App, views: Views): { dispose(): void } {
@@ -34,13 +34,13 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
     () => app.settings().updateIntervalMs,
   );
 
-  /** A record changes with its state and phase: the folder may have come, or the run has ended. */
+  /** A record changes with its state and phase, for example when the folder exists or the run ended. */
   const reload = throttle(
     () => void views.reloadRuns(),
     () => 2 * app.settings().updateIntervalMs,
   );
 
-  /** Once a window: what it knew when it was closed. */
+  /** Once per window: its jobs when it was last closed. */
   const catchUp = (): void => {
     isCaughtUp = true;
     for (const { message, severity, job } of awayNotices(remembered, store.list())) void tell(job, message, severity);
@@ -66,7 +66,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
     if (chosen === 'Try the Model') await commands.executeCommand(COMMANDS.tryModel, job.runDir);
   };
 
-  /** Other kinds are waited for by the command that started them. */
+  /** The command that started another kind of job reports its end itself. */
   const tellEnd = (job: JobRecord): void => {
     if (!isCaughtUp || !isTraining(job) || !hasEnded(job) || !remembered.includes(job.id)) return;
     if (job.state === 'failed') {
@@ -81,7 +81,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
   const stops = [
     store.onChanged(job => {
       tellEnd(job);
-      // Behind a list of records that comes whole, each of which may be the end of what was remembered.
+      // Runs after a complete list of records, any of which may end a remembered job.
       if (isCaughtUp) queueMicrotask(remember);
       if (isTraining(job)) reload.call();
       draw.call();
@@ -106,7 +106,7 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
     if (['rowtune.engine', 'rowtune.node', 'rowtune.trainerPath'].some(name => change.affectsConfiguration(name))) void offerRestart(app);
   });
   const trust = workspace.onDidGrantWorkspaceTrust(() => void joinQuietly(app));
-  // Behind the activation, which the editor waits for.
+  // Runs after activation, which the editor waits for.
   const joining = setTimeout(() => void joinQuietly(app));
   return {
     dispose() {
@@ -120,18 +120,15 @@ export function watchJobs(app: App, views: Views): { dispose(): void } {
   };
 }
 
-/** Connects to a daemon that is there already; that none is, is nothing to tell. */
+/** Connects to a daemon that already runs; reports nothing if there is none. */
 async function joinQuietly(app: App): Promise<void> {
   if (!workspace.isTrusted) return;
   await app.daemon.join().catch((error: unknown) => app.output.write('warning', String(error)));
 }
 
-/** What a daemon was started with stays until it is started again. */
+/** A setting that the daemon reads only when it starts. */
 async function offerRestart({ daemon }: App): Promise<void> {
   if (daemon.state.kind !== 'connected' || daemon.state.isRemote) return;
-  const chosen = await window.showInformationMessage(
-    'The trainer daemon takes up this setting when it is started again.',
-    'Restart Daemon',
-  );
+  const chosen = await window.showInformationMessage('The trainer daemon uses this setting after a restart.', 'Restart Daemon');
   if (chosen !== undefined) await commands.executeCommand(COMMANDS.restartDaemon);
 }

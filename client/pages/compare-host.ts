@@ -1,4 +1,4 @@
-/** The host of the page that compares runs: one feed a run, each patch with the run that it is of. */
+/** Host of the Compare page: one feed per run; each patch names its run. */
 import path from 'node:path';
 import { z } from 'zod';
 import { distinctNames } from '../../trainer/protocol/run-names.ts';
@@ -16,7 +16,7 @@ const fromPage: z.ZodType<CompareFromPage> = z.discriminatedUnion('type', [
   z.object(savedFile),
 ]);
 
-/** `state`: `{ runDirs }`, absolute paths; what is no such state shows an empty page. */
+/** `state`: `{ runDirs }` with absolute paths; any other state shows an empty page. */
 export const connectCompare: ConnectPage<CompareToPage> = ({ state, services, post, keep, setTitle }) => {
   const feeds = new Map<string, RunFeed>();
   const asked = new Set(stateSchema.safeParse(state).data?.runDirs ?? []);
@@ -37,7 +37,7 @@ export const connectCompare: ConnectPage<CompareToPage> = ({ state, services, po
           post({
             type: 'notice',
             level: 'info',
-            message: `The first ${MAX_COMPARED} of ${asked.size} runs are compared: more curves can't be told apart.`,
+            message: `Comparing the first ${MAX_COMPARED} of ${asked.size} runs: more curves can't be told apart.`,
           });
         for (const feed of feeds.values()) feed.begin();
         return;
@@ -57,7 +57,7 @@ export const connectCompare: ConnectPage<CompareToPage> = ({ state, services, po
     receive: message => {
       const checked = fromPage.safeParse(message);
       if (checked.success) receive(checked.data).catch((error: unknown) => services.showError(error));
-      else services.log.warn(`the compare page sent what is no message: ${checked.error.message}`);
+      else services.log.warn(`the Compare page sent an invalid message: ${checked.error.message}`);
     },
     dispose: () => {
       for (const feed of feeds.values()) feed.dispose();

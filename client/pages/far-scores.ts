@@ -1,4 +1,4 @@
-/** Copies of what a heatmap is drawn from, of a run or file on the daemon's machine: kept up with it, gone with the page. */
+/** Local copies of the scores of a remote run or file, for a heatmap: kept up to date, deleted with the page. */
 import { mkdir, mkdtemp, open, rename, rm, utimes } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';
@@ -7,11 +7,14 @@ import { RUN_FILES } from '../../trainer/protocol/run-files.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
 import { HEATMAP_FILES, readRunRecipe } from '../../trainer/run/run-folder.ts';
 
-/** Ten times the scores of a model of 405 billion parameters. */
+/** Ten times the scores of a model with 405 billion parameters. */
 const MAX_BYTES = 2 ** 30;
 
 export interface FarScores {
-  /** The copy of a run's folder or of a file of scores, as it is now; what is missing there is missing here. @throws DaemonError */
+  /**
+   * Returns a current copy of a run's folder or of a score file; files missing there are missing here. @throws
+   * DaemonError
+   */
   copyOf(source: string): Promise<string>;
   dispose(): Promise<void>;
 }
@@ -19,7 +22,7 @@ export interface FarScores {
 export function createFarScores(daemon: () => Promise<Pick<DaemonClient, 'request'>>): FarScores {
   let root: Promise<string> | undefined;
   const copies = new Map<string, string>();
-  /** Of each file over there, as it was copied. */
+  /** The version of each remote file that was copied. */
   const versions = new Map<string, string>();
 
   async function placeOf(source: string): Promise<string> {
@@ -49,14 +52,14 @@ export function createFarScores(daemon: () => Promise<Pick<DaemonClient, 'reques
         at += bytes.length;
         if (at >= size) break;
         page = await client.request('readScores', { path: from, from: at, version });
-        // It was written anew meanwhile: the next look takes that one.
+        // The file was replaced meanwhile: the next look copies the new one.
         if (page.version !== version || page.base64 === '') return;
       }
     } finally {
       await handle.close();
     }
     await rename(`${to}.part`, to);
-    // Which of the complete and the partial scores is newer is told by their times.
+    // Modification times decide whether the complete or the partial scores are newer.
     await utimes(to, modifiedMs / 1000, modifiedMs / 1000);
     versions.set(from, version);
   }
@@ -71,7 +74,7 @@ export function createFarScores(daemon: () => Promise<Pick<DaemonClient, 'reques
       await mkdir(place, { recursive: true });
       for (const name of HEATMAP_FILES) await bring(path.posix.join(source, name), path.join(place, name));
       const [own, copy] = [path.posix.join(source, RUN_FILES.scores), path.join(place, RUN_FILES.scores)];
-      // Without scores of its own it may have taken saved ones, which lie over there too: here they stand in its folder.
+      // A run without scores of its own may use a saved score file on that machine; the copy stands in its folder.
       if (versions.has(own) || versions.has(partialPath(own))) return place;
       const saved = (await readRunRecipe(place).catch(() => undefined))?.importance.scores;
       if (saved !== undefined) await bring(saved, copy);

@@ -1,4 +1,4 @@
-/** The host of the heatmap page: sends what its sources are, then scores as they are wanted, and again what changes while they are computed. */
+/** Host of the heatmap page: sends the sources, then scores on request, and sends changes while scores are computed. */
 import { dirname } from 'node:path';
 import { z } from 'zod';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
@@ -16,11 +16,13 @@ import { createFarScores } from './far-scores.ts';
 import { candidatesBeside, placeOfScores, type ReadSource, readSource } from './heatmap-source.ts';
 import type { ConnectPage, PageHost } from './page-services.ts';
 
-/** A message of scores: long enough to cost little, short enough that the page draws while the rest comes. */
+/**
+ * Bytes of scores per message: large enough to be efficient, small enough that the page draws while the rest arrives.
+ */
 const MESSAGE_BYTES = 4 * 2 ** 20;
-/** More cannot be told apart in a list. */
+/** More sources can't be told apart in a list. */
 const MAX_SOURCES = 16;
-/** A picture or table of the largest model is a tenth of it. */
+/** A picture or table of the largest model takes a tenth of this. */
 const MAX_SAVED_BYTES = 64 * 2 ** 20;
 
 const sourceSchema = z.object({ path: z.string().min(1), label: z.string(), jobId: z.string().optional(), isHere: z.boolean().optional() });
@@ -38,7 +40,7 @@ const fromPageSchema: z.ZodType<HeatmapFromPage> = z.discriminatedUnion('type', 
   }),
 ]);
 
-/** What the status says of a job that ended; one that succeeded is told by its scores. */
+/** The status of a job that ended; a job that succeeded shows its scores instead. */
 const END_WORDS: Readonly<Record<string, string>> = {
   failed: 'The job failed.',
   stopped: 'The job was stopped.',
@@ -48,11 +50,11 @@ const END_WORDS: Readonly<Record<string, string>> = {
 export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, post, keep, setTitle }): PageHost => {
   let sources: readonly HeatmapSource[] = stateSchema.safeParse(state).data?.sources ?? [];
   let wanted: readonly ScoreSetRef[] = [];
-  /** What each file was when it was last read, and what of it the page has. */
+  /** The version of each file when last read, and which of its scores the page has. */
   const known = new Map<string, ReadSource>();
   const sent = new Map<string, number>();
   let isOpen = true;
-  /** One piece of work at a time, so that messages come in order. */
+  /** One task at a time, so that messages arrive in order. */
   let work = Promise.resolve();
   const enqueue = (task: () => Promise<void>): void => {
     work = work.then(async () => {
@@ -61,11 +63,11 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
     });
   };
 
-  /** Of what is on the machine of a daemon elsewhere, the copy that is here. */
+  /** Local copies of files on a remote daemon's machine. */
   const far = services.isRemote() ? createFarScores(services.daemon) : undefined;
   const placeOf = async ({ path, isHere }: HeatmapSource): Promise<string> => (far && !isHere ? far.copyOf(path) : path);
 
-  /** Whether a job computes the scores of this source. */
+  /** Whether a job is computing the scores of this source. */
   const isAtWork = ({ path, jobId }: HeatmapSource): boolean =>
     services.jobs().some(job => (job.id === jobId || job.runDir === path) && !hasEnded(job));
 
@@ -75,13 +77,13 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
       const { info, place } = await readSource({ ...source, path }, isAtWork(source));
       return { info: { ...info, path: source.path, problem: info.problem?.replaceAll(path, source.path) }, place };
     } catch (error) {
-      // The daemon that has it is away: the next look finds out.
+      // The daemon is unreachable; the next look retries.
       const problem = error instanceof Error ? error.message : String(error);
       return { info: { path: source.path, label: source.label, kind: 'scores', sets: [], modules: [], isPartial: false, problem } };
     }
   }
 
-  /** What can be compared with what is shown. */
+  /** The candidates for a comparison. */
   async function candidates(): Promise<readonly HeatmapSource[]> {
     const here = await candidatesBeside(sources.filter(({ isHere }) => !far || isHere));
     if (!far) return here;
@@ -132,12 +134,12 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
   async function look(): Promise<void> {
     for (const source of sources) {
       const before = known.get(source.path);
-      // The page does not know it yet: it is told of all sources first.
+      // The page does not know this source yet, so the list of sources goes first.
       if (!before) continue;
       const place = await placeOf(source)
         .then(placeOfScores)
         .catch(() => undefined);
-      // Between the last partial scores and the complete ones there is nothing for a moment.
+      // For a moment there are neither partial nor complete scores.
       if (!place || place.version === before.place?.version) continue;
       const now = await read(source);
       if (!now.place) continue;
@@ -170,7 +172,7 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
   function want(sets: readonly ScoreSetRef[]): void {
     const isFresh = sets.map(set => !isWanted(set));
     wanted = sets;
-    // What the page lets go of it has to get again.
+    // The page asks again for sets that it dropped.
     for (const id of sent.keys()) if (!wanted.some(({ path, key }) => id.startsWith(`${path}\n${key}\n`))) sent.delete(id);
     sets.forEach((set, i) => {
       if (isFresh[i]) enqueue(() => sendScores(set));
@@ -180,7 +182,7 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
   function handle(message: HeatmapFromPage): void {
     switch (message.type) {
       case 'ready':
-        // A page that is drawn anew has nothing.
+        // A page that reloads has no data.
         wanted = [];
         sent.clear();
         known.clear();
@@ -243,19 +245,19 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
     receive(message) {
       const { data, error } = fromPageSchema.safeParse(message);
       if (data) handle(data);
-      else services.log.warn(`the heatmap page sent what no heatmap sends: ${error.message}`);
+      else services.log.warn(`the heatmap page sent an invalid message: ${error.message}`);
     },
     dispose() {
       isOpen = false;
       clearInterval(timer);
       jobs.dispose();
-      // After the copy that is being read.
+      // Waits for the copy that is being read.
       void work.then(() => far?.dispose());
     },
   };
 };
 
-/** FNV-1a over the bits: which modules have changed since they were sent. */
+/** FNV-1a over the bits: tells which modules changed since they were sent. */
 function hashOf(scores: Float32Array): number {
   let hash = 0x811c9dc5;
   for (const word of new Uint32Array(scores.buffer, scores.byteOffset, scores.length)) hash = Math.imul(hash ^ word, 0x01000193);

@@ -1,4 +1,6 @@
-/** Reads what a heatmap shows: a file of scores, or a run folder with its scores and its selection. Every read is bounded. */
+/**
+ * Reads the data of a heatmap: a score file, or a run folder with its scores and its selection. Every read is bounded.
+ */
 
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -16,11 +18,11 @@ import type { HeatmapModule, HeatmapSource, HeatmapSourceInfo } from '../../trai
 import { readRunRecipe } from '../../trainer/run/run-folder.ts';
 import { SCORES_ENDING } from '../recipe/recipe-names.ts';
 
-/** A list of all rows of a model of 405 billion parameters takes 150 MB; selections are a tenth of that. */
+/** A list of all rows of a model with 405 billion parameters takes 150 MB; selections take a tenth of that. */
 const MAX_SELECTION_BYTES = 64 * 2 ** 20;
-/** 100,000 modules at 150 bytes. */
+/** 100,000 modules of 150 bytes. */
 const MAX_COVERAGE_BYTES = 16 * 2 ** 20;
-/** Entries of a folder that are looked at for something to compare with. */
+/** The most entries of a folder that are searched for comparable scores. */
 const MAX_ENTRIES = 500;
 const MAX_CANDIDATES = 50;
 
@@ -30,11 +32,11 @@ const coverageSchema = z.object({
   modules: z.array(z.object({ module: z.string(), rows: z.int().positive(), parameters: z.number() })),
 });
 
-/** Where the scores of a source lie now. */
+/** The current path of the scores of a source. */
 export interface ScoresPlace {
   readonly file: string;
   readonly isPartial: boolean;
-  /** Another one where the file was written anew, or a run has chosen its rows. */
+  /** Changes when the file was replaced or a run has chosen its rows. */
   readonly version: string;
 }
 
@@ -51,13 +53,13 @@ const isFolder = (file: string): Promise<boolean> =>
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** The complete scores where there are any that are newer than partial ones. */
+/** The complete scores, if they are newer than partial ones. */
 export async function placeOfScores(source: string): Promise<ScoresPlace | undefined> {
   const isRun = await isFolder(source);
   const file = isRun ? await scoresOfRun(source) : source;
   const look = (names: readonly string[]) => Promise.all(names.map(async name => stat(name).catch(() => undefined)));
   const [whole, partial] = await look([file, partialPath(file)]);
-  // A run chooses its rows behind its scores.
+  // A run chooses its rows after scoring them.
   const chosen = isRun ? await look([RUN_FILES.selection, RUN_FILES.coverage].map(name => path.join(source, name))) : [];
   const found = partial && (!whole || partial.mtimeMs > whole.mtimeMs) ? partial : whole;
   if (!found?.isFile()) return undefined;
@@ -79,8 +81,8 @@ async function scoresOfRun(runDir: string): Promise<string> {
 }
 
 /**
- * Says in `problem` what is missing or damaged instead of throwing.
- * @param isAtWork whether a job computes the scores: that they are missing is then no problem
+ * Reports missing or damaged files in `problem` instead of throwing.
+ * @param isAtWork whether a job is computing the scores, so that missing ones are not a problem
  */
 export async function readSource({ path: source, label }: HeatmapSource, isAtWork = false): Promise<ReadSource> {
   const isRun = await isFolder(source);
@@ -91,7 +93,7 @@ export async function readSource({ path: source, label }: HeatmapSource, isAtWor
   try {
     if (place) scores = await openScoreSets(place.file);
     else if (!isAtWork)
-      problems.push(isRun ? whyNoScores(run) : `there are no scores in ${source} yet: compute them with Rowtune: Compute Importance`);
+      problems.push(isRun ? whyNoScores(run) : `${source} has no scores yet: compute them with Rowtune: Compute Importance`);
   } catch (error) {
     problems.push(messageOf(error));
   }
@@ -101,7 +103,7 @@ export async function readSource({ path: source, label }: HeatmapSource, isAtWor
       label,
       kind: isRun ? 'run' : 'scores',
       sets: scores?.sets ?? [],
-      // Without scores a run shows the rows that it chose, and nothing where it chose none.
+      // Without scores, a run shows the rows that it chose, if any.
       modules: scores ? modulesOf(scores, run.rowParameters) : run.selection ? (run.modules ?? []) : [],
       isAwaited: isAtWork && !place,
       samples: scores?.samples,
@@ -172,7 +174,10 @@ async function readRun(runDir: string, problems: string[]): Promise<RunParts> {
 
 type BudgetSettings = Pick<Recipe, 'method' | 'r' | 'ratio' | 'dependencies' | 'importance'>;
 
-/** How many rows a recipe trains, where its method chooses rows; the rank of a method with both is no budget of rows. */
+/**
+ * The number of rows that a recipe trains if its method chooses rows; the rank of a method with both is not a budget of
+ * rows.
+ */
 function budgetOf(recipe: BudgetSettings | undefined): Pick<RunParts, 'budget' | 'selectionMode'> {
   if (recipe === undefined) return {};
   const { method, r, ratio, importance } = recipe;
@@ -181,13 +186,13 @@ function budgetOf(recipe: BudgetSettings | undefined): Pick<RunParts, 'budget' |
   return { budget: chooses === 'rows' && isGiven ? rowsBudget(recipe) : undefined, selectionMode: importance.selection };
 }
 
-/** Scores that were computed for themselves lie beside their recipe, under its name. */
+/** Standalone scores are next to their recipe, under its name. */
 async function readRecipeBeside(file: string): Promise<RunParts> {
   if (!file.endsWith(SCORES_ENDING)) return {};
   for (const ending of ['yaml', 'yml', 'json']) {
     const recipe = `${file.slice(0, -SCORES_ENDING.length)}.rowtune.${ending}`;
     const text = await readRegularText(recipe, MAX_STATE_BYTES).catch(() => undefined);
-    // What is wrong elsewhere in it does not matter here: every setting is valid or at its default.
+    // Other mistakes in the recipe do not matter here: every setting is valid or at its default.
     if (text !== undefined) return budgetOf(parseRecipe(text, { fileName: recipe }).resolved as unknown as BudgetSettings);
   }
   return {};
@@ -195,16 +200,16 @@ async function readRecipeBeside(file: string): Promise<RunParts> {
 
 function whyNoScores({ method }: RunParts): string {
   if (method === undefined || methodCatalog[method].chooses !== 'nothing') return 'this run has saved no scores';
-  return `this run was trained by ${methodCatalog[method].label}, which scores no rows; what it trained is under Coverage on the page of the run`;
+  return `this run was trained by ${methodCatalog[method].label}, which does not score rows; open Coverage on the page of the run to see what it trained`;
 }
 
-/** Undefined where there is no such file. */
+/** Undefined if there is no such file. */
 async function readJson<T>(file: string, schema: z.ZodType<T>, limit: number): Promise<T | undefined> {
   if (!(await stat(file).catch(() => undefined))) return undefined;
   return schema.parse(JSON.parse(await readRegularText(file, limit)));
 }
 
-/** Runs and files of scores beside the sources: in the same folder, and in `runs` there. */
+/** Runs and score files near the sources: in the same folder and in its `runs` folder. */
 export async function candidatesBeside(sources: readonly HeatmapSource[]): Promise<HeatmapSource[]> {
   const folders = new Set(sources.flatMap(({ path: source }) => [path.dirname(source), path.join(path.dirname(source), 'runs')]));
   const found: HeatmapSource[] = [];

@@ -1,12 +1,12 @@
-/** Lines of metrics.jsonl by column, as a page takes them. */
+/** Parses lines of metrics.jsonl into columns for a page. */
 import type { MetricsPatch } from '../../trainer/protocol/view/run.ts';
 
-/** A run writes about a dozen names; a damaged file may not make a page hold a column for each of its lines. */
+/** A run writes about a dozen names; a damaged file must not create a column for each line. */
 const MAX_NAMES = 64;
-/** What no column may be called: it would change the object that holds the columns. */
+/** Names that would change the object that holds the columns. */
 const NAME = /^(?!__proto__$)[\w.:/-]{1,100}$/;
 
-/** Lines that are no JSON object with a step are left out. */
+/** Skips lines that are not JSON objects with a step. */
 export function metricsPatch(lines: readonly string[], reset: boolean): MetricsPatch {
   const rows = lines.flatMap(line => numbersOf(line) ?? []);
   const names = [...new Set(rows.flatMap(row => [...row.keys()]))].slice(0, MAX_NAMES);

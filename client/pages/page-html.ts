@@ -1,14 +1,14 @@
-/** The document of a page: a strict policy, one script, one style sheet, and the state that it is drawn from after a reload. */
+/** The HTML of a page: a strict policy, one script, one style sheet, and the state that survives a reload. */
 import type { PageState } from './page-services.ts';
 
 export interface PageDocument {
   readonly title: string;
   readonly scriptUri: string;
-  /** Absent where the page has none. */
+  /** Absent if the page has none. */
   readonly styleUri?: string;
-  /** What the editor calls the origin of the extension's own files. */
+  /** The editor's name for the origin of the extension's own files. */
   readonly cspSource: string;
-  /** Fresh for every document. */
+  /** New for every document. */
   readonly nonce: string;
   readonly state: PageState;
 }
@@ -19,12 +19,12 @@ export const KEEP_STATE = 'rowtune.keepState';
 const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;', "'": '&#39;' };
 const escapeHtml = (text: string): string => text.replace(/[&<>"']/g, char => ESCAPES[char] ?? char);
 
-/** JSON that can stand inside a script element. */
+/** JSON that is safe inside a script element. */
 const scriptJson = (value: unknown): string => JSON.stringify(value).replace(/</g, '\\u003c');
 
 /**
- * The page's own `setState` and `getState` keep working: what it keeps lies in `view`, beside the host's state, so that the editor's
- * one state per page brings both back.
+ * Keeps the page's own `setState` and `getState` working: its value is stored as `view` next to the host's state, so
+ * the editor's single state per page restores both.
  */
 const keepBoth = (state: PageState): string => `
 const api = acquireVsCodeApi();
@@ -44,13 +44,13 @@ globalThis.acquireVsCodeApi = () => ({
   setState: next => { view = next; keep(); return next; },
 });`;
 
-/** The state that `pageHtml`'s script keeps, out of what the editor gives back after a reload. */
+/** The host's part of the state that the editor restores after a reload. */
 export function restoredState(kept: unknown): PageState {
   const host = typeof kept === 'object' && kept !== null ? (kept as { host?: unknown }).host : undefined;
   return typeof host === 'object' && host !== null ? (host as PageState) : {};
 }
 
-/** Nothing is loaded but the extension's own files, and no socket can be opened: `connect-src` is closed by the default. */
+/** Allows only the extension's own files and no connections: `connect-src` falls back to the closed default. */
 export function pageHtml({ title, scriptUri, styleUri, cspSource, nonce, state }: PageDocument): string {
   const policy = [
     "default-src 'none'",

@@ -1,4 +1,4 @@
-/** The editor's side of a page: makes the webview, joins it with its host, and draws it again after a reload. */
+/** The editor's side of a page: creates the webview, connects it to its host, and restores it after a reload. */
 import { randomBytes } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { type Disposable, TabInputWebview, Uri, ViewColumn, type WebviewPanel, window } from 'vscode';
@@ -8,35 +8,35 @@ import type { ConnectPage, PageKind, PageServices, PageState } from './page-serv
 export interface PageDefinition {
   readonly kind: PageKind;
   readonly title: string;
-  /** A file of media/ for the tab. */
+  /** A file in media/ for the tab's icon. */
   readonly icon: string;
-  /** What tells a page from others of its kind; without it, all of its state. */
+  /** Identifies a page among others of its kind; defaults to its whole state. */
   readonly identity?: (state: PageState) => unknown;
-  /** Folders of the runs that it shows. */
+  /** Folders of the runs that the page shows. */
   readonly runsOf: (state: PageState) => readonly unknown[];
-  /** Loaded when the first page of the kind opens. Its messages are the host's own business: here they are only passed on. */
+  /** Loads the host with the first page of the kind. Messages are only passed on here. */
   readonly connect: () => Promise<ConnectPage<unknown>>;
 }
 
 export interface Pages extends Disposable {
   open(kind: PageKind, state: PageState): Promise<void>;
-  /** Closes the pages that show none but these runs. */
+  /** Closes pages that show only these runs. */
   runsDeleted(runDirs: readonly string[]): void;
 }
 
 interface OpenPage {
   readonly panel: WebviewPanel;
   readonly definition: PageDefinition;
-  /** What it was opened with, or has kept since. */
+  /** The state it was opened with, or has kept since. */
   state: PageState;
 }
 
-/** The name under which the editor knows a page's kind. */
+/** The editor's name for a kind of page. */
 export const viewType = (kind: PageKind): string => `rowtune.${kind}`;
 
 /**
  * @param extensionUri the folder of the extension
- * @param services made for the pages; asked for when the first one opens
+ * @param services created when the first page opens
  */
 export function createPages(extensionUri: Uri, definitions: readonly PageDefinition[], services: () => PageServices): Pages {
   const open = new Set<OpenPage>();
@@ -122,16 +122,16 @@ export function createPages(extensionUri: Uri, definitions: readonly PageDefinit
 }
 
 /**
- * After a reload the editor wakes a page when its tab is looked at. One that a command opens before that would stand beside its old tab,
- * which only its title tells: so that tab goes, unless two have the title.
- * @returns closes it, once the title of the new page is known
+ * After a reload the editor restores a page when its tab is selected. If a command opens the page before that, the old
+ * tab, which only its title identifies, is closed, unless two tabs have that title.
+ * @returns a function that closes it once the title of the new page is known
  */
 function findAsleep(kind: PageKind, open: ReadonlySet<OpenPage>): (title: string) => void {
   const isOfKind = (input: unknown): boolean => input instanceof TabInputWebview && input.viewType.endsWith(viewType(kind));
   const tabs = window.tabGroups.all.flatMap(group => group.tabs).filter(({ input }) => isOfKind(input));
   const awake = new Set([...open].flatMap(page => (page.definition.kind === kind ? [page.panel.title] : [])));
   return title => {
-    // Later titles are told by pages that have woken meanwhile, too.
+    // Pages that were restored meanwhile report later titles.
     const [asleep, another] = tabs.splice(0).filter(({ label }) => label === title);
     if (asleep !== undefined && another === undefined && !awake.has(title)) void window.tabGroups.close(asleep, true);
   };

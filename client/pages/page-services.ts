@@ -1,4 +1,7 @@
-/** What the host side of a page is given: the daemon, the editor's files and pages, and a way to its page. No vscode here. */
+/**
+ * The services for the host side of a page: the daemon, the editor's files and pages, and messages to its page. No
+ * vscode here.
+ */
 import type { JobEvent, JobRecord } from '../../trainer/protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
 import type { CommandName } from '../commands/command-ids.ts';
@@ -6,10 +9,10 @@ import type { CommandName } from '../commands/command-ids.ts';
 /** A connection to the daemon; its requests reject with a `DaemonError` (code, message, hint). */
 export type DaemonLink = DaemonClient;
 
-/** The pages there are; each is drawn by `media/<kind>.ts` and served by `client/pages/<kind>-host.ts`. */
+/** The kinds of pages; `media/<kind>.ts` draws each and `client/pages/<kind>-host.ts` serves it. */
 export type PageKind = 'heatmap' | 'run' | 'compare' | 'try';
 
-/** What a page needs to be drawn again after a reload: plain JSON, and small; never data of a run, only where it lies. */
+/** The state that restores a page after a reload: small plain JSON; never the data of a run, only its location. */
 export type PageState = Readonly<Record<string, unknown>>;
 
 export interface PageLog {
@@ -20,47 +23,52 @@ export interface PageLog {
 
 export interface PageServices {
   /**
-   * The connection of now: starts a daemon where none runs, connects again where one was lost. Ask anew for every use instead of keeping it.
+   * The current connection: starts a daemon if none runs and reconnects a lost one. Call it for every use instead of
+   * keeping it.
    * @throws DaemonError with a hint for the user
    */
   daemon(): Promise<DaemonLink>;
-  /** Whether the daemon is one of another machine, and its folders with it. */
+  /** Whether the daemon, and its folders, are on another machine. */
   isRemote(): boolean;
-  /** The jobs that are known now, without asking a daemon for them. */
+  /** The jobs known now, without a request to a daemon. */
   jobs(): readonly JobRecord[];
-  /** Everything that jobs say, of whichever connection, without gaps over a reconnection. Returns the end of listening. */
+  /**
+   * Subscribes to all job events of any connection, without gaps over a reconnection. Returns the unsubscribe function.
+   */
   onJobEvent(listener: (event: JobEvent) => void): () => void;
-  /** A job's record, whenever it changes, and all of them after a reconnection. Returns the end of listening. */
+  /**
+   * Subscribes to changes of job records, and to all of them after a reconnection. Returns the unsubscribe function.
+   */
   onJobChanged(listener: (job: JobRecord) => void): () => void;
-  /** Asks where to, and writes. Gives the path, or undefined where the user thought better of it. */
+  /** Asks for a path and writes the file. Returns the path, or undefined if the user canceled. */
   saveFile(file: { readonly suggestedName: string; readonly content: string | Uint8Array }): Promise<string | undefined>;
-  /** Opens it in an editor beside. */
+  /** Opens a file in a second editor column. */
   openFile(path: string): Promise<void>;
-  /** Opens another page, or shows the one that has the same kind and state. */
+  /** Opens another page, or shows the one with the same kind and state. */
   openPage(page: { readonly kind: PageKind; readonly state: PageState }): Promise<void>;
-  /** Runs a command of the extension as the menu of a run does. */
+  /** Runs a command of the extension, as the menu of a run does. */
   command(name: CommandName, run: { readonly runDir: string }): Promise<unknown>;
-  /** Shows an error with its hint, and a button that does what the hint says where there is one. */
+  /** Shows an error with its hint, and a button that follows the hint if there is one. */
   showError(error: unknown): void;
-  /** A setting `rowtune.<name>` that pages may read, as it is now. */
+  /** The current value of a setting `rowtune.<name>` that pages may read. */
   setting(name: PageSetting): string;
-  /** Between two patches of a page, ms; as the settings have it now. */
+  /** The interval between two patches of a page in ms, from the settings. */
   updateIntervalMs(): number;
   readonly log: PageLog;
 }
 
 export type PageSetting = 'heatmap.colorMap';
 
-/** What a `connect<Page>` function takes. */
+/** The arguments of a `connect<Page>` function. */
 export interface PageConnection<ToPage> {
-  /** As `openPage` or the reload gave it: not yet checked. */
+  /** As `openPage` or the reload passed it: not yet checked. */
   readonly state: PageState;
   readonly services: PageServices;
-  /** Sends a message to the page; after the page is closed it does nothing. */
+  /** Sends a message to the page; does nothing after the page is closed. */
   readonly post: (message: ToPage) => void;
-  /** Replaces what the page is drawn from after a reload. */
+  /** Replaces the state that restores the page after a reload. */
   readonly keep: (state: PageState) => void;
-  /** The text on the tab. */
+  /** The title of the tab. */
   readonly setTitle: (title: string) => void;
 }
 

@@ -1,7 +1,7 @@
-/** The pages of the editor: what each is called, and the host that serves it, loaded with the first page of its kind. */
+/** The pages of the editor: the title of each, and its host, loaded with the first page of its kind. */
 import type { PageDefinition } from './page-panel.ts';
 
-/** A list of a state, which comes back from a reload unchecked. */
+/** A list in a state, which comes back from a reload unchecked. */
 const listOf = (value: unknown): readonly unknown[] => (Array.isArray(value) ? value : []);
 
 export const pageDefinitions: readonly PageDefinition[] = [

@@ -1,6 +1,7 @@
 /**
- * Everything of one run as patches: all of it first, then what is new. The files of the run are the only truth; events of the daemon say
- * when to look, and a slow clock looks at runs that no daemon knows of. So nothing is missed and nothing told twice, whoever was away.
+ * The data of one run as patches: everything first, then changes. The files of the run are the only source of truth.
+ * Daemon events only trigger a look, and a slow timer looks at runs that no daemon knows, so nothing is missed or sent
+ * twice.
  */
 import type { JobEvent, JobRecord, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import { KEPT_LOG_LINES, PATCH_LINES, type RunOverview, type RunPatch, type ShownJob } from '../../trainer/protocol/view/run.ts';
@@ -9,9 +10,9 @@ import type { PageServices } from './page-services.ts';
 import { parseCoverage, parseEvaluation, parseMemory, parseRecipeFile, parseSummary } from './run-files.ts';
 import { openRunSource, type RunSource, WholeFile } from './run-source.ts';
 
-/** A run that writes and of which no event tells. */
+/** Interval for a run that is being written without daemon events. */
 const ACTIVE_LOOK_MS = 1000;
-/** A run at rest: another program may resume or delete it. */
+/** Interval for a run at rest: another program may resume or delete it. */
 const IDLE_LOOK_MS = 5000;
 
 export type FeedServices = Pick<PageServices, 'isRemote' | 'daemon' | 'jobs' | 'onJobEvent' | 'onJobChanged' | 'updateIntervalMs' | 'log'>;
@@ -19,17 +20,17 @@ export type FeedServices = Pick<PageServices, 'isRemote' | 'daemon' | 'jobs' | '
 export interface FeedParams {
   readonly runDir: string;
   readonly services: FeedServices;
-  /** Lines of the log are wanted too. */
+  /** Whether log lines are wanted too. */
   readonly withLog: boolean;
   readonly onPatch: (patch: RunPatch) => void;
-  /** The run can't be read, and why; empty when it can again. */
+  /** Reports why the run can't be read; empty when it can again. */
   readonly onTrouble?: (message: string) => void;
 }
 
 interface Place {
   from: number;
   version: string;
-  /** Something was sent, if only that there is nothing yet. */
+  /** Something was sent, even if only that there is nothing yet. */
   isBegun: boolean;
 }
 
@@ -39,7 +40,7 @@ export class RunFeed {
   private readonly params: FeedParams;
   private readonly unlisten: (() => void)[] = [];
   private readonly source: RunSource;
-  /** Why the run can't be read, told once. */
+  /** The reason why the run can't be read, reported once. */
   private trouble = '';
   private job: JobRecord | undefined;
   private metrics = start();
@@ -51,7 +52,7 @@ export class RunFeed {
     evaluation: new WholeFile('evaluation'),
     summary: new WholeFile('summary'),
   };
-  /** As they were last sent, to send only what differs. */
+  /** The values last sent, so that only differences are sent. */
   private sent = new Map<string, string>();
   private info: RunInfo | undefined;
   private timer: NodeJS.Timeout | undefined;
@@ -59,7 +60,7 @@ export class RunFeed {
   private isAwaited = false;
   private isOpen = true;
   private lookedMs = Number.NEGATIVE_INFINITY;
-  /** Counts the times that all was asked for again: what an older look still finds is not sent. */
+  /** Counts requests to start over: results of an older look are dropped. */
   private beginning = 0;
 
   constructor(params: FeedParams) {
@@ -73,12 +74,12 @@ export class RunFeed {
     );
   }
 
-  /** The newest job that the daemon has for this run. */
+  /** The daemon's newest job for this run. */
   get currentJob(): JobRecord | undefined {
     return this.job;
   }
 
-  /** Sends everything, from the first line on. */
+  /** Sends everything from the first line. */
   begin(): void {
     this.beginning++;
     this.metrics = start();
@@ -127,7 +128,7 @@ export class RunFeed {
       await this.send(beginning);
       this.tell('');
     } catch (error) {
-      // The daemon is away, or a file was taken away while it was read: the next look finds out.
+      // The daemon is unreachable or a file was removed during the read; the next look retries.
       this.tell(error instanceof Error ? error.message : String(error));
     } finally {
       this.isLooking = false;
@@ -160,9 +161,9 @@ export class RunFeed {
       if (isWanted) this.params.onPatch(patch);
       return isWanted;
     };
-    // The places that belong to this beginning: one that comes meanwhile has its own, which an older look must not move.
+    // These positions belong to this start: a later start has its own, which an older look must not move.
     const { source, metrics, log } = this;
-    // State before lines: when it says that the run has ended, all lines are there.
+    // State is read before lines: if it says that the run ended, all lines are there.
     this.info = await source.info();
     if (!this.info) {
       const job = shownJob(this.job);
@@ -170,7 +171,7 @@ export class RunFeed {
       return;
     }
     const overview = overviewOf(this.info, this.job);
-    // The age moves on by itself: it is no news.
+    // The age alone is not a change.
     this.once('overview', JSON.stringify({ ...overview, ageSeconds: 0 }), () => post({ type: 'overview', overview }));
     await this.sendFiles(source, post);
     await this.sendLines(source, 'metrics', metrics, post);
@@ -195,13 +196,13 @@ export class RunFeed {
       const found = parseEvaluation(text);
       return !found || post({ type: 'evaluation', evaluation: found });
     });
-    // That of the time before a run was resumed says nothing of the run that goes on.
+    // The state from before a resume says nothing about the resumed run.
     const hasEnded = this.info?.state === 'finished' || this.info?.state === 'stopped';
     const told = hasEnded ? summary : undefined;
     this.once('summary', told ?? '', () => post({ type: 'summary', summary: told === undefined ? null : (parseSummary(told) ?? null) }));
   }
 
-  /** Read anew only where it is another text. */
+  /** Parsed only if the text changed. */
   private sendFile(what: string, text: string | undefined, send: (text: string) => boolean): void {
     if (text !== undefined) this.once(what, text, () => send(text));
   }
@@ -211,7 +212,7 @@ export class RunFeed {
     if (post()) this.sent.set(what, content);
   }
 
-  /** Reads to the end. A patch is sent when it is full or the file is read. */
+  /** Reads to the end; sends a patch when it is full or the file ends. */
   private async sendLines(source: RunSource, file: 'metrics' | 'log', place: Place, post: (patch: RunPatch) => boolean): Promise<void> {
     let reset = !place.isBegun;
     let lines: string[] = [];
@@ -227,14 +228,14 @@ export class RunFeed {
     for (let more = true; more; ) {
       const page = await source.tail(file, place.from, place.version);
       if (page.rewound) {
-        // From an earlier checkpoint, or anew: what was sent is void.
+        // The run restarted from an earlier checkpoint or from scratch: earlier lines are void.
         lines = [];
         reset = true;
         Object.assign(place, start());
         continue;
       }
       lines.push(...page.lines);
-      // Of a log only the newest lines are wanted, however long it is.
+      // Only the newest lines of a log are wanted, however long it is.
       if (file === 'log' && lines.length > 2 * KEPT_LOG_LINES) lines = lines.slice(-KEPT_LOG_LINES);
       place.from = page.next;
       place.version = page.version;
@@ -255,9 +256,9 @@ function shownJob(job: JobRecord | undefined): ShownJob | undefined {
 
 function overviewOf(info: RunInfo, job: JobRecord | undefined): RunOverview {
   const isOver = info.state === 'stopped' || info.state === 'failed' || info.state === 'interrupted';
-  // What has done no update is begun anew, by its recipe.
+  // A run without an update starts over, from its recipe.
   const resumable = isOver && info.step > 0 && info.step < (info.totalSteps || Number.POSITIVE_INFINITY);
-  // It was resumed in a terminal: a job that ended before says nothing of it.
+  // The run was resumed in a terminal: a job that ended earlier says nothing about it.
   const isElsewhere = !isOver && info.state !== 'finished' && job?.endedAt !== undefined && info.updatedAt > job.endedAt;
   return { ...info, job: isElsewhere ? undefined : shownJob(job), resumable };
 }

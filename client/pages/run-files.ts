@@ -1,4 +1,7 @@
-/** The files of a run folder as the pages take them. They may come from another version, or be damaged: what does not fit is left out. */
+/**
+ * Parses the files of a run folder for the pages. They may be damaged or from another version: invalid parts are left
+ * out.
+ */
 import { z } from 'zod';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
 import { settings } from '../../trainer/protocol/recipe-schema.ts';
@@ -88,7 +91,7 @@ export const parseMemory = (text: string): MemoryPlan | undefined => parse(memor
 export const parseEvaluation = (text: string): NewestEvaluation | undefined => parse(newestSchema, text);
 export const parseSummary = (text: string): SummaryView | undefined => parse(summarySchema, text);
 
-/** recipe.yaml with its settings one by one; a setting is at its default where leaving it out would change nothing. */
+/** The settings of recipe.yaml one by one; a setting is at its default if leaving it out would change nothing. */
 export function parseRecipeFile(text: string): { readonly text: string; readonly entries: readonly RecipeEntry[] } {
   const { resolved } = parseRecipe(text);
   const entries = Object.entries(settings).flatMap(([key, setting]): RecipeEntry[] => {

@@ -1,4 +1,4 @@
-/** The host of a run's page: sends what the run's folder and the daemon tell, and does what the buttons ask for. */
+/** Host of the run page: sends the state of the run's folder and of the daemon, and handles the buttons. */
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { z } from 'zod';
@@ -8,7 +8,7 @@ import { RunFeed } from './run-feed.ts';
 
 const stateSchema = z.object({ runDir: z.string().refine(path.isAbsolute) });
 
-/** A table of 100,000 lines is a tenth of it. */
+/** A table of 100,000 lines takes a tenth of this. */
 const MAX_SAVED_CHARACTERS = 64 * 2 ** 20;
 export const savedFile = {
   type: z.literal('save'),
@@ -36,7 +36,7 @@ export const connectRun: ConnectPage<RunToPage> = ({ state, services, post, setT
     services,
     withLog: true,
     onPatch: post,
-    // A file of this machine that is being replaced is read the next time; a daemon elsewhere may be away for long.
+    // A local file that is being replaced is read at the next look; a remote daemon may be away for long.
     onTrouble: message => services.isRemote() && post({ type: 'notice', level: 'error', message }),
   });
   setTitle(`Run: ${path.basename(runDir)}`);
@@ -74,7 +74,7 @@ export const connectRun: ConnectPage<RunToPage> = ({ state, services, post, setT
     receive: message => {
       const checked = fromPage.safeParse(message);
       if (checked.success) receive(checked.data).catch((error: unknown) => services.showError(error));
-      else services.log.warn(`the page of ${runDir} sent what is no message: ${checked.error.message}`);
+      else services.log.warn(`the page of ${runDir} sent an invalid message: ${checked.error.message}`);
     },
     dispose: () => feed.dispose(),
   };

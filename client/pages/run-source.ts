@@ -1,15 +1,15 @@
-/** Where a run is read from: its folder, or the daemon of the machine that has it. */
+/** Reads a run from its folder, or from the daemon of the machine that has it. */
 import type { RunInfo, TailedFile, TailResult } from '../../trainer/protocol/rpc-messages.ts';
 import { readRun, tailRun } from '../../trainer/rpc/run-reader.ts';
 import type { PageServices } from './page-services.ts';
 
 export interface RunSource {
-  /** Undefined where there is no run. */
+  /** Undefined if there is no run. */
   info(): Promise<RunInfo | undefined>;
   tail(file: TailedFile, from: number, version: string): Promise<TailResult>;
 }
 
-/** On this machine no daemon is needed to look at a run, and none is started for it. */
+/** Reading a local run needs no daemon and starts none. */
 export function openRunSource(runDir: string, { isRemote, daemon }: Pick<PageServices, 'isRemote' | 'daemon'>): RunSource {
   if (!isRemote()) return { info: () => readRun(runDir), tail: (file, from, version) => tailRun({ runDir, file, from, version }) };
   return {
@@ -18,11 +18,11 @@ export function openRunSource(runDir: string, { isRemote, daemon }: Pick<PageSer
   };
 }
 
-/** A recipe or a list of modules; far more than the largest model needs. */
+/** Limit for a recipe or a list of modules; far more than the largest model needs. */
 const MAX_LINES = 200_000;
 const MAX_CHARACTERS = 64 * 2 ** 20;
 
-/** A file that is written whole, read again only where it has been replaced. */
+/** A file that is always replaced as a whole: read again only when it was replaced. */
 export class WholeFile {
   private readonly file: TailedFile;
   private lines: string[] = [];
@@ -33,7 +33,7 @@ export class WholeFile {
     this.file = file;
   }
 
-  /** Undefined where there is none. */
+  /** Undefined if there is no such file. */
   async read(source: RunSource): Promise<string | undefined> {
     for (let more = true; more && this.lines.length < MAX_LINES && this.characters < MAX_CHARACTERS; ) {
       const page = await source.tail(this.file, this.lines.length, this.version);

@@ -1,4 +1,4 @@
-/** The host of the page that tries a model: one job for each side, whose text is passed on as it comes. */
+/** Host of the Try page: one job per side, whose text is forwarded as it arrives. */
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { z } from 'zod';
@@ -19,9 +19,9 @@ import { hasEnded } from '../daemon/job-store.ts';
 import { progressText, waitingText } from '../status/status-text.ts';
 import type { ConnectPage } from './page-services.ts';
 
-/** Questions that are kept over a reload: the newest. */
+/** The most questions kept over a reload; the newest stay. */
 const MAX_ROUNDS = 50;
-/** What the page shows of one answer after a reload. */
+/** An answer as the page shows it after a reload. */
 const MAX_KEPT_TEXT = 20_000;
 
 const answerSchema: z.ZodType<TryAnswer> = z.object({
@@ -35,13 +35,13 @@ const stateSchema = z.object({
   /** A name on the hub, or a path. */
   model: z.string().min(1),
   revision: z.string().min(1),
-  /** What a run trained, to stand beside its base. */
+  /** The adapter of a run, compared with its base. */
   adapter: z.string().refine(path.isAbsolute).optional(),
-  /** Where a relative path of a model begins. */
+  /** The base of a relative model path. */
   baseDir: z.string().refine(path.isAbsolute),
   label: z.string(),
   rounds: z.array(z.object({ prompt: z.string(), answers: z.array(answerSchema) })).optional(),
-  /** Jobs of the last question that were at work. */
+  /** Running jobs of the last question. */
   jobs: z.array(z.object({ side: z.enum(['base', 'tuned']), id: z.string() })).optional(),
 });
 
@@ -64,7 +64,7 @@ const fromPage: z.ZodType<TryFromPage> = z.discriminatedUnion('type', [
   z.object({ type: z.literal('clear') }),
 ]);
 
-/** `state`: `{ model, revision, baseDir, label, adapter? }`; with an adapter the base answers beside it. */
+/** `state`: `{ model, revision, baseDir, label, adapter? }`; with an adapter, the base model answers too. */
 export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep, setTitle }) => {
   const checkedState = stateSchema.safeParse(state).data;
   if (checkedState === undefined) {
@@ -128,7 +128,7 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
       }
     }),
   ];
-  // A window that was reloaded while an answer was being written.
+  // The window was reloaded during an answer.
   for (const job of services.jobs()) follow(job);
 
   async function ask(prompt: string, options: TryOptions): Promise<void> {
@@ -144,7 +144,7 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
     try {
       const daemon = await services.daemon();
       for (const [id, side] of started) {
-        // It was stopped meanwhile.
+        // The job was stopped meanwhile.
         if (!jobs.has(id)) continue;
         const job = await daemon.request('generate', {
           id,
@@ -153,7 +153,7 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
           baseDir,
           prompt,
           options: { ...generation, chat: style !== 'plain', engine: 'auto' },
-          // The base is asked in the same words as what the run made of it.
+          // The base model gets the same prompt as the tuned one.
           ...(style === 'trained' && adapter !== undefined ? { promptOf: adapter } : {}),
           ...(side === 'tuned' ? { adapter } : {}),
         });
@@ -172,7 +172,7 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
     jobs.clear();
     keepNow();
     const daemon = await services.daemon();
-    // A job that was never started is none to abort.
+    // A job that never started can't be aborted.
     const known = new Set(services.jobs().map(({ id }) => id));
     for (const id of ids) if (known.has(id)) await daemon.request('abortJob', { id });
   }
@@ -197,7 +197,7 @@ export const connectTry: ConnectPage<TryToPage> = ({ state, services, post, keep
     receive: message => {
       const checked = fromPage.safeParse(message);
       if (checked.success) receive(checked.data).catch((error: unknown) => services.showError(error));
-      else services.log.warn(`the page that tries ${source.label} sent what is no message: ${checked.error.message}`);
+      else services.log.warn(`the Try page of ${source.label} sent an invalid message: ${checked.error.message}`);
     },
     dispose: () => {
       for (const each of stops) each();
@@ -219,8 +219,8 @@ function endOf(job: JobRecord): Partial<TryAnswer> {
   const result = resultSchema.safeParse(job.result).data;
   if (job.state !== 'succeeded' || result === undefined) return { state: 'stopped', note: undefined };
   const rate = result.tokensPerSecond > 0 ? `, ${result.tokensPerSecond.toFixed(1)} a second` : '';
-  const cut = result.finishReason.startsWith('max_') ? ', cut at the limit' : '';
-  // Whole: what was said while nobody listened is in it.
-  const how = result.asTrained ? ', prompt as in training' : result.chat ? ', prompt by the chat template' : '';
+  const cut = result.finishReason.startsWith('max_') ? ', cut at the token limit' : '';
+  // The complete text, because some of it may have arrived while nobody listened.
+  const how = result.asTrained ? ', prompt formatted as in training' : result.chat ? ', prompt formatted by the chat template' : '';
   return { state: 'done', text: result.text, note: `${counted(result.ids.length, 'token')}${rate}${cut}${how}` };
 }

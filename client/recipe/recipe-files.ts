@@ -1,24 +1,24 @@
-/** Recipes in the editor: the one that a command is about, and its text as it stands in the buffer. */
+/** Recipes in the editor: finds the recipe of a command, and its text in the buffer. */
 import path from 'node:path';
 import { Uri, window, workspace } from 'vscode';
 import type { RecipeSource } from '../../trainer/protocol/rpc-messages.ts';
 import type { ClientSettings } from '../client-settings.ts';
 import { EXCLUDED_GLOB, inOrderOfUse, isRecipeName, RECIPE_GLOB, recipeStem } from './recipe-names.ts';
 
-/** More recipes than anyone picks from; the search ends there. */
+/** The search stops here: nobody picks from more recipes. */
 const MAX_FOUND = 500;
 
-/** The recipe that a menu or lens names, else the one in the active editor, else one that is picked. */
+/** The recipe that a menu or lens names, or else the one in the active editor, or else one that the user picks. */
 export async function recipeFor(argument: unknown, placeHolder: string): Promise<Uri | undefined> {
   const known = uriOf(argument) ?? activeRecipe();
   if (known !== undefined) return known;
   const recipes = await findRecipes();
   if (recipes.length > 0) return pickRecipe(placeHolder, recipes);
-  void window.showInformationMessage('There is no recipe in this workspace yet: create one with Rowtune: New Recipe.');
+  void window.showInformationMessage('There is no recipe in this workspace yet. Create one with Rowtune: New Recipe.');
   return undefined;
 }
 
-/** A lens gives the address as text, a menu as an object. A path may have colons too, and begin with the letter of a drive. */
+/** A lens passes a URI as text, a menu as an object. A path may contain colons and begin with a drive letter. */
 export function uriOf(argument: unknown): Uri | undefined {
   if (argument instanceof Uri) return argument;
   return typeof argument === 'string' && /^[a-z][a-z\d+.-]+:/i.test(argument) ? Uri.parse(argument, true) : undefined;
@@ -29,7 +29,7 @@ export function activeRecipe(): Uri | undefined {
   return uri !== undefined && isRecipeName(uri.path) ? uri : undefined;
 }
 
-/** Of the workspace, and those that are open and were never saved. */
+/** Recipes of the workspace, and open ones that were never saved. */
 export async function findRecipes(): Promise<readonly Uri[]> {
   const found = await workspace.findFiles(RECIPE_GLOB, EXCLUDED_GLOB, MAX_FOUND);
   const open = workspace.textDocuments.map(({ uri }) => uri).filter(uri => isRecipeName(uri.path));
@@ -37,7 +37,7 @@ export async function findRecipes(): Promise<readonly Uri[]> {
   return [...unsaved, ...found];
 }
 
-/** The recipe in the active editor comes first, then those in other editors in sight, then the rest by their paths. */
+/** Order: the active editor, other visible editors, then the rest by path. */
 export async function pickRecipe(placeHolder: string, recipes: readonly Uri[]): Promise<Uri | undefined> {
   const inSight = [window.activeTextEditor, ...window.visibleTextEditors].flatMap(editor => editor?.document.uri.toString() ?? []);
   const items = inOrderOfUse(
@@ -48,13 +48,13 @@ export async function pickRecipe(placeHolder: string, recipes: readonly Uri[]): 
 }
 
 /**
- * The text of the buffer where the file is open, saved or not.
- * @param daemonFolder where its relative paths start, if that is on another machine
+ * The text of the buffer if the file is open, saved or not.
+ * @param daemonFolder the base of its relative paths, if that is on another machine
  */
 export async function recipeSource(uri: Uri, { daemonFolder }: Pick<ClientSettings, 'daemonFolder'>): Promise<RecipeSource> {
   const open = workspace.textDocuments.find(document => document.uri.toString() === uri.toString());
   const text = open?.getText() ?? new TextDecoder().decode(await workspace.fs.readFile(uri));
-  // A recipe that was never saved stands in the first folder.
+  // A recipe that was never saved belongs to the first folder.
   const folder = uri.scheme === 'file' ? path.dirname(uri.fsPath) : workspace.workspaceFolders?.[0]?.uri.fsPath;
   return { text, fileName: path.basename(uri.path), baseDir: daemonFolder || (folder ?? process.cwd()) };
 }

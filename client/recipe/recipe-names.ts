@@ -1,11 +1,11 @@
-/** Which files are recipes, and what their runs are called. Pure. */
+/** Recognizes recipe files and names their runs. Pure. */
 import path from 'node:path';
 
 const RECIPE = /\.rowtune\.(?:ya?ml|json)$/i;
 
 export const isRecipeName = (file: string): boolean => RECIPE.test(file);
 
-/** For `workspace.findFiles`. */
+/** A pattern for `workspace.findFiles`. */
 export const RECIPE_GLOB = '**/*.rowtune.{yaml,yml,json}';
 export const EXCLUDED_GLOB = '**/{node_modules,.git,checkpoints}/**';
 
@@ -14,7 +14,7 @@ interface Listed {
   readonly description: string;
 }
 
-/** Those that are used come first, in the order of `used`; the others follow by their descriptions. */
+/** Used recipes come first, in the order of `used`; the others follow by their descriptions. */
 export function inOrderOfUse<T extends Listed>(items: readonly T[], used: readonly string[]): T[] {
   const rank = ({ key }: Listed): number => (used.includes(key) ? used.indexOf(key) : used.length);
   return [...items].sort((a, b) => rank(a) - rank(b) || a.description.localeCompare(b.description));
@@ -23,8 +23,8 @@ export function inOrderOfUse<T extends Listed>(items: readonly T[], used: readon
 /** spam.rowtune.yaml → spam */
 export const recipeStem = (file: string): string => path.basename(file).replace(RECIPE, '');
 
-/** What the names of files of scores end with. */
+/** The suffix of score files. */
 export const SCORES_ENDING = '.scores.safetensors';
 
-/** Where the scores of a recipe go that are computed for themselves: beside it. */
+/** The path of the standalone scores of a recipe: next to it. */
 export const scoresFile = (recipeFile: string, baseDir: string): string => path.join(baseDir, `${recipeStem(recipeFile)}${SCORES_ENDING}`);

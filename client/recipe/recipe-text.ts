@@ -1,4 +1,7 @@
-/** The text of a new recipe from the answers of the wizard: the settings that one is likely to change, each with its sentence. Pure. */
+/**
+ * The text of a new recipe from the answers of the wizard: the settings that people usually change, each with a
+ * sentence. Pure.
+ */
 
 import { methodCatalog } from '../../trainer/catalog/methods.ts';
 import { objectiveCatalog, objectiveOfArchitecture } from '../../trainer/catalog/objectives.ts';
@@ -12,13 +15,13 @@ export interface RecipeAnswers {
   readonly model: string;
   readonly task: Recipe['task'];
   readonly method: Recipe['method'];
-  /** As the recipe should write it; absent where the user has no data yet. */
+  /** As the recipe should write it; absent if the user has no data yet. */
   readonly train?: string;
-  /** The most tokens that the model takes, where its config.json is at hand. */
+  /** The longest input of the model in tokens, if its config.json is available. */
   readonly maxPositions?: number;
 }
 
-/** What config.json of a model tells the wizard. */
+/** The facts in a model's config.json that the wizard uses. */
 export interface ModelHints {
   readonly task?: Recipe['task'];
   readonly maxPositions?: number;
@@ -35,19 +38,20 @@ export function modelHints(config: unknown): ModelHints {
   };
 }
 
-/** A recipe takes no shorter samples. */
+/** The shortest sample that a recipe accepts. */
 const MIN_LENGTH = settings.max_length?.type.minimum ?? 1;
 
-/** A place to begin for data that is not there yet. */
+/** A placeholder path for data that does not exist yet. */
 const EXAMPLE_DATA = 'data/train.jsonl';
 
-/** Held out of the training data, so that the run says how good it is. */
+/** The share of the training data that is held out to measure the run's quality. */
 const VAL_SIZE = 0.1;
 
 export function recipeText({ name, model, task, method, train, maxPositions = Number.POSITIVE_INFINITY }: RecipeAnswers): string {
   const given: PartialRecipe = { name, model, task, method, data: { train: [train ?? EXAMPLE_DATA] }, val_size: VAL_SIZE };
   const { recipe, problems } = parseRecipe(stringifyRecipe(given));
-  if (recipe === undefined) throw new Error(`The answers make no recipe: ${problems.map(({ message }) => message).join('; ')}`);
+  if (recipe === undefined)
+    throw new Error(`These answers do not make a valid recipe: ${problems.map(({ message }) => message).join('; ')}`);
   const isImages = objectiveCatalog[task].reads === 'images';
   const shown: PartialRecipe = {
     ...given,
@@ -70,18 +74,20 @@ export function recipeText({ name, model, task, method, train, maxPositions = Nu
   };
   const head = [
     `# ${settings.method?.type.choices?.[method] ?? method}`,
-    `# Train it by the lens above or: rowtune train ${recipeFileName(name)}`,
-    ...(train === undefined ? ['# The data is not there yet: lines of JSON, such as {"prompt": "…", "completion": "…"}.'] : []),
+    `# Train it with the link above, or run: rowtune train ${recipeFileName(name)}`,
+    ...(train === undefined
+      ? ['# This data file does not exist yet. Write one JSON object per line, such as {"prompt": "…", "completion": "…"}.']
+      : []),
   ];
   return `${head.join('\n')}\n\n${spaced(stringifyRecipe(shown, { comments: true }))}`;
 }
 
-/** A blank line before each setting of the first level. */
+/** Adds a blank line before each top-level setting. */
 const spaced = (text: string): string => text.replace(/\n(?=#)/g, '\n\n');
 
 export const recipeFileName = (name: string): string => `${name}.rowtune.yaml`;
 
-/** A name that a recipe takes and that no other file of these has: smollm2-135m-spsft, smollm2-135m-spsft-2. */
+/** A free name for a recipe: smollm2-135m-spsft, smollm2-135m-spsft-2. */
 export function freeName(model: string, method: string, taken: ReadonlySet<string>): string {
   const last =
     model
@@ -100,7 +106,7 @@ export function freeName(model: string, method: string, taken: ReadonlySet<strin
   }
 }
 
-/** The words of a setting with a sentence each, for a list to pick from. */
+/** The choices of a setting with a sentence each, for a list to pick from. */
 export function choicesOf(
   setting: 'task' | 'method',
 ): readonly { readonly word: string; readonly doc: string; readonly isDefault: boolean }[] {

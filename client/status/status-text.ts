@@ -1,4 +1,4 @@
-/** Jobs and runs in words: the status bar, its tooltip, the descriptions of the views. Pure. */
+/** Texts about jobs and runs for the status bar, its tooltip and the views. Pure. */
 import { compact, duration, percent } from '../../trainer/protocol/format.ts';
 import { amountText, currentProgress, stageText } from '../../trainer/protocol/job-stage.ts';
 import type { JobRecord, JobState, RunInfo } from '../../trainer/protocol/rpc-messages.ts';
@@ -18,10 +18,10 @@ const KINDS: Readonly<Record<JobRecord['kind'], string>> = {
 
 export const kindText = ({ kind }: Pick<JobRecord, 'kind'>): string => KINDS[kind];
 
-/** "training, step 12 of 60 (20%), 3 min 5 s left"; while it waits, that it does. */
+/** "training, step 12 of 60 (20%), 3 min 5 s left", or that it is waiting. */
 export function progressText({ state, phase, progress }: Pick<JobRecord, 'state' | 'phase' | 'progress'>): string {
-  if (state === 'queued') return 'waits for another job';
-  if (state === 'stopping') return 'is ending';
+  if (state === 'queued') return 'waiting for another job';
+  if (state === 'stopping') return 'ending';
   const counted = currentProgress({ phase, progress });
   if (counted === undefined) return phase === undefined ? 'starting' : stageText(phase);
   const { done, total, unit, secondsLeft } = counted;
@@ -30,15 +30,15 @@ export function progressText({ state, phase, progress }: Pick<JobRecord, 'state'
   return `${stageText(counted.phase)}, ${amountText(counted)}${share}${left}`;
 }
 
-/** "waits until the training of spam is done", of a job in the queue; one is at work at a time. */
+/** "waiting for the training of spam to finish", for a queued job; one job runs at a time. */
 export function waitingText(jobs: readonly JobRecord[]): string {
   const ahead = jobs.find(({ state, kind }) => (state === 'running' || state === 'stopping') && kind !== 'doctor');
-  if (ahead === undefined) return 'waits for another job';
-  const how = isTraining(ahead) ? '; Stop and Save ends it sooner' : '';
-  return `waits until the ${kindText(ahead).toLowerCase()} of ${ahead.title} is done${how}`;
+  if (ahead === undefined) return 'waiting for another job';
+  const how = isTraining(ahead) ? '; use Stop and Save to end it sooner' : '';
+  return `waiting for the ${kindText(ahead).toLowerCase()} of ${ahead.title} to finish${how}`;
 }
 
-/** "55% · 20 s left", for a narrow place; the stage where there is no share of it. */
+/** "55% · 20 s left" for narrow places; the stage if there is no percentage. */
 export function shortProgressText(job: Pick<JobRecord, 'state' | 'phase' | 'progress'>): string {
   const counted = currentProgress(job);
   if (job.state !== 'running' || counted === undefined || counted.total <= 0) return progressText(job);
@@ -47,14 +47,14 @@ export function shortProgressText(job: Pick<JobRecord, 'state' | 'phase' | 'prog
   return `${phase === 'train' ? '' : `${stageText(phase)} `}${Math.floor((100 * done) / total)}%${left}`;
 }
 
-/** In the order of preference: what a run is judged by while it goes on. */
+/** The metrics that judge a running run, best first. */
 const METRICS: readonly { readonly name: string; readonly show: (value: number) => string }[] = [
   { name: 'eval_accuracy', show: value => `accuracy ${percent(value)}` },
   { name: 'eval_loss', show: value => `held-out loss ${compact(value)}` },
   { name: 'loss', show: value => `loss ${compact(value)}` },
 ];
 
-/** "accuracy 97.5%": the newest evaluation, else the loss. */
+/** "accuracy 97.5%": from the newest evaluation, or else the loss. */
 export function metricText(values: Readonly<Record<string, number>> | undefined): string | undefined {
   for (const { name, show } of METRICS) {
     const value = values?.[name];
@@ -80,7 +80,7 @@ export interface StatusBarText {
   readonly kind: 'normal' | 'warning' | 'error';
 }
 
-/** The job that the status bar is about: a training before anything else, then whatever runs, then what waits. */
+/** The job that the status bar shows: a training first, then any running job, then a waiting one. */
 export function foremost(jobs: readonly JobRecord[]): JobRecord | undefined {
   const rank = ({ kind, state }: JobRecord): number => (state === 'queued' ? 2 : 0) + (kind === 'train' || kind === 'resume' ? 0 : 1);
   return [...jobs].sort((a, b) => rank(a) - rank(b))[0];
@@ -101,7 +101,7 @@ export function statusBarText(link: LinkState, active: readonly JobRecord[]): St
   return { text: `$(sync~spin) ${job.title}: ${shortProgressText(job)}${others}`, tooltip, kind: 'normal' };
 }
 
-/** Jobs with what can be done to each, then the daemon. */
+/** Jobs with their actions, then the daemon. */
 function tooltipText(link: LinkState, active: readonly JobRecord[]): string {
   const lines = active.map(job => {
     const actions = [
@@ -134,13 +134,13 @@ function tooltipText(link: LinkState, active: readonly JobRecord[]): string {
 export function daemonText(link: LinkState): string {
   switch (link.kind) {
     case 'off':
-      return 'The trainer daemon is not running; it starts when it is needed.';
+      return 'The trainer daemon is not running. It starts when needed.';
     case 'starting':
       return 'The trainer daemon is starting.';
     case 'connected':
       return `The trainer daemon is running${link.isRemote ? ' on another machine' : ''}: process ${link.pid}, version ${link.version}.`;
     case 'reconnecting':
-      return 'The connection to the trainer daemon was lost; connecting again.';
+      return 'The connection to the trainer daemon was lost. Reconnecting…';
     case 'failed':
       return 'The trainer daemon cannot be reached.';
   }

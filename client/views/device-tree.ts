@@ -1,4 +1,4 @@
-/** The view *Devices* as plain data: what computes here, what is free, and what is to be installed. */
+/** The view *Devices* as plain data: engines and GPUs, free memory and disk, and what can be installed. */
 import { byteSize } from '../../trainer/protocol/format.ts';
 import type { EngineStatus } from '../../trainer/protocol/rpc-messages.ts';
 import { COMMANDS } from '../commands/command-ids.ts';
@@ -9,14 +9,14 @@ export interface DeviceItem {
   readonly description: string;
   readonly tooltip: readonly string[];
   readonly icon: string;
-  /** What a click on it does. */
+  /** The command of a click. */
   readonly command?: { readonly id: string; readonly title: string };
 }
 
-/** Below this a training of a small model is likely to fail. */
+/** With less free memory, training even a small model is likely to fail. */
 const LOW_MEMORY_BYTES = 2e9;
 
-/** @param isRemote whether the daemon is on another machine: nothing is installed there from here */
+/** @param isRemote whether the daemon is on another machine, where this window can't install anything */
 export function deviceTree(status: EngineStatus, isRemote: boolean): readonly DeviceItem[] {
   const { machine, installedEngines, freeDiskBytes, gpu } = status;
   const { cpu, memory } = machine;
@@ -25,10 +25,10 @@ export function deviceTree(status: EngineStatus, isRemote: boolean): readonly De
   const missing: DeviceItem = {
     id: 'engine-missing',
     label: 'TensorFlow is not installed',
-    description: isRemote ? 'on the machine of the daemon' : 'Install Engine',
+    description: isRemote ? "on the daemon's machine" : 'Install Engine',
     tooltip: [
-      'The portable engine computes until then, which is slower.',
-      isRemote ? 'Install it over there: rowtune engine install' : 'Click to install TensorFlow.',
+      'Until then, the slower portable engine is used.',
+      isRemote ? 'Run on that machine: rowtune engine install' : 'Click to install TensorFlow.',
     ],
     icon: 'cloud-download',
     ...install,
@@ -68,14 +68,14 @@ export function deviceTree(status: EngineStatus, isRemote: boolean): readonly De
       id: 'memory',
       label: `${byteSize(memory.availableBytes)} of memory free`,
       description: `of ${byteSize(memory.totalBytes)}`,
-      tooltip: [isLow ? 'Little memory is free: end other programs before you train.' : 'What a training can take.'],
+      tooltip: [isLow ? 'Little memory is free. Close other programs before you train.' : 'Memory available for training.'],
       icon: isLow ? 'warning' : 'dashboard',
     },
     {
       id: 'disk',
       label: `${byteSize(freeDiskBytes)} of disk free`,
       description: 'where models and engines are kept',
-      tooltip: ['Of the disk that holds the cache.'],
+      tooltip: ['Free space on the disk that holds the cache.'],
       icon: 'database',
     },
   ];

@@ -1,24 +1,30 @@
-/** A tree view of groups with items. It is loaded when it is seen; what moves afterwards is drawn item by item, so that nothing flickers. */
+/**
+ * A tree view of groups with items. It loads when it becomes visible; later changes redraw single items, so nothing
+ * flickers.
+ */
 import { EventEmitter, type TreeDataProvider, TreeItem, TreeItemCollapsibleState, type TreeView, window } from 'vscode';
 import { changesOf, type ViewGroup } from './view-changes.ts';
 
 export interface GroupViewParams<Item> {
   readonly id: string;
-  /** Groups under headings, or one without a name, whose items stand by themselves. What it throws stands in place of the items. */
+  /**
+   * Groups under headings, or one without a name, whose items are at the top level. An error is shown in place of the
+   * items.
+   */
   readonly load: () => Promise<readonly ViewGroup<Item>[]>;
   readonly draw: (item: Item) => TreeItem;
-  /** Stands above the items that were loaded, where there is something to say of them. */
+  /** A message above the items, if there is one. */
   readonly note?: () => string | undefined;
-  /** What an error says in place of the items. */
+  /** The text for an error in place of the items. */
   readonly sentenceOf: (error: unknown) => string;
   readonly canSelectMany?: boolean;
 }
 
 export interface GroupView<Item> {
   readonly view: TreeView<ViewGroup<Item> | Item>;
-  /** Loads it anew: now where it is seen, else when it will be. */
+  /** Reloads it: now if it is visible, otherwise when it becomes visible. */
   reload(): Promise<void>;
-  /** Shows these in place of what was loaded. */
+  /** Replaces the loaded items. */
   show(groups: readonly ViewGroup<Item>[]): void;
   dispose(): void;
 }
@@ -31,7 +37,7 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
   const closed = new Set<string>();
   let groups: readonly ViewGroup<Item>[] | undefined;
 
-  /** Errors come without being asked for here, so they interrupt nobody. */
+  /** Nobody asked for this view, so errors do not interrupt. */
   async function load(): Promise<readonly ViewGroup<Item>[]> {
     try {
       const loaded = await params.load();
@@ -72,7 +78,7 @@ export function createGroupView<Item extends { readonly id: string }>(params: Gr
       changed.fire(undefined);
       return;
     }
-    // The editor knows a node by its object, so that object takes on what is new.
+    // The editor identifies a node by its object, so the object is updated in place.
     for (const { shown, now } of changes) Object.assign(shown, now);
     if (changes.length > 0) changed.fire(changes.map(({ shown }) => shown));
   }

@@ -1,4 +1,4 @@
-/** The view *Models* as plain data: what the cache and the workspace hold, with family, size and dtype. */
+/** The view *Models* as plain data: models in the cache and the workspace, with family, size and dtype. */
 import { byteSize, parameterCount } from '../../trainer/protocol/format.ts';
 import type { ModelInfo } from '../../trainer/protocol/rpc-messages.ts';
 
@@ -8,7 +8,7 @@ export interface ModelItem {
   readonly description: string;
   readonly tooltip: readonly string[];
   readonly icon: string;
-  /** What a recipe's `model` is: the name on the hub, or the path. */
+  /** The value for a recipe's `model`: a hub name, or a path. */
   readonly model: string;
   readonly path: string;
   readonly isBroken: boolean;
@@ -21,7 +21,7 @@ export interface ModelGroup {
   readonly items: readonly ModelItem[];
 }
 
-/** Models of the workspace first: they are fewer, and what one works on. */
+/** Models of the workspace come first: they are fewer, and the ones in use. */
 export function modelTree(models: readonly ModelInfo[]): readonly ModelGroup[] {
   const group = (name: string, source: ModelInfo['source']): ModelGroup => ({
     name,
@@ -30,7 +30,7 @@ export function modelTree(models: readonly ModelInfo[]): readonly ModelGroup[] {
       .map(modelItem)
       .sort((a, b) => a.label.localeCompare(b.label)),
   });
-  return [group('Workspace', 'folder'), group('Exported into Runs', 'run'), group('Cache', 'cache')].filter(
+  return [group('Workspace', 'folder'), group('Exported from Runs', 'run'), group('Cache', 'cache')].filter(
     ({ items }) => items.length > 0,
   );
 }
@@ -51,7 +51,7 @@ function modelItem(model: ModelInfo): ModelItem {
   };
 }
 
-/** Whether a menu has handed over an item of this view. */
+/** Whether a menu passed an item of this view. */
 export const isModelItem = (value: unknown): value is ModelItem =>
   typeof value === 'object' && value !== null && 'model' in value && 'isBroken' in value;
 

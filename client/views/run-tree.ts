@@ -1,4 +1,4 @@
-/** The view *Runs* as plain data: runs on the disk and jobs of the daemon, one item for each, in groups. */
+/** The view *Runs* as plain data: runs on disk and jobs of the daemon, one item each, in groups. */
 
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { writesText } from '../../trainer/catalog/objectives.ts';
@@ -10,28 +10,28 @@ import { ageText, isTraining, kindText, metricText, progressText, shortProgressT
 
 export type RunGroupName = 'Running' | 'Waiting' | 'Stopped' | 'Failed' | 'Finished';
 
-/** In the order of the view; what can be forgotten stands last. */
+/** In the order of the view; deletable ones come last. */
 const GROUPS: readonly RunGroupName[] = ['Running', 'Waiting', 'Stopped', 'Failed', 'Finished'];
 
 export interface RunItem {
-  /** Stays the same while the run does, so that the tree keeps its selection. */
+  /** Stable for a run, so that the tree keeps its selection. */
   readonly id: string;
   readonly group: RunGroupName;
-  /** The name of its folder, with as much in front of it as tells it from other runs. */
+  /** The name of its folder, with enough of its path to tell it from other runs. */
   readonly label: string;
-  /** The name of the recipe, of a run that has a folder. */
+  /** The name of the recipe, if the run has a folder. */
   readonly title?: string;
-  /** Behind the label: progress and metric of what runs, metric and age of what has ended. */
+  /** Text after the label: progress and metric of a running run, metric and age of an ended one. */
   readonly description: string;
-  /** Markdown-free lines. */
+  /** Lines of plain text. */
   readonly tooltip: readonly string[];
   /** A codicon. */
   readonly icon: string;
-  /** What can be done, as words that a menu's `when` looks for. */
+  /** The possible actions, as words that a menu's `when` matches. */
   readonly flags: readonly RunFlag[];
   readonly runDir?: string;
   readonly jobId?: string;
-  /** When it began, as ISO 8601. */
+  /** Start time, as ISO 8601. */
   readonly startedAt?: string;
 }
 
@@ -49,10 +49,10 @@ export interface RunTreeParams {
   readonly nowMs: number;
 }
 
-/** A failed start without a folder is shown for a day. */
+/** A start that failed without a folder is shown for a day. */
 const SHOWN_WITHOUT_FOLDER_MS = 86_400_000;
 
-/** Groups that have items. A run and its newest job are one item; jobs that are no training are shown while they are at work. */
+/** The groups that have items. A run and its newest job are one item; other jobs are shown while they run. */
 export function runTree({ runs, jobs, nowMs }: RunTreeParams): readonly RunGroup[] {
   const newest = new Map<string, JobRecord>();
   for (const job of jobs) if (isTraining(job) && job.runDir !== undefined) newest.set(job.runDir, job);
@@ -70,7 +70,7 @@ export function runTree({ runs, jobs, nowMs }: RunTreeParams): readonly RunGroup
   return GROUPS.map(name => ({ name, items: items.filter(({ group }) => group === name) })).filter(group => group.items.length > 0);
 }
 
-/** The newest run, of this recipe where a name is given; whatever group it is in. */
+/** The newest run, of the named recipe if given, in any group. */
 export function newestRun(items: readonly RunItem[], name?: string): RunItem | undefined {
   const ofName = items.filter(
     ({ runDir, title }) => runDir !== undefined && (name === undefined || title === name || isNamedAfter(folderName(runDir), name)),
@@ -108,7 +108,7 @@ interface RunItemParams {
   readonly run?: RunInfo;
   readonly job?: JobRecord;
   readonly nowMs: number;
-  /** By folder. */
+  /** Runs by folder. */
   readonly names: ReadonlyMap<string, string>;
 }
 
@@ -117,7 +117,7 @@ function runItem({ run, job, nowMs, names }: RunItemParams): RunItem {
   const group = isActive ? (job.state === 'queued' ? 'Waiting' : 'Running') : endedGroup(run, job);
   const isBusy = group === 'Running' || group === 'Waiting';
   const hasSaved = run !== undefined && (run.resumable ?? run.step > 0);
-  // A run that the command line has started is at work without a job of the daemon's.
+  // A run started from the command line has no job of the daemon.
   const canResume = !isBusy && (job?.resume !== undefined || (hasSaved && run.state !== 'finished'));
   const runDir = run?.runDir ?? job?.runDir;
   const label = names.get(runDir ?? '') ?? job?.title ?? '';
@@ -159,7 +159,7 @@ const JOB_GROUPS: Readonly<Record<JobRecord['state'], RunGroupName>> = {
 
 function endedGroup(run: RunInfo | undefined, job: JobRecord | undefined): RunGroupName {
   const isAtWork = run?.state === 'preparing' || run?.state === 'running';
-  // Its job has ended since the run was looked at.
+  // Its job ended after the run was read.
   if (isAtWork && job?.endedAt !== undefined && run.updatedAt <= job.endedAt) return JOB_GROUPS[job.state];
   switch (run?.state) {
     case 'preparing':
@@ -177,14 +177,15 @@ function endedGroup(run: RunInfo | undefined, job: JobRecord | undefined): RunGr
   }
 }
 
-/** A job that resumes has said nothing yet of what the run knows. */
+/** A resuming job has no numbers yet; the run has. */
 const activeText = (job: JobRecord, run: RunInfo | undefined): string =>
   join(shortProgressText(job), metricText({ ...run?.metrics, ...job.metrics?.values }));
 
 function restText(run: RunInfo | undefined, job: JobRecord | undefined, nowMs: number): string {
   if (run === undefined) return job?.failure?.message ?? '';
   const steps = run.totalSteps > 0 && run.state !== 'finished' ? `step ${grouped(run.step)} of ${grouped(run.totalSteps)}` : undefined;
-  // The folder says what the run hands over, which may be its best checkpoint; the job what it said last. Older runs kept the loss alone.
+  // The folder describes the handed-over checkpoint, which may be the best one; the job knows its last numbers. Older
+  // runs stored the loss alone.
   const metric = metricText(run.metrics ?? job?.metrics?.values) ?? metricText(run.loss === undefined ? {} : { loss: run.loss });
   return join(steps, metric, ageText((nowMs - Date.parse(run.updatedAt)) / 1000));
 }

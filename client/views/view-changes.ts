@@ -1,4 +1,4 @@
-/** What is different between the items that a view shows and those it should show. Pure. */
+/** Differences between the items that a view shows and those it should show. Pure. */
 import { isDeepStrictEqual } from 'node:util';
 
 export interface ViewGroup<Item> {
@@ -11,7 +11,7 @@ export interface ItemChange<Item> {
   readonly now: Item;
 }
 
-/** Items whose text has changed; undefined where items have come, gone or moved, so that the whole is drawn anew. */
+/** Items whose text changed; undefined if items were added, removed or moved, so that everything is redrawn. */
 export function changesOf<Item extends { readonly id: string }>(
   shown: readonly ViewGroup<Item>[],
   now: readonly ViewGroup<Item>[],

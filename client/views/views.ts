@@ -1,4 +1,4 @@
-/** The views of the container *Rowtune*: Runs, Models, Devices. Each asks the daemon when it is seen. */
+/** The views of the container *Rowtune*: Runs, Models, Devices. Each queries the daemon when it is visible. */
 import { MarkdownString, ThemeColor, ThemeIcon, TreeItem, TreeItemCollapsibleState, workspace } from 'vscode';
 import type { RunInfo } from '../../trainer/protocol/rpc-messages.ts';
 import type { DaemonClient } from '../../trainer/rpc/connect.ts';
@@ -16,19 +16,21 @@ import { type RunFlag, type RunGroup, type RunGroupName, type RunItem, runTree }
 import { VanishedRuns } from './vanished-runs.ts';
 
 export interface Views {
-  /** Draws the runs again with what jobs have said since; loads nothing. */
+  /** Redraws the runs with the latest job events; loads nothing. */
   redrawRuns(): void;
   reloadRuns(): Promise<void>;
   reloadModels(): Promise<void>;
   reloadDevices(): Promise<void>;
-  /** The run that was last selected in the view *Runs*, which a press of it does before it opens it. */
+  /** The run last selected in the view *Runs*; a click selects it before opening it. */
   selectedRun(): RunItem | undefined;
-  /** Runs as the daemon lists them now. */
+  /** The runs that the daemon lists now. */
   listRuns(client: DaemonClient): Promise<readonly RunInfo[]>;
   dispose(): void;
 }
 
-/** The folders whose models and runs are listed: those of the workspace, or what stands for them on the daemon's machine. */
+/**
+ * The folders whose models and runs are listed: those of the workspace, or their counterparts on the daemon's machine.
+ */
 export function trainerFolders({ settings }: Pick<App, 'settings'>): readonly string[] {
   const { daemonFolder } = settings();
   if (daemonFolder !== '') return [daemonFolder];
@@ -45,7 +47,7 @@ const COLORS: Readonly<Record<RunGroupName, string | undefined>> = {
 
 /** Ages are shown in minutes. */
 const REDRAW_MS = 30_000;
-/** Runs of the command line write their state about once a second. */
+/** Command-line runs write their state about once a second. */
 const FILE_CHANGES_MS = 2000;
 
 export function createViews(app: App): Views {
@@ -86,10 +88,10 @@ export function createViews(app: App): Views {
       return drawRuns();
     },
     draw: drawRun,
-    note: () => (isRunListCut ? 'The folders are too large to be searched completely. There may be more runs.' : undefined),
+    note: () => (isRunListCut ? 'The folders are too large to search completely. There may be more runs.' : undefined),
     sentenceOf,
   });
-  // A tree that is drawn anew may have no selection for a while.
+  // A redrawn tree may have no selection for a while.
   let selectedRun: RunItem | undefined;
   runs.view.onDidChangeSelection(({ selection }) => {
     selectedRun = selection.find(node => 'flags' in node) ?? selectedRun;
@@ -104,7 +106,7 @@ export function createViews(app: App): Views {
       return modelTree(models);
     },
     draw: drawModel,
-    note: () => (isModelListCut ? 'The folders are too large to be searched completely. There may be more models.' : undefined),
+    note: () => (isModelListCut ? 'The folders are too large to search completely. There may be more models.' : undefined),
     sentenceOf,
   });
   const devices = createGroupView<DeviceItem>({
@@ -120,12 +122,12 @@ export function createViews(app: App): Views {
     sentenceOf,
   });
   const all = [runs, models, devices];
-  /** Menus and palette go by the runs, seen or not. */
+  /** Menus and the palette depend on the runs even if the view is hidden. */
   const reloadRuns = async (): Promise<void> => {
     await runs.reload();
     const client = app.daemon.current;
     if (runs.view.visible || client === undefined) return;
-    // Where nobody looks nobody is interrupted by what went wrong.
+    // Hidden views do not interrupt with errors.
     await listRuns(client).then(drawRuns, error => app.output.write('debug', `runs can't be listed: ${String(error)}`));
   };
   const reloadAll = (): void => {
@@ -169,9 +171,9 @@ export function createViews(app: App): Views {
 }
 
 /**
- * Starts a daemon for a visible view, unless the user has stopped it. Undefined where none runs on this machine: an empty view then shows
- * its welcome text, which has the button.
- * @throws DaemonError where a daemon on another machine does not answer, or where one could not be started here
+ * Starts a daemon for a visible view, unless the user stopped it. Undefined if none runs on this machine: the empty
+ * view then shows its welcome text with a start button.
+ * @throws DaemonError if a remote daemon does not answer, or a local one fails to start
  */
 async function connected({ daemon, isDaemonWanted, services }: App): Promise<DaemonClient | undefined> {
   if (!workspace.isTrusted) return undefined;
@@ -183,7 +185,7 @@ function noneRuns(error: unknown): undefined {
   if (!isDaemonMissing(error)) throw error;
 }
 
-/** Folders of the workspace, and those of jobs that were started from elsewhere. */
+/** Folders of the workspace, and those of jobs that were started elsewhere. */
 function runFolders(app: App): readonly string[] {
   const { store } = app;
   const folders = trainerFolders(app);
@@ -201,7 +203,8 @@ function drawRun(run: RunItem): TreeItem {
   item.tooltip = lines(tooltip);
   item.iconPath = new ThemeIcon(icon, color === undefined ? undefined : new ThemeColor(color));
   item.contextValue = flags.join(' ');
-  // With arguments the editor would know it by a number that each redrawing takes back before the tree has learned the next one.
+  // With arguments, the editor would identify the command by a number that every redraw revokes before the tree has the
+  // next one.
   if (flags.includes('run')) item.command = { command: COMMANDS.openSelectedRun, title: 'Open Run' };
   item.accessibilityInformation = { label: `${label}, ${group}, ${description}` };
   return item;

@@ -1,4 +1,4 @@
-/** One chart a number, with a curve for every run that is shown. */
+/** One chart per metric, with a curve for every visible run. */
 import { duration, grouped } from '../../trainer/protocol/format.ts';
 import { element, setText } from '../shared/element.ts';
 import { evaluationNames, formatOf, labelOf } from '../shared/metric-names.ts';
@@ -13,7 +13,7 @@ import { type Curve, TimeChart } from '../shared/series/time-chart.ts';
 export interface ComparedRun {
   readonly runDir: string;
   readonly model: RunModel;
-  /** Its place among the runs when it came: its color stays when others go. */
+  /** Its position among the runs when it was added: its color stays when others are removed. */
   readonly look: number;
   readonly isShown: boolean;
 }
@@ -31,7 +31,7 @@ export interface CompareCurves {
 const AXES: Readonly<Record<XAxis, string>> = { step: 'Steps', epoch: 'Epochs', train_seconds: 'Training time' };
 const LEADING = ['loss', 'eval_loss'];
 const TRAILING = ['learning_rate', 'grad_norm', 'tokens_per_second', 'memory_peak_bytes'];
-/** Few points, each of them a measurement of its own. */
+/** Metrics with few points, each of them a measurement. */
 const isMeasurement = (name: string): boolean => name.startsWith('eval_');
 
 export function createCompareCurves(kept: Partial<CompareCurvesSettings>, keep: (settings: CompareCurvesSettings) => void): CompareCurves {

@@ -1,4 +1,4 @@
-/** The page that compares runs: curves, results and recipes of the runs that the host names. */
+/** The page that compares runs: curves, results and recipes of the runs that the host sends. */
 
 import { counted } from '../../trainer/protocol/format.ts';
 import { distinctNames } from '../../trainer/protocol/run-names.ts';
@@ -12,7 +12,7 @@ import { createRecipeTable } from './recipe-table.ts';
 import { createResultTable } from './result-table.ts';
 import { createValuesTable } from './values-table.ts';
 
-/** How the page is set, over a reload. */
+/** The view settings that survive a reload. */
 export interface KeptComparePage {
   readonly curves: CompareCurvesSettings;
   readonly hidden: readonly string[];
@@ -24,7 +24,7 @@ export interface ComparePage {
 
 export function mountCompare(root: HTMLElement, editor: Editor<CompareFromPage, KeptComparePage>): ComparePage {
   const models = new Map<string, RunModel>();
-  /** Places of colors that are taken. */
+  /** Color positions in use. */
   const looks = new Map<string, number>();
   const kept = editor.kept() ?? {};
   const hidden = new Set(Array.isArray(kept.hidden) ? kept.hidden : []);
@@ -43,7 +43,7 @@ export function mountCompare(root: HTMLElement, editor: Editor<CompareFromPage, 
   });
   const values = createValuesTable(save);
   const recipes = createRecipeTable(save);
-  const empty = element('p', { class: 'hint', hidden: true }, 'No run is compared. Choose some with the command Rowtune: Compare Runs.');
+  const empty = element('p', { class: 'hint', hidden: true }, 'No runs to compare. Choose some with the command Rowtune: Compare Runs.');
   const notice = element('p', { class: 'notice', role: 'alert', hidden: true });
   const announcer = new Announcer();
   let isDue = false;

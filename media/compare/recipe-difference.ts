@@ -1,19 +1,19 @@
-/** The recipes of several runs beside each other. */
+/** The recipes of several runs, side by side. */
 import type { RecipeEntry } from '../../trainer/protocol/view/run.ts';
 
 export interface RecipeRow {
   readonly key: string;
   readonly doc: string;
-  /** By run; undefined where a run has no such setting. */
+  /** Values by run; undefined if a run does not have the setting. */
   readonly values: readonly (string | undefined)[];
   readonly differs: boolean;
 }
 
-/** Where a run is written says nothing of how it was made. */
+/** Output paths do not affect the result. */
 const OWN_TO_EACH = new Set(['name', 'output_dir', 'overwrite_output_dir']);
 
 /**
- * In the order of the recipes. A setting differs where two runs that have a recipe have not the same value.
+ * The settings in recipe order. A setting differs if two runs with a known recipe have different values.
  * @param recipes undefined for a run whose recipe is not known (yet)
  */
 export function recipeRows(recipes: readonly (readonly RecipeEntry[] | undefined)[]): RecipeRow[] {

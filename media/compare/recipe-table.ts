@@ -1,4 +1,4 @@
-/** The settings of each run, a column a run; first only those that differ. */
+/** The settings of each run, one column per run; at first only those that differ. */
 import { csv } from '../shared/csv.ts';
 import { element } from '../shared/element.ts';
 import type { ComparedRun } from './compare-curves.ts';
@@ -26,7 +26,7 @@ export function createRecipeTable(save: (suggestedName: string, content: string)
     if (now === drawn) return;
     drawn = now;
     words.hidden = shown.length > 0;
-    words.textContent = rows.length === 0 ? '' : runs.length < 2 ? 'There is one run only.' : 'No setting differs.';
+    words.textContent = rows.length === 0 ? '' : runs.length < 2 ? 'Only one run is shown.' : 'All settings are equal.';
     table.element.hidden = shown.length === 0;
     table.update(
       [

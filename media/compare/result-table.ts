@@ -1,4 +1,4 @@
-/** What came out of each run, a row a run; the best of each column stands out. */
+/** The results of each run, one row per run; the best value of each column is highlighted. */
 import { csv } from '../shared/csv.ts';
 import { element } from '../shared/element.ts';
 import { curveLook } from '../shared/series/curve-look.ts';
@@ -60,7 +60,7 @@ export function createResultTable({ open, remove, show, save }: ResultActions): 
     update: next => {
       runs = next;
       const columns = resultColumns(runs.map(({ model }) => model));
-      // A press must not lose its button to numbers that did not change.
+      // A button must not disappear under the pointer because of numbers that did not change.
       const now = JSON.stringify([
         runs.map(({ runDir, model, isShown, look }) => [runDir, model.name, model.overview?.state, isShown, look]),
         columns,
@@ -79,7 +79,7 @@ export function createResultTable({ open, remove, show, save }: ResultActions): 
             cell: (row: number) => {
               const value = column.values[row];
               const text = value === undefined ? '–' : column.format(value);
-              return best.has(row) ? element('strong', { title: 'the best' }, text) : text;
+              return best.has(row) ? element('strong', { title: 'best' }, text) : text;
             },
           };
         }),
@@ -90,7 +90,7 @@ export function createResultTable({ open, remove, show, save }: ResultActions): 
 
   function removeButton(run: ComparedRun | undefined): HTMLElement | string {
     if (!run) return '';
-    const title = `Take ${run.model.name} out of the comparison`;
+    const title = `Remove ${run.model.name} from the comparison`;
     return element('button', { type: 'button', class: 'link', title, 'aria-label': title, onclick: () => remove(run.runDir) }, '✕');
   }
 }

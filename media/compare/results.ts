@@ -1,4 +1,4 @@
-/** What came out of each run, number by number. */
+/** The results of each run as numbers. */
 import { byteSize, compact, duration, grouped, percent } from '../../trainer/protocol/format.ts';
 import { evaluationNames, formatOf, isBetterLow, labelOf, measureOf } from '../shared/metric-names.ts';
 import type { RunModel } from '../shared/run-model.ts';
@@ -7,13 +7,13 @@ export interface ResultColumn {
   readonly id: string;
   readonly label: string;
   readonly format: (value: number) => string;
-  /** Which end is the good one; undefined where neither is. */
+  /** Whether higher or lower is better; undefined if neither is. */
   readonly better?: 'low' | 'high';
-  /** By run. */
+  /** Values by run. */
   readonly values: readonly (number | undefined)[];
 }
 
-/** The last line of metrics is a matter of luck: beside it stands the mean of this many. */
+/** The last metrics line depends on chance, so the mean of this many lines is shown next to it. */
 const FINAL_LINES = 10;
 
 export function resultColumns(runs: readonly RunModel[]): ResultColumn[] {
@@ -48,12 +48,12 @@ export function resultColumns(runs: readonly RunModel[]): ResultColumn[] {
       'high',
       run => positive(run.summary?.tokensPerSecond) ?? mean(run.history.points('tokens_per_second').y),
     ),
-    column('memory', 'Memory over inference', byteSize, 'low', run => run.summary?.memory?.mem),
+    column('memory', 'Memory above inference', byteSize, 'low', run => run.summary?.memory?.mem),
     column('memory_peak_bytes', 'Memory, peak', byteSize, 'low', peakBytes),
     column('trainable', 'Trained parameters', grouped, undefined, run => run.coverage?.trainable ?? run.summary?.trainable),
     column(
       'share',
-      'Share trained',
+      'Trained share',
       value => percent(value, 2),
       undefined,
       run => run.coverage?.share ?? run.summary?.trainableShare,
@@ -62,7 +62,7 @@ export function resultColumns(runs: readonly RunModel[]): ResultColumn[] {
   return columns.filter(({ values }) => values.some(value => value !== undefined));
 }
 
-/** Places of the best runs in a column; none where all are alike or only one has a value. */
+/** Indices of the best runs in a column; none if all are equal or only one has a value. */
 export function bestOf({ values, better }: Pick<ResultColumn, 'values' | 'better'>): Set<number> {
   const known = values.filter(value => value !== undefined);
   if (better === undefined || new Set(known).size < 2) return new Set();
@@ -70,7 +70,7 @@ export function bestOf({ values, better }: Pick<ResultColumn, 'values' | 'better
   return new Set(values.flatMap((value, i) => (value === best ? [i] : [])));
 }
 
-/** Places of the runs in order; runs without a value come last either way. */
+/** Indices of the runs in order; runs without a value always come last. */
 export function sortedPlaces(values: readonly (number | string | undefined)[], direction: 'ascending' | 'descending'): number[] {
   const sign = direction === 'ascending' ? 1 : -1;
   const places = values.map((_, i) => i);
@@ -86,7 +86,10 @@ function finalLoss({ history }: RunModel): number | undefined {
   return mean(history.points('loss').y.slice(-FINAL_LINES));
 }
 
-/** What the run hands over, which may be its best checkpoint; while it goes on, the newest evaluation after the first update. */
+/**
+ * The handed-over evaluation, which may be the best checkpoint's; during a run, the newest evaluation after the first
+ * update.
+ */
 function evaluated({ summary, history }: RunModel, name: string): number | undefined {
   const told = summary?.after && measureOf(summary.after, name);
   if (told !== undefined && told !== null) return told;

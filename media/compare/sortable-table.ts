@@ -1,4 +1,4 @@
-/** A table whose rows are sorted by the column whose head is pressed. */
+/** A table that sorts its rows by the column whose header is clicked. */
 import { element, renew } from '../shared/element.ts';
 import { sortedPlaces } from './results.ts';
 
@@ -6,20 +6,20 @@ export interface TableColumn {
   readonly label: string;
   readonly title?: string;
   readonly isNumber: boolean;
-  /** By row; what it is sorted by. */
+  /** Sort keys by row. */
   readonly values: readonly (number | string | undefined)[];
   readonly cell: (row: number) => HTMLElement | string;
 }
 
 export interface Sorting {
-  /** The label of a column; '' leaves the rows as they come. */
+  /** The label of a column; '' keeps the original order. */
   readonly by: string;
   readonly direction: 'ascending' | 'descending';
 }
 
 export interface SortableTable {
   readonly element: HTMLElement;
-  /** The first column is the head of each row. */
+  /** The first column is the header of each row. */
   update(columns: readonly TableColumn[], rowClasses?: readonly string[]): void;
 }
 
@@ -32,7 +32,7 @@ export function createSortableTable(caption: string): SortableTable {
 
   function press(label: string): void {
     const isSame = sorting.by === label;
-    // Up, down, and as they came.
+    // Cycles through ascending, descending and original order.
     if (isSame && sorting.direction === 'descending') sorting = { by: '', direction: 'ascending' };
     else sorting = { by: label, direction: isSame ? 'descending' : 'ascending' };
     draw();

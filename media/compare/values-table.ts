@@ -1,4 +1,4 @@
-/** One number of all runs by step, as a table: for screen readers, for looking up a value, and everything in a file. */
+/** One metric of all runs by step, as a table: for screen readers, for looking up a value, and for export. */
 import { grouped } from '../../trainer/protocol/format.ts';
 import { csv } from '../shared/csv.ts';
 import { element, fill, setText } from '../shared/element.ts';
@@ -12,23 +12,23 @@ export interface ValuesTable {
   update(runs: readonly ComparedRun[]): void;
 }
 
-/** What the numbers are drawn over. */
+/** The x axis of the values. */
 const AXES: ReadonlySet<string> = new Set(X_AXES);
 
-/** Steps of a page. */
+/** Steps per page. */
 const PAGE = 50;
 
 export function createValuesTable(save: (suggestedName: string, content: string) => void): ValuesTable {
   let runs: readonly ComparedRun[] = [];
-  /** Of the first row; undefined shows the newest. */
+  /** The first row shown; undefined shows the newest rows. */
   let first: number | undefined;
   let drawn = '';
-  const choice = element('select', { 'aria-label': 'Number that is shown', onchange: draw });
+  const choice = element('select', { 'aria-label': 'Metric', onchange: draw });
   const head = element('tr', {});
   const body = element('tbody', {});
   const caption = element('caption', { class: 'visually-hidden' });
   const where = element('span', { class: 'hint' });
-  /** Said when somebody turns the page, not with every line that comes. */
+  /** Announced when the user turns the page, not with every new line. */
   const told = element('span', { class: 'visually-hidden', 'aria-live': 'polite' });
   const earlier = element('button', { type: 'button', class: 'secondary', onclick: () => turn(-PAGE) }, 'Earlier');
   const later = element('button', { type: 'button', class: 'secondary', onclick: () => turn(PAGE) }, 'Later');
@@ -72,7 +72,7 @@ export function createValuesTable(save: (suggestedName: string, content: string)
     choice.value = names.includes(value) ? value : (names[0] ?? '');
   }
 
-  /** Closed it costs nothing. */
+  /** A closed table costs nothing. */
   function draw(): void {
     if (!details.open) return;
     updateChoice();

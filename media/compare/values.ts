@@ -1,4 +1,4 @@
-/** The numbers of several runs beside each other: pure, for the table and for a file. */
+/** The metrics of several runs side by side. Pure; used by the table and the export. */
 import type { Cell } from '../shared/csv.ts';
 import type { RunModel } from '../shared/run-model.ts';
 
@@ -6,16 +6,16 @@ type Numbers = Pick<RunModel, 'history'>;
 
 const LEADING = ['step', 'epoch', 'loss', 'eval_loss'];
 
-/** Of all runs, the most asked for first. */
+/** Metrics of all runs, the most useful first. */
 export function metricNames(runs: readonly Numbers[]): string[] {
   const all = new Set(runs.flatMap(({ history }) => history.names));
   return [...new Set([...LEADING.filter(name => all.has(name)), ...all])];
 }
 
 export interface ValuesByStep {
-  /** Ascending: those at which any run has the number. */
+  /** Ascending steps at which any run has a value. */
   readonly steps: readonly number[];
-  /** By run. */
+  /** Values by run. */
   readonly columns: readonly ReadonlyMap<number, number>[];
 }
 
@@ -28,7 +28,7 @@ export function valuesByStep(runs: readonly Numbers[], name: string): ValuesBySt
   return { steps, columns };
 }
 
-/** A line for each line of metrics of each run, under a head of names. */
+/** One line per metrics line of each run, below a header of names. */
 export function metricRows(runs: readonly { readonly runDir: string; readonly model: Pick<RunModel, 'name' | 'history'> }[]): Cell[][] {
   const names = metricNames(runs.map(({ model }) => model));
   const lines = runs.flatMap(({ runDir, model: { name, history } }) =>

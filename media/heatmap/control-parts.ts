@@ -1,16 +1,16 @@
-/** Lists, switches and the slider of the toolbar: each shows a value and tells when the user has changed it. */
+/** Selects, switches and the slider of the toolbar: each shows a value and reports changes by the user. */
 import { element, fill } from '../shared/element.ts';
 
 export interface Option {
   readonly value: string;
   readonly label: string;
-  /** Options of one group stand under its name. */
+  /** Options with the same group name are listed under it. */
   readonly group?: string;
 }
 
 export interface Select {
   readonly element: HTMLElement;
-  /** Hidden where there is nothing to choose. */
+  /** Hidden if there is nothing to choose. */
   update(options: readonly Option[], value: string, isShown: boolean): void;
 }
 
@@ -24,7 +24,7 @@ export function createSelect(label: string, onChange: (value: string) => void): 
     update(options, value, isShown) {
       box.hidden = !isShown;
       const key = JSON.stringify(options);
-      // An open list that is filled anew closes.
+      // Refilling an open list would close it.
       if (key !== shown) fill(list, ...grouped(options));
       shown = key;
       if (list.value !== value) list.value = value;
@@ -49,7 +49,7 @@ export interface Switch {
   update(values: readonly { readonly value: string; readonly label: string; readonly isDisabled?: boolean }[], value: string): void;
 }
 
-/** A few alternatives side by side: radio buttons, so that arrows move between them. */
+/** A few options side by side: radio buttons, so the arrow keys move between them. */
 export function createSwitch(label: string, onChange: (value: string) => void): Switch {
   const name = `switch-${label.replace(/\W/g, '-')}`;
   const box = element('div', { class: 'switch', role: 'radiogroup', 'aria-label': label });
@@ -76,7 +76,7 @@ export function createSwitch(label: string, onChange: (value: string) => void): 
   };
 }
 
-/** Whole numbers or shares, spread by their logarithm: small budgets are what people choose between. */
+/** Integers or shares on a logarithmic scale: people choose among small budgets. */
 export interface Range {
   readonly least: number;
   readonly most: number;
@@ -106,7 +106,7 @@ export function createSlider(label: string, onChange: (value: number) => void): 
   track.addEventListener('input', () => {
     const step = Number(track.value);
     const value = valueAtStep(step, now);
-    // Small whole numbers lie many steps apart: what is shown stays where it was dragged.
+    // Small integers are many slider steps apart; the thumb stays where it was dragged.
     stepped = { step, value };
     onChange(value);
   });

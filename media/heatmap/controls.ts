@@ -1,4 +1,4 @@
-/** The toolbar: what is shown, what it is compared with, how it is colored, and the budget. */
+/** The toolbar: source, comparison, colors and budget. */
 import { compact } from '../../trainer/protocol/format.ts';
 import type { HeatmapSource, HeatmapSourceInfo, ScoreSetInfo, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
 import { type ColorMapName, colorMapNames } from '../shared/color-maps.ts';
@@ -11,12 +11,12 @@ import { colorMapOf, type Picture } from './picture.ts';
 import { type BudgetChoice, type HeatmapViewState, setOf } from './view-state.ts';
 
 export interface ControlsParams {
-  /** What is chosen now; the picture that is shown may be of a frame ago. */
+  /** The current choice; the picture may be one frame behind. */
   chosen(): HeatmapViewState;
   onChange(change: Partial<HeatmapViewState>): void;
   onAddSource(source: HeatmapSource): void;
   onRemoveSource(path: string): void;
-  /** Shows the run that is shown here as scores. */
+  /** Opens the page of the run whose scores are shown. */
   onOpenRun(): void;
   onZoom(factor: number | 'fit'): void;
   onExport(format: 'png' | 'svg' | 'csv'): void;
@@ -24,7 +24,7 @@ export interface ControlsParams {
 
 export interface Controls {
   readonly element: HTMLElement;
-  /** On the list of scores. */
+  /** Option of the list of scores. */
   focus(): void;
   update(picture: Picture, sources: readonly HeatmapSourceInfo[], candidates: readonly HeatmapSource[], colorSetting: string): void;
 }
@@ -33,19 +33,19 @@ const NONE = '';
 const STATISTICS: readonly Option[] = [
   { value: 'mean', label: 'mean' },
   { value: 'max', label: 'max' },
-  { value: 'selected', label: 'share selected' },
+  { value: 'selected', label: 'selected share' },
 ];
 const SCALES: readonly Option[] = ['linear', 'log', 'rank'].map(value => ({ value, label: value }));
 const MAPS: readonly Option[] = colorMapNames.map(value => ({ value, label: value }));
 const ZOOM = 1.5;
 
-/** Sets of one measure, by class or not, are one entry of a list. */
+/** Sets of one measure, over all classes or by class, are one entry of a list. */
 const measuresOf = (source: HeatmapSourceInfo): string[] => [...new Set(source.sets.map(({ measure }) => measure))];
 const classesOf = (source: HeatmapSourceInfo | undefined, measure: string | undefined): ScoreSetInfo[] =>
   source?.sets.filter(set => set.measure === measure) ?? [];
 
 const entry = (path: string, measure: string): string => JSON.stringify([path, measure]);
-/** The set that an entry begins with: the one of all classes where there is one. */
+/** The first set of an entry: the one over all classes if it exists. */
 function refOf(value: string, sources: readonly HeatmapSourceInfo[]): ScoreSetRef | undefined {
   const [path, measure] = JSON.parse(value) as [string, string];
   const sets = classesOf(
@@ -82,7 +82,7 @@ export function createControls({ chosen, onChange, onAddSource, onRemoveSource, 
   const map = createSelect('Colors', value => onChange({ colorMap: value as ColorMapName }));
   const kind = createSwitch('Budget', value => changeBudget({ kind: value as BudgetChoice['kind'] }));
   const slider = createSlider('Budget', value => changeBudget(budget?.kind === 'ratio' ? { ratio: value } : { r: value }));
-  const mode = createSwitch('Rows compete', value => changeBudget({ mode: value as BudgetChoice['mode'] }));
+  const mode = createSwitch('Ranking', value => changeBudget({ mode: value as BudgetChoice['mode'] }));
   const selected = element('span', { class: 'selection' });
   const overlap = element('span', { class: 'selection' });
   const problem = element('div', { class: 'problem', role: 'alert', hidden: true });
@@ -156,7 +156,7 @@ export function createControls({ chosen, onChange, onAddSource, onRemoveSource, 
       const entries = sources.flatMap(entriesOf);
       shown.update(entries, state.a ? entry(state.a.path, setA?.measure ?? '') : NONE, true);
       updateClasses(shownClass, picture.sourceA, setA, state.a);
-      const beside = candidates.map(({ path, label }) => ({ value: path, label, group: 'Open beside' }));
+      const beside = candidates.map(({ path, label }) => ({ value: path, label, group: 'Open in a second column' }));
       const comparable = entries.map(each => ({ ...each, group: each.group ?? 'Open' }));
       other.update(
         [{ value: NONE, label: 'nothing' }, ...comparable, ...beside],
@@ -194,14 +194,14 @@ export function createControls({ chosen, onChange, onAddSource, onRemoveSource, 
     },
   };
 
-  /** The last source stays: without it there is nothing to show. Two measures of one source are taken away by one button. */
+  /** The last source can't be removed. One button removes all measures of a source. */
   function updateRemovers({ sourceA, sourceB }: Picture): void {
     const removable = sources.length < 2 ? [] : [sourceA, sourceB?.path === sourceA?.path ? undefined : sourceB];
     for (const [i, button] of removers.entries()) {
       const source = removable[i];
       button.hidden = source === undefined;
       button.value = source?.path ?? '';
-      button.title = `Take ${source?.label ?? ''} out of the heatmap`;
+      button.title = `Remove ${source?.label ?? ''} from the heatmap`;
       button.setAttribute('aria-label', button.title);
     }
   }
@@ -227,7 +227,7 @@ export function createControls({ chosen, onChange, onAddSource, onRemoveSource, 
     select.update(options, ref?.key ?? '', ref !== undefined && classes.length > 1);
   }
 
-  /** Shown at once: what is typed next is read by the unit that the field shows. */
+  /** Applied at once: the next input is read in the unit that the field shows. */
   function changeBudget(change: Partial<BudgetChoice>): void {
     if (!budget) return;
     budget = { ...budget, ...change };
@@ -249,7 +249,7 @@ export function createControls({ chosen, onChange, onAddSource, onRemoveSource, 
     mode.update(
       [
         { value: 'per_layer', label: 'per layer' },
-        { value: 'global', label: 'over all layers' },
+        { value: 'global', label: 'across layers' },
       ],
       now.mode,
     );

@@ -1,4 +1,4 @@
-/** What is saved: the heatmap as a picture, its values and those of a cell as tables. Pure but for PNG. */
+/** Exports: the heatmap as a picture, its values and those of a cell as tables. Pure except for PNG. */
 import { COLORS, colorIndex, inkOn } from '../shared/color-maps.ts';
 import { type Cell, csv } from '../shared/csv.ts';
 import type { Scene, SceneRect, SceneText } from '../shared/scene.ts';
@@ -14,7 +14,7 @@ const LEGEND = { width: 256, height: 12, space: 64 } as const;
 const INK = '#1f1f1f';
 const MUTED = '#5f5f5f';
 
-/** The whole grid, on white, with its labels and legend. */
+/** The whole grid on white, with labels and legend. */
 export function heatmapScene(picture: Picture, title: string): Scene {
   const { grid, positions, map, scale, meaning } = picture;
   const [width, height] = [LEFT + grid.columns.length * CELL.width + 16, TOP + grid.rows.length * CELL.height + LEGEND.space];
@@ -74,7 +74,7 @@ const text = (x: number, y: number, content: string, look: Partial<Pick<SceneTex
   ...look,
 });
 
-/** A line for each module; `shown` is what the cell is colored by. */
+/** One line per module; `shown` is the value that the cell is colored by. */
 export function heatmapCsv(picture: Picture, describe: { readonly a: string; readonly b?: string }): string {
   const { names, modules, grid, a, b, counts, values, overlaps, state, countsB } = picture;
   const hasB = state.b !== undefined;
@@ -110,7 +110,7 @@ export function heatmapCsv(picture: Picture, describe: { readonly a: string; rea
   return csv([[...head, ...more, 'shown', 'scores', ...(hasB ? ['compared_with'] : [])], ...lines]);
 }
 
-/** A line for each neuron of a module, by position. */
+/** One line per neuron of a module, by position. */
 export function cellCsv(picture: Picture, module: number): string {
   const name = picture.names[module] ?? '';
   const [cellA, cellB] = [picture.a.get(name), picture.b.get(name)];
@@ -126,7 +126,7 @@ export function cellCsv(picture: Picture, module: number): string {
   return csv([['neuron', 'score', 'rank', 'selected', ...(cellB ? ['score_b', 'rank_b'] : [])], ...lines]);
 }
 
-/** A name for a file from what is shown, without what file systems refuse. */
+/** A file name from the view, without characters that file systems refuse. */
 export const fileName = (description: string, extension: string): string =>
   `${
     description

@@ -1,4 +1,4 @@
-/** The heatmap page: keeps what was chosen and what has come, and draws it anew with the next frame after either has changed. */
+/** The heatmap page: holds the choices and the received data, and redraws with the next frame after either changes. */
 import { duration, grouped } from '../../trainer/protocol/format.ts';
 import type {
   HeatmapFromPage,
@@ -33,13 +33,13 @@ export interface HeatmapPage {
   receive(message: HeatmapToPage): void;
 }
 
-/** In place of a grid. */
+/** The message in place of a grid. */
 function emptyText({ sourceA }: Picture): string {
-  if (sourceA?.isAwaited) return 'The scores are being computed; the first rows appear here soon.';
-  return sourceA?.problem ?? 'There are no scores to show.';
+  if (sourceA?.isAwaited) return 'The scores are being computed. The first rows will appear here soon.';
+  return sourceA?.problem ?? 'No scores to show.';
 }
 
-/** A slider that is let go of is announced; one that moves is not. */
+/** Announces a slider when it is released, not while it moves. */
 const SETTLE_MS = 600;
 
 export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, HeatmapViewState>): HeatmapPage {
@@ -65,16 +65,16 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
     },
     onRemoveSource: path => {
       const label = sources.find(each => each.path === path)?.label ?? path;
-      announcer.say(`${label} was taken out`);
+      announcer.say(`${label} was removed`);
       editor.post({ type: 'remove-source', path });
-      // The button that was pressed is gone with its source.
+      // The pressed button disappears with its source.
       controls.focus();
     },
     onOpenRun: () => state.a && editor.post({ type: 'open-run', path: state.a.path }),
     onZoom: factor => (factor === 'fit' ? grid.fit() : grid.zoom(factor)),
     onExport: format => void save(format),
   });
-  /** The source that is to be compared with as soon as it has come. */
+  /** The source to compare with as soon as it arrives. */
   let added: string | undefined;
   const grid = createGridView({
     onHover(module, at) {
@@ -86,7 +86,7 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
   const table = createTableView(open);
   const legend = createLegend();
   const status = element('div', { class: 'status' });
-  const message = element('div', { class: 'message' }, 'Reading scores …');
+  const message = element('div', { class: 'message' }, 'Reading scores…');
   const tooltip = createTooltip(root);
   const cell = createCellPanel({
     tooltip,
@@ -128,7 +128,7 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
     const opened = now.state.cell === undefined ? -1 : now.names.indexOf(now.state.cell);
     grid.element.hidden = now.state.isTable || now.modules.length === 0;
     message.hidden = now.modules.length > 0;
-    setText(message, hasCome ? emptyText(now) : 'Reading scores …');
+    setText(message, hasCome ? emptyText(now) : 'Reading scores…');
     grid.update(
       {
         grid: now.grid,
@@ -166,7 +166,7 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
     sayTimer = setTimeout(() => announcer.say(sentence() ?? ''), SETTLE_MS);
   }
 
-  /** Asks for the sets that are shown, where they are others than before. */
+  /** Requests the visible sets if they changed. */
   function want(): void {
     const sets = [state.a, state.b].filter(set => set !== undefined);
     const unique = sets.filter((set, i) => sets.findIndex(other => other.path === set.path && other.key === set.key) === i);
@@ -217,7 +217,7 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
     const fresh = sources.find(({ path }) => path === added);
     if (fresh) {
       added = undefined;
-      // Of several measures the one that is shown already can be compared best.
+      // Among several measures, the visible one is easiest to compare.
       const measure = sources.find(({ path }) => path === state.a?.path)?.sets.find(({ key }) => key === state.a?.key)?.measure;
       const set = fresh.sets.find(each => each.measure === measure) ?? fresh.sets[0];
       state = { ...state, b: { path: fresh.path, key: set?.key ?? '' }, view: set ? 'difference' : 'overlap' };
@@ -250,7 +250,7 @@ export function mountHeatmap(root: HTMLElement, editor: Editor<HeatmapFromPage, 
         case 'source': {
           const { source } = incoming;
           const before = sources.find(({ path }) => path === source.path);
-          // Before the list of sources has come, what was chosen has nothing to be held against.
+          // Before the list of sources arrives, choices can't be checked.
           if (!before) break;
           takeSources(sources.map(each => (each.path === source.path ? source : each)));
           if (before.isPartial && !source.isPartial) announcer.say(`The scores of ${source.label} are complete`);

@@ -1,4 +1,4 @@
-/** Everything that is drawn, worked out from what was chosen and the scores there are. Pure. */
+/** Computes everything that is drawn from the choices and the available scores. Pure. */
 import type { HeatmapModule, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
 import { type ColorMap, type ColorMapName, colorMap, colorMapNames } from '../shared/color-maps.ts';
 import type { Scale } from '../shared/scale.ts';
@@ -28,39 +28,39 @@ export interface Picture {
   readonly b: SetScores;
   readonly trained: { readonly a: TrainedRows; readonly b: TrainedRows };
   readonly budget: BudgetChoice;
-  /** Whether the rows that were trained can be shown. */
+  /** Whether the trained rows can be shown. */
   readonly hasTrained: boolean;
   readonly choice: Choice;
   /** Selected rows of each module. */
   readonly counts: Int32Array;
   readonly countsB?: Int32Array;
   readonly problem?: string;
-  /** Counts are those per layer until all rows are ordered. */
+  /** True while the counts are per layer because not all rows are sorted yet. */
   readonly isPending: boolean;
   readonly selection: {
     readonly rows: number;
     readonly ofRows: number;
     readonly parameters?: number;
-    /** Of the modules that are scored, and of the whole model where it is known. */
+    /** Parameters of the scored modules, and of the whole model if known. */
     readonly ofParameters?: number;
     readonly modelParameters?: number;
   };
-  /** What each cell is colored by, and where that is in the map. */
+  /** The value of each cell and its position in the color map. */
   readonly values: Float64Array;
   readonly positions: Float64Array;
   readonly scale: Scale;
   readonly map: ColorMap;
-  /** Of scores, where `map` is one of differences. */
+  /** The scale of scores when `map` shows differences. */
   readonly bandMap: ColorMap;
   readonly meaning: string;
   readonly overlaps: readonly (Overlap | undefined)[];
-  /** Over all cells whose overlap is known. */
+  /** Over all cells with a known overlap. */
   readonly overall?: Overlap;
 }
 
 const STATISTIC_WORDS = { mean: 'mean score of the rows', max: 'highest score of a row', selected: 'share of selected rows' } as const;
 
-/** A grid is asked for with every move of the slider. */
+/** Memoized, because every move of the slider needs the grid. */
 let known: { readonly key: string; readonly grid: Grid } | undefined;
 function gridOf(names: readonly string[]): Grid {
   const key = names.join('\n');
@@ -68,7 +68,7 @@ function gridOf(names: readonly string[]): Grid {
   return known.grid;
 }
 
-/** All modules of both, the first source's in its order. */
+/** All modules of both sources, those of the first in its order. */
 function modulesOf(a: HeatmapSourceInfo | undefined, b: HeatmapSourceInfo | undefined): HeatmapModule[] {
   const modules = new Map<string, HeatmapModule>();
   for (const module of [...(a?.modules ?? []), ...(b?.modules ?? [])]) if (!modules.has(module.name)) modules.set(module.name, module);
@@ -78,7 +78,7 @@ function modulesOf(a: HeatmapSourceInfo | undefined, b: HeatmapSourceInfo | unde
 export const colorMapOf = (state: HeatmapViewState, setting: string): ColorMapName =>
   state.colorMap ?? colorMapNames.find(name => name === setting) ?? 'viridis';
 
-/** A run without scores still shows what it trains. */
+/** A run without scores still shows the rows that it trains. */
 const statisticOf = ({ statistic }: HeatmapViewState, source: HeatmapSourceInfo | undefined): Statistic =>
   source?.sets.length === 0 ? 'selected' : statistic;
 
@@ -97,7 +97,7 @@ export function makePicture(
   const hasTrained = haveTrained(sourceA, sourceB);
   const budget = withinReach(state.budget ?? budgetOfSource(sourceA), hasTrained);
   const choice = choiceOf(budget);
-  // Each side by its own modules: what only the other one has is no part of its budget.
+  // Each side uses its own modules: modules of the other source do not count toward its budget.
   const ownModules = sourceA?.modules ?? [];
   const { counts: ownCounts, problem, isPending } = selectedCounts(ownModules, choice, trained.a, a);
   const countsB = state.b ? selectedCounts(sourceB?.modules ?? [], choice, trained.b, b) : undefined;
@@ -182,20 +182,20 @@ export function makePicture(
   }
 }
 
-/** The counts of these modules at their places among all; 0 elsewhere. */
+/** The counts of these modules at their positions among all; 0 elsewhere. */
 function spread(modules: readonly HeatmapModule[], counts: Int32Array, names: readonly string[]): Int32Array {
   const byName = new Map(modules.map(({ name }, i) => [name, counts[i] as number]));
   return Int32Array.from(names, name => byName.get(name) ?? 0);
 }
 
-/** Orders are found in the background: see order-queue.ts. */
+/** Rows are sorted in the background: see order-queue.ts. */
 function overlapIfCheap(params: Parameters<typeof cellOverlap>[0]): Overlap | undefined {
   const { choice, a, b, module } = params;
   if (choice.kind === 'budget' && !(a.get(module)?.isOrdered && b.get(module)?.isOrdered)) return undefined;
   return cellOverlap(params);
 }
 
-/** 'as trained' needs a run, and beside another set that of another run: two sets of one run were not chosen by twice. */
+/** 'as trained' needs a run, and a comparison needs two different runs: one run did not choose its rows twice. */
 const haveTrained = (a: HeatmapSourceInfo | undefined, b: HeatmapSourceInfo | undefined): boolean =>
   a?.selection !== undefined && (b === undefined || (b.selection !== undefined && b.path !== a.path));
 

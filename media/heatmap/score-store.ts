@@ -1,23 +1,26 @@
-/** The scores that the host has sent, with what is worked out from them when it is needed: figures, order, ranks, maxima. */
+/** The scores that the host sent, and values derived on demand: figures, order, ranks, maxima. */
 import type { ModuleScores, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
 import { rowOrder } from '../../trainer/selection.ts';
 import { createRangeMax, type RangeMax } from './cell/range-max.ts';
 
-/** Of one module in one set. */
+/** Scores of one module in one set. */
 export interface CellScores {
   readonly scores: Float32Array;
   readonly mean: number;
   readonly max: number;
   readonly min: number;
-  /** Rows, the highest score first. */
+  /** Rows by descending score. */
   readonly order: Int32Array;
-  /** Place of each row in that order. */
+  /** The rank of each row. */
   readonly ranks: Int32Array;
-  /** By position. */
+  /** Scores by position. */
   readonly maxima: RangeMax;
-  /** The largest scores of PROFILE_PARTS equal parts of the rows (or of every row, where there are fewer), as shares of the largest. */
+  /**
+   * The largest scores of PROFILE_PARTS equal parts of the rows (or of every row, if there are fewer), relative to the
+   * maximum.
+   */
   readonly profile: Float32Array;
-  /** Whether order and ranks are known already: finding them takes milliseconds for a large module. */
+  /** Whether order and ranks are known: computing them takes milliseconds for a large module. */
   readonly isOrdered: boolean;
   readonly hasProfile: boolean;
 }
@@ -27,11 +30,11 @@ export type SetScores = ReadonlyMap<string, CellScores>;
 export interface ScoreStore {
   apply(set: ScoreSetRef, modules: readonly ModuleScores[]): void;
   of(set: ScoreSetRef | undefined): SetScores;
-  /** Lets go of every other set: the host sends it again when it is wanted again. */
+  /** Drops every other set; the host sends it again on request. */
   keepOnly(sets: readonly ScoreSetRef[]): void;
 }
 
-/** As many as a cell that is zoomed in has pixels for. */
+/** The number of pixels of a zoomed-in cell. */
 export const PROFILE_PARTS = 96;
 
 const idOf = ({ path, key }: ScoreSetRef): string => `${path}\n${key}`;

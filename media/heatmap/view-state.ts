@@ -1,4 +1,4 @@
-/** What a user has chosen: it survives a reload. */
+/** The user's choices, which survive a reload. */
 import type { HeatmapSourceInfo, ScoreSetInfo, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
 import type { SelectionMode } from '../../trainer/selection.ts';
 import { type ColorMapName, colorMapNames } from '../shared/color-maps.ts';
@@ -11,20 +11,20 @@ export interface BudgetChoice {
   readonly kind: 'r' | 'ratio' | 'trained';
   readonly r: number;
   readonly ratio: number;
-  /** Whether rows compete within their layer or with those of all layers. */
+  /** Whether rows compete within their layer or across all layers. */
   readonly mode: SelectionMode;
 }
 
 export interface HeatmapViewState {
-  /** The set that is shown, and the one it is compared with. */
+  /** The shown set and the set it is compared with. */
   readonly a?: ScoreSetRef;
   readonly b?: ScoreSetRef;
   readonly view: View;
   readonly statistic: Statistic;
   readonly scale: ScaleName;
-  /** Where the user has chosen none, that of the settings. */
+  /** Defaults to the color map of the settings. */
   readonly colorMap?: ColorMapName;
-  /** Where the user has chosen none, that of the run. */
+  /** Defaults to the budget of the run. */
   readonly budget?: BudgetChoice;
   /** Name of the module whose cell is open. */
   readonly cell?: string;
@@ -34,12 +34,12 @@ export interface HeatmapViewState {
 
 export const startState: HeatmapViewState = { view: 'importance', statistic: 'mean', scale: 'linear', order: 'position', isTable: false };
 
-/** Spsft's own defaults. */
+/** The defaults of SPSFT. */
 export const startBudget: BudgetChoice = { kind: 'r', r: 32, ratio: 0.05, mode: 'per_layer' };
 
 const oneOf = <T extends string>(values: readonly T[], value: unknown, otherwise: T): T => values.find(each => each === value) ?? otherwise;
 
-/** What was kept by this version or another: what is not understood is left out. */
+/** Restores state of this or another version; parts that are not understood are dropped. */
 export function restoreState(kept: Partial<Record<keyof HeatmapViewState, unknown>> | undefined): HeatmapViewState {
   if (!kept) return startState;
   return {
@@ -75,7 +75,10 @@ function budgetOf(value: unknown): BudgetChoice | undefined {
 export const choiceOf = ({ kind, r, ratio, mode }: BudgetChoice): Choice =>
   kind === 'trained' ? { kind } : { kind: 'budget', budget: kind === 'r' ? { r } : { ratio }, mode };
 
-/** What a source begins with: the rows it trains, or else the budget of its recipe; where neither is known, one that every module has rows for. */
+/**
+ * The initial budget of a source: the rows that it trains, or else its recipe's budget, or else one that every module
+ * can satisfy.
+ */
 export function budgetOfSource(source: HeatmapSourceInfo | undefined): BudgetChoice {
   const given = source?.budget;
   const fewest = Math.min(startBudget.r, ...(source?.modules ?? []).map(({ shape }) => shape[0] ?? 1));
@@ -84,14 +87,14 @@ export function budgetOfSource(source: HeatmapSourceInfo | undefined): BudgetCho
   return source?.selection ? { ...sized, kind: 'trained' } : sized;
 }
 
-/** Sets that are gone are replaced by the first there is; a comparison with one that is gone ends. */
+/** Sets that no longer exist are replaced by the first one; a comparison with such a set ends. */
 export function settle(state: HeatmapViewState, sources: readonly HeatmapSourceInfo[]): HeatmapViewState {
   const exists = (ref: ScoreSetRef | undefined): boolean => {
     const source = sources.find(({ path }) => path === ref?.path);
     return source !== undefined && (source.sets.length === 0 ? ref?.key === '' : source.sets.some(({ key }) => key === ref?.key));
   };
   const [first] = sources;
-  // A source that had no scores yet may have them by now.
+  // A source without scores may have some by now.
   const same = sources.find(({ path }) => path === state.a?.path) ?? first;
   const a = exists(state.a) ? state.a : same && { path: same.path, key: same.sets[0]?.key ?? '' };
   const b = exists(state.b) ? state.b : undefined;

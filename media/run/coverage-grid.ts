@@ -1,4 +1,4 @@
-/** Which modules of which blocks are trained, as a grid: kinds of modules by blocks. */
+/** The trained modules of each block, as a grid: kinds of modules by blocks. */
 import type { CoverageView } from '../../trainer/protocol/view/run.ts';
 
 type Module = CoverageView['modules'][number];
@@ -6,7 +6,7 @@ type Module = CoverageView['modules'][number];
 export interface CoverageKind {
   /** "self_attn.q_proj": the name of a module without its block. */
   readonly kind: string;
-  /** By the place of the block in `blocks`. */
+  /** By the index of the block in `blocks`. */
   readonly modules: readonly (Module | undefined)[];
   readonly count: number;
   readonly rows: number;
@@ -16,13 +16,15 @@ export interface CoverageKind {
 }
 
 export interface CoverageGrid {
-  /** Numbers of blocks in order; '' stands for modules outside of all blocks. */
+  /** Block numbers in order; '' stands for modules outside the blocks. */
   readonly blocks: readonly string[];
   /** In the order of the model. */
   readonly kinds: readonly CoverageKind[];
 }
 
-/** "model.layers.3.mlp.up_proj" → "model.layers", "3", "mlp.up_proj"; the first number of a name is that of its block. */
+/**
+ * "model.layers.3.mlp.up_proj" → "model.layers", "3", "mlp.up_proj"; the first number of a name is that of its block.
+ */
 export function placeOf(module: string): { readonly stack: string; readonly block: string; readonly kind: string } {
   const parts = module.split('.');
   const at = parts.findIndex(part => /^\d+$/.test(part));
@@ -34,7 +36,7 @@ export function placeOf(module: string): { readonly stack: string; readonly bloc
 export function coverageGrid({ modules }: Pick<CoverageView, 'modules'>): CoverageGrid {
   const found = modules.map(module => ({ ...placeOf(module.module), module }));
   const stacks = new Set(found.map(({ stack }) => stack).filter(Boolean));
-  // Of an encoder and a decoder, block 0 is two blocks.
+  // An encoder and a decoder each have a block 0.
   const placed = found.map(place => (stacks.size > 1 && place.stack ? { ...place, kind: `${place.stack}.*.${place.kind}` } : place));
   const blocks = [...new Set(placed.map(({ block }) => block))].sort((a, b) => (a === '' ? 1 : b === '' ? -1 : Number(a) - Number(b)));
   const kinds = [...new Set(placed.map(({ kind }) => kind))].map((kind): CoverageKind => {
@@ -53,6 +55,6 @@ export function coverageGrid({ modules }: Pick<CoverageView, 'modules'>): Covera
   return { blocks, kinds };
 }
 
-/** What share of a module is trained: of its rows, or of its numbers where no row is trained itself. */
+/** The trained share of a module: of its rows, or of its parameters if no row is trained itself. */
 export const shareOf = ({ rows, trainedRows, parameters, trainable }: Omit<Module, 'module'>): number =>
   trainedRows > 0 ? trainedRows / rows : parameters > 0 ? trainable / parameters : 0;

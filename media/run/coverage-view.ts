@@ -1,4 +1,4 @@
-/** What is trained: which modules of which blocks, how many of their rows, what share of the model. */
+/** Trained modules by block: how many of their rows, and which share of the model. */
 import { counted, grouped, percent } from '../../trainer/protocol/format.ts';
 import { element, fill } from '../shared/element.ts';
 import { type CoverageKind, coverageGrid, shareOf } from './coverage-grid.ts';
@@ -12,7 +12,7 @@ export function createCoverageView(): View {
     update: ({ coverage }) => {
       if (coverage && coverage === shown) return;
       shown = coverage;
-      if (!coverage) return fill(root, element('p', { class: 'hint' }, 'Known when the rows are chosen.'));
+      if (!coverage) return fill(root, element('p', { class: 'hint' }, 'Coverage appears when the rows have been chosen.'));
       const { method, trainable, parameters, share, modules } = coverage;
       const grid = coverageGrid(coverage);
       fill(
@@ -31,7 +31,7 @@ export function createCoverageView(): View {
 }
 
 function kindTable(kinds: readonly CoverageKind[], parameters: number): HTMLElement {
-  const heads = ['Module', 'Count', 'Rows trained', 'of rows', 'Share of rows', 'Trained parameters', 'Share of the model'];
+  const heads = ['Module', 'Count', 'Trained rows', 'Total rows', 'Share of rows', 'Trained parameters', 'Share of the model'];
   return element(
     'table',
     { class: 'data' },
@@ -69,14 +69,14 @@ function kindTable(kinds: readonly CoverageKind[], parameters: number): HTMLElem
   );
 }
 
-/** One row and one column would say nothing that the table above does not. */
+/** A single row or column would repeat the table above. */
 function gridTable(kinds: readonly CoverageKind[], blocks: readonly string[]): HTMLElement | undefined {
   if (blocks.length < 2) return undefined;
   const most = Math.max(...kinds.flatMap(({ modules }) => modules.map(module => (module ? shareOf(module) : 0))));
   const table = element(
     'table',
     { class: 'coverage-grid' },
-    element('caption', {}, 'Share of each module that is trained, by block'),
+    element('caption', {}, 'Trained share of each module, by block'),
     element(
       'thead',
       {},
@@ -100,7 +100,7 @@ function gridTable(kinds: readonly CoverageKind[], blocks: readonly string[]): H
             const rows =
               module.trainedRows > 0
                 ? `${grouped(module.trainedRows)} of ${grouped(module.rows)} rows`
-                : `${grouped(module.trainable)} parameters beside it`;
+                : `${grouped(module.trainable)} added parameters`;
             const cell = element(
               'td',
               { class: 'covered', title: `${module.module}: ${rows}` },

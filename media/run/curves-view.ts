@@ -1,4 +1,4 @@
-/** The charts of a run: one for each number that tells how training goes, over the same steps. */
+/** The charts of a run: one for each metric of training, over the same steps. */
 import { byteSize, compact, grouped } from '../../trainer/protocol/format.ts';
 import { element, setText } from '../shared/element.ts';
 import { evaluationNames, formatOf, labelOf } from '../shared/metric-names.ts';
@@ -11,7 +11,7 @@ import { type Curve, TimeChart } from '../shared/series/time-chart.ts';
 import { memoryLevels, memoryRows } from './memory-rows.ts';
 
 export interface CurvesSettings extends ChartSettings {
-  /** The number of the held-out data that is drawn. */
+  /** The held-out metric that is drawn. */
   readonly evaluation: string;
 }
 
@@ -25,12 +25,12 @@ const BLUE = curveLook(0);
 const ORANGE = curveLook(1);
 const GREEN = curveLook(2);
 
-/** @param showMemory shows memory by cause: what the bands of its chart are */
+/** @param showMemory shows memory by component, which explains the bands of its chart */
 export function createCurves(kept: Partial<CurvesSettings>, keep: (settings: CurvesSettings) => void, showMemory: () => void): CurvesView {
   const group = new ChartGroup();
   let model: RunModel | undefined;
   let evaluation = kept.evaluation ?? '';
-  const choice = element('select', { class: 'chart-choice', 'aria-label': 'Number of the held-out data', hidden: true, onchange: choose });
+  const choice = element('select', { class: 'chart-choice', 'aria-label': 'Held-out metric', hidden: true, onchange: choose });
   const tools = createChartTools(group, kept, settings => {
     keep({ ...settings, evaluation });
     draw();
@@ -48,8 +48,8 @@ export function createCurves(kept: Partial<CurvesSettings>, keep: (settings: Cur
       floor: 0,
       control: element(
         'button',
-        { type: 'button', class: 'link', title: 'What the bands are, predicted and measured', onclick: showMemory },
-        'by cause',
+        { type: 'button', class: 'link', title: 'Explain the bands: predicted and measured memory', onclick: showMemory },
+        'by component',
       ),
     }),
   };
@@ -72,7 +72,7 @@ export function createCurves(kept: Partial<CurvesSettings>, keep: (settings: Cur
     choice.hidden = names.length < 2;
   }
 
-  /** The curve itself, faintly, and a smoothed one in front of it. */
+  /** The raw curve, faint, and a smoothed one in front of it. */
   function smoothed(name: string, label: string, look = BLUE): Curve[] {
     const points = model?.history.points(name) ?? { x: new Float64Array(), y: new Float64Array() };
     const weight = smoothingWeight(tools.settings.smoothing);

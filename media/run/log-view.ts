@@ -1,19 +1,19 @@
-/** The log as it is written: by level, searched, followed. */
+/** The log as it is written: filter by level, search, follow. */
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
 import { element, fill, setText } from '../shared/element.ts';
 import { filterLog, LOG_LEVELS, type LogEntry, type LogLevel } from '../shared/log-lines.ts';
 import type { RunModel } from '../shared/run-model.ts';
 import type { View } from './view.ts';
 
-/** Entries that stand in the page; more come by a button. */
+/** Entries on the page; a button shows more. */
 const PAGE = 500;
-/** This near to the end is at the end. */
+/** The distance from the end that counts as the end. */
 const END_PX = 24;
 
 export function createLogView(act: (action: RunAction) => void): View {
   let model: RunModel | undefined;
   let limit = PAGE;
-  /** The last entry that is drawn; -1 where all must be drawn anew. */
+  /** The last drawn entry; -1 if all must be redrawn. */
   let drawn = -1;
   let drawnText = '';
   let generation = 0;
@@ -77,7 +77,7 @@ export function createLogView(act: (action: RunAction) => void): View {
     const last = shown.at(-1);
     if (drawn < 0) fill(list, shown.map(item));
     else {
-      // The last one may have grown by a line.
+      // The last entry may have grown by a line.
       const fresh = shown.filter(({ id }) => id > drawn);
       const grown = shown.find(({ id }) => id === drawn);
       if (grown && grown.text !== drawnText) list.lastElementChild?.replaceWith(item(grown));

@@ -1,4 +1,4 @@
-/** Memory by cause, predicted beside measured. */
+/** Memory by component, predicted and measured. */
 import { byteSize } from '../../trainer/protocol/format.ts';
 import type { MemoryPlan } from '../../trainer/protocol/view/run.ts';
 import type { CurveColor } from '../shared/series/curve-look.ts';
@@ -7,15 +7,16 @@ export interface MemoryRow {
   readonly cause: string;
   readonly color: CurveColor;
   readonly predicted: number;
-  /** Undefined before anything was measured, or on a device whose memory the process does not hold. */
+  /** Undefined before the first measurement, or on a device whose memory does not belong to the process. */
   readonly measured: number | undefined;
   readonly note: string;
 }
 
 /**
- * What its tensors hold from the first step to the last is what the process grew by while they were loaded; a run of an older version has not
- * looked, and their shapes tell. Nothing tells activations from the rest of the peak, which is named so.
- * @param peakBytes the highest peak of training
+ * The memory of tensors that live for the whole run is measured as the growth of the process while they were loaded;
+ * runs of older versions did not measure it, so it follows from their shapes. Activations can't be separated from the
+ * rest of the peak.
+ * @param peakBytes the highest peak during training
  */
 export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPlan, peakBytes: number | undefined): MemoryRow[] {
   const { weightsBytes, trainedBytes, gradientBytes, optimizerBytes, offloadedBytes = 0, activationBytes, engineOverheadBytes } = predicted;
@@ -24,14 +25,14 @@ export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPla
   const total = device === 'cpu' ? peakBytes : undefined;
   const of = (bytes: number): number | undefined => (total === undefined ? undefined : bytes);
   const rest = total === undefined ? undefined : Math.max(0, total - baselineBytes - keptBytes);
-  const how = held ? 'measured: by so much the process grew with them' : 'by their shapes';
+  const how = held ? 'measured: growth of the process while loading them' : 'computed from their shapes';
   return [
     {
       cause: 'Engine',
       color: 'lines',
       predicted: engineOverheadBytes,
       measured: of(baselineBytes),
-      note: 'measured: the process before the model came',
+      note: 'measured: process before the model was loaded',
     },
     { cause: 'Weights', color: 'blue', predicted: weightsBytes, measured: of(kept.weightsBytes), note: how },
     {
@@ -39,7 +40,7 @@ export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPla
       color: 'green',
       predicted: trainedBytes,
       measured: of(kept.trainedBytes),
-      note: `beside the weights; ${how}`,
+      note: `next to the weights; ${how}`,
     },
     {
       cause: 'Gradients',
@@ -56,16 +57,16 @@ export function memoryRows({ predicted, device, baselineBytes, held }: MemoryPla
       note: offloadedBytes > 0 ? `${how}; ${byteSize(offloadedBytes)} more are offloaded` : how,
     },
     {
-      cause: 'Activations and the rest',
+      cause: 'Activations and others',
       color: 'yellow',
       predicted: activationBytes,
       measured: rest,
-      note: 'predicted: activations alone; measured: all else of the peak, compiled programs included',
+      note: 'predicted: activations only; measured: the rest of the peak, including compiled programs',
     },
   ];
 }
 
-/** Bands for the chart, one on top of the other, in the order of the rows. */
+/** The bands of the chart, stacked in the order of the rows. */
 export function memoryLevels(rows: readonly MemoryRow[]): { readonly color: CurveColor; readonly from: number; readonly to: number }[] {
   let from = 0;
   return rows.map(({ color, predicted }) => {

@@ -1,4 +1,4 @@
-/** Memory by cause: what was predicted beside what was measured, and the split of the paper once the run has ended. */
+/** Memory by component: predicted and measured, and the paper's split once the run has ended. */
 import { byteSize, percent } from '../../trainer/protocol/format.ts';
 import { element, fill } from '../shared/element.ts';
 import { type MemoryRow, memoryRows } from './memory-rows.ts';
@@ -15,7 +15,7 @@ export function createMemoryView(): View {
       const now = JSON.stringify([memory, summary?.memory, peak]);
       if (now === shown) return;
       shown = now;
-      if (!memory) return fill(root, element('p', { class: 'hint' }, 'The prediction comes when the training program is built.'));
+      if (!memory) return fill(root, element('p', { class: 'hint' }, 'The prediction appears when the training program has been built.'));
       const rows = memoryRows(memory, peak);
       const measured = rows.every(row => row.measured !== undefined) ? rows.reduce((sum, row) => sum + (row.measured ?? 0), 0) : undefined;
       const most = Math.max(memory.predicted.totalBytes, measured ?? 0);
@@ -27,10 +27,10 @@ export function createMemoryView(): View {
         element(
           'p',
           { class: 'hint' },
-          `Recomputation: ${memory.recompute}. ${byteSize(memory.availableBytes)} were free when the run began${memory.fits ? '' : '; more than half of it was predicted to be needed'}. ` +
+          `Recomputation: ${memory.recompute}. ${byteSize(memory.availableBytes)} were free when the run began${memory.fits ? '' : '; the prediction was more than half of that'}. ` +
             (memory.device === 'gpu'
-              ? 'The tensors are on the GPU, whose memory the process does not hold: nothing is measured here.'
-              : 'Measured is the highest peak of the process during training.'),
+              ? 'The tensors are in GPU memory, which is not measured.'
+              : 'Measured: highest peak of the process during training.'),
         ),
         summary?.memory ? paperSplit(summary.memory) : undefined,
       );
@@ -61,14 +61,14 @@ function table(rows: readonly MemoryRow[], predicted: number, measured: number |
   return element(
     'table',
     { class: 'data' },
-    element('caption', { class: 'visually-hidden' }, 'Memory by cause'),
+    element('caption', { class: 'visually-hidden' }, 'Memory by component'),
     element(
       'thead',
       {},
       element(
         'tr',
         {},
-        ...['Cause', 'Predicted', 'Measured', ''].map((text, i) =>
+        ...['Component', 'Predicted', 'Measured', ''].map((text, i) =>
           element('th', { scope: 'col', class: i === 1 || i === 2 ? 'number' : '' }, text),
         ),
       ),
@@ -96,18 +96,18 @@ function table(rows: readonly MemoryRow[], predicted: number, measured: number |
 }
 
 const SPLIT = [
-  ['mem_M', 'the model, as inference takes it'],
-  ['mem_FT', 'what fine-tuning adds: trained parameters, gradients, optimizer'],
-  ['mem_Aux', 'activations and the rest'],
-  ['mem_TTL', 'all of it'],
-  ['mem', 'mem_TTL − mem_M, the figure that is quoted'],
+  ['mem_M', 'model for inference'],
+  ['mem_FT', 'added by fine-tuning: trained parameters, gradients, optimizer'],
+  ['mem_Aux', 'activations and others'],
+  ['mem_TTL', 'total'],
+  ['mem', 'mem_TTL − mem_M, the reported figure'],
 ] as const;
 
 function paperSplit(memory: Readonly<Record<(typeof SPLIT)[number][0], number>>): HTMLElement {
   return element(
     'table',
     { class: 'data' },
-    element('caption', {}, 'Measured, above the process before the model came'),
+    element('caption', {}, 'Measured, relative to the process before the model was loaded'),
     element(
       'tbody',
       {},

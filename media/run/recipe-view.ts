@@ -1,4 +1,4 @@
-/** The recipe with every default filled in, as the run has it. */
+/** The recipe of the run with every default filled in. */
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
 import { element, fill } from '../shared/element.ts';
 import type { View } from './view.ts';
@@ -12,7 +12,7 @@ export function createRecipeView(act: (action: RunAction) => void): View {
     element(
       'div',
       { class: 'panel-tools' },
-      element('label', { class: 'tool' }, changedOnly, 'Only what differs from the defaults'),
+      element('label', { class: 'tool' }, changedOnly, 'Only changes from the defaults'),
       element('button', { type: 'button', class: 'secondary', onclick: () => act('recipe') }, 'Open recipe.yaml'),
     ),
     element('table', { class: 'data' }, element('caption', { class: 'visually-hidden' }, 'Recipe'), body),
@@ -20,7 +20,7 @@ export function createRecipeView(act: (action: RunAction) => void): View {
   let entries: Parameters<View['update']>[0]['recipe'];
 
   function draw(): void {
-    // What somebody wrote comes first; of the rest nobody may have thought.
+    // Settings from the recipe come first, then defaults.
     const all = entries?.entries ?? [];
     const shown = [...all.filter(({ isDefault }) => !isDefault), ...(changedOnly.checked ? [] : all.filter(({ isDefault }) => isDefault))];
     fill(

@@ -1,10 +1,10 @@
-/** What the held-out data says: before and after, and of a task with labels which was taken for which. */
+/** Results on held-out data: before and after, and the confusion matrix of a task with labels. */
 import { counted, grouped, percent } from '../../trainer/protocol/format.ts';
 import { element, fill } from '../shared/element.ts';
 import { type LabelRow, labelRows, labelSentence, type ResultRow, type Results, resultsOf } from './results.ts';
 import type { View } from './view.ts';
 
-/** A table of more labels than this has no room for a column each. */
+/** A table of more labels has no room for one column each. */
 const MAX_COLUMNS = 20;
 
 export function createResultsView(): View {
@@ -18,7 +18,7 @@ export function createResultsView(): View {
       if (now === shown) return;
       shown = now;
       if (results) fill(root, measures(results), ...labels(results));
-      else fill(root, element('p', { class: 'hint' }, 'Nothing was evaluated yet: a recipe asks for it by data.eval or val_size.'));
+      else fill(root, element('p', { class: 'hint' }, 'No evaluation yet. Set data.eval or val_size in the recipe to evaluate.'));
     },
   };
 }
@@ -29,7 +29,7 @@ function measures({ rows, step, isFinal, samples }: Results): HTMLElement {
     'table',
     { class: 'data' },
     element('caption', {}, `Held-out data${samples === undefined ? '' : `, ${grouped(samples)} samples`}`),
-    head(['Measure', 'Before', after, 'Change']),
+    head(['Metric', 'Before', after, 'Change']),
     element('tbody', {}, rows.map(measure)),
   );
 }
@@ -80,12 +80,12 @@ function byLabel(rows: readonly LabelRow[]): HTMLElement {
   );
 }
 
-/** Rows are what the samples are, columns what the model says. */
+/** Rows are actual labels, columns predicted ones. */
 function confusion(rows: readonly LabelRow[]): HTMLElement {
   return element(
     'table',
     { class: 'confusion' },
-    element('caption', {}, 'True label by row, answer by column'),
+    element('caption', {}, 'Confusion matrix (rows: actual, columns: predicted)'),
     element('thead', {}, element('tr', {}, element('td', {}), ...rows.map(({ label }) => element('th', { scope: 'col' }, label)))),
     element(
       'tbody',
@@ -97,7 +97,7 @@ function confusion(rows: readonly LabelRow[]): HTMLElement {
   );
 }
 
-/** The share of its row is its strength; what is right has another color than what is wrong. */
+/** The color strength is the share of the row; correct and wrong cells have different colors. */
 function cell(count: number, samples: number, isRight: boolean): HTMLElement {
   const made = element('td', { class: isRight ? 'right' : 'wrong' }, grouped(count));
   made.style.setProperty('--share', `${samples > 0 ? Math.round((60 * count) / samples) : 0}%`);

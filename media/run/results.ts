@@ -1,4 +1,4 @@
-/** What the held-out data says of a run, before and after; and which label was taken for which. Pure. */
+/** Results of a run on held-out data, before and after, and its confusion matrix. Pure. */
 import { grouped, percent } from '../../trainer/protocol/format.ts';
 import type { EvaluationView } from '../../trainer/protocol/view/run.ts';
 import { evaluationNames, formatOf, isBetterLow, labelOf, measureOf } from '../shared/metric-names.ts';
@@ -16,21 +16,21 @@ export interface ResultRow {
 type Labels = NonNullable<EvaluationView['labels']>;
 
 export interface Results {
-  /** The update whose numbers are in the column `after`; undefined where only the untouched model was evaluated. */
+  /** The update that the column `after` describes; undefined if only the original model was evaluated. */
   readonly step: number | undefined;
-  /** What the run hands over, which may be its best checkpoint. */
+  /** The handed-over evaluation, which may be the best checkpoint's. */
   readonly isFinal: boolean;
   readonly samples: number | undefined;
   readonly rows: readonly ResultRow[];
-  /** Of a task with labels. */
+  /** Only for a task with labels. */
   readonly labels?: { readonly after: Labels; readonly before: Labels | undefined };
 }
 
-/** Undefined while nothing was evaluated. Before a run has ended, its newest evaluation stands in for the last. */
+/** Undefined before the first evaluation. During a run, the newest evaluation is used instead of the last. */
 export function resultsOf({ history, summary, evaluation }: Pick<RunModel, 'history' | 'summary' | 'evaluation'>): Results | undefined {
   const names = ['eval_loss', ...evaluationNames(history.names)].filter(name => history.names.includes(name));
   if (names.length === 0) return undefined;
-  // A run that went back to an earlier checkpoint, or began anew, has left a file of what it has not come to yet.
+  // A run that returned to an earlier checkpoint, or started over, left a file from a later step.
   const told = evaluation && evaluation.step <= (history.points('eval_loss').x.at(-1) ?? -1) ? evaluation : undefined;
   const before = summary?.before ?? told?.before ?? undefined;
   const after = summary?.after ?? told?.newest;
@@ -75,16 +75,16 @@ const capitalized = (text: string): string => text.charAt(0).toUpperCase() + tex
 export interface LabelRow {
   readonly label: string;
   readonly samples: number;
-  /** Share of the label's samples that got it. */
+  /** Share of the label's samples that were predicted as this label. */
   readonly recall: number | undefined;
-  /** Share of the answers with this label that are right. */
+  /** Share of the predictions of this label that are correct. */
   readonly precision: number | undefined;
   readonly recallBefore: number | undefined;
-  /** Answers by label, in the order of the rows. */
+  /** Predictions by label, in the order of the rows. */
   readonly answers: readonly number[];
 }
 
-/** A row for each true label. */
+/** One row per actual label. */
 export function labelRows(after: Labels, before: Labels | undefined): LabelRow[] {
   const names = Object.keys(after.confusion);
   const count = ({ confusion }: Labels, truth: string, answer: string): number => confusion[truth]?.[answer] ?? 0;
@@ -105,7 +105,7 @@ export function labelRows(after: Labels, before: Labels | undefined): LabelRow[]
   });
 }
 
-/** One sentence that tells whether the model is better than no model. */
+/** A sentence that compares the model with always predicting the most common label. */
 export function labelSentence({ accuracy, majority }: Labels, samples: number): string {
-  return `${percent(accuracy)} of ${grouped(samples)} held-out samples are right; the commonest label alone would be right for ${percent(majority)}.`;
+  return `${percent(accuracy)} of ${grouped(samples)} held-out samples are correct; always predicting the most common label would reach ${percent(majority)}.`;
 }

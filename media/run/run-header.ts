@@ -1,4 +1,4 @@
-/** The head of the page: name, state, progress, and what can be done with the run. */
+/** The header of the page: name, state, progress and actions of the run. */
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { writesText } from '../../trainer/catalog/objectives.ts';
 import { duration } from '../../trainer/protocol/format.ts';
@@ -11,15 +11,15 @@ interface ActionButton {
   readonly action: RunAction;
   readonly label: string;
   readonly title: string;
-  /** Left out where it makes no sense. */
+  /** Omitted if it does not apply. */
   readonly isShown: (model: RunModel) => boolean;
-  /** Why it can't be done now. */
+  /** The reason why it is unavailable now. */
   readonly obstacle?: (model: RunModel) => string | undefined;
 }
 
-const IN_TERMINAL = 'This run was started in a terminal: press Ctrl-C there';
+const IN_TERMINAL = 'This run was started in a terminal. Press Ctrl+C there';
 const hasTrained = ({ overview, summary }: RunModel): boolean => summary?.checkpoint != null || (overview?.step ?? 0) > 0;
-/** A run that waits has no folder yet, but a job that can be ended. */
+/** A waiting run has no folder yet, but its job can be ended. */
 const waits = ({ missing }: RunModel): boolean => missing?.job?.state === 'queued' || missing?.job?.state === 'running';
 const notStoppable = ({ overview, missing }: RunModel): string | undefined => {
   const { job } = overview ?? missing ?? {};
@@ -31,21 +31,21 @@ const BUTTONS: readonly ActionButton[] = [
   {
     action: 'stop',
     label: 'Stop and Save',
-    title: 'Ends after the update in hand and saves; the run can go on later',
+    title: 'Ends after the current update and saves; you can resume the run later',
     isShown: model => model.isActive,
-    obstacle: model => (model.overview?.job?.state === 'stopping' ? 'It is stopping' : notStoppable(model)),
+    obstacle: model => (model.overview?.job?.state === 'stopping' ? 'The run is stopping' : notStoppable(model)),
   },
   {
     action: 'abort',
     label: 'Abort',
-    title: 'Ends at once; what is not saved is lost',
+    title: 'Ends at once; unsaved updates are lost',
     isShown: model => model.isActive || waits(model),
     obstacle: notStoppable,
   },
   {
     action: 'resume',
     label: 'Resume',
-    title: 'Goes on from the newest checkpoint',
+    title: 'Continues from the newest checkpoint',
     isShown: ({ overview }) => overview?.resumable === true,
   },
   {
@@ -59,10 +59,10 @@ const BUTTONS: readonly ActionButton[] = [
   {
     action: 'try',
     label: 'Try',
-    title: 'Ask the model something, before and after',
+    title: 'Compares answers of the base and the tuned model',
     isShown: model => hasTrained(model) && writesText(model.setting('task')),
   },
-  { action: 'export', label: 'Export', title: 'Writes rows, a merged model, or a PEFT adapter', isShown: hasTrained },
+  { action: 'export', label: 'Export', title: 'Exports rows, a merged model or a PEFT adapter', isShown: hasTrained },
   { action: 'folder', label: 'Open Folder', title: 'Shows the files of the run', isShown: ({ overview }) => overview !== undefined },
 ];
 
@@ -85,7 +85,7 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
         type: 'button',
         class: action === 'stop' || action === 'resume' ? 'primary' : 'secondary',
         title,
-        // Until it is known what the run does, nothing can be done with it.
+        // No actions until the state of the run is known.
         hidden: true,
         onclick: () => press(action),
       },
@@ -101,7 +101,7 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
     else act(action);
   }
 
-  /** Asked in the page: what is lost can't be had back. */
+  /** The page asks for confirmation, because unsaved updates can't be recovered. */
   function createQuestion() {
     const answer = (isYes: boolean) => () => {
       box.hidden = true;
@@ -123,7 +123,7 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
       element: box,
       ask: () => {
         const lost = model?.history.last('step') ?? 0;
-        setText(words, lost > 0 ? 'Updates since the last checkpoint will be lost.' : 'The run will be ended.');
+        setText(words, lost > 0 ? 'Updates since the last checkpoint are lost.' : 'The run ends now.');
         box.hidden = false;
         no.focus();
       },
@@ -171,7 +171,7 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
   };
 }
 
-/** Time spent in updates: it does not count the days that a run lay between stop and resume. */
+/** Time spent in updates, without the days between a stop and a resume. */
 function trainedFor({ history }: RunModel): string[] {
   const seconds = history.last('train_seconds') ?? 0;
   return seconds > 0 ? [`${duration(seconds)} of training`] : [];

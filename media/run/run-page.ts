@@ -17,7 +17,7 @@ import { createStages } from './stages-view.ts';
 import { createValuesView } from './values-view.ts';
 import type { View } from './view.ts';
 
-/** How the page is set, over a reload; what it shows comes from the host. */
+/** The view settings that survive a reload; the host sends the data. */
 export interface KeptRunPage {
   readonly curves: CurvesSettings;
   readonly tab: string;
@@ -89,7 +89,7 @@ export function mountRun(root: HTMLElement, editor: Editor<RunFromPage, KeptRunP
   curves.element.hidden = true;
   root.append(header.element, notice, stages.element, curves.element, tabs.element, announcer.element);
 
-  /** Once a frame, however many patches came. */
+  /** Once per frame, however many patches arrive. */
   function draw(): void {
     if (isDue) return;
     isDue = true;

@@ -1,4 +1,4 @@
-/** Where a run stands, in words and figures: pure, for the head of the page and for screen readers. */
+/** The status of a run in words and numbers, for the header and for screen readers. Pure. */
 import { compact, duration, grouped } from '../../trainer/protocol/format.ts';
 import { amountText, currentProgress, stageText } from '../../trainer/protocol/job-stage.ts';
 import type { RunModel } from '../shared/run-model.ts';
@@ -7,16 +7,16 @@ export interface RunStatus {
   /** One word for the state. */
   readonly state: string;
   readonly kind: 'active' | 'good' | 'waiting' | 'bad';
-  /** Why it stopped or failed. */
+  /** The reason why it stopped or failed. */
   readonly reason?: string;
   readonly done: number;
-  /** 0 where it is not known yet. */
+  /** 0 while unknown. */
   readonly total: number;
   /** "120 of 500 steps", "epoch 1.2", "2 min left" … */
   readonly facts: readonly string[];
 }
 
-/** The pace of this many lines of metrics is the pace of now. */
+/** The current pace is measured over this many lines of metrics. */
 const RECENT = 20;
 
 const STATES: Readonly<Record<string, readonly [string, RunStatus['kind']]>> = {
@@ -36,16 +36,16 @@ export function statusOf(model: RunModel): RunStatus {
   if (model.isActive && job?.state === 'stopping') return { ...training(model), state: 'stopping', kind: 'active' };
   if (overview.state === 'preparing') return preparing(model);
   if (overview.state === 'running') return training(model);
-  const reason = overview.reason ?? (overview.state === 'interrupted' ? 'its process is gone without a word' : undefined);
+  const reason = overview.reason ?? (overview.state === 'interrupted' ? 'The training process ended unexpectedly.' : undefined);
   return { state, kind, reason, done: overview.step, total: overview.totalSteps, facts: [steps(model), ...epoch(model)] };
 }
 
 function missingStatus(job: NonNullable<RunModel['missing']>['job']): RunStatus {
   const none = { done: 0, total: 0, facts: [] };
-  if (job?.state === 'queued') return { state: 'queued', kind: 'waiting', reason: 'it waits for the job before it', ...none };
+  if (job?.state === 'queued') return { state: 'queued', kind: 'waiting', reason: 'Waiting for another job.', ...none };
   if (job?.state === 'running') return { state: 'starting', kind: 'active', ...none };
   if (job?.failure) return { state: 'failed', kind: 'bad', reason: job.failure.message, ...none };
-  return { state: 'no run here', kind: 'waiting', reason: 'the folder holds no run; it may have been deleted', ...none };
+  return { state: 'no run here', kind: 'waiting', reason: 'The folder contains no run. It may have been deleted.', ...none };
 }
 
 function preparing({ overview }: RunModel): RunStatus {
@@ -60,7 +60,7 @@ function training(model: RunModel): RunStatus {
   const { overview } = model;
   const { done, total } = stepsOf(model);
   const counted = overview?.job && currentProgress(overview.job);
-  // While it evaluates or saves, the bar stays where the training is, and the facts say what goes on.
+  // During an evaluation or a save, the bar keeps its position and the facts name the activity.
   const aside = counted && counted.phase !== 'train' ? [`${stageText(counted.phase)} ${amountText(counted)}`] : [];
   const secondsPerStep = paceOf(model);
   const pace =
@@ -72,7 +72,7 @@ function training(model: RunModel): RunStatus {
   return { state: 'training', kind: 'active', done, total, facts: [steps(model), ...epoch(model), ...aside, ...pace, ...left] };
 }
 
-/** Seconds an update, the median of the newest lines; before there is one, as the job says. */
+/** Seconds per update, the median of the newest lines; before the first line, as the job reports. */
 function paceOf({ history, overview }: RunModel): number | undefined {
   const recent = [...history.points('seconds').y.slice(-RECENT)].sort((a, b) => a - b);
   const progress = overview?.job?.progress;
@@ -80,7 +80,7 @@ function paceOf({ history, overview }: RunModel): number | undefined {
   return recent[Math.floor(recent.length / 2)] ?? told;
 }
 
-/** state.json is a second behind the lines of metrics. */
+/** state.json lags behind the metrics by a second. */
 function stepsOf({ overview, history }: RunModel): { readonly done: number; readonly total: number } {
   return { done: Math.max(overview?.step ?? 0, history.last('step') ?? 0), total: overview?.totalSteps ?? 0 };
 }
@@ -95,7 +95,7 @@ function epoch({ history, overview }: RunModel): string[] {
   return value === undefined ? [] : [`epoch ${compact(Math.round(value * 100) / 100)}`];
 }
 
-/** A sentence for those who listen. */
+/** A sentence for screen readers. */
 export function sentenceOf(model: RunModel): string {
   const { state, reason, facts } = statusOf(model);
   const loss = model.history.last('loss');

@@ -1,10 +1,10 @@
-/** What stands in place of the curves until there are some: the stages before the first update. */
+/** The stages before the first update, shown in place of the curves. */
 import { element, fill } from '../shared/element.ts';
 import { type Stage, stagesOf } from './stages.ts';
 import type { View } from './view.ts';
 
 const MARKS: Readonly<Record<Stage['state'], string>> = { done: '✓', now: '', next: '' };
-const WORDS: Readonly<Record<Stage['state'], string>> = { done: 'done: ', now: 'now: ', next: 'to come: ' };
+const WORDS: Readonly<Record<Stage['state'], string>> = { done: 'done: ', now: 'now: ', next: 'pending: ' };
 
 export function createStages(): View {
   const list = element('ol', { class: 'stage-list' });

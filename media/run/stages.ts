@@ -1,4 +1,4 @@
-/** The stages of a run before its first update: what is done, what goes on, what is still to come. Pure. */
+/** The stages of a run before its first update: done, current and pending. Pure. */
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { counted, duration, grouped } from '../../trainer/protocol/format.ts';
 import { amountText, currentProgress, PREPARING, stageText } from '../../trainer/protocol/job-stage.ts';
@@ -8,13 +8,13 @@ export interface Stage {
   /** "loading the model". */
   readonly text: string;
   readonly state: 'done' | 'now' | 'next';
-  /** "5 of 8 batches, 20 s left"; empty where nothing is counted. */
+  /** "5 of 8 batches, 20 s left"; empty for a stage without counts. */
   readonly detail: string;
-  /** Of the stage that goes on, where it is counted. */
+  /** Progress of the current stage, if it has counts. */
   readonly share?: number;
 }
 
-/** None where no daemon says what the run is at: one that was started in a terminal. */
+/** Empty if no daemon knows the current stage, as for a run started in a terminal. */
 export function stagesOf({ overview, missing, recipe }: Pick<RunModel, 'overview' | 'missing' | 'recipe'>): Stage[] {
   const job = overview?.job ?? missing?.job;
   if (!job || (overview && overview.state !== 'preparing')) return [];
@@ -26,12 +26,12 @@ export function stagesOf({ overview, missing, recipe }: Pick<RunModel, 'overview
     rehearse: before === 0,
   };
   const names = PREPARING.filter(name => isAhead[name] !== false || name === job.phase);
-  // A stage that comes on the way belongs to that which asked for it: a download to the loading.
+  // A nested stage belongs to the stage that needs it: a download belongs to loading.
   const at = names.findIndex(name => name === (job.phase === 'download' ? 'load' : job.phase));
   const progress = currentProgress(job);
   const all = overview?.totalSteps ?? 0;
   const steps = all > 0 ? `${grouped(before)} of ${counted(all, 'step')}` : counted(before, 'step');
-  const resumed: Stage[] = before > 0 ? [{ text: `trained before: ${steps}`, state: 'done', detail: '' }] : [];
+  const resumed: Stage[] = before > 0 ? [{ text: `previously trained: ${steps}`, state: 'done', detail: '' }] : [];
   const stages = names.map((name, i): Stage => {
     if (i !== at) return { text: stageText(name), state: i < at ? 'done' : 'next', detail: '' };
     if (!progress) return { text: stageText(name), state: 'now', detail: '' };

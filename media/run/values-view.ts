@@ -1,4 +1,4 @@
-/** The curves as a table: for screen readers, for looking up a number, and for a file. */
+/** The curves as a table: for screen readers, for looking up a value, and for export. */
 import { grouped } from '../../trainer/protocol/format.ts';
 import { csv } from '../shared/csv.ts';
 import { element, fill, setText } from '../shared/element.ts';
@@ -7,19 +7,19 @@ import type { RunModel } from '../shared/run-model.ts';
 import type { View } from './view.ts';
 
 const PAGE = 100;
-/** These first, then the rest as it came. */
+/** These come first, then the rest in order of appearance. */
 const LEADING = ['step', 'epoch', 'loss', 'learning_rate', 'grad_norm', 'eval_loss'];
 
-/** @param save is given the name and the content of a file */
+/** @param save receives the name and the content of a file */
 export function createValuesView(save: (suggestedName: string, content: string) => void): View {
   let model: RunModel | undefined;
-  /** First row that is shown; undefined shows the newest. */
+  /** The first row shown; undefined shows the newest rows. */
   let first: number | undefined;
   let drawn = '';
   const head = element('tr', {});
   const body = element('tbody', {});
   const where = element('span', { class: 'hint' });
-  /** Said when somebody turns the page, not with every line that comes. */
+  /** Announced when the user turns the page, not with every new line. */
   const told = element('span', { class: 'visually-hidden', 'aria-live': 'polite' });
   const older = element('button', { type: 'button', class: 'secondary', onclick: () => turn(-PAGE) }, 'Earlier');
   const newer = element('button', { type: 'button', class: 'secondary', onclick: () => turn(PAGE) }, 'Later');

@@ -1,4 +1,4 @@
-/** A part of the page of a run, drawn anew from all that is known of the run. */
+/** A part of the run page, redrawn from everything that is known about the run. */
 import type { RunModel } from '../shared/run-model.ts';
 
 export interface View {

@@ -1,2 +1,2 @@
-/** Style sheets that a page imports: the bundler puts them beside its script. */
+/** Style sheets that a page imports; the bundler writes them next to its script. */
 declare module '*.css';

@@ -2,7 +2,7 @@
 
 export type Cell = string | number | undefined;
 
-/** Text is quoted where it must be; a formula of a spreadsheet program is made text by an apostrophe. */
+/** Quotes text where needed; a spreadsheet formula is turned into text by an apostrophe. */
 export function csv(rows: readonly (readonly Cell[])[]): string {
   return rows.map(row => `${row.map(cellText).join(',')}\r\n`).join('');
 }

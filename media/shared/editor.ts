@@ -1,9 +1,9 @@
-/** The one function that VS Code gives a page, and what it is used for. */
+/** The API that VS Code gives a page. */
 
-/** What a page sends, and what it keeps over a reload. */
+/** Messages to the host, and state that survives a reload. */
 export interface Editor<FromPage, Kept> {
   post(message: FromPage): void;
-  /** Undefined on the first time, and never trusted: another version may have kept it. */
+  /** Undefined the first time, and never trusted: another version may have stored it. */
   kept(): Partial<Kept> | undefined;
   keep(state: Kept): void;
 }
@@ -14,7 +14,7 @@ declare function acquireVsCodeApi(): {
   setState(state: unknown): void;
 };
 
-/** May be called once: VS Code allows no second time. */
+/** May be called only once, by VS Code's rules. */
 export function acquireEditor<FromPage, Kept>(): Editor<FromPage, Kept> {
   const api = acquireVsCodeApi();
   return {

@@ -1,10 +1,14 @@
-/** Makes elements. Text goes in as text, never as markup, and styles through the object model, which a strict policy allows. */
+/**
+ * Creates elements. Text is set as text, never as markup, and styles through the object model, which a strict policy
+ * allows.
+ */
 
 type Attributes = Readonly<Record<string, string | number | boolean | undefined | ((event: never) => void)>>;
 type Child = Node | string | undefined;
 
 /**
- * `onclick` and the like are listeners, `class` and `aria-*` attributes; true is an attribute without a value, false and undefined are none.
+ * `onclick` and the like become listeners, `class` and `aria-*` attributes; true is an attribute without a value, false
+ * and undefined omit it.
  */
 export function element<K extends keyof HTMLElementTagNameMap>(
   tag: K,
@@ -21,15 +25,15 @@ export function element<K extends keyof HTMLElementTagNameMap>(
   return made;
 }
 
-/** Sets text only where it differs, so that selections and screen readers are left alone. */
+/** Sets text only if it differs, so that selections and screen readers are not disturbed. */
 export function setText(node: Node, text: string): void {
   if (node.textContent !== text) node.textContent = text;
 }
 
-/** Elements that carry listeners: another one of them takes the place of the old one as a whole. */
+/** Elements with listeners are replaced as a whole. */
 const INTERACTIVE = new Set(['BUTTON', 'INPUT', 'SELECT', 'TEXTAREA', 'A']);
 
-/** Brings the children to what is given, and leaves alone what is there already: what is being pressed stays, and so does the focus. */
+/** Updates the children to the given list and keeps equal ones, so that a pressed button and the focus stay. */
 export function renew(parent: Element, children: readonly Node[]): void {
   for (const [i, child] of children.entries()) {
     const old = parent.childNodes[i];
@@ -44,7 +48,7 @@ export function renew(parent: Element, children: readonly Node[]): void {
   while (parent.childNodes.length > children.length) parent.lastChild?.remove();
 }
 
-/** Only what is inside differs, and nothing but that need change. */
+/** Only the content differs, so only it changes. */
 const isSameFrame = (old: Node, next: Node): old is Element =>
   old instanceof Element &&
   !INTERACTIVE.has(old.tagName) &&

@@ -1,4 +1,4 @@
-/** What the numbers of a run are called, and how each is written. */
+/** Labels and number formats of a run's metrics. */
 import { byteSize, compact, duration, grouped, percent } from '../../trainer/protocol/format.ts';
 import type { EvaluationView } from '../../trainer/protocol/view/run.ts';
 
@@ -11,11 +11,11 @@ const LABELS: Readonly<Record<string, string>> = {
   learning_rate: 'Learning rate',
   grad_norm: 'Gradient norm',
   tokens_per_second: 'Throughput',
-  seconds: 'Seconds an update',
+  seconds: 'Seconds per update',
   memory_peak_bytes: 'Memory, peak',
   memory_resident_bytes: 'Memory, resident',
   eval_runtime: 'Evaluation time',
-  eval_samples_per_second: 'Samples evaluated a second',
+  eval_samples_per_second: 'Evaluation samples per second',
   epoch: 'Epoch',
   step: 'Step',
 };
@@ -31,19 +31,19 @@ export function formatOf(name: string): (value: number) => string {
   return compact;
 }
 
-/** How long an evaluation took says nothing of the model. */
+/** The time of an evaluation says nothing about the model. */
 const NO_QUALITY = new Set(['eval_loss', 'eval_runtime', 'eval_samples_per_second']);
 
-/** The numbers by which held-out data judges a run, the most telling first; the loss is shown beside that of the training. */
+/** The metrics that judge a run on held-out data, best first; the loss is shown with the training loss. */
 export function evaluationNames(names: readonly string[]): string[] {
   const rank = (name: string): number => (name === 'eval_perplexity' ? 2 : name === 'eval_token_accuracy' ? 1 : 0);
   return names.filter(name => name.startsWith('eval_') && !NO_QUALITY.has(name)).sort((a, b) => rank(a) - rank(b));
 }
 
-/** Of these less is better; of other numbers more. */
+/** Metrics for which lower is better; for others, higher is. */
 export const isBetterLow = (name: string): boolean => /loss|perplexity|seconds|bytes|error|memory/.test(name);
 
-/** Of an evaluation, by the name that metrics have. */
+/** Label of an evaluation value, named like a metric. */
 export function measureOf(evaluation: EvaluationView, name: string): number | undefined {
   const { loss, perplexity, tokenAccuracy, labels, measures = {} } = evaluation;
   const own: Readonly<Record<string, number | undefined>> = {

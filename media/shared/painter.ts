@@ -1,19 +1,19 @@
-/** Canvases that are as sharp as the screen, drawn at most once a frame. */
+/** Canvases at the screen's resolution, drawn at most once per frame. */
 
 export interface Painter {
   readonly canvas: HTMLCanvasElement;
   readonly context: CanvasRenderingContext2D;
-  /** In the pixels of style sheets. */
+  /** In CSS pixels. */
   readonly size: { readonly width: number; readonly height: number };
-  /** Draws with the next frame, however often it is asked. */
+  /** Draws in the next frame, however often it is called. */
   request(): void;
   dispose(): void;
 }
 
-/** @param draw on a cleared canvas, in the pixels of style sheets */
+/** @param draw draws on a cleared canvas, in CSS pixels */
 export function createPainter(canvas: HTMLCanvasElement, draw: (painter: Painter) => void): Painter {
   const context = canvas.getContext('2d');
-  if (!context) throw new Error('this editor gives no canvas to draw on');
+  if (!context) throw new Error('this editor does not provide a canvas');
   const size = { width: 0, height: 0 };
   let frame: number | undefined;
 
@@ -34,7 +34,7 @@ export function createPainter(canvas: HTMLCanvasElement, draw: (painter: Painter
   const watcher = new ResizeObserver(() => {
     size.width = canvas.clientWidth;
     size.height = canvas.clientHeight;
-    // At once: a canvas of the old size would flicker.
+    // Drawn at once, because a canvas of the old size would flicker.
     if (frame !== undefined) cancelAnimationFrame(frame);
     paint();
   });

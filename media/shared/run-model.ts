@@ -1,4 +1,4 @@
-/** What a page knows of one run: the patches of the host, put together. */
+/** The state of one run on a page, built from the patches of the host. */
 
 import { type ObjectiveName, objectiveCatalog } from '../../trainer/catalog/objectives.ts';
 import { folderName, isNamedAfter } from '../../trainer/protocol/run-names.ts';
@@ -16,17 +16,17 @@ import { LogLines } from './log-lines.ts';
 import { MetricHistory } from './series/metric-history.ts';
 
 export class RunModel {
-  /** What it is called among others, where the name of its folder alone does not tell it from them. */
+  /** Its display name, if the folder name alone is ambiguous. */
   givenName: string | undefined;
   overview: RunOverview | undefined;
-  /** There is no run folder (yet, or any more); with the job that will make it. */
+  /** There is no run folder (yet, or any more), with the job that will create it. */
   missing: { readonly runDir: string; readonly job?: ShownJob } | undefined;
   recipe: { readonly text: string; readonly entries: readonly RecipeEntry[] } | undefined;
   coverage: CoverageView | undefined;
   memory: MemoryPlan | undefined;
   evaluation: NewestEvaluation | undefined;
   summary: SummaryView | null = null;
-  /** As the job last said it while it trained, so that page and status bar say the same. */
+  /** The last progress that the job reported while training, so that the page and the status bar agree. */
   secondsLeft: number | undefined;
   readonly history = new MetricHistory();
   readonly log = new LogLines();
@@ -70,31 +70,31 @@ export class RunModel {
     return this.overview?.state === 'running' || this.overview?.state === 'preparing';
   }
 
-  /** A setting of its recipe, where that is known. */
+  /** A setting of its recipe, if known. */
   setting(key: string): string | undefined {
     return this.recipe?.entries.find(entry => entry.key === key)?.value;
   }
 
-  /** What its throughput counts. */
+  /** The unit of its throughput. */
   get throughputUnit(): 'tokens' | 'images' {
     const task = this.setting('task');
     return objectiveCatalog[task as ObjectiveName]?.unit ?? 'tokens';
   }
 
-  /** What its folder is called: two runs of one recipe are told apart by it. */
+  /** The name of its folder, which tells two runs of one recipe apart. */
   get name(): string {
     const runDir = this.overview?.runDir ?? this.missing?.runDir;
     return this.givenName ?? (runDir === undefined ? 'run' : folderName(runDir));
   }
 
-  /** The name of the recipe, where the folder's does not tell it. */
+  /** The name of the recipe, unless the folder has the same name. */
   get recipeName(): string | undefined {
     const name = this.overview?.name;
     return name === undefined || isNamedAfter(folderName(this.name), name) ? undefined : name;
   }
 }
 
-/** An evaluation between two updates counts for itself: what was said before it stays. */
+/** An evaluation between two updates is separate: earlier values stay. */
 function secondsLeftOf({ job, state }: RunOverview, before: number | undefined): number | undefined {
   if (state !== 'running' || job === undefined) return undefined;
   return job.progress?.phase === 'train' ? job.progress.secondsLeft : before;

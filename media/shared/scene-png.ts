@@ -1,17 +1,17 @@
 /** A scene as PNG, drawn on a canvas. */
 import { SCENE_FONT, type Scene } from './scene.ts';
 
-/** The largest side that every browser draws. */
+/** The largest side that every browser can draw. */
 const MAX_CANVAS_SIDE = 8192;
 
-/** @returns the bytes of a PNG of twice the size, or as large as a canvas may be */
+/** @returns the bytes of a PNG at twice the size, or at the largest size of a canvas */
 export async function toPng(scene: Scene): Promise<Uint8Array> {
   const ratio = Math.min(2, MAX_CANVAS_SIDE / scene.width, MAX_CANVAS_SIDE / scene.height);
   const canvas = document.createElement('canvas');
   canvas.width = Math.round(scene.width * ratio);
   canvas.height = Math.round(scene.height * ratio);
   const context = canvas.getContext('2d');
-  if (!context) throw new Error('this browser gives no canvas to draw on');
+  if (!context) throw new Error('this browser does not provide a canvas');
   context.scale(ratio, ratio);
   context.fillStyle = scene.background;
   context.fillRect(0, 0, scene.width, scene.height);
@@ -25,6 +25,6 @@ export async function toPng(scene: Scene): Promise<Uint8Array> {
     }
   }
   const blob = await new Promise<Blob | null>(resolve => canvas.toBlob(resolve, 'image/png'));
-  if (!blob) throw new Error('the picture is too large to be saved as PNG; save it as SVG');
+  if (!blob) throw new Error('the picture is too large for PNG; save it as SVG');
   return new Uint8Array(await blob.arrayBuffer());
 }

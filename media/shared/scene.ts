@@ -1,4 +1,4 @@
-/** A picture as a list of rectangles and texts, so that what is saved as PNG and as SVG is the same. */
+/** A picture as a list of rectangles and texts, so that PNG and SVG show the same. */
 
 export interface SceneRect {
   readonly kind: 'rect';
@@ -7,7 +7,7 @@ export interface SceneRect {
   readonly width: number;
   readonly height: number;
   readonly fill: string;
-  /** What a reader of the SVG is told. */
+  /** The title of the SVG for screen readers. */
   readonly title?: string;
 }
 
@@ -33,7 +33,7 @@ export interface Scene {
 export const SCENE_FONT = 'system-ui, -apple-system, "Segoe UI", sans-serif';
 const ESCAPES: Readonly<Record<string, string>> = { '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' };
 const escapeXml = (text: string): string => text.replace(/[&<>"]/g, char => ESCAPES[char] ?? char);
-/** A hundredth of a pixel is enough. */
+/** Rounds to hundredths of a pixel. */
 const short = (value: number): string => String(Math.round(value * 100) / 100);
 
 export function toSvg({ width, height, background, title, items }: Scene): string {

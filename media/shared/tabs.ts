@@ -1,4 +1,4 @@
-/** Panels of which one is shown: tabs as ARIA describes them, worked by mouse and arrow keys. */
+/** A tab list with panels as ARIA describes it, for mouse and arrow keys. */
 import { element } from './element.ts';
 
 export interface Tab {
@@ -13,7 +13,7 @@ export interface Tabs {
   select(id: string): void;
 }
 
-/** @param onSelect is told of every choice of the user */
+/** @param onSelect receives every choice of the user */
 export function createTabs(label: string, tabs: readonly Tab[], first: string, onSelect: (id: string) => void): Tabs {
   let selected = tabs.some(({ id }) => id === first) ? first : (tabs[0]?.id ?? '');
   const buttons = tabs.map(tab =>

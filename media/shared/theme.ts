@@ -6,15 +6,15 @@ export interface Theme {
   readonly background: string;
   readonly border: string;
   readonly focus: string;
-  /** What is trained. */
+  /** Trained rows. */
   readonly accent: string;
   readonly plain: string;
   readonly font: string;
-  /** Borders carry what colors do elsewhere. */
+  /** Borders replace color contrast in high-contrast themes. */
   readonly isHighContrast: boolean;
 }
 
-/** The properties that heatmap.css defines from the editor's, with what they are outside of it. */
+/** The properties that heatmap.css derives from the editor's theme, with fallbacks. */
 const NAMES: Readonly<Record<Exclude<keyof Theme, 'isHighContrast' | 'font'>, string>> = {
   foreground: '--foreground',
   muted: '--muted',

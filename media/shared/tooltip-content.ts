@@ -1,4 +1,4 @@
-/** What a tooltip says; the same facts are said elsewhere in words. */
+/** The content of a tooltip; screen readers get the same facts as text. */
 
 export interface TooltipContent {
   readonly title: string;

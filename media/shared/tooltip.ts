@@ -1,17 +1,17 @@
-/** A box beside the pointer that tells what is under it. */
+/** A box next to the pointer that describes the item under it. */
 import { element, fill } from './element.ts';
 import type { TooltipContent } from './tooltip-content.ts';
 
 export interface Tooltip {
-  /** @param at in the pixels of the window */
+  /** @param at in pixels of the window */
   show(content: TooltipContent, at: { readonly x: number; readonly y: number }): void;
   hide(): void;
 }
 
-/** Between the pointer and the box. */
+/** Distance between the pointer and the box. */
 const DISTANCE = 14;
 
-/** Pointers only: who uses a keyboard or a screen reader is told by the live region. */
+/** For pointers only: keyboard and screen reader users get the live region. */
 export function createTooltip(parent: HTMLElement): Tooltip {
   const box = parent.appendChild(element('div', { class: 'tooltip', 'aria-hidden': 'true', hidden: true }));
   return {

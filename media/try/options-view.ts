@@ -1,30 +1,30 @@
-/** The fields of how text is generated. */
+/** The fields of the generation options. */
 import { PROMPT_STYLES, type PromptStyle, TRY_BOUNDS, TRY_DEFAULTS, type TryOptions } from '../../trainer/protocol/view/try.ts';
 import { element } from '../shared/element.ts';
 
 type NumberName = keyof typeof TRY_BOUNDS;
 
 const FIELDS: readonly { readonly name: NumberName; readonly label: string; readonly step: number; readonly title: string }[] = [
-  { name: 'maxNewTokens', label: 'Tokens', step: 1, title: 'Ends after this many tokens' },
-  { name: 'temperature', label: 'Temperature', step: 0.1, title: '0 takes the likeliest token each time' },
-  { name: 'topP', label: 'Top p', step: 0.05, title: 'Draws from the likeliest tokens that together have this probability' },
-  { name: 'topK', label: 'Top k', step: 1, title: 'Draws from this many likeliest tokens; 0 from all' },
-  { name: 'seed', label: 'Seed', step: 1, title: 'The seed of the draws' },
+  { name: 'maxNewTokens', label: 'Tokens', step: 1, title: 'Maximum length of an answer' },
+  { name: 'temperature', label: 'Temperature', step: 0.1, title: '0 always picks the most likely token' },
+  { name: 'topP', label: 'Top p', step: 0.05, title: 'Samples from the most likely tokens with this total probability' },
+  { name: 'topK', label: 'Top k', step: 1, title: 'Samples from this many most likely tokens; 0 for all' },
+  { name: 'seed', label: 'Seed', step: 1, title: 'Random seed' },
 ];
 
 const STYLES: Readonly<Record<PromptStyle, string>> = {
   trained: 'as in training',
   chat: 'chat template',
-  plain: 'as it is',
+  plain: 'raw text',
 };
 
 export interface OptionsView {
   readonly element: HTMLElement;
-  /** What stands in the fields, brought within its bounds. */
+  /** The values of the fields, clamped to their bounds. */
   read(): TryOptions;
 }
 
-/** @param kept of an earlier page: not trusted */
+/** @param kept from an earlier page: not trusted */
 export function createOptions(kept: Partial<TryOptions> | undefined, onChange: () => void): OptionsView {
   const start = { ...TRY_DEFAULTS, ...kept };
   const prompt = element(
@@ -58,8 +58,7 @@ export function createOptions(kept: Partial<TryOptions> | undefined, onChange: (
         element(
           'label',
           {
-            title:
-              'As in training: in the words and the template of the samples that the run was trained with. Without a run: the chat template.',
+            title: "As in training: with the wording and template of the run's training samples. Without a run: the chat template.",
           },
           'Prompt',
           prompt,

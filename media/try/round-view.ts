@@ -43,7 +43,7 @@ export function createRound({ prompt, answers }: TryRound): RoundView {
 }
 
 function createAnswer(first: TryAnswer): AnswerView {
-  // One text node that grows: a long answer is not laid out anew as another string each time.
+  // One growing text node: a long answer is not laid out again as a new string each time.
   const text = document.createTextNode(first.text);
   const note = element('span', { class: 'note' });
   const box = element(
@@ -56,7 +56,7 @@ function createAnswer(first: TryAnswer): AnswerView {
     if (text.data !== whole) text.data = whole;
     box.dataset.state = state;
     box.setAttribute('aria-busy', String(['waiting', 'loading', 'writing'].includes(state)));
-    // What it waits for or loads says that it does.
+    // A waiting answer shows what it waits for.
     const words = more !== undefined && (state === 'waiting' || state === 'loading') ? [more] : [STATES[state], more];
     setText(note, words.filter(Boolean).join(': '));
   };

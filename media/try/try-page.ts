@@ -13,14 +13,14 @@ import { element, fill, setText } from '../shared/element.ts';
 import { createOptions } from './options-view.ts';
 import { createRound, type RoundView } from './round-view.ts';
 
-/** What the page keeps for itself over a reload. */
+/** The page's own state that survives a reload. */
 export interface KeptTryPage {
   readonly draft: string;
   readonly options: TryOptions;
 }
 
 const BUSY: readonly TryAnswer['state'][] = ['waiting', 'loading', 'writing'];
-/** Nearer to the end than this, the page follows what is being written. */
+/** Within this distance from the end, the page follows new text. */
 const FOLLOW_PX = 80;
 
 export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryPage>): { receive(message: TryToPage): void } {
@@ -35,7 +35,7 @@ export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryP
   const prompt = element('textarea', {
     rows: 3,
     maxlength: MAX_PROMPT,
-    placeholder: 'What to ask; Ctrl+Enter sends',
+    placeholder: 'Ask something. Press Ctrl+Enter to send.',
     'aria-label': 'Prompt',
     oninput: () => {
       keep();
@@ -73,7 +73,7 @@ export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryP
     editor.post({ type: 'ask', prompt: prompt.value, options: options.read() });
   }
 
-  /** Keeps what is written in sight, unless the reader has scrolled up. */
+  /** Keeps new text visible unless the reader has scrolled up. */
   function following(change: () => void): void {
     const { scrollHeight, clientHeight } = document.documentElement;
     const isAtEnd = scrollHeight - clientHeight - window.scrollY < FOLLOW_PX;
@@ -84,7 +84,10 @@ export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryP
   function show(rounds: readonly TryRound[]): void {
     views = rounds.map(createRound);
     answers = new Map((rounds.at(-1)?.answers ?? []).map(answer => [answer.side, answer]));
-    fill(roundsBox, views.length === 0 ? element('p', { class: 'hint empty' }, 'Nothing was asked yet.') : views.map(view => view.element));
+    fill(
+      roundsBox,
+      views.length === 0 ? element('p', { class: 'hint empty' }, 'Ask something to compare both models.') : views.map(view => view.element),
+    );
     window.scrollTo({ top: document.documentElement.scrollHeight });
   }
 
@@ -95,7 +98,7 @@ export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryP
         setText(
           subtitle,
           message.sides.length > 1
-            ? `${message.model}, and what the run made of it. Prompts are written as in its training, unless the options say otherwise.`
+            ? `${message.model}, compared with the tuned model. Prompts are formatted as in training unless you change the options.`
             : message.model,
         );
         prompt.disabled = message.sides.length === 0;
@@ -113,7 +116,7 @@ export function mountTry(root: HTMLElement, editor: Editor<TryFromPage, KeptTryP
       case 'answer':
         answers.set(message.answer.side, message.answer);
         following(() => views.at(-1)?.update(message.answer));
-        if (message.answer.state === 'done') announcer.say(`${message.answer.side} has answered: ${message.answer.text}`);
+        if (message.answer.state === 'done') announcer.say(`${message.answer.side} answered: ${message.answer.text}`);
         if (message.answer.state === 'failed') announcer.say(`${message.answer.side} failed: ${message.answer.note ?? ''}`);
         break;
       case 'text':

@@ -93,7 +93,7 @@ describe('the budget', () => {
   });
 });
 
-describe('over all layers', () => {
+describe('across layers', () => {
   // a has rows of 2 + 1 numbers, b of 2; per layer, r 2 trains 2·3 + 2·2 = 10 numbers.
   const biased = { ...a, bias: { name: 'a.bias', shape: [4] } };
   const given = new Map([

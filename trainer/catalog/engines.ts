@@ -4,7 +4,10 @@ export interface EngineEntry {
   readonly label: string;
   /** One sentence for completion, hover and help. */
   readonly summary: string;
-  /** Holds numbers of 16, 8 and 4 bits in as many bits; otherwise in 32, with the same results and no memory saved. */
+  /**
+   * Stores 16-, 8- and 4-bit numbers in that many bits; other engines store them in 32, with the same results and no
+   * memory saved.
+   */
   readonly holdsFewerBits: boolean;
   /** Can keep the optimizer's state in the host's memory or on disk. */
   readonly offloads: boolean;
@@ -18,7 +21,7 @@ export interface EngineEntry {
 const entries = {
   tensorflow: {
     label: 'TensorFlow',
-    summary: 'TensorFlow, on the CPU or a CUDA GPU; an error where it is missing.',
+    summary: 'TensorFlow, on the CPU or a CUDA GPU; an error if it is not installed.',
     holdsFewerBits: true,
     offloads: true,
     fuses: true,
@@ -26,7 +29,7 @@ const entries = {
   },
   portable: {
     label: 'Portable engine',
-    summary: 'WebAssembly, with nothing to install. WebGPU after: rowtune engine install --variant webgpu.',
+    summary: 'WebAssembly, which needs no installation. For WebGPU, run: rowtune engine install --variant webgpu.',
     holdsFewerBits: false,
     offloads: false,
     fuses: false,
@@ -45,7 +48,7 @@ const preferredEngine: EngineName = 'tensorflow';
 
 /** The choices of the recipe's `engine` and of `--engine`. */
 export const engineChoices = {
-  auto: 'TensorFlow where it is installed, else the portable engine with a warning.',
+  auto: 'TensorFlow if it is installed, otherwise the portable engine with a warning.',
   tensorflow: entries.tensorflow.summary,
   portable: entries.portable.summary,
 } as const satisfies Readonly<Record<'auto' | EngineName, string>>;

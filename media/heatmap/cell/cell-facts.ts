@@ -1,4 +1,4 @@
-/** What is said of a cell: in the tooltip, to screen readers, in the table. */
+/** The description of a cell in the tooltip, for screen readers and in the table. */
 import { compact, grouped, percent } from '../../../trainer/protocol/format.ts';
 import type { TooltipContent } from '../../shared/tooltip-content.ts';
 import type { Picture } from '../picture.ts';
@@ -7,13 +7,13 @@ import { jaccard, jaccardByChance, markOf } from './selection-view.ts';
 export const scoreText = (score: number | undefined): string =>
   score === undefined || Number.isNaN(score) ? '–' : compact(Number(score.toPrecision(4)));
 
-/** As many digits in every cell, zeros at the end among them: cells are read beside each other. */
+/** Formats every score with the same number of digits, trailing zeros included, so that cells can be compared. */
 function threeDigits(value: number): string {
   const size = Math.abs(value);
   return size >= 1e-3 && size < 1000 ? value.toPrecision(3) : compact(Number(value.toPrecision(3)));
 }
 
-/** The value that a cell is colored by, short. */
+/** The value that a cell is colored by, in short form. */
 export function valueText({ values, state }: Picture, module: number): string {
   const value = values[module];
   if (value === undefined || Number.isNaN(value)) return '–';
@@ -55,12 +55,12 @@ export function cellSentence(picture: Picture, module: number): string {
   return `${title}: ${facts.map(([fact, value]) => `${fact} ${value}`).join(', ')}`;
 }
 
-/** Two empty selections overlap in no share of anything. */
+/** The overlap of two empty selections is undefined. */
 const share = (value: number, digits = 2): string => (Number.isNaN(value) ? '–' : value.toFixed(digits));
 
-/** What the budget pays for. */
+/** The rows and parameters that the budget selects. */
 export function selectionText({ selection, isPending }: Picture): string {
-  if (isPending) return 'ranking the rows of all layers …';
+  if (isPending) return 'Ranking the rows of all layers…';
   const { rows, ofRows, parameters, ofParameters, modelParameters } = selection;
   if (ofRows === 0) return '';
   const text = `${grouped(rows)} of ${grouped(ofRows)} rows (${percent(rows / ofRows)})`;
@@ -73,5 +73,5 @@ export function overlapText({ overall, overlaps }: Picture): string | undefined 
   if (!overall) return undefined;
   const known = overlaps.filter(overlap => overlap !== undefined).length;
   const sofar = known < overlaps.length ? `, ${known} of ${overlaps.length} modules so far` : '';
-  return `Jaccard of the selections ${share(jaccard(overall), 3)} (${grouped(overall.both)} rows in both${sofar})`;
+  return `Jaccard index of the selections: ${share(jaccard(overall), 3)} (${grouped(overall.both)} rows in both${sofar})`;
 }

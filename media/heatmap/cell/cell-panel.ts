@@ -1,4 +1,4 @@
-/** A cell opened: its figures, every neuron as a strip, the spread of the scores, and the highest of them. */
+/** The details of a cell: its figures, a strip of all neurons, a histogram of the scores, and the highest ones. */
 import { grouped, percent } from '../../../trainer/protocol/format.ts';
 import { element, fill, setText } from '../../shared/element.ts';
 import type { Theme } from '../../shared/theme.ts';
@@ -24,7 +24,7 @@ export interface CellPanelParams {
 
 export interface CellPanel {
   readonly element: HTMLElement;
-  /** @param module undefined where no cell is open */
+  /** @param module undefined if no cell is open */
   update(picture: Picture, module: number | undefined, theme: Theme): void;
   focus(): void;
 }
@@ -60,7 +60,7 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
     ),
     strip.element,
     stripNote,
-    element('h3', {}, 'Spread'),
+    element('h3', {}, 'Distribution'),
     histogram.element,
     element('h3', {}, 'Highest'),
     top.element,
@@ -90,7 +90,7 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
         readonly neuronAt: (place: number) => number;
         readonly isSelected: Uint8Array;
         readonly mark: ReturnType<typeof markOf>;
-        /** Rows that the run trains, whatever the budget selects; empty of scores without a run. */
+        /** Rows that the run trains, whatever the budget selects; empty for scores without a run. */
         readonly isTrained: Uint8Array;
       }
     | undefined;
@@ -140,7 +140,7 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
       const cellB = found && found.scores.length === cellA?.scores.length ? found : undefined;
       parts.hidden = !cellA;
       empty.hidden = cellA !== undefined;
-      setText(empty, 'There are no scores of this module.');
+      setText(empty, 'This module has no scores.');
       if (!cellA) return;
       const count = counts[module] ?? 0;
       const chosenA = selectedRows(cellA, count, trained.a.get(moduleName), choice);
@@ -155,12 +155,12 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
       );
       const scalesA = scalesOf(cellA, state.scale);
       const stripA = createStrip(cellA, isSelected, state.order);
-      // The strip says what stands at its cursor.
+      // The strip announces the value at its cursor.
       const rows = cellA.scores.length;
       const mark = markOf(choice);
       const isTrained = marksOf(rows, trained.a.get(moduleName) ?? new Int32Array(0));
       shown = { cellA, cellB, neuronAt: stripA.neuronAt, isSelected, isTrained, mark };
-      const sentence = `${grouped(rows)} neurons ${state.order === 'sorted' ? 'from the highest score' : 'by position'}, ${grouped(chosenA.length)} ${mark} (${percent(chosenA.length / rows)}), scores from ${scoreText(cellA.min)} to ${scoreText(cellA.max)}`;
+      const sentence = `${grouped(rows)} neurons ${state.order === 'sorted' ? 'by descending score' : 'by position'}, ${grouped(chosenA.length)} ${mark} (${percent(chosenA.length / rows)}), scores from ${scoreText(cellA.min)} to ${scoreText(cellA.max)}`;
       strip.update(
         {
           a: stripA,
@@ -176,8 +176,8 @@ export function createCellPanel({ tooltip, onClose, onOrder, onExport }: CellPan
       setText(
         stripNote,
         cellB
-          ? `A above, B below, the same neurons. The ${mark} rows stand out. Wheel zooms, drag pans.`
-          : `The ${mark} rows stand out. Wheel zooms, drag pans.`,
+          ? `A is above, B below, with the same neurons. The ${mark} rows are highlighted. Scroll to zoom, drag to pan.`
+          : `The ${mark} rows are highlighted. Scroll to zoom, drag to pan.`,
       );
       const { spread, counts: spreadCounts } = scalesA;
       const threshold = choice.kind === 'budget' ? cellA.scores[cellA.order[count - 1] ?? -1] : undefined;

@@ -1,13 +1,16 @@
-/** What of an opened cell does not change with the budget: its scales, and how its scores are spread. Kept as long as its scores are. */
+/**
+ * The scales of an open cell and the distribution of its scores: independent of the budget, and memoized with the
+ * scores.
+ */
 import { createScale, linearScale, type Scale, type ScaleName } from '../../shared/scale.ts';
 import type { CellScores } from '../score-store.ts';
 
 export interface CellScales {
-  /** Of the profile: by the linear scale bars begin at zero, so that their lengths can be compared. */
+  /** Scale of the profile: linear bars begin at zero, so that their lengths can be compared. */
   readonly profile: Scale;
-  /** Of the histogram: ranks are spread evenly by definition, so that it takes the linear scale instead. */
+  /** Scale of the histogram: ranks are uniform by definition, so it uses the linear scale for them. */
   readonly spread: Scale;
-  /** Scores in each part of the spread. */
+  /** Bins of the histogram. */
   readonly counts: Int32Array;
 }
 

@@ -1,4 +1,4 @@
-/** How the scores of a cell are spread, with the part that is selected. */
+/** Histogram of a cell's scores, with the selected part highlighted. */
 import { compact } from '../../../trainer/protocol/format.ts';
 import { element } from '../../shared/element.ts';
 import { createPainter, type Painter } from '../../shared/painter.ts';
@@ -6,18 +6,18 @@ import type { Scale } from '../../shared/scale.ts';
 import type { Theme } from '../../shared/theme.ts';
 
 export interface Histogram {
-  /** Scores in each of equal parts of the scale. */
+  /** Counts in equal parts of the scale. */
   readonly counts: Int32Array;
-  /** Of the selected rows. */
+  /** Counts of the selected rows. */
   readonly selected: Int32Array;
 }
 
 export interface HistogramContent {
   readonly histogram: Histogram;
   readonly scale: Scale;
-  /** The lowest score that is selected. */
+  /** The lowest selected score. */
   readonly threshold?: number;
-  /** What the selected rows are called. */
+  /** The word for marked rows: "selected" or "trained". */
   readonly mark: string;
 }
 
@@ -44,7 +44,7 @@ export function createHistogramView(): HistogramView {
   };
 }
 
-/** Counts by their logarithm: what is chosen is rare, and would not be seen beside the rest. */
+/** Logarithmic counts: the few selected rows would be invisible next to the rest. */
 function drawHistogram({ context, size }: Painter, { histogram, scale, threshold, mark }: HistogramContent, theme: Theme): void {
   const plot = size.height - AXIS;
   const { counts, selected } = histogram;

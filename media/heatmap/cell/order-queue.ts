@@ -1,13 +1,13 @@
-/** Orders the rows of all modules in the time between frames: 24 million rows take seconds, and no frame may wait for them. */
+/** Sorts the rows of all modules between frames: 24 million rows take seconds, and no frame may wait for them. */
 import type { CellScores, SetScores } from '../score-store.ts';
 
-/** Of a frame of 16 ms. */
+/** Time budget in ms of a 16 ms frame. */
 const SLICE_MS = 6;
-/** Between two pictures that show how far it is. */
+/** Interval in ms between two progress updates. */
 const SHOW_MS = 200;
 
 export interface OrderQueue {
-  /** Begins with the modules of these sets whose order is not known; `onProgress` when more are, now and then and at the end. */
+  /** Starts with the modules of these sets whose order is unknown; calls `onProgress` at intervals and at the end. */
   start(sets: readonly SetScores[]): void;
   readonly isBusy: boolean;
 }

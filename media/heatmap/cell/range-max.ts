@@ -1,8 +1,8 @@
-/** The largest of any run of values, in the time of a few steps: what a strip of 50,000 neurons is drawn from, frame by frame. */
+/** Range-maximum queries in logarithmic time: a strip of 50,000 neurons is drawn from them frame by frame. */
 
 export interface RangeMax {
   readonly length: number;
-  /** Of the values from `from` up to but without `to`; NaN of none. */
+  /** The maximum of the values from `from` up to and excluding `to`; NaN for an empty range. */
   max(from: number, to: number): number;
 }
 

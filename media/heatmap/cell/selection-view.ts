@@ -1,12 +1,12 @@
-/** Which rows a budget trains, by the trainer's own rule, and how the selections of two sets overlap. */
+/** The rows that a budget selects, by the trainer's own code, and the overlap of two selections. */
 import type { HeatmapModule, HeatmapSourceInfo } from '../../../trainer/protocol/view/heatmap.ts';
 import { type Budget, checkBudget, globalCounts, rowBudget, SelectionError, type SelectionMode } from '../../../trainer/selection.ts';
 import type { CellScores, SetScores } from '../score-store.ts';
 
-/** A budget of the slider, or the rows that the run trains. */
+/** A budget from the slider, or the rows that the run trains. */
 export type Choice = { readonly kind: 'budget'; readonly budget: Budget; readonly mode: SelectionMode } | { readonly kind: 'trained' };
 
-/** What the marked rows are called: only what a run has trained is trained, and what a budget would choose is selected. */
+/** The word for marked rows: "trained" for rows that a run trained, "selected" for those that a budget would choose. */
 export const markOf = ({ kind }: Pick<Choice, 'kind'>): 'trained' | 'selected' => (kind === 'trained' ? 'trained' : 'selected');
 
 /** The trained rows of each module of a run. */
@@ -15,19 +15,19 @@ export type TrainedRows = ReadonlyMap<string, Int32Array>;
 export const trainedRows = (source: HeatmapSourceInfo | undefined): TrainedRows =>
   new Map(source?.selection?.map(({ module, rows }) => [module, rows]));
 
-/** What `selectRows` knows a module by. */
+/** The module description that `selectRows` takes. */
 const rowsOf = ({ name, shape }: HeatmapModule): Parameters<typeof rowBudget>[0] => ({ name, weight: { name, shape } });
 
 export interface Counts {
-  /** Of each module. */
+  /** Selected rows by module. */
   readonly counts: Int32Array;
-  /** What is wrong with the budget. */
+  /** The problem with the budget, if any. */
   readonly problem?: string;
-  /** Rows of all layers compete, and their order is not known yet: these are the counts per layer. */
+  /** Rows of all layers compete and their order is not known yet: these are the counts per layer. */
   readonly isPending?: boolean;
 }
 
-/** How many rows of each module are trained; what is wrong with the budget is said, not thrown. */
+/** Counts the selected rows of each module; returns a problem with the budget instead of throwing. */
 export function selectedCounts(modules: readonly HeatmapModule[], choice: Choice, trained: TrainedRows, scores: SetScores): Counts {
   if (choice.kind === 'trained') return { counts: Int32Array.from(modules, ({ name }) => trained.get(name)?.length ?? 0) };
   const counts = Int32Array.from(modules, module => Math.min(module.shape[0] ?? 0, rowBudget(rowsOf(module), choice.budget)));
@@ -45,7 +45,7 @@ export function selectedCounts(modules: readonly HeatmapModule[], choice: Choice
   return ranked.length === modules.length ? { counts: globalCounts(ranked, counts) } : { counts, isPending: true };
 }
 
-/** Numbers that are trained; undefined where a file does not tell the shapes. */
+/** Number of trained parameters; undefined if a file does not contain the shapes. */
 export function selectedParameters(modules: readonly HeatmapModule[], counts: Int32Array): number | undefined {
   let sum = 0;
   for (const [i, { rowParameters }] of modules.entries()) {
@@ -75,7 +75,7 @@ export function overlapOf(a: Int32Array, b: Int32Array, rows: number): Overlap {
   return { both, either: a.length + b.length - both };
 }
 
-/** The same for the highest of two orders, without a list. */
+/** The overlap of the top rows of two orders, without building lists. */
 export function overlapOfTops(a: CellScores, countA: number, b: CellScores, countB: number): Overlap {
   const { order } = a;
   const { ranks } = b;
@@ -84,10 +84,10 @@ export function overlapOfTops(a: CellScores, countA: number, b: CellScores, coun
   return { both, either: countA + countB - both };
 }
 
-/** Jaccard's index; two empty selections have none. */
+/** The Jaccard index; undefined for two empty selections. */
 export const jaccard = ({ both, either }: Overlap): number => (either === 0 ? Number.NaN : both / either);
 
-/** What two selections of so many of the rows that know nothing of each other would have, nearly. */
+/** The approximate Jaccard index of two independent random selections of these sizes. */
 export function jaccardByChance(countA: number, countB: number, rows: number): number {
   const both = (countA * countB) / rows;
   return both / (countA + countB - both);
@@ -103,7 +103,7 @@ export interface OverlapParams {
   readonly trained: { readonly a: TrainedRows; readonly b: TrainedRows };
 }
 
-/** Undefined where scores of either are missing. */
+/** Undefined if scores of either set are missing. */
 export function cellOverlap({ module, rows, counts, choice, a, b, trained }: OverlapParams): Overlap | undefined {
   if (choice.kind === 'trained') {
     const [rowsA, rowsB] = [trained.a.get(module), trained.b.get(module)];

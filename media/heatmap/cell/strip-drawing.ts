@@ -1,4 +1,6 @@
-/** What a strip of neurons shows in each pixel: the highest score of the neurons there, and how many of them are selected. Pure. */
+/**
+ * The content of each pixel of a strip of neurons: the highest score there, and how many neurons are selected. Pure.
+ */
 
 import type { Viewport } from '../grid/viewport.ts';
 import type { CellScores } from '../score-store.ts';
@@ -12,11 +14,11 @@ export interface Strip {
   readonly maxima: RangeMax;
   /** Selected neurons among the first i, [rows + 1]. */
   readonly selectedBefore: Int32Array;
-  /** The neuron at a place. */
+  /** The neuron at a position. */
   readonly neuronAt: (place: number) => number;
 }
 
-/** Maxima in the order of another cell: kept while both are, since every move of the budget needs them again. */
+/** Maxima in the order of another cell, memoized because every move of the budget needs them. */
 const sortedMaxima = new WeakMap<CellScores, { readonly by: CellScores; readonly maxima: RangeMax }>();
 
 function maximaInOrder(cell: CellScores, by: CellScores): RangeMax {
@@ -30,8 +32,8 @@ function maximaInOrder(cell: CellScores, by: CellScores): RangeMax {
 }
 
 /**
- * @param isSelected [rows] 1 where a row is trained
- * @param by whose order 'sorted' takes: two strips below each other need one
+ * @param isSelected [rows] 1 for trained rows
+ * @param by the cell whose order 'sorted' uses: two aligned strips need the same one
  */
 export function createStrip(cell: CellScores, isSelected: Uint8Array, order: StripOrder, by: CellScores = cell): Strip {
   const rows = cell.scores.length;
@@ -45,7 +47,7 @@ export function createStrip(cell: CellScores, isSelected: Uint8Array, order: Str
   return { rows, maxima, selectedBefore, neuronAt: place => sorted?.[place] ?? place };
 }
 
-/** Places that a column of pixels covers: at least one. */
+/** Positions covered by one pixel column, at least one. */
 export function placesAt(
   { start, length }: Viewport,
   x: number,

@@ -1,6 +1,6 @@
 /**
- * Every neuron of a cell, side by side: a profile of scores, a band of colors, marks where rows are trained. Pans and zooms to single
- * neurons; by the keyboard a cursor moves over them, which screen readers read as a slider.
+ * All neurons of a cell side by side: a profile of scores, a band of colors, and marks at trained rows. Pans and zooms
+ * down to single neurons; with the keyboard, a cursor moves over them, exposed to screen readers as a slider.
  */
 import { grouped } from '../../../trainer/protocol/format.ts';
 import { type ColorMap, colorIndex } from '../../shared/color-maps.ts';
@@ -14,11 +14,11 @@ import { columnOf, placesAt, type Strip } from './strip-drawing.ts';
 export interface StripContent {
   readonly a: Strip;
   readonly scaleA: Scale;
-  /** Below, upside down. */
+  /** The second cell, below and upside down. */
   readonly b?: Strip;
   readonly scaleB?: Scale;
   readonly map: ColorMap;
-  /** What the axis counts. */
+  /** The unit of the axis. */
   readonly unit: 'neuron' | 'rank';
 }
 
@@ -30,20 +30,20 @@ export interface StripView {
 }
 
 export interface StripViewParams {
-  /** Which place of the strip is under the pointer, or at the cursor. */
+  /** The position under the pointer or at the cursor. */
   onHover(place: number | undefined, at: { readonly x: number; readonly y: number }): void;
-  /** What is said of a place. */
+  /** The description of a position. */
   sentenceOf(place: number): string;
 }
 
-/** A neuron is never wider than the view over so many. */
+/** Maximum zoom: a neuron is at most this fraction of the view's width. */
 const LEAST_NEURONS = 8;
 const BAND = 14;
 const MARKS = 6;
 const AXIS = 18;
 const WHEEL_ZOOM = 1.0025;
 const KEY_ZOOM = 1.5;
-/** Keys move by so many parts of what is shown, or by one neuron where neurons are wider apart. */
+/** Keys move by this fraction of the visible range, or by one neuron when zoomed in. */
 const KEY_PARTS = 400;
 
 export function createStripView({ onHover, sentenceOf }: StripViewParams): StripView {
@@ -51,7 +51,7 @@ export function createStripView({ onHover, sentenceOf }: StripViewParams): Strip
   let content: StripContent | undefined;
   let theme: Theme | undefined;
   let view: Viewport = { start: 0, length: 1 };
-  /** Where the keyboard is, in places of the strip. */
+  /** The keyboard cursor, in positions of the strip. */
   let cursor = 0;
   const painter = createPainter(canvas, drawn => {
     if (!content || !theme) return;
@@ -73,7 +73,7 @@ export function createStripView({ onHover, sentenceOf }: StripViewParams): Strip
     event => {
       if (!content) return;
       const scale = event.deltaMode === 0 ? 1 : 16;
-      // A strip has nothing to scroll to above or below, so the wheel zooms; sideways it pans.
+      // The strip does not scroll vertically, so the wheel zooms; horizontal scrolling pans.
       if (Math.abs(event.deltaX) > Math.abs(event.deltaY) || event.shiftKey) {
         const by = (((event.deltaX || event.deltaY) * scale) / canvas.clientWidth) * view.length;
         change(panned(view, by, limits()));
@@ -100,7 +100,7 @@ export function createStripView({ onHover, sentenceOf }: StripViewParams): Strip
   canvas.addEventListener('pointerleave', () => onHover(undefined, { x: 0, y: 0 }));
   const fit = (): void => change(whole(limits()));
   const zoomMiddle = (factor: number): void => change(zoomed(view, factor, 0.5, limits()));
-  /** What is looked at stays where it is. */
+  /** Keeps the center of attention in place. */
   const zoomCursor = (factor: number): void => {
     view = zoomed(view, factor, (cursor + 0.5 - view.start) / view.length, limits());
     moveTo(cursor);
@@ -181,7 +181,7 @@ function drawStrip({ context, size }: Painter, content: StripContent, theme: The
   drawAxis(context, size, content, theme, view);
 }
 
-/** A line through the neuron, as wide as the neuron where there is room. */
+/** A line through the neuron, as wide as the neuron if there is room. */
 function drawCursor({ context, size }: Painter, theme: Theme, view: Viewport, cursor: number): void {
   const wide = size.width / view.length;
   context.strokeStyle = theme.foreground;
@@ -200,13 +200,13 @@ interface SideParams {
 interface Side {
   readonly base: number;
   readonly height: number;
-  /** −1 upwards. */
+  /** −1 for upward. */
   readonly direction: 1 | -1;
-  /** Where marks of trained rows stand. */
+  /** Vertical position of the marks of trained rows. */
   readonly marks?: number;
 }
 
-/** Columns that are one pixel wide, or neurons where they are wider. */
+/** Columns one pixel wide, or as wide as neurons when zoomed in. */
 function* columns(view: Viewport, width: number, rows: number): Generator<{ x: number; width: number; from: number; to: number }> {
   const wide = width / view.length;
   if (wide <= 1) {
@@ -219,7 +219,7 @@ function* columns(view: Viewport, width: number, rows: number): Generator<{ x: n
 }
 
 function drawSide({ context, size, theme, view }: SideParams, strip: Strip, scale: Scale, side: Side): void {
-  // Two passes, so that the color is set twice and not a thousand times.
+  // Two passes, so that the color is set twice instead of a thousand times.
   for (const isSelected of [false, true]) {
     context.fillStyle = isSelected ? theme.accent : theme.plain;
     for (const { x, width, from, to } of columns(view, size.width, strip.rows)) {

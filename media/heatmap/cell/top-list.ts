@@ -7,13 +7,13 @@ import { scoreText } from './cell-facts.ts';
 export interface TopList {
   readonly element: HTMLElement;
   /**
-   * @param isSelected [rows] 1 where a row is marked
-   * @param mark what the marked rows are called
+   * @param isSelected [rows] 1 for marked rows
+   * @param mark the word for marked rows
    */
   update(a: CellScores, b: CellScores | undefined, isSelected: Uint8Array, mark: string): void;
 }
 
-/** More are in the exported table. */
+/** The exported table has more. */
 const TOP_ROWS = 100;
 
 export function createTopList(): TopList {

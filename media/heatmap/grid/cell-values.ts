@@ -1,14 +1,14 @@
-/** One number for each cell of the grid: what it is colored by. */
+/** One number per cell of the grid, which determines its color. */
 import { createScale, differenceScale, linearScale, type Scale, type ScaleName } from '../../shared/scale.ts';
 import type { SetScores } from '../score-store.ts';
 
 export type Statistic = 'mean' | 'max' | 'selected';
 export const statistics: readonly Statistic[] = ['mean', 'max', 'selected'];
 
-/** importance: one set. difference: A − B. overlap: Jaccard of the selections. */
+/** importance: one set. difference: A − B. overlap: Jaccard index of the selections. */
 export type View = 'importance' | 'difference' | 'overlap';
 
-/** NaN where there are no scores (yet). */
+/** NaN if there are no scores (yet). */
 export function importanceValues(names: readonly string[], scores: SetScores, statistic: Statistic, shares: Float64Array): Float64Array {
   if (statistic === 'selected') return shares;
   return Float64Array.from(names, name => scores.get(name)?.[statistic] ?? Number.NaN);
@@ -16,20 +16,21 @@ export function importanceValues(names: readonly string[], scores: SetScores, st
 
 export interface Comparison {
   readonly values: Float64Array;
-  /** What a difference of 1 means. */
+  /** The meaning of a difference of 1. */
   readonly unit: string;
 }
 
 /**
- * A − B of each cell, so that it means something whatever the measures are: of scores of one measure the plain difference, of two measures
- * each first divided by its mean over the cells; by the logarithmic scale log10(A / B) of these; by rank the difference of the shares of cells below.
+ * A − B of each cell, comparable for any measures. For one measure, the plain difference; for two, each is first
+ * divided by its mean over the cells. On the logarithmic scale, log10(A / B) of these; by rank, the difference of the
+ * share of cells below.
  */
 export function differences(a: Float64Array, b: Float64Array, scale: ScaleName, isSameMeasure: boolean): Comparison {
   if (scale === 'rank') {
     const [rankA, rankB] = [createScale('rank', a), createScale('rank', b)];
     return {
       values: a.map((value, i) => rankA.position(value) - rankB.position(b[i] as number)),
-      unit: 'difference of ranks, 1 is first against last',
+      unit: 'difference of ranks (1: first compared with last)',
     };
   }
   const [unitA, unitB] = isSameMeasure ? [1, 1] : [meanOf(a), meanOf(b)];
@@ -46,7 +47,7 @@ function meanOf(values: Float64Array): number {
   return finite.reduce((sum, value) => sum + value, 0) / Math.max(1, finite.length) || 1;
 }
 
-/** The scale that a view is colored by. */
+/** The color scale of a view. */
 export function scaleOf(view: View, statistic: Statistic, scale: ScaleName, values: Float64Array): Scale {
   switch (view) {
     case 'difference':

@@ -1,4 +1,4 @@
-/** Draws the part of the grid that is in view: labels, cells, values and profiles where they fit. Nothing here is kept between frames. */
+/** Draws the visible part of the grid: labels, cells, and values and profiles if they fit. Stateless between frames. */
 import { colorIndex, inkOn } from '../../shared/color-maps.ts';
 import type { Theme } from '../../shared/theme.ts';
 import { type Grid, lastParts } from './grid.ts';
@@ -6,9 +6,9 @@ import type { GridContent } from './grid-view.ts';
 import type { Viewport } from './viewport.ts';
 
 export interface GridGeometry {
-  /** Left of the cells, for the labels of rows. */
+  /** Width to the left of the cells for row labels. */
   readonly gutter: number;
-  /** Above them, for those of columns. */
+  /** Height above the cells for column labels. */
   readonly header: number;
   readonly cellWidth: number;
   readonly cellHeight: number;
@@ -18,13 +18,13 @@ export interface GridGeometry {
 
 const FONT_SIZE = 11;
 const HEADER = 24;
-/** Room for the bar that shows where the view is. */
+/** Width of the bar that shows the position of the view. */
 const MARGIN = 10;
-/** Cells of this size have room for their value, and for their profile. */
+/** Cells from this size show their value or their profile. */
 const TEXT_HEIGHT = 15;
 const PROFILE_HEIGHT = 34;
 const PROFILE_WIDTH = 40;
-/** What new profiles may take of a frame; the others come with the next. */
+/** Time in ms that new profiles may take in a frame; the others follow in the next one. */
 const PROFILES_MS = 3;
 const WIDEST_GUTTER = 110;
 
@@ -60,7 +60,7 @@ export interface DrawGridParams {
   readonly hovered: number;
 }
 
-/** @returns false where profiles are missing that the next frame can draw */
+/** @returns false if profiles are missing that the next frame can draw */
 export function drawGrid(params: DrawGridParams): boolean {
   const { context, size, content, geometry } = params;
   const { header, bodyHeight, view } = geometry;
@@ -78,7 +78,7 @@ export function drawGrid(params: DrawGridParams): boolean {
   return isWhole;
 }
 
-/** On whole pixels, so that neighbors share an edge. */
+/** Rounded to whole pixels, so that neighbors share an edge. */
 const topOf = ({ header, view, cellHeight }: GridGeometry, row: number): number => Math.round(header + (row - view.start) * cellHeight);
 const leftOf = ({ gutter, cellWidth }: GridGeometry, column: number): number => Math.round(gutter + column * cellWidth);
 
@@ -130,7 +130,7 @@ interface Box {
   readonly height: number;
 }
 
-/** @returns false where there is a profile, but no time to make it */
+/** @returns false if there is a profile but no time left to draw it */
 function drawInside(
   context: CanvasRenderingContext2D,
   content: GridContent,
@@ -167,7 +167,7 @@ function drawInside(
   return true;
 }
 
-/** Widths of texts are asked for again and again; a font of one size has few different ones. */
+/** Memoized text widths; one font size has few different texts. */
 const widths = new Map<string, number>();
 const MAX_WIDTHS = 5000;
 
@@ -192,10 +192,10 @@ function drawRowLabels({ context, content, theme, geometry }: DrawGridParams, fi
   let lowest = Number.NEGATIVE_INFINITY;
   for (let row = first; row < last; row++) {
     const { label, isBlock } = content.grid.rows[row] as Grid['rows'][number];
-    // A row that is lower than its label, at either end, would have it cut.
+    // A label taller than its row would be cut off at either end.
     const middle = topOf(geometry, row) + cellHeight / 2;
     const y = cellHeight < FONT_SIZE ? Math.min(Math.max(middle, top + FONT_SIZE / 2), top + bodyHeight - FONT_SIZE / 2) : middle;
-    // Rows outside the blocks always say what they are, unless that would cover another.
+    // Rows outside the blocks are always labeled, unless the label would cover another.
     const number = row - content.grid.rows.findIndex(each => each.isBlock);
     if ((isBlock && number % niceStride(stride) !== 0) || y - lowest < FONT_SIZE) continue;
     context.fillText(fitText(context, label, gutter - 6), gutter - 6, y);
@@ -236,7 +236,7 @@ function drawOutlines({ context, content, theme, geometry, cursor, hovered }: Dr
   }
 }
 
-/** A bar at the right: which part of the layers is in view. */
+/** A bar at the right that shows which part of the layers is visible. */
 function drawPlace({ context, size, content, theme, geometry }: DrawGridParams): void {
   const total = content.grid.rows.length;
   const { view, header, bodyHeight } = geometry;

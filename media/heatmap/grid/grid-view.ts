@@ -1,4 +1,7 @@
-/** The grid on its canvas: pans and zooms along the layers, has a cell cursor for keyboards, and shows each cell's neurons when there is room. */
+/**
+ * The grid on its canvas: pans and zooms along the layers, has a cell cursor for keyboards, and shows each cell's
+ * neurons when there is room.
+ */
 
 import type { ColorMap } from '../../shared/color-maps.ts';
 import { element, setText } from '../../shared/element.ts';
@@ -12,12 +15,12 @@ import { bounded, type Limits, panned, revealing, type Viewport, whole, zoomed }
 export interface GridContent {
   readonly grid: Grid;
   readonly names: readonly string[];
-  /** Where each module is in the map, 0 to 1; NaN where nothing is known. */
+  /** The position of each module in the color map, 0 to 1; NaN if unknown. */
   readonly positions: Float64Array;
   readonly map: ColorMap;
-  /** What stands in a cell that has room for it. */
+  /** The text inside a cell that is large enough. */
   readonly textOf: (module: number) => string;
-  /** The whole of what is said of a cell. */
+  /** The full description of a cell. */
   readonly sentenceOf: (module: number) => string;
   /** Undefined without scores. */
   readonly cellOf: (module: number) => CellScores | undefined;
@@ -37,12 +40,12 @@ export interface GridViewParams {
   onOpen(module: number): void;
 }
 
-/** Cells lower than this can't be hit; the view then begins zoomed in. */
+/** Cells below this height are hard to hit, so the view starts zoomed in. */
 const LEAST_CELL_HEIGHT = 3;
 const LARGEST_CELL_HEIGHT = 120;
 const WHEEL_ZOOM = 1.0025;
 const KEY_ZOOM = 1.5;
-/** A pointer that moves less has clicked. */
+/** A pointer that moves less than this has clicked. */
 const CLICK_DISTANCE = 4;
 const CELL_ID = 'heatmap-cursor';
 
@@ -109,7 +112,7 @@ export function createGridView({ onHover, onOpen }: GridViewParams): GridView {
     if (content && theme) change(zoomed(geometryNow().view, factor, anchor, limits()));
   }
 
-  /** Where the cursor stands in the view: zooming by keys keeps it in place. */
+  /** The cursor's position in the view, which zooming by keys keeps in place. */
   const anchorOfCursor = (): number => {
     const place = view ? (cursor.row + 0.5 - view.start) / view.length : 0.5;
     return place >= 0 && place <= 1 ? place : 0.5;
@@ -124,7 +127,7 @@ export function createGridView({ onHover, onOpen }: GridViewParams): GridView {
     painter.request();
   }
 
-  /** Ragged rows have holes: the next cell in the direction of the step. */
+  /** Ragged rows have holes: finds the next cell in the direction of the step. */
   function step(dRow: number, dColumn: number): void {
     if (!content) return;
     const { rows, columns } = content.grid;
@@ -264,5 +267,5 @@ export function createGridView({ onHover, onOpen }: GridViewParams): GridView {
 }
 
 const clamp = (value: number, last: number): number => Math.min(Math.max(0, value), Math.max(0, last));
-/** Wheels that count in lines or pages. */
+/** Wheels that scroll in lines or pages. */
 const pixels = ({ deltaY, deltaMode }: WheelEvent): number => deltaY * (deltaMode === 0 ? 1 : deltaMode === 1 ? 16 : 400);

@@ -1,15 +1,15 @@
-/** Lays the modules of any model out in a grid by their names: a row for each block, a column for each kind of module. */
+/** Arranges the modules of any model in a grid by their names: one row per block, one column per kind of module. */
 
 export interface GridRow {
   /** The part of the names that the row stands for: `model.layers.3`, or 'embedding', 'head', … */
   readonly key: string;
   readonly label: string;
-  /** A row of the blocks shares its columns with the others; the cells of a row outside tell their own names. */
+  /** Rows of blocks share columns; cells of other rows have labels of their own. */
   readonly isBlock: boolean;
 }
 
 export interface GridColumn {
-  /** What follows the block in the names: `self_attn.q_proj`. */
+  /** The rest of the name after the block: `self_attn.q_proj`. */
   readonly key: string;
   readonly label: string;
 }
@@ -17,7 +17,7 @@ export interface GridColumn {
 export interface Grid {
   readonly rows: readonly GridRow[];
   readonly columns: readonly GridColumn[];
-  /** Index of the module in each cell, [rows × columns]; −1 where there is none. */
+  /** Index of the module in each cell, [rows × columns]; −1 for an empty cell. */
   readonly cells: Int32Array;
   /** Row and column of each module. */
   readonly places: readonly { readonly row: number; readonly column: number }[];
@@ -25,7 +25,7 @@ export interface Grid {
   readonly labels: readonly string[];
 }
 
-/** `stages.1.layers.0` is one block: in a stage (or a level) a list of blocks follows. */
+/** `stages.1.layers.0` is one block: a stage (or level) contains a list of blocks. */
 const INNER_LISTS = new Set(['layers', 'blocks', 'block']);
 const isNumber = (part: string | undefined): boolean => part !== undefined && /^\d+$/.test(part);
 
@@ -45,7 +45,7 @@ export function splitName(name: string): Split {
   return { block: parts.slice(0, end).join('.'), tail: parts.slice(end).join('.') };
 }
 
-/** Where a module outside the blocks belongs; in this order, embeddings above the blocks and the others below. */
+/** The row of a module outside the blocks, in this order: embeddings above the blocks, the others below. */
 const OUTSIDE: readonly (readonly [row: string, pattern: RegExp])[] = [
   ['embedding', /embed|(^|\.)(wte|wpe|stem|conv1|bn1)(\.|$)/i],
   ['norm', /norm|(^|\.)ln_f(\.|$)/i],
@@ -96,14 +96,17 @@ export function deriveGrid(names: readonly string[]): Grid {
 const unique = (values: readonly string[]): string[] => [...new Set(values)];
 const outsideGridRow = (key: string): GridRow => ({ key, label: key, isBlock: false });
 
-/** The name of a module outside the blocks, short: its last part, or two where that says nothing by itself. */
+/** The short name of a module outside the blocks: its last part, or two if that is not specific. */
 export function lastParts(name: string): string {
   const parts = name.split('.');
   const last = parts.at(-1) ?? name;
   return parts.slice(EMPTY_WORDS.test(last) || last.toLowerCase() in KIND_WORDS ? -2 : -1).join('.');
 }
 
-/** The numbers of a block, and what else tells lists of blocks apart: `3`, `1.0`, `encoder 3`, `layer1.0`. */
+/**
+ * The label of a block: its numbers, and the part that tells lists of blocks apart: `3`, `1.0`, `encoder 3`,
+ * `layer1.0`.
+ */
 function labelBlocks(blocks: readonly string[]): string[] {
   const split = blocks.map(block => block.split('.'));
   const words = split.map(parts => parts.filter(part => !isNumber(part)));
@@ -121,9 +124,9 @@ function labelBlocks(blocks: readonly string[]): string[] {
   });
 }
 
-/** Says nothing by itself. */
+/** Words that say nothing on their own. */
 const EMPTY_WORDS = /^(\d+|dense|linear|self|module|layer)$/i;
-/** Says what it is, and not which. */
+/** Words that name a kind but not which one. */
 const KIND_WORDS: Readonly<Record<string, string>> = {
   conv: 'conv',
   convolution: 'conv',
@@ -133,7 +136,7 @@ const KIND_WORDS: Readonly<Record<string, string>> = {
   batchnorm: 'norm',
 };
 
-/** The last parts of each tail, as few as tell the columns apart. */
+/** The shortest suffix of each tail that tells the columns apart. */
 export function labelTails(tails: readonly string[]): string[] {
   const words = tails.map(wordsOf);
   const take = words.map(list => Math.min(list.length, firstTake(list)));
@@ -152,7 +155,7 @@ export function labelTails(tails: readonly string[]): string[] {
   return labels.map((text, i) => (labels.indexOf(text) === labels.lastIndexOf(text) ? text : (tails[i] as string)));
 }
 
-/** A number belongs to the word before it, or where that says nothing, to the one behind. */
+/** A number belongs to the word before it, or to the word after it if the former is not specific. */
 function wordsOf(tail: string): string[] {
   const words: string[] = [];
   let waiting = '';
@@ -182,5 +185,5 @@ function wordOf(part: string): string {
   return short === '' ? part : short;
 }
 
-/** A word such as 'conv' stands behind the one that says which. */
+/** A word such as 'conv' follows the word that specifies it. */
 const firstTake = (words: readonly string[]): number => (/^(conv|norm)$/.test(words.at(-1) ?? '') && words.length > 1 ? 2 : 1);

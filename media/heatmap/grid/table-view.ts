@@ -7,7 +7,7 @@ import { type Grid, lastParts } from './grid.ts';
 export interface TableView {
   readonly element: HTMLElement;
   update(picture: Picture): void;
-  /** On the value of a module. */
+  /** The button of a module. */
   focus(module: number): void;
 }
 
@@ -26,7 +26,7 @@ export function createTableView(onOpen: (module: number) => void): TableView {
       root.hidden = !picture.state.isTable;
       if (root.hidden) return;
       const { grid } = picture;
-      // Values that move leave the buttons where they are: one is being pressed, or has the focus.
+      // Changing values keep the buttons in place: one may be pressed or focused.
       if (grid !== shown) fill(table, element('caption'), ...rowsOf(grid));
       shown = grid;
       setText(table.caption as HTMLElement, `${picture.meaning} of each layer (rows) and module (columns)`);
@@ -55,7 +55,7 @@ function rowsOf({ rows, columns, cells }: Grid): HTMLElement[] {
       ...columns.map((_, column) => {
         const module = cells[row * columns.length + column] ?? -1;
         if (module < 0) return element('td');
-        // What is outside of all blocks goes by its own name.
+        // Modules outside the blocks have names of their own.
         return element('td', {}, element('button', { type: 'button', 'data-module': module, 'data-own': isBlock ? undefined : 'name' }));
       }),
     ),

@@ -1,4 +1,7 @@
-/** The part of a row of things that is in view: where it starts and how long it is, in things. Zooming keeps what is under the pointer in place. */
+/**
+ * The visible part of a row of items: its start and length in items. Zooming keeps the point under the pointer in
+ * place.
+ */
 
 export interface Viewport {
   readonly start: number;
@@ -6,21 +9,24 @@ export interface Viewport {
 }
 
 export interface Limits {
-  /** Things in all. */
+  /** Total number of items. */
   readonly total: number;
-  /** The fewest that may fill the view. */
+  /** The fewest items that may fill the view. */
   readonly least: number;
 }
 
 export const whole = ({ total }: Limits): Viewport => ({ start: 0, length: total });
 
-/** Nothing beyond either end is in view. */
+/** The view never extends past either end. */
 export function bounded({ start, length }: Viewport, { total, least }: Limits): Viewport {
   const fits = Math.min(total, Math.max(Math.min(least, total), length));
   return { start: Math.min(Math.max(0, start), total - fits), length: fits };
 }
 
-/** @param factor above 1 shows less, larger @param anchor 0 to 1, the place in the view that stays */
+/**
+ * @param factor above 1 zooms in
+ * @param anchor 0 to 1, the position in the view that stays in place
+ */
 export function zoomed(view: Viewport, factor: number, anchor: number, limits: Limits): Viewport {
   const length = bounded({ start: 0, length: view.length / factor }, limits).length;
   return bounded({ start: view.start + anchor * (view.length - length), length }, limits);
@@ -28,7 +34,7 @@ export function zoomed(view: Viewport, factor: number, anchor: number, limits: L
 
 export const panned = (view: Viewport, by: number, limits: Limits): Viewport => bounded({ ...view, start: view.start + by }, limits);
 
-/** Moves as little as is needed to have a thing in view. */
+/** Scrolls by the smallest distance that makes an item visible. */
 export function revealing(view: Viewport, thing: number, limits: Limits): Viewport {
   if (thing < view.start) return bounded({ ...view, start: thing }, limits);
   if (thing + 1 > view.start + view.length) return bounded({ ...view, start: thing + 1 - view.length }, limits);

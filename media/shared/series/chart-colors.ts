@@ -1,7 +1,7 @@
-/** The colors of charts, as the theme of the editor has them now. */
+/** The colors of charts, from the editor's current theme. */
 import type { CurveColor } from './curve-look.ts';
 
-/** Where a theme says nothing: those of the default dark theme. */
+/** Fallbacks from the default dark theme. */
 const FALLBACKS: Readonly<Record<CurveColor, string>> = {
   blue: '#3794ff',
   orange: '#d18616',
@@ -13,7 +13,9 @@ const FALLBACKS: Readonly<Record<CurveColor, string>> = {
   lines: 'rgba(204, 204, 204, 0.5)',
 };
 
-/** The color of now; ask again after the theme has changed. The editor's orange is see-through, and too dark to be seen as a line. */
+/**
+ * The current color; query it again after a theme change. The editor's orange is translucent and too dark for a line.
+ */
 export function colorOf(color: CurveColor): string {
   const found = property(`--vscode-charts-${color}`) || FALLBACKS[color];
   return color === 'orange' ? `rgb(from ${found} r g b / 1)` : found;
@@ -24,7 +26,7 @@ export const chartFont = (): string => `11px ${property('--vscode-font-family') 
 
 const property = (name: string): string => getComputedStyle(document.body).getPropertyValue(name).trim();
 
-/** Calls back when the editor has put on another theme. */
+/** Calls back when the editor's theme changes. */
 export function onThemeChange(changed: () => void): () => void {
   const observer = new MutationObserver(changed);
   observer.observe(document.body, { attributes: true, attributeFilter: ['class', 'data-vscode-theme-id'] });

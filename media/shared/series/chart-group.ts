@@ -1,16 +1,16 @@
-/** Charts over one axis: they share the range that is shown and the place that is looked at. */
+/** Charts over one axis: they share the visible range and the cursor. */
 import type { Range } from './resample.ts';
 
 export interface GroupMember {
   /** From the first to the last point; undefined without points. */
   extent(): Range | undefined;
-  /** The shared range has changed, or the data. */
+  /** The shared range or the data changed. */
   draw(): void;
-  /** Undefined: nowhere. */
+  /** Undefined if there is no cursor. */
   showCursor(x: number | undefined): void;
 }
 
-/** Fewer updates than this fill no chart. */
+/** Fewer updates than this do not fill a chart. */
 const NARROWEST = 1e-9;
 
 export class ChartGroup {
@@ -26,7 +26,7 @@ export class ChartGroup {
     return () => this.members.delete(member);
   }
 
-  /** All of it while nobody has zoomed: it follows a run that goes on. */
+  /** The full range until the user zooms: it follows a running run. */
   get range(): Range {
     return this.zoomed ?? this.extent;
   }
@@ -68,13 +68,13 @@ export class ChartGroup {
     this.setZoom(clipped.min <= min && clipped.max >= max ? undefined : clipped);
   }
 
-  /** @param factor below 1 comes closer; `x` stays where it is */
+  /** @param factor below 1 zooms in around `x` */
   zoomAround(x: number, factor: number): void {
     const { min, max } = this.range;
     this.zoom({ min: x - (x - min) * factor, max: x + (max - x) * factor });
   }
 
-  /** @param share of the width that is shown; positive to the right */
+  /** @param share of the visible width; positive moves right */
   pan(share: number): void {
     if (!this.zoomed) return;
     const all = this.extent;
@@ -93,7 +93,7 @@ export class ChartGroup {
     this.changed();
   }
 
-  /** Draws every chart in the next frame; asked for ten times it is still done once. */
+  /** Draws every chart once in the next frame, however often it is called. */
   changed(): void {
     this.frame ??= requestAnimationFrame(() => {
       this.frame = undefined;

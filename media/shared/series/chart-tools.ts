@@ -1,10 +1,10 @@
-/** What is set for all charts of a page: smoothing, logarithmic values, and the way back from a zoom. */
+/** Settings for all charts of a page: smoothing, logarithmic values, and resetting the zoom. */
 import { element, setText } from '../element.ts';
 import type { ChartGroup } from './chart-group.ts';
 import { smoothingWeight } from './smooth.ts';
 
 export interface ChartSettings {
-  /** From 0 to 1, as the slider stands. */
+  /** From 0 to 1, the position of the slider. */
   readonly smoothing: number;
   readonly isLogarithmic: boolean;
 }
@@ -58,7 +58,7 @@ export function createChartTools(group: ChartGroup, kept: Partial<ChartSettings>
       element('label', { class: 'tool' }, 'Smoothing', slider, weight),
       element('label', { class: 'tool' }, logarithmic, 'Logarithmic'),
       reset,
-      element('span', { class: 'hint' }, 'Drag to zoom; Ctrl and the wheel zoom, Shift and the wheel move; double-click shows all'),
+      element('span', { class: 'hint' }, 'Drag or Ctrl+scroll to zoom, Shift+scroll to move, double-click to show all'),
     ),
     get settings() {
       return settings;

@@ -1,6 +1,6 @@
-/** What tells the curves of a chart apart: names of the editor's colors, and patterns. */
+/** The look of curves in a chart: names of the editor's colors, and dash patterns. */
 
-/** In the order in which curves take them: neighbors differ in hue and in lightness. */
+/** In the order that curves use them: neighbors differ in hue and in lightness. */
 export const CURVE_COLORS = ['blue', 'orange', 'green', 'purple', 'red', 'yellow'] as const;
 export type CurveColor = (typeof CURVE_COLORS)[number] | 'foreground' | 'lines';
 
@@ -9,7 +9,7 @@ const DASHES: readonly (readonly number[])[] = [[], [6, 3], [2, 3]];
 
 export interface CurveLook {
   readonly color: CurveColor;
-  /** Lengths of strokes and gaps in pixels; empty is solid. */
+  /** Lengths of dashes and gaps in pixels; empty for solid. */
   readonly dash: readonly number[];
 }
 

@@ -1,4 +1,4 @@
-/** All numbers of a run by name and step, as its lines of metrics bring them. */
+/** All metrics of a run by name and step, collected from its metrics lines. */
 import type { MetricsPatch } from '../../../trainer/protocol/view/run.ts';
 import { Numbers } from './numbers.ts';
 
@@ -8,14 +8,14 @@ export interface Points {
   readonly y: Float64Array;
 }
 
-/** What a curve is drawn over. `train_seconds`: time spent in updates up to this line. */
+/** The x axis of a curve. `train_seconds`: time spent in updates up to this line. */
 export const X_AXES = ['step', 'epoch', 'train_seconds'] as const;
 export type XAxis = (typeof X_AXES)[number];
 
 interface Curve {
   readonly x: Numbers;
   readonly y: Numbers;
-  /** Rows looked at so far. */
+  /** Rows processed so far. */
   rows: number;
 }
 
@@ -24,15 +24,15 @@ export class MetricHistory {
   private curves = new Map<string, Curve>();
   private rows = 0;
   private trainedStep = 0;
-  /** Of the newest reset: what was drawn before it is void. */
+  /** The newest reset: everything before it is void. */
   generation = 0;
 
-  /** Lines of metrics. */
+  /** Metrics lines. */
   get length(): number {
     return this.rows;
   }
 
-  /** Names of the numbers that there are, the axes among them. */
+  /** Names of all metrics, including the axes. */
   get names(): string[] {
     return [...this.columns.keys()];
   }
@@ -53,7 +53,7 @@ export class MetricHistory {
     }
   }
 
-  /** The points of one number where it has a value. The same arrays, longer, after more lines. */
+  /** The points of one metric that has values. After more lines, the same arrays are longer. */
   points(name: string, axis: XAxis = 'step'): Points {
     const key = `${axis} ${name}`;
     const curve = this.curves.get(key) ?? { x: new Numbers(), y: new Numbers(), rows: 0 };
@@ -68,14 +68,14 @@ export class MetricHistory {
     return { x: curve.x.view(), y: curve.y.view() };
   }
 
-  /** The newest value of a number. */
+  /** The newest value of a metric. */
   last(name: string): number | undefined {
     const column = this.columns.get(name);
     for (let row = this.rows - 1; column && row >= 0; row--) if (Number.isFinite(column.at(row))) return column.at(row);
     return undefined;
   }
 
-  /** Everything of one line, by name; names without a value are left out. */
+  /** All values of one line by name; names without a value are omitted. */
   row(index: number): Record<string, number> {
     return Object.fromEntries(
       [...this.columns].flatMap(([name, column]) => (Number.isFinite(column.at(index)) ? [[name, column.at(index)]] : [])),
@@ -88,7 +88,7 @@ export class MetricHistory {
     return column;
   }
 
-  /** A line tells the mean seconds of the updates since the line of metrics before it. */
+  /** A line has the mean seconds of the updates since the previous line. */
   private pushTime(): void {
     const times = this.columns.get('train_seconds');
     const before = this.rows > 0 ? (times?.at(this.rows - 1) ?? 0) : 0;

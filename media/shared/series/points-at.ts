@@ -1,8 +1,8 @@
-/** What curves have at a place of the x axis, each with points of its own. Pure. */
+/** The values of curves, each with its own points, at a position of the x axis. Pure. */
 import type { Points } from './metric-history.ts';
 import { nearest } from './numbers.ts';
 
-/** The x of the point that lies nearest, of any curve; undefined where none has points. */
+/** The nearest x of any curve's point; undefined if there are no points. */
 export function nearestX(curves: readonly Points[], at: number): number | undefined {
   const near = curves.flatMap(({ x }) => x[nearest(x, at)] ?? []);
   return near.reduce<number | undefined>(
@@ -11,10 +11,10 @@ export function nearestX(curves: readonly Points[], at: number): number | undefi
   );
 }
 
-/** The places of all points of all curves, in order. */
+/** The x positions of all points of all curves, in order. */
 export const everyX = (curves: readonly Points[]): Float64Array => Float64Array.from(new Set(curves.flatMap(({ x }) => [...x]))).sort();
 
-/** The newest value, or the one nearest to `at`; none where the curve has ended before, or begins later, by more than it goes from point to point. */
+/** The newest value, or the one nearest to `at`; none if the curve ends or begins more than one point spacing away. */
 export function valueNear({ x, y }: Points, at: number | undefined): number | undefined {
   if (at === undefined) return y.at(-1);
   const [first, last] = [x[0] ?? 0, x.at(-1) ?? 0];

@@ -1,9 +1,9 @@
 /** Exponential smoothing of a curve. */
 
 /**
- * A running mean in which each point counts `weight` times as much as the next. Divided by the sum of the weights so far, so that the
- * first values are not pulled toward zero (the correction of Adam's moments, and TensorBoard's).
- * @param weight 0 leaves the values as they are; below 1
+ * A running mean in which each point counts `weight` times as much as the next. Divided by the sum of the weights so
+ * far, so that the first values are not pulled toward zero (as in Adam's moments and TensorBoard).
+ * @param weight below 1; 0 returns the values unchanged
  */
 export function smooth(values: Float64Array, weight: number): Float64Array {
   const smoothed = new Float64Array(values.length);
@@ -17,5 +17,5 @@ export function smooth(values: Float64Array, weight: number): Float64Array {
   return smoothed;
 }
 
-/** Of a slider that goes from 0 to 1: fine where it matters, near 1. */
+/** The weight for a slider from 0 to 1, with more resolution near 1. */
 export const smoothingWeight = (slider: number): number => (slider <= 0 ? 0 : Math.min(0.999, 1 - 10 ** (-3 * slider)));

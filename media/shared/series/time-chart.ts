@@ -1,4 +1,7 @@
-/** One chart of curves over steps: drawn by uPlot, worked by mouse and keyboard, read by screen readers as a slider. */
+/**
+ * One chart of curves over steps: drawn by uPlot, controlled by mouse and keyboard, exposed to screen readers as a
+ * slider.
+ */
 import uPlot from 'uplot';
 import { element, setText } from '../element.ts';
 import { chartFont, colorOf, gridColor, onThemeChange } from './chart-colors.ts';
@@ -12,14 +15,17 @@ import { type Range, resample } from './resample.ts';
 export interface Curve {
   readonly label: string;
   readonly look: CurveLook;
-  /** `faint`: behind a smoothed one, in its color and without a place in the legend. `dots`: few points, each marked. */
+  /**
+   * `faint`: the raw curve behind a smoothed one, in its color and without a legend entry. `dots`: few points, each
+   * marked.
+   */
   readonly kind: 'line' | 'faint' | 'dots';
   readonly points: Points;
-  /** Of a smoothed curve, the values that the legend shows; it then says that the line is smoothed. */
+  /** The values that the legend shows for a smoothed curve; the legend then marks the line as smoothed. */
   readonly measured?: Points;
 }
 
-/** A band behind the curves, from one value to another. */
+/** A band behind the curves, between two values. */
 export interface Level {
   readonly color: CurveColor;
   readonly from: number;
@@ -32,15 +38,15 @@ export interface ChartOptions {
   readonly format: (value: number) => string;
   /** "step 120". */
   readonly formatX: (x: number) => string;
-  /** What the x axis counts, behind its numbers: " s". */
+  /** The unit after the numbers of the x axis: " s". */
   readonly unitX?: () => string;
-  /** The x axis counts what has no parts: steps. */
+  /** The x axis counts integers: steps. */
   readonly isWholeX?: () => boolean;
-  /** The lowest value that is always in sight. */
+  /** The lowest value that is always visible. */
   readonly floor?: number;
-  /** Stands behind the title: a choice of what is drawn. */
+  /** A control after the title that chooses the metric. */
   readonly control?: HTMLElement;
-  /** Said while there is nothing to draw. */
+  /** The text while there is nothing to draw. */
   readonly empty?: string;
 }
 
@@ -50,13 +56,13 @@ export interface ChartContent {
   readonly logarithmic?: boolean;
 }
 
-/** Keys move by so many parts of what is shown, or by one point where points are wider apart. */
+/** Keys move by this fraction of the visible range, or by one point when zoomed in. */
 const KEY_PARTS = 400;
 const WHEEL_FACTOR = 1.2;
-/** A drag below this is a click. */
+/** A shorter drag is a click. */
 const SMALLEST_DRAG_PX = 4;
 const FAINT_ALPHA = 0.35;
-/** From one number of the x axis to the next: … 0.5, 1, 2, 5, 10 … */
+/** Steps of the ticks of the x axis: … 0.5, 1, 2, 5, 10 … */
 const INCREMENTS = Array.from({ length: 16 }, (_, i) => [1, 2, 5].map(part => part * 10 ** (i - 4))).flat();
 const WHOLE_INCREMENTS = INCREMENTS.filter(increment => increment >= 1);
 
@@ -103,7 +109,7 @@ export class TimeChart implements GroupMember {
     this.element.remove();
   }
 
-  /** Drawn in the next frame, with the other charts of the group. */
+  /** Drawn in the next frame with the other charts of the group. */
   set(content: ChartContent): void {
     this.content = content;
     this.options.group.changed();
@@ -154,7 +160,7 @@ export class TimeChart implements GroupMember {
     this.draw();
   }
 
-  /** Anew: other curves, or another theme. */
+  /** Rebuilds the chart for other curves or another theme. */
   private rebuild(): void {
     this.chart?.destroy();
     this.chart = undefined;
@@ -283,7 +289,7 @@ export class TimeChart implements GroupMember {
     this.plot.addEventListener(
       'wheel',
       event => {
-        // Without a key the wheel scrolls the page, as everywhere; a pinch on a touch pad comes with ctrlKey.
+        // Without a key the wheel scrolls the page, as everywhere; a pinch on a touch pad sets ctrlKey.
         if (!this.chart || !(event.ctrlKey || event.metaKey || event.shiftKey)) return;
         event.preventDefault();
         if (event.shiftKey) return group.pan(Math.sign(event.deltaY || event.deltaX) * 0.1);
@@ -373,7 +379,7 @@ function seriesOf({ label, look, kind }: Curve): uPlot.Series {
   };
 }
 
-/** A curve of one point would not be seen as a line. */
+/** A curve of one point would be invisible as a line. */
 const isLonely = (chart: uPlot, i: number): boolean => {
   const values = chart.data[i] ?? [];
   let count = 0;
@@ -381,7 +387,7 @@ const isLonely = (chart: uPlot, i: number): boolean => {
   return count === 1;
 };
 
-/** 1200 → 1.2k, as an axis has room for. */
+/** Formats 1200 as 1.2k, which fits an axis. */
 function shortNumber(value: number): string {
   const size = Math.abs(value);
   if (size >= 1e6) return `${Number((value / 1e6).toPrecision(4))}M`;

@@ -163,7 +163,7 @@ describe('a file of scores', () => {
     writeFileSync(other, 'no tensors');
     const [bad, missing, good] = await openPage(other, join(folder, 'later.safetensors'), file).sources();
     expect(bad?.problem).toContain('no.safetensors');
-    expect(missing?.problem).toContain('there are no scores in');
+    expect(missing?.problem).toContain('has no scores yet');
     expect(good?.problem).toBeUndefined();
   });
 });
@@ -266,7 +266,7 @@ test('a run of saved scores shows those, and one without any shows its selection
 test('while scores are computed the page gets what is new, and in the end the complete ones', async () => {
   const growing = join(folder, 'growing.scores.safetensors');
   const page = openPage(growing);
-  expect((await page.sources())[0]?.problem).toContain('there are no scores in');
+  expect((await page.sources())[0]?.problem).toContain('has no scores yet');
   page.send({ type: 'want', sets: [{ path: growing, key: '' }] });
   const partial = partialScores(growing, modules, origin);
   const [first] = [...scoresOf(1)];

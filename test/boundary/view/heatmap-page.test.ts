@@ -90,7 +90,7 @@ describe.skipIf(executablePath === undefined)(
       await number.fill('4');
       await number.press('Enter');
       await page.getByText('192 of 1,920 rows (10.0%) · 3,072 parameters (10.00% of these modules)').waitFor();
-      await page.getByText('over all layers').click();
+      await page.getByText('across layers').click();
       await page.getByText(/^192 of 1,920 rows/).waitFor();
       await page.getByText('share', { exact: true }).click();
       // No frame need be drawn in between.

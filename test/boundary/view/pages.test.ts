@@ -153,7 +153,7 @@ describe.skipIf(executablePath === undefined)(
       const { page } = await openRun();
       await page.getByRole('tab', { name: 'Results' }).click();
       await page.getByRole('row', { name: /^Loss [\d.]+ [\d.]+ −[\d.]+/ }).waitFor();
-      const confusion = page.getByRole('table', { name: /True label by row/ });
+      const confusion = page.getByRole('table', { name: /Confusion matrix/ });
       await confusion.waitFor();
       await expect.poll(() => confusion.getByRole('columnheader').allTextContents()).toEqual(['ham', 'spam']);
       const counts = await confusion.getByRole('cell').allTextContents();

@@ -63,7 +63,7 @@ describeEditor(
 
     test('Set Hub Token stores it', async () => {
       await workbench.runCommand('Rowtune: Set Hub Token');
-      await workbench.answer('Token of the Hugging Face hub', 'hf_of_a_test');
+      await workbench.answer('Hugging Face access token', 'hf_of_a_test');
       await workbench.notification('The token was stored').first().waitFor();
     });
 

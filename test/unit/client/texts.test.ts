@@ -30,8 +30,8 @@ const progress = (change: Partial<NonNullable<JobRecord['progress']>> = {}) =>
 
 describe('progress', () => {
   test.each([
-    [{ state: 'queued' }, 'waits for another job'],
-    [{ state: 'stopping' }, 'is ending'],
+    [{ state: 'queued' }, 'waiting for another job'],
+    [{ state: 'stopping' }, 'ending'],
     [{}, 'starting'],
     [{ phase: 'compile' }, 'compiling'],
     [{ phase: 'some_phase' }, 'some phase'],
@@ -44,7 +44,7 @@ describe('progress', () => {
   test('in a narrow place', () => {
     expect(shortProgressText(job({ progress: progress({ secondsLeft: 65 }) }))).toBe('20% · 1 min 5 s left');
     expect(shortProgressText(job({ progress: progress({ phase: 'load' }) }))).toBe('loading the model 20%');
-    expect(shortProgressText(job({ state: 'stopping', progress: progress() }))).toBe('is ending');
+    expect(shortProgressText(job({ state: 'stopping', progress: progress() }))).toBe('ending');
     // An evaluation between two updates is over when all of it is counted.
     const evaluation = (done: number) =>
       job({ phase: 'train', progress: progress({ phase: 'evaluate', done, total: 20, unit: 'batches' }) });
@@ -54,9 +54,9 @@ describe('progress', () => {
 
   test('what waits says what it waits for, and how it comes sooner', () => {
     const queued = job({ id: 'two', kind: 'generate', state: 'queued' });
-    expect(waitingText([job(), queued])).toBe('waits until the training of spam is done; Stop and Save ends it sooner');
-    expect(waitingText([job({ kind: 'export' }), queued])).toBe('waits until the export of spam is done');
-    expect(waitingText([queued])).toBe('waits for another job');
+    expect(waitingText([job(), queued])).toBe('waiting for the training of spam to finish; use Stop and Save to end it sooner');
+    expect(waitingText([job({ kind: 'export' }), queued])).toBe('waiting for the export of spam to finish');
+    expect(waitingText([queued])).toBe('waiting for another job');
   });
 
   test('a run is judged by its evaluation, else by its loss', () => {
@@ -159,7 +159,7 @@ describe('errors', () => {
     [
       'so is the name of a file',
       { code: 'bad-recipe', message: 'mine.rowtune.yaml: no data' },
-      'mine.rowtune.yaml: no data. See the problems that are marked in the recipe.',
+      'mine.rowtune.yaml: no data. Fix the problems that are marked in the recipe.',
       ['showProblems'],
     ],
     ['a plain error', new TypeError('x is undefined\n  somewhere'), 'X is undefined somewhere', ['showLog']],
@@ -171,7 +171,7 @@ describe('errors', () => {
   test('a daemon on another machine is not started from here', () => {
     const error = new DaemonError('daemon-missing', 'no daemon answers at wss://box:1');
     const { message, remedies } = reportError(error, { hasRecipe: false, isRemote: true });
-    expect(message).toContain('Is it started over there');
+    expect(message).toContain('Check that the daemon is running on that machine');
     expect(remedies).toEqual(['reconnect', 'openUrlSetting']);
   });
 
@@ -215,10 +215,10 @@ describe('reports', () => {
 
   test('of memory', () => {
     expect(estimateSentence(estimate)).toBe('About 990 MB (recompute: none) of 2.0 GB free; trains 7,680 parameters, 9.83%.');
-    expect(estimateSentence({ ...estimate, availableBytes: 5e8 })).toContain('more than there is');
+    expect(estimateSentence({ ...estimate, availableBytes: 5e8 })).toContain('more than is available');
     const report = estimateReport('spam', estimate);
     expect(report).toContain('| none | 1.0 MB | 990 MB | 3 GFLOP |');
-    expect(report).toContain('| full | 78,144 | 2.0 MB | 2.0 GB |');
+    expect(report).toContain('| Full fine-tuning | 78,144 | 2.0 MB | 2.0 GB |');
   });
 
   test('of an evaluation', () => {
@@ -228,7 +228,7 @@ describe('reports', () => {
 
   test('of the doctor: problems with their remedies', () => {
     const problems = [{ severity: 'error', message: 'no compiler was found', remedy: 'sudo apt install g++' }];
-    expect(doctorReport({ problems })).toContain('- **error**: no compiler was found  \n  Mend it: `sudo apt install g++`');
+    expect(doctorReport({ problems })).toContain('- **error**: no compiler was found  \n  Fix: `sudo apt install g++`');
     expect(doctorReport({ problems: [] })).toContain('No problems were found.');
   });
 

@@ -190,7 +190,7 @@ test('an answer says how its prompt was written', async () => {
   page.store.put(page.record(base?.id ?? '', { state: 'succeeded', result: { ...result, asTrained: true, chat: false } }));
   page.store.put(page.record(tuned?.id ?? '', { state: 'succeeded', result: { ...result, asTrained: false, chat: true } }));
   expect(page.rounds()[0]?.answers.map(({ note }) => note)).toEqual([
-    '1 token, prompt as in training',
-    '1 token, prompt by the chat template',
+    '1 token, prompt formatted as in training',
+    '1 token, prompt formatted by the chat template',
   ]);
 });

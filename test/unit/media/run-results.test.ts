@@ -57,7 +57,7 @@ describe('stages', () => {
     const resumed = modelOf(preparing({ phase: 'compile' }), recipeWith('spsft'));
     resumed.apply({ type: 'overview', overview: { ...resumed.overview, step: 34, totalSteps: 60 } as RunOverview });
     expect(stagesOf(resumed).map(({ text, state }) => [text, state])).toEqual([
-      ['trained before: 34 of 60 steps', 'done'],
+      ['previously trained: 34 of 60 steps', 'done'],
       ['loading the model', 'done'],
       ['reading the data', 'done'],
       ['compiling', 'now'],

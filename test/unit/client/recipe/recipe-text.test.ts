@@ -33,7 +33,7 @@ describe('the recipe', () => {
 
   test('without data says what to put there', () => {
     const text = recipeText({ ...answers, train: undefined });
-    expect(text).toContain('# The data is not there yet');
+    expect(text).toContain('# This data file does not exist yet');
     expect(parseRecipe(text).recipe?.data.train).toEqual(['data/train.jsonl']);
   });
 

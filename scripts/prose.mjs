@@ -1,0 +1,83 @@
+/** Checks the prose of comments, string literals and Markdown against prose-rules.json; `npm run check` runs it. */
+import { execFileSync } from 'node:child_process';
+import { readFileSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { paragraphsOf, proseOfCode } from './prose-pieces.mjs';
+
+const root = path.dirname(import.meta.dirname);
+const BASELINE = path.join(root, 'scripts', 'prose-baseline.json');
+const { rules, exempt } = JSON.parse(readFileSync(path.join(root, 'scripts', 'prose-rules.json'), 'utf8'));
+const patterns = rules.map(rule => ({ ...rule, pattern: new RegExp(rule.pattern, 'i') }));
+/** Columns of a line of Markdown that is neither a table, code nor a single long link. */
+const WIDTH = 100;
+
+/**
+ * Returns what the rules find in one file.
+ * @param {string} file its path, whose ending says how it is read
+ * @param {string} text
+ * @returns {{ line: number, text: string, rule: string, instead: string }[]}
+ */
+export function findings(file, text) {
+  const isMarkdown = file.endsWith('.md');
+  const pieces = isMarkdown ? paragraphsOf(text) : proseOfCode(text).filter(({ kind, text }) => kind === 'comment' || text.includes(' '));
+  const found = pieces.flatMap(piece =>
+    patterns.flatMap(({ name, pattern, instead }) => {
+      const match = pattern.exec(piece.text);
+      return match === null ? [] : [{ offset: piece.offset + match.index, text: match[0], rule: name, instead }];
+    }),
+  );
+  const wide = isMarkdown ? pieces.filter(({ text, isTable }) => !isTable && [...text].length > WIDTH && /\s\S/.test(text.trim())) : [];
+  for (const { offset } of wide)
+    found.push({ offset, text: 'a long line', rule: `Markdown wraps at ${WIDTH} columns`, instead: 'break the line' });
+  return found.map(({ offset, ...rest }) => ({ line: text.slice(0, offset).split('\n').length, ...rest }));
+}
+
+/** Returns the findings of every tracked file that has some. */
+function inRepository() {
+  const listed = execFileSync('git', ['ls-files', '--cached', '--others', '--exclude-standard'], { cwd: root, encoding: 'utf8' }).split(
+    '\n',
+  );
+  const files = listed.filter(
+    file => /\.(ts|mjs|cc|h|css|md)$|^package\.json$/.test(file) && !exempt.some(start => file.startsWith(start)),
+  );
+  return new Map(
+    files.flatMap(file => {
+      const found = findings(file, read(file));
+      return found.length === 0 ? [] : [[file, found]];
+    }),
+  );
+}
+
+/** A file that git lists may be deleted in the working tree. */
+function read(file) {
+  try {
+    return readFileSync(path.join(root, file), 'utf8');
+  } catch {
+    return '';
+  }
+}
+
+function main() {
+  const found = inRepository();
+  const baseline = JSON.parse(readFileSync(BASELINE, 'utf8'));
+  if (process.argv.includes('--shrink')) {
+    writeFileSync(
+      BASELINE,
+      `${JSON.stringify(
+        baseline.filter(file => found.has(file)),
+        undefined,
+        2,
+      )}\n`,
+    );
+    return;
+  }
+  const fresh = [...found].filter(([file]) => !baseline.includes(file));
+  for (const [file, list] of fresh)
+    for (const { line, text, rule, instead } of list) console.log(`${file}:${line}: '${text}' — ${rule}; write ${instead}`);
+  const left = baseline.filter(file => found.has(file));
+  if (fresh.length > 0) process.exitCode = 1;
+  else if (left.length > 0) console.log(`${left.length} files are still to be rewritten (scripts/prose-baseline.json)`);
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) main();
