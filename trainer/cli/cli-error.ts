@@ -1,4 +1,4 @@
-/** How a command ends that did not succeed, and what each status means to a script. */
+/** Errors that end a command, and the meaning of each exit status for scripts. */
 
 export const EXIT = { ok: 0, failed: 1, usage: 2, interrupted: 130 } as const;
 
@@ -7,18 +7,18 @@ export type ExitStatus = (typeof EXIT)[keyof typeof EXIT];
 export interface CliErrorOptions {
   /** Stable, kebab-case. */
   readonly code: string;
-  /** Left out, what the code says: usage or failed. */
+  /** Omitted: as the code implies, usage or failed. */
   readonly exitStatus?: ExitStatus;
-  /** What to do about it, best a command. */
+  /** How to fix it, preferably a command. */
   readonly hint?: string;
-  /** More that `--json` prints, beside code, message and hint. */
+  /** Further fields for `--json`, in addition to code, message and hint. */
   readonly details?: Readonly<Record<string, unknown>>;
 }
 
-/** What the caller is to blame for, wherever it was found out: here, in a worker, by the daemon. */
+/** Errors that the caller caused, wherever they were detected: here, in a worker, or by the daemon. */
 const USAGE_CODES: readonly string[] = ['bad-recipe', 'invalid-override'];
 
-/** Ends a command with a message for the user and without a stack. */
+/** Ends a command with a message for the user and without a stack trace. */
 export class CliError extends Error {
   override name = 'CliError';
   readonly code: string;

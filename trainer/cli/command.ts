@@ -1,4 +1,4 @@
-/** What every command has in common: its options, its terminal, and the one place where errors end. */
+/** The common parts of all commands: options, terminal, and the one place where errors end. */
 import type { Command } from 'commander';
 import type { Settings } from '../settings.ts';
 import { CliError, EXIT, type ExitStatus } from './cli-error.ts';
@@ -8,11 +8,11 @@ import { openTerminal, type Terminal } from './terminal.ts';
 export interface CommandContext {
   readonly settings: Settings;
   readonly terminal: Terminal;
-  /** Where relative paths start from. */
+  /** The base of relative paths. */
   readonly cwd: string;
 }
 
-/** What --json prints, and the exit status where it is not 0. */
+/** The object that --json prints, and the exit status if it is not 0. */
 export interface CommandResult {
   readonly value: unknown;
   readonly exitStatus?: ExitStatus;
@@ -31,16 +31,16 @@ const examplesByCommand = new WeakMap<Command, readonly string[]>();
 
 export const examplesOf = (command: Command): readonly string[] => examplesByCommand.get(command) ?? [];
 
-/** The options of every command, and its examples below --help. */
+/** The options of every command, and its examples after --help. */
 export function withCommonOptions(command: Command, examples: readonly string[]): Command {
   examplesByCommand.set(command, examples);
   return command
-    .option('--json', 'print one JSON object as the last line of stdout, and nothing else there')
-    .option('--verbose', 'say more, and show the stack of an unexpected error')
+    .option('--json', 'print only one JSON object to stdout')
+    .option('--verbose', 'print more, including stack traces of unexpected errors')
     .addHelpText('after', `\nExamples:\n${examples.map(example => `  $ ${example}`).join('\n')}`);
 }
 
-/** Runs the work of a command; never rejects. The exit status is set, so that pending output is still written. */
+/** Runs a command; never rejects. Sets the exit status, so that pending output is still written. */
 export async function runCommandWork(
   command: Command,
   { settings, cwd }: Surroundings,
@@ -58,7 +58,7 @@ export async function runCommandWork(
   }
 }
 
-/** Shows an error in its own words. One that nobody foresaw keeps its stack in the log; --verbose shows it. */
+/** Shows an error message. The stack of an unexpected error goes to the log; --verbose shows it. */
 function reportError(error: unknown, terminal: Terminal): ExitStatus {
   const { message, hint, code, exitStatus, details } = error instanceof CliError ? error : foreign(error, terminal);
   terminal.progress.end();
@@ -69,7 +69,7 @@ function reportError(error: unknown, terminal: Terminal): ExitStatus {
   return exitStatus;
 }
 
-/** Errors with a name of their own were written for the user; others are faults of the program. */
+/** Errors with their own name were written for the user; others are bugs. */
 function foreign(error: unknown, terminal: Terminal): CliError {
   if (!(error instanceof Error)) return new CliError(String(error), { code: 'unexpected' });
   const { name, message } = error;
@@ -81,7 +81,7 @@ function foreign(error: unknown, terminal: Terminal): CliError {
     });
   }
   terminal.log.append(error.stack ?? message);
-  return new CliError(message, { code: 'unexpected', hint: `Details are in ${terminal.log.path}; --verbose shows them here.` });
+  return new CliError(message, { code: 'unexpected', hint: `See ${terminal.log.path} for details, or use --verbose.` });
 }
 
 /** ModelFileError → model-file-error. */

@@ -1,4 +1,6 @@
-/** The command line's way to a daemon: the one that runs, one that is started in the background, or one on another machine. */
+/**
+ * The command line's connection to a daemon: a running one, one started in the background, or one on another machine.
+ */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -16,7 +18,7 @@ export const DEFAULT_IDLE_MINUTES = 30;
 /** Node, its bundle and a handshake take under a second on a quiet machine. */
 const START_TIMEOUT_MS = 30_000;
 const POLL_MS = 100;
-/** Of what a daemon wrote before it ended. */
+/** The last bytes of a daemon's output that are shown. */
 const MAX_WORDS = 1000;
 
 async function addressOf({ settings, cwd }: CommandContext): Promise<DaemonAddress> {
@@ -31,8 +33,8 @@ async function addressOf({ settings, cwd }: CommandContext): Promise<DaemonAddre
 }
 
 /**
- * Undefined where none lives on this machine. One that lives and does not answer, one that speaks another protocol, and one elsewhere that
- * can't be reached are errors.
+ * Undefined if none is alive on this machine. A daemon that does not answer, one with another protocol, and a remote
+ * one that can't be reached are errors.
  */
 export async function connectIfRunning(context: CommandContext): Promise<DaemonClient | undefined> {
   try {
@@ -43,7 +45,7 @@ export async function connectIfRunning(context: CommandContext): Promise<DaemonC
   }
 }
 
-/** The daemon that runs, or one that is started in the background. @param args further arguments of `daemon run` */
+/** Returns the running daemon, or starts one in the background. @param args further arguments of `daemon run` */
 export async function ensureDaemon(
   context: CommandContext,
   args: readonly string[] = [],
@@ -57,12 +59,15 @@ export async function ensureDaemon(
   return { client, started: client.server.pid === child.pid };
 }
 
-/** The same program with `daemon run`, in a session of its own; its output goes into a file, as no pipe may outlive this process. */
+/**
+ * The same program with `daemon run`, in its own session; its output goes to a file, because no pipe may outlive this
+ * process.
+ */
 async function startDetached(stateDir: string, more: readonly string[]): Promise<ChildProcess> {
   const output = openSync(outputFile(stateDir), 'w', 0o600);
   try {
     const args = [...process.execArgv, process.argv[1] ?? '', 'daemon', 'run', ...more];
-    // From the state folder: a daemon must keep no workspace from being moved or unmounted.
+    // Runs in the state folder, so that the daemon does not block moving or unmounting a workspace.
     const env = { ...proxyEnvironment(process.env), ...daemonEnvironment(process.env).env };
     const child = spawn(process.execPath, args, { detached: true, cwd: stateDir, env, stdio: ['ignore', output, output] });
     await new Promise<void>((resolve, reject) => child.once('spawn', resolve).once('error', reject));
@@ -75,7 +80,9 @@ async function startDetached(stateDir: string, more: readonly string[]): Promise
 
 const outputFile = (stateDir: string): string => path.join(stateDir, 'daemon.out');
 
-/** Another start may have been quicker: then its daemon answers, and this one has ended. @throws CliError with the reason of its end */
+/**
+ * If another start was quicker, that daemon answers and this one has ended. @throws CliError with the reason of its end
+ */
 async function untilAnswers(context: CommandContext, child: ChildProcess): Promise<DaemonClient> {
   const { stateDir } = context.settings;
   const deadline = performance.now() + START_TIMEOUT_MS;
@@ -84,14 +91,14 @@ async function untilAnswers(context: CommandContext, child: ChildProcess): Promi
     const client = await connectIfRunning(context);
     if (client) return client;
     if (hasEnded)
-      throw new CliError(`the daemon ended as it started${lastWords(stateDir)}`, {
+      throw new CliError(`the daemon failed to start${lastWords(stateDir)}`, {
         code: 'daemon-start',
-        hint: `See ${outputFile(stateDir)}, or run it here: rowtune daemon run`,
+        hint: `See ${outputFile(stateDir)}, or run it in the foreground: rowtune daemon run`,
       });
     if (performance.now() > deadline)
       throw new CliError(`the daemon does not answer after ${START_TIMEOUT_MS / 1000} s`, {
         code: 'daemon-start',
-        hint: `See ${outputFile(stateDir)}, or run it here: rowtune daemon run`,
+        hint: `See ${outputFile(stateDir)}, or run it in the foreground: rowtune daemon run`,
       });
     await delay(POLL_MS);
   }

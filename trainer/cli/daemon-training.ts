@@ -1,4 +1,4 @@
-/** Training as a job of the daemon: followed to its end, or left to itself. */
+/** Training as a job of the daemon: followed to its end, or detached. */
 import type { JobRecord, RequestParams } from '../protocol/rpc-messages.ts';
 import type { DaemonClient } from '../rpc/connect.ts';
 import type { CommandContext, CommandResult } from './command.ts';
@@ -13,11 +13,11 @@ export type TrainingStart =
 const start = (client: DaemonClient, { name, params }: TrainingStart): Promise<JobRecord> =>
   name === 'train' ? client.request('train', params) : client.request('resume', params);
 
-/** The value of the result, as `runWorker` gives it. Closes the client. */
+/** The value of the result, as from `runWorker`. Closes the client. */
 export async function trainOnDaemon({ terminal, cwd }: CommandContext, client: DaemonClient, what: TrainingStart): Promise<unknown> {
   try {
     const job = await start(client, what);
-    terminal.say('info', `the daemon (process ${client.server.pid}) runs it; --no-daemon runs it here`);
+    terminal.say('info', `running on the daemon (process ${client.server.pid}); use --no-daemon to run it in this process`);
     const resumeCommand = job.runDir === undefined ? undefined : `rowtune resume ${shownPath(job.runDir, cwd)}`;
     return await followJob({ client, job, terminal, onInterrupt: 'stop', resumeCommand });
   } finally {
@@ -25,7 +25,7 @@ export async function trainOnDaemon({ terminal, cwd }: CommandContext, client: D
   }
 }
 
-/** Returns as soon as the job is recorded: it goes on without this command. */
+/** Returns as soon as the job is recorded: it runs independently of this command. */
 export async function detachTraining(context: CommandContext, what: TrainingStart): Promise<CommandResult> {
   const { terminal, cwd } = context;
   const { client } = await ensureDaemon(context);
@@ -34,7 +34,7 @@ export async function detachTraining(context: CommandContext, what: TrainingStar
     const folder = shownPath(runDir, cwd);
     terminal.print(
       [
-        `${state === 'queued' ? 'queued' : 'started'} in the daemon (process ${client.server.pid}); it goes on when this terminal is closed`,
+        `${state === 'queued' ? 'queued' : 'started'} on the daemon (process ${client.server.pid}); it continues after this terminal is closed`,
         `  run folder  ${folder}`,
         `  job         ${id}`,
         `  follow      rowtune runs --follow ${folder}`,

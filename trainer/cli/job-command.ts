@@ -1,4 +1,4 @@
-/** What the commands share that start a worker: names on the command line, folders, options. */
+/** The common parts of commands that start a worker: names on the command line, folders, options. */
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -12,7 +12,7 @@ import { absoluteOverrides } from './override-paths.ts';
 import { readRecipe } from './read-recipe.ts';
 
 export const engineOption = (): Option =>
-  new Option('--engine <name>', 'what computes; auto takes TensorFlow where it is installed').choices(engineChoiceNames).default('auto');
+  new Option('--engine <name>', 'the compute engine; auto uses TensorFlow if it is installed').choices(engineChoiceNames).default('auto');
 
 export interface EngineOptions {
   readonly engine: Recipe['engine'];
@@ -22,18 +22,18 @@ export interface EngineOptions {
 export const withOverrides = (command: Command): Command =>
   command.argument(
     '[overrides...]',
-    'key=value settings that beat the recipe, for example learning_rate=1e-4 data.train=mails.jsonl; their paths start from the current folder',
+    'key=value settings that override the recipe, for example learning_rate=1e-4 data.train=mails.jsonl; paths start from the current folder',
   );
 
 export const isRunFolder = (folder: string): boolean => existsSync(path.join(folder, RUN_FILES.recipe));
 
-/** As short as a folder can be said from here. */
+/** The shortest path of a folder from here. */
 export function shownPath(folder: string, cwd: string): string {
   const relative = path.relative(cwd, folder);
   return relative.startsWith('..') ? folder : relative || '.';
 }
 
-/** A recipe file, or a run folder whose recipe and trained rows are meant; with the folder that relative paths start from. */
+/** A recipe file, or a run folder that stands for its recipe and adapter; with the base of relative paths. */
 export async function recipeOrRun(
   context: CommandContext,
   nameOrPath: string,
@@ -48,7 +48,7 @@ export async function recipeOrRun(
   return { recipe, baseDir: source.baseDir };
 }
 
-/** Parses the number of an option within bounds. */
+/** Parses a numeric option within bounds. */
 export function numberOption({
   min,
   max = Number.POSITIVE_INFINITY,
@@ -62,7 +62,7 @@ export function numberOption({
     const value = text.trim() === '' ? Number.NaN : Number(text);
     if (Number.isNaN(value) || value < min || value > max || (integer && !Number.isInteger(value)))
       throw new InvalidArgumentError(
-        `It is ${integer ? 'a whole number' : 'a number'} from ${min}${max === Number.POSITIVE_INFINITY ? ' up' : ` to ${max}`}.`,
+        `It must be ${integer ? 'a whole number' : 'a number'} from ${min}${max === Number.POSITIVE_INFINITY ? ' up' : ` to ${max}`}.`,
       );
     return value;
   };

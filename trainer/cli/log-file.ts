@@ -1,14 +1,14 @@
-/** The log of one command: made only when there is something to keep, so that ordinary commands leave nothing behind. */
+/** The log of one command: created only when there is something to log, so that ordinary commands leave no file. */
 import { appendFileSync, mkdirSync, readdirSync, rmSync } from 'node:fs';
 import path from 'node:path';
 
-/** Older logs go when a new one begins. */
+/** The number of logs to keep. */
 const KEPT_LOGS = 20;
 
 export interface LogFile {
-  /** Where it is, whether or not it exists yet. */
+  /** Its path, whether or not it exists yet. */
   readonly path: string;
-  /** Never throws: a full disk must not hide the error that was to be noted. */
+  /** Never throws: a full disk must not hide the error to be logged. */
   append(text: string): void;
 }
 
@@ -24,7 +24,7 @@ export function openLogFile(cacheDir: string, command: string, now = new Date())
         begun = true;
         appendFileSync(file, text.endsWith('\n') ? text : `${text}\n`);
       } catch {
-        // Nothing more can be done about a log that can't be written.
+        // A log that can't be written is ignored.
       }
     },
   };

@@ -1,4 +1,4 @@
-/** The command line's entry: reads the surroundings once, and turns a wrong usage into exit status 2. */
+/** Entry of the command line: reads the environment once, and maps usage errors to exit status 2. */
 import os from 'node:os';
 import { type Command, CommanderError } from 'commander';
 import { resolveSettings } from '../settings.ts';
@@ -9,13 +9,13 @@ const settings = resolveSettings({ env: process.env, platform: process.platform,
 const program = declareProgram({ settings, cwd: process.cwd() });
 throwOnExit(program);
 
-// A reader that goes away (`| head`) is no fault.
+// A reader that closes the pipe (`| head`) is not an error.
 process.stdout.on('error', error => {
   if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
   process.exit(EXIT.ok);
 });
 
-// There is nobody to tell what a reader of stderr that went away has missed; the command goes on.
+// Nobody can be notified that the reader of stderr is gone; the command continues.
 process.stderr.on('error', () => undefined);
 
 try {

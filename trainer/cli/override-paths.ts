@@ -1,4 +1,4 @@
-/** Overrides of the command line speak of files as the shell does: relative to the current folder, wherever the recipe lies. */
+/** Resolves paths in command-line overrides like the shell: relative to the current folder, wherever the recipe is. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { parseRecipe } from '../protocol/parse-recipe.ts';
@@ -8,9 +8,9 @@ import { settings } from '../protocol/recipe-schema.ts';
 const PATH_SETTINGS = Object.entries(settings).flatMap(([key, { type }]) => (type.holdsPaths ? [key] : []));
 
 /**
- * The overrides, followed by their paths as absolute ones: later overrides win, so the recipe reads the same from any folder. An override
- * that is malformed, or takes a setting away, is left as it is.
- * @param folder absolute; where relative paths of the overrides start
+ * Returns the overrides, followed by their paths as absolute ones: later overrides win, so the recipe reads the same
+ * from any folder. Malformed overrides, and those that remove a setting, stay unchanged.
+ * @param folder absolute base of relative paths in the overrides
  */
 export function absoluteOverrides(overrides: readonly string[], folder: string): string[] {
   const given = overrides.map(override => override.slice(0, Math.max(0, override.indexOf('='))).trim());
@@ -19,12 +19,12 @@ export function absoluteOverrides(overrides: readonly string[], folder: string):
   const absolute = (file: string): string => path.resolve(folder, file);
   const files = PATH_SETTINGS.filter(isGiven).flatMap(key => written(key, valueAt(resolved, key), absolute));
   const { model } = resolved;
-  // What is no path from here is a name on the hub.
+  // A value that is not a path from here is a hub name.
   const isPath = typeof model === 'string' && (/^\.{1,2}([/\\]|$)/.test(model) || existsSync(absolute(model)));
   return [...overrides, ...files, ...(given.includes('model') && isPath ? [`model=${JSON.stringify(absolute(model))}`] : [])];
 }
 
-/** As overrides: a list as a whole, a map entry by entry, so that it keeps those of the recipe. */
+/** As overrides: a list as a whole, a map entry by entry, so that other entries of the recipe stay. */
 function written(key: string, value: unknown, absolute: (file: string) => string): string[] {
   if (typeof value === 'string') return [`${key}=${JSON.stringify(absolute(value))}`];
   if (Array.isArray(value)) return value.length === 0 ? [] : [`${key}=${JSON.stringify(value.map(file => absolute(String(file))))}`];

@@ -1,4 +1,4 @@
-/** Shows how far a job is: a bar in a terminal, a plain line every few seconds elsewhere. Always on stderr. */
+/** Shows the progress of a job: a bar in a terminal, a plain line every few seconds elsewhere. Always on stderr. */
 import { SingleBar } from 'cli-progress';
 import { compact, duration, grouped } from '../protocol/format.ts';
 import type { WorkerEvent } from '../protocol/job-messages.ts';
@@ -7,11 +7,11 @@ export type ProgressEvent = Extract<WorkerEvent, { type: 'progress' }>;
 
 export interface ProgressView {
   update(event: ProgressEvent): void;
-  /** The newest numbers of the run, shown beside the progress. */
+  /** The newest metrics of the run, shown with the progress. */
   metrics(values: Readonly<Record<string, number>>): void;
-  /** Runs `write` with the bar out of the way. */
+  /** Runs `write` while the bar is hidden. */
   aside(write: () => void): void;
-  /** Ends what is shown. */
+  /** Removes the display. */
   end(): void;
 }
 
@@ -20,14 +20,14 @@ export interface ProgressStream {
   write(text: string): unknown;
 }
 
-/** From one plain line to the next: often enough to see life, rare enough for a log. */
+/** Interval between plain lines: frequent enough to show life, rare enough for a log. */
 const LINE_INTERVAL_MS = 5000;
-/** What is shown of the metrics, in this order. */
+/** The metrics that are shown, in this order. */
 const SHOWN_METRICS = ['loss', 'eval_loss', 'eval_accuracy'];
 
 export const progressView = (stream: NodeJS.WriteStream): ProgressView => (stream.isTTY ? barView(stream) : lineView(stream));
 
-/** Rate and time left, measured here where the event does not bring them. */
+/** Rate and time left, measured here if the event does not contain them. */
 class Pace {
   private phase = '';
   private startedMs = 0;
@@ -55,16 +55,16 @@ function rateText(rate: number | undefined, unit: string): string {
   if (rate === undefined) return '';
   if (isBytes(unit)) return `${(rate / 1e6).toFixed(1)} MB/s`;
   const singular = unit.replace(/(ch|sh|x)es$|s$/, '$1');
-  return rate >= 1 || rate === 0 ? `${compact(rate)} ${unit}/s` : `${compact(1 / rate)} s a ${singular}`;
+  return rate >= 1 || rate === 0 ? `${compact(rate)} ${unit}/s` : `${compact(1 / rate)} s per ${singular}`;
 }
 
-/** One line for an event: "train 12/120 steps, loss 0.52, 1.6 s a step, 2 min 54 s left". */
+/** One line for an event: "train 12/120 steps, loss 0.52, 1.6 s per step, 2 min 54 s left". */
 export function progressLine(event: ProgressEvent, pace: { rate?: number; left?: number }, metrics: string): string {
   const left = pace.left === undefined || event.done >= event.total ? '' : `${duration(pace.left)} left`;
   return [`${event.phase} ${amounts(event)}`, event.message ?? metrics, rateText(pace.rate, event.unit), left].filter(Boolean).join(', ');
 }
 
-/** Beside the progress of training only: another phase would repeat what is past. */
+/** Only with the progress of training: another phase would repeat old values. */
 function metricsText({ phase }: ProgressEvent, values: Readonly<Record<string, number>>): string {
   if (phase !== 'train') return '';
   return SHOWN_METRICS.flatMap(name => {
@@ -77,7 +77,7 @@ function metricsText({ phase }: ProgressEvent, values: Readonly<Record<string, n
 export function lineView(stream: ProgressStream): ProgressView {
   const pace = new Pace();
   let metrics: Record<string, number> = {};
-  /** Of each phase and of the end of each phase: evaluations that come after every epoch neither fill a log nor silence the training. */
+  /** Times of each phase and of its end: evaluations after every epoch neither flood a log nor silence the training. */
   const shownMs = new Map<string, number>();
   const isDue = (key: string, now: number): boolean => now - (shownMs.get(key) ?? Number.NEGATIVE_INFINITY) >= LINE_INTERVAL_MS;
   return {

@@ -1,4 +1,4 @@
-/** Reads a recipe file with the overrides of the command line, and says what is wrong with it. */
+/** Reads a recipe file with the overrides of the command line, and reports its problems. */
 import path from 'node:path';
 import { ReadRefusedError, readRegularText } from '../files/regular-file.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
@@ -12,10 +12,10 @@ import { absoluteOverrides } from './override-paths.ts';
 /** A recipe is one page; a file of this size is something else. */
 const MAX_RECIPE_BYTES = 2 ** 20;
 
-/** The name under which a recipe comes from the standard input. */
+/** The name of a recipe from standard input. */
 export const STDIN = '-';
 
-/** @throws CliError (status 2) when the file can't be read or is no recipe */
+/** @throws CliError (status 2) if the file can't be read or is not a recipe */
 export async function readRecipeText(file: string, cwd: string): Promise<string> {
   if (file === STDIN) return readStdin();
   return readRegularText(path.resolve(cwd, file), MAX_RECIPE_BYTES).catch((error: NodeJS.ErrnoException) => {
@@ -33,16 +33,16 @@ async function readStdin(): Promise<string> {
       throw new CliError(`the recipe on the standard input has more than ${MAX_RECIPE_BYTES} bytes`, {
         code: 'recipe-unreadable',
         exitStatus: EXIT.usage,
-        hint: 'A recipe is one page.',
+        hint: 'A recipe is a single page; check that this is the right file.',
       });
   }
   return text;
 }
 
-/** The folder that relative paths of a recipe start from: its own, as in the editor; the current one where it comes from the standard input. */
+/** The base of relative paths in a recipe: its own folder, as in the editor; the current folder for standard input. */
 export const recipeFolder = (file: string, cwd: string): string => (file === STDIN ? cwd : path.dirname(path.resolve(cwd, file)));
 
-/** A recipe of the command line, and as it is sent to a daemon. */
+/** A recipe of the command line, in the form that is sent to a daemon. */
 export interface ReadRecipe {
   readonly recipe: Recipe;
   /** Paths in overrides are absolute. */
@@ -50,9 +50,10 @@ export interface ReadRecipe {
 }
 
 /**
- * The resolved recipe. Relative paths in it start from its own folder, those of overrides from the current one; where it is sent to a daemon
- * on another machine, both start from the folder that is named there. Every problem is shown on stderr, warnings too.
- * @throws CliError (status 2) when one of them is an error
+ * The resolved recipe. Relative paths in it start from its own folder, those of overrides from the current one; for a
+ * daemon on another machine, both start from the folder that is configured there. Every problem is shown on stderr,
+ * including warnings.
+ * @throws CliError (status 2) if one of them is an error
  */
 export async function readRecipe(
   { terminal, cwd, settings }: CommandContext,
@@ -81,7 +82,7 @@ function acceptRecipe({ recipe, problems }: ParsedRecipe, file: string, text: st
   });
 }
 
-/** A problem for programs: lines and columns from 1, as the text shows them. */
+/** A problem for programs: lines and columns from 1, as in the text output. */
 export function toJson({ code, severity, message, path: keys, range, suggestion, override }: Problem): Record<string, unknown> {
   return {
     code,

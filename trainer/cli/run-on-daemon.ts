@@ -1,4 +1,4 @@
-/** Follows one job of a daemon: shows what it says as if it ran here, and lets Ctrl-C stop and save it. */
+/** Follows one job of a daemon: shows its events as if it ran here, and lets Ctrl-C stop and save it. */
 import type { JobRecord } from '../protocol/rpc-messages.ts';
 import type { DaemonClient } from '../rpc/connect.ts';
 import { CliError } from './cli-error.ts';
@@ -7,20 +7,20 @@ import type { Terminal } from './terminal.ts';
 
 export interface FollowParams {
   readonly client: DaemonClient;
-  /** As it was when it was started or found. */
+  /** Its record when it was started or found. */
   readonly job: JobRecord;
   readonly terminal: Terminal;
-  /** What Ctrl-C does: 'stop' saves and ends the job, a second one aborts it; 'leave' lets it go on. */
+  /** The effect of Ctrl-C: 'stop' saves and ends the job, a second one aborts it; 'leave' lets it continue. */
   readonly onInterrupt: 'stop' | 'leave';
   readonly resumeCommand?: string;
 }
 
-/** A terminal that is closed leaves the job alone: it is the daemon's. */
+/** Closing a terminal does not affect the job: it belongs to the daemon. */
 const SIGNALS = ['SIGINT', 'SIGTERM'] as const;
 
 /**
- * Resolves with the value of the job's result; with nothing where Ctrl-C left the job alone.
- * @throws CliError with the job's own code, message and hint; with status 130 where it was aborted
+ * Resolves with the value of the job's result; undefined if Ctrl-C left the job running.
+ * @throws CliError with the job's code, message and hint; with status 130 if it was aborted
  */
 export async function followJob({ client, job, terminal, onInterrupt, resumeCommand }: FollowParams): Promise<unknown> {
   const { id } = job;
@@ -58,11 +58,11 @@ async function sayQueued(client: DaemonClient, terminal: Terminal): Promise<void
 function resultOf({ state, result, failure }: JobRecord, resumeCommand: string | undefined): unknown {
   if (state === 'aborted') throw aborted({ resumeCommand });
   if (failure !== undefined) {
-    const goOn = resumeCommand === undefined ? undefined : `Go on from the last checkpoint, where there is one: ${resumeCommand}`;
+    const goOn = resumeCommand === undefined ? undefined : `Resume from the last checkpoint, if there is one: ${resumeCommand}`;
     throw new CliError(failure.message, { code: failure.code, hint: [failure.hint, goOn].filter(Boolean).join(' ') || undefined });
   }
   if (result === undefined && state === 'succeeded')
-    throw new CliError('the job has succeeded; its result is no longer kept', { code: 'result-gone' });
+    throw new CliError('the job succeeded, but its result is no longer stored', { code: 'result-gone' });
   if (result === undefined) throw new CliError('the job was stopped before it began', { code: 'stopped' });
   return result;
 }

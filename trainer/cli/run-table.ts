@@ -1,11 +1,11 @@
-/** What a run gave, as people read it: what changed, what it cost, where it is. */
+/** The result of a run as text: changes, costs, location. */
 
 import type { TrainResult } from '../handlers/train/train-run.ts';
 import type { Evaluation } from '../job/evaluate.ts';
 import type { ChoiceResult } from '../objective/causal/choice-evaluator.ts';
 import { byteSize, compact, grouped, percent, table } from '../protocol/format.ts';
 
-/** The rows of one evaluation or of several beside each other: name, then a number each. */
+/** The rows of one or several evaluations side by side: name, then a number each. */
 export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
   const row = (name: string, show: (evaluation: Evaluation) => string | undefined): string[][] => {
     const shown = evaluations.map(show);
@@ -13,7 +13,7 @@ export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
   };
   return [
     ...row('accuracy', ({ labels }) => (labels ? percent(labels.accuracy) : undefined)),
-    ...row('always the commonest', ({ labels }) => (labels ? percent(labels.majority) : undefined)),
+    ...row('always the most common', ({ labels }) => (labels ? percent(labels.majority) : undefined)),
     ...row('loss', ({ loss }) => compact(loss)),
     ...row('perplexity', ({ perplexity }) => (perplexity === undefined ? undefined : compact(perplexity))),
     ...row('token accuracy', ({ tokenAccuracy }) => (tokenAccuracy === undefined ? undefined : percent(tokenAccuracy))),
@@ -24,7 +24,7 @@ export function metricRows(...evaluations: readonly Evaluation[]): string[][] {
   ];
 }
 
-/** Accuracies of multiple-choice benchmarks, and their mean as papers quote it. */
+/** Accuracies of multiple-choice benchmarks, and their mean as papers report it. */
 export function benchmarkTable(results: Readonly<Record<string, ChoiceResult>>): string {
   const all = Object.values(results);
   const mean = (of: (result: ChoiceResult) => number): string => percent(all.reduce((sum, one) => sum + of(one), 0) / all.length);
@@ -38,21 +38,21 @@ export function benchmarkTable(results: Readonly<Record<string, ChoiceResult>>):
   return table([['benchmark', 'accuracy', 'by length', 'questions'], ...rows, ...(rows.length > 1 ? [means] : [])]);
 }
 
-/** Those of the classes have a table of their own. */
+/** Class-wise measures have their own table. */
 const measureNames = (evaluations: readonly Evaluation[]): string[] =>
   [...new Set(evaluations.flatMap(({ measures }) => Object.keys(measures ?? {})))].filter(name => !name.startsWith(BY_CLASS));
 
 const BY_CLASS = 'class_accuracy_';
 const QUARTILES = ['min', 'q1', 'median', 'q3', 'max'] as const;
-/** Quartiles of fewer classes than these say less than the classes themselves. */
+/** With fewer classes, quartiles say less than the classes themselves. */
 const FEWEST_CLASSES = 5;
-/** Classes that are named as the hardest. */
+/** The number of hardest classes to name. */
 const HARDEST = 5;
 
 /** A matrix of more classes is wider than a terminal. */
 const MOST_IN_MATRIX = 10;
 
-/** Which label the samples of each were given, by the last evaluation where there are few; quartiles over classes where there are enough. */
+/** The confusion matrix of the last evaluation for few labels; quartiles over classes for many. */
 export function classTable(evaluations: Readonly<Record<string, Evaluation>>): string {
   const last = Object.values(evaluations).at(-1);
   const matrix = Object.entries(last?.labels?.confusion ?? {});
@@ -61,7 +61,7 @@ export function classTable(evaluations: Readonly<Record<string, Evaluation>>): s
     names.length > 1 && names.length <= MOST_IN_MATRIX
       ? [
           table([
-            ['true label, given →', ...names],
+            ['actual, predicted →', ...names],
             ...matrix.map(([name, given]) => [name, ...names.map(other => grouped(given[other] ?? 0))]),
           ]),
         ]
@@ -70,7 +70,10 @@ export function classTable(evaluations: Readonly<Record<string, Evaluation>>): s
   return [...shown, ...(spread === '' ? [] : [spread])].join('\n\n');
 }
 
-/** Quartiles of the accuracies of the classes, a line an evaluation, and the classes that the last one gets wrong most; '' for few classes. */
+/**
+ * Quartiles of the class accuracies, one line per evaluation, and the classes with the most errors in the last one; ''
+ * for few classes.
+ */
 function quartileTable(evaluations: Readonly<Record<string, Evaluation>>): string {
   const all = Object.entries(evaluations);
   const last = all.at(-1)?.[1];
@@ -87,7 +90,7 @@ function quartileTable(evaluations: Readonly<Record<string, Evaluation>>): strin
   ].join('\n');
 }
 
-/** Two tables: held-out numbers before and after, and what the run took. */
+/** Two tables: held-out metrics before and after, and the costs of the run. */
 export function runTable(result: TrainResult, place: (folder: string) => string): string {
   const { before, after, memory, checkpoint, secondsPerStep, tokensPerSecond, state, steps, totalSteps } = result;
   const quality =
@@ -101,11 +104,11 @@ export function runTable(result: TrainResult, place: (folder: string) => string)
     ...(result.loss === null ? [] : [['training loss', compact(result.loss)]]),
     ['steps', state === 'finished' ? grouped(steps) : `${grouped(steps)} of ${grouped(totalSteps)} (stopped)`],
     ['trainable parameters', `${grouped(result.trainable)} (${percent(result.trainableShare, 2)})`],
-    ['seconds a step', secondsPerStep === null ? 'no step was made' : compact(secondsPerStep)],
+    ['seconds per step', secondsPerStep === null ? 'no step was made' : compact(secondsPerStep)],
     [`${result.throughputUnit ?? 'tokens'} a second`, compact(tokensPerSecond)],
     ['engine', result.engine],
     ['recompute', result.recompute],
-    ...(memory === null ? [['memory', "on the GPU, not in this process's"]] : memoryRows(memory)),
+    ...(memory === null ? [['memory', 'on the GPU, not measured']] : memoryRows(memory)),
     ['adapter', checkpoint === null ? 'nothing was saved' : place(checkpoint)],
   ];
   return [...quality, ...(classes === '' ? [] : [classes]), table(cost)].join('\n\n');
@@ -113,8 +116,8 @@ export function runTable(result: TrainResult, place: (folder: string) => string)
 
 /** The split of the paper: mem_TTL = mem_M + mem_FT + mem_Aux. */
 const memoryRows = ({ mem_M, mem_FT, mem_Aux, mem_TTL, mem }: NonNullable<TrainResult['memory']>): string[][] => [
-  ['mem_M', `${byteSize(mem_M)} for inference of the model`],
+  ['mem_M', `${byteSize(mem_M)} for inference`],
   ['mem_FT', `${byteSize(mem_FT)} for trained parameters, gradients, optimizer`],
-  ['mem_Aux', `${byteSize(mem_Aux)} for activations and the rest`],
-  ['mem_TTL', `${byteSize(mem_TTL)} in all, ${byteSize(mem)} over inference`],
+  ['mem_Aux', `${byteSize(mem_Aux)} for activations and others`],
+  ['mem_TTL', `${byteSize(mem_TTL)} total, ${byteSize(mem)} above inference`],
 ];

@@ -1,4 +1,6 @@
-/** Runs one job in a worker process: TensorFlow blocks the thread it runs on, and what ends the worker must not end the command. */
+/**
+ * Runs one job in a worker process: TensorFlow blocks its thread, and a crash of the worker must not end the command.
+ */
 
 import type { JobRequest, WorkerEvent } from '../protocol/job-messages.ts';
 import { settleStoppedRun } from '../run/settle-run.ts';
@@ -9,11 +11,11 @@ import type { Terminal } from './terminal.ts';
 export interface RunWorkerParams {
   readonly request: JobRequest;
   readonly terminal: Terminal;
-  /** Cores that one operation may use; 0 takes all. */
+  /** Threads per operation; 0 for all cores. */
   readonly threads: number;
-  /** Events that this command shows in its own way; true keeps them from being shown as usual. */
+  /** Handles events that this command shows itself; returning true suppresses the default. */
   readonly onEvent?: (event: WorkerEvent) => boolean;
-  /** The command that goes on where this job stopped, where there is one. */
+  /** The command that resumes the job, if there is one. */
   readonly resumeCommand?: string;
 }
 
@@ -21,9 +23,10 @@ export const STOPPING = 'stopping after this step and saving; press Ctrl-C again
 const SIGNALS = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 
 /**
- * Resolves with the value of the job's result. The first Ctrl-C (or SIGTERM, SIGHUP) lets training save and end, and ends a job with
- * nothing to save; the second kills it.
- * @throws CliError with the worker's own code, message and hint; with what ended it where it died; with status 130 where it was aborted
+ * Resolves with the value of the job's result. The first Ctrl-C (or SIGTERM, SIGHUP) lets training save and end, and
+ * ends a job that has nothing to save; the second kills it.
+ * @throws CliError with the worker's code, message and hint; with the cause of its death if it died; with status 130 if
+ * it was aborted
  */
 export async function runWorker(params: RunWorkerParams): Promise<unknown> {
   const { request, terminal, threads, onEvent } = params;
@@ -39,7 +42,7 @@ export async function runWorker(params: RunWorkerParams): Promise<unknown> {
   try {
     const outcome = await worker.ended.catch(notStarted);
     if (outcome.last?.type === 'result') return outcome.last.value;
-    // Killed, so that the folder of its run could not be told.
+    // It was killed, so it could not report the folder of its run.
     if (interrupts.asked() && outcome.last === undefined && 'runDir' in request) await settleStoppedRun(request.runDir);
     if (interrupts.aborted()) throw aborted(params);
     if (outcome.last?.type === 'failed') throw failed(outcome.last);
@@ -54,7 +57,7 @@ function notStarted(error: Error): never {
   throw new CliError(`the worker could not be started: ${error.message}`, { code: 'worker-start', hint: 'Build it: npm run build' });
 }
 
-/** As every command shows what a job says. */
+/** The default display of job events. */
 export function show(event: WorkerEvent, terminal: Terminal): void {
   switch (event.type) {
     case 'phase':
@@ -79,7 +82,7 @@ export function show(event: WorkerEvent, terminal: Terminal): void {
 }
 
 interface Interrupts {
-  /** The user wants the job to end. */
+  /** The user's request to end the job. */
   asked(): boolean;
   /** Without saving. */
   aborted(): boolean;
@@ -112,7 +115,7 @@ function listenForSignals(worker: WorkerProcess, { request, terminal }: RunWorke
 }
 
 export function aborted({ resumeCommand }: Pick<RunWorkerParams, 'resumeCommand'>): CliError {
-  const hint = resumeCommand === undefined ? undefined : `Go on from the last checkpoint, where there is one: ${resumeCommand}`;
+  const hint = resumeCommand === undefined ? undefined : `Resume from the last checkpoint, if there is one: ${resumeCommand}`;
   return new CliError('aborted', { code: 'aborted', exitStatus: EXIT.interrupted, hint });
 }
 
@@ -121,7 +124,7 @@ function failed({ code, message, hint }: Extract<WorkerEvent, { type: 'failed' }
 }
 
 function died(outcome: WorkerOutcome, { resumeCommand, terminal }: RunWorkerParams): CliError {
-  const { code, message, hint = `The log is ${terminal.log.path}.` } = explainDeath(outcome);
-  const goOn = resumeCommand === undefined ? '' : ` Go on from the last checkpoint, where there is one: ${resumeCommand}`;
+  const { code, message, hint = `See the log: ${terminal.log.path}.` } = explainDeath(outcome);
+  const goOn = resumeCommand === undefined ? '' : ` Resume from the last checkpoint, if there is one: ${resumeCommand}`;
   return new CliError(message, { code, hint: `${hint}${goOn}` });
 }

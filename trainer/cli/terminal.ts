@@ -1,4 +1,7 @@
-/** What a command says and where: results on stdout, everything else on stderr, and with --json one object as the last line of stdout. */
+/**
+ * The output of a command: results on stdout, everything else on stderr, and with --json one object as the last line of
+ * stdout.
+ */
 import { styleText } from 'node:util';
 import type { LogLevel } from '../protocol/job-messages.ts';
 import type { LogFile } from './log-file.ts';
@@ -9,13 +12,13 @@ export interface Terminal {
   readonly verbose: boolean;
   readonly log: LogFile;
   readonly progress: ProgressView;
-  /** A line for people on stderr; 'debug' only with --verbose, and always into the log. */
+  /** A line for people on stderr; 'debug' lines only with --verbose, but always in the log. */
   say(level: LogLevel, message: string): void;
-  /** A result for people on stdout; nothing with --json, where `finish` gives the result. */
+  /** A result for people on stdout; nothing with --json, where `finish` prints the result. */
   print(text: string): void;
-  /** Text as it comes, without a line end. */
+  /** Streams text without a line end. */
   stream(chunk: string): void;
-  /** The result for programs: one line on stdout with --json, nothing otherwise. Called once, last. */
+  /** The result for programs: one line on stdout with --json, otherwise nothing. Called once, last. */
   finish(value: unknown): void;
 }
 
@@ -52,7 +55,7 @@ export function openTerminal(options: TerminalOptions): Terminal {
     },
     stream: chunk => {
       if (json) return;
-      // The text is left where it stands: a bar on the same terminal would be in its line, and take it away with itself.
+      // The text stays on its line: a bar on the same terminal would erase it.
       progress.end();
       stdout.write(chunk);
     },

@@ -1,10 +1,10 @@
-/** Reads what strangers made in a process that is stopped within a budget, for commands that run in this one. */
+/** Reads untrusted files in a process with a time limit, for commands that run in this one. */
 import { type AskReader, Reader } from '../reader/reader.ts';
 
-/** Whoever typed a command waits longer than an editor: the plans of the largest models take some ten seconds. */
+/** A user at a terminal waits longer than an editor: planning the largest models takes about ten seconds. */
 const TIMEOUT_MS = 120_000;
 
-/** @param timeoutMs for one request; left out, as long as anything of the largest models takes */
+/** @param timeoutMs per request; defaults to the time that the largest models need */
 export async function withReader<T>(work: (reader: AskReader) => Promise<T>, timeoutMs = TIMEOUT_MS): Promise<T> {
   const reader = new Reader({ budget: { timeoutMs } });
   try {

@@ -1,4 +1,4 @@
-/** The job 'evaluate': the held-out data of a recipe through its model, alone or with an adapter. */
+/** The job 'evaluate': runs the held-out data of a recipe through its model, alone or with an adapter. */
 
 import type { Adapter } from '../artifact/adapter/adapter.ts';
 import { type AdaptedModel, applyAdapter, untouched } from '../artifact/adapter/apply-adapter.ts';
@@ -33,7 +33,7 @@ export async function evaluateJob(request: Extract<JobRequest, { kind: 'evaluate
   try {
     const base = await openBase({ ...recipe, context, job });
     try {
-      // Before the data is read: it would be reported as wrong by the labels of another model.
+      // Before reading the data: it would be rejected because of the labels of another model.
       if (adapter) checkBase(adapter, base.fingerprint);
       const params = { recipe, base, context, job, labels: adapter?.description.labels };
       const benchmarks = await loadBenchmarks(params);
@@ -80,7 +80,7 @@ async function evaluateHeld(session: Session, evaluator: Evaluator, job: Job): P
   job.phase('evaluate', `evaluating ${evaluator.samples} samples`);
   const found = await evaluate({ session, evaluator, job });
   job.checkStop();
-  if (!found) throw new Error('the evaluation gave nothing');
+  if (!found) throw new Error('the evaluation returned no result');
   return found;
 }
 

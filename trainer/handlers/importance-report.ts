@@ -13,7 +13,10 @@ import type { Scores, Selection } from '../selection.ts';
 import { selectRows } from '../selection.ts';
 import { methodSettings } from '../train/recipe-settings.ts';
 
-/** Set beside the recipe's own; all but the control cost a pass or nothing. `fisher` and the class-wise ones come where the data allows. */
+/**
+ * Measures compared with the recipe's own; all but the control need one pass or none. `fisher` and the class-wise ones
+ * are added if the data allows.
+ */
 const COMPARED: readonly MeasureName[] = ['magnitude', 'wanda', 'activation', 'taylor_row', 'random'];
 
 type ReportParams = ComputeScoresParams & { readonly setup: TaskSetup };
@@ -24,7 +27,9 @@ interface Half {
   readonly rows: Selection;
 }
 
-/** Writes `<outputFile>.report.json` and `.report.md`. @throws RunError 'no-data' where there are fewer than two samples */
+/**
+ * Writes `<outputFile>.report.json` and `.report.md`. @throws RunError 'no-data' if there are fewer than two samples
+ */
 export async function writeStabilityReport(params: ReportParams): Promise<StabilityReport> {
   const { outputFile, job } = params;
   const report = await computeReport(params);
@@ -40,12 +45,16 @@ async function computeReport(params: ReportParams): Promise<StabilityReport> {
   const drawn = drawSamples(setup.samples, recipe.importance);
   const [first, second] = [drawn.filter((_, i) => i % 2 === 0), drawn.filter((_, i) => i % 2 === 1)];
   if (second.length === 0)
-    throw new RunError('no-data', 'the report compares halves of the samples', 'Raise importance.samples to 2 or more');
+    throw new RunError(
+      'no-data',
+      'the report compares two halves of the samples, but there are fewer than two',
+      'Raise importance.samples to 2 or more',
+    );
   const names = comparedMeasures(params, [first, second]);
   const halves = new Map<MeasureName, readonly [Half, Half]>();
   for (const measure of names) {
     const half = await halfOf(params, measure, first);
-    // Without data both halves give the same.
+    // Without data, both halves are equal.
     halves.set(measure, [half, needsData(measure) ? await halfOf(params, measure, second) : half]);
   }
   const own = halves.get(recipe.importance.measure) as readonly [Half, Half];
@@ -124,7 +133,7 @@ async function ablation(
     ...(random ? [{ name: 'random rows', rows: random }] : []),
     ...specificRows(classRows).map((rows, label) => ({ name: `only of ${classNames[label]}`, rows })),
   ];
-  job.phase('ablation', `measuring the loss with ${sets.length - 1} sets of rows at zero`);
+  job.phase('ablation', `measuring the loss with ${sets.length - 1} sets of rows set to zero`);
   let report: ((done: number) => void) | undefined;
   const columns = classes ? classes.names : ['all samples'];
   const losses = await ablate({

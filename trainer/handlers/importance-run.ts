@@ -1,4 +1,4 @@
-/** The job 'importance': the scores of every targeted row, saved for selection and for looking at. */
+/** The job 'importance': computes and saves the scores of every targeted row. */
 import path from 'node:path';
 import { needsData } from '../catalog/measures.ts';
 import { removeHalfWritten } from '../files/durable-file.ts';
@@ -22,18 +22,18 @@ export interface ImportanceResult extends ScoresOrigin {
   readonly rows: number;
   readonly seconds: number;
   readonly engine: string;
-  /** Where it was asked for. */
+  /** Present if it was requested. */
   readonly report?: StabilityReport;
 }
 
-/** @throws ImportanceError, RunError 'no-data' where the measure needs data, RunError 'stopped' */
+/** @throws ImportanceError, RunError 'no-data' if the measure needs data, RunError 'stopped' */
 export async function importanceJob(request: Extract<JobRequest, { kind: 'importance' }>, job: Job): Promise<ImportanceResult> {
   const { context, outputFile } = request;
   const unusable = await whyNotWritable(path.dirname(outputFile));
   if (unusable !== undefined)
     throw new ImportanceError(`the scores cannot be written to ${outputFile}: ${unusable}; choose another --output`);
   await requireOwnScores(outputFile, request.report === true);
-  // Saved scores are an input of training; here they are made.
+  // Training reads saved scores; this job computes them.
   const recipe = { ...request.recipe, importance: { ...request.recipe.importance, scores: undefined } };
   const base = await openBase({ ...recipe, context, job });
   try {

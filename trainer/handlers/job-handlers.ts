@@ -1,4 +1,4 @@
-/** What each kind of job does. */
+/** The handler of each kind of job. */
 import { diagnose } from '../engine/doctor.ts';
 import type { Job } from '../job/job.ts';
 import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
@@ -30,7 +30,7 @@ const handlers: Handlers = {
 /** Resolves with the value of the job's result event. */
 export function runJob(request: JobRequest, job: Job): Promise<unknown> {
   const { clearedVariables = [] } = request.context;
-  // Doctor has a line of its own for them.
+  // Doctor reports these itself.
   if (clearedVariables.length > 0 && request.kind !== 'doctor')
     job.log('info', `the worker ignores these environment variables: ${clearedVariables.join(', ')}`);
   const handle = handlers[request.kind] as (request: JobRequest, job: Job) => Promise<unknown>;

@@ -1,4 +1,4 @@
-/** The jobs 'generate' and 'export': what is done with a model when it is trained. */
+/** The jobs 'generate' and 'export', which use a trained model. */
 import path from 'node:path';
 import { type ExportResult, exportModel } from '../artifact/export-model.ts';
 import { type GeneratedText, generateText } from '../generate/generate-text.ts';

@@ -1,4 +1,4 @@
-/** How the prompts of a run were written, from what its folder keeps. */
+/** The prompt format of a run, from the files in its folder. */
 import path from 'node:path';
 import { readAdapter } from '../artifact/adapter/read-adapter.ts';
 import { detectFormat, renameColumns } from '../data/detect-format.ts';
@@ -9,7 +9,7 @@ import type { TrainedStyle } from '../generate/trained-prompt.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { readRunRecipe } from '../run/run-folder.ts';
 
-/** Undefined of a folder that is no run, or whose data is gone and whose recipe does not name the format. */
+/** Undefined for a folder that is not a run, or if the data is gone and the recipe does not name the format. */
 export async function promptStyleOf(runDir: string): Promise<TrainedStyle | undefined> {
   const recipe = await readRunRecipe(runDir).catch(() => undefined);
   if (recipe === undefined) return undefined;
@@ -19,7 +19,7 @@ export async function promptStyleOf(runDir: string): Promise<TrainedStyle | unde
   return format && { format, template: recipe.data.prompt, labels };
 }
 
-/** As the run found them, where it has a checkpoint. */
+/** The labels that the run found, if it has a checkpoint. */
 async function labelsOf(runDir: string, { data }: Recipe): Promise<readonly string[]> {
   if (data.labels.length > 0) return data.labels;
   const adapter = await readAdapter(runDir).catch(() => undefined);
@@ -27,14 +27,14 @@ async function labelsOf(runDir: string, { data }: Recipe): Promise<readonly stri
   return adapter?.description.labels ?? [];
 }
 
-/** By the first sample, as training tells it. */
+/** Detected from the first sample, as in training. */
 async function formatOfData({ data }: Recipe): Promise<DataFormat | undefined> {
   try {
     const files = await listDataFiles(data.train.filter(path.isAbsolute));
     for await (const record of readRecords({ files, maxSamples: 1, textSplit: 'file' }))
       return detectFormat(renameColumns(record, data.columns)).format;
   } catch {
-    // Moved, changed or of another machine: what the run itself keeps decides.
+    // Moved, changed or remote data: the files of the run decide.
   }
   return undefined;
 }

@@ -1,4 +1,4 @@
-/** The job 'verify': a model folder against the reference numbers beside it. */
+/** The job 'verify': compares a model folder with the reference numbers in it. */
 import path from 'node:path';
 import { openModel } from '../hub/open-model.ts';
 import type { Job } from '../job/job.ts';

@@ -1,4 +1,4 @@
-/** One evaluation: loss and what the task measures over held-out samples. */
+/** One evaluation: the loss and the task's metrics over held-out samples. */
 
 import type { Batch, BatchSource } from '../data/batch/batches.ts';
 import { epochBatches } from '../data/batch/batches.ts';
@@ -9,40 +9,40 @@ import { evalSignature } from '../train/train-program.ts';
 import type { Job } from './job.ts';
 
 export interface LabelResult {
-  /** Share of samples whose label is the one that the model gives. */
+  /** Share of samples whose predicted label is correct. */
   readonly accuracy: number;
-  /** Share of the commonest label: what always answering it would get. */
+  /** Share of the most common label: the accuracy of always predicting it. */
   readonly majority: number;
-  /** True label → given label → samples. */
+  /** Actual label → predicted label → samples. */
   readonly confusion: Readonly<Record<string, Readonly<Record<string, number>>>>;
 }
 
 export interface Evaluation {
-  /** Mean loss of a target: NLL in nats, or the squared error of a regression. */
+  /** Mean loss per target: NLL in nats, or the squared error of a regression. */
   readonly loss: number;
-  /** Of language models. */
+  /** Only for language models. */
   readonly perplexity?: number;
-  /** Share of targets that are the likeliest token; of language models. */
+  /** Share of targets that are the most likely token; only for language models. */
   readonly tokenAccuracy?: number;
   readonly samples: number;
   readonly targets: number;
   readonly seconds: number;
   readonly labels?: LabelResult;
-  /** Other measures of the task, by name: f1, matthews, pearson … */
+  /** Other metrics of the task, by name: f1, matthews, pearson … */
   readonly measures?: Readonly<Record<string, number>>;
 }
 
-/** Adds up what the batches give. */
+/** Accumulates the results of batches. */
 export interface Tally {
   add(batch: Batch, outputs: Readonly<Record<string, HostArray>>): void;
   result(): Omit<Evaluation, 'seconds'>;
 }
 
-/** Held-out samples laid out for evaluation. */
+/** Held-out samples arranged for evaluation. */
 export interface Evaluator {
   readonly source: BatchSource;
   readonly samples: number;
-  /** What the evaluation is fed beside the batch itself. */
+  /** Further inputs of the evaluation, in addition to the batch. */
   readonly extraFeeds: (batch: Batch) => Record<string, HostArray>;
   readonly startTally: () => Tally;
 }
@@ -53,7 +53,7 @@ export interface EvaluateParams {
   readonly job: Job;
 }
 
-/** Undefined where the job was stopped on the way. */
+/** Undefined if the job was stopped meanwhile. */
 export async function evaluate({ session, evaluator, job }: EvaluateParams): Promise<Evaluation | undefined> {
   const { source, extraFeeds } = evaluator;
   const started = performance.now();
@@ -68,7 +68,7 @@ export async function evaluate({ session, evaluator, job }: EvaluateParams): Pro
   return { ...tally.result(), seconds: (performance.now() - started) / 1000 };
 }
 
-/** By Hugging Face's names, for a line of metrics. */
+/** Named as in Hugging Face, for a metrics line. */
 export function evaluationMetrics(evaluation: Evaluation): Record<string, number> {
   const { loss, perplexity, tokenAccuracy, seconds, samples, labels, measures = {} } = evaluation;
   return {
@@ -82,18 +82,18 @@ export function evaluationMetrics(evaluation: Evaluation): Record<string, number
   };
 }
 
-/** What the best checkpoint has most of; the loss stands in where the evaluation does not give the metric. */
+/** The value that selects the best checkpoint; the loss if the evaluation does not contain the metric. */
 export function bestModelValue({ loss, labels, tokenAccuracy, measures }: Evaluation, metric: Recipe['metric_for_best_model']): number {
   const value = metric === 'loss' ? -loss : metric === 'accuracy' ? (labels?.accuracy ?? tokenAccuracy) : measures?.[metric];
   return value ?? -loss;
 }
 
-/** From the counts of each true label by given label. */
+/** From the counts of actual labels by predicted label. */
 export function labelResult(names: readonly string[], counts: readonly (readonly number[])[]): LabelResult {
   const totals = counts.map(row => row.reduce((sum, count) => sum + count, 0));
   const judged = totals.reduce((sum, count) => sum + count, 0);
   const right = counts.reduce((sum, row, i) => sum + (row[i] ?? 0), 0);
-  // Without zeros: a thousand classes have a million pairs, nearly all of which never occur.
+  // Without zeros: a thousand classes have a million pairs, most of which never occur.
   const confusion = Object.fromEntries(
     names.map((name, i) => [
       name,

@@ -1,15 +1,15 @@
-/** What a job talks to: events for the parent, lines for the log of the run, and the wish to stop. */
+/** The interface of a job: events for the parent, lines for the run's log, and stop requests. */
 import { appendFileSync } from 'node:fs';
 import type { LogLevel, WorkerEvent } from '../protocol/job-messages.ts';
 import { RunError } from '../run-error.ts';
 
 export interface StopRequest {
   readonly save: boolean;
-  /** Why, as it is kept in the state of the run. */
+  /** The reason, as stored in the state of the run. */
   readonly reason: string;
 }
 
-/** Between two progress events of a phase: often enough for a moving bar. */
+/** Interval between progress events of a phase: frequent enough for a moving bar. */
 const PROGRESS_INTERVAL_MS = 100;
 
 export class Job {
@@ -37,21 +37,21 @@ export class Job {
     this.emit({ type: 'log', level, message });
   }
 
-  /** A line for the log of the run alone. */
+  /** A line for the run's log only. */
   note(level: LogLevel, message: string): void {
     const line = `${new Date().toISOString()} ${level} ${message}\n`;
     if (this.logFile === undefined) this.early.push(line);
     else appendQuietly(this.logFile, line);
   }
 
-  /** From here on lines go into this file; those from before come first. */
+  /** From now on, lines are written to this file, starting with the earlier ones. */
   logTo(file: string): void {
     this.logFile = file;
     appendQuietly(file, this.early.join(''));
     this.early = [];
   }
 
-  /** Counts toward a total; emits rate and time left, now and then and at the end. */
+  /** Counts toward a total; emits rate and time left at intervals and at the end. */
   progress(phase: string, total: number, unit: string, done = 0): (done: number, message?: string) => void {
     const [startedMs, startedAt] = [performance.now(), done];
     let shownMs = Number.NEGATIVE_INFINITY;
@@ -66,13 +66,13 @@ export class Job {
     };
   }
 
-  /** The first wish counts, except that one not to save beats one to save. */
+  /** The first request counts, except that a request not to save overrides one to save. */
   requestStop(request: StopRequest): void {
     if (this.stopRequest === undefined || (this.stopRequest.save && !request.save)) this.stopRequest = request;
     this.abort.abort();
   }
 
-  /** For work that is told to stop by a signal. */
+  /** For work that stops by an AbortSignal. */
   get signal(): AbortSignal {
     return this.abort.signal;
   }
@@ -81,17 +81,17 @@ export class Job {
     return this.stopRequest;
   }
 
-  /** Lets messages and signals in; to be awaited between pieces of work that block the thread. */
+  /** Lets messages and signals arrive; awaited between pieces of work that block the thread. */
   async breathe(): Promise<void> {
     await new Promise<void>(resolve => setImmediate(resolve));
   }
 
-  /** @throws RunError 'stopped' where the job is to stop */
+  /** @throws RunError 'stopped' if a stop was requested */
   checkStop(): void {
     if (this.stopRequest) throw new RunError('stopped', this.stopRequest.reason);
   }
 
-  /** The error of a job that was to stop: where the wish is what broke its work off, that and not the break is what is told. */
+  /** The error of a stopped job: if the stop request caused another error, the request is reported instead. */
   explain(error: unknown): unknown {
     const { stopRequest } = this;
     if (stopRequest === undefined || (error instanceof RunError && error.code === 'stopped')) return error;
@@ -100,11 +100,11 @@ export class Job {
   }
 }
 
-/** What `Job.signal` does to a download, directly or as the cause of another error. */
+/** The error that `Job.signal` causes in a download, directly or as the cause of another error. */
 const hasBrokenOff = (error: unknown): boolean =>
   error instanceof Error && (error.name === 'AbortError' || (error.cause !== undefined && hasBrokenOff(error.cause)));
 
-/** A log that can't be written must not end a run that goes well. */
+/** A log that can't be written must not end a healthy run. */
 function appendQuietly(file: string, text: string): void {
   try {
     appendFileSync(file, text);

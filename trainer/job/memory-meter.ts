@@ -4,28 +4,31 @@ import { runInNewContext } from 'node:vm';
 import { type ProcessMemory, processMemory, resetPeak } from '../machine/process-memory.ts';
 
 export interface MemorySplit {
-  /** What inference of the same model takes: weights and the activations of a forward pass. */
+  /** Memory for inference: weights and the activations of a forward pass. */
   readonly mem_M: number;
-  /** Trained factors, gradients and optimizer state, by their shapes. */
+  /** Trained parameters, gradients and optimizer state, by their shapes. */
   readonly mem_FT: number;
-  /** Activations kept for the backward pass and everything else. */
+  /** Activations stored for the backward pass, and everything else. */
   readonly mem_Aux: number;
   /** The peak of training; the three above add up to it. */
   readonly mem_TTL: number;
-  /** mem_TTL − mem_M, the figure that papers quote. */
+  /** mem_TTL − mem_M, the figure that papers report. */
   readonly mem: number;
 }
 
 export interface MemoryMeterParams {
   /** Resident before anything of the model was loaded; all figures are above it. */
   readonly baselineBytes: number;
-  /** Held from the start beside the weights: factors, optimizer state, gradients between batches. */
+  /**
+   * Allocated from the start, in addition to the weights: trained parameters, optimizer state, gradients between
+   * batches.
+   */
   readonly tuningBytes: number;
-  /** Held during an update: the gradients that clipping waits for. */
+  /** Allocated during an update: the gradients that clipping needs. */
   readonly gradientBytes: number;
 }
 
-/** Peaks of the resident set of this process, in bytes; a GPU's own memory is not in it. */
+/** Peaks of the resident set of this process, in bytes, without GPU memory. */
 export class MemoryMeter {
   private readonly params: MemoryMeterParams;
   private inferencePeak = 0;
@@ -37,17 +40,17 @@ export class MemoryMeter {
     resetPeak();
   }
 
-  /** Ends a stretch of inference. */
+  /** Ends an inference interval. */
   endInference(): void {
     this.inferencePeak = Math.max(this.inferencePeak, this.take());
   }
 
-  /** Ends a stretch of training. */
+  /** Ends a training interval. */
   endTraining(): void {
     this.trainingPeak = Math.max(this.trainingPeak, this.take());
   }
 
-  /** For a line of metrics within a stretch of training: resident now, and the peak since the line before. */
+  /** For a metrics line within a training interval: resident memory now, and the peak since the previous line. */
   sample(): ProcessMemory {
     const found = processMemory();
     resetPeak();
@@ -55,7 +58,7 @@ export class MemoryMeter {
     return found;
   }
 
-  /** Ends a stretch that belongs to neither: saving. */
+  /** Ends an interval that is neither: saving. */
   skip(): void {
     this.take();
   }
@@ -75,11 +78,11 @@ export class MemoryMeter {
   }
 }
 
-/** By what the process grows from one look to the next, without the pages of files that the system lends it. */
+/** Measures the growth of the process between two looks, without file pages of the system's cache. */
 export class GrowthMeter {
   private before = ownBytes();
 
-  /** Bytes since the last look; what was given back meanwhile is no growth. */
+  /** Bytes since the last look; freed memory does not count as growth. */
   take(): number {
     const now = ownBytes();
     const grown = Math.max(0, now - this.before);
@@ -94,13 +97,13 @@ function ownBytes(): number {
   return residentBytes - codeBytes;
 }
 
-/** Bytes resident now, without what the host's side has let go of. */
+/** Bytes resident now, without memory that the host side has released. */
 export function residentBytes(): number {
   collectGarbage();
   return processMemory().residentBytes;
 }
 
-/** Weights pass through the heap on their way to the engine: what is left of them there would be counted. */
+/** Weights pass through the heap on their way to the engine: leftovers there would be counted. */
 function collectGarbage(): void {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;

@@ -1,4 +1,4 @@
-/** Opens what a job computes with and on: the engine, the base model, its tokenizer. */
+/** Opens the engine, the base model and its tokenizer for a job. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { chatRendererOf } from '../data/chat-renderer.ts';
@@ -19,10 +19,10 @@ import { yieldingEngine } from './yielding-engine.ts';
 export interface Base {
   readonly engine: Engine;
   readonly folder: ModelFolder;
-  /** As config.json describes it; a task may give it another head. */
+  /** As config.json describes it; a task may use another head. */
   readonly model: AnyModel;
   readonly fingerprint: string;
-  /** The beginning of the run, for chat templates that state the date. */
+  /** The start of the run, for chat templates that contain the date. */
   readonly now?: () => Date;
 }
 
@@ -40,11 +40,11 @@ export interface OpenBaseParams {
   readonly engine: Recipe['engine'];
   readonly context: JobContext;
   readonly job: Job;
-  /** For chat templates that state the date: of the run's beginning, so that a resumed run sees the same prompts. */
+  /** For chat templates that contain the date: the start of the run, so that a resumed run sees the same prompts. */
   readonly now?: () => Date;
 }
 
-/** Chosen by recipe and environment; a step down is shown as a warning. Runs let messages in between. */
+/** Chosen by recipe and environment; a fallback is shown as a warning. Runs let messages through in between. */
 export async function openJobEngine({
   engine: requested,
   context,
@@ -77,17 +77,17 @@ export async function openBase(params: OpenBaseParams): Promise<Base> {
   }
 }
 
-/** With the tokenizer that came with the model. @throws ModelFileError where it has none */
+/** With the model's own tokenizer. @throws ModelFileError if it has none */
 export async function withTokenizer<M extends AnyModel>(base: Base & { readonly model: M }): Promise<TextBase<M>> {
   const tokenizer = await base.folder.loadTokenizer();
   return { ...base, tokenizer, chatRenderer: chatRendererOf(tokenizer, base.now) };
 }
 
-/** A path is taken from the recipe's folder; a name that is no path there is looked up on the hub. */
+/** A path is relative to the recipe's folder; a name that is not a path there is looked up on the hub. */
 export async function openModelFolder({ model, revision, context, job }: Omit<OpenBaseParams, 'engine'>): Promise<ModelFolder> {
   const local = path.resolve(context.baseDir, model);
   if (existsSync(local)) return openModel(local);
-  job.log('info', `there is no ${local}: ${model} is looked for on the hub`);
+  job.log('info', `${local} does not exist: looking for ${model} on the hub`);
   let report: ((done: number, message?: string) => void) | undefined;
   return openModel(model, {
     cacheDir: context.cacheDir,
@@ -100,7 +100,7 @@ export async function openModelFolder({ model, revision, context, job }: Omit<Op
       report(bytes, file);
     },
   }).catch(error => {
-    // What is aborted says nothing of why.
+    // An AbortError does not contain the reason.
     job.checkStop();
     throw error;
   });

@@ -1,4 +1,4 @@
-/** What fills the end of a row: nothing looks at it, it only has to be a token of the model. */
+/** The token that pads rows: it is masked everywhere, and only has to exist in the model. */
 import type { CausalModel } from '../model/model-spec.ts';
 import type { TextBase } from './open-base.ts';
 

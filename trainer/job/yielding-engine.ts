@@ -1,4 +1,7 @@
-/** An engine whose runs let the process hear its parent in between: TensorFlow blocks the thread, and so would a loop over it. */
+/**
+ * An engine that lets the process receive messages between its runs: TensorFlow blocks the thread, and so would a loop
+ * over it.
+ */
 import type { Engine } from '../engine/engine.ts';
 import type { Job } from './job.ts';
 

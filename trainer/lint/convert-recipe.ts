@@ -1,4 +1,7 @@
-/** Turns a whole recipe of Axolotl, LLaMA-Factory, torchtune or mlx-lm into one of ours; what has no counterpart stays as a comment. Pure. */
+/**
+ * Converts a whole recipe of Axolotl, LLaMA-Factory, torchtune or mlx-lm into one of ours; keys without a counterpart
+ * stay as comments. Pure.
+ */
 import { Document, isMap, isPair, isScalar, type Pair, type Scalar, stringify } from 'yaml';
 import { foreignKeys, foreignValues } from '../protocol/foreign-keys.ts';
 import { groups, settings } from '../protocol/recipe-schema.ts';
@@ -21,7 +24,7 @@ export interface ConvertedRecipe {
   readonly dropped: readonly string[];
 }
 
-/** Undefined where the text is no recipe of another tool, or has errors of syntax. */
+/** Undefined if the text is not a recipe of another tool, or has syntax errors. */
 export function convertRecipe(text: string, isJson: boolean): ConvertedRecipe | undefined {
   const found = convertLines(plainLines(text), isJson);
   return found && { ...found, text: withLineEndsOf(text, found.text) };
@@ -47,7 +50,7 @@ function convertLines(text: string, isJson: boolean): ConvertedRecipe | undefine
         dropped.push({ key, note: entry.note });
         continue;
       }
-      // A key of ours goes before one that becomes it.
+      // A key of ours takes precedence over a key that becomes it.
       if (values.has(entry.to) && key !== entry.to) continue;
       values.set(entry.to, entry.value);
       const note = entry.note === undefined ? [] : [entry.note];
@@ -79,7 +82,7 @@ function convertKey(tool: ForeignTool, key: string, recipe: Readonly<Record<stri
   if (special !== undefined) return special;
   if (value === null || value === undefined || value === '') return [];
   const { to, note } = (Object.hasOwn(foreignKeys, key) ? foreignKeys[key] : undefined) ?? {};
-  // A key of ours that means the same in every tool.
+  // A key of ours with the same meaning in every tool.
   const target = to ?? (Object.hasOwn(settings, key) ? key : undefined);
   if (target === undefined) return Object.hasOwn(groups, key) ? ofGroup(key, value) : [{ note: note ?? 'no counterpart' }];
   if (note !== undefined) return [{ note }];
@@ -98,10 +101,10 @@ function ofValue(to: string, value: unknown): Converted {
   return { to, value: foreign?.to ?? value };
 }
 
-/** Characters that references may become in all. */
+/** The most characters that references may expand to in total. */
 const MAX_RESOLVED = 100_000;
 
-/** `${output_dir}/logs`, as OmegaConf writes it. */
+/** `${output_dir}/logs`, in OmegaConf's syntax. */
 function resolveReferences(recipe: Record<string, unknown>): Record<string, unknown> {
   // References to references multiply.
   let left = MAX_RESOLVED;
@@ -120,7 +123,7 @@ function resolveReferences(recipe: Record<string, unknown>): Record<string, unkn
   return resolve(recipe, 0) as Record<string, unknown>;
 }
 
-/** Lines above a key, and what stands behind its value. */
+/** Lines above a key, and the comment after its value. */
 interface Comments {
   readonly before?: string;
   readonly behind: readonly string[];
@@ -174,5 +177,5 @@ function asYaml({ values, comments, dropped, recipe, document, tool }: Written):
       .split('\n');
     return lines.map((line, i) => (i === 0 ? `# ${line}  # ${note}` : `# ${line}`));
   });
-  return `${body}\n# Of ${tool.name}, without a counterpart here:\n${notes.join('\n')}\n`;
+  return `${body}\n# Settings of ${tool.name} without a counterpart:\n${notes.join('\n')}\n`;
 }

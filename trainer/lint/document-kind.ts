@@ -1,6 +1,6 @@
-/** Which files the linter reads, told by their names. */
+/** Recognizes the files that the linter reads, by their names. */
 
-/** A config of a model folder by what it describes. */
+/** The kinds of configs in a model folder. */
 export type ConfigKind = 'config' | 'generation' | 'adapter' | 'index';
 export type DocumentKind = 'recipe' | ConfigKind;
 
@@ -12,7 +12,7 @@ const configNames: Readonly<Record<string, ConfigKind>> = {
   'pytorch_model.bin.index.json': 'index',
 };
 
-/** @param file a path or an address; undefined for what is neither a recipe nor a config of a model */
+/** @param file a path or a URI; undefined for other files */
 export function documentKind(file: string): DocumentKind | undefined {
   const name =
     file

@@ -1,4 +1,4 @@
-/** One file checked whole: a recipe beside its model, data and machine, or a config of a model folder. */
+/** Checks one whole file: a recipe with its model, data and machine, or a config of a model folder. */
 import path from 'node:path';
 import { START } from '../protocol/recipe/located.ts';
 import { type ConfigKind, documentKind } from './document-kind.ts';
@@ -22,11 +22,11 @@ export interface LintSources extends ViewSources {
 
 export interface LintDocument {
   readonly text: string;
-  /** Absolute. What is no config of a model is read as a recipe. */
+  /** Absolute. A file that is not a model config is read as a recipe. */
   readonly file: string;
 }
 
-/** Everything known now; an estimate is used where the view has one. In the order of the text. */
+/** All problems known now; uses an estimate if the view has one. In text order. */
 export const recipeProblems = (view: RecipeView): LintProblem[] =>
   [...view.parsed.problems, ...factProblems(view)].sort(
     (a, b) => a.range.start.line - b.range.start.line || a.range.start.column - b.range.start.column,
@@ -56,13 +56,15 @@ function whereStopped({ root }: RecipeView, error: Error): LintProblem {
   return atKey(root, { code: 'unreadable-model', path: ['model'], message: error.message });
 }
 
-/** The text with every certain fix, or converted where it is a recipe of another tool. A config is only ever changed by a person. */
+/**
+ * The text with every certain fix, or converted if it is a recipe of another tool. Configs are only changed by people.
+ */
 export function fixDocument({ text, file }: LintDocument): string {
   const kind = documentKind(file) ?? 'recipe';
   return kind === 'recipe' ? fixedText({ text, file }) : text;
 }
 
-/** Problems of a config of a model folder; none for a file of another name. */
+/** Problems of a model config; none for a file with another name. */
 export async function lintConfig(document: LintDocument, sources: ConfigSources): Promise<LintProblem[]> {
   const kind = documentKind(document.file);
   return kind === undefined || kind === 'recipe' ? [] : configProblems(await readConfigView(document, kind, sources));
@@ -77,7 +79,7 @@ async function readConfigView({ text, file }: LintDocument, kind: ConfigKind, { 
   const [, revision = 'main'] = /"revision"\s*:\s*"([^"\\]+)"/.exec(text) ?? [];
   if (name === '') return { text, file, kind, facts };
   const base = await models.look(name, revision, folder);
-  // A name that could be one on the hub is never missing.
+  // A name that could be on the hub is never reported as missing.
   const isMissing = base.kind === 'missing';
   return {
     text,

@@ -1,4 +1,4 @@
-/** Ways out of a problem as edits of the text. Pure. */
+/** Fixes for problems as edits of the text. Pure. */
 import path from 'node:path';
 import { type Document, parseDocument } from 'yaml';
 import { foreignKeys } from '../protocol/foreign-keys.ts';
@@ -13,12 +13,12 @@ import { editDocument, putPair, smallestChange, type TextChange, takePair } from
 export interface QuickFix {
   readonly title: string;
   readonly change: TextChange;
-  /** The one that is most likely right. */
+  /** The most likely fix. */
   readonly preferred: boolean;
   readonly problem: LintProblem;
 }
 
-/** @param source text and path; `view` where it is a recipe, whose settings some fixes read */
+/** @param source text and path; `view` for a recipe, because some fixes read its settings */
 export function quickFixes(
   { text, file, view }: Pick<RecipeView, 'text' | 'file'> & { readonly view?: RecipeView },
   problems: readonly LintProblem[],
@@ -34,14 +34,15 @@ export function quickFixes(
   });
 }
 
-/** A fix may bring about another one: a key that was renamed has a value of another tool. */
+/** A fix may reveal another problem: a renamed key may have a value of another tool. */
 const MAX_ROUNDS = 6;
-/** At one place there are few; a line of thousands of problems is not made better one by one. */
+/** A range has few fixes; a line with thousands of problems is not fixed one by one. */
 const MAX_FIXES = 30;
 
 /**
- * The text with every error of its own fixed whose fix is certain; a recipe of another tool is converted as a whole, since renaming its keys
- * one by one would lose what they mean. Keys whose meaning differs here, and keys that would be lost, are left to the user.
+ * The text with every error fixed whose fix is certain. A recipe of another tool is converted as a whole, because
+ * renaming its keys one by one would lose their meaning. Keys with a different meaning here, and keys that would be
+ * lost, are left to the user.
  */
 export const fixedText = (view: Pick<RecipeView, 'text' | 'file'>): string => conversion(view)?.text ?? withCertainFixes(view);
 
@@ -56,13 +57,15 @@ function withCertainFixes({ text, file }: Pick<RecipeView, 'text' | 'file'>): st
   return now;
 }
 
-/** All replacements of one round at once, from the last to the first, so that places stay right; undefined where there are none. */
+/**
+ * All replacements of one round at once, from last to first so that positions stay valid; undefined if there are none.
+ */
 function withReplacements(view: Pick<RecipeView, 'text' | 'file'>, problems: readonly Problem[]): string | undefined {
   const targets = new Set<string>();
   const changes = problems.flatMap(problem => {
     const { suggestion } = problem;
     if (suggestion?.kind !== 'rename-key' && suggestion?.kind !== 'replace-value') return [];
-    // Of two keys that become the same one, the second is looked at again when the first is there.
+    // Of two keys that become the same one, the second is checked again after the first was renamed.
     const target = JSON.stringify([problem.path.slice(0, -1), suggestion.to]);
     if (suggestion.kind === 'rename-key' && targets.has(target)) return [];
     targets.add(target);
@@ -81,7 +84,7 @@ function withReplacements(view: Pick<RecipeView, 'text' | 'file'>, problems: rea
   return after;
 }
 
-/** All keys that are taken away or moved in one round; undefined where there are none. */
+/** All keys that are removed or moved in one round; undefined if there are none. */
 function withEdits({ text, file }: Pick<RecipeView, 'text' | 'file'>, problems: readonly Problem[]): string | undefined {
   const targets = new Set<string>();
   const edits = problems.filter(({ suggestion }) => {
@@ -101,10 +104,10 @@ function editKey(document: Document, keys: Problem['path'], suggestion: Suggesti
   if (pair !== undefined && suggestion.kind === 'move-key') putPair(document, pair, suggestion.to);
 }
 
-/** The same as an edit; undefined where there is nothing to fix. */
+/** The same as an edit; undefined if there is nothing to fix. */
 export const fixAll = (view: Pick<RecipeView, 'text' | 'file'>): TextChange | undefined => smallestChange(view.text, fixedText(view));
 
-/** The whole recipe of another tool as one of ours; undefined for a recipe that is none. */
+/** Converts a whole recipe of another tool; undefined for other texts. */
 export function conversion({
   text,
   file,
@@ -141,7 +144,7 @@ function suggested({ text, file }: Pick<RecipeView, 'text' | 'file'>, problem: P
     case 'rename-key':
       return { title: `Rename to '${suggestion.to}'`, change: { range, newText: isJson ? JSON.stringify(suggestion.to) : suggestion.to } };
     case 'replace-value':
-      return { title: `Replace by ${suggestion.to}`, change: { range, newText: isJson ? asJson(suggestion.to) : asYaml(suggestion.to) } };
+      return { title: `Replace with ${suggestion.to}`, change: { range, newText: isJson ? asJson(suggestion.to) : asYaml(suggestion.to) } };
     case 'remove-key':
       return { title: `Remove '${key}'`, change: edited(document => editKey(document, keys, suggestion)) };
     case 'move-key':
@@ -149,13 +152,13 @@ function suggested({ text, file }: Pick<RecipeView, 'text' | 'file'>, problem: P
   }
 }
 
-/** A setting that the text does not give. */
+/** Sets a setting that the text does not contain. */
 function inserted({ text, file }: Pick<RecipeView, 'text' | 'file'>, keys: LintProblem['path'], to: string): Fix {
   const after = editDocument(text, path.extname(file) === '.json', document => document.setIn(keys, parseDocument(to).toJS()));
   return { title: `Set ${keys.join('.')}: ${to}`, change: after === undefined ? undefined : smallestChange(text, after) };
 }
 
-/** Half the memory of activations, or less where the batch is odd, and the same effective batch. */
+/** Halves the activations (or divides an odd batch further) and keeps the effective batch. */
 function smallerBatch({ text, file, values }: RecipeView): Fix | undefined {
   const batch = values.per_device_train_batch_size;
   if (batch < 2) return undefined;
@@ -166,14 +169,14 @@ function smallerBatch({ text, file, values }: RecipeView): Fix | undefined {
     document.set('per_device_train_batch_size', part);
     document.set('gradient_accumulation_steps', steps);
   });
-  const title = `Batches of ${part}, ${steps} of them an update`;
+  const title = `Use batches of ${part}, ${steps} per update`;
   return { title, change: after === undefined ? undefined : smallestChange(text, after) };
 }
 
 /** Suggestions are YAML text. */
 const asJson = (to: string): string => JSON.stringify(parseDocument(to).toJS()) ?? JSON.stringify(to);
 
-/** A path may hold what YAML reads as something else; what is quoted already reads back as it should. */
+/** Quotes a path that YAML would read as something else; quoted text reads back unchanged. */
 function asYaml(to: string): string {
   const document = parseDocument(to);
   return document.errors.length === 0 && document.warnings.length === 0 && !/: |#/.test(to) ? to : JSON.stringify(to);

@@ -1,4 +1,4 @@
-/** A recipe as the editor shows it: its text, what the parser says, and the facts of model, data and machine that it speaks of. */
+/** A recipe as the editor shows it: its text, the parser's result, and the facts about its model, data and machine. */
 import type { RecipeEstimate } from '../plan/memory/predict.ts';
 import { type ParsedRecipe, parseRecipe } from '../protocol/parse-recipe.ts';
 import { type Located, locate } from '../protocol/recipe/located.ts';
@@ -14,25 +14,28 @@ export interface RecipeView {
   readonly baseDir: string;
   readonly parsed: ParsedRecipe;
   readonly root?: Located;
-  /** Right values and defaults for all others; `model` may be missing. */
+  /** Valid values, and defaults for all others; `model` may be missing. */
   readonly values: Partial<Recipe> & Omit<Recipe, 'model'>;
-  /** Undefined where the recipe names none. */
+  /** Undefined if the recipe names none. */
   readonly model?: ModelFacts;
   readonly data: readonly DataFact[];
   readonly runs: RunFacts;
-  /** Where the recipe will run, if that is another machine; `availableBytes` is then Infinity, as nothing is known of it. */
+  /**
+   * The daemon's machine if the recipe will run on another one; `availableBytes` is then Infinity because it is
+   * unknown.
+   */
   readonly farDaemon?: FarDaemon;
   readonly availableBytes: number;
-  /** What a run here would compute on. */
+  /** The engine that a run here would use. */
   readonly device: 'cpu' | 'gpu';
   /** Undefined until it has been computed. */
   readonly estimate?: RecipeEstimate;
 }
 
-/** A daemon on another machine, which reads models and data of its own. */
+/** A daemon on another machine, which reads its own models and data. */
 export interface FarDaemon {
   readonly url: string;
-  /** Over there, where relative paths start; the name of the folder here where none is given. */
+  /** The base of relative paths on that machine; defaults to the name of the folder here. */
   readonly folder?: string;
 }
 
@@ -44,17 +47,17 @@ export interface ViewSources {
   readonly farDaemon?: () => FarDaemon | undefined;
 }
 
-/** More data files than this in one recipe are not looked at while typing. */
+/** More data files in one recipe are not checked while typing. */
 const MAX_DATA_FILES = 20;
 
-/** Never rejects: half-typed text has a view too. */
+/** Never rejects: incomplete text has a view too. */
 export async function readRecipeView(
   document: Pick<RecipeView, 'text' | 'file' | 'baseDir'>,
   { models, data, ...sources }: ViewSources,
 ): Promise<RecipeView> {
   const { text, file, baseDir } = document;
   const parsed = parseRecipe(text, { fileName: file });
-  // Every setting is valid or at its default, apart from a model that may be missing.
+  // Every setting is valid or at its default, except a model that may be missing.
   const values = parsed.resolved as unknown as RecipeView['values'];
   const files = [...values.data.train, ...values.data.eval].slice(0, MAX_DATA_FILES);
   const [runs, model, ...facts] = await Promise.all([

@@ -1,4 +1,4 @@
-/** Problems as SARIF 2.1.0, which code hosts and continuous integration show beside the lines. Pure. */
+/** Problems as SARIF 2.1.0, which code hosts and CI systems show next to the lines. Pure. */
 import type { Severity } from '../protocol/problem.ts';
 import { recipeRules } from '../protocol/recipe-rules.ts';
 import { diagnosticOf } from './diagnostics/diagnostics.ts';
@@ -13,7 +13,7 @@ export interface LintedFile {
 export interface SarifParams {
   readonly version: string;
   readonly files: readonly LintedFile[];
-  /** For places in other files. */
+  /** For positions in other files. */
   readonly toUri: (file: string) => string;
 }
 
@@ -58,7 +58,7 @@ export function toSarif({ version, files, toUri }: SarifParams): object {
   return { $schema: SCHEMA, version: '2.1.0', runs: [{ tool: { driver }, columnKind: 'utf16CodeUnits', artifacts, results }] };
 }
 
-/** Lines and columns from 1; the end is behind the last character. */
+/** Lines and columns from 1; the end is exclusive. */
 const regionOf = ({ start, end }: LintProblem['range']): object => ({
   startLine: start.line + 1,
   startColumn: start.column + 1,

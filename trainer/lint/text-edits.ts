@@ -1,4 +1,4 @@
-/** Edits of a recipe's text: the smallest replacement that brings about a change of its document, comments kept. */
+/** Edits of a recipe's text: the smallest replacement that changes its document as requested; comments are kept. */
 import { Document, isMap, isScalar, type Pair, parseDocument, type Tags, YAMLParseError } from 'yaml';
 import { offsetsIn, positionsIn } from '../protocol/line-starts.ts';
 import type { Range } from '../protocol/problem.ts';
@@ -27,7 +27,7 @@ export function smallestChange(before: string, after: string): TextChange | unde
   while (tail < a.length - 1 - head && tail < b.length - 1 - head && a.at(-1 - tail) === b.at(-1 - tail)) tail++;
   const place = positionsIn(before);
   const begin = a.slice(0, head).reduce((sum, line) => sum + line.length + 1, 0);
-  // The carriage return before a line's end stays with it.
+  // Keeps the carriage return before a line's end.
   const [from, to] = [a, b].map(lines =>
     lines
       .slice(head, lines.length - tail)
@@ -38,8 +38,8 @@ export function smallestChange(before: string, after: string): TextChange | unde
 }
 
 /**
- * The text after `change` of its document, in its own style: JSON stays JSON with its indentation, YAML keeps its comments.
- * Undefined where the text has errors of syntax.
+ * The text after a change of its document, in its own style: JSON keeps its indentation, YAML keeps its comments.
+ * Undefined if the text has syntax errors.
  */
 export function editDocument(given: string, isJson: boolean, change: (document: Document) => void): string | undefined {
   const text = plainLines(given);
@@ -52,19 +52,19 @@ export function editDocument(given: string, isJson: boolean, change: (document: 
   return withLineEndsOf(given, written);
 }
 
-/** The text with the line ends that are worked with. */
+/** The text with plain line ends, which edits work on. */
 export const plainLines = (text: string): string => text.replaceAll('\r\n', '\n');
 
-/** What was written with plain line ends, with those of the text that it stands for. */
+/** Restores the line ends of the original text. */
 export const withLineEndsOf = (text: string, written: string): string =>
   text.includes('\r\n') ? written.replaceAll('\n', '\r\n') : written;
 
-/** Comments that stood in a column stay there: lines that are the same but for the space before '#' are taken from the text before. */
+/** Keeps comments in their columns: lines that differ only in the space before '#' are taken from the original. */
 export function keepAlignment(before: string, after: string): string {
   const originals = new Map<string, string | undefined>();
   for (const line of before.split('\n')) {
     const plain = line.replace(/(\S)\s+#/, '$1 #');
-    // Where two lines differ in that space only, it may belong to a text.
+    // If two lines differ only in that space, it may be part of a text.
     originals.set(plain, originals.has(plain) && originals.get(plain) !== line ? undefined : line);
   }
   return after
@@ -73,9 +73,11 @@ export function keepAlignment(before: string, after: string): string {
     .join('\n');
 }
 
-/** A document that writes everything that is not changed as it was, numbers included: 1.0e-4 stays what PyYAML takes for a number. */
+/**
+ * A document that writes unchanged parts as they were, including numbers: 1.0e-4 stays what PyYAML reads as a number.
+ */
 export function parseForEditing(text: string): Document {
-  // What a recipe may not be is not edited either: its aliases would be written out, or its depth followed.
+  // Invalid recipes are not edited: their aliases would be expanded, or their depth exhausted.
   const excess = locate(text).problems.find(({ code }) => code === 'too-large');
   if (excess !== undefined) {
     const refused = new Document();
@@ -89,9 +91,9 @@ export function parseForEditing(text: string): Document {
     prettyErrors: false,
     customTags: keepNumbers,
   });
-  // An alias without its anchor is found by the library only when it writes, and then it throws.
+  // The library notices an alias without its anchor only when it writes, and then throws.
   for (const [{ source }, target] of aliasTargets(document))
-    if (!target) document.errors.push(new YAMLParseError([0, 0], 'BAD_ALIAS', `no anchor '&${source}' stands before this`));
+    if (!target) document.errors.push(new YAMLParseError([0, 0], 'BAD_ALIAS', `there is no anchor '&${source}' before this alias`));
   return document;
 }
 
@@ -101,16 +103,16 @@ const keepNumbers = (tags: Tags): Tags =>
     const { stringify } = tag;
     return {
       ...tag,
-      // A number that was set anew still has the old source.
+      // A number with a new value still has its old source.
       stringify: (item, ...rest) =>
         item.source !== undefined && Number(item.source) === item.value ? item.source : (stringify?.(item, ...rest) ?? String(item.value)),
     };
   });
 
-/** Spaces of one level: those of the first indented line. */
+/** The indentation of one level: that of the first indented line. */
 const indentOf = (text: string): number => Math.min(8, /^( +)[^\s#-]/m.exec(text)?.[1]?.length ?? 2);
 
-/** Takes a pair out of its map; undefined where it isn't there. */
+/** Removes a pair from its map; undefined if it is not there. */
 export function takePair(document: Document, path: readonly (string | number)[]): Pair | undefined {
   const parent = path.length === 1 ? document.contents : document.getIn(path.slice(0, -1));
   if (!isMap(parent)) return undefined;
@@ -121,7 +123,7 @@ export function takePair(document: Document, path: readonly (string | number)[])
   return pair;
 }
 
-/** Puts a pair under a dotted path, whose group is made where it is missing. */
+/** Adds a pair under a dotted path and creates its group if needed. */
 export function putPair(document: Document, pair: Pair, to: string): void {
   const steps = to.split('.');
   const home = steps.slice(0, -1);

@@ -1,15 +1,18 @@
-/** The nearest known word to a misspelled one. */
+/** The known word that is nearest to a misspelled one. */
 import { distance } from 'fastest-levenshtein';
 
-/** Longer text is no misspelled word, and the distance costs the product of both lengths. */
+/** Longer text is not a misspelled word, and the distance costs the product of both lengths. */
 const MAX_WORD = 64;
-/** What is longer differs too much from any word. */
+/** Longer words differ too much from any candidate. */
 const MAX_CANDIDATE = 2 * MAX_WORD;
 
 /** Case, hyphens and underscores are style, not spelling. */
 const plain = (word: string): string => word.toLowerCase().replace(/[-_\s]/g, '');
 
-/** The candidate that `word` was most likely meant to be, or nothing when none is near: up to two in five of its letters may differ, since swapping two counts twice. */
+/**
+ * The candidate that `word` most likely meant, if one is near: up to two in five letters may differ, because a swap
+ * counts twice.
+ */
 export function didYouMean(word: string, candidates: readonly string[]): string | undefined {
   if (word.length > MAX_WORD) return undefined;
   const wanted = plain(word);

@@ -1,10 +1,10 @@
-/** Names that other fine-tuning tools use for our settings, and words that they use for our values. */
+/** Names and values of other fine-tuning tools for our settings. */
 
-/** Where a foreign key belongs here: `to` is a dotted path, `note` says what else changes or why there is no such setting. */
+/** The counterpart of a foreign key: `to` is a dotted path, `note` explains other differences or why there is none. */
 export interface ForeignKey {
   readonly to?: string;
   readonly note?: string;
-  /** It turns on what is off here by default: `false` and no value mean what leaving it out means. */
+  /** A switch for an option that is off here by default: `false` and no value mean the same as no key. */
   readonly isSwitch?: true;
 }
 
@@ -55,7 +55,11 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ...renamed('data.completion_only', 'mask_prompt', 'completion_only_loss', 'assistant_only_loss', 'train_on_responses_only'),
   ...changed('data.completion_only', 'its value is the opposite', 'train_on_inputs', 'train_on_prompt', 'train_on_input'),
   ...renamed('val_size', 'val_set_size', 'validation_split', 'test_size'),
-  ...changed('val_size', 'it is a share or a number of samples here, not a percentage: 5 percent are 0.05', 'validation_split_percentage'),
+  ...changed(
+    'val_size',
+    'it is a share or a number of samples here, not a percentage: write 0.05 for 5 percent',
+    'validation_split_percentage',
+  ),
   ...renamed('max_length', 'sequence_len', 'cutoff_len', 'max_seq_length', 'max_seq_len', 'block_size', 'model_max_length'),
   ...renamed('packing', 'sample_packing', 'packed'),
   ...renamed(
@@ -93,8 +97,8 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
   ...renamed('eval_strategy', 'evaluation_strategy'),
   ...renamed('eval_steps', 'steps_per_eval', 'eval_every', 'eval_interval'),
   ...renamed('save_steps', 'save_every', 'save_interval'),
-  ...changed('eval_steps', 'it counts updates, not evaluations an epoch', 'evals_per_epoch'),
-  ...changed('save_steps', 'it counts updates, not checkpoints an epoch', 'saves_per_epoch'),
+  ...changed('eval_steps', 'it counts updates between evaluations, not evaluations per epoch', 'evals_per_epoch'),
+  ...changed('save_steps', 'it counts updates between checkpoints, not checkpoints per epoch', 'saves_per_epoch'),
   ...renamed('output_dir', 'adapter_path', 'output_path', 'save_dir', 'out_dir'),
   ...renamed('overwrite_output_dir', 'overwrite'),
   ...renamed('seed', 'random_seed', 'random_state'),
@@ -106,16 +110,22 @@ export const foreignKeys: Readonly<Record<string, ForeignKey>> = Object.fromEntr
     "for 'sequential' write data.shuffle: false, for 'random' group_by_length: false, and for 'group_by_length' group_by_length: true",
     'train_sampling_strategy',
   ),
-  ...absent('the chat template of the model is used', 'template', 'chat_template'),
-  ...absent('metrics go to the run folder and to no tracker', 'report_to', 'wandb_project', 'use_wandb', 'metric_logger'),
-  ...absent('tokens are read from HF_TOKEN in the environment', 'hf_token', 'token', 'use_auth_token', 'hf_hub_token'),
+  ...absent("Rowtune always uses the model's chat template", 'template', 'chat_template'),
+  ...absent(
+    'metrics are written to the run folder; trackers are not supported',
+    'report_to',
+    'wandb_project',
+    'use_wandb',
+    'metric_logger',
+  ),
+  ...absent('set HF_TOKEN in the environment', 'hf_token', 'token', 'use_auth_token', 'hf_hub_token'),
   ...absent('attention is compiled into the step', 'flash_attention', 'flash_attn', 'attn_implementation', 'xformers_attention'),
-  ...absent('one device trains one run', 'deepspeed', 'fsdp', 'fsdp_config', 'ddp', 'local_rank'),
+  ...absent('a run uses one device', 'deepspeed', 'fsdp', 'fsdp_config', 'ddp', 'local_rank'),
   ...absent('use target_modules to choose layers', 'num_layers', 'layers_to_transform', 'lora_layers'),
   ...absent('write r, lora_alpha and lora_dropout at the top level', 'lora_parameters', 'lora_config', 'peft_config'),
 ]);
 
-/** Words for values of one setting, by the setting's path: the word here, or why there is none. */
+/** Values of other tools for one setting, by the setting's path: our value, or why there is none. */
 export const foreignValues: Readonly<Record<string, Readonly<Record<string, ForeignKey>>>> = {
   method: Object.fromEntries([
     ...renamed('full', 'fft', 'full_finetune', 'dense', 'none'),
@@ -157,7 +167,7 @@ export const foreignValues: Readonly<Record<string, Readonly<Record<string, Fore
     ...renamed('warmup_stable_decay', 'wsd'),
     ...renamed('constant', 'none'),
     ...absent(
-      'there is no schedule that follows the loss or begins its warm-up above 0; take cosine or linear',
+      'schedules that follow the loss or start the warm-up above 0 are not supported; use cosine or linear',
       'reduce_lr_on_plateau',
       'greedy',
       'cosine_warmup_with_min_lr',

@@ -1,4 +1,4 @@
-/** Numbers, times, sizes and tables as people read them in a terminal. */
+/** Numbers, times, sizes and tables as text for people. */
 
 /** 12.3 s, 2 min 5 s, 1 h 3 min. */
 export function duration(seconds: number): string {
@@ -29,7 +29,7 @@ export const counted = (count: number, what: string): string => `${grouped(count
 
 export const percent = (share: number, digits = 1): string => `${(100 * share).toFixed(digits)}%`;
 
-/** 135M, 7.2B, 940k: as models are called. */
+/** 135M, 7.2B, 940k: the usual way to write model sizes. */
 export function parameterCount(count: number): string {
   const units = [
     { unit: 'B', size: 1e9 },
@@ -42,14 +42,14 @@ export function parameterCount(count: number): string {
   return `${value >= 100 ? value.toFixed(0) : value.toFixed(1).replace(/\.0$/, '')}${found.unit}`;
 }
 
-/** Four digits that count: 0.5012, 12.35, 1.5e-5. */
+/** Four significant digits: 0.5012, 12.35, 1.5e-5. */
 export function compact(value: number): string {
   if (Number.isInteger(value)) return String(value);
   const size = Math.abs(value);
   return size !== 0 && (size < 1e-3 || size >= 1e6) ? value.toExponential(2) : String(Number(value.toPrecision(4)));
 }
 
-/** Columns of equal width, two spaces apart; columns whose cells are all numbers below the header are set to the right. */
+/** Columns of equal width, two spaces apart; columns of numbers are right-aligned. */
 export function table(rows: readonly (readonly string[])[]): string {
   const columns = Math.max(0, ...rows.map(row => row.length));
   const widths = Array.from({ length: columns }, (_, i) => Math.max(...rows.map(row => row[i]?.length ?? 0)));
@@ -64,6 +64,6 @@ export function table(rows: readonly (readonly string[])[]): string {
     .join('\n');
 }
 
-/** "4 × 512 tokens", "16 samples": the shape of a batch, where a sample without a length has one token. */
+/** "4 × 512 tokens", "16 samples": the shape of a batch; a sample without a length has one token. */
 export const batchSize = ({ batch, tokens }: { readonly batch: number; readonly tokens: number }): string =>
   tokens > 1 ? `${grouped(batch)} × ${grouped(tokens)} tokens` : counted(batch, 'sample');

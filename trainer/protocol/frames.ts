@@ -1,7 +1,10 @@
-/** Frames from outside, checked before vscode-jsonrpc sees them: it trusts their shape, and one without `params` would end the process. */
+/**
+ * Checks frames from outside before vscode-jsonrpc sees them: it trusts their shape, and one without `params` would end
+ * the process.
+ */
 import type { Message } from 'vscode-jsonrpc';
 
-/** Deeper than any message of ours. JSON.stringify recurses, so that what is nested by the thousand would exhaust its stack. */
+/** Deeper than any message of ours. JSON.stringify recurses, so thousands of nested levels would exhaust its stack. */
 const MAX_DEPTH = 100;
 /** Method names and string ids are echoed in answers and logs; ours are below 40 characters. */
 const MAX_NAME_CHARACTERS = 200;
@@ -15,11 +18,11 @@ const PROGRESS = '$/progress';
 
 export type Frame =
   | { readonly kind: 'message'; readonly message: Message }
-  /** JSON-RPC 2.0, but no request of ours: it gets this answer, and the connection stays. */
+  /** Valid JSON-RPC 2.0, but not a request of ours: it gets this answer, and the connection stays open. */
   | { readonly kind: 'refused'; readonly answer: Message }
-  /** A notification or response that nobody waits for, or whose shape is wrong. JSON-RPC answers neither. */
+  /** A notification or response that nobody waits for, or of the wrong shape. JSON-RPC answers neither. */
   | { readonly kind: 'ignored' }
-  /** Not JSON-RPC 2.0: whatever sends this is no client. */
+  /** Not JSON-RPC 2.0: the sender is not a client. */
   | { readonly kind: 'foreign'; readonly reason: string };
 
 type Fields = Readonly<Record<string, unknown>>;
@@ -41,7 +44,7 @@ function readRequest({ method, id, params }: Fields): Frame {
 
 function readNotification({ method, params }: Fields): Frame {
   if (!isName(method) || !isParams(params)) return { kind: 'ignored' };
-  // Names with '$/' belong to the protocol itself. The library handles these two, and reads their fields unchecked.
+  // Names that start with '$/' belong to the protocol. The library handles these two and reads their fields unchecked.
   if (method === CANCEL) return isObject(params) && isId(params.id) ? message({ method, params: { id: params.id } }) : { kind: 'ignored' };
   if (method === PROGRESS)
     return isObject(params) && isId(params.token)
@@ -50,7 +53,7 @@ function readNotification({ method, params }: Fields): Frame {
   return method.startsWith('$/') ? { kind: 'ignored' } : message({ method, params: params ?? undefined });
 }
 
-/** A response of the wrong shape becomes an error, so that whoever waits for it stops waiting. */
+/** A response of the wrong shape becomes an error, so that the caller stops waiting. */
 function readResponse({ id, result, error }: Fields): Frame {
   if (result === undefined && error === undefined)
     return refuse(isId(id) ? id : null, "a message needs a 'method', a 'result' or an 'error'");

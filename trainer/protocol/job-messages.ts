@@ -1,21 +1,30 @@
-/** What a parent (command line or daemon) and a worker process say to each other. One request, then events one way and commands the other. */
+/**
+ * Messages between a parent (command line or daemon) and a worker process. One request, then events in one direction
+ * and commands in the other.
+ */
 import type { ExportFormat } from '../catalog/artifacts.ts';
 import type { Recipe } from './recipe-schema.ts';
 
-/** Where a job finds things; paths are absolute. */
+/** The locations that a job uses; absolute paths. */
 export interface JobContext {
-  /** Engines, models and their caches. */
+  /** The folder of engines, models and their caches. */
   readonly cacheDir: string;
-  /** The folder that relative paths of a recipe start from. */
+  /** The base of relative paths in a recipe. */
   readonly baseDir: string;
-  /** The value of ROWTUNE_ENGINE, where it is set. */
+  /** The value of ROWTUNE_ENGINE, if set. */
   readonly engineFromEnvironment?: string;
-  /** Variables of the environment that would have had an effect and that the worker did not inherit; see engine/inherited-environment.ts. */
+  /**
+   * Environment variables that would have had an effect and that the worker did not inherit; see
+   * engine/inherited-environment.ts.
+   */
   readonly clearedVariables?: readonly string[];
   readonly hub: { readonly endpoint?: string; readonly token?: string; readonly offline: boolean };
 }
 
-/** What a worker is started for. An `adapter` is a run folder, one of its checkpoints, or an exported adapter (ours or PEFT's). */
+/**
+ * The request of a worker. An `adapter` is a run folder, one of its checkpoints, or an exported adapter (ours or
+ * PEFT's).
+ */
 export type JobRequest = { readonly context: JobContext } & (
   | { readonly kind: 'train'; readonly recipe: Recipe; readonly runDir: string }
   | { readonly kind: 'resume'; readonly runDir: string; readonly overrides: readonly string[] }
@@ -23,7 +32,7 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly kind: 'importance';
       readonly recipe: Recipe;
       readonly outputFile: string;
-      /** Also how stable the choice of rows is: `<outputFile>.report.json` and `.report.md`. */
+      /** Also writes a report about the stability of the selection: `<outputFile>.report.json` and `.report.md`. */
       readonly report?: boolean;
     }
   | { readonly kind: 'evaluate'; readonly recipe: Recipe; readonly adapter?: string }
@@ -33,7 +42,9 @@ export type JobRequest = { readonly context: JobContext } & (
       readonly revision: string;
       readonly adapter?: string;
       readonly prompt: string;
-      /** A run whose way of writing prompts is taken, for its base model too; goes before `chat` where it is known. */
+      /**
+       * A run whose prompt format is used, for its base model too; takes precedence over `chat` if the format is known.
+       */
       readonly promptOf?: string;
       readonly options: GenerateOptions;
     }
@@ -52,7 +63,7 @@ export type JobKind = JobRequest['kind'];
 
 export interface GenerateOptions {
   readonly engine: Recipe['engine'];
-  /** Wraps the prompt as a user's turn by the model's chat template, where it has one. */
+  /** Wraps the prompt as a user turn with the model's chat template, if there is one. */
   readonly chat: boolean;
   readonly maxNewTokens: number;
   /** 0 decodes greedily. */
@@ -66,7 +77,7 @@ export interface GenerateOptions {
 export type LogLevel = 'debug' | 'info' | 'warning' | 'error';
 
 export type WorkerEvent =
-  /** A new stage begins; `name` is stable ('load', 'importance', 'train'), `message` is for people. */
+  /** A new stage starts; `name` is stable ('load', 'importance', 'train'), `message` is for people. */
   | { readonly type: 'phase'; readonly name: string; readonly message: string }
   | {
       readonly type: 'progress';
@@ -78,18 +89,18 @@ export type WorkerEvent =
       readonly secondsLeft?: number;
       readonly message?: string;
     }
-  /** Numbers of one update, by Hugging Face's names ('loss', 'learning_rate', 'grad_norm', 'eval_loss'). */
+  /** Metrics of one update, named as in Hugging Face ('loss', 'learning_rate', 'grad_norm', 'eval_loss'). */
   | { readonly type: 'metrics'; readonly step: number; readonly values: Readonly<Record<string, number>> }
   | { readonly type: 'log'; readonly level: LogLevel; readonly message: string }
   /** A piece of generated text. */
   | { readonly type: 'text'; readonly chunk: string }
-  /** The last event of a job that succeeded. */
+  /** The last event of a successful job. */
   | { readonly type: 'result'; readonly value: unknown }
-  /** The last event of a job that failed; `hint` says what to do. */
+  /** The last event of a failed job; `hint` says how to fix it. */
   | { readonly type: 'failed'; readonly code: string; readonly message: string; readonly hint?: string };
 
-/** Ends the job after the update in hand; with `save` a checkpoint is written first. */
+/** Ends the job after the current update; with `save`, writes a checkpoint first. */
 export type WorkerCommand = { readonly type: 'stop'; readonly save: boolean };
 
-/** The reason of a job that was stopped or aborted on request; it stands in the state of its run. */
-export const STOPPED_BY_USER = 'stopped by the user';
+/** The reason recorded in the state of a run that was stopped or aborted on request. */
+export const STOPPED_BY_USER = 'stopped at your request';

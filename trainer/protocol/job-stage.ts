@@ -1,4 +1,4 @@
-/** The stages of a job in words, the same in the status bar, the views and the pages. Pure. */
+/** The stages of a job as text, the same in the status bar, the views and the pages. Pure. */
 import { byteSize, grouped } from './format.ts';
 import type { WorkerEvent } from './job-messages.ts';
 
@@ -23,10 +23,10 @@ const STAGES: Readonly<Record<string, string>> = {
 
 export const stageText = (name: string): string => STAGES[name] ?? name.replace(/[-_]/g, ' ');
 
-/** What is done before the first update, in order; rows are scored where a method chooses them. */
+/** The stages before the first update, in order; rows are scored only by methods that select them. */
 export const PREPARING = ['load', 'data', 'importance', 'compile', 'rehearse'] as const;
 
-/** What is counted now. A count that is full while the job is at another stage is over: an evaluation between two updates. */
+/** The current progress. Complete progress of another stage is over: for example an evaluation between two updates. */
 export function currentProgress({ phase, progress }: StageOfJob): Progress | undefined {
   const isOver = progress !== undefined && progress.phase !== phase && progress.total > 0 && progress.done >= progress.total;
   return isOver && phase !== undefined ? undefined : progress;

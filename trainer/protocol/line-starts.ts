@@ -1,6 +1,7 @@
 /**
- * From offsets in a text to lines and columns and back, with the line ends of the language server protocol, which editors count by: a lone
- * carriage return is one. The YAML library's own counter knows none of those, and misses line ends inside of text that does not parse.
+ * Converts offsets in a text to lines and columns and back, with the line ends of the language server protocol, which
+ * count a lone carriage return. The YAML library's counter ignores those, and misses line ends inside text that does
+ * not parse.
  */
 import type { Position } from './problem.ts';
 
@@ -11,7 +12,7 @@ export const linesOf = (text: string): string[] => text.split(LINE_END);
 
 const lineStarts = (text: string): number[] => [0, ...Array.from(text.matchAll(LINE_END), ({ 0: end, index }) => index + end.length)];
 
-/** An offset beyond the text is its end. */
+/** An offset beyond the text maps to its end. */
 export function positionsIn(text: string): (offset: number) => Position {
   const starts = lineStarts(text);
   return offset => {
@@ -26,7 +27,7 @@ export function positionsIn(text: string): (offset: number) => Position {
   };
 }
 
-/** A line beyond the text is its end. */
+/** A line beyond the text maps to its end. */
 export function offsetsIn(text: string): (position: Position) => number {
   const starts = lineStarts(text);
   return ({ line, column }) => Math.min((starts[line] ?? text.length) + column, text.length);

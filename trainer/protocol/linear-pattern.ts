@@ -1,19 +1,19 @@
 /**
- * Regular expressions of users, evaluated in time that grows with the text alone: JavaScript's own (flag u) without back-references and
- * look-around, which need backtracking. The structure is compiled to an automaton of our own (Thompson's construction, its sets of states
- * memoized as they are met); what one character may be is left to the language.
+ * Users' regular expressions, evaluated in linear time: JavaScript's syntax (flag u) without back-references and
+ * look-around, which need backtracking. The structure is compiled to an automaton (Thompson's construction with
+ * memoized sets of states); character classes use the language's own.
  */
 
-/** The text is no regular expression, or one that can't be evaluated in linear time. */
+/** The text is not a regular expression, or can't be evaluated in linear time. */
 export class PatternError extends Error {
   override name = 'PatternError';
 }
 
 const MAX_LENGTH = 1000;
 const MAX_DEPTH = 50;
-/** A counted repetition is written out, so that few characters can ask for very many states. */
+/** A counted repetition is expanded, so a few characters can require very many states. */
 const MAX_STATES = 1000;
-/** Sets of states that are kept; beyond them all are forgotten and met anew. */
+/** The most sets of states to memoize; beyond this, all are dropped. */
 const MAX_SETS = 2000;
 
 type Assertion = 'start' | 'end' | 'word-edge' | 'no-word-edge';
@@ -28,11 +28,11 @@ type Part =
 type State =
   | { readonly kind: 'one'; readonly matches: (character: string) => boolean }
   | { readonly kind: 'assert'; readonly what: Assertion }
-  /** Continues behind itself and elsewhere, or elsewhere alone. */
+  /** Continues after itself and elsewhere, or only elsewhere. */
   | { readonly kind: 'split' | 'jump'; to: number }
   | { readonly kind: 'found' };
 
-/** States that are waiting before a character, and what stands before it. */
+/** The states that wait before a character, and the character before it. */
 interface Waiting {
   readonly states: readonly number[];
   readonly isStart: boolean;
@@ -40,12 +40,12 @@ interface Waiting {
   readonly next: Map<string, Waiting | 'found'>;
 }
 
-/** Behind the last character. */
+/** After the last character. */
 const END = '';
 const isWord = (character: string): boolean => /^\w$/.test(character);
 
 /**
- * A function that tells whether the expression matches anywhere in a text.
+ * Returns a function that tells whether the expression matches anywhere in a text.
  * @throws PatternError with the reason, a sentence without its subject: "is invalid: …"
  */
 export function linearPattern(source: string): (text: string) => boolean {
@@ -71,7 +71,7 @@ class Parser {
 
   whole(): Part {
     const part = this.#choice();
-    // JavaScript says what is wrong with it.
+    // JavaScript reports what is wrong with it.
     return this.#at < this.#source.length ? { kind: 'choice', parts: [] } : part;
   }
 
@@ -120,7 +120,7 @@ class Parser {
     return { kind: 'one', matches };
   }
 
-  /** The source of what stands for one character. */
+  /** The source of a single-character pattern. */
   #character(): string {
     const rest = this.#source.slice(this.#at);
     if (/^\\(?:[1-9]|k<)/.test(rest))
@@ -197,7 +197,7 @@ class Automaton {
     for (let i = 0; i < least; i++) {
       const before = this.#states.length;
       this.#add(part);
-      // What adds no state is the same however often it stands there.
+      // Repeating an item without states changes nothing.
       if (this.#states.length === before) return;
     }
     if (most === Infinity) {
@@ -220,7 +220,7 @@ class Automaton {
     return this.#push({ kind, to: 0 }) as { to: number };
   }
 
-  /** What waits behind `character`. */
+  /** The states that wait after `character`. */
   #step(waiting: Waiting, character: string): Waiting | 'found' {
     const known = waiting.next.get(character);
     if (known !== undefined) return known;
@@ -242,7 +242,7 @@ class Automaton {
     return character !== END && state?.kind === 'one' && state.matches(character);
   }
 
-  /** The states for one character that the waiting ones lead to, the start among them: a match may begin anywhere. */
+  /** The states that follow on one character, including the start: a match may begin anywhere. */
   #reach({ states, isStart, afterWord }: Waiting, character: string): readonly number[] | 'found' {
     const seen = new Set<number>();
     const open = [0, ...states];

@@ -1,9 +1,12 @@
-/** Access tokens written into a recipe: how they look, where they are, and how they are kept out of messages. */
+/** Access tokens in a recipe: their patterns, their positions, and masking them in messages. */
 
-/** Prefixes of Hugging Face, OpenAI-style, GitHub and Weights & Biases keys, each with the least length that is no ordinary word. */
+/**
+ * Prefixes of Hugging Face, OpenAI-style, GitHub and Weights & Biases keys, each with the shortest length that is not
+ * an ordinary word.
+ */
 const TOKEN = /\b(?:hf_[A-Za-z0-9]{16,}|api_org_[A-Za-z0-9]{16,}|sk-[A-Za-z0-9_-]{20,}|gh[pousr]_[A-Za-z0-9]{20,}|github_pat_\w{20,})/g;
 
-/** Where tokens stand in a text, as offsets. */
+/** Offsets of the tokens in a text. */
 export const findTokens = (text: string): { start: number; end: number }[] =>
   [...text.matchAll(TOKEN)].map(found => ({ start: found.index, end: found.index + found[0].length }));
 

@@ -1,4 +1,7 @@
-/** From the text of a recipe to a resolved recipe and every problem in it. The command line, the trainer and the editor all read recipes here. */
+/**
+ * Turns the text of a recipe into a resolved recipe and all its problems. The command line, the trainer and the editor
+ * all use this reader.
+ */
 import { positionsIn } from './line-starts.ts';
 import { findTokens } from './literal-token.ts';
 import type { Problem, Range } from './problem.ts';
@@ -11,28 +14,31 @@ import { recipeRules } from './recipe-rules.ts';
 import { groups, type Recipe, settings } from './recipe-schema.ts';
 
 export interface ParseOptions {
-  /** Decides whether hints for YAML readers make sense; nothing is read from disk. */
+  /** Decides whether hints about YAML readers apply; nothing is read from disk. */
   readonly fileName?: string;
-  /** `key=value` with dotted keys and YAML values; they beat the file, the last one wins, and an empty value takes a key away. */
+  /**
+   * `key=value` with dotted keys and YAML values. Overrides take precedence over the file, the last one wins, and an
+   * empty value removes a key.
+   */
   readonly overrides?: readonly string[];
 }
 
 export interface ParsedRecipe {
-  /** With every default filled in; only where no problem is an error. */
+  /** With every default filled in; present only if no problem is an error. */
   readonly recipe?: Recipe;
-  /** In the order of the text, those of overrides last. */
+  /** In text order, those of overrides last. */
   readonly problems: readonly Problem[];
-  /** The values that are right and the defaults of all others, whatever else is wrong. */
+  /** The valid values, and defaults for all others. */
   readonly resolved: Readonly<Record<string, unknown>>;
 }
 
-/** Reads a recipe in YAML or JSON. Never throws, half-typed text included; all problems come at once. */
+/** Reads a recipe in YAML or JSON. Never throws, even for incomplete text; returns all problems at once. */
 export function parseRecipe(text: string, { fileName = '', overrides = [] }: ParseOptions = {}): ParsedRecipe {
   const file = locate(text);
   const { root, problems: overrideProblems } = applyOverrides(file.root, overrides);
   const { values, invalid, problems: settingProblems } = checkSettings(root);
   const resolved = resolve(values);
-  // Every setting is valid or at its default; a rule that reads `model` where it is missing is not run.
+  // Every setting is valid or at its default; a rule that reads a missing `model` does not run.
   const recipe = resolved as unknown as Recipe;
   const found = [
     ...file.problems,
@@ -48,10 +54,10 @@ export function parseRecipe(text: string, { fileName = '', overrides = [] }: Par
   return hasErrors(problems) ? { problems: firstOf(problems), resolved } : { recipe, problems: firstOf(problems), resolved };
 }
 
-/** More than anyone reads, and each is marked in the editor and looked at for a fix. */
+/** More than anyone reads; each one is marked in the editor and searched for a fix. */
 const MAX_PROBLEMS = 500;
 
-/** Errors go before what may stay. */
+/** Errors first. */
 function firstOf(problems: readonly Problem[]): readonly Problem[] {
   const more = problems.length - MAX_PROBLEMS;
   if (more <= 0) return problems;
@@ -61,7 +67,7 @@ function firstOf(problems: readonly Problem[]): readonly Problem[] {
   const rest: Problem = {
     code: 'too-large',
     severity: 'info',
-    message: `${more} more problems are not listed: fix the others first`,
+    message: `${more} more problems are not listed: fix these first`,
     path: [],
     range: next.range,
     override: next.override,
@@ -69,7 +75,7 @@ function firstOf(problems: readonly Problem[]): readonly Problem[] {
   return [...kept, rest].sort(inOrder);
 }
 
-/** Fills in the defaults in the order of the table, so that a default may depend on what stands before it. */
+/** Fills in the defaults in table order, so that a default may depend on earlier settings. */
 function resolve(values: ReadonlyMap<string, unknown>): Record<string, unknown> {
   const given: Record<string, unknown> = {};
   const resolved: Record<string, unknown> = {};
@@ -99,7 +105,7 @@ function runRules(
       const path = at.split('.');
       const { found, complete } = root === undefined ? { found: undefined, complete: false } : follow(root, path);
       const range = found === undefined ? START : on === 'key' || !complete ? (found.keyRange ?? START) : found.range;
-      // What is at its default can't be replaced or removed where it stands.
+      // A default value has no text to replace or remove.
       return {
         code: rule.code,
         severity: rule.severity,
@@ -114,7 +120,7 @@ function runRules(
 }
 
 function literalTokens(text: string, overrides: readonly string[]): Problem[] {
-  const message = 'an access token in a recipe ends up in run folders and repositories: set HF_TOKEN in the environment instead';
+  const message = 'access tokens in recipes leak into run folders and repositories: delete it and set HF_TOKEN in the environment instead';
   const report = (range: Range, override?: string): Problem => ({
     code: 'literal-token',
     severity: 'error',
@@ -131,7 +137,7 @@ function literalTokens(text: string, overrides: readonly string[]): Problem[] {
   return [...inFile, ...inOverrides];
 }
 
-/** YAML 1.1 readers (PyYAML) take a number with an exponent for text unless it has a dot and a signed exponent. */
+/** YAML 1.1 readers (PyYAML) read a number with an exponent as text unless it has a dot and a signed exponent. */
 function numberHints({ content, range, override }: Located, path: readonly (string | number)[]): Problem[] {
   if (content.kind === 'list') return content.items.flatMap((item, index) => numberHints(item, [...path, index]));
   if (content.kind === 'map') return [...content.entries].flatMap(([key, value]) => numberHints(value, [...path, key]));
@@ -139,11 +145,11 @@ function numberHints({ content, range, override }: Located, path: readonly (stri
   const parts = /^([-+]?\d+)(\.\d*)?[eE]([-+]?)(\d+)$/.exec(content.source);
   if (parts === null || (parts[2] !== undefined && parts[3] !== '')) return [];
   const to = `${parts[1]}${parts[2] ?? '.0'}e${parts[3] === '' ? '+' : parts[3]}${parts[4]}`;
-  const message = `Python's YAML reader takes ${content.source} for text; ${to} is a number for every reader`;
+  const message = `PyYAML reads ${content.source} as text; write ${to}, which every reader takes for a number`;
   return [{ code: 'number-format', severity: 'info', message, path, range, suggestion: { kind: 'replace-value', to } }];
 }
 
-/** What concerns the whole recipe is shown on its first key. */
+/** Problems of the whole recipe are shown at its first key. */
 function firstKey(root: Located | undefined): Range {
   if (root?.content.kind !== 'map') return START;
   return [...root.content.entries.values()][0]?.keyRange ?? START;

@@ -1,7 +1,7 @@
-/** What can be wrong with a recipe: a stable code, a place, a sentence and often a way out; and how it prints in a terminal. */
+/** A problem of a recipe: a stable code, a position, a message and often a suggestion; and its text in a terminal. */
 import { maskTokens } from './literal-token.ts';
 
-/** A place in a text as in the Language Server Protocol: lines and columns from 0, columns in UTF-16 units. */
+/** A position in a text as in the Language Server Protocol: lines and columns from 0, columns in UTF-16 units. */
 export interface Position {
   readonly line: number;
   readonly column: number;
@@ -16,8 +16,8 @@ export interface Range {
 export type Severity = 'error' | 'warning' | 'info';
 
 /**
- * A fix that an editor can apply. Values are YAML text; `move-key` names the dotted path where the key belongs; `losesNothing`: the key
- * says what holds without it.
+ * A fix that an editor can apply. Values are YAML text; `move-key` names the dotted path of the key's right place;
+ * `losesNothing`: deleting the key changes nothing.
  */
 export type Suggestion =
   | { readonly kind: 'rename-key'; readonly to: string }
@@ -31,21 +31,21 @@ export interface Problem {
   readonly severity: Severity;
   readonly message: string;
   readonly path: readonly (string | number)[];
-  /** In the file, or in `override` where that is set. */
+  /** A range in the file, or in `override` if that is set. */
   readonly range: Range;
   readonly suggestion?: Suggestion;
-  /** The text of the command-line override at fault; without it the file is. */
+  /** The text of the command-line override at fault; undefined if it is the file. */
   readonly override?: string;
 }
 
 export const hasErrors = (problems: readonly Problem[]): boolean => problems.some(({ severity }) => severity === 'error');
 
-/** A terminal line longer than this wraps and the caret no longer points; the excerpt is cut around the place. */
+/** A longer terminal line would wrap and misplace the caret; the excerpt is cut around the position. */
 const MAX_EXCERPT = 120;
 
 /**
- * One block a problem: `file:line:column severity code message` (from 1), then the line at fault with a caret below.
- * Tokens are masked and control characters shown as '·', since this goes to logs.
+ * One block per problem: `file:line:column severity code message` (from 1), then the line with a caret below. Tokens
+ * are masked and control characters shown as '·', because this text is logged.
  */
 export function formatProblems(problems: readonly Problem[], fileName: string, text: string): string {
   const lines = text.split(/\r\n|\r|\n/);

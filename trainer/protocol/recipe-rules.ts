@@ -1,4 +1,7 @@
-/** Rules between settings that need nothing but the recipe. To add one, add an entry to the table of its topic; the parser runs them all. */
+/**
+ * Rules between settings that depend only on the recipe. To add one, add an entry to the table of its topic; the parser
+ * runs them all.
+ */
 import { dataRules } from './recipe/data-rules.ts';
 import { evaluationRules } from './recipe/evaluation-rules.ts';
 import { ignoredRules } from './recipe/ignored-rules.ts';

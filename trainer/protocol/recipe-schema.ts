@@ -16,11 +16,13 @@ export const recipeFields = {
   ...batchSettings,
   ...scheduleSettings,
   ...optimizerSettings,
-  importance: group('How rows are scored and chosen (spsft).', importanceSettings),
+  importance: group('How rows are scored and selected (spsft).', importanceSettings),
   ...runSettings,
 } as const satisfies Fields;
 
-/** A recipe with every default filled in. What may stay without a value (`r` under full, `output_dir` …) is optional. */
+/**
+ * A recipe with every default filled in. Settings that may have no value (`r` with full, `output_dir` …) are optional.
+ */
 export interface Recipe extends Resolved<typeof recipeFields> {}
 
 export type { Group, Setting } from './recipe/setting.ts';

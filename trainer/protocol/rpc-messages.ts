@@ -1,19 +1,25 @@
-/** What clients (command line, editor) and the daemon say to each other: every message once, as a value that carries its types. */
+/**
+ * Messages between clients (command line, editor) and the daemon: each is defined once, as a value that carries its
+ * types.
+ */
 import type { ExportFormat } from '../catalog/artifacts.ts';
 import type { GenerateOptions, JobKind, WorkerEvent } from './job-messages.ts';
 import type { Problem } from './problem.ts';
 
-/** A client of another version is told so; what both know is in `capabilities`. */
+/** A client of another version gets an error; `capabilities` lists the methods that both support. */
 export const PROTOCOL_VERSION = 1;
 
-/** Largest message either side takes: a page of log or metrics is far below, a prompt of a million characters still passes. */
+/**
+ * The largest message in either direction: far above a page of log or metrics, and enough for a prompt of a million
+ * characters.
+ */
 export const MAX_FRAME_BYTES = 8 * 2 ** 20;
 
-/** The subprotocol of the socket; a client that can set no header sends `token.<token>` beside it. */
+/** The subprotocol of the socket; a client that can't set headers sends `token.<token>` in addition. */
 export const SUBPROTOCOL = 'rowtune.1';
 export const TOKEN_PROTOCOL = 'token.';
 
-/** The types are carried in `types`, which has no value at run time. */
+/** The types are carried in `types`, which has no runtime value. */
 export interface Message<Params, Result> {
   readonly method: string;
   readonly types?: (params: Params) => Result;
@@ -30,7 +36,7 @@ export type Nothing = Readonly<Record<string, never>>;
 export interface InitializeParams {
   readonly protocol: number;
   readonly client: { readonly name: string; readonly version: string };
-  /** `events`: wants `job/event` and `job/changed`. */
+  /** `events`: subscribes to `job/event` and `job/changed`. */
   readonly capabilities: { readonly events: boolean };
 }
 
@@ -39,9 +45,9 @@ export interface InitializeResult {
   readonly version: string;
   readonly pid: number;
   readonly startedAt: string;
-  /** The methods that this daemon answers. */
+  /** The methods that this daemon supports. */
   readonly capabilities: { readonly requests: readonly string[] };
-  /** Of the newest event. */
+  /** Number of the newest event. */
   readonly seq: number;
 }
 
@@ -54,13 +60,13 @@ export interface JobFailure {
 }
 
 export interface JobRecord {
-  /** Chosen by the client; a second start with the same id gives this record and starts nothing. */
+  /** Chosen by the client; a second start with the same id returns this record and starts nothing. */
   readonly id: string;
   readonly kind: JobKind;
   readonly state: JobState;
-  /** Larger goes first; equal ones in the order they came. */
+  /** Higher values go first; ties in order of arrival. */
   readonly priority: number;
-  /** What it is about, for people: a run's name, a model. */
+  /** The subject, for people: a run's name, a model. */
   readonly title: string;
   readonly runDir?: string;
   readonly pid?: number;
@@ -70,9 +76,9 @@ export interface JobRecord {
   readonly phase?: string;
   readonly progress?: Extract<WorkerEvent, { type: 'progress' }>;
   readonly metrics?: { readonly step: number; readonly values: Readonly<Record<string, number>> };
-  /** Why it failed. */
+  /** The reason of a failure. */
   readonly failure?: JobFailure;
-  /** The run can go on from a checkpoint: start `resume` with this folder. */
+  /** The run can continue from a checkpoint: start `resume` with this folder. */
   readonly resume?: { readonly runDir: string };
   readonly result?: unknown;
 }
@@ -84,11 +90,11 @@ export interface StartOptions {
   readonly priority?: number;
 }
 
-/** A recipe as text, so that the one parser gives every problem its place; a buffer need not be saved. */
+/** A recipe as text, so that the parser can report positions; a buffer need not be saved. */
 export interface RecipeSource {
   readonly text: string;
   readonly fileName: string;
-  /** Absolute; relative paths of the recipe start here. */
+  /** Absolute; the base of relative paths in the recipe. */
   readonly baseDir: string;
   readonly overrides?: readonly string[];
 }
@@ -96,7 +102,7 @@ export interface RecipeSource {
 export interface RunInfo {
   readonly runDir: string;
   readonly name: string;
-  /** Of the recipe; absent in runs of older versions. */
+  /** From the recipe; absent in runs of older versions. */
   readonly method?: string;
   readonly task?: string;
   readonly state: 'preparing' | 'running' | 'stopped' | 'finished' | 'failed' | 'interrupted';
@@ -104,32 +110,35 @@ export interface RunInfo {
   readonly step: number;
   readonly totalSteps: number;
   readonly epoch?: number;
-  /** Of the training, as the newest line of metrics has it. */
+  /** The training loss in the newest metrics line. */
   readonly loss?: number;
-  /** The newest values by their names in metrics.jsonl: loss, eval_loss, eval_accuracy …; absent in runs of older versions. */
+  /**
+   * The newest values by their names in metrics.jsonl: loss, eval_loss, eval_accuracy …; absent in runs of older
+   * versions.
+   */
   readonly metrics?: Readonly<Record<string, number>>;
   readonly startedAt: string;
   readonly updatedAt: string;
   readonly ageSeconds: number;
-  /** There is a checkpoint to continue from; a daemon of an older version does not say. */
+  /** There is a checkpoint to continue from; daemons of older versions do not report it. */
   readonly resumable?: boolean;
 }
 
 export interface RunList {
   /** Newest first. */
   readonly runs: readonly RunInfo[];
-  /** The folders are too large to be searched whole: there may be more runs. */
+  /** The folders are too large to search completely: there may be more runs. */
   readonly truncated: boolean;
 }
 
 export interface ModelList {
   readonly models: readonly ModelInfo[];
-  /** As of RunList. */
+  /** As in RunList. */
   readonly truncated: boolean;
 }
 
 export interface ModelInfo {
-  /** The name on the hub, or the name of the folder. */
+  /** The hub name, or the folder name. */
   readonly name: string;
   readonly path: string;
   /** `run`: it was exported into the folder of a run. */
@@ -140,7 +149,7 @@ export interface ModelInfo {
   readonly dtypes?: readonly string[];
   /** It can be asked something. Daemons of older versions do not say. */
   readonly writesText?: boolean;
-  /** Why its headers can't be read. */
+  /** The reason why its headers can't be read. */
   readonly problem?: string;
 }
 
@@ -149,7 +158,7 @@ export interface EngineStatus {
     readonly cpu: { readonly model: string; readonly cores: number; readonly features: readonly string[] };
     readonly memory: { readonly totalBytes: number; readonly availableBytes: number };
   };
-  /** The first one of NVIDIA's; others are known to the portable engine alone. */
+  /** The first NVIDIA GPU; only the portable engine knows others. */
   readonly gpu?: { readonly name: string; readonly driver: string; readonly freeBytes?: number };
   readonly installedEngines: readonly string[];
   readonly freeDiskBytes: number;
@@ -167,46 +176,49 @@ export interface DaemonStatus {
   readonly seq: number;
 }
 
-/** Lines from `from` on, at most a page of them; ask again with `next` until `next` stays. */
+/** Lines starting at `from`, at most one page; repeat with `next` until it no longer changes. */
 export interface TailParams {
   readonly runDir: string;
   readonly file: TailedFile;
-  /** Counted from 0; a line half written is not yet one. */
+  /** From 0; an incomplete line does not count. */
   readonly from: number;
-  /** As the page before gave it; without it only a file that has become shorter is noticed. */
+  /** As in the previous page; without it, only a file that became shorter is detected. */
   readonly version?: string;
 }
 
-/** What of a run can be read line by line; the first two grow. */
+/** The files of a run that can be read line by line; the first two grow. */
 export const TAILED_FILES = ['metrics', 'log', 'recipe', 'coverage', 'memory', 'evaluation', 'summary'] as const;
 export type TailedFile = (typeof TAILED_FILES)[number];
 
 export interface TailResult {
   readonly lines: readonly string[];
   readonly next: number;
-  /** The file has fewer lines than `from`, or is another one: the run went on from an earlier checkpoint, so read it from 0 again. */
+  /**
+   * The file has fewer lines than `from`, or was replaced because the run continued from an earlier checkpoint: read it
+   * from 0 again.
+   */
   readonly rewound: boolean;
-  /** More lines are there already. */
+  /** More lines are available. */
   readonly more: boolean;
-  /** Of the file, as long as lines are only appended to it; empty where there is none. */
+  /** Identifies the file while lines are only appended; empty if there is none. */
   readonly version: string;
 }
 
-/** Of a file of scores, or of a run's files that a heatmap is drawn from. */
+/** A score file, or a run's file that a heatmap uses. */
 export interface ReadScoresParams {
   readonly path: string;
-  /** A byte, counted from 0. */
+  /** A byte offset from 0. */
   readonly from: number;
-  /** As the page before gave it; from 0 on, as the copy is that is there already. */
+  /** As in the previous page; at offset 0, the version of the existing copy. */
   readonly version?: string;
 }
 
 export interface ScoresPage {
-  /** Empty where the file is another one than `version` says, or from 0 on still the same. */
+  /** Empty if the file is not the one of `version`, or at offset 0 if it did not change. */
   readonly base64: string;
   readonly size: number;
   readonly modifiedMs: number;
-  /** Empty where there is no such file. */
+  /** Empty if there is no such file. */
   readonly version: string;
 }
 
@@ -218,13 +230,13 @@ export interface JobEvent {
 
 export interface EventsResult {
   readonly events: readonly JobEvent[];
-  /** False where older events have left the ring: read `jobs/list` and the tails of the runs instead. */
+  /** False if older events were dropped: read `jobs/list` and the files of the runs instead. */
   readonly complete: boolean;
-  /** Of another start of the daemon than the one that `seq` came from: begin anew. */
+  /** The epoch differs from that of `seq`: start over. */
   readonly epoch: string;
 }
 
-/** Every request; the daemon's handlers are checked against this table by the compiler. */
+/** All requests; the compiler checks the daemon's handlers against this table. */
 export const requests = {
   initialize: message<InitializeParams, InitializeResult>('initialize'),
   daemonStatus: message<Nothing, DaemonStatus>('daemon/status'),
@@ -234,11 +246,11 @@ export const requests = {
   tailRun: message<TailParams, TailResult>('runs/tail'),
   readScores: message<ReadScoresParams, ScoresPage>('scores/read'),
   deleteRun: message<{ readonly runDir: string }, Nothing>('runs/delete'),
-  /** Gives the trainer's own estimate (trainer/memory). */
+  /** Returns the trainer's own estimate. */
   estimate: message<{ readonly recipe: RecipeSource }, unknown>('estimate'),
   train: message<StartOptions & { readonly recipe: RecipeSource; readonly runDir?: string }, JobRecord>('jobs/train'),
   resume: message<StartOptions & { readonly runDir: string; readonly overrides?: readonly string[] }, JobRecord>('jobs/resume'),
-  /** With `report` also the stability report beside the scores. */
+  /** With `report`, also writes the stability report next to the scores. */
   importance: message<StartOptions & { readonly recipe: RecipeSource; readonly outputFile: string; readonly report?: boolean }, JobRecord>(
     'jobs/importance',
   ),
@@ -250,7 +262,9 @@ export const requests = {
       readonly baseDir: string;
       readonly adapter?: string;
       readonly prompt: string;
-      /** A run whose way of writing prompts is taken, for its base model too; goes before `chat` where it is known. */
+      /**
+       * A run whose prompt format is used, for its base model too; takes precedence over `chat` if the format is known.
+       */
       readonly promptOf?: string;
       readonly options: GenerateOptions;
     },
@@ -264,19 +278,19 @@ export const requests = {
   doctor: message<StartOptions & { readonly engine: GenerateOptions['engine'] }, JobRecord>('jobs/doctor'),
   listJobs: message<Nothing, readonly JobRecord[]>('jobs/list'),
   /**
-   * Resolves when the job has ended. With `progressToken` its events from here on come as `$/progress`. Canceling the request ends the
-   * wait alone, or with `abortOnCancel` the job.
+   * Resolves when the job has ended. With `progressToken`, its further events arrive as `$/progress`. Canceling the
+   * request ends only the wait, or with `abortOnCancel` the job.
    */
   waitForJob: message<{ readonly id: string; readonly progressToken?: string; readonly abortOnCancel?: boolean }, JobRecord>('jobs/wait'),
-  /** A queued job leaves the queue; a training saves and ends; others end. */
+  /** Removes a queued job; ends a running one, after a training has saved. */
   stopJob: message<{ readonly id: string }, JobRecord>('jobs/stop'),
   /** Ends it without saving. */
   abortJob: message<{ readonly id: string }, JobRecord>('jobs/abort'),
   prioritizeJob: message<{ readonly id: string; readonly priority: number }, JobRecord>('jobs/prioritize'),
   eventsSince: message<{ readonly seq: number; readonly epoch: string }, EventsResult>('events/since'),
   /**
-   * Stops every job that runs (training saves) and resolves when they have ended; the daemon ends at `exit`, or soon without it.
-   * What waits goes on under the next daemon.
+   * Stops all running jobs (training saves) and resolves when they have ended; the daemon ends at `exit`, or shortly
+   * after without it. Queued jobs continue under the next daemon.
    */
   shutdown: message<Nothing, Nothing>('shutdown'),
 } as const;
@@ -291,7 +305,7 @@ export const clientNotifications = {
   exit: message<Nothing, void>('exit'),
 } as const;
 
-/** From daemon to clients that asked for events. */
+/** From the daemon to clients that subscribed to events. */
 export const serverNotifications = {
   jobChanged: message<JobRecord, void>('job/changed'),
   jobEvent: message<JobEvent, void>('job/event'),
@@ -299,13 +313,13 @@ export const serverNotifications = {
 
 export type ServerNotificationName = keyof typeof serverNotifications;
 
-/** Errors of the daemon, beside those of JSON-RPC; the numbers are free for servers by its specification. */
+/** Error codes of the daemon in addition to those of JSON-RPC; its specification reserves these numbers for servers. */
 export const RPC_ERROR = { notInitialized: -32002, failed: -32001, requestCanceled: -32800 } as const;
 
-/** The `data` of an error answer: what a user is shown. */
+/** The `data` of an error response: the texts for the user. */
 export interface RpcErrorData {
   readonly code: string;
   readonly hint?: string;
-  /** Of a recipe. */
+  /** Problems of a recipe. */
   readonly problems?: readonly Problem[];
 }

@@ -1,6 +1,6 @@
-/** Names of the files of a run. It imports nothing, as the editor reads it in every window that opens. */
+/** Names of the files of a run. Imports nothing, because every editor window loads it. */
 
-/** Everything that a run writes, by its name in the folder. The lock and state.json are not in this list. */
+/** Every file that a run writes, except the lock and state.json. */
 export const RUN_FILES = {
   /** The recipe with every default filled in. */
   recipe: 'recipe.yaml',
@@ -8,18 +8,18 @@ export const RUN_FILES = {
   /** Of a run that ended here before its first update, and that this run replaced. */
   earlierLog: 'log.earlier.txt',
   metrics: 'metrics.jsonl',
-  /** Which modules are trained, how many rows of each. */
+  /** The trained modules, with the number of trained rows. */
   coverage: 'coverage.json',
   /** Module → its trained rows. */
   selection: 'selection.json',
-  /** What the run was predicted to take, and what the process took before it. */
+  /** The predicted memory of the run, and the memory of the process before it. */
   memory: 'memory.json',
-  /** The newest evaluation during training, and that of the untouched model. */
+  /** The newest evaluation during training, and that of the original model. */
   evaluation: 'evaluation.json',
   scores: 'scores.safetensors',
   checkpoints: 'checkpoints',
   summary: 'summary.json',
 } as const;
 
-/** A complete checkpoint; what is half written or half deleted has another name. */
+/** A complete checkpoint; incomplete ones have other names. */
 export const CHECKPOINT_NAME = /^step-\d+$/;

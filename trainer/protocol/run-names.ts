@@ -1,15 +1,18 @@
-/** What runs are called: by their folders, since two runs of one recipe have the same name. Paths of any system. */
+/**
+ * Display names of runs: taken from their folders, because two runs of one recipe have the same name. Paths of any
+ * system.
+ */
 
 const partsOf = (folder: string): string[] => folder.split(/[/\\]/).filter(Boolean);
 
 /** The last part of a path. */
 export const folderName = (folder: string): string => partsOf(folder).at(-1) ?? folder;
 
-/** Whether the name of a folder is that of its recipe, or that with a number as later runs have. */
+/** Whether a folder is named after its recipe, optionally with the number of a later run. */
 export const isNamedAfter = (folder: string, recipeName: string): boolean =>
   folder === recipeName || (folder.startsWith(`${recipeName}-`) && /^\d+$/.test(folder.slice(recipeName.length + 1)));
 
-/** The last parts of each path, no more of them than tell it from all others: `spam`, or `a/spam` where there is `b/spam`. */
+/** The shortest suffix of each path that is unique: `spam`, or `a/spam` next to `b/spam`. */
 export function distinctNames(folders: readonly string[]): Map<string, string> {
   const all = [...new Set(folders)];
   const named = (count: number) => (folder: string) => partsOf(folder).slice(-count).join('/') || folder;

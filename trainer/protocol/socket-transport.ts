@@ -1,23 +1,23 @@
-/** One text frame a message: a WebSocket as reader and writer of vscode-jsonrpc, with a bounded queue of what waits to be sent. */
+/** A WebSocket as reader and writer of vscode-jsonrpc: one text frame per message, with a bounded send queue. */
 import type { Disposable, Message, MessageReader, MessageWriter } from 'vscode-jsonrpc';
 import { readFrame } from './frames.ts';
 
-/** What is needed of a WebSocket; that of `ws` fits through `fromWebSocket` of the caller. */
+/** The subset of WebSocket that is needed; sockets of `ws` fit through `fromWebSocket`. */
 export interface TextSocket {
-  /** Bytes that `send` took and the peer has not. */
+  /** Bytes that were sent but not yet received by the peer. */
   readonly bufferedAmount: number;
   send(text: string): void;
   close(code: number, reason: string): void;
-  /** Ends it without waiting for the peer. */
+  /** Closes it without waiting for the peer. */
   terminate(): void;
   onText(listener: (text: string) => void): void;
   onClose(listener: (code: number, reason: string) => void): void;
 }
 
 export interface TransportOptions {
-  /** A peer that lets more than this wait is dropped: what it missed it can ask for when it comes back. */
+  /** A peer with a longer backlog is dropped; it can request missed events when it reconnects. */
   readonly maxQueuedBytes: number;
-  /** Why the connection was given up from this side. */
+  /** The reason why this side closed the connection. */
   readonly onDropped?: (reason: string) => void;
 }
 
@@ -26,7 +26,7 @@ export interface SocketTransport {
   readonly writer: MessageWriter;
 }
 
-/** Of RFC 6455: what came is no message; the peer is too slow for this service. */
+/** RFC 6455: invalid message; the peer is too slow. */
 const INVALID_PAYLOAD = 1007;
 
 export function socketTransport(socket: TextSocket, { maxQueuedBytes, onDropped = () => undefined }: TransportOptions): SocketTransport {
@@ -41,7 +41,7 @@ export function socketTransport(socket: TextSocket, { maxQueuedBytes, onDropped 
     onDropped(`sent something that is ${reason}`);
     socket.close(INVALID_PAYLOAD, reason);
   };
-  /** A frame that the library stumbles over all the same ends this connection, and nothing else. */
+  /** A frame that still breaks the library ends only this connection. */
   const take = (message: Message, callback: (message: Message) => void): void => {
     try {
       callback(message);
@@ -73,7 +73,7 @@ export function socketTransport(socket: TextSocket, { maxQueuedBytes, onDropped 
       socket.send(JSON.stringify(message));
       if (socket.bufferedAmount <= maxQueuedBytes) return;
       isOpen = false;
-      onDropped(`does not read: ${socket.bufferedAmount} bytes wait for it`);
+      onDropped(`does not read fast enough: ${socket.bufferedAmount} bytes are waiting`);
       socket.terminate();
     },
     end: () => undefined,

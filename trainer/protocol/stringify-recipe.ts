@@ -1,9 +1,9 @@
-/** Writes a resolved recipe as YAML that reads back to the same recipe, in Python too. */
+/** Writes a resolved recipe as YAML that reads back to the same recipe, also in Python. */
 import { Document, isScalar, visit } from 'yaml';
 import { groups, type Recipe, settings } from './recipe-schema.ts';
 
 export interface StringifyOptions {
-  /** Puts the sentence of each setting above it as a comment. */
+  /** Writes the documentation of each setting above it as a comment. */
   readonly comments?: boolean;
 }
 
@@ -13,7 +13,7 @@ export type PartialRecipe = Partial<Omit<Recipe, 'data' | 'importance'>> & {
   readonly importance?: Partial<Recipe['importance']>;
 };
 
-/** Every setting that has a value, in the order of the table. Lists are written in one line. */
+/** Every setting that has a value, in table order. Lists are written on one line. */
 export function stringifyRecipe(recipe: PartialRecipe, { comments = false }: StringifyOptions = {}): string {
   const lines: string[] = [];
   let openGroup = '';
@@ -39,7 +39,7 @@ function valueAt(recipe: PartialRecipe, first: string, second: string | undefine
   return Object.entries(top).find(([name]) => name === second)?.[1];
 }
 
-/** Flow style, and text in double quotes where a line break, YAML 1.1 or 1.2 would read something else. */
+/** Flow style; text is double-quoted if a line break or YAML 1.1 or 1.2 would change it. */
 function inOneLine(value: unknown): string {
   if (typeof value === 'number') return pythonNumber(value);
   const document = new Document(value, { compat: 'yaml-1.1', version: '1.2' });

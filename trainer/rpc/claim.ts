@@ -1,4 +1,6 @@
-/** Which daemon owns a state folder: held by the operating system's knowledge of its process, whether it answers or not. */
+/**
+ * Decides which daemon owns a state folder by asking the operating system about its process, whether or not it answers.
+ */
 import { mkdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { removeHalfWritten, writePrivateFile } from '../files/durable-file.ts';
@@ -7,23 +9,23 @@ import { lockHolder, takeLock } from '../machine/process-lock.ts';
 import { DaemonError } from './daemon-error.ts';
 import { type Discovery, discoveryPath, readDiscovery } from './discovery.ts';
 
-/** Held for as long as its daemon lives: whoever has it owns the folder and its jobs.json. */
+/** Held while its daemon lives: the holder owns the folder and its jobs.json. */
 const LOCK = 'daemon.lock';
-/** More than a file system keeps beside a name. */
+/** Larger than any lock file of ours. */
 const TEST_BYTES = 4096;
 
 /**
  * Makes this process the daemon of the folder, before it reads or writes anything in it.
- * @param say hears where the folder of a dead daemon is taken over
- * @returns gives the folder back
- * @throws DaemonError 'daemon-running' where another one lives, whether it answers or not; the error of the disk
+ * @param say is called when the folder of a dead daemon is taken over
+ * @returns a function that releases the folder
+ * @throws DaemonError 'daemon-running' if another one is alive, whether or not it answers; disk errors
  */
 export async function claimStateDir(stateDir: string, say: (message: string) => void): Promise<() => void> {
   const lock = takeLock(path.join(stateDir, LOCK));
   if ('holder' in lock) throw running(stateDir, lock.holder, await readDiscovery(stateDir));
   for (const { pid } of lock.takenFrom) say(`took over ${stateDir} from a daemon that has ended (process ${pid})`);
   try {
-    // An address of a dead daemon leads to another program; a file half written by one is of no use.
+    // The address of a dead daemon may lead to another program; its half-written files are useless.
     await rm(discoveryPath(stateDir), { force: true });
     await removeHalfWritten(stateDir, name => name === 'daemon.json' || name === 'jobs.json');
     return lock.release;
@@ -42,21 +44,21 @@ function running(stateDir: string, { pid }: ProcessIdentity, found: Discovery | 
     'daemon-running',
     `a daemon already runs for ${stateDir}: process ${pid}${port === undefined ? '' : `, port ${port}`}`,
     {
-      hint: 'Use it, or end it: rowtune daemon stop',
+      hint: 'Use it, or stop it: rowtune daemon stop',
       details: { pid, port },
     },
   );
 }
 
 /**
- * A daemon that lives and can't be reached, and what to do: no second one is started beside it.
- * @param reason what came of the attempt
+ * The error for a living daemon that can't be reached: no second one is started.
+ * @param reason the result of the attempt
  */
 export function unresponsive(stateDir: string, owner: ProcessIdentity, reason: string, hint?: string): DaemonError {
   const { pid } = owner;
   const what = `the daemon of ${stateDir} (process ${pid})`;
   if (isSuspended(owner))
-    return new DaemonError('daemon-unresponsive', `${what} is suspended and answers nobody`, {
+    return new DaemonError('daemon-unresponsive', `${what} is suspended`, {
       hint: `Let it continue: kill -CONT ${pid}`,
       details: { pid },
     });
@@ -67,7 +69,7 @@ export function unresponsive(stateDir: string, owner: ProcessIdentity, reason: s
 }
 
 /**
- * Writes and removes a file, so that whoever starts a daemon learns at once that it could not keep its jobs.
+ * Writes and removes a file, so that a daemon that could not store its jobs fails at its start.
  * @throws DaemonError 'state-unwritable'
  */
 export async function checkStateDir(stateDir: string): Promise<void> {
@@ -83,6 +85,6 @@ export async function checkStateDir(stateDir: string): Promise<void> {
 
 export const unwritable = (stateDir: string, error: unknown): DaemonError =>
   new DaemonError('state-unwritable', `the daemon's folder ${stateDir} can't be written: ${(error as Error).message}`, {
-    hint: 'Free some space on its disk and make it writable, or set ROWTUNE_STATE to another folder',
+    hint: 'Free disk space and make the folder writable, or set ROWTUNE_STATE to another folder',
     cause: error,
   });

@@ -1,4 +1,7 @@
-/** The client's end: finds the daemon of a state folder or takes its address, shakes hands, and makes typed requests. */
+/**
+ * The client's end of the connection: finds a daemon by state folder or address, performs the handshake, and sends
+ * typed requests.
+ */
 import { setTimeout as delay } from 'node:timers/promises';
 import { type CancellationToken, createMessageConnection, NullLogger, ResponseError } from 'vscode-jsonrpc/node';
 import { WebSocket } from 'ws';
@@ -27,22 +30,22 @@ import { checkAnswer, checkNotification } from './server-schemas.ts';
 import { fromWebSocket } from './web-socket.ts';
 import { WORKER_PROGRESS } from './worker-progress.ts';
 
-/** A daemon that can't answer in this time is no use; a tunnel to another continent takes a second. */
+/** A daemon that takes longer to answer is unusable; a tunnel to another continent takes a second. */
 const HANDSHAKE_TIMEOUT_MS = 10_000;
-/** The daemon pings twice in this time: a line that is silent for longer was cut without a word. */
+/** The daemon pings twice in this time: a longer silence means that the line was cut. */
 const SILENCE_MS = 75_000;
-/** Between two looks at a daemon that is just starting. */
+/** Interval between looks at a daemon that is just starting. */
 const POLL_MS = 50;
-/** Codes of an attempt that reached nobody. */
+/** Error codes of an attempt that reached nobody. */
 const UNREACHED: readonly string[] = ['daemon-missing', 'daemon-gone', 'daemon-refused', 'daemon-full'];
-/** What a client lets wait for a daemon that does not read. */
+/** The most bytes that a client queues for a daemon that does not read. */
 const MAX_QUEUED_BYTES = 4 * MAX_FRAME_BYTES;
 
 export interface RemoteAddress {
   /** `wss://host:port`, or `ws://127.0.0.1:port` through a tunnel. */
   readonly url: string;
   readonly token: string;
-  /** PEM of the certificate, or of the authority that signed it, where the system does not know it. */
+  /** The certificate as PEM, or that of its issuer, if the system does not know it. */
   readonly ca?: string;
 }
 
@@ -50,46 +53,46 @@ export type DaemonAddress = { readonly stateDir: string } | RemoteAddress;
 
 export interface ConnectOptions {
   readonly client: { readonly name: string; readonly version: string };
-  /** Whether `job/event` and `job/changed` are wanted. */
+  /** Whether to subscribe to `job/event` and `job/changed`. */
   readonly events?: boolean;
   readonly timeoutMs?: number;
-  /** Of a daemon by its address, how long it may say nothing. */
+  /** For a daemon with an address: the longest silence. */
   readonly silenceMs?: number;
 }
 
 export interface DaemonClient {
   readonly server: InitializeResult;
-  /** @throws DaemonError with the daemon's code and hint; 'daemon-gone' where the connection ends first */
+  /** @throws DaemonError with the daemon's code and hint; 'daemon-gone' if the connection ends first */
   request<Name extends RequestName>(name: Name, params: RequestParams<Name>, token?: CancellationToken): Promise<RequestResult<Name>>;
   on<Name extends ServerNotificationName>(name: Name, listener: (params: ParamsOf<(typeof serverNotifications)[Name]>) => void): () => void;
-  /** Events that a request with this progress token brings. */
+  /** Events of a request with this progress token. */
   onProgress(token: string, listener: (event: WorkerEvent) => void): () => void;
-  /** Tells the daemon to end, after `shutdown`. */
+  /** Tells the daemon to exit, after `shutdown`. */
   exit(): Promise<void>;
   close(): void;
-  /** Resolves with the reason when the connection is gone. */
+  /** Resolves with the reason when the connection has ended. */
   readonly closed: Promise<string>;
 }
 
 /**
  * @throws DaemonError 'daemon-missing', 'daemon-refused', 'daemon-gone', 'protocol-mismatch'; for a state folder also
- * 'daemon-unresponsive', where its daemon lives and can't be reached
+ * 'daemon-unresponsive', if its daemon is alive and can't be reached
  */
 export const connectDaemon = (address: DaemonAddress, options: ConnectOptions): Promise<DaemonClient> =>
   'url' in address ? connectTo(address, options, options.silenceMs ?? SILENCE_MS) : connectToOwner(address.stateDir, options);
 
-/** The daemon that owns the folder. One that has just begun, or is about to end, is waited for. */
+/** Connects to the daemon that owns the folder, and waits for one that is starting or about to exit. */
 async function connectToOwner(stateDir: string, options: ConnectOptions): Promise<DaemonClient> {
   const deadline = performance.now() + (options.timeoutMs ?? HANDSHAKE_TIMEOUT_MS);
   for (;;) {
     const owner = daemonOwner(stateDir);
     if (owner === undefined)
       throw new DaemonError('daemon-missing', `no daemon is running for ${stateDir}`, { hint: 'Start it: rowtune daemon start' });
-    if (isSuspended(owner)) throw unresponsive(stateDir, owner, 'it is suspended');
+    if (isSuspended(owner)) throw unresponsive(stateDir, owner, 'the daemon is suspended');
     const found = await readDiscovery(stateDir);
     try {
       if (found?.pid === owner.pid) return await connectTo({ url: `ws://127.0.0.1:${found.port}`, token: found.token }, options);
-      if (performance.now() > deadline) throw new DaemonError('daemon-missing', 'it has not said where it listens');
+      if (performance.now() > deadline) throw new DaemonError('daemon-missing', 'the daemon has not written its address');
     } catch (error) {
       if (!(error instanceof DaemonError) || !UNREACHED.includes(error.code)) throw error;
       if (error.code === 'daemon-full') throw unresponsive(stateDir, owner, error.message, error.hint);
@@ -112,9 +115,9 @@ async function connectTo(place: RemoteAddress, options: ConnectOptions, silenceM
   });
   const gone = closed.then(reason => {
     connection.dispose();
-    throw new DaemonError('daemon-gone', `the daemon is gone: ${reason}`, { hint: 'Start it: rowtune daemon start' });
+    throw new DaemonError('daemon-gone', `the connection to the daemon was lost: ${reason}`, { hint: 'Start it: rowtune daemon start' });
   });
-  // Requests take their own view of it.
+  // Requests report it themselves.
   gone.catch(() => undefined);
   connection.listen();
 
@@ -122,7 +125,7 @@ async function connectTo(place: RemoteAddress, options: ConnectOptions, silenceM
     if (socket.readyState !== WebSocket.OPEN) return gone;
     const { method } = requests[name];
     const answer = cancellation ? connection.sendRequest(method, params, cancellation) : connection.sendRequest(method, params);
-    // Whichever loses the race is not waited for.
+    // The loser of the race is not awaited.
     answer.catch(() => undefined);
     return checkAnswer(name, await Promise.race([answer.catch(error => rethrow(error, socket, gone)), gone]));
   };
@@ -163,14 +166,14 @@ async function connectTo(place: RemoteAddress, options: ConnectOptions, silenceM
   }
 }
 
-/** A plain connection would show the token to everyone on the way. */
+/** A plain connection would reveal the token to everyone on the way. */
 const isLocal = ({ protocol, hostname }: URL): boolean => protocol === 'wss:' || ['127.0.0.1', 'localhost', '[::1]'].includes(hostname);
 
 function open({ url, token, ca }: RemoteAddress, timeoutMs: number): Promise<WebSocket> {
   return new Promise((resolve, reject) => {
     if (!URL.canParse(url) || !/^wss?:$/.test(new URL(url).protocol))
-      throw new DaemonError('daemon-missing', `${JSON.stringify(url)} is no address of a daemon`, {
-        hint: 'It looks like wss://host:port',
+      throw new DaemonError('daemon-missing', `${JSON.stringify(url)} is not the address of a daemon`, {
+        hint: 'Write it like wss://host:port',
       });
     if (!isLocal(new URL(url)))
       throw new DaemonError('daemon-untrusted', `${url} would send the token unencrypted`, {
@@ -204,14 +207,14 @@ function open({ url, token, ca }: RemoteAddress, timeoutMs: number): Promise<Web
 
 function refusal(url: string, status: number | undefined): DaemonError {
   if (status === 503)
-    return new DaemonError('daemon-full', `${url} has as many clients as it takes`, {
+    return new DaemonError('daemon-full', `${url} has reached its limit of clients`, {
       hint: 'Close windows or end commands that are connected to it',
     });
-  const hint = status === 401 ? 'The token is not the one of this start of the daemon' : undefined;
+  const hint = status === 401 ? 'Use the token of the running daemon; it changes with every start' : undefined;
   return new DaemonError('daemon-refused', `${url} refuses the connection (HTTP ${status})`, { hint });
 }
 
-/** A tunnel that hangs or a machine that slept leaves a socket open that nothing comes from. */
+/** A hung tunnel or a sleeping machine leaves a silent socket open. */
 function endWhenSilent(socket: WebSocket, silenceMs: number): void {
   const timer = setTimeout(() => socket.terminate(), silenceMs).unref();
   for (const sign of ['ping', 'message'] as const) socket.on(sign, () => timer.refresh());
@@ -222,10 +225,10 @@ const isTrustError = ({ code = '' }: NodeJS.ErrnoException): boolean => /CERT|SI
 
 const untrusted = (url: string, { message }: Error): DaemonError =>
   new DaemonError('daemon-untrusted', `the certificate of ${url} is not trusted: ${message}`, {
-    hint: 'Give its authority as ROWTUNE_DAEMON_CA, and the name that the certificate is for in the address',
+    hint: "Set ROWTUNE_DAEMON_CA to its issuer's certificate, and use the certificate's host name in the address",
   });
 
-/** The daemon's error in its own words; what the connection says of its own end is replaced by the reason. */
+/** The daemon's error in its own words; the connection's message about its end is replaced by the reason. */
 async function rethrow(error: unknown, socket: WebSocket, gone: Promise<never>): Promise<never> {
   if (error instanceof ResponseError && error.data !== undefined) {
     const { code, hint, ...details } = error.data as Partial<RpcErrorData>;

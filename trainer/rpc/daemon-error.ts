@@ -1,4 +1,4 @@
-/** What the daemon refuses, in words for the user; over the connection its code and hint travel as data. */
+/** An error of the daemon with a text for the user; the connection transports its code and hint as data. */
 export type DaemonErrorCode =
   | 'daemon-running'
   | 'daemon-missing'
@@ -25,7 +25,7 @@ export type DaemonErrorCode =
 export interface DaemonErrorOptions {
   readonly hint?: string;
   readonly cause?: unknown;
-  /** More for programs, beside code and hint. */
+  /** Further fields for programs, in addition to code and hint. */
   readonly details?: Readonly<Record<string, unknown>>;
 }
 

@@ -1,16 +1,16 @@
-/** The daemon's log: one file, moved aside when it is full, so that a daemon that runs for months fills no disk. */
+/** The daemon's log: one file, rotated when full, so that a long-running daemon does not fill the disk. */
 import { appendFileSync, mkdirSync, renameSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { LogLevel } from '../protocol/job-messages.ts';
 
-/** Two files of this size at most: weeks of ordinary messages. */
+/** At most two files of this size: weeks of ordinary messages. */
 const MAX_LOG_BYTES = 4 * 2 ** 20;
-/** A worker may write lines without end. */
+/** A worker may write endless lines. */
 const MAX_LINE_CHARACTERS = 4000;
 
 export interface DaemonLog {
   readonly path: string;
-  /** Never throws: a full disk must end no job. */
+  /** Never throws: a full disk must not end a job. */
   write(level: LogLevel, message: string): void;
 }
 
@@ -31,7 +31,7 @@ export function openDaemonLog(stateDir: string, maxBytes = MAX_LOG_BYTES): Daemo
         appendFileSync(file, line, { mode: 0o600 });
         bytes += Buffer.byteLength(line);
       } catch {
-        // Nothing more can be done about a log that can't be written.
+        // A log that can't be written is ignored.
       }
     },
   };

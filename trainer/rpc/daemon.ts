@@ -1,4 +1,4 @@
-/** The daemon: one for a user and state folder. Clients come and go; its jobs run on. */
+/** The daemon: one per user and state folder. Clients come and go; its jobs continue. */
 import { randomBytes } from 'node:crypto';
 import { mkdir, rm } from 'node:fs/promises';
 import type { WebSocket } from 'ws';
@@ -21,59 +21,59 @@ import type { Services } from './request-handlers.ts';
 import { openSession, type Session } from './session.ts';
 import { fromWebSocket } from './web-socket.ts';
 
-/** What waits for a client that does not read: two of the largest messages. */
+/** The send queue of a client that does not read: two of the largest messages. */
 const MAX_QUEUED_BYTES = 2 * MAX_FRAME_BYTES;
-/** From a connection to its `initialize`. */
+/** Time limit from a connection to its `initialize`. */
 const HANDSHAKE_MS = 10_000;
-/** After a write of the jobs that failed, until the next attempt. */
+/** Delay before retrying a failed write of the jobs. */
 const SAVE_AGAIN_MS = 10_000;
-/** From the answer to `shutdown` to the end without `exit`. */
+/** Delay after the answer to `shutdown` before exiting without `exit`. */
 const EXIT_WAIT_MS = 2000;
 
 export interface DaemonOptions {
   readonly stateDir: string;
   readonly cacheDir: string;
-  /** Without jobs and clients for this long it ends; 0 never. */
+  /** Exits after this long without jobs and clients; 0 for never. */
   readonly idleExitMs: number;
   readonly engineFromEnvironment?: string;
   readonly hub: JobContext['hub'];
-  /** Where the worker's bundle is not beside this one. */
+  /** Path of the worker's bundle, if it is not next to this one. */
   readonly workerFile?: string;
-  /** How long a worker has to end; STOP_SECONDS where it is not given. */
+  /** Seconds that a worker has to end; defaults to STOP_SECONDS. */
   readonly stopTimes?: StopTimes;
-  /** Where the bundle of the reading process is not beside this one. */
+  /** Path of the reader's bundle, if it is not next to this one. */
   readonly readerFile?: string;
-  /** A second door, to other machines. */
+  /** A second listener for other machines. */
   readonly outside?: { readonly tls: Tls; readonly host: string; readonly port: number };
-  /** Of this start where none is given: one that a client on another machine can keep. */
+  /** A token that a client on another machine can store; defaults to a new one for each start. */
   readonly token?: string;
-  /** Memory that is free; the machine's own where it is not given. */
+  /** Free memory; defaults to that of the machine. */
   readonly availableBytes?: () => number;
   readonly maxFrameBytes?: number;
   readonly maxQueuedBytes?: number;
-  /** Writes jobs.json, durably or not at all. */
+  /** Writes jobs.json durably and atomically. */
   readonly writeJobs?: (file: string, text: string) => Promise<void>;
 }
 
 export interface Daemon {
   readonly discovery: Discovery;
-  /** Of the second door. */
+  /** Port of the second listener. */
   readonly outsidePort?: number;
-  /** Stops the jobs that run (training saves), then ends; those that wait are kept for the next start. */
+  /** Stops the running jobs (training saves), then exits; queued ones are kept for the next start. */
   stop(): Promise<void>;
-  /** When it has ended, whoever asked for it. */
+  /** Resolves when it has ended, whoever requested it. */
   readonly ended: Promise<void>;
 }
 
 /**
- * @throws DaemonError 'daemon-running' where another one lives for this state folder, 'state-unwritable' where the folder can't be written,
- * 'daemon-door' where the second door can't be opened
+ * @throws DaemonError 'daemon-running' if another one is alive for this state folder, 'state-unwritable' if the folder
+ * can't be written, 'daemon-door' if the second listener can't be opened
  */
 export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   const { stateDir, token } = options;
   if (token !== undefined && !TOKEN.test(token))
-    throw new DaemonError('bad-token', 'the token of a daemon has 32 to 256 letters, digits, - and _', {
-      hint: 'Make one: openssl rand -hex 32',
+    throw new DaemonError('bad-token', 'the token of a daemon must have 32 to 256 letters, digits, - and _', {
+      hint: 'Create one: openssl rand -hex 32',
     });
   const said: string[] = [];
   let release: () => void;
@@ -93,7 +93,7 @@ export async function startDaemon(options: DaemonOptions): Promise<Daemon> {
   }
 }
 
-/** For who has claimed the folder. @param release gives it back, as the last thing of all */
+/** Runs after claiming the folder. @param release gives it back, as the very last step */
 async function serve(options: DaemonOptions, log: DaemonLog, release: () => void): Promise<Daemon> {
   const { stateDir, cacheDir, idleExitMs, hub, engineFromEnvironment, maxFrameBytes = MAX_FRAME_BYTES } = options;
   const startedAt = new Date().toISOString();
@@ -125,7 +125,7 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
     onLine: (id, line) => log.write('debug', `job ${id}: ${line}`),
   });
   const jobsFile = openJobsFile(stateDir, () => jobs.kept(), options.writeJobs);
-  // A disk that takes nothing is told now, and not by the first job.
+  // A disk that can't be written is reported now, not by the first job.
   await jobsFile.save();
   const reader = new Reader({ script: options.readerFile });
   let end = (): void => undefined;
@@ -195,7 +195,7 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
     await Promise.all(doors.map(opened => opened.close()));
   }
 
-  /** What no request waits for; a disk that was full takes it later. */
+  /** Writes that no request waits for; a full disk is retried later. */
   function saveSoon(): void {
     clearTimeout(saveTimer);
     jobsFile.save().catch((error: Error) => {
@@ -223,7 +223,7 @@ async function serve(options: DaemonOptions, log: DaemonLog, release: () => void
     });
     sessions.set(socket, session);
     clearTimeout(idleTimer);
-    const late = setTimeout(() => !session.isInitialized && socket.close(1008, 'no initialize came'), HANDSHAKE_MS).unref();
+    const late = setTimeout(() => !session.isInitialized && socket.close(1008, 'it did not send initialize'), HANDSHAKE_MS).unref();
     socket.on('close', () => {
       clearTimeout(late);
       session.dispose();

@@ -1,7 +1,7 @@
-/** The newest events of all jobs with their numbers. What is older is in the files of the runs. */
+/** The newest events of all jobs with their numbers. Older ones are in the files of the runs. */
 import type { EventsResult, JobEvent } from '../protocol/rpc-messages.ts';
 
-/** Minutes of a run at ten progress events a second; a few megabytes. */
+/** Minutes of a run with ten progress events per second; a few megabytes. */
 const MAX_EVENTS = 5000;
 
 export class EventRing {
@@ -10,13 +10,13 @@ export class EventRing {
   private readonly epoch: string;
   private newest = 0;
 
-  /** @param epoch names this start of the daemon: numbers of another one mean nothing here */
+  /** @param epoch names this start of the daemon: numbers of another start mean nothing here */
   constructor(epoch: string, capacity = MAX_EVENTS) {
     this.epoch = epoch;
     this.capacity = capacity;
   }
 
-  /** Of the newest event; 0 before the first. */
+  /** Number of the newest event; 0 before the first. */
   get seq(): number {
     return this.newest;
   }
@@ -24,7 +24,7 @@ export class EventRing {
   add(jobId: string, event: JobEvent['event']): JobEvent {
     const entry = { seq: ++this.newest, jobId, event };
     this.events.push(entry);
-    // In blocks: to move the whole array for every event would cost more than the event.
+    // In blocks: moving the whole array for every event would be expensive.
     if (this.events.length >= this.capacity * 1.25) this.events.splice(0, this.events.length - this.capacity);
     return entry;
   }

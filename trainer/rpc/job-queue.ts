@@ -1,4 +1,4 @@
-/** The jobs of the daemon: in order of priority, one at a time on the device, each in a worker process of its own. */
+/** The daemon's job queue: by priority, one job at a time on the device, each in its own worker process. */
 
 import type { JobKind, JobRequest } from '../protocol/job-messages.ts';
 import type { JobEvent, JobRecord, JobState } from '../protocol/rpc-messages.ts';
@@ -8,11 +8,11 @@ import type { StopTimes } from '../worker/stop-worker.ts';
 import { explainDeath, startWorkerProcess, type WorkerOutcome, type WorkerProcess } from '../worker/worker-process.ts';
 import { DaemonError } from './daemon-error.ts';
 
-/** More than anyone queues by hand; a script that starts jobs in a loop is stopped here. */
+/** More than anyone queues by hand; this stops a script that starts jobs in a loop. */
 const MAX_QUEUED = 1000;
 /** Records of ended jobs that are kept; their results are in run folders anyway. */
 const MAX_ENDED = 200;
-/** Results that are kept for who asks late; they may be long. */
+/** The most results kept for late requests; they may be long. */
 const MAX_RESULTS = 20;
 
 export interface QueueParams {
@@ -22,7 +22,7 @@ export interface QueueParams {
   readonly known: readonly KnownJob[];
   /** Memory that is free on this machine now. */
   availableBytes(): number;
-  /** Resolves when `kept()` is on the disk. */
+  /** Resolves when `kept()` is on disk. */
   persist(): Promise<void>;
   onChange(record: JobRecord): void;
   onEvent(jobId: string, event: JobEvent['event']): void;
@@ -34,16 +34,16 @@ export interface NewJob {
   readonly priority: number;
   readonly title: string;
   readonly request: JobRequest;
-  /** Cores that one operation may use; 0 takes all. */
+  /** Threads per operation; 0 for all cores. */
   readonly threads: number;
   readonly runDir?: string;
-  /** Folders of runs and adapters that it will read: they are not deleted while it waits. */
+  /** Folders of runs and adapters that it will read: they can't be deleted while it is queued. */
   readonly reads?: readonly string[];
-  /** What it takes, where it may run beside a training; without it, it waits for its turn. */
+  /** The memory that it needs, if it may run next to a training; otherwise it waits for its turn. */
   readonly besideBytes?: number;
 }
 
-/** A job as it is kept over the end of a daemon: with its work while it waits. */
+/** A job as it is stored across restarts of the daemon: with its request while it is queued. */
 export interface KnownJob {
   readonly record: JobRecord;
   readonly work?: NewJob;
@@ -56,19 +56,22 @@ interface Job {
   worker?: WorkerProcess;
   lane?: string;
   wish?: 'stop' | 'abort';
-  /** Not yet on the disk: nobody hears of it, and it does not start. */
+  /** Not yet on disk: it is not announced and does not start. */
   isNew?: boolean;
   readonly waiting: Set<(record: JobRecord) => void>;
 }
 
-/** A look at the machine waits for no training: doctor has a lane of its own. */
+/** Doctor does not wait for trainings: it has its own lane. */
 const laneOf = (kind: JobKind): string => (kind === 'doctor' ? 'look' : DEVICE);
 const DEVICE = 'device';
-/** What is short, and fits: a word with a model while another one trains. */
+/** Short jobs that fit in memory: generating text during a training. */
 const BESIDE = 'beside';
-/** Free memory, in parts of what a job takes beside a training: that one's evaluation or checkpoint may need more than its steps do. */
+/**
+ * Minimum free memory, as a multiple of a job's need next to a training, whose evaluations and checkpoints may need
+ * more than its steps.
+ */
 const BESIDE_ROOM = 2;
-/** Somebody sits and waits for these; nobody does after the end of a daemon. */
+/** A user waits for these interactively; after the end of a daemon, nobody does. */
 const OF_THE_MOMENT: readonly JobKind[] = ['generate', 'doctor'];
 const SAVING: readonly JobKind[] = ['train', 'resume'];
 const ENDED: readonly JobState[] = ['succeeded', 'stopped', 'aborted', 'failed'];
@@ -86,12 +89,12 @@ export class JobQueue {
       this.jobs.set(record.id, { record: work ? record : asLeft(record), work, order: this.order++, waiting: new Set() });
   }
 
-  /** Goes on with what an earlier daemon left waiting. */
+  /** Continues the queue of an earlier daemon. */
   begin(): void {
     this.startNext();
   }
 
-  /** What the next daemon has to know. */
+  /** The data that the next daemon needs. */
   kept(): KnownJob[] {
     return [...this.jobs.values()].map(({ record, work }) => {
       const waits = record.state === 'queued' && !OF_THE_MOMENT.includes(record.kind);
@@ -99,7 +102,7 @@ export class JobQueue {
     });
   }
 
-  /** In the order they came, as `told`. */
+  /** In order of arrival, as reported. */
   list(): JobRecord[] {
     return this.known().map(({ record }) => told(record));
   }
@@ -108,7 +111,7 @@ export class JobQueue {
     return this.known().find(({ record }) => record.id === id)?.record;
   }
 
-  /** Folders that jobs which have not ended write or read. */
+  /** Folders that unfinished jobs write or read. */
   usedFolders(): string[] {
     return [...this.jobs.values()]
       .filter(({ record }) => !hasEnded(record))
@@ -124,15 +127,16 @@ export class JobQueue {
   }
 
   /**
-   * Resolves when the job is on the disk: what was answered is not forgotten.
-   * @throws DaemonError 'queue-full', 'shutting-down'; 'not-recorded' where the disk does not take it, and then it is not queued
+   * Resolves when the job is on disk: an answered request is never lost.
+   * @throws DaemonError 'queue-full', 'shutting-down'; 'not-recorded' if it can't be written, in which case it is not
+   * queued
    */
   async add(work: NewJob): Promise<JobRecord> {
     const known = this.jobs.get(work.id);
     if (known) return known.record;
-    if (this.isClosed) throw new DaemonError('shutting-down', 'the daemon is ending and takes no more jobs');
+    if (this.isClosed) throw new DaemonError('shutting-down', 'the daemon is shutting down and accepts no more jobs');
     if (this.active >= MAX_QUEUED)
-      throw new DaemonError('queue-full', `${MAX_QUEUED} jobs wait already`, { hint: 'Wait for some of them, or stop them' });
+      throw new DaemonError('queue-full', `${MAX_QUEUED} jobs are already queued`, { hint: 'Wait for some of them, or stop them' });
     const { id, priority, title, runDir } = work;
     const record: JobRecord = {
       id,
@@ -159,7 +163,7 @@ export class JobQueue {
     return job.record;
   }
 
-  /** Training saves and ends, others end; what is queued leaves the queue. */
+  /** Training saves and ends, other jobs end; a queued job leaves the queue. */
   stop(id: string): JobRecord {
     return this.end(id, 'stop');
   }
@@ -179,7 +183,7 @@ export class JobQueue {
     this.get(id);
   }
 
-  /** Calls back once, when the job has ended; at once where it has. @returns takes the callback away */
+  /** Calls back once when the job has ended, or at once if it has. @returns a function that removes the callback */
   whenEnded(id: string, callback: (record: JobRecord) => void): () => void {
     const job = this.get(id);
     if (hasEnded(job.record)) callback(job.record);
@@ -188,14 +192,14 @@ export class JobQueue {
   }
 
   /**
-   * Takes and starts no more jobs, stops those that run (training saves), and resolves when every worker is gone. What waits is kept, but for
-   * what somebody waits for at this moment: that ends, and who waits is told.
+   * Accepts and starts no more jobs, stops running ones (training saves), and resolves when every worker is gone.
+   * Queued jobs are kept, except those that a client is waiting for: they end, and the client gets an error.
    */
   async close(): Promise<void> {
     this.isClosed = true;
     for (const job of this.jobs.values())
       if (job.record.state === 'queued' && OF_THE_MOMENT.includes(job.record.kind))
-        this.finish(job, { state: 'failed', failure: { code: 'daemon-ended', message: 'the daemon ended before it was its turn' } });
+        this.finish(job, { state: 'failed', failure: { code: 'daemon-ended', message: 'the daemon ended before the job started' } });
     const working = [...this.jobs.values()].filter(({ worker }) => worker !== undefined);
     await Promise.all(
       working.map(({ record: { id } }) => {
@@ -245,7 +249,7 @@ export class JobQueue {
     }
   }
 
-  /** Only beside a training that has done steps: before, it has not taken yet what it will take. */
+  /** Only next to a training that has made steps: before that, its memory is not allocated yet. */
   private fitsBeside({ work }: Job, busy: Job | undefined): boolean {
     if (work?.besideBytes === undefined || busy === undefined) return false;
     if (!SAVING.includes(busy.record.kind) || busy.record.metrics === undefined) return false;
@@ -264,7 +268,7 @@ export class JobQueue {
         if (event.type === 'phase') this.change(job, { phase: event.name });
         else if (event.type === 'progress') job.record = { ...job.record, progress: event };
         else if (event.type === 'metrics') {
-          // The newest of each name: a line of the training says nothing of held-out data.
+          // The newest value of each name: a training line contains no held-out metrics.
           job.record = { ...job.record, metrics: { step: event.step, values: { ...job.record.metrics?.values, ...event.values } } };
           this.startNext();
         }
@@ -282,12 +286,12 @@ export class JobQueue {
       (error: Error) =>
         this.finish(job, {
           state: 'failed',
-          failure: { code: 'worker-start', message: `the worker could not be started: ${error.message}`, hint: 'Install rowtune anew' },
+          failure: { code: 'worker-start', message: `the worker could not be started: ${error.message}`, hint: 'Reinstall Rowtune' },
         }),
     );
   }
 
-  /** A run that was to end and was killed: its folder says so, as its process could not. */
+  /** A run that was asked to stop and was killed: the folder records it, because its process could not. */
   private async settle({ wish, record: { id, kind, runDir } }: Job, { last }: WorkerOutcome): Promise<void> {
     if (wish === undefined || last !== undefined || runDir === undefined || !SAVING.includes(kind)) return;
     try {
@@ -314,7 +318,7 @@ export class JobQueue {
     if (job.record.state !== before) this.params.onEvent(job.record.id, { type: 'state', state: job.record.state });
   }
 
-  /** Whoever waited has the result. */
+  /** All waiting clients have the result. */
   private forgetResults(): void {
     const all = [...this.jobs.values()].filter(({ record }) => record.result !== undefined);
     all.sort((a, b) => (b.record.endedAt ?? '').localeCompare(a.record.endedAt ?? ''));
@@ -327,14 +331,14 @@ export class JobQueue {
   }
 }
 
-/** What everybody hears of a job: without the summary of a run, which may be long, lies in its folder, and is for who waits for this job. */
+/** The public record of a job: without the summary of a run, which may be long and is stored in its folder. */
 function told(record: JobRecord): JobRecord {
   if (record.runDir === undefined) return record;
   const { result: _, ...rest } = record;
   return rest;
 }
 
-/** @param what came of the request all the same */
+/** @param what the effect of the request nevertheless */
 export const notRecorded = (what: string, error: unknown): DaemonError => {
   const { message, hint } = error as DaemonError;
   return new DaemonError('not-recorded', `${what}: ${message}`, { hint, cause: error });
@@ -343,7 +347,7 @@ export const notRecorded = (what: string, error: unknown): DaemonError => {
 function outcomeOf({ wish }: Job, outcome: WorkerOutcome): Partial<JobRecord> {
   const { last } = outcome;
   if (last?.type === 'result') {
-    // A training that was stopped from outside, by a signal to its worker, says so itself.
+    // A training that was stopped from outside by a signal reports that itself.
     const isStopped = wish === 'stop' || (last.value as { readonly state?: unknown } | undefined)?.state === 'stopped';
     return { state: wish === 'abort' ? 'aborted' : isStopped ? 'stopped' : 'succeeded', result: last.value };
   }
@@ -353,14 +357,14 @@ function outcomeOf({ wish }: Job, outcome: WorkerOutcome): Partial<JobRecord> {
   return { state: 'failed', failure: explainDeath(outcome) };
 }
 
-/** A job of an earlier daemon that was not seen to end. Its worker saves and ends when its parent is gone. */
+/** A job of an earlier daemon without a known end. Its worker saves and ends when its parent is gone. */
 function asLeft(record: JobRecord): JobRecord {
   if (hasEnded(record)) return record;
   const failure = { code: 'daemon-ended', message: 'the daemon ended while this job was queued or running' };
   return { ...record, state: 'failed', failure, pid: undefined, endedAt: new Date().toISOString(), resume: resumeOffer(record) };
 }
 
-/** A run that has a checkpoint can go on. */
+/** A run with a checkpoint can be resumed. */
 function resumeOffer({ kind, runDir }: JobRecord): JobRecord['resume'] {
   if (runDir === undefined || !SAVING.includes(kind)) return undefined;
   return hasCheckpoint(runDir) ? { runDir } : undefined;

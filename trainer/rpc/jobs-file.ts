@@ -1,4 +1,4 @@
-/** jobs.json of the state folder: jobs and what came of them, so that the next daemon takes up what waited under the last one. */
+/** jobs.json of the state folder: jobs and their results, so that the next daemon continues the queue. */
 import { copyFile } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
@@ -9,7 +9,7 @@ import type { JobContext, JobRequest } from '../protocol/job-messages.ts';
 import { unwritable } from './claim.ts';
 import type { KnownJob } from './job-queue.ts';
 
-/** A request without its context: the next daemon has its own, and a token of the hub stays off the disk. */
+/** A request without its context: the next daemon has its own, and hub tokens stay off the disk. */
 const workSchema = z.object({
   version: z.literal(manifest.version),
   baseDir: z.string(),
@@ -26,16 +26,16 @@ const recordSchema = z.looseObject({
   title: z.string(),
   runDir: z.string().optional(),
   createdAt: z.string(),
-  // Of another version, or damaged: the job is known, and can't be done.
+  // From another version, or damaged: the job is known but can't run.
   work: workSchema.optional().catch(undefined),
 });
 
 const fileOf = (stateDir: string): string => path.join(stateDir, 'jobs.json');
 
 /**
- * Jobs of earlier daemons. A file that is damaged, in whole or in part, is copied to `jobs.json.damaged` before it is written anew.
- * @param say hears of damage
- * @throws the error of the disk where there is a file that can't be read: what it holds must not be replaced
+ * Jobs of earlier daemons. A damaged file is copied to `jobs.json.damaged` before it is rewritten.
+ * @param say reports damage
+ * @throws the disk error if the file exists and can't be read: its content must not be replaced
  */
 export async function readJobs(
   stateDir: string,
@@ -79,7 +79,7 @@ function toKnownJob(entry: unknown, settings: Omit<JobContext, 'baseDir'>): Know
   return { record, work: { id, priority, title, runDir, reads: work.reads, threads: work.threads, request } };
 }
 
-/** Results stay in memory, for who waits: they may be long, and that of a run lies in its folder. */
+/** Results stay in memory for waiting clients: they may be long, and a run's is stored in its folder. */
 function toEntry({ record: { result: _, progress: __, ...record }, work }: KnownJob): unknown {
   if (work === undefined) return record;
   const { context, ...request } = work.request;
@@ -89,13 +89,13 @@ function toEntry({ record: { result: _, progress: __, ...record }, work }: Known
 
 export interface JobsFile {
   /**
-   * Resolves when what `kept` gives now is on the disk; changes in between are written together.
+   * Resolves when the current value of `kept` is on disk; changes in between are written together.
    * @throws DaemonError 'state-unwritable' with the reason
    */
   save(): Promise<void>;
 }
 
-/** @param write writes a whole file durably, or not at all */
+/** @param write writes a whole file durably and atomically */
 export function openJobsFile(stateDir: string, kept: () => readonly KnownJob[], write = writePrivateFile): JobsFile {
   let current: Promise<void> | undefined;
   let next: Promise<void> | undefined;
@@ -109,7 +109,7 @@ export function openJobsFile(stateDir: string, kept: () => readonly KnownJob[], 
   const writeAll = async (): Promise<void> => {
     try {
       const text = JSON.stringify(kept().map(toEntry));
-      // The next daemon would not read it.
+      // The next daemon could not read it.
       if (Buffer.byteLength(text) > MAX_JSON_BYTES) throw new Error(`more than ${MAX_JSON_BYTES} bytes of jobs`);
       await write(fileOf(stateDir), text);
     } catch (error) {

@@ -1,4 +1,7 @@
-/** A door of the daemon: a WebSocket that opens only to who has the token, and never to a web page; beyond this machine over TLS alone. */
+/**
+ * A listener of the daemon: a WebSocket that requires the token and rejects web pages; for other machines only over
+ * TLS.
+ */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { createServer, type IncomingMessage } from 'node:http';
 import { createServer as createSecureServer } from 'node:https';
@@ -7,11 +10,11 @@ import type { Duplex } from 'node:stream';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { SUBPROTOCOL, TOKEN_PROTOCOL } from '../protocol/rpc-messages.ts';
 
-/** Every window has one or two; more is a leak in a client. */
+/** Every window has one or two; more indicate a leak in a client. */
 const MAX_CLIENTS = 64;
-/** A request for an upgrade is a few hundred bytes and comes at once. */
+/** An upgrade request is a few hundred bytes and arrives at once. */
 const HEADERS_TIMEOUT_MS = 10_000;
-/** A peer that is gone without a word (sleep, a cut line) is noticed after two of these. */
+/** A dead peer (sleep, a cut line) is noticed after two of these. */
 const PING_INTERVAL_MS = 30_000;
 
 /** Certificate (with its chain) and key, as PEM. */
@@ -22,7 +25,7 @@ export interface Tls {
 
 export interface ListenParams {
   readonly token: string;
-  /** Without it the door is plain and opens to this machine alone, at a free port. */
+  /** Without it, the listener is plain and accepts only this machine, on a free port. */
   readonly outside?: { readonly tls: Tls; readonly host: string; readonly port: number };
   readonly maxFrameBytes: number;
   onClient(socket: WebSocket): void;
@@ -31,17 +34,17 @@ export interface ListenParams {
 
 export interface Door {
   readonly port: number;
-  /** Takes no more clients and drops those that are there. */
+  /** Accepts no more clients and drops the current ones. */
   close(): Promise<void>;
 }
 
-/** Rejects where the port is taken, or the certificate can't be used. */
+/** Rejects if the port is in use, or the certificate can't be used. */
 export async function listen({ token, outside, maxFrameBytes, onClient, onRefused }: ListenParams): Promise<Door> {
   const limits = { headersTimeout: HEADERS_TIMEOUT_MS, requestTimeout: HEADERS_TIMEOUT_MS, connectionsCheckingInterval: 2000 };
   const http = outside
     ? createSecureServer({ ...outside.tls, ...limits, minVersion: 'TLSv1.2', handshakeTimeout: HEADERS_TIMEOUT_MS })
     : createServer(limits);
-  // perMessageDeflate would let a small frame become a large one.
+  // perMessageDeflate would let a small frame expand to a large one.
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: maxFrameBytes,
@@ -99,9 +102,9 @@ interface Refusal {
 
 const tooMany: Refusal = { status: '503 Service Unavailable', reason: `more than ${MAX_CLIENTS} clients` };
 
-/** Undefined where the door opens. */
+/** Undefined if the connection is accepted. */
 function whyRefused({ headers }: IncomingMessage, token: string): Refusal | undefined {
-  // Every browser names the origin of the page that opens a WebSocket, and no page has business here, token or not.
+  // Every browser sends the origin of the page that opens a WebSocket; no page has access, token or not.
   if (headers.origin !== undefined) return { status: '403 Forbidden', reason: 'a web page (Origin header)' };
   const given = givenToken(headers);
   if (given === undefined) return { status: '401 Unauthorized', reason: 'no token' };
@@ -115,7 +118,7 @@ function givenToken(headers: IncomingMessage['headers']): string | undefined {
   return offered.find(name => name.startsWith(TOKEN_PROTOCOL))?.slice(TOKEN_PROTOCOL.length);
 }
 
-/** In a time that tells nothing about where they differ. */
+/** In constant time, so that timing does not reveal where they differ. */
 function isSame(a: string, b: string): boolean {
   const digest = (text: string): Buffer => createHash('sha256').update(text).digest();
   return timingSafeEqual(digest(a), digest(b));

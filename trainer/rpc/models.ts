@@ -1,4 +1,4 @@
-/** The models at hand: the cache of the hub and folders that a client names; their headers alone are read. */
+/** The available models: in the hub cache and in folders that a client names; only their headers are read. */
 import path from 'node:path';
 import { FolderWalk, type WalkBudget } from '../files/folder-walk.ts';
 import { WEIGHT_FILES } from '../format/weight-forms.ts';
@@ -10,12 +10,14 @@ import { STATE_FILE } from '../run/run-state.ts';
 
 const isWeights = (name: string): boolean => name.endsWith('.safetensors') || WEIGHT_FILES.includes(name);
 
-/** A model folder lies at most three folders below one that a client names. Looking at headers is part of the time. */
+/**
+ * A model folder is at most three levels below a folder that a client names. Reading headers is part of the time limit.
+ */
 const LIST_BUDGET: WalkBudget = { maxDepth: 3, maxEntries: 200_000, maxMs: 10_000 };
 const MAX_MODELS = 500;
-/** Models whose headers are read at once: the reader has as many processes, and what others ask for comes between. */
+/** Models whose headers are read at once: the reader has as many processes, and other requests come in between. */
 const AT_ONCE = 2;
-/** For the headers of one model; a list waits for no longer than for the folders. */
+/** Time limit for the headers of one model; a list waits no longer than for the folders. */
 const MODEL_MS = 5000;
 
 export async function listModels(

@@ -1,4 +1,7 @@
-/** What each request must bring, checked before a handler sees it; the compiler holds these against the types of the protocol. */
+/**
+ * Schemas of the parameters of each request, checked before its handler runs; the compiler compares them with the types
+ * of the protocol.
+ */
 
 import path from 'node:path';
 import { z } from 'zod';
@@ -7,14 +10,14 @@ import { engineChoiceNames } from '../catalog/engines.ts';
 import { type RequestName, type RequestParams, TAILED_FILES } from '../protocol/rpc-messages.ts';
 import { DaemonError } from './daemon-error.ts';
 
-/** Names and paths; longer than any path a system takes. */
+/** For names and paths; longer than any path of a system. */
 const MAX_TEXT = 4096;
-/** As the recipe reader of the command line. */
+/** As in the command line's recipe reader. */
 const MAX_RECIPE_CHARACTERS = 2 ** 20;
 const MAX_LIST = 256;
 
 const text = z.string().min(1).max(MAX_TEXT);
-/** Without `.`, `..` and a slash at its end, so that one folder has one name. */
+/** Without `.`, `..` and a trailing slash, so that one folder has one name. */
 const absolute = text.refine(path.isAbsolute, 'an absolute path').transform(given => path.resolve(given));
 const id = z.string().min(1).max(200);
 const folders = z.array(absolute).max(MAX_LIST);
@@ -45,7 +48,7 @@ const generateOptions = z.strictObject({
 });
 
 const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Name>> } = {
-  // Loose: a newer client may say more of itself.
+  // Loose: a newer client may send more.
   initialize: z.object({
     protocol: z.int(),
     client: z.object({ name: text, version: text }),
@@ -91,7 +94,7 @@ const paramSchemas: { readonly [Name in RequestName]: z.ZodType<RequestParams<Na
   shutdown: nothing,
 };
 
-/** @throws DaemonError 'bad-params' with the place and what was expected */
+/** @throws DaemonError 'bad-params' with the position and the expected value */
 export function checkParams<Name extends RequestName>(name: Name, method: string, params: unknown): RequestParams<Name> {
   const schema: z.ZodType<RequestParams<Name>> = paramSchemas[name];
   const checked = schema.safeParse(params ?? {});

@@ -1,4 +1,4 @@
-/** A recipe that came as text: parsed, and the memory that its run would take. */
+/** Parses a recipe that was sent as text, and estimates the memory of its run. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { findComplete, repoFolder } from '../hub/hub-cache.ts';
@@ -10,7 +10,7 @@ import type { RecipeSource } from '../protocol/rpc-messages.ts';
 import type { AskReader } from '../reader/reader.ts';
 import { DaemonError } from './daemon-error.ts';
 
-/** @throws DaemonError 'bad-recipe' with all problems and their places */
+/** @throws DaemonError 'bad-recipe' with all problems and their positions */
 export async function recipeOf({ text, fileName, overrides = [] }: RecipeSource, reader: AskReader): Promise<Recipe> {
   const { recipe, problems } = await reader.ask('recipe', { text, fileName, overrides }, `Reading ${fileName}`);
   if (recipe && !hasErrors(problems)) return recipe;
@@ -25,8 +25,8 @@ interface EstimateServices {
 }
 
 /**
- * The memory of a run from headers alone, against what is free now.
- * @throws DaemonError 'model-missing' where the model is not on this machine yet
+ * The memory of a run from headers alone, compared with the free memory.
+ * @throws DaemonError 'model-missing' if the model is not on this machine yet
  */
 export async function estimate(source: RecipeSource, { cacheDir, reader, ...services }: EstimateServices): Promise<unknown> {
   const recipe = await recipeOf(source, reader);
@@ -38,10 +38,10 @@ export async function estimate(source: RecipeSource, { cacheDir, reader, ...serv
   return { ...(await reader.ask('estimate', params, `Estimating the memory of ${source.fileName}`)), availableBytes };
 }
 
-/** What a model takes to generate text: its weights in float32, and the engine with its caches beside them. */
+/** The memory for generating text: the weights in float32, the engine and its caches. */
 const GENERATION_BYTES = 2 ** 30;
 
-/** Undefined where the model is not here yet: what it takes is not known. */
+/** Undefined if the model is not here yet and its memory is unknown. */
 export async function generationBytes(
   source: Pick<Recipe, 'model' | 'revision'>,
   baseDir: string,
@@ -62,6 +62,6 @@ async function modelPath({ model, revision }: Pick<Recipe, 'model' | 'revision'>
   const cached = isHubName(model) ? await findComplete(repoFolder(cacheDir, model), revision) : undefined;
   if (cached !== undefined) return cached;
   throw new DaemonError('model-missing', `${model} is neither in ${baseDir} nor in the cache`, {
-    hint: 'Check the path; a model of the hub is downloaded by its first use',
+    hint: 'Check the path. A model from the hub is downloaded on first use',
   });
 }

@@ -1,4 +1,4 @@
-/** What the daemon does for each request: one table, checked against the protocol by the compiler. */
+/** The handler of each request: one table that the compiler checks against the protocol. */
 import { existsSync } from 'node:fs';
 import { lstat, rm } from 'node:fs/promises';
 import path from 'node:path';
@@ -26,21 +26,21 @@ export interface Services {
   readonly ring: EventRing;
   readonly cacheDir: string;
   readonly reader: AskReader;
-  /** Memory that is free now. */
+  /** Free memory now. */
   availableBytes(): number;
-  /** Engine and hub of every job, as the daemon was started with. */
+  /** Engine and hub settings of every job, from the start of the daemon. */
   readonly jobSettings: Omit<JobContext, 'baseDir'>;
   status(): DaemonStatus;
-  /** Resolves when the records of all jobs are on the disk: what was answered is not forgotten. */
+  /** Resolves when the records of all jobs are on disk: an answered request is never lost. */
   persist(): Promise<void>;
   /** Stops all jobs; resolves when they have ended. */
   stopJobs(): Promise<void>;
 }
 
-/** What a handler may know of the connection. */
+/** The connection as a handler sees it. */
 export interface Call {
   onCanceled(listener: () => void): void;
-  /** Calls back when the client is gone. @returns takes the listener away */
+  /** Calls back when the client is gone. @returns a function that removes the listener */
   onGone(listener: () => void): () => void;
   progress(token: string, event: WorkerEvent): void;
   /** Events of one job for as long as the call lasts. */
@@ -77,7 +77,7 @@ export const handlers: Handlers = {
       const { fileName: recipeFile, baseDir } = source;
       const runDir = params.runDir ?? (await freeRunFolder({ recipe, recipeFile, baseDir, taken }));
       if (taken.has(await realPath(runDir)))
-        throw new DaemonError('run-busy', `another job of the queue has the folder ${runDir}`, {
+        throw new DaemonError('run-busy', `another queued job uses the folder ${runDir}`, {
           hint: 'Stop that job first, or choose another output_dir',
         });
       await requireUsableOutput(runDir);
@@ -115,7 +115,7 @@ export const handlers: Handlers = {
         threads: 0,
         title: path.basename(params.model),
         reads: params.adapter === undefined ? [] : [params.adapter],
-        // The memory of a GPU is all the training's.
+        // The training uses all GPU memory.
         besideBytes: (await knownNvidiaGpu()) ? undefined : await generationBytes(params, baseDir, services),
       };
     }),
@@ -139,10 +139,10 @@ export const handlers: Handlers = {
   listJobs: (_, { queue }) => queue.list(),
   waitForJob: ({ id, progressToken, abortOnCancel = false }, { queue }, call) =>
     new Promise((resolve, reject) => {
-      // Nothing is registered for a job that is not there.
+      // Nothing is registered for a job that does not exist.
       queue.check(id);
       const unwatch = progressToken === undefined ? () => undefined : call.watch(id, event => call.progress(progressToken, event));
-      // A client that dies wants nothing: its job goes on.
+      // A client that dies wants nothing: its job continues.
       const stay = call.onGone(() => leave('the client is gone'));
       const forget = queue.whenEnded(id, record => {
         unwatch();
@@ -170,7 +170,7 @@ export const handlers: Handlers = {
   },
 };
 
-/** Work on folders, one after the other: two starts must not find the same one, and none that a deletion has just looked at. */
+/** Serializes work on folders: two starts must not choose the same one, nor one that is being deleted. */
 let working: Promise<unknown> = Promise.resolve();
 
 function inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -185,17 +185,17 @@ const once = (
   prepare: () => Promise<Omit<NewJob, 'id' | 'priority'>>,
 ): Promise<JobRecord> => inTurn(async () => queue.find(id) ?? queue.add({ id, priority, ...(await prepare()) }));
 
-/** @throws DaemonError 'run-missing', 'run-busy' where a job writes or reads in it, by whatever path */
+/** @throws DaemonError 'run-missing', 'run-busy' if a job writes or reads in it, by whatever path */
 async function deleteRun(runDir: string, { queue }: Services): Promise<Record<string, never>> {
   const real = await realPath(runDir);
   const run = await summarizeRun(real);
-  // The state file is what tells a run from any other folder that a path may name.
-  if (run === undefined) throw new DaemonError('run-missing', `${runDir} is no run folder`);
+  // The state file distinguishes a run from other folders.
+  if (run === undefined) throw new DaemonError('run-missing', `${runDir} is not a run folder`);
   const used = await Promise.all(queue.usedFolders().map(realPath));
   if (used.some(folder => isWithin(folder, real)) || run.state === 'running' || run.state === 'preparing')
-    throw new DaemonError('run-busy', `a job is at work in ${runDir}, or waits to read it`, { hint: 'Stop it first' });
+    throw new DaemonError('run-busy', `a job is using ${runDir}, or is queued to read it`, { hint: 'Stop it first' });
   await deleteRunFolder(real);
-  // A link to a folder that is gone leads nowhere.
+  // A link to a deleted folder leads nowhere.
   const isLink = await lstat(runDir).then(
     found => found.isSymbolicLink(),
     () => false,
@@ -208,7 +208,7 @@ async function deleteRun(runDir: string, { queue }: Services): Promise<Record<st
 const readsOf = ({ importance: { scores } }: Recipe, baseDir: string): string[] =>
   scores === undefined ? [] : [path.resolve(baseDir, scores)];
 
-/** A change that the next daemon must know of: a job that was taken out of the queue stays out. */
+/** A change that the next daemon must know: a canceled job must stay canceled. */
 async function recorded({ persist }: Services, record: JobRecord): Promise<JobRecord> {
   await persist().catch(error => {
     throw notRecorded(`the job is ${record.state}, but the next daemon will not know of it`, error);
@@ -218,7 +218,7 @@ async function recorded({ persist }: Services, record: JobRecord): Promise<JobRe
 
 const contextOf = ({ jobSettings }: Services, baseDir: string): JobContext => ({ ...jobSettings, baseDir });
 
-/** Of jobs that have not ended, by their real paths. */
+/** Folders of unfinished jobs, by their real paths. */
 async function takenFolders(queue: JobQueue): Promise<ReadonlySet<string>> {
   const folders = queue.list().flatMap(record => (record.runDir === undefined || hasEnded(record) ? [] : [record.runDir]));
   return new Set(await Promise.all(folders.map(realPath)));

@@ -1,4 +1,4 @@
-/** What a run's folder says, line by line: for the daemon's clients, and for an editor that looks at a folder of its own machine. */
+/** Reads a run's folder line by line: for the daemon's clients, and for an editor with a local folder. */
 import type { RunInfo, TailParams, TailResult } from '../protocol/rpc-messages.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 import { summarizeRun } from '../run/run-folder.ts';
@@ -7,5 +7,5 @@ import { tailFile } from './tail-file.ts';
 export const tailRun = ({ runDir, file, from, version }: TailParams): Promise<TailResult> =>
   tailFile(runDir, RUN_FILES[file], from, version);
 
-/** Undefined where the folder holds no run. */
+/** Undefined if the folder is not a run. */
 export const readRun = (runDir: string): Promise<RunInfo | undefined> => summarizeRun(runDir);

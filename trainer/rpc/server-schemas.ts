@@ -1,4 +1,6 @@
-/** What a client checks of a daemon's words: the parts that it keeps and goes by. A daemon elsewhere is another program, and may be any. */
+/**
+ * Schemas that a client checks a daemon's messages against: the parts that it uses. A remote daemon may be any program.
+ */
 import { z } from 'zod';
 import type { ParamsOf, RequestName, RequestResult, ServerNotificationName, serverNotifications } from '../protocol/rpc-messages.ts';
 import { DaemonError } from './daemon-error.ts';
@@ -18,7 +20,7 @@ const jobRecord = z.looseObject({
   endedAt: text.optional(),
   phase: text.optional(),
   progress: z.looseObject({ phase: text, done: z.number(), total: z.number(), unit: text }).optional(),
-  // JSON has no NaN: a loss that diverged comes as null.
+  // JSON has no NaN: a diverged loss arrives as null.
   metrics: z.looseObject({ step: z.number(), values: z.record(z.string(), z.number().nullable()) }).optional(),
   failure: z.looseObject({ code: text, message: z.string(), hint: z.string().optional() }).optional(),
   resume: z.looseObject({ runDir: text }).optional(),
@@ -63,7 +65,7 @@ export function checkAnswer<Name extends RequestName>(name: Name, answer: unknow
   });
 }
 
-/** Undefined where the parameters are not valid: such a notification is ignored. */
+/** Undefined if the parameters are invalid: such a notification is ignored. */
 export function checkNotification<Name extends ServerNotificationName>(
   name: Name,
   params: unknown,

@@ -1,4 +1,4 @@
-/** One client: its handshake, its requests, the events it asked for. */
+/** One client: its handshake, its requests, the events that it subscribed to. */
 import {
   type CancellationToken,
   createMessageConnection,
@@ -27,7 +27,7 @@ import { checkParams } from './param-schemas.ts';
 import { type Call, type Handlers, handlers, type Services } from './request-handlers.ts';
 import { WORKER_PROGRESS } from './worker-progress.ts';
 
-/** Requests of one client that are being worked on; a waiting request counts. */
+/** The most concurrent requests of one client; waiting requests count. */
 const MAX_IN_FLIGHT = 1000;
 
 export interface SessionParams {
@@ -41,7 +41,7 @@ export interface SessionParams {
 }
 
 export interface Session {
-  /** Nothing for a client that asked for no events. */
+  /** Undefined for a client without a subscription. */
   notify<Name extends ServerNotificationName>(name: Name, params: ParamsOf<(typeof serverNotifications)[Name]>): void;
   readonly isInitialized: boolean;
   dispose(): void;
@@ -55,13 +55,12 @@ export function openSession(params: SessionParams): Session {
   let wantsEvents = false;
   let isInitialized = false;
   let inFlight = 0;
-  /** Of the calls that are being worked on. */
+  /** Requests in progress. */
   const gone = new Set<() => void>();
 
   const answer = async (method: string, given: unknown, token: CancellationToken): Promise<unknown> => {
     const name = nameOfMethod.get(method);
-    if (name === undefined)
-      return new ResponseError(ErrorCodes.MethodNotFound, `there is no request ${JSON.stringify(method.slice(0, 100))}`);
+    if (name === undefined) return new ResponseError(ErrorCodes.MethodNotFound, `unknown request ${JSON.stringify(method.slice(0, 100))}`);
     if (inFlight >= MAX_IN_FLIGHT) return asResponse(new DaemonError('too-many-requests', `more than ${MAX_IN_FLIGHT} requests at once`));
     inFlight++;
     try {
@@ -84,7 +83,8 @@ export function openSession(params: SessionParams): Session {
   };
 
   const handle = (name: keyof Handlers, method: string, given: unknown, token: CancellationToken): unknown => {
-    // The table pairs each name with the handler of its own parameters; TypeScript can't follow that through a variable.
+    // The table pairs each name with the handler of its own parameters; TypeScript can't follow that through a
+    // variable.
     const handler = handlers[name] as (params: unknown, services: Services, call: Call) => unknown;
     return handler(checkParams(name, method, given), services, callOf({ connection, token, watch: params.watch, gone }));
   };
@@ -134,12 +134,14 @@ function callOf({ connection, token, watch, gone }: CallParams): Call {
   };
 }
 
-/** The transport has told why it was closed, and what was missed can be asked for. A connection that is gone throws at once. */
+/**
+ * The transport has reported why it was closed, and missed events can be requested. A closed connection throws at once.
+ */
 function quietly(send: () => Promise<void>): void {
   try {
     send().catch(() => undefined);
   } catch {
-    // Gone since the event was made.
+    // Closed since the event was created.
   }
 }
 
@@ -147,11 +149,11 @@ function mismatch(client: { readonly name: string; readonly version: string }, p
   return new DaemonError(
     'protocol-mismatch',
     `this daemon speaks protocol ${PROTOCOL_VERSION}, ${client.name} ${client.version} speaks ${protocol}`,
-    { hint: 'Bring both to the same version; end the old daemon with: rowtune daemon stop' },
+    { hint: 'Install the same version of both; stop the old daemon with: rowtune daemon stop' },
   );
 }
 
-/** An error as the client gets it: the sentence as message, code and hint as data. */
+/** The error that a client receives: the sentence as message, code and hint as data. */
 function asResponse(error: unknown, logger?: Logger): ResponseError<RpcErrorData> {
   if (error instanceof DaemonError)
     return new ResponseError(RPC_ERROR.failed, error.message, { code: error.code, hint: error.hint, ...error.details });

@@ -3,23 +3,23 @@ import type { FileHandle } from 'node:fs/promises';
 import { openInFolder, ReadRefusedError } from '../files/regular-file.ts';
 import type { TailResult } from '../protocol/rpc-messages.ts';
 
-/** A page: far below the largest frame, and drawn at once. */
+/** Lines per page: far below the largest frame, and drawn at once. */
 const MAX_PAGE_LINES = 2000;
 const MAX_PAGE_BYTES = 2 ** 20;
-/** A line of a log may be a stack, never a file. */
+/** A log line may be a stack trace, but not a file. */
 const MAX_LINE_BYTES = 64 * 1024;
-/** Years of a log. Counting the lines of a larger file takes longer than anyone waits. */
+/** Years of a log. Counting the lines of a larger file takes too long. */
 const MAX_FILE_BYTES = 2 * 2 ** 30;
 const READ_BYTES = 256 * 1024;
 const NEW_LINE = 10;
 
-/** Where reading stands in a file, so that the next page does not count from the start. */
+/** The read position in a file, so that the next page does not count from the start. */
 interface Place {
   /** Number of the line that `head` begins, from 0. */
   readonly line: number;
   /** The next byte to read. */
   readonly byte: number;
-  /** What was read of that line, as far as it is shown. */
+  /** The part of that line that was read, as far as it is shown. */
   readonly head: Buffer;
 }
 
@@ -29,15 +29,15 @@ interface Mark extends Place {
   readonly version: string;
 }
 
-/** The files that are looked at now; one that was forgotten is counted through once more. */
+/** The files that are being followed; a dropped one is counted again from the start. */
 const MAX_MARKS = 64;
 const marks = new Map<string, Mark>();
 
 /**
- * Whole lines from number `from` (0 is the first) on; a missing file is an empty one.
- * @param folder the file must lie in it, links followed
- * @param version as the page before gave it: a file that has been replaced since is begun anew
- * @throws ReadRefusedError for a file that is not regular, too large, or that leads out of the folder
+ * Whole lines starting at number `from` (0 is the first); a missing file is empty.
+ * @param folder must contain the file, with links resolved
+ * @param version as in the previous page: a file that was replaced since is read from the start
+ * @throws ReadRefusedError for a file that is irregular, too large, or outside the folder
  */
 export async function tailFile(folder: string, name: string, from: number, version = ''): Promise<TailResult> {
   const opened = await openInFolder(folder, name).catch((error: NodeJS.ErrnoException) => {
@@ -52,7 +52,7 @@ export async function tailFile(folder: string, name: string, from: number, versi
       const what = `has ${stats.size} bytes; at most ${MAX_FILE_BYTES} are read line by line`;
       throw new ReadRefusedError(`${folder}/${name}`, 'file-too-large', what, 'Check that it is the file of a run, or remove it.');
     }
-    // A file that is written anew gets another number; where the number is used again, the time of birth tells.
+    // A rewritten file has another inode; if the number is reused, the creation time differs.
     const now = `${stats.ino}-${stats.birthtimeMs}`;
     if (version !== '' && version !== now) return { lines: [], next: 0, rewound: true, more: false, version: now };
     const mark = marks.get(file);
@@ -70,11 +70,11 @@ export async function tailFile(folder: string, name: string, from: number, versi
 interface Page {
   readonly lines: readonly string[];
   readonly more: boolean;
-  /** Where the next page begins. */
+  /** The start of the next page. */
   readonly place: Place;
 }
 
-/** Reads each byte once, whatever the length of a line. Nothing from `size` on is read. */
+/** Reads each byte once, whatever the length of a line. Nothing beyond `size` is read. */
 async function readPage(
   handle: FileHandle,
   { from, start, size }: { readonly from: number; readonly start: Place; readonly size: number },

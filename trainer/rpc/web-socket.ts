@@ -1,12 +1,12 @@
-/** A socket of `ws` as the transport wants it. */
+/** Adapts a socket of `ws` to the transport. */
 import type { WebSocket } from 'ws';
 import { MAX_FRAME_BYTES } from '../protocol/rpc-messages.ts';
 import type { TextSocket } from '../protocol/socket-transport.ts';
 
-/** Of RFC 6455: only text is spoken here. */
+/** RFC 6455: only text is accepted. */
 const UNSUPPORTED_DATA = 1003;
 
-/** Frames that wait for their turn before no more are read from a peer: the kernel's buffers then slow it down. */
+/** The most queued frames before reading pauses: the kernel's buffers then slow the peer down. */
 const MAX_WAITING_FRAMES = 256;
 
 export function fromWebSocket(socket: WebSocket): TextSocket {
@@ -29,8 +29,8 @@ export function fromWebSocket(socket: WebSocket): TextSocket {
 }
 
 /**
- * Hands on one frame a turn, which is as fast as vscode-jsonrpc works them off, and pauses the socket while many wait: a peer that sends
- * faster than it is served must not fill the memory.
+ * Delivers one frame per turn, as fast as vscode-jsonrpc handles them, and pauses the socket while many are queued: a
+ * fast peer must not fill the memory.
  */
 function oneByOne(socket: WebSocket, listener: (text: string) => void): (text: string) => void {
   const waiting: string[] = [];

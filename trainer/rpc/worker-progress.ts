@@ -1,4 +1,7 @@
-/** The kind of `$/progress` that brings the events of a job; apart from the sessions, so that a client needs none of the daemon's code. */
+/**
+ * The kind of `$/progress` that carries a job's events; separate from the sessions, so that a client needs none of the
+ * daemon's code.
+ */
 import { ProgressType } from 'vscode-jsonrpc/node';
 import type { WorkerEvent } from '../protocol/job-messages.ts';
 

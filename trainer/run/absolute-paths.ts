@@ -1,9 +1,9 @@
-/** A recipe whose paths mean the same from any folder: what a run folder keeps. */
+/** Makes the paths of a recipe absolute, so that they mean the same from any folder; a run folder stores this form. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 
-/** A model that is no path from here is a name on the hub and stays as it is. */
+/** A model that is not a path from here is a hub name and stays unchanged. */
 export function withAbsolutePaths(recipe: Recipe, baseDir: string): Recipe {
   const absolute = (file: string): string => path.resolve(baseDir, file);
   const { data, importance, benchmarks } = recipe;

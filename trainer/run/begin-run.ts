@@ -1,4 +1,7 @@
-/** Begins a run in its folder: takes the lock, and sets an earlier run aside until the new one has done its first update. */
+/**
+ * Starts a run in its folder: takes the lock, and sets an earlier run aside until the new one has made its first
+ * update.
+ */
 import { readdir, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { removeHalfWritten, syncFolder, writeTextFile } from '../files/durable-file.ts';
@@ -12,15 +15,15 @@ import { LOCK_FILE, takeRunLock } from './run-lock.ts';
 import { endedBeforeFirstStep, STATE_FILE } from './run-state.ts';
 
 export interface BegunFolder {
-  /** Gives up the run that was replaced: the new one has done an update. */
+  /** Deletes the replaced run: the new one has made an update. */
   readonly keepNew: () => Promise<void>;
-  /** Puts the run that was replaced back, where there is one: the new one was refused before its first update. @returns whether it did */
+  /** Restores the replaced run, if there is one: the new one failed before its first update. @returns whether it did */
   readonly putBack: () => Promise<boolean>;
-  /** Gives the lock back. */
+  /** Releases the lock. */
   readonly release: () => void;
 }
 
-/** @throws RunError 'output-unusable' where no run can be written to a folder; asked before a worker starts */
+/** @throws RunError 'output-unusable' if no run can be written to the folder; checked before a worker starts */
 export async function requireUsableOutput(runDir: string): Promise<void> {
   const reason = await whyNotWritable(runDir);
   if (reason !== undefined) throw unusable(runDir, reason);
@@ -30,11 +33,11 @@ const unusable = (runDir: string, reason: string): RunError =>
   new RunError('output-unusable', `no run can be written to ${runDir}: ${reason}`, 'Choose another output_dir');
 
 /**
- * Makes the folder for a new run and takes its lock. What a run has left that did no update is always replaced; with `overwrite` any run is.
- * Files that are not a run's are never touched.
- * @param say is told what was taken over or replaced
- * @throws RunError 'output-not-empty' where something is in it and may not be replaced, 'run-busy' where a run is at work there,
- *   'output-unusable' where nothing can be written
+ * Creates the folder for a new run and takes its lock. The files of a run without an update are always replaced; with
+ * `overwrite`, those of any run. Files of other origin are never touched.
+ * @param say reports takeovers and replacements
+ * @throws RunError 'output-not-empty' if the folder contains files that must not be replaced, 'run-busy' if a run is
+ * active there, 'output-unusable' if nothing can be written
  */
 export async function beginRunFolder(runDir: string, overwrite: boolean, say: (message: string) => void): Promise<BegunFolder> {
   await requireUsableOutput(runDir);
@@ -87,14 +90,14 @@ function checkReplaceable({ runDir, present, overwrite, isUnbegun, isRun }: Foun
   throw new RunError(
     'output-not-empty',
     `the output folder ${runDir} is not empty`,
-    'Choose another output_dir, go on with what is there by: rowtune resume, or replace it with overwrite_output_dir=true',
+    'Choose another output_dir, resume the run (rowtune resume), or replace it with overwrite_output_dir=true',
   );
 }
 
 const notEmpty = (runDir: string, what: string): RunError =>
   new RunError('output-not-empty', `the output folder ${runDir} ${what}`, 'Choose another output_dir, or move the files away');
 
-/** state.json goes last: it tells a run that is set aside whole from one whose move was broken off. */
+/** state.json is moved last: it marks a run that was set aside completely. */
 async function setAside(runDir: string): Promise<void> {
   if (!(await readdir(runDir)).some(isRunFile)) return;
   const aside = path.join(runDir, REPLACED);
@@ -107,19 +110,19 @@ async function setAside(runDir: string): Promise<void> {
   await syncFolder(runDir);
 }
 
-/** Gives up the run that another has replaced. Its folder loses its name first: what is half deleted must not be put back. */
+/** Deletes the replaced run. Its folder is renamed first: a half-deleted run must not be restored. */
 export async function dropReplaced(runDir: string): Promise<void> {
   const gone = path.join(runDir, `${REPLACED}.gone`);
   await rm(gone, { recursive: true, force: true });
   if (await renameIfThere(path.join(runDir, REPLACED), gone)) await rm(gone, { recursive: true, force: true });
 }
 
-/** Returns false where no run was set aside. Broken off at any point, it goes on where it was. */
+/** Returns false if no run was set aside. If interrupted at any point, it continues from there. */
 async function putBack(runDir: string): Promise<boolean> {
   const aside = path.join(runDir, REPLACED);
   const names = await readdir(aside).catch((): string[] => []);
   if (names.length === 0) return false;
-  // With both, the one here is the new run's; alone in its folder, what is here is the old run's already.
+  // If both exist, the one here belongs to the new run; otherwise it already belongs to the old one.
   if (names.includes(STATE_FILE) && (await readdir(runDir)).includes(STATE_FILE)) await clearRunFolder(runDir);
   for (const name of RUN_FILE_NAMES) await renameIfThere(path.join(aside, name), path.join(runDir, name));
   await syncFolder(runDir);
@@ -128,14 +131,14 @@ async function putBack(runDir: string): Promise<boolean> {
 }
 
 /**
- * After a kill: a run that was being replaced is put back, unless the new one has a checkpoint. Only for the holder of the lock.
- * @param say is told
+ * After a kill: restores a run that was being replaced, unless the new one has a checkpoint. Only for the holder of the
+ * lock.
+ * @param say reports it
  */
 export async function recoverReplaced(runDir: string, say: (message: string) => void): Promise<void> {
   await rm(path.join(runDir, `${REPLACED}.gone`), { recursive: true, force: true });
   const names = await readdir(path.join(runDir, REPLACED)).catch((): string[] => []);
   const isNewRun = names.includes(STATE_FILE) && (await listCheckpoints(runDir)).length > 0;
   if (isNewRun) await dropReplaced(runDir);
-  else if (await putBack(runDir))
-    say(`the run that was being replaced is back in ${runDir}: its successor was killed before its first update`);
+  else if (await putBack(runDir)) say(`the previous run is back in ${runDir}, because the new one was killed before its first update`);
 }

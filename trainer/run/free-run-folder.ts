@@ -1,10 +1,10 @@
-/** What a run is called, and the folder it goes to where its recipe names none. */
+/** The name of a run, and its folder if the recipe sets none. */
 import path from 'node:path';
 import { firstNames } from '../files/folder-walk.ts';
 import { realPath } from '../files/real-path.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 
-/** Where runs go whose recipe names no folder. */
+/** The folder of runs whose recipe sets no folder. */
 export const RUNS_FOLDER = 'runs';
 
 export const recipeName = ({ name }: Pick<Recipe, 'name'>, recipeFile: string): string =>
@@ -13,13 +13,13 @@ export const recipeName = ({ name }: Pick<Recipe, 'name'>, recipeFile: string): 
 export interface FreeRunFolderParams {
   readonly recipe: Recipe;
   readonly recipeFile: string;
-  /** The folder that a relative output_dir, and RUNS_FOLDER, start from. */
+  /** The base of a relative output_dir and of RUNS_FOLDER. */
   readonly baseDir: string;
-  /** Folders of runs that wait to begin, by their real paths. */
+  /** Folders of queued runs, by their real paths. */
   readonly taken?: ReadonlySet<string>;
 }
 
-/** A run folder that is in the way is not used twice: spam, spam-2, spam-3 … */
+/** An existing run folder is not reused: spam, spam-2, spam-3 … */
 export async function freeRunFolder({ recipe, recipeFile, baseDir, taken }: FreeRunFolderParams): Promise<string> {
   if (recipe.output_dir !== undefined) return path.resolve(baseDir, recipe.output_dir);
   const name = recipeName(recipe, recipeFile);

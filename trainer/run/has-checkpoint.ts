@@ -1,4 +1,4 @@
-/** Whether a run can be resumed; for whoever offers that. */
+/** Tells whether a run can be resumed. */
 import { readdirSync } from 'node:fs';
 import path from 'node:path';
 import { CHECKPOINT_NAME, RUN_FILES } from '../protocol/run-files.ts';

@@ -1,17 +1,17 @@
-/** metrics.jsonl: one JSON object a line, appended; a line that a killed process left half written is dropped on resume. */
+/** metrics.jsonl: one JSON object per line, appended; an incomplete line of a killed process is dropped on resume. */
 import { appendFile, open } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
 import { readRegularText } from '../files/regular-file.ts';
 import { RUN_FILES } from '../protocol/run-files.ts';
 
-/** Hugging Face's names: step, epoch, loss, learning_rate, grad_norm, eval_loss … */
+/** Named as in Hugging Face: step, epoch, loss, learning_rate, grad_norm, eval_loss … */
 export type MetricsLine = Readonly<Record<string, number>>;
 
 export const appendMetrics = (runDir: string, line: MetricsLine): Promise<void> =>
   appendFile(path.join(runDir, RUN_FILES.metrics), `${JSON.stringify(line)}\n`);
 
-/** Flushes what was appended: a checkpoint must not outlive the lines that led to it. */
+/** Flushes the appended lines: a checkpoint must not outlive the lines before it. */
 export async function syncMetrics(runDir: string): Promise<void> {
   const handle = await open(path.join(runDir, RUN_FILES.metrics), 'a');
   try {
@@ -24,10 +24,10 @@ export async function syncMetrics(runDir: string): Promise<void> {
 /** Millions of lines; longer text does not fit a string. */
 const MAX_METRICS_BYTES = 256 * 2 ** 20;
 
-/** Whole lines in order; what is not a line of numbers is left out. */
+/** Whole lines in order; lines that are not objects of numbers are skipped. */
 export async function readMetrics(runDir: string): Promise<MetricsLine[]> {
   const text = await readRegularText(path.join(runDir, RUN_FILES.metrics), MAX_METRICS_BYTES).catch((error: NodeJS.ErrnoException) => {
-    // Only a missing file is an empty one: what a failing disk holds must not be taken for nothing, and then overwritten.
+    // Only a missing file is empty: the content of a failing disk must not be overwritten.
     if (error.code === 'ENOENT') return '';
     throw error;
   });
@@ -42,8 +42,8 @@ export async function readMetrics(runDir: string): Promise<MetricsLine[]> {
 }
 
 /**
- * Takes away what a run wrote after the checkpoint that it continues from. Nothing that a run computes depends on this file.
- * @returns the lines up to the checkpoint, and whether they are there
+ * Removes the lines that a run wrote after the checkpoint that it resumes from. No computation depends on this file.
+ * @returns the lines up to the checkpoint, and whether they exist
  */
 export async function rewindMetrics(
   runDir: string,
@@ -54,7 +54,7 @@ export async function rewindMetrics(
   return { isWhole: step <= 0 || kept.length > 0, kept };
 }
 
-/** Takes away the evaluation of a step that is evaluated again: a run that was cut off behind it must not have it twice. */
+/** Removes the evaluation of a step that is evaluated again, so that it is not there twice. */
 export async function forgetEvaluation(runDir: string, step: number): Promise<void> {
   const lines = await readMetrics(runDir);
   const kept = lines.filter(line => line.step !== step || line.eval_loss === undefined);

@@ -1,4 +1,4 @@
-/** A run folder: its layout, how one is begun, and the list of all runs under a folder. */
+/** A run folder: its layout, how a run starts in it, and the list of all runs in a folder. */
 import { rm, rmdir } from 'node:fs/promises';
 import path from 'node:path';
 import { writeTextFile } from '../files/durable-file.ts';
@@ -17,7 +17,7 @@ import { hasCheckpoint } from './has-checkpoint.ts';
 import { takeRunLock } from './run-lock.ts';
 import { type RunState, readRunState, STATE_FILE } from './run-state.ts';
 
-/** Of a run, what a heatmap is drawn from. */
+/** The files of a run that a heatmap uses. */
 export const HEATMAP_FILES: readonly string[] = [
   RUN_FILES.recipe,
   RUN_FILES.coverage,
@@ -26,13 +26,15 @@ export const HEATMAP_FILES: readonly string[] = [
   partialPath(RUN_FILES.scores),
 ];
 
-/** Enough for thousands of runs beside a data set; a listing is awaited by a person. */
+/** Enough for thousands of runs next to a data set; a person waits for a listing. */
 const LIST_BUDGET: WalkBudget = { maxDepth: 3, maxEntries: 200_000, maxMs: 5000 };
 /** As many as fit a message and a tree. */
 const MAX_LISTED_RUNS = 10_000;
 
 const partialScores = partialPath(RUN_FILES.scores);
-/** What a run writes into its folder, by name. state.json is the last: as long as it is there, the folder is known for a run's. */
+/**
+ * The files that a run writes, by name. state.json is last: as long as it exists, the folder is recognized as a run's.
+ */
 export const RUN_FILE_NAMES: readonly string[] = [
   ...Object.values(RUN_FILES),
   `${RUN_FILES.scores}.json`,
@@ -43,10 +45,10 @@ export const RUN_FILE_NAMES: readonly string[] = [
 
 export const isRunFile = (name: string): boolean => RUN_FILE_NAMES.includes(name);
 
-/** The folder in which a run lies that another replaces, until that has done its first update. */
+/** The folder of a replaced run until its successor has made its first update. */
 export const REPLACED = '.replaced';
 
-/** By its state, or by its recipe: with every default filled in and in the order of the schema, nobody else writes one so. */
+/** By its state, or by its recipe: no other program writes one with every default, in the order of the schema. */
 export async function isRunFolder(runDir: string): Promise<boolean> {
   if ((await readRunState(runDir)) !== undefined) return true;
   try {
@@ -58,7 +60,7 @@ export async function isRunFolder(runDir: string): Promise<boolean> {
   }
 }
 
-/** Takes away what an earlier run left; only names that a run writes, so that a wrong output_dir costs nothing else. */
+/** Removes the files of an earlier run; only names that a run writes, so that a wrong output_dir loses nothing else. */
 export async function clearRunFolder(runDir: string): Promise<void> {
   for (const name of RUN_FILE_NAMES) await rm(path.join(runDir, name), { recursive: true, force: true });
 }
@@ -71,8 +73,8 @@ export async function clearUnbegunRun(runDir: string): Promise<void> {
 }
 
 /**
- * Takes away a run. What else lies in its folder (an exported model, the files of a folder that was given as output_dir) stays.
- * @throws RunError 'run-busy' where a process works in it
+ * Deletes a run. Other files in its folder (an exported model, the files of a folder used as output_dir) stay.
+ * @throws RunError 'run-busy' if a process works in it
  */
 export async function deleteRunFolder(runDir: string): Promise<void> {
   const release = takeRunLock(runDir, () => undefined);
@@ -83,7 +85,7 @@ export async function deleteRunFolder(runDir: string): Promise<void> {
     release();
   }
   await rmdir(runDir).catch((error: NodeJS.ErrnoException) => {
-    // Something else lies in it, or is mounted there.
+    // It contains other files, or is a mount point.
     if (!['ENOTEMPTY', 'EEXIST', 'EBUSY'].includes(error.code ?? '')) throw error;
   });
 }
@@ -91,25 +93,25 @@ export async function deleteRunFolder(runDir: string): Promise<void> {
 export const writeRunRecipe = (runDir: string, recipe: Recipe): Promise<void> =>
   writeTextFile(path.join(runDir, RUN_FILES.recipe), stringifyRecipe(recipe));
 
-/** @throws RunError where there is no recipe or it can't be read, with all its problems */
+/** @throws RunError if there is no recipe or it can't be read, with all its problems */
 export async function readRunRecipe(runDir: string, overrides: readonly string[] = []): Promise<Recipe> {
   const file = path.join(runDir, RUN_FILES.recipe);
   const text = await readRegularText(file, MAX_STATE_BYTES).catch(error => {
     if (error instanceof ReadRefusedError) throw error;
     return undefined;
   });
-  if (text === undefined) throw new RunError('run-missing', `${runDir} is no run folder: ${RUN_FILES.recipe} is missing`);
+  if (text === undefined) throw new RunError('run-missing', `${runDir} is not a run folder: ${RUN_FILES.recipe} is missing`);
   const { recipe, problems } = parseRecipe(text, { fileName: file, overrides });
   if (recipe && !hasErrors(problems)) return recipe;
   const wrong = problems.filter(({ severity }) => severity === 'error').map(({ message }) => message);
   throw new RunError(overrides.length > 0 ? 'invalid-override' : 'run-missing', `${file}: ${wrong.join('; ')}`);
 }
 
-/** A line of `rowtune runs`. A run whose process is gone without a word is 'interrupted'. */
+/** A line of `rowtune runs`. A run whose process ended unexpectedly is 'interrupted'. */
 export interface RunSummary extends Omit<RunState, 'state'> {
   readonly runDir: string;
   readonly state: RunState['state'] | 'interrupted';
-  /** Since something was last heard of it. */
+  /** Seconds since its last update. */
   readonly ageSeconds: number;
   /** There is a checkpoint to continue from. */
   readonly resumable: boolean;
@@ -127,11 +129,11 @@ export async function summarizeRun(runDir: string, now = Date.now()): Promise<Ru
 export interface RunList {
   /** Newest first. */
   readonly runs: readonly RunSummary[];
-  /** Not every folder could be looked at within the bounds of a listing. */
+  /** Not every folder could be searched within the limits of a listing. */
   readonly truncated: boolean;
 }
 
-/** Runs at or under the folders. A run folder is not searched for further runs. */
+/** Runs at or below the folders. Run folders are not searched for further runs. */
 export async function listRuns(roots: readonly string[], budget = LIST_BUDGET): Promise<RunList> {
   const walk = new FolderWalk(budget);
   const found = new Map<string, RunSummary>();

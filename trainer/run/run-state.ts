@@ -1,4 +1,4 @@
-/** state.json of a run folder: how far the run is, for everyone who looks from outside. */
+/** state.json of a run folder: the progress of the run, for observers. */
 import { open, readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
@@ -10,18 +10,21 @@ import { systemErrorCode } from '../run-error.ts';
 
 const stateSchema = z.object({
   state: z.enum(['preparing', 'running', 'stopped', 'finished', 'failed']),
-  /** Why it stopped or failed. */
+  /** The reason why it stopped or failed. */
   reason: z.string().optional(),
   name: z.string(),
-  /** Of the recipe; absent in runs of older versions. */
+  /** From the recipe; absent in runs of older versions. */
   method: z.string().optional(),
   task: z.string().optional(),
   step: z.number(),
   totalSteps: z.number(),
   epoch: z.number().optional(),
-  /** Of the newest line of metrics that has one. */
+  /** The loss of the newest metrics line that has one. */
   loss: z.number().optional(),
-  /** The newest values by their names in metrics.jsonl: loss, eval_loss, eval_accuracy …; absent in runs of older versions. */
+  /**
+   * The newest values by their names in metrics.jsonl: loss, eval_loss, eval_accuracy …; absent in runs of older
+   * versions.
+   */
   metrics: z.record(z.string(), z.number()).optional(),
   pid: z.number(),
   startTime: z.string().optional(),
@@ -34,10 +37,10 @@ export type RunState = z.infer<typeof stateSchema>;
 
 export const STATE_FILE = 'state.json';
 
-/** Between two writes that only move the numbers on; every write costs a flush to the disk. */
+/** Interval between writes that only update numbers; every write flushes to disk. */
 const WRITE_INTERVAL_MS = 1000;
 
-/** Undefined where there is none, or nothing that can be read as one. */
+/** Undefined if it does not exist or can't be parsed. */
 export async function readRunState(runDir: string): Promise<RunState | undefined> {
   try {
     return stateSchema.parse(JSON.parse(await readRegularText(path.join(runDir, STATE_FILE), MAX_STATE_BYTES)));
@@ -58,11 +61,11 @@ export async function endedBeforeFirstStep(runDir: string): Promise<boolean> {
     if (systemErrorCode(error) === 'ENOENT') return [];
     throw error;
   });
-  // What a killed process left half written has a hidden name.
+  // Half-written files of a killed process have hidden names.
   return names.every(name => name.startsWith('.'));
 }
 
-/** Keeps the state of the run that this process works on. */
+/** Maintains the state of the run that this process works on. */
 export class StateKeeper {
   private readonly file: string;
   private current: RunState;
@@ -82,7 +85,7 @@ export class StateKeeper {
     return this.current;
   }
 
-  /** Written at once where the state itself changes. */
+  /** Written at once when the state itself changes. */
   async update(change: Partial<Omit<RunState, 'pid' | 'startTime' | 'bootId' | 'startedAt' | 'updatedAt'>>): Promise<void> {
     const nowMs = performance.now();
     const isDue = change.state !== undefined || nowMs - this.writtenMs >= WRITE_INTERVAL_MS;
@@ -105,7 +108,10 @@ export class StateKeeper {
   }
 }
 
-/** On a full disk the block that the old state stands in still takes the new one, which says why the run failed. */
+/**
+ * On a full disk, the block of the old state can still be overwritten with the new one, which contains the reason of
+ * the failure.
+ */
 async function overwrite(file: string, text: string): Promise<void> {
   const handle = await open(file, 'r+');
   try {

@@ -1,4 +1,4 @@
-/** The end of a run whose process was ended from outside, and could not say so itself. */
+/** Records the end of a run whose process was killed and could not record it itself. */
 import { existsSync } from 'node:fs';
 import { removeHalfWritten } from '../files/durable-file.ts';
 import { isRunning } from '../machine/process-identity.ts';
@@ -8,8 +8,8 @@ import { takeRunLock } from './run-lock.ts';
 import { readRunState, StateKeeper } from './run-state.ts';
 
 /**
- * Writes into the folder that the run was stopped by the user, and takes away its lock and what was half written. Leaves alone what ended by
- * itself, and a folder in which another process works.
+ * Marks the run as stopped by the user, and removes its lock and half-written files. Does nothing if the run ended by
+ * itself or another process works in the folder.
  */
 export async function settleStoppedRun(runDir: string): Promise<void> {
   const before = await readRunState(runDir);

@@ -1,7 +1,9 @@
-/** The lines of a stream, each of a bounded length: a program that writes without an end of line must not fill its parent's memory. */
+/**
+ * Splits a stream into lines of bounded length: a program that writes no line ends must not fill its parent's memory.
+ */
 import type { Readable } from 'node:stream';
 
-/** A stack, or a message of the engine with a shape or two. */
+/** A stack trace, or an engine message with a few shapes. */
 const MAX_LINE_CHARACTERS = 16_384;
 
 export function onLines(stream: Readable, listener: (line: string) => void): void {

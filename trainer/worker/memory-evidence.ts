@@ -1,18 +1,21 @@
-/** What the kernel and the memory figures say about the death of a process: SIGKILL alone does not tell who sent it. Linux only. */
+/**
+ * Evidence of the kernel and of memory figures about the death of a process: SIGKILL alone does not show who sent it.
+ * Linux only.
+ */
 import os from 'node:os';
 import { groupFolders, groupMemory, type ReadText, readTextOrEmpty } from '../machine/control-group.ts';
 
 export interface MemoryEvidence {
-  /** Processes that the kernel killed for memory since the watch began, in our own control group where there is one. */
+  /** Processes that the kernel killed for memory since the watch started, in our own control group if there is one. */
   readonly oomKills: number;
-  /** Resident memory of the process when it was last looked at. */
+  /** Resident memory of the process at the last look. */
   readonly rssBytes: number;
-  /** What it could have taken: the machine's memory, or the limit of our control group. */
+  /** The limit: the machine's memory, or that of our control group. */
   readonly limitBytes: number;
 }
 
 export interface MemoryWatch {
-  /** Looks at the kernel's counter once more. */
+  /** Reads the kernel's counter once more. */
   evidence(): MemoryEvidence;
   stop(): void;
 }
@@ -23,9 +26,9 @@ export interface MemoryWatchParams {
   readonly totalBytes?: number;
 }
 
-/** Memory that grows by gigabytes a second is seen, and a look costs some 20 µs. */
+/** Memory that grows by gigabytes per second is noticed, and a look costs about 20 µs. */
 const INTERVAL_MS = 1000;
-/** Where the last look saw this share of the limit taken, the memory ran out. */
+/** If the last look saw this share of the limit in use, memory ran out. */
 const NEAR_LIMIT = 0.85;
 
 export const isOutOfMemory = ({ oomKills, rssBytes, limitBytes }: MemoryEvidence): boolean =>
@@ -47,7 +50,7 @@ export function watchMemory({ pid, readText = readTextOrEmpty, totalBytes = os.t
   };
 }
 
-/** Of our control group; where it has no counter, of the whole machine. */
+/** Of our control group, or of the whole machine if it has no counter. */
 function countOomKills(readText: ReadText): number {
   const files = groupFolders(readText).flatMap(folder => [`${folder}/memory.events`, `${folder}/memory.oom_control`]);
   for (const file of [...files, '/proc/vmstat']) {

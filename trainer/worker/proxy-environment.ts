@@ -1,11 +1,15 @@
-/** The proxy that the environment names, for a worker's downloads: Node's fetch takes no notice of it unless it is told to when it starts. */
+/**
+ * The proxy settings of the environment for a worker's downloads: Node's fetch ignores them unless a variable is set at
+ * its start.
+ */
 
-/** What Node reads then. NO_PROXY names the hosts that are reached without. */
+/** The variables that Node then reads. NO_PROXY lists hosts without a proxy. */
 const PROXY_VARIABLES = ['https_proxy', 'HTTPS_PROXY', 'http_proxy', 'HTTP_PROXY'] as const;
 
 /**
- * To start a worker with, below its own environment, so that NODE_USE_ENV_PROXY=0 stays 0. It takes effect from Node 22.21 and 24 on. Nothing
- * where an address is none that Node takes (socks5://…): Node would end at its start, also where nothing is to be downloaded.
+ * Variables for starting a worker, overridden by its own environment, so that NODE_USE_ENV_PROXY=0 stays 0. Effective
+ * from Node 22.21 and 24. Empty if an address is of a kind that Node rejects (socks5://…): Node would exit at its
+ * start, even if nothing is downloaded.
  */
 export function proxyEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
   const named = PROXY_VARIABLES.flatMap(name => env[name] || []);

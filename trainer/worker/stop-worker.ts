@@ -1,15 +1,15 @@
-/** How a worker is ended: asked, then by SIGTERM, then by SIGKILL, so that one that is stuck blocks nobody. */
+/** Ends a worker: by a request, then by SIGTERM, then by SIGKILL, so that a stuck worker blocks nobody. */
 import type { ChildProcess } from 'node:child_process';
 import type { WorkerCommand } from '../protocol/job-messages.ts';
 
-/** In seconds. docs/reference/daemon.md names these numbers. */
+/** In seconds. docs/reference/daemon.md lists these numbers. */
 export interface StopTimes {
   /**
-   * A training that is to stop finishes its update and saves. That may take minutes, but it says what it does; without a sign of life for
-   * this long it is ended without saving.
+   * A stopping training finishes its update and saves. That may take minutes, but it reports progress; without any
+   * event for this long, it is ended without saving.
    */
   readonly silence: number;
-  /** As long as all of that may take. */
+  /** The longest duration of all of that. */
   readonly save: number;
   /** From the request to end without saving to SIGTERM. */
   readonly ask: number;
@@ -20,14 +20,14 @@ export interface StopTimes {
 export const STOP_SECONDS: StopTimes = { silence: 600, save: 3600, ask: 4, terminate: 2 };
 
 export interface WorkerStop {
-  /** Asks it to save and end. */
+  /** Requests it to save and end. */
   save(): void;
-  /** Asks it to end without saving. */
+  /** Requests it to end without saving. */
   abort(): void;
   kill(): void;
-  /** A sign of life has come. */
+  /** An event has arrived. */
   heard(): void;
-  /** The process has ended: what it started ends too. */
+  /** The process has ended: its own child processes are ended too. */
   ended(): void;
 }
 
@@ -75,7 +75,7 @@ export function workerStop(child: ChildProcess, times: StopTimes): WorkerStop {
   };
 }
 
-/** Every process of the group. False where there is none. */
+/** Sends a signal to the whole process group. False if it does not exist. */
 function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): boolean {
   if (pid === undefined || process.platform === 'win32') return false;
   try {

@@ -1,9 +1,9 @@
-/** What a parent takes from its worker: events of the known shapes. A worker runs native code on files of strangers, and may say anything. */
+/** Validates the events of a worker. A worker runs native code on untrusted files, and may send anything. */
 import { z } from 'zod';
 import type { WorkerEvent } from '../protocol/job-messages.ts';
 
 const text = z.string();
-/** JSON has no NaN: a loss that diverged comes as null. */
+/** JSON has no NaN: a diverged loss arrives as null. */
 const number = z.number().nullable();
 
 const workerEvent = z.discriminatedUnion('type', [
@@ -16,6 +16,6 @@ const workerEvent = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('failed'), code: text, message: text, hint: text.optional() }),
 ]);
 
-/** Undefined where it is not an event. */
+/** Undefined if it is not an event. */
 export const readWorkerEvent = (message: unknown): WorkerEvent | undefined =>
   workerEvent.safeParse(message).success ? (message as WorkerEvent) : undefined;

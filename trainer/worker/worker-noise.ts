@@ -1,12 +1,15 @@
-/** Tells what TensorFlow, CUDA and Node say of themselves at every start from what a user should know. */
+/** Filters the messages that TensorFlow, CUDA and Node print at every start from those that a user should see. */
 
-/** A line of Abseil's or TensorFlow's log below an error: "2026-01-02 03:04:05.678: I tensorflow/core/…", "I0000 00:00:17…". */
+/**
+ * A log line of Abseil or TensorFlow below error level: "2026-01-02 03:04:05.678: I tensorflow/core/…", "I0000
+ * 00:00:17…".
+ */
 const BELOW_ERROR = /^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d\.\d+: [IW] |[IW]\d{4} \d\d:\d\d:)/;
 
 const NOISE: readonly RegExp[] = [
   BELOW_ERROR,
   /^WARNING: All log messages before absl::InitializeLog\(\) is called are written to STDERR/,
-  // A machine without a GPU, and libraries that are registered twice in TensorFlow's own build: both are always so.
+  // A machine without a GPU, and libraries that TensorFlow's own build registers twice: both are normal.
   /failed call to cuInit|Unable to register cu(FFT|DNN|BLAS) factory|computation_placer already registered/,
   /^To enable the following instructions: .* rebuild TensorFlow/,
   /\(Use `node --trace-(warnings|deprecation) \.\.\.` to show where the warning was created\)/,

@@ -1,4 +1,6 @@
-/** One job in a worker process of its own: TensorFlow blocks the thread it runs on, and what ends the worker must not end the parent. */
+/**
+ * One job in its own worker process: TensorFlow blocks its thread, and a crash of the worker must not end the parent.
+ */
 import { type ChildProcess, fork } from 'node:child_process';
 import os from 'node:os';
 import { fileURLToPath } from 'node:url';
@@ -16,14 +18,14 @@ export type WorkerEnd = Extract<WorkerEvent, { type: 'result' | 'failed' }>;
 
 export interface WorkerProcessParams {
   readonly request: JobRequest;
-  /** Cores that one operation may use; 0 takes all. */
+  /** Threads per operation; 0 for all cores. */
   readonly threads: number;
-  /** Where the worker's bundle is not beside this one. */
+  /** Path of the worker's bundle, if it is not next to this one. */
   readonly workerFile?: string;
   readonly stopTimes?: StopTimes;
-  /** Every event but the last, which is in the outcome. */
+  /** Every event except the last, which is in the outcome. */
   onEvent(event: Exclude<WorkerEvent, WorkerEnd>): void;
-  /** A line of the worker's own output, without what TensorFlow and Node say at every start. */
+  /** A line of the worker's own output, without the usual messages of TensorFlow and Node. */
   onLine(line: string): void;
 }
 
@@ -31,38 +33,38 @@ export interface WorkerOutcome {
   readonly last?: WorkerEnd;
   readonly status: number | null;
   readonly signal: NodeJS.Signals | null;
-  /** The last lines it wrote. */
+  /** The last lines of its output. */
   readonly lines: readonly string[];
-  /** Undefined where it could not be watched. */
+  /** Undefined if it could not be watched. */
   readonly memory?: MemoryEvidence;
 }
 
 export interface WorkerProcess {
   readonly pid: number | undefined;
-  /** When the process is gone and everything it said has come; rejects where it could not be started. */
+  /** Resolves when the process is gone and all its output has arrived; rejects if it could not be started. */
   readonly ended: Promise<WorkerOutcome>;
-  /** Ends it after the update in hand, saved. Where it gives no sign of life any more, it is ended as by `abort`. */
+  /** Ends it after the current update, with a save. If it stops responding, it is ended as by `abort`. */
   stop(): void;
-  /** Ends it without saving: it is asked to leave nothing half written, and killed where it does not end soon. */
+  /** Ends it without saving: requests it to leave nothing half-written, and kills it if it does not end soon. */
   abort(): void;
   kill(): void;
 }
 
-/** The bundle beside this one. */
+/** The bundle next to this one. */
 const WORKER_FILE = fileURLToPath(new URL('./worker.js', import.meta.url));
-/** Enough to explain a death. */
+/** Enough to explain a crash. */
 const KEPT_LINES = 20;
-/** A process that the worker started may hold its output open, and is not waited for. */
+/** A child process of the worker may keep its output open, and is not awaited. */
 const OUTPUT_WAIT_MS = 2000;
 
 export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
   const { request, threads, workerFile = WORKER_FILE, stopTimes = STOP_SECONDS, onEvent, onLine } = params;
   const inherited = inheritedEnvironment(process.env);
   const child = fork(workerFile, [], {
-    // A process group of its own: the terminal's Ctrl-C reaches only the parent, which passes it on as a message.
+    // Its own process group: the terminal's Ctrl-C reaches only the parent, which forwards it as a message.
     detached: true,
     env: { ...proxyEnvironment(process.env), ...inherited.env, ...workerEnvironment({ threads: threads || os.availableParallelism() }) },
-    // Not the parent's: a daemon that runs from its sources needs flags that the worker's bundle does not.
+    // Not the parent's flags: a daemon that runs from source needs some that the worker's bundle does not.
     execArgv: [...WORKER_FLAGS],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
   });
@@ -78,7 +80,7 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
       if (event.type === 'result' || event.type === 'failed') last = event;
       else onEvent(event);
     });
-    // Also that a signal or a message could not be sent; then the end of the process follows by itself.
+    // Includes signals or messages that could not be sent; the end of the process then follows by itself.
     child.on('error', error => {
       if (child.pid !== undefined) return;
       memory?.stop();
@@ -91,14 +93,14 @@ export function startWorkerProcess(params: WorkerProcessParams): WorkerProcess {
         child.stderr?.destroy();
       }, OUTPUT_WAIT_MS).unref();
     });
-    // 'close' and not 'exit': by then every message and line of the worker has come.
+    // 'close' instead of 'exit': by then, all messages and lines of the worker have arrived.
     child.on('close', (status, signal) => {
       memory?.stop();
       resolve({ last, status, signal, lines, memory: memory?.evidence() });
     });
   });
   const own: JobRequest = { ...request, context: { ...request.context, clearedVariables: inherited.cleared } };
-  // Where it could not be started, 'error' says so.
+  // 'error' reports that it could not be started.
   child.send(own, () => undefined);
   return { pid: child.pid, ended, stop: stop.save, abort: stop.abort, kill: stop.kill };
 }
@@ -123,16 +125,16 @@ export interface Death {
   readonly hint?: string;
 }
 
-/** Why a worker ended that said neither result nor failure. */
+/** The reason why a worker ended without a result or a failure. */
 export function explainDeath({ status, signal, lines, memory }: WorkerOutcome): Death {
-  const hint = 'Take less memory (a smaller per_device_train_batch_size or max_length, recompute: block).';
+  const hint = 'Reduce the memory of the run: use a smaller per_device_train_batch_size or max_length, or recompute: block.';
   const heapFull = lines.some(line => /heap out of memory|std::bad_alloc|RESOURCE_EXHAUSTED/i.test(line));
   if (heapFull) return { code: 'out-of-memory', message: 'the worker ran out of memory', hint };
   if (signal === 'SIGKILL' && memory !== undefined && isOutOfMemory(memory))
-    return { code: 'out-of-memory', message: 'the system killed the worker (SIGKILL) because the memory ran out', hint };
+    return { code: 'out-of-memory', message: 'the system killed the worker (SIGKILL) because it ran out of memory', hint };
   if (signal === 'SIGKILL')
-    return { code: 'worker-killed', message: 'the worker was killed (SIGKILL) from outside, or by the system for memory' };
+    return { code: 'worker-killed', message: 'the worker was killed (SIGKILL), possibly because the system ran out of memory' };
   const how = signal === null ? `with exit status ${status}` : `by ${signal}`;
-  const tail = lines.length === 0 ? '' : `; its last words:\n${lines.slice(-5).join('\n')}`;
+  const tail = lines.length === 0 ? '' : `; its last output:\n${lines.slice(-5).join('\n')}`;
   return { code: 'worker-died', message: `the worker ended unexpectedly ${how}${tail}` };
 }

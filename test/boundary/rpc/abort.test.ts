@@ -61,7 +61,7 @@ test.each([
       const left = existsSync(runDir) ? readdirSync(runDir) : [];
       expect(left.filter(name => name === 'lock' || name.endsWith('.tmp'))).toEqual([]);
       if (state === undefined) expect(left).toEqual([]);
-      else expect(state).toMatchObject({ state: 'stopped', reason: 'stopped by the user' });
+      else expect(state).toMatchObject({ state: 'stopped', reason: 'stopped at your request' });
       // The next round begins in the same folder: what did no update is replaced without being asked.
       if ((state?.step ?? 0) > 0 || hasCheckpoint(runDir)) rmSync(runDir, { recursive: true });
     }
@@ -100,7 +100,7 @@ test('a run that is killed by a stop keeps its checkpoints, and Resume is offere
     await until(() => checkpointSteps(runDir).some(step => step > 0), 'a checkpoint', 120_000);
     await client.request('abortJob', { id: 'late' });
     expect(await client.request('waitForJob', { id: 'late' })).toMatchObject({ state: 'aborted', resume: { runDir } });
-    expect(await readRunState(runDir)).toMatchObject({ state: 'stopped', reason: 'stopped by the user' });
+    expect(await readRunState(runDir)).toMatchObject({ state: 'stopped', reason: 'stopped at your request' });
     // However far it came until it was killed.
     const { step = 0 } = (await readRunState(runDir)) ?? {};
     await client.request('resume', { id: 'on', runDir, overrides: [`max_steps=${Math.max(step, ...checkpointSteps(runDir)) + 2}`] });

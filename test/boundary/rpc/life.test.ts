@@ -59,7 +59,7 @@ test.runIf(process.platform === 'linux')('one that is suspended keeps the folder
   const client = await connectToState(stateDir);
   client.close();
   first.kill('SIGSTOP');
-  await until(() => isSuspended({ pid: first.pid ?? 0 }), 'it is suspended');
+  await until(() => isSuspended({ pid: first.pid ?? 0 }), 'the daemon is suspended');
   await expect(connectToState(stateDir)).rejects.toMatchObject({
     code: 'daemon-unresponsive',
     hint: expect.stringContaining(`kill -CONT ${first.pid}`),

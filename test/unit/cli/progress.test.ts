@@ -14,11 +14,11 @@ const event = (done: number, rest: Partial<ProgressEvent> = {}): ProgressEvent =
 describe('one line', () => {
   test('slower than one a second', () =>
     expect(progressLine(event(12), { rate: 0.625, left: 172.8 }, 'loss 0.52')).toBe(
-      'train 12/120 steps, loss 0.52, 1.6 s a step, 2 min 53 s left',
+      'train 12/120 steps, loss 0.52, 1.6 s per step, 2 min 53 s left',
     ));
   test('faster than one a second', () =>
     expect(progressLine(event(12), { rate: 4, left: 27 }, '')).toBe('train 12/120 steps, 4 steps/s, 27 s left'));
-  test('batches', () => expect(progressLine(event(1, { unit: 'batches' }), { rate: 0.5 }, '')).toContain('2 s a batch'));
+  test('batches', () => expect(progressLine(event(1, { unit: 'batches' }), { rate: 0.5 }, '')).toContain('2 s per batch'));
   test('bytes', () =>
     expect(progressLine(event(50e6, { total: 100e6, unit: 'bytes', phase: 'download' }), { rate: 2e6, left: 25 }, '')).toBe(
       'download 50/100 MB, 2.0 MB/s, 25 s left',

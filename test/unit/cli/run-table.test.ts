@@ -28,7 +28,7 @@ test('what classes are taken for, quartiles over them, and the hardest', () => {
     'hardest: c1 20.0%, c2 70.0%, c3 80.0%, c0 90.0%, c4 100.0%',
   ]);
   expect(classTable({ before: evaluation([0, 0]), after: evaluation([9, 2]) }).split('\n')).toEqual([
-    'true label, given →  c0  c1',
+    'actual, predicted →  c0  c1',
     'c0                    9   1',
     'c1                    8   2',
   ]);

@@ -25,7 +25,7 @@ test.each([
   const { problems } = parseRecipe(hostileRecipes[name] ?? '');
   expect(problems.find(({ code }) => code === 'too-large')).toMatchObject({
     code: 'too-large',
-    message: 'this nests deeper than 64 levels',
+    message: 'nested deeper than 64 levels',
     range: { start: { line: 0, column } },
   });
 });
@@ -42,7 +42,7 @@ test('errors are listed before what may stay, whatever their order', () => {
   const { recipe, problems } = parseRecipe(text);
   expect(recipe).toBeUndefined();
   expect(problems.map(({ code }) => code)).toContain('unknown-key');
-  expect(problems.filter(({ message }) => message.endsWith('more problems are not listed: fix the others first'))).toHaveLength(1);
+  expect(problems.filter(({ message }) => message.endsWith('more problems are not listed: fix these first'))).toHaveLength(1);
 });
 
 test('thousands of fixes of one kind are made at once; two keys do not become the same one', () => {

@@ -86,7 +86,7 @@ test.runIf(process.platform === 'linux')('a suspended process keeps it', async (
   try {
     await until(() => lockHolder(lock)?.pid === child.pid, 'it has the lock');
     child.kill('SIGSTOP');
-    await until(() => isSuspended({ pid: child.pid ?? 0 }), 'it is suspended');
+    await until(() => isSuspended({ pid: child.pid ?? 0 }), 'the daemon is suspended');
     expect(takeLock(lock)).toMatchObject({ holder: { pid: child.pid } });
   } finally {
     child.kill('SIGKILL');

@@ -100,8 +100,8 @@ describe('hover', () => {
   it('tells doc, default, bounds and memory of a setting', async () => {
     const text = await hover('model: m\nper_device_train_|batch_size: 2');
     expect(text).toContain('integer from 1 to 4096, default 4');
-    expect(text).toContain('Samples in one forward and backward pass.');
-    expect(text).toContain('*Memory:* Activations grow in proportion.');
+    expect(text).toContain('Samples per forward and backward pass.');
+    expect(text).toContain('*Memory:* Activations grow linearly.');
   });
 
   it('tells what a choice means', async () => expect(await hover('model: m\nmethod: lo|ra')).toMatch(/^`lora`: Train a low-rank product/));

@@ -1,4 +1,4 @@
-/** `rowtune daemon start | run | status | stop`: the process that runs jobs and outlives every window. */
+/** `rowtune daemon start | run | status | stop`: the process that runs jobs independently of any window. */
 import path from 'node:path';
 import process from 'node:process';
 import { setTimeout as delay } from 'node:timers/promises';
@@ -34,7 +34,7 @@ interface StatusOptions {
 }
 
 const STOPPING = 'stopping; training saves first';
-/** Between two looks whether a process is still there. */
+/** Interval between checks whether a process still exists. */
 const POLL_MS = 100;
 
 interface Place {
@@ -43,7 +43,7 @@ interface Place {
 }
 
 export const addDaemon: AddCommand = (program, surroundings) => {
-  const daemon = program.command('daemon').description('the background process that runs jobs for the editor and for --detach');
+  const daemon = program.command('daemon').description('control the background process that runs jobs for the editor and --detach');
   const add = <Options extends object>(
     name: string,
     description: string,
@@ -53,29 +53,33 @@ export const addDaemon: AddCommand = (program, surroundings) => {
     const command = addOptions(daemon.command(name).description(description));
     addWork(command, name, surroundings, context => work(context, command.opts<Options>()));
   };
-  add<RunOptions>('start', 'start it in the background, where none runs yet', start, withRunOptions);
-  add<RunOptions>('run', 'run it here, until Ctrl-C or SIGTERM (training saves and ends)', run, withRunOptions);
-  add<StatusOptions>('status', 'show where it listens and what it does', status, command =>
-    command.option('--show-token', 'show the token too, for a client that comes through a tunnel'),
+  add<RunOptions>('start', 'start it in the background, unless one is running', start, withRunOptions);
+  add<RunOptions>('run', 'run it in the foreground until Ctrl-C or SIGTERM (training saves first)', run, withRunOptions);
+  add<StatusOptions>('status', 'show its address, its jobs and its memory', status, command =>
+    command.option('--show-token', 'include the token, for clients that connect through a tunnel'),
   );
-  add('stop', 'end it; training saves first and can be resumed', stop);
+  add('stop', 'stop it; training saves first and can be resumed', stop);
 };
 
 const withRunOptions = (command: Command): Command =>
   command
     .option(
       '--idle-minutes <count>',
-      'ends without jobs and clients for this long; 0 never',
+      'exit after this many minutes without jobs and clients; 0 for never',
       numberOption({ min: 0, max: 10_000 }),
       DEFAULT_IDLE_MINUTES,
     )
-    .option('--listen <host:port>', 'a second door, for other machines, over TLS; 0.0.0.0:8421 opens on every network', parsePlace)
-    .option('--tls-cert <file>', 'certificate of that door, PEM, with its chain')
-    .option('--tls-key <file>', 'key of that certificate, PEM');
+    .option(
+      '--listen <host:port>',
+      'also listen on this address for other machines, over TLS; 0.0.0.0:8421 listens on every network',
+      parsePlace,
+    )
+    .option('--tls-cert <file>', 'TLS certificate with its chain, as PEM')
+    .option('--tls-key <file>', 'key of the TLS certificate, as PEM');
 
 function parsePlace(text: string): Place {
   const [, host = '', port = ''] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text)?.filter(part => part !== undefined) ?? [];
-  if (host === '' || Number(port) > 65_535) throw new InvalidArgumentError('It looks like 0.0.0.0:8421.');
+  if (host === '' || Number(port) > 65_535) throw new InvalidArgumentError('Write it like 0.0.0.0:8421.');
   return { host, port: Number(port) };
 }
 
@@ -91,7 +95,7 @@ function addWork(
 async function start(context: CommandContext, options: RunOptions): Promise<CommandResult> {
   const { terminal, cwd } = context;
   const { listen, tlsCert, tlsKey, idleMinutes } = options;
-  // What is wrong with them is said here, and not in a file of the background process.
+  // Mistakes in the options are reported here, not in a file of the background process.
   await outsideOf(options, cwd);
   const door =
     listen === undefined
@@ -100,18 +104,18 @@ async function start(context: CommandContext, options: RunOptions): Promise<Comm
   const { client, started } = await ensureDaemon(context, ['--idle-minutes', String(idleMinutes), ...door]);
   client.close();
   const { pid } = client.server;
-  terminal.print(started ? `the daemon is ready, process ${pid}` : `a daemon runs already, process ${pid}`);
+  terminal.print(started ? `the daemon is running (process ${pid})` : `a daemon is already running (process ${pid})`);
   return { value: { ok: true, pid, started } };
 }
 
-/** @throws CliError (status 2) where only a part of the second door is given, or a file can't be read */
+/** @throws CliError (status 2) if the TLS options are incomplete, or a file can't be read */
 async function outsideOf({ listen, tlsCert, tlsKey }: RunOptions, cwd: string): Promise<DaemonOptions['outside']> {
   if (listen === undefined && tlsCert === undefined && tlsKey === undefined) return undefined;
   if (listen === undefined || tlsCert === undefined || tlsKey === undefined)
-    throw new CliError('--listen, --tls-cert and --tls-key belong together: the token never travels unencrypted', {
+    throw new CliError('--listen, --tls-cert and --tls-key are only valid together, because the token must be encrypted', {
       code: 'usage',
       exitStatus: EXIT.usage,
-      hint: 'Give all three, or none and come through an SSH tunnel.',
+      hint: 'Give all three, or connect through an SSH tunnel.',
     });
   const [cert, key] = await Promise.all(
     [tlsCert, tlsKey].map(file =>
@@ -128,11 +132,11 @@ const hostAndPort = ({ host, port }: Place): string => `${host.includes(':') ? `
 async function run({ settings, terminal, cwd }: CommandContext, options: RunOptions): Promise<CommandResult> {
   const { stateDir, cacheDir, hub, engineFromEnvironment } = settings;
   const outside = await outsideOf(options, cwd);
-  // From the first moment: who sees the daemon's file may send a signal at once.
+  // From the first moment: a reader of the daemon's file may send a signal at once.
   const asked = new Promise<void>(resolve => {
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, () => resolve());
   });
-  // The window it was started from may close.
+  // The window that started it may close.
   process.on('SIGHUP', () => undefined);
   const daemon = await startDaemon({
     stateDir,
@@ -143,12 +147,12 @@ async function run({ settings, terminal, cwd }: CommandContext, options: RunOpti
     outside,
     token: settings.daemonToken,
   });
-  terminal.say('info', `the daemon listens on 127.0.0.1:${daemon.discovery.port}, process ${process.pid}`);
+  terminal.say('info', `the daemon is listening on 127.0.0.1:${daemon.discovery.port} (process ${process.pid})`);
   if (outside !== undefined && daemon.outsidePort !== undefined)
     terminal.say('info', `and on wss://${hostAndPort({ host: outside.host, port: daemon.outsidePort })} for other machines`);
   void asked.then(() => daemon.stop());
   let fault: unknown;
-  // A mistake of ours must not take the jobs with it: training saves, and the reason is in daemon.out.
+  // A bug must not take the jobs down: training saves, and the reason is written to daemon.out.
   process.on('uncaughtException', error => {
     fault ??= error;
     terminal.say('error', error instanceof Error ? (error.stack ?? error.message) : String(error));
@@ -162,7 +166,7 @@ async function status(context: CommandContext, { showToken = false }: StatusOpti
   const { terminal, settings } = context;
   const client = await connectIfRunning(context);
   if (client === undefined) {
-    terminal.print('no daemon runs; to start one: rowtune daemon start');
+    terminal.print('no daemon is running; start one with: rowtune daemon start');
     return { value: { ok: true, running: false }, exitStatus: EXIT.ok };
   }
   try {
@@ -193,7 +197,7 @@ async function status(context: CommandContext, { showToken = false }: StatusOpti
 async function stop(context: CommandContext): Promise<CommandResult> {
   const { terminal } = context;
   const pid = await stopByRequest(context).catch(error => stopBySignal(context, error));
-  terminal.print(pid === undefined ? 'no daemon runs' : `the daemon has ended, process ${pid}`);
+  terminal.print(pid === undefined ? 'no daemon is running' : `the daemon has ended (process ${pid})`);
   return { value: { ok: true, stopped: pid !== undefined, pid } };
 }
 
@@ -203,13 +207,16 @@ async function stopByRequest(context: CommandContext): Promise<number | undefine
   context.terminal.say('info', STOPPING);
   await client.request('shutdown', {});
   const { jobs } = await client.request('daemonStatus', {});
-  if (jobs.queued > 0) context.terminal.say('info', `in the queue, for the next daemon: ${jobs.queued}`);
+  if (jobs.queued > 0) context.terminal.say('info', `${jobs.queued} queued jobs will run under the next daemon`);
   await client.exit();
   await client.closed;
   return client.server.pid;
 }
 
-/** A daemon of another version answers no request of ours, but ends in order at a signal. @throws `error` where it is another one */
+/**
+ * A daemon of another version rejects our requests, but a signal ends it cleanly. @throws `error` if it is a different
+ * one
+ */
 async function stopBySignal({ settings, terminal }: CommandContext, error: unknown): Promise<number> {
   const owner = settings.remoteDaemon === undefined ? daemonOwner(settings.stateDir) : undefined;
   if (!(error instanceof DaemonError) || error.code !== 'protocol-mismatch' || owner === undefined) throw error;

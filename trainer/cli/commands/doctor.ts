@@ -1,4 +1,4 @@
-/** `rowtune doctor`: the engine and the machine under it, and for each problem the command that mends it. */
+/** `rowtune doctor`: the engine and the machine, and the command that fixes each problem. */
 import type { Diagnosis } from '../../engine/doctor.ts';
 import { byteSize, table } from '../../protocol/format.ts';
 import { jobContext } from '../../settings.ts';
@@ -10,7 +10,7 @@ import { runWorker } from '../run-worker.ts';
 export const addDoctor: AddCommand = (program, surroundings) => {
   const command = program
     .command('doctor')
-    .description('show the engine, the machine, and how to mend what is wrong')
+    .description('check the engine and the machine, and show how to fix problems')
     .addOption(engineOption());
   withCommonOptions(command, ['rowtune doctor', 'rowtune doctor --engine portable']).action(() =>
     runCommandWork(command, surroundings, context => doctor(context, command.opts<EngineOptions>())),
@@ -52,6 +52,6 @@ function describe({
     ['compiler', compiler ?? 'missing'],
     ...(clearedVariables.length > 0 ? [['ignored variables', `${clearedVariables.join(', ')} (training does not inherit them)`]] : []),
   ];
-  const found = problems.map(({ severity, message, remedy }) => `${severity}: ${message}\n  mend it: ${remedy}`);
+  const found = problems.map(({ severity, message, remedy }) => `${severity}: ${message}\n  fix: ${remedy}`);
   return [table(rows), ...(found.length === 0 ? ['no problems found'] : found)].join('\n');
 }

@@ -25,12 +25,9 @@ export const addEngine: AddCommand = (program, surroundings) => {
 function addInstall(engine: Command, surroundings: Surroundings): void {
   const command = engine
     .command('install')
-    .description('install TensorFlow: its wheel from PyPI, and the addon compiled here; an install that was cut off goes on')
+    .description('install TensorFlow from PyPI and compile its addon; continues an interrupted installation')
     .addOption(
-      new Option(
-        '--variant <name>',
-        'which build; auto takes CUDA where there is an NVIDIA GPU; webgpu lets the portable engine run on any GPU',
-      )
+      new Option('--variant <name>', 'the build; auto uses CUDA if there is an NVIDIA GPU; webgpu lets the portable engine use any GPU')
         .choices(['auto', 'cpu', 'cuda', 'webgpu'])
         .default('auto'),
     );
@@ -50,7 +47,7 @@ function addRemove(engine: Command, surroundings: Surroundings): void {
   const command = engine
     .command('remove')
     .description('remove an installed engine')
-    .argument('<name>', 'as `rowtune engine list` shows it');
+    .argument('<name>', 'a name from `rowtune engine list`');
   withCommonOptions(command, ['rowtune engine remove tensorflow-2.21.0-cpu']).action((name: string) =>
     runCommandWork(command, surroundings, context => remove(context, name)),
   );
@@ -64,10 +61,10 @@ async function install({ settings, terminal }: CommandContext, variant: 'auto' |
   return { value: { ok: true, ...installed } };
 }
 
-/** From one line about a step to the next. */
+/** Interval between two lines about a step. */
 const REPORT_SECONDS = 5;
 
-/** Steps whose size nobody knows beforehand (pip, the compiler) have no bar: a line every few seconds. */
+/** Steps of unknown size (pip, the compiler) have no bar: a line every few seconds. */
 function progressReporter(say: (line: string) => void): (progress: Progress) => void {
   let shown = { step: '', elapsedSeconds: 0 };
   return ({ step, elapsedSeconds, bytes, totalBytes }) => {
@@ -87,7 +84,7 @@ async function list({ settings, terminal }: CommandContext): Promise<CommandResu
     name,
     folder,
     manifest,
-    /** Does it have the kernels of this version, compiled for this processor? */
+    /** Whether it has the kernels of this version, compiled for this processor. */
     fuses: kernelsAreCurrent(folder),
   }));
   const rows = engines.map(({ name, folder, manifest, fuses }) => [
@@ -95,12 +92,12 @@ async function list({ settings, terminal }: CommandContext): Promise<CommandResu
     manifest.tensorflow,
     manifest.variant,
     manifest.installedAt.slice(0, 10),
-    fuses ? 'fused' : 'to be compiled anew: rowtune engine install',
+    fuses ? 'fused' : 'needs recompiling: rowtune engine install',
     folder,
   ]);
   terminal.print(
     engines.length === 0
-      ? `no engine is installed in ${settings.cacheDir}; the portable engine needs none. To install TensorFlow: rowtune engine install`
+      ? `no engine is installed in ${settings.cacheDir} (the portable engine needs none); to install TensorFlow, run: rowtune engine install`
       : table([['name', 'version', 'build', 'installed', 'kernels', 'folder'], ...rows]),
   );
   return { value: { ok: true, cacheDir: settings.cacheDir, engines } };

@@ -1,4 +1,4 @@
-/** `rowtune estimate`: the memory of a run before it starts, from the headers of the model alone. */
+/** `rowtune estimate`: predicts the memory of a run from the headers of the model. */
 import { InvalidArgumentError } from 'commander';
 import { availableMemoryBytes, hasGpu, USABLE_SHARE } from '../../machine/machine.ts';
 import type { MemoryEstimate, RecipeEstimate } from '../../plan/memory/predict.ts';
@@ -15,10 +15,10 @@ export const addEstimate: AddCommand = (program, surroundings) => {
   const command = withOverrides(
     program
       .command('estimate')
-      .description('predict the memory of a run, and of the other methods beside it')
+      .description('predict the memory of a run, and compare other methods')
       .argument('<recipe>', 'a recipe')
-      .option('--plan', 'propose batch, accumulation, recompute and rank that fit, the fastest first')
-      .option('--memory <size>', 'what the run may take, for example 8GB (with --plan; half of the free memory)', parseSize),
+      .option('--plan', 'propose settings for batch, accumulation, recompute and rank that fit, fastest first')
+      .option('--memory <size>', 'memory limit of the run with --plan, for example 8GB (default: half of the free memory)', parseSize),
   );
   withCommonOptions(command, [
     'rowtune estimate spam.rowtune.yaml',
@@ -44,7 +44,7 @@ function parseSize(text: string): number {
   const [, number = '', unit = ''] = /^\s*(\d+(?:\.\d+)?)\s*([kmgt]i?b)?\s*$/i.exec(text) ?? [];
   const factor = UNITS[unit.toLowerCase()];
   if (number === '' || factor === undefined || Number(number) === 0)
-    throw new InvalidArgumentError('It is a size, for example 8GB or 800MB.');
+    throw new InvalidArgumentError('Write a size, for example 8GB or 800MB.');
   return Number(number) * factor;
 }
 
@@ -70,14 +70,14 @@ async function planCommand(
   }
   context.terminal.print(
     table([
-      ['batch', 'accumulation', 'recompute', 'in all', 'work', 'overrides'],
+      ['batch', 'accumulation', 'recompute', 'total', 'work', 'overrides'],
       ...found.options.map(option => [
         String(option.batch),
         String(option.accumulation),
         option.recompute,
         byteSize(option.totalBytes),
         `×${option.cost.toFixed(2)}`,
-        option.overrides.join(' ') || '(the recipe as it is)',
+        option.overrides.join(' ') || '(the recipe unchanged)',
       ]),
     ]),
   );
@@ -98,32 +98,32 @@ async function estimate(context: CommandContext, file: string, overrides: readon
   const found = await withReader(reader => reader.ask('estimate', params, `Estimating the memory of ${file}`));
   context.terminal.print(describe(found, availableBytes));
   if (found.totalBytes > availableBytes)
-    context.terminal.say('warning', `the run needs about ${byteSize(found.totalBytes)}, and ${byteSize(availableBytes)} are free`);
+    context.terminal.say('warning', `the run needs about ${byteSize(found.totalBytes)}, but only ${byteSize(availableBytes)} are free`);
   return { value: { ok: true, availableBytes, ...found } };
 }
 
 function describe(found: RecipeEstimate, availableBytes: number): string {
   const parts = [
     ['weights', byteSize(found.weightsBytes)],
-    ['trained beside them', byteSize(found.trainedBytes)],
+    ['trained next to them', byteSize(found.trainedBytes)],
     ['gradients between batches', byteSize(found.gradientBytes)],
     ['optimizer', byteSize(found.optimizerBytes)],
-    ...(found.offloadedBytes > 0 ? [['offloaded, in no total', byteSize(found.offloadedBytes)]] : []),
+    ...(found.offloadedBytes > 0 ? [['offloaded (not counted)', byteSize(found.offloadedBytes)]] : []),
     [`activations (recompute: ${found.recompute}${fullBatch(found)})`, byteSize(found.activationBytes)],
     ['engine', byteSize(found.engineOverheadBytes)],
-    ['in all', `${byteSize(found.totalBytes)} of ${byteSize(availableBytes)} free`],
+    ['total', `${byteSize(found.totalBytes)} of ${byteSize(availableBytes)} free`],
   ];
   const levels = found.levels.map(({ recompute, activationBytes, totalBytes, flops }) => [
     recompute,
     byteSize(activationBytes),
     byteSize(totalBytes),
-    `${(flops / 1e9).toFixed(0)} GFLOP a batch`,
+    `${(flops / 1e9).toFixed(0)} GFLOP per batch`,
   ]);
   return [
     `${found.method} trains ${grouped(found.trainable)} of ${grouped(found.parameters)} parameters (${percent(found.trainableShare, 2)})`,
     table(parts),
-    table([['recompute', 'activations', 'in all', 'work'], ...levels]),
-    table([['method', 'trained', 'activations', 'in all'], ...[found, ...found.alternatives].map(methodRow)]),
+    table([['recompute', 'activations', 'total', 'work'], ...levels]),
+    table([['method', 'trained', 'activations', 'total'], ...[found, ...found.alternatives].map(methodRow)]),
   ].join('\n\n');
 }
 

@@ -1,4 +1,4 @@
-/** `rowtune evaluate`: loss and accuracy on held-out data, of a base model or of what a run made of it. */
+/** `rowtune evaluate`: loss and accuracy on held-out data, of a base model or a tuned one. */
 import path from 'node:path';
 import type { EvaluateResult } from '../../handlers/evaluate-run.ts';
 import type { Evaluation } from '../../job/evaluate.ts';
@@ -13,9 +13,9 @@ export const addEvaluate: AddCommand = (program, surroundings) => {
   const command = withOverrides(
     program
       .command('evaluate')
-      .description('evaluate on held-out data: a run with what it trained, a recipe with its base model')
+      .description('evaluate a run, or the base model of a recipe, on held-out data')
       .argument('<recipe|run>', 'a recipe, or a run folder'),
-  ).option('--adapter <dir>', 'a run, a checkpoint or an exported adapter to put on the model');
+  ).option('--adapter <dir>', 'a run, a checkpoint or an exported adapter to apply to the model');
   withCommonOptions(command, [
     'rowtune evaluate runs/spam',
     'rowtune evaluate spam.rowtune.yaml --adapter spam-adapter data.eval=other.jsonl',

@@ -1,4 +1,4 @@
-/** `rowtune export`: what a run trained, as a small adapter, a whole model, or an adapter for PEFT. */
+/** `rowtune export`: writes the result of a run as a small adapter, a whole model, or a PEFT adapter. */
 import path from 'node:path';
 import { Option } from 'commander';
 import { artifactCatalog, type ExportFormat, exportFormats } from '../../catalog/artifacts.ts';
@@ -15,7 +15,7 @@ interface Options {
 export const addExport: AddCommand = (program, surroundings) => {
   const command = program
     .command('export')
-    .description('write what a run trained; the result is loaded again and compared by its logits')
+    .description('export the result of a run; the export is loaded again and its logits are compared')
     .argument('<run>', 'a run folder, or one of its checkpoints')
     .addOption(
       new Option('--format <name>', exportFormats.map(name => `${name}: ${artifactCatalog[name].summary}`).join('. '))
@@ -23,7 +23,7 @@ export const addExport: AddCommand = (program, surroundings) => {
         .makeOptionMandatory(),
     )
     .requiredOption('--output <dir>', 'the folder to write')
-    .option('--overwrite', 'replace an earlier export in it; files of yours are never replaced');
+    .option('--overwrite', 'replace an earlier export in this folder; other files are never replaced');
   withCommonOptions(command, [
     'rowtune export runs/spam --format merged --output spam-model',
     'rowtune export runs/spam --format peft --output spam-peft',

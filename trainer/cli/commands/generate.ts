@@ -1,4 +1,4 @@
-/** `rowtune generate`: text from a base model, a run or an exported folder, streamed as it comes. */
+/** `rowtune generate`: streams text from a base model, a run or an exported folder. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { text as readAll } from 'node:stream/consumers';
@@ -11,7 +11,7 @@ import { engineOption, isRunFolder, numberOption } from '../job-command.ts';
 import { runWorker } from '../run-worker.ts';
 
 interface Options extends Omit<GenerateOptions, 'chat'> {
-  /** Undefined where neither --chat nor --no-chat is given. */
+  /** Undefined if neither --chat nor --no-chat is given. */
   readonly chat?: boolean;
   readonly prompt?: string;
   readonly adapter?: string;
@@ -21,18 +21,18 @@ interface Options extends Omit<GenerateOptions, 'chat'> {
 export const addGenerate: AddCommand = (program, surroundings) => {
   const command = program
     .command('generate')
-    .description('generate text; the prompt comes from --prompt or stdin')
+    .description('generate text from a prompt (--prompt or stdin)')
     .argument('<model>', 'a run folder, a model folder, a .gguf file or a name on the hub')
-    .option('--prompt <text>', 'the prompt; without it stdin is read')
-    .option('--adapter <dir>', 'a run, a checkpoint or an exported adapter to put on the model')
+    .option('--prompt <text>', 'the prompt; read from stdin if omitted')
+    .option('--adapter <dir>', 'a run, a checkpoint or an exported adapter to apply to the model')
     .option('--revision <name>', 'branch, tag or commit of a model on the hub', 'main')
-    .option('--temperature <number>', '0 takes the likeliest token each time', numberOption({ min: 0, max: 100 }), 0)
-    .option('--top-p <number>', 'draws from the likeliest tokens that together have this probability', numberOption({ min: 0, max: 1 }), 1)
-    .option('--top-k <count>', 'draws from this many likeliest tokens; 0 from all', numberOption({ min: 0, integer: true }), 0)
-    .option('--max-new-tokens <count>', 'ends after this many tokens', numberOption({ min: 1, max: 1_000_000, integer: true }), 128)
-    .option('--seed <number>', 'the seed of the draws', numberOption({ min: 0, max: 2 ** 32 - 1, integer: true }), 42)
-    .option('--chat', 'wraps the prompt by the chat template of the model, where it has one (the default, except for runs)')
-    .option('--no-chat', 'gives the prompt to the model as it is; without either, that of a run is written as in its training')
+    .option('--temperature <number>', 'sampling temperature; 0 always picks the most likely token', numberOption({ min: 0, max: 100 }), 0)
+    .option('--top-p <number>', 'sample from the most likely tokens with this total probability', numberOption({ min: 0, max: 1 }), 1)
+    .option('--top-k <count>', 'sample from this many most likely tokens; 0 for all', numberOption({ min: 0, integer: true }), 0)
+    .option('--max-new-tokens <count>', 'maximum number of generated tokens', numberOption({ min: 1, max: 1_000_000, integer: true }), 128)
+    .option('--seed <number>', 'random seed', numberOption({ min: 0, max: 2 ** 32 - 1, integer: true }), 42)
+    .option('--chat', "apply the model's chat template, if it has one (the default, except for runs)")
+    .option('--no-chat', 'use the prompt unchanged; without either option, a run formats it as in training')
     .addOption(engineOption());
   const examples = [
     'rowtune generate runs/spam --prompt "Is this e-mail spam or ham? …"',
@@ -61,7 +61,7 @@ async function generate(context: CommandContext, model: string, options: Options
   return { value: { ok: true, ...value } };
 }
 
-/** A run folder stands for its base model with what it trained. */
+/** A run folder stands for its base model with its adapter. */
 async function modelAndAdapter(model: string, adapter: string | undefined, revision: string, cwd: string) {
   const local = path.resolve(cwd, model);
   const full = adapter === undefined ? undefined : path.resolve(cwd, adapter);
@@ -74,13 +74,13 @@ async function modelAndAdapter(model: string, adapter: string | undefined, revis
 
 async function promptFromStdin(): Promise<string> {
   if (process.stdin.isTTY)
-    throw new CliError('there is no prompt', { code: 'usage', exitStatus: EXIT.usage, hint: 'Give --prompt "…", or pipe a text in.' });
+    throw new CliError('there is no prompt', { code: 'usage', exitStatus: EXIT.usage, hint: 'Give --prompt "…", or pipe text to stdin.' });
   const prompt = (await readAll(process.stdin)).trimEnd();
   if (prompt === '')
     throw new CliError('the prompt on stdin is empty', {
       code: 'usage',
       exitStatus: EXIT.usage,
-      hint: 'Give --prompt "…", or pipe a text in.',
+      hint: 'Give --prompt "…", or pipe text to stdin.',
     });
   return prompt;
 }

@@ -23,14 +23,14 @@ export const addGraph: AddCommand = (program, surroundings) => {
       .command('graph')
       .description('print the compiled programs of a run: every step with its shape and cost')
       .argument('<recipe>', 'a recipe')
-      .addOption(new Option('--signature <name>', 'print only this program, for example train/2x256x510 (all where it is left out)'))
+      .addOption(new Option('--signature <name>', 'print only this program, for example train/2x256x510 (default: all)'))
       .option('--fused', 'print the fused steps that the engine runs')
       .addOption(
         new Option('--after <pass>', 'print the steps after this pass of the fusion planner').choices(
           FUSION_PASSES.map(({ name }) => name),
         ),
       )
-      .option('--memory', 'print the MiB alive at each step; * marks the peak'),
+      .option('--memory', 'print the live memory in MiB at each step; * marks the peak'),
   );
   withCommonOptions(command, [
     'rowtune graph spam.rowtune.yaml',

@@ -1,4 +1,4 @@
-/** `rowtune importance`: scores of every row, saved, to be looked at or used by several runs. */
+/** `rowtune importance`: computes and saves the scores of every row, for inspection or for several runs. */
 import path from 'node:path';
 import { jobContext } from '../../settings.ts';
 import { type AddCommand, type CommandContext, type CommandResult, runCommandWork, withCommonOptions } from '../command.ts';
@@ -10,14 +10,17 @@ export const addImportance: AddCommand = (program, surroundings) => {
   const command = withOverrides(
     program
       .command('importance')
-      .description('score every row by the measure of a recipe and save the scores')
+      .description("score every row with the recipe's measure and save the scores")
       .argument('<recipe>', 'a recipe'),
   )
     .option(
       '--output <file>',
-      'the file of scores (.safetensors; a summary in JSON goes beside it); without it, RECIPE.scores.safetensors beside the recipe',
+      'the score file (.safetensors, with a JSON summary next to it); default: RECIPE.scores.safetensors next to the recipe',
     )
-    .option('--report', 'also tell how stable the choice is: overlap over halves, measures and classes, and losses with rows set to zero');
+    .option(
+      '--report',
+      'also report how stable the selection is: overlap between halves, measures and classes, and losses with rows set to zero',
+    );
   const examples = [
     'rowtune importance spam.rowtune.yaml --output scores.safetensors',
     'rowtune train spam.rowtune.yaml importance.scores=scores.safetensors',

@@ -1,4 +1,4 @@
-/** `rowtune lint`: what the editor shows of recipes and model configs, in a terminal or in continuous integration. */
+/** `rowtune lint`: the editor's checks of recipes and model configs, in a terminal or in CI. */
 import { realpath } from 'node:fs/promises';
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -29,10 +29,10 @@ interface LintOptions {
 export const addLint: AddCommand = (program, surroundings) => {
   const command = program
     .command('lint')
-    .description('check recipes and model configs beside their models and data: every problem with its line and column')
+    .description('check recipes and model configs against their models and data; report every problem with its line and column')
     .argument('<files...>', 'recipes; config.json, generation_config.json, adapter_config.json or an index of a model folder')
-    .option('--fix', 'write every certain fix to the files; a recipe of another tool is converted', false)
-    .addOption(new Option('--format <kind>', 'how problems are printed').choices(['text', 'json', 'sarif']).default('text'));
+    .option('--fix', 'apply all safe fixes to the files; convert recipes of other tools', false)
+    .addOption(new Option('--format <kind>', 'output format').choices(['text', 'json', 'sarif']).default('text'));
   withCommonOptions(command, [
     'rowtune lint spam.rowtune.yaml',
     'rowtune lint examples/*.rowtune.yaml --format sarif > lint.sarif',
@@ -41,7 +41,7 @@ export const addLint: AddCommand = (program, surroundings) => {
   ])
     .addHelpText(
       'after',
-      '\nRelative paths in a recipe start from its own folder; - reads a recipe from the standard input, and its paths start from the current folder.\nExit status: 0 without errors (warnings are none), 2 with errors or where a file cannot be read.',
+      '\nRelative paths in a recipe start from its folder; - reads a recipe from stdin, with paths from the current folder.\nExit status: 0 without errors (warnings do not count), 2 with errors or if a file cannot be read.',
     )
     .action((files: string[], options: LintOptions) => runCommandWork(command, surroundings, context => lint(context, files, options)));
 };
@@ -51,14 +51,14 @@ interface Linted {
   readonly text: string;
   readonly problems: readonly LintProblem[];
   readonly fixed: boolean;
-  /** Where the recipe of another tool is kept as it was. */
+  /** The copy of another tool's original recipe. */
   readonly original?: string;
 }
 
 async function lint(context: CommandContext, files: readonly string[], { fix, format, json = false }: LintOptions): Promise<CommandResult> {
   const { terminal, cwd, settings } = context;
   if (json && format === 'sarif')
-    throw new CliError('--json and --format sarif both print JSON', { code: 'usage', exitStatus: EXIT.usage, hint: 'Take one of them.' });
+    throw new CliError('--json and --format sarif both print JSON', { code: 'usage', exitStatus: EXIT.usage, hint: 'Use one of them.' });
   const availableBytes = availableMemoryBytes();
   const machine = {
     availableBytes: () => availableBytes,
@@ -86,7 +86,7 @@ async function lintFile(
   { cwd, fix, sources }: { readonly cwd: string; readonly fix: boolean; readonly sources: LintSources },
 ): Promise<Linted> {
   if (fix && file === STDIN)
-    throw new CliError('--fix writes to a file, and the standard input is none', {
+    throw new CliError("--fix can't write to standard input", {
       code: 'usage',
       exitStatus: EXIT.usage,
       hint: 'Name the file.',
@@ -107,14 +107,14 @@ interface Replacement {
 }
 
 /**
- * Writes the fixed text whole or not at all, and through a link to the file itself.
- * @returns where the original of another tool's recipe is kept, which that tool may still need
+ * Writes the fixed text atomically, following links to the file itself.
+ * @returns the path of the copy of another tool's original recipe, which that tool may still need
  */
 async function replaceText({ file, full, cwd, before, text }: Replacement): Promise<string | undefined> {
   const real = await realpath(full);
   const original = conversion({ text: before, file: full }) === undefined ? undefined : await keepOriginal(real, before);
   if ((await readRecipeText(file, cwd)) !== before)
-    throw new CliError(`${file} was changed by another program just now, and is not fixed`, { code: 'file-changed', hint: 'Try again.' });
+    throw new CliError(`${file} was not fixed, because another program has just changed it`, { code: 'file-changed', hint: 'Try again.' });
   await writeTextFile(real, text);
   return original;
 }

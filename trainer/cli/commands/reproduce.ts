@@ -1,4 +1,4 @@
-/** `rowtune reproduce`: the paper's tables, row by row: what each needs, what is there, run after run, the paper's numbers beside ours. */
+/** `rowtune reproduce`: runs the paper's tables row by row, and compares the paper's numbers with ours. */
 
 import { existsSync } from 'node:fs';
 import path from 'node:path';
@@ -37,15 +37,19 @@ interface ReproduceOptions {
 export const addReproduce: AddCommand = (program, surroundings) => {
   const command = program
     .command('reproduce')
-    .description("run the rows of one of the paper's tables, and show its numbers beside ours")
-    .addOption(new Option('--table <number>', 'which table').choices(paperTables.map(({ number }) => String(number))).makeOptionMandatory())
-    .option('--models <dir>', 'folder of the models, each named by the last part of its name on the hub')
-    .option('--data <dir>', 'folder of the data sets, as they are when unpacked', 'data')
-    .option('--output <dir>', 'folder of the runs; rows that are finished there are not run again', path.join('runs', 'paper'))
-    .option('--only <text>', 'only rows whose name has this text in it')
-    .option('--download', 'take models that are missing from the hub')
-    .option('--list', 'only show what each row needs and how far it is')
-    .option('--smoke', 'run every row with tiny models and small data, to see that it runs: the numbers mean nothing');
+    .description("run the rows of one of the paper's tables, and compare its numbers with ours")
+    .addOption(
+      new Option('--table <number>', 'the number of the table')
+        .choices(paperTables.map(({ number }) => String(number)))
+        .makeOptionMandatory(),
+    )
+    .option('--models <dir>', 'folder of the models, each named after the last part of its hub name')
+    .option('--data <dir>', 'folder of the unpacked data sets', 'data')
+    .option('--output <dir>', 'folder of the runs; finished rows are not repeated', path.join('runs', 'paper'))
+    .option('--only <text>', 'only rows whose name contains this text')
+    .option('--download', 'download missing models from the hub')
+    .option('--list', 'only list the requirements and progress of each row')
+    .option('--smoke', 'smoke test: run every row with tiny models and small data; its numbers are meaningless');
   withCommonOptions(command, [
     'rowtune reproduce --table 2 --list',
     'rowtune reproduce --table 7 --models models --data glue',
@@ -58,10 +62,10 @@ interface PlannedRow {
   readonly recipe: Recipe;
   readonly runDir: string;
   readonly progress: RowProgress;
-  /** Not there. */
+  /** Missing files. */
   readonly missing: readonly string[];
   readonly memory: string;
-  /** Counted from the model's headers, where they are there. */
+  /** Counted from the model's headers, if available. */
   readonly trainable?: number;
 }
 
@@ -71,10 +75,10 @@ async function reproduce(context: CommandContext, options: ReproduceOptions): Pr
   const { only = '' } = options;
   const wanted = { ...found, rows: found.rows.filter(({ id }) => id.includes(only)) };
   if (wanted.rows.length === 0)
-    throw new CliError(`no row of table ${found.number} has '${only}' in its name`, {
+    throw new CliError(`no row of table ${found.number} has a name that contains '${only}'`, {
       code: 'no-row',
       exitStatus: EXIT.usage,
-      hint: `Rows are called ${found.rows.map(({ id }) => id).join(', ')}`,
+      hint: `The rows are ${found.rows.map(({ id }) => id).join(', ')}`,
     });
   const { terminal, cwd } = context;
   const smoke = options.smoke ? await smokePlaces(context) : undefined;
@@ -89,7 +93,7 @@ async function reproduce(context: CommandContext, options: ReproduceOptions): Pr
   terminal.say('info', `table ${found.number}: ${found.title}\n${planTable(plan, cwd)}`);
   const results = new Map(plan.flatMap(planned => valuesBefore(planned, wanted)));
   const failures = options.list === true || wanted.countsOnly ? [] : await runQueue(context, wanted, plan, results);
-  if (options.smoke) terminal.say('warning', 'a smoke run: tiny models on small data, a few updates; its numbers mean nothing');
+  if (options.smoke) terminal.say('warning', 'smoke run with tiny models, small data and few updates; its numbers are meaningless');
   terminal.print(resultTable(wanted, results));
   const isDone = failures.length === 0 && (options.list === true || plan.every(({ missing }) => missing.length === 0));
   const rows = plan.map(({ row, runDir, missing }) => {
@@ -138,7 +142,7 @@ async function planRow(context: CommandContext, { table: of, row, places, output
   };
 }
 
-/** Of a table that only counts, config.json is enough; what is wrong with a model otherwise comes back as the error that tells it. */
+/** A table that only counts needs just config.json; other problems of a model are returned as errors. */
 async function headersOf(model: string, { countsOnly }: PaperTable): Promise<EstimateParams['headers'] | Error> {
   try {
     return await readModelHeaders(model);
@@ -147,7 +151,7 @@ async function headersOf(model: string, { countsOnly }: PaperTable): Promise<Est
   }
 }
 
-/** As the run would be; undefined where the model is not such as a run takes. */
+/** The recipe of the run; undefined if the model is unsuitable. */
 function estimateOf(recipe: Recipe, headers: EstimateParams['headers']): ReturnType<typeof estimateRecipe> | undefined {
   try {
     return estimateRecipe({ recipe, headers, allLevels: false, compare: false });
@@ -156,7 +160,7 @@ function estimateOf(recipe: Recipe, headers: EstimateParams['headers']): ReturnT
   }
 }
 
-/** Short and small, so that each row takes seconds; what it trains and how is as the row has it. */
+/** Short and small, so that each row takes seconds; method and targets stay those of the row. */
 const smokeRecipe = (recipe: Recipe, { model }: PaperRow): Recipe => ({
   ...recipe,
   max_steps: 2,
@@ -171,11 +175,11 @@ const smokeRecipe = (recipe: Recipe, { model }: PaperRow): Recipe => ({
   importance: { ...recipe.importance, samples: 30, batch_size: 4, cache: false },
 });
 
-/** Prepares the tiny models and the small data of a smoke run; their scripts are in the repository. */
+/** Prepares the tiny models and small data of a smoke run; the scripts are in the repository. */
 async function smokePlaces({ settings }: CommandContext): Promise<Places> {
   const script = path.join(path.dirname(path.dirname(paperFolder())), 'scripts', 'demo', 'paper-smoke.mjs');
   if (!existsSync(script))
-    throw new CliError('a smoke run needs the scripts of the repository, which are not part of this package', {
+    throw new CliError('a smoke run needs scripts that are not part of this package', {
       code: 'no-smoke',
       hint: 'Run it in a clone of the repository.',
     });
@@ -193,7 +197,7 @@ function paperFolder(): string {
   }
   throw new CliError("the paper's recipes are not part of this package", {
     code: 'no-recipes',
-    hint: 'They are under examples/paper in the repository: run it in a clone.',
+    hint: 'Run it in a clone of the repository, which has them in examples/paper.',
   });
 }
 
@@ -203,7 +207,11 @@ function planTable(plan: readonly PlannedRow[], cwd: string): string {
     paperModels[row.model].hub,
     paperData[row.data].title,
     memory,
-    progress.state === 'finished' ? `finished (${shownPath(runDir, cwd)})` : missing.length > 0 ? 'something is missing' : 'ready',
+    progress.state === 'finished'
+      ? `finished (${shownPath(runDir, cwd)})`
+      : missing.length > 0
+        ? 'some models or data are missing'
+        : 'ready',
   ]);
   const missing = [...new Set(plan.flatMap(one => one.missing))].map(one => `missing: ${one}`);
   return [table([['row', 'model', 'data', 'memory', 'state'], ...lines]), ...missing].join('\n');
@@ -219,7 +227,7 @@ interface Failure {
   readonly message: string;
 }
 
-/** One row after the other. One that fails is named, and the next goes on; an interrupt ends the queue. */
+/** Runs the rows one after the other. A failure is reported, and the next row runs; an interrupt ends the queue. */
 async function runQueue(
   context: CommandContext,
   of: PaperTable,
@@ -258,7 +266,7 @@ async function runRow(
         : ({ ...base, kind: 'train', recipe: { ...recipe, overwrite_output_dir: true }, runDir } as const);
     const result = (await runWorker({ request, terminal, threads, resumeCommand: resumeCommandOf(runDir, cwd) })) as { state: string };
     if (result.state === 'stopped')
-      throw new CliError('stopped; the same command goes on from here', { code: 'aborted', exitStatus: EXIT.interrupted });
+      throw new CliError('stopped; run the same command to continue', { code: 'aborted', exitStatus: EXIT.interrupted });
   }
   if (!of.benchmarks) return;
   const request = { ...base, kind: 'evaluate', recipe, adapter: runDir } as const;

@@ -1,4 +1,7 @@
-/** `rowtune resume`: goes on with a run from its last checkpoint, as if it had never stopped; by the daemon where one runs. */
+/**
+ * `rowtune resume`: continues a run from its last checkpoint as if it had never stopped, on the daemon if one is
+ * running.
+ */
 import { randomUUID } from 'node:crypto';
 import path from 'node:path';
 import { readRunRecipe } from '../../run/run-folder.ts';
@@ -14,10 +17,7 @@ import { finishTraining, resumeCommandOf, type WhereOptions, withWhereOptions } 
 export const addResume: AddCommand = (program, surroundings) => {
   const command = withWhereOptions(
     withOverrides(
-      program
-        .command('resume')
-        .description('go on with a run that was stopped, killed or is to be longer')
-        .argument('<run>', 'a run folder'),
+      program.command('resume').description('continue a stopped or killed run, or extend a finished one').argument('<run>', 'a run folder'),
     ),
   );
   const examples = ['rowtune resume runs/spam', 'rowtune resume runs/spam num_train_epochs=2', 'rowtune resume runs/spam --detach'];
@@ -36,10 +36,10 @@ async function resume(
   const isElsewhere = settings.remoteDaemon !== undefined && daemon;
   const runDir = path.resolve(isElsewhere ? (settings.remoteDaemon?.dir ?? cwd) : cwd, run);
   if (!isElsewhere && !isRunFolder(runDir))
-    throw new CliError(`${run} is no run folder`, {
+    throw new CliError(`${run} is not a run folder`, {
       code: 'run-missing',
       exitStatus: EXIT.usage,
-      hint: 'See where runs are: rowtune runs',
+      hint: 'List runs with: rowtune runs',
     });
   const start = { name: 'resume', params: { id: randomUUID(), runDir, overrides } } as const;
   if (detach) return detachTraining(context, start);

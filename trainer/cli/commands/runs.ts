@@ -1,4 +1,6 @@
-/** `rowtune runs`: every run below a folder, newest first; with --follow or --stop, one run of the daemon. */
+/**
+ * `rowtune runs`: lists the runs in a folder, newest first; with --follow or --stop, controls one run of the daemon.
+ */
 import path from 'node:path';
 import { realPath } from '../../files/real-path.ts';
 import { compact, duration, table } from '../../protocol/format.ts';
@@ -21,8 +23,8 @@ export const addRuns: AddCommand = (program, surroundings) => {
   const command = program
     .command('runs')
     .description('list runs, newest first')
-    .argument('[dir]', 'where to look', '.')
-    .option('--follow <run>', 'show the progress of a run of the daemon until it ends; Ctrl-C leaves it alone')
+    .argument('[dir]', 'the folder to search', '.')
+    .option('--follow <run>', 'follow a run of the daemon until it ends; Ctrl-C stops following, not the run')
     .option('--stop <run>', 'stop a run of the daemon; it saves and can be resumed');
   const examples = ['rowtune runs', 'rowtune runs ~/experiments --json', 'rowtune runs --follow runs/spam'];
   withCommonOptions(command, examples).action((dir: string, { follow, stop: stopped }: RunsOptions) =>
@@ -39,10 +41,9 @@ async function runs(context: CommandContext, dir: string): Promise<CommandResult
   terminal.print(
     found.length === 0
       ? `no runs in ${dir}`
-      : table([['run', 'state', 'step', 'loss', 'held-out loss', 'last heard', 'folder'], ...found.map(run => row(run, cwd))]),
+      : table([['run', 'state', 'step', 'loss', 'held-out loss', 'last update', 'folder'], ...found.map(run => row(run, cwd))]),
   );
-  if (truncated)
-    terminal.say('warning', `${dir} is too large to be searched completely. There may be more runs: name a folder further down.`);
+  if (truncated) terminal.say('warning', `${dir} is too large to search completely. There may be more runs; give a subfolder to see them.`);
   return { value: { ok: true, runs: found, truncated } };
 }
 
@@ -68,7 +69,7 @@ function row({ name, state, step, totalSteps, loss, metrics, ageSeconds, runDir,
   ];
 }
 
-/** The newest job of the daemon in this run folder. Closes the client when `work` is done. */
+/** The daemon's newest job in this run folder. Closes the client after `work`. */
 async function withJob(
   context: CommandContext,
   run: string,
@@ -77,8 +78,8 @@ async function withJob(
   const { settings, cwd } = context;
   const runDir = path.resolve(settings.remoteDaemon?.dir ?? cwd, run);
   const client = await connectIfRunning(context);
-  const hint = 'Its state is in: rowtune runs';
-  if (client === undefined) throw new CliError('no daemon runs', { code: 'daemon-missing', exitStatus: EXIT.usage, hint });
+  const hint = 'Show its state with: rowtune runs';
+  if (client === undefined) throw new CliError('no daemon is running', { code: 'daemon-missing', exitStatus: EXIT.usage, hint });
   try {
     const job = await jobIn(await client.request('listJobs', {}), runDir, settings.remoteDaemon === undefined);
     if (job === undefined) throw new CliError(`the daemon has no job in ${run}`, { code: 'job-missing', exitStatus: EXIT.usage, hint });
@@ -88,7 +89,7 @@ async function withJob(
   }
 }
 
-/** By what the paths lead to, where they are of this machine. */
+/** Compares the real paths, if they are on this machine. */
 async function jobIn(jobs: readonly JobRecord[], runDir: string, isHere: boolean): Promise<JobRecord | undefined> {
   const wanted = isHere ? await realPath(runDir) : runDir;
   const folders = await Promise.all(jobs.map(async ({ runDir: folder }) => (isHere && folder !== undefined ? realPath(folder) : folder)));
@@ -101,7 +102,7 @@ const followRun = (context: CommandContext, run: string): Promise<CommandResult>
     const resumeCommand = resumeCommandOf(runDir, cwd);
     const value = await followJob({ client, job, terminal, onInterrupt: 'leave', resumeCommand });
     if (value !== undefined) return finishTraining(context, value);
-    terminal.say('info', `it goes on; stop it with: rowtune runs --stop ${shownPath(runDir, cwd)}`);
+    terminal.say('info', `the run continues; stop it with: rowtune runs --stop ${shownPath(runDir, cwd)}`);
     return { value: { ok: true, left: true, id: job.id, runDir } };
   });
 
@@ -111,6 +112,6 @@ const stopRun = (context: CommandContext, run: string): Promise<CommandResult> =
     terminal.say('info', 'stopping after this step and saving');
     await client.request('stopJob', { id });
     const { state } = await client.request('waitForJob', { id });
-    terminal.print(`${state}; go on with: ${resumeCommandOf(runDir, cwd)}`);
+    terminal.print(`${state}; resume it with: ${resumeCommandOf(runDir, cwd)}`);
     return { value: { ok: true, id, runDir, state } };
   });

@@ -1,4 +1,4 @@
-/** `rowtune train`: a recipe from data to an adapter, in a run folder of its own; by the daemon where one runs. */
+/** `rowtune train`: trains a recipe in its own run folder, on the daemon if one is running. */
 import { randomUUID } from 'node:crypto';
 import type { Command } from 'commander';
 import type { TrainResult } from '../../handlers/train/train-run.ts';
@@ -20,19 +20,19 @@ export interface WhereOptions {
   readonly daemon: boolean;
 }
 
-/** Where a training runs. */
+/** The process that trains. */
 export const withWhereOptions = (command: Command): Command =>
   command
-    .option('--detach', 'start it in the daemon (which is started where none runs) and return')
-    .option('--no-daemon', 'run it in this command, also where a daemon runs');
+    .option('--detach', 'start it on the daemon (started if needed) and return')
+    .option('--no-daemon', 'train in this process, even if a daemon is running');
 
 export const addTrain: AddCommand = (program, surroundings) => {
   const command = withWhereOptions(
     withOverrides(
       program
         .command('train')
-        .description('train by a recipe; Ctrl-C stops and saves, a second one aborts')
-        .argument('<recipe>', 'a recipe; - reads it from the standard input'),
+        .description('train a recipe; Ctrl-C stops and saves, pressing it again aborts')
+        .argument('<recipe>', 'a recipe file; - for stdin'),
     ),
   );
   const examples = [
@@ -71,15 +71,15 @@ async function train(
   return finishTraining(context, value);
 }
 
-/** The daemon has an environment of its own; what ours asks for goes with the recipe. */
+/** The daemon has its own environment; the settings of ours are sent with the recipe. */
 const engineOf = ({ settings }: CommandContext, engine: string): string[] =>
   engine === 'auto' && settings.engineFromEnvironment !== undefined ? [`engine=${settings.engineFromEnvironment}`] : [];
 
-/** Shows the table of a run that ended by itself or was asked to stop. */
+/** Shows the table of a run that ended, by itself or on request. */
 export function finishTraining({ terminal, cwd }: CommandContext, value: unknown): CommandResult {
   const result = value as TrainResult;
   terminal.print(runTable(result, folder => shownPath(folder, cwd)));
-  if (result.state === 'stopped') terminal.say('info', `go on with: ${resumeCommandOf(result.runDir, cwd)}`);
+  if (result.state === 'stopped') terminal.say('info', `resume it with: ${resumeCommandOf(result.runDir, cwd)}`);
   return { value: { ok: true, ...result } };
 }
 

@@ -1,4 +1,4 @@
-/** `rowtune verify`: model folders against the reference numbers beside them. */
+/** `rowtune verify`: compares model folders with the reference numbers next to them. */
 import path from 'node:path';
 import { compact, table } from '../../protocol/format.ts';
 import { jobContext } from '../../settings.ts';
@@ -46,10 +46,10 @@ async function verify(context: CommandContext, dirs: readonly string[], { engine
   const checks = found.flatMap(({ dir, result }) =>
     result.checks.map(check => (found.length === 1 ? check : { ...check, name: `${dir}: ${check.name}` })),
   );
-  if (checks.length === 0) throw new CliError('there is nothing to check', { code: 'nothing-to-check' });
+  if (checks.length === 0) throw new CliError('golden.json contains nothing to check', { code: 'nothing-to-check' });
   const ok = checks.every(check => check.ok);
   const failed = checks.filter(check => !check.ok).length;
-  terminal.print(ok ? `all ${checks.length} checks hold` : `${failed} of ${checks.length} checks failed`);
+  terminal.print(ok ? `all ${checks.length} checks passed` : `${failed} of ${checks.length} checks failed`);
   const engineNames = [...new Set(found.map(({ result }) => result.engine))].join(', ');
   return { value: { ok, engine: engineNames, checks }, exitStatus: ok ? EXIT.ok : EXIT.failed };
 }

@@ -1,4 +1,4 @@
-/** The models and data sets of the paper: what they are called here, how large they are, and where they are looked for. */
+/** The models and data sets of the paper: their names, sizes and locations. */
 import { existsSync, readdirSync } from 'node:fs';
 import path from 'node:path';
 import { findComplete, repoFolder } from '../../hub/hub-cache.ts';
@@ -27,15 +27,15 @@ export interface PaperData {
   /** Under --data. */
   readonly train: string;
   readonly eval?: string;
-  /** The share of the training samples that is held out, of data that comes in one part and is judged by itself. */
+  /** The share of the training samples that is held out, for data with a single part. */
   readonly heldOut?: number;
-  /** As the hub has it: a folder, and how the names of its Parquet files for training and evaluation begin. */
+  /** The layout on the hub: a folder, and the prefixes of its Parquet files for training and evaluation. */
   readonly parquet?: { readonly folder: string; readonly train: string; readonly eval: string };
-  /** What it is published as; unpacked under --data. */
+  /** The published archive or files; unpacked under --data. */
   readonly archive: string;
 }
 
-/** @param matched of MNLI, which has two parts to evaluate on */
+/** @param matched which of the two evaluation parts of MNLI */
 const glue = (folder: string, matched = ''): PaperData => ({
   title: `GLUE ${folder}`,
   train: `${folder}/train.tsv`,
@@ -76,7 +76,7 @@ export const paperData = {
 
 export type DataKey = keyof typeof paperData;
 
-/** The seven benchmarks whose mean the paper quotes; under --data, from json, jsonl or Parquet files that others publish. */
+/** The seven benchmarks whose mean the paper reports; json, jsonl or Parquet files of others under --data. */
 const paperBenchmarks = ['arc_challenge', 'arc_easy', 'boolq', 'hellaswag', 'openbookqa', 'rte', 'winogrande'] as const;
 
 export interface Places {
@@ -87,7 +87,7 @@ export interface Places {
   readonly cacheDir: string;
 }
 
-/** Where a model is: a local folder, or its name on the hub where it was downloaded before; undefined where it is neither. */
+/** The location of a model: a local folder, or its hub name if it was downloaded; undefined otherwise. */
 export async function findPaperModel(key: ModelKey, { models, cacheDir }: Places): Promise<string | undefined> {
   const { hub } = paperModels[key];
   const local = models === undefined ? undefined : path.join(models, path.basename(hub));
@@ -95,17 +95,17 @@ export async function findPaperModel(key: ModelKey, { models, cacheDir }: Places
   return (await findComplete(repoFolder(cacheDir, hub), 'main')) === undefined ? undefined : hub;
 }
 
-/** The model that is missing, and how to give it. */
+/** The missing model, and how to provide it. */
 export const missingModel = (key: ModelKey): string =>
-  `the model ${paperModels[key].hub} (give it as ${path.basename(paperModels[key].hub)}/ under --models, or take it from the hub: --download)`;
+  `the model ${paperModels[key].hub} (put it in ${path.basename(paperModels[key].hub)}/ under --models, or download it: --download)`;
 
 export interface MissingFile {
   readonly file: string;
-  /** Where it comes from. */
+  /** The source of the data. */
   readonly source: string;
 }
 
-/** The overrides that name a row's data, and the files among them that are not there. */
+/** The overrides for a row's data, and the missing files among them. */
 export function dataOverrides(
   key: DataKey,
   withBenchmarks: boolean,
@@ -115,7 +115,7 @@ export function dataOverrides(
   const { train, eval: held } = parquetParts(parts, data) ?? parts;
   const files: [string, string][] = [['data.train', train], ...(held === undefined ? [] : ([['data.eval', held]] as [string, string][]))];
   const overrides = files.map(([setting, file]) => `${setting}=${JSON.stringify(path.join(data, file))}`);
-  // An empty value takes the key out of the recipe.
+  // An empty value removes the key from the recipe.
   if (held === undefined) overrides.push('data.eval=', `val_size=${heldOut ?? 0}`);
   const missing = files.map(([, file]) => ({ file: path.join(data, file), source: archive })).filter(({ file }) => !existsSync(file));
   if (withBenchmarks) {
@@ -127,7 +127,7 @@ export function dataOverrides(
   return { overrides, missing };
 }
 
-/** Where the files of the paper's kind are not there, and the hub's are. */
+/** Uses the hub's files if those in the paper's layout are missing. */
 function parquetParts({ train, parquet }: Pick<PaperData, 'train' | 'parquet'>, data: string): { train: string; eval: string } | undefined {
   if (!parquet || existsSync(path.join(data, train))) return undefined;
   const folder = path.join(data, parquet.folder);
@@ -137,7 +137,7 @@ function parquetParts({ train, parquet }: Pick<PaperData, 'train' | 'parquet'>, 
   return first && second ? { train: path.join(parquet.folder, first), eval: path.join(parquet.folder, second) } : undefined;
 }
 
-/** What lm-evaluation-harness takes: the test part where its answers are published. */
+/** The part that lm-evaluation-harness uses: the test part if its answers are published. */
 const partOf = (name: (typeof paperBenchmarks)[number]): string => (/^(arc|openbook)/.test(name) ? 'test' : 'validation');
 
 function benchmarkFile(name: string, data: string): string {

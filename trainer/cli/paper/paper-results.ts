@@ -1,4 +1,4 @@
-/** What finished rows gave, beside what the paper says. */
+/** Results of finished rows, compared with the paper. */
 import path from 'node:path';
 import { writeJson } from '../../files/durable-file.ts';
 import { MAX_JSON_BYTES, readRegularText } from '../../files/regular-file.ts';
@@ -10,16 +10,16 @@ import { RUN_FILES } from '../../protocol/run-files.ts';
 import { readRunState } from '../../run/run-state.ts';
 import type { PaperColumn, PaperRow, PaperTable, PaperValues } from './paper-tables.ts';
 
-/** Beside the run's own files: the answers to the benchmarks. */
+/** Next to the run's own files: the answers to the benchmarks. */
 const BENCHMARKS_FILE = 'benchmarks.json';
 
 export interface RowProgress {
   readonly state: 'new' | 'unfinished' | 'benchmarks' | 'finished';
-  /** Where there are any. */
+  /** Undefined if there are none. */
   readonly values?: PaperValues;
 }
 
-/** How far a row's run is. One whose benchmarks are still to be answered is trained, but not finished. */
+/** The progress of a row's run. A run with unanswered benchmarks is trained, but not finished. */
 export async function readProgress(runDir: string, row: PaperRow, needsBenchmarks: boolean): Promise<RowProgress> {
   const state = await readRunState(runDir);
   if (!state) return { state: 'new' };
@@ -54,7 +54,7 @@ function valuesOf(summary: TrainResult, { data }: PaperRow, benchmarks: Record<s
   };
 }
 
-/** Matthews for CoLA, Pearson for STS-B, accuracy for the others, in percent as the paper has them. */
+/** Matthews for CoLA, Pearson for STS-B, accuracy for the others, in percent as in the paper. */
 function qualityOf({ labels, measures }: Evaluation, data: PaperRow['data']): number | undefined {
   const share = data === 'cola' ? measures?.matthews : data === 'stsb' ? measures?.pearson : labels?.accuracy;
   return share === undefined ? undefined : 100 * share;
@@ -68,7 +68,7 @@ const HEADS: Readonly<Record<PaperColumn, string>> = {
   seconds: 's a step',
 };
 
-/** The paper's numbers and ours side by side; '–' where there is none. */
+/** The paper's numbers next to ours; '–' for a missing one. */
 export function resultTable({ rows, columns }: PaperTable, results: ReadonlyMap<string, PaperValues>): string {
   const head = ['row', ...columns.flatMap(column => [`paper: ${HEADS[column]}`, `ours: ${HEADS[column]}`])];
   const lines = rows.map(row => {

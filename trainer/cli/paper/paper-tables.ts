@@ -1,15 +1,18 @@
 /**
- * The paper's tables as rows to run, each with the numbers that the paper (Memory-efficient fine-tuning via structured neural network
- * pruning) states for it. Only what it states in text or tables is here; a row without a number is one to fill in.
+ * The paper's tables as rows to run, each with the numbers that the paper (Memory-efficient fine-tuning via structured
+ * neural network pruning) states. Only numbers from its text or tables are included; a row without a number is open.
  */
 import type { DataKey, ModelKey } from './paper-needs.ts';
 
-/** Accuracy, or the metric of a GLUE task, in percent; parameters in millions; memory over inference in GB; mean of seven tasks in percent. */
+/**
+ * Accuracy, or the metric of a GLUE task, in percent; parameters in millions; memory above inference in GB; mean of
+ * seven tasks in percent.
+ */
 export type PaperColumn = 'quality' | 'trained' | 'memory' | 'mean' | 'seconds';
 export type PaperValues = Readonly<Partial<Record<PaperColumn, number>>>;
 
 export interface PaperRow {
-  /** Names its run folder. */
+  /** The name of its run folder. */
   readonly id: string;
   readonly title: string;
   /** A file of examples/paper/table-N, without .rowtune.yaml. */
@@ -17,7 +20,7 @@ export interface PaperRow {
   readonly model: ModelKey;
   readonly data: DataKey;
   readonly overrides?: readonly string[];
-  /** What the paper says. */
+  /** The paper's numbers. */
   readonly paper: PaperValues;
 }
 
@@ -183,7 +186,7 @@ export const paperTables: readonly PaperTable[] = [
     benchmarks: true,
     rows: llmRows,
   },
-  { number: 5, title: 'Memory and time beside DoRA and RoSA', columns: ['memory', 'seconds'], rows: peerRows },
+  { number: 5, title: 'Memory and time compared with DoRA and RoSA', columns: ['memory', 'seconds'], rows: peerRows },
   { number: 6, title: 'With and without dependencies on CIFAR-100', columns: ['quality', 'trained'], rows: dependencyRows },
   { number: 7, title: 'GLUE with DeBERTaV3, 10 epochs', columns: ['quality', 'trained'], rows: glueRows },
   { number: 8, title: "SPSFT's parameters by rank", columns: ['trained'], countsOnly: true, rows: countRows },

@@ -1,4 +1,7 @@
-/** From a recipe to everything that training needs: engine, model, data, chosen rows, one compiled program with its variables loaded. */
+/**
+ * Turns a recipe into everything that training needs: engine, model, data, selected rows, and a compiled program with
+ * loaded variables.
+ */
 
 import path from 'node:path';
 import type { AdapterDescription } from '../../artifact/adapter/adapter.ts';
@@ -49,7 +52,7 @@ export interface PrepareParams {
   readonly job: Job;
   /** When the run was begun, ISO 8601. */
   readonly startedAt: string;
-  /** Where the run goes on. */
+  /** The state to resume from. */
   readonly checkpoint?: Checkpoint;
 }
 
@@ -60,14 +63,14 @@ export interface Prepared {
   readonly base: Base;
   readonly data: DataDigest;
   readonly source: BatchSource;
-  /** Where there is held-out data. */
+  /** Present if there is held-out data. */
   readonly evaluator: Evaluator | undefined;
   readonly plan: RunPlan;
   readonly recompute: RecomputeChoice;
   readonly coverage: Coverage;
   readonly adapter: AdapterDescription;
   readonly session: Session;
-  /** Resident before the model came, and what of the rest is known by its shapes. */
+  /** Resident before the model was loaded, and the parts that follow from shapes. */
   readonly memory: { readonly baselineBytes: number; readonly tuningBytes: number };
 }
 
@@ -81,7 +84,7 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
     if (methodCatalog[recipe.method].chooses === 'rows') checkBudget(modules, settings.budget);
     const setup = await setUpTask({ ...params, base }, 'train');
     checkData(params, setup.digest);
-    // Before importance, whose session leaves memory to the next.
+    // Before importance, whose session frees its memory first.
     const baselineBytes = residentBytes();
     const selection = await select(params, base, setup);
     const { dtype } = await choosePrecision({ ...params, model: setup.model }, base.engine);
@@ -94,12 +97,12 @@ export async function prepareTraining(params: PrepareParams): Promise<Prepared> 
         model: setup.model,
         task: setup.task,
         trainShapes: source.plan.buckets,
-        // Without held-out data one forward pass still shows what inference takes.
+        // Without held-out data, one forward pass still measures inference.
         evalShapes: setup.evaluator ? setup.evaluator.source.plan.buckets : [largest(source.plan)],
       },
       selection,
       dtype,
-      // A run that goes on keeps its level unless it is told another.
+      // A resumed run keeps its recompute level unless an override changes it.
       recompute: recipe.recompute === 'auto' && checkpoint ? checkpoint.state.recompute : recipe.recompute,
     };
     return await compile(params, { base, setup, source, facts, baselineBytes });
@@ -115,12 +118,12 @@ function checkBase({ checkpoint, recipe }: PrepareParams, { fingerprint }: Base)
   if (checkpoint && checkpoint.state.baseFingerprint !== fingerprint)
     throw new RunError(
       'checkpoint-mismatch',
-      `the weights of ${recipe.model} are not those that the run began with`,
-      'Put the old weights back, or start a new run',
+      `the weights of ${recipe.model} have changed since the run began`,
+      'Restore the old weights, or start a new run',
     );
 }
 
-/** The place in the data, and so every batch from here on, is that of the samples that the run began with. */
+/** The position in the data, and so every further batch, belongs to the samples that the run began with. */
 function checkData({ checkpoint, job }: PrepareParams, { train, held }: DataDigest): void {
   const before = checkpoint?.state.data;
   if (before === undefined) return;
@@ -129,10 +132,10 @@ function checkData({ checkpoint, job }: PrepareParams, { train, held }: DataDige
     throw new RunError(
       'checkpoint-mismatch',
       `the training data is not what the run began with (${changed})`,
-      'Put the old data back, or start a new run',
+      'Restore the old data, or start a new run',
     );
   if (describeDifference(before.held, held) !== undefined)
-    job.log('warning', 'the held-out data has changed since the checkpoint: evaluations before and after it are not of the same samples');
+    job.log('warning', 'the held-out data has changed since the checkpoint: evaluations before and after it use different samples');
 }
 
 /** A run that goes on keeps its rows or elements; a new one chooses them. Undefined for a method that chooses nothing. */
@@ -214,41 +217,38 @@ async function compile(params: PrepareParams, { base, setup, source, facts, base
   return { recipe, startedAt, base, data, source, evaluator, plan, recompute, coverage, adapter, session, memory };
 }
 
-/** Says how much of what the recipe wants in 8 bits is. */
+/** Logs how much of the state is in 8 bits. */
 function sayEightBit({ recipe, job }: PrepareParams, { attachment, optimizer }: RunPlan): void {
   if (optimizer.eightBitFrom === undefined) return;
   const [count, all] = [eightBitCount(optimizer, updateGroups(attachment.trainables, optimizer)), trainableCount(attachment)];
-  const rest = count === all ? '' : `: where fewer than ${grouped(optimizer.eightBitFrom)} are trained together they stay in 32`;
+  const rest = count === all ? '' : `; tensors of fewer than ${grouped(optimizer.eightBitFrom)} stay in 32`;
   job.log('info', `optim: ${recipe.optim}: the moments of ${grouped(count)} of ${grouped(all)} numbers are in 8 bits${rest}`);
 }
 
-/** Says where the optimizer's state lies, where that is not where the recipe's default has it. @throws RunError 'disk-full' */
+/** Logs the location of the optimizer's state if it is not the default. @throws RunError 'disk-full' */
 function sayOffload({ recipe, runDir, job }: PrepareParams, { attachment, optimizer }: RunPlan, engine: EngineDescription): void {
   const wanted = recipe.optimizer_offload;
   if (wanted === 'none') return;
   const bytes = offloadedBytes(attachment, optimizer);
   const size = byteSize(bytes);
   if (!engineCatalog[engine.name].offloads)
-    job.log('warning', `optimizer_offload: ${wanted} does nothing on the portable engine, which holds all its tensors in one memory`);
+    job.log('warning', `optimizer_offload: ${wanted} has no effect on the portable engine, which keeps all tensors in one memory`);
   else if (!optimizer.offload)
-    job.log(
-      'info',
-      `optimizer_offload: ${wanted} changes nothing without a GPU: the optimizer's state is in the host's memory in any case`,
-    );
-  else if (bytes === 0) job.log('info', `optimizer_offload: ${wanted} moves nothing: too few numbers are trained together`);
-  else if (wanted === 'host') job.log('info', `${size} of optimizer state lie in the host's memory, where the update runs`);
+    job.log('info', `optimizer_offload: ${wanted} has no effect without a GPU: the optimizer's state is in host memory in any case`);
+  else if (bytes === 0) job.log('info', `optimizer_offload: ${wanted} has no effect: too few parameters are trained together`);
+  else if (wanted === 'host') job.log('info', `${size} of optimizer state are in host memory, where the update runs`);
   else {
     requireDisk(runDir, bytes, "the optimizer's state on disk");
-    job.log('info', `${size} of optimizer state lie on disk, in a file without a name in ${runDir}`);
-    if (isInMemory(runDir)) job.log('warning', `${runDir} is a file system in memory: what is offloaded there takes memory all the same`);
+    job.log('info', `${size} of optimizer state are on disk, in an unnamed file in ${runDir}`);
+    if (isInMemory(runDir)) job.log('warning', `${runDir} is on an in-memory file system: offloading there saves no memory`);
   }
 }
 
-/** The shape that takes the most memory. */
+/** The shape that needs the most memory. */
 export const largest = ({ buckets }: BatchPlan): Bucket =>
   buckets.reduce((a, b) => (b.tokens > a.tokens || (b.tokens === a.tokens && b.targets > a.targets) ? b : a));
 
-/** @returns by what the process grew with each part that it holds from now on */
+/** @returns the growth of the process with each part that it keeps */
 async function fill(
   { job, checkpoint }: PrepareParams,
   { folder }: Base,

@@ -1,4 +1,4 @@
-/** Before the first update: one evaluation and one save, so that what can fail fails now and not hours in. */
+/** Runs one evaluation and one save before the first update, so that failures happen now and not hours later. */
 
 import { type Evaluation, evaluate, evaluationMetrics } from '../../job/evaluate.ts';
 import type { Job } from '../../job/job.ts';
@@ -18,17 +18,17 @@ export interface RehearseParams {
 }
 
 /**
- * The evaluation is that of the untouched model and its numbers are kept.
- * @returns undefined without held-out data, or where the job was stopped
+ * Evaluates the original model and keeps the result.
+ * @returns undefined without held-out data, or if the job was stopped
  */
 export async function rehearse(params: RehearseParams): Promise<Evaluation | undefined> {
   const { prepared, runDir, job, memory } = params;
   const { recipe, session, plan, evaluator } = prepared;
   const { attachment, optimizer } = plan;
-  // A save stands beside those that are kept until it is complete.
+  // A new checkpoint needs space in addition to the stored ones until it is complete.
   const bytes = checkpointBytes(attachment, optimizer);
   requireDisk(runDir, bytes * (recipe.save_total_limit + 1), `a run that keeps ${recipe.save_total_limit} checkpoints`);
-  job.phase('rehearse', evaluator ? 'evaluating the model as it is' : 'one forward pass');
+  job.phase('rehearse', evaluator ? 'evaluating the original model' : 'one forward pass');
   const before = evaluator ? await evaluate({ session, evaluator, job }) : await measureInference(prepared);
   memory.endInference();
   if (job.stop) return undefined;
@@ -51,7 +51,7 @@ export async function rehearse(params: RehearseParams): Promise<Evaluation | und
   return before;
 }
 
-/** One forward pass of the largest batch, for what inference takes. */
+/** One forward pass of the largest batch, to measure inference. */
 export async function measureInference({ session, source, evaluator }: Prepared): Promise<undefined> {
   const { plan, fill } = evaluator?.source ?? source;
   const shape = largest(plan);

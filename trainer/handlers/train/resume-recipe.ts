@@ -1,4 +1,4 @@
-/** Which settings may change when a run goes on: those that leave every number up to here as it was. */
+/** The settings that may change on resume: those that leave every earlier result valid. */
 import { isDeepStrictEqual } from 'node:util';
 import { parseRecipe } from '../../protocol/parse-recipe.ts';
 import { type Recipe, settings } from '../../protocol/recipe-schema.ts';
@@ -7,7 +7,7 @@ import type { Checkpoint } from '../../run/checkpoint/load-checkpoint.ts';
 import { readRunRecipe } from '../../run/run-folder.ts';
 import { RunError } from '../../run-error.ts';
 
-/** How long, how often, how much is kept, and how it is computed. */
+/** Length, frequency, retention and execution. */
 const CHANGEABLE: readonly string[] = [
   'max_steps',
   'num_train_epochs',
@@ -22,28 +22,28 @@ const CHANGEABLE: readonly string[] = [
   'recompute',
   'optimizer_offload',
   'threads',
-  // A run that a bad image ended could not go on otherwise.
+  // Otherwise a run that ended because of a bad image could not resume.
   'data.bad_images',
 ];
 
-/** What is of no account for a run that has begun. */
+/** Settings without effect on a run that has begun. */
 const WITHOUT_EFFECT: readonly string[] = ['name', 'output_dir', 'overwrite_output_dir'];
 
-/** @throws RunError 'invalid-override' for an override of any other setting, or one that is wrong */
+/** @throws RunError 'invalid-override' for an override of any other setting, or an invalid one */
 export async function readResumeRecipe(runDir: string, overrides: readonly string[]): Promise<Recipe> {
   const refused = overrides.map(override => override.split('=', 1)[0]?.trim() ?? '').filter(key => !CHANGEABLE.includes(key));
   if (refused.length > 0)
     throw new RunError(
       'invalid-override',
-      `a run that goes on can't change ${refused.join(', ')}`,
-      `It may change ${CHANGEABLE.join(', ')}; for anything else start a new run`,
+      `a resumed run can't change ${refused.join(', ')}`,
+      `It can change ${CHANGEABLE.join(', ')}; start a new run for other changes`,
     );
   return readRunRecipe(runDir, overrides);
 }
 
 /**
- * The recipe with the meaning that its words had when the run began. A checkpoint's recipe has every setting written out, so a setting that
- * is missing there did not exist yet, and the run behaved as these values say.
+ * The recipe as it was interpreted when the run began. A checkpoint's recipe contains every setting, so a missing one
+ * did not exist yet, and the run used these values.
  */
 export function asBegun<R extends { readonly lr_scheduler_type?: unknown }>(recipe: R, { recipe: begun }: Pick<TrainerState, 'recipe'>): R {
   const knew = (name: string): boolean => new RegExp(`^${name}:`, 'm').test(begun);
@@ -55,7 +55,10 @@ export function asBegun<R extends { readonly lr_scheduler_type?: unknown }>(reci
   };
 }
 
-/** @throws RunError 'checkpoint-mismatch' that names every setting of recipe.yaml that was changed since the checkpoint and may not */
+/**
+ * @throws RunError 'checkpoint-mismatch' that lists every setting of recipe.yaml that changed since the checkpoint and
+ * must not
+ */
 export function checkUnchanged({ state, folder }: Pick<Checkpoint, 'state' | 'folder'>, given: Recipe): void {
   const before = asBegun(parseRecipe(state.recipe).resolved, state);
   const recipe = asBegun(given, state);
@@ -65,8 +68,8 @@ export function checkUnchanged({ state, folder }: Pick<Checkpoint, 'state' | 'fo
   const shown = changed.map(path => `${path} (${show(valueAt(before, path))}, now ${show(valueAt(recipe, path))})`);
   throw new RunError(
     'checkpoint-mismatch',
-    `the recipe of the run is not that of ${folder}: ${shown.join(', ')}`,
-    'Put the old values back, or start a new run',
+    `the recipe of the run differs from that of ${folder}: ${shown.join(', ')}`,
+    'Restore the old values, or start a new run',
   );
 }
 

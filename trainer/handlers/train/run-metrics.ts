@@ -1,4 +1,7 @@
-/** The numbers of a run, said once: each line of metrics goes to metrics.jsonl, to who listens, and, as the newest values, to state.json. */
+/**
+ * Reports the metrics of a run: each line goes to metrics.jsonl, to listeners, and, as the newest values, to
+ * state.json.
+ */
 import path from 'node:path';
 import { writeJson } from '../../files/durable-file.ts';
 import { type Evaluation, evaluationMetrics } from '../../job/evaluate.ts';
@@ -13,7 +16,7 @@ export interface RunMetricsParams {
   readonly keeper: StateKeeper;
 }
 
-/** Where in the training a line belongs. */
+/** The position of a line in the training. */
 export interface MetricsPlace {
   readonly step: number;
   readonly epoch: number;
@@ -40,7 +43,7 @@ export class RunMetrics {
     await writeJson(path.join(this.params.runDir, RUN_FILES.evaluation), newest);
   }
 
-  /** What the run hands over is an earlier checkpoint: its numbers are those of the run, and have their line already. */
+  /** The handed-over checkpoint is an earlier one: its metrics are those of the run, and already have their line. */
   async handsOver({ step, evaluation }: { readonly step: number; readonly evaluation: Evaluation }): Promise<void> {
     const values = evaluationMetrics(evaluation);
     this.params.job.emit({ type: 'metrics', step, values });
@@ -53,10 +56,10 @@ export class RunMetrics {
   }
 }
 
-/** How long an evaluation took says nothing of the model. */
+/** The time of an evaluation says nothing about the model. */
 const OF_TIME = new Set(['eval_runtime', 'eval_samples_per_second']);
 
-/** The newest values of what a run is judged by: the loss of the training, and all that held-out data says. */
+/** The newest values that judge a run: the training loss and all held-out metrics. */
 export function newestOf(lines: readonly MetricsLine[]): Pick<RunState, 'loss' | 'metrics'> {
   const metrics: Record<string, number> = {};
   for (const line of lines)

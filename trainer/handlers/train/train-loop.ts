@@ -1,4 +1,4 @@
-/** The loop: update after update, with metrics, evaluation, checkpoints, the watch over the loss, and the wish to stop in between. */
+/** The training loop: updates with metrics, evaluation, checkpoints, divergence checks and stop requests. */
 
 import { dataStart, stepsPerEpoch } from '../../data/batch/batches.ts';
 import { DataError } from '../../data/data-error.ts';
@@ -23,9 +23,9 @@ export interface TrainLoopParams {
   readonly keeper: StateKeeper;
   readonly memory: MemoryMeter;
   readonly metrics: RunMetrics;
-  /** Where the run goes on; left out, it begins. */
+  /** The state to resume from; undefined for a new run. */
   readonly start?: TrainerState;
-  /** Of the untouched model. */
+  /** The evaluation of the original model. */
   readonly before?: Evaluation;
   readonly onFirstUpdate?: () => Promise<void>;
 }
@@ -34,12 +34,12 @@ export interface LoopOutcome {
   readonly step: number;
   readonly epoch: number;
   readonly totalSteps: number;
-  /** The newest checkpoint; undefined where the run was stopped without saving before the first. */
+  /** The newest checkpoint; undefined if the run was stopped without saving before the first. */
   readonly checkpoint: string | undefined;
   readonly best: TrainerState['best'];
-  /** Of the last update, where there was one after it. */
+  /** The evaluation after the last update, if there was one. */
   readonly evaluation: Evaluation | undefined;
-  /** Of this process, in order. */
+  /** Seconds of the updates of this process, in order. */
   readonly stepSeconds: readonly number[];
   readonly tokensPerSecond: number;
   readonly finished: boolean;
@@ -47,13 +47,13 @@ export interface LoopOutcome {
   readonly stoppedEarly: boolean;
 }
 
-/** max_steps, else the epochs in whole updates. */
+/** max_steps, or else the epochs in whole updates. */
 export function totalStepsOf({ recipe, source }: Pick<Prepared, 'recipe' | 'source'>): number {
   const perEpoch = stepsPerEpoch(source.plan, recipe.gradient_accumulation_steps);
   return recipe.max_steps > 0 ? recipe.max_steps : Math.ceil(recipe.num_train_epochs * perEpoch);
 }
 
-/** @throws RunError 'loss-diverged' or 'disk-full', DataError; the checkpoints written before stay good */
+/** @throws RunError 'loss-diverged' or 'disk-full', DataError; earlier checkpoints stay valid */
 export function runTrainLoop(params: TrainLoopParams): Promise<LoopOutcome> {
   return new TrainLoop(params).run();
 }
@@ -135,8 +135,7 @@ class TrainLoop {
     memory.endTraining();
     const { stop } = job;
     const stoppedEarly = this.isStale && this.state.step < totalSteps;
-    if (stoppedEarly)
-      job.log('info', `stopped early after update ${this.state.step}: ${this.state.stale} evaluations in a row were no better`);
+    if (stoppedEarly) job.log('info', `stopped early after update ${this.state.step}: no improvement in ${this.state.stale} evaluations`);
     const finished = !stop && (stoppedEarly || this.state.step >= totalSteps);
     if (this.savedStep === this.state.step) await this.prune();
     else if (stop === undefined || stop.save) await this.save();
@@ -185,12 +184,12 @@ class TrainLoop {
     await this.record(result, rate);
   }
 
-  /** What was trained until a sample turned out wrong is good, and a run that goes on with it meets the same batch again. */
+  /** Updates before a bad sample are valid, and a resumed run meets the same batch again. */
   private async keepBefore(error: unknown): Promise<never> {
     const { step } = this.state;
     if (error instanceof DataError && step > 0) {
       if (this.savedStep !== step) await this.save();
-      this.params.job.log('warning', `update ${step} is saved: once the data is mended, rowtune resume goes on from there`);
+      this.params.job.log('warning', `update ${step} is saved: fix the data, then continue with rowtune resume`);
     }
     throw error;
   }
@@ -205,8 +204,8 @@ class TrainLoop {
   }
 
   /**
-   * A line of metrics every `logging_steps` and for the last update: means since the line before, and its peak of memory. Its loss is the one
-   * that is shown everywhere: in state.json, on the command line, in the views.
+   * A metrics line every `logging_steps` and for the last update: means since the previous line, and its peak memory.
+   * Its loss is the one shown everywhere: in state.json, on the command line, in the views.
    */
   private async record({ gradNorm }: StepResult, learningRate: number): Promise<void> {
     const { prepared, keeper, memory } = this.params;
@@ -227,7 +226,7 @@ class TrainLoop {
     this.state = { ...this.state, window: { loss: 0, steps: 0, tokens: 0, seconds: 0 } };
   }
 
-  /** @throws RunError where the loss is no number or far above where it began */
+  /** @throws RunError if the loss is not finite or far above its initial value */
   private watch({ loss, gradNorm }: StepResult, step: number): void {
     const { recipe } = this.params.prepared;
     const { state } = this;
@@ -236,7 +235,7 @@ class TrainLoop {
     if (Number.isFinite(loss) && Number.isFinite(gradNorm) && loss <= limit) return;
     const what = Number.isFinite(loss)
       ? Number.isFinite(gradNorm)
-        ? `the loss is ${loss.toPrecision(4)}, more than ${recipe.max_loss_ratio} times what it began with (${usual.toPrecision(4)})`
+        ? `the loss is ${loss.toPrecision(4)}, more than ${recipe.max_loss_ratio} times its initial value (${usual.toPrecision(4)})`
         : 'the gradient is not a finite number'
       : 'the loss is not a finite number';
     throw diverged(`${what} at step ${step}`);
@@ -249,7 +248,7 @@ class TrainLoop {
     const { totalSteps } = this.schedule;
     const isDue = (strategy: 'no' | 'steps' | 'epoch', every: number): boolean =>
       strategy === 'steps' ? step % stepsOf(every, totalSteps) === 0 : strategy === 'epoch' && cursor.batchIndex === 0;
-    // As in Transformers the last update is evaluated too, wherever it falls, so that it can be the best.
+    // As in Transformers, the last update is always evaluated, so that it can be the best.
     const isLast = step === totalSteps && recipe.eval_strategy !== 'no';
     let isBest = false;
     if (evaluator && (isLast || isDue(recipe.eval_strategy, recipe.eval_steps))) isBest = await this.evaluate();
@@ -272,7 +271,7 @@ class TrainLoop {
     const { best, step, before } = this.state;
     await this.metrics.evaluation(this.place, found, before as Evaluation | undefined);
     const value = bestModelValue(found, recipe.metric_for_best_model);
-    // As Transformers' EarlyStoppingCallback counts: against the best so far, which a smaller gain replaces all the same.
+    // As in Transformers' EarlyStoppingCallback: compared with the best so far, which even a smaller gain replaces.
     const isBetter = !best || value - best.value > recipe.early_stopping_threshold;
     this.state = { ...this.state, stale: isBetter ? 0 : this.state.stale + 1 };
     if (best && best.value >= value) return false;
@@ -305,7 +304,7 @@ class TrainLoop {
     memory.skip();
   }
 
-  /** Removes checkpoints beyond the limit: also those that a killed process had yet to remove. */
+  /** Removes checkpoints beyond the limit, including those that a killed process had yet to remove. */
   private async prune(): Promise<void> {
     const { prepared, runDir } = this.params;
     const { load_best_model_at_end: keepsBest, save_total_limit: limit } = prepared.recipe;
@@ -314,7 +313,9 @@ class TrainLoop {
   }
 }
 
-/** One batch may be easy by chance, or the model be good already: then the held-out samples, or one nat, are the measure of a usual loss. */
+/**
+ * One batch may be easy by chance, or the model already good: the held-out loss, or one nat, is then the initial value.
+ */
 export const usualLoss = (firstLoss: number, before: Pick<Evaluation, 'loss'> | undefined): number =>
   Math.max(firstLoss, before?.loss ?? 0, 1);
 
@@ -322,5 +323,5 @@ const diverged = (what: string): RunError =>
   new RunError(
     'loss-diverged',
     `training was stopped: ${what}`,
-    'Lower learning_rate, add a warm-up, or look at the data around this step; checkpoints written before are good',
+    'Lower learning_rate, add a warm-up, or check the data around this step; earlier checkpoints are valid',
   );

@@ -27,29 +27,29 @@ import { asBegun, checkUnchanged, readResumeRecipe } from './resume-recipe.ts';
 import { newestOf, RunMetrics } from './run-metrics.ts';
 import { type LoopOutcome, runTrainLoop, totalStepsOf } from './train-loop.ts';
 
-/** What 'train' and 'resume' give; also summary.json. */
+/** The result of 'train' and 'resume'; also summary.json. */
 export interface TrainResult {
   readonly state: 'finished' | 'stopped';
   readonly runDir: string;
-  /** The best one with load_best_model_at_end, else the last; null where nothing was saved. */
+  /** The best one with load_best_model_at_end, otherwise the last; null if nothing was saved. */
   readonly checkpoint: string | null;
   readonly steps: number;
   readonly totalSteps: number;
   /** Finished before its last update, by `early_stopping_patience`; absent in older summaries. */
   readonly stoppedEarly?: boolean;
-  /** Of the training: the mean since the line of metrics before the last, as metrics.jsonl has it; null where there is no line yet. */
+  /** The training loss of the last metrics line; null if there is none yet. */
   readonly loss: number | null;
-  /** Of the held-out data, before the first update and at the end; null without such data, or where the run was stopped. */
+  /** Held-out results before the first update and at the end; null without held-out data, or if the run was stopped. */
   readonly before: Evaluation | null;
   readonly after: Evaluation | null;
   readonly trainable: number;
   readonly trainableShare: number;
-  /** Median of this process. */
+  /** Median over this process. */
   readonly secondsPerStep: number | null;
-  /** Of what `throughputUnit` names; summaries of older runs name nothing and count tokens. */
+  /** In units of `throughputUnit`; summaries of older runs count tokens. */
   readonly tokensPerSecond: number;
   readonly throughputUnit?: 'tokens' | 'images';
-  /** Bytes; null on a GPU, whose memory the process does not hold. */
+  /** Bytes; null on a GPU, whose memory is not part of the process. */
   readonly memory: MemorySplit | null;
   readonly engine: string;
   readonly recompute: string;
@@ -66,20 +66,20 @@ export async function trainJob({ recipe: given, runDir, context }: Request<'trai
     return await guarded({ recipe, runDir, context, job, keeper, begins: true, onFirstUpdate: folder.keepNew });
   } catch (error) {
     if (keeper.state.step === 0 && (await folder.putBack()))
-      job.log('warning', `the run that was to be replaced is back in ${runDir}: the new one ended before its first update`);
+      job.log('warning', `the previous run is back in ${runDir}, because the new one ended before its first update`);
     throw error;
   } finally {
     folder.release();
   }
 }
 
-/** Beginning a run takes away what an earlier one left, and so would what this one reads. */
+/** Starting a run deletes the files of an earlier one, including any that this one reads. */
 function checkScoresStay({ importance: { scores } }: Recipe, runDir: string): void {
   if (scores === undefined || scores !== path.resolve(runDir, RUN_FILES.scores)) return;
   throw new RunError(
     'output-not-empty',
-    `importance.scores is a file of the run in ${runDir}, which this run would replace`,
-    'Choose another output_dir, or copy the scores to another place',
+    `importance.scores is a file of the run in ${runDir}, which this run replaces`,
+    'Choose another output_dir, or copy the scores elsewhere',
   );
 }
 
@@ -100,7 +100,7 @@ export async function resumeJob({ runDir, overrides, context }: Request<'resume'
       if (given.load_best_model_at_end) checkpoint = { ...checkpoint, state: await withReadableBest(checkpoint, job) };
     } else sayFromStart(runDir, earlier, job);
     const recipe = checkpoint ? asBegun(given, checkpoint.state) : given;
-    // Until the loop counts them anew: overrides may have changed their number.
+    // Until the loop counts them again: overrides may have changed their number.
     const totalSteps = earlier?.totalSteps ?? 0;
     const shown = { totalSteps, epoch: earlier?.epoch, loss: earlier?.loss, metrics: earlier?.metrics };
     const keeper = new StateKeeper(runDir, { ...kindOf(recipe, runDir), startedAt, step, ...shown });
@@ -112,18 +112,21 @@ export async function resumeJob({ runDir, overrides, context }: Request<'resume'
   }
 }
 
-/** @throws RunError 'checkpoint-missing' where a finished run has lost its checkpoints: beginning again would replace what is left of it */
+/**
+ * @throws RunError 'checkpoint-missing' if a finished run has lost its checkpoints: restarting would replace the rest
+ * of it
+ */
 function sayFromStart(runDir: string, earlier: RunState | undefined, job: Job): void {
   if (earlier?.state === 'finished')
     throw new RunError(
       'checkpoint-missing',
       `the run in ${runDir} is finished, but its checkpoints are gone`,
-      'Put them back; or train again, which replaces the run: rowtune train with overwrite_output_dir=true',
+      'Restore them, or train again with overwrite_output_dir=true, which replaces the run',
     );
-  job.log('warning', `${runDir} has no checkpoint: the run begins again at its first update`);
+  job.log('warning', `${runDir} has no checkpoint: the run starts over`);
 }
 
-/** What tells a run from others in a list. */
+/** The fields that tell a run from others in a list. */
 const kindOf = ({ name, method, task }: Recipe, runDir: string) => ({ name: name ?? path.basename(runDir), method, task });
 
 interface RunParams {
@@ -139,11 +142,11 @@ interface RunParams {
   readonly onFirstUpdate?: () => Promise<void>;
 }
 
-/** Keeps in state.json how the run ended, whatever ended it. */
+/** Records in state.json how the run ended, whatever the reason. */
 async function guarded(params: RunParams): Promise<TrainResult> {
   const { runDir, recipe, job, keeper, checkpoint, begins } = params;
   try {
-    // The state comes first: it tells the folder of a run that was killed at once from a folder of the user's.
+    // The state comes first: it distinguishes the folder of a run that was killed at once from a user's folder.
     await keeper.update({ state: 'preparing' });
     job.logTo(path.join(runDir, RUN_FILES.log));
     if (begins) await writeRunRecipe(runDir, recipe);
@@ -153,7 +156,7 @@ async function guarded(params: RunParams): Promise<TrainResult> {
     const error = job.explain(thrown);
     const isStop = error instanceof RunError && error.code === 'stopped';
     const reason = isStop ? (job.stop?.reason ?? error.message) : describeFailure(error).event.message;
-    // A finished run that could not be taken further is what it was, as long as its summary is there.
+    // A finished run that could not be extended stays finished, as long as its summary exists.
     const isAsBefore = params.wasFinished && existsSync(path.join(runDir, RUN_FILES.summary));
     const end = isAsBefore ? ({ state: 'finished' } as const) : ({ state: isStop ? 'stopped' : 'failed', reason } as const);
     await keeper.update(end).catch(() => undefined);
@@ -164,11 +167,11 @@ async function guarded(params: RunParams): Promise<TrainResult> {
 async function run(params: RunParams): Promise<TrainResult> {
   const { runDir, job, keeper, checkpoint, recipe } = params;
   const prepared = await prepareTraining({ ...params, startedAt: keeper.state.startedAt });
-  // All of it is read; a network drive or Windows would not let an open checkpoint be deleted when newer ones follow.
+  // All of it is read; network drives and Windows would not delete an open checkpoint later.
   await checkpoint?.close();
   try {
     checkNothingLeft(params, prepared);
-    // The summary of a part that was stopped names a checkpoint that is soon an old one.
+    // The summary of a stopped part names a checkpoint that will soon be outdated.
     await rm(path.join(runDir, RUN_FILES.summary), { force: true });
     const { plan, memory: known } = prepared;
     const gradientBytes = plan.maxGradNorm > 0 && plan.accumulationSteps === 1 ? bytesOf(plan.attachment.trainables) : 0;
@@ -176,8 +179,7 @@ async function run(params: RunParams): Promise<TrainResult> {
     const { isWhole, kept } = await rewindMetrics(runDir, checkpoint ? checkpoint.state.step : -1);
     await keeper.update(newestOf(kept));
     const metrics = new RunMetrics({ runDir, job, keeper });
-    if (!isWhole)
-      job.log('warning', `${RUN_FILES.metrics} has lost its earlier lines: the charts begin here, and the training is the same`);
+    if (!isWhole) job.log('warning', `${RUN_FILES.metrics} has lost its earlier lines: the charts start here; training is not affected`);
     let before = checkpoint?.state.before as Evaluation | undefined;
     if (checkpoint) {
       await measureInference(prepared);
@@ -211,8 +213,8 @@ function checkNothingLeft({ checkpoint, wasFinished, runDir }: RunParams, prepar
   if (wasFinished && checkpoint && checkpoint.state.step >= total)
     throw new RunError(
       'nothing-left',
-      `the run in ${runDir} has done all its ${total} updates`,
-      'To train it further, raise num_train_epochs or max_steps: rowtune resume … num_train_epochs=…',
+      `the run in ${runDir} has completed all of its ${total} updates`,
+      'To extend it, raise num_train_epochs or max_steps: rowtune resume … num_train_epochs=…',
     );
 }
 
@@ -231,7 +233,7 @@ async function finish(params: RunParams, parts: Finish): Promise<TrainResult> {
   const wanted = outcome.finished && recipe.load_best_model_at_end ? outcome.best : undefined;
   const checkpoints = await listCheckpoints(runDir);
   const best = checkpoints.some(({ step }) => step === wanted?.step) ? wanted : undefined;
-  if (wanted && !best) job.log('warning', `the best checkpoint, of step ${wanted.step}, is gone: the run ends with its last one`);
+  if (wanted && !best) job.log('warning', `the best checkpoint (step ${wanted.step}) is missing: the run ends with its last one`);
   const last = checkpoints.find(({ step }) => step === (best?.step ?? outcome.step));
   const after = outcome.finished ? await evaluateEnd(params, parts, best?.step) : undefined;
   const finished = outcome.finished && !job.stop;
@@ -261,8 +263,8 @@ async function finish(params: RunParams, parts: Finish): Promise<TrainResult> {
 }
 
 /**
- * The numbers of what the run hands over: of the best checkpoint where that is asked for, else of the last update. They are those of the run
- * wherever it is shown.
+ * The metrics of the run's result: of the best checkpoint if requested, otherwise of the last update. They are shown
+ * everywhere.
  */
 async function evaluateEnd(
   { runDir, job, checkpoint }: RunParams,

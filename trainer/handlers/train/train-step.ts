@@ -36,6 +36,6 @@ export async function trainStep(prepared: Prepared, cursor: DataCursor, step: nu
   return { loss, gradNorm: outputs.gradNorm?.[0] ?? Number.NaN, tokens, targets: targetCount, next };
 }
 
-/** A stream of its own for each batch; the second word is for what tells layers apart. */
+/** A separate random stream for each batch; the second word separates layers. */
 const dropoutSeed = (seed: number, step: number, batch: number): Int32Array =>
   Int32Array.of(hashSeed(seed, `dropout ${step} ${batch}`) | 0, 0);

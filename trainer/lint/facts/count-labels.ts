@@ -1,4 +1,4 @@
-/** How many samples each label has, where that is quick to tell: of a file, or of a folder with a folder for each class. */
+/** Counts the samples of each label if that is quick: in a file, or in a folder with one folder per class. */
 
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -15,12 +15,15 @@ import type { Recipe } from '../../protocol/recipe-schema.ts';
 
 export type LabelCounts = Readonly<Record<string, number>>;
 
-/** Parsed in some 50 ms; what is longer is left to the trainer. */
+/** Parsed in about 50 ms; the trainer counts longer files. */
 export const MAX_COUNTED_BYTES = 4 * 2 ** 20;
-/** ImageNet has 1000. A half-typed path may be any folder of the disk: no more is looked at, and nothing below its folders. */
+/**
+ * ImageNet has 1000 classes. An incomplete path may be any folder of the disk: no more entries are read, and no
+ * subfolders.
+ */
 const MAX_CLASSES = 1000;
 
-/** Undefined where a sample has no label: the first of them is reported by its line. */
+/** Undefined if a sample has no label: the first of them is reported with its line. */
 export async function countFileLabels(file: string, { data, task }: Pick<Recipe, 'data' | 'task'>): Promise<LabelCounts | undefined> {
   const counts: Record<string, number> = Object.create(null);
   let key: string | undefined;
@@ -38,7 +41,7 @@ export async function countFileLabels(file: string, { data, task }: Pick<Recipe,
   return key === undefined ? undefined : counts;
 }
 
-/** Undefined for a folder of another layout. */
+/** Undefined for a folder with another layout. */
 export async function countFolderLabels(folder: string): Promise<LabelCounts | undefined> {
   const entries = await entriesOf(folder);
   if (entries.some(({ name }) => name === VALIDATION_LIST)) return countListedLabels(folder);
@@ -48,7 +51,7 @@ export async function countFolderLabels(folder: string): Promise<LabelCounts | u
   return Object.fromEntries(counts.filter(([, count]) => count > 0));
 }
 
-/** By the list of Tiny-ImageNet's validation part; undefined where it is long or wrong, which the trainer tells. */
+/** From the list in Tiny-ImageNet's validation part; undefined if it is long or wrong, which the trainer reports. */
 async function countListedLabels(folder: string): Promise<LabelCounts | undefined> {
   try {
     if ((await stat(path.join(folder, VALIDATION_LIST))).size > MAX_COUNTED_BYTES) return undefined;

@@ -1,25 +1,25 @@
-/** How many samples a data file holds, where that is quick to tell: for the number of steps that an editor shows. */
+/** Counts the samples of a data file if that is quick, for the number of steps that an editor shows. */
 import { readDataBlocks } from '../../data/read/data-file.ts';
 import type { DataFile } from '../../data/read/list-files.ts';
 
 export interface RowCount {
   readonly count: number;
-  /** False where it was told from the first part of a large file. */
+  /** False if it was extrapolated from the first part of a large file. */
   readonly isExact: boolean;
 }
 
-/** Read in some 10 ms; what is longer is told from this part. */
+/** Read in about 10 ms; longer files are extrapolated from this part. */
 const MAX_READ_BYTES = 16 * 2 ** 20;
 const NEWLINE = 0x0a;
 const QUOTE = 0x22;
 
 export interface CountParams extends DataFile {
-  /** Samples that were read already, and after how many reading stopped. */
+  /** The samples read so far, and the offset where reading stopped. */
   readonly checked: number;
   readonly limit: number;
 }
 
-/** Undefined for a kind whose samples are not lines, unless the file was read to its end. */
+/** Undefined if samples are not lines, unless the file was read to its end. */
 export async function countRows({ file, extension, bytes, checked, limit }: CountParams): Promise<RowCount | undefined> {
   if (checked < limit) return { count: checked, isExact: true };
   const isTable = extension === '.csv' || extension === '.tsv';
@@ -31,7 +31,7 @@ export async function countRows({ file, extension, bytes, checked, limit }: Coun
   for await (const block of readDataBlocks(file, 2 ** 20, MAX_READ_BYTES)) {
     read += block.length;
     for (const byte of block) {
-      // A field of a table may hold line ends between its quotes.
+      // A quoted table field may contain line ends.
       if (isTable && byte === QUOTE) isQuoted = !isQuoted;
       if (byte === NEWLINE && !isQuoted) {
         if (!isBlank) lines++;

@@ -1,4 +1,4 @@
-/** What is known of a recipe's data files: whether they are there, the columns, and the first sample that can't be used. */
+/** Facts about a recipe's data files: whether they exist, their columns, and the first unusable sample. */
 
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
@@ -11,7 +11,7 @@ import type { RowCount } from './count-rows.ts';
 import { nearbyName } from './model-facts.ts';
 
 export interface BadSample {
-  /** From 1, in the file. */
+  /** Line number, from 1. */
   readonly line: number;
   readonly key?: string;
   readonly reason: string;
@@ -23,21 +23,21 @@ export interface DataFact {
   readonly full: string;
   readonly state: 'ok' | 'missing' | 'unreadable' | 'bad-sample';
   readonly isFolder: boolean;
-  /** Why it is unreadable. */
+  /** The reason why it is unreadable. */
   readonly reason?: string;
-  /** What cannot be used of a file with bad samples, in the order of its lines; the first of them. */
+  /** The first unusable samples of the file, in line order. */
   readonly badSamples?: readonly BadSample[];
   /** There may be more of them. */
   readonly isCut?: boolean;
   readonly suggestion?: string;
   /** Samples in the file, where counting them is quick. */
   readonly rows?: RowCount;
-  /** Of the file. */
+  /** Version of the file. */
   readonly bytes?: number;
-  /** Keys of the first sample, under their names in the data. */
+  /** Keys of the first sample, named as in the data. */
   readonly columns: readonly string[];
   readonly format?: DataFormat;
-  /** Samples of each label, where the task or the measure asks for labels and counting them is quick. */
+  /** Samples of each label, if the task or the measure uses labels and counting them is quick. */
   readonly labels?: LabelCounts;
 }
 
@@ -47,7 +47,9 @@ type DataSettings = Recipe['data'];
 type Task = Recipe['task'];
 type Asked = Pick<Recipe, 'data' | 'task' | 'importance'>;
 
-/** What is shown of labels: whether there are two of a classifier's, and whether a measure over classes has enough of each. */
+/**
+ * The label facts that are shown: whether a classifier has two, and whether a class-wise measure has enough of each.
+ */
 const needsLabels = ({ task, importance }: Asked): boolean => {
   const { target, model } = objectiveCatalog[task];
   return target === 'label' || (model === 'causal' && measureCatalog[importance.measure].needsBalancedLabels);
@@ -63,7 +65,7 @@ export interface DataFactParams {
   readonly task: Task;
   /** Whether labels are counted. */
   readonly counts: boolean;
-  /** Of the file. */
+  /** Version of the file. */
   readonly bytes: number;
 }
 
@@ -82,7 +84,8 @@ export class DataCache {
     const found = await stat(full).catch(() => undefined);
     const base = { written, full, isFolder: found?.isDirectory() === true, columns: [] };
     if (found === undefined) return { ...base, state: 'missing', suggestion: await nearbyName(written, full) };
-    // A half-typed path may be the root of the disk: folders of images are counted no deeper than their classes, others left to the trainer.
+    // An incomplete path may be the root of the disk: image folders are counted only down to their classes; the trainer
+    // checks the others.
     if (base.isFolder && objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok', labels: await countFolderLabels(full) };
     if (base.isFolder || objectiveCatalog[task].reads === 'images') return { ...base, state: 'ok' };
     const counts = needsLabels(asked) && found.size <= MAX_COUNTED_BYTES;

@@ -1,18 +1,23 @@
-/** Memory estimates of recipes, computed while nobody types and kept until something changes that they depend on. */
+/**
+ * Memory estimates of recipes, computed while nobody types and memoized until something changes that they depend on.
+ */
 import { USABLE_SHARE } from '../../machine/machine.ts';
 import type { EstimateParams, RecipeEstimate } from '../../plan/memory/predict.ts';
 import type { RecipeView } from '../recipe-view.ts';
 
-/** Free memory changes all the time; the level of recomputation is chosen by its order of magnitude. */
+/** Free memory changes all the time; the recompute level depends on its order of magnitude. */
 const ROUNDED_BYTES = 256 * 2 ** 20;
 const MAX_CACHED = 32;
 /** A second of work for a model of a hundred blocks: the largest dense models have 126. */
 const MAX_BLOCKS = 200;
 
-/** A method that does not fit the model has no estimate, and is a problem of its own. By name: they may come from another process. */
+/**
+ * A method that does not fit the model has no estimate and a problem of its own. By name, because errors may come from
+ * another process.
+ */
 const MISFITS: ReadonlySet<string> = new Set(['TargetError', 'SelectionError', 'ModelConfigError']);
 
-/** Other levels of recomputation, and other methods, beside what the recipe asks for. */
+/** Other recompute levels and methods for comparison. */
 export type EstimateDetail = Pick<EstimateParams, 'allLevels' | 'compare'>;
 
 /** `estimateModel`, here or in another process. @param file the recipe's, for messages */
@@ -22,9 +27,9 @@ export type ComputeEstimate = (
 ) => Promise<RecipeEstimate>;
 
 interface Entry {
-  /** Undefined where the method does not fit. */
+  /** Undefined if the method does not fit. */
   readonly estimate: RecipeEstimate | undefined;
-  /** That are done. */
+  /** The completed estimates. */
   readonly stages: number;
 }
 
@@ -32,24 +37,24 @@ export class EstimateCache {
   readonly #entries = new Map<string, Entry>();
   readonly #stages: readonly EstimateDetail[];
 
-  /** @param detail more than the run itself, in a stage of its own: it is three times the work and more */
+  /** @param detail adds comparisons, in a second stage: at least three times the work */
   constructor(detail?: EstimateDetail) {
     this.#stages = [{}, ...(detail ? [detail] : [])];
   }
 
-  /** What is known without computing. */
+  /** The estimate if it is already known. */
   peek(view: RecipeView): RecipeEstimate | undefined {
     const key = keyOf(view);
     return key === undefined ? undefined : this.#entries.get(key)?.estimate;
   }
 
-  /** True where `compute` would have something to do. */
+  /** True if `compute` has something to do. */
   isDue(view: RecipeView): boolean {
     const key = keyOf(view);
     return key !== undefined && (this.#entries.get(key)?.stages ?? 0) < this.#stages.length;
   }
 
-  /** The next stage. Rejects where `estimate` does on a mistake of ours, which is not tried again. */
+  /** Runs the next stage. Rejects if `estimate` fails because of a bug, which is not retried. */
   async compute(view: RecipeView, estimate: ComputeEstimate): Promise<void> {
     const key = keyOf(view);
     const { recipe } = view.parsed;
@@ -72,7 +77,7 @@ export class EstimateCache {
   }
 }
 
-/** Nothing where the recipe has errors or its model is not known. */
+/** None if the recipe has errors or its model is unknown. */
 function keyOf({ parsed: { recipe }, model, availableBytes }: RecipeView): string | undefined {
   if (recipe === undefined || model?.kind !== 'ready' || model.model.blocks > MAX_BLOCKS) return undefined;
   const rounded = recipe.recompute === 'auto' ? Math.round(availableBytes / ROUNDED_BYTES) : 0;

@@ -1,4 +1,4 @@
-/** What lies beside a model's config file: weights, tokenizer and the other configs, kept until one of the files changes. */
+/** The files next to a model's config: weights, tokenizer and other configs, memoized until one of them changes. */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ADAPTER_WEIGHTS, PEFT_TORCH_WEIGHTS } from '../../artifact/adapter/adapter.ts';
@@ -17,17 +17,17 @@ import { fingerprint } from './model-facts.ts';
 export type Tensors = ReadonlyMap<string, Pick<TensorInfo, 'shape'> & Partial<TensorInfo>>;
 
 export interface FolderFacts {
-  /** Undefined where there are none or they can't be read. */
+  /** Undefined if there are none or they can't be read. */
   readonly tensors?: Tensors;
-  /** The weights hold a head, and its numbers are not those of the embedding. */
+  /** The weights contain a head whose values differ from the embedding. */
   readonly hasOwnHead?: boolean;
-  /** Of the index, and not in the folder. */
+  /** Listed in the index but missing in the folder. */
   readonly missingShards: readonly string[];
-  /** Tensors that the index places in those. */
+  /** Tensors that the index maps to the missing files. */
   readonly unreadTensors?: ReadonlySet<string>;
-  /** Why the weights can't be read. */
+  /** The reason why the weights can't be read. */
   readonly damage?: string;
-  /** One more than the largest id of tokenizer.json, or of the vocabulary that stands for it. */
+  /** One more than the largest id of tokenizer.json, or of the vocabulary that replaces it. */
   readonly vocabularySize?: number;
   /** config.json as it is on the disk. */
   readonly config?: ModelConfig;
@@ -37,7 +37,7 @@ export interface FolderFacts {
 
 const NO_FACTS: FolderFacts = { missingShards: [], hasAdapterWeights: false };
 
-/** Parsing one of 33 MB, the largest there are, takes a second: beyond a common size it is left to the trainer. */
+/** Parsing the largest tokenizer (33 MB) takes a second: files beyond a common size are left to the trainer. */
 const MAX_TOKENIZER_BYTES = 20 * 2 ** 20;
 const MAX_CACHED = 8;
 
@@ -84,7 +84,7 @@ async function readWeights(folder: string): Promise<WeightFacts> {
       const present = await Promise.all(shards.map(shard => isThere(path.join(folder, shard))));
       const missingShards = shards.filter((_, i) => !present[i]);
       if (missingShards.length === 0) return { ...(await wholeFacts(openWeightFiles(list, format))), missingShards };
-      // What the other shards hold is compared with the config all the same.
+      // The other shards are still compared with the config.
       const others = shards.filter((_, i) => present[i]).map(shard => tensorsOf(openWeightFiles(path.join(folder, shard), format)));
       const unread = [...map].flatMap(([tensor, shard]) => (missingShards.includes(shard) ? [tensor] : []));
       const tensors = new Map((await Promise.all(others)).flatMap(found => [...found]));
@@ -120,7 +120,7 @@ function damageOf(error: unknown): string {
   return `${path.basename(error.file)}${tensor} ${first?.message ?? error.message}${more.length === 0 ? '' : `, and ${more.length} more`}`;
 }
 
-/** Undefined for one that is missing, large, or damaged, which is not the config's fault. */
+/** Undefined for a tokenizer that is missing, large or damaged, which is not the config's fault. */
 async function readVocabularySize(folder: string, config: ModelConfig | undefined): Promise<number | undefined> {
   const file = path.join(folder, 'tokenizer.json');
   try {

@@ -1,4 +1,4 @@
-/** What is known of a recipe's model from its headers, kept until one of its files changes. */
+/** Facts from the headers of a recipe's model, memoized until one of its files changes. */
 import { stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import path from 'node:path';
@@ -16,14 +16,14 @@ interface UnusableModel {
   readonly reason: string;
 }
 
-/** What the files of a model say. Plain data: it may come from another process. */
+/** The content of a model's files as plain data: it may come from another process. */
 export type ModelFileFacts =
-  /** The config describes a model that has just these weights. */
+  /** The config describes a model with exactly these weights. */
   { readonly kind: 'ready'; readonly path: string; readonly config: ModelConfig } | UnusableModel;
 
 export type ModelFacts =
   | { readonly kind: 'ready'; readonly path: string; readonly model: AnyModel; readonly id: string }
-  /** A name on the hub that was not downloaded yet: nothing is known and nothing is wrong. */
+  /** A hub name that was not downloaded yet: nothing is known and nothing is wrong. */
   | { readonly kind: 'not-downloaded' }
   | { readonly kind: 'missing'; readonly suggestion?: string }
   | UnusableModel;
@@ -31,9 +31,9 @@ export type ModelFacts =
 /** `readModelFacts`, here or in another process. May reject. */
 export type ReadModelFacts = (file: string) => Promise<ModelFileFacts>;
 
-/** Entries of a folder that may hold anything, such as one of images. */
+/** The most entries of a folder that is not a model folder, such as one of images. */
 const MAX_LOOKED_AT = 10_000;
-/** A model folder holds tens of files; one with more is looked at only this far. */
+/** A model folder contains tens of files; more are not searched. */
 const MAX_FILES = 2000;
 /** Headers of the largest models take tens of megabytes; an editor has few recipes open. */
 const MAX_CACHED = 8;
@@ -55,7 +55,7 @@ export class ModelCache {
     this.#read = read;
   }
 
-  /** Never rejects: what is wrong with the model is a fact. */
+  /** Never rejects: problems of the model are facts. */
   async look(name: string, revision: string, baseDir: string): Promise<ModelFacts> {
     const local = path.resolve(baseDir, name);
     const id = await fingerprint(local);
@@ -89,7 +89,7 @@ export class ModelCache {
   }
 }
 
-/** Names, times and sizes of the files of a model; undefined where there is no such file or folder. */
+/** Names, times and sizes of a model's files; undefined if there is no such file or folder. */
 export async function fingerprint(file: string): Promise<string | undefined> {
   const found = await stat(file).catch(() => undefined);
   if (found === undefined) return undefined;
@@ -99,12 +99,12 @@ export async function fingerprint(file: string): Promise<string | undefined> {
   return [file, ...names.map((name, i) => `${name}:${stats[i]?.mtimeMs}:${stats[i]?.size}`)].join('\n');
 }
 
-/** `models/smol` is more likely a misspelled folder than a name on the hub where there is a folder `models`. */
+/** `models/smol` is more likely a misspelled folder than a hub name if there is a folder `models`. */
 async function hasParentFolder(name: string, local: string): Promise<boolean> {
   return name.includes('/') && (await stat(path.dirname(local)).catch(() => undefined))?.isDirectory() === true;
 }
 
-/** The entry beside the missing one whose name is nearest, written as the user wrote the path; or what a shell would have made of `~`. */
+/** The sibling with the nearest name, in the user's notation; or the expansion of `~`. */
 export async function nearbyName(written: string, full: string): Promise<string | undefined> {
   const atHome = path.join(homedir(), written.slice(1));
   if (/^~[/\\]/.test(written) && (await stat(atHome).catch(() => undefined))) return atHome;
@@ -115,7 +115,7 @@ export async function nearbyName(written: string, full: string): Promise<string 
   return written.slice(0, cut + 1) + near;
 }
 
-/** The longest sample that a model of texts was made for; undefined for one of images. */
+/** The longest input of a text model; undefined for images. */
 export function positionsOf(model: AnyModel): number | undefined {
   if (model.kind === 'causal') return model.maxPositions;
   return model.input.kind === 'tokens' ? model.input.maxPositions : undefined;

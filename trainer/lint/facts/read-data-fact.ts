@@ -1,4 +1,4 @@
-/** Reads the beginning of a data file, a short one whole: its columns, and the samples that can't be used. */
+/** Reads the beginning of a data file, or all of a short one: its columns, and unusable samples. */
 import { objectiveCatalog } from '../../catalog/objectives.ts';
 import { DataError } from '../../data/data-error.ts';
 import { checkSameFormat, detectFormat, renameColumns } from '../../data/detect-format.ts';
@@ -15,14 +15,17 @@ import type { BadSample, DataFact, DataFactParams } from './data-facts.ts';
 type DataSettings = Recipe['data'];
 type Task = Recipe['task'];
 
-/** Of a file that is longer than `MAX_WHOLE_BYTES`: enough to meet a wrong key or type that runs through it, and quick. */
+/** Bytes read of a file longer than `MAX_WHOLE_BYTES`: enough to find a wrong key or type, and quick. */
 const CHECKED_SAMPLES = 1000;
 /** A person fixes these before looking again. */
 const MAX_BAD = 20;
-/** Shorter files are checked whole. A .json file is parsed in one piece and a .parquet row group may be large: larger ones are left to the trainer. */
+/**
+ * Shorter files are checked completely. A .json file is parsed in one piece and a .parquet row group may be large:
+ * larger ones are left to the trainer.
+ */
 const MAX_WHOLE_BYTES = 4 * 2 ** 20;
 
-/** What the beginning of one file says. Never rejects; plain data. */
+/** The content of the beginning of one file. Never rejects; plain data. */
 export async function readDataFact({ written, full, data, task, counts, bytes }: DataFactParams): Promise<DataFact> {
   const base = { written, full, isFolder: false, columns: [] };
   let first: DataRecord | undefined;
@@ -60,7 +63,7 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
         check(record);
       } catch (error) {
         report(error);
-        // What the first sample lacks, a format or the columns of a task, the whole file is likely to lack.
+        // If the first sample lacks a format or columns, the whole file is likely to lack them.
         if (isFirst && format === undefined && labeled === undefined) break;
       }
       if (bad.length >= MAX_BAD) break;
@@ -68,7 +71,7 @@ export async function readDataFact({ written, full, data, task, counts, bytes }:
     const columns = columnsOf(first);
     if (bad.length > 0)
       return { ...base, state: 'bad-sample', badSamples: bad.slice(0, MAX_BAD), isCut: bad.length >= MAX_BAD, columns, format };
-    if (first === undefined) return { ...base, state: 'unreadable', reason: 'the file holds no sample' };
+    if (first === undefined) return { ...base, state: 'unreadable', reason: 'the file contains no samples' };
     const rows = await countRows({ ...(files[0] ?? { file: base.full, extension: '.txt' }), bytes, checked, limit });
     const labels = counts ? await countFileLabels(base.full, { data, task }) : undefined;
     return { ...base, state: 'ok', columns, format, rows, bytes, labels };

@@ -1,4 +1,6 @@
-/** Reads what the files of a model say: its config where it describes a model that has just these weights, else what is wrong. */
+/**
+ * Reads the files of a model: its config if it describes a model with exactly these weights, otherwise its problems.
+ */
 import path from 'node:path';
 import { readOptionalConfigFile } from '../../format/model-config.ts';
 import type { ModelFileError } from '../../format/model-file-error.ts';
@@ -7,7 +9,7 @@ import { loadModel, weightMismatches } from '../../model/load-model.ts';
 import { ModelConfigError } from '../../model/model-spec.ts';
 import type { ModelFileFacts } from './model-facts.ts';
 
-/** An editor looks at all modules of a model with every keystroke. Those that are read have up to 2,000. */
+/** An editor goes through all modules of a model on every keystroke. Supported models have up to 2,000. */
 const MAX_MODULES = 20_000;
 
 /** Never rejects. */
@@ -17,7 +19,7 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
     const model = loadModel(config);
     const [first, ...more] = weightMismatches(model, tensors);
     if (model.modules.length > MAX_MODULES) {
-      const reason = `the model has ${model.modules.length} modules; at most ${MAX_MODULES} are looked at here`;
+      const reason = `the model has ${model.modules.length} modules; at most ${MAX_MODULES} are supported here`;
       return { kind: 'unsupported', path: file, reason };
     }
     if (first === undefined) return { kind: 'ready', path: file, config };
@@ -35,7 +37,7 @@ export async function readModelFacts(file: string): Promise<ModelFileFacts> {
   }
 }
 
-/** What is wrong with the config beside weights that can't be read: a file that is missing hides nothing else. */
+/** Problems of the config in addition to unreadable weights: a missing file does not hide them. */
 async function configReason(folder: string): Promise<string | undefined> {
   const config = await readOptionalConfigFile(path.join(folder, 'config.json')).catch(() => undefined);
   try {
@@ -48,7 +50,7 @@ async function configReason(folder: string): Promise<string | undefined> {
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
 
-/** The path stands in the recipe already; the rest of the message is what matters. */
+/** The recipe already contains the path; only the rest of the message matters. */
 function remedied(error: unknown): string | undefined {
   const { problems, remedy, file } = error as Partial<ModelFileError>;
   const [first] = problems ?? [];

@@ -1,4 +1,4 @@
-/** The runs of a recipe that are on the disk: the newest one, and whether its output folder is free. */
+/** The runs of a recipe on disk: the newest one, and whether its output folder is free. */
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { firstNames } from '../../files/folder-walk.ts';
@@ -9,9 +9,9 @@ import { endedBeforeFirstStep, STATE_FILE } from '../../run/run-state.ts';
 export interface RunFacts {
   /** The folder of the newest run of this recipe. */
   readonly last?: string;
-  /** What is in `output_dir`; 'free' where the recipe names none, and where a run did no update. */
+  /** The content of `output_dir`; 'free' if the recipe does not set it, or if a run made no update. */
   readonly output: 'free' | 'run' | 'occupied';
-  /** Why no run can be written to `output_dir`. */
+  /** The reason why no run can be written to `output_dir`. */
   readonly unusable?: string;
 }
 
@@ -23,7 +23,7 @@ const MAX_RUNS = 1000;
 export interface RunFactsParams {
   readonly name?: string;
   readonly outputDir?: string;
-  /** The recipe's. */
+  /** The name of the recipe. */
   readonly file: string;
   readonly baseDir: string;
 }
@@ -51,6 +51,6 @@ export async function readRunFacts({ name, outputDir, file, baseDir }: RunFactsP
 const isNumbered = (found: string, own: string): boolean =>
   found === own || (found.startsWith(`${own}-`) && /^\d+$/.test(found.slice(own.length + 1)));
 
-/** When its state was last written; undefined where it is no run. */
+/** When its state was last written; undefined if it is not a run. */
 const startedAt = async (folder: string): Promise<number | undefined> =>
   (await stat(path.join(folder, STATE_FILE)).catch(() => undefined))?.mtimeMs;

@@ -37,18 +37,18 @@ export const axolotl: ForeignTool = {
       'lora_target_linear',
       'num_epochs',
     ]),
-  // Of its schemas and of the Trainer below it (0.19).
+  // Defaults of its schemas and of the underlying Trainer (0.19).
   defaults: ({ adapter, warmup_steps, warmup_ratio, batch_size, sample_packing: packing }) => [
-    ...(adapter ? [] : set('method', 'full', 'without an adapter everything is tuned')),
+    ...(adapter ? [] : set('method', 'full', 'without an adapter, it trains every weight')),
     ...(batch_size === undefined || batch_size === null ? set('per_device_train_batch_size', 1) : []),
     ...set('num_train_epochs', 1),
     ...set('lr_scheduler_type', 'cosine'),
-    ...(warmup_steps === undefined && warmup_ratio === undefined ? set('warmup_ratio', 0.03, 'there it is 100 updates at most') : []),
+    ...(warmup_steps === undefined && warmup_ratio === undefined ? set('warmup_ratio', 0.03, 'there it is at most 100 updates') : []),
     ...(packing === true ? [] : set('group_by_length', false)),
   ],
   keys: {
     ...sharedKeys,
-    // Where both are given it is the samples of an update.
+    // If both are given, it is the number of samples per update.
     batch_size: (value, { micro_batch_size: micro, gradient_accumulation_steps: steps }) => {
       if (typeof value !== 'number' || typeof micro !== 'number') return undefined;
       return steps === undefined || steps === null ? set('gradient_accumulation_steps', Math.max(1, Math.floor(value / micro))) : [];
@@ -56,8 +56,8 @@ export const axolotl: ForeignTool = {
     datasets: axolotlData('data.train'),
     test_datasets: axolotlData('data.eval'),
     lora_target_linear: value => (value === true ? set('target_modules', 'all-linear') : none('off')),
-    evals_per_epoch: value => (value === 0 ? set('eval_strategy', 'no') : set('eval_strategy', 'epoch', `it was ${value} times an epoch`)),
-    saves_per_epoch: value => set('save_strategy', 'epoch', value === 1 ? undefined : `it was ${value} times an epoch`),
+    evals_per_epoch: value => (value === 0 ? set('eval_strategy', 'no') : set('eval_strategy', 'epoch', `it was ${value} times per epoch`)),
+    saves_per_epoch: value => set('save_strategy', 'epoch', value === 1 ? undefined : `it was ${value} times per epoch`),
     ...ofTheTool(
       'dataset_prepared_path',
       'strict',

@@ -4,15 +4,15 @@ import { sharedKeys } from './shared-keys.ts';
 
 const dataSets = (value: unknown): string[] => (Array.isArray(value) ? value : String(value).split(',')).map(name => String(name).trim());
 
-/** It counts the samples of each data set, and a recipe here those of all. */
+/** It counts the samples of each data set; a recipe here counts those of all. */
 const maxSamples: Convert = (value, { dataset }) => {
   const sets = dataSets(dataset).length;
   return typeof value === 'number'
-    ? set('data.max_samples', value * sets, sets === 1 ? undefined : `it was ${value} of each data set`)
+    ? set('data.max_samples', value * sets, sets === 1 ? undefined : `it was ${value} per data set`)
     : undefined;
 };
 
-/** Names of LLaMA-Factory's dataset_info.json are files in its data folder, by its own convention. */
+/** Names in LLaMA-Factory's dataset_info.json are files in its data folder, by its convention. */
 function factoryData(part: 'data.train' | 'data.eval'): Convert {
   return (value, { dataset_dir: folder }) => {
     const files = dataSets(value).map(name =>
@@ -40,7 +40,7 @@ export const llamaFactory: ForeignTool = {
       'preprocessing_num_workers',
       'plot_loss',
     ]),
-  // Of its arguments (0.9.5) and of the Trainer below it.
+  // Defaults of its arguments (0.9.5) and of the underlying Trainer.
   defaults: ({ finetuning_type: type, lora_rank: rank, stage, packing = stage === 'pt' }) => [
     ...(type === undefined || type === 'lora' || type === 'qlora'
       ? [...set('method', 'lora'), ...set('r', DEFAULT_RANK), ...set('lora_alpha', 2 * (typeof rank === 'number' ? rank : DEFAULT_RANK))]
@@ -48,7 +48,7 @@ export const llamaFactory: ForeignTool = {
     ...set('learning_rate', 5e-5),
     ...set('per_device_train_batch_size', 8),
     ...set('max_length', 2048),
-    ...(stage === 'pt' ? set('packing', true, 'pretraining packs there') : []),
+    ...(stage === 'pt' ? set('packing', true, 'there, pretraining packs by default') : []),
     ...(packing === true ? [] : set('group_by_length', false)),
   ],
   keys: {

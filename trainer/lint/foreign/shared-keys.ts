@@ -1,26 +1,26 @@
-/** Keys that Axolotl and LLaMA-Factory have in common. */
+/** Keys that Axolotl and LLaMA-Factory share. */
 import { type Convert, floatType, none, recompute, set, words } from './foreign-tool.ts';
 
 const opposite: Convert = value => (typeof value === 'boolean' ? set('data.completion_only', !value) : undefined);
-const singleType: Convert = () => none('computing in float32 is the default');
+const singleType: Convert = () => none('float32 is the default');
 const quantizedAs =
   (form: 'int8' | 'nf4'): Convert =>
   value =>
     value === true ? set('quantize', form) : none('off');
 const quantizedBits: Convert = value =>
-  value === 4 ? set('quantize', 'nf4') : value === 8 ? set('quantize', 'int8') : none('4 and 8 bits are available');
+  value === 4 ? set('quantize', 'nf4') : value === 8 ? set('quantize', 'int8') : none('only 4 and 8 bits are supported');
 const ratioOfRate: Convert = (value, recipe) => {
   const rate = Number(recipe.learning_rate ?? recipe.lr);
   return typeof value === 'number' && Number.isFinite(rate) ? set('min_learning_rate', value * rate) : undefined;
 };
-/** What bitsandbytes calls paged leaves the GPU for the host's memory. */
+/** bitsandbytes calls an optimizer paged if it moves its state from the GPU to host memory. */
 const optimizer: Convert = value => {
   const name = /^paged_(adamw?)(?:_32bit)?(_8bit)?$/.exec(String(value));
   return name ? [...set('optim', `${name[1]}${name[2] ?? ''}`), ...set('optimizer_offload', 'host')] : undefined;
 };
 const deepspeed: Convert = value =>
   typeof value === 'string' && /offload/i.test(value)
-    ? set('optimizer_offload', 'host', `of ${value} only this: one device trains one run`)
+    ? set('optimizer_offload', 'host', `only the offloading of ${value} is supported: a run uses one device`)
     : undefined;
 export const loraOf: Convert = value => (value === 'qlora' ? [...set('method', 'lora'), ...set('quantize', 'nf4')] : undefined);
 const targets: Convert = value => set('target_modules', value === 'all' ? 'all-linear' : words(value));
@@ -44,5 +44,5 @@ export const sharedKeys: Readonly<Record<string, Convert>> = {
   adapter: loraOf,
   lora_target: targets,
   lora_target_modules: targets,
-  gradient_accumulation_steps: value => (typeof value === 'number' ? undefined : none('a number is needed')),
+  gradient_accumulation_steps: value => (typeof value === 'number' ? undefined : none('it must be a number')),
 };

@@ -2,7 +2,7 @@
 import { type Convert, type ForeignTool, floatType, isMap, none, ofTheTool, recompute, set } from './foreign-tool.ts';
 
 const component = (value: unknown): string => (isMap(value) && typeof value._component_ === 'string' ? value._component_ : '');
-/** torchtune's names of projections. */
+/** torchtune's names for projections. */
 const tuneModules: Readonly<Record<string, string>> = { output_proj: 'o_proj', w1: 'gate_proj', w2: 'down_proj', w3: 'up_proj' };
 
 const tuneModel: Convert = value => {
@@ -66,7 +66,8 @@ const tuneSchedule: Convert = value =>
 export const torchtune: ForeignTool = {
   name: 'torchtune',
   marks: recipe => 2 * Object.values(recipe).filter(value => component(value) !== '').length,
-  // Of its recipes and of torch.optim (0.6.1): no clipping, a constant rate, and a decay that norms and biases share.
+  // Defaults of its recipes and of torch.optim (0.6.1): no clipping, a constant rate, and a decay that includes norms
+  // and biases.
   defaults: ({ dataset, model, optimizer }) => {
     const decay = isMap(optimizer) ? (optimizer.weight_decay ?? (/adamw/i.test(component(optimizer)) ? 0.01 : 0)) : 0;
     return [
@@ -86,9 +87,9 @@ export const torchtune: ForeignTool = {
     optimizer: tuneOptimizer,
     lr_scheduler: tuneSchedule,
     enable_activation_checkpointing: recompute,
-    max_steps_per_epoch: value => (value === null ? [] : none('steps are counted over the whole run: max_steps')),
+    max_steps_per_epoch: value => (value === null ? [] : none('max_steps counts the steps of the whole run')),
     dtype: floatType,
-    shuffle: value => (typeof value === 'boolean' ? set('data.shuffle', value) : none('true or false is needed')),
+    shuffle: value => (typeof value === 'boolean' ? set('data.shuffle', value) : none('it must be true or false')),
     ...ofTheTool(
       'loss',
       'compile',

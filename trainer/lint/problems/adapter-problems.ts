@@ -1,4 +1,7 @@
-/** What is wrong with the adapter_config.json of PEFT: kinds that are not read, ranks and targets at odds with the base or the factors. Pure. */
+/**
+ * Problems of PEFT's adapter_config.json: unsupported kinds, and ranks or targets that contradict the base or the
+ * factors. Pure.
+ */
 import { nameInMemory } from '../../artifact/adapter/peft-names.ts';
 import { changesBase, PEFT_TYPES, UNSUPPORTED_SWITCHES } from '../../artifact/adapter/read-peft.ts';
 import type { ModelConfig } from '../../format/model-config.ts';
@@ -9,9 +12,9 @@ import type { FolderFacts, Tensors } from '../facts/folder-facts.ts';
 import type { ConfigReport } from './config-codes.ts';
 import { mostRank } from './most-rank.ts';
 
-/** The model that an adapter names, as far as it is on this machine. */
+/** The model that an adapter names, if it is on this machine. */
 export interface AdapterBase {
-  /** A path that leads nowhere; a name on the hub that was not downloaded is no such. */
+  /** A path that does not exist; a hub name that was not downloaded does not count. */
   readonly isMissing: boolean;
   readonly suggestion?: string;
   readonly model?: Model;
@@ -21,9 +24,7 @@ export function* adapterProblems(config: ModelConfig, facts: FolderFacts, base: 
   const { peft_type: type, r, lora_alpha: alpha } = config;
   if (typeof type !== 'string' || !PEFT_TYPES.includes(type.toUpperCase())) {
     const message =
-      type === undefined
-        ? 'an adapter of PEFT names its peft_type'
-        : `adapters of the type ${String(type)} are not read; ${PEFT_TYPES.join(' and ')} are`;
+      type === undefined ? 'peft_type is missing' : `adapters of type ${String(type)} are not supported; use ${PEFT_TYPES.join(' or ')}`;
     yield { code: 'unsupported-adapter', severity: 'warning', path: ['peft_type'], message };
     return;
   }
@@ -33,37 +34,41 @@ export function* adapterProblems(config: ModelConfig, facts: FolderFacts, base: 
         code: 'unsupported-adapter',
         severity: 'warning',
         path: [key],
-        message: `${key} changes what the factors mean and is not read; merge this adapter with PEFT`,
+        message: `${key} is not supported; merge this adapter with PEFT`,
       };
   if (changesBase(config.init_lora_weights))
     yield {
       code: 'unsupported-adapter',
       severity: 'warning',
       path: ['init_lora_weights'],
-      message: `with ${config.init_lora_weights} PEFT changes the base's weights too, which is not read; save the adapter as plain LoRA, or merge it with PEFT`,
+      message: `${config.init_lora_weights} also changes the base weights, which is not supported; save the adapter as plain LoRA, or merge it with PEFT`,
     };
   if (typeof config.bias === 'string' && config.bias !== 'none')
     yield {
       code: 'unsupported-adapter',
       severity: 'warning',
       path: ['bias'],
-      message: `biases trained beside the factors (${config.bias}) are not read; merge this adapter with PEFT`,
+      message: `trained biases (${config.bias}) are not supported; merge this adapter with PEFT`,
     };
   if (!Number.isInteger(r) || Number(r) < 1)
-    yield { code: 'adapter-range', path: ['r'], message: `r is a whole number from 1 up, not ${JSON.stringify(r) ?? 'missing'}` };
+    yield { code: 'adapter-range', path: ['r'], message: `r must be a whole number ≥ 1, not ${JSON.stringify(r) ?? 'missing'}` };
   // VeRA has no scale.
   if (type.toUpperCase() === 'LORA' && typeof alpha !== 'number')
-    yield { code: 'adapter-range', path: ['lora_alpha'], message: `lora_alpha is a number, not ${JSON.stringify(alpha) ?? 'missing'}` };
+    yield {
+      code: 'adapter-range',
+      path: ['lora_alpha'],
+      message: `lora_alpha must be a number, not ${JSON.stringify(alpha) ?? 'missing'}`,
+    };
   else if (typeof alpha === 'number' && alpha <= 0)
     yield {
       code: 'adapter-range',
       severity: 'warning',
       path: ['lora_alpha'],
-      message: `with lora_alpha ${alpha} the adapter does nothing, or the opposite`,
+      message: `lora_alpha is ${alpha}: the adapter has no effect, or the opposite one`,
     };
   const dropout = config.lora_dropout;
   if (typeof dropout === 'number' && (dropout < 0 || dropout >= 1))
-    yield { code: 'adapter-range', path: ['lora_dropout'], message: `lora_dropout is a share from 0 to below 1, not ${dropout}` };
+    yield { code: 'adapter-range', path: ['lora_dropout'], message: `lora_dropout must be at least 0 and below 1, not ${dropout}` };
   if (base?.isMissing === true) {
     const hint = base.suggestion === undefined ? '' : `; did you mean '${base.suggestion}'?`;
     const message = `there is no model at this path${hint}`;
@@ -98,15 +103,15 @@ function* targetProblems(config: ModelConfig, model: Model): Generator<ConfigRep
       code: 'rank-above-layer',
       severity: 'warning',
       path: ['r'],
-      message: `r ${r} is above the rank that ${small.length} of the weights can have, for example ${first.name} [${first.weight.shape}]`,
+      message: `r (${r}) is larger than the possible rank of ${small.length} weights, for example ${first.name} [${first.weight.shape}]`,
     };
 }
 
-/** Against the factors in the file beside it. */
+/** Compares it with the factors in the file next to it. */
 function* factorProblems(config: ModelConfig, { adapterTensors, hasAdapterWeights }: FolderFacts): Generator<ConfigReport> {
   const report = (path: (string | number)[], message: string): ConfigReport => ({ code: 'adapter-weights-mismatch', path, message });
   if (!hasAdapterWeights) {
-    yield report(['peft_type'], 'adapter_model.safetensors is missing in this folder');
+    yield report(['peft_type'], 'adapter_model.safetensors is missing from this folder');
     return;
   }
   if (adapterTensors === undefined) {
@@ -117,7 +122,7 @@ function* factorProblems(config: ModelConfig, { adapterTensors, hasAdapterWeight
   const ranks = [...new Set(ranksOf(adapterTensors))];
   if (!hasPattern && ranks.length > 0 && typeof config.r === 'number' && !(ranks.length === 1 && ranks[0] === config.r))
     yield {
-      ...report(['r'], `the factors have rank ${ranks.sort((a, b) => a - b).join(', ')}, this file says ${config.r}`),
+      ...report(['r'], `the factors have rank ${ranks.sort((a, b) => a - b).join(', ')}, but this file says ${config.r}`),
       replaceBy: ranks.length === 1 ? String(ranks[0]) : undefined,
     };
   const targets = config.target_modules;
@@ -125,7 +130,7 @@ function* factorProblems(config: ModelConfig, { adapterTensors, hasAdapterWeight
   const names = [...adapterTensors.keys()];
   for (const [i, target] of targets.entries())
     if (!names.some(name => ['lora_', 'vera_'].some(part => name.includes(`.${String(target)}.${part}`))))
-      yield report(['target_modules', i], `there are no factors of '${String(target)}' in adapter_model.safetensors`);
+      yield report(['target_modules', i], `adapter_model.safetensors has no factors for '${String(target)}'`);
 }
 
 const ranksOf = (tensors: Tensors): number[] =>

@@ -1,4 +1,7 @@
-/** What is wrong with a config of a model folder: unsupported, contradictory, or at odds with the files beside it; each at its key. Pure. */
+/**
+ * Problems of a config in a model folder: unsupported, contradictory, or inconsistent with the files next to it; each
+ * at its key. Pure.
+ */
 import { type ModelConfig, parseConfig } from '../../format/model-config.ts';
 import { ModelFileError } from '../../format/model-file-error.ts';
 import { loadModel, supportedArchitectures, unknownConfigKeys } from '../../model/load-model.ts';
@@ -19,11 +22,11 @@ export interface ConfigView {
   readonly file: string;
   readonly kind: ConfigKind;
   readonly facts: FolderFacts;
-  /** Of an adapter: the model that it belongs to. */
+  /** The base model of an adapter. */
   readonly base?: AdapterBase;
 }
 
-/** True for a config.json that describes a model of Hugging Face's kind; others are none of our business. */
+/** True for a config.json that describes a Hugging Face model; others are ignored. */
 const isModelConfig = (text: string): boolean => /"(?:architectures|model_type)"\s*:/.test(text);
 
 export function configProblems(view: ConfigView): LintProblem[] {
@@ -64,7 +67,7 @@ function* modelProblems(config: ModelConfig, facts: FolderFacts, root: Located |
       code: 'config-weights-mismatch',
       severity: 'warning',
       path: ['tie_word_embeddings'],
-      message: 'The weights hold a head with numbers of its own, so it is not tied to the embedding',
+      message: 'The weights contain a separate head, so it is not tied to the embedding',
       replaceBy: 'false',
     };
   yield* ropeProblems(config);
@@ -104,14 +107,14 @@ function keyReport({ kind, path, message }: ConfigProblem, root: Located | undef
   };
 }
 
-/** Keys that no family's table lists: nobody here knows whether they have an effect. */
+/** Keys that are in no family's table: nobody knows whether they have an effect. */
 function* unknownKeyProblems(config: ModelConfig): Generator<ConfigReport> {
   for (const path of unknownConfigKeys(config))
     yield {
       code: 'unknown-config-key',
       severity: 'warning',
       path,
-      message: `'${path.join('.')}' is not a key that Rowtune knows for this kind of model, so whatever it asks for is not computed`,
+      message: `Rowtune does not know the key '${path.join('.')}' for this kind of model and ignores it`,
     };
 }
 
@@ -119,16 +122,16 @@ function* folderProblems({ missingShards, damage }: FolderFacts): Generator<Conf
   const [first] = missingShards;
   if (first !== undefined) {
     const more = missingShards.length === 1 ? '' : ` and ${missingShards.length - 1} more`;
-    yield { code: 'missing-shard', path: [], message: `a part of the weights is missing in this folder: ${first}${more}` };
+    yield { code: 'missing-shard', path: [], message: `weight files are missing from this folder: ${first}${more}` };
   }
   if (damage !== undefined) yield { code: 'damaged-weights', path: [], message: damage };
 }
 
-/** On the first tensor of each missing file. */
+/** Reported at the first tensor of each missing file. */
 function* indexProblems(index: ModelConfig, { missingShards }: FolderFacts): Generator<ConfigReport> {
   const map = index.weight_map;
   if (typeof map !== 'object' || map === null || Array.isArray(map)) {
-    yield { code: 'invalid-config', path: ['weight_map'], message: 'an index has a weight_map: tensor → file' };
+    yield { code: 'invalid-config', path: ['weight_map'], message: 'weight_map (tensor → file) is missing' };
     return;
   }
   for (const shard of missingShards) {
@@ -136,12 +139,12 @@ function* indexProblems(index: ModelConfig, { missingShards }: FolderFacts): Gen
     yield {
       code: 'missing-shard',
       path: ['weight_map', tensors[0] ?? ''],
-      message: `${shard} is not in this folder, with ${tensors.length} tensors`,
+      message: `${shard}, with ${tensors.length} tensors, is missing from this folder`,
     };
   }
 }
 
-/** The reader of JSON says "at line 3, column 5". */
+/** The JSON parser says "at line 3, column 5". */
 function placeInMessage(message: string): LintProblem['range'] {
   const place = /at line (\d+), column (\d+)/.exec(message);
   if (place === null) return START;

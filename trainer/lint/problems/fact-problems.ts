@@ -1,4 +1,4 @@
-/** What is wrong with a recipe beside its model, its data and this machine. Pure: the facts are given. */
+/** Problems of a recipe that depend on its model, its data and this machine. Pure: the facts are passed in. */
 
 import { measureCatalog, measureWithoutLabels } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
@@ -20,7 +20,7 @@ import type { RecipeView } from '../recipe-view.ts';
 import type { LintProblem } from './lint-problem.ts';
 import { mostRank } from './most-rank.ts';
 
-/** The codes of this file, in the order in which they are looked for. */
+/** The codes of this file, in the order of the checks. */
 export const factCodes = [
   'model-not-found',
   'unsupported-model',
@@ -68,17 +68,17 @@ export function factProblems(view: RecipeView): LintProblem[] {
   return elsewhere(view, reports).map(report => place(view, report));
 }
 
-/** What a daemon on another machine may find although it is missing here. */
+/** Files that may be missing here but exist on the daemon's machine. */
 const MISSING_HERE: readonly FactCode[] = ['model-not-found', 'unreadable-model', 'data-not-found', 'unreadable-data'];
 
-/** What says nothing about another machine. */
+/** Problems that do not apply to another machine. */
 const OF_THIS_MACHINE: readonly FactCode[] = ['output-not-empty', 'output-unusable', 'offload-without-gpu'];
 
-/** Files of this machine say little where the run is on another one, and its output folder nothing. */
+/** Files on this machine say little about a run on another one, and its output folder nothing. */
 function elsewhere({ farDaemon, baseDir }: RecipeView, reports: readonly Report[]): readonly Report[] {
   if (farDaemon === undefined) return reports;
   const { url, folder = baseDir } = farDaemon;
-  const where = `here; the daemon at ${url} reads the files of its own machine, relative paths from ${folder}`;
+  const where = `on this machine; the daemon at ${url} reads its own files, with relative paths from ${folder}`;
   return reports
     .filter(({ code }) => !OF_THIS_MACHINE.includes(code))
     .map(report =>
@@ -88,7 +88,7 @@ function elsewhere({ farDaemon, baseDir }: RecipeView, reports: readonly Report[
     );
 }
 
-/** On the value where the text gives one, else on the nearest key that it gives. */
+/** At the value if the text contains it, otherwise at the nearest existing key. */
 function place({ root }: RecipeView, { severity = 'error', replaceBy, ...report }: Report): LintProblem {
   const { found, complete } = root === undefined ? { found: undefined, complete: false } : follow(root, report.path);
   const isWritten = complete || found?.content.kind === 'scalar';
@@ -114,7 +114,7 @@ function* modelProblems({ model, values }: RecipeView): Generator<Report> {
       yield {
         code: 'length-above-positions',
         path: ['max_length'],
-        message: `max_length is ${values.max_length}, but the model has ${maxPositions} positions`,
+        message: `max_length (${values.max_length}) is larger than the model's ${maxPositions} positions`,
         replaceBy: String(maxPositions),
       };
   }
@@ -124,14 +124,14 @@ function unusable(model: Exclude<ModelFacts, { kind: 'ready' | 'not-downloaded' 
   const path = ['model'];
   if (model.kind === 'missing') {
     const hint = model.suggestion === undefined ? '' : `; did you mean '${model.suggestion}'?`;
-    const message = `there is no model at '${written}', and it is no name on the hub${hint}`;
+    const message = `there is no model at '${written}', and it is not a hub name${hint}`;
     return { code: 'model-not-found', path, message, replaceBy: model.suggestion };
   }
   const codes = { unsupported: 'unsupported-model', unreadable: 'unreadable-model', mismatch: 'model-mismatch' } as const;
   return { code: codes[model.kind], path, message: model.reason };
 }
 
-/** What a model can be tuned to do, the first one as a way out. */
+/** The tasks of a model; the first one is suggested. */
 const tasksOf = (model: AnyModel): readonly ObjectiveName[] =>
   objectivesOf(model.kind, model.kind === 'classifier' && model.input.kind === 'image' ? 'images' : 'texts');
 
@@ -139,14 +139,14 @@ function* taskProblems(model: AnyModel, task: Recipe['task']): Generator<Report>
   const tasks = tasksOf(model);
   if (tasks.includes(task)) return;
   const does = model.kind === 'causal' ? 'predicts the next token' : model.input.kind === 'image' ? 'looks at images' : 'reads texts whole';
-  const message = `the model is a ${model.family} that ${does}: it can be tuned for ${tasks.join(' or ')}, not for ${task}`;
+  const message = `this ${model.family} model ${does} and can't be tuned for ${task}; use ${tasks.join(' or ')}`;
   yield { code: 'task-for-model', path: ['task'], message, replaceBy: tasks[0] };
 }
 
 function* imageProblems(model: AnyModel, size: number | undefined): Generator<Report> {
   if (size === undefined || model.kind !== 'classifier' || model.input.kind !== 'image' || takesSize(model.input, size)) return;
   const { height, width } = model.input;
-  const message = `the model takes images of ${height} × ${width} alone: images are resized to that, and image_size is for convolutional networks`;
+  const message = `this model only takes images of ${height} × ${width}; delete image_size, which is for convolutional networks`;
   yield { code: 'image-size', path: ['data', 'image_size'], message, replaceBy: String(height) };
 }
 
@@ -158,7 +158,7 @@ function* targetProblems(model: AnyModel, values: RecipeView['values']): Generat
   yield* idle;
   if (idle.length > 0) return;
   const { target_modules: targetModules, freeze, method } = values;
-  // A method that trains the head or the biases alone asks for no targets: what it needs is told below.
+  // A method that trains only the head or the biases needs no targets; other requirements are reported below.
   const modules = methodCatalog[method].targets === 'required' ? matches(model, { targetModules, freeze }) : [];
   if (modules === undefined) {
     const message = `nothing is left to train: freeze [${freeze.join(', ')}] covers every target`;
@@ -171,7 +171,7 @@ function* targetProblems(model: AnyModel, values: RecipeView['values']): Generat
   if (reason !== undefined) yield { code: 'nothing-to-train', path: ['method'], message: reason };
 }
 
-/** Stand for modules whose names differ from model to model. */
+/** Names that stand for modules with different names in each model. */
 const WORDS = { target_modules: ['all-linear'], modules_to_save: ['all-linear', 'head'] } as const;
 
 function* unmatched(model: Model, setting: 'target_modules' | 'modules_to_save', entries: readonly string[]): Generator<Report> {
@@ -194,17 +194,17 @@ function* rankProblems(modules: readonly ModuleSpec[], values: RecipeView['value
   const wanted = !isRank && 'r' in budget ? budget.r : r;
   const limits = modules.map(({ name, weight: { shape } }) => ({ name, most: isRank ? mostRank(shape) : (shape[0] ?? 0) }));
   const small = limits.filter(({ most }) => most < wanted);
-  // With dependencies half of r is rows.
+  // With dependencies, half of r is rows.
   const fewest = Math.min(...small.map(({ most }) => most)) * (dependencies ? 2 : 1);
   const [first] = small;
   if (first === undefined) return;
   const what = isRank ? 'the rank that a weight can have' : 'the rows';
   const half = dependencies ? ` (with dependencies ${wanted} rows)` : '';
-  const message = `r is ${r}${half}, above ${what} of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}, for example ${first.name} (${first.most}); at most ${fewest} fits all`;
+  const message = `r is ${r}${half}, more than ${what} of ${small.length} ${small.length === 1 ? 'layer' : 'layers'}, for example ${first.name} (${first.most}); at most ${fewest} fits all`;
   yield { code: 'rank-above-layer', severity: isRank ? 'warning' : 'error', path: ['r'], message, replaceBy: String(fewest) };
 }
 
-/** Why the method cannot be put on this model, in its own words. */
+/** The method's own reason why it does not fit this model. */
 function whyNotAttached(model: AnyModel, values: RecipeView['values']): string | undefined {
   try {
     attachFirst(model, values.method, methodSettings(values as Recipe));
@@ -238,9 +238,9 @@ function* dataProblems({ data, values }: RecipeView): Generator<Report> {
     if (fact.state === 'missing') {
       const hint = fact.suggestion === undefined ? '' : `; did you mean '${fact.suggestion}'?`;
       yield { code: 'data-not-found', path, message: `there is no file or folder '${fact.written}'${hint}`, replaceBy: fact.suggestion };
-    } else if (fact.state === 'unreadable') yield { code: 'unreadable-data', path, message: fact.reason ?? 'it cannot be read' };
+    } else if (fact.state === 'unreadable') yield { code: 'unreadable-data', path, message: fact.reason ?? 'the file is unreadable' };
     else if (fact.state === 'bad-sample') {
-      // Shown where the name is written, once for all files.
+      // Shown once for all files, at the name.
       if (wrong.size > 0) continue;
       const { badSamples = [], isCut = false } = fact;
       for (const [place, { line, key, reason }] of badSamples.entries()) {
@@ -257,7 +257,7 @@ function* dataProblems({ data, values }: RecipeView): Generator<Report> {
   }
 }
 
-/** Of all training files together; nothing is said where one of them was not counted. */
+/** Over all training files; nothing is reported if one of them was not counted. */
 function* labelProblems({ data, values }: RecipeView): Generator<Report> {
   const counted = data.slice(0, values.data.train.length).map(({ labels }) => labels);
   const counts: Record<string, number> = Object.create(null);
@@ -265,7 +265,11 @@ function* labelProblems({ data, values }: RecipeView): Generator<Report> {
   const [only, ...others] = Object.keys(counts);
   if (only === undefined || counted.includes(undefined)) return;
   if (others.length === 0 && objectiveCatalog[values.task].model === 'classifier')
-    yield { code: 'one-label', path: ['data', 'train'], message: `every sample has the label '${only}': a classifier needs two or more` };
+    yield {
+      code: 'one-label',
+      path: ['data', 'train'],
+      message: `every sample has the label '${only}', but a classifier needs at least two labels`,
+    };
   yield* strangeLabels(
     data.slice(values.data.train.length),
     new Set(values.data.labels.length > 0 ? values.data.labels : Object.keys(counts)),
@@ -283,7 +287,7 @@ function* labelProblems({ data, values }: RecipeView): Generator<Report> {
     };
 }
 
-/** Held-out labels that no training sample has: a classifier has no output for them. */
+/** Held-out labels without a training sample: a classifier has no output for them. */
 function* strangeLabels(held: RecipeView['data'], known: ReadonlySet<string>): Generator<Report> {
   for (const [i, { labels = {} }] of held.entries()) {
     const [first, ...more] = Object.keys(labels).filter(name => !known.has(name));
@@ -292,12 +296,12 @@ function* strangeLabels(held: RecipeView['data'], known: ReadonlySet<string>): G
     yield {
       code: 'unknown-label',
       path: ['data', 'eval', i],
-      message: `no training sample has the label '${first}'${others}: add such, or take those samples out`,
+      message: `no training sample has the label '${first}'${others}: add some, or remove the held-out samples`,
     };
   }
 }
 
-/** Renames of columns that no file has; nothing is known of files whose columns are not. */
+/** Mapped columns that no file has; files with unknown columns are skipped. */
 function unknownColumns(data: RecipeView['data'], renames: Readonly<Record<string, string>>): ReadonlyMap<string, string> {
   const known = data.filter(({ columns }) => columns.length > 0);
   if (known.length === 0 || known.length < data.length) return new Map();
@@ -313,17 +317,17 @@ function* outputProblems({ runs, values }: RecipeView): Generator<Report> {
   }
   if (values.overwrite_output_dir) return;
   if (runs.output === 'run') {
-    const message = `a run is in '${values.output_dir}': resume it, name another folder, or set overwrite_output_dir: true`;
+    const message = `'${values.output_dir}' already contains a run: resume it, choose another folder, or set overwrite_output_dir: true`;
     yield { code: 'output-not-empty', severity: 'info', path, message };
   } else if (runs.output === 'occupied') {
-    const message = `'${values.output_dir}' is not empty, and what is in it is not a run: name another folder, or move the files away`;
+    const message = `'${values.output_dir}' contains other files: choose another folder, or move the files`;
     yield { code: 'output-not-empty', severity: 'warning', path, message };
   }
 }
 
 function* memoryProblems({ estimate, availableBytes, values }: RecipeView): Generator<Report> {
   if (estimate === undefined || estimate.totalBytes <= availableBytes) return;
-  const message = `this run takes about ${byteSize(estimate.totalBytes)} and ${byteSize(availableBytes)} are free: ${memorySplit(estimate)}`;
+  const message = `this run needs about ${byteSize(estimate.totalBytes)}, but only ${byteSize(availableBytes)} are free: ${memorySplit(estimate)}`;
   const batch = values.per_device_train_batch_size;
   const path = [batch > 1 ? 'per_device_train_batch_size' : 'max_length'];
   yield { code: 'memory-above-free', severity: 'warning', path, message };
@@ -331,7 +335,7 @@ function* memoryProblems({ estimate, availableBytes, values }: RecipeView): Gene
 
 function* offloadProblems({ values, device }: RecipeView): Generator<Report> {
   if (values.optimizer_offload !== 'host' || device === 'gpu') return;
-  const message = "no GPU was found here: the optimizer's state is in the host's memory in any case, and 'host' changes nothing";
+  const message = "'host' has no effect without a GPU: the optimizer's state is in host memory in any case";
   yield { code: 'offload-without-gpu', severity: 'info', path: ['optimizer_offload'], message };
 }
 

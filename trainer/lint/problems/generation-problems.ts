@@ -1,4 +1,4 @@
-/** What is wrong with a generation_config.json: numbers out of range, settings that do nothing, tokens that don't exist. Pure. */
+/** Problems of a generation_config.json: values out of range, settings without effect, nonexistent tokens. Pure. */
 import type { ModelConfig } from '../../format/model-config.ts';
 import type { ConfigReport } from './config-codes.ts';
 import { tokenProblems } from './model-config-rules.ts';
@@ -6,12 +6,12 @@ import { tokenProblems } from './model-config-rules.ts';
 interface Bounds {
   readonly min: number;
   readonly max?: number;
-  /** The least value itself is not allowed. */
+  /** The minimum itself is not allowed. */
   readonly above?: boolean;
   readonly integer?: boolean;
 }
 
-/** As Transformers checks them. */
+/** Bounds as in Transformers. */
 const bounds: Readonly<Record<string, Bounds>> = {
   temperature: { min: 0 },
   top_p: { min: 0, max: 1, above: true },
@@ -29,7 +29,7 @@ const bounds: Readonly<Record<string, Bounds>> = {
   min_new_tokens: { min: 0, integer: true },
 };
 
-/** Read only while sampling; with their neutral values, which many tools write out. */
+/** Read only while sampling; with their neutral values, which many tools write. */
 const SAMPLING: Readonly<Record<string, unknown>> = { temperature: 1, top_p: 1, top_k: 50, min_p: null, typical_p: 1 };
 
 export function* generationProblems(generation: ModelConfig, config: ModelConfig | undefined): Generator<ConfigReport> {
@@ -37,13 +37,13 @@ export function* generationProblems(generation: ModelConfig, config: ModelConfig
     const value = generation[key];
     if (value === undefined || value === null) continue;
     if (typeof value === 'number' && isWithin(value, bound)) continue;
-    yield { code: 'generation-range', path: [key], message: `${key} is ${rangeText(bound)}, not ${JSON.stringify(value)}` };
+    yield { code: 'generation-range', path: [key], message: `${key} must be ${rangeText(bound)}, not ${JSON.stringify(value)}` };
   }
   if (generation.do_sample !== true)
     for (const [key, neutral] of Object.entries(SAMPLING)) {
       const value = generation[key];
       if (value === undefined || value === null || value === neutral) continue;
-      yield { code: 'generation-ignored', severity: 'info', path: [key], message: `${key} does nothing without "do_sample": true` };
+      yield { code: 'generation-ignored', severity: 'info', path: [key], message: `${key} has no effect without "do_sample": true` };
     }
   const { max_length: longest } = generation;
   const positions = config?.max_position_embeddings;
@@ -52,7 +52,7 @@ export function* generationProblems(generation: ModelConfig, config: ModelConfig
       code: 'generation-length',
       severity: 'warning',
       path: ['max_length'],
-      message: `max_length ${longest} is above the model's ${positions} positions`,
+      message: `max_length (${longest}) is larger than the model's ${positions} positions`,
       replaceBy: String(positions),
     };
   if (config !== undefined) yield* tokenProblems(generation, config);

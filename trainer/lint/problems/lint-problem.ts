@@ -1,9 +1,9 @@
-/** What the linter reports: a problem as the recipe reader gives it, which may speak of a place in another file. */
+/** A problem that the linter reports: one from the recipe reader, possibly about a position in another file. */
 import type { Problem, Severity } from '../../protocol/problem.ts';
 import { follow, type Located, START } from '../../protocol/recipe/located.ts';
 
 export interface LintProblem extends Problem {
-  /** A right value (YAML text) for a setting that the text does not give yet. */
+  /** A valid value (YAML text) for a setting that the text does not contain yet. */
   readonly insert?: string;
   readonly related?: { readonly file: string; readonly line: number; readonly message: string };
 }
@@ -14,11 +14,11 @@ export interface KeyReport<Code extends string> {
   readonly severity?: Severity;
   readonly path: readonly (string | number)[];
   readonly message: string;
-  /** A value that is right, as YAML or JSON text. */
+  /** A valid value, as YAML or JSON text. */
   readonly replaceBy?: string;
 }
 
-/** On the value where the text gives one; else on the deepest key of the way, or on the first key of the text. */
+/** At the value if the text contains it; otherwise at the deepest existing key of the path, or at the first key. */
 export function atKey<Code extends string>(
   root: Located | undefined,
   { severity = 'error', replaceBy, ...report }: KeyReport<Code>,

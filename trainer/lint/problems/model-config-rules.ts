@@ -15,7 +15,7 @@ export function* ropeProblems(config: ModelConfig): Generator<ConfigReport> {
         code: 'rope-scaling',
         severity: 'warning',
         path: [key, 'type'],
-        message: `'rope_type' says ${rope.rope_type} and goes before 'type', which says ${rope.type}`,
+        message: `'type' (${rope.type}) has no effect, because 'rope_type' (${rope.rope_type}) takes precedence`,
       };
     if (typeof factor === 'number' && factor < 1)
       yield { code: 'rope-scaling', path: [key, 'factor'], message: `a factor below 1 (${factor}) would shorten the positions` };
@@ -23,7 +23,7 @@ export function* ropeProblems(config: ModelConfig): Generator<ConfigReport> {
       yield {
         code: 'rope-scaling',
         path: [key, 'low_freq_factor'],
-        message: `low_freq_factor ${low} lies below high_freq_factor (${high})`,
+        message: `low_freq_factor (${low}) must be below high_freq_factor (${high})`,
       };
     const most = config.max_position_embeddings;
     if (typeof original === 'number' && typeof most === 'number' && original > most)
@@ -49,9 +49,9 @@ const TOKEN_KEYS = [
 ] as const;
 
 /**
- * Ids that have no row in the embedding.
- * @param holder the file that names them: config.json itself or generation_config.json
- * @param vocabularySize of the tokenizer, where its vocabulary is to be compared too
+ * Ids without a row in the embedding.
+ * @param holder the file that contains them: config.json itself or generation_config.json
+ * @param vocabularySize of the tokenizer, if its vocabulary is compared too
  */
 export function* tokenProblems(holder: ModelConfig, config: ModelConfig, vocabularySize?: number): Generator<ConfigReport> {
   const rows = config.vocab_size;
@@ -60,24 +60,24 @@ export function* tokenProblems(holder: ModelConfig, config: ModelConfig, vocabul
     yield {
       code: 'vocabulary-mismatch',
       path: ['vocab_size'],
-      message: `the tokenizer gives ids up to ${vocabularySize - 1}, but the embedding has ${rows} rows: a text with such a token can't be read`,
+      message: `the tokenizer gives ids up to ${vocabularySize - 1}, but the embedding has ${rows} rows: texts with such a token can't be used`,
     };
   for (const key of TOKEN_KEYS) {
     const value = holder[key];
     const ids: readonly unknown[] = Array.isArray(value) ? value : [value];
     for (const [i, id] of ids.entries()) {
-      // −1 and null stand for "none".
+      // −1 and null mean "none".
       if (typeof id !== 'number' || (id < rows && (id >= -1 || !Number.isInteger(id)))) continue;
       yield {
         code: 'token-id-out-of-range',
         path: Array.isArray(value) ? [key, i] : [key],
-        message: `${key} ${id} is no token: the vocabulary has ids from 0 to ${rows - 1}`,
+        message: `${key} (${id}) is not a token: the vocabulary has ids from 0 to ${rows - 1}`,
       };
     }
   }
 }
 
-/** Names of PyTorch for the types of safetensors. */
+/** PyTorch's names for the types of safetensors. */
 const dtypeNames: Readonly<Record<string, string>> = { F64: 'float64', F32: 'float32', F16: 'float16', BF16: 'bfloat16' };
 
 export function* dtypeProblems(config: ModelConfig, tensors: Tensors | undefined): Generator<ConfigReport> {

@@ -1,6 +1,6 @@
-/** The rank that the product of two factors can have at most beside a weight. */
+/** The maximum rank of a product of two factors for a weight. */
 
-/** Of a weight as a matrix: its rows by all that each of them holds. */
+/** The rank of a weight as a matrix: its rows by the size of each row. */
 export const mostRank = ([rows = 0, ...rest]: readonly number[]): number =>
   Math.min(
     rows,

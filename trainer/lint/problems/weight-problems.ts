@@ -1,4 +1,7 @@
-/** A config.json against the safetensors header beside it, shape by shape, each difference told at the key that decides it. Pure. */
+/**
+ * Compares a config.json with the safetensors header next to it, shape by shape; each difference is reported at the key
+ * that determines it. Pure.
+ */
 import type { ModelConfig } from '../../format/model-config.ts';
 import { weightMismatches } from '../../model/load-model.ts';
 import type { Model } from '../../model/model-spec.ts';
@@ -7,7 +10,10 @@ import type { ConfigReport } from './config-codes.ts';
 
 type DimensionKeys = readonly [rows: string, columns: string];
 
-/** Which key decides a dimension of a tensor, by the end of its name. Where the model's names are others, the value tells. */
+/**
+ * The key that determines a dimension of a tensor, by the end of its name. If a model uses other names, the value
+ * decides.
+ */
 const dimensionKeys: readonly (readonly [RegExp, DimensionKeys])[] = [
   [/(?:embed_tokens|lm_head|word_embeddings)\.weight$/, ['vocab_size', 'hidden_size']],
   [/position_embeddings\.weight$/, ['max_position_embeddings', 'hidden_size']],
@@ -20,10 +26,10 @@ const dimensionKeys: readonly (readonly [RegExp, DimensionKeys])[] = [
   [/down_proj\.weight$/, ['hidden_size', 'intermediate_size']],
 ];
 
-/** Keys whose value is the dimension itself, so that the weights tell what it should be. */
+/** Keys whose value is the dimension itself, so that the weights give the right value. */
 const PLAIN = new Set(['vocab_size', 'intermediate_size', 'max_position_embeddings', 'type_vocab_size']);
 
-/** @param unread tensors of files that are missing, of which nothing is known */
+/** @param unread tensors of missing files, about which nothing is known */
 export function* weightProblems(
   model: Model,
   config: ModelConfig,
@@ -41,15 +47,15 @@ export function* weightProblems(
   for (const { name, shape } of model.parameters) {
     if (!wrong.has(name) || unread.has(name)) continue;
     const found = tensors.get(name)?.shape;
-    if (found === undefined) add(missingKey(name), `${name} [${shape}] is missing in the weights`);
+    if (found === undefined) add(missingKey(name), `${name} [${shape}] is missing from the weights`);
     else {
       const axis = shape[0] === found[0] ? 1 : 0;
       const key = keyOf(config, name, axis, shape[axis]);
-      add(key, `${name} is [${found}] in the weights, [${shape}] by this file`, found[axis]);
+      add(key, `${name} is [${found}] in the weights, but [${shape}] according to this file`, found[axis]);
     }
   }
   const blocks = blocksOf([...tensors.keys(), ...unread]);
-  if (blocks > model.blocks) add('num_hidden_layers', `the weights hold ${blocks} blocks, this file says ${model.blocks}`, blocks);
+  if (blocks > model.blocks) add('num_hidden_layers', `the weights have ${blocks} blocks, but this file says ${model.blocks}`, blocks);
   for (const [key, { messages, sizes }] of byKey) {
     const [first = '', ...more] = messages;
     const [size] = sizes;
@@ -73,7 +79,7 @@ function missingKey(name: string): string {
   return blockOf(name) === undefined ? 'architectures' : 'num_hidden_layers';
 }
 
-/** Number of the block that a tensor's name tells. */
+/** The block number in a tensor's name. */
 const blockOf = (name: string): number | undefined => {
   const found = /\.layers?\.(\d+)\./.exec(name)?.[1];
   return found === undefined ? undefined : Number(found);

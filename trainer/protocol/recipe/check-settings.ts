@@ -8,22 +8,22 @@ import { follow, type Located, START, toPlain } from './located.ts';
 import { type Fields, isGroup } from './setting.ts';
 import type { Mismatch, ValueType } from './value-type.ts';
 
-/** A file with more problems than this is no recipe, and guessing at each of its keys would hold up the editor. */
+/** A file with more problems than this is not a recipe, and guessing at each of its keys would block the editor. */
 const MAX_GUESSED = 200;
 
 export interface CheckedSettings {
-  /** The values that are right, in their resolved form, by dotted path. */
+  /** The valid values in resolved form, by dotted path. */
   readonly values: ReadonlyMap<string, unknown>;
-  /** The paths that were given and are wrong, or required and missing. */
+  /** The paths whose values are wrong, or required and missing. */
   readonly invalid: ReadonlySet<string>;
   readonly problems: readonly Problem[];
 }
 
-/** All problems at once. `root` is nothing for an empty text. */
+/** Returns all problems at once. `root` is undefined for an empty text. */
 export function checkSettings(root: Located | undefined): CheckedSettings {
   const check = new Check(root);
   if (root !== undefined && root.content.kind !== 'map')
-    check.report(root, [], 'wrong-type', `expected settings as 'key: value', got ${show(toPlain(root))}`);
+    check.report(root, [], 'wrong-type', `a recipe must be a map of settings ('key: value'), not ${show(toPlain(root))}`);
   else if (root !== undefined) check.fields(recipeFields, root, []);
   check.missing();
   return check;
@@ -74,17 +74,17 @@ class Check implements CheckedSettings {
 
   #noValue(located: Located, path: readonly string[]): void {
     this.invalid.add(path.join('.'));
-    this.report(located, path, 'empty-value', `'${path.join('.')}' has no value: write one, or delete the line`, undefined, true);
+    this.report(located, path, 'empty-value', `'${path.join('.')}' has no value: write one or delete the line`, undefined, true);
   }
 
   #wrongGroup(name: string, fields: Fields, located: Located, path: readonly string[]): void {
     for (const field of Object.keys(fields)) this.invalid.add(`${name}.${field}`);
-    const expected = `settings under it (${Object.keys(fields).slice(0, 3).join(', ')} …)`;
+    const expected = `a map of settings (${Object.keys(fields).slice(0, 3).join(', ')} …)`;
     this.report(
       located,
       path,
       'wrong-type',
-      `'${name}' expected ${expected}, got ${show(toPlain(located))}`,
+      `'${name}' must be ${expected}, not ${show(toPlain(located))}`,
       undefined,
       located.content.kind === 'list',
     );
@@ -94,15 +94,10 @@ class Check implements CheckedSettings {
     const dotted = path.join('.');
     if (isNull(located) && nullHint !== undefined) {
       this.invalid.add(dotted);
-      this.report(
-        located,
-        path,
-        'ambiguous-null',
-        `'${dotted}: null' can be read in two ways: ${nullHint}; without the line the default holds`,
-      );
+      this.report(located, path, 'ambiguous-null', `'${dotted}: null' is ambiguous: ${nullHint}; delete the line to use the default`);
       return;
     }
-    // A null that is written out means: as if not given.
+    // An explicit null means "not given".
     if (isNull(located)) return;
     const checked = type.check(toPlain(located));
     if (checked.ok) {
@@ -123,21 +118,21 @@ class Check implements CheckedSettings {
     const groupPath = path.join('.');
     const foreign = Object.hasOwn(foreignKeys, name) ? foreignKeys[name] : undefined;
     const home =
-      // Under a group, a setting of the top level is meant before one of the same name in another group.
+      // Under a group, a top-level setting is more likely than one of the same name in another group.
       (Object.hasOwn(settings, name) || Object.hasOwn(groups, name) ? name : undefined) ??
       Object.keys(settings).find(candidate => candidate.split('.').at(-1) === name);
     const note = foreign?.note === undefined ? '' : `; ${foreign.note}`;
     const entryPath = [...path, name];
     if (foreign?.isSwitch === true && isOff(located)) {
       const value = isMissingValue(located) ? '' : ` ${show(toPlain(located)).replace(/^the \w+ /, '')}`;
-      const message = `'${name}:${value}' of another tool leaves off what is off here by default: delete the line`;
+      const message = `'${name}:${value}' turns off an option of another tool, which is off here by default: delete the line`;
       this.report(located, entryPath, 'foreign-key', message, { kind: 'remove-key', losesNothing: true }, true);
       return;
     }
     const found = (code: string, message: string, to?: string): void =>
       this.report(located, entryPath, code, message, to === undefined ? undefined : this.#rename(to, groupPath), true);
     if (foreign !== undefined && foreign.to === undefined)
-      found('foreign-key', `'${name}' is a key of another tool and has no counterpart${note}`);
+      found('foreign-key', `'${name}' is a key of another tool without a counterpart here${note}`);
     else if (foreign?.to !== undefined && home !== foreign.to)
       found('foreign-key', `'${name}' is called '${foreign.to}' here${note}`, foreign.to);
     else if (home !== undefined)
@@ -162,10 +157,10 @@ class Check implements CheckedSettings {
     }
   }
 
-  /** Offers no rename onto a key that is there already. */
+  /** Does not offer to rename onto an existing key. */
   #rename(to: string, groupPath: string): Suggestion {
     const steps = to.split('.');
-    // The value stands under another name: neither missing nor at its default.
+    // The value exists under another name: neither missing nor at its default.
     this.invalid.add(to);
     if (this.#root !== undefined && follow(this.#root, steps).complete) return { kind: 'remove-key' };
     const home = steps.slice(0, -1).join('.');
@@ -174,7 +169,7 @@ class Check implements CheckedSettings {
 }
 
 const isNull = ({ content }: Located): boolean => content.kind === 'scalar' && content.value === null;
-/** As the switches of other tools are turned off: false, null, no value, or the word. */
+/** The ways to turn off a switch of another tool: false, null, no value, or a word. */
 function isOff({ content }: Located): boolean {
   if (content.kind !== 'scalar') return false;
   const { value } = content;
@@ -182,7 +177,7 @@ function isOff({ content }: Located): boolean {
 }
 const isMissingValue = (located: Located): boolean => isNull(located) && located.content.kind === 'scalar' && located.content.source === '';
 
-/** The sentence and the way out for one mismatch. */
+/** The message and the suggestion for one mismatch. */
 function explain(
   { expected, value, choices, path }: Mismatch,
   { type, dotted, source }: { readonly type: ValueType<unknown>; readonly dotted: string; readonly source: string },
@@ -190,7 +185,7 @@ function explain(
   const word = String(value).toLowerCase();
   const table = Object.hasOwn(foreignValues, dotted) ? foreignValues[dotted] : undefined;
   const foreign = choices !== undefined && table !== undefined && Object.hasOwn(table, word) ? table[word] : undefined;
-  const got = `'${dotted}' expected ${expected}, got ${show(value)}`;
+  const got = `'${dotted}' must be ${expected}, not ${show(value)}`;
   if (foreign?.note !== undefined) return { message: `${got}: ${foreign.note}` };
   const to =
     foreign?.to ??
@@ -202,9 +197,9 @@ function explain(
   return to === undefined ? { message: got } : { message: `${got}; did you mean ${to}?`, suggestion: { kind: 'replace-value', to } };
 }
 
-/** A number or a truth value that was quoted, or a word that older YAML takes for one. */
+/** A quoted number or truth value, or a word that older YAML reads as one. */
 function converted(value: unknown, source: string, type: ValueType<unknown> | undefined): string | undefined {
-  // As it was written: 1.10 is a name other than 1.1.
+  // As it was written: the names 1.10 and 1.1 differ.
   if (typeof value === 'number' || typeof value === 'boolean')
     return type === undefined || type.isText ? `'${source || value}'` : undefined;
   if (type === undefined) return undefined;
@@ -215,12 +210,12 @@ function converted(value: unknown, source: string, type: ValueType<unknown> | un
   return type.check(amount).ok ? String(amount) : undefined;
 }
 
-/** A value for a message: short, quoted where it is text, with tokens masked. */
+/** A value for a message: short, quoted if it is text, with tokens masked. */
 function show(value: unknown): string {
   if (value === null || value === undefined) return 'nothing';
   if (Array.isArray(value)) return `a list of ${value.length}`;
   if (typeof value === 'object') return 'a map';
-  if (typeof value !== 'string') return `the ${typeof value === 'number' ? 'number' : 'value'} ${String(value)}`;
+  if (typeof value !== 'string') return String(value);
   const shown = maskTokens(value).replace(/\p{Cc}/gu, '·');
   return `'${shown.length > 60 ? `${shown.slice(0, 60)}…` : shown}'`;
 }

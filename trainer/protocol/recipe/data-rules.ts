@@ -1,4 +1,4 @@
-/** Rules about the samples: what the task, the format and the measure of importance ask of them. */
+/** Rules about the samples: what the task, the format and the importance measure require. */
 
 import { measureCatalog, measureWithoutData, measureWithoutLabels, needsData } from '../../catalog/measures.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
@@ -6,7 +6,7 @@ import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import type { Rule } from './rule.ts';
 
-/** Scores are still to be computed, from data. */
+/** Scores that are still to be computed from data. */
 const measuresData = ({ method, importance }: Recipe): boolean =>
   methodCatalog[method].chooses === 'rows' && needsData(importance.measure) && importance.scores === undefined;
 const labeled = new Set(['auto', 'text_label']);
@@ -17,16 +17,16 @@ export const dataRules: readonly Rule[] = [
     severity: 'warning',
     doc: 'A recipe without data can be estimated, but not trained.',
     reads: ['method', 'data.train', 'importance.measure', 'importance.scores', 'benchmarks'],
-    // A recipe of benchmarks alone is one to evaluate a model by.
+    // A recipe with only benchmarks evaluates a model.
     check: recipe =>
       recipe.data.train.length === 0 && !measuresData(recipe) && Object.keys(recipe.benchmarks).length === 0
-        ? { at: 'data.train', on: 'key', message: "there is no training data: give 'data.train' a path" }
+        ? { at: 'data.train', on: 'key', message: "there is no training data: set 'data.train'" }
         : undefined,
   },
   {
     code: 'measure-without-data',
     severity: 'error',
-    doc: 'All measures but magnitude and random look at data, unless saved scores are used.',
+    doc: 'All measures except magnitude and random need data, unless saved scores are used.',
     reads: ['method', 'importance.measure', 'importance.scores', 'data.train'],
     check: recipe =>
       recipe.data.train.length === 0 && measuresData(recipe)
@@ -40,7 +40,7 @@ export const dataRules: readonly Rule[] = [
   {
     code: 'measure-without-labels',
     severity: 'error',
-    doc: 'Class-wise measures compare the labels of the data.',
+    doc: 'Class-wise measures need labels.',
     reads: ['method', 'importance.measure', 'importance.scores', 'data.format', 'task'],
     check: recipe => {
       const { importance, data, task } = recipe;
@@ -49,7 +49,7 @@ export const dataRules: readonly Rule[] = [
       return measuresData(recipe) && measureCatalog[importance.measure].byClass && !hasLabels
         ? {
             at: 'importance.measure',
-            message: `'${importance.measure}' compares classes, so the samples need labels; ${measureWithoutLabels} needs none`,
+            message: `'${importance.measure}' compares classes and needs labeled samples; ${measureWithoutLabels} needs no labels`,
             suggestion: { kind: 'replace-value', to: measureWithoutLabels },
           }
         : undefined;
@@ -58,7 +58,7 @@ export const dataRules: readonly Rule[] = [
   {
     code: 'packing-with-labels',
     severity: 'error',
-    doc: 'Packing joins texts and is for language models; a sample with a label stays alone.',
+    doc: "Packing is for language models; samples with labels can't be packed.",
     reads: ['packing', 'data.format', 'task'],
     check: ({ packing, data, task }) =>
       packing && (data.format === 'text_label' || objectiveCatalog[task].model !== 'causal')
@@ -78,7 +78,7 @@ export const dataRules: readonly Rule[] = [
       recipe.packing && measuresData(recipe) && measureCatalog[recipe.importance.measure].perSample
         ? {
             at: 'packing',
-            message: `the measure '${recipe.importance.measure}' looks at samples one by one, so they can't be packed`,
+            message: `the measure '${recipe.importance.measure}' scores samples one by one, so they can't be packed`,
             suggestion: { kind: 'replace-value', to: 'false' },
           }
         : undefined,
@@ -109,7 +109,7 @@ export const dataRules: readonly Rule[] = [
   {
     code: 'prompt-without-text',
     severity: 'error',
-    doc: 'A prompt template has a place for the text.',
+    doc: 'A prompt template contains {text}.',
     reads: ['data.prompt'],
     check: ({ data }) =>
       data.prompt.includes('{text}')
@@ -130,7 +130,7 @@ export const dataRules: readonly Rule[] = [
   {
     code: 'column-twice',
     severity: 'warning',
-    doc: 'Each column of the data plays one part.',
+    doc: 'Each column of the data has one role.',
     reads: ['data.columns'],
     check: ({ data }) => {
       const names = Object.values(data.columns);

@@ -1,10 +1,10 @@
-/** Rules about what is held out, when it is looked at, and which checkpoint is the best. */
+/** Rules about held-out data, evaluations and the best checkpoint. */
 import type { Recipe } from '../recipe-schema.ts';
 import type { Rule } from './rule.ts';
 
 const hasEvaluationData = ({ data, val_size }: Recipe): boolean => data.eval.length > 0 || val_size > 0;
 const ofLabels: readonly Recipe['metric_for_best_model'][] = ['loss', 'accuracy', 'f1', 'matthews'];
-/** What an evaluation of each task gives, of what can choose the best checkpoint. */
+/** The metrics of each task that can choose the best checkpoint. */
 const bestMetrics: Readonly<Record<Recipe['task'], readonly Recipe['metric_for_best_model'][]>> = {
   causal_lm: ['loss', 'accuracy'],
   sequence_classification: ofLabels,
@@ -12,7 +12,7 @@ const bestMetrics: Readonly<Record<Recipe['task'], readonly Recipe['metric_for_b
   image_classification: ofLabels,
 };
 
-/** Shares are multiples of shares, to the rounding of decimal numbers; a count is no multiple of a share. */
+/** Shares are multiples of shares up to decimal rounding; a count is not a multiple of a share. */
 function isMultiple(save: number, evaluation: number): boolean {
   if (save < 1 !== evaluation < 1) return false;
   const times = save / evaluation;
@@ -29,7 +29,7 @@ export const evaluationRules: readonly Rule[] = [
       recipe.eval_strategy !== 'no' && !hasEvaluationData(recipe)
         ? {
             at: 'eval_strategy',
-            message: "evaluation is asked for, but there is no data for it: give 'data.eval' or 'val_size'",
+            message: "there is no held-out data to evaluate: set 'data.eval' or 'val_size'",
             suggestion: { kind: 'replace-value', to: 'no' },
           }
         : undefined,
@@ -37,25 +37,25 @@ export const evaluationRules: readonly Rule[] = [
   {
     code: 'metric-of-other-task',
     severity: 'error',
-    doc: 'Numbers are judged by pearson or loss; labels by accuracy, f1, matthews or loss; language models by accuracy or loss.',
+    doc: 'The metric fits the task: pearson or loss for numbers; accuracy, f1, matthews or loss for labels; accuracy or loss for language models.',
     reads: ['metric_for_best_model', 'task'],
     check: ({ metric_for_best_model: metric, task }) =>
       bestMetrics[task].includes(metric)
         ? undefined
         : {
             at: 'metric_for_best_model',
-            message: `${task} is not judged by ${metric}, but by ${bestMetrics[task].join(', ')}`,
+            message: `'${metric}' is not a metric of ${task}; use ${bestMetrics[task].join(', ')}`,
             suggestion: { kind: 'replace-value', to: 'loss' },
           },
   },
   {
     code: 'evaluation-data-twice',
     severity: 'warning',
-    doc: 'Held-out data of its own makes val_size useless.',
+    doc: 'val_size has no effect if data.eval is set.',
     reads: ['data.eval', 'val_size'],
     check: ({ data, val_size }) =>
       data.eval.length > 0 && val_size > 0
-        ? { at: 'val_size', on: 'key', message: "'val_size' is not used, since 'data.eval' is given", suggestion: { kind: 'remove-key' } }
+        ? { at: 'val_size', on: 'key', message: "'val_size' has no effect, because 'data.eval' is set", suggestion: { kind: 'remove-key' } }
         : undefined,
   },
   {
@@ -65,19 +65,19 @@ export const evaluationRules: readonly Rule[] = [
     reads: ['val_size'],
     check: ({ val_size }) =>
       val_size > 1 && !Number.isInteger(val_size)
-        ? { at: 'val_size', message: `'val_size' is a share below 1 or a whole number of samples, not ${val_size}` }
+        ? { at: 'val_size', message: `'val_size' must be a share below 1 or a whole number of samples, not ${val_size}` }
         : undefined,
   },
   {
     code: 'best-model-without-evaluation',
     severity: 'error',
-    doc: 'The best checkpoint is known only where checkpoints are evaluated.',
+    doc: 'The best checkpoint is only known if checkpoints are evaluated.',
     reads: ['load_best_model_at_end', 'eval_strategy', 'data.eval', 'val_size'],
     check: ({ load_best_model_at_end, eval_strategy }) =>
       load_best_model_at_end && eval_strategy === 'no'
         ? {
             at: 'load_best_model_at_end',
-            message: "the best model can't be told without evaluation: set 'eval_strategy' and held-out data",
+            message: "finding the best model needs evaluations: set 'eval_strategy' and held-out data",
             suggestion: { kind: 'replace-value', to: 'false' },
           }
         : undefined,
@@ -85,14 +85,14 @@ export const evaluationRules: readonly Rule[] = [
   {
     code: 'early-stopping-without-evaluation',
     severity: 'error',
-    doc: 'A run can stop early only where it is evaluated on the way.',
+    doc: 'Early stopping needs evaluations during training.',
     reads: ['early_stopping_patience', 'eval_strategy', 'data.eval', 'val_size'],
     check: ({ early_stopping_patience: patience, eval_strategy }) =>
       patience !== undefined && eval_strategy === 'no'
         ? {
             at: 'early_stopping_patience',
             on: 'key',
-            message: "a run that is never evaluated cannot stop early: set 'eval_strategy' and held-out data",
+            message: "early stopping needs evaluations: set 'eval_strategy' and held-out data",
             suggestion: { kind: 'remove-key' },
           }
         : undefined,
@@ -100,7 +100,7 @@ export const evaluationRules: readonly Rule[] = [
   {
     code: 'best-model-cadence',
     severity: 'error',
-    doc: 'To end with the best model, checkpoints are saved when evaluations happen.',
+    doc: 'To end with the best model, checkpoints are saved together with evaluations.',
     reads: ['load_best_model_at_end', 'eval_strategy', 'save_strategy', 'data.eval', 'val_size'],
     check: ({ load_best_model_at_end, eval_strategy, save_strategy }) =>
       load_best_model_at_end && eval_strategy !== 'no' && save_strategy !== eval_strategy
@@ -114,7 +114,7 @@ export const evaluationRules: readonly Rule[] = [
   {
     code: 'best-model-steps',
     severity: 'error',
-    doc: 'To end with the best model, every checkpoint falls on an evaluation.',
+    doc: 'To end with the best model, every checkpoint has an evaluation.',
     reads: ['load_best_model_at_end', 'eval_strategy', 'save_strategy', 'eval_steps', 'save_steps'],
     check: ({ load_best_model_at_end, eval_strategy, save_strategy, eval_steps, save_steps }) =>
       load_best_model_at_end && eval_strategy === 'steps' && save_strategy === 'steps' && !isMultiple(save_steps, eval_steps)
@@ -131,13 +131,13 @@ export const evaluationRules: readonly Rule[] = [
   {
     code: 'large-evaluation-batch',
     severity: 'warning',
-    doc: 'An evaluation batch above the train batch can run out of memory hours into a run.',
+    doc: 'An evaluation batch larger than the training batch can run out of memory hours into a run.',
     reads: ['per_device_eval_batch_size', 'per_device_train_batch_size'],
     check: ({ per_device_eval_batch_size: evaluation, per_device_train_batch_size: train }) =>
       evaluation > train
         ? {
             at: 'per_device_eval_batch_size',
-            message: `an evaluation batch of ${evaluation} above the train batch of ${train} may run out of memory at the first evaluation`,
+            message: `the evaluation batch (${evaluation}) is larger than the training batch (${train}), and may run out of memory at the first evaluation`,
           }
         : undefined,
   },

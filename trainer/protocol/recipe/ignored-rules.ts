@@ -1,4 +1,6 @@
-/** Settings that do nothing beside others: a warning where one is written with a value that differs from its default. */
+/**
+ * Settings without effect in combination with others: a warning for each that is set to a value other than its default.
+ */
 
 import { namesWhere, orList } from '../../catalog/entries.ts';
 import { measuresThat, needsData, needsWeightGradients } from '../../catalog/measures.ts';
@@ -10,13 +12,13 @@ import type { Rule, SettingPath } from './rule.ts';
 
 interface Condition {
   readonly settings: readonly SettingPath[];
-  /** When they are used, after "only". */
+  /** The condition for its use, after "only". */
   readonly when: string;
   readonly reads: readonly SettingPath[];
   readonly isUsed: (recipe: Recipe) => boolean;
 }
 
-/** Settings that are used with the methods that have a capability. */
+/** Settings that apply only to methods with a capability. */
 const withMethods = (paths: readonly SettingPath[], has: (method: MethodEntry) => boolean): Condition => ({
   settings: paths,
   when: `with method: ${methodsThat(has)}`,
@@ -37,13 +39,13 @@ const conditions: readonly Condition[] = [
   withMethods(['ratio', 'importance.measure', 'importance.selection', 'importance.scores'], ({ chooses }) => chooses === 'rows'),
   {
     settings: ['importance.samples', 'importance.batch_size'],
-    when: `with a measure that looks at data, or method: ${methodsThat(({ chooses }) => chooses === 'elements')}`,
+    when: `with a measure that uses data, or method: ${methodsThat(({ chooses }) => chooses === 'elements')}`,
     reads: ['method', 'importance.measure'],
     isUsed: recipe => methodCatalog[recipe.method].chooses === 'elements' || (choosesRows(recipe) && needsData(recipe.importance.measure)),
   },
   {
     settings: ['importance.cache'],
-    when: 'with a measure that looks at data',
+    when: 'with a measure that uses data',
     reads: ['method', 'importance.measure'],
     isUsed: recipe => choosesRows(recipe) && needsData(recipe.importance.measure),
   },
@@ -86,19 +88,19 @@ const conditions: readonly Condition[] = [
   },
   {
     settings: ['decay_norms_and_biases'],
-    when: 'with weight_decay',
+    when: 'with weight_decay above 0',
     reads: ['weight_decay'],
     isUsed: ({ weight_decay }) => weight_decay > 0,
   },
   {
     settings: ['label_smoothing_factor'],
-    when: 'where labels or tokens are predicted, not numbers',
+    when: 'to labels and tokens, not to numbers',
     reads: ['task'],
     isUsed: ({ task }) => objectiveCatalog[task].target !== 'number',
   },
   {
     settings: ['group_by_length'],
-    when: 'with samples that have a length, and without packing',
+    when: 'to samples with a length, without packing',
     reads: ['task', 'packing', 'data.shuffle'],
     isUsed: ({ task, packing }) => objectiveCatalog[task].reads !== 'images' && !packing,
   },
@@ -133,17 +135,17 @@ export const ignoredRules: readonly Rule[] = conditions.flatMap(({ settings: pat
     (path): Rule => ({
       code: 'ignored-key',
       severity: 'warning',
-      doc: `'${path}' is used only ${when}.`,
+      doc: `'${path}' applies only ${when}.`,
       reads: [path, ...reads],
       check: (recipe, given) =>
         given(path) && !isUsed(recipe) && !isDefault(recipe, path)
-          ? { at: path, on: 'key', message: `'${path}' is used only ${when}`, suggestion: { kind: 'remove-key' } }
+          ? { at: path, on: 'key', message: `'${path}' has no effect here; it applies only ${when}`, suggestion: { kind: 'remove-key' } }
           : undefined,
     }),
   ),
 );
 
-/** A stored recipe has every setting written out; those at their default are no sign of a mistake. */
+/** A stored recipe contains every setting; those at their defaults are not a mistake. */
 function isDefault(recipe: Recipe, path: SettingPath): boolean {
   const resolved: Record<string, unknown> = { ...recipe };
   for (const group of ['data', 'importance'] as const)

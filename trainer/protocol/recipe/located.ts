@@ -1,4 +1,4 @@
-/** A value with its place in the text: what YAML or JSON becomes before it is checked. */
+/** A value with its position in the text: YAML or JSON before it is checked. */
 import { type Alias, type Document, isAlias, isMap, isScalar, isSeq, type Node, parseDocument, visit } from 'yaml';
 import { positionsIn } from '../line-starts.ts';
 import type { Problem, Range } from '../problem.ts';
@@ -10,9 +10,9 @@ export interface Located {
     | { readonly kind: 'list'; readonly items: readonly Located[] }
     | { readonly kind: 'map'; readonly entries: ReadonlyMap<string, Located> };
   readonly range: Range;
-  /** Of the key that leads here, in a map. */
+  /** Range of the key of this value in a map. */
   readonly keyRange?: Range;
-  /** The whole text of the override that gave it; without it the file did. */
+  /** The whole text of the override that set it; undefined if the file did. */
   readonly override?: string;
 }
 
@@ -21,25 +21,25 @@ export interface LocatedText {
   readonly problems: readonly Problem[];
 }
 
-/** A recipe is a page. A quarter of a megabyte leaves room for thousands of label names and keeps a keystroke in the editor fast. */
+/** A recipe is a page. A quarter of a megabyte leaves room for thousands of label names and keeps keystrokes fast. */
 export const MAX_RECIPE_CHARACTERS = 256 * 1024;
-/** Nodes after aliases are followed: ten levels of ten aliases would be ten thousand million. */
+/** Nodes after aliases are resolved: ten levels of ten aliases would be ten billion. */
 const MAX_NODES = 50_000;
 /** The schema nests three deep. */
 const MAX_DEPTH = 16;
-/** More than this many problems of syntax are one problem. */
+/** More syntax problems than this are reported as one. */
 const MAX_SYNTAX_PROBLEMS = 50;
 
 export const START: Range = { start: { line: 0, column: 0 }, end: { line: 0, column: 0 } };
 
 export interface LocateOptions {
-  /** The override that the text is part of. */
+  /** The override that contains the text. */
   readonly override?: string;
-  /** Where in the override the text begins. */
+  /** The offset of the text in the override. */
   readonly offset?: number;
 }
 
-/** Reads YAML 1.2 (and so JSON) without throwing; what is damaged is left out and reported. */
+/** Reads YAML 1.2 (and so JSON) without throwing; damaged parts are skipped and reported. */
 export function locate(text: string, { override, offset = 0 }: LocateOptions = {}): LocatedText {
   const problem = (code: string, message: string, range: Range): Problem => ({
     code,
@@ -82,7 +82,7 @@ export function locate(text: string, { override, offset = 0 }: LocateOptions = {
     return { root, problems: [...syntax, ...walk.problems] };
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
-    return { root: undefined, problems: [problem('invalid-yaml', `this can't be read: ${reason}`, START)] };
+    return { root: undefined, problems: [problem('invalid-yaml', `invalid YAML: ${reason}`, START)] };
   }
 }
 
@@ -93,7 +93,7 @@ export function toPlain({ content }: Located): unknown {
   return Object.fromEntries([...content.entries].map(([key, value]) => [key, toPlain(value)]));
 }
 
-/** The deepest located value on the way along `path`, and whether the way was walked to its end. */
+/** The deepest located value along `path`, and whether the whole path exists. */
 export function follow(root: Located, path: readonly (string | number)[]): { readonly found: Located; readonly complete: boolean } {
   let found = root;
   for (const step of path) {
@@ -106,13 +106,16 @@ export function follow(root: Located, path: readonly (string | number)[]): { rea
   return { found, complete: true };
 }
 
-/** Only the first line of an override's value stands behind its key. */
+/** Only the first line of an override's value follows its key. */
 const shift = ({ start, end }: Range, offset: number): Range => ({
   start: { line: start.line, column: start.column + (start.line === 0 ? offset : 0) },
   end: { line: end.line, column: end.column + (end.line === 0 ? offset : 0) },
 });
 
-/** What each alias stands for: the nearest node before it that has its anchor, if any. The library would go through the whole document for each. */
+/**
+ * The target of each alias: the nearest preceding node with its anchor, if any. The library would search the whole
+ * document for each.
+ */
 export function aliasTargets(document: Document): ReadonlyMap<Alias, Node | undefined> {
   const anchored = new Map<string, Node>();
   const targets = new Map<Alias, Node | undefined>();
@@ -143,7 +146,7 @@ class Walk {
     this.#nodes += 1;
     if (this.#nodes > MAX_NODES || depth > MAX_DEPTH) {
       const message =
-        depth > MAX_DEPTH ? `nested deeper than ${MAX_DEPTH} levels` : `more than ${MAX_NODES} values once aliases are followed`;
+        depth > MAX_DEPTH ? `nested deeper than ${MAX_DEPTH} levels` : `more than ${MAX_NODES} values after resolving aliases`;
       if (!this.problems.some(({ code }) => code === 'too-large')) this.#report('too-large', message, path, range);
       return undefined;
     }
@@ -151,7 +154,7 @@ class Walk {
     if (isAlias(node)) {
       const target = this.#targets.get(node);
       if (target !== undefined) return this.node(target, path, depth + 1);
-      this.#report('invalid-yaml', `no anchor '&${node.source}' stands before this`, path, range);
+      this.#report('invalid-yaml', `there is no anchor '&${node.source}' before this alias`, path, range);
       return undefined;
     }
     if (isMap(node)) return { ...place, content: { kind: 'map', entries: this.#entries(node.items, path, depth) } };
@@ -168,7 +171,7 @@ class Walk {
     for (const { key, value } of items) {
       const keyRange = this.#range(key);
       if (!isScalar(key)) {
-        this.#report('unknown-key', 'a key is one word', path, keyRange);
+        this.#report('unknown-key', 'a key must be a single word', path, keyRange);
         continue;
       }
       const name = typeof key.value === 'string' ? key.value : (key.source ?? String(key.value));
@@ -177,7 +180,7 @@ class Walk {
         continue;
       }
       const read = this.node(value, [...path, name], depth + 1);
-      // What could not be read has its problem already; only a key with nothing behind it counts as empty.
+      // Unreadable values already have a problem; only a key without a value counts as empty.
       if (read === undefined && value !== null) continue;
       const located = read ?? {
         content: { kind: 'scalar' as const, value: null, source: '' },

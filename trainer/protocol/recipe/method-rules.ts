@@ -1,4 +1,4 @@
-/** Rules about what is trained. */
+/** Rules about the method and the trained parameters. */
 import { engineCatalog } from '../../catalog/engines.ts';
 import { methodCatalog } from '../../catalog/methods.ts';
 import { modelParts } from './model-settings.ts';
@@ -8,11 +8,11 @@ export const methodRules: readonly Rule[] = [
   {
     code: 'budget-twice',
     severity: 'error',
-    doc: 'The budget of spsft is rows a layer or a ratio, not both.',
+    doc: 'The budget of spsft is rows per layer or a ratio, not both.',
     reads: ['method', 'r', 'ratio'],
     check: ({ method }, given) =>
       methodCatalog[method].r?.counts === 'rows' && given('r') && given('ratio')
-        ? { at: 'ratio', on: 'key', message: "'r' and 'ratio' exclude each other; keep one", suggestion: { kind: 'remove-key' } }
+        ? { at: 'ratio', on: 'key', message: "'r' and 'ratio' are mutually exclusive; keep one", suggestion: { kind: 'remove-key' } }
         : undefined,
   },
   {
@@ -26,13 +26,13 @@ export const methodRules: readonly Rule[] = [
       if (needsFullWeights !== undefined)
         return {
           at: 'quantize',
-          message: `${method} ${needsFullWeights}, and a weight held as ${quantize} can't be trained. lora and spsft leave such weights frozen`,
+          message: `${method} ${needsFullWeights}, but weights held as ${quantize} are frozen; use lora or spsft, or quantize: none`,
           suggestion: { kind: 'replace-value', to: 'none' },
         };
       return hasDependencies && dependencies
         ? {
             at: 'dependencies',
-            message: `the columns of a weight that is held as ${quantize} can't be trained`,
+            message: `'dependencies' trains columns, but weights held as ${quantize} are frozen; remove one of the two`,
             suggestion: { kind: 'replace-value', to: 'false' },
           }
         : undefined;
@@ -44,7 +44,7 @@ export const methodRules: readonly Rule[] = [
     doc: 'The portable engine holds every number in 32 bits.',
     reads: ['engine', 'dtype', 'quantize'],
     check: ({ engine, dtype, quantize }) => {
-      const message = 'the portable engine holds numbers of fewer bits in 32: nothing is saved';
+      const message = 'the portable engine holds every number in 32 bits, so this saves no memory';
       if (engine === 'auto' || engineCatalog[engine].holdsFewerBits) return undefined;
       if (dtype === 'bfloat16') return { at: 'dtype', message, suggestion: { kind: 'replace-value', to: 'float32' } };
       return quantize === 'none' ? undefined : { at: 'quantize', message, suggestion: { kind: 'replace-value', to: 'none' } };

@@ -1,12 +1,12 @@
-/** Command-line overrides `key=value`: dotted keys, YAML values, laid over the file. */
+/** Command-line overrides `key=value`: dotted keys and YAML values, applied on top of the file. */
 import type { Problem, Range } from '../problem.ts';
 import { settings } from '../recipe-schema.ts';
 import { type Located, locate, START } from './located.ts';
 
-/** No setting is deeper; it also keeps `a.a.a…` from nesting without end. */
+/** No setting is nested deeper; this also keeps `a.a.a…` from nesting without end. */
 const MAX_KEY_DEPTH = 3;
 
-/** The file's values with the overrides laid over them in order, and what is wrong with the overrides themselves. */
+/** The file's values with the overrides applied in order, and the problems of the overrides themselves. */
 export function applyOverrides(
   root: Located | undefined,
   overrides: readonly string[],
@@ -22,7 +22,7 @@ export function applyOverrides(
       problems.push({
         code: 'invalid-override',
         severity: 'error',
-        message: `an override is written key=value, not '${override}'`,
+        message: `write an override as key=value, not '${override}'`,
         path: [],
         range,
         override,
@@ -39,7 +39,10 @@ export function applyOverrides(
 
 const lineRange = (start: number, end: number): Range => ({ start: { line: 0, column: start }, end: { line: 0, column: end } });
 
-/** An empty value and `null` take a key away, so that its default holds again. Where any text is a value, it is taken as it stands unless YAML quotes it. */
+/**
+ * An empty value and `null` remove a key, so that its default applies. If any text is valid, it is taken literally
+ * unless it has YAML quotes.
+ */
 function readValue(override: string, key: string, offset: number): { located: Located | undefined; problems: readonly Problem[] } {
   const text = override.slice(offset);
   const trimmed = text.trim();

@@ -1,4 +1,4 @@
-/** What a rule between settings is. */
+/** A rule between settings. */
 import type { Severity, Suggestion } from '../problem.ts';
 import type { Recipe } from '../recipe-schema.ts';
 
@@ -14,7 +14,7 @@ type Paths<T, Prefix extends string = ''> = {
 export type SettingPath = Paths<Recipe>;
 
 export interface Finding {
-  /** The setting at fault; where the text does not give it, the nearest key that it does give is marked. */
+  /** The setting at fault; if the text does not contain it, the nearest key is marked. */
   readonly at: SettingPath;
   /** Marks the key rather than the value. */
   readonly on?: 'key';
@@ -26,10 +26,10 @@ export interface Rule {
   /** Stable, kebab-case. */
   readonly code: string;
   readonly severity: Severity;
-  /** One sentence: what holds in a good recipe. */
+  /** One sentence: the property of a good recipe. */
   readonly doc: string;
-  /** The settings that it looks at; where one of them is invalid the rule is not run. */
+  /** The settings that it reads; the rule does not run if one of them is invalid. */
   readonly reads: readonly SettingPath[];
-  /** `given` tells whether a setting was written, apart from its default. */
+  /** `given` returns whether a setting was written, as opposed to its default. */
   readonly check: (recipe: Recipe, given: (path: SettingPath) => boolean) => Finding | readonly Finding[] | undefined;
 }

@@ -1,18 +1,18 @@
-/** Settings of the run: logging, evaluation, checkpoints, and where they go. */
+/** Settings of the run: logging, evaluation, checkpoints and output. */
 import type { Given } from './setting.ts';
 import { defaulted, derived, optional } from './setting.ts';
 import { choice, filePath, flag, integer, mapOf, number, stepCount } from './value-type.ts';
 
-/** By the names of lm-evaluation-harness. */
+/** Named as in lm-evaluation-harness. */
 const choiceTasks = {
-  arc_challenge: 'The harder questions of the AI2 reasoning challenge.',
-  arc_easy: 'Its easier questions.',
+  arc_challenge: 'AI2 reasoning challenge, challenge set.',
+  arc_easy: 'AI2 reasoning challenge, easy set.',
   boolq: 'Yes or no questions about a passage.',
-  hellaswag: 'How an everyday scene goes on.',
-  openbookqa: 'Questions of elementary science.',
-  rte: 'Whether one sentence follows from another.',
-  winogrande: 'Which of two things a sentence refers to.',
-  multiple_choice: 'Any other: keys question, choices (a list) and answer (a number from 0, or the text).',
+  hellaswag: 'Continuations of everyday scenes.',
+  openbookqa: 'Elementary science questions.',
+  rte: 'Textual entailment.',
+  winogrande: 'Pronoun resolution.',
+  multiple_choice: 'Custom questions: keys question, choices (a list) and answer (a number from 0, or the text).',
 } as const;
 
 export type ChoiceTask = keyof typeof choiceTasks;
@@ -22,7 +22,7 @@ const steps = () => stepCount({ min: 1 });
 const strategies = () =>
   choice({
     no: 'Never during training.',
-    steps: 'Every so many updates.',
+    steps: 'After a number of updates.',
     epoch: 'At the end of each epoch.',
   });
 
@@ -31,52 +31,54 @@ const hasEvaluationData = (given: Given): boolean =>
 
 export const runSettings = {
   logging_steps: defaulted(steps(), 1, {
-    doc: 'Updates from one line of metrics to the next; a number below 1 is a share of all updates.',
+    doc: 'Updates between lines of metrics; a number below 1 is a share of all updates.',
   }),
-  eval_strategy: derived(strategies(), "'epoch' with held-out data, else 'no'", given => (hasEvaluationData(given) ? 'epoch' : 'no'), {
+  eval_strategy: derived(strategies(), "'epoch' with held-out data, otherwise 'no'", given => (hasEvaluationData(given) ? 'epoch' : 'no'), {
     doc: 'When the held-out data is evaluated.',
   }),
   eval_steps: defaulted(steps(), 100, {
-    doc: "Updates from one evaluation to the next, with eval_strategy 'steps'; a number below 1 is a share of all updates.",
+    doc: "Updates between evaluations, with eval_strategy 'steps'; a number below 1 is a share of all updates.",
   }),
   benchmarks: defaulted(
     mapOf(choiceTasks, filePath(), 'a map from benchmarks to files'),
     {},
     {
-      doc: 'Multiple-choice benchmarks that `rowtune evaluate` answers, each with its file (json, jsonl or parquet), scored as lm-evaluation-harness does.',
+      doc: 'Multiple-choice benchmarks for `rowtune evaluate`, each with its file (json, jsonl or parquet), scored as in lm-evaluation-harness.',
     },
   ),
   benchmark_max_samples: optional(integer({ min: 1, max: 1_000_000_000 }), {
-    doc: 'Answers at most this many questions of each benchmark.',
+    doc: 'Maximum number of questions per benchmark.',
   }),
   save_strategy: derived(
     strategies(),
-    "that of eval_strategy, but 'epoch' for 'no'",
+    "the value of eval_strategy, but 'epoch' instead of 'no'",
     given => (given.eval_strategy === 'steps' ? 'steps' : 'epoch'),
-    { doc: 'When a checkpoint is saved; one is always saved at the end.' },
+    { doc: 'When checkpoints are saved; one is always saved at the end.' },
   ),
-  save_steps: derived(steps(), 'that of eval_steps', given => Number(given.eval_steps), {
-    doc: "Updates from one checkpoint to the next, with save_strategy 'steps'; a number below 1 is a share of all updates.",
+  save_steps: derived(steps(), 'the value of eval_steps', given => Number(given.eval_steps), {
+    doc: "Updates between checkpoints, with save_strategy 'steps'; a number below 1 is a share of all updates.",
   }),
-  save_total_limit: defaulted(integer({ min: 1, max: 1_000_000 }), 2, { doc: 'How many checkpoints are kept; the oldest goes first.' }),
-  load_best_model_at_end: defaulted(flag(), false, { doc: 'Ends with the checkpoint whose evaluation was best.' }),
+  save_total_limit: defaulted(integer({ min: 1, max: 1_000_000 }), 2, {
+    doc: 'Maximum number of checkpoints; the oldest is deleted first.',
+  }),
+  load_best_model_at_end: defaulted(flag(), false, { doc: 'The result of the run is the checkpoint with the best evaluation.' }),
   metric_for_best_model: defaulted(
     choice({
       loss: 'The mean loss, lower is better.',
-      accuracy: 'The share of right labels, higher is better.',
-      f1: 'F1, of two labels that of the second one, of more the mean over labels; higher is better.',
-      matthews: 'The Matthews correlation of labels, as CoLA is judged by; higher is better.',
-      pearson: 'The correlation of predicted numbers, as STS-B is judged by; higher is better.',
+      accuracy: 'The share of correct labels, higher is better.',
+      f1: 'F1 of the second of two labels, or the mean over more labels; higher is better.',
+      matthews: 'The Matthews correlation of labels, used for CoLA; higher is better.',
+      pearson: 'The Pearson correlation of numbers, used for STS-B; higher is better.',
     }),
     'loss',
-    { doc: 'The evaluation metric that decides which checkpoint is best.' },
+    { doc: 'The evaluation metric that selects the best checkpoint.' },
   ),
   early_stopping_patience: optional(integer({ min: 1, max: 1_000_000 }), {
-    doc: 'Ends the run after this many evaluations in a row without a better metric_for_best_model.',
+    doc: 'Ends the run after this many evaluations in a row without improvement of metric_for_best_model.',
   }),
   early_stopping_threshold: defaulted(number({ min: 0 }), 0, {
-    doc: 'How much better than the best a metric must be to count for early_stopping_patience.',
+    doc: 'The minimum improvement that counts for early_stopping_patience.',
   }),
-  output_dir: optional(filePath(), { doc: 'The folder of the run; without it, a folder under runs/ named after the recipe.' }),
-  overwrite_output_dir: defaulted(flag(), false, { doc: 'Permits a run to replace what is in output_dir.' }),
+  output_dir: optional(filePath(), { doc: 'The folder of the run; by default a folder under runs/ named after the recipe.' }),
+  overwrite_output_dir: defaulted(flag(), false, { doc: 'Allows a run to replace an earlier run in output_dir.' }),
 };

@@ -19,15 +19,15 @@ function scheduleArgumentFinding({ lr_scheduler_kwargs: given, lr_scheduler_type
   const other = names.find(name => !own.includes(name));
   if (other !== undefined) return { at, message: `'${type}' takes ${own.length === 0 ? 'no arguments' : own.join(', ')}, not '${other}'` };
   const broken = names.find(name => WHOLE.includes(name) && !Number.isInteger(given[name]));
-  if (broken !== undefined) return { at, message: `'${broken}' is a whole number of updates, not ${given[broken]}` };
+  if (broken !== undefined) return { at, message: `'${broken}' must be a whole number of updates, not ${given[broken]}` };
   const cycles = given.num_cycles ?? 1;
   if (type === 'cosine_with_restarts' && (cycles < 1 || !Number.isInteger(cycles)))
-    return { at, message: `'num_cycles' is a whole number of cycles ≥ 1, not ${cycles}` };
-  if (type === 'inverse_sqrt' && given.timescale === 0) return { at, message: "'timescale' is at least 1" };
+    return { at, message: `'num_cycles' must be a whole number ≥ 1, not ${cycles}` };
+  if (type === 'inverse_sqrt' && given.timescale === 0) return { at, message: "'timescale' must be at least 1" };
   if (type === 'warmup_stable_decay' && given.num_decay_steps === undefined)
     return {
       at: 'lr_scheduler_type',
-      message: "'warmup_stable_decay' needs 'lr_scheduler_kwargs: {num_decay_steps: …}', the updates over which it falls",
+      message: "'warmup_stable_decay' needs 'lr_scheduler_kwargs: {num_decay_steps: …}', the number of updates of its decay",
     };
   const end = given.lr_end ?? POLYNOMIAL_END;
   if (type === 'polynomial' && end >= learning_rate)
@@ -42,14 +42,14 @@ export const scheduleRules: readonly Rule[] = [
   {
     code: 'warmup-twice',
     severity: 'error',
-    doc: 'Warm-up is given in updates or as a share, not as both.',
+    doc: 'Give the warm-up in updates or as a share, not both.',
     reads: ['warmup_steps', 'warmup_ratio'],
     check: (_, given) =>
       given('warmup_steps') && given('warmup_ratio')
         ? {
             at: 'warmup_steps',
             on: 'key',
-            message: "'warmup_steps' and 'warmup_ratio' exclude each other; keep one",
+            message: "'warmup_steps' and 'warmup_ratio' are mutually exclusive; keep one",
             suggestion: { kind: 'remove-key' },
           }
         : undefined,
@@ -64,7 +64,7 @@ export const scheduleRules: readonly Rule[] = [
         ? {
             at: 'num_train_epochs',
             on: 'key',
-            message: `'max_steps' (${max_steps}) decides when the run ends, not 'num_train_epochs' (${num_train_epochs})`,
+            message: `'num_train_epochs' (${num_train_epochs}) has no effect, because 'max_steps' (${max_steps}) sets the length of the run`,
           }
         : undefined,
   },
@@ -77,7 +77,7 @@ export const scheduleRules: readonly Rule[] = [
       max_steps === 0
         ? {
             at: 'max_steps',
-            message: "no update would be made; -1 leaves the length to 'num_train_epochs'",
+            message: "the run would make no update; use -1 to let 'num_train_epochs' set the length",
             suggestion: { kind: 'replace-value', to: '-1' },
           }
         : undefined,
@@ -89,7 +89,7 @@ export const scheduleRules: readonly Rule[] = [
     reads: ['warmup_steps', 'max_steps'],
     check: ({ warmup_steps = 0, max_steps }) =>
       max_steps > 0 && warmup_steps >= 1 && warmup_steps >= max_steps
-        ? { at: 'warmup_steps', message: `the learning rate is never reached: ${warmup_steps} updates of warm-up in a run of ${max_steps}` }
+        ? { at: 'warmup_steps', message: `the learning rate is never reached: the warm-up takes ${warmup_steps} of ${max_steps} updates` }
         : undefined,
   },
   {
@@ -112,11 +112,11 @@ export const scheduleRules: readonly Rule[] = [
   {
     code: 'high-learning-rate',
     severity: 'warning',
-    doc: 'Adam diverges at a learning rate that suits only plain gradient descent.',
+    doc: 'Adam diverges at learning rates meant for plain gradient descent.',
     reads: ['learning_rate', 'optim'],
     check: ({ learning_rate, optim }) =>
       learning_rate > 0.01 && optim !== 'sgd'
-        ? { at: 'learning_rate', message: `${learning_rate} is very high for ${optim}; values from 1.0e-5 to 1.0e-3 are usual` }
+        ? { at: 'learning_rate', message: `${learning_rate} is very high for ${optim}; typical values are 1.0e-5 to 1.0e-3` }
         : undefined,
   },
 ];

@@ -1,25 +1,28 @@
-/** A setting of a recipe and a group of settings: one description from which type, default, bounds, documentation and schema all come. */
+/**
+ * A setting of a recipe and a group of settings: one description that yields type, default, bounds, documentation and
+ * schema.
+ */
 import type { ValueType } from './value-type.ts';
 
 export type Presence = 'required' | 'defaulted' | 'optional';
 
-/** The settings resolved so far, by dotted path; a derived default may read only settings that stand before it in the table. */
+/** The settings resolved so far, by dotted path; a derived default may read only earlier settings of the table. */
 export type Given = Readonly<Record<string, unknown>>;
 
 export interface Setting<T = unknown, P extends Presence = Presence> {
   readonly presence: P;
   readonly type: ValueType<T>;
-  /** The value where the recipe gives none; nothing for a required setting. */
+  /** The default value; undefined for a required setting. */
   readonly resolveDefault: (given: Given) => T | undefined;
-  /** The default for people: "3", "the train batch"; nothing where there is none. */
+  /** The default as text for people: "3", "the training batch size"; undefined if there is none. */
   readonly defaultText?: string;
-  /** The default as plain data, where it does not depend on other settings. */
+  /** The default as plain data, if it does not depend on other settings. */
   readonly fixedDefault?: T;
   /** One sentence. */
   readonly doc: string;
-  /** What the setting means for memory. */
+  /** The effect of the setting on memory. */
   readonly memory?: string;
-  /** Other tools take null for a value of its own here: what to write for that. Null is an error then. */
+  /** Other tools give null a meaning of its own: the value to write for that. Null is an error then. */
   readonly nullHint?: string;
 }
 
@@ -30,7 +33,7 @@ export interface Group<F extends Fields = Fields> {
 
 export type Fields = { readonly [name: string]: Setting | Group };
 
-/** What the documentation of a setting holds. */
+/** The documentation of a setting. */
 export interface Doc {
   readonly doc: string;
   readonly memory?: string;
@@ -39,7 +42,7 @@ export interface Doc {
 
 export const isGroup = (entry: Setting | Group): entry is Group => 'fields' in entry;
 
-/** A setting that every recipe must give. */
+/** A required setting. */
 export const required = <T>(type: ValueType<T>, doc: Doc): Setting<T, 'required'> => ({
   ...doc,
   presence: 'required',
@@ -47,7 +50,7 @@ export const required = <T>(type: ValueType<T>, doc: Doc): Setting<T, 'required'
   resolveDefault: () => undefined,
 });
 
-/** A setting with a default that is always the same. */
+/** A setting with a constant default. */
 export const defaulted = <T, const D extends T>(type: ValueType<T>, value: D, doc: Doc): Setting<T, 'defaulted'> => ({
   ...doc,
   presence: 'defaulted',
@@ -57,7 +60,7 @@ export const defaulted = <T, const D extends T>(type: ValueType<T>, value: D, do
   defaultText: JSON.stringify(value),
 });
 
-/** A setting whose default depends on settings before it; `text` says how. */
+/** A setting whose default depends on earlier settings; `text` describes it. */
 export const derived = <T>(type: ValueType<T>, text: string, value: (given: Given) => T, doc: Doc): Setting<T, 'defaulted'> => ({
   ...doc,
   presence: 'defaulted',
@@ -66,7 +69,7 @@ export const derived = <T>(type: ValueType<T>, text: string, value: (given: Give
   defaultText: text,
 });
 
-/** A setting that may stay without a value; with `byOthers` it can get one from settings before it. */
+/** An optional setting; with `byOthers` it can get a value from earlier settings. */
 export const optional = <T>(
   type: ValueType<T>,
   doc: Doc,
@@ -85,7 +88,7 @@ export const group = <const F extends Fields>(doc: string, fields: F): Group<F> 
 type OptionalKeys<F extends Fields> = { [K in keyof F]: F[K] extends Setting<unknown, 'optional'> ? K : never }[keyof F];
 type ResolvedEntry<E> = E extends Setting<infer T> ? T : E extends Group<infer F> ? Resolved<F> : never;
 
-/** The TypeScript type of the settings once every default is filled in. */
+/** The TypeScript type of the settings with every default filled in. */
 export type Resolved<F extends Fields> = {
   readonly [K in Exclude<keyof F, OptionalKeys<F>>]: ResolvedEntry<F[K]>;
 } & { readonly [K in OptionalKeys<F>]?: ResolvedEntry<F[K]> };

@@ -1,9 +1,11 @@
-/** Bounds on a text of YAML, found before it is parsed: the parser calls itself for each level, and beyond its stack the process is aborted. */
+/**
+ * Bounds on a YAML text, checked before parsing: the parser is recursive, and a stack overflow would abort the process.
+ */
 import { Lexer } from 'yaml';
 
-/** More than any recipe or config has, and a hundredth of what the parser's stack takes. */
+/** More than any recipe or config has, and a hundredth of the parser's limit. */
 const MAX_NESTING = 64;
-/** Words, signs, spaces and line ends: those of thousands of label names. Parsing so many takes half a second. */
+/** Words, signs, spaces and line ends; enough for thousands of label names. Parsing this many takes half a second. */
 const MAX_TOKENS = 40_000;
 
 export interface Excess {
@@ -12,11 +14,11 @@ export interface Excess {
 }
 
 /**
- * Where the text nests too deeply or has too many parts; undefined where it does neither. Takes time linear in the text. A level of blocks is
- * counted for what begins behind the beginning of another block, so that a level may count twice, and none is missed.
+ * The position where the text nests too deeply or has too many parts; undefined if it does neither. Linear time. A
+ * block level is counted at the start of each nested block, so a level may count twice, but none is missed.
  */
 export function excessOf(text: string): Excess | undefined {
-  /** Columns at which blocks begin that are open, from left to right. */
+  /** Start columns of the open blocks, from left to right. */
   const blocks: number[] = [];
   let flow = 0;
   let offset = 0;
@@ -36,8 +38,8 @@ export function excessOf(text: string): Excess | undefined {
       while ((blocks.at(-1) ?? -1) >= column) blocks.pop();
       blocks.push(column);
     }
-    if (blocks.length + flow > MAX_NESTING) return { offset, message: `this nests deeper than ${MAX_NESTING} levels` };
-    if (++tokens > MAX_TOKENS) return { offset, message: `a recipe has at most ${MAX_TOKENS} words and signs, this has more` };
+    if (blocks.length + flow > MAX_NESTING) return { offset, message: `nested deeper than ${MAX_NESTING} levels` };
+    if (++tokens > MAX_TOKENS) return { offset, message: `a recipe can have at most ${MAX_TOKENS} words and signs` };
     const lastLine = token.lastIndexOf('\n');
     if (lastLine >= 0) lineStart = offset + lastLine + 1;
     offset += token.length;
@@ -46,5 +48,5 @@ export function excessOf(text: string): Excess | undefined {
   return undefined;
 }
 
-/** The lexer's own marks, which are no part of the text. */
+/** The lexer's own markers, which are not part of the text. */
 const [DOCUMENT, FLOW_END, SCALAR] = ['\x02', '\x18', '\x1f'];

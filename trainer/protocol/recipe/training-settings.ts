@@ -1,4 +1,4 @@
-/** Settings of the optimization: length, learning rate, optimizer, and what is recomputed. */
+/** Settings of the optimization: length, learning rate, optimizer and recomputation. */
 import { type MethodName, methodCatalog } from '../../catalog/methods.ts';
 import { MAX_SEED } from './model-settings.ts';
 import { defaulted, derived, optional } from './setting.ts';
@@ -8,8 +8,8 @@ import { choice, flag, integer, mapOf, number, stepCount } from './value-type.ts
 const MAX_STEPS = 2 ** 31 - 1;
 
 export const scheduleSettings = {
-  num_train_epochs: defaulted(number({ min: 0, max: 100_000, aboveMin: true }), 3, { doc: 'How many times training goes over the data.' }),
-  max_steps: defaulted(integer({ min: -1, max: MAX_STEPS }), -1, { doc: 'The number of updates; -1 leaves it to num_train_epochs.' }),
+  num_train_epochs: defaulted(number({ min: 0, max: 100_000, aboveMin: true }), 3, { doc: 'The number of passes over the training data.' }),
+  max_steps: defaulted(integer({ min: -1, max: MAX_STEPS }), -1, { doc: 'The number of updates; -1 to use num_train_epochs.' }),
   learning_rate: derived(
     number({ min: 0, max: 100, aboveMin: true }),
     '2e-5 for spsft and full, 1e-4 for lora, dora and rosa, 5e-5 for spsft+lora, 1e-3 for bitfit and head, 4e-3 for vera',
@@ -18,120 +18,120 @@ export const scheduleSettings = {
   ),
   lr_scheduler_type: defaulted(
     choice({
-      linear: 'Falls in a straight line to 0.',
-      cosine: 'Falls along half a cosine to min_learning_rate.',
-      cosine_with_restarts: 'Falls along half a cosine to 0 several times (num_cycles).',
-      polynomial: 'Falls to lr_end along a power of the time that is left.',
-      inverse_sqrt: 'Falls with the square root of the time.',
-      warmup_stable_decay: 'Stays after warm-up, then falls along half a cosine over the last num_decay_steps.',
-      constant: 'Stays the same from the first update, without warm-up.',
-      constant_with_warmup: 'Stays the same after warm-up.',
+      linear: 'Decays linearly to 0.',
+      cosine: 'Decays along half a cosine to min_learning_rate.',
+      cosine_with_restarts: 'Decays along half a cosine to 0 several times (num_cycles).',
+      polynomial: 'Decays to lr_end by a power of the remaining time.',
+      inverse_sqrt: 'Decays with the square root of the time.',
+      warmup_stable_decay: 'Constant after warm-up, then decays along half a cosine over the last num_decay_steps.',
+      constant: 'Constant, without warm-up.',
+      constant_with_warmup: 'Constant after warm-up.',
     }),
     'linear',
-    { doc: 'How the learning rate falls over the run.' },
+    { doc: 'The learning rate schedule.' },
   ),
   lr_scheduler_kwargs: defaulted(
     mapOf(
       {
-        num_cycles: 'Half cosines of cosine (in whole ones: 0.5), or cycles of cosine_with_restarts (1).',
+        num_cycles: 'The number of cycles of cosine (0.5) or cosine_with_restarts (1).',
         power: 'The power of polynomial (1).',
         lr_end: 'The learning rate at the end of polynomial (1e-7).',
-        timescale: 'The updates over which inverse_sqrt falls to its first fraction (the warm-up, or 10000 without one).',
-        num_decay_steps: 'The updates over which warmup_stable_decay falls.',
-        num_stable_steps: 'The updates for which warmup_stable_decay stays (what warm-up and decay leave).',
-        min_lr_ratio: 'The share of the learning rate that warmup_stable_decay ends with (0).',
+        timescale: 'The time scale of inverse_sqrt in updates (the warm-up, or 10000 without one).',
+        num_decay_steps: 'The updates of the decay of warmup_stable_decay.',
+        num_stable_steps: 'The updates of the constant phase of warmup_stable_decay (the rest of the run).',
+        min_lr_ratio: 'The final learning rate of warmup_stable_decay, as a share of learning_rate (0).',
       },
       number({ min: 0 }),
       'a map of scheduler arguments to numbers',
     ),
     {},
-    { doc: "Arguments of the schedule, by Transformers' names." },
+    { doc: 'Arguments of the schedule, named as in Transformers.' },
   ),
   min_learning_rate: defaulted(number({ min: 0, max: 100 }), 0, { doc: 'The learning rate at the end of a cosine schedule.' }),
-  warmup_ratio: optional(number({ min: 0, max: 1 }), { doc: 'The share of all updates over which the learning rate rises from 0.' }),
+  warmup_ratio: optional(number({ min: 0, max: 1 }), { doc: 'The share of all updates in which the learning rate rises from 0.' }),
   warmup_steps: optional(stepCount({ min: 0 }), {
-    doc: "The number of updates over which the learning rate rises from 0, or below 1 the share of all updates; it stands in place of 'warmup_ratio'.",
+    doc: "The number of updates in which the learning rate rises from 0; a number below 1 is a share of all updates. Replaces 'warmup_ratio'.",
   }),
 };
 
 export const optimizerSettings = {
   optim: defaulted(
     choice({
-      adamw: 'Adam with weight decay apart from the gradient.',
-      adam: 'Adam; weight decay is added to the gradient.',
-      adamw_8bit: 'The optimizer adamw with its two moments in 8 bits each, for full and lora with many trained parameters.',
+      adamw: 'Adam with decoupled weight decay.',
+      adam: 'Adam with weight decay added to the gradient.',
+      adamw_8bit: 'The optimizer adamw with its two moments in 8 bits each, for many trained parameters.',
       adam_8bit: 'The optimizer adam with its two moments in 8 bits each.',
-      sgd: 'Stochastic gradient descent, with momentum if asked.',
+      sgd: 'Stochastic gradient descent, optionally with momentum.',
     }),
     'adamw',
     {
       doc: 'The optimizer.',
       memory:
-        'adam and adamw hold eight bytes for each trained parameter, their 8-bit forms two (eight where fewer than 4096 are updated together), sgd none, or four with momentum.',
+        'Bytes per trained parameter: 8 for adam and adamw, 2 for their 8-bit forms (8 if fewer than 4096 are updated together), 0 for sgd, 4 with momentum.',
     },
   ),
   optimizer_offload: defaulted(
     choice({
-      none: 'Where the model is computed.',
-      host: 'On a GPU: in the memory of the host, where the update runs then. Without a GPU it is there in any case.',
-      disk: 'In a file in the run folder, from which each part is read for its update.',
+      none: 'In the memory of the compute device.',
+      host: 'In host memory, where the update then runs. Without a GPU, it is there in any case.',
+      disk: 'In a file in the run folder; each part is read for its update.',
     }),
     'none',
     {
-      doc: "Where the optimizer's state lies between updates, and the float32 masters of bfloat16 weights: for a model whose state does not fit.",
+      doc: "The location of the optimizer's state and of the float32 masters of bfloat16 weights between updates.",
       memory:
-        'host takes the state and the masters out of the memory of a GPU, disk out of all memory but the part that is being updated; each step takes longer.',
+        'host moves the state and the masters out of GPU memory; disk keeps only the part being updated in memory. Each step takes longer.',
     },
   ),
-  weight_decay: defaulted(number({ min: 0, max: 100 }), 0, { doc: 'How strongly trained weights are pulled toward 0.' }),
+  weight_decay: defaulted(number({ min: 0, max: 100 }), 0, { doc: 'The strength of the pull of trained weights toward 0.' }),
   decay_norms_and_biases: defaulted(flag(), false, {
-    doc: 'Applies weight_decay to norm weights and biases too; the Hugging Face Trainer does not.',
+    doc: 'Applies weight_decay to norm weights and biases too, unlike the Hugging Face Trainer.',
   }),
-  adam_beta1: defaulted(number({ min: 0, max: 0.999999 }), 0.9, { doc: 'The decay of the mean of gradients in Adam.' }),
-  adam_beta2: defaulted(number({ min: 0, max: 0.999999 }), 0.999, { doc: 'The decay of the mean of squared gradients in Adam.' }),
-  adam_epsilon: defaulted(number({ min: 0, max: 1, aboveMin: true }), 1e-8, { doc: "The number that keeps Adam's denominator above 0." }),
+  adam_beta1: defaulted(number({ min: 0, max: 0.999999 }), 0.9, { doc: "Adam's decay of the mean of gradients." }),
+  adam_beta2: defaulted(number({ min: 0, max: 0.999999 }), 0.999, { doc: "Adam's decay of the mean of squared gradients." }),
+  adam_epsilon: defaulted(number({ min: 0, max: 1, aboveMin: true }), 1e-8, { doc: "Added to Adam's denominator to keep it above 0." }),
   momentum: defaulted(number({ min: 0, max: 0.999999 }), 0, {
     doc: 'The momentum of sgd.',
-    memory: 'Above 0 it holds one number for each trained parameter.',
+    memory: 'Above 0, it needs one number per trained parameter.',
   }),
   max_grad_norm: defaulted(number({ min: 0 }), 1, {
-    nullHint: '0 leaves gradients alone',
-    doc: 'Gradients are scaled down to this global norm; 0 leaves them alone.',
-    memory: 'Above 0 all gradients of one step are alive together before the update.',
+    nullHint: 'use 0 to turn clipping off',
+    doc: 'Gradients are scaled down to this global norm; 0 turns clipping off.',
+    memory: 'Above 0, all gradients of a step are in memory at the same time.',
   }),
   label_smoothing_factor: defaulted(number({ min: 0, max: 0.99 }), 0, {
-    doc: 'The share of each target that is spread evenly over all classes or tokens in the training loss; evaluations are not smoothed.',
+    doc: 'The share of each target that the training loss spreads evenly over all classes or tokens; evaluations are not smoothed.',
   }),
   max_loss_ratio: defaulted(number({ min: 1, aboveMin: true }), 20, {
-    doc: 'Stops the run when the loss is not finite or exceeds this multiple of where it began: the most of first loss, held-out loss, and 1.',
+    doc: 'Stops the run if the loss is not finite or exceeds this multiple of its initial value: the largest of first loss, held-out loss and 1.',
   }),
-  seed: defaulted(integer({ min: 0, max: MAX_SEED }), 42, { doc: 'The seed of everything random in the run.' }),
+  seed: defaulted(integer({ min: 0, max: MAX_SEED }), 42, { doc: 'The random seed of the run.' }),
   data_seed: derived(integer({ min: 0, max: MAX_SEED }), 'the seed of the run', given => Number(given.seed), {
     doc: 'The seed of the order of the samples.',
   }),
   batch_norm: defaulted(
     choice({
-      frozen: 'Normalize by the statistics that the model came with, in training as in evaluation, and leave them alone.',
-      updated: "Normalize by each batch's own, and let the running statistics follow them; they are stored with the adapter.",
+      frozen: "Normalizes by the model's own statistics in training and evaluation, and does not change them.",
+      updated: 'Normalizes by the statistics of each batch and updates the running statistics, which are stored with the adapter.',
     }),
     'frozen',
     {
-      doc: 'The statistics of batch norm layers in training; updated is what PyTorch does, and wants batches of many images.',
-      memory: 'updated keeps the input of every batch norm, about twice the activations of a ResNet.',
+      doc: 'The statistics of batch norm layers in training; updated works as in PyTorch and needs large batches.',
+      memory: 'updated stores the input of every batch norm, which doubles the activations of a ResNet.',
     },
   ),
   recompute: defaulted(
     choice({
-      auto: 'Whatever fits into the free memory and costs the least time.',
-      none: 'Keep every activation.',
-      cheap: 'Recompute norms, activations and softmax; keep the inputs of matrix products.',
-      block: 'Keep only the input of each block.',
-      sqrt: 'Keep the input of every few blocks.',
+      auto: 'The fastest level that fits into the free memory.',
+      none: 'Store every activation.',
+      cheap: 'Recompute norms, activation functions and softmax; store the inputs of matrix products.',
+      block: 'Store only the input of each block.',
+      sqrt: 'Store the input of every few blocks.',
     }),
     'auto',
     {
-      doc: 'Which activations the backward pass computes again instead of keeping.',
-      memory: 'From none over cheap and block to sqrt each step takes less memory and more time.',
+      doc: 'Which activations the backward pass recomputes instead of storing.',
+      memory: 'none, cheap, block, sqrt: each level needs less memory and more time.',
     },
   ),
 };

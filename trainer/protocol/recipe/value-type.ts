@@ -2,7 +2,7 @@
 
 export type JsonSchema = Readonly<Record<string, unknown>>;
 
-/** One thing wrong inside a value: `path` leads from the value to it, `expected` reads after "expected". */
+/** One mismatch inside a value: `path` leads from the value to it, `expected` reads after "must be". */
 export interface Mismatch {
   readonly code: 'wrong-type' | 'out-of-range' | 'not-a-choice';
   readonly path: readonly (string | number)[];
@@ -17,18 +17,18 @@ export interface Mismatch {
 export type Checked<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly mismatches: readonly Mismatch[] };
 
 export interface ValueType<T> {
-  /** For example "integer ≥ 1"; reads after "expected". */
+  /** For example "an integer from 1 to 8"; reads after "must be". */
   readonly name: string;
   readonly jsonSchema: JsonSchema;
   /** The permitted words with a sentence each, where the type has any. */
   readonly choices?: Readonly<Record<string, string>>;
   readonly minimum?: number;
   readonly maximum?: number;
-  /** True where any text is a value, so that a command line need not quote it. */
+  /** True if any text is a valid value, so that a command line need not quote it. */
   readonly isText?: boolean;
-  /** True where the value is a path, or a list or map of paths: a relative one starts from the folder of the recipe. */
+  /** True if the value is a path, or a list or map of paths: relative ones start from the folder of the recipe. */
   readonly holdsPaths?: boolean;
-  /** Checks a plain value and brings it to its resolved form (a single entry becomes a list of one). */
+  /** Checks a plain value and converts it to its resolved form (a single entry becomes a list of one). */
   check(value: unknown): Checked<T>;
 }
 
@@ -58,7 +58,7 @@ function boundsText({ min, max, aboveMin }: Bounds): string {
 
 function numeric(noun: string, schemaType: string, isKind: (value: number) => boolean, bounds: Bounds): ValueType<number> {
   const { min, max, aboveMin } = bounds;
-  const name = noun + boundsText(bounds);
+  const name = `${noun === 'integer' ? 'an' : 'a'} ${noun}${boundsText(bounds)}`;
   const minimumKey = aboveMin ? 'exclusiveMinimum' : 'minimum';
   return {
     name,
@@ -83,7 +83,7 @@ export const number = (bounds: Bounds = {}): ValueType<number> => numeric('numbe
 /** A whole number of updates, or below 1 a share of all updates of the run, as Transformers takes both. */
 export function stepCount({ min }: { readonly min: 0 | 1 }): ValueType<number> {
   const maximum = 2 ** 31 - 1;
-  const name = `number of updates ≥ ${min}, or a share below 1`;
+  const name = `a number of updates ≥ ${min}, or a share below 1`;
   return {
     name,
     jsonSchema: {
@@ -113,14 +113,14 @@ export function flag(): ValueType<boolean> {
 }
 
 export interface TextOptions {
-  /** What kind of text: "path", "folder, .gguf file or hub name". */
+  /** The kind of text: "path", "folder, .gguf file or hub name". */
   readonly noun?: string;
-  /** Says what is wrong with the text, or nothing. */
+  /** Returns what is wrong with the text, if anything. */
   readonly refuse?: (text: string) => string | undefined;
   readonly maxLength?: number;
 }
 
-/** Text that is not empty. */
+/** Non-empty text. */
 export function text({ noun = 'text', refuse, maxLength = MAX_TEXT }: TextOptions = {}): ValueType<string> {
   return {
     name: noun,
@@ -136,10 +136,10 @@ export function text({ noun = 'text', refuse, maxLength = MAX_TEXT }: TextOption
   };
 }
 
-/** A path of this machine or of the daemon's. */
+/** A path on this machine or on the daemon's. */
 export const filePath = (): ValueType<string> => ({ ...text({ noun: 'path' }), holdsPaths: true });
 
-/** One of a few words, each with a sentence that says what it does. */
+/** One of a few words, each with a sentence about its effect. */
 export function choice<const C extends Readonly<Record<string, string>>>(choices: C): ValueType<keyof C & string> {
   const words = Object.keys(choices);
   const name = words.length === 1 ? `'${words[0]}'` : `one of ${words.map(word => `'${word}'`).join(', ')}`;
@@ -152,7 +152,7 @@ export function choice<const C extends Readonly<Record<string, string>>>(choices
   };
 }
 
-/** A list; a single entry stands for a list of one. Resolves to a list. */
+/** A list; a single entry stands for a list of one, and resolves to one. */
 export function listOf<T>(entry: ValueType<T>, noun: string, { most = MAX_LIST } = {}): ValueType<readonly T[]> {
   return {
     name: noun,
@@ -178,7 +178,7 @@ export function listOf<T>(entry: ValueType<T>, noun: string, { most = MAX_LIST }
   };
 }
 
-/** A map whose keys are among a few words and whose values are all of one type. */
+/** A map with a fixed set of keys, whose values have one type. */
 export function mapOf<const C extends Readonly<Record<string, string>>, T>(
   keys: C,
   entry: ValueType<T>,

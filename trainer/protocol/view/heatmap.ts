@@ -1,39 +1,42 @@
-/** What the heatmap page and its host say to each other. The page says `ready`; the host answers with the sources, then scores as they are wanted. */
+/**
+ * Messages between the heatmap page and its host. The page sends `ready`; the host answers with the sources, then with
+ * scores on request.
+ */
 
-/** A file of scores, or a run folder. */
+/** A score file or a run folder. */
 export interface HeatmapSource {
   /** Absolute, on the machine of the daemon. */
   readonly path: string;
   readonly label: string;
-  /** It is on the machine of the editor, wherever the daemon is. */
+  /** The file is on the editor's machine, wherever the daemon is. */
   readonly isHere?: boolean;
-  /** The job that computes the scores, where one does: its progress is shown. */
+  /** The job that computes the scores, if any: its progress is shown. */
   readonly jobId?: string;
 }
 
-/** What the page is drawn from again after a reload. */
+/** The state that restores the page after a reload. */
 export interface HeatmapState {
   readonly kind: 'heatmap';
   readonly sources: readonly HeatmapSource[];
 }
 
-/** As `Budget` of trainer/selection.ts. */
+/** As `Budget` in trainer/selection.ts. */
 export type HeatmapBudget = { readonly r: number } | { readonly ratio: number };
 
 /** One score for each row of each module. */
 export interface ScoreSetInfo {
-  /** Names it within its source. */
+  /** Unique within its source. */
   readonly key: string;
   readonly measure: string;
-  /** Of class-wise scores. */
+  /** The class of class-wise scores. */
   readonly className?: string;
 }
 
 export interface HeatmapModule {
   readonly name: string;
-  /** Of the weight; the first is the rows. Only [rows] where the file does not tell more. */
+  /** Shape of the weight; the first dimension is the rows. Only [rows] if the file does not contain more. */
   readonly shape: readonly number[];
-  /** Trainable numbers of one row, its bias included; undefined where the file does not tell. */
+  /** Trainable parameters of one row, including its bias; undefined if the file does not contain them. */
   readonly rowParameters?: number;
 }
 
@@ -44,20 +47,20 @@ export interface HeatmapSourceInfo {
   readonly sets: readonly ScoreSetInfo[];
   /** In the model's order. */
   readonly modules: readonly HeatmapModule[];
-  /** Training samples that the measure looked at. */
+  /** The number of training samples that the measure used. */
   readonly samples?: number;
-  /** Of the whole model, where a run tells. */
+  /** Of the whole model, if a run provides it. */
   readonly modelParameters?: number;
-  /** Of the run's recipe, or of the recipe that the scores lie beside. */
+  /** The budget of the run's recipe, or of the recipe next to the scores. */
   readonly budget?: HeatmapBudget;
   readonly selectionMode?: 'per_layer' | 'global';
   /** The rows that the run trains, ascending. */
   readonly selection?: readonly { readonly module: string; readonly rows: Int32Array }[];
-  /** Still being computed, or left so. */
+  /** Still being computed, or abandoned. */
   readonly isPartial: boolean;
-  /** A job computes its scores, and none are there yet. */
+  /** A job is computing its scores, and none exist yet. */
   readonly isAwaited?: boolean;
-  /** Why nothing, or not everything, can be shown. */
+  /** The reason why nothing, or not everything, can be shown. */
   readonly problem?: string;
 }
 
@@ -76,16 +79,16 @@ export type HeatmapToPage =
   | {
       readonly type: 'sources';
       readonly sources: readonly HeatmapSourceInfo[];
-      /** Runs and files of scores beside them, to compare with. */
+      /** Runs and score files nearby, as candidates for a comparison. */
       readonly candidates: readonly HeatmapSource[];
       /** The setting `rowtune.heatmap.colorMap`. */
       readonly colorMap: string;
     }
-  /** Takes the place of what was said of this source before. */
+  /** Replaces all earlier information about this source. */
   | { readonly type: 'source'; readonly source: HeatmapSourceInfo }
-  /** Scores that are new or have changed; `isLast` where no more are on their way. */
+  /** New or changed scores; `isLast` if no more follow. */
   | { readonly type: 'scores'; readonly set: ScoreSetRef; readonly modules: readonly ModuleScores[]; readonly isLast: boolean }
-  /** Of the job that computes a source; without numbers it is over. */
+  /** Progress of the job that computes a source; without numbers it is over. */
   | { readonly type: 'progress'; readonly path: string; readonly progress?: HeatmapProgress; readonly message: string }
   | { readonly type: 'saved'; readonly path: string };
 
@@ -98,7 +101,7 @@ export interface HeatmapProgress {
 
 export type HeatmapFromPage =
   | { readonly type: 'ready' }
-  /** All sets that are shown now; what was wanted before and is not in it any more need not come. */
+  /** All sets that are shown now; sets that are no longer listed need not be sent. */
   | { readonly type: 'want'; readonly sets: readonly ScoreSetRef[] }
   | { readonly type: 'add-source'; readonly source: HeatmapSource }
   | { readonly type: 'remove-source'; readonly path: string }

@@ -1,32 +1,32 @@
-/** What the page of a run and its host say to each other; the page that compares runs gets the same patches, one stream for each run. */
+/** Messages between the run page and its host; the Compare page gets the same patches, one stream per run. */
 import type { JobRecord, RunInfo } from '../rpc-messages.ts';
 
-/** A patch of metrics or of the log holds at most so many lines, so that a page of 100,000 points is drawn while the rest still comes. */
+/** The most lines in a patch of metrics or log, so that a page of 100,000 points is drawn while the rest arrives. */
 export const PATCH_LINES = 5000;
 
-/** Lines of a log that a page keeps, and a host sends when it begins: the newest. The whole log is a file. */
+/** The newest lines of a log that a page keeps and a host sends at the start. The whole log is a file. */
 export const KEPT_LOG_LINES = 20_000;
 
-/** What a page shows of the daemon's job. */
+/** The parts of the daemon's job that a page shows. */
 export type ShownJob = Pick<JobRecord, 'id' | 'state' | 'phase' | 'progress' | 'failure'>;
 
-/** Where a run stands: what its folder says, and its newest job where the daemon knows one. */
+/** The status of a run: from its folder, and from its newest job if the daemon knows one. */
 export interface RunOverview extends RunInfo {
   readonly job?: ShownJob;
-  /** It has not done all its updates and nothing works on it. */
+  /** The run has updates left and no process works on it. */
   readonly resumable: boolean;
 }
 
-/** A setting as the run has it, by its dotted path, written as a recipe writes it. */
+/** A setting of the run, by its dotted path, formatted as in a recipe. */
 export interface RecipeEntry {
   readonly key: string;
   readonly value: string;
   readonly isDefault: boolean;
-  /** One sentence of the schema. */
+  /** One sentence from the schema. */
   readonly doc: string;
 }
 
-/** coverage.json; `module` is a dotted name with the number of its block in it. */
+/** coverage.json; `module` is a dotted name that includes the number of its block. */
 export interface CoverageView {
   readonly method: string;
   readonly trainable: number;
@@ -36,41 +36,41 @@ export interface CoverageView {
   readonly modules: readonly {
     readonly module: string;
     readonly rows: number;
-    /** 0 where a method trains no row itself (lora). */
+    /** 0 if the method trains no rows themselves (lora). */
     readonly trainedRows: number;
     readonly parameters: number;
     readonly trainable: number;
   }[];
 }
 
-/** memory.json, bytes: what was predicted before the run, and what the process took before its model came. */
+/** memory.json, in bytes: the prediction before the run, and the memory of the process before the model was loaded. */
 export interface MemoryPlan {
   readonly predicted: {
     readonly weightsBytes: number;
-    /** What the method adds beside the weights. */
+    /** Parameters that the method adds to the weights. */
     readonly trainedBytes: number;
-    /** Held between batches. */
+    /** Kept between batches. */
     readonly gradientBytes: number;
     readonly optimizerBytes: number;
-    /** On disk, or in the host's memory beside a GPU; absent in runs of older versions. */
+    /** On disk, or in host memory next to a GPU; absent in runs of older versions. */
     readonly offloadedBytes?: number;
     readonly activationBytes: number;
     readonly engineOverheadBytes: number;
     readonly totalBytes: number;
   };
   readonly recompute: string;
-  /** 'cpu', or what holds the tensors: its own memory is not in what the process takes. */
+  /** 'cpu', or the device that holds the tensors, whose own memory is not part of the process. */
   readonly device: 'cpu' | 'gpu';
   /** Resident before anything of the model was loaded. */
   readonly baselineBytes: number;
-  /** By what the process grew while each was loaded; absent until then, and in runs of older versions. */
+  /** Growth of the process while each part was loaded; absent before that, and in runs of older versions. */
   readonly held?: {
     readonly weightsBytes: number;
     readonly trainedBytes: number;
     readonly gradientBytes: number;
     readonly optimizerBytes: number;
   };
-  /** Free on the machine when the run began. */
+  /** Free memory of the machine when the run began. */
   readonly availableBytes: number;
   readonly fits: boolean;
 }
@@ -88,7 +88,7 @@ export interface EvaluationView {
   readonly measures?: Readonly<Record<string, number>>;
 }
 
-/** evaluation.json: the newest evaluation of a run that trains, beside that of the untouched model. */
+/** evaluation.json: the newest evaluation during training, and that of the original model. */
 export interface NewestEvaluation {
   readonly step: number;
   readonly before: EvaluationView | null;
@@ -107,7 +107,7 @@ export interface SummaryView {
   readonly trainableShare: number;
   readonly secondsPerStep: number | null;
   readonly tokensPerSecond: number;
-  /** Bytes, as the paper splits them; null where the process does not hold the device's memory. */
+  /** Bytes, split as in the paper; null if the tensors are not in the memory of the process. */
   readonly memory: {
     readonly mem_M: number;
     readonly mem_FT: number;
@@ -119,7 +119,7 @@ export interface SummaryView {
   readonly recompute: string;
 }
 
-/** Lines of metrics by column; null where a line has no such number. With `reset` all lines before are void. */
+/** Metrics lines by column; null if a line has no such metric. With `reset`, all earlier lines are void. */
 export interface MetricsPatch {
   readonly type: 'metrics';
   readonly reset: boolean;
@@ -129,18 +129,18 @@ export interface MetricsPatch {
 
 export type RunPatch =
   | { readonly type: 'overview'; readonly overview: RunOverview }
-  /** Nothing that can be read as a run is there: it waits in the queue, or it was deleted. */
+  /** There is no readable run: it is queued, or it was deleted. */
   | { readonly type: 'missing'; readonly runDir: string; readonly job?: ShownJob }
   | { readonly type: 'recipe'; readonly text: string; readonly entries: readonly RecipeEntry[] }
   | { readonly type: 'coverage'; readonly coverage: CoverageView }
   | { readonly type: 'memory'; readonly memory: MemoryPlan }
   | { readonly type: 'evaluation'; readonly evaluation: NewestEvaluation }
-  /** Null while the run goes on. */
+  /** Null while the run continues. */
   | { readonly type: 'summary'; readonly summary: SummaryView | null }
   | MetricsPatch
   | { readonly type: 'log'; readonly reset: boolean; readonly lines: readonly string[] };
 
-/** A word about what the user has asked for. */
+/** A reply to a request of the user. */
 export interface Notice {
   readonly type: 'notice';
   readonly level: 'info' | 'error';
@@ -152,8 +152,8 @@ export type RunToPage = RunPatch | Notice;
 export type RunAction = 'stop' | 'abort' | 'resume' | 'heatmap' | 'try' | 'export' | 'folder' | 'recipe' | 'log';
 
 export type RunFromPage =
-  /** The page is there and has nothing: send everything. */
+  /** The page is ready and has no data: send everything. */
   | { readonly type: 'ready' }
   | { readonly type: 'action'; readonly action: RunAction }
-  /** A file that the page has made. */
+  /** A file that the page has generated. */
   | { readonly type: 'save'; readonly suggestedName: string; readonly content: string };

@@ -1,11 +1,11 @@
-/** The folders of a run's checkpoints: listed, removed, set aside; what killed processes left of them is cleaned up. */
+/** The folders of a run's checkpoints: lists, removes and sets them aside, and cleans up after killed processes. */
 import { readdir, rename, rm } from 'node:fs/promises';
 import path from 'node:path';
 import { recoverFolders } from '../../files/durable-folder.ts';
 import { CHECKPOINT_NAME, RUN_FILES } from '../../protocol/run-files.ts';
 import { systemErrorCode } from '../../run-error.ts';
 
-/** A checkpoint that cannot be read keeps its files under this name, until one of the same step is written. */
+/** An unreadable checkpoint keeps its files under this name until one of the same step is written. */
 const DAMAGED = 'damaged-';
 
 export const checkpointsFolder = (runDir: string): string => path.join(runDir, RUN_FILES.checkpoints);
@@ -18,7 +18,7 @@ export interface CheckpointFolder {
   readonly folder: string;
 }
 
-/** Complete checkpoints of a run, oldest first. @throws the error of the disk: a folder that cannot be read is not an empty one */
+/** Complete checkpoints of a run, oldest first. @throws the disk error: an unreadable folder is not an empty one */
 export async function listCheckpoints(runDir: string): Promise<CheckpointFolder[]> {
   const parent = checkpointsFolder(runDir);
   return (await namesIn(parent))
@@ -43,14 +43,14 @@ export async function pruneCheckpoints(runDir: string, limit: number, keep: Read
   for (const { step, folder } of old) if (!keep.has(step)) await removeCheckpoint(folder);
 }
 
-/** Takes the name away first: what is half deleted must not look complete. */
+/** Renames first: a half-deleted checkpoint must not look complete. */
 export async function removeCheckpoint(folder: string): Promise<void> {
   const gone = path.join(path.dirname(folder), `.${path.basename(folder)}.${process.pid}.gone`);
   await rename(folder, gone);
   await rm(gone, { recursive: true, force: true });
 }
 
-/** Returns where a damaged checkpoint is kept, out of the way of those that are written from now on. */
+/** Returns the new path of a damaged checkpoint, which no longer conflicts with new ones. */
 export async function setAside(folder: string): Promise<string> {
   const aside = damagedName(folder);
   await rm(aside, { recursive: true, force: true });
@@ -58,17 +58,20 @@ export async function setAside(folder: string): Promise<string> {
   return aside;
 }
 
-/** Removes what was set aside under the name of a checkpoint that is complete again. */
+/** Removes the set-aside copy of a checkpoint that is complete again. */
 export const removeSetAside = (folder: string): Promise<void> => rm(damagedName(folder), { recursive: true, force: true });
 
 const damagedName = (folder: string): string => path.join(path.dirname(folder), `${DAMAGED}${path.basename(folder)}`);
 
-/** Cleans up what killed processes left half written, half swapped or half deleted. Only for the holder of the run's lock. */
+/**
+ * Removes half-written, half-swapped and half-deleted checkpoints of killed processes. Only for the holder of the run's
+ * lock.
+ */
 export async function removeLeftovers(runDir: string): Promise<void> {
   const parent = checkpointsFolder(runDir);
   await recoverFolders(parent, name => name.startsWith('step-'));
   for (const name of await namesIn(parent)) {
-    // Older versions named what they wrote without the random part.
+    // Older versions used names without the random part.
     if (/^\.step-\d+\.\d+\.(gone|tmp)$/.test(name)) await rm(path.join(parent, name), { recursive: true, force: true });
   }
 }

@@ -1,4 +1,4 @@
-/** Checkpoints of a run: everything that training has changed, complete under its name or not there at all. */
+/** Checkpoints of a run: everything that training has changed, written completely or not at all. */
 import path from 'node:path';
 import { z } from 'zod';
 import { ADAPTER_WEIGHTS, type AdapterDescription } from '../../artifact/adapter/adapter.ts';
@@ -21,12 +21,12 @@ import { checkpointFolder, removeSetAside } from './checkpoint-folders.ts';
 export const OPTIMIZER_TENSORS = 'optimizer.safetensors';
 const TRAINER_STATE = 'trainer_state.json';
 
-/** Left free beside a checkpoint: for logs, metrics and everything else on the disk. */
+/** Disk space left free for logs, metrics and everything else. */
 const SPARE_BYTES = 64 * 2 ** 20;
 
 const evaluationSchema = z.looseObject({ loss: z.number() });
 
-/** What goes on where the tensors alone do not say it. */
+/** The state of a run in addition to its tensors. */
 const trainerStateSchema = z.object({
   version: z.literal(1),
   step: z.number().int().nonnegative(),
@@ -34,31 +34,34 @@ const trainerStateSchema = z.object({
   cursor: z.object({ epoch: z.number().int().nonnegative(), batchIndex: z.number().int().nonnegative() }),
   tokens: z.number(),
   targets: z.number(),
-  /** Of all updates, in seconds. */
+  /** Seconds of all updates. */
   trainSeconds: z.number(),
   firstLoss: z.number(),
-  /** Sums since the last line of metrics. */
+  /** Sums since the last metrics line. */
   window: z.object({ loss: z.number(), steps: z.number(), tokens: z.number(), seconds: z.number() }),
   best: z.object({ step: z.number(), value: z.number(), evaluation: evaluationSchema }).optional(),
-  /** Evaluations in a row that were no better than the best by `early_stopping_threshold`. */
+  /** Evaluations in a row that did not improve by `early_stopping_threshold`. */
   stale: z.number().int().nonnegative().default(0),
   before: evaluationSchema.optional(),
-  /** The evaluation after this update was broken off by a stop: a run that goes on begins with it. */
+  /** The evaluation after this update was interrupted by a stop: a resumed run starts with it. */
   evaluationDue: z.boolean().optional(),
   baseFingerprint: z.string(),
-  /** How the samples of an epoch are made into batches: runs begun before 0.2 have 1 (`BatchSettings.looseGroups`). */
+  /** The version of the batching of samples in an epoch: runs begun before 0.2 have 1 (`BatchSettings.looseGroups`). */
   batching: z.union([z.literal(1), z.literal(2)]).default(1),
-  /** The resolved recipe: what may not change on the way. */
+  /** The resolved recipe, to detect forbidden changes. */
   recipe: z.string(),
   recompute: z.enum(['none', 'cheap', 'block', 'sqrt']),
-  /** What products were computed in. */
+  /** The number format of matrix products. */
   dtype: z.enum(['float32', 'bfloat16']).default('float32'),
   engine: z.string(),
-  /** When the run began, ISO 8601: chat templates that state the date use it. Absent in older checkpoints, as are the others below. */
+  /**
+   * The start of the run, ISO 8601: chat templates that contain the date use it. Absent in older checkpoints, as are
+   * the fields below.
+   */
   startedAt: z.string().optional(),
-  /** Of the samples that the run trains on and is evaluated on. */
+  /** Digests of the training and held-out samples. */
   data: z.object({ train: z.string(), held: z.string() }).optional(),
-  /** The checksum of each file of tensors beside this one, so that files of two saves are not taken for one. */
+  /** The checksum of each tensor file, so that files of two saves are not mixed. */
   files: z.record(z.string(), z.string()).optional(),
 });
 
@@ -73,11 +76,11 @@ export interface SaveParams {
   readonly state: TrainerState;
 }
 
-/** What a checkpoint takes on the disk. */
+/** The size of a checkpoint on disk. */
 export const checkpointBytes = (attachment: Attachment, optimizer: OptimizerSettings): number =>
   [...snapshotSpecs(attachment, optimizer), ...rowSpecs(attachment)].reduce((sum, spec) => sum + byteSize(spec), 0);
 
-/** @throws RunError 'disk-full' where so many bytes do not fit beside what must stay free */
+/** @throws RunError 'disk-full' if this many bytes do not fit in addition to the space that must stay free */
 export function requireDisk(folder: string, bytes: number, what: string): void {
   const free = freeDiskBytes(folder);
   if (free >= bytes + SPARE_BYTES) return;
@@ -85,14 +88,14 @@ export function requireDisk(folder: string, bytes: number, what: string): void {
   throw new RunError(
     'disk-full',
     `${what} needs ${mb(bytes)} and ${mb(SPARE_BYTES)} to spare in ${folder}, which has ${mb(free)} free`,
-    'Free some space, choose another output_dir, or lower save_total_limit',
+    'Free disk space, choose another output_dir, or lower save_total_limit',
   );
 }
 
 /**
- * Writes a checkpoint complete or not at all. Every file carries checksums, and the state names those of the others.
+ * Writes a checkpoint atomically. Every file has checksums, and the state contains those of the others.
  * @returns the folder of the checkpoint
- * @throws RunError 'disk-full'; earlier checkpoints are as they were
+ * @throws RunError 'disk-full'; earlier checkpoints are unchanged
  */
 export async function saveCheckpoint(params: SaveParams): Promise<string> {
   const { runDir, attachment, optimizer, state } = params;
@@ -109,13 +112,13 @@ export async function saveCheckpoint(params: SaveParams): Promise<string> {
   } catch (error) {
     const code = systemErrorCode(error);
     if (code !== 'ENOSPC' && code !== 'EDQUOT') throw error;
-    throw new RunError('disk-full', `the disk is full: ${final} could not be written`, 'Free some space, then: rowtune resume', {
+    throw new RunError('disk-full', `the disk is full: ${final} could not be written`, 'Free disk space, then run: rowtune resume', {
       cause: error,
     });
   }
 }
 
-/** Returns the checksum of each file of tensors by its name. */
+/** Returns the checksum of each tensor file by name. */
 async function writeTensors(folder: string, { session, attachment, optimizer, adapter }: SaveParams): Promise<Record<string, string>> {
   const trained = new Set([...attachment.trainables, ...(attachment.buffers ?? [])].map(({ name }) => name));
   const specs = snapshotSpecs(attachment, optimizer);
@@ -137,7 +140,7 @@ async function writeTensors(folder: string, { session, attachment, optimizer, ad
   };
 }
 
-/** Both follow the same order, so what is passed over was not asked for. */
+/** Both have the same order, so skipped tensors were not requested. */
 async function nextValue(snapshot: AsyncGenerator<{ spec: VariableSpec; data: HostArray }>, name: string): Promise<HostArray> {
   for (;;) {
     const { value, done } = await snapshot.next();
@@ -151,8 +154,8 @@ const rowSpecs = (attachment: Attachment): VariableSpec[] => [
 ];
 
 /**
- * @returns the state, and whether it carries a checksum
- * @throws RunError 'checkpoint-damaged' where the file is not a trainer state
+ * @returns the state, and whether it has a checksum
+ * @throws RunError 'checkpoint-damaged' if the file is not a trainer state
  */
 export async function readTrainerState(folder: string): Promise<{ readonly state: TrainerState; readonly isSealed: boolean }> {
   const file = path.join(folder, TRAINER_STATE);

@@ -1,4 +1,4 @@
-/** Opens a checkpoint to go on from, and says everything in which it and the run disagree. */
+/** Opens a checkpoint to resume from, and reports every mismatch with the run. */
 import path from 'node:path';
 import { ADAPTER_WEIGHTS, type Adapter, AdapterError } from '../../artifact/adapter/adapter.ts';
 import { readAdapter } from '../../artifact/adapter/read-adapter.ts';
@@ -21,14 +21,14 @@ export interface Checkpoint {
   readonly adapter: Adapter;
   /** Trained tensors and optimizer state by their names in the snapshot. */
   read(name: string): Promise<HostArray>;
-  /** @throws RunError 'checkpoint-mismatch' that lists what is missing or of another shape */
+  /** @throws RunError 'checkpoint-mismatch' that lists missing tensors and wrong shapes */
   check(attachment: Attachment, optimizer: OptimizerSettings): void;
   close(): Promise<void>;
 }
 
 /**
- * Reads all of a checkpoint once, so that what is damaged is known before anything is computed from it.
- * @throws RunError, AdapterError or ModelFileError where a part is missing or damaged
+ * Reads a whole checkpoint once, so that damage is found before anything is computed from it.
+ * @throws RunError, AdapterError or ModelFileError if a part is missing or damaged
  */
 async function openCheckpoint(folder: string, job: Job): Promise<Checkpoint> {
   const { state, isSealed } = await readTrainerState(folder);
@@ -60,13 +60,13 @@ async function openCheckpoint(folder: string, job: Job): Promise<Checkpoint> {
   };
 }
 
-/** Returns false where the file carries no checksums. @throws ModelFileError that names what does not match */
+/** Returns false if the file has no checksums. @throws ModelFileError that lists the mismatches */
 async function verifyFile(file: string, recorded: string | undefined): Promise<boolean> {
   const source = await openSafetensors(file);
   try {
     const isVerified = await source.verify();
     if (recorded !== undefined && source.checksum !== recorded)
-      throw new ModelFileError(file, 'is not the file that was saved with this checkpoint', 'Use another copy of the checkpoint.');
+      throw new ModelFileError(file, 'does not belong to this checkpoint', 'Use another copy of the checkpoint.');
     return isVerified;
   } finally {
     await source.close();
@@ -84,7 +84,7 @@ interface CheckParams {
 function check({ folder, adapter, optimizer, attachment, settings }: CheckParams): void {
   const wrong: string[] = [];
   if (adapter.description.method !== attachment.method)
-    wrong.push(`it was trained by ${adapter.description.method}, not ${attachment.method}`);
+    wrong.push(`it was trained with ${adapter.description.method}, not ${attachment.method}`);
   for (const { name, shape, dtype } of snapshotSpecs(attachment, settings)) {
     const found = adapter.tensors.get(name) ?? optimizer.tensors.get(name);
     if (!found) wrong.push(`${name} is missing`);
@@ -97,9 +97,9 @@ function check({ folder, adapter, optimizer, attachment, settings }: CheckParams
 }
 
 /**
- * The newest checkpoint that is not damaged. Each damaged one is reported, and kept under another name, so that it is not taken for a
- * newer one than those that follow. Undefined where a run has no checkpoints.
- * @throws RunError 'checkpoint-damaged' where none of them can be read
+ * The newest undamaged checkpoint. Each damaged one is reported and renamed, so that it is not mistaken for a newer one
+ * later. Undefined if a run has no checkpoints.
+ * @throws RunError 'checkpoint-damaged' if none of them can be read
  */
 export async function openLastCheckpoint(runDir: string, job: Job): Promise<Checkpoint | undefined> {
   const damaged: { readonly folder: string; readonly reason: string }[] = [];
@@ -121,11 +121,14 @@ export async function openLastCheckpoint(runDir: string, job: Job): Promise<Chec
   throw new RunError(
     'checkpoint-damaged',
     `no checkpoint of ${runDir} can be read:\n  ${damaged.map(({ reason }) => reason).join('\n  ')}`,
-    'Put a good copy of a checkpoint back; or begin again, which replaces the run: rowtune train with overwrite_output_dir=true',
+    'Restore a copy of a checkpoint, or train again with overwrite_output_dir=true, which replaces the run',
   );
 }
 
-/** The state without its best evaluation where that checkpoint is gone or damaged: the run must not hand it over at its end. */
+/**
+ * The state without its best evaluation if that checkpoint is missing or damaged: the run must not return it as its
+ * result.
+ */
 export async function withReadableBest({ state, folder }: Checkpoint, job: Job): Promise<TrainerState> {
   const { best } = state;
   if (best === undefined || best.step === state.step) return state;
@@ -135,15 +138,12 @@ export async function withReadableBest({ state, folder }: Checkpoint, job: Job):
     return state;
   } catch (error) {
     if (!isDamage(error)) throw error;
-    job.log(
-      'warning',
-      `the best checkpoint so far, of step ${best.step}, cannot be read, and later ones compete without it: ${(error as Error).message}`,
-    );
+    job.log('warning', `the best checkpoint so far (step ${best.step}) can't be read and is ignored: ${(error as Error).message}`);
     return { ...state, best: undefined };
   }
 }
 
-/** What the system says of a bad sector, and of something else in the place of a file. */
+/** The system's error codes for a bad sector, and for a wrong kind of file. */
 const DAMAGE_CODES: readonly string[] = ['EIO', 'EISDIR', 'ENOTDIR', 'ENXIO', 'ELOOP'];
 
 const isDamage = (error: unknown): boolean =>
