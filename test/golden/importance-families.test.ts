@@ -63,7 +63,7 @@ function sourceOf(model: ClassifierModel, batchSize: number): BatchSource {
 }
 
 /** Layers of DeBERTa and tables that also see positions, which all samples share and no class owns: the element-wise measures count all. */
-const SHARED = /(query|key)_proj$|rel_embeddings|encoder\.LayerNorm|position_embeddings|token_type_embeddings/;
+const SHARED = /(query|key)_proj$|rel_embeddings|encoder\.LayerNorm|position_embeddings?|token_type_embeddings/;
 const ELEMENTWISE: readonly MeasureName[] = ['taylor', 'taylor_squared'];
 const cases: readonly (readonly [MeasureName, number])[] = [
   ...ELEMENTWISE.map(measure => [measure, SAMPLES] as const),

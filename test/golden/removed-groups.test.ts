@@ -20,7 +20,7 @@ import { openReference } from '../support/engines.ts';
 const engine = await openReference();
 const folders = [
   ...['bert', 'roberta', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys'],
-  ...['vit', 'deit_teacher', 'dinov2', 'dinov2_resized', 'dinov2_registers', 'dinov3', 'dinov3_gated', 'convnext', 'convnext_plain', 'convnextv2', 'resnet', 'resnet_basic', 'timm_resnext'],
+  ...['vit', 'deit_teacher', 'dinov2', 'dinov2_resized', 'dinov2_registers', 'dinov3', 'dinov3_gated', 'convnext', 'convnext_plain', 'convnextv2', 'swin', 'swin_uneven', 'siglip', 'resnet', 'resnet_basic', 'timm_resnext'],
 ];
 
 const isTable = ({ module, part }: GroupMember): boolean => part === 'columns' && module.kind !== 'linear' && module.kind !== 'conv';

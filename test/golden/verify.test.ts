@@ -23,7 +23,7 @@ const folders = [
   ...['distilbert', 'distilbert_regression', 'electra', 'electra_wide'],
   ...['modernbert', 'modernbert_mean'],
   ...['dinov2', 'dinov2_resized', 'dinov2_registers', 'dinov3', 'dinov3_gated'],
-  ...['convnext', 'convnext_plain', 'convnextv2'],
+  ...['convnext', 'convnext_plain', 'convnextv2', 'swin', 'swin_uneven', 'siglip'],
 ];
 
 async function verify(engine: Engine, name: string): Promise<{ checks: Check[]; expected: string[] }> {

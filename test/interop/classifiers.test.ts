@@ -52,6 +52,8 @@ const cases: readonly Case[] = [
   { family: 'deit', method: 'lora', format: 'merged' },
   { family: 'dinov2', method: 'lora', format: 'peft' },
   { family: 'dinov2_registers', method: 'spsft', format: 'merged' },
+  { family: 'swin', method: 'lora', format: 'peft' },
+  { family: 'siglip', method: 'spsft', format: 'merged' },
   { family: 'convnext', method: 'spsft', format: 'merged' },
   { family: 'convnextv2', method: 'spsft', format: 'peft' },
   { family: 'resnet', method: 'lora', format: 'peft' },
@@ -61,7 +63,7 @@ const cases: readonly Case[] = [
   { family: 'resnet', method: 'spsft', format: 'merged' },
   { family: 'bert_torch', method: 'spsft', format: 'merged' },
   ...HEADLESS.filter(({ architecture }) =>
-    /^BertModel|^DistilBert|^Electra|^ModernBert|^Deberta|^Dinov2|^ConvNext|^ResNet/.test(architecture),
+    /^BertModel|^DistilBert|^Electra|^ModernBert|^Deberta|^Dinov2|^ConvNext|^Swin|^ResNet/.test(architecture),
   ).map(headless => ({ family: headless.family, method: 'spsft', format: 'merged', headless }) as const),
 ];
 const nameOf = ({ family, method, format, ownHead, headless }: Case): string =>

@@ -26,6 +26,7 @@ export const HEADLESS: readonly Headless[] = [
   { family: 'vit', architecture: 'ViTModel', prefix: 'vit.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'dinov2', architecture: 'Dinov2Model', prefix: 'dinov2.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'convnextv2', architecture: 'ConvNextV2Model', prefix: 'convnextv2.', keepsPrefix: false, dropped: /^classifier/ },
+  { family: 'swin', architecture: 'SwinModel', prefix: 'swin.', keepsPrefix: false, dropped: /^classifier/ },
   { family: 'resnet', architecture: 'ResNetModel', prefix: 'resnet.', keepsPrefix: false, dropped: /^classifier/ },
 ];
 

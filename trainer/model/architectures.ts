@@ -17,6 +17,9 @@ import { modernBert } from './family/modernbert.ts';
 import { type ModernBertForm, modernBertConfig, modernBertKeys } from './family/modernbert-config.ts';
 import { resnet } from './family/resnet.ts';
 import { type ResNetForm, resnetConfig, resnetKeys } from './family/resnet-config.ts';
+import { siglipConfig, siglipKeys } from './family/siglip-config.ts';
+import { swin } from './family/swin.ts';
+import { type SwinForm, swinConfig, swinKeys } from './family/swin-config.ts';
 import { timm, timmKeys } from './family/timm.ts';
 import { vit } from './family/vit.ts';
 import { type VitForm, vitConfig, vitKeys } from './family/vit-config.ts';
@@ -73,6 +76,9 @@ const convNextLike = (architecture: string, form: ConvNextForm) =>
     (config, options) => convNextConfig(architecture, form, config, options),
     convNext,
   );
+
+const swinLike = (architecture: string, form: SwinForm) =>
+  entryOf(swinKeys, (config, options) => swinConfig(architecture, form, config, options), swin);
 
 const resnetLike = (architecture: string, form: ResNetForm) =>
   entryOf(resnetKeys, (config, options) => resnetConfig(architecture, form, config, options), resnet);
@@ -153,6 +159,13 @@ export const architectures = {
     prefix: 'convnextv2.',
     hasHead: true,
   }),
+  SwinModel: swinLike('SwinModel', { prefix: '', hasHead: false }),
+  SwinForImageClassification: swinLike('SwinForImageClassification', { prefix: 'swin.', hasHead: true }),
+  SiglipForImageClassification: entryOf(
+    siglipKeys,
+    (config, options) => siglipConfig('SiglipForImageClassification', config, options),
+    vit,
+  ),
   ResNetModel: resnetLike('ResNetModel', { prefix: '', hasHead: false }),
   ResNetForImageClassification: resnetLike('ResNetForImageClassification', { prefix: 'resnet.', hasHead: true }),
   TimmWrapperForImageClassification: entryOf(
@@ -199,5 +212,6 @@ export const classifierOf: Readonly<Partial<Record<Architecture, Architecture>>>
   DINOv3ViTModel: 'DINOv3ViTForImageClassification',
   ConvNextModel: 'ConvNextForImageClassification',
   ConvNextV2Model: 'ConvNextV2ForImageClassification',
+  SwinModel: 'SwinForImageClassification',
   ResNetModel: 'ResNetForImageClassification',
 };

@@ -2,6 +2,7 @@
 import { type Architecture, type ArchitectureEntry, architectureOfType, architectures } from './architectures.ts';
 import { unknownKeys } from './config-keys.ts';
 import { unknownRopeKeys } from './family/rope-config.ts';
+import { siglipKeys, unknownTowerKeys } from './family/siglip-config.ts';
 import { timm, timmKeys } from './family/timm.ts';
 import { type AnyModel, type CausalModel, type Model, ModelConfigError, type Problem } from './model-spec.ts';
 import { stackMismatches } from './stored-form.ts';
@@ -42,7 +43,11 @@ export function unknownConfigKeys(config: ConfigJson): string[][] {
     ? { keys: timmKeys }
     : architecture && architectures[architecture];
   if (entry === undefined) return [];
-  return [...unknownKeys(entry.keys, config).map(key => [key]), ...('rope_scaling' in entry.keys ? unknownRopeKeys(config) : [])];
+  return [
+    ...unknownKeys(entry.keys, config).map(key => [key]),
+    ...('rope_scaling' in entry.keys ? unknownRopeKeys(config) : []),
+    ...(entry.keys === siglipKeys ? unknownTowerKeys(config) : []),
+  ];
 }
 
 /** The first that is supported of those that a config names; of one that names none, what its `model_type` tells. */

@@ -11,7 +11,7 @@ from torch.func import functional_call
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 PATH = os.path.join(OUT, 'classifier_traces.json')
-FOLDERS = ['bert', 'roberta', 'distilbert', 'electra', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov2_registers', 'dinov3', 'convnext', 'convnextv2', 'resnet']
+FOLDERS = ['bert', 'roberta', 'distilbert', 'electra', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov2_registers', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet']
 STEPS, EVERY, RATE, RANK, ALPHA = 4, 3, 2e-3, 2, 4
 # Layers of the blocks, by how their names go: low-rank factors are for these.
 IN_BLOCKS = re.compile(r'\.(layer|layers|blocks|stages)\.\d|\blayer\d\.\d')
@@ -41,7 +41,8 @@ def trace(name):
             loss.backward()
             losses.append(float(f'{loss.item():.7g}'))
             for parameter, mask in masks:
-                parameter.grad *= mask
+                if parameter.grad is not None:
+                    parameter.grad *= mask
             optimizer.step()
         return losses
 
@@ -62,9 +63,10 @@ def trace(name):
         rows = max(p.shape[0], p.numel()) if p.squeeze().dim() == 1 else p.shape[0]
         mask = (torch.arange(rows) % EVERY == 0).float()
         masks.append((p, mask.reshape(p.shape) if mask.numel() == p.numel() else mask.reshape(-1, *[1] * (p.dim() - 1))))
-        chosen.append(names[key])
-    result['rows'] = [key for key in chosen if not key.endswith('.bias')]
+        chosen.append((names[key], p))
     result['spsft'] = train([p for p, _ in masks], dict, masks)
+    # A head of the pretraining takes no part.
+    result['rows'] = [key for key, p in chosen if not key.endswith('.bias') and p.grad is not None]
     model, names = fresh()
     model.requires_grad_(False)
     factors = {}

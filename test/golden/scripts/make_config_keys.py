@@ -15,7 +15,7 @@ from transformers import (BertConfig, BertForSequenceClassification, ConvNextCon
                           SmolLM3ForCausalLM, LlamaConfig, LlamaForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, MistralConfig, MistralForCausalLM,
                           ModernBertConfig, ModernBertForSequenceClassification,
                           PreTrainedConfig, Qwen2Config, Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, ResNetConfig, ResNetForImageClassification, RobertaConfig,
-                          RobertaForSequenceClassification, ViTConfig, ViTForImageClassification, XLMRobertaConfig, Phi3Config,
+                          RobertaForSequenceClassification, SiglipConfig, SiglipForImageClassification, SwinConfig, SwinForImageClassification, ViTConfig, ViTForImageClassification, XLMRobertaConfig, Phi3Config,
                           Phi3ForCausalLM, MinistralConfig, MinistralForCausalLM, Ministral3Config, Ministral3ForCausalLM,
                           XLMRobertaForSequenceClassification)
 
@@ -29,6 +29,7 @@ encoder = dict(**text, max_position_embeddings=40, type_vocab_size=2)
 image = dict(hidden_size=32, intermediate_size=48, num_hidden_layers=2, num_attention_heads=4, image_size=16, patch_size=8, initializer_range=0.2)
 dino = {key: value for key, value in image.items() if key != 'intermediate_size'}
 convnext = dict(num_stages=2, hidden_sizes=[16, 32], depths=[1, 2], image_size=16, patch_size=4, initializer_range=0.2)
+tower = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24)
 FAMILIES = dict(
     llama=(LlamaForCausalLM, LlamaConfig, decoder),
     mistral=(MistralForCausalLM, MistralConfig, decoder),
@@ -60,6 +61,8 @@ FAMILIES = dict(
     dinov3_vit=(DINOv3ViTForImageClassification, DINOv3ViTConfig, {**image, 'pos_embed_rescale': None}),
     convnext=(ConvNextForImageClassification, ConvNextConfig, {**convnext, 'layer_scale_init_value': 0.5}),
     convnextv2=(ConvNextV2ForImageClassification, ConvNextV2Config, convnext),
+    swin=(SwinForImageClassification, SwinConfig, dict(image_size=16, patch_size=2, embed_dim=16, depths=[2, 1], num_heads=[2, 4], window_size=4, initializer_range=0.2)),
+    siglip=(SiglipForImageClassification, SiglipConfig, dict(vision_config=tower, text_config=dict(**tower, vocab_size=8, bos_token_id=1, eos_token_id=2))),
     resnet=(ResNetForImageClassification, ResNetConfig, dict(embedding_size=8, hidden_sizes=[16, 32], depths=[1, 2])),
 )
 # Written by Transformers 4 (or by other tools for it) and read, renamed or dropped by Transformers 5.
@@ -75,6 +78,7 @@ OLDER = dict(
     gemma2=['hidden_act', 'sliding_window_pattern', 'cache_implementation'],
     gemma3=['hidden_act', 'sliding_window_pattern', '_sliding_window_pattern', 'rope_local_base_freq', 'cache_implementation'],
     roberta=['position_embedding_type'], xlm_roberta=['position_embedding_type', 'output_past'],
+    swin=['out_features', 'out_indices'],
     resnet=['out_features', 'out_indices'], convnext=['out_features', 'out_indices'], convnextv2=['out_features', 'out_indices'], dinov2=['out_features', 'out_indices'], dinov2_with_registers=['out_features', 'out_indices'],
     dinov3_vit=['out_features', 'out_indices', 'return_class_token'],
     distilbert=['tie_weights_', 'hidden_size', 'num_hidden_layers', 'num_attention_heads', 'output_past'], electra=['position_embedding_type'],
@@ -94,6 +98,7 @@ CHANGES = dict(
     activation=['relu', 'tanh'], dim=[64], n_heads=[2], is_causal=[True, False], hidden_size=[64], num_attention_heads=[2], num_key_value_heads=[1], head_dim=[16], max_position_embeddings=[80],
     rope_parameters=[dict(rope_type='linear', rope_theta=10000.0, factor=2.0), dict(rope_type='default', rope_theta=500.0)],
     rope_scaling=[dict(type='linear', factor=2.0)], rope_theta=[500.0], partial_rotary_factor=[0.5], original_max_position_embeddings=[16],
+    embed_dim=[8], num_heads=[[4, 4]], window_size=[2], vision_config=[dict(**tower, hidden_act='relu')], text_config=[dict(**tower, vocab_size=8, hidden_act='relu')],
     layer_scale_init_value=[0.0], num_stages=[1],
     pos_embed_shift=[0.5], pos_embed_jitter=[2.0], pos_embed_rescale=[2.0],
     pad_token_id=[7], bos_token_id=[9], eos_token_id=[9], sliding_window=[3], max_window_layers=[0], chunk_size_feed_forward=[16], return_dict=[True],
@@ -136,6 +141,7 @@ def batch(model, config):
         seen[1, 12:] = 0
         labels = ids.clone() if model.__class__.__name__.endswith('CausalLM') else torch.tensor([0, 1])
         return dict(input_ids=ids, attention_mask=seen, labels=labels)
+    config = vars(config).get('vision_config', config)
     side = vars(config).get('image_size', 32)
     height, width = (side, side) if isinstance(side, int) else side
     return dict(pixel_values=torch.randn(2, config.num_channels, height, width, generator=generator), labels=torch.tensor([0, 1]))

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 torch.set_num_threads(1)
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
-BY_TRANSFORMERS = ['bert', 'roberta', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'deit_teacher', 'dinov2', 'dinov2_registers', 'convnext', 'convnextv2', 'resnet', 'resnet_basic']
+BY_TRANSFORMERS = ['bert', 'roberta', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'deit_teacher', 'dinov2', 'dinov2_registers', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'resnet_basic']
 TINY_VIT = dict(img_size=32, patch_size=8, embed_dim=32, depth=2, num_heads=4, num_classes=5)
 BY_TIMM = {  # as make_classifier_families.py made them
     'timm_resnext': ('resnext50_32x4d', dict(num_classes=5, layers=(1, 2, 1, 1), channels=(8, 8, 16, 16), cardinality=4, base_width=16)),
@@ -73,8 +73,8 @@ def groups(name):
                 members.add(f'{file_name(target)} out')
             elif getattr(target, 'weight', None) is not None:
                 members.add(f"{file_name(target.weight)} {'in' if dependency.handler.__name__ == 'prune_in_channels' else 'out'}")
-        # A bias goes with its weight.
-        members = {member for member in members if not member.endswith('.bias out')}
+        # A bias goes with its weight, and what a table adds to scores is no channel.
+        members = {member for member in members if not member.endswith(('.bias out', 'relative_position_bias_table out'))}
         found.append(dict(channels=channels, members=sorted(members)))
     return found
 

@@ -9,9 +9,9 @@ from open_model import open_model
 
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
-FOLDERS = ['bert', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'dinov2', 'dinov3', 'convnext', 'convnextv2', 'resnet', 'timm_resnext']
+FOLDERS = ['bert', 'distilbert', 'electra', 'modernbert', 'deberta', 'deberta_own_keys', 'vit', 'deit', 'dinov2', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet', 'timm_resnext']
 SAMPLES, TOKENS = 5, 9
-SIDES = dict(vit=32, deit=32, dinov2=16, dinov3=16, convnext=16, convnextv2=16, resnet=16, timm_resnext=16)
+SIDES = dict(vit=32, deit=32, dinov2=16, dinov3=16, convnext=16, convnextv2=16, swin=16, siglip=16, resnet=16, timm_resnext=16)
 LABELS = [0, 1, 2, 0, 1]
 
 

@@ -6,7 +6,7 @@ os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from file_names import file_names, joined
 from open_model import DINOv3ViTForImageClassification
-from transformers import (ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config, ConvNextV2ForImageClassification, Dinov2Config, Dinov2ForImageClassification, Dinov2WithRegistersConfig, Dinov2WithRegistersForImageClassification, DINOv3ViTConfig)
+from transformers import (ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config, ConvNextV2ForImageClassification, Dinov2Config, Dinov2ForImageClassification, Dinov2WithRegistersConfig, Dinov2WithRegistersForImageClassification, DINOv3ViTConfig, SiglipConfig, SiglipForImageClassification, SwinConfig, SwinForImageClassification)
 
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
@@ -66,3 +66,11 @@ make('convnext', lambda: ConvNextForImageClassification(ConvNextConfig(**next_, 
 # Places that do not halve evenly, no scales, another activation.
 make('convnext_plain', lambda: ConvNextForImageClassification(ConvNextConfig(**next_, layer_scale_init_value=0.0, hidden_act='relu')), 461, side=(14, 18))
 make('convnextv2', lambda: ConvNextV2ForImageClassification(ConvNextV2Config(**next_)), 471)
+swin = dict(patch_size=2, embed_dim=8, depths=[2, 2], num_heads=[2, 4], mlp_ratio=2.0, num_labels=3)
+# Windows of the first stage are shifted, those of the second cover all of it.
+make('swin', lambda: SwinForImageClassification(SwinConfig(**swin, image_size=16, window_size=4)), 481)
+# Sizes that neither patches nor windows divide, in both stages; no biases of queries, keys and values.
+make('swin_uneven', lambda: SwinForImageClassification(SwinConfig(**swin, image_size=16, window_size=3, qkv_bias=False)), 491, side=(17, 20))
+tower = dict(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24)
+make('siglip', lambda: SiglipForImageClassification(SiglipConfig(vision_config=dict(**tower, image_size=16, patch_size=4),
+     text_config=dict(**tower, vocab_size=8, bos_token_id=1, eos_token_id=2), num_labels=3)), 501)

@@ -94,8 +94,8 @@ describe("Torch-Pruning's groups of every family", () => {
     expect(ownGroups(name).map(written).sort()).toEqual(families[name]?.map(written).sort());
   });
 
-  /** How many groups of each of two blocks it joins, where that is not attention alone: ModernBERT has four blocks, with gate and up in one matrix. */
-  const JOINED_ELSEWHERE: Readonly<Record<string, number>> = { modernbert: 4 };
+  /** How many groups of each of two blocks it joins, where that is not attention alone: ModernBERT and Swin have four blocks, and ModernBERT gate and up in one matrix. */
+  const JOINED_ELSEWHERE: Readonly<Record<string, number>> = { modernbert: 4, swin: 2 };
   // It takes the softmax of attention for an operation on each feature, and so couples all four projections of a layer. What they do to each
   // other is a product: queries go with keys, values with the columns that read them. Its groups are ours, joined.
   const attention = Object.keys(families).filter(name => !convolutional.includes(name));

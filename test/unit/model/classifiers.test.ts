@@ -27,6 +27,8 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^DINOv3/, 'dinov3'],
   [/^ConvNextV2/, 'convnextv2'],
   [/^ConvNext/, 'convnext'],
+  [/^Swin/, 'swin'],
+  [/^Siglip/, 'siglip'],
   [/^ResNet/, 'resnet'],
   [/^TimmWrapper/, 'timm_resnext'],
 ];
@@ -134,6 +136,15 @@ describe('what is not supported is named, with what is', () => {
     ],
     ['patches that do not fit', 'vit', { patch_size: 40 }, /patch_size \[40,40\] is larger than image_size \[32,32\]/],
     ['depths of another number', 'resnet', { depths: [2] }, /depths has 1 entries, hidden_sizes has 2/],
+    ['a window larger than a stage', 'swin', { window_size: 5 }, /window_size 5 is larger than the 4 × 4 places of stage 1/],
+    [
+      'heads that do not divide a stage',
+      'swin',
+      { num_heads: [2, 3] },
+      /num_heads has 3, which does not divide the 16 features of stage 1/,
+    ],
+    ['stages of another number', 'convnextv2', { num_stages: 3 }, /depths has 2 entries, num_stages says 3/],
+    ['a table that is no square', 'dinov2', { image_size: [16, 12] }, /gives a table of 4 × 3 patches, which is no square/],
     ['another timm model', 'timm_resnet', { architecture: 'resnet50d' }, /names timm's architecture resnet50d; supported are resnet18/],
     ['an argument of timm', 'timm_resnet', { model_args: { stem_type: 'deep' } }, /model_args.*stem_type/s],
     [

@@ -47,6 +47,8 @@ const needed: Readonly<Record<string, object>> = {
   },
   dinov3_vit: { pos_embed_rescale: null },
   convnext: { num_stages: 2 },
+  swin: { patch_size: 2, embed_dim: 16, depths: [2, 1], num_heads: [2, 4], window_size: 4 },
+
   convnextv2: { num_stages: 2 },
   deberta_v2: { relative_attention: true, embedding_size: undefined },
 };
@@ -117,6 +119,8 @@ function masksOf(model: AnyModel): number {
 
 /** Defaults that Transformers works out from its own default sizes. */
 const DERIVED = new Set([
+  'vision_config',
+  'text_config',
   'head_dim',
   'num_key_value_heads',
   'layer_types',

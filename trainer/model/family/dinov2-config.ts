@@ -82,7 +82,7 @@ export function dinov2Config(architecture: string, form: Dinov2Form, json: Confi
     dropout: 0,
     embeddingDropout: c.hidden_dropout_prob,
     attentionDropout: c.attention_probs_dropout_prob,
-    pathDropout: c.drop_path_rate,
+    pathDropout: { attention: c.drop_path_rate, mlp: c.drop_path_rate },
   };
 }
 

@@ -82,6 +82,6 @@ export function dinov3Config(architecture: string, hasHead: boolean, json: Confi
     dropout: 0,
     embeddingDropout: 0,
     attentionDropout: c.attention_dropout,
-    pathDropout: c.drop_path_rate,
+    pathDropout: { attention: c.drop_path_rate, mlp: c.drop_path_rate },
   };
 }

@@ -21,8 +21,8 @@ export interface ImageBlockConfig {
   /** Of what attention and the MLP add to the stream. */
   readonly dropout: number;
   readonly attentionDropout: number;
-  /** How often a sample goes past attention, or past the MLP. */
-  readonly pathDropout: number;
+  /** How often a sample goes past attention, and past the MLP. */
+  readonly pathDropout: { readonly attention: number; readonly mlp: number };
 }
 
 export interface ImageBlock {
@@ -70,27 +70,42 @@ export function imageBlockModules({ inputNorm, qkv, o, scales, middleNorm, gate,
   return [inputNorm, ...qkv, o, afterAttention, middleNorm, gate, up, down, afterMlp].filter(module => module !== undefined);
 }
 
-/** x [batch · tokens, hiddenSize] → the same. @param rotary turns queries and keys */
+/**
+ * x [batch · tokens, hiddenSize] → the same.
+ * @param attendTo what attention makes of the first norm, [batch · tokens, hiddenSize]
+ */
 export function runImageBlock(
   tracer: Tracer,
   config: ImageBlockConfig,
   block: ImageBlock,
   x: Node,
   batch: number,
-  rotary?: RotaryTables,
+  attendTo: (normal: Node) => Node,
 ): Node {
   const { graph } = tracer;
-  const add = (before: Node, change: Node, scale: ModuleSpec | undefined): Node => {
+  const add = (before: Node, change: Node, scale: ModuleSpec | undefined, past: number): Node => {
     const scaled = scale ? tracer.scale(scale, change) : change;
-    return graph.add(before, tracer.dropPath(tracer.dropout(scaled, config.dropout), config.pathDropout, batch));
+    return graph.add(before, tracer.dropPath(tracer.dropout(scaled, config.dropout), past, batch));
   };
   const normal = tracer.layerNorm(block.inputNorm, x, config.epsilon);
-  const [q, k, v] = projections(tracer, config, block, normal, batch, rotary) as [Node, Node, Node];
+  const middle = add(x, attendTo(normal), block.scales?.[0], config.pathDropout.attention);
+  const inner = hiddenOf(tracer, config, block, tracer.layerNorm(block.middleNorm, middle, config.epsilon));
+  return add(middle, tracer.linear(block.down, inner), block.scales?.[1], config.pathDropout.mlp);
+}
+
+/** Attention of all tokens to all. @param rotary turns queries and keys */
+export function attendToAll(
+  tracer: Tracer,
+  config: ImageBlockConfig,
+  block: ImageBlock,
+  x: Node,
+  batch: number,
+  rotary: RotaryTables | undefined,
+): Node {
+  const [q, k, v] = projections(tracer, config, block, x, batch, rotary) as [Node, Node, Node];
   const scale = (q.shape[3] as number) ** -0.5;
   const attended = attend(tracer, { q, k, v, scale, mask: { kind: 'all' }, dropout: config.attentionDropout });
-  const middle = add(x, tracer.linear(block.o, attended), block.scales?.[0]);
-  const inner = hiddenOf(tracer, config, block, tracer.layerNorm(block.middleNorm, middle, config.epsilon));
-  return add(middle, tracer.linear(block.down, inner), block.scales?.[1]);
+  return tracer.linear(block.o, attended);
 }
 
 function hiddenOf(tracer: Tracer, config: ImageBlockConfig, { gate, up, hasFusedGate }: ImageBlock, x: Node): Node {
@@ -103,13 +118,14 @@ function hiddenOf(tracer: Tracer, config: ImageBlockConfig, { gate, up, hasFused
   return graph.mul(activation(graph, graph.sliceAxis(y, 1, 0, half)), graph.sliceAxis(y, 1, half, half));
 }
 
-function projections(
+/** Queries, keys and values, each [batch, heads, tokens, headDim]. */
+export function projections(
   tracer: Tracer,
   { heads, hiddenSize }: ImageBlockConfig,
   { qkv }: ImageBlock,
   x: Node,
   batch: number,
-  rotary: RotaryTables | undefined,
+  rotary?: RotaryTables,
 ): Node[] {
   const { graph } = tracer;
   const [first, ...others] = qkv.map(module => tracer.linear(module, x)) as [Node, ...Node[]];

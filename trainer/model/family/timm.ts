@@ -203,7 +203,7 @@ function timmVit([, kind, named = 'base', distilled, patch, image]: readonly str
     heads: args.num_heads,
     biased: { q: args.qkv_bias ?? true, k: args.qkv_bias ?? true, v: args.qkv_bias ?? true, o: true, mlp: true },
     isScaled: false,
-    pathDropout: 0,
+    pathDropout: { attention: 0, mlp: 0 },
     // timm's, where Transformers has 1e-12.
     epsilon: 1e-6,
     activation: 'gelu',

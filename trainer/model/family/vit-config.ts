@@ -57,7 +57,7 @@ export function vitConfig(architecture: string, { family, prefix, head }: VitFor
     dropout: c.hidden_dropout_prob,
     embeddingDropout: c.hidden_dropout_prob,
     attentionDropout: c.attention_probs_dropout_prob,
-    pathDropout: 0,
+    pathDropout: { attention: 0, mlp: 0 },
   };
 }
 

@@ -10,7 +10,7 @@ import { type GridAugment, gridRotaryTables } from '../layer/rotary-grid.ts';
 import type { BiasedSpec, ClassifierModel, ConvSpec, ModuleSpec } from '../model-spec.ts';
 import { layerNormSpec, linearSpec, parameterSpec, parametersOf, patchSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
-import { type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, runImageBlock } from './image-block.ts';
+import { attendToAll, type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, runImageBlock } from './image-block.ts';
 import { pixelsOf } from './image-input.ts';
 import { headSpec, type Labels } from './labels.ts';
 import type { VitNames } from './vit-names.ts';
@@ -162,8 +162,12 @@ function stream(tracer: Tracer, pixels: Node, parts: Parts): Node {
   const [batch, tokens, width] = embedded.shape as [number, number, number];
   const rotary = rotaryOf(tracer, parts);
   let x = graph.reshape(embedded, [batch * tokens, width]);
-  for (const block of parts.blocks) x = graph.checkpointed(x, () => runImageBlock(tracer, parts.config, block, x, batch, rotary));
+  for (const block of parts.blocks) x = graph.checkpointed(x, () => run(tracer, parts.config, block, x, batch, rotary));
   return graph.reshape(x, [batch, tokens, width]);
+}
+
+function run(tracer: Tracer, config: VitConfig, block: ImageBlock, x: Node, batch: number, rotary: RotaryTables | undefined): Node {
+  return runImageBlock(tracer, config, block, x, batch, normal => attendToAll(tracer, config, block, normal, batch, rotary));
 }
 
 /** The last norm of x [batch, tokens, hiddenSize]. */
