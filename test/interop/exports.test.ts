@@ -21,7 +21,20 @@ import { locatePython } from './python.ts';
 const python = await locatePython(cacheDir);
 const ids = Array.from({ length: 24 }, (_, i) => (i * 41 + 5) % 64);
 
-const cases: (Omit<TinyAdapterParams, 'engine'> & { name: string; format: Exclude<ExportFormat, 'adapter'> })[] = [
+type Case = Omit<TinyAdapterParams, 'engine'> & { readonly name: string; readonly format: Exclude<ExportFormat, 'adapter'> };
+
+/** One folder of each family of decoders beside Llama's: rows with norms merged, rows as a PEFT adapter. */
+const DECODERS = ['qwen3', 'gemma2', 'gemma3', 'smollm3', 'olmo2', 'olmo3', 'granite', 'phi3', 'phi3_long', 'ministral', 'ministral3'];
+const ofFamilies = DECODERS.flatMap((folder): Case[] => {
+  const base = join(TINY_LLAMA, '..', folder);
+  const targets = ['all-linear', '/norm/'];
+  return [
+    { name: `${folder}, spsft merged`, method: 'spsft', budget: { r: 3 }, targets, base, format: 'merged' },
+    { name: `${folder}, spsft peft`, method: 'spsft', budget: { r: 3 }, base, format: 'peft' },
+  ];
+});
+
+const cases: readonly Case[] = [
   { name: 'spsft merged', method: 'spsft', budget: { r: 5 }, format: 'merged' },
   {
     name: 'spsft with norms and embedding, merged',
@@ -82,6 +95,7 @@ const cases: (Omit<TinyAdapterParams, 'engine'> & { name: string; format: Exclud
     format: 'peft',
   },
   { name: 'spsft with biases, peft', method: 'spsft', budget: { r: 3 }, base: join(TINY_LLAMA, '..', 'llama_biased'), format: 'peft' },
+  ...ofFamilies,
 ];
 
 describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python ? ` (skipped: ${python.missing})` : ''}`, () => {
