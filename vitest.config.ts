@@ -1,12 +1,35 @@
 /** How the tests run: everything but what needs a GPU, each file in a process of its own; those in a real editor last, one at a time. */
 import { availableParallelism } from 'node:os';
 import { configDefaults, defineConfig } from 'vitest/config';
+import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
 const IN_EDITOR = 'test/e2e/vscode/**';
+
+/** They take half a minute or more: one that began last would leave the other cores idle. A fresh clone knows only how long files are. */
+const LONG = [
+  'boundary/hostile',
+  'interop/classifiers',
+  'unit/handlers/every-method',
+  'unit/handlers/resume',
+  'unit/method/laws',
+  'golden/trainer-traces',
+  'e2e/cli/train',
+  'unit/artifact/classifier',
+  'golden/smollm2-model',
+].map(name => `/test/${name}.test.ts`);
+
+class LongFirst extends BaseSequencer {
+  override async sort(files: TestSpecification[]): Promise<TestSpecification[]> {
+    const isLong = ({ moduleId }: TestSpecification): boolean => LONG.some(name => moduleId.endsWith(name));
+    const sorted = await super.sort(files);
+    return [...sorted.filter(isLong), ...sorted.filter(file => !isLong(file))];
+  }
+}
 
 export default defineConfig({
   test: {
     pool: 'forks',
+    sequence: { sequencer: LongFirst },
     // Programs are compiled and trained for real, on machines that do other things too.
     testTimeout: 180_000,
     hookTimeout: 180_000,

@@ -6,10 +6,10 @@ import { expect } from 'vitest';
 import { until } from '../../support/until.ts';
 
 /** For what an editor does by itself; a training is waited for by its test. */
-const PATIENCE_MS = 90_000;
-/** Before the palette is opened anew. */
+const PATIENCE_MS = 120_000;
+/** Before the palette is opened anew, the first time. */
 const PALETTE_MS = 3000;
-/** Before the command that opens a list is run anew: the list may wait for the daemon. */
+/** Before the command that opens a list is run anew, the first time: the list may wait for the daemon. */
 const LIST_MS = 15_000;
 /** Commands that a search for a category finds; the palette has some hundred of all others. */
 const MOST_ALIKE = 300;
@@ -19,12 +19,16 @@ const EFFECT_MS = 20_000;
 const TYPED_MS = 5000;
 const SIZE = { width: 1600, height: 1000 };
 
-/** Until it succeeds; an editor under load loses keys. @throws Error naming what did not come */
-async function retry(what: string, attempt: () => Promise<void>, patienceMs = PATIENCE_MS): Promise<void> {
+/**
+ * Until it succeeds; an editor under load loses keys.
+ * @param attempt with the number by which its own patience is to be multiplied: what was too slow once gets twice the time
+ * @throws Error naming what did not come
+ */
+async function retry(what: string, attempt: (factor: number) => Promise<void>, patienceMs = PATIENCE_MS): Promise<void> {
   const deadline = performance.now() + patienceMs;
-  for (;;) {
+  for (let factor = 1; ; factor *= 2) {
     try {
-      return await attempt();
+      return await attempt(factor);
     } catch (cause) {
       if (performance.now() > deadline) throw new Error(`${what} did not come`, { cause });
     }
@@ -68,11 +72,11 @@ export class Workbench {
   async runCommand(title: string, patienceMs = PATIENCE_MS): Promise<void> {
     const row = this.quickPickRow(title);
     // A palette that is open does not learn of commands that come later, and a page that comes back takes the focus from it.
-    const attempt = async (): Promise<void> => {
+    const attempt = async (factor: number): Promise<void> => {
       try {
         await this.page.keyboard.press('F1');
-        await this.page.locator('.quick-input-widget input.input').fill(`>${title}`, { timeout: PALETTE_MS });
-        await row.waitFor({ timeout: PALETTE_MS });
+        await this.page.locator('.quick-input-widget input.input').fill(`>${title}`, { timeout: PALETTE_MS * factor });
+        await row.waitFor({ timeout: PALETTE_MS * factor });
         await this.accept(row);
       } catch (error) {
         await this.press('Escape');
@@ -85,13 +89,13 @@ export class Workbench {
   /** Runs a command, and again where nothing comes of it: what takes the focus from the palette takes the key that was meant for it, too. */
   async runCommandUntil(title: string, effect: Locator | (() => boolean | Promise<boolean>)): Promise<void> {
     const holds = typeof effect === 'function' ? effect : async () => (await effect.count()) > 0;
-    await retry(`the effect of '${title}'`, async () => {
+    await retry(`the effect of '${title}'`, async factor => {
       if (await holds()) return;
       // A command that has had its effect meanwhile may not be offered again.
-      await this.runCommand(title, LIST_MS).catch(async error => {
+      await this.runCommand(title, LIST_MS * factor).catch(async error => {
         if (!(await holds())) throw error;
       });
-      await until(holds, title, EFFECT_MS);
+      await until(holds, title, EFFECT_MS * factor);
     });
   }
 
@@ -105,10 +109,10 @@ export class Workbench {
 
   /** Runs a command that asks which, and chooses; a page that takes the focus in between closes the list, which is then asked for anew. */
   async runCommandOn(title: string, label: string): Promise<void> {
-    await retry(`'${label}' for ${title}`, async () => {
+    await retry(`'${label}' for ${title}`, async factor => {
       await this.runCommand(title);
       try {
-        await this.pick(label, LIST_MS);
+        await this.pick(label, LIST_MS * factor);
       } catch (error) {
         await this.press('Escape');
         throw error;
@@ -133,10 +137,10 @@ export class Workbench {
 
   /** Titles of all commands of a category that the palette has now. */
   async offered(category: string): Promise<ReadonlySet<string>> {
-    await retry(`the palette of ${category}`, async () => {
+    await retry(`the palette of ${category}`, async factor => {
       try {
         await this.page.keyboard.press('F1');
-        await this.page.locator('.quick-input-widget input.input').fill(`>${category}: `, { timeout: PALETTE_MS });
+        await this.page.locator('.quick-input-widget input.input').fill(`>${category}: `, { timeout: PALETTE_MS * factor });
       } catch (error) {
         await this.press('Escape');
         throw error;
@@ -196,7 +200,7 @@ export class Workbench {
   private async accept(row: Locator): Promise<void> {
     await row.waitFor({ timeout: LIST_MS });
     // The row is gone where the list was closed meanwhile.
-    const isFocused = () => row.evaluate(element => element.classList.contains('focused'), undefined, { timeout: PALETTE_MS });
+    const isFocused = () => row.evaluate(element => element.classList.contains('focused'), undefined, { timeout: LIST_MS });
     for (let i = 0; !(await isFocused()); i++) {
       if (i === 20) throw new Error(`the entry ${await row.textContent()} can't be reached`);
       await this.press('ArrowDown');
@@ -222,7 +226,7 @@ export class Workbench {
   /** Makes it the text of the open editor, key by key; one that still starts its extensions loses some, and the text is then typed anew. */
   async write(text: string): Promise<void> {
     const lines = this.page.locator('.editor-instance .view-line');
-    await retry('the text that was typed', async () => {
+    await retry('the text that was typed', async factor => {
       await this.page.locator('.editor-instance .view-lines').first().click();
       await this.press('Control+A');
       await this.press('Delete');
@@ -232,7 +236,7 @@ export class Workbench {
         const shown = (await lines.allTextContents()).map(line => line.replaceAll('\u00a0', ' '));
         return text.split('\n').filter(line => !shown.some(each => each.startsWith(line)));
       };
-      await expect.poll(missing, { timeout: TYPED_MS }).toEqual([]);
+      await expect.poll(missing, { timeout: TYPED_MS * factor }).toEqual([]);
     });
   }
 
@@ -260,10 +264,10 @@ export class Workbench {
   /** Goes to the next problem, opens the bulb and takes a fix. The fixes come from another process, so the bulb may open empty. */
   async applyQuickFix(title: string | RegExp): Promise<void> {
     const fix = this.page.locator('.action-widget .monaco-list-row', { hasText: title }).first();
-    await retry(`the fix ${title}`, async () => {
+    await retry(`the fix ${title}`, async factor => {
       await this.press('F8');
       await this.press('Control+.');
-      await fix.waitFor({ timeout: PALETTE_MS }).catch(async error => {
+      await fix.waitFor({ timeout: PALETTE_MS * factor }).catch(async error => {
         await this.press('Escape');
         throw error;
       });
@@ -274,11 +278,11 @@ export class Workbench {
   /** Presses what stands above the first line of a recipe, until it has had its effect: lenses are drawn anew while the recipe is looked at. */
   async pressLens(text: string, effect: Locator): Promise<void> {
     const lens = this.page.locator('.codelens-decoration a', { hasText: text }).first();
-    await retry(`what the lens ${text} does`, async () => {
+    await retry(`what the lens ${text} does`, async factor => {
       // The click that gave the editor the focus may have scrolled it, below the lens.
       await this.press('Control+Home');
-      await lens.click({ timeout: LIST_MS });
-      await effect.first().waitFor({ timeout: LIST_MS });
+      await lens.click({ timeout: LIST_MS * factor });
+      await effect.first().waitFor({ timeout: LIST_MS * factor });
     });
   }
 
