@@ -72,7 +72,7 @@ function propagate(graph: Graph, tracer: Tracer, modules: readonly ModuleSpec[],
   for (const module of modules) {
     const tap = tracer.taps.get(module.name);
     if (tap) taps.set(tap.y, { module, tap });
-    // What a table adds to the scores of attention is no channel.
+    // What a table, or a sink, adds to the scores of attention is no channel.
     else if (module.kind === 'parameter' && module.part === 'embedding') asTheyAre.set(module.weight.name, module);
   }
   const known: Known[] = [];

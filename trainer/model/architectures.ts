@@ -102,6 +102,7 @@ export const architectures = {
   GraniteForCausalLM: decoderOf('GraniteForCausalLM'),
   MixtralForCausalLM: decoderOf('MixtralForCausalLM'),
   Qwen3MoeForCausalLM: decoderOf('Qwen3MoeForCausalLM'),
+  GptOssForCausalLM: decoderOf('GptOssForCausalLM'),
   Phi3ForCausalLM: decoderOf('Phi3ForCausalLM'),
   MinistralForCausalLM: decoderOf('MinistralForCausalLM'),
   Ministral3ForCausalLM: decoderOf('Ministral3ForCausalLM'),

@@ -5,7 +5,7 @@ import { readMxfp4 } from './mxfp4.ts';
 import type { WeightSource } from './weight-stream.ts';
 
 /**
- * What a file may have in place of a parameter [experts · rows, width], or of a bias [experts · rows].
+ * The forms that a file may have in place of a parameter [experts · rows, width], or of a bias [experts · rows].
  * apart: a tensor for each expert. rows: one tensor [experts, every, width], of each expert the rows from `begin` on. turned: one tensor
  * [experts, width, rows]. mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16] with a scale each.
  */
@@ -65,7 +65,7 @@ function formIn(spec: ParameterSpec, tensors: Tensors): StoredForm | undefined {
   return spec.stack.forms.find(form => tensorsOf(spec, form).some(({ name }) => tensors.has(name)));
 }
 
-/** What a file has in place of a parameter that it holds in another form: every mismatch as a sentence. Undefined: it holds it as it is, or not. */
+/** Every mismatch, as a sentence, of the tensors that stand for a parameter. Returns undefined where a file holds it as it is, or not at all. */
 export function stackMismatches(spec: ParameterSpec, tensors: Tensors): string[] | undefined {
   const form = formIn(spec, tensors);
   if (!form || !isStacked(spec)) return undefined;

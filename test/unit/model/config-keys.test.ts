@@ -33,6 +33,7 @@ const sizes = {
 const needed: Readonly<Record<string, object>> = {
   mistral: { num_key_value_heads: null },
   mixtral: { num_key_value_heads: null },
+  gpt_oss: { num_key_value_heads: 2, head_dim: 8 },
   qwen2: { num_key_value_heads: null },
   qwen3: { num_key_value_heads: null },
   gemma3: { num_key_value_heads: 2 },

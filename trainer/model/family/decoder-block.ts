@@ -4,7 +4,7 @@ import { type Activation, activations, swiglu } from '../layer/activation.ts';
 import { type AttentionMask, attention, queryChunk } from '../layer/attention.ts';
 import { type RotaryTables, rotate } from '../layer/rotary.ts';
 import type { ModuleSpec, TokenInputs } from '../model-spec.ts';
-import { linearSpec, normSpec } from '../module-specs.ts';
+import { linearSpec, normSpec, parameterSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { DecoderConfig } from './decoder.ts';
 import { type DecoderExperts, type ExpertBlock, expertBlock, expertModules, traceExperts } from './decoder-experts.ts';
@@ -23,6 +23,7 @@ export interface Block {
   readonly qkv: readonly ModuleSpec[];
   readonly qNorm: ModuleSpec | undefined;
   readonly kNorm: ModuleSpec | undefined;
+  readonly sinks: ModuleSpec | undefined;
   readonly o: ModuleSpec;
   readonly afterAttention: ModuleSpec | undefined;
   readonly beforeMlp: ModuleSpec | undefined;
@@ -50,6 +51,7 @@ export function blockOf(config: DecoderConfig, layer: number): Block {
         : [withSections(attends(own.qkv, queries + 2 * keys, hiddenSize, biases.qkv), { q_proj: queries, k_proj: keys, v_proj: keys })],
     qNorm: headNorm(own.qNorm, queries),
     kNorm: headNorm(own.kNorm, keys),
+    sinks: config.attention.sinks ? { ...parameterSpec(own.sinks, [heads]), part: 'attention', layer } : undefined,
     o: attends(own.o, hiddenSize, queries, biases.output),
     afterAttention: norm(own.norms.afterAttention),
     beforeMlp: norm(own.norms.beforeMlp),
@@ -71,7 +73,7 @@ const mlpModules = (mlp: Mlp | ExpertBlock): readonly ModuleSpec[] => (isMixture
 /** In the order of the forward pass. */
 export const modulesOf = (block: Block): ModuleSpec[] =>
   [
-    ...[block.beforeAttention, ...block.qkv, block.qNorm, block.kNorm, block.o, block.afterAttention],
+    ...[block.beforeAttention, ...block.qkv, block.qNorm, block.kNorm, block.sinks, block.o, block.afterAttention],
     ...[block.beforeMlp, ...mlpModules(block.mlp), block.afterMlp],
   ].filter(module => module !== undefined);
 
@@ -130,6 +132,7 @@ function attend(tracer: Tracer, x: Node, { config, block, layer, batch, tokens, 
   const out = attention(graph, {
     ...{ q, k, v, scale, mask },
     ...(cap !== undefined && { cap }),
+    ...(block.sinks && { sinks: tracer.parameter(block.sinks.weight) }),
     chunk: queryChunk(tokens),
     dropMask: tracer.dropoutMask(dropout),
     compute: tracer.compute,

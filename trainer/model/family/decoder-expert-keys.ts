@@ -1,12 +1,13 @@
 /** The keys of config.json of decoders whose MLPs are mixtures of experts, and what they say of the experts: see `config-keys.ts`. */
 import { z } from 'zod';
 import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../config-keys.ts';
-import { type Activation, activations, swiglu } from '../layer/activation.ts';
+import { type Activation, activations, clampedSwiglu, swiglu } from '../layer/activation.ts';
+import type { ConfigJson } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 import { size } from './common-keys.ts';
-import { mixtralExperts, qwenExperts } from './decoder-expert-names.ts';
+import { gptOssExperts, mixtralExperts, qwenExperts } from './decoder-expert-names.ts';
 import type { DecoderExperts, Gated } from './decoder-experts.ts';
-import { decoderKeys, headCount, mistralKeys } from './decoder-keys.ts';
+import { decoderKeys, headCount, mistralKeys, olmo3Keys } from './decoder-keys.ts';
 
 /** Eight times the largest published number. */
 const MAX_EXPERTS = 4096;
@@ -58,6 +59,53 @@ export const qwen3MoeKeys = {
   mlp_only_layers: computed(z.array(z.number().int().nonnegative()).max(512).nullish()),
   ...withoutEffect('is of older files; use_sliding_window counts', 'max_window_layers', 'layer_types'),
 } as const satisfies KeyTable;
+
+const isMxfp4 = ({ quantization_config: how }: ConfigJson): boolean => (how as ConfigJson | null | undefined)?.quant_method === 'mxfp4';
+
+export const gptOssKeys = {
+  ...expertKeys,
+  vocab_size: computed(size(2 ** 20).default(201088)),
+  hidden_size: computed(size(65536).default(2880)),
+  intermediate_size: computed(size(262144).default(2880)),
+  num_hidden_layers: computed(size(512).default(36)),
+  num_attention_heads: computed(size(1024).default(64)),
+  max_position_embeddings: computed(size(2 ** 24).default(131072)),
+  num_key_value_heads: headCount(8),
+  head_dim: headCount(64),
+  rms_norm_eps: computed(z.number().positive().max(1).default(1e-5)),
+  attention_bias: computed(z.boolean().default(true)),
+  sliding_window: computed(z.number().int().positive().nullish().default(128)),
+  layer_types: olmo3Keys.layer_types,
+  ...expertCounts,
+  num_experts_per_tok: computed(count.default(4)),
+  swiglu_alpha: computed(z.number().positive().default(1.702)),
+  swiglu_limit: computed(z.number().positive().default(7)),
+  quantization_config: {
+    class: 'refused',
+    unless: config => (isMxfp4(config) ? [config.quantization_config] : []),
+    supported: '{ "quant_method": "mxfp4" }',
+  },
+  ...withoutEffect('is not read: the gate has its own activation', 'hidden_act'),
+  ...withoutEffect('says what num_experts_per_tok says', 'experts_per_token'),
+  ...withoutEffect('says what the positions say', 'initial_context_length'),
+} as const satisfies KeyTable;
+
+/** The positions of a gpt-oss whose config says nothing of them, as in Transformers. */
+export const GPT_OSS_POSITIONS: ConfigJson = {
+  ...{ rope_type: 'yarn', rope_theta: 150000, factor: 32, beta_fast: 32, beta_slow: 1, truncate: false },
+  original_max_position_embeddings: 4096,
+};
+
+export const gptOssMixture = (c: ConfigValues<typeof gptOssKeys>): DecoderExperts => ({
+  ...expertCount(c, 128),
+  chosen: c.num_experts_per_tok,
+  sumsToOne: true,
+  intermediateSize: c.intermediate_size,
+  biased: true,
+  layers: Array.from({ length: c.num_hidden_layers }, () => true),
+  names: gptOssExperts,
+  gated: { kind: 'together', of: (graph, gateUp) => clampedSwiglu(graph, gateUp, { alpha: c.swiglu_alpha, limit: c.swiglu_limit }) },
+});
 
 /** Keys that say the same differ, or a token asks for more experts than there are. */
 export const expertProblems = ({ chosen, count: all, key }: DecoderExperts, counts: Counts): ConfigProblem[] => [

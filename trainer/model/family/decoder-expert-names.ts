@@ -15,7 +15,7 @@ const named = (folder: string, name: string, fused?: Fused): ExpertName => ({
   ],
 });
 
-/** Of Transformers 5 as it computes: gate and up in one tensor. */
+/** Forms of Transformers 5 as it computes: gate and up in one tensor. */
 const gateOf: Fused = (at, rows) => ({ kind: 'rows', name: `${at}.mlp.experts.gate_up_proj`, every: 2 * rows, begin: 0 });
 const upOf: Fused = (at, rows) => ({ kind: 'rows', name: `${at}.mlp.experts.gate_up_proj`, every: 2 * rows, begin: rows });
 const downOf: Fused = (at, rows) => ({ kind: 'rows', name: `${at}.mlp.experts.down_proj`, every: rows, begin: 0 });

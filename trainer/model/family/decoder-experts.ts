@@ -11,12 +11,12 @@ export interface DecoderExperts extends RoutingRule {
   /** The key of config.json that says how many there are. */
   readonly key: string;
   readonly intermediateSize: number;
-  /** Of the router and the experts. */
+  /** The router and the experts have biases. */
   readonly biased: boolean;
   /** The blocks that have experts. */
   readonly layers: readonly boolean[];
   readonly names: ExpertNames;
-  /** What is between the products; gate and up are one product where it takes one. */
+  /** The computation between the products; gate and up are one product where it takes one. */
   readonly gated: Gated;
 }
 

@@ -5,7 +5,17 @@ import type { ConfigJson } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 import { paddingRow } from './common-keys.ts';
 import type { DecoderAttention, DecoderConfig } from './decoder.ts';
-import { expertProblems, mixtralKeys, mixtralMixture, qwen3MoeKeys, qwenMixture, qwenMixtureProblems } from './decoder-expert-keys.ts';
+import {
+  expertProblems,
+  GPT_OSS_POSITIONS,
+  gptOssKeys,
+  gptOssMixture,
+  mixtralKeys,
+  mixtralMixture,
+  qwen3MoeKeys,
+  qwenMixture,
+  qwenMixtureProblems,
+} from './decoder-expert-keys.ts';
 import type { DecoderExperts } from './decoder-experts.ts';
 import {
   gemma2Keys,
@@ -28,7 +38,7 @@ import { type DecoderNames, gemmaNames, llamaNames, olmoNames, phi3Names } from 
 import { type RopeContext, readRope, readRopesByLayer } from './rope-config.ts';
 
 /** What a family has that the sizes do not say; what is left out is Llama's. */
-interface Own extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms'>> {
+interface Own extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNorms' | 'sinks'>> {
   readonly biases: DecoderAttention['biases'];
   readonly windows: Windows;
   readonly mlpBias?: boolean;
@@ -179,6 +189,19 @@ const families = {
       problems: qwenMixtureProblems(c),
     }),
   }),
+  GptOssForCausalLM: familyOf({
+    family: 'gpt_oss',
+    rope: { theta: 150000 },
+    defaults: config => (config.rope_scaling || config.rope_parameters ? {} : { rope_parameters: GPT_OSS_POSITIONS }),
+    keys: gptOssKeys,
+    own: c => ({
+      biases: alike(c.attention_bias),
+      sinks: true,
+      activation: 'silu',
+      windows: windowsOf(c, layerTypes(c, 2)),
+      experts: gptOssMixture(c),
+    }),
+  }),
   GraniteForCausalLM: familyOf({
     family: 'granite',
     keys: graniteKeys,
@@ -233,6 +256,7 @@ export function decoderConfig(architecture: DecoderArchitecture, file: ConfigJso
       innerNorms,
       cap,
       scale,
+      sinks: own.sinks ?? false,
     },
     mlp: { intermediateSize: c.intermediate_size, activation: own.activation ?? c.hidden_act, biased: own.mlpBias ?? false },
     experts: own.experts,

@@ -16,6 +16,7 @@ export interface BlockNames {
   /** Of families that hold q, k and v in one matrix. */
   readonly qkv?: string;
   readonly o: string;
+  readonly sinks: string;
   /** Norms of the queries and the keys. */
   readonly qNorm: string;
   readonly kNorm: string;
@@ -45,6 +46,7 @@ const withNorms = (norms: BlockNames['norms'], prefix = 'model'): DecoderNames =
       k: `${at}.self_attn.k_proj`,
       v: `${at}.self_attn.v_proj`,
       o: `${at}.self_attn.o_proj`,
+      sinks: `${at}.self_attn.sinks`,
       qNorm: `${at}.self_attn.q_norm`,
       kNorm: `${at}.self_attn.k_norm`,
       gate: `${at}.mlp.gate_proj`,

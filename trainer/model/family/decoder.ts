@@ -57,6 +57,8 @@ export interface DecoderAttention {
   readonly scale: number;
   /** Soft cap of the scores. */
   readonly cap: number | undefined;
+  /** A score beside those of keys, one a head, that takes a share of the probabilities. */
+  readonly sinks: boolean;
   /** Of the probabilities, in training. */
   readonly dropout: number;
   /** How many keys each block's queries see, themselves among them; undefined: all before them. */

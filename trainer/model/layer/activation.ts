@@ -60,3 +60,16 @@ export function swiglu(graph: Graph, gate: Node, up: Node): Node {
   };
   return y;
 }
+
+/**
+ * (up + 1) · gate · σ(alpha · gate) of gates that are at most `limit` and ups within ± `limit` (gpt-oss).
+ * @param gateUp [rows, 2 · features], gate and up of each feature in turn
+ */
+export function clampedSwiglu(graph: Graph, gateUp: Node, { alpha, limit }: { readonly alpha: number; readonly limit: number }): Node {
+  const [rows, both] = gateUp.shape as [number, number];
+  const pairs = graph.reshape(gateUp, [rows, both / 2, 2]);
+  const part = (i: number): Node => graph.reshape(graph.sliceAxis(pairs, 2, i, 1), [rows, both / 2]);
+  const gate = graph.minimum(part(0), limit);
+  const up = graph.maximum(graph.minimum(part(1), limit), -limit);
+  return graph.mul(graph.add(up, 1), graph.mul(gate, graph.sigmoid(graph.mul(gate, alpha))));
+}

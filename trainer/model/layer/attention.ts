@@ -28,6 +28,8 @@ export interface AttentionParams {
   readonly chunk: number;
   /** Added to the scaled scores, [batch, heads, queries, keys]: what positions say to each other. The gradient flows through it. */
   readonly scores?: Node;
+  /** A score of each head that every query sees beside those of keys, [heads]; it takes its share of the probabilities and gives nothing (gpt-oss). */
+  readonly sinks?: Node;
   /** Gives a mask that the probabilities are multiplied by (dropout). */
   readonly dropMask?: (shape: readonly number[]) => Node;
   /** What products are computed in, float32 where not given; all else is float32. */
@@ -57,6 +59,7 @@ export function attention(graph: Graph, params: AttentionParams): Node {
 /**
  * One chunk of queries. With P the softmax, O = P·V and D = Σ dO∘O over the head's features:
  * dV = Pᵀ·dO, dS = P∘(dO·Vᵀ − D), dQ = dS·K, dK = dSᵀ·Q (the backward pass of FlashAttention, Dao et al. 2022, eq. 4).
+ * A sink's own probability is a part of the softmax without a value, so its score has −P·D.
  * With a mask M on P: O = (P∘M)·V, dV = (P∘M)ᵀ·dO, dS = P∘(M∘(dO·Vᵀ) − D), and D is still Σ dO∘O.
  */
 function attendChunk(graph: Graph, params: AttentionParams, part: { begin: number; size: number; seen: number }): Node {
@@ -76,20 +79,27 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
   const capped = params.cap === undefined ? undefined : softCap(graph, plain, params.cap);
   const products = capped?.y ?? plain;
   const own = params.scores && fold(graph.slice(params.scores, [0, 0, part.begin, 0], [batch, heads, part.size, part.seen]), part.seen);
-  const p = factor(graph.softmax(hide(graph, own ? graph.add(products, own) : products, params.mask, part, heads)));
+  const seen = hide(graph, own ? graph.add(products, own) : products, params.mask, part, heads);
+  const all = graph.softmax(params.sinks ? withSinks(graph, seen, params.sinks, part.size) : seen);
+  const p = factor(graph.sliceAxis(all, -1, 0, part.seen));
+  const sunk = params.sinks && graph.sliceAxis(all, -1, part.seen, 1);
   const drop = params.dropMask?.(p.shape);
   const wide = (x: Node) => graph.cast(x, 'float32');
   const dropped = (probabilities: Node, mask: Node | undefined) => (mask ? factor(graph.mul(wide(probabilities), mask)) : probabilities);
   const out = product(dropped(p, drop), ownValues);
   out.custom = {
-    inputs: own ? [queries, keys, values, own] : [queries, keys, values],
+    inputs: [queries, keys, values, ...(own ? [own] : []), ...(params.sinks ? [params.sinks] : [])],
     rule: ({ dy, wants, value }) => {
       const probabilities = value(p);
       const mask = drop && value(drop);
       const towardsOut = factor(dy);
       const towardsValues = wants(2) ? product(dropped(probabilities, mask), towardsOut, { transposeA: true }) : undefined;
-      if (!wants(0) && !wants(1) && !wants(3)) return [undefined, undefined, towardsValues];
+      const sinkAt = own ? 4 : 3;
+      const wantsSinks = sunk !== undefined && wants(sinkAt);
+      if (!wants(0) && !wants(1) && !(own && wants(3)) && !wantsSinks) return [undefined, undefined, towardsValues];
       const drift = graph.sum(graph.mul(dy, value(out)), [-1], true);
+      const ofHeads = (x: Node) => graph.sum(graph.reshape(x, [batch, heads, part.size]), [0, 2]);
+      const towardsSinks = wantsSinks ? graph.neg(ofHeads(graph.mul(value(sunk), drift))) : undefined;
       const towardsP = product(towardsOut, value(ownValues), { transposeB: true });
       const towardsScores = graph.mul(wide(probabilities), graph.sub(mask ? graph.mul(towardsP, mask) : towardsP, drift));
       const towardsProducts = factor(capped ? graph.mul(towardsScores, capped.slope(value)) : towardsScores);
@@ -97,11 +107,19 @@ function attendChunk(graph: Graph, params: AttentionParams, part: { begin: numbe
         wants(0) ? product(towardsProducts, value(ownKeys)) : undefined,
         wants(1) ? product(towardsProducts, value(ownQueries), { transposeA: true }) : undefined,
         towardsValues,
-        wants(3) ? towardsScores : undefined,
+        ...(own ? [wants(3) ? towardsScores : undefined] : []),
+        towardsSinks,
       ];
     },
   };
   return graph.reshape(out, [batch, heads, part.size, dim]);
+}
+
+/** Scores [batch, kvHeads, group · size, seen] with that of its head's sink beside those of each query. */
+function withSinks(graph: Graph, scores: Node, sinks: Node, size: number): Node {
+  const [batch, kvHeads, rows] = scores.shape as [number, number, number, number];
+  const column = graph.broadcast(graph.reshape(sinks, [1, kvHeads, rows / size, 1]), [batch, kvHeads, rows / size, size]);
+  return graph.concat([scores, graph.reshape(column, [batch, kvHeads, rows, 1])], 3);
 }
 
 /** Scores [batch, kvHeads, group · size, seen] with hidden keys pushed down. */
