@@ -77,8 +77,8 @@ describeEditor(
       const goesOn = async () => (await shownState(workbench)) === 'training' && (await stepsDone(workbench)) > stoppedAt;
       await until(goesOn, 'it goes on', START_MS);
       const stages = (await page.evaluate('[...stages].join()')) as string;
-      expect(stages).toContain(`trained before: ${stoppedAt.toLocaleString('en-US')} of 200,000 steps`);
-      expect(stages).not.toContain('Scoring rows');
+      expect(stages).toContain(`previously trained: ${stoppedAt.toLocaleString('en-US')} of 200,000 steps`);
+      expect(stages).not.toMatch(/scoring rows/i);
       await stop();
       await expect.poll(() => stepsDone(workbench)).toBeGreaterThan(stoppedAt);
     });

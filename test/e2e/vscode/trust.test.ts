@@ -16,7 +16,7 @@ describeEditor(
     test('the lens that trains asks for trust and starts nothing', async () => {
       const workbench = await session().open('trust');
       await workbench.openFile('mine.rowtune.yaml');
-      await workbench.pressLens('Train', workbench.notification(/not trusted/));
+      await workbench.pressLens('Train', workbench.notification(/trusted workspace/));
       expect(trainers()).toEqual([]);
     });
 
