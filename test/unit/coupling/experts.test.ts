@@ -1,0 +1,83 @@
+/** Coupled channels of a mixture of experts, read off its graph, and rows chosen in each expert by itself. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { coupledGroups } from '../../../trainer/coupling/coupled-groups.ts';
+import { coupledParts, elementsOf, selectCoupled, trainedGroups } from '../../../trainer/coupling/coupling.ts';
+import { methods } from '../../../trainer/method/methods.ts';
+import { targetModules } from '../../../trainer/method/targets.ts';
+import { causalModel } from '../../../trainer/model/load-model.ts';
+import { isExperts } from '../../../trainer/model/model-spec.ts';
+import { createRandom } from '../../../trainer/random.ts';
+import { selectRows } from '../../../trainer/selection.ts';
+import { settingsOf } from '../../support/method-settings.ts';
+
+const modelOf = (name: string) =>
+  causalModel(JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', 'golden', name, 'config.json'), 'utf8')));
+
+describe.each([
+  ['mixtral', 4, 24, ['w1 rows', 'w3 rows', 'w2 columns']],
+  ['qwen3_moe', 8, 16, ['gate_proj rows', 'up_proj rows', 'down_proj columns']],
+  ['gpt_oss', 4, 32, ['gate_up_proj rows', 'down_proj columns']],
+] as const)('%s', (name, experts, inner, members) => {
+  const model = modelOf(name);
+  const targets = targetModules(model, { targetModules: ['all-linear'], freeze: [] });
+  const random = createRandom(7);
+  const scores = new Map(
+    targets.map(module => [module.name, Float32Array.from({ length: module.weight.shape[0] as number }, () => random.uniform())]),
+  );
+  const groups = trainedGroups(coupledGroups(model), targets, true);
+  const inside = groups.filter(({ runs }) => runs !== undefined);
+
+  test('what is inside an expert goes together, by expert; the router is frozen', () => {
+    expect(targets.some(({ part }) => part === 'router')).toBe(false);
+    expect(inside).toHaveLength(model.modules.filter(isExperts).length / members.length);
+    for (const group of inside) {
+      expect(group).toMatchObject({ channels: experts * inner, runs: experts });
+      expect(group.members.map(({ module, part }) => `${module.name.replace(/.*\./, '')} ${part}`)).toEqual(members);
+      // A channel of expert e has rows of expert e alone.
+      for (const { module, part, channelOf } of group.members) {
+        const perExpert = channelOf.length / experts;
+        expect(channelOf.every((channel, i) => Math.floor(channel / inner) === Math.floor(i / perExpert))).toBe(true);
+        expect(perExpert).toBe(part === 'rows' ? (module.weight.shape[0] as number) / experts : module.weight.shape[1]);
+      }
+    }
+  });
+
+  test('each expert has as many rows as any other, by themselves and with dependencies', () => {
+    const counts = (rows: Int32Array | undefined, size: number) =>
+      Array.from({ length: experts }, (_, e) => rows?.filter(row => Math.floor(row / size) === e).length);
+    const alone = selectRows(targets, scores, { r: 3 });
+    const coupled = selectCoupled(groups, targets, scores, { ratio: 0.25 });
+    for (const module of targets.filter(isExperts)) {
+      const size = (module.weight.shape[0] as number) / experts;
+      expect(counts(alone.get(module.name), size)).toEqual(new Array(experts).fill(3));
+      const [first = 0, ...others] = counts(coupled.get(module.name), size);
+      expect(first).toBeGreaterThan(0);
+      expect(others.every(count => count === first)).toBe(true);
+    }
+  });
+
+  test('the columns that read chosen rows are those of the same expert', () => {
+    const selection = selectCoupled(inside, [], scores, { ratio: 0.25 });
+    const { columns } = coupledParts(inside, selection);
+    const [group] = inside;
+    const [maker] = group?.members ?? [];
+    const reader = group?.members.find(({ part }) => part === 'columns');
+    if (!group || !maker || !reader) throw new Error(name);
+    const chosen = new Set([...(selection.get(maker.module.name) ?? [])].map(row => maker.channelOf[row]));
+    expect([...(columns.get(reader.module.name) ?? [])]).toEqual([...chosen].sort((a = 0, b = 0) => a - b));
+    const elements = elementsOf(reader.module, new Int32Array(), columns.get(reader.module.name) as Int32Array);
+    const height = (reader.module.weight.shape[0] as number) / experts;
+    expect(elements.length).toBe(chosen.size * height);
+    expect([...elements].every(at => chosen.has(Math.floor(at / inner / height) * inner + (at % inner)))).toBe(true);
+  });
+
+  test('full fine-tuning leaves the router alone unless it is named', () => {
+    const router = model.modules.find(({ part }) => part === 'router')?.weight.name;
+    const trained = (settings: Parameters<typeof settingsOf>[0]) =>
+      methods.full.attach(model, settingsOf(settings), new Map()).trainables.some(trainable => trainable.name === router);
+    expect(trained({})).toBe(false);
+    expect(trained({ modulesToSave: [(router as string).replace(/\.weight$/, '')] })).toBe(true);
+  });
+});
