@@ -1,4 +1,4 @@
-/** Where a cursor stands in a recipe: by the parsed text, and by its lines where it is half typed. */
+/** The context of a cursor in a recipe: from the parsed text, or from its lines while they are incomplete. */
 import { linesOf } from '../trainer/protocol/line-starts.ts';
 import type { Position, Range } from '../trainer/protocol/problem.ts';
 import type { Located } from '../trainer/protocol/recipe/located.ts';
@@ -30,10 +30,10 @@ export function spotAt(root: Located | undefined, at: Position, path: readonly (
   return undefined;
 }
 
-/** What is being typed: a key in a group (the empty path is the top level), or a value of a setting. */
+/** The item being typed: a key in a group (the empty path is the top level), or a value of a setting. */
 export interface TypingSpot {
   readonly kind: 'key' | 'value';
-  /** Of the group, or of the setting. */
+  /** Path of the group, or of the setting. */
   readonly path: readonly string[];
   /** The word before and after the cursor, which a completion replaces. */
   readonly range: Range;

@@ -24,7 +24,7 @@ export class Documents {
   readonly #open = new Map<string, Open>();
   readonly #sources: DocumentSources;
   readonly #estimates: EstimateCache;
-  /** Where paths of unsaved recipes begin. */
+  /** The base of paths in unsaved recipes. */
   folder = os.homedir();
 
   constructor(sources: DocumentSources, estimates: EstimateCache) {
@@ -77,7 +77,7 @@ export class Documents {
     return view === undefined ? [] : recipeProblems(view);
   }
 
-  /** Of a recipe or a config alike: what its quick fixes are made from. */
+  /** The input of quick fixes, for a recipe or a config. */
   source(uri: string): { readonly text: string; readonly file: string } | undefined {
     const open = this.#open.get(uri);
     return open === undefined ? undefined : { text: open.text, file: this.#file(uri) };

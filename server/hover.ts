@@ -1,4 +1,4 @@
-/** What a setting, a value or the model is, as Markdown. Pure. */
+/** Describes a setting, a value or the model as Markdown. Pure. */
 
 import type { ModelFacts } from '../trainer/lint/facts/model-facts.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';

@@ -189,7 +189,7 @@ function scheduleAll(): void {
   for (const uri of documents.uris()) schedule(uri, DEBOUNCE_MS);
 }
 
-/** Files have changed; an editor that pulls does so when it is told to. */
+/** Files have changed; an editor with pull diagnostics pulls when the server requests it. */
 function lookAgain(): void {
   scheduleAll();
   if (pulling !== undefined) return;

@@ -1,4 +1,4 @@
-/** What one setting means for the memory of this very run, in numbers. Pure. */
+/** The memory effect of one setting on this run, in numbers. Pure. */
 import { memorySplit } from '../trainer/lint/problems/fact-problems.ts';
 import type { RecipeView } from '../trainer/lint/recipe-view.ts';
 import type { RecipeEstimate } from '../trainer/plan/memory/predict.ts';

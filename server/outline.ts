@@ -62,7 +62,7 @@ export interface FileLink {
   readonly file: string;
 }
 
-/** Of the files that are there. */
+/** Names of the existing files. */
 export function linksOf({ root, data, model, values }: RecipeView): FileLink[] {
   if (root === undefined) return [];
   const links: FileLink[] = [];

@@ -5,13 +5,13 @@ import { grouped } from '../trainer/protocol/format.ts';
 export interface RunLength {
   /** "≈ 150 updates (50 an epoch)" */
   readonly label: string;
-  /** What it was told from. */
+  /** The source of the number. */
   readonly tooltip: string;
 }
 
 /**
- * Undefined where the samples can't be told by counting lines: packed, plain text, folders. Batches hold samples of like length, so that the
- * last one of each length may be short: the number is near, not exact.
+ * Undefined if samples can't be derived by counting lines: packed, plain text, folders. Batches contain samples of
+ * similar length, so the last batch of each length may be short: the number is approximate.
  */
 export function runLength({ data, values }: RecipeView): RunLength | undefined {
   const {

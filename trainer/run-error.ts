@@ -1,4 +1,6 @@
-/** The errors of a run: a stable code, a sentence, and what to do; and how any error is told to the parent process. */
+/**
+ * The errors of a run: a stable code, a sentence and a hint; and the conversion of any error for the parent process.
+ */
 
 import { ReadRefusedError } from './files/regular-file.ts';
 import type { WorkerEvent } from './protocol/job-messages.ts';
@@ -23,7 +25,7 @@ export type RunErrorCode =
 export class RunError extends Error {
   override name = 'RunError';
   readonly code: RunErrorCode;
-  /** What to do about it. */
+  /** How to fix it. */
   readonly hint: string | undefined;
 
   constructor(code: RunErrorCode, message: string, hint?: string, options?: ErrorOptions) {
@@ -54,11 +56,11 @@ const USER_ERRORS: Readonly<Record<string, string>> = {
 
 /** Errors of the file system that say enough by themselves. */
 const SYSTEM_ERRORS: Readonly<Record<string, { readonly code: string; readonly hint: string }>> = {
-  ENOSPC: { code: 'disk-full', hint: 'Free some space; a run goes on from its last checkpoint with: rowtune resume' },
+  ENOSPC: { code: 'disk-full', hint: 'Free disk space, then continue from the last checkpoint with: rowtune resume' },
   EDQUOT: { code: 'disk-full', hint: 'Your disk quota is used up: free some space' },
   EACCES: { code: 'no-permission', hint: 'Choose a folder that you may write to' },
   EPERM: { code: 'no-permission', hint: 'Choose a folder that you may write to' },
-  EIO: { code: 'disk-error', hint: 'The disk reports an error: check it; a run goes on from its last checkpoint with: rowtune resume' },
+  EIO: { code: 'disk-error', hint: 'Check the disk, then continue from the last checkpoint with: rowtune resume' },
   EMFILE: { code: 'too-many-files', hint: 'Raise the limit of open files (ulimit -n)' },
   ENFILE: { code: 'too-many-files', hint: 'The system has no more open files: end other programs' },
   ENOTDIR: { code: 'bad-path', hint: 'A part of the path is a file, not a folder: choose another path' },

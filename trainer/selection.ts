@@ -4,7 +4,7 @@ import type { ModuleSpec, RowSection } from './model/model-spec.ts';
 /** Module name → its chosen rows, ascending. */
 export type Selection = ReadonlyMap<string, Int32Array>;
 
-/** What a budget has to know of a module. */
+/** The facts about a module that a budget needs. */
 export type RowsOf = Pick<ModuleSpec, 'name' | 'weight' | 'bias' | 'sections'>;
 
 /** Module name → one score a row. */

@@ -9,7 +9,7 @@ export interface Settings {
   readonly stateDir: string;
   /** A daemon on another machine, instead of the one of the state folder. */
   readonly remoteDaemon?: RemoteDaemon;
-  /** Of a daemon that is started here; without it every start makes a new one. */
+  /** The token of a daemon started here; without it, every start creates a new one. */
   readonly daemonToken?: string;
   readonly engineFromEnvironment?: string;
   readonly hub: JobContext['hub'];
@@ -67,7 +67,7 @@ function defaultState({ env, platform, home }: Surroundings): string {
   return path.join(env.XDG_STATE_HOME || path.join(home, '.local', 'state'), 'rowtune');
 }
 
-/** What a worker gets of the settings; relative paths of recipes start from `baseDir`. */
+/** The settings that a worker receives; relative paths of recipes start from `baseDir`. */
 export const jobContext = ({ cacheDir, engineFromEnvironment, hub }: Settings, baseDir: string): JobContext => ({
   cacheDir,
   baseDir,

@@ -202,7 +202,7 @@ export class DaemonKeeper {
   #setState(state: LinkState): void {
     const before = this.#state;
     this.#state = state;
-    // A caller that retries must not be told to retry: the result would be the same.
+    // A caller that retries gets no advice to retry: the result would be the same.
     if (state.kind === 'off' && before.kind === 'off') return;
     if (before.kind === 'failed' && state.kind === 'failed' && String(before.error) === String(state.error)) return;
     if (!this.#isDisposed) this.#options.onState(state);

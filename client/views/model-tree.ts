@@ -12,7 +12,7 @@ export interface ModelItem {
   readonly model: string;
   readonly path: string;
   readonly isBroken: boolean;
-  /** What the menus offer, by `viewItem`. */
+  /** The kinds of items that menus match by `viewItem`. */
   readonly flags: readonly ('model' | 'answers' | 'broken')[];
 }
 

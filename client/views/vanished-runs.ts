@@ -21,7 +21,7 @@ export class VanishedRuns {
   #known: ReadonlySet<string> = new Set();
   #missing: ReadonlySet<string> = new Set();
 
-  /** What was there before and is missing in two complete lists of the same folders was deleted. */
+  /** Runs that were listed before and are missing from two complete lists of the same folders were deleted. */
   look({ folders, runs, truncated, busy }: RunListing): Vanished {
     const there = new Set(runs.map(({ runDir }) => runDir));
     const scope = JSON.stringify(folders);

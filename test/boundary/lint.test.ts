@@ -161,7 +161,7 @@ describe('--fix', () => {
     expect(stdout).toContain('the original is kept as axolotl.yaml.orig');
     expect(read('axolotl.yaml.orig')).toBe(before);
     expect(read(file)).toBe(
-      'model: models/tiny\nmethod: lora\nr: 8\ndata:\n  train: spam.jsonl\nmax_length: 32\ngroup_by_length: false\nper_device_train_batch_size: 1\nnum_train_epochs: 1\nlr_scheduler_type: cosine\nwarmup_ratio: 0.03 # there it is 100 updates at most\n\n# Of Axolotl, without a counterpart here:\n# wandb_watch: x  # of the other tool alone\n',
+      'model: models/tiny\nmethod: lora\nr: 8\ndata:\n  train: spam.jsonl\nmax_length: 32\ngroup_by_length: false\nper_device_train_batch_size: 1\nnum_train_epochs: 1\nlr_scheduler_type: cosine\nwarmup_ratio: 0.03 # there it is at most 100 updates\n\n# Settings of Axolotl without a counterpart:\n# wandb_watch: x  # specific to the other tool\n',
     );
   });
 

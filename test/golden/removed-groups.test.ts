@@ -24,13 +24,13 @@ const folders = [
 ];
 
 const isTable = ({ module, part }: GroupMember): boolean => part === 'columns' && module.kind !== 'linear' && module.kind !== 'conv';
-const placesOf = ({ channelOf }: GroupMember, channel: number): Int32Array =>
+const indicesOf = ({ channelOf }: GroupMember, channel: number): Int32Array =>
   Int32Array.from([...channelOf.keys()].filter(i => channelOf[i] === channel));
 
 /** The numbers of a weight that belong to a channel, in its flat order. */
 function numbersOf(member: GroupMember, channel: number): Int32Array {
   const { module, part } = member;
-  const places = placesOf(member, channel);
+  const places = indicesOf(member, channel);
   const none = new Int32Array();
   if (part === 'columns' && !isTable(member)) return elementsOf(module, none, places);
   const width = module.weight.shape.at(-1) as number;
@@ -61,7 +61,7 @@ test.each(folders)('%s', async name => {
       if (member.part === 'columns' && !isTable(member)) continue;
       const { weight, bias } = member.module;
       zeros.set(weight.name, [...(zeros.get(weight.name) ?? []), numbersOf(member, removedOf(group))]);
-      if (bias) zeros.set(bias.name, [...(zeros.get(bias.name) ?? []), placesOf(member, removedOf(group))]);
+      if (bias) zeros.set(bias.name, [...(zeros.get(bias.name) ?? []), indicesOf(member, removedOf(group))]);
     }
   const removed = {
     tensors: folder.weights.tensors,

@@ -1,4 +1,4 @@
-/** What the catalogs have in common: entries by name, choices for a setting, and names in a sentence. */
+/** Helpers for all catalogs: entries by name, choices for a setting, and names in a sentence. */
 
 interface Described {
   readonly summary: string;

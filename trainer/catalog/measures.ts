@@ -92,7 +92,7 @@ export const needsData = (measure: MeasureName): boolean => !['nothing', 'weight
 /** Whether a measure takes the gradients of whole weights, whose exact mean costs several sweeps (`importance.exact`). */
 export const needsWeightGradients = (measure: MeasureName): boolean => measureCatalog[measure].needs === 'gradients';
 
-/** What a hint proposes where the wanted measure lacks data, or labels. */
+/** The measures that a hint proposes if data or labels are missing. */
 export const measureWithoutData: MeasureName = 'magnitude';
 export const measureWithoutLabels: MeasureName = 'taylor_row';
 

@@ -6,7 +6,7 @@ export interface MethodEntry {
   readonly label: string;
   /** One sentence for completion, hover, help and documentation. */
   readonly summary: string;
-  /** What is chosen before training: rows by importance, single elements by their gradients, or nothing. */
+  /** Chosen before training: rows by importance, single elements by their gradients, or nothing. */
   readonly chooses: 'rows' | 'elements' | 'nothing';
   /** The low-rank product next to a weight: two trained factors scaled by lora_alpha / r, or two vectors around shared frozen matrices. */
   readonly lowRank: 'none' | 'factors' | 'vectors';
@@ -20,7 +20,7 @@ export interface MethodEntry {
   readonly targets: 'required' | 'optional' | 'none';
   /** Can train the columns and norm entries that belong to the chosen rows. */
   readonly hasDependencies: boolean;
-  /** What `r` counts, and its default. */
+  /** The meaning of `r`, and its default. */
   readonly r: { readonly counts: 'rows' | 'rank'; readonly fallback: number } | undefined;
   /** The default share of rows of a method whose rows are not counted by `r`. */
   readonly ratio?: number;
@@ -32,7 +32,7 @@ export interface MethodEntry {
   readonly noPeft?: string;
 }
 
-/** What most methods have in common. */
+/** The common values of most methods. */
 const plain = {
   chooses: 'nothing',
   lowRank: 'none',

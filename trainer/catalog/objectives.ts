@@ -7,9 +7,9 @@ export interface ObjectiveEntry {
   /** The kind of model: a language model, or one with a head of labels. */
   readonly model: 'causal' | 'classifier';
   readonly reads: 'texts' | 'images';
-  /** What a sample is trained toward: next tokens, one label of several, or a number. */
+  /** The target of a sample: next tokens, one label of several, or a number. */
   readonly target: 'tokens' | 'label' | 'number';
-  /** What throughput counts. */
+  /** The unit of throughput. */
   readonly unit: 'tokens' | 'images';
   /** Architectures of config.json whose models are made for it. */
   readonly architectures: string;

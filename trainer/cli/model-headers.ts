@@ -1,4 +1,4 @@
-/** Where a recipe's model has its headers, for commands that load no weights. */
+/** Finds the headers of a recipe's model, for commands that load no weights. */
 import { existsSync } from 'node:fs';
 import path from 'node:path';
 import { type DownloadOptions, isHubName } from '../hub/hub-download.ts';

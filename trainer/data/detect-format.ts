@@ -80,7 +80,7 @@ function missingColumn(record: DataRecord, ours: string, theirs: string): DataEr
     line: record.line,
     key: theirs,
     problem: `no such column${hint} The sample has ${keys.length === 0 ? 'no keys' : quoted(keys)}`,
-    advice: `Mend columns: {${ours}: ${theirs}} in the recipe`,
+    advice: `Set columns: {${ours}: ${theirs}} in the recipe`,
   });
 }
 

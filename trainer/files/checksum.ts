@@ -20,6 +20,6 @@ export const showChecksum = (value: number): string => value.toString(16).padSta
 
 export const CHECKSUM_DIGITS = 8;
 
-/** What is wrong with bytes that do not match. */
+/** The problem with bytes that do not match. */
 export const MISMATCH = 'does not match its checksum: the file was damaged, or another program changed it';
 export const MISMATCH_REMEDY = 'Use another copy of the file, or write it again.';

@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path';
 import { isRunning } from '../machine/process-identity.ts';
 import { readRegularFile } from './regular-file.ts';
 
-/** What a file is written under until it is complete. */
+/** The name of a file until it is complete. */
 const TEMPORARY = /^(.+)\.(\d+)-[0-9a-f]{8}\.tmp$/;
 
 /**
@@ -83,7 +83,7 @@ export const writePrivateFile = (path: string, text: string): Promise<void> =>
 
 export const writeJson = (path: string, value: unknown): Promise<void> => writeTextFile(path, `${JSON.stringify(value, null, 2)}\n`);
 
-/** Keeps `text` beside `path` as `path.orig`, or where another text has that name as `path.orig-2` … Returns the name. */
+/** Keeps `text` next to `path` as `path.orig`, or `path.orig-2` … if another text has that name. Returns the name. */
 export async function keepOriginal(path: string, text: string): Promise<string> {
   for (let count = 1; ; count++) {
     const copy = count === 1 ? `${path}.orig` : `${path}.orig-${count}`;

@@ -1,4 +1,6 @@
-/** Folders that appear complete or not at all: built beside their place, flushed, then swapped in; the one before stays until then. */
+/**
+ * Writes folders atomically: built next to their final path, flushed, then swapped in; the old one stays until then.
+ */
 import { randomBytes } from 'node:crypto';
 import { mkdir, readdir, rename, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
@@ -9,8 +11,8 @@ import { syncFolder } from './durable-file.ts';
 const TEMPORARY = /^\.(.+)\.(\d+)-[0-9a-f]{8}\.tmp(\.old)?$/;
 
 /**
- * Runs `build` on an empty folder beside `final`, and puts it in the place of whatever stands there.
- * @throws the error of `build` or of the disk; `final` is then as it was and nothing is left behind
+ * Runs `build` on an empty folder next to `final`, then replaces `final` with it.
+ * @throws the error of `build` or of the disk; `final` is then unchanged and nothing is left behind
  */
 export async function buildFolderDurably<T>(final: string, build: (folder: string) => Promise<T>): Promise<T> {
   const temporary = join(dirname(final), `.${basename(final)}.${process.pid}-${randomBytes(4).toString('hex')}.tmp`);

@@ -4,7 +4,7 @@ import { opendir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export interface WalkBudget {
-  /** Of all folders together. */
+  /** Limit over all folders. */
   readonly maxEntries: number;
   readonly maxMs: number;
   /** Deeper folders are not entered; this alone does not count as cut short. */

@@ -26,9 +26,9 @@ export class ReadRefusedError extends Error {
   override name = 'ReadRefusedError';
   readonly code: ReadRefusal;
   readonly path: string;
-  /** What is wrong with it, in words that follow its name. */
+  /** The problem, as text that follows the file name. */
   readonly what: string;
-  /** What to do about it. */
+  /** How to fix it. */
   readonly hint: string;
 
   constructor(path: string, code: ReadRefusal, what: string, hint: string) {

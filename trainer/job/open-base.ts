@@ -30,7 +30,7 @@ export interface Base {
 export interface TextBase<M extends AnyModel = AnyModel> extends Base {
   readonly model: M;
   readonly tokenizer: Tokenizer;
-  /** Where the model has a chat template. */
+  /** Present if the model has a chat template. */
   readonly chatRenderer?: ChatRenderer;
 }
 

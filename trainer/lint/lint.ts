@@ -45,7 +45,7 @@ export async function lintDocument(document: LintDocument, sources: LintSources)
   return [...recipeProblems({ ...view, estimate: estimates.peek(view) }), ...stopped];
 }
 
-/** What can't be checked within bounds is a problem of the document. */
+/** Content that can't be checked within limits is a problem of the document. */
 export const unreadableConfig = ({ message }: Error): LintProblem[] => [
   { code: 'invalid-config', severity: 'error', message, path: [], range: START },
 ];

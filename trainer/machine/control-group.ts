@@ -15,11 +15,11 @@ export const readTextOrEmpty: ReadText = file => {
 /** Infinite where nothing limits it. */
 export interface GroupMemory {
   readonly limitBytes: number;
-  /** What can still be taken; files that are only cached count as free. */
+  /** Available memory; cached files count as free. */
   readonly availableBytes: number;
 }
 
-/** Of version 2 and of version 1. */
+/** Files of cgroup version 2 and version 1. */
 const MEMORY_FILES = [
   { limit: 'memory.max', usage: 'memory.current', cached: /^inactive_file (\d+)$/m },
   { limit: 'memory.limit_in_bytes', usage: 'memory.usage_in_bytes', cached: /^total_inactive_file (\d+)$/m },

@@ -1,4 +1,4 @@
-/** What the machine is: processor, memory, disk. Plain facts, no judgment. */
+/** Facts about the machine: processor, memory, disk. No assessment. */
 import { existsSync, statfsSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
@@ -26,7 +26,7 @@ export function parseAvailableMemory(meminfo: string): number | undefined {
 
 export const cpuFeatures = (): string[] => parseCpuFeatures(readTextOrEmpty('/proc/cpuinfo'));
 
-/** Of the machine, and of our control group where that leaves less: what goes beyond its limit is killed. */
+/** Memory of the machine, or of our control group if that is less: exceeding its limit is fatal. */
 export const availableMemoryBytes = (readText: ReadText = readTextOrEmpty): number =>
   Math.min(parseAvailableMemory(readText('/proc/meminfo')) ?? os.freemem(), groupMemory(readText).availableBytes);
 
@@ -57,7 +57,7 @@ const MEMORY_FILE_SYSTEMS: readonly number[] = [0x01021994, 0x858458f6];
 /** Does the folder lie in memory and not on a disk? */
 export const isInMemory = (folder: string): boolean => MEMORY_FILE_SYSTEMS.includes(statfsSync(folder).type >>> 0);
 
-/** Of the free memory, what a run may take: the rest is for the system and for other programs. */
+/** The share of free memory that a run may use: the rest is for the system and other programs. */
 export const USABLE_SHARE = 0.5;
 
 /** Is there a GPU that the CUDA build could use? Asks the driver's own files, so that an editor can ask while one types. */

@@ -1,4 +1,4 @@
-/** What this process takes of the machine's memory, from Linux's own accounts. */
+/** The memory of this process, from Linux's accounting. */
 import { readFileSync, writeFileSync } from 'node:fs';
 
 export interface ProcessMemory {
@@ -7,13 +7,16 @@ export interface ProcessMemory {
   /** Highest since the start, or since the last `resetPeak`. */
   readonly peakBytes: number;
   /**
-   * Of what is resident, pages that lie in files: the code of Node and of the engine. The system drops them where memory is short, and how
-   * many are there depends on what it has cached: 320 to 370 MB of TensorFlow's.
+   * Resident pages of files: the code of Node and of the engine. The system drops them when memory is short, and their
+   * number depends on its cache: 320 to 370 MB for TensorFlow.
    */
   readonly codeBytes: number;
 }
 
-/** Where the system keeps no such account, both are what Node knows of the resident set, and peaks between two looks are missed. */
+/**
+ * If the system does not provide this, both values come from Node's resident set, and peaks between two looks are
+ * missed.
+ */
 export function processMemory(): ProcessMemory {
   try {
     const status = readFileSync('/proc/self/status', 'utf8');

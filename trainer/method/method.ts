@@ -1,4 +1,7 @@
-/** What a method of tuning is: where it puts trained numbers, what it does in the forward pass, and how they start. */
+/**
+ * The interface of a tuning method: where trained parameters are attached, their effect on the forward pass, and their
+ * initial values.
+ */
 import type { MethodName } from '../catalog/methods.ts';
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
@@ -40,7 +43,10 @@ export interface Trainable {
    * or elements [1, …shape]: one row, so that all of it is written in place; of a whole variable its own shape.
    */
   readonly master?: VariableSpec;
-  /** Of elements that fill whole rows and columns of a matrix: how their gradient comes about without that of the whole weight. */
+  /**
+   * For elements that fill whole rows and columns of a matrix: how their gradient is computed without that of the whole
+   * weight.
+   */
   readonly cross?: ChosenCross;
   /**
    * Trainables of one batch get their gradients close together, so that one update can serve them all; they are whole variables, or have rows
@@ -53,13 +59,13 @@ export interface Trainable {
   readonly shape: readonly number[];
 }
 
-/** Of the two factors beside one weight: their product is scaled by alpha / r. */
+/** The two factors of one weight: their product is scaled by alpha / r. */
 export interface LoraRank {
   readonly r: number;
   readonly alpha: number;
 }
 
-/** Of the frozen matrices that all layers of vera share. */
+/** The frozen matrices that all layers of vera share. */
 export interface VeraShape {
   readonly r: number;
   /** The widest input and output among the targets; an adapter that does not hold the matrices may leave the input at 0. */
@@ -70,7 +76,7 @@ export interface VeraShape {
 
 export interface Attachment {
   readonly method: MethodName;
-  /** Modules with two factors beside their weight. */
+  /** Modules with two factors. */
   readonly lora?: ReadonlyMap<string, LoraRank>;
   readonly vera?: VeraShape;
   readonly trainables: readonly Trainable[];
@@ -88,14 +94,14 @@ export interface Attachment {
 }
 
 export interface MethodSettings extends TargetSettings {
-  /** Of the methods that choose rows. */
+  /** For methods that choose rows. */
   readonly budget: Budget;
-  /** Of the methods with a low-rank product. */
+  /** For methods with a low-rank product. */
   readonly rank: number;
-  /** The share of each weight's elements that rosa trains beside its product. */
+  /** The share of each weight's elements that rosa trains in addition to its product. */
   readonly sparseRatio: number;
   readonly loraAlpha: number;
-  /** Of the input of the low-rank product. */
+  /** Dropout on the input of the low-rank product. */
   readonly loraDropout: number;
   readonly vera: VeraSettings;
   /** spsft: the columns and norm entries that belong to the chosen rows are trained with them; the budget is the rows' own. */
@@ -106,14 +112,14 @@ export interface MethodSettings extends TargetSettings {
 export interface VeraSettings {
   /** Seeds the frozen matrices that all layers share: PEFT's projection_prng_key. */
   readonly projectionKey: number;
-  /** Where every entry of the vectors d starts. */
+  /** The initial value of the vectors d. */
   readonly dInitial: number;
 }
 
 /** Brings a method and a model together; `selection` holds the rows or elements for the methods that choose them. */
 export type Attach = (model: Model, settings: MethodSettings, selection: Selection) => Attachment;
 
-/** Tensors of an adapter that stand beside the weights of a module: factors, magnitudes, vectors. */
+/** Tensors of an adapter that belong to a module in addition to its weights: factors, magnitudes, vectors. */
 export interface BesideWeights {
   /** How the names of these tensors end, behind the name of their module and a dot. */
   readonly tensorEnds: readonly string[];
@@ -126,13 +132,16 @@ export interface BesideWeights {
   ) => (module: string, isBias: boolean) => ((value: Float32Array) => Promise<Float32Array>) | undefined;
   /** The modules that compute with them as they are, which costs less than merging. */
   readonly unmerged: (model: Model, adapter: TrainedParts) => ReadonlySet<string>;
-  /** What those modules compute with. */
+  /** The tensors that those modules compute with. */
   readonly attachUnmerged: (model: Model, adapter: TrainedParts, modules: ReadonlySet<string>) => Attachment;
   /** Values of the frozen variables of that attachment. */
   readonly frozen?: (adapter: TrainedParts, attachment: Attachment) => Promise<ReadonlyMap<string, Float32Array>>;
 }
 
-/** What a folder of this room brings. Whatever is trained inside the weights (rows, single elements, whole modules) needs `attach` alone. */
+/**
+ * The exports of a folder of this room. Methods that train inside the weights (rows, single elements, whole modules)
+ * need only `attach`.
+ */
 export interface Method {
   readonly attach: Attach;
   readonly beside?: BesideWeights;

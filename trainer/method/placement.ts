@@ -1,4 +1,7 @@
-/** Puts what a method trains beside weights that are held in fewer bits: float32 masters of bfloat16 numbers, whole rows beside quantized weights. */
+/**
+ * Places trained parameters next to weights with fewer bits: float32 masters of bfloat16 parameters, whole rows next to
+ * quantized weights.
+ */
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';

@@ -1,4 +1,4 @@
-/** `modules_to_save`: modules trained whole beside whatever a method trains, as PEFT has it. */
+/** `modules_to_save`: modules trained as a whole in addition to the method, as in PEFT. */
 import type { ModuleSpec } from '../model/model-spec.ts';
 import { type Attach, type Trainable, whole } from './method.ts';
 import { savedModules } from './targets.ts';

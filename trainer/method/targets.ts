@@ -6,7 +6,7 @@ import { linearPattern } from '../protocol/linear-pattern.ts';
 export interface TargetSettings {
   readonly targetModules: readonly string[];
   readonly freeze: readonly ModelPart[];
-  /** Trained whole beside what the method trains; `head` is the output head, whatever its name. */
+  /** Trained as a whole in addition to the method; `head` is the output head, whatever its name. */
   readonly modulesToSave?: readonly string[];
 }
 

@@ -1,9 +1,9 @@
-/** What an adapter holds of a model, as far as a method has to know: which parts were trained, and their numbers. */
+/** The content of a model's adapter as a method sees it: which parts were trained, and their values. */
 import type { MethodName } from '../catalog/methods.ts';
 import type { Selection } from '../selection.ts';
 import type { LoraRank, VeraShape } from './method.ts';
 
-/** Of one module: y = x·Wᵀ + (alpha / r) · (x·Aᵀ·Bᵀ + c). */
+/** For one module: y = x·Wᵀ + (alpha / r) · (x·Aᵀ·Bᵀ + c). */
 export interface AdapterRank extends LoraRank {
   /** Adapters of PEFT with lora_bias: B has a bias c, which adds to the module's own. */
   readonly hasBias?: true;
@@ -19,7 +19,7 @@ export interface PartsDescription {
   readonly elements: Selection;
   /** Rank and alpha of each module that has two factors; with the method dora it has magnitudes too. */
   readonly lora: ReadonlyMap<string, AdapterRank>;
-  /** Of the method vera. */
+  /** For the method vera. */
   readonly vera?: VeraShape;
   /** Modules that were trained whole. */
   readonly whole: readonly string[];

@@ -33,14 +33,14 @@ const missing: readonly Missing[] = [
   },
   { needs: 'inputs for each layer', names: /^(Gemma3n|Gemma4)/, nearest: 'Gemma3' },
   {
-    needs: 'an encoder beside the decoder',
+    needs: 'an encoder in addition to the decoder',
     names: /^(U?M?T5|Bart|MBart|Marian|Pegasus|Whisper|LED|M2M|Blenderbot|NLLB|SeamlessM4T)/i,
     keys: ['is_encoder_decoder'],
   },
   { needs: 'learned positions in a decoder', names: /^(GPT2|GPTBigCode|OPT|GPTNeo$|OpenAIGPT|BioGpt|XGLM)/i },
   { needs: 'attention with linear biases', names: /^(Bloom|MPT|Baichuan)/i, keys: ['alibi'] },
   { needs: 'attention and MLP side by side', names: /^(Cohere|Falcon|GPTNeoX|GPTJ|Phi$|StableLm|Persimmon|CodeGen)/i },
-  { needs: 'images or sound beside the text', names: /(VL|Vision|Llava|Idefics|Paligemma|Audio|Omni|Multimodal|Clip|Mllama)/i },
+  { needs: 'images or sound in addition to text', names: /(VL|Vision|Llava|Idefics|Paligemma|Audio|Omni|Multimodal|Clip|Mllama)/i },
 ];
 
 const ENDING = /(For[A-Z]\w*|Model)$/;

@@ -21,7 +21,7 @@ export interface RunData {
   /** Empty where only the held-out part was asked for. */
   readonly train: readonly Example[];
   readonly held: readonly Example[];
-  /** What the model writes for each label; empty for data without labels. */
+  /** The text that the model generates for each label; empty for data without labels. */
   readonly labels: readonly LabelCompletion[];
 }
 

@@ -1,4 +1,6 @@
-/** What a run of each task is made of: its data as batches, its loss, its evaluation. The loop, importance and memory know no task. */
+/**
+ * The parts of a run that depend on the task: batches, loss, evaluation. The loop, importance and memory know no task.
+ */
 
 import type { BatchSource } from '../data/batch/batches.ts';
 import type { DataDigest } from '../data/data-digest.ts';
@@ -20,7 +22,7 @@ export interface TaskSetup {
   readonly labels: readonly string[];
   /** Training samples; 0 where only the held-out part was asked for. */
   readonly samples: number;
-  /** Of the training and the held-out samples. */
+  /** Digests of the training and the held-out samples. */
   readonly digest: DataDigest;
   /** The label of a training sample as its place in `labels`; −1 without. */
   readonly labelOf: (index: number) => number;
@@ -28,7 +30,7 @@ export interface TaskSetup {
   readonly trainSource: (looseGroups?: boolean) => BatchSource;
   /** Some of the training samples in the order of their places, for importance. */
   readonly sourceOf: (indices: readonly number[], batchSize: number) => BatchSource;
-  /** Where there is held-out data. */
+  /** Present if there is held-out data. */
   readonly evaluator: Evaluator | undefined;
 }
 

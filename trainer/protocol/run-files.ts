@@ -5,7 +5,7 @@ export const RUN_FILES = {
   /** The recipe with every default filled in. */
   recipe: 'recipe.yaml',
   log: 'log.txt',
-  /** Of a run that ended here before its first update, and that this run replaced. */
+  /** Files of a run that ended here before its first update, and that this run replaced. */
   earlierLog: 'log.earlier.txt',
   metrics: 'metrics.jsonl',
   /** The trained modules, with the number of trained rows. */

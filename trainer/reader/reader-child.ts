@@ -6,22 +6,22 @@ import { byteSize } from '../protocol/format.ts';
 export interface ReaderBudget {
   /** For one request. */
   readonly timeoutMs: number;
-  /** Of JavaScript's heap. */
+  /** Limit of the JavaScript heap. */
   readonly heapBytes: number;
-  /** Of the whole process. */
+  /** Limit of the whole process. */
   readonly memoryBytes: number;
 }
 
-/** What an answer is, before its bytes. */
+/** The header of an answer, before its bytes. */
 export type ReaderAnswer =
   | { readonly value: unknown }
-  /** Classes do not pass between processes: the fields that an error has of its own travel beside its name. */
+  /** Classes do not pass between processes: an error's own fields are sent with its name. */
   | { readonly error: { readonly name: string; readonly message: string; readonly stack?: string; readonly fields: object } };
 
 export interface ReaderTask {
   readonly name: string;
   readonly params: unknown;
-  /** What it does, for the message where it is stopped: "Reading models/x". */
+  /** The activity, for the message if it is stopped: "Reading models/x". */
   readonly what: string;
   /** Less than the budget's, where whoever asks has less time. */
   readonly timeoutMs?: number | undefined;

@@ -1,4 +1,4 @@
-/** What a reading process can be asked for: one table, typed for both ends. Parameters and answers are plain data. */
+/** The requests to a reading process: one table, typed for both ends. Parameters and answers are plain data. */
 import { describeModel } from '../lint/facts/describe-model.ts';
 import { estimateModel, planModel } from '../lint/facts/estimate-model.ts';
 import { FolderCache } from '../lint/facts/folder-facts.ts';
@@ -13,7 +13,7 @@ const folders = new FolderCache();
 const models = new Map<string, ModelCache>();
 
 export const readerRequests = {
-  /** What a list says of a model. */
+  /** The description of a model in a list. */
   describe: ({ model }: { readonly model: string }) => describeModel(model),
   recipe: ({ text, ...options }: ParseOptions & { readonly text: string }) => parseRecipe(text, options),
   estimate: estimateModel,

@@ -21,7 +21,7 @@ interface Waiting extends ReaderTask {
 export type AskReader = Pick<Reader, 'ask'>;
 
 export interface ReaderOptions {
-  /** The bundle of `reader-process.ts`, where that is not beside this one. */
+  /** Path of the bundle of `reader-process.ts`, if it is not next to this one. */
   readonly script?: string;
   readonly budget?: Partial<ReaderBudget>;
   readonly maxWaiting?: number;

@@ -1,7 +1,7 @@
 /**
- * Adam's moments in 8 bits (after Dettmers et al. 2022, "8-bit optimizers via block-wise quantization"). Numbers are cut into blocks, and each
- * is held as a code beside the largest magnitude of its block: x = largest · sign · (code / levels)⁴. The fourth power reaches from 1 down to
- * 2e-10 (unsigned) with steps of a few percent, where the paper looks its levels up in a table.
+ * Adam's moments in 8 bits (after Dettmers et al. 2022, "8-bit optimizers via block-wise quantization"). Each block
+ * stores codes and its largest magnitude: x = largest · sign · (code / levels)⁴. The fourth power covers 1 down to
+ * 2e-10 (unsigned) in steps of a few percent, where the paper uses a lookup table.
  */
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import { elementCount } from '../graph/types.ts';
@@ -119,7 +119,9 @@ export function writeEightBit(graph: Graph, { kind, codes, scales }: EightBitSta
 /** Consecutive multiples of these, less their whole part, fill [0, 1) evenly (Roberts 2018, the sequence R₂). */
 const [ALONG_BLOCK, ALONG_STEPS] = [0.7548776662466927, 0.5698402909980532];
 
-/** What the step number adds to the noise: the same step rounds alike, so that a resumed run is the run. */
+/**
+ * The contribution of the step number to the noise: a step always rounds the same way, so a resumed run is identical.
+ */
 export const ditherOf = (step: number): number => (step * ALONG_STEPS) % 1;
 
 /** The noise of one step, [1, 1, 256], from the feed `dither`. */

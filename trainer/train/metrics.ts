@@ -3,7 +3,7 @@
 /** counts[true class][given class]. */
 export type Confusion = readonly (readonly number[])[];
 
-/** Where a ratio is 0 / 0 it counts as 0, as scikit-learn's `zero_division`. */
+/** The value of 0 / 0 is 0, as with scikit-learn's `zero_division`. */
 const ratio = (part: number, whole: number): number => (whole === 0 ? 0 : part / whole);
 
 const total = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0);

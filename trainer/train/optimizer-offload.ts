@@ -1,4 +1,4 @@
-/** Optimizer state that does not lie where the model is computed: in the host's memory beside a GPU, or on disk. */
+/** Optimizer state outside the memory of the compute device: in host memory next to a GPU, or on disk. */
 import type { VariableSpec } from '../graph/graph.ts';
 import type { Place } from '../graph/program.ts';
 import { byteSize, elementCount } from '../graph/types.ts';
@@ -14,7 +14,7 @@ export interface Offload {
   readonly from: number;
 }
 
-/** What moves a variable of fewer numbers takes as much memory as the variable: six nodes of TensorFlow's. */
+/** Moving a smaller variable takes as much memory as the variable itself: six TensorFlow nodes. */
 export const OFFLOAD_FROM = 2 ** 14;
 
 export const isOffloaded = ({ offload }: Pick<OptimizerSettings, 'offload'>, { shape }: Pick<UpdateGroup, 'shape'>): boolean =>
@@ -28,7 +28,7 @@ export function offloadedVariables({ trainables }: Pick<Attachment, 'trainables'
 }
 
 /** By the name of a variable. */
-export const placesOf = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): ReadonlyMap<string, Place> =>
+export const offloadPlaces = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): ReadonlyMap<string, Place> =>
   new Map(settings.offload ? offloadedVariables(attachment, settings).map(({ name }) => [name, (settings.offload as Offload).to]) : []);
 
 export const variablesOnDisk = (attachment: Pick<Attachment, 'trainables'>, settings: OptimizerSettings): VariableSpec[] =>

@@ -32,7 +32,7 @@ export interface OptimizerSettings {
   readonly offload?: Offload;
 }
 
-/** What changes from step to step, as scalar feeds. */
+/** Values that change from step to step, as scalar feeds. */
 const OPTIMIZER_FEEDS = ['learningRate', 'beta1Power', 'beta2Power', 'epsilon'] as const;
 export type OptimizerFeeds = Readonly<Record<(typeof OPTIMIZER_FEEDS)[number], number>>;
 
@@ -85,7 +85,7 @@ const decayOf = ({ settings, group }: Pick<UpdateParams, 'settings' | 'group'>):
 export interface UpdateParams {
   readonly settings: OptimizerSettings;
   readonly group: UpdateGroup;
-  /** Of the group's shape. */
+  /** Shape of the group. */
   readonly gradient: Node;
   readonly feeds: Readonly<Record<keyof OptimizerFeeds, Node>>;
 }

@@ -24,7 +24,7 @@ export const methodSettings = (recipe: Recipe): MethodSettings => ({
   seed: recipe.seed,
 });
 
-/** What a method attaches, trained as the recipe says. */
+/** The attachment of a method, with the recipe's training settings. */
 export function withTraining(
   attachment: Attachment,
   model: Model,
@@ -48,7 +48,7 @@ const OPTIMIZERS: Readonly<Record<Recipe['optim'], Pick<OptimizerSettings, 'name
   sgd: { name: 'sgd' },
 };
 
-/** What a run computes on. */
+/** The engine of a run. */
 export interface ComputesOn {
   readonly engine: EngineName;
   readonly device: 'cpu' | 'gpu';

@@ -55,7 +55,7 @@ const halfCosine = (turns: number): number => 0.5 * (1 + Math.cos(Math.PI * turn
 const progressAt = ({ totalSteps, warmupSteps }: ScheduleSettings, step: number): number =>
   (step - warmupSteps) / Math.max(1, totalSteps - warmupSteps);
 
-/** Of the rates after warm-up. */
+/** Rates after the warm-up. */
 const factorAt: Readonly<Record<ScheduleSettings['type'], (settings: ScheduleSettings, step: number) => number>> = {
   constant: () => 1,
   constant_with_warmup: () => 1,

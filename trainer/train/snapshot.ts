@@ -14,7 +14,10 @@ interface Part {
   readonly of: Trainable;
 }
 
-/** What is read at once is there twice, here and on the host, and TensorFlow's allocator keeps its part for as long as the run lasts. */
+/**
+ * Data read at once exists twice, here and on the host, and TensorFlow's allocator keeps its part for the rest of the
+ * run.
+ */
 const GROUP_BYTES = 16 * 2 ** 20;
 
 /** The tensors of a snapshot, by name: trainables and buffers each under their own, the optimizer state of a group under `<group>.<state>`. */

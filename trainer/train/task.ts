@@ -1,4 +1,7 @@
-/** What a task makes of a model: what a batch is fed as, the loss with the gradients it starts from, and what an evaluation reads. */
+/**
+ * A task's view of a model: the inputs of a batch, the loss with its initial gradients, and the outputs of an
+ * evaluation.
+ */
 import type { Node } from '../graph/graph.ts';
 import type { Model, ParameterSpec } from '../model/model-spec.ts';
 import type { Tracer } from '../model/tracer.ts';
@@ -14,13 +17,13 @@ export interface BatchShape {
 
 export const shapeName = ({ batch, tokens, targets }: BatchShape): string => `${batch}x${tokens}x${targets}`;
 
-/** What of a parameter's gradient is asked for. */
+/** The requested part of a parameter's gradient. */
 export type GradientWish = 'none' | 'all' | { readonly rows: Node };
 
 export interface LossWithSeeds {
   /** Σ weight · loss of a target, a scalar. */
   readonly loss: Node;
-  /** Where the backward pass begins. */
+  /** The start of the backward pass. */
   readonly seeds: readonly { readonly node: Node; readonly gradient: Node }[];
 }
 

@@ -9,7 +9,7 @@ import type { Attachment, Trainable } from '../method/method.ts';
 import type { ParameterSpec } from '../model/model-spec.ts';
 import { Tracer } from '../model/tracer.ts';
 import { declareFeeds, type OptimizerSettings, update } from './optimizer.ts';
-import { placesOf } from './optimizer-offload.ts';
+import { offloadPlaces } from './optimizer-offload.ts';
 import { snapshotTraces, wholeParts } from './snapshot.ts';
 import { type BatchShape, type GradientWish, shapeName, type Task } from './task.ts';
 import { gradientWish, trainedGradient } from './trained-part.ts';
@@ -30,7 +30,7 @@ export interface TrainProgramParams {
   readonly evalShapes: readonly BatchShape[];
 }
 
-/** Of one signature; see `BackwardParams` for `groupBlocks`. */
+/** Parameters of one signature; see `BackwardParams` for `groupBlocks`. */
 export type TraceParams = Omit<TrainProgramParams, 'trainShapes' | 'evalShapes'> & { readonly groupBlocks?: number };
 
 type SharedParams = Pick<TrainProgramParams, 'attachment' | 'optimizer' | 'maxGradNorm' | 'accumulationSteps'>;
@@ -46,7 +46,7 @@ export function trainProgram(params: TrainProgramParams): Program {
   for (const shape of params.trainShapes) traces[trainSignature(shape)] = traceTrain(params, shape);
   for (const shape of params.evalShapes) traces[evalSignature(shape)] = traceEval(params, shape);
   const program = assemble({ ...traces, ...sharedTraces(params) }, wholeParts(params.attachment, params.optimizer));
-  return { ...program, places: placesOf(params.attachment, params.optimizer) };
+  return { ...program, places: offloadPlaces(params.attachment, params.optimizer) };
 }
 
 /** Signatures for evaluating a model in which nothing is trained, by itself or with an adapter. */

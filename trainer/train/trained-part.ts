@@ -4,7 +4,7 @@ import { elementCount } from '../graph/types.ts';
 import type { Chosen, Trainable } from '../method/method.ts';
 
 /** The places that are trained, each variable of them once: several trainables may share one. */
-export function placesOf(trainables: readonly Trainable[]): Chosen[] {
+export function chosenElements(trainables: readonly Trainable[]): Chosen[] {
   const all = trainables.flatMap(({ rows, elements, cross }) => [rows, elements, cross?.rows, cross?.columns, cross?.places]);
   const present = all.filter(places => places !== undefined);
   return [...new Map(present.map(chosen => [chosen.variable.name, chosen])).values()];
@@ -41,7 +41,7 @@ export function writeTrained(graph: Graph, trainable: Trainable, value: Node): N
   return graph.group([write, keep]);
 }
 
-/** Where the numbers of a variable that is trained whole are moved. */
+/** The target of the values of a variable that is trained as a whole. */
 export const homeOf = ({ variable, master }: Trainable): VariableSpec => master ?? variable;
 
 /** Effects that bring the rows [begin, begin + count) of a variable up to its master's; `version` is that of a read behind the update. */
@@ -74,7 +74,7 @@ export function trainedGradient(graph: Graph, { elements, cross }: Trainable, gr
   return graph.cast(own, 'float32');
 }
 
-/** What of its variable's gradient the backward pass is asked for. */
+/** The part of its variable's gradient that the backward pass computes. */
 export const gradientWish = (graph: Graph, { rows, cross }: Trainable): { rows?: Node; cross?: { rows: Node; columns: Node } } => ({
   rows: rows && graph.read(rows.variable),
   cross: cross && { rows: graph.read(cross.rows.variable), columns: graph.read(cross.columns.variable) },

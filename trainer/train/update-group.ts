@@ -10,7 +10,7 @@ export interface UpdateGroup {
   readonly name: string;
   /** In the order in which their numbers stand in the group. */
   readonly members: readonly Trainable[];
-  /** Of the members' trained numbers: rows one under the other, whole variables flat, one behind the other. */
+  /** Shape of the members' trained parameters: rows stacked, whole variables flattened and concatenated. */
   readonly shape: readonly number[];
 }
 
@@ -39,7 +39,7 @@ export function updateGroups(trainables: readonly Trainable[], optimizer: Optimi
 /** Are there moments, and are those of many numbers in 8 bits? */
 export const isEightBitAdam = ({ name, eightBitFrom }: OptimizerSettings): boolean => name !== 'sgd' && eightBitFrom !== undefined;
 
-/** What a member takes of the first axis of a group of several. */
+/** A member's size along the first axis of a group of several. */
 const extent = (member: Trainable): number => (chosenOf(member) ? (member.shape[0] as number) : elementCount(member.shape));
 
 /** The gradients of a group, summed over batches. */

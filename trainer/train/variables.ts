@@ -3,7 +3,7 @@ import type { Session, VariableData } from '../engine/engine.ts';
 import { fromBfloat16, type HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import { type OptimizerSettings, optimizerState } from './optimizer.ts';
-import { placesOf } from './trained-part.ts';
+import { chosenElements } from './trained-part.ts';
 import { gradientVariable, updateGroups } from './update-group.ts';
 
 export interface StartValues {
@@ -20,7 +20,7 @@ export interface StartValues {
 /** In the order in which they are loaded. */
 export type LoadedPart = 'weights' | 'trained' | 'gradient' | 'optimizer';
 
-/** @param onPart is told when the session holds a part */
+/** @param onPart is called when the session holds a part */
 export async function loadVariables(
   session: Session,
   values: StartValues,
@@ -57,8 +57,8 @@ function* trainedValues(values: StartValues): Generator<VariableData> {
     given.add(value.name);
     yield startOf(values, value);
   }
-  // The rows beside a quantized weight come with it, and its bias has the same.
-  for (const { variable, indices } of placesOf(attachment.trainables))
+  // The rows next to a quantized weight come with it, and its bias has the same.
+  for (const { variable, indices } of chosenElements(attachment.trainables))
     if (!given.has(variable.name)) yield { name: variable.name, data: indices };
 }
 

@@ -36,7 +36,7 @@ const goldenSchema = z.looseObject({
 
 export type GoldenTensor = z.infer<typeof tensor>;
 export type Golden = z.infer<typeof goldenSchema>;
-/** What the model gave in one mode. */
+/** The model's results in one mode. */
 export type GoldenResult = Pick<NonNullable<Golden['train']>, 'loss' | 'logits' | 'grads' | 'buffers'>;
 
 export class GoldenError extends Error {
@@ -47,7 +47,7 @@ export class GoldenError extends Error {
 export async function readGolden(path: string): Promise<Golden> {
   const text = await readRegularText(path, MAX_GOLDEN_BYTES).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw new GoldenError(`The reference file cannot be read: ${error.message}.`);
-    throw new GoldenError(`${path} is missing: verify needs the reference numbers of a model beside it`);
+    throw new GoldenError(`${path} is missing: verify needs the reference numbers in the model folder`);
   });
   const parsed = goldenSchema.safeParse(parseJson(path, text));
   if (parsed.success) return parsed.data;
@@ -63,7 +63,7 @@ export function inputOf(golden: Golden, name: 'input_ids' | 'pixel_values', rank
   return found;
 }
 
-/** Of the reference images, for models that take any size. */
+/** Size of the reference images, for models that take any size. */
 export function imageSizeOf({ inputs }: Golden): readonly [number, number] | undefined {
   const [, , height, width] = inputs.pixel_values?.shape ?? [];
   return height && width ? [height, width] : undefined;

@@ -1,4 +1,4 @@
-/** Compares a model folder with the reference numbers beside it: logits, loss and the gradient of every parameter. */
+/** Compares a model folder with its reference numbers: logits, loss and the gradient of every parameter. */
 import type { Session } from '../engine/engine.ts';
 import { type BackwardParams, backward } from '../graph/gradient.ts';
 import type { Graph, Node } from '../graph/graph.ts';
@@ -60,7 +60,7 @@ function withGradients(all: readonly ParameterSpec[], { graph, logits, loss, see
   return { graph, outputs, effects: [] };
 }
 
-/** Runs the program of `verifyProgram`, its variables loaded, and sets the result beside the reference. */
+/** Runs the program of `verifyProgram` with its variables loaded, and compares the result with the reference. */
 export async function verifyModel(session: Session, model: AnyModel, golden: Golden): Promise<Check[]> {
   const feeds = model.kind === 'causal' ? feedsOfCausal(golden) : feedsOfClassifier(model, golden);
   const checks = compare(await session.run(EVALUATION, feeds), golden);
@@ -89,7 +89,7 @@ function compareNorms(noun: string, outputs: Readonly<Record<string, HostArray>>
   });
 }
 
-/** Of the largest norm: what float32 leaves of a sum that is zero. */
+/** Relative to the largest norm: the float32 error of a sum that is zero. */
 const ROUNDING = 1e-5;
 
 export function largestDifference(found: HostArray | readonly number[], expected: readonly number[]): number {

@@ -50,7 +50,7 @@ export function watchMemory({ pid, readText = readTextOrEmpty, totalBytes = os.t
   };
 }
 
-/** Of our control group, or of the whole machine if it has no counter. */
+/** The counter of our control group, or of the whole machine if it has none. */
 function countOomKills(readText: ReadText): number {
   const files = groupFolders(readText).flatMap(folder => [`${folder}/memory.events`, `${folder}/memory.oom_control`]);
   for (const file of [...files, '/proc/vmstat']) {

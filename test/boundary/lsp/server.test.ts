@@ -203,7 +203,7 @@ describe('an editor that takes what is pushed', () => {
     const converted = apply(foreign, conversion);
     // What Axolotl does by default, where ours differs, is written out.
     const defaults =
-      'group_by_length: false\nper_device_train_batch_size: 1\nnum_train_epochs: 1\nlr_scheduler_type: cosine\nwarmup_ratio: 0.03 # there it is 100 updates at most\n';
+      'group_by_length: false\nper_device_train_batch_size: 1\nnum_train_epochs: 1\nlr_scheduler_type: cosine\nwarmup_ratio: 0.03 # there it is at most 100 updates\n';
     expect(converted).toBe(`model: models/tiny\nmethod: lora\nr: 8\ndata:\n  train: spam.jsonl\nmax_length: 32\n${defaults}`);
     await change(client, converted, 2);
     await client.diagnostics(uri, ({ length }) => length === 0);
@@ -212,7 +212,7 @@ describe('an editor that takes what is pushed', () => {
     await open(client, '{\n  "max_length": 4096\n}\n', config);
     expect((await client.diagnostics(config, ({ length }) => length > 0)).map(({ code }) => code)).toEqual(['generation-length']);
     const [mend] = await actions(config, 1);
-    expect(mend).toMatchObject({ title: 'Replace by 64', edit: { changes: { [config]: [{ newText: '64' }] } } });
+    expect(mend).toMatchObject({ title: 'Replace with 64', edit: { changes: { [config]: [{ newText: '64' }] } } });
   });
 
   it('has everything for a buffer that was never saved', async () => {

@@ -82,7 +82,7 @@ test('one that has as many clients as it takes keeps the folder too', async () =
   const clients = await Promise.all(Array.from({ length: 64 }, () => connectToState(stateDir)));
   await expect(connectToState(stateDir)).rejects.toMatchObject({
     code: 'daemon-unresponsive',
-    message: expect.stringContaining('as many clients'),
+    message: expect.stringContaining('limit of clients'),
     hint: expect.stringContaining('Close windows'),
   });
   await expect(startTestDaemon({ stateDir })).rejects.toMatchObject({ code: 'daemon-running' });
@@ -126,7 +126,7 @@ test('a job is acknowledged when the disk has it, else refused with the reason a
     await expect(start(id)).rejects.toMatchObject({
       code: 'not-recorded',
       message: expect.stringMatching(/not queued.*ENOSPC/),
-      hint: expect.stringContaining('Free some space'),
+      hint: expect.stringContaining('Free disk space'),
     });
   expect(await client.request('listJobs', {})).toEqual([]);
   await expect(client.request('waitForJob', { id: 'a' })).rejects.toMatchObject({ code: 'job-missing' });

@@ -239,7 +239,7 @@ test('scores that a job computes are awaited without a problem, and missed once 
   services.store.put({ ...job, state: 'failed', endedAt: '2026-01-01T00:01:00Z' });
   services.store.event({ seq: 1, jobId: job.id, event: { type: 'state', state: 'failed' } });
   await until(() => page.of('source').at(-1)?.source.problem !== undefined, 'the problem');
-  expect(page.of('source').at(-1)?.source).toMatchObject({ isAwaited: false, problem: expect.stringContaining('there are no scores') });
+  expect(page.of('source').at(-1)?.source).toMatchObject({ isAwaited: false, problem: expect.stringContaining('has no scores yet') });
   expect(page.of('progress').at(-1)?.message).toBe('The job failed.');
 });
 

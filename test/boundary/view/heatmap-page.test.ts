@@ -106,23 +106,23 @@ describe.skipIf(executablePath === undefined)(
       await page.getByText('overlap', { exact: true }).click();
       await page.getByText('Jaccard index of the selected rows of A and B').waitFor();
       await page.getByRole('grid').click({ position: { x: 300, y: 200 } });
-      await page.getByText(/A above, B below/).waitFor();
+      await page.getByText(/A is above, B below/).waitFor();
       await reload();
       await page.getByText('Jaccard index of the selected rows of A and B').waitFor();
-      await page.getByText(/A above, B below/).waitFor();
+      await page.getByText(/A is above, B below/).waitFor();
     });
 
     test('a source that is compared is taken out by a button of the keyboard, the last one stays', async () => {
       const { page } = await open();
       await page.getByLabel('Compare with').selectOption({ label: 'two · taylor' });
-      await page.getByLabel('Take two out of the heatmap').press('Enter');
-      await page.getByLabel('Take two out of the heatmap').waitFor({ state: 'hidden' });
+      await page.getByLabel('Remove two from the heatmap').press('Enter');
+      await page.getByLabel('Remove two from the heatmap').waitFor({ state: 'hidden' });
       expect(
         await page.getByRole('combobox', { name: 'Scores', exact: true }).evaluate(list => list === list.ownerDocument.activeElement),
       ).toBe(true);
       expect(
         await page
-          .getByLabel(/^Take .* out of the heatmap$/)
+          .getByLabel(/^Remove .* from the heatmap$/)
           .filter({ visible: true })
           .count(),
       ).toBe(0);

@@ -226,7 +226,7 @@ describe.skipIf(executablePath === undefined)(
       // The row is drawn anew under the hand that presses.
       await expect.poll(() => shows.isChecked()).toBe(false);
       await expect.poll(() => shows.evaluate(box => box === box.ownerDocument.activeElement)).toBe(true);
-      await page.getByRole('button', { name: 'Take other out of the comparison' }).click();
+      await page.getByRole('button', { name: 'Remove other from the comparison' }).click();
       await until(async () => (await results.count()) === 1, 'one result');
       expect(said.at(-1)).toEqual({ type: 'remove', runDir: other });
       expect(errors).toEqual([]);

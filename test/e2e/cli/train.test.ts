@@ -177,7 +177,7 @@ describe('cut short', () => {
       },
     });
     expect(status).toBe(1);
-    expect(stderr).toContain('was killed (SIGKILL) from outside');
+    expect(stderr).toContain('was killed (SIGKILL)');
     expect(stderr).toContain('rowtune resume runs/killed');
     expect(JSON.parse(stdout)).toMatchObject({ ok: false, error: { code: 'worker-killed' } });
     expect((await summarizeRun(path.join(folder, 'runs/killed')))?.state).toBe('interrupted');

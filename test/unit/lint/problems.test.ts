@@ -21,7 +21,7 @@ describe('problems of model and data', () => {
     const found = problemsOf(await viewOf('model: ~/models/tiny\nr: 8\ndata: {train: ~/nothing.jsonl}', { folder }));
     vi.unstubAllEnvs();
     expect(found.map(({ message }) => message)).toEqual([
-      `there is no model at '~/models/tiny', and it is no name on the hub; did you mean '${folder}/models/tiny'?`,
+      `there is no model at '~/models/tiny', and it is not a hub name; did you mean '${folder}/models/tiny'?`,
       "there is no file or folder '~/nothing.jsonl'",
     ]);
   });

@@ -224,12 +224,12 @@ per_device_train_batch_size: 2
 num_train_epochs: 3
 learning_rate: 0.0002
 lr_scheduler_type: cosine
-warmup_ratio: 0.03 # there it is 100 updates at most
+warmup_ratio: 0.03 # there it is at most 100 updates
 optim: adamw_8bit
 recompute: block
-eval_strategy: epoch # it was 4 times an epoch
+eval_strategy: epoch # it was 4 times per epoch
 
-# Of Axolotl, without a counterpart here:
+# Settings of Axolotl without a counterpart:
 # load_in_4bit: false  # off
 # flash_attention: true  # attention is compiled into the step
 `));

@@ -107,7 +107,8 @@ describe('hover', () => {
   it('tells what a choice means', async () => expect(await hover('model: m\nmethod: lo|ra')).toMatch(/^`lora`: Train a low-rank product/));
   it('tells family, parameters and blocks of the model', async () =>
     expect(await hover('model: models|/tiny')).toMatch(/\*llama\*, .* parameters .*, 2 blocks/));
-  it('tells what a group is for', async () => expect(await hover('da|ta:\n  train: x')).toContain('Where the samples are'));
+  it('tells what a group is for', async () =>
+    expect(await hover('da|ta:\n  train: x')).toContain('The data: files, format and preprocessing'));
   it('tells the memory of the run', async () =>
     expect(await hover('model: models/tiny\nr: 8\nmax_leng|th: 32\ndata: {train: spam.jsonl}')).toContain('This run: about'));
   it('tells what a setting means for the memory of this run', async () => {

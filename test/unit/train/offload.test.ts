@@ -163,8 +163,8 @@ describe.skipIf(!canMove)(`a run${reason}`, () => {
   });
 
   test.each([
-    ['tensorflow', 'host', /changes nothing without a GPU/],
-    ['portable', 'disk', /does nothing on the portable engine/],
+    ['tensorflow', 'host', /has no effect without a GPU/],
+    ['portable', 'disk', /has no effect on the portable engine/],
   ])('%s, %s: nothing happens, and that is said', async (name, to, said) => {
     const runDir = join(task.folder, `${name} ${to}`);
     const settings = recipe(`engine=${name}`, `optimizer_offload=${to}`, 'max_steps=1');

@@ -147,7 +147,7 @@ function ranksOf(names: ReadonlyMap<string, string>, shapeOf: ShapeOf, config: P
     const [, module, infix, factor, ending = ''] = /^(.+)\.(lora_|lora_embedding_)([AB])(\.weight)?$/.exec(name) ?? [];
     if (module === undefined) continue;
     const other = `${module}.${infix}${factor === 'A' ? 'B' : 'A'}${ending}`;
-    if (!names.has(other)) problems.push(`${name} has no ${other} beside it`);
+    if (!names.has(other)) problems.push(`${name} has no ${other} next to it`);
     if (factor !== 'A') continue;
     const r = shapeOf(name)[0] ?? 0;
     const expected = patternValue(rankPatterns, module) ?? config.r;

@@ -127,7 +127,7 @@ function describe(found: RecipeEstimate, availableBytes: number): string {
   ].join('\n\n');
 }
 
-/** What the figure is of: the data may make shorter batches. */
+/** The batch that the figure is for: the data may make shorter ones. */
 const fullBatch = ({ buckets: [first] }: Pick<MemoryEstimate, 'buckets'>): string =>
   first === undefined ? '' : `, a full batch of ${batchSize(first.shape)}`;
 

@@ -31,7 +31,7 @@ export function sharpLibrary(): Promise<LoadSharp> {
     (error: Error) => {
       throw new DataError({
         problem: `the package sharp, which decodes images, can not be loaded (${error.message.split('\n')[0]})`,
-        advice: 'Install it beside Rowtune: npm install sharp',
+        advice: 'Install it next to Rowtune: npm install sharp',
       });
     },
   );

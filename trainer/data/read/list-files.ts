@@ -52,7 +52,7 @@ async function addFolder(folder: string, files: DataFile[], depth = 0): Promise<
     if (kind === 'folder') await addFolder(path, files, depth + 1);
     else if (kind === 'file') addFile(path, (await stat(path)).size, files);
     else if (extensionOf(name) !== undefined)
-      throw new DataError({ file: path, problem: 'leads to no file', advice: 'Mend the symbolic link, or take it out' });
+      throw new DataError({ file: path, problem: 'leads to no file', advice: 'Fix or remove the symbolic link' });
     if (files.length > MAX_FILES) {
       throw new DataError({
         file: folder,

@@ -144,5 +144,5 @@ function csvError({ file, delimiter, lastLine, countedTwice }: CsvPlace, cause: 
       { cause },
     );
   }
-  return new DataError({ file, line, problem: message ?? String(cause), advice: 'Mend the line, or use JSON Lines' }, { cause });
+  return new DataError({ file, line, problem: message ?? String(cause), advice: 'Fix the line, or use JSON Lines' }, { cause });
 }

@@ -45,7 +45,7 @@ export function labelName(record: DataRecord, key: string, names: readonly strin
         record,
         key,
         `the label ${text}, expected one of ${names.join(', ')}: labels that are numbers are not counted from 0`,
-        'List every label under data: labels, in words where the samples count them from 0 ("1 star"), or mend the sample',
+        'List every label under data: labels, as words if the samples number them from 0 ("1 star"), or fix the sample',
       );
     const name = names[Number(text)];
     if (name !== undefined) return name;
@@ -66,5 +66,5 @@ export function fieldError(record: DataRecord, key: string, problem: string, adv
 
 function checkedName(record: DataRecord, key: string, name: string, names: readonly string[]): string {
   if (names.length === 0 || names.includes(name)) return name;
-  throw fieldError(record, key, `the label "${name}", expected one of ${names.join(', ')}`, 'Add it to data: labels, or mend the sample');
+  throw fieldError(record, key, `the label "${name}", expected one of ${names.join(', ')}`, 'Add it to data: labels, or fix the sample');
 }

@@ -55,7 +55,7 @@ export async function installTensorflow({ cacheDir, variant, log, onProgress = (
       return { name: engineName(chosen), folder, manifest: present };
     }
     const partial = partialFolder(cacheDir, chosen);
-    if (existsSync(partial)) log('an earlier install was cut off; going on with it');
+    if (existsSync(partial)) log('continuing an interrupted installation');
     mkdirSync(partial, { recursive: true });
     const manifest = await build({ partial, variant: chosen, downloads: path.join(cacheDir, 'downloads'), log, onProgress });
     writeFileSync(path.join(partial, 'manifest.json'), `${JSON.stringify(manifest, null, 2)}\n`);

@@ -76,7 +76,7 @@ export async function findNpm(nodePath: string = process.execPath): Promise<{ pr
   if (script) return { program: nodePath, prefix: [script] };
   const onPath = await runCommand('npm', ['--version']);
   if (onPath.status === 0) return { program: 'npm', prefix: [] };
-  throw new EngineError(`npm was not found beside ${nodePath} or on the path. Install it: sudo apt install npm. ${MEANWHILE}`);
+  throw new EngineError(`npm was not found next to ${nodePath} or on the path. Install it: sudo apt install npm. ${MEANWHILE}`);
 }
 
 interface NvidiaGpu {

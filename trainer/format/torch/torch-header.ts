@@ -65,7 +65,7 @@ async function readZipForm(file: ByteFile): Promise<TorchHeader> {
 async function startOf(file: ByteFile, member: ZipMember): Promise<number> {
   const position = await member.start();
   if (position + member.size > file.size)
-    throw new ModelFileError(file.path, `${clip(member.name)} in it goes on behind the end of the file`, DAMAGED);
+    throw new ModelFileError(file.path, `${clip(member.name)} in it extends beyond the end of the file`, DAMAGED);
   return position;
 }
 

@@ -138,7 +138,7 @@ function checkData({ checkpoint, job }: PrepareParams, { train, held }: DataDige
     job.log('warning', 'the held-out data has changed since the checkpoint: evaluations before and after it use different samples');
 }
 
-/** A run that goes on keeps its rows or elements; a new one chooses them. Undefined for a method that chooses nothing. */
+/** A resumed run keeps its rows or elements; a new one selects them. Undefined for a method without a selection. */
 async function select(params: PrepareParams, base: Base, setup: TaskSetup): Promise<Selection | undefined> {
   const { recipe, checkpoint, runDir } = params;
   const { chooses } = methodCatalog[recipe.method];

@@ -1,8 +1,8 @@
-/** What the documentation says about one code of the linter. The reference page and SARIF read it. */
+/** The documentation of one code of the linter. The reference page and SARIF use it. */
 export interface Diagnostic {
-  /** What is wrong and why it matters, in full sentences. */
+  /** The problem and its consequence, in full sentences. */
   readonly about: string;
-  /** What the quick fix does, or what to write instead. */
+  /** The effect of the quick fix, or what to write instead. */
   readonly fix?: string;
 }
 

@@ -1,4 +1,4 @@
-/** What a list says of a model, from its headers alone. */
+/** Describes a model for a list, from its headers alone. */
 import { readModelHeaders } from '../../hub/open-model.ts';
 import { type ConfigJson, loadModel } from '../../model/load-model.ts';
 

@@ -1,4 +1,4 @@
-/** What is computed from a recipe and the headers of its model: its memory, settings that fit, its programs. */
+/** Computations from a recipe and the headers of its model: memory, settings that fit, programs. */
 import { readModelHeaders } from '../../hub/open-model.ts';
 import { type EstimateParams, estimateRecipe, type RecipeEstimate } from '../../plan/memory/predict.ts';
 import { type MemoryPlanning, planMemory } from '../../plan/memory/propose-settings.ts';

@@ -1,4 +1,6 @@
-/** Factors and magnitudes beside a weight, merged: the direction of each row by the factors, its length by the magnitude. */
+/**
+ * Merges factors and magnitudes into a weight: the factors give the direction of each row, the magnitude its length.
+ */
 import { factorsBeside, factorTensors } from '../lora/merge.ts';
 import type { BesideWeights } from '../method.ts';
 import { magnitudeOf } from './attach.ts';

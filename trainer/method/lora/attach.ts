@@ -18,7 +18,7 @@ export interface LoraPair {
   readonly a: VariableSpec;
   /** [out, r]; of a convolution [out, r, 1, 1]. */
   readonly b: VariableSpec;
-  /** Of the module, as in `ModuleSpec`. */
+  /** From the module, as in `ModuleSpec`. */
   readonly layer: number;
 }
 
@@ -59,7 +59,7 @@ export function lowRankTargets(
 }
 
 const isConv = (module: ModuleSpec): module is ConvSpec => module.kind === 'conv';
-/** Of a convolution; 1 of anything else. */
+/** For a convolution; otherwise 1. */
 export const groupsOf = (module: ModuleSpec): number => (isConv(module) ? module.window.groups : 1);
 
 export interface LowRank {

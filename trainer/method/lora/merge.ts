@@ -1,4 +1,4 @@
-/** Low-rank factors beside a weight: which tensors an adapter holds, how they are merged, and how they compute without being merged. */
+/** Low-rank factors of a weight: their tensors in an adapter, how they are merged, and how they compute unmerged. */
 import type { ModuleSpec } from '../../model/model-spec.ts';
 import { combine } from '../combine.ts';
 import type { BesideWeights, LoraRank } from '../method.ts';
@@ -50,7 +50,7 @@ export const UNTRAINED = {
   seed: 0,
 } as const;
 
-/** A module whose factors may stay beside its weight: a grouped convolution would take a product for each group. */
+/** A module whose factors may stay unmerged: a grouped convolution would need one product per group. */
 export const isUngrouped = (module: ModuleSpec): boolean =>
   (module.kind === 'linear' || module.kind === 'conv') && module.part !== 'head' && groupsOf(module) === 1;
 
@@ -64,7 +64,7 @@ function embeddingTensors({ lora }: PartsDescription, { name, weight }: ModuleSp
   ];
 }
 
-/** Of a linear layer or a convolution. */
+/** For a linear layer or a convolution. */
 export function factorTensors({ lora }: PartsDescription, { name, kind, weight }: ModuleSpec, problems: string[]): ExpectedTensor[] {
   const rank = lora.get(name);
   if (!rank) return [];

@@ -1,4 +1,4 @@
-/** Robust adaptation: single elements inside the weights and a low-rank product beside them. */
+/** Robust adaptation: single elements inside the weights, and a low-rank product in addition. */
 
 import { factorsBeside } from '../lora/merge.ts';
 import type { Method } from '../method.ts';

@@ -1,4 +1,4 @@
-/** Rows in place and a low-rank product beside the same weights: rows by `ratio`, the product's rank by `r`. */
+/** Rows in place and a low-rank product for the same weights: rows by `ratio`, the product's rank by `r`. */
 
 import { combine } from '../combine.ts';
 import { attachLora } from '../lora/attach.ts';

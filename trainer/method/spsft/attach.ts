@@ -4,7 +4,9 @@ import type { Attach, Trainable } from '../method.ts';
 import { targetModules } from '../targets.ts';
 import { coupledTrainables } from './coupled-rows.ts';
 
-/** The forward pass is the model's own, and there is nothing to merge: the rows live in W, and each has its bias entry beside it. */
+/**
+ * The forward pass is the model's own, and there is nothing to merge: the rows are inside W, each with its bias entry.
+ */
 export const attachSpsft: Attach = (model, settings, selection) => {
   if (settings.dependencies) {
     const trainables = coupledTrainables(model, settings, selection, rowsTrainable);

@@ -1,4 +1,4 @@
-/** Two vectors beside a weight, around frozen matrices that all weights share: checked, merged, and computed with as they are. */
+/** Two vectors per weight around frozen matrices that all weights share: checked, merged, and computed unmerged. */
 import type { WeightSource } from '../../model/weight-stream.ts';
 import { addProduct, isUngrouped, UNTRAINED } from '../lora/merge.ts';
 import type { BesideWeights, VeraShape } from '../method.ts';

@@ -32,7 +32,10 @@ function mersenneTwister(seed: number): () => number {
 }
 
 export interface TorchUniform {
-  /** `tensor.uniform_(-bound, bound, generator=generator)` of so many numbers; calls go on where the last one ended. */
+  /**
+   * `tensor.uniform_(-bound, bound, generator=generator)` of this many numbers; calls continue where the last one
+   * ended.
+   */
   fill(count: number, bound: number): Float32Array;
 }
 

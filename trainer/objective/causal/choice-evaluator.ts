@@ -30,7 +30,7 @@ export interface ChoiceSet {
   readonly source: BatchSource<TokenBatch>;
   /** Adds a batch's NLL of each target. */
   add(batch: TokenBatch, nll: HostArray | undefined): void;
-  /** Of every choice of every question, in their order. */
+  /** Log-probabilities of every choice of every question, in order. */
   readonly likelihoods: Float64Array;
   result(): ChoiceResult;
 }

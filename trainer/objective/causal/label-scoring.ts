@@ -21,7 +21,7 @@ export function chooseScoring(labels: readonly LabelCompletion[]): LabelScoring 
   return new Set(known).size === labels.length ? { kind: 'begin', labels, offset, tokens: known } : { kind: 'each', labels };
 }
 
-/** Where the label of a sample begins: the last place at which its ids stand; −1 where they were cut away. */
+/** The start of a sample's label: the last position of its ids; −1 if they were truncated. */
 export function labelStart({ ids }: TokenSequence, label: LabelCompletion): number {
   for (let start = ids.length - label.ids.length; start > 0; start--) {
     if (label.ids.every((id, i) => ids[start + i] === id)) return start;

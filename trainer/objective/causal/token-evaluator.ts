@@ -17,7 +17,7 @@ export interface EvalEntry {
   readonly counts: boolean;
   /** Index of the label that stands in it; −1 where there is none to find. */
   readonly label: number;
-  /** Where that label begins. */
+  /** The start of that label. */
   readonly labelStart: number;
 }
 

@@ -1,4 +1,4 @@
-/** What the tasks of classifiers differ in: how their samples are read, and how batches of them are made. */
+/** The differences between classifier tasks: how their samples are read, and how batches are made. */
 
 import type { OrderSettings } from '../../data/batch/batch-settings.ts';
 import type { BatchSource } from '../../data/batch/batches.ts';

@@ -115,7 +115,7 @@ function checkNamed({ data, val_size: validation, task }: Recipe, part: 'train' 
     throw new RunError('no-data', 'the recipe names no held-out data to evaluate on', 'Set data.eval, or val_size');
 }
 
-/** Where the model's own head has just these labels, its order is kept, and so is the head. */
+/** If the model's own head has exactly these labels, its order and its head are kept. */
 function withModelOrder(labels: readonly string[], model: AnyModel): readonly string[] {
   if (model.kind !== 'classifier') return labels;
   const same = model.labels.length === labels.length && labels.every(name => model.labels.includes(name));

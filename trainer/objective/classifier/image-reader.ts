@@ -118,7 +118,7 @@ function allOf([first, ...others]: readonly DataError[], instead?: string): Data
 const imageOf = ({ place: { file, line } }: DataError): string => (line === undefined ? `${file}` : `${file}:${line}`);
 
 function unknownLabel({ label, file, line }: ImageSample, labels: readonly string[]): DataError {
-  const more = labels.length > LISTED ? ` … (${labels.length} in all)` : '';
+  const more = labels.length > LISTED ? ` … (${labels.length} total)` : '';
   return new DataError({
     file,
     line,

@@ -4,7 +4,7 @@ import type { TensorSpec } from '../../graph/types.ts';
 import { FLOAT32_STORAGE } from '../../model/weight-storage.ts';
 import { optimizerState } from '../../train/optimizer.ts';
 import { offloadedVariables } from '../../train/optimizer-offload.ts';
-import { placesOf } from '../../train/trained-part.ts';
+import { chosenElements } from '../../train/trained-part.ts';
 import { gradientVariable, updateGroups } from '../../train/update-group.ts';
 import type { RunPlan } from '../run-plan.ts';
 
@@ -29,7 +29,7 @@ export function heldVariables({
   const weights = new Set(model.parameters.map(({ name }) => name));
   const added = trainables.filter(({ variable }) => !weights.has(variable.name)).map(({ variable }) => variable);
   const masters = trainables.flatMap(({ master }) => (master ? [master] : []));
-  const places = placesOf(trainables).map(({ variable }) => variable);
+  const places = chosenElements(trainables).map(({ variable }) => variable);
   const groups = updateGroups(trainables, optimizer);
   const offloaded = offloadedVariables(attachment, optimizer);
   const elsewhere = new Set(offloaded.map(({ name }) => name));

@@ -134,7 +134,7 @@ type Place = number;
 const placeOf = (phase: number, unit: number): Place => PHASES.length * (unit + 1) + phase;
 
 /** Where each node stands that runs in this order; one that belongs to no block stands with the block before it. */
-function placesOf(nodes: readonly Node[], unit: number): Place[] {
+function nodePlaces(nodes: readonly Node[], unit: number): Place[] {
   let [phase, at] = [0, -1];
   return nodes.map(node => {
     const own = node.recomputed ? 1 : node.phase;
@@ -146,7 +146,7 @@ function placesOf(nodes: readonly Node[], unit: number): Place[] {
 
 /** The same, but that a variable is read where its value is first needed: all may be read before the first block. */
 function workPlaces(schedule: readonly Node[], unit: number): Place[] {
-  const places = placesOf(schedule, unit);
+  const places = nodePlaces(schedule, unit);
   const needed = new Map<Node, Place>();
   schedule.forEach(({ inputs }, i) => {
     for (const input of inputs) if (input.op === 'read' && !needed.has(input)) needed.set(input, places[i] as Place);
@@ -176,7 +176,7 @@ function deepened(signature: Signature, { steps, rules, unit, more }: DeepenPara
     const own = new Set(PHASES.map(phase => placeOf(phase, at)));
     return workOf(schedule.filter((_, i) => own.has(worked[i] as Place)));
   }) as [Work, Work];
-  const places = placesOf(
+  const places = nodePlaces(
     steps.map(step => step.nodes.at(-1) as Node),
     unit,
   );

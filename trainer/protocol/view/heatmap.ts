@@ -49,7 +49,7 @@ export interface HeatmapSourceInfo {
   readonly modules: readonly HeatmapModule[];
   /** The number of training samples that the measure used. */
   readonly samples?: number;
-  /** Of the whole model, if a run provides it. */
+  /** The whole model's number, if a run provides it. */
   readonly modelParameters?: number;
   /** The budget of the run's recipe, or of the recipe next to the scores. */
   readonly budget?: HeatmapBudget;

@@ -5,7 +5,7 @@ import { type KernelTable, three, two } from '../kernel.ts';
 import { matmul } from './product.ts';
 
 /** The places that hold each number below `count`, ascending. */
-function placesOf(numbers: HostArray, count: number): number[][] {
+function rowsByExpert(numbers: HostArray, count: number): number[][] {
   const places: number[][] = Array.from({ length: count }, () => []);
   for (const [place, number] of numbers.entries()) places[number]?.push(place);
   return places;
@@ -27,7 +27,7 @@ export const expertKernels: Pick<KernelTable, 'expertProduct' | 'expertGradient'
       const [x, w] = three(inputs);
       const [rows, width] = w.shape as [number, number];
       const repeats = (ids as HostArray).length / (x.shape[0] as number);
-      const places = placesOf(ids as HostArray, experts);
+      const places = rowsByExpert(ids as HostArray, experts);
       const parts = places.flatMap((own, e) => {
         if (own.length === 0) return [];
         const matrix = tf.slice(w, [(e * rows) / experts, 0], [rows / experts, width]);
@@ -45,11 +45,11 @@ export const expertKernels: Pick<KernelTable, 'expertProduct' | 'expertGradient'
       const repeats = [a, b].map(({ shape }) => (ids as HostArray).length / (shape[0] as number));
       const chosen =
         rows &&
-        placesOf(
+        rowsByExpert(
           rows.map(row => Math.floor(row / out)),
           experts,
         );
-      const parts = placesOf(ids as HostArray, experts).flatMap((own, e) => {
+      const parts = rowsByExpert(ids as HostArray, experts).flatMap((own, e) => {
         const columns = chosen?.[e]?.map(place => (rows?.[place] as number) % out);
         const height = columns?.length ?? out;
         if (height === 0) return [];
