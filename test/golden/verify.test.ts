@@ -6,7 +6,7 @@ import { openModel } from '../../trainer/hub/open-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { type Golden, imageSizeOf, readGolden } from '../../trainer/verify/golden.ts';
-import { type Check, TOLERANCES, verifyModel, verifyProgram } from '../../trainer/verify/verify-model.ts';
+import { type Check, TOLERANCES, logitsTolerance, verifyModel, verifyProgram } from '../../trainer/verify/verify-model.ts';
 import { openOthers, openReference } from '../support/engines.ts';
 
 const folders = [
@@ -51,6 +51,7 @@ function namesOf({ grads, train }: Golden): string[] {
 
 test('the tolerances are those that the project promises', () => {
   expect(TOLERANCES).toEqual({ logits: 1e-4, loss: 1e-5, gradients: 1e-3 });
+  expect([[0.5, -20], [36.6, -8], []].map(logitsTolerance)).toEqual([1e-4, 5e-6 * 36.6, 1e-4]);
 });
 
 for (const { name, engine, missing } of [{ name: 'portable, cpu', engine: await openReference(), missing: '' }, ...(await openOthers())])

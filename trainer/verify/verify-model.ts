@@ -20,6 +20,19 @@ export interface Check {
 /** Logits and loss absolute; gradients relative to the norm of the reference. */
 export const TOLERANCES = { logits: 1e-4, loss: 1e-5, gradients: 1e-3 } as const;
 
+/**
+ * Difference of two float32 computations, relative to the largest logit. For SmolLM2, whose logits reach 36.6, PyTorch is off from float64 by 1.8e-6 of
+ * that, TensorFlow by 1.8e-6 and the portable engine by 2.6e-6; a reference in float32 brings its own share.
+ */
+const RELATIVE_LOGITS = 5e-6;
+
+/** Returns the tolerance for logits next to a float32 reference: more than the absolute one only if they are larger than 20. */
+export const logitsTolerance = (expected: ArrayLike<number>): number => {
+  let largest = 0;
+  for (let i = 0; i < expected.length; i++) largest = Math.max(largest, Math.abs(expected[i] as number));
+  return Math.max(TOLERANCES.logits, RELATIVE_LOGITS * largest);
+};
+
 /** A traced forward pass and where its backward pass begins. */
 export interface Forward {
   readonly graph: Graph;
@@ -71,7 +84,7 @@ export async function verifyModel(session: Session, model: AnyModel, golden: Gol
 
 function compare(outputs: Readonly<Record<string, HostArray>>, expected: GoldenResult): Check[] {
   return [
-    check('logits', largestDifference(outputs.logits as HostArray, expected.logits.data), TOLERANCES.logits),
+    check('logits', largestDifference(outputs.logits as HostArray, expected.logits.data), logitsTolerance(expected.logits.data)),
     check('loss', largestDifference(outputs.loss as HostArray, [expected.loss]), TOLERANCES.loss),
     ...compareNorms('gradient of', outputs, expected.grads),
     ...compareNorms('running', outputs, expected.buffers ?? {}),
