@@ -24,7 +24,21 @@ const ids = Array.from({ length: 24 }, (_, i) => (i * 41 + 5) % 64);
 type Case = Omit<TinyAdapterParams, 'engine'> & { readonly name: string; readonly format: Exclude<ExportFormat, 'adapter'> };
 
 /** One folder of each family of decoders beside Llama's: rows with norms merged, rows as a PEFT adapter. */
-const DECODERS = ['qwen3', 'gemma2', 'gemma3', 'smollm3', 'olmo2', 'olmo3', 'granite', 'phi3', 'phi3_long', 'ministral', 'ministral3'];
+const DECODERS = [
+  'qwen3',
+  'gemma2',
+  'gemma3',
+  'smollm3',
+  'olmo2',
+  'olmo3',
+  'granite',
+  'phi3',
+  'phi3_long',
+  'ministral',
+  'ministral3',
+  'gemma3_images',
+  'mistral3_images',
+];
 const ofFamilies = DECODERS.flatMap((folder): Case[] => {
   const base = join(TINY_LLAMA, '..', folder);
   const targets = ['all-linear', '/norm/'];

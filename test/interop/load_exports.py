@@ -8,11 +8,13 @@ import sys
 
 import torch
 from peft import PeftModel
-from transformers import AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 
 def load(folder):
-    model, info = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
+    # A model that also sees images is fed text alone.
+    sees = hasattr(AutoConfig.from_pretrained(folder), "vision_config")
+    model, info = (AutoModelForImageTextToText if sees else AutoModelForCausalLM).from_pretrained(folder, dtype=torch.float32, output_loading_info=True)
     wrong = {key: sorted(map(str, names)) for key, names in info.items() if names}
     assert not wrong, f"{folder}: {wrong}"
     return model.eval()

@@ -1,0 +1,26 @@
+"""Greedy continuations of decoders by Transformers' generate, with its cache; of some beyond the original length of their positions.
+Deterministic (1 thread). run: OMP_NUM_THREADS=1 python make_greedy_tokens.py [folder]"""
+import json, os, sys
+os.environ['HF_HUB_OFFLINE'] = '1'
+import torch, transformers
+from transformers import AutoModelForCausalLM
+
+torch.set_num_threads(1)
+OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
+# Tokens of the prompt: those of phi3_long, llama_yarn and llama_dynamic end beyond their original lengths of 24, 16 and 16.
+FOLDERS = dict(qwen3_window=8, gemma2=8, gemma3=8, smollm3_window=8, olmo2=8, olmo3=8, granite=8, phi3=8, phi3_long=20, llama_yarn=12,
+               llama_dynamic=12, ministral=8, ministral3=12)
+STEPS = 16
+
+found = {}
+for name, length in FOLDERS.items():
+    model = AutoModelForCausalLM.from_pretrained(os.path.join(OUT, name), dtype=torch.float32, attn_implementation='eager').eval()
+    model.generation_config.eos_token_id = None
+    prompt = [(i * 37 + 11) % model.config.vocab_size for i in range(length)]
+    out = model.generate(torch.tensor([prompt]), attention_mask=torch.ones(1, length), max_new_tokens=STEPS, do_sample=False, use_cache=True)
+    found[name] = dict(prompt=length, tokens=out[0, length:].tolist())
+    print(name, found[name])
+meta = dict(torch=torch.__version__, transformers=transformers.__version__)
+with open(os.path.join(OUT, 'greedy_tokens.json'), 'w') as file:
+    lines = ',\n'.join(f'{json.dumps(name)}:{json.dumps(entry)}' for name, entry in found.items())
+    file.write(f'{{"meta":{json.dumps(meta)},"folders":{{\n{lines}}}}}\n')
