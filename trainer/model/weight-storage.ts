@@ -144,7 +144,7 @@ export const FLOAT32_STORAGE = new WeightStorage({ precision: FLOAT32, parameter
 
 /** The weights of linear layers, heads apart: what is quantized unless it is trained whole. */
 export const quantizable = ({ modules }: Model): string[] =>
-  modules.filter(({ kind, part }) => kind === 'linear' && part !== 'head').map(({ weight }) => weight.name);
+  modules.filter(({ kind, part }) => kind === 'linear' && part !== 'head' && part !== 'router').map(({ weight }) => weight.name);
 
 function withoutRows(values: Float32Array, [rows = 1]: Shape, indices: Int32Array): Float32Array {
   const width = values.length / rows;

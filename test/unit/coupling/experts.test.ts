@@ -8,6 +8,7 @@ import { methods } from '../../../trainer/method/methods.ts';
 import { targetModules } from '../../../trainer/method/targets.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
 import { isExperts } from '../../../trainer/model/model-spec.ts';
+import { quantizable } from '../../../trainer/model/weight-storage.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { selectRows } from '../../../trainer/selection.ts';
 import { settingsOf } from '../../support/method-settings.ts';
@@ -31,6 +32,8 @@ describe.each([
 
   test('what is inside an expert goes together, by expert; the router is frozen', () => {
     expect(targets.some(({ part }) => part === 'router')).toBe(false);
+    // A choice between experts is not made with rounded numbers.
+    expect(quantizable(model).some(weight => /gate\.weight|router/.test(weight))).toBe(false);
     expect(inside).toHaveLength(model.modules.filter(isExperts).length / members.length);
     for (const group of inside) {
       expect(group).toMatchObject({ channels: experts * inner, runs: experts });
