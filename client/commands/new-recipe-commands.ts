@@ -88,10 +88,10 @@ const askWord =
     const { choicesOf, modelHints } = await (await import('../lazy-modules.ts')).recipeText();
     const fitting = setting === 'task' ? modelHints(await readConfig(before.model?.path)).task : undefined;
     const items = choicesOf(setting)
-      .map(({ word, doc, isDefault }) => ({
-        label: word,
+      .map(({ word, label, doc, isDefault }) => ({
+        label,
         detail: doc,
-        description: word === fitting ? 'fits this model' : isDefault ? 'default' : '',
+        description: word === fitting ? `${word} · fits this model` : isDefault ? `${word} · default` : word,
         value: word,
       }))
       .sort((a, b) => Number(b.value === fitting) - Number(a.value === fitting));

@@ -106,10 +106,11 @@ export function freeName(model: string, method: string, taken: ReadonlySet<strin
   }
 }
 
-/** The choices of a setting with a sentence each, for a list to pick from. */
+/** The choices of a setting, each with its label and a sentence, for a list to pick from. */
 export function choicesOf(
   setting: 'task' | 'method',
-): readonly { readonly word: string; readonly doc: string; readonly isDefault: boolean }[] {
+): readonly { readonly word: string; readonly label: string; readonly doc: string; readonly isDefault: boolean }[] {
+  const entries: Readonly<Record<string, { readonly label: string }>> = setting === 'task' ? objectiveCatalog : methodCatalog;
   const { type, fixedDefault } = settings[setting] ?? { type: { choices: {} }, fixedDefault: undefined };
-  return Object.entries(type.choices ?? {}).map(([word, doc]) => ({ word, doc, isDefault: word === fixedDefault }));
+  return Object.entries(type.choices ?? {}).map(([word, doc]) => ({ word, label: entries[word]?.label ?? word, doc, isDefault: word === fixedDefault }));
 }

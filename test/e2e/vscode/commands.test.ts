@@ -23,8 +23,8 @@ describeEditor(
       workbench = await session().open('commands');
       await workbench.runCommandOn('Rowtune: New Recipe', 'model');
       await workbench.pick('train.jsonl');
-      await workbench.pick('causal_lm');
-      await workbench.pick('spsft');
+      await workbench.pick('Language model');
+      await workbench.pick('Sparse rows (SPSFT)');
       await workbench.tab(/\.rowtune\.yaml/).waitFor();
       await workbench.screenshot('new-recipe');
       const text = readFileSync(inFolder('model-spsft.rowtune.yaml'), 'utf8');
