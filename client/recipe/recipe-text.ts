@@ -112,5 +112,10 @@ export function choicesOf(
 ): readonly { readonly word: string; readonly label: string; readonly doc: string; readonly isDefault: boolean }[] {
   const entries: Readonly<Record<string, { readonly label: string }>> = setting === 'task' ? objectiveCatalog : methodCatalog;
   const { type, fixedDefault } = settings[setting] ?? { type: { choices: {} }, fixedDefault: undefined };
-  return Object.entries(type.choices ?? {}).map(([word, doc]) => ({ word, label: entries[word]?.label ?? word, doc, isDefault: word === fixedDefault }));
+  return Object.entries(type.choices ?? {}).map(([word, doc]) => ({
+    word,
+    label: entries[word]?.label ?? word,
+    doc,
+    isDefault: word === fixedDefault,
+  }));
 }
