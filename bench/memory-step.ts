@@ -14,7 +14,7 @@ import { processMemory, resetPeak } from '../trainer/machine/process-memory.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
 import type { AnyModel } from '../trainer/model/model-spec.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
-import { bufferRules } from '../trainer/plan/memory/engine-buffers.ts';
+import { bufferRules } from '../trainer/plan/memory/engine-memory.ts';
 import { codeBytes, tokenizerBytes } from '../trainer/plan/memory/engine-overhead.ts';
 import { priceRun, vocabularyOf } from '../trainer/plan/memory/predict.ts';
 import { planRun } from '../trainer/plan/run-plan.ts';

@@ -11,9 +11,13 @@ export interface ObjectiveEntry {
   readonly target: 'tokens' | 'label' | 'number';
   /** The unit of throughput. */
   readonly unit: 'tokens' | 'images';
+  /** The measures of an evaluation that can choose the best checkpoint. */
+  readonly metrics: readonly string[];
   /** Architectures of config.json whose models are made for it. */
   readonly architectures: string;
 }
+
+const ofLabels = ['loss', 'accuracy', 'f1', 'matthews'] as const;
 
 const entries = {
   causal_lm: {
@@ -23,6 +27,7 @@ const entries = {
     reads: 'texts',
     target: 'tokens',
     unit: 'tokens',
+    metrics: ['loss', 'accuracy'],
     architectures: 'ForCausalLM',
   },
   sequence_classification: {
@@ -32,6 +37,7 @@ const entries = {
     reads: 'texts',
     target: 'label',
     unit: 'tokens',
+    metrics: ofLabels,
     architectures: 'ForSequenceClassification',
   },
   sequence_regression: {
@@ -41,6 +47,7 @@ const entries = {
     reads: 'texts',
     target: 'number',
     unit: 'tokens',
+    metrics: ['loss', 'pearson'],
     architectures: 'ForSequenceClassification',
   },
   image_classification: {
@@ -50,6 +57,7 @@ const entries = {
     reads: 'images',
     target: 'label',
     unit: 'images',
+    metrics: ofLabels,
     architectures: 'ForImageClassification',
   },
 } as const satisfies Readonly<Record<string, ObjectiveEntry>>;

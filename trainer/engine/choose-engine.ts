@@ -1,6 +1,6 @@
 /** Decides which engine runs, once, from what was asked for and what is installed. */
 
-import { engineChoiceNames } from '../catalog/engines.ts';
+import { engineCatalog, engineChoiceNames } from '../catalog/engines.ts';
 import { orList } from '../catalog/entries.ts';
 import { EngineError, type EngineName } from './engine.ts';
 import { locateEngine } from './install/engine-folder.ts';
@@ -25,7 +25,7 @@ export interface EngineChoice {
  */
 export function chooseEngine({ requested, fromEnvironment, cacheDir }: EngineRequest): EngineChoice {
   const wish = requested === 'auto' && fromEnvironment ? parseEngine(fromEnvironment) : requested;
-  if (wish === 'portable') return { name: 'portable' };
+  if (wish !== 'auto' && engineCatalog[wish].isBuiltIn) return { name: wish };
   if (locateEngine(cacheDir)) return { name: 'tensorflow' };
   if (wish === 'tensorflow')
     throw new EngineError(`the tensorflow engine was asked for and is not installed in ${cacheDir}; run: rowtune engine install`);

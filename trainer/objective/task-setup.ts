@@ -11,8 +11,6 @@ import type { AnyModel } from '../model/model-spec.ts';
 import type { JobContext } from '../protocol/job-messages.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import type { Task } from '../train/task.ts';
-import { setUpCausal } from './causal/causal-setup.ts';
-import { setUpImages, setUpTexts } from './classifier/classifier-setup.ts';
 
 export interface TaskSetup {
   /** The model to train: with a head for the labels of the data, where the task has labels. */
@@ -46,12 +44,10 @@ export interface SetUpParams {
 /** @param part 'held': the held-out samples alone, the same as a training run would hold out */
 export type SetUpTask = (params: SetUpParams, part: 'train' | 'held') => Promise<TaskSetup>;
 
-const setUps: Readonly<Record<Recipe['task'], SetUpTask>> = {
-  causal_lm: setUpCausal,
-  sequence_classification: setUpTexts,
-  sequence_regression: setUpTexts,
-  image_classification: setUpImages,
-};
-
-/** @throws RunError 'no-data', 'wrong-task'; DataError for data that is malformed */
-export const setUpTask: SetUpTask = (params, part) => setUps[params.recipe.task](params, part);
+/** What a folder of this room brings. */
+export interface Objective {
+  /** The loss and the evaluation of a model of its kind by itself, before any data is read. */
+  readonly task: (model: AnyModel, recipe: Pick<Recipe, 'packing'>) => Task;
+  /** @throws RunError 'no-data', 'wrong-task'; DataError for data that is malformed */
+  readonly setUp: SetUpTask;
+}

@@ -1,52 +1,6 @@
-/** What a worker takes beside tensors: a law of four numbers for each engine, fitted to measurements (`npm run bench -- --memory`). */
+/** What a worker takes beside tensors: see `engine-memory.ts`. */
 import type { EngineName } from '../../catalog/engines.ts';
-
-interface OverheadLaw {
-  /** Pages of code, Node's and the engine's: read from files, and dropped by the system where memory is short. */
-  readonly codeBytes: number;
-  /** What else a worker holds before its model, and after one step of a model of no size. */
-  readonly workerBytes: number;
-  /** Tokenizer and what else grows with the vocabulary. */
-  readonly bytesPerToken: number;
-  /** Of a compiled node, in all copies. */
-  readonly bytesPerNode: number;
-  /** Of a convolution besides: what oneDNN compiles for its very sizes. */
-  readonly bytesPerConvolution: number;
-  /** What the allocator holds and cannot use, as shares: holes, and what loading left. */
-  readonly variableShare: number;
-  readonly activationShare: number;
-  /** Of the largest variable: the hole that its copy on the way in has left, as far as no activations come to lie there. */
-  readonly largestShare: number;
-}
-
-/**
- * Fitted to the resident memory at the peak of a step, less variables and tensors alive. TensorFlow 2.21 on the CPU: over 60 configurations
- * from 0 to 3.2 GB of tensors and 1200 to 33 000 nodes. The tokenizer's share is of SmolLM2 (49 000 tokens, 34 MB) and MiniLM (30 500, 17 MB).
- * The portable engine interprets nodes; its tensors lie in WebAssembly's heap, which never shrinks, and in which every update of a variable
- * is a new tensor: nine configurations up to 0.5 GB. How near the laws come is in bench/results/memory.md.
- */
-const LAWS: Readonly<Record<EngineName, OverheadLaw>> = {
-  tensorflow: {
-    codeBytes: 330e6,
-    workerBytes: 66e6,
-    bytesPerToken: 700,
-    bytesPerNode: 6800,
-    bytesPerConvolution: 190e3,
-    variableShare: 0.09,
-    activationShare: 0.09,
-    largestShare: 0.4,
-  },
-  portable: {
-    codeBytes: 87e6,
-    workerBytes: 52e6,
-    bytesPerToken: 700,
-    bytesPerNode: 500,
-    bytesPerConvolution: 0,
-    variableShare: 0.45,
-    activationShare: 0.17,
-    largestShare: 0,
-  },
-};
+import { engineMemory } from './engine-memory.ts';
 
 export interface OverheadParams {
   readonly engine: EngineName;
@@ -67,13 +21,14 @@ export interface OverheadParams {
 /** The batch at work and the one before it, which nobody has collected yet, in JavaScript's memory: images count. */
 const HOST_BATCHES = 2;
 
-export const codeBytes = (engine: EngineName): number => LAWS[engine].codeBytes;
+export const codeBytes = (engine: EngineName): number => engineMemory[engine].overhead.codeBytes;
 
-export const tokenizerBytes = (vocabularySize: number, engine: EngineName): number => LAWS[engine].bytesPerToken * vocabularySize;
+export const tokenizerBytes = (vocabularySize: number, engine: EngineName): number =>
+  engineMemory[engine].overhead.bytesPerToken * vocabularySize;
 
 export function engineOverheadBytes(params: OverheadParams): number {
   const { engine, nodes, convolutions, variableBytes, largestBytes, activationBytes, feedBytes, vocabularySize } = params;
-  const law = LAWS[engine];
+  const law = engineMemory[engine].overhead;
   const process = law.codeBytes + law.workerBytes + tokenizerBytes(vocabularySize, engine) + HOST_BATCHES * feedBytes;
   const compiled = law.bytesPerNode * nodes + law.bytesPerConvolution * convolutions;
   const hole = Math.max(0, law.largestShare * largestBytes - activationBytes);

@@ -11,7 +11,7 @@ import { TargetError } from '../../method/targets.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import type { BatchShape } from '../../train/task.ts';
 import { type PlanFacts, planMethod, planRun, type RunPlan } from '../run-plan.ts';
-import { bufferRules } from './engine-buffers.ts';
+import { bufferRules } from './engine-memory.ts';
 import { engineOverheadBytes } from './engine-overhead.ts';
 import { type HeldVariables, heldVariables } from './held-variables.ts';
 import { nearestSettings } from './nearest-settings.ts';

@@ -13,7 +13,7 @@ import { variablesOnDisk } from '../../train/optimizer-offload.ts';
 import { type BatchShape, shapeName } from '../../train/task.ts';
 import { sharedTraces } from '../../train/train-program.ts';
 import type { PlannedPass, RunPlan } from '../run-plan.ts';
-import { bufferRules } from './engine-buffers.ts';
+import { bufferRules } from './engine-memory.ts';
 
 export interface PassEstimate {
   /** Most bytes of tensors alive at once. */

@@ -1,16 +1,9 @@
 /** Rules about held-out data, evaluations and the best checkpoint. */
+import { objectiveCatalog } from '../../catalog/objectives.ts';
 import type { Recipe } from '../recipe-schema.ts';
 import type { Rule } from './rule.ts';
 
 const hasEvaluationData = ({ data, val_size }: Recipe): boolean => data.eval.length > 0 || val_size > 0;
-const ofLabels: readonly Recipe['metric_for_best_model'][] = ['loss', 'accuracy', 'f1', 'matthews'];
-/** The metrics of each task that can choose the best checkpoint. */
-const bestMetrics: Readonly<Record<Recipe['task'], readonly Recipe['metric_for_best_model'][]>> = {
-  causal_lm: ['loss', 'accuracy'],
-  sequence_classification: ofLabels,
-  sequence_regression: ['loss', 'pearson'],
-  image_classification: ofLabels,
-};
 
 /** Shares are multiples of shares up to decimal rounding; a count is not a multiple of a share. */
 function isMultiple(save: number, evaluation: number): boolean {
@@ -40,11 +33,11 @@ export const evaluationRules: readonly Rule[] = [
     doc: 'The metric fits the task: pearson or loss for numbers; accuracy, f1, matthews or loss for labels; accuracy or loss for language models.',
     reads: ['metric_for_best_model', 'task'],
     check: ({ metric_for_best_model: metric, task }) =>
-      bestMetrics[task].includes(metric)
+      objectiveCatalog[task].metrics.includes(metric)
         ? undefined
         : {
             at: 'metric_for_best_model',
-            message: `'${metric}' is not a metric of ${task}; use ${bestMetrics[task].join(', ')}`,
+            message: `'${metric}' is not a metric of ${task}; use ${objectiveCatalog[task].metrics.join(', ')}`,
             suggestion: { kind: 'replace-value', to: 'loss' },
           },
   },

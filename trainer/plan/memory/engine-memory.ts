@@ -1,0 +1,67 @@
+/** What each engine takes: how it holds tensors and variables, and what its worker takes beside them (`npm run bench -- --memory`). */
+import type { EngineName } from '../../catalog/engines.ts';
+import { type BufferRules, COMPILED_BUFFERS } from '../../graph/liveness.ts';
+import type { Program } from '../../graph/program.ts';
+import { portableBuffers } from './portable-buffers.ts';
+
+/** A law of some numbers, fitted to measurements. */
+export interface OverheadLaw {
+  /** Pages of code, Node's and the engine's: read from files, and dropped by the system where memory is short. */
+  readonly codeBytes: number;
+  /** What else a worker holds before its model, and after one step of a model of no size. */
+  readonly workerBytes: number;
+  /** Tokenizer and what else grows with the vocabulary. */
+  readonly bytesPerToken: number;
+  /** Of a compiled node, in all copies. */
+  readonly bytesPerNode: number;
+  /** Of a convolution besides: what oneDNN compiles for its very sizes. */
+  readonly bytesPerConvolution: number;
+  /** What the allocator holds and cannot use, as shares: holes, and what loading left. */
+  readonly variableShare: number;
+  readonly activationShare: number;
+  /** Of the largest variable: the hole that its copy on the way in has left, as far as no activations come to lie there. */
+  readonly largestShare: number;
+}
+
+export interface EngineMemory {
+  readonly rules: (variables: Program['variables']) => BufferRules;
+  readonly overhead: OverheadLaw;
+}
+
+/**
+ * Fitted to the resident memory at the peak of a step, less variables and tensors alive. TensorFlow 2.21 on the CPU: over 60 configurations
+ * from 0 to 3.2 GB of tensors and 1200 to 33 000 nodes. The tokenizer's share is of SmolLM2 (49 000 tokens, 34 MB) and MiniLM (30 500, 17 MB).
+ * The portable engine interprets nodes; its tensors lie in WebAssembly's heap, which never shrinks, and in which every update of a variable
+ * is a new tensor: nine configurations up to 0.5 GB. How near the laws come is in bench/results/memory.md.
+ */
+export const engineMemory: Readonly<Record<EngineName, EngineMemory>> = {
+  tensorflow: {
+    rules: () => COMPILED_BUFFERS,
+    overhead: {
+      codeBytes: 330e6,
+      workerBytes: 66e6,
+      bytesPerToken: 700,
+      bytesPerNode: 6800,
+      bytesPerConvolution: 190e3,
+      variableShare: 0.09,
+      activationShare: 0.09,
+      largestShare: 0.4,
+    },
+  },
+  portable: {
+    rules: portableBuffers,
+    overhead: {
+      codeBytes: 87e6,
+      workerBytes: 52e6,
+      bytesPerToken: 700,
+      bytesPerNode: 500,
+      bytesPerConvolution: 0,
+      variableShare: 0.45,
+      activationShare: 0.17,
+      largestShare: 0,
+    },
+  },
+};
+
+export const bufferRules = (engine: EngineName, { variables }: Pick<Program, 'variables'>): BufferRules =>
+  engineMemory[engine].rules(variables);
