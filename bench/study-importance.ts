@@ -24,7 +24,7 @@ import { causalModel, loadModel } from '../trainer/model/load-model.ts';
 import type { Model } from '../trainer/model/model-spec.ts';
 import { weightStream } from '../trainer/model/weight-stream.ts';
 import { causalTask } from '../trainer/objective/causal/causal-task.ts';
-import { setUpTask } from '../trainer/objective/objectives.ts';
+import { setUpTask } from '../trainer/objective/set-up-task.ts';
 import { importanceDataOf } from '../trainer/plan/choices/choose-rows.ts';
 import type { BatchShape, Task } from '../trainer/train/task.ts';
 import { evalSignature, evaluationProgram } from '../trainer/train/train-program.ts';

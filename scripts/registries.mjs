@@ -21,6 +21,28 @@ const TABLES = [
     purpose: 'What each method of the catalog brings.',
   },
   {
+    room: 'trainer/objective',
+    part: 'task.ts',
+    kind: 'task',
+    table: 'tasks',
+    type: 'TaskOf',
+    typeFrom: './task-setup.ts',
+    name: 'ObjectiveName',
+    nameFrom: '../catalog/objectives.ts',
+    purpose: 'The loss and the evaluation of each objective of the catalog; no data is read by them.',
+  },
+  {
+    room: 'trainer/objective',
+    part: 'set-up.ts',
+    kind: 'setUp',
+    table: 'set-ups',
+    type: 'SetUpTask',
+    typeFrom: './task-setup.ts',
+    name: 'ObjectiveName',
+    nameFrom: '../catalog/objectives.ts',
+    purpose: 'How each objective of the catalog reads its data.',
+  },
+  {
     room: 'trainer/artifact',
     part: 'artifact.ts',
     kind: 'artifact',
@@ -61,14 +83,15 @@ export function registriesOf(root) {
     const imports = [...shared, ...own].sort(byPath).map(({ line }) => line);
     const entries = folders.map(folder => {
       const identifier = identifierOf(folder);
-      return `  ${identifier === folder ? folder : `'${folder}': ${identifier}`},`;
+      const key = /^\w+$/.test(folder) ? folder : `'${folder}'`;
+      return `  ${identifier === folder ? folder : `${key}: ${identifier}`},`;
     });
     const text = [
       `/** ${purpose} Written by \`npm run registries\` from the folders of this room. */`,
       '',
       ...imports,
       '',
-      `export const ${table}: Readonly<Record<${name}, ${type}>> = {`,
+      `export const ${identifierOf(table)}: Readonly<Record<${name}, ${type}>> = {`,
       ...entries,
       '};',
       '',

@@ -26,8 +26,8 @@ interface Walk {
   /** Files that may be touched outside the toy's own. */
   readonly most: number;
   readonly edits: readonly Edit[];
-  /** The toy's own file, and its text in `test/support/toys`. */
-  readonly own?: { readonly file: string; readonly from: string };
+  /** The toy's own files, and their texts in `test/support/toys`. */
+  readonly own?: Readonly<Record<string, string>>;
 }
 
 const entriesBegin = 'const entries = {\n';
@@ -59,7 +59,7 @@ const walks: readonly Walk[] = [
         text: '  ToyForImageClassification: entryOf(toyKeys, toyConfig, toy),\n',
       },
     ],
-    own: { file: 'trainer/model/family/toy.ts', from: 'family.ts.txt' },
+    own: { 'trainer/model/family/toy.ts': 'family.ts.txt' },
   },
   {
     recipe: 'Add a measure',
@@ -87,7 +87,7 @@ const walks: readonly Walk[] = [
         text: "  'one-row': { ...plain, label: 'One row', summary: 'Train the first row of each weight.', learningRate: 0.1 },\n",
       },
     ],
-    own: { file: 'trainer/method/one-row/method.ts', from: 'method.ts.txt' },
+    own: { 'trainer/method/one-row/method.ts': 'method.ts.txt' },
   },
   {
     recipe: 'Add an objective',
@@ -98,18 +98,8 @@ const walks: readonly Walk[] = [
         behind: entriesBegin,
         text: "  toy_squares: { label: 'Squares', summary: 'Predict a label by squared distance.', model: 'classifier', reads: 'images', target: 'label', unit: 'images', metrics: ['loss'], architectures: 'ForToySquares' },\n",
       },
-      {
-        file: 'trainer/objective/objectives.ts',
-        behind: "import { images, texts } from './classifier/objective.ts';\n",
-        text: "import { squares } from './squares/objective.ts';\n",
-      },
-      {
-        file: 'trainer/objective/objectives.ts',
-        behind: 'const objectives: Readonly<Record<ObjectiveName, Objective>> = {\n',
-        text: '  toy_squares: squares,\n',
-      },
     ],
-    own: { file: 'trainer/objective/squares/objective.ts', from: 'objective.ts.txt' },
+    own: { 'trainer/objective/toy_squares/task.ts': 'objective.ts.txt', 'trainer/objective/toy_squares/set-up.ts': 'set-up.ts.txt' },
   },
   {
     recipe: 'Add an export format',
@@ -121,7 +111,7 @@ const walks: readonly Walk[] = [
         text: "  json: { label: 'JSON', summary: 'The merged weights as text', suffix: 'json' },\n",
       },
     ],
-    own: { file: 'trainer/artifact/json/artifact.ts', from: 'artifact.ts.txt' },
+    own: { 'trainer/artifact/json/artifact.ts': 'artifact.ts.txt' },
   },
   {
     recipe: 'Add an engine',
@@ -148,7 +138,7 @@ const walks: readonly Walk[] = [
         text: '  wrapped: { rules: portableBuffers, overhead: { codeBytes: 1e6, workerBytes: 1e6, bytesPerToken: 1, bytesPerNode: 1, bytesPerConvolution: 0, variableShare: 0, activationShare: 0, largestShare: 0 } },\n',
       },
     ],
-    own: { file: 'trainer/engine/wrapped/engine.ts', from: 'engine.ts.txt' },
+    own: { 'trainer/engine/wrapped/engine.ts': 'engine.ts.txt' },
   },
 ];
 
@@ -170,9 +160,10 @@ beforeAll(() => {
     cpSync(join(root, part), join(copy, part), { recursive: true });
   for (const { edits, own } of walks) {
     for (const edit of edits) apply(edit);
-    if (!own) continue;
-    mkdirSync(dirname(join(copy, own.file)), { recursive: true });
-    cpSync(join(toys, own.from), join(copy, own.file));
+    for (const [file, from] of Object.entries(own ?? {})) {
+      mkdirSync(dirname(join(copy, file)), { recursive: true });
+      cpSync(join(toys, from), join(copy, file));
+    }
   }
   cpSync(join(toys, 'use-all.ts.txt'), join(copy, 'use-all.ts'));
   execFileSync(process.execPath, [join(copy, 'scripts', 'registries.mjs')], { stdio: 'pipe' });

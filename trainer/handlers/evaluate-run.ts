@@ -13,7 +13,7 @@ import { weightStream } from '../model/weight-stream.ts';
 import { answerBenchmarks, loadBenchmarks, requireCausal } from '../objective/benchmarks.ts';
 import { causalTask } from '../objective/causal/causal-task.ts';
 import type { ChoiceResult } from '../objective/causal/choice-evaluator.ts';
-import { setUpTask } from '../objective/objectives.ts';
+import { setUpTask } from '../objective/set-up-task.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';
 import { evaluationProgram } from '../train/train-program.ts';
 import { loadVariables } from '../train/variables.ts';

@@ -10,7 +10,7 @@ import { type ScoresOrigin, saveScores } from '../importance/scores-file.ts';
 import type { StabilityReport } from '../importance/stability-report.ts';
 import type { Job } from '../job/job.ts';
 import { openBase } from '../job/open-base.ts';
-import { setUpTask } from '../objective/objectives.ts';
+import { setUpTask } from '../objective/set-up-task.ts';
 import { computeScores } from '../plan/choices/choose-rows.ts';
 import { planTargets } from '../plan/run-plan.ts';
 import type { JobRequest } from '../protocol/job-messages.ts';

@@ -44,10 +44,5 @@ export interface SetUpParams {
 /** @param part 'held': the held-out samples alone, the same as a training run would hold out */
 export type SetUpTask = (params: SetUpParams, part: 'train' | 'held') => Promise<TaskSetup>;
 
-/** What a folder of this room brings. */
-export interface Objective {
-  /** The loss and the evaluation of a model of its kind by itself, before any data is read. */
-  readonly task: (model: AnyModel, recipe: Pick<Recipe, 'packing'>) => Task;
-  /** @throws RunError 'no-data', 'wrong-task'; DataError for data that is malformed */
-  readonly setUp: SetUpTask;
-}
+/** The loss and the evaluation of a model of an objective's kind by itself, before any data is read. */
+export type TaskOf = (model: AnyModel, recipe: Pick<Recipe, 'packing'>) => Task;

@@ -16,7 +16,7 @@ import { type ConfigJson, loadModel, type ModelOptions } from '../model/load-mod
 import type { AnyModel, ModuleSpec } from '../model/model-spec.ts';
 import type { ComputeType, Precision } from '../model/weight-storage.ts';
 import { checkWeights } from '../model/weight-stream.ts';
-import { taskOf } from '../objective/objectives.ts';
+import { taskOf } from '../objective/task-of.ts';
 import type { Recipe } from '../protocol/recipe-schema.ts';
 import { firstRows, type Selection } from '../selection.ts';
 import { type ComputesOn, methodSettings, optimizerSettings, precisionOf, withTraining } from '../train/recipe-settings.ts';

@@ -23,7 +23,7 @@ import { processMemory } from '../../machine/process-memory.ts';
 import { type Attachment, trainableCount } from '../../method/method.ts';
 import type { Model } from '../../model/model-spec.ts';
 import { weightStream } from '../../model/weight-stream.ts';
-import { setUpTask } from '../../objective/objectives.ts';
+import { setUpTask } from '../../objective/set-up-task.ts';
 import type { TaskSetup } from '../../objective/task-setup.ts';
 import { choosePrecision } from '../../plan/choices/choose-precision.ts';
 import { chooseRows } from '../../plan/choices/choose-rows.ts';

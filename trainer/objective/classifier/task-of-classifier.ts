@@ -1,0 +1,8 @@
+/** One label, or one number, for a text or an image. */
+import type { TaskOf } from '../task-setup.ts';
+import { classifierTask } from './classifier-task.ts';
+
+export const taskOfClassifier: TaskOf = model => {
+  if (model.kind !== 'classifier') throw new Error(`${model.family} tells no labels apart`);
+  return classifierTask(model);
+};

@@ -1,0 +1,2 @@
+/** A number for a text, and where its samples come from. */
+export { setUpTexts as setUp } from '../classifier/classifier-setup.ts';

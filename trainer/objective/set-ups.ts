@@ -1,0 +1,15 @@
+/** How each objective of the catalog reads its data. Written by `npm run registries` from the folders of this room. */
+
+import type { ObjectiveName } from '../catalog/objectives.ts';
+import { setUp as causalLm } from './causal_lm/set-up.ts';
+import { setUp as imageClassification } from './image_classification/set-up.ts';
+import { setUp as sequenceClassification } from './sequence_classification/set-up.ts';
+import { setUp as sequenceRegression } from './sequence_regression/set-up.ts';
+import type { SetUpTask } from './task-setup.ts';
+
+export const setUps: Readonly<Record<ObjectiveName, SetUpTask>> = {
+  causal_lm: causalLm,
+  image_classification: imageClassification,
+  sequence_classification: sequenceClassification,
+  sequence_regression: sequenceRegression,
+};

@@ -1,0 +1,15 @@
+/** The loss and the evaluation of each objective of the catalog; no data is read by them. Written by `npm run registries` from the folders of this room. */
+
+import type { ObjectiveName } from '../catalog/objectives.ts';
+import { task as causalLm } from './causal_lm/task.ts';
+import { task as imageClassification } from './image_classification/task.ts';
+import { task as sequenceClassification } from './sequence_classification/task.ts';
+import { task as sequenceRegression } from './sequence_regression/task.ts';
+import type { TaskOf } from './task-setup.ts';
+
+export const tasks: Readonly<Record<ObjectiveName, TaskOf>> = {
+  causal_lm: causalLm,
+  image_classification: imageClassification,
+  sequence_classification: sequenceClassification,
+  sequence_regression: sequenceRegression,
+};
