@@ -1,4 +1,4 @@
-/** What each engine takes: how it holds tensors and variables, and what its worker takes beside them (`npm run bench -- --memory`). */
+/** The memory of each engine: tensors and variables, and its worker's own (`npm run bench -- --memory`). */
 import type { EngineName } from '../../catalog/engines.ts';
 import { type BufferRules, COMPILED_BUFFERS } from '../../graph/liveness.ts';
 import type { Program } from '../../graph/program.ts';
@@ -8,18 +8,18 @@ import { portableBuffers } from './portable-buffers.ts';
 export interface OverheadLaw {
   /** Pages of code, Node's and the engine's: read from files, and dropped by the system where memory is short. */
   readonly codeBytes: number;
-  /** What else a worker holds before its model, and after one step of a model of no size. */
+  /** The rest of a worker before its model, and after one step of a model of no size. */
   readonly workerBytes: number;
   /** Tokenizer and what else grows with the vocabulary. */
   readonly bytesPerToken: number;
-  /** Of a compiled node, in all copies. */
+  /** Bytes of a compiled node, in all copies. */
   readonly bytesPerNode: number;
-  /** Of a convolution besides: what oneDNN compiles for its very sizes. */
+  /** Bytes that oneDNN compiles for the very sizes of a convolution. */
   readonly bytesPerConvolution: number;
-  /** What the allocator holds and cannot use, as shares: holes, and what loading left. */
+  /** Shares that the allocator holds and cannot use: holes, and what loading left. */
   readonly variableShare: number;
   readonly activationShare: number;
-  /** Of the largest variable: the hole that its copy on the way in has left, as far as no activations come to lie there. */
+  /** Share of the largest variable: the hole that its copy on the way in has left, as far as no activations come to lie there. */
   readonly largestShare: number;
 }
 
