@@ -110,7 +110,8 @@ async function tokenizerOf(folder: ModelFolder, onEvent: ExportParams['onEvent']
   try {
     return await folder.loadTokenizer();
   } catch (error) {
-    if (!(error instanceof ModelFileError)) throw error;
+    // A tokenizer that could not be read is there: an export without it would be incomplete.
+    if (!(error instanceof ModelFileError) || error.isUnread) throw error;
     onEvent?.({ type: 'log', level: 'warning', message: `no tokenizer travels along: ${error.message}` });
     return undefined;
   }

@@ -88,10 +88,13 @@ export function readModelFile(path: string, maxBytes: number): Promise<Buffer> {
   });
 }
 
+const UNREAD = { isUnread: true };
+
 function unreadable(path: string, error: unknown): ModelFileError {
-  if (error instanceof ReadRefusedError) return new ModelFileError(path, error.what, error.hint);
+  if (error instanceof ReadRefusedError) return new ModelFileError(path, error.what, error.hint, UNREAD);
   const code = (error as NodeJS.ErrnoException).code;
   if (code === 'ENOENT') return new ModelFileError(path, 'does not exist', 'Check the path, or download the model again.');
-  if (code === 'EACCES' || code === 'EPERM') return new ModelFileError(path, 'may not be read', 'Give yourself read permission on it.');
-  return new ModelFileError(path, `cannot be read (${(error as Error).message})`, 'Check the path and the disk.');
+  if (code === 'EACCES' || code === 'EPERM')
+    return new ModelFileError(path, 'may not be read', 'Give yourself read permission on it.', UNREAD);
+  return new ModelFileError(path, `cannot be read (${(error as Error).message})`, 'Check the path and the disk.', UNREAD);
 }

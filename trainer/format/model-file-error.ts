@@ -24,8 +24,10 @@ export class ModelFileError extends Error {
   readonly file: string;
   readonly problems: readonly FileProblem[];
   readonly remedy: string;
+  /** Whether the file could not be read, so that nothing is known about it. */
+  readonly isUnread: boolean;
 
-  constructor(file: string, problems: readonly FileProblem[] | string, remedy: string) {
+  constructor(file: string, problems: readonly FileProblem[] | string, remedy: string, { isUnread = false } = {}) {
     const all = typeof problems === 'string' ? [{ message: problems }] : problems;
     const shown = all.slice(0, MAX_PROBLEMS_SHOWN).map(showProblem);
     const more = all.length > MAX_PROBLEMS_SHOWN ? [`and ${all.length - MAX_PROBLEMS_SHOWN} more`] : [];
@@ -34,5 +36,6 @@ export class ModelFileError extends Error {
     this.file = file;
     this.problems = all;
     this.remedy = remedy;
+    this.isUnread = isUnread;
   }
 }

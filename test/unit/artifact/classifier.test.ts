@@ -84,7 +84,7 @@ test.each(HEADLESS)('$family as $architecture, without a head: merged it is the 
   const merged = await openModel(outputDir);
   expect(merged.config).toMatchObject({ architectures: [expect.stringMatching(/For(Sequence|Image)Classification$/)], num_labels: 5 });
   const names = loadModel(merged.config).parameters.map(({ name }) => name);
-  expect([...merged.weights.tensors.keys()].filter(name => !/num_batches_tracked$/.test(name)).sort()).toEqual(names.sort());
+  expect([...merged.weights.tensors.keys()].filter(name => !/(num_batches_tracked|mask_token)$/.test(name)).sort()).toEqual(names.sort());
   await merged.weights.close();
 });
 

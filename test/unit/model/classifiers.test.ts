@@ -28,6 +28,7 @@ const folders: readonly (readonly [RegExp, string])[] = [
   [/^ConvNextV2/, 'convnextv2'],
   [/^ConvNext/, 'convnext'],
   [/^Swin/, 'swin'],
+  [/^Mistral3/, 'mistral3_images'],
   [/^Siglip/, 'siglip'],
   [/^ResNet/, 'resnet'],
   [/^TimmWrapper/, 'timm_resnext'],

@@ -1,0 +1,26 @@
+/** The tokenizer of an export: one that is there and cannot be read is an error, not an export without it. */
+import { existsSync } from 'node:fs';
+import { mkdir, rename } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { exportModel } from '../../../trainer/artifact/export-model.ts';
+import { openModel } from '../../../trainer/hub/open-model.ts';
+import { openReference } from '../../support/engines.ts';
+import { temporaryFolder, tinyAdapter, tinyWithTokenizer } from '../../support/tiny-adapter.ts';
+
+test('an unreadable tokenizer ends the export, and nothing is written', async () => {
+  const engine = await openReference();
+  const base = await tinyWithTokenizer();
+  const adapterPath = await tinyAdapter({ engine, method: 'lora', budget: { r: 2 }, base });
+  const openBase = async () => {
+    const folder = await openModel(base);
+    await rename(join(base, 'tokenizer.json'), join(base, 'kept.json'));
+    await mkdir(join(base, 'tokenizer.json'));
+    return folder;
+  };
+  const outputDir = join(await temporaryFolder(), 'out');
+  await expect(exportModel({ adapterPath, format: 'merged', outputDir, overwrite: false, engine, openBase })).rejects.toThrow(
+    'tokenizer.json',
+  );
+  expect(existsSync(outputDir)).toBe(false);
+});
