@@ -58,7 +58,7 @@ describe('an editor that takes what is pushed', () => {
     await open(client, text);
     const [problem] = await client.diagnostics(uri, ({ length }) => length === 1);
     expect(problem).toMatchObject({ code: 'unknown-key', severity: 1 });
-    expect(problem?.codeDescription.href).toMatch(/docs\/diagnostics\.md#unknown-key$/);
+    expect(problem?.codeDescription.href).toMatch(/docs\/reference\/diagnostics\.md#unknown-key$/);
 
     const range = { start: { line: 3, character: 2 }, end: { line: 3, character: 2 } };
     const [action] = await client.request<Action[]>('textDocument/codeAction', {

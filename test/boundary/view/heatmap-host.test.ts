@@ -212,7 +212,7 @@ test('a run whose method scores nothing is not drawn, and says where its coverag
   const page = openPage(lora);
   const [source] = await page.sources();
   expect(source).toMatchObject({ modules: [], sets: [], budget: undefined });
-  expect(source?.problem).toMatch(/LoRA, which scores no rows; .* Coverage/);
+  expect(source?.problem).toMatch(/LoRA, which does not score rows; .* Coverage/);
   // Nor is it offered beside others.
   const beside = openPage(runDir);
   await beside.sources();

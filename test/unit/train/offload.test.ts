@@ -158,7 +158,7 @@ describe.skipIf(!canMove)(`a run${reason}`, () => {
     const second = await runInProcess<TrainResult>({ kind: 'resume', runDir, overrides: ['optimizer_offload=none'], context });
     expect([...first.losses, ...second.losses]).toEqual([...whole.losses]);
     expect(first.events).toContainEqual(
-      expect.objectContaining({ type: 'log', message: expect.stringMatching(/kB of optimizer state lie on disk/) }),
+      expect.objectContaining({ type: 'log', message: expect.stringMatching(/kB of optimizer state are on disk/) }),
     );
   });
 
