@@ -102,7 +102,7 @@ describe.skipIf(executablePath === undefined)(
     test('two files are compared, and what was chosen comes back after a reload', async () => {
       const { page, reload } = await open();
       await page.getByLabel('Compare with').selectOption({ label: 'two · taylor' });
-      await page.getByText(/Jaccard of the selections 0\.\d+ \(\d+ rows in both\)/).waitFor();
+      await page.getByText(/Jaccard index of the selections: 0\.\d+ \(\d+ rows in both\)/).waitFor();
       await page.getByText('overlap', { exact: true }).click();
       await page.getByText('Jaccard index of the selected rows of A and B').waitFor();
       await page.getByRole('grid').click({ position: { x: 300, y: 200 } });

@@ -73,6 +73,6 @@ describe('over classes', () => {
     const labels = (counts: readonly number[]) => Object.fromEntries(counts.map((count, i) => [`l${i}`, count]));
     expect(classBalanceProblem(labels(Array(10).fill(5)))).toBeUndefined();
     expect(classBalanceProblem(labels([5, 5]))).toMatch(/are unreliable for 2 labels/);
-    expect(classBalanceProblem(labels([...Array(10).fill(5), 25]))).toMatch(/'l10' has 25 samples and 'l0' 5/);
+    expect(classBalanceProblem(labels([...Array(10).fill(5), 25]))).toMatch(/'l10' has 25 samples and 'l0' has 5/);
   });
 });
