@@ -142,20 +142,21 @@ export const connectHeatmap: ConnectPage<HeatmapToPage> = ({ state, services, po
       // For a moment there are neither partial nor complete scores.
       if (!place || place.version === before.place?.version) continue;
       const now = await read(source);
-      if (!now.place) continue;
-      known.set(source.path, now);
-      post({ type: 'source', source: now.info });
-      for (const set of wanted) if (set.path === source.path) await sendScores(set);
+      if (now.place) await take(source, now);
     }
   }
 
-  /** A job that ended without scores leaves nothing to wait for. */
-  async function readAnew(path: string): Promise<void> {
-    const source = sources.find(each => each.path === path);
-    if (source === undefined || known.get(path)?.place !== undefined) return;
-    const now = await read(source);
+  /** Tells the page about a source, and sends the scores that it waits for: it asks for each set once. */
+  async function take({ path }: HeatmapSource, now: ReadSource): Promise<void> {
     known.set(path, now);
     post({ type: 'source', source: now.info });
+    for (const set of wanted) if (set.path === path) await sendScores(set);
+  }
+
+  /** A job has ended: its scores are there now, or there is nothing to wait for. */
+  async function readAnew(path: string): Promise<void> {
+    const source = sources.find(each => each.path === path);
+    if (source !== undefined && known.get(path)?.place === undefined) await take(source, await read(source));
   }
 
   function change(next: readonly HeatmapSource[]): void {

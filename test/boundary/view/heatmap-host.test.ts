@@ -243,6 +243,18 @@ test('scores that a job computes are awaited without a problem, and missed once 
   expect(page.of('progress').at(-1)?.message).toBe('The job failed.');
 });
 
+test('scores that are there when their job ends reach a page that asked for them before', async () => {
+  const later = join(folder, 'at once.scores.safetensors');
+  // The end of the job is noticed before the next look at the files.
+  const page = new Page([{ path: later, label: 'at once', jobId: 'quick' }], { ...testServices(), updateIntervalMs: () => 2 ** 30 });
+  open.push(page);
+  await page.sources();
+  page.send({ type: 'want', sets: [{ path: later, key: '' }] });
+  await saveScores(later, { scores: scoresOf(3) }, origin, modules);
+  page.services.store.event({ seq: 1, jobId: 'quick', event: { type: 'state', state: 'succeeded' } });
+  await until(() => page.of('scores').some(({ modules: sent }) => sent.length > 0), 'the scores');
+});
+
 test('a run of saved scores shows those, and one without any shows its selection', async () => {
   const bare = join(folder, 'runs', 'bare');
   mkdirSync(bare);
