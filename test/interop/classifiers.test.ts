@@ -22,7 +22,8 @@ import { locatePython } from './python.ts';
 
 const python = await locatePython(cacheDir);
 const golden = join(import.meta.dirname, '..', 'golden');
-const SIDE = 32;
+/** Pixels of a side; of a table of positions that Transformers resamples only when asked to, its own size. */
+const sideOf = ({ family }: Case): number => (family === 'siglip' ? 16 : 32);
 
 interface Case {
   readonly family: string;
@@ -87,12 +88,13 @@ describe.skipIf('missing' in python)(`Transformers and PEFT${'missing' in python
       const known = modelOfAdapter(folder.config, adapter.description);
       if (known.kind !== 'classifier') throw new Error(tuning.family);
       const { labels, problem } = known;
-      const model = loadModel(folder.config, { labels, problem, imageSize: [SIDE, SIDE] });
+      const side = sideOf(tuning);
+      const model = loadModel(folder.config, { labels, problem, imageSize: [side, side] });
       const tuned = await applyAdapter({ model, weights: folder.weights, fingerprint: await folder.weights.fingerprint(), adapter });
       const ids = smokeIds(model, undefined);
       ours.set(nameOf(tuning), await smokeLogits(engine, { model, ...tuned }, ids));
       await Promise.all([adapter.close(), folder.weights.close()]);
-      const input = known.input.kind === 'image' ? { side: SIDE } : { ids: [...ids] };
+      const input = known.input.kind === 'image' ? { side } : { ids: [...ids] };
       requests.push({ name: nameOf(tuning), folder: outputDir, format: tuning.format, base, labels: labels.length, ...input });
     }
     const request = join(work, 'request.json');

@@ -3,6 +3,7 @@
 Usage: load_classifiers.py REQUEST.json — a list of {name, folder, format: merged | peft, base, labels, ids: [...]} or, of images, {…, side}
 Prints {name: logits [labels]}; an unexpected or missing weight is an error.
 """
+import inspect
 import json
 import sys
 import warnings
@@ -36,6 +37,10 @@ def logits(request):
         count = side * side * 3
         pixels = torch.tensor([4 * ((i * GOLDEN_RATIO) % 1) - 2 for i in range(count)]).reshape(1, side, side, 3)
         inputs = dict(pixel_values=pixels.permute(0, 3, 1, 2))
+        # Models with a table of positions resample it for images of another size only when asked to.
+        own = model.get_base_model() if isinstance(model, PeftModel) else model
+        if "interpolate_pos_encoding" in inspect.signature(own.forward).parameters:
+            inputs["interpolate_pos_encoding"] = True
     else:
         ids = torch.tensor([request["ids"]])
         inputs = dict(input_ids=ids, attention_mask=torch.ones_like(ids))

@@ -1,6 +1,7 @@
 /** A golden classifier as its encoder alone, as encoders are published: without its head, under the names and the class of the bare model. */
 import { cp, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { jsonLike } from '../../trainer/files/json-text.ts';
 import { type TensorEntry, writeSafetensors } from '../../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { temporaryFolder } from './tiny-adapter.ts';
@@ -50,6 +51,7 @@ export async function headlessBase({ family, architecture, prefix, keepsPrefix, 
   await weights.close();
   await writeFile(join(folder, 'model.safetensors'), await readFile(written));
   await rm(written);
-  await writeFile(join(folder, 'config.json'), JSON.stringify({ ...config, architectures: [architecture] }));
+  const text = await readFile(join(folder, 'config.json'), 'utf8');
+  await writeFile(join(folder, 'config.json'), jsonLike({ ...config, architectures: [architecture] }, text));
   return folder;
 }

@@ -1,29 +1,79 @@
 /**
- * Names of ViT's and DeiT's layers: files have those of Transformers 4, which version 5 changes as it loads them; PEFT's adapters go by the
- * names of the model in memory. Those of version 5 are written, and both are read.
+ * Names of the layers of ViT, DeiT, DINOv2 and Swin: files have those of Transformers 4, which version 5 changes as it
+ * loads them. PEFT's adapters go by the names of the model in memory. Those of version 5 are written, and both are read.
  */
 
-/** In files → in memory; the place of a layer stands between. */
-const NAMES: readonly (readonly [string, string])[] = [
-  ['attention.attention.query', 'attention.q_proj'],
-  ['attention.attention.key', 'attention.k_proj'],
-  ['attention.attention.value', 'attention.v_proj'],
+interface Renaming {
+  /** A layer in files and in memory: what stands before it, its number, what stands behind. */
+  readonly inFile: RegExp;
+  readonly inMemory: RegExp;
+  /** What stands between the model's name and the number. */
+  readonly fileLayers: string;
+  readonly memoryLayers: string;
+  /** In files → in memory, within a layer. */
+  readonly names: readonly (readonly [file: string, memory: string])[];
+}
+
+const attention = (file: string): readonly (readonly [string, string])[] => [
+  [`${file}.query`, 'attention.q_proj'],
+  [`${file}.key`, 'attention.k_proj'],
+  [`${file}.value`, 'attention.v_proj'],
   ['attention.output.dense', 'attention.o_proj'],
+];
+const MLP = [
   ['intermediate.dense', 'mlp.fc1'],
   ['output.dense', 'mlp.fc2'],
-  ['layernorm_before', 'layernorm_before'],
-  ['layernorm_after', 'layernorm_after'],
+] as const;
+
+const RENAMINGS: readonly Renaming[] = [
+  {
+    inFile: /((?:^|\.)(?:vit|deit)\.)encoder\.layer\.(\d+)\.(.+)$/,
+    inMemory: /((?:^|\.)(?:vit|deit)\.)layers\.(\d+)\.(.+)$/,
+    fileLayers: 'encoder.layer',
+    memoryLayers: 'layers',
+    names: [...attention('attention.attention'), ...MLP, ['layernorm_before', 'layernorm_before'], ['layernorm_after', 'layernorm_after']],
+  },
+  {
+    inFile: /((?:^|\.)dinov2(?:_with_registers)?\.)encoder\.layer\.(\d+)\.(.+)$/,
+    inMemory: /((?:^|\.)dinov2(?:_with_registers)?\.)encoder\.layer\.(\d+)\.(.+)$/,
+    fileLayers: 'encoder.layer',
+    memoryLayers: 'encoder.layer',
+    names: attention('attention.attention'),
+  },
+  {
+    inFile: /((?:^|\.)swin\.)encoder\.layers\.(\d+\.blocks\.\d+)\.(.+)$/,
+    inMemory: /((?:^|\.)swin\.)encoder\.layers\.(\d+\.blocks\.\d+)\.(.+)$/,
+    fileLayers: 'encoder.layers',
+    memoryLayers: 'encoder.layers',
+    names: [
+      ...attention('attention.self'),
+      ['attention.self.relative_position_bias_table', 'attention.relative_position_bias.relative_position_bias_table'],
+      ...MLP,
+    ],
+  },
 ];
-const IN_FILE = /((?:^|\.)(?:vit|deit)\.)encoder\.layer\.(\d+)\.(.+)$/;
-const IN_MEMORY = /((?:^|\.)(?:vit|deit)\.)layers\.(\d+)\.(.+)$/;
 
-/** Of a module, or of a tensor of it, with whatever stands before it. */
-export const nameInMemory = (name: string): string => renamed(name, IN_FILE, { layers: 'layers', from: 0, to: 1 });
-export const nameInFile = (name: string): string => renamed(name, IN_MEMORY, { layers: 'encoder.layer', from: 1, to: 0 });
+/** The name in memory of a module or of one of its tensors, with whatever stands before it. */
+export const nameInMemory = (name: string): string =>
+  RENAMINGS.reduce((now, { inFile, memoryLayers, names }) => renamed(now, inFile, memoryLayers, names), name);
 
-function renamed(name: string, pattern: RegExp, { layers, from, to }: { layers: string; from: 0 | 1; to: 0 | 1 }): string {
+/** The name in files of a module or of one of its tensors, with whatever stands before it. */
+export const nameInFile = (name: string): string =>
+  RENAMINGS.reduce(
+    (now, { inMemory, fileLayers, names }) =>
+      renamed(
+        now,
+        inMemory,
+        fileLayers,
+        names.map(([file, memory]) => [memory, file] as const),
+      ),
+    name,
+  );
+
+function renamed(name: string, pattern: RegExp, layers: string, names: readonly (readonly [from: string, to: string])[]): string {
   const [whole, before, layer, rest] = pattern.exec(name) ?? [];
   if (whole === undefined || rest === undefined) return name;
-  const names = NAMES.find(pair => rest === pair[from] || rest.startsWith(`${pair[from]}.`));
-  return names ? `${name.slice(0, -whole.length)}${before}${layers}.${layer}.${names[to]}${rest.slice(names[from].length)}` : name;
+  const [from, to] = names.find(([each]) => rest === each || rest.startsWith(`${each}.`)) ?? [];
+  if (from === undefined) return name;
+  return `${name.slice(0, -whole.length)}${before}${layers}.${layer}.${to}${rest.slice(from.length)}`;
 }

@@ -1,4 +1,4 @@
-/** Names of ViT's layers in files and in the memory of Transformers 5, both ways. */
+/** Names of the layers of ViT, DeiT, DINOv2 and Swin in files and in the memory of Transformers 5, both ways. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -11,6 +11,10 @@ test.each([
   ['base_model.model.deit.encoder.layer.10.output.dense.lora_B.weight', 'base_model.model.deit.layers.10.mlp.fc2.lora_B.weight'],
   ['vit.encoder.layer.0.intermediate.dense', 'vit.layers.0.mlp.fc1'],
   ['vit.encoder.layer.0.layernorm_before', 'vit.layers.0.layernorm_before'],
+  ['dinov2.encoder.layer.1.attention.attention.key', 'dinov2.encoder.layer.1.attention.k_proj'],
+  ['dinov2_with_registers.encoder.layer.1.attention.output.dense', 'dinov2_with_registers.encoder.layer.1.attention.o_proj'],
+  ['swin.encoder.layers.1.blocks.0.attention.self.value', 'swin.encoder.layers.1.blocks.0.attention.v_proj'],
+  ['swin.encoder.layers.1.blocks.0.output.dense.lora_A.weight', 'swin.encoder.layers.1.blocks.0.mlp.fc2.lora_A.weight'],
 ])('%s', (file, memory) => {
   expect(nameInMemory(file)).toBe(memory);
   expect(nameInFile(memory)).toBe(file);
@@ -27,7 +31,7 @@ test.each([
   expect(nameInFile(name)).toBe(name);
 });
 
-test.each(['vit', 'deit'])('every module of a %s comes back', family => {
+test.each(['vit', 'deit', 'dinov2', 'dinov2_registers', 'swin'])('every module of a %s comes back', family => {
   const config = JSON.parse(readFileSync(join(import.meta.dirname, '..', '..', '..', 'golden', family, 'config.json'), 'utf8'));
   for (const { name } of loadModel(config).modules) expect(nameInFile(nameInMemory(name))).toBe(name);
 });
