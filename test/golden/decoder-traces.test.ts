@@ -12,10 +12,8 @@ import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
-import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
-import { trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
-import { loadVariables } from '../../trainer/train/variables.ts';
 import { openOthers } from '../support/engines.ts';
+import { lossTrace, nextTokenFeeds } from '../support/loss-trace.ts';
 import { settingsOf } from '../support/method-settings.ts';
 
 const golden: {
@@ -27,7 +25,6 @@ const golden: {
 } = JSON.parse(readFileSync(join(import.meta.dirname, 'decoder_traces.json'), 'utf8'));
 const { lr, tokens, rank, alpha } = golden;
 const BATCH = 2;
-const optimizer = { name: 'adamw', weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 } as const;
 const settings = settingsOf({ rank, loraAlpha: alpha, seed: 0 });
 
 // Ids, rows and the start of LoRA are those of make_decoder_traces.py.
@@ -53,31 +50,12 @@ async function losses(engine: Engine, folderName: string, method: MethodName): P
     method === 'spsft' ? linearsOf(model).map(({ name, weight }) => [name, rowsOf(weight.shape[0] as number)] as const) : [],
   );
   const attachment = methods[method].attach(model, settings, selection);
-  const shape = { batch: BATCH, tokens, targets: BATCH * (tokens - 1) };
-  const session = await engine.compile(
-    trainProgram({
-      ...{ task: causalTask(model), attachment, optimizer, maxGradNorm: 0, accumulationSteps: 1, recompute: 'none' },
-      ...{ trainShapes: [shape], evalShapes: [] },
-    }),
-  );
   const start = method === 'lora' ? startOf(model) : new Map<string, HostArray>();
-  await loadVariables(session, { model: weightStream(model, folder.weights), attachment, optimizer, start });
-  const ids = idsOf(model.vocabularySize);
-  const positions = [...ids.keys()].filter(i => i % tokens < tokens - 1);
-  const feeds = {
-    ids,
-    targetPositions: Int32Array.from(positions),
-    targetIds: Int32Array.from(positions, i => ids[i + 1] as number),
-    targetWeights: new Float32Array(positions.length).fill(1 / positions.length),
-    seed: Int32Array.of(0, 0),
-  };
-  const found: number[] = [];
-  for (let step = 1; step <= 5; step++) {
-    const scalars = Object.entries(optimizerFeeds(optimizer, lr, step)).map(([name, value]) => [name, Float32Array.of(value)]);
-    const { loss } = await session.run(trainSignature(shape), { ...feeds, ...Object.fromEntries(scalars) });
-    found.push((loss as Float32Array)[0] as number);
-  }
-  await session.dispose();
+  const found = await lossTrace(engine, {
+    ...{ task: causalTask(model), attachment, recompute: 'none', model: weightStream(model, folder.weights), start, rate: lr },
+    shape: { batch: BATCH, tokens, targets: BATCH * (tokens - 1) },
+    feeds: nextTokenFeeds(idsOf(model.vocabularySize), tokens),
+  });
   await folder.weights.close();
   return found;
 }

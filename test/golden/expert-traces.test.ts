@@ -7,7 +7,7 @@ import type { MethodName } from '../../trainer/catalog/methods.ts';
 import { createBatchPlan } from '../../trainer/data/batch/batch-plan.ts';
 import { tokenSource } from '../../trainer/data/batch/batches.ts';
 import type { Engine } from '../../trainer/engine/engine.ts';
-import { elementCount, type HostArray, type Shape } from '../../trainer/graph/types.ts';
+import type { HostArray } from '../../trainer/graph/types.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { scoreModel } from '../../trainer/importance/score-model.ts';
 import { methods } from '../../trainer/method/methods.ts';
@@ -15,10 +15,8 @@ import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
-import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
-import { trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
-import { loadVariables } from '../../trainer/train/variables.ts';
 import { openOthers, openReference } from '../support/engines.ts';
+import { everyNth, lossTrace, nextTokenFeeds, waveFactors } from '../support/loss-trace.ts';
 import { settingsOf } from '../support/method-settings.ts';
 
 type Numbers = readonly [norm: number, ...everyEleventhRow: number[]];
@@ -43,27 +41,15 @@ const golden = JSON.parse(readFileSync(join(import.meta.dirname, 'expert_traces.
   readonly folders: Readonly<Record<string, Trace>>;
 };
 const [BATCH, TOKENS] = golden.input_ids.shape;
-const STEPS = 4;
-const optimizer = { name: 'adamw', weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 } as const;
-
-/** The start values of low-rank factors in `scripts/make_expert_traces.py`. */
-const wave = (shape: Shape, phase: number): Float32Array =>
-  Float32Array.from({ length: elementCount(shape) }, (_, at) => 0.1 * Math.sin(0.7 * at + phase));
 
 function attachmentOf(model: CausalModel, method: MethodName, trace: Trace) {
   const targets = method === 'spsft' ? trace.rows : trace.low_rank;
   const modules = model.modules.filter(({ name }) => targets.includes(name));
   expect(modules.length).toBe(targets.length);
-  const everyThird = (count: number) => Int32Array.from({ length: Math.ceil(count / golden.every) }, (_, i) => i * golden.every);
   const settings = settingsOf({ rank: golden.rank, loraAlpha: golden.alpha, ...(method !== 'full' && { targetModules: targets }) });
-  const selection = new Map(modules.map(({ name, weight }) => [name, everyThird(weight.shape[0] as number)]));
+  const selection = new Map(modules.map(({ name, weight }) => [name, everyNth(weight.shape[0] as number, golden.every)]));
   const attachment = methods[method].attach(model, settings, selection);
-  const start = new Map<string, HostArray>();
-  if (method === 'lora')
-    for (const { name, shape } of attachment.trainables) {
-      const module = modules.find(each => name.startsWith(`${each.name}.lora_`));
-      start.set(name, wave(shape, (module?.name.length ?? 0) + (name.includes('lora_B') ? 1 : 0)));
-    }
+  const start = method === 'lora' ? waveFactors(attachment, modules, ({ name }) => name) : new Map<string, HostArray>();
   return { attachment, start };
 }
 
@@ -72,23 +58,11 @@ async function losses(engine: Engine, name: string, method: MethodName, trace: T
   const model = causalModel(folder.config);
   const shape = { batch: BATCH, tokens: TOKENS, targets: BATCH * (TOKENS - 1) };
   const { attachment, start } = attachmentOf(model, method, trace);
-  const steps = { maxGradNorm: 0, accumulationSteps: 1, recompute: 'block', trainShapes: [shape], evalShapes: [] } as const;
-  const session = await engine.compile(trainProgram({ task: causalTask(model), attachment, optimizer, ...steps }));
-  await loadVariables(session, { model: weightStream(model, folder.weights), attachment, optimizer, start });
-  const positions = Array.from({ length: BATCH * TOKENS }, (_, i) => i).filter(i => i % TOKENS < TOKENS - 1);
-  const feeds = {
-    ids: Int32Array.from(golden.input_ids.data),
-    targetPositions: Int32Array.from(positions),
-    targetIds: Int32Array.from(positions, i => golden.input_ids.data[i + 1] as number),
-    targetWeights: new Float32Array(positions.length).fill(1 / positions.length),
-    seed: Int32Array.of(0, 0),
-  };
-  const found: number[] = [];
-  for (let step = 1; step <= STEPS + 1; step++) {
-    const scalars = Object.entries(optimizerFeeds(optimizer, golden.rate, step)).map(([key, value]) => [key, Float32Array.of(value)]);
-    found.push(((await session.run(trainSignature(shape), { ...feeds, ...Object.fromEntries(scalars) })).loss as Float32Array)[0] as number);
-  }
-  await session.dispose();
+  const found = await lossTrace(engine, {
+    ...{ task: causalTask(model), attachment, recompute: 'block', start, shape, rate: golden.rate },
+    model: weightStream(model, folder.weights),
+    feeds: nextTokenFeeds(Int32Array.from(golden.input_ids.data), TOKENS),
+  });
   await folder.weights.close();
   return found;
 }

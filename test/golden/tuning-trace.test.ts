@@ -12,14 +12,11 @@ import type { MethodName } from '../../trainer/catalog/methods.ts';
 import type { Attachment } from '../../trainer/method/method.ts';
 import { methods } from '../../trainer/method/methods.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
-import type { CausalModel } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import type { Selection } from '../../trainer/selection.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
-import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
-import { trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
-import { loadVariables } from '../../trainer/train/variables.ts';
 import { openOthers, openReference } from '../support/engines.ts';
+import { lossTrace, nextTokenFeeds } from '../support/loss-trace.ts';
 import { settingsOf } from '../support/method-settings.ts';
 
 const goldenFolder = import.meta.dirname;
@@ -37,38 +34,13 @@ const model = causalModel(folder.config);
 const { lr, betas, eps } = trace.optimizer;
 const optimizer = { name: 'adamw', weightDecay: 0, beta1: betas[0], beta2: betas[1], epsilon: eps, momentum: 0 } as const;
 
-/** Losses before each of four steps and after the last. */
-async function losses(engine: Engine, model: CausalModel, attachment: Attachment, recompute: RecomputePolicy, start: ReadonlyMap<string, HostArray>) {
+function losses(engine: Engine, attachment: Attachment, recompute: RecomputePolicy, start: ReadonlyMap<string, HostArray>) {
   const [batch, tokens] = trace.input_ids.shape;
-  const shape = { batch, tokens, targets: batch * (tokens - 1) };
-  const program = trainProgram({
-    task: causalTask(model),
-    attachment,
-    optimizer,
-    maxGradNorm: 0,
-    accumulationSteps: 1,
-    recompute,
-    trainShapes: [shape],
-    evalShapes: [],
+  return lossTrace(engine, {
+    ...{ task: causalTask(model), attachment, recompute, model: weightStream(model, folder.weights), start, optimizer, rate: lr },
+    shape: { batch, tokens, targets: batch * (tokens - 1) },
+    feeds: nextTokenFeeds(Int32Array.from(trace.input_ids.data), tokens),
   });
-  const session = await engine.compile(program);
-  await loadVariables(session, { model: weightStream(model, folder.weights), attachment, optimizer, start });
-  const positions = Array.from({ length: batch * tokens }, (_, i) => i).filter(i => i % tokens < tokens - 1);
-  const feeds = {
-    ids: Int32Array.from(trace.input_ids.data),
-    targetPositions: Int32Array.from(positions),
-    targetIds: Int32Array.from(positions, i => trace.input_ids.data[i + 1] as number),
-    targetWeights: new Float32Array(positions.length).fill(1 / positions.length),
-    seed: Int32Array.of(0, 0),
-  };
-  const found: number[] = [];
-  for (let step = 1; step <= 5; step++) {
-    const scalars = Object.entries(optimizerFeeds(optimizer, lr, step)).map(([name, value]) => [name, Float32Array.of(value)]);
-    const out = await session.run(trainSignature(shape), { ...feeds, ...Object.fromEntries(scalars) });
-    found.push((out.loss as Float32Array)[0] as number);
-  }
-  await session.dispose();
-  return found;
 }
 
 function attach(method: MethodName, selection: Selection = new Map()): Attachment {
@@ -104,7 +76,7 @@ for (const { name: engineName, engine, missing } of [{ name: 'portable, cpu', en
     for (const { name, expected, attachment, start } of cases)
       for (const recompute of RECOMPUTE_POLICIES)
         test(`${name}, recompute ${recompute}`, async () => {
-          const found = await losses(engine, model, attachment, recompute, start);
+          const found = await losses(engine, attachment, recompute, start);
           const wanted = trace[expected] as Trace['full'];
           found.forEach((loss, i) => expect(loss).toBeCloseTo(wanted.losses[i] as number, 4));
         });

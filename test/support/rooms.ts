@@ -1,25 +1,27 @@
 /** Which room may import which: `test/unit/tidy.test.ts` holds it. */
 
+/** The rooms that writing, opening and verifying an export need. */
+const artifactRooms = [
+  'trainer/artifact/adapter',
+  'trainer/engine',
+  'trainer/files',
+  'trainer/format',
+  'trainer/generate',
+  'trainer/graph',
+  'trainer/hub',
+  'trainer/machine',
+  'trainer/method',
+  'trainer/model',
+  'trainer/train',
+] as const;
+
 /**
  * The rooms, and which rooms each may import in addition to itself, trainer/catalog and trainer/protocol. A room is a folder, or a file of
  * trainer/ that stands by itself; a folder inside a room that is listed is a room of its own. The table has no cycle.
  */
 export const rooms: Readonly<Record<string, readonly string[]>> = {
   // The export of an adapter stands above the room of adapters, which runs and checkpoints need too.
-  'trainer/artifact/adapter/artifact.ts': [
-    'trainer/artifact',
-    'trainer/artifact/adapter',
-    'trainer/engine',
-    'trainer/files',
-    'trainer/format',
-    'trainer/generate',
-    'trainer/graph',
-    'trainer/hub',
-    'trainer/machine',
-    'trainer/method',
-    'trainer/model',
-    'trainer/train',
-  ],
+  'trainer/artifact/adapter/artifact.ts': ['trainer/artifact', ...artifactRooms],
   'trainer/artifact/adapter': [
     'trainer/files',
     'trainer/format',
@@ -160,19 +162,7 @@ export const rooms: Readonly<Record<string, readonly string[]>> = {
     'trainer/random.ts',
     'trainer/train',
   ],
-  'trainer/artifact': [
-    'trainer/artifact/adapter',
-    'trainer/engine',
-    'trainer/files',
-    'trainer/format',
-    'trainer/generate',
-    'trainer/graph',
-    'trainer/hub',
-    'trainer/machine',
-    'trainer/method',
-    'trainer/model',
-    'trainer/train',
-  ],
+  'trainer/artifact': artifactRooms,
   'trainer/catalog': [],
   'trainer/plan': [
     'trainer/artifact/adapter',

@@ -4,6 +4,7 @@ run: OMP_NUM_THREADS=1 python make_classifier_families.py [folder]      (also ne
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import timm, torch, transformers
+from as_json import norm, numbers, seeded, tensor
 from file_names import file_names
 from timm.models import save_for_hf
 from transformers import (DebertaV2Config, DebertaV2ForSequenceClassification, DeiTConfig, DeiTForImageClassificationWithTeacher, ResNetConfig,
@@ -14,11 +15,6 @@ torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
 META = dict(torch=torch.__version__, transformers=transformers.__version__, timm=timm.__version__,
             note='float32, eval mode unless said; every parameter jittered so biases and norms matter')
-
-numbers = lambda x: [float(f'{v:.7g}') for v in x.detach().flatten().double().tolist()]
-tensor = lambda x: dict(shape=list(x.shape), data=numbers(x) if x.is_floating_point() else x.flatten().tolist())
-seeded = lambda seed: torch.Generator().manual_seed(seed)
-norm = lambda x: float(f'{x.detach().double().norm().item():.8g}')
 
 
 def jitter(model, seed):

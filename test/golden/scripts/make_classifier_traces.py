@@ -5,6 +5,7 @@ import json, os, re, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
 from file_names import file_names
+from four_steps import ALPHA, EVERY, RANK, RATE, losses_of, wave
 from open_model import open_model
 from torch.func import functional_call
 
@@ -12,14 +13,8 @@ torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 PATH = os.path.join(OUT, 'classifier_traces.json')
 FOLDERS = ['bert', 'roberta', 'distilbert', 'electra', 'modernbert', 'deberta', 'vit', 'deit', 'dinov2', 'dinov2_registers', 'dinov3', 'convnext', 'convnextv2', 'swin', 'siglip', 'resnet']
-STEPS, EVERY, RATE, RANK, ALPHA = 4, 3, 2e-3, 2, 4
 # Layers of the blocks, by how their names go: low-rank factors are for these.
 IN_BLOCKS = re.compile(r'\.(layer|layers|blocks|stages)\.\d|\blayer\d\.\d')
-
-
-def wave(shape, scale, phase):
-    at = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
-    return (scale * torch.sin(0.7 * at + phase)).float().reshape(shape)
 
 
 def trace(name):
@@ -34,17 +29,7 @@ def trace(name):
 
     def train(parameters, weights, masks):
         """@param weights the model's tensors that differ from its own, from the parameters"""
-        optimizer, losses = torch.optim.AdamW(parameters, lr=RATE, eps=1e-8, weight_decay=0.0), []
-        for _ in range(STEPS + 1):
-            optimizer.zero_grad()
-            loss = loss_of(model, weights())
-            loss.backward()
-            losses.append(float(f'{loss.item():.7g}'))
-            for parameter, mask in masks:
-                if parameter.grad is not None:
-                    parameter.grad *= mask
-            optimizer.step()
-        return losses
+        return losses_of(parameters, lambda: loss_of(model, weights()), masks)
 
     def fresh():
         opened, _ = open_model(folder)

@@ -5,6 +5,7 @@ run: OMP_NUM_THREADS=1 python make_config_values.py [folder]"""
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
+from as_json import numbers, seeded, tensor
 from file_names import file_names
 from safetensors.torch import load_file, save_file
 from transformers import (BertConfig, BertForSequenceClassification, LlamaConfig, LlamaForCausalLM, ResNetConfig, ResNetForImageClassification,
@@ -15,9 +16,6 @@ OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file_
 META = dict(torch=torch.__version__, transformers=transformers.__version__,
             note='float32, eval mode unless said; every parameter jittered so biases and norms matter')
 
-numbers = lambda x: [float(f'{v:.7g}') for v in x.detach().flatten().double().tolist()]
-tensor = lambda x: dict(shape=list(x.shape), data=numbers(x) if x.is_floating_point() else x.flatten().tolist())
-seeded = lambda seed: torch.Generator().manual_seed(seed)
 norms = lambda x: dict(shape=list(x.shape), l2=float(f'{x.detach().double().norm().item():.8g}'), first4=numbers(x.flatten()[:4]))
 
 

@@ -4,6 +4,7 @@ run: OMP_NUM_THREADS=1 python make_encoder_families.py [folder]"""
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
+from as_json import norm, numbers, seeded, tensor
 from file_names import file_names
 from transformers import (DistilBertConfig, DistilBertForSequenceClassification, ElectraConfig, ElectraForSequenceClassification,
                           ModernBertConfig, ModernBertForSequenceClassification)
@@ -11,11 +12,6 @@ from transformers import (DistilBertConfig, DistilBertForSequenceClassification,
 torch.set_num_threads(1)
 OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), '..')
 META = dict(torch=torch.__version__, transformers=transformers.__version__, note='float32, eval mode; every parameter jittered so biases and norms matter')
-
-numbers = lambda x: [float(f'{v:.7g}') for v in x.detach().flatten().double().tolist()]
-tensor = lambda x: dict(shape=list(x.shape), data=numbers(x) if x.is_floating_point() else x.flatten().tolist())
-seeded = lambda seed: torch.Generator().manual_seed(seed)
-norm = lambda x: float(f'{x.detach().double().norm().item():.8g}')
 
 
 def make(name, model_class, config, seed, inputs, labels):

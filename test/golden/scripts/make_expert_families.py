@@ -5,6 +5,7 @@ run: OMP_NUM_THREADS=1 python make_expert_families.py [folder [name of a golden 
 import json, os, re, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
+from as_json import numbers, tensor
 from safetensors.torch import load_file, save_file
 from transformers import (GptOssConfig, GptOssForCausalLM, MixtralConfig, MixtralForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM)
 
@@ -13,9 +14,6 @@ OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file_
 ONLY = sys.argv[2:]
 META = dict(torch=torch.__version__, transformers=transformers.__version__,
             note='float32, eval mode; every parameter jittered by 0.05*randn so biases and norms matter; routers by 0.5*randn so that choices are clear')
-
-numbers = lambda x: [float(f'{v:.7g}') for v in x.detach().flatten().double().tolist()]
-tensor = lambda x: dict(shape=list(x.shape), data=numbers(x) if x.is_floating_point() else x.flatten().tolist())
 
 
 def parts_of(model, name, x):

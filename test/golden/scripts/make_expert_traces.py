@@ -5,6 +5,7 @@ run: OMP_NUM_THREADS=1 python make_expert_traces.py      (writes ../expert_trace
 import json, os, re
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
+from four_steps import ALPHA, EVERY, RANK, RATE, losses_of, wave
 from make_expert_families import parts_of
 from torch.func import functional_call
 from transformers import AutoConfig, AutoModelForCausalLM
@@ -12,15 +13,9 @@ from transformers import AutoConfig, AutoModelForCausalLM
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 FOLDERS = ['mixtral', 'qwen3_moe', 'gpt_oss']
-STEPS, EVERY, RATE, RANK, ALPHA = 4, 3, 2e-3, 2, 4
 BATCH, TOKENS = 2, 12
 IDS = torch.tensor([[3 + (7 * i * i + 3 * t * t + 11 * i * t + 5) % 61 for t in range(TOKENS)] for i in range(BATCH)])
 ROUTER = re.compile(r'mlp\.(gate|router)\.')
-
-
-def wave(shape, scale, phase):
-    at = torch.arange(torch.Size(shape).numel(), dtype=torch.float64)
-    return (scale * torch.sin(0.7 * at + phase)).float().reshape(shape)
 
 
 def opened(name):
@@ -33,16 +28,7 @@ def loss_of(model, changed, ids=IDS):
 
 
 def train(model, parameters, weights, masks):
-    optimizer, losses = torch.optim.AdamW(parameters, lr=RATE, eps=1e-8, weight_decay=0.0), []
-    for _ in range(STEPS + 1):
-        optimizer.zero_grad()
-        loss = loss_of(model, weights())
-        loss.backward()
-        losses.append(float(f'{loss.item():.7g}'))
-        for parameter, mask in masks:
-            parameter.grad *= mask
-        optimizer.step()
-    return losses
+    return losses_of(parameters, lambda: loss_of(model, weights()), masks)
 
 
 def marked(model, name, p):

@@ -4,6 +4,7 @@ run: OMP_NUM_THREADS=1 python make_llama_family.py [folder [name of a golden fol
 import json, os, re, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
+from as_json import numbers, tensor
 from file_names import file_names
 from transformers import (LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM, Qwen2Config, Qwen2ForCausalLM,
                           Qwen3Config, Qwen3ForCausalLM, Gemma2Config, Gemma2ForCausalLM, Gemma3Config, Gemma3ForCausalLM,
@@ -18,9 +19,6 @@ OUT = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file_
 ONLY = sys.argv[2:]
 META = dict(torch=torch.__version__, transformers=transformers.__version__,
             note='float32, eval mode; every parameter jittered by 0.05*randn so biases and norms matter')
-
-numbers = lambda x: [float(f'{v:.7g}') for v in x.detach().flatten().double().tolist()]
-tensor = lambda x: dict(shape=list(x.shape), data=numbers(x) if x.is_floating_point() else x.flatten().tolist())
 
 
 def make(name, model_class, config, seed, tokens):

@@ -5,6 +5,7 @@ run: OMP_NUM_THREADS=1 python make_torch_folders.py [folder]      (also needs se
 import collections, io, json, os, shutil, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import sentencepiece, tokenizers, torch, transformers
+from as_json import numbers, seeded, tensor
 from transformers import (AutoTokenizer, BertConfig, BertForSequenceClassification, BertTokenizer, DebertaV2Config, DebertaV2ForSequenceClassification,
                           LlamaConfig, LlamaForCausalLM, RobertaTokenizer)
 
@@ -24,10 +25,6 @@ TEXTS = ['the river rose', 'The river, in 1927', ' leading and trailing ', '  tw
          'tab\tand\x07bell\x00nul', "I'm we'll THEY'RE don't", 'https://example.org/a_b?c=d&e=1#f', 'x' * 60, 'ABC' * 20 + ' license ' * 30, '한국어 강이', '\u2028line separator\u2029', 'Straße ǅ ŉ',
          'Apache License Version 2.0, January 2004', '<0x41> literal', '�', '𝓯𝓪𝓷𝓬𝔂 𝟙𝟚𝟛', 'Ⅷ ﾊﾝｶｸ ｶﾞ', 'soft\u00adhyphen', 'مرحبا بالعالم', 'नमस्ते दुनिया', 'สวัสดี']
 PAIR = ['the river rose', 'and the land']
-
-numbers = lambda x: [float(f'{v:.7g}') for v in x.detach().flatten().double().tolist()]
-tensor = lambda x: dict(shape=list(x.shape), data=numbers(x) if x.is_floating_point() else x.flatten().tolist())
-seeded = lambda seed: torch.Generator().manual_seed(seed)
 
 
 def folder(*names):

@@ -4,6 +4,7 @@ run: OMP_NUM_THREADS=1 python make_vision_families.py [name …]"""
 import copy, json, os, sys
 os.environ['HF_HUB_OFFLINE'] = '1'
 import torch, transformers
+from as_json import norm, numbers, seeded, tensor
 from file_names import file_names, joined
 from open_model import DINOv3ViTForImageClassification
 from transformers import (ConvNextConfig, ConvNextForImageClassification, ConvNextV2Config, ConvNextV2ForImageClassification, Dinov2Config, Dinov2ForImageClassification, Dinov2WithRegistersConfig, Dinov2WithRegistersForImageClassification, DINOv3ViTConfig, SiglipConfig, SiglipForImageClassification, SwinConfig, SwinForImageClassification)
@@ -11,11 +12,6 @@ from transformers import (ConvNextConfig, ConvNextForImageClassification, ConvNe
 torch.set_num_threads(1)
 OUT = os.path.join(os.path.dirname(os.path.abspath(__file__)), '..')
 META = dict(torch=torch.__version__, transformers=transformers.__version__, note='float32, eval mode; every parameter jittered so biases and norms matter')
-
-numbers = lambda x: [float(f'{v:.7g}') for v in x.detach().flatten().double().tolist()]
-tensor = lambda x: dict(shape=list(x.shape), data=numbers(x) if x.is_floating_point() else x.flatten().tolist())
-seeded = lambda seed: torch.Generator().manual_seed(seed)
-norm = lambda x: float(f'{x.detach().double().norm().item():.8g}')
 
 
 def make(name, build, seed, side=(16, 16), labels=(1, 2), save=lambda model, folder: model.save_pretrained(folder)):

@@ -1,0 +1,7 @@
+"""How golden files write numbers and tensors, and the generators that make them repeatable."""
+import torch
+
+numbers = lambda x: [float(f'{v:.7g}') for v in x.detach().flatten().double().tolist()]
+tensor = lambda x: dict(shape=list(x.shape), data=numbers(x) if x.is_floating_point() else x.flatten().tolist())
+norm = lambda x: float(f'{x.detach().double().norm().item():.8g}')
+seeded = lambda seed: torch.Generator().manual_seed(seed)

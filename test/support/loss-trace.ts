@@ -1,0 +1,73 @@
+/** A few steps of AdamW on a golden folder: the losses that the trace tests hold against PyTorch's. */
+import type { Engine } from '../../trainer/engine/engine.ts';
+import { elementCount, type HostArray, type Shape } from '../../trainer/graph/types.ts';
+import type { Attachment } from '../../trainer/method/method.ts';
+import type { ModuleSpec } from '../../trainer/model/model-spec.ts';
+import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
+import { type TrainProgramParams, trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
+import { loadVariables, type StartValues } from '../../trainer/train/variables.ts';
+
+/** AdamW as the reference scripts have it, without weight decay. */
+export const TRACE_OPTIMIZER = { name: 'adamw', weightDecay: 0, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, momentum: 0 } as const;
+
+/** The reference scripts take so many steps. */
+const STEPS = 4;
+
+export interface LossTraceParams
+  extends Pick<TrainProgramParams, 'task' | 'attachment' | 'recompute'>,
+    Pick<StartValues, 'model'>,
+    Required<Pick<StartValues, 'start'>> {
+  readonly optimizer?: TrainProgramParams['optimizer'];
+  readonly shape: TrainProgramParams['trainShapes'][number];
+  readonly rate: number;
+  readonly feeds: Readonly<Record<string, HostArray>>;
+}
+
+/** Losses before each of four steps on the same batch, and after the last. */
+export async function lossTrace(
+  engine: Engine,
+  { task, attachment, recompute, model, start, optimizer = TRACE_OPTIMIZER, shape, rate, feeds }: LossTraceParams,
+): Promise<number[]> {
+  const program = { task, attachment, optimizer, maxGradNorm: 0, accumulationSteps: 1, recompute, trainShapes: [shape], evalShapes: [] };
+  const session = await engine.compile(trainProgram(program));
+  await loadVariables(session, { model, attachment, optimizer, start });
+  const found: number[] = [];
+  for (let step = 1; step <= STEPS + 1; step++) {
+    const scalars = Object.entries(optimizerFeeds(optimizer, rate, step)).map(([name, value]) => [name, Float32Array.of(value)]);
+    const out = await session.run(trainSignature(shape), { ...feeds, seed: Int32Array.of(0, 0), ...Object.fromEntries(scalars) });
+    found.push((out.loss as Float32Array)[0] as number);
+  }
+  await session.dispose();
+  return found;
+}
+
+/** Feeds of a language model: each token but the first of a row is to be predicted, and all count the same. */
+export function nextTokenFeeds(ids: Int32Array, tokens: number): Readonly<Record<string, HostArray>> {
+  const positions = [...ids.keys()].filter(i => i % tokens < tokens - 1);
+  return {
+    ids,
+    targetPositions: Int32Array.from(positions),
+    targetIds: Int32Array.from(positions, i => ids[i + 1] as number),
+    targetWeights: new Float32Array(positions.length).fill(1 / positions.length),
+  };
+}
+
+/** Every n-th of `count` rows, as the reference scripts choose them. */
+export const everyNth = (count: number, n: number): Int32Array => Int32Array.from({ length: Math.ceil(count / n) }, (_, i) => i * n);
+
+/** The start values of low-rank factors in `scripts/four_steps.py`. @param nameOf the name that the script knows a module by */
+export function waveFactors(
+  { trainables }: Attachment,
+  modules: readonly ModuleSpec[],
+  nameOf: (module: ModuleSpec) => string,
+): Map<string, HostArray> {
+  const start = new Map<string, HostArray>();
+  for (const { name, shape } of trainables) {
+    const module = modules.find(each => name.startsWith(`${each.name}.lora_`));
+    start.set(name, wave(shape, (module ? nameOf(module).length : 0) + (name.includes('lora_B') ? 1 : 0)));
+  }
+  return start;
+}
+
+const wave = (shape: Shape, phase: number): Float32Array =>
+  Float32Array.from({ length: elementCount(shape) }, (_, at) => 0.1 * Math.sin(0.7 * at + phase));
