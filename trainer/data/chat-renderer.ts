@@ -20,9 +20,11 @@ export function chatRendererOf(
   if (source === undefined) return undefined;
   const template = createChatTemplate({ template: source, specialTokens, now });
   const forms = templateForms(template);
+  const words = new Set(source.match(/\w+/g));
   return {
     marksGeneration: template.marksGeneration,
-    mentions: field => new RegExp(`\\b${field}\\b`).test(source),
+    // Names come from the data, so they are looked up and never become an expression.
+    mentions: field => words.has(field) || (/\W/.test(field) && source.includes(field)),
     render: ({ messages, tools, documents, variables }, { addGenerationPrompt }) =>
       template.renderMarked(
         messages.map(message => inForm(message, forms)),
@@ -31,7 +33,7 @@ export function chatRendererOf(
   };
 }
 
-/** What a template reads as it is. Data that has another form is converted, so that nothing is rendered as a quoted list or string. */
+/** The forms that a template reads. Data of another form is converted, so that nothing is rendered as a quoted list or string. */
 interface TemplateForms {
   /** Content as a list of text parts. */
   readonly contentParts: boolean;

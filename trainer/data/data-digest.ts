@@ -2,7 +2,7 @@
 import { basename } from 'node:path';
 import { checksum, showChecksum } from '../files/checksum.ts';
 
-/** What counts of a sample: its tokens; or the name of its file and a checksum of its content, where it is read when its turn comes; its label. */
+/** The parts of a sample that the digest covers: its tokens; or the name of its file and a checksum of its content, where it is read when its turn comes; its label. */
 export interface DigestSample {
   readonly ids?: Int32Array;
   readonly train?: Uint8Array;
@@ -34,7 +34,7 @@ export function digestSamples(samples: readonly DigestSample[]): string {
   return `${named}:${showChecksum(checksum(Buffer.from(JSON.stringify(contents))))}`;
 }
 
-/** What differs between two digests; undefined where nothing does. Digests of earlier versions say nothing of contents. */
+/** The difference between two digests; undefined if there is none. Digests of earlier versions do not cover contents. */
 export function describeDifference(before: string, now: string): string | undefined {
   const [countBefore, namesBefore, contentsBefore] = before.split(':');
   const [count, names, contents] = now.split(':');

@@ -15,7 +15,7 @@ export interface ChatSettings {
 
 export interface FormattedChat {
   readonly pieces: Piece[];
-  /** What a report counts: fields that the template does not use, reasoning that it removes. */
+  /** Remarks that a report counts: fields that the template does not use, reasoning that it removes. */
   readonly notes: readonly string[];
 }
 
@@ -75,7 +75,7 @@ function markedAnswers(
   });
 }
 
-/** Where an answer stands in the whole text: from the end of the generation prompt to its end-of-turn token. */
+/** The place of an answer in the whole text: from the end of the generation prompt to its end-of-turn token. */
 function answerSpan(chat: Conversation, whole: string, index: number, settings: ChatSettings): Span {
   const message = chat.messages[index] as ChatMessage;
   const from = startOf(chat, whole, index, settings);
@@ -201,7 +201,7 @@ function checkAnswer(turn: string, message: ChatMessage, index: number, { place 
   });
 }
 
-/** What an answer says: its text, split at the marks of reasoning that templates move, and the names of the functions that it calls. */
+/** The parts of an answer: its text, split at the marks of reasoning that templates move, and the names of the functions that it calls. */
 function partsOf({ content, tool_calls: calls, reasoning_content: reasoning }: ChatMessage): string[] {
   const texts = [...textOfContent(content).split(/<\/?think>/), ...(typeof reasoning === 'string' ? [reasoning] : [])];
   const names = Array.isArray(calls) ? calls.map(nameOfCall) : [];

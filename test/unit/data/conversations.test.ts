@@ -165,6 +165,16 @@ describe('content and fields', () => {
     expect(format(source('qwen3'), chat).notes).toEqual(["have the field 'id', which the model's chat template does not use"]);
   });
 
+  it('whatever their names are', () => {
+    const chat = {
+      messages: [
+        { role: 'user', content: 'A', '(x': 7, '(a+)+$': 8 },
+        { role: 'assistant', content: 'B' },
+      ],
+    };
+    expect(format(source('qwen3'), chat).notes).toHaveLength(2);
+  });
+
   const user = { role: 'user', content: 'A' };
   test.each<[Record<string, unknown>, string]>([
     [{ messages: [{ ...user, train: true }] }, 'key "messages[0].train": a turn of the role user to be trained'],

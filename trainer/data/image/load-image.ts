@@ -38,7 +38,7 @@ export function sharpLibrary(): Promise<LoadSharp> {
   return loading;
 }
 
-/** What Pillow refuses to decode, and with it Transformers: half a gigabyte as bytes of three channels. */
+/** The size beyond which Pillow, and so Transformers, refuses to decode: half a gigabyte as bytes of three channels. */
 const MAX_PIXELS = 178_956_970;
 
 /** For every image that is decoded: what is damaged or too large is an error. */

@@ -1,4 +1,4 @@
-/** What a Parquet file claims of its metadata and pages, checked before hyparquet allocates it. */
+/** Bounds of a Parquet file's metadata and pages, checked before hyparquet allocates them. */
 import type { AsyncBuffer, Compressors, RowGroup } from 'hyparquet';
 import { compressors } from 'hyparquet-compressors';
 import { ThriftWalk } from './parquet-thrift.ts';

@@ -7,7 +7,7 @@ const TYPE = { stop: 0, true: 1, false: 2, byte: 3, i16: 4, i32: 5, i64: 6, doub
 const MAX_DEPTH = 16;
 /** Each becomes a value in memory. A thousand columns in a thousand row groups have some 30 million; such a file is better split. */
 const MAX_VALUES = 8_000_000;
-/** Of a 64-bit integer. */
+/** Bytes of a 64-bit integer. */
 const MAX_VARINT_BYTES = 10;
 
 /** The integers and structs of a struct, by field number; lists and texts are only checked. */

@@ -1,4 +1,5 @@
 /** A chat out of a record: turns with all their fields, tools, documents, and which answers are to be trained. */
+import { isRecord } from '../../files/strict-json.ts';
 import { describeValue } from '../data-error.ts';
 import type { ChatMessage, Conversation, DataRecord } from '../types.ts';
 import { fieldError } from './record-fields.ts';
@@ -45,7 +46,7 @@ export function readConversation(record: DataRecord, key: string, names: TurnNam
     trains: read.map(({ trains }) => trains),
     ...listField(record, 'tools'),
     ...listField(record, 'documents'),
-    ...(isObject(variables) && { variables }),
+    ...(isRecord(variables) && { variables }),
   };
 }
 
@@ -55,7 +56,7 @@ interface Turn {
 }
 
 function readTurn(record: DataRecord, path: string, turn: unknown, names: TurnNames): Turn {
-  if (!isObject(turn))
+  if (!isRecord(turn))
     throw fieldError(record, path, `${describeValue(turn)}, expected an object with ${names.role} and ${names.content}`, 'Fix the turn');
   const { [names.role]: given, [names.content]: content, ...others } = turn;
   const role = roleOf(record, `${path}.${names.role}`, given);
@@ -105,8 +106,8 @@ function checkContent(record: DataRecord, path: string, content: unknown): void 
   if (typeof content === 'string') return;
   if (!Array.isArray(content)) throw fieldError(record, path, `${describeValue(content)}, expected a string`, 'Write the turn as text');
   for (const [i, part] of content.entries()) {
-    const type = isObject(part) ? part.type : undefined;
-    if (isObject(part) && type === 'text' && typeof part.text === 'string') continue;
+    const type = isRecord(part) ? part.type : undefined;
+    if (isRecord(part) && type === 'text' && typeof part.text === 'string') continue;
     const what = typeof type === 'string' ? `a part of type "${type}"` : describeValue(part);
     throw fieldError(
       record,
@@ -120,7 +121,7 @@ function checkContent(record: DataRecord, path: string, content: unknown): void 
 const hasText = (content: unknown): boolean =>
   typeof content === 'string'
     ? content.trim() !== ''
-    : Array.isArray(content) && content.some(part => isObject(part) && hasText(part.text));
+    : Array.isArray(content) && content.some(part => isRecord(part) && hasText(part.text));
 
 function toolCalls(record: DataRecord, path: string, calls: unknown): readonly unknown[] | undefined {
   if (calls === undefined || (Array.isArray(calls) && calls.length === 0)) return undefined;
@@ -131,18 +132,18 @@ function toolCalls(record: DataRecord, path: string, calls: unknown): readonly u
 
 /** A call is `{ function: { name, arguments } }`, or name and arguments alone. */
 function checkCall(record: DataRecord, path: string, call: unknown): void {
-  const inner = isObject(call) && isObject(call.function) ? call.function : call;
+  const inner = isRecord(call) && isRecord(call.function) ? call.function : call;
   const at = inner === call ? path : `${path}.function`;
-  if (!isObject(inner) || typeof inner.name !== 'string' || inner.name === '')
+  if (!isRecord(inner) || typeof inner.name !== 'string' || inner.name === '')
     throw fieldError(
       record,
       `${at}.name`,
-      `${describeValue(isObject(inner) ? inner.name : inner)}, expected the name of a function`,
+      `${describeValue(isRecord(inner) ? inner.name : inner)}, expected the name of a function`,
       'Name it',
     );
   const { arguments: given } = inner;
-  if (given === undefined || given === null || isObject(given)) return;
-  const isText = typeof given === 'string' && isObject(parsed(given));
+  if (given === undefined || given === null || isRecord(given)) return;
+  const isText = typeof given === 'string' && isRecord(parsed(given));
   if (!isText)
     throw fieldError(record, `${at}.arguments`, `${describeValue(given)}, expected an object, or one as JSON text`, 'Fix the arguments');
 }
@@ -160,7 +161,7 @@ function listField(record: DataRecord, key: 'tools' | 'documents'): Partial<Reco
   const list = typeof given === 'string' ? parsed(given) : given;
   if (!Array.isArray(list))
     throw fieldError(record, key, `${describeValue(given)}, expected a list`, 'Write it as a list, or leave it out');
-  const wrong = list.findIndex(each => !isObject(each));
+  const wrong = list.findIndex(each => !isRecord(each));
   if (wrong >= 0) throw fieldError(record, `${key}[${wrong}]`, `${describeValue(list[wrong])}, expected an object`, 'Fix it');
   return list.length === 0 ? {} : { [key]: list };
 }
@@ -172,5 +173,3 @@ function parsed(text: string): unknown {
     return undefined;
   }
 }
-
-const isObject = (value: unknown): value is Record<string, unknown> => value !== null && typeof value === 'object' && !Array.isArray(value);

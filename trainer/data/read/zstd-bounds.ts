@@ -1,13 +1,13 @@
-/** What a Zstandard stream may unpack to, from its headers alone (RFC 8878): the library allocates whatever they claim. */
+/** The size that a Zstandard stream may unpack to, from its headers alone (RFC 8878): the library allocates whatever they claim. */
 
 const FRAME = 0xfd2fb528;
 /** The first of sixteen. */
 const SKIPPABLE = 0x184d2a50;
-/** What the reference decoder allows unless asked for more. */
+/** The largest window that the reference decoder allows by default. */
 const MAX_WINDOW_BYTES = 2 ** 27;
 const MAX_BLOCK_BYTES = 2 ** 17;
 const BLOCK_HEADER_BYTES = 3;
-/** Of blocks that repeat one byte. */
+/** The type of blocks that repeat one byte. */
 const REPEATED = 1;
 
 /** @throws Error for a stream that is cut, needs a larger window, or may unpack to more than `maxBytes` */
