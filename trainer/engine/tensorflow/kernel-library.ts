@@ -1,6 +1,7 @@
 /** Loads our own kernels (engine/native), where they were compiled for this processor and from these sources. */
+import { existsSync } from 'node:fs';
 import { engineRequire, type InstalledEngine } from '../install/engine-folder.ts';
-import { kernelsAreCurrent, kernelsPath } from '../install/kernel-stamp.ts';
+import { kernelsPath } from '../install/kernel-stamp.ts';
 
 export interface KernelLibrary {
   /** This processor has the vectors that our own products were written for. */
@@ -13,10 +14,11 @@ export type FoundKernels = { readonly library: KernelLibrary; readonly missing?:
 
 /** Must come before the first session, and after the addon. @returns why there are none, where that is so */
 export function loadKernels({ folder }: InstalledEngine): FoundKernels {
-  if (!kernelsAreCurrent(folder))
+  const kernels = kernelsPath(folder);
+  if (!existsSync(kernels))
     return { missing: 'the kernels of fused steps are not compiled for this processor and this version of Rowtune' };
   try {
-    return { library: engineRequire(folder)(kernelsPath(folder)) as KernelLibrary };
+    return { library: engineRequire(folder)(kernels) as KernelLibrary };
   } catch (error) {
     return { missing: `the kernels of fused steps do not load: ${(error as Error).message}` };
   }

@@ -1,8 +1,8 @@
-/** The names of a ConvNeXt's tensors: as Transformers saves them, and as timm does. */
+/** The names of a ConvNeXt's tensors as Transformers saves them. */
 
 export interface ConvNextNames {
   readonly stem: { readonly conv: string; readonly norm: string };
-  /** What halves the image before a stage. */
+  /** The layers that halve the image before a stage. */
   readonly downsample: (stage: number) => { readonly norm: string; readonly conv: string };
   readonly layer: (stage: number, layer: number) => LayerNames;
   readonly finalNorm: string;
@@ -38,23 +38,4 @@ export const transformersNames = (prefix: string): ConvNextNames => ({
   },
   finalNorm: `${prefix}layernorm`,
   head: 'classifier',
-});
-
-/** @param prefix empty in timm's own files; `timm_model.` where Transformers wraps them */
-export const timmNames = (prefix: string): ConvNextNames => ({
-  stem: { conv: `${prefix}stem.0`, norm: `${prefix}stem.1` },
-  downsample: stage => ({ norm: `${prefix}stages.${stage}.downsample.0`, conv: `${prefix}stages.${stage}.downsample.1` }),
-  layer: (stage, layer) => {
-    const at = `${prefix}stages.${stage}.blocks.${layer}`;
-    return {
-      conv: `${at}.conv_dw`,
-      norm: `${at}.norm`,
-      up: `${at}.mlp.fc1`,
-      response: `${at}.mlp.grn`,
-      down: `${at}.mlp.fc2`,
-      scale: `${at}.gamma`,
-    };
-  },
-  finalNorm: `${prefix}head.norm`,
-  head: `${prefix}head.fc`,
 });

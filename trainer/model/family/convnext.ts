@@ -2,10 +2,10 @@
 import type { Node } from '../../graph/graph.ts';
 import { type Activation, activations } from '../layer/activation.ts';
 import type { BiasedSpec, ClassifierModel, ConvSpec, ModuleSpec } from '../model-spec.ts';
-import { convSpec, layerNormSpec, linearSpec, parametersOf, patchSpec, scaleSpec } from '../module-specs.ts';
+import { convSpec, layerNormSpec, linearSpec, patchSpec, scaleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { ConvNextNames } from './convnext-names.ts';
-import { pixelsOf } from './image-input.ts';
+import { imageClassifier } from './image-input.ts';
 import { headSpec, type Labels } from './labels.ts';
 
 /** The sizes and switches of one model. */
@@ -19,9 +19,9 @@ export interface ConvNextConfig extends Labels {
   readonly patch: readonly [number, number];
   readonly stages: readonly { readonly depth: number; readonly width: number }[];
   readonly activation: string;
-  /** What holds back channels: a scale of what a layer adds, a norm over the image inside the MLP, or neither. */
+  /** The restraint on channels: a scale of what a layer adds, a norm over the image inside the MLP, or neither. */
   readonly restraint: 'scale' | 'response' | 'none';
-  /** Of the last norm. */
+  /** Epsilon of the last norm. */
   readonly epsilon: number;
   /** How often a sample goes past the last layer; it rises from 0 at the first. */
   readonly pathDropout: number;
@@ -50,13 +50,13 @@ interface Parts {
   readonly head: ModuleSpec;
 }
 
-/** Of every norm but the last. */
+/** Epsilon of every norm but the last. */
 const EPSILON = 1e-6;
 /** The MLP is this much wider inside. */
 const EXPANSION = 4;
 
 export function convNext(config: ConvNextConfig): ClassifierModel {
-  const { names, labels, problem, image, channels, patch, stages } = config;
+  const { names, labels, channels, patch, stages } = config;
   const [first, last] = [stages[0]?.width ?? 0, stages.at(-1)?.width ?? 0];
   const parts: Parts = {
     config,
@@ -71,20 +71,15 @@ export function convNext(config: ConvNextConfig): ClassifierModel {
     ...own.flatMap(modulesOf),
   ]);
   const modules = [parts.stem.conv, parts.stem.norm, ...inStages, parts.finalNorm, parts.head];
-  return {
-    kind: 'classifier',
+  return imageClassifier(config, {
     family: config.family,
     blocks: layers.length,
     hiddenSize: last,
-    parameters: parametersOf(modules),
     modules,
-    input: { kind: 'image', height: image[0], width: image[1], channels, resizable: true },
-    labels,
-    problem,
-    heads: [parts.head],
-    logits: (tracer, batch) => tracer.linear(parts.head, features(tracer, pixelsOf(batch), parts)),
-    embedding: (tracer, batch) => features(tracer, pixelsOf(batch), parts),
-  };
+    head: parts.head,
+    resizable: true,
+    features: (tracer, pixels) => features(tracer, pixels, parts),
+  });
 }
 
 const modulesOf = ({ conv, norm, up, response, down, scale }: Layer): ModuleSpec[] =>
@@ -124,7 +119,7 @@ function stagesOf({ names, stages, restraint, pathDropout }: ConvNextConfig): St
   });
 }
 
-/** What the head reads, the mean over all places: [batch, channels]. */
+/** The input of the head, the mean over all places: [batch, channels]. */
 function features(tracer: Tracer, pixels: Node, { config, stem, stages, finalNorm }: Parts): Node {
   const { graph } = tracer;
   let x = tracer.layerNorm(stem.norm, tracer.conv(stem.conv, pixels), EPSILON);

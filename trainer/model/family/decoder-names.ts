@@ -8,12 +8,12 @@ export interface DecoderNames {
 }
 
 export interface BlockNames {
-  /** Of the block itself. */
+  /** The path of the block itself. */
   readonly at: string;
   readonly q: string;
   readonly k: string;
   readonly v: string;
-  /** Of families that hold q, k and v in one matrix. */
+  /** In families that hold q, k and v in one matrix. */
   readonly qkv?: string;
   readonly o: string;
   readonly sinks: string;
@@ -22,7 +22,7 @@ export interface BlockNames {
   readonly kNorm: string;
   readonly gate: string;
   readonly up: string;
-  /** Of families that hold both in one matrix, the gate first. */
+  /** In families that hold both in one matrix, the gate first. */
   readonly gateUp?: string;
   readonly down: string;
   readonly norms: {

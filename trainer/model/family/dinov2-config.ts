@@ -6,7 +6,7 @@ import { activation, backboneKeys, classifierKeys, encoderProblems, imageKeys, r
 import { readLabels } from './labels.ts';
 import { IMAGENET_SIZE } from './resnet-config.ts';
 import { gridOf, type VitConfig } from './vit.ts';
-import { patchProblems, tablePositions } from './vit-config.ts';
+import { patchProblems, tablePositions, vitSizes } from './vit-config.ts';
 import { dinov2Names } from './vit-names.ts';
 
 const keys = (patch: number) =>
@@ -38,7 +38,7 @@ export const dinov2RegisterKeys = {
   num_register_tokens: computed(size(1024).or(z.literal(0)).default(4)),
 } as const satisfies KeyTable;
 
-/** What an architecture's file holds. */
+/** The contents of an architecture's file. */
 export interface Dinov2Form {
   readonly hasRegisters: boolean;
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */
@@ -68,16 +68,11 @@ export function dinov2Config(architecture: string, form: Dinov2Form, json: Confi
     pooling: 'first-and-mean',
     positions: tablePositions({ grid, firsts: 1, hiddenSize: c.hidden_size, antialias: hasRegisters }),
     image,
+    ...vitSizes(c),
     isResizable: true,
-    patch,
-    channels: c.num_channels,
-    hiddenSize: c.hidden_size,
     intermediateSize: innerSize(c.hidden_size, c.mlp_ratio, c.use_swiglu_ffn),
-    blocks: c.num_hidden_layers,
-    heads: c.num_attention_heads,
     biased: { q: c.qkv_bias, k: c.qkv_bias, v: c.qkv_bias, o: true, mlp: true },
     isScaled: true,
-    epsilon: c.layer_norm_eps,
     activation: c.use_swiglu_ffn ? 'silu' : c.hidden_act,
     dropout: 0,
     embeddingDropout: c.hidden_dropout_prob,

@@ -6,11 +6,11 @@ import type { ConfigProblem } from '../model-spec.ts';
 import { activation, backboneKeys, classifierKeys, encoderProblems, imageKeys, rate, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';
 import type { VitConfig } from './vit.ts';
-import { patchProblems } from './vit-config.ts';
+import { patchProblems, vitSizes } from './vit-config.ts';
 import { dinov3Names } from './vit-names.ts';
 
 const isBiased = (usual: boolean) => computed(z.boolean().default(usual));
-/** What places are multiplied by at most, or one over it. */
+/** The largest factor of positions; its inverse is the smallest. */
 const stretch = z.number().min(1).max(1e6);
 
 export const dinov3Keys = {
@@ -68,16 +68,11 @@ export function dinov3Config(architecture: string, hasHead: boolean, json: Confi
       },
     },
     image,
+    ...vitSizes(c),
     isResizable: true,
-    patch: c.patch_size,
-    channels: c.num_channels,
-    hiddenSize: c.hidden_size,
     intermediateSize: c.intermediate_size,
-    blocks: c.num_hidden_layers,
-    heads: c.num_attention_heads,
     biased: { q: c.query_bias, k: c.key_bias, v: c.value_bias, o: c.proj_bias, mlp: c.mlp_bias },
     isScaled: true,
-    epsilon: c.layer_norm_eps,
     activation: c.hidden_act,
     dropout: 0,
     embeddingDropout: 0,

@@ -2,9 +2,9 @@
 import type { Node } from '../../graph/graph.ts';
 import { type Activation, activations } from '../layer/activation.ts';
 import type { BatchNormSpec, ClassifierModel, ConvSpec, ModuleSpec } from '../model-spec.ts';
-import { batchNormSpec, type ConvSizes, convSpec, linearSpec, parametersOf, squareWindow } from '../module-specs.ts';
+import { batchNormSpec, type ConvSizes, convSpec, linearSpec, squareWindow } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
-import { pixelsOf } from './image-input.ts';
+import { imageClassifier } from './image-input.ts';
 import { headSpec, type Labels } from './labels.ts';
 import type { ConvNames, ResNetNames } from './resnet-names.ts';
 
@@ -53,7 +53,7 @@ interface Parts {
 const BATCH_NORM = { epsilon: 1e-5, momentum: 0.1 } as const;
 
 export function resnet(config: ResNetConfig): ClassifierModel {
-  const { names, labels, problem, image, channels, stemSize } = config;
+  const { names, labels, channels, stemSize } = config;
   const hiddenSize = config.stages.at(-1)?.out ?? stemSize;
   const layers = layersOf(config);
   const parts: Parts = {
@@ -64,20 +64,15 @@ export function resnet(config: ResNetConfig): ClassifierModel {
   };
   const inLayers = layers.flatMap(({ pairs, shortcut }) => (shortcut ? [...pairs, shortcut] : pairs));
   const modules = [...[parts.stem, ...inLayers].flatMap(({ conv, norm }): ModuleSpec[] => [conv, norm]), parts.head];
-  return {
-    kind: 'classifier',
+  return imageClassifier(config, {
     family: config.family,
     blocks: layers.length,
     hiddenSize,
-    parameters: parametersOf(modules),
     modules,
-    input: { kind: 'image', height: image[0], width: image[1], channels, resizable: true },
-    labels,
-    problem,
-    heads: [parts.head],
-    logits: (tracer, batch) => tracer.linear(parts.head, features(tracer, pixelsOf(batch), parts)),
-    embedding: (tracer, batch) => features(tracer, pixelsOf(batch), parts),
-  };
+    head: parts.head,
+    resizable: true,
+    features: (tracer, pixels) => features(tracer, pixels, parts),
+  });
 }
 
 const pair = ({ conv, norm }: ConvNames, layer: number, sizes: ConvSizes): Pair => ({

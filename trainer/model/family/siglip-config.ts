@@ -15,7 +15,7 @@ import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import { activation, classifierKeys, commonKeys, encoderProblems, imageKeys, rate, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';
 import { gridOf, type VitConfig } from './vit.ts';
-import { patchProblems } from './vit-config.ts';
+import { patchProblems, vitSizes } from './vit-config.ts';
 import { siglipNames } from './vit-names.ts';
 
 export const siglipKeys = {
@@ -65,16 +65,11 @@ export function siglipConfig(architecture: string, json: ConfigJson, options: Mo
     pooling: 'mean',
     positions: { kind: 'table', grid: patches, firsts: 0, shape: [patches[0] * patches[1], c.hidden_size], antialias: false },
     image: c.image_size,
+    ...vitSizes(c),
     isResizable: false,
-    patch: c.patch_size,
-    channels: c.num_channels,
-    hiddenSize: c.hidden_size,
     intermediateSize: c.intermediate_size,
-    blocks: c.num_hidden_layers,
-    heads: c.num_attention_heads,
     biased: { q: true, k: true, v: true, o: true, mlp: true },
     isScaled: false,
-    epsilon: c.layer_norm_eps,
     activation: c.hidden_act,
     dropout: 0,
     embeddingDropout: 0,

@@ -4,10 +4,10 @@ import type { GridSize } from '../layer/resize-grid.ts';
 import { attend } from '../layer/self-attention.ts';
 import { fromWindows, relativeRows, toWindows, type WindowParams, windowMask } from '../layer/windows.ts';
 import type { BiasedSpec, ClassifierModel, ConvSpec, ModuleSpec } from '../model-spec.ts';
-import { layerNormSpec, linearSpec, parameterSpec, parametersOf, patchSpec } from '../module-specs.ts';
+import { layerNormSpec, linearSpec, parameterSpec, patchSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, projections, runImageBlock } from './image-block.ts';
-import { pixelsOf } from './image-input.ts';
+import { imageClassifier } from './image-input.ts';
 import { headSpec, type Labels } from './labels.ts';
 import type { SwinNames } from './swin-names.ts';
 
@@ -64,7 +64,7 @@ export function gridsOf({ image, patch, stages }: Pick<SwinConfig, 'image' | 'pa
 }
 
 export function swin(config: SwinConfig): ClassifierModel {
-  const { names, labels, problem, image, channels, patch } = config;
+  const { names, labels, channels, patch } = config;
   const width = config.stages[0]?.blocks[0]?.hiddenSize ?? 0;
   const last = config.stages.at(-1)?.blocks[0]?.hiddenSize ?? 0;
   const grids = gridsOf(config);
@@ -83,20 +83,15 @@ export function swin(config: SwinConfig): ClassifierModel {
   ]);
   const table = parts.positions ? [parts.positions] : [];
   const modules = [parts.patches, parts.patchNorm, ...table, ...inStages, parts.finalNorm, parts.head];
-  return {
-    kind: 'classifier',
+  return imageClassifier(config, {
     family: 'swin',
     blocks: parts.stages.reduce((sum, { blocks }) => sum + blocks.length, 0),
     hiddenSize: last,
-    parameters: parametersOf(modules),
     modules,
-    input: { kind: 'image', height: image[0], width: image[1], channels, resizable: !config.hasPositions },
-    labels,
-    problem,
-    heads: [parts.head],
-    logits: (tracer, batch) => tracer.linear(parts.head, features(tracer, pixelsOf(batch), parts)),
-    embedding: (tracer, batch) => features(tracer, pixelsOf(batch), parts),
-  };
+    head: parts.head,
+    resizable: !config.hasPositions,
+    features: (tracer, pixels) => features(tracer, pixels, parts),
+  });
 }
 
 /** A block's number counts through; what merges patches belongs to the block before it. */

@@ -43,16 +43,11 @@ export function vitConfig(architecture: string, { family, prefix, head }: VitFor
     pooling: 'first',
     positions: tablePositions({ grid: gridOf(c.image_size, c.patch_size), firsts: tokens.length, hiddenSize: c.hidden_size }),
     image: c.image_size,
+    ...vitSizes(c),
     isResizable: false,
-    patch: c.patch_size,
-    channels: c.num_channels,
-    hiddenSize: c.hidden_size,
     intermediateSize: c.intermediate_size,
-    blocks: c.num_hidden_layers,
-    heads: c.num_attention_heads,
     biased: { q: c.qkv_bias, k: c.qkv_bias, v: c.qkv_bias, o: true, mlp: true },
     isScaled: false,
-    epsilon: c.layer_norm_eps,
     activation: c.hidden_act,
     dropout: c.hidden_dropout_prob,
     embeddingDropout: c.hidden_dropout_prob,
@@ -60,6 +55,23 @@ export function vitConfig(architecture: string, { family, prefix, head }: VitFor
     pathDropout: { attention: 0, mlp: 0 },
   };
 }
+
+/** The sizes that the configs of all vision transformers name alike. */
+export const vitSizes = (c: {
+  readonly patch_size: GridSize;
+  readonly num_channels: number;
+  readonly hidden_size: number;
+  readonly num_hidden_layers: number;
+  readonly num_attention_heads: number;
+  readonly layer_norm_eps: number;
+}) => ({
+  patch: c.patch_size,
+  channels: c.num_channels,
+  hiddenSize: c.hidden_size,
+  blocks: c.num_hidden_layers,
+  heads: c.num_attention_heads,
+  epsilon: c.layer_norm_eps,
+});
 
 /** A table with an entry for each of the first tokens and of the patches. */
 export const tablePositions = (params: {

@@ -112,12 +112,9 @@ export const siglipNames: VitNames = {
   },
 };
 
-/**
- * @param prefix empty in timm's own files; `timm_model.` where Transformers wraps them
- * @param second the token behind the class token
- */
-export const timmNames = (prefix: string, second: 'dist_token' | 'reg_token' = 'dist_token'): VitNames => ({
-  tokens: [`${prefix}cls_token`, `${prefix}${second}`],
+/** @param prefix empty in timm's own files; `timm_model.` where Transformers wraps them */
+export const timmNames = (prefix: string): VitNames => ({
+  tokens: [`${prefix}cls_token`, `${prefix}dist_token`],
   positions: `${prefix}pos_embed`,
   patches: `${prefix}patch_embed.proj`,
   finalNorm: `${prefix}norm`,
