@@ -1,4 +1,4 @@
-/** What fewer bits do to a run: the held-out loss over 200 steps and the memory of bfloat16, quantized bases and 8-bit moments. */
+/** The effect of fewer bits on a run: the held-out loss over 200 steps and the memory of bfloat16, quantized bases and 8-bit moments. */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import type { TrainResult } from '../trainer/handlers/train/train-run.ts';

@@ -18,7 +18,7 @@ const TABLES = [
     typeFrom: './method.ts',
     name: 'MethodName',
     nameFrom: '../catalog/methods.ts',
-    purpose: 'What each method of the catalog brings.',
+    purpose: 'The folder of each method of the catalog.',
   },
   {
     room: 'trainer/objective',

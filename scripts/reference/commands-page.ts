@@ -22,7 +22,7 @@ export function commandsPage(): string {
   ]);
 }
 
-/** What each of these commands has. */
+/** The options that each of these commands has. */
 const commonOptions = (commands: readonly Command[]): readonly Option[] =>
   (commands[0]?.options ?? []).filter(({ flags }) => commands.every(({ options }) => options.some(option => option.flags === flags)));
 

@@ -13,7 +13,7 @@ type Errors = Readonly<Record<Quantity, number>>;
 
 /** Written by `npm run reference -- --measure`: the largest error of each folder, by engine. */
 export interface GoldenErrors {
-  /** What computed, in the engine's own words. */
+  /** The engine that computed, as it describes itself. */
   readonly engines: Readonly<Record<string, string>>;
   readonly folders: Readonly<Record<string, Readonly<Record<string, Errors>>>>;
 }

@@ -87,7 +87,7 @@ const noCounts = ({ name, unit }: Part): Counts => ({ name, unit, attacks: 0, se
 const journalOf = ({ name }: Part, { bundles, seed, isSample }: TrialParams): string =>
   join(bundles, `journal-${name}-${seed}${isSample ? '-sample' : ''}.jsonl`);
 
-/** What an earlier call of the same seed has done of a part, to its end or not. */
+/** The cases of a part that an earlier call with the same seed has run, finished or not. */
 function countJournal(part: Part, params: TrialParams): Counts {
   const counts = noCounts(part);
   for (const { count, failing } of readJournal(journalOf(part, params))) {

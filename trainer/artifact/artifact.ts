@@ -1,4 +1,4 @@
-/** What an export format brings: how what was trained is written, and how it is opened again to compare what it computes. */
+/** An export format: how it writes what was trained, and how it opens the result again to compare its logits. */
 import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 import type { ModelFolder } from '../hub/open-model.ts';
 import type { AnyModel } from '../model/model-spec.ts';
@@ -6,17 +6,17 @@ import type { WorkerEvent } from '../protocol/job-messages.ts';
 import type { Adapter } from './adapter/adapter.ts';
 import type { TunedModel } from './smoke-test.ts';
 
-/** What is exported. */
+/** A tuned model with everything that an export reads. */
 export interface Opened {
   readonly adapter: Adapter;
   readonly folder: ModelFolder;
   readonly model: AnyModel;
   readonly tokenizer: Tokenizer | undefined;
-  /** Of the base's weights. */
+  /** Fingerprint of the base's weights. */
   readonly fingerprint: string;
 }
 
-/** What the tensors of a GGUF base become, which are stored in blocks: float32 keeps every bit of what was tuned. */
+/** The type that tensors of a GGUF base get, because blocks are not written: float32 keeps every bit of what was tuned. */
 export type WeightType = 'float32' | 'bfloat16' | 'float16';
 
 export interface ArtifactOptions {
@@ -31,7 +31,7 @@ export interface Form {
   readonly write: (dir: string) => Promise<unknown>;
   /** Opens what was written, as its user will. */
   readonly reopen: (dir: string) => Promise<TunedModel & { readonly close: () => Promise<void> }>;
-  /** What trained numbers were rounded to. */
+  /** The types that trained numbers were rounded to. */
   readonly types: Iterable<string>;
 }
 

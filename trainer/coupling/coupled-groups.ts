@@ -21,7 +21,7 @@ export interface GroupMember {
 /** Channels that only change together with all their members. */
 export interface CoupledGroup {
   readonly channels: number;
-  /** Of channels inside experts: those of each lie one behind the other, and are chosen among themselves. */
+  /** Channels inside experts: those of each lie one behind the other, and are chosen among themselves. */
   readonly runs?: number;
   /** In the order of the model, makers first. */
   readonly members: readonly GroupMember[];

@@ -83,7 +83,7 @@ function rowCounts({ module, channelOf }: GroupMember): number[] {
   });
 }
 
-/** Of a module with rows in several groups those of all, ascending. */
+/** Rows by module, ascending; a module with rows in several groups has those of all. */
 function addPlaces<Key>(found: Map<Key, Int32Array>, key: Key, places: Int32Array): void {
   const before = found.get(key);
   found.set(key, before ? Int32Array.from([...before, ...places]).sort() : places);

@@ -16,7 +16,7 @@ const DEVICES = `CUDA_VISIBLE_DEVICES CUDA_DEVICE_ORDER CUDA_HOME CUDA_PATH CUDA
   CUDA_MPS_LOG_DIRECTORY NVIDIA_VISIBLE_DEVICES NVIDIA_DRIVER_CAPABILITIES GPU_DEVICE_ORDINAL VK_* MESA_VK_* DISPLAY WAYLAND_DISPLAY`;
 /** Our own, and those that a test runner measures coverage with. */
 const OURS = 'ROWTUNE_* NODE_V8_COVERAGE';
-/** What a daemon reads when it starts (`trainer/settings.ts`), and hands to its jobs as settings. */
+/** Variables that a daemon reads when it starts (`trainer/settings.ts`) and passes to its jobs as settings. */
 const FOR_DAEMON: ReadonlySet<string> = new Set(['HF_ENDPOINT', 'HF_TOKEN', 'HF_HUB_OFFLINE', 'NO_COLOR']);
 /** Names that a process on the way has cleared already: its children must be able to say so. */
 const CLEARED = 'ROWTUNE_CLEARED_VARIABLES';
@@ -44,10 +44,10 @@ const isInherited = (name: string): boolean => {
 
 type Surroundings = Readonly<Record<string, string | undefined>>;
 
-/** Of a worker. */
+/** The environment of a worker. */
 export const inheritedEnvironment = (surroundings: Surroundings): InheritedEnvironment => inherited(surroundings, isInherited);
 
-/** Of a daemon that starts in the background: it lives for days, and its jobs must not depend on the shell or the window it was started from. */
+/** The environment of a daemon that starts in the background: it lives for days, and its jobs must not depend on the shell or the window it was started from. */
 export const daemonEnvironment = (surroundings: Surroundings): InheritedEnvironment =>
   inherited(surroundings, name => isInherited(name) || FOR_DAEMON.has(name.toUpperCase()));
 

@@ -59,7 +59,7 @@ export class Decoder {
   private readonly session: Session;
   private readonly turning: CausalModel['turning'];
   private length = 0;
-  /** What was read, as far as it may have to be read again. */
+  /** Tokens that were read and may have to be read again. */
   private seen: number[] = [];
 
   constructor(session: Session, capacity: number, turning: CausalModel['turning']) {

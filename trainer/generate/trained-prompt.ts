@@ -7,7 +7,7 @@ import type { Tokenizer } from '../format/tokenizer/tokenizer.ts';
 
 export interface TrainedStyle {
   readonly format: DataFormat;
-  /** Of labeled texts, with {text} and {labels}. */
+  /** The prompt of labeled texts, with {text} and {labels}. */
   readonly template: string;
   /** The labels that {labels} stands for. */
   readonly labels: readonly string[];

@@ -6,7 +6,7 @@ import { type RecomputePolicy, Rematerializer, sqrtBlocks } from './recompute.ts
 import { GraphError } from './types.ts';
 
 export interface BackwardParams {
-  /** Where the gradient comes from: each node with the gradient of the loss toward it. */
+  /** The seeds of the gradient: each node with the gradient of the loss toward it. */
   readonly seeds: readonly { readonly node: Node; readonly gradient: Node }[];
   /**
    * Where it is wanted. With `rows` (int32 [r]) only those rows of a variable: the gradient is [r, …] and the rest is never formed. With

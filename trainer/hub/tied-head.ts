@@ -1,7 +1,7 @@
 /** Whether a decoder's files hold a head of its own beside the embedding. */
 import type { WeightFiles } from '../format/weight-files.ts';
 
-/** Of a decoder, and of one inside a model that also sees images. */
+/** Names of the embedding in a decoder, and in one inside a model that also sees images. */
 const EMBEDDINGS = ['model.embed_tokens.weight', 'model.language_model.embed_tokens.weight'];
 const HEAD = 'lm_head.weight';
 

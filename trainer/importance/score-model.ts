@@ -50,7 +50,7 @@ export interface ImportanceData {
   readonly exact: boolean;
   /** What the mean gradients of one sweep may take; at least one module is in a sweep. */
   readonly sweepBytes: number;
-  /** Of labeled data. */
+  /** The classes of labeled data. */
   readonly classes?: ClassesOfSamples;
 }
 
@@ -120,7 +120,7 @@ async function scoreWeights(params: ScoreModelParams, { score }: WeightMeasure):
   return { scores };
 }
 
-/** What a module multiplies by: Gemma's norms are stored as their distance from 1. */
+/** The weight that a module multiplies by: Gemma's norms are stored as their distance from 1. */
 async function actingWeight(weights: WeightSource, { weight, offset }: ModuleSpec): Promise<Float32Array> {
   const stored = await weights.readFloat32(weight.name);
   return offset ? stored.map(value => value + offset) : stored;

@@ -1,4 +1,4 @@
-/** What each method of the catalog brings. Written by `npm run registries` from the folders of this room. */
+/** The folder of each method of the catalog. Written by `npm run registries` from the folders of this room. */
 
 import type { MethodName } from '../catalog/methods.ts';
 import { method as bitfit } from './bitfit/method.ts';

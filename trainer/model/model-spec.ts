@@ -16,7 +16,7 @@ export interface ParameterSpec {
   readonly buffer?: true;
   /** Set on what is not read from the weight file: a head that was replaced, or that the file has never had. */
   readonly initial?: Initial;
-  /** Of experts: the matrices of all of them one below the other, which files hold in other forms. */
+  /** A stack of experts: the matrices of all of them one below the other, which files hold in other forms. */
   readonly stack?: Stack;
 }
 
@@ -47,7 +47,7 @@ export interface ModuleSpec {
   readonly sections?: readonly RowSection[];
   /** Of a norm: what is added to its weight before it scales (Gemma's norms are stored as their distance from 1). */
   readonly offset?: number;
-  /** Of a norm: weight decay shrinks it, as the Trainer of Transformers does with what it does not take for a norm. */
+  /** A norm that weight decay shrinks, as the Trainer of Transformers does with what it does not take for a norm. */
   readonly decays?: true;
   /** Of an embedding: looking up this row gives it no gradient, wherever it is looked up (`padding_idx` of PyTorch). */
   readonly paddingRow?: number;

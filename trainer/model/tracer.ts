@@ -14,7 +14,7 @@ export interface ModuleTap {
   readonly y: Node;
   /** How many of the last rows of x and y belong to no sample (positions, which all samples share). The others are sample by sample. */
   readonly shared: number;
-  /** Of experts: the expert of each row of y, int32 [assignments]; row t of y comes from row ⌊t · rows / assignments⌋ of x. */
+  /** The expert of each row of y, int32 [assignments]; row t of y comes from row ⌊t · rows / assignments⌋ of x. */
   readonly experts?: Node;
 }
 

@@ -1,4 +1,4 @@
-/** What is said of a class of models that is not computed: what it needs that is missing here, and the supported class that is most like it. */
+/** The answer to a class of models that is not supported: what it needs that is missing here, and the supported class that is most like it. */
 import { didYouMean } from '../protocol/did-you-mean.ts';
 import type { ConfigJson } from './load-model.ts';
 
@@ -50,7 +50,7 @@ const nearestByEnding: readonly (readonly [RegExp, string])[] = [
   [/(CausalLM|ConditionalGeneration|LMHeadModel)$/, 'LlamaForCausalLM'],
 ];
 
-/** Where the families are listed with what works for each. */
+/** The page that lists the families with what works for each. */
 const LISTED = 'docs/reference/models.md';
 
 /** @param named the classes that config.json names @param supported all that are computed */

@@ -29,7 +29,7 @@ export interface PlanHeaders {
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
 }
 
-/** What the data says. */
+/** Facts about the data. */
 export interface DataFacts {
   /** With a head for the labels of the data. */
   readonly model: AnyModel;
@@ -47,7 +47,7 @@ export interface PlanFacts {
   readonly data?: DataFacts;
   /** The chosen rows or elements. Left out: the first ones, since which they are makes no difference to the memory. */
   readonly selection?: Selection;
-  /** What the model computes in, where `dtype: auto` was measured. */
+  /** The type that the model computes in, if `dtype: auto` was measured. */
   readonly dtype?: ComputeType;
   /** Instead of the recipe's: the level that a resumed run keeps. */
   readonly recompute?: Recipe['recompute'];
@@ -152,7 +152,7 @@ function passOf(traced: Parameters<typeof assemble>[0][string]): PlannedPass {
   return { signature: signatures.pass as Signature, variables };
 }
 
-/** What importance and selection work on: the modules that the recipe's method tunes. @throws TargetError */
+/** The targets of importance and selection: the modules that the recipe's method tunes. @throws TargetError */
 export function planTargets(recipe: Recipe, model: AnyModel): { readonly settings: MethodSettings; readonly modules: ModuleSpec[] } {
   const settings = methodSettings(recipe);
   return { settings, modules: targetModules(model, settings) };
@@ -175,7 +175,7 @@ export function firstSelection(model: AnyModel, method: MethodName, settings: Me
 export const attachFirst = (model: AnyModel, method: MethodName, settings: MethodSettings): Attachment =>
   methods[method].attach(model, settings, firstSelection(model, method, settings));
 
-/** What a recipe says of the model's head and input; labels that only the data tells are as many as the config has. */
+/** The recipe's settings of the model's head and input; labels that only the data tells are as many as the config has. */
 export function modelOptions({ task, data: { image_size: size, labels } }: Recipe): ModelOptions {
   const { target, model, reads } = objectiveCatalog[task];
   if (target === 'number') return { labels: ['LABEL_0'], problem: 'regression' };

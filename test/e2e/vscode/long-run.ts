@@ -41,7 +41,7 @@ export function readRun(folder: string): LongRun {
   return { state, lines: read('metrics.jsonl').trimEnd().split('\n').length };
 }
 
-/** Of the run's page: "2,010 of 20,000 steps · …"; none where it is not open. */
+/** The steps that the run's page shows ("2,010 of 20,000 steps · …"); 0 if the page is not open. */
 export async function stepsDone(workbench: Workbench): Promise<number> {
   const text = (await shownText(workbench, '.run-facts')) ?? '';
   return Number(/^([\d,]+) of/.exec(text)?.[1]?.replaceAll(',', '') ?? 0);

@@ -1,4 +1,4 @@
-/** What a heatmap shows of a run: the parts of fused matrices as layers of their own, and the budget that the run trains. */
+/** The layers and the budget that a heatmap shows of a run: the parts of fused matrices as layers of their own, and the budget that the run trains. */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -34,7 +34,7 @@ const blocks = pages.flatMap((page): Block[] =>
 );
 const blocksOf = (language: string): Block[] => blocks.filter(block => block.language === language);
 
-/** What a fragment leaves to the reader. */
+/** Settings that a fragment leaves to the reader. */
 const BASE = ['model: m', 'data: {train: a.jsonl}'] as const;
 const completed = (text: string): string => [...BASE.filter(line => !text.includes(`${line.split(':')[0]}:`)), text].join('\n');
 

@@ -252,7 +252,7 @@ describe('zip files that claim more than they hold', () => {
   interface Member {
     readonly name: string;
     readonly data: Buffer;
-    /** Where its header is said to be, and how long its bytes are. */
+    /** The stated position of its header, and the length of its bytes. */
     readonly from?: number;
     readonly size?: number;
   }

@@ -1,4 +1,4 @@
-/** What lists and menus say of a model: whether it can be asked something is read from what it computes, or from the name of its class. */
+/** The facts about a model in lists and menus: whether it can be asked something is read from what it computes, or from the name of its class. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

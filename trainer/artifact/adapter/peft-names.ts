@@ -7,7 +7,7 @@ interface Renaming {
   /** A layer in files and in memory: what stands before it, its number, what stands behind. */
   readonly inFile: RegExp;
   readonly inMemory: RegExp;
-  /** What stands between the model's name and the number. */
+  /** The path between the model's name and the number. */
   readonly fileLayers: string;
   readonly memoryLayers: string;
   /** In files → in memory, within a layer. */

@@ -49,7 +49,7 @@ interface Placed {
   readonly dtype: StoredType;
   /** What the model calls it. */
   readonly source: string;
-  /** Of what the base holds in another form than the model: how it is made. */
+  /** How a tensor is made that the base holds in another form than the model. */
   readonly made?: StoredTensor | undefined;
 }
 

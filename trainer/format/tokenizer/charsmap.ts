@@ -4,7 +4,7 @@
  */
 
 const SIZE_BYTES = 4;
-/** What stands for a character or a few. Published maps have up to 54 bytes (the ligature ﷺ and its like). */
+/** Bytes of the replacement of a character or a few. Published maps have up to 54 bytes (the ligature ﷺ and its like). */
 const MAX_REPLACEMENT_BYTES = 1000;
 
 interface Charsmap {

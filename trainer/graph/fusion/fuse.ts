@@ -18,7 +18,7 @@ export const fuse = (schedule: Schedule, builder: Builder): readonly Step[] => n
 
 /** A step under construction. */
 interface Draft extends Step {
-  /** Where in the schedule it runs. */
+  /** Its place in the schedule. */
   readonly place: number;
 }
 

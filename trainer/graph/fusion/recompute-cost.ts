@@ -35,7 +35,7 @@ function lightInput(node: Node): Node | undefined {
 const isWidening = (node: Node): boolean => node.op === 'cast' && byteSize(node) > byteSize(node.inputs[0] as Node);
 
 export interface Surroundings {
-  /** Where the step runs that would compute the node again. */
+  /** The place of the step that would compute the node again. */
   readonly place: number;
   /** Nodes that the step reads in any case. */
   readonly read: ReadonlySet<Node>;

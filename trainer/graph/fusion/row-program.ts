@@ -59,7 +59,7 @@ export type RegisterKind = (typeof REGISTER_KINDS)[number];
 /** Element types that the kernel loads and stores, in the order of their numbers. */
 export const ELEMENT_TYPES = ['float32', 'bfloat16', 'bool', 'uint8', 'int8', 'int32'] as const satisfies readonly DType[];
 
-/** What a program may have. The planner keeps to these limits, and the kernel refuses a program beyond them. */
+/** Limits of a program. The planner keeps to these limits, and the kernel refuses a program beyond them. */
 export const ROW_PROGRAM_LIMITS = {
   /** Axes that rows are counted by. */
   leadAxes: 12,

@@ -133,7 +133,7 @@ export const paddingRow = (id: number | null | undefined, rows: number): number 
 /** Height and width in pixels, given as one number or as two. */
 const sides = z.union([size(8192).transform((n): [number, number] => [n, n]), z.tuple([size(8192), size(8192)])]);
 
-/** Of models that cut images into patches. @param patch the usual side of one */
+/** Keys of models that cut images into patches. @param patch the usual side of one */
 export const imageKeys = (patch: number) =>
   ({
     image_size: computed(sides.default([224, 224])),
@@ -142,7 +142,7 @@ export const imageKeys = (patch: number) =>
     ...withoutEffect('is of no token of this model', 'pad_token_id'),
   }) as const;
 
-/** Of models of images that can be parts of others. */
+/** Keys of models of images that can be parts of others. */
 export const backboneKeys = {
   ...withoutEffect('names outputs of a backbone, and a classifier reads the last', 'stage_names', 'out_features', 'out_indices'),
   ...withoutEffect('is for a backbone, and a classifier does without', 'apply_layernorm', 'reshape_hidden_states', 'return_class_token'),

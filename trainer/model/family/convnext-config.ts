@@ -25,7 +25,7 @@ export const convNextV2Keys = {
 /** The scale is there where it does not start at 0. */
 export const convNextKeys = { ...convNextV2Keys, layer_scale_init_value: computed(z.number().min(0).default(1e-6)) } as const;
 
-/** What an architecture's file holds. */
+/** The contents of an architecture's file. */
 export interface ConvNextForm {
   readonly family: ConvNextConfig['family'];
   /** Before the names of the encoder's tensors; the bare encoder is saved without. */

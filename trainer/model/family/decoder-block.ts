@@ -10,7 +10,7 @@ import type { DecoderConfig } from './decoder.ts';
 import { type DecoderExperts, type ExpertBlock, expertBlock, expertModules, traceExperts } from './decoder-experts.ts';
 
 export interface Mlp {
-  /** Of gate and up: two layers, or one with the rows of both. */
+  /** Gate and up: two layers, or one with the rows of both. */
   readonly gateUp: readonly ModuleSpec[];
   readonly down: ModuleSpec;
 }
@@ -19,7 +19,7 @@ const isMixture = (mlp: Mlp | ExpertBlock): mlp is ExpertBlock => 'router' in ml
 
 export interface Block {
   readonly beforeAttention: ModuleSpec | undefined;
-  /** Of queries, keys and values: three layers, or one with all rows. */
+  /** Queries, keys and values: three layers, or one with all rows. */
   readonly qkv: readonly ModuleSpec[];
   readonly qNorm: ModuleSpec | undefined;
   readonly kNorm: ModuleSpec | undefined;

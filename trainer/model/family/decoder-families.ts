@@ -48,7 +48,7 @@ interface Own extends Partial<Pick<DecoderAttention, 'scale' | 'cap' | 'innerNor
   readonly multipliers?: Partial<Pick<DecoderConfig, 'embeddingMultiplier' | 'residualMultiplier' | 'logitMultiplier'>>;
   readonly logitCap?: number | undefined;
   readonly experts?: DecoderExperts;
-  /** What else does not fit together. */
+  /** Other contradictions between keys. */
   readonly problems?: readonly ConfigProblem[];
   /** The blocks that turn queries and keys; all where not given. */
   readonly turning?: readonly boolean[];
@@ -60,7 +60,7 @@ interface Family<Keys extends KeyTable> {
   readonly family: string;
   /** Llama's where not given. */
   readonly names?: DecoderNames;
-  /** What the family's positions have that Llama's do not. */
+  /** Features of the family's positions that Llama's do not have. */
   readonly rope?: Partial<Pick<RopeContext, 'theta' | 'types' | 'aliases' | 'isPartial' | 'growsQueries'>>;
   /** Settings that stand for keys that a config leaves out, where the default is no single value. */
   readonly defaults?: (config: ConfigJson) => ConfigJson;
@@ -72,7 +72,7 @@ const familyOf = <Keys extends KeyTable>(family: Family<Keys>): Family<Keys> => 
 
 const alike = (biased: boolean): DecoderAttention['biases'] => ({ qkv: biased, output: biased });
 
-/** What Transformers takes for a config that says nothing of positions. */
+/** Transformers' default for a config without positions. */
 const MINISTRAL3_ROPE = {
   ...{ rope_type: 'yarn', rope_theta: 1e6, factor: 16, original_max_position_embeddings: 16384, beta_fast: 32, beta_slow: 1 },
   ...{ mscale: 1, mscale_all_dim: 1, llama_4_scaling_beta: 0.1 },

@@ -22,7 +22,7 @@ export interface DecoderConfig {
   readonly maxPositions: number;
   readonly attention: DecoderAttention;
   readonly mlp: { readonly intermediateSize: number; readonly activation: string; readonly biased: boolean };
-  /** Of families with mixtures of experts in place of some MLPs. */
+  /** In families with mixtures of experts in place of some MLPs. */
   readonly experts?: DecoderExperts | undefined;
   /** How each block turns its queries and keys; undefined: not at all. */
   readonly positions: readonly (Positions | undefined)[];
@@ -138,7 +138,7 @@ function turnsOf(
   return positions.map(own => known.get(own));
 }
 
-/** What queries are multiplied by, [tokens, 1] or [batch, 1, tokens, 1]; undefined where they do not grow. */
+/** The factor of queries, [tokens, 1] or [batch, 1, tokens, 1]; undefined where they do not grow. */
 function growthOf(graph: Graph, { growth }: Positions, tokens: number, at: Node | undefined): Node | undefined {
   if (!growth) return undefined;
   const { beta, span } = growth;
@@ -154,7 +154,7 @@ function growthOf(graph: Graph, { growth }: Positions, tokens: number, at: Node 
   return graph.add(graph.mul(graph.log(graph.add(spans, 1)), beta), 1);
 }
 
-/** Where a text becomes long enough to be turned otherwise, and whether its earlier tokens are then read again. */
+/** The length at which a text is rotated differently, and whether its earlier tokens are then read again. */
 function turningOf(positions: DecoderConfig['positions']): CausalModel['turning'] {
   const own = positions.find(each => each !== undefined && turningLength(each) !== undefined);
   const length = own && turningLength(own);

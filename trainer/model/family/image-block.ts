@@ -18,7 +18,7 @@ export interface ImageBlockConfig {
   readonly isScaled: boolean;
   readonly epsilon: number;
   readonly activation: string;
-  /** Of what attention and the MLP add to the stream. */
+  /** Dropout of what attention and the MLP add to the stream. */
   readonly dropout: number;
   readonly attentionDropout: number;
   /** How often a sample goes past attention, and past the MLP. */
@@ -29,7 +29,7 @@ export interface ImageBlock {
   /** Queries, keys and values, from three layers or from one. */
   readonly qkv: readonly ModuleSpec[];
   readonly o: ModuleSpec;
-  /** What goes through the activation, where it is a layer of its own and multiplies `up`. */
+  /** The layer that goes through the activation and multiplies `up`, if it is a layer of its own. */
   readonly gate: ModuleSpec | undefined;
   /** With a fused gate its first half is the gate. */
   readonly up: ModuleSpec;

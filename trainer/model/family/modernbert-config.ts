@@ -57,7 +57,7 @@ export const modernBertKeys = {
   ...withoutEffect('is an older name that Transformers does not read', 'layer_norm_eps', 'gradient_checkpointing'),
 } as const satisfies KeyTable;
 
-/** What a file holds; both have the layers between encoder and classifier. */
+/** The contents of a file; both have the layers between encoder and classifier. */
 export interface ModernBertForm {
   readonly hasHead: boolean;
 }

@@ -19,7 +19,7 @@ export interface ModernBertConfig extends Labels {
   readonly intermediateSize: number;
   readonly heads: number;
   readonly maxPositions: number;
-  /** Of each block: does a token see only those up to `distance` away? */
+  /** For each block: whether a token sees only those up to `distance` away. */
   readonly isLocal: readonly boolean[];
   readonly distance: number;
   /** By which positions are turned, in blocks of both kinds. */
@@ -30,7 +30,7 @@ export interface ModernBertConfig extends Labels {
   readonly activation: string;
   readonly biased: { readonly norms: boolean; readonly attention: boolean; readonly mlp: boolean; readonly head: boolean };
   readonly dropout: { readonly embedding: number; readonly attention: number; readonly mlp: number; readonly head: number };
-  /** What the head reads: the first token's state, or the mean of all. */
+  /** The input of the head: the first token's state, or the mean of all. */
   readonly pooling: 'first' | 'mean';
   readonly headActivation: string;
 }
@@ -42,7 +42,7 @@ interface Block {
   readonly qkv: ModuleSpec;
   readonly o: ModuleSpec;
   readonly mlpNorm: ModuleSpec;
-  /** What goes through the activation, and what it is multiplied by. */
+  /** The part that goes through the activation, and the part that it multiplies. */
   readonly gateAndUp: ModuleSpec;
   readonly down: ModuleSpec;
 }
@@ -110,7 +110,7 @@ function blockOf(
 const modulesOf = (b: Block): ModuleSpec[] =>
   [b.attentionNorm, b.qkv, b.o, b.mlpNorm, b.gateAndUp, b.down].filter(module => module !== undefined);
 
-/** What blocks of one kind share. */
+/** Tensors that blocks of one kind share. */
 interface Surroundings {
   readonly mask: AttentionMask;
   readonly rotary: RotaryTables;

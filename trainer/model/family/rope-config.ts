@@ -18,7 +18,7 @@ import type { ConfigProblem } from '../model-spec.ts';
 
 const positive = z.number().positive();
 const share = positive.max(1);
-/** Of pairs of features: a head has at most 1024 features. */
+/** Pairs of features: a head has at most 1024 features. */
 const factors = z.array(positive).max(512);
 const types = ['default', 'linear', 'dynamic', 'llama3', 'yarn', 'longrope'] as const;
 export type RopeType = (typeof types)[number];
@@ -74,7 +74,7 @@ function ropeOf(config: ConfigJson): [key: string, rope: ConfigJson] {
 const DEFAULT_THETA = 10000;
 const PLAIN: RopeScaling = { type: 'default' };
 
-/** What of a model its positions depend on. */
+/** The parts of a model that its positions depend on. */
 export interface RopeContext {
   readonly architecture: string;
   readonly maxPositions: number;
@@ -89,7 +89,7 @@ export interface RopeContext {
   readonly isPartial?: boolean | undefined;
   /** Whether queries grow with their position, which the config then has to describe. */
   readonly growsQueries?: boolean | undefined;
-  /** Of blocks that turn by their type: their record alone says the original length. */
+  /** Blocks with positions by their type: their record alone has the original length. */
   readonly isOfType?: boolean;
 }
 

@@ -29,7 +29,7 @@ export interface VitConfig extends Labels, ImageBlockConfig {
   readonly tokens: readonly number[];
   readonly positions: TablePositions | RotaryPositions;
   readonly pooling: Pooling;
-  /** Of patches and first tokens with their positions. */
+  /** Dropout of patches and first tokens with their positions. */
   readonly embeddingDropout: number;
   readonly blocks: number;
 }
@@ -155,7 +155,7 @@ function rotaryOf(tracer: Tracer, { config }: Parts): RotaryTables | undefined {
   return gridRotaryTables(tracer, { grid: gridOf(image, patch), headDim: hiddenSize / heads, theta, firsts: sum(tokens), augment });
 }
 
-/** What the blocks give, before the last norm: [batch, tokens, hiddenSize]. */
+/** The output of the blocks, before the last norm: [batch, tokens, hiddenSize]. */
 function stream(tracer: Tracer, pixels: Node, parts: Parts): Node {
   const { graph } = tracer;
   const embedded = embed(tracer, pixels, parts);

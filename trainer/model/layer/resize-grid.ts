@@ -27,7 +27,7 @@ function keys(distance: number, a: number): number {
   return x < 2 ? ((a * x - 5 * a) * x + 8 * a) * x - 4 * a : 0;
 }
 
-/** What each of `to` places takes of each of `from` places, [to, from]; PyTorch's kernel has a = −0.75, with antialias −0.5. */
+/** The share that each of `to` places takes of each of `from` places, [to, from]; PyTorch's kernel has a = −0.75, with antialias −0.5. */
 export function bicubicWeights(from: number, to: number, antialias: boolean): Float32Array {
   const scale = from / to;
   const weights = new Float32Array(to * from);

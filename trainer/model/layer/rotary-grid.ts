@@ -10,7 +10,7 @@ export interface GridRotaryParams {
   readonly theta: number;
   /** Tokens before the patches, which are not turned. */
   readonly firsts: number;
-  /** What training does to the places of all patches, by chance; each may be left out. */
+  /** Random changes of the positions of all patches in training; each is optional. */
   readonly augment: GridAugment;
 }
 

@@ -1,4 +1,4 @@
-/** What a worker takes beside tensors: see `engine-memory.ts`. */
+/** Memory of a worker in addition to tensors: see `engine-memory.ts`. */
 import type { EngineName } from '../../catalog/engines.ts';
 import { engineMemory } from './engine-memory.ts';
 

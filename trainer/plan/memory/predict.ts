@@ -20,7 +20,7 @@ import { type MeasuredPass, type PassEstimate, PassTracer } from './traced-passe
 export type { PassEstimate } from './traced-passes.ts';
 
 export interface PriceOptions {
-  /** What the run may take: `recompute: auto` becomes the first level that fits. Without it, the fastest level. */
+  /** The memory that the run may take: `recompute: auto` becomes the first level that fits. Without it, the fastest level. */
   readonly usableBytes?: number;
   /** Every level of recomputation, not only the ones that the plan asks about. */
   readonly allLevels?: boolean;
@@ -180,7 +180,7 @@ export function priceRun(plan: RunPlan, options: PriceOptions = {}, fuse = plann
 
 interface TracedLevel {
   readonly level: LevelEstimate;
-  /** Of each shape of batch. */
+  /** The passes of each shape of batch. */
   readonly training: readonly MeasuredPass[];
   readonly evaluation: readonly MeasuredPass[];
 }

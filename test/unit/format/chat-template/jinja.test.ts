@@ -113,7 +113,7 @@ test.each([
   expect((refusal as Error).message).toContain(message);
 });
 
-/** What it throws; undefined where it returns. */
+/** The error that it throws; undefined if it returns. */
 function thrown(run: () => unknown): unknown {
   try {
     run();

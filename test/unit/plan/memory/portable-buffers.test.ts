@@ -56,10 +56,10 @@ async function peaks(program: Program, variables: Readonly<Record<string, { read
 
 /** Scalars within a kernel, which the rules leave out. */
 const SCALARS = 64;
-/** What XNNPACK packs for a product lies outside of tfjs's tensors: the prediction counts it, the backend cannot. A depthwise convolution packs nothing. */
+/** XNNPACK packs operands of a product outside of tfjs's tensors: the prediction counts it, the backend cannot. A depthwise convolution packs nothing. */
 const PACKS: ReadonlySet<OpName> = new Set<OpName>(['matmul', 'conv2d', 'conv2dInputGrad', 'conv2dFilterGrad']);
 
-/** What these hold depends on how the assignments fall: the prediction is for the worst. */
+/** The memory of these depends on how the assignments fall: the prediction is for the worst. */
 const BY_DATA: ReadonlySet<OpName> = new Set<OpName>(['expertProduct', 'expertGradient']);
 const most = (op: OpName): number => (BY_DATA.has(op) ? 3 : PACKS.has(op) ? 1.6 : 1.1);
 

@@ -15,7 +15,7 @@ export interface AddedToken {
   readonly normalized: boolean;
 }
 
-/** Of all added tokens together, each of which may take a node of the search. Published files have up to 100 000. */
+/** Characters of all added tokens, each of which may take a node of the search. Published files have up to 100 000. */
 const MAX_ADDED_CHARACTERS = 2_000_000;
 
 /** A stretch of text, or a token that was found. `from` and `to` are places in the text that was cut. */

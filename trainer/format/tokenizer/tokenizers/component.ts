@@ -6,11 +6,11 @@ export type Component = Readonly<Record<string, unknown>>;
 
 /** Sequences inside sequences: no published file has more than two. */
 const MAX_NESTING = 16;
-/** Of a sequence. Published files have up to ten; each may make a text longer. */
+/** Members of a sequence. Published files have up to ten; each may make a text longer. */
 const MAX_STEPS = 64;
-/** What is put into a text: prefixes, suffixes, replacements of a character or a few. */
+/** Characters that are put into a text: prefixes, suffixes, replacements of a character or a few. */
 const MAX_TEXT_CHARACTERS = 1000;
-/** What a component may make of a text: the longest line of a data file. */
+/** Characters that a component may make of a text: the longest line of a data file. */
 export const MAX_RESULT_CHARACTERS = 64 * 2 ** 20;
 
 /**

@@ -9,7 +9,7 @@ import { caseless, classCharacter, classRange, escapeCharacter, FOLDED_TOGETHER 
 const MAX_PATTERN_CHARACTERS = 20_000;
 /** Deeper groups exhaust the stack of the engine that compiles them. */
 const MAX_NESTING = 64;
-/** Of an interval, and of intervals inside each other multiplied: the engine writes repetitions out. Published patterns have `{1,3}`. */
+/** Repetitions of an interval, and the product of nested intervals: the engine writes repetitions out. Published patterns have `{1,3}`. */
 const MAX_REPETITIONS = 1000;
 
 const WORD = '\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}';

@@ -5,7 +5,7 @@ import { fallbackBytes, type Model, type Vocabulary } from './vocabulary.ts';
 /** What an unknown character costs beyond the worst piece. */
 const UNKNOWN_PENALTY = 10;
 
-/** Of all pieces together, each of which may take a node of the trie. The largest vocabularies have some 2 million. */
+/** Characters of all pieces, each of which may take a node of the trie. The largest vocabularies have some 2 million. */
 const MAX_PIECE_CHARACTERS = 8_000_000;
 
 interface Node {
