@@ -147,19 +147,20 @@ function trailingSpace(turn: string, { content, tool_calls: calls }: ChatMessage
 }
 
 /** Fields that must reach the text, and the names under which templates read them. */
-const CARRIED: Readonly<Record<string, readonly string[]>> = {
-  tools: ['tools'],
-  documents: ['documents'],
-  tool_calls: ['tool_calls'],
-  reasoning_content: ['reasoning_content', 'thinking'],
-  thinking: ['reasoning_content', 'thinking'],
-  reasoning: ['reasoning_content', 'thinking'],
-};
+const REASONING = ['reasoning_content', 'thinking'];
+const CARRIED: ReadonlyMap<string, readonly string[]> = new Map([
+  ['tools', ['tools']],
+  ['documents', ['documents']],
+  ['tool_calls', ['tool_calls']],
+  ['reasoning_content', REASONING],
+  ['thinking', REASONING],
+  ['reasoning', REASONING],
+]);
 
 /** Throws DataError for a field that the template never mentions although it carries what the model should read or write. */
 function checkFields(chat: Conversation, { renderer, place }: ChatSettings): void {
   const check = (field: string, key: string): void => {
-    const names = CARRIED[field];
+    const names = CARRIED.get(field);
     if (names === undefined || names.some(name => renderer.mentions(name))) return;
     throw new DataError({
       ...place,
@@ -221,9 +222,10 @@ const COMMON = new Set(['role', 'content']);
 
 function notesOf({ messages }: Conversation, whole: string, { renderer }: ChatSettings): string[] {
   const fields = new Set(messages.flatMap(message => Object.keys(message)));
-  const unused = [...fields].filter(field => !COMMON.has(field) && !(field in CARRIED) && !renderer.mentions(field));
-  const text = squeezed(whole);
-  const removed = messages.some(({ reasoning_content: reasoning }) => typeof reasoning === 'string' && !text.includes(squeezed(reasoning)));
+  const unused = [...fields].filter(field => !COMMON.has(field) && !CARRIED.has(field) && !renderer.mentions(field));
+  const reasoning = messages.flatMap(({ reasoning_content: text }) => (typeof text === 'string' ? [squeezed(text)] : []));
+  const text = reasoning.length > 0 ? squeezed(whole) : '';
+  const removed = reasoning.some(each => !text.includes(each));
   return [
     ...unused.map(field => `have the field '${field}', which the model's chat template does not use`),
     ...(removed ? ["have earlier answers whose reasoning the model's chat template removes"] : []),

@@ -166,13 +166,9 @@ describe('content and fields', () => {
   });
 
   it('whatever their names are', () => {
-    const chat = {
-      messages: [
-        { role: 'user', content: 'A', '(x': 7, '(a+)+$': 8 },
-        { role: 'assistant', content: 'B' },
-      ],
-    };
-    expect(format(source('qwen3'), chat).notes).toHaveLength(2);
+    const odd: Record<string, unknown> = { role: 'user', content: 'A', '(x': 7, '(a+)+$': 8, constructor: 9 };
+    const chat: { messages: Record<string, unknown>[] } = { messages: [odd, { role: 'assistant', content: 'B' }] };
+    expect(format(source('qwen3'), chat).notes).toHaveLength(3);
   });
 
   const user = { role: 'user', content: 'A' };

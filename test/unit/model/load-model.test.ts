@@ -25,6 +25,11 @@ describe('config.json', () => {
       /it needs inputs for each layer; the nearest supported class is Gemma3ForCausalLM/,
     ],
     [
+      'a text part of an unknown kind, whatever its name',
+      { architectures: ['Mistral3ForConditionalGeneration'], text_config: { model_type: 'constructor' } },
+      /text_config\.model_type.*constructor/,
+    ],
+    [
       'a misspelled one',
       { architectures: ['LamaForCausalLM'] },
       /LamaForCausalLM, which is not supported; the nearest supported class is LlamaForCausalLM/,

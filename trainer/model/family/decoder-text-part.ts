@@ -35,8 +35,8 @@ export function textPart(architecture: TextPartArchitecture, config: ConfigJson)
   const { keys, names, decoders }: TextPart = textParts[architecture];
   const { values, problems } = readConfig(keys, architecture, config);
   const { text_config: own, tie_word_embeddings: tied } = values;
-  const type = own.model_type ?? Object.keys(decoders)[0];
-  const decoder = decoders[String(type)];
+  const type = String(own.model_type ?? Object.keys(decoders)[0]);
+  const decoder = Object.hasOwn(decoders, type) ? decoders[type] : undefined;
   const strange = decoder ? [] : [notSupported(['text_config', 'model_type'], type, Object.keys(decoders))];
   refuse([...problems, ...strange], architecture);
   const text = decoderConfig(decoder as DecoderArchitecture, { ...own, tie_word_embeddings: tied }, names);
