@@ -81,13 +81,22 @@ describeEditor(
     });
 
     test('its heatmap is opened from the menu, and a cell of it', async () => {
-      await pressOnRun('Shift+F10', async () => (await workbench.page.locator('.context-view .action-item').count()) > 0);
+      // A run that has just moved to another group is drawn anew.
+      await workbench.page.getByRole('treeitem', { name: /^Stopped/ }).waitFor();
       const entry = workbench.page.locator('.context-view .action-item.focused', { hasText: 'Open Heatmap' });
-      await until(async () => {
-        await workbench.press('ArrowDown');
-        return (await entry.count()) > 0;
-      }, 'the entry of the menu');
-      await workbench.press('Enter');
+      const openHeatmap = async (): Promise<boolean> => {
+        await pressOnRun('Shift+F10', async () => (await workbench.page.locator('.context-view .action-item').count()) > 0);
+        await until(async () => {
+          await workbench.press('ArrowDown');
+          return (await entry.count()) > 0;
+        }, 'the entry of the menu');
+        await workbench.press('Enter');
+        if (await comes(async () => (await workbench.tab('Heatmap: mine').count()) > 0)) return true;
+        // The row was drawn anew while its menu was open: the editor forgot which run it was, and a list asks for it.
+        await workbench.press('Escape');
+        return false;
+      };
+      await until(openHeatmap, 'the heatmap of the run');
       const page = await workbench.webview('.grid-view canvas');
       await page
         .getByText(/of [\d,]+ rows/)
