@@ -7,7 +7,7 @@ export interface BenchModel {
   readonly title: string;
   readonly weights: 'real' | 'random';
   readonly batch: number;
-  /** Of a sequence; 1 for images. */
+  /** The length of a sequence; 1 for images. */
   readonly tokens: number;
   /** The rows of each layer that SPSFT trains: the even number that comes nearest to LoRA's trained parameters at LORA_RANK. */
   readonly rows: number;
@@ -47,8 +47,8 @@ const labeled = (count: number) => ({
 });
 
 /**
- * What config.json of a bench folder holds. Models drop nothing of their own accord: masks drawn by two sides would give two losses.
- * MiniLM's comes from its own folder, with these in place of its keys.
+ * The config.json of a bench folder. No model has dropout of its own: masks drawn by the two sides would give two losses.
+ * MiniLM's config comes from its own folder, with these keys replaced.
  */
 export const benchConfigs = {
   smollm2: smolLm2,

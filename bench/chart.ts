@@ -23,7 +23,7 @@ export interface Series {
 export interface Axis {
   readonly label: string;
   readonly scale: 'linear' | 'log';
-  /** Of a linear axis: it begins where the values do. */
+  /** False for a linear axis that begins where the values do instead of at 0. */
   readonly fromZero?: false;
 }
 
@@ -37,7 +37,7 @@ export interface Panel {
 export interface ChartParams {
   readonly title: string;
   readonly panels: readonly Panel[];
-  /** What the markers stand for. */
+  /** The meaning of each marker, for the legend. */
   readonly markers: readonly { readonly marker: Marker; readonly meaning: string }[];
 }
 

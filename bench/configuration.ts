@@ -1,4 +1,4 @@
-/** What is measured: one configuration of one side, and the plan of the comparison on SmolLM2-135M. */
+/** One measured configuration of one side, and the plan of the comparison on SmolLM2-135M. */
 import type { RecomputePolicy } from '../trainer/graph/recompute.ts';
 import { benchModels, LORA_RANK, type ModelName } from './bench-models.ts';
 
@@ -12,7 +12,7 @@ export interface Configuration {
   readonly method: BenchMethod;
   /** The rank, or the trained rows of each layer. */
   readonly r: number;
-  /** Of LoRA and DoRA; 0 for the others. */
+  /** The dropout of LoRA and DoRA; 0 for the others. */
   readonly dropout: number;
   /**
    * Which forward values are computed again: a recompute level of ours, or `disk`, which is `sqrt` with the optimizer's state on disk; of
@@ -21,19 +21,19 @@ export interface Configuration {
   readonly setting: RecomputePolicy | 'disk' | 'checkpointing' | 'compile';
   readonly model: ModelName;
   readonly batch: number;
-  /** Of a sequence. */
+  /** The length of a sequence. */
   readonly tokens: number;
   /** The first blocks of the model; left out: all. */
   readonly layers?: number;
   readonly dtype: BenchType;
 }
 
-/** Where a single step is asked for, one is long, and one is enough. */
+/** A run of a single step has long steps: one warm-up step is enough. */
 export const warmUpSteps = (steps: number): number => (steps === 1 ? 1 : 2);
 
 export type Setting = Configuration['setting'];
 
-/** What most configurations share: the model's own batch, float32, the rank or rows of the equal budget. */
+/** The defaults of most configurations: the model's own batch, float32, the rank or rows of the equal budget. */
 type Choice = Pick<Configuration, 'method'> & Partial<Omit<Configuration, 'implementation' | 'method'>>;
 
 export function configure(implementation: Implementation, choice: Choice): Configuration {
@@ -51,7 +51,7 @@ const theirs = (method: BenchMethod, setting?: Setting, dropout?: number) =>
 const given = <T extends object>(values: T): { [K in keyof T]?: Exclude<T[K], undefined> } =>
   Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as { [K in keyof T]?: Exclude<T[K], undefined> };
 
-/** What is compared with each other comes close together, so that a drift of the machine meets both. */
+/** Configurations that are compared with each other run close together, so that a drift of the machine affects both. */
 const OURS: readonly Configuration[] = [
   ours('inference'),
   ours('spsft', 'cheap'),
@@ -92,7 +92,7 @@ const isQuick = ({ implementation, method, setting }: Configuration): boolean =>
   (method === 'spsft' && implementation === 'rowtune') ||
   (method === 'lora' && (implementation === 'pytorch' || setting === 'cheap' || setting === 'block'));
 
-/** What a second run on more cores repeats: memory hardly depends on them, so the outer levels of the other methods are left out. */
+/** Whether a second run on more cores repeats it: memory hardly depends on cores, so the other methods skip their outer levels. */
 const isRepeated = ({ implementation, method, setting }: Configuration): boolean =>
   implementation === 'pytorch' || method === 'inference' || method === 'spsft' || setting === 'cheap' || setting === 'block';
 
@@ -115,7 +115,7 @@ export const isInference = ({ method }: Configuration): boolean => method === 'i
 export const checkpoints = ({ setting }: Configuration): boolean =>
   setting === 'block' || setting === 'sqrt' || setting === 'disk' || setting === 'checkpointing';
 
-/** What our side is asked for. */
+/** The recompute settings of our side. */
 export const recomputeOf = ({ setting }: Configuration) => ({
   recompute: setting === 'disk' ? 'sqrt' : setting,
   offloads: setting === 'disk',
@@ -138,7 +138,7 @@ export const describe = ({ implementation, method, r, dropout, setting, dtype }:
     .filter(part => part !== '')
     .join(' ');
 
-/** Of a model in words: SmolLM2-135M, 2 × 256 tokens. */
+/** The model in words: SmolLM2-135M, 2 × 256 tokens. */
 export function describeWork({ model, batch, tokens, layers }: Pick<Configuration, 'model' | 'batch' | 'tokens' | 'layers'>): string {
   const items = tokens > 1 ? `${batch} × ${tokens} tokens` : `${batch} images`;
   return `${benchModels[model].title}${layers ? ` of ${layers} layers` : ''}, ${items}`;
@@ -150,10 +150,10 @@ const GUESSED_STEP_SECONDS: Record<Implementation, Record<BenchMethod, number>> 
   pytorch: { inference: 1.2, full: 4.2, lora: 3.6, dora: 6.5, shira: 4.5, spsft: 3 },
 };
 const GUESSED_START_SECONDS: Record<Implementation, number> = { rowtune: 4, pytorch: 9 };
-/** What torch.compile takes to compile a transformer's step. */
+/** The time torch.compile needs to compile a transformer's step. */
 const GUESSED_COMPILE_SECONDS = 90;
 const GUESSED_GAIN_PER_CORE = 0.7;
-/** Of bfloat16, on a processor that has products of it. */
+/** The speed-up by bfloat16 on a processor that has bfloat16 products. */
 const GUESSED_GAIN_OF_HALF = 1.5;
 
 export function guessSeconds(one: Configuration, threads: number, steps: number): number {

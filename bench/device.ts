@@ -15,7 +15,7 @@ export function checkDevice({ description }: Engine, device: Device): void {
     );
 }
 
-/** Of the process on a CPU; on a GPU all that its driver counts, since allocators keep what they freed: the end shows the peak. */
+/** The memory of the process on a CPU; on a GPU all that its driver counts, since allocators keep what they freed: the end shows the peak. */
 export function takenMemory(device: Device): ReturnType<typeof processMemory> {
   if (device === 'cpu') return processMemory();
   const asked = ['--id=0', '--query-gpu=memory.used', '--format=csv,noheader,nounits'];

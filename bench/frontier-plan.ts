@@ -1,4 +1,4 @@
-/** What the frontier measures of each model and precision: every method of both sides, at every level of computing again. */
+/** The runs of the frontier for each model and precision: every method of both sides, at every recompute level. */
 import { RECOMPUTE_POLICIES } from '../trainer/graph/recompute.ts';
 import { benchModels, type ModelName } from './bench-models.ts';
 import { type BenchMethod, type BenchType, type Configuration, configure, inTurn, type Setting } from './configuration.ts';

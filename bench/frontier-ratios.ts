@@ -1,16 +1,16 @@
-/** Where our points lie beside PyTorch's: for each of theirs the best of ours, and the goals of the whole. Pure: rows in, verdicts out. */
+/** Our points compared with PyTorch's: the best of ours for each of theirs, and the goals of the whole. Pure: rows in, verdicts out. */
 import type { Precision } from './frontier-plan.ts';
 import { choose, type Row } from './ratios.ts';
 import { usefulFlops } from './report.ts';
 import type { Rates } from './run-side.ts';
 
-/** Of one model, on one machine. */
+/** The rows of one model on one machine. */
 export interface FrontierRows {
   readonly rows: readonly Row[];
   readonly rates: Readonly<Partial<Record<Precision, Rates>>>;
 }
 
-/** One of ours beside one of theirs. */
+/** One of our points compared with one of theirs. */
 export interface Pair {
   readonly ours: Row;
   readonly time: number;
@@ -20,7 +20,7 @@ export interface Pair {
 
 export interface Verdict {
   readonly peer: Row;
-  /** Of all our points the fastest that has both, else the nearest. */
+  /** The fastest of our points that meets both goals, or else the nearest. */
   readonly any: Pair;
   /** The same among those of the same method; undefined where we have none. */
   readonly same?: Pair;

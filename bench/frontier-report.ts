@@ -17,7 +17,7 @@ import {
 import type { Row } from './ratios.ts';
 import { type Facts, factLines, rowsTable, table } from './report.ts';
 
-/** What was measured of one model. */
+/** The measurements of one model. */
 export interface Frontier extends FrontierRows {
   readonly model: ModelName;
   readonly facts: Facts;
@@ -57,7 +57,7 @@ const goalTable = (all: readonly Goal[]): string =>
     ]),
   );
 
-/** @param picture the file beside this one */
+/** @param picture the name of the picture file in the same folder */
 export function frontierMarkdown(frontier: Frontier, picture: string): string {
   const { model, facts, threads, jobs, steps, rows, rates, notes } = frontier;
   const [first] = rows;
@@ -69,7 +69,7 @@ export function frontierMarkdown(frontier: Frontier, picture: string): string {
     return `## ${precision}
 
 ${rate ? `Matrix products: ours ${rate.rowtune.toFixed(0)} GFLOP/s, PyTorch ${rate.pytorch.toFixed(0)} GFLOP/s.\n` : ''}
-${found.filter(({ any }) => any.reached).length} of ${found.length} points of theirs have one of ours with time ≤ ${MOST_TIME} and memory ≤ ${MOST_MEMORY} beside them.
+${found.filter(({ any }) => any.reached).length} of ${found.length} points of theirs have one of ours with time ≤ ${MOST_TIME} and memory ≤ ${MOST_MEMORY} of theirs.
 
 ${verdictTable(found)}
 

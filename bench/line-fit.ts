@@ -5,7 +5,7 @@ export interface LineFit {
   readonly slope: number;
   /** The share of the variance that the line explains; 1 where the points do not vary. */
   readonly r2: number;
-  /** Of cost − intercept of the line ~ sizeᵖ this would be 1; of the whole cost it is less where a part of it does not grow. */
+  /** The exponent p in cost − intercept ~ sizeᵖ is near 1 for a line; for the whole cost it is lower where a part does not grow. */
   readonly exponent: number;
 }
 

@@ -21,7 +21,7 @@ export interface LoadStepResult {
   readonly heapBytes: number;
   readonly largestTensorBytes: number;
   readonly residentBytes: number;
-  /** Of one forward pass: the weights are there. */
+  /** The loss of one forward pass, which shows that the weights were loaded. */
   readonly loss: number;
 }
 

@@ -15,7 +15,7 @@ import { type Facts, factLines, table } from './report.ts';
 import { coresFor, runOurs } from './run-side.ts';
 
 const CONFIG = paperModels['Llama-2-7B'];
-/** Of the free disk and of the free memory, the most that the folder and the loaded weights may take. */
+/** The largest share of the free disk that the folder may take, and of the free memory that the loaded weights may take. */
 const MOST_OF_DISK = 0.5;
 const MOST_OF_MEMORY = 0.8;
 const BYTES_OF_ELEMENT = 2;
@@ -101,7 +101,7 @@ export interface LoadResults {
   readonly loads: readonly (LoadStepResult & { readonly form: string })[];
 }
 
-/** What the engine is asked to hold the weights as. */
+/** The forms in which the engine is asked to hold the weights. */
 const FORMS = [
   { form: 'bfloat16', dtype: 'bfloat16', quantize: 'none' },
   { form: 'int8', dtype: 'bfloat16', quantize: 'int8' },

@@ -18,7 +18,7 @@ export interface SidesParams {
   readonly device: Device;
   readonly cacheDir: string;
   readonly python: string;
-  /** Of each model that is measured: its real weights as a folder or file that our hub reader opens, or undefined for random ones. */
+  /** For each measured model, its real weights as a folder or file that our hub reader opens, or undefined for random ones. */
   readonly sources: Readonly<Partial<Record<ModelName, string | undefined>>>;
   readonly root: string;
 }

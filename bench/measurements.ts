@@ -72,7 +72,7 @@ function parseEntry(line: string): { readonly key: string; readonly row: RawRow 
   }
 }
 
-/** What a measurement depends on: the configuration, and the code of its side. */
+/** A measurement depends on the configuration and on the code of its side. */
 export function measurementKey(
   sides: Pick<Sides, 'peer' | 'scripts' | 'device'>,
   { configuration, steps }: Planned,

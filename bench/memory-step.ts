@@ -26,7 +26,7 @@ import { APPLY, evalSignature, trainSignature } from '../trainer/train/train-pro
 import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
 
-/** What `bench/memory.ts` asks for. */
+/** The request that `bench/memory.ts` sends. */
 export interface MemoryStepRequest {
   readonly cacheDir: string;
   readonly engine: EngineName;
@@ -104,7 +104,7 @@ console.log(
     predictedBytes: estimate.totalBytes - vocabularyBytes(model) - codeBytes(request.engine),
     measuredBytes: peakBytes - processMemory().codeBytes,
     codeBytes: processMemory().codeBytes,
-    /** Of WebAssembly, where the portable engine holds its tensors. */
+    /** The heap of WebAssembly, where the portable engine holds its tensors. */
     heapBytes: process.memoryUsage().external - process.memoryUsage().arrayBuffers,
     grownBytes,
     method: recipe.method,

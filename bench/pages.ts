@@ -12,7 +12,7 @@ const ORIGIN = 'http://page.test';
 const NONCE = 'bench';
 const FILE = '/scores';
 const SET = { path: FILE, key: 'taylor' };
-/** Of a screen with 60 pictures a second. */
+/** The time of one frame at 60 frames per second. */
 const FRAME_MS = 1000 / 60;
 /** Moves of the mouse in one gesture. */
 const MOVES = 120;

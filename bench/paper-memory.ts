@@ -1,4 +1,4 @@
-/** The memory figures of the paper beside what is predicted for the same models and ranks, float32. No weights are needed. */
+/** The paper's memory figures compared with the predictions for the same models and ranks in float32. No weights are needed. */
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { loadModel } from '../trainer/model/load-model.ts';
@@ -41,7 +41,7 @@ function predict(config: Config, text: string): RecipeEstimate {
   return estimateRecipe({ recipe, headers: { config, tensors } });
 }
 
-/** What training takes over inference, as the paper counts it. */
+/** The memory that training needs in addition to inference, counted as the paper does. */
 function overInference({ trainedBytes, gradientBytes, optimizerBytes, activationBytes, buckets }: RecipeEstimate): number {
   const inference = Math.max(...buckets.map(({ evaluation }) => evaluation.activationBytes));
   return trainedBytes + gradientBytes + optimizerBytes + activationBytes - inference;

@@ -23,13 +23,13 @@ export interface PartsParams extends SidesParams {
   readonly threads: number;
   readonly jobs: number;
   readonly brief: boolean;
-  /** What an interrupted run has measured is taken from where it was kept. */
+  /** Whether measurements of an interrupted run are reused. */
   readonly resume: boolean;
-  /** Lines of {"text"}, to go on with pre-training on. */
+  /** Lines of {"text"} for continued pre-training. */
   readonly texts: string;
 }
 
-/** What each part works with. */
+/** The context that each part works with. */
 export interface PartContext extends Omit<PartsParams, 'parts' | 'python'> {
   readonly sides: Sides;
   readonly facts: Facts;

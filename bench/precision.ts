@@ -9,14 +9,14 @@ import type { PartContext } from './parts.ts';
 import { type Facts, factLines, megabytes, table } from './report.ts';
 import { coreSets, runPinned } from './run-side.ts';
 
-/** One run: what it says beside what all runs say. */
+/** One run: its own settings, added to those that all runs share. */
 export interface PrecisionCase {
   readonly name: string;
   readonly settings: Readonly<Record<string, string | number>>;
   readonly color: string;
 }
 
-/** Of float32, which the others are held against. */
+/** The precision that the others are compared with. */
 export const REFERENCE = 'float32';
 /** Another order of the same samples: how far two runs of equal precision lie apart. */
 export const NOISE = 'float32, other order';
@@ -49,7 +49,7 @@ export interface PrecisionResult {
   /** Held-out loss by step. */
   readonly losses: readonly { readonly step: number; readonly loss: number }[];
   readonly secondsPerStep: number;
-  /** Of inference, and what training takes above it. */
+  /** The memory of inference, and what training adds to it. */
   readonly modelBytes: number;
   readonly trainingBytes: number;
 }

@@ -6,7 +6,7 @@ import { createRandom, hashSeed } from '../trainer/random.ts';
 export interface RandomWeightsParams {
   /** Each tensor is drawn from the seed and its name. */
   readonly seed: number;
-  /** Of convolutions: √2 keeps the variance through a ReLU (He et al. 2015); 1 keeps that of many residual blocks from exploding. */
+  /** The gain of convolutions: √2 keeps the variance through a ReLU (He et al. 2015); 1 keeps many residual blocks from exploding. */
   readonly gain: number;
 }
 

@@ -85,7 +85,7 @@ export function computeRatios(rows: readonly Row[], threads: number, targets: re
   });
 }
 
-/** What a row of ours is held against. */
+/** The bound that one of our rows must meet. */
 export interface PeerBound {
   readonly peer: Row;
   readonly time: number;

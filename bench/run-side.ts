@@ -22,7 +22,7 @@ export interface Sides {
   readonly device: Device;
 }
 
-/** What one process tells of itself. */
+/** The measurements that one process reports about itself. */
 export interface Measured extends Pick<Row, 'stepSeconds' | 'peakBytes' | 'residentBytes' | 'trainable' | 'losses' | 'flops'> {
   /** Peak until the end of the first step, where `peakBytes` counts only what came after. */
   readonly firstPeak?: number;
@@ -50,7 +50,7 @@ export function coresFor(threads: number, status: string = readFileSync('/proc/s
   return cores.slice(-threads);
 }
 
-/** Of so many measurements at a time, the cores of each. */
+/** The cores of each of `jobs` measurements that run at the same time. */
 export function coreSets(threads: number, jobs: number): number[][] {
   const all = coresFor(threads * jobs);
   return Array.from({ length: jobs }, (_, i) => all.slice(all.length - (i + 1) * threads, all.length - i * threads));
@@ -110,7 +110,7 @@ export function median(values: readonly number[]): number {
 }
 
 /**
- * Of training, the first step counts, and with it what compiling takes. Of inference it does not: it begins on top of what loading left
+ * For training, the first step counts, including what compilation takes. For inference it does not: it starts on top of what loading left
  * in the heap, which goes back to the system when the first run ends. Counted in, the leftover would make the baseline larger and every
  * difference smaller, since training fills it unseen. PyTorch's side gives its leftover back before it starts, and has no `firstPeak`.
  */
@@ -193,7 +193,7 @@ export function withMemory(rows: readonly RawRow[]): Row[] {
   });
 }
 
-/** Of a loss, relative above 1: float32 sums in another order differ by about 1e-5; a bfloat16 has 8 bits. */
+/** The tolerance of a loss, relative above 1: float32 sums in another order differ by about 1e-5; a bfloat16 has 8 bits. */
 const LOSS_TOLERANCE = { float32: 1e-3, other: 3e-2 };
 
 /** Complaints where the two sides did not do the same work: the same weights and the same batch give the same first loss. */

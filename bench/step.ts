@@ -26,7 +26,7 @@ import { loadVariables } from '../trainer/train/variables.ts';
 import { batchFeeds } from './batch-feeds.ts';
 import { checkDevice, type Device, takenMemory } from './device.ts';
 
-/** What `bench/run-side.ts` asks for. */
+/** The request that `bench/run-side.ts` sends. */
 export interface StepRequest {
   readonly folder: string;
   readonly cacheDir: string;
@@ -98,7 +98,7 @@ const programOf = (recompute: RecomputePolicy): Program =>
     evalShapes: trains ? [] : [shape],
   });
 const signatureOf = (recompute: RecomputePolicy): Signature => programOf(recompute).signatures[name] as Signature;
-/** As in a run, nobody keeps the graph while steps go on. */
+/** As in a run, nobody keeps the graph during the steps. */
 async function compile() {
   const program = programOf(request.recompute);
   return {

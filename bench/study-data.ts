@@ -7,7 +7,7 @@ import type { StudyJobs } from './study-jobs.ts';
 import { BASE_SEED, type PartPlan, type Settings } from './study-plan.ts';
 import { RESNET_CONFIG, VIT_CONFIG, writeRandomModel } from './study-start.ts';
 
-/** What `scripts/bench-study.mjs` has fetched. */
+/** The sources that `scripts/bench-study.mjs` has fetched. */
 export interface StudySources {
   readonly digits: { readonly train: string; readonly test: string };
   readonly spam: { readonly train: string; readonly heldOut: string };

@@ -1,6 +1,6 @@
 /**
- * What each measure of importance takes of memory above inference: measured on SmolLM2-135M and on the sizes of Llama-3.2-1B, each in a
- * process of its own, beside what the liveness of the same programs predicts; and the prediction for Llama-3-8B. `npm run study -- --importance`.
+ * The memory that each measure of importance takes above inference: measured on SmolLM2-135M and on the sizes of Llama-3.2-1B, each in a
+ * process of its own, compared with the liveness prediction for the same programs; and the prediction for Llama-3-8B. `npm run study -- --importance`.
  */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
@@ -42,7 +42,7 @@ interface Request {
   readonly threads: number;
   /** Takes what an interrupted call has measured. */
   readonly resume: boolean;
-  /** Of a child: what it runs, of the model in this folder. */
+  /** The job of a child process: the pass to run on the model in this folder. */
   readonly child?: { readonly pass: Pass; readonly model: string };
 }
 
@@ -78,7 +78,7 @@ const recipe = recipeOf({
 
 const inferenceProgram = (task: Task, shapes: readonly BatchShape[]): Program => evaluationProgram({ task, attachment: untouched }, shapes);
 
-/** Of everything alive that is no weight, at the worst moment of the worst batch, and the mean gradients of the exact measure. */
+/** All live tensors that are not weights, at the worst moment of the worst batch, plus the mean gradients of the exact measure. */
 function predict(pass: Pass, task: Task, model: Model, shapes: readonly BatchShape[]): number {
   if (pass === 'inference') return peakOf(inferenceProgram(task, shapes));
   const modules = targetModules(model, TARGETS);
@@ -131,7 +131,7 @@ async function runInference(base: Base, model: Model, { task, source }: Importan
   for await (const batch of epochBatches(source, 0)) await session.run(evalSignature(batch.bucket), batch.feeds(1));
 }
 
-/** What is measured, by model and pass, kept until all of it is. */
+/** Measurements by model and pass, kept until all of them exist. */
 const keptFile = path.join(request.cacheDir, 'study', 'importance-memory.json');
 const kept: Record<string, Peaks> = request.resume && existsSync(keptFile) ? JSON.parse(readFileSync(keptFile, 'utf8')) : {};
 
@@ -169,7 +169,7 @@ async function writeLlama1b(): Promise<string> {
   return dir;
 }
 
-/** Of each measure what it takes above inference, and inference itself. */
+/** The memory of inference, and what each measure takes above it. */
 function compare(model: string, chosen: readonly Pass[]): { readonly inference: Peaks; readonly above: ReadonlyMap<Pass, Peaks> } {
   const inference = inProcess('inference', model);
   const above = chosen.map(pass => {
@@ -203,7 +203,7 @@ async function compareAll(): Promise<void> {
 
 \`npm run study -- --importance\`. Highest resident memory of a process that scores all linear layers of a model on ${SAMPLES} mails of up to 256 tokens, two
 at a time, \`recompute: block\`, less that of one that only evaluates them (SmolLM2-135M ${megabytes(small.inference.measured)} MB, Llama-3.2-1B ${megabytes(middle.inference.measured)} MB, weights and TensorFlow
-included); beside it what the liveness of the two programs predicts. Llama-3.2-1B are its sizes with random weights and SmolLM2's vocabulary: the
+included); next to it the prediction from the liveness of the two programs. Llama-3.2-1B has its sizes, random weights and SmolLM2's vocabulary: it is the
 largest that is run here, in float32. Of Llama-3-8B one sample of ${LARGE_SHAPE.tokens} tokens. The gradient of the largest weight takes ${megabytes(Math.max(...middleBytes))} MB of the middle model
 and ${megabytes(Math.max(...largeBytes))} MB of the large one, those of all ${megabytes(sum(middleBytes))} and ${megabytes(sum(largeBytes))} MB. What measures with gradients take is the inputs of the blocks, one block at
 a time, and for \`taylor\` and \`taylor_squared\` (here \`importance.exact: false\`) one weight's gradient. With the default,

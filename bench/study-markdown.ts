@@ -99,7 +99,7 @@ function line(name: string, all: readonly StudyRun[]): string[] {
   ];
 }
 
-/** What was tried for each family, and where the best still lies at an end. */
+/** The rates that were tried for each family, with a note where the best still lies at an end. */
 function rateNote(plan: PartPlan, runs: readonly StudyRun[]): string[] {
   const tried = tunedWays(waysOf(plan)).flatMap(({ family }) => {
     const own = runs.filter(run => run.purpose === 'tune' && run.family === family);
@@ -174,7 +174,7 @@ const signed = (values: readonly number[], digits: number): string =>
   )}`;
 const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
 
-/** Of a sample: over n − 1. */
+/** The standard deviation of a sample, over n − 1. */
 function deviation(values: readonly number[]): number {
   const center = mean(values);
   return Math.sqrt(values.reduce((sum, value) => sum + (value - center) ** 2, 0) / Math.max(1, values.length - 1));

@@ -1,4 +1,4 @@
-/** What the study compares: models with their data, ways to tune them at equal budgets, learning rates to choose from. Pure. */
+/** The plan of the study: models with their data, ways to tune them at equal budgets, learning rates to choose from. Pure. */
 
 export type PartName = 'vit' | 'resnet' | 'minilm' | 'smollm2';
 
@@ -18,7 +18,7 @@ export interface PartPlan {
   readonly name: PartName;
   readonly title: string;
   readonly settings: Settings;
-  /** Of each kind, at most: to tune on, to choose the learning rate by, to test on. Of images a count of each class; all test images are tested on. */
+  /** The most samples to tune on, to choose the learning rate by, and to test on; for images, per class, and all test images are used. */
   readonly samples: { readonly tune: number; readonly validate: number; readonly test: number };
   /** The first three learning rates of a family go up from here; `study-rates.ts` finds the rest. */
   readonly rates: Rates;
@@ -32,7 +32,7 @@ export interface PartPlan {
 /** Not that of the bases: a new head drawn from the same seed would begin as theirs did, and their features fit it. */
 export const BASE_SEED = 1;
 export const SEEDS = [2, 3, 4] as const;
-/** Of the runs that choose the learning rate. */
+/** The seed of the runs that choose the learning rate. */
 export const TUNING_SEED = 7;
 
 export type Rates = Readonly<Record<Family, number>>;
@@ -48,7 +48,7 @@ const images: Settings = {
 };
 const digits = { tune: 30, validate: 10, test: 360 };
 const measures = ['magnitude', 'taylor', 'taylor_row', 'wanda'];
-/** Where a run takes seconds. */
+/** The measures of models whose runs take seconds. */
 const allMeasures = [...measures, 'qm_taylor', 'class_max_taylor', 'class_mean_taylor', 'taylor_squared', 'fisher', 'activation'];
 
 export const parts: readonly PartPlan[] = [
@@ -128,7 +128,7 @@ export function waysOf({ budget, measures: chosen, without = [] }: PartPlan): Wa
   return all.filter(({ family }) => !without.includes(family));
 }
 
-/** One run: what it is for, and the recipe's settings beside model and data. */
+/** One run: its purpose, and the recipe's settings other than model and data. */
 export interface PlannedRun {
   readonly purpose: 'tune' | 'test';
   readonly way: Way;
@@ -145,5 +145,5 @@ export const tuningRun = (way: Way, learningRate: number): PlannedRun => ({ purp
 export const testRuns = (ways: readonly Way[], tuned: ReadonlyMap<Family, number>): PlannedRun[] =>
   SEEDS.flatMap(seed => ways.map(way => ({ purpose: 'test' as const, way, learningRate: tuned.get(way.family) ?? Number.NaN, seed })));
 
-/** What the numbers of a part depend on; runs of another plan are not taken over. */
+/** The settings that a part's numbers depend on; runs of another plan are not reused. */
 export const planOf = ({ settings, samples, budget }: PartPlan): string => JSON.stringify({ settings, samples, budget });

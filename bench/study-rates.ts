@@ -1,6 +1,6 @@
 /** Which learning rates a family tries: half a decade apart, on from either end for as long as the best one lies there. Pure. */
 
-/** What a run with one learning rate gave on the validation samples. */
+/** The result of a run with one learning rate on the validation samples. */
 export interface RateResult {
   readonly learningRate: number;
   readonly accuracy: number;
@@ -30,7 +30,7 @@ export function nextRate(start: number, results: readonly RateResult[]): number 
   return end && rateBeside(end.learningRate, end.step);
 }
 
-/** Where the best rate is the lowest or the highest of those tried: it, and the direction that lies open. */
+/** The best rate if it is the lowest or the highest of those tried, and the direction in which to look further. */
 export function endOfBest(results: readonly RateResult[]): { readonly learningRate: number; readonly step: 1 | -1 } | undefined {
   const best = bestOf(results);
   if (!best) return undefined;

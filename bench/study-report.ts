@@ -24,13 +24,13 @@ export interface StudyRun {
   readonly steps: number;
   /** Evaluated. */
   readonly samples: number;
-  /** Of the whole run, loading and compiling included. */
+  /** The time of the whole run, including loading and compilation. */
   readonly seconds: number;
 }
 
 export interface PartResult {
   readonly part: PartName;
-  /** What the numbers depend on: `planOf`. */
+  /** The settings that the numbers depend on: `planOf`. */
   readonly plan: string;
   /** The fingerprint of the base's weights: trained on another machine it is another base. */
   readonly base: string;
@@ -53,7 +53,7 @@ export async function earlierRuns(
   return found?.plan === plan && found.base === base ? found.runs : [];
 }
 
-/** A part takes the place of its numbers from before; one that is not whole says what it lacks, and can be gone on with anywhere. */
+/** A part replaces its earlier numbers; an incomplete part says what it lacks and can be continued on any machine. */
 export async function writeStudy(folder: string, result: PartResult): Promise<void> {
   const cpus = os.cpus();
   const facts = { date: new Date().toISOString().slice(0, 10), machine: `${cpus[0]?.model ?? 'unknown processor'}, ${cpus.length} cores` };

@@ -20,13 +20,13 @@ import {
 import { bestOf, nextRate } from './study-rates.ts';
 import { earlierRuns, type StudyRun, writeStudy } from './study-report.ts';
 
-/** What `scripts/bench-study.mjs` hands over. */
+/** The request that `scripts/bench-study.mjs` sends. */
 interface StudyRequest extends StudySources {
   readonly cacheDir: string;
   readonly results: string;
   readonly threads: number;
   readonly parts: readonly PartName[];
-  /** Go on with a study of the same plan: runs that are in its results, and bases that are made, are not made again. */
+  /** Continues a study of the same plan: runs in its results and finished bases are not made again. */
   readonly resume: boolean;
 }
 

@@ -11,7 +11,7 @@ const HELP = `npm run study [-- options]
   --parts vit,resnet,minilm,smollm2  what is compared (default: all); the others keep their numbers
   --importance memory of the measures of importance instead, to bench/results/importance-memory.md; a quarter of an hour,
                4.3 GB on the disk and 5.3 GB of memory for a while
-  --resume     go on with a study that was interrupted, or that lacks ways
+  --resume     continue a study that was interrupted, or that lacks ways
   --threads N  cores of one operation (default: all)
 Three hours on two cores, two of them SmolLM2's. The results go to bench/results/study.md and study.json.`;
 

@@ -24,7 +24,7 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
   --steps N      measured steps of each process, after two to warm up (default 5)
   --device gpu   an NVIDIA GPU in place of the processor: the frontier there
   --quick        only LoRA and SPSFT; writes no files
-  --memory       memory alone, predicted beside measured: methods, levels and families, and the paper's figures; needs no Python
+  --memory       memory alone, predicted and measured: methods, levels and families, and the paper's figures; needs no Python
   --json         one JSON object, last on stdout
 The results go to bench/results/. ROWTUNE_PYTHON names a Python that has the packages of scripts/python-requirements.txt already.`;
 

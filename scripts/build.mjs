@@ -10,7 +10,7 @@ const root = path.dirname(import.meta.dirname);
 /** Found at run time, each where its own installer puts it. */
 const EXTERNAL = ['webgpu', '@tensorflow/tfjs-backend-webgpu', '@tensorflow/tfjs-node-gpu', 'vscode'];
 
-/** What CommonJS packages inside an ES module still ask for; tfjs's WebAssembly loader uses all three. */
+/** The names that CommonJS packages inside an ES module still use; tfjs's WebAssembly loader uses all three. */
 const COMMONJS_NAMES = [
   "import { createRequire as bundleCreateRequire } from 'node:module';",
   "import { dirname as bundleDirname } from 'node:path';",
@@ -41,7 +41,7 @@ const ENGLISH_ONLY = {
     })),
 };
 
-/** What the extension loads when it needs it stays in a file of its own: the editor waits for the parsing of the other one. */
+/** Code that the extension loads only when needed has a file of its own, so that the editor parses less at startup. */
 const LATER_APART = {
   name: 'lazy-modules-apart',
   setup: ({ onResolve }) =>

@@ -38,7 +38,7 @@ async function bundle() {
   const outdir = path.join(root, 'dist', 'hostile');
   const shared = { outdir, bundle: true, platform: 'node', target: 'node20', packages: 'external', logLevel: 'warning' };
   const entries = names => names.map(name => path.join(root, 'test', 'hostile', `${name}.ts`));
-  // What the tests find beside themselves, they find beside their sources.
+  // Files that the tests expect in their own folder are copied next to the bundle.
   const beside = {
     name: 'beside',
     setup: ({ onLoad }) =>

@@ -12,7 +12,7 @@ const root = path.dirname(import.meta.dirname);
 const SHIPPED = ['CHANGELOG.md', 'LICENSE', 'bin', 'docs/reference/diagnostics.md', 'media'];
 const SOURCE = /\.(ts|css)$|tsconfig\.json$/;
 
-/** For developers of Rowtune; everything is bundled, so nothing is installed beside the extension. */
+/** Keys for developers of Rowtune; everything is bundled, so nothing is installed with the extension. */
 const DEVELOPER_KEYS = ['scripts', 'dependencies', 'devDependencies', 'private'];
 
 /**

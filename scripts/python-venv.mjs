@@ -7,7 +7,7 @@ import { run } from './steps.mjs';
 
 const REQUIREMENTS = path.join(import.meta.dirname, 'python-requirements.txt');
 
-/** Where the environment of these requirements lies, its Python, and the file that says it is complete. */
+/** The folder of the environment for these requirements, its Python, and the file that marks it as complete. */
 function environmentIn(cacheDir) {
   const digest = createHash('sha256').update(readFileSync(REQUIREMENTS)).digest('hex').slice(0, 12);
   const folder = path.join(cacheDir, 'python', digest);
@@ -27,7 +27,7 @@ export function findPython({ cacheDir }) {
 
 /**
  * Makes the environment once for each set of requirements (about 1 GB on the disk) and returns its Python at once afterwards; an
- * install that was cut off is gone on with. Where ROWTUNE_PYTHON is set, nothing is installed.
+ * interrupted install is continued. Where ROWTUNE_PYTHON is set, nothing is installed.
  * @param {{ cacheDir: string, log: (line: string) => void }} params
  * @returns {string} the path of the Python to run
  * @throws Error that says what is missing

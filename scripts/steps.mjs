@@ -1,4 +1,4 @@
-/** What a fresh clone needs before anything else runs: packages, the bundles, the engine. Plain Node, since it runs before `npm ci`. */
+/** The steps that a fresh clone needs before anything else runs: packages, bundles, engine. Plain Node, since it runs before `npm ci`. */
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -63,7 +63,7 @@ export function rowtune(args, options = {}) {
   return { status: status ?? 1, value: JSON.parse(stdout.trim().split('\n').at(-1) ?? 'null') };
 }
 
-/** Where engines, models and data lie. The command line decides it; nobody else does. */
+/** The folder of engines, models and data. Only the command line decides where it is. */
 export const cacheFolder = () => rowtune(['engine', 'list']).value.cacheDir;
 
 /** Installs TensorFlow where it can be; without it the portable engine runs, and that is said. @returns {boolean} whether it is there */
@@ -71,6 +71,6 @@ export function ensureEngine() {
   const { value } = rowtune(['engine', 'list']);
   if (value.engines.length > 0 && value.engines.every(({ fuses }) => fuses)) return true;
   const { status } = rowtune(['engine', 'install']);
-  if (status !== 0) say('going on with the portable engine, which needs nothing and is slower');
+  if (status !== 0) say('continuing with the portable engine, which needs nothing else and is slower');
   return status === 0;
 }

@@ -28,7 +28,7 @@ async function fetchModelsAndData() {
     "the data of the paper's tables in small": cache => ensureSmoke(path.join(cache, 'demo')),
   };
   for (const [name, ensure] of Object.entries(wanted))
-    await ensure(cacheFolder()).catch(error => say(`going on without ${name}: ${error.message}`));
+    await ensure(cacheFolder()).catch(error => say(`continuing without ${name}: ${error.message}`));
 }
 
 /** @returns {boolean} whether formatting, lint, types and the generated reference are right */

@@ -44,7 +44,7 @@ export function mailsOf(label) {
     .map(({ text }) => ({ text, label }));
 }
 
-/** What two copies of a mail have in common; replies share their thread's subject and count as copies. */
+/** The part that two copies of a mail have in common; replies share their thread's subject and count as copies. */
 const essence = text => text.toLowerCase().replaceAll(/\b(re|fwd?):|[^a-z]/g, '');
 
 function writeLines(file, records) {

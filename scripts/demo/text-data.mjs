@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, renameSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { mailsOf } from './spam-data.mjs';
 
-/** What two cores train on in about three minutes. */
+/** The documents that two cores train on in about three minutes. */
 const DOCUMENTS = 160;
 
 /** @returns {string} a file of lines {"text"}, written at the first call */
