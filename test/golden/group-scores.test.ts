@@ -42,7 +42,7 @@ interface Scored {
 
 interface Importance {
   readonly term: (w: number, g: number) => number;
-  /** Of the sum of a row's, a column's or an entry's terms. */
+  /** The last step of a score, after the terms of a row, a column or an entry are summed. */
   readonly finish?: (sum: number) => number;
   readonly of?: (members: readonly GroupMember[]) => readonly GroupMember[];
   readonly normalize?: (scores: readonly number[]) => readonly number[];

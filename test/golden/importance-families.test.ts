@@ -72,7 +72,7 @@ const cases: readonly (readonly [MeasureName, number])[] = [
   ),
 ];
 
-/** What is left of sums that cancel: a norm behind an embedding makes w·∇w vanish. */
+/** The remainder of sums that cancel: a norm after an embedding makes w·∇w vanish. */
 const SMALLEST = 5e-9;
 
 const numbersOf = (scores: Float32Array): number[] => [

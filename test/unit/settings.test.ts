@@ -1,4 +1,4 @@
-/** What the command line takes from its surroundings. */
+/** Settings that the command line takes from its environment. */
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { jobContext, resolveSettings } from '../../trainer/settings.ts';

@@ -20,7 +20,7 @@ function ranges(holds) {
   const hex = code => `\\u{${code.toString(16)}}`;
   return found.map(([from, to]) => (from === to ? hex(from) : `${hex(from)}-${hex(to)}`)).join('');
 }
-/** What JavaScript takes for one of the class and the library does not. */
+/** The code points that JavaScript counts as one of the class and the library does not. */
 const newer = (name, isOne) => ranges(code => isOne(String.fromCodePoint(code)) && !inside(name, code));
 const tables = {
   NEWER_PUNCTUATION: ['Punctuation that its tables do not have as such.', newer('punctuation', c => /[!-/:-@[-`{-~\p{P}]/u.test(c))],
@@ -41,7 +41,7 @@ const tables = {
 };
 const lines = Object.entries(tables).map(([name, [doc, text]]) => `/** ${doc} */\nexport const ${name} =\n  '${text.replaceAll('\\', '\\\\')}';`);
 const head = `/**
- * Where the Unicode tables inside Hugging Face's \`tokenizers\` are older than JavaScript's, as ranges for a class in a regular expression.
+ * The differences where the Unicode tables inside Hugging Face's \`tokenizers\` are older than JavaScript's, as ranges for a class in a regular expression.
  * Written by test/golden/scripts/make_older_unicode.mjs.
  */
 

@@ -36,7 +36,7 @@ const cases: readonly Case[] = [
   { family: 'timm_resnext', method: 'dora', formats: ['merged'] },
 ];
 
-/** Of a golden folder; a model of timm takes smaller images there, which the interpreter has done soon. */
+/** A copy of a golden folder; a model of timm takes smaller images there, which keeps the interpreter quick. */
 async function copyOf(family: string): Promise<string> {
   const base = join(await temporaryFolder(), family);
   await cp(goldenFolder(family), base, { recursive: true });

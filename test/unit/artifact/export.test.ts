@@ -109,9 +109,9 @@ describe('every form of every method', () => {
     ['rows of norm, embedding, head and linear layer', { method: 'spsft', targets: ['norm', 'embed_tokens', 'q_proj', 'lm_head'] }],
     ['rows with their biases', { method: 'spsft', base: join(TINY_LLAMA, '..', 'llama_biased') }],
     ['rows and factors with biases', { method: 'spsft+lora', base: join(TINY_LLAMA, '..', 'llama_biased') }],
-    ['factors beside a whole head and norm', { method: 'lora', settings: { modulesToSave: ['head', 'model.norm'] } }],
-    ['vectors beside a whole norm', { method: 'vera', settings: { modulesToSave: ['model.norm'] } }],
-    ['lengths beside a whole head', { method: 'dora', targets: ['q_proj', 'down_proj'], settings: { modulesToSave: ['head'] } }],
+    ['factors and a whole head and norm', { method: 'lora', settings: { modulesToSave: ['head', 'model.norm'] } }],
+    ['vectors and a whole norm', { method: 'vera', settings: { modulesToSave: ['model.norm'] } }],
+    ['lengths and a whole head', { method: 'dora', targets: ['q_proj', 'down_proj'], settings: { modulesToSave: ['head'] } }],
   ] as const)('%s as peft', async (_, { method, ...tuning }) => {
     const budget = method === 'spsft+lora' ? { ratio: 0.1 } : { r: 2 };
     const result = await run(await tinyAdapter({ engine, method, budget, ...tuning }), { format: 'peft' });
@@ -259,7 +259,7 @@ describe('the output folder', () => {
   });
 
   const foreign: [string, (dir: string) => Promise<unknown>, RegExp][] = [
-    ['a file of the user beside the export', dir => writeFile(join(dir, 'notes.md'), 'precious'), /notes\.md/],
+    ['a file of the user next to the export', dir => writeFile(join(dir, 'notes.md'), 'precious'), /notes\.md/],
     ['a folder of the user', dir => mkdir(join(dir, 'data')), /data/],
     ['a file that the user edited', dir => writeFile(join(dir, 'rowtune_adapter.json'), '{}'), /rowtune_adapter\.json \(changed since\)/],
     ['a list of files that is damaged', dir => writeFile(join(dir, 'rowtune_export.json'), '{}'), /adapter_model\.safetensors/],

@@ -1,4 +1,4 @@
-/** The frontier: what is planned, which of our points stands beside each of theirs, and what the report counts. */
+/** The frontier: the planned runs, which of our points is compared with each of theirs, and the counts of the report. */
 import { describe, expect, test } from 'vitest';
 import { benchConfigs, benchModels, LORA_RANK, MODEL_NAMES } from '../../../bench/bench-models.ts';
 import { type Configuration, configure, describe as name } from '../../../bench/configuration.ts';
@@ -99,7 +99,7 @@ const theirs = [
 const rates = { float32: { rowtune: 10, pytorch: 8 }, bfloat16: { rowtune: 20, pytorch: 40 } };
 
 describe('verdicts', () => {
-  test('take the fastest that has both, else the nearest, and the same method beside it', () => {
+  test('take the fastest that meets both goals, or else the nearest, and the point of the same method', () => {
     const [plain, checkpointed] = verdicts([...ours, ...theirs], 'float32');
     expect(plain?.any).toMatchObject({ time: 0.5, memory: 0.3, reached: true });
     expect(plain?.same).toMatchObject({ time: 0.8, memory: 0.1, reached: false });

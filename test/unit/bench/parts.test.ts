@@ -1,4 +1,4 @@
-/** The parts beside the frontier: what they plan, and what they make of their numbers. */
+/** The parts other than the frontier: their plans, and the reports made of their numbers. */
 import { appendFile, mkdtemp, readdir, rm } from 'node:fs/promises';
 import os from 'node:os';
 import path from 'node:path';

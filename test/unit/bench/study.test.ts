@@ -1,4 +1,4 @@
-/** The study: each family's rate is tuned once, by a search that goes on from an end; controls are among the ways; the page counts what it is given. */
+/** The study: each family's rate is tuned once, by a search that continues from an end; controls are among the ways; the page counts its runs. */
 import { expect, test } from 'vitest';
 import { studyMarkdown } from '../../../bench/study-markdown.ts';
 import { parts, planOf, SEEDS, testRuns, tunedWays, waysOf } from '../../../bench/study-plan.ts';

@@ -1,4 +1,4 @@
-/** The paper's tables: every row has its recipe, what it needs is found or named, and its numbers stand beside ours. */
+/** The paper's tables: every row has its recipe, its data is found or named, and its numbers are shown next to ours. */
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -66,7 +66,7 @@ test("GLUE is also found as the hub's Parquet files", () => {
   ]);
 });
 
-test('numbers of a finished run stand beside those of the paper', async () => {
+test('numbers of a finished run are shown next to those of the paper', async () => {
   const cola = tableOf(7).rows.find(({ id }) => id === 'cola-spsft') as PaperRow;
   const runDir = path.join(folder, 'run');
   expect(await readProgress(runDir, cola, false)).toEqual({ state: 'new' });

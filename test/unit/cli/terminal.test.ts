@@ -1,4 +1,4 @@
-/** Where stdout and stderr are one terminal: text that is streamed is not touched by what was shown before it. */
+/** If stdout and stderr are one terminal, streamed text is not disturbed by lines shown before it. */
 import { expect, test } from 'vitest';
 import type { LogFile } from '../../../trainer/cli/log-file.ts';
 import { openTerminal } from '../../../trainer/cli/terminal.ts';

@@ -1,4 +1,4 @@
-/** What each page is about: its runs, by which it closes when they are deleted. */
+/** The runs that each page shows; a page closes when its runs are deleted. */
 import { expect, test } from 'vitest';
 import { pageDefinitions } from '../../../client/pages/pages.ts';
 

@@ -63,7 +63,7 @@ describe('the job store', () => {
     expect([store.get('one')?.phase, heard]).toEqual([undefined, [1, 2]]);
   });
 
-  test('a new list replaces the old one, and is told whole', () => {
+  test('a new list replaces the old one, and is reported whole', () => {
     const store = new JobStore();
     store.put(job({ id: 'gone' }));
     const heard: string[] = [];
@@ -175,7 +175,7 @@ describe('the document of a page', () => {
     };
   }
 
-  test('keeps the state of the host and that of the page beside each other', () => {
+  test('keeps the state of the host and that of the page side by side', () => {
     const opened = open(page());
     expect(opened.page.getState()).toBeUndefined();
     opened.page.setState({ zoom: 2 });

@@ -89,7 +89,7 @@ test('a run whose job has ended since it was looked at is no longer at work', ()
     [['Finished', 'spam']],
     [['Failed', 'spam']],
   ]);
-  // A terminal goes on with it.
+  // A terminal continues it.
   expect(names(tree([{ ...looked, updatedAt: at(0) }], [job('spam', { state: 'stopped', endedAt: at(1) })]))).toEqual([
     ['Running', 'spam'],
   ]);
@@ -159,7 +159,7 @@ test('the newest job of a run counts', () => {
   expect(only(tree([run('spam', { state: 'stopped' })], jobs))).toMatchObject({ jobId: 'second', group: 'Running' });
 });
 
-test('a second run of a recipe is told from the first by its folder', () => {
+test('a second run of a recipe is distinguished from the first by its folder', () => {
   const second = run('spam', { runDir: '/w/runs/spam-2' });
   expect(names(tree([second, run('spam', { startedAt: at(50) })]))).toEqual([['Finished', 'spam-2', 'spam']]);
 });

@@ -1,4 +1,4 @@
-/** What users read: progress, status bar, notices, reports, errors. */
+/** Texts that users read: progress, status bar, notices, reports, errors. */
 import { describe, expect, test } from 'vitest';
 import { isCanceled, logText, reportError } from '../../../client/ask/error-report.ts';
 import { COMMANDS } from '../../../client/commands/command-ids.ts';
@@ -124,7 +124,7 @@ describe('what happened meanwhile', () => {
     expect(awayNotices(['one'], [job(change)])).toEqual([expect.objectContaining({ severity, message })]);
   });
 
-  test('is told of jobs that this window knew, and only of long ones', () => {
+  test('lists jobs that this window knew, and only long ones', () => {
     expect(awayNotices(['another'], [job()])).toEqual([]);
     expect(toRemember([job(), job({ id: 'text', kind: 'generate' }), job({ id: 'over', state: 'stopped' })])).toEqual(['one']);
   });

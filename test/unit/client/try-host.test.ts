@@ -48,7 +48,7 @@ function setUp(given: Readonly<Record<string, unknown>> = state, answer: () => P
 const ask = { type: 'ask', prompt: 'hello', options: TRY_DEFAULTS };
 const generated = (asked: ReturnType<typeof setUp>['asked']) => asked.filter(([name]) => name === 'generate').map(([, params]) => params);
 
-test('the base is asked beside what the run made of it, with the same words', async () => {
+test('the base and the tuned run are asked with the same words', async () => {
   const page = setUp();
   expect(page.rounds()).toEqual([]);
   expect(page.posted[0]).toMatchObject({ type: 'view', label: 'spam', sides: ['base', 'tuned'] });
@@ -134,7 +134,7 @@ test('a daemon that refuses leaves nothing waiting', async () => {
   expect(page.rounds()[0]?.answers.map(answer => answer.state)).toEqual(['failed', 'failed']);
 });
 
-test('after a reload the questions are there, and a job that went on is followed to its end', async () => {
+test('after a reload the questions are there, and a job that was running is followed to its end', async () => {
   const before = setUp();
   before.receive(ask);
   await until(() => before.asked.length === 2, 'both sides are asked');

@@ -22,7 +22,7 @@ const member = (module: ModuleSpec, part: MemberPart, channelOf: number[]): Grou
 });
 
 describe('choosing', () => {
-  // a has a row a channel, b two rows a channel; c reads both, d only writes beside them.
+  // a has a row a channel, b two rows a channel; c reads both, d only writes to the same sum.
   const [a, b, c] = [linear('a', [4, 3]), linear('b', [8, 3]), linear('c', [2, 4])];
   const norm: ModuleSpec = { ...linear('norm', [4]), kind: 'norm' };
   const group: CoupledGroup = {

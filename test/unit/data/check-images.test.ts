@@ -57,7 +57,7 @@ test('a file that is gone', async () => {
   expect(await badOf(samples)).toEqual([expect.stringContaining('a.png: the image does not decode: ENOENT')]);
 });
 
-test('progress is told after each, and what it throws ends the check', async () => {
+test('progress is reported after each image, and an error that it throws ends the check', async () => {
   const samples = await samplesOf('progress', whole);
   const told: number[] = [];
   expect(await checkImages(samples, done => void told.push(done))).toMatchObject({ bad: [], checked: samples.length });

@@ -36,7 +36,7 @@ describe('files', () => {
     ]);
   });
 
-  it('a link that leads nowhere, and one that leads back up, are told', async () => {
+  it('a link that leads nowhere, and one that leads back up, are reported', async () => {
     link('broken/a.txt', 'nowhere');
     await expect(list('broken')).rejects.toThrow(/broken\/a\.txt: leads to no file/);
     write('circle/a.txt', 'text\n');
@@ -66,7 +66,7 @@ describe('images', () => {
     expect(await countFolderLabels(at('photos'))).toEqual({ cat: 1, dog: 2 });
   });
 
-  it('a class that leads back to itself is told', async () => {
+  it('a class that leads back to itself is reported', async () => {
     write('round/cat/1.png');
     link('round/cat/again', '../cat');
     await expect(list('round')).rejects.toThrow(/folders deep/);

@@ -1,4 +1,4 @@
-/** What each format becomes, how it is detected, and what is said where a sample does not fit. */
+/** The pieces that each format becomes, how it is detected, and the error for a sample that does not fit. */
 import { describe, expect, it } from 'vitest';
 import { checkSameFormat, detectFormat, renameColumns } from '../../../trainer/data/detect-format.ts';
 import type { FormatSettings } from '../../../trainer/data/format-example.ts';
@@ -17,7 +17,7 @@ const base: Omit<FormatSettings, 'format'> = {
 const record = (value: Record<string, unknown>): DataRecord => ({ file: 'data.jsonl', line: 7, value });
 const format = (name: DataFormat, value: Record<string, unknown>, settings: Partial<FormatSettings> = {}) =>
   formatExample(record(value), { ...base, format: name, ...settings });
-/** What is trained in brackets, what may be shortened in braces. */
+/** The trained text in brackets, the text that may be shortened in braces. */
 const marked = ({ pieces }: FormattedExample) =>
   pieces.map(({ text, train, shrink }) => (train ? `⟦${text}⟧` : shrink ? `{${text}}` : text)).join('');
 
@@ -117,7 +117,7 @@ describe('samples that do not fit', () => {
     expect(() => format('text_label', { text: 'a', label: 0 }, { labels: stars })).toThrow(
       'data.jsonl:7: key "label": the label 0, expected one of 1, 2, 3, 4, 5',
     );
-    // A label that no training sample had is none of those beside it.
+    // A label that no training sample had is not one of the labels of this set.
     expect(() => format('text_label', { text: 'a', label: '3' }, { labels: ['1', '2', '4', '5'] })).toThrow(
       'the label 3, expected one of 1, 2, 4, 5',
     );

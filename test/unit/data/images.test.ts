@@ -131,7 +131,7 @@ describe('listImages', () => {
     expect(reds).toEqual([51, 102, 255].map(red => Math.fround(red / 255)));
   });
 
-  it('refuses a folder that holds the test part beside the training part', async () => {
+  it('refuses a folder that holds the test part next to the training part', async () => {
     await expect(list(at('cifar10-batches-bin'))).rejects.toThrow(/holds data_batch_1\.bin and test_batch\.bin, parts of a data set/);
     await expect(list(at('tiny'))).rejects.toThrow(/holds train and val, .+ data: train, .+ data: eval/);
   });

@@ -108,7 +108,7 @@ describe('createEncoder', () => {
     decode: (ids, options) => tokenizer.decode(ids, options).replaceAll('▁', ' ').trimStart(),
   };
 
-  it('takes off the space that a tokenizer puts before text that goes on, and its closing EOS', () => {
+  it('takes off the space that a tokenizer puts before text that continues, and its closing EOS', () => {
     const encoder = createEncoder(spacing);
     expect(tokenizer.decode(encoder.start('ab'), { skipSpecialTokens: false })).toBe('<bos>▁ab');
     expect(tokenizer.decode(encoder.next('cd'), { skipSpecialTokens: false })).toBe('cd');

@@ -1,4 +1,4 @@
-/** Which engine runs: explicit wishes are met or refused, automatic steps down are told. */
+/** The choice of an engine: explicit requests are met or refused, automatic fallbacks are announced. */
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-/** The judgment of the doctor: from facts to problems, each with what mends it. */
+/** The judgment of the doctor: from facts to problems, each with its fix. */
 import { describe, expect, it } from 'vitest';
 import { diagnose, findProblems } from '../../../trainer/engine/doctor.ts';
 import { parseAvailableMemory, parseCpuFeatures } from '../../../trainer/machine/machine.ts';

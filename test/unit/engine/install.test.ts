@@ -215,7 +215,7 @@ describe('what is not among our own packages', () => {
     expect(installedWebgpu(cacheDir, 'webgpu')).toBe(pathToFileURL(path.join(folder, 'main.js')).href);
   });
 
-  it('the sources of the addon are taken from beside the bundle first', () => {
+  it('the sources of the addon are first taken from the folder of the bundle', () => {
     const dist = mkdtempSync(path.join(os.tmpdir(), 'rowtune-addon-'));
     const { href } = pathToFileURL(path.join(dist, 'rowtune.js'));
     expect(() => resolveAddonSources(href)).toThrow(/neither in .*addon nor installed/);

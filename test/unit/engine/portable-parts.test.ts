@@ -61,7 +61,7 @@ describe('the release plan', () => {
 describe('the folder of the wasm files', () => {
   it('is the installed package when run from source', () => expect(resolveWasmFolder()).toMatch(/tfjs-backend-wasm.dist.$/));
 
-  it('is wasm/ beside the bundle where that is whole', async () => {
+  it('is wasm/ next to the bundle where that is whole', async () => {
     const dist = await mkdtemp(join(tmpdir(), 'rowtune-wasm-'));
     try {
       const url = pathToFileURL(join(dist, 'trainer.mjs')).href;

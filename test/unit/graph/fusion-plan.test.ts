@@ -21,7 +21,7 @@ function signatureOf(build: (graph: Graph) => Readonly<Record<string, Node>>): S
   return assemble({ run: { graph, outputs: build(graph), effects: [] } }).signatures.run as Signature;
 }
 
-/** What runs, sources aside. */
+/** The steps that run, without sources. */
 const shown = (steps: readonly Step[]): string[] =>
   steps.flatMap(({ nodes, program }) =>
     program
@@ -62,7 +62,7 @@ describe('what runs together', () => {
     expect(shown(steps)).toEqual(['matmul', 'matmul', 'fused mul exp', 'matmul', 'fused add']);
   });
 
-  /** Where its value is bfloat16, a step that gives it writes half the bytes. */
+  /** A step whose value is bfloat16 writes half the bytes. */
   const typesGiven = (steps: readonly Step[]): string[][] =>
     steps.flatMap(({ nodes, program }) => (program ? [nodes.map(({ dtype }) => dtype)] : []));
 

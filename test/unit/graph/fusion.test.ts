@@ -113,7 +113,7 @@ describe.skipIf(!fusing)(`against the interpreter${fusing ? '' : ` (skipped: ${r
   const numbers = (shape: readonly number[], seed: number): Float32Array =>
     Float32Array.from(randomNumbers(elementCount(shape), -1, 1, seed));
 
-  test.each([256, 1024])('a move of %i numbers is given beside what is made of them', columns =>
+  test.each([256, 1024])('a move of %i numbers is kept in addition to what is made of them', columns =>
     compare(
       movedBeside(columns),
       { p: numbers([2, 3, 8], 1), q: numbers([2, 8, columns], 2), r: numbers([2, columns, 4], 3) },

@@ -26,7 +26,7 @@ describe('bytes at each place', () => {
     expect(bytes((g, x) => ({ y: g.slice(g.transpose(g.reshape(x, [2, 2]), [1, 0]), [0, 0], [1, 2]) }))).toEqual([16, 16, 32, 24]));
 
   test('a view keeps its source alive', () => {
-    // x, view, −view over x's buffer, then a sum of 4 bytes beside it.
+    // x, view, −view over x's buffer, then a sum of 4 bytes next to it.
     expect(bytes((g, x) => ({ y: g.sumAll(g.neg(g.reshape(x, [2, 2]))) }))).toEqual([16, 16, 16, 20]);
     // The source is read through the view after its own last reader.
     expect(

@@ -1,4 +1,4 @@
-/** Each method from recipe to text: trained, stopped, gone on with to the bit, exported in its forms, and read by the generator. */
+/** Each method from recipe to text: trained, stopped, continued to the bit, exported in its forms, and read by the generator. */
 import { cpSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** What a run says of images and folders that are wrong. */
+/** The messages of a run about images and folders that are wrong. */
 import { cpSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -103,7 +103,7 @@ test.each([
   expect(await failureOf(train(name, ...settings))).toMatchObject({ code, message: expect.stringMatching(message) });
 });
 
-test('what was trained until a bad image is met is saved, and the run goes on without the image', async () => {
+test('training before a bad image is saved, and the run continues without the image', async () => {
   // One image a batch, in their order: the first two of `day` are good.
   const settings = ['data.train=late', 'per_device_train_batch_size=1', 'data.shuffle=false'];
   expect(await failureOf(train('late', ...settings))).toMatchObject({

@@ -1,4 +1,4 @@
-/** The job 'importance' on the tiny task: class-wise scores in one file, the cache, going on after a stop. */
+/** The job 'importance' on the tiny task: class-wise scores in one file, the cache, continuing after a stop. */
 import {
   cpSync,
   existsSync,
@@ -41,7 +41,7 @@ async function score(name: string, overrides: readonly string[], onEvent?: (even
 }
 
 describe('class-wise scores', () => {
-  test('lie beside those of the measure, under the names of their classes', async () => {
+  test('are stored with those of the measure, under the names of their classes', async () => {
     const { value, logs } = await score('qm', ['importance.measure=qm_taylor']);
     expect(value).toMatchObject({ measure: 'qm_taylor', samples: 12, classes: [{ name: 'ham' }, { name: 'spam' }] });
     expect(logs).toContainEqual(expect.stringMatching(/qm_taylor takes quantiles over classes, which are unreliable for 2 labels/));
@@ -100,12 +100,12 @@ describe('the cache', () => {
     },
   );
 
-  test('holds what a stopped pass had done, and the next goes on from there', async () => {
+  test('holds what a stopped pass had done, and the next continues from there', async () => {
     const measure = ['importance.measure=class_mean_taylor', 'importance.cache=true', 'importance.batch_size=2'];
     const stop = (event: WorkerEvent, job: Job): void => {
       if (event.type !== 'progress' || event.phase !== 'importance') return;
       if (event.done > 0) job.requestStop({ save: true, reason: 'asked' });
-      // Of a quick pass nothing is told between the start and the end: the next event is due after 100 ms.
+      // A quick pass reports nothing between the start and the end: the next event is due after 100 ms.
       else Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 120);
     };
     await expect(score('stopped', measure, stop)).rejects.toMatchObject({ code: 'stopped' });

@@ -32,7 +32,7 @@ const asWrittenThen = (recipe: string): string =>
     .join('\n')
     .replace('lr_scheduler_type: constant_with_warmup', 'lr_scheduler_type: constant');
 
-it('goes on to the bit, and keeps its meaning in the checkpoints that follow', async () => {
+it('continues to the bit, and keeps its meaning in the checkpoints that follow', async () => {
   const recipe = task.recipe(...oldMeaning);
   const whole = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: join(task.folder, 'whole'), context });
   const runDir = join(task.folder, 'parts');

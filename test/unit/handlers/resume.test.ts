@@ -1,4 +1,4 @@
-/** A run that was stopped and goes on has the losses of one that was not, to the bit, on every engine that is here. */
+/** A run that was stopped and continued has the losses of one that was not, to the bit, on every engine that is here. */
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -37,7 +37,7 @@ const cases: { name: string; settings: string[]; stopAt: number }[] = [
     settings: ['method=lora', 'r=64', 'dtype=bfloat16', 'quantize=nf4', 'optim=adamw_8bit', 'max_grad_norm=0.5'],
     stopAt: 3,
   },
-  { name: 'rows beside int8', settings: ['quantize=int8', 'dtype=auto'], stopAt: 2 },
+  { name: 'rows of an int8 base', settings: ['quantize=int8', 'dtype=auto'], stopAt: 2 },
   { name: 'full in bfloat16, moments in 8 bits', settings: ['method=full', 'dtype=bfloat16', 'optim=adam_8bit'], stopAt: 2 },
 ];
 
@@ -68,7 +68,7 @@ describe('an interruption at an awkward moment', () => {
   const every = ['save_strategy=steps', 'save_steps=2', 'eval_strategy=steps', 'eval_steps=2'];
   const linesOf = async (runDir: string) => (await readMetrics(runDir)).map(({ step, loss, eval_loss }) => ({ step, loss, eval_loss }));
 
-  test.each([2, 4])('in the evaluation after update %i: the run that goes on makes up for it', async step => {
+  test.each([2, 4])('in the evaluation after update %i: the continued run makes up for it', async step => {
     const recipe = task.recipe(...settings, ...every);
     const whole = join(task.folder, `evaluation ${step} whole`);
     const { value: expected } = await runInProcess<TrainResult>({ kind: 'train', recipe, runDir: whole, context });

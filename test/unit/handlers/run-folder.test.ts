@@ -79,7 +79,7 @@ describe('beginning', () => {
       expect(readdirSync(folder).sort()).toEqual(['lock', 'log.earlier.txt', 'thesis.txt']);
       expect(readFileSync(join(folder, 'log.earlier.txt'), 'utf8')).toBe('log.txt');
       begun.release();
-      // Of several in a row the newest, and none beside a run that has results.
+      // The newest of several in a row, and none if a run has results.
       await leave({ state });
       writeFileSync(join(folder, 'log.txt'), 'newer');
       (await beginRunFolder(folder, false, say)).release();
@@ -122,7 +122,7 @@ describe('replacing a run', () => {
       writeFileSync(join(folder, name), name);
     writeFileSync(join(folder, 'thesis.txt'), 'years of work');
   };
-  /** What a new run writes before its first update. */
+  /** Writes what a new run writes before its first update. */
   const beginNew = async (): Promise<void> => {
     const keeper = new StateKeeper(folder, { name: 'new', startedAt: '2026-02-01T00:00:00Z' });
     await keeper.update({ state: 'preparing' });
@@ -197,7 +197,7 @@ describe('replacing a run', () => {
     expect(contents()).toEqual(before);
   });
 
-  test('a run whose state is gone is known by its recipe; a folder without names of a run is used beside', async () => {
+  test('a run whose state is gone is known by its recipe; a folder without names of a run may hold one, too', async () => {
     const { recipe } = parseRecipe('model: a\nr: 8\ndata: {train: a.jsonl}\n');
     if (!recipe) throw new Error('the recipe is wrong');
     await writeRunRecipe(folder, recipe);

@@ -53,7 +53,7 @@ test('texts come back', async () => {
   expect(llama.decode(llama.encode('日 😀 end', { addSpecialTokens: true }), { skipSpecialTokens: true })).toBe('日 😀 end');
 });
 
-test('what is exported beside a model are the files of its folder', async () => {
+test('the files exported with a model are the files of its folder', async () => {
   expect([...(await load('deberta_torch')).files().keys()]).toEqual(['tokenizer_config.json']);
 });
 

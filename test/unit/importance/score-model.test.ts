@@ -157,7 +157,7 @@ test('samples that share a row have no scores of their own', async () => {
   );
 });
 
-test('an exact measure, interrupted, goes on with the next sweep', async () => {
+test('an exact measure, interrupted, continues with the next sweep', async () => {
   let kept: Awaited<ReturnType<UnfinishedScores['load']>>;
   const unfinished: UnfinishedScores = {
     load: async () => kept,
@@ -193,7 +193,7 @@ test('an exact measure, interrupted, goes on with the next sweep', async () => {
 });
 
 describe.each(['taylor_row', 'qm_taylor', 'wanda'] as const)('%s, interrupted', measure => {
-  test('goes on where it was, to the same bits', async () => {
+  test('continues where it was, to the same bits', async () => {
     let kept: Awaited<ReturnType<UnfinishedScores['load']>>;
     const unfinished: UnfinishedScores = {
       load: async () => kept,

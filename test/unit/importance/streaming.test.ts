@@ -29,7 +29,7 @@ const graph = new Graph();
 const inference = peakOf(
   assemble({ run: { graph, outputs: task.evaluation(new Tracer({ graph }), shape), effects: [] } }).signatures.run as Signature,
 );
-/** Inputs of the blocks, which the backward pass goes on from. */
+/** Inputs of the blocks, which the backward pass starts from again. */
 const boundaries = 32 * byteSize({ shape: [shape.tokens, 4096], dtype: 'float32' });
 const largestWeight = byteSize({ shape: [14336, 4096], dtype: 'float32' });
 /** Is a gradient or anything else of the shape of a weight formed? */

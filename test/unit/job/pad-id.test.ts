@@ -1,4 +1,4 @@
-/** What fills the end of a row. */
+/** The token that fills the end of a row. */
 import { expect, test } from 'vitest';
 import { padIdOf } from '../../../trainer/job/pad-id.ts';
 

@@ -20,7 +20,7 @@ const lines = (count: number, line: string): string => `${line}\n`.repeat(count)
 /** A tokenizer whose largest id is 129: one and a half too many for the tiny Llama. */
 const tokenizer = JSON.stringify({ model: { vocab: { a: 0, b: 127 } }, added_tokens: [{ id: 129, content: '<x>' }] });
 
-/** Of a run that ended before its first update. */
+/** The state of a run that ended before its first update. */
 const refused = { state: 'failed', name: 'refused', step: 0, totalSteps: 0, pid: 1, startedAt: '2026-01-01', updatedAt: '2026-01-01' };
 
 const files: Readonly<Record<string, string>> = {
@@ -125,7 +125,7 @@ export async function viewOf(text: string, options: ViewOptions): Promise<Recipe
 
 export const problemsOf = (view: RecipeView): LintProblem[] => recipeProblems(view);
 
-/** Of a recipe or a config, by its name. */
+/** Lints a recipe or a config, recognized by its name. */
 export const lint = (text: string, { name = 'a.rowtune.yaml', ...options }: ViewOptions): Promise<readonly LintProblem[]> =>
   lintDocument({ text, file: path.join(options.folder, name) }, sourcesOf(options));
 

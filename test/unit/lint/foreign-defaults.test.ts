@@ -1,4 +1,4 @@
-/** Where another tool's own default is another than ours, a conversion writes it out. */
+/** A conversion writes out another tool's own default where it differs from ours. */
 import { expect, it } from 'vitest';
 import { convertRecipe } from '../../../trainer/lint/convert-recipe.ts';
 

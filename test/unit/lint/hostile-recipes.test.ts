@@ -21,7 +21,7 @@ describe.each(Object.entries(hostileRecipes))('%s', (_, text) => {
 test.each([
   ['brackets', 64],
   ['dashes', 128],
-])('%s nested too deeply are told at their place', (name, column) => {
+])('%s nested too deeply are reported at their place', (name, column) => {
   const { problems } = parseRecipe(hostileRecipes[name] ?? '');
   expect(problems.find(({ code }) => code === 'too-large')).toMatchObject({
     code: 'too-large',

@@ -1,4 +1,4 @@
-/** What the linter knows of data, memory and runs beside the places of problems, which the fixtures show. */
+/** The linter's knowledge of data, memory and runs; the fixtures show the places of problems. */
 import { rmSync, utimesSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { afterAll, describe, expect, it, vi } from 'vitest';
@@ -9,7 +9,7 @@ const folder = makeWorkspace();
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 describe('problems of model and data', () => {
-  it('a malformed sample is told with its line and key', async () => {
+  it('a malformed sample is reported with its line and key', async () => {
     const view = await viewOf('model: models/tiny\nr: 8\nmax_length: 32\ndata: {train: wrong-type.jsonl}', { folder });
     const [found] = problemsOf(view);
     expect(found?.message).toContain('line 2: key "text"');
@@ -63,7 +63,7 @@ describe('rows of the data', () => {
     expect(await rowsOf('spam.jsonl')).toEqual({ count: 2, isExact: true });
   });
 
-  it('are told from the first part of a large file', async () => {
+  it('are taken from the first part of a large file', async () => {
     writeFileSync(path.join(folder, 'large.jsonl'), '{"text":"0123456789"}\n'.repeat(1_000_000));
     const rows = await rowsOf('large.jsonl');
     expect(rows?.isExact).toBe(false);

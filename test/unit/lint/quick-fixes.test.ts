@@ -164,7 +164,7 @@ describe('the text around a fix', () => {
     expect(formatRecipe('model: m      # small\r\nr: 8          # rows\r\n', 'a.rowtune.yaml')).toBeUndefined();
   });
 
-  it('beside an alias that leads nowhere a key is renamed, and nothing is thrown', () => {
+  it('a key is renamed in a recipe with an alias that leads nowhere, and nothing is thrown', () => {
     for (const text of ['model: m\nlr: 1.0e-4\ndata:\n  train: *.jsonl\n', 'model: *a\nlr: &a 1\n']) {
       expect(all(text)).toBe(text.replace('lr:', 'learning_rate:'));
       expect(formatRecipe(text, 'a.rowtune.yaml')).toBeUndefined();
@@ -309,7 +309,7 @@ dtype: bf16
     expect(text).toContain('data:\n  train: mails/train.jsonl\n  eval: mails/valid.jsonl\n');
     expect(text).toContain('eval_strategy: steps\neval_steps: 200\n');
     expect(text).toMatch(/lr_scheduler_type: cosine\nmin_learning_rate: 1.0e-7\nwarmup_steps: 10\n/);
-    // The rate that the schedule begins with, not the one beside it.
+    // The rate that the schedule begins with, not the other one.
     expect(text).toMatch(/^learning_rate: 0.00001$/m);
     expect(
       converted(`learning_rate: 1.0e-3\niters: 10\nmodel: m\nlr_schedule: {arguments: [1.0e-5]}\ngrad_checkpoint: true\n`),
@@ -340,7 +340,7 @@ dtype: bf16
       ),
     ));
 
-  it('what comes out has no error left but what is beside it', async () => {
+  it('the result has no new error', async () => {
     const text = converted('base_model: models/tiny\nadapter: lora\nlora_r: 8\nsequence_len: 32\ndatasets: [{path: spam.jsonl}]\n');
     expect((await lint(text, { folder })).filter(({ severity }) => severity === 'error')).toEqual([]);
   });

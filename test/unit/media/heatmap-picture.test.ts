@@ -1,4 +1,4 @@
-/** What is drawn and saved: selections by the trainer's rule, overlaps, values, tables. */
+/** The drawn and saved picture: selections by the trainer's rule, overlaps, values, tables. */
 import { parse } from 'csv-parse/sync';
 import { describe, expect, test } from 'vitest';
 import { cellFacts, selectionText } from '../../../media/heatmap/cell/cell-facts.ts';
@@ -70,7 +70,7 @@ describe('the selection', () => {
     expect(pictureOf({ budget: { ...startBudget, r: 9 } }).problem).toMatch(/^r 9 is above the rows of 2 layers/);
   });
 
-  test('beside a set of other modules each side has its own budget', () => {
+  test('next to a set of other modules each side has its own budget', () => {
     const few = NAMES.slice(0, 2);
     const small = info('a', { modules: info('a').modules.filter(({ name }) => few.includes(name)) });
     for (const mode of ['per_layer', 'global'] as const) {
@@ -83,7 +83,7 @@ describe('the selection', () => {
     }
   });
 
-  test('as trained is no choice beside another set of the same run, or one without a run', () => {
+  test('as trained is no choice next to another set of the same run, or one without a run', () => {
     const run = info('a', { kind: 'run', selection: [{ module: NAMES[0] as string, rows: Int32Array.of(2) }], budget: { r: 2 } });
     const trained: BudgetChoice = { ...startBudget, kind: 'trained' };
     const hasTrained = (b: HeatmapViewState['b'], from: HeatmapSourceInfo[]) => pictureOf({ budget: trained, b }, from).hasTrained;

@@ -1,4 +1,4 @@
-/** What the heatmap says before there are scores, and what it calls the rows that stand out: no error, no NaN, and trained only what was trained. */
+/** The heatmap's words before there are scores, and for rows that stand out: no error, no NaN, and trained only what was trained. */
 import { describe, expect, test } from 'vitest';
 import { cellFacts, overlapText, selectionText } from '../../../media/heatmap/cell/cell-facts.ts';
 import { makePicture } from '../../../media/heatmap/picture.ts';

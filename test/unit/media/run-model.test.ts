@@ -1,4 +1,4 @@
-/** What the run page makes of patches: state in words, log, memory, coverage. */
+/** The run page's model, made of patches: state in words, log, memory, coverage. */
 import { describe, expect, test } from 'vitest';
 import { coverageGrid, placeOf } from '../../../media/run/coverage-grid.ts';
 import { memoryLevels, memoryRows } from '../../../media/run/memory-rows.ts';
@@ -112,7 +112,7 @@ describe('log', () => {
     expect(filterLog(log.entries, 'error', 'memory')).toEqual([]);
   });
 
-  test('keeps the newest, with numbers that go on', () => {
+  test('keeps the newest, with numbers that continue', () => {
     const log = new LogLines();
     const lines = Array.from({ length: 2 * KEPT_LOG_LINES }, (_, i) => line('info', String(i)));
     for (let i = 0; i < lines.length; i += 500) log.append({ reset: i === 0, lines: lines.slice(i, i + 500) });
@@ -148,7 +148,7 @@ describe('memory', () => {
     expect(memoryLevels(rows).at(-1)?.to).toBe(plan.predicted.totalBytes);
   });
 
-  test('what was measured while it was loaded stands beside what was predicted', () => {
+  test('measurements taken during loading are shown next to the prediction', () => {
     const held = { weightsBytes: 520, trainedBytes: 0, gradientBytes: 20, optimizerBytes: 44 };
     const rows = memoryRows({ ...plan, held }, 1300);
     expect(rows.map(({ measured }) => measured)).toEqual([400, 520, 0, 20, 44, 1300 - 400 - 584]);

@@ -29,7 +29,7 @@ const recipeWith = (method: string): RunPatch => ({
 });
 
 describe('stages', () => {
-  test('what is done, what goes on and how far, what is to come', () => {
+  test('are done, running with their progress, or still to come', () => {
     const progress = { type: 'progress', phase: 'importance', done: 5, total: 8, unit: 'batches', secondsLeft: 20 } as const;
     const stages = stagesOf(modelOf(preparing({ phase: 'importance', progress }), recipeWith('spsft')));
     expect(stages.map(({ text, state }) => [text, state])).toEqual([

@@ -64,7 +64,7 @@ describe('history', () => {
     expect(history.row(2)).toEqual({ step: 2, eval_loss: 5, train_seconds: 0 });
   });
 
-  test('curves that were read go on with the lines that follow', () => {
+  test('curves that were read continue with the lines that follow', () => {
     const history = new MetricHistory();
     for (let i = 0; i < 3000; i++) {
       history.append(lines(i === 0, [i], { loss: [i / 2] }));

@@ -126,7 +126,7 @@ function trainedPlaces({ trainables }: Attachment, { name, shape }: ParameterSpe
   return new Set(found.flatMap(({ rows, elements }) => [...(rows?.indices ?? [])].flatMap(inRow).concat(...(elements?.indices ?? []))));
 }
 
-/** Of the numbers that a method trains, those that lie in the model's own parameters. */
+/** The count of trained numbers that lie in the model's own parameters. */
 function inPlaceCount({ trainables }: Attachment): number {
   const own = new Set(tiny.model.parameters.map(({ name }) => name));
   return trainables.reduce((sum, { variable, shape }) => sum + (own.has(variable.name) ? elementCount(shape) : 0), 0);
@@ -220,7 +220,7 @@ const laws: Readonly<Record<string, (context: LawContext) => Promise<void>>> = {
     });
   },
 
-  'restored from a snapshot it goes on to the bit': async ({ base }) => {
+  'restored from a snapshot it continues to the bit': async ({ base }) => {
     const { parts, onwards } = await withTinyRun(base, async run => {
       await run.steps(3);
       const parts = await run.snapshot();

@@ -1,4 +1,4 @@
-/** What the methods that multiply by low-rank factors tune of networks of convolutions. */
+/** The layers of convolutional networks that methods with low-rank factors tune. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -1,4 +1,4 @@
-/** How what a method keeps beside the weights is merged. */
+/** Merging of the tensors that a method keeps in addition to the weights. */
 import { expect, test } from 'vitest';
 import { addProduct } from '../../../trainer/method/lora/merge.ts';
 import { largestDifference } from '../../../trainer/verify/verify-model.ts';

@@ -10,10 +10,10 @@ import { type AnyModel, ModelConfigError } from '../../../trainer/model/model-sp
 import { Tracer } from '../../../trainer/model/tracer.ts';
 
 interface Known {
-  /** What other values changed: `start` values of new layers, `shapes`, `logits`, `loss`, `gradients`, outputs in `training`; or an `error`. */
+  /** The results that other values change: `start` values of new layers, `shapes`, `logits`, `loss`, `gradients`, outputs in `training`; or an `error`. */
   readonly effects: readonly string[];
   readonly default?: unknown;
-  /** Of a rate: how often something is dropped in one pass when the other rates are 0. */
+  /** For a rate, how often something is dropped in one pass when the other rates are 0. */
   readonly drops?: number;
 }
 
@@ -29,7 +29,7 @@ const sizes = {
   ...{ vocab_size: 64, hidden_size: 32, intermediate_size: 48, num_hidden_layers: 2, num_attention_heads: 4, max_position_embeddings: 40 },
   ...{ image_size: 16, patch_size: 8, embedding_size: 8, hidden_sizes: [16, 32], depths: [1, 2] },
 };
-/** What the small sizes, or DeBERTa's default that is not supported, ask for. */
+/** Keys that the small sizes need, or DeBERTa's default that is not supported. */
 const needed: Readonly<Record<string, object>> = {
   mistral: { num_key_value_heads: null },
   mixtral: { num_key_value_heads: null },

@@ -1,4 +1,4 @@
-/** Image models in bfloat16, convolutions included: logits and gradients beside those of float32. */
+/** Image models in bfloat16, including convolutions: logits and gradients compared with those of float32. */
 import { describe, expect, test } from 'vitest';
 import { untouched } from '../../../trainer/artifact/adapter/apply-adapter.ts';
 import { fromBfloat16, type HostArray } from '../../../trainer/graph/types.ts';
@@ -45,7 +45,7 @@ describe.each(engines)('$name', ({ engine }) => {
     }
   });
 
-  test.skipIf(!engine).each(['lora', 'dora'] as const)('%s beside convolutions begins as the model does', async method => {
+  test.skipIf(!engine).each(['lora', 'dora'] as const)('%s in a network of convolutions begins as the model does', async method => {
     if (!engine) return;
     const golden = await openGoldenClassifier('timm_resnext');
     const settings = settingsOf({ targetModules: ['conv1', 'conv2', 'conv3'] });

@@ -159,7 +159,7 @@ describe('a quantized base', () => {
   );
 
   test.each(['int8', 'nf4'] as const)(
-    '%s: rows beside the weight have the gradients of rows inside it',
+    '%s: rows kept outside the weight have the gradients of rows inside it',
     async quantize => {
       // A base that the form holds exactly: every number a level of its block.
       const exact = new Map<string, Float32Array>();

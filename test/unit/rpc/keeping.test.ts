@@ -1,4 +1,4 @@
-/** What the daemon keeps: events, lines of files, its log, the records of jobs, the claim on its folder. */
+/** The daemon's records: events, lines of files, its log, the records of jobs, the claim on its folder. */
 import { spawnSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, renameSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';

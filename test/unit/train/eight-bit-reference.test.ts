@@ -1,5 +1,5 @@
 /**
- * AdamW with 8-bit moments beside bitsandbytes' AdamW8bit and PyTorch's float32 AdamW, by the same gradients.
+ * AdamW with 8-bit moments compared with bitsandbytes' AdamW8bit and PyTorch's float32 AdamW, by the same gradients.
  *
  * The two 8-bit forms can't be equal: bitsandbytes rounds to the nearest of the 256 levels of a table, ours to either of two neighbors of 255
  * fourth powers, so that the mean is kept. What is compared is how far numbers have moved after each step: the root mean square of the

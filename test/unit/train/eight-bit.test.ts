@@ -124,7 +124,7 @@ test.each([
   240_000,
 );
 
-test('a restored run goes on bit by bit', async () => {
+test('a restored run continues bit by bit', async () => {
   const params = { engine: reference, tiny, attachment: attachLora(tiny.model, settingsOf(), new Map()), optimizer: eightBit };
   const [straight, parts] = await withTinyRun(params, async run => {
     await run.steps(3);

@@ -1,4 +1,4 @@
-/** Optimizer state on disk gives the numbers of state in memory, to the bit; on the host beside a GPU, those of the same formulas. */
+/** Optimizer state on disk gives the numbers of state in memory, to the bit; on the host of a GPU, those of the same formulas. */
 import { rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -110,7 +110,7 @@ describe('host', () => {
       evalShapes: [],
     });
 
-  /** No GPU is needed to see where TensorFlow is told to run each node. */
+  /** No GPU is needed to see where TensorFlow runs each node. */
   test.each(['full', 'spsft'] as const)('%s: state and its arithmetic are on the host, weights and products are not', method => {
     const program = programOf(attach(method));
     const { nodes } = lowerProgram(program, { plan: singleSteps, hasProducts: false, hasNarrowConvolutions: true });
@@ -148,7 +148,7 @@ describe.skipIf(!canMove)(`a run${reason}`, () => {
   };
   const { context } = task;
 
-  test('says where the state lies, and may change that when it goes on', async () => {
+  test('says where the state lies, and may change that when it continues', async () => {
     const whole = await runInProcess<TrainResult>({ kind: 'train', recipe: recipe(), runDir: join(task.folder, 'whole'), context });
     const runDir = join(task.folder, 'parts');
     const first = await runInProcess<TrainResult>(

@@ -93,7 +93,7 @@ describe('bfloat16', () => {
     },
   );
 
-  test('a restored run goes on bit by bit', async () => {
+  test('a restored run continues bit by bit', async () => {
     const params = { engine: reference, tiny, attachment: attach('spsft', bfloat16) };
     const [straight, parts] = await withTinyRun(params, async run => {
       await run.steps(3);
@@ -108,7 +108,7 @@ describe('bfloat16', () => {
   }, 60_000);
 });
 
-test('rows beside a quantized weight are loaded once, though its bias has the same', async () => {
+test('rows of a quantized weight are loaded once, though its bias has the same', async () => {
   const biased = await openTiny('llama_biased');
   const settings = settingsOf();
   const attached = methods.spsft.attach(biased.model, settings, scattered(biased.model, 'spsft', settings));

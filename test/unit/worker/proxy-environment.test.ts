@@ -1,4 +1,4 @@
-/** When a worker is told to use the proxy of its environment. */
+/** The cases in which a worker uses the proxy of its environment. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -25,7 +25,7 @@ describe('a worker', () => {
     vi.unstubAllEnvs();
   });
 
-  /** What a worker finds in its environment. */
+  /** The variables that a worker finds in its environment. */
   async function found(): Promise<unknown> {
     const workerFile = join(folder, 'worker.mjs');
     const answer = "{ type: 'result', value: process.env.NODE_USE_ENV_PROXY }";
@@ -35,7 +35,7 @@ describe('a worker', () => {
     return last?.type === 'result' ? last.value : last;
   }
 
-  it('is told where one is named, and not where the user says no', async () => {
+  it('is used where one is named, and not where the user says no', async () => {
     vi.stubEnv('HTTPS_PROXY', 'http://127.0.0.1:9');
     vi.stubEnv('NODE_USE_ENV_PROXY', undefined);
     expect(await found()).toBe('1');

@@ -1,4 +1,4 @@
-/** What of a worker's stderr is kept. */
+/** The part of a worker's stderr that is kept. */
 import { describe, expect, test } from 'vitest';
 import { isNoise } from '../../../trainer/worker/worker-noise.ts';
 

@@ -67,7 +67,7 @@ describe('a call', () => {
     await expect(run(program)).rejects.toMatchObject(error);
   });
 
-  test('a death is told with its last words', async () => {
+  test('a death is reported with its last words', async () => {
     const program = script('dead.mjs', `console.error('out of luck'); process.exit(3);`);
     await expect(run(program)).rejects.toMatchObject({ code: 'trainer-failed', message: expect.stringMatching(/status 3: out of luck/) });
   });

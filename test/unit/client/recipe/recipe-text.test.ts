@@ -67,7 +67,7 @@ describe('names', () => {
     expect(freeName('a', 'lora', new Set(['a-lora', 'a-lora-2']))).toBe('a-lora-3');
   });
 
-  test('recipes are told by their ending', () => {
+  test('recipes are recognized by their ending', () => {
     expect(['a.rowtune.yaml', 'a.rowtune.yml', 'a.ROWTUNE.json', 'a.yaml', 'rowtune.yaml'].map(isRecipeName)).toEqual([
       true,
       true,

@@ -123,7 +123,7 @@ function thrown(run: () => unknown): unknown {
   return undefined;
 }
 
-/** What Jinja can do and is refused by name. */
+/** Features of Jinja that are refused by name. */
 const REFUSED: readonly string[] = [
   '{% autoescape true %}{{ html }}{% endautoescape %}',
   '{% block b %}in{% endblock %}',

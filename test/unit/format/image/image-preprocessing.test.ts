@@ -1,4 +1,4 @@
-/** What preprocessor_config.json says of resizing, in its older and its newer forms. */
+/** The resizing described by preprocessor_config.json, in its older and its newer forms. */
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

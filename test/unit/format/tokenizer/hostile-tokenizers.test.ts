@@ -48,7 +48,7 @@ test.each<[string, Record<string, unknown>, string]>([
   expect((await modelFileError(async () => create(change))).message).toContain(message);
 });
 
-test('repetitions inside repetitions count multiplied, those beside each other do not', () => {
+test('repetitions inside repetitions count multiplied, those in sequence do not', () => {
   expect(() => compileOniguruma('((a{100}){100}){100}')).toThrow('more than 1000 repetitions');
   expect(() => compileOniguruma('a{800}b{800}(c{1,3}){2}')).not.toThrow();
 });

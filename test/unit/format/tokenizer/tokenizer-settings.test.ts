@@ -1,4 +1,4 @@
-/** Files beside tokenizer.json that say something else than it: as AutoTokenizer of Transformers reads them. */
+/** Files in the folder of tokenizer.json that disagree with it are read as Transformers' AutoTokenizer reads them. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
 import { createTokenizer } from '../../../../trainer/format/tokenizer/tokenizer.ts';

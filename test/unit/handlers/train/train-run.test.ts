@@ -1,4 +1,4 @@
-/** What a run leaves behind, which checkpoints it keeps, how it ends when it goes wrong, and what evaluation makes of it. */
+/** The files that a run leaves, the checkpoints it keeps, how it ends when something fails, and how it is evaluated. */
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
@@ -60,7 +60,7 @@ describe('a run that goes well', () => {
     expect(progress.at(-1)?.ratePerSecond).toBeGreaterThan(0);
   });
 
-  test('what was predicted stands beside the peaks of every line', () => {
+  test('predictions are recorded with the peaks of every line', () => {
     const { predicted, baselineBytes, recompute, device } = JSON.parse(
       readFileSync(join(dirOf('good'), 'memory.json'), 'utf8'),
     ) as MemoryPlan;
@@ -163,7 +163,7 @@ describe('benchmarks', () => {
     ['with labels', []],
     ['packed', ['data.eval=plain.jsonl', 'packing=true']],
     ['with labels, packed', ['packing=true']],
-  ])('are answered the same beside held-out data %s', async (_, overrides) => {
+  ])('are answered the same with held-out data %s', async (_, overrides) => {
     writeFileSync(join(task.folder, 'plain.jsonl'), Array.from({ length: 6 }, (_, i) => `{"text":"note ${i}"}\n`).join(''));
     const benchmarks = { openbookqa: join(choice, 'openbookqa.jsonl') };
     const { value } = await runInProcess<EvaluateResult>({
@@ -175,7 +175,7 @@ describe('benchmarks', () => {
     expect(value.benchmarks).toEqual((await evaluated(benchmarks)).value.benchmarks);
   });
 
-  test('a file of something else is told by line and key', async () => {
+  test('an unrelated file is reported with line and key', async () => {
     const file = join(task.folder, 'no-arc.jsonl');
     writeFileSync(file, '{"question":"x"}\n');
     expect(await failureOf(() => evaluated({ arc_easy: file }))).toMatchObject({

@@ -1,4 +1,4 @@
-/** The memory that is predicted of the portable engine's kernels, beside the bytes that its WebAssembly backend really holds. */
+/** The predicted memory of the portable engine's kernels, compared with the bytes that its WebAssembly backend really holds. */
 import { backend } from '@tensorflow/tfjs-core';
 import { expect, it } from 'vitest';
 import { openPortable } from '../../../../trainer/engine/portable/engine.ts';

@@ -114,7 +114,7 @@ describe('the parts', () => {
     expect(both.activationBytes).toBeGreaterThan(price(small).activationBytes);
   });
 
-  test('the other methods stand beside it at the nearest number of trained parameters', () => {
+  test('the other methods are listed with it at the nearest number of trained parameters', () => {
     const found = toy('r: 4\n', { compare: true });
     const others = new Map(found.alternatives.map(other => [other.method, other]));
     // This model has no bias, so bitfit has nothing to train.

@@ -1,5 +1,5 @@
 /**
- * Where the Unicode tables inside Hugging Face's `tokenizers` are older than JavaScript's, as ranges for a class in a regular expression.
+ * The differences where the Unicode tables inside Hugging Face's `tokenizers` are older than JavaScript's, as ranges for a class in a regular expression.
  * Written by test/golden/scripts/make_older_unicode.mjs.
  */
 
