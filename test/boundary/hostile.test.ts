@@ -1,4 +1,4 @@
-/** A bounded, seeded part of the hostile trial (docs/explanation/reliability.md): nothing may be lost, hang, crash or be told wrongly. */
+/** A bounded, seeded part of the hostile trial (docs/explanation/reliability.md): nothing may be lost, hang, crash or be reported wrongly. */
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';

@@ -115,7 +115,7 @@ async function live(
       jobs = await within(client.request('listJobs', {}));
       await within(client.request('shutdown', {})).catch(() => undefined);
     } catch {
-      // The daemon is gone: how it ended is told below.
+      // The daemon is gone: how it ended is checked below.
     }
     client.close();
   }

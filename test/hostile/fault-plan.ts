@@ -1,4 +1,4 @@
-/** What a fault is: which kinds of file operations there are, and the ways in which each can fail. */
+/** A fault: the kinds of file operations, and the ways in which each can fail. */
 
 export type FaultKind = 'open' | 'read' | 'write' | 'sync' | 'rename' | 'remove' | 'make' | 'list';
 
@@ -22,7 +22,7 @@ export interface FaultPlan {
   /** Which operation fails, counted from 0; left out, none does, and all are listed. */
   readonly at?: number;
   readonly mode?: FaultMode;
-  /** Where the operations are listed, one JSON object a line; of a run with a fault that operation alone. */
+  /** The file that lists the operations, one JSON object a line; in a run with a fault, that operation alone. */
   readonly report: string;
 }
 

@@ -10,13 +10,13 @@ export interface Scenario {
   readonly name: string;
   /** Prepares a folder of one case, and gives the job that is to fail. */
   setup(dir: string): JobRequest;
-  /** Below `dir`, where operations are counted besides the model's and the data's. */
+  /** Folders below `dir` in which operations are counted, in addition to the model's and the data's. */
   readonly watched?: readonly string[];
-  /** What must be as it was after the fault. @returns what is wrong */
+  /** Checks that the rest is unchanged after the fault. @returns what is wrong */
   afterFault?(dir: string): string | undefined;
   /** Brings the work to its end, without faults. @returns what is wrong */
   recover(dir: string, runner: JobRunner, ended: 'done' | 'failed' | 'killed'): Promise<string | undefined>;
-  /** What the end must be, to the bit; compared with that of a run without faults. */
+  /** Returns the result, which must equal that of a run without faults to the bit. */
   result(dir: string): string;
 }
 
@@ -162,7 +162,7 @@ export function leftovers(dir: string): string | undefined {
   return left.length === 0 ? undefined : `left behind: ${left.join(', ')}`;
 }
 
-/** What a training gives, without its times: trained numbers, the optimizer's state, losses, the choice of rows. */
+/** Returns the result of a training without its times: trained numbers, the optimizer's state, losses, the choice of rows. */
 export function trainedState(runDir: string): string {
   const checkpoints = join(runDir, 'checkpoints');
   const names = readdirSync(checkpoints)

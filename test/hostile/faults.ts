@@ -109,8 +109,8 @@ function judge(ended: Ended, hit: FaultOperation | undefined, mode: FaultMode): 
   const { last, unexpected, stack } = ended.outcome;
   if (last.type !== 'failed') return OK;
   if (!hit) return failed('wrong', `it failed without a fault: ${last.message}`);
-  if (unexpected) return failed('crashed', `it is told as a fault of the program: ${stack}`);
+  if (unexpected) return failed('crashed', `it is reported as a fault of the program: ${stack}`);
   const isFull = (hit.kind === 'write' || hit.kind === 'make') && last.code !== 'disk-full';
-  if (isFull) return failed('wrong', `a full disk is told as ${last.code}: ${last.message}`);
+  if (isFull) return failed('wrong', `a full disk is reported as ${last.code}: ${last.message}`);
   return OK;
 }

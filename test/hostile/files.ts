@@ -13,7 +13,7 @@ const BATCH = 20;
 /** A file of some kilobytes is read in milliseconds; on a machine with much other work in a second. */
 const HANG_MS = 30_000;
 const HEAP_MB = 512;
-/** Of the process that reads, at its highest: its own hundred megabytes, the heap, and what lies outside of it. */
+/** The highest memory of the reading process: its own hundred megabytes, the heap, and the memory outside of it. */
 const MAX_PEAK_BYTES = 1.5 * 2 ** 30;
 
 export const files: Part = {

@@ -14,7 +14,7 @@ export interface FuzzRequest {
   readonly example: string;
   /** Left out: the file as it is. */
   readonly seed?: readonly number[];
-  /** Where the mutated file is kept for whoever looks into it, before it is read. */
+  /** The path at which the mutated file is kept before it is read, for whoever investigates. */
   readonly keepAs: string;
 }
 
@@ -51,7 +51,7 @@ async function read({ format: name, example, seed, keepAs }: FuzzRequest): Promi
 /** The most that the process ever had, in bytes. */
 const peak = (): number => process.resourceUsage().maxRSS * 1024;
 
-/** What nobody waits for comes a moment after the answer, and belongs to this file. */
+/** Errors that nobody waits for come a moment after the answer, and belong to this file. */
 const MOMENT_MS = 3;
 
 process.on('message', async message => {

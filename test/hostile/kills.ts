@@ -10,7 +10,7 @@ import { type Case, failed, OK, type Part, randomOf, type Verdict } from './tria
 
 const WHOLE = 300;
 const SAMPLE = 6;
-/** Of one run, before it may end. */
+/** The most kills of one run before it may end. */
 const KILLS_A_RUN = 3;
 const HANG_MS = 180_000;
 /** After an event, so that a kill falls between two of them. */

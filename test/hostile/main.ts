@@ -15,7 +15,7 @@ export interface TrialParams extends TrialSettings {
   readonly parts: readonly string[];
   /** Takes up what an interrupted trial of the same seed has done. */
   readonly resume: boolean;
-  /** Where the counts are written; left out, nowhere. */
+  /** The file for the counts, if they are to be kept. */
   readonly report?: string;
   readonly say: (line: string) => void;
 }

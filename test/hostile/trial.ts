@@ -6,7 +6,7 @@ export type Failing = 'lost' | 'hung' | 'crashed' | 'wrong';
 
 export interface Verdict {
   readonly failing?: Failing;
-  /** What happened, for whoever looks into it. */
+  /** Details for whoever investigates. */
   readonly detail?: string;
 }
 
@@ -37,7 +37,7 @@ export interface TrialSettings {
 
 export interface Part {
   readonly name: string;
-  /** What is counted: "kills", "mutated files". */
+  /** The unit of the count: "kills", "mutated files". */
   readonly unit: string;
   prepare(settings: TrialSettings): Promise<PreparedPart>;
 }

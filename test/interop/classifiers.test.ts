@@ -1,4 +1,4 @@
-/** What we export of tuned classifiers loads in Transformers and PEFT and gives our logits (1e-4): new heads, norms, convolutions. */
+/** Our exports of tuned classifiers load in Transformers and PEFT and give our logits (1e-4): new heads, norms, convolutions. */
 import { execFile } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';

@@ -1,4 +1,4 @@
-/** What we export loads in Transformers and PEFT and gives our logits (1e-4). Python is the one of `scripts/python-venv.mjs`. */
+/** Our exports load in Transformers and PEFT and give our logits (1e-4). Python is the one of `scripts/python-venv.mjs`. */
 import { execFile } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { writeFile } from 'node:fs/promises';
@@ -23,7 +23,7 @@ const ids = Array.from({ length: 24 }, (_, i) => (i * 41 + 5) % 64);
 
 type Case = Omit<TinyAdapterParams, 'engine'> & { readonly name: string; readonly format: Exclude<ExportFormat, 'adapter'> };
 
-/** One folder of each family of decoders beside Llama's: rows with norms merged, rows as a PEFT adapter. */
+/** One folder of each family of decoders other than Llama's: rows with norms merged, rows as a PEFT adapter. */
 const DECODERS = [
   'qwen3',
   'gemma2',
@@ -70,7 +70,7 @@ const cases: readonly Case[] = [
   { name: 'spsft of experts, merged', method: 'spsft', budget: { r: 3 }, base: join(TINY_LLAMA, '..', 'mixtral'), format: 'merged' },
   { name: 'full with experts, merged', method: 'full', budget: { r: 1 }, base: join(TINY_LLAMA, '..', 'qwen3_moe'), format: 'merged' },
   {
-    name: 'lora beside experts, peft',
+    name: 'lora of a model with experts, peft',
     method: 'lora',
     budget: { r: 3 },
     targets: ['q_proj', 'o_proj'],

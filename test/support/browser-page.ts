@@ -25,7 +25,7 @@ export function findChromium(): string | undefined {
 
 export interface BrowserPage<FromPage> {
   readonly page: Page;
-  /** What the page has said, oldest first. */
+  /** The messages of the page, oldest first. */
   readonly said: FromPage[];
   /** Errors of scripts, and what the policy forbade. */
   readonly errors: string[];
@@ -35,14 +35,14 @@ export interface BrowserPage<FromPage> {
   reload(): Promise<void>;
 }
 
-/** What `acquireVsCodeApi` gives; what is kept is kept at once, so that a reload right after it finds it. */
+/** The object that `acquireVsCodeApi` returns; its state is stored at once, so that a reload right after it finds it. */
 const EDITOR_API = `globalThis.acquireVsCodeApi = () => ({
   postMessage: message => sayToHost(message),
   getState: () => JSON.parse(sessionStorage.getItem('state') ?? 'null') ?? undefined,
   setState: state => sessionStorage.setItem('state', JSON.stringify(state)),
 });`;
 
-/** @param onSay is told of each message of the page */
+/** @param onSay receives each message of the page */
 export async function openInBrowser<FromPage>(
   browser: Browser,
   kind: PageKind,
@@ -63,7 +63,7 @@ export async function openInBrowser<FromPage>(
   page.setDefaultTimeout(PATIENCE_MS);
   const said: FromPage[] = [];
   const errors: string[] = [];
-  /** What meets a document that is about to be replaced is sent to the next one. */
+  /** Messages to a document that is about to be replaced are sent to the next one. */
   let sending: Promise<unknown> = Promise.resolve();
   page.on('pageerror', error => errors.push(String(error)));
   page.on('console', message => message.type() === 'error' && errors.push(message.text()));

@@ -1,4 +1,4 @@
-/** Where the tests find engines and models: the user's own cache, as the command line does. */
+/** The folder of engines and models for tests: the user's own cache, as on the command line. */
 import { homedir } from 'node:os';
 import { resolveSettings } from '../../trainer/settings.ts';
 

@@ -1,4 +1,4 @@
-/** The engines that this machine can run, beside the reference. Each that it cannot is named with its reason. */
+/** The engines that this machine can run, in addition to the reference. Each that it cannot run is named with its reason. */
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { openEngine } from '../../trainer/engine/open-engine.ts';
 import { openPortable } from '../../trainer/engine/portable/engine.ts';

@@ -44,7 +44,7 @@ export async function headlessBase({ family, architecture, prefix, keepsPrefix, 
       shape,
       data: () => weights.readRaw(name),
     }));
-  // What a class for pretraining has beside the encoder, and a classifier has no use for.
+  // Tensors that a class for pretraining has in addition to the encoder, and that a classifier does not use.
   entries.push({ name: 'cls.predictions.bias', dtype: 'F32', shape: [2], data: () => new Uint8Array(8) });
   const written = join(folder, 'written.safetensors');
   await writeSafetensors(written, entries);

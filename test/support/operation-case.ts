@@ -12,9 +12,9 @@ export interface OperationCase {
   /** Loaded before the run and read back after it. */
   readonly variables?: Readonly<Record<string, Data>>;
   readonly build: (graph: Graph, inputs: Readonly<Record<string, Node>>) => { readonly y?: Node; readonly effects?: readonly Node[] };
-  /** What `y` must be, by an independent formula in double precision. */
+  /** The expected `y`, by an independent formula in double precision. */
   readonly expected?: (inputs: Readonly<Record<string, readonly number[]>>) => readonly number[];
-  /** What each variable must hold after the run. */
+  /** The expected value of each variable after the run. */
   readonly expectedVariables?: (inputs: Readonly<Record<string, readonly number[]>>) => Readonly<Record<string, readonly number[]>>;
   /** Inputs whose gradient is compared with finite differences, with the rows asked for (all where empty). */
   readonly gradients?: Readonly<Record<string, { readonly rows?: readonly number[] }>>;

@@ -14,7 +14,7 @@ import { temporaryFolder } from './tiny-adapter.ts';
 
 export const goldenFolder = (family: string): string => join(import.meta.dirname, '..', 'golden', family);
 
-/** Of a head for other data than the base's. */
+/** The labels of a head for data other than the base's. */
 export const NEW_LABELS = ['cat', 'dog', 'fox', 'hen', 'owl'];
 
 /** Norms and variances. */
@@ -23,7 +23,7 @@ const POSITIVE = /magnitude|running_var/;
 export interface TinyClassifierParams {
   readonly base: string;
   readonly method: MethodName;
-  /** Of the new head; `NEW_LABELS` where not given. */
+  /** The labels of the new head; `NEW_LABELS` where not given. */
   readonly labels?: readonly string[];
   /** Keeps the base's head instead of a new one. */
   readonly ownHead?: boolean;

@@ -9,7 +9,7 @@ import { LanguageClient } from './language-client.ts';
 const examples = path.join(import.meta.dirname, '..', '..', '..', 'examples');
 const recipes = readdirSync(examples).filter(name => name.endsWith('.rowtune.yaml'));
 const EDITS_OF_EACH = 40;
-/** What people type, and what breaks YAML. */
+/** Pieces that people type, and characters that break YAML. */
 const PIECES = [
   '\n',
   '  ',

@@ -122,7 +122,7 @@ describe('an editor that takes what is pushed', () => {
     }
   });
 
-  it('is told about a model folder that changes', async () => {
+  it('notices a model folder that changes', async () => {
     const client = connect();
     await client.initialize({});
     await open(client, 'model: models/tiny\nr: 8\nmax_length: 32\ndata:\n  train: later.jsonl\n');
@@ -223,7 +223,7 @@ describe('an editor that takes what is pushed', () => {
     expect((await client.diagnostics(unsaved, ({ length }) => length > 0)).map(({ code }) => code)).toEqual(['unknown-key']);
   });
 
-  it('goes on after requests that are canceled', async () => {
+  it('continues after requests that are canceled', async () => {
     const client = connect();
     await client.initialize({});
     await open(client, text);

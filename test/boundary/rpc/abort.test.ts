@@ -1,4 +1,4 @@
-/** Aborts at any moment, and workers that do not obey: the run ends as stopped by the user, and the queue goes on. */
+/** Aborts at any moment, and workers that do not obey: the run ends as stopped by the user, and the queue continues. */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';

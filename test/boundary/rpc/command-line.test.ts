@@ -97,7 +97,7 @@ describe('train', () => {
     expect((await rowtune(['runs', '--stop', 'runs/detached'])).status).toBe(0);
     const resumed = await rowtune(['resume', 'runs/detached', '--detach']);
     expect(resumed.value).toMatchObject({ detached: true, runDir: runDir('detached') });
-    await until(async () => (await stateOf('detached')) === 'running', 'it goes on');
+    await until(async () => (await stateOf('detached')) === 'running', 'it continues');
     expect((await rowtune(['runs', '--stop', 'runs/detached'])).value).toMatchObject({ state: 'stopped' });
     const { step = 0 } = (await summarizeRun(runDir('detached'))) ?? {};
     const more = await rowtune(['resume', 'runs/detached', `max_steps=${step + 2}`]);
@@ -130,7 +130,7 @@ describe('paths', () => {
     const made = await run(['train', '../spam.rowtune.yaml', 'data.train=here.jsonl', 'max_steps=1', ...how]);
     expect(made.status, made.stderr).toBe(0);
     const folder = (made.value as { readonly runDir: string }).runDir;
-    // As from the editor: beside the recipe.
+    // As from the editor: next to the recipe.
     expect(dirname(folder)).toBe(join(task.folder, 'runs'));
     const { model, data } = await readRunRecipe(folder);
     expect(model).toBe(join(task.folder, 'model'));

@@ -144,7 +144,7 @@ describe('what a client sends', () => {
     await stillServes();
   });
 
-  test('before initialize nothing is answered; unknown methods and wrong parameters are told', async () => {
+  test('before initialize nothing is answered; unknown methods and wrong parameters are reported', async () => {
     const socket = await openRaw();
     const answers: { readonly id: number; readonly error?: { readonly code: number; readonly message: string } }[] = [];
     socket.on('message', data => answers.push(JSON.parse(data.toString())));

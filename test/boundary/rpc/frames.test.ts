@@ -115,7 +115,7 @@ describe('the daemon', () => {
 });
 
 describe('a client', () => {
-  test('hears the frames of a hostile daemon, and goes on', async () => {
+  test('hears the frames of a hostile daemon, and continues', async () => {
     const greeting = { protocol: PROTOCOL_VERSION, version: '1', pid: 1, startedAt: 'now', capabilities: { requests: [] }, seq: 0 };
     const job = {
       id: 'x',

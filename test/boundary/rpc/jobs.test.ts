@@ -1,4 +1,4 @@
-/** Real jobs in real workers behind a real daemon: order, replay, death, and a training that is stopped and goes on. */
+/** Real jobs in real workers behind a real daemon: order, replay, death, and a training that is stopped and continued. */
 import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -101,7 +101,7 @@ describe('jobs', () => {
     expect((await client.request('listRuns', { folders: [task.folder] })).runs[0]?.state).toBe('interrupted');
   });
 
-  test('the run goes on, survives its client, is stopped and saved, and deleted', async () => {
+  test('the run continues, survives its client, is stopped and saved, and deleted', async () => {
     const runDir = join(task.folder, 'runs', 'spam');
     const before = (await tail('metrics')).next;
     const starter = await connectTo(daemon);
@@ -137,7 +137,7 @@ describe('jobs', () => {
     expect(await wait('canceled')).toMatchObject({ state: 'aborted' });
   });
 
-  test('a word with a model while another one trains: beside it where memory is free, else after it', { timeout: 240_000 }, async () => {
+  test('a prompt while another model trains: at the same time where memory is free, else after it', { timeout: 240_000 }, async () => {
     const options = { engine: 'portable', chat: false, maxNewTokens: 4, temperature: 0, topP: 1, topK: 0, seed: 1 } as const;
     const word = { model: 'model', revision: 'main', baseDir: task.folder, prompt: 'lunch at', options };
     freeBytes = 2 ** 40;

@@ -36,7 +36,7 @@ const cli = (stateDir: string, ...args: string[]): unknown =>
     }),
   );
 
-/** What a command that fails prints. */
+/** Returns the output of a command that fails. */
 const failed = (stateDir: string, ...args: string[]): unknown => {
   try {
     return cli(stateDir, ...args);
@@ -219,7 +219,7 @@ const recipe = {
 };
 const stepOf = async (): Promise<number> => (await summarizeRun(runDir))?.step ?? 0;
 
-test('SIGTERM lets a training save, then ends; the next daemon goes on with it', { timeout: 240_000 }, async () => {
+test('SIGTERM lets a training save, then ends; the next daemon continues it', { timeout: 240_000 }, async () => {
   const stateDir = makeStateDir();
   const child = await run(stateDir);
   const client = await connectToState(stateDir);
@@ -236,7 +236,7 @@ test('SIGTERM lets a training save, then ends; the next daemon goes on with it',
   const again = await connectToState(stateDir);
   expect(await again.request('listJobs', {})).toMatchObject([{ id: 'saved', state: 'stopped', resume: { runDir } }]);
   await again.request('resume', { id: 'on', runDir });
-  await until(async () => (await stepOf()) > saved, 'it goes on', 120_000);
+  await until(async () => (await stepOf()) > saved, 'it continues', 120_000);
 
   // Killed now: the worker sees that its parent is gone, saves and ends.
   second.kill('SIGKILL');
@@ -251,7 +251,7 @@ test('SIGTERM lets a training save, then ends; the next daemon goes on with it',
   third.close();
 });
 
-test.each(['SIGTERM', 'SIGKILL'] as const)('what waits at %s goes on under the next daemon', { timeout: 240_000 }, async signal => {
+test.each(['SIGTERM', 'SIGKILL'] as const)('jobs that wait at %s continue under the next daemon', { timeout: 240_000 }, async signal => {
   const stateDir = makeStateDir();
   const first = await run(stateDir);
   const client = await connectToState(stateDir);

@@ -111,7 +111,7 @@ afterEach(() => {
 });
 
 describe('a file of scores', () => {
-  test('tells measure, modules with shapes, and what lies beside it', async () => {
+  test('shows the measure, modules with shapes, and the files in its folder', async () => {
     const page = openPage(file);
     const [source] = await page.sources();
     expect(source).toMatchObject({
@@ -179,7 +179,7 @@ test('a run tells its scores, its selection, its budget and the size of its mode
   expect((await page.scores(runDir)).get('m.layers.0.up_proj')).toEqual([3, 6, 9, 12]);
 });
 
-test('scores that lie beside their recipe begin with its budget', async () => {
+test('scores next to their recipe begin with its budget', async () => {
   const read = async (text: string, ending = 'yaml') => {
     const recipe = join(folder, `one.rowtune.${ending}`);
     writeFileSync(recipe, text);
@@ -213,7 +213,7 @@ test('a run whose method scores nothing is not drawn, and says where its coverag
   const [source] = await page.sources();
   expect(source).toMatchObject({ modules: [], sets: [], budget: undefined });
   expect(source?.problem).toMatch(/LoRA, which does not score rows; .* Coverage/);
-  // Nor is it offered beside others.
+  // Nor is it offered next to others.
   const beside = openPage(runDir);
   await beside.sources();
   expect(beside.of('sources')[0]?.candidates.map(({ path }) => path)).not.toContain(lora);

@@ -42,7 +42,7 @@ async function open<ToPage>(kind: PageKind, connect: ConnectPage<ToPage>, state:
   return page;
 }
 
-/** Of what has the focus: what it is, whether that is seen, and whether this is the second time. */
+/** The focused element: what it is, whether its focus is visible, and whether it was focused before. */
 const LOOK = `(() => {
   const focused = document.activeElement;
   if (!focused || focused === document.body) return null;
@@ -53,7 +53,7 @@ const LOOK = `(() => {
   return { what: focused.outerHTML.slice(0, 120), isShown, isNamed: Boolean(name?.trim()), isSecond };
 })()`;
 
-/** What can be worked and was not come to: of radio buttons one stands for its group, and arrows do the rest. */
+/** Controls that the keyboard did not reach: one radio button stands for its group, and arrows do the rest. */
 const LEFT_OUT = `[...document.querySelectorAll('button, input, select, textarea, summary, [tabindex="0"]')]
   .filter(element => element.checkVisibility() && !element.disabled && element.tabIndex >= 0 && !('reached' in element.dataset))
   .filter(element => element.type !== 'radio' || ![...document.querySelectorAll('input[data-reached]')].some(other => other.name === element.name))

@@ -115,7 +115,7 @@ test('stop and save: the page says so, and has the summary', async () => {
   hasNoGap(model);
 });
 
-test('resume goes on where it was: no update twice', async () => {
+test('resume continues where it was: no update twice', async () => {
   const before = stepsOf(model).length;
   page.receive({ type: 'action', action: 'resume' });
   await until(() => stepsOf(model).length > before + 5, 'more updates');

@@ -122,7 +122,7 @@ describe('a finished run', () => {
 });
 
 describe('files that change', () => {
-  test('a run that goes on from an earlier checkpoint: no line of the old end stays, however quick it is', async () => {
+  test('a run that continues from an earlier checkpoint: no line of the old end stays, however quick it is', async () => {
     const runDir = copy('rewound');
     const { model, look } = show(runDir);
     await until(() => isWhole(model, runDir), 'the first part');
@@ -161,7 +161,7 @@ describe('files that change', () => {
     expect(isWhole(model, runDir)).toBe(true);
   });
 
-  test('a deleted run is told of, and one that is begun in its place is shown from its first line', async () => {
+  test('a deleted run is reported, and one that begins in its place is shown from its first line', async () => {
     const runDir = copy('deleted');
     const { model, look } = show(runDir);
     await until(() => model.history.length > 0, 'lines');

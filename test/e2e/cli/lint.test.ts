@@ -83,7 +83,7 @@ describe('bad recipes', () => {
     ['evaluate', 'foo=1'],
     ['resume', 'foo=1'],
     ['resume', 'max_steps=many'],
-    // Right as such, but a run that goes on can't change it: its worker finds that out.
+    // Right as such, but a resumed run can't change it: its worker finds that out.
     ['resume', 'learning_rate=1.0e-3'],
   ])('%s of a run folder with %s ends with status 2', (command, override) =>
     withFolder(async folder => {

@@ -126,7 +126,7 @@ describe('cut short', () => {
   const startOf = (run: string) => cli.bind(undefined, ['train', recipe, ...LONG, `output_dir=${run}`, '--json']);
   const training = /\btrain \d+\//;
 
-  test('Ctrl-C stops and saves; resume goes on', async () => {
+  test('Ctrl-C stops and saves; resume continues', async () => {
     let interrupted = false;
     const { status, stderr, stdout } = await startOf('runs/stopped')({
       ...here,

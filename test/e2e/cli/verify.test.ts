@@ -8,7 +8,7 @@ import { listEngines } from '../../../trainer/engine/install/engine-folder.ts';
 import { resolveSettings } from '../../../trainer/settings.ts';
 import { cli, cliJson, golden, withFolder } from './run-cli.ts';
 
-/** What `trainer/model` has for now. */
+/** The families that the test's golden folders need. */
 const FAMILIES = new Set(['llama', 'qwen2', 'mistral']);
 const folders = readdirSync(golden).filter(name => {
   const config = path.join(golden, name, 'config.json');

@@ -325,7 +325,7 @@ export class Workbench {
     return Number(found);
   }
 
-  /** Into ROWTUNE_SCREENSHOTS, or beside the test's temporary files; gives the file. */
+  /** Saves a picture in ROWTUNE_SCREENSHOTS, or with the test's temporary files; returns the file. */
   async screenshot(stage: string): Promise<string> {
     mkdirSync(screenshotFolder, { recursive: true });
     const file = join(screenshotFolder, `${this.name}-${stage}.png`);

@@ -1,4 +1,4 @@
-/** A recipe is written in a real editor: the mistake is marked as it is typed, and its fix mends it. */
+/** A recipe is written in a real editor: the mistake is marked as it is typed, and its quick fix fixes it. */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';

@@ -6,7 +6,7 @@ import path, { join } from 'node:path';
 import { cacheDir as userCacheDir } from '../../support/cache-dir.ts';
 import { until } from '../../support/until.ts';
 
-/** What the tests would otherwise click away, and what types beside the typist. */
+/** Settings that spare the tests from clicking things away, and that stop the editor from typing by itself. */
 const SETTINGS = {
   'security.workspace.trust.enabled': false,
   'workbench.startupEditor': 'none',
@@ -35,9 +35,9 @@ export interface EditorParams {
   /** As `findEditor` gives it. */
   readonly editor: { readonly node: string; readonly main: string };
   readonly vsix: string;
-  /** Of the user, beside those that all tests have. */
+  /** The user's settings, in addition to those that all tests have. */
   readonly settings?: Readonly<Record<string, unknown>>;
-  /** Where Rowtune keeps engines and models; the user's own where none is given. */
+  /** The folder of Rowtune's engines and models; the user's own where none is given. */
   readonly cacheDir?: string;
 }
 

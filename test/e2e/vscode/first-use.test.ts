@@ -1,4 +1,4 @@
-/** A machine on which no engine is installed yet: that is told and offered, and nothing else is refused. */
+/** A machine on which no engine is installed yet: that is reported, an installation is offered, and nothing else is refused. */
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -18,7 +18,7 @@ describeEditor(
   session => {
     let workbench: Workbench;
 
-    test('the missing engine is told, and installed in sight until that is canceled', async () => {
+    test('the missing engine is reported, and installed in sight until that is canceled', async () => {
       workbench = await session().open('first-use');
       const missing = workbench.page.getByRole('treeitem', { name: /TensorFlow is not installed/ });
       await workbench.runCommandUntil('Rowtune: Focus on Devices View', missing);
@@ -32,7 +32,7 @@ describeEditor(
       await workbench.notification('Installing the TensorFlow engine').first().waitFor({ state: 'detached' });
     });
 
-    test('a training goes on without it, aloud', async () => {
+    test('a training runs without it, and says so', async () => {
       await workbench.runCommandOn('Rowtune: Start Training', 'short');
       await workbench.screenshot('offer');
       await workbench.pressNotification('TensorFlow is not installed', 'Use the Portable Engine');

@@ -17,7 +17,7 @@ const comes = (holds: () => Promise<boolean>): Promise<boolean> =>
     () => false,
   );
 
-/** What has the focus in a page, by its text or label; empty where the focus is elsewhere. */
+/** Returns the text or label of the focused element of a page; empty where the focus is elsewhere. */
 const focusedIn = (page: Frame): Promise<string> =>
   page.evaluate(`document.hasFocus() ? (document.activeElement?.ariaLabel ?? document.activeElement?.textContent ?? '') : ''`);
 

@@ -1,4 +1,4 @@
-/** What is in the package that users install, and how large it is. */
+/** The content of the package that users install, and its size. */
 import { readFileSync } from 'node:fs';
 import { expect, inject, test } from 'vitest';
 

@@ -27,7 +27,7 @@ describeEditor(
     let workbench: Workbench;
     let daemon: Daemon;
 
-    test('a wrong token is told, and the right one is asked for by the notification', async () => {
+    test('a wrong token is reported, and the right one is asked for by the notification', async () => {
       daemon = await startTestDaemon({ token: TOKEN });
       workbench = await session().open('remote');
       await workbench.runCommand(CONNECT);
@@ -95,7 +95,7 @@ describeEditor(
       expect(readFileSync(join(far.folder, 'runs', 'mine', 'recipe.yaml'), 'utf8')).toContain('method: spsft');
     });
 
-    test('when it is gone, that is told', async () => {
+    test('when it is gone, that is reported', async () => {
       await daemon.stop();
       await workbench.runCommandUntil('Rowtune: Start Daemon', workbench.notification(/no daemon answers|is gone/i));
       await workbench.screenshot('gone');

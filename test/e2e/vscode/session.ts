@@ -1,4 +1,4 @@
-/** What a test file in a real editor begins with: browser, editor, a workspace; pictures of what was seen when a test fails. */
+/** The start of a test file in a real editor: browser, editor, a workspace; and pictures of the screen when a test fails. */
 import { rmSync } from 'node:fs';
 import { type Browser, chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, inject, test } from 'vitest';

@@ -63,7 +63,7 @@ describeEditor(
       await workbench.screenshot('reloaded');
     });
 
-    test('Stop and Save leaves a checkpoint, and Resume goes on from it, which its stages say', async () => {
+    test('Stop and Save leaves a checkpoint, and Resume continues from it, which its stages say', async () => {
       await stop();
       await until(async () => (await shownState(workbench)) === 'stopped', 'the page says so', START_MS);
       const stoppedAt = await stepsDone(workbench);
@@ -75,7 +75,7 @@ describeEditor(
           .observe(document.body, { childList: true, subtree: true });`);
       await workbench.runCommandOn('Rowtune: Resume', 'mine');
       const goesOn = async () => (await shownState(workbench)) === 'training' && (await stepsDone(workbench)) > stoppedAt;
-      await until(goesOn, 'it goes on', START_MS);
+      await until(goesOn, 'it continues', START_MS);
       const stages = (await page.evaluate('[...stages].join()')) as string;
       expect(stages).toContain(`previously trained: ${stoppedAt.toLocaleString('en-US')} of 200,000 steps`);
       expect(stages).not.toMatch(/scoring rows/i);

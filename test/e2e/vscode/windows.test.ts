@@ -16,7 +16,7 @@ describeEditor(
     /** The run is at work: it writes on. */
     async function expectProgress(): Promise<void> {
       const { lines } = run();
-      await until(() => run().lines > lines + 2, 'the run goes on', START_MS);
+      await until(() => run().lines > lines + 2, 'the run continues', START_MS);
       expect(run().state).toBe('running');
     }
 
@@ -43,7 +43,7 @@ describeEditor(
       await until(async () => (await shownState(second)) === 'training', 'the window has found it again', START_MS);
     });
 
-    test('with every window closed the run goes on, and a new one can stop it', async () => {
+    test('with every window closed the run continues, and a new one can stop it', async () => {
       await first.close();
       await second.close();
       await expectProgress();

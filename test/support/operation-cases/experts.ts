@@ -84,7 +84,7 @@ export const expertCases: Pick<CaseTable, 'expertProduct' | 'expertGradient'> = 
     product('two experts of three for each row', few, false),
     product('two experts of three for each row', few, true),
     product('one expert for each row', { ...few, m: 6 }, false),
-    product('one expert in all', { experts: 1, out: 3, width: 2, m: 2, ids: [0, 0] }, false),
+    product('a single expert', { experts: 1, out: 3, width: 2, m: 2, ids: [0, 0] }, false),
     product('an expert without work', many, false, false),
     product('an expert without work', many, true, false),
     {
