@@ -1,7 +1,7 @@
 /** The models that both sides train, and the batch of each: what a step of them costs differs in kind, not only in size. */
-import { smolLm2 } from './memory-models.ts';
+import { gemma3, smolLm2 } from './memory-models.ts';
 
-export type ModelName = 'smollm2' | 'minilm' | 'deberta' | 'vit' | 'resnet';
+export type ModelName = 'smollm2' | 'minilm' | 'deberta' | 'vit' | 'resnet' | 'gemma';
 
 export interface BenchModel {
   readonly title: string;
@@ -36,6 +36,7 @@ export const benchModels: Readonly<Record<ModelName, BenchModel>> = {
     convolutional: true,
     cost: 0.7,
   },
+  gemma: { title: 'Gemma 3 270M', weights: 'real', batch: 2, tokens: 256, rows: 34, cost: 2 },
 };
 
 export const MODEL_NAMES = Object.keys(benchModels) as readonly ModelName[];
@@ -114,4 +115,5 @@ export const benchConfigs = {
     downsample_in_bottleneck: false,
     ...labeled(100),
   },
+  gemma: gemma3,
 } as const satisfies Readonly<Record<ModelName, object>>;

@@ -53,7 +53,7 @@ export async function benchFolder(
   }
   const folder = await openModel(source);
   try {
-    if (name === 'smollm2') await writeFloat32Folder(dir, folder);
+    if (loadModel(folder.config).kind === 'causal') await writeFloat32Folder(dir, folder);
     else {
       // An encoder: its new head is written with it, under the names of the whole model.
       const config = { ...folder.config, ...benchConfigs[name] };

@@ -51,6 +51,24 @@ export const smolLm2: Config = {
   tie_word_embeddings: true,
 };
 
+/** Gemma 3 270M: a vocabulary that outweighs the blocks, windows, and a norm of each head. */
+export const gemma3: Config = {
+  architectures: ['Gemma3ForCausalLM'],
+  model_type: 'gemma3_text',
+  hidden_size: 640,
+  intermediate_size: 2048,
+  num_hidden_layers: 18,
+  num_attention_heads: 4,
+  num_key_value_heads: 1,
+  head_dim: 256,
+  max_position_embeddings: 32768,
+  rms_norm_eps: 1e-6,
+  rope_theta: 1e6,
+  sliding_window: 512,
+  vocab_size: 262144,
+  tie_word_embeddings: true,
+};
+
 /** A Llama small enough for the portable engine. */
 export const smallLlama: Config = {
   architectures: ['LlamaForCausalLM'],

@@ -5,7 +5,9 @@ import { ensurePython } from './python-venv.mjs';
 import { buildBundles, cacheFolder, ensureEngine, ensurePackages, root, StepError, say } from './steps.mjs';
 
 const PARTS = ['frontier', 'long', 'sweep', 'precision', 'load'];
-const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet'];
+const MODELS = ['smollm2', 'minilm', 'deberta', 'vit', 'resnet', 'gemma'];
+/** Those that ask for no license to be accepted. */
+const DEFAULT_MODELS = MODELS.filter(name => name !== 'gemma');
 const PRECISIONS = ['float32', 'bfloat16'];
 
 const HELP = `npm run bench [-- options]
@@ -15,7 +17,8 @@ SmolLM2-135M on one core and then on two, in float32; with --part, more of it:
                  sweep: cost by tokens, layers and rank
                  precision: losses of bfloat16, quantized bases and 8-bit moments
                  load: a folder of seven billion parameters
-  --models M,…   of the frontier: ${MODELS.join(', ')} (default: all)
+  --models M,…   of the frontier: ${MODELS.join(', ')} (default: all but gemma)
+  --accept-gemma-terms   the license of Gemma, which is shown, is accepted: needed for its download
   --dtype D,…    of the frontier: float32, bfloat16 (default: both)
   --brief        of the frontier: without the outer levels of other methods and torch.compile
   --jobs N       processes at a time, each on cores of its own (default 1)
@@ -56,6 +59,7 @@ function readArguments() {
       models: text,
       dtype: text,
       brief: flag,
+      'accept-gemma-terms': flag,
       jobs: { type: 'string', default: '1' },
       resume: flag,
       threads: text,
@@ -78,7 +82,8 @@ function readArguments() {
   return {
     ...values,
     parts,
-    models: values.models ? namesAmong(values.models, MODELS, '--models') : MODELS,
+    models: values.models ? namesAmong(values.models, MODELS, '--models') : DEFAULT_MODELS,
+    acceptsGemma: values['accept-gemma-terms'],
     precisions: values.dtype ? namesAmong(values.dtype, PRECISIONS, '--dtype') : PRECISIONS,
     jobs: wholeNumber(values.jobs, MOST_THREADS, '--jobs'),
     steps: wholeNumber(values.steps, MOST_STEPS, '--steps'),
@@ -105,10 +110,11 @@ async function bundle() {
 }
 
 /** Real weights where they are to be had; undefined stands for weights drawn at random. */
-async function sourcesOf(models, cacheDir) {
+async function sourcesOf(models, { cacheDir, acceptsGemma }) {
   const { ensureModel } = await import('./demo/model.mjs');
   const { ensureMiniLm } = await import('./demo/minilm.mjs');
-  const real = { smollm2: ensureModel, minilm: ensureMiniLm };
+  const { ensureGemma } = await import('./demo/gemma.mjs');
+  const real = { smollm2: ensureModel, minilm: ensureMiniLm, gemma: folder => ensureGemma(folder, acceptsGemma) };
   const sources = {};
   for (const name of models) sources[name] = await real[name]?.(cacheDir);
   return sources;
@@ -126,7 +132,7 @@ async function prepareAndRun(wanted) {
   const bench = await import(path.join(scripts, 'main.mjs'));
   await bench.checkMachine(wanted.device);
   const models = wanted.parts.includes('frontier') ? wanted.models : ['smollm2'];
-  const sources = await sourcesOf(wanted.parts.length > 0 ? [...new Set([...models, 'smollm2'])] : models, cacheDir);
+  const sources = await sourcesOf(wanted.parts.length > 0 ? [...new Set([...models, 'smollm2'])] : models, params);
   const python = ensurePython({ cacheDir, log: say });
   if (wanted.parts.length === 0) return bench.runBench({ ...params, sources, python });
   const { ensureTextData } = await import('./demo/text-data.mjs');

@@ -34,11 +34,14 @@ const SMALL_SHARE = 1 / 32;
 /** A product with fewer rows waits for its weight: with 32 it takes half as long again, a row, as with 128. They may be had for more. */
 const FILLING_TARGETS = 128;
 const MOST_SHARE = 1 / 8;
+/** What is neither small nor a small share is no more than this share of the logits of all targets. */
+const MOST_OF_LOGITS = 1 / 10;
 
-/** Targets whose logits are there at once. @param shape of the weight */
-export function targetChunk([vocabulary = 1, features = 1]: readonly number[]): number {
-  const [small, share, most] = [SMALL_BYTES / 4 / vocabulary, SMALL_SHARE * features, MOST_SHARE * features];
-  return Math.max(16, ...[small, share, Math.min(FILLING_TARGETS, most)].map(targets => Math.floor(targets / 16) * 16));
+/** Targets whose logits are there at once. @param shape of the weight @param all targets of the batch */
+export function targetChunk([vocabulary = 1, features = 1]: readonly number[], all: number): number {
+  const [small, share] = [SMALL_BYTES / 4 / vocabulary, SMALL_SHARE * features];
+  const filling = Math.min(FILLING_TARGETS, MOST_SHARE * features, MOST_OF_LOGITS * all);
+  return Math.max(16, ...[small, share, filling].map(targets => Math.floor(targets / 16) * 16));
 }
 
 /**
@@ -108,7 +111,7 @@ interface Chunk {
 
 function splitTargets(graph: Graph, params: HeadLossParams): Chunk[] {
   const targets = params.targetIds.shape[0] as number;
-  const step = targetChunk(params.weight.shape);
+  const step = targetChunk(params.weight.shape, targets);
   const chunks: Chunk[] = [];
   for (let begin = 0; begin < targets; begin += step) {
     const size = Math.min(step, targets - begin);

@@ -1,0 +1,66 @@
+/**
+ * Token ids and greedy continuations by llama.cpp of a GGUF file, with the two largest logits of each step.
+ * Deterministic on one machine; products of quantized weights depend on the processor in their last bits.
+ *
+ * Run it in a folder that has the npm package node-llama-cpp (made with 3.22.1):
+ *   node PATH/make_llama_cpp_greedy.mjs gemma-3-270m-q4_k_m.gguf > ../gemma_llama_cpp.json
+ */
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+
+const require = createRequire(path.join(process.cwd(), 'here.js'));
+const entry = require.resolve('node-llama-cpp');
+const { getLlama, LlamaLogLevel } = await import(pathToFileURL(entry).href);
+
+const STEPS = 24;
+const PROMPTS = [
+  'The capital of France is',
+  'Once upon a time, in a village by the sea,',
+  'def fibonacci(n):\n    ',
+  'Water boils at',
+  'The three primary colors are',
+  'Question: What is 12 + 30?\nAnswer:',
+  'Dear Sir or Madam,\n\nI am writing to',
+  'Die Hauptstadt von Deutschland ist',
+  'El sol sale por',
+  '1, 2, 3, 4, 5,',
+  'SELECT name FROM users WHERE',
+  '# Shopping list\n\n- Milk\n-',
+  'The river, in 1927 — naïve café 😀',
+  'Photosynthesis is the process by which',
+  'Subject: You have won!!!\n\nDear winner,',
+  '日本の首都は',
+];
+
+const llama = await getLlama({ gpu: false, build: 'never', progressLogs: false, logLevel: LlamaLogLevel.error, maxThreads: 1 });
+const model = await llama.loadModel({ modelPath: path.resolve(process.argv[2]), gpuLayers: 0 });
+const context = await model.createContext({ contextSize: 256, threads: 1, flashAttention: false, batchSize: 256 });
+const sequence = context.getSequence();
+
+async function continued(prompt) {
+  const ids = [model.tokens.bos, ...model.tokenize(prompt, false)];
+  await sequence.clearHistory();
+  const [tokens, largest] = [[], []];
+  let input = ids;
+  for (let step = 0; step < STEPS; step++) {
+    const asked = input.map((id, i) => (i === input.length - 1 ? [id, { generateNext: { token: true, logits: true, options: { temperature: 0 } } }] : id));
+    const { token, logits } = (await sequence.controlledEvaluate(asked)).at(-1).next;
+    // Ordered by size.
+    const [first, second] = [...logits.values()].slice(0, 2);
+    tokens.push(token);
+    largest.push([first, second].map(logit => Number(logit.toFixed(4))));
+    input = [token];
+  }
+  return { prompt, ids, tokens, largest };
+}
+
+const found = [];
+for (const prompt of PROMPTS) found.push(await continued(prompt));
+const { version } = JSON.parse(readFileSync(path.join(path.dirname(entry), '..', 'package.json'), 'utf8'));
+const meta = { file: path.basename(process.argv[2]), 'node-llama-cpp': version, 'llama.cpp': llama.llamaCppRelease?.release };
+console.log(`{"meta":${JSON.stringify(meta)},"cases":[\n${found.map(one => JSON.stringify(one)).join(',\n')}]}`);
+await context.dispose();
+await model.dispose();
+await llama.dispose();
