@@ -35,7 +35,7 @@ async function recordOf(file: string): Promise<FileRecord> {
   return { bytes: size, crc32: showChecksum(checksum(await readRegularFile(file, MOST_READ_BYTES))) };
 }
 
-/** What is in a folder that no export wrote, or that was changed since, as phrases; empty where all of it may be replaced. */
+/** Returns, as phrases, the files of a folder that no export wrote or that changed since; empty if all of it may be replaced. */
 export async function foreignParts(dir: string): Promise<string[]> {
   const names = (await readdir(dir)).sort();
   // Exports of the first version listed nothing; an adapter is known by its two files.

@@ -1,4 +1,4 @@
-/** The folder of an export: built beside its place, and put there when it is complete and found good. */
+/** The folder of an export: built next to its place, and moved there when it is complete and verified. */
 import { readdir, realpath, stat } from 'node:fs/promises';
 import { basename, dirname, relative, resolve, sep } from 'node:path';
 import type { ExportFormat } from '../catalog/artifacts.ts';
@@ -17,7 +17,7 @@ export interface OutputFolderParams {
   readonly outputDir: string;
   readonly format: ExportFormat;
   readonly overwrite: boolean;
-  /** What will be written. */
+  /** The size of the files to write. */
   readonly bytes: number;
   /** Folders that are read from: they must not be replaced. */
   readonly inputs: readonly string[];

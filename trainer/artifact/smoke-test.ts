@@ -17,7 +17,7 @@ import { untouched } from './adapter/apply-adapter.ts';
 
 /** Sent through both models: letters, digits and punctuation, as a user's turn where the model has a chat template. */
 const SMOKE_PROMPT = 'Name three rivers, and say in one sentence where each of them begins: 1.';
-/** Of a model without a tokenizer. */
+/** The number of tokens for a model without a tokenizer. */
 const SMOKE_TOKENS = 32;
 /** Multiples of it spread evenly. */
 const GOLDEN_RATIO = 0.618034;
@@ -82,13 +82,13 @@ async function logitsOf(
 export interface Difference {
   /** Largest absolute difference of any logit. */
   readonly largest: number;
-  /** What it may be. */
+  /** The largest allowed difference. */
   readonly tolerance: number;
 }
 
 /**
- * What rounding to a type may do to the worst of all logits, as a share of the largest: float32 leaves the order of summation; half and
- * bfloat16 keep 11 and 8 bits of each weight, and errors add up through the layers (all weights of SmolLM2-135M in bfloat16: 0.044).
+ * The largest effect of rounding to a type on the worst of all logits, as a share of the largest: float32 leaves the order of summation; half
+ * and bfloat16 keep 11 and 8 bits of each weight, and errors add up through the layers (all weights of SmolLM2-135M in bfloat16: 0.044).
  * A merge that went wrong is further off by orders of magnitude, or computes the base.
  */
 const SHARES: Readonly<Record<string, number>> = { F64: 5e-5, F32: 5e-5, F16: 2e-2, BF16: 1e-1 };

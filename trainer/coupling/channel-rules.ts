@@ -16,7 +16,7 @@ export interface RuleContext<Op extends OpName> {
 
 type Rule<Op extends OpName> = (context: RuleContext<Op>) => Known;
 
-/** Nothing comes out that channels could be told of. */
+/** The output has no channels that could be followed. */
 const none = () => undefined;
 const same: Rule<OpName> = ({ inputs }) => inputs[0];
 /** Element by element: the channels of all inputs go together. */
@@ -36,8 +36,8 @@ function reduce({ node, inputs }: RuleContext<'sum'> | RuleContext<'max'>): Know
 }
 
 /**
- * What is multiplied pair by pair and summed goes together: features of queries and keys. What is not summed over keeps its channels: the
- * features of values.
+ * Values that are multiplied pair by pair and summed belong together: features of queries and keys. An axis that is not summed over keeps its
+ * channels: the features of values.
  */
 function product({ sets, node, inputs }: RuleContext<'matmul'>): Known {
   const { transposeA, transposeB } = node.attrs;

@@ -30,7 +30,7 @@ export class ChannelSets {
     return root;
   }
 
-  /** Where one is −1 nothing is joined. @returns either, preferring one that is a channel */
+  /** Joins two channels; where one is −1 nothing is joined. @returns either, preferring one that is a channel */
   join(a: number, b: number): number {
     if (a < 0 || b < 0) return Math.max(a, b);
     const [x, y] = [this.find(a), this.find(b)];

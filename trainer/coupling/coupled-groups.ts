@@ -99,7 +99,7 @@ function makeColumns(module: ModuleSpec, node: Node, sets: ChannelSets, sides: S
   return alongLast(node.shape.length, ids);
 }
 
-/** What a module reads and makes. @param through what its own operations let pass */
+/** The channels that a module reads and makes. @param through the channels that its own operations let pass */
 function passModule(
   { module, tap }: { module: ModuleSpec; tap: ModuleTap },
   through: Known,
@@ -230,7 +230,7 @@ function alike(sides: readonly Side[]): Side[][] {
 }
 
 /**
- * What is found of a stack of experts is of each of them: channels inside the experts are of one alone, since a token's values pass through one
+ * A finding about a stack of experts holds for each of them: channels inside the experts belong to one alone, since a token's values pass through one
  * matrix of each stack; channels that others share are the same in all.
  */
 function ofExperts(sides: readonly Side[]): Side[] {

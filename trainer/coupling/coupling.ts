@@ -3,7 +3,7 @@ import { type ConvSpec, isExperts, type ModuleSpec } from '../model/model-spec.t
 import { type Budget, rowBudget, type Scores, type Selection, SelectionError, topRows } from '../selection.ts';
 import type { CoupledGroup, GroupMember } from './coupled-groups.ts';
 
-/** What of the groups is trained: rows and columns of the targets, and the norms between. */
+/** The trained part of the groups: rows and columns of the targets, and the norms between. */
 export function trainedGroups(groups: readonly CoupledGroup[], targets: readonly ModuleSpec[], trainsNorms: boolean): CoupledGroup[] {
   const names = new Set(targets.map(({ name }) => name));
   return groups
@@ -92,7 +92,7 @@ function addPlaces<Key>(found: Map<Key, Int32Array>, key: Key, places: Int32Arra
 const placesIn = (channelOf: Int32Array, chosen: ReadonlySet<number>): Int32Array =>
   Int32Array.from([...channelOf.keys()].filter(i => chosen.has(channelOf[i] as number)));
 
-/** What goes with the chosen rows: module → its columns, norm → its entries; both ascending. */
+/** The parts coupled to the chosen rows: module → its columns, norm → its entries; both ascending. */
 export interface CoupledParts {
   readonly columns: Selection;
   readonly entries: ReadonlyMap<ModuleSpec, Int32Array>;

@@ -1,4 +1,4 @@
-/** A model in an engine that reads a prompt once and then goes on token by token. */
+/** A model in an engine that reads a prompt once and then continues token by token. */
 import { untouched } from '../artifact/adapter/apply-adapter.ts';
 import type { Engine, Session } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
@@ -8,7 +8,7 @@ import { type WeightSource, weightStream } from '../model/weight-stream.ts';
 import { loadVariables } from '../train/variables.ts';
 import { cacheVariables, DECODE, decodeProgram, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
 
-/** A model with what stands beside its weights: `applyAdapter` gives one; a base has weights alone. */
+/** A model with the factors next to its weights: `applyAdapter` gives one; a base has weights alone. */
 export interface InferenceModel {
   readonly model: CausalModel;
   readonly weights: WeightSource;

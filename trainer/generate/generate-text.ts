@@ -25,7 +25,7 @@ export interface GeneratedText {
   readonly finishReason: FinishReason;
   /** Reading the prompt, up to the first token. */
   readonly promptSeconds: number;
-  /** Of the tokens after the first; 0 where there are none. */
+  /** The rate of the tokens after the first; 0 if there are none. */
   readonly tokensPerSecond: number;
 }
 
@@ -36,7 +36,7 @@ export interface GenerateTextParams {
   /** A run, a checkpoint or an exported adapter of ours or of PEFT, on top of it. */
   readonly adapterPath?: string;
   readonly prompt: string;
-  /** Of the training, where the prompt is to be written as its prompts were. */
+  /** The prompt style of the training, if the prompt is to be written as the training's prompts were. */
   readonly style?: TrainedStyle;
   readonly options: Omit<GenerateOptions, 'engine'>;
   readonly onText?: (chunk: string) => void;
@@ -89,7 +89,7 @@ export interface DecodeParams {
   readonly tokenizer: Pick<Tokenizer, 'decodeStream' | 'eosIds'>;
   /** The prompt. */
   readonly ids: readonly number[];
-  /** Of prompt and answer together. */
+  /** The most tokens of prompt and answer together. */
   readonly maxTokens: number;
   readonly options: SamplingSettings & { readonly maxNewTokens: number; readonly seed: number };
   readonly onText?: (chunk: string) => void;

@@ -10,7 +10,7 @@ export interface EncodedPrompt {
   readonly chat: boolean;
 }
 
-/** With `chat`, and where the model has a chat template, the prompt becomes a user's turn and the answer's beginning; else it is text to go on with. */
+/** With `chat` and a model that has a chat template, the prompt becomes a user's turn and the answer's beginning; otherwise it is text to continue. */
 export function encodePrompt(tokenizer: Tokenizer, prompt: string, chat: boolean): EncodedPrompt {
   if (!chat || tokenizer.chatTemplate === undefined) return { ids: createEncoder(tokenizer).start(prompt), chat: false };
   const text = chatTemplateOf(tokenizer).render([{ role: 'user', content: prompt }], { addGenerationPrompt: true });

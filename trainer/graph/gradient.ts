@@ -9,7 +9,7 @@ export interface BackwardParams {
   /** The seeds of the gradient: each node with the gradient of the loss toward it. */
   readonly seeds: readonly { readonly node: Node; readonly gradient: Node }[];
   /**
-   * Where it is wanted. With `rows` (int32 [r]) only those rows of a variable: the gradient is [r, …] and the rest is never formed. With
+   * The nodes whose gradient is wanted. With `rows` (int32 [r]) only those rows of a variable: the gradient is [r, …] and the rest is never formed. With
    * `cross` only those rows and columns of a variable [out, in]: the gradient is flat, [r, in] and then [out, c].
    */
   readonly wrt: ReadonlyMap<Node, { readonly rows?: Node; readonly cross?: Cross }>;

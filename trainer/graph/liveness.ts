@@ -7,7 +7,7 @@ import { byteSize, type TensorSpec } from './types.ts';
 
 /** How an engine holds tensors. */
 export interface BufferRules {
-  /** Of a tensor as it is stored. */
+  /** The size of a tensor as it is stored. */
   bytes(spec: TensorSpec): number;
   /** The output lives outside of the schedule: in a variable, or with the program. */
   isOutside(node: Node): boolean;
@@ -15,7 +15,7 @@ export interface BufferRules {
   isView(node: Node): boolean;
   /** The output may take over the buffer of an input that ends here. */
   reuses(node: Node): boolean;
-  /** What its kernel holds for itself while it runs. */
+  /** The memory that the node's kernel allocates for itself while it runs. */
   scratchBytes(node: Node): number;
 }
 

@@ -11,7 +11,7 @@ export interface UsedFor {
   readonly last: number;
 }
 
-/** Of each of these variables that the signature reads or changes, from the first step that does to the last. */
+/** For each of these variables that the signature reads or changes, the first and the last step that does. */
 export function usesOf(
   { outputs }: Pick<Signature, 'outputs'>,
   steps: readonly Step[],

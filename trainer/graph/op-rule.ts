@@ -1,4 +1,4 @@
-/** What the graph has to know of an operation: its shape, its gradient, its cost, and how it treats buffers. */
+/** The facts that the graph knows about an operation: its shape, its gradient, its cost, and how it treats buffers. */
 import type { OpAttributes, OpName } from './attributes.ts';
 import type { Graph, Node } from './graph.ts';
 import type { TensorSpec } from './types.ts';
@@ -15,7 +15,7 @@ export function joinCross(graph: Graph, rows: Node, columns: Node): Node {
   return graph.concat([flat(rows), flat(columns)], 0);
 }
 
-/** What a gradient rule is given. Forward values are asked for, so that only what is needed is kept or recomputed. */
+/** The input of a gradient rule. Forward values are requested, so that only those that are needed are kept or recomputed. */
 export interface GradientContext<Op extends OpName = OpName> {
   readonly graph: Graph;
   readonly node: Node<Op>;

@@ -10,12 +10,12 @@ export interface Signature {
   readonly schedule: readonly Node[];
 }
 
-/** Where a variable lies between its uses: in the host's memory beside a GPU, or in a file. */
+/** The place of a variable between its uses: the host's memory when a GPU computes, or a file. */
 export type Place = 'host' | 'disk';
 
 export interface Program {
   readonly variables: readonly VariableSpec[];
-  /** Of the variables that do not lie where the engine computes, by name. */
+  /** The variables that do not lie where the engine computes, by name. */
   readonly places?: ReadonlyMap<string, Place>;
   readonly signatures: Readonly<Record<string, Signature>>;
 }
@@ -26,7 +26,7 @@ export interface VariableData {
   readonly data: HostArray | 'zeros';
 }
 
-/** What a builder hands over: a finished graph, its named outputs, and the effects that must happen though nobody reads them. */
+/** The result of a builder: a finished graph, its named outputs, and the effects that must happen though nobody reads them. */
 export interface Traced {
   readonly graph: Graph;
   readonly outputs: Readonly<Record<string, Node>>;

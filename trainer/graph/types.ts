@@ -4,7 +4,7 @@ export type DType = 'float32' | 'bfloat16' | 'int32' | 'uint8' | 'int8' | 'bool'
 
 export type Shape = readonly number[];
 
-/** What is known of a tensor before anything runs. */
+/** The facts about a tensor that are known before anything runs. */
 export interface TensorSpec {
   readonly shape: Shape;
   readonly dtype: DType;

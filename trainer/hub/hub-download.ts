@@ -18,7 +18,7 @@ export interface DownloadProgress {
   readonly file: string;
   readonly fileBytes: number;
   readonly fileSize: number;
-  /** Of all files of this download. */
+  /** The total size of the files of this download. */
   readonly bytes: number;
   readonly totalBytes: number;
 }

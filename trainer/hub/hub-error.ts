@@ -1,4 +1,4 @@
-/** What can go wrong between here and the hub. */
+/** The errors of a connection to the hub. */
 
 export type HubFailure =
   /** The terms are not accepted, the token is missing or lacks access. */
@@ -9,7 +9,7 @@ export type HubFailure =
   | 'offline'
   /** The transfer broke off again and again; the part that came is kept. */
   | 'interrupted'
-  /** What arrived is not what the hub announced. */
+  /** The received content is not what the hub announced. */
   | 'damaged'
   | 'disk'
   /** Another process is downloading the same model. */

@@ -11,7 +11,7 @@ import { HubError } from './hub-error.ts';
 export interface HubFile {
   readonly name: string;
   readonly size: number;
-  /** Of the content, for large files. */
+  /** The hash of the content, for large files. */
   readonly sha256: string | undefined;
   /** Git's blob hash, for small files. */
   readonly gitSha1: string | undefined;

@@ -1,4 +1,4 @@
-/** What a model on the hub is made of, without its weights: config.json, and the headers of its weight files by range requests. */
+/** A model on the hub without its weights: config.json, and the headers of its weight files by range requests. */
 import type { ByteFile } from '../format/byte-file.ts';
 import { parseConfig } from '../format/model-config.ts';
 import { MAX_HEADER_BYTES, parseSafetensorsHeader } from '../format/safetensors/safetensors-header.ts';
@@ -15,12 +15,12 @@ import { type ModelHeaders, readModelHeaders } from './open-model.ts';
 
 /** Bytes of the first request of each file: the headers of most shards are shorter, and need no second one. */
 const FIRST_BYTES = 64 * 1024;
-/** Of a file of torch.save: its table of contents at the end and its pickle at the beginning take two or three such blocks. */
+/** The block size for a file of torch.save: its table of contents at the end and its pickle at the beginning take two or three blocks. */
 const BLOCK_BYTES = 128 * 1024;
 const LENGTH_BYTES = 8;
 /** Requests at once: the hub answers each in some 100 ms. */
 const AT_ONCE = 8;
-/** Of config.json. */
+/** The largest config.json that is read. */
 const MAX_CONFIG_BYTES = 16 * 2 ** 20;
 
 /**

@@ -12,7 +12,7 @@ export interface Transfer {
   readonly client: HubClient;
   readonly url: string;
   readonly file: HubFile;
-  /** Where it will be; `<path>.part` holds what came so far, `<path>.part.etag` whose bytes these are. */
+  /** The final path; `<path>.part` holds the bytes received so far, `<path>.part.etag` the ETag of their content. */
   readonly path: string;
   /** Bytes of this file on the disk. */
   readonly onBytes: (bytes: number) => void;
@@ -47,7 +47,7 @@ export async function transferOnce(transfer: Transfer): Promise<void> {
   await rename(part, transfer.path);
 }
 
-/** Whether the answer goes on where the part ends. A part of other content is thrown away, and the next attempt begins anew. */
+/** Whether the answer continues where the part ends. A part of other content is thrown away, and the next attempt begins anew. */
 async function continues(response: Response, start: number, etag: string, part: string): Promise<boolean> {
   if (start === 0 || response.status !== 206) return false;
   const from = /^bytes (\d+)-/.exec(response.headers.get('content-range') ?? '')?.[1];

@@ -15,7 +15,7 @@ import { type DownloadOptions, downloadModel, isHubName } from './hub-download.t
 import { holdsOwnHead } from './tied-head.ts';
 
 export interface ModelFolder {
-  /** What the user wrote. */
+  /** The source as the user wrote it. */
   readonly source: string;
   readonly kind: 'safetensors' | 'torch' | 'gguf';
   /** The folder the files are in. */
@@ -30,7 +30,7 @@ export interface ModelFolder {
   loadTokenizer(): Promise<Tokenizer>;
 }
 
-/** What is known without any weight: the editor shows memory from it. */
+/** The facts that are known without any weight: the editor shows memory from them. */
 export interface ModelHeaders {
   readonly config: ModelConfig;
   readonly tensors: ReadonlyMap<string, TensorInfo>;
@@ -128,7 +128,7 @@ async function openFolder(source: string, dir: string, { path, form }: FoundWeig
 }
 
 interface FoundWeights {
-  /** Of the one file, or of the index. */
+  /** The path of the one file, or of the index. */
   readonly path: string;
   readonly form: WeightForm;
 }

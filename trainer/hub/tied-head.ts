@@ -1,4 +1,4 @@
-/** Whether a decoder's files hold a head of its own beside the embedding. */
+/** Whether a decoder's files hold a head of its own in addition to the embedding. */
 import type { WeightFiles } from '../format/weight-files.ts';
 
 /** Names of the embedding in a decoder, and in one inside a model that also sees images. */

@@ -1,4 +1,4 @@
-/** What the loss of each class becomes when chosen rows are set to zero. */
+/** The loss of each class after chosen rows are set to zero. */
 
 import { type Batch, type BatchSource, epochBatches } from '../data/batch/batches.ts';
 import type { Engine, Session } from '../engine/engine.ts';

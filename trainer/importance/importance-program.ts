@@ -17,7 +17,7 @@ export interface ImportanceProgramParams {
   readonly modules: readonly ModuleSpec[];
   readonly shapes: readonly BatchShape[];
   readonly recompute: RecomputePolicy;
-  /** Of the class-wise measures: how many classes there are. */
+  /** The number of classes of the class-wise measures. */
   readonly classes: number;
   /** Modules whose mean gradient is summed up in one sweep over the data; empty for all measures but the exact ones. */
   readonly sweeps: readonly (readonly ModuleSpec[])[];
@@ -27,7 +27,7 @@ export const scoreSignature = (shape: BatchShape, sweep = 0): string => `score/$
 /** Turns the mean gradients of a sweep into scores and clears them for the next. */
 export const reduceSignature = (sweep: number): string => `reduce/${sweep}`;
 
-/** What is summed up over the batches for a module: [rows], or [inputs], or [classes, rows], as the measure says. */
+/** The sum over the batches for a module: [rows], or [inputs], or [classes, rows], depending on the measure. */
 export function accumulator({ measure, classes }: Pick<ImportanceProgramParams, 'measure' | 'classes'>, module: ModuleSpec): VariableSpec {
   const rows = module.weight.shape[0] as number;
   const how = measures[measure];
@@ -36,7 +36,7 @@ export function accumulator({ measure, classes }: Pick<ImportanceProgramParams, 
   return { name: `${module.name}.score`, shape: perInput ? [inputsOf(module)] : perClass, dtype: 'float32' };
 }
 
-/** What a row of a module reads; a norm or an embedding has one input a row. */
+/** The number of inputs that a row of a module reads; a norm or an embedding has one input per row. */
 function inputsOf(module: ModuleSpec): number {
   const [rows = 1, perGroup = 1] = module.weight.shape;
   if (module.kind === 'norm' || module.kind === 'embedding') return rows;
@@ -68,7 +68,7 @@ function traceScores(params: ImportanceProgramParams, shape: BatchShape): Traced
 
 const weightOf = (graph: Graph, module: ModuleSpec): Node => graph.read({ ...module.weight, dtype: 'float32' });
 
-/** What a layer multiplies by: a norm whose weight is stored as a distance from 1 scales by the sum. */
+/** The factor that a layer multiplies by: a norm whose weight is stored as a distance from 1 scales by the sum. */
 const acting = (graph: Graph, { offset }: ModuleSpec, weight: Node): Node => (offset ? graph.add(weight, offset) : weight);
 
 function addTo(graph: Graph, variable: VariableSpec, value: Node): Node {
@@ -97,7 +97,7 @@ function traceInputs(params: ImportanceProgramParams, shape: BatchShape, { add }
   return { graph, outputs: { done: graph.scalar(1) }, effects };
 }
 
-/** What passes through a module. @param readByLoss parameters that the loss reads itself, which no tap sees (wholly) */
+/** The tap of the values that pass through a module. @param readByLoss parameters that the loss reads itself, which no tap sees (wholly) */
 function tapOf({ measure }: ImportanceProgramParams, tracer: Tracer, module: ModuleSpec, readByLoss: ReadonlySet<string>): ModuleTap {
   const tap = tracer.taps.get(module.name);
   if (tap && !readByLoss.has(module.weight.name)) return tap;

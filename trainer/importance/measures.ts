@@ -26,7 +26,7 @@ export interface InputMeasure {
   readonly needs: 'inputs';
   /** Whether a module sums up one number per row or per input. */
   readonly sums: 'rows' | 'inputs';
-  /** What a batch adds. */
+  /** The contribution of a batch. */
   readonly add: (graph: Graph, module: ModuleSpec, tap: ModuleTap, presence: Presence) => Node;
   readonly finish: (module: ModuleSpec, sums: Float32Array, weights: WeightSource) => Float32Array | Promise<Float32Array>;
 }

@@ -9,7 +9,7 @@ import { isReportPage, REPORT_KEYS } from './stability-report.ts';
 
 /**
  * Called before anything is computed.
- * @param outputFile the file of scores; a summary, and with `report` a report, lie beside it
+ * @param outputFile the file of scores; a summary, and with `report` a report, lie next to it
  * @throws ImportanceError that names the first file or folder that rowtune did not write
  */
 export async function requireOwnScores(outputFile: string, report: boolean): Promise<void> {

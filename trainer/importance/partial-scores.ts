@@ -1,4 +1,4 @@
-/** Scores while they are computed: a file beside the one to come, written now and then, for those who watch. */
+/** Scores while they are computed: a file next to the final one, written now and then, for those who watch. */
 import { rm } from 'node:fs/promises';
 import type { ModuleSpec } from '../model/model-spec.ts';
 import type { Scores } from '../selection.ts';
@@ -13,12 +13,12 @@ export interface PartialScores {
   remove(): Promise<void>;
 }
 
-/** Where the scores of a file lie until they are complete. */
+/** The path of the scores of a file until they are complete. */
 export const partialPath = (file: string): string => `${file}.partial`;
 
 /** Often enough to see them grow. */
 const INTERVAL_MS = 1000;
-/** Of the time that passes, what writing may take: large models are written more rarely. */
+/** The share of the time that writing may take: large models are written more rarely. */
 const TIME_SHARE = 0.03;
 
 /** @param file where the complete scores will lie */

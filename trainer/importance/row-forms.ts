@@ -1,4 +1,4 @@
-/** What a batch adds to the score of each row, as graph expressions: from a gradient of the weight, or from what passes through a module. */
+/** The contribution of a batch to the score of each row, as graph expressions: from a gradient of the weight, or from the values that pass through a module. */
 import type { Graph, Node } from '../graph/graph.ts';
 import { idsWithout } from '../graph/ops/indexing.ts';
 import { elementCount } from '../graph/types.ts';
@@ -25,7 +25,7 @@ export const elementwiseSquared = (graph: Graph, weight: Node, gradient: Node): 
 /** Σ_j g·w of each row, [rows], for a weight that the loss reads itself and no tap sees. */
 export const signedRow = (graph: Graph, weight: Node, gradient: Node): Node => sumRow(graph, graph.mul(gradient, weight));
 
-/** What the rows themselves give: y less the bias that is added to it. */
+/** The output of the rows themselves: y less the bias that is added to it. */
 function ownPart(graph: Graph, module: ModuleSpec, y: Node, { experts }: Pick<ModuleTap, 'experts'>): Node {
   if (!module.bias) return y;
   const bias = graph.read({ ...module.bias, dtype: 'float32' });

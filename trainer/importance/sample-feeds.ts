@@ -1,4 +1,4 @@
-/** What the measures are fed beside a batch: whose sample a row is, and which positions hold tokens. */
+/** The feeds of the measures in addition to a batch: the sample that each row belongs to, and the positions that hold tokens. */
 
 import type { Batch, TokenBatch } from '../data/batch/batches.ts';
 import type { HostArray } from '../graph/types.ts';

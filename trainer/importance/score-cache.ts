@@ -15,7 +15,7 @@ export interface ScoresKey {
   readonly measure: string;
   /** Fingerprint of the base weights. */
   readonly base: string;
-  /** Of the samples, in batches: `batchesFingerprint`. */
+  /** The fingerprint of the samples, in batches: `batchesFingerprint`. */
   readonly data: string;
   readonly exact: boolean;
   readonly modules: readonly (readonly [name: string, shape: readonly number[]])[];
@@ -32,11 +32,11 @@ const MAX_BYTES = 2 * 2 ** 30;
 
 /** A pass that takes minutes loses at most this much. */
 const INTERVAL_MS = 20_000;
-/** Of the time that passes, what keeping may take: many classes of a large model are kept more rarely. */
+/** The share of the time that storing may take: many classes of a large model are stored more rarely. */
 const TIME_SHARE = 0.03;
 
 export interface ScoreCache {
-  /** Where they lie, for people. */
+  /** The path of the scores, for people. */
   readonly file: string;
   find(): Promise<(ModelScores & { readonly origin: ScoresOrigin }) | undefined>;
   /** Keeps complete scores and drops what was kept of the pass. */
@@ -109,7 +109,7 @@ function unfinishedScores(folder: string, file: string): UnfinishedScores {
   };
 }
 
-/** What the batches hold and how they are cut, each sample with its class. */
+/** The content of the batches and how they are cut, each sample with its class. */
 export async function batchesFingerprint(source: BatchSource, classOf: (sample: number) => number = () => -1): Promise<string> {
   const hash = createHash('sha256');
   for await (const batch of epochBatches(source, 0)) addBatch(hash, batch, classOf);
@@ -128,7 +128,7 @@ const exists = async (file: string): Promise<boolean> =>
     () => false,
   );
 
-/** Names that this cache gives, the summaries beside them, and what a killed process left of them. */
+/** Names that this cache gives, the summaries next to them, and the temporary files of a killed process. */
 const OWN_FILE = /^[0-9a-f]{32}(\.unfinished)?\.safetensors(\.json)?(\.\d+-[0-9a-f]{8}\.tmp)?$/;
 
 async function prune(folder: string): Promise<void> {

@@ -29,13 +29,13 @@ export interface ScoreModelParams {
   readonly weights: WeightSource;
   /** For the random control. */
   readonly seed: number;
-  /** What the measures that need data compute with and on. */
+  /** The data and the programs of the measures that need data. */
   readonly data?: ImportanceData;
   /** Called first with what is done already, before anything is. */
   readonly onProgress?: (done: number, total: number, unit: 'layers' | 'batches') => void;
   /** For those who watch: is given the scores so far, now and then. */
   readonly partial?: PartialScores;
-  /** Where an interrupted pass over the data is taken up again. */
+  /** The store from which an interrupted pass over the data is continued. */
   readonly unfinished?: UnfinishedScores;
   /** Asked between layers and batches. */
   readonly isCanceled?: () => boolean;
@@ -48,7 +48,7 @@ export interface ImportanceData {
   readonly recompute: RecomputePolicy;
   /** Element-wise measures of the exact mean gradient over all batches, not of each batch's. */
   readonly exact: boolean;
-  /** What the mean gradients of one sweep may take; at least one module is in a sweep. */
+  /** The most memory for the mean gradients of one sweep; at least one module is in a sweep. */
   readonly sweepBytes: number;
   /** The classes of labeled data. */
   readonly classes?: ClassesOfSamples;
@@ -65,11 +65,11 @@ export interface ClassesOfSamples {
 export interface Unfinished {
   /** Batches, or sweeps of an exact measure. */
   readonly done: number;
-  /** Of all modules, or of those of the sweeps. */
+  /** The sums of all modules, or of those of the sweeps. */
   readonly sums: ReadonlyMap<string, Float32Array>;
 }
 
-/** Sums over the first batches (or, of an exact measure, the scores of the first sweeps), kept for an interrupted pass to go on from. */
+/** Sums over the first batches (or, for an exact measure, the scores of the first sweeps), stored so that an interrupted pass can continue. */
 export interface UnfinishedScores {
   load(): Promise<Unfinished | undefined>;
   /** Asked before sums are read for it, which may cost. */
@@ -79,7 +79,7 @@ export interface UnfinishedScores {
 
 export interface ModelScores {
   readonly scores: Scores;
-  /** What class-wise scores were made of. */
+  /** The scores of each class that class-wise scores were made of. */
   readonly classes?: ClassScores;
 }
 
@@ -91,7 +91,7 @@ export interface ClassScores {
   readonly scores: ReadonlyMap<string, Float32Array>;
 }
 
-/** Of the time that passes, what is spent on showing scores before they are complete. */
+/** The share of the time that is spent on showing scores before they are complete. */
 const SHOW_SHARE = 0.03;
 
 /**

@@ -9,7 +9,7 @@ export interface ScoreSet {
   /** Names it within the file. */
   readonly key: string;
   readonly measure: string;
-  /** Of class-wise scores. */
+  /** The class of class-wise scores. */
   readonly className?: string;
 }
 
@@ -46,7 +46,7 @@ function shownModules(path: string, stored: ReadonlyMap<string, StoredModule>): 
   return shown;
 }
 
-/** No model that is published has more rows in all: 256 MB of one set. */
+/** No published model has more rows: 256 MB per set. */
 const MAX_ROWS = 2 ** 26;
 
 /** @throws ImportanceError where the file holds no scores of ours, ModelFileError where it can't be read */

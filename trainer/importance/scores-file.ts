@@ -1,5 +1,5 @@
 /**
- * Saved scores: a safetensors file, and a summary of it in JSON beside it. The tensor `<module>` [rows] has the scores of the measure, and
+ * Saved scores: a safetensors file, and a summary of it in JSON next to it. The tensor `<module>` [rows] has the scores of the measure, and
  * `<module>@class:<name>` [rows] those of a class that they were made of. Metadata: `rowtune` tells where they come from (`ScoresOrigin`),
  * `modules` the shapes of the weights.
  */
@@ -11,7 +11,7 @@ import type { ModuleSpec, RowSection } from '../model/model-spec.ts';
 import { ImportanceError } from './importance-error.ts';
 import type { ModelScores } from './score-model.ts';
 
-/** Where scores come from, so that they are not used for something else. */
+/** The origin of scores, so that they are not used for something else. */
 export interface ScoresOrigin {
   readonly measure: string;
   /** Fingerprint of the base weights. */
@@ -20,7 +20,7 @@ export interface ScoresOrigin {
   /** Samples that the measure looked at; 0 for measures without data. */
   readonly samples: number;
   readonly exact: boolean;
-  /** Of class-wise measures: the classes and how many of the samples are of each. */
+  /** The classes of class-wise measures, each with its number of samples. */
   readonly classes?: readonly { readonly name: string; readonly samples: number }[];
 }
 
@@ -34,9 +34,9 @@ export const originSchema = z.object({
   classes: z.array(z.object({ name: z.string(), samples: z.number() })).optional(),
 });
 
-/** What the rows of a module are: enough to count the parameters that a selection trains. */
+/** The rows of a module: enough to count the parameters that a selection trains. */
 export interface ScoredModule {
-  /** Of the weight; the first is the rows. */
+  /** The shape of the weight; the first dimension is the rows. */
   readonly shape: readonly number[];
   /** Each row has an entry of the bias too. */
   readonly bias: boolean;
@@ -75,7 +75,7 @@ export async function saveScores(
   await writeJson(`${path}.json`, { ...origin, modules });
 }
 
-/** What follows a module's name in the tensor of a class; an `@` would begin another key. */
+/** The suffix of a module's name in the tensor of a class; an `@` would begin another key. */
 export const classKey = (className: string): string => `@class:${className.replaceAll('@', ' at ')}`;
 
 const rowsOfClass = (scores: Float32Array | undefined, label: number, rows: number): Float32Array =>

@@ -22,7 +22,7 @@ export interface StabilityReport {
 
 export interface ClassReport {
   readonly names: readonly string[];
-  /** Of the first half. */
+  /** The samples of the first half. */
   readonly samples: readonly number[];
   readonly overlaps: readonly (readonly number[])[];
   /** The share of each class's top rows that no other class has among its own. */

@@ -21,7 +21,7 @@ export interface Overlap {
   readonly lowestModule: string;
 }
 
-/** Of two selections over the same modules. */
+/** The overlap of two selections over the same modules. */
 export function overlapOf(a: Selection, b: Selection): Overlap {
   const found = [...a].map(([module, rows]) => ({ module, index: jaccard(rows, b.get(module) ?? new Int32Array()) }));
   const lowest = found.reduce((low, next) => (next.index < low.index ? next : low));

@@ -1,4 +1,4 @@
-/** What the backward pass keeps: as the recipe says, or the fastest way that the free memory allows. */
+/** The values that the backward pass keeps: as the recipe says, or the fastest way that the free memory allows. */
 
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import { availableMemoryBytes, USABLE_SHARE } from '../machine/machine.ts';
@@ -48,11 +48,11 @@ export function describeRecompute(
     : `recompute: ${policy}, the leanest, takes more than half of the free memory; ${memory}. A smaller batch or max_length takes less`;
 }
 
-/** What tuning holds beside the model's own weights for as long as it runs. */
+/** The memory that tuning holds in addition to the model's own weights for as long as it runs. */
 export const tuningBytes = ({ trainedBytes, gradientBytes, optimizerBytes }: MemoryEstimate): number =>
   trainedBytes + gradientBytes + optimizerBytes;
 
-/** What memory.json keeps, to be set beside what is measured. */
+/** The content of memory.json, to be compared with the measured memory. */
 export function memoryPlan(
   { policy, estimate, availableBytes, fits }: RecomputeChoice,
   measured: Pick<MemoryPlan, 'device' | 'baselineBytes' | 'held'>,

@@ -1,4 +1,4 @@
-/** What a run trains: which modules, how many rows of each, what share of the model; said before it begins. */
+/** The modules that a run trains, the number of rows of each, and the share of the model; reported before it begins. */
 
 import { moduleOf } from '../artifact/adapter/adapter.ts';
 import { wholeRows } from '../coupling/coupling.ts';
@@ -8,7 +8,7 @@ import type { Model, ModuleSpec } from '../model/model-spec.ts';
 
 export interface ModuleCoverage {
   readonly module: string;
-  /** Rows of the weight, and how many of them are trained; with lora none is, a product beside them is. */
+  /** Rows of the weight, and how many of them are trained; none with lora, which trains a product next to them. */
   readonly rows: number;
   readonly trainedRows: number;
   readonly parameters: number;
@@ -55,7 +55,7 @@ export function coverageOf(model: Model, attachment: Attachment): Coverage {
 const trainedRows = (module: ModuleSpec, { rows, elements }: Trainable): number =>
   (rows?.indices ?? (elements && wholeRows(module, elements.indices)))?.length ?? (module.weight.shape[0] as number);
 
-/** A line in all, then a line for each kind of module. */
+/** A line with the totals, then a line for each kind of module. */
 export function describeCoverage({ method, trainable, parameters, share, modules }: Coverage): string {
   const kinds = new Map<string, ModuleCoverage[]>();
   for (const module of modules) {

@@ -1,4 +1,4 @@
-/** The adapter: what a run has trained, in a file of its own beside an unchanged base model. Its words, its file names and its error. */
+/** The adapter: the tensors that a run has trained, in a file of their own; the base model stays unchanged. Its terms, file names and error. */
 
 import { methods } from '../../method/methods.ts';
 import type { PartsDescription, TrainedParts } from '../../method/trained-parts.ts';
@@ -6,7 +6,7 @@ import { type ConfigJson, loadModel } from '../../model/load-model.ts';
 import type { AnyModel, Problem } from '../../model/model-spec.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';
-/** What PEFT wrote before 0.7. */
+/** The file that PEFT wrote before 0.7. */
 export const PEFT_TORCH_WEIGHTS = 'adapter_model.bin';
 /** Written last: a folder that has it is a complete adapter. */
 export const ADAPTER_DESCRIPTION = 'rowtune_adapter.json';
@@ -14,7 +14,7 @@ export const ADAPTER_VERSION = 1;
 
 /** The model that an adapter belongs to. */
 export interface AdapterBase {
-  /** What the recipe said: a path or a name on the hub. */
+  /** The base model as the recipe names it: a path or a name on the hub. */
   readonly source: string;
   readonly revision: string;
   /** `TensorSource.fingerprint()` of the base weights; absent in adapters of other tools, where nothing can be checked. */
@@ -28,7 +28,7 @@ export interface AdapterDescription extends PartsDescription {
   readonly base: AdapterBase;
   /** Updates that it was trained for, where the tool that wrote it says so. */
   readonly step?: number;
-  /** Of a classifier: what its head tells. */
+  /** The problem that a classifier's head solves. */
   readonly problem?: Problem;
   /** The label names of the data; of a classifier in the order of its outputs. */
   readonly labels?: readonly string[];

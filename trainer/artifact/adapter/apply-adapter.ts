@@ -1,4 +1,4 @@
-/** Brings an adapter and its base together: weights with what was trained in them, or factors beside them. Nothing is trained any more. */
+/** Combines an adapter and its base: weights with the trained numbers in them, or factors next to them. Nothing is trained any more. */
 import type { HostArray } from '../../graph/types.ts';
 import type { Attachment } from '../../method/method.ts';
 import { methods } from '../../method/methods.ts';
@@ -11,7 +11,7 @@ import { mergedWeights } from './merge.ts';
 export interface AdaptedModel {
   /** The base's weights; rows and whole tensors that were trained stand in their place. */
   readonly weights: WeightSource;
-  /** What the forward pass needs beside the weights (lora). */
+  /** The factors that the forward pass needs in addition to the weights (lora). */
   readonly attachment: Attachment;
   /** Values of the variables that the attachment adds. */
   readonly start: ReadonlyMap<string, HostArray>;
@@ -23,13 +23,13 @@ export const untouched: Attachment = { method: 'full', trainables: [], initial: 
 export interface ApplyAdapterParams {
   readonly model: Model;
   readonly weights: WeightSource;
-  /** Of the base weights at hand. */
+  /** The fingerprint of the base weights at hand. */
   readonly fingerprint: string;
   readonly adapter: Adapter;
 }
 
 /**
- * Factors of lora and vera stay beside the weights of the blocks, where they cost little; everything else is merged as it is read, and so
+ * Factors of lora and vera stay next to the weights of the blocks, where they cost little; everything else is merged as it is read, and so
  * are those of grouped convolutions, which take a product for each group.
  * @throws AdapterError that names everything in which adapter and base disagree
  */

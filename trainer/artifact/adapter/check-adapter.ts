@@ -70,7 +70,7 @@ function tiedHead(model: Model): string | undefined {
   return kind === 'causal' && head?.kind === 'embedding' ? head.name : undefined;
 }
 
-/** What the description says of one module, as tensors; what it says wrongly goes to `problems`. */
+/** Returns the tensors that the description promises for one module; errors of the description are added to `problems`. */
 function expectedTensors(description: AdapterDescription, module: ModuleSpec, problems: string[]): ExpectedTensor[] {
   const { name, weight, bias } = module;
   const { method, rows: allRows, elements: allElements, whole } = description;

@@ -14,7 +14,7 @@ const mergerOf = (adapter: Adapter, weights: Pick<WeightSource, 'tensors'>) =>
 
 /**
  * Weights of the base, merged; nothing is kept between two reads but the matrices that vera shares.
- * @param merges false for a module whose factors stay beside its weight; what was trained in place is always merged
+ * @param merges false for a module whose factors stay next to its weight; numbers trained in place are always merged
  */
 export function mergedWeights(weights: WeightSource, adapter: Adapter, merges: (module: string) => boolean = () => true): WeightSource {
   const merger = mergerOf(adapter, weights);

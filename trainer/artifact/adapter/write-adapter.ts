@@ -32,7 +32,7 @@ export interface AdapterContents {
 
 const CREATED_BY = `rowtune ${manifest.version}`;
 
-/** What an attachment trains, in the adapter's words. */
+/** Describes the trained tensors of an attachment in the adapter's terms. */
 export function describeAdapter({ method, trainables, lora = new Map(), vera }: Attachment, base: AdapterBase): AdapterDescription {
   const rows = new Map<string, Int32Array>();
   const elements = new Map<string, Int32Array>();
@@ -43,7 +43,7 @@ export function describeAdapter({ method, trainables, lora = new Map(), vera }: 
     modules.add(module);
     if (ofRows) rows.set(module, ofRows.indices);
     else if (ofElements) elements.set(module, ofElements.indices);
-    // A weight, not something beside it; the biases of bitfit go without their weights.
+    // A weight of the model, not a factor; the biases of bitfit are stored without their weights.
     else if (variable.name === `${module}.weight` || variable.name === module) whole.add(module);
   }
   return { method, base, modules: [...modules], rows, elements, lora, vera, whole: [...whole], createdBy: CREATED_BY };

@@ -47,7 +47,7 @@ const storedType = ({ dtype }: TensorInfo, { folder, ggufType }: Pick<MergedPara
 interface Placed {
   readonly info: TensorInfo;
   readonly dtype: StoredType;
-  /** What the model calls it. */
+  /** The model's name for it. */
   readonly source: string;
   /** How a tensor is made that the base holds in another form than the model. */
   readonly made?: StoredTensor | undefined;
@@ -88,7 +88,7 @@ function placedTensors(params: MergedParams): ReadonlyMap<string, Placed> {
   const written = model.parameters.map(({ name, shape }) =>
     place(names.get(name) ?? name, tensors.get(name) ?? { name, dtype: like?.dtype ?? 'F32', shape, byteLength: 0 }),
   );
-  // What a layer holds beside its parameters (counts of a batch norm) stays; heads of a pretraining go.
+  // Tensors of a layer other than its parameters (counts of a batch norm) stay; heads of a pretraining are left out.
   const layers = new Map([...names].map(([own, name]) => [layerOf(own), layerOf(name)]));
   const beside = [...tensors.values()].flatMap(info => {
     const layer = names.has(info.name) ? undefined : layers.get(layerOf(info.name));
@@ -217,7 +217,7 @@ const tiedTo = (name: string, model: AnyModel): string | undefined =>
 
 const hasShards = (weights: TensorSource): weights is WeightFiles => 'shards' in weights;
 
-/** What is written is safetensors, whatever the base's files are. */
+/** The name of the written file: safetensors, whatever the base's files are. */
 const safetensorsName = (file: string): string => file.replace(/^pytorch_model(.*)\.bin$/, 'model$1.safetensors');
 
 /** File → its tensors: as in the base, a new head in the last; a base of one file, whatever its name, stays one. */

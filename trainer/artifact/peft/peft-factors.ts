@@ -21,7 +21,7 @@ export interface Factors {
   readonly module: ModuleSpec;
   readonly rank: AdapterRank;
   readonly rows?: Int32Array;
-  /** Of the trained factors, where there are any. */
+  /** The rank and scale of the trained factors, if there are any. */
   readonly trained?: AdapterRank;
   /** For each group the factors that it uses; one group but for a grouped convolution. */
   readonly used: readonly (readonly number[])[];
@@ -92,7 +92,7 @@ async function factorA({ weights, adapter }: PeftParams, { module, rows, trained
   return rows ? joined(a, await rowChange(weights, adapter, module.weight, rows)) : a;
 }
 
-/** [out, r]: the trained B, scaled where rows make the common scale 1, and beside it the selector of the rows. */
+/** [out, r]: the trained B, scaled where rows make the common scale 1, followed by the selector of the rows. */
 async function factorB({ adapter }: PeftParams, part: Factors): Promise<Float32Array> {
   const { module, rows, trained } = part;
   const out = module.weight.shape[0] as number;
@@ -109,7 +109,7 @@ async function factorB({ adapter }: PeftParams, part: Factors): Promise<Float32A
   return both;
 }
 
-/** What is added to the module's bias, over the scale: [out]. */
+/** The change of the module's bias, divided by the scale: [out]. */
 async function biasChange({ weights, adapter }: PeftParams, { module, rows, trained, rank }: Factors): Promise<Float32Array> {
   const change = new Float32Array(module.weight.shape[0] as number);
   if (trained?.hasBias) return adapter.readFloat32(`${module.name}.lora_B.bias`);

@@ -23,7 +23,7 @@ import { isElementwise, ROW_PROGRAM_LIMITS, type RowProgram } from './row-progra
 import { axesOf, type RootStore, type Value, Values } from './values.ts';
 
 export interface FusedParams {
-  /** What the step gives; the first says what is walked over. */
+  /** The results of the step; the shape of the first is the one iterated over. */
   readonly roots: readonly Node[];
   /** Is this node read, rather than computed on the way? Asked of everything but the roots. */
   readonly isRead: (node: Node) => boolean;
@@ -31,7 +31,7 @@ export interface FusedParams {
 
 export interface Fused {
   readonly program: RowProgram;
-  /** What it loads. */
+  /** The nodes that it loads. */
   readonly reads: readonly Node[];
 }
 
@@ -62,7 +62,7 @@ class Builder {
   private readonly isRead: FusedParams['isRead'];
   private readonly memo = new Map<string, Value>();
   private readonly stores = new Map<Node, RootStore>();
-  /** Where roots of the first one's shape, or of its rows, are stored. */
+  /** The access with which roots of the first one's shape, or of its rows, are stored. */
   private frame: { readonly shape: readonly number[]; readonly access: Access } | undefined;
 
   constructor(roots: ReadonlySet<Node>, isRead: FusedParams['isRead']) {
@@ -257,7 +257,7 @@ class Builder {
     return apply('mul', [e, apply('reciprocal', [this.overRow('sum', e, term.axis)])]);
   }
 
-  /** What is the same for a whole row has no register as long as one. */
+  /** A value that is the same for a whole row has no register as long as a row. */
   private overRow(name: 'sum' | 'max', value: Value, column: Axis): Value {
     if (axesOf(value).includes(column)) return this.values.apply(name, [value], column);
     return name === 'max' ? value : this.values.apply('mul', [value, this.values.constant(column.size)]);

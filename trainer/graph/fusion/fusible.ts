@@ -7,7 +7,7 @@ const COMPUTED: ReadonlySet<DType> = new Set<DType>(['float32', 'bfloat16', 'boo
 /** Whole numbers that a float32 holds exactly: they can be read, not made. */
 const READABLE: ReadonlySet<DType> = new Set<DType>([...COMPUTED, 'uint8', 'int8']);
 
-/** Of whole numbers, bytes are made too: the codes of moments in 8 bits. */
+/** Element types that a cast makes; whole numbers become bytes, too: the codes of moments in 8 bits. */
 const CAST_TO: ReadonlySet<DType> = new Set<DType>(['float32', 'bfloat16', 'uint8']);
 
 /** Moves elements and computes nothing. */

@@ -182,7 +182,7 @@ function allocate(
   return { of, kinds: made };
 }
 
-/** Of what is read once: the kernel goes over rows in stretches and over long rows in parts, and reads anew for each of them what they share. */
+/** Buffers of values that are read once may be taken over. The kernel walks rows in stretches and long rows in parts, and reads shared values anew for each. */
 function takeovers({ loads, stores, registers }: Pick<RowProgram, 'loads' | 'stores' | 'registers'>): Map<Node, Node[]> {
   const same = (a: RowAccess, b: RowAccess): boolean =>
     a.offset === b.offset && a.column === b.column && a.lead.every((stride, i) => stride === b.lead[i]);

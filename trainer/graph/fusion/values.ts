@@ -8,7 +8,7 @@ export type Value =
   | { readonly kind: 'constant'; readonly value: number; readonly axes: readonly Axis[] }
   | { readonly kind: 'instruction'; readonly name: InstructionName; readonly operands: readonly Value[]; readonly axes: readonly Axis[] };
 
-/** What is stored: a value, and where the root has it. */
+/** A stored value, and its place in the root. */
 export interface RootStore {
   readonly node: Node;
   readonly access: Access;

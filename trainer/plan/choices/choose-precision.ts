@@ -1,4 +1,4 @@
-/** What a run computes in: as the recipe says, or what a measurement of the device recommends. */
+/** The element type of a run: as the recipe says, or what a measurement of the device recommends. */
 import { engineCatalog } from '../../catalog/engines.ts';
 import type { Engine } from '../../engine/engine.ts';
 import { measureMatmul } from '../../engine/measure-matmul.ts';
@@ -16,7 +16,7 @@ export interface ChoosePrecisionParams {
   readonly recipe: Recipe;
   readonly job: Job;
   readonly model: Model;
-  /** A run that goes on keeps what it began with. */
+  /** The checkpoint of a resumed run, which keeps its element type. */
   readonly checkpoint?: Checkpoint;
 }
 

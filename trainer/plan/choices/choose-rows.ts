@@ -33,7 +33,7 @@ export interface ComputeScoresParams {
   readonly modules: readonly ModuleSpec[];
   /** The measures that need data look at some of its training samples. */
   readonly setup?: TaskSetup;
-  /** Where they will be saved; what there is of them lies beside it until then. */
+  /** The file that they will be saved in; partial scores lie next to it until then. */
   readonly outputFile: string;
   readonly context: JobContext;
   readonly job: Job;
@@ -83,7 +83,7 @@ export async function scoreSamples(
   job.phase('importance', `scoring the rows of ${modules.length} modules by ${measure}`);
   const data = setup && samples.length > 0 ? importanceDataOf({ ...params, setup }, samples) : undefined;
   const classes = measureCatalog[measure].byClass ? data?.classes : undefined;
-  // What a report compares besides was not asked for.
+  // Other measures of a report were not asked for.
   if (classes && measure === recipe.importance.measure) warnOfBalance(measure, classes, job);
   const cache = data && recipe.importance.cache ? await cacheOf(params, measure, data) : undefined;
   const known = await cache?.find();
@@ -168,7 +168,7 @@ function warnOfBalance(measure: MeasureName, { names, counts }: ClassesOfSamples
 export const drawSamples = (count: number, { samples, seed }: Recipe['importance']): number[] =>
   [...permutation(count, createRandom(seed, SAMPLES)).slice(0, samples)].sort((a, b) => a - b);
 
-/** What a measure computes with, on these training samples. */
+/** The data and the programs of a measure, for these training samples. */
 export function importanceDataOf(
   { recipe, base, setup }: Pick<ComputeScoresParams, 'recipe' | 'base'> & { readonly setup: TaskSetup },
   samples: readonly number[],

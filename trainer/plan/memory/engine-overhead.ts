@@ -4,12 +4,12 @@ import { engineMemory } from './engine-memory.ts';
 
 export interface OverheadParams {
   readonly engine: EngineName;
-  /** Of all signatures, with those that load and read variables. */
+  /** The nodes of all signatures, with those that load and read variables. */
   readonly nodes: number;
   /** Among them. */
   readonly convolutions: number;
   readonly variableBytes: number;
-  /** Of the largest one. */
+  /** The size of the largest one. */
   readonly largestBytes: number;
   /** The most at once. */
   readonly activationBytes: number;

@@ -10,7 +10,7 @@ import type { RunPlan } from '../run-plan.ts';
 
 export interface HeldVariables {
   readonly weights: readonly TensorSpec[];
-  /** What the method adds to the model: factors, row numbers, masters. Rows that are trained in place are part of the weights. */
+  /** The variables that the method adds to the model: factors, row numbers, masters. Rows that are trained in place are part of the weights. */
   readonly trained: readonly TensorSpec[];
   /** Gradients that outlive a batch. */
   readonly gradients: readonly TensorSpec[];

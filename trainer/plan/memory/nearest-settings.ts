@@ -1,4 +1,4 @@
-/** Methods beside each other: the settings at which one trains about as many numbers as another. */
+/** Comparable methods: the settings at which one trains about as many numbers as another. */
 import { type MethodName, methodCatalog } from '../../catalog/methods.ts';
 import { type MethodSettings, trainableCount } from '../../method/method.ts';
 import { targetModules } from '../../method/targets.ts';

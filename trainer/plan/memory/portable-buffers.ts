@@ -1,5 +1,5 @@
 /**
- * What the portable engine holds, as it is under WebAssembly: numbers of 32 bits (bools of 8), a new tensor for every operation and every
+ * The memory of the portable engine under WebAssembly: numbers of 32 bits (bools of 8), a new tensor for every operation and every
  * update, and what the steps of a kernel need between them. A test compares it with the bytes that the backend really has.
  */
 import type { OpName, Window2d } from '../../graph/attributes.ts';
@@ -16,7 +16,7 @@ export const portableBytes = ({ shape, dtype }: TensorSpec): number => (dtype ==
 
 type Scratch<Op extends OpName> = (node: Node<Op>, inputs: readonly Node[]) => number;
 
-/** Tensors of the output's size that are there beside it. */
+/** Tensors of the output's size that exist in addition to it. */
 const times =
   (share: number): Scratch<OpName> =>
   node =>
@@ -25,7 +25,7 @@ const times =
 /** Tensors of the output's size while it is rounded to bfloat16: kernels/bfloat16.ts. */
 const ROUNDING = 8.25;
 
-/** Kernels that are one of tfjs's own need nothing beside inputs and output. Effects: see `portableBuffers`. */
+/** Kernels that are tfjs's own need no memory other than inputs and output. Effects: see `portableBuffers`. */
 const scratchOf: { readonly [Op in OpName]?: Scratch<Op> } = {
   sign: times(2.5),
   erf: times(6),
@@ -118,7 +118,7 @@ export function portableBuffers(variables: readonly VariableSpec[]): BufferRules
     reuses: () => false,
     scratchBytes: node => {
       switch (node.op) {
-        // The new value, beside the old.
+        // The new value, in addition to the old.
         case 'assignAdd':
         case 'updateRows':
         case 'updateElements':

@@ -29,16 +29,16 @@ export interface PriceOptions {
 export interface EstimateParams extends Pick<PlanFacts, 'recipe' | 'headers'>, PriceOptions {
   /** The engine that will run; where it is not known, the recipe's, and TensorFlow for `auto`. */
   readonly engine?: EngineName;
-  /** Where it runs; left out, on a processor. */
+  /** The device; a processor if left out. */
   readonly device?: 'cpu' | 'gpu';
-  /** The other methods beside it, each at the nearest number of trained parameters. */
+  /** Whether the other methods are estimated, too, each at the nearest number of trained parameters. */
   readonly compare?: boolean;
 }
 
 /** One level of recomputation, over all buckets. */
 export interface LevelEstimate extends PassEstimate {
   readonly recompute: RecomputePolicy;
-  /** Of the training program of one bucket, the largest. */
+  /** The nodes of the training program of the largest bucket. */
   readonly nodes: number;
   readonly engineOverheadBytes: number;
   readonly totalBytes: number;
@@ -58,12 +58,12 @@ export interface MemoryEstimate {
   readonly trainable: number;
   readonly trainableShare: number;
   readonly weightsBytes: number;
-  /** What the method adds to the model: factors and row numbers. Rows that are trained in place are part of the weights. */
+  /** The size of the variables that the method adds: factors and row numbers. Rows that are trained in place are part of the weights. */
   readonly trainedBytes: number;
   /** Gradients that outlive a batch (accumulation); those within a step are among the activations. */
   readonly gradientBytes: number;
   readonly optimizerBytes: number;
-  /** Optimizer state and masters that lie on disk, or in the host's memory beside a GPU: in no total. */
+  /** Optimizer state and masters that lie on disk, or in the host's memory when a GPU computes: in no total. */
   readonly offloadedBytes: number;
   /** At the level below, in the batch that takes the most, evaluation included. */
   readonly activationBytes: number;

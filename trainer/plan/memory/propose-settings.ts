@@ -9,13 +9,13 @@ export interface PlanOption {
   readonly batch: number;
   readonly accumulation: number;
   readonly recompute: RecomputePolicy;
-  /** Where it is lower than the recipe's, because nothing else fits. */
+  /** The rows or rank, if it must be lower than the recipe's because nothing else fits. */
   readonly r?: number;
   readonly totalBytes: number;
   readonly activationBytes: number;
   /** Work of an optimizer step relative to the cheapest option that was looked at, fits or not. */
   readonly cost: number;
-  /** What to write behind `rowtune train RECIPE` to get it. */
+  /** The overrides to write after `rowtune train RECIPE` to get it. */
   readonly overrides: readonly string[];
 }
 
@@ -28,7 +28,7 @@ export interface MemoryPlanning {
 }
 
 /**
- * What a node costs beyond its arithmetic, as operations at the rate of the rest: the engine takes 2 µs for each (engine/tensorflow/session.ts)
+ * The cost of a node beyond its arithmetic, as operations at the rate of the rest: the engine takes 2 µs for each (engine/tensorflow/session.ts)
  * in which one core multiplies matrices at 175 GFLOP/s (bench/results/llm-1.md). So small batches cost more than one large one.
  */
 const FLOPS_A_NODE = 3.5e5;
@@ -49,7 +49,7 @@ export function planMemory(params: EstimateParams & { readonly usableBytes: numb
   return { usableBytes, options: withoutWorse(options), least };
 }
 
-/** Of equal cost the one that takes less. */
+/** Orders by cost; at equal cost the option that takes less memory comes first. */
 const fastestFirst = (a: PlanOption, b: PlanOption): number => (b.r ?? 0) - (a.r ?? 0) || a.cost - b.cost || a.totalBytes - b.totalBytes;
 
 /** Leaves out what costs more than an option before it and takes no less. */
@@ -123,7 +123,7 @@ function toOption(recipe: Recipe, planned: Recipe, found: RecipeEstimate, level:
   };
 }
 
-/** What to change where nothing fits. */
+/** The settings to change if nothing fits. */
 export function describeNothingFits({ usableBytes, least }: MemoryPlanning, recipe: Recipe): string {
   const megabytes = (bytes: number): string => `${Math.round(bytes / 1e6)} MB`;
   const held = least.totalBytes - least.activationBytes;

@@ -1,4 +1,4 @@
-/** What the passes of a run take and cost, from the graph of all its blocks, or of a few where all are alike. */
+/** The memory and cost of a run's passes, from the graph of all its blocks, or of a few where all are alike. */
 import { engineCatalog } from '../../catalog/engines.ts';
 import type { OpName } from '../../graph/attributes.ts';
 import type { planner } from '../../graph/fusion/plan.ts';
@@ -26,11 +26,11 @@ export interface MeasuredPass extends PassEstimate {
   readonly nodes: number;
   /** Among the nodes. */
   readonly convolutions: number;
-  /** Of a batch, as it comes in. */
+  /** The size of a batch as it is fed. */
   readonly feedBytes: number;
 }
 
-/** Operations of TensorFlow that declare, fill and read a variable, besides what the programs themselves do with it. */
+/** Operations of TensorFlow that declare, fill and read a variable, in addition to those of the programs themselves. */
 const NODES_OF_VARIABLE = 9;
 /** Those that move a variable to disk and back. */
 const NODES_OF_OFFLOADED = 6;
@@ -53,7 +53,7 @@ interface Depth extends Pick<RunPlan, 'model' | 'task' | 'attachment'> {
 }
 
 /**
- * Where all blocks are alike, a schedule is that of a small model with the steps of a middle block repeated, forward, backward and where
+ * If all blocks are alike, a schedule is that of a small model with the steps of a middle block repeated, forward, backward and where
  * updates wait for the end, and each repetition leaves as much more or less alive as the one before. So the two middle blocks of a small
  * model tell what each further block takes, or show that they are not alike: then the whole model is traced. Under `sqrt` it is groups of
  * blocks that repeat.
@@ -100,7 +100,7 @@ export class PassTracer {
   }
 
   /**
-   * Where everything is kept, fused steps keep less, since they compute again what costs nothing; in bfloat16 they narrow what they make.
+   * If everything is kept, fused steps keep less, since they compute again what costs nothing; in bfloat16 they narrow their results.
    * Elsewhere both take the same to a hundredth (held by a test), and to plan them takes longer than to trace.
    */
   private isFused(recompute: RecomputePolicy): boolean {
@@ -133,7 +133,7 @@ type Place = number;
 
 const placeOf = (phase: number, unit: number): Place => PHASES.length * (unit + 1) + phase;
 
-/** Where each node stands that runs in this order; one that belongs to no block stands with the block before it. */
+/** The place of each node that runs in this order; one that belongs to no block stands with the block before it. */
 function nodePlaces(nodes: readonly Node[], unit: number): Place[] {
   let [phase, at] = [0, -1];
   return nodes.map(node => {
@@ -154,7 +154,7 @@ function workPlaces(schedule: readonly Node[], unit: number): Place[] {
   return schedule.map((node, i) => needed.get(node) ?? (places[i] as Place));
 }
 
-/** Where steps are fused, a change of the element type is part of the one that makes or reads what is changed: no node of the engine's. */
+/** In fused steps, a change of the element type is part of the step that makes or reads the value: no node of the engine's. */
 const workOf = (nodes: readonly Node[]): Work => ({ flops: nodesFlops(nodes), nodes: nodes.filter(({ op }) => op !== 'cast').length });
 
 interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {
@@ -162,7 +162,7 @@ interface DeepenParams extends Pick<Depth, 'unit' | 'more'> {
   readonly rules: BufferRules;
 }
 
-/** What the signature would take with `more` middle units. @returns undefined where the two are not alike */
+/** The cost of the signature with `more` additional middle units. @returns undefined where the two are not alike */
 function deepened(signature: Signature, { steps, rules, unit, more }: DeepenParams): MeasuredPass | undefined {
   const { schedule, feeds } = signature;
   const { bytes } = liveness(signature, steps, rules);
