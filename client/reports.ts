@@ -1,5 +1,5 @@
 /** Results of long requests as Markdown pages and as sentences. Pure; data from a worker is checked, not trusted. */
-import { type MethodName, methodCatalog } from '../trainer/catalog/methods.ts';
+import { labelIn } from '../trainer/catalog/labels.ts';
 import { batchSize, byteSize, compact, duration, grouped, percent } from '../trainer/protocol/format.ts';
 
 type Facts = Readonly<Record<string, unknown>>;
@@ -25,7 +25,7 @@ export function estimateSentence(value: unknown): string {
 export function estimateReport(name: string, value: unknown): string {
   const found = asFacts(value);
   const methodRow = (facts: Facts): string[] => [
-    `${methodLabel(facts.method)}${typeof facts.r === 'number' ? ` r=${facts.r}` : ''}`,
+    `${labelIn('method', String(facts.method))}${typeof facts.r === 'number' ? ` r=${facts.r}` : ''}`,
     grouped(numberOf(facts.trainable)),
     bytes(facts.activationBytes),
     bytes(facts.totalBytes),
@@ -62,10 +62,6 @@ export function estimateReport(name: string, value: unknown): string {
     '',
   ].join('\n\n');
 }
-
-/** The label of a method, or the name of one that this version does not know. */
-const methodLabel = (method: unknown): string =>
-  Object.hasOwn(methodCatalog, String(method)) ? methodCatalog[method as MethodName].label : String(method);
 
 /** The batch that the figure is for: the data may make shorter ones. */
 function fullBatch(buckets: unknown): string {

@@ -91,7 +91,7 @@ const askWord =
       .map(({ word, label, doc, isDefault }) => ({
         label,
         detail: doc,
-        description: word === fitting ? `${word} · fits this model` : isDefault ? `${word} · default` : word,
+        description: word === fitting ? 'fits this model' : isDefault ? 'default' : undefined,
         value: word,
       }))
       .sort((a, b) => Number(b.value === fitting) - Number(a.value === fitting));

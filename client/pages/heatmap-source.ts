@@ -5,6 +5,7 @@
 import { stat } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { labelIn } from '../../trainer/catalog/labels.ts';
 import { type MethodName, methodCatalog } from '../../trainer/catalog/methods.ts';
 import { firstNames } from '../../trainer/files/folder-walk.ts';
 import { MAX_STATE_BYTES, readRegularText } from '../../trainer/files/regular-file.ts';
@@ -200,7 +201,7 @@ async function readRecipeBeside(file: string): Promise<RunParts> {
 
 function whyNoScores({ method }: RunParts): string {
   if (method === undefined || methodCatalog[method].chooses !== 'nothing') return 'this run has saved no scores';
-  return `this run was trained by ${methodCatalog[method].label}, which does not score rows; open Coverage on the page of the run to see what it trained`;
+  return `this run was trained by ${labelIn('method', method)}, which does not score rows; open Coverage on the page of the run to see what it trained`;
 }
 
 /** Undefined if there is no such file. */

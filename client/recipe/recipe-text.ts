@@ -3,6 +3,7 @@
  * sentence. Pure.
  */
 
+import { labelIn } from '../../trainer/catalog/labels.ts';
 import { methodCatalog } from '../../trainer/catalog/methods.ts';
 import { objectiveCatalog, objectiveOfArchitecture } from '../../trainer/catalog/objectives.ts';
 import { parseRecipe } from '../../trainer/protocol/parse-recipe.ts';
@@ -110,11 +111,10 @@ export function freeName(model: string, method: string, taken: ReadonlySet<strin
 export function choicesOf(
   setting: 'task' | 'method',
 ): readonly { readonly word: string; readonly label: string; readonly doc: string; readonly isDefault: boolean }[] {
-  const entries: Readonly<Record<string, { readonly label: string }>> = setting === 'task' ? objectiveCatalog : methodCatalog;
   const { type, fixedDefault } = settings[setting] ?? { type: { choices: {} }, fixedDefault: undefined };
   return Object.entries(type.choices ?? {}).map(([word, doc]) => ({
     word,
-    label: entries[word]?.label ?? word,
+    label: labelIn(setting === 'task' ? 'objective' : 'method', word),
     doc,
     isDefault: word === fixedDefault,
   }));

@@ -1,5 +1,6 @@
 /** The view *Runs* as plain data: runs on disk and jobs of the daemon, one item each, in groups. */
 
+import { labelIn } from '../../trainer/catalog/labels.ts';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { writesText } from '../../trainer/catalog/objectives.ts';
 import { compact, grouped } from '../../trainer/protocol/format.ts';
@@ -196,6 +197,7 @@ function tooltipLines(label: string, run: RunInfo | undefined, job: JobRecord | 
   return [
     label,
     ...(run === undefined || run.name === label ? [] : [`recipe ${run.name}`]),
+    join(run?.method && labelIn('method', run.method), run?.task && labelIn('objective', run.task)),
     [state, reason].filter(text => text !== undefined).join(': '),
     ...(run === undefined
       ? []

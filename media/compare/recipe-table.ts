@@ -1,4 +1,5 @@
 /** The settings of each run, one column per run; at first only those that differ. */
+import { labelOfSetting } from '../../trainer/catalog/labels.ts';
 import { csv } from '../shared/csv.ts';
 import { element } from '../shared/element.ts';
 import type { ComparedRun } from './compare-curves.ts';
@@ -41,7 +42,12 @@ export function createRecipeTable(save: (suggestedName: string, content: string)
           title: runDir,
           isNumber: false,
           values: shown.map(({ values }) => values[i]),
-          cell: (row: number) => element('code', { class: 'value' }, shown[row]?.values[i] ?? '–'),
+          cell: (row: number) => {
+            const value = shown[row]?.values[i];
+            const label = labelOfSetting(shown[row]?.key ?? '', value);
+            const code = element('code', { class: 'value' }, value ?? '–');
+            return label === undefined ? code : element('span', {}, code, ' ', element('span', { class: 'hint' }, label));
+          },
         })),
       ],
       shown.map(({ differs }) => (differs ? '' : 'same')),

@@ -1,4 +1,5 @@
 /** The results of each run, one row per run; the best value of each column is highlighted. */
+import { labelIn } from '../../trainer/catalog/labels.ts';
 import { csv } from '../shared/csv.ts';
 import { element } from '../shared/element.ts';
 import { curveLook } from '../shared/series/curve-look.ts';
@@ -25,8 +26,14 @@ export function createResultTable({ open, remove, show, save }: ResultActions): 
 
   function exportCsv(): void {
     const columns = resultColumns(runs.map(({ model }) => model));
-    const rows = runs.map(({ model, runDir }, i) => [model.name, runDir, model.overview?.state, ...columns.map(({ values }) => values[i])]);
-    save('compare-results.csv', csv([['run', 'folder', 'state', ...columns.map(({ id }) => id)], ...rows]));
+    const rows = runs.map(({ model, runDir }, i) => [
+      model.name,
+      runDir,
+      model.overview?.state,
+      methodOf(model),
+      ...columns.map(({ values }) => values[i]),
+    ]);
+    save('compare-results.csv', csv([['run', 'folder', 'state', 'method', ...columns.map(({ id }) => id)], ...rows]));
   }
 
   function nameCell({ runDir, model, look, isShown }: ComparedRun): HTMLElement {
@@ -62,7 +69,7 @@ export function createResultTable({ open, remove, show, save }: ResultActions): 
       const columns = resultColumns(runs.map(({ model }) => model));
       // A button must not disappear under the pointer because of numbers that did not change.
       const now = JSON.stringify([
-        runs.map(({ runDir, model, isShown, look }) => [runDir, model.name, model.overview?.state, isShown, look]),
+        runs.map(({ runDir, model, isShown, look }) => [runDir, model.name, stateOf(model), methodOf(model), isShown, look]),
         columns,
       ]);
       if (now === drawn) return;
@@ -70,6 +77,12 @@ export function createResultTable({ open, remove, show, save }: ResultActions): 
       table.update([
         { label: 'Run', isNumber: false, values: runs.map(({ model }) => model.name), cell: row => (runs[row] ? nameCell(runs[row]) : '') },
         { label: 'State', isNumber: false, values: runs.map(({ model }) => stateOf(model)), cell: row => stateOf(runs[row]?.model) },
+        {
+          label: 'Method',
+          isNumber: false,
+          values: runs.map(({ model }) => methodOf(model)),
+          cell: row => methodOf(runs[row]?.model) ?? '–',
+        },
         ...columns.map(column => {
           const best = bestOf(column);
           return {
@@ -95,4 +108,8 @@ export function createResultTable({ open, remove, show, save }: ResultActions): 
   }
 }
 
+const methodOf = (model: ComparedRun['model'] | undefined): string | undefined => {
+  const method = model?.setting('method') ?? model?.overview?.method;
+  return method === undefined ? undefined : labelIn('method', method);
+};
 const stateOf = (model: ComparedRun['model'] | undefined): string => model?.overview?.state ?? (model?.missing ? 'missing' : '…');

@@ -1,4 +1,5 @@
 /** The toolbar: source, comparison, colors and budget. */
+import { labelIn } from '../../trainer/catalog/labels.ts';
 import { compact } from '../../trainer/protocol/format.ts';
 import type { HeatmapSource, HeatmapSourceInfo, ScoreSetInfo, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
 import { type ColorMapName, colorMapNames } from '../shared/color-maps.ts';
@@ -211,7 +212,7 @@ export function createControls({ chosen, onChange, onAddSource, onRemoveSource, 
     if (measures.length === 0) return [{ value: entry(source.path, ''), label: source.label }];
     return measures.map(measure => ({
       value: entry(source.path, measure),
-      label: `${source.label} · ${measure}`,
+      label: `${source.label} · ${labelIn('measure', measure)}`,
       group: measures.length > 1 ? source.label : undefined,
     }));
   }

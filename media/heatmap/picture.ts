@@ -1,4 +1,5 @@
 /** Computes everything that is drawn from the choices and the available scores. Pure. */
+import { labelIn } from '../../trainer/catalog/labels.ts';
 import type { HeatmapModule, HeatmapSourceInfo } from '../../trainer/protocol/view/heatmap.ts';
 import { type ColorMap, type ColorMapName, colorMap, colorMapNames } from '../shared/color-maps.ts';
 import type { Scale } from '../shared/scale.ts';
@@ -165,7 +166,7 @@ export function makePicture(
       case 'importance':
         return {
           values: valuesA,
-          meaning: `${statistic === 'selected' || setA === undefined ? '' : `${setA.measure}: `}${STATISTIC_WORDS[statistic]}`,
+          meaning: `${statistic === 'selected' || setA === undefined ? '' : `${labelIn('measure', setA.measure)}: `}${STATISTIC_WORDS[statistic]}`,
         };
       case 'overlap':
         return {

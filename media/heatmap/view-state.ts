@@ -1,4 +1,5 @@
 /** The user's choices, which survive a reload. */
+import { labelIn } from '../../trainer/catalog/labels.ts';
 import type { HeatmapSourceInfo, ScoreSetInfo, ScoreSetRef } from '../../trainer/protocol/view/heatmap.ts';
 import type { SelectionMode } from '../../trainer/selection.ts';
 import { type ColorMapName, colorMapNames } from '../shared/color-maps.ts';
@@ -107,10 +108,10 @@ export const sourceOf = (sources: readonly HeatmapSourceInfo[], ref: ScoreSetRef
 export const setOf = (sources: readonly HeatmapSourceInfo[], ref: ScoreSetRef | undefined): ScoreSetInfo | undefined =>
   sourceOf(sources, ref)?.sets.find(({ key }) => key === ref?.key);
 
-/** `spam · taylor (class ham)` */
+/** `spam · Taylor (rows), class ham` */
 export function describeSet(sources: readonly HeatmapSourceInfo[], ref: ScoreSetRef | undefined): string {
   const [source, set] = [sourceOf(sources, ref), setOf(sources, ref)];
   if (!source) return '';
-  const measure = set ? ` · ${set.measure}${set.className === undefined ? '' : ` (class ${set.className})`}` : '';
+  const measure = set ? ` · ${labelIn('measure', set.measure)}${set.className === undefined ? '' : `, class ${set.className}`}` : '';
   return `${source.label}${measure}`;
 }

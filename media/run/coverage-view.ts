@@ -1,4 +1,5 @@
 /** Trained modules by block: how many of their rows, and which share of the model. */
+import { labelIn } from '../../trainer/catalog/labels.ts';
 import { counted, grouped, percent } from '../../trainer/protocol/format.ts';
 import { element, fill } from '../shared/element.ts';
 import { type CoverageKind, coverageGrid, shareOf } from './coverage-grid.ts';
@@ -20,7 +21,7 @@ export function createCoverageView(): View {
         element(
           'p',
           {},
-          element('strong', {}, method),
+          element('strong', {}, labelIn('method', method)),
           ` trains ${grouped(trainable)} of ${grouped(parameters)} parameters (${percent(share, 2)}) in ${counted(modules.length, 'module')}.`,
         ),
         kindTable(grid.kinds, parameters),

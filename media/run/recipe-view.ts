@@ -1,4 +1,5 @@
 /** The recipe of the run with every default filled in. */
+import { labelOfSetting } from '../../trainer/catalog/labels.ts';
 import type { RunAction } from '../../trainer/protocol/view/run.ts';
 import { element, fill } from '../shared/element.ts';
 import type { View } from './view.ts';
@@ -31,7 +32,7 @@ export function createRecipeView(act: (action: RunAction) => void): View {
           { class: isDefault ? 'default' : '' },
           element('th', { scope: 'row', title: doc }, element('code', {}, key)),
           element('td', {}, element('code', { class: 'value' }, value)),
-          element('td', { class: 'hint' }, isDefault ? 'default' : ''),
+          element('td', { class: 'hint' }, [labelOfSetting(key, value), isDefault ? 'default' : undefined].filter(Boolean).join(' · ')),
         ),
       ),
     );

@@ -1,4 +1,5 @@
 /** The header of the page: name, state, progress and actions of the run. */
+import { labelIn } from '../../trainer/catalog/labels.ts';
 import { choosesByScores } from '../../trainer/catalog/methods.ts';
 import { writesText } from '../../trainer/catalog/objectives.ts';
 import { duration } from '../../trainer/protocol/format.ts';
@@ -144,8 +145,9 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
       model = next;
       const status = statusOf(next);
       setText(name, next.name);
-      setText(recipe, next.recipeName ?? '');
-      recipe.hidden = next.recipeName === undefined;
+      const about = aboutText(next);
+      setText(recipe, about);
+      recipe.hidden = about === '';
       setText(state, status.state);
       state.hidden = false;
       state.className = `pill pill-${status.kind}`;
@@ -169,6 +171,12 @@ export function createHeader(act: (action: RunAction) => void): RunHeader {
       if (!next.isActive && !waits(next)) question.element.hidden = true;
     },
   };
+}
+
+/** "spam · LoRA · Text classification": the recipe if its name is not the run's, the method and the task. */
+function aboutText(model: RunModel): string {
+  const [method, task] = [model.setting('method'), model.setting('task')];
+  return [model.recipeName, method && labelIn('method', method), task && labelIn('objective', task)].filter(Boolean).join(' · ');
 }
 
 /** Time spent in updates, without the days between a stop and a resume. */

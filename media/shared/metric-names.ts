@@ -8,6 +8,9 @@ const LABELS: Readonly<Record<string, string>> = {
   eval_accuracy: 'Held-out accuracy',
   eval_token_accuracy: 'Held-out token accuracy',
   eval_perplexity: 'Held-out perplexity',
+  eval_f1: 'Held-out F1',
+  eval_matthews: 'Held-out Matthews correlation',
+  eval_pearson: 'Held-out Pearson correlation',
   learning_rate: 'Learning rate',
   grad_norm: 'Gradient norm',
   tokens_per_second: 'Throughput',
@@ -20,7 +23,7 @@ const LABELS: Readonly<Record<string, string>> = {
   step: 'Step',
 };
 
-/** eval_matthews → "Held-out matthews". */
+/** eval_new_metric → "Held-out new metric". */
 export const labelOf = (name: string): string => LABELS[name] ?? name.replace(/^eval_/, 'Held-out ').replaceAll('_', ' ');
 
 export function formatOf(name: string): (value: number) => string {

@@ -44,13 +44,13 @@ const entries = {
   },
   taylor_squared: {
     ...plain,
-    label: 'Squared Taylor',
+    label: 'Taylor (squared)',
     summary: 'As taylor, but each product is squared before the sum. Needs data.',
     needs: 'gradients',
   },
   taylor_row: {
     ...plain,
-    label: 'Row Taylor',
+    label: 'Taylor (rows)',
     summary: 'The size of row times its mean gradient, from outputs and their gradients alone. Needs data.',
     needs: 'outputs',
   },
@@ -63,18 +63,18 @@ const entries = {
   },
   qm_taylor: {
     ...ofClasses,
-    label: 'Quantile-mean Taylor (QMTaylor)',
+    label: 'QMTaylor (class quantiles)',
     summary: 'Row times gradient for each class, then the mean of eleven quantiles over the classes. Needs labeled data.',
     needsBalancedLabels: true,
   },
   class_max_taylor: {
     ...ofClasses,
-    label: 'Largest class Taylor',
+    label: 'Taylor (largest class)',
     summary: 'Row times gradient for each class, then the largest value. A control that a single class can dominate. Needs labeled data.',
   },
   class_mean_taylor: {
     ...ofClasses,
-    label: 'Mean class Taylor',
+    label: 'Taylor (mean of classes)',
     summary: 'Row times gradient for each class, then the mean. Needs labeled data.',
   },
   random: { ...plain, label: 'Random', summary: 'Random rows, as a control.', needs: 'nothing' },

@@ -170,6 +170,11 @@ test('a run whose folder has another name tells that of its recipe, too', () => 
   expect(item.tooltip.slice(0, 2)).toEqual(['output', 'recipe spam']);
 });
 
+test('the tooltip of a run names its method and its task as the catalog does', () => {
+  const item = only(tree([run('spam', { method: 'lora', task: 'sequence_classification' })]));
+  expect(item.tooltip).toContain('LoRA · Text classification');
+});
+
 test('runs in folders of one name are told apart by what is above them', () => {
   const runs = ['/w/a/out', '/w/b/out'].map(runDir => run('spam', { runDir }));
   expect(names(tree(runs))).toEqual([['Finished', 'a/out', 'b/out']]);

@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { cellFacts, overlapText, selectionText } from '../../../media/heatmap/cell/cell-facts.ts';
 import { makePicture } from '../../../media/heatmap/picture.ts';
 import { createScoreStore } from '../../../media/heatmap/score-store.ts';
-import { settle, startState } from '../../../media/heatmap/view-state.ts';
+import { describeSet, settle, startState } from '../../../media/heatmap/view-state.ts';
 import type { HeatmapSourceInfo } from '../../../trainer/protocol/view/heatmap.ts';
 
 const source = (change: Partial<HeatmapSourceInfo> = {}): HeatmapSourceInfo => ({
@@ -54,6 +54,12 @@ describe('before there are scores', () => {
       mode: 'global',
     });
   });
+});
+
+test('a set of scores is named by the label of its measure', () => {
+  const info = source({ sets: [{ key: 'ham', measure: 'qm_taylor', className: 'ham' }] });
+  expect(describeSet([info], { path: '/a', key: 'ham' })).toBe('a · QMTaylor (class quantiles), class ham');
+  expect(pictureOf(source()).meaning).toBe('Taylor: mean score of the rows');
 });
 
 describe('what the rows that stand out are called', () => {

@@ -1,0 +1,37 @@
+/** The labels that a user reads in place of the names of a catalog. */
+import { describe, expect, test } from 'vitest';
+import { artifactCatalog } from '../../../trainer/catalog/artifacts.ts';
+import { engineCatalog } from '../../../trainer/catalog/engines.ts';
+import { type CatalogName, labelIn, labelOfSetting } from '../../../trainer/catalog/labels.ts';
+import { measureCatalog } from '../../../trainer/catalog/measures.ts';
+import { methodCatalog } from '../../../trainer/catalog/methods.ts';
+import { objectiveCatalog } from '../../../trainer/catalog/objectives.ts';
+
+const catalogs: Readonly<Record<CatalogName, Readonly<Record<string, { readonly label: string }>>>> = {
+  method: methodCatalog,
+  measure: measureCatalog,
+  objective: objectiveCatalog,
+  engine: engineCatalog,
+  artifact: artifactCatalog,
+};
+
+describe.each(Object.entries(catalogs))('labels of the catalog %s', (catalog, entries) => {
+  test('no two entries share one, and none is an identifier', () => {
+    const labels = Object.keys(entries).map(name => labelIn(catalog as CatalogName, name));
+    expect(new Set(labels).size).toBe(labels.length);
+    for (const label of labels) expect(label).toMatch(/^[A-Z][^_]*$/);
+  });
+});
+
+test('a name from another version is its own label, and so is one that every object has', () => {
+  expect(labelIn('method', 'from_the_future')).toBe('from_the_future');
+  expect(labelIn('method', 'constructor')).toBe('constructor');
+});
+
+test('a setting has labels if a catalog lists its values', () => {
+  expect(labelOfSetting('task', 'sequence_classification')).toBe('Text classification');
+  expect(labelOfSetting('importance.measure', 'taylor_row')).toBe('Taylor (rows)');
+  expect(labelOfSetting('engine', 'auto')).toBeUndefined();
+  expect(labelOfSetting('learning_rate', '0.1')).toBeUndefined();
+  expect(labelOfSetting('method', undefined)).toBeUndefined();
+});
