@@ -10,9 +10,10 @@ import { resolveAddonSources } from '../../../trainer/engine/install/addon-sourc
 import { addonPath } from '../../../trainer/engine/install/engine-folder.ts';
 import { withInstallLock } from '../../../trainer/engine/install/install-lock.ts';
 import { kernelsAreCurrent, kernelsPath, removeOldKernels } from '../../../trainer/engine/install/kernel-stamp.ts';
+import { installedPackage, optionalFolder } from '../../../trainer/engine/install/optional-packages.ts';
 import { runCommand } from '../../../trainer/engine/install/run-command.ts';
 import { findNpm, findPython, isAtLeast, requirePlatform } from '../../../trainer/engine/install/toolchain.ts';
-import { installedWebgpu, webgpuFolder } from '../../../trainer/engine/install/webgpu-folder.ts';
+import { webgpuPackages } from '../../../trainer/engine/install/webgpu-packages.ts';
 import { downloadWheel, fetchWheel, findWheel, type WheelContext } from '../../../trainer/engine/install/wheel.ts';
 
 const python = await findPython();
@@ -207,12 +208,12 @@ describe('tools', () => {
 describe('what is not among our own packages', () => {
   it('WebGPU is found in the cache folder', () => {
     const cacheDir = mkdtempSync(path.join(os.tmpdir(), 'rowtune-webgpu-'));
-    expect(() => installedWebgpu(cacheDir, 'webgpu')).toThrow(/Cannot find module/);
-    const folder = path.join(webgpuFolder(cacheDir), 'node_modules', 'webgpu');
+    expect(() => installedPackage(cacheDir, webgpuPackages, 'webgpu')).toThrow(/Cannot find module/);
+    const folder = path.join(optionalFolder(cacheDir, webgpuPackages), 'node_modules', 'webgpu');
     mkdirSync(folder, { recursive: true });
     writeFileSync(path.join(folder, 'package.json'), '{ "name": "webgpu", "main": "main.js" }');
     writeFileSync(path.join(folder, 'main.js'), '');
-    expect(installedWebgpu(cacheDir, 'webgpu')).toBe(pathToFileURL(path.join(folder, 'main.js')).href);
+    expect(installedPackage(cacheDir, webgpuPackages, 'webgpu')).toBe(pathToFileURL(path.join(folder, 'main.js')).href);
   });
 
   it('the sources of the addon are first taken from the folder of the bundle', () => {

@@ -2,9 +2,11 @@
 import { type Command, Option } from 'commander';
 import { listEngines, removeEngine, type Variant } from '../../engine/install/engine-folder.ts';
 import { installTensorflow } from '../../engine/install/install-tensorflow.ts';
-import { installWebgpu } from '../../engine/install/install-webgpu.ts';
 import { kernelsAreCurrent } from '../../engine/install/kernel-stamp.ts';
+import { installOptional } from '../../engine/install/optional-packages.ts';
+import { webgpuPackages } from '../../engine/install/webgpu-packages.ts';
 import type { Progress } from '../../engine/install/wheel.ts';
+import { llamaCppPackages } from '../../llama-cpp/llama-cpp-packages.ts';
 import { byteSize, duration, table } from '../../protocol/format.ts';
 import {
   type AddCommand,
@@ -30,10 +32,19 @@ function addInstall(engine: Command, surroundings: Surroundings): void {
       new Option('--variant <name>', 'the build; auto uses CUDA if there is an NVIDIA GPU; webgpu lets the portable engine use any GPU')
         .choices(['auto', 'cpu', 'cuda', 'webgpu'])
         .default('auto'),
+    )
+    .addOption(
+      new Option('--with <tool>', 'installs another tool instead: llama.cpp (85 MB) verifies exports to GGUF').choices(['llama.cpp']),
     );
-  withCommonOptions(command, ['rowtune engine install', 'rowtune engine install --variant cuda']).action(() =>
-    runCommandWork(command, surroundings, context => install(context, command.opts<{ variant: 'auto' | 'webgpu' | Variant }>().variant)),
+  const examples = ['rowtune engine install', 'rowtune engine install --variant cuda', 'rowtune engine install --with llama.cpp'];
+  withCommonOptions(command, examples).action(() =>
+    runCommandWork(command, surroundings, context => install(context, command.opts<InstallOptions>())),
   );
+}
+
+interface InstallOptions {
+  readonly variant: 'auto' | 'webgpu' | Variant;
+  readonly with?: 'llama.cpp';
 }
 
 function addList(engine: Command, surroundings: Surroundings): void {
@@ -53,10 +64,15 @@ function addRemove(engine: Command, surroundings: Surroundings): void {
   );
 }
 
-async function install({ settings, terminal }: CommandContext, variant: 'auto' | 'webgpu' | Variant): Promise<CommandResult> {
+async function install({ settings, terminal }: CommandContext, { variant, with: tool }: InstallOptions): Promise<CommandResult> {
   const say = (line: string) => terminal.say('info', line);
   const params = { cacheDir: settings.cacheDir, log: say, onProgress: progressReporter(say) };
-  const installed = variant === 'webgpu' ? await installWebgpu(params) : await installTensorflow({ ...params, variant });
+  const installed =
+    tool !== undefined
+      ? await installOptional(llamaCppPackages(), params)
+      : variant === 'webgpu'
+        ? await installOptional(webgpuPackages, params)
+        : await installTensorflow({ ...params, variant });
   terminal.print(`${installed.name} is ready in ${installed.folder}`);
   return { value: { ok: true, ...installed } };
 }

@@ -1,6 +1,7 @@
 /** WebGPU under Node: Dawn from the npm package `webgpu`, made to look as in a browser before tfjs's backend loads. Optional at run time. */
 import { EngineError } from '../engine.ts';
-import { installedWebgpu, type WebgpuPackage } from '../install/webgpu-folder.ts';
+import { installedPackage } from '../install/optional-packages.ts';
+import { type WebgpuPackage, webgpuPackages } from '../install/webgpu-packages.ts';
 
 export interface Adapter {
   /** For people, for example "NVIDIA L4 (Ada Lovelace)". */
@@ -93,7 +94,7 @@ async function optional<T>(load: () => Promise<T>, name: WebgpuPackage, cacheDir
     return await load();
   } catch (cause) {
     try {
-      if (cacheDir !== undefined) return (await import(installedWebgpu(cacheDir, name))) as T;
+      if (cacheDir !== undefined) return (await import(installedPackage(cacheDir, webgpuPackages, name))) as T;
     } catch {
       // The first reason says more where both are missing.
     }

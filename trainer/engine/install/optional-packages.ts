@@ -1,0 +1,62 @@
+/** Packages of npm that are too large for everybody's download: installed into the cache folder by a command, and imported from there. */
+import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { EngineError } from '../engine.ts';
+import { enginesFolder } from './engine-folder.ts';
+import { withInstallLock } from './install-lock.ts';
+import type { InstallParams } from './install-tensorflow.ts';
+import { runCommand } from './run-command.ts';
+import { findNpm } from './toolchain.ts';
+
+export interface OptionalPackages {
+  /** The name of the folder, with the version. */
+  readonly name: string;
+  /** Package → exact version. */
+  readonly packages: Readonly<Record<string, string>>;
+  /** Further options of `npm install`. */
+  readonly npmOptions?: readonly string[];
+}
+
+export const optionalFolder = (cacheDir: string, { name }: Pick<OptionalPackages, 'name'>): string =>
+  path.join(enginesFolder(cacheDir), name);
+
+/** The address of a package to import. @throws Error where it is not installed */
+export const installedPackage = (cacheDir: string, set: Pick<OptionalPackages, 'name'>, packageName: string): string =>
+  pathToFileURL(createRequire(path.join(optionalFolder(cacheDir, set), 'package.json')).resolve(packageName)).href;
+
+/**
+ * Installs into `<cacheDir>/engines/<name>/` and returns the folder; at once if it is already there.
+ * @throws EngineError without npm, or with npm's own words
+ */
+export async function installOptional(
+  set: OptionalPackages,
+  { cacheDir, log, onProgress = () => {} }: Omit<InstallParams, 'variant'>,
+): Promise<{ readonly name: string; readonly folder: string }> {
+  mkdirSync(enginesFolder(cacheDir), { recursive: true });
+  return withInstallLock(path.join(enginesFolder(cacheDir), '.install.lock'), log, async () => {
+    const { name } = set;
+    const folder = optionalFolder(cacheDir, set);
+    if (existsSync(folder)) {
+      log(`${name} is installed already in ${folder}`);
+      return { name, folder };
+    }
+    const { program, prefix } = await findNpm();
+    const partial = path.join(enginesFolder(cacheDir), `.${name}.partial`);
+    rmSync(partial, { recursive: true, force: true });
+    mkdirSync(partial);
+    writeFileSync(path.join(partial, 'package.json'), '{ "private": true }\n');
+    const packages = Object.entries(set.packages).map(([each, version]) => `${each}@${version}`);
+    log(`installing ${packages.join(' and ')} with npm`);
+    const options = ['--ignore-scripts', '--no-save', '--no-audit', '--no-fund', '--no-package-lock', '--omit=dev'];
+    const result = await runCommand(program, [...prefix, 'install', ...options, ...(set.npmOptions ?? []), ...packages], {
+      cwd: partial,
+      onTick: elapsedSeconds => onProgress({ step: 'npm install', elapsedSeconds }),
+    });
+    if (result.status !== 0) throw new EngineError(`npm could not install ${packages.join(' and ')}:\n${result.output.trim()}`);
+    renameSync(partial, folder);
+    log(`installed ${name} in ${folder}`);
+    return { name, folder };
+  });
+}

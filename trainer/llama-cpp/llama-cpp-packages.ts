@@ -1,0 +1,37 @@
+/** The packages of llama.cpp: node-llama-cpp and its compiled binary for this system, 85 MB, so `rowtune engine install --with llama.cpp` gets them. */
+import { existsSync } from 'node:fs';
+import { EngineError } from '../engine/engine.ts';
+import { type OptionalPackages, optionalFolder } from '../engine/install/optional-packages.ts';
+
+const VERSION = '3.22.1';
+
+/** Binaries without a GPU: the comparison takes a few dozen tokens, and the processor is the most exact of llama.cpp's backends. */
+const BINARIES: Readonly<Record<string, string>> = {
+  'linux x64': 'linux-x64',
+  'linux arm64': 'linux-arm64',
+  'darwin arm64': 'mac-arm64-metal',
+  'darwin x64': 'mac-x64',
+  'win32 x64': 'win-x64',
+  'win32 arm64': 'win-arm64',
+};
+
+export const llamaCppName = `llama.cpp-${VERSION}`;
+
+export const hasLlamaCpp = (cacheDir: string): boolean => existsSync(optionalFolder(cacheDir, { name: llamaCppName }));
+
+export const INSTALL_LLAMA_CPP = 'rowtune engine install --with llama.cpp';
+
+/** @throws EngineError on a system that has no compiled binary */
+export function llamaCppPackages(platform: string = process.platform, arch: string = process.arch): OptionalPackages {
+  const binary = BINARIES[`${platform} ${arch}`];
+  if (binary === undefined)
+    throw new EngineError(
+      `node-llama-cpp has no compiled binary for ${platform} ${arch}: exports to GGUF are not compared with llama.cpp here`,
+    );
+  return {
+    name: llamaCppName,
+    packages: { 'node-llama-cpp': VERSION, [`@node-llama-cpp/${binary}`]: VERSION },
+    // The binaries of all other systems, CUDA and Vulkan among them, are its optional dependencies.
+    npmOptions: ['--omit=optional'],
+  };
+}
