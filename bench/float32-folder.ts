@@ -1,4 +1,5 @@
 /** The weights that both sides load: a model as a Hugging Face folder of float32 safetensors, written once. */
+
 import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -6,7 +7,8 @@ import { SINGLE_FILE } from '../trainer/format/safetensors/safetensors-source.ts
 import { encodeFloat32, writeSafetensors } from '../trainer/format/safetensors/safetensors-writer.ts';
 import { openModel } from '../trainer/hub/open-model.ts';
 import { loadModel } from '../trainer/model/load-model.ts';
-import { type WeightSource, withInitial } from '../trainer/model/weight-stream.ts';
+import type { WeightSource } from '../trainer/model/weight-source.ts';
+import { withInitial } from '../trainer/model/weight-stream.ts';
 import { benchConfigs, benchModels, type ModelName } from './bench-models.ts';
 import { randomWeights } from './random-weights.ts';
 

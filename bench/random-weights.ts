@@ -1,6 +1,8 @@
 /** Weights drawn at random for any model of ours: the sizes of a known model without its file. */
-import type { AnyModel, ParameterSpec } from '../trainer/model/model-spec.ts';
-import type { WeightSource } from '../trainer/model/weight-stream.ts';
+
+import type { AnyModel } from '../trainer/model/model-spec.ts';
+import type { ParameterSpec } from '../trainer/model/module-specs.ts';
+import type { WeightSource } from '../trainer/model/weight-source.ts';
 import { createRandom, hashSeed } from '../trainer/random.ts';
 
 export interface RandomWeightsParams {

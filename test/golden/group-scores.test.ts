@@ -2,6 +2,7 @@
  * Scores of coupled groups against Torch-Pruning's: each of the measures that its fixture has, with its reductions `mean` and `first` and its
  * default scale. Tolerance: 1e-5 of a group's largest score.
  */
+import type { ModuleSpec } from '../../trainer/model/module-specs.ts';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -11,7 +12,6 @@ import { backward } from '../../trainer/graph/gradient.ts';
 import { assemble } from '../../trainer/graph/program.ts';
 import { openModel } from '../../trainer/hub/open-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
-import type { ModuleSpec } from '../../trainer/model/model-spec.ts';
 import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { feedsOfClassifier, traceClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { readGolden } from '../../trainer/verify/golden.ts';

@@ -1,4 +1,5 @@
 /** Row scores of classifiers of every kind by every measure that looks at data, against PyTorch's own gradients taken sample by sample. */
+import type { ModuleSpec } from '../../trainer/model/module-specs.ts';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -7,7 +8,7 @@ import { openModel } from '../../trainer/hub/open-model.ts';
 import type { MeasureName } from '../../trainer/catalog/measures.ts';
 import { type ImportanceData, scoreModel } from '../../trainer/importance/score-model.ts';
 import { loadModel } from '../../trainer/model/load-model.ts';
-import type { ClassifierModel, ModuleSpec } from '../../trainer/model/model-spec.ts';
+import type { ClassifierModel } from '../../trainer/model/model-spec.ts';
 import { classifierTask } from '../../trainer/objective/classifier/classifier-task.ts';
 import type { PlannedBatch } from '../../trainer/data/batch/batch-plan.ts';
 import type { Batch, BatchSource } from '../../trainer/data/batch/batches.ts';

@@ -1,4 +1,5 @@
 /** A classifier of `test/golden` on the batch of its reference numbers: logits and gradients, with whatever a method attaches. */
+
 import { join } from 'node:path';
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { backward } from '../../trainer/graph/gradient.ts';
@@ -12,7 +13,8 @@ import { classificationLoss } from '../../trainer/model/layer/classification-los
 import { loadModel } from '../../trainer/model/load-model.ts';
 import type { ClassifierModel } from '../../trainer/model/model-spec.ts';
 import { Tracer } from '../../trainer/model/tracer.ts';
-import { type WeightSource, weightStream } from '../../trainer/model/weight-stream.ts';
+import type { WeightSource } from '../../trainer/model/weight-source.ts';
+import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { loadVariables } from '../../trainer/train/variables.ts';
 import { feedsOfClassifier } from '../../trainer/verify/classifier-reference.ts';
 import { imageSizeOf, readGolden } from '../../trainer/verify/golden.ts';

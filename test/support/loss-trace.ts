@@ -1,8 +1,9 @@
 /** A few steps of AdamW on a golden folder: the losses that the trace tests hold against PyTorch's. */
+
 import type { Engine } from '../../trainer/engine/engine.ts';
 import { elementCount, type HostArray, type Shape } from '../../trainer/graph/types.ts';
 import type { Attachment } from '../../trainer/method/method.ts';
-import type { ModuleSpec } from '../../trainer/model/model-spec.ts';
+import type { ModuleSpec } from '../../trainer/model/module-specs.ts';
 import { optimizerFeeds } from '../../trainer/train/optimizer.ts';
 import { type TrainProgramParams, trainProgram, trainSignature } from '../../trainer/train/train-program.ts';
 import { loadVariables, type StartValues } from '../../trainer/train/variables.ts';

@@ -1,4 +1,5 @@
 /** Training of a tiny model on an engine: the one place in the tests of methods that touches sessions and feeds. */
+
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Engine, Session } from '../../trainer/engine/engine.ts';
@@ -8,7 +9,8 @@ import { openModel } from '../../trainer/hub/open-model.ts';
 import type { Attachment } from '../../trainer/method/method.ts';
 import { causalModel } from '../../trainer/model/load-model.ts';
 import type { CausalModel } from '../../trainer/model/model-spec.ts';
-import { type WeightSource, weightStream } from '../../trainer/model/weight-stream.ts';
+import type { WeightSource } from '../../trainer/model/weight-source.ts';
+import { weightStream } from '../../trainer/model/weight-stream.ts';
 import { causalTask } from '../../trainer/objective/causal/causal-task.ts';
 import { type OptimizerSettings, optimizerFeeds } from '../../trainer/train/optimizer.ts';
 import { readSnapshot, writeSnapshot } from '../../trainer/train/snapshot.ts';

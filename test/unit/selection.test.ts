@@ -1,7 +1,7 @@
 /** From scores and a budget to rows. */
 
 import { describe, expect, test } from 'vitest';
-import type { ModuleSpec } from '../../trainer/model/model-spec.ts';
+import type { ModuleSpec } from '../../trainer/model/module-specs.ts';
 import { createRandom } from '../../trainer/random.ts';
 import { firstRows, rowBudget, rowOrder, rowParameters, SelectionError, selectRows, topRows } from '../../trainer/selection.ts';
 

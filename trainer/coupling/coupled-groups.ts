@@ -1,6 +1,8 @@
 /** Which parts of which weights belong to one neuron: derived from the graph of a model, for any model (the idea of DepGraph, Fang et al. 2023). */
+
 import { Graph, type Node } from '../graph/graph.ts';
-import { type AnyModel, type ClassifierModel, type ConvSpec, isExperts, type ModuleSpec } from '../model/model-spec.ts';
+import type { AnyModel, ClassifierModel } from '../model/model-spec.ts';
+import { type ConvSpec, isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import { type ModuleTap, Tracer } from '../model/tracer.ts';
 import { applyRule, type Known } from './channel-rules.ts';
 import { ChannelSets } from './channels.ts';

@@ -1,5 +1,5 @@
 /** Choosing and spelling out coupled channels: from scores to rows, and from rows to the columns and norm entries that go with them. */
-import { type ConvSpec, isExperts, type ModuleSpec } from '../model/model-spec.ts';
+import { type ConvSpec, isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import { type Budget, rowBudget, type Scores, type Selection, SelectionError, topRows } from '../selection.ts';
 import type { CoupledGroup, GroupMember } from './coupled-groups.ts';
 

@@ -4,7 +4,8 @@ import type { Engine, Session } from '../engine/engine.ts';
 import type { HostArray } from '../graph/types.ts';
 import type { Attachment } from '../method/method.ts';
 import type { CausalModel } from '../model/model-spec.ts';
-import { type WeightSource, weightStream } from '../model/weight-stream.ts';
+import type { WeightSource } from '../model/weight-source.ts';
+import { weightStream } from '../model/weight-stream.ts';
 import { loadVariables } from '../train/variables.ts';
 import { cacheVariables, DECODE, decodeProgram, PREFILL, PREFILL_TOKENS } from './decode-program.ts';
 

@@ -1,10 +1,11 @@
 /** The programs that score rows from data: one pass, in which every batch adds to an accumulator of each module. */
+
 import { type MeasureName, measureCatalog } from '../catalog/measures.ts';
 import { backward } from '../graph/gradient.ts';
 import { Graph, type Node, type VariableSpec } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
-import { isExperts, type ModuleSpec } from '../model/model-spec.ts';
+import { isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import { type ModuleTap, Tracer } from '../model/tracer.ts';
 import { type BatchShape, shapeName, type Task } from '../train/task.ts';
 import { ImportanceError } from './importance-error.ts';

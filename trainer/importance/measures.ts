@@ -1,9 +1,10 @@
 /** How each measure of the catalog is computed: what a batch adds for a module, and what the sums over all batches become. */
+
 import { type MeasureName, measureNames } from '../catalog/measures.ts';
 import type { Graph, Node } from '../graph/graph.ts';
-import type { ModuleSpec } from '../model/model-spec.ts';
+import type { ModuleSpec } from '../model/module-specs.ts';
 import type { ModuleTap } from '../model/tracer.ts';
-import type { WeightSource } from '../model/weight-stream.ts';
+import type { WeightSource } from '../model/weight-source.ts';
 import { largest, mean, quantilesMean } from './class-scores.ts';
 import { elementwise, elementwiseSquared, inputSquares, outputSquares, type Presence } from './row-forms.ts';
 import { magnitude, randomScores, wanda } from './row-scores.ts';

@@ -1,6 +1,6 @@
 /** Scores while they are computed: a file next to the final one, written now and then, for those who watch. */
 import { rm } from 'node:fs/promises';
-import type { ModuleSpec } from '../model/model-spec.ts';
+import type { ModuleSpec } from '../model/module-specs.ts';
 import type { Scores } from '../selection.ts';
 import { type ScoresOrigin, saveScores } from './scores-file.ts';
 

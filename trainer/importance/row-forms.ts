@@ -2,7 +2,7 @@
 import type { Graph, Node } from '../graph/graph.ts';
 import { idsWithout } from '../graph/ops/indexing.ts';
 import { elementCount } from '../graph/types.ts';
-import { isExperts, type ModuleSpec } from '../model/model-spec.ts';
+import { isExperts, type ModuleSpec } from '../model/module-specs.ts';
 import type { ModuleTap } from '../model/tracer.ts';
 import { ImportanceError } from './importance-error.ts';
 

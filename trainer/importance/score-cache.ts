@@ -1,4 +1,5 @@
 /** Scores that were computed before, by everything that they depend on; and what an interrupted pass over the data has got so far. */
+
 import { createHash } from 'node:crypto';
 import { mkdir, readdir, rm, stat, utimes } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { z } from 'zod';
 import { type Batch, type BatchSource, epochBatches } from '../data/batch/batches.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
-import type { ModuleSpec } from '../model/model-spec.ts';
+import type { ModuleSpec } from '../model/module-specs.ts';
 import type { ModelScores, UnfinishedScores } from './score-model.ts';
 import { loadScores, type ScoresOrigin, saveScores } from './scores-file.ts';
 

@@ -1,11 +1,14 @@
 /** Scores every row of the targeted modules by one measure. */
+
 import { type MeasureName, measureCatalog, measureWithoutData, measureWithoutLabels } from '../catalog/measures.ts';
 import { type Batch, type BatchSource, epochBatches } from '../data/batch/batches.ts';
 import type { Engine, Session, VariableData } from '../engine/engine.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { HostArray } from '../graph/types.ts';
-import type { Model, ModuleSpec } from '../model/model-spec.ts';
-import { type WeightSource, weightStream, withInitial } from '../model/weight-stream.ts';
+import type { Model } from '../model/model-spec.ts';
+import type { ModuleSpec } from '../model/module-specs.ts';
+import type { WeightSource } from '../model/weight-source.ts';
+import { weightStream, withInitial } from '../model/weight-stream.ts';
 import type { Scores } from '../selection.ts';
 import type { Task } from '../train/task.ts';
 import { reduceClasses } from './class-scores.ts';

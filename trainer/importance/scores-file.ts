@@ -3,11 +3,12 @@
  * `<module>@class:<name>` [rows] those of a class that they were made of. Metadata: `rowtune` tells where they come from (`ScoresOrigin`),
  * `modules` the shapes of the weights.
  */
+
 import { z } from 'zod';
 import { writeJson } from '../files/durable-file.ts';
 import { openSafetensors } from '../format/safetensors/safetensors-source.ts';
 import { encodeFloat32, writeSafetensors } from '../format/safetensors/safetensors-writer.ts';
-import type { ModuleSpec, RowSection } from '../model/model-spec.ts';
+import type { ModuleSpec, RowSection } from '../model/module-specs.ts';
 import { ImportanceError } from './importance-error.ts';
 import type { ModelScores } from './score-model.ts';
 

@@ -2,13 +2,15 @@
  * The interface of a tuning method: where trained parameters are attached, their effect on the forward pass, and their
  * initial values.
  */
+
 import type { MethodName } from '../catalog/methods.ts';
 import type { VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
-import { isBatchNorm, type Model, type ModuleSpec } from '../model/model-spec.ts';
+import type { Model } from '../model/model-spec.ts';
+import { isBatchNorm, type ModuleSpec } from '../model/module-specs.ts';
 import type { BatchNormMode, LinearHook } from '../model/tracer.ts';
+import type { WeightSource } from '../model/weight-source.ts';
 import type { WeightStorage } from '../model/weight-storage.ts';
-import type { WeightSource } from '../model/weight-stream.ts';
 import type { Budget, Selection } from '../selection.ts';
 import type { TargetSettings } from './targets.ts';
 import type { ExpectedTensor, TrainedParts } from './trained-parts.ts';

@@ -1,5 +1,5 @@
 /** `modules_to_save`: modules trained as a whole in addition to the method, as in PEFT. */
-import type { ModuleSpec } from '../model/model-spec.ts';
+import type { ModuleSpec } from '../model/module-specs.ts';
 import { type Attach, type Trainable, whole } from './method.ts';
 import { savedModules } from './targets.ts';
 

@@ -1,6 +1,7 @@
 /** Which modules of a model a method tunes: `target_modules`, `freeze` and `modules_to_save` of the recipe. */
 
-import type { CausalModel, ClassifierModel, Model, ModelPart, ModuleSpec } from '../model/model-spec.ts';
+import type { CausalModel, ClassifierModel, Model } from '../model/model-spec.ts';
+import type { ModelPart, ModuleSpec } from '../model/module-specs.ts';
 import { linearPattern } from '../protocol/linear-pattern.ts';
 
 export interface TargetSettings {

@@ -1,4 +1,5 @@
 /** The table of architectures, by the names that config.json gives them. */
+import type { ConfigJson, ModelOptions } from './config-json.ts';
 import type { KeyTable } from './config-keys.ts';
 import { bert } from './family/bert.ts';
 import { type BertForm, bertConfig, bertKeys } from './family/bert-config.ts';
@@ -23,7 +24,6 @@ import { type SwinForm, swinConfig, swinKeys } from './family/swin-config.ts';
 import { timm, timmKeys } from './family/timm.ts';
 import { vit } from './family/vit.ts';
 import { type VitForm, vitConfig, vitKeys } from './family/vit-config.ts';
-import type { ConfigJson, ModelOptions } from './load-model.ts';
 import type { AnyModel } from './model-spec.ts';
 
 /** How a class of models is built, and which keys its config.json may have. */

@@ -2,8 +2,9 @@
  * The keys of a config.json as data: each family lists every key that it knows in one table, as computed, without effect, or refused.
  * Loading and lint read the same tables, and a key that no table lists is reported, since a key we do not know may well have an effect.
  */
+
 import { z } from 'zod';
-import type { ConfigJson } from './load-model.ts';
+import type { ConfigJson } from './config-json.ts';
 import { type ConfigProblem, ModelConfigError } from './model-spec.ts';
 
 /** The model is computed as this key says, within the schema's bounds. */

@@ -1,25 +1,14 @@
 /** From a config.json to a model, and from a weight file's list of tensors to the certainty that it fits. */
+
 import { type Architecture, type ArchitectureEntry, architectureOfType, architectures } from './architectures.ts';
+import type { ConfigJson, ModelOptions } from './config-json.ts';
 import { unknownKeys } from './config-keys.ts';
 import { unknownRopeKeys } from './family/rope-config.ts';
 import { siglipKeys, unknownTowerKeys } from './family/siglip-config.ts';
 import { timm, timmKeys } from './family/timm.ts';
-import { type AnyModel, type CausalModel, type Model, ModelConfigError, type Problem } from './model-spec.ts';
+import { type AnyModel, type CausalModel, type Model, ModelConfigError } from './model-spec.ts';
 import { stackMismatches } from './stored-form.ts';
 import { unsupportedArchitecture } from './unsupported-architecture.ts';
-
-export interface ModelOptions {
-  /** The labels of the task. Where they are others than the config's in number, the head is replaced. Left out: the config's. */
-  readonly labels?: readonly string[];
-  /** Left out: the config's, or what follows from its number of labels. */
-  readonly problem?: Problem;
-  /** Pixels, height and width, for models that take images of any size; 224 × 224 where not given. Others have a size of their own. */
-  readonly imageSize?: readonly [number, number];
-  /** For the start values of a new head; 0 where not given. */
-  readonly headSeed?: number;
-}
-
-export type ConfigJson = Readonly<Record<string, unknown>>;
 
 export const supportedArchitectures: readonly string[] = Object.keys(architectures);
 

@@ -1,17 +1,100 @@
-/** Short ways to describe the modules of a family, and the parameters that follow from them. */
+/** The modules and parameters of a model as data, and short ways to describe those of a family. */
 import type { Window2d } from '../graph/attributes.ts';
-import {
-  type BatchNormSpec,
-  type BiasedSpec,
-  type ConvSpec,
-  type ExpertsSpec,
-  type Initial,
-  isBatchNorm,
-  type ModelPart,
-  type ModuleSpec,
-  type ParameterSpec,
-} from './model-spec.ts';
-import type { StoredForm } from './stored-form.ts';
+
+/** How a parameter starts that the weight file does not hold. Drawn from the seed and the parameter's name, so it can be had again. */
+export type Initial = { readonly kind: 'zeros' } | { readonly kind: 'normal'; readonly std: number; readonly seed: number };
+
+/** One tensor of the model, by its name in the weight file and in that file's layout. */
+export interface ParameterSpec {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** State that no gradient reaches: running statistics of batch norm. */
+  readonly buffer?: true;
+  /** Set on what is not read from the weight file: a head that was replaced, or that the file has never had. */
+  readonly initial?: Initial;
+  /** A stack of experts: the matrices of all of them one below the other, which files hold in other forms. */
+  readonly stack?: Stack;
+}
+
+/** The part of a model that `freeze` names. */
+export type ModelPart = 'attention' | 'mlp' | 'router' | 'convolution' | 'norm' | 'embedding' | 'head';
+
+/** Neighboring rows of a weight. */
+export interface RowSection {
+  readonly name: string;
+  readonly rows: number;
+}
+
+/** A layer with neurons: row i of its weight, and entry i of its bias, are neuron i. */
+export interface ModuleSpec {
+  /** For example `model.layers.3.mlp.up_proj`. */
+  readonly name: string;
+  /** `parameter`: a tensor that is used as it is (class token, position table): it has one row and no tap. */
+  readonly kind: 'linear' | 'experts' | 'norm' | 'embedding' | 'conv' | 'parameter';
+  readonly part: ModelPart;
+  /** Number of the block it stands in; −1 outside the blocks. */
+  readonly layer: number;
+  readonly weight: ParameterSpec;
+  readonly bias?: ParameterSpec;
+  /**
+   * Runs of rows that other families hold as layers of their own (queries, keys and values in one matrix), in their order. Each is shown,
+   * and has its rows selected, as a layer of its own.
+   */
+  readonly sections?: readonly RowSection[];
+  /** Of a norm: what is added to its weight before it scales (Gemma's norms are stored as their distance from 1). */
+  readonly offset?: number;
+  /** A norm that weight decay shrinks, as the Trainer of Transformers does with what it does not take for a norm. */
+  readonly decays?: true;
+  /** Of an embedding: looking up this row gives it no gradient, wherever it is looked up (`padding_idx` of PyTorch). */
+  readonly paddingRow?: number;
+}
+
+/** A linear layer for each expert: their weights [out, in] one below the other, so that row i is output i mod out of expert ⌊i / out⌋. */
+export interface ExpertsSpec extends ModuleSpec {
+  readonly kind: 'experts';
+  readonly experts: number;
+}
+
+export const isExperts = (module: ModuleSpec): module is ExpertsSpec => module.kind === 'experts';
+
+export interface BiasedSpec extends ModuleSpec {
+  readonly bias: ParameterSpec;
+}
+
+/** A convolution: weight [out, in / groups, kh, kw], so that a row is an output channel. */
+export interface ConvSpec extends ModuleSpec {
+  readonly kind: 'conv';
+  readonly window: Window2d & { readonly groups: number };
+}
+
+export interface BatchNormSpec extends BiasedSpec {
+  readonly kind: 'norm';
+  /** Running mean and variance, both buffers [channels]. */
+  readonly mean: ParameterSpec;
+  readonly variance: ParameterSpec;
+}
+
+/** Running statistics tell a batch norm from other norms. */
+export const isBatchNorm = (module: ModuleSpec): module is BatchNormSpec => 'mean' in module;
+
+/**
+ * The forms that a file may have in place of a parameter [experts · rows, width], or of a bias [experts · rows].
+ * apart: a tensor for each expert. rows: one tensor [experts, every, width], of each expert the rows from `begin` on. turned: one tensor
+ * [experts, width, rows]. mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16] with a scale each.
+ */
+export type StoredForm =
+  | { readonly kind: 'apart'; readonly names: readonly string[] }
+  | { readonly kind: 'rows'; readonly name: string; readonly every: number; readonly begin: number }
+  | { readonly kind: 'turned'; readonly name: string }
+  | { readonly kind: 'mxfp4'; readonly blocks: string; readonly scales: string };
+
+export interface Stack {
+  readonly experts: number;
+  /** The key of config.json that says how many there are. */
+  readonly key: string;
+  /** The first of which a file has a tensor counts. */
+  readonly forms: readonly StoredForm[];
+}
 
 /** Where a module stands. */
 export interface Place {

@@ -1,5 +1,5 @@
 /** Microscaling four-bit numbers (OCP MX v1.0): blocks of 32 numbers E2M1 that share a scale, a power of two (E8M0), as gpt-oss holds its experts. */
-import type { WeightSource } from './weight-stream.ts';
+import type { WeightSource } from './weight-source.ts';
 
 /** The numbers of the sixteen codes: a sign, two bits of exponent, one of fraction. */
 const VALUES = Float32Array.of(0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6);

@@ -1,27 +1,9 @@
 /** Parameters that files hold in another form than the model computes with: stacks of matrices, one for each expert. */
+
 import { elementCount, toBfloat16 } from '../graph/types.ts';
-import type { ParameterSpec } from './model-spec.ts';
+import type { ParameterSpec, Stack, StoredForm } from './module-specs.ts';
 import { readMxfp4 } from './mxfp4.ts';
-import type { WeightSource } from './weight-stream.ts';
-
-/**
- * The forms that a file may have in place of a parameter [experts · rows, width], or of a bias [experts · rows].
- * apart: a tensor for each expert. rows: one tensor [experts, every, width], of each expert the rows from `begin` on. turned: one tensor
- * [experts, width, rows]. mxfp4: blocks of four-bit numbers [experts, rows, width / 32, 16] with a scale each.
- */
-export type StoredForm =
-  | { readonly kind: 'apart'; readonly names: readonly string[] }
-  | { readonly kind: 'rows'; readonly name: string; readonly every: number; readonly begin: number }
-  | { readonly kind: 'turned'; readonly name: string }
-  | { readonly kind: 'mxfp4'; readonly blocks: string; readonly scales: string };
-
-export interface Stack {
-  readonly experts: number;
-  /** The key of config.json that says how many there are. */
-  readonly key: string;
-  /** The first of which a file has a tensor counts. */
-  readonly forms: readonly StoredForm[];
-}
+import type { WeightSource } from './weight-source.ts';
 
 type Stacked = ParameterSpec & { readonly stack: Stack };
 type Tensors = WeightSource['tensors'];

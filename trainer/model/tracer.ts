@@ -1,10 +1,11 @@
 /** The one seam between models and methods: every layer that has neurons is built here, and a method may change it here. */
+
 import type { Graph, Node } from '../graph/graph.ts';
 import { batchNorm, frozenBatchNorm } from './layer/batch-norm.ts';
 import { dropoutMask, uniform } from './layer/dropout.ts';
 import { layerNorm, rmsNorm } from './layer/norm.ts';
 import { responseNorm } from './layer/response-norm.ts';
-import type { BatchNormSpec, BiasedSpec, ConvSpec, ExpertsSpec, ModuleSpec, ParameterSpec } from './model-spec.ts';
+import type { BatchNormSpec, BiasedSpec, ConvSpec, ExpertsSpec, ModuleSpec, ParameterSpec } from './module-specs.ts';
 import { type ComputeType, FLOAT32_STORAGE, type WeightStorage } from './weight-storage.ts';
 
 /** What passes through a module, for importance and coverage. */

@@ -1,6 +1,7 @@
 /** The answer to a class of models that is not supported: what it needs that is missing here, and the supported class that is most like it. */
+
 import { didYouMean } from '../protocol/did-you-mean.ts';
-import type { ConfigJson } from './load-model.ts';
+import type { ConfigJson } from './config-json.ts';
 
 interface Missing {
   readonly needs: string;

@@ -1,9 +1,10 @@
 /** How weights are held in an engine and what products are computed in: the seam between a model and its precision. */
+
 import type { Graph, Node, VariableSpec } from '../graph/graph.ts';
 import type { VariableData } from '../graph/program.ts';
 import { type Shape, toBfloat16 } from '../graph/types.ts';
 import { encodeInt8, int8Variables } from './int8.ts';
-import type { ExpertsSpec, Model, ParameterSpec } from './model-spec.ts';
+import type { ExpertsSpec, ModuleSpec, ParameterSpec } from './module-specs.ts';
 import { encodeNf4, nf4Variables, readNf4 } from './nf4.ts';
 
 /** What products are computed in; norms, softmax, losses and sums over blocks are float32. */
@@ -143,7 +144,7 @@ export class WeightStorage {
 export const FLOAT32_STORAGE = new WeightStorage({ precision: FLOAT32, parameters: [], quantized: new Set(), beside: new Map() });
 
 /** The weights of linear layers, heads apart: what is quantized unless it is trained whole. */
-export const quantizable = ({ modules }: Model): string[] =>
+export const quantizable = ({ modules }: { readonly modules: readonly ModuleSpec[] }): string[] =>
   modules.filter(({ kind, part }) => kind === 'linear' && part !== 'head' && part !== 'router').map(({ weight }) => weight.name);
 
 function withoutRows(values: Float32Array, [rows = 1]: Shape, indices: Int32Array): Float32Array {

@@ -1,23 +1,14 @@
 /** A model's weights on their way into an engine, one tensor at a time. */
+
 import type { VariableData } from '../graph/program.ts';
 import { elementCount, sameShape } from '../graph/types.ts';
 import { createRandom, hashSeed } from '../random.ts';
 import { weightMismatches } from './load-model.ts';
-import { type Model, ModelConfigError, type ParameterSpec } from './model-spec.ts';
+import { type Model, ModelConfigError } from './model-spec.ts';
+import type { ParameterSpec } from './module-specs.ts';
 import { withStacks } from './stored-form.ts';
+import type { WeightSource } from './weight-source.ts';
 import type { WeightStorage } from './weight-storage.ts';
-
-/** Where weights come from: a weight file, by the names that the model uses. */
-export interface WeightSource {
-  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
-  readFloat32(name: string): Promise<Float32Array>;
-  /** Bits of bfloat16, of a source that has them without going through float32. */
-  readBfloat16?(name: string): Promise<Uint16Array | undefined>;
-  /** `count` numbers of a tensor from its `begin`-th on, in its flat order, of a source that reads them alone. */
-  readPart?(name: string, begin: number, count: number): Promise<Float32Array>;
-  /** The same of its bytes as the file has them. */
-  readBytes?(name: string, begin: number, count: number): Promise<Uint8Array>;
-}
 
 /** @throws ModelConfigError that lists everything in which config.json and the weights disagree */
 export function checkWeights(model: Model, weights: Pick<WeightSource, 'tensors'>): void {

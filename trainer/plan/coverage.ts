@@ -4,7 +4,8 @@ import { moduleOf } from '../artifact/adapter/adapter.ts';
 import { wholeRows } from '../coupling/coupling.ts';
 import type { Attachment, Trainable } from '../method/method.ts';
 import { trainableCount } from '../method/method.ts';
-import type { Model, ModuleSpec } from '../model/model-spec.ts';
+import type { Model } from '../model/model-spec.ts';
+import type { ModuleSpec } from '../model/module-specs.ts';
 
 export interface ModuleCoverage {
   readonly module: string;

@@ -2,8 +2,10 @@
  * A task's view of a model: the inputs of a batch, the loss with its initial gradients, and the outputs of an
  * evaluation.
  */
+
 import type { Node } from '../graph/graph.ts';
-import type { Model, ParameterSpec } from '../model/model-spec.ts';
+import type { Model } from '../model/model-spec.ts';
+import type { ParameterSpec } from '../model/module-specs.ts';
 import type { Tracer } from '../model/tracer.ts';
 
 /** The static shape of one kind of batch. */

@@ -6,7 +6,7 @@ import { Graph as TensorGraph } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import type { RecomputePolicy } from '../graph/recompute.ts';
 import type { Attachment, Trainable } from '../method/method.ts';
-import type { ParameterSpec } from '../model/model-spec.ts';
+import type { ParameterSpec } from '../model/module-specs.ts';
 import { Tracer } from '../model/tracer.ts';
 import { declareFeeds, type OptimizerSettings, update } from './optimizer.ts';
 import { offloadPlaces } from './optimizer-offload.ts';

@@ -1,10 +1,12 @@
 /** Compares a model folder with its reference numbers: logits, loss and the gradient of every parameter. */
+
 import type { Session } from '../engine/engine.ts';
 import { type BackwardParams, backward } from '../graph/gradient.ts';
 import type { Graph, Node } from '../graph/graph.ts';
 import { assemble, type Program, type Traced } from '../graph/program.ts';
 import { elementCount, type HostArray } from '../graph/types.ts';
-import type { AnyModel, ParameterSpec } from '../model/model-spec.ts';
+import type { AnyModel } from '../model/model-spec.ts';
+import type { ParameterSpec } from '../model/module-specs.ts';
 import { feedsOfCausal, traceCausal } from './causal-reference.ts';
 import { feedsOfClassifier, traceClassifier } from './classifier-reference.ts';
 import type { Golden, GoldenResult } from './golden.ts';

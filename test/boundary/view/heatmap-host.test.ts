@@ -1,4 +1,5 @@
 /** The heatmap's host with real files of scores and real run folders: what it sends, what it sends again, and what it refuses. */
+
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vite
 import { connectHeatmap } from '../../../client/pages/heatmap-host.ts';
 import { partialScores } from '../../../trainer/importance/partial-scores.ts';
 import { type ScoresOrigin, saveScores } from '../../../trainer/importance/scores-file.ts';
-import type { ModuleSpec } from '../../../trainer/model/model-spec.ts';
+import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import { parseRecipe } from '../../../trainer/protocol/parse-recipe.ts';
 import type { JobRecord } from '../../../trainer/protocol/rpc-messages.ts';
 import { stringifyRecipe } from '../../../trainer/protocol/stringify-recipe.ts';

@@ -1,4 +1,5 @@
 /** The heatmap in a real browser, over a real file of scores and its real host, worked by mouse and keyboard. */
+
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -6,7 +7,7 @@ import { type Browser, chromium } from 'playwright-core';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { connectHeatmap } from '../../../client/pages/heatmap-host.ts';
 import { saveScores } from '../../../trainer/importance/scores-file.ts';
-import type { ModuleSpec } from '../../../trainer/model/model-spec.ts';
+import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import type { HeatmapFromPage, HeatmapToPage } from '../../../trainer/protocol/view/heatmap.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { type BrowserPage, findChromium, openWithHost } from '../../support/browser-page.ts';

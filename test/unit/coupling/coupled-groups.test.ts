@@ -1,11 +1,13 @@
 /** Coupled groups against Torch-Pruning's, and of a Llama by hand. */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type CoupledGroup, coupledGroups, DependencyError } from '../../../trainer/coupling/coupled-groups.ts';
 import type { Node } from '../../../trainer/graph/graph.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
-import type { CausalModel, ModuleSpec } from '../../../trainer/model/model-spec.ts';
+import type { CausalModel } from '../../../trainer/model/model-spec.ts';
+import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import type { Tracer } from '../../../trainer/model/tracer.ts';
 
 const golden = join(import.meta.dirname, '..', '..', 'golden');

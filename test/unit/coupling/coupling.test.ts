@@ -1,9 +1,10 @@
 /** From groups to rows, columns and elements. */
+
 import { describe, expect, test } from 'vitest';
 import { type CoupledGroup, coupledGroups, type GroupMember, type MemberPart } from '../../../trainer/coupling/coupled-groups.ts';
 import { coupledParts, elementsOf, selectCoupled, trainedGroups, wholeRows } from '../../../trainer/coupling/coupling.ts';
 import { loadModel } from '../../../trainer/model/load-model.ts';
-import type { ConvSpec, ModuleSpec } from '../../../trainer/model/model-spec.ts';
+import type { ConvSpec, ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { type Selection, selectRows } from '../../../trainer/selection.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';

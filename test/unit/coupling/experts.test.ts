@@ -1,4 +1,5 @@
 /** Coupled channels of a mixture of experts, read off its graph, and rows chosen in each expert by itself. */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -7,7 +8,7 @@ import { coupledParts, elementsOf, selectCoupled, trainedGroups } from '../../..
 import { methods } from '../../../trainer/method/methods.ts';
 import { targetModules } from '../../../trainer/method/targets.ts';
 import { causalModel } from '../../../trainer/model/load-model.ts';
-import { isExperts } from '../../../trainer/model/model-spec.ts';
+import { isExperts } from '../../../trainer/model/module-specs.ts';
 import { quantizable } from '../../../trainer/model/weight-storage.ts';
 import { createRandom } from '../../../trainer/random.ts';
 import { selectRows } from '../../../trainer/selection.ts';

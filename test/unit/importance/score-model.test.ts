@@ -7,7 +7,7 @@ import { measureCatalog } from '../../../trainer/catalog/measures.ts';
 import { reduceClasses } from '../../../trainer/importance/class-scores.ts';
 import { ImportanceError } from '../../../trainer/importance/importance-error.ts';
 import { type ImportanceData, scoreModel, type UnfinishedScores } from '../../../trainer/importance/score-model.ts';
-import type { ModuleSpec } from '../../../trainer/model/model-spec.ts';
+import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { reductionOf } from '../../support/reduction-of.ts';

@@ -4,9 +4,10 @@ import type { Batch, BatchSource } from '../../../trainer/data/batch/batches.ts'
 import { backward } from '../../../trainer/graph/gradient.ts';
 import { Graph, type Node } from '../../../trainer/graph/graph.ts';
 import type { HostArray } from '../../../trainer/graph/types.ts';
-import type { BiasedSpec, ConvSpec, Model, ModuleSpec } from '../../../trainer/model/model-spec.ts';
+import type { Model } from '../../../trainer/model/model-spec.ts';
+import type { BiasedSpec, ConvSpec, ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
-import type { WeightSource } from '../../../trainer/model/weight-stream.ts';
+import type { WeightSource } from '../../../trainer/model/weight-source.ts';
 import type { Task } from '../../../trainer/train/task.ts';
 import { randomNumbers } from '../../support/operation-case.ts';
 import { runGraph } from '../graph/run-graph.ts';

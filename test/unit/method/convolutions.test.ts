@@ -1,4 +1,5 @@
 /** LoRA and DoRA of plain and grouped convolutions: what is attached is what is merged, and gradients follow from the weight's own. */
+
 import { describe, expect, test } from 'vitest';
 import { applyAdapter, untouched } from '../../../trainer/artifact/adapter/apply-adapter.ts';
 import { mergedWeights } from '../../../trainer/artifact/adapter/merge.ts';
@@ -7,7 +8,7 @@ import type { Engine } from '../../../trainer/engine/engine.ts';
 import { elementCount } from '../../../trainer/graph/types.ts';
 import { openModel } from '../../../trainer/hub/open-model.ts';
 import { methods } from '../../../trainer/method/methods.ts';
-import type { ModuleSpec } from '../../../trainer/model/model-spec.ts';
+import type { ModuleSpec } from '../../../trainer/model/module-specs.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { computeGolden, openGoldenClassifier } from '../../support/golden-classifier.ts';

@@ -1,4 +1,5 @@
 /** The laws that every method keeps, on every engine: one table of variants, one of laws. */
+
 import { join } from 'node:path';
 import { memory } from '@tensorflow/tfjs-core';
 import { describe, expect, test } from 'vitest';
@@ -12,7 +13,7 @@ import type { Engine } from '../../../trainer/engine/engine.ts';
 import { elementCount, type HostArray } from '../../../trainer/graph/types.ts';
 import { type Attachment, type MethodSettings, trainableCount } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
-import type { ParameterSpec } from '../../../trainer/model/model-spec.ts';
+import type { ParameterSpec } from '../../../trainer/model/module-specs.ts';
 import { expectClose } from '../../support/closeness.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';

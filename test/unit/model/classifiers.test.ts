@@ -1,9 +1,11 @@
 /** Configs of classifiers: every architecture builds, heads are replaced where they have to be, and what is not supported is named. */
+
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readModelHeaders } from '../../../trainer/hub/open-model.ts';
-import { causalModel, loadModel, type ModelOptions, supportedArchitectures, weightMismatches } from '../../../trainer/model/load-model.ts';
+import type { ModelOptions } from '../../../trainer/model/config-json.ts';
+import { causalModel, loadModel, supportedArchitectures, weightMismatches } from '../../../trainer/model/load-model.ts';
 import { type ClassifierModel, ModelConfigError } from '../../../trainer/model/model-spec.ts';
 import { weightStream, withInitial } from '../../../trainer/model/weight-stream.ts';
 import { eightBlocks } from '../../support/llama-sizes.ts';

@@ -1,11 +1,13 @@
 /** The tables of keys against what Transformers knows and reads, and what each key changed there (`test/golden/scripts/make_config_keys.py`). */
+
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { Graph } from '../../../trainer/graph/graph.ts';
 import { type ArchitectureEntry, architectures } from '../../../trainer/model/architectures.ts';
 import { declareClassifierBatch } from '../../../trainer/model/classifier-batch.ts';
-import { type ConfigJson, loadModel, unknownConfigKeys } from '../../../trainer/model/load-model.ts';
+import type { ConfigJson } from '../../../trainer/model/config-json.ts';
+import { loadModel, unknownConfigKeys } from '../../../trainer/model/load-model.ts';
 import { type AnyModel, ModelConfigError } from '../../../trainer/model/model-spec.ts';
 import { Tracer } from '../../../trainer/model/tracer.ts';
 

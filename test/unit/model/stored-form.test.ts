@@ -1,9 +1,10 @@
 /** Experts as files hold them: apart, in one tensor, turned, or as blocks of four bits. */
+
 import { describe, expect, test } from 'vitest';
 import { loadModel, weightMismatches } from '../../../trainer/model/load-model.ts';
-import type { ParameterSpec } from '../../../trainer/model/model-spec.ts';
+import type { ParameterSpec, StoredForm } from '../../../trainer/model/module-specs.ts';
 import { decodeMxfp4 } from '../../../trainer/model/mxfp4.ts';
-import { type StoredForm, storedTensors, withStacks } from '../../../trainer/model/stored-form.ts';
+import { storedTensors, withStacks } from '../../../trainer/model/stored-form.ts';
 
 const [EXPERTS, ROWS, WIDTH] = [3, 2, 4];
 const numbers = (count: number, begin = 0): Float32Array => Float32Array.from({ length: count }, (_, i) => begin + i);

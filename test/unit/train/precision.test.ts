@@ -1,12 +1,13 @@
 /** Training with bfloat16 weights and products, and over quantized bases: against float32, on the fastest engine here. */
+
 import { describe, expect, test } from 'vitest';
 import type { MethodName } from '../../../trainer/catalog/methods.ts';
 import { fromBfloat16, toBfloat16 } from '../../../trainer/graph/types.ts';
 import type { Attachment } from '../../../trainer/method/method.ts';
 import { methods } from '../../../trainer/method/methods.ts';
 import { placeTrained } from '../../../trainer/method/placement.ts';
+import type { WeightSource } from '../../../trainer/model/weight-source.ts';
 import type { Precision } from '../../../trainer/model/weight-storage.ts';
-import type { WeightSource } from '../../../trainer/model/weight-stream.ts';
 import { openOthers, openReference } from '../../support/engines.ts';
 import { scattered, settingsOf } from '../../support/method-settings.ts';
 import { adamw, openTiny, type TinyRunParams, withTinyRun } from '../../support/tiny-training.ts';

@@ -2,7 +2,8 @@
 
 import { methods } from '../../method/methods.ts';
 import type { PartsDescription, TrainedParts } from '../../method/trained-parts.ts';
-import { type ConfigJson, loadModel } from '../../model/load-model.ts';
+import type { ConfigJson } from '../../model/config-json.ts';
+import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel, Problem } from '../../model/model-spec.ts';
 
 export const ADAPTER_WEIGHTS = 'adapter_model.safetensors';

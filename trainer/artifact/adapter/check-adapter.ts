@@ -1,9 +1,11 @@
 /** Does an adapter belong to this model? Everything in which they disagree, in one error. */
+
 import { methodCatalog } from '../../catalog/methods.ts';
 import { elementCount, sameShape } from '../../graph/types.ts';
 import { methods } from '../../method/methods.ts';
 import type { ExpectedTensor } from '../../method/trained-parts.ts';
-import type { CausalModel, Model, ModuleSpec, ParameterSpec } from '../../model/model-spec.ts';
+import type { CausalModel, Model } from '../../model/model-spec.ts';
+import type { ModuleSpec, ParameterSpec } from '../../model/module-specs.ts';
 import { type Adapter, type AdapterDescription, AdapterError, moduleOf } from './adapter.ts';
 
 /**

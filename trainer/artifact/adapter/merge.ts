@@ -1,6 +1,7 @@
 /** The weights of a tuned model as one set of tensors: what an adapter trained, put into the base. Read one tensor at a time. */
+
 import { methods } from '../../method/methods.ts';
-import type { WeightSource } from '../../model/weight-stream.ts';
+import type { WeightSource } from '../../model/weight-source.ts';
 import { type Adapter, moduleOf } from './adapter.ts';
 
 /** Does merging change this tensor of the base? */

@@ -1,4 +1,5 @@
 /** The `merged` export: a Hugging Face folder with the base's types and shards, and everything that travels with a model. */
+
 import { join } from 'node:path';
 import { copyDurably, writeJson, writeTextFile } from '../../files/durable-file.ts';
 import { jsonLike } from '../../files/json-text.ts';
@@ -15,7 +16,8 @@ import type { ModelFolder } from '../../hub/open-model.ts';
 import { loadModel } from '../../model/load-model.ts';
 import type { AnyModel } from '../../model/model-spec.ts';
 import { replacedTensors, type StoredTensor, storedTensors } from '../../model/stored-form.ts';
-import { type WeightSource, withInitial } from '../../model/weight-stream.ts';
+import type { WeightSource } from '../../model/weight-source.ts';
+import { withInitial } from '../../model/weight-stream.ts';
 import type { Adapter } from '../adapter/adapter.ts';
 import { isTuned, mergedWeights } from '../adapter/merge.ts';
 import type { WeightType } from '../artifact.ts';

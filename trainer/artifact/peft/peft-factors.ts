@@ -4,8 +4,9 @@ import { encodeFloat32, type TensorEntry } from '../../format/safetensors/safete
 import { groupsOf } from '../../method/lora/attach.ts';
 import { transpose } from '../../method/lora/merge.ts';
 import type { AdapterRank } from '../../method/trained-parts.ts';
-import type { AnyModel, ModuleSpec, ParameterSpec } from '../../model/model-spec.ts';
-import type { WeightSource } from '../../model/weight-stream.ts';
+import type { AnyModel } from '../../model/model-spec.ts';
+import type { ModuleSpec, ParameterSpec } from '../../model/module-specs.ts';
+import type { WeightSource } from '../../model/weight-source.ts';
 import type { Adapter } from '../adapter/adapter.ts';
 import { groupOf, toPeft } from '../adapter/grouped-factors.ts';
 import { PEFT_PREFIX } from '../adapter/read-peft.ts';

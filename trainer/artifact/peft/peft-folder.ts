@@ -10,7 +10,8 @@ import { type TensorEntry, writeSafetensors } from '../../format/safetensors/saf
 import { groupsOf } from '../../method/lora/attach.ts';
 import type { AdapterRank } from '../../method/trained-parts.ts';
 import { projectionValues, veraProjectionsOf } from '../../method/vera/attach.ts';
-import { type AnyModel, isExperts, type ModuleSpec, type ParameterSpec } from '../../model/model-spec.ts';
+import type { AnyModel } from '../../model/model-spec.ts';
+import { isExperts, type ModuleSpec, type ParameterSpec } from '../../model/module-specs.ts';
 import { withInitial } from '../../model/weight-stream.ts';
 import { ADAPTER_WEIGHTS } from '../adapter/adapter.ts';
 import { mostUsed } from '../adapter/grouped-factors.ts';

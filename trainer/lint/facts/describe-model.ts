@@ -1,6 +1,8 @@
 /** Describes a model for a list, from its headers alone. */
+
 import { readModelHeaders } from '../../hub/open-model.ts';
-import { type ConfigJson, loadModel } from '../../model/load-model.ts';
+import type { ConfigJson } from '../../model/config-json.ts';
+import { loadModel } from '../../model/load-model.ts';
 
 export interface ModelDescription {
   readonly family?: string;

@@ -3,11 +3,12 @@
  * one norm a row, of linear layers and convolutions. As in PEFT the norm is a constant to the gradient. Dropout acts on the product's input alone; PEFT also drops in the
  * rest of (m / ‖V‖ − 1)·x·Wᵀ, which has the same mean and costs a second product by W.
  */
+
 import type { Graph, Node, VariableSpec } from '../../graph/graph.ts';
 import type { VariableData } from '../../graph/program.ts';
 import { elementCount } from '../../graph/types.ts';
 import { sumRows } from '../../model/layer/norm.ts';
-import type { ModuleSpec } from '../../model/model-spec.ts';
+import type { ModuleSpec } from '../../model/module-specs.ts';
 import type { LinearHook, Tracer } from '../../model/tracer.ts';
 import { factors, initialPairs, type LoraPair, type LowRank, lowRankParts, lowRankTargets, productOf } from '../lora/attach.ts';
 import { type Attach, whole } from '../method.ts';

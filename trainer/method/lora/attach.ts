@@ -3,11 +3,13 @@
  * convolution the weight is taken as its file has it, [out, in / groups, kh, kw]: all groups share the filters of A, so that any rank fits
  * and W + (alpha / r)·B·A is a weight of the same convolution.
  */
+
 import type { Graph, Node, VariableSpec } from '../../graph/graph.ts';
 import type { VariableData } from '../../graph/program.ts';
 import { elementCount } from '../../graph/types.ts';
 import { keepMask, keepScale, masked } from '../../model/layer/dropout.ts';
-import type { ConvSpec, Model, ModuleSpec } from '../../model/model-spec.ts';
+import type { Model } from '../../model/model-spec.ts';
+import type { ConvSpec, ModuleSpec } from '../../model/module-specs.ts';
 import type { LinearHook, Tracer } from '../../model/tracer.ts';
 import { createRandom, hashSeed } from '../../random.ts';
 import { type Attach, type LoraRank, type Trainable, whole } from '../method.ts';

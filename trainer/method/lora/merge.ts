@@ -1,5 +1,5 @@
 /** Low-rank factors of a weight: their tensors in an adapter, how they are merged, and how they compute unmerged. */
-import type { ModuleSpec } from '../../model/model-spec.ts';
+import type { ModuleSpec } from '../../model/module-specs.ts';
 import { combine } from '../combine.ts';
 import type { BesideWeights, LoraRank } from '../method.ts';
 import { targetExactly } from '../targets.ts';

@@ -2,7 +2,7 @@
  * Robust adaptation (Nikdan et al. 2024): W + (alpha / r)·B·A + S, where S has few elements, those of the largest accumulated gradient.
  * As with rows, the elements of S are trained inside W, so S costs the forward pass nothing.
  */
-import type { ModuleSpec } from '../../model/model-spec.ts';
+import type { ModuleSpec } from '../../model/module-specs.ts';
 import type { Selection } from '../../selection.ts';
 import { combine } from '../combine.ts';
 import { attachLora } from '../lora/attach.ts';

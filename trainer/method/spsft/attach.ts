@@ -1,5 +1,5 @@
 /** Structured-pruning-based sparse fine-tuning: the chosen rows are trained where they are, inside the weights. */
-import type { ModuleSpec, ParameterSpec } from '../../model/model-spec.ts';
+import type { ModuleSpec, ParameterSpec } from '../../model/module-specs.ts';
 import type { Attach, Trainable } from '../method.ts';
 import { targetModules } from '../targets.ts';
 import { coupledTrainables } from './coupled-rows.ts';

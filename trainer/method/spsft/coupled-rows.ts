@@ -3,9 +3,11 @@
  * of which columns are trained is trained by single elements (rows and columns together, so that none is moved twice). Their gradient is that
  * of the rows and that of the columns; only of a convolution, or of a head, whose loss reads it itself, it is cut out of the whole weight's.
  */
+
 import { type CoupledGroup, coupledGroups } from '../../coupling/coupled-groups.ts';
 import { coupledParts, elementCountOf, elementsOf, trainedGroups } from '../../coupling/coupling.ts';
-import type { AnyModel, Model, ModuleSpec, ParameterSpec } from '../../model/model-spec.ts';
+import type { AnyModel, Model } from '../../model/model-spec.ts';
+import type { ModuleSpec, ParameterSpec } from '../../model/module-specs.ts';
 import type { Selection } from '../../selection.ts';
 import type { Chosen, ChosenCross, Trainable } from '../method.ts';
 import { TargetError, type TargetSettings, targetModules } from '../targets.ts';

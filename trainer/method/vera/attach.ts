@@ -2,11 +2,12 @@
  * Vector-based random matrix adaptation (Kopiczko et al. 2024): y = x·Wᵀ + b ∘ ((d ∘ (dropout(x)·Aᵀ))·Bᵀ), where A and B are random,
  * frozen and shared by all layers, each of which takes the corner of them that fits; the vectors d and b are trained.
  */
+
 import type { Graph, Node, VariableSpec } from '../../graph/graph.ts';
 import type { VariableData } from '../../graph/program.ts';
 import { dropout } from '../../model/layer/dropout.ts';
 import { sumRows } from '../../model/layer/norm.ts';
-import type { ModuleSpec } from '../../model/model-spec.ts';
+import type { ModuleSpec } from '../../model/module-specs.ts';
 import type { LinearHook } from '../../model/tracer.ts';
 import { lowRankTargets } from '../lora/attach.ts';
 import { type Attach, type VeraSettings, type VeraShape, whole } from '../method.ts';

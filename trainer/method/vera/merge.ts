@@ -1,5 +1,5 @@
 /** Two vectors per weight around frozen matrices that all weights share: checked, merged, and computed unmerged. */
-import type { WeightSource } from '../../model/weight-stream.ts';
+import type { WeightSource } from '../../model/weight-source.ts';
 import { addProduct, isUngrouped, UNTRAINED } from '../lora/merge.ts';
 import type { BesideWeights, VeraShape } from '../method.ts';
 import { targetExactly } from '../targets.ts';

@@ -1,7 +1,8 @@
 /** Reads the config.json of BERT and RoBERTa (and of models in their form, as MiniLM and XLM-RoBERTa). */
+
 import { z } from 'zod';
+import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, contradiction, readConfig, refuse, refusedUnless, withoutEffect } from '../config-keys.ts';
-import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import type { BertConfig } from './bert.ts';
 import { bertBlock } from './block-names.ts';
 import { encoderKeys, encoderProblems, paddingRow, rate, size } from './common-keys.ts';

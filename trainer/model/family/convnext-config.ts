@@ -1,7 +1,8 @@
 /** Reads the config.json of ConvNeXt and ConvNeXt V2, as Transformers writes it. */
+
 import { z } from 'zod';
+import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, contradiction, type KeyTable, readConfig, refuse, withoutEffect } from '../config-keys.ts';
-import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import { activation, backboneKeys, classifierKeys, imageKeys, rate, size } from './common-keys.ts';
 import type { ConvNextConfig } from './convnext.ts';
 import { transformersNames } from './convnext-names.ts';

@@ -1,8 +1,18 @@
 /** ConvNeXt (Liu et al. 2022) and ConvNeXt V2 (Woo et al. 2023): depthwise convolutions, each followed by an MLP at every place of the image. */
+
 import type { Node } from '../../graph/graph.ts';
 import { type Activation, activations } from '../layer/activation.ts';
-import type { BiasedSpec, ClassifierModel, ConvSpec, ModuleSpec } from '../model-spec.ts';
-import { convSpec, layerNormSpec, linearSpec, patchSpec, scaleSpec } from '../module-specs.ts';
+import type { ClassifierModel } from '../model-spec.ts';
+import {
+  type BiasedSpec,
+  type ConvSpec,
+  convSpec,
+  layerNormSpec,
+  linearSpec,
+  type ModuleSpec,
+  patchSpec,
+  scaleSpec,
+} from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { ConvNextNames } from './convnext-names.ts';
 import { imageClassifier } from './image-input.ts';

@@ -1,7 +1,8 @@
 /** Reads the config.json of DeBERTa-v2 and v3. */
+
 import { z } from 'zod';
+import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, type KeyTable, notSupported, type RefusedKey, readConfig, refuse, withoutEffect } from '../config-keys.ts';
-import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import { bertBlock } from './block-names.ts';
 import { activation, encoderKeys, encoderProblems, paddingRow, rate, size } from './common-keys.ts';
 import type { DebertaConfig } from './deberta.ts';

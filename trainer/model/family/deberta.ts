@@ -1,9 +1,10 @@
 /** DeBERTa-v2 and v3 (He et al. 2021 and 2023): attention by content and by relative position, with Transformers' numbers. */
+
 import type { Node } from '../../graph/graph.ts';
 import { relativeIndices, relativeScores } from '../layer/relative-attention.ts';
 import { attend, byHead, paddingMask } from '../layer/self-attention.ts';
-import type { BiasedSpec, ClassifierModel, ModuleSpec } from '../model-spec.ts';
-import { embeddingSpec, layerNormSpec, linearSpec, parametersOf } from '../module-specs.ts';
+import type { ClassifierModel } from '../model-spec.ts';
+import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { BertConfig } from './bert.ts';
 import { type FirstTokenHead, firstTokenHead, headLogits } from './first-token-head.ts';

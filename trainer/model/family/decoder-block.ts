@@ -1,12 +1,13 @@
 /** One block of a decoder: its modules, and their forward pass. */
+
 import type { Node } from '../../graph/graph.ts';
 import { type Activation, activations, swiglu } from '../layer/activation.ts';
 import { type AttentionMask, attention, queryChunk } from '../layer/attention.ts';
 import { type RotaryTables, rotate } from '../layer/rotary.ts';
-import type { ModuleSpec, TokenInputs } from '../model-spec.ts';
-import { linearSpec, normSpec, parameterSpec } from '../module-specs.ts';
+import type { TokenInputs } from '../model-spec.ts';
+import { linearSpec, type ModuleSpec, normSpec, parameterSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
-import type { DecoderConfig } from './decoder.ts';
+import type { DecoderConfig } from './decoder-config.ts';
 import { type DecoderExperts, type ExpertBlock, expertBlock, expertModules, traceExperts } from './decoder-experts.ts';
 
 export interface Mlp {

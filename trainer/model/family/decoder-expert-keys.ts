@@ -1,8 +1,9 @@
 /** The keys of config.json of decoders whose MLPs are mixtures of experts, and what they say of the experts: see `config-keys.ts`. */
+
 import { z } from 'zod';
+import type { ConfigJson } from '../config-json.ts';
 import { type ConfigValues, computed, contradiction, type KeyTable, refusedUnless, withoutEffect } from '../config-keys.ts';
 import { type Activation, activations, clampedSwiglu, swiglu } from '../layer/activation.ts';
-import type { ConfigJson } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 import { size } from './common-keys.ts';
 import { gptOssExperts, mixtralExperts, qwenExperts } from './decoder-expert-names.ts';

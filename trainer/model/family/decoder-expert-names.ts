@@ -1,5 +1,5 @@
 /** Names of a block's experts, and the forms in which files hold them: a tensor for each, or all in one. */
-import type { StoredForm } from '../stored-form.ts';
+import type { StoredForm } from '../module-specs.ts';
 import type { ExpertName, ExpertNames } from './decoder-experts.ts';
 
 type Fused = (at: string, rows: number) => StoredForm;

@@ -1,9 +1,8 @@
 /** The MLP of a block that is a mixture of experts: a router, and for each projection the matrices of all experts. */
+
 import type { Graph, Node } from '../../graph/graph.ts';
 import { combine, type RoutingRule, route } from '../layer/experts.ts';
-import type { ExpertsSpec, ModuleSpec } from '../model-spec.ts';
-import { expertsSpec, linearSpec } from '../module-specs.ts';
-import type { StoredForm } from '../stored-form.ts';
+import { type ExpertsSpec, expertsSpec, linearSpec, type ModuleSpec, type StoredForm } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 
 export interface DecoderExperts extends RoutingRule {

@@ -1,10 +1,11 @@
 /** The families of decoders, each a table of keys and the parts that they ask for; reads a config.json of older and newer Transformers alike. */
+
+import type { ConfigJson } from '../config-json.ts';
 import { type ConfigValues, contradiction, type KeyTable, readConfig, refuse } from '../config-keys.ts';
 import type { Positions } from '../layer/rope-scaling.ts';
-import type { ConfigJson } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 import { paddingRow } from './common-keys.ts';
-import type { DecoderAttention, DecoderConfig } from './decoder.ts';
+import type { DecoderAttention, DecoderConfig } from './decoder-config.ts';
 import {
   expertProblems,
   GPT_OSS_POSITIONS,

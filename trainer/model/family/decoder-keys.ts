@@ -1,7 +1,8 @@
 /** The keys of config.json of each family of decoders: see `config-keys.ts`. */
+
 import { z } from 'zod';
+import type { ConfigJson } from '../config-json.ts';
 import { type ConfigValues, computed, type KeyTable, refused, refusedUnless, withoutEffect } from '../config-keys.ts';
-import type { ConfigJson } from '../load-model.ts';
 import { activation, causalKeys, rate, size } from './common-keys.ts';
 import { rotaryKeys } from './rope-config.ts';
 

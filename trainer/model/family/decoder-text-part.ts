@@ -1,7 +1,8 @@
 /** The text parts of models that also see images. */
+
+import type { ConfigJson } from '../config-json.ts';
 import { type KeyTable, notSupported, readConfig, refuse } from '../config-keys.ts';
-import type { ConfigJson } from '../load-model.ts';
-import type { DecoderConfig } from './decoder.ts';
+import type { DecoderConfig } from './decoder-config.ts';
 import { type DecoderArchitecture, decoderConfig } from './decoder-families.ts';
 import { gemma3ImageKeys, type imageTextKeys, mistral3ImageKeys } from './decoder-keys.ts';
 import { type DecoderNames, gemmaTextNames, llamaTextNames } from './decoder-names.ts';

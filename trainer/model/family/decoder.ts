@@ -1,69 +1,16 @@
 /** A decoder as data: what `DecoderConfig` describes is assembled from named parts, with Transformers' numbers (Touvron et al. 2023). */
+
 import type { Graph, Node } from '../../graph/graph.ts';
 import { fromBfloat16, toBfloat16 } from '../../graph/types.ts';
 import type { AttentionMask } from '../layer/attention.ts';
 import { type Positions, ropeFrequencies, ropeFrequenciesAt, turningLength } from '../layer/rope-scaling.ts';
 import { rotaryTables, rotaryTablesAt } from '../layer/rotary.ts';
-import type { CausalModel, ModuleSpec, TokenInputs } from '../model-spec.ts';
-import { embeddingSpec, linearSpec, normSpec, parametersOf } from '../module-specs.ts';
+import type { CausalModel, TokenInputs } from '../model-spec.ts';
+import { embeddingSpec, linearSpec, type ModuleSpec, normSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { type Block, blockOf, modulesOf, type Turn, traceBlock } from './decoder-block.ts';
-import type { DecoderExperts } from './decoder-experts.ts';
-import type { DecoderNames } from './decoder-names.ts';
+import type { DecoderAttention, DecoderConfig } from './decoder-config.ts';
 import { withWindow } from './decoder-window.ts';
-
-/** The sizes and parts of one model, read from its config.json by `decoder-families.ts`. */
-export interface DecoderConfig {
-  readonly family: string;
-  readonly names: DecoderNames;
-  readonly vocabularySize: number;
-  readonly hiddenSize: number;
-  readonly blocks: number;
-  readonly maxPositions: number;
-  readonly attention: DecoderAttention;
-  readonly mlp: { readonly intermediateSize: number; readonly activation: string; readonly biased: boolean };
-  /** In families with mixtures of experts in place of some MLPs. */
-  readonly experts?: DecoderExperts | undefined;
-  /** How each block turns its queries and keys; undefined: not at all. */
-  readonly positions: readonly (Positions | undefined)[];
-  /** Root-mean-square norms; `offset` is added to their weights. Which of them there are, the names say. */
-  readonly norms: { readonly epsilon: number; readonly offset: 0 | 1 };
-  /** Embeddings are multiplied by it; `rounded`: to the type that products are computed in. */
-  readonly embeddingMultiplier: { readonly factor: number; readonly rounded: boolean };
-  /** What attention and MLP give is multiplied by it before it is added. */
-  readonly residualMultiplier: number;
-  /** The rate at which what attention and MLP give is dropped, in training. */
-  readonly residualDropout: number;
-  /** Logits are multiplied by it. */
-  readonly logitMultiplier: number;
-  /** Soft cap of the logits. */
-  readonly logitCap: number | undefined;
-  /** The head is the embedding. */
-  readonly tied: boolean;
-  /** The row of the embedding that padding has, which no gradient reaches. */
-  readonly paddingRow: number | undefined;
-  readonly remark?: string;
-}
-
-export interface DecoderAttention {
-  readonly heads: number;
-  /** Neighboring heads share keys and values. */
-  readonly kvHeads: number;
-  readonly headDim: number;
-  readonly biases: { readonly qkv: boolean; readonly output: boolean };
-  /** Queries and keys are normed before they are turned: each head alone, or all of a token's together. */
-  readonly innerNorms: 'heads' | 'whole' | undefined;
-  /** Scores are multiplied by it. */
-  readonly scale: number;
-  /** Soft cap of the scores. */
-  readonly cap: number | undefined;
-  /** A score beside those of keys, one a head, that takes a share of the probabilities. */
-  readonly sinks: boolean;
-  /** Of the probabilities, in training. */
-  readonly dropout: number;
-  /** How many keys each block's queries see, themselves among them; undefined: all before them. */
-  readonly windows: readonly (number | undefined)[];
-}
 
 export function decoder(config: DecoderConfig): CausalModel {
   const { vocabularySize, hiddenSize, names, tied } = config;

@@ -1,7 +1,8 @@
 /** Reads the config.json of DINOv3's vision transformers, as Transformers writes it. */
+
 import { z } from 'zod';
+import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, contradiction, type KeyTable, readConfig, refuse, refusedUnless, withoutEffect } from '../config-keys.ts';
-import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 import { activation, backboneKeys, classifierKeys, encoderProblems, imageKeys, rate, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';

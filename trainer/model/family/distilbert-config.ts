@@ -1,5 +1,7 @@
 /** Reads the config.json of DistilBERT (Sanh et al. 2019): BERT without segments and pooler, under names of its own. */
+
 import { z } from 'zod';
+import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import {
   computed,
   contradiction,
@@ -10,7 +12,6 @@ import {
   refusedUnless,
   withoutEffect,
 } from '../config-keys.ts';
-import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import type { BertConfig } from './bert.ts';
 import { distilBertBlock } from './block-names.ts';
 import { activation, classifierKeys, paddingRow, rate, size } from './common-keys.ts';

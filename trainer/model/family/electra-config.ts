@@ -1,7 +1,8 @@
 /** Reads the config.json of ELECTRA (Clark et al. 2020): BERT whose tables may be narrower than its blocks, with a head of its own. */
+
 import { z } from 'zod';
+import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, type KeyTable, readConfig, refuse, refusedUnless, withoutEffect } from '../config-keys.ts';
-import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import type { BertConfig } from './bert.ts';
 import { bertBlock } from './block-names.ts';
 import { encoderKeys, encoderProblems, paddingRow, rate, size } from './common-keys.ts';

@@ -1,8 +1,8 @@
 /** The head of BERT and its descendants: the first token's state through a layer and an activation, and then the classifier. */
+
 import type { Node } from '../../graph/graph.ts';
 import { type Activation, activations } from '../layer/activation.ts';
-import type { Initial, ModuleSpec } from '../model-spec.ts';
-import { linearSpec } from '../module-specs.ts';
+import { type Initial, linearSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { headSpec, type Labels } from './labels.ts';
 import { firstToken } from './text-encoder.ts';

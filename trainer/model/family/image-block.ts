@@ -1,10 +1,10 @@
 /** The block of vision transformers: a norm before attention and before the MLP, and scales behind them where a family has them. */
+
 import type { Node } from '../../graph/graph.ts';
 import { type Activation, activations } from '../layer/activation.ts';
 import { type RotaryTables, rotate } from '../layer/rotary.ts';
 import { attend, byHead, splitHeads } from '../layer/self-attention.ts';
-import type { BiasedSpec, ModuleSpec } from '../model-spec.ts';
-import { layerNormSpec, linearSpec, scaleSpec } from '../module-specs.ts';
+import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec, scaleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import type { BlockNames } from './vit-names.ts';
 

@@ -1,8 +1,9 @@
 /** What a classifier tells apart: labels and kind of problem, from config.json and from the task at hand. */
+
+import type { ModelOptions } from '../config-json.ts';
 import { type ConfigValues, contradiction, notSupported, readConfig, refuse } from '../config-keys.ts';
-import type { ModelOptions } from '../load-model.ts';
-import type { ConfigProblem, Initial, ModuleSpec, Problem } from '../model-spec.ts';
-import { freshSpec } from '../module-specs.ts';
+import type { ConfigProblem, Problem } from '../model-spec.ts';
+import { freshSpec, type Initial, type ModuleSpec } from '../module-specs.ts';
 import { labelKeys } from './common-keys.ts';
 
 export interface Labels {

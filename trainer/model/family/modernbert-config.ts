@@ -1,7 +1,8 @@
 /** Reads the config.json of ModernBERT, as Transformers 4 and 5 write it. */
+
 import { z } from 'zod';
+import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, contradiction, type KeyTable, readConfig, refuse, refused, refusedUnless, withoutEffect } from '../config-keys.ts';
-import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 import { activation, classifierKeys, encoderProblems, paddingRow, rate, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';

@@ -1,4 +1,5 @@
 /** ModernBERT (Warner et al. 2024), with Transformers' numbers: blocks that see the whole text between blocks that see its surroundings. */
+
 import type { Node } from '../../graph/graph.ts';
 import { type Activation, activations } from '../layer/activation.ts';
 import type { AttentionMask } from '../layer/attention.ts';
@@ -6,8 +7,8 @@ import { withinDistance } from '../layer/local-mask.ts';
 import { ropeFrequencies } from '../layer/rope-scaling.ts';
 import { type RotaryTables, rotaryTables, rotate } from '../layer/rotary.ts';
 import { attend, paddingMask, splitHeads } from '../layer/self-attention.ts';
-import type { ClassifierModel, ModuleSpec } from '../model-spec.ts';
-import { embeddingSpec, linearSpec, moduleSpec, parametersOf } from '../module-specs.ts';
+import type { ClassifierModel } from '../model-spec.ts';
+import { embeddingSpec, linearSpec, type ModuleSpec, moduleSpec, parametersOf } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { headSpec, type Labels } from './labels.ts';
 import { firstToken, meanOfSeen, type TokenBatch, tokensOf } from './text-encoder.ts';

@@ -1,8 +1,8 @@
 /** The block of BERT and its descendants: the norm stands behind each sum. */
+
 import type { Node } from '../../graph/graph.ts';
 import { type Activation, activations } from '../layer/activation.ts';
-import type { BiasedSpec, ModuleSpec } from '../model-spec.ts';
-import { layerNormSpec, linearSpec } from '../module-specs.ts';
+import { type BiasedSpec, layerNormSpec, linearSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 
 export interface PostNormBlock {

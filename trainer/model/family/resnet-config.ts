@@ -1,7 +1,8 @@
 /** Reads the config.json of a ResNet, as Transformers writes it. */
+
 import { z } from 'zod';
+import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, contradiction, readConfig, refuse, withoutEffect } from '../config-keys.ts';
-import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import { activation, backboneKeys, classifierKeys, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';
 import type { ResNetConfig } from './resnet.ts';

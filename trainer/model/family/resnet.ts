@@ -1,8 +1,18 @@
 /** Residual networks (He et al. 2016), basic and bottleneck, and ResNeXt with grouped convolutions (Xie et al. 2017). */
+
 import type { Node } from '../../graph/graph.ts';
 import { type Activation, activations } from '../layer/activation.ts';
-import type { BatchNormSpec, ClassifierModel, ConvSpec, ModuleSpec } from '../model-spec.ts';
-import { batchNormSpec, type ConvSizes, convSpec, linearSpec, squareWindow } from '../module-specs.ts';
+import type { ClassifierModel } from '../model-spec.ts';
+import {
+  type BatchNormSpec,
+  batchNormSpec,
+  type ConvSizes,
+  type ConvSpec,
+  convSpec,
+  linearSpec,
+  type ModuleSpec,
+  squareWindow,
+} from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { imageClassifier } from './image-input.ts';
 import { headSpec, type Labels } from './labels.ts';

@@ -1,5 +1,7 @@
 /** Reads how positions are turned: `rope_theta` and `rope_scaling` as Transformers 4 writes them, `rope_parameters` as Transformers 5 does. */
+
 import { z } from 'zod';
+import type { ConfigJson } from '../config-json.ts';
 import {
   type ConfigValues,
   computed,
@@ -13,7 +15,6 @@ import {
   withoutEffect,
 } from '../config-keys.ts';
 import { longropeAttentionFactor, type Positions, type RopeScaling, ropeFrequencies, yarnAttentionFactor } from '../layer/rope-scaling.ts';
-import type { ConfigJson } from '../load-model.ts';
 import type { ConfigProblem } from '../model-spec.ts';
 
 const positive = z.number().positive();

@@ -1,5 +1,7 @@
 /** Reads the config.json of SigLIP: of its two towers the one for images, with the head that Transformers' classifier has. */
+
 import { z } from 'zod';
+import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import {
   type ConfigValues,
   computed,
@@ -11,7 +13,6 @@ import {
   unknownKeys,
   withoutEffect,
 } from '../config-keys.ts';
-import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import { activation, classifierKeys, commonKeys, encoderProblems, imageKeys, rate, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';
 import { gridOf, type VitConfig } from './vit.ts';

@@ -1,7 +1,8 @@
 /** Reads the config.json of Swin transformers, as Transformers writes it. */
+
 import { z } from 'zod';
+import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import { computed, contradiction, type KeyTable, readConfig, refuse, refusedUnless, withoutEffect } from '../config-keys.ts';
-import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import { activation, backboneKeys, classifierKeys, imageKeys, rate, size } from './common-keys.ts';
 import type { ImageBlockConfig } from './image-block.ts';
 import { readLabels } from './labels.ts';

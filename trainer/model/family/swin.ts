@@ -1,10 +1,11 @@
 /** Swin transformers (Liu et al. 2021): attention within windows, shifted in every second block, and stages that halve the image. */
+
 import type { Node } from '../../graph/graph.ts';
 import type { GridSize } from '../layer/resize-grid.ts';
 import { attend } from '../layer/self-attention.ts';
 import { fromWindows, relativeRows, toWindows, type WindowParams, windowMask } from '../layer/windows.ts';
-import type { BiasedSpec, ClassifierModel, ConvSpec, ModuleSpec } from '../model-spec.ts';
-import { layerNormSpec, linearSpec, parameterSpec, patchSpec } from '../module-specs.ts';
+import type { ClassifierModel } from '../model-spec.ts';
+import { type BiasedSpec, type ConvSpec, layerNormSpec, linearSpec, type ModuleSpec, parameterSpec, patchSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, projections, runImageBlock } from './image-block.ts';
 import { imageClassifier } from './image-input.ts';

@@ -1,7 +1,8 @@
 /** What encoders of text share: how tokens become vectors, and how the last states are pooled. */
+
 import type { Graph, Node } from '../../graph/graph.ts';
-import { type BiasedSpec, type ClassifierBatch, ModelConfigError, type ModuleSpec } from '../model-spec.ts';
-import { embeddingSpec, layerNormSpec, linearSpec } from '../module-specs.ts';
+import { type ClassifierBatch, ModelConfigError } from '../model-spec.ts';
+import { type BiasedSpec, embeddingSpec, layerNormSpec, linearSpec, type ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 
 export type TokenBatch = Extract<ClassifierBatch, { kind: 'tokens' }>;

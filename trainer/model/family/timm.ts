@@ -1,5 +1,7 @@
 /** Models that timm has saved: the architecture's name stands for its sizes, and `model_args` changes them. */
+
 import { z } from 'zod';
+import type { ConfigJson, ModelOptions } from '../config-json.ts';
 import {
   type ConfigValues,
   computed,
@@ -12,7 +14,6 @@ import {
   unknownKeys,
   withoutEffect,
 } from '../config-keys.ts';
-import type { ConfigJson, ModelOptions } from '../load-model.ts';
 import { type ClassifierModel, type ConfigProblem, ModelConfigError } from '../model-spec.ts';
 import { commonKeys, size } from './common-keys.ts';
 import { readLabels } from './labels.ts';

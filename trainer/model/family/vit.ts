@@ -3,12 +3,22 @@
  * DINOv3 (Siméoni et al. 2025), and the vision tower of SigLIP (Zhai et al. 2023). They differ in the tokens before the patches, in how
  * patches get their positions, and in what the head reads.
  */
+
 import type { Node } from '../../graph/graph.ts';
 import { type GridSize, resizeGrid } from '../layer/resize-grid.ts';
 import type { RotaryTables } from '../layer/rotary.ts';
 import { type GridAugment, gridRotaryTables } from '../layer/rotary-grid.ts';
-import type { BiasedSpec, ClassifierModel, ConvSpec, ModuleSpec } from '../model-spec.ts';
-import { layerNormSpec, linearSpec, parameterSpec, parametersOf, patchSpec } from '../module-specs.ts';
+import type { ClassifierModel } from '../model-spec.ts';
+import {
+  type BiasedSpec,
+  type ConvSpec,
+  layerNormSpec,
+  linearSpec,
+  type ModuleSpec,
+  parameterSpec,
+  parametersOf,
+  patchSpec,
+} from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { attendToAll, type ImageBlock, type ImageBlockConfig, imageBlock, imageBlockModules, runImageBlock } from './image-block.ts';
 import { pixelsOf } from './image-input.ts';

@@ -1,6 +1,7 @@
 /** Self-attention of an encoder: every token sees every other that is there. */
+
 import type { Graph, Node } from '../../graph/graph.ts';
-import type { ModuleSpec } from '../model-spec.ts';
+import type { ModuleSpec } from '../module-specs.ts';
 import type { Tracer } from '../tracer.ts';
 import { type AttentionMask, attention, HIDDEN, queryChunk } from './attention.ts';
 

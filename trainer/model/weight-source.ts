@@ -1,0 +1,13 @@
+/** The interface of a source of weights. */
+
+/** A weight file, by the names that the model uses. */
+export interface WeightSource {
+  readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
+  readFloat32(name: string): Promise<Float32Array>;
+  /** Bits of bfloat16, of a source that has them without going through float32. */
+  readBfloat16?(name: string): Promise<Uint16Array | undefined>;
+  /** `count` numbers of a tensor from its `begin`-th on, in its flat order, of a source that reads them alone. */
+  readPart?(name: string, begin: number, count: number): Promise<Float32Array>;
+  /** The same of its bytes as the file has them. */
+  readBytes?(name: string, begin: number, count: number): Promise<Uint8Array>;
+}
